@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""The manual pages and the example against the tables and against other tools; exit 77 is "skipped".
+
+usage: check.py lint PAGE... | check.py example TABLES EXAMPLE VMM | check.py examples PAGE VMM
+"""
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+
+def skip(why):
+    print('skipped:', why)
+    sys.exit(77)
+
+
+def lint(*pages):
+    """mandoc finds nothing, not even questions of style. Pages are taken as installed side by side."""
+    if not shutil.which('mandoc'):
+        skip('mandoc is not installed')
+    folder = pathlib.Path(pages[0]).parent
+    run = subprocess.run(['mandoc', '-T', 'lint', *(pathlib.Path(page).name for page in pages)], cwd=folder,
+                         capture_output=True, text=True)
+    # References to each other cannot be found before they are installed.
+    found = [line for line in run.stdout.splitlines() if not re.search(r'referenced manual not found: Xr vmm', line)]
+    print('\n'.join(found))
+    return not found
+
+
+def vmm_check(vmm, text, *sets):
+    """vmm check over a text, with files that exist in place of those that this host may lack."""
+    path = pathlib.Path(vmm).parent / f'docs-check-{len(text)}.json'
+    path.write_text(text)
+    try:
+        run = subprocess.run([vmm, 'check', path, *sets], capture_output=True, text=True)
+    finally:
+        path.unlink()
+    print(run.stdout, run.stderr, sep='', end='')
+    return run.returncode == 0
+
+
+def example(tables, path, vmm):
+    """The example is what the table of keys says, and vmm takes it."""
+    made = subprocess.run([tables, 'example'], capture_output=True, text=True, check=True).stdout
+    text = pathlib.Path(path).read_text()
+    if text != made:
+        print(f'{path} is not what the table of keys says; write it anew: tables example >{path}')
+        return False
+    firmware = json.loads(text)['firmware']
+    if pathlib.Path(firmware).exists():
+        return vmm_check(vmm, text)
+    print(f'{firmware} is not installed; another file stands in for it')
+    return vmm_check(vmm, text, '--set', f'firmware={path}')
+
+
+def examples(page, vmm):
+    """What the page shows as a configuration is one."""
+    shown = re.findall(r'^\.Bd -literal.*?\n(\{.*?)\.Ed', pathlib.Path(page).read_text(), re.S | re.M)
+    files = [part for key in ('firmware', 'boot.kernel', 'boot.initrd') for part in ('--set', f'{key}={page}')]
+    return bool(shown) and all([vmm_check(vmm, text, *files) for text in shown])
+
+
+def main():
+    absolute = [str(pathlib.Path(word).resolve()) for word in sys.argv[2:]]
+    sys.exit(0 if {'lint': lint, 'example': example, 'examples': examples}[sys.argv[1]](*absolute) else 1)
+
+
+main()

@@ -1,0 +1,263 @@
+/*
+ * attest: evidence of AMD's secure processor read and judged: SNP reports and their certificates, SEV's
+ * platform certificates; and the guest owner's side of a SEV launch. Bytes in, words out: no guest, no
+ * kernel, no network. Any thread; nothing is kept between calls. All bytes given are untrusted.
+ */
+#ifndef VMM_ATTEST_H
+#define VMM_ATTEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "vmm/abi.h"
+#include "vmm/base.h"
+
+/* Bytes that are somebody else's, with the name to use in messages (a path). size 0: not given. */
+struct attest_blob {
+	const void *data;
+	size_t size;
+	const char *name;
+};
+
+#define ATTEST_REPORT_FILE_MAX_BYTES 4096    /* a report with the header and padding of guest messages */
+#define ATTEST_CERT_FILE_MAX_BYTES   KIB(64) /* of every other file here */
+
+/* ---- SNP reports ---- */
+
+#define ATTEST_REPORT_VERSION_MIN 2
+#define ATTEST_REPORT_VERSION_MAX 5
+
+/*
+ * Reads a bare report (1184 bytes) or a MSG_REPORT_RSP that holds one (SNP ABI, MSG_REPORT_RSP), which may be
+ * followed by zeros. ERR_USAGE if it is neither, its version is not 2 to 5, or the firmware's status in the
+ * response is a refusal. Nothing in *ret_report is authentic before attest_report_verify().
+ */
+int attest_report_parse(
+        const void *data, size_t size, struct abi_snp_report *ret_report, struct err *err) MUST_CHECK;
+
+enum attest_product {
+	ATTEST_PRODUCT_UNKNOWN,
+	ATTEST_NAPLES, /* SEV only, as Rome: their root keys are known, they make no reports */
+	ATTEST_ROME,
+	ATTEST_MILAN,
+	ATTEST_GENOA, /* and Bergamo, Siena */
+	ATTEST_TURIN,
+	ATTEST_VENICE,
+};
+
+const char *attest_product_name(enum attest_product product); /* "Milan"; "unknown" */
+/* By the CPUID fields of version 3 and later; UNKNOWN for older reports. */
+enum attest_product attest_report_product(const struct abi_snp_report *report);
+
+/* The parts of a TCB_VERSION, in the order in which they are shown. */
+enum attest_tcb_part {
+	ATTEST_TCB_FMC, /* since Turin */
+	ATTEST_TCB_BOOTLOADER,
+	ATTEST_TCB_TEE,
+	ATTEST_TCB_SNP,
+	ATTEST_TCB_MICROCODE,
+	ATTEST_TCB_PARTS
+};
+
+/* How the eight bytes of a TCB_VERSION are divided (SNP ABI, TCB_VERSION): Turin put FMC in front. */
+enum attest_tcb_layout { ATTEST_TCB_MILAN, ATTEST_TCB_TURIN };
+
+/* By CPUID; for version 2, by whether the chip id has Turin's 8 bytes. */
+enum attest_tcb_layout attest_report_tcb_layout(const struct abi_snp_report *report);
+const char *attest_tcb_part_name(enum attest_tcb_part part); /* "bootloader" */
+/* -1: this layout has no such part. */
+int attest_tcb_get(uint64_t tcb, enum attest_tcb_layout layout, enum attest_tcb_part part);
+
+/* A bit of a field in words; a table ends with a row without words. */
+struct attest_bit {
+	unsigned bit;
+	const char *key;   /* for tools: "smt" */
+	const char *set;   /* what 1 says; NULL: nothing worth saying */
+	const char *clear; /* what 0 says; NULL: nothing worth saying */
+};
+
+extern const struct attest_bit attest_policy_bits[];   /* SNP ABI, guest policy */
+extern const struct attest_bit attest_platform_bits[]; /* SNP ABI, PLATFORM_INFO */
+const char *attest_signer_name(uint32_t key_info);     /* "VCEK", "VLEK", "none", "reserved" */
+
+#define ATTEST_URL_BYTES 320
+
+/*
+ * Where AMD's key server has the VCEK that signed this report; "PRODUCT" stands for what a report of version
+ * 2 does not say (Milan, Genoa). False: not a VCEK's report, or it hides its chip.
+ */
+bool attest_report_vcek_url(const struct abi_snp_report *report, char ret_url[static ATTEST_URL_BYTES]);
+
+/* ---- verdicts: every check told ---- */
+
+enum attest_result {
+	ATTEST_PASSED,
+	ATTEST_FAILED,
+	ATTEST_NOTE /* worth knowing, judges nothing */
+};
+
+struct attest_check {
+	const char *name; /* of static storage: "signature" */
+	enum attest_result result;
+	char text[300]; /* what was compared with what; why it failed */
+};
+
+#define ATTEST_CHECKS_MAX 32
+
+struct attest_verdict {
+	struct attest_check checks[ATTEST_CHECKS_MAX];
+	size_t count;
+	bool passed; /* at least one check was made, and none failed */
+};
+
+/* ---- SNP reports judged ---- */
+
+/* Fields that a report can be held against. */
+enum attest_field {
+	ATTEST_MEASUREMENT,
+	ATTEST_HOST_DATA,
+	ATTEST_REPORT_DATA,
+	ATTEST_ID_KEY,
+	ATTEST_AUTHOR_KEY,
+	ATTEST_FAMILY_ID,
+	ATTEST_IMAGE_ID,
+	ATTEST_CHIP_ID,
+	ATTEST_POLICY, /* as 8 bytes, little-endian */
+	ATTEST_VMPL,   /* as 4 bytes, little-endian */
+	ATTEST_FIELDS
+};
+
+struct attest_field_info {
+	const char *name;    /* also the option of `vmm report verify`: "host-data" */
+	size_t offset, size; /* in the report; size is at most 64 */
+};
+
+extern const struct attest_field_info attest_fields[ATTEST_FIELDS];
+
+/* Zeroed: nothing is wanted. */
+struct attest_wanted {
+	bool field_given[ATTEST_FIELDS];
+	uint8_t field[ATTEST_FIELDS][64];
+	bool tcb_given[ATTEST_TCB_PARTS];
+	uint8_t tcb[ATTEST_TCB_PARTS]; /* reported_tcb must not be lower */
+	bool guest_svn_given;
+	uint32_t guest_svn; /* must not be lower */
+	const char *csp_id; /* the cloud provider that a VLEK must name; NULL: any, or a VCEK */
+};
+
+struct attest_evidence {
+	struct attest_blob leaf;  /* VCEK or VLEK, DER or PEM */
+	struct attest_blob chain; /* ASK (or ASVK) and ARK, PEM */
+	struct attest_blob table; /* the GHCB certificate table; holds what leaf and chain do not give */
+	struct attest_blob root;  /* a root key's certificate to trust beside AMD's, DER or PEM */
+	time_t at;                /* the certificates must be valid then */
+	struct attest_wanted wanted;
+};
+
+/*
+ * Judges a report: signature, certificates up to a trusted root, the certificate's TCB, chip and product, and
+ * every wanted value (SNP ABI, "Attestation Report Format"; AMD 57230, VCEK certificates). All checks are
+ * made and told even if one fails. Returns -1 with ERR_USAGE only if a certificate is missing or cannot be
+ * read.
+ */
+int attest_report_verify(const struct abi_snp_report *report, const struct attest_evidence *evidence,
+        struct attest_verdict *ret_verdict, struct err *err) MUST_CHECK;
+
+/* ---- ECDSA P-384 with SHA-384, in the secure processor's layout (SNP ABI, chapter 10) ---- */
+
+struct evp_pkey_st; /* OpenSSL's EVP_PKEY */
+
+/* NULL if sig is the key's over data, otherwise why not. crypto_load() must have succeeded. */
+const char *attest_ecdsa_check(
+        const struct abi_public_key *key, const void *data, size_t size, const struct abi_signature *sig);
+/* The public half of an own key. ERR_FAILED if it is no P-384 key. */
+int attest_ecdsa_public(struct evp_pkey_st *key, struct abi_public_key *ret_key, struct err *err) MUST_CHECK;
+
+/* ---- SEV and SEV-ES: the platform's certificates (SEV API, appendices B and C) ---- */
+
+struct attest_sev_evidence {
+	struct attest_blob pdh;   /* the PDH (2084 bytes), or PDH, PEK, OCA, CEK one after the other */
+	struct attest_blob chain; /* PEK, OCA, CEK, as PDH_CERT_EXPORT gives them; if pdh is the PDH alone */
+	struct attest_blob amd;   /* ASK and ARK in AMD's binary format, either order */
+	struct attest_blob root;  /* an ARK in that format to trust beside AMD's */
+
+	struct attest_blob report; /* what GET_ATTESTATION_REPORT gave (208 bytes), and what it must say: */
+	const uint8_t *digest;     /* 32 bytes; NULL: anything, as below */
+	const uint8_t *mnonce;     /* 16 bytes: the nonce that was asked with */
+	const uint32_t *policy;
+};
+
+const char *attest_sev_usage_name(uint32_t usage); /* "PEK"; "unknown" */
+const char *attest_sev_algo_name(uint32_t algo);   /* "ECDSA with SHA-384"; "unknown" */
+/*
+ * Reads one certificate and checks its form, not its signatures: version, key, no bits where zeros must be.
+ * ERR_USAGE names what is wrong.
+ */
+int attest_sev_cert_parse(
+        const void *data, size_t size, struct abi_sev_cert *ret_cert, struct err *err) MUST_CHECK;
+/* The PDH of the evidence, unverified. */
+int attest_sev_pdh(
+        const struct attest_sev_evidence *evidence, struct abi_sev_cert *ret_pdh, struct err *err) MUST_CHECK;
+/*
+ * PDH signed by PEK, PEK by OCA and CEK, OCA by itself, CEK by ASK, ASK by ARK, which is AMD's or root's. All
+ * but root and report must be given; a report must be signed by the PEK. -1 with ERR_USAGE if something is
+ * missing or cannot be read.
+ */
+int attest_sev_verify(const struct attest_sev_evidence *evidence, struct attest_verdict *ret_verdict,
+        struct err *err) MUST_CHECK;
+
+/* ---- SEV and SEV-ES: the guest owner's side of a launch (SEV API, LAUNCH_START to LAUNCH_SECRET) ---- */
+
+/* The owner's secrets. Wipe with crypto_wipe(). */
+struct attest_owner_keys {
+	uint8_t tek[16]; /* encrypts launch secrets */
+	uint8_t tik[16]; /* authenticates the measurement, the policy and launch secrets */
+};
+_Static_assert(sizeof(struct attest_owner_keys) == 32, "TEK and TIK are wrapped as one");
+
+/*
+ * Makes new keys and wraps them for the platform whose PDH this is (its signatures are the caller's business,
+ * attest_sev_verify()): the session blob and the owner's Diffie-Hellman certificate for LAUNCH_START.
+ */
+int attest_session_create(const struct abi_sev_cert *pdh, uint32_t policy,
+        struct abi_sev_session *ret_session, struct abi_sev_cert *ret_godh,
+        struct attest_owner_keys *ret_keys, struct err *err) MUST_CHECK;
+/* Does policy_mac of the session belong to these keys and this policy? */
+int attest_session_check(const struct abi_sev_session *session, const struct attest_owner_keys *keys,
+        uint32_t policy, bool *ret_good, struct err *err) MUST_CHECK;
+
+/* What LAUNCH_MEASURE authenticates beside its nonce. */
+struct attest_sev_launch {
+	uint8_t api_major, api_minor, build; /* of the firmware that measured, PLATFORM_STATUS */
+	uint32_t policy;
+	uint8_t digest[SHA256_BYTES]; /* of all that was launched, `vmm measure` */
+};
+
+/* The MEASURE that a firmware with these keys must give for this launch and nonce. */
+int attest_measure_expected(const struct attest_owner_keys *keys, const struct attest_sev_launch *launch,
+        const uint8_t mnonce[static 16], uint8_t ret_measure[static 32], struct err *err) MUST_CHECK;
+
+#define ATTEST_SECRET_MAX_BYTES KIB(16) /* the kernel's limit for what goes to LAUNCH_SECRET */
+
+struct attest_secret_entry {
+	struct abi_guid guid;
+	struct attest_blob value;
+};
+
+/*
+ * The table of secrets as guests find it (edk2 OvmfPkg/AmdSev, Linux efi_secret), padded with zeros to 16
+ * bytes. *ret_data is the caller's to wipe and free. ERR_USAGE if it would be larger than the limit.
+ */
+int attest_secret_table(const struct attest_secret_entry *entries, size_t count, uint8_t **ret_data,
+        size_t *ret_size, struct err *err) MUST_CHECK;
+/*
+ * Encrypts data (size: a multiple of 16, at most the limit) for LAUNCH_SECRET of the launch whose MEASURE
+ * this is. ret_ciphertext holds size bytes, undefined on failure.
+ */
+int attest_secret_pack(const struct attest_owner_keys *keys, const uint8_t measure[static 32],
+        const uint8_t *data, size_t size, struct abi_sev_secret_header *ret_header, uint8_t *ret_ciphertext,
+        struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,239 @@
+/*
+ * base: what every room stands on: errors, log, bounded cursors, checked arithmetic, hashes.
+ * Nothing here knows about guests.
+ */
+#ifndef VMM_BASE_H
+#define VMM_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MUST_CHECK        __attribute__((warn_unused_result))
+#define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define ARRAY_LEN(a)      (sizeof(a) / sizeof((a)[0]))
+#define KIB(n)            ((uint64_t)(n) << 10)
+#define MIB(n)            ((uint64_t)(n) << 20)
+#define GIB(n)            ((uint64_t)(n) << 30)
+#define PAGE_SIZE_BYTES   4096u
+
+/* ---- locals that close themselves ---- */
+
+static inline void base_free_cleanup(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void base_close_cleanup(const int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static inline void base_fclose_cleanup(FILE **f)
+{
+	if (*f)
+		fclose(*f);
+}
+
+#define auto_free   __attribute__((cleanup(base_free_cleanup)))
+#define auto_close  __attribute__((cleanup(base_close_cleanup))) /* initialise to -1 or a descriptor */
+#define auto_fclose __attribute__((cleanup(base_fclose_cleanup)))
+
+/* Hands a self-closing local over to the caller: `*ret_fd = take_fd(&fd); return 0;` */
+static inline int take_fd(int *fd)
+{
+	int taken = *fd;
+	*fd = -1;
+	return taken;
+}
+
+#define take_ptr(p) \
+	({ \
+		__auto_type taken_ = *(p); \
+		*(p) = NULL; \
+		taken_; \
+	})
+
+/* ---- checked arithmetic: true when the result fits (and was stored) ---- */
+
+#define add_ok(a, b, ret) (!__builtin_add_overflow((a), (b), (ret)))
+#define mul_ok(a, b, ret) (!__builtin_mul_overflow((a), (b), (ret)))
+
+/* Does [start, start + len) lie in [0, limit)? Never overflows. An empty range fits up to and at limit. */
+static inline bool range_fits(uint64_t start, uint64_t len, uint64_t limit)
+{
+	return start <= limit && len <= limit - start;
+}
+
+static inline bool is_aligned(uint64_t value, uint64_t power_of_two)
+{
+	return (value & (power_of_two - 1)) == 0;
+}
+
+/* ---- errors ---- */
+
+/* What went wrong, by what the process exits with. */
+enum err_kind {
+	ERR_NONE = 0,
+	ERR_FAILED = 1, /* something failed while doing the job */
+	ERR_USAGE = 2,  /* the command line, the configuration or a named file is wrong */
+	ERR_GUEST = 3,  /* the guest crashed or terminated itself */
+	ERR_HOST = 4,   /* this host cannot do it */
+};
+
+/*
+ * A caller-held error. The lowest function makes it with the facts (err_set, err_sys), each caller may put
+ * what it was doing in front (err_wrap), only main and the control socket print it. Functions that can fail
+ * return 0 or -1 and take `struct err *` last; on failure their other outputs are untouched.
+ */
+struct err {
+	enum err_kind kind;
+	int sys;     /* errno, 0 if no system call failed */
+	uint32_t fw; /* SEV firmware status, 0 if the firmware was not asked (SEV API, status codes) */
+	char text[600];
+};
+
+/* Each sets *e (which may be NULL) and returns -1, so that a function can `return err_set(...)`. */
+int err_set(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF(3, 4);
+/* Appends ": <strerror> (<ERRNO NAME>)" and keeps the number in e->sys. */
+int err_sys(struct err *e, enum err_kind kind, int sys, const char *fmt, ...) PRINTF(4, 5);
+/* Puts "<fmt>: " in front of the text; keeps kind, sys and fw. The front stays whole if the text is cut. */
+int err_wrap(struct err *e, const char *fmt, ...) PRINTF(2, 3);
+/* Compilers and analyzers see the -1 too: otherwise they fear that a caller goes on with outputs unset. */
+#define ERR_ALWAYS(call) \
+	__extension__({ \
+		call; \
+		-1; \
+	})
+#define err_set(...)  ERR_ALWAYS((err_set)(__VA_ARGS__))
+#define err_sys(...)  ERR_ALWAYS((err_sys)(__VA_ARGS__))
+#define err_wrap(...) ERR_ALWAYS((err_wrap)(__VA_ARGS__))
+/* "ENOENT" for 2; "errno 4095" style text for what libc cannot name. Never NULL. */
+const char *err_sys_name(int sys);
+
+/*
+ * ---- log: one line, one write(2), to standard error ----
+ *
+ * Callers never wait long for a reader: what it does not take within LOG_WAIT_MS is dropped.
+ */
+#define LOG_WAIT_MS 100
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+void log_set_level(enum log_level level);
+enum log_level log_level(void);
+/* Lines longer than 1,000 bytes are cut; control characters (guest text!) are written as \xNN. */
+void log_at(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
+
+/* For what the user asked for: whatever the level, as it is, cut at 1,000 bytes. */
+void log_print(const char *fmt, ...) PRINTF(1, 2);
+
+#define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...)  log_at(LOG_WARN, __VA_ARGS__)
+#define log_info(...)  log_at(LOG_INFO, __VA_ARGS__)
+#define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
+
+/*
+ * For lines that a guest or a peer can provoke: at most LOG_LIMIT_BURST lines per site and second, then one
+ * line that counts what was dropped. Zero-initialise; safe from any thread.
+ */
+#define LOG_LIMIT_BURST 5
+struct log_limit {
+	_Atomic uint64_t second;
+	_Atomic uint32_t count;
+	_Atomic uint64_t dropped;
+};
+bool log_limit_pass(struct log_limit *limit);
+
+#define log_guest(level, ...) \
+	do { \
+		static struct log_limit limit_; \
+		if (log_limit_pass(&limit_)) \
+			log_at((level), __VA_ARGS__); \
+	} while (0)
+
+/* ---- bounded cursors: little-endian reading that cannot leave the buffer ---- */
+
+/* After a read past the end `bad` is set, everything reads as zero, and nothing moves any more. */
+struct cursor {
+	const uint8_t *at;
+	size_t left;
+	bool bad;
+};
+
+static inline struct cursor cursor_over(const void *data, size_t size)
+{
+	return (struct cursor){.at = data, .left = size};
+}
+
+/* The next n bytes, or NULL (and bad) if there are fewer. */
+const void *cursor_take(struct cursor *c, size_t n);
+/* Copies n bytes, zeros if there are fewer. */
+void cursor_copy(struct cursor *c, void *dst, size_t n);
+uint8_t cursor_u8(struct cursor *c);
+uint16_t cursor_u16(struct cursor *c);
+uint32_t cursor_u32(struct cursor *c);
+uint64_t cursor_u64(struct cursor *c);
+
+/* ---- little- and big-endian values at any alignment ---- */
+
+static inline uint64_t load_le(const void *p, unsigned size)
+{
+	uint64_t v = 0;
+	__builtin_memcpy(&v, p, size);
+	return v;
+}
+
+static inline void store_le(void *p, unsigned size, uint64_t v)
+{
+	__builtin_memcpy(p, &v, size);
+}
+
+/* ---- files ---- */
+
+/*
+ * Reads a whole regular file of at most max bytes. ERR_USAGE and a text that names the path and the remedy
+ * if it is missing, unreadable, a directory or larger. The buffer is the caller's to free; an empty file
+ * gives a non-NULL buffer and size 0.
+ */
+int file_read_all(
+        const char *path, size_t max, void **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;
+
+/* ---- text ---- */
+
+/*
+ * A byte as it may be shown: itself, or \xNN if it is a control character, which a terminal would obey.
+ * Returns the length of what it wrote; no NUL follows.
+ */
+unsigned text_escape_byte(unsigned char byte, char ret_text[static 4]);
+/* Writes text that a file, a guest or a peer may have had a hand in. */
+void text_put_safe(FILE *out, const char *text);
+/* Lower-case hexadecimal of size bytes, NUL-terminated; text holds 2 * size + 1. */
+void hex_encode(const void *data, size_t size, char *text);
+/* Reads exactly size bytes from 2 * size hexadecimal digits and nothing after them; false otherwise. */
+bool hex_decode(const char *text, void *data, size_t size) MUST_CHECK;
+
+/* ---- cryptography is loaded when first needed (libcrypto doubles start-up time and memory) ---- */
+
+/*
+ * Loads libcrypto. Call once before any EVP_, X509_, ... function; later calls cost nothing. The functions of
+ * OpenSSL that the tree uses are listed in base/libcrypto.S; a missing one is a link error.
+ */
+int crypto_load(struct err *err) MUST_CHECK;
+
+#define SHA256_BYTES 32
+#define SHA384_BYTES 48
+
+/* One-shot hashes; crypto_load() must have succeeded. */
+void hash_sha256(const void *data, size_t size, uint8_t ret_digest[static SHA256_BYTES]);
+void hash_sha384(const void *data, size_t size, uint8_t ret_digest[static SHA384_BYTES]);
+/* Constant-time comparison of secrets and digests. */
+bool crypto_equal(const void *a, const void *b, size_t size);
+/* Overwrites a secret in a way that the compiler keeps. */
+void crypto_wipe(void *secret, size_t size);
+
+#endif

@@ -1,0 +1,176 @@
+/*
+ * config: what the user asked for. A JSON file and --set words become one const struct config; every mistake
+ * is reported, not only the first. The keys are one table (config_keys), from which the checks, the example,
+ * the man page and the suggestions come.
+ */
+#ifndef VMM_CONFIG_H
+#define VMM_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/base.h"
+
+#define CONFIG_VCPUS_MAX      64
+#define CONFIG_FILE_MAX_BYTES MIB(1)
+
+enum config_host { CONFIG_HOST_KVM, CONFIG_HOST_SIM };
+enum config_sim_clock { CONFIG_SIM_CLOCK_VIRTUAL, CONFIG_SIM_CLOCK_HOST };
+enum config_sev_type { CONFIG_SEV_NONE, CONFIG_SEV, CONFIG_SEV_ES, CONFIG_SEV_SNP };
+/* How a SEV or SEV-ES guest's context is made; it changes the FPU fields of an ES guest's measured VMSA. */
+enum config_sev_init { CONFIG_SEV_INIT_AUTO, CONFIG_SEV_INIT2, CONFIG_SEV_INIT_LEGACY };
+
+struct config_place; /* where each key's value came from, so that later checks can point at it */
+
+/* Strings are owned by the configuration; "" means not given, never NULL. */
+struct config {
+	char *name;
+	enum config_host host;
+	char *firmware; /* path of the image that ends at 4 GiB */
+	struct {
+		unsigned vcpus; /* 1..CONFIG_VCPUS_MAX */
+		uint64_t memory_bytes;
+		char *cpu; /* CPU model by name, as machine_cpu_model() knows it */
+		bool hugepages;
+		char *debugcon; /* file that gets the guest's debug console (port 0x402) */
+	} machine;
+	struct {
+		char *kernel, *initrd, *cmdline;
+		bool hashes;
+	} boot;
+	struct {
+		enum config_sev_type type;
+		enum config_sev_init init;
+		uint64_t policy; /* as the launch takes it; not given: 0x1 SEV, 0x5 SEV-ES, 0x30000 SNP */
+		bool policy_given;
+		uint64_t vmsa_features; /* the whole sev_features field as measured; not given: 1 for SNP */
+		bool vmsa_features_given;
+		char *id_block, *id_auth; /* files */
+		char *host_data;          /* 64 hexadecimal digits or "" */
+		bool enforce_digest;
+		char *dh_cert, *session; /* files, from the guest's owner */
+	} sev;
+	struct {
+		unsigned grace_s; /* between the power button and the end of the guest; 0: end at once */
+	} run;
+	struct {
+		enum config_sim_clock clock;
+	} sim;
+	enum log_level log;
+	struct config_place *places; /* one a row of config_keys */
+};
+
+/* One mistake. line and column count from 1, in characters; 0 when it is in a --set word or at no place. */
+struct config_mistake {
+	char *where; /* file name, "--set WORD" or "" */
+	unsigned line, column;
+	char *key; /* dotted key or "" */
+	char *text;
+};
+
+/* In the order of the file; those without a line come last. */
+#define CONFIG_MISTAKES_MAX 100
+struct config_mistakes {
+	struct config_mistake *list;
+	size_t count; /* at most CONFIG_MISTAKES_MAX are kept; the last then says that there were more */
+};
+
+/* ---- reading ---- */
+
+/*
+ * What the caller alone can judge (names that another room knows, files), asked by config_load() in the same
+ * go as its own checks, also when there are mistakes already: keys with a mistake then hold their default.
+ */
+typedef void config_check(const struct config *config, struct config_mistakes *mistakes);
+
+/*
+ * path: the JSON file, NULL for defaults only. sets: n_sets words KEY=VALUE, applied after the file in order;
+ * a value is JSON or, for strings, sizes and words, plain text. check: more checks, or NULL. On success
+ * *ret_config is the caller's to destroy; otherwise -1 and at least one mistake (none: no memory is left).
+ * mistakes is zeroed by the caller and finished by it in either case. Any thread.
+ */
+int config_load(const char *path, const char *const *sets, size_t n_sets, config_check *check,
+        struct config **ret_config, struct config_mistakes *mistakes) MUST_CHECK;
+/* config_load() over size bytes of text (NULL: no file), named name in the mistakes. */
+int config_parse(const char *name, const void *text, size_t size, const char *const *sets, size_t n_sets,
+        config_check *check, struct config **ret_config, struct config_mistakes *mistakes) MUST_CHECK;
+void config_destroy(struct config *config); /* NULL is allowed */
+
+/* A config_check: files to be read exist and are readable; files to be written could be. */
+config_check config_check_files;
+/*
+ * Adds a mistake in the value of a key of config_keys, at its place. A key that has one already keeps that
+ * one: what follows from a mistake is not worth telling.
+ */
+void config_mistake_at(const struct config *config, struct config_mistakes *mistakes, const char *key,
+        const char *fmt, ...) PRINTF(4, 5);
+/* The candidate(0), candidate(1), ... up to NULL that a mistyped word probably meant, or NULL. */
+const char *config_nearest(const char *word, const char *(*candidate)(size_t i));
+void config_mistakes_finish(struct config_mistakes *mistakes);
+/*
+ * "file:line:column: key: what is wrong" (parts that do not apply are left out), control characters written
+ * as \xNN; the caller frees. NULL: no memory.
+ */
+char *config_mistake_format(const struct config_mistake *mistake);
+
+/* ---- the table of keys ---- */
+
+enum config_type {
+	CONFIG_BOOL,     /* bool */
+	CONFIG_NUMBER,   /* unsigned */
+	CONFIG_SIZE,     /* uint64_t, in bytes */
+	CONFIG_STRING,   /* char * */
+	CONFIG_PATH,     /* char *, a file to be read */
+	CONFIG_OUTPUT,   /* char *, a file to be written */
+	CONFIG_WORD,     /* an enum */
+	CONFIG_HEX,      /* char *, hexadecimal digits */
+	CONFIG_POLICY,   /* uint64_t, and a bool: given */
+	CONFIG_FEATURES, /* uint64_t, and a bool: given */
+};
+
+#define CONFIG_FOR(sev_type) (1u << (sev_type))
+
+struct config_key {
+	const char *name; /* dotted */
+	enum config_type type;
+	size_t offset;     /* into struct config */
+	size_t given;      /* offset of a bool set when the key was given; 0: none */
+	uint64_t min, max; /* of a number or size its value, of a string its length; 0 is always allowed
+	                      for a CONFIG_HEX */
+	const char *unit;  /* for messages and the man page; NULL: none */
+	const char *const *words; /* CONFIG_WORD: NULL-terminated, in the order of the enum */
+	unsigned types;           /* CONFIG_FOR(sev type) of those that use it; 0: all */
+	const char *needs;        /* the key without which it says nothing; NULL: none */
+	const char *def;          /* as it would be written in the file, JSON; null: see help */
+	const char *help;         /* one or more sentences, for the man page */
+};
+
+extern const struct config_key config_keys[];
+extern const size_t config_keys_count;
+
+/* The row of a dotted key, or NULL. */
+const struct config_key *config_key_find(const char *name);
+/* "sev, sev-es or sev-snp": the words of the bits of a mask, or of all words. Returns text, cut if need be.
+ */
+#define CONFIG_WORDS_TEXT_BYTES 100
+const char *config_words_text(
+        const char *const *words, unsigned mask, char text[static CONFIG_WORDS_TEXT_BYTES]);
+
+/* The shortest way to write a size: "1G" rather than "1024M". Returns text. */
+#define CONFIG_SIZE_TEXT_BYTES 24
+const char *config_size_text(uint64_t bytes, char text[static CONFIG_SIZE_TEXT_BYTES]);
+
+/* ---- names of bits ---- */
+
+/* A word of sev.policy or sev.vmsa-features. A table ends with a row without a name. */
+struct config_bit {
+	const char *name;
+	uint64_t bits;
+	const char *help;
+};
+
+/* SEV API and SNP ABI, guest policy; APM volume 2, SEV_FEATURES. */
+extern const struct config_bit config_sev_policy_bits[], config_snp_policy_bits[], config_vmsa_feature_bits[];
+
+#endif

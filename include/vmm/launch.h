@@ -1,0 +1,199 @@
+/*
+ * launch: from a configuration to a measured guest. The launch plan is data: the exact sequence of what the
+ * SEV firmware will measure. One code path makes it; `vmm measure` hashes it and a launch issues it, so what
+ * was predicted is what is launched.
+ */
+#ifndef VMM_LAUNCH_H
+#define VMM_LAUNCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/abi.h"
+#include "vmm/base.h"
+#include "vmm/config.h"
+#include "vmm/page.h"
+
+/* ---- the firmware image's own tables (edk2 OvmfPkg/ResetVector) ---- */
+
+#define LAUNCH_SECTIONS_MAX 32
+
+/* One entry of the table at the end of the image; value[1] only where the entry has two numbers. */
+struct launch_ovmf_entry {
+	bool present;
+	uint32_t value[2];
+};
+
+struct launch_ovmf {
+	bool has_table;
+	struct launch_ovmf_entry reset;    /* where SEV-ES application processors start: eip */
+	struct launch_ovmf_entry secret;   /* where a launch secret goes: base, size; 0, 0: nowhere */
+	struct launch_ovmf_entry hashes;   /* where the kernel hashes go: base, size; 0, 0: nowhere */
+	struct launch_ovmf_entry metadata; /* where the sections lie: offset from the end of the image */
+	struct abi_ovmf_section sections[LAUNCH_SECTIONS_MAX]; /* in the image's order, none empty */
+	unsigned section_count;
+};
+
+/*
+ * Reads the tables of an image of any content. An image without them is not an error here (has_table is
+ * false); a table that contradicts itself is ERR_USAGE.
+ */
+int launch_ovmf_parse(
+        const void *image, size_t image_bytes, struct launch_ovmf *ret_ovmf, struct err *err) MUST_CHECK;
+
+/* ---- the VMSA of a vCPU that KVM has reset (APM volume 2, table B-4) ---- */
+
+struct launch_vmsa {
+	uint32_t eip;           /* first instruction: cs.base is its upper, rip its lower half */
+	uint32_t cpu_signature; /* CPUID.1:EAX, which a processor leaves in RDX at reset */
+	uint64_t sev_features;
+	bool legacy_init; /* KVM_SEV_ES_INIT: KVM leaves the FPU fields zero */
+};
+
+#define LAUNCH_RESET_EIP 0xfffffff0u /* of the boot processor */
+
+void launch_vmsa_fill(const struct launch_vmsa *from, struct abi_vmsa *ret_vmsa);
+
+/* The fields by name, for people: every field that a register of a fresh vCPU can reach. */
+struct launch_vmsa_field {
+	const char *name; /* "cs.base" */
+	uint16_t offset, size;
+	uint64_t reset; /* under KVM, when QEMU's or our reset state was set */
+};
+extern const struct launch_vmsa_field launch_vmsa_fields[];
+extern const size_t launch_vmsa_field_count;
+
+/* ---- kernel hashes (edk2 BlobVerifierLibSevHashes) ---- */
+
+/*
+ * The table that the firmware compares with what fw_cfg hands it. The kernel's hash is that of the file:
+ * setup header and kernel go to the guest unchanged, joined they are the file again. cmdline is hashed with
+ * its NUL; no initrd (NULL, 0) hashes as empty. crypto_load() must have succeeded.
+ */
+void launch_hashes_fill(const void *kernel, size_t kernel_bytes, const void *initrd, size_t initrd_bytes,
+        const char *cmdline, struct abi_hashes *ret_hashes);
+
+/* ---- the plan ---- */
+
+struct launch_item {
+	const char *name;        /* "firmware", "memory", "kernel hashes", "VMSA", ...; static text */
+	enum abi_page_type type; /* SEV, SEV-ES: NORMAL is LAUNCH_UPDATE_DATA, VMSA is LAUNCH_UPDATE_VMSA */
+	struct gpa gpa;          /* of a VMSA: ABI_VMSA_GPA */
+	uint64_t size_bytes;     /* whole pages, but for the kernel hashes of SEV and SEV-ES */
+	const void *data;        /* size_bytes of contents, borrowed; NULL: zero, or filled by the firmware */
+	unsigned vcpu;           /* whose VMSA, from 0 */
+};
+
+#define LAUNCH_ITEMS_MAX (2 + LAUNCH_SECTIONS_MAX + CONFIG_VCPUS_MAX)
+
+/* Borrows the files it was made from: they must outlive it. */
+struct launch_plan {
+	enum config_sev_type type;
+	uint64_t policy;
+	unsigned vcpus;
+	struct launch_vmsa vmsa; /* of the boot processor; the others differ in eip only */
+	struct launch_ovmf ovmf;
+	bool hashed; /* are the kernel hashes part of it? */
+	struct abi_hashes hashes;
+	struct launch_item items[LAUNCH_ITEMS_MAX]; /* in the order of the launch */
+	unsigned count;
+	/* What items point to. */
+	struct abi_vmsa bsp, ap;
+	uint8_t hash_page[PAGE_SIZE_BYTES];
+};
+
+/* A file's contents; the launch's inputs beside the configuration. */
+struct launch_file {
+	void *data;
+	size_t size_bytes;
+};
+
+struct launch_files {
+	struct launch_file firmware, kernel, initrd; /* data NULL: not configured */
+};
+
+/* Reads, once, the files that the configuration names. On failure ret_files is zeroed. */
+int launch_files_read(
+        const struct config *config, struct launch_files *ret_files, struct err *err) MUST_CHECK;
+void launch_files_finish(struct launch_files *files);
+
+/*
+ * ERR_USAGE if the configuration contradicts itself or the image cannot be launched that way; the text names
+ * the remedy. sev.init "auto" counts as KVM_SEV_INIT2. The plan is the caller's to destroy, before the files.
+ */
+int launch_plan_make(const struct config *config, const struct launch_files *files,
+        struct launch_plan **ret_plan, struct err *err) MUST_CHECK;
+void launch_plan_destroy(struct launch_plan *plan); /* NULL is allowed */
+
+/* ---- the digest ---- */
+
+struct launch_digest {
+	uint8_t bytes[SHA384_BYTES];
+	unsigned size_bytes; /* 48 for SEV-SNP, 32 for SEV and SEV-ES */
+};
+
+/* Who wants to see how a digest comes about; each function may be NULL. */
+struct launch_watch {
+	/* Before a page (or less, at the end of an item) is hashed. */
+	void (*on_page)(void *ctx, const struct launch_item *item, uint64_t offset_bytes);
+	void *ctx;
+};
+
+struct launch_hasher;
+
+/* type: SEV, SEV-ES or SEV-SNP. watch is borrowed, NULL: nobody. */
+int launch_hasher_create(enum config_sev_type type, const struct launch_watch *watch,
+        struct launch_hasher **ret_hasher, struct err *err) MUST_CHECK;
+void launch_hasher_add(struct launch_hasher *hasher, const struct launch_item *item);
+/* The digest of all items so far; more may follow. */
+int launch_hasher_value(
+        struct launch_hasher *hasher, struct launch_digest *ret_digest, struct err *err) MUST_CHECK;
+void launch_hasher_destroy(struct launch_hasher *hasher); /* NULL is allowed */
+
+/* The digest of a whole plan. */
+int launch_plan_digest(const struct launch_plan *plan, const struct launch_watch *watch,
+        struct launch_digest *ret_digest, struct err *err) MUST_CHECK;
+
+/* ---- ID block: the firmware refuses a guest whose digest is another (SNP ABI 8.18) ---- */
+
+#define LAUNCH_ID_FILE_MAX_BYTES KIB(16)
+
+/* A private ECDSA P-384 key. */
+struct launch_id_key;
+
+/* From a PEM file without a password. ERR_USAGE with the remedy if it holds no such key. */
+int launch_id_key_read(const char *path, struct launch_id_key **ret_key, struct err *err) MUST_CHECK;
+/* A new one, in memory only. */
+int launch_id_key_generate(struct launch_id_key **ret_key, struct err *err) MUST_CHECK;
+/* Wipes it. NULL is allowed. */
+void launch_id_key_destroy(struct launch_id_key *key);
+
+/* Signs the block, and with author (NULL: none) the ID key. */
+int launch_id_sign(const struct abi_id_block *block, const struct launch_id_key *id,
+        const struct launch_id_key *author, struct abi_id_auth *ret_auth, struct err *err) MUST_CHECK;
+/*
+ * A block that lets only this digest and policy run, signed with a key that is wiped before this returns:
+ * who launched need not be believed, but what was launched cannot be another. For sev.enforce-digest.
+ */
+int launch_id_make(const struct launch_digest *digest, uint64_t policy, struct abi_id_block *ret_block,
+        struct abi_id_auth *ret_auth, struct err *err) MUST_CHECK;
+
+/* From a file: the bare structure, or Base64 of it as QEMU takes it. ERR_USAGE otherwise. */
+int launch_id_block_read(const char *path, struct abi_id_block *ret_block, struct err *err) MUST_CHECK;
+int launch_id_auth_read(const char *path, struct abi_id_auth *ret_auth, struct err *err) MUST_CHECK;
+/* What the readers do with the bytes of a file; size_bytes is the structure's. */
+int launch_id_decode(
+        const void *data, size_t data_bytes, void *ret_struct, size_t size_bytes, struct err *err) MUST_CHECK;
+
+/* Is there an author key in it? */
+bool launch_id_has_author(const struct abi_id_auth *auth);
+/* SHA-384 of a key: ID_KEY_DIGEST and AUTHOR_KEY_DIGEST of the attestation report. */
+void launch_id_key_digest(const struct abi_public_key *key, uint8_t ret_digest[static SHA384_BYTES]);
+/* Would the firmware take block and signatures? ERR_USAGE says which of its checks fails. */
+int launch_id_verify(
+        const struct abi_id_block *block, const struct abi_id_auth *auth, struct err *err) MUST_CHECK;
+/* Would it take a guest of this digest and policy with them? ERR_USAGE says what differs. */
+int launch_id_match(const struct abi_id_block *block, const struct launch_digest *digest, uint64_t policy,
+        struct err *err) MUST_CHECK;
+
+#endif

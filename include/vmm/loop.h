@@ -1,0 +1,67 @@
+/*
+ * loop: the event loop, on io_uring. It belongs to the main thread, which never blocks anywhere else; only
+ * loop_post() may be called from other threads. Callbacks run on the main thread, one at a time.
+ */
+#ifndef VMM_LOOP_H
+#define VMM_LOOP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/base.h"
+
+struct loop;
+
+int loop_create(struct loop **ret_loop, struct err *err) MUST_CHECK;
+/* Ends whatever is still watched or under way without calling anybody. NULL is allowed. */
+void loop_destroy(struct loop *loop);
+/* Runs callbacks until loop_stop(). -1 only if io_uring itself fails. */
+int loop_run(struct loop *loop, struct err *err) MUST_CHECK;
+void loop_stop(struct loop *loop);
+
+/*
+ * A piece of work for the loop's thread, owned by its poster, zeroed but for fn and ctx. Posting what is
+ * already waiting does nothing, so posts cost no memory and a storm of them costs one call. The task must
+ * outlive its call or the loop.
+ */
+struct loop_task {
+	void (*fn)(void *ctx);
+	void *ctx;
+	_Atomic bool queued;
+	struct loop_task *next;
+};
+void loop_post(struct loop *loop, struct loop_task *task);
+
+/*
+ * Keeps a descriptor's object alive until the loop is destroyed, when one of the kernel's own threads lets go
+ * of it: the kernel takes many milliseconds to take a VM apart, and nobody has to wait for that. At most one;
+ * failing to keep it costs only time, so it is not told.
+ */
+void loop_keep(struct loop *loop, int fd);
+
+/* An operation under way: a watch, a timer or a write. */
+struct loop_op;
+
+/*
+ * Calls on_ready with the poll(2) events seen, again and again until stopped. fd is borrowed. loop_op_stop()
+ * may be called from any callback, also its own.
+ */
+int loop_watch_start(struct loop *loop, int fd, short events, void (*on_ready)(void *ctx, int events),
+        void *ctx, struct loop_op **ret_op, struct err *err) MUST_CHECK;
+/* Calls on_time once, ns nanoseconds from now; the operation has then ended. */
+int loop_timer_start(struct loop *loop, uint64_t ns, void (*on_time)(void *ctx), void *ctx,
+        struct loop_op **ret_op, struct err *err) MUST_CHECK;
+/*
+ * Writes up to size bytes to a descriptor that may block (it need not be made non-blocking, which would
+ * change it for others that share it). data is borrowed until on_done, which gets the count or a negated
+ * errno; the operation has then ended.
+ */
+int loop_write_start(struct loop *loop, int fd, const void *data, size_t size,
+        void (*on_done)(void *ctx, int result), void *ctx, struct loop_op **ret_op,
+        struct err *err) MUST_CHECK;
+/* No callback comes after this. For a write: data must stay until the loop is destroyed. NULL is allowed. */
+void loop_op_stop(struct loop_op *op);
+
+#endif

@@ -1,0 +1,192 @@
+/*
+ * machine: the parts put together: which CPU the guest sees, which tables it finds, at which address what
+ * answers. docs/platform.md is the map, docs/cpu-models.md the policy for CPUID.
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/base.h"
+#include "vmm/config.h"
+#include "vmm/device.h"
+#include "vmm/host.h"
+#include "vmm/page.h"
+
+/* ---- CPU models (machine/cpu_models.c) ---- */
+
+/*
+ * A named CPU: immutable, never freed. Names and contents follow QEMU's x86 models as KVM guests get them,
+ * and the signatures those of sev-snp-measure: launch digests of SEV-ES and SEV-SNP guests hold the
+ * signature.
+ */
+struct machine_cpu_model {
+	const char *name;      /* "EPYC-Milan-v2"; "host" is what the host offers */
+	const char *parent;    /* the model whose features this one starts from; NULL: none */
+	uint32_t signature;    /* CPUID.1.EAX: family, model, stepping (APM vol. 3, E.3.2); 0: the host's */
+	uint32_t max_leaf_ext; /* CPUID.80000000.EAX */
+	const char *title;     /* brand string, CPUID.80000002-4; at most 47 bytes; NULL: the host's */
+	const struct machine_cpu_caches *caches;
+	const char *features; /* added to the parent's; "-name" takes one away */
+};
+
+/* By name or alias ("EPYC-Milan" is "EPYC-Milan-v1", "EPYC-IBPB" is "EPYC-v2"). NULL: there is none. */
+const struct machine_cpu_model *machine_cpu_model(const char *name);
+/* Every name that machine_cpu_model() takes, aliases included, for lists. NULL after the last. */
+const char *machine_cpu_model_name(size_t i);
+
+/* ---- guest CPUID (machine/cpuid.c) ---- */
+
+/* The CPUID page of SEV-SNP has room for 64 entries (SNP ABI, 8.14.2.6); a big `host` may need more. */
+#define MACHINE_CPUID_ENTRIES_MAX 128
+
+/* What KVM_SET_CPUID2 takes: the layout of struct kvm_cpuid2 with room for its entries. */
+struct machine_cpuid {
+	uint32_t nent;
+	uint32_t padding;
+	struct kvm_cpuid_entry2 entries[MACHINE_CPUID_ENTRIES_MAX];
+};
+
+struct machine_cpuid_ask {
+	const struct machine_cpu_model *model;
+	const struct kvm_cpuid2 *supported; /* what KVM_GET_SUPPORTED_CPUID gave */
+	bool tsc_deadline;                  /* KVM_CAP_TSC_DEADLINE_TIMER, which the list above never tells */
+	enum config_sev_type sev;           /* CPUID.8000001F tells the guest which of them it is */
+	bool report_sharing;  /* the guest shall tell which pages it shares (KVM_HC_MAP_GPA_RANGE) */
+	unsigned vcpu, vcpus; /* index and count: 1..CONFIG_VCPUS_MAX; the index is the APIC id */
+};
+
+/* Features of the model that the guest does not get: the host does not offer them. Static strings. */
+#define MACHINE_CPUID_DROPPED_MAX 256
+struct machine_cpuid_dropped {
+	const char *names[MACHINE_CPUID_DROPPED_MAX];
+	unsigned count;
+};
+
+/*
+ * The guest's CPUID table by the policy of docs/cpu-models.md: the model AND what the host offers, with the
+ * topology of this vCPU. The dropped features are the same for every vCPU; ret_dropped may be NULL. ERR_HOST
+ * if the host does not offer the wanted SEV generation or offers more entries than fit. Any thread.
+ */
+int machine_cpuid_make(const struct machine_cpuid_ask *ask, struct machine_cpuid *ret_cpuid,
+        struct machine_cpuid_dropped *ret_dropped, struct err *err) MUST_CHECK;
+/* The entry of a leaf, NULL if there is none. index is ignored for leaves without subleaves. */
+const struct kvm_cpuid_entry2 *machine_cpuid_find(
+        const struct machine_cpuid *cpuid, uint32_t function, uint32_t index);
+/* "svm, avx2, ...", cut with "and N more" if it does not fit; for the log. */
+void machine_cpuid_dropped_format(const struct machine_cpuid_dropped *dropped, char *text, size_t size);
+
+/* ---- fixed places of the platform that tables describe and devices answer ---- */
+
+#define MACHINE_IOAPIC_GPA   UINT64_C(0xfec00000)
+#define MACHINE_LAPIC_GPA    UINT64_C(0xfee00000)
+#define MACHINE_PCI_WINDOW   UINT64_C(0x80000000) /* memory BARs: from PAGE_HOLE_START ... */
+#define MACHINE_PCI_LIMIT    UINT64_C(0xfc000000) /* ... up to here */
+#define MACHINE_PM_PORT      0xb000               /* where firmware puts the PIIX4 PM block (PMBA) */
+#define MACHINE_RESET_PORT   0xcf9
+#define MACHINE_RESET_VALUE  6
+#define MACHINE_GSI_PIT      2 /* IRQ 0 arrives here: KVM's routing needs GSI 0 at pin 2 of the IOAPIC */
+#define MACHINE_GSI_SERIAL   4
+#define MACHINE_GSI_SCI      9
+#define MACHINE_GSI_PCI_BASE 16
+
+/* The level-triggered GSI of a PCI function's interrupt pin (1: INTA .. 4: INTD) on bus 0, as _PRT tells. */
+static inline unsigned machine_pci_gsi(unsigned device, unsigned pin)
+{
+	return MACHINE_GSI_PCI_BASE + (device + pin - 1) % 4;
+}
+
+/* ---- ACPI tables (machine/acpi.c) ---- */
+
+/* Files for fw_cfg. The firmware follows the script: allocates, links and checksums (QEMU,
+ * bios-linker-loader). */
+struct machine_acpi {
+	void *tables; /* etc/acpi/tables: FACS, DSDT, FADT, MADT, XSDT */
+	size_t tables_size;
+	void *rsdp; /* etc/acpi/rsdp */
+	size_t rsdp_size;
+	void *loader; /* etc/table-loader */
+	size_t loader_size;
+};
+
+/* The same for every guest of that many vCPUs. 1..CONFIG_VCPUS_MAX, ERR_USAGE otherwise. The caller finishes
+ * *ret_acpi. */
+int machine_acpi_build(unsigned vcpus, struct machine_acpi *ret_acpi, struct err *err) MUST_CHECK;
+void machine_acpi_finish(struct machine_acpi *acpi); /* a zeroed one is allowed */
+
+/* ---- memory map and states for firmware (machine/tables.c) ---- */
+
+#define MACHINE_E820_ENTRIES_MAX   2
+#define MACHINE_E820_ENTRY_BYTES   20
+#define MACHINE_E820_MAX_BYTES     ((size_t)MACHINE_E820_ENTRIES_MAX * MACHINE_E820_ENTRY_BYTES)
+#define MACHINE_SYSTEM_STATES_SIZE 6
+
+/* etc/e820: the RAM of the layout, not the firmware image. Returns the bytes written. */
+size_t machine_e820_make(const struct page_layout *layout, uint8_t ret_table[static MACHINE_E820_MAX_BYTES]);
+/* etc/system-states: S3 and S4 are not supported. */
+extern const uint8_t machine_system_states[MACHINE_SYSTEM_STATES_SIZE];
+
+/* ---- the machine: what outlives a reset (machine/machine.c) ---- */
+
+struct machine;
+
+/* How the machine tells its owner what the guest did. Called from any thread, without a lock held. */
+struct machine_events {
+	void (*on_power)(void *ctx, enum device_power_event event);
+	void (*on_output)(void *ctx); /* the guest wrote to its console or debug console */
+	void (*on_room)(void *ctx);   /* input that the console refused fits again */
+	void *ctx;
+};
+
+/*
+ * Reads the firmware image (and kernel files), checks the configuration against the host, and makes the
+ * devices. clock is the guest's time, for hosts with a time of their own; NULL: this computer's. host and
+ * config are borrowed. Errors name the file or key at fault.
+ */
+int machine_create(struct host *host, const struct config *config, const struct device_clock *clock,
+        const struct machine_events *events, struct machine **ret_machine, struct err *err) MUST_CHECK;
+void machine_destroy(struct machine *machine); /* NULL is allowed; after its machine_vm */
+const struct config *machine_config(const struct machine *machine);
+struct host *machine_host(const struct machine *machine);
+struct device_bus *machine_bus(const struct machine *machine);
+struct device_serial *machine_console(const struct machine *machine);
+struct device_debugcon *machine_debugcon(const struct machine *machine); /* NULL: not configured */
+void machine_press_power_button(struct machine *machine);
+
+/* ---- the kernel that the firmware starts (machine/boot.c) ---- */
+
+#define MACHINE_KERNEL_MAX_BYTES MIB(512)
+#define MACHINE_INITRD_MAX_BYTES GIB(1)
+
+/*
+ * How many of a file's first bytes are the real-mode setup part of a Linux bzImage; the protected-mode kernel
+ * follows. 0: it is no bzImage, or ends before the kernel. The file may hold anything. boot.rst,
+ * "setup_sects".
+ */
+size_t machine_kernel_setup_bytes(const void *file, size_t size_bytes);
+
+/* ---- one incarnation of the guest (machine/vm.c) ---- */
+
+struct machine_vm;
+
+struct machine_vcpu {
+	unsigned index;
+	int fd;
+	struct kvm_run *run;
+};
+
+/*
+ * A new guest at its reset vector: fresh memory with the firmware in it, the VM, its interrupt controllers,
+ * and its vCPUs, and all devices as after power-on. At most one at a time. Main thread.
+ */
+int machine_vm_create(struct machine *machine, struct machine_vm **ret_vm, struct err *err) MUST_CHECK;
+/* After all its vCPUs have stopped. NULL is allowed. */
+void machine_vm_destroy(struct machine_vm *vm);
+int machine_vm_fd(const struct machine_vm *vm);
+unsigned machine_vm_vcpu_count(const struct machine_vm *vm);
+struct machine_vcpu *machine_vm_vcpu(struct machine_vm *vm, unsigned i);
+
+#endif

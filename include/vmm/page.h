@@ -1,0 +1,84 @@
+/*
+ * page: guest memory. The address map of RAM, its backing, and the only door to its bytes (page/access.c): no
+ * other room dereferences guest memory.
+ */
+#ifndef VMM_PAGE_H
+#define VMM_PAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/base.h"
+#include "vmm/host.h"
+
+/* A guest physical address: a type that cannot be dereferenced or mixed up with a host address. */
+struct gpa {
+	uint64_t raw;
+};
+
+static inline struct gpa gpa(uint64_t raw)
+{
+	return (struct gpa){raw};
+}
+
+/* ---- the address map ---- */
+
+#define PAGE_HOLE_START    GIB(2) /* RAM below 4 GiB ends here at the latest: the 32-bit PCI window follows */
+#define PAGE_HOLE_END      GIB(4) /* RAM that did not fit below goes on here */
+#define PAGE_RAM_MAX_BYTES GIB(16384)
+/* The firmware image ends at 4 GiB and must stay above the APICs at 0xfec00000. */
+#define PAGE_FIRMWARE_MAX_BYTES MIB(16)
+
+enum page_region_kind { PAGE_RAM, PAGE_FIRMWARE };
+
+struct page_region {
+	enum page_region_kind kind;
+	struct gpa gpa;
+	uint64_t size_bytes;
+};
+
+#define PAGE_REGIONS_MAX 3
+struct page_layout {
+	struct page_region regions[PAGE_REGIONS_MAX]; /* ascending, disjoint */
+	unsigned count;
+	uint64_t low_bytes, high_bytes; /* RAM below the hole and above 4 GiB */
+};
+
+/*
+ * ram_bytes: a multiple of 1 MiB, at least 1 MiB. firmware_bytes: a multiple of 4 KiB, 4
+ * KiB..PAGE_FIRMWARE_MAX_BYTES. ERR_USAGE otherwise.
+ */
+int page_layout_make(uint64_t ram_bytes, uint64_t firmware_bytes, struct page_layout *ret_layout,
+        struct err *err) MUST_CHECK;
+
+/* ---- the memory of one incarnation of a guest ---- */
+
+struct page_memory;
+
+/*
+ * Zero-filled, from memfds; hugepages asks for 2 MiB pages of the host's pool (RAM must then be whole 2 MiB).
+ * ERR_HOST if this host has less memory than asked for. host is borrowed.
+ */
+int page_memory_create(struct host *host, const struct page_layout *layout, bool hugepages,
+        struct page_memory **ret_memory, struct err *err) MUST_CHECK;
+void page_memory_destroy(struct page_memory *memory); /* NULL is allowed */
+const struct page_layout *page_memory_layout(const struct page_memory *memory);
+/* Where region number i is mapped, for KVM's memory slots only. */
+void *page_memory_slot_address(const struct page_memory *memory, unsigned i);
+
+/* ---- the door ---- */
+
+/*
+ * Copy out of and into guest memory. The whole range must be memory (it may cross from one region into an
+ * adjacent one); otherwise -1 and nothing is copied. Guests choose addresses, so -1 is an answer for the
+ * guest and never an error of vmm. Any thread; other vCPUs may change the bytes while they are copied: copy
+ * once, check, then use. Writing to the firmware image is refused (it is ROM to devices).
+ */
+int page_read(const struct page_memory *memory, struct gpa from, void *dst, uint64_t size_bytes) MUST_CHECK;
+int page_write(struct page_memory *memory, struct gpa to, const void *src, uint64_t size_bytes) MUST_CHECK;
+/* Is the whole range memory (writable: RAM)? */
+bool page_is_memory(const struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool writable);
+/* Copies an image in, ROM included; for the launch, before the guest runs. */
+int page_load(struct page_memory *memory, struct gpa to, const void *src, uint64_t size_bytes) MUST_CHECK;
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * run: a guest's life, from its launch to the exit status: vCPU threads, exits, console, signals.
+ */
+#ifndef VMM_RUN_H
+#define VMM_RUN_H
+
+#include "vmm/base.h"
+#include "vmm/config.h"
+#include "vmm/device.h"
+#include "vmm/host.h"
+
+struct run;
+
+/* Where the guest's first serial port is connected to. Descriptors are borrowed; -1: nowhere. */
+struct run_console {
+	int in, out;
+	bool escape; /* Ctrl-] q quits, s shows the status: for a terminal in raw mode */
+};
+
+/*
+ * Makes the machine of a configuration. clock is the guest's time, for hosts with a time of their own; NULL:
+ * this computer's. host and config are borrowed. From here until run_destroy() SIGTERM, SIGINT and SIGHUP are
+ * taken by run_guest(), and the calling thread must be the only one.
+ */
+int run_create(struct host *host, const struct config *config, const struct device_clock *clock,
+        const struct run_console *console, struct run **ret_run, struct err *err) MUST_CHECK;
+/*
+ * Launches the guest and runs it to its end. 0: it shut down, or the user quit. -1 otherwise: ERR_GUEST when
+ * it crashed (run_crash_report() has more), else what failed.
+ */
+int run_guest(struct run *run, struct err *err) MUST_CHECK;
+/* The registers of the vCPU that crashed or that KVM gave up on, as lines of text; "" if there is nothing to
+ * tell. */
+const char *run_crash_report(const struct run *run);
+void run_destroy(struct run *run); /* NULL is allowed */
+
+#endif

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Counts what the suites of scripts/test did, over all of them.
+
+usage: tally.py meson SUITE TESTLOG RESULTS   adds the tests of a meson-logs/testlog.json
+       tally.py add RESULTS VERDICT SUITE NAME [REASON]   adds one; VERDICT is passed, failed or skipped
+       tally.py report RESULTS   prints what was skipped and why, what failed, and the last line; exit 1 on failures
+A program of cmocka or TAP counts as the tests it ran, any other as one.
+"""
+import json
+import pathlib
+import re
+import sys
+
+CMOCKA = re.compile(r'^\[ +(OK|FAILED|SKIPPED|ERROR) +\] (test_\w+)', re.M)
+CMOCKA_SKIP = re.compile(r'^\[ RUN +\] .*\n((?:(?!\[).*\n)*)\[ +SKIPPED +\] (test_\w+)', re.M)
+TAP = re.compile(r'^(ok|not ok) \d+ -? ?(.*?)(?: # SKIP ?(.*))?$', re.M)
+VERDICTS = {'OK': 'passed', 'FAILED': 'failed', 'ERROR': 'failed', 'SKIPPED': 'skipped', 'ok': 'passed', 'not ok': 'failed'}
+
+
+def reason_in(text):
+    """The last line of a skipped program says why."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return re.sub(r'^skipped:? *', '', lines[-1]) if lines else 'no reason given'
+
+
+def cases(text):
+    """{name: (verdict, reason)} of what ran inside one program."""
+    found = {}
+    for word, name in CMOCKA.findall(text):
+        found[name] = VERDICTS[word], ''
+    for why, name in CMOCKA_SKIP.findall(text):
+        found[name] = 'skipped', reason_in(why)
+    for word, name, skip in TAP.findall(text):
+        found[name] = ('skipped', skip) if skip else (VERDICTS[word], '')
+    return found
+
+
+def of_program(test):
+    """(verdict, name, reason) of each case; a program that fails has at least one failure, whatever it printed."""
+    text = '\n'.join(test.get(stream) or '' for stream in ('stdout', 'stderr'))
+    inside, name, result = cases(text), test['name'], test['result']
+    if result == 'SKIP' and not inside:
+        return [('skipped', name, reason_in(text))]
+    found = [(verdict, f'{name}: {case}', reason) for case, (verdict, reason) in inside.items()]
+    failed = result not in ('OK', 'EXPECTEDFAIL', 'SKIP')
+    if failed and not any(verdict == 'failed' for verdict, _, _ in found):
+        found.append(('failed', name, result.lower()))
+    return found or [('passed', name, '')]
+
+
+def add(results, suite, rows):
+    with open(results, 'a') as out:
+        for verdict, name, reason in rows:
+            print(json.dumps([verdict, suite, name, reason]), file=out)
+
+
+def meson(suite, log, results):
+    tests = [json.loads(line) for line in pathlib.Path(log).read_text().splitlines()]
+    add(results, suite, [row for test in tests for row in of_program(test)] or [('failed', 'meson test', 'ran nothing')])
+
+
+def report(results):
+    rows = [json.loads(line) for line in pathlib.Path(results).read_text().splitlines()]
+    count = {verdict: [row for row in rows if row[0] == verdict] for verdict in ('passed', 'failed', 'skipped')}
+    for verdict in ('skipped', 'failed'):
+        for _, suite, name, reason in count[verdict]:
+            print(f'{verdict}: {suite}: {name}' + (f' ({reason})' if reason else ''))
+    print('tests: ' + ', '.join(f'{len(found)} {verdict}' for verdict, found in count.items()))
+    return 1 if count['failed'] or not count['passed'] else 0
+
+
+def main():
+    match sys.argv[1:]:
+        case ['meson', suite, log, results]:
+            meson(suite, log, results)
+        case ['add', results, verdict, suite, name, *reason]:
+            add(results, suite, [(verdict, name, ' '.join(reason))])
+        case ['report', results]:
+            return report(results)
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    return 0
+
+
+sys.exit(main())

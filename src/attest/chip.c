@@ -1,0 +1,154 @@
+/*
+ * chip: what AMD puts into certificates of chip keys, and AMD's root keys. Any thread.
+ * AMD 57230 (VCEK certificate and KDS interface): extensions below 1.3.6.1.4.1.3704.1.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include <openssl/asn1.h>
+#include <openssl/objects.h>
+
+#include "cert.h"
+
+#define OID_AMD "1.3.6.1.4.1.3704.1."
+
+static const char *const tcb_oids[ATTEST_TCB_PARTS] = {
+        [ATTEST_TCB_FMC] = OID_AMD "3.9",
+        [ATTEST_TCB_BOOTLOADER] = OID_AMD "3.1",
+        [ATTEST_TCB_TEE] = OID_AMD "3.2",
+        [ATTEST_TCB_SNP] = OID_AMD "3.3",
+        [ATTEST_TCB_MICROCODE] = OID_AMD "3.8",
+};
+
+/* The bytes of an extension. Returns 1, 0 if it is absent, -1 if it is there twice. */
+static int extension(X509 *x509, const char *oid, const uint8_t **ret_data, size_t *ret_size)
+{
+	ASN1_OBJECT *object = OBJ_txt2obj(oid, 1);
+	int at, again;
+
+	if (!object)
+		return -1;
+	at = X509_get_ext_by_OBJ(x509, object, -1);
+	again = at < 0 ? -1 : X509_get_ext_by_OBJ(x509, object, at);
+	ASN1_OBJECT_free(object);
+	if (at < 0 || again >= 0)
+		return at < 0 ? 0 : -1;
+	const ASN1_OCTET_STRING *value = X509_EXTENSION_get_data(X509_get_ext(x509, at));
+	*ret_data = ASN1_STRING_get0_data(value);
+	*ret_size = (size_t)ASN1_STRING_length(value);
+	return 1;
+}
+
+/* A DER INTEGER of 0 to 255; -1: it is something else, -2: the extension is absent. */
+static int level(X509 *x509, const char *oid)
+{
+	const uint8_t *d;
+	size_t size;
+	int found = extension(x509, oid, &d, &size);
+
+	if (found == 0)
+		return -2;
+	if (found == 1 && size == 3 && d[0] == V_ASN1_INTEGER && d[1] == 1 && d[2] < 0x80)
+		return d[2];
+	if (found == 1 && size == 4 && d[0] == V_ASN1_INTEGER && d[1] == 2 && d[2] == 0 && d[3] >= 0x80)
+		return d[3];
+	return -1;
+}
+
+/* An IA5String into text; false if it is absent, empty, too long or not printable. */
+static bool string(X509 *x509, const char *oid, char *text, size_t max)
+{
+	const uint8_t *d;
+	size_t size;
+
+	if (extension(x509, oid, &d, &size) != 1 || size < 3 || d[0] != V_ASN1_IA5STRING ||
+	        d[1] != size - 2 || size - 2 >= max)
+		return false;
+	for (size_t i = 2; i < size; i++) {
+		if (!isascii(d[i]) || !isprint(d[i]))
+			return false;
+	}
+	memcpy(text, d + 2, size - 2);
+	text[size - 2] = '\0';
+	return true;
+}
+
+static enum attest_product product_by_name(const char *name)
+{
+	for (enum attest_product p = ATTEST_MILAN; p <= ATTEST_VENICE; p++) {
+		size_t length = strlen(attest_product_name(p));
+
+		if (strncmp(name, attest_product_name(p), length) == 0 &&
+		        (name[length] == '\0' || name[length] == '-'))
+			return p;
+	}
+	return ATTEST_PRODUCT_UNKNOWN;
+}
+
+static int read_tcb(const struct cert *cert, struct cert_chip *chip, struct err *err)
+{
+	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
+		chip->tcb[part] = level(cert->x509, tcb_oids[part]);
+		if (chip->tcb[part] == -2 && part == ATTEST_TCB_FMC)
+			chip->tcb[part] = -1; /* a product before Turin */
+		else if (chip->tcb[part] < 0)
+			return err_set(err, ERR_USAGE, "has no valid security level for \"%s\" (%s)",
+			        attest_tcb_part_name(part), tcb_oids[part]);
+	}
+	return 0;
+}
+
+int cert_chip_read(const struct cert *cert, struct cert_chip *ret_chip, struct err *err)
+{
+	struct cert_chip chip = {0};
+	const uint8_t *hwid;
+	int has_hwid = extension(cert->x509, OID_AMD "4", &hwid, &chip.hwid_size);
+
+	if (!string(cert->x509, OID_AMD "2", chip.product_name, sizeof(chip.product_name)))
+		return err_set(err, ERR_USAGE, "names no product (" OID_AMD "2): not a VCEK or VLEK");
+	chip.product = product_by_name(chip.product_name);
+	chip.is_vlek = string(cert->x509, OID_AMD "5", chip.csp_id, sizeof(chip.csp_id));
+	if ((has_hwid == 1) == chip.is_vlek || has_hwid < 0)
+		return err_set(err, ERR_USAGE,
+		        "must have either a chip's hardware id (VCEK) or a provider's id (VLEK)");
+	if (has_hwid == 1 && chip.hwid_size != 8 && chip.hwid_size != sizeof(chip.hwid))
+		return err_set(
+		        err, ERR_USAGE, "has a hardware id of %zu bytes; 8 or 64 are known", chip.hwid_size);
+	if (has_hwid == 1)
+		memcpy(chip.hwid, hwid, chip.hwid_size);
+	if (read_tcb(cert, &chip, err) < 0)
+		return -1;
+	*ret_chip = chip;
+	return 0;
+}
+
+/* SHA-384 of the SubjectPublicKeyInfo of AMD's root keys; SEV and SNP, VCEK and VLEK share them. */
+static const struct {
+	enum attest_product product;
+	const char *fingerprint;
+} anchors[] = {
+        {ATTEST_NAPLES, "dbd7c2cf752133b5121db4df51417b12ae49fe579848e31d"
+                        "a21be18b281ae30fc2a59054619e434dddcad38e88de4ed8"},
+        {ATTEST_ROME, "f21bc580475df023cf4ac04425a39eeb342c3cf3d2f15b06"
+                      "f5e2e84daeb9230ab5212c632cc55f67af9860603d472e3c"},
+        {ATTEST_MILAN, "1249f67f15cf229a4069195e1a9ce537d1765ef706a1f4a1"
+                       "23c36be9518786515d25ecc007f366b564d2b3f31c48082e"},
+        {ATTEST_GENOA, "32ab53a6ce5ec14926207396e5c475ae768a6a9831b7e860"
+                       "b5acf2e1c1dff222bc5a8bfc43eb5e06393189c1f246d880"},
+        {ATTEST_TURIN, "3475f08a9727f8ac9a1deaea5f2a2097aa59d64d05c2a678"
+                       "c229c873e6359d3a6926287a2a22cd5f88a385e333a2fcc5"},
+};
+
+enum attest_product anchor_find(EVP_PKEY *key)
+{
+	uint8_t digest[SHA384_BYTES], known[SHA384_BYTES];
+
+	if (!key_fingerprint(key, digest))
+		return ATTEST_PRODUCT_UNKNOWN;
+	for (size_t i = 0; i < ARRAY_LEN(anchors); i++) {
+		if (hex_decode(anchors[i].fingerprint, known, sizeof(known)) &&
+		        crypto_equal(digest, known, sizeof(known)))
+			return anchors[i].product;
+	}
+	return ATTEST_PRODUCT_UNKNOWN;
+}

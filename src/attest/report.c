@@ -1,0 +1,167 @@
+/*
+ * report: SNP attestation reports taken apart, and their bits in words. Any thread.
+ * SNP ABI: ATTESTATION_REPORT, MSG_REPORT_RSP, TCB_VERSION, guest policy, PLATFORM_INFO.
+ */
+#include "vmm/attest.h"
+
+#include "bytes.h"
+
+/* What a guest gets from its request: a header, the report, and the rest of the page. */
+static int skip_response_header(struct cursor *c, struct err *err)
+{
+	uint32_t status = cursor_u32(c), size = cursor_u32(c);
+	const uint8_t *reserved = cursor_take(c, sizeof(((struct abi_snp_report_rsp *)0)->reserved));
+
+	if (!reserved || !bytes_are_zero(reserved, 24) ||
+	        (size != sizeof(struct abi_snp_report) && status == 0))
+		return err_set(err, ERR_USAGE,
+		        "is neither an attestation report of %zu bytes nor a report response with one",
+		        sizeof(struct abi_snp_report));
+	if (status != 0)
+		return err_set(err, ERR_USAGE,
+		        "is a report response with status %#x: the firmware made no report "
+		        "(0x16: the request's parameters, 0x27: the key that was asked for)",
+		        status);
+	return 0;
+}
+
+int attest_report_parse(const void *data, size_t size, struct abi_snp_report *ret_report, struct err *err)
+{
+	struct cursor c = cursor_over(data, size);
+	struct abi_snp_report report;
+
+	if (size != sizeof(report) && skip_response_header(&c, err) < 0)
+		return -1;
+	cursor_copy(&c, &report, sizeof(report));
+	if (c.bad)
+		return err_set(err, ERR_USAGE, "ends within the report: %zu bytes, %zu are needed", size,
+		        sizeof(struct abi_snp_report_rsp) + sizeof(report));
+	if (!bytes_are_zero(c.at, c.left))
+		return err_set(err, ERR_USAGE, "has bytes after the report that are not zero");
+	if (report.version < ATTEST_REPORT_VERSION_MIN || report.version > ATTEST_REPORT_VERSION_MAX)
+		return err_set(err, ERR_USAGE, "has report version %u; versions %d to %d are known",
+		        report.version, ATTEST_REPORT_VERSION_MIN, ATTEST_REPORT_VERSION_MAX);
+	*ret_report = report;
+	return 0;
+}
+
+/* CPUID family and model of the products (AMD 57230, and the processors' own manuals). */
+static const struct {
+	uint8_t family, model_first, model_last;
+	enum attest_product product;
+} models[] = {
+        {0x19, 0x00, 0x0f, ATTEST_MILAN},
+        {0x19, 0x10, 0x1f, ATTEST_GENOA},
+        {0x19, 0xa0, 0xaf, ATTEST_GENOA},
+        {0x1a, 0x00, 0x11, ATTEST_TURIN},
+        {0x1a, 0x50, 0x57, ATTEST_VENICE},
+        {0x1a, 0x90, 0xaf, ATTEST_VENICE},
+        {0x1a, 0xc0, 0xc7, ATTEST_VENICE},
+};
+
+enum attest_product attest_report_product(const struct abi_snp_report *report)
+{
+	if (report->version < 3)
+		return ATTEST_PRODUCT_UNKNOWN;
+	for (size_t i = 0; i < ARRAY_LEN(models); i++) {
+		if (models[i].family == report->cpuid_family &&
+		        report->cpuid_model >= models[i].model_first &&
+		        report->cpuid_model <= models[i].model_last)
+			return models[i].product;
+	}
+	return ATTEST_PRODUCT_UNKNOWN;
+}
+
+const char *attest_product_name(enum attest_product product)
+{
+	static const char *const names[] = {"unknown", "Naples", "Rome", "Milan", "Genoa", "Turin", "Venice"};
+
+	return names[product];
+}
+
+enum attest_tcb_layout attest_report_tcb_layout(const struct abi_snp_report *report)
+{
+	if (report->version >= 3)
+		return report->cpuid_family >= 0x1a ? ATTEST_TCB_TURIN : ATTEST_TCB_MILAN;
+	/* A masked chip id is all zero and tells nothing; Turin's firmware came with version 3. */
+	return bytes_are_zero(report->chip_id + 8, 56) && !bytes_are_zero(report->chip_id, 8)
+	               ? ATTEST_TCB_TURIN
+	               : ATTEST_TCB_MILAN;
+}
+
+/* Byte of each part in a TCB_VERSION; -1: the layout lacks it. */
+static const struct {
+	const char *name;
+	int byte[2];
+} tcb_parts[ATTEST_TCB_PARTS] = {
+        [ATTEST_TCB_FMC] = {"fmc", {-1, 0}},
+        [ATTEST_TCB_BOOTLOADER] = {"bootloader", {0, 1}},
+        [ATTEST_TCB_TEE] = {"tee", {1, 2}},
+        [ATTEST_TCB_SNP] = {"snp", {6, 3}},
+        [ATTEST_TCB_MICROCODE] = {"microcode", {7, 7}},
+};
+
+const char *attest_tcb_part_name(enum attest_tcb_part part)
+{
+	return tcb_parts[part].name;
+}
+
+int attest_tcb_get(uint64_t tcb, enum attest_tcb_layout layout, enum attest_tcb_part part)
+{
+	int byte = tcb_parts[part].byte[layout];
+
+	return byte < 0 ? -1 : (int)(tcb >> (8 * byte) & 0xff);
+}
+
+const struct attest_bit attest_policy_bits[] = {
+        {16, "smt", "SMT allowed", "SMT forbidden"},
+        {17, "reserved_one", NULL, "bit 17 is 0, which no firmware accepts"},
+        {18, "migrate_ma", "migration agent allowed", NULL},
+        {19, "debug", "DEBUGGING ALLOWED", "no debugging"},
+        {20, "single_socket", "one socket only", NULL},
+        {21, "cxl", "CXL allowed", NULL},
+        {22, "aes_256_xts", "AES-256-XTS memory encryption demanded", NULL},
+        {23, "rapl_disabled", "RAPL must be off", NULL},
+        {24, "ciphertext_hiding", "ciphertext hiding demanded", NULL},
+        {25, "page_swap_disabled", "page swapping forbidden", NULL},
+        {0},
+};
+
+const struct attest_bit attest_platform_bits[] = {
+        {0, "smt", "SMT on", "SMT off"},
+        {1, "tsme", "TSME on", NULL},
+        {2, "ecc", "ECC memory", NULL},
+        {3, "rapl_disabled", "RAPL off", NULL},
+        {4, "ciphertext_hiding", "ciphertext hiding on", NULL},
+        {5, "alias_check", "memory alias check done", NULL},
+        {7, "tio", "trusted I/O on", NULL},
+        {0},
+};
+
+const char *attest_signer_name(uint32_t key_info)
+{
+	switch (ABI_SNP_KEY_SIGNER(key_info)) {
+	case ABI_SNP_SIGNER_VCEK: return "VCEK";
+	case ABI_SNP_SIGNER_VLEK: return "VLEK";
+	case ABI_SNP_SIGNER_NONE: return "none";
+	default: return "reserved";
+	}
+}
+
+const struct attest_field_info attest_fields[ATTEST_FIELDS] = {
+#define FIELD(name, member) \
+	{ \
+		name, offsetof(struct abi_snp_report, member), sizeof(((struct abi_snp_report *)0)->member) \
+	}
+        [ATTEST_MEASUREMENT] = FIELD("measurement", measurement),
+        [ATTEST_HOST_DATA] = FIELD("host-data", host_data),
+        [ATTEST_REPORT_DATA] = FIELD("report-data", report_data),
+        [ATTEST_ID_KEY] = FIELD("id-key", id_key_digest),
+        [ATTEST_AUTHOR_KEY] = FIELD("author-key", author_key_digest),
+        [ATTEST_FAMILY_ID] = FIELD("family-id", family_id),
+        [ATTEST_IMAGE_ID] = FIELD("image-id", image_id),
+        [ATTEST_CHIP_ID] = FIELD("chip-id", chip_id),
+        [ATTEST_POLICY] = FIELD("policy", policy),
+        [ATTEST_VMPL] = FIELD("vmpl", vmpl),
+#undef FIELD
+};

@@ -1,0 +1,97 @@
+/*
+ * secret: what the guest's owner sends to LAUNCH_SECRET: a table that guests can read, encrypted. Any thread.
+ * SEV API, LAUNCH_SECRET; edk2 OvmfPkg/AmdSev/SecretDxe and Linux efi_secret (the table).
+ */
+#include <string.h>
+
+#include <openssl/rand.h>
+
+#include "mac.h"
+
+#define PADDING 16 /* LAUNCH_SECRET takes multiples of it */
+
+static int table_size(
+        const struct attest_secret_entry *entries, size_t count, size_t *ret_size, struct err *err)
+{
+	size_t size = sizeof(struct abi_secret_header);
+
+	for (size_t i = 0; i < count; i++) {
+		if (!add_ok(size, entries[i].value.size, &size) ||
+		        !add_ok(size, sizeof(struct abi_secret_header), &size) ||
+		        size > ATTEST_SECRET_MAX_BYTES)
+			return err_set(err, ERR_USAGE,
+			        "the secrets are too large: with \"%s\" the table exceeds %llu bytes, which "
+			        "is all "
+			        "that one launch secret can hold",
+			        entries[i].value.name, (unsigned long long)ATTEST_SECRET_MAX_BYTES);
+	}
+	*ret_size = size;
+	return 0;
+}
+
+static uint8_t *put(uint8_t *at, struct abi_guid guid, const void *data, size_t size, size_t length)
+{
+	struct abi_secret_header header = {guid, (uint32_t)length};
+
+	memcpy(at, &header, sizeof(header));
+	if (size)
+		memcpy(at + sizeof(header), data, size);
+	return at + sizeof(header) + size;
+}
+
+int attest_secret_table(const struct attest_secret_entry *entries, size_t count, uint8_t **ret_data,
+        size_t *ret_size, struct err *err)
+{
+	size_t size, padded;
+	uint8_t *data, *at;
+
+	if (table_size(entries, count, &size, err) < 0)
+		return -1;
+	padded = (size + PADDING - 1) / PADDING * PADDING;
+	data = calloc(1, padded);
+	if (!data)
+		return err_set(err, ERR_FAILED, "no memory for the table of secrets");
+	at = put(data, ABI_SECRET_TABLE_GUID, NULL, 0, size);
+	for (size_t i = 0; i < count; i++) {
+		const struct attest_blob *value = &entries[i].value;
+
+		at = put(at, entries[i].guid, value->data, value->size,
+		        sizeof(struct abi_secret_header) + value->size);
+	}
+	*ret_data = data;
+	*ret_size = padded;
+	return 0;
+}
+
+int attest_secret_pack(const struct attest_owner_keys *keys, const uint8_t measure[static 32],
+        const uint8_t *data, size_t size, struct abi_sev_secret_header *ret_header, uint8_t *ret_ciphertext,
+        struct err *err)
+{
+	static const uint8_t context = 0x01;
+	struct abi_sev_secret_header header = {.flags = 0}; /* not compressed */
+	uint8_t length[4];
+	const struct mac_part parts[] = {
+	        {&context, sizeof(context)},
+	        {&header.flags, sizeof(header.flags)},
+	        {header.iv, sizeof(header.iv)},
+	        {length, sizeof(length)}, /* in the guest */
+	        {length, sizeof(length)}, /* on the way: not compressed */
+	        {ret_ciphertext, size},
+	        {measure, 32},
+	};
+
+	if (size == 0 || size % PADDING != 0 || size > ATTEST_SECRET_MAX_BYTES)
+		return err_set(err, ERR_USAGE,
+		        "a launch secret has 16 to %llu bytes, a multiple of 16; not %zu",
+		        (unsigned long long)ATTEST_SECRET_MAX_BYTES, size);
+	if (crypto_load(err) < 0)
+		return -1;
+	if (RAND_bytes(header.iv, sizeof(header.iv)) != 1)
+		return err_set(err, ERR_FAILED, "OpenSSL has no random numbers to give");
+	store_le(length, sizeof(length), size);
+	if (mac_crypt(keys->tek, header.iv, data, size, ret_ciphertext, err) < 0 ||
+	        mac_compute(keys->tik, sizeof(keys->tik), parts, ARRAY_LEN(parts), header.mac, err) < 0)
+		return -1;
+	*ret_header = header;
+	return 0;
+}

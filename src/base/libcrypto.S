@@ -1,0 +1,132 @@
+/*
+ * The functions of OpenSSL's libcrypto that the tree calls, each a jump through a slot that crypto_load()
+ * fills. Linking libcrypto the plain way would load and relocate it at every start, also of a guest that
+ * needs no cryptography. Calls before crypto_load() end in crypto_not_loaded().
+ */
+	.section .note.GNU-stack, "", @progbits
+
+	.macro lazy name
+	.section .text
+	.globl \name
+	.hidden \name
+	.type \name, @function
+\name:
+	endbr64
+	jmp *.Lslot_\name(%rip)
+	.size \name, . - \name
+
+	.section .data.crypto_slots, "aw"
+.Lslot_\name:
+	.quad crypto_not_loaded
+
+	.section .rodata.crypto_names, "a"
+	.asciz "\name"
+	.endm
+
+	.section .data.crypto_slots, "aw"
+	.globl crypto_slots
+	.hidden crypto_slots
+	.balign 8
+crypto_slots:
+	.section .rodata.crypto_names, "a"
+	.globl crypto_names
+	.hidden crypto_names
+crypto_names:
+
+	/* Sorted. Add a line, use the function. */
+	lazy ASN1_OBJECT_free
+	lazy ASN1_STRING_get0_data
+	lazy ASN1_STRING_length
+	lazy ASN1_TIME_to_tm
+	lazy BIO_free
+	lazy BIO_new_mem_buf
+	lazy BN_bn2lebinpad
+	lazy BN_free
+	lazy BN_lebin2bn
+	lazy CRYPTO_free
+	lazy CRYPTO_memcmp
+	lazy ECDSA_SIG_free
+	lazy ECDSA_SIG_get0
+	lazy ECDSA_SIG_new
+	lazy ECDSA_SIG_set0
+	lazy ERR_clear_error
+	lazy EVP_CIPHER_CTX_free
+	lazy EVP_CIPHER_CTX_new
+	lazy EVP_DecodeBlock
+	lazy EVP_Digest
+	lazy EVP_DigestFinal_ex
+	lazy EVP_DigestInit_ex
+	lazy EVP_DigestSign
+	lazy EVP_DigestSignInit
+	lazy EVP_DigestUpdate
+	lazy EVP_DigestVerify
+	lazy EVP_DigestVerifyInit
+	lazy EVP_EncodeBlock
+	lazy EVP_EncryptInit_ex
+	lazy EVP_EncryptUpdate
+	lazy EVP_MAC_CTX_free
+	lazy EVP_MAC_CTX_new
+	lazy EVP_MAC_fetch
+	lazy EVP_MAC_final
+	lazy EVP_MAC_free
+	lazy EVP_MAC_init
+	lazy EVP_MAC_update
+	lazy EVP_MD_CTX_copy_ex
+	lazy EVP_MD_CTX_free
+	lazy EVP_MD_CTX_new
+	lazy EVP_MD_fetch
+	lazy EVP_MD_free
+	lazy EVP_PKEY_CTX_free
+	lazy EVP_PKEY_CTX_new_from_name
+	lazy EVP_PKEY_CTX_new_from_pkey
+	lazy EVP_PKEY_CTX_set_rsa_padding
+	lazy EVP_PKEY_CTX_set_rsa_pss_saltlen
+	lazy EVP_PKEY_Q_keygen
+	lazy EVP_PKEY_derive
+	lazy EVP_PKEY_derive_init
+	lazy EVP_PKEY_derive_set_peer
+	lazy EVP_PKEY_free
+	lazy EVP_PKEY_fromdata
+	lazy EVP_PKEY_fromdata_init
+	lazy EVP_PKEY_get_bits
+	lazy EVP_PKEY_get_group_name
+	lazy EVP_PKEY_get_octet_string_param
+	lazy EVP_PKEY_is_a
+	lazy EVP_PKEY_set_utf8_string_param
+	lazy EVP_aes_128_ctr
+	lazy EVP_sha256
+	lazy EVP_sha384
+	lazy OBJ_txt2obj
+	lazy OSSL_PARAM_construct_BN
+	lazy OSSL_PARAM_construct_end
+	lazy OSSL_PARAM_construct_octet_string
+	lazy OSSL_PARAM_construct_utf8_string
+	lazy PEM_read_bio_PrivateKey
+	lazy RAND_bytes
+	lazy RAND_priv_bytes
+	lazy X509_EXTENSION_get_data
+	lazy X509_NAME_cmp
+	lazy X509_NAME_get_text_by_NID
+	lazy X509_check_ca
+	lazy X509_cmp_time
+	lazy X509_free
+	lazy X509_get0_notAfter
+	lazy X509_get0_notBefore
+	lazy X509_get0_pubkey
+	lazy X509_get_ext
+	lazy X509_get_ext_by_OBJ
+	lazy X509_get_issuer_name
+	lazy X509_get_signature_info
+	lazy X509_get_signature_nid
+	lazy X509_get_subject_name
+	lazy X509_verify
+	lazy d2i_ECDSA_SIG
+	lazy d2i_X509
+	lazy i2d_ECDSA_SIG
+	lazy i2d_PUBKEY
+	lazy i2d_X509
+
+	.section .data.crypto_slots, "aw"
+	.globl crypto_slots_end
+	.hidden crypto_slots_end
+crypto_slots_end:

@@ -1,0 +1,93 @@
+/*
+ * log: one line, one write(2), to standard error, so that lines of several threads never mix.
+ * Any thread. Never guest memory, never secrets.
+ */
+#include <poll.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "vmm/base.h"
+
+#define LINE_MAX_BYTES 1000
+
+static _Atomic enum log_level current = LOG_WARN;
+
+void log_set_level(enum log_level level)
+{
+	current = level;
+}
+
+enum log_level log_level(void)
+{
+	return current;
+}
+
+/* Appends text with control characters escaped; returns the new length. */
+static size_t escape(char *line, size_t used, size_t max, const char *text)
+{
+	for (; *text && used + 4 <= max; text++)
+		used += text_escape_byte((unsigned char)*text, line + used);
+	return used;
+}
+
+/* A log that cannot be written has nowhere to complain; a reader that has stopped must not stop the guest. */
+static void put(const char *text, size_t size)
+{
+	struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	if (poll(&ready, 1, LOG_WAIT_MS) == 0 || write(STDERR_FILENO, text, size) < 0)
+		return;
+}
+
+void log_at(enum log_level level, const char *fmt, ...)
+{
+	static const char *const words[] = {"error", "warning", "info", "debug"};
+	char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 32];
+	va_list args;
+	size_t used;
+
+	if (level > current)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	used = (size_t)snprintf(line, sizeof(line), "vmm: %s: ", words[level]);
+	used = escape(line, used, sizeof(line) - 1, text);
+	line[used++] = '\n';
+	put(line, used);
+}
+
+void log_print(const char *fmt, ...)
+{
+	char text[LINE_MAX_BYTES];
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if (n > 0)
+		put(text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+}
+
+bool log_limit_pass(struct log_limit *limit)
+{
+	struct timespec now;
+	uint64_t second, seen;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	second = (uint64_t)now.tv_sec + 1;
+	seen = atomic_load(&limit->second);
+	if (seen != second && atomic_compare_exchange_strong(&limit->second, &seen, second)) {
+		uint64_t dropped = atomic_exchange(&limit->dropped, 0);
+
+		atomic_store(&limit->count, 0);
+		if (dropped)
+			log_warn("%llu lines like the next one were dropped", (unsigned long long)dropped);
+	}
+	if (atomic_fetch_add(&limit->count, 1) < LOG_LIMIT_BURST)
+		return true;
+	atomic_fetch_add(&limit->dropped, 1);
+	return false;
+}

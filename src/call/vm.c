@@ -1,0 +1,105 @@
+/*
+ * vm: calls on a VM descriptor. Main thread, call_vm_irq_line from any. Law: api.rst, 4.
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+
+#include "vmm/call.h"
+
+/* Making a VM takes all locks of the address space, and gives up at whatever looks like a signal: a
+ * completion of io_uring is enough. */
+int call_vm_create(struct host *h, int kvm_fd, unsigned type, int *ret_fd, struct err *err)
+{
+	int fd;
+
+	do
+		fd = host_ioctl_number(h, kvm_fd, KVM_CREATE_VM, type);
+	while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return err_sys(err, ERR_HOST, errno, "KVM_CREATE_VM of type %u", type);
+	*ret_fd = fd;
+	return 0;
+}
+
+int call_vm_set_intel_pages(struct host *h, int vm_fd, uint64_t address, struct err *err)
+{
+	uint64_t identity = address, tss = address + PAGE_SIZE_BYTES;
+
+	if (host_ioctl(h, vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
+		return err_sys(err, ERR_FAILED, errno, "KVM_SET_IDENTITY_MAP_ADDR");
+	if (host_ioctl_number(h, vm_fd, KVM_SET_TSS_ADDR, tss) < 0)
+		return err_sys(err, ERR_FAILED, errno, "KVM_SET_TSS_ADDR");
+	return 0;
+}
+
+int call_vm_create_irqchip(struct host *h, int vm_fd, struct err *err)
+{
+	if (host_ioctl_number(h, vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
+		return err_sys(err, ERR_FAILED, errno, "KVM_CREATE_IRQCHIP");
+	return 0;
+}
+
+#define PIC_LINES    16
+#define IOAPIC_LINES 24
+
+static struct kvm_irq_routing_entry route(unsigned gsi, unsigned chip, unsigned pin)
+{
+	return (struct kvm_irq_routing_entry){
+	        .gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = {.irqchip = chip, .pin = pin}};
+}
+
+int call_vm_set_pc_routing(struct host *h, int vm_fd, struct err *err)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entries[PIC_LINES + IOAPIC_LINES];
+	} table = {0};
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < PIC_LINES; i++)
+		table.entries[n++] = route(i, i < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, i % 8);
+	for (unsigned i = 0; i < IOAPIC_LINES; i++) {
+		if (i != 2) /* line 2 of the PIC is the cascade, nobody raises it */
+			table.entries[n++] = route(i, KVM_IRQCHIP_IOAPIC, i == 0 ? 2 : i);
+	}
+	table.head.nr = n;
+	if (host_ioctl(h, vm_fd, KVM_SET_GSI_ROUTING, &table) < 0)
+		return err_sys(err, ERR_FAILED, errno, "KVM_SET_GSI_ROUTING");
+	return 0;
+}
+
+int call_vm_create_pit(struct host *h, int vm_fd, struct err *err)
+{
+	/* The speaker's port 0x61 gates channel 2, which Linux calibrates its clock with. */
+	struct kvm_pit_config config = {.flags = KVM_PIT_SPEAKER_DUMMY};
+
+	if (host_ioctl(h, vm_fd, KVM_CREATE_PIT2, &config) < 0)
+		return err_sys(err, ERR_FAILED, errno, "KVM_CREATE_PIT2");
+	return 0;
+}
+
+int call_vm_set_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, uint64_t size_bytes,
+        void *host_address, struct err *err)
+{
+	struct kvm_userspace_memory_region region = {
+	        .slot = slot,
+	        .guest_phys_addr = gpa,
+	        .memory_size = size_bytes,
+	        .userspace_addr = (uintptr_t)host_address,
+	};
+
+	if (host_ioctl(h, vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+		return err_sys(err, ERR_FAILED, errno,
+		        "KVM_SET_USER_MEMORY_REGION of slot %u, %llu MiB at 0x%llx", slot,
+		        (unsigned long long)(size_bytes >> 20), (unsigned long long)gpa);
+	return 0;
+}
+
+int call_vm_irq_line(struct host *h, int vm_fd, unsigned gsi, bool level, struct err *err)
+{
+	struct kvm_irq_level line = {.irq = gsi, .level = level};
+
+	if (host_ioctl(h, vm_fd, KVM_IRQ_LINE, &line) < 0)
+		return err_sys(err, ERR_FAILED, errno, "KVM_IRQ_LINE %u", gsi);
+	return 0;
+}

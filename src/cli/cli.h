@@ -1,0 +1,62 @@
+/*
+ * cli: one file per verb. A verb is a row: its options are a table, from which parsing, --help and the man
+ * page come. Main thread only.
+ */
+#ifndef VMM_CLI_H
+#define VMM_CLI_H
+
+#include "vmm/base.h"
+
+struct cli_option {
+	const char *name; /* without the dashes */
+	const char *arg;  /* what follows it, for the help ("KEY=VALUE"); NULL: a flag */
+	const char *help; /* one or more sentences */
+	bool repeats;     /* may be given more than once */
+};
+
+struct cli_args;
+
+struct cli_verb {
+	const char *name;     /* one or two words: "run", "report show" */
+	const char *operands; /* for the help: "[CONFIG]" */
+	int operands_min, operands_max;
+	const char *summary;              /* one line, no full stop */
+	const char *help;                 /* paragraphs for --help and the man page; may be "" */
+	const struct cli_option *options; /* ends with a row without a name; NULL: none */
+	/* Returns the exit status (docs/errors.md), or -1 with err. */
+	int (*run)(const struct cli_args *args, struct err *err);
+};
+
+/* All verbs, in the order in which the help lists them; ends with NULL. */
+extern const struct cli_verb *const cli_verbs[];
+
+/* The rows that several verbs share. */
+#define CLI_OPTION_SET \
+	{ \
+		"set", "KEY=VALUE", "Set a configuration key, after the file; see vmm.conf(5).", \
+		        .repeats = true \
+	}
+#define CLI_OPTION_JSON \
+	{ \
+		"json", NULL, "Print JSON for tools instead of words for people." \
+	}
+
+int cli_operand_count(const struct cli_args *args);
+const char *cli_operand(const struct cli_args *args, int i); /* NULL past the last */
+bool cli_given(const struct cli_args *args, const char *option);
+const char *cli_value(const struct cli_args *args, const char *option); /* the last one given; NULL: none */
+/* All values of a repeating option, in order. */
+const char *const *cli_values(const struct cli_args *args, const char *option, size_t *ret_count);
+
+struct config;
+/*
+ * The configuration in path (NULL: defaults) and the verb's --set words, judged with its files. Mistakes are
+ * printed to out, a line each; then -1 with err, ERR_USAGE. A single one for standard error is err's text.
+ */
+int cli_config_load(const struct cli_args *args, const char *path, FILE *out, struct config **ret_config,
+        struct err *err) MUST_CHECK;
+
+/* Runs what argv asks for; returns the process's exit status. */
+int cli_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * config: the configuration that a verb's command line names. Main thread only.
+ */
+#include <string.h>
+
+#include "vmm/config.h"
+#include "vmm/machine.h"
+
+#include "cli.h"
+
+/* The only mistake is the error itself, unless it has to go elsewhere or is too long for one. */
+static bool is_error(FILE *out, const char *line, const struct err *err)
+{
+	return out == stderr && strlen(line) < sizeof(err->text);
+}
+
+/* Returns -1 with err, as what it prints about. */
+static int print_mistakes(FILE *out, const struct config_mistakes *mistakes, struct err *err)
+{
+	for (size_t i = 0; i < mistakes->count; i++) {
+		auto_free char *line = config_mistake_format(&mistakes->list[i]);
+
+		if (!line)
+			return err_set(err, ERR_FAILED, "no memory for the configuration's mistakes");
+		if (mistakes->count == 1 && is_error(out, line, err))
+			return err_set(err, ERR_USAGE, "%s", line);
+		fprintf(out, "%s\n", line);
+	}
+	if (!mistakes->count)
+		return err_set(err, ERR_FAILED, "no memory for the configuration");
+	return err_set(err, ERR_USAGE, "the configuration has %zu mistake%s", mistakes->count,
+	        mistakes->count == 1 ? "" : "s");
+}
+
+static void check_cpu(const struct config *config, struct config_mistakes *mistakes)
+{
+	const char *cpu = config->machine.cpu, *name = config_nearest(cpu, machine_cpu_model_name);
+	char list[600] = "";
+	size_t used = 0;
+
+	if (machine_cpu_model(cpu))
+		return;
+	if (name) {
+		config_mistake_at(config, mistakes, "machine.cpu",
+		        "there is no model \"%s\"; did you mean \"%s\"?", cpu, name);
+		return;
+	}
+	for (size_t i = 0; (name = machine_cpu_model_name(i)) && used < sizeof(list); i++)
+		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i ? ", " : "", name);
+	config_mistake_at(
+	        config, mistakes, "machine.cpu", "there is no model \"%s\"; there are %s", cpu, list);
+}
+
+static void check(const struct config *config, struct config_mistakes *mistakes)
+{
+	config_check_files(config, mistakes);
+	check_cpu(config, mistakes);
+}
+
+int cli_config_load(
+        const struct cli_args *args, const char *path, FILE *out, struct config **ret_config, struct err *err)
+{
+	struct config_mistakes mistakes = {0};
+	size_t n_sets;
+	const char *const *sets = cli_values(args, "set", &n_sets);
+	int result = config_load(path, sets, n_sets, check, ret_config, &mistakes);
+
+	if (result < 0)
+		result = print_mistakes(out, &mistakes, err);
+	config_mistakes_finish(&mistakes);
+	return result;
+}

@@ -1,0 +1,147 @@
+/*
+ * evidence: files of reports and certificates, and verdicts on them. Main thread only.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include <jansson.h>
+
+#include "evidence.h"
+
+int blob_read(const char *path, struct attest_blob *ret_blob, struct err *err)
+{
+	void *data;
+	size_t size;
+
+	if (file_read_all(path, ATTEST_CERT_FILE_MAX_BYTES, &data, &size, err) < 0)
+		return -1;
+	if (size == 0) {
+		free(data);
+		return err_set(err, ERR_USAGE, "%s: is empty", path);
+	}
+	*ret_blob = (struct attest_blob){data, size, path};
+	return 0;
+}
+
+int blob_read_option(
+        const struct cli_args *args, const char *option, struct attest_blob *ret_blob, struct err *err)
+{
+	const char *path = cli_value(args, option);
+
+	*ret_blob = (struct attest_blob){0};
+	return path ? blob_read(path, ret_blob, err) : 0;
+}
+
+void blob_free(struct attest_blob *blob)
+{
+	free((void *)(uintptr_t)blob->data);
+	*blob = (struct attest_blob){0};
+}
+
+int report_read(const char *path, struct abi_snp_report *ret_report, struct err *err)
+{
+	auto_free void *data = NULL;
+	size_t size;
+
+	if (file_read_all(path, ATTEST_REPORT_FILE_MAX_BYTES, &data, &size, err) < 0)
+		return -1;
+	if (attest_report_parse(data, size, ret_report, err) < 0)
+		return err_wrap(err, "%s", path);
+	return 0;
+}
+
+int number_read(const char *option, const char *text, uint64_t max, uint64_t *ret_number, struct err *err)
+{
+	char *end;
+	unsigned long long number;
+
+	errno = 0;
+	number = strtoull(text, &end, strncmp(text, "0x", 2) == 0 ? 16 : 10);
+	if (errno || !isdigit((unsigned char)text[0]) || *end != '\0' || number > max)
+		return err_set(err, ERR_USAGE, "--%s takes a number up to %#llx, not \"%s\"", option,
+		        (unsigned long long)max, text);
+	*ret_number = number;
+	return 0;
+}
+
+int time_read(const char *text, time_t *ret_time, struct err *err)
+{
+	static const char *const formats[] = {"%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"};
+	char *end;
+
+	if (!text) {
+		*ret_time = time(NULL);
+		return 0;
+	}
+	if (text[0] == '@') {
+		errno = 0;
+		long long seconds = strtoll(text + 1, &end, 10);
+
+		if (!errno && end > text + 1 && *end == '\0') {
+			*ret_time = (time_t)seconds;
+			return 0;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		struct tm tm = {0};
+		const char *rest = strptime(text, formats[i], &tm);
+
+		if (rest && *rest == '\0') {
+			*ret_time = timegm(&tm);
+			return 0;
+		}
+	}
+	return err_set(err, ERR_USAGE,
+	        "\"%s\" is no time; write 2026-11-20, 2026-11-20T17:00:00Z or @SECONDS (all UTC)", text);
+}
+
+static int print_json(const struct attest_verdict *verdict, struct err *err)
+{
+	static const char *const results[] = {"passed", "failed", "note"};
+	json_t *list = json_array(),
+	       *root = json_pack("{s:b, s:o}", "verified", verdict->passed, "checks", list);
+
+	for (size_t i = 0; i < verdict->count; i++) {
+		const struct attest_check *check = &verdict->checks[i];
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", check->name, "result",
+		                                    results[check->result], "text", check->text));
+	}
+	if (!root || json_array_size(list) != verdict->count ||
+	        json_dumpf(root, stdout, JSON_INDENT(2)) < 0) {
+		json_decref(root);
+		return err_set(err, ERR_FAILED, "the verdict cannot be written as JSON");
+	}
+	json_decref(root);
+	putchar('\n');
+	return 0;
+}
+
+static void print_words(const struct attest_verdict *verdict)
+{
+	static const char *const results[] = {"ok", "FAILED", "note"};
+	size_t judged = 0, failed = 0;
+
+	for (size_t i = 0; i < verdict->count; i++) {
+		const struct attest_check *check = &verdict->checks[i];
+
+		printf("%-7s %-17s %s\n", results[check->result], check->name, check->text);
+		judged += check->result != ATTEST_NOTE;
+		failed += check->result == ATTEST_FAILED;
+	}
+	if (verdict->passed)
+		printf("verified: all %zu checks passed\n", judged);
+	else
+		printf("NOT VERIFIED: %zu of %zu checks failed\n", failed, judged);
+}
+
+int verdict_print(const struct attest_verdict *verdict, bool json, struct err *err)
+{
+	if (!json)
+		print_words(verdict);
+	else if (print_json(verdict, err) < 0)
+		return -1;
+	return verdict->passed ? 0 : ERR_FAILED;
+}

@@ -1,0 +1,95 @@
+/*
+ * hosts: opens the kernel or the software platform, with a trace around it. Main thread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "vmm/sim.h"
+
+#include "hosts.h"
+
+/* Virtual time starts here, so that two runs read the same from the RTC: 2026-01-01 00:00:00 UTC. */
+#define SIM_WALL_START 1767225600
+
+static uint64_t sim_clock_now(void *ctx)
+{
+	return sim_now_ns(ctx);
+}
+
+static int64_t sim_clock_wall(void *ctx)
+{
+	return SIM_WALL_START + (int64_t)(sim_now_ns(ctx) / 1000000000u);
+}
+
+static int open_real(struct cli_hosts *hosts, const struct config *config, struct err *err)
+{
+	const struct sim_options options = {
+	        .clock = config->sim.clock == CONFIG_SIM_CLOCK_HOST ? SIM_CLOCK_HOST : SIM_CLOCK_VIRTUAL};
+
+	if (config->host == CONFIG_HOST_KVM)
+		return host_kernel_create(&hosts->real, err);
+	fputs("This is the software platform, a simulation: nothing protects the guest.\n", stderr);
+	if (host_sim_create(&options, &hosts->real, err) < 0)
+		return -1;
+	hosts->sim = true;
+	hosts->own_time = config->sim.clock == CONFIG_SIM_CLOCK_VIRTUAL;
+	hosts->clock = (struct device_clock){sim_clock_now, sim_clock_wall, hosts->real};
+	return 0;
+}
+
+static int open_trace(struct cli_hosts *hosts, const char *path, struct err *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
+
+	hosts->trace = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!hosts->trace)
+		return err_sys(err, ERR_USAGE, errno, "--trace: %s cannot be written", path);
+	return host_trace_create(hosts->real, fileno(hosts->trace), &hosts->traced, err);
+}
+
+int cli_hosts_open(struct cli_hosts *hosts, const struct config *config, const char *trace, struct err *err)
+{
+	if (open_real(hosts, config, err) < 0 || (trace && open_trace(hosts, trace, err) < 0))
+		return -1;
+	hosts->host = hosts->traced ?: hosts->real;
+	return 0;
+}
+
+const struct device_clock *cli_hosts_clock(const struct cli_hosts *hosts)
+{
+	return hosts->own_time ? &hosts->clock : NULL;
+}
+
+static void tell_figures(struct cli_hosts *hosts)
+{
+	struct sim_figures figures;
+
+	sim_figures(hosts->real, &figures);
+	log_info("software platform: %llu instructions, %llu exits, %llu ms of the guest's time",
+	        (unsigned long long)figures.instructions, (unsigned long long)figures.exits,
+	        (unsigned long long)(sim_now_ns(hosts->real) / 1000000));
+	if (figures.unknown)
+		log_warn("software platform: the guest used instructions that are not implemented: %s",
+		        figures.unknown_names);
+}
+
+void cli_hosts_close(struct cli_hosts *hosts)
+{
+	if (hosts->sim)
+		tell_figures(hosts);
+	host_destroy(hosts->traced);
+	host_destroy(hosts->real);
+	if (hosts->trace)
+		fclose(hosts->trace);
+}
+
+int cli_host_word(const char *word, enum config_host *host, struct err *err)
+{
+	if (!word)
+		return 0;
+	if (strcmp(word, "kvm") != 0 && strcmp(word, "sim") != 0)
+		return err_set(err, ERR_USAGE, "--host: must be kvm or sim; this is \"%s\"", word);
+	*host = strcmp(word, "sim") == 0 ? CONFIG_HOST_SIM : CONFIG_HOST_KVM;
+	return 0;
+}

@@ -1,0 +1,43 @@
+/*
+ * hosts: which host a verb works on: the kernel, or at the user's word the software platform.
+ */
+#ifndef VMM_CLI_HOSTS_H
+#define VMM_CLI_HOSTS_H
+
+#include "vmm/config.h"
+#include "vmm/device.h"
+#include "vmm/host.h"
+
+/* Zeroed before cli_hosts_open(); cli_hosts_close() in any case. */
+struct cli_hosts {
+	struct host *host;   /* what the verb uses: traced if a trace was asked for */
+	struct host *real;   /* what stands behind */
+	struct host *traced; /* NULL: no trace */
+	FILE *trace;
+	bool sim;
+	bool own_time; /* the guest's time is not this computer's: */
+	struct device_clock clock;
+};
+
+/*
+ * trace: a file for a line per kernel call; NULL: none. The software platform says what it is on standard
+ * error, before anything else is printed.
+ */
+int cli_hosts_open(
+        struct cli_hosts *hosts, const struct config *config, const char *trace, struct err *err) MUST_CHECK;
+/* The guest's time, NULL: this computer's. */
+const struct device_clock *cli_hosts_clock(const struct cli_hosts *hosts);
+/* What the software platform has to tell at the end, to the log. */
+void cli_hosts_close(struct cli_hosts *hosts);
+
+/* --host kvm|sim, where a verb has it; the word goes over the configuration's. */
+#define CLI_OPTION_HOST \
+	{ \
+		"host", "kvm|sim", \
+		        "Use the real kernel, or the software platform, which runs anywhere and protects " \
+		        "nothing." \
+	}
+/* ERR_USAGE for another word; nothing if word is NULL. */
+int cli_host_word(const char *word, enum config_host *host, struct err *err) MUST_CHECK;
+
+#endif

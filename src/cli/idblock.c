@@ -1,0 +1,282 @@
+/*
+ * idblock: makes, shows and checks ID blocks, by which the firmware refuses a guest that is not the expected
+ * one. Main thread only.
+ */
+#include <string.h>
+
+#include "owner.h"
+#include "verbs.h"
+#include "vmm/launch.h"
+
+/* ---- what the verbs share ---- */
+
+/* The digest that a configuration must have, and its policy. */
+static int measure_config(const struct config *config, struct launch_digest *ret_digest, struct err *err)
+{
+	struct launch_files files;
+	struct launch_plan *plan;
+	int result;
+
+	if (config->sev.type != CONFIG_SEV_SNP)
+		return err_set(err, ERR_USAGE, "only SEV-SNP guests have ID blocks: set sev.type to sev-snp");
+	if (launch_files_read(config, &files, err) < 0)
+		return -1;
+	result = launch_plan_make(config, &files, &plan, err);
+	if (result == 0) {
+		result = launch_plan_digest(plan, NULL, ret_digest, err);
+		launch_plan_destroy(plan);
+	}
+	launch_files_finish(&files);
+	return result;
+}
+
+static int parse_digest(const char *text, struct launch_digest *ret_digest, struct err *err)
+{
+	ret_digest->size_bytes = SHA384_BYTES;
+	if (!hex_decode(text, ret_digest->bytes, SHA384_BYTES))
+		return err_set(err, ERR_USAGE,
+		        "--digest: must be the 96 hexadecimal digits that vmm measure prints for sev-snp");
+	return 0;
+}
+
+static int parse_number(
+        const struct cli_args *args, const char *option, uint64_t max, uint64_t *number, struct err *err)
+{
+	const char *text = cli_value(args, option);
+
+	return text ? number_read(option, text, max, number, err) : 0;
+}
+
+/*
+ * What the block is to let run: the configuration's digest and policy, or those of --digest and --policy.
+ * given: is there either?
+ */
+static int wanted(const struct cli_args *args, struct launch_digest *ret_digest, uint64_t *ret_policy,
+        bool *ret_given, struct err *err)
+{
+	const char *path = cli_value(args, "config"), *digest = cli_value(args, "digest");
+	size_t n_sets;
+	struct config *config;
+	int result;
+
+	cli_values(args, "set", &n_sets);
+	*ret_given = digest || path || n_sets;
+	*ret_policy = 0x30000;
+	if (digest && (path || n_sets))
+		return err_set(err, ERR_USAGE, "--digest stands alone, --config and --set make the digest");
+	if (digest)
+		return parse_digest(digest, ret_digest, err) < 0
+		               ? -1
+		               : parse_number(args, "policy", UINT64_MAX, ret_policy, err);
+	if (!*ret_given)
+		return 0;
+	if (cli_given(args, "policy"))
+		return err_set(err, ERR_USAGE, "--policy goes with --digest; here it is sev.policy");
+	if (cli_config_load(args, path, stderr, &config, err) < 0)
+		return -1;
+	*ret_policy = config->sev.policy;
+	result = measure_config(config, ret_digest, err);
+	config_destroy(config);
+	return result;
+}
+
+/* ---- make ---- */
+
+static int parse_id(const struct cli_args *args, const char *option, uint8_t id[static 16], struct err *err)
+{
+	const char *text = cli_value(args, option);
+
+	if (text && !hex_decode(text, id, 16))
+		return err_set(err, ERR_USAGE, "--%s: must be 32 hexadecimal digits", option);
+	return 0;
+}
+
+static int fill_block(const struct cli_args *args, struct abi_id_block *ret_block, struct err *err)
+{
+	struct launch_digest digest = {0};
+	uint64_t policy, svn = 0;
+	bool given;
+
+	if (wanted(args, &digest, &policy, &given, err) < 0)
+		return -1;
+	if (!given)
+		return err_set(err, ERR_USAGE, "which guest? Give --digest, or --config or --set");
+	*ret_block = (struct abi_id_block){.version = ABI_ID_BLOCK_VERSION, .policy = policy};
+	if (parse_number(args, "guest-svn", UINT32_MAX, &svn, err) < 0 ||
+	        parse_id(args, "family-id", ret_block->family_id, err) < 0 ||
+	        parse_id(args, "image-id", ret_block->image_id, err) < 0)
+		return -1;
+	ret_block->guest_svn = (uint32_t)svn;
+	memcpy(ret_block->ld, digest.bytes, sizeof(ret_block->ld));
+	return 0;
+}
+
+static int sign(const struct cli_args *args, const struct abi_id_block *block, struct abi_id_auth *ret_auth,
+        struct err *err)
+{
+	const char *author_path = cli_value(args, "author-key");
+	struct launch_id_key *id = NULL, *author = NULL;
+	int result = launch_id_key_read(cli_value(args, "id-key"), &id, err);
+
+	if (result < 0)
+		return err_wrap(err, "--id-key");
+	if (author_path) {
+		result = launch_id_key_read(author_path, &author, err);
+		if (result < 0)
+			err_wrap(err, "--author-key");
+	}
+	if (result == 0)
+		result = launch_id_sign(block, id, author, ret_auth, err);
+	launch_id_key_destroy(id);
+	launch_id_key_destroy(author);
+	return result;
+}
+
+static int run_make(const struct cli_args *args, struct err *err)
+{
+	static const char *const needed[] = {"id-key", "out-block", "out-auth"};
+	struct abi_id_block block;
+	struct abi_id_auth auth;
+	const struct owner_file files[] = {
+	        {"out-block", cli_value(args, "out-block"), &block, sizeof(block)},
+	        {"out-auth", cli_value(args, "out-auth"), &auth, sizeof(auth)},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
+		if (!cli_given(args, needed[i]))
+			return err_set(
+			        err, ERR_USAGE, "--%s is needed; see vmm idblock make --help", needed[i]);
+	}
+	owner_guard_secrets();
+	if (fill_block(args, &block, err) < 0 || sign(args, &block, &auth, err) < 0)
+		return -1;
+	return owner_files_write(files, ARRAY_LEN(files), err);
+}
+
+/* ---- show ---- */
+
+static void print_hex(const char *name, const void *data, size_t size)
+{
+	char text[2 * 64 + 1];
+
+	hex_encode(data, size, text);
+	printf("%-18s %s\n", name, text);
+}
+
+static int run_show(const struct cli_args *args, struct err *err)
+{
+	struct abi_id_block block;
+	struct abi_id_auth auth;
+	uint8_t digest[SHA384_BYTES];
+
+	if (launch_id_block_read(cli_operand(args, 0), &block, err) < 0)
+		return -1;
+	if (cli_operand(args, 1) && launch_id_auth_read(cli_operand(args, 1), &auth, err) < 0)
+		return -1;
+	print_hex("digest", block.ld, sizeof(block.ld));
+	printf("%-18s 0x%llx\n", "policy", (unsigned long long)block.policy);
+	print_hex("family-id", block.family_id, sizeof(block.family_id));
+	print_hex("image-id", block.image_id, sizeof(block.image_id));
+	printf("%-18s %u\n%-18s %u\n", "version", block.version, "guest-svn", block.guest_svn);
+	if (!cli_operand(args, 1))
+		return 0;
+	launch_id_key_digest(&auth.id_key, digest);
+	print_hex("id-key-digest", digest, sizeof(digest));
+	if (!launch_id_has_author(&auth))
+		return 0;
+	launch_id_key_digest(&auth.author_key, digest);
+	print_hex("author-key-digest", digest, sizeof(digest));
+	return 0;
+}
+
+/* ---- check ---- */
+
+static int run_check(const struct cli_args *args, struct err *err)
+{
+	struct abi_id_block block;
+	struct abi_id_auth auth;
+	struct launch_digest digest;
+	uint64_t policy;
+	bool given;
+
+	if (launch_id_block_read(cli_operand(args, 0), &block, err) < 0 ||
+	        launch_id_auth_read(cli_operand(args, 1), &auth, err) < 0 ||
+	        wanted(args, &digest, &policy, &given, err) < 0)
+		return -1;
+	/* Not fitting is the answer to the question, not a wrong command line. */
+	if (launch_id_verify(&block, &auth, err) < 0 ||
+	        (given && launch_id_match(&block, &digest, policy, err) < 0)) {
+		err->kind = ERR_FAILED;
+		return -1;
+	}
+	printf("signature%s good%s\n", launch_id_has_author(&auth) ? "s" : "",
+	        given ? ", digest and policy are this guest's" : "");
+	return 0;
+}
+
+/* ---- the verbs ---- */
+
+#define OPTION_CONFIG \
+	{ \
+		"config", "FILE", "The guest's configuration, from which digest and policy come." \
+	}
+#define OPTION_DIGEST \
+	{ \
+		"digest", "HEX", "The guest's digest, as vmm measure prints it." \
+	}
+#define OPTION_POLICY \
+	{ \
+		"policy", "NUMBER", "The guest's policy, with --digest; 0x30000 if not given." \
+	}
+
+static const struct cli_option make_options[] = {
+        OPTION_CONFIG,
+        CLI_OPTION_SET,
+        OPTION_DIGEST,
+        OPTION_POLICY,
+        {"id-key", "PEM", "The private P-384 key that signs the block."},
+        {"author-key", "PEM", "The private P-384 key that signs the ID key."},
+        {"family-id", "HEX", "16 bytes that the attestation report shows; zeros if not given."},
+        {"image-id", "HEX", "16 bytes that the attestation report shows; zeros if not given."},
+        {"guest-svn", "NUMBER", "The guest's security version; 0 if not given."},
+        {"out-block", "FILE", "Where the 96 bytes of the block go: sev.id-block."},
+        {"out-auth", "FILE", "Where the 4096 bytes of the authentication go: sev.id-auth."},
+        {0},
+};
+
+const struct cli_verb cli_verb_idblock_make = {
+        .name = "idblock make",
+        .operands = "",
+        .summary = "make and sign the ID block of a SEV-SNP guest",
+        .help = "The secure processor refuses to launch a guest with an ID block whose digest or policy is "
+                "another, and the attestation report shows who signed it. Files that exist are never "
+                "overwritten.",
+        .options = make_options,
+        .run = run_make,
+};
+
+const struct cli_verb cli_verb_idblock_show = {
+        .name = "idblock show",
+        .operands = "BLOCK [AUTH]",
+        .operands_min = 1,
+        .operands_max = 2,
+        .summary = "print what an ID block holds",
+        .help = "With the authentication, also the digests of its keys, as the attestation report has them. "
+                "Files hold the bare structure or Base64 of it.",
+        .run = run_show,
+};
+
+static const struct cli_option check_options[] = {
+        OPTION_CONFIG, CLI_OPTION_SET, OPTION_DIGEST, OPTION_POLICY, {0}};
+
+const struct cli_verb cli_verb_idblock_check = {
+        .name = "idblock check",
+        .operands = "BLOCK AUTH",
+        .operands_min = 2,
+        .operands_max = 2,
+        .summary = "check an ID block as the secure processor would",
+        .help = "Checks the signatures and, if a guest is given, whether the block is for it. Exit status 1 "
+                "if something does not fit.",
+        .options = check_options,
+        .run = run_check,
+};

@@ -1,0 +1,47 @@
+/*
+ * owner: files of a guest's owner as several verbs read and write them. Secrets are wiped after use.
+ */
+#ifndef VMM_CLI_OWNER_H
+#define VMM_CLI_OWNER_H
+
+#include "evidence.h"
+
+/* Before a key is read or made: this process leaves no core dump, and others of its user cannot look into it.
+ */
+void owner_guard_secrets(void);
+/* TEK and TIK, 32 bytes, as session new wrote them. */
+int owner_keys_read(const char *path, struct attest_owner_keys *ret_keys, struct err *err) MUST_CHECK;
+/* What LAUNCH_MEASURE gave: 48 bytes, or the same in base64 or hexadecimal. */
+int owner_measure_read(const char *path, struct abi_sev_measure *ret_measure, struct err *err) MUST_CHECK;
+
+struct owner_file {
+	const char *option, *path;
+	const void *data;
+	size_t size;
+	bool secret; /* readable by its owner alone */
+};
+
+/* Makes all the files or none. One that is there already is not touched: ERR_USAGE. */
+int owner_files_write(const struct owner_file *files, size_t count, struct err *err) MUST_CHECK;
+
+/* --pdh, --chain, --amd and --root, which several verbs take. Free with owner_evidence_free(). */
+int owner_evidence_read(
+        const struct cli_args *args, struct attest_sev_evidence *ret_evidence, struct err *err) MUST_CHECK;
+void owner_evidence_free(struct attest_sev_evidence *evidence);
+
+#define OWNER_OPTIONS_EVIDENCE \
+	{"pdh", "FILE", \
+	        "The platform's PDH certificate (2084 bytes), or PDH, PEK, OCA and CEK one after the " \
+	        "other, as " \
+	        "sevctl export writes them."}, \
+	        {"chain", "FILE", "PEK, OCA and CEK, if they are not with the PDH."}, \
+	        {"amd", "FILE", \
+	                "AMD's ASK and ARK for the product, in AMD's binary format (ask_ark_milan.cert)."}, \
+	{ \
+		"root", "FILE", \
+		        "Also trust this ARK, which is not AMD's (a simulated platform). AMD's root keys " \
+		        "from " \
+		        "Naples to Turin are built in." \
+	}
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * progress: how far a long piece of work is, for people at a terminal. On a pipe, and for work that is done
+ * in the blink of an eye, nothing is written. Main thread only.
+ */
+#ifndef VMM_CLI_PROGRESS_H
+#define VMM_CLI_PROGRESS_H
+
+#include <time.h>
+
+#include "vmm/base.h"
+
+struct cli_progress {
+	const char *what; /* "measuring" */
+	uint64_t done, total;
+	bool terminal, shown;
+	struct timespec next; /* when to write again */
+};
+
+void cli_progress_start(struct cli_progress *progress, const char *what, uint64_t total);
+void cli_progress_advance(struct cli_progress *progress, uint64_t amount);
+/* Wipes what was written. */
+void cli_progress_finish(struct cli_progress *progress);
+
+#endif

@@ -1,0 +1,155 @@
+/*
+ * report verify: an attestation report held against certificates and wanted values. Main thread only.
+ */
+#include <string.h>
+
+#include "evidence.h"
+#include "verbs.h"
+
+static int read_fields(const struct cli_args *args, struct attest_wanted *wanted, struct err *err)
+{
+	for (int field = 0; field < ATTEST_FIELDS; field++) {
+		const struct attest_field_info *info = &attest_fields[field];
+		const char *text = cli_value(args, info->name);
+		uint64_t number;
+
+		if (!text)
+			continue;
+		wanted->field_given[field] = true;
+		if (info->size <= 8) {
+			if (number_read(info->name, text, info->size == 8 ? UINT64_MAX : UINT32_MAX, &number,
+			            err) < 0)
+				return -1;
+			store_le(wanted->field[field], (unsigned)info->size, number);
+		} else if (!hex_decode(text, wanted->field[field], info->size)) {
+			return err_set(err, ERR_USAGE, "--%s takes %zu hexadecimal digits, not \"%s\"",
+			        info->name, 2 * info->size, text);
+		}
+	}
+	return 0;
+}
+
+/* "PART=LEVEL" */
+static int read_min_tcb(const char *text, struct attest_wanted *wanted, struct err *err)
+{
+	const char *equals = strchr(text, '=');
+	uint64_t level;
+
+	for (int part = 0; equals && part < ATTEST_TCB_PARTS; part++) {
+		const char *name = attest_tcb_part_name(part);
+
+		if (strlen(name) != (size_t)(equals - text) || strncmp(text, name, strlen(name)) != 0)
+			continue;
+		if (number_read("min-tcb", equals + 1, 255, &level, err) < 0)
+			return -1;
+		wanted->tcb_given[part] = true;
+		wanted->tcb[part] = (uint8_t)level;
+		return 0;
+	}
+	return err_set(err, ERR_USAGE,
+	        "--min-tcb takes PART=LEVEL with a part of fmc, bootloader, tee, snp, microcode; not \"%s\"",
+	        text);
+}
+
+static int read_wanted(const struct cli_args *args, struct attest_wanted *wanted, struct err *err)
+{
+	size_t count;
+	const char *const *levels = cli_values(args, "min-tcb", &count);
+	const char *svn = cli_value(args, "min-guest-svn");
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (read_min_tcb(levels[i], wanted, err) < 0)
+			return -1;
+	}
+	if (svn && number_read("min-guest-svn", svn, UINT32_MAX, &number, err) < 0)
+		return -1;
+	wanted->guest_svn_given = svn != NULL;
+	wanted->guest_svn = (uint32_t)number;
+	wanted->csp_id = cli_value(args, "csp-id");
+	return read_fields(args, wanted, err);
+}
+
+static int read_evidence(const struct cli_args *args, struct attest_evidence *evidence, struct err *err)
+{
+	if (cli_given(args, "vcek") && cli_given(args, "vlek"))
+		return err_set(err, ERR_USAGE, "a report is signed by a VCEK or a VLEK: give one of them");
+	if (blob_read_option(args, cli_given(args, "vlek") ? "vlek" : "vcek", &evidence->leaf, err) < 0 ||
+	        blob_read_option(args, "chain", &evidence->chain, err) < 0 ||
+	        blob_read_option(args, "certs", &evidence->table, err) < 0 ||
+	        blob_read_option(args, "root", &evidence->root, err) < 0)
+		return -1;
+	if (time_read(cli_value(args, "at"), &evidence->at, err) < 0)
+		return err_wrap(err, "--at");
+	return read_wanted(args, &evidence->wanted, err);
+}
+
+static int run(const struct cli_args *args, struct err *err)
+{
+	struct attest_evidence evidence = {0};
+	struct attest_verdict verdict;
+	struct abi_snp_report report;
+	int status = -1;
+
+	if (report_read(cli_operand(args, 0), &report, err) == 0 &&
+	        read_evidence(args, &evidence, err) == 0 &&
+	        attest_report_verify(&report, &evidence, &verdict, err) == 0)
+		status = verdict_print(&verdict, cli_given(args, "json"), err);
+	blob_free(&evidence.leaf);
+	blob_free(&evidence.chain);
+	blob_free(&evidence.table);
+	blob_free(&evidence.root);
+	return status;
+}
+
+static const struct cli_option options[] = {
+        {"vcek", "FILE", "The certificate of the chip's key that signed the report (DER or PEM)."},
+        {"vlek", "FILE", "The same for a key that AMD gave to a cloud provider."},
+        {"chain", "FILE", "AMD's intermediate and root certificates, ASK and ARK, in one PEM file."},
+        {"certs", "FILE",
+                "The certificate table that the host hands to guests (GHCB specification); holds what the "
+                "options above do not give."},
+        {"root", "FILE",
+                "Also trust this root certificate, which is not AMD's (a simulated platform, a test). AMD's "
+                "root keys for Milan, Genoa and Turin are built in."},
+        {"at", "TIME",
+                "Judge the certificates' dates as of this time, not now: 2026-11-20, "
+                "2026-11-20T17:00:00Z or @SECONDS, in UTC."},
+        {"measurement", "HEX", "The launch digest wanted, as vmm measure prints it (96 digits)."},
+        {"host-data", "HEX", "The host data wanted (64 digits)."},
+        {"report-data", "HEX", "The report data wanted, usually a nonce (128 digits)."},
+        {"policy", "NUMBER", "The guest policy wanted, exactly."},
+        {"vmpl", "NUMBER", "The privilege level that must have asked for the report."},
+        {"id-key", "HEX", "The digest of the ID block's key wanted (96 digits)."},
+        {"author-key", "HEX", "The digest of the author key wanted (96 digits)."},
+        {"family-id", "HEX", "The family id wanted (32 digits)."},
+        {"image-id", "HEX", "The image id wanted (32 digits)."},
+        {"chip-id", "HEX", "The chip wanted (128 digits)."},
+        {"csp-id", "NAME", "The cloud provider that the VLEK must belong to."},
+        {"min-guest-svn", "NUMBER", "The lowest guest SVN taken."},
+        {"min-tcb", "PART=LEVEL",
+                "The lowest level taken of a part of the reported TCB: fmc, bootloader, tee, snp or "
+                "microcode. "
+                "May be given for each part.",
+                .repeats = true},
+        CLI_OPTION_JSON,
+        {0},
+};
+
+const struct cli_verb cli_verb_report_verify = {
+        .name = "report verify",
+        .operands = "FILE",
+        .operands_min = 1,
+        .operands_max = 1,
+        .summary = "verify an SNP attestation report up to AMD's root",
+        .help = "Checks the report's signature, the certificates up to a trusted root and their dates, that "
+                "product, TCB and chip in report and certificate agree, and every value asked for by an "
+                "option. "
+                "Each check is a line; all are made even if one fails. Files are read strictly: no byte of "
+                "the report, the certificates or the chain can change unnoticed. Revocation lists are not "
+                "consulted.\n\nWithout --measurement a verified report says only that some guest runs on "
+                "AMD's hardware.\n\nExit status: 0 all checks passed, 1 one failed, 2 a file cannot be read "
+                "or is missing.",
+        .options = options,
+        .run = run,
+};

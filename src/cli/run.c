@@ -1,0 +1,75 @@
+/*
+ * run: `vmm run`, from a configuration to the exit status. Main thread.
+ */
+#include "vmm/run.h"
+#include "vmm/config.h"
+#include "vmm/host.h"
+
+#include "hosts.h"
+#include "terminal.h"
+#include "verbs.h"
+
+static int run_on(const struct cli_hosts *hosts, const struct config *config, struct err *err)
+{
+	struct run_console console = {
+	        .in = STDIN_FILENO, .out = STDOUT_FILENO, .escape = isatty(STDIN_FILENO)};
+	struct run *run;
+	int result;
+
+	if (run_create(hosts->host, config, cli_hosts_clock(hosts), &console, &run, err) < 0)
+		return -1;
+	terminal_raw(STDIN_FILENO);
+	result = run_guest(run, err);
+	terminal_restore();
+	fputs(run_crash_report(run), stderr);
+	run_destroy(run);
+	return result;
+}
+
+static int run_verb(const struct cli_args *args, struct err *err)
+{
+	struct cli_hosts hosts = {0};
+	struct config *config;
+	int result;
+
+	if (cli_config_load(args, cli_operand(args, 0), stderr, &config, err) < 0)
+		return -1;
+	log_set_level(config->log);
+	if (cli_host_word(cli_value(args, "host"), &config->host, err) < 0) {
+		config_destroy(config);
+		return -1;
+	}
+	result = config->sev.type == CONFIG_SEV_NONE
+	                 ? cli_hosts_open(&hosts, config, cli_value(args, "trace"), err)
+	                 : err_set(err, ERR_HOST,
+	                           "sev.type: this vmm launches plain guests only; vmm measure knows the "
+	                           "digest of this one");
+	if (result == 0)
+		result = run_on(&hosts, config, err);
+	cli_hosts_close(&hosts);
+	config_destroy(config);
+	return result;
+}
+
+static const struct cli_option options[] = {
+        CLI_OPTION_SET,
+        CLI_OPTION_HOST,
+        {"trace", "FILE",
+                "Write a line per kernel call to FILE; the traces of two runs can be compared with diff(1)."},
+        {0},
+};
+
+const struct cli_verb cli_verb_run = {
+        .name = "run",
+        .operands = "[CONFIG]",
+        .operands_max = 1,
+        .summary = "launch a guest; the terminal is its first serial port",
+        .help = "On a terminal, Ctrl-] then q quits, Ctrl-] then s shows the status, and Ctrl-] twice sends "
+                "one. SIGTERM "
+                "presses the power button; the guest is ended at a second one, or when run.grace has "
+                "passed.\n"
+                "The exit status is 0 when the guest shut down or the user quit, 3 when it crashed; see vmm "
+                "--help.",
+        .options = options,
+        .run = run_verb,
+};

@@ -1,0 +1,82 @@
+/*
+ * terminal: raw mode and the way back. Main thread, and signal handlers, which use tcsetattr, tcgetpgrp and
+ * getpgrp only.
+ * Law: termios(3); signal-safety(7).
+ */
+#include <errno.h>
+#include <signal.h>
+#include <termios.h>
+
+#include "terminal.h"
+
+static struct termios cooked, raw;
+static int terminal_fd = -1;
+static volatile sig_atomic_t is_raw;
+
+static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT, SIGTSTP};
+
+/*
+ * Output is treated alike in both modes, so nothing has to drain first. In the background the terminal is
+ * somebody else's, and touching it would stop the process (SIGTTOU). A terminal that does not control this
+ * session has no foreground (-1) and belongs to whoever opened it.
+ */
+static void set(const struct termios *mode)
+{
+	int saved = errno;
+	pid_t foreground = tcgetpgrp(terminal_fd);
+
+	if (foreground < 0 || foreground == getpgrp())
+		tcsetattr(terminal_fd, TCSANOW, mode);
+	errno = saved;
+}
+
+/* Restores the terminal and lets the signal do what it does by default; the handler is gone by now
+ * (SA_RESETHAND). */
+static void on_fatal(int signal)
+{
+	if (is_raw)
+		set(&cooked);
+	raise(signal);
+}
+
+static void take_fatal_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND};
+
+	for (size_t i = 0; i < ARRAY_LEN(fatal_signals); i++)
+		sigaction(fatal_signals[i], &action, NULL);
+}
+
+static void on_continue(int signal)
+{
+	if (!is_raw)
+		return;
+	take_fatal_signals();
+	set(&raw);
+}
+
+bool terminal_raw(int fd)
+{
+	struct sigaction action = {.sa_handler = on_continue, .sa_flags = SA_RESTART};
+
+	if (!isatty(fd) || tcgetattr(fd, &cooked) < 0)
+		return false;
+	terminal_fd = fd;
+	raw = cooked;
+	cfmakeraw(&raw);
+	/* The guest ends its lines itself, vmm's own messages need the terminal to. */
+	raw.c_oflag = cooked.c_oflag;
+	is_raw = 1;
+	take_fatal_signals();
+	sigaction(SIGCONT, &action, NULL);
+	set(&raw);
+	return true;
+}
+
+void terminal_restore(void)
+{
+	if (!is_raw)
+		return;
+	is_raw = 0;
+	set(&cooked);
+}

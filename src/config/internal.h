@@ -1,0 +1,97 @@
+/*
+ * config: what the files of this room need of each other.
+ */
+#ifndef VMM_CONFIG_INTERNAL_H
+#define VMM_CONFIG_INTERNAL_H
+
+#include <jansson.h>
+
+#include "vmm/config.h"
+
+struct config_place {
+	char *where;
+	unsigned line, column; /* 0: a --set word, or a default */
+	bool bad;              /* this key has a mistake already */
+};
+
+/* ---- mistake.c ---- */
+
+/* Strings are copied; key and where may be NULL. Returns -1 when no memory is left. */
+int mistake_add(struct config_mistakes *mistakes, const struct config_place *place, const char *key,
+        const char *fmt, ...) PRINTF(4, 5) MUST_CHECK;
+
+/* ---- suggest.c ---- */
+
+/* Is `candidate` a likelier meaning of `word` than *distance says? Then *distance becomes theirs. */
+bool suggest_better(const char *word, const char *candidate, unsigned *distance);
+/* What *distance starts with: anything further away is no suggestion. */
+unsigned suggest_limit(const char *word);
+/* The key that was probably meant, or NULL. */
+const char *suggest_key(const char *dotted);
+
+/* ---- scan.c: members of an object, in text that jansson has found valid ---- */
+
+struct scan {
+	const char *at, *end;
+	unsigned line, column;
+};
+
+struct scan_member {
+	char *key; /* the caller frees */
+	struct scan key_at;
+	struct scan value; /* from its first to behind its last character */
+};
+
+struct scan scan_over(const void *text, size_t size);
+/* Past white space; on to the next c; each at most to the end. */
+void scan_space(struct scan *s);
+void scan_find(struct scan *s, char c);
+/* Steps into the object that s stands before; false: it is no object. */
+bool scan_enter(struct scan *s);
+/* 1: the next member, 0: there is none, -1: no memory, or the text is not what jansson said it is. */
+int scan_next(struct scan *s, struct scan_member *ret_member);
+/* The value as jansson reads it, NULL if it cannot. */
+json_t *scan_value(const struct scan *s, json_error_t *error);
+
+/* ---- value.c, bits.c: a JSON value becomes a field; on failure the field is untouched ---- */
+
+int value_set(
+        struct config *config, const struct config_key *key, const json_t *value, struct err *err) MUST_CHECK;
+int bits_set(
+        struct config *config, const struct config_key *key, const json_t *value, struct err *err) MUST_CHECK;
+/* "true", "3", "\"abc\"", "a list": for messages; long strings are cut. */
+#define VALUE_TEXT_BYTES 64
+const char *value_text(const json_t *value, char text[static VALUE_TEXT_BYTES]);
+/* Refuses NUL and other control characters. */
+int value_text_check(const json_t *string, struct err *err) MUST_CHECK;
+
+/* ---- check.c ---- */
+
+/* What only several keys together show. */
+config_check check_between;
+
+/* ---- load.c, text.c: what is being read ---- */
+
+struct parse {
+	char *name;
+	struct config *config;
+	struct config_mistakes *mistakes;
+	json_t **values;         /* one a row of config_keys; NULL: not given */
+	unsigned *section_lines; /* the same; a section stands at its first key's row; 0: not given */
+	bool failed;             /* nothing more is worth reading, or no memory is left */
+};
+
+/* The values of a JSON text, not yet judged. */
+void text_take(struct parse *p, const void *text, size_t size);
+/* The row of the first key in a section, or NULL. */
+const struct config_key *section_find(const char *dotted);
+/* Returns as mistake_add(). */
+int unknown_key(struct parse *p, const struct config_place *place, const char *dotted) MUST_CHECK;
+
+static inline void note(struct parse *p, int result)
+{
+	if (result < 0)
+		p->failed = true;
+}
+
+#endif

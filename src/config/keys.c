@@ -1,0 +1,137 @@
+/*
+ * keys: the table of configuration keys, from which reading, checks, the example, the man page and the
+ * suggestions come. Any thread; constant. sev.type stands before the keys whose meaning depends on it.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+#define AT(field) .offset = offsetof(struct config, field)
+
+static const char *const host_words[] = {"kvm", "sim", NULL};
+static const char *const type_words[] = {"none", "sev", "sev-es", "sev-snp", NULL};
+static const char *const init_words[] = {"auto", "init2", "legacy", NULL};
+static const char *const clock_words[] = {"virtual", "host", NULL};
+static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
+
+#define SEV (CONFIG_FOR(CONFIG_SEV) | CONFIG_FOR(CONFIG_SEV_ES))
+#define SNP CONFIG_FOR(CONFIG_SEV_SNP)
+#define ES  CONFIG_FOR(CONFIG_SEV_ES)
+
+#define NAME_MAX_BYTES    63
+#define PATH_MAX_BYTES    4095 /* PATH_MAX of Linux, without its NUL */
+#define CMDLINE_MAX_BYTES 2047 /* COMMAND_LINE_SIZE of x86 Linux, without its NUL */
+
+#define FILE_KEY(field) AT(field), .max = PATH_MAX_BYTES, .def = "\"\""
+
+const struct config_key config_keys[] = {
+        {"name", CONFIG_STRING, AT(name), .min = 1, .max = NAME_MAX_BYTES, .def = "\"guest\"",
+                .help = "The machine's name, in messages and on the control socket."},
+        {"host", CONFIG_WORD, AT(host), .words = host_words, .def = "\"kvm\"",
+                .help = "Where the guest runs: on the real kernel and its secure processor, or on the "
+                        "software platform, whose guests are not confidential."},
+        {"firmware", CONFIG_PATH, AT(firmware), .min = 1, .max = PATH_MAX_BYTES,
+                .def = "\"/usr/share/ovmf/OVMF.fd\"",
+                .help = "The firmware image that ends at 4 GiB. A SEV-SNP guest needs one with SEV "
+                        "metadata, boot.hashes one with a table for the hashes."},
+
+        {"machine.vcpus", CONFIG_NUMBER, AT(machine.vcpus), .min = 1, .max = CONFIG_VCPUS_MAX, .def = "1",
+                .help = "The number of virtual processors. It is part of what is measured for SEV-ES and "
+                        "SEV-SNP."},
+        {"machine.memory", CONFIG_SIZE, AT(machine.memory_bytes), .min = MIB(1), .max = GIB(1024),
+                .unit = "bytes", .def = "\"1G\"", .help = "The guest's memory, in whole MiB."},
+        {"machine.cpu", CONFIG_STRING, AT(machine.cpu), .min = 1, .max = NAME_MAX_BYTES, .def = "\"EPYC-v4\"",
+                .help = "The processor model by name. Its signature is part of what is measured for "
+                        "SEV-ES and SEV-SNP."},
+        {"machine.hugepages", CONFIG_BOOL, AT(machine.hugepages), .def = "false",
+                .help = "Back the guest's memory with huge pages; machine.memory is then a multiple of "
+                        "2 MiB."},
+        {"machine.debugcon", CONFIG_OUTPUT, FILE_KEY(machine.debugcon),
+                .help = "The file that gets what the firmware writes to its debug console (port 0x402)."},
+
+        {"boot.kernel", CONFIG_PATH, FILE_KEY(boot.kernel),
+                .help = "A Linux kernel that the firmware starts instead of looking for a disk."},
+        {"boot.initrd", CONFIG_PATH, FILE_KEY(boot.initrd), .needs = "boot.kernel",
+                .help = "The initial RAM disk of boot.kernel."},
+        {"boot.cmdline", CONFIG_STRING, AT(boot.cmdline), .max = CMDLINE_MAX_BYTES, .def = "\"\"",
+                .needs = "boot.kernel", .help = "The command line of boot.kernel."},
+        {"boot.hashes", CONFIG_BOOL, AT(boot.hashes), .def = "false", .types = SEV | SNP,
+                .needs = "boot.kernel",
+                .help = "Put the hashes of kernel, initial RAM disk and command line into measured memory, "
+                        "so that the firmware refuses others and the measurement covers them."},
+
+        {"sev.type", CONFIG_WORD, AT(sev.type), .words = type_words, .def = "\"none\"",
+                .help = "What protects the guest: nothing, encrypted memory (SEV), encrypted registers too "
+                        "(SEV-ES), memory integrity too (SEV-SNP)."},
+        {"sev.init", CONFIG_WORD, AT(sev.init), .words = init_words, .def = "\"auto\"", .types = SEV,
+                .help = "How KVM makes the context of a SEV or SEV-ES guest: with KVM_SEV_INIT2, as kernels "
+                        "before 6.10 do, or by the first that the host offers. It changes the measurement "
+                        "of a SEV-ES guest."},
+        {"sev.policy", CONFIG_POLICY, AT(sev.policy), .given = offsetof(struct config, sev.policy_given),
+                .def = "null", .types = SEV | SNP,
+                .help = "What the secure processor allows with this guest: a number, taken as it is, or "
+                        "words, as a list or in a string with commas between them; null is the default of "
+                        "the type: 0x1 for sev, 0x5 for sev-es, 0x30000 for sev-snp."},
+        {"sev.vmsa-features", CONFIG_FEATURES, AT(sev.vmsa_features),
+                .given = offsetof(struct config, sev.vmsa_features_given), .def = "null", .types = ES | SNP,
+                .help = "The SEV_FEATURES of every virtual processor, which are measured: a number, taken as "
+                        "it is, or words, as a list or in a string with commas between them; null is the "
+                        "default of the type: 0 for sev-es, 0x1 for sev-snp."},
+        {"sev.id-block", CONFIG_PATH, FILE_KEY(sev.id_block), .types = SNP, .needs = "sev.id-auth",
+                .help = "The ID block of a SEV-SNP guest: its expected measurement, policy and names, "
+                        "signed in sev.id-auth."},
+        {"sev.id-auth", CONFIG_PATH, FILE_KEY(sev.id_auth), .types = SNP, .needs = "sev.id-block",
+                .help = "The ID authentication structure: signature and key of sev.id-block, and the "
+                        "author's "
+                        "signature and key if there is one."},
+        {"sev.host-data", CONFIG_HEX, AT(sev.host_data), .min = 64, .max = 64, .def = "\"\"", .types = SNP,
+                .help = "32 bytes that a SEV-SNP guest finds in its attestation reports (HOST_DATA)."},
+        {"sev.enforce-digest", CONFIG_BOOL, AT(sev.enforce_digest), .def = "true", .types = SNP,
+                .help = "Let the secure processor refuse a SEV-SNP guest whose measurement is not the one "
+                        "that this configuration must have: by an ID block under a throw-away key, unless "
+                        "sev.id-block gives one."},
+        {"sev.dh-cert", CONFIG_PATH, FILE_KEY(sev.dh_cert), .types = SEV, .needs = "sev.session",
+                .help = "The guest owner's Diffie-Hellman certificate."},
+        {"sev.session", CONFIG_PATH, FILE_KEY(sev.session), .types = SEV, .needs = "sev.dh-cert",
+                .help = "The guest owner's launch session, made for this host and sev.dh-cert."},
+
+        {"run.grace", CONFIG_NUMBER, AT(run.grace_s), .max = 3600, .unit = "seconds", .def = "30",
+                .help = "The time between pressing the guest's power button and ending it; 0 ends it at "
+                        "once."},
+        {"sim.clock", CONFIG_WORD, AT(sim.clock), .words = clock_words, .def = "\"virtual\"",
+                .help = "The time of a guest on the software platform: virtual, which advances with its "
+                        "instructions and skips what it only waits for, so that every run is the same; or "
+                        "that of the host."},
+        {"log", CONFIG_WORD, AT(log), .words = log_words, .def = "\"warn\"",
+                .help = "How much is logged to standard error: this and what is worse."},
+};
+
+const size_t config_keys_count = ARRAY_LEN(config_keys);
+
+const struct config_key *config_key_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(config_keys); i++) {
+		if (strcmp(config_keys[i].name, name) == 0)
+			return &config_keys[i];
+	}
+	return NULL;
+}
+
+const char *config_words_text(
+        const char *const *words, unsigned mask, char text[static CONFIG_WORDS_TEXT_BYTES])
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; words[i] && used < CONFIG_WORDS_TEXT_BYTES; i++) {
+		bool last = !words[i + 1] || mask >> i == 1;
+
+		if (mask & 1u << i)
+			used += (size_t)snprintf(text + used, CONFIG_WORDS_TEXT_BYTES - used, "%s%s",
+			        !used  ? ""
+			        : last ? " or "
+			               : ", ",
+			        words[i]);
+	}
+	return text;
+}

@@ -1,0 +1,197 @@
+/*
+ * load: from bytes and --set words to a configuration, with every mistake on the way. Any thread.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+/* ---- --set words ---- */
+
+/* JSON if it is, and must be a string where the key takes text; otherwise the text itself. */
+static json_t *set_value(const struct config_key *key, const char *text)
+{
+	bool is_text = key->type != CONFIG_BOOL && key->type != CONFIG_NUMBER && key->type != CONFIG_POLICY &&
+	               key->type != CONFIG_FEATURES;
+	json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+
+	if (value && (!is_text || json_is_string(value)))
+		return value;
+	json_decref(value);
+	return json_string(text);
+}
+
+static int set_refused(struct parse *p, const struct config_place *place, const char *name)
+{
+	if (section_find(name))
+		return mistake_add(p->mistakes, place, name, "is a section; set one of its keys");
+	return unknown_key(p, place, name);
+}
+
+static void take_set(struct parse *p, const char *word)
+{
+	auto_free char *where = NULL, *name = strndup(word, strcspn(word, "="));
+	const struct config_key *key = name ? config_key_find(name) : NULL;
+	struct config_place place = {0};
+	json_t *value;
+
+	if (!name || asprintf(&where, "--set %s", word) < 0) {
+		where = NULL;
+		p->failed = true;
+		return;
+	}
+	place.where = where;
+	if (!strchr(word, '=')) {
+		note(p, mistake_add(p->mistakes, &place, NULL, "KEY=VALUE is needed"));
+	} else if (!key) {
+		note(p, set_refused(p, &place, name));
+	} else {
+		struct config_place *kept = &p->config->places[key - config_keys];
+
+		free(kept->where);
+		*kept = (struct config_place){.where = take_ptr(&where)};
+		value = set_value(key, strchr(word, '=') + 1);
+		json_decref(p->values[key - config_keys]);
+		p->values[key - config_keys] = value;
+		if (!value)
+			config_mistake_at(p->config, p->mistakes, key->name, "is not valid UTF-8");
+	}
+}
+
+/* ---- together ---- */
+
+static void apply_default(struct parse *p, const struct config_key *key)
+{
+	json_t *value = json_loads(key->def, JSON_DECODE_ANY, NULL);
+
+	if (!value || value_set(p->config, key, value, NULL) < 0)
+		p->failed = true;
+	json_decref(value);
+}
+
+/* Bits have a meaning only under a type: without a good one they are left alone. */
+static bool is_readable(const struct parse *p, const struct config_key *key)
+{
+	const struct config_key *type = config_key_find("sev.type");
+
+	return (key->type != CONFIG_POLICY && key->type != CONFIG_FEATURES) ||
+	       !p->config->places[type - config_keys].bad;
+}
+
+/* In the order of the table, which sev.type's users rely on. */
+static void apply_values(struct parse *p)
+{
+	for (size_t i = 0; i < config_keys_count; i++) {
+		const struct config_key *key = &config_keys[i];
+		struct err err = {0};
+
+		apply_default(p, key);
+		if (p->values[i] && is_readable(p, key) && value_set(p->config, key, p->values[i], &err) < 0)
+			config_mistake_at(p->config, p->mistakes, key->name, "%s", err.text);
+	}
+}
+
+static struct config *config_create(const char *name)
+{
+	struct config *config = calloc(1, sizeof(*config));
+
+	if (config)
+		config->places = calloc(config_keys_count, sizeof(*config->places));
+	if (!config || !config->places) {
+		config_destroy(config);
+		return NULL;
+	}
+	for (size_t i = 0; i < config_keys_count; i++) {
+		config->places[i].where = strdup(name);
+		if (!config->places[i].where) {
+			config_destroy(config);
+			return NULL;
+		}
+	}
+	return config;
+}
+
+void config_destroy(struct config *config)
+{
+	if (!config)
+		return;
+	for (size_t i = 0; i < config_keys_count; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		if (config->places)
+			free(config->places[i].where);
+		if (key->type == CONFIG_STRING || key->type == CONFIG_PATH || key->type == CONFIG_OUTPUT ||
+		        key->type == CONFIG_HEX)
+			free(*(char **)((char *)config + key->offset));
+	}
+	free(config->places);
+	free(config);
+}
+
+static bool is_good(const struct parse *p)
+{
+	for (size_t i = 0; i < config_keys_count; i++) {
+		if (p->config->places[i].bad)
+			return false;
+	}
+	return !p->failed && p->mistakes->count == 0;
+}
+
+static void read_all(struct parse *p, const void *text, size_t size, const char *const *sets, size_t n_sets,
+        config_check *check)
+{
+	if (text)
+		text_take(p, text, size);
+	for (size_t i = 0; i < n_sets && !p->failed; i++)
+		take_set(p, sets[i]);
+	if (p->failed)
+		return;
+	apply_values(p);
+	if (p->failed)
+		return;
+	check_between(p->config, p->mistakes);
+	if (check)
+		check(p->config, p->mistakes);
+}
+
+int config_parse(const char *name, const void *text, size_t size, const char *const *sets, size_t n_sets,
+        config_check *check, struct config **ret_config, struct config_mistakes *mistakes)
+{
+	auto_free json_t **values = calloc(config_keys_count, sizeof(json_t *));
+	auto_free unsigned *lines = calloc(config_keys_count, sizeof(*lines));
+	auto_free char *own_name = strdup(name);
+	struct parse p = {.name = own_name,
+	        .config = config_create(name),
+	        .mistakes = mistakes,
+	        .values = values,
+	        .section_lines = lines};
+	bool good = false;
+
+	if (p.config && own_name && values && lines) {
+		read_all(&p, text, size, sets, n_sets, check);
+		good = is_good(&p);
+		for (size_t i = 0; i < config_keys_count; i++)
+			json_decref(values[i]);
+	}
+	if (good)
+		*ret_config = take_ptr(&p.config);
+	config_destroy(p.config);
+	return good ? 0 : -1;
+}
+
+int config_load(const char *path, const char *const *sets, size_t n_sets, config_check *check,
+        struct config **ret_config, struct config_mistakes *mistakes)
+{
+	auto_free void *text = NULL;
+	struct config_place nowhere = {0};
+	struct err err = {0};
+	size_t size = 0;
+
+	if (!path)
+		return config_parse("", NULL, 0, sets, n_sets, check, ret_config, mistakes);
+	if (file_read_all(path, CONFIG_FILE_MAX_BYTES, &text, &size, &err) < 0) {
+		if (mistake_add(mistakes, &nowhere, NULL, "%s", err.text) < 0)
+			log_error("%s", err.text);
+		return -1;
+	}
+	return config_parse(path, text, size, sets, n_sets, check, ret_config, mistakes);
+}

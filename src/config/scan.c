@@ -1,0 +1,128 @@
+/*
+ * scan: where things are in a JSON text. jansson tells a position only for errors of syntax, so the members
+ * of the few objects that hold keys are walked here, in text that jansson has already found valid; values are
+ * jansson's to read. RFC 8259. Any thread.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+struct scan scan_over(const void *text, size_t size)
+{
+	const char *at = text;
+
+	return (struct scan){.at = at, .end = at + size, .line = 1, .column = 1};
+}
+
+/* One byte on. Columns count characters: bytes that continue a UTF-8 sequence do not. */
+static void step(struct scan *s)
+{
+	if (*s->at == '\n') {
+		s->line++;
+		s->column = 1;
+	} else if (s->at + 1 == s->end || ((unsigned char)s->at[1] & 0xc0) != 0x80) {
+		s->column++;
+	}
+	s->at++;
+}
+
+void scan_space(struct scan *s)
+{
+	while (s->at < s->end && memchr(" \t\r\n", *s->at, 4))
+		step(s);
+}
+
+/* Past the closing quote of the string that s stands before. */
+static void skip_string(struct scan *s)
+{
+	step(s);
+	while (s->at < s->end && *s->at != '"') {
+		if (*s->at == '\\')
+			step(s);
+		if (s->at < s->end)
+			step(s);
+	}
+	if (s->at < s->end)
+		step(s);
+}
+
+/* Past one value of any depth, without recursion. */
+static void skip_value(struct scan *s)
+{
+	size_t depth = 0;
+
+	while (s->at < s->end) {
+		if (*s->at == '"') {
+			skip_string(s);
+		} else if (*s->at == '{' || *s->at == '[') {
+			depth++;
+			step(s);
+			continue;
+		} else if (*s->at == '}' || *s->at == ']') {
+			if (depth == 0)
+				return;
+			depth--;
+			step(s);
+		} else if (depth == 0 && memchr(", \t\r\n", *s->at, 5)) {
+			return;
+		} else {
+			step(s);
+			continue;
+		}
+		if (depth == 0)
+			return;
+	}
+}
+
+static bool skip_char(struct scan *s, char c)
+{
+	scan_space(s);
+	if (s->at == s->end || *s->at != c)
+		return false;
+	step(s);
+	return true;
+}
+
+void scan_find(struct scan *s, char c)
+{
+	while (s->at < s->end && *s->at != c)
+		step(s);
+}
+
+bool scan_enter(struct scan *s)
+{
+	return skip_char(s, '{');
+}
+
+json_t *scan_value(const struct scan *s, json_error_t *error)
+{
+	return json_loadb(s->at, (size_t)(s->end - s->at), JSON_DECODE_ANY | JSON_ALLOW_NUL, error);
+}
+
+int scan_next(struct scan *s, struct scan_member *ret_member)
+{
+	struct scan_member m;
+	json_error_t error;
+	json_t *key;
+
+	skip_char(s, ',');
+	scan_space(s);
+	if (s->at == s->end || *s->at != '"')
+		return 0;
+	m.key_at = *s;
+	skip_string(s);
+	m.key_at.end = s->at;
+	if (!skip_char(s, ':'))
+		return -1;
+	scan_space(s);
+	m.value = *s;
+	skip_value(s);
+	m.value.end = s->at;
+	key = scan_value(&m.key_at, &error);
+	m.key = key ? strdup(json_string_value(key) ?: "") : NULL;
+	json_decref(key);
+	if (!m.key)
+		return -1;
+	*ret_member = m;
+	return 1;
+}

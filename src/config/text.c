@@ -1,0 +1,193 @@
+/*
+ * text: the values of a JSON text, by key, with where they stand. Any thread.
+ * The text is judged by jansson; where its keys stand is scan.c's to say. RFC 8259.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+static struct config_place place_at(const struct parse *p, const struct scan *at)
+{
+	return (struct config_place){p->name, at->line, at->column, false};
+}
+
+/* What jansson says, in words that need no knowledge of jansson. */
+static const char *syntax_text(const json_error_t *error)
+{
+	switch (json_error_code(error)) {
+	case json_error_stack_overflow: return "is nested too deeply";
+	case json_error_end_of_input_expected: return "there is more text behind the end of the object";
+	case json_error_null_byte_in_key: return "a key has a NUL character";
+	case json_error_numeric_overflow: return "the number is too large";
+	case json_error_invalid_utf8: return "the text is not valid UTF-8 here";
+	case json_error_out_of_memory: return "no memory to read it";
+	default: return error->text;
+	}
+}
+
+/*
+ * jansson's column is the last character of the token that it stumbled over, which it shows if it is short
+ * ("... near 'tru'"). The first is wanted; inside a string that does not end, the last says more.
+ */
+static unsigned syntax_column(const json_error_t *error)
+{
+	const char *near = strstr(error->text, " near '"), *c = near ? near + strlen(" near '") : "";
+	const char *end = near ? strrchr(c, '\'') : NULL;
+	unsigned column = error->column > 0 ? (unsigned)error->column : 1;
+
+	if (json_error_code(error) == json_error_invalid_utf8)
+		return column + 1;
+	if (!end || end == c || (*c == '"' && (end == c + 1 || end[-1] != '"')))
+		return column;
+	for (c++; c < end && column > 1; c++) {
+		if ((*c & 0xc0) != 0x80)
+			column--;
+	}
+	return column;
+}
+
+/* The one mistake of a text that cannot be read. */
+static void unreadable(struct parse *p, unsigned line, unsigned column, const char *text)
+{
+	struct config_place place = {p->name, line, column, false};
+
+	p->failed = true;
+	note(p, mistake_add(p->mistakes, &place, NULL, "%s", text));
+}
+
+/* Is the whole text one JSON object? If not, there is one mistake, and nothing else is worth reading. */
+static bool text_is_object(struct parse *p, const struct scan *text)
+{
+	/* Large whole numbers pass here as reals, so that take_value() can tell whose value is too large. */
+	const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
+	struct scan first = *text, nul = *text;
+	json_error_t error;
+	json_t *root;
+
+	scan_space(&first);
+	scan_find(&nul, '\0');
+	if (first.at == first.end)
+		unreadable(p, first.line, first.column, "is empty; the least configuration is an object, {}");
+	else if (nul.at < nul.end) /* jansson would take it for the end of the text */
+		unreadable(p, nul.line, nul.column, "there is a NUL byte here; a text is needed");
+	else if (*first.at != '{')
+		unreadable(p, first.line, first.column, "a configuration is an object and begins with {");
+	if (p->failed)
+		return false;
+	root = json_loadb(text->at, (size_t)(text->end - text->at), flags, &error);
+	if (!root)
+		unreadable(p, (unsigned)error.line, syntax_column(&error), syntax_text(&error));
+	json_decref(root);
+	return !p->failed;
+}
+
+/* ---- keys ---- */
+
+const struct config_key *section_find(const char *dotted)
+{
+	size_t length = strlen(dotted);
+
+	for (size_t i = 0; i < config_keys_count; i++) {
+		if (strncmp(config_keys[i].name, dotted, length) == 0 && config_keys[i].name[length] == '.')
+			return &config_keys[i];
+	}
+	return NULL;
+}
+
+int unknown_key(struct parse *p, const struct config_place *place, const char *dotted)
+{
+	const char *best;
+
+	if (p->mistakes->count == CONFIG_MISTAKES_MAX)
+		return 0; /* nobody will read a suggestion */
+	best = suggest_key(dotted);
+	if (best)
+		return mistake_add(
+		        p->mistakes, place, dotted, "there is no such key; did you mean %s?", best);
+	return mistake_add(p->mistakes, place, dotted, "there is no such key; vmm.conf(5) lists them");
+}
+
+static int given_twice(struct parse *p, const struct scan *at, const char *dotted, unsigned first)
+{
+	struct config_place place = place_at(p, at);
+
+	return mistake_add(p->mistakes, &place, dotted, "is given twice, first on line %u", first);
+}
+
+static void take_value(struct parse *p, const struct scan_member *m, const struct config_key *key)
+{
+	struct config_place *place = &p->config->places[key - config_keys];
+	json_t **value = &p->values[key - config_keys];
+	json_error_t error;
+
+	if (*value) {
+		note(p, given_twice(p, &m->key_at, key->name, place->line));
+		return;
+	}
+	place->line = m->value.line;
+	place->column = m->value.column;
+	*value = scan_value(&m->value, &error);
+	if (!*value)
+		config_mistake_at(p->config, p->mistakes, key->name, "%s", syntax_text(&error));
+}
+
+/* False: these members are not worth reading. */
+static bool enter_section(
+        struct parse *p, struct scan_member *m, const struct config_key *first, const char *dotted)
+{
+	unsigned *line = &p->section_lines[first - config_keys];
+	struct config_place place = place_at(p, &m->value);
+
+	if (*line) {
+		note(p, given_twice(p, &m->key_at, dotted, *line));
+		return false;
+	}
+	*line = m->key_at.line;
+	if (scan_enter(&m->value))
+		return true;
+	note(p, mistake_add(p->mistakes, &place, dotted, "is a section: an object with keys is needed"));
+	return false;
+}
+
+static void take_members(struct parse *p, struct scan *object, const char *section);
+
+static void take_member(struct parse *p, struct scan_member *m, const char *dotted)
+{
+	const struct config_key *key = config_key_find(dotted), *first = section_find(dotted);
+	struct config_place place = place_at(p, &m->key_at);
+
+	if (key)
+		take_value(p, m, key);
+	else if (!first)
+		note(p, unknown_key(p, &place, dotted));
+	else if (enter_section(p, m, first, dotted))
+		take_members(p, &m->value, dotted);
+}
+
+/* Recursion ends where the table's dots end. */
+static void take_members(struct parse *p, struct scan *object, const char *section)
+{
+	struct scan_member m;
+	int more;
+
+	while ((more = scan_next(object, &m)) > 0) {
+		auto_free char *key = m.key;
+		auto_free char *dotted = NULL;
+
+		if (asprintf(&dotted, "%s%s%s", section, *section ? "." : "", key) < 0) {
+			dotted = NULL;
+			p->failed = true;
+			return;
+		}
+		take_member(p, &m, dotted);
+	}
+	note(p, more);
+}
+
+void text_take(struct parse *p, const void *text, size_t size)
+{
+	struct scan s = scan_over(text, size);
+
+	if (text_is_object(p, &s) && scan_enter(&s))
+		take_members(p, &s, "");
+}

@@ -1,0 +1,222 @@
+/*
+ * value: one JSON value becomes one field of the configuration, by the type of its key. Any thread.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define QUOTED_BYTES 40 /* of a string shown in a message; VALUE_TEXT_BYTES has room for the quotes */
+
+const char *value_text(const json_t *value, char text[static VALUE_TEXT_BYTES])
+{
+	static const char *const names[] = {
+	        [JSON_OBJECT] = "an object",
+	        [JSON_ARRAY] = "a list",
+	        [JSON_TRUE] = "true",
+	        [JSON_FALSE] = "false",
+	        [JSON_NULL] = "null",
+	};
+	size_t keep;
+
+	switch (json_typeof(value)) {
+	case JSON_STRING:
+		keep = json_string_length(value);
+		if (keep > QUOTED_BYTES) {
+			for (keep = QUOTED_BYTES; (json_string_value(value)[keep] & 0xc0) == 0x80;)
+				keep--;
+		}
+		snprintf(text, VALUE_TEXT_BYTES, "\"%.*s\"%s", (int)keep, json_string_value(value),
+		        keep < json_string_length(value) ? "..." : "");
+		return text;
+	case JSON_INTEGER:
+		snprintf(text, VALUE_TEXT_BYTES, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+		return text;
+	case JSON_REAL: snprintf(text, VALUE_TEXT_BYTES, "%g", json_real_value(value)); return text;
+	default: return names[json_typeof(value)];
+	}
+}
+
+int value_text_check(const json_t *string, struct err *err)
+{
+	const char *text = json_string_value(string);
+
+	if (strlen(text) != json_string_length(string))
+		return err_set(err, ERR_USAGE, "has a NUL character, which no such text can hold");
+	for (; *text; text++) {
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return err_set(err, ERR_USAGE, "has a control character (0x%02x); remove it",
+			        (unsigned char)*text);
+	}
+	return 0;
+}
+
+static void *field_of(struct config *config, const struct config_key *key)
+{
+	return (char *)config + key->offset;
+}
+
+static int wrong(const char *needed, const json_t *value, struct err *err)
+{
+	char text[VALUE_TEXT_BYTES];
+
+	return err_set(err, ERR_USAGE, "must be %s; this is %s", needed, value_text(value, text));
+}
+
+static int set_bool(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+{
+	if (!json_is_boolean(value))
+		return wrong("true or false", value, err);
+	*(bool *)field_of(config, key) = json_is_true(value);
+	return 0;
+}
+
+static int set_number(
+        struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+{
+	json_int_t n = json_integer_value(value);
+	char needed[100];
+
+	snprintf(needed, sizeof(needed), "a whole number%s%s from %" PRIu64 " to %" PRIu64,
+	        key->unit ? " of " : "", key->unit ?: "", key->min, key->max);
+	if (!json_is_integer(value) || n < 0 || (uint64_t)n < key->min || (uint64_t)n > key->max)
+		return wrong(needed, value, err);
+	*(unsigned *)field_of(config, key) = (unsigned)n;
+	return 0;
+}
+
+/* "512", "512M", "2G", "1GiB": bytes, or binary multiples of them. */
+static bool size_read(const char *text, uint64_t *ret_bytes)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	uint64_t n;
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (errno)
+		return false;
+	if (*end) {
+		unit = strchr(units, toupper((unsigned char)*end));
+		if (!unit || (strcmp(end + 1, "") != 0 && strcmp(end + 1, "iB") != 0))
+			return false;
+		if (!mul_ok(n, UINT64_C(1) << 10 * (unit - units + 1), &n))
+			return false;
+	}
+	*ret_bytes = n;
+	return true;
+}
+
+const char *config_size_text(uint64_t bytes, char text[static CONFIG_SIZE_TEXT_BYTES])
+{
+	static const char *const units[] = {"", "K", "M", "G", "T"};
+	size_t unit = 0;
+
+	for (; bytes && bytes % 1024 == 0 && unit + 1 < ARRAY_LEN(units); unit++)
+		bytes /= 1024;
+	snprintf(text, CONFIG_SIZE_TEXT_BYTES, "%" PRIu64 "%s", bytes, units[unit]);
+	return text;
+}
+
+static int set_size(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+{
+	char needed[100], min[CONFIG_SIZE_TEXT_BYTES], max[CONFIG_SIZE_TEXT_BYTES];
+	uint64_t bytes;
+
+	if (json_is_integer(value) && json_integer_value(value) >= 0)
+		bytes = (uint64_t)json_integer_value(value);
+	else if (!json_is_string(value) || value_text_check(value, NULL) < 0 ||
+	         !size_read(json_string_value(value), &bytes))
+		return wrong("a size: a number of bytes, or a string like \"512M\" or \"2GiB\"", value, err);
+	snprintf(needed, sizeof(needed), "from %s to %s", config_size_text(key->min, min),
+	        config_size_text(key->max, max));
+	if (bytes < key->min || bytes > key->max)
+		return wrong(needed, value, err);
+	if (!is_aligned(bytes, MIB(1)))
+		return wrong("a multiple of 1M", value, err);
+	*(uint64_t *)field_of(config, key) = bytes;
+	return 0;
+}
+
+static int replace_text(
+        struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+{
+	char **field = field_of(config, key);
+	char *copy = strdup(json_string_value(value));
+
+	if (!copy)
+		return err_set(err, ERR_FAILED, "no memory for its value");
+	free(*field);
+	*field = copy;
+	return 0;
+}
+
+static int set_text(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+{
+	size_t length = json_string_length(value);
+
+	if (!json_is_string(value))
+		return wrong(
+		        key->type == CONFIG_STRING ? "a string" : "the name of a file, a string", value, err);
+	if (value_text_check(value, err) < 0)
+		return -1;
+	if (length < key->min)
+		return err_set(err, ERR_USAGE, "must not be empty");
+	if (length > key->max)
+		return err_set(
+		        err, ERR_USAGE, "has %zu bytes, at most %" PRIu64 " are taken", length, key->max);
+	return replace_text(config, key, value, err);
+}
+
+static int set_hex(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+{
+	size_t length = json_string_length(value);
+	char needed[60];
+
+	snprintf(needed, sizeof(needed), "\"\" or a string of %" PRIu64 " hexadecimal digits", key->max);
+	if (!json_is_string(value))
+		return wrong(needed, value, err);
+	if (length && (length < key->min || length > key->max))
+		return err_set(err, ERR_USAGE, "must be %s; this one has %zu characters", needed, length);
+	if (strspn(json_string_value(value), "0123456789abcdefABCDEF") != length)
+		return wrong(needed, value, err);
+	return replace_text(config, key, value, err);
+}
+
+static int set_word(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+{
+	char words[CONFIG_WORDS_TEXT_BYTES];
+
+	for (unsigned i = 0; json_is_string(value) && key->words[i]; i++) {
+		if (strcmp(key->words[i], json_string_value(value)) == 0 &&
+		        value_text_check(value, NULL) == 0) {
+			*(unsigned *)field_of(config, key) = i;
+			return 0;
+		}
+	}
+	return wrong(config_words_text(key->words, ~0u, words), value, err);
+}
+
+int value_set(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+{
+	static int (*const setters[])(
+	        struct config *, const struct config_key *, const json_t *, struct err *) = {
+	        [CONFIG_BOOL] = set_bool,
+	        [CONFIG_NUMBER] = set_number,
+	        [CONFIG_SIZE] = set_size,
+	        [CONFIG_STRING] = set_text,
+	        [CONFIG_PATH] = set_text,
+	        [CONFIG_OUTPUT] = set_text,
+	        [CONFIG_WORD] = set_word,
+	        [CONFIG_HEX] = set_hex,
+	        [CONFIG_POLICY] = bits_set,
+	        [CONFIG_FEATURES] = bits_set,
+	};
+
+	return setters[key->type](config, key, value, err);
+}

@@ -1,0 +1,336 @@
+/*
+ * fw_cfg: hands named blobs to the guest's firmware, byte by byte or by DMA. Any vCPU thread; the lock guards
+ * the selector and the offset only: items do not change once the guest runs, so copying needs no lock.
+ * QEMU, docs/specs/fw_cfg.rst.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "vmm/device.h"
+
+#define SELECTOR_PORT 0x510
+#define DMA_PORT      0x514
+#define FILE_FIRST    0x20
+#define NAME_BYTES    56
+#define WRITE_CHANNEL 0x4000 /* bit of a key, of no meaning since items are read-only */
+#define ID_BITS       3      /* traditional interface and DMA */
+
+enum { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16 };
+
+struct item {
+	uint8_t *data;
+	size_t size;
+	bool present;
+};
+
+/* All numbers are big-endian. */
+struct directory {
+	uint32_t count;
+	struct file {
+		uint32_t size;
+		uint16_t key, reserved;
+		char name[NAME_BYTES];
+	} files[FW_CFG_FILES_MAX];
+};
+
+struct dma_descriptor {
+	uint32_t control, length;
+	uint64_t address;
+};
+
+struct device_fw_cfg {
+	pthread_mutex_t lock;
+	struct page_memory *memory;
+	uint16_t key;
+	size_t offset; /* at most the size of the selected item */
+	uint32_t dma_high;
+
+	struct item items[FILE_FIRST + FW_CFG_FILES_MAX]; /* by key */
+	struct directory directory;
+	unsigned files;
+};
+
+/* ---- selecting and taking: both interfaces end here ---- */
+
+static const struct item *selected(const struct device_fw_cfg *fw_cfg)
+{
+	static const struct item nothing;
+
+	return fw_cfg->key < ARRAY_LEN(fw_cfg->items) ? &fw_cfg->items[fw_cfg->key] : &nothing;
+}
+
+static void select_key(struct device_fw_cfg *fw_cfg, uint16_t key)
+{
+	pthread_mutex_lock(&fw_cfg->lock);
+	fw_cfg->key = key & (uint16_t)~WRITE_CHANNEL;
+	fw_cfg->offset = 0;
+	pthread_mutex_unlock(&fw_cfg->lock);
+}
+
+/* Moves on by up to max bytes; returns how many the item still had, and where. */
+static size_t take(struct device_fw_cfg *fw_cfg, size_t max, const uint8_t **ret_data)
+{
+	const struct item *item;
+	size_t n;
+
+	pthread_mutex_lock(&fw_cfg->lock);
+	item = selected(fw_cfg);
+	n = item->size - fw_cfg->offset;
+	if (n > max)
+		n = max;
+	*ret_data = n ? item->data + fw_cfg->offset : NULL;
+	fw_cfg->offset += n;
+	pthread_mutex_unlock(&fw_cfg->lock);
+	return n;
+}
+
+/* ---- ports: a selector of 16 bits, and overlapping its second byte the data ---- */
+
+static uint64_t port_read(void *dev, uint64_t offset, unsigned size)
+{
+	const uint8_t *byte;
+
+	if (offset != 1 || size != 1)
+		return UINT64_MAX;
+	return take(dev, 1, &byte) ? *byte : 0;
+}
+
+static enum device_verdict port_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	if (offset == 0 && size == 2)
+		select_key(dev, (uint16_t)value);
+	return DEVICE_RESUME;
+}
+
+/* ---- DMA ---- */
+
+/* Past the end of an item there are zeros. */
+static int write_zeros(struct page_memory *memory, uint64_t to, uint64_t size)
+{
+	static const uint8_t zeros[65536];
+
+	while (size) {
+		uint64_t n = size < sizeof(zeros) ? size : sizeof(zeros);
+
+		if (page_write(memory, gpa(to), zeros, n) < 0)
+			return -1;
+		to += n;
+		size -= n;
+	}
+	return 0;
+}
+
+/* Only into what is RAM from end to end: so the work is bounded by the guest's memory, whatever its length.
+ */
+static int dma_read(
+        struct device_fw_cfg *fw_cfg, struct page_memory *memory, uint64_t address, uint32_t length)
+{
+	const uint8_t *data;
+	size_t n;
+
+	if (!page_is_memory(memory, gpa(address), length, true))
+		return -1;
+	n = take(fw_cfg, length, &data);
+	if (n && page_write(memory, gpa(address), data, n) < 0)
+		return -1;
+	return write_zeros(memory, address + n, length - n);
+}
+
+/* No item can be written; writing nothing succeeds. */
+static int dma_run(
+        struct device_fw_cfg *fw_cfg, struct page_memory *memory, const struct dma_descriptor *descriptor)
+{
+	uint32_t control = be32toh(descriptor->control), length = be32toh(descriptor->length);
+	const uint8_t *skipped;
+
+	if (control & DMA_SELECT)
+		select_key(fw_cfg, (uint16_t)(control >> 16));
+	if (control & DMA_READ)
+		return dma_read(fw_cfg, memory, be64toh(descriptor->address), length);
+	if (control & DMA_WRITE)
+		return length ? -1 : 0;
+	if (control & DMA_SKIP)
+		take(fw_cfg, length, &skipped);
+	return 0;
+}
+
+/* The descriptor is copied once; the data may overwrite it, its control field is written last. */
+static void dma_start(struct device_fw_cfg *fw_cfg, struct page_memory *memory, uint64_t at)
+{
+	struct dma_descriptor descriptor;
+	uint32_t result = 0;
+
+	if (page_read(memory, gpa(at), &descriptor, sizeof(descriptor)) < 0 ||
+	        dma_run(fw_cfg, memory, &descriptor) < 0)
+		result = htobe32(DMA_ERROR);
+	if (page_write(memory, gpa(at), &result, sizeof(result)) < 0)
+		log_guest(
+		        LOG_DEBUG, "fw_cfg: no RAM for the result of a DMA at %#llx", (unsigned long long)at);
+}
+
+static uint64_t dma_port_read(void *dev, uint64_t offset, unsigned size)
+{
+	static const uint8_t signature[8] = {'Q', 'E', 'M', 'U', ' ', 'C', 'F', 'G'};
+
+	return load_le(signature + offset, size);
+}
+
+/* The address is big-endian; its low half, written last, starts the operation. */
+static enum device_verdict dma_port_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct device_fw_cfg *fw_cfg = dev;
+	uint32_t half = be32toh((uint32_t)value);
+	struct page_memory *memory;
+	uint64_t at;
+
+	if (size != 4 || offset % 4)
+		return DEVICE_RESUME;
+	pthread_mutex_lock(&fw_cfg->lock);
+	memory = fw_cfg->memory;
+	at = (uint64_t)fw_cfg->dma_high << 32 | half;
+	fw_cfg->dma_high = offset == 0 ? half : 0;
+	pthread_mutex_unlock(&fw_cfg->lock);
+	if (offset == 4 && memory)
+		dma_start(fw_cfg, memory, at);
+	return DEVICE_RESUME;
+}
+
+/* ---- filling it ---- */
+
+static int put_item(
+        struct device_fw_cfg *fw_cfg, uint16_t key, const void *data, size_t size, struct err *err)
+{
+	struct item *item = &fw_cfg->items[key];
+	uint8_t *copy;
+
+	if (item->present)
+		return err_set(err, ERR_FAILED, "fw_cfg key %#x is there already", key);
+	if (size > UINT32_MAX)
+		return err_set(err, ERR_FAILED, "fw_cfg key %#x: %zu bytes, at most 4 GiB can be handed over",
+		        key, size);
+	copy = malloc(size ? size : 1);
+	if (!copy)
+		return err_sys(err, ERR_FAILED, ENOMEM, "fw_cfg key %#x: %zu bytes", key, size);
+	if (size)
+		memcpy(copy, data, size);
+	*item = (struct item){.data = copy, .size = size, .present = true};
+	return 0;
+}
+
+int device_fw_cfg_add(
+        struct device_fw_cfg *fw_cfg, uint16_t key, const void *data, size_t size, struct err *err)
+{
+	if (key >= FILE_FIRST)
+		return err_set(err, ERR_FAILED, "fw_cfg key %#x belongs to files", key);
+	return put_item(fw_cfg, key, data, size, err);
+}
+
+int device_fw_cfg_add_number(
+        struct device_fw_cfg *fw_cfg, uint16_t key, uint64_t number, unsigned size, struct err *err)
+{
+	uint64_t little = htole64(number);
+
+	if (!size || size > sizeof(little))
+		return err_set(err, ERR_FAILED, "fw_cfg key %#x: no number has %u bytes", key, size);
+	return device_fw_cfg_add(fw_cfg, key, &little, size, err);
+}
+
+/* Keeps the directory sorted by name: firmware reads it as it stands. */
+static void list_file(struct device_fw_cfg *fw_cfg, const char *name, uint16_t key, size_t size)
+{
+	struct directory *directory = &fw_cfg->directory;
+	struct file file = {.size = htobe32((uint32_t)size), .key = htobe16(key)};
+	unsigned at = 0;
+
+	memcpy(file.name, name, strlen(name));
+	while (at < fw_cfg->files && strcmp(directory->files[at].name, name) < 0)
+		at++;
+	memmove(&directory->files[at + 1], &directory->files[at], (fw_cfg->files - at) * sizeof(file));
+	directory->files[at] = file;
+	directory->count = htobe32(++fw_cfg->files);
+	fw_cfg->items[FW_CFG_FILE_DIR].size += sizeof(file);
+}
+
+int device_fw_cfg_add_file(
+        struct device_fw_cfg *fw_cfg, const char *name, const void *data, size_t size, struct err *err)
+{
+	uint16_t key = (uint16_t)(FILE_FIRST + fw_cfg->files);
+
+	if (!*name || strlen(name) >= NAME_BYTES)
+		return err_set(err, ERR_FAILED, "fw_cfg file \"%s\": a name has 1 to %d characters", name,
+		        NAME_BYTES - 1);
+	if (fw_cfg->files == FW_CFG_FILES_MAX)
+		return err_set(err, ERR_FAILED, "fw_cfg file %s: there are %d files already", name,
+		        FW_CFG_FILES_MAX);
+	for (unsigned i = 0; i < fw_cfg->files; i++)
+		if (strcmp(fw_cfg->directory.files[i].name, name) == 0)
+			return err_set(err, ERR_FAILED, "fw_cfg file %s is there already", name);
+	if (put_item(fw_cfg, key, data, size, err) < 0)
+		return err_wrap(err, "fw_cfg file %s", name);
+	list_file(fw_cfg, name, key, size);
+	return 0;
+}
+
+void device_fw_cfg_attach(struct device_fw_cfg *fw_cfg, struct page_memory *memory)
+{
+	pthread_mutex_lock(&fw_cfg->lock);
+	fw_cfg->memory = memory;
+	pthread_mutex_unlock(&fw_cfg->lock);
+}
+
+void device_fw_cfg_reset(struct device_fw_cfg *fw_cfg)
+{
+	pthread_mutex_lock(&fw_cfg->lock);
+	fw_cfg->key = 0;
+	fw_cfg->offset = 0;
+	fw_cfg->dma_high = 0;
+	pthread_mutex_unlock(&fw_cfg->lock);
+}
+
+/* ---- creation ---- */
+
+static int fill(struct device_fw_cfg *fw_cfg, struct device_bus *bus, struct err *err)
+{
+	const struct device_range ports[] = {
+	        {"fw_cfg", DEVICE_PIO, SELECTOR_PORT, 2, port_read, port_write, fw_cfg, 0},
+	        {"fw_cfg DMA", DEVICE_PIO, DMA_PORT, 8, dma_port_read, dma_port_write, fw_cfg, 0},
+	};
+
+	fw_cfg->items[FW_CFG_FILE_DIR] = (struct item){.data = (uint8_t *)&fw_cfg->directory,
+	        .size = sizeof(fw_cfg->directory.count),
+	        .present = true};
+	for (unsigned i = 0; i < ARRAY_LEN(ports); i++)
+		if (device_bus_claim(bus, &ports[i], err) < 0)
+			return -1;
+	if (device_fw_cfg_add(fw_cfg, FW_CFG_SIGNATURE, "QEMU", 4, err) < 0)
+		return -1;
+	return device_fw_cfg_add_number(fw_cfg, FW_CFG_ID, ID_BITS, 4, err);
+}
+
+int device_fw_cfg_create(struct device_bus *bus, struct device_fw_cfg **ret_fw_cfg, struct err *err)
+{
+	struct device_fw_cfg *fw_cfg = calloc(1, sizeof(*fw_cfg));
+
+	if (!fw_cfg)
+		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for fw_cfg");
+	pthread_mutex_init(&fw_cfg->lock, NULL);
+	if (fill(fw_cfg, bus, err) < 0) {
+		device_fw_cfg_destroy(fw_cfg);
+		return -1;
+	}
+	*ret_fw_cfg = fw_cfg;
+	return 0;
+}
+
+void device_fw_cfg_destroy(struct device_fw_cfg *fw_cfg)
+{
+	if (!fw_cfg)
+		return;
+	for (unsigned key = 0; key < ARRAY_LEN(fw_cfg->items); key++)
+		if (key != FW_CFG_FILE_DIR)
+			free(fw_cfg->items[key].data);
+	pthread_mutex_destroy(&fw_cfg->lock);
+	free(fw_cfg);
+}

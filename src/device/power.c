@@ -1,0 +1,295 @@
+/*
+ * power: the power management function of the PIIX4 with its ACPI registers, and the three ports by which
+ * PCs are reset. Any vCPU thread and the loop; one lock, events are told without it.
+ * Intel 82371AB (PIIX4), sections 7.1 and 7.2; ACPI 6.5, section 4.8.3; PIIX3, 2.5.4 (RC, port 0xcf9).
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "cf9.h"
+
+#define PMBA             0x40 /* configuration: base of the PM block, bits 15:6; bit 0 reads as 1 */
+#define PMREGMISC        0x80 /* configuration: bit 0 switches the PM block on */
+#define PM_BYTES         64
+#define PM_TIMER_HZ      3579545
+#define PM_TIMER_MASK    0xffffff
+#define SCI_GSI          9
+#define STS_PWRBTN       (1u << 8)
+#define EN_BITS          0x0721 /* RTC, PWRBTN, GBL, TMR: the guest's to set; only the button has a source */
+#define CNT_BITS         0x1c03 /* SLP_TYP, BM_RLD, SCI_EN; SLP_EN reads as zero */
+#define CNT_SLP_EN       (1u << 13)
+#define CNT_SLP_TYP(cnt) ((cnt) >> 10 & 7)
+#define SLP_TYP_S5       0 /* as on the PIIX4; what the DSDT's _S5 must say */
+#define GPE0_PORT        0xafe0
+#define GPE0_BYTES       4 /* two of status (no sources), two of enable */
+
+enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8 };
+
+struct device_power {
+	pthread_mutex_t lock;
+	struct device_irq irq;
+	struct device_clock clock;
+	void (*event)(void *ctx, enum device_power_event event);
+	void *ctx;
+	struct device_claim *pm;
+
+	uint16_t sts, en, cnt;
+	uint8_t gpe_en[2];
+	uint8_t reset_control, system_control; /* ports 0xcf9 and 0x92 */
+	bool sci;
+};
+
+static enum device_verdict stop(struct device_power *power, enum device_power_event event)
+{
+	power->event(power->ctx, event);
+	return DEVICE_STOP;
+}
+
+/* ---- PM block ---- */
+
+/* Events raise the SCI whatever SCI_EN says: there is no SMM that they could go to instead. */
+static void update_sci(struct device_power *power)
+{
+	bool level = power->sts & power->en;
+
+	if (level == power->sci)
+		return;
+	power->sci = level;
+	if (power->irq.set)
+		power->irq.set(power->irq.ctx, SCI_GSI, level);
+}
+
+/* Whole seconds and the rest apart, so that nothing that matters overflows: the low 24 bits stay exact. */
+static uint32_t timer(const struct device_power *power)
+{
+	const uint64_t second = 1000000000;
+	uint64_t now = power->clock.now_ns(power->clock.ctx);
+	uint64_t ticks = now / second * PM_TIMER_HZ + now % second * PM_TIMER_HZ / second;
+
+	return ticks & PM_TIMER_MASK;
+}
+
+static uint64_t pm_read(void *dev, uint64_t offset, unsigned size)
+{
+	struct device_power *power = dev;
+	uint8_t block[PM_BYTES] = {0};
+
+	pthread_mutex_lock(&power->lock);
+	store_le(block + PM1_STS, 2, power->sts);
+	store_le(block + PM1_EN, 2, power->en);
+	store_le(block + PM1_CNT, 2, power->cnt);
+	store_le(block + PM_TMR, 4, timer(power));
+	pthread_mutex_unlock(&power->lock);
+	return load_le(block + offset, size);
+}
+
+/* One byte of the block; true when it puts the machine into S5. Other sleeping states do not exist. */
+static bool pm_write_byte(struct device_power *power, uint64_t offset, uint8_t byte)
+{
+	unsigned shift = 8 * (offset & 1);
+	uint16_t value = (uint16_t)(byte << shift);
+	uint16_t keep = (uint16_t) ~(0xff << shift);
+
+	switch (offset & ~1ULL) {
+	case PM1_STS: power->sts &= (uint16_t)~value; return false;
+	case PM1_EN: power->en = (power->en & keep) | (value & EN_BITS); return false;
+	case PM1_CNT:
+		power->cnt = (power->cnt & keep) | (value & CNT_BITS);
+		return (value & CNT_SLP_EN) && CNT_SLP_TYP(power->cnt) == SLP_TYP_S5;
+	default: return false;
+	}
+}
+
+static enum device_verdict pm_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct device_power *power = dev;
+	bool off = false;
+
+	pthread_mutex_lock(&power->lock);
+	for (unsigned i = 0; i < size; i++)
+		off |= pm_write_byte(power, offset + i, (uint8_t)(value >> (8 * i)));
+	update_sci(power);
+	pthread_mutex_unlock(&power->lock);
+	return off ? stop(power, DEVICE_POWER_OFF) : DEVICE_RESUME;
+}
+
+/* ---- GPE0 block: storage for the enable bits, so that ACPI finds what it wrote ---- */
+
+static uint64_t gpe_read(void *dev, uint64_t offset, unsigned size)
+{
+	struct device_power *power = dev;
+	uint64_t value;
+
+	pthread_mutex_lock(&power->lock);
+	value = offset < 2 ? 0 : power->gpe_en[offset - 2];
+	pthread_mutex_unlock(&power->lock);
+	return value;
+}
+
+static enum device_verdict gpe_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct device_power *power = dev;
+
+	pthread_mutex_lock(&power->lock);
+	if (offset >= 2)
+		power->gpe_en[offset - 2] = (uint8_t)value;
+	pthread_mutex_unlock(&power->lock);
+	return DEVICE_RESUME;
+}
+
+/* ---- reset ports ---- */
+
+static uint64_t load_byte(struct device_power *power, const uint8_t *byte)
+{
+	uint8_t value;
+
+	pthread_mutex_lock(&power->lock);
+	value = *byte;
+	pthread_mutex_unlock(&power->lock);
+	return value;
+}
+
+static void store_byte(struct device_power *power, uint8_t *byte, uint64_t value)
+{
+	pthread_mutex_lock(&power->lock);
+	*byte = (uint8_t)value;
+	pthread_mutex_unlock(&power->lock);
+}
+
+/* RC: bit 1 chooses a hard reset, bit 2 asks for it. Every reset is a hard one here. */
+static uint64_t cf9_read(void *dev, uint64_t offset, unsigned size)
+{
+	struct device_power *power = dev;
+
+	return load_byte(power, &power->reset_control);
+}
+
+static enum device_verdict cf9_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct device_power *power = dev;
+
+	store_byte(power, &power->reset_control, value & 2);
+	return value & 4 ? stop(power, DEVICE_POWER_RESET) : DEVICE_RESUME;
+}
+
+/* There is no keyboard controller, but commands 0xf0-0xff pulse its output pins low, bit 0 being reset. */
+static uint64_t keyboard_read(void *dev, uint64_t offset, unsigned size)
+{
+	return 0xff;
+}
+
+static enum device_verdict keyboard_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	return (value & 0xf1) == 0xf0 ? stop(dev, DEVICE_POWER_RESET) : DEVICE_RESUME;
+}
+
+/* System control port A: bit 0 resets, bit 1 was the A20 gate; reading must not suggest bit 0. */
+static uint64_t system_read(void *dev, uint64_t offset, unsigned size)
+{
+	struct device_power *power = dev;
+
+	return load_byte(power, &power->system_control);
+}
+
+static enum device_verdict system_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct device_power *power = dev;
+
+	store_byte(power, &power->system_control, value & ~1ULL);
+	return value & 1 ? stop(power, DEVICE_POWER_RESET) : DEVICE_RESUME;
+}
+
+/* ---- the loop's side ---- */
+
+void device_power_button(struct device_power *power)
+{
+	pthread_mutex_lock(&power->lock);
+	power->sts |= STS_PWRBTN;
+	update_sci(power);
+	pthread_mutex_unlock(&power->lock);
+}
+
+void device_power_reset(struct device_power *power)
+{
+	pthread_mutex_lock(&power->lock);
+	power->sts = power->en = power->cnt = 0;
+	memset(power->gpe_en, 0, sizeof(power->gpe_en));
+	power->reset_control = 0;
+	power->system_control = 2;
+	update_sci(power);
+	pthread_mutex_unlock(&power->lock);
+}
+
+/* ---- creation ---- */
+
+static void on_config(void *ctx, const uint8_t config[256])
+{
+	struct device_power *power = ctx;
+
+	device_claim_move(power->pm, config[PMREGMISC] & 1, load_le(&config[PMBA], 2) & 0xffc0);
+}
+
+static int add_function(struct device_power *power, struct device_pci *pci, struct err *err)
+{
+	static const uint8_t initial[256] = {[PMBA] = 1};
+	static const uint8_t write_mask[256] = {[PMBA] = 0xc0, [PMBA + 1] = 0xff, [PMREGMISC] = 1};
+	const struct device_pci_function function = {.device = 1,
+	        .function = 3,
+	        .vendor_id = 0x8086,
+	        .device_id = 0x7113,
+	        .class_code = 0x068000,
+	        .revision = 3,
+	        .interrupt_pin = 1,
+	        .initial = initial,
+	        .write_mask = write_mask,
+	        .on_write = on_config,
+	        .ctx = power};
+
+	return device_pci_add(pci, &function, err);
+}
+
+static int claim_ports(struct device_power *power, struct device_bus *bus, struct err *err)
+{
+	const struct device_range pm = {"PM block", DEVICE_PIO, 0, PM_BYTES, pm_read, pm_write, power, 0};
+	const struct device_range fixed[] = {
+	        {"GPE0 block", DEVICE_PIO, GPE0_PORT, GPE0_BYTES, gpe_read, gpe_write, power, 1},
+	        {"keyboard controller", DEVICE_PIO, 0x64, 1, keyboard_read, keyboard_write, power, 1},
+	        {"system control port", DEVICE_PIO, 0x92, 1, system_read, system_write, power, 1},
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(fixed); i++)
+		if (device_bus_claim(bus, &fixed[i], err) < 0)
+			return -1;
+	return device_bus_claim_movable(bus, &pm, &power->pm, err);
+}
+
+int device_power_create(struct device_bus *bus, struct device_pci *pci, struct device_irq irq,
+        struct device_clock clock, void (*event)(void *ctx, enum device_power_event event), void *ctx,
+        struct device_power **ret_power, struct err *err)
+{
+	auto_free struct device_power *power = calloc(1, sizeof(*power));
+	const struct device_range cf9 = {"reset control", DEVICE_PIO, 0, 1, cf9_read, cf9_write, power, 1};
+
+	if (!power)
+		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for power management");
+	pthread_mutex_init(&power->lock, NULL);
+	power->irq = irq;
+	power->clock = clock;
+	power->event = event;
+	power->ctx = ctx;
+	device_power_reset(power);
+	if (claim_ports(power, bus, err) < 0 || add_function(power, pci, err) < 0)
+		return -1;
+	pci_set_cf9(pci, &cf9);
+	*ret_power = take_ptr(&power);
+	return 0;
+}
+
+void device_power_destroy(struct device_power *power)
+{
+	if (!power)
+		return;
+	pthread_mutex_destroy(&power->lock);
+	free(power);
+}

@@ -1,0 +1,105 @@
+/*
+ * names: kernel calls, exits and the arguments worth tracing, as tables. Any thread.
+ * Law: Documentation/virt/kvm/api.rst.
+ */
+#include <linux/kvm.h>
+
+#include "names.h"
+
+/* FIELD("slot", struct kvm_userspace_memory_region, slot) */
+#define FIELD(label, type, member) \
+	{ \
+		label, offsetof(type, member), sizeof(((type *)0)->member) \
+	}
+
+static const struct host_request requests[] = {
+        {KVM_GET_API_VERSION, "KVM_GET_API_VERSION"},
+        {KVM_CREATE_VM, "KVM_CREATE_VM", "type"},
+        {KVM_CHECK_EXTENSION, "KVM_CHECK_EXTENSION", "cap"},
+        {KVM_GET_VCPU_MMAP_SIZE, "KVM_GET_VCPU_MMAP_SIZE"},
+        {KVM_GET_SUPPORTED_CPUID, "KVM_GET_SUPPORTED_CPUID"},
+        {KVM_GET_MSR_INDEX_LIST, "KVM_GET_MSR_INDEX_LIST"},
+        {KVM_CREATE_VCPU, "KVM_CREATE_VCPU", "id"},
+        {KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION", NULL,
+                {FIELD("slot", struct kvm_userspace_memory_region, slot),
+                        FIELD("flags", struct kvm_userspace_memory_region, flags),
+                        FIELD("gpa", struct kvm_userspace_memory_region, guest_phys_addr),
+                        FIELD("size", struct kvm_userspace_memory_region, memory_size)}},
+        {KVM_SET_TSS_ADDR, "KVM_SET_TSS_ADDR", "gpa"},
+        {KVM_SET_IDENTITY_MAP_ADDR, "KVM_SET_IDENTITY_MAP_ADDR", NULL, {{"gpa", 0, 8}}},
+        {KVM_CREATE_IRQCHIP, "KVM_CREATE_IRQCHIP"},
+        {KVM_CREATE_PIT2, "KVM_CREATE_PIT2", NULL, {FIELD("flags", struct kvm_pit_config, flags)}},
+        {KVM_IRQ_LINE, "KVM_IRQ_LINE", NULL,
+                {FIELD("gsi", struct kvm_irq_level, irq), FIELD("level", struct kvm_irq_level, level)}},
+        {KVM_SET_GSI_ROUTING, "KVM_SET_GSI_ROUTING", NULL, {FIELD("count", struct kvm_irq_routing, nr)}},
+        {KVM_ENABLE_CAP, "KVM_ENABLE_CAP", NULL,
+                {FIELD("cap", struct kvm_enable_cap, cap), FIELD("arg", struct kvm_enable_cap, args[0])}},
+        {KVM_SET_CPUID2, "KVM_SET_CPUID2", NULL, {FIELD("count", struct kvm_cpuid2, nent)}},
+        {KVM_GET_REGS, "KVM_GET_REGS"},
+        {KVM_SET_REGS, "KVM_SET_REGS", NULL,
+                {FIELD("rip", struct kvm_regs, rip), FIELD("rflags", struct kvm_regs, rflags)}},
+        {KVM_GET_SREGS, "KVM_GET_SREGS"},
+        {KVM_SET_SREGS, "KVM_SET_SREGS", NULL,
+                {FIELD("cs", struct kvm_sregs, cs.selector), FIELD("cr0", struct kvm_sregs, cr0),
+                        FIELD("efer", struct kvm_sregs, efer)}},
+        {KVM_GET_FPU, "KVM_GET_FPU"},
+        {KVM_SET_FPU, "KVM_SET_FPU"},
+        {KVM_GET_MSRS, "KVM_GET_MSRS", NULL, {FIELD("count", struct kvm_msrs, nmsrs)}},
+        {KVM_SET_MSRS, "KVM_SET_MSRS", NULL, {FIELD("count", struct kvm_msrs, nmsrs)}},
+        {KVM_GET_LAPIC, "KVM_GET_LAPIC"},
+        {KVM_SET_LAPIC, "KVM_SET_LAPIC"},
+        {KVM_GET_MP_STATE, "KVM_GET_MP_STATE"},
+        {KVM_SET_MP_STATE, "KVM_SET_MP_STATE", NULL, {{"state", 0, 4}}},
+        {KVM_GET_VCPU_EVENTS, "KVM_GET_VCPU_EVENTS"},
+        {KVM_SET_SIGNAL_MASK, "KVM_SET_SIGNAL_MASK"},
+        {KVM_RUN, "KVM_RUN"},
+};
+
+const struct host_request *host_request_find(unsigned long request)
+{
+	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+		if (requests[i].request == request)
+			return &requests[i];
+	}
+	return NULL;
+}
+
+const char *host_ioctl_name(unsigned long request)
+{
+	const struct host_request *r = host_request_find(request);
+
+	return r ? r->name : NULL;
+}
+
+#define EXIT(reason) [reason] = #reason
+
+static const char *const exits[] = {
+        EXIT(KVM_EXIT_UNKNOWN),
+        EXIT(KVM_EXIT_EXCEPTION),
+        EXIT(KVM_EXIT_IO),
+        EXIT(KVM_EXIT_HYPERCALL),
+        EXIT(KVM_EXIT_DEBUG),
+        EXIT(KVM_EXIT_HLT),
+        EXIT(KVM_EXIT_MMIO),
+        EXIT(KVM_EXIT_IRQ_WINDOW_OPEN),
+        EXIT(KVM_EXIT_SHUTDOWN),
+        EXIT(KVM_EXIT_FAIL_ENTRY),
+        EXIT(KVM_EXIT_INTR),
+        EXIT(KVM_EXIT_SET_TPR),
+        EXIT(KVM_EXIT_TPR_ACCESS),
+        EXIT(KVM_EXIT_NMI),
+        EXIT(KVM_EXIT_INTERNAL_ERROR),
+        EXIT(KVM_EXIT_SYSTEM_EVENT),
+        EXIT(KVM_EXIT_IOAPIC_EOI),
+        EXIT(KVM_EXIT_X86_RDMSR),
+        EXIT(KVM_EXIT_X86_WRMSR),
+        EXIT(KVM_EXIT_DIRTY_RING_FULL),
+        EXIT(KVM_EXIT_AP_RESET_HOLD),
+        EXIT(KVM_EXIT_X86_BUS_LOCK),
+        EXIT(KVM_EXIT_NOTIFY),
+};
+
+const char *host_exit_name(uint32_t exit_reason)
+{
+	return exit_reason < ARRAY_LEN(exits) ? exits[exit_reason] : NULL;
+}

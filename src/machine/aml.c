@@ -1,0 +1,185 @@
+/*
+ * aml: the encoding of AML terms and resource descriptors. Any thread; no state. ACPI 6.5, 20.2 and 6.4.
+ */
+#include "aml.h"
+
+enum {
+	OP_ZERO = 0x00,
+	OP_ONE = 0x01,
+	OP_NAME = 0x08,
+	OP_BYTE = 0x0a,
+	OP_WORD = 0x0b,
+	OP_DWORD = 0x0c,
+	OP_STRING = 0x0d,
+	OP_SCOPE = 0x10,
+	OP_BUFFER = 0x11,
+	OP_PACKAGE = 0x12,
+	OP_EXTENDED = 0x5b,
+	OP_EXTENDED_DEVICE = 0x82,
+};
+
+/* A PkgLength counts itself. Three bytes (lead 10b, 4 + 16 bits) serve all terms, however short. */
+#define PKG_LENGTH_BYTES 3
+#define PKG_LENGTH_LEAD  0x80
+
+static size_t pkg_open(struct acpi_blob *b)
+{
+	size_t at = b->size;
+
+	acpi_put_le(b, PKG_LENGTH_BYTES, 0);
+	return at;
+}
+
+void aml_close(struct acpi_blob *b, size_t opened)
+{
+	size_t length = b->size - opened;
+
+	acpi_patch_le(b, opened, PKG_LENGTH_BYTES, PKG_LENGTH_LEAD | (length & 0xf) | (length >> 4) << 8);
+}
+
+size_t aml_scope_open(struct acpi_blob *b, const char *name)
+{
+	size_t opened;
+
+	acpi_put_le(b, 1, OP_SCOPE);
+	opened = pkg_open(b);
+	acpi_put(b, name, strlen(name));
+	return opened;
+}
+
+size_t aml_device_open(struct acpi_blob *b, const char *name)
+{
+	size_t opened;
+
+	acpi_put_le(b, 2, OP_EXTENDED | OP_EXTENDED_DEVICE << 8);
+	opened = pkg_open(b);
+	acpi_put(b, name, strlen(name));
+	return opened;
+}
+
+size_t aml_package_open(struct acpi_blob *b, unsigned elements)
+{
+	size_t opened;
+
+	acpi_put_le(b, 1, OP_PACKAGE);
+	opened = pkg_open(b);
+	acpi_put_le(b, 1, elements);
+	return opened;
+}
+
+void aml_name(struct acpi_blob *b, const char *name)
+{
+	acpi_put_le(b, 1, OP_NAME);
+	acpi_put(b, name, strlen(name));
+}
+
+void aml_integer(struct acpi_blob *b, uint32_t value)
+{
+	if (value <= 1) {
+		acpi_put_le(b, 1, value ? OP_ONE : OP_ZERO);
+	} else if (value <= UINT8_MAX) {
+		acpi_put_le(b, 1, OP_BYTE);
+		acpi_put_le(b, 1, value);
+	} else if (value <= UINT16_MAX) {
+		acpi_put_le(b, 1, OP_WORD);
+		acpi_put_le(b, 2, value);
+	} else {
+		acpi_put_le(b, 1, OP_DWORD);
+		acpi_put_le(b, 4, value);
+	}
+}
+
+void aml_string(struct acpi_blob *b, const char *text)
+{
+	acpi_put_le(b, 1, OP_STRING);
+	acpi_put(b, text, strlen(text) + 1);
+}
+
+/* Three letters of five bits and four hexadecimal digits, big-endian (ACPI 6.5, 19.3.4). */
+void aml_eisa_id(struct acpi_blob *b, const char *id)
+{
+	uint32_t letters =
+	        (uint32_t)(id[0] & 31) << 10 | (uint32_t)(id[1] & 31) << 5 | (uint32_t)(id[2] & 31);
+	uint32_t product = (uint32_t)strtoul(id + 3, NULL, 16);
+
+	acpi_put_le(b, 1, OP_DWORD);
+	acpi_put_le(b, 4, __builtin_bswap32(letters << 16 | product));
+}
+
+/* ---- resource templates ---- */
+
+#define DESCRIPTOR_IO           0x47 /* small, 7 bytes */
+#define DESCRIPTOR_IRQ_NO_FLAGS 0x22 /* small, 2 bytes */
+#define DESCRIPTOR_END          0x79
+#define DESCRIPTOR_DWORD        0x87 /* address spaces */
+#define DESCRIPTOR_WORD         0x88
+enum { SPACE_MEMORY, SPACE_IO, SPACE_BUS };
+#define SPACE_FIXED        0x0c /* minimum and maximum are fixed; producer, positive decoding */
+#define SPACE_IO_ENTIRE    0x03
+#define SPACE_MEMORY_WRITE 0x01 /* read and write, not cacheable */
+
+/* The buffer's size is a word behind the package length, patched when it is known. */
+struct aml_resources aml_resources_open(struct acpi_blob *b)
+{
+	struct aml_resources resources;
+
+	acpi_put_le(b, 1, OP_BUFFER);
+	resources.term = pkg_open(b);
+	acpi_put_le(b, 1, OP_WORD);
+	resources.length_at = b->size;
+	acpi_put_le(b, 2, 0);
+	return resources;
+}
+
+void aml_resources_close(struct acpi_blob *b, struct aml_resources resources)
+{
+	acpi_put_le(b, 2, DESCRIPTOR_END); /* and a checksum of 0: not used */
+	acpi_patch_le(b, resources.length_at, 2, b->size - resources.length_at - 2);
+	aml_close(b, resources.term);
+}
+
+void aml_io(struct acpi_blob *b, uint16_t port, uint8_t count)
+{
+	acpi_put_le(b, 1, DESCRIPTOR_IO);
+	acpi_put_le(b, 1, 1); /* decodes 16 bits */
+	acpi_put_le(b, 2, port);
+	acpi_put_le(b, 2, port);
+	acpi_put_le(b, 1, 1); /* alignment */
+	acpi_put_le(b, 1, count);
+}
+
+void aml_irq(struct acpi_blob *b, unsigned irq)
+{
+	acpi_put_le(b, 1, DESCRIPTOR_IRQ_NO_FLAGS);
+	acpi_put_le(b, 2, UINT64_C(1) << irq);
+}
+
+static void address_space(
+        struct acpi_blob *b, unsigned space, unsigned flags, unsigned bytes, uint32_t first, uint32_t last)
+{
+	acpi_put_le(b, 1, bytes == 2 ? DESCRIPTOR_WORD : DESCRIPTOR_DWORD);
+	acpi_put_le(b, 2, 3 + 5 * bytes);
+	acpi_put_le(b, 1, space);
+	acpi_put_le(b, 1, SPACE_FIXED);
+	acpi_put_le(b, 1, flags);
+	acpi_put_le(b, bytes, 0); /* granularity */
+	acpi_put_le(b, bytes, first);
+	acpi_put_le(b, bytes, last);
+	acpi_put_le(b, bytes, 0); /* translation */
+	acpi_put_le(b, bytes, last - first + 1);
+}
+
+void aml_bus_range(struct acpi_blob *b, uint16_t first, uint16_t last)
+{
+	address_space(b, SPACE_BUS, 0, 2, first, last);
+}
+
+void aml_io_window(struct acpi_blob *b, uint16_t first, uint16_t last)
+{
+	address_space(b, SPACE_IO, SPACE_IO_ENTIRE, 2, first, last);
+}
+
+void aml_memory_window(struct acpi_blob *b, uint32_t first, uint32_t last)
+{
+	address_space(b, SPACE_MEMORY, SPACE_MEMORY_WRITE, 4, first, last);
+}

@@ -1,0 +1,205 @@
+/*
+ * machine: an i440fx board put together from its devices, as firmware expects it (docs/platform.md). Main
+ * thread; the callbacks that devices get run on any.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "machine.h"
+
+/* ---- what devices reach through the machine ---- */
+
+static void irq_set(void *ctx, unsigned gsi, bool level)
+{
+	struct machine *machine = ctx;
+	int vm_fd = machine->vm_fd;
+	struct err err;
+
+	/* Between two guests there is nobody to interrupt. */
+	if (vm_fd >= 0 && call_vm_irq_line(machine->host, vm_fd, gsi, level, &err) < 0)
+		log_guest(LOG_WARN, "%s", err.text);
+}
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t clock_now_ns(void *ctx)
+{
+	const struct machine *machine = ctx;
+
+	return monotonic_ns() - machine->start_ns;
+}
+
+static int64_t clock_wall_s(void *ctx)
+{
+	return time(NULL);
+}
+
+/* ---- devices ---- */
+
+static int add_fw_cfg_tables(struct machine *machine, struct err *err)
+{
+	uint8_t e820[MACHINE_E820_MAX_BYTES];
+	size_t size = machine_e820_make(&machine->layout, e820);
+	struct machine_acpi acpi = {0};
+	int result = -1;
+
+	if (device_fw_cfg_add_number(
+	            machine->fw_cfg, FW_CFG_NB_CPUS, machine->config->machine.vcpus, 2, err) < 0 ||
+	        device_fw_cfg_add_file(machine->fw_cfg, "etc/e820", e820, size, err) < 0 ||
+	        device_fw_cfg_add_file(machine->fw_cfg, "etc/system-states", machine_system_states,
+	                sizeof(machine_system_states), err) < 0 ||
+	        machine_acpi_build(machine->config->machine.vcpus, &acpi, err) < 0)
+		return -1;
+	if (device_fw_cfg_add_file(machine->fw_cfg, "etc/acpi/tables", acpi.tables, acpi.tables_size, err) ==
+	                0 &&
+	        device_fw_cfg_add_file(machine->fw_cfg, "etc/acpi/rsdp", acpi.rsdp, acpi.rsdp_size, err) ==
+	                0 &&
+	        device_fw_cfg_add_file(
+	                machine->fw_cfg, "etc/table-loader", acpi.loader, acpi.loader_size, err) == 0)
+		result = 0;
+	machine_acpi_finish(&acpi);
+	return result;
+}
+
+static int create_devices(struct machine *machine, struct err *err)
+{
+	const struct device_irq irq = {irq_set, machine};
+	const struct device_clock clock = machine->clock;
+	const struct machine_events *events = &machine->events;
+	const struct device_notify output = {events->on_output, events->ctx},
+	                           room = {events->on_room, events->ctx};
+
+	if (device_bus_create(&machine->bus, err) < 0 ||
+	        device_pci_create(machine->bus, &machine->pci, err) < 0 ||
+	        device_power_create(machine->bus, machine->pci, irq, clock, events->on_power, events->ctx,
+	                &machine->power, err) < 0 ||
+	        device_serial_create(machine->bus, 0x3f8, MACHINE_GSI_SERIAL, irq, output, room,
+	                &machine->serial, err) < 0 ||
+	        device_rtc_create(machine->bus, clock, machine->layout.low_bytes, machine->layout.high_bytes,
+	                &machine->rtc, err) < 0 ||
+	        device_fw_cfg_create(machine->bus, &machine->fw_cfg, err) < 0)
+		return -1;
+	if (*machine->config->machine.debugcon &&
+	        device_debugcon_create(machine->bus, output, &machine->debugcon, err) < 0)
+		return -1;
+	if (add_fw_cfg_tables(machine, err) < 0 || machine_boot_add(machine, err) < 0)
+		return -1;
+	device_bus_freeze(machine->bus);
+	return 0;
+}
+
+/* ---- life ---- */
+
+static int read_firmware(struct machine *machine, struct err *err)
+{
+	const struct config *config = machine->config;
+
+	if (!*config->firmware)
+		return err_set(err, ERR_USAGE,
+		        "no firmware: name an image, such as --set firmware=/usr/share/ovmf/OVMF.fd (Debian: "
+		        "apt install "
+		        "ovmf)");
+	if (file_read_all(config->firmware, PAGE_FIRMWARE_MAX_BYTES, &machine->firmware,
+	            &machine->firmware_size, err) < 0)
+		return err_wrap(err, "firmware");
+	if (page_layout_make(config->machine.memory_bytes, machine->firmware_size, &machine->layout, err) < 0)
+		return err_wrap(err, "firmware: %s", config->firmware);
+	return 0;
+}
+
+static int find_model(struct machine *machine, struct err *err)
+{
+	machine->model = machine_cpu_model(machine->config->machine.cpu);
+	if (machine->model)
+		return 0;
+	return err_set(
+	        err, ERR_USAGE, "machine.cpu: there is no CPU model \"%s\"", machine->config->machine.cpu);
+}
+
+static int open_kvm(struct machine *machine, struct err *err)
+{
+	struct host *host = machine->host;
+
+	if (call_kvm_open(host, &machine->kvm_fd, err) < 0 || call_kvm_check(host, machine->kvm_fd, err) < 0)
+		return -1;
+	machine->tsc_deadline = call_capability(host, machine->kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER);
+	if (call_kvm_run_size(host, machine->kvm_fd, &machine->run_size, err) < 0)
+		return -1;
+	return call_kvm_supported_cpuid(host, machine->kvm_fd, &machine->supported, err);
+}
+
+int machine_create(struct host *host, const struct config *config, const struct device_clock *clock,
+        const struct machine_events *events, struct machine **ret_machine, struct err *err)
+{
+	struct machine *machine = calloc(1, sizeof(*machine));
+
+	if (!machine)
+		return err_sys(err, ERR_FAILED, ENOMEM, "machine");
+	machine->host = host;
+	machine->config = config;
+	machine->events = *events;
+	machine->kvm_fd = -1;
+	machine->vm_fd = -1;
+	machine->start_ns = monotonic_ns();
+	machine->clock = clock ? *clock : (struct device_clock){clock_now_ns, clock_wall_s, machine};
+	if (find_model(machine, err) < 0 || read_firmware(machine, err) < 0 || open_kvm(machine, err) < 0 ||
+	        create_devices(machine, err) < 0) {
+		machine_destroy(machine);
+		return -1;
+	}
+	*ret_machine = machine;
+	return 0;
+}
+
+void machine_destroy(struct machine *machine)
+{
+	if (!machine)
+		return;
+	device_fw_cfg_destroy(machine->fw_cfg);
+	device_rtc_destroy(machine->rtc);
+	device_debugcon_destroy(machine->debugcon);
+	device_serial_destroy(machine->serial);
+	device_power_destroy(machine->power);
+	device_pci_destroy(machine->pci);
+	device_bus_destroy(machine->bus);
+	host_close(machine->host, machine->kvm_fd);
+	free(machine->supported);
+	free(machine->firmware);
+	free(machine);
+}
+
+const struct config *machine_config(const struct machine *machine)
+{
+	return machine->config;
+}
+
+struct host *machine_host(const struct machine *machine)
+{
+	return machine->host;
+}
+
+struct device_bus *machine_bus(const struct machine *machine)
+{
+	return machine->bus;
+}
+
+struct device_serial *machine_console(const struct machine *machine)
+{
+	return machine->serial;
+}
+
+struct device_debugcon *machine_debugcon(const struct machine *machine)
+{
+	return machine->debugcon;
+}
+
+void machine_press_power_button(struct machine *machine)
+{
+	device_power_button(machine->power);
+}

@@ -1,0 +1,175 @@
+/*
+ * vm: one incarnation of the guest: its memory, its VM, its vCPUs. A reset is a new one under the same
+ * machine. Main thread.
+ */
+#include <errno.h>
+
+#include "machine.h"
+
+/* Four pages below the APICs, in nobody's way: the 32-bit PCI window ends before them. */
+#define INTEL_PAGES_GPA 0xfeffc000u
+
+struct machine_vm {
+	struct machine *machine;
+	struct page_memory *memory;
+	int fd;
+	unsigned vcpu_count;
+	struct machine_vcpu vcpus[CONFIG_VCPUS_MAX];
+};
+
+static int create_memory(struct machine_vm *vm, struct err *err)
+{
+	struct machine *machine = vm->machine;
+
+	if (page_memory_create(machine->host, &machine->layout, machine->config->machine.hugepages,
+	            &vm->memory, err) < 0)
+		return -1;
+	if (page_load(vm->memory, gpa(PAGE_HOLE_END - machine->firmware_size), machine->firmware,
+	            machine->firmware_size) < 0)
+		return err_set(err, ERR_FAILED, "the firmware image does not fit its place");
+	return 0;
+}
+
+static int set_memory(struct machine_vm *vm, struct err *err)
+{
+	const struct page_layout *layout = &vm->machine->layout;
+
+	for (unsigned i = 0; i < layout->count; i++) {
+		const struct page_region *region = &layout->regions[i];
+
+		if (call_vm_set_memory(vm->machine->host, vm->fd, i, region->gpa.raw, region->size_bytes,
+		            page_memory_slot_address(vm->memory, i), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int create_vm(struct machine_vm *vm, struct err *err)
+{
+	struct machine *machine = vm->machine;
+	struct host *host = machine->host;
+
+	/* Memory goes first: a slot that comes after the interrupt controllers waits for a grace period of
+	 * theirs. */
+	if (call_vm_create(host, machine->kvm_fd, 0, &vm->fd, err) < 0 ||
+	        call_vm_set_intel_pages(host, vm->fd, INTEL_PAGES_GPA, err) < 0 || set_memory(vm, err) < 0 ||
+	        call_vm_create_irqchip(host, vm->fd, err) < 0 ||
+	        call_vm_set_pc_routing(host, vm->fd, err) < 0)
+		return -1;
+	return call_vm_create_pit(host, vm->fd, err);
+}
+
+static void tell_dropped(const struct machine *machine, const struct machine_cpuid_dropped *dropped)
+{
+	char text[400];
+
+	if (!dropped->count)
+		return;
+	machine_cpuid_dropped_format(dropped, text, sizeof(text));
+	log_info("CPU model %s without what this host lacks: %s", machine->config->machine.cpu, text);
+}
+
+static int set_cpuid(struct machine_vm *vm, struct machine_vcpu *vcpu, struct err *err)
+{
+	const struct machine *machine = vm->machine;
+	const struct machine_cpuid_ask ask = {
+	        .model = machine->model,
+	        .supported = machine->supported,
+	        .tsc_deadline = machine->tsc_deadline,
+	        .vcpu = vcpu->index,
+	        .vcpus = machine->config->machine.vcpus,
+	};
+	struct machine_cpuid_dropped dropped;
+	struct machine_cpuid cpuid;
+
+	if (machine_cpuid_make(&ask, &cpuid, &dropped, err) < 0)
+		return -1;
+	if (vcpu->index == 0)
+		tell_dropped(machine, &dropped);
+	return call_vcpu_set_cpuid(machine->host, vcpu->fd, (const struct kvm_cpuid2 *)&cpuid, err);
+}
+
+static int create_vcpu(struct machine_vm *vm, unsigned index, struct err *err)
+{
+	struct machine_vcpu *vcpu = &vm->vcpus[index];
+	struct host *host = vm->machine->host;
+
+	*vcpu = (struct machine_vcpu){.index = index, .fd = -1};
+	vm->vcpu_count = index + 1;
+	if (call_vcpu_create(host, vm->fd, index, &vcpu->fd, err) < 0 ||
+	        call_vcpu_map_run(host, vcpu->fd, vm->machine->run_size, &vcpu->run, err) < 0)
+		return -1;
+	return set_cpuid(vm, vcpu, err);
+}
+
+static int create_parts(struct machine_vm *vm, struct err *err)
+{
+	if (create_memory(vm, err) < 0 || create_vm(vm, err) < 0)
+		return -1;
+	for (unsigned i = 0; i < vm->machine->config->machine.vcpus; i++) {
+		if (create_vcpu(vm, i, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void reset_devices(struct machine *machine)
+{
+	device_pci_reset(machine->pci);
+	device_power_reset(machine->power);
+	device_serial_reset(machine->serial);
+	device_rtc_reset(machine->rtc);
+	device_fw_cfg_reset(machine->fw_cfg);
+}
+
+int machine_vm_create(struct machine *machine, struct machine_vm **ret_vm, struct err *err)
+{
+	struct machine_vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return err_sys(err, ERR_FAILED, ENOMEM, "guest");
+	vm->machine = machine;
+	vm->fd = -1;
+	reset_devices(machine);
+	if (create_parts(vm, err) < 0) {
+		machine_vm_destroy(vm);
+		return err_wrap(err, "creating the guest");
+	}
+	device_fw_cfg_attach(machine->fw_cfg, vm->memory);
+	machine->vm_fd = vm->fd;
+	*ret_vm = vm;
+	return 0;
+}
+
+void machine_vm_destroy(struct machine_vm *vm)
+{
+	struct host *host;
+
+	if (!vm)
+		return;
+	host = vm->machine->host;
+	vm->machine->vm_fd = -1;
+	device_fw_cfg_attach(vm->machine->fw_cfg, NULL);
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		host_munmap(host, vm->vcpus[i].run, vm->machine->run_size);
+		host_close(host, vm->vcpus[i].fd);
+	}
+	host_close(host, vm->fd);
+	page_memory_destroy(vm->memory);
+	free(vm);
+}
+
+int machine_vm_fd(const struct machine_vm *vm)
+{
+	return vm->fd;
+}
+
+unsigned machine_vm_vcpu_count(const struct machine_vm *vm)
+{
+	return vm->vcpu_count;
+}
+
+struct machine_vcpu *machine_vm_vcpu(struct machine_vm *vm, unsigned i)
+{
+	return &vm->vcpus[i];
+}

@@ -1,0 +1,96 @@
+/*
+ * access: the only door to the bytes of a guest. Any thread. The guest may change what is read while it is
+ * read: callers copy once, check the copy, use the copy.
+ */
+#include <string.h>
+
+#include "memory.h"
+
+/* The region that holds address, or NULL. */
+static const struct page_region *region_at(
+        const struct page_memory *memory, uint64_t address, unsigned *ret_i)
+{
+	for (unsigned i = 0; i < memory->layout.count; i++) {
+		const struct page_region *region = &memory->layout.regions[i];
+
+		if (address >= region->gpa.raw && address - region->gpa.raw < region->size_bytes) {
+			*ret_i = i;
+			return region;
+		}
+	}
+	return NULL;
+}
+
+/* The longest piece of [start, start + size) that lies in one region. NULL: start is no memory. */
+static uint8_t *piece(
+        const struct page_memory *memory, uint64_t start, uint64_t size, bool writable, uint64_t *ret_size)
+{
+	unsigned i;
+	const struct page_region *region = region_at(memory, start, &i);
+	uint64_t offset, left;
+
+	if (!region || (writable && region->kind != PAGE_RAM))
+		return NULL;
+	offset = start - region->gpa.raw;
+	left = region->size_bytes - offset;
+	*ret_size = size < left ? size : left;
+	return memory->at[i] + offset;
+}
+
+static bool is_memory(const struct page_memory *memory, uint64_t start, uint64_t size, bool writable)
+{
+	uint64_t end, n;
+
+	if (!add_ok(start, size, &end))
+		return false;
+	for (; size; start += n, size -= n) {
+		if (!piece(memory, start, size, writable, &n))
+			return false;
+	}
+	return true;
+}
+
+bool page_is_memory(const struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool writable)
+{
+	return is_memory(memory, start.raw, size_bytes, writable);
+}
+
+int page_read(const struct page_memory *memory, struct gpa from, void *dst, uint64_t size_bytes)
+{
+	uint8_t *out = dst;
+	uint64_t n = 0;
+
+	if (!is_memory(memory, from.raw, size_bytes, false))
+		return -1;
+	for (; size_bytes; from.raw += n, out += n, size_bytes -= n) {
+		const uint8_t *in = piece(memory, from.raw, size_bytes, false, &n);
+
+		memcpy(out, in, n);
+	}
+	return 0;
+}
+
+static int write_pieces(
+        struct page_memory *memory, uint64_t to, const uint8_t *in, uint64_t size, bool writable)
+{
+	uint64_t n = 0;
+
+	if (!is_memory(memory, to, size, writable))
+		return -1;
+	for (; size; to += n, in += n, size -= n) {
+		uint8_t *out = piece(memory, to, size, writable, &n);
+
+		memcpy(out, in, n);
+	}
+	return 0;
+}
+
+int page_write(struct page_memory *memory, struct gpa to, const void *src, uint64_t size_bytes)
+{
+	return write_pieces(memory, to.raw, src, size_bytes, true);
+}
+
+int page_load(struct page_memory *memory, struct gpa to, const void *src, uint64_t size_bytes)
+{
+	return write_pieces(memory, to.raw, src, size_bytes, false);
+}

@@ -1,0 +1,39 @@
+/*
+ * layout: where RAM and the firmware image lie. RAM starts at 0, leaves the hole that the 32-bit PCI window,
+ * the APICs and the firmware need, and goes on at 4 GiB. Any thread; no state.
+ */
+#include "vmm/page.h"
+
+static void add(struct page_layout *layout, enum page_region_kind kind, uint64_t start, uint64_t size_bytes)
+{
+	if (!size_bytes)
+		return;
+	layout->regions[layout->count++] = (struct page_region){
+	        .kind = kind,
+	        .gpa = gpa(start),
+	        .size_bytes = size_bytes,
+	};
+}
+
+int page_layout_make(
+        uint64_t ram_bytes, uint64_t firmware_bytes, struct page_layout *ret_layout, struct err *err)
+{
+	struct page_layout layout = {0};
+
+	if (!ram_bytes || !is_aligned(ram_bytes, MIB(1)) || ram_bytes > PAGE_RAM_MAX_BYTES)
+		return err_set(err, ERR_USAGE, "memory of %llu bytes: it must be whole MiB, from 1M to %lluT",
+		        (unsigned long long)ram_bytes, (unsigned long long)(PAGE_RAM_MAX_BYTES >> 40));
+	if (!firmware_bytes || !is_aligned(firmware_bytes, PAGE_SIZE_BYTES) ||
+	        firmware_bytes > PAGE_FIRMWARE_MAX_BYTES)
+		return err_set(err, ERR_USAGE,
+		        "a firmware image of %llu bytes: it must be whole pages of 4 KiB, at most %llu MiB",
+		        (unsigned long long)firmware_bytes,
+		        (unsigned long long)(PAGE_FIRMWARE_MAX_BYTES >> 20));
+	layout.low_bytes = ram_bytes < PAGE_HOLE_START ? ram_bytes : PAGE_HOLE_START;
+	layout.high_bytes = ram_bytes - layout.low_bytes;
+	add(&layout, PAGE_RAM, 0, layout.low_bytes);
+	add(&layout, PAGE_FIRMWARE, PAGE_HOLE_END - firmware_bytes, firmware_bytes);
+	add(&layout, PAGE_RAM, PAGE_HOLE_END, layout.high_bytes);
+	*ret_layout = layout;
+	return 0;
+}

@@ -1,0 +1,98 @@
+/*
+ * memory: the backing of a guest's memory, one memfd a region. Made and ended by the main thread.
+ */
+#include <errno.h>
+#include <linux/memfd.h>
+
+#include "memory.h"
+
+#define HUGE_PAGE_BYTES MIB(2)
+
+/* A memfd promises nothing: without this the guest would be killed when it touches what is not there. */
+static int check_fits_host(uint64_t size_bytes, struct err *err)
+{
+	uint64_t host_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (size_bytes <= host_bytes)
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "%llu MiB of guest memory: this host has %llu MiB in all; lower machine.memory",
+	        (unsigned long long)(size_bytes >> 20), (unsigned long long)(host_bytes >> 20));
+}
+
+static int open_backing(const struct page_region *region, bool hugepages, struct err *err)
+{
+	auto_close int fd = memfd_create(region->kind == PAGE_RAM ? "guest-ram" : "guest-firmware",
+	        MFD_CLOEXEC | (hugepages ? MFD_HUGETLB | MFD_HUGE_2MB : 0));
+
+	if (fd < 0)
+		return err_sys(err, ERR_HOST, errno, "guest memory%s: memfd_create",
+		        hugepages ? " of 2 MiB pages" : "");
+	if (ftruncate(fd, (off_t)region->size_bytes) < 0)
+		return err_sys(err, ERR_HOST, errno, "%llu MiB of guest memory: lower machine.memory",
+		        (unsigned long long)(region->size_bytes >> 20));
+	return take_fd(&fd);
+}
+
+static int map_region(struct page_memory *memory, unsigned i, bool hugepages, struct err *err)
+{
+	const struct page_region *region = &memory->layout.regions[i];
+	bool huge = hugepages && region->kind == PAGE_RAM;
+	auto_close int fd = open_backing(region, huge, err);
+	void *at;
+
+	if (fd < 0)
+		return -1;
+	at = host_mmap(memory->host, NULL, region->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		return err_sys(err, ERR_HOST, errno, "mapping %llu MiB of guest memory%s",
+		        (unsigned long long)(region->size_bytes >> 20),
+		        huge ? " in 2 MiB pages: enlarge the pool (sysctl vm.nr_hugepages) or lower "
+		               "machine.memory"
+		             : "");
+	memory->at[i] = at;
+	return 0;
+}
+
+int page_memory_create(struct host *host, const struct page_layout *layout, bool hugepages,
+        struct page_memory **ret_memory, struct err *err)
+{
+	struct page_memory *memory;
+
+	if (hugepages && !is_aligned(layout->low_bytes, HUGE_PAGE_BYTES))
+		return err_set(err, ERR_USAGE, "machine.memory must be whole 2 MiB with machine.hugepages");
+	if (check_fits_host(layout->low_bytes + layout->high_bytes, err) < 0)
+		return -1;
+	memory = calloc(1, sizeof(*memory));
+	if (!memory)
+		return err_sys(err, ERR_FAILED, ENOMEM, "guest memory");
+	memory->host = host;
+	memory->layout = *layout;
+	for (unsigned i = 0; i < layout->count; i++) {
+		if (map_region(memory, i, hugepages, err) < 0) {
+			page_memory_destroy(memory);
+			return -1;
+		}
+	}
+	*ret_memory = memory;
+	return 0;
+}
+
+void page_memory_destroy(struct page_memory *memory)
+{
+	if (!memory)
+		return;
+	for (unsigned i = 0; i < memory->layout.count; i++)
+		host_munmap(memory->host, memory->at[i], memory->layout.regions[i].size_bytes);
+	free(memory);
+}
+
+const struct page_layout *page_memory_layout(const struct page_memory *memory)
+{
+	return &memory->layout;
+}
+
+void *page_memory_slot_address(const struct page_memory *memory, unsigned i)
+{
+	return memory->at[i];
+}

@@ -1,0 +1,209 @@
+/*
+ * console: keyboard to the guest, guest to the screen, and the escape that is for vmm. Main thread.
+ * Input is read only as the guest takes it, so that a pipe of any length needs no memory.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+
+#include "console.h"
+
+#define ESCAPE 0x1d /* Ctrl-] */
+
+/* What the user typed after the escape. Returns true if the byte is for the guest after all. */
+static bool on_escape(struct console *console, uint8_t byte)
+{
+	switch (byte) {
+	case ESCAPE: return true;
+	case 'q': console->on_quit(console->ctx); return false;
+	case 's': console->on_status(console->ctx); return false;
+	default:
+		log_print("\n[vmm: Ctrl-] then q quits, s shows the status, Ctrl-] sends itself]\n");
+		return false;
+	}
+}
+
+/* Takes the escapes out of what was just read. */
+static size_t filter(struct console *console, uint8_t *data, size_t size)
+{
+	size_t kept = 0;
+
+	if (!console->io.escape)
+		return size;
+	for (size_t i = 0; i < size; i++) {
+		bool escaped = console->escaped;
+
+		console->escaped = !escaped && data[i] == ESCAPE;
+		if (console->escaped || (escaped && !on_escape(console, data[i])))
+			continue;
+		data[kept++] = data[i];
+	}
+	return kept;
+}
+
+/* Returns true when everything that was read has been taken. */
+static bool give_input(struct console *console)
+{
+	console->input_start += device_serial_input(console->serial, console->input + console->input_start,
+	        console->input_end - console->input_start);
+	if (console->input_start < console->input_end)
+		return false;
+	console->input_start = console->input_end = 0;
+	return true;
+}
+
+static void stop_reading(struct console *console)
+{
+	loop_op_stop(take_ptr(&console->watch));
+}
+
+/*
+ * Would a read wait? A watch is a hint only: somebody who shares the descriptor may have been quicker, and
+ * the watch of a terminal ends with EINVAL when its modes change (Linux 6.18). Errors and ends do not wait.
+ */
+static bool would_wait(int fd)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLIN};
+
+	return poll(&ready, 1, 0) == 0;
+}
+
+static void on_readable(void *ctx, int events)
+{
+	struct console *console = ctx;
+	ssize_t n;
+
+	if (would_wait(console->io.in))
+		return;
+	n = read(console->io.in, console->input, sizeof(console->input));
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0) {
+		console->ended = true;
+		stop_reading(console);
+		return;
+	}
+	console->input_start = 0;
+	console->input_end = filter(console, console->input, (size_t)n);
+	if (!give_input(console))
+		stop_reading(console);
+}
+
+static void read_more(struct console *console)
+{
+	struct err err;
+
+	if (console->ended || console->watch || console->io.in < 0)
+		return;
+	if (loop_watch_start(
+	            console->loop, console->io.in, POLLIN, on_readable, console, &console->watch, &err) < 0)
+		log_error("the console's input is lost: %s", err.text);
+}
+
+void console_on_room(struct console *console)
+{
+	if (give_input(console))
+		read_more(console);
+}
+
+void console_on_output(struct console *console)
+{
+	console_drain_kick(&console->output);
+	if (console->debug.take)
+		console_drain_kick(&console->debug);
+}
+
+bool console_idle(const struct console *console)
+{
+	return console_drain_idle(&console->output) && console_drain_idle(&console->debug);
+}
+
+/* ---- life ---- */
+
+static size_t take_serial(void *device, void *data, size_t max)
+{
+	return device_serial_output(device, data, max);
+}
+
+static size_t take_debugcon(void *device, void *data, size_t max)
+{
+	return device_debugcon_output(device, data, max);
+}
+
+static void on_drained(void *ctx)
+{
+	struct console *console = ctx;
+
+	if (console_idle(console))
+		console->on_idle(console->ctx);
+}
+
+static void on_output_lost(void *ctx, int sys)
+{
+	struct console *console = ctx;
+
+	/* A reader may go when it has seen enough; any other reason is worth a word. */
+	log_at(sys == EPIPE ? LOG_INFO : LOG_WARN, "the console's output is dropped: %s (%s)",
+	        strerrordesc_np(sys), err_sys_name(sys));
+	device_serial_discard(console->serial, true);
+}
+
+static void on_debug_lost(void *ctx, int sys)
+{
+	log_warn("the debug console's output is dropped: %s (%s)", strerrordesc_np(sys), err_sys_name(sys));
+}
+
+static void drain_init(struct console *console, struct console_drain *drain, int fd,
+        size_t (*take)(void *device, void *data, size_t max), void *device,
+        void (*on_error)(void *ctx, int sys))
+{
+	*drain = (struct console_drain){
+	        .loop = console->loop,
+	        .take = take,
+	        .device = device,
+	        .fd = fd,
+	        .on_idle = on_drained,
+	        .on_error = on_error,
+	        .ctx = console,
+	};
+}
+
+static int init_debug(struct console *console, struct machine *machine, struct err *err)
+{
+	const char *path = machine_config(machine)->machine.debugcon;
+	struct device_debugcon *debugcon = machine_debugcon(machine);
+
+	if (!debugcon)
+		return 0;
+	console->debug_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
+	if (console->debug_fd < 0)
+		return err_sys(err, ERR_USAGE, errno, "machine.debugcon: %s cannot be written", path);
+	drain_init(console, &console->debug, console->debug_fd, take_debugcon, debugcon, on_debug_lost);
+	return 0;
+}
+
+int console_init(struct console *console, struct machine *machine, struct err *err)
+{
+	console->serial = machine_console(machine);
+	console->debug_fd = -1;
+	drain_init(console, &console->output, console->io.out, take_serial, console->serial, on_output_lost);
+	if (console->io.out < 0) {
+		console->output.broken = true;
+		device_serial_discard(console->serial, true);
+	}
+	if (init_debug(console, machine, err) < 0)
+		return -1;
+	read_more(console);
+	return 0;
+}
+
+void console_finish(struct console *console)
+{
+	stop_reading(console);
+	loop_op_stop(console->output.op);
+	loop_op_stop(console->debug.op);
+	if (console->debug_fd >= 0)
+		close(console->debug_fd);
+	console->debug_fd = -1;
+}

@@ -1,0 +1,61 @@
+/*
+ * console: the guest's first serial port on a pair of descriptors, its debug console in a file.
+ */
+#ifndef VMM_RUN_CONSOLE_H
+#define VMM_RUN_CONSOLE_H
+
+#include "vmm/loop.h"
+#include "vmm/machine.h"
+#include "vmm/run.h"
+
+#define CONSOLE_CHUNK_BYTES 4096
+
+/* Carries a device's output to a descriptor, a chunk at a time, without ever blocking the loop. */
+struct console_drain {
+	struct loop *loop;
+	size_t (*take)(void *device, void *data, size_t max);
+	void *device;
+	int fd;
+	bool broken;        /* nobody reads any more: what comes is thrown away */
+	struct loop_op *op; /* the write under way */
+	size_t used, written;
+	uint8_t chunk[CONSOLE_CHUNK_BYTES];
+	void (*on_idle)(void *ctx); /* everything was written, or broken */
+	void (*on_error)(void *ctx, int sys);
+	void *ctx;
+};
+
+/* Starts writing if there is something and no write is under way. */
+void console_drain_kick(struct console_drain *drain);
+bool console_drain_idle(const struct console_drain *drain);
+
+struct console {
+	struct loop *loop;
+	struct device_serial *serial;
+	struct run_console io;
+	struct console_drain output, debug;
+	int debug_fd;
+	struct loop_op
+	        *watch;     /* of io.in; NULL while the guest takes no more, and after the end of the input */
+	bool ended;         /* the input has */
+	bool escaped;       /* the byte before was the escape */
+	uint8_t input[256]; /* read, not yet taken by the guest */
+	size_t input_start, input_end;
+
+	/* Told of the user's escapes and of the end of the output; set by the owner. */
+	void (*on_quit)(void *ctx);
+	void (*on_status)(void *ctx);
+	void (*on_idle)(void *ctx);
+	void *ctx;
+};
+
+/* console is zeroed but for loop, io, ctx and what it tells. */
+int console_init(struct console *console, struct machine *machine, struct err *err) MUST_CHECK;
+void console_finish(struct console *console);
+/* From the loop, after the machine said so. */
+void console_on_output(struct console *console);
+void console_on_room(struct console *console);
+/* Nothing waits to be written. */
+bool console_idle(const struct console *console);
+
+#endif

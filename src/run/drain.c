@@ -1,0 +1,85 @@
+/*
+ * drain: from a device's ring to a descriptor. Main thread.
+ */
+#include <errno.h>
+#include <poll.h>
+
+#include "console.h"
+
+static void write_next(struct console_drain *drain);
+
+static void fail(struct console_drain *drain, int sys)
+{
+	drain->broken = true;
+	drain->used = 0;
+	drain->on_error(drain->ctx, sys);
+	drain->on_idle(drain->ctx);
+}
+
+static void on_room(void *ctx, int events)
+{
+	struct console_drain *drain = ctx;
+
+	loop_op_stop(take_ptr(&drain->op));
+	write_next(drain);
+}
+
+/* Somebody who shares the descriptor made it non-blocking. */
+static void wait_for_room(struct console_drain *drain)
+{
+	struct err err;
+
+	if (loop_watch_start(drain->loop, drain->fd, POLLOUT, on_room, drain, &drain->op, &err) < 0)
+		fail(drain, ENOMEM);
+}
+
+static void on_written(void *ctx, int result)
+{
+	struct console_drain *drain = ctx;
+
+	drain->op = NULL;
+	if (result == -EAGAIN) {
+		wait_for_room(drain);
+		return;
+	}
+	if (result == -EINTR)
+		result = 0;
+	if (result < 0) {
+		fail(drain, -result);
+		return;
+	}
+	drain->written += (size_t)result;
+	write_next(drain);
+}
+
+static void write_next(struct console_drain *drain)
+{
+	struct err err;
+
+	if (drain->written == drain->used) {
+		drain->written = 0;
+		drain->used = drain->take(drain->device, drain->chunk, sizeof(drain->chunk));
+	}
+	if (!drain->used) {
+		drain->on_idle(drain->ctx);
+		return;
+	}
+	if (loop_write_start(drain->loop, drain->fd, drain->chunk + drain->written,
+	            drain->used - drain->written, on_written, drain, &drain->op, &err) < 0)
+		fail(drain, ENOMEM);
+}
+
+void console_drain_kick(struct console_drain *drain)
+{
+	if (drain->broken) {
+		while (drain->take(drain->device, drain->chunk, sizeof(drain->chunk)) == sizeof(drain->chunk))
+			;
+	} else if (!drain->op) {
+		write_next(drain);
+	}
+}
+
+bool console_drain_idle(const struct console_drain *drain)
+{
+	return drain->broken || (!drain->op && !drain->used);
+}

@@ -1,0 +1,405 @@
+/*
+ * run: carries out what the lifecycle table says. Main thread; what other threads notice is posted to it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+
+#include "console.h"
+#include "life.h"
+#include "vcpu.h"
+
+#define SECOND_NS 1000000000ull
+#define FLUSH_NS  SECOND_NS /* for the last output of a guest that was ended */
+
+struct run {
+	const struct config *config;
+	struct loop *loop;
+	struct machine *machine;
+	struct machine_vm *vm; /* the incarnation; NULL: none */
+	struct console console;
+	enum life_state state;
+	struct vcpu vcpus[CONFIG_VCPUS_MAX];
+	unsigned vcpu_count, running; /* started, not yet ended */
+	time_t started_s;
+	unsigned resets;
+
+	/* What other threads noticed. */
+	struct loop_task power_task, output_task, room_task;
+	_Atomic bool power_off, reset;
+
+	int signal_fd;
+	sigset_t old_mask;
+	bool masked;
+	bool hurry; /* the guest is being ended: the console gets FLUSH_NS */
+	struct loop_op *signal_watch, *grace, *flush;
+	struct err err; /* why the guest ended, if not by shutting down */
+	char report[2048];
+};
+
+static void step(struct run *run, enum life_event event);
+
+/* ---- vCPUs ---- */
+
+/* What a vCPU came to counts only where it changes something: a guest that is being stopped may do as it
+ * likes. */
+static void on_bad_end(struct run *run, const struct vcpu *vcpu)
+{
+	enum life_event event = vcpu->outcome == VCPU_CRASHED ? LIFE_CRASH : LIFE_FAIL;
+
+	if (life_step(run->state, event).next == run->state)
+		return;
+	run->err = vcpu->err;
+	memcpy(run->report, vcpu->report, sizeof(run->report));
+	step(run, event);
+}
+
+static void on_vcpu_ended(void *ctx)
+{
+	struct vcpu *vcpu = ctx;
+	struct run *run = vcpu->owner;
+
+	vcpu_join(vcpu);
+	run->running--;
+	if (vcpu->outcome != VCPU_STOPPED)
+		on_bad_end(run, vcpu);
+	if (!run->running)
+		step(run, LIFE_STOPPED);
+}
+
+static int start_vcpus(struct run *run, struct err *err)
+{
+	run->vcpu_count = machine_vm_vcpu_count(run->vm);
+	for (unsigned i = 0; i < run->vcpu_count; i++) {
+		struct vcpu *vcpu = &run->vcpus[i];
+
+		*vcpu = (struct vcpu){
+		        .owner = run,
+		        .machine = run->machine,
+		        .kvm = machine_vm_vcpu(run->vm, i),
+		        .loop = run->loop,
+		        .ended = {.fn = on_vcpu_ended, .ctx = vcpu},
+		};
+		if (vcpu_start(vcpu, err) < 0)
+			return -1;
+		run->running++;
+	}
+	return 0;
+}
+
+/* ---- what the table orders ---- */
+
+static void launch(struct run *run)
+{
+	struct err err = {0};
+
+	machine_vm_destroy(take_ptr(&run->vm));
+	run->vcpu_count = 0;
+	if (machine_vm_create(run->machine, &run->vm, &err) == 0 && start_vcpus(run, &err) == 0)
+		return;
+	run->err = err;
+	step(run, LIFE_FAIL);
+}
+
+static void stop_vcpus(struct run *run)
+{
+	for (unsigned i = 0; i < run->vcpu_count; i++) {
+		if (run->vcpus[i].started)
+			vcpu_stop(&run->vcpus[i]);
+	}
+	if (!run->running)
+		step(run, LIFE_STOPPED);
+}
+
+static void on_grace_over(void *ctx)
+{
+	struct run *run = ctx;
+
+	run->grace = NULL;
+	if (run->state == LIFE_CLOSING)
+		err_set(&run->err, ERR_FAILED,
+		        "the guest did not shut down within %u s (run.grace) and was ended",
+		        run->config->run.grace_s);
+	step(run, LIFE_GRACE_OVER);
+}
+
+static void press(struct run *run)
+{
+	struct err err;
+
+	if (!run->config->run.grace_s) {
+		step(run, LIFE_QUIT);
+		return;
+	}
+	machine_press_power_button(run->machine);
+	log_info("the power button was pressed; the guest has %u s to shut down", run->config->run.grace_s);
+	if (loop_timer_start(run->loop, run->config->run.grace_s * SECOND_NS, on_grace_over, run, &run->grace,
+	            &err) < 0)
+		step(run, LIFE_GRACE_OVER);
+}
+
+static void on_flush_over(void *ctx)
+{
+	struct run *run = ctx;
+
+	run->flush = NULL;
+	log_info("nobody reads the console: its last output is dropped");
+	step(run, LIFE_GRACE_OVER);
+}
+
+/* Who ends a guest does not want to wait for the reader of its last words; a guest that shut down does. */
+static void flush(struct run *run)
+{
+	struct err err;
+
+	console_on_output(&run->console);
+	if (console_idle(&run->console))
+		step(run, LIFE_FLUSHED);
+	else if (run->hurry &&
+	         loop_timer_start(run->loop, FLUSH_NS, on_flush_over, run, &run->flush, &err) < 0)
+		step(run, LIFE_GRACE_OVER);
+}
+
+static void act(struct run *run, enum life_action action)
+{
+	switch (action) {
+	case LIFE_NOTHING: break;
+	case LIFE_RELAUNCH:
+		run->resets++;
+		launch(run);
+		break;
+	case LIFE_LAUNCH: launch(run); break;
+	case LIFE_PRESS: press(run); break;
+	case LIFE_STOP: stop_vcpus(run); break;
+	case LIFE_END:
+		run->hurry = true;
+		stop_vcpus(run);
+		break;
+	case LIFE_FLUSH: flush(run); break;
+	case LIFE_FINISH: loop_stop(run->loop); break;
+	}
+}
+
+static void step(struct run *run, enum life_event event)
+{
+	struct life_step next = life_step(run->state, event);
+
+	if (next.next != run->state)
+		log_debug("the guest is %s", life_state_name(next.next));
+	run->state = next.next;
+	act(run, next.action);
+}
+
+/* ---- what others notice ---- */
+
+static void on_power_task(void *ctx)
+{
+	struct run *run = ctx;
+
+	if (atomic_exchange(&run->power_off, false))
+		step(run, LIFE_POWER_OFF);
+	if (atomic_exchange(&run->reset, false))
+		step(run, LIFE_RESET);
+}
+
+static void on_power(void *ctx, enum device_power_event event)
+{
+	struct run *run = ctx;
+
+	if (event == DEVICE_POWER_OFF)
+		run->power_off = true;
+	else
+		run->reset = true;
+	loop_post(run->loop, &run->power_task);
+}
+
+static void on_output_task(void *ctx)
+{
+	console_on_output(&((struct run *)ctx)->console);
+}
+
+static void on_output(void *ctx)
+{
+	struct run *run = ctx;
+
+	loop_post(run->loop, &run->output_task);
+}
+
+static void on_room_task(void *ctx)
+{
+	console_on_room(&((struct run *)ctx)->console);
+}
+
+static void on_room(void *ctx)
+{
+	struct run *run = ctx;
+
+	loop_post(run->loop, &run->room_task);
+}
+
+static void on_quit(void *ctx)
+{
+	step(ctx, LIFE_QUIT);
+}
+
+static void on_console_idle(void *ctx)
+{
+	struct run *run = ctx;
+
+	if (run->state == LIFE_FLUSHING)
+		step(run, LIFE_FLUSHED);
+}
+
+static void on_status(void *ctx)
+{
+	struct run *run = ctx;
+	uint64_t exits = 0;
+
+	for (unsigned i = 0; i < run->vcpu_count; i++)
+		exits += atomic_load(&run->vcpus[i].exits);
+	log_print("\n[vmm: %s%s%s for %lld s on host %s; %u vCPUs, %llu MiB, %llu exits, %u resets]\n",
+	        run->config->name, *run->config->name ? ": " : "", life_state_name(run->state),
+	        (long long)(time(NULL) - run->started_s), host_name(machine_host(run->machine)),
+	        run->vcpu_count, (unsigned long long)(run->config->machine.memory_bytes >> 20),
+	        (unsigned long long)exits, run->resets);
+}
+
+/* ---- signals ---- */
+
+static void on_signal(void *ctx, int events)
+{
+	struct run *run = ctx;
+	struct signalfd_siginfo info;
+
+	if (read(run->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (run->state == LIFE_CLOSING)
+		err_set(&run->err, ERR_FAILED,
+		        "the guest was ended by a second signal before it had shut down");
+	step(run, LIFE_TERM);
+}
+
+/* What asked a guest to end that has ended must not end vmm before it has said how. */
+static void drop_signals(struct run *run)
+{
+	struct signalfd_siginfo info;
+
+	while (read(run->signal_fd, &info, sizeof(info)) == sizeof(info))
+		;
+}
+
+/* nohup(1) and shells that start something in the background mean it: a blocked signal is never ignored. */
+static void add_unless_ignored(sigset_t *mask, int signal)
+{
+	struct sigaction action;
+
+	if (sigaction(signal, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+		sigaddset(mask, signal);
+}
+
+static int take_signals(struct run *run, struct err *err)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	add_unless_ignored(&mask, SIGINT);
+	add_unless_ignored(&mask, SIGHUP);
+	/* A reader that goes away is an error of its write, not a reason to die. */
+	sigaction(SIGPIPE, &ignore, NULL);
+	pthread_sigmask(SIG_BLOCK, &mask, &run->old_mask);
+	run->masked = true;
+	run->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (run->signal_fd < 0)
+		return err_sys(err, ERR_FAILED, errno, "signalfd");
+	if (vcpu_prepare_kick(err) < 0)
+		return -1;
+	return loop_watch_start(run->loop, run->signal_fd, POLLIN, on_signal, run, &run->signal_watch, err);
+}
+
+/* ---- life ---- */
+
+static int create_parts(struct run *run, struct host *host, const struct device_clock *clock, struct err *err)
+{
+	const struct machine_events events = {on_power, on_output, on_room, run};
+
+	if (machine_create(host, run->config, clock, &events, &run->machine, err) < 0 ||
+	        loop_create(&run->loop, err) < 0)
+		return -1;
+	run->console.loop = run->loop;
+	/* Signals come last: opening a FIFO for the debug console may wait, and must not be deaf. */
+	if (console_init(&run->console, run->machine, err) < 0)
+		return -1;
+	return take_signals(run, err);
+}
+
+int run_create(struct host *host, const struct config *config, const struct device_clock *clock,
+        const struct run_console *console, struct run **ret_run, struct err *err)
+{
+	struct run *run = calloc(1, sizeof(*run));
+
+	if (!run)
+		return err_sys(err, ERR_FAILED, ENOMEM, "guest");
+	run->config = config;
+	run->signal_fd = -1;
+	run->power_task = (struct loop_task){.fn = on_power_task, .ctx = run};
+	run->output_task = (struct loop_task){.fn = on_output_task, .ctx = run};
+	run->room_task = (struct loop_task){.fn = on_room_task, .ctx = run};
+	run->console = (struct console){.io = *console,
+	        .debug_fd = -1,
+	        .on_quit = on_quit,
+	        .on_status = on_status,
+	        .on_idle = on_console_idle,
+	        .ctx = run};
+	if (create_parts(run, host, clock, err) < 0) {
+		run_destroy(run);
+		return -1;
+	}
+	*ret_run = run;
+	return 0;
+}
+
+int run_guest(struct run *run, struct err *err)
+{
+	run->started_s = time(NULL);
+	step(run, LIFE_START);
+	if (run->state != LIFE_ENDED && loop_run(run->loop, err) < 0) {
+		stop_vcpus(run);
+		for (unsigned i = 0; i < run->vcpu_count; i++)
+			vcpu_join(&run->vcpus[i]);
+		return -1;
+	}
+	if (!run->err.kind)
+		return 0;
+	*err = run->err;
+	return -1;
+}
+
+const char *run_crash_report(const struct run *run)
+{
+	return run->report;
+}
+
+void run_destroy(struct run *run)
+{
+	if (!run)
+		return;
+	/* An SEV guest's ASID is free only when its VM is gone, so that one is waited for. */
+	if (run->vm && run->config->sev.type == CONFIG_SEV_NONE)
+		loop_keep(run->loop, machine_vm_fd(run->vm));
+	machine_vm_destroy(run->vm);
+	console_finish(&run->console);
+	loop_destroy(run->loop);
+	machine_destroy(run->machine);
+	if (run->signal_fd >= 0) {
+		drop_signals(run);
+		close(run->signal_fd);
+	}
+	if (run->masked)
+		pthread_sigmask(SIG_SETMASK, &run->old_mask, NULL);
+	free(run);
+}

@@ -1,0 +1,139 @@
+/*
+ * bus: what the processor finds beside memory inside the platform: the interrupt controllers, doorbells,
+ * MSRs, the time-stamp counter. The vCPU's thread, called from the running processor; takes irq_lock.
+ */
+#include "sim.h"
+
+/* Virtual time that an access costs: a port of the PC, a register near the processor. */
+#define PORT_NS 1000u
+#define MMIO_NS 100u
+
+static bool doorbell(struct sim_vm *vm, bool pio, uint64_t address, uint32_t size, const void *data)
+{
+	bool answered;
+
+	if (!atomic_load_explicit(&vm->ioeventfd_count, memory_order_relaxed))
+		return false;
+	pthread_mutex_lock(&vm->irq_lock);
+	answered = vm_ioeventfd_write(vm, pio, address, size, data);
+	pthread_mutex_unlock(&vm->irq_lock);
+	return answered;
+}
+
+static bool on_io(void *ctx, bool write, uint16_t port, uint32_t size, void *data)
+{
+	struct sim_vcpu *v = ctx;
+	struct sim_vm *vm = v->vm;
+
+	if (!vm->chip || !(irq_pic_port(port) || irq_pit_port(vm->chip->pit, port)))
+		return write && doorbell(vm, true, port, size, data);
+	pthread_mutex_lock(&vm->irq_lock);
+	irq_chip_io(vm->chip, write, port, size, data, vcpu_now(v));
+	vm_timers_changed(vm);
+	pthread_mutex_unlock(&vm->irq_lock);
+	vcpu_charge_access(v, PORT_NS);
+	return true;
+}
+
+static bool in_range(uint64_t gpa, uint32_t size, uint64_t base, uint64_t bytes)
+{
+	return gpa >= base && range_fits(gpa - base, size, bytes);
+}
+
+static bool on_mmio(void *ctx, bool write, uint64_t gpa, uint32_t size, void *data)
+{
+	struct sim_vcpu *v = ctx;
+	struct sim_vm *vm = v->vm;
+	uint64_t lapic = v->lapic.base & ~UINT64_C(0xfff);
+	bool ours;
+
+	if (!vm->chip)
+		return write && doorbell(vm, false, gpa, size, data);
+	pthread_mutex_lock(&vm->irq_lock);
+	ours = irq_lapic_is_on(&v->lapic) && !irq_lapic_is_x2(&v->lapic) &&
+	       in_range(gpa, size, lapic, PAGE_SIZE_BYTES);
+	if (ours)
+		irq_lapic_mmio(&v->lapic, write, (unsigned)(gpa - lapic), size, data, vcpu_now(v));
+	else if (in_range(gpa, size, IRQ_IOAPIC_BASE, IRQ_IOAPIC_BYTES))
+		irq_ioapic_mmio(vm->chip, write, (unsigned)(gpa - IRQ_IOAPIC_BASE), size, data), ours = true;
+	if (ours && write)
+		vm_timers_changed(vm);
+	pthread_mutex_unlock(&vm->irq_lock);
+	if (!ours)
+		return write && doorbell(vm, false, gpa, size, data);
+	vcpu_charge_access(v, MMIO_NS);
+	return true;
+}
+
+static bool on_msr(void *ctx, bool write, uint32_t index, uint64_t *value)
+{
+	bool good = vcpu_msr(ctx, write, index, value, false);
+
+	if (write)
+		vcpu_retime(ctx);
+	return good;
+}
+
+static uint64_t on_tsc(void *ctx)
+{
+	struct sim_vcpu *v = ctx;
+
+	return vcpu_now(v) + (uint64_t)v->tsc_offset;
+}
+
+static uint8_t on_cr8_read(void *ctx)
+{
+	struct sim_vcpu *v = ctx;
+	uint8_t tpr;
+
+	if (!v->vm->chip)
+		return (uint8_t)v->cpu->cr8;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	tpr = (uint8_t)(irq_lapic_tpr(&v->lapic) >> 4);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return tpr;
+}
+
+static void on_cr8_write(void *ctx, uint8_t tpr)
+{
+	struct sim_vcpu *v = ctx;
+
+	if (!v->vm->chip)
+		return;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	irq_lapic_set_tpr(&v->lapic, (uint32_t)tpr << 4);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+}
+
+/* The PIC goes first, as with KVM. */
+static int on_interrupt_ack(void *ctx)
+{
+	struct sim_vcpu *v = ctx;
+	struct sim_vm *vm = v->vm;
+	int vector;
+
+	pthread_mutex_lock(&vm->irq_lock);
+	if (!vm->chip) {
+		vector = v->user_vector;
+		v->user_vector = -1;
+	} else if (vm->chip->pic.output && irq_lapic_takes_pic(&v->lapic)) {
+		vector = irq_pic_ack(vm->chip);
+	} else {
+		vector = irq_lapic_ack(&v->lapic);
+	}
+	vcpu_interrupts_changed(v);
+	pthread_mutex_unlock(&vm->irq_lock);
+	return vector;
+}
+
+void bus_init(struct sim_bus *bus)
+{
+	bus->phys_mask = (UINT64_C(1) << SIM_PHYS_BITS) - 1;
+	bus->io = on_io;
+	bus->mmio = on_mmio;
+	bus->msr = on_msr;
+	bus->tsc = on_tsc;
+	bus->cr8_read = on_cr8_read;
+	bus->cr8_write = on_cr8_write;
+	bus->interrupt_ack = on_interrupt_ack;
+}

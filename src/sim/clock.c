@@ -1,0 +1,119 @@
+/*
+ * clock: the guest's time. Virtual time is the instructions of the vCPU that is ahead, 1 ns each, plus what
+ * accesses to devices cost; idle.c skips it forward. Reading never goes back, on any thread.
+ */
+#include <time.h>
+
+#include "sim.h"
+
+#define SLICE        50000u /* instructions between two looks at signals and timers: about a millisecond */
+#define SLICE_HOST   20000u /* with the host's clock timers are seen only then */
+#define EXIT_NS      1000u  /* a port of the PC behind its slow bus */
+#define POLL_GAP     256u   /* instructions between two looks of a guest that polls */
+#define POLL_NS_MAX  50000u
+#define POLL_PORTION 16u
+
+static uint64_t host_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void clock_init(struct sim_clock *clock, enum sim_clock_kind kind)
+{
+	clock->host = kind == SIM_CLOCK_HOST;
+	clock->host_base_ns = host_ns();
+}
+
+uint64_t clock_now(const struct sim_clock *clock)
+{
+	return clock->host ? host_ns() - clock->host_base_ns : atomic_load(&clock->now_ns);
+}
+
+void clock_skip_to(struct sim_clock *clock, uint64_t now_ns)
+{
+	uint64_t seen = atomic_load(&clock->now_ns);
+
+	while (seen < now_ns && !atomic_compare_exchange_weak(&clock->now_ns, &seen, now_ns))
+		;
+}
+
+uint64_t vcpu_now(struct sim_vcpu *v)
+{
+	struct sim_clock *clock = &v->vm->sim->clock;
+	uint64_t own, seen;
+
+	if (clock->host)
+		return clock_now(clock);
+	own = v->base_ns + (sim_cpu_icount(v->cpu) - v->base_icount);
+	seen = atomic_load_explicit(&clock->now_ns, memory_order_relaxed);
+	if (seen > own) {
+		v->base_ns += seen - own;
+		return seen;
+	}
+	if (seen < own)
+		clock_skip_to(clock, own);
+	return own;
+}
+
+void vcpu_charge_access(struct sim_vcpu *v, uint64_t ns)
+{
+	v->base_ns += ns;
+	vcpu_retime(v);
+}
+
+/*
+ * A guest that waits for a device's timer by reading it again and again would need a read a microsecond.
+ * The longer it polls one place, the more each read costs: a sixteenth of the wait, so no delay is more than
+ * that too long.
+ */
+void vcpu_charge_exit(struct sim_vcpu *v, uint64_t key, bool write)
+{
+	uint64_t icount = sim_cpu_icount(v->cpu), ns = EXIT_NS;
+
+	if (!write && key == v->poll.key && icount - v->poll.icount < POLL_GAP) {
+		uint64_t more = v->poll.waited_ns / POLL_PORTION;
+
+		ns += more < POLL_NS_MAX ? more : POLL_NS_MAX;
+		v->poll.waited_ns += ns;
+	} else {
+		v->poll.key = key;
+		v->poll.waited_ns = 0;
+	}
+	v->poll.icount = icount;
+	v->base_ns += ns;
+	vcpu_now(v); /* the device that answers sees the time at the end of the access */
+}
+
+void vcpu_retime(struct sim_vcpu *v)
+{
+	uint64_t next = atomic_load(&v->vm->next_timer_ns), now = vcpu_now(v), icount, deadline;
+
+	if (v->vm->sim->clock.host)
+		return;
+	icount = sim_cpu_icount(v->cpu);
+	deadline = next <= now                          ? icount
+	           : next - now < v->slice_end - icount ? icount + (next - now)
+	                                                : v->slice_end;
+	sim_cpu_set_deadline(v->cpu, deadline);
+}
+
+uint64_t vcpu_start_slice(struct sim_vcpu *v)
+{
+	struct sim_vm *vm = v->vm;
+	uint64_t now = vcpu_now(v), icount = sim_cpu_icount(v->cpu), next;
+
+	if (atomic_load(&vm->next_timer_ns) <= now) {
+		pthread_mutex_lock(&vm->irq_lock);
+		irq_chip_run_timers(vm->chip, now);
+		vm_timers_changed(vm);
+		pthread_mutex_unlock(&vm->irq_lock);
+	}
+	v->slice_end = icount + (vm->sim->clock.host ? SLICE_HOST : SLICE);
+	next = atomic_load(&vm->next_timer_ns);
+	if (!vm->sim->clock.host && next > now && next - now < v->slice_end - icount)
+		return icount + (next - now);
+	return v->slice_end;
+}

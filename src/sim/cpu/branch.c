@@ -1,0 +1,115 @@
+/*
+ * branch: near jumps, calls and returns, LOOP. Far ones are in far.c.
+ */
+#include "ops.h"
+
+static bool canonical(u64 address)
+{
+	return (u64)((s64)(address << 16) >> 16) == address;
+}
+
+void sim_jump(struct sim_cpu *cpu, u64 target, unsigned size)
+{
+	if (cpu->mode & MODE_64) {
+		if (unlikely(!canonical(target)))
+			sim_raise_error(cpu, EXC_GP, 0);
+	} else {
+		target = size == 2 ? (u16)target : (u32)target;
+		if (target > cpu->seg[SIM_CS].limit)
+			sim_raise_error(cpu, EXC_GP, 0);
+	}
+	REG_RIP = target;
+}
+
+ALWAYS void jump_relative(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	if (likely(!(op->flags & OP_LEGACY)))
+		REG_RIP += op->imm;
+	else
+		sim_jump(cpu, REG_RIP + op->imm, op->size);
+}
+
+void op_jmp_relative(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	jump_relative(cpu, op);
+}
+
+#define JCC(cc) \
+	static void jcc_##cc(struct sim_cpu *cpu, const struct sim_op *op) \
+	{ \
+		if (flag_condition(cpu, cc)) \
+			jump_relative(cpu, op); \
+		else \
+			REG_RIP += op->next; \
+	}
+EACH_CONDITION(JCC)
+#define JCC_ROW(cc) jcc_##cc,
+sim_op_fn *const sim_jcc[16] = {EACH_CONDITION(JCC_ROW)};
+
+void op_call_relative(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 next = REG_RIP + op->next;
+
+	if (likely(!(op->flags & OP_LEGACY))) {
+		mem_write64(cpu, REG_RSP - 8, next, SIM_SEG_FLAT_SS);
+		REG_RSP -= 8;
+		REG_RIP += op->imm;
+		return;
+	}
+	sim_stack_poke(cpu, -(s64)op->size, op->size, next);
+	sim_jump(cpu, REG_RIP + op->imm, op->size);
+	sim_stack_move(cpu, -(s64)op->size);
+}
+
+void op_jmp_indirect(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_jump(cpu, sim_rm_read(cpu, op, op->size), op->size);
+}
+
+void op_call_indirect(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 target = sim_rm_read(cpu, op, op->size), next = REG_RIP + op->next;
+
+	sim_stack_poke(cpu, -(s64)op->size, op->size, next);
+	sim_jump(cpu, target, op->size);
+	sim_stack_move(cpu, -(s64)op->size);
+}
+
+void op_ret(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 target;
+
+	if (likely(!(op->flags & OP_LEGACY))) {
+		target = mem_read64(cpu, REG_RSP, SIM_SEG_FLAT_SS);
+		if (unlikely(!canonical(target)))
+			sim_raise_error(cpu, EXC_GP, 0);
+		REG_RIP = target;
+		REG_RSP += 8 + (u16)op->imm;
+		return;
+	}
+	sim_jump(cpu, sim_stack_peek(cpu, 0, op->size), op->size);
+	sim_stack_move(cpu, op->size + (u16)op->imm);
+}
+
+/* LOOPNE, LOOPE, LOOP, JCXZ: E0 to E3; the counter's size is the address size. */
+void op_loop(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	unsigned width = 8u - op->address_shift / 8u;
+	u64 count = reg_get(cpu, SIM_RCX * 8, width);
+	bool taken;
+
+	if (op->opcode == 0xe3) {
+		taken = count == 0;
+	} else {
+		taken = --count << op->address_shift != 0;
+		if (op->opcode != 0xe2)
+			taken = taken && flag_zf(cpu) == (op->opcode == 0xe1);
+	}
+	u64 target = REG_RIP;
+	if (taken)
+		jump_relative(cpu, op);
+	else
+		REG_RIP = target + op->next;
+	if (op->opcode != 0xe3)
+		reg_set(cpu, SIM_RCX * 8, width, count);
+}

@@ -1,0 +1,292 @@
+/*
+ * code: the cache of decoded basic blocks. Each vCPU has its own, so nothing here is shared. Its own writes
+ * to a page with code are seen at once (sim_code_written, by the slow path of the TLB); what another vCPU or
+ * the VMM writes is seen by comparing the bytes again after every event that orders such writes
+ * (sim_code_serialize).
+ */
+#include "internal.h"
+
+#define HASH_SIZE   16384u
+#define PAGE_HASH   4096u
+#define ARENA_BYTES MIB(8)
+#define BLOCK_MAX   32u /* instructions: how late an interrupt may be */
+#define NO_PAGE     (~(u64)0)
+/* After so many instructions bytes are compared again even if nothing ordered it. */
+#define SERIALIZE_INTERVAL 262144u
+/* How often a waiting loop compares. */
+#define LAZY_INTERVAL 4096u
+
+struct block_ref {
+	struct sim_block *block;
+	struct block_ref *next;
+};
+
+/* A guest page that blocks were decoded from; granules: a bit for each 64 bytes. */
+struct code_page {
+	u64 gpa, granules;
+	struct block_ref *blocks;
+	struct code_page *next;
+};
+
+struct sim_code {
+	struct sim_jump jumps[JUMP_ENTRIES];
+	struct sim_block *hash[HASH_SIZE];
+	struct code_page *pages[PAGE_HASH];
+	u64 generation, epoch, next_serialize;
+	size_t used;
+	_Alignas(16) u8 arena[ARENA_BYTES];
+};
+
+int sim_code_create(struct sim_cpu *cpu, struct err *err)
+{
+	/* Zero pages until used. */
+	cpu->code = calloc(1, sizeof(*cpu->code));
+	if (!cpu->code)
+		return err_set(err, ERR_FAILED, "no memory for the cache of decoded instructions");
+	cpu->code->generation = 1;
+	cpu->code->epoch = 1;
+	sim_code_forget_jumps(cpu);
+	return 0;
+}
+
+void sim_code_destroy(struct sim_cpu *cpu)
+{
+	free(cpu->code);
+	cpu->code = NULL;
+}
+
+void sim_code_forget_jumps(struct sim_cpu *cpu)
+{
+	cpu->code->generation++;
+	cpu->exec_tag = cpu->code->generation * 2 + (cpu->cpl == 3);
+}
+
+void sim_code_privilege_changed(struct sim_cpu *cpu)
+{
+	cpu->exec_tag = cpu->code->generation * 2 + (cpu->cpl == 3);
+}
+
+void sim_code_serialize(struct sim_cpu *cpu)
+{
+	cpu->code->epoch++;
+	cpu->code->next_serialize = cpu->icount + SERIALIZE_INTERVAL;
+	sim_code_forget_jumps(cpu);
+}
+
+void sim_code_serialize_lazily(struct sim_cpu *cpu)
+{
+	if (cpu->icount + SERIALIZE_INTERVAL - cpu->code->next_serialize >= LAZY_INTERVAL)
+		sim_code_serialize(cpu);
+}
+
+static void forget_all(struct sim_code *code)
+{
+	memset(code->hash, 0, sizeof(code->hash));
+	memset(code->pages, 0, sizeof(code->pages));
+	code->used = 0;
+}
+
+void sim_code_forget_blocks(struct sim_cpu *cpu)
+{
+	forget_all(cpu->code);
+	sim_code_forget_jumps(cpu);
+}
+
+static void *arena_take(struct sim_code *code, size_t size)
+{
+	void *p = code->arena + code->used;
+
+	code->used += (size + 15) & ~(size_t)15;
+	return p;
+}
+
+static unsigned hash_of(u64 gpa, u32 mode)
+{
+	u64 mixed = (gpa ^ (u64)mode << 40) * 0x9e3779b97f4a7c15u;
+
+	return (unsigned)(mixed >> 50) % HASH_SIZE;
+}
+
+/* ---- pages ---- */
+
+static struct code_page **page_slot(const struct sim_code *code, u64 gpa)
+{
+	struct code_page *const *at = &code->pages[(gpa >> 12) % PAGE_HASH];
+
+	while (*at && (*at)->gpa != gpa)
+		at = &(*at)->next;
+	return (struct code_page **)(uintptr_t)at;
+}
+
+bool sim_code_in_page(const struct sim_cpu *cpu, u64 gpa)
+{
+	const struct code_page *page = *page_slot(cpu->code, gpa & ~(u64)0xfff);
+
+	return page && page->granules;
+}
+
+static u64 granules_of(u64 gpa, unsigned size)
+{
+	unsigned first = (gpa >> 6) & 63, last = (unsigned)((gpa + size - 1) >> 6) & 63;
+
+	return (~(u64)0 << first) & (~(u64)0 >> (63 - last));
+}
+
+static void page_add(struct sim_cpu *cpu, struct sim_block *block, u64 gpa, unsigned size)
+{
+	struct sim_code *code = cpu->code;
+	struct code_page **at = page_slot(code, gpa & ~(u64)0xfff);
+	struct block_ref *ref = arena_take(code, sizeof(*ref));
+
+	if (!*at) {
+		*at = arena_take(code, sizeof(**at));
+		**at = (struct code_page){.gpa = gpa & ~(u64)0xfff};
+	}
+	if (!(*at)->granules)
+		sim_tlb_protect(cpu, (*at)->gpa);
+	(*at)->granules |= granules_of(gpa, size);
+	*ref = (struct block_ref){.block = block, .next = (*at)->blocks};
+	(*at)->blocks = ref;
+}
+
+static void block_kill(struct sim_code *code, struct sim_block *block)
+{
+	struct sim_block **at = &code->hash[hash_of(block->gpa, block->mode)];
+
+	while (*at && *at != block)
+		at = &(*at)->next;
+	if (*at)
+		*at = block->next;
+	block->dead = true;
+}
+
+void sim_code_written(struct sim_cpu *cpu, u64 gpa, unsigned size)
+{
+	struct code_page *page = *page_slot(cpu->code, gpa & ~(u64)0xfff);
+
+	if (!page || !(page->granules & granules_of(gpa, size)))
+		return;
+	for (struct block_ref *ref = page->blocks; ref; ref = ref->next)
+		block_kill(cpu->code, ref->block);
+	page->blocks = NULL;
+	page->granules = 0;
+	sim_code_forget_jumps(cpu);
+	/* The instruction that runs is the last of its block if that is stale now. */
+	if (cpu->op && cpu->block->dead)
+		cpu->op_end = cpu->op + 1;
+}
+
+/* ---- blocks ---- */
+
+/* Gathers up to 15 bytes at linear that may lie in two pages; the second must be there if the first end
+ * early. */
+static unsigned fetch_crossing(
+        struct sim_cpu *cpu, u64 linear, const u8 *host, u8 bytes[static 16], u64 *ret_gpa2)
+{
+	unsigned first = 4096 - (unsigned)(linear & 0xfff), second = 15 - first;
+	u64 next = (linear & ~(u64)0xfff) + 4096;
+	const u8 *more = sim_exec_translate(cpu, mode_is(cpu, MODE_64) ? next : (u32)next, ret_gpa2);
+
+	memcpy(bytes, host, first);
+	if (!more)
+		sim_leave_failed(cpu, "code outside guest RAM", *ret_gpa2);
+	memcpy(bytes + first, more, second);
+	return 15;
+}
+
+/* Does the block still say what memory says? */
+static bool block_current(struct sim_cpu *cpu, struct sim_block *block, u64 linear, const u8 *host)
+{
+	u8 bytes[16];
+	u64 gpa2;
+
+	if (block->gpa2 != NO_PAGE) {
+		fetch_crossing(cpu, linear, host, bytes, &gpa2);
+		return gpa2 == block->gpa2 && memcmp(bytes, block->bytes, block->bytes_size) == 0;
+	}
+	return block->epoch == cpu->code->epoch || memcmp(host, block->bytes, block->bytes_size) == 0;
+}
+
+static unsigned decode_run(const struct sim_cpu *cpu, const u8 *host, unsigned size, struct sim_op *ops)
+{
+	unsigned offset = 0, count = 0;
+	bool end = false;
+
+	while (count < BLOCK_MAX && !end && offset < size) {
+		unsigned len = sim_decode(cpu, host + offset, size - offset, offset, &ops[count], &end);
+
+		if (!len)
+			break;
+		offset += len;
+		count++;
+	}
+	return count;
+}
+
+static struct sim_block *block_build(struct sim_cpu *cpu, u64 linear, u64 gpa, const u8 *host)
+{
+	struct sim_code *code = cpu->code;
+	unsigned left = 4096 - (unsigned)(gpa & 0xfff), size;
+	struct sim_block *block;
+	u8 bytes[16];
+	u64 gpa2 = NO_PAGE;
+
+	if (code->used + sizeof(*block) + BLOCK_MAX * (sizeof(struct sim_op) + 16) + 1024 > ARENA_BYTES) {
+		sim_code_forget_blocks(cpu);
+	}
+	block = (struct sim_block *)(void *)(code->arena + code->used);
+	*block = (struct sim_block){.gpa = gpa, .mode = cpu->mode, .epoch = code->epoch};
+	block->count = (u16)decode_run(cpu, host, left, block->ops);
+	if (!block->count) {
+		bool end;
+
+		fetch_crossing(cpu, linear, host, bytes, &gpa2);
+		sim_decode(cpu, bytes, 15, 0, block->ops, &end);
+		block->count = 1;
+		host = bytes;
+	}
+	size = block->ops[block->count - 1].next;
+	block->gpa2 = gpa2;
+	block->bytes_size = (u16)size;
+	arena_take(code, sizeof(*block) + block->count * sizeof(struct sim_op));
+	block->bytes = arena_take(code, size);
+	memcpy(block->bytes, host, size);
+	page_add(cpu, block, gpa, size < left ? size : left);
+	if (gpa2 != NO_PAGE)
+		page_add(cpu, block, gpa2, size - left);
+	block->next = code->hash[hash_of(gpa, block->mode)];
+	code->hash[hash_of(gpa, block->mode)] = block;
+	return block;
+}
+
+struct sim_jump *sim_code_jumps(struct sim_cpu *cpu)
+{
+	return cpu->code->jumps;
+}
+
+struct sim_block *sim_code_find(struct sim_cpu *cpu, u64 linear)
+{
+	struct sim_code *code = cpu->code;
+	struct sim_block *block;
+	const u8 *host;
+	u64 gpa;
+
+	if (cpu->icount >= code->next_serialize)
+		sim_code_serialize(cpu);
+	host = sim_exec_translate(cpu, linear, &gpa);
+	if (!host)
+		sim_leave_failed(cpu, "code outside guest RAM", gpa);
+	block = code->hash[hash_of(gpa, cpu->mode)];
+	while (block && (block->gpa != gpa || block->mode != cpu->mode))
+		block = block->next;
+	if (block && !block_current(cpu, block, linear, host)) {
+		block_kill(code, block);
+		block = NULL;
+	}
+	if (!block)
+		block = block_build(cpu, linear, gpa, host);
+	block->epoch = code->epoch;
+	cpu->code->jumps[sim_jump_index(linear)] =
+	        (struct sim_jump){.linear = linear, .tag = cpu->exec_tag, .block = block};
+	return block;
+}

@@ -1,0 +1,344 @@
+/*
+ * cpu: the software x86-64 processor of the software platform, as the rest of the room `sim` sees it. It
+ * knows guest memory, bytes on a bus and vectors; nothing of KVM's descriptors, devices or threads. One
+ * sim_cpu belongs to one thread; what another thread may touch says so (pending).
+ */
+#ifndef SIM_CPU_H
+#define SIM_CPU_H
+
+#include <linux/kvm.h>
+#include <setjmp.h>
+#include <stdatomic.h>
+
+#include "vmm/base.h"
+
+struct sim_cpu;
+struct sim_op;
+struct sim_block;
+struct sim_tlb;
+struct sim_tlb_entry;
+struct sim_code;
+
+/* ---- guest memory ---- */
+
+#define SIM_SLOT_READONLY 1u /* writes become MMIO exits, as KVM_MEM_READONLY */
+
+struct sim_slot {
+	uint64_t gpa; /* both in bytes, multiples of 4,096; slots do not overlap */
+	uint64_t size;
+	uint8_t *host; /* size bytes, readable (and writable unless SIM_SLOT_READONLY) while the map is in use
+	                */
+	uint32_t flags;
+	_Atomic uint64_t
+	        *dirty; /* NULL, or one bit a page: set before the first write that follows a flush */
+};
+
+/*
+ * All of guest memory, sorted by gpa; immutable once published. To change it: store the new map into
+ * sim_bus.map, set SIM_PENDING_FLUSH on every vCPU, and free the old map when no vCPU uses it any more: a
+ * vCPU outside sim_cpu_run() uses none, one inside has taken over when its map_used equals the new map.
+ */
+struct sim_map {
+	uint32_t count;
+	struct sim_slot slots[];
+};
+
+/* ---- what the platform supplies ---- */
+
+/*
+ * One bus per VM, ctx is per vCPU. The callbacks run on the vCPU's thread, inside sim_cpu_run(); they may
+ * call sim_cpu_set_deadline(), sim_cpu_icount() and sim_cpu_post() and nothing else of this file. An access
+ * that repeats after an exit is not reported twice.
+ */
+struct sim_bus {
+	_Atomic(const struct sim_map *) map;
+	uint64_t phys_mask; /* valid physical address bits, e.g. (1 << 40) - 1; above: reserved in page tables
+	                     */
+
+	/* A device inside the platform answers (true), or the access becomes an exit (false). NULL: none
+	 * answers. */
+	bool (*io)(void *ctx, bool write, uint16_t port, uint32_t size, void *data);
+	bool (*mmio)(void *ctx, bool write, uint64_t gpa, uint32_t size, void *data);
+	/* MSRs that are not the processor's own (TSC, APIC, KVM's). false: the guest gets #GP(0). */
+	bool (*msr)(void *ctx, bool write, uint32_t index, uint64_t *value);
+	uint64_t (*tsc)(void *ctx);
+	uint8_t (*cr8_read)(void *ctx); /* NULL: reads what was written */
+	void (*cr8_write)(void *ctx, uint8_t tpr);
+	/* Takes the vector of the interrupt that SIM_PENDING_INTR announced; -1 if it went away. */
+	int (*interrupt_ack)(void *ctx);
+};
+
+/* ---- events: bits of sim_cpu.pending, which any thread may set with sim_cpu_post() ---- */
+
+#define SIM_PENDING_INTR \
+	0x01u /* a maskable interrupt waits; the platform clears it when none waits any more */
+#define SIM_PENDING_NMI 0x02u /* taken and cleared when delivered */
+#define SIM_PENDING_WINDOW \
+	0x04u /* exit with SIM_EXIT_WINDOW when an interrupt could be taken; the caller clears */
+#define SIM_PENDING_STOP  0x08u /* exit with SIM_EXIT_STOPPED at the next block end; the caller clears */
+#define SIM_PENDING_FLUSH 0x10u /* forget translations and take over bus->map; cleared when done */
+
+/* ---- exits ---- */
+
+enum sim_exit {
+	SIM_EXIT_IO,        /* exit.io: for a read put the data at exit.io.data, then run again */
+	SIM_EXIT_MMIO,      /* exit.mmio: likewise */
+	SIM_EXIT_HLT,       /* rip is behind the HLT; run again once there is something to take */
+	SIM_EXIT_SHUTDOWN,  /* triple fault */
+	SIM_EXIT_STOPPED,   /* SIM_PENDING_STOP */
+	SIM_EXIT_WINDOW,    /* SIM_PENDING_WINDOW */
+	SIM_EXIT_DEADLINE,  /* icount reached the deadline */
+	SIM_EXIT_HYPERCALL, /* VMCALL or VMMCALL; rip is behind it, the arguments and the result are in
+	                       registers */
+	SIM_EXIT_DEBUG,     /* the tracer asked to stop before the instruction at rip */
+	SIM_EXIT_FAILED,    /* exit.failed: nothing sensible to do, such as code outside RAM
+	                       (KVM_EXIT_INTERNAL_ERROR) */
+};
+
+#define SIM_IO_BYTES_MAX 1024
+
+struct sim_exit_info {
+	struct {
+		bool write;
+		uint16_t port;
+		uint8_t size;   /* 1, 2 or 4 */
+		uint32_t count; /* accesses of that size, all at data; more than 1 only for INS */
+		uint8_t data[SIM_IO_BYTES_MAX];
+	} io;
+	struct {
+		bool write;
+		uint8_t size; /* 1 to 8; larger and page-crossing accesses come in parts */
+		uint64_t gpa;
+		uint8_t data[8];
+	} mmio;
+	struct {
+		const char *why; /* static text */
+		uint64_t gpa;    /* or rip */
+		uint8_t bytes[15];
+		uint8_t size; /* of bytes */
+	} failed;
+};
+
+/* ---- architectural state ---- */
+
+enum sim_reg { SIM_RAX, SIM_RCX, SIM_RDX, SIM_RBX, SIM_RSP, SIM_RBP, SIM_RSI, SIM_RDI };
+enum sim_seg_index {
+	SIM_ES,
+	SIM_CS,
+	SIM_SS,
+	SIM_DS,
+	SIM_FS,
+	SIM_GS,
+	SIM_LDTR,
+	SIM_TR,
+	SIM_SEG_FLAT,    /* internal: base 0 in 64-bit mode; a bad address is #GP */
+	SIM_SEG_FLAT_SS, /* likewise; a bad address is #SS */
+	SIM_SEG_COUNT
+};
+
+/* As in the VMSA (APM 2, 15.5.1): attr bits 0-3 type, 4 S, 5-6 DPL, 7 P, 8 AVL, 9 L, 10 D/B, 11 G. */
+struct sim_seg {
+	uint64_t base;
+	uint32_t limit; /* in bytes, already scaled by G */
+	uint16_t selector;
+	uint16_t attr;
+};
+
+struct sim_table { /* GDTR, IDTR */
+	uint64_t base;
+	uint16_t limit;
+};
+
+struct sim_x87 {
+	uint16_t fcw, fsw, fop;
+	uint8_t ftw; /* abridged: bit i set = physical register i holds a value */
+	uint64_t fip, fdp;
+	uint8_t st[8][16]; /* ST(i) at [(top + i) & 7]; 10 bytes used */
+};
+
+#define SIM_GPR_ZERO  16 /* always 0: the missing base or index of an address */
+#define SIM_GPR_RIP   17 /* of the block that runs; else of the next instruction */
+#define SIM_GPR_COUNT 18
+
+/* One device access of the instruction that runs; kept so that it can be repeated after an exit. */
+struct sim_access {
+	uint64_t data;
+};
+#define SIM_ACCESS_MAX 80
+
+/* Counted per opcode that is not implemented, for the summary at the end. */
+struct sim_unknown {
+	uint32_t key; /* see sim_cpu_unknown_name() */
+	uint64_t count;
+};
+#define SIM_UNKNOWN_MAX 64
+
+/* An interrupt or exception to deliver (KVM_SET_VCPU_EVENTS, KVM_INTERRUPT use it too). */
+enum sim_event_kind {
+	SIM_EVENT_NONE,
+	SIM_EVENT_INTR, /* external */
+	SIM_EVENT_NMI,
+	SIM_EVENT_EXCEPTION, /* a fault or trap; rip is what the handler returns to */
+	SIM_EVENT_SOFT,      /* INT n, INT3, INTO: gate privilege is checked */
+};
+
+struct sim_event {
+	enum sim_event_kind kind;
+	uint8_t vector;
+	bool has_error;
+	uint32_t error;
+	uint8_t soft_len; /* of SIM_EVENT_SOFT: of the instruction, which lies before rip */
+};
+
+struct sim_cpu {
+	uint64_t gpr[SIM_GPR_COUNT];
+	/* Lazy arithmetic flags (flags.h): read and write with sim_cpu_rflags(), sim_cpu_set_rflags(). */
+	uint64_t flag_result, flag_aux;
+	uint64_t rflags_rest; /* all flags but CF PF AF ZF SF OF; bit 1 set */
+
+	/* ---- dispatch (run.c, code.c) ---- */
+	const struct sim_op *op, *op_end;
+	struct sim_block *block;
+	uint64_t icount, deadline; /* of instructions; icount is exact at block ends, else sim_cpu_icount() */
+	_Atomic uint32_t pending;
+	uint32_t accept; /* the pending bits that may be acted on now */
+	uint32_t mode;   /* enum sim_mode bits (internal.h), from CR0, EFER, CS, SS */
+	uint32_t cpl;
+	bool attention; /* something below wants a look before the next block */
+	bool shadow;    /* interrupts are held off for one instruction (STI, MOV SS) */
+	bool nmi_blocked;
+	struct sim_tlb *tlb;
+	struct sim_tlb_entry *tlb_now; /* of the current privilege */
+	struct sim_code *code;
+	uint64_t exec_tag; /* which entries of the jump cache hold (code.c) */
+
+	struct sim_seg seg[SIM_SEG_COUNT];
+	struct sim_table gdtr, idtr;
+	uint64_t cr0, cr2, cr3, cr4, cr8, efer, xcr0;
+	uint64_t dr[8];
+	uint64_t pdpte[4]; /* PAE: loaded with CR3 */
+
+	struct sim_x87 x87;
+	uint8_t xmm[16][16] __attribute__((aligned(16)));
+	uint32_t mxcsr;
+	uint32_t mxcsr_mask;
+
+	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
+	uint64_t sysenter_cs, sysenter_esp, sysenter_eip, pat;
+	uint64_t mtrr_def, mtrr_fixed[11], mtrr_var[16], misc_enable, debugctl;
+
+	/* What is delivered before the next instruction. */
+	struct sim_event event;
+
+	/* ---- the instruction that runs ---- */
+	struct sim_access access[SIM_ACCESS_MAX];
+	uint32_t accesses, accesses_used;
+	uint64_t access_id; /* the icount of the instruction that they belong to */
+	bool access_waits;  /* the last one's data is the caller's to give */
+	bool bus_locked;
+	uint32_t ins_ready, ins_taken;    /* bytes of exit_info.io.data that INS may take, took */
+	uint64_t saved_result, saved_aux; /* flags, if a read-modify-write must unwind */
+	uint8_t bounce[64] __attribute__((aligned(64)));
+	uint64_t bounce_linear;
+	uint32_t bounce_size, bounce_seg;
+	int exit; /* -1, or the exit to leave with at the block's end */
+	jmp_buf *unwind;
+	struct sim_exit_info exit_info;
+
+	/* ---- the platform ---- */
+	struct sim_bus *bus;
+	void *ctx;
+	_Atomic(const struct sim_map *) map_used;
+	struct kvm_cpuid_entry2 *cpuid;
+	uint32_t cpuid_count;
+	uint32_t features; /* enum sim_feature (internal.h), from cpuid */
+
+	/* Called before each instruction if set; true: exit with SIM_EXIT_DEBUG. For tracers and a gdb stub.
+	 */
+	bool (*trace)(void *trace_ctx, struct sim_cpu *cpu);
+	void *trace_ctx;
+
+	struct sim_unknown unknown[SIM_UNKNOWN_MAX];
+	uint32_t unknown_count;
+};
+
+/* ---- life ---- */
+
+/* In the state after power-on (APM 2, 14.1), CPUID empty. bus and ctx are borrowed for the vCPU's life. */
+int sim_cpu_create(struct sim_bus *bus, void *ctx, struct sim_cpu **ret_cpu, struct err *err) MUST_CHECK;
+void sim_cpu_destroy(struct sim_cpu *cpu); /* NULL is allowed */
+/* INIT: as power-on, but for the FPU, MSRs of memory types and the TSC (APM 2, 14.1.3). */
+void sim_cpu_init(struct sim_cpu *cpu);
+/* SIPI: CS:IP = vector << 12 : 0. */
+void sim_cpu_sipi(struct sim_cpu *cpu, uint8_t vector);
+
+/*
+ * Runs until something wants the caller. deadline is an absolute icount; UINT64_MAX: none. An exit's data
+ * must be in place before the next call; setting registers in between abandons the rest of an access.
+ */
+enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline);
+/* From a callback: the deadline of this run moves; it holds at the next block end. */
+static inline void sim_cpu_set_deadline(struct sim_cpu *cpu, uint64_t deadline)
+{
+	cpu->deadline = deadline;
+}
+
+/* Instructions executed since creation, the one that runs not included. */
+uint64_t sim_cpu_icount(const struct sim_cpu *cpu);
+
+/* Any thread. Holds at the next block end, a few dozen instructions away. */
+static inline void sim_cpu_post(struct sim_cpu *cpu, uint32_t bits)
+{
+	atomic_fetch_or(&cpu->pending, bits);
+}
+
+static inline void sim_cpu_unpost(struct sim_cpu *cpu, uint32_t bits)
+{
+	atomic_fetch_and(&cpu->pending, ~bits);
+}
+
+/* Could a maskable interrupt be taken now (IF set, no shadow, nothing in delivery)? */
+bool sim_cpu_interruptible(const struct sim_cpu *cpu);
+
+/* ---- state, as KVM's structs have it; only outside sim_cpu_run() ---- */
+
+void sim_cpu_get_regs(const struct sim_cpu *cpu, struct kvm_regs *ret_regs);
+void sim_cpu_set_regs(struct sim_cpu *cpu, const struct kvm_regs *regs);
+/* apic_base and interrupt_bitmap are the platform's: zero on get, not looked at on set. cr8 is cpu->cr8. */
+void sim_cpu_get_sregs(const struct sim_cpu *cpu, struct kvm_sregs *ret_sregs);
+/* -1 for a combination that KVM refuses with EINVAL (api.rst 4.14; kvm_is_valid_sregs). */
+int sim_cpu_set_sregs(struct sim_cpu *cpu, const struct kvm_sregs *sregs) MUST_CHECK;
+void sim_cpu_get_fpu(const struct sim_cpu *cpu, struct kvm_fpu *ret_fpu);
+void sim_cpu_set_fpu(struct sim_cpu *cpu, const struct kvm_fpu *fpu);
+/* The 512 bytes of FXSAVE64, with which an XSAVE area begins. */
+void sim_cpu_get_fxsave(const struct sim_cpu *cpu, uint8_t ret_area[static 512]);
+int sim_cpu_set_fxsave(struct sim_cpu *cpu, const uint8_t area[static 512]) MUST_CHECK; /* -1: bad MXCSR */
+uint64_t sim_cpu_rflags(const struct sim_cpu *cpu);
+void sim_cpu_set_rflags(struct sim_cpu *cpu, uint64_t rflags);
+/* The processor's own MSRs; false: not one of them (ask the platform), or a value that raises #GP. */
+bool sim_cpu_msr_read(struct sim_cpu *cpu, uint32_t index, uint64_t *ret_value) MUST_CHECK;
+bool sim_cpu_msr_write(struct sim_cpu *cpu, uint32_t index, uint64_t value, bool by_host) MUST_CHECK;
+/* The indices of the processor's own MSRs, for KVM_GET_MSR_INDEX_LIST. */
+const uint32_t *sim_cpu_msr_list(uint32_t *ret_count);
+/* Guest-linear to guest-physical, without side effects (KVM_TRANSLATE, a gdb stub). */
+bool sim_cpu_translate(struct sim_cpu *cpu, uint64_t linear, uint64_t *ret_gpa) MUST_CHECK;
+
+/* ---- CPUID ---- */
+
+/* The table that CPUID answers from; copied. Features that it offers decide what is #UD. -1: more than 256.
+ */
+int sim_cpu_set_cpuid(struct sim_cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint32_t count,
+        struct err *err) MUST_CHECK;
+/*
+ * What this processor can offer, for KVM_GET_SUPPORTED_CPUID: fills at most *count entries, sets *count to
+ * what there are. Bits outside are not implemented. Does not depend on the host but for instructions it
+ * computes with.
+ */
+void sim_cpu_supported_cpuid(struct kvm_cpuid_entry2 *entries, uint32_t *count);
+
+/* ---- what was met and is not implemented ---- */
+
+/* "0f 38 f8 /2": map and opcode, mandatory prefix, /reg of groups. Returns text. */
+const char *sim_cpu_unknown_name(uint32_t key, char text[static 32]);
+
+#endif

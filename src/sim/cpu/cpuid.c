@@ -1,0 +1,194 @@
+/*
+ * cpuid: the CPUID table of a vCPU, what of it the instruction set obeys, and what this processor can offer.
+ */
+#include "internal.h"
+
+#define ENTRIES_MAX 256u /* KVM_MAX_CPUID_ENTRIES */
+
+enum cpuid_reg { EAX, EBX, ECX, EDX };
+
+struct feature_bit {
+	u32 leaf, subleaf;
+	enum cpuid_reg reg;
+	u8 bit;
+	u32 feature; /* enum sim_feature; 0: nothing to obey */
+};
+
+/* All feature bits that are implemented; those with a feature are refused (#UD or reserved) when not offered.
+ */
+static const struct feature_bit feature_bits[] = {
+        {1, 0, ECX, 0, FEATURE_SSE3},
+        {1, 0, ECX, 3, FEATURE_MONITOR},
+        {1, 0, ECX, 9, FEATURE_SSSE3},
+        {1, 0, ECX, 13, FEATURE_CX16},
+        {1, 0, ECX, 19, FEATURE_SSE41},
+        {1, 0, ECX, 20, FEATURE_SSE42},
+        {1, 0, ECX, 22, FEATURE_MOVBE},
+        {1, 0, ECX, 23, FEATURE_POPCNT},
+        {1, 0, ECX, 26, FEATURE_XSAVE},
+        {1, 0, ECX, 30, FEATURE_RDRAND},
+        {1, 0, EDX, 0, 0},  /* FPU */
+        {1, 0, EDX, 2, 0},  /* DE */
+        {1, 0, EDX, 3, 0},  /* PSE */
+        {1, 0, EDX, 4, 0},  /* TSC */
+        {1, 0, EDX, 5, 0},  /* MSR */
+        {1, 0, EDX, 6, 0},  /* PAE */
+        {1, 0, EDX, 7, 0},  /* MCE */
+        {1, 0, EDX, 8, 0},  /* CX8 */
+        {1, 0, EDX, 9, 0},  /* APIC */
+        {1, 0, EDX, 11, 0}, /* SEP */
+        {1, 0, EDX, 12, 0}, /* MTRR */
+        {1, 0, EDX, 13, 0}, /* PGE */
+        {1, 0, EDX, 14, 0}, /* MCA */
+        {1, 0, EDX, 15, 0}, /* CMOV */
+        {1, 0, EDX, 16, 0}, /* PAT */
+        {1, 0, EDX, 17, 0}, /* PSE36 */
+        {1, 0, EDX, 19, 0}, /* CLFSH */
+        {1, 0, EDX, 23, 0}, /* MMX */
+        {1, 0, EDX, 24, 0}, /* FXSR */
+        {1, 0, EDX, 25, 0}, /* SSE */
+        {1, 0, EDX, 26, 0}, /* SSE2 */
+        {7, 0, EBX, 0, FEATURE_FSGSBASE},
+        {7, 0, EBX, 3, FEATURE_BMI1}, /* for TZCNT alone; not offered */
+        {7, 0, EBX, 7, FEATURE_SMEP},
+        {7, 0, EBX, 18, FEATURE_RDSEED},
+        {7, 0, EBX, 19, FEATURE_ADX},
+        {7, 0, EBX, 20, FEATURE_SMAP},
+        {7, 0, EBX, 23, FEATURE_CLFLUSHOPT},
+        {7, 0, EBX, 24, FEATURE_CLWB},
+        {7, 0, ECX, 2, FEATURE_UMIP},
+        {7, 0, ECX, 22, FEATURE_RDPID},
+        {0xd, 1, EAX, 0, FEATURE_XSAVEOPT},
+        {0x80000001, 0, ECX, 0, 0}, /* LAHF */
+        {0x80000001, 0, ECX, 5, FEATURE_LZCNT},
+        {0x80000001, 0, ECX, 8, 0},  /* PREFETCH */
+        {0x80000001, 0, EDX, 11, 0}, /* SYSCALL */
+        {0x80000001, 0, EDX, 20, FEATURE_NX},
+        {0x80000001, 0, EDX, 26, FEATURE_GB_PAGES},
+        {0x80000001, 0, EDX, 27, FEATURE_RDTSCP},
+        {0x80000001, 0, EDX, 29, FEATURE_LM},
+};
+
+static u32 *entry_reg(struct kvm_cpuid_entry2 *e, enum cpuid_reg reg)
+{
+	return reg == EAX ? &e->eax : reg == EBX ? &e->ebx : reg == ECX ? &e->ecx : &e->edx;
+}
+
+static const struct kvm_cpuid_entry2 *find(const struct sim_cpu *cpu, u32 leaf, u32 subleaf)
+{
+	for (u32 i = 0; i < cpu->cpuid_count; i++) {
+		const struct kvm_cpuid_entry2 *e = &cpu->cpuid[i];
+
+		if (e->function == leaf &&
+		        (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == subleaf))
+			return e;
+	}
+	return NULL;
+}
+
+void sim_cpuid_query(const struct sim_cpu *cpu, u32 leaf, u32 subleaf, u32 ret_regs[static 4])
+{
+	const struct kvm_cpuid_entry2 *e = find(cpu, leaf, subleaf);
+
+	memset(ret_regs, 0, 4 * sizeof(u32));
+	if (!e)
+		return;
+	ret_regs[EAX] = e->eax;
+	ret_regs[EBX] = e->ebx;
+	ret_regs[ECX] = e->ecx;
+	ret_regs[EDX] = e->edx;
+	/* Bits that follow the processor's state. */
+	if (leaf == 1)
+		ret_regs[ECX] = (ret_regs[ECX] & ~(1u << 27)) | (cpu->cr4 & CR4_OSXSAVE ? 1u << 27 : 0);
+	if (leaf == 0xd && subleaf == 0)
+		ret_regs[EBX] = 0x240;
+}
+
+int sim_cpu_set_cpuid(
+        struct sim_cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint32_t count, struct err *err)
+{
+	struct kvm_cpuid_entry2 *copy;
+
+	if (count > ENTRIES_MAX)
+		return err_set(err, ERR_FAILED, "%u CPUID entries, at most %u", count, ENTRIES_MAX);
+	copy = calloc(count ? count : 1, sizeof(*copy));
+	if (!copy)
+		return err_set(err, ERR_FAILED, "no memory for %u CPUID entries", count);
+	if (count)
+		memcpy(copy, entries, count * sizeof(*copy));
+	free(cpu->cpuid);
+	cpu->cpuid = copy;
+	cpu->cpuid_count = count;
+	cpu->features = 0;
+	for (size_t i = 0; i < ARRAY_LEN(feature_bits); i++) {
+		const struct feature_bit *f = &feature_bits[i];
+		const struct kvm_cpuid_entry2 *e = find(cpu, f->leaf, f->subleaf);
+
+		if (e && *entry_reg((struct kvm_cpuid_entry2 *)(uintptr_t)e, f->reg) >> f->bit & 1)
+			cpu->features |= f->feature;
+	}
+	/* Blocks were decoded for other features. */
+	sim_code_serialize(cpu);
+	sim_code_forget_blocks(cpu);
+	return 0;
+}
+
+/* ---- what can be offered ---- */
+
+static bool host_computes(u32 feature)
+{
+	if (feature == FEATURE_SSSE3)
+		return __builtin_cpu_supports("ssse3");
+	if (feature == FEATURE_SSE41)
+		return __builtin_cpu_supports("sse4.1");
+	if (feature == FEATURE_SSE42)
+		return __builtin_cpu_supports("sse4.2");
+	return feature != FEATURE_BMI1;
+}
+
+#define VENDOR_EBX 0x68747541u /* "AuthenticAMD" */
+#define VENDOR_EDX 0x69746e65u
+#define VENDOR_ECX 0x444d4163u
+#define INDEXED    KVM_CPUID_FLAG_SIGNIFCANT_INDEX
+
+/* Leaves without their feature bits. Family 25, model 1: what SEV-SNP guests know as Milan. */
+static const struct kvm_cpuid_entry2 leaves[] = {
+        {.function = 0, .eax = 0xd, .ebx = VENDOR_EBX, .ecx = VENDOR_ECX, .edx = VENDOR_EDX},
+        {.function = 1, .eax = 0x00a00f11, .ebx = 0x00000800},
+        {.function = 5, .eax = 64, .ebx = 64, .ecx = 3},
+        {.function = 6, .eax = 4}, /* the APIC timer does not stop */
+        {.function = 7, .index = 0, .flags = INDEXED},
+        {.function = 0xd, .index = 0, .flags = INDEXED, .eax = 3, .ebx = 0x240, .ecx = 0x240},
+        {.function = 0xd, .index = 1, .flags = INDEXED},
+        {.function = 0x80000000, .eax = 0x80000008, .ebx = VENDOR_EBX, .ecx = VENDOR_ECX, .edx = VENDOR_EDX},
+        {.function = 0x80000001, .eax = 0x00a00f11},
+        {.function = 0x80000002, .eax = 0x206d6d76, .ebx = 0x74666f73, .ecx = 0x65726177, .edx = 0x6f727020},
+        {.function = 0x80000003, .eax = 0x73736563, .ebx = 0x0000726f},
+        {.function = 0x80000004},
+        {.function = 0x80000005, .ecx = 0x20080140, .edx = 0x20080140},
+        {.function = 0x80000006, .ecx = 0x02006140},
+        {.function = 0x80000007, .edx = 0x100}, /* the TSC is invariant */
+        {.function = 0x80000008, .eax = 0x3028},
+};
+
+void sim_cpu_supported_cpuid(struct kvm_cpuid_entry2 *entries, uint32_t *count)
+{
+	u32 room = *count < ARRAY_LEN(leaves) ? *count : (u32)ARRAY_LEN(leaves);
+
+	*count = ARRAY_LEN(leaves);
+	if (!room)
+		return;
+	memcpy(entries, leaves, room * sizeof(*entries));
+	for (size_t i = 0; i < ARRAY_LEN(feature_bits); i++) {
+		const struct feature_bit *f = &feature_bits[i];
+
+		for (u32 n = 0; n < room; n++)
+			if (entries[n].function == f->leaf && entries[n].index == f->subleaf &&
+			        host_computes(f->feature))
+				*entry_reg(&entries[n], f->reg) |= 1u << f->bit;
+	}
+	/* AMD repeats most of leaf 1's EDX. */
+	for (u32 n = 0; n < room; n++)
+		if (entries[n].function == 0x80000001 && room > 1)
+			entries[n].edx |= entries[1].edx & 0x0183f3ff;
+}

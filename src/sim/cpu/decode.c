@@ -1,0 +1,408 @@
+/*
+ * decode: from bytes to a sim_op, by the rows of the opcode maps (APM 3, 1 and appendix A). Pure: depends on
+ * the bytes, the mode and the CPUID features alone.
+ */
+#include "ops.h"
+
+#define INSTRUCTION_MAX 15u
+
+struct decoder {
+	const struct sim_cpu *cpu;
+	const u8 *code;
+	unsigned size, at;
+	bool more;      /* the bytes ran out */
+	bool long_mode; /* 64-bit mode */
+	bool p66, p67, lock;
+	u8 rep; /* 0, F3 or F2 */
+	u8 rex;
+	u8 seg; /* override, or SIM_SEG_COUNT */
+	u8 opcode, map;
+	bool has_modrm;
+	u8 modrm;
+};
+
+static u8 next_byte(struct decoder *d)
+{
+	if (d->at >= d->size) {
+		d->more = true;
+		return 0;
+	}
+	return d->code[d->at++];
+}
+
+static u64 next_value(struct decoder *d, unsigned size)
+{
+	u64 value = 0;
+
+	for (unsigned i = 0; i < size; i++)
+		value |= (u64)next_byte(d) << (8 * i);
+	return value;
+}
+
+static s64 next_signed(struct decoder *d, unsigned size)
+{
+	unsigned shift = 64 - size * 8;
+
+	return (s64)(next_value(d, size) << shift) >> shift;
+}
+
+static bool is_prefix(struct decoder *d, u8 byte)
+{
+	switch (byte) {
+	case 0x66: d->p66 = true; break;
+	case 0x67: d->p67 = true; break;
+	case 0xf0: d->lock = true; break;
+	case 0xf2:
+	case 0xf3: d->rep = byte; break;
+	case 0x26:
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+		if (!d->long_mode)
+			d->seg = (byte >> 3) & 3;
+		break;
+	case 0x64: d->seg = SIM_FS; break;
+	case 0x65: d->seg = SIM_GS; break;
+	default: return false;
+	}
+	return true;
+}
+
+static void decode_prefixes(struct decoder *d)
+{
+	u8 byte = next_byte(d);
+
+	for (; !d->more; byte = next_byte(d)) {
+		if (is_prefix(d, byte))
+			d->rex = 0; /* REX counts only right before the opcode */
+		else if (d->long_mode && (byte & 0xf0) == 0x40)
+			d->rex = byte;
+		else
+			break;
+	}
+	d->opcode = byte;
+	d->map = 1;
+	if (byte != 0x0f)
+		return;
+	d->map = 2;
+	d->opcode = next_byte(d);
+	if (d->opcode == 0x38 || d->opcode == 0x3a) {
+		d->map = d->opcode;
+		d->opcode = next_byte(d);
+	}
+}
+
+static bool row_empty(const struct row *row)
+{
+	return !row->fn && !row->h && !row->sub && !row->flags;
+}
+
+/* none, 66, F3, F2: the repeat prefixes win. */
+static unsigned mandatory_prefix(const struct decoder *d)
+{
+	return d->rep == 0xf3 ? 2 : d->rep == 0xf2 ? 3 : d->p66;
+}
+
+static const struct row *first_row(const struct decoder *d)
+{
+	static const struct row none;
+	const struct row *row = d->map == 1      ? &sim_map1[d->opcode]
+	                        : d->map == 2    ? &sim_map2[d->opcode]
+	                        : d->map == 0x38 ? &sim_map38[d->opcode]
+	                                         : &none;
+
+	if (d->map == 1 || !row_empty(row))
+		return row;
+	if (d->map == 2)
+		return &sim_map_sse[d->opcode][mandatory_prefix(d)];
+	if (mandatory_prefix(d) == 0)
+		return d->map == 0x38 ? &sim_map38_mmx[d->opcode] : &sim_map3a_mmx[d->opcode];
+	if (mandatory_prefix(d) != 1)
+		return &none;
+	return d->map == 0x38 ? &sim_map38_sse[d->opcode] : &sim_map3a_sse[d->opcode];
+}
+
+static const struct row *find_row(struct decoder *d)
+{
+	const struct row *row = first_row(d);
+
+	for (;;) {
+		if (!d->has_modrm && (row->flags & ROW_MODRM || row->by == SUB_REG || row->by == SUB_MOD ||
+		                             row->by == SUB_RM)) {
+			d->modrm = next_byte(d);
+			d->has_modrm = true;
+			/* MOV to and from control and debug registers: always a register (APM 3). */
+			if (d->map == 2 && (d->opcode & 0xfc) == 0x20)
+				d->modrm |= 0xc0;
+		}
+		switch (row->by) {
+		case SUB_REG: row = &row->sub[(d->modrm >> 3) & 7]; break;
+		case SUB_RM: row = &row->sub[d->modrm & 7]; break;
+		case SUB_MOD: row = &row->sub[d->modrm >= 0xc0]; break;
+		case SUB_LONG: row = &row->sub[d->long_mode]; break;
+		case SUB_PREFIX: row = &row->sub[mandatory_prefix(d)]; break;
+		default: return row;
+		}
+	}
+}
+
+static u8 operand_size(const struct decoder *d, const struct row *row)
+{
+	bool wide = d->long_mode || d->cpu->mode & MODE_CS32;
+
+	if (row->flags & ROW_BYTE)
+		return 1;
+	if (row->flags & ROW_STRING && row->flags & ROW_Y) /* INS, OUTS: REX.W does not count */
+		return wide != d->p66 ? 4 : 2;
+	if (d->long_mode) {
+		if (row->flags & ROW_F64)
+			return 8;
+		if (row->flags & ROW_D64)
+			return d->p66 && !(d->rex & 8) ? 2 : 8;
+		if (d->rex & 8)
+			return 8;
+		return row->flags & ROW_Y || !d->p66 ? 4 : 2;
+	}
+	if (row->flags & ROW_Y)
+		return 4;
+	return wide != d->p66 ? 4 : 2;
+}
+
+static u8 gpr_offset(const struct decoder *d, unsigned number, unsigned size)
+{
+	if (size == 1 && !d->rex && number >= 4 && number < 8)
+		return (u8)((number - 4) * 8 + 1);
+	return (u8)(number * 8);
+}
+
+/* The segment of a memory operand whose base register decides between DS and SS. */
+static u8 choose_segment(const struct decoder *d, bool stack)
+{
+	if (d->seg == SIM_FS || d->seg == SIM_GS)
+		return d->seg;
+	if (d->long_mode)
+		return stack ? SIM_SEG_FLAT_SS : SIM_SEG_FLAT;
+	if (d->seg != SIM_SEG_COUNT)
+		return d->seg;
+	return stack ? SIM_SS : SIM_DS;
+}
+
+static void decode_address16(struct decoder *d, struct sim_op *op)
+{
+	static const u8 bases[8] = {SIM_RBX, SIM_RBX, SIM_RBP, SIM_RBP, SIM_RSI, SIM_RDI, SIM_RBP, SIM_RBX};
+	static const u8 indices[8] = {
+	        SIM_RSI, SIM_RDI, SIM_RSI, SIM_RDI, SIM_GPR_ZERO, SIM_GPR_ZERO, SIM_GPR_ZERO, SIM_GPR_ZERO};
+	unsigned mod = d->modrm >> 6, rm = d->modrm & 7;
+
+	op->base = bases[rm];
+	op->index = indices[rm];
+	if (mod == 0 && rm == 6) {
+		op->base = SIM_GPR_ZERO;
+		op->disp = next_signed(d, 2);
+	} else if (mod) {
+		op->disp = next_signed(d, mod);
+	}
+	op->seg = choose_segment(d, op->base == SIM_RBP);
+}
+
+static void decode_sib(struct decoder *d, struct sim_op *op, unsigned *mod)
+{
+	u8 sib = next_byte(d);
+
+	op->base = (sib & 7) | (d->rex & 1) << 3;
+	op->index = ((sib >> 3) & 7) | (d->rex & 2) << 2;
+	op->scale = sib >> 6;
+	if (op->index == SIM_RSP)
+		op->index = SIM_GPR_ZERO;
+	if ((sib & 7) == 5 && *mod == 0) {
+		op->base = SIM_GPR_ZERO;
+		*mod = 2;
+	}
+}
+
+/* offset is the instruction's from its block; rip-relative displacements are completed by decode_finish(). */
+static void decode_address(struct decoder *d, struct sim_op *op)
+{
+	unsigned mod = d->modrm >> 6, rm = d->modrm & 7;
+
+	op->index = SIM_GPR_ZERO;
+	if (op->address_shift == 48) {
+		decode_address16(d, op);
+		return;
+	}
+	op->base = (u8)(rm | (d->rex & 1) << 3);
+	if (rm == 4) {
+		decode_sib(d, op, &mod);
+	} else if (rm == 5 && mod == 0) {
+		op->base = d->long_mode ? SIM_GPR_RIP : SIM_GPR_ZERO;
+		mod = 2;
+	}
+	if (mod)
+		op->disp = next_signed(d, mod == 1 ? 1 : 4);
+	op->seg = choose_segment(d, op->base == SIM_RBP || op->base == SIM_RSP);
+}
+
+static void decode_operands(struct decoder *d, const struct row *row, struct sim_op *op)
+{
+	bool address16 = !(d->cpu->mode & MODE_CS32) != d->p67;
+
+	op->address_shift = d->long_mode ? (d->p67 ? 32 : 0) : address16 ? 48 : 32;
+	op->base = op->index = SIM_GPR_ZERO;
+	op->seg = choose_segment(d, false);
+	op->size = operand_size(d, row);
+	if (d->has_modrm) {
+		op->modrm = d->modrm;
+		op->xreg = ((d->modrm >> 3) & 7) | (d->rex & 4) << 1;
+		op->xrm = (d->modrm & 7) | (d->rex & 1) << 3;
+		op->reg = gpr_offset(d, op->xreg, op->size);
+		if (d->modrm < 0xc0) {
+			op->flags |= OP_MEM;
+			decode_address(d, op);
+		} else {
+			/* MOVZX and MOVSX from a byte: the source's registers are those of a byte. */
+			bool from_byte = d->map == 2 && (d->opcode == 0xb6 || d->opcode == 0xbe);
+
+			op->rm = gpr_offset(d, op->xrm, from_byte ? 1 : op->size);
+		}
+	} else if (row->flags & ROW_OPREG) {
+		op->xrm = (d->opcode & 7) | (d->rex & 1) << 3;
+		op->rm = gpr_offset(d, op->xrm, op->size);
+	} else if (row->flags & ROW_MOFFS) {
+		op->flags |= OP_MEM;
+		op->disp = (s64)next_value(d, 8u - op->address_shift / 8u);
+	}
+}
+
+static void decode_immediate(struct decoder *d, const struct row *row, struct sim_op *op)
+{
+	if (row->flags & ROW_IW) {
+		op->imm = next_value(d, 2);
+		if (row->flags & ROW_IB)
+			op->imm |= next_value(d, 1) << 16;
+	} else if (row->flags & ROW_IB) {
+		op->imm = row->flags & ROW_IU ? next_value(d, 1) : (u64)next_signed(d, 1);
+	} else if (row->flags & ROW_IZ) {
+		op->imm = (u64)next_signed(d, op->size == 2 ? 2 : 4);
+	} else if (row->flags & ROW_IV) {
+		op->imm = (u64)next_signed(d, op->size);
+	} else if (row->flags & ROW_FAR) {
+		op->imm = next_value(d, op->size);
+		op->disp = (s64)next_value(d, 2);
+	} else if (row->flags & ROW_ONE) {
+		op->imm = 1;
+	}
+}
+
+static sim_op_fn *choose_handler(const struct decoder *d, const struct row *row, const struct sim_op *op)
+{
+	unsigned index = (unsigned)__builtin_ctz(op->size);
+
+	if (row->flags & ROW_JCC)
+		return sim_jcc[d->opcode & 15];
+	if (row->flags & ROW_SETCC)
+		return sim_condition_handler(
+		        op->flags & OP_MEM ? CONDITION_SET_M : CONDITION_SET_R, d->opcode);
+	if (row->flags & ROW_CMOV)
+		return sim_condition_handler(CONDITION_MOVE, d->opcode);
+	if (!row->h)
+		return row->fn;
+	if (d->lock)
+		return row->h->l[index];
+	return op->flags & OP_MEM ? row->h->m[index] : row->h->r[index];
+}
+
+/* Combinations that the architecture refuses with #UD. */
+static bool refused(const struct decoder *d, const struct row *row, const struct sim_op *op)
+{
+	bool memory = op->flags & OP_MEM;
+
+	if (d->lock && !(row->flags & ROW_LOCK && memory))
+		return true;
+	if (row->flags & ROW_MEM && !memory)
+		return true;
+	if (row->flags & ROW_REG && memory)
+		return true;
+	if (row->flags & ROW_NO64 && d->long_mode)
+		return true;
+	if (row->flags & ROW_ONLY64 && !d->long_mode)
+		return true;
+	if (row->flags & ROW_PE && (d->cpu->mode & (MODE_PE | MODE_VM)) != MODE_PE)
+		return true;
+	return row->feature && !(d->cpu->features & row->feature);
+}
+
+static void decode_finish(struct decoder *d, const struct row *row, unsigned offset, struct sim_op *op)
+{
+	op->len = (u8)d->at;
+	op->next = (u16)(offset + d->at);
+	op->opcode = d->opcode;
+	op->flags |= (d->long_mode ? 0 : OP_LEGACY) | (d->lock ? OP_LOCK : 0) | (d->p66 ? OP_66 : 0) |
+	             (d->rex & 8 ? OP_REXW : 0) | (d->rep == 0xf3 ? OP_REP : 0) |
+	             (d->rep == 0xf2 ? OP_REPNE : 0);
+	if (op->flags & OP_MEM && op->base == SIM_GPR_RIP)
+		op->disp += op->next;
+	if (row->flags & ROW_RELATIVE)
+		op->imm += op->next;
+	op->fn = choose_handler(d, row, op);
+	if (!op->fn) {
+		op->fn = op_unknown;
+		op->imm = (u64)d->map << 16 | (u64)d->opcode << 8 |
+		          (d->has_modrm ? d->modrm & (d->modrm >= 0xc0 ? 0xf8 : 0x38) : 0) |
+		          (u64)(d->rep == 0xf3     ? 2
+		                  : d->rep == 0xf2 ? 3
+		                                   : d->p66)
+		                  << 24;
+	}
+	if (!row_empty(row) && refused(d, row, op))
+		op->fn = op_invalid;
+	if (row->flags & (ROW_BRANCH | ROW_JCC) || (row->flags & ROW_STRING && d->rep))
+		op->flags |= OP_BRANCH;
+}
+
+/* NOP, PAUSE and XCHG with r8 share an opcode. */
+static void decode_nop(const struct decoder *d, struct sim_op *op)
+{
+	if (d->map != 1 || d->opcode != 0x90 || d->lock)
+		return;
+	if (d->rep == 0xf3)
+		op->fn = op_pause;
+	else if (!(d->rex & 1))
+		op->fn = op_nop;
+}
+
+unsigned sim_decode(const struct sim_cpu *cpu, const u8 *code, unsigned size, unsigned offset,
+        struct sim_op *ret_op, bool *ret_end)
+{
+	struct decoder d = {.cpu = cpu,
+	        .code = code,
+	        .size = size < INSTRUCTION_MAX ? size : INSTRUCTION_MAX,
+	        .long_mode = cpu->mode & MODE_64,
+	        .seg = SIM_SEG_COUNT};
+	struct sim_op op = {0};
+	const struct row *row;
+
+	decode_prefixes(&d);
+	if (d.more)
+		goto short_of_bytes;
+	row = find_row(&d);
+	decode_operands(&d, row, &op);
+	decode_immediate(&d, row, &op);
+	if (d.more)
+		goto short_of_bytes;
+	decode_finish(&d, row, offset, &op);
+	decode_nop(&d, &op);
+	*ret_end = op.flags & OP_BRANCH || row->flags & ROW_END || op.fn == op_unknown || op.fn == op_invalid;
+	*ret_op = op;
+	return op.len;
+
+short_of_bytes:
+	if (size < INSTRUCTION_MAX)
+		return 0;
+	/* An instruction of more than 15 bytes is #GP (APM 3, 1.1). */
+	op.fn = op_too_long;
+	op.len = INSTRUCTION_MAX;
+	op.next = (u16)(offset + INSTRUCTION_MAX);
+	*ret_end = true;
+	*ret_op = op;
+	return op.len;
+}

@@ -1,0 +1,255 @@
+/*
+ * interrupt: the one path by which interrupts and exceptions are delivered, in real, protected and long mode
+ * (APM 2, 8), and the instructions that raise them. The place where #VC and event injection will come in.
+ */
+#include "far.h"
+
+/* ---- stacks of inner levels ---- */
+
+static struct new_stack stack_long(struct sim_cpu *cpu, u32 cpl, unsigned ist)
+{
+	const struct sim_seg *tr = &cpu->seg[SIM_TR];
+	unsigned at = ist ? 28 + ist * 8 : 4 + cpl * 8;
+
+	if (at + 7 > tr->limit)
+		sim_raise_error(cpu, EXC_TS, tr->selector & ~3u);
+	return (struct new_stack){.rsp = sim_sys_read(cpu, tr->base + at, 8),
+	        .cpl = cpl,
+	        .ss = {.selector = (u16)(cpl == cpu->cpl ? 0 : cpl), .attr = (u16)(cpl << 5)},
+	        .keep_ss = cpl == cpu->cpl};
+}
+
+struct new_stack sim_new_stack(struct sim_cpu *cpu, u32 cpl, unsigned ist, u32 ext)
+{
+	const struct sim_seg *tr = &cpu->seg[SIM_TR];
+	bool wide = tr->attr & 8;
+	unsigned at = wide ? 4 + cpl * 8 : 2 + cpl * 4;
+	struct new_stack stack = {.cpl = cpl};
+	u64 descriptor[2], linear;
+	u16 selector;
+
+	if (mode_is(cpu, MODE_LONG))
+		return stack_long(cpu, cpl, ist);
+	if (at + (wide ? 5 : 3) > tr->limit)
+		sim_raise_error(cpu, EXC_TS, (tr->selector & ~3u) | ext);
+	stack.rsp = sim_sys_read(cpu, tr->base + at, wide ? 4 : 2);
+	selector = (u16)sim_sys_read(cpu, tr->base + at + (wide ? 4 : 2), 2);
+	if (!(selector & ~3u) || !sim_descriptor_read(cpu, selector, descriptor, &linear))
+		sim_raise_error(cpu, EXC_TS, (selector & ~3u) | ext);
+	sim_descriptor_unpack(descriptor, selector, false, &stack.ss);
+	if ((stack.ss.attr & (SEG_S | SEG_CODE | SEG_WRITE)) != (SEG_S | SEG_WRITE) ||
+	        (selector & 3u) != cpl || SEG_DPL(stack.ss.attr) != cpl)
+		sim_raise_error(cpu, EXC_TS, (selector & ~3u) | ext);
+	if (!(stack.ss.attr & SEG_P))
+		sim_raise_error(cpu, EXC_SS, (selector & ~3u) | ext);
+	sim_descriptor_accessed(cpu, linear, &stack.ss);
+	return stack;
+}
+
+static bool stack_fits(const struct new_stack *stack, u64 offset, unsigned size)
+{
+	const struct sim_seg *ss = &stack->ss;
+
+	if (ss->attr & SEG_DOWN)
+		return offset > ss->limit && offset + size - 1 <= (ss->attr & SEG_DB ? 0xffffffffu : 0xffffu);
+	return offset + size - 1 <= ss->limit;
+}
+
+void sim_new_stack_push(struct sim_cpu *cpu, struct new_stack *stack, unsigned size, u64 value)
+{
+	u64 linear;
+
+	stack->rsp -= size;
+	if (mode_is(cpu, MODE_LONG)) {
+		linear = stack->rsp;
+		if ((u64)((s64)(linear << 16) >> 16) != linear)
+			sim_raise_error(cpu, EXC_SS, 0);
+	} else {
+		u64 offset = stack->ss.attr & SEG_DB ? (u32)stack->rsp : (u16)stack->rsp;
+
+		if (!stack_fits(stack, offset, size))
+			sim_raise_error(cpu, EXC_SS, stack->ss.selector & ~3u);
+		linear = (u32)(stack->ss.base + offset);
+	}
+	if (stack->cpl == 3)
+		sim_mem_write_slow(cpu, linear, size, value, SIM_SEG_FLAT_SS);
+	else
+		sim_sys_write(cpu, linear, size, value);
+}
+
+void sim_new_stack_commit(struct sim_cpu *cpu, const struct new_stack *stack)
+{
+	bool wide = mode_is(cpu, MODE_LONG);
+
+	reg_set(cpu, SIM_RSP * 8, wide ? 8 : stack->ss.attr & SEG_DB ? 4 : 2, stack->rsp);
+	if (!stack->keep_ss)
+		cpu->seg[SIM_SS] = stack->ss;
+}
+
+/* ---- delivery ---- */
+
+static void delivered(struct sim_cpu *cpu, bool clear_if)
+{
+	u64 clear = FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (clear_if ? FLAG_IF : 0);
+
+	if (!(cpu->mode & MODE_PE))
+		clear = FLAG_TF | FLAG_RF | FLAG_AC | FLAG_IF;
+	if (cpu->event.kind == SIM_EVENT_NMI)
+		cpu->nmi_blocked = true;
+	cpu->event.kind = SIM_EVENT_NONE;
+	cpu->shadow = false;
+	cpu->rflags_rest &= ~clear;
+	sim_access_forget(cpu);
+	sim_mode_changed(cpu);
+	sim_code_serialize(cpu);
+}
+
+static void deliver_real(struct sim_cpu *cpu)
+{
+	u32 at = cpu->event.vector * 4u;
+	u32 vector;
+
+	if (at + 3 > cpu->idtr.limit)
+		sim_raise_error(cpu, cpu->event.vector == EXC_GP ? EXC_DF : EXC_GP, 0);
+	vector = (u32)sim_sys_read(cpu, cpu->idtr.base + at, 4);
+	sim_stack_poke(cpu, -2, 2, sim_cpu_rflags(cpu));
+	sim_stack_poke(cpu, -4, 2, cpu->seg[SIM_CS].selector);
+	sim_stack_poke(cpu, -6, 2, REG_RIP);
+	sim_stack_move(cpu, -6);
+	sim_seg_load_real(cpu, SIM_CS, (u16)(vector >> 16));
+	REG_RIP = (u16)vector;
+	delivered(cpu, true);
+}
+
+/* Faults push RF, so that the instruction does not meet its breakpoint again; traps and interrupts do not. */
+static u64 pushed_flags(const struct sim_cpu *cpu)
+{
+	u8 vector = cpu->event.vector;
+	bool fault = cpu->event.kind == SIM_EVENT_EXCEPTION && vector != EXC_DB && vector != EXC_BP &&
+	             vector != EXC_OF;
+
+	return sim_cpu_rflags(cpu) | (fault ? FLAG_RF : 0);
+}
+
+struct idt_gate {
+	u16 selector;
+	u64 offset;
+	unsigned type, ist;
+};
+
+static struct idt_gate gate_read(struct sim_cpu *cpu, u32 ext)
+{
+	bool wide = mode_is(cpu, MODE_LONG);
+	u32 at = cpu->event.vector * (wide ? 16u : 8u), error = cpu->event.vector * 8u + 2 + ext;
+	u64 low, high;
+	struct idt_gate gate;
+	bool known;
+
+	if (at + (wide ? 15 : 7) > cpu->idtr.limit)
+		sim_raise_error(cpu, EXC_GP, error);
+	low = sim_sys_read(cpu, cpu->idtr.base + at, 8);
+	high = wide ? sim_sys_read(cpu, cpu->idtr.base + at + 8, 8) : 0;
+	gate = (struct idt_gate){.selector = (u16)(low >> 16),
+	        .offset = (low & 0xffff) | (low >> 32 & 0xffff0000) | high << 32,
+	        .type = low >> 40 & 31,
+	        .ist = wide ? low >> 32 & 7 : 0};
+	known = gate.type == 14 || gate.type == 15 || (!wide && gate.type >= 5 && gate.type <= 7);
+	if (!known || (cpu->event.kind == SIM_EVENT_SOFT && (low >> 45 & 3) < cpu->cpl))
+		sim_raise_error(cpu, EXC_GP, error);
+	if (!(low >> 47 & 1))
+		sim_raise_error(cpu, EXC_NP, error);
+	if (gate.type < 8)
+		gate.offset &= 0xffff;
+	return gate;
+}
+
+/* Pushes the return frame: onto a new stack, or below the current stack pointer. */
+static void push_frame(struct sim_cpu *cpu, struct new_stack *stack, unsigned size, bool with_stack)
+{
+	if (with_stack) {
+		sim_new_stack_push(cpu, stack, size, cpu->seg[SIM_SS].selector);
+		sim_new_stack_push(cpu, stack, size, REG_RSP);
+	}
+	sim_new_stack_push(cpu, stack, size, pushed_flags(cpu));
+	sim_new_stack_push(cpu, stack, size, cpu->seg[SIM_CS].selector);
+	sim_new_stack_push(cpu, stack, size, REG_RIP);
+	if (cpu->event.has_error)
+		sim_new_stack_push(cpu, stack, size, cpu->event.error);
+}
+
+static void deliver_protected(struct sim_cpu *cpu)
+{
+	u32 ext = cpu->event.kind == SIM_EVENT_SOFT ? 0 : 1, cpl;
+	struct idt_gate gate = gate_read(cpu, ext);
+	bool wide = mode_is(cpu, MODE_LONG);
+	struct new_stack stack;
+	struct sim_seg cs;
+	u64 linear;
+
+	if (gate.type == 5) {
+		sim_task_switch(cpu, gate.selector, TASK_EVENT, cpu->event.has_error, cpu->event.error);
+		return;
+	}
+	sim_code_descriptor(cpu, gate.selector, ext, &cs, &linear);
+	if (SEG_DPL(cs.attr) > cpu->cpl || (wide && (cs.attr & (SEG_L | SEG_DB)) != SEG_L))
+		sim_raise_error(cpu, EXC_GP, (gate.selector & ~3u) | ext);
+	if (!(cs.attr & SEG_P))
+		sim_raise_error(cpu, EXC_NP, (gate.selector & ~3u) | ext);
+	cpl = cs.attr & SEG_DOWN ? cpu->cpl : SEG_DPL(cs.attr);
+	if (cpl < cpu->cpl || gate.ist)
+		stack = sim_new_stack(cpu, cpl, gate.ist, ext);
+	else
+		stack = (struct new_stack){
+		        .rsp = REG_RSP, .ss = cpu->seg[SIM_SS], .cpl = cpl, .keep_ss = true};
+	if (wide)
+		stack.rsp &= ~(u64)15;
+	sim_check_target(cpu, &cs, gate.offset);
+	push_frame(cpu, &stack, wide ? 8 : gate.type >= 14 ? 4 : 2, wide || cpl < cpu->cpl);
+	sim_descriptor_accessed(cpu, linear, &cs);
+	sim_new_stack_commit(cpu, &stack);
+	sim_load_cs(cpu, &cs, cpl, gate.offset);
+	delivered(cpu, !(gate.type & 1));
+}
+
+void sim_deliver(struct sim_cpu *cpu)
+{
+	if (!(cpu->mode & MODE_PE))
+		deliver_real(cpu);
+	else if (cpu->mode & MODE_VM)
+		sim_leave_failed(cpu, "an interrupt in virtual 8086 mode", REG_RIP);
+	else
+		deliver_protected(cpu);
+}
+
+/* ---- INT n, INT3, INTO, INT1: traps, behind the instruction ---- */
+
+/* A fault of the delivery is reported at the instruction itself: soft_len takes rip back to it. */
+static void raise_soft(struct sim_cpu *cpu, const struct sim_op *op, u8 vector, enum sim_event_kind kind)
+{
+	REG_RIP += op->next;
+	cpu->event = (struct sim_event){.kind = kind, .vector = vector, .soft_len = op->len};
+	cpu->attention = true;
+}
+
+void op_int(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	raise_soft(cpu, op, (u8)op->imm, SIM_EVENT_SOFT);
+}
+
+void op_int3(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	raise_soft(cpu, op, EXC_BP, SIM_EVENT_SOFT);
+}
+
+void op_into(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	if (flag_of(cpu))
+		raise_soft(cpu, op, EXC_OF, SIM_EVENT_SOFT);
+	else
+		REG_RIP += op->next;
+}
+
+void op_int1(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	raise_soft(cpu, op, EXC_DB, SIM_EVENT_EXCEPTION);
+}

@@ -1,0 +1,445 @@
+/*
+ * mmu: what the software TLB does not serve at once: misses, page crossings, devices, pages with code, and
+ * the repetition of device accesses after an exit. The vCPU's thread.
+ */
+#include <pthread.h>
+
+#include "walk.h"
+
+#define PAGE_OF(address) ((address) & ~(u64)0xfff)
+
+/* LOCK on what the host cannot do atomically: devices, misaligned and page-crossing operands. */
+static pthread_mutex_t bus_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- the TLB ---- */
+
+void sim_tlb_flush(struct sim_cpu *cpu)
+{
+	for (unsigned set = 0; set < TLB_SETS; set++) {
+		if (!cpu->tlb->used[set])
+			continue;
+		for (unsigned i = 0; i < TLB_ENTRIES; i++)
+			cpu->tlb->set[set][i] = (struct sim_tlb_entry){.read = TLB_NONE, .write = TLB_NONE};
+		cpu->tlb->used[set] = false;
+	}
+	for (unsigned i = 0; i < EXEC_ENTRIES; i++)
+		cpu->tlb->exec[i].tag = 2;
+	sim_code_forget_jumps(cpu);
+}
+
+void sim_tlb_flush_page(struct sim_cpu *cpu, u64 linear)
+{
+	/* The page may be a piece of a large one, of which all pieces must go. */
+	sim_tlb_flush(cpu);
+}
+
+void sim_tlb_select(struct sim_cpu *cpu)
+{
+	bool ac = cpu->rflags_rest & FLAG_AC;
+	enum tlb_set set;
+
+	if (cpu->cpl == 3)
+		set = ac && cpu->cr0 & CR0_AM ? TLB_USER_ALIGNED : TLB_USER;
+	else
+		set = cpu->cr4 & CR4_SMAP && !ac ? TLB_SUPERVISOR : TLB_SUPERVISOR_AC;
+	cpu->tlb_now = cpu->tlb->set[set];
+}
+
+static bool aligned_only(const struct sim_cpu *cpu)
+{
+	return cpu->tlb_now == cpu->tlb->set[TLB_USER_ALIGNED];
+}
+
+/* #AC at CPL 3, if CR0.AM and RFLAGS.AC ask for it; 10 bytes count as 8 (APM 2, 8.2.18). */
+static void check_alignment(struct sim_cpu *cpu, u64 linear, unsigned size)
+{
+	unsigned unit = size == 10 ? 8 : size;
+
+	if (aligned_only(cpu) && unit <= 8 && !(unit & (unit - 1)) && linear & (unit - 1))
+		sim_raise_error(cpu, EXC_AC, 0);
+}
+
+void sim_tlb_protect(struct sim_cpu *cpu, u64 gpa)
+{
+	for (unsigned set = 0; set < TLB_SETS; set++)
+		for (unsigned i = 0; cpu->tlb->used[set] && i < TLB_ENTRIES; i++) {
+			struct sim_tlb_entry *e = &cpu->tlb->set[set][i];
+
+			if (PAGE_OF(e->gpa) == gpa && !(e->write & TLB_NONE))
+				e->write |= TLB_SLOW;
+		}
+}
+
+static bool canonical(u64 linear)
+{
+	return (u64)((s64)(linear << 16) >> 16) == linear;
+}
+
+static void check_canonical(struct sim_cpu *cpu, u64 linear, unsigned seg)
+{
+	if (!canonical(linear))
+		sim_raise_error(cpu, seg == SIM_SEG_FLAT_SS || seg == SIM_SS ? EXC_SS : EXC_GP, 0);
+}
+
+static struct walk translate(struct sim_cpu *cpu, u64 linear, enum access access)
+{
+	struct walk_query query = {.access = access,
+	        .user = access == ACCESS_EXEC ? cpu->cpl == 3
+	                                      : cpu->tlb_now == cpu->tlb->set[TLB_USER] || aligned_only(cpu),
+	        .smap = cpu->cr4 & CR4_SMAP && cpu->tlb_now == cpu->tlb->set[TLB_SUPERVISOR]};
+	struct walk walk;
+
+	if (!sim_walk(cpu, linear, &query, &walk))
+		sim_raise_page_fault(cpu, linear, walk.error);
+	return walk;
+}
+
+static void mark_dirty(const struct sim_slot *slot, u64 gpa)
+{
+	u64 page = (gpa - slot->gpa) >> 12;
+
+	atomic_fetch_or_explicit(&slot->dirty[page / 64], (u64)1 << (page % 64), memory_order_relaxed);
+}
+
+static struct sim_tlb_entry *tlb_walk(struct sim_cpu *cpu, u64 linear, enum access access)
+{
+	struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
+	u64 page = PAGE_OF(linear);
+	const struct sim_slot *slot;
+	struct walk walk;
+
+	walk = translate(cpu, linear, access);
+	slot = sim_slot_find(atomic_load_explicit(&cpu->map_used, memory_order_relaxed), walk.gpa);
+	*e = (struct sim_tlb_entry){.read = page, .write = TLB_NONE, .gpa = walk.gpa};
+	cpu->tlb->used[(unsigned)(cpu->tlb_now - cpu->tlb->set[0]) / TLB_ENTRIES] = true;
+	if (!slot) {
+		e->gpa |= GPA_NO_RAM;
+		e->read |= TLB_SLOW;
+		e->write = access == ACCESS_WRITE ? page | TLB_SLOW : TLB_NONE;
+		return e;
+	}
+	e->host = (uintptr_t)(slot->host + (walk.gpa - slot->gpa)) - (uintptr_t)page;
+	if (slot->flags & SIM_SLOT_READONLY)
+		e->gpa |= GPA_READONLY;
+	if (access == ACCESS_WRITE) {
+		e->write = page;
+		if (slot->flags & SIM_SLOT_READONLY || sim_code_in_page(cpu, walk.gpa))
+			e->write |= TLB_SLOW;
+		else if (slot->dirty)
+			mark_dirty(slot, walk.gpa);
+		if (slot->dirty && e->write & TLB_SLOW && !(slot->flags & SIM_SLOT_READONLY))
+			mark_dirty(slot, walk.gpa);
+	} else if (walk.writable && !slot->dirty && !(slot->flags & SIM_SLOT_READONLY)) {
+		e->write = page | (sim_code_in_page(cpu, walk.gpa) ? TLB_SLOW : 0);
+	}
+	return e;
+}
+
+/* Looks the page up, in the tables if need be; raises #PF. The entry says whether it may be used directly. */
+static struct sim_tlb_entry *tlb_fill(struct sim_cpu *cpu, u64 linear, enum access access)
+{
+	struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
+	u64 tag = access == ACCESS_WRITE ? e->write : e->read;
+
+	/* A slow write is walked again: the page may have lost its code. */
+	if ((tag & ~(u64)TLB_SLOW) == PAGE_OF(linear) &&
+	        !(tag & TLB_SLOW && access == ACCESS_WRITE && !(e->gpa & GPA_NO_RAM)))
+		return e;
+	e = tlb_walk(cpu, linear, access);
+	if (aligned_only(cpu)) {
+		e->read |= TLB_SLOW;
+		e->write |= TLB_SLOW;
+	}
+	return e;
+}
+
+const u8 *sim_exec_translate(struct sim_cpu *cpu, u64 linear, u64 *ret_gpa)
+{
+	u64 tag = PAGE_OF(linear) | (cpu->cpl == 3);
+	struct sim_exec_entry *e = &cpu->tlb->exec[(linear >> 12) % EXEC_ENTRIES];
+
+	if (e->tag != tag) {
+		const struct sim_slot *slot;
+
+		check_canonical(cpu, linear, SIM_CS);
+		e->tag = 2;
+		e->gpa = translate(cpu, linear, ACCESS_EXEC).gpa;
+		slot = sim_slot_find(atomic_load_explicit(&cpu->map_used, memory_order_relaxed), e->gpa);
+		e->host = slot ? slot->host + (e->gpa - slot->gpa) : NULL;
+		e->tag = tag;
+	}
+	*ret_gpa = e->gpa | (linear & 0xfff);
+	return e->host ? e->host + (linear & 0xfff) : NULL;
+}
+
+/* ---- devices ---- */
+
+void sim_access_forget(struct sim_cpu *cpu)
+{
+	cpu->accesses = cpu->accesses_used = 0;
+	cpu->access_waits = false;
+	cpu->ins_ready = cpu->ins_taken = 0;
+}
+
+/* The next access of the instruction; true if it was made before an exit already: data is its result. */
+bool sim_access_repeated(struct sim_cpu *cpu, struct sim_access **ret)
+{
+	u64 id = sim_cpu_icount(cpu);
+
+	if (cpu->access_id != id) {
+		sim_access_forget(cpu);
+		cpu->access_id = id;
+	}
+	if (cpu->accesses_used < cpu->accesses) {
+		*ret = &cpu->access[cpu->accesses_used++];
+		return true;
+	}
+	if (cpu->accesses == SIM_ACCESS_MAX)
+		sim_leave_failed(cpu, "an instruction with too many device accesses", 0);
+	*ret = &cpu->access[cpu->accesses++];
+	cpu->accesses_used++;
+	return false;
+}
+
+static u64 device_access(struct sim_cpu *cpu, bool write, u64 gpa, unsigned size, u64 value)
+{
+	struct sim_access *access;
+
+	if (sim_access_repeated(cpu, &access))
+		return access->data;
+	access->data = write ? value : 0;
+	if (cpu->bus->mmio && cpu->bus->mmio(cpu->ctx, write, gpa, size, &access->data))
+		return access->data;
+	cpu->exit_info.mmio.write = write;
+	cpu->exit_info.mmio.gpa = gpa;
+	cpu->exit_info.mmio.size = (u8)size;
+	memset(cpu->exit_info.mmio.data, 0, 8);
+	store_le(cpu->exit_info.mmio.data, size, access->data);
+	cpu->access_waits = true;
+	sim_leave(cpu, SIM_EXIT_MMIO);
+}
+
+void sim_port_access(struct sim_cpu *cpu, bool write, u16 port, unsigned size, u64 *value)
+{
+	struct sim_access *access;
+
+	if (sim_access_repeated(cpu, &access)) {
+		*value = access->data;
+		return;
+	}
+	access->data = write ? *value : 0;
+	if (cpu->bus->io && cpu->bus->io(cpu->ctx, write, port, size, &access->data)) {
+		*value = access->data;
+		return;
+	}
+	cpu->exit_info.io.write = write;
+	cpu->exit_info.io.port = port;
+	cpu->exit_info.io.size = (u8)size;
+	cpu->exit_info.io.count = 1;
+	store_le(cpu->exit_info.io.data, size, access->data);
+	cpu->access_waits = true;
+	sim_leave(cpu, SIM_EXIT_IO);
+}
+
+/* ---- reading and writing within a page ---- */
+
+static void page_read(struct sim_cpu *cpu, u64 linear, void *data, unsigned size)
+{
+	const struct sim_tlb_entry *e = tlb_fill(cpu, linear, ACCESS_READ);
+
+	if (!(e->gpa & GPA_NO_RAM)) {
+		memcpy(data, (const void *)(e->host + (uintptr_t)linear), size);
+		return;
+	}
+	for (unsigned done = 0; done < size; done += 8) {
+		unsigned part = size - done < 8 ? size - done : 8;
+		u64 value = device_access(cpu, false, PAGE_OF(e->gpa) + (linear & 0xfff) + done, part, 0);
+
+		memcpy((u8 *)data + done, &value, part);
+	}
+}
+
+static void page_write(struct sim_cpu *cpu, u64 linear, const void *data, unsigned size)
+{
+	const struct sim_tlb_entry *e = tlb_fill(cpu, linear, ACCESS_WRITE);
+	u64 gpa = PAGE_OF(e->gpa) + (linear & 0xfff);
+
+	if (!(e->gpa & (GPA_NO_RAM | GPA_READONLY))) {
+		if (e->write & TLB_SLOW)
+			sim_code_written(cpu, gpa, size);
+		memcpy((void *)(e->host + (uintptr_t)linear), data, size);
+		return;
+	}
+	for (unsigned done = 0; done < size; done += 8) {
+		unsigned part = size - done < 8 ? size - done : 8;
+		u64 value = 0;
+
+		memcpy(&value, (const u8 *)data + done, part);
+		device_access(cpu, true, gpa + done, part, value);
+	}
+}
+
+/* ---- of any alignment ---- */
+
+static unsigned in_first_page(u64 linear, unsigned size)
+{
+	unsigned left = 4096 - (unsigned)(linear & 0xfff);
+
+	return size < left ? size : left;
+}
+
+/* The second page's address: outside 64-bit mode addresses wrap at 4 GiB. */
+static u64 second_page(const struct sim_cpu *cpu, u64 linear)
+{
+	u64 next = PAGE_OF(linear) + 4096;
+
+	return mode_is(cpu, MODE_LONG) ? next : (u32)next;
+}
+
+void sim_mem_read_bytes(struct sim_cpu *cpu, u64 linear, void *data, unsigned size, unsigned seg)
+{
+	unsigned first = in_first_page(linear, size);
+
+	check_canonical(cpu, linear, seg);
+	check_alignment(cpu, linear, size);
+	if (first < size) {
+		u64 next = second_page(cpu, linear);
+
+		check_canonical(cpu, next, seg);
+		tlb_fill(cpu, linear, ACCESS_READ);
+		tlb_fill(cpu, next, ACCESS_READ);
+		page_read(cpu, linear, data, first);
+		page_read(cpu, next, (u8 *)data + first, size - first);
+		return;
+	}
+	page_read(cpu, linear, data, size);
+}
+
+void sim_mem_write_bytes(struct sim_cpu *cpu, u64 linear, const void *data, unsigned size, unsigned seg)
+{
+	unsigned first = in_first_page(linear, size);
+
+	check_canonical(cpu, linear, seg);
+	check_alignment(cpu, linear, size);
+	if (first < size) {
+		u64 next = second_page(cpu, linear);
+
+		check_canonical(cpu, next, seg);
+		tlb_fill(cpu, linear, ACCESS_WRITE);
+		tlb_fill(cpu, next, ACCESS_WRITE);
+		page_write(cpu, linear, data, first);
+		page_write(cpu, next, (const u8 *)data + first, size - first);
+		return;
+	}
+	page_write(cpu, linear, data, size);
+}
+
+u64 sim_mem_read_slow(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg)
+{
+	u64 value = 0;
+
+	sim_mem_read_bytes(cpu, linear, &value, size, seg);
+	return value;
+}
+
+void sim_mem_write_slow(struct sim_cpu *cpu, u64 linear, unsigned size, u64 value, unsigned seg)
+{
+	sim_mem_write_bytes(cpu, linear, &value, size, seg);
+}
+
+void sim_mem_probe(struct sim_cpu *cpu, u64 linear, unsigned size, enum access access, unsigned seg)
+{
+	check_canonical(cpu, linear, seg);
+	check_alignment(cpu, linear, size);
+	tlb_fill(cpu, linear, access);
+	if (in_first_page(linear, size) < size)
+		tlb_fill(cpu, second_page(cpu, linear), access);
+}
+
+u8 *sim_mem_direct(struct sim_cpu *cpu, u64 linear, bool write, unsigned seg)
+{
+	const struct sim_tlb_entry *e;
+
+	if (aligned_only(cpu))
+		return NULL;
+	check_canonical(cpu, linear, seg);
+	e = tlb_fill(cpu, linear, write ? ACCESS_WRITE : ACCESS_READ);
+	if (e->gpa & GPA_NO_RAM || (write ? e->write : e->read) & TLB_SLOW)
+		return NULL;
+	return (u8 *)(e->host + (uintptr_t)linear);
+}
+
+/* ---- read-modify-write ---- */
+
+void *sim_rmw_slow(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg, bool locked)
+{
+	check_canonical(cpu, linear, seg);
+	check_alignment(cpu, linear, size);
+	if (in_first_page(linear, size) == size) {
+		const struct sim_tlb_entry *e = tlb_fill(cpu, linear, ACCESS_WRITE);
+
+		if (!(e->gpa & (GPA_NO_RAM | GPA_READONLY)) && (!locked || linear % size == 0)) {
+			if (e->write & TLB_SLOW)
+				sim_code_written(cpu, PAGE_OF(e->gpa) + (linear & 0xfff), size);
+			return (void *)(e->host + (uintptr_t)linear);
+		}
+	}
+	sim_mem_probe(cpu, linear, size, ACCESS_WRITE, seg);
+	if (locked && !cpu->bus_locked) {
+		pthread_mutex_lock(&bus_lock);
+		cpu->bus_locked = true;
+	}
+	cpu->bounce_linear = linear;
+	cpu->bounce_seg = seg;
+	cpu->saved_result = cpu->flag_result;
+	cpu->saved_aux = cpu->flag_aux;
+	sim_mem_read_bytes(cpu, linear, cpu->bounce, size, seg);
+	cpu->bounce_size = size;
+	return cpu->bounce;
+}
+
+static void bus_unlock(struct sim_cpu *cpu)
+{
+	if (cpu->bus_locked)
+		pthread_mutex_unlock(&bus_lock);
+	cpu->bus_locked = false;
+}
+
+void sim_rmw_commit(struct sim_cpu *cpu)
+{
+	sim_mem_write_bytes(cpu, cpu->bounce_linear, cpu->bounce, cpu->bounce_size, cpu->bounce_seg);
+	cpu->bounce_size = 0;
+	bus_unlock(cpu);
+}
+
+void sim_rmw_abandon(struct sim_cpu *cpu)
+{
+	if (cpu->bounce_size) {
+		cpu->flag_result = cpu->saved_result;
+		cpu->flag_aux = cpu->saved_aux;
+		cpu->bounce_size = 0;
+	}
+	bus_unlock(cpu);
+}
+
+/* ---- as supervisor ---- */
+
+u64 sim_sys_read(struct sim_cpu *cpu, u64 linear, unsigned size)
+{
+	struct sim_tlb_entry *now = cpu->tlb_now;
+	u64 value;
+
+	cpu->tlb_now = cpu->tlb->set[TLB_SUPERVISOR];
+	value = sim_mem_read_slow(cpu, linear, size, SIM_SEG_FLAT);
+	cpu->tlb_now = now;
+	return value;
+}
+
+void sim_sys_write(struct sim_cpu *cpu, u64 linear, unsigned size, u64 value)
+{
+	struct sim_tlb_entry *now = cpu->tlb_now;
+
+	cpu->tlb_now = cpu->tlb->set[TLB_SUPERVISOR];
+	sim_mem_write_slow(cpu, linear, size, value, SIM_SEG_FLAT);
+	cpu->tlb_now = now;
+}

@@ -1,0 +1,395 @@
+/*
+ * run: the dispatcher: block after block, what happens between them, and how an instruction is given up. A
+ * translator to native code would take run_block()'s place. The vCPU's thread.
+ */
+#include "flags.h"
+
+/* ---- where we are ---- */
+
+u64 sim_op_rip(const struct sim_cpu *cpu)
+{
+	return cpu->op ? REG_RIP + cpu->op->next - cpu->op->len : REG_RIP;
+}
+
+u64 sim_op_next_rip(const struct sim_cpu *cpu)
+{
+	return REG_RIP + cpu->op->next;
+}
+
+uint64_t sim_cpu_icount(const struct sim_cpu *cpu)
+{
+	return cpu->icount + (cpu->op ? (u64)(cpu->op - cpu->block->ops) : 0);
+}
+
+/* ---- leaving an instruction ---- */
+
+static _Noreturn void unwind(struct sim_cpu *cpu)
+{
+	if (cpu->op) {
+		cpu->icount = sim_cpu_icount(cpu);
+		REG_RIP = sim_op_rip(cpu);
+		cpu->op = NULL;
+	}
+	longjmp(*cpu->unwind, 1);
+}
+
+void sim_leave(struct sim_cpu *cpu, enum sim_exit exit)
+{
+	cpu->exit = (int)exit;
+	unwind(cpu);
+}
+
+void sim_leave_failed(struct sim_cpu *cpu, const char *why, u64 gpa)
+{
+	cpu->exit_info.failed.why = why;
+	cpu->exit_info.failed.gpa = gpa;
+	cpu->exit_info.failed.size = 0;
+	if (cpu->op && cpu->op->len <= sizeof(cpu->exit_info.failed.bytes)) {
+		unsigned start = cpu->op->next - cpu->op->len;
+
+		cpu->exit_info.failed.size = cpu->op->len;
+		memcpy(cpu->exit_info.failed.bytes, cpu->block->bytes + start, cpu->op->len);
+	}
+	sim_leave(cpu, SIM_EXIT_FAILED);
+}
+
+void sim_exit_after(struct sim_cpu *cpu, enum sim_exit exit)
+{
+	cpu->exit = (int)exit;
+	cpu->attention = true;
+}
+
+static bool contributory(unsigned vector)
+{
+	return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
+}
+
+/* A second exception while one is delivered (APM 2, 8.2.9): #DF, shutdown, or the second alone. */
+static struct sim_event combine(struct sim_cpu *cpu, struct sim_event first, struct sim_event second)
+{
+	bool hard = first.kind == SIM_EVENT_EXCEPTION;
+
+	if (hard && first.vector == EXC_DF && (contributory(second.vector) || second.vector == EXC_PF)) {
+		cpu->event.kind = SIM_EVENT_NONE;
+		sim_leave(cpu, SIM_EXIT_SHUTDOWN);
+	}
+	if (hard &&
+	        ((contributory(first.vector) && contributory(second.vector)) ||
+	                (first.vector == EXC_PF && (contributory(second.vector) || second.vector == EXC_PF))))
+		return (struct sim_event){.kind = SIM_EVENT_EXCEPTION, .vector = EXC_DF, .has_error = true};
+	return second;
+}
+
+static _Noreturn void raise_event(struct sim_cpu *cpu, struct sim_event event)
+{
+	if (cpu->event.kind != SIM_EVENT_NONE) {
+		REG_RIP -= cpu->event.soft_len;
+		event = combine(cpu, cpu->event, event);
+	}
+	cpu->event = event;
+	cpu->attention = true;
+	sim_access_forget(cpu);
+	unwind(cpu);
+}
+
+void sim_raise(struct sim_cpu *cpu, u8 vector)
+{
+	raise_event(cpu, (struct sim_event){.kind = SIM_EVENT_EXCEPTION, .vector = vector});
+}
+
+void sim_raise_error(struct sim_cpu *cpu, u8 vector, u32 error)
+{
+	raise_event(cpu,
+	        (struct sim_event){
+	                .kind = SIM_EVENT_EXCEPTION, .vector = vector, .has_error = true, .error = error});
+}
+
+void sim_raise_page_fault(struct sim_cpu *cpu, u64 linear, u32 error)
+{
+	cpu->cr2 = linear;
+	raise_event(cpu,
+	        (struct sim_event){
+	                .kind = SIM_EVENT_EXCEPTION, .vector = EXC_PF, .has_error = true, .error = error});
+}
+
+/* ---- opcodes that do nothing but fail ---- */
+
+void op_invalid(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_raise(cpu, EXC_UD);
+}
+
+void op_too_long(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_raise_error(cpu, EXC_GP, 0);
+}
+
+void op_unknown(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u32 key = (u32)op->imm, i = 0;
+
+	while (i < cpu->unknown_count && cpu->unknown[i].key != key)
+		i++;
+	if (i == cpu->unknown_count && i < SIM_UNKNOWN_MAX)
+		cpu->unknown[cpu->unknown_count++] = (struct sim_unknown){.key = key};
+	if (i < SIM_UNKNOWN_MAX)
+		cpu->unknown[i].count++;
+	sim_raise(cpu, EXC_UD);
+}
+
+const char *sim_cpu_unknown_name(uint32_t key, char text[static 32])
+{
+	static const char *const prefixes[] = {"", "66 ", "f3 ", "f2 "};
+	static const char *const maps[] = {"", "0f ", "0f 38 ", "0f 3a "};
+	unsigned map = (key >> 16) & 0xff;
+
+	snprintf(text, 32, "%s%s%02x /%u mod %u", prefixes[(key >> 24) & 3],
+	        maps[map == 0x38      ? 2
+	                : map == 0x3a ? 3
+	                              : (map & 3) - 1],
+	        (key >> 8) & 0xff, (key >> 3) & 7, (key >> 6) & 3);
+	return text;
+}
+
+/* ---- modes ---- */
+
+static void attention_update(struct sim_cpu *cpu)
+{
+	cpu->attention = cpu->event.kind != SIM_EVENT_NONE || cpu->shadow || cpu->exit >= 0 || cpu->trace ||
+	                 cpu->rflags_rest & FLAG_TF;
+}
+
+void sim_flags_changed(struct sim_cpu *cpu)
+{
+	cpu->accept = SIM_PENDING_STOP | SIM_PENDING_FLUSH | (cpu->nmi_blocked ? 0 : SIM_PENDING_NMI) |
+	              (cpu->rflags_rest & FLAG_IF ? SIM_PENDING_INTR | SIM_PENDING_WINDOW : 0);
+	sim_tlb_select(cpu);
+	attention_update(cpu);
+}
+
+void sim_mode_changed(struct sim_cpu *cpu)
+{
+	const struct sim_seg *cs = &cpu->seg[SIM_CS];
+	u32 mode = 0;
+
+	if (cpu->cr0 & CR0_PE)
+		mode |= cpu->rflags_rest & FLAG_VM ? MODE_PE | MODE_VM : MODE_PE;
+	if (cpu->efer & EFER_LMA) {
+		mode |= MODE_LONG;
+		if (cs->attr & SEG_L)
+			mode |= MODE_64;
+	}
+	if (cs->attr & SEG_DB && !(mode & MODE_64))
+		mode |= MODE_CS32;
+	if (cpu->seg[SIM_SS].attr & SEG_DB && !(mode & MODE_64))
+		mode |= MODE_SS32;
+	if (mode != cpu->mode) {
+		cpu->mode = mode;
+		sim_code_forget_jumps(cpu);
+	}
+	sim_code_privilege_changed(cpu);
+	sim_flags_changed(cpu);
+}
+
+void sim_set_cpl(struct sim_cpu *cpu, u32 cpl)
+{
+	cpu->cpl = cpl;
+	sim_code_privilege_changed(cpu);
+	sim_tlb_select(cpu);
+}
+
+bool sim_cpu_interruptible(const struct sim_cpu *cpu)
+{
+	return cpu->rflags_rest & FLAG_IF && !cpu->shadow && cpu->event.kind == SIM_EVENT_NONE &&
+	       !cpu->access_waits;
+}
+
+/* ---- between blocks ---- */
+
+void sim_map_take(struct sim_cpu *cpu)
+{
+	sim_cpu_unpost(cpu, SIM_PENDING_FLUSH);
+	atomic_store(&cpu->map_used, atomic_load(&cpu->bus->map));
+	sim_tlb_flush(cpu);
+	sim_code_serialize(cpu);
+}
+
+/* An interrupt or NMI that may be taken becomes the event. */
+static void accept_interrupt(struct sim_cpu *cpu, u32 pending)
+{
+	if (pending & SIM_PENDING_NMI) {
+		sim_cpu_unpost(cpu, SIM_PENDING_NMI);
+		cpu->event = (struct sim_event){.kind = SIM_EVENT_NMI, .vector = EXC_NMI};
+	} else if (pending & SIM_PENDING_INTR) {
+		int vector = cpu->bus->interrupt_ack ? cpu->bus->interrupt_ack(cpu->ctx) : -1;
+
+		if (vector >= 0)
+			cpu->event = (struct sim_event){.kind = SIM_EVENT_INTR, .vector = (u8)vector};
+	}
+}
+
+/* True: go on with the next block; false: leave with cpu->exit. */
+static bool look_around(struct sim_cpu *cpu)
+{
+	u32 pending;
+
+	if (cpu->exit >= 0)
+		return false;
+	if (cpu->event.kind != SIM_EVENT_NONE)
+		sim_deliver(cpu);
+	pending = atomic_load_explicit(&cpu->pending, memory_order_acquire) & cpu->accept;
+	if (pending & SIM_PENDING_FLUSH)
+		sim_map_take(cpu);
+	if (pending & SIM_PENDING_STOP) {
+		cpu->exit = SIM_EXIT_STOPPED;
+		return false;
+	}
+	if (!cpu->shadow && pending & (SIM_PENDING_INTR | SIM_PENDING_NMI)) {
+		accept_interrupt(cpu, pending);
+		if (cpu->event.kind != SIM_EVENT_NONE)
+			sim_deliver(cpu);
+	} else if (!cpu->shadow && pending & SIM_PENDING_WINDOW) {
+		cpu->exit = SIM_EXIT_WINDOW;
+		return false;
+	}
+	if (cpu->icount >= cpu->deadline) {
+		cpu->exit = SIM_EXIT_DEADLINE;
+		return false;
+	}
+	if (cpu->trace && cpu->trace(cpu->trace_ctx, cpu)) {
+		cpu->exit = SIM_EXIT_DEBUG;
+		return false;
+	}
+	return true;
+}
+
+/* ---- blocks ---- */
+
+static u64 code_linear(struct sim_cpu *cpu)
+{
+	if (likely(cpu->mode & MODE_64))
+		return REG_RIP;
+	return (u32)(cpu->seg[SIM_CS].base + REG_RIP);
+}
+
+/* Outside 64-bit mode: does the block, or at least its first instruction, lie within CS? */
+static unsigned within_limit(struct sim_cpu *cpu, const struct sim_block *block)
+{
+	u64 limit = cpu->seg[SIM_CS].limit;
+
+	if (REG_RIP + block->bytes_size - 1 <= limit)
+		return block->count;
+	if (REG_RIP + block->ops[0].len - 1 > limit)
+		sim_raise_error(cpu, EXC_GP, 0);
+	return 1;
+}
+
+ALWAYS void run_block(struct sim_cpu *cpu, struct sim_block *block, unsigned count)
+{
+	const struct sim_op *op = block->ops;
+
+	cpu->block = block;
+	cpu->op_end = op + count;
+	do {
+		cpu->op = op;
+		op->fn(cpu, op);
+		op++;
+	} while (op != cpu->op_end);
+	if (!(op[-1].flags & OP_BRANCH))
+		REG_RIP += op[-1].next;
+	cpu->icount += (u64)(op - block->ops);
+	cpu->op = NULL;
+}
+
+/* One instruction, with the single-step trap and the end of an interrupt shadow. */
+static void run_single(struct sim_cpu *cpu, struct sim_block *block)
+{
+	bool trap = cpu->rflags_rest & FLAG_TF;
+
+	if (!(cpu->mode & MODE_64))
+		within_limit(cpu, block);
+	cpu->shadow = false;
+	run_block(cpu, block, 1);
+	if (trap && !cpu->shadow && cpu->event.kind == SIM_EVENT_NONE) {
+		cpu->dr[6] |= 0x4000;
+		cpu->event = (struct sim_event){.kind = SIM_EVENT_EXCEPTION, .vector = EXC_DB};
+	}
+	attention_update(cpu);
+}
+
+static void run_blocks(struct sim_cpu *cpu)
+{
+	struct sim_jump *jumps = sim_code_jumps(cpu);
+
+	for (;;) {
+		struct sim_block *block;
+		const struct sim_jump *jump;
+		u64 linear;
+
+		if (unlikely(cpu->attention || cpu->icount >= cpu->deadline ||
+		             atomic_load_explicit(&cpu->pending, memory_order_relaxed) & cpu->accept) &&
+		        !look_around(cpu))
+			return;
+		linear = code_linear(cpu);
+		jump = &jumps[sim_jump_index(linear)];
+		block = likely(jump->linear == linear && jump->tag == cpu->exec_tag)
+		                ? jump->block
+		                : sim_code_find(cpu, linear);
+		if (unlikely(cpu->attention))
+			run_single(cpu, block);
+		else
+			run_block(cpu, block, cpu->mode & MODE_64 ? block->count : within_limit(cpu, block));
+	}
+}
+
+/* The data of the access that the last run left for is there now. */
+static void complete_access(struct sim_cpu *cpu)
+{
+	struct sim_access *access = &cpu->access[cpu->accesses ? cpu->accesses - 1 : 0];
+
+	if (cpu->access_waits && cpu->accesses) {
+		if (cpu->exit == SIM_EXIT_MMIO && !cpu->exit_info.mmio.write)
+			access->data = load_le(cpu->exit_info.mmio.data, cpu->exit_info.mmio.size);
+		else if (cpu->exit == SIM_EXIT_IO && !cpu->exit_info.io.write && !cpu->ins_ready)
+			access->data = load_le(cpu->exit_info.io.data, cpu->exit_info.io.size);
+	}
+	cpu->access_waits = false;
+	cpu->accesses_used = 0;
+}
+
+/* The instruction whose access was completed goes first, whatever else waits. */
+static void finish_instruction(struct sim_cpu *cpu)
+{
+	struct sim_block *block = sim_code_find(cpu, code_linear(cpu));
+
+	run_single(cpu, block);
+}
+
+enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
+{
+	jmp_buf env;
+	volatile bool resume = cpu->access_waits && cpu->event.kind == SIM_EVENT_NONE;
+
+	cpu->unwind = &env;
+	cpu->deadline = deadline;
+	complete_access(cpu);
+	cpu->exit = -1;
+	if (atomic_load(&cpu->map_used) != atomic_load(&cpu->bus->map) ||
+	        atomic_load(&cpu->pending) & SIM_PENDING_FLUSH)
+		sim_map_take(cpu);
+	sim_code_serialize(cpu);
+	sim_mode_changed(cpu);
+	if (setjmp(env)) {
+		resume = false;
+		sim_rmw_abandon(cpu);
+		sim_flags_changed(cpu);
+	}
+	if (resume) {
+		resume = false;
+		finish_instruction(cpu);
+	}
+	if (cpu->exit < 0)
+		run_blocks(cpu);
+	cpu->unwind = NULL;
+	return (enum sim_exit)cpu->exit;
+}

@@ -1,0 +1,66 @@
+/*
+ * sse: what the SSE files share: registers, operands, and exceptions of the host's arithmetic.
+ */
+#ifndef SIM_CPU_SSE_H
+#define SIM_CPU_SSE_H
+
+#include "ops.h"
+
+typedef long long sse_value __attribute__((vector_size(16)));
+
+ALWAYS sse_value *sse_xmm(struct sim_cpu *cpu, unsigned number)
+{
+	return (sse_value *)(void *)cpu->xmm[number];
+}
+
+sse_value sim_mem_read128(struct sim_cpu *cpu, u64 linear, unsigned seg);
+void sim_mem_write128(struct sim_cpu *cpu, u64 linear, sse_value value, unsigned seg);
+
+/* A register, or 16 bytes of memory that must be aligned: #GP(0). */
+ALWAYS sse_value sse_source(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 linear;
+
+	if (!(op->flags & OP_MEM))
+		return *sse_xmm(cpu, op->xrm);
+	linear = op_linear(cpu, op, 16, ACCESS_READ);
+	if (unlikely(linear % 16))
+		sim_raise_error(cpu, EXC_GP, 0);
+	return sim_mem_read128(cpu, linear, op->seg);
+}
+
+ALWAYS sse_value sse_source_unaligned(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	if (!(op->flags & OP_MEM))
+		return *sse_xmm(cpu, op->xrm);
+	return sim_mem_read128(cpu, op_linear(cpu, op, 16, ACCESS_READ), op->seg);
+}
+
+/* A register, or 2, 4 or 8 bytes of memory in the low end. */
+ALWAYS sse_value sse_source_part(struct sim_cpu *cpu, const struct sim_op *op, unsigned bytes)
+{
+	if (!(op->flags & OP_MEM))
+		return *sse_xmm(cpu, op->xrm);
+	return (sse_value){(long long)sim_rm_read(cpu, op, bytes), 0};
+}
+
+/* After arithmetic whose MXCSR was mxcsr: takes the exceptions over; #XM if one is not masked. */
+void sse_exceptions(struct sim_cpu *cpu, u32 mxcsr);
+
+/* The guest's rounding and denormal modes with all exceptions masked and none set. */
+ALWAYS u32 sse_control(const struct sim_cpu *cpu)
+{
+	return (cpu->mxcsr | 0x1f80) & ~0x3fu;
+}
+
+/* insn with the guest's MXCSR; its MXCSR afterwards is in `after`. Operands as of __asm__. */
+#define SSE_HOST(insn, after, outputs, ...) \
+	do { \
+		u32 guest_ = sse_control(cpu), host_; \
+		__asm__ volatile("stmxcsr %[host]\n\tldmxcsr %[guest]\n\t" insn \
+		                 "\n\tstmxcsr %[after_]\n\tldmxcsr %[host]" \
+		                 : outputs, [host] "=m"(host_), [after_] "=m"(after) \
+		                 : [guest] "m"(guest_), ##__VA_ARGS__); \
+	} while (0)
+
+#endif

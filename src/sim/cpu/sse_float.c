@@ -1,0 +1,194 @@
+/*
+ * sse_float: the floating-point instructions of SSE to SSE4.1, computed by the host's own under the guest's
+ * MXCSR (APM 4; APM 1, 4.8 for exceptions).
+ */
+#include "sse.h"
+
+void sse_exceptions(struct sim_cpu *cpu, u32 mxcsr)
+{
+	u32 flags = mxcsr & 0x3f;
+
+	cpu->mxcsr |= flags;
+	if (flags & ~(cpu->mxcsr >> 7))
+		sim_raise(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
+}
+
+/* xmm = xmm insn source; the source is 16 aligned bytes, or fewer of any alignment. */
+#define FLOAT(name, insn, source) \
+	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	{ \
+		sse_value a = *sse_xmm(cpu, op->xreg), b; \
+		u32 after; \
+		sim_sse_check(cpu); \
+		b = source; \
+		SSE_HOST(insn " %[b], %[a]", after, [a] "+x"(a), [b] "x"(b)); \
+		sse_exceptions(cpu, after); \
+		*sse_xmm(cpu, op->xreg) = a; \
+	}
+#define FLOATS(name) \
+	FLOAT(name##ps, #name "ps", sse_source(cpu, op)) \
+	FLOAT(name##pd, #name "pd", sse_source(cpu, op)) \
+	FLOAT(name##ss, #name "ss", sse_source_part(cpu, op, 4)) \
+	FLOAT(name##sd, #name "sd", sse_source_part(cpu, op, 8))
+FLOATS(add)
+FLOATS(mul)
+FLOATS(sub)
+FLOATS(min)
+FLOATS(div)
+FLOATS(max)
+FLOATS(sqrt)
+
+FLOAT(cvtps2pd, "cvtps2pd", sse_source_part(cpu, op, 8))
+FLOAT(cvtpd2ps, "cvtpd2ps", sse_source(cpu, op))
+FLOAT(cvtss2sd, "cvtss2sd", sse_source_part(cpu, op, 4))
+FLOAT(cvtsd2ss, "cvtsd2ss", sse_source_part(cpu, op, 8))
+FLOAT(cvtdq2ps, "cvtdq2ps", sse_source(cpu, op))
+FLOAT(cvtps2dq, "cvtps2dq", sse_source(cpu, op))
+FLOAT(cvttps2dq, "cvttps2dq", sse_source(cpu, op))
+FLOAT(cvttpd2dq, "cvttpd2dq", sse_source(cpu, op))
+FLOAT(cvtdq2pd, "cvtdq2pd", sse_source_part(cpu, op, 8))
+FLOAT(cvtpd2dq, "cvtpd2dq", sse_source(cpu, op))
+FLOAT(addsubps, "addsubps", sse_source(cpu, op))
+FLOAT(addsubpd, "addsubpd", sse_source(cpu, op))
+FLOAT(haddps, "haddps", sse_source(cpu, op))
+FLOAT(haddpd, "haddpd", sse_source(cpu, op))
+FLOAT(hsubps, "hsubps", sse_source(cpu, op))
+FLOAT(hsubpd, "hsubpd", sse_source(cpu, op))
+/* Approximations: each vendor has its own. */
+FLOAT(rcpps, "rcpps", sse_source(cpu, op))
+FLOAT(rcpss, "rcpss", sse_source_part(cpu, op, 4))
+FLOAT(rsqrtps, "rsqrtps", sse_source(cpu, op))
+FLOAT(rsqrtss, "rsqrtss", sse_source_part(cpu, op, 4))
+/* Bit operations and interleaving raise nothing. */
+FLOAT(andps, "andps", sse_source(cpu, op))
+FLOAT(andnps, "andnps", sse_source(cpu, op))
+FLOAT(orps, "orps", sse_source(cpu, op))
+FLOAT(xorps, "xorps", sse_source(cpu, op))
+FLOAT(unpcklps, "unpcklps", sse_source(cpu, op))
+FLOAT(unpcklpd, "unpcklpd", sse_source(cpu, op))
+FLOAT(unpckhps, "unpckhps", sse_source(cpu, op))
+FLOAT(unpckhpd, "unpckhpd", sse_source(cpu, op))
+
+/* ---- with an immediate, which the host's instruction needs as a constant ---- */
+
+#define CASE(insn, n) \
+	case n: SSE_HOST(insn " $" #n ", %[b], %[a]", after, [a] "+x"(a), [b] "x"(b)); break;
+/* clang-format off */
+#define CASES_8(insn) \
+	CASE(insn, 0) CASE(insn, 1) CASE(insn, 2) CASE(insn, 3) CASE(insn, 4) CASE(insn, 5) CASE(insn, 6) CASE(insn, 7)
+#define CASES_16(insn) \
+	CASES_8(insn) CASE(insn, 8) CASE(insn, 9) CASE(insn, 10) CASE(insn, 11) CASE(insn, 12) CASE(insn, 13) \
+	CASE(insn, 14) CASE(insn, 15)
+/* clang-format on */
+#define FLOAT_IMM(name, insn, source, mask, cases) \
+	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	{ \
+		sse_value a = *sse_xmm(cpu, op->xreg), b; \
+		u32 after = 0; \
+		sim_sse_check(cpu); \
+		b = source; \
+		switch (op->imm & (mask)) { \
+			cases(insn) \
+		} \
+		sse_exceptions(cpu, after); \
+		*sse_xmm(cpu, op->xreg) = a; \
+	}
+FLOAT_IMM(cmpps, "cmpps", sse_source(cpu, op), 7, CASES_8)
+FLOAT_IMM(cmppd, "cmppd", sse_source(cpu, op), 7, CASES_8)
+FLOAT_IMM(cmpss, "cmpss", sse_source_part(cpu, op, 4), 7, CASES_8)
+FLOAT_IMM(cmpsd, "cmpsd", sse_source_part(cpu, op, 8), 7, CASES_8)
+FLOAT_IMM(roundps, "roundps", sse_source(cpu, op), 15, CASES_16)
+FLOAT_IMM(roundpd, "roundpd", sse_source(cpu, op), 15, CASES_16)
+FLOAT_IMM(roundss, "roundss", sse_source_part(cpu, op, 4), 15, CASES_16)
+FLOAT_IMM(roundsd, "roundsd", sse_source_part(cpu, op, 8), 15, CASES_16)
+FLOAT_IMM(mpsadbw, "mpsadbw", sse_source(cpu, op), 7, CASES_8)
+
+/* Dot products: the host's with all lanes of the result, by which lanes take part; then the lanes are chosen.
+ */
+#define DOT_CASE(insn, n) \
+	case n >> 4: SSE_HOST(insn " $" #n ", %[b], %[a]", after, [a] "+x"(a), [b] "x"(b)); break;
+/* clang-format off */
+#define DOT_CASES(insn) \
+	DOT_CASE(insn, 0x0f) DOT_CASE(insn, 0x1f) DOT_CASE(insn, 0x2f) DOT_CASE(insn, 0x3f) \
+	DOT_CASE(insn, 0x4f) DOT_CASE(insn, 0x5f) DOT_CASE(insn, 0x6f) DOT_CASE(insn, 0x7f) \
+	DOT_CASE(insn, 0x8f) DOT_CASE(insn, 0x9f) DOT_CASE(insn, 0xaf) DOT_CASE(insn, 0xbf) \
+	DOT_CASE(insn, 0xcf) DOT_CASE(insn, 0xdf) DOT_CASE(insn, 0xef) DOT_CASE(insn, 0xff)
+/* clang-format on */
+#define DOT(name, lanes) \
+	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	{ \
+		sse_value a = *sse_xmm(cpu, op->xreg), b; \
+		u8 *r = cpu->xmm[op->xreg]; \
+		u32 after = 0; \
+		sim_sse_check(cpu); \
+		b = sse_source(cpu, op); \
+		switch (op->imm >> 4 & 15) { \
+			DOT_CASES(#name) \
+		} \
+		sse_exceptions(cpu, after); \
+		memset(r, 0, 16); \
+		for (unsigned i = 0; i < (lanes); i++) \
+			if (op->imm >> i & 1) \
+				memcpy(r + i * (16 / (lanes)), (u8 *)&a + i * (16 / (lanes)), 16 / (lanes)); \
+	}
+DOT(dpps, 4)
+DOT(dppd, 2)
+
+/* ---- to and from general registers ---- */
+
+#define FROM_INTEGER(name) \
+	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	{ \
+		sse_value a = *sse_xmm(cpu, op->xreg); \
+		u64 value; \
+		u32 after; \
+		sim_sse_check(cpu); \
+		value = sim_rm_read(cpu, op, op->size); \
+		if (op->size == 8) \
+			SSE_HOST(#name "q %[b], %[a]", after, [a] "+x"(a), [b] "r"(value)); \
+		else \
+			SSE_HOST(#name "l %k[b], %[a]", after, [a] "+x"(a), [b] "r"(value)); \
+		sse_exceptions(cpu, after); \
+		*sse_xmm(cpu, op->xreg) = a; \
+	}
+FROM_INTEGER(cvtsi2ss)
+FROM_INTEGER(cvtsi2sd)
+
+#define TO_INTEGER(name, bytes) \
+	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	{ \
+		sse_value b; \
+		u64 value; \
+		u32 after; \
+		sim_sse_check(cpu); \
+		b = sse_source_part(cpu, op, bytes); \
+		if (op->size == 8) \
+			SSE_HOST(#name " %[b], %q[a]", after, [a] "=r"(value), [b] "x"(b)); \
+		else \
+			SSE_HOST(#name " %[b], %k[a]", after, [a] "=r"(value), [b] "x"(b)); \
+		sse_exceptions(cpu, after); \
+		reg_set(cpu, op->xreg * 8u, op->size, value); \
+	}
+TO_INTEGER(cvtss2si, 4)
+TO_INTEGER(cvtsd2si, 8)
+TO_INTEGER(cvttss2si, 4)
+TO_INTEGER(cvttsd2si, 8)
+
+#define ORDER(name, bytes) \
+	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	{ \
+		sse_value a = *sse_xmm(cpu, op->xreg), b; \
+		u8 z, p, c; \
+		u32 after; \
+		sim_sse_check(cpu); \
+		b = sse_source_part(cpu, op, bytes); \
+		SSE_HOST(#name " %[b], %[a]\n\tsetz %[z]\n\tsetp %[p]\n\tsetc %[c]", \
+		        after, [z] "=&q"(z)COMMA[p] "=&q"(p)COMMA[c] "=&q"(c), [a] "x"(a), [b] "x"(b)); \
+		sse_exceptions(cpu, after); \
+		flags_arith_set(cpu, (z ? FLAG_ZF : 0) | (p ? FLAG_PF : 0) | (c ? FLAG_CF : 0)); \
+	}
+#define COMMA ,
+ORDER(comiss, 4)
+ORDER(comisd, 8)
+ORDER(ucomiss, 4)
+ORDER(ucomisd, 8)

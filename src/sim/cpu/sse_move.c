@@ -1,0 +1,492 @@
+/*
+ * sse_move: the instructions of SSE to SSE4.1 that move, shuffle and pick without computing (APM 4).
+ */
+#include "sse.h"
+
+sse_value sim_mem_read128(struct sim_cpu *cpu, u64 linear, unsigned seg)
+{
+	const struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
+	sse_value value;
+
+	if (likely(e->read == ((linear + 15) & ~(u64)0xfff)))
+		memcpy(&value, (const void *)(e->host + (uintptr_t)linear), 16);
+	else
+		sim_mem_read_bytes(cpu, linear, &value, 16, seg);
+	return value;
+}
+
+void sim_mem_write128(struct sim_cpu *cpu, u64 linear, sse_value value, unsigned seg)
+{
+	const struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
+
+	if (likely(e->write == ((linear + 15) & ~(u64)0xfff)))
+		memcpy((void *)(e->host + (uintptr_t)linear), &value, 16);
+	else
+		sim_mem_write_bytes(cpu, linear, &value, 16, seg);
+}
+
+static void store128(struct sim_cpu *cpu, const struct sim_op *op, bool aligned)
+{
+	u64 linear;
+
+	sim_sse_check(cpu);
+	if (!(op->flags & OP_MEM)) {
+		*sse_xmm(cpu, op->xrm) = *sse_xmm(cpu, op->xreg);
+		return;
+	}
+	linear = op_linear(cpu, op, 16, ACCESS_WRITE);
+	if (aligned && linear % 16)
+		sim_raise_error(cpu, EXC_GP, 0);
+	sim_mem_write128(cpu, linear, *sse_xmm(cpu, op->xreg), op->seg);
+}
+
+void op_movups_load(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	*sse_xmm(cpu, op->xreg) = sse_source_unaligned(cpu, op);
+}
+
+void op_movups_store(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	store128(cpu, op, false);
+}
+
+void op_movaps_load(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	*sse_xmm(cpu, op->xreg) = sse_source(cpu, op);
+}
+
+void op_movaps_store(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	store128(cpu, op, true);
+}
+
+void op_lddqu(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	op_movups_load(cpu, op);
+}
+
+void op_movnt_store(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	store128(cpu, op, true);
+}
+
+void op_movntdqa(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	op_movaps_load(cpu, op);
+}
+
+void op_movnti(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_rm_write(cpu, op, op->size, reg_get(cpu, op->reg, op->size));
+}
+
+/* ---- elements ---- */
+
+#define LANE(type, number, i) (((type *)(void *)cpu->xmm[number])[i])
+
+/* From memory the upper part is cleared, from a register it stays. */
+#define MOVE_SCALAR(name, type, bytes) \
+	void op_##name##_load(struct sim_cpu *cpu, const struct sim_op *op) \
+	{ \
+		sim_sse_check(cpu); \
+		if (op->flags & OP_MEM) \
+			*sse_xmm(cpu, op->xreg) = sse_source_part(cpu, op, bytes); \
+		else \
+			LANE(type, op->xreg, 0) = LANE(type, op->xrm, 0); \
+	} \
+	void op_##name##_store(struct sim_cpu *cpu, const struct sim_op *op) \
+	{ \
+		sim_sse_check(cpu); \
+		if (op->flags & OP_MEM) \
+			sim_rm_write(cpu, op, bytes, LANE(type, op->xreg, 0)); \
+		else \
+			LANE(type, op->xrm, 0) = LANE(type, op->xreg, 0); \
+	}
+MOVE_SCALAR(movss, u32, 4)
+MOVE_SCALAR(movsd, u64, 8)
+
+/* MOVLPS, or MOVHLPS between registers */
+void op_movlps_load(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	LANE(u64, op->xreg, 0) = op->flags & OP_MEM ? rm_read64(cpu, op) : LANE(u64, op->xrm, 1);
+}
+
+void op_movlpd_load(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	if (!(op->flags & OP_MEM))
+		sim_raise(cpu, EXC_UD);
+	op_movlps_load(cpu, op);
+}
+
+void op_movlps_store(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	rm_write64(cpu, op, LANE(u64, op->xreg, 0));
+}
+
+/* MOVHPS, or MOVLHPS between registers */
+void op_movhps_load(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	LANE(u64, op->xreg, 1) = op->flags & OP_MEM ? rm_read64(cpu, op) : LANE(u64, op->xrm, 0);
+}
+
+void op_movhpd_load(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	if (!(op->flags & OP_MEM))
+		sim_raise(cpu, EXC_UD);
+	op_movhps_load(cpu, op);
+}
+
+void op_movhps_store(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	rm_write64(cpu, op, LANE(u64, op->xreg, 1));
+}
+
+void op_movd_load(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	*sse_xmm(cpu, op->xreg) = (sse_value){(long long)sim_rm_read(cpu, op, op->size), 0};
+}
+
+void op_movd_store(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	sim_rm_write(cpu, op, op->size, LANE(u64, op->xreg, 0));
+}
+
+void op_movq_load(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	*sse_xmm(cpu, op->xreg) = (sse_value){sse_source_part(cpu, op, 8)[0], 0};
+}
+
+void op_movq_store(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	if (op->flags & OP_MEM)
+		rm_write64(cpu, op, LANE(u64, op->xreg, 0));
+	else
+		*sse_xmm(cpu, op->xrm) = (sse_value){(long long)LANE(u64, op->xreg, 0), 0};
+}
+
+/* ---- masks ---- */
+
+static void mask_to_register(struct sim_cpu *cpu, const struct sim_op *op, unsigned lanes)
+{
+	unsigned bytes = 16 / lanes;
+	u32 mask = 0;
+
+	sim_sse_check(cpu);
+	for (unsigned i = 0; i < lanes; i++)
+		mask |= (u32)(cpu->xmm[op->xrm][i * bytes + bytes - 1] >> 7) << i;
+	reg_set64(cpu, op->xreg * 8u, mask);
+}
+
+void op_movmskps(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	mask_to_register(cpu, op, 4);
+}
+
+void op_movmskpd(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	mask_to_register(cpu, op, 2);
+}
+
+void op_pmovmskb(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	mask_to_register(cpu, op, 16);
+}
+
+void op_maskmovdqu(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 offset = REG_RDI << op->address_shift >> op->address_shift;
+
+	sim_sse_check(cpu);
+	for (unsigned i = 0; i < 16; i++)
+		if (cpu->xmm[op->xrm][i] & 0x80)
+			mem_write8(cpu, seg_linear(cpu, op->seg, offset + i, 1, ACCESS_WRITE),
+			        cpu->xmm[op->xreg][i], op->seg);
+}
+
+/* ---- shuffles ---- */
+
+/* dest dword i = source dword by two bits of the immediate; the first `own` are of the destination itself. */
+static void shuffle32(struct sim_cpu *cpu, const struct sim_op *op, unsigned own)
+{
+	u32 a[4], b[4], r[4];
+	sse_value source;
+
+	sim_sse_check(cpu);
+	source = sse_source(cpu, op);
+	memcpy(b, &source, 16);
+	memcpy(a, cpu->xmm[op->xreg], 16);
+	for (unsigned i = 0; i < 4; i++)
+		r[i] = (i < own ? a : b)[op->imm >> (2 * i) & 3];
+	memcpy(cpu->xmm[op->xreg], r, 16);
+}
+
+void op_pshufd(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	shuffle32(cpu, op, 0);
+}
+
+void op_shufps(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	shuffle32(cpu, op, 2);
+}
+
+void op_shufpd(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sse_value b, *a = sse_xmm(cpu, op->xreg);
+
+	sim_sse_check(cpu);
+	b = sse_source(cpu, op);
+	*a = (sse_value){(*a)[op->imm & 1], b[op->imm >> 1 & 1]};
+}
+
+static void shuffle16(struct sim_cpu *cpu, const struct sim_op *op, unsigned at)
+{
+	u16 b[8], r[8];
+	sse_value source;
+
+	sim_sse_check(cpu);
+	source = sse_source(cpu, op);
+	memcpy(b, &source, 16);
+	memcpy(r, b, 16);
+	for (unsigned i = 0; i < 4; i++)
+		r[at + i] = b[at + (op->imm >> (2 * i) & 3)];
+	memcpy(cpu->xmm[op->xreg], r, 16);
+}
+
+void op_pshufhw(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	shuffle16(cpu, op, 4);
+}
+
+void op_pshuflw(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	shuffle16(cpu, op, 0);
+}
+
+void op_pinsrw(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	LANE(u16, op->xreg, op->imm & 7) =
+	        (u16)(op->flags & OP_MEM ? rm_read16(cpu, op) : reg_get64(cpu, op->xrm * 8u));
+}
+
+void op_pextrw(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	reg_set64(cpu, op->xreg * 8u, LANE(u16, op->xrm, op->imm & 7));
+}
+
+/* ---- SSE3 duplications ---- */
+
+static void duplicate(struct sim_cpu *cpu, const struct sim_op *op, unsigned odd)
+{
+	u32 b[4];
+	sse_value source;
+
+	sim_sse_check(cpu);
+	source = sse_source(cpu, op);
+	memcpy(b, &source, 16);
+	for (unsigned i = 0; i < 4; i++)
+		LANE(u32, op->xreg, i) = b[(i & ~1u) + odd];
+}
+
+void op_movsldup(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	duplicate(cpu, op, 0);
+}
+
+void op_movshdup(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	duplicate(cpu, op, 1);
+}
+
+void op_movddup(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	long long low;
+
+	sim_sse_check(cpu);
+	low = sse_source_part(cpu, op, 8)[0];
+	*sse_xmm(cpu, op->xreg) = (sse_value){low, low};
+}
+
+/* ---- SSE4.1 and SSSE3: single elements and blends ---- */
+
+#define EXTRACT(name, type, count, bytes) \
+	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	{ \
+		u64 value; \
+		sim_sse_check(cpu); \
+		value = LANE(type, op->xreg, op->imm % (count)); \
+		if (op->flags & OP_MEM) \
+			sim_rm_write(cpu, op, bytes, value); \
+		else \
+			reg_set64(cpu, op->xrm * 8u, value); \
+	}
+EXTRACT(pextrb, u8, 16, 1)
+EXTRACT(pextrw_store, u16, 8, 2)
+EXTRACT(extractps, u32, 4, 4)
+
+void op_pextrd(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	sim_rm_write(cpu, op, op->size,
+	        op->size == 8 ? LANE(u64, op->xreg, op->imm & 1) : LANE(u32, op->xreg, op->imm & 3));
+}
+
+void op_pinsrb(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sim_sse_check(cpu);
+	cpu->xmm[op->xreg][op->imm & 15] =
+	        (u8)(op->flags & OP_MEM ? rm_read8(cpu, op) : reg_get64(cpu, op->xrm * 8u));
+}
+
+void op_pinsrd(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 value;
+
+	sim_sse_check(cpu);
+	value = sim_rm_read(cpu, op, op->size);
+	if (op->size == 8)
+		LANE(u64, op->xreg, op->imm & 1) = value;
+	else
+		LANE(u32, op->xreg, op->imm & 3) = (u32)value;
+}
+
+void op_insertps(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u32 value;
+
+	sim_sse_check(cpu);
+	value = op->flags & OP_MEM ? rm_read32(cpu, op) : LANE(u32, op->xrm, op->imm >> 6 & 3);
+	LANE(u32, op->xreg, op->imm >> 4 & 3) = value;
+	for (unsigned i = 0; i < 4; i++)
+		if (op->imm >> i & 1)
+			LANE(u32, op->xreg, i) = 0;
+}
+
+/* Takes lane i of the source where bit i of the immediate is set. */
+static void blend(struct sim_cpu *cpu, const struct sim_op *op, unsigned lanes)
+{
+	unsigned bytes = 16 / lanes;
+	u8 b[16];
+	sse_value source;
+
+	sim_sse_check(cpu);
+	source = sse_source(cpu, op);
+	memcpy(b, &source, 16);
+	for (unsigned i = 0; i < lanes; i++)
+		if (op->imm >> i & 1)
+			memcpy(cpu->xmm[op->xreg] + i * bytes, b + i * bytes, bytes);
+}
+
+void op_blendps(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	blend(cpu, op, 4);
+}
+
+void op_blendpd(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	blend(cpu, op, 2);
+}
+
+void op_pblendw(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	blend(cpu, op, 8);
+}
+
+/* As blend, by the signs of XMM0's lanes. */
+static void blend_variable(struct sim_cpu *cpu, const struct sim_op *op, unsigned lanes)
+{
+	unsigned bytes = 16 / lanes;
+	u8 b[16], mask[16];
+	sse_value source;
+
+	sim_sse_check(cpu);
+	source = sse_source(cpu, op);
+	memcpy(b, &source, 16);
+	memcpy(mask, cpu->xmm[0], 16);
+	for (unsigned i = 0; i < 16; i += bytes)
+		if (mask[i + bytes - 1] & 0x80)
+			memcpy(cpu->xmm[op->xreg] + i, b + i, bytes);
+}
+
+void op_pblendvb(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	blend_variable(cpu, op, 16);
+}
+
+void op_blendvps(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	blend_variable(cpu, op, 4);
+}
+
+void op_blendvpd(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	blend_variable(cpu, op, 2);
+}
+
+void op_palignr(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	unsigned by = op->imm < 32 ? (unsigned)op->imm : 32;
+	u8 both[64] = {0};
+	sse_value source;
+
+	sim_sse_check(cpu);
+	source = sse_source(cpu, op);
+	memcpy(both, &source, 16);
+	memcpy(both + 16, cpu->xmm[op->xreg], 16);
+	memcpy(cpu->xmm[op->xreg], both + by, 16);
+}
+
+void op_ptest(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sse_value a = *sse_xmm(cpu, op->xreg), b;
+
+	sim_sse_check(cpu);
+	b = sse_source(cpu, op);
+	flags_arith_set(
+	        cpu, ((a & b)[0] | (a & b)[1] ? 0 : FLAG_ZF) | ((~a & b)[0] | (~a & b)[1] ? 0 : FLAG_CF));
+}
+
+/* ---- shifts by an immediate: 71 words, 72 dwords, 73 qwords or (/3, /7) the whole in bytes ---- */
+
+static void shift_bytes(struct sim_cpu *cpu, const struct sim_op *op, bool left)
+{
+	unsigned by = op->imm < 16 ? (unsigned)op->imm : 16;
+	u8 wide[48] = {0};
+
+	memcpy(wide + 16, cpu->xmm[op->xrm], 16);
+	memcpy(cpu->xmm[op->xrm], left ? wide + 16 - by : wide + 16 + by, 16);
+}
+
+#define SHIFT_BY(insn) __asm__(insn " %1, %0" : "+x"(*v) : "x"(by))
+
+void op_shift_imm(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	sse_value *v = sse_xmm(cpu, op->xrm), by = {(long long)op->imm, 0};
+
+	sim_sse_check(cpu);
+	switch ((op->opcode & 3) << 4 | (op->modrm >> 3 & 7)) {
+	case 0x12: SHIFT_BY("psrlw"); break;
+	case 0x14: SHIFT_BY("psraw"); break;
+	case 0x16: SHIFT_BY("psllw"); break;
+	case 0x22: SHIFT_BY("psrld"); break;
+	case 0x24: SHIFT_BY("psrad"); break;
+	case 0x26: SHIFT_BY("pslld"); break;
+	case 0x32: SHIFT_BY("psrlq"); break;
+	case 0x33: shift_bytes(cpu, op, false); break;
+	case 0x36: SHIFT_BY("psllq"); break;
+	case 0x37: shift_bytes(cpu, op, true); break;
+	default: sim_raise(cpu, EXC_UD);
+	}
+}

@@ -1,0 +1,232 @@
+/*
+ * state: life of a vCPU, and its registers as KVM's structs have them. Only outside sim_cpu_run().
+ */
+#include "flags.h"
+
+#define DR6_RESET 0xffff0ff0u
+
+int sim_cpu_create(struct sim_bus *bus, void *ctx, struct sim_cpu **ret_cpu, struct err *err)
+{
+	struct sim_cpu *cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~(size_t)63);
+
+	if (!cpu)
+		return err_set(err, ERR_FAILED, "no memory for a processor");
+	memset(cpu, 0, sizeof(*cpu));
+	cpu->bus = bus;
+	cpu->ctx = ctx;
+	cpu->exit = -1;
+	cpu->tlb = malloc(sizeof(*cpu->tlb));
+	if (!cpu->tlb || sim_code_create(cpu, err)) {
+		sim_cpu_destroy(cpu);
+		return err_set(err, ERR_FAILED, "no memory for a processor's caches");
+	}
+	memset(cpu->tlb->used, true, sizeof(cpu->tlb->used));
+	sim_tlb_flush(cpu);
+	cpu->mxcsr_mask = 0xffff;
+	cpu->pat = 0x0007040600070406;
+	cpu->misc_enable = 1;
+	cpu->xcr0 = 1;
+	cpu->x87.fcw = 0x40;
+	cpu->x87.ftw = 0xff;
+	cpu->mxcsr = 0x1f80;
+	sim_cpu_init(cpu);
+	*ret_cpu = cpu;
+	return 0;
+}
+
+void sim_cpu_destroy(struct sim_cpu *cpu)
+{
+	if (!cpu)
+		return;
+	sim_code_destroy(cpu);
+	free(cpu->tlb);
+	free(cpu->cpuid);
+	free(cpu);
+}
+
+static u32 signature(const struct sim_cpu *cpu)
+{
+	u32 regs[4];
+
+	sim_cpuid_query(cpu, 1, 0, regs);
+	return regs[0] ? regs[0] : 0x600;
+}
+
+/* APM 2, 14.1.3, table 14-1 */
+void sim_cpu_init(struct sim_cpu *cpu)
+{
+	memset(cpu->gpr, 0, sizeof(cpu->gpr));
+	REG_RDX = signature(cpu);
+	REG_RIP = 0xfff0;
+	cpu->rflags_rest = FLAG_ONE;
+	flags_arith_set(cpu, 0);
+	for (unsigned i = SIM_ES; i <= SIM_GS; i++)
+		cpu->seg[i] = (struct sim_seg){.limit = 0xffff, .attr = 0x93};
+	cpu->seg[SIM_CS] =
+	        (struct sim_seg){.base = 0xffff0000, .limit = 0xffff, .selector = 0xf000, .attr = 0x9b};
+	cpu->seg[SIM_LDTR] = (struct sim_seg){.limit = 0xffff, .attr = 0x82};
+	cpu->seg[SIM_TR] = (struct sim_seg){.limit = 0xffff, .attr = 0x8b};
+	cpu->gdtr = cpu->idtr = (struct sim_table){.limit = 0xffff};
+	cpu->cr0 = (cpu->cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
+	if (cpu->icount == 0)
+		cpu->cr0 = CR0_CD | CR0_NW | CR0_ET;
+	cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->cr8 = 0;
+	cpu->efer &= EFER_SVME;
+	memset(cpu->dr, 0, sizeof(cpu->dr));
+	cpu->dr[6] = DR6_RESET;
+	cpu->dr[7] = 0x400;
+	cpu->event.kind = SIM_EVENT_NONE;
+	cpu->shadow = cpu->nmi_blocked = false;
+	cpu->cpl = 0;
+	sim_access_forget(cpu);
+	sim_tlb_flush(cpu);
+	sim_mode_changed(cpu);
+}
+
+void sim_cpu_sipi(struct sim_cpu *cpu, uint8_t vector)
+{
+	cpu->seg[SIM_CS].selector = (u16)(vector << 8);
+	cpu->seg[SIM_CS].base = (u64)vector << 12;
+	REG_RIP = 0;
+	sim_mode_changed(cpu);
+}
+
+/* ---- flags and general registers ---- */
+
+uint64_t sim_cpu_rflags(const struct sim_cpu *cpu)
+{
+	return cpu->rflags_rest | flags_arith(cpu);
+}
+
+void sim_cpu_set_rflags(struct sim_cpu *cpu, uint64_t rflags)
+{
+	u32 old = (u32)cpu->rflags_rest;
+
+	flags_arith_set(cpu, (u32)rflags & FLAG_ARITH);
+	cpu->rflags_rest = (rflags & 0x3f7700 & ~(u64)FLAG_ARITH) | FLAG_ONE;
+	if ((old ^ cpu->rflags_rest) & FLAG_VM)
+		sim_mode_changed(cpu);
+	else
+		sim_flags_changed(cpu);
+}
+
+void sim_cpu_get_regs(const struct sim_cpu *cpu, struct kvm_regs *ret_regs)
+{
+	*ret_regs = (struct kvm_regs){.rax = REG_RAX,
+	        .rbx = REG_RBX,
+	        .rcx = REG_RCX,
+	        .rdx = REG_RDX,
+	        .rsi = REG_RSI,
+	        .rdi = REG_RDI,
+	        .rsp = REG_RSP,
+	        .rbp = REG_RBP,
+	        .rip = REG_RIP,
+	        .rflags = sim_cpu_rflags(cpu)};
+	memcpy(&ret_regs->r8, &cpu->gpr[8], 64);
+}
+
+void sim_cpu_set_regs(struct sim_cpu *cpu, const struct kvm_regs *regs)
+{
+	REG_RAX = regs->rax;
+	REG_RBX = regs->rbx;
+	REG_RCX = regs->rcx;
+	REG_RDX = regs->rdx;
+	REG_RSI = regs->rsi;
+	REG_RDI = regs->rdi;
+	REG_RSP = regs->rsp;
+	REG_RBP = regs->rbp;
+	REG_RIP = regs->rip;
+	memcpy(&cpu->gpr[8], &regs->r8, 64);
+	sim_cpu_set_rflags(cpu, regs->rflags);
+	/* As KVM: a pending exception is gone with the state that it was of. */
+	cpu->event.kind = SIM_EVENT_NONE;
+	sim_access_forget(cpu);
+	sim_flags_changed(cpu);
+}
+
+/* ---- segments and control registers ---- */
+
+static struct kvm_segment seg_to_kvm(const struct sim_seg *s)
+{
+	return (struct kvm_segment){.base = s->base,
+	        .limit = s->limit,
+	        .selector = s->selector,
+	        .type = s->attr & 15,
+	        .s = s->attr >> 4 & 1,
+	        .dpl = s->attr >> 5 & 3,
+	        .present = s->attr >> 7 & 1,
+	        .avl = s->attr >> 8 & 1,
+	        .l = s->attr >> 9 & 1,
+	        .db = s->attr >> 10 & 1,
+	        .g = s->attr >> 11 & 1,
+	        .unusable = !(s->attr & SEG_P)};
+}
+
+static struct sim_seg seg_from_kvm(const struct kvm_segment *k)
+{
+	struct sim_seg s = {.base = k->base, .limit = k->limit, .selector = k->selector};
+
+	s.attr = (u16)((k->type & 15) | (k->s & 1) << 4 | (k->dpl & 3) << 5 |
+	               (k->present && !k->unusable) << 7 | (k->avl & 1) << 8 | (k->l & 1) << 9 |
+	               (k->db & 1) << 10 | (k->g & 1) << 11);
+	return s;
+}
+
+void sim_cpu_get_sregs(const struct sim_cpu *cpu, struct kvm_sregs *ret_sregs)
+{
+	*ret_sregs = (struct kvm_sregs){.es = seg_to_kvm(&cpu->seg[SIM_ES]),
+	        .cs = seg_to_kvm(&cpu->seg[SIM_CS]),
+	        .ss = seg_to_kvm(&cpu->seg[SIM_SS]),
+	        .ds = seg_to_kvm(&cpu->seg[SIM_DS]),
+	        .fs = seg_to_kvm(&cpu->seg[SIM_FS]),
+	        .gs = seg_to_kvm(&cpu->seg[SIM_GS]),
+	        .ldt = seg_to_kvm(&cpu->seg[SIM_LDTR]),
+	        .tr = seg_to_kvm(&cpu->seg[SIM_TR]),
+	        .gdt = {.base = cpu->gdtr.base, .limit = cpu->gdtr.limit},
+	        .idt = {.base = cpu->idtr.base, .limit = cpu->idtr.limit},
+	        .cr0 = cpu->cr0,
+	        .cr2 = cpu->cr2,
+	        .cr3 = cpu->cr3,
+	        .cr4 = cpu->cr4,
+	        .cr8 = cpu->cr8,
+	        .efer = cpu->efer};
+}
+
+static bool sregs_valid(const struct sim_cpu *cpu, const struct kvm_sregs *s)
+{
+	if (s->efer & EFER_LME && s->cr0 & CR0_PG) {
+		if (!(s->cr4 & CR4_PAE) || !(s->efer & EFER_LMA) || s->cr3 & ~(cpu->bus->phys_mask | 0xfff))
+			return false;
+	} else if (s->efer & EFER_LMA || s->cs.l) {
+		return false;
+	}
+	if (s->cr0 >> 32 || (s->cr0 & CR0_PG && !(s->cr0 & CR0_PE)) ||
+	        (s->cr0 & CR0_NW && !(s->cr0 & CR0_CD)))
+		return false;
+	return !(s->cr4 & ~sim_cr4_allowed(cpu)) && s->cr8 <= 15;
+}
+
+int sim_cpu_set_sregs(struct sim_cpu *cpu, const struct kvm_sregs *sregs)
+{
+	const struct kvm_segment *segs[] = {&sregs->es, &sregs->cs, &sregs->ss, &sregs->ds, &sregs->fs,
+	        &sregs->gs, &sregs->ldt, &sregs->tr};
+
+	if (!sregs_valid(cpu, sregs))
+		return -1;
+	for (unsigned i = 0; i < ARRAY_LEN(segs); i++)
+		cpu->seg[i] = seg_from_kvm(segs[i]);
+	cpu->gdtr = (struct sim_table){.base = sregs->gdt.base, .limit = sregs->gdt.limit};
+	cpu->idtr = (struct sim_table){.base = sregs->idt.base, .limit = sregs->idt.limit};
+	cpu->cr0 = sregs->cr0 | CR0_ET;
+	cpu->cr2 = sregs->cr2;
+	cpu->cr3 = sregs->cr3;
+	cpu->cr4 = sregs->cr4;
+	cpu->cr8 = sregs->cr8;
+	cpu->efer = sregs->efer;
+	cpu->cpl = cpu->cr0 & CR0_PE ? SEG_DPL(cpu->seg[SIM_SS].attr) : 0;
+	sim_map_take(cpu);
+	sim_pdptes_load(cpu);
+	sim_access_forget(cpu);
+	sim_mode_changed(cpu);
+	return 0;
+}

@@ -1,0 +1,202 @@
+/*
+ * string: MOVS, STOS, LODS, SCAS, CMPS and their repetition (APM 3). Long forward copies and fills run a page
+ * at a time; what crosses pages, runs backwards or meets devices goes one by one.
+ */
+#include "str.h"
+
+#include <string.h>
+
+static u64 element_read(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg)
+{
+	switch (size) {
+	case 1: return mem_read8(cpu, linear, seg);
+	case 2: return mem_read16(cpu, linear, seg);
+	case 4: return mem_read32(cpu, linear, seg);
+	default: return mem_read64(cpu, linear, seg);
+	}
+}
+
+static void element_write(struct sim_cpu *cpu, u64 linear, unsigned size, u64 value, unsigned seg)
+{
+	switch (size) {
+	case 1: mem_write8(cpu, linear, (u8)value, seg); break;
+	case 2: mem_write16(cpu, linear, (u16)value, seg); break;
+	case 4: mem_write32(cpu, linear, (u32)value, seg); break;
+	default: mem_write64(cpu, linear, value, seg); break;
+	}
+}
+
+static u64 source_linear(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	return seg_linear(cpu, op->seg, string_pointer(cpu, op, SIM_RSI), op->size, ACCESS_READ);
+}
+
+static u64 target_linear(struct sim_cpu *cpu, const struct sim_op *op, enum access access)
+{
+	return seg_linear(cpu, string_es(cpu), string_pointer(cpu, op, SIM_RDI), op->size, access);
+}
+
+/* How many whole elements from linear to the end of its page, at most count. */
+static u64 in_page(u64 linear, unsigned size, u64 count)
+{
+	u64 fit = (4096 - (linear & 0xfff)) / size;
+
+	return fit < count ? fit : count;
+}
+
+/* May elements be taken a page at a time? */
+static bool runs(const struct sim_cpu *cpu, const struct sim_op *op, u64 count)
+{
+	return count > 1 && !(cpu->rflags_rest & FLAG_DF) && !(op->flags & OP_LEGACY) &&
+	       op->address_shift == 0;
+}
+
+/* Copies up to a page; 0 if it cannot be done at once. */
+static u64 copy_run(struct sim_cpu *cpu, const struct sim_op *op, u64 from, u64 to, u64 count)
+{
+	u64 n = in_page(to, op->size, in_page(from, op->size, count)), bytes = n * op->size;
+	const u8 *source;
+	u8 *target;
+
+	if (!n)
+		return 0;
+	source = sim_mem_direct(cpu, from, false, op->seg);
+	target = source ? sim_mem_direct(cpu, to, true, SIM_SEG_FLAT) : NULL;
+	/* The destination's translation may have taken the source's place only if they are the same page. */
+	if (!target)
+		return 0;
+	if (target > source && target < source + bytes) {
+		/* Overlapping upwards repeats the pattern, element by element. */
+		for (u64 i = 0; i < bytes; i += op->size)
+			memmove(target + i, source + i, op->size);
+		return n;
+	}
+	memmove(target, source, bytes);
+	return n;
+}
+
+void op_movs(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 left = string_count(cpu, op), budget = STRING_CHUNK;
+
+	while (left && budget) {
+		u64 from = source_linear(cpu, op), to = target_linear(cpu, op, ACCESS_WRITE);
+		u64 n = runs(cpu, op, left) ? copy_run(cpu, op, from, to, left < budget ? left : budget) : 0;
+
+		if (!n) {
+			element_write(cpu, to, op->size, element_read(cpu, from, op->size, op->seg),
+			        string_es(cpu));
+			n = 1;
+		}
+		string_advance(cpu, op, SIM_RSI, n * op->size);
+		string_advance(cpu, op, SIM_RDI, n * op->size);
+		string_done(cpu, op, n);
+		left -= n;
+		budget -= n;
+	}
+	string_leave(cpu, op, left == 0, budget);
+}
+
+static u64 fill_run(struct sim_cpu *cpu, const struct sim_op *op, u64 to, u64 count)
+{
+	u64 n = in_page(to, op->size, count), value = reg_get(cpu, 0, op->size);
+	u8 *target = n ? sim_mem_direct(cpu, to, true, SIM_SEG_FLAT) : NULL;
+
+	if (!target)
+		return 0;
+	if (op->size == 1)
+		memset(target, (u8)value, n);
+	else
+		for (u64 i = 0; i < n; i++)
+			memcpy(target + i * op->size, &value, op->size);
+	return n;
+}
+
+void op_stos(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 left = string_count(cpu, op), budget = STRING_CHUNK;
+
+	while (left && budget) {
+		u64 to = target_linear(cpu, op, ACCESS_WRITE);
+		u64 n = runs(cpu, op, left) ? fill_run(cpu, op, to, left < budget ? left : budget) : 0;
+
+		if (!n) {
+			element_write(cpu, to, op->size, reg_get(cpu, 0, op->size), string_es(cpu));
+			n = 1;
+		}
+		string_advance(cpu, op, SIM_RDI, n * op->size);
+		string_done(cpu, op, n);
+		left -= n;
+		budget -= n;
+	}
+	string_leave(cpu, op, left == 0, budget);
+}
+
+void op_lods(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 left = string_count(cpu, op), budget = STRING_CHUNK;
+
+	for (; left && budget; left--, budget--) {
+		reg_set(cpu, 0, op->size, element_read(cpu, source_linear(cpu, op), op->size, op->seg));
+		string_advance(cpu, op, SIM_RSI, op->size);
+		string_done(cpu, op, 1);
+	}
+	string_leave(cpu, op, left == 0, budget);
+}
+
+static void compare(struct sim_cpu *cpu, unsigned size, u64 a, u64 b)
+{
+	switch (size) {
+	case 1: alu_sub8(cpu, (u8)a, (u8)b); break;
+	case 2: alu_sub16(cpu, (u16)a, (u16)b); break;
+	case 4: alu_sub32(cpu, (u32)a, (u32)b); break;
+	default: alu_sub64(cpu, a, b); break;
+	}
+}
+
+/* Another iteration? REPE goes on while equal, REPNE while not. */
+static bool compare_goes_on(const struct sim_op *op, u64 left, u64 budget, bool equal)
+{
+	return left && budget && (op->flags & OP_REPNE ? !equal : equal);
+}
+
+/* The flags change when the last comparison is done: a fault in between leaves them, as processors do. */
+void op_scas(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 left = string_count(cpu, op), budget = STRING_CHUNK, a = reg_get(cpu, 0, op->size), b = 0;
+	bool some = left;
+
+	while (left && budget) {
+		b = element_read(cpu, target_linear(cpu, op, ACCESS_READ), op->size, string_es(cpu));
+		string_advance(cpu, op, SIM_RDI, op->size);
+		string_done(cpu, op, 1);
+		left--;
+		budget--;
+		if (!compare_goes_on(op, left, budget, a == b))
+			break;
+	}
+	if (some)
+		compare(cpu, op->size, a, b);
+	string_leave(cpu, op, !compare_goes_on(op, left, 1, a == b), budget);
+}
+
+void op_cmps(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 left = string_count(cpu, op), budget = STRING_CHUNK, a = 0, b = 0;
+	bool some = left;
+
+	while (left && budget) {
+		b = element_read(cpu, target_linear(cpu, op, ACCESS_READ), op->size, string_es(cpu));
+		a = element_read(cpu, source_linear(cpu, op), op->size, op->seg);
+		string_advance(cpu, op, SIM_RSI, op->size);
+		string_advance(cpu, op, SIM_RDI, op->size);
+		string_done(cpu, op, 1);
+		left--;
+		budget--;
+		if (!compare_goes_on(op, left, budget, a == b))
+			break;
+	}
+	if (some)
+		compare(cpu, op->size, a, b);
+	string_leave(cpu, op, !compare_goes_on(op, left, 1, a == b), budget);
+}

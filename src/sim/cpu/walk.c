@@ -1,0 +1,240 @@
+/*
+ * walk: the one page walker: linear to guest-physical, rights, accessed and dirty bits (APM 2, 5). The place
+ * where the C-bit and the RMP will be looked at.
+ */
+#include "walk.h"
+
+#define PTE_P  1u
+#define PTE_W  2u
+#define PTE_U  4u
+#define PTE_A  0x20u
+#define PTE_D  0x40u
+#define PTE_PS 0x80u
+#define PTE_NX ((u64)1 << 63)
+
+#define PTE_ADDRESS 0x000ffffffffff000u
+
+#define ERROR_P    1u
+#define ERROR_U    4u
+#define ERROR_RSVD 8u
+
+const struct sim_slot *sim_slot_find(const struct sim_map *map, u64 gpa)
+{
+	u32 low = 0, high = map ? map->count : 0;
+
+	while (low < high) {
+		u32 middle = (low + high) / 2;
+
+		if (gpa < map->slots[middle].gpa)
+			high = middle;
+		else if (gpa - map->slots[middle].gpa >= map->slots[middle].size)
+			low = middle + 1;
+		else
+			return &map->slots[middle];
+	}
+	return NULL;
+}
+
+/* One walk in progress: which entries were met, for the accessed bits, and the rights so far. */
+struct path {
+	const struct sim_cpu *cpu;
+	u64 *entries[4]; /* NULL: kept in registers or in memory that cannot be written */
+	u64 values[4];
+	unsigned count;
+	bool writable, user, executable;
+	u64 gpa;
+	u32 error;
+};
+
+static void *entry_host(const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly)
+{
+	const struct sim_map *map = atomic_load_explicit(&cpu->map_used, memory_order_relaxed);
+	const struct sim_slot *slot = sim_slot_find(map, gpa & ~(u64)(size - 1));
+
+	if (!slot)
+		return NULL;
+	*ret_readonly = slot->flags & SIM_SLOT_READONLY;
+	return slot->host + (gpa - slot->gpa);
+}
+
+/* A table outside RAM reads as zeros: not present. */
+static u64 entry_read(struct path *path, u64 gpa)
+{
+	bool readonly = false;
+	u64 *host = entry_host(path->cpu, gpa, 8, &readonly);
+	u64 value = host ? __atomic_load_n(host, __ATOMIC_RELAXED) : 0;
+
+	path->entries[path->count] = readonly ? NULL : host;
+	path->values[path->count++] = value;
+	return value;
+}
+
+static u64 reserved_bits(const struct sim_cpu *cpu, unsigned level, bool large)
+{
+	u64 reserved = PTE_ADDRESS & ~cpu->bus->phys_mask;
+
+	if (!(cpu->efer & EFER_NXE))
+		reserved |= PTE_NX;
+	if (!mode_is(cpu, MODE_LONG))
+		reserved |= 0x7ff0000000000000u;
+	if (level == 4 || (level == 3 && !(cpu->features & FEATURE_GB_PAGES)))
+		reserved |= PTE_PS;
+	if (large)
+		reserved |= level == 2 ? 0x1fe000 : 0x3fffe000;
+	return reserved;
+}
+
+/* Tables of 512 entries of 8 bytes, from the given level down. False: error has what was found. */
+static bool walk_wide(struct path *path, u64 linear, u64 table, unsigned level)
+{
+	for (;; level--) {
+		unsigned shift = 12 + 9 * (level - 1);
+		u64 entry = entry_read(path, table + ((linear >> shift) & 511) * 8);
+		bool large = level > 1 && level < 4 && entry & PTE_PS;
+
+		if (!(entry & PTE_P))
+			return false;
+		if (entry & reserved_bits(path->cpu, level, large)) {
+			path->error |= ERROR_P | ERROR_RSVD;
+			return false;
+		}
+		path->writable &= !!(entry & PTE_W);
+		path->user &= !!(entry & PTE_U);
+		path->executable &= !(entry & PTE_NX);
+		table = entry & PTE_ADDRESS;
+		if (level == 1 || large) {
+			u64 offset = linear & (((u64)1 << shift) - 1);
+
+			path->gpa = (table & ~(((u64)1 << shift) - 1)) | (offset & ~(u64)0xfff);
+			return true;
+		}
+	}
+}
+
+static bool walk_pae(struct path *path, u64 linear)
+{
+	u64 entry = path->cpu->pdpte[(linear >> 30) & 3];
+
+	return entry & PTE_P && walk_wide(path, linear, entry & PTE_ADDRESS, 2);
+}
+
+static u32 entry_read32(struct path *path, u64 gpa)
+{
+	bool readonly = false;
+	u32 *host = entry_host(path->cpu, gpa, 4, &readonly);
+	u32 value = host ? __atomic_load_n(host, __ATOMIC_RELAXED) : 0;
+
+	path->entries[path->count] = readonly ? NULL : (u64 *)(void *)host;
+	path->values[path->count++] = value;
+	path->writable &= !!(value & PTE_W);
+	path->user &= !!(value & PTE_U);
+	return value;
+}
+
+/* The two-level tables of 32-bit entries, with 4 MiB pages if CR4.PSE. */
+static bool walk_narrow(struct path *path, u64 linear)
+{
+	u32 entry = entry_read32(path, (path->cpu->cr3 & 0xfffff000) + ((linear >> 22) & 1023) * 4);
+
+	if (!(entry & PTE_P))
+		return false;
+	if (entry & PTE_PS && path->cpu->cr4 & CR4_PSE) {
+		path->gpa = (entry & 0xffc00000) | (u64)(entry & 0x1fe000) << 19 | (linear & 0x3ff000);
+		if (entry & 0x200000 || path->gpa & ~path->cpu->bus->phys_mask) {
+			path->error |= ERROR_P | ERROR_RSVD;
+			return false;
+		}
+		return true;
+	}
+	entry = entry_read32(path, (entry & 0xfffff000) + ((linear >> 12) & 1023) * 4);
+	path->gpa = entry & 0xfffff000;
+	return entry & PTE_P;
+}
+
+static bool permitted(const struct sim_cpu *cpu, const struct path *path, const struct walk_query *query)
+{
+	if (query->user && !path->user)
+		return false;
+	if (query->access == ACCESS_WRITE && !path->writable && (query->user || cpu->cr0 & CR0_WP))
+		return false;
+	if (query->access == ACCESS_EXEC)
+		return path->executable && (query->user || !path->user || !(cpu->cr4 & CR4_SMEP));
+	return query->user || !path->user || !query->smap;
+}
+
+/* Sets A on the way and D on the leaf, each atomically; false if an entry changed meanwhile: walk again. */
+static bool mark_used(struct path *path, bool write, bool narrow)
+{
+	for (unsigned i = 0; i < path->count; i++) {
+		u64 old = path->values[i], new = old | PTE_A | (write && i + 1 == path->count ? PTE_D : 0);
+		u32 old32 = (u32)old;
+
+		if (new == old || !path->entries[i])
+			continue;
+		if (narrow ? !__atomic_compare_exchange_n((u32 *)(void *)path->entries[i], &old32, (u32) new,
+		                     false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+		           : !__atomic_compare_exchange_n(
+		                     path->entries[i], &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			return false;
+		path->values[i] = new;
+	}
+	return true;
+}
+
+static u32 fault_error(const struct sim_cpu *cpu, const struct walk_query *query, u32 error)
+{
+	bool fetch_told = cpu->cr4 & CR4_SMEP || (cpu->efer & EFER_NXE && cpu->cr4 & CR4_PAE);
+
+	if (query->access == ACCESS_EXEC)
+		return error | (query->user ? ERROR_U : 0) | (fetch_told ? ACCESS_EXEC : 0);
+	return error | (query->user ? ERROR_U : 0) | query->access;
+}
+
+static bool walk_tables(struct path *path, u64 linear)
+{
+	const struct sim_cpu *cpu = path->cpu;
+
+	if (!(cpu->cr4 & CR4_PAE))
+		return walk_narrow(path, linear);
+	if (mode_is(cpu, MODE_LONG))
+		return walk_wide(path, linear, cpu->cr3 & PTE_ADDRESS, 4);
+	return walk_pae(path, linear);
+}
+
+bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *query, struct walk *ret)
+{
+	struct path path;
+
+	if (!(cpu->cr0 & CR0_PG)) {
+		*ret = (struct walk){.gpa = linear & 0xfffff000, .writable = true};
+		return true;
+	}
+	do {
+		path = (struct path){.cpu = cpu, .writable = true, .user = true, .executable = true};
+		if (!walk_tables(&path, linear)) {
+			*ret = (struct walk){.error = fault_error(cpu, query, path.error)};
+			return false;
+		}
+		if (!permitted(cpu, &path, query)) {
+			*ret = (struct walk){.error = fault_error(cpu, query, ERROR_P)};
+			return false;
+		}
+	} while (!query->peek && !mark_used(&path, query->access == ACCESS_WRITE, !(cpu->cr4 & CR4_PAE)));
+
+	*ret = (struct walk){.gpa = path.gpa};
+	ret->writable =
+	        (path.writable || !(query->user || cpu->cr0 & CR0_WP)) && path.values[path.count - 1] & PTE_D;
+	return true;
+}
+
+bool sim_cpu_translate(struct sim_cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
+{
+	struct walk_query query = {.access = ACCESS_READ, .peek = true};
+	struct walk walk;
+
+	sim_map_take(cpu);
+	if (!sim_walk(cpu, linear, &query, &walk))
+		return false;
+	*ret_gpa = walk.gpa | (linear & 0xfff);
+	return true;
+}

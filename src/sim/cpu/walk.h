@@ -1,0 +1,25 @@
+/*
+ * walk: the page walker, for mmu.c.
+ */
+#ifndef SIM_CPU_WALK_H
+#define SIM_CPU_WALK_H
+
+#include "internal.h"
+
+struct walk_query {
+	enum access access;
+	bool user; /* as CPL 3 */
+	bool smap; /* a supervisor's data access to a user page is refused */
+	bool peek; /* no accessed and dirty bits */
+};
+
+struct walk {
+	u64 gpa;       /* of the page of 4 KiB */
+	u32 error;     /* of #PF, if refused */
+	bool writable; /* a write of the same privilege may follow without another walk */
+};
+
+/* linear is canonical. False: #PF with error. */
+bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *query, struct walk *ret);
+
+#endif

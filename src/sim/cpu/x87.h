@@ -1,0 +1,126 @@
+/*
+ * x87: the register stack, the status word and the exceptions of the x87, shared by its files (APM 5; APM 1,
+ * 6).
+ */
+#ifndef SIM_CPU_X87_H
+#define SIM_CPU_X87_H
+
+#include "ops.h"
+
+typedef u16 host_x87_fn(u16 fcw, const void *a, const void *b, void *r);
+
+#define FSW_IE  0x01u
+#define FSW_SF  0x40u
+#define FSW_C0  0x100u
+#define FSW_C1  0x200u
+#define FSW_C2  0x400u
+#define FSW_C3  0x4000u
+#define FSW_TOP 0x3800u
+
+static const u8 x87_indefinite[10] = {0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff};
+
+/* ---- the stack ---- */
+
+static inline unsigned x87_physical(const struct sim_cpu *cpu, unsigned i)
+{
+	return ((cpu->x87.fsw >> 11) + i) & 7;
+}
+
+static inline u8 *x87_st(struct sim_cpu *cpu, unsigned i)
+{
+	return cpu->x87.st[x87_physical(cpu, i)];
+}
+
+static inline bool x87_empty(const struct sim_cpu *cpu, unsigned i)
+{
+	return !(cpu->x87.ftw >> x87_physical(cpu, i) & 1);
+}
+
+static inline void x87_set(struct sim_cpu *cpu, unsigned i, const void *value)
+{
+	memcpy(x87_st(cpu, i), value, 10);
+	cpu->x87.ftw |= (u8)(1u << x87_physical(cpu, i));
+}
+
+static inline void x87_top_move(struct sim_cpu *cpu, int by)
+{
+	unsigned top = ((cpu->x87.fsw >> 11) + (unsigned)by) & 7;
+
+	cpu->x87.fsw = (u16)((cpu->x87.fsw & ~FSW_TOP) | top << 11);
+}
+
+static inline void x87_pop(struct sim_cpu *cpu)
+{
+	cpu->x87.ftw &= (u8) ~(1u << x87_physical(cpu, 0));
+	x87_top_move(cpu, 1);
+}
+
+/* ---- exceptions and condition codes ---- */
+
+static inline u16 x87_host_control(const struct sim_cpu *cpu)
+{
+	return cpu->x87.fcw | 0x3f;
+}
+
+/* Takes exceptions and C1 over; false: an unmasked one of the kinds forbids the result. */
+static inline bool x87_status(struct sim_cpu *cpu, unsigned sw, unsigned kinds)
+{
+	cpu->x87.fsw = (u16)((cpu->x87.fsw & ~FSW_C1) | (sw & (0x7f | FSW_C1)));
+	sim_x87_summary(cpu);
+	return !(sw & ~cpu->x87.fcw & kinds);
+}
+
+#define BEFORE 0x07u /* invalid, denormal, division by zero: nothing is stored */
+#define STORE  0x1fu /* to memory: nor with overflow and underflow */
+
+static inline void x87_conditions(struct sim_cpu *cpu, unsigned sw, unsigned mask)
+{
+	cpu->x87.fsw = (u16)((cpu->x87.fsw & ~mask) | (sw & mask));
+}
+
+static inline bool x87_underflow(struct sim_cpu *cpu)
+{
+	return x87_status(cpu, FSW_IE | FSW_SF, BEFORE);
+}
+
+static inline void x87_push(struct sim_cpu *cpu, const void *value)
+{
+	if (!x87_empty(cpu, 7)) {
+		if (!x87_status(cpu, FSW_IE | FSW_SF | FSW_C1, BEFORE))
+			return;
+		value = x87_indefinite;
+	}
+	x87_top_move(cpu, -1);
+	x87_set(cpu, 0, value);
+}
+
+/* x87_math.c: a result for ST(i) of ST(0) and, if not 0, ST(other), whose value b is. */
+void x87_result(struct sim_cpu *cpu, unsigned i, host_x87_fn *fn, unsigned other, const void *b);
+void x87_arith_memory(struct sim_cpu *cpu, const struct sim_op *op, unsigned kind);
+void x87_arith_register(struct sim_cpu *cpu, const struct sim_op *op, bool to_i, bool with_pop);
+/* FCOM or, quiet, FUCOM with ST(i); false: an unmasked exception. */
+bool x87_compare_st(struct sim_cpu *cpu, unsigned i, bool quiet);
+void x87_compare_flags(struct sim_cpu *cpu, unsigned i, bool quiet, bool with_pop);
+void x87_functions(struct sim_cpu *cpu, const struct sim_op *op);
+
+/* x87_memory.c */
+enum x87_format {
+	X87_F32,
+	X87_F64,
+	X87_F80,
+	X87_I16,
+	X87_I32,
+	X87_I64,
+	X87_BCD,
+	X87_TI16,
+	X87_TI32,
+	X87_TI64
+};
+void x87_load(struct sim_cpu *cpu, const struct sim_op *op, enum x87_format format);
+void x87_store(struct sim_cpu *cpu, const struct sim_op *op, enum x87_format format, bool with_pop);
+void x87_reset(struct sim_cpu *cpu);
+void x87_fnstenv(struct sim_cpu *cpu, const struct sim_op *op, bool with_registers);
+void x87_fldenv(struct sim_cpu *cpu, const struct sim_op *op, bool with_registers);
+void x87_fldcw(struct sim_cpu *cpu, const struct sim_op *op);
+
+#endif

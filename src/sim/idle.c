@@ -1,0 +1,168 @@
+/*
+ * idle: vCPUs that do not run: what wakes them, INIT and SIPI, and the skip of virtual time when all are
+ * halted. sim_vm.irq_lock; vcpu_block() on the vCPU's thread.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "sim.h"
+
+/*
+ * A guest that only waits, and has neither done nor been told anything for this long of its time, is waiting
+ * for somebody outside: from then on its time goes at the pace of the host's, which it cannot see.
+ */
+#define PATIENCE_NS  UINT64_C(30000000000)
+#define FOREVER      UINT64_MAX
+#define MASK_POLL_MS 5 /* a signal that KVM_SET_SIGNAL_MASK lets in is looked for this often */
+
+static bool has_interrupt(const struct sim_vcpu *v)
+{
+	const struct irq_chip *chip = v->vm->chip;
+
+	if (!chip)
+		return v->user_vector >= 0;
+	return (chip->pic.output && irq_lapic_takes_pic(&v->lapic)) || irq_lapic_pending(&v->lapic) >= 0;
+}
+
+static void wake(struct sim_vcpu *v)
+{
+	if (v->sleeping)
+		eventfd_write(v->wake_fd, 1);
+}
+
+static void start_again(struct sim_vcpu *v)
+{
+	v->mp_state = KVM_MP_STATE_RUNNABLE;
+	wake(v);
+}
+
+void vcpu_interrupts_changed(struct sim_vcpu *v)
+{
+	if (!has_interrupt(v)) {
+		sim_cpu_unpost(v->cpu, SIM_PENDING_INTR);
+		return;
+	}
+	sim_cpu_post(v->cpu, SIM_PENDING_INTR);
+	if (v->mp_state == KVM_MP_STATE_HALTED && v->wakeable)
+		start_again(v);
+}
+
+void vcpu_post_nmi(struct sim_vcpu *v)
+{
+	if (!v)
+		return;
+	sim_cpu_post(v->cpu, SIM_PENDING_NMI);
+	if (v->mp_state == KVM_MP_STATE_HALTED)
+		start_again(v);
+}
+
+void vcpu_request(struct sim_vcpu *v, uint32_t request)
+{
+	if (!v)
+		return;
+	v->requests |= request;
+	sim_cpu_post(v->cpu, SIM_PENDING_STOP);
+	wake(v);
+}
+
+void vcpu_take_requests(struct sim_vcpu *v)
+{
+	if (v->requests & SIM_REQUEST_INIT) {
+		sim_cpu_init(v->cpu);
+		irq_lapic_reset(&v->lapic, false);
+		v->waits = 0;
+		v->mp_state = v->index == 0 ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
+	}
+	if (v->requests & SIM_REQUEST_SIPI && v->mp_state == KVM_MP_STATE_INIT_RECEIVED) {
+		sim_cpu_sipi(v->cpu, v->sipi_vector);
+		v->mp_state = KVM_MP_STATE_RUNNABLE;
+	}
+	v->requests = 0;
+}
+
+static bool is_busy(struct sim_vm *vm)
+{
+	for (unsigned i = 0; i < atomic_load(&vm->vcpu_count); i++) {
+		if (vm->vcpus[i]->mp_state == KVM_MP_STATE_RUNNABLE || vm->vcpus[i]->requests)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * One step of time while this vCPU has nothing to do. Returns how many ns of the host to wait before the
+ * next one; patient: the last step's wait is over. irq_lock held.
+ */
+static uint64_t step(struct sim_vm *vm, bool patient)
+{
+	struct sim_clock *clock = &vm->sim->clock;
+	uint64_t next = atomic_load(&vm->next_timer_ns), now = clock_now(clock), gap;
+
+	if (next == IRQ_NEVER || (!clock->host && is_busy(vm)))
+		return FOREVER;
+	gap = next > now ? next - now : 0;
+	if (gap && (clock->host || (!patient && atomic_load(&vm->idle_ns) > PATIENCE_NS)))
+		return gap;
+	atomic_fetch_add(&vm->idle_ns, gap);
+	clock_skip_to(clock, next);
+	irq_chip_run_timers(vm->chip, clock_now(clock));
+	vm_timers_changed(vm);
+	return 0;
+}
+
+/* True: it timed out. Signals that the caller lets in end it. */
+static bool sleep_ns(struct sim_vcpu *v, uint64_t ns)
+{
+	struct pollfd p = {.fd = v->wake_fd, .events = POLLIN};
+	struct timespec ts = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+	struct timespec mask_poll = {.tv_nsec = MASK_POLL_MS * 1000000};
+	sigset_t mask;
+	eventfd_t count;
+	int n;
+
+	sigemptyset(&mask);
+	__builtin_memcpy(&mask, &v->sigmask, sizeof(v->sigmask));
+	if (v->has_sigmask)
+		n = ppoll(&p, 1, &mask_poll, NULL);
+	else
+		n = ppoll(&p, 1, ns == FOREVER ? NULL : &ts, &mask);
+	if (n == 1)
+		eventfd_read(v->wake_fd, &count);
+	return n == 0 && !v->has_sigmask;
+}
+
+/* Is there something to run now? irq_lock held. */
+static bool has_work(struct sim_vcpu *v)
+{
+	if (v->mp_state == KVM_MP_STATE_HALTED &&
+	        (atomic_load(&v->cpu->pending) & SIM_PENDING_NMI || (v->wakeable && has_interrupt(v))))
+		v->mp_state = KVM_MP_STATE_RUNNABLE;
+	return v->mp_state == KVM_MP_STATE_RUNNABLE || v->requests;
+}
+
+int vcpu_block(struct sim_vcpu *v)
+{
+	struct sim_vm *vm = v->vm;
+	bool patient = false;
+	uint64_t wait = 0;
+
+	for (;;) {
+		if (vcpu_interrupted(v))
+			return -EINTR;
+		pthread_mutex_lock(&vm->irq_lock);
+		v->sleeping = false;
+		if (!has_work(v)) {
+			wait = step(vm, patient);
+			v->sleeping = wait != 0;
+		}
+		if (has_work(v)) {
+			v->sleeping = false;
+			pthread_mutex_unlock(&vm->irq_lock);
+			return 0;
+		}
+		pthread_mutex_unlock(&vm->irq_lock);
+		patient = wait && sleep_ns(v, wait);
+	}
+}

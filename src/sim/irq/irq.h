@@ -1,0 +1,234 @@
+/*
+ * irq: the interrupt controllers of the software platform: local APICs, IOAPIC, the PIC pair, the PIT and the
+ * routes from GSI numbers to them. One irq_chip per VM; its owner holds one lock around every call and
+ * passes the time, in ns of the guest. Law: APM 2, 16; 82093AA, 8259A, 8254 and the kernel's api.rst.
+ */
+#ifndef SIM_IRQ_H
+#define SIM_IRQ_H
+
+#include <linux/kvm.h>
+
+#include "vmm/base.h"
+
+#define IRQ_LAPICS_MAX     64
+#define IRQ_NEVER          UINT64_MAX
+#define IRQ_ROUTES_MAX     4096 /* also the limit of GSI numbers (KVM_CAP_IRQ_ROUTING) */
+#define IRQ_PIC_PINS       16
+#define IRQ_TIMER_NS_MIN   200000 /* the shortest period of a repeating timer, as KVM's */
+#define IRQ_IOAPIC_BASE    UINT64_C(0xfec00000)
+#define IRQ_IOAPIC_BYTES   0x100
+#define IRQ_LAPIC_BASE     UINT64_C(0xfee00000)
+#define IRQ_LAPIC_BASE_BSP 0x100u
+#define IRQ_LAPIC_BASE_X2  0x400u
+#define IRQ_LAPIC_BASE_ON  0x800u
+
+struct irq_chip;
+
+/* Offsets in the xAPIC page; x2APIC MSRs are 0x800 + offset / 16. */
+enum irq_lapic_register {
+	LAPIC_ID = 0x20,
+	LAPIC_VERSION = 0x30,
+	LAPIC_TPR = 0x80,
+	LAPIC_APR = 0x90,
+	LAPIC_PPR = 0xa0,
+	LAPIC_EOI = 0xb0,
+	LAPIC_REMOTE = 0xc0,
+	LAPIC_LDR = 0xd0,
+	LAPIC_DFR = 0xe0,
+	LAPIC_SPIV = 0xf0,
+	LAPIC_ISR = 0x100,
+	LAPIC_TMR = 0x180,
+	LAPIC_IRR = 0x200,
+	LAPIC_ESR = 0x280,
+	LAPIC_ICR = 0x300,
+	LAPIC_ICR_HIGH = 0x310,
+	LAPIC_LVT_TIMER = 0x320,
+	LAPIC_LVT_THERMAL = 0x330,
+	LAPIC_LVT_PERF = 0x340,
+	LAPIC_LVT_LINT0 = 0x350,
+	LAPIC_LVT_LINT1 = 0x360,
+	LAPIC_LVT_ERROR = 0x370,
+	LAPIC_TIMER_INITIAL = 0x380,
+	LAPIC_TIMER_CURRENT = 0x390,
+	LAPIC_TIMER_DIVIDE = 0x3e0,
+	LAPIC_SELF_IPI = 0x3f0,
+};
+
+enum irq_delivery {
+	IRQ_FIXED = 0,
+	IRQ_LOWEST = 1,
+	IRQ_SMI = 2,
+	IRQ_NMI = 4,
+	IRQ_INIT = 5,
+	IRQ_SIPI = 6,
+	IRQ_EXTINT = 7,
+};
+
+enum irq_shorthand { IRQ_TO_DEST, IRQ_TO_SELF, IRQ_TO_ALL, IRQ_TO_OTHERS };
+
+struct irq_lapic;
+
+/* An interrupt on its way to local APICs. */
+struct irq_message {
+	uint32_t dest;
+	bool logical, level, assert;
+	uint8_t vector;
+	enum irq_delivery delivery;
+	enum irq_shorthand shorthand;
+	struct irq_lapic *source; /* of an IPI, else NULL */
+};
+
+struct irq_lapic {
+	struct irq_chip *chip;
+	unsigned index; /* of its vCPU */
+	uint32_t id;    /* at reset and in x2APIC mode */
+	uint64_t base;  /* MSR 1B */
+	uint32_t regs[64];
+	uint64_t timer_at_ns; /* IRQ_NEVER: not running */
+	uint64_t deadline_tsc;
+};
+
+struct irq_ioapic {
+	struct kvm_ioapic_state state;
+	uint8_t lines[KVM_IOAPIC_NUM_PINS]; /* a bit a source */
+};
+
+struct irq_pic {
+	struct kvm_pic_state chip[2]; /* master, slave */
+	uint8_t lines[IRQ_PIC_PINS];
+	bool output;
+};
+
+struct irq_pit {
+	struct kvm_pit_channel_state channel[3]; /* count_load_time: ns of the guest */
+	uint32_t flags;
+	bool speaker; /* port 0x61 is answered */
+	bool reinject;
+	uint64_t timer_at_ns;
+	uint64_t ticks; /* of channel 0 since it was loaded */
+};
+
+/* Who holds a line; a line is high while any of them holds it. */
+enum irq_source { IRQ_SOURCE_USER, IRQ_SOURCE_RESAMPLE, IRQ_SOURCE_PIT };
+
+/* What the owner supplies; called with its lock held. */
+struct irq_owner {
+	void (*changed)(void *ctx, unsigned lapic); /* what this processor could take may have changed */
+	void (*nmi)(void *ctx, unsigned lapic);
+	void (*init)(void *ctx, unsigned lapic);
+	void (*sipi)(void *ctx, unsigned lapic, uint8_t vector);
+	void (*acked)(void *ctx, unsigned irqchip, unsigned pin); /* end of interrupt: irqfd resampling */
+	void *ctx;
+};
+
+struct irq_chip {
+	struct irq_owner owner;
+	struct irq_lapic *lapic[IRQ_LAPICS_MAX];
+	unsigned lapics;
+	struct irq_ioapic ioapic;
+	struct irq_pic pic;
+	struct irq_pit *pit; /* NULL until created */
+	struct kvm_irq_routing_entry *routes;
+	unsigned route_count;
+};
+
+/* ---- the whole (routing.c) ---- */
+
+/* With the routes that KVM starts with. */
+int irq_chip_create(struct irq_owner owner, struct irq_chip **ret_chip);
+void irq_chip_destroy(struct irq_chip *chip); /* NULL is allowed; the LAPICs are their vCPUs' */
+/* When the next timer is due; IRQ_NEVER: none runs. */
+uint64_t irq_chip_next_timer(const struct irq_chip *chip);
+/* Delivers what is due. */
+void irq_chip_run_timers(struct irq_chip *chip, uint64_t now_ns);
+/* Answers the ports of PIC and PIT; false: another port. */
+bool irq_chip_io(
+        struct irq_chip *chip, bool write, uint16_t port, unsigned size, void *data, uint64_t now_ns);
+
+/* -1 with EINVAL for routes that KVM refuses; the old ones then stay. */
+int irq_routes_set(struct irq_chip *chip, const struct kvm_irq_routing_entry *routes, unsigned count);
+/* As kvm_set_irq: -1: no route or no target, 0: coalesced, else how many took it. */
+int irq_line_set(struct irq_chip *chip, enum irq_source source, uint32_t gsi, bool level);
+/* -1: nobody took it, 0: coalesced, else how many took it. */
+int irq_msi(struct irq_chip *chip, uint64_t address, uint32_t data);
+/* The GSI whose route ends at this pin, -1: none. */
+int irq_gsi_of_pin(const struct irq_chip *chip, unsigned irqchip, unsigned pin);
+
+/* ---- local APIC (lapic.c, lapic_bus.c, lapic_timer.c) ---- */
+
+void irq_lapic_init(struct irq_lapic *lapic, struct irq_chip *chip, unsigned index, uint32_t id);
+/* INIT: everything but the base; with base: as after power-on. */
+void irq_lapic_reset(struct irq_lapic *lapic, bool base);
+/* The vector that the processor may take now, -1: none. */
+int irq_lapic_pending(const struct irq_lapic *lapic);
+int irq_lapic_ack(struct irq_lapic *lapic);
+/* Is the PIC's output wired through to this processor (LINT0 as ExtINT, or the LAPIC off)? */
+bool irq_lapic_takes_pic(const struct irq_lapic *lapic);
+/* Accepts an interrupt; true: taken (not merged with a waiting one). */
+bool irq_lapic_accept(struct irq_lapic *lapic, const struct irq_message *message);
+bool irq_lapic_matches(const struct irq_lapic *lapic, const struct irq_message *message);
+/* -1: no target, 0: coalesced, else how many took it. */
+int irq_deliver(struct irq_chip *chip, const struct irq_message *message);
+uint32_t irq_lapic_tpr(const struct irq_lapic *lapic);
+void irq_lapic_set_tpr(struct irq_lapic *lapic, uint32_t tpr);
+void irq_lapic_eoi(struct irq_lapic *lapic);
+
+/* MMIO at an offset into the page, any size and alignment. */
+void irq_lapic_mmio(
+        struct irq_lapic *lapic, bool write, unsigned offset, unsigned size, void *data, uint64_t now_ns);
+/* MSRs 0x800 to 0x8ff; false: #GP. */
+bool irq_lapic_msr(struct irq_lapic *lapic, bool write, uint32_t index, uint64_t *value, uint64_t now_ns);
+/* MSR 1B; false: #GP. x2apic: CPUID offers it. */
+bool irq_lapic_set_base(struct irq_lapic *lapic, uint64_t base, bool by_host, bool x2apic);
+void irq_lapic_get_state(struct irq_lapic *lapic, struct kvm_lapic_state *ret_state, uint64_t now_ns);
+int irq_lapic_set_state(struct irq_lapic *lapic, const struct kvm_lapic_state *state, uint64_t now_ns);
+
+void irq_lapic_timer_write(struct irq_lapic *lapic, unsigned reg, uint32_t value, uint64_t now_ns);
+uint32_t irq_lapic_timer_current(const struct irq_lapic *lapic, uint64_t now_ns);
+/* From TIMER_CURRENT on, as after KVM_SET_LAPIC. */
+void irq_lapic_timer_resume(struct irq_lapic *lapic, uint64_t now_ns);
+void irq_lapic_run_timer(struct irq_lapic *lapic, uint64_t now_ns);
+/* MSR 6E0: the deadline, and when that is; deadline_tsc 0 disarms. Nothing in another mode. */
+void irq_lapic_set_deadline(struct irq_lapic *lapic, uint64_t deadline_tsc, uint64_t at_ns);
+void irq_lapic_deliver_local(struct irq_lapic *lapic, unsigned lvt);
+
+static inline bool irq_lapic_is_on(const struct irq_lapic *lapic)
+{
+	return lapic->base & IRQ_LAPIC_BASE_ON;
+}
+
+static inline bool irq_lapic_is_x2(const struct irq_lapic *lapic)
+{
+	return (lapic->base & (IRQ_LAPIC_BASE_X2 | IRQ_LAPIC_BASE_ON)) ==
+	       (IRQ_LAPIC_BASE_X2 | IRQ_LAPIC_BASE_ON);
+}
+
+/* ---- IOAPIC (ioapic.c) ---- */
+
+void irq_ioapic_reset(struct irq_chip *chip);
+int irq_ioapic_set(struct irq_chip *chip, enum irq_source source, unsigned pin, bool level);
+void irq_ioapic_eoi(struct irq_chip *chip, uint8_t vector);
+void irq_ioapic_mmio(struct irq_chip *chip, bool write, unsigned offset, unsigned size, void *data);
+void irq_ioapic_set_state(struct irq_chip *chip, const struct kvm_ioapic_state *state);
+
+/* ---- PIC pair (pic.c) ---- */
+
+void irq_pic_reset(struct irq_chip *chip);
+int irq_pic_set(struct irq_chip *chip, enum irq_source source, unsigned pin, bool level);
+uint8_t irq_pic_ack(struct irq_chip *chip);
+bool irq_pic_port(uint16_t port);
+uint8_t irq_pic_read(struct irq_chip *chip, uint16_t port);
+void irq_pic_write(struct irq_chip *chip, uint16_t port, uint8_t value);
+void irq_pic_set_state(struct irq_chip *chip, unsigned which, const struct kvm_pic_state *state);
+
+/* ---- PIT and port 61 (pit.c) ---- */
+
+void irq_pit_reset(struct irq_pit *pit, uint64_t now_ns);
+bool irq_pit_port(const struct irq_pit *pit, uint16_t port);
+uint8_t irq_pit_read(struct irq_pit *pit, uint16_t port, uint64_t now_ns);
+void irq_pit_write(struct irq_pit *pit, uint16_t port, uint8_t value, uint64_t now_ns);
+/* How many ticks of channel 0 were due; at most one is delivered for them. */
+bool irq_pit_run(struct irq_pit *pit, uint64_t now_ns);
+void irq_pit_set_state(struct irq_pit *pit, const struct kvm_pit_state2 *state, uint64_t now_ns);
+
+#endif

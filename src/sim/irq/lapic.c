@@ -1,0 +1,265 @@
+/*
+ * lapic: a local APIC's priorities and what it accepts; delivery of a message to those it is for. The
+ * caller holds the VM's interrupt lock. Law: APM 2, 16.6.
+ */
+#include <string.h>
+
+#include "irq.h"
+
+#define SPIV_ENABLED   0x100u
+#define LVT_MASKED     0x10000u
+#define LVT_LEVEL      0x8000u
+#define VERSION        0x00050014u /* six LVT entries, an integrated APIC */
+#define DFR_FLAT       0xffffffffu
+#define BROADCAST      0xffu
+#define BROADCAST_X2   0xffffffffu
+#define VECTOR_BIT(v)  (1u << ((v)&31))
+#define VECTOR_WORD(v) ((unsigned)(v) >> 5)
+
+static uint32_t get(const struct irq_lapic *l, unsigned reg)
+{
+	return l->regs[reg >> 4];
+}
+
+static void set(struct irq_lapic *l, unsigned reg, uint32_t value)
+{
+	l->regs[reg >> 4] = value;
+}
+
+/* The 256-bit sets ISR, TMR and IRR are eight words each. */
+static uint32_t *set_word(struct irq_lapic *l, unsigned set_reg, uint8_t vector)
+{
+	return &l->regs[(set_reg >> 4) + VECTOR_WORD(vector)];
+}
+
+static int highest(const struct irq_lapic *l, unsigned set_reg)
+{
+	for (int i = 7; i >= 0; i--) {
+		uint32_t word = l->regs[(set_reg >> 4) + (unsigned)i];
+
+		if (word)
+			return i * 32 + 31 - __builtin_clz(word);
+	}
+	return -1;
+}
+
+static bool is_enabled(const struct irq_lapic *l)
+{
+	return irq_lapic_is_on(l) && (get(l, LAPIC_SPIV) & SPIV_ENABLED);
+}
+
+/* The processor priority: the task's or that of the interrupt in service, whichever is higher. */
+static uint32_t ppr(const struct irq_lapic *l)
+{
+	uint32_t tpr = get(l, LAPIC_TPR) & 0xff;
+	int serving = highest(l, LAPIC_ISR);
+	uint32_t isr = serving < 0 ? 0 : (uint32_t)serving & 0xf0;
+
+	return (tpr & 0xf0) >= isr ? tpr : isr;
+}
+
+static void changed(struct irq_lapic *l)
+{
+	set(l, LAPIC_PPR, ppr(l));
+	l->chip->owner.changed(l->chip->owner.ctx, l->index);
+}
+
+void irq_lapic_reset(struct irq_lapic *l, bool base)
+{
+	uint32_t id = l->id << 24;
+
+	if (base)
+		l->base = IRQ_LAPIC_BASE | IRQ_LAPIC_BASE_ON | (l->index == 0 ? IRQ_LAPIC_BASE_BSP : 0);
+	memset(l->regs, 0, sizeof(l->regs));
+	set(l, LAPIC_ID, irq_lapic_is_x2(l) ? l->id : id);
+	set(l, LAPIC_VERSION, VERSION);
+	set(l, LAPIC_DFR, DFR_FLAT);
+	set(l, LAPIC_SPIV, 0xff);
+	if (irq_lapic_is_x2(l))
+		set(l, LAPIC_LDR, (l->id >> 4) << 16 | 1u << (l->id & 15));
+	for (unsigned lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt += 0x10)
+		set(l, lvt, LVT_MASKED);
+	/* KVM wires the PIC through to the boot processor from the start (KVM_X86_QUIRK_LINT0_REENABLED). */
+	if (l->index == 0)
+		set(l, LAPIC_LVT_LINT0, IRQ_EXTINT << 8);
+	l->timer_at_ns = IRQ_NEVER;
+	l->deadline_tsc = 0;
+	changed(l);
+}
+
+void irq_lapic_init(struct irq_lapic *l, struct irq_chip *chip, unsigned index, uint32_t id)
+{
+	*l = (struct irq_lapic){.chip = chip, .index = index, .id = id};
+	chip->lapic[index] = l;
+	if (chip->lapics <= index)
+		chip->lapics = index + 1;
+	irq_lapic_reset(l, true);
+}
+
+int irq_lapic_pending(const struct irq_lapic *l)
+{
+	int vector = irq_lapic_is_on(l) ? highest(l, LAPIC_IRR) : -1;
+
+	return vector >= 0 && ((uint32_t)vector & 0xf0) > (ppr(l) & 0xf0) ? vector : -1;
+}
+
+int irq_lapic_ack(struct irq_lapic *l)
+{
+	int vector = irq_lapic_pending(l);
+
+	if (vector < 0)
+		return -1;
+	*set_word(l, LAPIC_IRR, (uint8_t)vector) &= ~VECTOR_BIT(vector);
+	*set_word(l, LAPIC_ISR, (uint8_t)vector) |= VECTOR_BIT(vector);
+	changed(l);
+	return vector;
+}
+
+void irq_lapic_eoi(struct irq_lapic *l)
+{
+	int vector = highest(l, LAPIC_ISR);
+
+	if (vector < 0)
+		return;
+	*set_word(l, LAPIC_ISR, (uint8_t)vector) &= ~VECTOR_BIT(vector);
+	changed(l);
+	if (*set_word(l, LAPIC_TMR, (uint8_t)vector) & VECTOR_BIT(vector))
+		irq_ioapic_eoi(l->chip, (uint8_t)vector);
+}
+
+uint32_t irq_lapic_tpr(const struct irq_lapic *l)
+{
+	return get(l, LAPIC_TPR) & 0xff;
+}
+
+void irq_lapic_set_tpr(struct irq_lapic *l, uint32_t tpr)
+{
+	set(l, LAPIC_TPR, tpr & 0xff);
+	changed(l);
+}
+
+bool irq_lapic_takes_pic(const struct irq_lapic *l)
+{
+	uint32_t lvt = get(l, LAPIC_LVT_LINT0);
+
+	return !irq_lapic_is_on(l) || (!(lvt & LVT_MASKED) && (lvt >> 8 & 7) == IRQ_EXTINT);
+}
+
+static bool accept_vector(struct irq_lapic *l, const struct irq_message *m)
+{
+	uint32_t *irr = set_word(l, LAPIC_IRR, m->vector), *tmr = set_word(l, LAPIC_TMR, m->vector);
+	bool waiting = *irr & VECTOR_BIT(m->vector);
+
+	if (!is_enabled(l) || (m->level && !m->assert))
+		return false;
+	*tmr = m->level ? *tmr | VECTOR_BIT(m->vector) : *tmr & ~VECTOR_BIT(m->vector);
+	*irr |= VECTOR_BIT(m->vector);
+	changed(l);
+	return !waiting;
+}
+
+bool irq_lapic_accept(struct irq_lapic *l, const struct irq_message *m)
+{
+	const struct irq_owner *owner = &l->chip->owner;
+
+	switch (m->delivery) {
+	case IRQ_FIXED:
+	case IRQ_LOWEST: return accept_vector(l, m);
+	case IRQ_NMI: owner->nmi(owner->ctx, l->index); return true;
+	case IRQ_INIT:
+		if (m->level && !m->assert)
+			return false;
+		owner->init(owner->ctx, l->index);
+		return true;
+	case IRQ_SIPI: owner->sipi(owner->ctx, l->index, m->vector); return true;
+	default: /* SMI: there is no SMM. ExtINT comes from the PIC alone, see irq_lapic_takes_pic(). */
+		return false;
+	}
+}
+
+static bool matches_physical(const struct irq_lapic *l, uint32_t dest)
+{
+	if (irq_lapic_is_x2(l))
+		return dest == BROADCAST_X2 || dest == l->id;
+	return dest == BROADCAST || dest == get(l, LAPIC_ID) >> 24;
+}
+
+static bool matches_logical(const struct irq_lapic *l, uint32_t dest)
+{
+	uint32_t ldr = get(l, LAPIC_LDR);
+
+	if (irq_lapic_is_x2(l))
+		return dest == BROADCAST_X2 || (ldr >> 16 == dest >> 16 && (ldr & dest & 0xffff));
+	ldr >>= 24;
+	if (dest == BROADCAST)
+		return true;
+	if (get(l, LAPIC_DFR) == DFR_FLAT)
+		return ldr & dest;
+	return ldr >> 4 == dest >> 4 && (ldr & dest & 0xf);
+}
+
+bool irq_lapic_matches(const struct irq_lapic *l, const struct irq_message *m)
+{
+	uint32_t dest = m->dest;
+
+	if (!irq_lapic_is_on(l) && m->shorthand != IRQ_TO_SELF)
+		return false;
+	switch (m->shorthand) {
+	case IRQ_TO_SELF: return l == m->source;
+	case IRQ_TO_ALL: return true;
+	case IRQ_TO_OTHERS: return l != m->source;
+	default:
+		/* The 8-bit destinations of devices reach everybody in either mode. */
+		if (!m->source && dest == BROADCAST && irq_lapic_is_x2(l))
+			dest = BROADCAST_X2;
+		return m->logical ? matches_logical(l, dest) : matches_physical(l, dest);
+	}
+}
+
+/* One of several: which one follows from the vector, so that it is the same each time. */
+static int deliver_lowest(struct irq_chip *chip, const struct irq_message *m)
+{
+	unsigned count = 0, chosen;
+
+	for (unsigned i = 0; i < chip->lapics; i++)
+		count += chip->lapic[i] && is_enabled(chip->lapic[i]) && irq_lapic_matches(chip->lapic[i], m);
+	if (!count)
+		return -1;
+	chosen = m->vector % count;
+	for (unsigned i = 0; i < chip->lapics; i++) {
+		struct irq_lapic *l = chip->lapic[i];
+
+		if (l && is_enabled(l) && irq_lapic_matches(l, m) && chosen-- == 0)
+			return irq_lapic_accept(l, m);
+	}
+	return -1;
+}
+
+int irq_deliver(struct irq_chip *chip, const struct irq_message *m)
+{
+	int taken = -1;
+
+	if (m->delivery == IRQ_LOWEST)
+		return deliver_lowest(chip, m);
+	for (unsigned i = 0; i < chip->lapics; i++) {
+		struct irq_lapic *l = chip->lapic[i];
+
+		if (l && irq_lapic_matches(l, m))
+			taken = (taken < 0 ? 0 : taken) + irq_lapic_accept(l, m);
+	}
+	return taken;
+}
+
+void irq_lapic_deliver_local(struct irq_lapic *l, unsigned lvt_reg)
+{
+	uint32_t lvt = get(l, lvt_reg);
+	struct irq_message m = {
+	        .vector = (uint8_t)lvt,
+	        .delivery = lvt >> 8 & 7,
+	        .level = lvt & LVT_LEVEL,
+	        .assert = true,
+	};
+
+	if (irq_lapic_is_on(l) && !(lvt & LVT_MASKED))
+		irq_lapic_accept(l, &m);
+}

@@ -1,0 +1,114 @@
+/*
+ * lapic_timer: the timer of a local APIC: one-shot, periodic, TSC deadline; its bus runs at 1 GHz as KVM's,
+ * so a tick is 1 ns times the divisor. The caller holds the VM's interrupt lock. Law: APM 2, 16.4.1.
+ */
+#include "irq.h"
+
+#define MODE_BITS     0x60000u
+#define MODE_PERIODIC 0x20000u
+#define MODE_DEADLINE 0x40000u
+
+static uint32_t *at(struct irq_lapic *l, unsigned reg)
+{
+	return &l->regs[reg >> 4];
+}
+
+static uint32_t mode(const struct irq_lapic *l)
+{
+	return l->regs[LAPIC_LVT_TIMER >> 4] & MODE_BITS;
+}
+
+static unsigned divisor(const struct irq_lapic *l)
+{
+	uint32_t code = l->regs[LAPIC_TIMER_DIVIDE >> 4];
+
+	return 1u << ((((code & 3) | (code & 8) >> 1) + 1) & 7);
+}
+
+static uint64_t ticks_ns(const struct irq_lapic *l, uint32_t ticks)
+{
+	uint64_t ns = (uint64_t)ticks * divisor(l);
+
+	return mode(l) == MODE_PERIODIC && ns < IRQ_TIMER_NS_MIN ? IRQ_TIMER_NS_MIN : ns;
+}
+
+static void stop(struct irq_lapic *l)
+{
+	l->timer_at_ns = IRQ_NEVER;
+	l->deadline_tsc = 0;
+	*at(l, LAPIC_TIMER_INITIAL) = 0;
+}
+
+static void start(struct irq_lapic *l, uint32_t ticks, uint64_t now_ns)
+{
+	l->timer_at_ns = *at(l, LAPIC_TIMER_INITIAL) && ticks ? now_ns + ticks_ns(l, ticks) : IRQ_NEVER;
+}
+
+static void write_mode(struct irq_lapic *l, uint32_t value)
+{
+	bool was_deadline = mode(l) == MODE_DEADLINE;
+
+	*at(l, LAPIC_LVT_TIMER) = value;
+	if (was_deadline != (mode(l) == MODE_DEADLINE))
+		stop(l);
+}
+
+static void write_divide(struct irq_lapic *l, uint32_t value, uint64_t now_ns)
+{
+	uint32_t left = irq_lapic_timer_current(l, now_ns);
+
+	*at(l, LAPIC_TIMER_DIVIDE) = value & 0xb;
+	if (mode(l) != MODE_DEADLINE && l->timer_at_ns != IRQ_NEVER)
+		start(l, left, now_ns);
+}
+
+void irq_lapic_timer_write(struct irq_lapic *l, unsigned reg, uint32_t value, uint64_t now_ns)
+{
+	if (reg == LAPIC_LVT_TIMER) {
+		write_mode(l, value);
+	} else if (reg == LAPIC_TIMER_DIVIDE) {
+		write_divide(l, value, now_ns);
+	} else if (mode(l) != MODE_DEADLINE) {
+		*at(l, LAPIC_TIMER_INITIAL) = value;
+		start(l, value, now_ns);
+	}
+}
+
+uint32_t irq_lapic_timer_current(const struct irq_lapic *l, uint64_t now_ns)
+{
+	if (mode(l) == MODE_DEADLINE || l->timer_at_ns == IRQ_NEVER || l->timer_at_ns <= now_ns)
+		return 0;
+	return (uint32_t)((l->timer_at_ns - now_ns) / divisor(l));
+}
+
+void irq_lapic_timer_resume(struct irq_lapic *l, uint64_t now_ns)
+{
+	l->timer_at_ns = IRQ_NEVER;
+	if (mode(l) != MODE_DEADLINE)
+		start(l, *at(l, LAPIC_TIMER_CURRENT), now_ns);
+}
+
+void irq_lapic_set_deadline(struct irq_lapic *l, uint64_t deadline_tsc, uint64_t at_ns)
+{
+	if (mode(l) != MODE_DEADLINE)
+		return;
+	l->deadline_tsc = deadline_tsc;
+	l->timer_at_ns = deadline_tsc ? at_ns : IRQ_NEVER;
+}
+
+void irq_lapic_run_timer(struct irq_lapic *l, uint64_t now_ns)
+{
+	uint64_t late, period;
+
+	if (l->timer_at_ns > now_ns)
+		return;
+	late = now_ns - l->timer_at_ns;
+	if (mode(l) == MODE_PERIODIC) {
+		period = ticks_ns(l, *at(l, LAPIC_TIMER_INITIAL));
+		l->timer_at_ns += period * (late / period + 1);
+	} else {
+		l->timer_at_ns = IRQ_NEVER;
+		l->deadline_tsc = 0;
+	}
+	irq_lapic_deliver_local(l, LAPIC_LVT_TIMER);
+}

@@ -1,0 +1,336 @@
+/*
+ * kvm_run: KVM_RUN: from the VMM's struct kvm_run into the processor and back. The vCPU's thread, which holds
+ * sim_vcpu.lock. Law: api.rst, 4.10 and 5.
+ */
+#include <errno.h>
+#include <linux/kvm_para.h>
+#include <string.h>
+
+#include "sim.h"
+
+#define KVM_ENOSYS_RESULT UINT64_C(1000)
+
+/* ---- signals: as the kernel, KVM_RUN returns before a handler runs ---- */
+
+static uint64_t low_mask(const sigset_t *set)
+{
+	uint64_t bits;
+
+	memcpy(&bits, set, sizeof(bits));
+	return bits;
+}
+
+/* Everything waits while the guest runs, but for what only a fault of the program itself can raise. */
+static void hold_signals(struct sim_vcpu *v, sigset_t *ret_old)
+{
+	static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+	sigset_t all;
+
+	sigfillset(&all);
+	for (size_t i = 0; i < ARRAY_LEN(own_faults); i++)
+		sigdelset(&all, own_faults[i]);
+	pthread_sigmask(SIG_SETMASK, &all, ret_old);
+	v->sigmask = v->has_sigmask ? v->sigmask_user : low_mask(ret_old);
+}
+
+bool vcpu_interrupted(const struct sim_vcpu *v)
+{
+	sigset_t pending;
+
+	if (__atomic_load_n(&v->run->immediate_exit, __ATOMIC_ACQUIRE))
+		return true;
+	return sigpending(&pending) == 0 && low_mask(&pending) & ~v->sigmask;
+}
+
+/* ---- exits ---- */
+
+/* The page behind struct kvm_run. */
+static uint8_t *port_data(struct sim_vcpu *v)
+{
+	return (uint8_t *)v->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE_BYTES;
+}
+
+static int leave_io(struct sim_vcpu *v)
+{
+	const struct sim_exit_info *info = &v->cpu->exit_info;
+	uint32_t bytes = info->io.size * info->io.count;
+
+	v->run->exit_reason = KVM_EXIT_IO;
+	v->run->io.direction = info->io.write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+	v->run->io.size = info->io.size;
+	v->run->io.port = info->io.port;
+	v->run->io.count = info->io.count;
+	v->run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE_BYTES;
+	if (info->io.write)
+		memcpy(port_data(v), info->io.data, bytes);
+	v->waits = KVM_EXIT_IO;
+	vcpu_charge_exit(v, info->io.port, info->io.write);
+	if (info->io.write)
+		atomic_store(&v->vm->idle_ns, 0);
+	return 0;
+}
+
+static int leave_mmio(struct sim_vcpu *v)
+{
+	const struct sim_exit_info *info = &v->cpu->exit_info;
+
+	v->run->exit_reason = KVM_EXIT_MMIO;
+	v->run->mmio.phys_addr = info->mmio.gpa;
+	v->run->mmio.len = info->mmio.size;
+	v->run->mmio.is_write = info->mmio.write;
+	memset(v->run->mmio.data, 0, sizeof(v->run->mmio.data));
+	if (info->mmio.write)
+		memcpy(v->run->mmio.data, info->mmio.data, info->mmio.size);
+	v->waits = KVM_EXIT_MMIO;
+	vcpu_charge_exit(v, info->mmio.gpa | UINT64_C(1) << 63, info->mmio.write);
+	if (info->mmio.write)
+		atomic_store(&v->vm->idle_ns, 0);
+	return 0;
+}
+
+/* What the VMM gave for the last exit goes to the processor. */
+static void bring_data(struct sim_vcpu *v)
+{
+	struct sim_exit_info *info = &v->cpu->exit_info;
+	struct kvm_run *run = v->run;
+
+	if (v->waits == KVM_EXIT_IO && !info->io.write)
+		memcpy(info->io.data, port_data(v), (size_t)info->io.size * info->io.count);
+	else if (v->waits == KVM_EXIT_MMIO && !info->mmio.write)
+		memcpy(info->mmio.data, run->mmio.data, info->mmio.size);
+	else if (v->waits == KVM_EXIT_HYPERCALL)
+		v->cpu->gpr[SIM_RAX] =
+		        run->hypercall.longmode ? run->hypercall.ret : (uint32_t)run->hypercall.ret;
+	v->waits = 0;
+}
+
+static int leave_failed(struct sim_vcpu *v)
+{
+	const struct sim_exit_info *info = &v->cpu->exit_info;
+	struct kvm_run *run = v->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	run->emulation_failure.ndata = info->failed.size ? 3 : 0;
+	run->emulation_failure.flags =
+	        info->failed.size ? KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES : 0;
+	run->emulation_failure.insn_size = info->failed.size;
+	memcpy(run->emulation_failure.insn_bytes, info->failed.bytes,
+	        sizeof(run->emulation_failure.insn_bytes));
+	log_guest(LOG_WARN, "software processor: %s at 0x%llx", info->failed.why,
+	        (unsigned long long)info->failed.gpa);
+	return 0;
+}
+
+/* ---- hypercalls ---- */
+
+static bool wants_map_gpa(struct sim_vcpu *v)
+{
+	return v->vm->hypercall_exits >> KVM_HC_MAP_GPA_RANGE & 1;
+}
+
+/* 1: answered, go on; 0: the VMM answers. */
+static int hypercall(struct sim_vcpu *v)
+{
+	uint64_t *gpr = v->cpu->gpr, nr = gpr[SIM_RAX], result = -KVM_ENOSYS_RESULT;
+	uint64_t gpa = gpr[SIM_RBX], pages = gpr[SIM_RCX], end;
+	bool longmode = v->cpu->efer & 0x400 && v->cpu->seg[SIM_CS].attr & 0x200;
+
+	if (v->cpu->cpl) {
+		result = -(uint64_t)EPERM;
+	} else if (nr == KVM_HC_VAPIC_POLL_IRQ) {
+		result = 0;
+	} else if (nr == KVM_HC_MAP_GPA_RANGE && wants_map_gpa(v)) {
+		if (!is_aligned(gpa, PAGE_SIZE_BYTES) || !pages || !mul_ok(pages, PAGE_SIZE_BYTES, &end) ||
+		        !add_ok(gpa, end, &end)) {
+			result = -(uint64_t)EINVAL;
+		} else {
+			v->run->exit_reason = KVM_EXIT_HYPERCALL;
+			v->run->hypercall.nr = nr;
+			v->run->hypercall.args[0] = gpa;
+			v->run->hypercall.args[1] = pages;
+			v->run->hypercall.args[2] = gpr[SIM_RDX];
+			v->run->hypercall.longmode = longmode;
+			v->run->hypercall.ret = 0;
+			v->waits = KVM_EXIT_HYPERCALL;
+			return 0;
+		}
+	}
+	gpr[SIM_RAX] = longmode ? result : (uint32_t)result;
+	return 1;
+}
+
+/* ---- the loop ---- */
+
+static int leave(struct sim_vcpu *v, uint32_t reason)
+{
+	v->run->exit_reason = reason;
+	return 0;
+}
+
+static int leave_interrupted(struct sim_vcpu *v)
+{
+	v->run->exit_reason = KVM_EXIT_INTR;
+	return -EINTR;
+}
+
+/* With interrupt controllers here the vCPU sleeps here, else the VMM decides. */
+static int halt(struct sim_vcpu *v)
+{
+	if (!v->vm->chip)
+		return leave(v, KVM_EXIT_HLT);
+	pthread_mutex_lock(&v->vm->irq_lock);
+	v->wakeable = sim_cpu_interruptible(v->cpu);
+	v->mp_state = KVM_MP_STATE_HALTED;
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 1;
+}
+
+/* 1: go on; 0: to the VMM. */
+static int handle_exit(struct sim_vcpu *v, enum sim_exit exit)
+{
+	switch (exit) {
+	case SIM_EXIT_IO: return leave_io(v);
+	case SIM_EXIT_MMIO: return leave_mmio(v);
+	case SIM_EXIT_HLT: return halt(v);
+	case SIM_EXIT_SHUTDOWN: return leave(v, KVM_EXIT_SHUTDOWN);
+	case SIM_EXIT_WINDOW:
+		sim_cpu_unpost(v->cpu, SIM_PENDING_WINDOW);
+		return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
+	case SIM_EXIT_HYPERCALL: return hypercall(v);
+	case SIM_EXIT_STOPPED:
+	case SIM_EXIT_DEADLINE: return 1;
+	default: return leave_failed(v);
+	}
+}
+
+static enum sim_exit run_processor(struct sim_vcpu *v, uint64_t deadline)
+{
+	enum sim_exit exit;
+
+	atomic_store(&v->in_run, true);
+	exit = sim_cpu_run(v->cpu, deadline);
+	atomic_store(&v->in_run, false);
+	vcpu_now(v); /* what the VMM's devices read next is this vCPU's time */
+	return exit;
+}
+
+/* The instruction whose data came with this KVM_RUN is completed even if KVM_RUN is to return at once. */
+static int finish_access(struct sim_vcpu *v)
+{
+	enum sim_exit exit;
+
+	sim_cpu_post(v->cpu, SIM_PENDING_STOP);
+	exit = run_processor(v, sim_cpu_icount(v->cpu));
+	sim_cpu_unpost(v->cpu, SIM_PENDING_STOP);
+	return handle_exit(v, exit);
+}
+
+/* Could the VMM inject an interrupt now? An access that is under way does not matter: it is finished first.
+ */
+static bool injectable(const struct sim_vcpu *v)
+{
+	return sim_cpu_rflags(v->cpu) & 0x200 && !v->cpu->shadow && v->cpu->event.kind == SIM_EVENT_NONE &&
+	       v->user_vector < 0;
+}
+
+/* Without interrupt controllers here the VMM asks to be told when it can inject. */
+static bool window_open(struct sim_vcpu *v, bool completing)
+{
+	if (v->vm->chip || !v->run->request_interrupt_window) {
+		sim_cpu_unpost(v->cpu, SIM_PENDING_WINDOW);
+		return false;
+	}
+	if (!completing && injectable(v))
+		return true;
+	sim_cpu_post(v->cpu, SIM_PENDING_WINDOW);
+	return false;
+}
+
+/* INIT and SIPI; the reason to stop is gone with them. */
+static void take_requests(struct sim_vcpu *v)
+{
+	pthread_mutex_lock(&v->vm->irq_lock);
+	sim_cpu_unpost(v->cpu, SIM_PENDING_STOP);
+	if (v->requests)
+		vcpu_take_requests(v);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+}
+
+static int run_loop(struct sim_vcpu *v, bool completing)
+{
+	int result = 1;
+
+	while (result == 1) {
+		if (vcpu_interrupted(v))
+			return completing && (result = finish_access(v)) != 1 ? result : leave_interrupted(v);
+		if (atomic_load(&v->cpu->pending) & SIM_PENDING_STOP)
+			take_requests(v);
+		if (v->mp_state != KVM_MP_STATE_RUNNABLE) {
+			if (vcpu_block(v) < 0)
+				return leave_interrupted(v);
+			take_requests(v);
+			continue;
+		}
+		if (window_open(v, completing))
+			return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
+		completing = false;
+		result = handle_exit(v, run_processor(v, vcpu_start_slice(v)));
+	}
+	return result;
+}
+
+/* A processor that was never started: its first INIT ends this KVM_RUN, as with the kernel. */
+static int wait_for_init(struct sim_vcpu *v)
+{
+	if (vcpu_block(v) < 0)
+		return leave_interrupted(v);
+	take_requests(v);
+	return -EAGAIN;
+}
+
+static int run_checked(struct sim_vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	bool completing = v->waits != 0;
+
+	if (v->mp_state == KVM_MP_STATE_UNINITIALIZED)
+		return wait_for_init(v);
+	if (run->kvm_valid_regs || run->kvm_dirty_regs)
+		return -EINVAL;
+	if (!v->vm->chip) {
+		if (run->cr8 > 15)
+			return -EINVAL;
+		v->cpu->cr8 = run->cr8;
+	}
+	bring_data(v);
+	return run_loop(v, completing);
+}
+
+static void tell_state(struct sim_vcpu *v)
+{
+	struct kvm_run *run = v->run;
+
+	run->if_flag = sim_cpu_rflags(v->cpu) >> 9 & 1;
+	run->flags = 0;
+	run->cr8 = v->vm->chip ? v->vm->bus.cr8_read(v) : v->cpu->cr8;
+	run->apic_base = v->lapic.base;
+	run->ready_for_interrupt_injection = v->vm->chip || injectable(v);
+}
+
+int vcpu_run(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+	sigset_t old;
+	int result;
+
+	if (user)
+		return -EINVAL;
+	v->has_run = true;
+	hold_signals(v, &old);
+	result = run_checked(v);
+	tell_state(v);
+	v->exits++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return result;
+}

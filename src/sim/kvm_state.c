@@ -1,0 +1,223 @@
+/*
+ * kvm_state: the rest of a vCPU's state as KVM's structs have it: CPUID, MSRs, events, its run state. Any
+ * thread; sim_vcpu.lock. Law: api.rst, 4.18, 4.20, 4.31, 4.38.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "sim.h"
+
+#define MSRS_MAX           256
+#define CPUID_1_ECX_X2APIC (1u << 21)
+
+/* ---- CPUID ---- */
+
+bool cpuid_has_x2apic(const struct sim_vcpu *v)
+{
+	for (uint32_t i = 0; i < v->cpuid_count; i++) {
+		if (v->cpuid[i].function == 1)
+			return v->cpuid[i].ecx & CPUID_1_ECX_X2APIC;
+	}
+	return false;
+}
+
+/* 48 or 57 bits of linear address, or nothing said. */
+static bool cpuid_is_valid(const struct kvm_cpuid_entry2 *entries, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t linear_bits = entries[i].eax >> 8 & 0xff;
+
+		if (entries[i].function == 0x80000008 && linear_bits != 0 && linear_bits != 48 &&
+		        linear_bits != 57)
+			return false;
+	}
+	return true;
+}
+
+int vcpu_set_cpuid(void *object, void *arg, uintptr_t user)
+{
+	const struct kvm_cpuid2 *head = arg;
+	struct sim_vcpu *v = object;
+	auto_free struct kvm_cpuid_entry2 *entries = NULL;
+	size_t bytes;
+
+	if (head->nent > SIM_CPUID_MAX)
+		return -E2BIG;
+	bytes = head->nent * sizeof(*entries);
+	entries = calloc(head->nent + 1, sizeof(*entries));
+	if (!entries)
+		return -ENOMEM;
+	if (sim_copy_in(entries, user + sizeof(*head), bytes) < 0)
+		return -EFAULT;
+	/* Once it has run a vCPU keeps its CPUID; the same again is no change. */
+	if (v->has_run)
+		return head->nent == v->cpuid_count && memcmp(entries, v->cpuid, bytes) == 0 ? 0 : -EINVAL;
+	if (!cpuid_is_valid(entries, head->nent))
+		return -EINVAL;
+	if (sim_cpu_set_cpuid(v->cpu, entries, head->nent, NULL) < 0)
+		return -ENOMEM;
+	free(v->cpuid);
+	v->cpuid = take_ptr(&entries);
+	v->cpuid_count = head->nent;
+	return 0;
+}
+
+int vcpu_get_cpuid(void *object, void *arg, uintptr_t user)
+{
+	struct kvm_cpuid2 *head = arg;
+	struct sim_vcpu *v = object;
+
+	if (head->nent < v->cpuid_count)
+		return -E2BIG;
+	head->nent = v->cpuid_count;
+	return sim_copy_out(user + sizeof(*head), v->cpuid, v->cpuid_count * sizeof(*v->cpuid));
+}
+
+/* ---- MSRs ---- */
+
+static bool access_msr(struct sim_vcpu *v, bool write, struct kvm_msr_entry *e)
+{
+	uint64_t value = e->data;
+	bool good;
+
+	if (write)
+		good = sim_cpu_msr_write(v->cpu, e->index, value, true);
+	else
+		good = sim_cpu_msr_read(v->cpu, e->index, &value);
+	if (!good)
+		good = vcpu_msr(v, write, e->index, &value, true);
+	e->data = value;
+	return good;
+}
+
+/* Returns how many were done: the first that is refused ends it. */
+static int access_msrs(struct sim_vcpu *v, bool write, const struct kvm_msrs *head, uintptr_t user)
+{
+	auto_free struct kvm_msr_entry *entries = NULL;
+	size_t bytes = head->nmsrs * sizeof(*entries);
+	uint32_t done = 0;
+
+	if (head->nmsrs >= MSRS_MAX)
+		return -E2BIG;
+	entries = calloc(head->nmsrs + 1, sizeof(*entries));
+	if (!entries)
+		return -ENOMEM;
+	if (sim_copy_in(entries, user + sizeof(*head), bytes) < 0)
+		return -EFAULT;
+	while (done < head->nmsrs && access_msr(v, write, &entries[done]))
+		done++;
+	if (!write && sim_copy_out(user + sizeof(*head), entries, bytes) < 0)
+		return -EFAULT;
+	return (int)done;
+}
+
+int vcpu_get_msrs(void *object, void *arg, uintptr_t user)
+{
+	return access_msrs(object, false, arg, user);
+}
+
+int vcpu_set_msrs(void *object, void *arg, uintptr_t user)
+{
+	return access_msrs(object, true, arg, user);
+}
+
+/* ---- events ---- */
+
+int vcpu_get_events(void *object, void *arg, uintptr_t user)
+{
+	struct kvm_vcpu_events *e = arg;
+	struct sim_vcpu *v = object;
+	const struct sim_event *event = &v->cpu->event;
+
+	e->exception.injected = event->kind == SIM_EVENT_EXCEPTION;
+	e->interrupt.injected = event->kind == SIM_EVENT_INTR || event->kind == SIM_EVENT_SOFT;
+	e->interrupt.soft = event->kind == SIM_EVENT_SOFT;
+	e->nmi.injected = event->kind == SIM_EVENT_NMI;
+	if (e->exception.injected) {
+		e->exception.nr = event->vector;
+		e->exception.has_error_code = event->has_error;
+		e->exception.error_code = event->error;
+	}
+	if (e->interrupt.injected)
+		e->interrupt.nr = event->vector;
+	e->interrupt.shadow = v->cpu->shadow ? KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS : 0;
+	e->nmi.pending = !!(atomic_load(&v->cpu->pending) & SIM_PENDING_NMI);
+	e->nmi.masked = v->cpu->nmi_blocked;
+	e->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
+	return 0;
+}
+
+static struct sim_event event_of(const struct kvm_vcpu_events *e)
+{
+	if (e->exception.injected)
+		return (struct sim_event){.kind = SIM_EVENT_EXCEPTION,
+		        .vector = e->exception.nr,
+		        .has_error = e->exception.has_error_code,
+		        .error = e->exception.error_code};
+	if (e->interrupt.injected)
+		return (struct sim_event){.kind = e->interrupt.soft ? SIM_EVENT_SOFT : SIM_EVENT_INTR,
+		        .vector = e->interrupt.nr};
+	if (e->nmi.injected)
+		return (struct sim_event){.kind = SIM_EVENT_NMI, .vector = 2};
+	return (struct sim_event){.kind = SIM_EVENT_NONE};
+}
+
+int vcpu_set_events(void *object, void *arg, uintptr_t user)
+{
+	const uint32_t known = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
+	                       KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
+	const struct kvm_vcpu_events *e = arg;
+	struct sim_vcpu *v = object;
+
+	if (e->flags & ~known || (e->exception.injected && (e->exception.nr > 31 || e->exception.nr == 2)))
+		return -EINVAL;
+	if (e->flags & KVM_VCPUEVENT_VALID_SMM && (e->smi.smm || e->smi.pending)) /* there is no SMM */
+		return -EINVAL;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	v->cpu->event = event_of(e);
+	v->cpu->nmi_blocked = e->nmi.masked;
+	if (e->flags & KVM_VCPUEVENT_VALID_SHADOW)
+		v->cpu->shadow = e->interrupt.shadow;
+	if (e->flags & KVM_VCPUEVENT_VALID_NMI_PENDING && e->nmi.pending)
+		sim_cpu_post(v->cpu, SIM_PENDING_NMI);
+	else if (e->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
+		sim_cpu_unpost(v->cpu, SIM_PENDING_NMI);
+	if (e->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR)
+		v->sipi_vector = (uint8_t)e->sipi_vector;
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 0;
+}
+
+/* ---- run state ---- */
+
+int vcpu_get_mp_state(void *object, void *arg, uintptr_t user)
+{
+	struct kvm_mp_state *state = arg;
+	struct sim_vcpu *v = object;
+
+	pthread_mutex_lock(&v->vm->irq_lock);
+	if (v->requests)
+		vcpu_take_requests(v);
+	state->mp_state = v->mp_state;
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 0;
+}
+
+int vcpu_set_mp_state(void *object, void *arg, uintptr_t user)
+{
+	const struct kvm_mp_state *state = arg;
+	struct sim_vcpu *v = object;
+
+	if (state->mp_state > KVM_MP_STATE_SIPI_RECEIVED ||
+	        (!v->vm->chip && state->mp_state != KVM_MP_STATE_RUNNABLE))
+		return -EINVAL;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	v->mp_state = state->mp_state;
+	v->wakeable = sim_cpu_interruptible(v->cpu);
+	if (state->mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
+		v->mp_state = KVM_MP_STATE_INIT_RECEIVED;
+		vcpu_request(v, SIM_REQUEST_SIPI);
+	}
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 0;
+}

@@ -1,0 +1,113 @@
+/*
+ * kvm_system: calls on /dev/kvm. Any thread. Law: api.rst, 4.1 to 4.5 and 4.46.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "sim.h"
+
+#define CPUID_1_ECX_X2APIC     (1u << 21)
+#define CPUID_1_ECX_HYPERVISOR (1u << 31)
+#define CPUID_KVM              0x40000000u
+
+static int get_api_version(void *sim, void *arg, uintptr_t user)
+{
+	return user ? -EINVAL : KVM_API_VERSION;
+}
+
+static int create_vm(void *sim, void *arg, uintptr_t user)
+{
+	return vm_create(sim, user);
+}
+
+static int check_extension(void *sim, void *arg, uintptr_t user)
+{
+	return vm_capability(user);
+}
+
+static int get_run_size(void *sim, void *arg, uintptr_t user)
+{
+	return user ? -EINVAL : (int)SIM_RUN_BYTES;
+}
+
+/* What is the platform's and not the processor's: the x2APIC, and the leaves by which KVM is known. */
+static uint32_t add_platform_leaves(struct kvm_cpuid_entry2 *entries, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (entries[i].function == 1)
+			entries[i].ecx |= CPUID_1_ECX_X2APIC | CPUID_1_ECX_HYPERVISOR;
+		if (entries[i].function >= CPUID_KVM && entries[i].function < CPUID_KVM + 0x100)
+			return count;
+	}
+	if (count + 2 > SIM_CPUID_MAX)
+		return count;
+	entries[count++] = (struct kvm_cpuid_entry2){.function = CPUID_KVM,
+	        .eax = CPUID_KVM + 1,
+	        .ebx = 0x4b4d564b, /* "KVMKVMKVM" */
+	        .ecx = 0x564b4d56,
+	        .edx = 0x4d};
+	entries[count++] = (struct kvm_cpuid_entry2){.function = CPUID_KVM + 1};
+	return count;
+}
+
+static int get_supported_cpuid(void *sim, void *arg, uintptr_t user)
+{
+	struct kvm_cpuid2 *head = arg;
+	auto_free struct kvm_cpuid_entry2 *entries = calloc(SIM_CPUID_MAX, sizeof(*entries));
+	uint32_t count = SIM_CPUID_MAX;
+
+	if (!entries)
+		return -ENOMEM;
+	sim_cpu_supported_cpuid(entries, &count);
+	count = add_platform_leaves(entries, count);
+	if (head->nent < count)
+		return -E2BIG;
+	head->nent = count;
+	return sim_copy_out(user + sizeof(*head), entries, count * sizeof(*entries));
+}
+
+/* The count goes back even if the list does not fit: that is how callers learn it. */
+static int get_msr_index_list(void *sim, void *arg, uintptr_t user)
+{
+	struct kvm_msr_list *head = arg;
+	uint32_t own, platform, room = head->nmsrs;
+	const uint32_t *own_list = sim_cpu_msr_list(&own), *platform_list = platform_msr_list(&platform);
+	uintptr_t at = user + sizeof(*head);
+
+	head->nmsrs = own + platform;
+	if (sim_copy_out(user, head, sizeof(*head)) < 0)
+		return -EFAULT;
+	if (room < head->nmsrs)
+		return -E2BIG;
+	if (sim_copy_out(at, own_list, own * sizeof(*own_list)) < 0 ||
+	        sim_copy_out(at + own * sizeof(*own_list), platform_list, platform * sizeof(*platform_list)) <
+	                0)
+		return -EFAULT;
+	return 0;
+}
+
+const struct sim_call sim_system_calls[] = {
+        {KVM_GET_API_VERSION, get_api_version},
+        {KVM_CREATE_VM, create_vm},
+        {KVM_CHECK_EXTENSION, check_extension},
+        {KVM_GET_VCPU_MMAP_SIZE, get_run_size},
+        {KVM_GET_SUPPORTED_CPUID, get_supported_cpuid},
+        {KVM_GET_MSR_INDEX_LIST, get_msr_index_list},
+        {0},
+};
+
+void sim_figures(struct host *h, struct sim_figures *ret_figures)
+{
+	struct sim_platform *sim = (struct sim_platform *)h;
+	struct sim_figures sum;
+	struct sim_vm *vm;
+
+	pthread_mutex_lock(&sim->lock);
+	sum = sim->ended;
+	for (vm = sim->vms; vm; vm = vm->next) {
+		for (unsigned i = 0; i < vm->vcpu_count; i++)
+			vcpu_add_figures(vm->vcpus[i], &sum);
+	}
+	pthread_mutex_unlock(&sim->lock);
+	*ret_figures = sum;
+}

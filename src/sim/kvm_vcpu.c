@@ -1,0 +1,331 @@
+/*
+ * kvm_vcpu: a vCPU and the calls on its descriptor that move registers. Any thread; sim_vcpu.lock, which
+ * KVM_RUN holds too. Law: api.rst, 4.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "sim.h"
+
+static int get_regs(void *object, void *arg, uintptr_t user)
+{
+	sim_cpu_get_regs(((struct sim_vcpu *)object)->cpu, arg);
+	return 0;
+}
+
+static int set_regs(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+
+	sim_cpu_set_regs(v->cpu, arg);
+	v->waits = 0;
+	return 0;
+}
+
+static int get_sregs(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+	struct kvm_sregs *sregs = arg;
+
+	sim_cpu_get_sregs(v->cpu, sregs);
+	sregs->apic_base = v->lapic.base;
+	if (v->vm->chip)
+		sregs->cr8 = v->vm->bus.cr8_read(v);
+	else if (v->user_vector >= 0)
+		sregs->interrupt_bitmap[v->user_vector / 64] |= UINT64_C(1) << (v->user_vector % 64);
+	return 0;
+}
+
+/* The interrupt that a VMM with its own controllers had injected before it saved the state. */
+static void set_injected(struct sim_vcpu *v, const struct kvm_sregs *sregs)
+{
+	for (int i = 0; i < 4; i++) {
+		if (sregs->interrupt_bitmap[i])
+			v->user_vector = 64 * i + __builtin_ctzll(sregs->interrupt_bitmap[i]);
+	}
+	vcpu_interrupts_changed(v);
+}
+
+static int set_sregs(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+	const struct kvm_sregs *sregs = arg;
+	uint64_t base = sregs->apic_base;
+
+	if (v->vm->chip && !vcpu_msr(v, true, 0x1b, &base, true))
+		return -EINVAL;
+	if (sim_cpu_set_sregs(v->cpu, sregs) < 0)
+		return -EINVAL;
+	v->vm->bus.cr8_write(v, sregs->cr8 & 15);
+	pthread_mutex_lock(&v->vm->irq_lock);
+	if (!v->vm->chip)
+		v->lapic.base = base;
+	if (!v->vm->chip)
+		set_injected(v, sregs);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	v->waits = 0;
+	return 0;
+}
+
+static int get_fpu(void *object, void *arg, uintptr_t user)
+{
+	sim_cpu_get_fpu(((struct sim_vcpu *)object)->cpu, arg);
+	return 0;
+}
+
+static int set_fpu(void *object, void *arg, uintptr_t user)
+{
+	sim_cpu_set_fpu(((struct sim_vcpu *)object)->cpu, arg);
+	return 0;
+}
+
+static int get_lapic(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+
+	if (!v->vm->chip)
+		return -EINVAL;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	irq_lapic_get_state(&v->lapic, arg, clock_now(&v->vm->sim->clock));
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 0;
+}
+
+static int set_lapic(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+	int result;
+
+	if (!v->vm->chip)
+		return -EINVAL;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	result = irq_lapic_set_state(&v->lapic, arg, clock_now(&v->vm->sim->clock)) < 0 ? -errno : 0;
+	vm_timers_changed(v->vm);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return result;
+}
+
+static int interrupt(void *object, void *arg, uintptr_t user)
+{
+	const struct kvm_interrupt *irq = arg;
+	struct sim_vcpu *v = object;
+
+	if (irq->irq >= KVM_NR_INTERRUPTS)
+		return -EINVAL;
+	if (v->vm->chip)
+		return -ENXIO;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	v->user_vector = (int)irq->irq;
+	vcpu_interrupts_changed(v);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 0;
+}
+
+static int nmi(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+
+	pthread_mutex_lock(&v->vm->irq_lock);
+	vcpu_post_nmi(v);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 0;
+}
+
+static int get_tsc_khz(void *object, void *arg, uintptr_t user)
+{
+	return (int)SIM_TSC_KHZ;
+}
+
+/* There is one rate and no scaling. */
+static int set_tsc_khz(void *object, void *arg, uintptr_t user)
+{
+	return user == 0 || user == SIM_TSC_KHZ ? 0 : -EINVAL;
+}
+
+static int translate(void *object, void *arg, uintptr_t user)
+{
+	struct kvm_translation *t = arg;
+	struct sim_vcpu *v = object;
+	uint64_t gpa = 0;
+
+	atomic_store(&v->in_run, true);
+	t->valid = sim_cpu_translate(v->cpu, t->linear_address, &gpa);
+	atomic_store(&v->in_run, false);
+	t->physical_address = t->valid ? gpa : UINT64_MAX;
+	t->writeable = 1;
+	t->usermode = 0;
+	return 0;
+}
+
+/* A NULL argument takes the mask away. */
+static int set_signal_mask(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+	struct kvm_signal_mask head;
+	uint64_t mask;
+
+	if (!user) {
+		v->has_sigmask = false;
+		return 0;
+	}
+	if (sim_copy_in(&head, user, sizeof(head)) < 0)
+		return -EFAULT;
+	if (head.len != sizeof(mask))
+		return -EINVAL;
+	if (sim_copy_in(&mask, user + sizeof(head), sizeof(mask)) < 0)
+		return -EFAULT;
+	v->sigmask_user = mask;
+	v->has_sigmask = true;
+	return 0;
+}
+
+const struct sim_call sim_vcpu_calls[] = {
+        {KVM_RUN, vcpu_run},
+        {KVM_GET_REGS, get_regs},
+        {KVM_SET_REGS, set_regs},
+        {KVM_GET_SREGS, get_sregs},
+        {KVM_SET_SREGS, set_sregs},
+        {KVM_GET_FPU, get_fpu},
+        {KVM_SET_FPU, set_fpu},
+        {KVM_GET_MSRS, vcpu_get_msrs},
+        {KVM_SET_MSRS, vcpu_set_msrs},
+        {KVM_SET_CPUID2, vcpu_set_cpuid},
+        {KVM_GET_CPUID2, vcpu_get_cpuid},
+        {KVM_GET_LAPIC, get_lapic},
+        {KVM_SET_LAPIC, set_lapic},
+        {KVM_GET_MP_STATE, vcpu_get_mp_state},
+        {KVM_SET_MP_STATE, vcpu_set_mp_state},
+        {KVM_GET_VCPU_EVENTS, vcpu_get_events},
+        {KVM_SET_VCPU_EVENTS, vcpu_set_events},
+        {KVM_INTERRUPT, interrupt},
+        {KVM_NMI, nmi},
+        {KVM_TRANSLATE, translate},
+        {KVM_SET_SIGNAL_MASK, set_signal_mask},
+        {KVM_GET_TSC_KHZ, get_tsc_khz},
+        {KVM_SET_TSC_KHZ, set_tsc_khz},
+        {0},
+};
+
+/* ---- life ---- */
+
+static bool id_is_taken(const struct sim_vm *vm, unsigned long id)
+{
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		if (vm->vcpus[i]->id == id)
+			return true;
+	}
+	return false;
+}
+
+void vcpu_destroy(struct sim_vcpu *v)
+{
+	if (!v)
+		return;
+	sim_cpu_destroy(v->cpu);
+	if (v->run)
+		munmap(v->run, SIM_RUN_BYTES);
+	if (v->wake_fd >= 0)
+		close(v->wake_fd);
+	pthread_mutex_destroy(&v->lock);
+	free(v->cpuid);
+	free(v);
+}
+
+static int vcpu_make(struct sim_vm *vm, unsigned id, struct sim_vcpu **ret_vcpu)
+{
+	struct sim_vcpu *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	v->object.kind = SIM_VCPU;
+	v->vm = vm;
+	v->index = vm->vcpu_count;
+	v->id = id;
+	v->user_vector = -1;
+	pthread_mutex_init(&v->lock, NULL);
+	v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->wake_fd < 0 || sim_cpu_create(&vm->bus, v, &v->cpu, NULL) < 0) {
+		vcpu_destroy(v);
+		return -ENOMEM;
+	}
+	v->base_ns = clock_now(&vm->sim->clock);
+	vcpu_msrs_reset(v);
+	v->mp_state = vm->chip && v->index ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
+	*ret_vcpu = v;
+	return 0;
+}
+
+/* Opens the descriptor, with the struct kvm_run that the VMM maps from it. */
+static int vcpu_open(struct sim_vcpu *v)
+{
+	int fd = sim_object_open(v->vm->sim, &v->object, "sim-vcpu", SIM_RUN_BYTES);
+	void *run;
+
+	if (fd < 0)
+		return fd;
+	run = mmap(NULL, SIM_RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (run == MAP_FAILED) {
+		sim_object_close(v->vm->sim, fd);
+		return -ENOMEM;
+	}
+	v->run = run;
+	return fd;
+}
+
+/* It is the VM's only when nothing can fail any more. irq_lock: interrupts may be on their way to it. */
+static void attach(struct sim_vm *vm, struct sim_vcpu *v)
+{
+	pthread_mutex_lock(&vm->sim->lock);
+	vm->refs++; /* its descriptor's */
+	pthread_mutex_unlock(&vm->sim->lock);
+	pthread_mutex_lock(&vm->irq_lock);
+	if (vm->chip)
+		irq_lapic_init(&v->lapic, vm->chip, v->index, v->id);
+	vm->vcpus[v->index] = v;
+	atomic_fetch_add(&vm->vcpu_count, 1);
+	pthread_mutex_unlock(&vm->irq_lock);
+}
+
+int vcpu_create(struct sim_vm *vm, unsigned long id)
+{
+	struct sim_vcpu *v;
+	int result;
+
+	if (id >= SIM_VCPU_IDS_MAX)
+		return -EINVAL;
+	pthread_mutex_lock(&vm->lock);
+	if (vm->vcpu_count >= SIM_VCPUS_MAX)
+		result = -EINVAL;
+	else if (id_is_taken(vm, id))
+		result = -EEXIST;
+	else
+		result = vcpu_make(vm, (unsigned)id, &v);
+	if (result == 0) {
+		result = vcpu_open(v);
+		if (result < 0)
+			vcpu_destroy(v);
+		else
+			attach(vm, v);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return result;
+}
+
+void vcpu_add_figures(const struct sim_vcpu *v, struct sim_figures *sum)
+{
+	size_t used = strlen(sum->unknown_names), room = sizeof(sum->unknown_names);
+
+	sum->instructions += sim_cpu_icount(v->cpu);
+	sum->exits += v->exits;
+	for (uint32_t i = 0; i < v->cpu->unknown_count; i++) {
+		char name[32];
+
+		sum->unknown += v->cpu->unknown[i].count;
+		used += (size_t)snprintf(sum->unknown_names + used, room - used, "%s%s x%llu",
+		        used ? ", " : "", sim_cpu_unknown_name(v->cpu->unknown[i].key, name),
+		        (unsigned long long)v->cpu->unknown[i].count);
+		if (used >= room)
+			used = room - 1;
+	}
+}

@@ -1,0 +1,79 @@
+/*
+ * abi: one program that drives KVM's ioctls through struct host and prints what comes of it. On the real
+ * kernel and on the software platform the transcripts are to be equal (tests/abi/README.md).
+ */
+#ifndef VMM_ABI_H
+#define VMM_ABI_H
+
+#include <linux/kvm.h>
+#include <stdio.h>
+
+#include "vmm/base.h"
+#include "vmm/host.h"
+
+#include "asm.h"
+
+struct abi {
+	struct host *host;
+	int kvm; /* /dev/kvm */
+};
+
+/* A chapter of the transcript. */
+struct chapter {
+	const char *name;
+	void (*run)(struct abi *abi);
+};
+extern const struct chapter chapter_system, chapter_vm, chapter_vcpu, chapter_ports, chapter_memory,
+        chapter_modes, chapter_interrupts, chapter_processors, chapter_events;
+
+/* One line: the words, then 0, a number or an errno name. Returns the result. */
+int say(int result, const char *fmt, ...) PRINTF(2, 3);
+void tell(const char *fmt, ...) PRINTF(1, 2);
+/* Something that the transcript cannot go on without. */
+_Noreturn void give_up(const char *what);
+
+int ask(struct abi *abi, int fd, unsigned long request, const void *arg);
+int ask_number(struct abi *abi, int fd, unsigned long request, unsigned long number);
+
+/* ---- guests (guest.c) ---- */
+
+#define GUEST_VCPUS_MAX 2
+#define GUEST_BYTES     0x20000 /* of memory at 0; what is above is MMIO */
+#define GUEST_CODE      0x1000
+#define GUEST_CODE_2    0x2000 /* of the second vCPU: SIPI vector 2 */
+#define GUEST_IDT       0x4000
+#define GUEST_STUBS     0x5000 /* 32 bytes a vector */
+#define GUEST_TABLES    0x8000 /* page tables */
+#define GUEST_STACK     0xf000
+#define PORT_VECTOR     0xe0 /* a handler tells its vector */
+#define PORT_DONE       0xf4
+
+enum guest_flag {
+	GUEST_IRQCHIP = 1,
+	GUEST_PIT = 2,
+	GUEST_QUIET = 4, /* exits are not told */
+};
+
+struct guest {
+	struct abi *abi;
+	unsigned flags;
+	int vm, vcpu[GUEST_VCPUS_MAX];
+	unsigned vcpus;
+	struct kvm_run *run[GUEST_VCPUS_MAX];
+	size_t run_bytes;
+	uint8_t *memory;
+	struct code code; /* of the first vCPU, to be written */
+	uint64_t input;   /* what port reads and MMIO reads get, byte by byte */
+};
+
+/* bits: the mode that the first vCPU starts in, at GUEST_CODE. */
+void guest_open(struct guest *g, struct abi *abi, int bits, unsigned vcpus, unsigned flags);
+void guest_close(struct guest *g);
+/* Interrupts of the vectors tell themselves and end with EOI where eoi says: the LAPIC (1) or the PIC (2). */
+void guest_set_handler(struct guest *g, unsigned vector, int eoi);
+/* KVM_RUN once; tells the exit. Returns the exit reason, or -1. */
+int guest_run_once(struct guest *g, unsigned vcpu);
+/* Until the guest is done, or something else than a port, MMIO or interruption comes. */
+int guest_run(struct guest *g);
+
+#endif

@@ -1,0 +1,167 @@
+/*
+ * exits: tiny guests whose ports and memory accesses come to the VMM, in 16-, 32- and 64-bit code.
+ */
+#include "abi.h"
+
+/* Every width in and out, strings, a port at the end of the space. */
+static void write_ports(struct code *c)
+{
+	for (size_t size = 1; size <= 4; size *= 2) {
+		set_edx(c, 0x510);
+		set_eax(c, 0x44332211);
+		out_dx(c, size);
+		set_eax(c, 0xffffffff);
+		in_dx(c, size);
+		tell_eax(c, 0x80);
+	}
+	set_edx(c, 0xffff);
+	in_dx(c, 1);
+	tell_eax(c, 0x80);
+}
+
+static void write_strings(struct code *c)
+{
+	const uint8_t movs[3][3] = {{0xbe, 0x00, 0x60}, {0xbf, 0x00, 0x70}};
+
+	for (int i = 0; i < 2; i++) { /* esi = 6000h, edi = 7000h */
+		emit(c, movs[i], 3);
+		if (c->bits != 16)
+			emit_number(c, 0, 2);
+	}
+	set_edx(c, 0x520);
+	set_ecx(c, 5);
+	emit_bytes(c, 0xfc, 0xf3, 0x6e); /* cld; rep outsb */
+	set_ecx(c, 3);
+	emit_operand_prefix(c, 2);
+	emit_bytes(c, 0xf3, 0x6d); /* rep insw, after its prefix */
+	set_ecx(c, 0);
+	emit_bytes(c, 0xf3, 0x6c); /* nothing */
+}
+
+static void run_ports(struct abi *abi)
+{
+	static const int modes[] = {16, 32, 64};
+
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		struct guest g;
+
+		tell("-- %d bits", modes[i]);
+		guest_open(&g, abi, modes[i], 1, 0);
+		memcpy(g.memory + 0x6000, "ports", 5);
+		write_ports(&g.code);
+		write_strings(&g.code);
+		done(&g.code);
+		guest_run(&g);
+		tell("read %02x %02x %02x %02x %02x %02x %02x", g.memory[0x7000], g.memory[0x7001],
+		        g.memory[0x7002], g.memory[0x7003], g.memory[0x7004], g.memory[0x7005],
+		        g.memory[0x7006]);
+		guest_close(&g);
+	}
+}
+
+const struct chapter chapter_ports = {"ports", run_ports};
+
+/* Above GUEST_BYTES nothing is; the access that spans the edge of a page comes in parts. */
+static void run_memory(struct abi *abi)
+{
+	static const int modes[] = {32, 64};
+
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		struct guest g;
+
+		tell("-- %d bits", modes[i]);
+		guest_open(&g, abi, modes[i], 1, 0);
+		for (size_t size = 1; size <= 4; size *= 2) {
+			set_eax(&g.code, 0x44332211);
+			store_eax(&g.code, 0x30000, size);
+			set_eax(&g.code, 0xffffffff);
+			load_eax(&g.code, 0x30004, size);
+			tell_eax(&g.code, 0x80);
+		}
+		set_eax(&g.code, 0x44332211);
+		store_eax(&g.code, 0x30ffe, 4);
+		load_eax(&g.code, 0x30ffd, 4);
+		tell_eax(&g.code, 0x80);
+		store_eax(&g.code, GUEST_BYTES - 2, 4);
+		done(&g.code);
+		guest_run(&g);
+		tell("memory's last bytes %02x %02x", g.memory[GUEST_BYTES - 2], g.memory[GUEST_BYTES - 1]);
+		guest_close(&g);
+	}
+}
+
+const struct chapter chapter_memory = {"memory", run_memory};
+
+/* ---- what ends a guest ---- */
+
+static void tell_state(struct guest *g)
+{
+	struct kvm_sregs s = {0};
+	struct kvm_regs r;
+
+	if (ask(g->abi, g->vcpu[0], KVM_GET_SREGS, &s) < 0 || ask(g->abi, g->vcpu[0], KVM_GET_REGS, &r) < 0)
+		give_up("KVM_GET_REGS");
+	tell("rip %llx rax %llx cr2 %llx", (unsigned long long)r.rip, (unsigned long long)r.rax,
+	        (unsigned long long)s.cr2);
+}
+
+static void run_hlt(struct abi *abi)
+{
+	struct guest g;
+
+	tell("-- hlt without irqchip, twice");
+	guest_open(&g, abi, 16, 1, 0);
+	hlt(&g.code);
+	set_eax(&g.code, 0x1234);
+	hlt(&g.code);
+	guest_run(&g);
+	guest_run(&g);
+	tell_state(&g);
+	guest_close(&g);
+}
+
+static void run_shutdown(struct abi *abi)
+{
+	struct kvm_sregs s = {0};
+	struct guest g;
+
+	tell("-- triple fault");
+	guest_open(&g, abi, 32, 1, 0);
+	if (ask(abi, g.vcpu[0], KVM_GET_SREGS, &s) < 0)
+		give_up("KVM_GET_SREGS");
+	s.idt.limit = 0;
+	ask(abi, g.vcpu[0], KVM_SET_SREGS, &s);
+	emit_bytes(&g.code, 0x0f, 0x0b);
+	guest_run(&g);
+	guest_close(&g);
+}
+
+/* A handler that takes the error code from the stack and tells it. */
+static void run_page_fault(struct abi *abi)
+{
+	struct guest g;
+	struct code stub;
+
+	tell("-- page fault");
+	guest_open(&g, abi, 64, 1, 0);
+	guest_set_handler(&g, 14, 0);
+	stub = (struct code){.at = g.memory + GUEST_STUBS + 32 * 14, .bits = 64};
+	emit_bytes(&stub, 0x58); /* pop rax */
+	tell_eax(&stub, 0x81);
+	emit_bytes(&stub, 0x0f, 0x20, 0xd0); /* mov rax, cr2 */
+	tell_eax(&stub, 0x82);
+	done(&stub);
+	set_eax(&g.code, 7);
+	store_eax(&g.code, 0x40123456, 4); /* the second GiB is not mapped */
+	guest_run(&g);
+	guest_close(&g);
+}
+
+static void run_modes(struct abi *abi)
+{
+	run_hlt(abi);
+	run_shutdown(abi);
+	run_page_fault(abi);
+}
+
+const struct chapter chapter_modes = {"ends", run_modes};

@@ -1,0 +1,106 @@
+/*
+ * main: abi kvm|sim [CHAPTER]...: prints the transcript of one host. A watchdog ends a guest that hangs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+
+#include "vmm/sim.h"
+
+#include "abi.h"
+
+#define SECONDS_MAX 120
+
+static const struct chapter *const chapters[] = {&chapter_system, &chapter_vm, &chapter_vcpu, &chapter_ports,
+        &chapter_memory, &chapter_modes, &chapter_interrupts, &chapter_processors, &chapter_events};
+
+int say(int result, const char *fmt, ...)
+{
+	int sys = errno;
+	va_list args;
+
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	if (result < 0)
+		printf(": %s\n", err_sys_name(sys));
+	else
+		printf(": %d\n", result);
+	errno = sys;
+	return result;
+}
+
+void tell(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	printf("\n");
+}
+
+void give_up(const char *what)
+{
+	fprintf(stderr, "abi: %s: %s\n", what, err_sys_name(errno));
+	exit(1);
+}
+
+int ask(struct abi *abi, int fd, unsigned long request, const void *arg)
+{
+	return host_ioctl(abi->host, fd, request, (void *)(uintptr_t)arg);
+}
+
+int ask_number(struct abi *abi, int fd, unsigned long request, unsigned long number)
+{
+	return host_ioctl_number(abi->host, fd, request, number);
+}
+
+static int create_host(const char *name, struct host **ret_host, struct err *err)
+{
+	const struct sim_options options = {.clock = SIM_CLOCK_VIRTUAL};
+
+	if (strcmp(name, "sim") == 0)
+		return host_sim_create(&options, ret_host, err);
+	if (strcmp(name, "kvm") == 0)
+		return host_kernel_create(ret_host, err);
+	return err_set(err, ERR_USAGE, "abi kvm|sim [CHAPTER]...");
+}
+
+static bool wanted(const char *name, char **names)
+{
+	if (!*names)
+		return true;
+	for (; *names; names++) {
+		if (strcmp(*names, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	struct abi abi = {0};
+	struct err err;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	alarm(SECONDS_MAX);
+	if (argc < 2 || create_host(argv[1], &abi.host, &err) < 0) {
+		fprintf(stderr, "%s\n", argc < 2 ? "abi kvm|sim [CHAPTER]..." : err.text);
+		return 2;
+	}
+	abi.kvm = host_open(abi.host, "/dev/kvm", O_RDWR);
+	if (abi.kvm < 0) {
+		fprintf(stderr, "skipped: /dev/kvm: %s\n", err_sys_name(errno));
+		return 77;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(chapters); i++) {
+		if (!wanted(chapters[i]->name, argv + 2))
+			continue;
+		tell("== %s", chapters[i]->name);
+		chapters[i]->run(&abi);
+	}
+	host_close(abi.host, abi.kvm);
+	host_destroy(abi.host);
+	return 0;
+}

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Boots Debian's OVMF images to the UEFI shell and ends them from there, under a real KVM or on the software platform.
+
+usage: boot.py VMM [--host HOST] [--case WORD] [--echo]   runs the cases whose name has the word; TAP on standard output
+BOOT_COMMAND, if set, is run in the place of vmm, with {firmware} and {vcpus} replaced: a second opinion on the driver.
+"""
+import argparse
+import os
+import pathlib
+import sys
+
+from guest import Failed, Guest
+
+MEMORY = '512M'
+CACHE = pathlib.Path(os.environ.get('VMM_CACHE') or pathlib.Path(os.environ.get('XDG_CACHE_HOME') or
+                     pathlib.Path.home() / '.cache') / 'vmm')
+SUITES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13'}
+
+
+def command(vmm, host, suite, vcpus):
+    firmware = CACHE / 'firmware' / suite / 'OVMF.fd'
+    if 'BOOT_COMMAND' in os.environ:
+        return os.environ['BOOT_COMMAND'].format(firmware=firmware, vcpus=vcpus).split()
+    keys = {'firmware': firmware, 'machine.memory': MEMORY, 'machine.vcpus': vcpus}
+    return [vmm, 'run', '--host', host, *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
+
+
+def shell(guest):
+    """To the prompt; a key ends the shell's countdown. The firmware may also have none, and prompt at once."""
+    if guest.expect('seconds to skip', 'Shell>') != 'Shell>':
+        guest.type('\r')
+        guest.expect('Shell>')
+
+
+def power_off(guest):
+    shell(guest)
+    guest.type('reset -s\r')
+    guest.ends(0)
+
+
+def reset_and_power_off(guest):
+    shell(guest)
+    guest.type('reset -w\r')
+    power_off(guest)
+
+
+CASES = [(f'{name}, {vcpus} vCPU: {title}', suite, vcpus, steps)
+         for suite, name in SUITES.items()
+         for vcpus, title, steps in [(1, 'power off', power_off), (2, 'power off', power_off), (4, 'power off', power_off),
+                                     (1, 'reset', reset_and_power_off), (2, 'reset', reset_and_power_off)]]
+
+
+def run(vmm, host, suite, vcpus, steps, echo):
+    """'' or why it failed."""
+    try:
+        with Guest(command(vmm, host, suite, vcpus), echo) as guest:
+            steps(guest)
+    except Failed as failed:
+        return str(failed)
+    return ''
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument('vmm')
+    parser.add_argument('--host', default='kvm')
+    parser.add_argument('--case', default='')
+    parser.add_argument('--echo', action='store_true')
+    options = parser.parse_args()
+    vmm = str(pathlib.Path(options.vmm).resolve())
+    cases, wrong = [case for case in CASES if options.case in case[0]], 0
+    print(f'1..{len(cases)}', flush=True)
+    for number, (name, suite, vcpus, steps) in enumerate(cases, 1):
+        if not (CACHE / 'firmware' / suite / 'OVMF.fd').exists():
+            print(f'ok {number} - {name} # SKIP no firmware, run: scripts/setup --firmware', flush=True)
+            continue
+        why = run(vmm, options.host, suite, vcpus, steps, options.echo)
+        wrong += bool(why)
+        print(f'{"not ok" if why else "ok"} {number} - {name}' + (f'\n# {why}' if why else ''), flush=True)
+    return 1 if wrong or not cases else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""A program on a terminal of its own, read and typed at as a person would: a vmm whose guest is on the console."""
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+# What firmware and systems draw with: colours, cursor moves, titles. Tokens are matched in what is left.
+ESCAPES = re.compile(rb'\x1b(?:\[[0-9;?=]*[A-Za-z]|\][^\x07]*\x07|[()][A-Z0-9]|[A-Za-z=>])|[\x00\x07]')
+OUTPUT_MAX = 1 << 20     # what a guest that never stops talking may cost
+
+
+class Failed(Exception):
+    """What was expected did not come."""
+
+
+class Guest:
+    def __init__(self, command, echo=False):
+        self.master, slave = pty.openpty()
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+        os.close(slave)
+        self.text, self.seen, self.echo, self.shown = b'', 0, echo, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        os.close(self.master)
+
+    def read(self, seconds):
+        """Takes in what came; False when there will be no more."""
+        if not select.select([self.master], [], [], seconds)[0]:
+            return True
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:         # EIO: the last one at the other end has gone
+            return False
+        self.text = (self.text + data)[:OUTPUT_MAX]
+        if self.echo:
+            self.show()
+        return bool(data)
+
+    def show(self):
+        """Whole lines, without what they are drawn with."""
+        plain = self.plain()
+        end = plain.rfind(b'\n') + 1
+        if end > self.shown:
+            sys.stdout.buffer.write(plain[self.shown:end].replace(b'\r', b''))
+            sys.stdout.flush()
+            self.shown = end
+
+    def plain(self):
+        return ESCAPES.sub(b'', self.text)
+
+    def expect(self, *tokens, seconds=120):
+        """Waits until one of the tokens appears after what was expected before, and returns it."""
+        end = time.monotonic() + seconds
+        going = True
+        while going and time.monotonic() < end:
+            going = self.read(0.5)
+            plain = self.plain()
+            found = [(plain.find(t.encode(), self.seen), t) for t in tokens]
+            found = [(at, t) for at, t in found if at >= 0]
+            if found:
+                at, token = min(found)
+                self.seen = at + len(token)
+                return token
+        why = f'in {seconds} s' if going else 'before the end'
+        raise Failed(f'no {" or ".join(map(repr, tokens))} {why}; the last output:\n{self.tail()}')
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def ends(self, status, seconds=60):
+        """Waits for the end, and demands this exit status."""
+        end = time.monotonic() + seconds
+        while self.read(0.5) and time.monotonic() < end:
+            pass
+        try:
+            found = self.process.wait(timeout=max(1, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise Failed(f'no end in {seconds} s; the last output:\n{self.tail()}') from None
+        if found != status:
+            raise Failed(f'exit status {found}, not {status}; the last output:\n{self.tail()}')
+
+    def tail(self):
+        return '\n'.join('    ' + line for line in self.plain().decode(errors='replace').splitlines()[-15:] if line.strip())

@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""What vmm refuses: one line on standard error that says what and what to do, and the documented exit status."""
+import json
+import os
+import shutil
+import unittest
+
+import guests
+
+IN_PLACE_OF_DEV = 'mount -t tmpfs dev /dev && '
+
+
+def why_no_namespace():
+    if os.geteuid():
+        return 'only root can put another /dev in place'
+    if guests.run(['unshare', '-m', 'sh', '-c', IN_PLACE_OF_DEV + 'true']).returncode:
+        return 'this machine lets nobody mount in a namespace'
+    return None
+
+
+NO_NAMESPACE = why_no_namespace()
+
+
+class Refusals(unittest.TestCase):
+    def setUp(self):
+        self.files = guests.Folder(self)
+        self.firmware = self.files.guest(guests.POWER_OFF)[3].removeprefix('firmware=')
+
+    def refused(self, status, text, *args, prefix=(), shown=''):
+        """args are refused with one line that has these parts."""
+        done = guests.run([*prefix, guests.VMM, *args], text=True, cwd=self.files.path)
+        self.assertEqual((done.returncode, done.stdout), (status, shown), done.stderr)
+        self.assertEqual(done.stderr.count('\n'), 1, done.stderr)
+        self.assertTrue(done.stderr.startswith('vmm: '), done.stderr)
+        for part in [text] if isinstance(text, str) else text:
+            self.assertIn(part, done.stderr)
+
+    def refused_run(self, status, text, *sets, prefix=()):
+        words = [f'firmware={self.firmware}', *sets]
+        self.refused(status, text, 'run', *(part for word in words for part in ('--set', word)), prefix=prefix)
+
+    def firmware_of(self, size):
+        path = self.files.path / f'{size}.fd'
+        with open(path, 'wb') as file:
+            file.truncate(size)
+        return path.name
+
+    def test_firmware_that_is_no_image(self):
+        for size, text in ((0, 'it is empty'), (3, 'whole pages of 4 KiB'), (5000, 'whole pages of 4 KiB'),
+                           (64 << 20, 'at most 16777216')):
+            with self.subTest(size=size):
+                self.refused(2, ['firmware', f'{size}.fd', text], 'run', '--set', f'firmware={self.firmware_of(size)}')
+
+    def test_firmware_that_is_no_file(self):
+        (self.files.path / 'folder').mkdir()
+        os.mkfifo(self.files.path / 'fifo')
+        for name, text in (('none', 'No such file'), ('folder', 'directory'), ('fifo', 'not a regular file'),
+                           ('/dev/null', 'not a regular file'), ('x' * 256, 'File name too long')):
+            with self.subTest(name=name):
+                self.refused(2, ['firmware', text], 'run', '--set', f'firmware={name}')
+
+    @unittest.skipIf(NO_NAMESPACE, NO_NAMESPACE)
+    def test_firmware_that_may_not_be_read(self):
+        os.chmod(self.files.path, 0o755)
+        os.chmod(self.firmware, 0o600)
+        self.refused_run(2, 'Permission denied', prefix=self.as_nobody('true'))
+
+    def as_nobody(self, prepare):
+        """The tree may lie where nobody else can look: the program is copied, and one built for coverage counts elsewhere."""
+        counts = self.files.path / 'counts'
+        counts.mkdir()
+        os.chmod(counts, 0o777)
+        program = self.files.path / 'vmm'
+        shutil.copy(guests.VMM, program)
+        os.chmod(program, 0o755)
+        script = IN_PLACE_OF_DEV + prepare + f' && shift && export GCOV_PREFIX={counts} && ' \
+            + f'exec setpriv --reuid=65534 --regid=65534 --clear-groups {program} "$@"'
+        return ['unshare', '-m', 'sh', '-c', script, 'sh']
+
+    @unittest.skipIf(NO_NAMESPACE, NO_NAMESPACE)
+    def test_no_kvm(self):
+        prefix = ['unshare', '-m', 'sh', '-c', IN_PLACE_OF_DEV + 'exec "$@"', 'sh']
+        self.refused_run(4, ['/dev/kvm is missing', 'modprobe kvm_amd'], prefix=prefix)
+        done = guests.run([*prefix, guests.VMM, 'host'], text=True)
+        self.assertEqual((done.returncode, done.stderr), (4, ''))
+        self.assertEqual(done.stdout.count('\n'), 1)
+        self.assertIn('KVM: not usable: /dev/kvm is missing', done.stdout)
+        done = guests.run([*prefix, guests.VMM, 'host', '--json'], text=True)
+        kvm = json.loads(done.stdout)['kvm']
+        self.assertEqual((done.returncode, kvm['usable']), (4, False))
+        self.assertIn('/dev/kvm is missing', kvm['reason'])
+
+    @unittest.skipIf(NO_NAMESPACE, NO_NAMESPACE)
+    def test_kvm_without_permission(self):
+        os.chmod(self.files.path, 0o755)
+        os.chmod(self.firmware, 0o644)
+        prefix = self.as_nobody('mknod -m 600 /dev/kvm c 10 232')
+        self.refused_run(4, ['/dev/kvm may not be opened', 'usermod -aG kvm'], prefix=prefix)
+
+    @unittest.skipIf(NO_NAMESPACE, NO_NAMESPACE)
+    def test_kvm_that_is_something_else(self):
+        prefix = ['unshare', '-m', 'sh', '-c', IN_PLACE_OF_DEV + 'touch /dev/kvm && exec "$@"', 'sh']
+        self.refused_run(4, '/dev/kvm', prefix=prefix)
+
+    @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
+    def test_memory_that_the_host_lacks(self):
+        self.refused_run(4, ['1048576 MiB', 'lower machine.memory'], 'machine.memory=1T')
+
+    @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
+    def test_huge_pages_that_the_host_lacks(self):
+        memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') >> 21 << 21
+        self.refused_run(4, 'vm.nr_hugepages', f'machine.memory={memory}', 'machine.hugepages=true')
+
+    def test_wrong_values(self):
+        for word, text in (('machine.cpu=EPYC-Milna', 'did you mean "EPYC-Milan"?'),
+                           ('machine.cpu=z80', 'there are host, '), ('machine.memory=1500K', 'a multiple of 1M'),
+                           ('machine.memory=0', 'from 1M'), ('machine.memory=9999999999999999999999', 'a size'),
+                           ('machine.vcpus=0', 'from 1 to 64'), ('machine.vcpus=65', 'from 1 to 64'),
+                           ('machine.memroy=1M', 'machine.memory'), ('nonsense', 'KEY=VALUE'), ('=', 'no such key'),
+                           ('machine.debugcon=/nowhere/at/all', 'cannot be written'), ('machine.debugcon=/', 'directory'),
+                           ('run.grace=-1', 'from 0 to 3600'), ('boot.kernel=/nowhere', 'cannot be read')):
+            with self.subTest(word=word):
+                self.refused_run(2, text, word)
+
+    def test_two_mistakes_are_counted(self):
+        done = guests.run([guests.VMM, 'run', '--set', 'machine.vcpus=0', '--set', 'log=loud', '--set',
+                           f'firmware={self.firmware}'], text=True)
+        lines = done.stderr.splitlines()
+        self.assertEqual((done.returncode, len(lines), lines[-1]), (2, 3, 'vmm: the configuration has 2 mistakes'))
+
+    def test_files_that_are_no_configuration(self):
+        (self.files.path / 'empty').touch()
+        for name in ('none.json', 'empty', '/', '/dev/null', self.firmware):
+            with self.subTest(name=name):
+                self.refused(2, name, 'run', name)
+
+    def test_trace_that_cannot_be_written(self):
+        for name in ('/nowhere/at/all', '/', ''):
+            with self.subTest(name=name):
+                self.refused(2, '--trace', 'run', '--set', f'firmware={self.firmware}', '--trace', name)
+
+    def test_command_lines(self):
+        for args, text in ((['frob'], 'vmm --help'), (['rnu'], 'did you mean run'), (['report'], 'vmm report show'),
+                           (['run', '--frob'], 'vmm run --help'), (['run', '--set'], 'needs a value'),
+                           (['run', '-x'], 'vmm run --help'), (['run', 'a', 'b'], 'usage: vmm run [CONFIG]'),
+                           (['host', 'x'], 'usage: vmm host\n'), (['check'], 'usage: vmm check CONFIG'),
+                           (['host', '--frob'], 'vmm host --help'), (['help', 'frob'], 'vmm --help'), ([''], 'vmm --help')):
+            with self.subTest(args=args):
+                self.refused(2, text, *args)
+
+    def test_output_that_cannot_be_written(self):
+        for args in (['host'], ['host', '--json'], ['--help'], ['--version']):
+            for shell in ('exec "$@" >/dev/full', 'exec "$@" >&-'):
+                with self.subTest(args=args, shell=shell):
+                    self.refused(1, 'standard output cannot be written', *args, prefix=['sh', '-c', shell, 'sh'])
+
+
+guests.main()

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""A guest's console on every kind of standard input, output and error: nothing breaks, nothing hangs."""
+import fcntl
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+import guests
+
+HELLO = guests.text('hello') + guests.POWER_OFF
+
+
+@unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
+class Streams(unittest.TestCase):
+    def setUp(self):
+        self.files = guests.Folder(self)
+
+    def shell(self, redirection, code=HELLO, *sets, **how):
+        return guests.run(['sh', '-c', 'exec "$@" ' + redirection, 'sh', *self.files.guest(code, *sets)], **how)
+
+    def start(self, code, *sets, **how):
+        how = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.DEVNULL} | how
+        vmm = subprocess.Popen(self.files.guest(code, *sets), **how)
+        for stream in (vmm.stdin, vmm.stdout, vmm.stderr):
+            self.addCleanup(stream.close if stream else int)
+        self.addCleanup(vmm.wait)
+        self.addCleanup(vmm.kill)
+        return vmm
+
+    def started(self, vmm):
+        """Once its vCPU runs, signals are vmm's own."""
+        guests.until(lambda: 'vcpu0' in guests.tasks(vmm.pid).values())
+
+    def test_pipe_streams(self):
+        done = self.shell('')
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b'hello', b''))
+
+    def test_closed_descriptors_are_nobody_elses(self):
+        for redirection in ('<&-', '>&-', '2>&-', '<&- >&-', '<&- 2>&-', '>&- 2>&-', '<&- >&- 2>&-'):
+            with self.subTest(redirection=redirection):
+                done = self.shell(redirection)
+                shown = b'' if '>&-' in redirection.replace('2>&-', '') else b'hello'
+                self.assertEqual((done.returncode, done.stdout), (0, shown))
+                if redirection in ('<&-', '<&- 2>&-'):
+                    self.assertEqual(done.stderr, b'')
+
+    def test_a_lost_output_is_told_and_the_guest_goes_on(self):
+        for redirection, reason in (('>/dev/full', b'ENOSPC'), ('>&-', b'EBADF')):
+            done = self.shell(redirection)
+            self.assertEqual(done.returncode, 0)
+            self.assertEqual(done.stderr.count(b'\n'), 1, done.stderr)
+            self.assertIn(reason, done.stderr)
+
+    def test_reader_that_goes_away(self):
+        vmm = self.start(guests.POLITE_FLOOD, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(vmm.stdout.read(10), b'a' * 10)
+        vmm.stdout.close()
+        used = guests.processor_seconds(vmm.pid)
+        guests.until(lambda: guests.processor_seconds(vmm.pid) > used + 0.2)  # the guest goes on
+        vmm.terminate()
+        time.sleep(0.3)
+        vmm.terminate()
+        self.assertEqual(vmm.wait(20), 1)
+        self.assertIn(b'second signal', vmm.stderr.read())
+
+    def test_input_of_every_kind(self):
+        for redirection in ('</dev/null', '</dev/zero', '</etc/passwd', '</', '<&-', '</dev/full'):
+            with self.subTest(redirection=redirection):
+                self.assertEqual(self.shell(redirection).returncode, 0)
+
+    def test_long_input_from_a_pipe_arrives_whole(self):
+        data = bytes(i * 7 % 251 | 0x80 for i in range(100_000 // guests.SLOWNESS))
+        done = guests.run(self.files.guest(guests.echo()), stdin=None, input=data + b'\4', timeout=120)
+        self.assertEqual((done.returncode, done.stdout == data), (0, True))
+
+    def test_input_that_nobody_takes_costs_nothing(self):
+        vmm = self.start(guests.BUTTON, stdin=subprocess.PIPE)
+        self.started(vmm)
+        before = guests.resident_kib(vmm.pid)
+        os.set_blocking(vmm.stdin.fileno(), False)
+        taken = 0
+        for _ in range(50):
+            try:
+                taken += os.write(vmm.stdin.fileno(), bytes(4096))
+            except BlockingIOError:
+                break
+        self.assertLess(taken, 100_000)  # the pipe's 64 KiB, and what the port holds
+        self.assertLess(guests.resident_kib(vmm.pid) - before, 2048)
+        vmm.terminate()
+        self.assertEqual(vmm.wait(20), 0)
+
+    def test_output_that_somebody_made_non_blocking(self):
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        os.set_blocking(writer, False)
+        vmm = self.start(guests.POLITE_FLOOD, stdout=writer)
+        os.close(writer)
+        self.assertEqual(os.read(reader, 1), b'a')
+        time.sleep(0.3 * guests.SLOWNESS)  # the pipe is full now, and so is the port
+        used = guests.processor_seconds(vmm.pid, vmm.pid)
+        time.sleep(1)
+        self.assertLess(guests.processor_seconds(vmm.pid, vmm.pid) - used, 0.3)  # the loop waits
+        taken = 0
+        while taken < 50_000:
+            taken += len(os.read(reader, 4096))
+        vmm.kill()
+        os.close(reader)
+
+    def test_standard_error_that_nobody_reads(self):
+        """A guest that provokes a warning again and again, and a full pipe."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        try:
+            while os.write(writer, bytes(4096)):
+                pass
+        except BlockingIOError:
+            os.set_blocking(writer, True)
+        code = guests.back(bytes.fromhex('ba0204 b061 ee'))  # the debug console, flooded
+        fifo = self.files.path / 'debug'
+        os.mkfifo(fifo)
+        keep = os.open(fifo, os.O_RDWR)
+        vmm = self.start(code, f'machine.debugcon={fifo}', 'run.grace=3600', stderr=writer)
+        self.started(vmm)
+        time.sleep(0.5)
+        vmm.terminate()
+        time.sleep(0.3)
+        vmm.terminate()
+        guests.until(lambda: 'vcpu0' not in guests.tasks(vmm.pid).values())  # all that is left is to say why
+        os.read(reader, 65536)
+        self.assertEqual(vmm.wait(20), 1)
+        for fd in (reader, writer, keep):
+            os.close(fd)
+
+    def test_ignored_hangup_is_no_hangup(self):
+        for ignored in (signal.SIGHUP, signal.SIGINT):
+            with self.subTest(signal=ignored):
+                vmm = self.start(guests.BUTTON, preexec_fn=lambda: signal.signal(ignored, signal.SIG_IGN))
+                self.started(vmm)
+                vmm.send_signal(ignored)
+                with self.assertRaises(subprocess.TimeoutExpired):
+                    vmm.wait(0.5)
+                vmm.terminate()
+                self.assertEqual(vmm.wait(20), 0)
+
+    def test_signals_press_the_button(self):
+        for sent in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            with self.subTest(signal=sent):
+                vmm = self.start(guests.BUTTON)
+                self.started(vmm)
+                vmm.send_signal(sent)
+                self.assertEqual(vmm.wait(20), 0)
+
+    def test_stray_signals_are_harmless(self):
+        vmm = self.start(guests.BUTTON)
+        self.started(vmm)
+        for stray in (signal.SIGWINCH, signal.SIGPIPE, signal.SIGUSR1, signal.SIGCONT, signal.SIGCHLD, signal.SIGURG):
+            for _ in range(20):
+                vmm.send_signal(stray)
+        vmm.terminate()
+        self.assertEqual(vmm.wait(20), 0)
+
+    def test_debug_console_that_waits_for_its_reader_can_be_interrupted(self):
+        os.mkfifo(self.files.path / 'fifo')
+        vmm = self.start(guests.SPIN, f'machine.debugcon={self.files.path / "fifo"}')
+        time.sleep(0.5)
+        vmm.send_signal(signal.SIGINT)
+        self.assertEqual(vmm.wait(20), -signal.SIGINT)
+
+
+guests.main()

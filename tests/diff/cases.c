@@ -1,0 +1,378 @@
+/*
+ * cases: generates instruction forms. A form is written as the manuals write it: opcode bytes, then /r, /0 to
+ * /7, +r, ib iw iz iv; a leading 66, f2 or f3 is a mandatory prefix. Knows encodings and undefined flags, and
+ * shares no code with the software processor.
+ */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cases.h"
+
+#define CF 0x1u
+#define PF 0x4u
+#define AF 0x10u
+#define ZF 0x40u
+#define SF 0x80u
+#define OF 0x800u
+
+uint64_t diff_random(struct diff_random *r)
+{
+	/* splitmix64 */
+	uint64_t z = (r->state += 0x9e3779b97f4a7c15u);
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+
+static uint32_t below(struct diff_random *r, uint32_t n)
+{
+	return (uint32_t)(diff_random(r) >> 32) % n;
+}
+
+static bool one_in(struct diff_random *r, uint32_t n)
+{
+	return below(r, n) == 0;
+}
+
+/* Values near the edges as often as any. */
+static uint64_t edge_value(struct diff_random *r)
+{
+	static const uint64_t edges[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000,
+	        0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff, 0x8000000000000000,
+	        0xffffffffffffffff};
+	uint64_t v = diff_random(r);
+
+	switch (below(r, 4)) {
+	case 0: return edges[below(r, sizeof(edges) / sizeof(edges[0]))];
+	case 1: return v >> below(r, 64);
+	case 2: return edges[below(r, sizeof(edges) / sizeof(edges[0]))] + (uint64_t)(int64_t)(int8_t)v % 4;
+	default: return v;
+	}
+}
+
+struct build {
+	struct diff_random *r;
+	struct diff_case *c;
+	const struct form *form;
+	uint8_t bytes[24];
+	unsigned size;
+	uint8_t rex;
+	bool opsize16, address_short;
+	uint8_t imm;
+};
+
+static void put(struct build *b, uint8_t byte)
+{
+	b->bytes[b->size++] = byte;
+}
+
+static void put_random(struct build *b, unsigned n)
+{
+	uint64_t value = edge_value(b->r);
+
+	b->imm = (uint8_t)value;
+	for (unsigned i = 0; i < n; i++)
+		put(b, (uint8_t)(value >> (8 * i)));
+}
+
+static uint64_t data_address(struct build *b)
+{
+	/* Mostly inside, sometimes across the edges of the page. */
+	switch (below(b->r, 16)) {
+	case 0: return DIFF_DATA + DIFF_DATA_BYTES - below(b->r, 20);
+	case 1: return DIFF_DATA - below(b->r, 20);
+	default: return DIFF_DATA + 512 + (diff_random(b->r) % 2048 & ~(uint64_t)(one_in(b->r, 2) ? 15 : 0));
+	}
+}
+
+/* Sets the registers of an address so that it lies in the data page, if they are free to be set. */
+static void aim(struct build *b, int base, int index, unsigned scale, int64_t disp)
+{
+	uint64_t *gpr = b->c->start.gpr, target = data_address(b);
+
+	if (index >= 0)
+		gpr[index] = below(b->r, 64);
+	if (base >= 0 && base != index)
+		gpr[base] = target - (uint64_t)disp - (index >= 0 ? gpr[index] << scale : 0);
+	else if (index >= 0)
+		gpr[index] = (target - (uint64_t)disp) >> scale;
+	if (b->address_short && base >= 0)
+		gpr[base] &= 0xffffffff;
+}
+
+static void put_memory(struct build *b, unsigned reg)
+{
+	unsigned mod = below(b->r, 3), rm = below(b->r, 8), scale = 0;
+	int base = (int)(rm | (b->rex & 1) << 3), index = -1;
+	int64_t disp = 0;
+	uint8_t sib = 0;
+
+	put(b, (uint8_t)(mod << 6 | reg << 3 | rm));
+	if (rm == 4) {
+		sib = (uint8_t)diff_random(b->r);
+		put(b, sib);
+		scale = sib >> 6;
+		base = (sib & 7) | (b->rex & 1) << 3;
+		index = ((sib >> 3) & 7) | (b->rex & 2) << 2;
+		index = index == 4 ? -1 : index;
+		if ((sib & 7) == 5 && mod == 0)
+			base = -1;
+	} else if (rm == 5 && mod == 0) {
+		base = -1;
+	}
+	if (mod == 1) {
+		disp = (int8_t)diff_random(b->r);
+		put(b, (uint8_t)disp);
+	} else if (mod == 2 || base < 0) {
+		disp = base < 0 ? (int32_t)(DIFF_DATA + 1024 + below(b->r, 1024))
+		                : (int32_t)diff_random(b->r) >> 8;
+		if (base < 0 && rm == 5 && !b->c->mode32)
+			disp -= (int64_t)b->c->start.rip + 12;
+		for (unsigned i = 0; i < 4; i++)
+			put(b, (uint8_t)(disp >> (8 * i)));
+	}
+	if (base >= 0 || index < 0)
+		aim(b, base, index, scale, disp);
+	else
+		b->c->start.gpr[index] = below(b->r, 64);
+}
+
+static void put_modrm(struct build *b, int fixed)
+{
+	unsigned reg = fixed >= 0 ? (unsigned)fixed : below(b->r, 8);
+	bool memory = b->form->flags & MEMORY || (!(b->form->flags & REGISTER) && one_in(b->r, 2));
+
+	if (memory)
+		put_memory(b, reg);
+	else
+		put(b, (uint8_t)(0xc0 | reg << 3 | below(b->r, 8)));
+}
+
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static void put_prefixes(struct build *b, const char **text)
+{
+	const struct form *form = b->form;
+	bool mandatory = false;
+
+	if (form->flags & LOCKABLE && one_in(b->r, 8))
+		put(b, 0xf0);
+	if (form->flags & REPEATED && one_in(b->r, 2))
+		put(b, one_in(b->r, 2) ? 0xf3 : 0xf2);
+	while (!strncmp(*text, "66 ", 3) || !strncmp(*text, "f2 ", 3) || !strncmp(*text, "f3 ", 3)) {
+		put(b, (uint8_t)(hex_digit((*text)[0]) << 4 | hex_digit((*text)[1])));
+		*text += 3;
+		mandatory = true;
+	}
+	if (!mandatory && !(form->flags & NO66) && one_in(b->r, 4)) {
+		put(b, 0x66);
+		b->opsize16 = true;
+	}
+	if (!b->c->mode32 && one_in(b->r, 16)) {
+		put(b, 0x67);
+		b->address_short = true;
+	}
+	if (!b->c->mode32 && one_in(b->r, 2)) {
+		b->rex = (uint8_t)(0x40 | below(b->r, 16));
+		if (form->flags & NOREXW)
+			b->rex &= ~8;
+		put(b, b->rex);
+	}
+}
+
+static void put_immediate(struct build *b, const char *what)
+{
+	bool wide = b->rex & 8;
+
+	if (what[1] == 'b')
+		put_random(b, 1);
+	else if (what[1] == 'w')
+		put_random(b, 2);
+	else if (what[1] == 'z')
+		put_random(b, b->opsize16 && !wide ? 2 : 4);
+	else
+		put_random(b, wide ? 8 : b->opsize16 ? 2 : 4);
+}
+
+static void build_bytes(struct build *b)
+{
+	const char *text = b->form->text;
+
+	put_prefixes(b, &text);
+	while (*text) {
+		if (*text == ' ') {
+			text++;
+		} else if (*text == '/') {
+			put_modrm(b, text[1] == 'r' ? -1 : text[1] - '0');
+			text += 2;
+		} else if (*text == '+') {
+			b->bytes[b->size - 1] |= (uint8_t)below(b->r, 8);
+			text += 2;
+		} else if (*text == 'i') {
+			put_immediate(b, text);
+			text += 2;
+		} else {
+			put(b, (uint8_t)(hex_digit(text[0]) << 4 | hex_digit(text[1])));
+			text += 2;
+		}
+	}
+}
+
+/* What the counts of shifts leave undefined. */
+static uint32_t shift_undefined(const struct build *b)
+{
+	const struct form *form = b->form;
+	unsigned mask = b->rex & 8 ? 63 : 31, size = form->flags & BYTES ? 8
+	                                             : b->rex & 8        ? 64
+	                                             : b->opsize16       ? 16
+	                                                                 : 32;
+	unsigned count = (form->flags & BY_CL           ? (unsigned)b->c->start.gpr[1]
+	                         : form->flags & BY_ONE ? 1u
+	                                                : b->imm) &
+	                 mask;
+	uint32_t undefined = form->undefined;
+
+	if (form->flags & BYTES)
+		count &= 31;
+	if (count == 0)
+		return 0;
+	if (count != 1)
+		undefined |= OF;
+	if (count >= size)
+		undefined |= CF;
+	if (form->flags & DOUBLE && count > size)
+		undefined |= CF | OF | SF | ZF | AF | PF;
+	return undefined;
+}
+
+/* A double shift by more than the operand's size has an undefined result. */
+static bool excluded(const struct build *b)
+{
+	unsigned count =
+	        (b->form->flags & BY_CL ? (unsigned)b->c->start.gpr[1] : b->imm) & (b->rex & 8 ? 63 : 31);
+
+	/* A jump into itself may never end. */
+	if (b->form->flags & JUMP && b->imm >= 0xf0)
+		return true;
+	return b->form->flags & DOUBLE && b->opsize16 && !(b->rex & 8) && count > 16;
+}
+
+static void random_state(struct diff_random *r, struct diff_case *c)
+{
+	for (unsigned i = 0; i < 16; i++)
+		c->start.gpr[i] = one_in(r, 4) ? DIFF_DATA + 256 + below(r, 3072) : edge_value(r);
+	c->start.gpr[4] = DIFF_DATA + 1024 + (below(r, 2048) & ~7u);
+	/* Near the page's end the instruction crosses into the next one. */
+	c->start.rip = DIFF_CODE + (one_in(r, 8) ? 4096 - below(r, 16) : 2048 + below(r, 512));
+	c->start.rflags = 0x202 | (diff_random(r) & 0xcd5) | (one_in(r, 16) ? 0x40000 : 0); /* AC */
+	memset(c->start.fxsave, 0, sizeof(c->start.fxsave));
+	c->start.fxsave[0] = 0x7f;
+	c->start.fxsave[1] = 0x03;
+	c->start.fxsave[24] = 0x80;
+	c->start.fxsave[25] = 0x1f;
+	for (unsigned i = 160; i < 416; i += 8) {
+		uint64_t value = edge_value(r);
+
+		memcpy(c->start.fxsave + i, &value, 8);
+	}
+}
+
+static void prepare(struct build *b)
+{
+	uint64_t *gpr = b->c->start.gpr;
+	uint32_t flags = b->form->flags;
+
+	if (flags & STRING) {
+		gpr[1] = below(b->r, 40);
+		gpr[6] = data_address(b);
+		gpr[7] = data_address(b);
+		if (b->c->mode32)
+			gpr[1] &= 0xffffffff;
+	}
+	if (flags & DIVIDE && one_in(b->r, 2)) {
+		/* A small upper half, so that not all divisions overflow. */
+		gpr[2] = one_in(b->r, 4) ? below(b->r, 1000) : one_in(b->r, 2) ? 0 : ~(uint64_t)0;
+		gpr[0] = one_in(b->r, 2) ? below(b->r, 1000) : gpr[0];
+	}
+	if (flags & INSIDE) {
+		gpr[7] = DIFF_DATA + 512 + below(b->r, 2048);
+		b->c->start.rflags &= ~(uint64_t)0x40000;
+	}
+	if (flags & FRAME)
+		gpr[5] = DIFF_DATA + 1024 + below(b->r, 1024);
+}
+
+void diff_generate(struct diff_random *r, uint32_t features, struct diff_case *ret_case)
+{
+	for (;;) {
+		const struct form *form = &diff_forms[below(r, diff_form_count)];
+		struct build b = {.r = r, .c = ret_case, .form = form};
+
+		if (form->features & ~features)
+			continue;
+		memset(ret_case, 0, sizeof(*ret_case));
+		ret_case->form = form->text;
+		ret_case->mode32 = form->flags & ONLY32 ||
+		                   (features & DIFF_MODE32 && !(form->flags & ONLY64) && one_in(r, 4));
+		ret_case->fpu = form->flags & X87 ? 1 : 0;
+		random_state(r, ret_case);
+		if (form->flags & (X87 | VALUES))
+			diff_fpu_state(r, ret_case);
+		prepare(&b);
+		build_bytes(&b);
+		if (b.size > 15 || excluded(&b))
+			continue;
+		if (ret_case->mode32)
+			for (unsigned i = 0; i < 16; i++)
+				ret_case->start.gpr[i] = i < 8 ? (uint32_t)ret_case->start.gpr[i] : 0;
+		ret_case->undefined = form->flags & SHIFT ? shift_undefined(&b) : form->undefined;
+		memcpy(ret_case->code, b.bytes, b.size);
+		ret_case->code_size = (uint8_t)b.size;
+		return;
+	}
+}
+
+/* x87 and SSE contents: floating-point values with their edges, rounding and precision modes. */
+void diff_fpu_state(struct diff_random *r, struct diff_case *c)
+{
+	static const uint16_t exponents[] = {0, 1, 0x3ffe, 0x3fff, 0x4000, 0x403e, 0x7ffe, 0x7fff};
+	uint8_t *fx = c->start.fxsave;
+
+	fx[1] = (uint8_t)(below(r, 16));
+	if ((fx[1] & 3) == 1)
+		fx[1] |= 3;
+	fx[3] = (uint8_t)(below(r, 8) << 3 | (diff_random(r) & 0x47)); /* TOP, C0 to C3 */
+	fx[4] = one_in(r, 2) ? 0xff : (uint8_t)diff_random(r);
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t mantissa = edge_value(r);
+		uint16_t exponent =
+		        one_in(r, 2) ? exponents[below(r, 8)] : (uint16_t)(0x3fff - 40 + below(r, 80));
+
+		/* Pseudo-denormals and unnormals are of interest to nobody but the invalid-operand test. */
+		if (exponent && !one_in(r, 32))
+			mantissa |= (uint64_t)1 << 63;
+		if (!exponent && !one_in(r, 32))
+			mantissa &= ~((uint64_t)1 << 63);
+		exponent |= (uint16_t)(below(r, 2) << 15);
+		memcpy(fx + 32 + i * 16, &mantissa, 8);
+		memcpy(fx + 40 + i * 16, &exponent, 2);
+	}
+	/* Rounding, flush to zero, denormals are zero; all exceptions masked. */
+	fx[24] = (uint8_t)(0x80 | (one_in(r, 4) ? 0x40 : 0));
+	fx[25] = (uint8_t)(0x1f | below(r, 4) << 5 | (one_in(r, 4) ? 0x80 : 0));
+	for (unsigned i = 160; i < 416; i += 8) {
+		static const uint64_t doubles[] = {0, 0x3ff0000000000000, 0x7ff0000000000000,
+		        0x7ff8000000000000, 0x7ff0000000000001, 0x1, 0x000fffffffffffff, 0x7fefffffffffffff,
+		        0x41dfffffffc00000, 0x43e0000000000000, 0x3fe0000000000000, 0x4059000000000000};
+		uint64_t value = one_in(r, 2)   ? doubles[below(r, 12)] | diff_random(r) << 63
+		                 : one_in(r, 2) ? 0x3f0000003f800000u ^ (diff_random(r) & 0x80ffffff80ffffffu)
+		                                : edge_value(r);
+
+		memcpy(fx + i, &value, 8);
+	}
+}

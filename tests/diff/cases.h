@@ -1,0 +1,44 @@
+/*
+ * cases: the list of forms.
+ */
+#ifndef DIFF_CASES_H
+#define DIFF_CASES_H
+
+#include "diff.h"
+
+enum form_flag {
+	LOCKABLE = 1,
+	MEMORY = 2,   /* the operand is memory */
+	REGISTER = 4, /* the operand is a register */
+	NO66 = 8,
+	NOREXW = 16,
+	ONLY32 = 32,
+	ONLY64 = 64,
+	SHIFT = 128, /* undefined flags depend on the count: */
+	BY_CL = 256,
+	BY_ONE = 512,
+	BYTES = 1024, /* of 8-bit operands */
+	DOUBLE = 2048,
+	STRING = 4096,
+	REPEATED = 8192,
+	DIVIDE = 16384,
+	FRAME = 32768, /* rbp points into the data */
+	X87 = 65536,
+	JUMP = 1 << 18,   /* the immediate is a distance */
+	INSIDE = 1 << 19, /* rdi points well into the data */
+	VALUES = 1 << 17, /* floating-point values in the XMM registers */
+};
+
+struct form {
+	const char *text;
+	uint32_t undefined; /* flags */
+	uint32_t flags;
+	uint32_t features; /* enum diff_feature */
+};
+
+extern const struct form diff_forms[];
+extern const unsigned diff_form_count;
+
+void diff_fpu_state(struct diff_random *r, struct diff_case *c);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * native: what native.c and the process that it starts share.
+ */
+#ifndef DIFF_NATIVE_H
+#define DIFF_NATIVE_H
+
+#include "diff.h"
+
+#define DIFF_FD_SHARED 3
+#define DIFF_FD_IN     4
+#define DIFF_FD_OUT    5
+
+struct diff_shared {
+	struct diff_case cases[DIFF_BATCH];
+	struct diff_result results[DIFF_BATCH];
+	uint8_t data[DIFF_DATA_BYTES];
+	unsigned count, next;
+};
+
+#endif

@@ -1,0 +1,210 @@
+/*
+ * soft: runs cases on the software processor: a guest with page tables that map the same addresses, user
+ * segments as Linux has them, and an IDT whose 32 handlers are a HLT each: where it halts says which vector
+ * it was.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/cpu.h"
+#include "diff.h"
+
+#define TABLES  0x1000u /* PML4, PDPT, PD, two page tables */
+#define GDT     0x8000u
+#define IDT     0x9000u
+#define TSS     0xa000u
+#define STACK   0xc000u /* of CPL 0 */
+#define HANDLER 0xd000u
+#define CODE    0x10000u
+#define DATA    0x14000u
+#define RAM     0x20000u
+
+#define CS64 0x33u
+#define CS32 0x23u
+#define SS   0x2bu
+
+struct diff_soft {
+	struct sim_bus bus;
+	struct sim_cpu *cpu;
+	uint8_t *ram;
+	struct kvm_sregs sregs64, sregs32;
+	struct {
+		struct sim_map map;
+		struct sim_slot slot;
+	} map;
+};
+
+static void put64(struct diff_soft *s, uint32_t at, uint64_t value)
+{
+	memcpy(s->ram + at, &value, 8);
+}
+
+static void map_page(struct diff_soft *s, uint64_t linear, uint64_t gpa, bool user)
+{
+	uint32_t pml4 = TABLES, pdpt = TABLES + 0x1000, pd = TABLES + 0x2000;
+	uint32_t pt = linear < 0x10000000 ? TABLES + 0x3000 : TABLES + 0x4000;
+
+	put64(s, pml4 + (linear >> 39 & 511) * 8, pdpt | 7);
+	put64(s, pdpt + (linear >> 30 & 511) * 8, pd | 7);
+	put64(s, pd + (linear >> 21 & 511) * 8, pt | 7);
+	put64(s, pt + (linear >> 12 & 511) * 8, gpa | 3 | (user ? 4 : 0));
+}
+
+static void build_tables(struct diff_soft *s)
+{
+	for (uint32_t page = 0; page < CODE; page += 4096)
+		map_page(s, page, page, false);
+	map_page(s, DIFF_CODE, CODE, true);
+	map_page(s, DIFF_CODE + 4096, CODE + 4096, true);
+	map_page(s, DIFF_DATA, DATA | (uint64_t)1 << 63, true);
+	put64(s, GDT + 0x10, 0x00af9b000000ffff);
+	put64(s, GDT + 0x18, 0x00cf93000000ffff);
+	put64(s, GDT + 0x20, 0x00cffb000000ffff);
+	put64(s, GDT + 0x28, 0x00cff3000000ffff);
+	put64(s, GDT + 0x30, 0x00affb000000ffff);
+	put64(s, TSS + 4, STACK + 0x1000);
+	s->ram[TSS + 102] = 0x68; /* no I/O bitmap */
+	for (uint32_t i = 0; i < 32; i++) {
+		uint64_t handler = HANDLER + i * 16;
+		uint64_t type = i == 3 || i == 4 ? 0xee00 : 0x8e00;
+
+		put64(s, IDT + i * 16, (handler & 0xffff) | 0x10 << 16 | type << 32 | (handler >> 16) << 48);
+		s->ram[handler] = 0xf4;
+	}
+}
+
+static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code64, uint8_t dpl)
+{
+	return (struct kvm_segment){.limit = 0xffffffff,
+	        .selector = selector,
+	        .type = type,
+	        .present = 1,
+	        .dpl = dpl,
+	        .db = !code64,
+	        .s = 1,
+	        .l = code64,
+	        .g = 1};
+}
+
+static void build_sregs(struct diff_soft *s)
+{
+	struct kvm_sregs *r = &s->sregs64;
+
+	sim_cpu_get_sregs(s->cpu, r);
+	r->cs = segment(CS64, 11, true, 3);
+	r->ss = segment(SS, 3, false, 3);
+	r->ds = r->es = r->fs = r->gs = (struct kvm_segment){.unusable = 1};
+	r->gdt = (struct kvm_dtable){.base = GDT, .limit = 0x3f};
+	r->idt = (struct kvm_dtable){.base = IDT, .limit = 0x1ff};
+	r->tr = (struct kvm_segment){.base = TSS, .limit = 0x67, .type = 11, .present = 1, .selector = 0x38};
+	r->cr0 = 0x80050033;
+	r->cr3 = TABLES;
+	r->cr4 = 0x620 | 1 << 18;
+	r->efer = 0xd01;
+	s->sregs32 = *r;
+	s->sregs32.cs = segment(CS32, 11, false, 3);
+	s->sregs32.ds = s->sregs32.es = segment(SS, 3, false, 3);
+}
+
+struct diff_soft *diff_soft_start(void)
+{
+	struct diff_soft *s = calloc(1, sizeof(*s));
+	struct kvm_cpuid_entry2 entries[64];
+	uint32_t count = 64;
+	struct err err = {0};
+
+	if (!s || !(s->ram = aligned_alloc(4096, RAM)))
+		abort();
+	memset(s->ram, 0, RAM);
+	s->map.map.count = 1;
+	s->map.map.slots[0] = (struct sim_slot){.gpa = 0, .size = RAM, .host = s->ram};
+	atomic_store(&s->bus.map, &s->map.map);
+	s->bus.phys_mask = ((uint64_t)1 << 40) - 1;
+	if (sim_cpu_create(&s->bus, s, &s->cpu, &err))
+		abort();
+	sim_cpu_supported_cpuid(entries, &count);
+	for (uint32_t i = 0; i < count; i++) {
+		/* TZCNT is decided by BMI1, of which nothing else is implemented. */
+		if (entries[i].function == 7 && __builtin_cpu_supports("bmi"))
+			entries[i].ebx |= 1 << 3;
+	}
+	if (sim_cpu_set_cpuid(s->cpu, entries, count, &err))
+		abort();
+	build_tables(s);
+	build_sregs(s);
+	return s;
+}
+
+static void start_case(struct diff_soft *s, const struct diff_case *c, const uint8_t *data)
+{
+	struct kvm_regs regs = {.rip = c->start.rip, .rflags = c->start.rflags};
+	__u64 *const order[16] = {&regs.rax, &regs.rcx, &regs.rdx, &regs.rbx, &regs.rsp, &regs.rbp, &regs.rsi,
+	        &regs.rdi, &regs.r8, &regs.r9, &regs.r10, &regs.r11, &regs.r12, &regs.r13, &regs.r14,
+	        &regs.r15};
+
+	for (unsigned i = 0; i < 16; i++)
+		*order[i] = c->start.gpr[i];
+	memset(s->ram + CODE, 0xcc, DIFF_CODE_BYTES);
+	memcpy(s->ram + CODE + (c->start.rip - DIFF_CODE), c->code, c->code_size);
+	memcpy(s->ram + DATA, data, DIFF_DATA_BYTES);
+	if (sim_cpu_set_sregs(s->cpu, c->mode32 ? &s->sregs32 : &s->sregs64) ||
+	        sim_cpu_set_fxsave(s->cpu, c->start.fxsave)) {
+		fprintf(stderr, "the start state is refused\n");
+		abort();
+	}
+	sim_cpu_set_regs(s->cpu, &regs);
+}
+
+static void take_result(struct diff_soft *s, uint8_t *data, struct diff_result *ret)
+{
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	const uint64_t *frame;
+
+	sim_cpu_get_regs(s->cpu, &regs);
+	sim_cpu_get_sregs(s->cpu, &sregs);
+	const uint64_t values[16] = {regs.rax, regs.rcx, regs.rdx, regs.rbx, 0, regs.rbp, regs.rsi, regs.rdi,
+	        regs.r8, regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15};
+	memcpy(ret->end.gpr, values, sizeof(values));
+	ret->vector = (uint32_t)((regs.rip - 1 - HANDLER) / 16);
+	ret->error = 0;
+	frame = (const uint64_t *)(const void *)(s->ram + regs.rsp);
+	if (STACK + 0x1000 - regs.rsp == 48)
+		ret->error = (uint32_t)*frame++;
+	ret->end.rip = frame[0];
+	ret->end.rflags = frame[2];
+	ret->end.gpr[4] = frame[3];
+	ret->cr2 = ret->vector == 14 ? sregs.cr2 : 0;
+	sim_cpu_get_fxsave(s->cpu, ret->end.fxsave);
+	memcpy(ret->data, s->ram + DATA, DIFF_DATA_BYTES);
+	memcpy(data, ret->data, DIFF_DATA_BYTES);
+}
+
+void diff_soft_run(struct diff_soft *s, const struct diff_case *c, uint8_t data[DIFF_DATA_BYTES],
+        struct diff_result *ret_result)
+{
+	enum sim_exit exit;
+
+	start_case(s, c, data);
+	exit = sim_cpu_run(s->cpu, sim_cpu_icount(s->cpu) + 10000);
+	if (exit != SIM_EXIT_HLT) {
+		memset(ret_result, 0, sizeof(*ret_result));
+		ret_result->vector = 1000 + (uint32_t)exit;
+		return;
+	}
+	take_result(s, data, ret_result);
+}
+
+void diff_soft_stop(struct diff_soft *s)
+{
+	char text[32];
+
+	for (uint32_t i = 0; i < s->cpu->unknown_count; i++)
+		printf("not implemented: %s, %llu times\n",
+		        sim_cpu_unknown_name(s->cpu->unknown[i].key, text),
+		        (unsigned long long)s->cpu->unknown[i].count);
+	sim_cpu_destroy(s->cpu);
+	free(s->ram);
+	free(s);
+}

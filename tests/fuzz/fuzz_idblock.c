@@ -1,0 +1,40 @@
+/*
+ * fuzz_idblock: an ID block file, and after its length (16 bits, little-endian) an ID authentication file,
+ * from hostile bytes. What verifies must stop verifying when a byte of the block changes.
+ */
+#include <string.h>
+
+#include "fuzz.h"
+#include "vmm/launch.h"
+
+static void check(const struct abi_id_block *block, const struct abi_id_auth *auth)
+{
+	struct abi_id_block changed = *block;
+	struct err err = {0};
+
+	if (launch_id_verify(block, auth, &err) < 0) {
+		fuzz_assert(err.kind == ERR_USAGE && *err.text);
+		return;
+	}
+	changed.family_id[0] ^= 1;
+	fuzz_assert(launch_id_verify(&changed, auth, &err) < 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct cursor c = cursor_over(data, size);
+	struct abi_id_block block;
+	struct abi_id_auth auth;
+	struct err err = {0};
+	size_t length = cursor_u16(&c);
+	const void *first = cursor_take(&c, length);
+
+	if (!first)
+		return 0;
+	if (launch_id_decode(first, length, &block, sizeof(block), &err) == 0 &&
+	        launch_id_decode(c.at, c.left, &auth, sizeof(auth), &err) == 0)
+		check(&block, &auth);
+	else
+		fuzz_assert(err.kind == ERR_USAGE && *err.text);
+	return 0;
+}

@@ -1,0 +1,36 @@
+/*
+ * fuzz_report: an attestation report, bare or in a response, from hostile bytes. What is accepted must lie in
+ * the input as it is, and its names and levels must be known ones.
+ */
+#include <string.h>
+
+#include "fuzz.h"
+#include "vmm/attest.h"
+
+static void check_tcb(uint64_t tcb, enum attest_tcb_layout layout)
+{
+	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
+		int level = attest_tcb_get(tcb, layout, part);
+
+		fuzz_assert(level >= -1 && level <= 255);
+		fuzz_assert(level >= 0 || part == ATTEST_TCB_FMC);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct abi_snp_report report;
+	struct err err = {0};
+
+	if (attest_report_parse(data, size, &report, &err) < 0) {
+		fuzz_assert(err.kind == ERR_USAGE && *err.text);
+		return 0;
+	}
+	fuzz_assert(memcmp(&report, data + (size == sizeof(report) ? 0 : 0x20), sizeof(report)) == 0);
+	fuzz_assert(
+	        report.version >= ATTEST_REPORT_VERSION_MIN && report.version <= ATTEST_REPORT_VERSION_MAX);
+	fuzz_assert(*attest_product_name(attest_report_product(&report)));
+	fuzz_assert(*attest_signer_name(report.key_info));
+	check_tcb(report.reported_tcb, attest_report_tcb_layout(&report));
+	return 0;
+}

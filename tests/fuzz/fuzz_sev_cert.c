@@ -1,0 +1,62 @@
+/*
+ * fuzz_sev_cert: a SEV platform's certificates from hostile bytes: PDH, PEK, OCA, CEK, then ASK and ARK,
+ * whose last bytes are also the report. No input that was not signed by AMD may pass, and a PDH that is
+ * accepted must serve for a session.
+ */
+#include <string.h>
+
+#include "fuzz.h"
+#include "vmm/attest.h"
+
+#define PLATFORM_BYTES (4 * sizeof(struct abi_sev_cert))
+
+static void verify(const uint8_t *data, size_t size)
+{
+	size_t platform = size < PLATFORM_BYTES ? size : PLATFORM_BYTES;
+	size_t report = size < sizeof(struct abi_sev_report) ? 0 : sizeof(struct abi_sev_report);
+	const struct attest_sev_evidence evidence = {
+	        .pdh = {data, platform, "platform"},
+	        .amd = {data + platform, size - platform, "amd"},
+	        .report = {data + size - report, report, "report"},
+	};
+	struct attest_verdict verdict;
+	struct err err = {0};
+
+	if (attest_sev_verify(&evidence, &verdict, &err) < 0)
+		fuzz_assert(err.kind == ERR_USAGE && *err.text);
+	else
+		fuzz_assert(verdict.count > 0 && !verdict.passed);
+}
+
+static void make_session(const struct abi_sev_cert *pdh)
+{
+	struct attest_owner_keys keys;
+	struct abi_sev_session session;
+	struct abi_sev_cert godh;
+	struct err err = {0};
+	bool good = false;
+
+	if (attest_session_create(pdh, 1, &session, &godh, &keys, &err) < 0) {
+		/* Wrong usage, or an RSA key: the form was good, the purpose is not. */
+		fuzz_assert(err.kind == ERR_USAGE && *err.text);
+		return;
+	}
+	fuzz_assert(attest_session_check(&session, &keys, 1, &good, NULL) == 0 && good);
+	fuzz_assert(attest_session_check(&session, &keys, 3, &good, NULL) == 0 && !good);
+	fuzz_assert(attest_sev_cert_parse(&godh, sizeof(godh), &godh, NULL) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct abi_sev_cert cert;
+	struct err err = {0};
+
+	if (size == 0)
+		return 0;
+	verify(data, size);
+	if (attest_sev_cert_parse(data, size < sizeof(cert) ? size : sizeof(cert), &cert, &err) < 0)
+		fuzz_assert(err.kind == ERR_USAGE && *err.text);
+	else
+		make_session(&cert);
+	return 0;
+}

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""vmm check against the configurations beside this file.
+
+pass-<what>.json has no mistakes; fail-<reason>.json has exactly the lines of fail-<reason>.expected. A file with the
+ending .args holds --set words, one a line. usage: run.py VMM
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+FAIL_AT_LEAST, PASS_AT_LEAST = 100, 14
+
+
+def check(vmm, config, words=()):
+    sets = [part for word in words for part in ('--set', word)]
+    run = subprocess.run([vmm, 'check', str(config), *sets], cwd=HERE, stdin=subprocess.DEVNULL, timeout=60,
+                         capture_output=True)
+    return run.returncode, run.stdout.decode(errors='replace'), run.stderr.decode(errors='replace')
+
+
+def wanted(config):
+    """What a run over this file must give: exit status, standard output, standard error."""
+    if config.name.startswith('pass-'):
+        return 0, f'{config.name}: no mistakes\n', ''
+    expected = config.with_suffix('.expected')
+    if not expected.exists():
+        return 2, f'(there is no {expected.name})', ''
+    out = expected.read_text()
+    count = out.count('\n')
+    return 2, out, f'vmm: the configuration has {count} mistake{"s" if count != 1 else ""}\n'
+
+
+def misplaced(config, out):
+    """Lines whose line:column is neither the named key nor its value; keys written with escapes cannot be judged."""
+    text = config.read_bytes().decode(errors='replace')
+    for line in out.splitlines():
+        match = re.match(r'[^:]+:(\d+):(\d+): ([\w.-]+): ', line)
+        if not match or '\\u00' in text:
+            continue
+        source, column = text.split('\n')[int(match[1]) - 1], int(match[2]) - 1
+        names = {f'"{match[3]}"', '"' + match[3].rsplit('.')[-1] + '"'}
+        if not any(source[:column].endswith(n + ': ') or source[column:].startswith(n + ':') for n in names):
+            yield line
+
+
+def compare(name, found, want):
+    if found == want:
+        return 0
+    print(f'--- {name}: wanted\n{want[0]}\n{want[1]}{want[2]}+++ found\n{found[0]}\n{found[1]}{found[2]}')
+    return 1
+
+
+def files(vmm):
+    wrong = 0
+    configs = sorted(HERE.glob('*.json'))
+    for config in configs:
+        args = config.with_suffix('.args')
+        words = args.read_text().splitlines() if args.exists() else []
+        found = check(vmm, config.name, words)
+        wrong += compare(config.name, found, wanted(config))
+        for line in misplaced(config, found[1]):
+            print(f'points elsewhere: {line}')
+            wrong += 1
+    for orphan in set(HERE.glob('*.expected')) | set(HERE.glob('*.args')):
+        if not orphan.with_suffix('.json').exists():
+            print(f'{orphan.name}: has no configuration')
+            wrong += 1
+    fails = sum(config.name.startswith('fail-') for config in configs)
+    if fails < FAIL_AT_LEAST or len(configs) - fails < PASS_AT_LEAST:
+        print(f'only {fails} fail-*.json and {len(configs) - fails} others; some are lost')
+        wrong += 1
+    print(f'{len(configs)} configurations, {wrong} wrong')
+    return wrong
+
+
+def no_small_file(vmm):
+    """What cannot lie in the tree: a directory, a file that is too large, one that is not there."""
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        large = pathlib.Path(folder) / 'large.json'
+        large.write_bytes(b'{"name": "' + b'x' * (10 << 20) + b'"}')
+        texts = {folder: 'is a directory, a regular file is needed', '/dev/null':
+                 'is not a file of bytes, a regular file is needed', 'none.json':
+                 'cannot be opened: No such file or directory (ENOENT)', str(large):
+                 f'has {large.stat().st_size} bytes, at most 1048576 are taken'}
+        for path, text in texts.items():
+            want = 2, f'{path}: {text}\n', 'vmm: the configuration has 1 mistake\n'
+            wrong += compare(path, check(vmm, path), want)
+        # Just within the limit: the list stays short, and the time too.
+        large.write_bytes(b'{' + b','.join(b'"machine.memroy%d": [{}]' % i for i in range(30000)) + b'}')
+        status, out, err = check(vmm, large)
+        wrong += compare('30,000 mistakes', (status, f'{out.count(chr(10))} lines\n', err),
+                         (2, '100 lines\n', 'vmm: the configuration has 100 mistakes\n'))
+    return wrong
+
+
+def main():
+    vmm = pathlib.Path(sys.argv[1]).resolve()
+    sys.exit(1 if files(vmm) + no_small_file(vmm) else 0)
+
+
+main()

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""The house rules that a machine can check. One function a rule; lint.py RULE ROOT; exit 77 is "skipped"."""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOMS = {'base': 0, 'config': 1, 'host': 1, 'attest': 1, 'sim': 2, 'call': 2, 'loop': 2, 'page': 3, 'device': 4,
+         'machine': 5, 'launch': 6, 'run': 7, 'mirror': 8, 'migrate': 8, 'control': 8, 'cli': 9}
+LAYOUTS = {'uapi', 'abi'}       # headers of layouts only: any room may include them
+FUNCTION_LINES, FILE_LINES = 60, 500
+
+
+def sources(root, *folders, endings=('.c', '.h')):
+    for folder in folders:
+        yield from sorted(p for p in (root / folder).rglob('*') if p.suffix in endings)
+
+
+def lines(path):
+    return list(enumerate(path.read_text().splitlines(), 1))
+
+
+def code(text):
+    """The text with comments and string contents blanked, lines kept."""
+    def blank(match):
+        return re.sub(r'[^\n]', ' ', match.group(0))
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', blank, text, flags=re.S)
+
+
+def exceptions(root):
+    """tests/lint/exceptions: "RULE PLACE REASON" lines; a rule is bent only with a reason beside it."""
+    found = {}
+    for _, line in lines(root / 'tests/lint/exceptions'):
+        if line.strip() and not line.startswith('#'):
+            rule, place, reason = line.split(None, 2)
+            found.setdefault(rule, {})[place] = reason
+    return found
+
+
+def rooms(root):
+    """A room includes only rooms of a lower number, and its own private headers."""
+    for path in sources(root, 'src'):
+        room = path.relative_to(root / 'src').parts[0]
+        if room == 'main.c':
+            room = 'cli'
+        if room not in ROOMS:
+            yield path, 1, f'{room} is not a room of docs/architecture.md'
+            continue
+        for number, line in lines(path):
+            match = re.match(r'\s*#include "([^"]+)"', line)
+            if not match:
+                continue
+            header = match.group(1)
+            if not header.startswith('vmm/'):
+                if '..' in header:
+                    yield path, number, f'{header}: private headers of another folder are private'
+                continue
+            other = header[4:-2]
+            if other in LAYOUTS or other == room:
+                continue
+            if other not in ROOMS:
+                yield path, number, f'{header}: no such room'
+            elif ROOMS[other] >= ROOMS[room]:
+                yield path, number, f'{room} ({ROOMS[room]}) may not include {other} ({ROOMS[other]})'
+            elif other == 'sim' and room != 'cli':
+                yield path, number, 'only cli names the software platform'
+
+
+def headers(root):
+    """Every contract header compiles alone."""
+    for path in sources(root, 'include', endings=('.h',)):
+        run = subprocess.run(['cc', '-std=gnu17', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror', '-fsyntax-only', '-I',
+                              root / 'include', '-x', 'c', path], capture_output=True, text=True)
+        if run.returncode:
+            yield path, 1, 'does not compile alone: ' + run.stderr.strip().splitlines()[0]
+
+
+DOORS = [
+    # pattern, folders or files where it may stand, what to use
+    (r'(?<![\w.>])(ioctl|mmap|munmap|fallocate)\s*\(', ('src/host/', 'src/sim/', 'src/cli/terminal.c'), 'host.h'),
+    (r'/dev/(kvm|sev)"', ('src/host/', 'src/sim/', 'src/call/', 'src/cli/'), 'call.h'),
+    (r'page_memory_slot_address\s*\(', ('src/page/', 'src/machine/vm.c'), 'page_read and page_write'),
+    (r'(?<![\w.>])_?exit\s*\(', ('src/main.c',), 'a return value'),
+    (r'(?<![\w.>])(sprintf|strcpy|strcat|gets|atoi|atol|strtok)\s*\(', (), 'the bounded function'),
+    (r'(?<![\w.>])system\s*\(', (), 'nothing'),
+]
+
+
+def doors(root):
+    """One door to the kernel, one to guest memory, one exit."""
+    for path in sources(root, 'src'):
+        name = str(path.relative_to(root))
+        raw = path.read_text()
+        for pattern, allowed, instead in DOORS:
+            text = raw if '"' in pattern else code(raw)
+            if name.startswith(allowed):
+                continue
+            for match in re.finditer(pattern, text):
+                yield path, text.count('\n', 0, match.start()) + 1, f'{match.group(0).strip()}: use {instead}'
+
+
+def sizes(root):
+    """Functions stay within 60 lines, files within 500."""
+    allowed = exceptions(root).get('sizes', {})
+    for path in sources(root, 'src', 'include', 'tests', 'firmware'):
+        name = str(path.relative_to(root))
+        text = lines(path)
+        if len(text) > FILE_LINES and name not in allowed:
+            yield path, len(text), f'{len(text)} lines, at most {FILE_LINES}'
+        start = None
+        for number, line in text:
+            if line == '{':
+                start = number
+            elif line == '}' and start:
+                length = number - start - 1
+                if length > FUNCTION_LINES and f'{name}:{text[start - 2][1].split("(")[0].split()[-1]}' not in allowed:
+                    yield path, start, f'a function of {length} lines, at most {FUNCTION_LINES}'
+                start = None
+
+
+WORDS = [
+    (r'\b(TODO|FIXME|XXX|HACK)\b', 'finish it, or describe it in docs/'),
+    (r'\bissue\s*#?\d|\bsession\s*#?\d', 'the tree speaks of the project alone'),
+    (r'(?<![\w.-])/(work|root|home)/', 'no path of one machine'),
+    (r'https?://(deb|ftp|security|snapshot)\.', 'no host name of a package mirror'),
+]
+
+
+def words(root):
+    listed = subprocess.run(['git', '-C', root, 'ls-files', '-co', '--exclude-standard'], capture_output=True, text=True)
+    if listed.returncode:
+        skip('not a git checkout')
+    for name in listed.stdout.splitlines():
+        path = root / name
+        if name.startswith(('tests/fuzz/corpus/', 'LICENSE')) or path == pathlib.Path(__file__) or not path.is_file():
+            continue
+        try:
+            text = lines(path)
+        except UnicodeDecodeError:
+            continue
+        for number, line in text:
+            for pattern, why in WORDS:
+                if re.search(pattern, line):
+                    yield path, number, why
+
+
+def format(root):
+    """.clang-format is the style of clang-format 14; other versions differ in details."""
+    tool = shutil.which('clang-format-14') or shutil.which('clang-format')
+    if not tool:
+        skip('clang-format is not installed')
+    if ' 14.' not in subprocess.run([tool, '--version'], capture_output=True, text=True).stdout:
+        skip('clang-format is not version 14')
+    files = list(sources(root, 'src', 'include', 'tests', 'firmware'))
+    run = subprocess.run([tool, '--dry-run', '-Werror', *files], capture_output=True, text=True, cwd=root)
+    for match in re.finditer(r'^(.*?):(\d+):\d+: error: ', run.stderr, re.M):
+        yield root / match.group(1), match.group(2), 'not as clang-format writes it'
+
+
+def skip(why):
+    print('skipped:', why)
+    sys.exit(77)
+
+
+def main():
+    rule, root = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
+    found = list(globals()[rule](root))
+    for path, line, text in found:
+        print(f'{path.relative_to(root)}:{line}: {text}')
+    print(f'{rule}: {len(found)} found')
+    sys.exit(1 if found else 0)
+
+
+main()

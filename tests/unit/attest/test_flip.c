@@ -1,0 +1,126 @@
+/*
+ * Every byte tried: a bit flipped anywhere in a report, its certificate or its chain must make verification
+ * fail, be it with a failed check or with a refusal to read.
+ */
+#include "sample.h"
+
+static bool passes(const struct attest_blob *report_file, const struct attest_evidence *evidence)
+{
+	struct abi_snp_report report;
+	struct attest_verdict verdict = {0};
+
+	return attest_report_parse(report_file->data, report_file->size, &report, NULL) == 0 &&
+	       attest_report_verify(&report, evidence, &verdict, NULL) == 0 && verdict.passed;
+}
+
+/* victim lies in the evidence or is the report; one bit of every byte, another one each time. */
+static void flip_each(
+        struct attest_blob *victim, const struct attest_blob *report, const struct attest_evidence *evidence)
+{
+	uint8_t *bytes = (uint8_t *)(uintptr_t)victim->data;
+
+	assert_true(passes(report, evidence));
+	for (size_t i = 0; i < victim->size; i++) {
+		uint8_t bit = (uint8_t)(1u << (i % 8));
+
+		bytes[i] ^= bit;
+		if (passes(report, evidence))
+			fail_msg("%s: byte %zu with bit %#x flipped still passes", victim->name, i, bit);
+		bytes[i] ^= bit;
+	}
+	assert_true(passes(report, evidence));
+}
+
+static void with_sample(void **state, size_t victim_offset)
+{
+	struct abi_snp_report parsed;
+	struct attest_evidence evidence = sample_milan('a', &parsed);
+	struct attest_blob report = sample("milan-report-a.bin");
+
+	flip_each(victim_offset == SIZE_MAX
+	                  ? &report
+	                  : (struct attest_blob *)(void *)((uint8_t *)&evidence + victim_offset),
+	        &report, &evidence);
+	sample_milan_free(&evidence);
+	sample_free(&report);
+}
+
+static void test_flip_in_report_fails(void **state)
+{
+	with_sample(state, SIZE_MAX);
+}
+
+static void test_flip_in_vcek_fails(void **state)
+{
+	with_sample(state, offsetof(struct attest_evidence, leaf));
+}
+
+static void test_flip_in_chain_fails(void **state)
+{
+	with_sample(state, offsetof(struct attest_evidence, chain));
+}
+
+/* Characters that carry no data, or less than their bits: every other value, not only one bit. */
+static bool is_frame(const uint8_t *text, size_t i, size_t size)
+{
+	bool before_pad = i + 1 < size && text[i + 1] == '=' && text[i] != '=';
+
+	return text[i] == '=' || before_pad || (text[i] == '\n' && i % 5 == 0) || i == 0 || i == size - 1;
+}
+
+static void test_any_other_value_in_pem_frame_fails(void **state)
+{
+	struct abi_snp_report parsed;
+	struct attest_evidence evidence = sample_milan('a', &parsed);
+	struct attest_blob report = sample("milan-report-a.bin");
+	uint8_t *text = (uint8_t *)(uintptr_t)evidence.chain.data;
+
+	for (size_t i = 0; i < evidence.chain.size; i++) {
+		uint8_t good = text[i];
+
+		if (!is_frame(text, i, evidence.chain.size))
+			continue;
+		for (unsigned value = 0; value < 256; value++) {
+			text[i] = (uint8_t)value;
+			if (value != good && passes(&report, &evidence))
+				fail_msg("byte %zu of the chain as %#x still passes", i, value);
+		}
+		text[i] = good;
+	}
+	sample_milan_free(&evidence);
+	sample_free(&report);
+}
+
+/* The certificate's signed part lies at 4..770, the bits of its signature from 848 on. */
+static void test_every_bit_of_certificate_frame_fails(void **state)
+{
+	struct abi_snp_report parsed;
+	struct attest_evidence evidence = sample_milan('a', &parsed);
+	struct attest_blob report = sample("milan-report-a.bin");
+	uint8_t *der = (uint8_t *)(uintptr_t)evidence.leaf.data;
+
+	for (size_t i = 0; i < 848; i = i == 7 ? 771 : i + 1) {
+		for (unsigned bit = 0; bit < 8; bit++) {
+			der[i] ^= (uint8_t)(1u << bit);
+			if (passes(&report, &evidence))
+				fail_msg("byte %zu of the VCEK with bit %u flipped still passes", i, bit);
+			der[i] ^= (uint8_t)(1u << bit);
+		}
+	}
+	assert_true(passes(&report, &evidence));
+	sample_milan_free(&evidence);
+	sample_free(&report);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_flip_in_report_fails),
+	        cmocka_unit_test(test_flip_in_vcek_fails),
+	        cmocka_unit_test(test_flip_in_chain_fails),
+	        cmocka_unit_test(test_any_other_value_in_pem_frame_fails),
+	        cmocka_unit_test(test_every_bit_of_certificate_frame_fails),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

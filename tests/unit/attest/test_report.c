@@ -1,0 +1,157 @@
+#include "sample.h"
+
+static void test_report_bare_and_in_a_response_read_the_same(void **state)
+{
+	struct attest_blob bare = sample("milan-report-a.bin");
+	uint8_t page[4096] = {[4] = 0xa0, [5] = 0x04};
+	struct abi_snp_report one, two;
+	struct err err;
+
+	memcpy(page + 0x20, bare.data, bare.size);
+	assert_ok(attest_report_parse(bare.data, bare.size, &one, &err));
+	for (size_t size = 0x20 + bare.size; size <= sizeof(page); size += 927) {
+		assert_ok(attest_report_parse(page, size, &two, &err));
+		assert_memory_equal(&one, &two, sizeof(one));
+	}
+	assert_memory_equal(&one, bare.data, sizeof(one));
+	sample_free(&bare);
+}
+
+static void test_report_responses_that_lie_are_refused(void **state)
+{
+	struct attest_blob bare = sample("milan-report-a.bin");
+	const struct {
+		size_t at;
+		uint8_t value;
+		const char *part;
+	} rows[] = {
+	        {0, 0x16, "status 0x16"},
+	        {4, 0xa1, "is neither"},
+	        {8, 1, "is neither"},
+	        {0x1f, 1, "is neither"},
+	        {0x4c0, 1, "not zero"},
+	        {0x20, 6, "version 6"},
+	        {0x20, 1, "version 1"},
+	};
+	struct abi_snp_report report;
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint8_t page[2000] = {[4] = 0xa0, [5] = 0x04};
+
+		memcpy(page + 0x20, bare.data, bare.size);
+		page[rows[i].at] = rows[i].value;
+		assert_fails(attest_report_parse(page, sizeof(page), &report, &err), ERR_USAGE, rows[i].part);
+	}
+	sample_free(&bare);
+}
+
+static void test_report_of_every_other_size_is_refused(void **state)
+{
+	uint8_t page[1216] = {[4] = 0xa0, [5] = 0x04, [0x20] = 2};
+	struct abi_snp_report report;
+	struct err err;
+
+	for (size_t size = 0; size < sizeof(page); size++) {
+		if (size != 1184)
+			assert_int_equal(attest_report_parse(page, size, &report, &err), -1);
+	}
+	assert_ok(attest_report_parse(page, sizeof(page), &report, &err));
+}
+
+static void test_report_product_follows_cpuid(void **state)
+{
+	static const struct {
+		uint32_t version;
+		uint8_t family, model;
+		enum attest_product product;
+		enum attest_tcb_layout layout;
+	} rows[] = {
+	        {2, 0x19, 0x01, ATTEST_PRODUCT_UNKNOWN, ATTEST_TCB_MILAN}, /* no CPUID before version 3 */
+	        {3, 0x19, 0x01, ATTEST_MILAN, ATTEST_TCB_MILAN},
+	        {3, 0x19, 0x11, ATTEST_GENOA, ATTEST_TCB_MILAN},
+	        {3, 0x19, 0xa0, ATTEST_GENOA, ATTEST_TCB_MILAN},
+	        {3, 0x19, 0x20, ATTEST_PRODUCT_UNKNOWN, ATTEST_TCB_MILAN},
+	        {5, 0x1a, 0x02, ATTEST_TURIN, ATTEST_TCB_TURIN},
+	        {5, 0x1a, 0x11, ATTEST_TURIN, ATTEST_TCB_TURIN},
+	        {5, 0x1a, 0x50, ATTEST_VENICE, ATTEST_TCB_TURIN},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct abi_snp_report report = {.version = rows[i].version,
+		        .cpuid_family = rows[i].family,
+		        .cpuid_model = rows[i].model};
+
+		assert_int_equal(attest_report_product(&report), rows[i].product);
+		assert_int_equal(attest_report_tcb_layout(&report), rows[i].layout);
+	}
+}
+
+static void test_report_of_version_2_shows_its_layout_by_chip_id(void **state)
+{
+	struct abi_snp_report report = {.version = 2, .chip_id = {1}};
+
+	assert_int_equal(attest_report_tcb_layout(&report), ATTEST_TCB_TURIN);
+	report.chip_id[63] = 1;
+	assert_int_equal(attest_report_tcb_layout(&report), ATTEST_TCB_MILAN);
+	memset(report.chip_id, 0, sizeof(report.chip_id)); /* masked */
+	assert_int_equal(attest_report_tcb_layout(&report), ATTEST_TCB_MILAN);
+}
+
+static void test_tcb_parts_lie_where_each_product_has_them(void **state)
+{
+	static const int milan[] = {-1, 0x10, 0x11, 0x16, 0x17}, turin[] = {0x10, 0x11, 0x12, 0x13, 0x17};
+
+	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
+		assert_int_equal(attest_tcb_get(0x1716151413121110, ATTEST_TCB_MILAN, part), milan[part]);
+		assert_int_equal(attest_tcb_get(0x1716151413121110, ATTEST_TCB_TURIN, part), turin[part]);
+	}
+}
+
+static void test_signer_of_each_key_info_is_named(void **state)
+{
+	assert_string_equal(attest_signer_name(0x00), "VCEK");
+	assert_string_equal(attest_signer_name(0x07), "VLEK");
+	assert_string_equal(attest_signer_name(0x1c), "none");
+	assert_string_equal(attest_signer_name(0x08), "reserved");
+}
+
+static void test_report_says_where_its_vcek_is(void **state)
+{
+	struct abi_snp_report report = {.version = 5,
+	        .cpuid_family = 0x1a,
+	        .chip_id = {0x1e, 0x55, 0x0a, 0x8e, 0xe5, 0xcf, 0x9f, 0x4d},
+	        .reported_tcb = 0x4900000003000101};
+	char url[ATTEST_URL_BYTES];
+
+	assert_true(attest_report_vcek_url(&report, url));
+	assert_string_equal(url, "https://kdsintf.amd.com/vcek/v1/Turin/1e550a8ee5cf9f4d"
+	                         "?fmcSPL=01&blSPL=01&teeSPL=00&snpSPL=03&ucodeSPL=73");
+	report.version = 2;
+	memset(report.chip_id, 0xff, sizeof(report.chip_id));
+	report.reported_tcb = 0xff7f00000000ffff;
+	assert_true(attest_report_vcek_url(&report, url)); /* as long as it gets */
+	assert_non_null(strstr(url, "/PRODUCT/ffff"));
+	assert_non_null(strstr(url, "?blSPL=255&teeSPL=255&snpSPL=127&ucodeSPL=255"));
+	report.key_info = ABI_SNP_SIGNER_VLEK << 2;
+	assert_false(attest_report_vcek_url(&report, url));
+	report.key_info = 0;
+	memset(report.chip_id, 0, sizeof(report.chip_id));
+	assert_false(attest_report_vcek_url(&report, url));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_report_bare_and_in_a_response_read_the_same),
+	        cmocka_unit_test(test_report_responses_that_lie_are_refused),
+	        cmocka_unit_test(test_report_of_every_other_size_is_refused),
+	        cmocka_unit_test(test_report_product_follows_cpuid),
+	        cmocka_unit_test(test_report_of_version_2_shows_its_layout_by_chip_id),
+	        cmocka_unit_test(test_tcb_parts_lie_where_each_product_has_them),
+	        cmocka_unit_test(test_signer_of_each_key_info_is_named),
+	        cmocka_unit_test(test_report_says_where_its_vcek_is),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,129 @@
+/*
+ * The ACPI files after a firmware of our own has run the script (acpi_firmware.h). What iasl and an AML
+ * interpreter make of them is test_acpi_tools.py's business.
+ */
+#include "acpi_firmware.h"
+
+static struct err err;
+
+static void test_acpi_every_table_is_found_and_sums_to_zero(void **state)
+{
+	static const unsigned counts[] = {1, 2, 63, 64};
+
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+		struct machine_acpi acpi;
+		struct firmware fw;
+		const uint8_t *fadt, *facs;
+		uint32_t length;
+
+		assert_ok(machine_acpi_build(counts[i], &acpi, &err));
+		fw = firmware_run(&acpi);
+		firmware_find(&fw, "APIC", &length);
+		fadt = firmware_find(&fw, "FACP", &length);
+		assert_int_equal(length, 244);
+		facs = firmware_table(&fw, load_le(fadt + 36, 4), "FACS", &length);
+		assert_int_equal(length, 64);
+		assert_int_equal((uint64_t)(facs - fw.files[1].data) % 64, 0);
+		assert_int_equal(load_le(fadt + 40, 4), load_le(fadt + 140, 8));
+		firmware_table(&fw, load_le(fadt + 140, 8), "DSDT", &length);
+		machine_acpi_finish(&acpi);
+	}
+}
+
+/* What FADT says where: ACPI 6.5, table 5.9. The ports are those that OVMF programs (PMBA 0xb000). */
+static void test_acpi_fadt_describes_the_platform(void **state)
+{
+	static const struct {
+		unsigned at, bytes;
+		uint64_t value;
+	} want[] = {
+	        {46, 2, 9},      /* SCI_INT */
+	        {48, 4, 0},      /* SMI_CMD: ACPI mode always */
+	        {56, 4, 0xb000}, /* PM1a_EVT_BLK */
+	        {64, 4, 0xb004}, /* PM1a_CNT_BLK */
+	        {76, 4, 0xb008}, /* PM_TMR_BLK */
+	        {80, 4, 0},      /* GPE0_BLK */
+	        {88, 1, 4},
+	        {89, 1, 2},
+	        {91, 1, 4},
+	        {109, 2, 5},          /* legacy devices, no 8042, no VGA; the RTC is there */
+	        {112, 4, 0x465},      /* RESET_REG_SUP, FIX_RTC, SLP_BUTTON, PROC_C1, WBINVD; 24-bit timer */
+	        {116, 4, 0x01000801}, /* RESET_REG: I/O, 8 bits */
+	        {120, 8, 0xcf9},
+	        {128, 1, 6},
+	        {148, 4, 0x02002001},
+	        {152, 8, 0xb000},
+	        {172, 4, 0x02001001},
+	        {176, 8, 0xb004},
+	        {208, 4, 0x03002001},
+	        {212, 8, 0xb008},
+	};
+	struct machine_acpi acpi;
+	struct firmware fw;
+	const uint8_t *fadt;
+	uint32_t length;
+
+	assert_ok(machine_acpi_build(4, &acpi, &err));
+	fw = firmware_run(&acpi);
+	fadt = firmware_find(&fw, "FACP", &length);
+	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+		assert_int_equal(load_le(fadt + want[i].at, want[i].bytes), want[i].value);
+	machine_acpi_finish(&acpi);
+}
+
+static void test_acpi_madt_lists_every_vcpu_and_interrupt(void **state)
+{
+	struct machine_acpi acpi;
+	struct firmware fw;
+	const uint8_t *madt;
+	uint32_t length;
+	unsigned lapics = 0, others = 0;
+
+	assert_ok(machine_acpi_build(64, &acpi, &err));
+	fw = firmware_run(&acpi);
+	madt = firmware_find(&fw, "APIC", &length);
+	assert_int_equal(load_le(madt + 36, 4), 0xfee00000);
+	for (const uint8_t *e = madt + 44; e < madt + length; e += e[1]) {
+		static const uint8_t want[][12] = {
+		        {1, 12, 0, 0, 0, 0, 0xc0, 0xfe}, /* IOAPIC at fec00000 */
+		        {2, 10, 0, 0, 2},                /* IRQ 0 is GSI 2 */
+		        {2, 10, 0, 9, 9, 0, 0, 0, 0xd},  /* SCI: level, high */
+		        {4, 6, 0xff, 0, 0, 1},           /* NMI at LINT1 */
+		};
+
+		assert_true(e[1] >= 6 && e + e[1] <= madt + length);
+		if (e[0] == 0) {
+			assert_int_equal(e[2], lapics);
+			assert_int_equal(e[3], lapics);
+			assert_int_equal(load_le(e + 4, 4), 1);
+			lapics++;
+		} else {
+			assert_true(others < ARRAY_LEN(want));
+			assert_memory_equal(e, want[others], e[1]);
+			others++;
+		}
+	}
+	assert_int_equal(lapics, 64);
+	assert_int_equal(others, 4);
+	machine_acpi_finish(&acpi);
+}
+
+static void test_acpi_vcpus_out_of_range_are_refused(void **state)
+{
+	struct machine_acpi acpi;
+
+	assert_fails(machine_acpi_build(0, &acpi, &err), ERR_USAGE, "1 to 64");
+	assert_fails(machine_acpi_build(65, &acpi, &err), ERR_USAGE, "1 to 64");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_acpi_every_table_is_found_and_sums_to_zero),
+	        cmocka_unit_test(test_acpi_fadt_describes_the_platform),
+	        cmocka_unit_test(test_acpi_madt_lists_every_vcpu_and_interrupt),
+	        cmocka_unit_test(test_acpi_vcpus_out_of_range_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

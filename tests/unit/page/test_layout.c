@@ -1,0 +1,52 @@
+#include "support/test.h"
+#include "vmm/page.h"
+
+static struct err err;
+
+static void test_layout_small_memory_lies_below_the_hole(void **state)
+{
+	struct page_layout layout;
+
+	assert_ok(page_layout_make(MIB(512), MIB(4), &layout, &err));
+	assert_int_equal(layout.count, 2);
+	assert_int_equal(layout.regions[0].gpa.raw, 0);
+	assert_int_equal(layout.regions[0].size_bytes, MIB(512));
+	assert_int_equal(layout.regions[1].kind, PAGE_FIRMWARE);
+	assert_int_equal(layout.regions[1].gpa.raw, GIB(4) - MIB(4));
+	assert_int_equal(layout.high_bytes, 0);
+}
+
+static void test_layout_large_memory_goes_on_at_4g(void **state)
+{
+	struct page_layout layout;
+
+	assert_ok(page_layout_make(GIB(2) + MIB(1), MIB(2), &layout, &err));
+	assert_int_equal(layout.count, 3);
+	assert_int_equal(layout.low_bytes, GIB(2));
+	assert_int_equal(layout.regions[2].gpa.raw, GIB(4));
+	assert_int_equal(layout.regions[2].size_bytes, MIB(1));
+}
+
+static void test_layout_impossible_sizes_are_refused(void **state)
+{
+	struct page_layout layout;
+
+	assert_fails(page_layout_make(0, MIB(4), &layout, &err), ERR_USAGE, "whole MiB");
+	assert_fails(page_layout_make(MIB(1) + 1, MIB(4), &layout, &err), ERR_USAGE, "whole MiB");
+	assert_fails(
+	        page_layout_make(UINT64_MAX & ~(MIB(1) - 1), MIB(4), &layout, &err), ERR_USAGE, "whole MiB");
+	assert_fails(page_layout_make(MIB(1), 0, &layout, &err), ERR_USAGE, "firmware image");
+	assert_fails(page_layout_make(MIB(1), 3, &layout, &err), ERR_USAGE, "firmware image");
+	assert_fails(page_layout_make(MIB(1), MIB(64), &layout, &err), ERR_USAGE, "at most 16 MiB");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_layout_small_memory_lies_below_the_hole),
+	        cmocka_unit_test(test_layout_large_memory_goes_on_at_4g),
+	        cmocka_unit_test(test_layout_impossible_sizes_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

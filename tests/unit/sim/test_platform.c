@@ -1,0 +1,500 @@
+/* The software platform's own promises: its time, sleep, kicks, and what closes when. Through struct host. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <time.h>
+
+#include "support/test.h"
+#include "vmm/sim.h"
+
+#include "../../abi/abi.h"
+
+#define LAPIC     0xfee00000u
+#define SECOND_NS UINT64_C(1000000000)
+#define ATTEMPTS  5
+
+static struct err err;
+
+/* ---- what guest.c of tests/abi needs of its program ---- */
+
+int say(int result, const char *fmt, ...)
+{
+	return result;
+}
+
+void tell(const char *fmt, ...)
+{
+}
+
+void give_up(const char *what)
+{
+	fail_msg("%s: %s", what, err_sys_name(errno));
+	abort();
+}
+
+int ask(struct abi *abi, int fd, unsigned long request, const void *arg)
+{
+	return host_ioctl(abi->host, fd, request, (void *)(uintptr_t)arg);
+}
+
+int ask_number(struct abi *abi, int fd, unsigned long request, unsigned long number)
+{
+	return host_ioctl_number(abi->host, fd, request, number);
+}
+
+/* ---- helpers ---- */
+
+static void platform_open(struct abi *abi, enum sim_clock_kind clock)
+{
+	const struct sim_options options = {.clock = clock};
+
+	assert_ok(host_sim_create(&options, &abi->host, &err));
+	abi->kvm = host_open(abi->host, "/dev/kvm", O_RDWR);
+	assert_true(abi->kvm >= 0);
+}
+
+static void platform_close(struct abi *abi)
+{
+	host_close(abi->host, abi->kvm);
+	host_destroy(abi->host);
+}
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * SECOND_NS + (uint64_t)ts.tv_nsec;
+}
+
+static void start_timer(struct code *c, uint32_t lvt, uint32_t ticks)
+{
+	store(c, LAPIC + 0xf0, 0x1ff);
+	store(c, LAPIC + 0x3e0, 0xb);
+	store(c, LAPIC + 0x320, lvt);
+	store(c, LAPIC + 0x380, ticks);
+}
+
+static int exit_of(struct guest *g)
+{
+	return guest_run_once(g, 0);
+}
+
+/* ---- time ---- */
+
+static void test_clock_idle_guest_skips_to_its_timer(void **state)
+{
+	struct abi abi;
+	struct guest g;
+	uint64_t start;
+
+	platform_open(&abi, SIM_CLOCK_VIRTUAL);
+	guest_open(&g, &abi, 32, 1, GUEST_IRQCHIP | GUEST_QUIET);
+	guest_set_handler(&g, 0x40, 1);
+	start_timer(&g.code, 0x40, 4000000000u);
+	sti(&g.code);
+	for (int i = 0; i < 5; i++) {
+		hlt(&g.code);
+		store(&g.code, LAPIC + 0x380, 4000000000u);
+	}
+	done(&g.code);
+	start = clock_ns(CLOCK_MONOTONIC);
+	assert_int_equal(guest_run(&g), KVM_EXIT_IO);
+	assert_in_range(sim_now_ns(abi.host), 20 * SECOND_NS, 20 * SECOND_NS + SECOND_NS / 100);
+	assert_true(clock_ns(CLOCK_MONOTONIC) - start < 5 * SECOND_NS);
+	guest_close(&g);
+	platform_close(&abi);
+}
+
+static void test_clock_polled_device_sees_time_pass(void **state)
+{
+	struct abi abi;
+	struct guest g;
+	unsigned reads = 0;
+	uint64_t last = 0;
+
+	platform_open(&abi, SIM_CLOCK_VIRTUAL);
+	guest_open(&g, &abi, 32, 1, GUEST_QUIET);
+	emit_bytes(&g.code, 0xe4, 0x50, 0xeb, 0xfc); /* again: in al, 50h; jmp again */
+	while (sim_now_ns(abi.host) < SECOND_NS) {
+		assert_int_equal(exit_of(&g), KVM_EXIT_IO);
+		assert_true(sim_now_ns(abi.host) > last);
+		last = sim_now_ns(abi.host);
+		/* The first reads are a microsecond apart, so short delays are exact. */
+		if (++reads == 10)
+			assert_true(last < 20000);
+	}
+	assert_in_range(reads, 1000, 50000);
+	guest_close(&g);
+	platform_close(&abi);
+}
+
+struct record {
+	struct kvm_regs regs;
+	uint64_t now_ns;
+	uint32_t value;
+};
+
+/* Work, interrupts of a timer in the middle of it, and the time-stamp counter, told at every step. */
+static void record_run(struct record *records, unsigned count)
+{
+	struct abi abi;
+	struct guest g;
+
+	platform_open(&abi, SIM_CLOCK_VIRTUAL);
+	guest_open(&g, &abi, 32, 1, GUEST_IRQCHIP | GUEST_QUIET);
+	guest_set_handler(&g, 0x40, 1);
+	start_timer(&g.code, 0x20040, 300000);
+	sti(&g.code);
+	set_ecx(&g.code, 20000);
+	emit_bytes(&g.code, 0x49, 0x75, 0xfd);             /* dec ecx; jnz */
+	emit_bytes(&g.code, 0x0f, 0x31, 0xe7, 0x80, 0xf4); /* rdtsc; out 80h, eax; hlt */
+	emit_bytes(&g.code, 0xeb, 0xf1);                   /* jmp to set_ecx */
+	for (unsigned i = 0; i < count; i++) {
+		assert_int_equal(exit_of(&g), KVM_EXIT_IO);
+		assert_int_equal(ask(&abi, g.vcpu[0], KVM_GET_REGS, &records[i].regs), 0);
+		records[i].now_ns = sim_now_ns(abi.host);
+		records[i].value =
+		        (uint32_t)load_le((char *)g.run[0] + g.run[0]->io.data_offset, g.run[0]->io.size);
+	}
+	guest_close(&g);
+	platform_close(&abi);
+}
+
+static void test_clock_two_runs_are_the_same(void **state)
+{
+	enum { COUNT = 400 };
+	struct record *first = calloc(COUNT, sizeof(*first)), *second = calloc(COUNT, sizeof(*second));
+
+	record_run(first, COUNT);
+	record_run(second, COUNT);
+	assert_memory_equal(first, second, COUNT * sizeof(*first));
+	assert_true(first[COUNT - 1].now_ns > first[0].now_ns);
+	free(first);
+	free(second);
+}
+
+static void test_clock_of_the_host_goes_with_it(void **state)
+{
+	struct abi abi;
+	struct guest g;
+	uint64_t start;
+
+	platform_open(&abi, SIM_CLOCK_HOST);
+	guest_open(&g, &abi, 32, 1, GUEST_IRQCHIP | GUEST_QUIET);
+	guest_set_handler(&g, 0x40, 1);
+	start_timer(&g.code, 0x40, 50000000);
+	sti(&g.code);
+	hlt(&g.code);
+	done(&g.code);
+	start = clock_ns(CLOCK_MONOTONIC);
+	assert_int_equal(guest_run(&g), KVM_EXIT_IO);
+	assert_true(clock_ns(CLOCK_MONOTONIC) - start >= 49000000);
+	guest_close(&g);
+	platform_close(&abi);
+}
+
+/* ---- sleep and kicks ---- */
+
+static void on_signal(int signal)
+{
+}
+
+struct helper {
+	struct guest *g;
+	pthread_t thread, target;
+	uint64_t kicked_ns;
+	unsigned delay_us;
+	void (*act)(struct helper *h);
+};
+
+static void kick(struct helper *h)
+{
+	h->kicked_ns = clock_ns(CLOCK_MONOTONIC);
+	__atomic_store_n(&h->g->run[0]->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(h->target, SIGUSR1);
+}
+
+static void signal_only(struct helper *h)
+{
+	h->kicked_ns = clock_ns(CLOCK_MONOTONIC);
+	pthread_kill(h->target, SIGUSR1);
+}
+
+static void raise_line(struct helper *h)
+{
+	const struct kvm_irq_level line = {.irq = 20, .level = 1};
+
+	ask(h->g->abi, h->g->vm, KVM_IRQ_LINE, &line);
+}
+
+static void *helper_main(void *ctx)
+{
+	struct helper *h = ctx;
+
+	usleep(h->delay_us);
+	h->act(h);
+	return NULL;
+}
+
+/* Runs the guest once while the helper acts. */
+static int run_with(struct guest *g, struct helper *h, unsigned delay_us, void (*act)(struct helper *h))
+{
+	int result;
+
+	*h = (struct helper){.g = g, .target = pthread_self(), .delay_us = delay_us, .act = act};
+	pthread_create(&h->thread, NULL, helper_main, h);
+	result = exit_of(g);
+	pthread_join(h->thread, NULL);
+	return result;
+}
+
+/* The best of a few: this machine may have other work in the way of a single one. */
+static uint64_t kick_latency_ns(struct guest *g, void (*act)(struct helper *h))
+{
+	uint64_t best = UINT64_MAX;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		struct helper h;
+		uint64_t took;
+
+		g->run[0]->immediate_exit = 0;
+		assert_int_equal(run_with(g, &h, 20000, act), -1);
+		took = clock_ns(CLOCK_MONOTONIC) - h.kicked_ns;
+		assert_int_equal(g->run[0]->exit_reason, KVM_EXIT_INTR);
+		best = took < best ? took : best;
+	}
+	return best;
+}
+
+static void test_kick_stops_a_loop_within_10_ms(void **state)
+{
+	struct abi abi;
+	struct guest g;
+
+	platform_open(&abi, SIM_CLOCK_VIRTUAL);
+	guest_open(&g, &abi, 32, 1, GUEST_IRQCHIP | GUEST_QUIET);
+	emit_bytes(&g.code, 0xfa, 0xeb, 0xfe); /* cli; jmp $ */
+	assert_true(kick_latency_ns(&g, kick) < 10000000);
+	assert_true(kick_latency_ns(&g, signal_only) < 10000000);
+	guest_close(&g);
+	platform_close(&abi);
+}
+
+static void test_idle_without_timer_sleeps_until_kicked_or_called(void **state)
+{
+	struct abi abi;
+	struct guest g;
+	struct helper h;
+	uint64_t busy;
+
+	platform_open(&abi, SIM_CLOCK_VIRTUAL);
+	guest_open(&g, &abi, 32, 1, GUEST_IRQCHIP | GUEST_QUIET);
+	guest_set_handler(&g, 0x41, 1);
+	store(&g.code, LAPIC + 0xf0, 0x1ff);
+	store(&g.code, 0xfec00000, 0x10 + 2 * 20);
+	store(&g.code, 0xfec00010, 0x41);
+	sti(&g.code);
+	hlt(&g.code);
+	done(&g.code);
+	assert_true(kick_latency_ns(&g, kick) < 10000000);
+	g.run[0]->immediate_exit = 0;
+	busy = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	assert_int_equal(run_with(&g, &h, 300000, raise_line), KVM_EXIT_IO);
+	assert_int_equal(g.run[0]->io.port, PORT_VECTOR);
+	assert_true(clock_ns(CLOCK_THREAD_CPUTIME_ID) - busy < 50000000);
+	guest_close(&g);
+	platform_close(&abi);
+}
+
+/* A guest that looks for a key a hundred times a second would burn a processor of the host for nothing. */
+static void test_idle_for_long_goes_at_the_pace_of_the_host(void **state)
+{
+	struct abi abi;
+	struct guest g;
+	struct helper h;
+	uint64_t busy, before;
+
+	platform_open(&abi, SIM_CLOCK_VIRTUAL);
+	guest_open(&g, &abi, 32, 1, GUEST_IRQCHIP | GUEST_QUIET);
+	guest_set_handler(&g, 0x40, 1);
+	/* A handler that tells nothing. */
+	{
+		struct code stub = {.at = g.memory + GUEST_STUBS + 32 * 0x40, .bits = 32};
+
+		emit_bytes(&stub, 0x50);
+		store(&stub, LAPIC + 0xb0, 0);
+		emit_bytes(&stub, 0x58, 0xcf);
+	}
+	start_timer(&g.code, 0x20040, 10000000);
+	sti(&g.code);
+	emit_bytes(&g.code, 0xf4, 0xeb, 0xfd); /* hlt; jmp */
+	assert_int_equal(run_with(&g, &h, 1500000, kick), -1);
+	before = sim_now_ns(abi.host);
+	assert_true(before >= 29 * SECOND_NS); /* it had its half minute at once */
+	g.run[0]->immediate_exit = 0;
+	busy = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	assert_int_equal(run_with(&g, &h, 500000, kick), -1);
+	assert_in_range(sim_now_ns(abi.host) - before, SECOND_NS / 10, SECOND_NS * 2);
+	assert_true(clock_ns(CLOCK_THREAD_CPUTIME_ID) - busy < 200000000);
+	guest_close(&g);
+	platform_close(&abi);
+}
+
+/* ---- memory and descriptors ---- */
+
+static void *more_memory;
+
+static void take_memory_away(struct helper *h)
+{
+	const struct kvm_userspace_memory_region gone = {.slot = 1};
+
+	assert_int_equal(ask(h->g->abi, h->g->vm, KVM_SET_USER_MEMORY_REGION, &gone), 0);
+	munmap(more_memory, 0x10000); /* nobody uses it any more */
+}
+
+static void test_memory_taken_away_under_a_running_guest_becomes_mmio(void **state)
+{
+	struct abi abi;
+	struct guest g;
+	struct helper h;
+	struct kvm_userspace_memory_region more = {
+	        .slot = 1, .guest_phys_addr = 0x40000, .memory_size = 0x10000};
+
+	platform_open(&abi, SIM_CLOCK_VIRTUAL);
+	guest_open(&g, &abi, 32, 1, GUEST_QUIET);
+	more_memory = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	more.userspace_addr = (uintptr_t)more_memory;
+	assert_int_equal(ask(&abi, g.vm, KVM_SET_USER_MEMORY_REGION, &more), 0);
+	emit_bytes(
+	        &g.code, 0xff, 0x05, 0x00, 0x40, 0x04, 0x00, 0xeb, 0xf8); /* again: inc dword [44000h]; jmp */
+	assert_int_equal(run_with(&g, &h, 50000, take_memory_away), KVM_EXIT_MMIO);
+	assert_int_equal(g.run[0]->mmio.phys_addr, 0x44000);
+	guest_close(&g);
+	platform_close(&abi);
+}
+
+static void test_dirty_log_has_what_was_written_since(void **state)
+{
+	struct abi abi;
+	struct guest g;
+	uint64_t bits = 0;
+	struct kvm_userspace_memory_region region = {
+	        .flags = KVM_MEM_LOG_DIRTY_PAGES, .memory_size = GUEST_BYTES};
+	const struct kvm_dirty_log log = {.dirty_bitmap = &bits};
+
+	platform_open(&abi, SIM_CLOCK_VIRTUAL);
+	guest_open(&g, &abi, 32, 1, GUEST_QUIET);
+	assert_int_equal(ask(&abi, g.vm, KVM_GET_DIRTY_LOG, &log), -1);
+	assert_int_equal(errno, ENOENT);
+	region.userspace_addr = (uintptr_t)g.memory;
+	assert_int_equal(ask(&abi, g.vm, KVM_SET_USER_MEMORY_REGION, &region), 0);
+	store(&g.code, 0x10000, 1);
+	out8(&g.code, 0x50, 0);
+	store(&g.code, 0x10004, 1);
+	store(&g.code, 0x1f000, 1);
+	done(&g.code);
+	exit_of(&g);
+	assert_int_equal(ask(&abi, g.vm, KVM_GET_DIRTY_LOG, &log), 0);
+	assert_int_equal(bits, UINT64_C(1) << 0x10);
+	assert_int_equal(guest_run(&g), KVM_EXIT_IO);
+	assert_int_equal(ask(&abi, g.vm, KVM_GET_DIRTY_LOG, &log), 0);
+	assert_int_equal(bits, UINT64_C(1) << 0x10 | UINT64_C(1) << 0x1f);
+	assert_int_equal(ask(&abi, g.vm, KVM_GET_DIRTY_LOG, &log), 0);
+	assert_int_equal(bits, 0);
+	guest_close(&g);
+	platform_close(&abi);
+}
+
+static unsigned open_descriptors(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+static void test_descriptors_close_in_any_order_and_none_is_left(void **state)
+{
+	unsigned before = open_descriptors();
+	struct abi abi;
+	int vm, vcpu;
+
+	platform_open(&abi, SIM_CLOCK_VIRTUAL);
+	vm = ask_number(&abi, abi.kvm, KVM_CREATE_VM, 0);
+	vcpu = ask_number(&abi, vm, KVM_CREATE_VCPU, 0);
+	assert_int_equal(host_close(abi.host, vm), 0);
+	assert_int_equal(host_close(abi.host, abi.kvm), 0);
+	assert_int_equal(ask_number(&abi, vm, KVM_CREATE_VCPU, 1), -1);
+	assert_int_equal(errno, EBADF);
+	assert_int_equal(ask(&abi, vcpu, KVM_GET_REGS, &(struct kvm_regs){0}), 0); /* its VM lives on */
+	assert_int_equal(host_close(abi.host, vcpu), 0);
+	assert_int_equal(host_close(abi.host, vcpu), -1);
+	abi.kvm = host_open(abi.host, "/dev/kvm", O_RDWR);
+	vm = ask_number(&abi, abi.kvm, KVM_CREATE_VM, 0);
+	assert_true(ask_number(&abi, vm, KVM_CREATE_VCPU, 0) >= 0);
+	host_destroy(abi.host); /* closes what is open */
+	assert_int_equal(open_descriptors(), before);
+}
+
+static void test_other_paths_and_descriptors_are_the_kernels(void **state)
+{
+	struct abi abi;
+	int fd;
+
+	platform_open(&abi, SIM_CLOCK_VIRTUAL);
+	assert_int_equal(host_open(abi.host, "/dev/there-is-no-such", O_RDWR), -1);
+	assert_int_equal(errno, ENOENT);
+	fd = host_open(abi.host, "/dev/null", O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(ask_number(&abi, fd, KVM_GET_API_VERSION, 0), -1);
+	assert_int_equal(errno, ENOTTY);
+	assert_int_equal(host_close(abi.host, fd), 0);
+	platform_close(&abi);
+}
+
+static void test_figures_tell_what_ran(void **state)
+{
+	struct sim_figures figures;
+	struct abi abi;
+	struct guest g;
+
+	platform_open(&abi, SIM_CLOCK_VIRTUAL);
+	guest_open(&g, &abi, 32, 1, GUEST_QUIET);
+	set_ecx(&g.code, 1000);
+	emit_bytes(&g.code, 0x49, 0x75, 0xfd);
+	done(&g.code);
+	assert_int_equal(guest_run(&g), KVM_EXIT_IO);
+	sim_figures(abi.host, &figures);
+	assert_in_range(figures.instructions, 2001, 2005);
+	assert_int_equal(figures.exits, 1);
+	assert_int_equal(figures.unknown, 0);
+	guest_close(&g);
+	sim_figures(abi.host, &figures);
+	assert_in_range(figures.instructions, 2001, 2005); /* also of a VM that is gone */
+	platform_close(&abi);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_clock_idle_guest_skips_to_its_timer),
+	        cmocka_unit_test(test_clock_polled_device_sees_time_pass),
+	        cmocka_unit_test(test_clock_two_runs_are_the_same),
+	        cmocka_unit_test(test_clock_of_the_host_goes_with_it),
+	        cmocka_unit_test(test_kick_stops_a_loop_within_10_ms),
+	        cmocka_unit_test(test_idle_without_timer_sleeps_until_kicked_or_called),
+	        cmocka_unit_test(test_idle_for_long_goes_at_the_pace_of_the_host),
+	        cmocka_unit_test(test_memory_taken_away_under_a_running_guest_becomes_mmio),
+	        cmocka_unit_test(test_dirty_log_has_what_was_written_since),
+	        cmocka_unit_test(test_descriptors_close_in_any_order_and_none_is_left),
+	        cmocka_unit_test(test_other_paths_and_descriptors_are_the_kernels),
+	        cmocka_unit_test(test_figures_tell_what_ran),
+	};
+
+	signal(SIGUSR1, on_signal);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
