@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""usage: compare.py ABI kvm|sim: runs the program on that host and compares what it prints with the transcript of a real KVM. Lines
-of tests/abi/differences say where the software platform differs, and why."""
+"""usage: compare.py ABI kvm|sim      runs the program on that host and compares each chapter of what it prints with what a real KVM printed
+       compare.py --write <OUTPUT   makes the files of the chapters in the output of a real KVM: tests/abi/transcripts
+Lines of tests/abi/differences say where the software platform differs, and why."""
 import difflib
 import pathlib
 import re
@@ -8,16 +9,34 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).parent
+TRANSCRIPTS = HERE / 'transcripts'
 
 
 def known():
-    """Lines of the software platform that take the place of lines of KVM: {(KVM's line, ours): reason}."""
+    """Where the software platform differs from KVM: {(chapter, KVM's line): our line}."""
     found = {}
     for line in (HERE / 'differences').read_text().splitlines():
         if line and not line.startswith('#'):
-            kvm, sim, reason = (part.strip() for part in line.split('|'))
-            found[kvm, sim] = reason
+            chapter, kvm, sim, _reason = (part.strip() for part in line.split('|'))
+            found[chapter, kvm] = sim
     return found
+
+
+def chapters(text):
+    """{chapter: its lines}; each begins with "== name"."""
+    found = {}
+    for line in text.splitlines():
+        if line.startswith('== '):
+            found[line[3:].strip()] = lines = []
+        else:
+            lines.append(line.rstrip())
+    return found
+
+
+def write(text):
+    for name, lines in chapters(text).items():
+        (TRANSCRIPTS / name).write_text('\n'.join(lines) + '\n')
+        print(f'{name}: {len(lines)} lines')
 
 
 def real_kvm():
@@ -25,22 +44,32 @@ def real_kvm():
     return re.search(r'^flags\s*:.*\b(vmx|svm)\b', pathlib.Path('/proc/cpuinfo').read_text(), re.M)
 
 
+def compare(host, got):
+    """Prints what differs. Returns how many chapters do."""
+    want = {path.name: path.read_text().splitlines() for path in TRANSCRIPTS.iterdir()}
+    allowed, bad = known() if host == 'sim' else {}, 0
+    for name in sorted(want.keys() | got.keys()):
+        if host == 'kvm' and name not in got:
+            print(f'{name}: not for this host')
+            continue
+        lines = [allowed.get((name, line), line) for line in want.get(name, [])]
+        difference = list(difflib.unified_diff(lines, got.get(name, []), f'transcripts/{name}', host, lineterm='', n=6))
+        print('\n'.join(difference) or f'{name}: {len(lines)} lines, as a real KVM prints them')
+        bad += bool(difference)
+    return bad
+
+
 def main():
+    if sys.argv[1:] == ['--write']:
+        return write(sys.stdin.read())
     abi, host = sys.argv[1:]
     if host == 'kvm' and not real_kvm():
         print('skipped: this processor has neither VMX nor SVM; tests/lab/lab has one that does')
         return 77
     run = subprocess.run([abi, host], capture_output=True, text=True, timeout=300)
-    if run.returncode:
-        print(run.stderr, end='')
-        return run.returncode
-    want, got = (HERE / 'transcript').read_text().splitlines(), run.stdout.splitlines()
-    if host == 'sim':
-        allowed = known()
-        got = [w if len(want) == len(got) and (w, g) in allowed else g for w, g in zip(want, got)] + got[len(want):]
-    lines = list(difflib.unified_diff(want, got, 'transcript', host, lineterm='', n=6))
-    print('\n'.join(lines) if lines else f'{len(got)} lines, as a real KVM prints them')
-    return 1 if lines else 0
+    bad = compare(host, chapters(run.stdout))
+    print(run.stderr, end='')
+    return run.returncode or min(bad, 1)
 
 
 sys.exit(main())
