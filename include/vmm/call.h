@@ -7,11 +7,14 @@
 #define VMM_CALL_H
 
 #include <linux/kvm.h>
+#include <linux/psp-sev.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/abi.h"
 #include "vmm/base.h"
 #include "vmm/host.h"
+#include "vmm/uapi.h"
 
 /* ---- /dev/kvm ---- */
 
@@ -36,6 +39,8 @@ struct call_capability_row {
 	const char *use; /* what for */
 };
 extern const struct call_capability_row call_capabilities[]; /* ends with a row without a name */
+/* A device attribute of /dev/kvm (UAPI_SEV_VMSA_FEATURES, ...); false: this kernel has no such. */
+bool call_kvm_sev_attribute(struct host *h, int kvm_fd, unsigned attribute, uint64_t *ret_value);
 /* ERR_HOST naming the first needed capability that is missing. */
 int call_kvm_check(struct host *h, int kvm_fd, struct err *err) MUST_CHECK;
 
@@ -57,6 +62,88 @@ int call_vm_set_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, u
 /* Sets the level of an interrupt line of the in-kernel irqchip. */
 int call_vm_irq_line(struct host *h, int vm_fd, unsigned gsi, bool level, struct err *err) MUST_CHECK;
 
+/* KVM_ENABLE_CAP with one argument. */
+int call_vm_enable_capability(
+        struct host *h, int vm_fd, unsigned capability, uint64_t argument, struct err *err) MUST_CHECK;
+
+/* ---- memory that the guest alone can read (SEV-SNP) ---- */
+
+int call_vm_create_guest_memfd(
+        struct host *h, int vm_fd, uint64_t size_bytes, int *ret_fd, struct err *err) MUST_CHECK;
+/* A slot with both backings: host_address for shared pages, guest_memfd from its start for private ones. */
+int call_vm_set_private_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, uint64_t size_bytes,
+        void *host_address, int guest_memfd, struct err *err) MUST_CHECK;
+/* attributes: UAPI_MEMORY_ATTRIBUTE_PRIVATE or 0; whole pages. Moves no contents. */
+int call_vm_set_attributes(struct host *h, int vm_fd, uint64_t gpa, uint64_t size_bytes, uint64_t attributes,
+        struct err *err) MUST_CHECK;
+
+/* ---- the secure processor's commands on a VM (KVM_MEMORY_ENCRYPT_OP) ---- */
+
+/* Each fails with ERR_HOST; err->sys is the kernel's errno, err->fw the firmware's code if it was asked. */
+struct call_sev {
+	struct host *host;
+	int vm_fd;
+	int sev_fd; /* of /dev/sev; KVM keeps its number, so it stays open as long as the guest is launched */
+};
+
+/* The context of a guest: takes an ASID. Before the first vCPU. vmsa_features without ABI_FEATURE_SNP. */
+int call_sev_init2(const struct call_sev *sev, uint64_t vmsa_features, struct err *err) MUST_CHECK;
+/* The same on kernels before 6.10, for VMs of type 0. */
+int call_sev_init_legacy(const struct call_sev *sev, bool es, struct err *err) MUST_CHECK;
+/* Pins memory that will be encrypted where it is (SEV, SEV-ES). */
+int call_sev_register_memory(
+        const struct call_sev *sev, void *host_address, uint64_t size_bytes, struct err *err) MUST_CHECK;
+
+/* SEV and SEV-ES, in the order of a launch (SEV API 6.1 to 6.7); start's handle is filled in. */
+int call_sev_launch_start(
+        const struct call_sev *sev, struct kvm_sev_launch_start *start, struct err *err) MUST_CHECK;
+/* Encrypts guest memory where it is; address and size: multiples of 16. */
+int call_sev_launch_update_data(
+        const struct call_sev *sev, void *data, uint32_t size_bytes, struct err *err) MUST_CHECK;
+int call_sev_launch_update_vmsa(const struct call_sev *sev, struct err *err) MUST_CHECK;
+int call_sev_launch_measure(
+        const struct call_sev *sev, struct abi_sev_measure *ret_measure, struct err *err) MUST_CHECK;
+int call_sev_launch_secret(
+        const struct call_sev *sev, const struct kvm_sev_launch_secret *secret, struct err *err) MUST_CHECK;
+int call_sev_launch_finish(const struct call_sev *sev, struct err *err) MUST_CHECK;
+int call_sev_guest_status(
+        const struct call_sev *sev, struct kvm_sev_guest_status *ret_status, struct err *err) MUST_CHECK;
+
+/* SEV-SNP (SNP ABI 8.16 to 8.18). */
+int call_snp_launch_start(const struct call_sev *sev, uint64_t policy, struct err *err) MUST_CHECK;
+/*
+ * One call: success may mean that only some pages were done. gfn_start, uaddr and len then say what is left;
+ * so they do after a failure.
+ */
+int call_snp_launch_update(
+        const struct call_sev *sev, struct uapi_sev_snp_launch_update *update, struct err *err) MUST_CHECK;
+int call_snp_launch_finish(const struct call_sev *sev, const struct uapi_sev_snp_launch_finish *finish,
+        struct err *err) MUST_CHECK;
+
+/* ---- the secure processor itself (/dev/sev) ---- */
+
+int call_platform_open(struct host *h, int *ret_fd, struct err *err) MUST_CHECK;
+int call_platform_status(
+        struct host *h, int fd, struct sev_user_data_status *ret_status, struct err *err) MUST_CHECK;
+int call_platform_snp_status(
+        struct host *h, int fd, struct uapi_sev_snp_status *ret_status, struct err *err) MUST_CHECK;
+#define CALL_PLATFORM_ID_BYTES 64
+int call_platform_id(
+        struct host *h, int fd, uint8_t ret_id[static CALL_PLATFORM_ID_BYTES], struct err *err) MUST_CHECK;
+/* What a guest's owner needs to make a session: the PDH, and PEK, OCA and CEK. */
+int call_platform_certificates(struct host *h, int fd, struct abi_sev_cert *ret_pdh,
+        struct abi_sev_cert_chain *ret_chain, struct err *err) MUST_CHECK;
+
+/* A status code of the firmware. */
+struct call_fw_code {
+	uint32_t code;
+	const char *name;    /* "POLICY_FAILURE" */
+	const char *meaning; /* half a sentence */
+};
+#define CALL_FW_NOT_CALLED UINT32_MAX /* the kernel's: the firmware was not asked */
+/* Never NULL. */
+const struct call_fw_code *call_fw_code_find(uint32_t code);
+
 /* ---- a vCPU ---- */
 
 int call_vcpu_create(struct host *h, int vm_fd, unsigned id, int *ret_fd, struct err *err) MUST_CHECK;
@@ -69,8 +156,10 @@ int call_vcpu_set_regs(struct host *h, int vcpu_fd, const struct kvm_regs *regs,
 int call_vcpu_get_sregs(struct host *h, int vcpu_fd, struct kvm_sregs *ret_sregs, struct err *err) MUST_CHECK;
 int call_vcpu_set_sregs(
         struct host *h, int vcpu_fd, const struct kvm_sregs *sregs, struct err *err) MUST_CHECK;
-/* 0: the guest exited, see kvm_run. 1: interrupted (a signal, immediate_exit) or to be tried again. -1: it
- * cannot run. */
-int call_vcpu_run(struct host *h, int vcpu_fd, struct err *err) MUST_CHECK;
+/*
+ * 0: the guest exited, see kvm_run (KVM_EXIT_MEMORY_FAULT included, which comes with an errno of its own). 1:
+ * interrupted (a signal, immediate_exit) or to be tried again. -1: it cannot run. run is the vCPU's mapping.
+ */
+int call_vcpu_run(struct host *h, int vcpu_fd, struct kvm_run *run, struct err *err) MUST_CHECK;
 
 #endif

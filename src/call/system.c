@@ -78,6 +78,18 @@ int call_kvm_supported_cpuid(struct host *h, int kvm_fd, struct kvm_cpuid2 **ret
 	return 0;
 }
 
+bool call_kvm_sev_attribute(struct host *h, int kvm_fd, unsigned attribute, uint64_t *ret_value)
+{
+	uint64_t value = 0;
+	struct kvm_device_attr get = {
+	        .group = UAPI_X86_GROUP_SEV, .attr = attribute, .addr = (uintptr_t)&value};
+
+	if (host_ioctl(h, kvm_fd, KVM_GET_DEVICE_ATTR, &get) < 0)
+		return false;
+	*ret_value = value;
+	return true;
+}
+
 const struct call_capability_row call_capabilities[] = {
         {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY", true, "guest memory from a file descriptor"},
         {KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP", true, "interrupt controllers in the kernel"},
@@ -93,6 +105,10 @@ const struct call_capability_row call_capabilities[] = {
         {KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI", false, "message signalled interrupts"},
         {KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP", false, "only the local APICs in the kernel"},
         {KVM_CAP_EXIT_HYPERCALL, "KVM_CAP_EXIT_HYPERCALL", false, "page state changes of the guest"},
+        {UAPI_CAP_VM_TYPES, "KVM_CAP_VM_TYPES", false, "VM types, a bit each (Linux 6.8)"},
+        {UAPI_CAP_USER_MEMORY2, "KVM_CAP_USER_MEMORY2", false, "slots with private memory (Linux 6.8)"},
+        {UAPI_CAP_GUEST_MEMFD, "KVM_CAP_GUEST_MEMFD", false, "memory that only the guest can read"},
+        {UAPI_CAP_MEMORY_ATTRIBUTES, "KVM_CAP_MEMORY_ATTRIBUTES", false, "pages private or shared"},
         {KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, "KVM_CAP_VM_COPY_ENC_CONTEXT_FROM", false, "mirror VMs"},
         {0},
 };

@@ -59,11 +59,15 @@ int call_vcpu_set_sregs(struct host *h, int vcpu_fd, const struct kvm_sregs *sre
 	return transfer(h, vcpu_fd, KVM_SET_SREGS, sregs, err);
 }
 
-int call_vcpu_run(struct host *h, int vcpu_fd, struct err *err)
+int call_vcpu_run(struct host *h, int vcpu_fd, struct kvm_run *run, struct err *err)
 {
+	/* What an earlier run left here must not be taken for the answer of this one. */
+	run->exit_reason = KVM_EXIT_UNKNOWN;
 	if (host_ioctl_number(h, vcpu_fd, KVM_RUN, 0) == 0)
 		return 0;
 	if (errno == EINTR || errno == EAGAIN)
 		return 1;
+	if ((errno == EFAULT || errno == EHWPOISON) && run->exit_reason == UAPI_EXIT_MEMORY_FAULT)
+		return 0;
 	return err_sys(err, ERR_FAILED, errno, "KVM_RUN");
 }

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "vmm/host.h"
+#include "names.h"
 
 struct host_fault {
 	struct host host;
@@ -46,7 +46,12 @@ static int fault_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 {
 	struct host_fault *f = fault_of(h);
 
-	return fails(f, "ioctl", host_ioctl_name(request)) ? -1 : host_ioctl(f->host.inner, fd, request, arg);
+	struct host_command command;
+	const char *name = host_command_find(request, arg, &command) && command.row
+	                           ? command.row->name
+	                           : host_ioctl_name(request);
+
+	return fails(f, "ioctl", name) ? -1 : host_ioctl(f->host.inner, fd, request, arg);
 }
 
 static void *fault_mmap(struct host *h, void *addr, size_t length, int prot, int flags, int fd, off_t offset)

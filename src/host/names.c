@@ -3,8 +3,10 @@
  * Law: Documentation/virt/kvm/api.rst.
  */
 #include <linux/kvm.h>
+#include <linux/psp-sev.h>
 
 #include "names.h"
+#include "vmm/uapi.h"
 
 /* FIELD("slot", struct kvm_userspace_memory_region, slot) */
 #define FIELD(label, type, member) \
@@ -53,6 +55,26 @@ static const struct host_request requests[] = {
         {KVM_GET_VCPU_EVENTS, "KVM_GET_VCPU_EVENTS"},
         {KVM_SET_SIGNAL_MASK, "KVM_SET_SIGNAL_MASK"},
         {KVM_RUN, "KVM_RUN"},
+        {KVM_GET_DEVICE_ATTR, "KVM_GET_DEVICE_ATTR", NULL,
+                {FIELD("group", struct kvm_device_attr, group), FIELD("attr", struct kvm_device_attr, attr)}},
+        {KVM_MEMORY_ENCRYPT_OP, "KVM_MEMORY_ENCRYPT_OP"},
+        {KVM_MEMORY_ENCRYPT_REG_REGION, "KVM_MEMORY_ENCRYPT_REG_REGION", NULL,
+                {FIELD("size", struct kvm_enc_region, size)}},
+        {KVM_MEMORY_ENCRYPT_UNREG_REGION, "KVM_MEMORY_ENCRYPT_UNREG_REGION", NULL,
+                {FIELD("size", struct kvm_enc_region, size)}},
+        {UAPI_SET_USER_MEMORY_REGION2, "KVM_SET_USER_MEMORY_REGION2", NULL,
+                {FIELD("slot", struct uapi_userspace_memory_region2, slot),
+                        FIELD("flags", struct uapi_userspace_memory_region2, flags),
+                        FIELD("gpa", struct uapi_userspace_memory_region2, guest_phys_addr),
+                        FIELD("size", struct uapi_userspace_memory_region2, memory_size)}},
+        {UAPI_CREATE_GUEST_MEMFD, "KVM_CREATE_GUEST_MEMFD", NULL,
+                {FIELD("size", struct uapi_create_guest_memfd, size),
+                        FIELD("flags", struct uapi_create_guest_memfd, flags)}},
+        {UAPI_SET_MEMORY_ATTRIBUTES, "KVM_SET_MEMORY_ATTRIBUTES", NULL,
+                {FIELD("gpa", struct uapi_memory_attributes, address),
+                        FIELD("size", struct uapi_memory_attributes, size),
+                        FIELD("attributes", struct uapi_memory_attributes, attributes)}},
+        {SEV_ISSUE_CMD, "SEV_ISSUE_CMD"},
 };
 
 const struct host_request *host_request_find(unsigned long request)
@@ -97,6 +119,8 @@ static const char *const exits[] = {
         EXIT(KVM_EXIT_AP_RESET_HOLD),
         EXIT(KVM_EXIT_X86_BUS_LOCK),
         EXIT(KVM_EXIT_NOTIFY),
+        [UAPI_EXIT_MEMORY_FAULT] = "KVM_EXIT_MEMORY_FAULT",
+        [UAPI_EXIT_SNP_REQ_CERTS] = "KVM_EXIT_SNP_REQ_CERTS",
 };
 
 const char *host_exit_name(uint32_t exit_reason)

@@ -24,4 +24,14 @@ struct host_request {
 /* NULL: not known. */
 const struct host_request *host_request_find(unsigned long request);
 
+/* A command of the secure processor inside KVM_MEMORY_ENCRYPT_OP or SEV_ISSUE_CMD. */
+struct host_command {
+	uint32_t id;
+	const struct host_request *row; /* its request is the command's number; NULL: not known */
+	const void *data;               /* what the row's fields lie in; NULL: none */
+	uint32_t error;                 /* the firmware's answer, after the call */
+};
+/* false: the request carries no command. commands.c */
+bool host_command_find(unsigned long request, const void *arg, struct host_command *ret_command);
+
 #endif

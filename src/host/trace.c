@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "names.h"
+#include "vmm/uapi.h"
 
 #define FDS_MAX        1024
 #define LINE_MAX_BYTES 320
@@ -21,7 +22,7 @@ struct role {
 struct host_trace {
 	struct host host;
 	int fd;
-	unsigned vms; /* how many were created so far */
+	unsigned vms, memfds; /* how many were created so far */
 	pthread_mutex_t lock;
 	struct role roles[FDS_MAX];
 };
@@ -125,6 +126,9 @@ static const char *name_result(
 		return NULL;
 	if (request == KVM_CREATE_VM)
 		snprintf(t->roles[result].name, sizeof(t->roles[result].name), "vm%u", t->vms++);
+	else if (request == UAPI_CREATE_GUEST_MEMFD)
+		snprintf(t->roles[result].name, sizeof(t->roles[result].name), "memfd%.8s.%u",
+		        role_name(t, fd) + 2, t->memfds++);
 	else if (request == KVM_CREATE_VCPU)
 		snprintf(t->roles[result].name, sizeof(t->roles[result].name), "vcpu%.8s.%lu",
 		        role_name(t, fd) + 2, (unsigned long)(uintptr_t)arg);
@@ -133,18 +137,39 @@ static const char *name_result(
 	return t->roles[result].name;
 }
 
+static void put_fields(struct line *line, const struct host_request *r, const void *arg)
+{
+	for (size_t i = 0; r && arg && i < HOST_FIELDS_MAX && r->fields[i].size; i++)
+		put(line, " %s=0x%llx", r->fields[i].name,
+		        (unsigned long long)load_le(
+		                (const char *)arg + r->fields[i].offset, r->fields[i].size));
+}
+
 static void put_arguments(
         struct line *line, const struct host_request *r, unsigned long request, const void *arg)
 {
+	struct host_command command;
+
 	if (_IOC_DIR(request) == _IOC_NONE) {
 		if (r && r->number)
 			put(line, " %s=0x%lx", r->number, (unsigned long)(uintptr_t)arg);
 		return;
 	}
-	for (size_t i = 0; r && arg && i < HOST_FIELDS_MAX && r->fields[i].size; i++)
-		put(line, " %s=0x%llx", r->fields[i].name,
-		        (unsigned long long)load_le(
-		                (const char *)arg + r->fields[i].offset, r->fields[i].size));
+	if (!host_command_find(request, arg, &command)) {
+		put_fields(line, r, arg);
+		return;
+	}
+	put(line, command.row ? " %s" : " command %s%u", command.row ? command.row->name : "", command.id);
+	put_fields(line, command.row, command.data);
+}
+
+/* What the firmware made of it, if it was asked. */
+static void put_answer(struct line *line, unsigned long request, const void *arg, int result)
+{
+	struct host_command command;
+
+	if (result < 0 && host_command_find(request, arg, &command))
+		put(line, " error=0x%x", command.error);
 }
 
 static void put_exit(struct line *line, const struct kvm_run *run)
@@ -152,13 +177,26 @@ static void put_exit(struct line *line, const struct kvm_run *run)
 	const char *name = host_exit_name(run->exit_reason);
 
 	put(line, name ? " %s" : " exit %s%u", name ?: "", run->exit_reason);
-	if (run->exit_reason == KVM_EXIT_IO)
+	if (run->exit_reason == UAPI_EXIT_MEMORY_FAULT) {
+		const struct uapi_memory_fault *fault = (const void *)&run->hw;
+
+		put(line, " gpa=0x%llx size=0x%llx flags=0x%llx", (unsigned long long)fault->gpa,
+		        (unsigned long long)fault->size, (unsigned long long)fault->flags);
+	} else if (run->exit_reason == KVM_EXIT_IO)
 		put(line, " %s port=0x%x size=%u count=%u",
 		        run->io.direction == KVM_EXIT_IO_OUT ? "out" : "in", run->io.port, run->io.size,
 		        run->io.count);
 	else if (run->exit_reason == KVM_EXIT_MMIO)
 		put(line, " %s gpa=0x%llx size=%u", run->mmio.is_write ? "write" : "read",
 		        (unsigned long long)run->mmio.phys_addr, run->mmio.len);
+	else if (run->exit_reason == KVM_EXIT_HYPERCALL)
+		put(line, " nr=%llu gpa=0x%llx pages=0x%llx attributes=0x%llx",
+		        (unsigned long long)run->hypercall.nr, (unsigned long long)run->hypercall.args[0],
+		        (unsigned long long)run->hypercall.args[1],
+		        (unsigned long long)run->hypercall.args[2]);
+	else if (run->exit_reason == KVM_EXIT_SYSTEM_EVENT)
+		put(line, " type=%u data=0x%llx", run->system_event.type,
+		        (unsigned long long)(run->system_event.ndata ? run->system_event.data[0] : 0));
 	else if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
 		put(line, " suberror=%u", run->internal.suberror);
 }
@@ -173,7 +211,7 @@ static int trace_run(struct host_trace *t, int fd, unsigned long request, void *
 	pthread_mutex_lock(&t->lock);
 	run = role_of(t, fd)->run;
 	put(&line, "ioctl %s KVM_RUN", role_name(t, fd));
-	if (result >= 0 && run)
+	if (run && (result >= 0 || run->exit_reason == UAPI_EXIT_MEMORY_FAULT))
 		put_exit(&line, run);
 	finish(t, &line, result, sys, NULL);
 	pthread_mutex_unlock(&t->lock);
@@ -198,6 +236,7 @@ static int trace_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 	put_arguments(&line, r, request, arg);
 	result = host_ioctl(t->host.inner, fd, request, arg);
 	sys = errno;
+	put_answer(&line, request, arg, result);
 	finish(t, &line, result, sys, name_result(t, fd, request, arg, result));
 	pthread_mutex_unlock(&t->lock);
 	errno = sys;

@@ -36,7 +36,8 @@ static enum vcpu_outcome run_until_end(struct vcpu *vcpu)
 	enum vcpu_verdict verdict = VCPU_RESUME;
 
 	while (verdict == VCPU_RESUME && !atomic_load(&vcpu->stop)) {
-		int result = call_vcpu_run(machine_host(vcpu->machine), vcpu->kvm->fd, &vcpu->err);
+		int result =
+		        call_vcpu_run(machine_host(vcpu->machine), vcpu->kvm->fd, vcpu->kvm->run, &vcpu->err);
 
 		if (result < 0) {
 			vcpu_report_registers(vcpu);

@@ -4,6 +4,7 @@
 
 static struct err err;
 static struct host_script script;
+static struct kvm_run answer;
 
 static struct host *failing(int sys)
 {
@@ -52,14 +53,15 @@ static void test_failed_calls_name_themselves(void **state)
 	assert_fails(call_vcpu_create(failing(EIO), 3, 9, &fd, &err), ERR_FAILED, "KVM_CREATE_VCPU 9");
 	assert_fails(call_vcpu_map_run(failing(EIO), 3, 4096, &run, &err), ERR_FAILED, "struct kvm_run");
 	assert_fails(call_vcpu_get_sregs(failing(EIO), 3, &sregs, &err), ERR_FAILED, "KVM_GET_SREGS");
-	assert_fails(call_vcpu_run(failing(EFAULT), 3, &err), ERR_FAILED, "KVM_RUN: Bad address (EFAULT)");
+	assert_fails(call_vcpu_run(failing(EFAULT), 3, &answer, &err), ERR_FAILED,
+	        "KVM_RUN: Bad address (EFAULT)");
 	assert_null(cpuid);
 }
 
 static void test_run_interrupted_is_no_failure(void **state)
 {
-	assert_int_equal(call_vcpu_run(failing(EINTR), 3, &err), 1);
-	assert_int_equal(call_vcpu_run(failing(EAGAIN), 3, &err), 1);
+	assert_int_equal(call_vcpu_run(failing(EINTR), 3, &answer, &err), 1);
+	assert_int_equal(call_vcpu_run(failing(EAGAIN), 3, &answer, &err), 1);
 }
 
 static void test_vm_create_interrupted_is_tried_again(void **state)
