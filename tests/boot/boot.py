@@ -15,6 +15,7 @@ MEMORY = '512M'
 CACHE = pathlib.Path(os.environ.get('VMM_CACHE') or pathlib.Path(os.environ.get('XDG_CACHE_HOME') or
                      pathlib.Path.home() / '.cache') / 'vmm')
 SUITES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13'}
+QUIT = '\x1dq'          # vmm's escape: Ctrl-] then q
 
 
 def command(vmm, host, suite, vcpus):
@@ -44,10 +45,21 @@ def reset_and_power_off(guest):
     power_off(guest)
 
 
+def boot_menu(guest):
+    """The images of ovmf-generic do not start a shell by themselves."""
+    guest.expect('No bootable option or device was found')
+    guest.expect('Press any key')
+    guest.type('\r')
+    guest.expect('Please select boot device')
+    guest.type(QUIT)
+    guest.ends(0)
+
+
 CASES = [(f'{name}, {vcpus} vCPU: {title}', suite, vcpus, steps)
          for suite, name in SUITES.items()
          for vcpus, title, steps in [(1, 'power off', power_off), (2, 'power off', power_off), (4, 'power off', power_off),
                                      (1, 'reset', reset_and_power_off), (2, 'reset', reset_and_power_off)]]
+CASES += [('Debian sid, 1 vCPU: boot menu', 'sid', 1, boot_menu)]
 
 
 def run(vmm, host, suite, vcpus, steps, echo):
