@@ -352,6 +352,50 @@ struct abi_snp_report_rsp {
 } ABI_PACKED;
 ABI_SIZE(struct abi_snp_report_rsp, 32);
 
+/* ---- SNP: pages that the firmware checks or fills (SNP ABI, SNP_LAUNCH_UPDATE) ---- */
+
+#define ABI_CPUID_PAGE_MAX 64
+
+struct abi_cpuid_entry {
+	uint32_t eax_in, ecx_in;
+	uint64_t xcr0_in, xss_in;
+	uint32_t eax, ebx, ecx, edx;
+	uint64_t reserved;
+} ABI_PACKED;
+ABI_SIZE(struct abi_cpuid_entry, 48);
+
+struct abi_cpuid_page {
+	uint32_t count;
+	uint32_t reserved_04;
+	uint64_t reserved_08;
+	struct abi_cpuid_entry entries[ABI_CPUID_PAGE_MAX];
+	uint8_t reserved_c10[1008];
+} ABI_PACKED;
+ABI_SIZE(struct abi_cpuid_page, 4096);
+
+struct abi_secrets_page {
+	uint32_t version;
+	uint32_t flags; /* bit 0: initial migration image */
+	uint32_t fms;   /* family, model, stepping: CPUID.1.EAX */
+	uint32_t reserved_0c;
+	uint8_t gosvw[16];
+	uint8_t vmpck[4][32];
+	uint8_t os_area[96];
+	uint8_t vmsa_tweak_bitmap[64];
+	uint64_t svsm_base, svsm_size, svsm_caa;
+	uint32_t svsm_max_version;
+	uint8_t svsm_guest_vmpl, reserved_15d[3];
+	uint32_t tsc_factor;
+	uint8_t reserved_164[3740];
+} ABI_PACKED;
+ABI_SIZE(struct abi_secrets_page, 4096);
+ABI_AT(struct abi_secrets_page, 0x20, vmpck);
+ABI_AT(struct abi_secrets_page, 0xa0, os_area);
+ABI_AT(struct abi_secrets_page, 0x100, vmsa_tweak_bitmap);
+ABI_AT(struct abi_secrets_page, 0x140, svsm_base);
+ABI_AT(struct abi_secrets_page, 0x15c, svsm_guest_vmpl);
+ABI_AT(struct abi_secrets_page, 0x160, tsc_factor);
+
 /* ---- SNP: the certificate table of an extended guest request (GHCB, "SNP Extended Guest Request") ---- */
 
 struct abi_cert_table_entry {

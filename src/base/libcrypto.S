@@ -40,18 +40,45 @@ crypto_names:
 	lazy ASN1_TIME_to_tm
 	lazy BIO_free
 	lazy BIO_new_mem_buf
+	lazy BN_CTX_free
+	lazy BN_CTX_new
+	lazy BN_bin2bn
+	lazy BN_bn2binpad
 	lazy BN_bn2lebinpad
+	lazy BN_clear_free
+	lazy BN_cmp
 	lazy BN_free
+	lazy BN_is_zero
 	lazy BN_lebin2bn
+	lazy BN_mod_add
+	lazy BN_mod_inverse
+	lazy BN_mod_mul
+	lazy BN_new
+	lazy BN_nnmod
+	lazy BN_set_flags
 	lazy CRYPTO_free
 	lazy CRYPTO_memcmp
 	lazy ECDSA_SIG_free
 	lazy ECDSA_SIG_get0
 	lazy ECDSA_SIG_new
 	lazy ECDSA_SIG_set0
+	lazy EC_GROUP_free
+	lazy EC_GROUP_get0_order
+	lazy EC_GROUP_new_by_curve_name
+	lazy EC_POINT_clear_free
+	lazy EC_POINT_free
+	lazy EC_POINT_get_affine_coordinates
+	lazy EC_POINT_mul
+	lazy EC_POINT_new
+	lazy EC_POINT_set_affine_coordinates
 	lazy ERR_clear_error
 	lazy EVP_CIPHER_CTX_free
 	lazy EVP_CIPHER_CTX_new
+	lazy EVP_CIPHER_CTX_set_padding
+	lazy EVP_CIPHER_fetch
+	lazy EVP_CIPHER_free
+	lazy EVP_CipherInit_ex
+	lazy EVP_CipherUpdate
 	lazy EVP_DecodeBlock
 	lazy EVP_Digest
 	lazy EVP_DigestFinal_ex

@@ -48,7 +48,8 @@ enum psp_code {
 	PSP_INVALID_MDATA_ENTRY,
 	PSP_INVALID_PAGE_OWNER,
 	PSP_AEAD_OFLOW,
-	PSP_RMP_INIT_REQUIRED = 0x20,
+	PSP_EXIT_RING_BUFFER = 0x1f,
+	PSP_RMP_INIT_REQUIRED,
 	PSP_BAD_SVN,
 	PSP_BAD_VERSION,
 	PSP_SHUTDOWN_REQUIRED,
@@ -63,17 +64,116 @@ struct psp_options {
 	uint8_t snp_major, snp_minor, snp_build; /* SNP ABI version and build */
 	uint64_t tcb;             /* current = committed = reported = launch TCB at the start */
 	uint32_t asids, es_asids; /* 1..es_asids: SEV-ES and SNP; es_asids + 1..asids: SEV */
-	uint64_t vmsa_features;   /* what SNP_LAUNCH_FINISH takes in SEV_FEATURES */
+	uint64_t vmsa_features;   /* what a VMSA may have in SEV_FEATURES */
+	bool smt_off;             /* by the BIOS; else guests whose policy forbids SMT are refused */
+	unsigned sockets;         /* 0: one */
+	/* What CPUID says on the processor, against which a guest's CPUID page is checked. Copied. */
+	const struct abi_cpuid_entry *cpuid;
+	unsigned cpuid_count;
 };
 
 struct psp;
 
+/*
+ * The processor as the kernel's driver leaves it at boot: INIT (SEV-ES enabled) and, if the product knows
+ * SNP, SNP_INIT were done. Cheap: libcrypto is loaded and keys are made by the first command that needs them.
+ * ERR_FAILED, or ERR_USAGE for an unknown product, ASIDs that make no sense (1 <= es_asids <= asids <=
+ * PSP_ASIDS_MAX), or more than PSP_CPUID_MAX CPUID entries.
+ */
 int psp_create(const struct psp_options *options, struct psp **ret_psp, struct err *err) MUST_CHECK;
 void psp_destroy(struct psp *psp); /* wipes every key; NULL is allowed */
+
+#define PSP_ASIDS_MAX      2048
+#define PSP_CPUID_MAX      256
+#define PSP_SEV_GUESTS_MAX 1024 /* then LAUNCH_START and RECEIVE_START answer RESOURCE_LIMIT */
+#define PSP_SNP_GUESTS_MAX \
+	4096 /* a bound of this platform; the firmware keeps contexts in the host's pages */
+
+/* ---- commands: their names, their count, their failure on request ---- */
+
+enum psp_command {
+	PSP_CMD_INIT,
+	PSP_CMD_SHUTDOWN,
+	PSP_CMD_PLATFORM_RESET,
+	PSP_CMD_PLATFORM_STATUS,
+	PSP_CMD_PEK_GEN,
+	PSP_CMD_PEK_CSR,
+	PSP_CMD_PEK_CERT_IMPORT,
+	PSP_CMD_PDH_GEN,
+	PSP_CMD_PDH_CERT_EXPORT,
+	PSP_CMD_DF_FLUSH,
+	PSP_CMD_GET_ID,
+	PSP_CMD_LAUNCH_START,
+	PSP_CMD_LAUNCH_UPDATE_DATA,
+	PSP_CMD_LAUNCH_UPDATE_VMSA,
+	PSP_CMD_LAUNCH_MEASURE,
+	PSP_CMD_LAUNCH_SECRET,
+	PSP_CMD_LAUNCH_FINISH,
+	PSP_CMD_ATTESTATION,
+	PSP_CMD_SEND_START,
+	PSP_CMD_SEND_UPDATE_DATA,
+	PSP_CMD_SEND_UPDATE_VMSA,
+	PSP_CMD_SEND_FINISH,
+	PSP_CMD_SEND_CANCEL,
+	PSP_CMD_RECEIVE_START,
+	PSP_CMD_RECEIVE_UPDATE_DATA,
+	PSP_CMD_RECEIVE_UPDATE_VMSA,
+	PSP_CMD_RECEIVE_FINISH,
+	PSP_CMD_GUEST_STATUS,
+	PSP_CMD_ACTIVATE,
+	PSP_CMD_DEACTIVATE,
+	PSP_CMD_DECOMMISSION,
+	PSP_CMD_DBG_DECRYPT,
+	PSP_CMD_DBG_ENCRYPT,
+	PSP_CMD_SNP_INIT,
+	PSP_CMD_SNP_SHUTDOWN,
+	PSP_CMD_SNP_PLATFORM_STATUS,
+	PSP_CMD_SNP_COMMIT,
+	PSP_CMD_SNP_CONFIG,
+	PSP_CMD_SNP_VLEK_LOAD,
+	PSP_CMD_SNP_GCTX_CREATE,
+	PSP_CMD_SNP_ACTIVATE,
+	PSP_CMD_SNP_DECOMMISSION,
+	PSP_CMD_SNP_LAUNCH_START,
+	PSP_CMD_SNP_LAUNCH_UPDATE,
+	PSP_CMD_SNP_LAUNCH_FINISH,
+	PSP_CMD_SNP_GUEST_REPORT, /* MSG_REPORT_REQ of SNP_GUEST_REQUEST */
+	PSP_COMMANDS,
+	PSP_CMD_ANY = PSP_COMMANDS
+};
+
+const char *psp_command_name(enum psp_command command); /* "LAUNCH_START"; "any" */
+
+/*
+ * For tests: the nth next command (from 1) of this kind, or of any, answers with code and does nothing else.
+ * One failure is prepared at a time, the latest; nth 0 takes it back.
+ */
+void psp_fail(struct psp *psp, enum psp_command command, unsigned nth, uint32_t code);
+/* How many commands of this kind, or of any, were given since the processor was made. */
+uint64_t psp_command_count(struct psp *psp, enum psp_command command);
 
 /* ---- the platform: /dev/sev ---- */
 
 enum psp_platform_state { PSP_PLATFORM_UNINIT, PSP_PLATFORM_INIT, PSP_PLATFORM_WORKING };
+
+/*
+ * INIT and SHUTDOWN of SEV; the driver gives them, not the user. INIT: only in UNINIT, makes the platform's
+ * keys if there are none. SHUTDOWN: in any state, ends every SEV guest. SNP's are their own: SNP_INIT is
+ * refused with INVALID_PLATFORM_STATE the second time, SNP_SHUTDOWN ends every SNP guest.
+ */
+uint32_t psp_init(struct psp *psp, bool es);
+uint32_t psp_shutdown(struct psp *psp);
+uint32_t psp_snp_init(struct psp *psp);
+uint32_t psp_snp_shutdown(struct psp *psp);
+
+/*
+ * An ASID whose guest ran stays dirty after DEACTIVATE: it may be activated again (else DFFLUSH_REQUIRED)
+ * only after every core did WBINVD (psp_wbinvd() says so; no command) and then DF_FLUSH (else
+ * WBINVD_REQUIRED). An ASID whose guest never came to RUNNING stays clean. The driver flushes when it has no
+ * clean ASID left.
+ */
+void psp_wbinvd(struct psp *psp);
+uint32_t psp_df_flush(struct psp *psp);
 
 struct psp_platform_status {
 	uint8_t api_major, api_minor, state, build;
@@ -81,10 +181,12 @@ struct psp_platform_status {
 	uint32_t guest_count;
 };
 
-#define PSP_CSR_MAX_BYTES 2084
-
 uint32_t psp_platform_status(struct psp *psp, struct psp_platform_status *ret_status);
-uint32_t psp_factory_reset(struct psp *psp); /* INVALID_PLATFORM_STATE while guests live */
+/*
+ * PLATFORM_RESET, which the kernel calls FACTORY_RESET: only in UNINIT, so after SHUTDOWN; else
+ * INVALID_PLATFORM_STATE. Forgets owner, PEK and PDH; the next INIT makes new ones.
+ */
+uint32_t psp_factory_reset(struct psp *psp);
 uint32_t psp_pek_gen(struct psp *psp);
 uint32_t psp_pek_csr(struct psp *psp, struct abi_sev_cert *ret_csr);
 uint32_t psp_pek_cert_import(struct psp *psp, const struct abi_sev_cert *pek, const struct abi_sev_cert *oca);
@@ -107,11 +209,13 @@ int psp_export_snp_certs(
         struct psp *psp, char **ret_vcek_pem, char **ret_chain_pem, struct err *err) MUST_CHECK;
 int psp_export_sev_ask_ark(struct psp *psp, uint8_t **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;
 
-/* ---- memory encryption: one key an ASID (sev/encrypt.c) ---- */
+/* ---- memory encryption: one key an ASID (encrypt.c) ---- */
 
-struct psp_cipher; /* AES-128-XTS with the page's address as data unit: 16-byte blocks, tied to their place */
+/* AES-128 over blocks of 16 bytes, each tied to its address (XTS whose data unit is the block). Any thread.
+ */
+struct psp_cipher;
 
-/* NULL: no guest is active with this ASID. It lives until the guest is deactivated. */
+/* NULL: no guest is active with this ASID. It lives until the guest is deactivated or decommissioned. */
 const struct psp_cipher *psp_cipher(struct psp *psp, uint32_t asid);
 /* address and size in multiples of 16; from and to may be equal. address stands for the system physical one.
  */
@@ -135,15 +239,21 @@ struct psp_sev_status {
 	uint8_t state;
 };
 
-/* *handle 0: a new guest, and its handle; else shares that guest's key. godh and session: both or neither
- * NULL. */
+/*
+ * *handle 0: a guest with a new key; else one that shares that guest's. Either way *handle becomes the new
+ * guest's. godh and session: both or neither NULL. Without them the policy is not looked at and the transport
+ * keys are zero, as in AMD's firmware.
+ */
 uint32_t psp_launch_start(struct psp *psp, uint32_t *handle, uint32_t policy, const struct abi_sev_cert *godh,
         const struct abi_sev_session *session);
 uint32_t psp_activate(struct psp *psp, uint32_t handle, uint32_t asid);
 uint32_t psp_deactivate(struct psp *psp, uint32_t handle);
 uint32_t psp_decommission(struct psp *psp, uint32_t handle);
-/* Hashes size bytes at data and encrypts them where they are. address, size: multiples of 16, else
- * INVALID_ADDRESS or INVALID_LEN. */
+/*
+ * Memory of an active guest (else INACTIVE), changed where it is: data points to its bytes, address is the
+ * system physical one. Both address and size are multiples of 16, else INVALID_ADDRESS or INVALID_LEN.
+ * LAUNCH_UPDATE_* hash, then encrypt.
+ */
 uint32_t psp_launch_update_data(struct psp *psp, uint32_t handle, void *data, uint64_t address, size_t size);
 uint32_t psp_launch_update_vmsa(struct psp *psp, uint32_t handle, struct abi_vmsa *vmsa, uint64_t address);
 uint32_t psp_launch_measure(struct psp *psp, uint32_t handle, struct abi_sev_measure *ret_measure);
@@ -153,18 +263,50 @@ uint32_t psp_launch_finish(struct psp *psp, uint32_t handle);
 uint32_t psp_guest_status(struct psp *psp, uint32_t handle, struct psp_sev_status *ret_status);
 uint32_t psp_attestation_report(
         struct psp *psp, uint32_t handle, const uint8_t mnonce[static 16], struct abi_sev_report *ret_report);
-/* from and to are memory of the guest (encrypted) and of the caller, or the other way round. POLICY_FAILURE
- * without debugging. */
+/* guest is memory of the guest (encrypted), plain that of the caller. POLICY_FAILURE if the policy says
+ * NODBG. */
 uint32_t psp_dbg_decrypt(
         struct psp *psp, uint32_t handle, const void *guest, uint64_t address, void *plain, size_t size);
 uint32_t psp_dbg_encrypt(
         struct psp *psp, uint32_t handle, const void *plain, void *guest, uint64_t address, size_t size);
 
+/*
+ * Moving a guest (SEV API, SEND_START to RECEIVE_FINISH). SEND_START judges the receiver by its certificates:
+ * a policy with SEV wants the chain up to the (simulated) ARK in amd, one with DOMAIN the sender's OCA; only
+ * then chain and amd may be NULL. The session is for the receiver, which needs the sender's PDH, too. Packets
+ * are at most PSP_PACKET_MAX_BYTES long; guest memory as above.
+ */
+#define PSP_PACKET_MAX_BYTES 0x5000
+
+struct psp_receiver {
+	const struct abi_sev_cert *pdh;
+	const struct abi_sev_cert_chain *chain;
+	const void *amd; /* ASK, then ARK, in AMD's format */
+	size_t amd_size;
+};
+
+uint32_t psp_send_start(struct psp *psp, uint32_t handle, const struct psp_receiver *receiver,
+        uint32_t *ret_policy, struct abi_sev_session *ret_session);
+uint32_t psp_send_update_data(struct psp *psp, uint32_t handle, const void *data, uint64_t address,
+        size_t size, struct abi_sev_secret_header *ret_header, void *ret_packet);
+uint32_t psp_send_update_vmsa(struct psp *psp, uint32_t handle, const struct abi_vmsa *vmsa, uint64_t address,
+        struct abi_sev_secret_header *ret_header, void *ret_packet);
+uint32_t psp_send_finish(struct psp *psp, uint32_t handle);
+uint32_t psp_send_cancel(struct psp *psp, uint32_t handle);
+/* As LAUNCH_START, but pdh and session are needed. */
+uint32_t psp_receive_start(struct psp *psp, uint32_t *handle, uint32_t policy, const struct abi_sev_cert *pdh,
+        const struct abi_sev_session *session);
+uint32_t psp_receive_update_data(struct psp *psp, uint32_t handle, const struct abi_sev_secret_header *header,
+        const void *packet, void *data, uint64_t address, size_t size);
+uint32_t psp_receive_update_vmsa(struct psp *psp, uint32_t handle, const struct abi_sev_secret_header *header,
+        const void *packet, struct abi_vmsa *vmsa, uint64_t address);
+uint32_t psp_receive_finish(struct psp *psp, uint32_t handle);
+
 /* ---- SNP guests; a context's number stands for its page's address, from 1 ---- */
 
 uint32_t psp_gctx_create(struct psp *psp, uint32_t *ret_gctx);
-uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid);
-uint32_t psp_snp_decommission(struct psp *psp, uint32_t gctx);
+uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid); /* after LAUNCH_START */
+uint32_t psp_snp_decommission(struct psp *psp, uint32_t gctx);            /* deactivates, too */
 uint32_t psp_snp_launch_start(
         struct psp *psp, uint32_t gctx, uint64_t policy, const uint8_t gosvw[static 16]);
 /*

@@ -1,0 +1,94 @@
+/*
+ * asid: which guest's key an ASID has, and which ASIDs must be flushed before they get another. The caller
+ * holds the lock. SEV API, ACTIVATE to DF_FLUSH: an ASID is clean, allocated, in use or dirty.
+ */
+#include "internal.h"
+
+uint32_t asid_activate(
+        struct psp *psp, uint32_t *asid, uint32_t wanted, bool es, const uint8_t seed[static SEED_BYTES])
+{
+	struct asid_row *row;
+
+	if (wanted == 0 || wanted > psp->options.asids || es != (wanted <= psp->options.es_asids))
+		return PSP_INVALID_ASID;
+	row = &psp->asids[wanted];
+	if (row->state == ASID_ALLOCATED || row->state == ASID_IN_USE)
+		return PSP_ASID_OWNED;
+	if (*asid)
+		return PSP_ACTIVE;
+	if (row->state != ASID_CLEAN)
+		return PSP_DFFLUSH_REQUIRED;
+	row->cipher = cipher_create(seed);
+	if (!row->cipher)
+		return PSP_BROKEN;
+	row->state = ASID_ALLOCATED;
+	*asid = wanted;
+	return PSP_SUCCESS;
+}
+
+void asid_run(struct psp *psp, uint32_t asid)
+{
+	if (asid)
+		psp->asids[asid].state = ASID_IN_USE;
+}
+
+void asid_deactivate(struct psp *psp, uint32_t *asid)
+{
+	struct asid_row *row = &psp->asids[*asid];
+
+	if (!*asid)
+		return;
+	cipher_destroy(row->cipher);
+	row->cipher = NULL;
+	row->state = row->state == ASID_IN_USE ? ASID_DIRTY : ASID_CLEAN;
+	*asid = 0;
+}
+
+const struct psp_cipher *asid_cipher(struct psp *psp, uint32_t asid)
+{
+	return psp->asids[asid].cipher;
+}
+
+const struct psp_cipher *psp_cipher(struct psp *psp, uint32_t asid)
+{
+	const struct psp_cipher *cipher = NULL;
+
+	pthread_mutex_lock(&psp->lock);
+	if (asid <= psp->options.asids)
+		cipher = asid_cipher(psp, asid);
+	pthread_mutex_unlock(&psp->lock);
+	return cipher;
+}
+
+/* Every ASID in state a becomes b; were there any? */
+static bool turn(struct psp *psp, enum asid_state a, enum asid_state b)
+{
+	bool any = false;
+
+	for (uint32_t i = 1; i <= psp->options.asids; i++) {
+		if (psp->asids[i].state == a) {
+			psp->asids[i].state = b;
+			any = true;
+		}
+	}
+	return any;
+}
+
+void psp_wbinvd(struct psp *psp)
+{
+	pthread_mutex_lock(&psp->lock);
+	turn(psp, ASID_DIRTY, ASID_WRITTEN_BACK);
+	pthread_mutex_unlock(&psp->lock);
+}
+
+uint32_t psp_df_flush(struct psp *psp)
+{
+	uint32_t code = enter(psp, PSP_CMD_DF_FLUSH);
+
+	if (code == PSP_SUCCESS) {
+		turn(psp, ASID_WRITTEN_BACK, ASID_CLEAN);
+		if (turn(psp, ASID_DIRTY, ASID_DIRTY))
+			code = PSP_WBINVD_REQUIRED;
+	}
+	return leave(psp, code);
+}

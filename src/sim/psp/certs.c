@@ -1,0 +1,70 @@
+/*
+ * certs: SEV's certificates made, signed, judged. Any thread. SEV API, appendix C.
+ */
+#include "certs.h"
+
+static const uint32_t usage_algo[][2] = {
+        {ABI_SEV_USAGE_OCA, ABI_SEV_ALGO_ECDSA_SHA256},
+        {ABI_SEV_USAGE_PEK, ABI_SEV_ALGO_ECDSA_SHA256},
+        {ABI_SEV_USAGE_PDH, ABI_SEV_ALGO_ECDH_SHA256},
+        {ABI_SEV_USAGE_CEK, ABI_SEV_ALGO_ECDSA_SHA256},
+};
+
+bool cert_init(const struct psp *psp, uint32_t usage, const struct abi_public_key *key,
+        struct abi_sev_cert *ret_cert)
+{
+	*ret_cert = (struct abi_sev_cert){
+	        .version = 1,
+	        .api_major = psp->options.sev_major,
+	        .api_minor = psp->options.sev_minor,
+	        .usage = usage,
+	};
+	ret_cert->ec = *key;
+	cert_strip(ret_cert);
+	for (size_t i = 0; i < ARRAY_LEN(usage_algo); i++) {
+		if (usage_algo[i][0] == usage)
+			ret_cert->algo = usage_algo[i][1];
+	}
+	return ret_cert->algo != ABI_SEV_ALGO_INVALID;
+}
+
+void cert_strip(struct abi_sev_cert *cert)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cert->sig); i++)
+		cert->sig[i] = (struct abi_sev_signature){.usage = ABI_SEV_USAGE_INVALID};
+}
+
+bool cert_sign(struct abi_sev_cert *cert, unsigned slot, uint32_t signer, const struct ec_key *key)
+{
+	cert->sig[slot].usage = signer;
+	cert->sig[slot].algo = ABI_SEV_ALGO_ECDSA_SHA256;
+	return ec_sign(key, EC_SHA256, cert, ABI_SEV_CERT_SIGNED_BYTES, &cert->sig[slot].ecdsa);
+}
+
+const struct abi_sev_signature *cert_signature(const struct abi_sev_cert *cert, uint32_t signer)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cert->sig); i++) {
+		if (cert->sig[i].usage == signer)
+			return &cert->sig[i];
+	}
+	return NULL;
+}
+
+/* An owner may have other algorithms than this firmware, but a key on P-384. */
+static bool form_ok(const struct abi_sev_cert *cert)
+{
+	return cert->version == 1 &&
+	       (cert->algo == ABI_SEV_ALGO_ECDSA_SHA256 || cert->algo == ABI_SEV_ALGO_ECDSA_SHA384 ||
+	               cert->algo == ABI_SEV_ALGO_ECDH_SHA256 || cert->algo == ABI_SEV_ALGO_ECDH_SHA384) &&
+	       ec_public_ok(&cert->ec);
+}
+
+bool cert_is_signed(const struct abi_sev_cert *child, const struct abi_sev_cert *parent)
+{
+	const struct abi_sev_signature *sig = cert_signature(child, parent->usage);
+
+	if (!sig || sig->algo != parent->algo || !form_ok(child) || !form_ok(parent))
+		return false;
+	return ec_verify(&parent->ec, sig->algo == ABI_SEV_ALGO_ECDSA_SHA384 ? EC_SHA384 : EC_SHA256, child,
+	        ABI_SEV_CERT_SIGNED_BYTES, &sig->ecdsa);
+}

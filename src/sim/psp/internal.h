@@ -1,0 +1,185 @@
+/*
+ * internal: what the files of the secure processor share. Every function here is called with the lock held.
+ */
+#ifndef SIM_PSP_INTERNAL_H
+#define SIM_PSP_INTERNAL_H
+
+#include <pthread.h>
+
+#include <openssl/evp.h>
+
+#include "ec.h"
+#include "mac.h"
+#include "psp.h"
+
+/* ---- what a product is (product.c) ---- */
+
+struct product {
+	const char *name;
+	uint32_t signature; /* CPUID.1.EAX */
+	bool snp;
+	bool fmc;              /* TCB_VERSION has FMC in front, chip ids have 8 bytes */
+	unsigned root_bits;    /* of ARK and ASK */
+	uint64_t policy_lacks; /* bits of an SNP policy that it knows but cannot do */
+	uint32_t tsc_factor;   /* of the secrets page */
+	const char *cert_name; /* in its VCEK: "Milan-B0" */
+	uint32_t
+	        prime_steps[4]; /* from where the search for the primes of ARK and ASK starts to the primes */
+};
+
+const struct product *product_find(const char *name); /* NULL: unknown */
+/* Is wanted in no part above tcb? */
+bool product_tcb_covers(uint64_t tcb, uint64_t wanted);
+
+/* ---- keys (keys.c) ---- */
+
+/* The owner's certificates and keys: made anew by PEK_GEN and PDH_GEN, forgotten by PLATFORM_RESET. */
+struct identity {
+	bool made, owned;
+	struct ec_key pek, pdh;
+	struct abi_sev_cert oca_cert, pek_cert, pdh_cert;
+};
+
+struct chip {
+	uint8_t id[64];
+	struct ec_key cek;
+};
+
+/* size bytes that only the seed, label and index decide. */
+bool keys_derive(struct psp *psp, const char *label, uint64_t index, void *ret, size_t size) MUST_CHECK;
+bool keys_derive_ec(struct psp *psp, const char *label, uint64_t index, struct ec_key *ret_key) MUST_CHECK;
+/* What the processor's random numbers are here: they follow from the seed and how many were drawn before. */
+bool keys_random(struct psp *psp, void *ret, size_t size) MUST_CHECK;
+bool keys_of_chip(struct psp *psp) MUST_CHECK;
+
+/* ---- memory encryption (encrypt.c) ---- */
+
+#define SEED_BYTES 32
+
+/* NULL: out of memory. */
+struct psp_cipher *cipher_create(const uint8_t seed[static SEED_BYTES]);
+void cipher_destroy(struct psp_cipher *cipher); /* wipes the key; NULL is allowed */
+
+/* ---- ASIDs (asid.c) ---- */
+
+enum asid_state {
+	ASID_CLEAN,
+	ASID_ALLOCATED, /* activated, its guest is still being launched */
+	ASID_IN_USE,
+	ASID_DIRTY,
+	ASID_WRITTEN_BACK /* dirty, and every core did WBINVD */
+};
+
+struct asid_row {
+	enum asid_state state;
+	struct psp_cipher *cipher; /* while allocated or in use */
+};
+
+/* *asid is the guest's, 0: not active. es: of those for SEV-ES and SNP. */
+uint32_t asid_activate(
+        struct psp *psp, uint32_t *asid, uint32_t wanted, bool es, const uint8_t seed[static SEED_BYTES]);
+void asid_run(struct psp *psp, uint32_t asid);
+void asid_deactivate(struct psp *psp, uint32_t *asid);
+const struct psp_cipher *asid_cipher(struct psp *psp, uint32_t asid);
+
+/* ---- guests ---- */
+
+struct transport {
+	uint8_t tek[MAC_KEY_BYTES], tik[MAC_KEY_BYTES];
+};
+
+struct sev_guest {
+	enum psp_sev_state state;
+	uint32_t policy, asid;
+	uint8_t key_seed[SEED_BYTES];
+	struct transport transport;
+	EVP_MD_CTX *hash; /* of what is launched; NULL after LAUNCH_MEASURE */
+	uint8_t digest[SHA256_BYTES], measure[SHA256_BYTES];
+};
+
+enum snp_state { SNP_INIT, SNP_LAUNCH, SNP_RUNNING };
+
+struct snp_guest {
+	enum snp_state state;
+	uint32_t asid;
+	uint64_t policy, launch_tcb;
+	uint8_t key_seed[SEED_BYTES];
+	uint8_t gosvw[16];
+	uint8_t vmpck[4][32];
+	uint8_t report_id[32];
+	uint8_t digest[SHA384_BYTES];
+	struct abi_id_block block; /* zeros without one */
+	bool author_en, vcek_disabled;
+	uint8_t id_key_digest[SHA384_BYTES], author_key_digest[SHA384_BYTES];
+	uint8_t host_data[UAPI_SNP_HOST_DATA_BYTES];
+};
+
+struct vlek {
+	bool loaded;
+	struct ec_key key;
+};
+
+struct failure {
+	enum psp_command command;
+	unsigned left; /* 0: none is prepared */
+	uint32_t code;
+};
+
+struct psp {
+	pthread_mutex_t lock;
+	struct psp_options options;
+	const struct product *product;
+	struct abi_cpuid_entry *cpuid;
+
+	struct failure failure;
+	uint64_t counts[PSP_COMMANDS];
+
+	bool has_keys; /* root and chip */
+	uint8_t root[SHA384_BYTES];
+	struct chip chip;
+	uint64_t drawn;          /* random numbers */
+	uint64_t pek_no, pdh_no; /* generations of the owner's keys */
+	struct identity identity;
+
+	enum psp_platform_state state;
+	bool es, snp_init;
+	uint32_t guest_count, snp_guest_count;
+	struct asid_row *asids; /* by ASID */
+	struct sev_guest *guests[PSP_SEV_GUESTS_MAX];
+	struct snp_guest *contexts[PSP_SNP_GUESTS_MAX];
+
+	uint64_t committed_tcb, reported_tcb;
+	bool mask_chip_id, mask_chip_key;
+	struct vlek vlek;
+};
+
+/* ---- the frame of every command (firmware.c) ---- */
+
+/*
+ * Takes the lock, which leave() gives back whatever this returned. Code of a prepared failure, or of a
+ * platform in a state that the command is not for.
+ */
+uint32_t enter(struct psp *psp, enum psp_command command);
+uint32_t leave(struct psp *psp, uint32_t code);
+/* Also finds the guest: INVALID_GUEST; and looks at its state: INVALID_GUEST_STATE. */
+uint32_t enter_sev(struct psp *psp, enum psp_command command, uint32_t handle, struct sev_guest **ret_guest);
+uint32_t enter_snp(struct psp *psp, enum psp_command command, uint32_t gctx, struct snp_guest **ret_guest);
+
+/* What a command answers if OpenSSL or memory failed it. */
+#define PSP_BROKEN PSP_HWSEV_PLATFORM
+
+/* ---- SEV guests (sev.c) ---- */
+
+void sev_guest_end(struct psp *psp, uint32_t handle);
+void sev_guests_end(struct psp *psp);
+/* A new guest in this state; *handle as LAUNCH_START takes and gives it. */
+uint32_t sev_guest_add(struct psp *psp, uint32_t *handle, uint32_t policy, const struct transport *transport,
+        enum psp_sev_state state);
+/* Memory that a command changes in place, or reads. */
+uint32_t sev_memory_check(const struct sev_guest *guest, uint64_t address, size_t size);
+
+/* ---- SNP guests (snp.c) ---- */
+
+void snp_guests_end(struct psp *psp);
+
+#endif

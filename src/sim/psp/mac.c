@@ -1,0 +1,71 @@
+/*
+ * mac: HMAC, the key derivation of SEV's sessions, AES in counter mode. Any thread.
+ * SEV API, chapter 2 ("Keys"); FIPS 198-1; NIST SP 800-108.
+ */
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#include "mac.h"
+
+bool mac_of(enum mac_hash hash, const void *key, size_t key_size, const struct mac_part *parts, size_t count,
+        uint8_t *ret_mac)
+{
+	char digest[] = "SHA256", digest_long[] = "SHA384";
+	OSSL_PARAM params[] = {
+	        OSSL_PARAM_construct_utf8_string(
+	                OSSL_MAC_PARAM_DIGEST, hash == MAC_SHA256 ? digest : digest_long, 0),
+	        OSSL_PARAM_construct_end(),
+	};
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+	size_t size = hash == MAC_SHA256 ? SHA256_BYTES : SHA384_BYTES, got;
+	uint8_t result[SHA384_BYTES];
+	bool good = ctx && EVP_MAC_init(ctx, key, key_size, params) == 1;
+
+	for (size_t i = 0; good && i < count; i++)
+		good = parts[i].size == 0 || EVP_MAC_update(ctx, parts[i].data, parts[i].size) == 1;
+	good = good && EVP_MAC_final(ctx, result, &got, sizeof(result)) == 1 && got == size;
+	if (good)
+		memcpy(ret_mac, result, size);
+	crypto_wipe(result, sizeof(result));
+	EVP_MAC_CTX_free(ctx);
+	EVP_MAC_free(mac);
+	return good;
+}
+
+bool mac_kdf(const void *key, size_t key_size, const char *label, const void *context, size_t context_size,
+        uint8_t ret_key[static MAC_KEY_BYTES])
+{
+	uint8_t counter[4], bits[4], block[SHA256_BYTES];
+	const struct mac_part parts[] = {
+	        {counter, sizeof(counter)},
+	        {label, strlen(label) + 1}, /* with the separating zero */
+	        {context, context_size},
+	        {bits, sizeof(bits)},
+	};
+	bool good;
+
+	store_le(counter, sizeof(counter), 1); /* one block is all that 16 bytes need */
+	store_le(bits, sizeof(bits), 8 * MAC_KEY_BYTES);
+	good = mac_of(MAC_SHA256, key, key_size, parts, ARRAY_LEN(parts), block);
+	if (good)
+		memcpy(ret_key, block, MAC_KEY_BYTES);
+	crypto_wipe(block, sizeof(block));
+	return good;
+}
+
+bool mac_ctr(const uint8_t key[static MAC_KEY_BYTES], const uint8_t iv[static 16], const void *from, void *to,
+        size_t size)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	int done;
+	bool good = ctx && size <= INT32_MAX &&
+	            EVP_EncryptInit_ex(ctx, EVP_aes_128_ctr(), NULL, key, iv) == 1 &&
+	            EVP_EncryptUpdate(ctx, to, &done, from, (int)size) == 1 && done == (int)size;
+
+	EVP_CIPHER_CTX_free(ctx); /* wipes the key */
+	return good;
+}

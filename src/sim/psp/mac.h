@@ -1,0 +1,29 @@
+/*
+ * mac: authentication, key derivation and encryption in transit. crypto_load() must have succeeded; false:
+ * OpenSSL failed. Private to psp.
+ */
+#ifndef SIM_PSP_MAC_H
+#define SIM_PSP_MAC_H
+
+#include "vmm/base.h"
+
+#define MAC_KEY_BYTES 16
+
+enum mac_hash { MAC_SHA256, MAC_SHA384 };
+
+struct mac_part {
+	const void *data;
+	size_t size;
+};
+
+/* HMAC over the parts, one after the other: 32 or 48 bytes. ret_mac may be the key or lie in a part. */
+bool mac_of(enum mac_hash hash, const void *key, size_t key_size, const struct mac_part *parts, size_t count,
+        uint8_t *ret_mac) MUST_CHECK;
+/* 16 bytes: SP 800-108 in counter mode with HMAC-SHA256, numbers little-endian (SEV API, chapter 2). */
+bool mac_kdf(const void *key, size_t key_size, const char *label, const void *context, size_t context_size,
+        uint8_t ret_key[static MAC_KEY_BYTES]) MUST_CHECK;
+/* AES-128-CTR, either direction; from and to may be equal. */
+bool mac_ctr(const uint8_t key[static MAC_KEY_BYTES], const uint8_t iv[static 16], const void *from, void *to,
+        size_t size) MUST_CHECK;
+
+#endif

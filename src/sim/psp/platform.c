@@ -1,0 +1,133 @@
+/*
+ * platform: what the host's owner asks of the secure processor beside its keys: states, versions, TCBs. Any
+ * thread; the lock of the secure processor. SEV API, chapter 5; SNP ABI, SNP_INIT to SNP_VLEK_LOAD.
+ */
+#include <string.h>
+
+#include "identity.h"
+
+/* ---- SEV ---- */
+
+uint32_t psp_init(struct psp *psp, bool es)
+{
+	uint32_t code = enter(psp, PSP_CMD_INIT);
+
+	if (code == PSP_SUCCESS && !identity_get(psp))
+		code = PSP_BROKEN;
+	if (code == PSP_SUCCESS) {
+		psp->state = PSP_PLATFORM_INIT;
+		psp->es = es;
+	}
+	return leave(psp, code);
+}
+
+uint32_t psp_shutdown(struct psp *psp)
+{
+	uint32_t code = enter(psp, PSP_CMD_SHUTDOWN);
+
+	if (code == PSP_SUCCESS) {
+		sev_guests_end(psp);
+		psp->state = PSP_PLATFORM_UNINIT;
+	}
+	return leave(psp, code);
+}
+
+uint32_t psp_factory_reset(struct psp *psp)
+{
+	uint32_t code = enter(psp, PSP_CMD_PLATFORM_RESET);
+
+	if (code == PSP_SUCCESS)
+		identity_forget(psp);
+	return leave(psp, code);
+}
+
+uint32_t psp_platform_status(struct psp *psp, struct psp_platform_status *ret_status)
+{
+	uint32_t code = enter(psp, PSP_CMD_PLATFORM_STATUS);
+	bool on = psp->state != PSP_PLATFORM_UNINIT;
+
+	if (code == PSP_SUCCESS)
+		*ret_status = (struct psp_platform_status){
+		        .api_major = psp->options.sev_major,
+		        .api_minor = psp->options.sev_minor,
+		        .build = psp->options.sev_build,
+		        .state = (uint8_t)psp->state,
+		        .owned = on && psp->identity.owned,
+		        .es = on && psp->es,
+		        .guest_count = psp->guest_count,
+		};
+	return leave(psp, code);
+}
+
+/* ---- SNP ---- */
+
+uint32_t psp_snp_init(struct psp *psp)
+{
+	uint32_t code = enter(psp, PSP_CMD_SNP_INIT);
+
+	if (code == PSP_SUCCESS && psp->snp_init)
+		code = PSP_INVALID_PLATFORM_STATE;
+	if (code == PSP_SUCCESS)
+		psp->snp_init = true;
+	return leave(psp, code);
+}
+
+uint32_t psp_snp_shutdown(struct psp *psp)
+{
+	uint32_t code = enter(psp, PSP_CMD_SNP_SHUTDOWN);
+
+	if (code == PSP_SUCCESS) {
+		snp_guests_end(psp);
+		psp->snp_init = false;
+	}
+	return leave(psp, code);
+}
+
+uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *ret_status)
+{
+	uint32_t code = enter(psp, PSP_CMD_SNP_PLATFORM_STATUS);
+
+	if (code == PSP_SUCCESS)
+		*ret_status = (struct uapi_sev_snp_status){
+		        .api_major = psp->options.snp_major,
+		        .api_minor = psp->options.snp_minor,
+		        .state = psp->snp_init,
+		        .rmp_init = psp->snp_init ? UAPI_SNP_STATUS_RMP_INITIALIZED : 0,
+		        .build_id = psp->options.snp_build,
+		        .flags = (psp->mask_chip_id ? UAPI_SNP_STATUS_MASK_CHIP_ID : 0) |
+		                 (psp->mask_chip_key ? UAPI_SNP_STATUS_MASK_CHIP_KEY : 0) |
+		                 (psp->vlek.loaded ? UAPI_SNP_STATUS_VLEK_EN : 0),
+		        .guest_count = psp->snp_guest_count,
+		        .current_tcb_version = psp->options.tcb,
+		        .reported_tcb_version = psp->reported_tcb,
+		};
+	return leave(psp, code);
+}
+
+/* No other firmware can be loaded into this one, so what is committed is what it started with. */
+uint32_t psp_snp_commit(struct psp *psp)
+{
+	uint32_t code = enter(psp, PSP_CMD_SNP_COMMIT);
+
+	if (code == PSP_SUCCESS)
+		psp->committed_tcb = psp->options.tcb;
+	return leave(psp, code);
+}
+
+uint32_t psp_snp_set_config(struct psp *psp, const struct uapi_sev_snp_config *config)
+{
+	static const uint8_t zeros[sizeof(config->rsvd)];
+	uint32_t code = enter(psp, PSP_CMD_SNP_CONFIG);
+	uint64_t wanted = config->reported_tcb ? config->reported_tcb : psp->committed_tcb;
+
+	if (code == PSP_SUCCESS &&
+	        (config->mask_chip > 3 || memcmp(config->rsvd, zeros, sizeof(zeros)) != 0 ||
+	                !product_tcb_covers(psp->committed_tcb, wanted)))
+		code = PSP_INVALID_PARAM;
+	if (code == PSP_SUCCESS) {
+		psp->reported_tcb = wanted;
+		psp->mask_chip_id = config->mask_chip & 1;
+		psp->mask_chip_key = config->mask_chip & 2;
+	}
+	return leave(psp, code);
+}

@@ -1,0 +1,172 @@
+/*
+ * sev: SEV and SEV-ES guests: their making and end, their ASIDs, their memory. Any thread; the lock of the
+ * secure processor. SEV API, chapter 6 (ACTIVATE to DBG_ENCRYPT), of which AMD published an implementation.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+/* ---- their making and end ---- */
+
+uint32_t sev_guest_add(struct psp *psp, uint32_t *handle, uint32_t policy, const struct transport *transport,
+        enum psp_sev_state state)
+{
+	const struct sev_guest *sharing = NULL;
+	struct sev_guest *guest;
+	uint32_t slot = 0;
+
+	if (*handle) {
+		if (*handle > PSP_SEV_GUESTS_MAX || !psp->guests[*handle - 1])
+			return PSP_INVALID_GUEST;
+		sharing = psp->guests[*handle - 1];
+		if (policy != sharing->policy || (policy & ABI_SEV_POLICY_NOKS))
+			return PSP_POLICY_FAILURE;
+	}
+	while (slot < PSP_SEV_GUESTS_MAX && psp->guests[slot])
+		slot++;
+	if (slot == PSP_SEV_GUESTS_MAX)
+		return PSP_RESOURCE_LIMIT;
+	if ((policy & ABI_SEV_POLICY_ES) && !psp->es)
+		return PSP_UNSUPPORTED;
+	guest = calloc(1, sizeof(*guest));
+	if (!guest)
+		return PSP_BROKEN;
+	*guest = (struct sev_guest){.state = state, .policy = policy, .transport = *transport};
+	if (sharing)
+		memcpy(guest->key_seed, sharing->key_seed, sizeof(guest->key_seed));
+	else if (!keys_random(psp, guest->key_seed, sizeof(guest->key_seed))) {
+		free(guest);
+		return PSP_BROKEN;
+	}
+	psp->guests[slot] = guest;
+	psp->guest_count++;
+	psp->state = PSP_PLATFORM_WORKING;
+	*handle = slot + 1;
+	return PSP_SUCCESS;
+}
+
+void sev_guest_end(struct psp *psp, uint32_t handle)
+{
+	struct sev_guest *guest = psp->guests[handle - 1];
+
+	asid_deactivate(psp, &guest->asid);
+	if (guest->hash)
+		EVP_MD_CTX_free(guest->hash);
+	crypto_wipe(guest, sizeof(*guest));
+	free(guest);
+	psp->guests[handle - 1] = NULL;
+	if (--psp->guest_count == 0)
+		psp->state = PSP_PLATFORM_INIT;
+}
+
+void sev_guests_end(struct psp *psp)
+{
+	for (uint32_t handle = 1; handle <= PSP_SEV_GUESTS_MAX; handle++) {
+		if (psp->guests[handle - 1])
+			sev_guest_end(psp, handle);
+	}
+}
+
+uint32_t psp_decommission(struct psp *psp, uint32_t handle)
+{
+	struct sev_guest *guest;
+	uint32_t code = enter_sev(psp, PSP_CMD_DECOMMISSION, handle, &guest);
+
+	if (code == PSP_SUCCESS && guest->asid)
+		code = PSP_ACTIVE;
+	if (code == PSP_SUCCESS)
+		sev_guest_end(psp, handle);
+	return leave(psp, code);
+}
+
+/* ---- ASIDs, state ---- */
+
+uint32_t psp_activate(struct psp *psp, uint32_t handle, uint32_t asid)
+{
+	struct sev_guest *guest;
+	uint32_t code = enter_sev(psp, PSP_CMD_ACTIVATE, handle, &guest);
+
+	if (code == PSP_SUCCESS)
+		code = asid_activate(
+		        psp, &guest->asid, asid, guest->policy & ABI_SEV_POLICY_ES, guest->key_seed);
+	if (code == PSP_SUCCESS && guest->state != PSP_SEV_LUPDATE && guest->state != PSP_SEV_LSECRET &&
+	        guest->state != PSP_SEV_RUPDATE)
+		asid_run(psp, guest->asid);
+	return leave(psp, code);
+}
+
+uint32_t psp_deactivate(struct psp *psp, uint32_t handle)
+{
+	struct sev_guest *guest;
+	uint32_t code = enter_sev(psp, PSP_CMD_DEACTIVATE, handle, &guest);
+
+	if (code == PSP_SUCCESS && !guest->asid)
+		code = PSP_INACTIVE;
+	if (code == PSP_SUCCESS)
+		asid_deactivate(psp, &guest->asid);
+	return leave(psp, code);
+}
+
+uint32_t psp_guest_status(struct psp *psp, uint32_t handle, struct psp_sev_status *ret_status)
+{
+	struct sev_guest *guest;
+	uint32_t code = enter_sev(psp, PSP_CMD_GUEST_STATUS, handle, &guest);
+
+	if (code == PSP_SUCCESS)
+		*ret_status = (struct psp_sev_status){
+		        .policy = guest->policy, .asid = guest->asid, .state = (uint8_t)guest->state};
+	return leave(psp, code);
+}
+
+/* ---- memory ---- */
+
+uint32_t sev_memory_check(const struct sev_guest *guest, uint64_t address, size_t size)
+{
+	if (!guest->asid)
+		return PSP_INACTIVE;
+	if (!is_aligned(address, 16))
+		return PSP_INVALID_ADDRESS;
+	return size == 0 || !is_aligned(size, 16) ? PSP_INVALID_LEN : PSP_SUCCESS;
+}
+
+static uint32_t enter_debug(struct psp *psp, enum psp_command command, uint32_t handle, uint64_t address,
+        size_t size, const struct psp_cipher **ret_cipher)
+{
+	struct sev_guest *guest;
+	uint32_t code = enter_sev(psp, command, handle, &guest);
+
+	if (code)
+		return code;
+	if (!is_aligned(address, 16))
+		return PSP_INVALID_ADDRESS;
+	if (!is_aligned(size, 16))
+		return PSP_INVALID_LEN;
+	if (guest->policy & ABI_SEV_POLICY_NODBG)
+		return PSP_POLICY_FAILURE;
+	if (!guest->asid)
+		return PSP_INACTIVE;
+	*ret_cipher = asid_cipher(psp, guest->asid);
+	return PSP_SUCCESS;
+}
+
+uint32_t psp_dbg_decrypt(
+        struct psp *psp, uint32_t handle, const void *guest, uint64_t address, void *plain, size_t size)
+{
+	const struct psp_cipher *cipher;
+	uint32_t code = enter_debug(psp, PSP_CMD_DBG_DECRYPT, handle, address, size, &cipher);
+
+	if (code == PSP_SUCCESS)
+		psp_decrypt(cipher, address, guest, plain, size);
+	return leave(psp, code);
+}
+
+uint32_t psp_dbg_encrypt(
+        struct psp *psp, uint32_t handle, const void *plain, void *guest, uint64_t address, size_t size)
+{
+	const struct psp_cipher *cipher;
+	uint32_t code = enter_debug(psp, PSP_CMD_DBG_ENCRYPT, handle, address, size, &cipher);
+
+	if (code == PSP_SUCCESS)
+		psp_encrypt(cipher, address, plain, guest, size);
+	return leave(psp, code);
+}

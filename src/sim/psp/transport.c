@@ -1,0 +1,180 @@
+/*
+ * transport: sessions that wrap keys for one platform, and packets under those keys. The caller holds the
+ * lock. SEV API, chapter 2 ("Keys"), LAUNCH_START, LAUNCH_SECRET, SEND_START to RECEIVE_UPDATE_VMSA.
+ */
+#include <string.h>
+
+#include "identity.h"
+#include "transport.h"
+
+#define COMPRESSED 1u /* flag of a packet that no firmware ever took */
+
+struct wrapping_keys {
+	uint8_t kek[MAC_KEY_BYTES], kik[MAC_KEY_BYTES];
+};
+
+/* What both ends of a session can compute. */
+static uint32_t agree(const struct ec_key *own, const struct abi_sev_cert *peer,
+        const uint8_t nonce[static 16], struct wrapping_keys *ret_keys)
+{
+	uint8_t z[EC_BYTES], master[MAC_KEY_BYTES];
+	bool good;
+
+	if (peer->version != 1 || peer->usage != ABI_SEV_USAGE_PDH ||
+	        peer->algo != ABI_SEV_ALGO_ECDH_SHA256 || !ec_agree(own, &peer->ec, z))
+		return PSP_INVALID_CERTIFICATE;
+	good = mac_kdf(z, sizeof(z), "sev-master-secret", nonce, 16, master) &&
+	       mac_kdf(master, sizeof(master), "sev-kek", NULL, 0, ret_keys->kek) &&
+	       mac_kdf(master, sizeof(master), "sev-kik", NULL, 0, ret_keys->kik);
+	crypto_wipe(z, sizeof(z));
+	crypto_wipe(master, sizeof(master));
+	return good ? PSP_SUCCESS : PSP_BROKEN;
+}
+
+static bool wrap_mac(const struct wrapping_keys *keys, const struct abi_sev_session *session,
+        uint8_t ret_mac[static SHA256_BYTES])
+{
+	const struct mac_part part = {session->wrap_tk, sizeof(session->wrap_tk)};
+
+	return mac_of(MAC_SHA256, keys->kik, sizeof(keys->kik), &part, 1, ret_mac);
+}
+
+static bool policy_mac(
+        const struct transport *transport, uint32_t policy, uint8_t ret_mac[static SHA256_BYTES])
+{
+	uint8_t bytes[4];
+	const struct mac_part part = {bytes, sizeof(bytes)};
+
+	store_le(bytes, sizeof(bytes), policy);
+	return mac_of(MAC_SHA256, transport->tik, sizeof(transport->tik), &part, 1, ret_mac);
+}
+
+/* An owner's policy: nothing that this firmware does not know, and no newer firmware than this. */
+static uint32_t policy_check(const struct psp *psp, uint32_t policy)
+{
+	uint8_t major = (uint8_t)(policy >> 16), minor = (uint8_t)(policy >> 24);
+	const struct psp_options *o = &psp->options;
+
+	if (policy & ~ABI_SEV_POLICY_KNOWN)
+		return PSP_POLICY_FAILURE;
+	return major > o->sev_major || (major == o->sev_major && minor > o->sev_minor) ? PSP_POLICY_FAILURE
+	                                                                               : PSP_SUCCESS;
+}
+
+static uint32_t unwrap(const struct wrapping_keys *keys, const struct abi_sev_session *session,
+        uint32_t policy, struct transport *transport)
+{
+	uint8_t mac[SHA256_BYTES];
+
+	if (!wrap_mac(keys, session, mac))
+		return PSP_BROKEN;
+	if (!crypto_equal(mac, session->wrap_mac, sizeof(mac)))
+		return PSP_BAD_MEASUREMENT;
+	if (!mac_ctr(keys->kek, session->wrap_iv, session->wrap_tk, transport, sizeof(*transport)) ||
+	        !policy_mac(transport, policy, mac))
+		return PSP_BROKEN;
+	return crypto_equal(mac, session->policy_mac, sizeof(mac)) ? PSP_SUCCESS : PSP_BAD_MEASUREMENT;
+}
+
+uint32_t transport_open(struct psp *psp, const struct abi_sev_cert *peer,
+        const struct abi_sev_session *session, uint32_t policy, struct transport *ret_transport)
+{
+	const struct identity *identity = identity_get(psp);
+	struct transport transport;
+	struct wrapping_keys keys;
+	uint32_t code;
+
+	if (!identity)
+		return PSP_BROKEN;
+	code = agree(&identity->pdh, peer, session->nonce, &keys);
+	if (code == PSP_SUCCESS)
+		code = unwrap(&keys, session, policy, &transport);
+	if (code == PSP_SUCCESS)
+		code = policy_check(psp, policy);
+	if (code == PSP_SUCCESS)
+		*ret_transport = transport;
+	crypto_wipe(&transport, sizeof(transport));
+	crypto_wipe(&keys, sizeof(keys));
+	return code;
+}
+
+uint32_t transport_wrap(struct psp *psp, const struct abi_sev_cert *peer, uint32_t policy,
+        struct abi_sev_session *ret_session, struct transport *ret_transport)
+{
+	const struct identity *identity = identity_get(psp);
+	struct abi_sev_session session;
+	struct transport transport;
+	struct wrapping_keys keys;
+	uint32_t code = PSP_BROKEN;
+
+	if (identity && keys_random(psp, session.nonce, sizeof(session.nonce)))
+		code = agree(&identity->pdh, peer, session.nonce, &keys);
+	if (code == PSP_SUCCESS &&
+	        (!keys_random(psp, &transport, sizeof(transport)) ||
+	                !keys_random(psp, session.wrap_iv, sizeof(session.wrap_iv)) ||
+	                !mac_ctr(keys.kek, session.wrap_iv, &transport, session.wrap_tk, sizeof(transport)) ||
+	                !wrap_mac(&keys, &session, session.wrap_mac) ||
+	                !policy_mac(&transport, policy, session.policy_mac)))
+		code = PSP_BROKEN;
+	if (code == PSP_SUCCESS) {
+		*ret_session = session;
+		*ret_transport = transport;
+	}
+	crypto_wipe(&transport, sizeof(transport));
+	crypto_wipe(&keys, sizeof(keys));
+	return code;
+}
+
+/* ---- packets ---- */
+
+static bool packet_mac(const struct transport *transport, uint8_t context, const uint8_t *measure,
+        const struct abi_sev_secret_header *header, const void *packet, size_t size,
+        uint8_t ret_mac[static SHA256_BYTES])
+{
+	uint8_t length[4];
+	const struct mac_part parts[] = {
+	        {&context, sizeof(context)},
+	        {&header->flags, sizeof(header->flags)},
+	        {header->iv, sizeof(header->iv)},
+	        {length, sizeof(length)}, /* in the guest */
+	        {length, sizeof(length)}, /* in transit */
+	        {packet, size},
+	        {measure, measure ? SHA256_BYTES : 0},
+	};
+
+	store_le(length, sizeof(length), size);
+	return mac_of(MAC_SHA256, transport->tik, sizeof(transport->tik), parts, ARRAY_LEN(parts), ret_mac);
+}
+
+uint32_t transport_pack(struct psp *psp, const struct transport *transport, uint8_t context,
+        const void *plain, size_t size, struct abi_sev_secret_header *ret_header, void *ret_packet)
+{
+	struct abi_sev_secret_header header = {0};
+
+	if (!keys_random(psp, header.iv, sizeof(header.iv)) ||
+	        !mac_ctr(transport->tek, header.iv, plain, ret_packet, size) ||
+	        !packet_mac(transport, context, NULL, &header, ret_packet, size, header.mac))
+		return PSP_BROKEN;
+	*ret_header = header;
+	return PSP_SUCCESS;
+}
+
+uint32_t transport_unpack(const struct transport *transport, uint8_t context, const uint8_t *measure,
+        const struct abi_sev_secret_header *header, const void *packet, const struct psp_cipher *cipher,
+        void *data, uint64_t address, size_t size)
+{
+	uint8_t mac[SHA256_BYTES], plain[PSP_PACKET_MAX_BYTES];
+	bool good;
+
+	if (!packet_mac(transport, context, measure, header, packet, size, mac))
+		return PSP_BROKEN;
+	if (!crypto_equal(mac, header->mac, sizeof(mac)))
+		return PSP_BAD_MEASUREMENT;
+	if (header->flags & COMPRESSED)
+		return PSP_UNSUPPORTED;
+	good = mac_ctr(transport->tek, header->iv, packet, plain, size);
+	if (good)
+		psp_encrypt(cipher, address, plain, data, size);
+	crypto_wipe(plain, size);
+	return good ? PSP_SUCCESS : PSP_BROKEN;
+}
