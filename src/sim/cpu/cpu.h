@@ -90,7 +90,8 @@ enum sim_exit {
 	SIM_EXIT_DEADLINE,  /* icount reached the deadline */
 	SIM_EXIT_HYPERCALL, /* VMCALL or VMMCALL; rip is behind it, the arguments and the result are in
 	                       registers */
-	SIM_EXIT_DEBUG,     /* the tracer asked to stop before the instruction at rip */
+	SIM_EXIT_DEBUG,     /* exit.debug: #DB or INT3 that the debugger takes, instead of the guest */
+	SIM_EXIT_TRACED,    /* the tracer asked to stop before the instruction at rip */
 	SIM_EXIT_FAILED,    /* exit.failed: nothing sensible to do, such as code outside RAM
 	                       (KVM_EXIT_INTERNAL_ERROR) */
 };
@@ -111,6 +112,11 @@ struct sim_exit_info {
 		uint64_t gpa;
 		uint8_t data[8];
 	} mmio;
+	struct {
+		uint8_t vector;  /* 1: #DB; 3: INT3, rip is at it */
+		uint64_t linear; /* rip with the base of CS */
+		uint64_t dr6, dr7;
+	} debug;
 	struct {
 		const char *why; /* static text */
 		uint64_t gpa;    /* or rip */
@@ -190,6 +196,17 @@ struct sim_event {
 	uint8_t soft_len; /* of SIM_EVENT_SOFT: of the instruction, which lies before rip */
 };
 
+/* What a debugger outside the guest wants to see (KVM_SET_GUEST_DEBUG). */
+#define SIM_DEBUG_STEP  0x1u /* exit after each instruction */
+#define SIM_DEBUG_INT3  0x2u /* exit at INT3 */
+#define SIM_DEBUG_BREAK 0x4u /* dr and dr7 take the place of the guest's; every #DB exits */
+#define SIM_DEBUG_CALM  0x8u /* no maskable interrupts */
+
+struct sim_debugger {
+	uint32_t ask; /* SIM_DEBUG_* */
+	uint64_t dr[4], dr7;
+};
+
 struct sim_cpu {
 	uint64_t gpr[SIM_GPR_COUNT];
 	/* Lazy arithmetic flags (flags.h): read and write with sim_cpu_rflags(), sim_cpu_set_rflags(). */
@@ -216,7 +233,11 @@ struct sim_cpu {
 	struct sim_table gdtr, idtr;
 	uint64_t cr0, cr2, cr3, cr4, cr8, efer, xcr0;
 	uint64_t dr[8];
-	uint64_t pdpte[4]; /* PAE: loaded with CR3 */
+	struct sim_debugger debugger;
+	uint8_t watch_code, watch_data, watch_port; /* a bit for each breakpoint that is armed, by kind */
+	uint32_t debug_hits;                        /* data and port breakpoints that this instruction met */
+	uint64_t debug_dr6; /* of the #DB in sim_cpu.event, for DR6 when it is delivered */
+	uint64_t pdpte[4];  /* PAE: loaded with CR3 */
 
 	struct sim_x87 x87;
 	uint8_t xmm[16][16] __attribute__((aligned(16)));
@@ -253,7 +274,7 @@ struct sim_cpu {
 	uint32_t cpuid_count;
 	uint32_t features; /* enum sim_feature (internal.h), from cpuid */
 
-	/* Called before each instruction if set; true: exit with SIM_EXIT_DEBUG. For tracers and a gdb stub.
+	/* Called before each instruction if set; true: exit with SIM_EXIT_TRACED. For tracers and a gdb stub.
 	 */
 	bool (*trace)(void *trace_ctx, struct sim_cpu *cpu);
 	void *trace_ctx;
@@ -313,6 +334,10 @@ void sim_cpu_set_fpu(struct sim_cpu *cpu, const struct kvm_fpu *fpu);
 /* The 512 bytes of FXSAVE64, with which an XSAVE area begins. */
 void sim_cpu_get_fxsave(const struct sim_cpu *cpu, uint8_t ret_area[static 512]);
 int sim_cpu_set_fxsave(struct sim_cpu *cpu, const uint8_t area[static 512]) MUST_CHECK; /* -1: bad MXCSR */
+/* DR0 to DR3, DR6, DR7; -1: a bit that KVM refuses (api.rst, KVM_SET_DEBUGREGS). */
+void sim_cpu_get_debugregs(const struct sim_cpu *cpu, struct kvm_debugregs *ret_regs);
+int sim_cpu_set_debugregs(struct sim_cpu *cpu, const struct kvm_debugregs *regs) MUST_CHECK;
+void sim_cpu_set_debugger(struct sim_cpu *cpu, const struct sim_debugger *debugger);
 uint64_t sim_cpu_rflags(const struct sim_cpu *cpu);
 void sim_cpu_set_rflags(struct sim_cpu *cpu, uint64_t rflags);
 /* The processor's own MSRs; false: not one of them (ask the platform), or a value that raises #GP. */

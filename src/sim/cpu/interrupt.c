@@ -213,6 +213,7 @@ static void deliver_protected(struct sim_cpu *cpu)
 
 void sim_deliver(struct sim_cpu *cpu)
 {
+	sim_debug_deliver(cpu);
 	if (!(cpu->mode & MODE_PE))
 		deliver_real(cpu);
 	else if (cpu->mode & MODE_VM)

@@ -9,6 +9,8 @@ static void check_port(struct sim_cpu *cpu, u16 port, unsigned size)
 	const struct sim_seg *tr = &cpu->seg[SIM_TR];
 	u16 map, bits;
 
+	if (unlikely(cpu->watch_port))
+		sim_debug_port(cpu, port, size);
 	if (!(cpu->mode & MODE_PE))
 		return;
 	if (!(cpu->mode & MODE_VM) && cpu->cpl <= (cpu->rflags_rest & FLAG_IOPL) >> 12)
@@ -61,7 +63,8 @@ static u32 batch(const struct sim_cpu *cpu, const struct sim_op *op, u64 linear,
 {
 	u64 fit = (4096 - (linear & 0xfff)) / op->size;
 
-	if (!(op->flags & (OP_REP | OP_REPNE)) || cpu->rflags_rest & FLAG_DF || fit < 1)
+	if (!(op->flags & (OP_REP | OP_REPNE)) || cpu->rflags_rest & FLAG_DF || fit < 1 ||
+	        sim_debug_active(cpu))
 		return 1;
 	fit = fit < left ? fit : left;
 	return (u32)(fit < SIM_IO_BYTES_MAX / op->size ? fit : SIM_IO_BYTES_MAX / op->size);
@@ -102,7 +105,7 @@ static u64 ins_element(struct sim_cpu *cpu, const struct sim_op *op, u64 linear,
 
 void op_ins(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u64 left = string_count(cpu, op), budget = STRING_CHUNK;
+	u64 left = string_count(cpu, op), budget = string_budget(cpu);
 
 	check_port(cpu, (u16)REG_RDX, op->size);
 	for (; left && budget; left--, budget--) {
@@ -133,7 +136,7 @@ static void outs_element(struct sim_cpu *cpu, const struct sim_op *op, u64 linea
 
 void op_outs(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u64 left = string_count(cpu, op), budget = STRING_CHUNK;
+	u64 left = string_count(cpu, op), budget = string_budget(cpu);
 
 	check_port(cpu, (u16)REG_RDX, op->size);
 	for (; left && budget; left--, budget--) {

@@ -146,7 +146,7 @@ static struct sim_tlb_entry *tlb_fill(struct sim_cpu *cpu, u64 linear, enum acce
 	        !(tag & TLB_SLOW && access == ACCESS_WRITE && !(e->gpa & GPA_NO_RAM)))
 		return e;
 	e = tlb_walk(cpu, linear, access);
-	if (aligned_only(cpu)) {
+	if (aligned_only(cpu) || cpu->watch_data) {
 		e->read |= TLB_SLOW;
 		e->write |= TLB_SLOW;
 	}
@@ -247,6 +247,8 @@ static void page_read(struct sim_cpu *cpu, u64 linear, void *data, unsigned size
 {
 	const struct sim_tlb_entry *e = tlb_fill(cpu, linear, ACCESS_READ);
 
+	if (unlikely(cpu->watch_data))
+		sim_debug_data(cpu, linear, size, false);
 	if (!(e->gpa & GPA_NO_RAM)) {
 		memcpy(data, (const void *)(e->host + (uintptr_t)linear), size);
 		return;
@@ -264,6 +266,8 @@ static void page_write(struct sim_cpu *cpu, u64 linear, const void *data, unsign
 	const struct sim_tlb_entry *e = tlb_fill(cpu, linear, ACCESS_WRITE);
 	u64 gpa = PAGE_OF(e->gpa) + (linear & 0xfff);
 
+	if (unlikely(cpu->watch_data))
+		sim_debug_data(cpu, linear, size, true);
 	if (!(e->gpa & (GPA_NO_RAM | GPA_READONLY))) {
 		if (e->write & TLB_SLOW)
 			sim_code_written(cpu, gpa, size);
@@ -360,7 +364,7 @@ u8 *sim_mem_direct(struct sim_cpu *cpu, u64 linear, bool write, unsigned seg)
 {
 	const struct sim_tlb_entry *e;
 
-	if (aligned_only(cpu))
+	if (aligned_only(cpu) || cpu->watch_data)
 		return NULL;
 	check_canonical(cpu, linear, seg);
 	e = tlb_fill(cpu, linear, write ? ACCESS_WRITE : ACCESS_READ);
@@ -379,6 +383,8 @@ void *sim_rmw_slow(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg,
 		const struct sim_tlb_entry *e = tlb_fill(cpu, linear, ACCESS_WRITE);
 
 		if (!(e->gpa & (GPA_NO_RAM | GPA_READONLY)) && (!locked || linear % size == 0)) {
+			if (unlikely(cpu->watch_data))
+				sim_debug_data(cpu, linear, size, true);
 			if (e->write & TLB_SLOW)
 				sim_code_written(cpu, PAGE_OF(e->gpa) + (linear & 0xfff), size);
 			return (void *)(e->host + (uintptr_t)linear);

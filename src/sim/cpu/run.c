@@ -156,13 +156,15 @@ const char *sim_cpu_unknown_name(uint32_t key, char text[static 32])
 static void attention_update(struct sim_cpu *cpu)
 {
 	cpu->attention = cpu->event.kind != SIM_EVENT_NONE || cpu->shadow || cpu->exit >= 0 || cpu->trace ||
-	                 cpu->rflags_rest & FLAG_TF;
+	                 cpu->rflags_rest & FLAG_RF || sim_debug_active(cpu);
 }
 
 void sim_flags_changed(struct sim_cpu *cpu)
 {
 	cpu->accept = SIM_PENDING_STOP | SIM_PENDING_FLUSH | (cpu->nmi_blocked ? 0 : SIM_PENDING_NMI) |
-	              (cpu->rflags_rest & FLAG_IF ? SIM_PENDING_INTR | SIM_PENDING_WINDOW : 0);
+	              (cpu->rflags_rest & FLAG_IF && !(cpu->debugger.ask & SIM_DEBUG_CALM)
+	                              ? SIM_PENDING_INTR | SIM_PENDING_WINDOW
+	                              : 0);
 	sim_tlb_select(cpu);
 	attention_update(cpu);
 }
@@ -235,6 +237,8 @@ static bool look_around(struct sim_cpu *cpu)
 
 	if (cpu->exit >= 0)
 		return false;
+	if (cpu->event.kind != SIM_EVENT_NONE && sim_debug_takes(cpu))
+		return false;
 	if (cpu->event.kind != SIM_EVENT_NONE)
 		sim_deliver(cpu);
 	pending = atomic_load_explicit(&cpu->pending, memory_order_acquire) & cpu->accept;
@@ -257,7 +261,7 @@ static bool look_around(struct sim_cpu *cpu)
 		return false;
 	}
 	if (cpu->trace && cpu->trace(cpu->trace_ctx, cpu)) {
-		cpu->exit = SIM_EXIT_DEBUG;
+		cpu->exit = SIM_EXIT_TRACED;
 		return false;
 	}
 	return true;
@@ -301,19 +305,22 @@ ALWAYS void run_block(struct sim_cpu *cpu, struct sim_block *block, unsigned cou
 	cpu->op = NULL;
 }
 
-/* One instruction, with the single-step trap and the end of an interrupt shadow. */
-static void run_single(struct sim_cpu *cpu, struct sim_block *block)
+/* One instruction, with its breakpoints, the single-step trap and the end of an interrupt shadow. */
+static void run_single(struct sim_cpu *cpu, struct sim_block *block, bool resumed)
 {
-	bool trap = cpu->rflags_rest & FLAG_TF;
+	bool step = cpu->rflags_rest & FLAG_TF || cpu->debugger.ask & SIM_DEBUG_STEP;
+	u64 rip = REG_RIP;
 
+	if (!resumed)
+		sim_debug_before(cpu, code_linear(cpu));
 	if (!(cpu->mode & MODE_64))
 		within_limit(cpu, block);
+	cpu->rflags_rest &= ~(u64)FLAG_RF;
 	cpu->shadow = false;
 	run_block(cpu, block, 1);
-	if (trap && !cpu->shadow && cpu->event.kind == SIM_EVENT_NONE) {
-		cpu->dr[6] |= 0x4000;
-		cpu->event = (struct sim_event){.kind = SIM_EVENT_EXCEPTION, .vector = EXC_DB};
-	}
+	if (block->ops[0].flags & (OP_REP | OP_REPNE) && REG_RIP == rip) /* its next iteration */
+		cpu->rflags_rest |= FLAG_RF;
+	sim_debug_after(cpu, &block->ops[0], step);
 	attention_update(cpu);
 }
 
@@ -336,7 +343,7 @@ static void run_blocks(struct sim_cpu *cpu)
 		                ? jump->block
 		                : sim_code_find(cpu, linear);
 		if (unlikely(cpu->attention))
-			run_single(cpu, block);
+			run_single(cpu, block, false);
 		else
 			run_block(cpu, block, cpu->mode & MODE_64 ? block->count : within_limit(cpu, block));
 	}
@@ -362,7 +369,7 @@ static void finish_instruction(struct sim_cpu *cpu)
 {
 	struct sim_block *block = sim_code_find(cpu, code_linear(cpu));
 
-	run_single(cpu, block);
+	run_single(cpu, block, true);
 }
 
 enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)

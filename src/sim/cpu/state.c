@@ -75,6 +75,7 @@ void sim_cpu_init(struct sim_cpu *cpu)
 	memset(cpu->dr, 0, sizeof(cpu->dr));
 	cpu->dr[6] = DR6_RESET;
 	cpu->dr[7] = 0x400;
+	sim_debug_changed(cpu);
 	cpu->event.kind = SIM_EVENT_NONE;
 	cpu->shadow = cpu->nmi_blocked = false;
 	cpu->cpl = 0;

@@ -42,6 +42,11 @@ ALWAYS void string_done(struct sim_cpu *cpu, const struct sim_op *op, u64 n)
 /* So many iterations before interrupts are looked at again. */
 #define STRING_CHUNK 4096u
 
+ALWAYS u64 string_budget(const struct sim_cpu *cpu)
+{
+	return unlikely(sim_debug_active(cpu)) ? 1 : STRING_CHUNK;
+}
+
 /*
  * A repeated instruction is a block's end: on to the next one, or, when it has had its time (budget: what is
  * left of STRING_CHUNK), once more. Its iterations take time, too.
@@ -50,7 +55,7 @@ ALWAYS void string_leave(struct sim_cpu *cpu, const struct sim_op *op, bool fini
 {
 	if (op->flags & (OP_REP | OP_REPNE)) {
 		REG_RIP += finished ? op->next : op->next - op->len;
-		cpu->icount += (STRING_CHUNK - budget) / 16;
+		cpu->icount += (string_budget(cpu) - budget) / 16;
 	}
 }
 

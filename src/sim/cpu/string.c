@@ -77,7 +77,7 @@ static u64 copy_run(struct sim_cpu *cpu, const struct sim_op *op, u64 from, u64 
 
 void op_movs(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u64 left = string_count(cpu, op), budget = STRING_CHUNK;
+	u64 left = string_count(cpu, op), budget = string_budget(cpu);
 
 	while (left && budget) {
 		u64 from = source_linear(cpu, op), to = target_linear(cpu, op, ACCESS_WRITE);
@@ -114,7 +114,7 @@ static u64 fill_run(struct sim_cpu *cpu, const struct sim_op *op, u64 to, u64 co
 
 void op_stos(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u64 left = string_count(cpu, op), budget = STRING_CHUNK;
+	u64 left = string_count(cpu, op), budget = string_budget(cpu);
 
 	while (left && budget) {
 		u64 to = target_linear(cpu, op, ACCESS_WRITE);
@@ -134,7 +134,7 @@ void op_stos(struct sim_cpu *cpu, const struct sim_op *op)
 
 void op_lods(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u64 left = string_count(cpu, op), budget = STRING_CHUNK;
+	u64 left = string_count(cpu, op), budget = string_budget(cpu);
 
 	for (; left && budget; left--, budget--) {
 		reg_set(cpu, 0, op->size, element_read(cpu, source_linear(cpu, op), op->size, op->seg));
@@ -163,7 +163,7 @@ static bool compare_goes_on(const struct sim_op *op, u64 left, u64 budget, bool 
 /* The flags change when the last comparison is done: a fault in between leaves them, as processors do. */
 void op_scas(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u64 left = string_count(cpu, op), budget = STRING_CHUNK, a = reg_get(cpu, 0, op->size), b = 0;
+	u64 left = string_count(cpu, op), budget = string_budget(cpu), a = reg_get(cpu, 0, op->size), b = 0;
 	bool some = left;
 
 	while (left && budget) {
@@ -182,7 +182,7 @@ void op_scas(struct sim_cpu *cpu, const struct sim_op *op)
 
 void op_cmps(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u64 left = string_count(cpu, op), budget = STRING_CHUNK, a = 0, b = 0;
+	u64 left = string_count(cpu, op), budget = string_budget(cpu), a = 0, b = 0;
 	bool some = left;
 
 	while (left && budget) {

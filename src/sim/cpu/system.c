@@ -1,51 +1,9 @@
 /*
- * system: privileged and system instructions: control and debug registers, tables, flags, HLT, MSRs, CPUID,
- * time.
+ * system: privileged and system instructions: tables, flags, HLT, MSRs, CPUID, time.
  */
 #include <emmintrin.h>
 
 #include "ops.h"
-
-/* ---- debug registers: they read as written; breakpoints are not met ---- */
-
-static unsigned debug_register(struct sim_cpu *cpu, unsigned number)
-{
-	if (number >= 8)
-		sim_raise(cpu, EXC_UD);
-	if (number == 4 || number == 5) {
-		if (cpu->cr4 & CR4_DE)
-			sim_raise(cpu, EXC_UD);
-		number += 2;
-	}
-	return number;
-}
-
-void op_mov_from_dr(struct sim_cpu *cpu, const struct sim_op *op)
-{
-	unsigned number = debug_register(cpu, op->xreg);
-
-	require_cpl0(cpu);
-	if (cpu->dr[7] & 0x2000)
-		sim_raise(cpu, EXC_DB);
-	reg_set(cpu, op->xrm * 8u, register_width(cpu), cpu->dr[number]);
-}
-
-void op_mov_to_dr(struct sim_cpu *cpu, const struct sim_op *op)
-{
-	unsigned number = debug_register(cpu, op->xreg);
-	u64 value = reg_get(cpu, op->xrm * 8u, register_width(cpu));
-
-	require_cpl0(cpu);
-	if (cpu->dr[7] & 0x2000)
-		sim_raise(cpu, EXC_DB);
-	if (number >= 6 && value >> 32)
-		sim_raise_error(cpu, EXC_GP, 0);
-	if (number == 6)
-		value = (value & 0xe00f) | 0xffff0ff0;
-	if (number == 7)
-		value = (value & 0xffff2fff) | 0x400;
-	cpu->dr[number] = value;
-}
 
 /* ---- descriptor tables ---- */
 

@@ -1,0 +1,220 @@
+/*
+ * debug: debug registers, breakpoints, single step, and a debugger outside the guest that takes what they
+ * find. While a breakpoint is armed each instruction runs alone and no page is accessed directly. The vCPU's
+ * thread. Law: APM 2, 13.1.
+ */
+#include "ops.h"
+
+#define DR6_FIXED   UINT64_C(0xffff0ff0)
+#define DR6_KNOWN   UINT64_C(0xe00f)
+#define DR6_HITS    UINT64_C(0xf)
+#define DR6_GENERAL UINT64_C(0x2000)
+#define DR6_STEP    UINT64_C(0x4000)
+#define DR7_FIXED   UINT64_C(0x400)
+#define DR7_KNOWN   UINT64_C(0xffff2fff)
+#define DR7_GENERAL UINT64_C(0x2000)
+
+/* ---- which breakpoints are armed ---- */
+
+enum kind { KIND_CODE, KIND_WRITE, KIND_PORT, KIND_ACCESS };
+
+/* The debugger's breakpoints take the place of the guest's. */
+static const u64 *addresses(const struct sim_cpu *cpu)
+{
+	return cpu->debugger.ask & SIM_DEBUG_BREAK ? cpu->debugger.dr : cpu->dr;
+}
+
+static u64 control(const struct sim_cpu *cpu)
+{
+	return cpu->debugger.ask & SIM_DEBUG_BREAK ? cpu->debugger.dr7 : cpu->dr[7];
+}
+
+static enum kind kind_of(const struct sim_cpu *cpu, unsigned i)
+{
+	return control(cpu) >> (16 + 4 * i) & 3;
+}
+
+static u64 length_of(const struct sim_cpu *cpu, unsigned i)
+{
+	static const u8 lengths[] = {1, 2, 8, 4};
+
+	return lengths[control(cpu) >> (18 + 4 * i) & 3];
+}
+
+void sim_debug_changed(struct sim_cpu *cpu)
+{
+	u8 armed[4] = {0};
+
+	for (unsigned i = 0; i < 4; i++) {
+		if (control(cpu) >> (2 * i) & 3)
+			armed[kind_of(cpu, i)] |= (u8)(1u << i);
+	}
+	cpu->watch_code = armed[KIND_CODE];
+	cpu->watch_data = armed[KIND_WRITE] | armed[KIND_ACCESS];
+	cpu->watch_port = armed[KIND_PORT];
+	sim_tlb_flush(cpu);
+	sim_flags_changed(cpu);
+}
+
+/* Does breakpoint i, whose address is aligned to its length, lie in the bytes from at? */
+static bool covers(const struct sim_cpu *cpu, unsigned i, u64 at, unsigned size)
+{
+	u64 length = length_of(cpu, i), first = addresses(cpu)[i] & ~(length - 1);
+
+	return at - first < length || first - at < size;
+}
+
+void sim_debug_data(struct sim_cpu *cpu, u64 linear, unsigned size, bool write)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		if (cpu->watch_data >> i & 1 && (write || kind_of(cpu, i) == KIND_ACCESS) &&
+		        covers(cpu, i, linear, size))
+			cpu->debug_hits |= 1u << i;
+	}
+}
+
+void sim_debug_port(struct sim_cpu *cpu, u16 port, unsigned size)
+{
+	for (unsigned i = 0; i < 4 && cpu->cr4 & CR4_DE; i++) {
+		if (cpu->watch_port >> i & 1 && covers(cpu, i, port, size))
+			cpu->debug_hits |= 1u << i;
+	}
+}
+
+/* ---- what is found ---- */
+
+static struct sim_event event_of(struct sim_cpu *cpu, u64 dr6)
+{
+	cpu->debug_dr6 = dr6;
+	return (struct sim_event){.kind = SIM_EVENT_EXCEPTION, .vector = EXC_DB};
+}
+
+/* Before the instruction, which goes on past it with RF. */
+static _Noreturn void raise_debug(struct sim_cpu *cpu, u64 dr6)
+{
+	event_of(cpu, dr6);
+	cpu->rflags_rest |= FLAG_RF;
+	sim_raise(cpu, EXC_DB);
+}
+
+void sim_debug_before(struct sim_cpu *cpu, u64 linear)
+{
+	u64 hits = 0;
+
+	if (!cpu->shadow) /* what a load of SS met waits for the instruction behind it */
+		cpu->debug_hits = 0;
+	if (!(cpu->rflags_rest & FLAG_RF)) {
+		for (unsigned i = 0; i < 4; i++) {
+			if (cpu->watch_code >> i & 1 && addresses(cpu)[i] == linear)
+				hits |= 1u << i;
+		}
+	}
+	if (hits)
+		raise_debug(cpu, hits);
+}
+
+void sim_debug_after(struct sim_cpu *cpu, const struct sim_op *op, bool step)
+{
+	u64 dr6 = cpu->debug_hits | (step ? DR6_STEP : 0);
+
+	/* Behind a load of SS traps wait, or are lost (the step); behind STI only interrupts do. */
+	if (!dr6 || (cpu->shadow && op->fn != op_sti) || cpu->event.kind != SIM_EVENT_NONE)
+		return;
+	if (cpu->exit == SIM_EXIT_HLT && cpu->debugger.ask & SIM_DEBUG_STEP) /* that is exit enough */
+		return;
+	cpu->event = event_of(cpu, dr6);
+	cpu->debug_hits = 0;
+}
+
+void sim_debug_deliver(struct sim_cpu *cpu)
+{
+	if (cpu->event.kind != SIM_EVENT_EXCEPTION || cpu->event.vector != EXC_DB)
+		return;
+	if (cpu->debug_dr6 & DR6_HITS)
+		cpu->dr[6] &= ~DR6_HITS;
+	cpu->dr[6] |= cpu->debug_dr6;
+	cpu->debug_dr6 = 0;
+	cpu->dr[7] &= ~DR7_GENERAL;
+}
+
+bool sim_debug_takes(struct sim_cpu *cpu)
+{
+	const struct sim_event *e = &cpu->event;
+	bool step = cpu->debugger.ask & (SIM_DEBUG_STEP | SIM_DEBUG_BREAK);
+	bool debug = e->kind == SIM_EVENT_EXCEPTION && e->vector == EXC_DB && step;
+	bool int3 = e->kind == SIM_EVENT_SOFT && e->vector == EXC_BP && cpu->debugger.ask & SIM_DEBUG_INT3;
+
+	if (!debug && !int3)
+		return false;
+	if (int3)
+		REG_RIP -= e->soft_len;
+	cpu->exit_info.debug.vector = e->vector;
+	cpu->exit_info.debug.linear = cpu->mode & MODE_64 ? REG_RIP : (u32)(cpu->seg[SIM_CS].base + REG_RIP);
+	cpu->exit_info.debug.dr6 = DR6_FIXED | cpu->debug_dr6;
+	cpu->exit_info.debug.dr7 = control(cpu);
+	cpu->event.kind = SIM_EVENT_NONE;
+	cpu->debug_dr6 = 0;
+	cpu->exit = SIM_EXIT_DEBUG;
+	return true;
+}
+
+/* ---- a debugger outside the guest ---- */
+
+void sim_cpu_set_debugger(struct sim_cpu *cpu, const struct sim_debugger *debugger)
+{
+	cpu->debugger = *debugger;
+	sim_debug_changed(cpu);
+}
+
+void sim_cpu_get_debugregs(const struct sim_cpu *cpu, struct kvm_debugregs *ret_regs)
+{
+	*ret_regs = (struct kvm_debugregs){.dr6 = cpu->dr[6], .dr7 = cpu->dr[7]};
+	memcpy(ret_regs->db, cpu->dr, sizeof(ret_regs->db));
+}
+
+int sim_cpu_set_debugregs(struct sim_cpu *cpu, const struct kvm_debugregs *regs)
+{
+	if (regs->flags || regs->dr6 >> 32 || regs->dr7 >> 32)
+		return -1;
+	memcpy(cpu->dr, regs->db, sizeof(regs->db));
+	cpu->dr[6] = regs->dr6;
+	cpu->dr[7] = regs->dr7;
+	sim_debug_changed(cpu);
+	return 0;
+}
+
+/* ---- MOV to and from debug registers ---- */
+
+/* Checks the number, the privilege and general detection, in this order. */
+static unsigned debug_register(struct sim_cpu *cpu, unsigned number)
+{
+	if (number >= 8 || ((number == 4 || number == 5) && cpu->cr4 & CR4_DE))
+		sim_raise(cpu, EXC_UD);
+	require_cpl0(cpu);
+	if (cpu->dr[7] & DR7_GENERAL)
+		raise_debug(cpu, DR6_GENERAL);
+	return number == 4 || number == 5 ? number + 2 : number;
+}
+
+void op_mov_from_dr(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	unsigned number = debug_register(cpu, op->xreg);
+	u64 fixed = number == 6 ? DR6_FIXED : number == 7 ? DR7_FIXED : 0;
+
+	reg_set(cpu, op->xrm * 8u, register_width(cpu), cpu->dr[number] | fixed);
+}
+
+void op_mov_to_dr(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	unsigned number = debug_register(cpu, op->xreg);
+	u64 value = reg_get(cpu, op->xrm * 8u, register_width(cpu));
+
+	if (number >= 6 && value >> 32)
+		sim_raise_error(cpu, EXC_GP, 0);
+	if (number == 6)
+		value = (value & DR6_KNOWN) | DR6_FIXED;
+	if (number == 7)
+		value = (value & DR7_KNOWN) | DR7_FIXED;
+	cpu->dr[number] = value;
+	sim_debug_changed(cpu);
+}
