@@ -58,7 +58,7 @@ class Guest:
     def plain(self):
         return ESCAPES.sub(b'', self.text)
 
-    def expect(self, *tokens, seconds=120):
+    def expect(self, *tokens, seconds=300):
         """Waits until one of the tokens appears after what was expected before, and returns it."""
         end = time.monotonic() + seconds
         going = True
