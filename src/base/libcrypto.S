@@ -42,20 +42,29 @@ crypto_names:
 	lazy BIO_new_mem_buf
 	lazy BN_CTX_free
 	lazy BN_CTX_new
+	lazy BN_add
+	lazy BN_add_word
 	lazy BN_bin2bn
 	lazy BN_bn2binpad
 	lazy BN_bn2lebinpad
 	lazy BN_clear_free
 	lazy BN_cmp
+	lazy BN_copy
 	lazy BN_free
+	lazy BN_is_odd
 	lazy BN_is_zero
 	lazy BN_lebin2bn
 	lazy BN_mod_add
+	lazy BN_mod_exp
 	lazy BN_mod_inverse
 	lazy BN_mod_mul
+	lazy BN_mod_sub
+	lazy BN_mul
 	lazy BN_new
 	lazy BN_nnmod
 	lazy BN_set_flags
+	lazy BN_set_word
+	lazy BN_sub_word
 	lazy CRYPTO_free
 	lazy CRYPTO_memcmp
 	lazy ECDSA_SIG_free

@@ -28,6 +28,7 @@ struct product {
 };
 
 const struct product *product_find(const char *name); /* NULL: unknown */
+const struct product *product_nth(unsigned n);        /* from 0; NULL: there are not so many */
 /* Is wanted in no part above tcb? */
 bool product_tcb_covers(uint64_t tcb, uint64_t wanted);
 
@@ -51,6 +52,10 @@ bool keys_derive_ec(struct psp *psp, const char *label, uint64_t index, struct e
 /* What the processor's random numbers are here: they follow from the seed and how many were drawn before. */
 bool keys_random(struct psp *psp, void *ret, size_t size) MUST_CHECK;
 bool keys_of_chip(struct psp *psp) MUST_CHECK;
+/* The chip's key for what SNP_CONFIG says is the TCB. */
+bool keys_vcek(struct psp *psp, struct ec_key *ret_key) MUST_CHECK;
+/* Bytes that anybody can compute. */
+bool keys_public(const char *label, uint64_t index, void *ret, size_t size) MUST_CHECK;
 
 /* ---- memory encryption (encrypt.c) ---- */
 
@@ -181,5 +186,7 @@ uint32_t sev_memory_check(const struct sev_guest *guest, uint64_t address, size_
 /* ---- SNP guests (snp.c) ---- */
 
 void snp_guests_end(struct psp *psp);
+/* INVALID_PARAM: the page, of 4096 bytes, breaks a rule; then it is corrected, if it could be read at all. */
+uint32_t snp_cpuid_check(const struct psp *psp, void *page);
 
 #endif

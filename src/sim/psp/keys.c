@@ -50,6 +50,18 @@ bool keys_random(struct psp *psp, void *ret, size_t size)
 	return keys_derive(psp, "random", psp->drawn++, ret, size);
 }
 
+bool keys_public(const char *label, uint64_t index, void *ret, size_t size)
+{
+	static const uint8_t nothing[SHA384_BYTES];
+
+	return derive(nothing, label, index, ret, size);
+}
+
+bool keys_vcek(struct psp *psp, struct ec_key *ret_key)
+{
+	return keys_derive_ec(psp, "vcek", psp->reported_tcb, ret_key);
+}
+
 bool keys_of_chip(struct psp *psp)
 {
 	static const char salt[] = "vmm: a simulated secure processor";

@@ -6,31 +6,28 @@
 
 #include "internal.h"
 
-/* AES-256-XTS and CXL memory need Genoa's memory controllers, hiding of ciphertext Turin's. */
-#define LACKS_MILAN ((1ull << 21) | (1ull << 22) | (1ull << 24))
-#define LACKS_GENOA (1ull << 24)
-
 static const struct product products[] = {
-        {.name = "Naples", .signature = 0x800f12, .root_bits = 2048},
-        {.name = "Rome", .signature = 0x830f10, .root_bits = 4096},
+        {.name = "Naples", .signature = 0x800f12, .root_bits = 2048, .prime_steps = {499, 158, 672, 433}},
+        {.name = "Rome", .signature = 0x830f10, .root_bits = 4096, .prime_steps = {325, 1042, 341, 498}},
         {.name = "Milan",
                 .signature = 0xa00f11,
                 .snp = true,
                 .root_bits = 4096,
                 .cert_name = "Milan-B0",
-                .policy_lacks = LACKS_MILAN},
+                .prime_steps = {888, 2131, 98, 2744}},
         {.name = "Genoa",
                 .signature = 0xa10f11,
                 .snp = true,
                 .root_bits = 4096,
-                .cert_name = "Genoa-B1",
-                .policy_lacks = LACKS_GENOA},
+                .cert_name = "Genoa",
+                .prime_steps = {62, 419, 464, 2815}},
         {.name = "Turin",
                 .signature = 0xb00f21,
                 .snp = true,
                 .root_bits = 4096,
-                .cert_name = "Turin-C1",
-                .fmc = true},
+                .cert_name = "Turin",
+                .fmc = true,
+                .prime_steps = {205, 227, 558, 1840}},
 };
 
 const struct product *product_find(const char *name)
@@ -40,6 +37,11 @@ const struct product *product_find(const char *name)
 			return &products[i];
 	}
 	return NULL;
+}
+
+const struct product *product_nth(unsigned n)
+{
+	return n < ARRAY_LEN(products) ? &products[n] : NULL;
 }
 
 bool product_tcb_covers(uint64_t tcb, uint64_t wanted)

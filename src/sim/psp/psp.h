@@ -207,6 +207,8 @@ uint32_t psp_snp_vlek_load(struct psp *psp, const void *wrapped, size_t size);
  */
 int psp_export_snp_certs(
         struct psp *psp, char **ret_vcek_pem, char **ret_chain_pem, struct err *err) MUST_CHECK;
+/* The CEK signed by the ASK, which the CEK of PDH_CERT_EXPORT is not: it is AMD who signs it. */
+int psp_export_sev_cek(struct psp *psp, struct abi_sev_cert *ret_cek, struct err *err) MUST_CHECK;
 int psp_export_sev_ask_ark(struct psp *psp, uint8_t **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;
 
 /* ---- memory encryption: one key an ASID (encrypt.c) ---- */

@@ -1,0 +1,40 @@
+/*
+ * der: ASN.1 written front to back, in the form that is the only right one (X.690, DER). Private to psp.
+ */
+#ifndef SIM_PSP_DER_H
+#define SIM_PSP_DER_H
+
+#include "vmm/base.h"
+
+#define DER_MAX_BYTES 4096
+
+enum der_tag {
+	DER_BOOLEAN = 0x01,
+	DER_INTEGER = 0x02,
+	DER_BIT_STRING = 0x03,
+	DER_OCTET_STRING = 0x04,
+	DER_OID = 0x06,
+	DER_UTF8 = 0x0c,
+	DER_IA5 = 0x16,
+	DER_UTC_TIME = 0x17,
+	DER_SEQUENCE = 0x30,
+	DER_SET = 0x31,
+	DER_CONTEXT = 0xa0, /* + number */
+};
+
+struct der {
+	uint8_t bytes[DER_MAX_BYTES];
+	size_t size;
+	bool bad; /* something did not fit: nothing of it counts */
+};
+
+void der_raw(struct der *der, const void *data, size_t size);
+void der_put(struct der *der, uint8_t tag, const void *data, size_t size);
+void der_text(struct der *der, uint8_t tag, const char *text);
+/* A number that is not negative, big-endian. */
+void der_number(struct der *der, const uint8_t *number, size_t size);
+/* What is written until der_close() lies within; returns where it begins. */
+size_t der_open(struct der *der);
+void der_close(struct der *der, uint8_t tag, size_t begin);
+
+#endif

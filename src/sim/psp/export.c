@@ -1,0 +1,117 @@
+/*
+ * export: what AMD's key server would give for this processor: certificates up to the simulated roots. Any
+ * thread; the lock of the secure processor.
+ */
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "certs.h"
+#include "roots.h"
+#include "x509.h"
+
+#define LINE_BYTES 48 /* of a PEM line, before base64 makes 64 characters of them */
+
+static int fail(struct err *err)
+{
+	return err_set(err, ERR_FAILED, "OpenSSL does not make the software platform's certificates");
+}
+
+static bool start(struct psp *psp)
+{
+	pthread_mutex_lock(&psp->lock);
+	return keys_of_chip(psp);
+}
+
+/* Appends to a stream that grows. */
+static void put_pem(FILE *out, const struct der *der)
+{
+	unsigned char line[LINE_BYTES / 3 * 4 + 1];
+
+	fputs("-----BEGIN CERTIFICATE-----\n", out);
+	for (size_t at = 0; at < der->size; at += LINE_BYTES) {
+		size_t part = der->size - at < LINE_BYTES ? der->size - at : LINE_BYTES;
+
+		EVP_EncodeBlock(line, der->bytes + at, (int)part);
+		fprintf(out, "%s\n", (const char *)line);
+	}
+	fputs("-----END CERTIFICATE-----\n", out);
+}
+
+static char *pem_of(const struct der *first, const struct der *second)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	put_pem(out, first);
+	if (second)
+		put_pem(out, second);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static bool put_vcek(struct psp *psp, struct der *der)
+{
+	struct ec_key vcek;
+	const struct x509_chip chip = {
+	        .product = psp->product, .key = &vcek.public, .tcb = psp->reported_tcb, .id = psp->chip.id};
+	bool good = keys_vcek(psp, &vcek) && x509_put_chip(der, &chip);
+
+	crypto_wipe(&vcek, sizeof(vcek));
+	return good;
+}
+
+int psp_export_snp_certs(struct psp *psp, char **ret_vcek_pem, char **ret_chain_pem, struct err *err)
+{
+	struct der vcek = {0}, ask = {0}, ark = {0};
+	auto_free char *vcek_pem = NULL, *chain_pem = NULL;
+	bool good;
+
+	if (!psp->product->snp)
+		return err_set(err, ERR_USAGE, "a %s knows no SNP", psp->product->name);
+	good = start(psp) && put_vcek(psp, &vcek);
+	pthread_mutex_unlock(&psp->lock);
+	if (!good || !x509_put_ca(&ask, psp->product, RSA_ASK) || !x509_put_ca(&ark, psp->product, RSA_ARK))
+		return fail(err);
+	vcek_pem = pem_of(&vcek, NULL);
+	chain_pem = pem_of(&ask, &ark);
+	if (!vcek_pem || !chain_pem)
+		return err_set(err, ERR_FAILED, "no memory for certificates");
+	*ret_vcek_pem = take_ptr(&vcek_pem);
+	*ret_chain_pem = take_ptr(&chain_pem);
+	return 0;
+}
+
+int psp_export_sev_ask_ark(struct psp *psp, uint8_t **ret_data, size_t *ret_size, struct err *err)
+{
+	auto_free uint8_t *data = malloc(ROOTS_BYTES_MAX);
+	size_t size;
+
+	if (!data)
+		return err_set(err, ERR_FAILED, "no memory for certificates");
+	if (crypto_load(err) < 0)
+		return -1;
+	if (!roots_put(psp->product, data, &size))
+		return fail(err);
+	*ret_data = take_ptr(&data);
+	*ret_size = size;
+	return 0;
+}
+
+int psp_export_sev_cek(struct psp *psp, struct abi_sev_cert *ret_cek, struct err *err)
+{
+	struct abi_sev_cert cek;
+	bool good = start(psp) && cert_init(psp, ABI_SEV_USAGE_CEK, &psp->chip.cek.public, &cek);
+
+	pthread_mutex_unlock(&psp->lock);
+	if (!good || !roots_sign_cek(psp->product, &cek))
+		return fail(err);
+	*ret_cek = cek;
+	return 0;
+}

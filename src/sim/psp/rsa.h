@@ -1,0 +1,30 @@
+/*
+ * rsa: the simulation's two root keys of a product, ARK and ASK. They are no secret: everybody can compute
+ * them, as the certificates' names say. crypto_load() must have succeeded. Private to psp.
+ */
+#ifndef SIM_PSP_RSA_H
+#define SIM_PSP_RSA_H
+
+#include "internal.h"
+
+enum rsa_role { RSA_ARK, RSA_ASK };
+
+#define RSA_EXPONENT  65537
+#define RSA_BYTES_MAX 512
+
+struct rsa_public {
+	size_t bytes;
+	uint8_t modulus[RSA_BYTES_MAX]; /* big-endian */
+};
+
+bool rsa_public(const struct product *product, enum rsa_role role, struct rsa_public *ret_public) MUST_CHECK;
+/*
+ * RSASSA-PSS with SHA-384, of keys of 2048 bits SHA-256, the salt as long as the hash; public->bytes long,
+ * big-endian. The salt follows from the data, so that certificates repeat.
+ */
+bool rsa_sign(const struct product *product, enum rsa_role role, const void *data, size_t size,
+        uint8_t *ret_signature) MUST_CHECK;
+bool rsa_verify(
+        const struct rsa_public *public, const void *data, size_t size, const uint8_t *signature) MUST_CHECK;
+
+#endif

@@ -1,0 +1,196 @@
+/*
+ * send: SEV guests that leave, and that come. Any thread; the lock of the secure processor.
+ * SEV API, SEND_START to RECEIVE_FINISH, of which AMD published an implementation.
+ */
+#include <string.h>
+
+#include "certs.h"
+#include "identity.h"
+#include "roots.h"
+#include "transport.h"
+
+/* VMSAs, too: what is one is for the receiver's driver to know. */
+#define PACKET_CONTEXT 0x02
+
+/* ---- whom to send to ---- */
+
+/* SEV: the receiver is a processor of AMD's (here: of the simulation), with new enough firmware. */
+static uint32_t check_processor(uint32_t policy, const struct psp_receiver *receiver)
+{
+	const struct abi_sev_cert_chain *chain = receiver->chain;
+	uint8_t major = (uint8_t)(policy >> 16), minor = (uint8_t)(policy >> 24);
+
+	if (!roots_signed(receiver->amd, receiver->amd_size, &chain->cek) ||
+	        !cert_is_signed(&chain->pek, &chain->cek) || !cert_is_signed(receiver->pdh, &chain->pek))
+		return PSP_INVALID_CERTIFICATE;
+	return chain->pek.api_major < major || (chain->pek.api_major == major && chain->pek.api_minor < minor)
+	               ? PSP_POLICY_FAILURE
+	               : PSP_SUCCESS;
+}
+
+/* DOMAIN: the receiver has the same owner. */
+static uint32_t check_domain(struct psp *psp, const struct psp_receiver *receiver)
+{
+	const struct identity *identity = identity_get(psp);
+	const struct abi_sev_cert_chain *chain = receiver->chain;
+
+	if (!identity)
+		return PSP_BROKEN;
+	if (!cert_is_signed(&chain->oca, &chain->oca) || !cert_is_signed(&chain->pek, &chain->oca) ||
+	        !cert_is_signed(receiver->pdh, &chain->pek))
+		return PSP_INVALID_CERTIFICATE;
+	return memcmp(&chain->oca, &identity->oca_cert, sizeof(chain->oca)) == 0 ? PSP_SUCCESS
+	                                                                         : PSP_POLICY_FAILURE;
+}
+
+static uint32_t check_receiver(struct psp *psp, uint32_t policy, const struct psp_receiver *receiver)
+{
+	uint32_t code = PSP_SUCCESS;
+
+	if (policy & ABI_SEV_POLICY_NOSEND)
+		return PSP_POLICY_FAILURE;
+	if ((policy & (ABI_SEV_POLICY_SEV | ABI_SEV_POLICY_DOMAIN)) && !receiver->chain)
+		return PSP_INVALID_LEN;
+	if (policy & ABI_SEV_POLICY_SEV)
+		code = check_processor(policy, receiver);
+	if (code == PSP_SUCCESS && (policy & ABI_SEV_POLICY_DOMAIN))
+		code = check_domain(psp, receiver);
+	return code;
+}
+
+uint32_t psp_send_start(struct psp *psp, uint32_t handle, const struct psp_receiver *receiver,
+        uint32_t *ret_policy, struct abi_sev_session *ret_session)
+{
+	struct sev_guest *guest;
+	uint32_t code = enter_sev(psp, PSP_CMD_SEND_START, handle, &guest);
+
+	if (code == PSP_SUCCESS)
+		code = check_receiver(psp, guest->policy, receiver);
+	if (code == PSP_SUCCESS)
+		code = transport_wrap(psp, receiver->pdh, guest->policy, ret_session, &guest->transport);
+	if (code == PSP_SUCCESS) {
+		*ret_policy = guest->policy;
+		guest->state = PSP_SEV_SUPDATE;
+	}
+	return leave(psp, code);
+}
+
+/* ---- packets ---- */
+
+static uint32_t enter_packet(struct psp *psp, enum psp_command command, uint32_t handle, uint64_t address,
+        size_t size, struct sev_guest **ret_guest)
+{
+	bool is_vmsa = command == PSP_CMD_SEND_UPDATE_VMSA || command == PSP_CMD_RECEIVE_UPDATE_VMSA;
+	uint32_t code = enter_sev(psp, command, handle, ret_guest);
+
+	if (code)
+		return code;
+	if (is_vmsa && !((*ret_guest)->policy & ABI_SEV_POLICY_ES))
+		return PSP_UNSUPPORTED;
+	if (size > PSP_PACKET_MAX_BYTES)
+		return PSP_INVALID_LEN;
+	return sev_memory_check(*ret_guest, address, size);
+}
+
+static uint32_t send_packet(struct psp *psp, enum psp_command command, uint32_t handle, const void *data,
+        uint64_t address, size_t size, struct abi_sev_secret_header *ret_header, void *ret_packet)
+{
+	uint8_t plain[PSP_PACKET_MAX_BYTES];
+	struct sev_guest *guest;
+	uint32_t code = enter_packet(psp, command, handle, address, size, &guest);
+
+	if (code == PSP_SUCCESS) {
+		psp_decrypt(asid_cipher(psp, guest->asid), address, data, plain, size);
+		code = transport_pack(
+		        psp, &guest->transport, PACKET_CONTEXT, plain, size, ret_header, ret_packet);
+		crypto_wipe(plain, size);
+	}
+	return leave(psp, code);
+}
+
+uint32_t psp_send_update_data(struct psp *psp, uint32_t handle, const void *data, uint64_t address,
+        size_t size, struct abi_sev_secret_header *ret_header, void *ret_packet)
+{
+	return send_packet(
+	        psp, PSP_CMD_SEND_UPDATE_DATA, handle, data, address, size, ret_header, ret_packet);
+}
+
+uint32_t psp_send_update_vmsa(struct psp *psp, uint32_t handle, const struct abi_vmsa *vmsa, uint64_t address,
+        struct abi_sev_secret_header *ret_header, void *ret_packet)
+{
+	return send_packet(
+	        psp, PSP_CMD_SEND_UPDATE_VMSA, handle, vmsa, address, sizeof(*vmsa), ret_header, ret_packet);
+}
+
+static uint32_t receive_packet(struct psp *psp, enum psp_command command, uint32_t handle,
+        const struct abi_sev_secret_header *header, const void *packet, void *data, uint64_t address,
+        size_t size)
+{
+	struct sev_guest *guest;
+	uint32_t code = enter_packet(psp, command, handle, address, size, &guest);
+
+	if (code == PSP_SUCCESS)
+		code = transport_unpack(&guest->transport, PACKET_CONTEXT, NULL, header, packet,
+		        asid_cipher(psp, guest->asid), data, address, size);
+	return leave(psp, code);
+}
+
+uint32_t psp_receive_update_data(struct psp *psp, uint32_t handle, const struct abi_sev_secret_header *header,
+        const void *packet, void *data, uint64_t address, size_t size)
+{
+	return receive_packet(psp, PSP_CMD_RECEIVE_UPDATE_DATA, handle, header, packet, data, address, size);
+}
+
+uint32_t psp_receive_update_vmsa(struct psp *psp, uint32_t handle, const struct abi_sev_secret_header *header,
+        const void *packet, struct abi_vmsa *vmsa, uint64_t address)
+{
+	return receive_packet(
+	        psp, PSP_CMD_RECEIVE_UPDATE_VMSA, handle, header, packet, vmsa, address, sizeof(*vmsa));
+}
+
+/* ---- beginning and end ---- */
+
+uint32_t psp_receive_start(struct psp *psp, uint32_t *handle, uint32_t policy, const struct abi_sev_cert *pdh,
+        const struct abi_sev_session *session)
+{
+	struct transport transport = {0};
+	uint32_t code = enter(psp, PSP_CMD_RECEIVE_START), made = *handle;
+
+	if (code == PSP_SUCCESS)
+		code = transport_open(psp, pdh, session, policy, &transport);
+	if (code == PSP_SUCCESS)
+		code = sev_guest_add(psp, &made, policy, &transport, PSP_SEV_RUPDATE);
+	if (code == PSP_SUCCESS)
+		*handle = made;
+	crypto_wipe(&transport, sizeof(transport));
+	return leave(psp, code);
+}
+
+/* Both ways end alike: the keys of the way are gone. */
+static uint32_t end(struct psp *psp, enum psp_command command, uint32_t handle, enum psp_sev_state next)
+{
+	struct sev_guest *guest;
+	uint32_t code = enter_sev(psp, command, handle, &guest);
+
+	if (code == PSP_SUCCESS) {
+		crypto_wipe(&guest->transport, sizeof(guest->transport));
+		guest->state = next;
+		asid_run(psp, guest->asid);
+	}
+	return leave(psp, code);
+}
+
+uint32_t psp_send_finish(struct psp *psp, uint32_t handle)
+{
+	return end(psp, PSP_CMD_SEND_FINISH, handle, PSP_SEV_SENT);
+}
+
+uint32_t psp_send_cancel(struct psp *psp, uint32_t handle)
+{
+	return end(psp, PSP_CMD_SEND_CANCEL, handle, PSP_SEV_RUNNING);
+}
+
+uint32_t psp_receive_finish(struct psp *psp, uint32_t handle)
+{
+	return end(psp, PSP_CMD_RECEIVE_FINISH, handle, PSP_SEV_RUNNING);
+}

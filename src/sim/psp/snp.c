@@ -1,0 +1,121 @@
+/*
+ * snp: SNP guests: their contexts, their ASIDs, the beginning of their launch. Any thread; the lock of the
+ * secure processor. SNP ABI, SNP_GCTX_CREATE to SNP_LAUNCH_START.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+/* What a policy can demand of the platform, or knows of, that this one never has. */
+#define POLICY_AES_256_XTS       (1ull << 22)
+#define POLICY_RAPL_DIS          (1ull << 23)
+#define POLICY_CIPHERTEXT_HIDING (1ull << 24)
+#define POLICY_REFUSED \
+	(~ABI_SNP_POLICY_KNOWN | POLICY_AES_256_XTS | POLICY_RAPL_DIS | POLICY_CIPHERTEXT_HIDING)
+
+static void end(struct psp *psp, uint32_t gctx)
+{
+	struct snp_guest *guest = psp->contexts[gctx - 1];
+
+	asid_deactivate(psp, &guest->asid);
+	if (guest->state != SNP_INIT)
+		psp->snp_guest_count--;
+	crypto_wipe(guest, sizeof(*guest));
+	free(guest);
+	psp->contexts[gctx - 1] = NULL;
+}
+
+void snp_guests_end(struct psp *psp)
+{
+	for (uint32_t gctx = 1; gctx <= PSP_SNP_GUESTS_MAX; gctx++) {
+		if (psp->contexts[gctx - 1])
+			end(psp, gctx);
+	}
+}
+
+static uint32_t create(struct psp *psp, uint32_t *ret_gctx)
+{
+	struct snp_guest *guest;
+	uint32_t slot = 0;
+
+	while (slot < PSP_SNP_GUESTS_MAX && psp->contexts[slot])
+		slot++;
+	if (slot == PSP_SNP_GUESTS_MAX)
+		return PSP_RESOURCE_LIMIT;
+	guest = calloc(1, sizeof(*guest));
+	if (!guest || !keys_random(psp, guest->key_seed, sizeof(guest->key_seed))) {
+		free(guest);
+		return PSP_BROKEN;
+	}
+	guest->launch_tcb = psp->committed_tcb;
+	psp->contexts[slot] = guest;
+	*ret_gctx = slot + 1;
+	return PSP_SUCCESS;
+}
+
+uint32_t psp_gctx_create(struct psp *psp, uint32_t *ret_gctx)
+{
+	uint32_t code = enter(psp, PSP_CMD_SNP_GCTX_CREATE);
+
+	if (code == PSP_SUCCESS)
+		code = create(psp, ret_gctx);
+	return leave(psp, code);
+}
+
+uint32_t psp_snp_decommission(struct psp *psp, uint32_t gctx)
+{
+	struct snp_guest *guest;
+	uint32_t code = enter_snp(psp, PSP_CMD_SNP_DECOMMISSION, gctx, &guest);
+
+	if (code == PSP_SUCCESS)
+		end(psp, gctx);
+	return leave(psp, code);
+}
+
+uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid)
+{
+	struct snp_guest *guest;
+	uint32_t code = enter_snp(psp, PSP_CMD_SNP_ACTIVATE, gctx, &guest);
+
+	if (code == PSP_SUCCESS && (guest->policy & ABI_SNP_POLICY_SINGLE_SOCKET) && psp->options.sockets > 1)
+		code = PSP_POLICY_FAILURE;
+	if (code == PSP_SUCCESS)
+		code = asid_activate(psp, &guest->asid, asid, true, guest->key_seed);
+	if (code == PSP_SUCCESS && guest->state == SNP_RUNNING)
+		asid_run(psp, guest->asid);
+	return leave(psp, code);
+}
+
+static bool policy_ok(const struct psp_options *o, uint64_t policy)
+{
+	uint8_t major = (uint8_t)(policy >> 8), minor = (uint8_t)policy;
+
+	return !(policy & POLICY_REFUSED) && (policy & ABI_SNP_POLICY_MUST_BE_ONE) &&
+	       ((policy & ABI_SNP_POLICY_SMT) || o->smt_off) &&
+	       (major < o->snp_major || (major == o->snp_major && minor <= o->snp_minor));
+}
+
+static uint32_t start(
+        struct psp *psp, struct snp_guest *guest, uint64_t policy, const uint8_t gosvw[static 16])
+{
+	if (!policy_ok(&psp->options, policy))
+		return PSP_POLICY_FAILURE;
+	if (!keys_random(psp, guest->vmpck, sizeof(guest->vmpck)) ||
+	        !keys_random(psp, guest->report_id, sizeof(guest->report_id)))
+		return PSP_BROKEN;
+	guest->policy = policy;
+	memcpy(guest->gosvw, gosvw, sizeof(guest->gosvw));
+	guest->state = SNP_LAUNCH;
+	psp->snp_guest_count++;
+	return PSP_SUCCESS;
+}
+
+uint32_t psp_snp_launch_start(struct psp *psp, uint32_t gctx, uint64_t policy, const uint8_t gosvw[static 16])
+{
+	struct snp_guest *guest;
+	uint32_t code = enter_snp(psp, PSP_CMD_SNP_LAUNCH_START, gctx, &guest);
+
+	if (code == PSP_SUCCESS)
+		code = start(psp, guest, policy, gosvw);
+	return leave(psp, code);
+}

@@ -1,0 +1,251 @@
+/*
+ * snp_cpuid: a guest's CPUID page held against the processor's own CPUID: features may be hidden, never
+ * invented. Any thread. SNP ABI, "CPUID Reporting"; AMD's Processor Programming References (the rules).
+ */
+#include <string.h>
+
+#include "internal.h"
+
+enum { EAX, EBX, ECX, EDX };
+
+/* The bits in mask of a register: as they like, no others than the processor's, exactly those, at most those.
+ */
+enum rule { FREE, SUBSET, EQUAL, AT_MOST };
+
+#define ALL ~0u
+
+/* Registers of these leaves that stand in no row are free. Leaves that stand in no row read as zero. */
+static const struct {
+	uint32_t leaf, subleaf;
+	uint8_t reg, rule;
+	uint32_t mask;
+} rules[] = {
+        {0x00000000, 0, EAX, AT_MOST, ALL},
+        {0x00000001, 0, EAX, AT_MOST, ALL},
+        {0x00000001, 0, EBX, EQUAL, 0x0000ff00},  /* CLFLUSH */
+        {0x00000001, 0, ECX, SUBSET, 0x77ffffff}, /* not OSXSAVE, hypervisor */
+        {0x00000001, 0, EDX, SUBSET, ALL},
+        {0x00000002, 0, EAX, FREE, 0},
+        {0x00000004, 0, EAX, FREE, 0},
+        {0x00000005, 0, EAX, FREE, 0},
+        {0x00000006, 0, EAX, SUBSET, ALL},
+        {0x00000006, 0, EBX, EQUAL, ALL},
+        {0x00000006, 0, ECX, SUBSET, ALL},
+        {0x00000006, 0, EDX, EQUAL, ALL},
+        {0x00000007, 0, EAX, AT_MOST, ALL},
+        {0x00000007, 0, EBX, SUBSET, ALL},
+        {0x00000007, 0, ECX, SUBSET, ~(1u << 4)}, /* not OSPKE */
+        {0x00000007, 0, EDX, SUBSET, ALL},
+        {0x00000007, 1, EAX, SUBSET, ALL},
+        {0x00000007, 1, EBX, EQUAL, ALL},
+        {0x00000007, 1, ECX, EQUAL, ALL},
+        {0x00000007, 1, EDX, EQUAL, ALL},
+        {0x0000000b, 0, EAX, FREE, 0},
+        {0x0000000b, 1, EAX, FREE, 0},
+        {0x0000000b, 2, EAX, FREE, 0},
+        {0x0000000d, 0, EAX, EQUAL, 0x00000003}, /* x87 and SSE; EBX: xsave_bytes() */
+        {0x0000000d, 0, EAX, SUBSET, 0xfffffffc},
+        {0x0000000d, 0, EDX, EQUAL, ALL},
+        {0x0000000d, 1, EAX, SUBSET, ALL},
+        {0x0000000d, 1, ECX, SUBSET, ALL},
+        {0x0000000d, 1, EDX, SUBSET, ALL},
+        {0x0000000d, 2, EAX, EQUAL, ALL},
+        {0x0000000d, 2, EBX, EQUAL, ALL},
+        {0x0000000d, 2, ECX, EQUAL, ALL},
+        {0x0000000d, 2, EDX, EQUAL, ALL},
+        {0x0000000d, 5, EAX, EQUAL, ALL},
+        {0x0000000d, 5, EBX, EQUAL, ALL},
+        {0x0000000d, 5, ECX, SUBSET, ALL},
+        {0x0000000d, 5, EDX, EQUAL, ALL},
+        {0x0000000d, 6, EAX, EQUAL, ALL},
+        {0x0000000d, 6, EBX, EQUAL, ALL},
+        {0x0000000d, 6, ECX, SUBSET, ALL},
+        {0x0000000d, 6, EDX, EQUAL, ALL},
+        {0x0000000d, 7, EAX, EQUAL, ALL},
+        {0x0000000d, 7, EBX, EQUAL, ALL},
+        {0x0000000d, 7, ECX, SUBSET, ALL},
+        {0x0000000d, 7, EDX, EQUAL, ALL},
+        {0x0000000d, 9, EAX, EQUAL, ALL},
+        {0x0000000d, 9, EBX, EQUAL, ALL},
+        {0x0000000d, 9, ECX, EQUAL, ALL},
+        {0x0000000d, 9, EDX, EQUAL, ALL},
+        {0x0000000d, 11, EAX, EQUAL, ALL},
+        {0x0000000d, 11, EBX, EQUAL, ALL},
+        {0x0000000d, 11, ECX, EQUAL, ALL},
+        {0x0000000d, 11, EDX, EQUAL, ALL},
+        {0x0000000d, 12, EAX, EQUAL, ALL},
+        {0x0000000d, 12, EBX, EQUAL, ALL},
+        {0x0000000d, 12, ECX, EQUAL, ALL},
+        {0x0000000d, 12, EDX, EQUAL, ALL},
+        {0x0000000f, 0, EAX, EQUAL, ALL},
+        {0x0000000f, 0, ECX, EQUAL, ALL},
+        {0x0000000f, 1, EAX, FREE, 0},
+        {0x00000010, 0, EAX, EQUAL, ALL},
+        {0x00000010, 0, ECX, EQUAL, ALL},
+        {0x00000010, 0, EDX, EQUAL, ALL},
+        {0x00000010, 1, EAX, FREE, 0},
+        {0x80000000, 0, EAX, AT_MOST, ALL},
+        {0x80000001, 0, EAX, AT_MOST, ALL},
+        {0x80000001, 0, ECX, SUBSET, ALL},
+        {0x80000001, 0, EDX, SUBSET, ALL},
+        {0x80000002, 0, EAX, FREE, 0},
+        {0x80000003, 0, EAX, FREE, 0},
+        {0x80000004, 0, EAX, FREE, 0},
+        {0x80000005, 0, EAX, FREE, 0},
+        {0x80000006, 0, EAX, FREE, 0},
+        {0x80000007, 0, EAX, EQUAL, ALL},
+        {0x80000007, 0, EBX, SUBSET, ALL},
+        {0x80000007, 0, EDX, SUBSET, ALL},
+        {0x80000008, 0, EAX, AT_MOST, 0x000000ff}, /* physical address bits */
+        {0x80000008, 0, EAX, AT_MOST, 0x0000ff00}, /* linear */
+        {0x80000008, 0, EAX, AT_MOST, 0x00ff0000}, /* guest-physical */
+        {0x80000008, 0, EBX, SUBSET, ALL},
+        {0x80000008, 0, EDX, AT_MOST, 0x0000ffff}, /* pages of INVLPGB */
+        {0x80000008, 0, EDX, AT_MOST, 0xffff0000}, /* registers of RDPRU */
+        {0x8000000a, 0, ECX, EQUAL, ALL},
+        {0x8000000a, 0, EDX, SUBSET, ALL},
+        {0x80000019, 0, ECX, EQUAL, ALL},
+        {0x80000019, 0, EDX, EQUAL, ALL},
+        {0x8000001a, 0, EBX, EQUAL, ALL},
+        {0x8000001a, 0, ECX, EQUAL, ALL},
+        {0x8000001a, 0, EDX, EQUAL, ALL},
+        {0x8000001b, 0, EAX, SUBSET, ALL},
+        {0x8000001b, 0, EBX, EQUAL, ALL},
+        {0x8000001b, 0, ECX, EQUAL, ALL},
+        {0x8000001b, 0, EDX, EQUAL, ALL},
+        {0x8000001d, 0, EAX, FREE, 0},
+        {0x8000001d, 1, EAX, FREE, 0},
+        {0x8000001d, 2, EAX, FREE, 0},
+        {0x8000001d, 3, EAX, FREE, 0},
+        {0x8000001d, 4, EBX, EQUAL, ALL},
+        {0x8000001d, 4, EDX, EQUAL, ALL},
+        {0x8000001e, 0, EAX, FREE, 0},
+        {0x8000001f, 0, EAX, SUBSET, ALL},
+        {0x8000001f, 0, EBX, EQUAL, 0x0000003f},   /* the C-bit's place; the bits it costs are free */
+        {0x8000001f, 0, EBX, AT_MOST, 0x0000f000}, /* VMPLs */
+        {0x80000020, 0, EAX, EQUAL, ALL},
+        {0x80000020, 0, ECX, EQUAL, ALL},
+        {0x80000020, 0, EDX, EQUAL, ALL},
+        {0x80000020, 1, EBX, EQUAL, ALL},
+        {0x80000020, 1, ECX, EQUAL, ALL},
+        {0x80000020, 2, EBX, EQUAL, ALL},
+        {0x80000020, 2, ECX, EQUAL, ALL},
+        {0x80000020, 3, EAX, EQUAL, ALL},
+        {0x80000020, 3, ECX, SUBSET, ALL},
+        {0x80000020, 3, EDX, EQUAL, ALL},
+        {0x80000021, 0, EAX, SUBSET, ALL},
+        {0x80000021, 0, ECX, EQUAL, ALL},
+        {0x80000021, 0, EDX, EQUAL, ALL},
+        {0x80000022, 0, EAX, SUBSET, ALL},
+        {0x80000022, 0, EBX, AT_MOST, 0x0000000f}, /* counters of a core */
+        {0x80000022, 0, EBX, AT_MOST, 0x000003f0}, /* entries of the branch record */
+        {0x80000022, 0, EDX, EQUAL, ALL},
+        {0x80000023, 0, EAX, SUBSET, ALL},
+        {0x80000023, 0, ECX, EQUAL, ALL},
+        {0x80000023, 0, EDX, EQUAL, ALL},
+        {0x80000024, 0, EAX, AT_MOST, ALL},
+        {0x80000024, 0, EBX, SUBSET, ALL},
+        {0x80000024, 0, ECX, SUBSET, ALL},
+        {0x80000024, 0, EDX, EQUAL, ALL},
+        {0x80000024, 1, EAX, SUBSET, ALL},
+        {0x80000024, 1, EBX, EQUAL, ALL},
+        {0x80000024, 1, ECX, EQUAL, ALL},
+        {0x80000024, 1, EDX, EQUAL, ALL},
+        {0x80000026, 0, EAX, FREE, 0},
+        {0x80000026, 1, EAX, FREE, 0},
+        {0x80000026, 2, EAX, FREE, 0},
+        {0x80000026, 3, EAX, FREE, 0},
+};
+
+static const struct abi_cpuid_entry *processor_entry(const struct psp *psp, uint32_t leaf, uint32_t subleaf)
+{
+	static const struct abi_cpuid_entry none;
+
+	for (unsigned i = 0; i < psp->options.cpuid_count; i++) {
+		if (psp->cpuid[i].eax_in == leaf && psp->cpuid[i].ecx_in == subleaf)
+			return &psp->cpuid[i];
+	}
+	return &none;
+}
+
+static uint32_t corrected(enum rule rule, uint32_t mask, uint32_t value, uint32_t own)
+{
+	uint32_t part = value & mask, limit = own & mask;
+
+	if (rule == EQUAL || (rule == AT_MOST && part > limit))
+		part = limit;
+	else if (rule == SUBSET)
+		part &= limit;
+	return (value & ~mask) | part;
+}
+
+/* The bytes that XSAVE, or XSAVES with its compact form, needs for the enabled parts of the state. */
+static uint32_t xsave_bytes(const struct psp *psp, const struct abi_cpuid_entry *entry)
+{
+	uint64_t enabled = entry->xcr0_in | (entry->ecx_in ? entry->xss_in : 0);
+	uint32_t bytes = 0x240; /* legacy region and header, always there */
+
+	for (uint32_t part = 2; part < 63; part++) {
+		const struct abi_cpuid_entry *own = processor_entry(psp, 0xd, part);
+
+		if (!(enabled & (1ull << part)))
+			continue;
+		if (entry->ecx_in)
+			bytes = (own->ecx & 2 ? (bytes + 63) & ~63u : bytes) + own->eax;
+		else if (own->ebx + own->eax > bytes)
+			bytes = own->ebx + own->eax;
+	}
+	return bytes;
+}
+
+static void apply_rules(const struct psp *psp, const struct abi_cpuid_entry *entry, uint32_t regs[static 4])
+{
+	const struct abi_cpuid_entry *own = processor_entry(psp, entry->eax_in, entry->ecx_in);
+	const uint32_t own_regs[] = {own->eax, own->ebx, own->ecx, own->edx};
+	bool listed = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+		uint8_t reg = rules[i].reg;
+
+		if (rules[i].leaf != entry->eax_in || rules[i].subleaf != entry->ecx_in)
+			continue;
+		listed = true;
+		regs[reg] = corrected(rules[i].rule, rules[i].mask, regs[reg], own_regs[reg]);
+	}
+	if (!listed)
+		memset(regs, 0, 4 * sizeof(regs[0]));
+	if (entry->eax_in == 0xd && entry->ecx_in <= 1)
+		regs[EBX] = xsave_bytes(psp, entry);
+}
+
+/* Puts right what breaks a rule; was there anything? Leaves of hypervisors are nobody's business. */
+static bool correct(const struct psp *psp, struct abi_cpuid_entry *entry)
+{
+	uint32_t regs[] = {entry->eax, entry->ebx, entry->ecx, entry->edx},
+	         leaf = entry->eax_in & 0xffff0000u;
+	const uint32_t before[] = {entry->eax, entry->ebx, entry->ecx, entry->edx};
+
+	if (leaf != 0 && leaf != 0x80000000u)
+		return false;
+	apply_rules(psp, entry, regs);
+	entry->eax = regs[EAX];
+	entry->ebx = regs[EBX];
+	entry->ecx = regs[ECX];
+	entry->edx = regs[EDX];
+	return memcmp(regs, before, sizeof(regs)) != 0 || entry->reserved != 0;
+}
+
+uint32_t snp_cpuid_check(const struct psp *psp, void *data)
+{
+	struct abi_cpuid_page page;
+	bool bad = false;
+
+	memcpy(&page, data, sizeof(page));
+	if (page.reserved_04 || page.reserved_08 || page.count > ABI_CPUID_PAGE_MAX)
+		return PSP_INVALID_PARAM;
+	for (uint32_t i = 0; psp->options.cpuid_count && i < page.count; i++)
+		bad |= correct(psp, &page.entries[i]);
+	if (bad)
+		memcpy(data, &page, sizeof(page));
+	return bad ? PSP_INVALID_PARAM : PSP_SUCCESS;
+}

@@ -1,0 +1,143 @@
+/*
+ * snp_launch: pages measured, checked and filled, and the launch's end. Any thread; the lock of the secure
+ * processor. SNP ABI, SNP_LAUNCH_UPDATE and SNP_LAUNCH_FINISH.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+#define SECRETS_VERSION 3
+#define TSC_FACTOR      200 /* as Genoa: how much slower than nominal it may run, in units of 1 / 100,000 */
+#define TSC_SCALE_ONE   (1ull << 32)
+
+/* ---- pages ---- */
+
+/* LD = SHA-384(PAGE_INFO), which holds the LD before. */
+static void extend(struct snp_guest *guest, enum abi_page_type type, uint64_t gpa, const void *contents)
+{
+	struct abi_page_info info = {.length = sizeof(info), .page_type = (uint8_t)type, .gpa = gpa};
+
+	memcpy(info.digest_cur, guest->digest, sizeof(info.digest_cur));
+	if (contents)
+		hash_sha384(contents, PAGE_SIZE_BYTES, info.contents);
+	hash_sha384(&info, sizeof(info), guest->digest);
+}
+
+/* The TSC's scale and offset are the processor's to set and not measured. It has no VmsaRegProt. */
+static uint32_t update_vmsa(const struct psp *psp, struct snp_guest *guest, uint64_t gpa, void *page)
+{
+	struct abi_vmsa vmsa;
+
+	memcpy(&vmsa, page, sizeof(vmsa));
+	if (!(vmsa.sev_features & ABI_FEATURE_SNP) ||
+	        (vmsa.sev_features & ~(psp->options.vmsa_features | ABI_FEATURE_SNP)))
+		return PSP_INVALID_PARAM;
+	vmsa.tsc_scale = vmsa.tsc_offset = 0;
+	extend(guest, ABI_PAGE_VMSA, gpa, &vmsa);
+	if (vmsa.sev_features & ABI_FEATURE_SECURE_TSC) {
+		vmsa.tsc_scale = TSC_SCALE_ONE;
+		memcpy(page, &vmsa, sizeof(vmsa));
+	}
+	crypto_wipe(&vmsa, sizeof(vmsa));
+	return PSP_SUCCESS;
+}
+
+static void fill_secrets(const struct psp *psp, const struct snp_guest *guest, void *page)
+{
+	struct abi_secrets_page secrets = {
+	        .version = SECRETS_VERSION,
+	        .fms = psp->product->signature,
+	        .tsc_factor = TSC_FACTOR,
+	};
+
+	memcpy(secrets.gosvw, guest->gosvw, sizeof(secrets.gosvw));
+	memcpy(secrets.vmpck, guest->vmpck, sizeof(secrets.vmpck));
+	memcpy(page, &secrets, sizeof(secrets));
+	crypto_wipe(&secrets, sizeof(secrets));
+}
+
+static uint32_t update(
+        const struct psp *psp, struct snp_guest *guest, enum abi_page_type type, uint64_t gpa, void *page)
+{
+	uint32_t code = PSP_SUCCESS;
+
+	switch (type) {
+	case ABI_PAGE_VMSA: return update_vmsa(psp, guest, gpa, page);
+	case ABI_PAGE_NORMAL: extend(guest, type, gpa, page); return PSP_SUCCESS;
+	case ABI_PAGE_ZERO: memset(page, 0, PAGE_SIZE_BYTES); break;
+	case ABI_PAGE_UNMEASURED: break;
+	case ABI_PAGE_SECRETS: fill_secrets(psp, guest, page); break;
+	case ABI_PAGE_CPUID: code = snp_cpuid_check(psp, page); break;
+	}
+	if (code == PSP_SUCCESS)
+		extend(guest, type, gpa, NULL);
+	return code;
+}
+
+uint32_t psp_snp_launch_update(
+        struct psp *psp, uint32_t gctx, enum abi_page_type type, uint64_t gpa, void *page)
+{
+	struct snp_guest *guest;
+	uint32_t code = enter_snp(psp, PSP_CMD_SNP_LAUNCH_UPDATE, gctx, &guest);
+
+	if (code == PSP_SUCCESS && (type < ABI_PAGE_NORMAL || type > ABI_PAGE_CPUID))
+		code = PSP_INVALID_PARAM;
+	if (code == PSP_SUCCESS && !is_aligned(gpa, PAGE_SIZE_BYTES))
+		code = PSP_INVALID_ADDRESS;
+	if (code == PSP_SUCCESS && !guest->asid)
+		code = PSP_INACTIVE;
+	if (code == PSP_SUCCESS)
+		code = update(psp, guest, type, gpa, page);
+	return leave(psp, code);
+}
+
+/* ---- the end ---- */
+
+static bool verify(const struct abi_public_key *key, const void *data, size_t size,
+        const struct abi_signature *signature, uint8_t ret_key_digest[static SHA384_BYTES])
+{
+	hash_sha384(key, sizeof(*key), ret_key_digest);
+	return ec_verify(key, EC_SHA384, data, size, signature);
+}
+
+static uint32_t identify(struct snp_guest *guest, bool author_en, const struct abi_id_block *block,
+        const struct abi_id_auth *auth)
+{
+	if (memcmp(block->ld, guest->digest, sizeof(block->ld)) != 0)
+		return PSP_BAD_MEASUREMENT;
+	if (block->policy != guest->policy)
+		return PSP_POLICY_FAILURE;
+	if (auth->id_key_algo != ABI_ALGO_ECDSA_P384_SHA384 ||
+	        (author_en && auth->author_key_algo != ABI_ALGO_ECDSA_P384_SHA384))
+		return PSP_INVALID_PARAM;
+	if (!verify(&auth->id_key, block, sizeof(*block), &auth->id_block_sig, guest->id_key_digest))
+		return PSP_BAD_SIGNATURE;
+	if (author_en && !verify(&auth->author_key, &auth->id_key, sizeof(auth->id_key), &auth->id_key_sig,
+	                         guest->author_key_digest))
+		return PSP_BAD_SIGNATURE;
+	guest->block = *block;
+	guest->author_en = author_en;
+	return PSP_SUCCESS;
+}
+
+uint32_t psp_snp_launch_finish(struct psp *psp, uint32_t gctx,
+        const struct uapi_sev_snp_launch_finish *finish, const struct abi_id_block *block,
+        const struct abi_id_auth *auth)
+{
+	struct snp_guest *guest;
+	uint32_t code = enter_snp(psp, PSP_CMD_SNP_LAUNCH_FINISH, gctx, &guest);
+
+	if (code == PSP_SUCCESS && !guest->asid)
+		code = PSP_INACTIVE;
+	if (code == PSP_SUCCESS && finish->id_block_en && (!block || !auth))
+		code = PSP_INVALID_ADDRESS;
+	if (code == PSP_SUCCESS && finish->id_block_en)
+		code = identify(guest, finish->auth_key_en, block, auth);
+	if (code == PSP_SUCCESS) {
+		memcpy(guest->host_data, finish->host_data, sizeof(guest->host_data));
+		guest->vcek_disabled = finish->vcek_disabled;
+		guest->state = SNP_RUNNING;
+		asid_run(psp, guest->asid);
+	}
+	return leave(psp, code);
+}

@@ -1,0 +1,219 @@
+/*
+ * x509: the certificates of SNP, as AMD's key server would give them, under roots whose names say what they
+ * are. Any thread. RFC 5280, RFC 4055 (RSASSA-PSS), RFC 5480; AMD 57230 (the extensions).
+ */
+#include <string.h>
+
+#include "der.h"
+#include "x509.h"
+
+#define OID(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
+#define AMD_OID  0x2b, 0x06, 0x01, 0x04, 0x01, 0x9c, 0x78, 0x01 /* 1.3.6.1.4.1.3704.1 */
+
+#define NOT_BEFORE "200101000000Z"
+#define NOT_AFTER  "491231235959Z"
+
+/* AlgorithmIdentifier: RSASSA-PSS, SHA-384, MGF1 with SHA-384, a salt of 48 bytes. */
+#define SHA384_IDENTIFIER \
+	0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00
+static const uint8_t pss_sha384[] = {0x30, 0x41, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01,
+        0x0a, 0x30, 0x34, 0xa0, 0x0f, SHA384_IDENTIFIER, 0xa1, 0x1c, 0x30, 0x1a, 0x06, 0x09, 0x2a, 0x86, 0x48,
+        0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08, SHA384_IDENTIFIER, 0xa2, 0x03, 0x02, 0x01, 0x30};
+
+/* AlgorithmIdentifier: rsaEncryption; id-ecPublicKey on secp384r1. */
+static const uint8_t rsa_identifier[] = {
+        0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00};
+static const uint8_t p384_identifier[] = {0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
+        0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22};
+
+static const uint8_t yes = 0xff, zero;
+
+/* ---- names, keys ---- */
+
+static void put_name_part(struct der *der, uint8_t attribute, const char *text)
+{
+	size_t set = der_open(der), sequence = der_open(der);
+
+	der_put(der, DER_OID, OID(0x55, 0x04, attribute));
+	der_text(der, DER_UTF8, text);
+	der_close(der, DER_SEQUENCE, sequence);
+	der_close(der, DER_SET, set);
+}
+
+static void put_name(struct der *der, const char *cn)
+{
+	size_t name = der_open(der);
+
+	put_name_part(der, 10, "vmm software platform"); /* organization */
+	put_name_part(der, 11, "Simulation, not AMD: it vouches for nothing");
+	put_name_part(der, 3, cn);
+	der_close(der, DER_SEQUENCE, name);
+}
+
+static void put_validity(struct der *der)
+{
+	size_t validity = der_open(der);
+
+	der_text(der, DER_UTC_TIME, NOT_BEFORE);
+	der_text(der, DER_UTC_TIME, NOT_AFTER);
+	der_close(der, DER_SEQUENCE, validity);
+}
+
+static void put_rsa_key(struct der *der, const struct rsa_public *public)
+{
+	static const uint8_t exponent[] = {RSA_EXPONENT >> 16, RSA_EXPONENT >> 8 & 0xff, RSA_EXPONENT & 0xff};
+	size_t info = der_open(der), bits, sequence;
+
+	der_raw(der, rsa_identifier, sizeof(rsa_identifier));
+	bits = der_open(der);
+	der_raw(der, &zero, 1); /* unused bits */
+	sequence = der_open(der);
+	der_number(der, public->modulus, public->bytes);
+	der_number(der, exponent, sizeof(exponent));
+	der_close(der, DER_SEQUENCE, sequence);
+	der_close(der, DER_BIT_STRING, bits);
+	der_close(der, DER_SEQUENCE, info);
+}
+
+static void put_ec_key(struct der *der, const struct abi_public_key *public)
+{
+	uint8_t point[2 + 2 * EC_BYTES] = {0, 4}; /* unused bits; uncompressed */
+	size_t info = der_open(der);
+
+	for (size_t i = 0; i < EC_BYTES; i++) {
+		point[2 + i] = public->qx[EC_BYTES - 1 - i];
+		point[2 + EC_BYTES + i] = public->qy[EC_BYTES - 1 - i];
+	}
+	der_raw(der, p384_identifier, sizeof(p384_identifier));
+	der_put(der, DER_BIT_STRING, point, sizeof(point));
+	der_close(der, DER_SEQUENCE, info);
+}
+
+/* ---- extensions ---- */
+
+static void put_extension(
+        struct der *der, const uint8_t *oid, size_t oid_size, bool critical, const void *value, size_t size)
+{
+	size_t extension = der_open(der);
+
+	der_put(der, DER_OID, oid, oid_size);
+	if (critical)
+		der_put(der, DER_BOOLEAN, &yes, 1);
+	der_put(der, DER_OCTET_STRING, value, size);
+	der_close(der, DER_SEQUENCE, extension);
+}
+
+static void put_ca_extensions(struct der *der)
+{
+	static const uint8_t is_ca[] = {DER_SEQUENCE, 3, DER_BOOLEAN, 1, 0xff},
+	                     key_cert_sign[] = {DER_BIT_STRING, 2, 2, 0x04};
+
+	put_extension(der, OID(0x55, 0x1d, 0x13), true, is_ca, sizeof(is_ca));
+	put_extension(der, OID(0x55, 0x1d, 0x0f), true, key_cert_sign, sizeof(key_cert_sign));
+}
+
+static void put_level(struct der *der, uint8_t oid, uint8_t level)
+{
+	struct der value = {0};
+
+	der_number(&value, &level, 1);
+	put_extension(der, OID(AMD_OID, 0x03, oid), false, value.bytes, value.size);
+}
+
+/* Below 1.3.6.1.4.1.3704.1.3, by the bytes of a TCB_VERSION. */
+static const uint8_t level_oids[8] = {1, 2, 4, 5, 6, 7, 3, 8}, level_oids_fmc[8] = {9, 1, 2, 3, 5, 6, 7, 8};
+
+static void put_chip_extensions(struct der *der, const struct x509_chip *chip)
+{
+	const struct product *product = chip->product;
+	const uint8_t *oids = product->fmc ? level_oids_fmc : level_oids;
+	struct der name = {0}, version = {0}, csp = {0};
+
+	der_number(&version, &zero, 1);
+	der_text(&name, DER_IA5, product->cert_name);
+	put_extension(der, OID(AMD_OID, 0x01), false, version.bytes, version.size);
+	put_extension(der, OID(AMD_OID, 0x02), false, name.bytes, name.size);
+	for (unsigned i = 0; i < 8; i++)
+		put_level(der, oids[i], (uint8_t)(chip->tcb >> 8 * i));
+	if (chip->csp_id) {
+		der_text(&csp, DER_IA5, chip->csp_id);
+		put_extension(der, OID(AMD_OID, 0x05), false, csp.bytes, csp.size);
+	} else {
+		put_extension(der, OID(AMD_OID, 0x04), false, chip->id, product->fmc ? 8 : 64);
+	}
+}
+
+/* ---- certificates ---- */
+
+struct subject {
+	const char *kind; /* "ARK" */
+	uint8_t serial;
+	const struct rsa_public *rsa; /* of a CA */
+	const struct x509_chip *chip; /* of a chip's key */
+};
+
+static void put_cn(struct der *der, const struct product *product, const char *kind)
+{
+	char cn[64];
+
+	snprintf(cn, sizeof(cn), "SIMULATED-%s-%s", kind, product->name);
+	put_name(der, cn);
+}
+
+static void put_body(
+        struct der *der, const struct product *product, const char *issuer, const struct subject *subject)
+{
+	static const uint8_t v3 = 2;
+	size_t body = der_open(der), at = der_open(der);
+
+	der_number(der, &v3, 1);
+	der_close(der, DER_CONTEXT, at);
+	der_number(der, &subject->serial, 1);
+	der_raw(der, pss_sha384, sizeof(pss_sha384));
+	put_cn(der, product, issuer);
+	put_validity(der);
+	put_cn(der, product, subject->kind);
+	if (subject->rsa)
+		put_rsa_key(der, subject->rsa);
+	else
+		put_ec_key(der, subject->chip->key);
+	size_t wrapper = der_open(der), list = der_open(der);
+	if (subject->rsa)
+		put_ca_extensions(der);
+	else
+		put_chip_extensions(der, subject->chip);
+	der_close(der, DER_SEQUENCE, list);
+	der_close(der, DER_CONTEXT + 3, wrapper);
+	der_close(der, DER_SEQUENCE, body);
+}
+
+static bool put_cert(
+        struct der *der, const struct product *product, enum rsa_role issuer, const struct subject *subject)
+{
+	uint8_t signature[1 + RSA_BYTES_MAX] = {0}; /* unused bits */
+	size_t cert = der_open(der);
+
+	put_body(der, product, issuer == RSA_ARK ? "ARK" : "SEV", subject);
+	if (der->bad || !rsa_sign(product, issuer, der->bytes, der->size, signature + 1))
+		return false;
+	der_raw(der, pss_sha384, sizeof(pss_sha384));
+	der_put(der, DER_BIT_STRING, signature, sizeof(signature));
+	der_close(der, DER_SEQUENCE, cert);
+	return !der->bad;
+}
+
+bool x509_put_ca(struct der *der, const struct product *product, enum rsa_role role)
+{
+	struct rsa_public public;
+	const struct subject subject = {
+	        .kind = role == RSA_ARK ? "ARK" : "SEV", .serial = role == RSA_ARK ? 1 : 2, .rsa = &public};
+
+	return rsa_public(product, role, &public) && put_cert(der, product, RSA_ARK, &subject);
+}
+
+bool x509_put_chip(struct der *der, const struct x509_chip *chip)
+{
+	const struct subject subject = {.kind = chip->csp_id ? "VLEK" : "VCEK", .chip = chip};
+
+	return put_cert(der, chip->product, RSA_ASK, &subject);
+}

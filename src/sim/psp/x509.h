@@ -1,0 +1,23 @@
+/*
+ * x509: SNP's certificates. Private to psp.
+ */
+#ifndef SIM_PSP_X509_H
+#define SIM_PSP_X509_H
+
+#include "der.h"
+#include "rsa.h"
+
+/* Whose key it is: a VCEK's by its id, a VLEK's by its provider. */
+struct x509_chip {
+	const struct product *product;
+	const struct abi_public_key *key;
+	uint64_t tcb;
+	const uint8_t *id;
+	const char *csp_id; /* NULL: a VCEK */
+};
+
+/* Each into an empty der; ARK and ASK are signed by the ARK, a chip's key by the ASK. */
+bool x509_put_ca(struct der *der, const struct product *product, enum rsa_role role) MUST_CHECK;
+bool x509_put_chip(struct der *der, const struct x509_chip *chip) MUST_CHECK;
+
+#endif

@@ -1,0 +1,368 @@
+/*
+ * The launch of SNP guests. ID blocks are made by src/launch, reports judged by src/attest, which share
+ * nothing with the processor.
+ */
+#include "psp_bench.h"
+
+#include "vmm/attest.h"
+#include "vmm/launch.h"
+
+#define POLICY 0x30000
+#define ASID   2
+
+static const uint8_t no_gosvw[16];
+
+static uint32_t start(struct psp *psp, uint64_t policy)
+{
+	uint32_t gctx = 0;
+
+	assert_code(psp_gctx_create(psp, &gctx), PSP_SUCCESS);
+	assert_code(psp_snp_launch_start(psp, gctx, policy, no_gosvw), PSP_SUCCESS);
+	assert_code(psp_snp_activate(psp, gctx, ASID), PSP_SUCCESS);
+	return gctx;
+}
+
+/* ---- pages ---- */
+
+static void link_page(uint8_t *ld, uint8_t type, uint64_t gpa, const void *contents)
+{
+	uint8_t info[0x70] = {[0x60] = 0x70, [0x62] = type};
+
+	memcpy(info, ld, 48);
+	if (contents)
+		hash_sha384(contents, PAGE_SIZE_BYTES, info + 0x30);
+	memcpy(info + 0x68, &gpa, 8);
+	hash_sha384(info, sizeof(info), ld);
+}
+
+static void test_psp_snp_pages_are_measured_and_filled(void **state)
+{
+	static const struct {
+		enum abi_page_type type;
+		uint64_t gpa;
+		bool has_contents;
+	} pages[] = {
+	        {ABI_PAGE_NORMAL, 0xfffff000, true},
+	        {ABI_PAGE_ZERO, 0x800000, false},
+	        {ABI_PAGE_UNMEASURED, 0x801000, false},
+	        {ABI_PAGE_SECRETS, 0x80d000, false},
+	        {ABI_PAGE_CPUID, 0x80e000, false},
+	        {ABI_PAGE_VMSA, ABI_VMSA_GPA, true},
+	};
+	struct psp *psp = bench_psp("Milan");
+	uint32_t gctx = start(psp, POLICY);
+	uint8_t ld[48] = {0};
+	struct psp_guest_view view;
+
+	for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+		uint8_t page[PAGE_SIZE_BYTES] = {0};
+		struct abi_secrets_page secrets;
+
+		if (pages[i].type == ABI_PAGE_VMSA)
+			((struct abi_vmsa *)page)->sev_features = ABI_FEATURE_SNP;
+		else if (pages[i].type != ABI_PAGE_CPUID)
+			memset(page, 0x77, sizeof(page));
+		link_page(ld, (uint8_t)pages[i].type, pages[i].gpa, pages[i].has_contents ? page : NULL);
+		assert_code(psp_snp_launch_update(psp, gctx, pages[i].type, pages[i].gpa, page), PSP_SUCCESS);
+		memcpy(&secrets, page, sizeof(secrets));
+		if (pages[i].type == ABI_PAGE_ZERO)
+			assert_int_equal(page[0] | page[4095], 0);
+		if (pages[i].type == ABI_PAGE_UNMEASURED)
+			assert_int_equal(page[5], 0x77);
+		if (pages[i].type == ABI_PAGE_SECRETS) {
+			assert_int_equal(secrets.version, 3);
+			assert_int_equal(secrets.fms, 0xa00f11);
+			assert_memory_not_equal(secrets.vmpck[0], secrets.vmpck[1], 32);
+			assert_int_equal(page[4095], 0);
+		}
+	}
+	assert_true(psp_guest_view(psp, 0, &view));
+	assert_true(view.snp);
+	assert_string_equal(view.state, "LAUNCH");
+	assert_int_equal(view.digest_bytes, 48);
+	assert_memory_equal(view.digest, ld, sizeof(ld));
+	assert_false(psp_guest_view(psp, 1, &view));
+	psp_destroy(psp);
+}
+
+static void test_psp_snp_bad_page_is_refused_and_not_measured(void **state)
+{
+	struct psp *psp = bench_psp("Milan");
+	uint32_t gctx = start(psp, POLICY), idle;
+	uint8_t page[PAGE_SIZE_BYTES] = {0};
+	struct abi_vmsa *vmsa = (struct abi_vmsa *)page;
+	struct psp_guest_view view;
+	static const uint8_t zeros[48];
+
+	assert_code(psp_snp_launch_update(psp, gctx, 0, 0, page), PSP_INVALID_PARAM);
+	assert_code(psp_snp_launch_update(psp, gctx, 7, 0, page), PSP_INVALID_PARAM);
+	assert_code(psp_snp_launch_update(psp, gctx, ABI_PAGE_NORMAL, 0x800, page), PSP_INVALID_ADDRESS);
+	assert_code(psp_snp_launch_update(psp, gctx, ABI_PAGE_VMSA, ABI_VMSA_GPA, page), PSP_INVALID_PARAM);
+	vmsa->sev_features = ABI_FEATURE_SNP | ABI_FEATURE_VMSA_REG_PROT;
+	assert_code(psp_snp_launch_update(psp, gctx, ABI_PAGE_VMSA, ABI_VMSA_GPA, page), PSP_INVALID_PARAM);
+	assert_code(psp_gctx_create(psp, &idle), PSP_SUCCESS);
+	assert_code(psp_snp_launch_start(psp, idle, POLICY, no_gosvw), PSP_SUCCESS);
+	assert_code(psp_snp_launch_update(psp, idle, ABI_PAGE_ZERO, 0, page), PSP_INACTIVE);
+	assert_true(psp_guest_view(psp, 0, &view));
+	assert_memory_equal(view.digest, zeros, sizeof(zeros));
+	psp_destroy(psp);
+}
+
+static void test_psp_snp_policy_is_held_against_the_platform(void **state)
+{
+	static const struct {
+		uint64_t policy;
+		bool smt_off;
+		uint32_t code;
+	} cases[] = {
+	        {0x30000, false, PSP_SUCCESS},
+	        {0x20000, false, PSP_POLICY_FAILURE}, /* no SMT wanted, but it is on */
+	        {0x20000, true, PSP_SUCCESS},
+	        {0x10000, false, PSP_POLICY_FAILURE}, /* bit 17 must be 1 */
+	        {0x30137, false, PSP_SUCCESS},        /* ABI 1.55 */
+	        {0x30138, false, PSP_POLICY_FAILURE}, /* ABI 1.56 */
+	        {0x30200, false, PSP_POLICY_FAILURE},
+	        {0xb0000, false, PSP_SUCCESS},  /* debugging */
+	        {0x230000, false, PSP_SUCCESS}, /* CXL may be there */
+	        {0x430000, false, PSP_POLICY_FAILURE},
+	        {0x830000, false, PSP_POLICY_FAILURE},
+	        {0x1030000, false, PSP_POLICY_FAILURE},
+	        {0x4030000, false, PSP_POLICY_FAILURE}, /* reserved */
+	        {1ull << 63 | 0x30000, false, PSP_POLICY_FAILURE},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct psp_options options = bench_options("Genoa");
+		struct psp *psp;
+		struct err err;
+		uint32_t gctx;
+
+		options.smt_off = cases[i].smt_off;
+		assert_ok(psp_create(&options, &psp, &err));
+		assert_code(psp_gctx_create(psp, &gctx), PSP_SUCCESS);
+		assert_code(psp_snp_launch_start(psp, gctx, cases[i].policy, no_gosvw), cases[i].code);
+		psp_destroy(psp);
+	}
+}
+
+static void test_psp_snp_single_socket_wants_one(void **state)
+{
+	struct psp_options options = bench_options("Milan");
+	struct psp *psp;
+	struct err err;
+	uint32_t gctx;
+
+	options.sockets = 2;
+	assert_ok(psp_create(&options, &psp, &err));
+	assert_code(psp_gctx_create(psp, &gctx), PSP_SUCCESS);
+	assert_code(psp_snp_launch_start(psp, gctx, POLICY | ABI_SNP_POLICY_SINGLE_SOCKET, no_gosvw),
+	        PSP_SUCCESS);
+	assert_code(psp_snp_activate(psp, gctx, ASID), PSP_POLICY_FAILURE);
+	psp_destroy(psp);
+}
+
+/* ---- ID block ---- */
+
+struct identified {
+	struct psp *psp;
+	uint32_t gctx;
+	struct abi_id_block block;
+	struct abi_id_auth auth;
+};
+
+static void identified_init(struct identified *id, bool author)
+{
+	struct launch_id_key *id_key, *author_key;
+	uint8_t page[PAGE_SIZE_BYTES] = {1};
+	struct psp_guest_view view;
+	struct err err;
+
+	id->psp = bench_psp("Milan");
+	id->gctx = start(id->psp, POLICY);
+	assert_code(psp_snp_launch_update(id->psp, id->gctx, ABI_PAGE_NORMAL, 0, page), PSP_SUCCESS);
+	assert_true(psp_guest_view(id->psp, 0, &view));
+	id->block = (struct abi_id_block){
+	        .version = 1, .guest_svn = 7, .policy = POLICY, .family_id = {1}, .image_id = {2}};
+	memcpy(id->block.ld, view.digest, sizeof(id->block.ld));
+	assert_ok(launch_id_key_generate(&id_key, &err));
+	assert_ok(launch_id_key_generate(&author_key, &err));
+	assert_ok(launch_id_sign(&id->block, id_key, author ? author_key : NULL, &id->auth, &err));
+	launch_id_key_destroy(id_key);
+	launch_id_key_destroy(author_key);
+}
+
+static uint32_t finish(const struct identified *id, bool author)
+{
+	struct uapi_sev_snp_launch_finish finish = {
+	        .id_block_en = 1, .auth_key_en = author, .host_data = "host data"};
+
+	return psp_snp_launch_finish(id->psp, id->gctx, &finish, &id->block, &id->auth);
+}
+
+static void test_psp_snp_id_block_with_one_bit_flipped_is_refused(void **state)
+{
+	struct identified id;
+	struct psp_guest_view view;
+
+	identified_init(&id, true);
+	for (size_t bit = 0; bit < 8 * sizeof(id.block); bit += 7) {
+		uint8_t *byte = (uint8_t *)&id.block + bit / 8;
+		uint32_t wanted = bit / 8 < sizeof(id.block.ld)                      ? PSP_BAD_MEASUREMENT
+		                  : bit / 8 >= offsetof(struct abi_id_block, policy) ? PSP_POLICY_FAILURE
+		                                                                     : PSP_BAD_SIGNATURE;
+
+		*byte ^= (uint8_t)(1 << bit % 8);
+		assert_code(finish(&id, true), wanted);
+		*byte ^= (uint8_t)(1 << bit % 8);
+	}
+	assert_true(psp_guest_view(id.psp, 0, &view));
+	assert_string_equal(view.state, "LAUNCH");
+	assert_code(finish(&id, true), PSP_SUCCESS);
+	assert_true(psp_guest_view(id.psp, 0, &view));
+	assert_string_equal(view.state, "RUNNING");
+	psp_destroy(id.psp);
+}
+
+static void test_psp_snp_id_auth_with_one_bit_flipped_is_refused(void **state)
+{
+	static const struct {
+		size_t begin, end;
+	} parts[] = {
+	        {offsetof(struct abi_id_auth, id_block_sig),
+	                offsetof(struct abi_id_auth, id_block_sig) + 144},
+	        {offsetof(struct abi_id_auth, id_key), offsetof(struct abi_id_auth, id_key) + 148},
+	        {offsetof(struct abi_id_auth, id_key_sig), offsetof(struct abi_id_auth, id_key_sig) + 144},
+	        {offsetof(struct abi_id_auth, author_key), offsetof(struct abi_id_auth, author_key) + 148},
+	};
+	struct identified id;
+
+	identified_init(&id, true);
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		for (size_t bit = 8 * parts[i].begin; bit < 8 * parts[i].end; bit += 29) {
+			uint8_t *byte = (uint8_t *)&id.auth + bit / 8;
+
+			*byte ^= (uint8_t)(1 << bit % 8);
+			assert_code(finish(&id, true), PSP_BAD_SIGNATURE);
+			*byte ^= (uint8_t)(1 << bit % 8);
+		}
+	}
+	id.auth.id_key_algo = 2;
+	assert_code(finish(&id, true), PSP_INVALID_PARAM);
+	id.auth.id_key_algo = 1;
+	id.auth.author_key_algo = 0;
+	assert_code(finish(&id, true), PSP_INVALID_PARAM);
+	assert_code(finish(&id, false), PSP_SUCCESS); /* nobody asks for the author */
+	psp_destroy(id.psp);
+}
+
+/* ---- reports ---- */
+
+static void judge(struct psp *psp, const struct abi_snp_report *report, bool wanted)
+{
+	char *vcek, *chain, *ark;
+	struct attest_verdict verdict;
+	struct err err;
+
+	assert_ok(psp_export_snp_certs(psp, &vcek, &chain, &err));
+	ark = strstr(chain + 1, "-----BEGIN");
+	assert_non_null(ark);
+	struct attest_evidence evidence = {
+	        .leaf = {vcek, strlen(vcek), "VCEK"},
+	        .chain = {chain, strlen(chain), "chain"},
+	        .root = {ark, strlen(ark), "ARK"},
+	        .at = 1800000000,
+	};
+	assert_ok(attest_report_verify(report, &evidence, &verdict, &err));
+	for (size_t i = 0; wanted && i < verdict.count; i++) {
+		if (verdict.checks[i].result == ATTEST_FAILED)
+			fail_msg("%s: %s", verdict.checks[i].name, verdict.checks[i].text);
+	}
+	assert_int_equal(verdict.passed, wanted);
+	evidence.root.size = 0; /* nobody else trusts these roots */
+	assert_ok(attest_report_verify(report, &evidence, &verdict, &err));
+	assert_false(verdict.passed);
+	free(vcek);
+	free(chain);
+}
+
+static void test_psp_snp_report_is_what_the_verifier_accepts(void **state)
+{
+	static const uint8_t data[64] = "a nonce";
+	struct abi_snp_report report, again;
+	uint8_t digest[48];
+	struct identified id;
+
+	identified_init(&id, true);
+	assert_code(psp_snp_report(id.psp, id.gctx, data, 0, &report), PSP_INVALID_GUEST_STATE);
+	assert_code(finish(&id, true), PSP_SUCCESS);
+	assert_code(psp_snp_report(id.psp, id.gctx, data, 4, &report), PSP_INVALID_PARAM);
+	assert_code(psp_snp_report(id.psp, id.gctx, data, 1, &report), PSP_SUCCESS);
+	assert_int_equal(report.version, 2);
+	assert_int_equal(report.vmpl, 1);
+	assert_int_equal(report.guest_svn, 7);
+	assert_memory_equal(report.report_data, data, sizeof(data));
+	assert_memory_equal(report.host_data, "host data", 10);
+	assert_memory_equal(report.measurement, id.block.ld, 48);
+	launch_id_key_digest(&id.auth.id_key, digest);
+	assert_memory_equal(report.id_key_digest, digest, 48);
+	launch_id_key_digest(&id.auth.author_key, digest);
+	assert_memory_equal(report.author_key_digest, digest, 48);
+	assert_int_equal(report.key_info, ABI_SNP_KEY_AUTHOR);
+	judge(id.psp, &report, true);
+	assert_code(psp_snp_report(id.psp, id.gctx, data, 1, &again), PSP_SUCCESS);
+	assert_memory_equal(&report, &again, sizeof(report)); /* nothing in it is left to chance */
+	report.measurement[0] ^= 1;
+	judge(id.psp, &report, false);
+	psp_destroy(id.psp);
+}
+
+static void test_psp_snp_report_of_each_product_and_firmware(void **state)
+{
+	static const struct {
+		const char *product;
+		uint8_t minor;
+		uint64_t tcb;
+		uint32_t version;
+		enum attest_product is;
+	} cases[] = {
+	        {"Milan", 56, 0xd315000000000a04, 3, ATTEST_MILAN},
+	        {"Genoa", 58, 0x1b16000000000007, 5, ATTEST_GENOA},
+	        {"Turin", 55, 0x5100000004000203, 3, ATTEST_TURIN},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct psp_options options = bench_options(cases[i].product);
+		struct uapi_sev_snp_launch_finish none = {0};
+		struct abi_snp_report report;
+		struct psp *psp;
+		struct err err;
+		uint32_t gctx;
+
+		options.snp_minor = cases[i].minor;
+		options.tcb = cases[i].tcb;
+		assert_ok(psp_create(&options, &psp, &err));
+		gctx = start(psp, POLICY);
+		assert_code(psp_snp_launch_finish(psp, gctx, &none, NULL, NULL), PSP_SUCCESS);
+		assert_code(psp_snp_report(psp, gctx, (const uint8_t[64]){0}, 0, &report), PSP_SUCCESS);
+		assert_int_equal(report.version, cases[i].version);
+		assert_int_equal(attest_report_product(&report), cases[i].is);
+		judge(psp, &report, true);
+		psp_destroy(psp);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_psp_snp_pages_are_measured_and_filled),
+	        cmocka_unit_test(test_psp_snp_bad_page_is_refused_and_not_measured),
+	        cmocka_unit_test(test_psp_snp_policy_is_held_against_the_platform),
+	        cmocka_unit_test(test_psp_snp_single_socket_wants_one),
+	        cmocka_unit_test(test_psp_snp_id_block_with_one_bit_flipped_is_refused),
+	        cmocka_unit_test(test_psp_snp_id_auth_with_one_bit_flipped_is_refused),
+	        cmocka_unit_test(test_psp_snp_report_is_what_the_verifier_accepts),
+	        cmocka_unit_test(test_psp_snp_report_of_each_product_and_firmware),
+	};
+
+	return crypto_load(NULL) < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
