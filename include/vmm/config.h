@@ -21,6 +21,9 @@ enum config_sev_type { CONFIG_SEV_NONE, CONFIG_SEV, CONFIG_SEV_ES, CONFIG_SEV_SN
 /* How a SEV or SEV-ES guest's context is made; it changes the FPU fields of an ES guest's measured VMSA. */
 enum config_sev_init { CONFIG_SEV_INIT_AUTO, CONFIG_SEV_INIT2, CONFIG_SEV_INIT_LEGACY };
 
+/* What to do with a CPUID page that the firmware of SEV-SNP has corrected. */
+enum config_cpuid_correction { CONFIG_CPUID_ADOPT, CONFIG_CPUID_REFUSE };
+
 struct config_place; /* where each key's value came from, so that later checks can point at it */
 
 /* Strings are owned by the configuration; "" means not given, never NULL. */
@@ -28,6 +31,7 @@ struct config {
 	char *name;
 	enum config_host host;
 	char *firmware; /* path of the image that ends at 4 GiB */
+	char *cgroup;   /* folder of the cgroup to be in before an ASID is taken */
 	struct {
 		unsigned vcpus; /* 1..CONFIG_VCPUS_MAX */
 		uint64_t memory_bytes;
@@ -50,6 +54,11 @@ struct config {
 		char *host_data;          /* 64 hexadecimal digits or "" */
 		bool enforce_digest;
 		char *dh_cert, *session; /* files, from the guest's owner */
+		enum config_cpuid_correction cpuid_correction;
+		char *measurement;            /* file that gets what LAUNCH_MEASURE gave */
+		char *secret_header, *secret; /* files that may come only after that */
+		char *secret_address;         /* hexadecimal digits; "": the image's own place */
+		unsigned secret_wait_s;
 	} sev;
 	struct {
 		unsigned grace_s; /* between the power button and the end of the guest; 0: end at once */

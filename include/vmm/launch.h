@@ -10,9 +10,13 @@
 #include <stdint.h>
 
 #include "vmm/abi.h"
+#include "vmm/attest.h"
 #include "vmm/base.h"
 #include "vmm/config.h"
+#include "vmm/host.h"
+#include "vmm/machine.h"
 #include "vmm/page.h"
+#include "vmm/uapi.h"
 
 /* ---- the firmware image's own tables (edk2 OvmfPkg/ResetVector) ---- */
 
@@ -195,5 +199,127 @@ int launch_id_verify(
 /* Would it take a guest of this digest and policy with them? ERR_USAGE says what differs. */
 int launch_id_match(const struct abi_id_block *block, const struct launch_digest *digest, uint64_t policy,
         struct err *err) MUST_CHECK;
+
+/* ---- what this host can do (launch/facts.c) ---- */
+
+/* Where the facts of a process lie that no descriptor tells. Strings are borrowed; "" means there is none. */
+struct launch_process {
+	const char *cgroup;     /* the folder whose misc controller counts this process's guests */
+	const char *parameters; /* of kvm_amd: /sys/module/kvm_amd/parameters */
+	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK; UINT64_MAX: none */
+};
+
+/*
+ * This process's own. join: the folder of another cgroup that the process will be in (the key cgroup), or "".
+ * ret_process points into static storage: one thread.
+ */
+void launch_process_own(const char *join, struct launch_process *ret_process);
+
+/* The ASIDs of a kind, as its misc controller and CPUID tell. */
+struct launch_asids {
+	uint64_t limit; /* of this host; 0: it has none of this kind */
+	uint64_t used;  /* by all guests, as far as can be seen */
+	uint64_t free;  /* for one more guest of this process */
+	bool used_known, free_known;
+	char limiting[160]; /* the cgroup whose limit free comes from; "": none limits more than the host */
+	const char *why;    /* why used or free are not known; NULL: they are */
+};
+
+enum launch_asid_kind { LAUNCH_ASIDS_SEV, LAUNCH_ASIDS_ES, LAUNCH_ASIDS_SNP, LAUNCH_ASID_KINDS };
+
+struct launch_facts {
+	struct err
+	        kvm; /* kind ERR_NONE: /dev/kvm is usable; otherwise nothing below but the device is known */
+	uint32_t vm_types;       /* a bit each, enum uapi_vm_type */
+	bool has_init2;          /* KVM_SEV_INIT2, Linux 6.10 */
+	bool has_private_memory; /* guest_memfd, its slots and attributes */
+	bool has_conversion;     /* KVM_CAP_EXIT_HYPERCALL */
+	bool features_known, policy_known, certs_known;
+	uint64_t vmsa_features, policy_bits, req_certs;
+	uint32_t cpu_signature; /* CPUID.1:EAX of the host */
+	enum attest_product product;
+	uint32_t sev_eax; /* CPUID 8000001F: generations */
+	unsigned c_bit, reduced_bits;
+	uint32_t sev_asid_max, sev_asid_min; /* ECX, EDX */
+
+	struct err device; /* kind ERR_NONE: /dev/sev was opened */
+	struct err status; /* of SEV_PLATFORM_STATUS; kind ERR_NONE: below is known */
+	uint8_t api_major, api_minor, build, state;
+	bool owned, es_initialised;
+	uint32_t guests;
+	struct err snp_status; /* of SNP_PLATFORM_STATUS; kind ERR_NONE: below is known */
+	struct uapi_sev_snp_status snp;
+
+	uint32_t hiding_asids; /* kvm_amd.ciphertext_hiding_asids; 0: off, or not to be seen */
+	struct launch_asids asids[LAUNCH_ASID_KINDS];
+	uint64_t memlock_bytes;
+	bool ipc_lock; /* CAP_IPC_LOCK: memlock does not matter */
+};
+
+/* Asks everything that costs nothing and changes nothing. Never fails: what is not to be had says why. */
+void launch_facts_gather(
+        struct host *host, const struct launch_process *process, struct launch_facts *ret_facts);
+enum launch_asid_kind launch_asid_kind(enum config_sev_type type);
+
+/* ---- a launch (launch/launch.c) ---- */
+
+/* What a launch does, in the order of most: the places at which it can be refused. */
+enum launch_step {
+	LAUNCH_STEP_OPEN,   /* /dev/sev */
+	LAUNCH_STEP_CGROUP, /* joining it */
+	LAUNCH_STEP_CREATE, /* the VM, its memory */
+	LAUNCH_STEP_INIT,   /* the context: an ASID */
+	LAUNCH_STEP_VCPUS,
+	LAUNCH_STEP_MEMORY, /* pinned (SEV, SEV-ES) or made private (SEV-SNP) */
+	LAUNCH_STEP_START,
+	LAUNCH_STEP_UPDATE,
+	LAUNCH_STEP_VMSA,
+	LAUNCH_STEP_MEASURE,
+	LAUNCH_STEP_SECRET,
+	LAUNCH_STEP_FINISH,
+	LAUNCH_STEP_STATUS, /* GUEST_STATUS after any of them */
+	LAUNCH_STEPS
+};
+
+/* SEV and SEV-ES: the firmware's guest states (SEV API, GUEST_STATUS); SEV-SNP has no LSECRET. */
+enum launch_state { LAUNCH_UNINIT, LAUNCH_LUPDATE, LAUNCH_LSECRET, LAUNCH_RUNNING };
+
+struct launch;
+
+/*
+ * Reads what the configuration names, makes the plan, asks the host and judges (launch_findings()); nothing
+ * irreversible happens yet. ERR_USAGE or ERR_HOST with the first reason why the launch would be refused.
+ * host, config and the strings of process are borrowed; process NULL: this process's own facts.
+ */
+int launch_create(struct host *host, const struct config *config, const struct launch_process *process,
+        struct launch **ret_launch, struct err *err) MUST_CHECK;
+/* launch_create() that goes on where the host would refuse: for launch_findings(). */
+int launch_create_unjudged(struct host *host, const struct config *config,
+        const struct launch_process *process, struct launch **ret_launch, struct err *err) MUST_CHECK;
+/*
+ * One incarnation: a new VM at its reset vector, launched and measured. A reset is another one under the same
+ * machine. The VM is the caller's to destroy, before the launch. Main thread.
+ */
+int launch_guest(struct launch *launch, struct machine *machine, struct machine_vm **ret_vm,
+        struct err *err) MUST_CHECK;
+void launch_destroy(struct launch *launch); /* NULL is allowed */
+
+/* NULL for a plain guest, which has no plan. */
+const struct launch_plan *launch_plan_of(const struct launch *launch);
+const struct launch_digest *launch_digest_of(const struct launch *launch);
+/* The steps, for people: name and kernel call of row i; false past the last. */
+bool launch_step_words(const struct launch *launch, unsigned i, const char **ret_name, const char **ret_call);
+
+/* ---- preflight (launch/preflight.c) ---- */
+
+#define LAUNCH_FINDINGS_MAX 24
+
+/* Why a launch would be refused: each is a sentence with cause and remedy. */
+struct launch_findings {
+	struct err list[LAUNCH_FINDINGS_MAX];
+	unsigned count;
+};
+
+void launch_findings(const struct launch *launch, struct launch_findings *ret_findings);
 
 #endif

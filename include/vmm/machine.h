@@ -179,13 +179,20 @@ struct machine_vcpu {
 };
 
 /*
- * A new guest at its reset vector: fresh memory with the firmware in it, the VM, its interrupt controllers,
- * and its vCPUs, and all devices as after power-on. At most one at a time. Main thread.
+ * A new guest: fresh memory, the VM (type: enum uapi_vm_type) with its interrupt controllers, and all devices
+ * as after power-on. Memory holds the firmware image, but for SEV guests, whose launch brings what is
+ * measured; a SEV-SNP guest's memory has a private backing. At most one at a time. Main thread.
  */
-int machine_vm_create(struct machine *machine, struct machine_vm **ret_vm, struct err *err) MUST_CHECK;
+int machine_vm_create(
+        struct machine *machine, unsigned type, struct machine_vm **ret_vm, struct err *err) MUST_CHECK;
+/* Its vCPUs, as KVM resets them; once, and for SEV guests after their context was made. */
+int machine_vm_add_vcpus(struct machine_vm *vm, struct err *err) MUST_CHECK;
 /* After all its vCPUs have stopped. NULL is allowed. */
 void machine_vm_destroy(struct machine_vm *vm);
 int machine_vm_fd(const struct machine_vm *vm);
+struct page_memory *machine_vm_memory(const struct machine_vm *vm);
+/* Of the first vCPU; after machine_vm_add_vcpus(). */
+const struct machine_cpuid *machine_vm_cpuid(const struct machine_vm *vm);
 unsigned machine_vm_vcpu_count(const struct machine_vm *vm);
 struct machine_vcpu *machine_vm_vcpu(struct machine_vm *vm, unsigned i);
 

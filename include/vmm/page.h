@@ -66,17 +66,44 @@ const struct page_layout *page_memory_layout(const struct page_memory *memory);
 /* Where region number i is mapped, for KVM's memory slots only. */
 void *page_memory_slot_address(const struct page_memory *memory, unsigned i);
 
+/*
+ * Where kernel calls that encrypt guest memory in place find it (LAUNCH_UPDATE_DATA, LAUNCH_SECRET); for them
+ * only. NULL: the range does not lie in one region.
+ */
+void *page_kernel_address(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
+
+/* ---- who owns each page: SEV-SNP (page/owner.c) ---- */
+
+/*
+ * Gives each region a second backing that only the guest can read, a guest_memfd of this VM, and makes every
+ * page private in the door's eyes. KVM learns it by page_convert(), once the memory slots are there.
+ */
+int page_memory_make_private(struct page_memory *memory, int vm_fd, struct err *err) MUST_CHECK;
+/* Of region number i, for the memory slots only; -1: the guest has no private memory. */
+int page_memory_guest_memfd(const struct page_memory *memory, unsigned i);
+/*
+ * Hands a range of whole pages to the guest (private) or shares it with the host. What the pages held is lost
+ * (the other backing is given back to the host); of the range, only memory changes. One kernel call a region
+ * and a bounded time: at most the guest's memory. Any thread.
+ */
+int page_convert(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private,
+        struct err *err) MUST_CHECK;
+
+/* Does the whole range lie in the guest's memory, whoever owns the pages? */
+bool page_is_backed(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
+
 /* ---- the door ---- */
 
 /*
  * Copy out of and into guest memory. The whole range must be memory (it may cross from one region into an
- * adjacent one); otherwise -1 and nothing is copied. Guests choose addresses, so -1 is an answer for the
- * guest and never an error of vmm. Any thread; other vCPUs may change the bytes while they are copied: copy
- * once, check, then use. Writing to the firmware image is refused (it is ROM to devices).
+ * adjacent one) and shared, if the guest has private pages; otherwise -1 and nothing is copied. Guests choose
+ * addresses, so -1 is an answer for the guest and never an error of vmm. Any thread; other vCPUs may change
+ * the bytes while they are copied: copy once, check, then use. Writing to the firmware image is refused (it
+ * is ROM to devices).
  */
 int page_read(const struct page_memory *memory, struct gpa from, void *dst, uint64_t size_bytes) MUST_CHECK;
 int page_write(struct page_memory *memory, struct gpa to, const void *src, uint64_t size_bytes) MUST_CHECK;
-/* Is the whole range memory (writable: RAM)? */
+/* Could the whole range be copied (writable: written)? */
 bool page_is_memory(const struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool writable);
 /* Copies an image in, ROM included; for the launch, before the guest runs. */
 int page_load(struct page_memory *memory, struct gpa to, const void *src, uint64_t size_bytes) MUST_CHECK;

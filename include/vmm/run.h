@@ -17,13 +17,22 @@ struct run_console {
 	bool escape; /* Ctrl-] q quits, s shows the status: for a terminal in raw mode */
 };
 
+struct launch_process;
+
+/* Where a guest runs; everything is borrowed. */
+struct run_place {
+	struct host *host;
+	const struct device_clock *clock;     /* of hosts with a time of their own; NULL: this computer's */
+	const struct launch_process *process; /* NULL: this process's own limits and cgroup */
+};
+
 /*
- * Makes the machine of a configuration. clock is the guest's time, for hosts with a time of their own; NULL:
- * this computer's. host and config are borrowed. From here until run_destroy() SIGTERM, SIGINT and SIGHUP are
- * taken by run_guest(), and the calling thread must be the only one.
+ * Makes the machine of a configuration, and refuses what its launch would be refused for. place and config
+ * are borrowed. From here until run_destroy() SIGTERM, SIGINT and SIGHUP are taken by run_guest(), and the
+ * calling thread must be the only one.
  */
-int run_create(struct host *host, const struct config *config, const struct device_clock *clock,
-        const struct run_console *console, struct run **ret_run, struct err *err) MUST_CHECK;
+int run_create(const struct run_place *place, const struct config *config, const struct run_console *console,
+        struct run **ret_run, struct err *err) MUST_CHECK;
 /*
  * Launches the guest and runs it to its end. 0: it shut down, or the user quit. -1 otherwise: ERR_GUEST when
  * it crashed (run_crash_report() has more), else what failed.

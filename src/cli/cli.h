@@ -56,6 +56,9 @@ struct config;
 int cli_config_load(const struct cli_args *args, const char *path, FILE *out, struct config **ret_config,
         struct err *err) MUST_CHECK;
 
+/* The same from --set words alone, its files not looked at: for verbs that launch nothing. */
+int cli_config_load_bare(const struct cli_args *args, struct config **ret_config, struct err *err) MUST_CHECK;
+
 /* Runs what argv asks for; returns the process's exit status. */
 int cli_main(int argc, char **argv);
 

@@ -70,3 +70,16 @@ int cli_config_load(
 	config_mistakes_finish(&mistakes);
 	return result;
 }
+
+int cli_config_load_bare(const struct cli_args *args, struct config **ret_config, struct err *err)
+{
+	struct config_mistakes mistakes = {0};
+	size_t n_sets;
+	const char *const *sets = cli_values(args, "set", &n_sets);
+	int result = config_load(NULL, sets, n_sets, NULL, ret_config, &mistakes);
+
+	if (result < 0)
+		result = print_mistakes(stderr, &mistakes, err);
+	config_mistakes_finish(&mistakes);
+	return result;
+}

@@ -38,6 +38,18 @@ static int open_real(struct cli_hosts *hosts, const struct config *config, struc
 	return 0;
 }
 
+/* The software platform pins no memory and has no parameters of a module. */
+static void find_process(struct cli_hosts *hosts, const struct config *config)
+{
+	launch_process_own(config->cgroup ?: "", &hosts->process);
+	if (!hosts->sim)
+		return;
+	hosts->process.parameters = "";
+	hosts->process.memlock_bytes = UINT64_MAX;
+	if (!config->cgroup || !*config->cgroup)
+		hosts->process.cgroup = "";
+}
+
 static int open_trace(struct cli_hosts *hosts, const char *path, struct err *err)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
@@ -53,6 +65,7 @@ int cli_hosts_open(struct cli_hosts *hosts, const struct config *config, const c
 	if (open_real(hosts, config, err) < 0 || (trace && open_trace(hosts, trace, err) < 0))
 		return -1;
 	hosts->host = hosts->traced ?: hosts->real;
+	find_process(hosts, config);
 	return 0;
 }
 

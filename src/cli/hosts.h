@@ -7,6 +7,7 @@
 #include "vmm/config.h"
 #include "vmm/device.h"
 #include "vmm/host.h"
+#include "vmm/launch.h"
 
 /* Zeroed before cli_hosts_open(); cli_hosts_close() in any case. */
 struct cli_hosts {
@@ -15,7 +16,8 @@ struct cli_hosts {
 	struct host *traced; /* NULL: no trace */
 	FILE *trace;
 	bool sim;
-	bool own_time; /* the guest's time is not this computer's: */
+	struct launch_process process; /* what counts its guests and limits this process there */
+	bool own_time;                 /* the guest's time is not this computer's: */
 	struct device_clock clock;
 };
 

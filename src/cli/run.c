@@ -5,18 +5,24 @@
 #include "vmm/config.h"
 #include "vmm/host.h"
 
+#include "dry_run.h"
 #include "hosts.h"
 #include "terminal.h"
 #include "verbs.h"
 
 static int run_on(const struct cli_hosts *hosts, const struct config *config, struct err *err)
 {
+	const struct run_place place = {
+	        .host = hosts->host,
+	        .clock = cli_hosts_clock(hosts),
+	        .process = &hosts->process,
+	};
 	struct run_console console = {
 	        .in = STDIN_FILENO, .out = STDOUT_FILENO, .escape = isatty(STDIN_FILENO)};
 	struct run *run;
 	int result;
 
-	if (run_create(hosts->host, config, cli_hosts_clock(hosts), &console, &run, err) < 0)
+	if (run_create(&place, config, &console, &run, err) < 0)
 		return -1;
 	terminal_raw(STDIN_FILENO);
 	result = run_guest(run, err);
@@ -26,12 +32,27 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, st
 	return result;
 }
 
+static int dry_run_on(
+        const struct cli_hosts *hosts, const struct config *config, bool as_json, struct err *err)
+{
+	struct launch *launch;
+	int result;
+
+	if (launch_create_unjudged(hosts->host, config, &hosts->process, &launch, err) < 0)
+		return -1;
+	result = cli_dry_run(config, launch, as_json, err);
+	launch_destroy(launch);
+	return result;
+}
+
 static int run_verb(const struct cli_args *args, struct err *err)
 {
 	struct cli_hosts hosts = {0};
 	struct config *config;
 	int result;
 
+	if (cli_given(args, "json") && !cli_given(args, "dry-run"))
+		return err_set(err, ERR_USAGE, "--json is for --dry-run; see vmm run --help");
 	if (cli_config_load(args, cli_operand(args, 0), stderr, &config, err) < 0)
 		return -1;
 	log_set_level(config->log);
@@ -39,13 +60,10 @@ static int run_verb(const struct cli_args *args, struct err *err)
 		config_destroy(config);
 		return -1;
 	}
-	result = config->sev.type == CONFIG_SEV_NONE
-	                 ? cli_hosts_open(&hosts, config, cli_value(args, "trace"), err)
-	                 : err_set(err, ERR_HOST,
-	                           "sev.type: this vmm launches plain guests only; vmm measure knows the "
-	                           "digest of this one");
+	result = cli_hosts_open(&hosts, config, cli_value(args, "trace"), err);
 	if (result == 0)
-		result = run_on(&hosts, config, err);
+		result = cli_given(args, "dry-run") ? dry_run_on(&hosts, config, cli_given(args, "json"), err)
+		                                    : run_on(&hosts, config, err);
 	cli_hosts_close(&hosts);
 	config_destroy(config);
 	return result;
@@ -54,6 +72,10 @@ static int run_verb(const struct cli_args *args, struct err *err)
 static const struct cli_option options[] = {
         CLI_OPTION_SET,
         CLI_OPTION_HOST,
+        {"dry-run", NULL,
+                "Launch nothing: print the steps of the launch, what is measured, the digest, and all that "
+                "would be refused. The exit status is that of the first refusal."},
+        {"json", NULL, "With --dry-run: print JSON for tools instead of words for people."},
         {"trace", "FILE",
                 "Write a line per kernel call to FILE; the traces of two runs can be compared with diff(1)."},
         {0},

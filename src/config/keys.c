@@ -11,6 +11,7 @@
 static const char *const host_words[] = {"kvm", "sim", NULL};
 static const char *const type_words[] = {"none", "sev", "sev-es", "sev-snp", NULL};
 static const char *const init_words[] = {"auto", "init2", "legacy", NULL};
+static const char *const correction_words[] = {"adopt", "refuse", NULL};
 static const char *const clock_words[] = {"virtual", "host", NULL};
 static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 
@@ -34,6 +35,10 @@ const struct config_key config_keys[] = {
                 .def = "\"/usr/share/ovmf/OVMF.fd\"",
                 .help = "The firmware image that ends at 4 GiB. A SEV-SNP guest needs one with SEV "
                         "metadata, boot.hashes one with a table for the hashes."},
+        {"cgroup", CONFIG_STRING, AT(cgroup), .max = PATH_MAX_BYTES, .def = "\"\"",
+                .help = "The folder of a cgroup that vmm joins before it makes a confidential guest, so that "
+                        "the guest's ASID is charged to that group (misc controller). Empty: the one that "
+                        "vmm was started in."},
 
         {"machine.vcpus", CONFIG_NUMBER, AT(machine.vcpus), .min = 1, .max = CONFIG_VCPUS_MAX, .def = "1",
                 .help = "The number of virtual processors. It is part of what is measured for SEV-ES and "
@@ -94,6 +99,28 @@ const struct config_key config_keys[] = {
                 .help = "The guest owner's Diffie-Hellman certificate."},
         {"sev.session", CONFIG_PATH, FILE_KEY(sev.session), .types = SEV, .needs = "sev.dh-cert",
                 .help = "The guest owner's launch session, made for this host and sev.dh-cert."},
+        {"sev.cpuid-correction", CONFIG_WORD, AT(sev.cpuid_correction), .words = correction_words,
+                .def = "\"adopt\"", .types = SNP,
+                .help = "What to do when the secure processor corrects the CPUID page, which it does when "
+                        "the "
+                        "guest's CPUID claims what the processor lacks: launch with the corrected page, or "
+                        "refuse. Each changed bit is logged. The page is not measured."},
+        {"sev.measurement", CONFIG_OUTPUT, FILE_KEY(sev.measurement), .types = SEV,
+                .help = "The file that gets the launch measurement (48 bytes, LAUNCH_MEASURE), for the "
+                        "guest's owner to judge. It appears whole, during the launch."},
+        {"sev.secret-header", CONFIG_STRING, AT(sev.secret_header), .max = PATH_MAX_BYTES, .def = "\"\"",
+                .types = SEV, .needs = "sev.secret",
+                .help = "The packet header of sev.secret, a file (vmm secret pack --out-header)."},
+        {"sev.secret", CONFIG_STRING, AT(sev.secret), .max = PATH_MAX_BYTES, .def = "\"\"", .types = SEV,
+                .needs = "sev.secret-header",
+                .help = "The guest owner's encrypted secret, a file (vmm secret pack --out-secret). It can "
+                        "be made only from this launch's measurement, so it may appear after that."},
+        {"sev.secret-address", CONFIG_HEX, AT(sev.secret_address), .min = 1, .max = 10, .def = "\"\"",
+                .types = SEV, .needs = "sev.secret",
+                .help = "Where in the guest's memory the secret goes, hexadecimal digits. Empty: where the "
+                        "firmware image says."},
+        {"sev.secret-wait", CONFIG_NUMBER, AT(sev.secret_wait_s), .max = 86400, .unit = "seconds", .def = "0",
+                .help = "How long the launch waits for sev.secret and its header."},
 
         {"run.grace", CONFIG_NUMBER, AT(run.grace_s), .max = 3600, .unit = "seconds", .def = "30",
                 .help = "The time between pressing the guest's power button and ending it; 0 ends it at "

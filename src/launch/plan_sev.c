@@ -1,8 +1,25 @@
 /*
- * plan_sev: what a SEV or SEV-ES launch measures: the firmware image, the kernel hashes if any, the VMSAs if
- * any. Any thread. Law: SEV API 6.2 to 6.4 (LAUNCH_UPDATE_DATA, LAUNCH_UPDATE_VMSA).
+ * plan_sev: the steps of a SEV or SEV-ES launch, and what it measures: the firmware image, the kernel hashes
+ * if any, the VMSAs if any. Any thread. Law: SEV API 6.2 to 6.4 (LAUNCH_UPDATE_DATA, LAUNCH_UPDATE_VMSA).
  */
+#include "launch.h"
 #include "plan.h"
+
+const struct launch_row launch_rows_sev[] = {
+        {"secure processor", "open", LAUNCH_STEP_OPEN, launch_open_device, LAUNCH_UNINIT},
+        {"cgroup", NULL, LAUNCH_STEP_CGROUP, launch_join_cgroup, LAUNCH_UNINIT},
+        {"VM", "KVM_CREATE_VM", LAUNCH_STEP_CREATE, launch_create_vm, LAUNCH_UNINIT},
+        {"context", "KVM_SEV_INIT2", LAUNCH_STEP_INIT, launch_init, LAUNCH_UNINIT},
+        {"processors", "KVM_CREATE_VCPU", LAUNCH_STEP_VCPUS, launch_add_vcpus, LAUNCH_UNINIT},
+        {"pinned memory", "KVM_MEMORY_ENCRYPT_REG_REGION", LAUNCH_STEP_MEMORY, sev_pin_memory, LAUNCH_UNINIT},
+        {"start", "KVM_SEV_LAUNCH_START", LAUNCH_STEP_START, sev_start, LAUNCH_LUPDATE},
+        {"contents", "KVM_SEV_LAUNCH_UPDATE_DATA", LAUNCH_STEP_UPDATE, sev_update, LAUNCH_LUPDATE},
+        {"processor state", "KVM_SEV_LAUNCH_UPDATE_VMSA", LAUNCH_STEP_VMSA, sev_update_vmsa, LAUNCH_LUPDATE},
+        {"measurement", "KVM_SEV_LAUNCH_MEASURE", LAUNCH_STEP_MEASURE, sev_measure, LAUNCH_LSECRET},
+        {"secret", "KVM_SEV_LAUNCH_SECRET", LAUNCH_STEP_SECRET, sev_secret, LAUNCH_LSECRET},
+        {"finish", "KVM_SEV_LAUNCH_FINISH", LAUNCH_STEP_FINISH, sev_finish, LAUNCH_RUNNING},
+        {0},
+};
 
 static int add_hashes(struct launch_plan *plan, const struct launch_inputs *inputs, struct err *err)
 {

@@ -1,11 +1,25 @@
 /*
- * plan_snp: what a SEV-SNP launch measures: the firmware image, the sections of its SEV metadata in their
- * order, the VMSAs. Any thread. Law: SNP ABI 8.17 (SNP_LAUNCH_UPDATE); the order is QEMU's, which edk2's
- * OvmfSevMetadata.asm is written for.
+ * plan_snp: the steps of a SEV-SNP launch, and what it measures: the firmware image, the sections of its SEV
+ * metadata in their order, the VMSAs. Any thread. Law: SNP ABI 8.17 (SNP_LAUNCH_UPDATE); the order is QEMU's,
+ * which edk2's OvmfSevMetadata.asm is written for.
  */
 #include <string.h>
 
+#include "launch.h"
 #include "plan.h"
+
+const struct launch_row launch_rows_snp[] = {
+        {"secure processor", "open", LAUNCH_STEP_OPEN, launch_open_device, LAUNCH_UNINIT},
+        {"cgroup", NULL, LAUNCH_STEP_CGROUP, launch_join_cgroup, LAUNCH_UNINIT},
+        {"VM", "KVM_CREATE_VM", LAUNCH_STEP_CREATE, launch_create_vm, LAUNCH_UNINIT},
+        {"context", "KVM_SEV_INIT2", LAUNCH_STEP_INIT, launch_init, LAUNCH_UNINIT},
+        {"processors", "KVM_CREATE_VCPU", LAUNCH_STEP_VCPUS, launch_add_vcpus, LAUNCH_UNINIT},
+        {"private memory", "KVM_SET_MEMORY_ATTRIBUTES", LAUNCH_STEP_MEMORY, snp_own_memory, LAUNCH_UNINIT},
+        {"start", "KVM_SEV_SNP_LAUNCH_START", LAUNCH_STEP_START, snp_start, LAUNCH_LUPDATE},
+        {"contents", "KVM_SEV_SNP_LAUNCH_UPDATE", LAUNCH_STEP_UPDATE, snp_update, LAUNCH_LUPDATE},
+        {"finish", "KVM_SEV_SNP_LAUNCH_FINISH", LAUNCH_STEP_FINISH, snp_finish, LAUNCH_RUNNING},
+        {0},
+};
 
 struct kind {
 	uint32_t type; /* enum abi_ovmf_section_type */

@@ -12,6 +12,7 @@
 struct machine_vm {
 	struct machine *machine;
 	struct page_memory *memory;
+	struct machine_cpuid cpuid; /* of the first vCPU */
 	int fd;
 	unsigned vcpu_count;
 	struct machine_vcpu vcpus[CONFIG_VCPUS_MAX];
@@ -24,34 +25,50 @@ static int create_memory(struct machine_vm *vm, struct err *err)
 	if (page_memory_create(machine->host, &machine->layout, machine->config->machine.hugepages,
 	            &vm->memory, err) < 0)
 		return -1;
+	/* What is measured comes from the launch plan. */
+	if (machine->config->sev.type != CONFIG_SEV_NONE)
+		return 0;
 	if (page_load(vm->memory, gpa(PAGE_HOLE_END - machine->firmware_size), machine->firmware,
 	            machine->firmware_size) < 0)
 		return err_set(err, ERR_FAILED, "the firmware image does not fit its place");
 	return 0;
 }
 
+static int set_slot(struct machine_vm *vm, unsigned i, struct err *err)
+{
+	const struct page_region *region = &vm->machine->layout.regions[i];
+	void *at = page_memory_slot_address(vm->memory, i);
+	int guest_memfd = page_memory_guest_memfd(vm->memory, i);
+
+	if (guest_memfd < 0)
+		return call_vm_set_memory(
+		        vm->machine->host, vm->fd, i, region->gpa.raw, region->size_bytes, at, err);
+	return call_vm_set_private_memory(
+	        vm->machine->host, vm->fd, i, region->gpa.raw, region->size_bytes, at, guest_memfd, err);
+}
+
 static int set_memory(struct machine_vm *vm, struct err *err)
 {
-	const struct page_layout *layout = &vm->machine->layout;
+	const struct machine *machine = vm->machine;
 
-	for (unsigned i = 0; i < layout->count; i++) {
-		const struct page_region *region = &layout->regions[i];
-
-		if (call_vm_set_memory(vm->machine->host, vm->fd, i, region->gpa.raw, region->size_bytes,
-		            page_memory_slot_address(vm->memory, i), err) < 0)
+	if (machine->config->sev.type == CONFIG_SEV_SNP &&
+	        page_memory_make_private(vm->memory, vm->fd, err) < 0)
+		return -1;
+	for (unsigned i = 0; i < machine->layout.count; i++) {
+		if (set_slot(vm, i, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int create_vm(struct machine_vm *vm, struct err *err)
+static int create_vm(struct machine_vm *vm, unsigned type, struct err *err)
 {
 	struct machine *machine = vm->machine;
 	struct host *host = machine->host;
 
 	/* Memory goes first: a slot that comes after the interrupt controllers waits for a grace period of
 	 * theirs. */
-	if (call_vm_create(host, machine->kvm_fd, 0, &vm->fd, err) < 0 ||
+	if (call_vm_create(host, machine->kvm_fd, type, &vm->fd, err) < 0 ||
 	        call_vm_set_intel_pages(host, vm->fd, INTEL_PAGES_GPA, err) < 0 || set_memory(vm, err) < 0 ||
 	        call_vm_create_irqchip(host, vm->fd, err) < 0 ||
 	        call_vm_set_pc_routing(host, vm->fd, err) < 0)
@@ -76,6 +93,7 @@ static int set_cpuid(struct machine_vm *vm, struct machine_vcpu *vcpu, struct er
 	        .model = machine->model,
 	        .supported = machine->supported,
 	        .tsc_deadline = machine->tsc_deadline,
+	        .sev = machine->config->sev.type,
 	        .vcpu = vcpu->index,
 	        .vcpus = machine->config->machine.vcpus,
 	};
@@ -84,8 +102,10 @@ static int set_cpuid(struct machine_vm *vm, struct machine_vcpu *vcpu, struct er
 
 	if (machine_cpuid_make(&ask, &cpuid, &dropped, err) < 0)
 		return -1;
-	if (vcpu->index == 0)
+	if (vcpu->index == 0) {
 		tell_dropped(machine, &dropped);
+		vm->cpuid = cpuid;
+	}
 	return call_vcpu_set_cpuid(machine->host, vcpu->fd, (const struct kvm_cpuid2 *)&cpuid, err);
 }
 
@@ -102,17 +122,6 @@ static int create_vcpu(struct machine_vm *vm, unsigned index, struct err *err)
 	return set_cpuid(vm, vcpu, err);
 }
 
-static int create_parts(struct machine_vm *vm, struct err *err)
-{
-	if (create_memory(vm, err) < 0 || create_vm(vm, err) < 0)
-		return -1;
-	for (unsigned i = 0; i < vm->machine->config->machine.vcpus; i++) {
-		if (create_vcpu(vm, i, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 static void reset_devices(struct machine *machine)
 {
 	device_pci_reset(machine->pci);
@@ -122,7 +131,7 @@ static void reset_devices(struct machine *machine)
 	device_fw_cfg_reset(machine->fw_cfg);
 }
 
-int machine_vm_create(struct machine *machine, struct machine_vm **ret_vm, struct err *err)
+int machine_vm_create(struct machine *machine, unsigned type, struct machine_vm **ret_vm, struct err *err)
 {
 	struct machine_vm *vm = calloc(1, sizeof(*vm));
 
@@ -131,13 +140,22 @@ int machine_vm_create(struct machine *machine, struct machine_vm **ret_vm, struc
 	vm->machine = machine;
 	vm->fd = -1;
 	reset_devices(machine);
-	if (create_parts(vm, err) < 0) {
+	if (create_memory(vm, err) < 0 || create_vm(vm, type, err) < 0) {
 		machine_vm_destroy(vm);
-		return err_wrap(err, "creating the guest");
+		return -1;
 	}
 	device_fw_cfg_attach(machine->fw_cfg, vm->memory);
 	machine->vm_fd = vm->fd;
 	*ret_vm = vm;
+	return 0;
+}
+
+int machine_vm_add_vcpus(struct machine_vm *vm, struct err *err)
+{
+	for (unsigned i = 0; i < vm->machine->config->machine.vcpus; i++) {
+		if (create_vcpu(vm, i, err) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -162,6 +180,16 @@ void machine_vm_destroy(struct machine_vm *vm)
 int machine_vm_fd(const struct machine_vm *vm)
 {
 	return vm->fd;
+}
+
+struct page_memory *machine_vm_memory(const struct machine_vm *vm)
+{
+	return vm->memory;
+}
+
+const struct machine_cpuid *machine_vm_cpuid(const struct machine_vm *vm)
+{
+	return &vm->cpuid;
 }
 
 unsigned machine_vm_vcpu_count(const struct machine_vm *vm)

@@ -50,9 +50,40 @@ static bool is_memory(const struct page_memory *memory, uint64_t start, uint64_t
 	return true;
 }
 
+/* Memory, and all of it the host's to read. */
+static bool is_open(const struct page_memory *memory, uint64_t start, uint64_t size, bool writable)
+{
+	uint64_t n;
+
+	if (!is_memory(memory, start, size, writable))
+		return false;
+	for (; size; start += n, size -= n) {
+		unsigned i;
+		const struct page_region *region = region_at(memory, start, &i);
+
+		piece(memory, start, size, writable, &n);
+		if (!page_is_shared(memory, i, start - region->gpa.raw, n))
+			return false;
+	}
+	return true;
+}
+
+bool page_is_backed(const struct page_memory *memory, struct gpa start, uint64_t size_bytes)
+{
+	return is_memory(memory, start.raw, size_bytes, false);
+}
+
+void *page_kernel_address(const struct page_memory *memory, struct gpa start, uint64_t size_bytes)
+{
+	uint64_t n = 0;
+	uint8_t *at = piece(memory, start.raw, size_bytes, false, &n);
+
+	return n == size_bytes ? at : NULL;
+}
+
 bool page_is_memory(const struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool writable)
 {
-	return is_memory(memory, start.raw, size_bytes, writable);
+	return is_open(memory, start.raw, size_bytes, writable);
 }
 
 int page_read(const struct page_memory *memory, struct gpa from, void *dst, uint64_t size_bytes)
@@ -60,7 +91,7 @@ int page_read(const struct page_memory *memory, struct gpa from, void *dst, uint
 	uint8_t *out = dst;
 	uint64_t n = 0;
 
-	if (!is_memory(memory, from.raw, size_bytes, false))
+	if (!is_open(memory, from.raw, size_bytes, false))
 		return -1;
 	for (; size_bytes; from.raw += n, out += n, size_bytes -= n) {
 		const uint8_t *in = piece(memory, from.raw, size_bytes, false, &n);
@@ -75,7 +106,7 @@ static int write_pieces(
 {
 	uint64_t n = 0;
 
-	if (!is_memory(memory, to, size, writable))
+	if (!is_open(memory, to, size, writable))
 		return -1;
 	for (; size; to += n, in += n, size -= n) {
 		uint8_t *out = piece(memory, to, size, writable, &n);

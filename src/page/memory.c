@@ -51,6 +51,7 @@ static int map_region(struct page_memory *memory, unsigned i, bool hugepages, st
 		               "machine.memory"
 		             : "");
 	memory->at[i] = at;
+	memory->fd[i] = take_fd(&fd);
 	return 0;
 }
 
@@ -68,6 +69,10 @@ int page_memory_create(struct host *host, const struct page_layout *layout, bool
 		return err_sys(err, ERR_FAILED, ENOMEM, "guest memory");
 	memory->host = host;
 	memory->layout = *layout;
+	memory->hugepages = hugepages;
+	pthread_mutex_init(&memory->lock, NULL);
+	for (unsigned i = 0; i < PAGE_REGIONS_MAX; i++)
+		memory->fd[i] = memory->guest_memfd[i] = -1;
 	for (unsigned i = 0; i < layout->count; i++) {
 		if (map_region(memory, i, hugepages, err) < 0) {
 			page_memory_destroy(memory);
@@ -82,8 +87,13 @@ void page_memory_destroy(struct page_memory *memory)
 {
 	if (!memory)
 		return;
-	for (unsigned i = 0; i < memory->layout.count; i++)
+	page_memory_finish_private(memory);
+	for (unsigned i = 0; i < memory->layout.count; i++) {
 		host_munmap(memory->host, memory->at[i], memory->layout.regions[i].size_bytes);
+		if (memory->fd[i] >= 0)
+			close(memory->fd[i]);
+	}
+	pthread_mutex_destroy(&memory->lock);
 	free(memory);
 }
 

@@ -1,8 +1,11 @@
 /*
- * memory: what memory.c and access.c share.
+ * memory: what memory.c, access.c and owner.c share.
  */
 #ifndef VMM_PAGE_MEMORY_H
 #define VMM_PAGE_MEMORY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "vmm/page.h"
 
@@ -10,6 +13,18 @@ struct page_memory {
 	struct host *host;
 	struct page_layout layout;
 	uint8_t *at[PAGE_REGIONS_MAX]; /* where each region is mapped; the guest writes there at any time */
+	int fd[PAGE_REGIONS_MAX];      /* behind that */
+	bool hugepages;
+
+	/* SEV-SNP; else -1 and NULL. */
+	int vm_fd;
+	int guest_memfd[PAGE_REGIONS_MAX];
+	pthread_mutex_t lock;                       /* of conversions */
+	_Atomic uint64_t *shared[PAGE_REGIONS_MAX]; /* a bit a page */
 };
+
+/* Is all of a piece of region i shared with the host? */
+bool page_is_shared(const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes);
+void page_memory_finish_private(struct page_memory *memory);
 
 #endif

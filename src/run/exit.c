@@ -4,10 +4,9 @@
 #include <stdarg.h>
 
 #include "vcpu.h"
+#include "vmm/uapi.h"
 
-static enum vcpu_verdict PRINTF(3, 4) end(struct vcpu *vcpu, enum vcpu_verdict verdict, const char *fmt, ...);
-
-static enum vcpu_verdict end(struct vcpu *vcpu, enum vcpu_verdict verdict, const char *fmt, ...)
+enum vcpu_verdict vcpu_end(struct vcpu *vcpu, enum vcpu_verdict verdict, const char *fmt, ...)
 {
 	char text[300];
 	va_list args;
@@ -27,7 +26,7 @@ static enum vcpu_verdict on_nothing(struct vcpu *vcpu)
 
 static enum vcpu_verdict on_shutdown(struct vcpu *vcpu)
 {
-	return end(vcpu, VCPU_CRASH, "the guest crashed with a triple fault");
+	return vcpu_end(vcpu, VCPU_CRASH, "the guest crashed with a triple fault");
 }
 
 static enum vcpu_verdict on_internal_error(struct vcpu *vcpu)
@@ -35,11 +34,11 @@ static enum vcpu_verdict on_internal_error(struct vcpu *vcpu)
 	const struct kvm_run *run = vcpu->kvm->run;
 
 	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
-		return end(vcpu, VCPU_FAIL,
+		return vcpu_end(vcpu, VCPU_FAIL,
 		        "KVM could not emulate an instruction of the guest (KVM_EXIT_INTERNAL_ERROR, "
 		        "suberror 1): this "
 		        "KVM is no full one, or the guest executes outside its memory");
-	return end(vcpu, VCPU_FAIL, "KVM gave up (KVM_EXIT_INTERNAL_ERROR, suberror %u)",
+	return vcpu_end(vcpu, VCPU_FAIL, "KVM gave up (KVM_EXIT_INTERNAL_ERROR, suberror %u)",
 	        run->internal.suberror);
 }
 
@@ -47,13 +46,15 @@ static enum vcpu_verdict on_fail_entry(struct vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->kvm->run;
 
-	return end(vcpu, VCPU_FAIL, "the processor refused to enter the guest (hardware reason 0x%llx)",
+	return vcpu_end(vcpu, VCPU_FAIL, "the processor refused to enter the guest (hardware reason 0x%llx)",
 	        (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
 }
 
 static enum vcpu_verdict on_system_event(struct vcpu *vcpu)
 {
-	return end(vcpu, VCPU_CRASH, "the guest ended itself (system event %u)",
+	if (vcpu->kvm->run->system_event.type == UAPI_SYSTEM_EVENT_SEV_TERM)
+		return vcpu_on_sev_term(vcpu);
+	return vcpu_end(vcpu, VCPU_CRASH, "the guest ended itself (system event %u)",
 	        vcpu->kvm->run->system_event.type);
 }
 
@@ -66,6 +67,8 @@ static enum vcpu_verdict (*const handlers[])(struct vcpu *vcpu) = {
         [KVM_EXIT_INTERNAL_ERROR] = on_internal_error,
         [KVM_EXIT_FAIL_ENTRY] = on_fail_entry,
         [KVM_EXIT_SYSTEM_EVENT] = on_system_event,
+        [KVM_EXIT_HYPERCALL] = vcpu_on_hypercall,
+        [UAPI_EXIT_MEMORY_FAULT] = vcpu_on_memory_fault,
 };
 
 enum vcpu_verdict vcpu_on_exit(struct vcpu *vcpu)
@@ -74,6 +77,6 @@ enum vcpu_verdict vcpu_on_exit(struct vcpu *vcpu)
 
 	if (reason < ARRAY_LEN(handlers) && handlers[reason])
 		return handlers[reason](vcpu);
-	return end(vcpu, VCPU_FAIL, "KVM left the guest for a reason that vmm does not know: %u (%s)", reason,
-	        host_exit_name(reason) ?: "unnamed");
+	return vcpu_end(vcpu, VCPU_FAIL, "KVM left the guest for a reason that vmm does not know: %u (%s)",
+	        reason, host_exit_name(reason) ?: "unnamed");
 }

@@ -1,6 +1,6 @@
 /*
- * report: the registers of a vCPU that ended badly. The vCPU's thread. Registers are the guest's own; of a
- * confidential guest KVM gives none.
+ * report: the registers of a vCPU that ended badly. The vCPU's thread. Of a SEV-ES or SEV-SNP guest KVM gives
+ * none, or stale ones.
  */
 #include <stdarg.h>
 
@@ -91,6 +91,10 @@ void vcpu_report_registers(struct vcpu *vcpu)
 	struct err err;
 
 	put(&text, "registers of vCPU %u:\n", vcpu->kvm->index);
+	if (machine_config(vcpu->machine)->sev.type >= CONFIG_SEV_ES) {
+		put(&text, "encrypted: the host cannot read the registers of a SEV-ES or SEV-SNP guest\n");
+		return;
+	}
 	if (call_vcpu_get_regs(host, vcpu->kvm->fd, &regs, &err) == 0)
 		put_regs(&text, &regs);
 	else

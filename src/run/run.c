@@ -11,6 +11,7 @@
 #include "console.h"
 #include "life.h"
 #include "vcpu.h"
+#include "vmm/launch.h"
 
 #define SECOND_NS 1000000000ull
 #define FLUSH_NS  SECOND_NS /* for the last output of a guest that was ended */
@@ -19,6 +20,7 @@ struct run {
 	const struct config *config;
 	struct loop *loop;
 	struct machine *machine;
+	struct launch *launch;
 	struct machine_vm *vm; /* the incarnation; NULL: none */
 	struct console console;
 	enum life_state state;
@@ -79,6 +81,7 @@ static int start_vcpus(struct run *run, struct err *err)
 		*vcpu = (struct vcpu){
 		        .owner = run,
 		        .machine = run->machine,
+		        .vm = run->vm,
 		        .kvm = machine_vm_vcpu(run->vm, i),
 		        .loop = run->loop,
 		        .ended = {.fn = on_vcpu_ended, .ctx = vcpu},
@@ -98,7 +101,7 @@ static void launch(struct run *run)
 
 	machine_vm_destroy(take_ptr(&run->vm));
 	run->vcpu_count = 0;
-	if (machine_vm_create(run->machine, &run->vm, &err) == 0 && start_vcpus(run, &err) == 0)
+	if (launch_guest(run->launch, run->machine, &run->vm, &err) == 0 && start_vcpus(run, &err) == 0)
 		return;
 	run->err = err;
 	step(run, LIFE_FAIL);
@@ -323,11 +326,14 @@ static int take_signals(struct run *run, struct err *err)
 
 /* ---- life ---- */
 
-static int create_parts(struct run *run, struct host *host, const struct device_clock *clock, struct err *err)
+static int create_parts(struct run *run, const struct run_place *place, struct err *err)
 {
 	const struct machine_events events = {on_power, on_output, on_room, run};
+	struct host *host = place->host;
 
-	if (machine_create(host, run->config, clock, &events, &run->machine, err) < 0 ||
+	/* Why a launch would be refused is told before any device is made. */
+	if (launch_create(host, run->config, place->process, &run->launch, err) < 0 ||
+	        machine_create(host, run->config, place->clock, &events, &run->machine, err) < 0 ||
 	        loop_create(&run->loop, err) < 0)
 		return -1;
 	run->console.loop = run->loop;
@@ -337,8 +343,8 @@ static int create_parts(struct run *run, struct host *host, const struct device_
 	return take_signals(run, err);
 }
 
-int run_create(struct host *host, const struct config *config, const struct device_clock *clock,
-        const struct run_console *console, struct run **ret_run, struct err *err)
+int run_create(const struct run_place *place, const struct config *config, const struct run_console *console,
+        struct run **ret_run, struct err *err)
 {
 	struct run *run = calloc(1, sizeof(*run));
 
@@ -355,7 +361,7 @@ int run_create(struct host *host, const struct config *config, const struct devi
 	        .on_status = on_status,
 	        .on_idle = on_console_idle,
 	        .ctx = run};
-	if (create_parts(run, host, clock, err) < 0) {
+	if (create_parts(run, place, err) < 0) {
 		run_destroy(run);
 		return -1;
 	}
@@ -392,6 +398,7 @@ void run_destroy(struct run *run)
 	if (run->vm && run->config->sev.type == CONFIG_SEV_NONE)
 		loop_keep(run->loop, machine_vm_fd(run->vm));
 	machine_vm_destroy(run->vm);
+	launch_destroy(run->launch);
 	console_finish(&run->console);
 	loop_destroy(run->loop);
 	machine_destroy(run->machine);

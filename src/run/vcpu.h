@@ -23,6 +23,7 @@ enum vcpu_verdict { VCPU_RESUME, VCPU_STOP, VCPU_CRASH, VCPU_FAIL };
 struct vcpu {
 	void *owner; /* for `ended` */
 	struct machine *machine;
+	struct machine_vm *vm;
 	struct machine_vcpu *kvm;
 	struct loop *loop;
 	struct loop_task ended; /* posted as the thread's last act */
@@ -39,7 +40,7 @@ struct vcpu {
 
 /* Call once, before any vCPU starts: the kick is a signal with an empty handler. */
 int vcpu_prepare_kick(struct err *err) MUST_CHECK;
-/* vcpu is zeroed but for machine, kvm, loop and ended. */
+/* vcpu is zeroed but for machine, vm, kvm, loop and ended. */
 int vcpu_start(struct vcpu *vcpu, struct err *err) MUST_CHECK;
 /* Asks the thread to end; it posts `ended` when it has. Main thread. */
 void vcpu_stop(struct vcpu *vcpu);
@@ -50,6 +51,12 @@ void vcpu_join(struct vcpu *vcpu);
 
 /* exit.c: handles the exit in kvm_run. VCPU_CRASH and VCPU_FAIL have filled err and report. */
 enum vcpu_verdict vcpu_on_exit(struct vcpu *vcpu);
+/* Fills err and report; returns the verdict, VCPU_CRASH or VCPU_FAIL. */
+enum vcpu_verdict vcpu_end(struct vcpu *vcpu, enum vcpu_verdict verdict, const char *fmt, ...) PRINTF(3, 4);
+/* exit_page.c, exit_sev.c */
+enum vcpu_verdict vcpu_on_memory_fault(struct vcpu *vcpu);
+enum vcpu_verdict vcpu_on_hypercall(struct vcpu *vcpu);
+enum vcpu_verdict vcpu_on_sev_term(struct vcpu *vcpu);
 /* exit_io.c */
 enum vcpu_verdict vcpu_on_io(struct vcpu *vcpu);
 enum vcpu_verdict vcpu_on_mmio(struct vcpu *vcpu);

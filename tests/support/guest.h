@@ -55,8 +55,8 @@ static inline int guest_run(
 		fail_msg("configuration: %s", mistakes.count ? mistakes.list[0].text : "no memory");
 	config_mistakes_finish(&mistakes);
 	g->out = memfd_create("output", 0);
-	result =
-	        run_create(host, config, NULL, &(struct run_console){.in = -1, .out = g->out}, &run, &g->err);
+	result = run_create(&(struct run_place){.host = host}, config,
+	        &(struct run_console){.in = -1, .out = g->out}, &run, &g->err);
 	if (result == 0) {
 		result = run_guest(run, &g->err);
 		snprintf(g->report, sizeof(g->report), "%s", run_crash_report(run));

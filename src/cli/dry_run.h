@@ -1,0 +1,16 @@
+/*
+ * dry_run: what a launch would do.
+ */
+#ifndef VMM_CLI_DRY_RUN_H
+#define VMM_CLI_DRY_RUN_H
+
+#include "vmm/launch.h"
+
+/*
+ * Prints the steps, what they measure, the digest, and every foreseen refusal. Returns the exit status: that
+ * of the first refusal, or 0; -1 if it could not be told.
+ */
+int cli_dry_run(
+        const struct config *config, const struct launch *launch, bool as_json, struct err *err) MUST_CHECK;
+
+#endif

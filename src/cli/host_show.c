@@ -1,0 +1,248 @@
+/*
+ * host_show: what `vmm host` found out, in words and as JSON. Main thread.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "host_show.h"
+#include "measure.h"
+#include "vmm/call.h"
+
+/* ---- what both ways of showing it need ---- */
+
+static const struct {
+	const char *name, *key;
+	uint32_t cpuid; /* CPUID 8000001F EAX */
+	unsigned vm_type;
+	enum launch_asid_kind asids;
+} generations[] = {
+        {"SEV", "sev", 1u << 1, UAPI_VM_SEV, LAUNCH_ASIDS_SEV},
+        {"SEV-ES", "sev-es", 1u << 3, UAPI_VM_SEV_ES, LAUNCH_ASIDS_ES},
+        {"SEV-SNP", "sev-snp", 1u << 4, UAPI_VM_SNP, LAUNCH_ASIDS_SNP},
+};
+
+static bool is_offered(const struct launch_facts *facts, size_t i)
+{
+	if (!facts->has_init2 && generations[i].vm_type != UAPI_VM_SNP)
+		return facts->sev_eax & generations[i].cpuid;
+	return facts->vm_types >> generations[i].vm_type & 1;
+}
+
+/* The names of bits that are set; "" if none is. */
+#define WORDS_BYTES 300
+static const char *bit_words(const struct config_bit *table, uint64_t bits, char text[static WORDS_BYTES])
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (const struct config_bit *b = table; b->name && used < WORDS_BYTES; b++) {
+		if (bits & b->bits)
+			used += (size_t)snprintf(
+			        text + used, WORDS_BYTES - used, "%s%s", used ? ", " : "", b->name);
+	}
+	return text;
+}
+
+static enum attest_tcb_layout tcb_layout(const struct launch_facts *facts)
+{
+	return facts->product >= ATTEST_TURIN ? ATTEST_TCB_TURIN : ATTEST_TCB_MILAN;
+}
+
+static const char *const platform_states[] = {"UNINIT", "INIT", "WORKING"};
+
+static const char *state_name(uint8_t state)
+{
+	return state < ARRAY_LEN(platform_states) ? platform_states[state] : "unknown";
+}
+
+/* ---- words ---- */
+
+static void print_asids(const struct launch_asids *asids)
+{
+	printf("%" PRIu64 " ASIDs", asids->limit);
+	if (asids->used_known)
+		printf(", %" PRIu64 " used", asids->used);
+	if (asids->free_known)
+		printf(", %" PRIu64 " free%s%s%s", asids->free, *asids->limiting ? " (limit of " : "",
+		        asids->limiting, *asids->limiting ? ")" : "");
+	if (asids->why)
+		printf(", %s not known: %s", asids->used_known ? "free" : "used and free", asids->why);
+	printf("\n");
+}
+
+static void print_generations(const struct launch_facts *facts)
+{
+	for (size_t i = 0; i < ARRAY_LEN(generations); i++) {
+		printf("%s: %s; ", generations[i].name,
+		        is_offered(facts, i)                    ? "offered"
+		        : facts->sev_eax & generations[i].cpuid ? "not offered, though the processor has it"
+		                                                : "not offered");
+		print_asids(&facts->asids[generations[i].asids]);
+	}
+}
+
+static void print_tcb(const struct launch_facts *facts, const char *name, uint64_t tcb)
+{
+	enum attest_tcb_layout layout = tcb_layout(facts);
+
+	printf("  %s TCB 0x%016" PRIx64 ":", name, tcb);
+	for (enum attest_tcb_part part = 0; part < ATTEST_TCB_PARTS; part++) {
+		int level = attest_tcb_get(tcb, layout, part);
+
+		if (level >= 0)
+			printf(" %s %d", attest_tcb_part_name(part), level);
+	}
+	printf("\n");
+}
+
+static void print_firmware(const struct launch_facts *facts)
+{
+	if (facts->device.kind) {
+		printf("firmware: not to be asked: %s\n", facts->device.text);
+		return;
+	}
+	if (facts->status.kind)
+		printf("firmware, SEV: not to be asked: %s\n", facts->status.text);
+	else
+		printf("firmware, SEV: API %u.%u build %u, %s, %s, %u guests\n", facts->api_major,
+		        facts->api_minor, facts->build, state_name(facts->state),
+		        facts->owned ? "owned" : "self-owned", facts->guests);
+	if (facts->snp_status.kind) {
+		printf("firmware, SEV-SNP: not to be asked: %s\n", facts->snp_status.text);
+		return;
+	}
+	printf("firmware, SEV-SNP: ABI %u.%u build %u, %s, %s, %u guests\n", facts->snp.api_major,
+	        facts->snp.api_minor, facts->snp.build_id, state_name(facts->snp.state),
+	        facts->snp.rmp_init & UAPI_SNP_STATUS_RMP_INITIALIZED ? "RMP initialised" : "no RMP",
+	        facts->snp.guest_count);
+	print_tcb(facts, "current", facts->snp.current_tcb_version);
+	print_tcb(facts, "reported", facts->snp.reported_tcb_version);
+}
+
+static void print_masks(const struct launch_facts *facts)
+{
+	char words[WORDS_BYTES];
+
+	if (facts->policy_known)
+		printf("SEV-SNP policy bits: 0x%" PRIx64 " (%s)\n", facts->policy_bits,
+		        bit_words(config_snp_policy_bits, facts->policy_bits, words));
+	else
+		printf("SEV-SNP policy bits: not known, this kernel does not tell\n");
+	if (facts->features_known)
+		printf("VMSA features: 0x%" PRIx64 " (%s)\n", facts->vmsa_features,
+		        bit_words(config_vmsa_feature_bits, facts->vmsa_features, words));
+	else
+		printf("VMSA features: not known, this kernel does not tell\n");
+	printf("certificates for extended guest requests: %s\n", facts->certs_known && facts->req_certs
+	                                                                 ? "this KVM asks for them"
+	                                                                 : "this KVM cannot ask for them");
+}
+
+static void print_capabilities(const struct host_offer *offer)
+{
+	for (size_t i = 0; call_capabilities[i].name; i++) {
+		const struct call_capability_row *row = &call_capabilities[i];
+
+		if (offer->values[i] > 1)
+			printf("  %-33s %-6d %s\n", row->name, offer->values[i], row->use);
+		else if (offer->usable || offer->values[i])
+			printf("  %-33s %-6s %s\n", row->name, offer->values[i] ? "yes" : "no", row->use);
+	}
+}
+
+void host_print_words(const struct host_offer *offer)
+{
+	const struct launch_facts *facts = &offer->facts;
+
+	printf("KVM: %s%s\n", offer->usable ? "usable, API version 12" : "not usable: ",
+	        offer->usable ? "" : offer->reason.text);
+	if (!offer->usable && facts->kvm.kind)
+		return;
+	print_capabilities(offer);
+	printf("processor: %s, signature 0x%x, C-bit %u\n", attest_product_name(facts->product),
+	        facts->cpu_signature, facts->c_bit);
+	print_generations(facts);
+	print_masks(facts);
+	print_firmware(facts);
+}
+
+/* ---- JSON ---- */
+
+static json_t *number(bool known, uint64_t value)
+{
+	return known ? json_integer((json_int_t)value) : json_null();
+}
+
+static json_t *mask(bool known, uint64_t value)
+{
+	return known ? json_sprintf("0x%" PRIx64, value) : json_null();
+}
+
+static json_t *generations_json(const struct launch_facts *facts)
+{
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(generations); i++) {
+		const struct launch_asids *asids = &facts->asids[generations[i].asids];
+
+		json_object_set_new(all, generations[i].key,
+		        json_pack("{s:b, s:b, s:{s:I, s:o, s:o, s:s?}}", "offered", is_offered(facts, i),
+		                "processor", (facts->sev_eax & generations[i].cpuid) != 0, "asids", "limit",
+		                (json_int_t)asids->limit, "used", number(asids->used_known, asids->used),
+		                "free", number(asids->free_known, asids->free), "unknown-because",
+		                asids->why));
+	}
+	return all;
+}
+
+static json_t *sev_json(const struct launch_facts *facts)
+{
+	if (facts->status.kind)
+		return json_pack("{s:s}", "reason", facts->status.text);
+	return json_pack("{s:o, s:i, s:s, s:b, s:i}", "api",
+	        json_sprintf("%u.%u", facts->api_major, facts->api_minor), "build", facts->build, "state",
+	        state_name(facts->state), "owned", facts->owned, "guests", (int)facts->guests);
+}
+
+static json_t *snp_json(const struct launch_facts *facts)
+{
+	const struct uapi_sev_snp_status *snp = &facts->snp;
+
+	if (facts->snp_status.kind)
+		return json_pack("{s:s}", "reason", facts->snp_status.text);
+	return json_pack("{s:o, s:i, s:s, s:b, s:i, s:o, s:o}", "abi",
+	        json_sprintf("%u.%u", snp->api_major, snp->api_minor), "build", (int)snp->build_id, "state",
+	        state_name(snp->state), "rmp-initialised",
+	        (snp->rmp_init & UAPI_SNP_STATUS_RMP_INITIALIZED) != 0, "guests", (int)snp->guest_count,
+	        "current-tcb", mask(true, snp->current_tcb_version), "reported-tcb",
+	        mask(true, snp->reported_tcb_version));
+}
+
+static json_t *capabilities_json(const struct host_offer *offer)
+{
+	json_t *capabilities = json_object();
+
+	for (size_t i = 0; call_capabilities[i].name; i++)
+		json_object_set_new(capabilities, call_capabilities[i].name, json_integer(offer->values[i]));
+	return capabilities;
+}
+
+int host_print_json(const struct host_offer *offer, struct err *err)
+{
+	const struct launch_facts *facts = &offer->facts;
+	auto_json json_t *root =
+	        json_pack("{s:{s:b, s:s?, s:o}, s:{s:s, s:o, s:i}, s:o, s:i, s:o, s:o, s:b, s:{s:o, s:o}}",
+	                "kvm", "usable", offer->usable, "reason", offer->usable ? NULL : offer->reason.text,
+	                "capabilities", capabilities_json(offer), "processor", "product",
+	                attest_product_name(facts->product), "signature", mask(true, facts->cpu_signature),
+	                "c-bit", (int)facts->c_bit, "generations", generations_json(facts), "vm-types",
+	                (int)facts->vm_types, "policy-bits", mask(facts->policy_known, facts->policy_bits),
+	                "vmsa-features", mask(facts->features_known, facts->vmsa_features),
+	                "asks-for-certificates", facts->certs_known && facts->req_certs, "firmware", "sev",
+	                sev_json(facts), "sev-snp", snp_json(facts));
+
+	if (!root || json_dumpf(root, stdout, JSON_INDENT(2)) < 0)
+		return err_set(err, ERR_FAILED, "the answer could not be written");
+	printf("\n");
+	return 0;
+}

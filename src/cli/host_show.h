@@ -1,0 +1,19 @@
+/*
+ * host_show: what a host offers, for people and for tools.
+ */
+#ifndef VMM_CLI_HOST_SHOW_H
+#define VMM_CLI_HOST_SHOW_H
+
+#include "vmm/launch.h"
+
+struct host_offer {
+	bool usable;
+	struct err reason; /* why not */
+	int values[32];    /* of call_capabilities, in its order */
+	struct launch_facts facts;
+};
+
+void host_print_words(const struct host_offer *offer);
+int host_print_json(const struct host_offer *offer, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * facts: what this host can do, asked without changing anything: /dev/kvm, /dev/sev, the misc controller,
+ * this process's limits. Any thread but launch_process_own().
+ */
+#include <errno.h>
+#include <linux/kvm_para.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cgroup.h"
+#include "launch.h"
+
+#define CAP_IPC_LOCK_BIT 14
+
+/* ---- this process ---- */
+
+/* "0::/path" of cgroup v2 in /proc/self/cgroup. */
+static void find_own_cgroup(char *folder, size_t size)
+{
+	char line[4096];
+
+	folder[0] = '\0';
+	auto_fclose FILE *f = fopen("/proc/self/cgroup", "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strncmp(line, "0::", 3) == 0)
+			snprintf(folder, size, "/sys/fs/cgroup%s", strcmp(line + 3, "/") ? line + 3 : "");
+	}
+}
+
+void launch_process_own(const char *join, struct launch_process *ret_process)
+{
+	static char folder[4200];
+	struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
+
+	if (*join)
+		snprintf(folder, sizeof(folder), "%s", join);
+	else
+		find_own_cgroup(folder, sizeof(folder));
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	*ret_process = (struct launch_process){
+	        .cgroup = folder,
+	        .parameters = "/sys/module/kvm_amd/parameters",
+	        .memlock_bytes = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur,
+	};
+}
+
+static bool may_lock_memory(void)
+{
+	unsigned long long effective;
+	char line[256];
+
+	auto_fclose FILE *f = fopen("/proc/self/status", "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "CapEff: %llx", &effective) == 1)
+			return effective >> CAP_IPC_LOCK_BIT & 1;
+	}
+	return false;
+}
+
+static uint32_t read_parameter(const char *folder, const char *name)
+{
+	unsigned value = 0;
+	char path[4300];
+
+	if (!*folder)
+		return 0;
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	auto_fclose FILE *f = fopen(path, "re");
+	return f && fscanf(f, "%u", &value) == 1 ? value : 0;
+}
+
+/* ---- /dev/kvm ---- */
+
+static void take_cpuid(const struct kvm_cpuid2 *cpuid, struct launch_facts *facts)
+{
+	for (unsigned i = 0; i < cpuid->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		if (e->function == 1)
+			facts->cpu_signature = e->eax;
+		if (e->function != 0x8000001f)
+			continue;
+		facts->sev_eax = e->eax;
+		facts->c_bit = e->ebx & 0x3f;
+		facts->reduced_bits = e->ebx >> 6 & 0x3f;
+		facts->sev_asid_max = e->ecx;
+		facts->sev_asid_min = e->edx;
+	}
+}
+
+/* The family, model and stepping of the signature (APM volume 3, E.3.2), as reports have them. */
+static enum attest_product product_of(uint32_t signature)
+{
+	const struct abi_snp_report as_reported = {
+	        .version = 3,
+	        .cpuid_family = (uint8_t)((signature >> 8 & 15) + (signature >> 20 & 0xff)),
+	        .cpuid_model = (uint8_t)((signature >> 4 & 15) | (signature >> 12 & 0xf0)),
+	        .cpuid_stepping = signature & 15,
+	};
+
+	return attest_report_product(&as_reported);
+}
+
+static void ask_kvm(struct host *host, struct launch_facts *facts)
+{
+	struct kvm_cpuid2 *cpuid = NULL;
+	struct err err;
+	int fd;
+
+	if (call_kvm_open(host, &fd, &facts->kvm) < 0)
+		return;
+	facts->vm_types = (uint32_t)call_capability(host, fd, UAPI_CAP_VM_TYPES);
+	facts->has_private_memory = call_capability(host, fd, UAPI_CAP_GUEST_MEMFD) &&
+	                            call_capability(host, fd, UAPI_CAP_USER_MEMORY2) &&
+	                            call_capability(host, fd, UAPI_CAP_MEMORY_ATTRIBUTES);
+	facts->has_conversion = call_capability(host, fd, KVM_CAP_EXIT_HYPERCALL) >> KVM_HC_MAP_GPA_RANGE & 1;
+	facts->features_known =
+	        call_kvm_sev_attribute(host, fd, UAPI_SEV_VMSA_FEATURES, &facts->vmsa_features);
+	facts->policy_known = call_kvm_sev_attribute(host, fd, UAPI_SNP_POLICY_BITS, &facts->policy_bits);
+	facts->certs_known = call_kvm_sev_attribute(host, fd, UAPI_SEV_SNP_REQ_CERTS, &facts->req_certs);
+	facts->has_init2 = facts->features_known;
+	if (call_kvm_supported_cpuid(host, fd, &cpuid, &err) == 0)
+		take_cpuid(cpuid, facts);
+	facts->product = product_of(facts->cpu_signature);
+	free(cpuid);
+	host_close(host, fd);
+}
+
+/* ---- /dev/sev ---- */
+
+static void ask_device(struct host *host, struct launch_facts *facts)
+{
+	struct sev_user_data_status status;
+	int fd;
+
+	if (call_platform_open(host, &fd, &facts->device) < 0) {
+		facts->status = facts->snp_status = facts->device;
+		return;
+	}
+	if (call_platform_status(host, fd, &status, &facts->status) == 0) {
+		facts->api_major = status.api_major;
+		facts->api_minor = status.api_minor;
+		facts->build = status.build;
+		facts->state = status.state;
+		facts->owned = status.flags & 1;
+		facts->es_initialised = status.flags & SEV_STATUS_FLAGS_CONFIG_ES;
+		facts->guests = status.guest_count;
+	}
+	if (call_platform_snp_status(host, fd, &facts->snp, &facts->snp_status) < 0)
+		facts->snp = (struct uapi_sev_snp_status){0};
+	host_close(host, fd);
+}
+
+/* ---- ASIDs ---- */
+
+enum launch_asid_kind launch_asid_kind(enum config_sev_type type)
+{
+	return type == CONFIG_SEV ? LAUNCH_ASIDS_SEV
+	                          : (type == CONFIG_SEV_ES ? LAUNCH_ASIDS_ES : LAUNCH_ASIDS_SNP);
+}
+
+/*
+ * ASIDs below the least one of SEV are for SEV-ES and SEV-SNP, which charge the same resource. With
+ * ciphertext hiding SEV-SNP has the first of them and SEV-ES the others; the controller knows only their sum.
+ */
+static void count_asids(const struct launch_process *process, struct launch_facts *facts)
+{
+	struct launch_asids *sev = &facts->asids[LAUNCH_ASIDS_SEV], *es = &facts->asids[LAUNCH_ASIDS_ES],
+	                    *snp = &facts->asids[LAUNCH_ASIDS_SNP];
+	uint32_t joint = facts->sev_asid_min ? facts->sev_asid_min - 1 : 0;
+	uint32_t hiding = facts->hiding_asids < joint ? facts->hiding_asids : joint;
+
+	if (facts->sev_asid_max >= facts->sev_asid_min && facts->sev_asid_min)
+		sev->limit = facts->sev_asid_max - facts->sev_asid_min + 1;
+	cgroup_asids(process->cgroup, "sev", sev);
+	cgroup_asids(process->cgroup, "sev_es", es);
+	*snp = *es;
+	es->limit = joint - hiding;
+	snp->limit = hiding ? hiding : joint;
+	if (!hiding)
+		return;
+	/* A limit that is reached holds for both all the same. */
+	snp->used_known = es->used_known = false;
+	snp->free_known = es->free_known = es->free_known && !es->free;
+	snp->why = es->why =
+	        "with ciphertext hiding SEV-ES and SEV-SNP have ASIDs of their own, and the misc "
+	        "controller counts their sum";
+}
+
+void launch_facts_gather(
+        struct host *host, const struct launch_process *process, struct launch_facts *ret_facts)
+{
+	struct launch_facts facts = {0};
+
+	ask_kvm(host, &facts);
+	ask_device(host, &facts);
+	facts.memlock_bytes = process->memlock_bytes;
+	facts.ipc_lock = may_lock_memory();
+	facts.hiding_asids = read_parameter(process->parameters, "ciphertext_hiding_asids");
+	count_asids(process, &facts);
+	*ret_facts = facts;
+}

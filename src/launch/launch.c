@@ -1,0 +1,231 @@
+/*
+ * launch: carries out the rows of a generation, one incarnation of a guest after the other, and asks the
+ * firmware after each whether the guest is where it should be. Main thread.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "launch.h"
+
+/* ---- the rows ---- */
+
+const struct launch_row launch_rows_none[] = {
+        {"VM", NULL, LAUNCH_STEP_CREATE, launch_create_vm, LAUNCH_UNINIT},
+        {"processors", NULL, LAUNCH_STEP_VCPUS, launch_add_vcpus, LAUNCH_UNINIT},
+        {0},
+};
+
+const struct launch_row *launch_rows(enum config_sev_type type)
+{
+	if (type == CONFIG_SEV_NONE)
+		return launch_rows_none;
+	return type == CONFIG_SEV_SNP ? launch_rows_snp : launch_rows_sev;
+}
+
+const char *launch_state_name(enum launch_state state)
+{
+	static const char *const names[] = {
+	        [LAUNCH_UNINIT] = "UNINIT",
+	        [LAUNCH_LUPDATE] = "LUPDATE",
+	        [LAUNCH_LSECRET] = "LSECRET",
+	        [LAUNCH_RUNNING] = "RUNNING",
+	};
+
+	return state < ARRAY_LEN(names) ? names[state] : "another one";
+}
+
+/*
+ * The firmware of SEV and SEV-ES tells where the guest is. That of SEV-SNP cannot be asked through KVM:
+ * there, the state follows from the results.
+ */
+static int check_state(struct launch_work *work, const struct launch_row *row, struct err *err)
+{
+	const struct config *config = &work->launch->config;
+	struct kvm_sev_guest_status status;
+
+	if (row->state == LAUNCH_UNINIT || config->sev.type == CONFIG_SEV_SNP)
+		return 0;
+	if (call_sev_guest_status(&work->sev, &status, err) < 0)
+		return -1;
+	if (status.state != row->state)
+		return err_set(err, ERR_HOST,
+		        "after the step \"%s\" the firmware says that the guest is in state %u (%s), not %s: "
+		        "something else than vmm drives this guest, or firmware and kernel do not fit",
+		        row->name, status.state, launch_state_name(status.state),
+		        launch_state_name(row->state));
+	if (status.policy != (uint32_t)config->sev.policy)
+		return err_set(err, ERR_HOST,
+		        "the firmware says that the guest has the policy 0x%x, not 0x%x: firmware and kernel "
+		        "do not fit",
+		        status.policy, (uint32_t)config->sev.policy);
+	return 0;
+}
+
+static int run_row(struct launch_work *work, const struct launch_row *row, struct err *err)
+{
+	const struct launch *launch = work->launch;
+	enum launch_step step = row->step;
+	int result;
+
+	log_debug("launch: %s", row->name);
+	*err = (struct err){0};
+	result = row->fn(work, err);
+	if (result == 0) {
+		result = check_state(work, row, err);
+		step = LAUNCH_STEP_STATUS;
+	}
+	if (result == 0)
+		return 0;
+	if (launch->plan) {
+		struct launch_facts facts;
+
+		/* What was true when the launch was planned may have changed. */
+		launch_facts_gather(launch->host, &launch->process, &facts);
+		launch_explain(step, launch->config.sev.type, &facts, err);
+	}
+	return err_wrap(err, "creating the guest");
+}
+
+int launch_guest(struct launch *launch, struct machine *machine, struct machine_vm **ret_vm, struct err *err)
+{
+	struct launch_work work = {
+	        .launch = launch,
+	        .machine = machine,
+	        .sev = {.host = launch->host, .vm_fd = -1, .sev_fd = -1},
+	};
+
+	for (const struct launch_row *row = launch_rows(launch->config.sev.type); row->name; row++) {
+		if (run_row(&work, row, err) < 0) {
+			machine_vm_destroy(work.vm);
+			return -1;
+		}
+	}
+	*ret_vm = work.vm;
+	return 0;
+}
+
+/* ---- life ---- */
+
+/* On kernels without KVM_SEV_INIT2 the old commands, which change the measurement of a SEV-ES guest. */
+static void choose_init(struct launch *launch)
+{
+	struct config *config = &launch->config;
+	bool legacy =
+	        !launch->facts.kvm.kind && !launch->facts.has_init2 && config->sev.type != CONFIG_SEV_SNP;
+
+	if (config->sev.init != CONFIG_SEV_INIT_AUTO)
+		return;
+	config->sev.init = legacy ? CONFIG_SEV_INIT_LEGACY : CONFIG_SEV_INIT2;
+	if (legacy && config->sev.type == CONFIG_SEV_ES)
+		log_info("this kernel has KVM_SEV_ES_INIT only: the measurement is that of sev.init legacy");
+}
+
+static int prepare(struct launch *launch, struct err *err)
+{
+	if (launch->config.sev.type == CONFIG_SEV_NONE)
+		return 0;
+	launch_facts_gather(launch->host, &launch->process, &launch->facts);
+	choose_init(launch);
+	if (launch_files_read(&launch->config, &launch->files, err) < 0 ||
+	        launch_plan_make(&launch->config, &launch->files, &launch->plan, err) < 0 ||
+	        launch_plan_digest(launch->plan, NULL, &launch->digest, err) < 0)
+		return -1;
+	/* Of these the plan keeps the hashes only, and they may be large. */
+	free(take_ptr(&launch->files.kernel.data));
+	free(take_ptr(&launch->files.initrd.data));
+	return launch_options_read(&launch->config, &launch->digest, &launch->options, err);
+}
+
+int launch_create_unjudged(struct host *host, const struct config *config,
+        const struct launch_process *process, struct launch **ret_launch, struct err *err)
+{
+	struct launch *launch = calloc(1, sizeof(*launch));
+
+	if (!launch)
+		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the launch");
+	launch->host = host;
+	launch->config = *config;
+	launch->sev_fd = -1;
+	if (process)
+		launch->process = *process;
+	else
+		launch_process_own(config->cgroup, &launch->process);
+	if (prepare(launch, err) < 0) {
+		launch_destroy(launch);
+		return -1;
+	}
+	*ret_launch = launch;
+	return 0;
+}
+
+int launch_create(struct host *host, const struct config *config, const struct launch_process *process,
+        struct launch **ret_launch, struct err *err)
+{
+	struct launch *launch;
+	auto_free struct launch_findings *findings = calloc(1, sizeof(*findings));
+
+	if (!findings)
+		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the launch");
+	if (launch_create_unjudged(host, config, process, &launch, err) < 0)
+		return -1;
+	launch_findings(launch, findings);
+	if (findings->count) {
+		launch_destroy(launch);
+		for (unsigned i = 1; i < findings->count; i++)
+			log_warn("also: %s", findings->list[i].text);
+		*err = findings->list[0];
+		return -1;
+	}
+	*ret_launch = launch;
+	return 0;
+}
+
+void launch_destroy(struct launch *launch)
+{
+	if (!launch)
+		return;
+	host_close(launch->host, launch->sev_fd);
+	launch_options_finish(&launch->options);
+	launch_plan_destroy(launch->plan);
+	launch_files_finish(&launch->files);
+	free(launch);
+}
+
+const struct launch_plan *launch_plan_of(const struct launch *launch)
+{
+	return launch->plan;
+}
+
+const struct launch_digest *launch_digest_of(const struct launch *launch)
+{
+	return &launch->digest;
+}
+
+/* Steps that have nothing to do for this configuration are no news for people. */
+static bool is_idle(const struct config *config, enum launch_step step)
+{
+	switch (step) {
+	case LAUNCH_STEP_CGROUP: return !*config->cgroup;
+	case LAUNCH_STEP_VMSA: return config->sev.type != CONFIG_SEV_ES;
+	case LAUNCH_STEP_SECRET: return !*config->sev.secret;
+	default: return false;
+	}
+}
+
+bool launch_step_words(const struct launch *launch, unsigned i, const char **ret_name, const char **ret_call)
+{
+	const struct config *config = &launch->config;
+	const struct launch_row *row = launch_rows(config->sev.type);
+
+	for (; row->name; row++) {
+		if (!is_idle(config, row->step) && i-- == 0)
+			break;
+	}
+	if (!row->name)
+		return false;
+	*ret_name = row->name;
+	*ret_call = row->call;
+	if (row->step == LAUNCH_STEP_INIT && config->sev.init == CONFIG_SEV_INIT_LEGACY)
+		*ret_call = config->sev.type == CONFIG_SEV_ES ? "KVM_SEV_ES_INIT" : "KVM_SEV_INIT";
+	return true;
+}

@@ -1,0 +1,117 @@
+/*
+ * launch: what the files of this room share of a launch under way. Main thread.
+ */
+#ifndef VMM_LAUNCH_LAUNCH_H
+#define VMM_LAUNCH_LAUNCH_H
+
+#include "vmm/call.h"
+#include "vmm/launch.h"
+#include "vmm/machine.h"
+
+/* ---- what the configuration brings beside the plan ---- */
+
+struct launch_options {
+	struct launch_file dh_cert, session; /* SEV, SEV-ES: from the guest's owner */
+	bool has_id;                         /* SEV-SNP: block and auth are filled */
+	struct abi_id_block block;
+	struct abi_id_auth auth;
+	uint8_t host_data[UAPI_SNP_HOST_DATA_BYTES];
+};
+
+/* digest: what the ID block of sev.enforce-digest is made for. */
+int launch_options_read(const struct config *config, const struct launch_digest *digest,
+        struct launch_options *ret_options, struct err *err) MUST_CHECK;
+void launch_options_finish(struct launch_options *options);
+
+/* ---- a guest's launches ---- */
+
+struct launch {
+	struct host *host;
+	struct config config;          /* borrowed strings; sev.init is never "auto" */
+	struct launch_process process; /* borrowed strings */
+	struct launch_facts facts;
+	struct launch_files files;
+	struct launch_plan *plan; /* NULL: a plain guest */
+	struct launch_digest digest;
+	struct launch_options options;
+	int sev_fd; /* from the first launch on */
+	bool in_cgroup;
+};
+
+/* One incarnation in the making. */
+struct launch_work {
+	struct launch *launch;
+	struct machine *machine;
+	struct machine_vm *vm;
+	struct call_sev sev;
+	struct abi_sev_measure measure; /* SEV, SEV-ES: after LAUNCH_MEASURE */
+	bool wants_update;              /* the CPUID page was corrected */
+};
+
+typedef int launch_step_fn(struct launch_work *work, struct err *err);
+
+/* A row of a launch: steps in their order. */
+struct launch_row {
+	const char *name; /* for people: "context" */
+	const char *call; /* what it asks the kernel for; NULL: more than one thing */
+	enum launch_step step;
+	launch_step_fn *fn;
+	enum launch_state state; /* of the guest's context afterwards */
+};
+
+/* Each ends with a row without a name. */
+extern const struct launch_row launch_rows_none[], launch_rows_sev[], launch_rows_snp[];
+const struct launch_row *launch_rows(enum config_sev_type type);
+const char *launch_state_name(enum launch_state state);
+
+/* ---- steps.c: steps that generations share ---- */
+
+launch_step_fn launch_open_device, launch_join_cgroup, launch_create_vm, launch_init, launch_add_vcpus;
+/* ---- step_sev.c ---- */
+launch_step_fn sev_pin_memory, sev_start, sev_update, sev_update_vmsa, sev_measure, sev_secret, sev_finish;
+/* ---- step_snp.c ---- */
+launch_step_fn snp_own_memory, snp_start, snp_update, snp_finish;
+
+/* ---- vcpu_state.c: the registers that KVM builds a measured VMSA from ---- */
+
+void launch_vcpu_regs(const struct abi_vmsa *vmsa, struct kvm_regs *ret_regs);
+/* sregs: as KVM gave them; what a VMSA says of them is replaced. */
+void launch_vcpu_sregs(const struct abi_vmsa *vmsa, struct kvm_sregs *sregs);
+
+/* ---- cpuid_page.c (SNP ABI 8.17.2.6) ---- */
+
+/* ERR_FAILED: the table has more entries than the page. */
+int launch_cpuid_page_fill(
+        const struct machine_cpuid *cpuid, struct abi_cpuid_page *ret_page, struct err *err) MUST_CHECK;
+/*
+ * What the firmware changed, a line a changed register to the log at that level ("CPUID 80000008 ECX: 0x7 ->
+ * 0x3, bits 2"). Returns how many registers changed; -1: the answer is no page that can be used.
+ */
+int launch_cpuid_page_tell(
+        const struct abi_cpuid_page *asked, const struct abi_cpuid_page *answer, enum log_level level);
+
+/* ---- secret.c ---- */
+
+/* Writes the measurement where the owner looks for it; nothing without sev.measurement. */
+int launch_measure_write(
+        const struct config *config, const struct abi_sev_measure *measure, struct err *err) MUST_CHECK;
+
+struct launch_secret {
+	struct abi_sev_secret_header header;
+	void *packet;
+	size_t size_bytes;
+	struct gpa gpa;
+};
+
+/* Waits for the owner's files if it must. Returns 1, 0 if there is no secret, -1. */
+int launch_secret_read(const struct config *config, const struct launch_plan *plan,
+        struct launch_secret *ret_secret, struct err *err) MUST_CHECK;
+void launch_secret_finish(struct launch_secret *secret);
+
+/* ---- reason.c ---- */
+
+/* Adds cause and remedy to the error of a step. Returns -1. */
+int launch_explain(
+        enum launch_step step, enum config_sev_type type, const struct launch_facts *facts, struct err *err);
+
+#endif

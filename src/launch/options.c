@@ -1,0 +1,80 @@
+/*
+ * options: what a launch takes beside the plan: the owner's session, the ID block, host data. Files may hold
+ * anything. Main thread.
+ */
+#include <string.h>
+
+#include "launch.h"
+
+/* The kernel takes no more (SEV_FW_BLOB_MAX_SIZE). */
+#define BLOB_MAX_BYTES KIB(16)
+
+static int read_blob(
+        const char *key, const char *path, size_t size_bytes, struct launch_file *ret_file, struct err *err)
+{
+	struct launch_file file;
+
+	if (!*path)
+		return 0;
+	if (file_read_all(path, BLOB_MAX_BYTES, &file.data, &file.size_bytes, err) < 0)
+		return err_wrap(err, "%s", key);
+	if (file.size_bytes != size_bytes) {
+		free(file.data);
+		return err_set(err, ERR_USAGE,
+		        "%s: %s has %zu bytes, it must have %zu: make it with vmm session new", key, path,
+		        file.size_bytes, size_bytes);
+	}
+	*ret_file = file;
+	return 0;
+}
+
+static int read_owner(const struct config *config, struct launch_options *options, struct err *err)
+{
+	if (read_blob("sev.dh-cert", config->sev.dh_cert, sizeof(struct abi_sev_cert), &options->dh_cert,
+	            err) < 0)
+		return -1;
+	return read_blob(
+	        "sev.session", config->sev.session, sizeof(struct abi_sev_session), &options->session, err);
+}
+
+static int read_id(const struct config *config, const struct launch_digest *digest,
+        struct launch_options *options, struct err *err)
+{
+	options->has_id = true;
+	if (*config->sev.id_block) {
+		if (launch_id_block_read(config->sev.id_block, &options->block, err) < 0)
+			return -1;
+		return launch_id_auth_read(config->sev.id_auth, &options->auth, err);
+	}
+	options->has_id = config->sev.enforce_digest;
+	return options->has_id
+	               ? launch_id_make(digest, config->sev.policy, &options->block, &options->auth, err)
+	               : 0;
+}
+
+int launch_options_read(const struct config *config, const struct launch_digest *digest,
+        struct launch_options *ret_options, struct err *err)
+{
+	struct launch_options options = {0};
+	int result;
+
+	if (*config->sev.host_data &&
+	        !hex_decode(config->sev.host_data, options.host_data, sizeof(options.host_data)))
+		return err_set(err, ERR_USAGE, "sev.host-data: must be %zu hexadecimal digits",
+		        2 * sizeof(options.host_data));
+	result = config->sev.type == CONFIG_SEV_SNP ? read_id(config, digest, &options, err)
+	                                            : read_owner(config, &options, err);
+	if (result < 0) {
+		launch_options_finish(&options);
+		return -1;
+	}
+	*ret_options = options;
+	return 0;
+}
+
+void launch_options_finish(struct launch_options *options)
+{
+	free(options->dh_cert.data);
+	free(options->session.data);
+	*options = (struct launch_options){0};
+}

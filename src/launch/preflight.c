@@ -1,0 +1,355 @@
+/*
+ * preflight: what would be refused, told before anything irreversible: a list of checks over the
+ * configuration, the plan and what is known of the host. What is not known is no reason. Any thread; no
+ * state.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "launch.h"
+
+#define SEV (CONFIG_FOR(CONFIG_SEV) | CONFIG_FOR(CONFIG_SEV_ES))
+#define ES  CONFIG_FOR(CONFIG_SEV_ES)
+#define SNP CONFIG_FOR(CONFIG_SEV_SNP)
+#define ALL (SEV | SNP)
+
+#define WORDS_BYTES 200
+
+/* "bit 18 (migrate-ma), bit 40": the bits of a mask by their words. */
+static const char *bit_words(const struct config_bit *table, uint64_t bits, char text[static WORDS_BYTES])
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (unsigned bit = 0; bit < 64 && used < WORDS_BYTES; bit++) {
+		const struct config_bit *row = table;
+
+		if (!(bits >> bit & 1))
+			continue;
+		while (row->name && row->bits != UINT64_C(1) << bit)
+			row++;
+		used += (size_t)snprintf(text + used, WORDS_BYTES - used, "%sbit %u%s%s%s", used ? ", " : "",
+		        bit, row->name ? " (" : "", row->name ?: "", row->name ? ")" : "");
+	}
+	return text;
+}
+
+/* ---- the host ---- */
+
+static int check_kvm(const struct launch *launch, struct err *err)
+{
+	if (!launch->facts.kvm.kind)
+		return 0;
+	*err = launch->facts.kvm;
+	return -1;
+}
+
+static int check_device(const struct launch *launch, struct err *err)
+{
+	const struct launch_facts *facts = &launch->facts;
+
+	if (!facts->device.kind)
+		return 0;
+	*err = facts->device;
+	return launch_explain(LAUNCH_STEP_OPEN, launch->config.sev.type, facts, err);
+}
+
+static const struct generation {
+	const char *word;
+	unsigned vm_type;
+	uint32_t cpuid; /* CPUID 8000001F EAX */
+} generations[] = {
+        [CONFIG_SEV] = {"SEV", UAPI_VM_SEV, 1u << 1},
+        [CONFIG_SEV_ES] = {"SEV-ES", UAPI_VM_SEV_ES, 1u << 3},
+        [CONFIG_SEV_SNP] = {"SEV-SNP", UAPI_VM_SNP, 1u << 4},
+};
+
+static int check_init(const struct launch *launch, struct err *err)
+{
+	const struct launch_facts *facts = &launch->facts;
+
+	if (facts->kvm.kind || facts->has_init2 || launch->config.sev.init == CONFIG_SEV_INIT_LEGACY)
+		return 0;
+	if (launch->config.sev.type == CONFIG_SEV_SNP)
+		return err_set(err, ERR_HOST,
+		        "KVM_SEV_INIT2 would fail with EINVAL: this kernel is too old for SEV-SNP guests; "
+		        "use Linux 6.11 or newer");
+	return err_set(err, ERR_HOST,
+	        "KVM_SEV_INIT2 would fail with EINVAL: this kernel does not have it; use Linux 6.10 or "
+	        "newer, "
+	        "or set sev.init to auto");
+}
+
+/* Why KVM does not offer a generation. */
+static int check_generation(const struct launch *launch, struct err *err)
+{
+	const struct launch_facts *facts = &launch->facts;
+	enum config_sev_type type = launch->config.sev.type;
+	const struct generation *g = &generations[type];
+	bool offered = launch->config.sev.init == CONFIG_SEV_INIT_LEGACY || facts->vm_types >> g->vm_type & 1;
+
+	if (facts->kvm.kind || (!facts->has_init2 && type == CONFIG_SEV_SNP))
+		return 0;
+	if (!(facts->sev_eax & g->cpuid))
+		return err_set(err, ERR_HOST,
+		        "KVM_CREATE_VM would fail with EINVAL: this host's KVM does not offer %s (CPUID "
+		        "8000001F EAX is 0x%x); enable it in the host's firmware setup and in the module "
+		        "kvm_amd, or choose another sev.type",
+		        g->word, facts->sev_eax);
+	if (!facts->asids[launch_asid_kind(type)].limit)
+		return err_set(err, ERR_HOST,
+		        "KVM_SEV_INIT2 would fail with EBUSY: this host has no ASIDs for %s (the least ASID "
+		        "of "
+		        "SEV is %u of %u%s); change that in the host's firmware setup",
+		        g->word, facts->sev_asid_min, facts->sev_asid_max,
+		        facts->hiding_asids ? ", and ciphertext hiding divides those below it" : "");
+	if (!offered)
+		return err_set(err, ERR_HOST,
+		        "KVM_CREATE_VM would fail with EINVAL: KVM does not offer VM type %u (%s), though "
+		        "the "
+		        "processor has it; dmesg | grep -i -e sev -e kvm says why%s",
+		        g->vm_type, g->word,
+		        type == CONFIG_SEV_SNP ? ", often an IOMMU in passthrough mode or an RMP that covers "
+		                                 "too little memory"
+		                               : "");
+	return 0;
+}
+
+static int check_private_memory(const struct launch *launch, struct err *err)
+{
+	const struct launch_facts *facts = &launch->facts;
+
+	if (facts->kvm.kind || !facts->has_init2 || (facts->has_private_memory && facts->has_conversion))
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "%s would fail with EINVAL: this KVM lacks %s; use Linux 6.11 or newer, built with "
+	        "CONFIG_KVM_AMD_SEV",
+	        facts->has_private_memory ? "KVM_ENABLE_CAP" : "KVM_CREATE_GUEST_MEMFD",
+	        facts->has_private_memory ? "page state changes (KVM_CAP_EXIT_HYPERCALL)"
+	                                  : "memory that only the guest can read (KVM_CAP_GUEST_MEMFD)");
+}
+
+static int check_snp_initialised(const struct launch *launch, struct err *err)
+{
+	const struct launch_facts *facts = &launch->facts;
+
+	if (facts->snp_status.kind || facts->snp.rmp_init & UAPI_SNP_STATUS_RMP_INITIALIZED)
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "KVM_SEV_SNP_LAUNCH_START would fail with ENOTTY: the firmware says that SEV-SNP is not "
+	        "initialised (state %u, no RMP); enable it in the host's firmware setup, boot with "
+	        "iommu=nopt and see dmesg | grep -i sev",
+	        facts->snp.state);
+}
+
+static int check_asids(const struct launch *launch, struct err *err)
+{
+	enum config_sev_type type = launch->config.sev.type;
+	const struct launch_asids *asids = &launch->facts.asids[launch_asid_kind(type)];
+
+	if (launch->facts.kvm.kind || !asids->limit || !asids->free_known || asids->free)
+		return 0;
+	if (*asids->limiting)
+		return err_set(err, ERR_HOST,
+		        "KVM_SEV_INIT2 would fail with EBUSY: the cgroup %s has reached its limit of %s "
+		        "ASIDs "
+		        "(misc.max); raise it, end another guest there, or name another group in the key "
+		        "cgroup",
+		        asids->limiting, generations[type].word);
+	return err_set(err, ERR_HOST,
+	        "KVM_SEV_INIT2 would fail with EBUSY: all ASIDs for %s are taken (%" PRIu64 " of %" PRIu64
+	        "); end another guest, or move the border between SEV and SEV-ES in the "
+	        "host's firmware setup",
+	        generations[type].word, asids->used_known ? asids->used : asids->limit, asids->limit);
+}
+
+static int check_memlock(const struct launch *launch, struct err *err)
+{
+	const struct launch_facts *facts = &launch->facts;
+	uint64_t needed = launch->config.machine.memory_bytes + launch->files.firmware.size_bytes;
+
+	if (facts->ipc_lock || needed <= facts->memlock_bytes)
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "KVM_MEMORY_ENCRYPT_REG_REGION would fail with ENOMEM: %" PRIu64
+	        " MiB must be locked, and RLIMIT_MEMLOCK is %" PRIu64 " KiB; raise it (ulimit -l unlimited, "
+	        "LimitMEMLOCK=infinity), or give CAP_IPC_LOCK",
+	        needed >> 20, facts->memlock_bytes >> 10);
+}
+
+static int check_cgroup(const struct launch *launch, struct err *err)
+{
+	char path[4200];
+
+	if (!*launch->config.cgroup)
+		return 0;
+	snprintf(path, sizeof(path), "%s/cgroup.procs", launch->config.cgroup);
+	if (access(path, W_OK) == 0)
+		return 0;
+	err_sys(err, ERR_HOST, errno, "joining the cgroup %s", launch->config.cgroup);
+	return launch_explain(LAUNCH_STEP_CGROUP, launch->config.sev.type, &launch->facts, err);
+}
+
+/* ---- the policy ---- */
+
+static int check_policy_bits(const struct launch *launch, struct err *err)
+{
+	const struct launch_facts *facts = &launch->facts;
+	uint64_t policy = launch->config.sev.policy, wrong = policy & ~facts->policy_bits;
+	char words[WORDS_BYTES];
+
+	if (!facts->policy_known || !wrong)
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "KVM_SEV_SNP_LAUNCH_START would fail with EINVAL: of sev.policy 0x%" PRIx64
+	        " this KVM does not take %s; leave that out or use a newer kernel (it takes 0x%" PRIx64 ")",
+	        policy, bit_words(config_snp_policy_bits, wrong, words), facts->policy_bits);
+}
+
+static bool is_older(uint8_t major, uint8_t minor, uint8_t wanted_major, uint8_t wanted_minor)
+{
+	return major < wanted_major || (major == wanted_major && minor < wanted_minor);
+}
+
+static int check_version(const struct launch *launch, struct err *err)
+{
+	const struct launch_facts *facts = &launch->facts;
+	bool snp = launch->config.sev.type == CONFIG_SEV_SNP;
+	uint64_t policy = launch->config.sev.policy;
+	uint8_t wanted_major = (uint8_t)(policy >> (snp ? 8 : 16)),
+	        wanted_minor = (uint8_t)(policy >> (snp ? 0 : 24));
+	uint8_t major = snp ? facts->snp.api_major : facts->api_major;
+	uint8_t minor = snp ? facts->snp.api_minor : facts->api_minor;
+
+	if ((snp ? facts->snp_status.kind : facts->status.kind) ||
+	        !is_older(major, minor, wanted_major, wanted_minor))
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "%s would fail with EIO, POLICY_FAILURE: sev.policy asks for at least version %u.%u of the "
+	        "firmware's %s, this host has %u.%u; update the host's firmware or lower %s in sev.policy",
+	        snp ? "KVM_SEV_SNP_LAUNCH_START" : "KVM_SEV_LAUNCH_START", wanted_major, wanted_minor,
+	        snp ? "ABI" : "API", major, minor, snp ? "abi=" : "api=");
+}
+
+/* Bits of the policy that want something of the platform which its status tells. */
+static const struct {
+	uint64_t policy;
+	uint32_t flag;
+	const char *word, *lacks, *remedy;
+} platform_bits[] = {
+        {UINT64_C(1) << 23, UAPI_SNP_STATUS_RAPL_DIS, "rapl-dis", "RAPL is not disabled",
+                "disable it in the host's firmware setup"},
+        {UINT64_C(1) << 24, UAPI_SNP_STATUS_CIPHERTEXT_EN, "ciphertext-hiding", "ciphertext hiding is off",
+                "load kvm_amd with ciphertext_hiding_asids"},
+};
+
+static int check_platform_bits(const struct launch *launch, struct err *err)
+{
+	const struct launch_facts *facts = &launch->facts;
+
+	if (facts->snp_status.kind)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(platform_bits); i++) {
+		if (launch->config.sev.policy & platform_bits[i].policy &&
+		        !(facts->snp.flags & platform_bits[i].flag))
+			return err_set(err, ERR_HOST,
+			        "KVM_SEV_SNP_LAUNCH_START would fail with EIO, POLICY_FAILURE: sev.policy "
+			        "has "
+			        "%s, and on this host %s; %s, or leave the word out",
+			        platform_bits[i].word, platform_bits[i].lacks, platform_bits[i].remedy);
+	}
+	return 0;
+}
+
+static int check_features(const struct launch *launch, struct err *err)
+{
+	const struct launch_facts *facts = &launch->facts;
+	uint64_t wanted = launch->config.sev.vmsa_features & ~ABI_FEATURE_SNP;
+	uint64_t wrong = wanted & ~facts->vmsa_features;
+	char words[WORDS_BYTES];
+
+	if (facts->kvm.kind || !facts->has_init2 || !wrong)
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "KVM_SEV_INIT2 would fail with EINVAL: of sev.vmsa-features 0x%" PRIx64
+	        " this KVM does not offer %s; leave that out or use a newer kernel (it offers 0x%" PRIx64 ")",
+	        launch->config.sev.vmsa_features, bit_words(config_vmsa_feature_bits, wrong, words),
+	        facts->vmsa_features);
+}
+
+/* ---- the owner's files ---- */
+
+static int check_id_block(const struct launch *launch, struct err *err)
+{
+	const struct launch_options *options = &launch->options;
+
+	if (!options->has_id)
+		return 0;
+	if (launch_id_verify(&options->block, &options->auth, err) < 0)
+		return err_wrap(err, "sev.id-block");
+	if (launch_id_match(&options->block, &launch->digest, launch->config.sev.policy, err) < 0)
+		return err_wrap(err, "sev.id-block");
+	return 0;
+}
+
+static int check_session(const struct launch *launch, struct err *err)
+{
+	const struct launch_file *dh = &launch->options.dh_cert;
+	struct abi_sev_cert cert;
+
+	if (!dh->data || attest_sev_cert_parse(dh->data, dh->size_bytes, &cert, err) == 0)
+		return 0;
+	return err_wrap(err, "sev.dh-cert (the firmware would say INVALID_CERTIFICATE)");
+}
+
+static int check_secret(const struct launch *launch, struct err *err)
+{
+	const struct config *config = &launch->config;
+	const struct launch_ovmf_entry *area = &launch->plan->ovmf.secret;
+
+	if (!*config->sev.secret || *config->sev.secret_address || (area->present && area->value[0]))
+		return 0;
+	return err_set(err, ERR_USAGE,
+	        "sev.secret: the firmware image %s has no place for secrets; set sev.secret-address, or use "
+	        "OVMF.amdsev.fd of Debian's ovmf-amdsev",
+	        config->firmware);
+}
+
+/* ---- all ---- */
+
+static const struct {
+	unsigned types;
+	int (*fn)(const struct launch *launch, struct err *err);
+} checks[] = {
+        {ALL, check_kvm},
+        {ALL, check_init},
+        {ALL, check_generation},
+        {ALL, check_device},
+        {SNP, check_private_memory},
+        {SNP, check_snp_initialised},
+        {ES | SNP, check_features},
+        {SNP, check_policy_bits},
+        {ALL, check_version},
+        {SNP, check_platform_bits},
+        {ALL, check_cgroup},
+        {ALL, check_asids},
+        {SEV, check_memlock},
+        {SNP, check_id_block},
+        {SEV, check_session},
+        {SEV, check_secret},
+};
+_Static_assert(ARRAY_LEN(checks) <= LAUNCH_FINDINGS_MAX, "a finding a check");
+
+void launch_findings(const struct launch *launch, struct launch_findings *ret_findings)
+{
+	ret_findings->count = 0;
+	if (!launch->plan)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
+		struct err err = {0};
+
+		if (checks[i].types & CONFIG_FOR(launch->config.sev.type) && checks[i].fn(launch, &err) < 0)
+			ret_findings->list[ret_findings->count++] = err;
+	}
+}

@@ -1,0 +1,144 @@
+/*
+ * secret: the launch measurement goes out to the guest's owner, the owner's encrypted secret comes in. vmm
+ * cannot read it: only the secure processor has the key. Main thread. Law: SEV API 6.5, 6.6.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "launch.h"
+
+#define WAIT_STEP_NS 50000000 /* between two looks for the owner's files */
+
+/* Whoever waits for the file must never see half of it. */
+int launch_measure_write(const struct config *config, const struct abi_sev_measure *measure, struct err *err)
+{
+	const char *path = config->sev.measurement;
+	char part[4200];
+	ssize_t written;
+
+	if (!*path)
+		return 0;
+	snprintf(part, sizeof(part), "%s.part", path);
+	auto_close int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+	if (fd < 0)
+		return err_sys(err, ERR_USAGE, errno, "sev.measurement: %s cannot be written", part);
+	written = write(fd, measure, sizeof(*measure));
+	if (written != sizeof(*measure) || rename(part, path) < 0) {
+		int sys = written < 0 || written == sizeof(*measure) ? errno : ENOSPC;
+
+		unlink(part);
+		return err_sys(err, ERR_FAILED, sys, "sev.measurement: %s cannot be written", path);
+	}
+	return 0;
+}
+
+static bool exists(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_size > 0;
+}
+
+/* The loop does not run yet, so a request to end is looked for here. */
+static bool asked_to_end(void)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT) ||
+	       sigismember(&pending, SIGHUP);
+}
+
+static int wait_for(const struct config *config, struct err *err)
+{
+	const char *header = config->sev.secret_header, *secret = config->sev.secret;
+	uint64_t left = config->sev.secret_wait_s * (UINT64_C(1000000000) / WAIT_STEP_NS);
+
+	if (left && !(exists(header) && exists(secret)))
+		log_info("waiting for the guest owner's secret, %s and %s", header, secret);
+	while (!(exists(header) && exists(secret))) {
+		const struct timespec step = {.tv_nsec = WAIT_STEP_NS};
+
+		if (asked_to_end())
+			return err_set(err, ERR_FAILED,
+			        "sev.secret: a signal came while the guest owner's secret was waited for");
+		if (left-- == 0)
+			return err_set(err, ERR_USAGE,
+			        "sev.secret: %s did not come within %u s (sev.secret-wait); vmm secret pack "
+			        "makes both from the measurement",
+			        exists(header) ? secret : header, config->sev.secret_wait_s);
+		nanosleep(&step, NULL);
+	}
+	return 0;
+}
+
+static int read_files(const struct config *config, struct launch_secret *secret, struct err *err)
+{
+	auto_free void *header = NULL;
+	size_t size;
+
+	if (file_read_all(config->sev.secret_header, ATTEST_CERT_FILE_MAX_BYTES, &header, &size, err) < 0)
+		return err_wrap(err, "sev.secret-header");
+	if (size != sizeof(secret->header))
+		return err_set(err, ERR_USAGE, "sev.secret-header: has %zu bytes, a packet header has %zu",
+		        size, sizeof(secret->header));
+	memcpy(&secret->header, header, size);
+	if (file_read_all(config->sev.secret, ATTEST_SECRET_MAX_BYTES, &secret->packet, &secret->size_bytes,
+	            err) < 0)
+		return err_wrap(err, "sev.secret");
+	if (!secret->size_bytes || !is_aligned(secret->size_bytes, 16))
+		return err_set(err, ERR_USAGE, "sev.secret: has %zu bytes, which is no multiple of 16",
+		        secret->size_bytes);
+	return 0;
+}
+
+/* By address, or where the image says. */
+static int find_place(const struct config *config, const struct launch_plan *plan,
+        struct launch_secret *secret, struct err *err)
+{
+	const struct launch_ovmf_entry *area = &plan->ovmf.secret;
+
+	if (*config->sev.secret_address) {
+		secret->gpa = gpa(strtoull(config->sev.secret_address, NULL, 16));
+		if (!is_aligned(secret->gpa.raw, 16))
+			return err_set(err, ERR_USAGE, "sev.secret-address: 0x%llx is no multiple of 16",
+			        (unsigned long long)secret->gpa.raw);
+		return 0;
+	}
+	if (!area->present || !area->value[0])
+		return err_set(err, ERR_USAGE,
+		        "sev.secret: the firmware image has no place for secrets: set sev.secret-address, or "
+		        "use OVMF.amdsev.fd of Debian's ovmf-amdsev");
+	if (secret->size_bytes > area->value[1])
+		return err_set(err, ERR_USAGE,
+		        "sev.secret: has %zu bytes, the firmware image has room for %u", secret->size_bytes,
+		        area->value[1]);
+	secret->gpa = gpa(area->value[0]);
+	return 0;
+}
+
+int launch_secret_read(const struct config *config, const struct launch_plan *plan,
+        struct launch_secret *ret_secret, struct err *err)
+{
+	struct launch_secret secret = {0};
+
+	if (!*config->sev.secret)
+		return 0;
+	if (wait_for(config, err) < 0 || read_files(config, &secret, err) < 0 ||
+	        find_place(config, plan, &secret, err) < 0) {
+		launch_secret_finish(&secret);
+		return -1;
+	}
+	*ret_secret = secret;
+	return 1;
+}
+
+void launch_secret_finish(struct launch_secret *secret)
+{
+	free(secret->packet);
+	*secret = (struct launch_secret){0};
+}

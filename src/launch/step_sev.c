@@ -1,0 +1,112 @@
+/*
+ * step_sev: the steps of a SEV or SEV-ES launch. What is measured lies in guest memory and is encrypted where
+ * it is. Main thread. Law: SEV API 6.1 to 6.7; amd-memory-encryption.rst.
+ */
+#include <string.h>
+
+#include "launch.h"
+
+int sev_pin_memory(struct launch_work *work, struct err *err)
+{
+	const struct page_memory *memory = machine_vm_memory(work->vm);
+	const struct page_layout *layout = page_memory_layout(memory);
+
+	for (unsigned i = 0; i < layout->count; i++) {
+		const struct page_region *region = &layout->regions[i];
+
+		if (call_sev_register_memory(&work->sev,
+		            page_kernel_address(memory, region->gpa, region->size_bytes), region->size_bytes,
+		            err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int sev_start(struct launch_work *work, struct err *err)
+{
+	const struct launch_options *options = &work->launch->options;
+	struct kvm_sev_launch_start start = {
+	        .policy = (uint32_t)work->launch->config.sev.policy,
+	        .dh_uaddr = (uintptr_t)options->dh_cert.data,
+	        .dh_len = (uint32_t)options->dh_cert.size_bytes,
+	        .session_uaddr = (uintptr_t)options->session.data,
+	        .session_len = (uint32_t)options->session.size_bytes,
+	};
+
+	return call_sev_launch_start(&work->sev, &start, err);
+}
+
+static int update_item(struct launch_work *work, const struct launch_item *item, struct err *err)
+{
+	struct page_memory *memory = machine_vm_memory(work->vm);
+	void *at = page_kernel_address(memory, item->gpa, item->size_bytes);
+
+	if (!at || page_load(memory, item->gpa, item->data, item->size_bytes) < 0)
+		return err_set(err, ERR_FAILED, "%s does not lie in the guest's memory", item->name);
+	if (call_sev_launch_update_data(&work->sev, at, (uint32_t)item->size_bytes, err) < 0)
+		return err_wrap(err, "%s at 0x%llx", item->name, (unsigned long long)item->gpa.raw);
+	return 0;
+}
+
+int sev_update(struct launch_work *work, struct err *err)
+{
+	const struct launch_plan *plan = work->launch->plan;
+
+	for (unsigned i = 0; i < plan->count; i++) {
+		if (plan->items[i].type == ABI_PAGE_NORMAL && update_item(work, &plan->items[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* One call measures every vCPU, in the order in which they were made. */
+int sev_update_vmsa(struct launch_work *work, struct err *err)
+{
+	if (work->launch->config.sev.type != CONFIG_SEV_ES)
+		return 0;
+	return call_sev_launch_update_vmsa(&work->sev, err);
+}
+
+int sev_measure(struct launch_work *work, struct err *err)
+{
+	if (call_sev_launch_measure(&work->sev, &work->measure, err) < 0)
+		return -1;
+	return launch_measure_write(&work->launch->config, &work->measure, err);
+}
+
+static int inject(struct launch_work *work, struct launch_secret *secret, struct err *err)
+{
+	void *at = page_kernel_address(machine_vm_memory(work->vm), secret->gpa, secret->size_bytes);
+	const struct kvm_sev_launch_secret call = {
+	        .hdr_uaddr = (uintptr_t)&secret->header,
+	        .hdr_len = sizeof(secret->header),
+	        .guest_uaddr = (uintptr_t)at,
+	        .guest_len = (uint32_t)secret->size_bytes,
+	        .trans_uaddr = (uintptr_t)secret->packet,
+	        .trans_len = (uint32_t)secret->size_bytes,
+	};
+
+	if (!at)
+		return err_set(err, ERR_USAGE,
+		        "sev.secret: %zu bytes at 0x%llx do not lie in the guest's memory: set "
+		        "sev.secret-address",
+		        secret->size_bytes, (unsigned long long)secret->gpa.raw);
+	return call_sev_launch_secret(&work->sev, &call, err);
+}
+
+int sev_secret(struct launch_work *work, struct err *err)
+{
+	struct launch_secret secret;
+	int found = launch_secret_read(&work->launch->config, work->launch->plan, &secret, err);
+
+	if (found <= 0)
+		return found;
+	found = inject(work, &secret, err);
+	launch_secret_finish(&secret);
+	return found;
+}
+
+int sev_finish(struct launch_work *work, struct err *err)
+{
+	return call_sev_launch_finish(&work->sev, err);
+}

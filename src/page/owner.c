@@ -1,0 +1,136 @@
+/*
+ * owner: which pages of a SEV-SNP guest are its own (private, in a guest_memfd) and which it shares. KVM has
+ * the same list as memory attributes; this one keeps devices away from what they could not read anyway. The
+ * lists change under a lock and are read without it. Any thread. Law: api.rst, KVM_SET_MEMORY_ATTRIBUTES.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+
+#include "memory.h"
+#include "vmm/call.h"
+
+#define WORD_PAGES 64
+
+static uint64_t region_pages(const struct page_region *region)
+{
+	return region->size_bytes / PAGE_SIZE_BYTES;
+}
+
+int page_memory_make_private(struct page_memory *memory, int vm_fd, struct err *err)
+{
+	memory->vm_fd = vm_fd;
+	for (unsigned i = 0; i < memory->layout.count; i++) {
+		const struct page_region *region = &memory->layout.regions[i];
+
+		memory->shared[i] = calloc(region_pages(region) / WORD_PAGES + 1, sizeof(*memory->shared[i]));
+		if (!memory->shared[i])
+			return err_sys(err, ERR_FAILED, ENOMEM, "the list of the guest's shared pages");
+		if (call_vm_create_guest_memfd(
+		            memory->host, vm_fd, region->size_bytes, &memory->guest_memfd[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int page_memory_guest_memfd(const struct page_memory *memory, unsigned i)
+{
+	return memory->guest_memfd[i];
+}
+
+bool page_is_shared(const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes)
+{
+	uint64_t end = offset + size_bytes;
+
+	if (!memory->shared[i])
+		return true;
+	for (uint64_t page = offset / PAGE_SIZE_BYTES; page * PAGE_SIZE_BYTES < end; page++) {
+		uint64_t word =
+		        atomic_load_explicit(&memory->shared[i][page / WORD_PAGES], memory_order_relaxed);
+
+		if (!(word >> page % WORD_PAGES & 1))
+			return false;
+	}
+	return true;
+}
+
+/* Whole words at once where the range has them: all of RAM may change hands in one go. */
+static void mark(struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes, bool private)
+{
+	uint64_t page = offset / PAGE_SIZE_BYTES, end = page + size_bytes / PAGE_SIZE_BYTES;
+
+	while (page < end) {
+		uint64_t first = page % WORD_PAGES, left = end - page,
+		         count = left < WORD_PAGES - first ? left : WORD_PAGES - first;
+		uint64_t bits = (count == WORD_PAGES ? UINT64_MAX : (UINT64_C(1) << count) - 1) << first;
+
+		if (private)
+			atomic_fetch_and(&memory->shared[i][page / WORD_PAGES], ~bits);
+		else
+			atomic_fetch_or(&memory->shared[i][page / WORD_PAGES], bits);
+		page += count;
+	}
+}
+
+/*
+ * The backing that a range no longer uses goes back to the host, or the guest would take its memory twice.
+ * Huge pages are not given back in parts.
+ */
+static int free_other(struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes,
+        bool private, struct err *err)
+{
+	int fd = private ? memory->fd[i] : memory->guest_memfd[i];
+
+	if (fd < 0 || (private && memory->hugepages))
+		return 0;
+	if (host_fallocate(memory->host, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+	            (off_t)size_bytes) < 0)
+		return err_sys(err, ERR_FAILED, errno, "giving back %llu KiB of guest memory",
+		        (unsigned long long)(size_bytes >> 10));
+	return 0;
+}
+
+static int convert_piece(struct page_memory *memory, unsigned i, uint64_t start, uint64_t size_bytes,
+        bool private, struct err *err)
+{
+	uint64_t offset = start - memory->layout.regions[i].gpa.raw;
+	int result;
+
+	/* Devices lose what becomes private before it does, and find what becomes shared after it is. */
+	pthread_mutex_lock(&memory->lock);
+	if (private)
+		mark(memory, i, offset, size_bytes, true);
+	result = call_vm_set_attributes(memory->host, memory->vm_fd, start, size_bytes,
+	        private ? UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0, err);
+	if (result == 0 && !private)
+		mark(memory, i, offset, size_bytes, false);
+	if (result == 0)
+		result = free_other(memory, i, offset, size_bytes, private, err);
+	pthread_mutex_unlock(&memory->lock);
+	return result;
+}
+
+int page_convert(
+        struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private, struct err *err)
+{
+	uint64_t end = start.raw + size_bytes;
+
+	for (unsigned i = 0; i < memory->layout.count; i++) {
+		const struct page_region *region = &memory->layout.regions[i];
+		uint64_t from = start.raw > region->gpa.raw ? start.raw : region->gpa.raw,
+		         limit = region->gpa.raw + region->size_bytes, to = end < limit ? end : limit;
+
+		if (memory->shared[i] && from < to &&
+		        convert_piece(memory, i, from, to - from, private, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void page_memory_finish_private(struct page_memory *memory)
+{
+	for (unsigned i = 0; i < memory->layout.count; i++) {
+		host_close(memory->host, memory->guest_memfd[i]);
+		free(memory->shared[i]);
+	}
+}

@@ -1,0 +1,72 @@
+/*
+ * exit_page: a SEV-SNP guest wants a page to be private or shared: by touching it that way, or by saying so.
+ * The vCPU's thread. Law: api.rst, KVM_EXIT_MEMORY_FAULT, KVM_EXIT_HYPERCALL (KVM_HC_MAP_GPA_RANGE).
+ */
+#include <errno.h>
+#include <linux/kvm_para.h>
+#include <string.h>
+
+#include "vcpu.h"
+#include "vmm/page.h"
+#include "vmm/uapi.h"
+
+/* Bits of the third argument; those below say the size of the guest's pages, which means nothing here. */
+#define MAP_GPA_RANGE_ENCRYPTED (1u << 4)
+
+static bool is_snp(const struct vcpu *vcpu)
+{
+	return machine_config(vcpu->machine)->sev.type == CONFIG_SEV_SNP;
+}
+
+static enum vcpu_verdict convert(struct vcpu *vcpu, struct gpa start, uint64_t size_bytes, bool private)
+{
+	struct err err;
+
+	if (page_convert(machine_vm_memory(vcpu->vm), start, size_bytes, private, &err) == 0)
+		return VCPU_RESUME;
+	return vcpu_end(vcpu, VCPU_FAIL, "the guest's page at 0x%llx cannot become %s: %s",
+	        (unsigned long long)start.raw, private ? "private" : "shared", err.text);
+}
+
+enum vcpu_verdict vcpu_on_memory_fault(struct vcpu *vcpu)
+{
+	struct uapi_memory_fault fault;
+	bool private;
+
+	memcpy(&fault, &vcpu->kvm->run->hw, sizeof(fault));
+	private = fault.flags & UAPI_MEMORY_EXIT_PRIVATE;
+	if (fault.flags & ~UAPI_MEMORY_EXIT_PRIVATE || !fault.size ||
+	        !is_aligned(fault.gpa | fault.size, PAGE_SIZE_BYTES))
+		return vcpu_end(vcpu, VCPU_FAIL,
+		        "KVM reports a memory fault that vmm does not understand: flags 0x%llx, 0x%llx bytes "
+		        "at 0x%llx",
+		        (unsigned long long)fault.flags, (unsigned long long)fault.size,
+		        (unsigned long long)fault.gpa);
+	if (!is_snp(vcpu) || !page_is_backed(machine_vm_memory(vcpu->vm), gpa(fault.gpa), fault.size))
+		return vcpu_end(vcpu, VCPU_CRASH, "the guest used 0x%llx as %s memory, where it has none",
+		        (unsigned long long)fault.gpa, private ? "private" : "shared");
+	return convert(vcpu, gpa(fault.gpa), fault.size, private);
+}
+
+enum vcpu_verdict vcpu_on_hypercall(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->kvm->run;
+	uint64_t start = run->hypercall.args[0], pages = run->hypercall.args[1], size_bytes;
+	bool private = run->hypercall.args[2] & MAP_GPA_RANGE_ENCRYPTED;
+
+	if (run->hypercall.nr != KVM_HC_MAP_GPA_RANGE)
+		return vcpu_end(vcpu, VCPU_FAIL, "KVM passes on hypercall %llu, which it was not asked for",
+		        (unsigned long long)run->hypercall.nr);
+	run->hypercall.ret = 0;
+	/* A SEV guest tells what it shares; nothing has to be done about it. */
+	if (!is_snp(vcpu))
+		return VCPU_RESUME;
+	if (!pages || !mul_ok(pages, PAGE_SIZE_BYTES, &size_bytes) || !is_aligned(start, PAGE_SIZE_BYTES) ||
+	        !page_is_backed(machine_vm_memory(vcpu->vm), gpa(start), size_bytes)) {
+		log_guest(LOG_WARN, "the guest wants %llu pages at 0x%llx to be %s: it has no such memory",
+		        (unsigned long long)pages, (unsigned long long)start, private ? "private" : "shared");
+		run->hypercall.ret = EINVAL;
+		return VCPU_RESUME;
+	}
+	return convert(vcpu, gpa(start), size_bytes, private);
+}
