@@ -160,26 +160,6 @@ ABI_AT(struct abi_vmsa, 0x570, ymm);
 #define ABI_FEATURE_VMSA_REG_PROT    (1ull << 14)
 #define ABI_FEATURE_SMT_PROT         (1ull << 15)
 
-/* ---- SNP: the CPUID page (SNP ABI 8.17.2.6) ---- */
-
-struct abi_cpuid_entry {
-	uint32_t eax_in, ecx_in;
-	uint64_t xcr0_in, xss_in;
-	uint32_t eax, ebx, ecx, edx;
-	uint64_t reserved;
-} ABI_PACKED;
-ABI_SIZE(struct abi_cpuid_entry, 48);
-
-#define ABI_CPUID_ENTRIES 64
-
-struct abi_cpuid_page {
-	uint32_t count;
-	uint8_t reserved_004[12];
-	struct abi_cpuid_entry entries[ABI_CPUID_ENTRIES];
-	uint8_t reserved_c10[1008];
-} ABI_PACKED;
-ABI_SIZE(struct abi_cpuid_page, 4096);
-
 /* ---- OVMF's tables at the end of the image (edk2 OvmfPkg/ResetVector) ---- */
 
 /* The footer's entry ends this far before the end of the image. */

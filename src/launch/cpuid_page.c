@@ -42,11 +42,11 @@ int launch_cpuid_page_fill(
 		/* Guests take a leaf that is not in the page for zeros, so zeros need no room. */
 		if (!e->eax && !e->ebx && !e->ecx && !e->edx)
 			continue;
-		if (page.count == ABI_CPUID_ENTRIES)
+		if (page.count == ABI_CPUID_PAGE_MAX)
 			return err_set(err, ERR_FAILED,
 			        "the guest's CPUID has more than %u leaves, which the CPUID page of SEV-SNP "
 			        "cannot hold: choose a named machine.cpu",
-			        ABI_CPUID_ENTRIES);
+			        ABI_CPUID_PAGE_MAX);
 		page.entries[page.count++] = entry_of(e);
 	}
 	*ret_page = page;
@@ -104,7 +104,7 @@ int launch_cpuid_page_tell(
 {
 	int changed = 0;
 
-	if (answer->count != asked->count || asked->count > ABI_CPUID_ENTRIES)
+	if (answer->count != asked->count || asked->count > ABI_CPUID_PAGE_MAX)
 		return -1;
 	for (uint32_t i = 0; i < asked->count; i++) {
 		if (!same_question(&asked->entries[i], &answer->entries[i]))
