@@ -81,11 +81,13 @@ crypto_names:
 	lazy EC_POINT_new
 	lazy EC_POINT_set_affine_coordinates
 	lazy ERR_clear_error
+	lazy EVP_CIPHER_CTX_ctrl
 	lazy EVP_CIPHER_CTX_free
 	lazy EVP_CIPHER_CTX_new
 	lazy EVP_CIPHER_CTX_set_padding
 	lazy EVP_CIPHER_fetch
 	lazy EVP_CIPHER_free
+	lazy EVP_CipherFinal_ex
 	lazy EVP_CipherInit_ex
 	lazy EVP_CipherUpdate
 	lazy EVP_DecodeBlock

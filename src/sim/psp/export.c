@@ -7,17 +7,18 @@
 #include <openssl/evp.h>
 
 #include "certs.h"
+#include "export.h"
 #include "roots.h"
 #include "x509.h"
 
 #define LINE_BYTES 48 /* of a PEM line, before base64 makes 64 characters of them */
 
-static int fail(struct err *err)
+int export_fail(struct err *err)
 {
 	return err_set(err, ERR_FAILED, "OpenSSL does not make the software platform's certificates");
 }
 
-static bool start(struct psp *psp)
+bool export_start(struct psp *psp)
 {
 	pthread_mutex_lock(&psp->lock);
 	return keys_of_chip(psp);
@@ -38,7 +39,7 @@ static void put_pem(FILE *out, const struct der *der)
 	fputs("-----END CERTIFICATE-----\n", out);
 }
 
-static char *pem_of(const struct der *first, const struct der *second)
+char *export_pem(const struct der *first, const struct der *second)
 {
 	char *text = NULL;
 	size_t size;
@@ -75,12 +76,12 @@ int psp_export_snp_certs(struct psp *psp, char **ret_vcek_pem, char **ret_chain_
 
 	if (!psp->product->snp)
 		return err_set(err, ERR_USAGE, "a %s knows no SNP", psp->product->name);
-	good = start(psp) && put_vcek(psp, &vcek);
+	good = export_start(psp) && put_vcek(psp, &vcek);
 	pthread_mutex_unlock(&psp->lock);
 	if (!good || !x509_put_ca(&ask, psp->product, RSA_ASK) || !x509_put_ca(&ark, psp->product, RSA_ARK))
-		return fail(err);
-	vcek_pem = pem_of(&vcek, NULL);
-	chain_pem = pem_of(&ask, &ark);
+		return export_fail(err);
+	vcek_pem = export_pem(&vcek, NULL);
+	chain_pem = export_pem(&ask, &ark);
 	if (!vcek_pem || !chain_pem)
 		return err_set(err, ERR_FAILED, "no memory for certificates");
 	*ret_vcek_pem = take_ptr(&vcek_pem);
@@ -98,7 +99,7 @@ int psp_export_sev_ask_ark(struct psp *psp, uint8_t **ret_data, size_t *ret_size
 	if (crypto_load(err) < 0)
 		return -1;
 	if (!roots_put(psp->product, data, &size))
-		return fail(err);
+		return export_fail(err);
 	*ret_data = take_ptr(&data);
 	*ret_size = size;
 	return 0;
@@ -107,11 +108,11 @@ int psp_export_sev_ask_ark(struct psp *psp, uint8_t **ret_data, size_t *ret_size
 int psp_export_sev_cek(struct psp *psp, struct abi_sev_cert *ret_cek, struct err *err)
 {
 	struct abi_sev_cert cek;
-	bool good = start(psp) && cert_init(psp, ABI_SEV_USAGE_CEK, &psp->chip.cek.public, &cek);
+	bool good = export_start(psp) && cert_init(psp, ABI_SEV_USAGE_CEK, &psp->chip.cek.public, &cek);
 
 	pthread_mutex_unlock(&psp->lock);
 	if (!good || !roots_sign_cek(psp->product, &cek))
-		return fail(err);
+		return export_fail(err);
 	*ret_cek = cek;
 	return 0;
 }

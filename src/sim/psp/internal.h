@@ -57,6 +57,10 @@ bool keys_vcek(struct psp *psp, struct ec_key *ret_key) MUST_CHECK;
 /* Bytes that anybody can compute. */
 bool keys_public(const char *label, uint64_t index, void *ret, size_t size) MUST_CHECK;
 
+/* ---- the provider's key (vlek.c) ---- */
+
+void vlek_unload(struct psp *psp);
+
 /* ---- memory encryption (encrypt.c) ---- */
 
 #define SEED_BYTES 32

@@ -69,3 +69,33 @@ bool mac_ctr(const uint8_t key[static MAC_KEY_BYTES], const uint8_t iv[static 16
 	EVP_CIPHER_CTX_free(ctx); /* wipes the key */
 	return good;
 }
+
+static bool gcm_run(EVP_CIPHER_CTX *ctx, EVP_CIPHER *cipher, const struct mac_gcm *gcm, const void *from,
+        void *to, size_t size)
+{
+	uint8_t end[16];
+	int done;
+
+	if (EVP_CipherInit_ex(ctx, cipher, NULL, gcm->key, gcm->iv, gcm->encrypts) != 1 ||
+	        (!gcm->encrypts &&
+	                EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, MAC_TAG_BYTES, gcm->tag) != 1) ||
+	        EVP_CipherUpdate(ctx, NULL, &done, gcm->bound.data, (int)gcm->bound.size) != 1 ||
+	        EVP_CipherUpdate(ctx, to, &done, from, (int)size) != 1 ||
+	        EVP_CipherFinal_ex(ctx, end, &done) != 1)
+		return false;
+	return !gcm->encrypts ||
+	       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, MAC_TAG_BYTES, gcm->tag) == 1;
+}
+
+bool mac_gcm(const struct mac_gcm *gcm, const void *from, void *to, size_t size)
+{
+	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	bool good = cipher && ctx && size <= INT32_MAX && gcm_run(ctx, cipher, gcm, from, to, size);
+
+	if (!good)
+		crypto_wipe(to, size);
+	EVP_CIPHER_CTX_free(ctx);
+	EVP_CIPHER_free(cipher);
+	return good;
+}

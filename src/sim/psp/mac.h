@@ -26,4 +26,17 @@ bool mac_kdf(const void *key, size_t key_size, const char *label, const void *co
 bool mac_ctr(const uint8_t key[static MAC_KEY_BYTES], const uint8_t iv[static 16], const void *from, void *to,
         size_t size) MUST_CHECK;
 
+#define MAC_GCM_KEY_BYTES 32
+#define MAC_TAG_BYTES     16
+
+struct mac_gcm {
+	bool encrypts;
+	const uint8_t *key, *iv; /* 32 and 12 bytes */
+	struct mac_part bound;   /* authenticated, not encrypted */
+	uint8_t *tag;            /* made, or what must come out: else false, and the plaintext is zeros */
+};
+
+/* AES-256-GCM; from and to may be equal. */
+bool mac_gcm(const struct mac_gcm *gcm, const void *from, void *to, size_t size) MUST_CHECK;
+
 #endif

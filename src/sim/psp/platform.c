@@ -125,6 +125,8 @@ uint32_t psp_snp_set_config(struct psp *psp, const struct uapi_sev_snp_config *c
 	                !product_tcb_covers(psp->committed_tcb, wanted)))
 		code = PSP_INVALID_PARAM;
 	if (code == PSP_SUCCESS) {
+		if (wanted != psp->reported_tcb)
+			vlek_unload(psp);
 		psp->reported_tcb = wanted;
 		psp->mask_chip_id = config->mask_chip & 1;
 		psp->mask_chip_key = config->mask_chip & 2;

@@ -198,6 +198,11 @@ uint32_t psp_get_id(struct psp *psp, uint8_t ret_id[static 64]);
 uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *ret_status);
 uint32_t psp_snp_commit(struct psp *psp);
 uint32_t psp_snp_set_config(struct psp *psp, const struct uapi_sev_snp_config *config);
+/*
+ * From then on the VLEK signs reports, until SNP_CONFIG changes the reported TCB. INVALID_LEN, BAD_SVN
+ * (wrapped for another TCB), BAD_MEASUREMENT (not for this chip).
+ */
+#define PSP_VLEK_BYTES 432
 uint32_t psp_snp_vlek_load(struct psp *psp, const void *wrapped, size_t size);
 
 /*
@@ -207,6 +212,9 @@ uint32_t psp_snp_vlek_load(struct psp *psp, const void *wrapped, size_t size);
  */
 int psp_export_snp_certs(
         struct psp *psp, char **ret_vcek_pem, char **ret_chain_pem, struct err *err) MUST_CHECK;
+/* A provider's key for this chip and its reported TCB, for SNP_VLEK_LOAD, and its certificate. */
+int psp_export_vlek(struct psp *psp, const char *csp_id, uint8_t ret_wrapped[static PSP_VLEK_BYTES],
+        char **ret_vlek_pem, struct err *err) MUST_CHECK;
 /* The CEK signed by the ASK, which the CEK of PDH_CERT_EXPORT is not: it is AMD who signs it. */
 int psp_export_sev_cek(struct psp *psp, struct abi_sev_cert *ret_cek, struct err *err) MUST_CHECK;
 int psp_export_sev_ask_ark(struct psp *psp, uint8_t **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;

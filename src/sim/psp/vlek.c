@@ -1,10 +1,119 @@
 /*
- * vlek: a key that belongs to a cloud provider instead of one chip, wrapped by AMD's key server for the chip;
- * here also the server's half. Any thread; the lock of the secure processor. SNP ABI, SNP_VLEK_LOAD.
+ * vlek: a key that belongs to a cloud provider instead of one chip, wrapped for the chip; here also the half
+ * of AMD's key server that wraps it. Any thread; the lock of the secure processor. SNP ABI, SNP_VLEK_LOAD.
+ * The real one is a chain of hashes that serves lower TCBs, too; this one serves the TCB it was wrapped for.
  */
-#include "internal.h"
+#include <string.h>
+
+#include "export.h"
+#include "x509.h"
+
+#define HASHES      8 /* of 48 bytes; the last becomes the key */
+#define CSP_ID_MAX  32
+#define LABEL_BYTES (CSP_ID_MAX + 8)
+
+struct wrapped {
+	uint8_t iv[12], reserved_0c[4];
+	uint8_t hashes[HASHES][EC_BYTES];
+	uint64_t tcb;
+	uint8_t reserved_198[8];
+	uint8_t tag[MAC_TAG_BYTES];
+} ABI_PACKED;
+ABI_SIZE(struct wrapped, PSP_VLEK_BYTES);
+
+/* Encrypts or decrypts; bound to the TCB and what is reserved beside it. */
+static bool crypt_hashes(struct psp *psp, bool encrypts, struct wrapped *wrapped, void *to)
+{
+	uint8_t key[MAC_GCM_KEY_BYTES];
+	struct mac_gcm gcm = {.encrypts = encrypts, .key = key, .iv = wrapped->iv, .tag = wrapped->tag};
+	uint8_t bound[sizeof(wrapped->tcb) + sizeof(wrapped->reserved_198)];
+	bool good;
+
+	memcpy(bound, &wrapped->tcb, sizeof(wrapped->tcb));
+	memcpy(bound + sizeof(wrapped->tcb), wrapped->reserved_198, sizeof(wrapped->reserved_198));
+	gcm.bound = (struct mac_part){bound, sizeof(bound)};
+	good = keys_derive(psp, "vlek-wrapping", psp->reported_tcb, key, sizeof(key)) &&
+	       mac_gcm(&gcm, wrapped->hashes, to, sizeof(wrapped->hashes));
+	crypto_wipe(key, sizeof(key));
+	return good;
+}
+
+void vlek_unload(struct psp *psp)
+{
+	crypto_wipe(&psp->vlek, sizeof(psp->vlek));
+}
+
+static uint32_t load(struct psp *psp, const void *data, size_t size)
+{
+	uint8_t hashes[HASHES][EC_BYTES];
+	struct wrapped wrapped;
+	uint32_t code = PSP_SUCCESS;
+
+	if (size != sizeof(wrapped))
+		return PSP_INVALID_LEN;
+	memcpy(&wrapped, data, sizeof(wrapped));
+	if (wrapped.tcb != psp->reported_tcb)
+		return PSP_BAD_SVN;
+	if (!crypt_hashes(psp, false, &wrapped, hashes))
+		return PSP_BAD_MEASUREMENT;
+	vlek_unload(psp);
+	psp->vlek.loaded = ec_key_make(hashes[HASHES - 1], &psp->vlek.key);
+	if (!psp->vlek.loaded)
+		code = PSP_BROKEN;
+	crypto_wipe(hashes, sizeof(hashes));
+	return code;
+}
 
 uint32_t psp_snp_vlek_load(struct psp *psp, const void *wrapped, size_t size)
 {
-	return PSP_UNSUPPORTED;
+	uint32_t code = enter(psp, PSP_CMD_SNP_VLEK_LOAD);
+
+	if (code == PSP_SUCCESS)
+		code = load(psp, wrapped, size);
+	return leave(psp, code);
+}
+
+/* ---- the key server ---- */
+
+static bool wrap(struct psp *psp, const char *csp_id, struct wrapped *wrapped, struct der *ret_cert)
+{
+	uint8_t hashes[HASHES][EC_BYTES];
+	char label[LABEL_BYTES];
+	struct ec_key key = {0};
+	const struct x509_chip chip = {
+	        .product = psp->product, .key = &key.public, .tcb = psp->reported_tcb, .csp_id = csp_id};
+	bool good;
+
+	snprintf(label, sizeof(label), "vlek %s", csp_id);
+	wrapped->tcb = psp->reported_tcb;
+	good = keys_public(label, psp->reported_tcb, hashes, sizeof(hashes)) &&
+	       ec_key_make(hashes[HASHES - 1], &key) && keys_random(psp, wrapped->iv, sizeof(wrapped->iv));
+	if (good) {
+		memcpy(wrapped->hashes, hashes, sizeof(hashes));
+		good = crypt_hashes(psp, true, wrapped, wrapped->hashes) && x509_put_chip(ret_cert, &chip);
+	}
+	crypto_wipe(hashes, sizeof(hashes));
+	crypto_wipe(&key, sizeof(key));
+	return good;
+}
+
+int psp_export_vlek(struct psp *psp, const char *csp_id, uint8_t ret_wrapped[static PSP_VLEK_BYTES],
+        char **ret_vlek_pem, struct err *err)
+{
+	struct wrapped wrapped = {0};
+	struct der cert = {0};
+	char *pem;
+	bool good;
+
+	if (!psp->product->snp || strlen(csp_id) == 0 || strlen(csp_id) > CSP_ID_MAX)
+		return err_set(err, ERR_USAGE, "a %s has no VLEK for the provider \"%s\"", psp->product->name,
+		        csp_id);
+	good = export_start(psp) && wrap(psp, csp_id, &wrapped, &cert);
+	pthread_mutex_unlock(&psp->lock);
+	pem = good ? export_pem(&cert, NULL) : NULL;
+	if (!pem)
+		return export_fail(err);
+	memcpy(ret_wrapped, &wrapped, sizeof(wrapped));
+	*ret_vlek_pem = pem;
+	return 0;
 }

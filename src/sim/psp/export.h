@@ -1,0 +1,16 @@
+/*
+ * export: how certificates leave. Private to psp.
+ */
+#ifndef SIM_PSP_EXPORT_H
+#define SIM_PSP_EXPORT_H
+
+#include "der.h"
+#include "internal.h"
+
+/* Takes the lock, whatever it returns; false: there are no keys. */
+bool export_start(struct psp *psp) MUST_CHECK;
+/* One certificate or two; the caller's to free. NULL: out of memory. */
+char *export_pem(const struct der *first, const struct der *second);
+int export_fail(struct err *err);
+
+#endif
