@@ -25,7 +25,7 @@ static bool on_io(void *ctx, bool write, uint16_t port, uint32_t size, void *dat
 	struct sim_vcpu *v = ctx;
 	struct sim_vm *vm = v->vm;
 
-	if (!vm->chip || !(irq_pic_port(port) || irq_pit_port(vm->chip->pit, port)))
+	if (!vm_has_pic(vm) || !(irq_pic_port(port) || irq_pit_port(vm->chip->pit, port)))
 		return write && doorbell(vm, true, port, size, data);
 	pthread_mutex_lock(&vm->irq_lock);
 	irq_chip_io(vm->chip, write, port, size, data, vcpu_now(v));
@@ -54,7 +54,7 @@ static bool on_mmio(void *ctx, bool write, uint64_t gpa, uint32_t size, void *da
 	       in_range(gpa, size, lapic, PAGE_SIZE_BYTES);
 	if (ours)
 		irq_lapic_mmio(&v->lapic, write, (unsigned)(gpa - lapic), size, data, vcpu_now(v));
-	else if (in_range(gpa, size, IRQ_IOAPIC_BASE, IRQ_IOAPIC_BYTES))
+	else if (!vm->chip->split && in_range(gpa, size, IRQ_IOAPIC_BASE, IRQ_IOAPIC_BYTES))
 		irq_ioapic_mmio(vm->chip, write, (unsigned)(gpa - IRQ_IOAPIC_BASE), size, data), ours = true;
 	if (ours && write)
 		vm_timers_changed(vm);
@@ -105,7 +105,7 @@ static void on_cr8_write(void *ctx, uint8_t tpr)
 	pthread_mutex_unlock(&v->vm->irq_lock);
 }
 
-/* The PIC goes first, as with KVM. */
+/* The PIC goes first, as with KVM, and so does what the VMM injects in its place. */
 static int on_interrupt_ack(void *ctx)
 {
 	struct sim_vcpu *v = ctx;
@@ -113,9 +113,11 @@ static int on_interrupt_ack(void *ctx)
 	int vector;
 
 	pthread_mutex_lock(&vm->irq_lock);
-	if (!vm->chip) {
+	if (v->user_vector >= 0 && (!vm->chip || irq_lapic_takes_pic(&v->lapic))) {
 		vector = v->user_vector;
 		v->user_vector = -1;
+	} else if (!vm->chip) {
+		vector = -1;
 	} else if (vm->chip->pic.output && irq_lapic_takes_pic(&v->lapic)) {
 		vector = irq_pic_ack(vm->chip);
 	} else {
@@ -132,6 +134,9 @@ void bus_init(struct sim_bus *bus)
 	bus->io = on_io;
 	bus->mmio = on_mmio;
 	bus->msr = on_msr;
+	bus->msr_allowed = vcpu_msr_allowed;
+	bus->msr_known = vcpu_msr_known;
+	bus->msr_exits = vcpu_msr_exits;
 	bus->tsc = on_tsc;
 	bus->cr8_read = on_cr8_read;
 	bus->cr8_write = on_cr8_write;

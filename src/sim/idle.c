@@ -21,8 +21,10 @@ static bool has_interrupt(const struct sim_vcpu *v)
 {
 	const struct irq_chip *chip = v->vm->chip;
 
+	if (v->user_vector >= 0 && (!chip || irq_lapic_takes_pic(&v->lapic)))
+		return true;
 	if (!chip)
-		return v->user_vector >= 0;
+		return false;
 	return (chip->pic.output && irq_lapic_takes_pic(&v->lapic)) || irq_lapic_pending(&v->lapic) >= 0;
 }
 

@@ -177,7 +177,10 @@ static int irqfd_assign(struct sim_vm *vm, const struct kvm_irqfd *ask)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 	struct sim_eventfd *e;
-	int result = vm->chip ? start_thread(vm) : -EINVAL;
+	bool resample = ask->flags & KVM_IRQFD_FLAG_RESAMPLE;
+	int result = resample ? vm_has_pic(vm) : vm->chip != NULL;
+
+	result = result ? start_thread(vm) : -EINVAL;
 
 	if (result < 0)
 		return result;

@@ -41,6 +41,17 @@ static void on_acked(void *ctx, unsigned irqchip, unsigned pin)
 	vm_irqfd_acked(ctx, irqchip, pin);
 }
 
+/* The VMM's IOAPIC hears of it by an exit. */
+static void on_eoi(void *ctx, unsigned lapic, uint8_t vector)
+{
+	struct sim_vcpu *v = vm_vcpu(ctx, lapic);
+
+	if (!v || !irq_wants_eoi(v->vm->chip, &v->lapic, vector))
+		return;
+	v->eoi_vector = vector;
+	sim_cpu_post(v->cpu, SIM_PENDING_STOP);
+}
+
 void vm_timers_changed(struct sim_vm *vm)
 {
 	atomic_store(&vm->next_timer_ns, irq_chip_next_timer(vm->chip));
@@ -48,10 +59,29 @@ void vm_timers_changed(struct sim_vm *vm)
 
 /* ---- making ---- */
 
+static int create_chip(struct sim_vm *vm)
+{
+	struct irq_owner owner = {on_changed, on_nmi, on_init, on_sipi, on_acked, vm, on_eoi};
+
+	return irq_chip_create(owner, &vm->chip) < 0 ? -ENOMEM : 0;
+}
+
+int vm_split_irqchip(struct sim_vm *vm, unsigned reserved)
+{
+	int result = -EEXIST;
+
+	pthread_mutex_lock(&vm->irq_lock);
+	if (!vm->chip && !atomic_load(&vm->vcpu_count))
+		result = create_chip(vm);
+	if (result == 0)
+		irq_chip_split(vm->chip, reserved);
+	pthread_mutex_unlock(&vm->irq_lock);
+	return result;
+}
+
 int vm_create_irqchip(void *object, void *arg, uintptr_t user)
 {
 	struct sim_vm *vm = object;
-	struct irq_owner owner = {on_changed, on_nmi, on_init, on_sipi, on_acked, vm};
 	int result = 0;
 
 	pthread_mutex_lock(&vm->lock);
@@ -60,8 +90,8 @@ int vm_create_irqchip(void *object, void *arg, uintptr_t user)
 		result = -EEXIST;
 	else if (atomic_load(&vm->vcpu_count))
 		result = -EINVAL;
-	else if (irq_chip_create(owner, &vm->chip) < 0)
-		result = -ENOMEM;
+	else
+		result = create_chip(vm);
 	pthread_mutex_unlock(&vm->irq_lock);
 	pthread_mutex_unlock(&vm->lock);
 	return result;
@@ -71,7 +101,7 @@ static int create_pit(struct sim_vm *vm, const struct kvm_pit_config *config)
 {
 	struct irq_pit *pit;
 
-	if (!vm->chip)
+	if (!vm_has_pic(vm))
 		return -ENOENT;
 	if (vm->chip->pit)
 		return -EEXIST;
@@ -143,6 +173,8 @@ static int get_irqchip(struct sim_vm *vm, void *arg)
 {
 	struct kvm_irqchip *c = arg;
 
+	if (vm->chip->split)
+		return -ENXIO;
 	if (c->chip_id > KVM_IRQCHIP_IOAPIC)
 		return -EINVAL;
 	if (c->chip_id == KVM_IRQCHIP_IOAPIC)
@@ -156,6 +188,8 @@ static int set_irqchip(struct sim_vm *vm, void *arg)
 {
 	const struct kvm_irqchip *c = arg;
 
+	if (vm->chip->split)
+		return -ENXIO;
 	if (c->chip_id > KVM_IRQCHIP_IOAPIC)
 		return -EINVAL;
 	if (c->chip_id == KVM_IRQCHIP_IOAPIC)

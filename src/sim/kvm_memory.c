@@ -1,6 +1,6 @@
 /*
  * kvm_memory: memory slots, published to the processors as one sorted map. Any thread; sim_vm.lock.
- * Law: api.rst, KVM_SET_USER_MEMORY_REGION, KVM_GET_DIRTY_LOG.
+ * Law: api.rst, KVM_SET_USER_MEMORY_REGION.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,11 +13,6 @@
 #define USER_END  (UINT64_C(1) << 47)
 
 typedef struct kvm_userspace_memory_region region_t;
-
-static uint64_t dirty_words(const region_t *r)
-{
-	return (r->memory_size / PAGE_SIZE_BYTES + 63) / 64;
-}
 
 static bool overlaps(const region_t *a, const region_t *b)
 {
@@ -44,6 +39,7 @@ static struct sim_map *map_make(const struct sim_vm *vm)
 			        .gpa = r->guest_phys_addr,
 			        .size = r->memory_size,
 			        .host = (uint8_t *)(uintptr_t)r->userspace_addr,
+			        .id = i,
 			        .flags = r->flags & KVM_MEM_READONLY ? SIM_SLOT_READONLY : 0,
 			        .dirty = vm->slots[i].dirty,
 			};
@@ -67,7 +63,7 @@ static void wait_for_processors(struct sim_vm *vm, const struct sim_map *map)
 	}
 }
 
-static int publish(struct sim_vm *vm)
+int vm_map_publish(struct sim_vm *vm)
 {
 	struct sim_map *map = map_make(vm), *old = vm->map;
 
@@ -123,13 +119,13 @@ static int change(struct sim_vm *vm, const region_t *r)
 	if (!log)
 		row->dirty = NULL;
 	else if (!old.dirty || old.region.memory_size != r->memory_size)
-		row->dirty = calloc(dirty_words(r), sizeof(*row->dirty));
+		row->dirty = vm_dirty_make(vm, r->memory_size / PAGE_SIZE_BYTES);
 	if (log && !row->dirty) {
 		*row = old;
 		return -ENOMEM;
 	}
 	row->region = *r;
-	result = publish(vm);
+	result = vm_map_publish(vm);
 	if (result < 0) {
 		if (row->dirty != old.dirty)
 			free(row->dirty);
@@ -152,43 +148,6 @@ int vm_set_memory(void *object, void *arg, uintptr_t user)
 	result = check_change(vm, r, &vm->slots[r->slot].region);
 	if (result == 0)
 		result = change(vm, r);
-	pthread_mutex_unlock(&vm->lock);
-	return result;
-}
-
-/* Takes the log: what was dirty is clean from here on, so the processors must look again before they write.
- */
-static int take_log(struct sim_vm *vm, const struct kvm_dirty_log *log)
-{
-	struct sim_slot_row *row = &vm->slots[log->slot];
-	uint64_t words = dirty_words(&row->region);
-	auto_free uint64_t *bits = NULL;
-
-	if (!row->dirty)
-		return -ENOENT;
-	bits = calloc(words, sizeof(*bits));
-	if (!bits)
-		return -ENOMEM;
-	for (uint64_t i = 0; i < words; i++)
-		bits[i] = atomic_exchange(&row->dirty[i], 0);
-	/* A new map makes every processor forget its translations, and waits for it. */
-	if (publish(vm) < 0)
-		return -ENOMEM;
-	for (uint64_t i = 0; i < words; i++)
-		bits[i] |= atomic_exchange(&row->dirty[i], 0);
-	return sim_copy_out((uintptr_t)log->dirty_bitmap, bits, words * sizeof(*bits));
-}
-
-int vm_get_dirty_log(void *object, void *arg, uintptr_t user)
-{
-	const struct kvm_dirty_log *log = arg;
-	struct sim_vm *vm = object;
-	int result;
-
-	if (log->slot >= SIM_SLOTS_MAX)
-		return -EINVAL;
-	pthread_mutex_lock(&vm->lock);
-	result = take_log(vm, log);
 	pthread_mutex_unlock(&vm->lock);
 	return result;
 }

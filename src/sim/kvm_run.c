@@ -88,6 +88,15 @@ static int leave_mmio(struct sim_vcpu *v)
 	return 0;
 }
 
+/* The instruction was left with rip at it. */
+static void finish_hypercall(struct sim_vcpu *v)
+{
+	uint64_t result = v->run->hypercall.ret;
+
+	v->cpu->gpr[SIM_RAX] = v->run->hypercall.longmode ? result : (uint32_t)result;
+	v->cpu->gpr[SIM_GPR_RIP] += v->cpu->exit_info.hypercall_length;
+}
+
 /* What the VMM gave for the last exit goes to the processor. */
 static void bring_data(struct sim_vcpu *v)
 {
@@ -99,8 +108,11 @@ static void bring_data(struct sim_vcpu *v)
 	else if (v->waits == KVM_EXIT_MMIO && !info->mmio.write)
 		memcpy(info->mmio.data, run->mmio.data, info->mmio.size);
 	else if (v->waits == KVM_EXIT_HYPERCALL)
-		v->cpu->gpr[SIM_RAX] =
-		        run->hypercall.longmode ? run->hypercall.ret : (uint32_t)run->hypercall.ret;
+		finish_hypercall(v);
+	else if (v->waits == KVM_EXIT_X86_RDMSR || v->waits == KVM_EXIT_X86_WRMSR) {
+		info->msr.failed = run->msr.error;
+		info->msr.data = run->msr.data;
+	}
 	v->waits = 0;
 }
 
@@ -153,6 +165,7 @@ static int hypercall(struct sim_vcpu *v)
 			v->run->hypercall.longmode = longmode;
 			v->run->hypercall.ret = 0;
 			v->waits = KVM_EXIT_HYPERCALL;
+			gpr[SIM_GPR_RIP] -= v->cpu->exit_info.hypercall_length;
 			return 0;
 		}
 	}
@@ -198,6 +211,8 @@ static int handle_exit(struct sim_vcpu *v, enum sim_exit exit)
 		sim_cpu_unpost(v->cpu, SIM_PENDING_WINDOW);
 		return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
 	case SIM_EXIT_HYPERCALL: return hypercall(v);
+	case SIM_EXIT_MSR: return vcpu_leave_msr(v);
+	case SIM_EXIT_DEBUG: return vcpu_leave_debug(v);
 	case SIM_EXIT_STOPPED:
 	case SIM_EXIT_DEADLINE: return 1;
 	default: return leave_failed(v);
@@ -226,22 +241,14 @@ static int finish_access(struct sim_vcpu *v)
 	return handle_exit(v, exit);
 }
 
-/* Could the VMM inject an interrupt now? An access that is under way does not matter: it is finished first.
- */
-static bool injectable(const struct sim_vcpu *v)
-{
-	return sim_cpu_rflags(v->cpu) & 0x200 && !v->cpu->shadow && v->cpu->event.kind == SIM_EVENT_NONE &&
-	       v->user_vector < 0;
-}
-
 /* Without interrupt controllers here the VMM asks to be told when it can inject. */
 static bool window_open(struct sim_vcpu *v, bool completing)
 {
-	if (v->vm->chip || !v->run->request_interrupt_window) {
+	if (vm_has_pic(v->vm) || !v->run->request_interrupt_window) {
 		sim_cpu_unpost(v->cpu, SIM_PENDING_WINDOW);
 		return false;
 	}
-	if (!completing && injectable(v))
+	if (!completing && vcpu_injectable(v))
 		return true;
 	sim_cpu_post(v->cpu, SIM_PENDING_WINDOW);
 	return false;
@@ -255,6 +262,23 @@ static void take_requests(struct sim_vcpu *v)
 	if (v->requests)
 		vcpu_take_requests(v);
 	pthread_mutex_unlock(&v->vm->irq_lock);
+}
+
+/* What ends KVM_RUN before the guest goes on: 1: nothing. */
+static int leave_for_request(struct sim_vcpu *v)
+{
+	if (vcpu_ring_is_full(v))
+		return leave(v, KVM_EXIT_DIRTY_RING_FULL);
+	if (v->triple_fault) {
+		v->triple_fault = false;
+		return leave(v, KVM_EXIT_SHUTDOWN);
+	}
+	if (v->eoi_vector >= 0) {
+		v->run->eoi.vector = (uint8_t)v->eoi_vector;
+		v->eoi_vector = -1;
+		return leave(v, KVM_EXIT_IOAPIC_EOI);
+	}
+	return 1;
 }
 
 static int run_loop(struct sim_vcpu *v, bool completing)
@@ -272,6 +296,8 @@ static int run_loop(struct sim_vcpu *v, bool completing)
 			take_requests(v);
 			continue;
 		}
+		if (!completing && leave_for_request(v) == 0)
+			return 0;
 		if (window_open(v, completing))
 			return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
 		completing = false;
@@ -280,42 +306,45 @@ static int run_loop(struct sim_vcpu *v, bool completing)
 	return result;
 }
 
+static bool exits_at_once(const struct sim_vcpu *v)
+{
+	return __atomic_load_n(&v->run->immediate_exit, __ATOMIC_ACQUIRE);
+}
+
 /* A processor that was never started: its first INIT ends this KVM_RUN, as with the kernel. */
 static int wait_for_init(struct sim_vcpu *v)
 {
+	if (exits_at_once(v))
+		return -EINTR;
 	if (vcpu_block(v) < 0)
 		return leave_interrupted(v);
 	take_requests(v);
 	return -EAGAIN;
 }
 
+/* What the last exit left is finished first; an immediate exit then tells no reason. */
 static int run_checked(struct sim_vcpu *v)
 {
-	struct kvm_run *run = v->run;
 	bool completing = v->waits != 0;
+	int result;
 
 	if (v->mp_state == KVM_MP_STATE_UNINITIALIZED)
 		return wait_for_init(v);
-	if (run->kvm_valid_regs || run->kvm_dirty_regs)
-		return -EINVAL;
+	result = vcpu_sync_in(v);
+	if (result < 0)
+		return result;
 	if (!v->vm->chip) {
-		if (run->cr8 > 15)
+		if (v->run->cr8 > 15)
 			return -EINVAL;
-		v->cpu->cr8 = run->cr8;
+		v->cpu->cr8 = v->run->cr8;
 	}
 	bring_data(v);
+	if (exits_at_once(v)) {
+		result = completing ? finish_access(v) : 1;
+		return result == 1 ? -EINTR : result;
+	}
+	vcpu_deliver_payload(v);
 	return run_loop(v, completing);
-}
-
-static void tell_state(struct sim_vcpu *v)
-{
-	struct kvm_run *run = v->run;
-
-	run->if_flag = sim_cpu_rflags(v->cpu) >> 9 & 1;
-	run->flags = 0;
-	run->cr8 = v->vm->chip ? v->vm->bus.cr8_read(v) : v->cpu->cr8;
-	run->apic_base = v->lapic.base;
-	run->ready_for_interrupt_injection = v->vm->chip || injectable(v);
 }
 
 int vcpu_run(void *object, void *arg, uintptr_t user)
@@ -329,7 +358,7 @@ int vcpu_run(void *object, void *arg, uintptr_t user)
 	v->has_run = true;
 	hold_signals(v, &old);
 	result = run_checked(v);
-	tell_state(v);
+	vcpu_tell_state(v);
 	v->exits++;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return result;

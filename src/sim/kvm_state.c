@@ -7,8 +7,12 @@
 
 #include "sim.h"
 
-#define MSRS_MAX           256
-#define CPUID_1_ECX_X2APIC (1u << 21)
+#define MSRS_MAX             256
+#define VECTOR_DB            1
+#define VECTOR_NMI           2
+#define VECTOR_PF            14
+#define VECTOR_EXCEPTION_MAX 31
+#define CPUID_1_ECX_X2APIC   (1u << 21)
 
 /* ---- CPUID ---- */
 
@@ -123,33 +127,50 @@ int vcpu_set_msrs(void *object, void *arg, uintptr_t user)
 
 /* ---- events ---- */
 
+/* Without KVM_CAP_EXCEPTION_PAYLOAD an exception that waits counts as injected. */
+static void get_exception(const struct sim_vcpu *v, struct kvm_vcpu_events *e)
+{
+	const struct sim_event *event = &v->cpu->event;
+
+	if (event->kind != SIM_EVENT_EXCEPTION)
+		return;
+	e->exception.pending = v->payload.pending;
+	e->exception.injected = !v->payload.pending || !v->vm->has_payload;
+	e->exception.nr = event->vector;
+	e->exception.has_error_code = event->has_error;
+	e->exception.error_code = event->error;
+	e->exception_has_payload = v->payload.pending && v->payload.has;
+	e->exception_payload = v->payload.value;
+}
+
 int vcpu_get_events(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_vcpu_events *e = arg;
 	struct sim_vcpu *v = object;
 	const struct sim_event *event = &v->cpu->event;
 
-	e->exception.injected = event->kind == SIM_EVENT_EXCEPTION;
+	memset(e, 0, sizeof(*e));
+	get_exception(v, e);
 	e->interrupt.injected = event->kind == SIM_EVENT_INTR || event->kind == SIM_EVENT_SOFT;
 	e->interrupt.soft = event->kind == SIM_EVENT_SOFT;
 	e->nmi.injected = event->kind == SIM_EVENT_NMI;
-	if (e->exception.injected) {
-		e->exception.nr = event->vector;
-		e->exception.has_error_code = event->has_error;
-		e->exception.error_code = event->error;
-	}
-	if (e->interrupt.injected)
+	if (e->interrupt.injected) {
 		e->interrupt.nr = event->vector;
+	} else if (!v->vm->chip && v->user_vector >= 0) {
+		e->interrupt.injected = 1;
+		e->interrupt.nr = (uint8_t)v->user_vector;
+	}
 	e->interrupt.shadow = v->cpu->shadow ? KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS : 0;
 	e->nmi.pending = !!(atomic_load(&v->cpu->pending) & SIM_PENDING_NMI);
 	e->nmi.masked = v->cpu->nmi_blocked;
-	e->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
+	e->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM |
+	           (v->vm->has_payload ? KVM_VCPUEVENT_VALID_PAYLOAD : 0);
 	return 0;
 }
 
-static struct sim_event event_of(const struct kvm_vcpu_events *e)
+static struct sim_event event_of(const struct kvm_vcpu_events *e, bool pending)
 {
-	if (e->exception.injected)
+	if (e->exception.injected || pending)
 		return (struct sim_event){.kind = SIM_EVENT_EXCEPTION,
 		        .vector = e->exception.nr,
 		        .has_error = e->exception.has_error_code,
@@ -158,23 +179,35 @@ static struct sim_event event_of(const struct kvm_vcpu_events *e)
 		return (struct sim_event){.kind = e->interrupt.soft ? SIM_EVENT_SOFT : SIM_EVENT_INTR,
 		        .vector = e->interrupt.nr};
 	if (e->nmi.injected)
-		return (struct sim_event){.kind = SIM_EVENT_NMI, .vector = 2};
+		return (struct sim_event){.kind = SIM_EVENT_NMI, .vector = VECTOR_NMI};
 	return (struct sim_event){.kind = SIM_EVENT_NONE};
 }
 
-int vcpu_set_events(void *object, void *arg, uintptr_t user)
+static int check_events(const struct sim_vcpu *v, const struct kvm_vcpu_events *e, bool pending)
 {
 	const uint32_t known = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
-	                       KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
-	const struct kvm_vcpu_events *e = arg;
-	struct sim_vcpu *v = object;
+	                       KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM |
+	                       KVM_VCPUEVENT_VALID_PAYLOAD;
 
-	if (e->flags & ~known || (e->exception.injected && (e->exception.nr > 31 || e->exception.nr == 2)))
+	if (e->flags & ~known || (e->flags & KVM_VCPUEVENT_VALID_PAYLOAD && !v->vm->has_payload))
+		return -EINVAL;
+	if ((e->exception.injected || pending) &&
+	        (e->exception.nr > VECTOR_EXCEPTION_MAX || e->exception.nr == VECTOR_NMI))
 		return -EINVAL;
 	if (e->flags & KVM_VCPUEVENT_VALID_SMM && (e->smi.smm || e->smi.pending)) /* there is no SMM */
 		return -EINVAL;
-	pthread_mutex_lock(&v->vm->irq_lock);
-	v->cpu->event = event_of(e);
+	return 0;
+}
+
+/* irq_lock held */
+static void take_events(struct sim_vcpu *v, const struct kvm_vcpu_events *e, bool pending)
+{
+	v->cpu->event = event_of(e, pending);
+	v->payload.pending = pending;
+	v->payload.has = pending && e->exception_has_payload;
+	v->payload.value = e->exception_payload;
+	if (!v->vm->chip)
+		v->user_vector = -1; /* it is, or was, the injected one */
 	v->cpu->nmi_blocked = e->nmi.masked;
 	if (e->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		v->cpu->shadow = e->interrupt.shadow;
@@ -184,8 +217,33 @@ int vcpu_set_events(void *object, void *arg, uintptr_t user)
 		sim_cpu_unpost(v->cpu, SIM_PENDING_NMI);
 	if (e->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR)
 		v->sipi_vector = (uint8_t)e->sipi_vector;
+	vcpu_interrupts_changed(v);
+}
+
+int vcpu_set_events(void *object, void *arg, uintptr_t user)
+{
+	const struct kvm_vcpu_events *e = arg;
+	struct sim_vcpu *v = object;
+	bool pending = e->flags & KVM_VCPUEVENT_VALID_PAYLOAD && e->exception.pending;
+	int result = check_events(v, e, pending);
+
+	if (result < 0)
+		return result;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	take_events(v, e, pending);
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return 0;
+}
+
+void vcpu_deliver_payload(struct sim_vcpu *v)
+{
+	if (v->payload.pending && v->payload.has && v->cpu->event.kind == SIM_EVENT_EXCEPTION) {
+		if (v->cpu->event.vector == VECTOR_DB)
+			v->cpu->debug_dr6 = v->payload.value;
+		if (v->cpu->event.vector == VECTOR_PF)
+			v->cpu->cr2 = v->payload.value;
+	}
+	v->payload.pending = false;
 }
 
 /* ---- run state ---- */

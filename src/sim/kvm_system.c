@@ -8,7 +8,10 @@
 
 #define CPUID_1_ECX_X2APIC     (1u << 21)
 #define CPUID_1_ECX_HYPERVISOR (1u << 31)
+#define CPUID_1_ECX_MOVBE      (1u << 22)
+#define CPUID_7_ECX_RDPID      (1u << 22)
 #define CPUID_KVM              0x40000000u
+#define MSRS_MAX               256
 
 static int get_api_version(void *sim, void *arg, uintptr_t user)
 {
@@ -86,6 +89,62 @@ static int get_msr_index_list(void *sim, void *arg, uintptr_t user)
 	return 0;
 }
 
+/* What KVM can emulate where the processor lacks it; this one has both. */
+static int get_emulated_cpuid(void *sim, void *arg, uintptr_t user)
+{
+	static const struct kvm_cpuid_entry2 entries[] = {
+	        {.function = 0, .eax = 7},
+	        {.function = 1, .ecx = CPUID_1_ECX_MOVBE},
+	        {.function = 7, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .ecx = CPUID_7_ECX_RDPID},
+	};
+	struct kvm_cpuid2 *head = arg;
+
+	if (head->nent < ARRAY_LEN(entries))
+		return -E2BIG;
+	head->nent = ARRAY_LEN(entries);
+	return sim_copy_out(user + sizeof(*head), entries, sizeof(entries));
+}
+
+/* ---- MSRs that are the same for every VM ---- */
+
+static int get_feature_list(void *sim, void *arg, uintptr_t user)
+{
+	struct kvm_msr_list *head = arg;
+	uint32_t count, room = head->nmsrs;
+	const uint32_t *list = platform_feature_list(&count);
+
+	head->nmsrs = count;
+	if (sim_copy_out(user, head, sizeof(*head)) < 0)
+		return -EFAULT;
+	if (room < count)
+		return -E2BIG;
+	return sim_copy_out(user + sizeof(*head), list, count * sizeof(*list));
+}
+
+/* Returns how many could be read; the first that is not one of them ends it. */
+static int get_feature_msrs(void *sim, void *arg, uintptr_t user)
+{
+	const struct kvm_msrs *head = arg;
+	struct kvm_msr_entry entry;
+	uint32_t done = 0;
+
+	if (head->nmsrs >= MSRS_MAX)
+		return -E2BIG;
+	for (; done < head->nmsrs; done++) {
+		uintptr_t at = user + sizeof(*head) + done * sizeof(entry);
+		uint64_t value;
+
+		if (sim_copy_in(&entry, at, sizeof(entry)) < 0)
+			return -EFAULT;
+		if (!platform_feature(entry.index, &value))
+			break;
+		entry.data = value;
+		if (sim_copy_out(at, &entry, sizeof(entry)) < 0)
+			return -EFAULT;
+	}
+	return (int)done;
+}
+
 const struct sim_call sim_system_calls[] = {
         {KVM_GET_API_VERSION, get_api_version},
         {KVM_CREATE_VM, create_vm},
@@ -93,6 +152,12 @@ const struct sim_call sim_system_calls[] = {
         {KVM_GET_VCPU_MMAP_SIZE, get_run_size},
         {KVM_GET_SUPPORTED_CPUID, get_supported_cpuid},
         {KVM_GET_MSR_INDEX_LIST, get_msr_index_list},
+        {KVM_GET_EMULATED_CPUID, get_emulated_cpuid},
+        {KVM_GET_MSR_FEATURE_INDEX_LIST, get_feature_list},
+        {KVM_GET_MSRS, get_feature_msrs},
+        {KVM_HAS_DEVICE_ATTR, system_has_attr},
+        {KVM_GET_DEVICE_ATTR, system_get_attr},
+        {KVM_X86_GET_MCE_CAP_SUPPORTED, system_get_mce_cap},
         {0},
 };
 

@@ -14,7 +14,7 @@ static int get_regs(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-static int set_regs(void *object, void *arg, uintptr_t user)
+int vcpu_set_regs(void *object, void *arg, uintptr_t user)
 {
 	struct sim_vcpu *v = object;
 
@@ -23,7 +23,7 @@ static int set_regs(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-static int get_sregs(void *object, void *arg, uintptr_t user)
+int vcpu_get_sregs(void *object, void *arg, uintptr_t user)
 {
 	struct sim_vcpu *v = object;
 	struct kvm_sregs *sregs = arg;
@@ -47,10 +47,8 @@ static void set_injected(struct sim_vcpu *v, const struct kvm_sregs *sregs)
 	vcpu_interrupts_changed(v);
 }
 
-static int set_sregs(void *object, void *arg, uintptr_t user)
+int vcpu_set_sregs_but_interrupt(struct sim_vcpu *v, const struct kvm_sregs *sregs)
 {
-	struct sim_vcpu *v = object;
-	const struct kvm_sregs *sregs = arg;
 	uint64_t base = sregs->apic_base;
 
 	if (v->vm->chip && !vcpu_msr(v, true, 0x1b, &base, true))
@@ -58,13 +56,24 @@ static int set_sregs(void *object, void *arg, uintptr_t user)
 	if (sim_cpu_set_sregs(v->cpu, sregs) < 0)
 		return -EINVAL;
 	v->vm->bus.cr8_write(v, sregs->cr8 & 15);
-	pthread_mutex_lock(&v->vm->irq_lock);
 	if (!v->vm->chip)
 		v->lapic.base = base;
-	if (!v->vm->chip)
+	v->waits = 0;
+	return 0;
+}
+
+int vcpu_set_sregs(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+	const struct kvm_sregs *sregs = arg;
+	int result = vcpu_set_sregs_but_interrupt(v, sregs);
+
+	if (result < 0)
+		return result;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	if (!vm_has_pic(v->vm))
 		set_injected(v, sregs);
 	pthread_mutex_unlock(&v->vm->irq_lock);
-	v->waits = 0;
 	return 0;
 }
 
@@ -110,16 +119,21 @@ static int interrupt(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_interrupt *irq = arg;
 	struct sim_vcpu *v = object;
+	int result = 0;
 
 	if (irq->irq >= KVM_NR_INTERRUPTS)
 		return -EINVAL;
-	if (v->vm->chip)
+	if (vm_has_pic(v->vm))
 		return -ENXIO;
 	pthread_mutex_lock(&v->vm->irq_lock);
-	v->user_vector = (int)irq->irq;
+	/* With a LAPIC here it is what the PIC of the VMM sends; the last one must have been taken. */
+	if (v->vm->chip && v->user_vector >= 0)
+		result = -EEXIST;
+	else
+		v->user_vector = (int)irq->irq;
 	vcpu_interrupts_changed(v);
 	pthread_mutex_unlock(&v->vm->irq_lock);
-	return 0;
+	return result;
 }
 
 static int nmi(void *object, void *arg, uintptr_t user)
@@ -132,15 +146,10 @@ static int nmi(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-static int get_tsc_khz(void *object, void *arg, uintptr_t user)
+/* There is no SMM, as in a kernel without CONFIG_KVM_SMM. */
+static int smi(void *object, void *arg, uintptr_t user)
 {
-	return (int)SIM_TSC_KHZ;
-}
-
-/* There is one rate and no scaling. */
-static int set_tsc_khz(void *object, void *arg, uintptr_t user)
-{
-	return user == 0 || user == SIM_TSC_KHZ ? 0 : -EINVAL;
+	return -ENOTTY;
 }
 
 static int translate(void *object, void *arg, uintptr_t user)
@@ -183,9 +192,9 @@ static int set_signal_mask(void *object, void *arg, uintptr_t user)
 const struct sim_call sim_vcpu_calls[] = {
         {KVM_RUN, vcpu_run},
         {KVM_GET_REGS, get_regs},
-        {KVM_SET_REGS, set_regs},
-        {KVM_GET_SREGS, get_sregs},
-        {KVM_SET_SREGS, set_sregs},
+        {KVM_SET_REGS, vcpu_set_regs},
+        {KVM_GET_SREGS, vcpu_get_sregs},
+        {KVM_SET_SREGS, vcpu_set_sregs},
         {KVM_GET_FPU, get_fpu},
         {KVM_SET_FPU, set_fpu},
         {KVM_GET_MSRS, vcpu_get_msrs},
@@ -202,8 +211,25 @@ const struct sim_call sim_vcpu_calls[] = {
         {KVM_NMI, nmi},
         {KVM_TRANSLATE, translate},
         {KVM_SET_SIGNAL_MASK, set_signal_mask},
-        {KVM_GET_TSC_KHZ, get_tsc_khz},
-        {KVM_SET_TSC_KHZ, set_tsc_khz},
+        {KVM_GET_TSC_KHZ, vcpu_get_tsc_khz},
+        {KVM_SET_TSC_KHZ, vcpu_set_tsc_khz},
+        {KVM_GET_SREGS2, vcpu_get_sregs2},
+        {KVM_SET_SREGS2, vcpu_set_sregs2},
+        {KVM_GET_XSAVE, vcpu_get_xsave},
+        {KVM_GET_XSAVE2, vcpu_get_xsave},
+        {KVM_SET_XSAVE, vcpu_set_xsave},
+        {KVM_GET_XCRS, vcpu_get_xcrs},
+        {KVM_SET_XCRS, vcpu_set_xcrs},
+        {KVM_GET_DEBUGREGS, vcpu_get_debugregs},
+        {KVM_SET_DEBUGREGS, vcpu_set_debugregs},
+        {KVM_SET_GUEST_DEBUG, vcpu_set_guest_debug},
+        {KVM_KVMCLOCK_CTRL, vcpu_kvmclock_ctrl},
+        {KVM_HAS_DEVICE_ATTR, vcpu_has_attr},
+        {KVM_GET_DEVICE_ATTR, vcpu_get_attr},
+        {KVM_SET_DEVICE_ATTR, vcpu_set_attr},
+        {KVM_X86_SETUP_MCE, vcpu_setup_mce},
+        {KVM_X86_SET_MCE, vcpu_set_mce},
+        {KVM_SMI, smi},
         {0},
 };
 
@@ -225,6 +251,8 @@ void vcpu_destroy(struct sim_vcpu *v)
 	sim_cpu_destroy(v->cpu);
 	if (v->run)
 		munmap(v->run, SIM_RUN_BYTES);
+	if (v->ring)
+		munmap(v->ring, v->vm->ring_bytes);
 	if (v->wake_fd >= 0)
 		close(v->wake_fd);
 	pthread_mutex_destroy(&v->lock);
@@ -242,7 +270,7 @@ static int vcpu_make(struct sim_vm *vm, unsigned id, struct sim_vcpu **ret_vcpu)
 	v->vm = vm;
 	v->index = vm->vcpu_count;
 	v->id = id;
-	v->user_vector = -1;
+	v->user_vector = v->eoi_vector = -1;
 	pthread_mutex_init(&v->lock, NULL);
 	v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->wake_fd < 0 || sim_cpu_create(&vm->bus, v, &v->cpu, NULL) < 0) {
@@ -251,25 +279,39 @@ static int vcpu_make(struct sim_vm *vm, unsigned id, struct sim_vcpu **ret_vcpu)
 	}
 	v->base_ns = clock_now(&vm->sim->clock);
 	vcpu_msrs_reset(v);
+	vcpu_mce_reset(v);
 	v->mp_state = vm->chip && v->index ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
 	*ret_vcpu = v;
 	return 0;
 }
 
-/* Opens the descriptor, with the struct kvm_run that the VMM maps from it. */
+static int map_part(int fd, size_t offset, size_t bytes, void *ret_part)
+{
+	void *part = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+
+	if (part == MAP_FAILED)
+		return -ENOMEM;
+	memcpy(ret_part, &part, sizeof(part));
+	return 0;
+}
+
+/* Opens the descriptor, with the struct kvm_run and the ring that the VMM maps from it. */
 static int vcpu_open(struct sim_vcpu *v)
 {
-	int fd = sim_object_open(v->vm->sim, &v->object, "sim-vcpu", SIM_RUN_BYTES);
-	void *run;
+	uint32_t ring_bytes = v->vm->ring_bytes;
+	size_t size = ring_bytes ? SIM_RING_OFFSET + ring_bytes : SIM_RUN_BYTES;
+	int fd = sim_object_open(v->vm->sim, &v->object, "sim-vcpu", size), result;
 
 	if (fd < 0)
 		return fd;
-	run = mmap(NULL, SIM_RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (run == MAP_FAILED) {
+	result = map_part(fd, 0, SIM_RUN_BYTES, &v->run);
+	if (result == 0 && ring_bytes)
+		result = map_part(fd, SIM_RING_OFFSET, ring_bytes, &v->ring);
+	v->ring_count = ring_bytes / sizeof(*v->ring);
+	if (result < 0) {
 		sim_object_close(v->vm->sim, fd);
-		return -ENOMEM;
+		return result;
 	}
-	v->run = run;
 	return fd;
 }
 

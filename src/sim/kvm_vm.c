@@ -3,66 +3,9 @@
  * Law: api.rst, 4.
  */
 #include <errno.h>
-#include <linux/kvm_para.h>
 #include <string.h>
 
 #include "sim.h"
-
-#define QUIRKS UINT64_C(0x3f) /* of KVM_CAP_DISABLE_QUIRKS2: known, none of them is built here */
-
-/* What KVM_CHECK_EXTENSION answers; everything else is 0. */
-static const struct {
-	unsigned capability;
-	int value;
-} capabilities[] = {
-        {KVM_CAP_IRQCHIP, 1},
-        {KVM_CAP_HLT, 1},
-        {KVM_CAP_USER_MEMORY, 1},
-        {KVM_CAP_SET_TSS_ADDR, 1},
-        {KVM_CAP_EXT_CPUID, 1},
-        {KVM_CAP_NR_VCPUS, SIM_VCPUS_MAX},
-        {KVM_CAP_MAX_VCPUS, SIM_VCPUS_MAX},
-        {KVM_CAP_MAX_VCPU_ID, SIM_VCPU_IDS_MAX},
-        {KVM_CAP_NR_MEMSLOTS, SIM_SLOTS_MAX},
-        {KVM_CAP_NOP_IO_DELAY, 1},
-        {KVM_CAP_MP_STATE, 1},
-        {KVM_CAP_SYNC_MMU, 1},
-        {KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1},
-        {KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1},
-        {KVM_CAP_USER_NMI, 1},
-        {KVM_CAP_IRQ_ROUTING, IRQ_ROUTES_MAX},
-        {KVM_CAP_IRQ_INJECT_STATUS, 1},
-        {KVM_CAP_IRQFD, 1},
-        {KVM_CAP_IRQFD_RESAMPLE, 1},
-        {KVM_CAP_PIT2, 1},
-        {KVM_CAP_PIT_STATE2, 1},
-        {KVM_CAP_REINJECT_CONTROL, 1},
-        {KVM_CAP_IOEVENTFD, 1},
-        {KVM_CAP_IOEVENTFD_ANY_LENGTH, 1},
-        {KVM_CAP_SET_IDENTITY_MAP_ADDR, 1},
-        {KVM_CAP_VCPU_EVENTS, 1},
-        {KVM_CAP_INTR_SHADOW, 1},
-        {KVM_CAP_INTERNAL_ERROR_DATA, 1},
-        {KVM_CAP_READONLY_MEM, 1},
-        {KVM_CAP_SIGNAL_MSI, 1},
-        {KVM_CAP_IMMEDIATE_EXIT, 1},
-        {KVM_CAP_ENABLE_CAP_VM, 1},
-        {KVM_CAP_CHECK_EXTENSION_VM, 1},
-        {KVM_CAP_GET_TSC_KHZ, 1},
-        {KVM_CAP_TSC_DEADLINE_TIMER, 1},
-        {KVM_CAP_EXIT_HYPERCALL, 1 << KVM_HC_MAP_GPA_RANGE},
-        {KVM_CAP_DISABLE_QUIRKS2, (int)QUIRKS},
-        {235 /* KVM_CAP_VM_TYPES */, 1},
-};
-
-int vm_capability(unsigned long capability)
-{
-	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
-		if (capabilities[i].capability == capability)
-			return capabilities[i].value;
-	}
-	return 0;
-}
 
 static int check_extension(void *object, void *arg, uintptr_t user)
 {
@@ -87,26 +30,6 @@ static int set_identity_map(void *object, void *arg, uintptr_t user)
 	return atomic_load(&vm->vcpu_count) ? -EINVAL : 0;
 }
 
-static int enable_cap(void *object, void *arg, uintptr_t user)
-{
-	const struct kvm_enable_cap *cap = arg;
-	struct sim_vm *vm = object;
-
-	if (cap->flags)
-		return -EINVAL;
-	switch (cap->cap) {
-	case KVM_CAP_EXIT_HYPERCALL:
-		if (cap->args[0] & ~(UINT64_C(1) << KVM_HC_MAP_GPA_RANGE))
-			return -EINVAL;
-		pthread_mutex_lock(&vm->lock);
-		vm->hypercall_exits = cap->args[0];
-		pthread_mutex_unlock(&vm->lock);
-		return 0;
-	case KVM_CAP_DISABLE_QUIRKS2: return cap->args[0] & ~QUIRKS ? -EINVAL : 0;
-	default: return -EINVAL;
-	}
-}
-
 struct sim_vcpu *vm_vcpu(struct sim_vm *vm, unsigned index)
 {
 	return index < atomic_load(&vm->vcpu_count) ? vm->vcpus[index] : NULL;
@@ -117,9 +40,12 @@ const struct sim_call sim_vm_calls[] = {
         {KVM_CREATE_VCPU, create_vcpu},
         {KVM_SET_USER_MEMORY_REGION, vm_set_memory},
         {KVM_GET_DIRTY_LOG, vm_get_dirty_log},
+        {KVM_CLEAR_DIRTY_LOG, vm_clear_dirty_log},
+        {KVM_RESET_DIRTY_RINGS, vm_reset_dirty_rings},
         {KVM_SET_TSS_ADDR, set_tss_address},
         {KVM_SET_IDENTITY_MAP_ADDR, set_identity_map},
-        {KVM_ENABLE_CAP, enable_cap},
+        {KVM_ENABLE_CAP, vm_enable_cap},
+        {KVM_CREATE_DEVICE, vm_create_device},
         {KVM_CREATE_IRQCHIP, vm_create_irqchip},
         {KVM_GET_IRQCHIP, vm_get_irqchip},
         {KVM_SET_IRQCHIP, vm_set_irqchip},
@@ -133,6 +59,9 @@ const struct sim_call sim_vm_calls[] = {
         {KVM_SIGNAL_MSI, vm_signal_msi},
         {KVM_IRQFD, vm_irqfd},
         {KVM_IOEVENTFD, vm_ioeventfd},
+        {KVM_X86_SET_MSR_FILTER, vm_set_msr_filter},
+        {KVM_GET_CLOCK, vm_get_clock},
+        {KVM_SET_CLOCK, vm_set_clock},
         {0},
 };
 
@@ -180,6 +109,7 @@ void vm_destroy(struct sim_vm *vm)
 	}
 	irq_chip_destroy(vm->chip);
 	vm_memory_finish(vm);
+	vm_filter_free(vm->filter);
 	pthread_mutex_destroy(&vm->irq_lock);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);

@@ -20,8 +20,6 @@ static const struct {
         {0x2a, -1, 0},               /* EBL_CR_POWERON */
         {0x79, -1, 0},               /* IA32_BIOS_UPDT_TRIG */
         {0x8b, 0, 0x01000065},       /* microcode revision, as KVM on AMD has it */
-        {0x179, -1, 0},              /* MCG_CAP: no banks */
-        {0x17a, 1, 0},               /* MCG_STATUS */
         {0xc0010010, -1, 0},         /* SYSCFG */
         {0xc0010015, 2, 0x01000000}, /* HWCR: the TSC counts at the P0 rate */
         {0xc001001f, -1, 0},         /* NB_CFG */
@@ -36,12 +34,32 @@ static const struct {
 };
 
 static const uint32_t list[] = {
-        MSR_TSC, MSR_APIC_BASE, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x8b, 0x17a, 0xc0010015, 0xc0011029};
+        MSR_TSC, MSR_APIC_BASE, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x8b, 0x17a, 0x17b, 0xc0010015, 0xc0011029};
 
 const uint32_t *platform_msr_list(uint32_t *ret_count)
 {
 	*ret_count = ARRAY_LEN(list);
 	return list;
+}
+
+static const uint32_t features[] = {0xc0011029, 0x8b};
+
+const uint32_t *platform_feature_list(uint32_t *ret_count)
+{
+	*ret_count = ARRAY_LEN(features);
+	return features;
+}
+
+bool platform_feature(uint32_t index, uint64_t *ret_value)
+{
+	for (size_t i = 0; i < ARRAY_LEN(features); i++) {
+		for (size_t n = 0; n < ARRAY_LEN(rows) && features[i] == index; n++) {
+			*ret_value = rows[n].value;
+			if (rows[n].index == index)
+				return true;
+		}
+	}
+	return false;
 }
 
 void vcpu_msrs_reset(struct sim_vcpu *v)
@@ -50,6 +68,15 @@ void vcpu_msrs_reset(struct sim_vcpu *v)
 		if (rows[i].slot >= 0)
 			v->msrs[rows[i].slot] = rows[i].value;
 	}
+}
+
+static bool row_known(uint32_t index)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].index == index)
+			return true;
+	}
+	return false;
 }
 
 static bool row_access(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value)
@@ -134,12 +161,21 @@ static bool apic_access(struct sim_vcpu *v, bool write, uint32_t index, uint64_t
 	return good;
 }
 
+bool vcpu_msr_known(void *ctx, uint32_t index)
+{
+	return index == MSR_TSC || index == MSR_TSC_ADJUST || index == MSR_APIC_BASE ||
+	       index == MSR_TSC_DEADLINE || (index & ~0xffu) == MSR_X2APIC || row_known(index) ||
+	       vcpu_mce_known(ctx, index);
+}
+
 bool vcpu_msr(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
 {
 	if (index == MSR_TSC)
 		tsc_access(v, write, value, by_host);
 	else if (index == MSR_TSC_ADJUST)
 		tsc_adjust_access(v, write, value, by_host);
+	else if (vcpu_mce_known(v, index))
+		return vcpu_mce_msr(v, write, index, value, by_host);
 	else if (index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE || (index & ~0xffu) == MSR_X2APIC)
 		return apic_access(v, write, index, value, by_host);
 	else

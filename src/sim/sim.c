@@ -250,8 +250,16 @@ static void *sim_mmap(struct host *h, void *addr, size_t length, int prot, int f
 {
 	enum sim_kind kind;
 
-	if (is_ours(platform_of(h), fd, &kind) && kind != SIM_VCPU) {
+	bool ours = is_ours(platform_of(h), fd, &kind);
+
+	if (ours && kind != SIM_VCPU) {
 		errno = ENODEV;
+		return MAP_FAILED;
+	}
+	/* A ring is shared, and no code. */
+	if (ours && (uint64_t)offset + length > SIM_RING_OFFSET &&
+	        (prot & PROT_EXEC || !(flags & MAP_SHARED))) {
+		errno = EINVAL;
 		return MAP_FAILED;
 	}
 	return mmap(addr, length, prot, flags, fd, offset);

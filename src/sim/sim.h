@@ -21,7 +21,13 @@
 #define SIM_PHYS_BITS    40
 #define SIM_TSC_KHZ      1000000u /* a tick is a nanosecond */
 #define SIM_CPUID_MAX    256
-#define SIM_RUN_BYTES    ((size_t)3 * PAGE_SIZE_BYTES) /* struct kvm_run, port data, a ring not used */
+#define SIM_RING_OFFSET  (KVM_DIRTY_LOG_PAGE_OFFSET * PAGE_SIZE_BYTES) /* in a vCPU's descriptor */
+#define SIM_MCE_BANKS    32
+#define SIM_GUESTDBG_KNOWN \
+	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP | \
+	        KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_BLOCKIRQ)
+/* struct kvm_run, port data, coalesced MMIO (not used) */
+#define SIM_RUN_BYTES ((size_t)3 * PAGE_SIZE_BYTES)
 
 /* ---- objects behind descriptors (sim.c) ---- */
 
@@ -54,6 +60,7 @@ struct sim_slot_row {
 };
 
 struct sim_eventfd;
+struct sim_msr_filter;
 
 struct sim_vm {
 	struct sim_object object;
@@ -71,10 +78,17 @@ struct sim_vm {
 	int epoll_fd, stop_fd; /* of the thread, once it was started */
 	pthread_t irqfd_thread;
 	bool irqfd_thread_runs;
-	uint64_t hypercall_exits; /* KVM_CAP_EXIT_HYPERCALL */
+	uint64_t hypercall_exits;   /* KVM_CAP_EXIT_HYPERCALL */
+	bool has_payload;           /* KVM_CAP_EXCEPTION_PAYLOAD */
+	uint32_t dirty_manual;      /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+	uint32_t ring_bytes;        /* KVM_CAP_DIRTY_LOG_RING; 0: bitmaps */
+	_Atomic uint32_t msr_exits; /* KVM_CAP_X86_USER_SPACE_MSR */
+	_Atomic int64_t clock_offset;
 
-	pthread_mutex_t irq_lock; /* everything below, and mp_state and sleep of every vCPU */
-	struct irq_chip *chip;    /* set once, before the first vCPU; NULL: none in the platform */
+	pthread_mutex_t irq_lock;      /* everything below, and mp_state and sleep of every vCPU */
+	struct sim_msr_filter *filter; /* if has_filter */
+	_Atomic bool has_filter;
+	struct irq_chip *chip; /* set once, before the first vCPU; NULL: none in the platform */
 	struct sim_eventfd *ioeventfds;
 	_Atomic unsigned ioeventfd_count;
 	_Atomic uint64_t next_timer_ns;
@@ -97,7 +111,8 @@ struct sim_vcpu {
 	uint32_t requests;
 	uint8_t sipi_vector;
 	bool sleeping;
-	bool wakeable; /* while halted: a maskable interrupt would be taken */
+	int eoi_vector; /* an end of interrupt that the VMM is to hear of; -1: none */
+	bool wakeable;  /* while halted: a maskable interrupt would be taken */
 	int wake_fd;
 
 	/* the vCPU's thread */
@@ -106,6 +121,17 @@ struct sim_vcpu {
 	int64_t tsc_offset;
 	uint64_t tsc_adjust;
 	uint64_t msrs[4]; /* see msr.c */
+	struct {
+		uint64_t cap, status, ctl, bank[SIM_MCE_BANKS][4];
+	} mce;
+	bool triple_fault; /* the next KVM_RUN ends with it */
+	struct {           /* of the exception in cpu->event that KVM_SET_VCPU_EVENTS said is pending */
+		bool pending, has;
+		uint64_t value;
+	} payload;
+	struct kvm_dirty_gfn *ring; /* NULL: none; ring_count entries, a power of two */
+	uint32_t ring_count, ring_at;
+	_Atomic uint32_t ring_reset; /* up to here entries were given back; sim_vm.lock */
 	struct {
 		uint64_t key, icount, waited_ns;
 	} poll;
@@ -147,17 +173,27 @@ int sim_object_open(struct sim_platform *sim, struct sim_object *object, const c
 /* Takes the object off again, unused. */
 void sim_object_close(struct sim_platform *sim, int fd);
 
-/* ---- VMs (kvm_vm.c, kvm_memory.c, kvm_irq.c, kvm_eventfd.c) ---- */
+/* ---- VMs (kvm_vm.c, kvm_caps.c, kvm_memory.c, kvm_dirty.c, kvm_irq.c, kvm_eventfd.c, kvm_filter.c,
+ * kvm_time.c) ---- */
 
 int vm_create(struct sim_platform *sim, unsigned long type);
 /* Gives back one hold; the last ends the VM. NULL is allowed. */
 void vm_unref(struct sim_vm *vm);
 void vm_destroy(struct sim_vm *vm);
 int vm_capability(unsigned long capability);
-sim_call_fn vm_set_memory, vm_get_dirty_log;
+sim_call_fn vm_enable_cap, vm_create_device, vm_set_memory, vm_get_clock, vm_set_clock, vm_set_msr_filter;
+void vm_filter_free(struct sim_msr_filter *filter);
+/* The slots as they are now become the processors' map; returns when none uses the old one. vm->lock held. */
+int vm_map_publish(struct sim_vm *vm);
+sim_call_fn vm_get_dirty_log, vm_clear_dirty_log, vm_reset_dirty_rings;
+/* The log of a slot that begins to be logged. NULL: no memory. */
+_Atomic uint64_t *vm_dirty_make(const struct sim_vm *vm, uint64_t pages);
 void vm_memory_finish(struct sim_vm *vm);
 sim_call_fn vm_create_irqchip, vm_create_pit, vm_get_pit, vm_set_pit, vm_reinject, vm_get_irqchip,
         vm_set_irqchip, vm_irq_line, vm_irq_line_status, vm_set_routing, vm_signal_msi;
+/* KVM_CAP_SPLIT_IRQCHIP: LAPICs alone; GSIs below reserved are pins of the VMM's IOAPIC. vm->lock held. */
+int vm_split_irqchip(struct sim_vm *vm, unsigned reserved);
+bool vm_has_pic(const struct sim_vm *vm);
 sim_call_fn vm_irqfd, vm_ioeventfd;
 void vm_eventfds_finish(struct sim_vm *vm);
 /* A write of the guest: does a doorbell answer it? irq_lock held. */
@@ -168,17 +204,47 @@ void vm_irqfd_acked(struct sim_vm *vm, unsigned irqchip, unsigned pin);
 void vm_timers_changed(struct sim_vm *vm);
 struct sim_vcpu *vm_vcpu(struct sim_vm *vm, unsigned index);
 
-/* ---- vCPUs (kvm_vcpu.c, kvm_state.c, msr.c, bus.c, kvm_run.c, idle.c) ---- */
+/* ---- vCPUs (kvm_vcpu.c, kvm_state.c, kvm_xstate.c, kvm_debug.c, kvm_mce.c, kvm_run.c, kvm_sync.c, msr.c,
+ * bus.c, idle.c) ---- */
 
 int vcpu_create(struct sim_vm *vm, unsigned long id);
 void vcpu_destroy(struct sim_vcpu *vcpu);
 void vcpu_add_figures(const struct sim_vcpu *vcpu, struct sim_figures *sum);
 sim_call_fn vcpu_run;
+sim_call_fn system_has_attr, system_get_attr, system_get_mce_cap;
+sim_call_fn vcpu_set_regs, vcpu_get_sregs, vcpu_set_sregs, vcpu_get_sregs2, vcpu_set_sregs2, vcpu_get_xsave,
+        vcpu_set_xsave, vcpu_get_xcrs, vcpu_set_xcrs, vcpu_get_debugregs, vcpu_set_debugregs,
+        vcpu_set_guest_debug, vcpu_get_tsc_khz, vcpu_set_tsc_khz, vcpu_kvmclock_ctrl, vcpu_has_attr,
+        vcpu_get_attr, vcpu_set_attr, vcpu_setup_mce, vcpu_set_mce;
+/* As KVM_SET_SREGS, but for its interrupt_bitmap. */
+int vcpu_set_sregs_but_interrupt(struct sim_vcpu *vcpu, const struct kvm_sregs *sregs);
+/* Registers that come in struct kvm_run, and what goes out in it; the vCPU's thread. */
+int vcpu_sync_in(struct sim_vcpu *vcpu);
+void vcpu_tell_state(struct sim_vcpu *vcpu);
+/* Could the VMM inject an interrupt now? An access that is under way does not matter: it is finished first.
+ */
+bool vcpu_injectable(const struct sim_vcpu *vcpu);
+/* What came with the exception that waits goes where the guest finds it. */
+void vcpu_deliver_payload(struct sim_vcpu *vcpu);
+int vcpu_leave_debug(struct sim_vcpu *vcpu);
+int vcpu_leave_msr(struct sim_vcpu *vcpu);
+bool vcpu_ring_is_full(const struct sim_vcpu *vcpu);
 sim_call_fn vcpu_get_cpuid, vcpu_set_cpuid, vcpu_get_msrs, vcpu_set_msrs, vcpu_get_events, vcpu_set_events,
         vcpu_get_mp_state, vcpu_set_mp_state;
 void vcpu_msrs_reset(struct sim_vcpu *vcpu);
 const uint32_t *platform_msr_list(uint32_t *ret_count);
 bool vcpu_msr(struct sim_vcpu *vcpu, bool write, uint32_t index, uint64_t *value, bool by_host);
+bool vcpu_mce_known(const struct sim_vcpu *vcpu, uint32_t index);
+bool vcpu_mce_msr(struct sim_vcpu *vcpu, bool write, uint32_t index, uint64_t *value, bool by_host);
+void vcpu_mce_reset(struct sim_vcpu *vcpu);
+/* For struct sim_bus. */
+bool vcpu_msr_known(void *ctx, uint32_t index);
+bool vcpu_msr_allowed(void *ctx, bool write, uint32_t index);
+bool vcpu_msr_exits(void *ctx, uint32_t reason);
+bool vcpu_dirtied(void *ctx, const struct sim_slot *slot, uint64_t page);
+/* Values of the MSRs that are the same for every vCPU (KVM_GET_MSR_FEATURE_INDEX_LIST). */
+const uint32_t *platform_feature_list(uint32_t *ret_count);
+bool platform_feature(uint32_t index, uint64_t *ret_value);
 bool cpuid_has_x2apic(const struct sim_vcpu *vcpu);
 void bus_init(struct sim_bus *bus);
 

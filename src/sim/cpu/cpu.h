@@ -26,6 +26,7 @@ struct sim_code;
 struct sim_slot {
 	uint64_t gpa; /* both in bytes, multiples of 4,096; slots do not overlap */
 	uint64_t size;
+	uint32_t id;   /* of the slot, for bus.dirtied */
 	uint8_t *host; /* size bytes, readable (and writable unless SIM_SLOT_READONLY) while the map is in use
 	                */
 	uint32_t flags;
@@ -61,6 +62,15 @@ struct sim_bus {
 	bool (*mmio)(void *ctx, bool write, uint64_t gpa, uint32_t size, void *data);
 	/* MSRs that are not the processor's own (TSC, APIC, KVM's). false: the guest gets #GP(0). */
 	bool (*msr)(void *ctx, bool write, uint32_t index, uint64_t *value);
+	/* May the guest access this MSR? NULL: any. */
+	bool (*msr_allowed)(void *ctx, bool write, uint32_t index);
+	/* Is there such an MSR among those that msr() answers? */
+	bool (*msr_known)(void *ctx, uint32_t index);
+	/* A refused access, KVM_MSR_EXIT_REASON_*: true: an exit; false: #GP(0). NULL: #GP(0). */
+	bool (*msr_exits)(void *ctx, uint32_t reason);
+	/* A page whose bit is not set in slot->dirty is about to be written. NULL: the bit is enough. False:
+	 * not now; the instruction is given up with SIM_EXIT_STOPPED. */
+	bool (*dirtied)(void *ctx, const struct sim_slot *slot, uint64_t page);
 	uint64_t (*tsc)(void *ctx);
 	uint8_t (*cr8_read)(void *ctx); /* NULL: reads what was written */
 	void (*cr8_write)(void *ctx, uint8_t tpr);
@@ -81,9 +91,10 @@ struct sim_bus {
 /* ---- exits ---- */
 
 enum sim_exit {
-	SIM_EXIT_IO,        /* exit.io: for a read put the data at exit.io.data, then run again */
-	SIM_EXIT_MMIO,      /* exit.mmio: likewise */
-	SIM_EXIT_HLT,       /* rip is behind the HLT; run again once there is something to take */
+	SIM_EXIT_IO,   /* exit.io: for a read put the data at exit.io.data, then run again */
+	SIM_EXIT_MMIO, /* exit.mmio: likewise */
+	SIM_EXIT_MSR,  /* exit.msr: for a read put the data there, or set failed for #GP; then run again */
+	SIM_EXIT_HLT,  /* rip is behind the HLT; run again once there is something to take */
 	SIM_EXIT_SHUTDOWN,  /* triple fault */
 	SIM_EXIT_STOPPED,   /* SIM_PENDING_STOP */
 	SIM_EXIT_WINDOW,    /* SIM_PENDING_WINDOW */
@@ -112,6 +123,12 @@ struct sim_exit_info {
 		uint64_t gpa;
 		uint8_t data[8];
 	} mmio;
+	uint8_t hypercall_length; /* of the VMMCALL */
+	struct {
+		bool write, failed;
+		uint32_t index, reason; /* KVM_MSR_EXIT_REASON_* */
+		uint64_t data;
+	} msr;
 	struct {
 		uint8_t vector;  /* 1: #DB; 3: INT3, rip is at it */
 		uint64_t linear; /* rip with the base of CS */

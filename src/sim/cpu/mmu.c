@@ -94,11 +94,14 @@ static struct walk translate(struct sim_cpu *cpu, u64 linear, enum access access
 	return walk;
 }
 
-static void mark_dirty(const struct sim_slot *slot, u64 gpa)
+static void mark_dirty(struct sim_cpu *cpu, const struct sim_slot *slot, u64 gpa)
 {
-	u64 page = (gpa - slot->gpa) >> 12;
+	u64 page = (gpa - slot->gpa) >> 12, bit = (u64)1 << (page % 64);
 
-	atomic_fetch_or_explicit(&slot->dirty[page / 64], (u64)1 << (page % 64), memory_order_relaxed);
+	if (cpu->bus->dirtied && !(atomic_load(&slot->dirty[page / 64]) & bit) &&
+	        !cpu->bus->dirtied(cpu->ctx, slot, page))
+		sim_leave(cpu, SIM_EXIT_STOPPED);
+	atomic_fetch_or_explicit(&slot->dirty[page / 64], bit, memory_order_relaxed);
 }
 
 static struct sim_tlb_entry *tlb_walk(struct sim_cpu *cpu, u64 linear, enum access access)
@@ -122,13 +125,11 @@ static struct sim_tlb_entry *tlb_walk(struct sim_cpu *cpu, u64 linear, enum acce
 	if (slot->flags & SIM_SLOT_READONLY)
 		e->gpa |= GPA_READONLY;
 	if (access == ACCESS_WRITE) {
+		if (slot->dirty && !(slot->flags & SIM_SLOT_READONLY))
+			mark_dirty(cpu, slot, walk.gpa);
 		e->write = page;
 		if (slot->flags & SIM_SLOT_READONLY || sim_code_in_page(cpu, walk.gpa))
 			e->write |= TLB_SLOW;
-		else if (slot->dirty)
-			mark_dirty(slot, walk.gpa);
-		if (slot->dirty && e->write & TLB_SLOW && !(slot->flags & SIM_SLOT_READONLY))
-			mark_dirty(slot, walk.gpa);
 	} else if (walk.writable && !slot->dirty && !(slot->flags & SIM_SLOT_READONLY)) {
 		e->write = page | (sim_code_in_page(cpu, walk.gpa) ? TLB_SLOW : 0);
 	}

@@ -40,8 +40,6 @@ static const struct msr msrs[] = {
         {0x174, MSR_32, FIELD(sysenter_cs), 0},
         {0x175, MSR_CANONICAL, FIELD(sysenter_esp), 0},
         {0x176, MSR_CANONICAL, FIELD(sysenter_eip), 0},
-        {0x179, MSR_READ, 0, 0}, /* machine check: no banks */
-        {0x17a, MSR_IGNORED, 0, 0},
         {0x1a0, MSR_ANY, FIELD(misc_enable), 0},
         {0x1d9, MSR_IGNORED, 0, 0}, /* DEBUGCTL */
         VAR(0),
@@ -90,11 +88,6 @@ static const struct msr *find(u32 index)
 		if (msrs[i].index == index)
 			return &msrs[i];
 	return NULL;
-}
-
-bool sim_msr_known(u32 index)
-{
-	return find(index);
 }
 
 const uint32_t *sim_cpu_msr_list(uint32_t *ret_count)
@@ -176,4 +169,48 @@ bool sim_cpu_msr_write(struct sim_cpu *cpu, uint32_t index, uint64_t value, bool
 	if (msr->rule != MSR_READ && msr->rule != MSR_IGNORED)
 		memcpy((char *)cpu + msr->offset, &value, 8);
 	return true;
+}
+
+/* ---- RDMSR, WRMSR ---- */
+
+static bool own_or_platform(struct sim_cpu *cpu, bool write, u32 index, u64 *value)
+{
+	if (!find(index))
+		return cpu->bus->msr && cpu->bus->msr(cpu->ctx, write, index, value);
+	return write ? sim_cpu_msr_write(cpu, index, *value, false) : sim_cpu_msr_read(cpu, index, value);
+}
+
+static u32 refusal(struct sim_cpu *cpu, u32 index)
+{
+	if (find(index) || (cpu->bus->msr_known && cpu->bus->msr_known(cpu->ctx, index)))
+		return KVM_MSR_EXIT_REASON_INVAL;
+	return KVM_MSR_EXIT_REASON_UNKNOWN;
+}
+
+bool sim_msr_access(struct sim_cpu *cpu, bool write, u32 index, u64 *value)
+{
+	struct sim_access *access;
+	u32 reason = KVM_MSR_EXIT_REASON_FILTER;
+
+	/* The one that an exit told of is answered by the caller, whatever was changed meanwhile. */
+	if (cpu->access_id == sim_cpu_icount(cpu) && cpu->accesses_used < cpu->accesses &&
+	        sim_access_repeated(cpu, &access)) {
+		*value = access->data;
+		return !cpu->exit_info.msr.failed;
+	}
+	if (!cpu->bus->msr_allowed || cpu->bus->msr_allowed(cpu->ctx, write, index)) {
+		if (own_or_platform(cpu, write, index, value))
+			return true;
+		reason = refusal(cpu, index);
+	}
+	if (!cpu->bus->msr_exits || !cpu->bus->msr_exits(cpu->ctx, reason))
+		return false;
+	(void)sim_access_repeated(cpu, &access);
+	cpu->exit_info.msr.write = write;
+	cpu->exit_info.msr.failed = false;
+	cpu->exit_info.msr.index = index;
+	cpu->exit_info.msr.reason = reason;
+	cpu->exit_info.msr.data = write ? *value : 0;
+	cpu->access_waits = true;
+	sim_leave(cpu, SIM_EXIT_MSR);
 }

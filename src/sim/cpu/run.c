@@ -359,6 +359,8 @@ static void complete_access(struct sim_cpu *cpu)
 			access->data = load_le(cpu->exit_info.mmio.data, cpu->exit_info.mmio.size);
 		else if (cpu->exit == SIM_EXIT_IO && !cpu->exit_info.io.write && !cpu->ins_ready)
 			access->data = load_le(cpu->exit_info.io.data, cpu->exit_info.io.size);
+		else if (cpu->exit == SIM_EXIT_MSR && !cpu->exit_info.msr.write)
+			access->data = cpu->exit_info.msr.data;
 	}
 	cpu->access_waits = false;
 	cpu->accesses_used = 0;

@@ -163,8 +163,7 @@ void op_rdmsr(struct sim_cpu *cpu, const struct sim_op *op)
 	u64 value = 0;
 
 	require_cpl0(cpu);
-	if (!sim_cpu_msr_read(cpu, index, &value) &&
-	        !(cpu->bus->msr && cpu->bus->msr(cpu->ctx, false, index, &value)))
+	if (!sim_msr_access(cpu, false, index, &value))
 		sim_raise_error(cpu, EXC_GP, 0);
 	REG_RAX = (u32)value;
 	REG_RDX = value >> 32;
@@ -176,12 +175,8 @@ void op_wrmsr(struct sim_cpu *cpu, const struct sim_op *op)
 	u64 value = (u64)(u32)REG_RDX << 32 | (u32)REG_RAX;
 
 	require_cpl0(cpu);
-	if (!sim_msr_known(index)) {
-		if (!cpu->bus->msr || !cpu->bus->msr(cpu->ctx, true, index, &value))
-			sim_raise_error(cpu, EXC_GP, 0);
-	} else if (!sim_cpu_msr_write(cpu, index, value, false)) {
+	if (!sim_msr_access(cpu, true, index, &value))
 		sim_raise_error(cpu, EXC_GP, 0);
-	}
 	sim_code_serialize(cpu);
 }
 
@@ -241,6 +236,7 @@ void op_swapgs(struct sim_cpu *cpu, const struct sim_op *op)
 /* VMCALL, VMMCALL: the caller answers in the registers. */
 void op_vmcall(struct sim_cpu *cpu, const struct sim_op *op)
 {
+	cpu->exit_info.hypercall_length = op->len;
 	sim_exit_after(cpu, SIM_EXIT_HYPERCALL);
 }
 

@@ -119,6 +119,7 @@ struct irq_owner {
 	void (*sipi)(void *ctx, unsigned lapic, uint8_t vector);
 	void (*acked)(void *ctx, unsigned irqchip, unsigned pin); /* end of interrupt: irqfd resampling */
 	void *ctx;
+	void (*eoi)(void *ctx, unsigned lapic, uint8_t vector); /* of a split chip, see irq_wants_eoi() */
 };
 
 struct irq_chip {
@@ -130,12 +131,18 @@ struct irq_chip {
 	struct irq_pit *pit; /* NULL until created */
 	struct kvm_irq_routing_entry *routes;
 	unsigned route_count;
+	bool split;        /* LAPICs alone; PIC, IOAPIC and PIT are the VMM's */
+	unsigned reserved; /* GSIs below are pins of the VMM's IOAPIC */
 };
 
 /* ---- the whole (routing.c) ---- */
 
 /* With the routes that KVM starts with. */
 int irq_chip_create(struct irq_owner owner, struct irq_chip **ret_chip);
+/* Before the first LAPIC: the rest is in user space, with so many pins (KVM_CAP_SPLIT_IRQCHIP). */
+void irq_chip_split(struct irq_chip *chip, unsigned reserved);
+/* Is the end of this interrupt at this LAPIC what an IOAPIC in user space waits for? */
+bool irq_wants_eoi(const struct irq_chip *chip, const struct irq_lapic *lapic, uint8_t vector);
 void irq_chip_destroy(struct irq_chip *chip); /* NULL is allowed; the LAPICs are their vCPUs' */
 /* When the next timer is due; IRQ_NEVER: none runs. */
 uint64_t irq_chip_next_timer(const struct irq_chip *chip);

@@ -123,7 +123,9 @@ void irq_lapic_eoi(struct irq_lapic *l)
 		return;
 	*set_word(l, LAPIC_ISR, (uint8_t)vector) &= ~VECTOR_BIT(vector);
 	changed(l);
-	if (*set_word(l, LAPIC_TMR, (uint8_t)vector) & VECTOR_BIT(vector))
+	if (l->chip->split)
+		l->chip->owner.eoi(l->chip->owner.ctx, l->index, (uint8_t)vector);
+	else if (*set_word(l, LAPIC_TMR, (uint8_t)vector) & VECTOR_BIT(vector))
 		irq_ioapic_eoi(l->chip, (uint8_t)vector);
 }
 

@@ -45,6 +45,13 @@ int irq_chip_create(struct irq_owner owner, struct irq_chip **ret_chip)
 	return 0;
 }
 
+void irq_chip_split(struct irq_chip *chip, unsigned reserved)
+{
+	chip->split = true;
+	chip->reserved = reserved;
+	chip->route_count = 0;
+}
+
 void irq_chip_destroy(struct irq_chip *chip)
 {
 	if (!chip)
@@ -109,13 +116,13 @@ bool irq_chip_io(struct irq_chip *chip, bool write, uint16_t port, unsigned size
 	return true;
 }
 
-static bool route_is_valid(const struct kvm_irq_routing_entry *e)
+static bool route_is_valid(const struct irq_chip *chip, const struct kvm_irq_routing_entry *e)
 {
 	if (e->gsi >= IRQ_ROUTES_MAX)
 		return false;
 	if (e->type == KVM_IRQ_ROUTING_MSI)
 		return !(e->flags & ~KVM_MSI_VALID_DEVID);
-	if (e->type != KVM_IRQ_ROUTING_IRQCHIP || e->flags)
+	if (e->type != KVM_IRQ_ROUTING_IRQCHIP || e->flags || chip->split)
 		return false;
 	return e->u.irqchip.irqchip == KVM_IRQCHIP_IOAPIC
 	               ? e->u.irqchip.pin < KVM_IOAPIC_NUM_PINS
@@ -137,10 +144,11 @@ static int by_gsi(const void *a, const void *b)
 	return x->gsi < y->gsi ? -1 : x->gsi > y->gsi;
 }
 
-static bool routes_are_valid(const struct kvm_irq_routing_entry *sorted, unsigned count)
+static bool routes_are_valid(
+        const struct irq_chip *chip, const struct kvm_irq_routing_entry *sorted, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		if (!route_is_valid(&sorted[i]))
+		if (!route_is_valid(chip, &sorted[i]))
 			return false;
 		/* At most three (the irqchips) of one GSI pass, so this looks at few. */
 		for (unsigned j = i + 1; j < count && sorted[j].gsi == sorted[i].gsi; j++) {
@@ -162,7 +170,7 @@ int irq_routes_set(struct irq_chip *chip, const struct kvm_irq_routing_entry *ro
 	if (count)
 		memcpy(sorted, routes, count * sizeof(*sorted));
 	qsort(sorted, count, sizeof(*sorted), by_gsi);
-	if (!routes_are_valid(sorted, count)) {
+	if (!routes_are_valid(chip, sorted, count)) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -172,9 +180,9 @@ int irq_routes_set(struct irq_chip *chip, const struct kvm_irq_routing_entry *ro
 	return 0;
 }
 
-int irq_msi(struct irq_chip *chip, uint64_t address, uint32_t data)
+static struct irq_message message_of(uint64_t address, uint32_t data)
 {
-	struct irq_message m = {
+	return (struct irq_message){
 	        .dest = address >> 12 & 0xff,
 	        .logical = address & 4,
 	        .level = data & 0x8000,
@@ -182,8 +190,28 @@ int irq_msi(struct irq_chip *chip, uint64_t address, uint32_t data)
 	        .vector = (uint8_t)data,
 	        .delivery = address & 8 ? IRQ_LOWEST : (data >> 8 & 7),
 	};
+}
+
+int irq_msi(struct irq_chip *chip, uint64_t address, uint32_t data)
+{
+	struct irq_message m = message_of(address, data);
 
 	return irq_deliver(chip, &m);
+}
+
+bool irq_wants_eoi(const struct irq_chip *chip, const struct irq_lapic *l, uint8_t vector)
+{
+	for (unsigned i = 0; i < chip->route_count; i++) {
+		const struct kvm_irq_routing_entry *e = &chip->routes[i];
+		struct irq_message m;
+
+		if (e->gsi >= chip->reserved || e->type != KVM_IRQ_ROUTING_MSI)
+			continue;
+		m = message_of((uint64_t)e->u.msi.address_hi << 32 | e->u.msi.address_lo, e->u.msi.data);
+		if (m.level && m.vector == vector && irq_lapic_matches(l, &m))
+			return true;
+	}
+	return false;
 }
 
 static int route_set(

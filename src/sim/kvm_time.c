@@ -1,0 +1,118 @@
+/*
+ * kvm_time: the calls about the guest's time, and the device attributes, of which the TSC's offset is one.
+ * Any thread; sim_vm.lock, sim_vcpu.lock. Law: api.rst, KVM_GET_CLOCK, KVM_GET_TSC_KHZ, KVM_GET_DEVICE_ATTR.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "sim.h"
+
+#define XCR0_OFFERED UINT64_C(3)
+#define VCPU_TSC     0 /* a group of a vCPU's attributes, with one attribute */
+#define SYSTEM_XCOMP 0 /* likewise of /dev/kvm */
+
+/* There is one rate and no scaling. */
+int vcpu_get_tsc_khz(void *object, void *arg, uintptr_t user)
+{
+	return (int)SIM_TSC_KHZ;
+}
+
+int vcpu_set_tsc_khz(void *object, void *arg, uintptr_t user)
+{
+	return user == 0 || user == SIM_TSC_KHZ ? 0 : -EINVAL;
+}
+
+/* ---- the clock of a VM ---- */
+
+int vm_get_clock(void *object, void *arg, uintptr_t user)
+{
+	struct kvm_clock_data *data = arg;
+	struct sim_vm *vm = object;
+
+	*data = (struct kvm_clock_data){
+	        .clock = clock_now(&vm->sim->clock) + (uint64_t)atomic_load(&vm->clock_offset)};
+	return 0;
+}
+
+static uint64_t real_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* With REALTIME what has passed since the clock was read is added. */
+int vm_set_clock(void *object, void *arg, uintptr_t user)
+{
+	const struct kvm_clock_data *data = arg;
+	uint64_t clock = data->clock, real = real_ns();
+	struct sim_vm *vm = object;
+
+	if (data->flags & ~(uint32_t)KVM_CLOCK_REALTIME)
+		return -EINVAL;
+	if (data->flags & KVM_CLOCK_REALTIME && real > data->realtime)
+		clock += real - data->realtime;
+	atomic_store(&vm->clock_offset, (int64_t)(clock - clock_now(&vm->sim->clock)));
+	return 0;
+}
+
+/* No guest has switched KVM's clock on: it is not offered. */
+int vcpu_kvmclock_ctrl(void *object, void *arg, uintptr_t user)
+{
+	return -EINVAL;
+}
+
+/* ---- device attributes ---- */
+
+static bool is_tsc_offset(const struct kvm_device_attr *attr)
+{
+	return attr->group == VCPU_TSC && attr->attr == 0;
+}
+
+int vcpu_has_attr(void *object, void *arg, uintptr_t user)
+{
+	return is_tsc_offset(arg) ? 0 : -ENXIO;
+}
+
+int vcpu_get_attr(void *object, void *arg, uintptr_t user)
+{
+	const struct kvm_device_attr *attr = arg;
+	struct sim_vcpu *v = object;
+
+	if (!is_tsc_offset(attr))
+		return -ENXIO;
+	return sim_copy_out((uintptr_t)attr->addr, &v->tsc_offset, sizeof(v->tsc_offset));
+}
+
+int vcpu_set_attr(void *object, void *arg, uintptr_t user)
+{
+	const struct kvm_device_attr *attr = arg;
+	struct sim_vcpu *v = object;
+
+	if (!is_tsc_offset(attr))
+		return -ENXIO;
+	return sim_copy_in(&v->tsc_offset, (uintptr_t)attr->addr, sizeof(v->tsc_offset));
+}
+
+int system_has_attr(void *object, void *arg, uintptr_t user)
+{
+	const struct kvm_device_attr *attr = arg;
+
+	return attr->group == SYSTEM_XCOMP && attr->attr == 0 ? 0 : -ENXIO;
+}
+
+int system_get_attr(void *object, void *arg, uintptr_t user)
+{
+	const struct kvm_device_attr *attr = arg;
+	const uint64_t offered = XCR0_OFFERED;
+	int result = system_has_attr(object, arg, user);
+
+	return result < 0 ? result : sim_copy_out((uintptr_t)attr->addr, &offered, sizeof(offered));
+}
+
+/* None that applies to a processor without devices of its own. */
+int vm_create_device(void *object, void *arg, uintptr_t user)
+{
+	return -ENODEV;
+}
