@@ -26,8 +26,9 @@ int mistake_add(struct config_mistakes *mistakes, const struct config_place *pla
 bool suggest_better(const char *word, const char *candidate, unsigned *distance);
 /* What *distance starts with: anything further away is no suggestion. */
 unsigned suggest_limit(const char *word);
-/* The key that was probably meant, or NULL. */
-const char *suggest_key(const char *dotted);
+/* The key that was probably meant; if none, the section, which is written to text; or NULL. */
+#define SUGGEST_SECTION_BYTES 32
+const char *suggest_key(const char *dotted, char text[static SUGGEST_SECTION_BYTES]);
 
 /* ---- scan.c: members of an object, in text that jansson has found valid ---- */
 

@@ -81,12 +81,28 @@ static const char *last_part(const char *dotted)
 	return dot ? dot + 1 : dotted;
 }
 
-const char *suggest_key(const char *dotted)
+static const char *nearest_section(const char *word, char text[static SUGGEST_SECTION_BYTES])
+{
+	unsigned distance = suggest_limit(word);
+	const char *best = NULL;
+
+	for (size_t i = 0; i < config_keys_count; i++) {
+		const char *name = config_keys[i].name;
+		char section[SUGGEST_SECTION_BYTES];
+
+		snprintf(section, sizeof(section), "%.*s", (int)strcspn(name, "."), name);
+		if (suggest_better(word, section, &distance))
+			best = memcpy(text, section, sizeof(section));
+	}
+	return best;
+}
+
+const char *suggest_key(const char *dotted, char text[static SUGGEST_SECTION_BYTES])
 {
 	/* The right key in the wrong section comes before what merely looks alike. */
 	for (size_t i = 0; i < config_keys_count; i++) {
 		if (strcmp(last_part(config_keys[i].name), last_part(dotted)) == 0)
 			return config_keys[i].name;
 	}
-	return config_nearest(dotted, key_name);
+	return config_nearest(dotted, key_name) ?: nearest_section(dotted, text);
 }

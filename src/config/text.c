@@ -70,6 +70,8 @@ static bool text_is_object(struct parse *p, const struct scan *text)
 		unreadable(p, first.line, first.column, "is empty; the least configuration is an object, {}");
 	else if (nul.at < nul.end) /* jansson would take it for the end of the text */
 		unreadable(p, nul.line, nul.column, "there is a NUL byte here; a text is needed");
+	else if (text->end - text->at >= 3 && memcmp(text->at, "\xef\xbb\xbf", 3) == 0)
+		unreadable(p, 1, 1, "begins with a byte order mark (U+FEFF); save the file without it");
 	else if (*first.at != '{')
 		unreadable(p, first.line, first.column, "a configuration is an object and begins with {");
 	if (p->failed)
@@ -96,11 +98,12 @@ const struct config_key *section_find(const char *dotted)
 
 int unknown_key(struct parse *p, const struct config_place *place, const char *dotted)
 {
+	char section[SUGGEST_SECTION_BYTES];
 	const char *best;
 
 	if (p->mistakes->count == CONFIG_MISTAKES_MAX)
 		return 0; /* nobody will read a suggestion */
-	best = suggest_key(dotted);
+	best = suggest_key(dotted, section);
 	if (best)
 		return mistake_add(
 		        p->mistakes, place, dotted, "there is no such key; did you mean %s?", best);

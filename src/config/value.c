@@ -20,6 +20,8 @@ const char *value_text(const json_t *value, char text[static VALUE_TEXT_BYTES])
 	        [JSON_NULL] = "null",
 	};
 	size_t keep;
+	double real;
+	bool bare;
 
 	switch (json_typeof(value)) {
 	case JSON_STRING:
@@ -34,7 +36,11 @@ const char *value_text(const json_t *value, char text[static VALUE_TEXT_BYTES])
 	case JSON_INTEGER:
 		snprintf(text, VALUE_TEXT_BYTES, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 		return text;
-	case JSON_REAL: snprintf(text, VALUE_TEXT_BYTES, "%g", json_real_value(value)); return text;
+	case JSON_REAL:
+		real = json_real_value(value);
+		bare = real > -1e6 && real < 1e6 && real == (int)real; /* "%g" would show 2.0 as 2 */
+		snprintf(text, VALUE_TEXT_BYTES, bare ? "%g.0" : "%g", real);
+		return text;
 	default: return names[json_typeof(value)];
 	}
 }
