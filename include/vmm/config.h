@@ -179,6 +179,12 @@ struct config_bit {
 	const char *help;
 };
 
+/*
+ * Can a guest of this type (none but CONFIG_SEV_NONE) have this policy? The error (ERR_USAGE) goes on after
+ * the name of what holds it: "is 0x1, but ...".
+ */
+int config_policy_check(enum config_sev_type type, uint64_t policy, struct err *err) MUST_CHECK;
+
 /* SEV API and SNP ABI, guest policy; APM volume 2, SEV_FEATURES. */
 extern const struct config_bit config_sev_policy_bits[], config_snp_policy_bits[], config_vmsa_feature_bits[];
 

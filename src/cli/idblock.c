@@ -47,6 +47,13 @@ static int parse_number(
 	return text ? number_read(option, text, max, number, err) : 0;
 }
 
+static int parse_policy(const struct cli_args *args, uint64_t *policy, struct err *err)
+{
+	if (parse_number(args, "policy", UINT64_MAX, policy, err) < 0)
+		return -1;
+	return config_policy_check(CONFIG_SEV_SNP, *policy, err) < 0 ? err_wrap(err, "--policy") : 0;
+}
+
 /*
  * What the block is to let run: the configuration's digest and policy, or those of --digest and --policy.
  * given: is there either?
@@ -65,9 +72,7 @@ static int wanted(const struct cli_args *args, struct launch_digest *ret_digest,
 	if (digest && (path || n_sets))
 		return err_set(err, ERR_USAGE, "--digest stands alone, --config and --set make the digest");
 	if (digest)
-		return parse_digest(digest, ret_digest, err) < 0
-		               ? -1
-		               : parse_number(args, "policy", UINT64_MAX, ret_policy, err);
+		return parse_digest(digest, ret_digest, err) < 0 ? -1 : parse_policy(args, ret_policy, err);
 	if (!*ret_given)
 		return 0;
 	if (cli_given(args, "policy"))

@@ -4,10 +4,12 @@
  */
 #include "owner.h"
 #include "verbs.h"
+#include "vmm/config.h"
 
 static int read_policy(const struct cli_args *args, uint32_t *ret_policy, struct err *err)
 {
 	const char *text = cli_value(args, "policy");
+	enum config_sev_type type;
 	uint64_t policy;
 
 	if (!text)
@@ -15,10 +17,9 @@ static int read_policy(const struct cli_args *args, uint32_t *ret_policy, struct
 		        "--policy NUMBER is needed: the guest's policy, as in its configuration");
 	if (number_read("policy", text, UINT32_MAX, &policy, err) < 0)
 		return -1;
-	if (policy & ~(uint64_t)ABI_SEV_POLICY_KNOWN)
-		return err_set(err, ERR_USAGE, "--policy %#llx has bits that no SEV firmware knows: %#llx",
-		        (unsigned long long)policy,
-		        (unsigned long long)(policy & ~(uint64_t)ABI_SEV_POLICY_KNOWN));
+	type = policy & ABI_SEV_POLICY_ES ? CONFIG_SEV_ES : CONFIG_SEV;
+	if (config_policy_check(type, policy, err) < 0)
+		return err_wrap(err, "--policy");
 	*ret_policy = (uint32_t)policy;
 	return 0;
 }

@@ -80,7 +80,7 @@ static const struct format features[] = {
                 "bit 0 (snp) is set in every sev-snp guest's features", .def = 0x1},
 };
 
-static int check(const struct format *f, uint64_t bits, struct err *err)
+static int check_bits(const struct format *f, uint64_t bits, struct err *err)
 {
 	uint64_t known = f->required | f->forbidden;
 
@@ -94,6 +94,11 @@ static int check(const struct format *f, uint64_t bits, struct err *err)
 		return err_set(err, ERR_USAGE, "is 0x%" PRIx64 ", of which 0x%" PRIx64 " is reserved", bits,
 		        bits & ~known);
 	return 0;
+}
+
+int config_policy_check(enum config_sev_type type, uint64_t policy, struct err *err)
+{
+	return check_bits(&policies[type], policy, err);
 }
 
 /* "1.55" behind "abi=". */
@@ -242,7 +247,7 @@ int bits_set(struct config *config, const struct config_key *key, const json_t *
 	if (json_is_null(value)) {
 		bits = f->def;
 	} else if (f->bits) { /* without a type there is no meaning; check_between() says so */
-		if (read_bits(f, value, &bits, err) < 0 || check(f, bits, err) < 0)
+		if (read_bits(f, value, &bits, err) < 0 || check_bits(f, bits, err) < 0)
 			return -1;
 	}
 	*(uint64_t *)((char *)config + key->offset) = bits;

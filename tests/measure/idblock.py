@@ -102,6 +102,7 @@ def main():
         call(vmm, 'idblock', 'make', *guest, '--digest', digest, *keys, cwd=folder, fails=(2, 'stands alone'))
         call(vmm, 'idblock', 'make', '--digest', digest[2:], *keys, cwd=folder, fails=(2, '96 hexadecimal'))
         call(vmm, 'idblock', 'make', *keys, cwd=folder, fails=(2, 'which guest'))
+        call(vmm, 'idblock', 'make', '--digest', digest, '--policy', '0x1', *keys, cwd=folder, fails=(2, 'bit 17'))
         call(vmm, 'idblock', 'make', '--digest', digest, '--guest-svn', '0x100000000', *keys, cwd=folder,
              fails=(2, 'up to 0xffffffff'))
         assert sorted(p.name for p in folder.iterdir() if p.name.startswith(('block', 'auth'))) == \
