@@ -168,9 +168,8 @@ static int fill(struct launch_plan *plan, struct launch_inputs *inputs, struct e
 	if (config->machine.vcpus < 1 || config->machine.vcpus > CONFIG_VCPUS_MAX)
 		return err_set(err, ERR_USAGE, "machine.vcpus: %u processors; there can be 1 to %u",
 		        config->machine.vcpus, CONFIG_VCPUS_MAX);
-	if (page_layout_make(config->machine.memory_bytes, firmware->size_bytes, &inputs->layout, err) < 0)
-		return -1;
-	if (launch_ovmf_parse(firmware->data, firmware->size_bytes, &plan->ovmf, err) < 0)
+	if (page_layout_make(config->machine.memory_bytes, firmware->size_bytes, &inputs->layout, err) < 0 ||
+	        launch_ovmf_parse(firmware->data, firmware->size_bytes, &plan->ovmf, err) < 0)
 		return err_wrap(err, "firmware image %s", config->firmware);
 	plan->type = config->sev.type;
 	plan->policy = config->sev.policy;

@@ -26,7 +26,7 @@ int page_layout_make(
 	if (!firmware_bytes || !is_aligned(firmware_bytes, PAGE_SIZE_BYTES) ||
 	        firmware_bytes > PAGE_FIRMWARE_MAX_BYTES)
 		return err_set(err, ERR_USAGE,
-		        "a firmware image of %llu bytes: it must be whole pages of 4 KiB, at most %llu MiB",
+		        "has %llu bytes: a firmware image has whole pages of 4 KiB and at most %llu MiB",
 		        (unsigned long long)firmware_bytes,
 		        (unsigned long long)(PAGE_FIRMWARE_MAX_BYTES >> 20));
 	layout.low_bytes = ram_bytes < PAGE_HOLE_START ? ram_bytes : PAGE_HOLE_START;
