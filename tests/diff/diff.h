@@ -61,6 +61,14 @@ enum diff_feature {
 	DIFF_MODE32 = 512,
 };
 
+/* ---- compare.c ---- */
+
+/* Is n, of the host's processor, what s, of the software one, says? But for what the host's vendor defines.
+ */
+bool diff_equal(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s);
+const char *diff_host_vendor(void);
+void diff_rules_print(void); /* those that were met, and how often */
+
 /* ---- native.c ---- */
 
 struct diff_native;

@@ -14,38 +14,6 @@
 
 static unsigned reports;
 
-/* Elsewhere in the host's address space something else may be mapped: present or not does not matter. */
-static bool foreign(uint64_t address)
-{
-	return address < DIFF_CODE || address > DIFF_DATA + 0x10000;
-}
-
-static bool equal(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
-{
-	/* RF, and IF and IOPL which user mode cannot change, are not of interest. */
-	uint64_t mask = 0xcd5 & ~(uint64_t)c->undefined;
-	unsigned count = c->mode32 ? 8 : 16;
-
-	if (n->vector != s->vector || n->end.rip != s->end.rip || n->cr2 != s->cr2)
-		return false;
-	if ((n->vector == 14 || n->vector == 13) && (n->error ^ s->error) & ~(foreign(n->cr2) ? 1u : 0u))
-		return false;
-	if (memcmp(n->end.gpr, s->end.gpr, count * 8) || (n->end.rflags ^ s->end.rflags) & mask)
-		return false;
-	if (memcmp(n->end.fxsave + 160, s->end.fxsave + 160, c->mode32 ? 128 : 256) ||
-	        memcmp(n->end.fxsave + 24, s->end.fxsave + 24, 4))
-		return false;
-	/* Some processors have moved the x87's TOP when an MMX store faults. */
-	if (c->fpu && !((n->vector == 14 || n->vector == 17) && c->form[0] == '0') &&
-	        (memcmp(n->end.fxsave, s->end.fxsave, 5) ||
-	                memcmp(n->end.fxsave + 32, s->end.fxsave + 32, 128)))
-		return false;
-	/* How much of an 80-bit store goes out before its second page faults is the processor's choice. */
-	if (n->vector == 14 && (!strcmp(c->form, "db /7") || !strcmp(c->form, "df /6")))
-		return true;
-	return memcmp(n->data, s->data, DIFF_DATA_BYTES) == 0;
-}
-
 static void print_bytes(const char *name, const uint8_t *n, const uint8_t *s, unsigned size, unsigned step)
 {
 	for (unsigned i = 0; i < size; i += step) {
@@ -108,14 +76,14 @@ static struct diff_result native_results[DIFF_BATCH], soft_result;
 
 /* Returns the number of differences of one batch, or -1. */
 static int run_batch(struct diff_native *native, struct diff_soft *soft, struct diff_random *random,
-        uint64_t number, const char *only)
+        uint64_t number, uint32_t features, const char *only)
 {
 	uint8_t data[DIFF_DATA_BYTES];
 	int differences = 0;
 
 	for (unsigned i = 0; i < DIFF_BATCH; i++)
 		do {
-			diff_generate(random, host_features(), &cases[i]);
+			diff_generate(random, features, &cases[i]);
 		} while (only && strncmp(cases[i].form, only, strlen(only)) != 0);
 	for (unsigned i = 0; i < sizeof(data); i += 8) {
 		uint64_t value = diff_random(random);
@@ -126,7 +94,7 @@ static int run_batch(struct diff_native *native, struct diff_soft *soft, struct 
 		return -1;
 	for (unsigned i = 0; i < DIFF_BATCH; i++) {
 		diff_soft_run(soft, &cases[i], data, &soft_result);
-		if (!equal(&cases[i], &native_results[i], &soft_result)) {
+		if (!diff_equal(&cases[i], &native_results[i], &soft_result)) {
 			report(number + i, &cases[i], &native_results[i], &soft_result);
 			differences++;
 		}
@@ -139,6 +107,7 @@ int main(int argc, char **argv)
 {
 	struct diff_random random = {.state = (uint64_t)time(NULL) * 0x9e3779b97f4a7c15u};
 	uint64_t count = 100000, done = 0, differences = 0;
+	uint32_t features = host_features();
 	const char *only = NULL;
 	struct diff_native *native;
 	struct diff_soft *soft;
@@ -158,13 +127,14 @@ int main(int argc, char **argv)
 	native = diff_native_start(argv[1]);
 	soft = diff_soft_start();
 	for (; native && done < count; done += DIFF_BATCH) {
-		int found = run_batch(native, soft, &random, done, only);
+		int found = run_batch(native, soft, &random, done, features, only);
 
 		if (found < 0)
 			return 1;
 		differences += (uint64_t)found;
 	}
 	printf("%llu cases, %llu differences\n", (unsigned long long)done, (unsigned long long)differences);
+	diff_rules_print();
 	diff_native_stop(native);
 	diff_soft_stop(soft);
 	return differences ? 1 : 0;

@@ -46,6 +46,17 @@ EACH_CONDITION(JCC)
 #define JCC_ROW(cc) jcc_##cc,
 sim_op_fn *const sim_jcc[16] = {EACH_CONDITION(JCC_ROW)};
 
+/* A bad target leaves the stack as it was; what is wrong with the stack comes first. */
+static void call(struct sim_cpu *cpu, const struct sim_op *op, u64 target)
+{
+	u64 from = REG_RIP;
+
+	sim_stack_probe(cpu, op->size);
+	sim_jump(cpu, target, op->size);
+	sim_stack_poke(cpu, -(s64)op->size, op->size, from + op->next);
+	sim_stack_move(cpu, -(s64)op->size);
+}
+
 void op_call_relative(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	u64 next = REG_RIP + op->next;
@@ -56,9 +67,7 @@ void op_call_relative(struct sim_cpu *cpu, const struct sim_op *op)
 		REG_RIP += op->imm;
 		return;
 	}
-	sim_stack_poke(cpu, -(s64)op->size, op->size, next);
-	sim_jump(cpu, REG_RIP + op->imm, op->size);
-	sim_stack_move(cpu, -(s64)op->size);
+	call(cpu, op, REG_RIP + op->imm);
 }
 
 void op_jmp_indirect(struct sim_cpu *cpu, const struct sim_op *op)
@@ -68,11 +77,7 @@ void op_jmp_indirect(struct sim_cpu *cpu, const struct sim_op *op)
 
 void op_call_indirect(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u64 target = sim_rm_read(cpu, op, op->size), next = REG_RIP + op->next;
-
-	sim_stack_poke(cpu, -(s64)op->size, op->size, next);
-	sim_jump(cpu, target, op->size);
-	sim_stack_move(cpu, -(s64)op->size);
+	call(cpu, op, sim_rm_read(cpu, op, op->size));
 }
 
 void op_ret(struct sim_cpu *cpu, const struct sim_op *op)

@@ -359,15 +359,11 @@ static void decode_finish(struct decoder *d, const struct row *row, unsigned off
 		op->flags |= OP_BRANCH;
 }
 
-/* NOP, PAUSE and XCHG with r8 share an opcode. */
+/* NOP, PAUSE and XCHG with r8 share an opcode; AMD's processors exchange whatever the prefix. */
 static void decode_nop(const struct decoder *d, struct sim_op *op)
 {
-	if (d->map != 1 || d->opcode != 0x90 || d->lock)
-		return;
-	if (d->rep == 0xf3)
-		op->fn = op_pause;
-	else if (!(d->rex & 1))
-		op->fn = op_nop;
+	if (d->map == 1 && d->opcode == 0x90 && !d->lock && !(d->rex & 1))
+		op->fn = d->rep == 0xf3 ? op_pause : op_nop;
 }
 
 unsigned sim_decode(const struct sim_cpu *cpu, const u8 *code, unsigned size, unsigned offset,

@@ -83,9 +83,10 @@ EXTENDS(movzx16, 16, u16)
 EXTENDS(movsx8, 8, s8)
 EXTENDS(movsx16, 16, s16)
 EXTEND(movsx32, 64, 32, s32)
-/* MOVSXD: without REX.W it just moves */
-const struct sim_handlers h_movsxd = {
-        .r = {NULL, mov_ge_r16, mov_ge_r32, movsx32_r64}, .m = {NULL, mov_ge_m16, mov_ge_m32, movsx32_m64}};
+/* MOVSXD: without REX.W it just moves; the memory operand has 32 bits whatever the register takes of it. */
+EXTEND(movcut32, 16, 32, u16)
+const struct sim_handlers h_movsxd = {.r = {NULL, movcut32_r16, mov_ge_r32, movsx32_r64},
+        .m = {NULL, movcut32_m16, mov_ge_m32, movsx32_m64}};
 
 #define LEA_SIZE(N) \
 	static void lea_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
@@ -329,18 +330,18 @@ void op_pause(struct sim_cpu *cpu, const struct sim_op *op)
 	sim_code_serialize_lazily(cpu);
 }
 
-/* The lower bound is read and compared before the upper one is read. */
+/* Both bounds are read before either decides. */
 void op_bound(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	unsigned size = op->size, shift = 64 - size * 8;
 	u64 offset = op_offset(cpu, op);
-	s64 index = (s64)(reg_get(cpu, op->reg, size) << shift) >> shift, bound;
+	s64 index = (s64)(reg_get(cpu, op->reg, size) << shift) >> shift, bounds[2];
 
 	for (unsigned i = 0; i < 2; i++) {
 		u64 linear = seg_linear(cpu, op->seg, offset + i * size, size, ACCESS_READ);
 
-		bound = (s64)(sim_mem_read_slow(cpu, linear, size, op->seg) << shift) >> shift;
-		if (i == 0 ? index < bound : index > bound)
-			sim_raise(cpu, EXC_BR);
+		bounds[i] = (s64)(sim_mem_read_slow(cpu, linear, size, op->seg) << shift) >> shift;
 	}
+	if (index < bounds[0] || index > bounds[1])
+		sim_raise(cpu, EXC_BR);
 }

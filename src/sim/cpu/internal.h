@@ -368,6 +368,8 @@ u64 sim_pop(struct sim_cpu *cpu, unsigned size);
 u64 sim_stack_peek(struct sim_cpu *cpu, unsigned offset, unsigned size);
 void sim_stack_poke(struct sim_cpu *cpu, s64 offset, unsigned size, u64 value);
 void sim_stack_move(struct sim_cpu *cpu, s64 by);
+/* Raises what a push of size bytes would raise. */
+void sim_stack_probe(struct sim_cpu *cpu, unsigned size);
 
 /* ---- branches ---- */
 

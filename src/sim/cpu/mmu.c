@@ -55,7 +55,7 @@ static void check_alignment(struct sim_cpu *cpu, u64 linear, unsigned size)
 {
 	unsigned unit = size == 10 ? 8 : size;
 
-	if (aligned_only(cpu) && unit <= 8 && !(unit & (unit - 1)) && linear & (unit - 1))
+	if (aligned_only(cpu) && unit <= 16 && !(unit & (unit - 1)) && linear & (unit - 1))
 		sim_raise_error(cpu, EXC_AC, 0);
 }
 

@@ -393,6 +393,13 @@ void sim_stack_poke(struct sim_cpu *cpu, s64 offset, unsigned size, u64 value)
 		mem_write16(cpu, linear, (u16)value, SIM_SEG_FLAT_SS);
 }
 
+void sim_stack_probe(struct sim_cpu *cpu, unsigned size)
+{
+	u64 linear = stack_linear(cpu, REG_RSP - size, size, ACCESS_WRITE);
+
+	sim_mem_probe(cpu, linear, size, ACCESS_WRITE, SIM_SEG_FLAT_SS);
+}
+
 void sim_stack_move(struct sim_cpu *cpu, s64 by)
 {
 	reg_set(cpu, SIM_RSP * 8, cpu->mode & MODE_64 ? 8 : cpu->mode & MODE_SS32 ? 4 : 2, REG_RSP + (u64)by);

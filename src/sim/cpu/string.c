@@ -160,30 +160,27 @@ static bool compare_goes_on(const struct sim_op *op, u64 left, u64 budget, bool 
 	return left && budget && (op->flags & OP_REPNE ? !equal : equal);
 }
 
-/* The flags change when the last comparison is done: a fault in between leaves them, as processors do. */
+/* The flags are those of the last comparison that was made, also when the next one faults. */
 void op_scas(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	u64 left = string_count(cpu, op), budget = string_budget(cpu), a = reg_get(cpu, 0, op->size), b = 0;
-	bool some = left;
 
 	while (left && budget) {
 		b = element_read(cpu, target_linear(cpu, op, ACCESS_READ), op->size, string_es(cpu));
 		string_advance(cpu, op, SIM_RDI, op->size);
 		string_done(cpu, op, 1);
+		compare(cpu, op->size, a, b);
 		left--;
 		budget--;
 		if (!compare_goes_on(op, left, budget, a == b))
 			break;
 	}
-	if (some)
-		compare(cpu, op->size, a, b);
 	string_leave(cpu, op, !compare_goes_on(op, left, 1, a == b), budget);
 }
 
 void op_cmps(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	u64 left = string_count(cpu, op), budget = string_budget(cpu), a = 0, b = 0;
-	bool some = left;
 
 	while (left && budget) {
 		b = element_read(cpu, target_linear(cpu, op, ACCESS_READ), op->size, string_es(cpu));
@@ -191,12 +188,11 @@ void op_cmps(struct sim_cpu *cpu, const struct sim_op *op)
 		string_advance(cpu, op, SIM_RSI, op->size);
 		string_advance(cpu, op, SIM_RDI, op->size);
 		string_done(cpu, op, 1);
+		compare(cpu, op->size, a, b);
 		left--;
 		budget--;
 		if (!compare_goes_on(op, left, budget, a == b))
 			break;
 	}
-	if (some)
-		compare(cpu, op->size, a, b);
 	string_leave(cpu, op, !compare_goes_on(op, left, 1, a == b), budget);
 }
