@@ -7,8 +7,7 @@
 #include "internal.h"
 #include "transport.h"
 
-#define SECRET_CONTEXT  0x01
-#define MEASURE_CONTEXT 0x04
+#define SECRET_CONTEXT 0x01
 
 static EVP_MD_CTX *hash_start(void)
 {
@@ -79,29 +78,12 @@ uint32_t psp_launch_update_vmsa(struct psp *psp, uint32_t handle, struct abi_vms
 
 /* ---- LAUNCH_MEASURE ---- */
 
-static bool measure_mac(const struct psp *psp, const struct sev_guest *guest,
-        const struct abi_sev_measure *measure, uint8_t ret_mac[static SHA256_BYTES])
-{
-	const struct psp_options *o = &psp->options;
-	const uint8_t head[] = {MEASURE_CONTEXT, o->sev_major, o->sev_minor, o->sev_build};
-	uint8_t policy[4];
-	const struct mac_part parts[] = {
-	        {head, sizeof(head)},
-	        {policy, sizeof(policy)},
-	        {guest->digest, sizeof(guest->digest)},
-	        {measure->mnonce, sizeof(measure->mnonce)},
-	};
-
-	store_le(policy, sizeof(policy), guest->policy);
-	return mac_of(MAC_SHA256, guest->transport.tik, sizeof(guest->transport.tik), parts, ARRAY_LEN(parts),
-	        ret_mac);
-}
-
 static uint32_t measure_guest(struct psp *psp, struct sev_guest *guest, struct abi_sev_measure *measure)
 {
 	if (EVP_DigestFinal_ex(guest->hash, guest->digest, NULL) != 1 ||
 	        !keys_random(psp, measure->mnonce, sizeof(measure->mnonce)) ||
-	        !measure_mac(psp, guest, measure, measure->measure))
+	        !transport_measure(&guest->transport, &psp->options, guest->policy, guest->digest,
+	                measure->mnonce, measure->measure))
 		return PSP_BROKEN;
 	EVP_MD_CTX_free(guest->hash);
 	guest->hash = NULL;

@@ -7,31 +7,36 @@
 #include "identity.h"
 #include "transport.h"
 
-#define COMPRESSED 1u /* flag of a packet that no firmware ever took */
+#define MEASURE_CONTEXT 0x04
+#define COMPRESSED      1u /* flag of a packet that no firmware ever took */
 
-struct wrapping_keys {
-	uint8_t kek[MAC_KEY_BYTES], kik[MAC_KEY_BYTES];
-};
-
-/* What both ends of a session can compute. */
-static uint32_t agree(const struct ec_key *own, const struct abi_sev_cert *peer,
-        const uint8_t nonce[static 16], struct wrapping_keys *ret_keys)
+bool transport_keys_of(
+        const uint8_t *z, size_t z_size, const uint8_t nonce[static 16], struct transport_keys *ret_keys)
 {
-	uint8_t z[EC_BYTES], master[MAC_KEY_BYTES];
+	uint8_t master[MAC_KEY_BYTES];
+	bool good = mac_kdf(z, z_size, "sev-master-secret", nonce, 16, master) &&
+	            mac_kdf(master, sizeof(master), "sev-kek", NULL, 0, ret_keys->kek) &&
+	            mac_kdf(master, sizeof(master), "sev-kik", NULL, 0, ret_keys->kik);
+
+	crypto_wipe(master, sizeof(master));
+	return good;
+}
+
+static uint32_t agree(const struct ec_key *own, const struct abi_sev_cert *peer,
+        const uint8_t nonce[static 16], struct transport_keys *ret_keys)
+{
+	uint8_t z[EC_BYTES];
 	bool good;
 
 	if (peer->version != 1 || peer->usage != ABI_SEV_USAGE_PDH ||
 	        peer->algo != ABI_SEV_ALGO_ECDH_SHA256 || !ec_agree(own, &peer->ec, z))
 		return PSP_INVALID_CERTIFICATE;
-	good = mac_kdf(z, sizeof(z), "sev-master-secret", nonce, 16, master) &&
-	       mac_kdf(master, sizeof(master), "sev-kek", NULL, 0, ret_keys->kek) &&
-	       mac_kdf(master, sizeof(master), "sev-kik", NULL, 0, ret_keys->kik);
+	good = transport_keys_of(z, sizeof(z), nonce, ret_keys);
 	crypto_wipe(z, sizeof(z));
-	crypto_wipe(master, sizeof(master));
 	return good ? PSP_SUCCESS : PSP_BROKEN;
 }
 
-static bool wrap_mac(const struct wrapping_keys *keys, const struct abi_sev_session *session,
+static bool wrap_mac(const struct transport_keys *keys, const struct abi_sev_session *session,
         uint8_t ret_mac[static SHA256_BYTES])
 {
 	const struct mac_part part = {session->wrap_tk, sizeof(session->wrap_tk)};
@@ -61,8 +66,8 @@ static uint32_t policy_check(const struct psp *psp, uint32_t policy)
 	                                                                               : PSP_SUCCESS;
 }
 
-static uint32_t unwrap(const struct wrapping_keys *keys, const struct abi_sev_session *session,
-        uint32_t policy, struct transport *transport)
+uint32_t transport_unwrap(const struct transport_keys *keys, const struct abi_sev_session *session,
+        uint32_t policy, struct transport *ret_transport)
 {
 	uint8_t mac[SHA256_BYTES];
 
@@ -70,8 +75,8 @@ static uint32_t unwrap(const struct wrapping_keys *keys, const struct abi_sev_se
 		return PSP_BROKEN;
 	if (!crypto_equal(mac, session->wrap_mac, sizeof(mac)))
 		return PSP_BAD_MEASUREMENT;
-	if (!mac_ctr(keys->kek, session->wrap_iv, session->wrap_tk, transport, sizeof(*transport)) ||
-	        !policy_mac(transport, policy, mac))
+	if (!mac_ctr(keys->kek, session->wrap_iv, session->wrap_tk, ret_transport, sizeof(*ret_transport)) ||
+	        !policy_mac(ret_transport, policy, mac))
 		return PSP_BROKEN;
 	return crypto_equal(mac, session->policy_mac, sizeof(mac)) ? PSP_SUCCESS : PSP_BAD_MEASUREMENT;
 }
@@ -81,14 +86,14 @@ uint32_t transport_open(struct psp *psp, const struct abi_sev_cert *peer,
 {
 	const struct identity *identity = identity_get(psp);
 	struct transport transport;
-	struct wrapping_keys keys;
+	struct transport_keys keys;
 	uint32_t code;
 
 	if (!identity)
 		return PSP_BROKEN;
 	code = agree(&identity->pdh, peer, session->nonce, &keys);
 	if (code == PSP_SUCCESS)
-		code = unwrap(&keys, session, policy, &transport);
+		code = transport_unwrap(&keys, session, policy, &transport);
 	if (code == PSP_SUCCESS)
 		code = policy_check(psp, policy);
 	if (code == PSP_SUCCESS)
@@ -104,7 +109,7 @@ uint32_t transport_wrap(struct psp *psp, const struct abi_sev_cert *peer, uint32
 	const struct identity *identity = identity_get(psp);
 	struct abi_sev_session session;
 	struct transport transport;
-	struct wrapping_keys keys;
+	struct transport_keys keys;
 	uint32_t code = PSP_BROKEN;
 
 	if (identity && keys_random(psp, session.nonce, sizeof(session.nonce)))
@@ -177,4 +182,24 @@ uint32_t transport_unpack(const struct transport *transport, uint8_t context, co
 		psp_encrypt(cipher, address, plain, data, size);
 	crypto_wipe(plain, size);
 	return good ? PSP_SUCCESS : PSP_BROKEN;
+}
+
+/* ---- the measurement ---- */
+
+bool transport_measure(const struct transport *transport, const struct psp_options *options, uint32_t policy,
+        const uint8_t digest[static SHA256_BYTES], const uint8_t mnonce[static 16],
+        uint8_t ret_measure[static SHA256_BYTES])
+{
+	const uint8_t head[] = {MEASURE_CONTEXT, options->sev_major, options->sev_minor, options->sev_build};
+	uint8_t policy_bytes[4];
+	const struct mac_part parts[] = {
+	        {head, sizeof(head)},
+	        {policy_bytes, sizeof(policy_bytes)},
+	        {digest, SHA256_BYTES},
+	        {mnonce, 16},
+	};
+
+	store_le(policy_bytes, sizeof(policy_bytes), policy);
+	return mac_of(
+	        MAC_SHA256, transport->tik, sizeof(transport->tik), parts, ARRAY_LEN(parts), ret_measure);
 }

@@ -6,6 +6,17 @@
 
 #include "internal.h"
 
+/* What both ends of a session derive from their common secret. */
+struct transport_keys {
+	uint8_t kek[MAC_KEY_BYTES], kik[MAC_KEY_BYTES];
+};
+
+bool transport_keys_of(const uint8_t *z, size_t z_size, const uint8_t nonce[static 16],
+        struct transport_keys *ret_keys) MUST_CHECK;
+/* BAD_MEASUREMENT: the session is by other keys or for another policy. */
+uint32_t transport_unwrap(const struct transport_keys *keys, const struct abi_sev_session *session,
+        uint32_t policy, struct transport *ret_transport);
+
 /* The keys that a session wraps for this platform; BAD_MEASUREMENT, POLICY_FAILURE, INVALID_CERTIFICATE. */
 uint32_t transport_open(struct psp *psp, const struct abi_sev_cert *peer,
         const struct abi_sev_session *session, uint32_t policy, struct transport *ret_transport);
@@ -23,5 +34,10 @@ uint32_t transport_pack(struct psp *psp, const struct transport *transport, uint
 uint32_t transport_unpack(const struct transport *transport, uint8_t context, const uint8_t *measure,
         const struct abi_sev_secret_header *header, const void *packet, const struct psp_cipher *cipher,
         void *data, uint64_t address, size_t size);
+
+/* MEASURE of LAUNCH_MEASURE; of options the version of the firmware. */
+bool transport_measure(const struct transport *transport, const struct psp_options *options, uint32_t policy,
+        const uint8_t digest[static SHA256_BYTES], const uint8_t mnonce[static 16],
+        uint8_t ret_measure[static SHA256_BYTES]) MUST_CHECK;
 
 #endif

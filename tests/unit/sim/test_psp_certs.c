@@ -1,0 +1,404 @@
+/*
+ * Keys and certificates: judged by the openssl command, by libcrypto and by src/attest, none of which the
+ * processor uses for them; vectors are of other people's making.
+ */
+#include <jansson.h>
+#include <openssl/bn.h>
+#include <openssl/ec.h>
+#include <openssl/hmac.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "psp_bench.h"
+
+#include "psp/ec.h"
+#include "psp/mac.h"
+#include "psp/transport.h"
+#include "vmm/attest.h"
+
+/* ---- vectors ---- */
+
+static void reversed_hex(const uint8_t *number, size_t size, char *ret_text)
+{
+	uint8_t big[72];
+
+	for (size_t i = 0; i < size; i++)
+		big[i] = number[size - 1 - i];
+	hex_encode(big, size, ret_text);
+}
+
+/* RFC 6979, A.2.6. */
+static void test_psp_ecdsa_gives_the_vectors_of_rfc_6979(void **state)
+{
+	static const struct {
+		enum ec_hash hash;
+		const char *message, *r, *s;
+	} vectors[] = {
+	        {EC_SHA256, "sample",
+	                "21b13d1e013c7fa1392d03c5f99af8b30c570c6f98d4ea8e354b63a21d3daa33bde1e888e63355d92fa2"
+	                "b3c36d8fb2cd",
+	                "f3aa443fb107745bf4bd77cb3891674632068a10ca67e3d45db2266fa7d1feebefdc63eccd1ac42ec0cb"
+	                "8668a4fa0ab0"},
+	        {EC_SHA384, "sample",
+	                "94edbb92a5ecb8aad4736e56c691916b3f88140666ce9fa73d64c4ea95ad133c81a648152e44acf96e36"
+	                "dd1e80fabe46",
+	                "99ef4aeb15f178cea1fe40db2603138f130e740a19624526203b6351d0a3a94fa329c145786e679e7b82"
+	                "c71a38628ac8"},
+	        {EC_SHA384, "test",
+	                "8203b63d3c853e8d77227fb377bcf7b7b772e97892a80f36ab775d509d7a5feb0542a7f0812998da8f1d"
+	                "d3ca3cf023db",
+	                "ddd0760448d42d8a43af45af836fce4de8be06b485e9b61b827c2f13173923e06a739f040649a667bf3b"
+	                "828246baa5a5"},
+	};
+	uint8_t scalar[48];
+	struct ec_key key;
+
+	assert_true(hex_decode("6b9d3dad2e1b8c1c05b19875b6659f4de23c3b667bf297ba9aa47740787137d896d5724e4c70a"
+	                       "825f872c9ea60d2edf5",
+	        scalar, sizeof(scalar)));
+	assert_true(ec_key_make(scalar, &key));
+	for (size_t i = 0; i < ARRAY_LEN(vectors); i++) {
+		const char *message = vectors[i].message;
+		struct abi_signature signature;
+		char hex[97];
+
+		assert_true(ec_sign(&key, vectors[i].hash, message, strlen(message), &signature));
+		reversed_hex(signature.r, 48, hex);
+		assert_string_equal(hex, vectors[i].r);
+		reversed_hex(signature.s, 48, hex);
+		assert_string_equal(hex, vectors[i].s);
+		assert_true(ec_verify(&key.public, vectors[i].hash, message, strlen(message), &signature));
+		signature.s[3] ^= 1;
+		assert_false(ec_verify(&key.public, vectors[i].hash, message, strlen(message), &signature));
+	}
+	memset(scalar, 0, sizeof(scalar));
+	assert_false(ec_key_make(scalar, &key));
+	memset(scalar, 0xff, sizeof(scalar));
+	assert_false(ec_key_make(scalar, &key));
+}
+
+static void decode(json_t *object, const char *key, void *bytes, size_t size)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	assert_non_null(text);
+	assert_true(hex_decode(text, bytes, size));
+}
+
+static void test_psp_session_and_measure_give_the_vectors(void **state)
+{
+	static const uint8_t zero[32];
+	json_t *all = json_load_file(TEST_DATA "/session-and-measure-vectors.json", 0, NULL),
+	       *zeros = json_object_get(all, "session_zero"),
+	       *launch = json_object_get(all, "launch_measure");
+	struct abi_sev_session session = {0};
+	struct transport_keys keys;
+	struct transport transport = {{1}, {1}};
+	uint8_t key[16], expected[32], digest[32], measure[32];
+	struct abi_sev_measure measured;
+	const struct psp_options version = {
+	        .sev_major = (uint8_t)json_integer_value(json_object_get(launch, "api_major")),
+	        .sev_minor = (uint8_t)json_integer_value(json_object_get(launch, "api_minor")),
+	        .sev_build = (uint8_t)json_integer_value(json_object_get(launch, "build")),
+	};
+
+	decode(all, "kdf_zero_master", expected, 16);
+	assert_true(mac_kdf(zero, 16, "sev-master-secret", zero, 16, key));
+	assert_memory_equal(key, expected, 16);
+
+	decode(zeros, "wrap_tk", session.wrap_tk, sizeof(session.wrap_tk));
+	decode(zeros, "wrap_mac", session.wrap_mac, sizeof(session.wrap_mac));
+	decode(zeros, "policy_mac", session.policy_mac, sizeof(session.policy_mac));
+	assert_true(transport_keys_of(zero, 16, zero, &keys));
+	assert_code(transport_unwrap(&keys, &session, 0, &transport), PSP_SUCCESS);
+	assert_memory_equal(&transport, zero, sizeof(transport));
+	assert_code(transport_unwrap(&keys, &session, 1, &transport), PSP_BAD_MEASUREMENT);
+
+	decode(launch, "tik", transport.tik, sizeof(transport.tik));
+	decode(launch, "digest", digest, sizeof(digest));
+	decode(launch, "mnonce", measured.mnonce, sizeof(measured.mnonce));
+	decode(launch, "measure", expected, sizeof(expected));
+	assert_true(transport_measure(&transport, &version, 0, digest, measured.mnonce, measure));
+	assert_memory_equal(measure, expected, sizeof(measure));
+	json_decref(all);
+}
+
+/* ---- SNP's certificates ---- */
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void test_psp_snp_certificates_verify_with_the_openssl_command(void **state)
+{
+	static const char *const products[] = {"Milan", "Genoa", "Turin"};
+	char dir[] = "/tmp/psp-certs-XXXXXX", path[3][64], command[512];
+
+	assert_non_null(mkdtemp(dir));
+	for (int i = 0; i < 3; i++)
+		snprintf(path[i], sizeof(path[i]), "%s/%d.pem", dir, i);
+	for (size_t i = 0; i < ARRAY_LEN(products); i++) {
+		struct psp *psp = bench_psp(products[i]);
+		char *vcek, *chain, *ark;
+		struct err err;
+
+		assert_ok(psp_export_snp_certs(psp, &vcek, &chain, &err));
+		ark = strstr(chain + 1, "-----BEGIN");
+		write_file(path[0], vcek);
+		write_file(path[2], ark);
+		*ark = '\0';
+		write_file(path[1], chain);
+		snprintf(command, sizeof(command),
+		        "openssl verify -check_ss_sig -CAfile %s -untrusted %s %s >%s/out 2>&1 || "
+		        "{ cat %s/out; exit 1; }",
+		        path[2], path[1], path[0], dir, dir);
+		assert_int_equal(system(command), 0);
+		free(vcek);
+		free(chain);
+		psp_destroy(psp);
+	}
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
+static X509 *x509_of(const char *pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	X509 *x509 = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+
+	BIO_free(bio);
+	assert_non_null(x509);
+	return x509;
+}
+
+/* One walks from where everybody starts to the first factor; both factors must be primes. */
+static void is_made_of_primes(const char *product, const char *role, EVP_PKEY *key)
+{
+	BIGNUM *n = NULL, *p, *q = BN_new(), *rest = BN_new();
+	BN_CTX *ctx = BN_CTX_new();
+	size_t bytes = (size_t)EVP_PKEY_get_bits(key) / 16, have = 0;
+	uint8_t message[64] = {0}, stream[8 * 48];
+	static const uint8_t zeros[48];
+
+	assert_int_equal(EVP_PKEY_get_bn_param(key, "n", &n), 1);
+	for (uint8_t i = 1; have < bytes; i++, have += 48) {
+		message[0] = i;
+		size_t label = (size_t)snprintf((char *)message + 4, 40, "%s %s", product, role) + 1;
+		memset(message + 4 + label, 0, 8);
+		HMAC(EVP_sha384(), zeros, sizeof(zeros), message, 4 + label + 8, stream + have, NULL);
+	}
+	stream[0] |= 0xc0;
+	stream[bytes - 1] |= 1;
+	p = BN_bin2bn(stream, (int)bytes, NULL);
+	BN_div(q, rest, n, p, ctx);
+	for (int step = 0; !BN_is_zero(rest) && step < 5000; step++) {
+		BN_add_word(p, 2);
+		BN_div(q, rest, n, p, ctx);
+	}
+	assert_true(BN_is_zero(rest));
+	assert_int_equal(BN_check_prime(p, ctx, NULL), 1);
+	assert_int_equal(BN_check_prime(q, ctx, NULL), 1);
+	assert_int_equal(BN_num_bits(n), EVP_PKEY_get_bits(key));
+	BN_free(n);
+	BN_free(p);
+	BN_free(q);
+	BN_free(rest);
+	BN_CTX_free(ctx);
+}
+
+static void test_psp_root_keys_are_made_of_primes_and_say_what_they_are(void **state)
+{
+	static const char *const products[] = {"Milan", "Genoa", "Turin"};
+
+	for (size_t i = 0; i < ARRAY_LEN(products); i++) {
+		struct psp *psp = bench_psp(products[i]);
+		char *vcek, *chain, text[400];
+		struct err err;
+
+		assert_ok(psp_export_snp_certs(psp, &vcek, &chain, &err));
+		X509 *ask = x509_of(chain), *ark = x509_of(strstr(chain + 1, "-----BEGIN"));
+		X509_NAME_oneline(X509_get_subject_name(ark), text, sizeof(text));
+		assert_non_null(strstr(text, "Simulation, not AMD"));
+		assert_non_null(strstr(text, "CN=SIMULATED-ARK-"));
+		assert_int_equal(X509_check_ca(ark), 1);
+		is_made_of_primes(products[i], "ARK", X509_get0_pubkey(ark));
+		is_made_of_primes(products[i], "ASK", X509_get0_pubkey(ask));
+		X509_free(ask);
+		X509_free(ark);
+		free(vcek);
+		free(chain);
+		psp_destroy(psp);
+	}
+}
+
+/* ---- SEV's certificates ---- */
+
+struct exported {
+	struct abi_sev_cert pdh;
+	struct abi_sev_cert_chain chain;
+	uint8_t *amd;
+	size_t amd_size;
+};
+
+static void export_sev(struct psp *psp, struct exported *e)
+{
+	struct err err;
+
+	assert_code(psp_pdh_cert_export(psp, &e->pdh, &e->chain), PSP_SUCCESS);
+	assert_int_equal(e->chain.cek.sig[0].usage, ABI_SEV_USAGE_INVALID);
+	assert_ok(psp_export_sev_cek(psp, &e->chain.cek, &err));
+	assert_ok(psp_export_sev_ask_ark(psp, &e->amd, &e->amd_size, &err));
+}
+
+static void judge_sev(const struct exported *e, const struct abi_sev_report *report, bool wanted)
+{
+	const struct attest_sev_evidence evidence = {
+	        .pdh = {&e->pdh, sizeof(e->pdh), "PDH"},
+	        .chain = {&e->chain, sizeof(e->chain), "chain"},
+	        .amd = {e->amd, e->amd_size, "ASK and ARK"},
+	        .root = {e->amd + e->amd_size / 2, e->amd_size / 2, "ARK"},
+	        .report = {report, report ? sizeof(*report) : 0, "report"},
+	};
+	struct attest_verdict verdict;
+	struct err err;
+
+	assert_ok(attest_sev_verify(&evidence, &verdict, &err));
+	for (size_t i = 0; wanted && i < verdict.count; i++) {
+		if (verdict.checks[i].result == ATTEST_FAILED)
+			fail_msg("%s: %s", verdict.checks[i].name, verdict.checks[i].text);
+	}
+	assert_int_equal(verdict.passed, wanted);
+}
+
+static void test_psp_sev_chain_and_report_are_what_the_verifier_accepts(void **state)
+{
+	static const char *const products[] = {"Naples", "Rome", "Milan"};
+
+	for (size_t i = 0; i < ARRAY_LEN(products); i++) {
+		struct psp *psp = bench_psp(products[i]);
+		struct abi_sev_measure measure;
+		struct abi_sev_report report;
+		struct exported e;
+		uint32_t handle = 0;
+
+		assert_code(psp_launch_start(psp, &handle, 0, NULL, NULL), PSP_SUCCESS);
+		assert_code(psp_launch_measure(psp, handle, &measure), PSP_SUCCESS);
+		assert_code(psp_attestation_report(psp, handle, measure.mnonce, &report), PSP_SUCCESS);
+		export_sev(psp, &e);
+		judge_sev(&e, &report, true);
+		report.digest[0] ^= 1;
+		judge_sev(&e, &report, false);
+		e.chain.pek.sig[1].ecdsa.r[0] ^= 1;
+		judge_sev(&e, NULL, false);
+		free(e.amd);
+		psp_destroy(psp);
+	}
+}
+
+static void test_psp_keys_follow_from_the_seed(void **state)
+{
+	struct psp_options options = bench_options("Milan");
+	struct psp *psp[3];
+	struct exported e[3];
+	uint8_t id[3][64];
+	struct err err;
+
+	for (int i = 0; i < 3; i++) {
+		options.seed = i < 2 ? 1 : 2;
+		assert_ok(psp_create(&options, &psp[i], &err));
+		export_sev(psp[i], &e[i]);
+		assert_code(psp_get_id(psp[i], id[i]), PSP_SUCCESS);
+	}
+	assert_memory_equal(&e[0].pdh, &e[1].pdh, sizeof(e[0].pdh));
+	assert_memory_equal(&e[0].chain, &e[1].chain, sizeof(e[0].chain));
+	assert_memory_equal(e[0].amd, e[2].amd, e[0].amd_size); /* AMD is one for all */
+	assert_memory_not_equal(&e[0].pdh.ec, &e[2].pdh.ec, sizeof(e[0].pdh.ec));
+	assert_memory_not_equal(&e[0].chain.cek.ec, &e[2].chain.cek.ec, sizeof(e[0].pdh.ec));
+	assert_memory_equal(id[0], id[1], 64);
+	assert_memory_not_equal(id[0], id[2], 64);
+	for (int i = 0; i < 3; i++) {
+		free(e[i].amd);
+		psp_destroy(psp[i]);
+	}
+}
+
+/* ---- an owner takes the platform ---- */
+
+static void sign_as_owner(struct abi_sev_cert *cert, const struct ec_key *oca)
+{
+	cert->sig[0] =
+	        (struct abi_sev_signature){.usage = ABI_SEV_USAGE_OCA, .algo = ABI_SEV_ALGO_ECDSA_SHA384};
+	assert_true(ec_sign(oca, EC_SHA384, cert, ABI_SEV_CERT_SIGNED_BYTES, &cert->sig[0].ecdsa));
+}
+
+static void test_psp_owner_signs_the_request_and_owns_the_platform(void **state)
+{
+	struct psp *psp = bench_psp("Milan");
+	uint8_t scalar[48] = {7};
+	struct abi_sev_cert csr, pek,
+	        oca = {.version = 1,
+	                .usage = ABI_SEV_USAGE_OCA,
+	                .algo = ABI_SEV_ALGO_ECDSA_SHA384,
+	                .sig = {[1] = {.usage = ABI_SEV_USAGE_INVALID}}};
+	struct psp_platform_status status;
+	struct exported before, after;
+	struct ec_key key;
+
+	export_sev(psp, &before);
+	assert_true(ec_key_make(scalar, &key));
+	oca.ec = key.public;
+	sign_as_owner(&oca, &key);
+	assert_code(psp_pek_csr(psp, &csr), PSP_SUCCESS);
+	assert_int_equal(csr.usage, ABI_SEV_USAGE_PEK);
+	assert_int_equal(csr.sig[0].usage, ABI_SEV_USAGE_INVALID);
+	pek = csr;
+	sign_as_owner(&pek, &key);
+	pek.sig[0].ecdsa.s[9] ^= 1;
+	assert_code(psp_pek_cert_import(psp, &pek, &oca), PSP_INVALID_CERTIFICATE);
+	pek.ec = key.public; /* not the one that was asked for */
+	sign_as_owner(&pek, &key);
+	assert_code(psp_pek_cert_import(psp, &pek, &oca), PSP_INVALID_CERTIFICATE);
+	pek = csr;
+	sign_as_owner(&pek, &key);
+	assert_code(psp_pek_cert_import(psp, &pek, &oca), PSP_SUCCESS);
+	assert_code(psp_pek_cert_import(psp, &pek, &oca), PSP_ALREADY_OWNED);
+	assert_code(psp_platform_status(psp, &status), PSP_SUCCESS);
+	assert_true(status.owned);
+	export_sev(psp, &after);
+	judge_sev(&after, NULL, true);
+	assert_memory_equal(&after.chain.oca, &oca, sizeof(oca));
+	assert_memory_not_equal(&after.pdh.ec, &before.pdh.ec, sizeof(after.pdh.ec));
+	free(after.amd);
+
+	assert_code(psp_shutdown(psp), PSP_SUCCESS);
+	assert_code(psp_factory_reset(psp), PSP_SUCCESS);
+	assert_code(psp_init(psp, true), PSP_SUCCESS);
+	assert_code(psp_platform_status(psp, &status), PSP_SUCCESS);
+	assert_false(status.owned);
+	export_sev(psp, &after);
+	judge_sev(&after, NULL, true);
+	assert_memory_not_equal(&after.chain.pek.ec, &before.chain.pek.ec, sizeof(after.pdh.ec));
+	free(before.amd);
+	free(after.amd);
+	psp_destroy(psp);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_psp_ecdsa_gives_the_vectors_of_rfc_6979),
+	        cmocka_unit_test(test_psp_session_and_measure_give_the_vectors),
+	        cmocka_unit_test(test_psp_snp_certificates_verify_with_the_openssl_command),
+	        cmocka_unit_test(test_psp_root_keys_are_made_of_primes_and_say_what_they_are),
+	        cmocka_unit_test(test_psp_sev_chain_and_report_are_what_the_verifier_accepts),
+	        cmocka_unit_test(test_psp_keys_follow_from_the_seed),
+	        cmocka_unit_test(test_psp_owner_signs_the_request_and_owns_the_platform),
+	};
+
+	return crypto_load(NULL) < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
