@@ -206,7 +206,7 @@ int launch_id_match(const struct abi_id_block *block, const struct launch_digest
 struct launch_process {
 	const char *cgroup;     /* the folder whose misc controller counts this process's guests */
 	const char *parameters; /* of kvm_amd: /sys/module/kvm_amd/parameters */
-	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK; UINT64_MAX: none */
+	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK; UINT64_MAX: none, or CAP_IPC_LOCK is held */
 };
 
 /*
@@ -252,8 +252,7 @@ struct launch_facts {
 
 	uint32_t hiding_asids; /* kvm_amd.ciphertext_hiding_asids; 0: off, or not to be seen */
 	struct launch_asids asids[LAUNCH_ASID_KINDS];
-	uint64_t memlock_bytes;
-	bool ipc_lock; /* CAP_IPC_LOCK: memlock does not matter */
+	uint64_t memlock_bytes; /* as in launch_process */
 };
 
 /* Asks everything that costs nothing and changes nothing. Never fails: what is not to be had says why. */

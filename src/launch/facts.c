@@ -28,6 +28,19 @@ static void find_own_cgroup(char *folder, size_t size)
 	}
 }
 
+static bool may_lock_memory(void)
+{
+	unsigned long long effective;
+	char line[256];
+
+	auto_fclose FILE *f = fopen("/proc/self/status", "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "CapEff: %llx", &effective) == 1)
+			return effective >> CAP_IPC_LOCK_BIT & 1;
+	}
+	return false;
+}
+
 void launch_process_own(const char *join, struct launch_process *ret_process)
 {
 	static char folder[4200];
@@ -41,21 +54,9 @@ void launch_process_own(const char *join, struct launch_process *ret_process)
 	*ret_process = (struct launch_process){
 	        .cgroup = folder,
 	        .parameters = "/sys/module/kvm_amd/parameters",
-	        .memlock_bytes = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur,
+	        .memlock_bytes =
+	                limit.rlim_cur == RLIM_INFINITY || may_lock_memory() ? UINT64_MAX : limit.rlim_cur,
 	};
-}
-
-static bool may_lock_memory(void)
-{
-	unsigned long long effective;
-	char line[256];
-
-	auto_fclose FILE *f = fopen("/proc/self/status", "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "CapEff: %llx", &effective) == 1)
-			return effective >> CAP_IPC_LOCK_BIT & 1;
-	}
-	return false;
 }
 
 static uint32_t read_parameter(const char *folder, const char *name)
@@ -196,7 +197,6 @@ void launch_facts_gather(
 	ask_kvm(host, &facts);
 	ask_device(host, &facts);
 	facts.memlock_bytes = process->memlock_bytes;
-	facts.ipc_lock = may_lock_memory();
 	facts.hiding_asids = read_parameter(process->parameters, "ciphertext_hiding_asids");
 	count_asids(process, &facts);
 	*ret_facts = facts;

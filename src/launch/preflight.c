@@ -169,7 +169,7 @@ static int check_memlock(const struct launch *launch, struct err *err)
 	const struct launch_facts *facts = &launch->facts;
 	uint64_t needed = launch->config.machine.memory_bytes + launch->files.firmware.size_bytes;
 
-	if (facts->ipc_lock || needed <= facts->memlock_bytes)
+	if (needed <= facts->memlock_bytes)
 		return 0;
 	return err_set(err, ERR_HOST,
 	        "KVM_MEMORY_ENCRYPT_REG_REGION would fail with ENOMEM: %" PRIu64

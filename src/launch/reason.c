@@ -48,7 +48,7 @@ static bool is_without_init2(const struct launch_facts *facts, enum config_sev_t
 
 static bool is_small_memlock(const struct launch_facts *facts, enum config_sev_type type)
 {
-	return !facts->ipc_lock && facts->memlock_bytes != UINT64_MAX;
+	return facts->memlock_bytes != UINT64_MAX;
 }
 
 static bool is_without_rmp(const struct launch_facts *facts, enum config_sev_type type)
