@@ -1,0 +1,170 @@
+/* What is known of a host, and what is not: from calls, from the misc controller's files, from neither. */
+#include <sys/stat.h>
+
+#include "support/fake_kernel.h"
+#include "support/test.h"
+#include "vmm/launch.h"
+
+static struct fake_kernel kernel;
+static struct launch_facts facts;
+static char root[64], group[80];
+
+static void put(const char *folder, const char *name, const char *text)
+{
+	char path[200];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static int setup(void **state)
+{
+	fake_start(&kernel);
+	snprintf(root, sizeof(root), "/tmp/vmm-facts-XXXXXX");
+	assert_non_null(mkdtemp(root));
+	snprintf(group, sizeof(group), "%s/guests", root);
+	assert_int_equal(mkdir(group, 0700), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const names[] = {
+	        "misc.current", "misc.max", "misc.capacity", "ciphertext_hiding_asids"};
+	char path[200];
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", root, names[i]);
+		unlink(path);
+		snprintf(path, sizeof(path), "%s/%s", group, names[i]);
+		unlink(path);
+	}
+	rmdir(group);
+	rmdir(root);
+	return 0;
+}
+
+static void gather(const char *cgroup)
+{
+	launch_facts_gather(&kernel.host,
+	        &(struct launch_process){.cgroup = cgroup, .parameters = root, .memlock_bytes = 4096},
+	        &facts);
+	assert_int_equal(kernel.open_fds, 0);
+}
+
+static void test_facts_of_a_whole_host(void **state)
+{
+	gather("");
+	assert_int_equal(facts.kvm.kind, ERR_NONE);
+	assert_int_equal(facts.product, ATTEST_MILAN);
+	assert_int_equal(facts.c_bit, 51);
+	assert_int_equal(facts.vmsa_features, 0x20);
+	assert_int_equal(facts.policy_bits, 0x1bffff);
+	assert_true(facts.has_init2 && facts.has_private_memory && facts.has_conversion);
+	assert_int_equal(facts.snp.api_minor, 55);
+	assert_int_equal(facts.asids[LAUNCH_ASIDS_SEV].limit, 410);
+	assert_int_equal(facts.asids[LAUNCH_ASIDS_ES].limit, 99);
+	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].limit, 99);
+	assert_false(facts.asids[LAUNCH_ASIDS_SNP].used_known || facts.asids[LAUNCH_ASIDS_SNP].free_known);
+	assert_non_null(facts.asids[LAUNCH_ASIDS_SNP].why);
+}
+
+static void test_facts_without_devices_say_why(void **state)
+{
+	kernel.refusal = (struct fake_refusal){.path = "/dev/sev", .sys = EACCES};
+	gather("");
+	assert_int_equal(facts.device.sys, EACCES);
+	assert_int_equal(facts.status.sys, EACCES);
+	assert_int_equal(facts.snp_status.sys, EACCES);
+	kernel.refusal = (struct fake_refusal){.path = "/dev/kvm", .sys = ENOENT};
+	gather("");
+	assert_int_equal(facts.kvm.sys, ENOENT);
+	assert_int_equal(facts.vm_types, 0);
+}
+
+static void test_facts_container_sees_its_limit_but_no_capacity(void **state)
+{
+	put(group, "misc.current", "sev 1\nsev_es 2\n");
+	put(group, "misc.max", "sev max\nsev_es 5\n");
+	gather(group);
+	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].used, 2);
+	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].free, 3);
+	assert_string_equal(facts.asids[LAUNCH_ASIDS_SNP].limiting, group);
+	assert_null(facts.asids[LAUNCH_ASIDS_SNP].why);
+	assert_true(facts.asids[LAUNCH_ASIDS_SEV].used_known);
+	assert_false(facts.asids[LAUNCH_ASIDS_SEV].free_known);
+	assert_non_null(strstr(facts.asids[LAUNCH_ASIDS_SEV].why, "misc.capacity"));
+}
+
+static void test_facts_host_counts_all_groups(void **state)
+{
+	put(group, "misc.current", "sev 0\nsev_es 2\n");
+	put(group, "misc.max", "sev max\nsev_es 50\n");
+	put(root, "misc.current", "sev 10\nsev_es 90\n");
+	put(root, "misc.capacity", "sev 410\nsev_es 99\n");
+	gather(group);
+	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].used, 90);
+	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].free, 9);
+	assert_string_equal(facts.asids[LAUNCH_ASIDS_SNP].limiting, "");
+	assert_int_equal(facts.asids[LAUNCH_ASIDS_SEV].free, 400);
+}
+
+static void test_facts_group_above_its_limit_has_none_free(void **state)
+{
+	put(group, "misc.current", "sev 7\n");
+	put(group, "misc.max", "sev 5\n");
+	gather(group);
+	assert_true(facts.asids[LAUNCH_ASIDS_SEV].free_known);
+	assert_int_equal(facts.asids[LAUNCH_ASIDS_SEV].free, 0);
+}
+
+static void test_facts_ciphertext_hiding_divides_the_asids(void **state)
+{
+	put(root, "ciphertext_hiding_asids", "30\n");
+	put(group, "misc.current", "sev_es 2\n");
+	put(group, "misc.max", "sev_es 5\n");
+	gather(group);
+	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].limit, 30);
+	assert_int_equal(facts.asids[LAUNCH_ASIDS_ES].limit, 69);
+	assert_false(facts.asids[LAUNCH_ASIDS_SNP].used_known || facts.asids[LAUNCH_ASIDS_SNP].free_known);
+	put(group, "misc.max", "sev_es 2\n");
+	gather(group);
+	assert_true(facts.asids[LAUNCH_ASIDS_SNP].free_known);
+	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].free, 0);
+}
+
+static void test_facts_files_of_any_content_are_survived(void **state)
+{
+	static const char *const texts[] = {"", "\n", "sev", "sev \n", "sev -1\n", "sev x\n", "sevx 1\n",
+	        "sev 99999999999999999999999\n", "sev_es", "\xff\xfe\xfd"};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		put(group, "misc.current", texts[i]);
+		put(group, "misc.max", texts[i]);
+		put(root, "ciphertext_hiding_asids", texts[i]);
+		gather(group);
+		assert_int_equal(facts.asids[LAUNCH_ASIDS_SEV].limit, 410);
+	}
+	gather("relative");
+	gather("////////////////");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	        TEST(test_facts_of_a_whole_host),
+	        TEST(test_facts_without_devices_say_why),
+	        TEST(test_facts_container_sees_its_limit_but_no_capacity),
+	        TEST(test_facts_host_counts_all_groups),
+	        TEST(test_facts_group_above_its_limit_has_none_free),
+	        TEST(test_facts_ciphertext_hiding_divides_the_asids),
+	        TEST(test_facts_files_of_any_content_are_survived),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,141 @@
+/* Private pages are out of the door's reach, shared ones are not, and the unused backing goes back. */
+#include "support/fake_kernel.h"
+#include "support/test.h"
+#include "vmm/page.h"
+
+#define RAM MIB(2)
+
+static struct fake_kernel kernel;
+static struct page_memory *memory;
+static struct err err;
+
+static struct {
+	int fd, mode;
+	uint64_t offset, length;
+	unsigned calls;
+} punched;
+
+static int note_fallocate(struct host *h, int fd, int mode, off_t offset, off_t length)
+{
+	punched.fd = fd;
+	punched.mode = mode;
+	punched.offset = (uint64_t)offset;
+	punched.length = (uint64_t)length;
+	punched.calls++;
+	return 0;
+}
+
+static int setup(void **state)
+{
+	static struct host_ops ops;
+	struct page_layout layout;
+
+	fake_start(&kernel);
+	ops = fake_ops;
+	ops.fallocate = note_fallocate;
+	kernel.host.ops = &ops;
+	assert_ok(page_layout_make(RAM, PAGE_SIZE_BYTES, &layout, &err));
+	assert_ok(page_memory_create(&kernel.host, &layout, false, &memory, &err));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	page_memory_destroy(memory);
+	assert_int_equal(kernel.open_fds, 0);
+	return 0;
+}
+
+static void make_private(void)
+{
+	assert_ok(page_memory_make_private(memory, 77, &err));
+	memset(&punched, 0, sizeof(punched));
+}
+
+static void test_owner_without_private_memory_everything_is_shared(void **state)
+{
+	assert_int_equal(page_memory_guest_memfd(memory, 0), -1);
+	assert_int_equal(page_write(memory, gpa(0x1000), "abc", 3), 0);
+	assert_true(page_is_memory(memory, gpa(0), RAM, true));
+}
+
+static void test_owner_private_pages_are_out_of_reach(void **state)
+{
+	char data[3];
+
+	make_private();
+	assert_true(page_memory_guest_memfd(memory, 0) >= FAKE_FD);
+	assert_int_equal(page_write(memory, gpa(0x1000), "abc", 3), -1);
+	assert_int_equal(page_read(memory, gpa(0x1000), data, 3), -1);
+	assert_false(page_is_memory(memory, gpa(0x1000), 1, false));
+	assert_true(page_is_backed(memory, gpa(0), RAM));
+	assert_false(page_is_backed(memory, gpa(RAM - 1), 2));
+}
+
+static void test_owner_shared_range_is_open_to_its_last_byte_and_no_further(void **state)
+{
+	make_private();
+	/* Across a word of the list: pages 62 to 66. */
+	assert_ok(page_convert(memory, gpa(62 * 4096), 5 * 4096, false, &err));
+	assert_int_equal(page_write(memory, gpa(62 * 4096), "a", 1), 0);
+	assert_int_equal(page_write(memory, gpa(67 * 4096 - 1), "b", 1), 0);
+	assert_true(page_is_memory(memory, gpa(62 * 4096), 5 * 4096, true));
+	assert_int_equal(page_write(memory, gpa(62 * 4096 - 1), "c", 1), -1);
+	assert_int_equal(page_write(memory, gpa(67 * 4096), "d", 1), -1);
+	assert_int_equal(page_write(memory, gpa(67 * 4096 - 1), "ee", 2), -1);
+	assert_ok(page_convert(memory, gpa(64 * 4096), 4096, true, &err));
+	assert_int_equal(page_write(memory, gpa(64 * 4096), "f", 1), -1);
+	assert_int_equal(page_write(memory, gpa(63 * 4096), "f", 1), 0);
+	assert_int_equal(page_write(memory, gpa(65 * 4096), "f", 1), 0);
+}
+
+static void test_owner_whole_memory_changes_hands_in_a_call_a_region(void **state)
+{
+	unsigned before;
+
+	make_private();
+	before = kernel.count;
+	assert_ok(page_convert(memory, gpa(0), UINT64_C(1) << 40, false, &err));
+	assert_int_equal(kernel.count - before, 2);
+	assert_true(page_is_memory(memory, gpa(0), RAM, true));
+	assert_ok(page_convert(memory, gpa(0), UINT64_C(1) << 40, true, &err));
+	assert_false(page_is_memory(memory, gpa(RAM - 4096), 1, true));
+}
+
+static void test_owner_unused_backing_is_given_back(void **state)
+{
+	make_private();
+	assert_ok(page_convert(memory, gpa(0x3000), 0x2000, false, &err));
+	assert_int_equal(punched.fd, page_memory_guest_memfd(memory, 0));
+	assert_int_equal(punched.mode, 3); /* KEEP_SIZE, PUNCH_HOLE */
+	assert_int_equal(punched.offset, 0x3000);
+	assert_int_equal(punched.length, 0x2000);
+	assert_ok(page_convert(memory, gpa(0x3000), 0x1000, true, &err));
+	assert_int_not_equal(punched.fd, page_memory_guest_memfd(memory, 0));
+	assert_int_equal(punched.length, 0x1000);
+}
+
+static void test_owner_refused_conversion_to_shared_changes_nothing(void **state)
+{
+	make_private();
+	kernel.refusal = (struct fake_refusal){.request = UAPI_SET_MEMORY_ATTRIBUTES, .sys = ENOMEM};
+	assert_fails(page_convert(memory, gpa(0x3000), 0x1000, false, &err), ERR_HOST,
+	        "KVM_SET_MEMORY_ATTRIBUTES of 4 KiB at 0x3000");
+	assert_int_equal(page_write(memory, gpa(0x3000), "x", 1), -1);
+	assert_int_equal(punched.calls, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	        TEST(test_owner_without_private_memory_everything_is_shared),
+	        TEST(test_owner_private_pages_are_out_of_reach),
+	        TEST(test_owner_shared_range_is_open_to_its_last_byte_and_no_further),
+	        TEST(test_owner_whole_memory_changes_hands_in_a_call_a_region),
+	        TEST(test_owner_unused_backing_is_given_back),
+	        TEST(test_owner_refused_conversion_to_shared_changes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
