@@ -32,8 +32,8 @@ int call_vm_set_private_memory(struct host *h, int vm_fd, unsigned slot, uint64_
 
 	if (host_ioctl(h, vm_fd, UAPI_SET_USER_MEMORY_REGION2, &region) < 0)
 		return err_sys(err, ERR_HOST, errno,
-		        "KVM_SET_USER_MEMORY_REGION2 of slot %u, %llu MiB at 0x%llx", slot,
-		        (unsigned long long)(size_bytes >> 20), (unsigned long long)gpa);
+		        "KVM_SET_USER_MEMORY_REGION2 of slot %u, %llu KiB at 0x%llx", slot,
+		        (unsigned long long)(size_bytes >> 10), (unsigned long long)gpa);
 	return 0;
 }
 

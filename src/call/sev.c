@@ -89,7 +89,7 @@ int call_sev_register_memory(
 	struct kvm_enc_region region = {.addr = (uintptr_t)host_address, .size = size_bytes};
 
 	if (host_ioctl(sev->host, sev->vm_fd, KVM_MEMORY_ENCRYPT_REG_REGION, &region) < 0)
-		return err_sys(err, ERR_HOST, errno, "KVM_MEMORY_ENCRYPT_REG_REGION of %llu MiB",
-		        (unsigned long long)(size_bytes >> 20));
+		return err_sys(err, ERR_HOST, errno, "KVM_MEMORY_ENCRYPT_REG_REGION of %llu KiB",
+		        (unsigned long long)(size_bytes >> 10));
 	return 0;
 }

@@ -90,8 +90,8 @@ int call_vm_set_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, u
 
 	if (host_ioctl(h, vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
 		return err_sys(err, ERR_FAILED, errno,
-		        "KVM_SET_USER_MEMORY_REGION of slot %u, %llu MiB at 0x%llx", slot,
-		        (unsigned long long)(size_bytes >> 20), (unsigned long long)gpa);
+		        "KVM_SET_USER_MEMORY_REGION of slot %u, %llu KiB at 0x%llx", slot,
+		        (unsigned long long)(size_bytes >> 10), (unsigned long long)gpa);
 	return 0;
 }
 

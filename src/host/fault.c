@@ -45,7 +45,6 @@ static int fault_close(struct host *h, int fd)
 static int fault_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 {
 	struct host_fault *f = fault_of(h);
-
 	struct host_command command;
 	const char *name = host_command_find(request, arg, &command) && command.row
 	                           ? command.row->name

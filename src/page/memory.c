@@ -45,8 +45,8 @@ static int map_region(struct page_memory *memory, unsigned i, bool hugepages, st
 		return -1;
 	at = host_mmap(memory->host, NULL, region->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED)
-		return err_sys(err, ERR_HOST, errno, "mapping %llu MiB of guest memory%s",
-		        (unsigned long long)(region->size_bytes >> 20),
+		return err_sys(err, ERR_HOST, errno, "mapping %llu KiB of guest memory%s",
+		        (unsigned long long)(region->size_bytes >> 10),
 		        huge ? " in 2 MiB pages: enlarge the pool (sysctl vm.nr_hugepages) or lower "
 		               "machine.memory"
 		             : "");
