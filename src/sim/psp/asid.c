@@ -83,12 +83,12 @@ void psp_wbinvd(struct psp *psp)
 
 uint32_t psp_df_flush(struct psp *psp)
 {
-	uint32_t code = enter(psp, PSP_CMD_DF_FLUSH);
+	uint32_t code = command_enter(psp, PSP_CMD_DF_FLUSH);
 
 	if (code == PSP_SUCCESS) {
 		turn(psp, ASID_WRITTEN_BACK, ASID_CLEAN);
 		if (turn(psp, ASID_DIRTY, ASID_DIRTY))
 			code = PSP_WBINVD_REQUIRED;
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }

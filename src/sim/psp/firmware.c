@@ -102,7 +102,7 @@ static uint32_t platform_check(struct psp *psp, enum psp_command command)
 	return (flags & KEYLESS) || keys_of_chip(psp) ? PSP_SUCCESS : PSP_BROKEN;
 }
 
-uint32_t enter(struct psp *psp, enum psp_command command)
+uint32_t command_enter(struct psp *psp, enum psp_command command)
 {
 	uint32_t code;
 
@@ -112,7 +112,7 @@ uint32_t enter(struct psp *psp, enum psp_command command)
 	return code ? code : platform_check(psp, command);
 }
 
-uint32_t leave(struct psp *psp, uint32_t code)
+uint32_t command_leave(struct psp *psp, uint32_t code)
 {
 	pthread_mutex_unlock(&psp->lock);
 	return code;
@@ -123,9 +123,10 @@ static bool state_fits(enum psp_command command, unsigned state)
 	return commands[command].guest == 0 || (commands[command].guest & (1u << state));
 }
 
-uint32_t enter_sev(struct psp *psp, enum psp_command command, uint32_t handle, struct sev_guest **ret_guest)
+uint32_t command_enter_sev(
+        struct psp *psp, enum psp_command command, uint32_t handle, struct sev_guest **ret_guest)
 {
-	uint32_t code = enter(psp, command);
+	uint32_t code = command_enter(psp, command);
 
 	if (code)
 		return code;
@@ -135,9 +136,10 @@ uint32_t enter_sev(struct psp *psp, enum psp_command command, uint32_t handle, s
 	return state_fits(command, (*ret_guest)->state) ? PSP_SUCCESS : PSP_INVALID_GUEST_STATE;
 }
 
-uint32_t enter_snp(struct psp *psp, enum psp_command command, uint32_t gctx, struct snp_guest **ret_guest)
+uint32_t command_enter_snp(
+        struct psp *psp, enum psp_command command, uint32_t gctx, struct snp_guest **ret_guest)
 {
-	uint32_t code = enter(psp, command);
+	uint32_t code = command_enter(psp, command);
 
 	if (code)
 		return code;

@@ -62,17 +62,17 @@ void identity_forget(struct psp *psp)
 uint32_t psp_pek_gen(struct psp *psp)
 {
 	struct identity identity = {0};
-	uint32_t code = enter(psp, PSP_CMD_PEK_GEN);
+	uint32_t code = command_enter(psp, PSP_CMD_PEK_GEN);
 
 	if (code == PSP_SUCCESS)
 		code = take(psp, &identity, make_identity(psp, &identity));
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_pdh_gen(struct psp *psp)
 {
 	struct identity identity;
-	uint32_t code = enter(psp, PSP_CMD_PDH_GEN);
+	uint32_t code = command_enter(psp, PSP_CMD_PDH_GEN);
 
 	if (code == PSP_SUCCESS && !identity_get(psp))
 		code = PSP_BROKEN;
@@ -80,12 +80,12 @@ uint32_t psp_pdh_gen(struct psp *psp)
 		identity = psp->identity;
 		code = take(psp, &identity, make_pdh(psp, &identity));
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_pek_csr(struct psp *psp, struct abi_sev_cert *ret_csr)
 {
-	uint32_t code = enter(psp, PSP_CMD_PEK_CSR);
+	uint32_t code = command_enter(psp, PSP_CMD_PEK_CSR);
 
 	if (code == PSP_SUCCESS && !identity_get(psp))
 		code = PSP_BROKEN;
@@ -93,7 +93,7 @@ uint32_t psp_pek_csr(struct psp *psp, struct abi_sev_cert *ret_csr)
 		*ret_csr = psp->identity.pek_cert;
 		cert_strip(ret_csr);
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 static uint32_t import(struct psp *psp, const struct abi_sev_cert *pek, const struct abi_sev_cert *oca)
@@ -119,18 +119,18 @@ static uint32_t import(struct psp *psp, const struct abi_sev_cert *pek, const st
 
 uint32_t psp_pek_cert_import(struct psp *psp, const struct abi_sev_cert *pek, const struct abi_sev_cert *oca)
 {
-	uint32_t code = enter(psp, PSP_CMD_PEK_CERT_IMPORT);
+	uint32_t code = command_enter(psp, PSP_CMD_PEK_CERT_IMPORT);
 
 	if (code == PSP_SUCCESS)
 		code = import(psp, pek, oca);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_pdh_cert_export(
         struct psp *psp, struct abi_sev_cert *ret_pdh, struct abi_sev_cert_chain *ret_chain)
 {
 	struct abi_sev_cert cek;
-	uint32_t code = enter(psp, PSP_CMD_PDH_CERT_EXPORT);
+	uint32_t code = command_enter(psp, PSP_CMD_PDH_CERT_EXPORT);
 
 	if (code == PSP_SUCCESS &&
 	        (!identity_get(psp) || !cert_init(psp, ABI_SEV_USAGE_CEK, &psp->chip.cek.public, &cek)))
@@ -139,14 +139,14 @@ uint32_t psp_pdh_cert_export(
 		*ret_pdh = psp->identity.pdh_cert;
 		*ret_chain = (struct abi_sev_cert_chain){psp->identity.pek_cert, psp->identity.oca_cert, cek};
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_get_id(struct psp *psp, uint8_t ret_id[static 64])
 {
-	uint32_t code = enter(psp, PSP_CMD_GET_ID);
+	uint32_t code = command_enter(psp, PSP_CMD_GET_ID);
 
 	if (code == PSP_SUCCESS)
 		memcpy(ret_id, psp->chip.id, sizeof(psp->chip.id));
-	return leave(psp, code);
+	return command_leave(psp, code);
 }

@@ -165,14 +165,16 @@ struct psp {
 /* ---- the frame of every command (firmware.c) ---- */
 
 /*
- * Takes the lock, which leave() gives back whatever this returned. Code of a prepared failure, or of a
- * platform in a state that the command is not for.
+ * Takes the lock, which command_leave() gives back whatever this returned. Code of a prepared failure, or of
+ * a platform in a state that the command is not for.
  */
-uint32_t enter(struct psp *psp, enum psp_command command);
-uint32_t leave(struct psp *psp, uint32_t code);
+uint32_t command_enter(struct psp *psp, enum psp_command command);
+uint32_t command_leave(struct psp *psp, uint32_t code);
 /* Also finds the guest: INVALID_GUEST; and looks at its state: INVALID_GUEST_STATE. */
-uint32_t enter_sev(struct psp *psp, enum psp_command command, uint32_t handle, struct sev_guest **ret_guest);
-uint32_t enter_snp(struct psp *psp, enum psp_command command, uint32_t gctx, struct snp_guest **ret_guest);
+uint32_t command_enter_sev(
+        struct psp *psp, enum psp_command command, uint32_t handle, struct sev_guest **ret_guest);
+uint32_t command_enter_snp(
+        struct psp *psp, enum psp_command command, uint32_t gctx, struct snp_guest **ret_guest);
 
 /* What a command answers if OpenSSL or memory failed it. */
 #define PSP_BROKEN PSP_HWSEV_PLATFORM

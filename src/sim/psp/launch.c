@@ -23,7 +23,7 @@ uint32_t psp_launch_start(struct psp *psp, uint32_t *handle, uint32_t policy, co
         const struct abi_sev_session *session)
 {
 	struct transport transport = {0};
-	uint32_t code = enter(psp, PSP_CMD_LAUNCH_START), made = *handle;
+	uint32_t code = command_enter(psp, PSP_CMD_LAUNCH_START), made = *handle;
 
 	if (code == PSP_SUCCESS && godh)
 		code = transport_open(psp, godh, session, policy, &transport);
@@ -39,7 +39,7 @@ uint32_t psp_launch_start(struct psp *psp, uint32_t *handle, uint32_t policy, co
 	if (code == PSP_SUCCESS)
 		*handle = made;
 	crypto_wipe(&transport, sizeof(transport));
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 static uint32_t update(struct psp *psp, struct sev_guest *guest, void *data, uint64_t address, size_t size)
@@ -57,23 +57,23 @@ static uint32_t update(struct psp *psp, struct sev_guest *guest, void *data, uin
 uint32_t psp_launch_update_data(struct psp *psp, uint32_t handle, void *data, uint64_t address, size_t size)
 {
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, PSP_CMD_LAUNCH_UPDATE_DATA, handle, &guest);
+	uint32_t code = command_enter_sev(psp, PSP_CMD_LAUNCH_UPDATE_DATA, handle, &guest);
 
 	if (code == PSP_SUCCESS)
 		code = update(psp, guest, data, address, size);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_launch_update_vmsa(struct psp *psp, uint32_t handle, struct abi_vmsa *vmsa, uint64_t address)
 {
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, PSP_CMD_LAUNCH_UPDATE_VMSA, handle, &guest);
+	uint32_t code = command_enter_sev(psp, PSP_CMD_LAUNCH_UPDATE_VMSA, handle, &guest);
 
 	if (code == PSP_SUCCESS && !(guest->policy & ABI_SEV_POLICY_ES))
 		code = PSP_UNSUPPORTED;
 	if (code == PSP_SUCCESS)
 		code = update(psp, guest, vmsa, address, sizeof(*vmsa));
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 /* ---- LAUNCH_MEASURE ---- */
@@ -96,13 +96,13 @@ uint32_t psp_launch_measure(struct psp *psp, uint32_t handle, struct abi_sev_mea
 {
 	struct abi_sev_measure measure;
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, PSP_CMD_LAUNCH_MEASURE, handle, &guest);
+	uint32_t code = command_enter_sev(psp, PSP_CMD_LAUNCH_MEASURE, handle, &guest);
 
 	if (code == PSP_SUCCESS)
 		code = measure_guest(psp, guest, &measure);
 	if (code == PSP_SUCCESS)
 		*ret_measure = measure;
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 /* ---- LAUNCH_SECRET, LAUNCH_FINISH ---- */
@@ -111,7 +111,7 @@ uint32_t psp_launch_secret(struct psp *psp, uint32_t handle, const struct abi_se
         const void *packet, void *data, uint64_t address, size_t size)
 {
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, PSP_CMD_LAUNCH_SECRET, handle, &guest);
+	uint32_t code = command_enter_sev(psp, PSP_CMD_LAUNCH_SECRET, handle, &guest);
 
 	if (code == PSP_SUCCESS)
 		code = sev_memory_check(guest, address, size);
@@ -120,18 +120,18 @@ uint32_t psp_launch_secret(struct psp *psp, uint32_t handle, const struct abi_se
 	if (code == PSP_SUCCESS)
 		code = transport_unpack(&guest->transport, SECRET_CONTEXT, guest->measure, header, packet,
 		        asid_cipher(psp, guest->asid), data, address, size);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_launch_finish(struct psp *psp, uint32_t handle)
 {
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, PSP_CMD_LAUNCH_FINISH, handle, &guest);
+	uint32_t code = command_enter_sev(psp, PSP_CMD_LAUNCH_FINISH, handle, &guest);
 
 	if (code == PSP_SUCCESS) {
 		guest->state = PSP_SEV_RUNNING;
 		asid_run(psp, guest->asid);
 		crypto_wipe(&guest->transport, sizeof(guest->transport));
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }

@@ -10,7 +10,7 @@
 
 uint32_t psp_init(struct psp *psp, bool es)
 {
-	uint32_t code = enter(psp, PSP_CMD_INIT);
+	uint32_t code = command_enter(psp, PSP_CMD_INIT);
 
 	if (code == PSP_SUCCESS && !identity_get(psp))
 		code = PSP_BROKEN;
@@ -18,32 +18,32 @@ uint32_t psp_init(struct psp *psp, bool es)
 		psp->state = PSP_PLATFORM_INIT;
 		psp->es = es;
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_shutdown(struct psp *psp)
 {
-	uint32_t code = enter(psp, PSP_CMD_SHUTDOWN);
+	uint32_t code = command_enter(psp, PSP_CMD_SHUTDOWN);
 
 	if (code == PSP_SUCCESS) {
 		sev_guests_end(psp);
 		psp->state = PSP_PLATFORM_UNINIT;
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_factory_reset(struct psp *psp)
 {
-	uint32_t code = enter(psp, PSP_CMD_PLATFORM_RESET);
+	uint32_t code = command_enter(psp, PSP_CMD_PLATFORM_RESET);
 
 	if (code == PSP_SUCCESS)
 		identity_forget(psp);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_platform_status(struct psp *psp, struct psp_platform_status *ret_status)
 {
-	uint32_t code = enter(psp, PSP_CMD_PLATFORM_STATUS);
+	uint32_t code = command_enter(psp, PSP_CMD_PLATFORM_STATUS);
 	bool on = psp->state != PSP_PLATFORM_UNINIT;
 
 	if (code == PSP_SUCCESS)
@@ -56,36 +56,36 @@ uint32_t psp_platform_status(struct psp *psp, struct psp_platform_status *ret_st
 		        .es = on && psp->es,
 		        .guest_count = psp->guest_count,
 		};
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 /* ---- SNP ---- */
 
 uint32_t psp_snp_init(struct psp *psp)
 {
-	uint32_t code = enter(psp, PSP_CMD_SNP_INIT);
+	uint32_t code = command_enter(psp, PSP_CMD_SNP_INIT);
 
 	if (code == PSP_SUCCESS && psp->snp_init)
 		code = PSP_INVALID_PLATFORM_STATE;
 	if (code == PSP_SUCCESS)
 		psp->snp_init = true;
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_snp_shutdown(struct psp *psp)
 {
-	uint32_t code = enter(psp, PSP_CMD_SNP_SHUTDOWN);
+	uint32_t code = command_enter(psp, PSP_CMD_SNP_SHUTDOWN);
 
 	if (code == PSP_SUCCESS) {
 		snp_guests_end(psp);
 		psp->snp_init = false;
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *ret_status)
 {
-	uint32_t code = enter(psp, PSP_CMD_SNP_PLATFORM_STATUS);
+	uint32_t code = command_enter(psp, PSP_CMD_SNP_PLATFORM_STATUS);
 
 	if (code == PSP_SUCCESS)
 		*ret_status = (struct uapi_sev_snp_status){
@@ -101,23 +101,23 @@ uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *re
 		        .current_tcb_version = psp->options.tcb,
 		        .reported_tcb_version = psp->reported_tcb,
 		};
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 /* No other firmware can be loaded into this one, so what is committed is what it started with. */
 uint32_t psp_snp_commit(struct psp *psp)
 {
-	uint32_t code = enter(psp, PSP_CMD_SNP_COMMIT);
+	uint32_t code = command_enter(psp, PSP_CMD_SNP_COMMIT);
 
 	if (code == PSP_SUCCESS)
 		psp->committed_tcb = psp->options.tcb;
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_snp_set_config(struct psp *psp, const struct uapi_sev_snp_config *config)
 {
 	static const uint8_t zeros[sizeof(config->rsvd)];
-	uint32_t code = enter(psp, PSP_CMD_SNP_CONFIG);
+	uint32_t code = command_enter(psp, PSP_CMD_SNP_CONFIG);
 	uint64_t wanted = config->reported_tcb ? config->reported_tcb : psp->committed_tcb;
 
 	if (code == PSP_SUCCESS &&
@@ -131,5 +131,5 @@ uint32_t psp_snp_set_config(struct psp *psp, const struct uapi_sev_snp_config *c
 		psp->mask_chip_id = config->mask_chip & 1;
 		psp->mask_chip_key = config->mask_chip & 2;
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }

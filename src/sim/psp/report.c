@@ -34,11 +34,11 @@ uint32_t psp_attestation_report(
         struct psp *psp, uint32_t handle, const uint8_t mnonce[static 16], struct abi_sev_report *ret_report)
 {
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, PSP_CMD_ATTESTATION, handle, &guest);
+	uint32_t code = command_enter_sev(psp, PSP_CMD_ATTESTATION, handle, &guest);
 
 	if (code == PSP_SUCCESS)
 		code = report_sev(psp, guest, mnonce, ret_report);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 /* ---- SNP ---- */
@@ -134,11 +134,11 @@ uint32_t psp_snp_report(struct psp *psp, uint32_t gctx, const uint8_t report_dat
         struct abi_snp_report *ret_report)
 {
 	struct snp_guest *guest;
-	uint32_t code = enter_snp(psp, PSP_CMD_SNP_GUEST_REPORT, gctx, &guest);
+	uint32_t code = command_enter_snp(psp, PSP_CMD_SNP_GUEST_REPORT, gctx, &guest);
 
 	if (code == PSP_SUCCESS && vmpl > 3)
 		code = PSP_INVALID_PARAM;
 	if (code == PSP_SUCCESS)
 		code = report_snp(psp, guest, report_data, vmpl, ret_report);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }

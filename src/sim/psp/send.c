@@ -62,7 +62,7 @@ uint32_t psp_send_start(struct psp *psp, uint32_t handle, const struct psp_recei
         uint32_t *ret_policy, struct abi_sev_session *ret_session)
 {
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, PSP_CMD_SEND_START, handle, &guest);
+	uint32_t code = command_enter_sev(psp, PSP_CMD_SEND_START, handle, &guest);
 
 	if (code == PSP_SUCCESS)
 		code = check_receiver(psp, guest->policy, receiver);
@@ -72,7 +72,7 @@ uint32_t psp_send_start(struct psp *psp, uint32_t handle, const struct psp_recei
 		*ret_policy = guest->policy;
 		guest->state = PSP_SEV_SUPDATE;
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 /* ---- packets ---- */
@@ -81,7 +81,7 @@ static uint32_t enter_packet(struct psp *psp, enum psp_command command, uint32_t
         size_t size, struct sev_guest **ret_guest)
 {
 	bool is_vmsa = command == PSP_CMD_SEND_UPDATE_VMSA || command == PSP_CMD_RECEIVE_UPDATE_VMSA;
-	uint32_t code = enter_sev(psp, command, handle, ret_guest);
+	uint32_t code = command_enter_sev(psp, command, handle, ret_guest);
 
 	if (code)
 		return code;
@@ -105,7 +105,7 @@ static uint32_t send_packet(struct psp *psp, enum psp_command command, uint32_t 
 		        psp, &guest->transport, PACKET_CONTEXT, plain, size, ret_header, ret_packet);
 		crypto_wipe(plain, size);
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_send_update_data(struct psp *psp, uint32_t handle, const void *data, uint64_t address,
@@ -132,7 +132,7 @@ static uint32_t receive_packet(struct psp *psp, enum psp_command command, uint32
 	if (code == PSP_SUCCESS)
 		code = transport_unpack(&guest->transport, PACKET_CONTEXT, NULL, header, packet,
 		        asid_cipher(psp, guest->asid), data, address, size);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_receive_update_data(struct psp *psp, uint32_t handle, const struct abi_sev_secret_header *header,
@@ -154,7 +154,7 @@ uint32_t psp_receive_start(struct psp *psp, uint32_t *handle, uint32_t policy, c
         const struct abi_sev_session *session)
 {
 	struct transport transport = {0};
-	uint32_t code = enter(psp, PSP_CMD_RECEIVE_START), made = *handle;
+	uint32_t code = command_enter(psp, PSP_CMD_RECEIVE_START), made = *handle;
 
 	if (code == PSP_SUCCESS)
 		code = transport_open(psp, pdh, session, policy, &transport);
@@ -163,21 +163,21 @@ uint32_t psp_receive_start(struct psp *psp, uint32_t *handle, uint32_t policy, c
 	if (code == PSP_SUCCESS)
 		*handle = made;
 	crypto_wipe(&transport, sizeof(transport));
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 /* Both ways end alike: the keys of the way are gone. */
 static uint32_t end(struct psp *psp, enum psp_command command, uint32_t handle, enum psp_sev_state next)
 {
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, command, handle, &guest);
+	uint32_t code = command_enter_sev(psp, command, handle, &guest);
 
 	if (code == PSP_SUCCESS) {
 		crypto_wipe(&guest->transport, sizeof(guest->transport));
 		guest->state = next;
 		asid_run(psp, guest->asid);
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_send_finish(struct psp *psp, uint32_t handle)

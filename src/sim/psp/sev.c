@@ -70,13 +70,13 @@ void sev_guests_end(struct psp *psp)
 uint32_t psp_decommission(struct psp *psp, uint32_t handle)
 {
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, PSP_CMD_DECOMMISSION, handle, &guest);
+	uint32_t code = command_enter_sev(psp, PSP_CMD_DECOMMISSION, handle, &guest);
 
 	if (code == PSP_SUCCESS && guest->asid)
 		code = PSP_ACTIVE;
 	if (code == PSP_SUCCESS)
 		sev_guest_end(psp, handle);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 /* ---- ASIDs, state ---- */
@@ -84,7 +84,7 @@ uint32_t psp_decommission(struct psp *psp, uint32_t handle)
 uint32_t psp_activate(struct psp *psp, uint32_t handle, uint32_t asid)
 {
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, PSP_CMD_ACTIVATE, handle, &guest);
+	uint32_t code = command_enter_sev(psp, PSP_CMD_ACTIVATE, handle, &guest);
 
 	if (code == PSP_SUCCESS)
 		code = asid_activate(
@@ -92,30 +92,30 @@ uint32_t psp_activate(struct psp *psp, uint32_t handle, uint32_t asid)
 	if (code == PSP_SUCCESS && guest->state != PSP_SEV_LUPDATE && guest->state != PSP_SEV_LSECRET &&
 	        guest->state != PSP_SEV_RUPDATE)
 		asid_run(psp, guest->asid);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_deactivate(struct psp *psp, uint32_t handle)
 {
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, PSP_CMD_DEACTIVATE, handle, &guest);
+	uint32_t code = command_enter_sev(psp, PSP_CMD_DEACTIVATE, handle, &guest);
 
 	if (code == PSP_SUCCESS && !guest->asid)
 		code = PSP_INACTIVE;
 	if (code == PSP_SUCCESS)
 		asid_deactivate(psp, &guest->asid);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_guest_status(struct psp *psp, uint32_t handle, struct psp_sev_status *ret_status)
 {
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, PSP_CMD_GUEST_STATUS, handle, &guest);
+	uint32_t code = command_enter_sev(psp, PSP_CMD_GUEST_STATUS, handle, &guest);
 
 	if (code == PSP_SUCCESS)
 		*ret_status = (struct psp_sev_status){
 		        .policy = guest->policy, .asid = guest->asid, .state = (uint8_t)guest->state};
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 /* ---- memory ---- */
@@ -133,7 +133,7 @@ static uint32_t enter_debug(struct psp *psp, enum psp_command command, uint32_t 
         size_t size, const struct psp_cipher **ret_cipher)
 {
 	struct sev_guest *guest;
-	uint32_t code = enter_sev(psp, command, handle, &guest);
+	uint32_t code = command_enter_sev(psp, command, handle, &guest);
 
 	if (code)
 		return code;
@@ -157,7 +157,7 @@ uint32_t psp_dbg_decrypt(
 
 	if (code == PSP_SUCCESS)
 		psp_decrypt(cipher, address, guest, plain, size);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_dbg_encrypt(
@@ -168,5 +168,5 @@ uint32_t psp_dbg_encrypt(
 
 	if (code == PSP_SUCCESS)
 		psp_encrypt(cipher, address, plain, guest, size);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }

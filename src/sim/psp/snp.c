@@ -55,27 +55,27 @@ static uint32_t create(struct psp *psp, uint32_t *ret_gctx)
 
 uint32_t psp_gctx_create(struct psp *psp, uint32_t *ret_gctx)
 {
-	uint32_t code = enter(psp, PSP_CMD_SNP_GCTX_CREATE);
+	uint32_t code = command_enter(psp, PSP_CMD_SNP_GCTX_CREATE);
 
 	if (code == PSP_SUCCESS)
 		code = create(psp, ret_gctx);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_snp_decommission(struct psp *psp, uint32_t gctx)
 {
 	struct snp_guest *guest;
-	uint32_t code = enter_snp(psp, PSP_CMD_SNP_DECOMMISSION, gctx, &guest);
+	uint32_t code = command_enter_snp(psp, PSP_CMD_SNP_DECOMMISSION, gctx, &guest);
 
 	if (code == PSP_SUCCESS)
 		end(psp, gctx);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid)
 {
 	struct snp_guest *guest;
-	uint32_t code = enter_snp(psp, PSP_CMD_SNP_ACTIVATE, gctx, &guest);
+	uint32_t code = command_enter_snp(psp, PSP_CMD_SNP_ACTIVATE, gctx, &guest);
 
 	if (code == PSP_SUCCESS && (guest->policy & ABI_SNP_POLICY_SINGLE_SOCKET) && psp->options.sockets > 1)
 		code = PSP_POLICY_FAILURE;
@@ -83,7 +83,7 @@ uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid)
 		code = asid_activate(psp, &guest->asid, asid, true, guest->key_seed);
 	if (code == PSP_SUCCESS && guest->state == SNP_RUNNING)
 		asid_run(psp, guest->asid);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 static bool policy_ok(const struct psp_options *o, uint64_t policy)
@@ -113,9 +113,9 @@ static uint32_t start(
 uint32_t psp_snp_launch_start(struct psp *psp, uint32_t gctx, uint64_t policy, const uint8_t gosvw[static 16])
 {
 	struct snp_guest *guest;
-	uint32_t code = enter_snp(psp, PSP_CMD_SNP_LAUNCH_START, gctx, &guest);
+	uint32_t code = command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_START, gctx, &guest);
 
 	if (code == PSP_SUCCESS)
 		code = start(psp, guest, policy, gosvw);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }

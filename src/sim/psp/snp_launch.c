@@ -78,7 +78,7 @@ uint32_t psp_snp_launch_update(
         struct psp *psp, uint32_t gctx, enum abi_page_type type, uint64_t gpa, void *page)
 {
 	struct snp_guest *guest;
-	uint32_t code = enter_snp(psp, PSP_CMD_SNP_LAUNCH_UPDATE, gctx, &guest);
+	uint32_t code = command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_UPDATE, gctx, &guest);
 
 	if (code == PSP_SUCCESS && (type < ABI_PAGE_NORMAL || type > ABI_PAGE_CPUID))
 		code = PSP_INVALID_PARAM;
@@ -88,7 +88,7 @@ uint32_t psp_snp_launch_update(
 		code = PSP_INACTIVE;
 	if (code == PSP_SUCCESS)
 		code = update(psp, guest, type, gpa, page);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 /* ---- the end ---- */
@@ -125,7 +125,7 @@ uint32_t psp_snp_launch_finish(struct psp *psp, uint32_t gctx,
         const struct abi_id_auth *auth)
 {
 	struct snp_guest *guest;
-	uint32_t code = enter_snp(psp, PSP_CMD_SNP_LAUNCH_FINISH, gctx, &guest);
+	uint32_t code = command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_FINISH, gctx, &guest);
 
 	if (code == PSP_SUCCESS && !guest->asid)
 		code = PSP_INACTIVE;
@@ -139,5 +139,5 @@ uint32_t psp_snp_launch_finish(struct psp *psp, uint32_t gctx,
 		guest->state = SNP_RUNNING;
 		asid_run(psp, guest->asid);
 	}
-	return leave(psp, code);
+	return command_leave(psp, code);
 }

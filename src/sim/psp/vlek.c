@@ -66,11 +66,11 @@ static uint32_t load(struct psp *psp, const void *data, size_t size)
 
 uint32_t psp_snp_vlek_load(struct psp *psp, const void *wrapped, size_t size)
 {
-	uint32_t code = enter(psp, PSP_CMD_SNP_VLEK_LOAD);
+	uint32_t code = command_enter(psp, PSP_CMD_SNP_VLEK_LOAD);
 
 	if (code == PSP_SUCCESS)
 		code = load(psp, wrapped, size);
-	return leave(psp, code);
+	return command_leave(psp, code);
 }
 
 /* ---- the key server ---- */

@@ -123,6 +123,36 @@ static void test_psp_session_and_measure_give_the_vectors(void **state)
 	json_decref(all);
 }
 
+/* AES-128-XTS with data units of 16 bytes, numbered by their address. */
+static void test_psp_memory_encryption_is_xts_of_single_blocks(void **state)
+{
+	const uint8_t seed[SEED_BYTES] = "seed";
+	struct psp_cipher *cipher = cipher_create(seed);
+	uint8_t key[32], plain[2 * PAGE_SIZE_BYTES + 32], own[sizeof(plain)], other[16];
+	const uint64_t address = 0x123456fff0;
+
+	assert_non_null(cipher);
+	assert_true(mac_kdf(seed, sizeof(seed), "memory", NULL, 0, key));
+	assert_true(mac_kdf(seed, sizeof(seed), "tweak", NULL, 0, key + 16));
+	for (size_t i = 0; i < sizeof(plain); i++)
+		plain[i] = (uint8_t)(i * 13);
+	psp_encrypt(cipher, address, plain, own, sizeof(plain));
+	for (size_t at = 0; at < sizeof(plain); at += 16) {
+		EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+		uint8_t unit[16] = {0};
+		int done;
+
+		store_le(unit, 8, address + at);
+		assert_int_equal(EVP_EncryptInit_ex(ctx, EVP_aes_128_xts(), NULL, key, unit), 1);
+		assert_int_equal(EVP_EncryptUpdate(ctx, other, &done, plain + at, 16), 1);
+		EVP_CIPHER_CTX_free(ctx);
+		assert_memory_equal(own + at, other, 16);
+	}
+	psp_decrypt(cipher, address, own, own, sizeof(own));
+	assert_memory_equal(own, plain, sizeof(plain));
+	cipher_destroy(cipher);
+}
+
 /* ---- SNP's certificates ---- */
 
 static void write_file(const char *path, const char *text)
@@ -393,6 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_psp_ecdsa_gives_the_vectors_of_rfc_6979),
 	        cmocka_unit_test(test_psp_session_and_measure_give_the_vectors),
+	        cmocka_unit_test(test_psp_memory_encryption_is_xts_of_single_blocks),
 	        cmocka_unit_test(test_psp_snp_certificates_verify_with_the_openssl_command),
 	        cmocka_unit_test(test_psp_root_keys_are_made_of_primes_and_say_what_they_are),
 	        cmocka_unit_test(test_psp_sev_chain_and_report_are_what_the_verifier_accepts),
