@@ -1,0 +1,144 @@
+/*
+ * fuzz_launch: a kernel and a firmware that answer whatever they like. A byte chooses the generation; then
+ * for each of their commands a byte: 0 to 199 the right answer, else an errno and a firmware code from the
+ * next two, and for a launch update how much is said to be left. What follows 0xff is laid over the CPUID
+ * page. A launch ends, and says why if it fails.
+ */
+#include "fuzz.h"
+#include "support/fake_kernel.h"
+#include "vmm/launch.h"
+
+#define IMAGE_BYTES    0x2000
+#define COMMANDS_LIMIT 100000 /* more than any launch may ask */
+
+static struct fake_kernel kernel;
+static struct cursor input;
+static unsigned commands;
+static char path[64];
+
+/* A page of nothing, and a page with the tables that a launch looks for, by their bytes. */
+static void make_image(uint8_t *image)
+{
+	static const uint8_t tables[] = {
+	        /* metadata: "ASEV", 40 bytes, version 1, 2 sections: secrets, CPUID */
+	        'A', 'S', 'E', 'V', 40, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0x40, 1, 0, 0, 0x10, 0, 0, 2, 0,
+	        0, 0, 0, 0x50, 1, 0, 0, 0x10, 0, 0, 3, 0, 0, 0,
+	        /* reset block */
+	        4, 0xb0, 0x80, 0, 22, 0, 0xde, 0x71, 0xf7, 0x00, 0x7e, 0x1a, 0xcb, 0x4f, 0x89, 0x0e, 0x68,
+	        0xc7, 0x7e, 0x2f, 0xb4, 0x4e,
+	        /* where the metadata is: from the end */
+	        152, 0, 0, 0, 22, 0, 0x66, 0x65, 0x88, 0xdc, 0x4a, 0x98, 0x98, 0x47, 0xa7, 0x5e, 0x55, 0x85,
+	        0xa7, 0xbf, 0x67, 0xcc,
+	        /* footer */
+	        62, 0, 0xde, 0x82, 0xb5, 0x96, 0xb2, 0x1f, 0xf7, 0x45, 0xba, 0xea, 0xa3, 0x66, 0xc5, 0x5a,
+	        0x08, 0x2d};
+
+	memset(image, 0, IMAGE_BYTES);
+	memcpy(image + IMAGE_BYTES - 32 - sizeof(tables), tables, sizeof(tables));
+	store_le(image + IMAGE_BYTES - 32 - 18 - 22, 4, 32 + sizeof(tables));
+}
+
+static const char *firmware(void)
+{
+	uint8_t image[IMAGE_BYTES];
+	int fd;
+
+	if (*path)
+		return path;
+	make_image(image);
+	snprintf(path, sizeof(path), "/tmp/vmm-fuzz-launch-XXXXXX");
+	fd = mkstemp(path);
+	fuzz_assert(fd >= 0 && write(fd, image, sizeof(image)) == (ssize_t)sizeof(image));
+	close(fd);
+	return path;
+}
+
+/* ---- answers ---- */
+
+static void flip(struct uapi_sev_snp_launch_update *update)
+{
+	uint8_t *page = (uint8_t *)(uintptr_t)update->uaddr;
+
+	for (size_t i = 0; update->type == ABI_PAGE_CPUID && i < PAGE_SIZE_BYTES && i < input.left; i++)
+		page[i] ^= input.at[i];
+}
+
+static int lie(struct kvm_sev_cmd *cmd, uint8_t how)
+{
+	uint8_t sys = cursor_u8(&input);
+
+	cmd->error = cursor_u8(&input);
+	if (cmd->id == UAPI_SEV_SNP_LAUNCH_UPDATE && cmd->data) {
+		struct uapi_sev_snp_launch_update *update = (void *)(uintptr_t)cmd->data;
+
+		if (how == 0xff)
+			flip(update);
+		else
+			update->len = (uint64_t)cmd->error * (how & 1 ? PAGE_SIZE_BYTES : 1);
+	}
+	if (!sys)
+		return 0;
+	errno = sys & 0x7f;
+	return -1;
+}
+
+static int answer(struct host *h, int fd, unsigned long request, void *arg)
+{
+	uint8_t how;
+
+	if (request != KVM_MEMORY_ENCRYPT_OP && request != SEV_ISSUE_CMD)
+		return fake_ioctl(h, fd, request, arg);
+	fuzz_assert(++commands < COMMANDS_LIMIT);
+	how = cursor_u8(&input);
+	if (how < 200 || request == SEV_ISSUE_CMD)
+		return fake_ioctl(h, fd, request, arg);
+	return lie(arg, how);
+}
+
+static int launch(const struct config *config, struct err *err)
+{
+	const struct launch_process process = {.cgroup = "", .parameters = "", .memlock_bytes = UINT64_MAX};
+	const struct machine_events events = {0};
+	struct launch *launch = NULL;
+	struct machine *machine = NULL;
+	struct machine_vm *vm = NULL;
+	int result = -1;
+
+	if (launch_create(&kernel.host, config, &process, &launch, err) == 0 &&
+	        machine_create(&kernel.host, config, NULL, &events, &machine, err) == 0)
+		result = launch_guest(launch, machine, &vm, err);
+	machine_vm_destroy(vm);
+	launch_destroy(launch);
+	machine_destroy(machine);
+	return result;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *const types[] = {"sev.type=sev", "sev.type=sev-es", "sev.type=sev-snp"};
+	static struct host_ops ops;
+	struct config_mistakes mistakes = {0};
+	struct config *config;
+	struct err err = {0};
+	char word[96];
+	int result;
+
+	log_set_level(LOG_ERROR);
+	input = cursor_over(data, size);
+	fake_start(&kernel);
+	ops = fake_ops;
+	ops.ioctl = answer;
+	kernel.host.ops = &ops;
+	commands = 0;
+	snprintf(word, sizeof(word), "firmware=%s", firmware());
+	const char *words[] = {types[cursor_u8(&input) % 3], word, "machine.memory=1M",
+	        "machine.cpu=EPYC-Milan", "sev.enforce-digest=false", "sev.vmsa-features=null"};
+	result = config_load(NULL, words, 4 + (words[0] == types[2]), NULL, &config, &mistakes);
+	config_mistakes_finish(&mistakes);
+	fuzz_assert(result == 0);
+	result = launch(config, &err);
+	fuzz_assert(result == 0 || (err.kind && *err.text));
+	fuzz_assert(kernel.open_fds == 0);
+	config_destroy(config);
+	return 0;
+}
