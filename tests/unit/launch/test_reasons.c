@@ -228,11 +228,13 @@ static const struct cause {
                 "KVM_CREATE_VM of type 3: Invalid argument (EINVAL): KVM does not offer SEV-ES guests; give "
                 "SEV-ES"},
         {"sev-snp", NULL, CALL(UAPI_CREATE_GUEST_MEMFD, ENOMEM), NULL, 4,
-                "KVM_CREATE_GUEST_MEMFD of 4 MiB: Cannot allocate memory (ENOMEM): the host has not enough "
+                "KVM_CREATE_GUEST_MEMFD of 4096 KiB: Cannot allocate memory (ENOMEM): the host has not "
+                "enough "
                 "memory "
                 "left; lower machine.memory"},
         {"sev-snp", NULL, CALL(UAPI_CREATE_GUEST_MEMFD, ENOTTY), NULL, 4,
-                "KVM_CREATE_GUEST_MEMFD of 4 MiB: Inappropriate ioctl for device (ENOTTY): this kernel has "
+                "KVM_CREATE_GUEST_MEMFD of 4096 KiB: Inappropriate ioctl for device (ENOTTY): this kernel "
+                "has "
                 "no memory "
                 "that only the guest can read; use Linux 6.11"},
 
@@ -271,7 +273,7 @@ static const struct cause {
 
         /* memory */
         {"sev", NULL, CALL(KVM_MEMORY_ENCRYPT_REG_REGION, ENOMEM), NULL, 4,
-                "KVM_MEMORY_ENCRYPT_REG_REGION of 4 MiB: Cannot allocate memory (ENOMEM): the host cannot "
+                "KVM_MEMORY_ENCRYPT_REG_REGION of 4096 KiB: Cannot allocate memory (ENOMEM): the host cannot "
                 "lock that "
                 "much memory; lower machine.memory"},
         {"sev-snp", NULL, CALL(UAPI_SET_MEMORY_ATTRIBUTES, EINVAL), NULL, 4,
