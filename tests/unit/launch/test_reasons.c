@@ -228,12 +228,12 @@ static const struct cause {
                 "KVM_CREATE_VM of type 3: Invalid argument (EINVAL): KVM does not offer SEV-ES guests; give "
                 "SEV-ES"},
         {"sev-snp", NULL, CALL(UAPI_CREATE_GUEST_MEMFD, ENOMEM), NULL, 4,
-                "KVM_CREATE_GUEST_MEMFD of 4096 KiB: Cannot allocate memory (ENOMEM): the host has not "
+                "KVM_CREATE_GUEST_MEMFD of 4 MiB: Cannot allocate memory (ENOMEM): the host has not "
                 "enough "
                 "memory "
                 "left; lower machine.memory"},
         {"sev-snp", NULL, CALL(UAPI_CREATE_GUEST_MEMFD, ENOTTY), NULL, 4,
-                "KVM_CREATE_GUEST_MEMFD of 4096 KiB: Inappropriate ioctl for device (ENOTTY): this kernel "
+                "KVM_CREATE_GUEST_MEMFD of 4 MiB: Inappropriate ioctl for device (ENOTTY): this kernel "
                 "has "
                 "no memory "
                 "that only the guest can read; use Linux 6.11"},
