@@ -13,11 +13,25 @@ enum sim_clock_kind {
 	SIM_CLOCK_HOST,    /* CLOCK_MONOTONIC */
 };
 
+/* All zero: a processor without SEV, and virtual time. */
 struct sim_options {
 	enum sim_clock_kind clock;
+	/* NULL, "none", "Naples" (SEV), "Rome" (and SEV-ES), "Milan", "Genoa", "Turin" (and SEV-SNP). */
+	const char *product;
+	uint64_t seed;                                          /* of the secure processor's keys */
+	uint64_t tcb;                                           /* TCB_VERSION; 0: the product's */
+	uint8_t firmware_major, firmware_minor, firmware_build; /* 0.0.0: 1.55.39 */
+	/* ASIDs 1..es_asids are for SEV-ES and SEV-SNP, the rest for SEV; asids 0: 509 and 99. With
+	 * ciphertext hiding 1..snp_asids are for SEV-SNP alone; 0: no such partition. */
+	uint32_t asids, es_asids, snp_asids;
+	unsigned c_bit; /* 40..51; 0: 51 */
+	/* A folder for the files of the misc cgroup that this process is in (misc.max, ...), made if missing;
+	 * it belongs to one platform at a time. NULL or "": no cgroup. */
+	const char *cgroup;
 };
 
-/* A host whose /dev/kvm is the software platform; other paths and descriptors are the kernel's. */
+/* A host whose /dev/kvm and /dev/sev are the software platform; other paths and descriptors are the kernel's.
+ */
 int host_sim_create(const struct sim_options *options, struct host **ret_host, struct err *err) MUST_CHECK;
 
 /*
@@ -34,5 +48,28 @@ struct sim_figures {
 	char unknown_names[256]; /* "0f 38 f0 /0 mod 3 x12, ..." */
 };
 void sim_figures(struct host *h, struct sim_figures *ret_figures);
+
+/* ---- for tests and for who watches ---- */
+
+/* A guest that the secure processor knows. */
+struct sim_guest_view {
+	bool snp;
+	uint32_t handle, asid;
+	uint64_t policy;
+	const char *state; /* static text, as in the firmware's manuals: "LUPDATE", "RUNNING", "LAUNCH" */
+	uint8_t digest[48];
+	unsigned digest_bytes; /* 32: SHA-256, 48: SHA-384 */
+};
+
+/* The n-th guest of the secure processor, from 0; false: there are not so many. Any thread. */
+bool sim_guest_view(struct host *h, unsigned n, struct sim_guest_view *ret_view);
+/*
+ * The n-th next firmware command of this name ("LAUNCH_START", "SNP_LAUNCH_UPDATE", "any"), from 1, answers
+ * with code and does nothing else; one failure is prepared at a time, nth 0 takes it back. -1: no SEV here,
+ * or no such command.
+ */
+int sim_fail_firmware(struct host *h, const char *command, unsigned nth, uint32_t code) MUST_CHECK;
+/* How many commands of this name the firmware was given; 0 also for a name that it does not know. */
+uint64_t sim_firmware_calls(struct host *h, const char *command);
 
 #endif

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <linux/kvm_para.h>
 
-#include "sim.h"
+#include "sev/sev.h"
 
 typedef int enable_fn(struct sim_vm *vm, const struct kvm_enable_cap *cap);
 
@@ -145,11 +145,23 @@ static const struct {
         {KVM_CAP_DIRTY_LOG_RING, RING_BYTES_MAX, enable_ring},
         {KVM_CAP_DIRTY_LOG_RING_ACQ_REL, RING_BYTES_MAX, enable_ring},
         {KVM_CAP_DISABLE_QUIRKS2, (int)QUIRKS, enable_quirks},
-        {235 /* KVM_CAP_VM_TYPES */, 1, NULL},
+        {KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, 1, NULL}, /* switched by themselves */
+        {KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM, 1, NULL},
+        {UAPI_CAP_USER_MEMORY2, 1, NULL},
+        {UAPI_CAP_MEMORY_FAULT_INFO, 1, NULL},
+        {UAPI_CAP_PRE_FAULT_MEMORY, 1, NULL},
 };
 
-int vm_capability(unsigned long capability)
+int vm_capability(const struct sim_platform *sim, const struct sim_vm *vm, unsigned long capability)
 {
+	bool private = vm ? vm->private != NULL : processor_vm_types(sim->secure) >> UAPI_VM_SNP & 1;
+
+	if (capability == UAPI_CAP_VM_TYPES)
+		return (int)processor_vm_types(sim->secure);
+	if (capability == UAPI_CAP_GUEST_MEMFD)
+		return private;
+	if (capability == UAPI_CAP_MEMORY_ATTRIBUTES)
+		return private ? (int)UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0;
 	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
 		if (capabilities[i].capability == capability)
 			return capabilities[i].value;
@@ -165,6 +177,10 @@ int vm_enable_cap(void *object, void *arg, uintptr_t user)
 
 	if (cap->flags)
 		return -EINVAL;
+	if (cap->cap == KVM_CAP_VM_COPY_ENC_CONTEXT_FROM)
+		return vm_sev_copy_from(vm, (int)cap->args[0]);
+	if (cap->cap == KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM)
+		return vm_sev_move_from(vm, (int)cap->args[0]);
 	pthread_mutex_lock(&vm->lock);
 	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
 		if (capabilities[i].capability == cap->cap && capabilities[i].enable)

@@ -1,6 +1,6 @@
 /*
  * kvm_memory: memory slots, published to the processors as one sorted map. Any thread; sim_vm.lock.
- * Law: api.rst, KVM_SET_USER_MEMORY_REGION.
+ * Law: api.rst, KVM_SET_USER_MEMORY_REGION, KVM_SET_USER_MEMORY_REGION2.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #define GPA_END   (UINT64_C(1) << SIM_PHYS_BITS)
 #define USER_END  (UINT64_C(1) << 47)
 
-typedef struct kvm_userspace_memory_region region_t;
+typedef struct uapi_userspace_memory_region2 region_t;
 
 static bool overlaps(const region_t *a, const region_t *b)
 {
@@ -40,6 +40,9 @@ static struct sim_map *map_make(const struct sim_vm *vm)
 			        .size = r->memory_size,
 			        .host = (uint8_t *)(uintptr_t)r->userspace_addr,
 			        .id = i,
+			        .private_host = vm->slots[i].gmem
+			                                ? vm->slots[i].gmem->pages + r->guest_memfd_offset
+			                                : NULL,
 			        .flags = r->flags & KVM_MEM_READONLY ? SIM_SLOT_READONLY : 0,
 			        .dirty = vm->slots[i].dirty,
 			};
@@ -76,12 +79,34 @@ int vm_map_publish(struct sim_vm *vm)
 	return 0;
 }
 
+struct sim_slot_row *vm_memory_slot(struct sim_vm *vm, uint64_t gpa)
+{
+	for (unsigned i = 0; i < SIM_SLOTS_MAX; i++) {
+		const region_t *r = &vm->slots[i].region;
+
+		if (gpa >= r->guest_phys_addr && gpa - r->guest_phys_addr < r->memory_size)
+			return &vm->slots[i];
+	}
+	return NULL;
+}
+
+/* Private memory is neither logged nor read only. */
+static uint32_t valid_flags(const struct sim_vm *vm, uint32_t flags)
+{
+	if (flags & UAPI_MEM_GUEST_MEMFD && vm->private)
+		return UAPI_MEM_GUEST_MEMFD;
+	return KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY;
+}
+
 /* What is wrong with a region in itself. */
-static int check(const region_t *r)
+static int check(const struct sim_vm *vm, const region_t *r)
 {
 	uint64_t end;
 
-	if (r->slot >= SIM_SLOTS_MAX || r->flags & ~(uint32_t)(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
+	if (r->slot >= SIM_SLOTS_MAX || r->flags & ~valid_flags(vm, r->flags))
+		return -EINVAL;
+	if (r->flags & UAPI_MEM_GUEST_MEMFD && (!is_aligned(r->guest_memfd_offset, PAGE_SIZE_BYTES) ||
+	                                               !add_ok(r->guest_memfd_offset, r->memory_size, &end)))
 		return -EINVAL;
 	if (!is_aligned(r->memory_size | r->guest_phys_addr | r->userspace_addr, PAGE_SIZE_BYTES))
 		return -EINVAL;
@@ -92,16 +117,21 @@ static int check(const region_t *r)
 	return 0;
 }
 
-/* What is wrong with it beside what is there. A slot can move and change its log, nothing else. */
+/*
+ * What is wrong with it beside what is there. A slot can move and change its log, nothing else; one with a
+ * guest_memfd not even that.
+ */
 static int check_change(const struct sim_vm *vm, const region_t *r, const region_t *old)
 {
 	if (!r->memory_size)
 		return old->memory_size ? 0 : -EINVAL;
 	if (r->memory_size / PAGE_SIZE_BYTES > PAGES_MAX)
 		return -EINVAL;
+	if (old->memory_size && r->flags & UAPI_MEM_GUEST_MEMFD)
+		return -EINVAL;
 	if (old->memory_size &&
 	        (r->userspace_addr != old->userspace_addr || r->memory_size != old->memory_size ||
-	                (r->flags ^ old->flags) & KVM_MEM_READONLY))
+	                (r->flags ^ old->flags) & (KVM_MEM_READONLY | UAPI_MEM_GUEST_MEMFD)))
 		return -EINVAL;
 	for (unsigned i = 0; i < SIM_SLOTS_MAX; i++) {
 		if (i != r->slot && overlaps(r, &vm->slots[i].region))
@@ -125,7 +155,10 @@ static int change(struct sim_vm *vm, const region_t *r)
 		return -ENOMEM;
 	}
 	row->region = *r;
-	result = vm_map_publish(vm);
+	row->gmem = NULL;
+	result = r->memory_size && r->flags & UAPI_MEM_GUEST_MEMFD ? vm_gmem_bind(vm, row) : 0;
+	if (result == 0)
+		result = vm_map_publish(vm);
 	if (result < 0) {
 		if (row->dirty != old.dirty)
 			free(row->dirty);
@@ -136,11 +169,9 @@ static int change(struct sim_vm *vm, const region_t *r)
 	return result;
 }
 
-int vm_set_memory(void *object, void *arg, uintptr_t user)
+static int set_memory(struct sim_vm *vm, const region_t *r)
 {
-	struct sim_vm *vm = object;
-	const region_t *r = arg;
-	int result = check(r);
+	int result = check(vm, r);
 
 	if (result < 0)
 		return result;
@@ -150,6 +181,24 @@ int vm_set_memory(void *object, void *arg, uintptr_t user)
 		result = change(vm, r);
 	pthread_mutex_unlock(&vm->lock);
 	return result;
+}
+
+/* The old call knows no guest_memfd. */
+int vm_set_memory(void *object, void *arg, uintptr_t user)
+{
+	const struct kvm_userspace_memory_region *old = arg;
+	const region_t r = {.slot = old->slot,
+	        .flags = old->flags,
+	        .guest_phys_addr = old->guest_phys_addr,
+	        .memory_size = old->memory_size,
+	        .userspace_addr = old->userspace_addr};
+
+	return old->flags & UAPI_MEM_GUEST_MEMFD ? -EINVAL : set_memory(object, &r);
+}
+
+int vm_set_memory2(void *object, void *arg, uintptr_t user)
+{
+	return set_memory(object, arg);
 }
 
 void vm_memory_finish(struct sim_vm *vm)

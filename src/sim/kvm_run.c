@@ -6,7 +6,7 @@
 #include <linux/kvm_para.h>
 #include <string.h>
 
-#include "sim.h"
+#include "sev/sev.h"
 
 #define KVM_ENOSYS_RESULT UINT64_C(1000)
 
@@ -213,6 +213,7 @@ static int handle_exit(struct sim_vcpu *v, enum sim_exit exit)
 	case SIM_EXIT_HYPERCALL: return hypercall(v);
 	case SIM_EXIT_MSR: return vcpu_leave_msr(v);
 	case SIM_EXIT_DEBUG: return vcpu_leave_debug(v);
+	case SIM_EXIT_FAULT: return vcpu_sev_leave_fault(v);
 	case SIM_EXIT_STOPPED:
 	case SIM_EXIT_DEADLINE: return 1;
 	default: return leave_failed(v);
@@ -344,7 +345,8 @@ static int run_checked(struct sim_vcpu *v)
 		return result == 1 ? -EINTR : result;
 	}
 	vcpu_deliver_payload(v);
-	return run_loop(v, completing);
+	result = v->sev ? vcpu_sev_enter(v) : 1;
+	return result == 1 ? run_loop(v, completing) : result;
 }
 
 int vcpu_run(void *object, void *arg, uintptr_t user)
@@ -358,6 +360,8 @@ int vcpu_run(void *object, void *arg, uintptr_t user)
 	v->has_run = true;
 	hold_signals(v, &old);
 	result = run_checked(v);
+	if (v->sev)
+		private_release(v);
 	vcpu_tell_state(v);
 	v->exits++;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

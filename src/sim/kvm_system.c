@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sim.h"
+#include "sev/sev.h"
 
 #define CPUID_1_ECX_X2APIC     (1u << 21)
 #define CPUID_1_ECX_HYPERVISOR (1u << 31)
@@ -25,12 +25,25 @@ static int create_vm(void *sim, void *arg, uintptr_t user)
 
 static int check_extension(void *sim, void *arg, uintptr_t user)
 {
-	return vm_capability(user);
+	return vm_capability(sim, NULL, user);
 }
 
 static int get_run_size(void *sim, void *arg, uintptr_t user)
 {
 	return user ? -EINVAL : (int)SIM_RUN_BYTES;
+}
+
+/* Memory encryption, which the secure processor brings. */
+static uint32_t add_sev_leaf(const struct sim_platform *sim, struct kvm_cpuid_entry2 *entries, uint32_t count)
+{
+	if (!sim->secure || count == SIM_CPUID_MAX)
+		return count;
+	entries[count] = processor_cpuid(sim->secure);
+	for (uint32_t i = 0; i < count; i++) {
+		if (entries[i].function == 0x80000000 && entries[i].eax < entries[count].function)
+			entries[i].eax = entries[count].function;
+	}
+	return count + 1;
 }
 
 /* What is the platform's and not the processor's: the x2APIC, and the leaves by which KVM is known. */
@@ -62,7 +75,7 @@ static int get_supported_cpuid(void *sim, void *arg, uintptr_t user)
 	if (!entries)
 		return -ENOMEM;
 	sim_cpu_supported_cpuid(entries, &count);
-	count = add_platform_leaves(entries, count);
+	count = add_sev_leaf(sim, entries, add_platform_leaves(entries, count));
 	if (head->nent < count)
 		return -E2BIG;
 	head->nent = count;

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "sim.h"
+#include "sev/sev.h"
 
 #define XCR0_OFFERED UINT64_C(3)
 #define VCPU_TSC     0 /* a group of a vCPU's attributes, with one attribute */
@@ -95,20 +95,29 @@ int vcpu_set_attr(void *object, void *arg, uintptr_t user)
 	return sim_copy_in(&v->tsc_offset, (uintptr_t)attr->addr, sizeof(v->tsc_offset));
 }
 
+static int system_attr(
+        const struct sim_platform *sim, const struct kvm_device_attr *attr, uint64_t *ret_value)
+{
+	if (attr->group == UAPI_X86_GROUP_SEV)
+		return processor_attribute(sim->secure, attr->attr, ret_value);
+	*ret_value = XCR0_OFFERED;
+	return attr->group == SYSTEM_XCOMP && attr->attr == 0 ? 0 : -ENXIO;
+}
+
 int system_has_attr(void *object, void *arg, uintptr_t user)
 {
-	const struct kvm_device_attr *attr = arg;
+	uint64_t value;
 
-	return attr->group == SYSTEM_XCOMP && attr->attr == 0 ? 0 : -ENXIO;
+	return system_attr(object, arg, &value);
 }
 
 int system_get_attr(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_device_attr *attr = arg;
-	const uint64_t offered = XCR0_OFFERED;
-	int result = system_has_attr(object, arg, user);
+	uint64_t value;
+	int result = system_attr(object, attr, &value);
 
-	return result < 0 ? result : sim_copy_out((uintptr_t)attr->addr, &offered, sizeof(offered));
+	return result < 0 ? result : sim_copy_out((uintptr_t)attr->addr, &value, sizeof(value));
 }
 
 /* None that applies to a processor without devices of its own. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "sim.h"
+#include "sev/sev.h"
 
 static int get_regs(void *object, void *arg, uintptr_t user)
 {
@@ -55,6 +55,8 @@ int vcpu_set_sregs_but_interrupt(struct sim_vcpu *v, const struct kvm_sregs *sre
 		return -EINVAL;
 	if (sim_cpu_set_sregs(v->cpu, sregs) < 0)
 		return -EINVAL;
+	if (v->sev)
+		v->sev->sregs_set = true;
 	v->vm->bus.cr8_write(v, sregs->cr8 & 15);
 	if (!v->vm->chip)
 		v->lapic.base = base;
@@ -230,6 +232,7 @@ const struct sim_call sim_vcpu_calls[] = {
         {KVM_X86_SETUP_MCE, vcpu_setup_mce},
         {KVM_X86_SET_MCE, vcpu_set_mce},
         {KVM_SMI, smi},
+        {UAPI_PRE_FAULT_MEMORY, vcpu_prefault},
         {0},
 };
 
@@ -249,6 +252,7 @@ void vcpu_destroy(struct sim_vcpu *v)
 	if (!v)
 		return;
 	sim_cpu_destroy(v->cpu);
+	vcpu_sev_destroy(v);
 	if (v->run)
 		munmap(v->run, SIM_RUN_BYTES);
 	if (v->ring)
@@ -259,6 +263,9 @@ void vcpu_destroy(struct sim_vcpu *v)
 	free(v->cpuid);
 	free(v);
 }
+
+/* KVM starts with what FNINIT leaves, not with the processor's reset. */
+static const struct kvm_fpu initial_fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
 
 static int vcpu_make(struct sim_vm *vm, unsigned id, struct sim_vcpu **ret_vcpu)
 {
@@ -273,10 +280,11 @@ static int vcpu_make(struct sim_vm *vm, unsigned id, struct sim_vcpu **ret_vcpu)
 	v->user_vector = v->eoi_vector = -1;
 	pthread_mutex_init(&v->lock, NULL);
 	v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (v->wake_fd < 0 || sim_cpu_create(&vm->bus, v, &v->cpu, NULL) < 0) {
+	if (v->wake_fd < 0 || vcpu_sev_create(v) < 0 || sim_cpu_create(&vm->bus, v, &v->cpu, NULL) < 0) {
 		vcpu_destroy(v);
 		return -ENOMEM;
 	}
+	sim_cpu_set_fpu(v->cpu, &initial_fpu);
 	v->base_ns = clock_now(&vm->sim->clock);
 	vcpu_msrs_reset(v);
 	vcpu_mce_reset(v);

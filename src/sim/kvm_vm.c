@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sim.h"
+#include "sev/sev.h"
 
 static int check_extension(void *object, void *arg, uintptr_t user)
 {
-	return vm_capability(user);
+	const struct sim_vm *vm = object;
+
+	return vm_capability(vm->sim, vm, user);
 }
 
 static int create_vcpu(void *object, void *arg, uintptr_t user)
@@ -39,9 +41,15 @@ const struct sim_call sim_vm_calls[] = {
         {KVM_CHECK_EXTENSION, check_extension},
         {KVM_CREATE_VCPU, create_vcpu},
         {KVM_SET_USER_MEMORY_REGION, vm_set_memory},
+        {UAPI_SET_USER_MEMORY_REGION2, vm_set_memory2},
+        {UAPI_CREATE_GUEST_MEMFD, vm_create_gmem},
+        {UAPI_SET_MEMORY_ATTRIBUTES, vm_set_attributes},
         {KVM_GET_DIRTY_LOG, vm_get_dirty_log},
         {KVM_CLEAR_DIRTY_LOG, vm_clear_dirty_log},
         {KVM_RESET_DIRTY_RINGS, vm_reset_dirty_rings},
+        {KVM_MEMORY_ENCRYPT_OP, vm_sev_command},
+        {KVM_MEMORY_ENCRYPT_REG_REGION, vm_sev_register},
+        {KVM_MEMORY_ENCRYPT_UNREG_REGION, vm_sev_unregister},
         {KVM_SET_TSS_ADDR, set_tss_address},
         {KVM_SET_IDENTITY_MAP_ADDR, set_identity_map},
         {KVM_ENABLE_CAP, vm_enable_cap},
@@ -71,28 +79,39 @@ static void init_locks(struct sim_vm *vm)
 	pthread_mutex_init(&vm->irq_lock, NULL);
 }
 
+/* What a VM is made of before it has a descriptor. */
+static int vm_fill(struct sim_vm *vm)
+{
+	bus_init(&vm->bus);
+	vm->slots = calloc(SIM_SLOTS_MAX, sizeof(*vm->slots));
+	vm->map = calloc(1, sizeof(*vm->map));
+	atomic_store(&vm->bus.map, vm->map);
+	if (!vm->slots || !vm->map || vm_sev_create(vm) < 0)
+		return -ENOMEM;
+	return vm->type == UAPI_VM_SNP ? vm_attributes_init(vm) : 0;
+}
+
 int vm_create(struct sim_platform *sim, unsigned long type)
 {
 	struct sim_vm *vm;
 	int fd;
 
-	if (type != 0)
+	if (type > UAPI_VM_SNP || !(processor_vm_types(sim->secure) >> type & 1))
 		return -EINVAL;
 	vm = calloc(1, sizeof(*vm));
 	if (!vm)
 		return -ENOMEM;
-	*vm = (struct sim_vm){.object.kind = SIM_VM, .sim = sim, .refs = 1, .epoll_fd = -1};
+	*vm = (struct sim_vm){
+	        .object.kind = SIM_VM, .sim = sim, .refs = 1, .epoll_fd = -1, .type = (unsigned)type};
 	vm->next_timer_ns = IRQ_NEVER;
 	init_locks(vm);
-	bus_init(&vm->bus);
-	vm->slots = calloc(SIM_SLOTS_MAX, sizeof(*vm->slots));
-	vm->map = calloc(1, sizeof(*vm->map));
-	atomic_store(&vm->bus.map, vm->map);
 	pthread_mutex_lock(&sim->lock);
 	vm->next = sim->vms;
 	sim->vms = vm;
 	pthread_mutex_unlock(&sim->lock);
-	fd = vm->slots && vm->map ? sim_object_open(sim, &vm->object, "sim-vm", 0) : -ENOMEM;
+	fd = vm_fill(vm);
+	if (fd == 0)
+		fd = sim_object_open(sim, &vm->object, "sim-vm", 0);
 	if (fd < 0)
 		vm_unref(vm);
 	return fd;
@@ -110,6 +129,8 @@ void vm_destroy(struct sim_vm *vm)
 	irq_chip_destroy(vm->chip);
 	vm_memory_finish(vm);
 	vm_filter_free(vm->filter);
+	vm_attributes_finish(vm);
+	vm_sev_destroy(vm);
 	pthread_mutex_destroy(&vm->irq_lock);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);

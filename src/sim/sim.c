@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
-#include "sim.h"
+#include "sev/sev.h"
 
 static struct sim_platform *platform_of(struct host *h)
 {
@@ -59,6 +59,7 @@ static struct sim_vm *vm_of(struct sim_object *object)
 {
 	return object->kind == SIM_VM     ? (struct sim_vm *)object
 	       : object->kind == SIM_VCPU ? ((struct sim_vcpu *)object)->vm
+	       : object->kind == SIM_GMEM ? ((struct sim_gmem *)object)->vm
 	                                  : NULL;
 }
 
@@ -88,8 +89,10 @@ static void release(struct sim_object *object)
 	if (!object)
 		return;
 	object->fd = -1;
-	if (object->kind == SIM_SYSTEM)
+	if (object->kind == SIM_SYSTEM || object->kind == SIM_SEV_DEVICE)
 		free(object);
+	else if (object->kind == SIM_GMEM)
+		gmem_close((struct sim_gmem *)object);
 	else
 		vm_unref(vm_of(object));
 }
@@ -113,26 +116,34 @@ void sim_object_close(struct sim_platform *sim, int fd)
 	close(fd);
 }
 
-static int sim_open(struct host *h, const char *path, int flags)
+static int kvm_device_open(struct sim_platform *sim)
 {
-	struct sim_object *object;
+	struct sim_object *object = calloc(1, sizeof(*object));
 	int fd;
 
-	if (strcmp(path, "/dev/kvm") != 0)
-		return open(path, flags | O_CLOEXEC);
-	object = calloc(1, sizeof(*object));
-	if (!object) {
-		errno = ENOMEM;
-		return -1;
-	}
+	if (!object)
+		return -ENOMEM;
 	object->kind = SIM_SYSTEM;
-	fd = sim_object_open(platform_of(h), object, "sim-kvm", 0);
-	if (fd < 0) {
+	fd = sim_object_open(sim, object, "sim-kvm", 0);
+	if (fd < 0)
 		free(object);
-		errno = -fd;
-		return -1;
-	}
 	return fd;
+}
+
+static int sim_open(struct host *h, const char *path, int flags)
+{
+	int fd;
+
+	if (strcmp(path, "/dev/kvm") == 0)
+		fd = kvm_device_open(platform_of(h));
+	else if (strcmp(path, "/dev/sev") == 0)
+		fd = sev_device_open(platform_of(h), flags);
+	else
+		return open(path, flags | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	errno = -fd;
+	return -1;
 }
 
 static int sim_close(struct host *h, int fd)
@@ -150,7 +161,8 @@ static int call(void *object, const struct sim_call *row, uintptr_t user)
 	size_t size = _IOC_SIZE(row->request);
 	int result = 0;
 
-	if (_IOC_DIR(row->request) == _IOC_NONE)
+	/* The number of KVM_MEMORY_ENCRYPT_OP says an unsigned long; it is a pointer to something else. */
+	if (_IOC_DIR(row->request) == _IOC_NONE || row->request == KVM_MEMORY_ENCRYPT_OP)
 		return row->fn(object, NULL, user);
 	if (_IOC_DIR(row->request) & _IOC_WRITE)
 		result = sim_copy_in(arg, user, size);
@@ -181,7 +193,8 @@ static int vcpu_call(struct sim_vcpu *v, unsigned long request, uintptr_t user)
 	if (_IOC_TYPE(request) != KVMIO)
 		return -EINVAL;
 	pthread_mutex_lock(&v->lock);
-	result = call_table(v, sim_vcpu_calls, request, user, -EINVAL);
+	if (!v->sev || !vcpu_sev_refuses(v, request, user, &result))
+		result = call_table(v, sim_vcpu_calls, request, user, -EINVAL);
 	pthread_mutex_unlock(&v->lock);
 	return result;
 }
@@ -207,6 +220,33 @@ static struct sim_object *enter(
 	return object;
 }
 
+struct sim_vm *sim_vm_hold(struct sim_platform *sim, int fd)
+{
+	struct sim_vm *vm;
+	enum sim_kind kind;
+
+	if (!enter(sim, fd, &kind, &vm))
+		return NULL;
+	if (kind == SIM_VM)
+		return vm;
+	vm_unref(vm);
+	return NULL;
+}
+
+static int call_object(struct sim_platform *sim, struct sim_object *object, enum sim_kind kind,
+        struct sim_vm *vm, unsigned long request, uintptr_t user)
+{
+	if (vm && atomic_load(&vm->dead))
+		return -EIO;
+	switch (kind) {
+	case SIM_SYSTEM: return call_table(sim, sim_system_calls, request, user, -EINVAL);
+	case SIM_VM: return call_table(vm, sim_vm_calls, request, user, -ENOTTY);
+	case SIM_VCPU: return vcpu_call((struct sim_vcpu *)object, request, user);
+	case SIM_SEV_DEVICE: return sev_device_ioctl((struct sim_sev_device *)object, request, user);
+	default: return -ENOTTY;
+	}
+}
+
 static int sim_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 {
 	struct sim_platform *sim = platform_of(h);
@@ -218,13 +258,7 @@ static int sim_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 
 	if (!object)
 		return ioctl(fd, request, arg);
-	request &= 0xffffffff;
-	if (kind == SIM_SYSTEM)
-		result = call_table(sim, sim_system_calls, request, user, -EINVAL);
-	else if (kind == SIM_VM)
-		result = call_table(vm, sim_vm_calls, request, user, -ENOTTY);
-	else
-		result = vcpu_call((struct sim_vcpu *)object, request, user);
+	result = call_object(sim, object, kind, vm, request & 0xffffffff, user);
 	vm_unref(vm);
 	if (result >= 0)
 		return result;
@@ -272,13 +306,19 @@ static int sim_munmap(struct host *h, void *addr, size_t length)
 
 static int sim_fallocate(struct host *h, int fd, int mode, off_t offset, off_t length)
 {
+	struct sim_vm *vm;
 	enum sim_kind kind;
+	struct sim_object *object = enter(platform_of(h), fd, &kind, &vm);
+	int result = -ENODEV;
 
-	if (is_ours(platform_of(h), fd, &kind)) {
-		errno = ENODEV;
-		return -1;
-	}
-	return fallocate(fd, mode, offset, length);
+	if (!object)
+		return fallocate(fd, mode, offset, length);
+	if (kind == SIM_GMEM)
+		result = gmem_fallocate((struct sim_gmem *)object, mode, offset, length);
+	vm_unref(vm);
+	if (result < 0)
+		errno = -result;
+	return result < 0 ? -1 : 0;
 }
 
 /* ---- life ---- */
@@ -291,6 +331,7 @@ static void sim_destroy(struct host *h)
 		if (sim->objects[fd])
 			sim_close(h, fd);
 	}
+	processor_destroy(sim->secure);
 	pthread_mutex_destroy(&sim->lock);
 	free(sim);
 }
@@ -312,6 +353,10 @@ int host_sim_create(const struct sim_options *options, struct host **ret_host, s
 
 	if (!sim)
 		return err_sys(err, ERR_FAILED, ENOMEM, "software platform");
+	if (processor_create(options, &sim->secure, err) < 0) {
+		free(sim);
+		return -1;
+	}
 	sim->host.ops = &sim_ops;
 	pthread_mutex_init(&sim->lock, NULL);
 	clock_init(&sim->clock, options->clock);

@@ -1,6 +1,6 @@
 /*
  * sim: what the files of the software platform share: its objects, their locks and who may call what.
- * Order of locks: sim_vcpu.lock, sim_vm.lock, sim_vm.irq_lock, sim_platform.lock.
+ * Order of locks: sim_sev.lock, sim_vcpu.lock, sim_vm.lock, sim_vm.irq_lock, sim_platform.lock.
  */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
@@ -13,6 +13,7 @@
 #include "cpu/cpu.h"
 #include "irq/irq.h"
 #include "vmm/sim.h"
+#include "vmm/uapi.h"
 
 #define SIM_FDS_MAX      4096
 #define SIM_VCPUS_MAX    IRQ_LAPICS_MAX
@@ -31,7 +32,7 @@
 
 /* ---- objects behind descriptors (sim.c) ---- */
 
-enum sim_kind { SIM_SYSTEM, SIM_VM, SIM_VCPU };
+enum sim_kind { SIM_SYSTEM, SIM_VM, SIM_VCPU, SIM_GMEM, SIM_SEV_DEVICE };
 
 struct sim_object {
 	enum sim_kind kind;
@@ -51,12 +52,23 @@ struct sim_platform {
 	pthread_mutex_t lock; /* objects, the list of VMs */
 	struct sim_object *objects[SIM_FDS_MAX];
 	struct sim_vm *vms;
-	struct sim_figures ended; /* of VMs that are gone */
+	struct sim_figures ended;     /* of VMs that are gone */
+	struct sim_processor *secure; /* the secure processor and its ASIDs (sev/sev.h); NULL: none */
+};
+
+/* A guest_memfd: its pages lie here, beyond the VMM's reach. */
+struct sim_gmem {
+	struct sim_object object;
+	struct sim_vm *vm;
+	uint64_t size;
+	uint8_t *pages;
+	_Atomic uint64_t *owned; /* one bit a page: the guest's, as the RMP has it */
 };
 
 struct sim_slot_row {
-	struct kvm_userspace_memory_region region; /* size 0: not used */
+	struct uapi_userspace_memory_region2 region; /* size 0: not used */
 	_Atomic uint64_t *dirty;
+	struct sim_gmem *gmem; /* NULL: none, or closed */
 };
 
 struct sim_eventfd;
@@ -67,8 +79,13 @@ struct sim_vm {
 	struct sim_platform *sim;
 	struct sim_vm *next;
 	unsigned refs; /* open descriptors and calls under way; sim->lock */
+	unsigned type; /* enum uapi_vm_type */
+	struct sim_sev *sev;
+	_Atomic bool dead; /* its encryption context was moved away: every call gives EIO */
 
-	pthread_mutex_t lock; /* slots, vCPUs, event descriptors */
+	pthread_mutex_t lock; /* slots, attributes, vCPUs, event descriptors */
+	_Atomic uint64_t
+	        *private; /* one bit a page of all of its addresses; NULL: it knows no private pages */
 	struct sim_slot_row *slots;
 	struct sim_map *map;
 	struct sim_bus bus;
@@ -142,7 +159,8 @@ struct sim_vcpu {
 	uint64_t sigmask, sigmask_user;
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t cpuid_count;
-	_Atomic bool in_run; /* the processor may be using a map */
+	_Atomic bool in_run;      /* the processor may be using a map */
+	struct sim_vcpu_sev *sev; /* sev/sev.h; NULL: not a guest's with memory encryption */
 	uint64_t exits;
 };
 
@@ -167,6 +185,8 @@ extern const struct sim_call sim_system_calls[], sim_vm_calls[], sim_vcpu_calls[
 /* 0 or -EFAULT, as the kernel's. */
 int sim_copy_in(void *to, uintptr_t user, size_t size);
 int sim_copy_out(uintptr_t user, const void *from, size_t size);
+/* The VM behind a descriptor, held for the caller (vm_unref()); NULL: it is none. */
+struct sim_vm *sim_vm_hold(struct sim_platform *sim, int fd);
 /* Puts an object at its descriptor. Returns the descriptor, or a negated errno; the object is then not taken.
  */
 int sim_object_open(struct sim_platform *sim, struct sim_object *object, const char *name, size_t size);
@@ -180,7 +200,6 @@ int vm_create(struct sim_platform *sim, unsigned long type);
 /* Gives back one hold; the last ends the VM. NULL is allowed. */
 void vm_unref(struct sim_vm *vm);
 void vm_destroy(struct sim_vm *vm);
-int vm_capability(unsigned long capability);
 sim_call_fn vm_enable_cap, vm_create_device, vm_set_memory, vm_get_clock, vm_set_clock, vm_set_msr_filter;
 void vm_filter_free(struct sim_msr_filter *filter);
 /* The slots as they are now become the processors' map; returns when none uses the old one. vm->lock held. */
@@ -188,7 +207,25 @@ int vm_map_publish(struct sim_vm *vm);
 sim_call_fn vm_get_dirty_log, vm_clear_dirty_log, vm_reset_dirty_rings;
 /* The log of a slot that begins to be logged. NULL: no memory. */
 _Atomic uint64_t *vm_dirty_make(const struct sim_vm *vm, uint64_t pages);
+/* vm NULL: of the platform. */
+int vm_capability(const struct sim_platform *sim, const struct sim_vm *vm, unsigned long capability);
+sim_call_fn vm_set_memory2;
+/* The slot with the page, or NULL. lock held. */
+struct sim_slot_row *vm_memory_slot(struct sim_vm *vm, uint64_t gpa);
 void vm_memory_finish(struct sim_vm *vm);
+sim_call_fn vm_create_gmem, vm_set_attributes;
+sim_call_fn vcpu_prefault;
+int vm_attributes_init(struct sim_vm *vm);
+void vm_attributes_finish(struct sim_vm *vm);
+bool vm_page_is_private(const struct sim_vm *vm, uint64_t gpa);
+/* Puts the descriptor's memory behind a slot of the VM. lock held. 0 or a negated errno. */
+int vm_gmem_bind(struct sim_vm *vm, struct sim_slot_row *row);
+int gmem_fallocate(struct sim_gmem *gmem, int mode, off_t offset, off_t length);
+/* Its descriptor was closed. */
+void gmem_close(struct sim_gmem *gmem);
+/* Makes the page the guest's; false: it is already. */
+bool gmem_own(struct sim_gmem *gmem, uint64_t offset);
+void gmem_disown(struct sim_gmem *gmem, uint64_t offset);
 sim_call_fn vm_create_irqchip, vm_create_pit, vm_get_pit, vm_set_pit, vm_reinject, vm_get_irqchip,
         vm_set_irqchip, vm_irq_line, vm_irq_line_status, vm_set_routing, vm_signal_msi;
 /* KVM_CAP_SPLIT_IRQCHIP: LAPICs alone; GSIs below reserved are pins of the VMM's IOAPIC. vm->lock held. */

@@ -3,6 +3,7 @@
  * 2, 3.1, 14.6).
  */
 #include "ops.h"
+#include "walk.h"
 
 /* ---- control registers (APM 2, 3.1) ---- */
 
@@ -23,14 +24,14 @@ u64 sim_cr4_allowed(const struct sim_cpu *cpu)
 /* The four entries that PAE keeps in the processor (APM 2, 5.2.3). False: a reserved bit is set. */
 static bool pdptes_read(const struct sim_cpu *cpu, u64 cr3, u64 ret_entries[static 4])
 {
-	const struct sim_map *map = atomic_load(&cpu->map_used);
-	u64 table = cr3 & 0xffffffe0;
+	u64 table = cr3 & 0xffffffe0, valid = cpu->bus->phys_mask | cpu->bus->c_bit;
+	bool readonly, fault = false;
 
 	for (unsigned i = 0; i < 4; i++) {
-		const struct sim_slot *slot = sim_slot_find(map, table + i * 8);
+		const u8 *entry = sim_table_host(cpu, table + i * 8, 8, &readonly, &fault);
 
-		ret_entries[i] = slot ? load_le(slot->host + (table + i * 8 - slot->gpa), 8) : 0;
-		if (ret_entries[i] & 1 && ret_entries[i] & (~cpu->bus->phys_mask | 0x1e6))
+		ret_entries[i] = entry ? load_le(entry, 8) : 0;
+		if (ret_entries[i] & 1 && ret_entries[i] & (~valid | 0x1e6))
 			return false;
 	}
 	return true;
@@ -97,7 +98,7 @@ void sim_cr3_write(struct sim_cpu *cpu, u64 value)
 {
 	if (mode_is(cpu, MODE_LONG)) {
 		value &= ~((u64)1 << 63);
-		if (value & ~(cpu->bus->phys_mask | 0xfff))
+		if (value & ~(cpu->bus->phys_mask | cpu->bus->c_bit | 0xfff))
 			sim_raise_error(cpu, EXC_GP, 0);
 	}
 	pdptes_check(cpu, cpu->cr0, value, cpu->cr4, cpu->efer);

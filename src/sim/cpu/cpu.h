@@ -29,6 +29,7 @@ struct sim_slot {
 	uint32_t id;   /* of the slot, for bus.dirtied */
 	uint8_t *host; /* size bytes, readable (and writable unless SIM_SLOT_READONLY) while the map is in use
 	                */
+	uint8_t *private_host; /* the guest_memfd behind it; NULL: none */
 	uint32_t flags;
 	_Atomic uint64_t
 	        *dirty; /* NULL, or one bit a page: set before the first write that follows a flush */
@@ -76,6 +77,17 @@ struct sim_bus {
 	void (*cr8_write)(void *ctx, uint8_t tpr);
 	/* Takes the vector of the interrupt that SIM_PENDING_INTR announced; -1 if it went away. */
 	int (*interrupt_ack)(void *ctx);
+
+	/*
+	 * Memory encryption (APM 2, 15.34.5): the C-bit of page tables; 0: none. Then view() gives the page
+	 * at gpa as the guest sees it with or without its C-bit (NULL for no memory; slot is NULL then),
+	 * false: the access is not allowed to be of that kind (SIM_EXIT_FAULT). What it gave is not used any
+	 * more after view_end().
+	 */
+	uint64_t c_bit;
+	bool (*view)(void *ctx, const struct sim_slot *slot, uint64_t gpa, bool private, bool write,
+	        uint8_t **ret_host);
+	void (*view_end)(void *ctx);
 };
 
 /* ---- events: bits of sim_cpu.pending, which any thread may set with sim_cpu_post() ---- */
@@ -103,6 +115,7 @@ enum sim_exit {
 	                       registers */
 	SIM_EXIT_DEBUG,     /* exit.debug: #DB or INT3 that the debugger takes, instead of the guest */
 	SIM_EXIT_TRACED,    /* the tracer asked to stop before the instruction at rip */
+	SIM_EXIT_FAULT,     /* exit.fault: see sim_bus.view; run again to try again */
 	SIM_EXIT_FAILED,    /* exit.failed: nothing sensible to do, such as code outside RAM
 	                       (KVM_EXIT_INTERNAL_ERROR) */
 };
@@ -134,6 +147,10 @@ struct sim_exit_info {
 		uint64_t linear; /* rip with the base of CS */
 		uint64_t dr6, dr7;
 	} debug;
+	struct {
+		uint64_t gpa;
+		bool private;
+	} fault;
 	struct {
 		const char *why; /* static text */
 		uint64_t gpa;    /* or rip */

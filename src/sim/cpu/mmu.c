@@ -25,6 +25,8 @@ void sim_tlb_flush(struct sim_cpu *cpu)
 	for (unsigned i = 0; i < EXEC_ENTRIES; i++)
 		cpu->tlb->exec[i].tag = 2;
 	sim_code_forget_jumps(cpu);
+	if (unlikely(cpu->bus->c_bit))
+		cpu->bus->view_end(cpu->ctx);
 }
 
 void sim_tlb_flush_page(struct sim_cpu *cpu, u64 linear)
@@ -81,6 +83,13 @@ static void check_canonical(struct sim_cpu *cpu, u64 linear, unsigned seg)
 		sim_raise_error(cpu, seg == SIM_SEG_FLAT_SS || seg == SIM_SS ? EXC_SS : EXC_GP, 0);
 }
 
+static _Noreturn void leave_fault(struct sim_cpu *cpu, u64 gpa, bool private)
+{
+	cpu->exit_info.fault.gpa = gpa;
+	cpu->exit_info.fault.private = private;
+	sim_leave(cpu, SIM_EXIT_FAULT);
+}
+
 static struct walk translate(struct sim_cpu *cpu, u64 linear, enum access access)
 {
 	struct walk_query query = {.access = access,
@@ -89,9 +98,25 @@ static struct walk translate(struct sim_cpu *cpu, u64 linear, enum access access
 	        .smap = cpu->cr4 & CR4_SMAP && cpu->tlb_now == cpu->tlb->set[TLB_SUPERVISOR]};
 	struct walk walk;
 
-	if (!sim_walk(cpu, linear, &query, &walk))
+	if (!sim_walk(cpu, linear, &query, &walk)) {
+		if (walk.fault)
+			leave_fault(cpu, walk.gpa, true);
 		sim_raise_page_fault(cpu, linear, walk.error);
+	}
 	return walk;
+}
+
+/* The page that the walk led to; NULL: no memory. */
+static u8 *page_host(
+        struct sim_cpu *cpu, const struct sim_slot *slot, const struct walk *walk, enum access access)
+{
+	u8 *host;
+
+	if (likely(!cpu->bus->c_bit))
+		return slot ? slot->host + (walk->gpa - slot->gpa) : NULL;
+	if (!cpu->bus->view(cpu->ctx, slot, walk->gpa, walk->private, access == ACCESS_WRITE, &host))
+		leave_fault(cpu, walk->gpa, walk->private);
+	return host;
 }
 
 static void mark_dirty(struct sim_cpu *cpu, const struct sim_slot *slot, u64 gpa)
@@ -110,9 +135,11 @@ static struct sim_tlb_entry *tlb_walk(struct sim_cpu *cpu, u64 linear, enum acce
 	u64 page = PAGE_OF(linear);
 	const struct sim_slot *slot;
 	struct walk walk;
+	u8 *host;
 
 	walk = translate(cpu, linear, access);
 	slot = sim_slot_find(atomic_load_explicit(&cpu->map_used, memory_order_relaxed), walk.gpa);
+	host = page_host(cpu, slot, &walk, access);
 	*e = (struct sim_tlb_entry){.read = page, .write = TLB_NONE, .gpa = walk.gpa};
 	cpu->tlb->used[(unsigned)(cpu->tlb_now - cpu->tlb->set[0]) / TLB_ENTRIES] = true;
 	if (!slot) {
@@ -121,7 +148,7 @@ static struct sim_tlb_entry *tlb_walk(struct sim_cpu *cpu, u64 linear, enum acce
 		e->write = access == ACCESS_WRITE ? page | TLB_SLOW : TLB_NONE;
 		return e;
 	}
-	e->host = (uintptr_t)(slot->host + (walk.gpa - slot->gpa)) - (uintptr_t)page;
+	e->host = (uintptr_t)host - (uintptr_t)page;
 	if (slot->flags & SIM_SLOT_READONLY)
 		e->gpa |= GPA_READONLY;
 	if (access == ACCESS_WRITE) {
@@ -130,7 +157,7 @@ static struct sim_tlb_entry *tlb_walk(struct sim_cpu *cpu, u64 linear, enum acce
 		e->write = page;
 		if (slot->flags & SIM_SLOT_READONLY || sim_code_in_page(cpu, walk.gpa))
 			e->write |= TLB_SLOW;
-	} else if (walk.writable && !slot->dirty && !(slot->flags & SIM_SLOT_READONLY)) {
+	} else if (walk.writable && !slot->dirty && !(slot->flags & SIM_SLOT_READONLY) && !cpu->bus->c_bit) {
 		e->write = page | (sim_code_in_page(cpu, walk.gpa) ? TLB_SLOW : 0);
 	}
 	return e;
@@ -161,12 +188,14 @@ const u8 *sim_exec_translate(struct sim_cpu *cpu, u64 linear, u64 *ret_gpa)
 
 	if (e->tag != tag) {
 		const struct sim_slot *slot;
+		struct walk walk;
 
 		check_canonical(cpu, linear, SIM_CS);
 		e->tag = 2;
-		e->gpa = translate(cpu, linear, ACCESS_EXEC).gpa;
-		slot = sim_slot_find(atomic_load_explicit(&cpu->map_used, memory_order_relaxed), e->gpa);
-		e->host = slot ? slot->host + (e->gpa - slot->gpa) : NULL;
+		walk = translate(cpu, linear, ACCESS_EXEC);
+		slot = sim_slot_find(atomic_load_explicit(&cpu->map_used, memory_order_relaxed), walk.gpa);
+		e->host = page_host(cpu, slot, &walk, ACCESS_EXEC);
+		e->gpa = walk.gpa;
 		e->tag = tag;
 	}
 	*ret_gpa = e->gpa | (linear & 0xfff);

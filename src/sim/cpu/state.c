@@ -196,7 +196,8 @@ void sim_cpu_get_sregs(const struct sim_cpu *cpu, struct kvm_sregs *ret_sregs)
 static bool sregs_valid(const struct sim_cpu *cpu, const struct kvm_sregs *s)
 {
 	if (s->efer & EFER_LME && s->cr0 & CR0_PG) {
-		if (!(s->cr4 & CR4_PAE) || !(s->efer & EFER_LMA) || s->cr3 & ~(cpu->bus->phys_mask | 0xfff))
+		if (!(s->cr4 & CR4_PAE) || !(s->efer & EFER_LMA) ||
+		        s->cr3 & ~(cpu->bus->phys_mask | cpu->bus->c_bit | 0xfff))
 			return false;
 	} else if (s->efer & EFER_LMA || s->cs.l) {
 		return false;

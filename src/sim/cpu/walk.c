@@ -1,6 +1,6 @@
 /*
- * walk: the one page walker: linear to guest-physical, rights, accessed and dirty bits (APM 2, 5). The place
- * where the C-bit and the RMP will be looked at.
+ * walk: the one page walker: linear to guest-physical, rights, accessed and dirty bits (APM 2, 5), and the
+ * C-bit of memory encryption (APM 2, 15.34.5): tables and code are private whatever it says.
  */
 #include "walk.h"
 
@@ -42,26 +42,44 @@ struct path {
 	u64 values[4];
 	unsigned count;
 	bool writable, user, executable;
-	u64 gpa;
+	bool private, fault;
+	u64 gpa; /* of the page; on a fault of the table */
 	u32 error;
 };
 
-static void *entry_host(const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly)
+void *sim_table_host(const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, bool *ret_fault)
 {
 	const struct sim_map *map = atomic_load_explicit(&cpu->map_used, memory_order_relaxed);
 	const struct sim_slot *slot = sim_slot_find(map, gpa & ~(u64)(size - 1));
+	const struct sim_bus *bus = cpu->bus;
+	u8 *page;
 
-	if (!slot)
-		return NULL;
-	*ret_readonly = slot->flags & SIM_SLOT_READONLY;
-	return slot->host + (gpa - slot->gpa);
+	if (slot)
+		*ret_readonly = slot->flags & SIM_SLOT_READONLY;
+	if (unlikely(bus->c_bit)) {
+		*ret_fault = !bus->view(cpu->ctx, slot, gpa & ~(u64)0xfff, true, true, &page);
+		return *ret_fault || !page ? NULL : page + (gpa & 0xfff);
+	}
+	return slot ? slot->host + (gpa - slot->gpa) : NULL;
+}
+
+static void *entry_host(struct path *path, u64 gpa, unsigned size, bool *ret_readonly)
+{
+	bool fault = false;
+	void *host = sim_table_host(path->cpu, gpa, size, ret_readonly, &fault);
+
+	if (fault && !path->fault) {
+		path->fault = true;
+		path->gpa = gpa & ~(u64)0xfff;
+	}
+	return host;
 }
 
 /* A table outside RAM reads as zeros: not present. */
 static u64 entry_read(struct path *path, u64 gpa)
 {
 	bool readonly = false;
-	u64 *host = entry_host(path->cpu, gpa, 8, &readonly);
+	u64 *host = entry_host(path, gpa, 8, &readonly);
 	u64 value = host ? __atomic_load_n(host, __ATOMIC_RELAXED) : 0;
 
 	path->entries[path->count] = readonly ? NULL : host;
@@ -71,7 +89,7 @@ static u64 entry_read(struct path *path, u64 gpa)
 
 static u64 reserved_bits(const struct sim_cpu *cpu, unsigned level, bool large)
 {
-	u64 reserved = PTE_ADDRESS & ~cpu->bus->phys_mask;
+	u64 reserved = PTE_ADDRESS & ~cpu->bus->phys_mask & ~cpu->bus->c_bit;
 
 	if (!(cpu->efer & EFER_NXE))
 		reserved |= PTE_NX;
@@ -101,11 +119,12 @@ static bool walk_wide(struct path *path, u64 linear, u64 table, unsigned level)
 		path->writable &= !!(entry & PTE_W);
 		path->user &= !!(entry & PTE_U);
 		path->executable &= !(entry & PTE_NX);
-		table = entry & PTE_ADDRESS;
+		table = entry & PTE_ADDRESS & ~path->cpu->bus->c_bit;
 		if (level == 1 || large) {
 			u64 offset = linear & (((u64)1 << shift) - 1);
 
 			path->gpa = (table & ~(((u64)1 << shift) - 1)) | (offset & ~(u64)0xfff);
+			path->private = entry & path->cpu->bus->c_bit;
 			return true;
 		}
 	}
@@ -115,13 +134,13 @@ static bool walk_pae(struct path *path, u64 linear)
 {
 	u64 entry = path->cpu->pdpte[(linear >> 30) & 3];
 
-	return entry & PTE_P && walk_wide(path, linear, entry & PTE_ADDRESS, 2);
+	return entry & PTE_P && walk_wide(path, linear, entry & PTE_ADDRESS & ~path->cpu->bus->c_bit, 2);
 }
 
 static u32 entry_read32(struct path *path, u64 gpa)
 {
 	bool readonly = false;
-	u32 *host = entry_host(path->cpu, gpa, 4, &readonly);
+	u32 *host = entry_host(path, gpa, 4, &readonly);
 	u32 value = host ? __atomic_load_n(host, __ATOMIC_RELAXED) : 0;
 
 	path->entries[path->count] = readonly ? NULL : (u64 *)(void *)host;
@@ -131,11 +150,12 @@ static u32 entry_read32(struct path *path, u64 gpa)
 	return value;
 }
 
-/* The two-level tables of 32-bit entries, with 4 MiB pages if CR4.PSE. */
+/* The two-level tables of 32-bit entries, with 4 MiB pages if CR4.PSE. They have no C-bit: all is private. */
 static bool walk_narrow(struct path *path, u64 linear)
 {
 	u32 entry = entry_read32(path, (path->cpu->cr3 & 0xfffff000) + ((linear >> 22) & 1023) * 4);
 
+	path->private = true;
 	if (!(entry & PTE_P))
 		return false;
 	if (entry & PTE_PS && path->cpu->cr4 & CR4_PSE) {
@@ -197,7 +217,7 @@ static bool walk_tables(struct path *path, u64 linear)
 	if (!(cpu->cr4 & CR4_PAE))
 		return walk_narrow(path, linear);
 	if (mode_is(cpu, MODE_LONG))
-		return walk_wide(path, linear, cpu->cr3 & PTE_ADDRESS, 4);
+		return walk_wide(path, linear, cpu->cr3 & PTE_ADDRESS & ~cpu->bus->c_bit, 4);
 	return walk_pae(path, linear);
 }
 
@@ -206,13 +226,15 @@ bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *qu
 	struct path path;
 
 	if (!(cpu->cr0 & CR0_PG)) {
-		*ret = (struct walk){.gpa = linear & 0xfffff000, .writable = true};
+		*ret = (struct walk){.gpa = linear & 0xfffff000, .writable = true, .private = true};
 		return true;
 	}
 	do {
 		path = (struct path){.cpu = cpu, .writable = true, .user = true, .executable = true};
-		if (!walk_tables(&path, linear)) {
-			*ret = (struct walk){.error = fault_error(cpu, query, path.error)};
+		if (!walk_tables(&path, linear) || path.fault) {
+			*ret = (struct walk){.error = fault_error(cpu, query, path.error),
+			        .fault = path.fault,
+			        .gpa = path.gpa};
 			return false;
 		}
 		if (!permitted(cpu, &path, query)) {
@@ -221,7 +243,7 @@ bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *qu
 		}
 	} while (!query->peek && !mark_used(&path, query->access == ACCESS_WRITE, !(cpu->cr4 & CR4_PAE)));
 
-	*ret = (struct walk){.gpa = path.gpa};
+	*ret = (struct walk){.gpa = path.gpa, .private = path.private || query->access == ACCESS_EXEC};
 	ret->writable =
 	        (path.writable || !(query->user || cpu->cr0 & CR0_WP)) && path.values[path.count - 1] & PTE_D;
 	return true;

@@ -1,0 +1,209 @@
+/*
+ * kvm_sev_snp: the commands that launch a SEV-SNP guest. sim_sev.lock. Law: amd-memory-encryption.rst,
+ * KVM_SEV_SNP_LAUNCH_START to FINISH; snp_launch_update() and kvm_gmem_populate() of KVM.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "sev/sev.h"
+
+/* A context only for what was started; the caller may try again after a refusal. */
+static int launch_start(struct sev_call *call, const struct uapi_sev_snp_launch_start *params)
+{
+	struct sim_sev *sev = call->sev;
+	uint32_t gctx;
+	int result;
+
+	if (sev_device(call, (int)call->cmd->sev_fd) < 0)
+		return -ENOTTY;
+	if (sev_result(call, psp_gctx_create(call->psp, &gctx)) < 0)
+		return -ENOTTY;
+	result = sev_result(call, psp_snp_launch_start(call->psp, gctx, params->policy, params->gosvw));
+	if (result == 0)
+		result = sev_result(call, psp_snp_activate(call->psp, gctx, sev->asid));
+	if (result < 0) {
+		psp_snp_decommission(call->psp, gctx);
+		return result;
+	}
+	sev->gctx = gctx;
+	sev->fd = (int)call->cmd->sev_fd;
+	return 0;
+}
+
+int sev_snp_launch_start(struct sev_call *call)
+{
+	struct uapi_sev_snp_launch_start params;
+
+	if (!vm_is_snp(call->vm) || !call->sev->active)
+		return -ENOTTY;
+	if (sev_copy_in(call, &params, sizeof(params)) < 0)
+		return -EFAULT;
+	if (call->sev->gctx || params.flags || params.policy & ~SNP_POLICY_BITS ||
+	        !(params.policy & ABI_SNP_POLICY_MUST_BE_ONE))
+		return -EINVAL;
+	return launch_start(call, &params);
+}
+
+/* ---- pages ---- */
+
+static bool type_is_known(uint8_t type)
+{
+	return type == ABI_PAGE_NORMAL || type == ABI_PAGE_ZERO || type == ABI_PAGE_UNMEASURED ||
+	       type == ABI_PAGE_SECRETS || type == ABI_PAGE_CPUID;
+}
+
+static bool update_is_valid(const struct uapi_sev_snp_launch_update *params)
+{
+	bool placed = params->uaddr && is_aligned(params->uaddr, PAGE_SIZE_BYTES);
+
+	return params->len && is_aligned(params->len, PAGE_SIZE_BYTES) && !params->flags &&
+	       type_is_known(params->type) && (params->type == ABI_PAGE_ZERO || placed);
+}
+
+/* The firmware refuses a CPUID page with the right one; the VMM gets that. */
+static uint32_t give_page(
+        struct sev_call *call, const struct uapi_sev_snp_launch_update *params, uint64_t gpa, uint8_t *page)
+{
+	uint32_t code = psp_snp_launch_update(
+	        call->psp, call->sev->gctx, (enum abi_page_type)params->type, gpa, page);
+
+	if (code == PSP_INVALID_PARAM && params->type == ABI_PAGE_CPUID &&
+	        sim_copy_out((uintptr_t)params->uaddr, page, PAGE_SIZE_BYTES) < 0)
+		log_warn("software platform: the right CPUID page has no place to go");
+	return code;
+}
+
+/* Page number n of the update. slots_lock of the kernel: sim_vm.lock is held. */
+static int update_page(struct sev_call *call, const struct uapi_sev_snp_launch_update *params,
+        const struct sim_slot_row *row, uint64_t n)
+{
+	uint64_t gpa = params->gfn_start * PAGE_SIZE_BYTES + n * PAGE_SIZE_BYTES;
+	uint64_t offset = row->region.guest_memfd_offset + (gpa - row->region.guest_phys_addr);
+	uint8_t page[PAGE_SIZE_BYTES] = {0};
+	int result = 0;
+
+	if (!vm_page_is_private(call->vm, gpa))
+		return -EINVAL;
+	if (params->type != ABI_PAGE_ZERO)
+		result = sim_copy_in(page, (uintptr_t)(params->uaddr + n * PAGE_SIZE_BYTES), sizeof(page));
+	if (result < 0)
+		return result;
+	if (!gmem_own(row->gmem, offset))
+		return -EEXIST;
+	result = sev_device(call, (int)call->cmd->sev_fd);
+	if (result == 0)
+		result = sev_result(call, give_page(call, params, gpa, page));
+	if (result == 0)
+		memcpy(row->gmem->pages + offset, page, sizeof(page));
+	else
+		gmem_disown(row->gmem, offset);
+	return result;
+}
+
+/* How many pages were done before the first failure; a failure of the first one. */
+static int64_t update_pages(struct sev_call *call, const struct uapi_sev_snp_launch_update *params)
+{
+	const struct sim_slot_row *row = NULL;
+	uint64_t gpa, count = params->len / PAGE_SIZE_BYTES, done = 0;
+	int result = 0;
+
+	if (mul_ok(params->gfn_start, PAGE_SIZE_BYTES, &gpa))
+		row = vm_memory_slot(call->vm, gpa);
+	if (!row || !(row->region.flags & UAPI_MEM_GUEST_MEMFD))
+		return -EINVAL;
+	if (!row->gmem)
+		return -EIO;
+	if (count > (row->region.memory_size - (gpa - row->region.guest_phys_addr)) / PAGE_SIZE_BYTES)
+		count = (row->region.memory_size - (gpa - row->region.guest_phys_addr)) / PAGE_SIZE_BYTES;
+	while (done < count && result == 0) {
+		result = update_page(call, params, row, done);
+		done += result == 0;
+	}
+	return done ? (int64_t)done : -EIO;
+}
+
+/* Whatever refuses the first page is EIO, with the firmware's code if it was asked at all. */
+int sev_snp_launch_update(struct sev_call *call)
+{
+	struct uapi_sev_snp_launch_update params;
+	uint32_t error = call->cmd->error;
+	int64_t done;
+
+	if (!vm_is_snp(call->vm) || !call->sev->gctx)
+		return -EINVAL;
+	if (sev_copy_in(call, &params, sizeof(params)) < 0)
+		return -EFAULT;
+	if (!update_is_valid(&params))
+		return -EINVAL;
+	call->cmd->error = 0;
+	pthread_mutex_lock(&call->vm->lock);
+	done = update_pages(call, &params);
+	pthread_mutex_unlock(&call->vm->lock);
+	if (done < 0)
+		return (int)done;
+	call->cmd->error = error;
+	params.gfn_start += (uint64_t)done;
+	params.len -= (uint64_t)done * PAGE_SIZE_BYTES;
+	if (params.type != ABI_PAGE_ZERO)
+		params.uaddr += (uint64_t)done * PAGE_SIZE_BYTES;
+	return sev_copy_out(call, &params, sizeof(params));
+}
+
+/* ---- the end ---- */
+
+static uint32_t update_vmsa(struct sev_call *call, struct abi_vmsa *vmsa)
+{
+	return psp_snp_launch_update(call->psp, call->sev->gctx, ABI_PAGE_VMSA, ABI_VMSA_GPA, vmsa);
+}
+
+/* psp_copy_user_blob() of a size that the kernel knows. */
+static int take_id(
+        const struct uapi_sev_snp_launch_finish *params, struct abi_id_block *block, struct abi_id_auth *auth)
+{
+	if (!params->id_block_uaddr)
+		return -EINVAL;
+	if (sim_copy_in(block, (uintptr_t)params->id_block_uaddr, sizeof(*block)) < 0)
+		return -EFAULT;
+	if (!params->id_auth_uaddr)
+		return -EINVAL;
+	return sim_copy_in(auth, (uintptr_t)params->id_auth_uaddr, sizeof(*auth));
+}
+
+/* The VMSAs come first: after a refusal there is no second try, the vCPUs are the guest's. */
+int sev_snp_launch_finish(struct sev_call *call)
+{
+	struct uapi_sev_snp_launch_finish params;
+	struct abi_id_block block;
+	struct abi_id_auth auth;
+	int result;
+
+	if (!vm_is_snp(call->vm) || !call->sev->active)
+		return -ENOTTY;
+	if (!call->sev->gctx)
+		return -EINVAL;
+	if (sev_copy_in(call, &params, sizeof(params)) < 0)
+		return -EFAULT;
+	if (params.flags)
+		return -EINVAL;
+	result = sev_vmsas_update(call, update_vmsa);
+	if (result == 0 && params.id_block_en)
+		result = take_id(&params, &block, &auth);
+	if (result == 0)
+		result = sev_device(call, call->sev->fd);
+	if (result < 0)
+		return result;
+	result = sev_result(
+	        call, psp_snp_launch_finish(call->psp, call->sev->gctx, &params,
+	                      params.id_block_en ? &block : NULL, params.id_block_en ? &auth : NULL));
+	if (result == 0)
+		atomic_store(&call->sev->finished, true);
+	return result;
+}
+
+int sev_snp_enable_req_certs(struct sev_call *call)
+{
+	if (!vm_is_snp(call->vm) || atomic_load(&call->vm->vcpu_count))
+		return -EINVAL;
+	call->sev->req_certs = true;
+	return 0;
+}

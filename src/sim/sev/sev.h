@@ -1,0 +1,235 @@
+/*
+ * sev: the kernel's half of SEV on the software platform: what a VM has beside memory and vCPUs, the ASIDs,
+ * the misc cgroup. What the firmware does is psp/. Law: Documentation/virt/kvm/x86/amd-memory-encryption.rst,
+ * cgroup-v2.rst (misc).
+ */
+#ifndef SIM_SEV_H
+#define SIM_SEV_H
+
+#include "psp/psp.h"
+#include "sim.h"
+
+/* ---- the processor (processor.c) ---- */
+
+/* A product that it can be. */
+struct sim_product {
+	const char *name;
+	bool es, snp;
+	uint64_t vmsa_features; /* what KVM offers in KVM_X86_SEV_VMSA_FEATURES */
+	uint64_t tcb;
+};
+
+enum sim_asid_kind { SIM_ASID_SEV, SIM_ASID_ES, SIM_ASID_SNP, SIM_ASID_KINDS };
+
+/* The misc cgroup's resources; SNP guests are charged to sev_es. */
+enum sim_misc { SIM_MISC_SEV, SIM_MISC_SEV_ES, SIM_MISC_COUNT };
+
+struct sim_cgroup {
+	int dir; /* -1: no files */
+	uint32_t capacity[SIM_MISC_COUNT], usage[SIM_MISC_COUNT], peak[SIM_MISC_COUNT];
+	uint64_t refused[SIM_MISC_COUNT];
+};
+
+struct sim_processor {
+	const struct sim_product *product;
+	uint32_t asids, es_asids; /* 1..es_asids: SEV-ES and SNP; the rest, from min_sev_asid: SEV */
+	uint32_t min_sev_asid;
+	uint32_t snp_asids; /* the partition of ciphertext hiding: 1..snp_asids; 0: none */
+	unsigned c_bit;
+	struct psp *psp;
+
+	pthread_mutex_t lock; /* all below; outside of that of the psp, inside of every other */
+	uint8_t *uses;        /* of each ASID: enum asid_use (asid.c) */
+	struct sim_cgroup cgroup;
+};
+
+/* NULL product in options: no processor, and success. */
+int processor_create(
+        const struct sim_options *options, struct sim_processor **ret_secure, struct err *err) MUST_CHECK;
+void processor_destroy(struct sim_processor *secure); /* NULL is allowed */
+/* A mask of enum uapi_vm_type; secure may be NULL. */
+unsigned processor_vm_types(const struct sim_processor *secure);
+struct kvm_cpuid_entry2 processor_cpuid(const struct sim_processor *secure); /* leaf 0x8000001f */
+/* An attribute of /dev/kvm's group for SEV. 0 or -ENXIO. */
+int processor_attribute(const struct sim_processor *secure, uint64_t attribute, uint64_t *ret_value);
+
+/* ---- ASIDs and their charge (asid.c, cgroup.c) ---- */
+
+/* 0 or -ENOTTY (there are none of the kind), -EBUSY (limit, capacity, all in use), -ENOMEM. */
+int asid_take(struct sim_processor *secure, enum sim_asid_kind kind, uint32_t *ret_asid);
+void asid_give(struct sim_processor *secure, enum sim_asid_kind kind, uint32_t asid);
+void asid_range(
+        const struct sim_processor *secure, enum sim_asid_kind kind, uint32_t *ret_min, uint32_t *ret_max);
+
+int cgroup_open(struct sim_cgroup *cgroup, const char *path, struct err *err) MUST_CHECK;
+void cgroup_close(struct sim_cgroup *cgroup);
+int cgroup_charge(struct sim_cgroup *cgroup, enum sim_misc resource); /* 0 or -EBUSY */
+void cgroup_uncharge(struct sim_cgroup *cgroup, enum sim_misc resource);
+
+/* ---- a VM (struct kvm_sev_info of the kernel) ---- */
+
+struct sim_region {
+	struct sim_region *next;
+	uint64_t address, size, pages;
+};
+
+struct private_memory;
+
+struct sim_sev {
+	pthread_mutex_t lock; /* all below */
+	bool active, es;      /* SNP is sim_vm.type */
+	bool need_init;       /* of a VM type with SEV, until KVM_SEV_INIT2 */
+	bool req_certs;
+	_Atomic bool finished; /* SNP_LAUNCH_FINISH was done: pages may be given to the guest beforehand */
+	uint32_t asid;
+	uint32_t handle; /* of the firmware; 0: not started */
+	uint32_t gctx;   /* SNP: its context; 0: none */
+	int fd;          /* of /dev/sev, as a number: looked up again by each command */
+	uint64_t vmsa_features;
+	uint16_t ghcb_version;
+	uint64_t pages_locked;
+	struct sim_region *regions;
+	struct private_memory *memory; /* shared with mirrors; NULL: SNP, or none */
+
+	/* sim_platform.lock */
+	struct sim_vm *owner; /* of a mirror; NULL: it is none */
+	unsigned mirrors;
+	_Atomic bool migrating; /* in another move or copy */
+};
+
+/* What a vCPU has of it. */
+struct sim_vcpu_sev {
+	struct abi_vmsa *vmsa;
+	bool protected; /* the VMSA was encrypted: registers are the guest's */
+	bool sregs_set; /* by the VMM, so they are not those of KVM's reset any more */
+	/* Pages of private memory that its translations lead to, bit 0: written. */
+	uintptr_t *held;
+	unsigned held_count, held_room;
+	uint64_t epoch;
+	struct { /* of a legacy SEV-ES guest: what the VMM may go on to read and write, without effect */
+		struct kvm_regs regs;
+		struct kvm_sregs sregs;
+		struct kvm_fpu fpu;
+	} stale;
+};
+
+/* kvm_sev.c */
+int vm_sev_create(struct sim_vm *vm);
+void vm_sev_destroy(struct sim_vm *vm);
+sim_call_fn vm_sev_command, vm_sev_register, vm_sev_unregister;
+int vcpu_sev_create(struct sim_vcpu *v); /* 0 or -ENOMEM */
+void vcpu_sev_destroy(struct sim_vcpu *v);
+/* May the vCPU run? 1, 0 (it exits at once: *run tells), or a negated errno. */
+int vcpu_sev_enter(struct sim_vcpu *v);
+/* A call on a vCPU whose registers are the guest's: true if it is answered, with *ret_result. */
+bool vcpu_sev_refuses(struct sim_vcpu *v, unsigned long request, uintptr_t user, int *ret_result);
+/* KVM_EXIT_MEMORY_FAULT: -EFAULT. */
+int vcpu_sev_leave_fault(struct sim_vcpu *v);
+
+/* ---- commands (kvm_sev*.c): each with sim_sev.lock held ---- */
+
+struct sev_call {
+	struct sim_vm *vm;
+	struct sim_sev *sev;
+	struct psp *psp;
+	struct kvm_sev_cmd *cmd;
+};
+
+typedef int sev_command_fn(struct sev_call *call);
+
+sev_command_fn sev_init, sev_es_init, sev_init2;
+sev_command_fn sev_launch_start, sev_launch_update_data, sev_launch_update_vmsa, sev_launch_measure,
+        sev_launch_secret, sev_launch_finish;
+sev_command_fn sev_send_start, sev_send_update_data, sev_send_finish, sev_send_cancel;
+sev_command_fn sev_receive_start, sev_receive_update_data, sev_receive_finish;
+sev_command_fn sev_guest_status, sev_dbg_decrypt, sev_dbg_encrypt, sev_attestation_report;
+sev_command_fn sev_snp_launch_start, sev_snp_launch_update, sev_snp_launch_finish, sev_snp_enable_req_certs;
+
+bool vm_is_sev(const struct sim_vm *vm);
+bool vm_is_snp(const struct sim_vm *vm);
+/* Copies the command's struct. 0 or -EFAULT. */
+int sev_copy_in(const struct sev_call *call, void *data, size_t size);
+int sev_copy_out(const struct sev_call *call, const void *data, size_t size);
+/* Is the number an open /dev/sev? 0 or -EBADF. */
+int sev_device(const struct sev_call *call, int fd);
+/* For commands on a guest that was started: -ENOTTY (not SEV), -EBADF (its /dev/sev was closed). */
+int sev_ready(const struct sev_call *call);
+/* Makes the firmware's new guest that of the VM, or ends it. */
+int sev_bind(struct sev_call *call, uint32_t handle, int fd);
+/* The caller could not be told of its guest: there is none. -EFAULT. */
+int sev_unbind(struct sev_call *call);
+/* The firmware's answer as the ioctl's: 0 or -EIO, the code in cmd->error. */
+int sev_result(struct sev_call *call, uint32_t code);
+
+/*
+ * An answer of at most *len bytes to user, then params back to the caller, *len as it is now. A query (no
+ * length, or no place) gives the length even though the firmware answered with PSP_INVALID_LEN.
+ */
+struct sev_answer {
+	const void *data;
+	size_t size;
+	void *params;
+	size_t params_size;
+	uint64_t user;
+	uint32_t *len;
+};
+int sev_answer(struct sev_call *call, uint32_t code, const struct sev_answer *answer);
+
+/* The bits of an SNP policy that KVM lets through: those that every firmware knows. */
+#define SNP_POLICY_BITS \
+	(0xffff | ABI_SNP_POLICY_SMT | ABI_SNP_POLICY_MUST_BE_ONE | ABI_SNP_POLICY_DEBUG | \
+	        ABI_SNP_POLICY_SINGLE_SOCKET)
+
+#define SEV_BLOB_MAX_BYTES 0x4000u
+
+/* psp_copy_user_blob(): a copy, or NULL with -EINVAL (no address, no or too long a length), -EFAULT, -ENOMEM.
+ */
+void *sev_copy_blob(uint64_t user, uint64_t size, int *ret_result);
+static inline void *sev_pointer(uint64_t address)
+{
+	return (void *)(uintptr_t)address; /* NOLINT: the VMM's own memory, by number */
+}
+
+/* Is there a byte at address in the VMM's memory? */
+bool sev_readable(uint64_t address);
+/* Is size bytes of the VMM's memory at address there, and writable? 0, -EINVAL, -ENOMEM. */
+int sev_pin(const struct sim_sev *sev, uint64_t address, uint64_t size);
+
+/* ---- VMSAs (vmsa.c) ---- */
+
+/* What the firmware does with a VMSA: its code. */
+typedef uint32_t sev_vmsa_fn(struct sev_call *call, struct abi_vmsa *vmsa);
+
+/* What KVM makes of the vCPU's state (sev_es_sync_vmsa). legacy: KVM_SEV_ES_INIT, without the FPU. */
+void vmsa_build(const struct sim_vcpu *v, uint64_t features, bool legacy, struct abi_vmsa *ret_vmsa);
+/* Every vCPU's VMSA, by turns; -EINVAL if one is protected already. */
+int sev_vmsas_update(struct sev_call *call, sev_vmsa_fn *update);
+
+/* ---- memory as the guest sees it (private.c) ---- */
+
+struct private_memory *private_memory_create(void);
+struct private_memory *private_memory_share(struct private_memory *memory);
+void private_memory_unref(struct private_memory *memory); /* NULL is allowed */
+void private_memory_set_cipher(struct private_memory *memory, const struct psp_cipher *cipher);
+/* Turns the bus of a VM to it. */
+void private_bus_init(struct sim_vm *vm);
+/* What the vCPU wrote goes to memory; its translations must be forgotten. */
+void private_release(struct sim_vcpu *v);
+
+/* ---- sharing and moving (kvm_sev_share.c): KVM_ENABLE_CAP ---- */
+
+int vm_sev_copy_from(struct sim_vm *vm, int source_fd);
+int vm_sev_move_from(struct sim_vm *vm, int source_fd);
+
+/* ---- /dev/sev (dev_sev.c) ---- */
+
+struct sim_sev_device {
+	struct sim_object object;
+	struct sim_platform *sim;
+	bool writable;
+};
+
+int sev_device_open(struct sim_platform *sim, int flags);
+int sev_device_ioctl(struct sim_sev_device *device, unsigned long request, uintptr_t user);
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * vmsa: the VMSA that KVM makes of a vCPU's state before the firmware measures it. The caller holds
+ * sim_vcpu.lock. Law: APM 2, table B-4; svm_vcpu_reset(), svm_set_segment(), svm_set_cr0(), svm_set_cr4(),
+ * sev_es_sync_vmsa() of KVM.
+ */
+#include <string.h>
+
+#include "sev.h"
+
+#define CR0_NW    0x20000000u
+#define CR0_CD    0x40000000u
+#define CR4_MCE   0x40u
+#define EFER_SVME 0x1000u
+#define SEG_TYPE1 0x1u /* accessed */
+
+/* ---- segments ---- */
+
+static struct abi_segment segment(const struct sim_seg *seg, uint16_t clear, uint16_t set)
+{
+	return (struct abi_segment){.selector = seg->selector,
+	        .attrib = (uint16_t)((seg->attr & ~clear) | set),
+	        .limit = seg->limit,
+	        .base = seg->base};
+}
+
+static struct abi_segment table(const struct sim_table *t)
+{
+	return (struct abi_segment){.limit = t->limit, .base = t->base};
+}
+
+/* Before the VMM sets them they are as KVM's reset leaves them: not accessed, the TSS of 16 bits. */
+static void segments(const struct sim_cpu *cpu, bool raw, struct abi_vmsa *vmsa)
+{
+	const uint16_t clear = raw ? SEG_TYPE1 : 0;
+
+	vmsa->es = segment(&cpu->seg[SIM_ES], clear, 0);
+	vmsa->cs = segment(&cpu->seg[SIM_CS], clear, 0);
+	vmsa->ss = segment(&cpu->seg[SIM_SS], clear, 0);
+	vmsa->ds = segment(&cpu->seg[SIM_DS], clear, 0);
+	vmsa->fs = segment(&cpu->seg[SIM_FS], clear, 0);
+	vmsa->gs = segment(&cpu->seg[SIM_GS], clear, 0);
+	vmsa->ldtr = segment(&cpu->seg[SIM_LDTR], 0, 0);
+	vmsa->tr = raw ? segment(&cpu->seg[SIM_TR], 0xf, 0x3) : segment(&cpu->seg[SIM_TR], 0, 0);
+	vmsa->gdtr = table(&cpu->gdtr);
+	vmsa->idtr = table(&cpu->idtr);
+	vmsa->cpl = (uint8_t)(cpu->seg[SIM_SS].attr >> 5 & 3);
+}
+
+/* ---- registers ---- */
+
+/* cr0: KVM's quirk clears CD and NW. cr4: the host's own machine-check bit. */
+static void control(const struct sim_cpu *cpu, struct abi_vmsa *vmsa)
+{
+	vmsa->efer = cpu->efer | EFER_SVME;
+	vmsa->cr0 = cpu->cr0 & ~(uint64_t)(CR0_CD | CR0_NW);
+	vmsa->cr2 = cpu->cr2;
+	vmsa->cr3 = cpu->cr3;
+	vmsa->cr4 = cpu->cr4 | CR4_MCE;
+	vmsa->dr6 = cpu->dr[6];
+	vmsa->dr7 = cpu->dr[7];
+	vmsa->rflags = sim_cpu_rflags(cpu);
+	vmsa->rip = cpu->gpr[SIM_GPR_RIP];
+	vmsa->xcr0 = cpu->xcr0;
+	vmsa->g_pat = cpu->pat;
+	vmsa->dbgctl = cpu->debugctl;
+	vmsa->star = cpu->star;
+	vmsa->lstar = cpu->lstar;
+	vmsa->cstar = cpu->cstar;
+	vmsa->sfmask = cpu->sfmask;
+	vmsa->kernel_gs_base = cpu->kernel_gs_base;
+	vmsa->sysenter_cs = cpu->sysenter_cs;
+	vmsa->sysenter_esp = cpu->sysenter_esp;
+	vmsa->sysenter_eip = cpu->sysenter_eip;
+}
+
+static void general(const struct sim_cpu *cpu, struct abi_vmsa *vmsa)
+{
+	const uint64_t *gpr = cpu->gpr;
+
+	vmsa->rax = gpr[SIM_RAX];
+	vmsa->rcx = gpr[SIM_RCX];
+	vmsa->rdx = gpr[SIM_RDX];
+	vmsa->rbx = gpr[SIM_RBX];
+	vmsa->rsp = gpr[SIM_RSP];
+	vmsa->rbp = gpr[SIM_RBP];
+	vmsa->rsi = gpr[SIM_RSI];
+	vmsa->rdi = gpr[SIM_RDI];
+	vmsa->r8 = gpr[8];
+	vmsa->r9 = gpr[9];
+	vmsa->r10 = gpr[10];
+	vmsa->r11 = gpr[11];
+	vmsa->r12 = gpr[12];
+	vmsa->r13 = gpr[13];
+	vmsa->r14 = gpr[14];
+	vmsa->r15 = gpr[15];
+}
+
+/* Registers of 10 bytes lie as 8 times 8 bytes, then 8 times 2. The upper halves of YMM are not built. */
+static void fpu(const struct sim_cpu *cpu, struct abi_vmsa *vmsa)
+{
+	struct kvm_fpu state;
+
+	sim_cpu_get_fpu(cpu, &state);
+	vmsa->x87_dp = state.last_dp;
+	vmsa->x87_rip = state.last_ip;
+	vmsa->x87_ftw = state.ftwx;
+	vmsa->x87_fsw = state.fsw;
+	vmsa->x87_fcw = state.fcw;
+	vmsa->x87_fop = state.last_opcode;
+	vmsa->mxcsr = cpu->mxcsr;
+	for (unsigned i = 0; i < 8; i++) {
+		memcpy(&vmsa->x87[8 * i], state.fpr[i], 8);
+		memcpy(&vmsa->x87[64 + 2 * i], state.fpr[i] + 8, 2);
+	}
+	memcpy(vmsa->xmm, cpu->xmm, sizeof(vmsa->xmm));
+}
+
+void vmsa_build(const struct sim_vcpu *v, uint64_t features, bool legacy, struct abi_vmsa *ret_vmsa)
+{
+	memset(ret_vmsa, 0, sizeof(*ret_vmsa));
+	segments(v->cpu, !v->sev->sregs_set, ret_vmsa);
+	control(v->cpu, ret_vmsa);
+	general(v->cpu, ret_vmsa);
+	ret_vmsa->sev_features = features;
+	if (!legacy)
+		fpu(v->cpu, ret_vmsa);
+}
