@@ -8,6 +8,8 @@
 
 #include "vcpu.h"
 
+#define RESET_VECTOR 0xfffffff0
+
 struct text {
 	char *at;
 	size_t left;
@@ -82,12 +84,21 @@ static void put_sregs(struct text *text, const struct kvm_sregs *s)
 	        (unsigned long long)s->efer);
 }
 
+/* KVM on AMD's processors (shutdown_interception()): the VMCB is undefined after a shutdown. */
+static void put_reset(struct text *text, const struct kvm_regs *regs, const struct kvm_sregs *sregs)
+{
+	if (sregs->cs.base + regs->rip == RESET_VECTOR)
+		put(text,
+		        "these are the registers of a reset: KVM on AMD's processors resets a vCPU before it "
+		        "tells of a triple fault, and what was in them is lost\n");
+}
+
 void vcpu_report_registers(struct vcpu *vcpu)
 {
 	struct host *host = machine_host(vcpu->machine);
 	struct text text = {vcpu->report, sizeof(vcpu->report)};
-	struct kvm_sregs sregs;
-	struct kvm_regs regs;
+	struct kvm_sregs sregs = {0};
+	struct kvm_regs regs = {0};
 	struct err err;
 
 	put(&text, "registers of vCPU %u:\n", vcpu->kvm->index);
@@ -103,4 +114,5 @@ void vcpu_report_registers(struct vcpu *vcpu)
 		put_sregs(&text, &sregs);
 	else
 		put(&text, "not to be had: %s\n", err.text);
+	put_reset(&text, &regs, &sregs);
 }
