@@ -69,9 +69,9 @@ const struct config_key config_keys[] = {
                 .help = "What protects the guest: nothing, encrypted memory (SEV), encrypted registers too "
                         "(SEV-ES), memory integrity too (SEV-SNP)."},
         {"sev.init", CONFIG_WORD, AT(sev.init), .words = init_words, .def = "\"auto\"", .types = SEV,
-                .help = "How KVM makes the context of a SEV or SEV-ES guest: with KVM_SEV_INIT2, as kernels "
-                        "before 6.10 do, or by the first that the host offers. It changes the measurement "
-                        "of a SEV-ES guest."},
+                .help = "How KVM makes the context of a SEV or SEV-ES guest: with KVM_SEV_INIT2 (init2), as "
+                        "kernels before 6.10 do (legacy), or with INIT2 if the host offers it (auto). It "
+                        "changes the measurement of a SEV-ES guest."},
         {"sev.policy", CONFIG_POLICY, AT(sev.policy), .given = offsetof(struct config, sev.policy_given),
                 .def = "null", .types = SEV | SNP,
                 .help = "What the secure processor allows with this guest: a number, taken as it is, or "
