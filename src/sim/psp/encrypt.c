@@ -43,7 +43,7 @@ struct psp_cipher *cipher_create(const uint8_t seed[static SEED_BYTES])
 
 	if (!cipher)
 		return NULL;
-	cipher->lock = calloc(1, sizeof(*cipher->lock));
+	cipher->lock = calloc(1, sizeof(pthread_mutex_t));
 	cipher->tweak = make(seed, "tweak", true);
 	cipher->encrypt = make(seed, "memory", true);
 	cipher->decrypt = make(seed, "memory", false);

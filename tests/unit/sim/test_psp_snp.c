@@ -201,7 +201,7 @@ static uint32_t finish(const struct identified *id, bool author)
 
 static void test_psp_snp_id_block_with_one_bit_flipped_is_refused(void **state)
 {
-	struct identified id;
+	struct identified id = {0};
 	struct psp_guest_view view;
 
 	identified_init(&id, true);
@@ -234,7 +234,7 @@ static void test_psp_snp_id_auth_with_one_bit_flipped_is_refused(void **state)
 	        {offsetof(struct abi_id_auth, id_key_sig), offsetof(struct abi_id_auth, id_key_sig) + 144},
 	        {offsetof(struct abi_id_auth, author_key), offsetof(struct abi_id_auth, author_key) + 148},
 	};
-	struct identified id;
+	struct identified id = {0};
 
 	identified_init(&id, true);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
@@ -290,7 +290,7 @@ static void test_psp_snp_report_is_what_the_verifier_accepts(void **state)
 	static const uint8_t data[64] = "a nonce";
 	struct abi_snp_report report, again;
 	uint8_t digest[48];
-	struct identified id;
+	struct identified id = {0};
 
 	identified_init(&id, true);
 	assert_code(psp_snp_report(id.psp, id.gctx, data, 0, &report), PSP_INVALID_GUEST_STATE);
