@@ -232,7 +232,13 @@ const struct psp_cipher *psp_cipher(struct psp *psp, uint32_t asid);
 void psp_encrypt(const struct psp_cipher *cipher, uint64_t address, const void *from, void *to, size_t size);
 void psp_decrypt(const struct psp_cipher *cipher, uint64_t address, const void *from, void *to, size_t size);
 
-/* ---- SEV and SEV-ES guests; handles are the firmware's, from 1 ---- */
+/*
+ * ---- SEV and SEV-ES guests; handles are the firmware's, from 1 ----
+ *
+ * Every command but a START answers INVALID_GUEST for a handle that is nobody's and INVALID_GUEST_STATE for a
+ * guest in a state that the command is not for (the table in firmware.c). What is authenticated and is not
+ * right, be it a session, a policy, a secret or a packet, is BAD_MEASUREMENT and changes nothing.
+ */
 
 enum psp_sev_state {
 	PSP_SEV_UNINIT,
@@ -282,9 +288,9 @@ uint32_t psp_dbg_encrypt(
 
 /*
  * Moving a guest (SEV API, SEND_START to RECEIVE_FINISH). SEND_START judges the receiver by its certificates:
- * a policy with SEV wants the chain up to the (simulated) ARK in amd, one with DOMAIN the sender's OCA; only
- * then chain and amd may be NULL. The session is for the receiver, which needs the sender's PDH, too. Packets
- * are at most PSP_PACKET_MAX_BYTES long; guest memory as above.
+ * a policy with SEV wants the chain up to the (simulated) ARK in amd, one with DOMAIN the sender's OCA; with
+ * neither, chain and amd may be NULL. The session is for the receiver, which needs the sender's PDH, too.
+ * Packets are at most PSP_PACKET_MAX_BYTES long; guest memory as above.
  */
 #define PSP_PACKET_MAX_BYTES 0x5000
 
