@@ -35,6 +35,7 @@ archive_select() {
 	apt-get "${ARCHIVE_OPTIONS[@]}" --error-on=any update >"$ARCHIVE/log" 2>&1
 }
 
+# Finds the machine's mirror, once, or says why there is none and fails.
 # Debian 12 may carry a keyring older than Debian 13: the machine's suite vouches for the newer one.
 archive_open() {
 	local mirror keyring machine_keyring=
@@ -51,14 +52,15 @@ archive_open() {
 			return 0
 		fi
 	done
-	say "no repository of this machine's apt serves Debian's $(machine_suite) main; apt said:"
-	cat "$ARCHIVE/log" >&2 || true
-	die "add Debian's archive to the machine's apt sources"
+	say "Debian's $(machine_suite) main could not be read from any of this machine's apt repositories; is the network there, and" \
+		"Debian's archive among the apt sources? apt said:"
+	grep -s '^[EW]:' "$ARCHIVE/log" >&2 || cat "$ARCHIVE/log" >&2 || true
+	return 1
 }
 
 # archive_suites SUITE...: these suites from the machine's mirror, or a message and a failure.
 archive_suites() {
-	archive_open
+	archive_open || return 1
 	archive_select "$ARCHIVE_MIRROR" "$ARCHIVE_KEYRING" "$@" && return 0
 	say "the suite $* is not to be had from the machine's mirror; apt said:"
 	grep '^[EW]:' "$ARCHIVE/log" >&2 || cat "$ARCHIVE/log" >&2
