@@ -170,8 +170,8 @@ static const struct reason reasons[] = {
                 "another program drives the secure processor: end it, or reload kvm_amd"},
         {AT(START), SNP, EINVAL, 0, NULL, ERR_USAGE, "KVM knows a bit of the policy not, or bit 17 is clear",
                 "vmm host shows the policy bits that this KVM takes"},
-        {AT(START), SNP, ENOTTY, 0, is_without_rmp, 0, "SEV-SNP is not initialised", SETUP_SNP},
-        {AT(START), SNP, ENOTTY, 0, NULL, 0, "the firmware made no context for the guest",
+        {AT(START), SNP, ENOTTY, FW_ANY, is_without_rmp, 0, "SEV-SNP is not initialised", SETUP_SNP},
+        {AT(START), SNP, ENOTTY, FW_ANY, NULL, 0, "the firmware made no context for the guest",
                 "SEV-SNP is not initialised, or the firmware is out of memory: " LOOK_AT_DMESG},
         {AT(START), SNP, EIO, 0x07, NULL, 0,
                 "the policy forbids what this host has (simultaneous multithreading without \"smt\", several "
@@ -267,6 +267,7 @@ static const struct reason reasons[] = {
         {ANYWHERE, ALL, ENOMEM, 0, NULL, 0, "the host is short of memory", "lower machine.memory"},
         {ANYWHERE, ALL, EINVAL, 0, NULL, 0, "the kernel refuses what it was asked", NEWER_KERNEL},
         {ANYWHERE, ALL, EIO, FW_ANY, NULL, 0, "the secure processor refuses it", LOOK_AT_DMESG},
+        {ANYWHERE, ALL, 0, FW_ANY, NULL, 0, "vmm knows of no reason for it", LOOK_AT_DMESG},
         {0},
 };
 

@@ -62,7 +62,7 @@ static int factory_reset(struct request *r)
 
 static int platform_status(struct request *r)
 {
-	struct psp_platform_status status;
+	struct psp_platform_status status = {0};
 	int result = result_of(r, psp_platform_status(r->psp, &status));
 	const struct sev_user_data_status data = {
 	        .api_major = status.api_major,

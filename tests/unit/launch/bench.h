@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "image.h"
 #include "support/fake_kernel.h"
+#include "unit/launch/image.h"
 #include "vmm/launch.h"
 
 #define BENCH_SETS_MAX 12
