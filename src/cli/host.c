@@ -17,6 +17,7 @@ static void ask(struct cli_hosts *hosts, struct host_offer *offer)
 	launch_facts_gather(hosts->host, &hosts->process, &offer->facts);
 	if (call_kvm_open(hosts->host, &fd, &offer->reason) < 0)
 		return;
+	offer->opened = true;
 	for (size_t i = 0; call_capabilities[i].name && i < ARRAY_LEN(offer->values); i++)
 		offer->values[i] = call_capability(hosts->host, fd, call_capabilities[i].capability);
 	offer->usable = call_kvm_check(hosts->host, fd, &offer->reason) == 0;

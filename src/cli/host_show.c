@@ -218,28 +218,34 @@ static json_t *snp_json(const struct launch_facts *facts)
 	        mask(true, snp->reported_tcb_version));
 }
 
-static json_t *capabilities_json(const struct host_offer *offer)
+/* Version and capabilities are null where there is nobody to ask. */
+static json_t *kvm_json(const struct host_offer *offer)
 {
-	json_t *capabilities = json_object();
+	json_t *kvm = json_pack("{s:b, s:s?, s:n, s:n}", "usable", offer->usable, "reason",
+	        offer->usable ? NULL : offer->reason.text, "version", "capabilities");
+	json_t *capabilities;
 
+	if (!offer->opened)
+		return kvm;
+	capabilities = json_object();
 	for (size_t i = 0; call_capabilities[i].name; i++)
 		json_object_set_new(capabilities, call_capabilities[i].name, json_integer(offer->values[i]));
-	return capabilities;
+	json_object_set_new(kvm, "version", json_integer(KVM_API_VERSION));
+	json_object_set_new(kvm, "capabilities", capabilities);
+	return kvm;
 }
 
 int host_print_json(const struct host_offer *offer, struct err *err)
 {
 	const struct launch_facts *facts = &offer->facts;
-	auto_json json_t *root =
-	        json_pack("{s:{s:b, s:s?, s:o}, s:{s:s, s:o, s:i}, s:o, s:i, s:o, s:o, s:b, s:{s:o, s:o}}",
-	                "kvm", "usable", offer->usable, "reason", offer->usable ? NULL : offer->reason.text,
-	                "capabilities", capabilities_json(offer), "processor", "product",
-	                attest_product_name(facts->product), "signature", mask(true, facts->cpu_signature),
-	                "c-bit", (int)facts->c_bit, "generations", generations_json(facts), "vm-types",
-	                (int)facts->vm_types, "policy-bits", mask(facts->policy_known, facts->policy_bits),
-	                "vmsa-features", mask(facts->features_known, facts->vmsa_features),
-	                "asks-for-certificates", facts->certs_known && facts->req_certs, "firmware", "sev",
-	                sev_json(facts), "sev-snp", snp_json(facts));
+	auto_json json_t *root = json_pack("{s:o, s:{s:s, s:o, s:i}, s:o, s:i, s:o, s:o, s:b, s:{s:o, s:o}}",
+	        "kvm", kvm_json(offer), "processor", "product", attest_product_name(facts->product),
+	        "signature", mask(true, facts->cpu_signature), "c-bit", (int)facts->c_bit, "generations",
+	        generations_json(facts), "vm-types", (int)facts->vm_types, "policy-bits",
+	        mask(facts->policy_known, facts->policy_bits), "vmsa-features",
+	        mask(facts->features_known, facts->vmsa_features), "asks-for-certificates",
+	        facts->certs_known && facts->req_certs, "firmware", "sev", sev_json(facts), "sev-snp",
+	        snp_json(facts));
 
 	if (!root || json_dumpf(root, stdout, JSON_INDENT(2)) < 0)
 		return err_set(err, ERR_FAILED, "the answer could not be written");

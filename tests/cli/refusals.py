@@ -89,6 +89,14 @@ class Refusals(unittest.TestCase):
         kvm = json.loads(done.stdout)['kvm']
         self.assertEqual((done.returncode, kvm['usable']), (4, False))
         self.assertIn('/dev/kvm is missing', kvm['reason'])
+        self.assertEqual((kvm['version'], kvm['capabilities']), (None, None))
+
+    @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
+    def test_kvm_that_is_usable(self):
+        done = guests.run([guests.VMM, 'host', '--json'], text=True)
+        kvm = json.loads(done.stdout)['kvm']
+        self.assertEqual((done.returncode, kvm['usable'], kvm['reason'], kvm['version']), (0, True, None, 12))
+        self.assertEqual(kvm['capabilities']['KVM_CAP_USER_MEMORY'], 1)
 
     @unittest.skipIf(NO_NAMESPACE, NO_NAMESPACE)
     def test_kvm_without_permission(self):
