@@ -4,6 +4,8 @@
  */
 #include <string.h>
 
+#include <openssl/err.h>
+
 #include "internal.h"
 
 #define UNINIT  (1u << PSP_PLATFORM_UNINIT)
@@ -114,6 +116,8 @@ uint32_t command_enter(struct psp *psp, enum psp_command command)
 
 uint32_t command_leave(struct psp *psp, uint32_t code)
 {
+	if (psp->has_keys) /* what a refusal left in OpenSSL's queue is nobody else's business */
+		ERR_clear_error();
 	pthread_mutex_unlock(&psp->lock);
 	return code;
 }

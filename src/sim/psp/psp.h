@@ -58,7 +58,7 @@ enum psp_code {
 
 /* Which processor and firmware it is. */
 struct psp_options {
-	uint64_t seed;
+	uint64_t seed;       /* the same seed and the same commands give the same keys, reports and packets */
 	const char *product; /* "Milan", "Genoa", "Turin"; "Naples" and "Rome" know no SNP */
 	uint8_t sev_major, sev_minor, sev_build; /* SEV API version and build */
 	uint8_t snp_major, snp_minor, snp_build; /* SNP ABI version and build */
@@ -191,6 +191,7 @@ uint32_t psp_pek_gen(struct psp *psp);
 uint32_t psp_pek_csr(struct psp *psp, struct abi_sev_cert *ret_csr);
 uint32_t psp_pek_cert_import(struct psp *psp, const struct abi_sev_cert *pek, const struct abi_sev_cert *oca);
 uint32_t psp_pdh_gen(struct psp *psp);
+/* The CEK is unsigned, see psp_export_sev_cek(). */
 uint32_t psp_pdh_cert_export(
         struct psp *psp, struct abi_sev_cert *ret_pdh, struct abi_sev_cert_chain *ret_chain);
 uint32_t psp_get_id(struct psp *psp, uint8_t ret_id[static 64]);
