@@ -81,10 +81,10 @@ const struct cli_verb cli_verb_cert_verify = {
         .operands = "",
         .summary = "verify a SEV platform's certificates up to AMD's root",
         .help = "Checks that the PDH is signed by the PEK, the PEK by the platform's owner (OCA) and by the "
-                "chip "
-                "(CEK), the CEK by AMD's ASK, and that by AMD's ARK; and that a report is signed by the PEK. "
-                "Certificates of SEV-SNP are verified together with a report: see vmm report verify.\n\nExit "
-                "status: 0 all checks passed, 1 one failed, 2 a file cannot be read or is missing.",
+                "chip (CEK), the CEK by AMD's ASK, and that by AMD's ARK; and that a report is signed by the "
+                "PEK. Certificates of SEV-SNP are verified together with a report: see vmm report "
+                "verify.\n\nExit status: 0 all checks passed, 1 one failed, 2 a file cannot be read or is "
+                "missing.",
         .options = options,
         .run = run,
 };

@@ -55,8 +55,8 @@ static void print_wrapped(FILE *out, const char *text, int indent)
 
 static void print_verb_help(FILE *out, const struct cli_verb *verb)
 {
-	fprintf(out, "usage: vmm %s%s%s%s%s\n\n", verb->name, verb->options ? " [OPTION]..." : "",
-	        *verb->operands ? " " : "", verb->operands, "");
+	fprintf(out, "usage: vmm %s%s%s%s\n\n", verb->name, verb->options ? " [OPTION]..." : "",
+	        *verb->operands ? " " : "", verb->operands);
 	print_wrapped(out, verb->summary, 0);
 	if (*verb->help) {
 		fputc('\n', out);

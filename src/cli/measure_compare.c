@@ -209,9 +209,7 @@ int measure_compare(
 
 	if (!*measure_text(then, "digest") || !json_is_array(rows))
 		return err_set(err, ERR_USAGE,
-		        "%s: is not a measurement with rows; make one with vmm measure --json "
-		        "--rows",
-		        path);
+		        "%s: is not a measurement with rows; make one with vmm measure --json --rows", path);
 	c.differences = json_array();
 	if (!c.differences)
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the comparison");

@@ -113,8 +113,8 @@ static const struct cli_option options[] = {
                 "Also trust this root certificate, which is not AMD's (a simulated platform, a test). AMD's "
                 "root keys for Milan, Genoa and Turin are built in."},
         {"at", "TIME",
-                "Judge the certificates' dates as of this time, not now: 2026-11-20, "
-                "2026-11-20T17:00:00Z or @SECONDS, in UTC."},
+                "Judge the certificates' dates as of this time, not now: 2026-11-20, 2026-11-20T17:00:00Z or "
+                "@SECONDS, in UTC."},
         {"measurement", "HEX", "The launch digest wanted, as vmm measure prints it (96 digits)."},
         {"host-data", "HEX", "The host data wanted (64 digits)."},
         {"report-data", "HEX", "The report data wanted, usually a nonce (128 digits)."},
@@ -129,8 +129,7 @@ static const struct cli_option options[] = {
         {"min-guest-svn", "NUMBER", "The lowest guest SVN taken."},
         {"min-tcb", "PART=LEVEL",
                 "The lowest level taken of a part of the reported TCB: fmc, bootloader, tee, snp or "
-                "microcode. "
-                "May be given for each part.",
+                "microcode. May be given for each part.",
                 .repeats = true},
         CLI_OPTION_JSON,
         {0},
@@ -144,12 +143,11 @@ const struct cli_verb cli_verb_report_verify = {
         .summary = "verify an SNP attestation report up to AMD's root",
         .help = "Checks the report's signature, the certificates up to a trusted root and their dates, that "
                 "product, TCB and chip in report and certificate agree, and every value asked for by an "
-                "option. "
-                "Each check is a line; all are made even if one fails. Files are read strictly: no byte of "
-                "the report, the certificates or the chain can change unnoticed. Revocation lists are not "
-                "consulted.\n\nWithout --measurement a verified report says only that some guest runs on "
-                "AMD's hardware.\n\nExit status: 0 all checks passed, 1 one failed, 2 a file cannot be read "
-                "or is missing.",
+                "option. Each check is a line; all are made even if one fails. Files are read strictly: no "
+                "byte of the report, the certificates or the chain can change unnoticed. Revocation lists "
+                "are not consulted.\n\nWithout --measurement a verified report says only that some guest "
+                "runs on AMD's hardware.\n\nExit status: 0 all checks passed, 1 one failed, 2 a file cannot "
+                "be read or is missing.",
         .options = options,
         .run = run,
 };

@@ -153,8 +153,7 @@ const struct cli_verb cli_verb_secret_pack = {
         .operands = "",
         .summary = "encrypt secrets for a launched SEV or SEV-ES guest",
         .help = "The result can be opened only by the platform of the session, and only in the launch that "
-                "was "
-                "measured. Files that exist are never overwritten.",
+                "was measured. Files that exist are never overwritten.",
         .options = options,
         .run = run,
 };

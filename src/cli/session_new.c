@@ -31,8 +31,8 @@ static int check_platform(const struct attest_sev_evidence *evidence, struct err
 
 	if (!evidence->amd.size) {
 		fprintf(stderr,
-		        "vmm: warning: %s is not verified (--amd is not given): whoever made it can read "
-		        "the guest's secrets\n",
+		        "vmm: warning: %s is not verified (--amd is not given): whoever made it can read the "
+		        "guest's secrets\n",
 		        evidence->pdh.name);
 		return 0;
 	}
@@ -100,11 +100,10 @@ const struct cli_verb cli_verb_session_new = {
         .operands = "",
         .summary = "make a SEV launch session for a platform",
         .help = "Makes new keys, wraps them for the platform whose PDH is given, and writes what "
-                "LAUNCH_START "
-                "takes. Files that exist are never overwritten. With --amd the platform's certificates are "
-                "verified first; without, anybody's PDH is taken and a warning says so.\n\nThen: launch the "
-                "guest with session and certificate, get its measurement, check it with vmm session verify, "
-                "and only then send secrets made by vmm secret pack.",
+                "LAUNCH_START takes. Files that exist are never overwritten. With --amd the platform's "
+                "certificates are verified first; without, anybody's PDH is taken and a warning says "
+                "so.\n\nThen: launch the guest with session and certificate, get its measurement, check it "
+                "with vmm session verify, and only then send secrets made by vmm secret pack.",
         .options = options,
         .run = run,
 };

@@ -33,8 +33,8 @@ const struct config_key config_keys[] = {
                         "software platform, whose guests are not confidential."},
         {"firmware", CONFIG_PATH, AT(firmware), .min = 1, .max = PATH_MAX_BYTES,
                 .def = "\"/usr/share/ovmf/OVMF.fd\"",
-                .help = "The firmware image that ends at 4 GiB. A SEV-SNP guest needs one with SEV "
-                        "metadata, boot.hashes one with a table for the hashes."},
+                .help = "The firmware image that ends at 4 GiB. A SEV-SNP guest needs one with SEV metadata, "
+                        "boot.hashes one with a table for the hashes."},
         {"cgroup", CONFIG_STRING, AT(cgroup), .max = PATH_MAX_BYTES, .def = "\"\"",
                 .help = "The folder of a cgroup that vmm joins before it makes a confidential guest, so that "
                         "the guest's ASID is charged to that group (misc controller). Empty: the one that "
@@ -46,11 +46,11 @@ const struct config_key config_keys[] = {
         {"machine.memory", CONFIG_SIZE, AT(machine.memory_bytes), .min = MIB(1), .max = GIB(1024),
                 .unit = "bytes", .def = "\"1G\"", .help = "The guest's memory, in whole MiB."},
         {"machine.cpu", CONFIG_STRING, AT(machine.cpu), .min = 1, .max = NAME_MAX_BYTES, .def = "\"EPYC-v4\"",
-                .help = "The processor model by name. Its signature is part of what is measured for "
-                        "SEV-ES and SEV-SNP."},
+                .help = "The processor model by name. Its signature is part of what is measured for SEV-ES "
+                        "and SEV-SNP."},
         {"machine.hugepages", CONFIG_BOOL, AT(machine.hugepages), .def = "false",
-                .help = "Back the guest's memory with huge pages; machine.memory is then a multiple of "
-                        "2 MiB."},
+                .help = "Back the guest's memory with huge pages; machine.memory is then a multiple of 2 "
+                        "MiB."},
         {"machine.debugcon", CONFIG_OUTPUT, FILE_KEY(machine.debugcon),
                 .help = "The file that gets what the firmware writes to its debug console (port 0x402)."},
 
@@ -83,12 +83,11 @@ const struct config_key config_keys[] = {
                         "it is, or words, as a list or in a string with commas between them; null is the "
                         "default of the type: 0 for sev-es, 0x1 for sev-snp."},
         {"sev.id-block", CONFIG_PATH, FILE_KEY(sev.id_block), .types = SNP, .needs = "sev.id-auth",
-                .help = "The ID block of a SEV-SNP guest: its expected measurement, policy and names, "
-                        "signed in sev.id-auth."},
+                .help = "The ID block of a SEV-SNP guest: its expected measurement, policy and names, signed "
+                        "in sev.id-auth."},
         {"sev.id-auth", CONFIG_PATH, FILE_KEY(sev.id_auth), .types = SNP, .needs = "sev.id-block",
                 .help = "The ID authentication structure: signature and key of sev.id-block, and the "
-                        "author's "
-                        "signature and key if there is one."},
+                        "author's signature and key if there is one."},
         {"sev.host-data", CONFIG_HEX, AT(sev.host_data), .min = 64, .max = 64, .def = "\"\"", .types = SNP,
                 .help = "32 bytes that a SEV-SNP guest finds in its attestation reports (HOST_DATA)."},
         {"sev.enforce-digest", CONFIG_BOOL, AT(sev.enforce_digest), .def = "true", .types = SNP,
@@ -102,9 +101,8 @@ const struct config_key config_keys[] = {
         {"sev.cpuid-correction", CONFIG_WORD, AT(sev.cpuid_correction), .words = correction_words,
                 .def = "\"adopt\"", .types = SNP,
                 .help = "What to do when the secure processor corrects the CPUID page, which it does when "
-                        "the "
-                        "guest's CPUID claims what the processor lacks: launch with the corrected page, or "
-                        "refuse. Each changed bit is logged. The page is not measured."},
+                        "the guest's CPUID claims what the processor lacks: launch with the corrected page, "
+                        "or refuse. Each changed bit is logged. The page is not measured."},
         {"sev.measurement", CONFIG_OUTPUT, FILE_KEY(sev.measurement), .types = SEV,
                 .help = "The file that gets the launch measurement (48 bytes, LAUNCH_MEASURE), for the "
                         "guest's owner to judge. It appears whole, during the launch."},

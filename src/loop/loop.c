@@ -280,8 +280,7 @@ static int open_ring(struct loop *loop, struct err *err)
 		return 0;
 	return err_sys(err, ERR_HOST, -result,
 	        "io_uring cannot be used: allow it (sysctl kernel.io_uring_disabled=0; in a container, its "
-	        "seccomp "
-	        "profile), on Linux 5.6 or newer");
+	        "seccomp profile), on Linux 5.6 or newer");
 }
 
 int loop_create(struct loop **ret_loop, struct err *err)

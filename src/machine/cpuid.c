@@ -12,9 +12,8 @@ static const struct {
 } needs[] = {
         {"xsave", "-avx -pku -xsaveopt -xsavec -xgetbv1 -xsaves -xsaveerptr"},
         {"avx", "-fma -f16c -avx2 -vaes -vpclmulqdq -avx-vnni -avx512f"},
-        {"avx512f",
-                "-avx512dq -avx512ifma -avx512cd -avx512bw -avx512vl -avx512vbmi -avx512vbmi2 -avx512vnni "
-                "-avx512bitalg -avx512-vpopcntdq -avx512-bf16 -avx512-vp2intersect"},
+        {"avx512f", "-avx512dq -avx512ifma -avx512cd -avx512bw -avx512vl -avx512vbmi -avx512vbmi2 "
+                    "-avx512vnni -avx512bitalg -avx512-vpopcntdq -avx512-bf16 -avx512-vp2intersect"},
 };
 
 /*
@@ -162,8 +161,7 @@ static int sev_check(
 		return 0;
 	return err_set(err, ERR_HOST,
 	        "this host's KVM does not offer \"%s\" to guests (CPUID 8000001F EAX is %#x): enable it in "
-	        "the "
-	        "host's firmware set-up and in the module kvm_amd, or choose another sev.type",
+	        "the host's firmware set-up and in the module kvm_amd, or choose another sev.type",
 	        needed[ask->sev], host->words[CPU_8000001F_EAX]);
 }
 

@@ -356,8 +356,7 @@ int machine_cpuid_leaves(struct machine_cpuid_build *build, struct err *err)
 	if (build->full)
 		return err_set(err, ERR_HOST,
 		        "this host's KVM offers %u CPUID entries, vmm passes at most %u on: choose a named "
-		        "CPU model "
-		        "(machine.cpu)",
+		        "CPU model (machine.cpu)",
 		        build->ask->supported->nent, MACHINE_CPUID_ENTRIES_MAX);
 	return 0;
 }

@@ -103,8 +103,7 @@ static int read_firmware(struct machine *machine, struct err *err)
 	if (!*config->firmware)
 		return err_set(err, ERR_USAGE,
 		        "no firmware: name an image, such as --set firmware=/usr/share/ovmf/OVMF.fd (Debian: "
-		        "apt install "
-		        "ovmf)");
+		        "apt install ovmf)");
 	if (file_read_all(config->firmware, PAGE_FIRMWARE_MAX_BYTES, &machine->firmware,
 	            &machine->firmware_size, err) < 0)
 		return err_wrap(err, "firmware");
