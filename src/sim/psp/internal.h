@@ -1,5 +1,6 @@
 /*
- * internal: what the files of the secure processor share. Every function here is called with the lock held.
+ * internal: what the files of the secure processor share. Functions that take a struct psp are called with
+ * its lock held, but for command_enter() and its kin.
  */
 #ifndef SIM_PSP_INTERNAL_H
 #define SIM_PSP_INTERNAL_H
@@ -18,13 +19,10 @@ struct product {
 	const char *name;
 	uint32_t signature; /* CPUID.1.EAX */
 	bool snp;
-	bool fmc;              /* TCB_VERSION has FMC in front, chip ids have 8 bytes */
-	unsigned root_bits;    /* of ARK and ASK */
-	uint64_t policy_lacks; /* bits of an SNP policy that it knows but cannot do */
-	uint32_t tsc_factor;   /* of the secrets page */
-	const char *cert_name; /* in its VCEK: "Milan-B0" */
-	uint32_t
-	        prime_steps[4]; /* from where the search for the primes of ARK and ASK starts to the primes */
+	bool fmc;                /* TCB_VERSION has FMC in front, chip ids have 8 bytes */
+	unsigned root_bits;      /* of ARK and ASK */
+	const char *cert_name;   /* in its VCEK: "Milan-B0" */
+	uint32_t prime_steps[4]; /* of ARK's p and q, ASK's p and q, see rsa.c */
 };
 
 const struct product *product_find(const char *name); /* NULL: unknown */

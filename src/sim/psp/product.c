@@ -6,28 +6,13 @@
 
 #include "internal.h"
 
+/* name, CPUID.1.EAX, SNP, FMC, bits of ARK and ASK, name in certificates, steps to their primes */
 static const struct product products[] = {
-        {.name = "Naples", .signature = 0x800f12, .root_bits = 2048, .prime_steps = {499, 158, 672, 433}},
-        {.name = "Rome", .signature = 0x830f10, .root_bits = 4096, .prime_steps = {325, 1042, 341, 498}},
-        {.name = "Milan",
-                .signature = 0xa00f11,
-                .snp = true,
-                .root_bits = 4096,
-                .cert_name = "Milan-B0",
-                .prime_steps = {888, 2131, 98, 2744}},
-        {.name = "Genoa",
-                .signature = 0xa10f11,
-                .snp = true,
-                .root_bits = 4096,
-                .cert_name = "Genoa",
-                .prime_steps = {62, 419, 464, 2815}},
-        {.name = "Turin",
-                .signature = 0xb00f21,
-                .snp = true,
-                .root_bits = 4096,
-                .cert_name = "Turin",
-                .fmc = true,
-                .prime_steps = {205, 227, 558, 1840}},
+        {"Naples", 0x800f12, false, false, 2048, NULL, {499, 158, 672, 433}},
+        {"Rome", 0x830f10, false, false, 4096, NULL, {325, 1042, 341, 498}},
+        {"Milan", 0xa00f11, true, false, 4096, "Milan-B0", {888, 2131, 98, 2744}},
+        {"Genoa", 0xa10f11, true, false, 4096, "Genoa", {62, 419, 464, 2815}},
+        {"Turin", 0xb00f21, true, true, 4096, "Turin", {205, 227, 558, 1840}},
 };
 
 const struct product *product_find(const char *name)

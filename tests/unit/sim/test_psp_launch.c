@@ -95,7 +95,20 @@ static void test_psp_secret_of_the_owner_arrives(void **state)
 	memset(memory, 0x55, sizeof(memory));
 	assert_code(psp_launch_secret(psp, handle, &header, packet, memory, PAGE, sizeof(memory)),
 	        PSP_BAD_MEASUREMENT);
+	packet[7] ^= 1;
+	for (size_t bit = 0; bit < 8 * sizeof(header); bit += 5) {
+		((uint8_t *)&header)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		assert_code(psp_launch_secret(psp, handle, &header, packet, memory, PAGE, sizeof(memory)),
+		        PSP_BAD_MEASUREMENT);
+		((uint8_t *)&header)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
 	assert_int_equal(memory[0], 0x55);
+	assert_code(psp_launch_secret(psp, handle, &header, packet, memory, PAGE, 32), PSP_BAD_MEASUREMENT);
+	assert_code(psp_launch_secret(psp, handle, &header, packet, memory, PAGE, 33), PSP_INVALID_LEN);
+	assert_code(psp_launch_secret(psp, handle, &header, packet, memory, PAGE + 8, sizeof(memory)),
+	        PSP_INVALID_ADDRESS);
+	assert_code(psp_launch_secret(psp, handle, &header, packet, memory, PAGE, PSP_PACKET_MAX_BYTES + 16),
+	        PSP_INVALID_LEN);
 	psp_destroy(psp);
 }
 
@@ -131,12 +144,52 @@ static void test_psp_session_with_one_bit_flipped_is_refused(void **state)
 	psp_destroy(psp);
 }
 
+/* The owner signs the policy, so the firmware looks at it only then. */
+static void test_psp_policy_of_an_owner_is_held_against_the_firmware(void **state)
+{
+	static const struct {
+		uint32_t policy, code;
+	} cases[] = {
+	        {ABI_SEV_POLICY_NODBG | 0x37010000, PSP_SUCCESS}, /* API 1.55, which it has */
+	        {ABI_SEV_POLICY_NODBG | 0x38010000, PSP_POLICY_FAILURE},
+	        {ABI_SEV_POLICY_NODBG | 0x00020000, PSP_POLICY_FAILURE},
+	        {ABI_SEV_POLICY_NODBG | 1u << 6, PSP_POLICY_FAILURE}, /* reserved */
+	        {ABI_SEV_POLICY_NODBG | 1u << 15, PSP_POLICY_FAILURE},
+	};
+	struct psp *psp = bench_psp("Milan");
+	struct abi_sev_cert_chain chain;
+	struct abi_sev_cert pdh, godh;
+	struct abi_sev_session session;
+	struct attest_owner_keys keys;
+	struct err err;
+	uint32_t handle;
+
+	assert_code(psp_pdh_cert_export(psp, &pdh, &chain), PSP_SUCCESS);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_ok(attest_session_create(&pdh, cases[i].policy, &session, &godh, &keys, &err));
+		handle = 0;
+		assert_code(psp_launch_start(psp, &handle, cases[i].policy, &godh, &session), cases[i].code);
+		handle = 0;
+		assert_code(psp_launch_start(psp, &handle, cases[i].policy, NULL, NULL), PSP_SUCCESS);
+	}
+	godh.usage = ABI_SEV_USAGE_OCA;
+	handle = 0;
+	assert_code(
+	        psp_launch_start(psp, &handle, cases[0].policy, &godh, &session), PSP_INVALID_CERTIFICATE);
+	godh.usage = ABI_SEV_USAGE_PDH;
+	godh.algo = ABI_SEV_ALGO_ECDSA_SHA256;
+	assert_code(
+	        psp_launch_start(psp, &handle, cases[0].policy, &godh, &session), PSP_INVALID_CERTIFICATE);
+	psp_destroy(psp);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_psp_launch_of_sev_es_is_measured_and_encrypted),
 	        cmocka_unit_test(test_psp_secret_of_the_owner_arrives),
 	        cmocka_unit_test(test_psp_session_with_one_bit_flipped_is_refused),
+	        cmocka_unit_test(test_psp_policy_of_an_owner_is_held_against_the_firmware),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
