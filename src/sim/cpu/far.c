@@ -1,6 +1,6 @@
 /*
- * far: control transfers that load CS: far JMP, CALL and RET with call gates, IRET, SYSCALL, SYSENTER and
- * their returns (APM 2, 4.7, 6.1; APM 3). All that can fault comes before the first register changes.
+ * far: control transfers that load CS: far JMP, CALL and RET with call gates, IRET (APM 2, 4.7; APM 3). All
+ * that can fault comes before the first register changes.
  */
 #include "far.h"
 
@@ -149,6 +149,19 @@ static void push_return(struct sim_cpu *cpu, unsigned size)
 	sim_stack_move(cpu, -2 * (s64)size);
 }
 
+/* To a task, by its TSS or by a task gate. */
+static void far_task(struct sim_cpu *cpu, u16 selector, const u64 d[static 2], enum task_why why)
+{
+	u32 dpl = d[0] >> 45 & 3;
+	bool gate = (d[0] >> 40 & 15) == 5;
+
+	if (dpl < cpu->cpl || dpl < (selector & 3u))
+		refuse(cpu, EXC_GP, selector);
+	if (gate && !(d[0] >> 47 & 1))
+		refuse(cpu, EXC_NP, selector);
+	sim_task_switch(cpu, gate ? (u16)(d[0] >> 16) : selector, why, sim_cpu_rflags(cpu));
+}
+
 static void far_system(struct sim_cpu *cpu, u16 selector, const u64 d[static 2], bool call)
 {
 	unsigned type = d[0] >> 40 & 15;
@@ -156,9 +169,9 @@ static void far_system(struct sim_cpu *cpu, u16 selector, const u64 d[static 2],
 	struct sim_seg cs;
 
 	if (!system_is_gate(cpu, d)) {
-		if (mode_is(cpu, MODE_LONG) || (type != 1 && type != 9 && type != 5))
+		if (mode_is(cpu, MODE_LONG) || !(type == 5 || (type & 5) == 1))
 			refuse(cpu, EXC_GP, selector);
-		sim_task_switch(cpu, selector, call ? TASK_CALL : TASK_JUMP, false, 0);
+		far_task(cpu, selector, d, call ? TASK_CALL : TASK_JUMP);
 		return;
 	}
 	gate = gate_enter(cpu, selector, d, !call, &cs);
@@ -325,7 +338,7 @@ void op_ret_far(struct sim_cpu *cpu, const struct sim_op *op)
 
 /* ---- IRET ---- */
 
-/* Which flags an IRET may change, by privilege and operand size. */
+/* Which flags an IRET may change, by the privilege before it and the operand size. */
 static void iret_flags(struct sim_cpu *cpu, u64 flags, unsigned size, u32 cpl)
 {
 	u64 change = FLAG_ARITH | FLAG_TF | FLAG_DF | FLAG_NT | (size > 2 ? FLAG_RF | FLAG_AC | FLAG_ID : 0);
@@ -343,11 +356,32 @@ static void iret_real(struct sim_cpu *cpu, unsigned size)
 {
 	u64 rip = sim_stack_peek(cpu, 0, size), flags = sim_stack_peek(cpu, 2 * size, size);
 
-	if (cpu->mode & MODE_VM)
-		sim_leave_failed(cpu, "IRET in virtual 8086 mode", sim_op_rip(cpu));
+	if (cpu->mode & MODE_VM && (cpu->rflags_rest & FLAG_IOPL) != FLAG_IOPL)
+		sim_raise_error(cpu, EXC_GP, 0);
 	far_real(cpu, (u16)sim_stack_peek(cpu, size, size), rip);
 	sim_stack_move(cpu, 3 * size);
-	iret_flags(cpu, flags, size, 0);
+	iret_flags(cpu, flags, size, cpu->cpl);
+}
+
+/* To virtual 8086 mode: all segment registers are popped. */
+static void iret_virtual(struct sim_cpu *cpu, u64 rip, u16 selector, u64 flags)
+{
+	static const u8 order[] = {SIM_SS, SIM_ES, SIM_DS, SIM_FS, SIM_GS};
+	u64 rsp = sim_stack_peek(cpu, 12, 4);
+	u16 selectors[ARRAY_LEN(order)];
+
+	for (unsigned i = 0; i < ARRAY_LEN(order); i++)
+		selectors[i] = (u16)sim_stack_peek(cpu, 16 + 4 * i, 4);
+	if ((u32)rip > 0xffff)
+		sim_raise_error(cpu, EXC_GP, 0);
+	sim_cpu_set_rflags(cpu, flags);
+	for (unsigned i = 0; i < ARRAY_LEN(order); i++)
+		sim_seg_load_real(cpu, order[i], selectors[i]);
+	sim_seg_load_real(cpu, SIM_CS, selector);
+	cpu->cpl = 3;
+	REG_RIP = rip;
+	REG_RSP = rsp;
+	sim_mode_changed(cpu);
 }
 
 static void iret_protected(struct sim_cpu *cpu, unsigned size)
@@ -357,8 +391,10 @@ static void iret_protected(struct sim_cpu *cpu, unsigned size)
 	u32 old = cpu->cpl, cpl = selector & 3u;
 	struct sim_seg cs, ss;
 
-	if (flags & FLAG_VM && size == 4 && cpu->cpl == 0 && !mode_is(cpu, MODE_LONG))
-		sim_leave_failed(cpu, "IRET to virtual 8086 mode", sim_op_rip(cpu));
+	if (flags & FLAG_VM && size == 4 && cpu->cpl == 0 && !mode_is(cpu, MODE_LONG)) {
+		iret_virtual(cpu, rip, selector, flags);
+		return;
+	}
 	return_code(cpu, selector, rip, &cs);
 	/* In 64-bit mode SS:RSP is popped always. */
 	if (cpl == old && !mode_is(cpu, MODE_64)) {
@@ -383,7 +419,7 @@ void op_iret(struct sim_cpu *cpu, const struct sim_op *op)
 	} else if (cpu->rflags_rest & FLAG_NT) {
 		if (mode_is(cpu, MODE_LONG))
 			sim_raise_error(cpu, EXC_GP, 0);
-		sim_task_switch(cpu, 0, TASK_IRET, false, 0);
+		sim_task_switch(cpu, 0, TASK_IRET, sim_cpu_rflags(cpu));
 	} else {
 		iret_protected(cpu, op->size);
 	}
@@ -392,87 +428,4 @@ void op_iret(struct sim_cpu *cpu, const struct sim_op *op)
 		sim_flags_changed(cpu);
 	}
 	sim_code_serialize(cpu);
-}
-
-/* ---- fast system calls ---- */
-
-static struct sim_seg flat_segment(u16 selector, u16 attr)
-{
-	return (struct sim_seg){.selector = selector, .limit = 0xffffffff, .attr = attr};
-}
-
-#define CODE64(dpl) (u16)(0xa9b | (dpl) << 5) /* G L, P S, execute read accessed */
-#define CODE32(dpl) (u16)(0xc9b | (dpl) << 5)
-#define DATA32(dpl) (u16)(0xc93 | (dpl) << 5)
-
-void op_syscall(struct sim_cpu *cpu, const struct sim_op *op)
-{
-	u16 selector = (u16)(cpu->star >> 32) & 0xfffcu;
-	struct sim_seg cs;
-	u64 target;
-
-	if (!(cpu->efer & EFER_SCE))
-		sim_raise(cpu, EXC_UD);
-	REG_RCX = sim_op_next_rip(cpu);
-	if (mode_is(cpu, MODE_LONG)) {
-		target = mode_is(cpu, MODE_64) ? cpu->lstar : cpu->cstar;
-		cpu->gpr[11] = sim_cpu_rflags(cpu);
-		cs = flat_segment(selector, CODE64(0));
-		sim_cpu_set_rflags(cpu, sim_cpu_rflags(cpu) & ~(cpu->sfmask | FLAG_RF));
-	} else {
-		target = (u32)cpu->star;
-		cs = flat_segment(selector, CODE32(0));
-		sim_cpu_set_rflags(cpu, sim_cpu_rflags(cpu) & ~(u64)(FLAG_IF | FLAG_RF | FLAG_VM));
-	}
-	cpu->seg[SIM_SS] = flat_segment((u16)(selector + 8), DATA32(0));
-	sim_load_cs(cpu, &cs, 0, target);
-}
-
-void op_sysret(struct sim_cpu *cpu, const struct sim_op *op)
-{
-	u16 selector = (u16)(cpu->star >> 48);
-	bool wide = op->size == 8;
-	struct sim_seg cs;
-	u64 rip = wide ? REG_RCX : (u32)REG_RCX;
-
-	if (!(cpu->efer & EFER_SCE))
-		sim_raise(cpu, EXC_UD);
-	if (!(cpu->mode & MODE_PE) || cpu->cpl || (wide && !canonical(rip)))
-		sim_raise_error(cpu, EXC_GP, 0);
-	cs = flat_segment((u16)((wide ? selector + 16 : selector) | 3), wide ? CODE64(3) : CODE32(3));
-	cpu->seg[SIM_SS] = flat_segment((u16)((selector + 8) | 3), DATA32(3));
-	if (mode_is(cpu, MODE_LONG))
-		sim_cpu_set_rflags(cpu, cpu->gpr[11] & 0x3c7fd7);
-	else
-		sim_cpu_set_rflags(cpu, sim_cpu_rflags(cpu) | FLAG_IF);
-	sim_load_cs(cpu, &cs, 3, rip);
-}
-
-void op_sysenter(struct sim_cpu *cpu, const struct sim_op *op)
-{
-	bool wide = mode_is(cpu, MODE_LONG);
-	u16 selector = (u16)cpu->sysenter_cs & 0xfffcu;
-	struct sim_seg cs = flat_segment(selector, wide ? CODE64(0) : CODE32(0));
-
-	if (!(cpu->mode & MODE_PE) || !selector)
-		sim_raise_error(cpu, EXC_GP, 0);
-	sim_cpu_set_rflags(cpu, sim_cpu_rflags(cpu) & ~(u64)(FLAG_IF | FLAG_RF | FLAG_VM));
-	cpu->seg[SIM_SS] = flat_segment((u16)(selector + 8), DATA32(0));
-	REG_RSP = wide ? cpu->sysenter_esp : (u32)cpu->sysenter_esp;
-	sim_load_cs(cpu, &cs, 0, wide ? cpu->sysenter_eip : (u32)cpu->sysenter_eip);
-}
-
-void op_sysexit(struct sim_cpu *cpu, const struct sim_op *op)
-{
-	bool wide = op->size == 8;
-	u16 selector = (u16)cpu->sysenter_cs & 0xfffcu;
-	struct sim_seg cs =
-	        flat_segment((u16)((selector + (wide ? 32 : 16)) | 3), wide ? CODE64(3) : CODE32(3));
-
-	if (!(cpu->mode & MODE_PE) || cpu->cpl || !selector ||
-	        (wide && (!canonical(REG_RCX) || !canonical(REG_RDX))))
-		sim_raise_error(cpu, EXC_GP, 0);
-	cpu->seg[SIM_SS] = flat_segment((u16)((selector + (wide ? 40 : 24)) | 3), DATA32(3));
-	REG_RSP = wide ? REG_RCX : (u32)REG_RCX;
-	sim_load_cs(cpu, &cs, 3, wide ? REG_RDX : (u32)REG_RDX);
 }

@@ -11,13 +11,15 @@ enum task_why { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_EVENT };
 /* ext is added to error codes: 1 while an external event is delivered. */
 void sim_code_descriptor(struct sim_cpu *cpu, u16 selector, u32 ext, struct sim_seg *ret, u64 *ret_linear);
 void sim_check_target(struct sim_cpu *cpu, const struct sim_seg *cs, u64 rip);
+/* flags: what the old task keeps. selector: of a TSS; of TASK_IRET it is in the current TSS. */
+void sim_task_switch(struct sim_cpu *cpu, u16 selector, enum task_why why, u64 flags);
 void sim_load_cs(struct sim_cpu *cpu, const struct sim_seg *cs, u32 cpl, u64 rip);
 
 /* A stack that is filled before anything else changes. */
 struct new_stack {
 	struct sim_seg ss;
 	u64 rsp;
-	u32 cpl;
+	u32 cpl, ext;
 	bool keep_ss; /* the level does not change, or the segment register is not touched */
 };
 

@@ -387,7 +387,6 @@ void sim_descriptor_unpack(
 void sim_descriptor_accessed(struct sim_cpu *cpu, u64 linear, struct sim_seg *seg);
 void sim_set_cpl(struct sim_cpu *cpu, u32 cpl);
 void sim_deliver(struct sim_cpu *cpu);
-void sim_task_switch(struct sim_cpu *cpu, u16 selector, unsigned why, bool has_error, u32 error);
 
 /* ---- debugging (debug.c) ---- */
 

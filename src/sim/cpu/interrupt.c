@@ -6,15 +6,16 @@
 
 /* ---- stacks of inner levels ---- */
 
-static struct new_stack stack_long(struct sim_cpu *cpu, u32 cpl, unsigned ist)
+static struct new_stack stack_long(struct sim_cpu *cpu, u32 cpl, unsigned ist, u32 ext)
 {
 	const struct sim_seg *tr = &cpu->seg[SIM_TR];
 	unsigned at = ist ? 28 + ist * 8 : 4 + cpl * 8;
 
 	if (at + 7 > tr->limit)
-		sim_raise_error(cpu, EXC_TS, tr->selector & ~3u);
+		sim_raise_error(cpu, EXC_TS, (tr->selector & ~3u) | ext);
 	return (struct new_stack){.rsp = sim_sys_read(cpu, tr->base + at, 8),
 	        .cpl = cpl,
+	        .ext = ext,
 	        .ss = {.selector = (u16)(cpl == cpu->cpl ? 0 : cpl), .attr = (u16)(cpl << 5)},
 	        .keep_ss = cpl == cpu->cpl};
 }
@@ -24,12 +25,12 @@ struct new_stack sim_new_stack(struct sim_cpu *cpu, u32 cpl, unsigned ist, u32 e
 	const struct sim_seg *tr = &cpu->seg[SIM_TR];
 	bool wide = tr->attr & 8;
 	unsigned at = wide ? 4 + cpl * 8 : 2 + cpl * 4;
-	struct new_stack stack = {.cpl = cpl};
+	struct new_stack stack = {.cpl = cpl, .ext = ext};
 	u64 descriptor[2], linear;
 	u16 selector;
 
 	if (mode_is(cpu, MODE_LONG))
-		return stack_long(cpu, cpl, ist);
+		return stack_long(cpu, cpl, ist, ext);
 	if (at + (wide ? 5 : 3) > tr->limit)
 		sim_raise_error(cpu, EXC_TS, (tr->selector & ~3u) | ext);
 	stack.rsp = sim_sys_read(cpu, tr->base + at, wide ? 4 : 2);
@@ -63,12 +64,13 @@ void sim_new_stack_push(struct sim_cpu *cpu, struct new_stack *stack, unsigned s
 	if (mode_is(cpu, MODE_LONG)) {
 		linear = stack->rsp;
 		if ((u64)((s64)(linear << 16) >> 16) != linear)
-			sim_raise_error(cpu, EXC_SS, 0);
+			sim_raise_error(cpu, EXC_SS, stack->ext);
 	} else {
 		u64 offset = stack->ss.attr & SEG_DB ? (u32)stack->rsp : (u16)stack->rsp;
 
 		if (!stack_fits(stack, offset, size))
-			sim_raise_error(cpu, EXC_SS, stack->ss.selector & ~3u);
+			sim_raise_error(
+			        cpu, EXC_SS, (stack->keep_ss ? 0 : stack->ss.selector & ~3u) | stack->ext);
 		linear = (u32)(stack->ss.base + offset);
 	}
 	if (stack->cpl == 3)
@@ -88,12 +90,11 @@ void sim_new_stack_commit(struct sim_cpu *cpu, const struct new_stack *stack)
 
 /* ---- delivery ---- */
 
-static void delivered(struct sim_cpu *cpu, bool clear_if)
-{
-	u64 clear = FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (clear_if ? FLAG_IF : 0);
+#define PROTECTED_CLEAR (FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM)
 
-	if (!(cpu->mode & MODE_PE))
-		clear = FLAG_TF | FLAG_RF | FLAG_AC | FLAG_IF;
+/* clear: flags that the handler starts without. */
+static void delivered(struct sim_cpu *cpu, u64 clear)
+{
 	if (cpu->event.kind == SIM_EVENT_NMI)
 		cpu->nmi_blocked = true;
 	cpu->event.kind = SIM_EVENT_NONE;
@@ -118,15 +119,16 @@ static void deliver_real(struct sim_cpu *cpu)
 	sim_stack_move(cpu, -6);
 	sim_seg_load_real(cpu, SIM_CS, (u16)(vector >> 16));
 	REG_RIP = (u16)vector;
-	delivered(cpu, true);
+	delivered(cpu, FLAG_TF | FLAG_RF | FLAG_AC | FLAG_IF);
 }
 
-/* Faults push RF, so that the instruction does not meet its breakpoint again; traps and interrupts do not. */
+/* Faults push RF, so that the instruction does not meet its breakpoint again; traps, aborts and interrupts do
+ * not. */
 static u64 pushed_flags(const struct sim_cpu *cpu)
 {
 	u8 vector = cpu->event.vector;
 	bool fault = cpu->event.kind == SIM_EVENT_EXCEPTION && vector != EXC_DB && vector != EXC_BP &&
-	             vector != EXC_OF;
+	             vector != EXC_OF && vector != EXC_DF;
 
 	return sim_cpu_rflags(cpu) | (fault ? FLAG_RF : 0);
 }
@@ -163,9 +165,15 @@ static struct idt_gate gate_read(struct sim_cpu *cpu, u32 ext)
 	return gate;
 }
 
+/* Virtual 8086 mode's are no selectors: a handler finds them on its stack, and null ones in the registers. */
+static const u8 virtual_saved[] = {SIM_GS, SIM_FS, SIM_DS, SIM_ES};
+
 /* Pushes the return frame: onto a new stack, or below the current stack pointer. */
 static void push_frame(struct sim_cpu *cpu, struct new_stack *stack, unsigned size, bool with_stack)
 {
+	if (cpu->mode & MODE_VM)
+		for (unsigned i = 0; i < ARRAY_LEN(virtual_saved); i++)
+			sim_new_stack_push(cpu, stack, size, cpu->seg[virtual_saved[i]].selector);
 	if (with_stack) {
 		sim_new_stack_push(cpu, stack, size, cpu->seg[SIM_SS].selector);
 		sim_new_stack_push(cpu, stack, size, REG_RSP);
@@ -187,28 +195,33 @@ static void deliver_protected(struct sim_cpu *cpu)
 	u64 linear;
 
 	if (gate.type == 5) {
-		sim_task_switch(cpu, gate.selector, TASK_EVENT, cpu->event.has_error, cpu->event.error);
+		sim_task_switch(cpu, gate.selector, TASK_EVENT, pushed_flags(cpu));
+		delivered(cpu, 0);
 		return;
 	}
 	sim_code_descriptor(cpu, gate.selector, ext, &cs, &linear);
-	if (SEG_DPL(cs.attr) > cpu->cpl || (wide && (cs.attr & (SEG_L | SEG_DB)) != SEG_L))
+	cpl = cs.attr & SEG_DOWN ? cpu->cpl : SEG_DPL(cs.attr);
+	if (SEG_DPL(cs.attr) > cpu->cpl || (cpu->mode & MODE_VM && cpl) ||
+	        (wide && (cs.attr & (SEG_L | SEG_DB)) != SEG_L))
 		sim_raise_error(cpu, EXC_GP, (gate.selector & ~3u) | ext);
 	if (!(cs.attr & SEG_P))
 		sim_raise_error(cpu, EXC_NP, (gate.selector & ~3u) | ext);
-	cpl = cs.attr & SEG_DOWN ? cpu->cpl : SEG_DPL(cs.attr);
 	if (cpl < cpu->cpl || gate.ist)
 		stack = sim_new_stack(cpu, cpl, gate.ist, ext);
 	else
 		stack = (struct new_stack){
-		        .rsp = REG_RSP, .ss = cpu->seg[SIM_SS], .cpl = cpl, .keep_ss = true};
+		        .rsp = REG_RSP, .ss = cpu->seg[SIM_SS], .cpl = cpl, .ext = ext, .keep_ss = true};
 	if (wide)
 		stack.rsp &= ~(u64)15;
 	sim_check_target(cpu, &cs, gate.offset);
 	push_frame(cpu, &stack, wide ? 8 : gate.type >= 14 ? 4 : 2, wide || cpl < cpu->cpl);
 	sim_descriptor_accessed(cpu, linear, &cs);
 	sim_new_stack_commit(cpu, &stack);
+	if (cpu->mode & MODE_VM)
+		for (unsigned i = 0; i < ARRAY_LEN(virtual_saved); i++)
+			cpu->seg[virtual_saved[i]] = (struct sim_seg){0};
 	sim_load_cs(cpu, &cs, cpl, gate.offset);
-	delivered(cpu, !(gate.type & 1));
+	delivered(cpu, PROTECTED_CLEAR | (gate.type & 1 ? 0 : FLAG_IF));
 }
 
 void sim_deliver(struct sim_cpu *cpu)
@@ -216,8 +229,6 @@ void sim_deliver(struct sim_cpu *cpu)
 	sim_debug_deliver(cpu);
 	if (!(cpu->mode & MODE_PE))
 		deliver_real(cpu);
-	else if (cpu->mode & MODE_VM)
-		sim_leave_failed(cpu, "an interrupt in virtual 8086 mode", REG_RIP);
 	else
 		deliver_protected(cpu);
 }
@@ -234,6 +245,9 @@ static void raise_soft(struct sim_cpu *cpu, const struct sim_op *op, u8 vector, 
 
 void op_int(struct sim_cpu *cpu, const struct sim_op *op)
 {
+	/* Without VME, INT n in virtual 8086 mode is the monitor's to do. */
+	if (cpu->mode & MODE_VM && (cpu->rflags_rest & FLAG_IOPL) != FLAG_IOPL)
+		sim_raise_error(cpu, EXC_GP, 0);
 	raise_soft(cpu, op, (u8)op->imm, SIM_EVENT_SOFT);
 }
 

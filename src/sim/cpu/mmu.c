@@ -231,6 +231,13 @@ bool sim_access_repeated(struct sim_cpu *cpu, struct sim_access **ret)
 	return false;
 }
 
+/* What a device raised is taken behind the instruction, not at the block's end. */
+static void device_raised(struct sim_cpu *cpu)
+{
+	if (cpu->op && atomic_load_explicit(&cpu->pending, memory_order_relaxed) & cpu->accept)
+		cpu->op_end = cpu->op + 1;
+}
+
 static u64 device_access(struct sim_cpu *cpu, bool write, u64 gpa, unsigned size, u64 value)
 {
 	struct sim_access *access;
@@ -238,8 +245,10 @@ static u64 device_access(struct sim_cpu *cpu, bool write, u64 gpa, unsigned size
 	if (sim_access_repeated(cpu, &access))
 		return access->data;
 	access->data = write ? value : 0;
-	if (cpu->bus->mmio && cpu->bus->mmio(cpu->ctx, write, gpa, size, &access->data))
+	if (cpu->bus->mmio && cpu->bus->mmio(cpu->ctx, write, gpa, size, &access->data)) {
+		device_raised(cpu);
 		return access->data;
+	}
 	cpu->exit_info.mmio.write = write;
 	cpu->exit_info.mmio.gpa = gpa;
 	cpu->exit_info.mmio.size = (u8)size;

@@ -1,0 +1,32 @@
+/*
+ * chapters: what each image consists of.
+ */
+#ifndef PROBE_CHAPTERS_H
+#define PROBE_CHAPTERS_H
+
+#include "probe.h"
+
+extern const struct chapter chapter_segment, chapter_gate, chapter_system, chapter_refused, chapter_paging,
+        chapter_event, chapter_shutdown, chapter_sysenter;
+extern const struct chapter chapter_limit, chapter_task, chapter_virtual;     /* of 32 bits alone */
+extern const struct chapter chapter_long, chapter_long_refused, chapter_fast; /* of 64 bits alone */
+
+#if defined PROBE_REFUSED && defined __x86_64__
+#define CHAPTERS &chapter_refused, &chapter_long_refused
+#elif defined PROBE_REFUSED
+#define CHAPTERS &chapter_refused
+#elif defined PROBE_SYSENTER
+#define CHAPTERS &chapter_sysenter
+#elif defined PROBE_SHUTDOWN
+#define CHAPTERS &chapter_shutdown
+#elif defined __x86_64__
+#define CHAPTERS \
+	&chapter_segment, &chapter_gate, &chapter_system, &chapter_long, &chapter_fast, &chapter_event, \
+	        &chapter_paging
+#else
+#define CHAPTERS \
+	&chapter_segment, &chapter_limit, &chapter_gate, &chapter_task, &chapter_system, &chapter_sysenter, \
+	        &chapter_virtual, &chapter_event, &chapter_paging
+#endif
+
+#endif
