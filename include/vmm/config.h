@@ -17,6 +17,14 @@
 
 enum config_host { CONFIG_HOST_KVM, CONFIG_HOST_SIM };
 enum config_sim_clock { CONFIG_SIM_CLOCK_VIRTUAL, CONFIG_SIM_CLOCK_HOST };
+enum config_sim_product {
+	CONFIG_SIM_NONE,
+	CONFIG_SIM_NAPLES,
+	CONFIG_SIM_ROME,
+	CONFIG_SIM_MILAN,
+	CONFIG_SIM_GENOA,
+	CONFIG_SIM_TURIN,
+};
 enum config_sev_type { CONFIG_SEV_NONE, CONFIG_SEV, CONFIG_SEV_ES, CONFIG_SEV_SNP };
 /* How a SEV or SEV-ES guest's context is made; it changes the FPU fields of an ES guest's measured VMSA. */
 enum config_sev_init { CONFIG_SEV_INIT_AUTO, CONFIG_SEV_INIT2, CONFIG_SEV_INIT_LEGACY };
@@ -65,6 +73,14 @@ struct config {
 	} run;
 	struct {
 		enum config_sim_clock clock;
+		enum config_sim_product product;
+		unsigned seed;
+		char *firmware_version; /* "MAJOR.MINOR.BUILD" */
+		char *tcb;              /* 16 hexadecimal digits or "" */
+		unsigned asids, es_asids,
+		        snp_asids; /* ASIDs 1..es_asids: SEV-ES and SNP; 1..snp_asids: SNP alone */
+		unsigned c_bit;
+		char *cgroup; /* a folder */
 	} sim;
 	enum log_level log;
 	struct config_place *places; /* one a row of config_keys */

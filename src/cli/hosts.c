@@ -22,13 +22,47 @@ static int64_t sim_clock_wall(void *ctx)
 	return SIM_WALL_START + (int64_t)(sim_now_ns(ctx) / 1000000000u);
 }
 
+static int take_version(const char *text, struct sim_options *options, struct err *err)
+{
+	unsigned major, minor, build;
+	char rest;
+
+	if (sscanf(text, "%3u.%3u.%3u%c", &major, &minor, &build, &rest) != 3 || major > UINT8_MAX ||
+	        minor > UINT8_MAX || build > UINT8_MAX)
+		return err_set(err, ERR_USAGE,
+		        "sim.firmware-version: must be three numbers up to 255, as \"1.55.39\"; this is "
+		        "\"%s\"",
+		        text);
+	options->firmware_major = (uint8_t)major;
+	options->firmware_minor = (uint8_t)minor;
+	options->firmware_build = (uint8_t)build;
+	return 0;
+}
+
+static int sim_options_of(const struct config *config, struct sim_options *ret_options, struct err *err)
+{
+	*ret_options = (struct sim_options){
+	        .clock = config->sim.clock == CONFIG_SIM_CLOCK_HOST ? SIM_CLOCK_HOST : SIM_CLOCK_VIRTUAL,
+	        .product = config_key_find("sim.product")->words[config->sim.product],
+	        .seed = config->sim.seed,
+	        .tcb = *config->sim.tcb ? strtoull(config->sim.tcb, NULL, 16) : 0,
+	        .asids = config->sim.asids,
+	        .es_asids = config->sim.es_asids,
+	        .snp_asids = config->sim.snp_asids,
+	        .c_bit = config->sim.c_bit,
+	        .cgroup = config->sim.cgroup,
+	};
+	return take_version(config->sim.firmware_version, ret_options, err);
+}
+
 static int open_real(struct cli_hosts *hosts, const struct config *config, struct err *err)
 {
-	const struct sim_options options = {
-	        .clock = config->sim.clock == CONFIG_SIM_CLOCK_HOST ? SIM_CLOCK_HOST : SIM_CLOCK_VIRTUAL};
+	struct sim_options options;
 
 	if (config->host == CONFIG_HOST_KVM)
 		return host_kernel_create(&hosts->real, err);
+	if (sim_options_of(config, &options, err) < 0)
+		return -1;
 	fputs("This is the software platform, a simulation: nothing protects the guest.\n", stderr);
 	if (host_sim_create(&options, &hosts->real, err) < 0)
 		return -1;
@@ -46,7 +80,9 @@ static void find_process(struct cli_hosts *hosts, const struct config *config)
 		return;
 	hosts->process.parameters = "";
 	hosts->process.memlock_bytes = UINT64_MAX;
-	if (!config->cgroup || !*config->cgroup)
+	if (*config->sim.cgroup)
+		hosts->process.cgroup = config->sim.cgroup;
+	else if (!config->cgroup || !*config->cgroup)
 		hosts->process.cgroup = "";
 }
 

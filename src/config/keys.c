@@ -13,6 +13,7 @@ static const char *const type_words[] = {"none", "sev", "sev-es", "sev-snp", NUL
 static const char *const init_words[] = {"auto", "init2", "legacy", NULL};
 static const char *const correction_words[] = {"adopt", "refuse", NULL};
 static const char *const clock_words[] = {"virtual", "host", NULL};
+static const char *const product_words[] = {"none", "Naples", "Rome", "Milan", "Genoa", "Turin", NULL};
 static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 
 #define SEV (CONFIG_FOR(CONFIG_SEV) | CONFIG_FOR(CONFIG_SEV_ES))
@@ -21,6 +22,8 @@ static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 
 #define NAME_MAX_BYTES    63
 #define PATH_MAX_BYTES    4095 /* PATH_MAX of Linux, without its NUL */
+#define VERSION_MAX_BYTES 11   /* "255.255.255" */
+#define SIM_ASIDS_MAX     2048
 #define CMDLINE_MAX_BYTES 2047 /* COMMAND_LINE_SIZE of x86 Linux, without its NUL */
 
 #define FILE_KEY(field) AT(field), .max = PATH_MAX_BYTES, .def = "\"\""
@@ -127,6 +130,34 @@ const struct config_key config_keys[] = {
                 .help = "The time of a guest on the software platform: virtual, which advances with its "
                         "instructions and skips what it only waits for, so that every run is the same; or "
                         "that of the host."},
+        {"sim.product", CONFIG_WORD, AT(sim.product), .words = product_words, .def = "\"Milan\"",
+                .help = "The processor that the software platform pretends to be: Naples knows SEV, Rome "
+                        "SEV-ES too, Milan, Genoa and Turin SEV-SNP too; none has no secure processor."},
+        {"sim.seed", CONFIG_NUMBER, AT(sim.seed), .max = UINT32_MAX, .def = "1",
+                .help = "What the keys of the software platform's secure processor are made from: the same "
+                        "number, the same chip."},
+        {"sim.firmware-version", CONFIG_STRING, AT(sim.firmware_version), .min = 1, .max = VERSION_MAX_BYTES,
+                .def = "\"1.55.39\"",
+                .help = "The version of the secure processor's firmware on the software platform: API major "
+                        "and minor number, and build, for SEV and SEV-SNP alike."},
+        {"sim.tcb", CONFIG_HEX, AT(sim.tcb), .min = 16, .max = 16, .def = "\"\"",
+                .help = "The TCB version of the secure processor on the software platform as a number of 16 "
+                        "hexadecimal digits, whose bytes mean what they mean for sim.product; empty is the "
+                        "product's own."},
+        {"sim.asids", CONFIG_NUMBER, AT(sim.asids), .min = 1, .max = SIM_ASIDS_MAX, .def = "509",
+                .help = "The number of ASIDs, and so of confidential guests, on the software platform."},
+        {"sim.es-asids", CONFIG_NUMBER, AT(sim.es_asids), .max = SIM_ASIDS_MAX, .def = "99",
+                .help = "How many of sim.asids, from 1, are for SEV-ES and SEV-SNP guests; the rest is for "
+                        "SEV guests."},
+        {"sim.snp-asids", CONFIG_NUMBER, AT(sim.snp_asids), .max = SIM_ASIDS_MAX, .def = "0",
+                .help = "How many of sim.es-asids, from 1, are for SEV-SNP guests alone, as with ciphertext "
+                        "hiding; 0: SEV-ES and SEV-SNP guests share theirs."},
+        {"sim.c-bit", CONFIG_NUMBER, AT(sim.c_bit), .min = 40, .max = 51, .def = "51",
+                .help = "The place of the C-bit in page tables on the software platform."},
+        {"sim.cgroup", CONFIG_STRING, AT(sim.cgroup), .max = PATH_MAX_BYTES, .def = "\"\"",
+                .help = "A folder that stands for the misc cgroup of this process on the software platform: "
+                        "the limits in its misc.max hold, the other files (misc.current, ...) are written. "
+                        "Made if missing; one process at a time. Empty: no limits but the number of ASIDs."},
         {"log", CONFIG_WORD, AT(log), .words = log_words, .def = "\"warn\"",
                 .help = "How much is logged to standard error: this and what is worse."},
 };

@@ -33,19 +33,6 @@ static int get_run_size(void *sim, void *arg, uintptr_t user)
 	return user ? -EINVAL : (int)SIM_RUN_BYTES;
 }
 
-/* Memory encryption, which the secure processor brings. */
-static uint32_t add_sev_leaf(const struct sim_platform *sim, struct kvm_cpuid_entry2 *entries, uint32_t count)
-{
-	if (!sim->secure || count == SIM_CPUID_MAX)
-		return count;
-	entries[count] = processor_cpuid(sim->secure);
-	for (uint32_t i = 0; i < count; i++) {
-		if (entries[i].function == 0x80000000 && entries[i].eax < entries[count].function)
-			entries[i].eax = entries[count].function;
-	}
-	return count + 1;
-}
-
 /* What is the platform's and not the processor's: the x2APIC, and the leaves by which KVM is known. */
 static uint32_t add_platform_leaves(struct kvm_cpuid_entry2 *entries, uint32_t count)
 {
@@ -66,16 +53,39 @@ static uint32_t add_platform_leaves(struct kvm_cpuid_entry2 *entries, uint32_t c
 	return count;
 }
 
+/* Memory encryption, which the secure processor brings. */
+static uint32_t add_sev_leaf(
+        const struct sim_processor *secure, struct kvm_cpuid_entry2 *entries, uint32_t count)
+{
+	if (!secure || count == SIM_CPUID_MAX)
+		return count;
+	entries[count] = processor_cpuid(secure);
+	for (uint32_t i = 0; i < count; i++) {
+		if (entries[i].function == 0x80000000 && entries[i].eax < entries[count].function)
+			entries[i].eax = entries[count].function;
+	}
+	return count + 1;
+}
+
+uint32_t system_cpuid(
+        const struct sim_processor *secure, struct kvm_cpuid_entry2 entries[static SIM_CPUID_MAX])
+{
+	uint32_t count = SIM_CPUID_MAX;
+
+	sim_cpu_supported_cpuid(entries, &count);
+	return add_sev_leaf(secure, entries, add_platform_leaves(entries, count));
+}
+
 static int get_supported_cpuid(void *sim, void *arg, uintptr_t user)
 {
+	const struct sim_platform *platform = sim;
 	struct kvm_cpuid2 *head = arg;
 	auto_free struct kvm_cpuid_entry2 *entries = calloc(SIM_CPUID_MAX, sizeof(*entries));
-	uint32_t count = SIM_CPUID_MAX;
+	uint32_t count;
 
 	if (!entries)
 		return -ENOMEM;
-	sim_cpu_supported_cpuid(entries, &count);
-	count = add_sev_leaf(sim, entries, add_platform_leaves(entries, count));
+	count = system_cpuid(platform->secure, entries);
 	if (head->nent < count)
 		return -E2BIG;
 	head->nent = count;

@@ -2,13 +2,14 @@
  * msr: model-specific registers that are the platform's: time, the APIC, and those that KVM answers so that
  * systems start. The vCPU's thread, or its ioctls. Law: APM 2, appendix A; Intel SDM 4 for the shared ones.
  */
-#include "sim.h"
+#include "sev/sev.h"
 
 #define MSR_TSC          0x10u
 #define MSR_APIC_BASE    0x1bu
 #define MSR_TSC_ADJUST   0x3bu
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC       0x800u
+#define MSR_SEV_STATUS   0xc0010131u
 
 /* Registers without effect: written values are kept (slot), or lost. */
 static const struct {
@@ -168,6 +169,17 @@ bool vcpu_msr_known(void *ctx, uint32_t index)
 	       vcpu_mce_known(ctx, index);
 }
 
+/* The guest's alone, and read-only: what protects it (APM 2, 15.34.10, 15.36.2). */
+static bool sev_status(const struct sim_vcpu *v, bool write, uint64_t *value, bool by_host)
+{
+	const struct sim_sev *sev = v->vm->sev;
+
+	if (write || by_host || !v->sev || !sev->active)
+		return false;
+	*value = 1 | (sev->es ? 2 : 0) | sev->vmsa_features << 2;
+	return true;
+}
+
 bool vcpu_msr(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
 {
 	if (index == MSR_TSC)
@@ -176,6 +188,8 @@ bool vcpu_msr(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, b
 		tsc_adjust_access(v, write, value, by_host);
 	else if (vcpu_mce_known(v, index))
 		return vcpu_mce_msr(v, write, index, value, by_host);
+	else if (index == MSR_SEV_STATUS)
+		return sev_status(v, write, value, by_host);
 	else if (index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE || (index & ~0xffu) == MSR_X2APIC)
 		return apic_access(v, write, index, value, by_host);
 	else

@@ -36,27 +36,32 @@ static const struct sim_product *product_find(const char *name)
 	return NULL;
 }
 
-/* What CPUID says on this processor, for the firmware to judge CPUID pages by. */
+#define CPUID_KVM              0x40000000u
+#define CPUID_1_ECX_HYPERVISOR (1u << 31)
+
+/* What CPUID says on this processor, for the firmware to judge CPUID pages by: KVM's, without what is KVM. */
 static unsigned cpuid_rows(
         const struct sim_processor *secure, struct abi_cpuid_entry rows[static SIM_CPUID_MAX])
 {
 	auto_free struct kvm_cpuid_entry2 *entries = calloc(SIM_CPUID_MAX, sizeof(*entries));
-	uint32_t count = SIM_CPUID_MAX - 1;
+	uint32_t count = entries ? system_cpuid(secure, entries) : 0;
+	unsigned kept = 0;
 
-	if (!entries)
-		return 0;
-	sim_cpu_supported_cpuid(entries, &count);
-	entries[count++] = processor_cpuid(secure);
-	for (uint32_t i = 0; i < count; i++)
-		rows[i] = (struct abi_cpuid_entry){
-		        .eax_in = entries[i].function,
-		        .ecx_in = entries[i].index,
-		        .eax = entries[i].eax,
-		        .ebx = entries[i].ebx,
-		        .ecx = entries[i].ecx,
-		        .edx = entries[i].edx,
+	for (uint32_t i = 0; i < count; i++) {
+		const struct kvm_cpuid_entry2 *e = &entries[i];
+
+		if (e->function >> 8 == CPUID_KVM >> 8)
+			continue;
+		rows[kept++] = (struct abi_cpuid_entry){
+		        .eax_in = e->function,
+		        .ecx_in = e->index,
+		        .eax = e->eax,
+		        .ebx = e->ebx,
+		        .ecx = e->function == 1 ? e->ecx & ~CPUID_1_ECX_HYPERVISOR : e->ecx,
+		        .edx = e->edx,
 		};
-	return count;
+	}
+	return kept;
 }
 
 static int make_psp(struct sim_processor *secure, const struct sim_options *o, struct err *err)
