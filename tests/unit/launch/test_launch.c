@@ -256,6 +256,30 @@ static void test_launch_secret_that_does_not_come_is_not_waited_for(void **state
 	        ERR_USAGE, "/tmp/vmm-none-too did not come within 0 s (sev.secret-wait)");
 }
 
+static void test_launch_joins_the_cgroup_before_it_takes_an_asid(void **state)
+{
+	char folder[] = "/tmp/vmm-cgroup-XXXXXX", procs[64], word[64], pid[32] = "", own[32];
+	FILE *f;
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", folder);
+	f = fopen(procs, "w");
+	assert_non_null(f);
+	fclose(f);
+	snprintf(word, sizeof(word), "cgroup=%s", folder);
+	bench.kernel.refusal = (struct fake_refusal){
+	        .request = KVM_MEMORY_ENCRYPT_OP, .command = UAPI_SEV_INIT2, .sys = EBUSY};
+	refuses("sev", (const char *const[]){word, NULL}, ERR_HOST, "KVM_SEV_INIT2");
+	f = fopen(procs, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(pid, sizeof(pid), f));
+	fclose(f);
+	snprintf(own, sizeof(own), "%d\n", getpid());
+	assert_string_equal(pid, own);
+	unlink(procs);
+	rmdir(folder);
+}
+
 /* ---- the CPUID page ---- */
 
 static void test_launch_corrected_cpuid_page_is_adopted(void **state)
@@ -324,6 +348,7 @@ int main(void)
 	        TEST(test_launch_secret_that_does_not_fit_is_refused),
 	        TEST(test_launch_secret_outside_memory_is_refused),
 	        TEST(test_launch_secret_that_does_not_come_is_not_waited_for),
+	        TEST(test_launch_joins_the_cgroup_before_it_takes_an_asid),
 	        TEST(test_launch_corrected_cpuid_page_is_adopted),
 	        TEST(test_launch_corrected_cpuid_page_is_refused_if_wanted),
 	        TEST(test_launch_answer_that_is_no_cpuid_page_is_not_adopted),

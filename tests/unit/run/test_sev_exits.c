@@ -1,0 +1,196 @@
+/* Exits that only confidential guests cause, given by hand; and the registers that nobody may read. */
+#include "../../../src/run/vcpu.h"
+#include "unit/launch/bench.h"
+
+static struct bench bench;
+static struct vcpu vcpu;
+
+static void start(const char *type)
+{
+	bench_start(&bench);
+	if (bench_launch(&bench, type, NULL) < 0)
+		fail_msg("%s", bench.err.text);
+	vcpu = (struct vcpu){
+	        .machine = bench.machine,
+	        .vm = bench.vm,
+	        .kvm = machine_vm_vcpu(bench.vm, 0),
+	};
+	bench.kernel.count = 0;
+}
+
+static int teardown(void **state)
+{
+	bench_end(&bench);
+	return 0;
+}
+
+static enum vcpu_verdict fault(uint64_t gpa, uint64_t size, uint64_t flags)
+{
+	const struct uapi_memory_fault fault = {.flags = flags, .gpa = gpa, .size = size};
+
+	vcpu.kvm->run->exit_reason = UAPI_EXIT_MEMORY_FAULT;
+	memcpy(&vcpu.kvm->run->hw, &fault, sizeof(fault));
+	return vcpu_on_exit(&vcpu);
+}
+
+static enum vcpu_verdict hypercall(uint64_t nr, uint64_t gpa, uint64_t pages, uint64_t attributes)
+{
+	struct kvm_run *run = vcpu.kvm->run;
+
+	run->exit_reason = KVM_EXIT_HYPERCALL;
+	run->hypercall.nr = nr;
+	run->hypercall.args[0] = gpa;
+	run->hypercall.args[1] = pages;
+	run->hypercall.args[2] = attributes;
+	run->hypercall.ret = 77;
+	return vcpu_on_exit(&vcpu);
+}
+
+static enum vcpu_verdict terminate(uint64_t msr)
+{
+	struct kvm_run *run = vcpu.kvm->run;
+
+	run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
+	run->system_event.type = UAPI_SYSTEM_EVENT_SEV_TERM;
+	run->system_event.ndata = 1;
+	run->system_event.data[0] = msr;
+	return vcpu_on_exit(&vcpu);
+}
+
+static void assert_error(enum err_kind kind, const char *part)
+{
+	assert_int_equal(vcpu.err.kind, kind);
+	if (!strstr(vcpu.err.text, part))
+		fail_msg("\"%s\" lacks \"%s\"", vcpu.err.text, part);
+}
+
+static void test_memory_fault_converts_the_page_and_goes_on(void **state)
+{
+	start("sev-snp");
+	assert_int_equal(fault(0x3000, 0x1000, 0), VCPU_RESUME);
+	assert_string_equal(bench.kernel.lines[0], "SHARED 0x3000");
+	assert_true(page_is_memory(machine_vm_memory(bench.vm), gpa(0x3000), 0x1000, true));
+	assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), VCPU_RESUME);
+	assert_string_equal(bench.kernel.lines[1], "PRIVATE 0x3000");
+	assert_false(page_is_memory(machine_vm_memory(bench.vm), gpa(0x3000), 1, true));
+}
+
+static void test_memory_fault_outside_memory_is_the_guests_crash(void **state)
+{
+	static const uint64_t places[] = {0x400000, 0xc0000000, 0xfffffffffffff000};
+
+	start("sev-snp");
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		assert_int_equal(fault(places[i], 0x1000, 8), VCPU_CRASH);
+		assert_error(ERR_GUEST, "as private memory, where it has none");
+	}
+	assert_int_equal(bench.kernel.count, 0);
+}
+
+static void test_memory_fault_that_makes_no_sense_is_kvms(void **state)
+{
+	start("sev-snp");
+	assert_int_equal(fault(0x3000, 0x1000, 1), VCPU_FAIL);
+	assert_int_equal(fault(0x3008, 0x1000, 0), VCPU_FAIL);
+	assert_int_equal(fault(0x3000, 0, 0), VCPU_FAIL);
+	assert_error(ERR_FAILED, "a memory fault that vmm does not understand");
+}
+
+static void test_map_gpa_range_converts_by_bit_4_alone(void **state)
+{
+	start("sev-snp");
+	assert_int_equal(hypercall(12, 0x10000, 16, 0x3), VCPU_RESUME); /* a hint of the page size */
+	assert_int_equal(vcpu.kvm->run->hypercall.ret, 0);
+	assert_string_equal(bench.kernel.lines[0], "SHARED 0x10000");
+	assert_int_equal(hypercall(12, 0x10000, 16, 0x10), VCPU_RESUME);
+	assert_string_equal(bench.kernel.lines[1], "PRIVATE 0x10000");
+}
+
+static void test_map_gpa_range_of_nonsense_is_refused(void **state)
+{
+	static const struct {
+		uint64_t gpa, pages;
+	} ranges[] = {
+	        {0x10000, 0},
+	        {0x10008, 1},
+	        {0x10000, UINT64_MAX},
+	        {0x10000, UINT64_C(1) << 52},
+	        {0, 1025}, /* 4 MiB and a page */
+	        {UINT64_MAX - 4095, 1},
+	        {0xc0000000, 1},
+	};
+
+	start("sev-snp");
+	for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+		assert_int_equal(hypercall(12, ranges[i].gpa, ranges[i].pages, 0), VCPU_RESUME);
+		assert_int_equal(vcpu.kvm->run->hypercall.ret, EINVAL);
+	}
+	assert_int_equal(bench.kernel.count, 0);
+}
+
+static void test_map_gpa_range_of_a_sev_guest_is_news_only(void **state)
+{
+	start("sev");
+	assert_int_equal(hypercall(12, 0x10000, 16, 0), VCPU_RESUME);
+	assert_int_equal(vcpu.kvm->run->hypercall.ret, 0);
+	assert_int_equal(bench.kernel.count, 0);
+}
+
+static void test_hypercall_that_was_not_asked_for_ends_the_guest(void **state)
+{
+	start("sev-snp");
+	assert_int_equal(hypercall(5, 0, 0, 0), VCPU_FAIL);
+	assert_error(ERR_FAILED, "hypercall 5");
+}
+
+static void test_termination_is_told_by_name(void **state)
+{
+	static const struct {
+		uint64_t msr;
+		const char *text;
+	} rows[] = {
+	        {0x100, "general (reason set 0, code 0)"},
+	        {0x20100, "SEV-SNP features that it needs are not supported (reason set 0, code 2)"},
+	        {0x21100, "PVALIDATE failed (reason set 1, code 2)"},
+	        {0x41100, "the CPUID page is wrong (reason set 1, code 4)"},
+	        {0xff1100, "a reason that vmm does not know (reason set 1, code 255)"},
+	        {0x80b000, "GHCB MSR 0x80b000"},
+	        {0xf000f100, "a reason that vmm does not know (reason set 15, code 0)"},
+	};
+
+	start("sev-es");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(terminate(rows[i].msr), VCPU_CRASH);
+		assert_error(ERR_GUEST, rows[i].text);
+	}
+}
+
+static void test_report_asks_for_no_register_of_a_protected_vcpu(void **state)
+{
+	start("sev-es");
+	bench.kernel.refusal = (struct fake_refusal){.request = KVM_GET_REGS, .sys = EINVAL};
+	assert_int_equal(terminate(0x100), VCPU_CRASH);
+	assert_non_null(
+	        strstr(vcpu.report, "the host cannot read the registers of a SEV-ES or SEV-SNP guest"));
+	assert_null(strstr(vcpu.report, "EINVAL"));
+	assert_null(strstr(vcpu.report, "rip"));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_teardown(name, teardown)
+	const struct CMUnitTest tests[] = {
+	        TEST(test_memory_fault_converts_the_page_and_goes_on),
+	        TEST(test_memory_fault_outside_memory_is_the_guests_crash),
+	        TEST(test_memory_fault_that_makes_no_sense_is_kvms),
+	        TEST(test_map_gpa_range_converts_by_bit_4_alone),
+	        TEST(test_map_gpa_range_of_nonsense_is_refused),
+	        TEST(test_map_gpa_range_of_a_sev_guest_is_news_only),
+	        TEST(test_hypercall_that_was_not_asked_for_ends_the_guest),
+	        TEST(test_termination_is_told_by_name),
+	        TEST(test_report_asks_for_no_register_of_a_protected_vcpu),
+	};
+
+	log_set_level(LOG_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
