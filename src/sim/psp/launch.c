@@ -25,6 +25,8 @@ uint32_t psp_launch_start(struct psp *psp, uint32_t *handle, uint32_t policy, co
 	struct transport transport = {0};
 	uint32_t code = command_enter(psp, PSP_CMD_LAUNCH_START), made = *handle;
 
+	if (code == PSP_SUCCESS && godh && !session)
+		code = PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS && godh)
 		code = transport_open(psp, godh, session, policy, &transport);
 	if (code == PSP_SUCCESS)

@@ -258,8 +258,8 @@ struct psp_sev_status {
 
 /*
  * *handle 0: a guest with a new key; else one that shares that guest's. Either way *handle becomes the new
- * guest's. godh and session: both or neither NULL. Without them the policy is not looked at and the transport
- * keys are zero, as in AMD's firmware.
+ * guest's. godh NULL: the guest has no owner; session and policy are not looked at and the transport keys are
+ * zero, as in AMD's firmware. session NULL beside a godh: INVALID_LEN.
  */
 uint32_t psp_launch_start(struct psp *psp, uint32_t *handle, uint32_t policy, const struct abi_sev_cert *godh,
         const struct abi_sev_session *session);

@@ -100,9 +100,12 @@ static bool verify(const struct abi_public_key *key, const void *data, size_t si
 	return ec_verify(key, EC_SHA384, data, size, signature);
 }
 
+/* Nothing of a block that is refused stays: the launch may still end without one. */
 static uint32_t identify(struct snp_guest *guest, bool author_en, const struct abi_id_block *block,
         const struct abi_id_auth *auth)
 {
+	uint8_t id_key_digest[SHA384_BYTES], author_key_digest[SHA384_BYTES] = {0};
+
 	if (memcmp(block->ld, guest->digest, sizeof(block->ld)) != 0)
 		return PSP_BAD_MEASUREMENT;
 	if (block->policy != guest->policy)
@@ -110,12 +113,14 @@ static uint32_t identify(struct snp_guest *guest, bool author_en, const struct a
 	if (auth->id_key_algo != ABI_ALGO_ECDSA_P384_SHA384 ||
 	        (author_en && auth->author_key_algo != ABI_ALGO_ECDSA_P384_SHA384))
 		return PSP_INVALID_PARAM;
-	if (!verify(&auth->id_key, block, sizeof(*block), &auth->id_block_sig, guest->id_key_digest))
+	if (!verify(&auth->id_key, block, sizeof(*block), &auth->id_block_sig, id_key_digest))
 		return PSP_BAD_SIGNATURE;
 	if (author_en && !verify(&auth->author_key, &auth->id_key, sizeof(auth->id_key), &auth->id_key_sig,
-	                         guest->author_key_digest))
+	                         author_key_digest))
 		return PSP_BAD_SIGNATURE;
 	guest->block = *block;
+	memcpy(guest->id_key_digest, id_key_digest, sizeof(id_key_digest));
+	memcpy(guest->author_key_digest, author_key_digest, sizeof(author_key_digest));
 	guest->author_en = author_en;
 	return PSP_SUCCESS;
 }

@@ -172,8 +172,9 @@ static void test_psp_policy_of_an_owner_is_held_against_the_firmware(void **stat
 		handle = 0;
 		assert_code(psp_launch_start(psp, &handle, cases[i].policy, NULL, NULL), PSP_SUCCESS);
 	}
-	godh.usage = ABI_SEV_USAGE_OCA;
 	handle = 0;
+	assert_code(psp_launch_start(psp, &handle, cases[0].policy, &godh, NULL), PSP_INVALID_LEN);
+	godh.usage = ABI_SEV_USAGE_OCA;
 	assert_code(
 	        psp_launch_start(psp, &handle, cases[0].policy, &godh, &session), PSP_INVALID_CERTIFICATE);
 	godh.usage = ABI_SEV_USAGE_PDH;

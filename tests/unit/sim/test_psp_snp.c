@@ -255,6 +255,26 @@ static void test_psp_snp_id_auth_with_one_bit_flipped_is_refused(void **state)
 	psp_destroy(id.psp);
 }
 
+static void test_psp_snp_refused_id_block_leaves_nothing_behind(void **state)
+{
+	static const struct uapi_sev_snp_launch_finish none;
+	static const uint8_t zeros[64];
+	struct identified id = {0};
+	struct abi_snp_report report;
+
+	identified_init(&id, true);
+	id.auth.id_key_sig.r[0] ^= 1;
+	assert_code(finish(&id, true), PSP_BAD_SIGNATURE);
+	assert_code(psp_snp_launch_finish(id.psp, id.gctx, &none, NULL, NULL), PSP_SUCCESS);
+	assert_code(psp_snp_report(id.psp, id.gctx, zeros, 0, &report), PSP_SUCCESS);
+	assert_memory_equal(report.id_key_digest, zeros, 48);
+	assert_memory_equal(report.author_key_digest, zeros, 48);
+	assert_memory_equal(report.family_id, zeros, 16);
+	assert_memory_equal(report.host_data, zeros, 32);
+	assert_int_equal(report.guest_svn | (report.key_info & ABI_SNP_KEY_AUTHOR), 0);
+	psp_destroy(id.psp);
+}
+
 /* ---- reports ---- */
 
 static void judge(struct psp *psp, const struct abi_snp_report *report, bool wanted)
@@ -360,6 +380,7 @@ int main(void)
 	        cmocka_unit_test(test_psp_snp_single_socket_wants_one),
 	        cmocka_unit_test(test_psp_snp_id_block_with_one_bit_flipped_is_refused),
 	        cmocka_unit_test(test_psp_snp_id_auth_with_one_bit_flipped_is_refused),
+	        cmocka_unit_test(test_psp_snp_refused_id_block_leaves_nothing_behind),
 	        cmocka_unit_test(test_psp_snp_report_is_what_the_verifier_accepts),
 	        cmocka_unit_test(test_psp_snp_report_of_each_product_and_firmware),
 	};
