@@ -3,12 +3,24 @@
  */
 #include "certs.h"
 
-static const uint32_t usage_algo[][2] = {
-        {ABI_SEV_USAGE_OCA, ABI_SEV_ALGO_ECDSA_SHA256},
-        {ABI_SEV_USAGE_PEK, ABI_SEV_ALGO_ECDSA_SHA256},
-        {ABI_SEV_USAGE_PDH, ABI_SEV_ALGO_ECDH_SHA256},
-        {ABI_SEV_USAGE_CEK, ABI_SEV_ALGO_ECDSA_SHA256},
+/* Usage, algorithm of this firmware's keys for it, whose keys sign it. */
+static const struct {
+	uint32_t usage, algo, signers[2];
+} usages[] = {
+        {ABI_SEV_USAGE_OCA, ABI_SEV_ALGO_ECDSA_SHA256, {ABI_SEV_USAGE_OCA, ABI_SEV_USAGE_OCA}},
+        {ABI_SEV_USAGE_PEK, ABI_SEV_ALGO_ECDSA_SHA256, {ABI_SEV_USAGE_OCA, ABI_SEV_USAGE_CEK}},
+        {ABI_SEV_USAGE_PDH, ABI_SEV_ALGO_ECDH_SHA256, {ABI_SEV_USAGE_PEK, ABI_SEV_USAGE_PEK}},
+        {ABI_SEV_USAGE_CEK, ABI_SEV_ALGO_ECDSA_SHA256, {ABI_SEV_USAGE_ASK, ABI_SEV_USAGE_ASK}},
 };
+
+static bool may_sign(uint32_t child, uint32_t parent)
+{
+	for (size_t i = 0; i < ARRAY_LEN(usages); i++) {
+		if (usages[i].usage == child)
+			return usages[i].signers[0] == parent || usages[i].signers[1] == parent;
+	}
+	return false;
+}
 
 bool cert_init(const struct psp *psp, uint32_t usage, const struct abi_public_key *key,
         struct abi_sev_cert *ret_cert)
@@ -21,9 +33,9 @@ bool cert_init(const struct psp *psp, uint32_t usage, const struct abi_public_ke
 	};
 	ret_cert->ec = *key;
 	cert_strip(ret_cert);
-	for (size_t i = 0; i < ARRAY_LEN(usage_algo); i++) {
-		if (usage_algo[i][0] == usage)
-			ret_cert->algo = usage_algo[i][1];
+	for (size_t i = 0; i < ARRAY_LEN(usages); i++) {
+		if (usages[i].usage == usage)
+			ret_cert->algo = usages[i].algo;
 	}
 	return ret_cert->algo != ABI_SEV_ALGO_INVALID;
 }
@@ -63,7 +75,8 @@ bool cert_is_signed(const struct abi_sev_cert *child, const struct abi_sev_cert 
 {
 	const struct abi_sev_signature *sig = cert_signature(child, parent->usage);
 
-	if (!sig || sig->algo != parent->algo || !form_ok(child) || !form_ok(parent))
+	if (!sig || !may_sign(child->usage, parent->usage) || sig->algo != parent->algo || !form_ok(child) ||
+	        !form_ok(parent))
 		return false;
 	return ec_verify(&parent->ec, sig->algo == ABI_SEV_ALGO_ECDSA_SHA384 ? EC_SHA384 : EC_SHA256, child,
 	        ABI_SEV_CERT_SIGNED_BYTES, &sig->ecdsa);

@@ -11,6 +11,7 @@
 
 #include "psp_bench.h"
 
+#include "psp/certs.h"
 #include "psp/ec.h"
 #include "psp/mac.h"
 #include "psp/transport.h"
@@ -363,6 +364,34 @@ static void test_psp_keys_follow_from_the_seed(void **state)
 	}
 }
 
+/* A good signature is not enough: the signer must be one for such a certificate. */
+static void test_psp_sev_signature_of_the_wrong_signer_is_none(void **state)
+{
+	static const uint32_t usages[] = {
+	        ABI_SEV_USAGE_OCA, ABI_SEV_USAGE_PEK, ABI_SEV_USAGE_PDH, ABI_SEV_USAGE_CEK};
+	struct psp *psp = bench_psp("Milan");
+	const uint8_t scalar[48] = {5};
+	struct abi_sev_cert child, parent;
+	struct ec_key key;
+
+	assert_true(ec_key_make(scalar, &key));
+	for (size_t i = 0; i < ARRAY_LEN(usages); i++) {
+		for (size_t k = 0; k < ARRAY_LEN(usages); k++) {
+			uint32_t c = usages[i], p = usages[k];
+			bool wanted = (c == ABI_SEV_USAGE_OCA && p == ABI_SEV_USAGE_OCA) ||
+			              (c == ABI_SEV_USAGE_PEK && p == ABI_SEV_USAGE_OCA) ||
+			              (c == ABI_SEV_USAGE_PEK && p == ABI_SEV_USAGE_CEK) ||
+			              (c == ABI_SEV_USAGE_PDH && p == ABI_SEV_USAGE_PEK);
+
+			assert_true(cert_init(psp, c, &key.public, &child));
+			assert_true(cert_init(psp, p, &key.public, &parent));
+			assert_true(cert_sign(&child, 0, p, &key));
+			assert_int_equal(cert_is_signed(&child, &parent), wanted);
+		}
+	}
+	psp_destroy(psp);
+}
+
 /* ---- an owner takes the platform ---- */
 
 static void sign_as_owner(struct abi_sev_cert *cert, const struct ec_key *oca)
@@ -433,6 +462,7 @@ int main(void)
 	        cmocka_unit_test(test_psp_snp_certificates_verify_with_libcrypto),
 	        cmocka_unit_test(test_psp_root_keys_are_made_of_primes_and_say_what_they_are),
 	        cmocka_unit_test(test_psp_sev_chain_and_report_are_what_the_verifier_accepts),
+	        cmocka_unit_test(test_psp_sev_signature_of_the_wrong_signer_is_none),
 	        cmocka_unit_test(test_psp_keys_follow_from_the_seed),
 	        cmocka_unit_test(test_psp_owner_signs_the_request_and_owns_the_platform),
 	};
