@@ -13,7 +13,6 @@
 typedef int enable_fn(struct sim_vm *vm, const struct kvm_enable_cap *cap);
 
 #define RING_BYTES_MAX ((uint64_t)65536 * sizeof(struct kvm_dirty_gfn))
-#define ROUTES_MAX     24 /* of the IOAPIC in user space */
 #define MSR_REASONS    (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
 #define MANUAL_FLAGS   (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 #define QUIRKS         UINT64_C(0x3f) /* known, none of them is built here */
@@ -33,7 +32,7 @@ static int enable_quirks(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 
 static int enable_split(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 {
-	if (cap->args[0] > ROUTES_MAX)
+	if (cap->args[0] > IRQ_ROUTES_MAX)
 		return -EINVAL;
 	return vm_split_irqchip(vm, (unsigned)cap->args[0]);
 }

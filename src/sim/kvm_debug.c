@@ -7,8 +7,9 @@
 
 #include "sim.h"
 
-#define VECTOR_DB 1
-#define VECTOR_BP 3
+#define VECTOR_DB  1
+#define VECTOR_BP  3
+#define INT3_BYTES 1
 
 int vcpu_get_debugregs(void *object, void *arg, uintptr_t user)
 {
@@ -21,15 +22,19 @@ int vcpu_set_debugregs(void *object, void *arg, uintptr_t user)
 	return sim_cpu_set_debugregs(((struct sim_vcpu *)object)->cpu, arg) < 0 ? -EINVAL : 0;
 }
 
-/* The exception that a debugger gives back to the guest. */
+/* The exception that a debugger gives back to the guest; #BP that of the INT3 at rip. */
 static int inject(struct sim_vcpu *v, uint32_t control)
 {
+	const struct sim_event db = {.kind = SIM_EVENT_EXCEPTION, .vector = VECTOR_DB, .given = true};
+	const struct sim_event bp = {
+	        .kind = SIM_EVENT_SOFT, .vector = VECTOR_BP, .soft_len = INT3_BYTES, .given = true};
+
 	if (!(control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)))
 		return 0;
-	if (v->cpu->event.kind == SIM_EVENT_EXCEPTION)
+	if (v->cpu->event.kind == SIM_EVENT_EXCEPTION || v->cpu->event.given)
 		return -EBUSY;
-	v->cpu->event = (struct sim_event){.kind = SIM_EVENT_EXCEPTION,
-	        .vector = control & KVM_GUESTDBG_INJECT_DB ? VECTOR_DB : VECTOR_BP};
+	v->cpu->event = control & KVM_GUESTDBG_INJECT_DB ? db : bp;
+	v->cpu->gpr[SIM_GPR_RIP] += v->cpu->event.soft_len;
 	return 0;
 }
 

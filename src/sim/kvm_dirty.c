@@ -140,14 +140,14 @@ bool vcpu_dirtied(void *ctx, const struct sim_slot *slot, uint64_t page)
 	struct sim_vcpu *v = ctx;
 	struct kvm_dirty_gfn *entry = &v->ring[v->ring_at % v->ring_count];
 
-	if (vcpu_ring_is_full(v))
-		sim_cpu_post(v->cpu, SIM_PENDING_STOP);
 	if (ring_used(v) >= v->ring_count)
-		return false;
+		return false; /* STOP is posted already */
 	entry->slot = slot->id;
 	entry->offset = page;
 	__atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_DIRTY, __ATOMIC_RELEASE);
 	v->ring_at++;
+	if (vcpu_ring_is_full(v))
+		sim_cpu_post(v->cpu, SIM_PENDING_STOP);
 	return true;
 }
 

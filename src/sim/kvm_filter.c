@@ -38,7 +38,8 @@ static int add_range(struct sim_msr_filter *filter, const struct kvm_msr_filter_
 
 	if (!ask->nmsrs)
 		return 0;
-	if (ask->flags & ~(uint32_t)(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE) || bytes > BITMAP_BYTES_MAX)
+	if (!ask->flags || ask->flags & ~(uint32_t)(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE) ||
+	        bytes > BITMAP_BYTES_MAX)
 		return -EINVAL;
 	*range = (struct range){.flags = ask->flags, .base = ask->base, .count = ask->nmsrs};
 	range->bitmap = malloc(bytes);

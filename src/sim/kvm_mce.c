@@ -42,7 +42,7 @@ int vcpu_setup_mce(void *object, void *arg, uintptr_t user)
 
 	if (!banks || banks > SIM_MCE_BANKS || cap & ~(MCG_OFFERED | MCG_BANKS | MCG_EXTENDED))
 		return -EINVAL;
-	v->mce.cap = cap;
+	v->mce.cap = cap & (MCG_BANKS | MCG_CTL_P); /* as KVM on AMD */
 	v->mce.ctl = cap & MCG_CTL_P ? UINT64_MAX : v->mce.ctl;
 	for (uint64_t i = 0; i < banks; i++)
 		v->mce.bank[i][CTL] = UINT64_MAX;

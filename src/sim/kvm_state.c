@@ -174,7 +174,8 @@ static struct sim_event event_of(const struct kvm_vcpu_events *e, bool pending)
 		return (struct sim_event){.kind = SIM_EVENT_EXCEPTION,
 		        .vector = e->exception.nr,
 		        .has_error = e->exception.has_error_code,
-		        .error = e->exception.error_code};
+		        .error = e->exception.error_code,
+		        .given = true};
 	if (e->interrupt.injected)
 		return (struct sim_event){.kind = e->interrupt.soft ? SIM_EVENT_SOFT : SIM_EVENT_INTR,
 		        .vector = e->interrupt.nr};

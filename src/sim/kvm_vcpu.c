@@ -18,8 +18,12 @@ int vcpu_set_regs(void *object, void *arg, uintptr_t user)
 {
 	struct sim_vcpu *v = object;
 
-	sim_cpu_set_regs(v->cpu, arg);
-	v->waits = 0;
+	const struct kvm_regs *regs = arg;
+
+	/* An access that waits for its data goes on, unless the guest is somewhere else now. */
+	if (regs->rip != v->cpu->gpr[SIM_GPR_RIP])
+		v->waits = 0;
+	sim_cpu_set_regs(v->cpu, regs);
 	return 0;
 }
 
@@ -50,17 +54,20 @@ static void set_injected(struct sim_vcpu *v, const struct kvm_sregs *sregs)
 int vcpu_set_sregs_but_interrupt(struct sim_vcpu *v, const struct kvm_sregs *sregs)
 {
 	uint64_t base = sregs->apic_base;
+	bool moved;
 
 	if (v->vm->chip && !vcpu_msr(v, true, 0x1b, &base, true))
 		return -EINVAL;
+	moved = sregs->cs.base != v->cpu->seg[SIM_CS].base;
 	if (sim_cpu_set_sregs(v->cpu, sregs) < 0)
 		return -EINVAL;
 	if (v->sev)
 		v->sev->sregs_set = true;
+	if (moved)
+		v->waits = 0;
 	v->vm->bus.cr8_write(v, sregs->cr8 & 15);
 	if (!v->vm->chip)
 		v->lapic.base = base;
-	v->waits = 0;
 	return 0;
 }
 
@@ -212,7 +219,7 @@ const struct sim_call sim_vcpu_calls[] = {
         {KVM_INTERRUPT, interrupt},
         {KVM_NMI, nmi},
         {KVM_TRANSLATE, translate},
-        {KVM_SET_SIGNAL_MASK, set_signal_mask},
+        {KVM_SET_SIGNAL_MASK, set_signal_mask, .raw = true},
         {KVM_GET_TSC_KHZ, vcpu_get_tsc_khz},
         {KVM_SET_TSC_KHZ, vcpu_set_tsc_khz},
         {KVM_GET_SREGS2, vcpu_get_sregs2},
@@ -286,6 +293,7 @@ static int vcpu_make(struct sim_vm *vm, unsigned id, struct sim_vcpu **ret_vcpu)
 	}
 	sim_cpu_set_fpu(v->cpu, &initial_fpu);
 	v->base_ns = clock_now(&vm->sim->clock);
+	v->lapic.base = IRQ_LAPIC_BASE | IRQ_LAPIC_BASE_ON | (v->index == 0 ? IRQ_LAPIC_BASE_BSP : 0);
 	vcpu_msrs_reset(v);
 	vcpu_mce_reset(v);
 	v->mp_state = vm->chip && v->index ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;

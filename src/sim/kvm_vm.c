@@ -47,7 +47,7 @@ const struct sim_call sim_vm_calls[] = {
         {KVM_GET_DIRTY_LOG, vm_get_dirty_log},
         {KVM_CLEAR_DIRTY_LOG, vm_clear_dirty_log},
         {KVM_RESET_DIRTY_RINGS, vm_reset_dirty_rings},
-        {KVM_MEMORY_ENCRYPT_OP, vm_sev_command},
+        {KVM_MEMORY_ENCRYPT_OP, vm_sev_command, .raw = true},
         {KVM_MEMORY_ENCRYPT_REG_REGION, vm_sev_register},
         {KVM_MEMORY_ENCRYPT_UNREG_REGION, vm_sev_unregister},
         {KVM_SET_TSS_ADDR, set_tss_address},

@@ -15,6 +15,7 @@
 #define HEADER_BYTES 64
 #define FX_BYTES     512
 #define FX_X87_BYTES 24 /* of the FXSAVE image, before MXCSR */
+#define MXCSR_RESET  0x1f80
 #define FX_ST        32
 #define FX_XMM       160
 #define FX_XMM_BYTES 256
@@ -54,17 +55,16 @@ int vcpu_set_xsave(void *object, void *arg, uintptr_t user)
 	const uint8_t *area = arg;
 	uint64_t has = load_le(area + XSTATE_BV, 8);
 	struct sim_vcpu *v = object;
-	uint8_t image[FX_BYTES];
+	uint8_t image[FX_BYTES] = {0};
 
 	if (has & ~XSTATE_KNOWN || !is_zero(area + XSTATE_BV + 8, HEADER_BYTES - 8))
 		return -EINVAL;
-	sim_cpu_get_fxsave(v->cpu, image); /* with the MXCSR, which an area without SSE does not have */
 	memcpy(image, x87_reset, sizeof(x87_reset));
-	memset(image + FX_ST, 0, sizeof(image) - FX_ST);
 	if (has & XSTATE_X87) {
 		memcpy(image, area, FX_X87_BYTES);
 		memcpy(image + FX_ST, area + FX_ST, FX_XMM - FX_ST);
 	}
+	store_le(image + FX_X87_BYTES, 4, MXCSR_RESET);
 	if (has & XSTATE_SSE) {
 		memcpy(image + FX_X87_BYTES, area + FX_X87_BYTES, 4);
 		memcpy(image + FX_XMM, area + FX_XMM, FX_XMM_BYTES);

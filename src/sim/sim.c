@@ -161,8 +161,7 @@ static int call(void *object, const struct sim_call *row, uintptr_t user)
 	size_t size = _IOC_SIZE(row->request);
 	int result = 0;
 
-	/* The number of KVM_MEMORY_ENCRYPT_OP says an unsigned long; it is a pointer to something else. */
-	if (_IOC_DIR(row->request) == _IOC_NONE || row->request == KVM_MEMORY_ENCRYPT_OP)
+	if (_IOC_DIR(row->request) == _IOC_NONE || row->raw)
 		return row->fn(object, NULL, user);
 	if (_IOC_DIR(row->request) & _IOC_WRITE)
 		result = sim_copy_in(arg, user, size);
@@ -290,9 +289,12 @@ static void *sim_mmap(struct host *h, void *addr, size_t length, int prot, int f
 		errno = ENODEV;
 		return MAP_FAILED;
 	}
-	/* A ring is shared, and no code. */
-	if (ours && (uint64_t)offset + length > SIM_RING_OFFSET &&
-	        (prot & PROT_EXEC || !(flags & MAP_SHARED))) {
+	/* No code; and a ring is shared. */
+	if (ours && prot & PROT_EXEC) {
+		errno = EPERM;
+		return MAP_FAILED;
+	}
+	if (ours && (uint64_t)offset + length > SIM_RING_OFFSET && !(flags & MAP_SHARED)) {
 		errno = EINVAL;
 		return MAP_FAILED;
 	}

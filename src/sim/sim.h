@@ -178,6 +178,7 @@ typedef int sim_call_fn(void *object, void *arg, uintptr_t user);
 struct sim_call {
 	unsigned long request;
 	sim_call_fn *fn;
+	bool raw; /* arg is NULL, nothing is copied: user may be NULL, or the number lies about the size */
 };
 
 extern const struct sim_call sim_system_calls[], sim_vm_calls[], sim_vcpu_calls[]; /* end with request 0 */

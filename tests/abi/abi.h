@@ -24,7 +24,8 @@ struct chapter {
 	void (*run)(struct abi *abi);
 };
 extern const struct chapter chapter_system, chapter_vm, chapter_vcpu, chapter_ports, chapter_memory,
-        chapter_modes, chapter_interrupts, chapter_processors, chapter_events;
+        chapter_modes, chapter_interrupts, chapter_processors, chapter_events, chapter_state, chapter_debug,
+        chapter_msrs, chapter_split, chapter_dirty, chapter_runs;
 
 /* One line: the words, then 0, a number or an errno name. Returns the result. */
 int say(int result, const char *fmt, ...) PRINTF(2, 3);
@@ -52,6 +53,8 @@ enum guest_flag {
 	GUEST_IRQCHIP = 1,
 	GUEST_PIT = 2,
 	GUEST_QUIET = 4, /* exits are not told */
+	GUEST_SPLIT = 8, /* LAPICs alone in the kernel */
+	GUEST_RING = 16, /* dirty pages go into rings of a page */
 };
 
 struct guest {

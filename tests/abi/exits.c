@@ -61,31 +61,88 @@ static void run_ports(struct abi *abi)
 
 const struct chapter chapter_ports = {"ports", run_ports};
 
+/* The widths of every mode; in 64-bit code also 8 bytes. */
+static void write_widths(struct code *c)
+{
+	for (size_t size = 1; size <= 4; size *= 2) {
+		set_eax(c, 0x44332211);
+		store_eax(c, 0x30000, size);
+		set_eax(c, 0xffffffff);
+		load_eax(c, 0x30004, size);
+		tell_eax(c, 0x80);
+	}
+	set_eax(c, 0x44332211);
+	store_eax(c, 0x30ffe, 4);
+	load_eax(c, 0x30ffd, 4);
+	tell_eax(c, 0x80);
+	store_eax(c, GUEST_BYTES - 2, 4);
+	if (c->bits != 64)
+		return;
+	emit_bytes(c, 0x48, 0x8b, 0x04, 0x25); /* mov rax, [30010h] */
+	emit_number(c, 0x30010, 4);
+	emit_bytes(c, 0x48, 0x89, 0x04, 0x25); /* mov [30ffch], rax */
+	emit_number(c, 0x30ffc, 4);
+}
+
+/* Real mode reaches the same place by a segment: mov ax, 3000h; mov ds, ax; mov [4], eax; mov al, [5]. */
+static void write_segment(struct code *c)
+{
+	emit_bytes(c, 0xb8, 0x00, 0x30, 0x8e, 0xd8, 0x66, 0xa3, 0x04, 0x00, 0xa0, 0x05, 0x00);
+	tell_eax(c, 0x80);
+	emit_bytes(c, 0x31, 0xc0, 0x8e, 0xd8);
+}
+
+/* mov reg, value for ESI (be) and EDI (bf) */
+static void set_pointer(struct code *c, uint8_t opcode, uint32_t value)
+{
+	emit_operand_prefix(c, 4);
+	emit_bytes(c, opcode);
+	emit_number(c, value, 4);
+}
+
+/* Repeated moves from a device, to it, and within it; then reads that write. */
+static void write_repeated(struct code *c)
+{
+	emit_bytes(c, 0xfc);
+	set_pointer(c, 0xbe, 0x30020);
+	set_pointer(c, 0xbf, 0x7010);
+	set_ecx(c, 3);
+	emit_operand_prefix(c, 2);
+	emit_bytes(c, 0xf3, 0xa5); /* rep movsw, after its prefix */
+	set_pointer(c, 0xbf, 0x30040);
+	set_eax(c, 0x55667788);
+	set_ecx(c, 2);
+	emit_bytes(c, 0xf3, 0xab); /* rep stosd */
+	set_pointer(c, 0xbe, 0x30060);
+	set_pointer(c, 0xbf, 0x30080);
+	emit_bytes(c, 0xa4); /* movsb */
+	set_pointer(c, 0xbf, 0x30090);
+	set_eax(c, 0x21);
+	emit_bytes(c, 0x08, 0x07); /* or [edi], al */
+	emit_bytes(c, 0x86, 0x07); /* xchg [edi], al */
+	tell_eax(c, 0x80);
+}
+
 /* Above GUEST_BYTES nothing is; the access that spans the edge of a page comes in parts. */
 static void run_memory(struct abi *abi)
 {
-	static const int modes[] = {32, 64};
+	static const int modes[] = {16, 32, 64};
 
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
 		struct guest g;
 
 		tell("-- %d bits", modes[i]);
 		guest_open(&g, abi, modes[i], 1, 0);
-		for (size_t size = 1; size <= 4; size *= 2) {
-			set_eax(&g.code, 0x44332211);
-			store_eax(&g.code, 0x30000, size);
-			set_eax(&g.code, 0xffffffff);
-			load_eax(&g.code, 0x30004, size);
-			tell_eax(&g.code, 0x80);
+		if (modes[i] == 16) {
+			write_segment(&g.code);
+		} else {
+			write_widths(&g.code);
+			write_repeated(&g.code);
 		}
-		set_eax(&g.code, 0x44332211);
-		store_eax(&g.code, 0x30ffe, 4);
-		load_eax(&g.code, 0x30ffd, 4);
-		tell_eax(&g.code, 0x80);
-		store_eax(&g.code, GUEST_BYTES - 2, 4);
 		done(&g.code);
 		guest_run(&g);
-		tell("memory's last bytes %02x %02x", g.memory[GUEST_BYTES - 2], g.memory[GUEST_BYTES - 1]);
+		tell("memory's last bytes %02x %02x, read %02x %02x %02x", g.memory[GUEST_BYTES - 2],
+		        g.memory[GUEST_BYTES - 1], g.memory[0x7010], g.memory[0x7012], g.memory[0x7015]);
 		guest_close(&g);
 	}
 }
@@ -136,23 +193,49 @@ static void run_shutdown(struct abi *abi)
 	guest_close(&g);
 }
 
-/* A handler that takes the error code from the stack and tells it. */
-static void run_page_fault(struct abi *abi)
+/* A handler that takes the error code from the stack and tells it, with where and CR2. */
+static void write_fault_handler(struct guest *g)
 {
-	struct guest g;
-	struct code stub;
+	struct code stub = {.at = g->memory + GUEST_STUBS + 32 * 14, .bits = 64};
 
-	tell("-- page fault");
-	guest_open(&g, abi, 64, 1, 0);
-	guest_set_handler(&g, 14, 0);
-	stub = (struct code){.at = g.memory + GUEST_STUBS + 32 * 14, .bits = 64};
 	emit_bytes(&stub, 0x58); /* pop rax */
 	tell_eax(&stub, 0x81);
 	emit_bytes(&stub, 0x0f, 0x20, 0xd0); /* mov rax, cr2 */
 	tell_eax(&stub, 0x82);
+	emit_bytes(&stub, 0x8b, 0x04, 0x24); /* mov eax, [rsp] */
+	tell_eax(&stub, 0x83);
 	done(&stub);
-	set_eax(&g.code, 7);
-	store_eax(&g.code, 0x40123456, 4); /* the second GiB is not mapped */
+}
+
+enum fault { FAULT_WRITE, FAULT_READ, FAULT_FETCH, FAULT_READ_ONLY, FAULT_RESERVED, FAULTS };
+
+static void page_fault(struct abi *abi, enum fault fault)
+{
+	static const char *const names[] = {"a write to nothing", "a read of nothing", "code in nothing",
+	        "a write to a read-only page", "a reserved bit"};
+	struct guest g;
+
+	tell("-- page fault: %s", names[fault]);
+	guest_open(&g, abi, 64, 1, 0);
+	guest_set_handler(&g, 14, 0);
+	write_fault_handler(&g);
+	emit_bytes(&g.code, 0x0f, 0x20, 0xc0, 0x0d); /* mov rax, cr0; or eax, WP; mov cr0, rax */
+	emit_number(&g.code, 0x10000, 4);
+	emit_bytes(&g.code, 0x0f, 0x22, 0xc0);
+	set_eax(&g.code, 0x40123456);
+	if (fault == FAULT_WRITE) {
+		store_eax(&g.code, 0x40123456, 4); /* the second GiB is not mapped */
+	} else if (fault == FAULT_READ) {
+		load_eax(&g.code, 0x40123456, 4);
+	} else if (fault == FAULT_FETCH) {
+		emit_bytes(&g.code, 0xff, 0xe0); /* jmp rax */
+	} else {
+		const uint64_t entry = fault == FAULT_READ_ONLY ? 0x400085 : 0x400087 | UINT64_C(1) << 51;
+
+		memcpy(g.memory + GUEST_TABLES + 0x2000 + 2 * 8, &entry, 8);
+		store_eax(&g.code, 0x400010, 1);
+	}
+	done(&g.code);
 	guest_run(&g);
 	guest_close(&g);
 }
@@ -161,7 +244,8 @@ static void run_modes(struct abi *abi)
 {
 	run_hlt(abi);
 	run_shutdown(abi);
-	run_page_fault(abi);
+	for (int fault = 0; fault < FAULTS; fault++)
+		page_fault(abi, (enum fault)fault);
 }
 
 const struct chapter chapter_modes = {"ends", run_modes};

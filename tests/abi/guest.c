@@ -99,6 +99,14 @@ static void create_vcpu(struct guest *g, unsigned i)
 		give_up("CPUID");
 }
 
+static void enable(struct guest *g, unsigned flag, uint32_t capability, uint64_t arg)
+{
+	const struct kvm_enable_cap cap = {.cap = capability, .args[0] = arg};
+
+	if (g->flags & flag && ask(g->abi, g->vm, KVM_ENABLE_CAP, &cap) < 0)
+		give_up("KVM_ENABLE_CAP");
+}
+
 static void create_vm(struct guest *g)
 {
 	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
@@ -116,6 +124,8 @@ static void create_vm(struct guest *g)
 		give_up("guest memory");
 	if (g->flags & GUEST_IRQCHIP && ask_number(g->abi, g->vm, KVM_CREATE_IRQCHIP, 0) < 0)
 		give_up("KVM_CREATE_IRQCHIP");
+	enable(g, GUEST_SPLIT, KVM_CAP_SPLIT_IRQCHIP, 24);
+	enable(g, GUEST_RING, KVM_CAP_DIRTY_LOG_RING, 4096);
 	if (g->flags & GUEST_PIT && ask(g->abi, g->vm, KVM_CREATE_PIT2, &pit) < 0)
 		give_up("KVM_CREATE_PIT2");
 }

@@ -12,7 +12,8 @@
 #define SECONDS_MAX 120
 
 static const struct chapter *const chapters[] = {&chapter_system, &chapter_vm, &chapter_vcpu, &chapter_ports,
-        &chapter_memory, &chapter_modes, &chapter_interrupts, &chapter_processors, &chapter_events};
+        &chapter_memory, &chapter_modes, &chapter_interrupts, &chapter_processors, &chapter_events,
+        &chapter_state, &chapter_debug, &chapter_msrs, &chapter_split, &chapter_dirty, &chapter_runs};
 
 int say(int result, const char *fmt, ...)
 {

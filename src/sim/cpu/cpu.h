@@ -228,6 +228,7 @@ struct sim_event {
 	bool has_error;
 	uint32_t error;
 	uint8_t soft_len; /* of SIM_EVENT_SOFT: of the instruction, which lies before rip */
+	bool given;       /* from outside: no debugger takes it */
 };
 
 /* What a debugger outside the guest wants to see (KVM_SET_GUEST_DEBUG). */
@@ -329,7 +330,8 @@ void sim_cpu_sipi(struct sim_cpu *cpu, uint8_t vector);
 
 /*
  * Runs until something wants the caller. deadline is an absolute icount; UINT64_MAX: none. An exit's data
- * must be in place before the next call; setting registers in between abandons the rest of an access.
+ * must be in place before the next call; setting RIP or the base of CS to something else in between abandons
+ * the rest of an access.
  */
 enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline);
 /* From a callback: the deadline of this run moves; it holds at the next block end. */

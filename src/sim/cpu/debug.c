@@ -144,7 +144,7 @@ bool sim_debug_takes(struct sim_cpu *cpu)
 	bool debug = e->kind == SIM_EVENT_EXCEPTION && e->vector == EXC_DB && step;
 	bool int3 = e->kind == SIM_EVENT_SOFT && e->vector == EXC_BP && cpu->debugger.ask & SIM_DEBUG_INT3;
 
-	if (!debug && !int3)
+	if (e->given || (!debug && !int3))
 		return false;
 	if (int3)
 		REG_RIP -= e->soft_len;

@@ -136,12 +136,13 @@ void sim_cpu_set_regs(struct sim_cpu *cpu, const struct kvm_regs *regs)
 	REG_RDI = regs->rdi;
 	REG_RSP = regs->rsp;
 	REG_RBP = regs->rbp;
+	if (REG_RIP != regs->rip)
+		sim_access_forget(cpu);
 	REG_RIP = regs->rip;
 	memcpy(&cpu->gpr[8], &regs->r8, 64);
 	sim_cpu_set_rflags(cpu, regs->rflags);
 	/* As KVM: a pending exception is gone with the state that it was of. */
 	cpu->event.kind = SIM_EVENT_NONE;
-	sim_access_forget(cpu);
 	sim_flags_changed(cpu);
 }
 
@@ -215,6 +216,8 @@ int sim_cpu_set_sregs(struct sim_cpu *cpu, const struct kvm_sregs *sregs)
 
 	if (!sregs_valid(cpu, sregs))
 		return -1;
+	if (cpu->seg[SIM_CS].base != sregs->cs.base)
+		sim_access_forget(cpu);
 	for (unsigned i = 0; i < ARRAY_LEN(segs); i++)
 		cpu->seg[i] = seg_from_kvm(segs[i]);
 	cpu->gdtr = (struct sim_table){.base = sregs->gdt.base, .limit = sregs->gdt.limit};
@@ -228,7 +231,6 @@ int sim_cpu_set_sregs(struct sim_cpu *cpu, const struct kvm_sregs *sregs)
 	cpu->cpl = cpu->cr0 & CR0_PE ? SEG_DPL(cpu->seg[SIM_SS].attr) : 0;
 	sim_map_take(cpu);
 	sim_pdptes_load(cpu);
-	sim_access_forget(cpu);
 	sim_mode_changed(cpu);
 	return 0;
 }

@@ -6,15 +6,16 @@
 
 #include "irq.h"
 
-#define SPIV_ENABLED   0x100u
-#define LVT_MASKED     0x10000u
-#define LVT_LEVEL      0x8000u
-#define VERSION        0x00050014u /* six LVT entries, an integrated APIC */
-#define DFR_FLAT       0xffffffffu
-#define BROADCAST      0xffu
-#define BROADCAST_X2   0xffffffffu
-#define VECTOR_BIT(v)  (1u << ((v)&31))
-#define VECTOR_WORD(v) ((unsigned)(v) >> 5)
+#define SPIV_ENABLED         0x100u
+#define LVT_MASKED           0x10000u
+#define LVT_LEVEL            0x8000u
+#define VERSION              0x00050014u /* six LVT entries, an integrated APIC */
+#define VERSION_DIRECTED_EOI 0x1000000u  /* KVM has it where the IOAPIC is not the kernel's */
+#define DFR_FLAT             0xffffffffu
+#define BROADCAST            0xffu
+#define BROADCAST_X2         0xffffffffu
+#define VECTOR_BIT(v)        (1u << ((v)&31))
+#define VECTOR_WORD(v)       ((unsigned)(v) >> 5)
 
 static uint32_t get(const struct irq_lapic *l, unsigned reg)
 {
@@ -72,7 +73,7 @@ void irq_lapic_reset(struct irq_lapic *l, bool base)
 		l->base = IRQ_LAPIC_BASE | IRQ_LAPIC_BASE_ON | (l->index == 0 ? IRQ_LAPIC_BASE_BSP : 0);
 	memset(l->regs, 0, sizeof(l->regs));
 	set(l, LAPIC_ID, irq_lapic_is_x2(l) ? l->id : id);
-	set(l, LAPIC_VERSION, VERSION);
+	set(l, LAPIC_VERSION, l->chip->split ? VERSION | VERSION_DIRECTED_EOI : VERSION);
 	set(l, LAPIC_DFR, DFR_FLAT);
 	set(l, LAPIC_SPIV, 0xff);
 	if (irq_lapic_is_x2(l))

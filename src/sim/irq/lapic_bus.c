@@ -8,6 +8,8 @@
 #include "irq.h"
 
 #define SPIV_ENABLED 0x100u
+#define SPIV_KNOWN   0x3ffu
+#define SPIV_SPLIT   (SPIV_KNOWN | 0x1000u) /* directed EOI */
 #define LVT_MASKED   0x10000u
 #define ICR_BUSY     0x1000u
 
@@ -27,7 +29,7 @@ static const struct {
         [LAPIC_REMOTE >> 4] = {R | X1_ONLY, 0},
         [LAPIC_LDR >> 4] = {RW, 0xff000000},
         [LAPIC_DFR >> 4] = {RW | X1_ONLY, 0xf0000000},
-        [LAPIC_SPIV >> 4] = {RW, 0x3ff},
+        [LAPIC_SPIV >> 4] = {RW, SPIV_SPLIT},
         [LAPIC_ISR >> 4 ...(LAPIC_ISR >> 4) + 23] = {R, 0},
         [LAPIC_ESR >> 4] = {RW, 0},
         [LAPIC_ICR >> 4] = {RW, 0xcdfff},
@@ -82,7 +84,7 @@ static void send_ipi(struct irq_lapic *l, uint32_t low, uint32_t high)
 /* Switching the LAPIC off by software masks every local interrupt. */
 static void write_spurious(struct irq_lapic *l, uint32_t value)
 {
-	*at(l, LAPIC_SPIV) = value;
+	*at(l, LAPIC_SPIV) = value & (l->chip->split ? SPIV_SPLIT : SPIV_KNOWN);
 	if (value & SPIV_ENABLED)
 		return;
 	for (unsigned lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt += 0x10)
