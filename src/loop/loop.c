@@ -278,6 +278,8 @@ static int open_ring(struct loop *loop, struct err *err)
 
 	if (result == 0)
 		return 0;
+	if (result != -EPERM && result != -ENOSYS)
+		return err_sys(err, ERR_FAILED, -result, "event loop: io_uring_setup");
 	return err_sys(err, ERR_HOST, -result,
 	        "io_uring cannot be used: allow it (sysctl kernel.io_uring_disabled=0; in a container, its "
 	        "seccomp profile), on Linux 5.6 or newer");

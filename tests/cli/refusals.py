@@ -115,6 +115,14 @@ class Refusals(unittest.TestCase):
         self.refused_run(4, ['1048576 MiB', 'lower machine.memory'], 'machine.memory=1T')
 
     @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
+    def test_memory_beyond_the_limit_of_a_file(self):
+        self.refused_run(4, ['guest memory', 'EFBIG'], 'machine.memory=16M', prefix=['prlimit', f'--fsize={8 << 20}'])
+
+    @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
+    def test_descriptors_that_run_out(self):
+        self.refused_run(1, 'EMFILE', prefix=['prlimit', '--nofile=5'])
+
+    @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
     def test_huge_pages_that_the_host_lacks(self):
         memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') >> 21 << 21
         self.refused_run(4, 'vm.nr_hugepages', f'machine.memory={memory}', 'machine.hugepages=true')
