@@ -4,12 +4,23 @@
  */
 #include "internal.h"
 
-uint32_t asid_activate(
-        struct psp *psp, uint32_t *asid, uint32_t wanted, bool es, const uint8_t seed[static SEED_BYTES])
+/* With ciphertext hiding SNP has ASIDs of its own, else it shares those of SEV-ES. */
+static bool is_for(const struct psp_options *o, uint32_t asid, enum asid_kind kind)
+{
+	uint32_t first[] = {[ASID_SEV] = o->es_asids + 1, [ASID_SEV_ES] = o->snp_asids + 1, [ASID_SNP] = 1};
+	uint32_t last[] = {[ASID_SEV] = o->asids,
+	        [ASID_SEV_ES] = o->es_asids,
+	        [ASID_SNP] = o->snp_asids ? o->snp_asids : o->es_asids};
+
+	return asid >= first[kind] && asid <= last[kind];
+}
+
+uint32_t asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum asid_kind kind,
+        const uint8_t seed[static SEED_BYTES])
 {
 	struct asid_row *row;
 
-	if (wanted == 0 || wanted > psp->options.asids || es != (wanted <= psp->options.es_asids))
+	if (!is_for(&psp->options, wanted, kind))
 		return PSP_INVALID_ASID;
 	row = &psp->asids[wanted];
 	if (row->state == ASID_ALLOCATED || row->state == ASID_IN_USE)

@@ -65,6 +65,7 @@ static const struct {
         [PSP_CMD_SNP_COMMIT] = {"SNP_COMMIT", ANY, 0, SNP_PRODUCT},
         [PSP_CMD_SNP_CONFIG] = {"SNP_CONFIG", ANY, 0, SNP_PRODUCT},
         [PSP_CMD_SNP_VLEK_LOAD] = {"SNP_VLEK_LOAD", ANY, 0, SNP_PRODUCT},
+        [PSP_CMD_SNP_FEATURE_INFO] = {"SNP_FEATURE_INFO", ANY, 0, SNP_PRODUCT | KEYLESS},
         [PSP_CMD_SNP_GCTX_CREATE] = {"SNP_GCTX_CREATE", ANY, 0, NEEDS_SNP},
         [PSP_CMD_SNP_ACTIVATE] = {"SNP_ACTIVATE", ANY, SNP(LAUNCH) | SNP(RUNNING), NEEDS_SNP},
         [PSP_CMD_SNP_DECOMMISSION] = {"SNP_DECOMMISSION", ANY, 0, NEEDS_SNP},
@@ -188,6 +189,9 @@ static int check_options(const struct psp_options *options, struct err *err)
 		        "%u ASIDs, %u of them for SEV-ES and SNP: at least 1 of at most %d is needed for "
 		        "those",
 		        options->asids, options->es_asids, PSP_ASIDS_MAX);
+	if (options->snp_asids > options->es_asids)
+		return err_set(err, ERR_USAGE, "of %u ASIDs for SEV-ES and SNP %u cannot be SNP's alone",
+		        options->es_asids, options->snp_asids);
 	if (options->cpuid_count > PSP_CPUID_MAX)
 		return err_set(err, ERR_USAGE, "%u entries of CPUID are more than %d", options->cpuid_count,
 		        PSP_CPUID_MAX);

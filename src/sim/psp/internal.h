@@ -82,9 +82,11 @@ struct asid_row {
 	struct psp_cipher *cipher; /* while allocated or in use */
 };
 
-/* *asid is the guest's, 0: not active. es: of those for SEV-ES and SNP. */
-uint32_t asid_activate(
-        struct psp *psp, uint32_t *asid, uint32_t wanted, bool es, const uint8_t seed[static SEED_BYTES]);
+enum asid_kind { ASID_SEV, ASID_SEV_ES, ASID_SNP };
+
+/* *asid is the guest's, 0: not active. */
+uint32_t asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum asid_kind kind,
+        const uint8_t seed[static SEED_BYTES]);
 void asid_run(struct psp *psp, uint32_t asid);
 void asid_deactivate(struct psp *psp, uint32_t *asid);
 const struct psp_cipher *asid_cipher(struct psp *psp, uint32_t asid);

@@ -83,6 +83,16 @@ uint32_t psp_snp_shutdown(struct psp *psp)
 	return command_leave(psp, code);
 }
 
+static uint32_t status_flags(const struct psp *psp)
+{
+	bool hides = psp->options.snp_asids != 0, can_hide = hides || psp->product->fmc; /* since Turin */
+
+	return UAPI_SNP_STATUS_FEATURE_INFO | (psp->mask_chip_id ? UAPI_SNP_STATUS_MASK_CHIP_ID : 0) |
+	       (psp->mask_chip_key ? UAPI_SNP_STATUS_MASK_CHIP_KEY : 0) |
+	       (psp->vlek.loaded ? UAPI_SNP_STATUS_VLEK_EN : 0) |
+	       (can_hide ? UAPI_SNP_STATUS_CIPHERTEXT_CAP : 0) | (hides ? UAPI_SNP_STATUS_CIPHERTEXT_EN : 0);
+}
+
 uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *ret_status)
 {
 	uint32_t code = command_enter(psp, PSP_CMD_SNP_PLATFORM_STATUS);
@@ -94,13 +104,24 @@ uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *re
 		        .state = psp->snp_init,
 		        .rmp_init = psp->snp_init ? UAPI_SNP_STATUS_RMP_INITIALIZED : 0,
 		        .build_id = psp->options.snp_build,
-		        .flags = (psp->mask_chip_id ? UAPI_SNP_STATUS_MASK_CHIP_ID : 0) |
-		                 (psp->mask_chip_key ? UAPI_SNP_STATUS_MASK_CHIP_KEY : 0) |
-		                 (psp->vlek.loaded ? UAPI_SNP_STATUS_VLEK_EN : 0),
+		        .flags = status_flags(psp),
 		        .guest_count = psp->snp_guest_count,
 		        .current_tcb_version = psp->options.tcb,
 		        .reported_tcb_version = psp->reported_tcb,
 		};
+	return command_leave(psp, code);
+}
+
+uint32_t psp_snp_feature_info(struct psp *psp, uint32_t index, uint32_t ret_registers[static 4])
+{
+	const uint32_t policies = PSP_FEATURE_RAPL_DIS | PSP_FEATURE_CIPHERTEXT_HIDING |
+	                          PSP_FEATURE_AES_256_XTS | PSP_FEATURE_CXL_ALLOW;
+	uint32_t code = command_enter(psp, PSP_CMD_SNP_FEATURE_INFO);
+
+	if (code == PSP_SUCCESS) {
+		memset(ret_registers, 0, 4 * sizeof(ret_registers[0]));
+		ret_registers[2] = index == 0 ? policies : 0;
+	}
 	return command_leave(psp, code);
 }
 

@@ -64,9 +64,10 @@ struct psp_options {
 	uint8_t snp_major, snp_minor, snp_build; /* SNP ABI version and build */
 	uint64_t tcb;             /* current = committed = reported = launch TCB at the start */
 	uint32_t asids, es_asids; /* 1..es_asids: SEV-ES and SNP; es_asids + 1..asids: SEV */
-	uint64_t vmsa_features;   /* what a VMSA may have in SEV_FEATURES */
-	bool smt_off;             /* by the BIOS; else guests whose policy forbids SMT are refused */
-	unsigned sockets;         /* 0: one */
+	uint32_t snp_asids; /* not 0: ciphertext hiding is on, and of these 1..snp_asids are SNP's alone */
+	uint64_t vmsa_features; /* what a VMSA may have in SEV_FEATURES */
+	bool smt_off;           /* by the BIOS; else guests whose policy forbids SMT are refused */
+	unsigned sockets;       /* 0: one */
 	/* What CPUID says on the processor, against which a guest's CPUID page is checked. Copied. */
 	const struct abi_cpuid_entry *cpuid;
 	unsigned cpuid_count;
@@ -78,7 +79,7 @@ struct psp;
  * The processor as the kernel's driver leaves it at boot: INIT (SEV-ES enabled) and, if the product knows
  * SNP, SNP_INIT were done. Cheap: libcrypto is loaded and keys are made by the first command that needs them.
  * ERR_FAILED, or ERR_USAGE for an unknown product, ASIDs that make no sense (1 <= es_asids <= asids <=
- * PSP_ASIDS_MAX), or more than PSP_CPUID_MAX CPUID entries.
+ * PSP_ASIDS_MAX, snp_asids <= es_asids), or more than PSP_CPUID_MAX CPUID entries.
  */
 int psp_create(const struct psp_options *options, struct psp **ret_psp, struct err *err) MUST_CHECK;
 void psp_destroy(struct psp *psp); /* wipes every key; NULL is allowed */
@@ -131,6 +132,7 @@ enum psp_command {
 	PSP_CMD_SNP_COMMIT,
 	PSP_CMD_SNP_CONFIG,
 	PSP_CMD_SNP_VLEK_LOAD,
+	PSP_CMD_SNP_FEATURE_INFO,
 	PSP_CMD_SNP_GCTX_CREATE,
 	PSP_CMD_SNP_ACTIVATE,
 	PSP_CMD_SNP_DECOMMISSION,
@@ -197,6 +199,16 @@ uint32_t psp_pdh_cert_export(
 uint32_t psp_get_id(struct psp *psp, uint8_t ret_id[static 64]);
 
 uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *ret_status);
+/*
+ * SNP_FEATURE_INFO, index 0 of CPUID Fn8000_0024: bits of ECX that say which bits of a policy the firmware
+ * knows (PAGE_SWAP_DISABLE goes without, by ABI 1.58). What it knows the platform need not have: only
+ * LAUNCH_START tells. Other indices: all zeros.
+ */
+#define PSP_FEATURE_RAPL_DIS          (1u << 2)
+#define PSP_FEATURE_CIPHERTEXT_HIDING (1u << 3)
+#define PSP_FEATURE_AES_256_XTS       (1u << 4)
+#define PSP_FEATURE_CXL_ALLOW         (1u << 5)
+uint32_t psp_snp_feature_info(struct psp *psp, uint32_t index, uint32_t ret_registers[static 4]);
 uint32_t psp_snp_commit(struct psp *psp);
 uint32_t psp_snp_set_config(struct psp *psp, const struct uapi_sev_snp_config *config);
 /*

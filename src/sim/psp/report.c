@@ -43,7 +43,8 @@ uint32_t psp_attestation_report(
 
 /* ---- SNP ---- */
 
-#define PLATFORM_SMT 1u
+#define PLATFORM_SMT               (1u << 0)
+#define PLATFORM_CIPHERTEXT_HIDING (1u << 4)
 
 /* CPUID fields came with ABI 1.56, mitigation vectors with 1.58; Turin's firmware always had the former. */
 static uint32_t version_of(const struct psp *psp)
@@ -65,7 +66,8 @@ static void put_platform(const struct psp *psp, struct abi_snp_report *report)
 	report->current_tcb = o->tcb;
 	report->committed_tcb = psp->committed_tcb;
 	report->reported_tcb = psp->reported_tcb;
-	report->platform_info = o->smt_off ? 0 : PLATFORM_SMT;
+	report->platform_info =
+	        (o->smt_off ? 0 : PLATFORM_SMT) | (o->snp_asids ? PLATFORM_CIPHERTEXT_HIDING : 0);
 	report->current = (struct abi_snp_version){o->snp_build, o->snp_minor, o->snp_major, 0};
 	report->committed = report->current;
 	if (!psp->mask_chip_id)

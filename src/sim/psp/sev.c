@@ -87,8 +87,8 @@ uint32_t psp_activate(struct psp *psp, uint32_t handle, uint32_t asid)
 	uint32_t code = command_enter_sev(psp, PSP_CMD_ACTIVATE, handle, &guest);
 
 	if (code == PSP_SUCCESS)
-		code = asid_activate(
-		        psp, &guest->asid, asid, guest->policy & ABI_SEV_POLICY_ES, guest->key_seed);
+		code = asid_activate(psp, &guest->asid, asid,
+		        guest->policy & ABI_SEV_POLICY_ES ? ASID_SEV_ES : ASID_SEV, guest->key_seed);
 	if (code == PSP_SUCCESS && guest->state != PSP_SEV_LUPDATE && guest->state != PSP_SEV_LSECRET &&
 	        guest->state != PSP_SEV_RUPDATE)
 		asid_run(psp, guest->asid);

@@ -6,12 +6,11 @@
 
 #include "internal.h"
 
-/* What a policy can demand of the platform, or knows of, that this one never has. */
+/* What a policy can demand of the platform beside the bits of abi.h. */
 #define POLICY_AES_256_XTS       (1ull << 22)
 #define POLICY_RAPL_DIS          (1ull << 23)
 #define POLICY_CIPHERTEXT_HIDING (1ull << 24)
-#define POLICY_REFUSED \
-	(~ABI_SNP_POLICY_KNOWN | POLICY_AES_256_XTS | POLICY_RAPL_DIS | POLICY_CIPHERTEXT_HIDING)
+#define POLICY_PAGE_SWAP_DISABLE (1ull << 25)
 
 static void end(struct psp *psp, uint32_t gctx)
 {
@@ -80,17 +79,29 @@ uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid)
 	if (code == PSP_SUCCESS && (guest->policy & ABI_SNP_POLICY_SINGLE_SOCKET) && psp->options.sockets > 1)
 		code = PSP_POLICY_FAILURE;
 	if (code == PSP_SUCCESS)
-		code = asid_activate(psp, &guest->asid, asid, true, guest->key_seed);
+		code = asid_activate(psp, &guest->asid, asid, ASID_SNP, guest->key_seed);
 	if (code == PSP_SUCCESS && guest->state == SNP_RUNNING)
 		asid_run(psp, guest->asid);
 	return command_leave(psp, code);
+}
+
+/* Bits that the firmware does not know, and what this platform never has: it encrypts with AES-128. */
+static uint64_t policy_refused(const struct psp_options *o)
+{
+	uint64_t refused = ~ABI_SNP_POLICY_KNOWN | POLICY_AES_256_XTS | POLICY_RAPL_DIS;
+
+	if (!o->snp_asids)
+		refused |= POLICY_CIPHERTEXT_HIDING;
+	if (o->snp_major == 1 && o->snp_minor < 58)
+		refused |= POLICY_PAGE_SWAP_DISABLE;
+	return refused;
 }
 
 static bool policy_ok(const struct psp_options *o, uint64_t policy)
 {
 	uint8_t major = (uint8_t)(policy >> 8), minor = (uint8_t)policy;
 
-	return !(policy & POLICY_REFUSED) && (policy & ABI_SNP_POLICY_MUST_BE_ONE) &&
+	return !(policy & policy_refused(o)) && (policy & ABI_SNP_POLICY_MUST_BE_ONE) &&
 	       ((policy & ABI_SNP_POLICY_SMT) || o->smt_off) &&
 	       (major < o->snp_major || (major == o->snp_major && minor <= o->snp_minor));
 }

@@ -50,6 +50,36 @@ static void test_psp_asid_of_the_wrong_kind_is_refused(void **state)
 	psp_destroy(psp);
 }
 
+static void test_psp_ciphertext_hiding_parts_the_asids(void **state)
+{
+	struct psp_options options = bench_options("Turin");
+	struct uapi_sev_snp_status status;
+	const uint8_t zeros[16] = {0};
+	uint32_t registers[4], gctx, es;
+	struct psp *psp;
+	struct err err;
+
+	options.snp_asids = 3; /* 1..3 SNP, 4..8 SEV-ES, 9..16 SEV */
+	assert_ok(psp_create(&options, &psp, &err));
+	es = sev_guest(psp, ABI_SEV_POLICY_ES);
+	assert_code(psp_activate(psp, es, 3), PSP_INVALID_ASID);
+	assert_code(psp_activate(psp, es, 4), PSP_SUCCESS);
+	assert_code(psp_gctx_create(psp, &gctx), PSP_SUCCESS);
+	assert_code(psp_snp_launch_start(psp, gctx, 0x1030000, zeros), PSP_SUCCESS); /* it wants hiding */
+	assert_code(psp_snp_activate(psp, gctx, 5), PSP_INVALID_ASID);
+	assert_code(psp_snp_activate(psp, gctx, 3), PSP_SUCCESS);
+	assert_code(psp_snp_platform_status(psp, &status), PSP_SUCCESS);
+	assert_true(status.flags & UAPI_SNP_STATUS_CIPHERTEXT_EN);
+	assert_true(status.flags & UAPI_SNP_STATUS_FEATURE_INFO);
+	assert_code(psp_snp_feature_info(psp, 0, registers), PSP_SUCCESS);
+	assert_int_equal(registers[2], 0x3c);
+	assert_code(psp_snp_feature_info(psp, 1, registers), PSP_SUCCESS);
+	assert_int_equal(registers[2], 0);
+	psp_destroy(psp);
+	options.snp_asids = 9;
+	assert_fails(psp_create(&options, &psp, &err), ERR_USAGE, "9 cannot be SNP's alone");
+}
+
 static void test_psp_asid_that_ran_wants_wbinvd_and_flush(void **state)
 {
 	struct psp *psp = bench_psp("Milan");
@@ -239,7 +269,7 @@ static void test_psp_config_sets_reported_tcb_and_masks(void **state)
 	assert_int_equal(report.key_info, ABI_SNP_KEY_MASKED | ABI_SNP_SIGNER_NONE << 2);
 	assert_int_equal(report.chip_id[0] | report.chip_id[63] | report.signature.r[0], 0);
 	assert_code(psp_snp_platform_status(psp, &status), PSP_SUCCESS);
-	assert_int_equal(status.flags, UAPI_SNP_STATUS_MASK_CHIP_ID | UAPI_SNP_STATUS_MASK_CHIP_KEY);
+	assert_int_equal(status.flags & 7, UAPI_SNP_STATUS_MASK_CHIP_ID | UAPI_SNP_STATUS_MASK_CHIP_KEY);
 	assert_true(status.reported_tcb_version == BENCH_TCB); /* 0: the committed one */
 	config = (struct uapi_sev_snp_config){.reported_tcb = BENCH_TCB + 1};
 	assert_code(psp_snp_set_config(psp, &config), PSP_INVALID_PARAM);
@@ -374,6 +404,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_psp_asid_of_the_wrong_kind_is_refused),
+	        cmocka_unit_test(test_psp_ciphertext_hiding_parts_the_asids),
 	        cmocka_unit_test(test_psp_asid_that_ran_wants_wbinvd_and_flush),
 	        cmocka_unit_test(test_psp_key_is_shared_only_if_both_policies_allow),
 	        cmocka_unit_test(test_psp_memory_of_wrong_form_is_refused),

@@ -127,6 +127,7 @@ static void test_psp_snp_policy_is_held_against_the_platform(void **state)
 	        {0x430000, false, PSP_POLICY_FAILURE},
 	        {0x830000, false, PSP_POLICY_FAILURE},
 	        {0x1030000, false, PSP_POLICY_FAILURE},
+	        {0x2030000, false, PSP_POLICY_FAILURE}, /* since ABI 1.58 */
 	        {0x4030000, false, PSP_POLICY_FAILURE}, /* reserved */
 	        {1ull << 63 | 0x30000, false, PSP_POLICY_FAILURE},
 	};
