@@ -8,7 +8,8 @@
 
 extern const struct chapter chapter_segment, chapter_gate, chapter_system, chapter_refused, chapter_paging,
         chapter_event, chapter_shutdown, chapter_sysenter;
-extern const struct chapter chapter_limit, chapter_task, chapter_virtual;     /* of 32 bits alone */
+extern const struct chapter chapter_limit, chapter_task, chapter_virtual, chapter_narrow,
+        chapter_real;                                                         /* of 32 bits alone */
 extern const struct chapter chapter_long, chapter_long_refused, chapter_fast; /* of 64 bits alone */
 
 #if defined PROBE_REFUSED && defined __x86_64__
@@ -25,8 +26,8 @@ extern const struct chapter chapter_long, chapter_long_refused, chapter_fast; /*
 	        &chapter_paging
 #else
 #define CHAPTERS \
-	&chapter_segment, &chapter_limit, &chapter_gate, &chapter_task, &chapter_system, &chapter_sysenter, \
-	        &chapter_virtual, &chapter_event, &chapter_paging
+	&chapter_real, &chapter_segment, &chapter_limit, &chapter_gate, &chapter_narrow, &chapter_task, \
+	        &chapter_system, &chapter_sysenter, &chapter_virtual, &chapter_event, &chapter_paging
 #endif
 
 #endif

@@ -49,6 +49,15 @@ CODE(halt_wait, "sti\n hlt\n nop");
 CODE(mmio_string, "cld\n rep movsl");
 CODE(nmi_ss, "mov %ax, %ss\n" SEND "nop\n nop");
 
+/* Sends another NMI when it comes first, and notes how often it has come by then. */
+CODE(nmi_handler, "inc %ebx\n cmp $1, %ebx\n jne 1f\n" SEND "nop\n nop\n mov %ebx, %edx\n 1:"
+#ifdef __x86_64__
+                  "iretq"
+#else
+                  "iret"
+#endif
+);
+
 CODE(steps, "nop\n nop\n nop");
 CODE(step_ss, "nop\n mov %ax, %ss\n nop\n nop");
 CODE(step_popf, "push $0x102\n popf\n nop\n push $2\n popf\n nop");
@@ -148,6 +157,12 @@ static void dr_set(word dr0, word dr7)
 	dr7_write(dr7 | 0x400);
 }
 
+static void nmi_nested(const struct probe *probe)
+{
+	apic_on(probe);
+	idt_set(2, (word)nmi_handler, SEL_CODE, 0x8e, 0);
+}
+
 /* arg: offset in the code. */
 static void watch_code(const struct probe *probe)
 {
@@ -171,6 +186,20 @@ static void debug_extensions(const struct probe *probe)
 {
 	cr4_write(CR4_START | 8);
 }
+
+#ifdef __x86_64__
+CODE(push_nowhere, "mov %rbx, %rsp\n push %rax");
+
+static void stack_apart(const struct probe *probe)
+{
+	idt_set(8, vector_entry(8), SEL_CODE, 0x8e, 1);
+}
+
+static void print_cr2(const struct probe *probe)
+{
+	print_named("cr2", cr2_read());
+}
+#endif
 
 static void idt_missing(const struct probe *probe)
 {
@@ -204,6 +233,8 @@ static const struct probe probes[] = {
         {"NMI and on", send, NMI_TO_SELF, .before = apic_on, .resume = {2}},
         {"NMI behind MOV SS", nmi_ss, NMI_TO_SELF, .ax = SEL_DATA, .before = apic_on},
         {"NMI in ring 3", send, NMI_TO_SELF, .before = apic_on, .ring = 3},
+
+        {"NMI in an NMI waits for IRET", send, NMI_TO_SELF, .before = nmi_nested},
 
         {"TF", steps, .flags = FLAG_TF, .resume = {1}},
         {"TF in ring 3", steps, .ring = 3, .flags = FLAG_TF, .resume = {1}},
@@ -239,6 +270,9 @@ static const struct probe probes[] = {
         {"DR0 in ring 3", dr_ring3, .ring = 3},
         {"DR6, DR7", dr_read},
 
+#ifdef __x86_64__
+        {"#DF by #PF in #PF", push_nowhere, .bx = 0x400001000, .before = stack_apart, .after = print_cr2},
+#endif
         {"#NP in #UD", undefined, .before = idt_missing, .arg = 6},
         {"#DF by #NP in #GP", bad_selector, .ax = SEL_XONLY, .before = idt_missing, .arg = 13},
         {"#DF by #NP in #DE", divide, .before = idt_missing, .arg = 0},

@@ -74,6 +74,23 @@ static void print_frame(const struct probe *probe)
 
 #define VIA(access, selector) .before = gate_make, .arg = access, .arg2 = selector, .target = arrive
 
+#ifndef __x86_64__
+/* Gates of 16 bits: frames of 2 bytes, on which the way in of the runner does not count. */
+CODE(arrive_16, CODE_16 "pop %ax\n pop %bx\n pop %cx\n pop %dx\n pop %si\n pop %di\n sub $6, %sp");
+CODE(call_16, "movw $" TEXT(SEL_GATE) "+3, 0x86004\n pushw $1\n pushw $2\n lcall *0x86000");
+
+static void gate_make_16(const struct probe *probe)
+{
+	stack_clear();
+	gdt_set(SEL_GATE, gate_low((u16)(word)probe->target, SEL_CODE16, probe->arg, probe->arg2), 0);
+}
+
+static void idt_make_16(const struct probe *probe)
+{
+	idt_set(0x30, (u16)(word)probe->target, SEL_CODE16, probe->arg, 0);
+}
+#endif
+
 static const struct probe probes[] = {
         {"JMP by a gate", gate_jump, VIA(GATE, SEL_CODE)},
         {"JMP by a gate to conforming code in ring 3", gate_jump, VIA(GATE | 0x60, SEL_CONFORM), .ring = 3},
@@ -150,5 +167,21 @@ static const struct probe probes[] = {
         {"#UD, code is data", undefined, .before = idt_make, .arg = 0x8e, .arg2 = SEL_DATA},
         {"#UD, code not present", undefined, .before = idt_make, .arg = 0x8e, .arg2 = SEL_CODE_NP},
 };
+
+#ifndef __x86_64__
+static const struct probe narrow[] = {
+        {"CALL by a gate of 16 bits", call_16, .before = gate_make_16, .arg = 0xe4, .target = arrive_16},
+        {"CALL inwards by a gate of 16 bits", call_16, .ring = 3, .before = gate_make_16, .arg = 0xe4,
+                .arg2 = 2, .target = arrive_16},
+        {"INT by a gate of 16 bits", interrupt, .before = idt_make_16, .arg = 0x86, .target = arrive_16,
+                .flags = FLAG_IF},
+        {"INT by a trap gate of 16 bits", interrupt, .before = idt_make_16, .arg = 0x87, .target = arrive_16,
+                .flags = FLAG_IF},
+        {"INT inwards by a gate of 16 bits", interrupt, .ring = 3, .before = idt_make_16, .arg = 0xe6,
+                .target = arrive_16},
+};
+
+const struct chapter chapter_narrow = {"gates of 16 bits", narrow, COUNT(narrow), NULL};
+#endif
 
 const struct chapter chapter_gate = {"gates and returns", probes, COUNT(probes), NULL};

@@ -169,7 +169,7 @@ void machine_reset(void)
 	table_load_gdt(GDT_SIZE - 1);
 	table_load_idt(sizeof(probe_idt) - 1);
 	asm volatile("lldt %w0; ltr %w1" : : "r"(SEL_LDT), "r"(SEL_TSS));
-	for (u32 at = SCRATCH; at < SCRATCH + 16; at += 4)
+	for (u32 at = SCRATCH; at < SCRATCH + 32; at += 4)
 		put32((void *)(word)at, 0);
 	dr6_write(0xffff0ff0);
 }

@@ -25,6 +25,13 @@ CODE(access_exec, "jmp *%" TEXT(REG(bx)));
 CODE(access_modify, "lock incl (%" TEXT(REG(bx)) ")");
 CODE(access_cross, "mov -2(%" TEXT(REG(bx)) "), %eax");
 CODE(write_cross, "mov %eax, -2(%" TEXT(REG(bx)) ")");
+CODE(string_cross, "cld\n mov $4, %ecx\n lea -2(%" TEXT(REG(bx)) "), %" TEXT(REG(di)) "\n rep stosb");
+CODE(copy_cross, "cld\n mov $8, %ecx\n lea -2(%" TEXT(REG(bx)) "), %" TEXT(
+                         REG(si)) "\n mov $0x86000, %edi\n rep movsb");
+CODE(ins_cross,
+        "cld\n mov $0x80, %edx\n mov $4, %ecx\n lea -2(%" TEXT(REG(bx)) "), %" TEXT(REG(di)) "\n rep insb");
+CODE(outs_cross,
+        "cld\n mov $0x80, %edx\n mov $4, %ecx\n lea -2(%" TEXT(REG(bx)) "), %" TEXT(REG(si)) "\n rep outsb");
 CODE(stac_read, "stac\n mov (%" TEXT(REG(bx)) "), %al");
 CODE(invlpg, "mov (%" TEXT(REG(bx)) "), %al\n movb $0x61, (%" TEXT(REG(si)) ")\n invlpg (%" TEXT(
                      REG(bx)) ")\n movb $1, (%" TEXT(REG(bx)) ")");
@@ -116,6 +123,7 @@ static void access_run(enum levels levels, const struct mapping *m, const struct
 	        .cs = probe->ring ? SEL_CODE3 : SEL_CODE,
 	        .ss = probe->ring ? SEL_DATA3 : SEL_DATA,
 	        .ds = probe->ring ? SEL_DATA3 : SEL_DATA,
+	        .es = probe->ring ? SEL_DATA3 : SEL_DATA,
 	        .sp = probe->ring ? STACK_3 : STACK_0};
 
 	machine_reset();
@@ -125,6 +133,8 @@ static void access_run(enum levels levels, const struct mapping *m, const struct
 	paging_on(levels, m);
 	probe_enter(&s);
 	probe_print_event(probe, &probe_seen);
+	if (probe_seen.cx)
+		print_named("cx", probe_seen.cx);
 	if (probe_seen.vector == VECTOR_DONE)
 		print_bits(entry_get(levels, directory(levels), upper_index(levels)));
 	if (probe_seen.vector == VECTOR_DONE && !(m->upper & LARGE))
@@ -180,6 +190,11 @@ static const struct special {
         {"locked increment", access_modify, {.leaf = ALL, UP}, 3, 0, false},
         {"read across, second not present", access_cross, {.leaf = 0, UP}, 0, 0, false},
         {"write across, second read only", write_cross, {.leaf = P, UP, .cr0 = CR0_WP}, 0, 0, false},
+        {"STOS across, second not present", string_cross, {.leaf = 0, UP}, 0, 0, false},
+        {"MOVS across, second not present", copy_cross, {.leaf = 0, UP}, 0, 0, false},
+        {"INS across, second not present", ins_cross, {.leaf = 0, UP}, 0, 0, false},
+        {"INS across, second read only", ins_cross, {.leaf = P, UP, .cr0 = CR0_WP}, 0, 0, false},
+        {"OUTS across, second not present", outs_cross, {.leaf = 0, UP}, 0, 0, false},
         {"INVLPG", invlpg, {.leaf = P | W, UP}, 0, 0, false},
         {"large page", access_write, {.upper = ALL | LARGE}, 3, 0, false},
         {"large page, read only", access_write, {.upper = P | U | LARGE}, 3, 0, false},
@@ -208,6 +223,50 @@ static const struct special {
                 true},
         {"reserved address bit, not present", access_read, {.leaf = HIGH(51), UP}, 0, 0, true},
 };
+
+#ifdef __x86_64__
+/* Behind what else is mapped: a page of 1 GiB, and what may not be in the upper levels. */
+static const struct {
+	const char *name;
+	const u8 *code;
+	u64 pml4, pdpt;
+} giants[] = {
+        {"page of 1 GiB", access_write, ALL, ALL | LARGE},
+        {"page of 1 GiB, read only", access_write, P, ALL | LARGE},
+        {"page of 1 GiB, reserved bit", access_read, ALL, ALL | LARGE | 0x2000},
+        {"page of 1 GiB, execute with NX", access_exec, ALL, ALL | LARGE | NX},
+        {"PS in the highest level", access_read, ALL | LARGE, ALL | LARGE},
+        {"NX in the highest level", access_exec, ALL | NX, ALL | LARGE},
+        {"third level not present", access_read, ALL, 0},
+};
+
+static void giant(void)
+{
+	for (size_t i = 0; i < COUNT(giants); i++) {
+		const struct mapping m = {.leaf = ALL, .upper = ALL, .nxe = true, .cr0 = CR0_WP};
+		const struct probe probe = {.code = giants[i].code};
+		struct state s = {.ip = (word)probe.code,
+		        .bx = ((word)1 << 39) + TEST_PAGE, /* entry 1 of the highest level */
+		        .flags = 2,
+		        .cs = SEL_CODE,
+		        .ss = SEL_DATA,
+		        .ds = SEL_DATA,
+		        .sp = STACK_0};
+
+		machine_reset();
+		put16((void *)TEST_PAGE, 0x20cd);
+		tables_make(FOUR, &m, P | W);
+		entry_set(FOUR, PAGES_TEST, 1, (PAGES_TEST + 0x7000) | giants[i].pml4);
+		entry_set(FOUR, PAGES_TEST + 0x7000, 0, giants[i].pdpt);
+		paging_on(FOUR, &m);
+		print(giants[i].name);
+		print(":");
+		probe_enter(&s);
+		probe_print_event(&probe, &probe_seen);
+		print("\n");
+	}
+}
+#endif
 
 static void named(enum levels levels)
 {
@@ -239,6 +298,7 @@ static void run(void)
 {
 #ifdef __x86_64__
 	all("four levels", FOUR);
+	giant();
 #else
 	all("two levels", TWO);
 	all("PAE", PAE);

@@ -101,6 +101,7 @@ u32 get32(const void *at);
 
 void probe_run(const struct probe *probe);
 void probe_print_event(const struct probe *probe, const struct state *state);
+void probe_print_changes(const struct probe *probe, const struct state *start, const struct state *state);
 
 struct chapter {
 	const char *name;

@@ -52,7 +52,8 @@ void probe_print_event(const struct probe *probe, const struct state *s)
 		print("vector ");
 		print_hex(s->vector);
 	}
-	if (has_error((unsigned)s->vector)) {
+	if (has_error((unsigned)s->vector) &&
+	        !(s->cs == 0x1000 && !(s->flags & FLAG_VM))) { /* real mode has none */
 		print("(");
 		print_hex(s->error);
 		print(")");
@@ -88,10 +89,11 @@ static const struct {
 /* Addresses in the code are told by their distance. */
 static void print_value(const struct probe *probe, const char *name, word value)
 {
-	word from_code = value - (word)probe->code;
+	word from = probe_seen.cs == SEL_CODE16 || probe_seen.cs == 0x1000 ? 0x10000 : 0,
+	     from_code = value + from - (word)probe->code;
 
-	if (probe->target && value - (word)probe->target < from_code)
-		from_code = value - (word)probe->target;
+	if (probe->target && value + from - (word)probe->target < from_code)
+		from_code = value + from - (word)probe->target;
 	if (from_code >= 256) {
 		print_named(name, value);
 		return;
@@ -102,7 +104,7 @@ static void print_value(const struct probe *probe, const char *name, word value)
 	print_hex(from_code);
 }
 
-static void print_changes(const struct probe *probe, const struct state *start, const struct state *s)
+void probe_print_changes(const struct probe *probe, const struct state *start, const struct state *s)
 {
 	word mask = any_flag_rf(s) ? FLAGS_SHOWN & ~FLAG_RF : FLAGS_SHOWN;
 
@@ -179,7 +181,7 @@ void probe_run(const struct probe *probe)
 			now.flags &= ~(word)FLAG_RF;
 	}
 	if (!probe->quiet)
-		print_changes(probe, &start, &probe_seen);
+		probe_print_changes(probe, &start, &probe_seen);
 	if (probe->after)
 		probe->after(probe);
 	print("\n");

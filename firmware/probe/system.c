@@ -5,6 +5,11 @@
 
 #define AX "%" TEXT(REG(ax))
 #define BX "%" TEXT(REG(bx))
+#ifdef __x86_64__
+#define DATA_16 ""
+#else
+#define DATA_16 ".byte 0x66\n" /* the base has 24 bits */
+#endif
 
 CODE(to_cr0, "mov " AX ", %cr0");
 CODE(to_cr4, "mov " AX ", %cr4");
@@ -27,11 +32,17 @@ CODE(wbinvd, "wbinvd");
 CODE(lidt, "lidt 0x86000");
 CODE(lgdt, "lgdt 0x86000");
 CODE(sidt, "sidt 0x86000\n mov 0x86000, %bx");
+CODE(lgdt_forms, "sgdt 0x86010\n movw $0x1234, 0x86000\n movl $0x56789abc, 0x86002\n" DATA_16 "lgdt 0x86000\n"
+                 "sgdt 0x86000\n lgdt 0x86010\n mov 0x86000, %ax\n mov 0x86002, %ebx");
+CODE(lidt_limit,
+        "sidt 0x86010\n movw $0x1234, 0x86000\n movl $0x56789abc, 0x86002\n movl $0, 0x86006\n lidt 0x86000\n"
+        "sidt 0x86000\n lidt 0x86010\n mov 0x86000, %ax\n mov 0x86002, %ebx");
 CODE(sldt, "sldt " BX);
 CODE(str, "str %bx");
 CODE(rdtsc, "rdtsc\n xor %eax, %eax\n xor %edx, %edx");
 CODE(popf_all, "push $-1\n popf\n pushf\n pop " AX "\n push $0x3002\n popf");
 CODE(popf_ring, "push $0x3202\n popf\n pushf\n pop " AX);
+CODE(outsb, "cld\n mov $0x80, %edx\n rep outsb");
 CODE(in8_, "inb $0x80, %al\n xor %eax, %eax");
 CODE(in16_, "mov $0x87, %edx\n inw %dx, %ax\n xor %eax, %eax");
 CODE(in32_, "mov $0x84, %edx\n inl %dx, %eax\n xor %eax, %eax");
@@ -107,6 +118,8 @@ static const struct probe probes[] = {
         {"WBINVD in ring 3", wbinvd, .ring = 3},
         {"LIDT in ring 3", lidt, .ring = 3},
         {"LGDT in ring 3", lgdt, .ring = 3},
+        {"LGDT of 16 bits", lgdt_forms},
+        {"LIDT", lidt_limit},
         {"SIDT in ring 3", sidt, .ring = 3},
         {"SLDT in ring 3", sldt, .ring = 3},
         {"STR in ring 3", str, .ring = 3},
@@ -155,6 +168,7 @@ static const struct probe probes[] = {
         {"IN, bitmap ends with its byte", in8_, .ring = 3, .before = ports, .arg2 = 0x68 + 0x10},
         {"IN, bitmap has another byte", in8_, .ring = 3, .before = ports, .arg2 = 0x68 + 0x11},
         {"IN, bitmap beyond", in8_, .ring = 3, .before = ports_beyond},
+        {"OUTS", outsb, .si = 0x86000, .cx = 3},
         {"INS with a count of 0, forbidden", insb, .ring = 3, .di = 0x86000},
 };
 

@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).parent
 CACHE = pathlib.Path(os.environ.get('VMM_CACHE') or pathlib.Path(os.environ.get('XDG_CACHE_HOME') or
                      pathlib.Path.home() / '.cache') / 'vmm')
 QEMU = CACHE / 'lab/qemu/run'
-SECONDS = 90
+SECONDS = 60
 UNFIT = {('tcg', 'refused'): 'this emulation takes what is to be refused, and does not survive it',
          ('kvm', 'sysenter'): 'KVM gives up a guest that uses SYSENTER in long mode on AMD-V'}
 CRASHED = 3         # vmm's status when its guest crashed
