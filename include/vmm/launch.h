@@ -202,10 +202,11 @@ int launch_id_match(const struct abi_id_block *block, const struct launch_digest
 
 /* ---- what this host can do (launch/facts.c) ---- */
 
-/* Where the facts of a process lie that no descriptor tells. Strings are borrowed; "" means there is none. */
+/* What no descriptor tells of a process and of its host's KVM. Strings are borrowed; "" means there is none.
+ */
 struct launch_process {
 	const char *cgroup;     /* the folder whose misc controller counts this process's guests */
-	const char *parameters; /* of kvm_amd: /sys/module/kvm_amd/parameters */
+	uint32_t hiding_asids;  /* kvm_amd.ciphertext_hiding_asids; 0: off, or not to be seen */
 	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK; UINT64_MAX: none, or CAP_IPC_LOCK is held */
 };
 
@@ -250,7 +251,7 @@ struct launch_facts {
 	struct err snp_status; /* of SNP_PLATFORM_STATUS; kind ERR_NONE: below is known */
 	struct uapi_sev_snp_status snp;
 
-	uint32_t hiding_asids; /* kvm_amd.ciphertext_hiding_asids; 0: off, or not to be seen */
+	uint32_t hiding_asids; /* as in launch_process */
 	struct launch_asids asids[LAUNCH_ASID_KINDS];
 	uint64_t memlock_bytes; /* as in launch_process */
 };

@@ -72,18 +72,18 @@ static int open_real(struct cli_hosts *hosts, const struct config *config, struc
 	return 0;
 }
 
-/* The software platform pins no memory and has no parameters of a module. */
+/* The software platform pins no memory; its cgroup and its ASIDs are those of the configuration. */
 static void find_process(struct cli_hosts *hosts, const struct config *config)
 {
-	launch_process_own(config->cgroup ?: "", &hosts->process);
-	if (!hosts->sim)
+	if (!hosts->sim) {
+		launch_process_own(config->cgroup, &hosts->process);
 		return;
-	hosts->process.parameters = "";
-	hosts->process.memlock_bytes = UINT64_MAX;
-	if (*config->sim.cgroup)
-		hosts->process.cgroup = config->sim.cgroup;
-	else if (!config->cgroup || !*config->cgroup)
-		hosts->process.cgroup = "";
+	}
+	hosts->process = (struct launch_process){
+	        .cgroup = config->sim.cgroup,
+	        .hiding_asids = config->sim.snp_asids,
+	        .memlock_bytes = UINT64_MAX,
+	};
 }
 
 static int open_trace(struct cli_hosts *hosts, const char *path, struct err *err)

@@ -41,6 +41,14 @@ static bool may_lock_memory(void)
 	return false;
 }
 
+static uint32_t read_hiding_asids(void)
+{
+	unsigned value = 0;
+
+	auto_fclose FILE *f = fopen("/sys/module/kvm_amd/parameters/ciphertext_hiding_asids", "re");
+	return f && fscanf(f, "%u", &value) == 1 ? value : 0;
+}
+
 void launch_process_own(const char *join, struct launch_process *ret_process)
 {
 	static char folder[4200];
@@ -53,22 +61,10 @@ void launch_process_own(const char *join, struct launch_process *ret_process)
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	*ret_process = (struct launch_process){
 	        .cgroup = folder,
-	        .parameters = "/sys/module/kvm_amd/parameters",
+	        .hiding_asids = read_hiding_asids(),
 	        .memlock_bytes =
 	                limit.rlim_cur == RLIM_INFINITY || may_lock_memory() ? UINT64_MAX : limit.rlim_cur,
 	};
-}
-
-static uint32_t read_parameter(const char *folder, const char *name)
-{
-	unsigned value = 0;
-	char path[4300];
-
-	if (!*folder)
-		return 0;
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	auto_fclose FILE *f = fopen(path, "re");
-	return f && fscanf(f, "%u", &value) == 1 ? value : 0;
 }
 
 /* ---- /dev/kvm ---- */
@@ -197,7 +193,7 @@ void launch_facts_gather(
 	ask_kvm(host, &facts);
 	ask_device(host, &facts);
 	facts.memlock_bytes = process->memlock_bytes;
-	facts.hiding_asids = read_parameter(process->parameters, "ciphertext_hiding_asids");
+	facts.hiding_asids = process->hiding_asids;
 	count_asids(process, &facts);
 	*ret_facts = facts;
 }

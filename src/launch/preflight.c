@@ -81,13 +81,23 @@ static int check_init(const struct launch *launch, struct err *err)
 	        "or set sev.init to auto");
 }
 
+/* What a KVM that does not offer the generation tells of it means nothing. */
+static bool is_offered(const struct launch *launch)
+{
+	const struct launch_facts *facts = &launch->facts;
+	enum config_sev_type type = launch->config.sev.type;
+
+	if (launch->config.sev.init == CONFIG_SEV_INIT_LEGACY)
+		return facts->sev_eax & generations[type].cpuid;
+	return facts->has_init2 && facts->vm_types >> generations[type].vm_type & 1;
+}
+
 /* Why KVM does not offer a generation. */
 static int check_generation(const struct launch *launch, struct err *err)
 {
 	const struct launch_facts *facts = &launch->facts;
 	enum config_sev_type type = launch->config.sev.type;
 	const struct generation *g = &generations[type];
-	bool offered = launch->config.sev.init == CONFIG_SEV_INIT_LEGACY || facts->vm_types >> g->vm_type & 1;
 
 	if (facts->kvm.kind || (!facts->has_init2 && type == CONFIG_SEV_SNP))
 		return 0;
@@ -104,7 +114,7 @@ static int check_generation(const struct launch *launch, struct err *err)
 		        "SEV is %u of %u%s); change that in the host's firmware setup",
 		        g->word, facts->sev_asid_min, facts->sev_asid_max,
 		        facts->hiding_asids ? ", and ciphertext hiding divides those below it" : "");
-	if (!offered)
+	if (!is_offered(launch))
 		return err_set(err, ERR_HOST,
 		        "KVM_CREATE_VM would fail with EINVAL: KVM does not offer VM type %u (%s), though "
 		        "the "
@@ -120,7 +130,7 @@ static int check_private_memory(const struct launch *launch, struct err *err)
 {
 	const struct launch_facts *facts = &launch->facts;
 
-	if (facts->kvm.kind || !facts->has_init2 || (facts->has_private_memory && facts->has_conversion))
+	if (!is_offered(launch) || (facts->has_private_memory && facts->has_conversion))
 		return 0;
 	return err_set(err, ERR_HOST,
 	        "%s would fail with EINVAL: this KVM lacks %s; use Linux 6.11 or newer, built with "
@@ -199,7 +209,7 @@ static int check_policy_bits(const struct launch *launch, struct err *err)
 	uint64_t policy = launch->config.sev.policy, wrong = policy & ~facts->policy_bits;
 	char words[WORDS_BYTES];
 
-	if (!facts->policy_known || !wrong)
+	if (!is_offered(launch) || !facts->policy_known || !wrong)
 		return 0;
 	return err_set(err, ERR_HOST,
 	        "KVM_SEV_SNP_LAUNCH_START would fail with EINVAL: of sev.policy 0x%" PRIx64
@@ -269,7 +279,7 @@ static int check_features(const struct launch *launch, struct err *err)
 	uint64_t wrong = wanted & ~facts->vmsa_features;
 	char words[WORDS_BYTES];
 
-	if (facts->kvm.kind || !facts->has_init2 || !wrong)
+	if (!is_offered(launch) || !wrong)
 		return 0;
 	return err_set(err, ERR_HOST,
 	        "KVM_SEV_INIT2 would fail with EINVAL: of sev.vmsa-features 0x%" PRIx64

@@ -58,7 +58,7 @@ static inline void bench_start(struct bench *b)
 {
 	memset(b, 0, sizeof(*b));
 	fake_start(&b->kernel);
-	b->process = (struct launch_process){.cgroup = "", .parameters = "", .memlock_bytes = UINT64_MAX};
+	b->process = (struct launch_process){.cgroup = "", .memlock_bytes = UINT64_MAX};
 	bench_image(b, true, true);
 }
 

@@ -8,6 +8,7 @@
 static struct fake_kernel kernel;
 static struct launch_facts facts;
 static char root[64], group[80];
+static uint32_t hiding;
 
 static void put(const char *folder, const char *name, const char *text)
 {
@@ -24,6 +25,7 @@ static void put(const char *folder, const char *name, const char *text)
 static int setup(void **state)
 {
 	fake_start(&kernel);
+	hiding = 0;
 	snprintf(root, sizeof(root), "/tmp/vmm-facts-XXXXXX");
 	assert_non_null(mkdtemp(root));
 	snprintf(group, sizeof(group), "%s/guests", root);
@@ -33,8 +35,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = {
-	        "misc.current", "misc.max", "misc.capacity", "ciphertext_hiding_asids"};
+	static const char *const names[] = {"misc.current", "misc.max", "misc.capacity"};
 	char path[200];
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -51,7 +52,7 @@ static int teardown(void **state)
 static void gather(const char *cgroup)
 {
 	launch_facts_gather(&kernel.host,
-	        &(struct launch_process){.cgroup = cgroup, .parameters = root, .memlock_bytes = 4096},
+	        &(struct launch_process){.cgroup = cgroup, .hiding_asids = hiding, .memlock_bytes = 4096},
 	        &facts);
 	assert_int_equal(kernel.open_fds, 0);
 }
@@ -124,7 +125,7 @@ static void test_facts_group_above_its_limit_has_none_free(void **state)
 
 static void test_facts_ciphertext_hiding_divides_the_asids(void **state)
 {
-	put(root, "ciphertext_hiding_asids", "30\n");
+	hiding = 30;
 	put(group, "misc.current", "sev_es 2\n");
 	put(group, "misc.max", "sev_es 5\n");
 	gather(group);
@@ -145,7 +146,6 @@ static void test_facts_files_of_any_content_are_survived(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		put(group, "misc.current", texts[i]);
 		put(group, "misc.max", texts[i]);
-		put(root, "ciphertext_hiding_asids", texts[i]);
 		gather(group);
 		assert_int_equal(facts.asids[LAUNCH_ASIDS_SEV].limit, 410);
 	}

@@ -99,14 +99,12 @@ static void full_host(struct bench *b)
 
 static void hiding(struct bench *b)
 {
-	make_file("ciphertext_hiding_asids", "40\n");
-	b->process.parameters = cgroup;
+	b->process.hiding_asids = 40;
 }
 
 static void hiding_all(struct bench *b)
 {
-	make_file("ciphertext_hiding_asids", "200\n");
-	b->process.parameters = cgroup;
+	b->process.hiding_asids = 200;
 }
 
 static void no_metadata(struct bench *b)

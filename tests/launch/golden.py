@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""What vmm says about launches on the software platform, and the calls that they issue, against golden files.
+
+usage: golden.py VMM [--write]     --write makes the golden files anew: look at what git diff says of them
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import images
+
+HERE = pathlib.Path(__file__).resolve().parent / 'golden'
+# The guest leaves its memory at once, and with the type the exit status tells whose fault that is.
+TYPES = {'none': 1, 'sev': 1, 'sev-es': 1, 'sev-snp': 3}
+COMMON = ['machine.memory=1M', 'machine.cpu=EPYC-Milan', 'firmware=image.fd']
+
+
+def sets(*words):
+    return [part for word in words for part in ('--set', word)]
+
+
+def cases():
+    """Name, arguments, exit status, and what is golden: standard output, or the trace up to the guest's first exits."""
+    for kind, status in TYPES.items():
+        words = sets(f'sev.type={kind}', 'machine.vcpus=2', *COMMON)
+        yield f'dry-{kind}', ['run', '--host', 'sim', '--dry-run', *words], 0, 'out'
+        yield f'trace-{kind}', ['run', '--host', 'sim', '--trace', 'trace', *sets(f'sev.type={kind}', *COMMON)], status, 'trace'
+    snp = sets('sev.type=sev-snp', *COMMON)
+    yield 'dry-json', ['run', '--host', 'sim', '--dry-run', '--json', *snp], 0, 'out'
+    yield 'dry-refused', ['run', '--host', 'sim', '--dry-run', *snp, *sets('sev.policy=migrate-ma,abi=9.9,ciphertext-hiding',
+                          'sev.vmsa-features=secure-tsc,vtom')], 4, 'out'
+    yield 'dry-no-sev', ['run', '--host', 'sim', '--dry-run', *snp, *sets('sim.product=none')], 4, 'out'
+    yield 'trace-legacy', ['run', '--host', 'sim', '--trace', 'trace', *sets('sev.type=sev', 'sev.init=legacy', *COMMON)], 1, 'trace'
+    for product in ('none', 'Naples', 'Milan', 'Turin'):
+        yield f'host-{product.lower()}', ['host', '--host', 'sim', *sets(f'sim.product={product}', 'sim.cgroup=cgroup')], 0, 'out'
+    yield 'host-hiding', ['host', '--host', 'sim', *sets('sim.snp-asids=20', 'sim.cgroup=cgroup')], 0, 'out'
+    yield 'host-json', ['host', '--host', 'sim', '--json', *sets('sim.cgroup=cgroup')], 0, 'out'
+
+
+def launch_part(trace):
+    """Without what the guest does once it runs."""
+    lines = []
+    for line in trace.splitlines():
+        if 'KVM_RUN' in line:
+            break
+        lines.append(line)
+    return '\n'.join(lines) + '\n'
+
+
+def answer(vmm, folder, args, what):
+    run = subprocess.run([vmm, *args], cwd=folder, stdin=subprocess.DEVNULL, timeout=30, capture_output=True, text=True)
+    text = run.stdout if what == 'out' else launch_part((folder / 'trace').read_text())
+    return run.returncode, text, run.stderr
+
+
+def judge(vmm, folder, name, args, status, what, write):
+    """'' or what is wrong."""
+    found, text, stderr = answer(vmm, folder, args, what)
+    path = HERE / name
+    if found != status:
+        return f'exit status {found}, not {status}: {stderr}'
+    if write:
+        path.write_text(text)
+    if not path.exists() or path.read_text() != text:
+        (folder / name).write_text(text)
+        return subprocess.run(['diff', '-u', path, folder / name], capture_output=True, text=True).stdout or 'no golden file'
+    return ''
+
+
+def main():
+    vmm, write = pathlib.Path(sys.argv[1]).resolve(), '--write' in sys.argv
+    wrong, names = 0, set()
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / 'image.fd').write_bytes(images.image(images.guests.OUTSIDE))
+        for name, args, status, what in cases():
+            names.add(name)
+            why = judge(vmm, folder, name, args, status, what, write)
+            wrong += bool(why)
+            print(f'{"not ok" if why else "ok"} - {name}' + (f'\n{why}' if why else ''))
+    for orphan in {path.name for path in HERE.iterdir()} - names:
+        print(f'not ok - {orphan}: nothing makes it')
+        wrong += 1
+    return 1 if wrong else 0
+
+
+sys.exit(main())
