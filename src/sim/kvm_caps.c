@@ -148,19 +148,16 @@ static const struct {
         {KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM, 1, NULL},
         {UAPI_CAP_USER_MEMORY2, 1, NULL},
         {UAPI_CAP_MEMORY_FAULT_INFO, 1, NULL},
+        {UAPI_CAP_GUEST_MEMFD, 1, NULL},
         {UAPI_CAP_PRE_FAULT_MEMORY, 1, NULL},
 };
 
 int vm_capability(const struct sim_platform *sim, const struct sim_vm *vm, unsigned long capability)
 {
-	bool private = vm ? vm->private != NULL : processor_vm_types(sim->secure) >> UAPI_VM_SNP & 1;
-
 	if (capability == UAPI_CAP_VM_TYPES)
 		return (int)processor_vm_types(sim->secure);
-	if (capability == UAPI_CAP_GUEST_MEMFD)
-		return private;
 	if (capability == UAPI_CAP_MEMORY_ATTRIBUTES)
-		return private ? (int)UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0;
+		return !vm || vm->private ? (int)UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0;
 	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
 		if (capabilities[i].capability == capability)
 			return capabilities[i].value;

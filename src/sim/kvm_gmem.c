@@ -146,9 +146,10 @@ int vm_gmem_bind(struct sim_vm *vm, struct sim_slot_row *row)
 	if (gmem && gmem->vm != vm)
 		gmem = NULL;
 	pthread_mutex_unlock(&vm->sim->lock);
-	if (!gmem || !range_fits(r->guest_memfd_offset, r->memory_size, gmem->size) ||
-	        bound_twice(vm, row, gmem))
+	if (!gmem || !range_fits(r->guest_memfd_offset, r->memory_size, gmem->size))
 		return -EINVAL;
+	if (bound_twice(vm, row, gmem))
+		return -EEXIST;
 	row->gmem = gmem;
 	return 0;
 }
@@ -266,7 +267,7 @@ static int prefault_page(struct sim_vm *vm, uint64_t gpa)
 	return 0;
 }
 
-/* Progress goes back; one page done is success. */
+/* What is left goes back, whatever the answer; one page done is success. */
 int vcpu_prefault(void *object, void *arg, uintptr_t user)
 {
 	struct uapi_pre_fault_memory *range = arg;
@@ -276,9 +277,9 @@ int vcpu_prefault(void *object, void *arg, uintptr_t user)
 
 	if (range->flags || !is_aligned(range->gpa | range->size, PAGE_SIZE_BYTES) ||
 	        !add_ok(range->gpa, range->size, &end) || end <= range->gpa)
-		return -EINVAL;
-	if (vm_is_snp(vm) && !atomic_load(&vm->sev->finished))
-		return -EOPNOTSUPP;
+		result = -EINVAL;
+	else if (vm_is_snp(vm) && !atomic_load(&vm->sev->finished))
+		result = -EOPNOTSUPP;
 	pthread_mutex_lock(&vm->lock);
 	while (range->size && result == 0) {
 		result = prefault_page(vm, range->gpa);
@@ -288,5 +289,7 @@ int vcpu_prefault(void *object, void *arg, uintptr_t user)
 		}
 	}
 	pthread_mutex_unlock(&vm->lock);
+	if (sim_copy_out(user, range, sizeof(*range)) < 0)
+		return -EFAULT;
 	return range->gpa == start ? result : 0;
 }

@@ -91,19 +91,18 @@ struct sim_slot_row *vm_memory_slot(struct sim_vm *vm, uint64_t gpa)
 }
 
 /* Private memory is neither logged nor read only. */
-static uint32_t valid_flags(const struct sim_vm *vm, uint32_t flags)
+static uint32_t valid_flags(uint32_t flags)
 {
-	if (flags & UAPI_MEM_GUEST_MEMFD && vm->private)
-		return UAPI_MEM_GUEST_MEMFD;
-	return KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY;
+	return flags & UAPI_MEM_GUEST_MEMFD ? UAPI_MEM_GUEST_MEMFD
+	                                    : KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY;
 }
 
 /* What is wrong with a region in itself. */
-static int check(const struct sim_vm *vm, const region_t *r)
+static int check(const region_t *r)
 {
 	uint64_t end;
 
-	if (r->slot >= SIM_SLOTS_MAX || r->flags & ~valid_flags(vm, r->flags))
+	if (r->slot >= SIM_SLOTS_MAX || r->flags & ~valid_flags(r->flags))
 		return -EINVAL;
 	if (r->flags & UAPI_MEM_GUEST_MEMFD && (!is_aligned(r->guest_memfd_offset, PAGE_SIZE_BYTES) ||
 	                                               !add_ok(r->guest_memfd_offset, r->memory_size, &end)))
@@ -171,7 +170,7 @@ static int change(struct sim_vm *vm, const region_t *r)
 
 static int set_memory(struct sim_vm *vm, const region_t *r)
 {
-	int result = check(vm, r);
+	int result = check(r);
 
 	if (result < 0)
 		return result;

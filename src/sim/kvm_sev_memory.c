@@ -78,8 +78,6 @@ int vm_sev_register(void *object, void *arg, uintptr_t user)
 	struct sim_vm *vm = object;
 	int result;
 
-	if (!vm->sim->secure)
-		return -ENOTTY;
 	if (sim_copy_in(&range, user, sizeof(range)) < 0)
 		return -EFAULT;
 	pthread_mutex_lock(&vm->sev->lock);
@@ -114,8 +112,6 @@ int vm_sev_unregister(void *object, void *arg, uintptr_t user)
 	struct sim_vm *vm = object;
 	int result;
 
-	if (!vm->sim->secure)
-		return -ENOTTY;
 	if (sim_copy_in(&range, user, sizeof(range)) < 0)
 		return -EFAULT;
 	pthread_mutex_lock(&vm->sev->lock);

@@ -100,33 +100,48 @@ static int update_page(struct sev_call *call, const struct uapi_sev_snp_launch_u
 	return result;
 }
 
-/* How many pages were done before the first failure; a failure of the first one. */
-static int64_t update_pages(struct sev_call *call, const struct uapi_sev_snp_launch_update *params)
+static const struct sim_slot_row *slot_of(struct sim_vm *vm, uint64_t gfn)
 {
 	const struct sim_slot_row *row = NULL;
-	uint64_t gpa, count = params->len / PAGE_SIZE_BYTES, done = 0;
-	int result = 0;
+	uint64_t gpa;
 
-	if (mul_ok(params->gfn_start, PAGE_SIZE_BYTES, &gpa))
-		row = vm_memory_slot(call->vm, gpa);
-	if (!row || !(row->region.flags & UAPI_MEM_GUEST_MEMFD))
-		return -EINVAL;
-	if (!row->gmem)
-		return -EIO;
-	if (count > (row->region.memory_size - (gpa - row->region.guest_phys_addr)) / PAGE_SIZE_BYTES)
-		count = (row->region.memory_size - (gpa - row->region.guest_phys_addr)) / PAGE_SIZE_BYTES;
-	while (done < count && result == 0) {
-		result = update_page(call, params, row, done);
-		done += result == 0;
-	}
+	if (mul_ok(gfn, PAGE_SIZE_BYTES, &gpa))
+		row = vm_memory_slot(vm, gpa);
+	return row && row->region.flags & UAPI_MEM_GUEST_MEMFD ? row : NULL;
+}
+
+/* How many pages were done before the first failure, cut at the slot's end; a failure of the first is EIO. */
+static int64_t update_pages(struct sev_call *call, const struct uapi_sev_snp_launch_update *params,
+        const struct sim_slot_row *row)
+{
+	uint64_t first = params->gfn_start - row->region.guest_phys_addr / PAGE_SIZE_BYTES;
+	uint64_t room = row->region.memory_size / PAGE_SIZE_BYTES - first, done = 0;
+	uint64_t count = params->len / PAGE_SIZE_BYTES < room ? params->len / PAGE_SIZE_BYTES : room;
+
+	while (row->gmem && done < count && update_page(call, params, row, done) == 0)
+		done++;
 	return done ? (int64_t)done : -EIO;
 }
 
-/* Whatever refuses the first page is EIO, with the firmware's code if it was asked at all. */
+/* The firmware's code goes back after a failure alone; 0 if it was not asked. */
+static int64_t update_slot(struct sev_call *call, const struct uapi_sev_snp_launch_update *params)
+{
+	const struct sim_slot_row *row = slot_of(call->vm, params->gfn_start);
+	uint32_t error = call->cmd->error;
+	int64_t done;
+
+	if (!row)
+		return -EINVAL;
+	call->cmd->error = 0;
+	done = update_pages(call, params, row);
+	if (done >= 0)
+		call->cmd->error = error;
+	return done;
+}
+
 int sev_snp_launch_update(struct sev_call *call)
 {
 	struct uapi_sev_snp_launch_update params;
-	uint32_t error = call->cmd->error;
 	int64_t done;
 
 	if (!vm_is_snp(call->vm) || !call->sev->gctx)
@@ -135,13 +150,11 @@ int sev_snp_launch_update(struct sev_call *call)
 		return -EFAULT;
 	if (!update_is_valid(&params))
 		return -EINVAL;
-	call->cmd->error = 0;
 	pthread_mutex_lock(&call->vm->lock);
-	done = update_pages(call, &params);
+	done = update_slot(call, &params);
 	pthread_mutex_unlock(&call->vm->lock);
 	if (done < 0)
 		return (int)done;
-	call->cmd->error = error;
 	params.gfn_start += (uint64_t)done;
 	params.len -= (uint64_t)done * PAGE_SIZE_BYTES;
 	if (params.type != ABI_PAGE_ZERO)

@@ -88,7 +88,11 @@ static bool stale_access(struct sim_vcpu *v, unsigned long request, uintptr_t us
 		*ret_result = sim_copy_in(&s->stale.sregs, user, sizeof(s->stale.sregs));
 		return true;
 	case KVM_GET_FPU:
-	case KVM_SET_FPU: *ret_result = 0; return true;
+	case KVM_SET_FPU:
+	case KVM_GET_XSAVE:
+	case KVM_GET_XSAVE2:
+	case KVM_SET_XSAVE: *ret_result = 0; return true;
+	case KVM_SET_GUEST_DEBUG: *ret_result = -EINVAL; return true;
 	default: return false;
 	}
 }

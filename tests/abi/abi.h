@@ -2,8 +2,8 @@
  * abi: one program that drives KVM's ioctls through struct host and prints what comes of it. On the real
  * kernel and on the software platform the transcripts are to be equal (tests/abi/README.md).
  */
-#ifndef VMM_ABI_H
-#define VMM_ABI_H
+#ifndef VMM_TESTS_ABI_H
+#define VMM_TESTS_ABI_H
 
 #include <linux/kvm.h>
 #include <stdio.h>
@@ -22,10 +22,13 @@ struct abi {
 struct chapter {
 	const char *name;
 	void (*run)(struct abi *abi);
+	bool sev; /* for hosts that have it */
 };
 extern const struct chapter chapter_system, chapter_vm, chapter_vcpu, chapter_ports, chapter_memory,
         chapter_modes, chapter_interrupts, chapter_processors, chapter_events, chapter_state, chapter_debug,
-        chapter_msrs, chapter_split, chapter_dirty, chapter_runs;
+        chapter_msrs, chapter_split, chapter_dirty, chapter_runs, chapter_no_sev, chapter_sev_context,
+        chapter_sev_launch, chapter_sev_es, chapter_sev_memory, chapter_sev_share, chapter_snp_memory,
+        chapter_snp_launch, chapter_sev_device;
 
 /* One line: the words, then 0, a number or an errno name. Returns the result. */
 int say(int result, const char *fmt, ...) PRINTF(2, 3);
