@@ -41,7 +41,8 @@ int file_read_all(const char *path, size_t max, void **ret_data, size_t *ret_siz
 		return err_set(err, ERR_USAGE, "%s: is %s, a regular file is needed", path,
 		        S_ISDIR(st.st_mode) ? "a directory" : "not a file of bytes");
 	if ((uint64_t)st.st_size > max)
-		return err_set(err, ERR_USAGE, "%s: has %lld bytes, at most %zu are taken", path,
+		return err_set(err, ERR_USAGE,
+		        "%s: has %lld bytes, at most %zu are taken; is it the right file?", path,
 		        (long long)st.st_size, max);
 	data = malloc((size_t)st.st_size + 1);
 	if (!data)

@@ -47,7 +47,7 @@ class Refusals(unittest.TestCase):
 
     def test_firmware_that_is_no_image(self):
         for size, text in ((0, 'it is empty'), (3, 'whole pages of 4 KiB'), (5000, 'whole pages of 4 KiB'),
-                           (64 << 20, 'at most 16777216')):
+                           (64 << 20, 'at most 16777216 are taken; is it the right file?')):
             with self.subTest(size=size):
                 self.refused(2, ['firmware', f'{size}.fd', text], 'run', '--set', f'firmware={self.firmware_of(size)}')
 

@@ -85,7 +85,7 @@ def no_small_file(vmm):
         texts = {folder: 'is a directory, a regular file is needed', '/dev/null':
                  'is not a file of bytes, a regular file is needed', 'none.json':
                  'cannot be opened: No such file or directory (ENOENT)', str(large):
-                 f'has {large.stat().st_size} bytes, at most 1048576 are taken'}
+                 f'has {large.stat().st_size} bytes, at most 1048576 are taken; is it the right file?'}
         for path, text in texts.items():
             want = 2, f'{path}: {text}\n', 'vmm: the configuration has 1 mistake\n'
             wrong += compare(path, check(vmm, path), want)
