@@ -18,11 +18,11 @@ SUITES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13'}
 QUIT = '\x1dq'          # vmm's escape: Ctrl-] then q
 
 
-def command(vmm, host, suite, vcpus):
+def command(vmm, host, suite, vcpus, kind):
     firmware = CACHE / 'firmware' / suite / 'OVMF.fd'
     if 'BOOT_COMMAND' in os.environ:
         return os.environ['BOOT_COMMAND'].format(firmware=firmware, vcpus=vcpus).split()
-    keys = {'firmware': firmware, 'machine.memory': MEMORY, 'machine.vcpus': vcpus}
+    keys = {'firmware': firmware, 'machine.memory': MEMORY, 'machine.vcpus': vcpus, 'sev.type': kind}
     return [vmm, 'run', '--host', host, *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
 
 
@@ -55,17 +55,20 @@ def boot_menu(guest):
     guest.ends(0)
 
 
-CASES = [(f'{name}, {vcpus} vCPU: {title}', suite, vcpus, steps)
+CASES = [(f'{name}, {vcpus} vCPU: {title}', suite, vcpus, 'none', steps)
          for suite, name in SUITES.items()
          for vcpus, title, steps in [(1, 'power off', power_off), (2, 'power off', power_off), (4, 'power off', power_off),
                                      (1, 'reset', reset_and_power_off), (2, 'reset', reset_and_power_off)]]
+# On hosts with a secure processor; a reset is another launch.
+SEV_CASES = [(f'{name}, SEV, {vcpus} vCPU: reset', suite, vcpus, 'sev', reset_and_power_off)
+             for suite, name in SUITES.items() for vcpus in (1, 2)]
 CASES += [('Debian sid, 1 vCPU: boot menu', 'sid', 1, boot_menu)]
 
 
-def run(vmm, host, suite, vcpus, steps, echo):
+def run(vmm, host, suite, vcpus, kind, steps, echo):
     """'' or why it failed."""
     try:
-        with Guest(command(vmm, host, suite, vcpus), echo) as guest:
+        with Guest(command(vmm, host, suite, vcpus, kind), echo) as guest:
             steps(guest)
     except Failed as failed:
         return str(failed)
@@ -80,13 +83,14 @@ def main():
     parser.add_argument('--echo', action='store_true')
     options = parser.parse_args()
     vmm = str(pathlib.Path(options.vmm).resolve())
-    cases, wrong = [case for case in CASES if options.case in case[0]], 0
+    cases = CASES + (SEV_CASES if options.host == 'sim' else [])
+    cases, wrong = [case for case in cases if options.case in case[0]], 0
     print(f'1..{len(cases)}', flush=True)
-    for number, (name, suite, vcpus, steps) in enumerate(cases, 1):
+    for number, (name, suite, vcpus, kind, steps) in enumerate(cases, 1):
         if not (CACHE / 'firmware' / suite / 'OVMF.fd').exists():
             print(f'ok {number} - {name} # SKIP no firmware, run: scripts/setup --firmware', flush=True)
             continue
-        why = run(vmm, options.host, suite, vcpus, steps, options.echo)
+        why = run(vmm, options.host, suite, vcpus, kind, steps, options.echo)
         wrong += bool(why)
         print(f'{"not ok" if why else "ok"} {number} - {name}' + (f'\n# {why}' if why else ''), flush=True)
     return 1 if wrong or not cases else 0

@@ -259,6 +259,84 @@ static void test_sim_every_firmware_command_fails_in_turn(void **state)
 	find_ovmf();
 }
 
+/* ---- ASIDs ---- */
+
+static void other_host(struct sim_options options)
+{
+	host_destroy(host);
+	assert_ok(host_sim_create(&options, &host, &err));
+}
+
+/* One guest takes the only ASID; what a second one is told. */
+static void assert_second_is_told(const char *type, const char *cgroup, uint32_t hiding, const char *sentence)
+{
+	static struct bench second;
+
+	if (launch_on_sim(type, 1, NULL) < 0)
+		fail_msg("%s", bench.err.text);
+	bench_start(&second);
+	second.process.cgroup = cgroup;
+	second.process.hiding_asids = hiding;
+	bench_config(&second, type, NULL);
+	assert_int_equal(bench_launch_on(&second, host), -1);
+	assert_int_equal(second.err.kind, ERR_HOST);
+	if (!strstr(second.err.text, sentence))
+		fail_msg("\"%s\" lacks \"%s\"", second.err.text, sentence);
+	bench_end(&second);
+	/* With the first its ASID is gone, and there is room again. */
+	bench_end(&bench);
+	bench_start(&bench);
+	if (launch_on_sim(type, 1, NULL) < 0)
+		fail_msg("%s", bench.err.text);
+}
+
+static void test_sim_exhausted_asids_are_told_when_met(void **state)
+{
+	other_host((struct sim_options){.product = "Milan", .asids = 2, .es_asids = 1});
+	assert_second_is_told("sev-snp", "", 0,
+	        "KVM_SEV_INIT2: Device or resource busy (EBUSY): the ASIDs of SEV-ES and SEV-SNP are all "
+	        "taken; end another guest");
+	teardown(NULL);
+	setup(NULL);
+	other_host((struct sim_options){.product = "Milan", .asids = 2, .es_asids = 1});
+	assert_second_is_told("sev", "", 0,
+	        "KVM_SEV_INIT2: Device or resource busy (EBUSY): the ASIDs of SEV are all taken; end "
+	        "another");
+}
+
+static void test_sim_exhausted_partition_is_told_when_met(void **state)
+{
+	other_host((struct sim_options){.product = "Milan", .asids = 9, .es_asids = 5, .snp_asids = 1});
+	assert_second_is_told("sev-snp", "", 1,
+	        "EBUSY): the ASIDs of SEV-SNP, kvm_amd.ciphertext_hiding_asids of them, are all taken; end");
+}
+
+static void remove_files(const char *folder)
+{
+	static const char *const names[] = {
+	        "misc.capacity", "misc.current", "misc.peak", "misc.max", "misc.events", "misc.events.local"};
+	char path[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		unlink(path);
+	}
+	rmdir(folder);
+}
+
+static void test_sim_exhausted_asids_are_foreseen_where_they_are_counted(void **state)
+{
+	char folder[] = "/tmp/vmm-misc-XXXXXX";
+
+	assert_non_null(mkdtemp(folder));
+	other_host((struct sim_options){.product = "Milan", .asids = 4, .es_asids = 1, .cgroup = folder});
+	assert_second_is_told("sev-es", folder, 0,
+	        "KVM_SEV_INIT2 would fail with EBUSY: all ASIDs for SEV-ES are taken (1 of 1); end another");
+	teardown(NULL);
+	remove_files(folder);
+	setup(NULL);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -269,6 +347,9 @@ int main(void)
 	        TEST(test_sim_vmsa_features_are_measured_as_told),
 	        TEST(test_sim_one_changed_byte_is_no_launch),
 	        TEST(test_sim_every_firmware_command_fails_in_turn),
+	        TEST(test_sim_exhausted_asids_are_told_when_met),
+	        TEST(test_sim_exhausted_partition_is_told_when_met),
+	        TEST(test_sim_exhausted_asids_are_foreseen_where_they_are_counted),
 	};
 
 	log_set_level(LOG_ERROR);
