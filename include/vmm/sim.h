@@ -51,6 +51,25 @@ void sim_figures(struct host *h, struct sim_figures *ret_figures);
 
 /* ---- for tests and for who watches ---- */
 
+#define SIM_FAULTS_MAX 16
+
+/* What a call on the platform's descriptors meets, once. */
+struct sim_fault {
+	const char *call;  /* as in traces: "KVM_RUN", "SEV_ISSUE_CMD", "open", "mmap"; "any": whichever */
+	uint64_t nth;      /* of the calls of that name from now on, from 1 */
+	int sys;           /* the errno it fails with, without being made; 0: it is made */
+	uint64_t delay_ns; /* of the host's time, before that; a signal of the caller ends it early */
+};
+
+/*
+ * Any thread; the text is copied. At most SIM_FAULTS_MAX wait at a time; several may meet one call: their
+ * delays add up, the last errno counts. ERR_USAGE: no call has this name, nth is 0, or too many wait.
+ */
+int sim_fault_set(struct host *h, const struct sim_fault *fault, struct err *err) MUST_CHECK;
+void sim_fault_clear(struct host *h);
+/* How many still wait for their call. */
+unsigned sim_fault_count(const struct host *h);
+
 /* A guest that the secure processor knows. */
 struct sim_guest_view {
 	bool snp;

@@ -14,6 +14,12 @@
 		label, offsetof(type, member), sizeof(((type *)0)->member) \
 	}
 
+/* One without arguments that are worth a trace. */
+#define CALL(request) \
+	{ \
+		request, #request \
+	}
+
 static const struct host_request requests[] = {
         {KVM_GET_API_VERSION, "KVM_GET_API_VERSION"},
         {KVM_CREATE_VM, "KVM_CREATE_VM", "type"},
@@ -75,6 +81,48 @@ static const struct host_request requests[] = {
                         FIELD("size", struct uapi_memory_attributes, size),
                         FIELD("attributes", struct uapi_memory_attributes, attributes)}},
         {SEV_ISSUE_CMD, "SEV_ISSUE_CMD"},
+        CALL(KVM_CLEAR_DIRTY_LOG),
+        CALL(KVM_CREATE_DEVICE),
+        CALL(KVM_GET_CLOCK),
+        CALL(KVM_GET_CPUID2),
+        CALL(KVM_GET_DEBUGREGS),
+        CALL(KVM_GET_DIRTY_LOG),
+        CALL(KVM_GET_EMULATED_CPUID),
+        CALL(KVM_GET_IRQCHIP),
+        CALL(KVM_GET_MSR_FEATURE_INDEX_LIST),
+        CALL(KVM_GET_PIT2),
+        CALL(KVM_GET_SREGS2),
+        CALL(KVM_GET_TSC_KHZ),
+        CALL(KVM_GET_XCRS),
+        CALL(KVM_GET_XSAVE),
+        CALL(KVM_GET_XSAVE2),
+        CALL(KVM_HAS_DEVICE_ATTR),
+        CALL(KVM_INTERRUPT),
+        CALL(KVM_IOEVENTFD),
+        CALL(KVM_IRQFD),
+        CALL(KVM_IRQ_LINE_STATUS),
+        CALL(KVM_KVMCLOCK_CTRL),
+        CALL(KVM_NMI),
+        CALL(KVM_REINJECT_CONTROL),
+        CALL(KVM_RESET_DIRTY_RINGS),
+        CALL(KVM_SET_CLOCK),
+        CALL(KVM_SET_DEBUGREGS),
+        CALL(KVM_SET_DEVICE_ATTR),
+        CALL(KVM_SET_GUEST_DEBUG),
+        CALL(KVM_SET_IRQCHIP),
+        CALL(KVM_SET_PIT2),
+        CALL(KVM_SET_SREGS2),
+        CALL(KVM_SET_TSC_KHZ),
+        CALL(KVM_SET_VCPU_EVENTS),
+        CALL(KVM_SET_XCRS),
+        CALL(KVM_SET_XSAVE),
+        CALL(KVM_SIGNAL_MSI),
+        CALL(KVM_SMI),
+        CALL(KVM_TRANSLATE),
+        CALL(KVM_X86_GET_MCE_CAP_SUPPORTED),
+        CALL(KVM_X86_SETUP_MCE),
+        CALL(KVM_X86_SET_MCE),
+        CALL(KVM_X86_SET_MSR_FILTER),
 };
 
 const struct host_request *host_request_find(unsigned long request)

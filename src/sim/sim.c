@@ -132,14 +132,14 @@ static int kvm_device_open(struct sim_platform *sim)
 
 static int sim_open(struct host *h, const char *path, int flags)
 {
+	bool kvm = strcmp(path, "/dev/kvm") == 0;
 	int fd;
 
-	if (strcmp(path, "/dev/kvm") == 0)
-		fd = kvm_device_open(platform_of(h));
-	else if (strcmp(path, "/dev/sev") == 0)
-		fd = sev_device_open(platform_of(h), flags);
-	else
+	if (!kvm && strcmp(path, "/dev/sev") != 0)
 		return open(path, flags | O_CLOEXEC);
+	fd = platform_fault(platform_of(h), "open");
+	if (fd == 0)
+		fd = kvm ? kvm_device_open(platform_of(h)) : sev_device_open(platform_of(h), flags);
 	if (fd >= 0)
 		return fd;
 	errno = -fd;
@@ -257,7 +257,9 @@ static int sim_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 
 	if (!object)
 		return ioctl(fd, request, arg);
-	result = call_object(sim, object, kind, vm, request & 0xffffffff, user);
+	result = platform_fault(sim, host_ioctl_name(request & 0xffffffff));
+	if (result == 0)
+		result = call_object(sim, object, kind, vm, request & 0xffffffff, user);
 	vm_unref(vm);
 	if (result >= 0)
 		return result;
@@ -279,26 +281,30 @@ static bool is_ours(struct sim_platform *sim, int fd, enum sim_kind *ret_kind)
 	return object;
 }
 
+/* Only vCPUs can be mapped: no code; and a ring is shared. */
+static int check_mmap(enum sim_kind kind, size_t length, int prot, int flags, off_t offset)
+{
+	if (kind != SIM_VCPU)
+		return -ENODEV;
+	if (prot & PROT_EXEC)
+		return -EPERM;
+	return (uint64_t)offset + length > SIM_RING_OFFSET && !(flags & MAP_SHARED) ? -EINVAL : 0;
+}
+
 static void *sim_mmap(struct host *h, void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	enum sim_kind kind;
+	int result = 0;
 
-	bool ours = is_ours(platform_of(h), fd, &kind);
-
-	if (ours && kind != SIM_VCPU) {
-		errno = ENODEV;
-		return MAP_FAILED;
+	if (is_ours(platform_of(h), fd, &kind)) {
+		result = platform_fault(platform_of(h), "mmap");
+		if (result == 0)
+			result = check_mmap(kind, length, prot, flags, offset);
 	}
-	/* No code; and a ring is shared. */
-	if (ours && prot & PROT_EXEC) {
-		errno = EPERM;
-		return MAP_FAILED;
-	}
-	if (ours && (uint64_t)offset + length > SIM_RING_OFFSET && !(flags & MAP_SHARED)) {
-		errno = EINVAL;
-		return MAP_FAILED;
-	}
-	return mmap(addr, length, prot, flags, fd, offset);
+	if (result == 0)
+		return mmap(addr, length, prot, flags, fd, offset);
+	errno = -result;
+	return MAP_FAILED;
 }
 
 static int sim_munmap(struct host *h, void *addr, size_t length)

@@ -46,10 +46,18 @@ struct sim_clock {
 	_Atomic uint64_t now_ns; /* of the virtual clock: the latest that any vCPU has seen */
 };
 
+struct sim_fault_row {
+	struct sim_fault ask;
+	char call[48];
+	uint64_t left; /* until it happens; 0: the row is free */
+};
+
 struct sim_platform {
 	struct host host;
 	struct sim_clock clock;
-	pthread_mutex_t lock; /* objects, the list of VMs */
+	pthread_mutex_t lock; /* objects, the list of VMs, faults */
+	struct sim_fault_row faults[SIM_FAULTS_MAX];
+	_Atomic unsigned fault_count;
 	struct sim_object *objects[SIM_FDS_MAX];
 	struct sim_vm *vms;
 	struct sim_figures ended;     /* of VMs that are gone */
@@ -183,6 +191,8 @@ struct sim_call {
 
 extern const struct sim_call sim_system_calls[], sim_vm_calls[], sim_vcpu_calls[]; /* end with request 0 */
 
+/* A call is about to be made (fault.c): 0, or the negated errno that it is to fail with. */
+int platform_fault(struct sim_platform *sim, const char *call);
 /* 0 or -EFAULT, as the kernel's. */
 int sim_copy_in(void *to, uintptr_t user, size_t size);
 int sim_copy_out(uintptr_t user, const void *from, size_t size);

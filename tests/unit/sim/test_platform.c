@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <time.h>
 
 #include "support/test.h"
@@ -16,33 +15,6 @@
 #define ATTEMPTS  5
 
 static struct err err;
-
-/* ---- what guest.c of tests/abi needs of its program ---- */
-
-int say(int result, const char *fmt, ...)
-{
-	return result;
-}
-
-void tell(const char *fmt, ...)
-{
-}
-
-void give_up(const char *what)
-{
-	fail_msg("%s: %s", what, err_sys_name(errno));
-	abort();
-}
-
-int ask(struct abi *abi, int fd, unsigned long request, const void *arg)
-{
-	return host_ioctl(abi->host, fd, request, (void *)(uintptr_t)arg);
-}
-
-int ask_number(struct abi *abi, int fd, unsigned long request, unsigned long number)
-{
-	return host_ioctl_number(abi->host, fd, request, number);
-}
 
 /* ---- helpers ---- */
 

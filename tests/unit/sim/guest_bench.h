@@ -1,0 +1,16 @@
+/*
+ * guest_bench: the guests of tests/abi in tests that say by assertions what they saw: a platform for each
+ * test, as *state, a struct abi.
+ */
+#ifndef GUEST_BENCH_H
+#define GUEST_BENCH_H
+
+#include "support/test.h"
+#include "vmm/sim.h"
+
+#include "../../abi/abi.h"
+
+int guest_bench_setup(void **state);
+int guest_bench_teardown(void **state);
+
+#endif

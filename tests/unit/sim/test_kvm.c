@@ -1,0 +1,186 @@
+/*
+ * What a transcript that a real KVM shares cannot show of the software platform: a ring that is about to
+ * overflow, entries of the VMM's making, filters at the edges of their ranges, machine checks.
+ */
+#include "guest_bench.h"
+
+#define LOGGED    0x100000u
+#define PAGES     1024u
+#define RING      4096u
+#define ENTRIES   (RING / sizeof(struct kvm_dirty_gfn))
+#define RESERVED  64u
+#define EXITS_MAX 100
+
+/* ---- the ring ---- */
+
+struct ring_bench {
+	struct guest g;
+	uint8_t *memory;
+	struct kvm_dirty_gfn *ring;
+};
+
+static void ring_open(struct ring_bench *b, struct abi *abi)
+{
+	struct kvm_userspace_memory_region region = {.slot = 7,
+	        .flags = KVM_MEM_LOG_DIRTY_PAGES,
+	        .guest_phys_addr = LOGGED,
+	        .memory_size = (uint64_t)PAGES * 4096};
+
+	guest_open(&b->g, abi, 32, 1, GUEST_QUIET | GUEST_RING);
+	b->memory =
+	        mmap(NULL, (size_t)PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(b->memory, MAP_FAILED);
+	region.userspace_addr = (uintptr_t)b->memory;
+	assert_int_equal(ask(abi, b->g.vm, KVM_SET_USER_MEMORY_REGION, &region), 0);
+	b->ring = host_mmap(abi->host, NULL, RING, PROT_READ | PROT_WRITE, MAP_SHARED, b->g.vcpu[0],
+	        (off_t)KVM_DIRTY_LOG_PAGE_OFFSET * 4096);
+	assert_ptr_not_equal(b->ring, MAP_FAILED);
+}
+
+static void ring_close(struct ring_bench *b)
+{
+	host_munmap(b->g.abi->host, b->ring, RING);
+	guest_close(&b->g);
+	munmap(b->memory, (size_t)PAGES * 4096);
+}
+
+/* mov edi, LOGGED; mov ecx, COUNT; then an instruction that writes it all: rep stosd */
+static void write_stos(struct code *c, uint32_t bytes)
+{
+	emit_bytes(c, 0xbf);
+	emit_number(c, LOGGED, 4);
+	set_ecx(c, bytes / 4);
+	set_eax(c, 0x55555555);
+	emit_bytes(c, 0xfc, 0xf3, 0xab);
+	hlt(c);
+}
+
+/* One instruction that dirties more pages than the ring holds: none is lost, none comes twice. */
+static void test_kvm_ring_overflow_stops_within_an_instruction(void **state)
+{
+	bool seen[PAGES] = {false};
+	struct ring_bench b;
+	unsigned at = 0, fulls = 0;
+	int reason = KVM_EXIT_DIRTY_RING_FULL;
+
+	ring_open(&b, *state);
+	write_stos(&b.g.code, PAGES * 4096);
+	for (unsigned i = 0; i < EXITS_MAX && reason == KVM_EXIT_DIRTY_RING_FULL; i++) {
+		unsigned n = 0;
+
+		reason = guest_run_once(&b.g, 0);
+		fulls += reason == KVM_EXIT_DIRTY_RING_FULL;
+		for (; b.ring[at % ENTRIES].flags & KVM_DIRTY_GFN_F_DIRTY; at++, n++) {
+			assert_int_equal(b.ring[at % ENTRIES].slot, 7);
+			assert_in_range(b.ring[at % ENTRIES].offset, 0, PAGES - 1);
+			assert_false(seen[b.ring[at % ENTRIES].offset]);
+			seen[b.ring[at % ENTRIES].offset] = true;
+			b.ring[at % ENTRIES].flags = KVM_DIRTY_GFN_F_RESET;
+		}
+		if (reason == KVM_EXIT_DIRTY_RING_FULL)
+			assert_in_range(n, ENTRIES - RESERVED, ENTRIES);
+		assert_int_equal(ask_number(*state, b.g.vm, KVM_RESET_DIRTY_RINGS, 0), n);
+	}
+	assert_int_equal(reason, KVM_EXIT_HLT);
+	assert_in_range(fulls, PAGES / ENTRIES, PAGES / (ENTRIES - RESERVED) + 1);
+	for (unsigned i = 0; i < PAGES; i++) {
+		assert_true(seen[i]);
+		assert_int_equal(b.memory[i * 4096 + 17], 0x55);
+	}
+	ring_close(&b);
+}
+
+/* Entries are the VMM's memory: slots and pages that are none are passed over. */
+static void test_kvm_ring_entries_of_nonsense_do_no_harm(void **state)
+{
+	static const struct kvm_dirty_gfn rows[] = {{2, 7, PAGES}, {2, 7, UINT64_MAX}, {2, 8, 0},
+	        {2, 60000, 1}, {2, UINT32_MAX, UINT64_MAX}, {2, 0, 0}};
+	struct ring_bench b;
+
+	ring_open(&b, *state);
+	memcpy(b.ring, rows, sizeof(rows));
+	assert_int_equal(ask_number(*state, b.g.vm, KVM_RESET_DIRTY_RINGS, 0), ARRAY_LEN(rows));
+	for (size_t i = 0; i < ENTRIES; i++)
+		b.ring[i].flags = KVM_DIRTY_GFN_F_RESET;
+	assert_int_equal(ask_number(*state, b.g.vm, KVM_RESET_DIRTY_RINGS, 0), ENTRIES);
+	ring_close(&b);
+}
+
+/* ---- filters ---- */
+
+static bool allows(struct guest *g, uint32_t index)
+{
+	struct kvm_regs regs = {.rip = GUEST_CODE, .rsp = GUEST_STACK, .rflags = 2, .rcx = index};
+
+	assert_int_equal(ask(g->abi, g->vcpu[0], KVM_SET_REGS, &regs), 0);
+	if (guest_run_once(g, 0) == KVM_EXIT_HLT)
+		return true;
+	assert_int_equal(g->run[0]->exit_reason, KVM_EXIT_X86_RDMSR);
+	assert_int_equal(g->run[0]->msr.index, index);
+	assert_int_equal(guest_run_once(g, 0), KVM_EXIT_HLT);
+	return false;
+}
+
+static void test_kvm_filter_ends_where_its_range_ends(void **state)
+{
+	const struct kvm_enable_cap cap = {
+	        .cap = KVM_CAP_X86_USER_SPACE_MSR, .args[0] = KVM_MSR_EXIT_REASON_FILTER};
+	uint8_t none[8] = {0}, all[8] = {0xff, 0xff};
+	struct kvm_msr_filter f = {.ranges[0] = {KVM_MSR_FILTER_READ, 3, 0x175, none},
+	        .ranges[1] = {KVM_MSR_FILTER_READ, 9, 0x170, all},
+	        .ranges[2] = {KVM_MSR_FILTER_READ, 1, 0xfffffffe, none}};
+	struct guest g;
+
+	guest_open(&g, *state, 32, 1, GUEST_QUIET);
+	emit_bytes(&g.code, 0x0f, 0x32);
+	hlt(&g.code);
+	assert_int_equal(ask(*state, g.vm, KVM_ENABLE_CAP, &cap), 0);
+	assert_int_equal(ask(*state, g.vm, KVM_X86_SET_MSR_FILTER, &f), 0);
+	assert_true(allows(&g, 0x174));
+	assert_false(allows(&g, 0x175)); /* the first range that names it counts */
+	assert_false(allows(&g, 0x176));
+	assert_true(allows(&g, 0x10)); /* in no range */
+	assert_false(allows(&g, 0xfffffffe));
+	guest_close(&g);
+}
+
+/* ---- machine checks ---- */
+
+static void test_kvm_uncorrected_error_is_an_exception_or_the_end(void **state)
+{
+	const struct kvm_x86_mce mce = {
+	        .status = UINT64_C(0xa) << 60, .mcg_status = 5, .addr = 0x1234, .bank = 1};
+	uint64_t cap = 4;
+
+	for (int ready = 0; ready < 2; ready++) {
+		struct kvm_sregs sregs;
+		struct guest g;
+
+		guest_open(&g, *state, 32, 1, GUEST_QUIET);
+		guest_set_handler(&g, 18, 0);
+		hlt(&g.code);
+		ask(*state, g.vcpu[0], KVM_GET_SREGS, &sregs);
+		sregs.cr4 |= ready ? 0x40 : 0;
+		assert_int_equal(ask(*state, g.vcpu[0], KVM_SET_SREGS, &sregs), 0);
+		assert_int_equal(ask(*state, g.vcpu[0], KVM_X86_SETUP_MCE, &cap), 0);
+		assert_int_equal(ask(*state, g.vcpu[0], KVM_X86_SET_MCE, &mce), 0);
+		assert_int_equal(guest_run_once(&g, 0), ready ? KVM_EXIT_IO : KVM_EXIT_SHUTDOWN);
+		if (ready)
+			assert_int_equal(*((uint8_t *)g.run[0] + g.run[0]->io.data_offset), 18);
+		guest_close(&g);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guest_bench_setup, guest_bench_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        TEST(test_kvm_ring_overflow_stops_within_an_instruction),
+	        TEST(test_kvm_ring_entries_of_nonsense_do_no_harm),
+	        TEST(test_kvm_filter_ends_where_its_range_ends),
+	        TEST(test_kvm_uncorrected_error_is_an_exception_or_the_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
