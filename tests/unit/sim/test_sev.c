@@ -46,10 +46,279 @@ static void test_sev_guest_runs_from_encrypted_memory(void **state)
 	machine_close(&m);
 }
 
+/* ---- the C-bit ---- */
+
+#define TABLES 0x8000u
+#define C_BIT  (UINT64_C(1) << 51)
+#define SHARED 0x200000u /* linear: gpa 0 without the C-bit */
+
+/* Long mode: gpa 0 with the C-bit at 0, without at SHARED. */
+static void enter_long_mode(struct guest *g)
+{
+	uint64_t *pml4 = (uint64_t *)(void *)(g->memory + TABLES), *pdpt = pml4 + 512, *pd = pml4 + 1024;
+	struct kvm_sregs s;
+
+	pml4[0] = (TABLES + 0x1000) | 7 | C_BIT;
+	pdpt[0] = (TABLES + 0x2000) | 7 | C_BIT;
+	pd[0] = 0x87 | C_BIT;
+	pd[1] = 0x87;
+	assert_int_equal(call_of(g->m, g->vcpu, KVM_GET_SREGS, &s), 0);
+	s.cs = (struct kvm_segment){
+	        .limit = UINT32_MAX, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
+	s.cr0 = 0x80000011;
+	s.cr3 = TABLES | C_BIT;
+	s.cr4 = 0x20;
+	s.efer = 0x500;
+	assert_int_equal(call_of(g->m, g->vcpu, KVM_SET_SREGS, &s), 0);
+}
+
+static void launch(struct guest *g, uint32_t policy)
+{
+	struct abi_sev_measure measure;
+
+	assert_int_equal(launch_start(g, policy), 0);
+	assert_int_equal(launch_update(g, 0, GUEST_BYTES), 0);
+	if (policy & ABI_SEV_POLICY_ES)
+		assert_int_equal(command(g, KVM_SEV_LAUNCH_UPDATE_VMSA, NULL), 0);
+	assert_int_equal(launch_measure(g, &measure), 0);
+	assert_int_equal(command(g, KVM_SEV_LAUNCH_FINISH, NULL), 0);
+}
+
+static void debug_read(struct guest *g, uint32_t at, void *data, uint32_t size)
+{
+	const struct kvm_sev_dbg read = {(uintptr_t)g->memory + at, (uintptr_t)data, size};
+
+	assert_int_equal(command(g, KVM_SEV_DBG_DECRYPT, &read), 0);
+}
+
+static void test_sev_c_bit_tells_shared_from_private(void **state)
+{
+	struct machine m;
+	struct guest g;
+	uint8_t byte;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SEV);
+	assert_int_equal(guest_init2(&g), 0);
+	guest_add_vcpu(&g);
+	/* mov al, [SHARED + 0x3000]; out PORT, al; mov byte [0x4000], 0x77; mov byte [SHARED + 0x3001], 0x66;
+	 * mov al, [0x3010]; out PORT, al; hlt */
+	CODE(&g, 0x8a, 0x04, 0x25, 0x00, 0x30, 0x20, 0x00, 0xe6, PORT, 0xc6, 0x04, 0x25, 0x00, 0x40, 0x00,
+	        0x00, 0x77, 0xc6, 0x04, 0x25, 0x01, 0x30, 0x20, 0x00, 0x66, 0x8a, 0x04, 0x25, 0x10, 0x30,
+	        0x00, 0x00, 0xe6, PORT, 0xf4);
+	g.memory[0x3010] = 0x99;
+	enter_long_mode(&g);
+	launch(&g, 0);
+	g.memory[0x3000] = 0x55; /* the VMM writes plain bytes into a page that is shared in part */
+	assert_int_equal(run_to_port(&g), 0x55);
+	assert_int_equal(run_to_port(&g), 0x99);
+	assert_int_equal(g.memory[0x3001], 0x66);
+	debug_read(&g, 0x4000, &byte, 1);
+	assert_int_equal(byte, 0x77);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* What the guest shares after it was private is what it writes then, not what it wrote before. */
+static void test_sev_page_that_becomes_shared_keeps_what_was_written_last(void **state)
+{
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SEV);
+	assert_int_equal(guest_init2(&g), 0);
+	guest_add_vcpu(&g);
+	/* mov byte [0x4000], 1; mov rax, cr3; mov cr3, rax; mov byte [SHARED + 0x4000], 2; hlt */
+	CODE(&g, 0xc6, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, 0x01, 0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, 0xc6,
+	        0x04, 0x25, 0x00, 0x40, 0x20, 0x00, 0x02, 0xf4);
+	enter_long_mode(&g);
+	launch(&g, 0);
+	assert_int_equal(guest_run(&g), 0);
+	assert_int_equal(g.run->exit_reason, KVM_EXIT_HLT);
+	assert_int_equal(g.memory[0x4000], 2);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* ---- SEV-ES ---- */
+
+static void test_es_vcpu_runs_once_its_vmsa_is_encrypted(void **state)
+{
+	struct kvm_regs regs;
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SEV_ES);
+	assert_int_equal(guest_init2(&g), 0);
+	guest_add_vcpu(&g);
+	write_guest(&g);
+	assert_int_equal(guest_run(&g), 0);
+	assert_int_equal(g.run->exit_reason, KVM_EXIT_FAIL_ENTRY);
+	launch(&g, ABI_SEV_POLICY_ES);
+	assert_int_equal(run_to_port(&g), 0x42);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_REGS, &regs), -EINVAL);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+static void test_es_legacy_registers_are_stale(void **state)
+{
+	struct kvm_regs regs = {0}, other = {.rax = 0x1234};
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_DEFAULT);
+	assert_int_equal(command(&g, KVM_SEV_ES_INIT, NULL), 0);
+	guest_add_vcpu(&g);
+	write_guest(&g);
+	launch(&g, ABI_SEV_POLICY_ES);
+	assert_int_equal(run_to_port(&g), 0x42);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_REGS, &regs), 0);
+	assert_int_equal(regs.rip, GUEST_CODE);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_SET_REGS, &other), 0);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_REGS, &regs), 0);
+	assert_int_equal(regs.rax, 0x1234);
+	assert_int_equal(guest_run(&g), 0); /* it goes on where it was */
+	assert_int_equal(g.run->exit_reason, KVM_EXIT_HLT);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* ---- VMSAs: what KVM makes of QEMU's reset state, and of its own ---- */
+
+static struct abi_segment segment_of(uint16_t selector, uint16_t attrib, uint64_t base)
+{
+	return (struct abi_segment){.selector = selector, .attrib = attrib, .limit = 0xffff, .base = base};
+}
+
+/* Of a vCPU whose registers were written back as KVM_GET_SREGS gave them, or never (raw). */
+static void expect_vmsa(struct abi_vmsa *v, bool raw, bool fpu)
+{
+	*v = (struct abi_vmsa){.cs = segment_of(0xf000, raw ? 0x9a : 0x9b, 0xffff0000),
+	        .gdtr = segment_of(0, 0, 0),
+	        .idtr = segment_of(0, 0, 0),
+	        .ldtr = segment_of(0, 0x82, 0),
+	        .tr = segment_of(0, raw ? 0x83 : 0x8b, 0),
+	        .efer = 0x1000,
+	        .cr4 = 0x40,
+	        .cr0 = 0x10,
+	        .dr7 = 0x400,
+	        .dr6 = 0xffff0ff0,
+	        .rflags = 2,
+	        .rip = 0xfff0,
+	        .g_pat = 0x0007040600070406,
+	        .rdx = 0x600,
+	        .xcr0 = 1};
+	v->es = v->ss = v->ds = v->fs = v->gs = segment_of(0, raw ? 0x92 : 0x93, 0);
+	if (fpu) {
+		v->mxcsr = 0x1f80;
+		v->x87_fcw = 0x37f;
+	}
+}
+
+/* The launch digest of VMSAs alone, with no data before them. */
+static void check_vmsa(unsigned type, bool set)
+{
+	struct sim_guest_view view;
+	uint8_t digest[SHA256_BYTES];
+	struct kvm_sregs sregs;
+	struct abi_vmsa vmsa;
+	struct machine m;
+	struct guest g;
+	int vcpu;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, type);
+	assert_int_equal(type ? guest_init2(&g) : command(&g, KVM_SEV_ES_INIT, NULL), 0);
+	vcpu = number_of(&m, g.vm, KVM_CREATE_VCPU, 0);
+	if (set) {
+		assert_int_equal(call_of(&m, vcpu, KVM_GET_SREGS, &sregs), 0);
+		assert_int_equal(call_of(&m, vcpu, KVM_SET_SREGS, &sregs), 0);
+	}
+	assert_int_equal(launch_start(&g, ABI_SEV_POLICY_ES), 0);
+	assert_int_equal(command(&g, KVM_SEV_LAUNCH_UPDATE_VMSA, NULL), 0);
+	assert_true(sim_guest_view(m.host, 0, &view));
+	assert_string_equal(view.state, "LUPDATE");
+	expect_vmsa(&vmsa, !set, type);
+	hash_sha256(&vmsa, sizeof(vmsa), digest);
+	assert_int_equal(view.digest_bytes, SHA256_BYTES);
+	assert_memory_equal(view.digest, digest, SHA256_BYTES);
+	host_close(m.host, vcpu);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+static void test_vmsa_is_what_kvm_makes(void **state)
+{
+	check_vmsa(UAPI_VM_SEV_ES, true);
+	check_vmsa(UAPI_VM_SEV_ES, false);
+	check_vmsa(UAPI_VM_DEFAULT, true);
+	check_vmsa(UAPI_VM_DEFAULT, false);
+}
+
+/* ---- hooks ---- */
+
+static void test_firmware_fails_on_request(void **state)
+{
+	struct abi_sev_measure measure;
+	struct sim_guest_view view;
+	struct machine m;
+	struct guest g;
+	uint64_t calls;
+
+	machine_open(&m, &milan);
+	assert_int_equal(sim_fail_firmware(m.host, "LAUNCH", 1, 5), -1);
+	guest_make(&g, &m, UAPI_VM_SEV);
+	assert_false(sim_guest_view(m.host, 0, &view));
+	assert_int_equal(guest_init2(&g), 0);
+	assert_int_equal(launch_start(&g, ABI_SEV_POLICY_NODBG), 0);
+	assert_int_equal(sim_fail_firmware(m.host, "LAUNCH_MEASURE", 1, 0x17), 0);
+	calls = sim_firmware_calls(m.host, "LAUNCH_MEASURE");
+	assert_int_equal(launch_measure(&g, &measure), -EIO);
+	assert_int_equal(g.error, 0x17);
+	assert_int_equal(launch_measure(&g, &measure), 0);
+	assert_int_equal(sim_firmware_calls(m.host, "LAUNCH_MEASURE"), calls + 2);
+	assert_true(sim_guest_view(m.host, 0, &view));
+	assert_string_equal(view.state, "LSECRET");
+	assert_int_equal(view.policy, ABI_SEV_POLICY_NODBG);
+	guest_close(&g);
+	assert_false(sim_guest_view(m.host, 0, &view));
+	machine_close(&m);
+}
+
+/* A failed ACTIVATE leaves no guest behind, and the launch can begin again. */
+static void test_start_that_fails_half_way_leaves_nothing(void **state)
+{
+	struct sim_guest_view view;
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SEV);
+	assert_int_equal(guest_init2(&g), 0);
+	assert_int_equal(sim_fail_firmware(m.host, "ACTIVATE", 1, 0xe), 0);
+	assert_int_equal(launch_start(&g, 0), -EIO);
+	assert_int_equal(g.error, 0xe);
+	assert_false(sim_guest_view(m.host, 0, &view));
+	assert_int_equal(launch_start(&g, 0), 0);
+	guest_close(&g);
+	machine_close(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_sev_guest_runs_from_encrypted_memory),
+	        cmocka_unit_test(test_sev_c_bit_tells_shared_from_private),
+	        cmocka_unit_test(test_sev_page_that_becomes_shared_keeps_what_was_written_last),
+	        cmocka_unit_test(test_es_vcpu_runs_once_its_vmsa_is_encrypted),
+	        cmocka_unit_test(test_es_legacy_registers_are_stale),
+	        cmocka_unit_test(test_vmsa_is_what_kvm_makes),
+	        cmocka_unit_test(test_firmware_fails_on_request),
+	        cmocka_unit_test(test_start_that_fails_half_way_leaves_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
