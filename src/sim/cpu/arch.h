@@ -40,6 +40,8 @@
 #define EFER_SVME  0x1000u
 #define EFER_FFXSR 0x4000u
 
+#define MXCSR_MM 0x20000u /* misaligned operands are allowed */
+
 #define FLAG_CF    0x1u
 #define FLAG_ONE   0x2u
 #define FLAG_PF    0x4u

@@ -10,12 +10,12 @@ static bool canonical(u64 address)
 
 void sim_jump(struct sim_cpu *cpu, u64 target, unsigned size)
 {
-	if (cpu->mode & MODE_64) {
+	if (cpu->mode & MODE_64 && size == 8) {
 		if (unlikely(!canonical(target)))
 			sim_raise_error(cpu, EXC_GP, 0);
 	} else {
 		target = size == 2 ? (u16)target : (u32)target;
-		if (target > cpu->seg[SIM_CS].limit)
+		if (target > cpu->seg[SIM_CS].limit && !(cpu->mode & MODE_64))
 			sim_raise_error(cpu, EXC_GP, 0);
 	}
 	REG_RIP = target;

@@ -120,18 +120,25 @@ void sim_cr4_write(struct sim_cpu *cpu, u64 value)
 	sim_mode_changed(cpu);
 }
 
+/* A register that does not exist is #UD, whoever asks. */
+static void cr_check(struct sim_cpu *cpu, unsigned number)
+{
+	if (number > 8 || !(0x11d >> number & 1))
+		sim_raise(cpu, EXC_UD);
+	require_cpl0(cpu);
+}
+
 void op_mov_from_cr(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	u64 value;
 
-	require_cpl0(cpu);
+	cr_check(cpu, op->xreg);
 	switch (op->xreg) {
 	case 0: value = cpu->cr0; break;
 	case 2: value = cpu->cr2; break;
 	case 3: value = cpu->cr3; break;
 	case 4: value = cpu->cr4; break;
-	case 8: value = cpu->bus->cr8_read ? cpu->bus->cr8_read(cpu->ctx) : cpu->cr8; break;
-	default: sim_raise(cpu, EXC_UD);
+	default: value = cpu->bus->cr8_read ? cpu->bus->cr8_read(cpu->ctx) : cpu->cr8; break;
 	}
 	reg_set(cpu, op->xrm * 8u, register_width(cpu), value);
 }
@@ -140,28 +147,27 @@ void op_mov_to_cr(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	u64 value = reg_get(cpu, op->xrm * 8u, register_width(cpu));
 
-	require_cpl0(cpu);
+	cr_check(cpu, op->xreg);
 	switch (op->xreg) {
 	case 0: sim_cr0_write(cpu, value); break;
 	case 2: cpu->cr2 = value; break;
 	case 3: sim_cr3_write(cpu, value); break;
 	case 4: sim_cr4_write(cpu, value); break;
-	case 8:
+	default:
 		if (value > 15)
 			sim_raise_error(cpu, EXC_GP, 0);
 		cpu->cr8 = value;
 		if (cpu->bus->cr8_write)
 			cpu->bus->cr8_write(cpu->ctx, (u8)value);
-		break;
-	default: sim_raise(cpu, EXC_UD);
 	}
 }
 
 void op_lmsw(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u64 value = sim_rm_read(cpu, op, 2) & 0xf;
+	u64 value;
 
 	require_cpl0(cpu);
+	value = sim_rm_read(cpu, op, 2) & 0xf;
 	/* PE can be set, never cleared. */
 	sim_cr0_write(cpu, (cpu->cr0 & ~(u64)0xe) | value);
 }

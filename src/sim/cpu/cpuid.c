@@ -1,6 +1,8 @@
 /*
  * cpuid: the CPUID table of a vCPU, what of it the instruction set obeys, and what this processor can offer.
  */
+#include <cpuid.h>
+
 #include "internal.h"
 
 #define ENTRIES_MAX 256u /* KVM_MAX_CPUID_ENTRIES */
@@ -16,8 +18,10 @@ struct feature_bit {
 
 /* All feature bits that are implemented; those with a feature are refused (#UD or reserved) when not offered.
  */
+/* clang-format off */
 static const struct feature_bit feature_bits[] = {
         {1, 0, ECX, 0, FEATURE_SSE3},
+        {1, 0, ECX, 1, FEATURE_PCLMUL},
         {1, 0, ECX, 3, FEATURE_MONITOR},
         {1, 0, ECX, 9, FEATURE_SSSE3},
         {1, 0, ECX, 13, FEATURE_CX16},
@@ -25,17 +29,18 @@ static const struct feature_bit feature_bits[] = {
         {1, 0, ECX, 20, FEATURE_SSE42},
         {1, 0, ECX, 22, FEATURE_MOVBE},
         {1, 0, ECX, 23, FEATURE_POPCNT},
+        {1, 0, ECX, 25, FEATURE_AES},
         {1, 0, ECX, 26, FEATURE_XSAVE},
         {1, 0, ECX, 30, FEATURE_RDRAND},
-        {1, 0, EDX, 0, 0},  /* FPU */
-        {1, 0, EDX, 2, 0},  /* DE */
-        {1, 0, EDX, 3, 0},  /* PSE */
-        {1, 0, EDX, 4, 0},  /* TSC */
-        {1, 0, EDX, 5, 0},  /* MSR */
-        {1, 0, EDX, 6, 0},  /* PAE */
-        {1, 0, EDX, 7, 0},  /* MCE */
-        {1, 0, EDX, 8, 0},  /* CX8 */
-        {1, 0, EDX, 9, 0},  /* APIC */
+        {1, 0, EDX, 0, 0}, /* FPU */
+        {1, 0, EDX, 2, 0}, /* DE */
+        {1, 0, EDX, 3, 0}, /* PSE */
+        {1, 0, EDX, 4, 0}, /* TSC */
+        {1, 0, EDX, 5, 0}, /* MSR */
+        {1, 0, EDX, 6, 0}, /* PAE */
+        {1, 0, EDX, 7, 0}, /* MCE */
+        {1, 0, EDX, 8, 0}, /* CX8 */
+        {1, 0, EDX, 9, 0}, /* APIC */
         {1, 0, EDX, 11, 0}, /* SEP */
         {1, 0, EDX, 12, 0}, /* MTRR */
         {1, 0, EDX, 13, 0}, /* PGE */
@@ -51,23 +56,34 @@ static const struct feature_bit feature_bits[] = {
         {7, 0, EBX, 0, FEATURE_FSGSBASE},
         {7, 0, EBX, 3, FEATURE_BMI1}, /* for TZCNT alone; not offered */
         {7, 0, EBX, 7, FEATURE_SMEP},
+        {7, 0, EBX, 9, 0}, /* ERMS */
         {7, 0, EBX, 18, FEATURE_RDSEED},
         {7, 0, EBX, 19, FEATURE_ADX},
         {7, 0, EBX, 20, FEATURE_SMAP},
         {7, 0, EBX, 23, FEATURE_CLFLUSHOPT},
         {7, 0, EBX, 24, FEATURE_CLWB},
+        {7, 0, EBX, 29, FEATURE_SHA},
         {7, 0, ECX, 2, FEATURE_UMIP},
         {7, 0, ECX, 22, FEATURE_RDPID},
+        {7, 0, EDX, 4, 0}, /* FSRM */
         {0xd, 1, EAX, 0, FEATURE_XSAVEOPT},
+        {0xd, 1, EAX, 1, FEATURE_XSAVEC},
+        {0xd, 1, EAX, 2, 0}, /* XGETBV with ECX 1 */
         {0x80000001, 0, ECX, 0, 0}, /* LAHF */
         {0x80000001, 0, ECX, 5, FEATURE_LZCNT},
-        {0x80000001, 0, ECX, 8, 0},  /* PREFETCH */
+        {0x80000001, 0, ECX, 6, FEATURE_SSE4A},
+        {0x80000001, 0, ECX, 7, 0}, /* misaligned SSE */
+        {0x80000001, 0, ECX, 8, 0}, /* PREFETCH */
         {0x80000001, 0, EDX, 11, 0}, /* SYSCALL */
         {0x80000001, 0, EDX, 20, FEATURE_NX},
+        {0x80000001, 0, EDX, 22, 0}, /* MMX extensions */
+        {0x80000001, 0, EDX, 25, 0}, /* fast FXSAVE */
         {0x80000001, 0, EDX, 26, FEATURE_GB_PAGES},
         {0x80000001, 0, EDX, 27, FEATURE_RDTSCP},
         {0x80000001, 0, EDX, 29, FEATURE_LM},
+        {0x80000008, 0, EBX, 9, 0}, /* WBNOINVD */
 };
+/* clang-format on */
 
 static u32 *entry_reg(struct kvm_cpuid_entry2 *e, enum cpuid_reg reg)
 {
@@ -100,7 +116,7 @@ void sim_cpuid_query(const struct sim_cpu *cpu, u32 leaf, u32 subleaf, u32 ret_r
 	/* Bits that follow the processor's state. */
 	if (leaf == 1)
 		ret_regs[ECX] = (ret_regs[ECX] & ~(1u << 27)) | (cpu->cr4 & CR4_OSXSAVE ? 1u << 27 : 0);
-	if (leaf == 0xd && subleaf == 0)
+	if (leaf == 0xd && subleaf <= 1)
 		ret_regs[EBX] = 0x240;
 }
 
@@ -108,6 +124,7 @@ int sim_cpu_set_cpuid(
         struct sim_cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint32_t count, struct err *err)
 {
 	struct kvm_cpuid_entry2 *copy;
+	u32 regs[4];
 
 	if (count > ENTRIES_MAX)
 		return err_set(err, ERR_FAILED, "%u CPUID entries, at most %u", count, ENTRIES_MAX);
@@ -127,6 +144,8 @@ int sim_cpu_set_cpuid(
 		if (e && *entry_reg((struct kvm_cpuid_entry2 *)(uintptr_t)e, f->reg) >> f->bit & 1)
 			cpu->features |= f->feature;
 	}
+	sim_cpuid_query(cpu, 0x80000001, 0, regs);
+	cpu->mxcsr_mask = 0xffff | (regs[ECX] >> 7 & 1 ? MXCSR_MM : 0);
 	/* Blocks were decoded for other features. */
 	sim_code_serialize(cpu);
 	sim_code_forget_blocks(cpu);
@@ -135,15 +154,18 @@ int sim_cpu_set_cpuid(
 
 /* ---- what can be offered ---- */
 
-static bool host_computes(u32 feature)
+/* Of these the host's own instructions do the work. */
+#define HOST_COMPUTED \
+	(FEATURE_SSSE3 | FEATURE_SSE41 | FEATURE_SSE42 | FEATURE_AES | FEATURE_PCLMUL | FEATURE_SHA)
+
+static bool can_offer(const struct feature_bit *f)
 {
-	if (feature == FEATURE_SSSE3)
-		return __builtin_cpu_supports("ssse3");
-	if (feature == FEATURE_SSE41)
-		return __builtin_cpu_supports("sse4.1");
-	if (feature == FEATURE_SSE42)
-		return __builtin_cpu_supports("sse4.2");
-	return feature != FEATURE_BMI1;
+	u32 regs[4] = {0};
+
+	if (!(f->feature & HOST_COMPUTED))
+		return f->feature != FEATURE_BMI1;
+	__get_cpuid_count(f->leaf, f->subleaf, &regs[EAX], &regs[EBX], &regs[ECX], &regs[EDX]);
+	return regs[f->reg] >> f->bit & 1;
 }
 
 #define VENDOR_EBX 0x68747541u /* "AuthenticAMD" */
@@ -183,8 +205,7 @@ void sim_cpu_supported_cpuid(struct kvm_cpuid_entry2 *entries, uint32_t *count)
 		const struct feature_bit *f = &feature_bits[i];
 
 		for (u32 n = 0; n < room; n++)
-			if (entries[n].function == f->leaf && entries[n].index == f->subleaf &&
-			        host_computes(f->feature))
+			if (entries[n].function == f->leaf && entries[n].index == f->subleaf && can_offer(f))
 				*entry_reg(&entries[n], f->reg) |= 1u << f->bit;
 	}
 	/* AMD repeats most of leaf 1's EDX. */

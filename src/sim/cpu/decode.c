@@ -155,9 +155,7 @@ static u8 operand_size(const struct decoder *d, const struct row *row)
 	if (row->flags & ROW_STRING && row->flags & ROW_Y) /* INS, OUTS: REX.W does not count */
 		return wide != d->p66 ? 4 : 2;
 	if (d->long_mode) {
-		if (row->flags & ROW_F64)
-			return 8;
-		if (row->flags & ROW_D64)
+		if (row->flags & (ROW_D64 | ROW_F64))
 			return d->p66 && !(d->rex & 8) ? 2 : 8;
 		if (d->rex & 8)
 			return 8;
@@ -333,11 +331,15 @@ static bool refused(const struct decoder *d, const struct row *row, const struct
 
 static void decode_finish(struct decoder *d, const struct row *row, unsigned offset, struct sim_op *op)
 {
+	/* A near branch of 16 bits, which 64-bit mode has on AMD's processors, goes the way of other modes.
+	 */
+	bool narrow = row->flags & ROW_F64 && op->size == 2 && !(op->flags & OP_MEM);
+
 	op->len = (u8)d->at;
 	op->next = (u16)(offset + d->at);
 	op->opcode = d->opcode;
-	op->flags |= (d->long_mode ? 0 : OP_LEGACY) | (d->lock ? OP_LOCK : 0) | (d->p66 ? OP_66 : 0) |
-	             (d->rex & 8 ? OP_REXW : 0) | (d->rep == 0xf3 ? OP_REP : 0) |
+	op->flags |= (d->long_mode && !narrow ? 0 : OP_LEGACY) | (d->lock ? OP_LOCK : 0) |
+	             (d->p66 ? OP_66 : 0) | (d->rex & 8 ? OP_REXW : 0) | (d->rep == 0xf3 ? OP_REP : 0) |
 	             (d->rep == 0xf2 ? OP_REPNE : 0);
 	if (op->flags & OP_MEM && op->base == SIM_GPR_RIP)
 		op->disp += op->next;

@@ -108,6 +108,9 @@ static void fxsave_check(struct sim_cpu *cpu, u64 linear)
 {
 	if (cpu->cr0 & (CR0_EM | CR0_TS))
 		sim_raise(cpu, EXC_NM);
+	/* Alignment checking is for the words of the area. */
+	if (linear % 4 && sim_alignment_checked(cpu))
+		sim_raise_error(cpu, EXC_AC, 0);
 	if (linear % 16)
 		sim_raise_error(cpu, EXC_GP, 0);
 }
@@ -126,6 +129,8 @@ void op_fxsave(struct sim_cpu *cpu, const struct sim_op *op)
 	u8 area[512] = {0};
 
 	fxsave_check(cpu, linear);
+	/* Of the whole area the last byte is looked at first. */
+	sim_mem_probe(cpu, linear + 511, 1, ACCESS_WRITE, op->seg);
 	sim_fxsave_write(cpu, area, op->flags & OP_REXW, mode_is(cpu, MODE_64));
 	/* What lies behind the last register is not written. */
 	sim_mem_write_bytes(cpu, linear, area, fxsave_size(cpu), op->seg);
@@ -138,6 +143,7 @@ void op_fxrstor(struct sim_cpu *cpu, const struct sim_op *op)
 	u8 area[512] = {0};
 
 	fxsave_check(cpu, linear);
+	sim_mem_probe(cpu, linear + 511, 1, ACCESS_READ, op->seg);
 	memcpy(area + 160, cpu->xmm, 256);
 	sim_mem_read_bytes(cpu, linear, area, size, op->seg);
 	if (!sim_fxsave_read(cpu, area, op->flags & OP_REXW, true))
@@ -163,8 +169,10 @@ void op_stmxcsr(struct sim_cpu *cpu, const struct sim_op *op)
 
 /* ---- XSAVE: x87 and SSE (APM 4, XSAVE; APM 2, 11.5) ---- */
 
-#define XSTATE_X87 1u
-#define XSTATE_SSE 2u
+#define XSTATE_X87    1u
+#define XSTATE_SSE    2u
+#define XSAVE_BYTES   576u
+#define XCOMP_COMPACT ((u64)1 << 63)
 
 static u64 xsave_mask(struct sim_cpu *cpu, u64 linear)
 {
@@ -177,12 +185,11 @@ static u64 xsave_mask(struct sim_cpu *cpu, u64 linear)
 	return ((u64)(u32)REG_RDX << 32 | (u32)REG_RAX) & cpu->xcr0;
 }
 
-void op_xsave(struct sim_cpu *cpu, const struct sim_op *op)
+static void xsave_states(struct sim_cpu *cpu, const struct sim_op *op, u64 linear, u64 mask)
 {
-	u64 linear = op_linear(cpu, op, 576, ACCESS_WRITE), mask = xsave_mask(cpu, linear), header;
 	u8 area[512] = {0};
 
-	sim_mem_probe(cpu, linear, 576, ACCESS_WRITE, op->seg);
+	sim_mem_probe(cpu, linear, XSAVE_BYTES, ACCESS_WRITE, op->seg);
 	sim_fxsave_write(cpu, area, op->flags & OP_REXW, mode_is(cpu, MODE_64));
 	if (mask & XSTATE_X87) {
 		sim_mem_write_bytes(cpu, linear, area, 24, op->seg);
@@ -193,6 +200,13 @@ void op_xsave(struct sim_cpu *cpu, const struct sim_op *op)
 		sim_mem_write_bytes(
 		        cpu, linear + 160, area + 160, mode_is(cpu, MODE_64) ? 256 : 128, op->seg);
 	}
+}
+
+void op_xsave(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 linear = op_linear(cpu, op, XSAVE_BYTES, ACCESS_WRITE), mask = xsave_mask(cpu, linear), header;
+
+	xsave_states(cpu, op, linear, mask);
 	header = sim_mem_read_slow(cpu, linear + 512, 8, op->seg);
 	sim_mem_write_slow(cpu, linear + 512, 8, (header & ~mask) | mask, op->seg);
 }
@@ -202,35 +216,71 @@ void op_xsaveopt(struct sim_cpu *cpu, const struct sim_op *op)
 	op_xsave(cpu, op);
 }
 
+/* The compact form: the same as long as there is nothing but x87 and SSE, and the header says what is in. */
+void op_xsavec(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 linear = op_linear(cpu, op, XSAVE_BYTES, ACCESS_WRITE), mask = xsave_mask(cpu, linear);
+
+	xsave_states(cpu, op, linear, mask);
+	sim_mem_write_slow(cpu, linear + 512, 8, mask, op->seg);
+	sim_mem_write_slow(cpu, linear + 520, 8, mask | XCOMP_COMPACT, op->seg);
+}
+
 static void x87_reset(struct sim_x87 *x)
 {
 	*x = (struct sim_x87){.fcw = 0x37f};
 }
 
-void op_xrstor(struct sim_cpu *cpu, const struct sim_op *op)
+/* The compact form names its states in XCOMP_BV; the standard one leaves that and more at zero. */
+static bool xrstor_header_valid(const struct sim_cpu *cpu, const u8 area[static XSAVE_BYTES])
 {
-	u64 linear = op_linear(cpu, op, 576, ACCESS_READ), mask = xsave_mask(cpu, linear), has;
-	u8 area[576], merged[512];
+	u64 has = load_le(area + 512, 8), compact = load_le(area + 520, 8);
+	u64 allowed = compact & XCOMP_COMPACT ? compact & ~XCOMP_COMPACT : cpu->xcr0;
 
-	sim_mem_read_bytes(cpu, linear, area, sizeof(area), op->seg);
-	has = load_le(area + 512, 8);
-	if (has & ~cpu->xcr0 || load_le(area + 520, 8) || load_le(area + 528, 8))
-		sim_raise_error(cpu, EXC_GP, 0);
-	sim_fxsave_write(cpu, merged, op->flags & OP_REXW, true);
-	if (mask & has & XSTATE_X87) {
+	if (has & ~allowed || allowed & ~cpu->xcr0 || load_le(area + 528, 8))
+		return false;
+	if (!(compact & XCOMP_COMPACT))
+		return !compact;
+	for (unsigned i = 536; i < XSAVE_BYTES; i++)
+		if (area[i])
+			return false;
+	return cpu->features & FEATURE_XSAVEC;
+}
+
+static void xrstor_merge(u8 merged[static 512], const u8 area[static XSAVE_BYTES], u64 mask, bool wide)
+{
+	u64 take = mask & load_le(area + 512, 8);
+	bool compact = load_le(area + 520, 8) & XCOMP_COMPACT;
+
+	if (take & XSTATE_X87) {
 		memcpy(merged, area, 24);
 		memcpy(merged + 32, area + 32, 128);
 	}
-	if (mask & XSTATE_SSE)
-		memcpy(merged + 24, area + 24, 8);
-	if (mask & has & XSTATE_SSE)
-		memcpy(merged + 160, area + 160, mode_is(cpu, MODE_64) ? 256 : 128);
+	/* The standard form has an MXCSR even if SSE's state is the initial one. */
+	if (compact ? take & XSTATE_SSE : mask & XSTATE_SSE)
+		memcpy(merged + 24, area + 24, 4);
+	else if (mask & XSTATE_SSE)
+		store_le(merged + 24, 4, 0x1f80);
+	if (take & XSTATE_SSE)
+		memcpy(merged + 160, area + 160, wide ? 256 : 128);
+	else if (mask & XSTATE_SSE)
+		memset(merged + 160, 0, wide ? 256 : 128);
+}
+
+void op_xrstor(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	u64 linear = op_linear(cpu, op, XSAVE_BYTES, ACCESS_READ), mask = xsave_mask(cpu, linear);
+	u8 area[XSAVE_BYTES], merged[512];
+
+	sim_mem_read_bytes(cpu, linear, area, sizeof(area), op->seg);
+	if (!xrstor_header_valid(cpu, area))
+		sim_raise_error(cpu, EXC_GP, 0);
+	sim_fxsave_write(cpu, merged, op->flags & OP_REXW, true);
+	xrstor_merge(merged, area, mask, mode_is(cpu, MODE_64));
 	if (!sim_fxsave_read(cpu, merged, op->flags & OP_REXW, true))
 		sim_raise_error(cpu, EXC_GP, 0);
-	if (mask & ~has & XSTATE_X87)
+	if (mask & ~load_le(area + 512, 8) & XSTATE_X87)
 		x87_reset(&cpu->x87);
-	if (mask & ~has & XSTATE_SSE)
-		memset(cpu->xmm, 0, mode_is(cpu, MODE_64) ? 256 : 128);
 }
 
 /* ---- for the platform ---- */

@@ -50,7 +50,7 @@ enum sim_feature {
 	FEATURE_CX16 = 1 << 6,
 	FEATURE_LZCNT = 1 << 7,
 	FEATURE_BMI1 = 1 << 8,
-	FEATURE_BMI2 = 1 << 9,
+	FEATURE_XSAVEC = 1 << 9,
 	FEATURE_ADX = 1 << 10,
 	FEATURE_RDRAND = 1 << 11,
 	FEATURE_RDSEED = 1 << 12,
@@ -261,6 +261,7 @@ void *sim_rmw_slow(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg,
 void sim_rmw_commit(struct sim_cpu *cpu);
 void sim_rmw_abandon(struct sim_cpu *cpu); /* after a fault or exit in between */
 /* May size bytes be written at linear (raises #PF if not)? For REP INS, and what must not fault half way. */
+bool sim_alignment_checked(const struct sim_cpu *cpu); /* CPL 3, CR0.AM, RFLAGS.AC */
 void sim_mem_probe(struct sim_cpu *cpu, u64 linear, unsigned size, enum access access, unsigned seg);
 /* The host address of linear if RAM may be accessed directly, with the bytes left in its page; else NULL. */
 u8 *sim_mem_direct(struct sim_cpu *cpu, u64 linear, bool write, unsigned seg);

@@ -60,6 +60,8 @@ static const struct row group8[8] = {
         {.h = &h_btr_ei, .flags = ROW_IB | ROW_IU | ROW_LOCK},
         {.h = &h_btc_ei, .flags = ROW_IB | ROW_IU | ROW_LOCK},
 };
+static const struct row group9_4[4] = {{.fn = op_xsavec, .flags = ROW_MEM, .feature = FEATURE_XSAVEC},
+        {.fn = op_invalid}, {.fn = op_invalid}, {.fn = op_invalid}};
 static const struct row group9_6[2] = {{0}, {.fn = op_rdrand, .feature = FEATURE_RDRAND}};
 static const struct row group9_7_f3[2] = {{0}, {.fn = op_rdpid, .feature = FEATURE_RDPID}};
 static const struct row group9_7_none[2] = {{0}, {.fn = op_rdrand, .feature = FEATURE_RDSEED}};
@@ -71,6 +73,7 @@ static const struct row group9_7[4] = {
 static const struct row group9[8] = {
         [0] = {.fn = op_invalid},
         [1] = {.fn = op_cmpxchg_pair, .flags = ROW_MEM | ROW_LOCK},
+        [4] = {.by = SUB_PREFIX, .sub = group9_4},
         [6] = {.by = SUB_MOD, .sub = group9_6},
         [7] = {.by = SUB_PREFIX, .sub = group9_7},
 };
@@ -85,6 +88,12 @@ static const struct row group15_reg[8] = {
         [7] = {.fn = op_fence},
 };
 static const struct row group15_66_mem[8] = {
+        [0] = {.fn = op_invalid},
+        [1] = {.fn = op_invalid},
+        [2] = {.fn = op_invalid},
+        [3] = {.fn = op_invalid},
+        [4] = {.fn = op_invalid},
+        [5] = {.fn = op_invalid},
         [6] = {.fn = op_fence, .feature = FEATURE_CLWB},
         [7] = {.fn = op_fence, .feature = FEATURE_CLFLUSHOPT},
 };
@@ -103,7 +112,8 @@ static const struct row group15[4] = {
         {.by = SUB_MOD, .sub = group15_66_mod},
         {.by = SUB_MOD, .sub = group15_f3_mod},
 };
-static const struct row emms[4] = {{.fn = op_emms}};
+static const struct row emms[4] = {
+        {.fn = op_emms}, {.fn = op_invalid}, {.fn = op_invalid}, {.fn = op_invalid}};
 static const struct row popcnt[4] = {[2] = {.fn = op_popcnt, .flags = M, .feature = FEATURE_POPCNT}};
 static const struct row bsf[4] = {{.fn = op_bsf, .flags = M}, {.fn = op_bsf, .flags = M},
         {.fn = op_tzcnt, .flags = M}, {.fn = op_bsf, .flags = M}};
@@ -126,7 +136,7 @@ const struct row sim_map2[256] = {
         [0x08] = {.fn = op_wbinvd},
         [0x09] = {.fn = op_wbinvd},
         [0x0b] = {.fn = op_invalid},
-        [0x0d] = {.fn = op_nop, .flags = M},
+        [0x0d] = {.fn = op_nop, .flags = M | ROW_MEM},
         EIGHT(0x18, {.fn = op_nop, .flags = M}),
         [0x20] = {.fn = op_mov_from_cr, .flags = M},
         [0x21] = {.fn = op_mov_from_dr, .flags = M},

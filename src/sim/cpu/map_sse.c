@@ -6,6 +6,9 @@
 
 #define M ROW_MODRM
 
+static const struct row extrq[8] = {
+        {.fn = op_extrq_imm, .flags = M | ROW_IW | ROW_REG, .feature = FEATURE_SSE4A}};
+
 const struct row sim_map_sse[256][4] = {
         [0x10] = {[0] = {.fn = op_movups_load, .flags = M | ROW_Y},
                 [1] = {.fn = op_movups_load, .flags = M | ROW_Y},
@@ -37,7 +40,9 @@ const struct row sim_map_sse[256][4] = {
         [0x2a] = {[2] = {.fn = op_cvtsi2ss, .flags = M | ROW_Y},
                 [3] = {.fn = op_cvtsi2sd, .flags = M | ROW_Y}},
         [0x2b] = {[0] = {.fn = op_movnt_store, .flags = M | ROW_MEM | ROW_Y},
-                [1] = {.fn = op_movnt_store, .flags = M | ROW_MEM | ROW_Y}},
+                [1] = {.fn = op_movnt_store, .flags = M | ROW_MEM | ROW_Y},
+                [2] = {.fn = op_movss_store, .flags = M | ROW_MEM | ROW_Y, .feature = FEATURE_SSE4A},
+                [3] = {.fn = op_movsd_store, .flags = M | ROW_MEM | ROW_Y, .feature = FEATURE_SSE4A}},
         [0x2c] = {[2] = {.fn = op_cvttss2si, .flags = M | ROW_Y},
                 [3] = {.fn = op_cvttsd2si, .flags = M | ROW_Y}},
         [0x2d] = {[2] = {.fn = op_cvtss2si, .flags = M | ROW_Y},
@@ -134,6 +139,10 @@ const struct row sim_map_sse[256][4] = {
                 [1] = {.fn = op_pcmpeqw, .flags = M | ROW_Y}},
         [0x76] = {[0] = {.fn = op_mmx_pcmpeqd, .flags = M | ROW_Y},
                 [1] = {.fn = op_pcmpeqd, .flags = M | ROW_Y}},
+        [0x78] = {[1] = {.by = SUB_REG, .sub = extrq},
+                [3] = {.fn = op_insertq_imm, .flags = M | ROW_IW | ROW_REG, .feature = FEATURE_SSE4A}},
+        [0x79] = {[1] = {.fn = op_extrq, .flags = M | ROW_REG, .feature = FEATURE_SSE4A},
+                [3] = {.fn = op_insertq, .flags = M | ROW_REG, .feature = FEATURE_SSE4A}},
         [0x7c] = {[1] = {.fn = op_haddpd, .flags = M | ROW_Y, .feature = FEATURE_SSE3},
                 [3] = {.fn = op_haddps, .flags = M | ROW_Y, .feature = FEATURE_SSE3}},
         [0x7d] = {[1] = {.fn = op_hsubpd, .flags = M | ROW_Y, .feature = FEATURE_SSE3},
@@ -277,6 +286,11 @@ const struct row sim_map38_sse[256] = {
         [0x3f] = {.fn = op_pmaxud, .flags = M | ROW_Y, .feature = FEATURE_SSE41},
         [0x40] = {.fn = op_pmulld, .flags = M | ROW_Y, .feature = FEATURE_SSE41},
         [0x41] = {.fn = op_phminposuw, .flags = M | ROW_Y, .feature = FEATURE_SSE41},
+        [0xdb] = {.fn = op_aesimc, .flags = M | ROW_Y, .feature = FEATURE_AES},
+        [0xdc] = {.fn = op_aesenc, .flags = M | ROW_Y, .feature = FEATURE_AES},
+        [0xdd] = {.fn = op_aesenclast, .flags = M | ROW_Y, .feature = FEATURE_AES},
+        [0xde] = {.fn = op_aesdec, .flags = M | ROW_Y, .feature = FEATURE_AES},
+        [0xdf] = {.fn = op_aesdeclast, .flags = M | ROW_Y, .feature = FEATURE_AES},
 };
 
 const struct row sim_map3a_sse[256] = {
@@ -302,6 +316,8 @@ const struct row sim_map3a_sse[256] = {
         [0x61] = {.fn = op_pcmpestri, .flags = M | ROW_IB | ROW_IU | ROW_Y, .feature = FEATURE_SSE42},
         [0x62] = {.fn = op_pcmpistrm, .flags = M | ROW_IB | ROW_IU | ROW_Y, .feature = FEATURE_SSE42},
         [0x63] = {.fn = op_pcmpistri, .flags = M | ROW_IB | ROW_IU | ROW_Y, .feature = FEATURE_SSE42},
+        [0x44] = {.fn = op_pclmulqdq, .flags = M | ROW_IB | ROW_IU | ROW_Y, .feature = FEATURE_PCLMUL},
+        [0xdf] = {.fn = op_aeskeygenassist, .flags = M | ROW_IB | ROW_IU | ROW_Y, .feature = FEATURE_AES},
 };
 
 const struct row sim_map38_mmx[256] = {
@@ -320,8 +336,15 @@ const struct row sim_map38_mmx[256] = {
         [0x1c] = {.fn = op_mmx_pabsb, .flags = M | ROW_Y, .feature = FEATURE_SSSE3},
         [0x1d] = {.fn = op_mmx_pabsw, .flags = M | ROW_Y, .feature = FEATURE_SSSE3},
         [0x1e] = {.fn = op_mmx_pabsd, .flags = M | ROW_Y, .feature = FEATURE_SSSE3},
+        [0xc8] = {.fn = op_sha1nexte, .flags = M | ROW_Y, .feature = FEATURE_SHA},
+        [0xc9] = {.fn = op_sha1msg1, .flags = M | ROW_Y, .feature = FEATURE_SHA},
+        [0xca] = {.fn = op_sha1msg2, .flags = M | ROW_Y, .feature = FEATURE_SHA},
+        [0xcb] = {.fn = op_sha256rnds2, .flags = M | ROW_Y, .feature = FEATURE_SHA},
+        [0xcc] = {.fn = op_sha256msg1, .flags = M | ROW_Y, .feature = FEATURE_SHA},
+        [0xcd] = {.fn = op_sha256msg2, .flags = M | ROW_Y, .feature = FEATURE_SHA},
 };
 
 const struct row sim_map3a_mmx[256] = {
         [0x0f] = {.fn = op_mmx_palignr, .flags = M | ROW_IB | ROW_IU | ROW_Y, .feature = FEATURE_SSSE3},
+        [0xcc] = {.fn = op_sha1rnds4, .flags = M | ROW_IB | ROW_IU | ROW_Y, .feature = FEATURE_SHA},
 };

@@ -47,7 +47,7 @@ void sim_tlb_select(struct sim_cpu *cpu)
 	cpu->tlb_now = cpu->tlb->set[set];
 }
 
-static bool aligned_only(const struct sim_cpu *cpu)
+bool sim_alignment_checked(const struct sim_cpu *cpu)
 {
 	return cpu->tlb_now == cpu->tlb->set[TLB_USER_ALIGNED];
 }
@@ -57,7 +57,7 @@ static void check_alignment(struct sim_cpu *cpu, u64 linear, unsigned size)
 {
 	unsigned unit = size == 10 ? 8 : size;
 
-	if (aligned_only(cpu) && unit <= 16 && !(unit & (unit - 1)) && linear & (unit - 1))
+	if (sim_alignment_checked(cpu) && unit <= 16 && !(unit & (unit - 1)) && linear & (unit - 1))
 		sim_raise_error(cpu, EXC_AC, 0);
 }
 
@@ -93,8 +93,9 @@ static _Noreturn void leave_fault(struct sim_cpu *cpu, u64 gpa, bool private)
 static struct walk translate(struct sim_cpu *cpu, u64 linear, enum access access)
 {
 	struct walk_query query = {.access = access,
-	        .user = access == ACCESS_EXEC ? cpu->cpl == 3
-	                                      : cpu->tlb_now == cpu->tlb->set[TLB_USER] || aligned_only(cpu),
+	        .user = access == ACCESS_EXEC
+	                        ? cpu->cpl == 3
+	                        : cpu->tlb_now == cpu->tlb->set[TLB_USER] || sim_alignment_checked(cpu),
 	        .smap = cpu->cr4 & CR4_SMAP && cpu->tlb_now == cpu->tlb->set[TLB_SUPERVISOR]};
 	struct walk walk;
 
@@ -174,7 +175,7 @@ static struct sim_tlb_entry *tlb_fill(struct sim_cpu *cpu, u64 linear, enum acce
 	        !(tag & TLB_SLOW && access == ACCESS_WRITE && !(e->gpa & GPA_NO_RAM)))
 		return e;
 	e = tlb_walk(cpu, linear, access);
-	if (aligned_only(cpu) || cpu->watch_data) {
+	if (sim_alignment_checked(cpu) || cpu->watch_data) {
 		e->read |= TLB_SLOW;
 		e->write |= TLB_SLOW;
 	}
@@ -403,7 +404,7 @@ u8 *sim_mem_direct(struct sim_cpu *cpu, u64 linear, bool write, unsigned seg)
 {
 	const struct sim_tlb_entry *e;
 
-	if (aligned_only(cpu) || cpu->watch_data)
+	if (sim_alignment_checked(cpu) || cpu->watch_data)
 		return NULL;
 	check_canonical(cpu, linear, seg);
 	e = tlb_fill(cpu, linear, write ? ACCESS_WRITE : ACCESS_READ);

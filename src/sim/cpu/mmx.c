@@ -157,11 +157,13 @@ void op_mmx_maskmovq(struct sim_cpu *cpu, const struct sim_op *op)
 	u64 offset = REG_RDI << op->address_shift >> op->address_shift;
 	u64 mask = mmx_source(cpu, op, 8), value = mmx_get(cpu, op->xreg);
 
+	/* All of it must be writable, whatever the mask; a fault finds the registers in use. */
+	mmx_used(cpu);
+	sim_mem_probe(cpu, seg_linear(cpu, op->seg, offset, 8, ACCESS_WRITE), 8, ACCESS_WRITE, op->seg);
 	for (unsigned i = 0; i < 8; i++)
 		if (mask >> (8 * i) & 0x80)
 			mem_write8(cpu, seg_linear(cpu, op->seg, offset + i, 1, ACCESS_WRITE),
 			        (u8)(value >> (8 * i)), op->seg);
-	mmx_used(cpu);
 }
 
 /* MOVDQ2Q and MOVQ2DQ: between the two files of registers. */

@@ -85,7 +85,7 @@ sim_op_fn op_hlt, op_cli, op_sti, op_pushf, op_popf, op_lgdt, op_lidt, op_sgdt, 
 
 /* fpu.c, x87.c */
 sim_op_fn op_x87, op_fwait, op_fxsave, op_fxrstor, op_ldmxcsr, op_stmxcsr, op_xsave, op_xrstor, op_xsaveopt,
-        op_emms;
+        op_xsavec, op_emms;
 
 /* sse*.c */
 #define SSE_OP(name) extern sim_op_fn op_##name;
@@ -109,7 +109,7 @@ enum row_flag {
 	ROW_OPREG = 1 << 11,    /* rm is the register in the opcode */
 	ROW_ACC = 1 << 12,      /* rm is the accumulator */
 	ROW_D64 = 1 << 13,      /* 64 bits by default in 64-bit mode, 16 with 66 */
-	ROW_F64 = 1 << 14,      /* 64 bits always in 64-bit mode */
+	ROW_F64 = 1 << 14,      /* likewise; of near branches, where Intel's processors ignore 66 */
 	ROW_Y = 1 << 15,        /* 32 bits, 64 with REX.W; 66 does not count */
 	ROW_LOCK = 1 << 16,     /* LOCK is allowed with a memory destination */
 	ROW_END = 1 << 17,      /* ends a block */

@@ -16,7 +16,7 @@ ALWAYS sse_value *sse_xmm(struct sim_cpu *cpu, unsigned number)
 sse_value sim_mem_read128(struct sim_cpu *cpu, u64 linear, unsigned seg);
 void sim_mem_write128(struct sim_cpu *cpu, u64 linear, sse_value value, unsigned seg);
 
-/* A register, or 16 bytes of memory that must be aligned: #GP(0). */
+/* A register, or 16 bytes of memory that must be aligned, #GP(0), unless MXCSR.MM says that they need not. */
 ALWAYS sse_value sse_source(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	u64 linear;
@@ -24,7 +24,7 @@ ALWAYS sse_value sse_source(struct sim_cpu *cpu, const struct sim_op *op)
 	if (!(op->flags & OP_MEM))
 		return *sse_xmm(cpu, op->xrm);
 	linear = op_linear(cpu, op, 16, ACCESS_READ);
-	if (unlikely(linear % 16))
+	if (unlikely(linear % 16) && !(cpu->mxcsr & MXCSR_MM))
 		sim_raise_error(cpu, EXC_GP, 0);
 	return sim_mem_read128(cpu, linear, op->seg);
 }
@@ -50,7 +50,7 @@ void sse_exceptions(struct sim_cpu *cpu, u32 mxcsr);
 /* The guest's rounding and denormal modes with all exceptions masked and none set. */
 ALWAYS u32 sse_control(const struct sim_cpu *cpu)
 {
-	return (cpu->mxcsr | 0x1f80) & ~0x3fu;
+	return (cpu->mxcsr | 0x1f80) & 0xffc0;
 }
 
 /* insn with the guest's MXCSR; its MXCSR afterwards is in `after`. Operands as of __asm__. */

@@ -6,10 +6,14 @@
 
 void sse_exceptions(struct sim_cpu *cpu, u32 mxcsr)
 {
-	u32 flags = mxcsr & 0x3f;
+	u32 flags = mxcsr & 0x3f, unmasked = ~(cpu->mxcsr >> 7);
 
+	/* Invalid, denormal and division by zero are found before the others, which then are not looked for.
+	 */
+	if (flags & unmasked & 7)
+		flags &= 7;
 	cpu->mxcsr |= flags;
-	if (flags & ~(cpu->mxcsr >> 7))
+	if (flags & unmasked)
 		sim_raise(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
 }
 

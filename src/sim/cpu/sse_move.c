@@ -54,7 +54,9 @@ void op_movups_store(struct sim_cpu *cpu, const struct sim_op *op)
 void op_movaps_load(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	sim_sse_check(cpu);
-	*sse_xmm(cpu, op->xreg) = sse_source(cpu, op);
+	if (op->flags & OP_MEM && op_linear(cpu, op, 16, ACCESS_READ) % 16)
+		sim_raise_error(cpu, EXC_GP, 0);
+	*sse_xmm(cpu, op->xreg) = sse_source_unaligned(cpu, op);
 }
 
 void op_movaps_store(struct sim_cpu *cpu, const struct sim_op *op)
@@ -207,6 +209,8 @@ void op_maskmovdqu(struct sim_cpu *cpu, const struct sim_op *op)
 	u64 offset = REG_RDI << op->address_shift >> op->address_shift;
 
 	sim_sse_check(cpu);
+	/* All of it must be writable, whatever the mask. */
+	sim_mem_probe(cpu, seg_linear(cpu, op->seg, offset, 16, ACCESS_WRITE), 16, ACCESS_WRITE, op->seg);
 	for (unsigned i = 0; i < 16; i++)
 		if (cpu->xmm[op->xrm][i] & 0x80)
 			mem_write8(cpu, seg_linear(cpu, op->seg, offset + i, 1, ACCESS_WRITE),

@@ -257,9 +257,13 @@ void op_mwait(struct sim_cpu *cpu, const struct sim_op *op)
 
 void op_xgetbv(struct sim_cpu *cpu, const struct sim_op *op)
 {
+	u32 d1[4];
+
 	if (!(cpu->cr4 & CR4_OSXSAVE))
 		sim_raise(cpu, EXC_UD);
-	if ((u32)REG_RCX)
+	sim_cpuid_query(cpu, 0xd, 1, d1);
+	/* ECX 1: which of XCR0's states are in use; all are taken for it. */
+	if ((u32)REG_RCX > (d1[0] >> 2 & 1))
 		sim_raise_error(cpu, EXC_GP, 0);
 	REG_RAX = (u32)cpu->xcr0;
 	REG_RDX = cpu->xcr0 >> 32;

@@ -92,7 +92,15 @@ static void d9(struct sim_cpu *cpu, const struct sim_op *op)
 		if (op->modrm != 0xd0)
 			sim_raise(cpu, EXC_UD);
 		break;
-	case 3: copy_to(cpu, op->modrm & 7, true); break;
+	case 3:
+		/* FSTP that does not fault if ST(0) is empty. */
+		if (x87_empty(cpu, 0)) {
+			x87_conditions(cpu, 0, FSW_C1);
+			x87_pop(cpu);
+		} else {
+			copy_to(cpu, op->modrm & 7, true);
+		}
+		break;
 	default: x87_functions(cpu, op); break;
 	}
 }
@@ -219,6 +227,7 @@ static void df(struct sim_cpu *cpu, const struct sim_op *op)
 	}
 	switch (reg) {
 	case 0:
+		x87_conditions(cpu, 0, FSW_C1);
 		cpu->x87.ftw &= (u8) ~(1u << x87_physical(cpu, i));
 		x87_pop(cpu);
 		break;

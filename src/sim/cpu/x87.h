@@ -62,16 +62,20 @@ static inline u16 x87_host_control(const struct sim_cpu *cpu)
 	return cpu->x87.fcw | 0x3f;
 }
 
+#define BEFORE 0x07u /* invalid, denormal, division by zero: nothing is stored */
+#define LOAD   0x05u /* from memory: a denormal is loaded all the same */
+#define STORE  0x1fu /* to memory: nor with overflow and underflow */
+
 /* Takes exceptions and C1 over; false: an unmasked one of the kinds forbids the result. */
 static inline bool x87_status(struct sim_cpu *cpu, unsigned sw, unsigned kinds)
 {
+	/* Found before the computation, they prevent it and what it would have found. */
+	if (sw & ~cpu->x87.fcw & BEFORE)
+		sw &= BEFORE | FSW_SF | (sw & FSW_SF ? FSW_C1 : 0);
 	cpu->x87.fsw = (u16)((cpu->x87.fsw & ~FSW_C1) | (sw & (0x7f | FSW_C1)));
 	sim_x87_summary(cpu);
 	return !(sw & ~cpu->x87.fcw & kinds);
 }
-
-#define BEFORE 0x07u /* invalid, denormal, division by zero: nothing is stored */
-#define STORE  0x1fu /* to memory: nor with overflow and underflow */
 
 static inline void x87_conditions(struct sim_cpu *cpu, unsigned sw, unsigned mask)
 {

@@ -108,16 +108,17 @@ void x87_compare_flags(struct sim_cpu *cpu, unsigned i, bool quiet, bool with_po
 {
 	host_x87_fn *fn = quiet ? host_ucom : host_com_st;
 	unsigned sw = FSW_IE | FSW_SF | FSW_C0 | FSW_C2 | FSW_C3;
+	bool stored;
 
 	/* C1 tells a stack fault, else it stays. */
 	if (!x87_empty(cpu, 0) && !x87_empty(cpu, i))
 		sw = (fn(x87_host_control(cpu), x87_st(cpu, 0), x87_st(cpu, i), NULL) & ~FSW_C1) |
 		     (cpu->x87.fsw & FSW_C1);
-	if (!x87_status(cpu, sw, BEFORE))
-		return;
 	flags_arith_set(
 	        cpu, (sw & FSW_C0 ? FLAG_CF : 0) | (sw & FSW_C2 ? FLAG_PF : 0) | (sw & FSW_C3 ? FLAG_ZF : 0));
-	if (with_pop)
+	stored = x87_status(cpu, sw, BEFORE);
+	x87_conditions(cpu, sw, FSW_C1);
+	if (stored && with_pop)
 		x87_pop(cpu);
 }
 
@@ -193,9 +194,11 @@ static void remainder_step(struct sim_cpu *cpu, host_x87_fn *fn)
 		return;
 	}
 	sw = fn(x87_host_control(cpu), x87_st(cpu, 0), x87_st(cpu, 1), r);
+	x87_conditions(cpu, 0, FSW_C2);
+	if (!x87_status(cpu, sw, BEFORE))
+		return;
 	x87_conditions(cpu, sw, FSW_C0 | FSW_C2 | FSW_C3);
-	if (x87_status(cpu, sw, BEFORE))
-		x87_set(cpu, 0, r);
+	x87_set(cpu, 0, r);
 }
 
 static void pop_result(struct sim_cpu *cpu, host_x87_fn *fn)

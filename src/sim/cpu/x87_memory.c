@@ -52,7 +52,7 @@ void x87_load(struct sim_cpu *cpu, const struct sim_op *op, enum x87_format form
 	if (!fn) {
 		x87_conditions(cpu, 0, FSW_C1);
 		x87_push(cpu, value);
-	} else if (x87_status(cpu, fn(x87_host_control(cpu), NULL, value, r), BEFORE)) {
+	} else if (x87_status(cpu, fn(x87_host_control(cpu), NULL, value, r), LOAD)) {
 		x87_push(cpu, r);
 	}
 }
@@ -94,7 +94,7 @@ static u16 full_tags(struct sim_cpu *cpu)
 		const u8 *v = cpu->x87.st[i];
 		u64 mantissa = load_le(v, 8);
 		u16 exponent = (u16)load_le(v + 8, 2) & 0x7fff;
-		unsigned tag = exponent == 0x7fff || !(mantissa >> 63) ? 2 : 0;
+		unsigned tag = !exponent || exponent == 0x7fff || !(mantissa >> 63) ? 2 : 0;
 
 		if (!exponent && !mantissa)
 			tag = 1;
@@ -105,6 +105,11 @@ static u16 full_tags(struct sim_cpu *cpu)
 	return tags;
 }
 
+static unsigned environment_size(const struct sim_op *op)
+{
+	return op->size == 2 ? 14 : 28;
+}
+
 static unsigned environment_write(struct sim_cpu *cpu, const struct sim_op *op, u8 image[static 28])
 {
 	const struct sim_x87 *x = &cpu->x87;
@@ -112,19 +117,11 @@ static unsigned environment_write(struct sim_cpu *cpu, const struct sim_op *op, 
 	const u32 longs[7] = {0xffff0000u | x->fcw, 0xffff0000u | x->fsw, 0xffff0000u | full_tags(cpu),
 	        (u32)x->fip, (u32)(x->fop & 0x7ff) << 16, (u32)x->fdp, 0xffff0000u};
 
-	if (op->flags & OP_66 ? cpu->mode & (MODE_64 | MODE_CS32) : !(cpu->mode & (MODE_64 | MODE_CS32))) {
+	if (op->size == 2)
 		memcpy(image, words, 14);
-		return 14;
-	}
-	memcpy(image, longs, 28);
-	return 28;
-}
-
-static unsigned environment_size(const struct sim_cpu *cpu, const struct sim_op *op)
-{
-	bool wide = cpu->mode & (MODE_64 | MODE_CS32);
-
-	return wide != !!(op->flags & OP_66) ? 28 : 14;
+	else
+		memcpy(image, longs, 28);
+	return environment_size(op);
 }
 
 static void environment_read(struct sim_cpu *cpu, const u8 *image, unsigned size)
@@ -153,6 +150,16 @@ void x87_reset(struct sim_cpu *cpu)
 	cpu->x87.fip = cpu->x87.fdp = 0;
 }
 
+/* The first word is looked at first, then the last byte. */
+static u64 environment_linear(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, enum access access)
+{
+	u64 linear = op_linear(cpu, op, size, access);
+
+	sim_mem_probe(cpu, linear, op->size == 2 ? 2 : 4, access, op->seg);
+	sim_mem_probe(cpu, linear + size - 1, 1, access, op->seg);
+	return linear;
+}
+
 void x87_fnstenv(struct sim_cpu *cpu, const struct sim_op *op, bool with_registers)
 {
 	u8 image[28 + 80];
@@ -163,7 +170,7 @@ void x87_fnstenv(struct sim_cpu *cpu, const struct sim_op *op, bool with_registe
 			memcpy(image + size + i * 10, x87_st(cpu, i), 10);
 		size += 80;
 	}
-	sim_mem_write_bytes(cpu, op_linear(cpu, op, size, ACCESS_WRITE), image, size, op->seg);
+	sim_mem_write_bytes(cpu, environment_linear(cpu, op, size, ACCESS_WRITE), image, size, op->seg);
 	if (with_registers)
 		x87_reset(cpu);
 	else
@@ -173,10 +180,10 @@ void x87_fnstenv(struct sim_cpu *cpu, const struct sim_op *op, bool with_registe
 
 void x87_fldenv(struct sim_cpu *cpu, const struct sim_op *op, bool with_registers)
 {
-	unsigned head = environment_size(cpu, op), size = head + (with_registers ? 80 : 0);
+	unsigned head = environment_size(op), size = head + (with_registers ? 80 : 0);
 	u8 image[28 + 80];
 
-	sim_mem_read_bytes(cpu, op_linear(cpu, op, size, ACCESS_READ), image, size, op->seg);
+	sim_mem_read_bytes(cpu, environment_linear(cpu, op, size, ACCESS_READ), image, size, op->seg);
 	environment_read(cpu, image, head);
 	for (unsigned i = 0; with_registers && i < 8; i++)
 		memcpy(x87_st(cpu, i), image + head + i * 10, 10);
