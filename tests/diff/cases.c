@@ -59,8 +59,10 @@ struct build {
 	uint8_t bytes[24];
 	unsigned size;
 	uint8_t rex;
-	bool opsize16, address_short;
+	bool opsize16, address_short, gs;
 	uint8_t imm;
+	uint32_t features;
+	uint64_t target; /* of the memory operand, if its registers could be set for it */
 };
 
 static void put(struct build *b, uint8_t byte)
@@ -90,8 +92,11 @@ static uint64_t data_address(struct build *b)
 /* Sets the registers of an address so that it lies in the data page, if they are free to be set. */
 static void aim(struct build *b, int base, int index, unsigned scale, int64_t disp)
 {
-	uint64_t *gpr = b->c->start.gpr, target = data_address(b);
+	uint64_t *gpr = b->c->start.gpr, target = data_address(b) - (b->gs && !b->c->mode32 ? DIFF_GS : 0);
 
+	if (b->form->flags & AREA && !one_in(b->r, 8))
+		target = DIFF_DATA + 64 * below(b->r, 50);
+	b->target = target;
 	if (index >= 0)
 		gpr[index] = below(b->r, 64);
 	if (base >= 0 && base != index)
@@ -100,6 +105,15 @@ static void aim(struct build *b, int base, int index, unsigned scale, int64_t di
 		gpr[index] = (target - (uint64_t)disp) >> scale;
 	if (b->address_short && base >= 0)
 		gpr[base] &= 0xffffffff;
+}
+
+/* With 16-bit addresses, which reach nothing: the fault tells the address. */
+static void put_memory16(struct build *b, unsigned reg)
+{
+	unsigned mod = below(b->r, 3), rm = below(b->r, 8);
+
+	put(b, (uint8_t)(mod << 6 | reg << 3 | rm));
+	put_random(b, mod == 0 && rm == 6 ? 2 : mod);
 }
 
 static void put_memory(struct build *b, unsigned reg)
@@ -144,7 +158,9 @@ static void put_modrm(struct build *b, int fixed)
 	unsigned reg = fixed >= 0 ? (unsigned)fixed : below(b->r, 8);
 	bool memory = b->form->flags & MEMORY || (!(b->form->flags & REGISTER) && one_in(b->r, 2));
 
-	if (memory)
+	if (memory && b->address_short && b->c->mode32)
+		put_memory16(b, reg);
+	else if (memory)
 		put_memory(b, reg);
 	else
 		put(b, (uint8_t)(0xc0 | reg << 3 | below(b->r, 8)));
@@ -160,7 +176,7 @@ static void put_prefixes(struct build *b, const char **text)
 	const struct form *form = b->form;
 	bool mandatory = false;
 
-	if (form->flags & LOCKABLE && one_in(b->r, 8))
+	if (!(form->flags & UNLOCKED) && one_in(b->r, form->flags & LOCKABLE ? 8 : 128))
 		put(b, 0xf0);
 	if (form->flags & REPEATED && one_in(b->r, 2))
 		put(b, one_in(b->r, 2) ? 0xf3 : 0xf2);
@@ -173,9 +189,13 @@ static void put_prefixes(struct build *b, const char **text)
 		put(b, 0x66);
 		b->opsize16 = true;
 	}
-	if (!b->c->mode32 && one_in(b->r, 16)) {
+	if (one_in(b->r, 16) && !(b->c->mode32 && form->flags & LARGE)) {
 		put(b, 0x67);
 		b->address_short = true;
+	}
+	if (one_in(b->r, 16)) {
+		put(b, 0x65);
+		b->gs = true;
 	}
 	if (!b->c->mode32 && one_in(b->r, 2)) {
 		b->rex = (uint8_t)(0x40 | below(b->r, 16));
@@ -183,6 +203,16 @@ static void put_prefixes(struct build *b, const char **text)
 			b->rex &= ~8;
 		put(b, b->rex);
 	}
+}
+
+/* MOV of the accumulator: an address of the address size. */
+static void put_address(struct build *b)
+{
+	uint64_t address = data_address(b) - (b->gs && !b->c->mode32 ? DIFF_GS : 0);
+	unsigned size = b->c->mode32 ? (b->address_short ? 2 : 4) : b->address_short ? 4 : 8;
+
+	for (unsigned i = 0; i < size; i++)
+		put(b, (uint8_t)(address >> (8 * i)));
 }
 
 static void put_immediate(struct build *b, const char *what)
@@ -193,6 +223,8 @@ static void put_immediate(struct build *b, const char *what)
 		put_random(b, 1);
 	else if (what[1] == 'w')
 		put_random(b, 2);
+	else if (what[1] == 'm')
+		put_address(b);
 	else if (what[1] == 'z')
 		put_random(b, b->opsize16 && !wide ? 2 : 4);
 	else
@@ -303,38 +335,79 @@ static void prepare(struct build *b)
 		gpr[7] = DIFF_DATA + 512 + below(b->r, 2048);
 		b->c->start.rflags &= ~(uint64_t)0x40000;
 	}
+	if (flags & AREA) {
+		gpr[0] = one_in(b->r, 2) ? 3 : below(b->r, 4);
+		gpr[2] = 0;
+	}
 	if (flags & FRAME)
 		gpr[5] = DIFF_DATA + 1024 + below(b->r, 1024);
 }
 
-void diff_generate(struct diff_random *r, uint32_t features, struct diff_case *ret_case)
+static void poke(struct build *b, unsigned number, uint64_t address, const void *bytes, uint16_t size)
 {
-	for (;;) {
-		const struct form *form = &diff_forms[below(r, diff_form_count)];
-		struct build b = {.r = r, .c = ret_case, .form = form};
+	struct diff_poke *p = &b->c->pokes[number];
 
-		if (form->features & ~features)
-			continue;
-		memset(ret_case, 0, sizeof(*ret_case));
-		ret_case->form = form->text;
-		ret_case->mode32 = form->flags & ONLY32 ||
-		                   (features & DIFF_MODE32 && !(form->flags & ONLY64) && one_in(r, 4));
-		ret_case->fpu = form->flags & X87 ? 1 : 0;
-		random_state(r, ret_case);
-		if (form->flags & (X87 | VALUES))
-			diff_fpu_state(r, ret_case);
-		prepare(&b);
-		build_bytes(&b);
-		if (b.size > 15 || excluded(&b))
-			continue;
-		if (ret_case->mode32)
-			for (unsigned i = 0; i < 16; i++)
-				ret_case->start.gpr[i] = i < 8 ? (uint32_t)ret_case->start.gpr[i] : 0;
-		ret_case->undefined = form->flags & SHIFT ? shift_undefined(&b) : form->undefined;
-		memcpy(ret_case->code, b.bytes, b.size);
-		ret_case->code_size = (uint8_t)b.size;
+	if (address < DIFF_DATA || address + size > DIFF_DATA + DIFF_DATA_BYTES)
 		return;
-	}
+	p->at = (uint16_t)(address - DIFF_DATA);
+	p->size = size;
+	memcpy(p->bytes, bytes, size);
+}
+
+/* What XRSTOR and FXRSTOR take: mostly an MXCSR and a header without reserved bits. */
+static void poke_area(struct build *b)
+{
+	uint32_t mxcsr = one_in(b->r, 16) ? (uint32_t)diff_random(b->r) : 0x1f80 | below(b->r, 64);
+	uint64_t header[8] = {below(b->r, 4) | (one_in(b->r, 16) ? (uint64_t)1 << 40 : 0)};
+
+	if (b->features & DIFF_XSAVEC && one_in(b->r, 4))
+		header[1] = (uint64_t)1 << 63 | below(b->r, 4);
+	if (one_in(b->r, 16))
+		header[1 + below(b->r, 7)] = one_in(b->r, 2) ? 1 : (uint64_t)1 << 40;
+	poke(b, 0, b->target + 24, &mxcsr, sizeof(mxcsr));
+	poke(b, 1, b->target + 512, header, sizeof(header));
+}
+
+bool diff_build(struct diff_random *r, const struct form *form, uint32_t features, struct diff_case *ret_case)
+{
+	struct build b = {.r = r, .c = ret_case, .form = form, .features = features};
+
+	memset(ret_case, 0, sizeof(*ret_case));
+	ret_case->form = form->text;
+	ret_case->mode32 =
+	        form->flags & ONLY32 || (features & DIFF_MODE32 && !(form->flags & ONLY64) && one_in(r, 4));
+	ret_case->fpu = form->flags & X87 ? 1 : 0;
+	random_state(r, ret_case);
+	if (form->flags & (X87 | VALUES))
+		diff_fpu_state(r, ret_case);
+	if (form->flags & VALUES && features & DIFF_MISALIGN && one_in(r, 16))
+		ret_case->start.fxsave[26] = 2;
+	prepare(&b);
+	build_bytes(&b);
+	if (b.size > 15 || excluded(&b))
+		return false;
+	/* The address needed the registers that say what is asked for. */
+	if (form->flags & AREA && (ret_case->start.gpr[0] > 3 || ret_case->start.gpr[2]))
+		return false;
+	if (form->flags & AREA)
+		poke_area(&b);
+	if (ret_case->mode32)
+		for (unsigned i = 0; i < 16; i++)
+			ret_case->start.gpr[i] = i < 8 ? (uint32_t)ret_case->start.gpr[i] : 0;
+	ret_case->undefined = form->flags & SHIFT ? shift_undefined(&b) : form->undefined;
+	memcpy(ret_case->code, b.bytes, b.size);
+	ret_case->code_size = (uint8_t)b.size;
+	return true;
+}
+
+void diff_generate(struct diff_random *r, uint32_t features, const char *only, struct diff_case *ret_case)
+{
+	const struct form *form;
+
+	do
+		form = &diff_forms[below(r, diff_form_count)];
+	while (form->features & ~features || (only && strncmp(form->text, only, strlen(only)) != 0) ||
+	        !diff_build(r, form, features, ret_case));
 }
 
 /* x87 and SSE contents: floating-point values with their edges, rounding and precision modes. */
@@ -342,7 +415,11 @@ void diff_fpu_state(struct diff_random *r, struct diff_case *c)
 {
 	static const uint16_t exponents[] = {0, 1, 0x3ffe, 0x3fff, 0x4000, 0x403e, 0x7ffe, 0x7fff};
 	uint8_t *fx = c->start.fxsave;
+	uint32_t mxcsr;
 
+	/* Overflow and underflow stay masked: unmasked, they want results before rounding, which software
+	 * lacks. */
+	fx[0] = one_in(r, 8) ? 0x58 | (below(r, 64) & 0x27) : 0x7f;
 	fx[1] = (uint8_t)(below(r, 16));
 	if ((fx[1] & 3) == 1)
 		fx[1] |= 3;
@@ -362,9 +439,10 @@ void diff_fpu_state(struct diff_random *r, struct diff_case *c)
 		memcpy(fx + 32 + i * 16, &mantissa, 8);
 		memcpy(fx + 40 + i * 16, &exponent, 2);
 	}
-	/* Rounding, flush to zero, denormals are zero; all exceptions masked. */
-	fx[24] = (uint8_t)(0x80 | (one_in(r, 4) ? 0x40 : 0));
-	fx[25] = (uint8_t)(0x1f | below(r, 4) << 5 | (one_in(r, 4) ? 0x80 : 0));
+	/* Rounding, flush to zero, denormals are zero; exceptions mostly masked. */
+	mxcsr = 0x1f80u & ~(one_in(r, 8) ? 0x1380 & (uint32_t)diff_random(r) : 0);
+	mxcsr |= below(r, 4) << 13 | (one_in(r, 4) ? 0x8000 : 0) | (one_in(r, 4) ? 0x40 : 0);
+	memcpy(fx + 24, &mxcsr, 4);
 	for (unsigned i = 160; i < 416; i += 8) {
 		static const uint64_t doubles[] = {0, 0x3ff0000000000000, 0x7ff0000000000000,
 		        0x7ff8000000000000, 0x7ff0000000000001, 0x1, 0x000fffffffffffff, 0x7fefffffffffffff,

@@ -24,9 +24,12 @@ enum form_flag {
 	DIVIDE = 16384,
 	FRAME = 32768, /* rbp points into the data */
 	X87 = 65536,
-	JUMP = 1 << 18,   /* the immediate is a distance */
-	INSIDE = 1 << 19, /* rdi points well into the data */
-	VALUES = 1 << 17, /* floating-point values in the XMM registers */
+	JUMP = 1 << 18,     /* the immediate is a distance */
+	INSIDE = 1 << 19,   /* rdi points well into the data */
+	VALUES = 1 << 17,   /* floating-point values in the XMM registers */
+	AREA = 1 << 20,     /* of XSAVE and its kin: x87 and SSE are asked for */
+	LARGE = 1 << 22,    /* an operand that 16-bit addresses would wrap */
+	UNLOCKED = 1 << 21, /* LOCK means something else */
 };
 
 struct form {
@@ -39,6 +42,9 @@ struct form {
 extern const struct form diff_forms[];
 extern const unsigned diff_form_count;
 
+/* Builds a case of a form; false: not one that can be compared, try again. */
+bool diff_build(
+        struct diff_random *r, const struct form *form, uint32_t features, struct diff_case *ret_case);
 void diff_fpu_state(struct diff_random *r, struct diff_case *c);
 
 #endif

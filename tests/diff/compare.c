@@ -8,17 +8,6 @@
 
 #include "diff.h"
 
-/* What can differ. */
-enum part {
-	FAULT = 1, /* vector, error code, CR2, RIP */
-	GPR = 2,
-	FLAGS = 4,
-	SSE = 8, /* XMM registers, MXCSR */
-	X87 = 16,
-	DATA = 32,
-	ALL = 63,
-};
-
 /* Elsewhere in the host's address space something else may be mapped: present or not does not matter. */
 static bool foreign(uint64_t address)
 {
@@ -32,8 +21,7 @@ static bool fault_differs(const struct diff_result *n, const struct diff_result 
 	return (n->vector == 14 || n->vector == 13) && (n->error ^ s->error) & ~(foreign(n->cr2) ? 1u : 0u);
 }
 
-static unsigned parts_differing(
-        const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
+unsigned diff_compare(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
 {
 	/* RF, and IF and IOPL which user mode cannot change, are not of interest. */
 	uint64_t mask = 0xcd5 & ~(uint64_t)c->undefined;
@@ -41,17 +29,15 @@ static unsigned parts_differing(
 	unsigned parts = 0;
 
 	if (fault_differs(n, s))
-		parts |= FAULT;
+		parts |= PART_FAULT;
 	if (memcmp(n->end.gpr, s->end.gpr, c->mode32 ? 64 : 128))
-		parts |= GPR;
+		parts |= PART_GPR;
 	if ((n->end.rflags ^ s->end.rflags) & mask)
-		parts |= FLAGS;
+		parts |= PART_FLAGS;
 	if (memcmp(a + 160, b + 160, c->mode32 ? 128 : 256) || memcmp(a + 24, b + 24, 4))
-		parts |= SSE;
+		parts |= PART_SSE;
 	if (c->fpu && (memcmp(a, b, 5) || memcmp(a + 32, b + 32, 128)))
-		parts |= X87;
-	if (memcmp(n->data, s->data, DIFF_DATA_BYTES))
-		parts |= DATA;
+		parts |= PART_X87;
 	return parts;
 }
 
@@ -84,7 +70,8 @@ static bool both_memory(const struct diff_case *c, const struct diff_result *n, 
 static bool both_memory_rep(
         const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
 {
-	return has_prefix(c, 0xf3) && both_memory(c, n, s);
+	return has_prefix(c, 0xf3) && (memory_fault(n) || n->vector == 13) &&
+	       (memory_fault(s) || s->vector == 13);
 }
 
 static bool soft_memory(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
@@ -109,30 +96,90 @@ static bool rex_b(const struct diff_case *c, const struct diff_result *n, const 
 	return !c->mode32 && (c->code[1] & 0xf1) == 0x41;
 }
 
+static bool unaligned_sse(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
+{
+	return c->start.fxsave[26] & 2 && s->vector == 14;
+}
+
+static bool near_branch_66(
+        const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
+{
+	static const char branches[] =
+	        "0f 8;ff /2;ff /4;c2 i;c3;e0 ;e1 ;e2 ;e3 ;e8 ;e9 ;eb ;70 ;71 ;72 ;73 ;74 ;75 ;"
+	        "76 ;77 ;78 ;79 ;7a ;7b ;7c ;7d ;7e ;7f ;";
+
+	if (c->mode32 || !has_prefix(c, 0x66))
+		return false;
+	for (const char *at = branches; *at; at = strchr(at, ';') + 1)
+		if (!strncmp(c->form, at, strcspn(at, ";")))
+			return true;
+	return false;
+}
+
+static bool x87_exception(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
+{
+	return s->end.fxsave[2] & 0x80;
+}
+
+static bool both_float(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
+{
+	return n->vector == 19 && s->vector == 19;
+}
+
+static bool native_protection(
+        const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
+{
+	return n->vector == 13;
+}
+
+static bool register_operand(
+        const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
+{
+	return s->vector == 6;
+}
+
 #define INTEL "GenuineIntel"
 
 static struct rule {
 	const char *vendor; /* as CPUID says; NULL: the order of events is no vendor's to promise */
-	const char *forms;  /* each followed by a semicolon */
+	const char *forms;  /* each followed by a semicolon; NULL: the condition knows */
 	condition_fn *when;
-	unsigned loose; /* enum part */
+	unsigned loose; /* enum diff_part */
 	const char *reason;
 	uint64_t met;
 } rules[] = {
-        {NULL, "a6;", both_memory_rep, FAULT, "REPE CMPSB of which both operands fault: which one is first"},
-        {INTEL, "ff /2;", both_protection, DATA, "CALL to a non-canonical target has written the stack"},
-        {INTEL, "f3 90;", rex_b, GPR, "F3 90 with REX.B is PAUSE"},
+        {NULL, "a6;", both_memory_rep, PART_FAULT,
+                "REPE CMPSB of which both operands fault: which one is first"},
+        {NULL,
+                "0f 14 /r;66 0f 14 /r;66 0f 60 /r;66 0f 61 /r;66 0f 62 /r;66 0f 6c /r;"
+                "66 0f d1 /r;66 0f d2 /r;66 0f d3 /r;66 0f e1 /r;66 0f e2 /r;66 0f f1 /r;66 0f f2 /r;"
+                "66 0f f3 /r;",
+                unaligned_sse, PART_ALL,
+                "with MXCSR.MM, whether the half of the operand that is not needed is read"},
+        {NULL, "66 0f 3a 40 /r ib;66 0f 3a 41 /r ib;", both_float, PART_SSE,
+                "DPPS, DPPD: which flags the steps before the one that traps have set"},
+        {INTEL, "ff /2;", both_protection, PART_DATA, "CALL to a non-canonical target has written the stack"},
+        {INTEL, "f3 90;", rex_b, PART_GPR, "F3 90 with REX.B is PAUSE"},
         {INTEL, "0f 10 /r;66 0f 10 /r;0f 11 /r;66 0f 11 /r;f3 0f 6f /r;f3 0f 7f /r;f2 0f f0 /r;",
-                soft_alignment, ALL, "16 bytes of any alignment are not checked for it"},
+                soft_alignment, PART_ALL, "16 bytes of any alignment are not checked for it"},
         {INTEL, "66 0f 3a 60 /r ib;66 0f 3a 61 /r ib;66 0f 3a 62 /r ib;66 0f 3a 63 /r ib;", soft_alignment,
-                ALL, "16 bytes of any alignment are not checked for it"},
-        {INTEL, "62 /r;", soft_memory, ALL, "BOUND may decide by the lower bound before it reads the upper"},
-        {INTEL, "63 /r;", soft_memory_66, ALL, "MOVSXD with 66 reads 16 bits"},
-        {INTEL, "a6;a7;ae;af;", both_memory, FLAGS,
+                PART_ALL, "16 bytes of any alignment are not checked for it"},
+        {INTEL, "62 /r;", soft_memory, PART_ALL,
+                "BOUND may decide by the lower bound before it reads the upper"},
+        {INTEL, "63 /r;", soft_memory_66, PART_ALL, "MOVSXD with 66 reads 16 bits"},
+        {INTEL, "a6;a7;ae;af;", both_memory, PART_FLAGS,
                 "a fault leaves the flags of before the first comparison"},
-        {INTEL, "0f 7e /r;0f 7f /r;0f e7 /r;0f f7 /r;", both_memory, X87,
+        {INTEL, "0f 7e /r;0f 7f /r;0f e7 /r;0f f7 /r;", both_memory, PART_X87,
                 "an MMX store that faults has moved TOP"},
-        {INTEL, "db /7;df /6;", both_memory, DATA,
+        {INTEL, "0f 0d /r;", register_operand, PART_ALL, "PREFETCH of a register is a NOP"},
+        {INTEL, "0f 38 c8 /r;0f 38 c9 /r;0f 38 ca /r;0f 38 cb /r;0f 38 cc /r;0f 38 cd /r;0f 3a cc /r ib;",
+                native_protection, PART_ALL, "SHA's memory operands must be aligned"},
+        {INTEL, "0f f7 /r;66 0f f7 /r;", soft_memory, PART_ALL, "a masked store faults by its mask"},
+        {INTEL, NULL, near_branch_66, PART_ALL, "66 is ignored by near branches in 64-bit mode"},
+        {INTEL, "db e8 +r;db f0 +r;df e8 +r;df f0 +r;db /r;df /r;", x87_exception, PART_FLAGS,
+                "FCOMI with an unmasked exception leaves RFLAGS"},
+        {INTEL, "d9 /0;dd /0;", x87_exception, PART_X87, "FLD of a denormal with that exception unmasked"},
+        {INTEL, "db /7;df /6;", both_memory, PART_DATA,
                 "an 80-bit store may go out in part before its second page faults"},
 };
 
@@ -146,33 +193,34 @@ static bool named(const char *forms, const char *form)
 	return false;
 }
 
-const char *diff_host_vendor(void)
+static const char *host_vendor(void)
 {
 	static char name[13];
 	unsigned max, b = 0, c = 0, d = 0;
 
-	__get_cpuid(0, &max, &b, &c, &d);
-	memcpy(name, &b, 4);
-	memcpy(name + 4, &d, 4);
-	memcpy(name + 8, &c, 4);
+	if (!name[0]) {
+		__get_cpuid(0, &max, &b, &c, &d);
+		memcpy(name, &b, 4);
+		memcpy(name + 4, &d, 4);
+		memcpy(name + 8, &c, 4);
+	}
 	return name;
 }
 
-bool diff_equal(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
+bool diff_excused(
+        const struct diff_case *c, const struct diff_result *n, const struct diff_result *s, unsigned parts)
 {
-	unsigned parts = parts_differing(c, n, s);
-
-	for (struct rule *r = rules; parts && r < rules + sizeof(rules) / sizeof(rules[0]); r++) {
-		if (parts & ~r->loose || !named(r->forms, c->form) || !r->when(c, n, s) ||
-		        (r->vendor && strcmp(r->vendor, diff_host_vendor()) != 0))
+	for (struct rule *r = rules; r < rules + sizeof(rules) / sizeof(rules[0]); r++) {
+		if (parts & ~r->loose || (r->forms && !named(r->forms, c->form)) || !r->when(c, n, s) ||
+		        (r->vendor && strcmp(r->vendor, host_vendor()) != 0))
 			continue;
 		r->met++;
-		parts = 0;
+		return true;
 	}
-	return !parts;
+	return false;
 }
 
-void diff_rules_print(void)
+void diff_excuses_print(void)
 {
 	for (const struct rule *r = rules; r < rules + sizeof(rules) / sizeof(rules[0]); r++)
 		if (r->met)

@@ -13,13 +13,20 @@
 #define DIFF_CODE_BYTES 8192u
 #define DIFF_DATA       0x10010000u /* one page, of which the window is used */
 #define DIFF_DATA_BYTES 4096u
-#define DIFF_BATCH      64
+#define DIFF_GS         0x20000u /* GS's base in 64-bit mode */
+#define DIFF_BATCH      128
 
 /* rax rcx rdx rbx rsp rbp rsi rdi r8..r15, as instructions number them */
 struct diff_state {
 	uint64_t gpr[16];
 	uint64_t rip, rflags;
 	uint8_t fxsave[512];
+};
+
+/* Bytes of the data page to be set before the case; size 0: none. */
+struct diff_poke {
+	uint16_t at, size;
+	uint8_t bytes[64];
 };
 
 struct diff_case {
@@ -30,13 +37,13 @@ struct diff_case {
 	uint8_t fpu;        /* compare the FXSAVE image: 0 not, 1 all, 2 without x87's pointers and opcode */
 	uint32_t undefined; /* flags not to compare */
 	const char *form;
+	struct diff_poke pokes[2];
 };
 
 struct diff_result {
 	struct diff_state end;
 	uint32_t vector, error;
 	uint64_t cr2; /* of #PF */
-	uint8_t data[DIFF_DATA_BYTES];
 };
 
 /* ---- cases.c ---- */
@@ -45,8 +52,8 @@ struct diff_random {
 	uint64_t state;
 };
 uint64_t diff_random(struct diff_random *r);
-/* features: bits of enum diff_feature that both sides have. */
-void diff_generate(struct diff_random *r, uint32_t features, struct diff_case *ret_case);
+/* features: bits of enum diff_feature that both sides have; only: NULL, or what the form begins with. */
+void diff_generate(struct diff_random *r, uint32_t features, const char *only, struct diff_case *ret_case);
 
 enum diff_feature {
 	DIFF_SSE3 = 1,
@@ -59,31 +66,53 @@ enum diff_feature {
 	DIFF_BMI1 = 128,
 	DIFF_ADX = 256,
 	DIFF_MODE32 = 512,
+	DIFF_AES = 1024,
+	DIFF_PCLMUL = 2048,
+	DIFF_SHA = 4096,
+	DIFF_SSE4A = 8192,
+	DIFF_XSAVE = 16384,
+	DIFF_XSAVEOPT = 32768,
+	DIFF_XSAVEC = 65536,
+	DIFF_CLFLUSHOPT = 1 << 17,
+	DIFF_CLWB = 1 << 18,
+	DIFF_MISALIGN = 1 << 19,
 };
 
 /* ---- compare.c ---- */
 
-/* Is n, of the host's processor, what s, of the software one, says? But for what the host's vendor defines.
- */
-bool diff_equal(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s);
-const char *diff_host_vendor(void);
-void diff_rules_print(void); /* those that were met, and how often */
+/* What can differ. */
+enum diff_part {
+	PART_FAULT = 1, /* vector, error code, CR2, RIP */
+	PART_GPR = 2,
+	PART_FLAGS = 4,
+	PART_SSE = 8, /* XMM registers, MXCSR */
+	PART_X87 = 16,
+	PART_DATA = 32, /* the data page, which is the caller's to compare */
+	PART_ALL = 63,
+};
+
+/* n is of the host's processor, s of the software one. Returns bits of enum diff_part. */
+unsigned diff_compare(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s);
+/* Is it by its own definition that the host's processor differs in parts? Counted. One thread at a time. */
+bool diff_excused(
+        const struct diff_case *c, const struct diff_result *n, const struct diff_result *s, unsigned parts);
+void diff_excuses_print(void); /* those that were met, and how often */
 
 /* ---- native.c ---- */
 
 struct diff_native;
 struct diff_native *diff_native_start(const char *program); /* the path of native_child */
-/* The data page starts as data and goes on from case to case. */
+/* At most DIFF_BATCH cases, one after the other on the data page. False: the child is gone or hangs. */
 bool diff_native_run(struct diff_native *n, const struct diff_case *cases, unsigned count,
-        const uint8_t data[DIFF_DATA_BYTES], struct diff_result *ret_results);
+        uint8_t data[DIFF_DATA_BYTES], struct diff_result *ret_results);
 void diff_native_stop(struct diff_native *n);
 
 /* ---- soft.c ---- */
 
 struct diff_soft;
 struct diff_soft *diff_soft_start(void);
-void diff_soft_run(struct diff_soft *s, const struct diff_case *c, uint8_t data[DIFF_DATA_BYTES],
-        struct diff_result *ret_result);
+void diff_soft_run(struct diff_soft *s, const struct diff_case *cases, unsigned count,
+        uint8_t data[DIFF_DATA_BYTES], struct diff_result *ret_results);
 void diff_soft_stop(struct diff_soft *s);
 
 #endif

@@ -1,18 +1,21 @@
 /*
- * cpu_diff [--cases N] [--seed S] [--form TEXT]: the differential test. Prints the seed; exit status 1 and a
- * report of the first differences if there are any; 77 if this host cannot run it.
+ * cpu_diff: the differential test: batches of cases on both sides, by several threads. Prints the seed; exit
+ * status 1 and a report of the first differences if there are any.
  */
 #include <cpuid.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "diff.h"
 
-#define REPORTS_MAX 20
+#define REPORTS_MAX 20000
+#define JOBS_MAX    16
 
-static unsigned reports;
+/* ---- reports ---- */
 
 static void print_bytes(const char *name, const uint8_t *n, const uint8_t *s, unsigned size, unsigned step)
 {
@@ -29,12 +32,9 @@ static void print_bytes(const char *name, const uint8_t *n, const uint8_t *s, un
 	}
 }
 
-static void report(
-        uint64_t number, const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
+static void report(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
 {
-	if (++reports > REPORTS_MAX)
-		return;
-	printf("case %llu: %s (%s bits):", (unsigned long long)number, c->form, c->mode32 ? "32" : "64");
+	printf("%s (%s bits):", c->form, c->mode32 ? "32" : "64");
 	for (unsigned i = 0; i < c->code_size; i++)
 		printf(" %02x", c->code[i]);
 	printf("\n  vector native %u soft %u, error %x %x, cr2 %llx %llx, rip %llx %llx\n", n->vector,
@@ -49,93 +49,236 @@ static void report(
 	        (unsigned long long)c->start.rflags & 0xfff, (unsigned long long)n->end.rflags & 0xfff,
 	        (unsigned long long)s->end.rflags & 0xfff, c->undefined, (unsigned long long)c->start.gpr[0],
 	        (unsigned long long)c->start.gpr[1]);
+	for (const struct diff_poke *p = c->pokes; p < c->pokes + 2; p++)
+		for (unsigned i = 0; i < p->size; i += 8)
+			printf("  data+%x was set to %016llx\n", p->at + i,
+			        *(const unsigned long long *)(const void *)(p->bytes + i));
 	print_bytes("fx", n->end.fxsave, s->end.fxsave, 32, 4);
 	if (c->fpu)
 		print_bytes("st", n->end.fxsave + 32, s->end.fxsave + 32, 128, 16);
 	print_bytes("xmm", n->end.fxsave + 160, s->end.fxsave + 160, 256, 16);
-	print_bytes("data", n->data, s->data, DIFF_DATA_BYTES, 16);
 }
 
-/* What __builtin_cpu_supports() of clang 14 knows only in part. CPUID leaves 1, 7 and 0x80000001. */
+/* ---- what the host has ---- */
+
+static const struct {
+	uint32_t leaf, subleaf;
+	uint8_t reg, bit; /* EAX to EDX */
+	uint32_t feature;
+	const char *name;
+} features[] = {
+        {1, 0, 2, 0, DIFF_SSE3, "SSE3"},
+        {1, 0, 2, 1, DIFF_PCLMUL, "PCLMULQDQ"},
+        {1, 0, 2, 9, DIFF_SSSE3, "SSSE3"},
+        {1, 0, 2, 19, DIFF_SSE41, "SSE4.1"},
+        {1, 0, 2, 20, DIFF_SSE42, "SSE4.2"},
+        {1, 0, 2, 22, DIFF_MOVBE, "MOVBE"},
+        {1, 0, 2, 23, DIFF_POPCNT, "POPCNT"},
+        {1, 0, 2, 25, DIFF_AES, "AES"},
+        {1, 0, 2, 27, DIFF_XSAVE, "XSAVE"},
+        {7, 0, 1, 3, DIFF_BMI1, "BMI1"},
+        {7, 0, 1, 19, DIFF_ADX, "ADX"},
+        {7, 0, 1, 23, DIFF_CLFLUSHOPT, "CLFLUSHOPT"},
+        {7, 0, 1, 24, DIFF_CLWB, "CLWB"},
+        {7, 0, 1, 29, DIFF_SHA, "SHA"},
+        {0xd, 1, 0, 0, DIFF_XSAVEOPT, "XSAVEOPT"},
+        {0xd, 1, 0, 1, DIFF_XSAVEC, "XSAVEC"},
+        {0x80000001, 0, 2, 5, DIFF_LZCNT, "LZCNT"},
+        {0x80000001, 0, 2, 6, DIFF_SSE4A, "SSE4A"},
+        {0x80000001, 0, 2, 7, DIFF_MISALIGN, "MXCSR.MM"},
+};
+
+/* Tells what is missing: its forms are left out. */
 static uint32_t host_features(void)
 {
-	unsigned a, b, c1 = 0, d, b7 = 0, c, c8 = 0;
+	uint32_t has = DIFF_MODE32;
 
-	__get_cpuid(1, &a, &b, &c1, &d);
-	__get_cpuid_count(7, 0, &a, &b7, &c, &d);
-	__get_cpuid(0x80000001, &a, &b, &c8, &d);
-	return (c1 & bit_SSE3 ? DIFF_SSE3 : 0) | (c1 & bit_SSSE3 ? DIFF_SSSE3 : 0) |
-	       (c1 & bit_SSE4_1 ? DIFF_SSE41 : 0) | (c1 & bit_SSE4_2 ? DIFF_SSE42 : 0) |
-	       (c1 & bit_POPCNT ? DIFF_POPCNT : 0) | (c1 & bit_MOVBE ? DIFF_MOVBE : 0) |
-	       (c8 & bit_LZCNT ? DIFF_LZCNT : 0) | (b7 & bit_BMI ? DIFF_BMI1 : 0) |
-	       (b7 & bit_ADX ? DIFF_ADX : 0) | DIFF_MODE32;
+	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+		unsigned regs[4] = {0};
+
+		__get_cpuid_count(
+		        features[i].leaf, features[i].subleaf, &regs[0], &regs[1], &regs[2], &regs[3]);
+		if (regs[features[i].reg] >> features[i].bit & 1)
+			has |= features[i].feature;
+		else
+			printf("left out, the host has no %s\n", features[i].name);
+	}
+	return has;
 }
 
-static struct diff_case cases[DIFF_BATCH];
-static struct diff_result native_results[DIFF_BATCH], soft_result;
+/* ---- a batch ---- */
 
-/* Returns the number of differences of one batch, or -1. */
-static int run_batch(struct diff_native *native, struct diff_soft *soft, struct diff_random *random,
-        uint64_t number, uint32_t features, const char *only)
-{
-	uint8_t data[DIFF_DATA_BYTES];
-	int differences = 0;
-
-	for (unsigned i = 0; i < DIFF_BATCH; i++)
-		do {
-			diff_generate(random, features, &cases[i]);
-		} while (only && strncmp(cases[i].form, only, strlen(only)) != 0);
-	for (unsigned i = 0; i < sizeof(data); i += 8) {
-		uint64_t value = diff_random(random);
-
-		memcpy(data + i, &value, 8);
-	}
-	if (!diff_native_run(native, cases, DIFF_BATCH, data, native_results))
-		return -1;
-	for (unsigned i = 0; i < DIFF_BATCH; i++) {
-		diff_soft_run(soft, &cases[i], data, &soft_result);
-		if (!diff_equal(&cases[i], &native_results[i], &soft_result)) {
-			report(number + i, &cases[i], &native_results[i], &soft_result);
-			differences++;
-		}
-		memcpy(data, native_results[i].data, sizeof(data));
-	}
-	return differences;
-}
-
-int main(int argc, char **argv)
-{
-	struct diff_random random = {.state = (uint64_t)time(NULL) * 0x9e3779b97f4a7c15u};
-	uint64_t count = 100000, done = 0, differences = 0;
-	uint32_t features = host_features();
-	const char *only = NULL;
+struct worker {
 	struct diff_native *native;
 	struct diff_soft *soft;
+	struct diff_case cases[DIFF_BATCH];
+	struct diff_result native_results[DIFF_BATCH], soft_results[DIFF_BATCH];
+	uint8_t start_data[DIFF_DATA_BYTES], native_data[DIFF_DATA_BYTES], soft_data[DIFF_DATA_BYTES];
+	pthread_t thread;
+};
 
-	if (argc < 2)
-		return 2;
+/* Shared by the workers; what changes is atomic or under the lock. */
+static struct {
+	const char *native_program, *only;
+	uint64_t seed, batches;
+	uint32_t features;
+	_Atomic uint64_t next_batch, differences;
+	_Atomic bool failed;
+	pthread_mutex_t lock;
+	unsigned reports;
+} run = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Batch 0's is the seed itself: a batch can be repeated alone. */
+static uint64_t batch_seed(uint64_t batch)
+{
+	return run.seed + batch * 0xd1342543de82ef95u;
+}
+
+static void generate(struct worker *w, uint64_t batch)
+{
+	struct diff_random random = {.state = batch_seed(batch)};
+
+	for (unsigned i = 0; i < DIFF_BATCH; i++)
+		diff_generate(&random, run.features, run.only, &w->cases[i]);
+	for (unsigned i = 0; i < DIFF_DATA_BYTES; i += 8) {
+		uint64_t value = diff_random(&random);
+
+		memcpy(w->start_data + i, &value, 8);
+	}
+}
+
+/* Cases first to first + count - 1 on both sides, from the native data or the start's. */
+static bool run_both(struct worker *w, unsigned first, unsigned count, const uint8_t *data)
+{
+	memmove(w->soft_data, data, DIFF_DATA_BYTES);
+	memmove(w->native_data, data, DIFF_DATA_BYTES);
+	if (!diff_native_run(w->native, w->cases + first, count, w->native_data, w->native_results + first))
+		return false;
+	diff_soft_run(w->soft, w->cases + first, count, w->soft_data, w->soft_results + first);
+	return true;
+}
+
+static bool batch_equal(const struct worker *w)
+{
+	for (unsigned i = 0; i < DIFF_BATCH; i++)
+		if (diff_compare(&w->cases[i], &w->native_results[i], &w->soft_results[i]))
+			return false;
+	return memcmp(w->native_data, w->soft_data, DIFF_DATA_BYTES) == 0;
+}
+
+static void judge(struct worker *w, uint64_t batch, unsigned i)
+{
+	const struct diff_case *c = &w->cases[i];
+	const struct diff_result *n = &w->native_results[i], *s = &w->soft_results[i];
+	unsigned parts = diff_compare(c, n, s);
+
+	if (memcmp(w->native_data, w->soft_data, DIFF_DATA_BYTES))
+		parts |= PART_DATA;
+	if (!parts)
+		return;
+	pthread_mutex_lock(&run.lock);
+	if (!diff_excused(c, n, s, parts)) {
+		run.differences++;
+		if (run.reports++ < REPORTS_MAX) {
+			printf("seed 0x%llx, case %u, ", (unsigned long long)batch_seed(batch), i);
+			report(c, n, s);
+			print_bytes("data", w->native_data, w->soft_data, DIFF_DATA_BYTES, 16);
+		}
+	}
+	pthread_mutex_unlock(&run.lock);
+}
+
+/* All cases at once; if something differs, one by one, each from the data that the native side has. */
+static bool run_batch(struct worker *w, uint64_t batch)
+{
+	generate(w, batch);
+	if (!run_both(w, 0, DIFF_BATCH, w->start_data))
+		return false;
+	if (batch_equal(w))
+		return true;
+	memcpy(w->native_data, w->start_data, DIFF_DATA_BYTES);
+	for (unsigned i = 0; i < DIFF_BATCH; i++) {
+		if (!run_both(w, i, 1, w->native_data))
+			return false;
+		judge(w, batch, i);
+	}
+	return true;
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	uint64_t batch;
+
+	while (!run.failed && (batch = run.next_batch++) < run.batches)
+		if (!run_batch(w, batch)) {
+			fprintf(stderr, "seed 0x%llx\n", (unsigned long long)batch_seed(batch));
+			run.failed = true;
+		}
+	return NULL;
+}
+
+/* ---- the whole ---- */
+
+static void run_workers(unsigned jobs)
+{
+	struct worker *workers = calloc(jobs, sizeof(*workers));
+
+	if (!workers)
+		abort();
+	for (unsigned i = 0; i < jobs; i++) {
+		workers[i].native = diff_native_start(run.native_program);
+		workers[i].soft = diff_soft_start();
+	}
+	for (unsigned i = 0; i < jobs; i++)
+		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
+			abort();
+	for (unsigned i = 0; i < jobs; i++)
+		pthread_join(workers[i].thread, NULL);
+	for (unsigned i = 0; i < jobs; i++) {
+		diff_native_stop(workers[i].native);
+		diff_soft_stop(workers[i].soft);
+	}
+	free(workers);
+}
+
+static bool parse(int argc, char **argv, unsigned *ret_jobs)
+{
+	uint64_t count = 100000;
+
+	run.seed = (uint64_t)time(NULL) * 0x9e3779b97f4a7c15u;
 	for (int i = 2; i + 1 < argc; i += 2) {
 		if (!strcmp(argv[i], "--cases"))
 			count = strtoull(argv[i + 1], NULL, 0);
 		else if (!strcmp(argv[i], "--seed"))
-			random.state = strtoull(argv[i + 1], NULL, 0);
+			run.seed = strtoull(argv[i + 1], NULL, 0);
 		else if (!strcmp(argv[i], "--form"))
-			only = argv[i + 1];
+			run.only = argv[i + 1];
+		else if (!strcmp(argv[i], "--jobs"))
+			*ret_jobs = (unsigned)strtoul(argv[i + 1], NULL, 0);
+		else
+			return false;
 	}
-	printf("seed 0x%llx\n", (unsigned long long)random.state);
-	fflush(stdout);
-	native = diff_native_start(argv[1]);
-	soft = diff_soft_start();
-	for (; native && done < count; done += DIFF_BATCH) {
-		int found = run_batch(native, soft, &random, done, features, only);
+	run.batches = (count + DIFF_BATCH - 1) / DIFF_BATCH;
+	return argc >= 2 && argc % 2 == 0 && *ret_jobs && *ret_jobs <= JOBS_MAX;
+}
 
-		if (found < 0)
-			return 1;
-		differences += (uint64_t)found;
+int main(int argc, char **argv)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned jobs = processors < 1 ? 1 : processors > JOBS_MAX ? JOBS_MAX : (unsigned)processors;
+
+	if (!parse(argc, argv, &jobs)) {
+		fprintf(stderr, "usage: cpu_diff NATIVE [--cases N] [--seed S] [--form TEXT] [--jobs N]\n");
+		return 2;
 	}
-	printf("%llu cases, %llu differences\n", (unsigned long long)done, (unsigned long long)differences);
-	diff_rules_print();
-	diff_native_stop(native);
-	diff_soft_stop(soft);
-	return differences ? 1 : 0;
+	run.native_program = argv[1];
+	run.features = host_features();
+	printf("seed 0x%llx\n", (unsigned long long)run.seed);
+	fflush(stdout);
+	run_workers(jobs);
+	diff_excuses_print();
+	printf("%llu cases, %llu differences\n", (unsigned long long)run.batches * DIFF_BATCH,
+	        (unsigned long long)run.differences);
+	return run.failed || run.differences ? 1 : 0;
 }

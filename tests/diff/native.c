@@ -54,7 +54,7 @@ struct diff_native *diff_native_start(const char *program)
 }
 
 bool diff_native_run(struct diff_native *n, const struct diff_case *cases, unsigned count,
-        const uint8_t data[DIFF_DATA_BYTES], struct diff_result *ret_results)
+        uint8_t data[DIFF_DATA_BYTES], struct diff_result *ret_results)
 {
 	struct pollfd wait = {.fd = n->from_child, .events = POLLIN};
 	char byte = 0;
@@ -69,6 +69,7 @@ bool diff_native_run(struct diff_native *n, const struct diff_case *cases, unsig
 		return false;
 	}
 	memcpy(ret_results, n->shared->results, count * sizeof(*ret_results));
+	memcpy(data, n->shared->data, DIFF_DATA_BYTES);
 	return true;
 }
 

@@ -13,7 +13,7 @@
 struct diff_shared {
 	struct diff_case cases[DIFF_BATCH];
 	struct diff_result results[DIFF_BATCH];
-	uint8_t data[DIFF_DATA_BYTES];
+	uint8_t data[DIFF_DATA_BYTES]; /* before the first case; after the last one */
 	unsigned count, next;
 };
 

@@ -4,10 +4,12 @@
  * sanitizers, whose mappings would lie where a case expects nothing. Started by native.c with three
  * descriptors.
  */
+#include <asm/prctl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 
 static struct diff_shared *shared;
 static ucontext_t home;
+static uint8_t *code; /* the pages at DIFF_CODE, where they can be written */
 
 static const int gregs[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, REG_R8,
         REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
@@ -32,13 +35,12 @@ static void save(struct diff_result *result, const ucontext_t *uc, const siginfo
 	result->vector = (uint32_t)uc->uc_mcontext.gregs[REG_TRAPNO];
 	result->error = (uint32_t)uc->uc_mcontext.gregs[REG_ERR];
 	result->cr2 = result->vector == 14 ? (uint64_t)uc->uc_mcontext.gregs[REG_CR2] : 0;
-	memcpy(result->data, (const void *)(uintptr_t)DIFF_DATA, DIFF_DATA_BYTES);
 }
 
 static void load(const struct diff_case *c, ucontext_t *uc)
 {
+	static uint64_t last = DIFF_CODE;
 	uint64_t segs = (uint64_t)uc->uc_mcontext.gregs[REG_CSGSFS];
-	uint8_t *code = (uint8_t *)(uintptr_t)DIFF_CODE;
 
 	for (unsigned i = 0; i < 16; i++)
 		uc->uc_mcontext.gregs[gregs[i]] = (greg_t)c->start.gpr[i];
@@ -49,7 +51,10 @@ static void load(const struct diff_case *c, ucontext_t *uc)
 	memcpy(uc->uc_mcontext.fpregs, c->start.fxsave, 416);
 	/* XSTATE_BV: x87 and SSE are to be loaded from the image. */
 	((uint8_t *)uc->uc_mcontext.fpregs)[512] |= 3;
-	memset(code, 0xcc, DIFF_CODE_BYTES);
+	memset(code + (last - DIFF_CODE), 0xcc, sizeof(c->code));
+	last = c->start.rip;
+	for (const struct diff_poke *p = c->pokes; p < c->pokes + 2; p++)
+		memcpy((void *)(uintptr_t)(DIFF_DATA + p->at), p->bytes, p->size);
 	memcpy(code + (c->start.rip - DIFF_CODE), c->code, c->code_size);
 }
 
@@ -57,8 +62,8 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
 
-	/* The case's AC flag would hold for us, too. */
-	__builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~0x40000ull);
+	/* The case's AC flag would hold for us, too; NT and ID would stay for the next case. */
+	__builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~0x244000ull);
 	if (shared->next)
 		save(&shared->results[shared->next - 1], uc, info);
 	if (shared->next == shared->count) {
@@ -68,10 +73,28 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 	load(&shared->cases[shared->next++], uc);
 }
 
-static void *map_at(uint32_t address, size_t size, int prot)
+static bool map_code(void)
 {
-	return mmap((void *)(uintptr_t)address, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
-	        -1, 0);
+	int fd = memfd_create("code", MFD_CLOEXEC);
+	void *at = (void *)(uintptr_t)DIFF_CODE;
+
+	if (fd < 0 || ftruncate(fd, DIFF_CODE_BYTES))
+		return false;
+	code = mmap(NULL, DIFF_CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (code == MAP_FAILED || mmap(at, DIFF_CODE_BYTES, PROT_READ | PROT_EXEC,
+	                                  MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) != at)
+		return false;
+	memset(code, 0xcc, DIFF_CODE_BYTES);
+	close(fd);
+	return true;
+}
+
+static bool map_data(void)
+{
+	void *at = (void *)(uintptr_t)DIFF_DATA;
+
+	return mmap(at, DIFF_DATA_BYTES, PROT_READ | PROT_WRITE,
+	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == at;
 }
 
 static void child_loop(int in, int out)
@@ -85,12 +108,12 @@ static void child_loop(int in, int out)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL) ||
-	        map_at(DIFF_CODE, DIFF_CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC) == MAP_FAILED ||
-	        map_at(DIFF_DATA, DIFF_DATA_BYTES, PROT_READ | PROT_WRITE) == MAP_FAILED)
+	if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL) || !map_code() || !map_data())
 		_exit(2);
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &action, NULL);
+	if (syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)DIFF_GS))
+		_exit(2);
 	/* 64-bit mode does not care; 32-bit cases need data segments. */
 	__asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(0x2b));
 	while (read(in, &byte, 1) == 1) {
@@ -102,6 +125,7 @@ static void child_loop(int in, int out)
 			ran = true;
 			raise(SIGTRAP);
 		}
+		memcpy(shared->data, (const void *)(uintptr_t)DIFF_DATA, DIFF_DATA_BYTES);
 		if (write(out, &byte, 1) != 1)
 			break;
 	}

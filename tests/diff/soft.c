@@ -3,6 +3,7 @@
  * segments as Linux has them, and an IDT whose 32 handlers are a HLT each: where it halts says which vector
  * it was.
  */
+#include <cpuid.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ struct diff_soft {
 	struct sim_cpu *cpu;
 	uint8_t *ram;
 	struct kvm_sregs sregs64, sregs32;
+	uint64_t last; /* where code was put */
 	struct {
 		struct sim_map map;
 		struct sim_slot slot;
@@ -40,7 +42,7 @@ static void put64(struct diff_soft *s, uint32_t at, uint64_t value)
 	memcpy(s->ram + at, &value, 8);
 }
 
-static void map_page(struct diff_soft *s, uint64_t linear, uint64_t gpa, bool user)
+static void map_page(struct diff_soft *s, uint64_t linear, uint64_t entry)
 {
 	uint32_t pml4 = TABLES, pdpt = TABLES + 0x1000, pd = TABLES + 0x2000;
 	uint32_t pt = linear < 0x10000000 ? TABLES + 0x3000 : TABLES + 0x4000;
@@ -48,16 +50,17 @@ static void map_page(struct diff_soft *s, uint64_t linear, uint64_t gpa, bool us
 	put64(s, pml4 + (linear >> 39 & 511) * 8, pdpt | 7);
 	put64(s, pdpt + (linear >> 30 & 511) * 8, pd | 7);
 	put64(s, pd + (linear >> 21 & 511) * 8, pt | 7);
-	put64(s, pt + (linear >> 12 & 511) * 8, gpa | 3 | (user ? 4 : 0));
+	put64(s, pt + (linear >> 12 & 511) * 8, entry);
 }
 
 static void build_tables(struct diff_soft *s)
 {
 	for (uint32_t page = 0; page < CODE; page += 4096)
-		map_page(s, page, page, false);
-	map_page(s, DIFF_CODE, CODE, true);
-	map_page(s, DIFF_CODE + 4096, CODE + 4096, true);
-	map_page(s, DIFF_DATA, DATA | (uint64_t)1 << 63, true);
+		map_page(s, page, page | 3);
+	/* Of the user: code to read and execute, data to read and write. */
+	map_page(s, DIFF_CODE, CODE | 5);
+	map_page(s, DIFF_CODE + 4096, (CODE + 4096) | 5);
+	map_page(s, DIFF_DATA, DATA | (uint64_t)1 << 63 | 7);
 	put64(s, GDT + 0x10, 0x00af9b000000ffff);
 	put64(s, GDT + 0x18, 0x00cf93000000ffff);
 	put64(s, GDT + 0x20, 0x00cffb000000ffff);
@@ -103,8 +106,16 @@ static void build_sregs(struct diff_soft *s)
 	r->cr4 = 0x620 | 1 << 18;
 	r->efer = 0xd01;
 	s->sregs32 = *r;
+	r->gs.base = DIFF_GS;
 	s->sregs32.cs = segment(CS32, 11, false, 3);
 	s->sregs32.ds = s->sregs32.es = segment(SS, 3, false, 3);
+}
+
+static bool host_misaligned(void)
+{
+	unsigned a, b, c = 0, d;
+
+	return __get_cpuid(0x80000001, &a, &b, &c, &d) && c >> 7 & 1;
 }
 
 struct diff_soft *diff_soft_start(void)
@@ -129,14 +140,21 @@ struct diff_soft *diff_soft_start(void)
 		if (entries[i].function == 7 && __builtin_cpu_supports("bmi"))
 			entries[i].ebx |= 1 << 3;
 	}
+	/* MXCSR_MASK, which the images of FXSAVE hold, follows from misaligned SSE. */
+	for (uint32_t i = 0; i < count; i++)
+		if (entries[i].function == 0x80000001 && !host_misaligned())
+			entries[i].ecx &= ~(1u << 7);
 	if (sim_cpu_set_cpuid(s->cpu, entries, count, &err))
 		abort();
 	build_tables(s);
 	build_sregs(s);
+	s->cpu->xcr0 = 3;
+	memset(s->ram + CODE, 0xcc, DIFF_CODE_BYTES);
+	s->last = DIFF_CODE;
 	return s;
 }
 
-static void start_case(struct diff_soft *s, const struct diff_case *c, const uint8_t *data)
+static void start_case(struct diff_soft *s, const struct diff_case *c)
 {
 	struct kvm_regs regs = {.rip = c->start.rip, .rflags = c->start.rflags};
 	__u64 *const order[16] = {&regs.rax, &regs.rcx, &regs.rdx, &regs.rbx, &regs.rsp, &regs.rbp, &regs.rsi,
@@ -145,9 +163,11 @@ static void start_case(struct diff_soft *s, const struct diff_case *c, const uin
 
 	for (unsigned i = 0; i < 16; i++)
 		*order[i] = c->start.gpr[i];
-	memset(s->ram + CODE, 0xcc, DIFF_CODE_BYTES);
+	memset(s->ram + CODE + (s->last - DIFF_CODE), 0xcc, sizeof(c->code));
+	s->last = c->start.rip;
+	for (const struct diff_poke *p = c->pokes; p < c->pokes + 2; p++)
+		memcpy(s->ram + DATA + p->at, p->bytes, p->size);
 	memcpy(s->ram + CODE + (c->start.rip - DIFF_CODE), c->code, c->code_size);
-	memcpy(s->ram + DATA, data, DIFF_DATA_BYTES);
 	if (sim_cpu_set_sregs(s->cpu, c->mode32 ? &s->sregs32 : &s->sregs64) ||
 	        sim_cpu_set_fxsave(s->cpu, c->start.fxsave)) {
 		fprintf(stderr, "the start state is refused\n");
@@ -156,7 +176,7 @@ static void start_case(struct diff_soft *s, const struct diff_case *c, const uin
 	sim_cpu_set_regs(s->cpu, &regs);
 }
 
-static void take_result(struct diff_soft *s, uint8_t *data, struct diff_result *ret)
+static void take_result(struct diff_soft *s, struct diff_result *ret)
 {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
@@ -177,23 +197,29 @@ static void take_result(struct diff_soft *s, uint8_t *data, struct diff_result *
 	ret->end.gpr[4] = frame[3];
 	ret->cr2 = ret->vector == 14 ? sregs.cr2 : 0;
 	sim_cpu_get_fxsave(s->cpu, ret->end.fxsave);
-	memcpy(ret->data, s->ram + DATA, DIFF_DATA_BYTES);
-	memcpy(data, ret->data, DIFF_DATA_BYTES);
 }
 
-void diff_soft_run(struct diff_soft *s, const struct diff_case *c, uint8_t data[DIFF_DATA_BYTES],
-        struct diff_result *ret_result)
+static void run_case(struct diff_soft *s, const struct diff_case *c, struct diff_result *ret_result)
 {
 	enum sim_exit exit;
 
-	start_case(s, c, data);
+	start_case(s, c);
 	exit = sim_cpu_run(s->cpu, sim_cpu_icount(s->cpu) + 10000);
 	if (exit != SIM_EXIT_HLT) {
 		memset(ret_result, 0, sizeof(*ret_result));
 		ret_result->vector = 1000 + (uint32_t)exit;
 		return;
 	}
-	take_result(s, data, ret_result);
+	take_result(s, ret_result);
+}
+
+void diff_soft_run(struct diff_soft *s, const struct diff_case *cases, unsigned count,
+        uint8_t data[DIFF_DATA_BYTES], struct diff_result *ret_results)
+{
+	memcpy(s->ram + DATA, data, DIFF_DATA_BYTES);
+	for (unsigned i = 0; i < count; i++)
+		run_case(s, &cases[i], &ret_results[i]);
+	memcpy(data, s->ram + DATA, DIFF_DATA_BYTES);
 }
 
 void diff_soft_stop(struct diff_soft *s)
