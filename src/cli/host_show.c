@@ -28,13 +28,13 @@ static bool is_offered(const struct launch_facts *facts, size_t i)
 	return facts->vm_types >> generations[i].vm_type & 1;
 }
 
-/* The names of bits that are set; "" if none is. */
+/* The names of bits that are set, or "none". */
 #define WORDS_BYTES 300
 static const char *bit_words(const struct config_bit *table, uint64_t bits, char text[static WORDS_BYTES])
 {
 	size_t used = 0;
 
-	text[0] = '\0';
+	snprintf(text, WORDS_BYTES, "none");
 	for (const struct config_bit *b = table; b->name && used < WORDS_BYTES; b++) {
 		if (bits & b->bits)
 			used += (size_t)snprintf(

@@ -115,13 +115,15 @@ const struct config_key config_keys[] = {
         {"sev.secret", CONFIG_STRING, AT(sev.secret), .max = PATH_MAX_BYTES, .def = "\"\"", .types = SEV,
                 .needs = "sev.secret-header",
                 .help = "The guest owner's encrypted secret, a file (vmm secret pack --out-secret). It can "
-                        "be made only from this launch's measurement, so it may appear after that."},
+                        "be made only from this launch's measurement, so one that is older is not taken."},
         {"sev.secret-address", CONFIG_HEX, AT(sev.secret_address), .min = 1, .max = 10, .def = "\"\"",
                 .types = SEV, .needs = "sev.secret",
                 .help = "Where in the guest's memory the secret goes, hexadecimal digits. Empty: where the "
                         "firmware image says."},
         {"sev.secret-wait", CONFIG_NUMBER, AT(sev.secret_wait_s), .max = 86400, .unit = "seconds", .def = "0",
-                .help = "How long the launch waits for sev.secret and its header."},
+                .help = "How long a launch waits for sev.secret and its header. A reset is another launch, "
+                        "with "
+                        "another measurement, and waits again."},
 
         {"run.grace", CONFIG_NUMBER, AT(run.grace_s), .max = 3600, .unit = "seconds", .def = "30",
                 .help = "The time between pressing the guest's power button and ending it; 0 ends it at "

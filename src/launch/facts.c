@@ -96,6 +96,11 @@ static enum attest_product product_of(uint32_t signature)
 	        .cpuid_stepping = signature & 15,
 	};
 
+	/* Those without SEV-SNP make no reports. */
+	if (as_reported.cpuid_family == 0x17)
+		return as_reported.cpuid_model == 0x01   ? ATTEST_NAPLES
+		       : as_reported.cpuid_model == 0x31 ? ATTEST_ROME
+		                                         : ATTEST_PRODUCT_UNKNOWN;
 	return attest_report_product(&as_reported);
 }
 

@@ -4,6 +4,8 @@
 #ifndef VMM_LAUNCH_LAUNCH_H
 #define VMM_LAUNCH_LAUNCH_H
 
+#include <time.h>
+
 #include "vmm/call.h"
 #include "vmm/launch.h"
 #include "vmm/machine.h"
@@ -45,7 +47,7 @@ struct launch_work {
 	struct machine_vm *vm;
 	struct call_sev sev;
 	struct abi_sev_measure measure; /* SEV, SEV-ES: after LAUNCH_MEASURE */
-	bool wants_update;              /* the CPUID page was corrected */
+	struct timespec measured;       /* by the clock of file systems */
 };
 
 typedef int launch_step_fn(struct launch_work *work, struct err *err);
@@ -103,9 +105,10 @@ struct launch_secret {
 	struct gpa gpa;
 };
 
-/* Waits for the owner's files if it must. Returns 1, 0 if there is no secret, -1. */
+/* Waits for the owner's files, which are younger than the measurement. Returns 1, 0 if there is no secret,
+ * -1. */
 int launch_secret_read(const struct config *config, const struct launch_plan *plan,
-        struct launch_secret *ret_secret, struct err *err) MUST_CHECK;
+        const struct timespec *measured, struct launch_secret *ret_secret, struct err *err) MUST_CHECK;
 void launch_secret_finish(struct launch_secret *secret);
 
 /* ---- reason.c ---- */

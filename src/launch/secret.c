@@ -36,11 +36,14 @@ int launch_measure_write(const struct config *config, const struct abi_sev_measu
 	return 0;
 }
 
-static bool exists(const char *path)
+/* One from before the measurement is for an earlier launch: before a reset, or of yesterday. */
+static bool is_there(const char *path, const struct timespec *measured)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0 && st.st_size > 0;
+	return stat(path, &st) == 0 && st.st_size > 0 &&
+	       (st.st_mtim.tv_sec > measured->tv_sec ||
+	               (st.st_mtim.tv_sec == measured->tv_sec && st.st_mtim.tv_nsec >= measured->tv_nsec));
 }
 
 /* The loop does not run yet, so a request to end is looked for here. */
@@ -53,14 +56,14 @@ static bool asked_to_end(void)
 	       sigismember(&pending, SIGHUP);
 }
 
-static int wait_for(const struct config *config, struct err *err)
+static int wait_for(const struct config *config, const struct timespec *measured, struct err *err)
 {
 	const char *header = config->sev.secret_header, *secret = config->sev.secret;
 	uint64_t left = config->sev.secret_wait_s * (UINT64_C(1000000000) / WAIT_STEP_NS);
 
-	if (left && !(exists(header) && exists(secret)))
+	if (left)
 		log_info("waiting for the guest owner's secret, %s and %s", header, secret);
-	while (!(exists(header) && exists(secret))) {
+	while (!(is_there(header, measured) && is_there(secret, measured))) {
 		const struct timespec step = {.tv_nsec = WAIT_STEP_NS};
 
 		if (asked_to_end())
@@ -68,9 +71,10 @@ static int wait_for(const struct config *config, struct err *err)
 			        "sev.secret: a signal came while the guest owner's secret was waited for");
 		if (left-- == 0)
 			return err_set(err, ERR_USAGE,
-			        "sev.secret: %s did not come within %u s (sev.secret-wait); vmm secret pack "
-			        "makes both from the measurement",
-			        exists(header) ? secret : header, config->sev.secret_wait_s);
+			        "sev.secret: %s did not come within %u s of the measurement "
+			        "(sev.secret-wait); vmm "
+			        "secret pack makes it and its header from that",
+			        is_there(header, measured) ? secret : header, config->sev.secret_wait_s);
 		nanosleep(&step, NULL);
 	}
 	return 0;
@@ -122,13 +126,13 @@ static int find_place(const struct config *config, const struct launch_plan *pla
 }
 
 int launch_secret_read(const struct config *config, const struct launch_plan *plan,
-        struct launch_secret *ret_secret, struct err *err)
+        const struct timespec *measured, struct launch_secret *ret_secret, struct err *err)
 {
 	struct launch_secret secret = {0};
 
 	if (!*config->sev.secret)
 		return 0;
-	if (wait_for(config, err) < 0 || read_files(config, &secret, err) < 0 ||
+	if (wait_for(config, measured, err) < 0 || read_files(config, &secret, err) < 0 ||
 	        find_place(config, plan, &secret, err) < 0) {
 		launch_secret_finish(&secret);
 		return -1;

@@ -69,6 +69,7 @@ int sev_update_vmsa(struct launch_work *work, struct err *err)
 
 int sev_measure(struct launch_work *work, struct err *err)
 {
+	clock_gettime(CLOCK_REALTIME_COARSE, &work->measured);
 	if (call_sev_launch_measure(&work->sev, &work->measure, err) < 0)
 		return -1;
 	return launch_measure_write(&work->launch->config, &work->measure, err);
@@ -97,7 +98,8 @@ static int inject(struct launch_work *work, struct launch_secret *secret, struct
 int sev_secret(struct launch_work *work, struct err *err)
 {
 	struct launch_secret secret;
-	int found = launch_secret_read(&work->launch->config, work->launch->plan, &secret, err);
+	int found =
+	        launch_secret_read(&work->launch->config, work->launch->plan, &work->measured, &secret, err);
 
 	if (found <= 0)
 		return found;

@@ -1,11 +1,17 @@
 /* What a launch asks of the kernel, in which order, and what it makes of the answers. */
+#include <sys/stat.h>
+#include <time.h>
+
 #include "bench.h"
 
 static struct bench bench;
 static struct err err;
 
+static time_t made_at; /* the owner's files: by default after any measurement of today */
+
 static int setup(void **state)
 {
+	made_at = time(NULL) + 86400;
 	bench_start(&bench);
 	return 0;
 }
@@ -190,12 +196,14 @@ static void test_launch_host_data_and_no_enforced_digest(void **state)
 
 static void write_file(char *path, size_t size, const void *data, size_t bytes)
 {
+	const struct timespec times[2] = {{.tv_sec = made_at}, {.tv_sec = made_at}};
 	int fd;
 
 	snprintf(path, size, "/tmp/vmm-launch-XXXXXX");
 	fd = mkstemp(path);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, data, bytes), bytes);
+	assert_int_equal(futimens(fd, times), 0);
 	close(fd);
 }
 
@@ -242,6 +250,13 @@ static void test_launch_secret_that_does_not_fit_is_refused(void **state)
 	assert_int_equal(bench.err.kind, ERR_USAGE);
 }
 
+static void test_launch_secret_of_an_earlier_launch_is_not_taken(void **state)
+{
+	made_at = time(NULL) - 60;
+	launch_with_secret(48, NULL);
+	assert_non_null(strstr(bench.err.text, "did not come within 0 s of the measurement"));
+}
+
 static void test_launch_secret_outside_memory_is_refused(void **state)
 {
 	launch_with_secret(48, "7ffff000");
@@ -253,7 +268,7 @@ static void test_launch_secret_that_does_not_come_is_not_waited_for(void **state
 	refuses("sev",
 	        (const char *const[]){
 	                "sev.secret=/tmp/vmm-none", "sev.secret-header=/tmp/vmm-none-too", NULL},
-	        ERR_USAGE, "/tmp/vmm-none-too did not come within 0 s (sev.secret-wait)");
+	        ERR_USAGE, "/tmp/vmm-none-too did not come within 0 s of the measurement (sev.secret-wait)");
 }
 
 static void test_launch_joins_the_cgroup_before_it_takes_an_asid(void **state)
@@ -346,6 +361,7 @@ int main(void)
 	        TEST(test_launch_host_data_and_no_enforced_digest),
 	        TEST(test_launch_secret_goes_where_the_image_says),
 	        TEST(test_launch_secret_that_does_not_fit_is_refused),
+	        TEST(test_launch_secret_of_an_earlier_launch_is_not_taken),
 	        TEST(test_launch_secret_outside_memory_is_refused),
 	        TEST(test_launch_secret_that_does_not_come_is_not_waited_for),
 	        TEST(test_launch_joins_the_cgroup_before_it_takes_an_asid),
