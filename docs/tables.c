@@ -92,7 +92,11 @@ static void put_type(const struct config_key *key)
 	case CONFIG_PATH: printf("a file to be read"); break;
 	case CONFIG_OUTPUT: printf("a file to be written"); break;
 	case CONFIG_WORD: printf("%s", config_words_text(key->words, ~0u, words)); break;
-	case CONFIG_HEX: printf("%" PRIu64 " hexadecimal digits, or nothing", key->max); break;
+	case CONFIG_HEX:
+		if (key->min != key->max)
+			printf("%" PRIu64 " to ", key->min);
+		printf("%" PRIu64 " hexadecimal digits, or nothing", key->max);
+		break;
 	case CONFIG_POLICY:
 	case CONFIG_FEATURES: printf("a number, words or null"); break;
 	}

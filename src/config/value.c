@@ -182,9 +182,12 @@ static int set_text(struct config *config, const struct config_key *key, const j
 static int set_hex(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
 {
 	size_t length = json_string_length(value);
-	char needed[60];
+	char needed[80], least[24] = "";
 
-	snprintf(needed, sizeof(needed), "\"\" or a string of %" PRIu64 " hexadecimal digits", key->max);
+	if (key->min != key->max)
+		snprintf(least, sizeof(least), "%" PRIu64 " to ", key->min);
+	snprintf(needed, sizeof(needed), "\"\" or a string of %s%" PRIu64 " hexadecimal digits", least,
+	        key->max);
 	if (!json_is_string(value))
 		return wrong(needed, value, err);
 	if (length && (length < key->min || length > key->max))

@@ -259,6 +259,41 @@ static void test_sim_every_firmware_command_fails_in_turn(void **state)
 	find_ovmf();
 }
 
+/* ---- every host call of a launch fails in turn ---- */
+
+static bool launch_with_fault(const char *type, uint64_t nth, int sys)
+{
+	struct sim_guest_view view;
+	struct host *faulty;
+	bool reached;
+
+	bench_config(&bench, type, (const char *const[]){"machine.memory=1M", "machine.vcpus=2", NULL});
+	assert_ok(host_fault_create(host, nth, sys, &faulty, &err));
+	if (bench_launch_on(&bench, faulty) < 0 && !*bench.err.text)
+		fail_msg("%s, %s: no error", type, host_fault_name(faulty));
+	reached = *host_fault_name(faulty);
+	bench_end(&bench);
+	if (sim_guest_view(host, 0, &view))
+		fail_msg("%s, %s: the firmware still has the guest in state %s", type,
+		        host_fault_name(faulty), view.state);
+	host_destroy(faulty);
+	bench_start(&bench);
+	return reached;
+}
+
+static void test_sim_every_failing_call_leaves_no_guest(void **state)
+{
+	static const char *const types[] = {"sev", "sev-es", "sev-snp"};
+
+	for (size_t t = 0; t < ARRAY_LEN(types); t++) {
+		uint64_t nth = 1;
+
+		while (launch_with_fault(types[t], nth, nth % 2 ? EIO : ENOMEM))
+			nth++;
+		assert_in_range(nth, 40, 200);
+	}
+}
+
 /* ---- ASIDs ---- */
 
 static void other_host(struct sim_options options)
@@ -347,6 +382,7 @@ int main(void)
 	        TEST(test_sim_vmsa_features_are_measured_as_told),
 	        TEST(test_sim_one_changed_byte_is_no_launch),
 	        TEST(test_sim_every_firmware_command_fails_in_turn),
+	        TEST(test_sim_every_failing_call_leaves_no_guest),
 	        TEST(test_sim_exhausted_asids_are_told_when_met),
 	        TEST(test_sim_exhausted_partition_is_told_when_met),
 	        TEST(test_sim_exhausted_asids_are_foreseen_where_they_are_counted),
