@@ -114,8 +114,8 @@ static uint64_t step(struct sim_vm *vm, bool patient)
 	return 0;
 }
 
-/* True: it timed out. Signals that the caller lets in end it. */
-static bool sleep_ns(struct sim_vcpu *v, uint64_t ns)
+/* 1: it timed out, 0: it was woken, -EINTR: by a signal that the caller lets in, whose handler has run. */
+static int sleep_ns(struct sim_vcpu *v, uint64_t ns)
 {
 	struct pollfd p = {.fd = v->wake_fd, .events = POLLIN};
 	struct timespec ts = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
@@ -130,6 +130,8 @@ static bool sleep_ns(struct sim_vcpu *v, uint64_t ns)
 		n = ppoll(&p, 1, &mask_poll, NULL);
 	else
 		n = ppoll(&p, 1, ns == FOREVER ? NULL : &ts, &mask);
+	if (n < 0)
+		return errno == EINTR ? -EINTR : 0;
 	if (n == 1)
 		eventfd_read(v->wake_fd, &count);
 	return n == 0 && !v->has_sigmask;
@@ -149,6 +151,7 @@ int vcpu_block(struct sim_vcpu *v)
 	struct sim_vm *vm = v->vm;
 	bool patient = false;
 	uint64_t wait = 0;
+	int slept;
 
 	for (;;) {
 		if (vcpu_interrupted(v))
@@ -165,6 +168,9 @@ int vcpu_block(struct sim_vcpu *v)
 			return 0;
 		}
 		pthread_mutex_unlock(&vm->irq_lock);
-		patient = wait && sleep_ns(v, wait);
+		slept = wait ? sleep_ns(v, wait) : 0;
+		if (slept < 0)
+			return slept;
+		patient = slept == 1;
 	}
 }

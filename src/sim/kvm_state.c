@@ -55,7 +55,9 @@ int vcpu_set_cpuid(void *object, void *arg, uintptr_t user)
 		return -EFAULT;
 	/* Once it has run a vCPU keeps its CPUID; the same again is no change. */
 	if (v->has_run)
-		return head->nent == v->cpuid_count && memcmp(entries, v->cpuid, bytes) == 0 ? 0 : -EINVAL;
+		return head->nent == v->cpuid_count && (!bytes || memcmp(entries, v->cpuid, bytes) == 0)
+		               ? 0
+		               : -EINVAL;
 	if (!cpuid_is_valid(entries, head->nent))
 		return -EINVAL;
 	if (sim_cpu_set_cpuid(v->cpu, entries, head->nent, NULL) < 0)

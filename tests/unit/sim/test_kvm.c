@@ -2,6 +2,11 @@
  * What a transcript that a real KVM shares cannot show of the software platform: a ring that is about to
  * overflow, entries of the VMM's making, filters at the edges of their ranges, machine checks.
  */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include "guest_bench.h"
 
 #define LOGGED    0x100000u
@@ -144,6 +149,36 @@ static void test_kvm_filter_ends_where_its_range_ends(void **state)
 	guest_close(&g);
 }
 
+/* ---- signals ---- */
+
+static void on_signal(int signal)
+{
+}
+
+static void *signal_main(void *thread)
+{
+	usleep(50000);
+	pthread_kill(*(pthread_t *)thread, SIGUSR1);
+	return NULL;
+}
+
+/* Without immediate_exit: that the handler has run is reason enough. */
+static void test_kvm_signal_alone_ends_the_sleep_of_a_guest(void **state)
+{
+	pthread_t self = pthread_self(), thread;
+	struct guest g;
+
+	signal(SIGUSR1, on_signal);
+	guest_open(&g, *state, 32, 1, GUEST_QUIET | GUEST_IRQCHIP);
+	hlt(&g.code);
+	assert_int_equal(pthread_create(&thread, NULL, signal_main, &self), 0);
+	assert_int_equal(ask_number(*state, g.vcpu[0], KVM_RUN, 0), -1);
+	assert_int_equal(errno, EINTR);
+	assert_int_equal(g.run[0]->exit_reason, KVM_EXIT_INTR);
+	pthread_join(thread, NULL);
+	guest_close(&g);
+}
+
 /* ---- machine checks ---- */
 
 static void test_kvm_uncorrected_error_is_an_exception_or_the_end(void **state)
@@ -179,6 +214,7 @@ int main(void)
 	        TEST(test_kvm_ring_overflow_stops_within_an_instruction),
 	        TEST(test_kvm_ring_entries_of_nonsense_do_no_harm),
 	        TEST(test_kvm_filter_ends_where_its_range_ends),
+	        TEST(test_kvm_signal_alone_ends_the_sleep_of_a_guest),
 	        TEST(test_kvm_uncorrected_error_is_an_exception_or_the_end),
 	};
 
