@@ -60,6 +60,19 @@ CODE(nmi_handler, "inc %ebx\n cmp $1, %ebx\n jne 1f\n" SEND "nop\n nop\n mov %eb
 
 CODE(steps, "nop\n nop\n nop");
 CODE(step_ss, "nop\n mov %ax, %ss\n nop\n nop");
+CODE(step_sti, "sti\n nop\n cli");
+CODE(step_iret, "mov " SP ", " CX "\n"
+#ifdef __x86_64__
+                "push $" TEXT(SEL_DATA) "\n push %rcx\n"
+#endif
+                                        "push $0x102\n push $" TEXT(
+                                                SEL_CODE) "\n push $1f\n"
+#ifdef __x86_64__
+                                                          "iretq\n"
+#else
+                                  "iret\n"
+#endif
+                                                          "1: nop\n push $2\n popf\n mov $0, %ecx");
 CODE(step_popf, "push $0x102\n popf\n nop\n push $2\n popf\n nop");
 CODE(step_pushf, "pushf\n pop " AX);
 CODE(step_rep, "cld\n rep stosb\n nop");
@@ -240,6 +253,8 @@ static const struct probe probes[] = {
         {"TF in ring 3", steps, .ring = 3, .flags = FLAG_TF, .resume = {1}},
         {"TF and MOV SS", step_ss, .ax = SEL_DATA, .flags = FLAG_TF, .resume = {1}},
         {"TF by POPF", step_popf, .resume = {1}},
+        {"TF and STI", step_sti, .flags = FLAG_TF, .resume = {1}},
+        {"TF by IRET", step_iret, .resume = {1}},
         {"TF is pushed", step_pushf, .flags = FLAG_TF, .resume = {1}},
         {"TF in REP", step_rep, .cx = 2, .di = SCRATCH, .flags = FLAG_TF, .resume = {1}},
         {"TF and INT", step_int, .flags = FLAG_TF, .resume = {1, 0x30}},

@@ -1,5 +1,5 @@
 /*
- * sysenter: SYSENTER and SYSEXIT, which AMD's processors have in legacy mode alone.
+ * sysenter: SYSENTER and SYSEXIT, which AMD's processors have in legacy mode alone; SYSCALL and SYSRET there.
  */
 #include "chapters.h"
 
@@ -33,3 +33,26 @@ static const struct probe probes[] = {
 };
 
 const struct chapter chapter_sysenter = {"SYSENTER", probes, COUNT(probes), NULL};
+
+#ifndef __x86_64__
+CODE(syscall, "syscall");
+CODE(sysret, "sysret");
+
+/* arg: the first of the four segments that SYSRET goes to. */
+static void star_make(const struct probe *probe)
+{
+	msr_write(0xc0000080, 1);
+	msr_write(0xc0000081, (u64)(probe->arg << 16 | SEL_CODE) << 32 | (word)probe->target);
+}
+
+static const struct probe legacy[] = {
+        {"SYSCALL without SCE", syscall},
+        {"SYSCALL in ring 3", syscall, .before = star_make, .target = arrive, .ring = 3, .flags = FLAG_IF,
+                .stack = true},
+        {"SYSCALL in ring 0", syscall, .before = star_make, .target = arrive},
+        {"SYSRET", sysret, .before = star_make, .target = arrive, .cx = (word)arrive, .arg = SEL_CODE3},
+        {"SYSRET in ring 3", sysret, .before = star_make, .ring = 3},
+};
+
+const struct chapter chapter_syscall = {"SYSCALL", legacy, COUNT(legacy), NULL};
+#endif
