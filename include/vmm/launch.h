@@ -208,6 +208,7 @@ struct launch_process {
 	const char *cgroup;     /* the folder whose misc controller counts this process's guests */
 	uint32_t hiding_asids;  /* kvm_amd.ciphertext_hiding_asids; 0: off, or not to be seen */
 	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK; UINT64_MAX: none, or CAP_IPC_LOCK is held */
+	bool smt;               /* simultaneous multithreading is on */
 };
 
 /*
@@ -254,6 +255,7 @@ struct launch_facts {
 	uint32_t hiding_asids; /* as in launch_process */
 	struct launch_asids asids[LAUNCH_ASID_KINDS];
 	uint64_t memlock_bytes; /* as in launch_process */
+	bool smt;               /* as in launch_process */
 };
 
 /* Asks everything that costs nothing and changes nothing. Never fails: what is not to be had says why. */

@@ -72,7 +72,8 @@ static int open_real(struct cli_hosts *hosts, const struct config *config, struc
 	return 0;
 }
 
-/* The software platform pins no memory; its cgroup and its ASIDs are those of the configuration. */
+/* The software platform pins no memory; its cgroup and ASIDs are those of the
+ * configuration, its processor has SMT. */
 static void find_process(struct cli_hosts *hosts, const struct config *config)
 {
 	if (!hosts->sim) {
@@ -83,6 +84,7 @@ static void find_process(struct cli_hosts *hosts, const struct config *config)
 	        .cgroup = config->sim.cgroup,
 	        .hiding_asids = config->sim.snp_asids,
 	        .memlock_bytes = UINT64_MAX,
+	        .smt = true,
 	};
 }
 

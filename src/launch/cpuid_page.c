@@ -64,7 +64,7 @@ static bool same_question(const struct abi_cpuid_entry *a, const struct abi_cpui
 static void tell_register(const struct abi_cpuid_entry *entry, const char *name, uint32_t was, uint32_t is,
         enum log_level level)
 {
-	char bits[100] = "";
+	char bits[160] = ""; /* all 32 take 117 */
 	size_t used = 0;
 
 	for (unsigned bit = 0; bit < 32; bit++) {

@@ -41,11 +41,12 @@ static bool may_lock_memory(void)
 	return false;
 }
 
-static uint32_t read_hiding_asids(void)
+/* 0: it is not there. */
+static uint32_t read_number(const char *path)
 {
 	unsigned value = 0;
 
-	auto_fclose FILE *f = fopen("/sys/module/kvm_amd/parameters/ciphertext_hiding_asids", "re");
+	auto_fclose FILE *f = fopen(path, "re");
 	return f && fscanf(f, "%u", &value) == 1 ? value : 0;
 }
 
@@ -61,7 +62,8 @@ void launch_process_own(const char *join, struct launch_process *ret_process)
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	*ret_process = (struct launch_process){
 	        .cgroup = folder,
-	        .hiding_asids = read_hiding_asids(),
+	        .hiding_asids = read_number("/sys/module/kvm_amd/parameters/ciphertext_hiding_asids"),
+	        .smt = read_number("/sys/devices/system/cpu/smt/active"),
 	        .memlock_bytes =
 	                limit.rlim_cur == RLIM_INFINITY || may_lock_memory() ? UINT64_MAX : limit.rlim_cur,
 	};
@@ -198,6 +200,7 @@ void launch_facts_gather(
 	ask_kvm(host, &facts);
 	ask_device(host, &facts);
 	facts.memlock_bytes = process->memlock_bytes;
+	facts.smt = process->smt;
 	facts.hiding_asids = process->hiding_asids;
 	count_asids(process, &facts);
 	*ret_facts = facts;

@@ -272,6 +272,17 @@ static int check_platform_bits(const struct launch *launch, struct err *err)
 	return 0;
 }
 
+static int check_smt(const struct launch *launch, struct err *err)
+{
+	if (!is_offered(launch) || !launch->facts.smt || launch->config.sev.policy & ABI_SNP_POLICY_SMT)
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "KVM_SEV_SNP_LAUNCH_START would fail with EIO, POLICY_FAILURE: sev.policy 0x%" PRIx64
+	        " forbids simultaneous multithreading, which is on; add the word smt, or switch it off in "
+	        "the host's firmware setup",
+	        launch->config.sev.policy);
+}
+
 static int check_features(const struct launch *launch, struct err *err)
 {
 	const struct launch_facts *facts = &launch->facts;
@@ -342,6 +353,7 @@ static const struct {
         {SNP, check_policy_bits},
         {ALL, check_version},
         {SNP, check_platform_bits},
+        {SNP, check_smt},
         {ALL, check_cgroup},
         {ALL, check_asids},
         {SEV, check_memlock},

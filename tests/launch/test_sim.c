@@ -222,6 +222,14 @@ static void test_sim_one_changed_byte_is_no_launch(void **state)
 	}
 }
 
+/* What preflight would have told is also told when it is met. */
+static void test_sim_policy_without_smt_is_refused_with_the_cause(void **state)
+{
+	assert_int_equal(launch_on_sim("sev-snp", 1, (const char *const[]){"sev.policy=debug", NULL}), -1);
+	if (!strstr(bench.err.text, "POLICY_FAILURE") || !strstr(bench.err.text, "multithreading"))
+		fail_msg("%s", bench.err.text);
+}
+
 /* ---- every firmware command of a launch fails in turn ---- */
 
 static void test_sim_every_firmware_command_fails_in_turn(void **state)
@@ -381,6 +389,7 @@ int main(void)
 	        TEST(test_sim_legacy_init_of_sev_es_is_as_told),
 	        TEST(test_sim_vmsa_features_are_measured_as_told),
 	        TEST(test_sim_one_changed_byte_is_no_launch),
+	        TEST(test_sim_policy_without_smt_is_refused_with_the_cause),
 	        TEST(test_sim_every_firmware_command_fails_in_turn),
 	        TEST(test_sim_every_failing_call_leaves_no_guest),
 	        TEST(test_sim_exhausted_asids_are_told_when_met),

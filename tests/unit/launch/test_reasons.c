@@ -107,6 +107,11 @@ static void hiding_all(struct bench *b)
 	b->process.hiding_asids = 200;
 }
 
+static void smt_on(struct bench *b)
+{
+	b->process.smt = true;
+}
+
 static void no_metadata(struct bench *b)
 {
 	bench_image(b, false, true);
@@ -194,6 +199,9 @@ static const struct cause {
                 "KVM_SEV_INIT2 would fail with EINVAL: of sev.vmsa-features 0x201 this KVM does not offer "
                 "bit 9 "
                 "(secure-tsc); leave that out or use a newer kernel (it offers 0x20)"},
+        {"sev-snp", smt_on, {0}, "sev.policy=debug", 4,
+                "KVM_SEV_SNP_LAUNCH_START would fail with EIO, POLICY_FAILURE: sev.policy 0xa0000 forbids "
+                "simultaneous multithreading, which is on; add the word smt"},
         {"sev", small_memlock, {0}, NULL, 4,
                 "KVM_MEMORY_ENCRYPT_REG_REGION would fail with ENOMEM: 4 MiB must be locked, and "
                 "RLIMIT_MEMLOCK is 64 "
