@@ -15,6 +15,8 @@
 /* Each run ends: by an exit, a triple fault, or this many instructions. */
 #define BUDGET 3000u
 #define EXITS  64u
+/* DE, UMIP, FSGSBASE, SMAP */
+#define CR4_MORE (1u << 3 | 1u << 11 | 1u << 16 | 1u << 21)
 
 static struct {
 	struct sim_map map;
@@ -99,6 +101,20 @@ static struct kvm_segment segment(uint8_t mode, bool code, uint8_t dpl)
 	        .g = mode != 0};
 }
 
+/* x87 and SSE of something, exceptions unmasked as it comes; XCR0 with SSE or without. */
+static void set_fpu(const uint8_t state[static STATE_SIZE])
+{
+	uint8_t area[512];
+	uint32_t mxcsr = (state[24] | (uint32_t)state[25] << 8 | (uint32_t)state[31] << 15) & cpu->mxcsr_mask;
+
+	for (unsigned i = 0; i < sizeof(area); i++)
+		area[i] = (uint8_t)(state[i % STATE_SIZE] ^ i);
+	memcpy(area + 24, &mxcsr, sizeof(mxcsr));
+	if (sim_cpu_set_fxsave(cpu, area))
+		abort();
+	cpu->xcr0 = state[0] & 0x40 ? 3 : 1;
+}
+
 /* state[0]: mode 0 real, 1 protected, 2 long; paging; privilege. */
 static void set_state(const uint8_t state[static STATE_SIZE])
 {
@@ -117,7 +133,8 @@ static void set_state(const uint8_t state[static STATE_SIZE])
 	s.cr3 = TABLES;
 	s.cr0 = 0x10 | (mode ? 1 : 0) | (mode == 2 || (mode && state[0] & 8) ? 0x80000000 : 0) |
 	        (state[0] & 0x10 ? 2 : 0);
-	s.cr4 = 0x600 | (mode == 2 ? 0x20 : 0) | (state[0] & 0x20 ? 0x40000 : 0);
+	s.cr4 = 0x600 | (mode == 2 ? 0x20 : 0) | (state[0] & 0x20 ? 0x40000 : 0) |
+	        (state[0] & 0x80 ? CR4_MORE : 0);
 	s.efer = mode == 2 ? 0xd01 : 0;
 	s.cr8 = 0;
 	if (sim_cpu_set_sregs(cpu, &s))
@@ -146,6 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		        size - STATE_SIZE < TABLES - CODE ? size - STATE_SIZE : TABLES - CODE);
 	sim_cpu_init(cpu);
 	set_state(state);
+	set_fpu(state);
 	atomic_store(&cpu->pending, state[31] & 1 ? SIM_PENDING_INTR : state[31] & 2 ? SIM_PENDING_NMI : 0);
 	end = sim_cpu_icount(cpu) + BUDGET;
 	for (unsigned i = 0; i < EXITS && sim_cpu_icount(cpu) < end; i++) {
