@@ -13,7 +13,7 @@ static json_t *steps_json(const struct launch *launch)
 	const char *name, *call;
 
 	for (unsigned i = 0; launch_step_words(launch, i, &name, &call); i++)
-		json_array_append_new(steps, json_pack("{s:s, s:s?}", "name", name, "call", call));
+		json_array_append_new(steps, json_pack("{s:s, s:s}", "name", name, "call", call));
 	return steps;
 }
 

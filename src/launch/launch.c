@@ -10,8 +10,8 @@
 /* ---- the rows ---- */
 
 const struct launch_row launch_rows_none[] = {
-        {"VM", NULL, LAUNCH_STEP_CREATE, launch_create_vm, LAUNCH_UNINIT},
-        {"processors", NULL, LAUNCH_STEP_VCPUS, launch_add_vcpus, LAUNCH_UNINIT},
+        {"VM", "KVM_CREATE_VM", LAUNCH_STEP_CREATE, launch_create_vm, LAUNCH_UNINIT},
+        {"processors", "KVM_CREATE_VCPU", LAUNCH_STEP_VCPUS, launch_add_vcpus, LAUNCH_UNINIT},
         {0},
 };
 
@@ -168,7 +168,8 @@ int launch_create(struct host *host, const struct config *config, const struct l
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the launch");
 	if (launch_create_unjudged(host, config, process, &launch, err) < 0)
 		return -1;
-	launch_findings(launch, findings);
+	if (launch->plan)
+		launch_findings(launch, findings);
 	if (findings->count) {
 		launch_destroy(launch);
 		for (unsigned i = 1; i < findings->count; i++)

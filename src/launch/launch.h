@@ -55,7 +55,7 @@ typedef int launch_step_fn(struct launch_work *work, struct err *err);
 /* A row of a launch: steps in their order. */
 struct launch_row {
 	const char *name; /* for people: "context" */
-	const char *call; /* what it asks the kernel for; NULL: more than one thing */
+	const char *call; /* what it asks the kernel for, above all */
 	enum launch_step step;
 	launch_step_fn *fn;
 	enum launch_state state; /* of the guest's context afterwards */

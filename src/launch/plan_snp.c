@@ -10,7 +10,7 @@
 
 const struct launch_row launch_rows_snp[] = {
         {"secure processor", "open", LAUNCH_STEP_OPEN, launch_open_device, LAUNCH_UNINIT},
-        {"cgroup", NULL, LAUNCH_STEP_CGROUP, launch_join_cgroup, LAUNCH_UNINIT},
+        {"cgroup", "write to cgroup.procs", LAUNCH_STEP_CGROUP, launch_join_cgroup, LAUNCH_UNINIT},
         {"VM", "KVM_CREATE_VM", LAUNCH_STEP_CREATE, launch_create_vm, LAUNCH_UNINIT},
         {"context", "KVM_SEV_INIT2", LAUNCH_STEP_INIT, launch_init, LAUNCH_UNINIT},
         {"processors", "KVM_CREATE_VCPU", LAUNCH_STEP_VCPUS, launch_add_vcpus, LAUNCH_UNINIT},

@@ -363,11 +363,23 @@ static const struct {
 };
 _Static_assert(ARRAY_LEN(checks) <= LAUNCH_FINDINGS_MAX, "a finding a check");
 
+/* A plain guest needs no facts but one, for which it does not pay before its start. */
+static void find_plain(const struct launch *launch, struct launch_findings *findings)
+{
+	struct launch_facts facts;
+
+	launch_facts_gather(launch->host, &launch->process, &facts);
+	if (facts.kvm.kind)
+		findings->list[findings->count++] = facts.kvm;
+}
+
 void launch_findings(const struct launch *launch, struct launch_findings *ret_findings)
 {
 	ret_findings->count = 0;
-	if (!launch->plan)
+	if (!launch->plan) {
+		find_plain(launch, ret_findings);
 		return;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
 		struct err err = {0};
 
