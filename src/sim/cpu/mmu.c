@@ -269,6 +269,7 @@ void sim_port_access(struct sim_cpu *cpu, bool write, u16 port, unsigned size, u
 	}
 	access->data = write ? *value : 0;
 	if (cpu->bus->io && cpu->bus->io(cpu->ctx, write, port, size, &access->data)) {
+		device_raised(cpu);
 		*value = access->data;
 		return;
 	}
