@@ -1,9 +1,6 @@
 /*
  * kvm_caps: what KVM_CHECK_EXTENSION answers and what KVM_ENABLE_CAP switches on, as one table. Any thread;
- * sim_vm.lock. Law: api.rst, 4.4, 7 and 8. Left out, and so answered with 0, is what is of no use in a
- * process of its own or has no counterpart in the software processor: SMM, Hyper-V and Xen interfaces, the
- * PMU, nested virtualisation, coalesced MMIO, TPR reporting, statistics, disabled exits, bus locks, 32-bit
- * APIC IDs.
+ * sim_vm.lock. Law: api.rst, 4.4, 7 and 8. What is left out on purpose: docs/architecture.md.
  */
 #include <errno.h>
 #include <linux/kvm_para.h>

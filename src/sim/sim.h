@@ -104,7 +104,7 @@ struct sim_vm {
 	pthread_t irqfd_thread;
 	bool irqfd_thread_runs;
 	uint64_t hypercall_exits;   /* KVM_CAP_EXIT_HYPERCALL */
-	bool has_payload;           /* KVM_CAP_EXCEPTION_PAYLOAD */
+	_Atomic bool has_payload;   /* KVM_CAP_EXCEPTION_PAYLOAD */
 	uint32_t dirty_manual;      /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	uint32_t ring_bytes;        /* KVM_CAP_DIRTY_LOG_RING; 0: bitmaps */
 	_Atomic uint32_t msr_exits; /* KVM_CAP_X86_USER_SPACE_MSR */

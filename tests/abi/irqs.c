@@ -218,6 +218,81 @@ static void by_message(struct abi *abi)
 	close((int)irqfd.fd);
 }
 
+/* A level-triggered irqfd: the end of the interrupt lowers the line and rings back. */
+static void by_resampling(struct abi *abi)
+{
+	struct kvm_irqfd irqfd = {.fd = (uint32_t)eventfd(0, EFD_CLOEXEC),
+	        .resamplefd = (uint32_t)eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	        .gsi = 20,
+	        .flags = KVM_IRQFD_FLAG_RESAMPLE};
+	eventfd_t count = 0;
+	struct guest g;
+
+	tell("-- by an irqfd that resamples");
+	guest_open(&g, abi, 32, 1, GUEST_IRQCHIP);
+	guest_set_handler(&g, 0x48, 1);
+	lapic_on(&g.code);
+	ioapic(&g.code, 0x10 + 2 * 20, 0x8048);
+	ready(&g.code);
+	sti(&g.code);
+	hlt(&g.code);
+	done(&g.code);
+	run_to(&g, 0x90);
+	say(ask(abi, g.vm, KVM_IRQFD, &irqfd), "irqfd");
+	eventfd_write((int)irqfd.fd, 1);
+	run_to(&g, PORT_VECTOR);
+	say(eventfd_read((int)irqfd.resamplefd, &count), "rung back before the end");
+	guest_run(&g);
+	say(eventfd_read((int)irqfd.resamplefd, &count), "rung back after the end");
+	tell("%llu times", (unsigned long long)count);
+	guest_close(&g);
+	close((int)irqfd.fd);
+	close((int)irqfd.resamplefd);
+}
+
+/* What KVM_IRQ_LINE_STATUS says of a line that is masked, raised, raised again, lowered. */
+static void line_status(struct abi *abi)
+{
+	static const struct {
+		uint32_t gsi, level;
+	} rows[] = {{20, 1}, {20, 1}, {20, 0}, {4, 1}, {4, 1}, {4, 0}, {4, 0}, {3000, 1}};
+	struct guest g;
+
+	tell("-- status of lines");
+	guest_open(&g, abi, 32, 1, GUEST_IRQCHIP);
+	lapic_on(&g.code);
+	ioapic(&g.code, 0x10 + 2 * 20, 0x49);
+	ready(&g.code);
+	run_to(&g, 0x90);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct kvm_irq_level l = {.irq = rows[i].gsi, .level = rows[i].level};
+
+		say(ask(abi, g.vm, KVM_IRQ_LINE_STATUS, &l), "line %u to %u", rows[i].gsi, rows[i].level);
+		tell("status %d", l.status);
+	}
+	guest_close(&g);
+}
+
+static void in_real_mode(struct abi *abi)
+{
+	const struct kvm_interrupt irq = {.irq = 0x21};
+	struct guest g;
+
+	tell("-- in real mode");
+	guest_open(&g, abi, 16, 1, 0);
+	guest_set_handler(&g, 0x21, 0);
+	guest_set_handler(&g, 0x30, 0);
+	emit_bytes(&g.code, 0xcd, 0x30); /* int 30h */
+	sti(&g.code);
+	hlt(&g.code);
+	done(&g.code);
+	run_to(&g, PORT_VECTOR);
+	guest_run_once(&g, 0);
+	say(ask(abi, g.vcpu[0], KVM_INTERRUPT, &irq), "interrupt");
+	guest_run(&g);
+	guest_close(&g);
+}
+
 static void run_interrupts(struct abi *abi)
 {
 	injected(abi);
@@ -228,6 +303,9 @@ static void run_interrupts(struct abi *abi)
 	by_deadline(abi);
 	by_pit(abi);
 	by_message(abi);
+	by_resampling(abi);
+	line_status(abi);
+	in_real_mode(abi);
 }
 
 const struct chapter chapter_interrupts = {"interrupts", run_interrupts};

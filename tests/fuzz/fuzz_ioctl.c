@@ -23,7 +23,7 @@
 #define ARG_BYTES 16384u
 #define RUN_BYTES (3u * 4096)
 #define RUN_NS    2000000 /* a guest has two milliseconds of the host's time */
-#define RUNS_MAX  16u
+#define RUNS_MAX  8u
 #define KICK      SIGUSR1
 
 static const unsigned capabilities[] = {KVM_CAP_EXIT_HYPERCALL, KVM_CAP_DISABLE_QUIRKS2,
