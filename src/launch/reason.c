@@ -279,10 +279,19 @@ static bool fits(const struct reason *reason, enum launch_step step, enum config
 	       (!reason->fact || reason->fact(facts, type));
 }
 
+/* Files, and memory of vmm's own, fail for reasons that their errors name. */
+static bool is_the_hosts(enum launch_step step, const struct err *err)
+{
+	if (!err->sys && !err->fw)
+		return false;
+	return err->kind == ERR_HOST ||
+	       (err->kind == ERR_FAILED && (step == LAUNCH_STEP_CREATE || step == LAUNCH_STEP_VCPUS));
+}
+
 int launch_explain(
         enum launch_step step, enum config_sev_type type, const struct launch_facts *facts, struct err *err)
 {
-	if (!err->sys && !err->fw)
+	if (!is_the_hosts(step, err))
 		return -1;
 	for (const struct reason *r = reasons; r->cause; r++) {
 		size_t used = strlen(err->text);

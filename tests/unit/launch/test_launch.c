@@ -271,6 +271,14 @@ static void test_launch_secret_that_does_not_come_is_not_waited_for(void **state
 	        ERR_USAGE, "/tmp/vmm-none-too did not come within 0 s of the measurement (sev.secret-wait)");
 }
 
+static void test_launch_measurement_that_cannot_be_written_is_no_fault_of_the_host(void **state)
+{
+	refuses("sev", (const char *const[]){"sev.measurement=/nowhere/measure", NULL}, ERR_USAGE,
+	        "sev.measurement: /nowhere/measure.part cannot be written: No such file or directory "
+	        "(ENOENT)");
+	assert_null(strstr(bench.err.text, "dmesg"));
+}
+
 static void test_launch_joins_the_cgroup_before_it_takes_an_asid(void **state)
 {
 	char folder[] = "/tmp/vmm-cgroup-XXXXXX", procs[64], word[64], pid[32] = "", own[32];
@@ -364,6 +372,7 @@ int main(void)
 	        TEST(test_launch_secret_of_an_earlier_launch_is_not_taken),
 	        TEST(test_launch_secret_outside_memory_is_refused),
 	        TEST(test_launch_secret_that_does_not_come_is_not_waited_for),
+	        TEST(test_launch_measurement_that_cannot_be_written_is_no_fault_of_the_host),
 	        TEST(test_launch_joins_the_cgroup_before_it_takes_an_asid),
 	        TEST(test_launch_corrected_cpuid_page_is_adopted),
 	        TEST(test_launch_corrected_cpuid_page_is_refused_if_wanted),
