@@ -29,13 +29,13 @@ CRYPTO(sha256msg2, "sha256msg2 %[b], %[a]", sse_source_unaligned)
 /* The immediate, which the host's instruction wants as a constant, is XORed into two of the four words. */
 void op_aeskeygenassist(struct sim_cpu *cpu, const struct sim_op *op)
 {
+	u64 round = op->imm << 32;
 	sse_value b;
-	long long round = (long long)(op->imm << 32);
 
 	sim_sse_check(cpu);
 	b = sse_source(cpu, op);
 	__asm__("aeskeygenassist $0, %[b], %[a]" : [a] "=x"(*sse_xmm(cpu, op->xreg)) : [b] "x"(b));
-	*sse_xmm(cpu, op->xreg) ^= (sse_value){round, round};
+	*sse_xmm(cpu, op->xreg) ^= (sse_value){(long long)round, (long long)round};
 }
 
 #define CASE(insn, n, imm) \
