@@ -61,7 +61,8 @@ static bool is_open(const struct page_memory *memory, uint64_t start, uint64_t s
 		unsigned i;
 		const struct page_region *region = region_at(memory, start, &i);
 
-		piece(memory, start, size, writable, &n);
+		if (!region || !piece(memory, start, size, writable, &n))
+			return false;
 		if (!page_is_shared(memory, i, start - region->gpa.raw, n))
 			return false;
 	}

@@ -188,12 +188,12 @@ const struct chapter chapter_sev_launch = {"sev-launch", run_launch, true};
 
 static void try_registers(struct sev_vm *v)
 {
-	struct kvm_regs regs;
-	struct kvm_sregs sregs;
-	struct kvm_fpu fpu;
+	struct kvm_regs regs = {0};
+	struct kvm_sregs sregs = {0};
+	struct kvm_fpu fpu = {0};
 	struct kvm_guest_debug debug = {0};
-	struct kvm_mp_state mp;
-	struct kvm_vcpu_events events;
+	struct kvm_mp_state mp = {0};
+	struct kvm_vcpu_events events = {0};
 
 	say(ask(v->abi, v->vcpu, KVM_GET_REGS, &regs), "registers");
 	say(ask(v->abi, v->vcpu, KVM_SET_REGS, &regs), "registers back");
