@@ -40,9 +40,8 @@ static struct sim_map *map_make(const struct sim_vm *vm)
 			        .size = r->memory_size,
 			        .host = (uint8_t *)(uintptr_t)r->userspace_addr,
 			        .id = i,
-			        .private_host = vm->slots[i].gmem
-			                                ? vm->slots[i].gmem->pages + r->guest_memfd_offset
-			                                : NULL,
+			        .gmem = vm->slots[i].gmem,
+			        .gmem_offset = r->guest_memfd_offset,
 			        .flags = r->flags & KVM_MEM_READONLY ? SIM_SLOT_READONLY : 0,
 			        .dirty = vm->slots[i].dirty,
 			};

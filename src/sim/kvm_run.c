@@ -360,8 +360,6 @@ int vcpu_run(void *object, void *arg, uintptr_t user)
 	v->has_run = true;
 	hold_signals(v, &old);
 	result = run_checked(v);
-	if (v->sev)
-		private_release(v);
 	vcpu_tell_state(v);
 	v->exits++;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

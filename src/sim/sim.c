@@ -194,6 +194,8 @@ static int vcpu_call(struct sim_vcpu *v, unsigned long request, uintptr_t user)
 	pthread_mutex_lock(&v->lock);
 	if (!v->sev || !vcpu_sev_refuses(v, request, user, &result))
 		result = call_table(v, sim_vcpu_calls, request, user, -EINVAL);
+	if (v->sev)
+		private_release(v);
 	pthread_mutex_unlock(&v->lock);
 	return result;
 }

@@ -18,6 +18,7 @@ struct sim_block;
 struct sim_tlb;
 struct sim_tlb_entry;
 struct sim_code;
+struct sim_gmem;
 
 /* ---- guest memory ---- */
 
@@ -29,7 +30,9 @@ struct sim_slot {
 	uint32_t id;   /* of the slot, for bus.dirtied */
 	uint8_t *host; /* size bytes, readable (and writable unless SIM_SLOT_READONLY) while the map is in use
 	                */
-	uint8_t *private_host; /* the guest_memfd behind it; NULL: none */
+	struct sim_gmem
+	        *gmem; /* for sim_bus.view: the guest_memfd behind it (NULL: none), from gmem_offset */
+	uint64_t gmem_offset;
 	uint32_t flags;
 	_Atomic uint64_t
 	        *dirty; /* NULL, or one bit a page: set before the first write that follows a flush */

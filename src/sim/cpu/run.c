@@ -208,11 +208,15 @@ bool sim_cpu_interruptible(const struct sim_cpu *cpu)
 
 /* ---- between blocks ---- */
 
+/* Whoever waits for the map to be in use may then also rely on what was written before. */
 void sim_map_take(struct sim_cpu *cpu)
 {
+	const struct sim_map *map;
+
 	sim_cpu_unpost(cpu, SIM_PENDING_FLUSH);
-	atomic_store(&cpu->map_used, atomic_load(&cpu->bus->map));
+	map = atomic_load(&cpu->bus->map);
 	sim_tlb_flush(cpu);
+	atomic_store(&cpu->map_used, map);
 	sim_code_serialize(cpu);
 }
 

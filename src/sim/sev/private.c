@@ -267,17 +267,16 @@ void private_release(struct sim_vcpu *v)
 
 /* ---- the bus ---- */
 
-/* A private page of SNP: there if the slot has a guest_memfd; the guest's from the first touch on. */
-static uint8_t *page_of_gmem(struct sim_vcpu *v, const struct sim_slot *slot, uint64_t gpa)
+/*
+ * A private page of SNP: the guest's from the first touch on. No lock: who takes the guest_memfd away waits
+ * for this processor to leave the map that it is in.
+ */
+static uint8_t *page_of_gmem(const struct sim_slot *slot, uint64_t gpa)
 {
-	struct sim_slot_row *row;
+	uint64_t offset = slot->gmem_offset + (gpa - slot->gpa);
 
-	pthread_mutex_lock(&v->vm->lock);
-	row = vm_memory_slot(v->vm, gpa);
-	if (row && row->gmem)
-		gmem_own(row->gmem, row->region.guest_memfd_offset + (gpa - row->region.guest_phys_addr));
-	pthread_mutex_unlock(&v->vm->lock);
-	return slot->private_host + (gpa - slot->gpa);
+	gmem_own(slot->gmem, offset);
+	return slot->gmem->pages + offset;
 }
 
 static bool on_view(
@@ -288,10 +287,10 @@ static bool on_view(
 
 	*ret_host = slot ? slot->host + (gpa - slot->gpa) : NULL;
 	if (vm_is_snp(vm)) {
-		if (private != vm_page_is_private(vm, gpa) || (private && slot && !slot->private_host))
+		if (private != vm_page_is_private(vm, gpa) || (private && slot && !slot->gmem))
 			return false;
 		if (private && slot)
-			*ret_host = page_of_gmem(v, slot, gpa);
+			*ret_host = page_of_gmem(slot, gpa);
 		return true;
 	}
 	if (private && slot)

@@ -1,5 +1,6 @@
 /* SEV-SNP guests on the software platform: private memory, what it costs, and views that disagree. */
 #include <linux/falloc.h>
+#include <pthread.h>
 
 #include "sev_guest.h"
 
@@ -156,6 +157,39 @@ static void test_snp_cpuid_page_comes_back_corrected(void **state)
 	machine_close(&m);
 }
 
+/* ---- the VMM and a running guest ---- */
+
+static void *run_until_told(void *arg)
+{
+	struct guest *g = arg;
+
+	while (guest_run(g) != -EINTR)
+		;
+	return NULL;
+}
+
+/* inc byte [GUEST_DATA]; jmp: every change of an attribute makes the processor look for its pages again. */
+static void test_snp_attributes_change_while_the_guest_runs(void **state)
+{
+	struct machine m;
+	pthread_t thread;
+	struct guest g;
+
+	snp_make(&g, &m);
+	CODE(&g, 0xfe, 0x06, 0x00, 0x20, 0xeb, 0xfa);
+	assert_int_equal(snp_update(&g, 0, GUEST_DATA + 0x1000, ABI_PAGE_NORMAL), 0);
+	assert_int_equal(snp_finish(&g), 0);
+	assert_int_equal(pthread_create(&thread, NULL, run_until_told, &g), 0);
+	for (unsigned i = 0; i < 500; i++) {
+		assert_int_equal(set_private(&g, 0x8000, 0x1000, i % 2 == 0), 0);
+		assert_int_equal(punch(&g, 0x8000, 0x1000), 0);
+	}
+	__atomic_store_n(&g.run->immediate_exit, 1, __ATOMIC_RELEASE);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	guest_close(&g);
+	machine_close(&m);
+}
+
 /* ---- cost ---- */
 
 static long resident_kib(void)
@@ -198,6 +232,7 @@ int main(void)
 	        cmocka_unit_test(test_snp_closed_guest_memfd_leaves_no_private_memory),
 	        cmocka_unit_test(test_snp_hole_is_zero_and_can_be_given_again),
 	        cmocka_unit_test(test_snp_cpuid_page_comes_back_corrected),
+	        cmocka_unit_test(test_snp_attributes_change_while_the_guest_runs),
 	        cmocka_unit_test(test_gmem_costs_what_is_touched),
 	};
 
