@@ -62,7 +62,7 @@ CASES = [(f'{name}, {vcpus} vCPU: {title}', suite, vcpus, 'none', steps)
 # On hosts with a secure processor; a reset is another launch.
 SEV_CASES = [(f'{name}, SEV, {vcpus} vCPU: reset', suite, vcpus, 'sev', reset_and_power_off)
              for suite, name in SUITES.items() for vcpus in (1, 2)]
-CASES += [('Debian sid, 1 vCPU: boot menu', 'sid', 1, boot_menu)]
+CASES += [('Debian sid, 1 vCPU: boot menu', 'sid', 1, 'none', boot_menu)]
 
 
 def run(vmm, host, suite, vcpus, kind, steps, echo):
