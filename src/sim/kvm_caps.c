@@ -133,7 +133,7 @@ static const struct {
         {KVM_CAP_VCPU_ATTRIBUTES, 1, NULL},
         {KVM_CAP_SYS_ATTRIBUTES, 1, NULL},
         {KVM_CAP_X86_MSR_FILTER, 1, NULL},
-        {KVM_CAP_X86_USER_SPACE_MSR, MSR_REASONS, enable_user_msr},
+        {KVM_CAP_X86_USER_SPACE_MSR, 1, enable_user_msr},
         {KVM_CAP_EXIT_HYPERCALL, 1 << KVM_HC_MAP_GPA_RANGE, enable_hypercall},
         {KVM_CAP_EXCEPTION_PAYLOAD, 1, enable_payload},
         {KVM_CAP_SPLIT_IRQCHIP, 1, enable_split},
