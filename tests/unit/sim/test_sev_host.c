@@ -336,6 +336,112 @@ static void test_move_of_es_takes_registers_along(void **state)
 	machine_close(&m);
 }
 
+/* ---- sending a guest ---- */
+
+static void export_certs(struct machine *m, struct abi_sev_cert *pdh, struct abi_sev_cert_chain *chain)
+{
+	const struct sev_user_data_pdh_cert_export export = {
+	        (uintptr_t)pdh, sizeof(*pdh), (uintptr_t)chain, sizeof(*chain)};
+	struct sev_issue_cmd cmd = {.cmd = SEV_PDH_CERT_EXPORT, .data = (uintptr_t) & export};
+
+	assert_int_equal(call_of(m, m->sev, SEV_ISSUE_CMD, &cmd), 0);
+}
+
+/* The receiver is this platform itself; a policy without SEV and DOMAIN does not ask who it is. */
+static void send_start(struct guest *g, const struct abi_sev_cert *pdh,
+        const struct abi_sev_cert_chain *chain, struct abi_sev_session *ret_session)
+{
+	struct kvm_sev_send_start start = {.session_len = 0};
+
+	assert_int_equal(command(g, KVM_SEV_SEND_START, &start), -EIO);
+	assert_int_equal(g->error, 4);
+	assert_int_equal(start.session_len, sizeof(*ret_session));
+	start.session_uaddr = (uintptr_t)ret_session;
+	assert_int_equal(command(g, KVM_SEV_SEND_START, &start), -EINVAL);
+	start.pdh_cert_uaddr = (uintptr_t)pdh;
+	start.pdh_cert_len = sizeof(*pdh);
+	start.plat_certs_uaddr = start.amd_certs_uaddr = (uintptr_t)chain;
+	start.plat_certs_len = start.amd_certs_len = sizeof(*chain);
+	assert_int_equal(command(g, KVM_SEV_SEND_START, &start), 0);
+}
+
+/* A page as it travels. */
+struct packet {
+	struct abi_sev_secret_header header;
+	uint8_t data[PAGE_SIZE_BYTES];
+};
+
+static void send_page(struct guest *g, uint32_t at, struct packet *packet)
+{
+	struct kvm_sev_send_update_data update = {
+	        .guest_uaddr = (uintptr_t)g->memory + at, .guest_len = PAGE_SIZE_BYTES};
+
+	assert_int_equal(command(g, KVM_SEV_SEND_UPDATE_DATA, &update), -EIO);
+	assert_int_equal(update.hdr_len, sizeof(packet->header));
+	assert_int_equal(update.trans_len, PAGE_SIZE_BYTES);
+	update.hdr_uaddr = (uintptr_t)&packet->header;
+	update.trans_uaddr = (uintptr_t)packet->data;
+	update.guest_uaddr += 16;
+	assert_int_equal(command(g, KVM_SEV_SEND_UPDATE_DATA, &update), -EINVAL); /* two pages */
+	update.guest_uaddr -= 16;
+	assert_int_equal(command(g, KVM_SEV_SEND_UPDATE_DATA, &update), 0);
+}
+
+static int receive_page(struct guest *g, uint32_t at, const struct packet *packet)
+{
+	const struct kvm_sev_receive_update_data update = {.hdr_uaddr = (uintptr_t)&packet->header,
+	        .hdr_len = sizeof(packet->header),
+	        .guest_uaddr = (uintptr_t)g->memory + at,
+	        .guest_len = PAGE_SIZE_BYTES,
+	        .trans_uaddr = (uintptr_t)packet->data,
+	        .trans_len = PAGE_SIZE_BYTES};
+
+	return command(g, KVM_SEV_RECEIVE_UPDATE_DATA, &update);
+}
+
+static void test_guest_that_was_sent_runs_where_it_arrived(void **state)
+{
+	static struct abi_sev_cert_chain chain;
+	static struct packet packets[3];
+	struct abi_sev_session session;
+	struct kvm_sev_receive_start receive;
+	struct abi_sev_cert pdh;
+	struct machine m;
+	struct guest from, to;
+
+	machine_open(&m, &milan);
+	guest_make(&from, &m, UAPI_VM_SEV);
+	assert_int_equal(guest_init2(&from), 0);
+	guest_add_vcpu(&from);
+	CODE(&from, COUNT);
+	launch(&from, 0);
+	assert_int_equal(run_to_port(&from), 1);
+	export_certs(&m, &pdh, &chain);
+	send_start(&from, &pdh, &chain, &session);
+	for (unsigned i = 0; i < ARRAY_LEN(packets); i++)
+		send_page(&from, i * PAGE_SIZE_BYTES, &packets[i]);
+	assert_int_equal(command(&from, KVM_SEV_SEND_FINISH, NULL), 0);
+
+	guest_make(&to, &m, UAPI_VM_SEV);
+	assert_int_equal(guest_init2(&to), 0);
+	guest_add_vcpu(&to);
+	receive = (struct kvm_sev_receive_start){.pdh_uaddr = (uintptr_t)&pdh,
+	        .pdh_len = sizeof(pdh),
+	        .session_uaddr = (uintptr_t)&session,
+	        .session_len = sizeof(session)};
+	assert_int_equal(command(&to, KVM_SEV_RECEIVE_START, &receive), 0);
+	packets[2].data[7] ^= 1;
+	assert_int_equal(receive_page(&to, GUEST_DATA, &packets[2]), -EIO);
+	packets[2].data[7] ^= 1;
+	for (unsigned i = 0; i < ARRAY_LEN(packets); i++)
+		assert_int_equal(receive_page(&to, i * PAGE_SIZE_BYTES, &packets[i]), 0);
+	assert_int_equal(command(&to, KVM_SEV_RECEIVE_FINISH, NULL), 0);
+	assert_int_equal(run_to_port(&to), 2);
+	guest_close(&to);
+	guest_close(&from);
+	machine_close(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +455,7 @@ int main(void)
 	        cmocka_unit_test(test_mirror_reads_what_its_owner_wrote),
 	        cmocka_unit_test(test_move_takes_the_context_along),
 	        cmocka_unit_test(test_move_of_es_takes_registers_along),
+	        cmocka_unit_test(test_guest_that_was_sent_runs_where_it_arrived),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
