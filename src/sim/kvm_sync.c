@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sim.h"
+#include "sev/sev.h"
 
 bool vm_has_pic(const struct sim_vm *vm)
 {
@@ -18,13 +18,21 @@ bool vcpu_injectable(const struct sim_vcpu *v)
 	       v->user_vector < 0 && (!v->vm->chip || irq_lapic_takes_pic(&v->lapic));
 }
 
+/* None of a guest whose registers the VMM is not to see. */
+static uint64_t sync_fields(const struct sim_vcpu *v)
+{
+	bool hidden = v->vm->type >= UAPI_VM_SEV_ES || (v->sev && v->sev->protected);
+
+	return hidden ? 0 : KVM_SYNC_X86_VALID_FIELDS;
+}
+
 /* The VMM's memory may change meanwhile: each struct is copied once. */
 int vcpu_sync_in(struct sim_vcpu *v)
 {
 	struct kvm_run *run = v->run;
 	uint64_t sets = run->kvm_dirty_regs;
 
-	if ((run->kvm_valid_regs | sets) & ~(uint64_t)KVM_SYNC_X86_VALID_FIELDS)
+	if ((run->kvm_valid_regs | sets) & ~sync_fields(v))
 		return -EINVAL;
 	if (sets & KVM_SYNC_X86_REGS) {
 		struct kvm_regs regs = run->s.regs.regs;
@@ -52,7 +60,7 @@ int vcpu_sync_in(struct sim_vcpu *v)
 static void sync_out(struct sim_vcpu *v)
 {
 	struct kvm_run *run = v->run;
-	uint64_t sets = run->kvm_valid_regs;
+	uint64_t sets = run->kvm_valid_regs & sync_fields(v);
 
 	if (sets & KVM_SYNC_X86_REGS)
 		sim_cpu_get_regs(v->cpu, &run->s.regs.regs);

@@ -3,11 +3,13 @@
  * overflow, entries of the VMM's making, filters at the edges of their ranges, machine checks.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "guest_bench.h"
+#include "vmm/uapi.h"
 
 #define LOGGED    0x100000u
 #define PAGES     1024u
@@ -179,6 +181,38 @@ static void test_kvm_signal_alone_ends_the_sleep_of_a_guest(void **state)
 	guest_close(&g);
 }
 
+/* ---- registers in struct kvm_run ---- */
+
+static void test_kvm_registers_of_an_es_guest_are_not_in_kvm_run(void **state)
+{
+	const struct sim_options options = {.clock = SIM_CLOCK_VIRTUAL, .product = "Milan"};
+	struct uapi_sev_init init = {.ghcb_version = 2};
+	struct kvm_sev_cmd cmd = {.id = UAPI_SEV_INIT2, .data = (uintptr_t)&init};
+	struct kvm_run *run;
+	struct err err;
+	struct abi abi;
+	int vm, vcpu;
+
+	assert_ok(host_sim_create(&options, &abi.host, &err));
+	abi.kvm = host_open(abi.host, "/dev/kvm", O_RDWR);
+	cmd.sev_fd = (uint32_t)host_open(abi.host, "/dev/sev", O_RDWR);
+	vm = ask_number(&abi, abi.kvm, KVM_CREATE_VM, UAPI_VM_SEV_ES);
+	assert_int_equal(ask(&abi, vm, KVM_MEMORY_ENCRYPT_OP, &cmd), 0);
+	vcpu = ask_number(&abi, vm, KVM_CREATE_VCPU, 0);
+	run = host_mmap(abi.host, NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	assert_ptr_not_equal(run, MAP_FAILED);
+	run->kvm_valid_regs = KVM_SYNC_X86_REGS;
+	assert_int_equal(ask_number(&abi, vcpu, KVM_RUN, 0), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(run->s.regs.regs.rip, 0); /* and not that of a reset */
+	host_munmap(abi.host, run, 4096);
+	host_close(abi.host, vcpu);
+	host_close(abi.host, vm);
+	host_close(abi.host, (int)cmd.sev_fd);
+	host_close(abi.host, abi.kvm);
+	host_destroy(abi.host);
+}
+
 /* ---- machine checks ---- */
 
 static void test_kvm_uncorrected_error_is_an_exception_or_the_end(void **state)
@@ -215,6 +249,7 @@ int main(void)
 	        TEST(test_kvm_ring_entries_of_nonsense_do_no_harm),
 	        TEST(test_kvm_filter_ends_where_its_range_ends),
 	        TEST(test_kvm_signal_alone_ends_the_sleep_of_a_guest),
+	        TEST(test_kvm_registers_of_an_es_guest_are_not_in_kvm_run),
 	        TEST(test_kvm_uncorrected_error_is_an_exception_or_the_end),
 	};
 
