@@ -51,6 +51,12 @@ class Refusals(unittest.TestCase):
             with self.subTest(size=size):
                 self.refused(2, ['firmware', f'{size}.fd', text], 'run', '--set', f'firmware={self.firmware_of(size)}')
 
+    def test_firmware_version_of_the_software_platform(self):
+        for version in ('1.2', '1.2.3.4', '1.256.3', 'one'):
+            with self.subTest(version=version):
+                self.refused(2, ['sim.firmware-version', 'three numbers', version], 'host', '--host', 'sim', '--set',
+                             f'sim.firmware-version={version}')
+
     def test_firmware_that_is_no_file(self):
         (self.files.path / 'folder').mkdir()
         os.mkfifo(self.files.path / 'fifo')
