@@ -16,7 +16,7 @@ static void set_debug(struct guest *g, uint32_t control, uint64_t address, uint6
 static void tell_debug(struct guest *g)
 {
 	const struct kvm_debug_exit_arch *a = &g->run[0]->debug.arch;
-	struct kvm_regs r;
+	struct kvm_regs r = {0};
 
 	if (ask(g->abi, g->vcpu[0], KVM_GET_REGS, &r) < 0)
 		give_up("KVM_GET_REGS");

@@ -17,7 +17,7 @@ static void on_signal(int signal)
 
 static void tell_place(struct guest *g, const char *when)
 {
-	struct kvm_regs r;
+	struct kvm_regs r = {0};
 
 	if (ask(g->abi, g->vcpu[0], KVM_GET_REGS, &r) < 0)
 		give_up("KVM_GET_REGS");
