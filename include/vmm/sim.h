@@ -46,6 +46,8 @@ struct sim_figures {
 	uint64_t exits;          /* KVM_RUN that returned to the VMM */
 	uint64_t unknown;        /* instructions met that are not implemented: each raised #UD */
 	char unknown_names[256]; /* "0f 38 f0 /0 mod 3 x12, ..." */
+	uint64_t ghcb_uses; /* VMGEXIT and the GHCB's MSR in SEV-ES and SNP guests: not built, nobody answers
+	                     */
 };
 void sim_figures(struct host *h, struct sim_figures *ret_figures);
 

@@ -148,6 +148,7 @@ static int hypercall(struct sim_vcpu *v)
 	uint64_t gpa = gpr[SIM_RBX], pages = gpr[SIM_RCX], end;
 	bool longmode = v->cpu->efer & 0x400 && v->cpu->seg[SIM_CS].attr & 0x200;
 
+	vcpu_sev_miss_ghcb(v);
 	if (v->cpu->cpl) {
 		result = -(uint64_t)EPERM;
 	} else if (nr == KVM_HC_VAPIC_POLL_IRQ) {

@@ -49,6 +49,12 @@ int vcpu_sev_enter(struct sim_vcpu *v)
 	return 0;
 }
 
+void vcpu_sev_miss_ghcb(struct sim_vcpu *v)
+{
+	if (v->sev && v->vm->sev->es)
+		v->sev->ghcb_uses++;
+}
+
 int vcpu_sev_leave_fault(struct sim_vcpu *v)
 {
 	const struct sim_exit_info *info = &v->cpu->exit_info;

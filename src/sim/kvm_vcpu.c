@@ -376,6 +376,7 @@ void vcpu_add_figures(const struct sim_vcpu *v, struct sim_figures *sum)
 
 	sum->instructions += sim_cpu_icount(v->cpu);
 	sum->exits += v->exits;
+	sum->ghcb_uses += v->sev ? v->sev->ghcb_uses : 0;
 	for (uint32_t i = 0; i < v->cpu->unknown_count; i++) {
 		char name[32];
 

@@ -9,6 +9,7 @@
 #define MSR_TSC_ADJUST   0x3bu
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC       0x800u
+#define MSR_GHCB         0xc0010130u
 #define MSR_SEV_STATUS   0xc0010131u
 
 /* Registers without effect: written values are kept (slot), or lost. */
@@ -182,6 +183,8 @@ static bool sev_status(const struct sim_vcpu *v, bool write, uint64_t *value, bo
 
 bool vcpu_msr(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
 {
+	if (index == MSR_GHCB && !by_host)
+		vcpu_sev_miss_ghcb(v);
 	if (index == MSR_TSC)
 		tsc_access(v, write, value, by_host);
 	else if (index == MSR_TSC_ADJUST)

@@ -106,6 +106,7 @@ struct sim_vcpu_sev {
 	uintptr_t *held;
 	unsigned held_count, held_room;
 	uint64_t epoch;
+	uint64_t ghcb_uses; /* VMGEXIT, VMMCALL and the GHCB's MSR of a SEV-ES or SNP guest: not built */
 	struct { /* of a legacy SEV-ES guest: what the VMM may go on to read and write, without effect */
 		struct kvm_regs regs;
 		struct kvm_sregs sregs;
@@ -123,6 +124,8 @@ void vcpu_sev_destroy(struct sim_vcpu *v);
 int vcpu_sev_enter(struct sim_vcpu *v);
 /* A call on a vCPU whose registers are the guest's: true if it is answered, with *ret_result. */
 bool vcpu_sev_refuses(struct sim_vcpu *v, unsigned long request, uintptr_t user, int *ret_result);
+/* The guest, of SEV-ES or SNP, wants something of the hypervisor through the GHCB, and is told nothing. */
+void vcpu_sev_miss_ghcb(struct sim_vcpu *v);
 /* KVM_EXIT_MEMORY_FAULT: -EFAULT. */
 int vcpu_sev_leave_fault(struct sim_vcpu *v);
 

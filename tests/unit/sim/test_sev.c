@@ -163,6 +163,33 @@ static void test_es_vcpu_runs_once_its_vmsa_is_encrypted(void **state)
 	machine_close(&m);
 }
 
+/* Whoever starts such a guest must be told what ended it: no #VC, and nobody behind VMGEXIT. */
+static void test_es_guest_that_asks_for_the_ghcb_is_counted(void **state)
+{
+	struct sim_figures figures;
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SEV_ES);
+	assert_int_equal(guest_init2(&g), 0);
+	guest_add_vcpu(&g);
+	memcpy(g.memory + 4 * 13, (const uint8_t[]){0x0d, GUEST_CODE >> 8}, 2); /* #GP */
+	CODE(&g, 0xf3, 0x0f, 0x01, 0xd9,                                        /* vmgexit */
+	        0x66, 0xb9, 0x30, 0x01, 0x01, 0xc0,                             /* mov $0xc0010130, %ecx */
+	        0x0f, 0x32,                                                     /* rdmsr */
+	        0xf4,                                                           /* hlt: not reached */
+	        0xe6, PORT);                                                    /* out %al, $PORT */
+	launch(&g, ABI_SEV_POLICY_ES);
+	run_to_port(&g);
+	sim_figures(m.host, &figures);
+	assert_int_equal(figures.ghcb_uses, 2);
+	guest_close(&g);
+	sim_figures(m.host, &figures);
+	assert_int_equal(figures.ghcb_uses, 2);
+	machine_close(&m);
+}
+
 static void test_es_legacy_registers_are_stale(void **state)
 {
 	struct kvm_regs regs = {0}, other = {.rax = 0x1234};
@@ -315,6 +342,7 @@ int main(void)
 	        cmocka_unit_test(test_sev_c_bit_tells_shared_from_private),
 	        cmocka_unit_test(test_sev_page_that_becomes_shared_keeps_what_was_written_last),
 	        cmocka_unit_test(test_es_vcpu_runs_once_its_vmsa_is_encrypted),
+	        cmocka_unit_test(test_es_guest_that_asks_for_the_ghcb_is_counted),
 	        cmocka_unit_test(test_es_legacy_registers_are_stale),
 	        cmocka_unit_test(test_vmsa_is_what_kvm_makes),
 	        cmocka_unit_test(test_firmware_fails_on_request),
