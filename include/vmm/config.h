@@ -80,7 +80,9 @@ struct config {
 		unsigned asids, es_asids,
 		        snp_asids; /* ASIDs 1..es_asids: SEV-ES and SNP; 1..snp_asids: SNP alone */
 		unsigned c_bit;
-		char *cgroup; /* a folder */
+		bool smt;
+		uint64_t memlock_bytes; /* 0: no limit */
+		char *cgroup;           /* a folder */
 	} sim;
 	enum log_level log;
 	struct config_place *places; /* one a row of config_keys */

@@ -24,7 +24,9 @@ struct sim_options {
 	/* ASIDs 1..es_asids are for SEV-ES and SEV-SNP, the rest for SEV; asids 0: 509 and 99. With
 	 * ciphertext hiding 1..snp_asids are for SEV-SNP alone; 0: no such partition. */
 	uint32_t asids, es_asids, snp_asids;
-	unsigned c_bit; /* 40..51; 0: 51 */
+	unsigned c_bit;         /* 40..51; 0: 51 */
+	bool smt_off;           /* simultaneous multithreading, by the host's firmware setup */
+	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK as the platform pretends it; 0: none */
 	/* A folder for the files of the misc cgroup that this process is in (misc.max, ...), made if missing;
 	 * it belongs to one platform at a time. NULL or "": no cgroup. */
 	const char *cgroup;

@@ -50,6 +50,8 @@ static int sim_options_of(const struct config *config, struct sim_options *ret_o
 	        .es_asids = config->sim.es_asids,
 	        .snp_asids = config->sim.snp_asids,
 	        .c_bit = config->sim.c_bit,
+	        .smt_off = !config->sim.smt,
+	        .memlock_bytes = config->sim.memlock_bytes,
 	        .cgroup = config->sim.cgroup,
 	};
 	return take_version(config->sim.firmware_version, ret_options, err);
@@ -72,8 +74,7 @@ static int open_real(struct cli_hosts *hosts, const struct config *config, struc
 	return 0;
 }
 
-/* The software platform pins no memory; its cgroup and ASIDs are those of the
- * configuration, its processor has SMT. */
+/* Of the software platform the configuration says what it is. */
 static void find_process(struct cli_hosts *hosts, const struct config *config)
 {
 	if (!hosts->sim) {
@@ -83,8 +84,8 @@ static void find_process(struct cli_hosts *hosts, const struct config *config)
 	hosts->process = (struct launch_process){
 	        .cgroup = config->sim.cgroup,
 	        .hiding_asids = config->sim.snp_asids,
-	        .memlock_bytes = UINT64_MAX,
-	        .smt = true,
+	        .memlock_bytes = config->sim.memlock_bytes ?: UINT64_MAX,
+	        .smt = config->sim.smt,
 	};
 }
 

@@ -24,6 +24,7 @@ static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 #define PATH_MAX_BYTES    4095 /* PATH_MAX of Linux, without its NUL */
 #define VERSION_MAX_BYTES 11   /* "255.255.255" */
 #define SIM_ASIDS_MAX     2048
+#define MEMLOCK_MAX_BYTES GIB(1024 * 1024)
 #define CMDLINE_MAX_BYTES 2047 /* COMMAND_LINE_SIZE of x86 Linux, without its NUL */
 
 #define FILE_KEY(field) AT(field), .max = PATH_MAX_BYTES, .def = "\"\""
@@ -156,6 +157,14 @@ const struct config_key config_keys[] = {
                         "hiding; 0: SEV-ES and SEV-SNP guests share theirs."},
         {"sim.c-bit", CONFIG_NUMBER, AT(sim.c_bit), .min = 40, .max = 51, .def = "51",
                 .help = "The place of the C-bit in page tables on the software platform."},
+        {"sim.smt", CONFIG_BOOL, AT(sim.smt), .def = "true",
+                .help = "Simultaneous multithreading of the processor on the software platform: while it is "
+                        "on, SEV-SNP guests whose policy lacks the word smt are refused."},
+        {"sim.memlock", CONFIG_SIZE, AT(sim.memlock_bytes), .max = MEMLOCK_MAX_BYTES, .def = "\"0\"",
+                .help = "The limit of locked memory (RLIMIT_MEMLOCK) that the software platform pretends: "
+                        "the "
+                        "memory of a SEV or SEV-ES guest and its firmware must fit into it, in whole MiB. 0: "
+                        "none."},
         {"sim.cgroup", CONFIG_STRING, AT(sim.cgroup), .max = PATH_MAX_BYTES, .def = "\"\"",
                 .help = "A folder that stands for the misc cgroup of this process on the software platform: "
                         "the limits in its misc.max hold, the other files (misc.current, ...) are written. "

@@ -71,6 +71,9 @@ static int check_init(const struct launch *launch, struct err *err)
 
 	if (facts->kvm.kind || facts->has_init2 || launch->config.sev.init == CONFIG_SEV_INIT_LEGACY)
 		return 0;
+	/* A processor without SEV, or another vendor's: the kernel's age is not the matter. */
+	if (!(facts->sev_eax & generations[CONFIG_SEV].cpuid))
+		return 0;
 	if (launch->config.sev.type == CONFIG_SEV_SNP)
 		return err_set(err, ERR_HOST,
 		        "KVM_SEV_INIT2 would fail with EINVAL: this kernel is too old for SEV-SNP guests; "
@@ -99,7 +102,10 @@ static int check_generation(const struct launch *launch, struct err *err)
 	enum config_sev_type type = launch->config.sev.type;
 	const struct generation *g = &generations[type];
 
-	if (facts->kvm.kind || (!facts->has_init2 && type == CONFIG_SEV_SNP))
+	if (facts->kvm.kind)
+		return 0;
+	/* A kernel that is too old hides SEV-SNP: check_init() said so. */
+	if (!facts->has_init2 && type == CONFIG_SEV_SNP && facts->sev_eax & generations[CONFIG_SEV].cpuid)
 		return 0;
 	if (!(facts->sev_eax & g->cpuid))
 		return err_set(err, ERR_HOST,
@@ -174,18 +180,22 @@ static int check_asids(const struct launch *launch, struct err *err)
 	        generations[type].word, asids->used_known ? asids->used : asids->limit, asids->limit);
 }
 
+/* While the firmware is measured, KVM counts its pages a second time. */
 static int check_memlock(const struct launch *launch, struct err *err)
 {
 	const struct launch_facts *facts = &launch->facts;
-	uint64_t needed = launch->config.machine.memory_bytes + launch->files.firmware.size_bytes;
+	uint64_t pinned = launch->config.machine.memory_bytes + launch->files.firmware.size_bytes;
+	uint64_t needed = pinned + launch->files.firmware.size_bytes;
 
 	if (needed <= facts->memlock_bytes)
 		return 0;
 	return err_set(err, ERR_HOST,
-	        "KVM_MEMORY_ENCRYPT_REG_REGION would fail with ENOMEM: %" PRIu64
-	        " MiB must be locked, and RLIMIT_MEMLOCK is %" PRIu64 " KiB; raise it (ulimit -l unlimited, "
+	        "%s would fail with ENOMEM: %" PRIu64 " KiB must be locked, and RLIMIT_MEMLOCK is %" PRIu64
+	        " KiB; raise it (ulimit -l unlimited, "
 	        "LimitMEMLOCK=infinity), or give CAP_IPC_LOCK",
-	        needed >> 20, facts->memlock_bytes >> 10);
+	        pinned > facts->memlock_bytes ? "KVM_MEMORY_ENCRYPT_REG_REGION"
+	                                      : "KVM_SEV_LAUNCH_UPDATE_DATA",
+	        needed >> 10, facts->memlock_bytes >> 10);
 }
 
 static int check_cgroup(const struct launch *launch, struct err *err)

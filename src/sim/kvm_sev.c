@@ -250,6 +250,8 @@ int vm_sev_create(struct sim_vm *vm)
 		return -ENOMEM;
 	pthread_mutex_init(&vm->sev->lock, NULL);
 	vm->sev->need_init = vm->type != UAPI_VM_DEFAULT;
+	if (vm->sim->secure)
+		vm->sev->pages_lockable = vm->sim->secure->memlock_bytes / PAGE_SIZE_BYTES;
 	return 0;
 }
 

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "sev/sev.h"
 
@@ -20,15 +19,6 @@
 static uint64_t pages_of(uint64_t address, uint64_t size)
 {
 	return (address + size - 1) / PAGE_SIZE_BYTES - address / PAGE_SIZE_BYTES + 1;
-}
-
-/* CAP_IPC_LOCK would lift the limit; here who is root has it. */
-static bool may_lock(const struct sim_sev *sev, uint64_t pages)
-{
-	struct rlimit limit;
-
-	return geteuid() == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY ||
-	       sev->pages_locked + pages <= limit.rlim_cur / PAGE_SIZE_BYTES;
 }
 
 bool sev_readable(uint64_t address)
@@ -46,7 +36,7 @@ int sev_pin(const struct sim_sev *sev, uint64_t address, uint64_t size)
 	if (!size || !add_ok(address, size, &end))
 		return -EINVAL;
 	pages = pages_of(address, size);
-	if (!may_lock(sev, pages))
+	if (pages > sev->pages_lockable - sev->pages_locked)
 		return -ENOMEM;
 	if (madvise(start, pages * PAGE_SIZE_BYTES, MADV_POPULATE_WRITE) < 0)
 		return -ENOMEM;

@@ -53,7 +53,7 @@ static uint32_t add_platform_leaves(struct kvm_cpuid_entry2 *entries, uint32_t c
 	return count;
 }
 
-/* Memory encryption, which the secure processor brings. */
+/* Memory encryption, which the secure processor brings, and the product that this makes it. */
 static uint32_t add_sev_leaf(
         const struct sim_processor *secure, struct kvm_cpuid_entry2 *entries, uint32_t count)
 {
@@ -61,6 +61,8 @@ static uint32_t add_sev_leaf(
 		return count;
 	entries[count] = processor_cpuid(secure);
 	for (uint32_t i = 0; i < count; i++) {
+		if (entries[i].function == 1 || entries[i].function == 0x80000001)
+			entries[i].eax = psp_product_signature(secure->product->name);
 		if (entries[i].function == 0x80000000 && entries[i].eax < entries[count].function)
 			entries[i].eax = entries[count].function;
 	}

@@ -31,6 +31,8 @@ def cases():
     yield 'dry-refused', ['run', '--host', 'sim', '--dry-run', *snp, *sets('sev.policy=migrate-ma,abi=9.9,ciphertext-hiding',
                           'sev.vmsa-features=secure-tsc,vtom')], 4, 'out'
     yield 'dry-no-sev', ['run', '--host', 'sim', '--dry-run', *snp, *sets('sim.product=none')], 4, 'out'
+    yield 'dry-no-smt', ['run', '--host', 'sim', '--dry-run', *snp, *sets('sev.policy=single-socket', 'sim.smt=false')], 0, 'out'
+    yield 'dry-memlock', ['run', '--host', 'sim', '--dry-run', *sets('sev.type=sev', 'sim.memlock=1M', *COMMON)], 4, 'out'
     yield 'trace-legacy', ['run', '--host', 'sim', '--trace', 'trace', *sets('sev.type=sev', 'sev.init=legacy', *COMMON)], 1, 'trace'
     for product in ('none', 'Naples', 'Milan', 'Turin'):
         yield f'host-{product.lower()}', ['host', '--host', 'sim', *sets(f'sim.product={product}', 'sim.cgroup=cgroup')], 0, 'out'

@@ -184,10 +184,9 @@ static int check_options(const struct psp_options *options, struct err *err)
 		        "Genoa and "
 		        "Turin",
 		        options->product ?: "");
-	if (options->es_asids < 1 || options->es_asids > options->asids || options->asids > PSP_ASIDS_MAX)
+	if (!options->asids || options->es_asids > options->asids || options->asids > PSP_ASIDS_MAX)
 		return err_set(err, ERR_USAGE,
-		        "%u ASIDs, %u of them for SEV-ES and SNP: at least 1 of at most %d is needed for "
-		        "those",
+		        "%u ASIDs, %u of them for SEV-ES and SNP: there are 1 to %d, and no more of those",
 		        options->asids, options->es_asids, PSP_ASIDS_MAX);
 	if (options->snp_asids > options->es_asids)
 		return err_set(err, ERR_USAGE, "of %u ASIDs for SEV-ES and SNP %u cannot be SNP's alone",

@@ -24,6 +24,13 @@ const struct product *product_find(const char *name)
 	return NULL;
 }
 
+uint32_t psp_product_signature(const char *name)
+{
+	const struct product *product = product_find(name);
+
+	return product ? product->signature : 0;
+}
+
 const struct product *product_nth(unsigned n)
 {
 	return n < ARRAY_LEN(products) ? &products[n] : NULL;

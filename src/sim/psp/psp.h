@@ -75,10 +75,13 @@ struct psp_options {
 
 struct psp;
 
+/* CPUID.1.EAX of a product; 0: there is none of this name. */
+uint32_t psp_product_signature(const char *product);
+
 /*
  * The processor as the kernel's driver leaves it at boot: INIT (SEV-ES enabled) and, if the product knows
  * SNP, SNP_INIT were done. Cheap: libcrypto is loaded and keys are made by the first command that needs them.
- * ERR_FAILED, or ERR_USAGE for an unknown product, ASIDs that make no sense (1 <= es_asids <= asids <=
+ * ERR_FAILED, or ERR_USAGE for an unknown product, ASIDs that make no sense (es_asids <= asids, 1 <= asids <=
  * PSP_ASIDS_MAX, snp_asids <= es_asids), or more than PSP_CPUID_MAX CPUID entries.
  */
 int psp_create(const struct psp_options *options, struct psp **ret_psp, struct err *err) MUST_CHECK;

@@ -36,10 +36,15 @@ static const struct sim_product *product_find(const char *name)
 	return NULL;
 }
 
-#define CPUID_KVM              0x40000000u
-#define CPUID_1_ECX_HYPERVISOR (1u << 31)
+#define CPUID_KVM                 0x40000000u
+#define CPUID_1_ECX_HYPERVISOR    (1u << 31)
+#define CPUID_1_EDX_HTT           (1u << 28)
+#define CPUID_EXT_1_ECX_CMPLEGACY (1u << 1)
 
-/* What CPUID says on this processor, for the firmware to judge CPUID pages by: KVM's, without what is KVM. */
+/*
+ * What CPUID says on this processor, for the firmware to judge CPUID pages by: KVM's, without what is KVM,
+ * and with what KVM leaves to the VMM to offer: it is not the only processor of its package.
+ */
 static unsigned cpuid_rows(
         const struct sim_processor *secure, struct abi_cpuid_entry rows[static SIM_CPUID_MAX])
 {
@@ -57,9 +62,15 @@ static unsigned cpuid_rows(
 		        .ecx_in = e->index,
 		        .eax = e->eax,
 		        .ebx = e->ebx,
-		        .ecx = e->function == 1 ? e->ecx & ~CPUID_1_ECX_HYPERVISOR : e->ecx,
+		        .ecx = e->ecx,
 		        .edx = e->edx,
 		};
+		if (e->function == 1) {
+			rows[kept - 1].ecx &= ~CPUID_1_ECX_HYPERVISOR;
+			rows[kept - 1].edx |= CPUID_1_EDX_HTT;
+		} else if (e->function == 0x80000001) {
+			rows[kept - 1].ecx |= CPUID_EXT_1_ECX_CMPLEGACY;
+		}
 	}
 	return kept;
 }
@@ -81,8 +92,10 @@ static int make_psp(struct sim_processor *secure, const struct sim_options *o, s
 	        .snp_build = build,
 	        .tcb = o->tcb ?: secure->product->tcb,
 	        .asids = secure->asids,
-	        .es_asids = secure->min_sev_asid - 1,
+	        .es_asids = secure->es_asids,
+	        .snp_asids = secure->snp_asids,
 	        .vmsa_features = secure->product->vmsa_features | ABI_FEATURE_SNP,
+	        .smt_off = o->smt_off,
 	        .cpuid = rows,
 	        .cpuid_count = cpuid_rows(secure, rows),
 	};
@@ -90,14 +103,14 @@ static int make_psp(struct sim_processor *secure, const struct sim_options *o, s
 	return psp_create(&options, &secure->psp, err);
 }
 
-/* The firmware wants at least one ASID for SEV-ES. */
 static int take_options(struct sim_processor *secure, const struct sim_options *o, struct err *err)
 {
 	secure->asids = o->asids ?: ASIDS_DEFAULT;
 	secure->es_asids = !secure->product->es ? 0 : o->asids ? o->es_asids : ES_ASIDS_DEFAULT;
-	secure->min_sev_asid = secure->es_asids ? secure->es_asids + 1 : 2;
+	secure->min_sev_asid = secure->es_asids + 1;
 	secure->snp_asids = secure->product->snp ? o->snp_asids : 0;
 	secure->c_bit = o->c_bit ?: C_BIT_DEFAULT;
+	secure->memlock_bytes = o->memlock_bytes ?: UINT64_MAX;
 	if (secure->asids > PSP_ASIDS_MAX || secure->es_asids > secure->asids ||
 	        secure->snp_asids > secure->es_asids)
 		return err_set(err, ERR_USAGE,

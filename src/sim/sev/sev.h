@@ -36,6 +36,7 @@ struct sim_processor {
 	uint32_t min_sev_asid;
 	uint32_t snp_asids; /* the partition of ciphertext hiding: 1..snp_asids; 0: none */
 	unsigned c_bit;
+	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK of whoever has a SEV or SEV-ES guest; UINT64_MAX: none */
 	struct psp *psp;
 
 	pthread_mutex_t lock; /* all below; outside of that of the psp, inside of every other */
@@ -87,7 +88,7 @@ struct sim_sev {
 	int fd;          /* of /dev/sev, as a number: looked up again by each command */
 	uint64_t vmsa_features;
 	uint16_t ghcb_version;
-	uint64_t pages_locked;
+	uint64_t pages_locked, pages_lockable; /* the latter is the limit; the former never above it */
 	struct sim_region *regions;
 	struct private_memory *memory; /* shared with mirrors; NULL: SNP, or none */
 

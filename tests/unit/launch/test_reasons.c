@@ -24,6 +24,14 @@ static void make_file(const char *name, const char *text)
 	fclose(f);
 }
 
+/* Another vendor's processor: KVM tells neither of VMSA features nor of SEV. */
+static void no_sev_at_all(struct bench *b)
+{
+	b->kernel.old = true;
+	b->kernel.vm_types = 1;
+	b->kernel.sev_eax = 0;
+}
+
 static void old_kernel(struct bench *b)
 {
 	b->kernel.old = true;
@@ -76,6 +84,11 @@ static void old_firmware(struct bench *b)
 	b->kernel.snp.api_minor = 40;
 	b->kernel.status.api_minor = 17;
 	b->kernel.status.api_major = 0;
+}
+
+static void memlock_for_one_copy(struct bench *b)
+{
+	b->process.memlock_bytes = MIB(4) + IMAGE_BYTES;
 }
 
 static void small_memlock(struct bench *b)
@@ -147,6 +160,12 @@ static const struct cause {
                 "6.11"},
         {"sev", old_kernel, {0}, "sev.init=init2", 4,
                 "KVM_SEV_INIT2 would fail with EINVAL: this kernel does not have it; use Linux 6.10"},
+        {"sev-snp", no_sev_at_all, {0}, NULL, 4,
+                "KVM_CREATE_VM would fail with EINVAL: this host's KVM does not offer SEV-SNP (CPUID "
+                "8000001F EAX is 0x0); enable it"},
+        {"sev", no_sev_at_all, {0}, "sev.init=init2", 4,
+                "KVM_CREATE_VM would fail with EINVAL: this host's KVM does not offer SEV (CPUID 8000001F "
+                "EAX is 0x0); enable it"},
         {"sev-snp", no_snp_in_cpuid, {0}, NULL, 4,
                 "KVM_CREATE_VM would fail with EINVAL: this host's KVM does not offer SEV-SNP (CPUID "
                 "8000001F EAX is "
@@ -203,9 +222,11 @@ static const struct cause {
                 "KVM_SEV_SNP_LAUNCH_START would fail with EIO, POLICY_FAILURE: sev.policy 0xa0000 forbids "
                 "simultaneous multithreading, which is on; add the word smt"},
         {"sev", small_memlock, {0}, NULL, 4,
-                "KVM_MEMORY_ENCRYPT_REG_REGION would fail with ENOMEM: 4 MiB must be locked, and "
-                "RLIMIT_MEMLOCK is 64 "
-                "KiB; raise it (ulimit -l unlimited"},
+                "KVM_MEMORY_ENCRYPT_REG_REGION would fail with ENOMEM: 4224 KiB must be locked, and "
+                "RLIMIT_MEMLOCK is 64 KiB; raise it (ulimit -l unlimited"},
+        {"sev", memlock_for_one_copy, {0}, NULL, 4,
+                "KVM_SEV_LAUNCH_UPDATE_DATA would fail with ENOMEM: 4224 KiB must be locked, and "
+                "RLIMIT_MEMLOCK is 4160 KiB; raise it (ulimit -l unlimited"},
         {"sev", full_cgroup, {0}, NULL, 4,
                 "KVM_SEV_INIT2 would fail with EBUSY: the cgroup /tmp/vmm-reasons-"},
         {"sev-snp", full_host, {0}, NULL, 4,

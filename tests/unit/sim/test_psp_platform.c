@@ -352,8 +352,9 @@ static void test_psp_options_that_make_no_sense_are_refused(void **state)
 
 	assert_fails(psp_create(&options, &psp, &err), ERR_USAGE, "\"Bergamo\"");
 	options = bench_options("Milan");
-	options.es_asids = 0;
-	assert_fails(psp_create(&options, &psp, &err), ERR_USAGE, "16 ASIDs, 0 of them");
+	options.asids = options.es_asids = 0;
+	assert_fails(psp_create(&options, &psp, &err), ERR_USAGE, "0 ASIDs, 0 of them");
+	options = bench_options("Milan");
 	options.es_asids = 17;
 	assert_fails(psp_create(&options, &psp, &err), ERR_USAGE, "17 of them");
 	options = bench_options("Milan");

@@ -151,6 +151,32 @@ static void test_asids_none_for_es_offers_no_es(void **state)
 	machine_close(&m);
 }
 
+/* ---- locked memory ---- */
+
+/* Registered regions count for as long as they are, what is measured while it is measured. */
+static void test_memlock_bounds_what_is_pinned(void **state)
+{
+	const struct sim_options options = {
+	        .product = "Milan", .memlock_bytes = GUEST_BYTES + PAGE_SIZE_BYTES};
+	struct kvm_enc_region region;
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &options);
+	guest_make(&g, &m, UAPI_VM_SEV);
+	assert_int_equal(guest_init2(&g), 0);
+	assert_int_equal(launch_start(&g, 0), 0);
+	region = (struct kvm_enc_region){.addr = (uintptr_t)g.memory, .size = GUEST_BYTES};
+	assert_int_equal(call_of(&m, g.vm, KVM_MEMORY_ENCRYPT_REG_REGION, &region), 0);
+	assert_int_equal(launch_update(&g, 0, PAGE_SIZE_BYTES), 0);
+	assert_int_equal(launch_update(&g, 0, 2 * PAGE_SIZE_BYTES), -ENOMEM);
+	assert_int_equal(call_of(&m, g.vm, KVM_MEMORY_ENCRYPT_REG_REGION, &region), -ENOMEM);
+	assert_int_equal(call_of(&m, g.vm, KVM_MEMORY_ENCRYPT_UNREG_REGION, &region), 0);
+	assert_int_equal(launch_update(&g, 0, 2 * PAGE_SIZE_BYTES), 0);
+	guest_close(&g);
+	machine_close(&m);
+}
+
 /* ---- the misc cgroup ---- */
 
 static void write_text(const char *folder, const char *name, const char *text)
@@ -451,6 +477,7 @@ int main(void)
 	        cmocka_unit_test(test_asid_of_a_guest_that_ran_is_flushed),
 	        cmocka_unit_test(test_asids_partition_of_ciphertext_hiding),
 	        cmocka_unit_test(test_asids_none_for_es_offers_no_es),
+	        cmocka_unit_test(test_memlock_bounds_what_is_pinned),
 	        cmocka_unit_test(test_cgroup_counts_and_limits),
 	        cmocka_unit_test(test_mirror_reads_what_its_owner_wrote),
 	        cmocka_unit_test(test_move_takes_the_context_along),
