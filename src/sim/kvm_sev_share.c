@@ -200,7 +200,6 @@ static int move(struct sim_vm *vm, struct sim_vm *source)
 	return result;
 }
 
-/* No vCPU of either runs meanwhile. */
 static unsigned lock_vcpus(struct sim_vm *vm)
 {
 	unsigned count = atomic_load(&vm->vcpu_count);
@@ -216,11 +215,29 @@ static void unlock_vcpus(struct sim_vm *vm, unsigned count)
 		pthread_mutex_unlock(&vm->vcpus[i]->lock);
 }
 
+/* Both VMs' slots and numbers of vCPUs stay as they are: inside of the vCPUs' locks. */
+static void lock_memory(struct sim_vm *a, struct sim_vm *b)
+{
+	pthread_mutex_lock(a < b ? &a->lock : &b->lock);
+	pthread_mutex_lock(a < b ? &b->lock : &a->lock);
+}
+
+static void unlock_memory(struct sim_vm *a, struct sim_vm *b)
+{
+	pthread_mutex_unlock(&a->lock);
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* No vCPU of either runs meanwhile; one that was made before the locks were held is -EBUSY. */
 static int move_locked(struct sim_vm *vm, struct sim_vm *source)
 {
 	unsigned sources = lock_vcpus(source), count = lock_vcpus(vm);
-	int result = move(vm, source);
+	int result = -EBUSY;
 
+	lock_memory(vm, source);
+	if (atomic_load(&source->vcpu_count) == sources && atomic_load(&vm->vcpu_count) == count)
+		result = move(vm, source);
+	unlock_memory(vm, source);
 	unlock_vcpus(vm, count);
 	unlock_vcpus(source, sources);
 	return result;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "sev.h"
@@ -72,6 +73,12 @@ int cgroup_open(struct sim_cgroup *cgroup, const char *path, struct err *err)
 	cgroup->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup->dir < 0)
 		return err_sys(err, ERR_USAGE, errno, "sim.cgroup: %s cannot be opened", path);
+	if (flock(cgroup->dir, LOCK_EX | LOCK_NB) < 0)
+		return err_sys(err, ERR_USAGE, errno,
+		        "sim.cgroup: %s belongs to one process at a time, and another has it; end that, or "
+		        "name "
+		        "another folder",
+		        path);
 	write_values(cgroup, "misc.capacity", cgroup->capacity);
 	write_values(cgroup, "misc.current", cgroup->usage);
 	write_values(cgroup, "misc.peak", cgroup->peak);

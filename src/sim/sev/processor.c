@@ -114,8 +114,9 @@ static int take_options(struct sim_processor *secure, const struct sim_options *
 	if (secure->asids > PSP_ASIDS_MAX || secure->es_asids > secure->asids ||
 	        secure->snp_asids > secure->es_asids)
 		return err_set(err, ERR_USAGE,
-		        "software platform: of %u ASIDs (at most %u), %u cannot be for SEV-ES and %u of "
-		        "them for SEV-SNP alone",
+		        "software platform: sim.asids is %u (at most %u), sim.es-asids %u, sim.snp-asids %u: "
+		        "none may "
+		        "be more than the one before it",
 		        secure->asids, PSP_ASIDS_MAX, secure->es_asids, secure->snp_asids);
 	if (secure->c_bit < SIM_PHYS_BITS || secure->c_bit > C_BIT_MAX)
 		return err_set(err, ERR_USAGE, "software platform: the C-bit cannot be bit %u, only %u to %u",
