@@ -223,11 +223,10 @@ static void test_cgroup_counts_and_limits(void **state)
 	struct guest a, b, snp;
 	struct host *other;
 	struct machine m;
-	struct err why;
 
 	assert_non_null(mkdtemp(folder));
 	machine_open(&m, &options);
-	assert_fails(host_sim_create(&options, &other, &why), ERR_USAGE, "another has it");
+	assert_fails(host_sim_create(&options, &other, &err), ERR_USAGE, "another has it");
 	assert_text(folder, "misc.capacity", "sev 6\nsev_es 4\n");
 	assert_text(folder, "misc.max", "sev max\nsev_es max\n");
 	assert_int_equal(take_asid(&m, UAPI_VM_SEV, &a), 0);
