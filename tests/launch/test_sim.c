@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
+#include "support/folder.h"
 #include "unit/launch/bench.h"
 #include "vmm/call.h"
 #include "vmm/sim.h"
@@ -145,7 +146,8 @@ static void test_sim_vmsa_features_are_measured_as_told(void **state)
 
 /* ---- what must not be launched is not ---- */
 
-/* A host around another one that flips a byte of what a launch update brings. */
+/* A host around another one that flips a byte of what a launch update brings, or moves a page that brings
+ * none. */
 struct flipping {
 	struct host host;
 	uint8_t type; /* of the page to change */
@@ -162,17 +164,23 @@ static int flip_close(struct host *h, int fd)
 	return host_close(h->inner, fd);
 }
 
+static void flip_update(struct flipping *f, struct uapi_sev_snp_launch_update *update)
+{
+	if (update->type != f->type || f->changed++)
+		return;
+	if (f->type == ABI_PAGE_ZERO)
+		update->gfn_start += 0x100;
+	else
+		((uint8_t *)(uintptr_t)update->uaddr)[update->len - 7] ^= 1;
+}
+
 static int flip_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 {
 	struct flipping *f = (struct flipping *)h;
 	const struct kvm_sev_cmd *cmd = arg;
 
-	if (request == KVM_MEMORY_ENCRYPT_OP && cmd->id == UAPI_SEV_SNP_LAUNCH_UPDATE) {
-		const struct uapi_sev_snp_launch_update *update = (void *)(uintptr_t)cmd->data;
-
-		if (update->type == f->type && !f->changed++)
-			((uint8_t *)(uintptr_t)update->uaddr)[update->len - 7] ^= 1;
-	}
+	if (request == KVM_MEMORY_ENCRYPT_OP && cmd->id == UAPI_SEV_SNP_LAUNCH_UPDATE)
+		flip_update(f, (void *)(uintptr_t)cmd->data);
 	/* One bit of a register, and with it of the VMSA. */
 	if (request == KVM_SET_REGS && f->type == ABI_PAGE_VMSA && !f->changed++)
 		((struct kvm_regs *)arg)->r9 ^= 1;
@@ -206,7 +214,7 @@ static const struct host_ops flip_ops = {
 
 static void test_sim_one_changed_byte_is_no_launch(void **state)
 {
-	static const uint8_t types[] = {ABI_PAGE_NORMAL, ABI_PAGE_VMSA};
+	static const uint8_t types[] = {ABI_PAGE_NORMAL, ABI_PAGE_ZERO, ABI_PAGE_VMSA};
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		struct flipping flip = {.host = {.ops = &flip_ops, .inner = host}, .type = types[i]};
@@ -354,19 +362,6 @@ static void test_sim_exhausted_partition_is_told_when_met(void **state)
 	        "EBUSY): the ASIDs of SEV-SNP, kvm_amd.ciphertext_hiding_asids of them, are all taken; end");
 }
 
-static void remove_files(const char *folder)
-{
-	static const char *const names[] = {
-	        "misc.capacity", "misc.current", "misc.peak", "misc.max", "misc.events", "misc.events.local"};
-	char path[128];
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-		unlink(path);
-	}
-	rmdir(folder);
-}
-
 static void test_sim_exhausted_asids_are_foreseen_where_they_are_counted(void **state)
 {
 	char folder[] = "/tmp/vmm-misc-XXXXXX";
@@ -376,7 +371,7 @@ static void test_sim_exhausted_asids_are_foreseen_where_they_are_counted(void **
 	assert_second_is_told("sev-es", folder, 0,
 	        "KVM_SEV_INIT2 would fail with EBUSY: all ASIDs for SEV-ES are taken (1 of 1); end another");
 	teardown(NULL);
-	remove_files(folder);
+	folder_remove(folder);
 	setup(NULL);
 }
 

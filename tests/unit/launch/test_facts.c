@@ -2,25 +2,13 @@
 #include <sys/stat.h>
 
 #include "support/fake_kernel.h"
-#include "support/test.h"
+#include "support/folder.h"
 #include "vmm/launch.h"
 
 static struct fake_kernel kernel;
 static struct launch_facts facts;
 static char root[64], group[80];
 static uint32_t hiding;
-
-static void put(const char *folder, const char *name, const char *text)
-{
-	char path[200];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
 
 static int setup(void **state)
 {
@@ -35,17 +23,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = {"misc.current", "misc.max", "misc.capacity"};
-	char path[200];
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		snprintf(path, sizeof(path), "%s/%s", root, names[i]);
-		unlink(path);
-		snprintf(path, sizeof(path), "%s/%s", group, names[i]);
-		unlink(path);
-	}
-	rmdir(group);
-	rmdir(root);
+	folder_remove(group);
+	folder_remove(root);
 	return 0;
 }
 
@@ -89,8 +68,8 @@ static void test_facts_without_devices_say_why(void **state)
 
 static void test_facts_container_sees_its_limit_but_no_capacity(void **state)
 {
-	put(group, "misc.current", "sev 1\nsev_es 2\n");
-	put(group, "misc.max", "sev max\nsev_es 5\n");
+	folder_put(group, "misc.current", "sev 1\nsev_es 2\n");
+	folder_put(group, "misc.max", "sev max\nsev_es 5\n");
 	gather(group);
 	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].used, 2);
 	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].free, 3);
@@ -103,10 +82,10 @@ static void test_facts_container_sees_its_limit_but_no_capacity(void **state)
 
 static void test_facts_host_counts_all_groups(void **state)
 {
-	put(group, "misc.current", "sev 0\nsev_es 2\n");
-	put(group, "misc.max", "sev max\nsev_es 50\n");
-	put(root, "misc.current", "sev 10\nsev_es 90\n");
-	put(root, "misc.capacity", "sev 410\nsev_es 99\n");
+	folder_put(group, "misc.current", "sev 0\nsev_es 2\n");
+	folder_put(group, "misc.max", "sev max\nsev_es 50\n");
+	folder_put(root, "misc.current", "sev 10\nsev_es 90\n");
+	folder_put(root, "misc.capacity", "sev 410\nsev_es 99\n");
 	gather(group);
 	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].used, 90);
 	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].free, 9);
@@ -116,8 +95,8 @@ static void test_facts_host_counts_all_groups(void **state)
 
 static void test_facts_group_above_its_limit_has_none_free(void **state)
 {
-	put(group, "misc.current", "sev 7\n");
-	put(group, "misc.max", "sev 5\n");
+	folder_put(group, "misc.current", "sev 7\n");
+	folder_put(group, "misc.max", "sev 5\n");
 	gather(group);
 	assert_true(facts.asids[LAUNCH_ASIDS_SEV].free_known);
 	assert_int_equal(facts.asids[LAUNCH_ASIDS_SEV].free, 0);
@@ -126,13 +105,13 @@ static void test_facts_group_above_its_limit_has_none_free(void **state)
 static void test_facts_ciphertext_hiding_divides_the_asids(void **state)
 {
 	hiding = 30;
-	put(group, "misc.current", "sev_es 2\n");
-	put(group, "misc.max", "sev_es 5\n");
+	folder_put(group, "misc.current", "sev_es 2\n");
+	folder_put(group, "misc.max", "sev_es 5\n");
 	gather(group);
 	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].limit, 30);
 	assert_int_equal(facts.asids[LAUNCH_ASIDS_ES].limit, 69);
 	assert_false(facts.asids[LAUNCH_ASIDS_SNP].used_known || facts.asids[LAUNCH_ASIDS_SNP].free_known);
-	put(group, "misc.max", "sev_es 2\n");
+	folder_put(group, "misc.max", "sev_es 2\n");
 	gather(group);
 	assert_true(facts.asids[LAUNCH_ASIDS_SNP].free_known);
 	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].free, 0);
@@ -144,8 +123,8 @@ static void test_facts_files_of_any_content_are_survived(void **state)
 	        "sev 99999999999999999999999\n", "sev_es", "\xff\xfe\xfd"};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		put(group, "misc.current", texts[i]);
-		put(group, "misc.max", texts[i]);
+		folder_put(group, "misc.current", texts[i]);
+		folder_put(group, "misc.max", texts[i]);
 		gather(group);
 		assert_int_equal(facts.asids[LAUNCH_ASIDS_SEV].limit, 410);
 	}

@@ -2,27 +2,15 @@
  * Why a launch is refused, in one sentence: what failed with errno and firmware code, the likely cause, the
  * remedy. Each row provokes a cause by a fact of the host, or injects it at a call.
  */
-#include <dirent.h>
 #include <sys/stat.h>
 
 #include "bench.h"
+#include "support/folder.h"
 
 static struct bench bench;
 static char cgroup[64];
 
 /* ---- facts ---- */
-
-static void make_file(const char *name, const char *text)
-{
-	char path[128];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", cgroup, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
 
 /* Another vendor's processor: KVM tells neither of VMSA features nor of SEV. */
 static void no_sev_at_all(struct bench *b)
@@ -98,15 +86,15 @@ static void small_memlock(struct bench *b)
 
 static void full_cgroup(struct bench *b)
 {
-	make_file("misc.current", "sev 3\nsev_es 2\n");
-	make_file("misc.max", "sev 3\nsev_es 2\n");
+	folder_put(cgroup, "misc.current", "sev 3\nsev_es 2\n");
+	folder_put(cgroup, "misc.max", "sev 3\nsev_es 2\n");
 	b->process.cgroup = cgroup;
 }
 
 static void full_host(struct bench *b)
 {
-	make_file("misc.current", "sev 410\nsev_es 99\n");
-	make_file("misc.capacity", "sev 410\nsev_es 99\n");
+	folder_put(cgroup, "misc.current", "sev 410\nsev_es 99\n");
+	folder_put(cgroup, "misc.capacity", "sev 410\nsev_es 99\n");
 	b->process.cgroup = cgroup;
 }
 
@@ -433,21 +421,6 @@ static const struct cause {
                 "unknown to vmm: a code that vmm does not know: the secure processor refuses it; dmesg"},
 };
 
-static void remove_folder(void)
-{
-	DIR *dir = opendir(cgroup);
-	const struct dirent *entry;
-	char path[400];
-
-	while (dir && (entry = readdir(dir))) {
-		snprintf(path, sizeof(path), "%s/%s", cgroup, entry->d_name);
-		unlink(path);
-	}
-	if (dir)
-		closedir(dir);
-	rmdir(cgroup);
-}
-
 static void check_cause(size_t i)
 {
 	const struct cause *cause = &causes[i];
@@ -474,7 +447,7 @@ static void check_cause(size_t i)
 		fail_msg("row %zu: no sentence with a remedy: \"%s\"", i, text);
 	bench_end(&bench);
 	assert_int_equal(bench.kernel.open_fds, 0);
-	remove_folder();
+	folder_remove(cgroup);
 }
 
 static void test_reasons_every_cause_is_told_in_a_sentence(void **state)

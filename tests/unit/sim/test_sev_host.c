@@ -1,9 +1,9 @@
 /* What the software platform offers as a host with SEV: products, ASIDs, the misc cgroup, /dev/sev; mirrors
  * and moves. */
-#include <dirent.h>
 #include <sys/stat.h>
 
 #include "sev_guest.h"
+#include "support/folder.h"
 
 static const struct sim_options milan = {.product = "Milan", .seed = 1};
 static struct err err;
@@ -179,18 +179,6 @@ static void test_memlock_bounds_what_is_pinned(void **state)
 
 /* ---- the misc cgroup ---- */
 
-static void write_text(const char *folder, const char *name, const char *text)
-{
-	char path[200];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
-
 static void assert_text(const char *folder, const char *name, const char *text)
 {
 	char path[200], found[200] = "";
@@ -202,18 +190,6 @@ static void assert_text(const char *folder, const char *name, const char *text)
 	found[fread(found, 1, sizeof(found) - 1, f)] = '\0';
 	fclose(f);
 	assert_string_equal(found, text);
-}
-
-static void remove_folder(const char *folder)
-{
-	DIR *dir = opendir(folder);
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir)))
-		unlinkat(dirfd(dir), entry->d_name, 0);
-	if (dir)
-		closedir(dir);
-	rmdir(folder);
 }
 
 static void test_cgroup_counts_and_limits(void **state)
@@ -232,11 +208,11 @@ static void test_cgroup_counts_and_limits(void **state)
 	assert_int_equal(take_asid(&m, UAPI_VM_SEV, &a), 0);
 	assert_int_equal(take_asid(&m, UAPI_VM_SNP, &snp), 0);
 	assert_text(folder, "misc.current", "sev 1\nsev_es 1\n");
-	write_text(folder, "misc.max", "sev_es max\nsev 1\n");
+	folder_put(folder, "misc.max", "sev_es max\nsev 1\n");
 	assert_int_equal(take_asid(&m, UAPI_VM_SEV, &b), -EBUSY);
 	assert_text(folder, "misc.events", "sev.max 1\nsev_es.max 0\n");
 	assert_text(folder, "misc.events.local", "sev.max 1\nsev_es.max 0\n");
-	write_text(folder, "misc.max", "sev 2\nsev_es 0\n");
+	folder_put(folder, "misc.max", "sev 2\nsev_es 0\n");
 	assert_int_equal(guest_init2(&b), 0);
 	assert_text(folder, "misc.peak", "sev 2\nsev_es 1\n");
 	guest_close(&b);
@@ -245,7 +221,7 @@ static void test_cgroup_counts_and_limits(void **state)
 	assert_text(folder, "misc.current", "sev 0\nsev_es 0\n");
 	assert_text(folder, "misc.peak", "sev 2\nsev_es 1\n");
 	machine_close(&m);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 /* ---- mirrors and moves ---- */
