@@ -53,7 +53,7 @@ static const struct call_fw_code codes[] = {
 
 const struct call_fw_code *call_fw_code_find(uint32_t code)
 {
-	static const struct call_fw_code unknown = {0, "unknown to vmm", "a code that vmm does not know"};
+	static const struct call_fw_code unknown = {0, "unknown to vmm", "it may be newer"};
 
 	for (const struct call_fw_code *c = codes; c->name; c++) {
 		if (c->code == code)

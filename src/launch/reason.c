@@ -279,6 +279,14 @@ static bool fits(const struct reason *reason, enum launch_step step, enum config
 	       (!reason->fact || reason->fact(facts, type));
 }
 
+/* What the firmware's code says already is not said twice. */
+static bool is_said(const char *text, const char *cause)
+{
+	size_t length = strlen(text), part = strlen(cause);
+
+	return length >= part && strcmp(text + length - part, cause) == 0;
+}
+
 /* Files, and memory of vmm's own, fail for reasons that their errors name. */
 static bool is_the_hosts(enum launch_step step, const struct err *err)
 {
@@ -295,10 +303,13 @@ int launch_explain(
 		return -1;
 	for (const struct reason *r = reasons; r->cause; r++) {
 		size_t used = strlen(err->text);
+		const char *cause;
 
 		if (!fits(r, step, type, facts, err))
 			continue;
-		snprintf(err->text + used, sizeof(err->text) - used, ": %s; %s", r->cause, r->remedy);
+		cause = is_said(err->text, r->cause) ? "" : r->cause;
+		snprintf(err->text + used, sizeof(err->text) - used, "%s%s; %s", *cause ? ": " : "", cause,
+		        r->remedy);
 		err->kind = r->kind ?: err->kind;
 		break;
 	}

@@ -414,11 +414,11 @@ static const struct cause {
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_START, EIO, 0x20), NULL, 4,
                 "KVM_SEV_SNP_LAUNCH_START: Input/output error (EIO), firmware code 0x20, RMP_INIT_REQUIRED: "
                 "the RMP "
-                "must be initialised again: the RMP must be initialised again; reboot"},
+                "must be initialised again; reboot"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_UPDATE_DATA, EIO, 0x7777), NULL, 4,
                 "firmware at 0xffff0000: KVM_SEV_LAUNCH_UPDATE_DATA: Input/output error (EIO), firmware code "
                 "0x7777, "
-                "unknown to vmm: a code that vmm does not know: the secure processor refuses it; dmesg"},
+                "unknown to vmm: it may be newer: the secure processor refuses it; dmesg"},
 };
 
 static void check_cause(size_t i)
