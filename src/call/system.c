@@ -14,8 +14,7 @@ static int explain_open(int sys, struct err *err)
 		return err_sys(err, ERR_HOST, sys,
 		        "/dev/kvm is missing: enable SVM in the firmware setup and load the module (modprobe "
 		        "kvm_amd); in a virtual machine, enable nested virtualisation; --host sim runs "
-		        "guests without "
-		        "it, and without any protection");
+		        "guests without it, and without any protection");
 	if (sys == EACCES || sys == EPERM)
 		return err_sys(err, ERR_HOST, sys,
 		        "/dev/kvm may not be opened: add the user to its group (usermod -aG kvm USER) and "

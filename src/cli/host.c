@@ -82,8 +82,7 @@ static const struct cli_option options[] = {
         CLI_OPTION_HOST,
         {"certificates", "FILE",
                 "Write the platform's certificates (PDH, PEK, OCA, CEK) to FILE, which must not exist: what "
-                "the "
-                "owner of a SEV or SEV-ES guest makes a session with."},
+                "the owner of a SEV or SEV-ES guest makes a session with."},
         {0},
 };
 
@@ -92,10 +91,8 @@ const struct cli_verb cli_verb_host = {
         .operands = "",
         .summary = "say what this machine offers, or exactly why not",
         .help = "Generations, ASIDs (by the misc controller of this process's cgroup, or of the one that the "
-                "key "
-                "cgroup names), the secure processor's firmware, and KVM's capabilities. The exit status is "
-                "4 "
-                "when no guest can run here.",
+                "key cgroup names), the secure processor's firmware, and KVM's capabilities. The exit status "
+                "is 4 when no guest can run here.",
         .options = options,
         .run = run_verb,
 };

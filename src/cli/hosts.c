@@ -126,9 +126,8 @@ static void tell_figures(struct cli_hosts *hosts)
 		        figures.unknown_names);
 	if (figures.ghcb_uses)
 		log_warn("software platform: the guest used what is not implemented, #VC, VMGEXIT and the "
-		         "GHCB "
-		         "(uses: %llu): SEV-ES and SEV-SNP guests are launched and measured here, but go no "
-		         "further than that",
+		         "GHCB (uses: %llu): SEV-ES and SEV-SNP guests are launched and measured here, but "
+		         "go no further than that",
 		        (unsigned long long)figures.ghcb_uses);
 }
 

@@ -123,8 +123,7 @@ const struct config_key config_keys[] = {
                         "firmware image says."},
         {"sev.secret-wait", CONFIG_NUMBER, AT(sev.secret_wait_s), .max = 86400, .unit = "seconds", .def = "0",
                 .help = "How long a launch waits for sev.secret and its header. A reset is another launch, "
-                        "with "
-                        "another measurement, and waits again."},
+                        "with another measurement, and waits again."},
 
         {"run.grace", CONFIG_NUMBER, AT(run.grace_s), .max = 3600, .unit = "seconds", .def = "30",
                 .help = "The time between pressing the guest's power button and ending it; 0 ends it at "
@@ -162,9 +161,8 @@ const struct config_key config_keys[] = {
                         "on, SEV-SNP guests whose policy lacks the word smt are refused."},
         {"sim.memlock", CONFIG_SIZE, AT(sim.memlock_bytes), .max = MEMLOCK_MAX_BYTES, .def = "\"0\"",
                 .help = "The limit of locked memory (RLIMIT_MEMLOCK) that the software platform pretends: "
-                        "the "
-                        "memory of a SEV or SEV-ES guest and its firmware must fit into it, in whole MiB. 0: "
-                        "none."},
+                        "the memory of a SEV or SEV-ES guest and its firmware must fit into it, in whole "
+                        "MiB. 0: none."},
         {"sim.cgroup", CONFIG_STRING, AT(sim.cgroup), .max = PATH_MAX_BYTES, .def = "\"\"",
                 .help = "A folder that stands for the misc cgroup of this process on the software platform: "
                         "the limits in its misc.max hold, the other files (misc.current, ...) are written. "

@@ -72,15 +72,13 @@ static int parse_pem(
 	if (!pkey)
 		return err_set(err, ERR_USAGE,
 		        "%s: holds no private key in PEM; openssl ecparam -name secp384r1 -genkey -noout "
-		        "makes "
-		        "one",
+		        "makes one",
 		        path);
 	if (!is_p384(pkey)) {
 		EVP_PKEY_free(pkey);
 		return err_set(err, ERR_USAGE,
 		        "%s: is no P-384 key, and the firmware takes no other; openssl ecparam -name "
-		        "secp384r1 "
-		        "-genkey -noout makes one",
+		        "secp384r1 -genkey -noout makes one",
 		        path);
 	}
 	/* Whatever the file says: the point is wanted whole. */

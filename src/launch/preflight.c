@@ -80,8 +80,7 @@ static int check_init(const struct launch *launch, struct err *err)
 		        "use Linux 6.11 or newer");
 	return err_set(err, ERR_HOST,
 	        "KVM_SEV_INIT2 would fail with EINVAL: this kernel does not have it; use Linux 6.10 or "
-	        "newer, "
-	        "or set sev.init to auto");
+	        "newer, or set sev.init to auto");
 }
 
 /* What a KVM that does not offer the generation tells of it means nothing. */
@@ -116,15 +115,13 @@ static int check_generation(const struct launch *launch, struct err *err)
 	if (!facts->asids[launch_asid_kind(type)].limit)
 		return err_set(err, ERR_HOST,
 		        "KVM_SEV_INIT2 would fail with EBUSY: this host has no ASIDs for %s (the least ASID "
-		        "of "
-		        "SEV is %u of %u%s); change that in the host's firmware setup",
+		        "of SEV is %u of %u%s); change that in the host's firmware setup",
 		        g->word, facts->sev_asid_min, facts->sev_asid_max,
 		        facts->hiding_asids ? ", and ciphertext hiding divides those below it" : "");
 	if (!is_offered(launch))
 		return err_set(err, ERR_HOST,
 		        "KVM_CREATE_VM would fail with EINVAL: KVM does not offer VM type %u (%s), though "
-		        "the "
-		        "processor has it; dmesg | grep -i -e sev -e kvm says why%s",
+		        "the processor has it; dmesg | grep -i -e sev -e kvm says why%s",
 		        g->vm_type, g->word,
 		        type == CONFIG_SEV_SNP ? ", often an IOMMU in passthrough mode or an RMP that covers "
 		                                 "too little memory"
@@ -169,9 +166,8 @@ static int check_asids(const struct launch *launch, struct err *err)
 	if (*asids->limiting)
 		return err_set(err, ERR_HOST,
 		        "KVM_SEV_INIT2 would fail with EBUSY: the cgroup %s has reached its limit of %s "
-		        "ASIDs "
-		        "(misc.max); raise it, end another guest there, or name another group in the key "
-		        "cgroup",
+		        "ASIDs (misc.max); raise it, end another guest there, or name another group in the "
+		        "key cgroup",
 		        asids->limiting, generations[type].word);
 	return err_set(err, ERR_HOST,
 	        "KVM_SEV_INIT2 would fail with EBUSY: all ASIDs for %s are taken (%" PRIu64 " of %" PRIu64
@@ -275,8 +271,7 @@ static int check_platform_bits(const struct launch *launch, struct err *err)
 		        !(facts->snp.flags & platform_bits[i].flag))
 			return err_set(err, ERR_HOST,
 			        "KVM_SEV_SNP_LAUNCH_START would fail with EIO, POLICY_FAILURE: sev.policy "
-			        "has "
-			        "%s, and on this host %s; %s, or leave the word out",
+			        "has %s, and on this host %s; %s, or leave the word out",
 			        platform_bits[i].word, platform_bits[i].lacks, platform_bits[i].remedy);
 	}
 	return 0;

@@ -56,8 +56,7 @@ static int update_all(struct launch_work *work, struct uapi_sev_snp_launch_updat
 		if (idle == UPDATE_TRIES)
 			return err_set(err, ERR_HOST,
 			        "KVM_SEV_SNP_LAUNCH_UPDATE: the kernel made no progress at 0x%llx, with "
-			        "0x%llx "
-			        "bytes left",
+			        "0x%llx bytes left",
 			        (unsigned long long)update->gfn_start * PAGE_SIZE_BYTES,
 			        (unsigned long long)update->len);
 	}

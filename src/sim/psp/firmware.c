@@ -181,8 +181,7 @@ static int check_options(const struct psp_options *options, struct err *err)
 	if (!product_find(options->product))
 		return err_set(err, ERR_USAGE,
 		        "the software platform knows no processor \"%s\"; it knows Naples, Rome, Milan, "
-		        "Genoa and "
-		        "Turin",
+		        "Genoa and Turin",
 		        options->product ?: "");
 	if (!options->asids || options->es_asids > options->asids || options->asids > PSP_ASIDS_MAX)
 		return err_set(err, ERR_USAGE,

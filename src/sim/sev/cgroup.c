@@ -76,8 +76,7 @@ int cgroup_open(struct sim_cgroup *cgroup, const char *path, struct err *err)
 	if (flock(cgroup->dir, LOCK_EX | LOCK_NB) < 0)
 		return err_sys(err, ERR_USAGE, errno,
 		        "sim.cgroup: %s belongs to one process at a time, and another has it; end that, or "
-		        "name "
-		        "another folder",
+		        "name another folder",
 		        path);
 	write_values(cgroup, "misc.capacity", cgroup->capacity);
 	write_values(cgroup, "misc.current", cgroup->usage);

@@ -115,8 +115,7 @@ static int take_options(struct sim_processor *secure, const struct sim_options *
 	        secure->snp_asids > secure->es_asids)
 		return err_set(err, ERR_USAGE,
 		        "software platform: sim.asids is %u (at most %u), sim.es-asids %u, sim.snp-asids %u: "
-		        "none may "
-		        "be more than the one before it",
+		        "none may be more than the one before it",
 		        secure->asids, PSP_ASIDS_MAX, secure->es_asids, secure->snp_asids);
 	if (secure->c_bit < SIM_PHYS_BITS || secure->c_bit > C_BIT_MAX)
 		return err_set(err, ERR_USAGE, "software platform: the C-bit cannot be bit %u, only %u to %u",

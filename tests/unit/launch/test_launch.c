@@ -321,8 +321,7 @@ static void test_launch_corrected_cpuid_page_is_refused_if_wanted(void **state)
 	bench.kernel.right_ebx = 0x33;
 	refuses("sev-snp", (const char *const[]){"sev.cpuid-correction=refuse", NULL}, ERR_HOST,
 	        "INVALID_PARAM: a parameter is not valid: the CPUID page claims what this processor lacks; "
-	        "set "
-	        "sev.cpuid-correction to adopt");
+	        "set sev.cpuid-correction to adopt");
 }
 
 static void test_launch_answer_that_is_no_cpuid_page_is_not_adopted(void **state)

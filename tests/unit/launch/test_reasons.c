@@ -156,56 +156,44 @@ static const struct cause {
                 "EAX is 0x0); enable it"},
         {"sev-snp", no_snp_in_cpuid, {0}, NULL, 4,
                 "KVM_CREATE_VM would fail with EINVAL: this host's KVM does not offer SEV-SNP (CPUID "
-                "8000001F EAX is "
-                "0xf); enable it"},
+                "8000001F EAX is 0xf); enable it"},
         {"sev-es", no_es_in_cpuid, {0}, NULL, 4,
                 "KVM_CREATE_VM would fail with EINVAL: this host's KVM does not offer SEV-ES (CPUID 8000001F "
-                "EAX is "
-                "0x3); enable it"},
+                "EAX is 0x3); enable it"},
         {"sev-snp", no_snp_vm_type, {0}, NULL, 4,
                 "KVM_CREATE_VM would fail with EINVAL: KVM does not offer VM type 4 (SEV-SNP), though the "
-                "processor "
-                "has it; dmesg"},
+                "processor has it; dmesg"},
         {"sev-es", no_es_asids, {0}, NULL, 4,
                 "KVM_SEV_INIT2 would fail with EBUSY: this host has no ASIDs for SEV-ES (the least ASID of "
-                "SEV is 1 "
-                "of 509); change that"},
+                "SEV is 1 of 509); change that"},
         {"sev", no_sev_asids, {0}, NULL, 4,
                 "KVM_SEV_INIT2 would fail with EBUSY: this host has no ASIDs for SEV (the least ASID of SEV "
-                "is 100 of "
-                "99); change that"},
+                "is 100 of 99); change that"},
         {"sev-es", hiding_all, {0}, NULL, 4,
                 "KVM_SEV_INIT2 would fail with EBUSY: this host has no ASIDs for SEV-ES (the least ASID of "
-                "SEV is 100 "
-                "of 509, and ciphertext hiding divides those below it); change that"},
+                "SEV is 100 of 509, and ciphertext hiding divides those below it); change that"},
         {"sev-snp", no_guest_memfd, {0}, NULL, 4,
                 "KVM_CREATE_GUEST_MEMFD would fail with EINVAL: this KVM lacks memory that only the guest "
-                "can read "
-                "(KVM_CAP_GUEST_MEMFD); use Linux 6.11"},
+                "can read (KVM_CAP_GUEST_MEMFD); use Linux 6.11"},
         {"sev-snp", no_conversion, {0}, NULL, 4,
                 "KVM_ENABLE_CAP would fail with EINVAL: this KVM lacks page state changes "
                 "(KVM_CAP_EXIT_HYPERCALL); "
                 "use Linux"},
         {"sev-snp", no_rmp, {0}, NULL, 4,
                 "KVM_SEV_SNP_LAUNCH_START would fail with ENOTTY: the firmware says that SEV-SNP is not "
-                "initialised "
-                "(state 0, no RMP); enable it"},
+                "initialised (state 0, no RMP); enable it"},
         {"sev-snp", NULL, {0}, "sev.policy=0x70000", 4,
                 "KVM_SEV_SNP_LAUNCH_START would fail with EINVAL: of sev.policy 0x70000 this KVM does not "
-                "take bit 18 "
-                "(migrate-ma); leave that out or use a newer kernel (it takes 0x1bffff)"},
+                "take bit 18 (migrate-ma); leave that out or use a newer kernel (it takes 0x1bffff)"},
         {"sev-snp", old_firmware, {0}, "sev.policy=abi=1.51,smt", 4,
                 "KVM_SEV_SNP_LAUNCH_START would fail with EIO, POLICY_FAILURE: sev.policy asks for at least "
-                "version "
-                "1.51 of the firmware's ABI, this host has 1.40; update"},
+                "version 1.51 of the firmware's ABI, this host has 1.40; update"},
         {"sev", old_firmware, {0}, "sev.policy=nodbg,api=1.0", 4,
                 "KVM_SEV_LAUNCH_START would fail with EIO, POLICY_FAILURE: sev.policy asks for at least "
-                "version 1.0 "
-                "of the firmware's API, this host has 0.17; update"},
+                "version 1.0 of the firmware's API, this host has 0.17; update"},
         {"sev-snp", NULL, {0}, "sev.vmsa-features=secure-tsc", 4,
                 "KVM_SEV_INIT2 would fail with EINVAL: of sev.vmsa-features 0x201 this KVM does not offer "
-                "bit 9 "
-                "(secure-tsc); leave that out or use a newer kernel (it offers 0x20)"},
+                "bit 9 (secure-tsc); leave that out or use a newer kernel (it offers 0x20)"},
         {"sev-snp", smt_on, {0}, "sev.policy=debug", 4,
                 "KVM_SEV_SNP_LAUNCH_START would fail with EIO, POLICY_FAILURE: sev.policy 0xa0000 forbids "
                 "simultaneous multithreading, which is on; add the word smt"},
@@ -226,8 +214,7 @@ static const struct cause {
         {"sev-snp", no_metadata, {0}, NULL, 2, "firmware image /tmp/vmm-bench-"},
         {"sev", NULL, {.path = "/dev/sev", .sys = ENOENT}, NULL, 4,
                 "opening /dev/sev: No such file or directory (ENOENT): the kernel has found no secure "
-                "processor; "
-                "enable SME and SEV"},
+                "processor; enable SME and SEV"},
         {"sev", NULL, {.path = "/dev/kvm", .sys = ENOENT}, NULL, 4, "/dev/kvm is missing: enable SVM"},
 
         /* met: the device, the VM */
@@ -243,15 +230,11 @@ static const struct cause {
                 "KVM_CREATE_VM of type 3: Invalid argument (EINVAL): KVM does not offer SEV-ES guests; give "
                 "SEV-ES"},
         {"sev-snp", NULL, CALL(UAPI_CREATE_GUEST_MEMFD, ENOMEM), NULL, 4,
-                "KVM_CREATE_GUEST_MEMFD of 4 MiB: Cannot allocate memory (ENOMEM): the host has not "
-                "enough "
-                "memory "
-                "left; lower machine.memory"},
+                "KVM_CREATE_GUEST_MEMFD of 4 MiB: Cannot allocate memory (ENOMEM): the host has not enough "
+                "memory left; lower machine.memory"},
         {"sev-snp", NULL, CALL(UAPI_CREATE_GUEST_MEMFD, ENOTTY), NULL, 4,
-                "KVM_CREATE_GUEST_MEMFD of 4 MiB: Inappropriate ioctl for device (ENOTTY): this kernel "
-                "has "
-                "no memory "
-                "that only the guest can read; use Linux 6.11"},
+                "KVM_CREATE_GUEST_MEMFD of 4 MiB: Inappropriate ioctl for device (ENOTTY): this kernel has "
+                "no memory that only the guest can read; use Linux 6.11"},
 
         /* the context */
         {"sev", full_cgroup, AT(UAPI_SEV_INIT2, EBUSY, 0), NULL, 4, "KVM_SEV_INIT2 would fail with EBUSY"},
@@ -268,8 +251,7 @@ static const struct cause {
                 "taken; end"},
         {"sev", NULL, AT(UAPI_SEV_INIT2, EBUSY, 0xffffffff), NULL, 4,
                 "KVM_SEV_INIT2: Device or resource busy (EBUSY), firmware code 0xffffffff, not called: the "
-                "kernel did "
-                "not get as far as the firmware: the ASIDs of SEV are all taken; end"},
+                "kernel did not get as far as the firmware: the ASIDs of SEV are all taken; end"},
         {"sev-es", NULL, AT(UAPI_SEV_INIT2, EINVAL, 0), NULL, 4,
                 "KVM_SEV_INIT2: Invalid argument (EINVAL): KVM refuses these VMSA features for this type; "
                 "set"},
@@ -279,125 +261,104 @@ static const struct cause {
                 "KVM_SEV_INIT: Inappropriate ioctl for device (ENOTTY): SEV is off in KVM; load kvm_amd"},
         {"sev", NULL, AT(UAPI_SEV_INIT2, EIO, 1), NULL, 4,
                 "KVM_SEV_INIT2: Input/output error (EIO), firmware code 0x1, INVALID_PLATFORM_STATE: the "
-                "platform is "
-                "not in a state that allows the command: the platform is not initialised; reload"},
+                "platform is not in a state that allows the command: the platform is not initialised; "
+                "reload"},
         {"sev", NULL, AT(UAPI_SEV_INIT2, EIO, 0x18), NULL, 4,
                 "KVM_SEV_INIT2: Input/output error (EIO), firmware code 0x18, SECURE_DATA_INVALID: data from "
-                "a guest "
-                "or its owner is not authentic: the firmware's stored keys are damaged; reset"},
+                "a guest or its owner is not authentic: the firmware's stored keys are damaged; reset"},
 
         /* memory */
         {"sev", NULL, CALL(KVM_MEMORY_ENCRYPT_REG_REGION, ENOMEM), NULL, 4,
                 "KVM_MEMORY_ENCRYPT_REG_REGION of 4096 KiB: Cannot allocate memory (ENOMEM): the host cannot "
-                "lock that "
-                "much memory; lower machine.memory"},
+                "lock that much memory; lower machine.memory"},
         {"sev-snp", NULL, CALL(UAPI_SET_MEMORY_ATTRIBUTES, EINVAL), NULL, 4,
                 "KVM_SET_MEMORY_ATTRIBUTES of 4096 KiB at 0x0: Invalid argument (EINVAL): this KVM cannot "
-                "make memory "
-                "private; use Linux 6.11"},
+                "make memory private; use Linux 6.11"},
 
         /* start */
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_START, EINVAL, 0), NULL, 2,
                 "KVM_SEV_SNP_LAUNCH_START: Invalid argument (EINVAL): KVM knows a bit of the policy not, or "
-                "bit 17 is "
-                "clear; vmm host shows"},
+                "bit 17 is clear; vmm host shows"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_START, ENOTTY, 0), NULL, 4,
                 "KVM_SEV_SNP_LAUNCH_START: Inappropriate ioctl for device (ENOTTY): the firmware made no "
-                "context for "
-                "the guest; SEV-SNP is not"},
+                "context for the guest; SEV-SNP is not"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_START, EIO, 7), NULL, 4,
                 "KVM_SEV_SNP_LAUNCH_START: Input/output error (EIO), firmware code 0x7, POLICY_FAILURE: the "
-                "guest's "
-                "policy does not allow it: the policy forbids what this host has"},
+                "guest's policy does not allow it: the policy forbids what this host has"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_START, EIO, 1), NULL, 4,
                 "KVM_SEV_SNP_LAUNCH_START: Input/output error (EIO), firmware code 0x1, "
                 "INVALID_PLATFORM_STATE: the "
                 "platform is not in a state that allows the command: SEV-SNP is not initialised; enable"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_START, EIO, 0xd), NULL, 4,
                 "KVM_SEV_SNP_LAUNCH_START: Input/output error (EIO), firmware code 0xd, INVALID_ASID: the "
-                "ASID is not "
-                "valid for this guest: the ASID is not one of this type; the kernel and the firmware "
-                "disagree"},
+                "ASID is not valid for this guest: the ASID is not one of this type; the kernel and the "
+                "firmware disagree"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_START, EIO, 6), NULL, 2,
                 "KVM_SEV_LAUNCH_START: Input/output error (EIO), firmware code 0x6, INVALID_CERTIFICATE: a "
-                "certificate "
-                "is not valid: the owner's Diffie-Hellman certificate is not valid; make"},
+                "certificate is not valid: the owner's Diffie-Hellman certificate is not valid; make"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_START, EIO, 0xb), NULL, 2,
                 "KVM_SEV_LAUNCH_START: Input/output error (EIO), firmware code 0xb, BAD_MEASUREMENT: a "
-                "measurement or "
-                "an authentication code is another one: the session is for another platform key or another "
-                "policy; "
-                "export"},
+                "measurement or an authentication code is another one: the session is for another platform "
+                "key or another policy; export"},
         {"sev-es", NULL, AT(KVM_SEV_LAUNCH_START, EIO, 7), NULL, 2,
                 "KVM_SEV_LAUNCH_START: Input/output error (EIO), firmware code 0x7, POLICY_FAILURE: the "
-                "guest's policy "
-                "does not allow it: the policy asks for a newer firmware API"},
+                "guest's policy does not allow it: the policy asks for a newer firmware API"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_START, EIO, 0xf), NULL, 4,
                 "KVM_SEV_LAUNCH_START: Input/output error (EIO), firmware code 0xf, DFFLUSH_REQUIRED: the "
-                "data fabric "
-                "must be flushed first: freed ASIDs wait for a flush; try again"},
+                "data fabric must be flushed first: freed ASIDs wait for a flush; try again"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_START, EIO, 0x17), NULL, 4,
                 "KVM_SEV_LAUNCH_START: Input/output error (EIO), firmware code 0x17, RESOURCE_LIMIT: the "
-                "firmware has "
-                "run out of something: the firmware keeps no more guests; end"},
+                "firmware has run out of something: the firmware keeps no more guests; end"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_START, EBADF, 0), NULL, 4,
                 "KVM_SEV_LAUNCH_START: Bad file descriptor (EBADF): the descriptor of /dev/sev is none any "
                 "more"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_START, ETIMEDOUT, 0xffffffff), NULL, 4,
                 "KVM_SEV_LAUNCH_START: Connection timed out (ETIMEDOUT), firmware code 0xffffffff, not "
-                "called: the "
-                "kernel did not get as far as the firmware: the secure processor does not answer; reboot"},
+                "called: the kernel did not get as far as the firmware: the secure processor does not "
+                "answer; reboot"},
 
         /* contents, state, measurement */
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_UPDATE, EIO, 0x1a), NULL, 4,
                 "firmware at 0xffff0000: KVM_SEV_SNP_LAUNCH_UPDATE: Input/output error (EIO), firmware code "
-                "0x1a, "
-                "INVALID_PAGE_STATE: a page is in a wrong state in the RMP: a page is in another state"},
+                "0x1a, INVALID_PAGE_STATE: a page is in a wrong state in the RMP: a page is in another "
+                "state"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_UPDATE, EIO, 0), NULL, 4,
                 "firmware at 0xffff0000: KVM_SEV_SNP_LAUNCH_UPDATE: Input/output error (EIO): the kernel "
-                "could not "
-                "give the guest a page"},
+                "could not give the guest a page"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_UPDATE, EINVAL, 0), NULL, 4,
                 "firmware at 0xffff0000: KVM_SEV_SNP_LAUNCH_UPDATE: Invalid argument (EINVAL): a page lies "
-                "in no "
-                "private memory of the guest"},
+                "in no private memory of the guest"},
         {"sev", small_memlock, AT(KVM_SEV_LAUNCH_UPDATE_DATA, ENOMEM, 0), NULL, 4,
                 "KVM_MEMORY_ENCRYPT_REG_REGION would fail with ENOMEM"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_UPDATE_DATA, EIO, 9), NULL, 4,
                 "firmware at 0xffff0000: KVM_SEV_LAUNCH_UPDATE_DATA: Input/output error (EIO), firmware code "
-                "0x9, "
-                "INVALID_ADDRESS: an address is not valid: an address is no multiple of 16"},
+                "0x9, INVALID_ADDRESS: an address is not valid: an address is no multiple of 16"},
         {"sev-es", NULL, AT(KVM_SEV_LAUNCH_UPDATE_VMSA, EINVAL, 0), NULL, 4,
                 "KVM_SEV_LAUNCH_UPDATE_VMSA: Invalid argument (EINVAL): a processor's state is encrypted "
                 "already"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_MEASURE, EIO, 2), NULL, 4,
                 "KVM_SEV_LAUNCH_MEASURE: Input/output error (EIO), firmware code 0x2, INVALID_GUEST_STATE: "
-                "the guest "
-                "is not in a state that allows the command: the launch is out of order"},
+                "the guest is not in a state that allows the command: the launch is out of order"},
         {"sev", NULL, AT(KVM_SEV_GUEST_STATUS, EIO, 0x10), NULL, 4,
                 "KVM_SEV_GUEST_STATUS: Input/output error (EIO), firmware code 0x10, INVALID_GUEST: there is "
-                "no such "
-                "guest: the firmware has lost the guest; the platform was reset"},
+                "no such guest: the firmware has lost the guest; the platform was reset"},
 
         /* the end */
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_FINISH, EIO, 0xb), NULL, 4,
                 "the launch cannot be finished, and not be tried again with this guest: "
                 "KVM_SEV_SNP_LAUNCH_FINISH: "
                 "Input/output error (EIO), firmware code 0xb, BAD_MEASUREMENT: a measurement or an "
-                "authentication "
-                "code is another one: what was launched is not what the ID block names"},
+                "authentication code is another one: what was launched is not what the ID block names"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_FINISH, EIO, 0xa), NULL, 2,
                 "the launch cannot be finished, and not be tried again with this guest: "
                 "KVM_SEV_SNP_LAUNCH_FINISH: "
                 "Input/output error (EIO), firmware code 0xa, BAD_SIGNATURE: a signature is wrong: a "
-                "signature in "
-                "sev.id-auth is wrong; make both again"},
+                "signature in sev.id-auth is wrong; make both again"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_FINISH, EIO, 7), NULL, 2,
                 "the launch cannot be finished, and not be tried again with this guest: "
                 "KVM_SEV_SNP_LAUNCH_FINISH: "
                 "Input/output error (EIO), firmware code 0x7, POLICY_FAILURE: the guest's policy does not "
-                "allow it: "
-                "the ID block is for another policy; set sev.policy"},
+                "allow it: the ID block is for another policy; set sev.policy"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_FINISH, EINVAL, 0), NULL, 4,
                 "the launch cannot be finished, and not be tried again with this guest: "
                 "KVM_SEV_SNP_LAUNCH_FINISH: "
@@ -406,19 +367,16 @@ static const struct cause {
         /* anywhere */
         {"sev", NULL, AT(KVM_SEV_LAUNCH_FINISH, EIO, 0x14), NULL, 4,
                 "KVM_SEV_LAUNCH_FINISH: Input/output error (EIO), firmware code 0x14, HWSEV_RET_UNSAFE: a "
-                "hardware "
-                "fault; the platform is not safe any more: the secure processor is not safe any more; "
-                "reboot"},
+                "hardware fault; the platform is not safe any more: the secure processor is not safe any "
+                "more; reboot"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_FINISH, ENODEV, 0), NULL, 4,
                 "KVM_SEV_LAUNCH_FINISH: No such device (ENODEV): the secure processor is gone; dmesg"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_START, EIO, 0x20), NULL, 4,
                 "KVM_SEV_SNP_LAUNCH_START: Input/output error (EIO), firmware code 0x20, RMP_INIT_REQUIRED: "
-                "the RMP "
-                "must be initialised again; reboot"},
+                "the RMP must be initialised again; reboot"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_UPDATE_DATA, EIO, 0x7777), NULL, 4,
                 "firmware at 0xffff0000: KVM_SEV_LAUNCH_UPDATE_DATA: Input/output error (EIO), firmware code "
-                "0x7777, "
-                "unknown to vmm: it may be newer: the secure processor refuses it; dmesg"},
+                "0x7777, unknown to vmm: it may be newer: the secure processor refuses it; dmesg"},
 };
 
 static void check_cause(size_t i)
