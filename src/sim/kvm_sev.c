@@ -263,12 +263,7 @@ static void context_end(struct sim_vm *vm)
 
 	private_memory_unref(sev->memory);
 	if (sev->owner) {
-		struct sim_vm *owner = sev->owner;
-
-		pthread_mutex_lock(&vm->sim->lock);
-		owner->sev->mirrors--;
-		pthread_mutex_unlock(&vm->sim->lock);
-		vm_unref(owner);
+		vm_unref(sev->owner);
 		return;
 	}
 	if (sev->handle) {

@@ -77,7 +77,6 @@ static int copy(struct sim_vm *vm, struct sim_vm *source)
 		return result;
 	pthread_mutex_lock(&vm->sim->lock);
 	source->refs++;
-	from->mirrors++;
 	to->owner = source;
 	pthread_mutex_unlock(&vm->sim->lock);
 	return 0;
@@ -172,8 +171,6 @@ static void move_context(struct sim_vm *vm, struct sim_vm *source)
 	to->memory = take_ptr(&from->memory);
 	pthread_mutex_lock(&vm->sim->lock);
 	to->owner = take_ptr(&from->owner);
-	to->mirrors = from->mirrors;
-	from->mirrors = 0;
 	move_mirrors(vm, source);
 	pthread_mutex_unlock(&vm->sim->lock);
 	from->active = false;

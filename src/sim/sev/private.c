@@ -248,7 +248,8 @@ static void release(struct sim_vcpu *v)
 	if (!m || !s->held_count)
 		return;
 	pthread_mutex_lock(&m->lock);
-	for (unsigned i = 0; i < s->held_count; i++) {
+	/* A guest whose start was taken back has no key any more, and nobody to read what it wrote. */
+	for (unsigned i = 0; m->cipher && i < s->held_count; i++) {
 		if (s->held[i] & HELD_WRITTEN)
 			write_back(m, (struct private_page *)(s->held[i] & ~(uintptr_t)HELD_WRITTEN));
 	}

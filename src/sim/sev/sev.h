@@ -93,8 +93,7 @@ struct sim_sev {
 	struct private_memory *memory; /* shared with mirrors; NULL: SNP, or none */
 
 	/* sim_platform.lock */
-	struct sim_vm *owner; /* of a mirror; NULL: it is none */
-	unsigned mirrors;
+	struct sim_vm *owner;   /* of a mirror; NULL: it is none */
 	_Atomic bool migrating; /* in another move or copy */
 };
 
