@@ -56,6 +56,17 @@ static bool asked_to_end(void)
 	       sigismember(&pending, SIGHUP);
 }
 
+static int tell_missing(const char *path, const struct config *config, struct err *err)
+{
+	return err_set(err, ERR_USAGE,
+	        "sev.secret: %s %s within %u s of the measurement (sev.secret-wait); vmm secret pack makes "
+	        "it, "
+	        "and the other file, from what was written to sev.measurement",
+	        path,
+	        access(path, F_OK) == 0 ? "is of an earlier launch, and no newer one came" : "did not come",
+	        config->sev.secret_wait_s);
+}
+
 static int wait_for(const struct config *config, const struct timespec *measured, struct err *err)
 {
 	const char *header = config->sev.secret_header, *secret = config->sev.secret;
@@ -70,11 +81,7 @@ static int wait_for(const struct config *config, const struct timespec *measured
 			return err_set(err, ERR_FAILED,
 			        "sev.secret: a signal came while the guest owner's secret was waited for");
 		if (left-- == 0)
-			return err_set(err, ERR_USAGE,
-			        "sev.secret: %s did not come within %u s of the measurement "
-			        "(sev.secret-wait); vmm "
-			        "secret pack makes it and its header from that",
-			        is_there(header, measured) ? secret : header, config->sev.secret_wait_s);
+			return tell_missing(is_there(header, measured) ? secret : header, config, err);
 		nanosleep(&step, NULL);
 	}
 	return 0;
