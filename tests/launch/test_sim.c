@@ -341,6 +341,23 @@ static void assert_second_is_told(const char *type, const char *cgroup, uint32_t
 		fail_msg("%s", bench.err.text);
 }
 
+static void test_sim_cpuid_page_of_the_products_own_model_needs_no_correction(void **state)
+{
+	static const char *const products[] = {"Milan", "Genoa", "Turin"};
+
+	for (size_t i = 0; i < ARRAY_LEN(products); i++) {
+		char model[40];
+
+		snprintf(model, sizeof(model), "machine.cpu=EPYC-%s", products[i]);
+		other_host((struct sim_options){.product = products[i]});
+		if (launch_on_sim("sev-snp", 2,
+		            (const char *const[]){model, "sev.cpuid-correction=refuse", NULL}) < 0)
+			fail_msg("%s: %s", products[i], bench.err.text);
+		teardown(NULL);
+		setup(NULL);
+	}
+}
+
 static void test_sim_exhausted_asids_are_told_when_met(void **state)
 {
 	other_host((struct sim_options){.product = "Milan", .asids = 2, .es_asids = 1});
@@ -387,6 +404,7 @@ int main(void)
 	        TEST(test_sim_policy_without_smt_is_refused_with_the_cause),
 	        TEST(test_sim_every_firmware_command_fails_in_turn),
 	        TEST(test_sim_every_failing_call_leaves_no_guest),
+	        TEST(test_sim_cpuid_page_of_the_products_own_model_needs_no_correction),
 	        TEST(test_sim_exhausted_asids_are_told_when_met),
 	        TEST(test_sim_exhausted_partition_is_told_when_met),
 	        TEST(test_sim_exhausted_asids_are_foreseen_where_they_are_counted),

@@ -20,11 +20,11 @@
 #define C_BIT_MAX        51
 
 static const struct sim_product products[] = {
-        {"Naples", .tcb = 0},
-        {"Rome", .es = true},
-        {"Milan", .es = true, .snp = true, FEATURES_DEBUG_SWAP, 0xdb18000000000004},
-        {"Genoa", .es = true, .snp = true, FEATURES_TSC, 0x5417000000000009},
-        {"Turin", .es = true, .snp = true, FEATURES_TSC, 0x5100000004010101},
+        {"Naples", 0x8000001f, .tcb = 0},
+        {"Rome", 0x80000020, .es = true},
+        {"Milan", 0x80000023, .es = true, .snp = true, FEATURES_DEBUG_SWAP, 0xdb18000000000004},
+        {"Genoa", 0x80000028, .es = true, .snp = true, FEATURES_TSC, 0x5417000000000009},
+        {"Turin", 0x80000028, .es = true, .snp = true, FEATURES_TSC, 0x5100000004010101},
 };
 
 static const struct sim_product *product_find(const char *name)
@@ -41,10 +41,21 @@ static const struct sim_product *product_find(const char *name)
 #define CPUID_1_EDX_HTT           (1u << 28)
 #define CPUID_EXT_1_ECX_CMPLEGACY (1u << 1)
 
-/*
- * What CPUID says on this processor, for the firmware to judge CPUID pages by: KVM's, without what is KVM,
- * and with what KVM leaves to the VMM to offer: it is not the only processor of its package.
- */
+/* KVM says that it is there, and leaves to the VMM how many processors a package has, and leaves. */
+static void undo_kvm(const struct sim_product *product, struct abi_cpuid_entry *row)
+{
+	switch (row->eax_in) {
+	case 1:
+		row->ecx &= ~CPUID_1_ECX_HYPERVISOR;
+		row->edx |= CPUID_1_EDX_HTT;
+		break;
+	case 0x80000000: row->eax = product->last_leaf; break;
+	case 0x80000001: row->ecx |= CPUID_EXT_1_ECX_CMPLEGACY; break;
+	default: break;
+	}
+}
+
+/* What CPUID says on this processor, for the firmware to judge CPUID pages by: KVM's, without what is KVM. */
 static unsigned cpuid_rows(
         const struct sim_processor *secure, struct abi_cpuid_entry rows[static SIM_CPUID_MAX])
 {
@@ -65,12 +76,7 @@ static unsigned cpuid_rows(
 		        .ecx = e->ecx,
 		        .edx = e->edx,
 		};
-		if (e->function == 1) {
-			rows[kept - 1].ecx &= ~CPUID_1_ECX_HYPERVISOR;
-			rows[kept - 1].edx |= CPUID_1_EDX_HTT;
-		} else if (e->function == 0x80000001) {
-			rows[kept - 1].ecx |= CPUID_EXT_1_ECX_CMPLEGACY;
-		}
+		undo_kvm(secure->product, &rows[kept - 1]);
 	}
 	return kept;
 }

@@ -14,6 +14,7 @@
 /* A product that it can be. */
 struct sim_product {
 	const char *name;
+	uint32_t last_leaf; /* of CPUID, 0x80000000 and up */
 	bool es, snp;
 	uint64_t vmsa_features; /* what KVM offers in KVM_X86_SEV_VMSA_FEATURES */
 	uint64_t tcb;

@@ -243,6 +243,23 @@ static void test_launch_secret_goes_where_the_image_says(void **state)
 	assert_string_equal(bench.kernel.lines[11], "LAUNCH_SECRET 0x30");
 }
 
+static void test_launch_secret_is_refused_with_every_code(void **state)
+{
+	for (uint32_t fw = 1; fw <= 0x3a; fw++) {
+		bench.kernel.refusal = (struct fake_refusal){.request = KVM_MEMORY_ENCRYPT_OP,
+		        .command = KVM_SEV_LAUNCH_SECRET,
+		        .sys = EIO,
+		        .fw = fw};
+		launch_with_secret(48, NULL);
+		assert_int_equal(bench.err.fw, fw);
+		if (!strchr(bench.err.text, ';'))
+			fail_msg("code 0x%x: %s", fw, bench.err.text);
+		bench_end(&bench);
+		assert_int_equal(bench.kernel.open_fds, 0);
+		bench_start(&bench);
+	}
+}
+
 static void test_launch_secret_that_does_not_fit_is_refused(void **state)
 {
 	launch_with_secret(2048, NULL);
@@ -367,6 +384,7 @@ int main(void)
 	        TEST(test_launch_again_is_a_new_guest_measured_anew),
 	        TEST(test_launch_host_data_and_no_enforced_digest),
 	        TEST(test_launch_secret_goes_where_the_image_says),
+	        TEST(test_launch_secret_is_refused_with_every_code),
 	        TEST(test_launch_secret_that_does_not_fit_is_refused),
 	        TEST(test_launch_secret_of_an_earlier_launch_is_not_taken),
 	        TEST(test_launch_secret_outside_memory_is_refused),
