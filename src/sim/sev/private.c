@@ -191,9 +191,14 @@ static struct private_page *find(struct private_memory *m, uintptr_t host)
 
 /* ---- what a vCPU holds ---- */
 
+static bool is_held(const struct private_page *page, const struct sim_vcpu_sev *s)
+{
+	return page->holder && page->holder == s && page->epoch == s->epoch;
+}
+
 static bool hold(struct sim_vcpu_sev *s, struct private_page *page, bool written)
 {
-	if (page->holder == s && page->epoch == s->epoch && (page->written || !written))
+	if (is_held(page, s) && (page->written || !written))
 		return true;
 	if (s->held_count == s->held_room) {
 		unsigned room = s->held_room ? 2 * s->held_room : HELD_FIRST;
@@ -219,7 +224,7 @@ static uint8_t *page_plain(struct sim_vcpu *v, uintptr_t host, bool write)
 
 	pthread_mutex_lock(&m->lock);
 	page = m->cipher ? find(m, host) : NULL;
-	if (page && !(page->holder == s && page->epoch == s->epoch))
+	if (page && !is_held(page, s))
 		refresh(m, page);
 	if (page && !hold(s, page, write))
 		page = NULL;
