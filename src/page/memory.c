@@ -47,8 +47,7 @@ static int map_region(struct page_memory *memory, unsigned i, bool hugepages, st
 	if (at == MAP_FAILED)
 		return err_sys(err, ERR_HOST, errno, "mapping %llu KiB of guest memory%s",
 		        (unsigned long long)(region->size_bytes >> 10),
-		        huge ? " in 2 MiB pages: enlarge the pool (sysctl vm.nr_hugepages) or lower "
-		               "machine.memory"
+		        huge ? " in 2 MiB pages, of which the pool must hold enough (sysctl vm.nr_hugepages)"
 		             : "");
 	memory->at[i] = at;
 	memory->fd[i] = take_fd(&fd);
