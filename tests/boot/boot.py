@@ -59,9 +59,8 @@ CASES = [(f'{name}, {vcpus} vCPU: {title}', suite, vcpus, 'none', steps)
          for suite, name in SUITES.items()
          for vcpus, title, steps in [(1, 'power off', power_off), (2, 'power off', power_off), (4, 'power off', power_off),
                                      (1, 'reset', reset_and_power_off), (2, 'reset', reset_and_power_off)]]
-# On hosts with a secure processor; a reset is another launch.
-SEV_CASES = [(f'{name}, SEV, {vcpus} vCPU: reset', suite, vcpus, 'sev', reset_and_power_off)
-             for suite, name in SUITES.items() for vcpus in (1, 2)]
+# On hosts with a secure processor; a reset is another launch. Not Debian 12's image: docs/platform.md says why.
+SEV_CASES = [(f'Debian 13, SEV, {vcpus} vCPU: reset', 'trixie', vcpus, 'sev', reset_and_power_off) for vcpus in (1, 2)]
 CASES += [('Debian sid, 1 vCPU: boot menu', 'sid', 1, 'none', boot_menu)]
 
 

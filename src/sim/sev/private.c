@@ -245,6 +245,21 @@ static void write_back(const struct private_memory *m, struct private_page *page
 	}
 }
 
+/*
+ * A page that is about to be used without the C-bit: what any processor wrote with it goes out first, and not
+ * later over what comes then. Processors keep the two in one domain of coherency (CPUID 8000_001F EAX[10]).
+ */
+static void settle(struct private_memory *m, uintptr_t host)
+{
+	struct private_page *page;
+
+	pthread_mutex_lock(&m->lock);
+	page = m->cipher ? m->pages[place(m, host)] : NULL;
+	if (page)
+		write_back(m, page);
+	pthread_mutex_unlock(&m->lock);
+}
+
 static void release(struct sim_vcpu *v)
 {
 	struct private_memory *m = v->vm->sev->memory;
@@ -301,6 +316,8 @@ static bool on_view(
 	}
 	if (private && slot)
 		*ret_host = page_plain(v, (uintptr_t)*ret_host, write);
+	else if (slot)
+		settle(vm->sev->memory, (uintptr_t)*ret_host);
 	return true;
 }
 
