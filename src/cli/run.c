@@ -7,6 +7,7 @@
 
 #include "dry_run.h"
 #include "hosts.h"
+#include "owner.h"
 #include "terminal.h"
 #include "verbs.h"
 
@@ -60,6 +61,9 @@ static int run_verb(const struct cli_args *args, struct err *err)
 		config_destroy(config);
 		return -1;
 	}
+	/* On the software platform this process holds what else only the secure processor knows. */
+	if (config->sev.type != CONFIG_SEV_NONE)
+		owner_guard_secrets();
 	result = cli_hosts_open(&hosts, config, cli_value(args, "trace"), err);
 	if (result == 0)
 		result = cli_given(args, "dry-run") ? dry_run_on(&hosts, config, cli_given(args, "json"), err)

@@ -4,6 +4,8 @@ of the owner's keys or secrets in what the host's side says."""
 import base64
 import os
 import pathlib
+import resource
+import signal
 import subprocess
 import time
 import unittest
@@ -84,6 +86,26 @@ class Owner(unittest.TestCase):
         self.assertEqual(process.returncode, 0, err)
         self.assertEqual(out, SECRET)
         self.assert_silent(err, (self.path / 'trace').read_bytes(), (self.path / 'measure').read_bytes())
+
+    def dumps_core(self, kind):
+        """Does a vmm with a running guest of this kind leave a core dump when it is aborted?"""
+        (self.path / 'image.fd').write_bytes(images.image(guests.SPIN))
+        process = subprocess.Popen([guests.VMM, 'run', '--host', 'sim', *self.config(kind)], cwd=self.path, stderr=subprocess.PIPE,
+                                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, 2 * resource.getrlimit(resource.RLIMIT_CORE)[1:]))
+        self.assertIn(b'software platform', process.stderr.readline())
+        process.send_signal(signal.SIGABRT)
+        _, status = os.waitpid(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        process.stderr.close()
+        self.assertEqual(process.returncode, -signal.SIGABRT)
+        return os.WCOREDUMP(status)
+
+    def test_confidential_guests_leave_no_core_dump(self):
+        if not self.dumps_core('none'):
+            self.skipTest('no program leaves a core dump here: a limit, or a sanitizer')
+        for kind in ('sev', 'sev-es', 'sev-snp'):
+            with self.subTest(kind=kind):
+                self.assertFalse(self.dumps_core(kind))
 
     def test_measurement_of_a_sev_es_launch_is_the_owners(self):
         self.session('o', POLICY['sev-es'])
