@@ -187,10 +187,10 @@ static unsigned fetch_crossing(
 	u64 next = (linear & ~(u64)0xfff) + 4096;
 	const u8 *more = sim_exec_translate(cpu, mode_is(cpu, MODE_64) ? next : (u32)next, ret_gpa2);
 
-	memcpy(bytes, host, first);
+	ram_copy(bytes, host, first);
 	if (!more)
 		sim_leave_failed(cpu, "code outside guest RAM", *ret_gpa2);
-	memcpy(bytes + first, more, second);
+	ram_copy(bytes + first, more, second);
 	return 15;
 }
 
@@ -202,9 +202,9 @@ static bool block_current(struct sim_cpu *cpu, struct sim_block *block, u64 line
 
 	if (block->gpa2 != NO_PAGE) {
 		fetch_crossing(cpu, linear, host, bytes, &gpa2);
-		return gpa2 == block->gpa2 && memcmp(bytes, block->bytes, block->bytes_size) == 0;
+		return gpa2 == block->gpa2 && ram_equal(bytes, block->bytes, block->bytes_size);
 	}
-	return block->epoch == cpu->code->epoch || memcmp(host, block->bytes, block->bytes_size) == 0;
+	return block->epoch == cpu->code->epoch || ram_equal(host, block->bytes, block->bytes_size);
 }
 
 static unsigned decode_run(const struct sim_cpu *cpu, const u8 *host, unsigned size, struct sim_op *ops)
@@ -250,7 +250,7 @@ static struct sim_block *block_build(struct sim_cpu *cpu, u64 linear, u64 gpa, c
 	block->bytes_size = (u16)size;
 	arena_take(code, sizeof(*block) + block->count * sizeof(struct sim_op));
 	block->bytes = arena_take(code, size);
-	memcpy(block->bytes, host, size);
+	ram_copy(block->bytes, host, size);
 	page_add(cpu, block, gpa, size < left ? size : left);
 	if (gpa2 != NO_PAGE)
 		page_add(cpu, block, gpa2, size - left);

@@ -9,6 +9,7 @@
 
 #include "arch.h"
 #include "cpu.h"
+#include "ram.h"
 
 typedef uint8_t u8;
 typedef uint16_t u16;
@@ -18,11 +19,6 @@ typedef int8_t s8;
 typedef int16_t s16;
 typedef int32_t s32;
 typedef int64_t s64;
-/* Guest memory has no alignment. */
-typedef u8 unaligned8;
-typedef u16 unaligned16 __attribute__((aligned(1), may_alias));
-typedef u32 unaligned32 __attribute__((aligned(1), may_alias));
-typedef u64 unaligned64 __attribute__((aligned(1), may_alias));
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -291,7 +291,7 @@ static void page_read(struct sim_cpu *cpu, u64 linear, void *data, unsigned size
 	if (unlikely(cpu->watch_data))
 		sim_debug_data(cpu, linear, size, false);
 	if (!(e->gpa & GPA_NO_RAM)) {
-		memcpy(data, (const void *)(e->host + (uintptr_t)linear), size);
+		ram_copy(data, (const void *)(e->host + (uintptr_t)linear), size);
 		return;
 	}
 	for (unsigned done = 0; done < size; done += 8) {
@@ -312,7 +312,7 @@ static void page_write(struct sim_cpu *cpu, u64 linear, const void *data, unsign
 	if (!(e->gpa & (GPA_NO_RAM | GPA_READONLY))) {
 		if (e->write & TLB_SLOW)
 			sim_code_written(cpu, gpa, size);
-		memcpy((void *)(e->host + (uintptr_t)linear), data, size);
+		ram_copy((void *)(e->host + (uintptr_t)linear), data, size);
 		return;
 	}
 	for (unsigned done = 0; done < size; done += 8) {

@@ -9,7 +9,7 @@ sse_value sim_mem_read128(struct sim_cpu *cpu, u64 linear, unsigned seg)
 	sse_value value;
 
 	if (likely(e->read == ((linear + 15) & ~(u64)0xfff)))
-		memcpy(&value, (const void *)(e->host + (uintptr_t)linear), 16);
+		ram_copy(&value, (const void *)(e->host + (uintptr_t)linear), 16);
 	else
 		sim_mem_read_bytes(cpu, linear, &value, 16, seg);
 	return value;
@@ -20,7 +20,7 @@ void sim_mem_write128(struct sim_cpu *cpu, u64 linear, sse_value value, unsigned
 	const struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
 
 	if (likely(e->write == ((linear + 15) & ~(u64)0xfff)))
-		memcpy((void *)(e->host + (uintptr_t)linear), &value, 16);
+		ram_copy((void *)(e->host + (uintptr_t)linear), &value, 16);
 	else
 		sim_mem_write_bytes(cpu, linear, &value, 16, seg);
 }

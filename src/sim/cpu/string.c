@@ -4,8 +4,6 @@
  */
 #include "str.h"
 
-#include <string.h>
-
 static u64 element_read(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg)
 {
 	switch (size) {
@@ -68,10 +66,10 @@ static u64 copy_run(struct sim_cpu *cpu, const struct sim_op *op, u64 from, u64 
 	if (target > source && target < source + bytes) {
 		/* Overlapping upwards repeats the pattern, element by element. */
 		for (u64 i = 0; i < bytes; i += op->size)
-			memmove(target + i, source + i, op->size);
+			ram_copy(target + i, source + i, op->size);
 		return n;
 	}
-	memmove(target, source, bytes);
+	ram_copy(target, source, bytes);
 	return n;
 }
 
@@ -105,10 +103,10 @@ static u64 fill_run(struct sim_cpu *cpu, const struct sim_op *op, u64 to, u64 co
 	if (!target)
 		return 0;
 	if (op->size == 1)
-		memset(target, (u8)value, n);
+		ram_fill(target, (u8)value, n);
 	else
 		for (u64 i = 0; i < n; i++)
-			memcpy(target + i * op->size, &value, op->size);
+			ram_copy(target + i * op->size, &value, op->size);
 	return n;
 }
 
