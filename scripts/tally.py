@@ -3,7 +3,7 @@
 
 usage: tally.py meson SUITE TESTLOG RESULTS   adds the tests of a meson-logs/testlog.json
        tally.py add RESULTS VERDICT SUITE NAME [REASON]   adds one; VERDICT is passed, failed or skipped
-       tally.py report RESULTS   prints what was skipped and why, what failed, and the last line; exit 1 on failures
+       tally.py report RESULTS   prints what was skipped and why, what failed and what it said, and the last line; exit 1 on failures
 A program of cmocka or TAP counts as the tests it ran, any other as one.
 """
 import json
@@ -11,8 +11,11 @@ import pathlib
 import re
 import sys
 
+SAID = 40       # lines of a failed program that the report repeats: of a log, often only the end is at hand
+
 CMOCKA = re.compile(r'^\[ +(OK|FAILED|SKIPPED|ERROR) +\] (test_\w+)', re.M)
 CMOCKA_SKIP = re.compile(r'^\[ RUN +\] .*\n((?:(?!\[).*\n)*)\[ +SKIPPED +\] (test_\w+)', re.M)
+FAILURE = re.compile(r'^not ok |^\[ +FAILED|Sanitizer:|runtime error:')
 TAP = re.compile(r'^(ok|not ok) \d+ -? ?(.*?)(?: # SKIP ?(.*))?$', re.M)
 VERDICTS = {'OK': 'passed', 'FAILED': 'failed', 'ERROR': 'failed', 'SKIPPED': 'skipped', 'ok': 'passed', 'not ok': 'failed'}
 
@@ -35,36 +38,47 @@ def cases(text):
     return found
 
 
+def said(text):
+    """The lines around the first failure, or the last lines."""
+    lines = text.rstrip().splitlines()
+    first = next((at for at, line in enumerate(lines) if FAILURE.search(line)), len(lines))
+    start = max(0, min(first - 10, len(lines) - SAID))
+    return '\n'.join(lines[start:start + SAID])
+
+
 def of_program(test):
-    """(verdict, name, reason) of each case; a program that fails has at least one failure, whatever it printed."""
+    """(verdict, name, reason, output) of each case; a program that fails has at least one failure, whatever it printed."""
     text = '\n'.join(test.get(stream) or '' for stream in ('stdout', 'stderr'))
     inside, name, result = cases(text), test['name'], test['result']
     if result == 'SKIP' and not inside:
-        return [('skipped', name, reason_in(text))]
-    found = [(verdict, f'{name}: {case}', reason) for case, (verdict, reason) in inside.items()]
-    failed = result not in ('OK', 'EXPECTEDFAIL', 'SKIP')
-    if failed and not any(verdict == 'failed' for verdict, _, _ in found):
-        found.append(('failed', name, result.lower()))
-    return found or [('passed', name, '')]
+        return [('skipped', name, reason_in(text), '')]
+    found = [(verdict, f'{name}: {case}', reason, '') for case, (verdict, reason) in inside.items()]
+    if result not in ('OK', 'EXPECTEDFAIL', 'SKIP'):
+        found = [row for row in found if row[0] != 'failed'] + [row for row in found if row[0] == 'failed']
+        if not found or found[-1][0] != 'failed':
+            found.append(('failed', name, result.lower(), ''))
+        found[-1] = *found[-1][:3], said(text)
+    return found or [('passed', name, '', '')]
 
 
 def add(results, suite, rows):
     with open(results, 'a') as out:
-        for verdict, name, reason in rows:
-            print(json.dumps([verdict, suite, name, reason]), file=out)
+        for verdict, name, reason, output in rows:
+            print(json.dumps([verdict, suite, name, reason, output]), file=out)
 
 
 def meson(suite, log, results):
     tests = [json.loads(line) for line in pathlib.Path(log).read_text().splitlines()]
-    add(results, suite, [row for test in tests for row in of_program(test)] or [('failed', 'meson test', 'ran nothing')])
+    add(results, suite, [row for test in tests for row in of_program(test)] or [('failed', 'meson test', 'ran nothing', '')])
 
 
 def report(results):
     rows = [json.loads(line) for line in pathlib.Path(results).read_text().splitlines()]
     count = {verdict: [row for row in rows if row[0] == verdict] for verdict in ('passed', 'failed', 'skipped')}
     for verdict in ('skipped', 'failed'):
-        for _, suite, name, reason in count[verdict]:
+        for _, suite, name, reason, output in count[verdict]:
             print(f'{verdict}: {suite}: {name}' + (f' ({reason})' if reason else ''))
+            print(''.join(f'    {line}\n' for line in output.splitlines()), end='')
     print('tests: ' + ', '.join(f'{len(found)} {verdict}' for verdict, found in count.items()))
     return 1 if count['failed'] or not count['passed'] else 0
 
@@ -74,7 +88,7 @@ def main():
         case ['meson', suite, log, results]:
             meson(suite, log, results)
         case ['add', results, verdict, suite, name, *reason]:
-            add(results, suite, [(verdict, name, ' '.join(reason))])
+            add(results, suite, [(verdict, name, ' '.join(reason), '')])
         case ['report', results]:
             return report(results)
         case _:

@@ -90,4 +90,7 @@ class Guest:
             raise Failed(f'exit status {found}, not {status}; the last output:\n{self.tail()}')
 
     def tail(self):
-        return '\n'.join('    ' + line for line in self.plain().decode(errors='replace').splitlines()[-15:] if line.strip())
+        """The last lines; of a sanitizer's report the first ones, wherever it stands."""
+        lines = [line for line in self.plain().decode(errors='replace').splitlines() if line.strip()]
+        report = next((at for at, line in enumerate(lines) if 'Sanitizer:' in line or 'runtime error:' in line), None)
+        return '\n'.join('    ' + line for line in (lines[-15:] if report is None else lines[report:report + 50]))
