@@ -117,6 +117,11 @@ int sev_copy_in(const struct sev_call *call, void *data, size_t size)
 	return sim_copy_in(data, (uintptr_t)call->cmd->data, size);
 }
 
+int sev_take_params(const struct sev_call *call, void *params, size_t size)
+{
+	return vm_is_sev(call->vm) ? sev_copy_in(call, params, size) : -ENOTTY;
+}
+
 int sev_copy_out(const struct sev_call *call, const void *data, size_t size)
 {
 	return sim_copy_out((uintptr_t)call->cmd->data, data, size);

@@ -80,12 +80,10 @@ int sev_launch_start(struct sev_call *call)
 	struct kvm_sev_launch_start params;
 	struct start_blobs blobs = {0};
 	uint32_t code = PSP_SUCCESS;
-	int result;
+	int result = sev_take_params(call, &params, sizeof(params));
 
-	if (!vm_is_sev(call->vm))
-		return -ENOTTY;
-	if (sev_copy_in(call, &params, sizeof(params)) < 0)
-		return -EFAULT;
+	if (result < 0)
+		return result;
 	result = blob_take(params.dh_uaddr, params.dh_len, sizeof(*blobs.cert), (void **)&blobs.cert, &code);
 	if (result == 0)
 		result = blob_take(params.session_uaddr, params.session_len, sizeof(*blobs.session),
@@ -107,13 +105,10 @@ int sev_ready(const struct sev_call *call)
 int sev_launch_update_data(struct sev_call *call)
 {
 	struct kvm_sev_launch_update_data params;
-	int result;
+	int result = sev_take_params(call, &params, sizeof(params));
 
-	if (!vm_is_sev(call->vm))
-		return -ENOTTY;
-	if (sev_copy_in(call, &params, sizeof(params)) < 0)
-		return -EFAULT;
-	result = sev_pin(call->sev, params.uaddr, params.len);
+	if (result == 0)
+		result = sev_pin(call->sev, params.uaddr, params.len);
 	if (result == 0)
 		result = sev_ready(call);
 	if (result < 0)
@@ -143,29 +138,35 @@ static uint32_t query_code(struct sev_call *call, enum psp_sev_state wanted)
 	return code == PSP_SUCCESS ? PSP_INVALID_LEN : code;
 }
 
+/* Of an answer whose size the firmware knows: 1: it fits, 0: only its length is asked for; or a negated
+ * errno. */
+static int answer_fits(const struct sev_call *call, const struct sev_answer *a)
+{
+	int result;
+
+	if (*a->len && a->user && *a->len > SEV_BLOB_MAX_BYTES)
+		return -EINVAL;
+	result = sev_ready(call);
+	return result < 0 ? result : a->user && *a->len >= a->size;
+}
+
 int sev_launch_measure(struct sev_call *call)
 {
 	struct kvm_sev_launch_measure params;
 	struct abi_sev_measure measure;
-	uint32_t code;
-	int result;
+	struct sev_answer answer = {&measure, sizeof(measure), &params, sizeof(params), 0, &params.len};
+	int result = sev_take_params(call, &params, sizeof(params));
 
-	if (!vm_is_sev(call->vm))
-		return -ENOTTY;
-	if (sev_copy_in(call, &params, sizeof(params)) < 0)
-		return -EFAULT;
-	if (params.len && params.uaddr && params.len > SEV_BLOB_MAX_BYTES)
-		return -EINVAL;
-	result = sev_ready(call);
 	if (result < 0)
 		return result;
-	if (params.len < sizeof(measure) || !params.uaddr)
-		code = query_code(call, PSP_SEV_LUPDATE);
-	else
-		code = psp_launch_measure(call->psp, call->sev->handle, &measure);
-	return sev_answer(call, code,
-	        &(struct sev_answer){
-	                &measure, sizeof(measure), &params, sizeof(params), params.uaddr, &params.len});
+	answer.user = params.uaddr;
+	result = answer_fits(call, &answer);
+	if (result < 0)
+		return result;
+	return sev_answer(call,
+	        result ? psp_launch_measure(call->psp, call->sev->handle, &measure)
+	               : query_code(call, PSP_SEV_LUPDATE),
+	        &answer);
 }
 
 int sev_launch_finish(struct sev_call *call)
@@ -195,23 +196,17 @@ int sev_attestation_report(struct sev_call *call)
 {
 	struct kvm_sev_attestation_report params;
 	struct abi_sev_report report;
-	uint32_t code;
-	int result;
+	struct sev_answer answer = {&report, sizeof(report), &params, sizeof(params), 0, &params.len};
+	int result = sev_take_params(call, &params, sizeof(params));
 
-	if (!vm_is_sev(call->vm))
-		return -ENOTTY;
-	if (sev_copy_in(call, &params, sizeof(params)) < 0)
-		return -EFAULT;
-	if (params.len && params.uaddr && params.len > SEV_BLOB_MAX_BYTES)
-		return -EINVAL;
-	result = sev_ready(call);
 	if (result < 0)
 		return result;
-	if (params.len < sizeof(report) || !params.uaddr)
-		code = PSP_INVALID_LEN;
-	else
-		code = psp_attestation_report(call->psp, call->sev->handle, params.mnonce, &report);
-	return sev_answer(call, code,
-	        &(struct sev_answer){
-	                &report, sizeof(report), &params, sizeof(params), params.uaddr, &params.len});
+	answer.user = params.uaddr;
+	result = answer_fits(call, &answer);
+	if (result < 0)
+		return result;
+	return sev_answer(call,
+	        result ? psp_attestation_report(call->psp, call->sev->handle, params.mnonce, &report)
+	               : PSP_INVALID_LEN,
+	        &answer);
 }

@@ -130,13 +130,10 @@ int sev_launch_secret(struct sev_call *call)
 {
 	struct kvm_sev_launch_secret params;
 	auto_free void *header = NULL, *packet = NULL;
-	int result;
+	int result = sev_take_params(call, &params, sizeof(params));
 
-	if (!vm_is_sev(call->vm))
-		return -ENOTTY;
-	if (sev_copy_in(call, &params, sizeof(params)) < 0)
-		return -EFAULT;
-	result = sev_pin(call->sev, params.guest_uaddr, params.guest_len);
+	if (result == 0)
+		result = sev_pin(call->sev, params.guest_uaddr, params.guest_len);
 	if (result == 0)
 		packet = sev_copy_blob(params.trans_uaddr, params.trans_len, &result);
 	if (result == 0)
@@ -205,12 +202,10 @@ static int dbg(struct sev_call *call, int (*step)(struct sev_call *, uint64_t, u
 {
 	struct kvm_sev_dbg params;
 	uint64_t end;
-	int result = 0;
+	int result = sev_take_params(call, &params, sizeof(params));
 
-	if (!vm_is_sev(call->vm))
-		return -ENOTTY;
-	if (sev_copy_in(call, &params, sizeof(params)) < 0)
-		return -EFAULT;
+	if (result < 0)
+		return result;
 	if (!params.len || !add_ok(params.src_uaddr, params.len, &end) || !params.dst_uaddr)
 		return -EINVAL;
 	while (params.len && result == 0) {

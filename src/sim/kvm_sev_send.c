@@ -59,12 +59,10 @@ int sev_send_start(struct sev_call *call)
 	struct kvm_sev_send_start params;
 	struct abi_sev_session session;
 	auto_blobs struct blobs b = {0};
-	int result;
+	int result = sev_take_params(call, &params, sizeof(params));
 
-	if (!vm_is_sev(call->vm))
-		return -ENOTTY;
-	if (sev_copy_in(call, &params, sizeof(params)) < 0)
-		return -EFAULT;
+	if (result < 0)
+		return result;
 	if (!params.session_len)
 		return send_start_query(call, &params);
 	if (!params.session_uaddr || params.session_len > SEV_BLOB_MAX_BYTES)
@@ -119,10 +117,8 @@ static int send_data(struct sev_call *call, const struct kvm_sev_send_update_dat
 int sev_send_update_data(struct sev_call *call)
 {
 	struct kvm_sev_send_update_data params;
-	int result = vm_is_sev(call->vm) ? 0 : -ENOTTY;
+	int result = sev_take_params(call, &params, sizeof(params));
 
-	if (result == 0)
-		result = sev_copy_in(call, &params, sizeof(params));
 	if (result < 0)
 		return result;
 	if (!params.trans_len || !params.hdr_len) {
@@ -180,13 +176,10 @@ int sev_receive_start(struct sev_call *call)
 {
 	struct kvm_sev_receive_start params;
 	auto_blobs struct blobs b = {0};
-	int result;
+	int result = sev_take_params(call, &params, sizeof(params));
 
-	if (!vm_is_sev(call->vm))
-		return -ENOTTY;
-	if (sev_copy_in(call, &params, sizeof(params)) < 0)
-		return -EFAULT;
-	result = take_blob(&b, 0, params.pdh_uaddr, params.pdh_len);
+	if (result == 0)
+		result = take_blob(&b, 0, params.pdh_uaddr, params.pdh_len);
 	if (result == 0)
 		result = take_blob(&b, 1, params.session_uaddr, params.session_len);
 	return result < 0 ? result : receive(call, &params, &b);

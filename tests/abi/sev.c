@@ -153,14 +153,59 @@ static void measure(struct sev_vm *v)
 	command(v, KVM_SEV_LAUNCH_MEASURE, &m, "measure");
 }
 
+static void report(struct sev_vm *v)
+{
+	uint8_t blob[1024];
+	struct kvm_sev_attestation_report r = {.uaddr = (uintptr_t)blob};
+
+	command(v, KVM_SEV_GET_ATTESTATION_REPORT, &r, "how long is a report");
+	tell("%u bytes", r.len);
+	r.len = 0x4001;
+	command(v, KVM_SEV_GET_ATTESTATION_REPORT, &r, "report into 16 KiB and a byte");
+	r.len = 16;
+	command(v, KVM_SEV_GET_ATTESTATION_REPORT, &r, "report into 16 bytes");
+	r.len = sizeof(struct abi_sev_report);
+	r.uaddr = 16;
+	command(v, KVM_SEV_GET_ATTESTATION_REPORT, &r, "report to nowhere");
+	r.uaddr = (uintptr_t)blob;
+	command(v, KVM_SEV_GET_ATTESTATION_REPORT, &r, "report");
+}
+
+/* What comes first: is the guest one with SEV, or where are the command's parameters? */
+static void from_nowhere(struct sev_vm *v, const char *state)
+{
+	static const struct {
+		const char *what;
+		uint32_t id;
+	} rows[] = {
+	        {"update", KVM_SEV_LAUNCH_UPDATE_DATA},
+	        {"measure", KVM_SEV_LAUNCH_MEASURE},
+	        {"secret", KVM_SEV_LAUNCH_SECRET},
+	        {"debugger reads", KVM_SEV_DBG_DECRYPT},
+	        {"send start", KVM_SEV_SEND_START},
+	        {"send", KVM_SEV_SEND_UPDATE_DATA},
+	        {"receive start", KVM_SEV_RECEIVE_START},
+	        {"receive", KVM_SEV_RECEIVE_UPDATE_DATA},
+	        {"report", KVM_SEV_GET_ATTESTATION_REPORT},
+	};
+
+	tell("- from nowhere, %s", state);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		command(v, rows[i].id, NOWHERE, rows[i].what);
+}
+
 static void run_launch(struct abi *abi)
 {
 	struct kvm_sev_launch_start start = {.policy = ABI_SEV_POLICY_NODBG};
 	struct sev_vm v;
 	int other;
 
+	vm_open(&v, abi, UAPI_VM_DEFAULT);
+	from_nowhere(&v, "no guest with encryption");
+	vm_close(&v);
 	vm_open(&v, abi, UAPI_VM_SEV);
 	init2(&v, "init2");
+	from_nowhere(&v, "not started");
 	start_misuse(&v);
 	command(&v, KVM_SEV_LAUNCH_START, &start, "start");
 	say(start.handle != 0, "it has a handle");
@@ -175,6 +220,7 @@ static void run_launch(struct abi *abi)
 	v.sev = host_open(abi->host, "/dev/sev", O_RDWR);
 	say(v.sev == other, "opened again with the same number");
 	measure(&v);
+	report(&v);
 	try_everything(&v, "measured");
 	command(&v, KVM_SEV_LAUNCH_FINISH, NULL, "finish");
 	try_everything(&v, "running");

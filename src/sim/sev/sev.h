@@ -153,6 +153,8 @@ bool vm_is_sev(const struct sim_vm *vm);
 bool vm_is_snp(const struct sim_vm *vm);
 /* Copies the command's struct. 0 or -EFAULT. */
 int sev_copy_in(const struct sev_call *call, void *data, size_t size);
+/* With what most commands on a SEV or SEV-ES guest begin: -ENOTTY (it is none), then as sev_copy_in(). */
+int sev_take_params(const struct sev_call *call, void *params, size_t size);
 int sev_copy_out(const struct sev_call *call, const void *data, size_t size);
 /* Is the number an open /dev/sev? 0 or -EBADF. */
 int sev_device(const struct sev_call *call, int fd);
