@@ -409,7 +409,7 @@ static void *kick_main(void *ctx)
 {
 	struct guest *g = ctx;
 
-	usleep(50000);
+	usleep(200000);
 	__atomic_store_n(&g->run[0]->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_kill((pthread_t)g->input, SIGUSR1);
 	return NULL;

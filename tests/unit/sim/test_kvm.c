@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "guest_bench.h"
@@ -157,10 +158,15 @@ static void on_signal(int signal)
 {
 }
 
+static _Atomic bool returned;
+
+/* A signal that comes before KVM_RUN does is lost. */
 static void *signal_main(void *thread)
 {
-	usleep(50000);
-	pthread_kill(*(pthread_t *)thread, SIGUSR1);
+	while (!atomic_load(&returned)) {
+		usleep(50000);
+		pthread_kill(*(pthread_t *)thread, SIGUSR1);
+	}
 	return NULL;
 }
 
@@ -177,6 +183,7 @@ static void test_kvm_signal_alone_ends_the_sleep_of_a_guest(void **state)
 	assert_int_equal(ask_number(*state, g.vcpu[0], KVM_RUN, 0), -1);
 	assert_int_equal(errno, EINTR);
 	assert_int_equal(g.run[0]->exit_reason, KVM_EXIT_INTR);
+	atomic_store(&returned, true);
 	pthread_join(thread, NULL);
 	guest_close(&g);
 }
