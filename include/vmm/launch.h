@@ -291,7 +291,7 @@ struct launch;
 /*
  * Reads what the configuration names, makes the plan, asks the host and judges (launch_findings()); nothing
  * irreversible happens yet. ERR_USAGE or ERR_HOST with the first reason why the launch would be refused.
- * host, config and the strings of process are borrowed; process NULL: this process's own facts.
+ * host, config's strings and process are borrowed; process NULL: this process's own facts.
  */
 int launch_create(struct host *host, const struct config *config, const struct launch_process *process,
         struct launch **ret_launch, struct err *err) MUST_CHECK;

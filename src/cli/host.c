@@ -10,11 +10,15 @@
 #include "owner.h"
 #include "verbs.h"
 
-static void ask(struct cli_hosts *hosts, struct host_offer *offer)
+static void ask(const struct cli_hosts *hosts, const struct config *config, struct host_offer *offer)
 {
+	const struct launch_process *process = cli_hosts_process(hosts);
+	struct launch_process own;
 	int fd = -1;
 
-	launch_facts_gather(hosts->host, &hosts->process, &offer->facts);
+	if (!process)
+		launch_process_own(config->cgroup, &own);
+	launch_facts_gather(hosts->host, process ?: &own, &offer->facts);
 	if (call_kvm_open(hosts->host, &fd, &offer->reason) < 0)
 		return;
 	offer->opened = true;
@@ -41,7 +45,8 @@ static int export_certificates(struct host *host, const char *path, struct err *
 	return result < 0 ? -1 : owner_files_write(&file, 1, err);
 }
 
-static int show(const struct cli_args *args, struct cli_hosts *hosts, struct err *err)
+static int show(const struct cli_args *args, const struct cli_hosts *hosts, const struct config *config,
+        struct err *err)
 {
 	auto_free struct host_offer *offer = calloc(1, sizeof(*offer));
 
@@ -50,7 +55,7 @@ static int show(const struct cli_args *args, struct cli_hosts *hosts, struct err
 	if (cli_given(args, "certificates") &&
 	        export_certificates(hosts->host, cli_value(args, "certificates"), err) < 0)
 		return -1;
-	ask(hosts, offer);
+	ask(hosts, config, offer);
 	if (!cli_given(args, "json"))
 		host_print_words(offer);
 	else if (host_print_json(offer, err) < 0)
@@ -70,7 +75,7 @@ static int run_verb(const struct cli_args *args, struct err *err)
 	if (result == 0)
 		result = cli_hosts_open(&hosts, config, NULL, err);
 	if (result == 0)
-		result = show(args, &hosts, err);
+		result = show(args, &hosts, config, err);
 	cli_hosts_close(&hosts);
 	config_destroy(config);
 	return result;

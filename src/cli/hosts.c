@@ -69,24 +69,15 @@ static int open_real(struct cli_hosts *hosts, const struct config *config, struc
 	if (host_sim_create(&options, &hosts->real, err) < 0)
 		return -1;
 	hosts->sim = true;
-	hosts->own_time = config->sim.clock == CONFIG_SIM_CLOCK_VIRTUAL;
-	hosts->clock = (struct device_clock){sim_clock_now, sim_clock_wall, hosts->real};
-	return 0;
-}
-
-/* Of the software platform the configuration says what it is. */
-static void find_process(struct cli_hosts *hosts, const struct config *config)
-{
-	if (!hosts->sim) {
-		launch_process_own(config->cgroup, &hosts->process);
-		return;
-	}
 	hosts->process = (struct launch_process){
 	        .cgroup = config->sim.cgroup,
 	        .hiding_asids = config->sim.snp_asids,
 	        .memlock_bytes = config->sim.memlock_bytes ?: UINT64_MAX,
 	        .smt = config->sim.smt,
 	};
+	hosts->own_time = config->sim.clock == CONFIG_SIM_CLOCK_VIRTUAL;
+	hosts->clock = (struct device_clock){sim_clock_now, sim_clock_wall, hosts->real};
+	return 0;
 }
 
 static int open_trace(struct cli_hosts *hosts, const char *path, struct err *err)
@@ -104,13 +95,17 @@ int cli_hosts_open(struct cli_hosts *hosts, const struct config *config, const c
 	if (open_real(hosts, config, err) < 0 || (trace && open_trace(hosts, trace, err) < 0))
 		return -1;
 	hosts->host = hosts->traced ?: hosts->real;
-	find_process(hosts, config);
 	return 0;
 }
 
 const struct device_clock *cli_hosts_clock(const struct cli_hosts *hosts)
 {
 	return hosts->own_time ? &hosts->clock : NULL;
+}
+
+const struct launch_process *cli_hosts_process(const struct cli_hosts *hosts)
+{
+	return hosts->sim ? &hosts->process : NULL;
 }
 
 static void tell_figures(struct cli_hosts *hosts)

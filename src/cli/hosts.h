@@ -16,7 +16,7 @@ struct cli_hosts {
 	struct host *traced; /* NULL: no trace */
 	FILE *trace;
 	bool sim;
-	struct launch_process process; /* what counts its guests and limits this process there */
+	struct launch_process process; /* on the software platform, where the configuration says what it is */
 	bool own_time;                 /* the guest's time is not this computer's: */
 	struct device_clock clock;
 };
@@ -29,6 +29,8 @@ int cli_hosts_open(
         struct cli_hosts *hosts, const struct config *config, const char *trace, struct err *err) MUST_CHECK;
 /* The guest's time, NULL: this computer's. */
 const struct device_clock *cli_hosts_clock(const struct cli_hosts *hosts);
+/* What counts the host's guests and limits this process there, NULL: this process's own. */
+const struct launch_process *cli_hosts_process(const struct cli_hosts *hosts);
 /* What the software platform has to tell at the end, to the log. */
 void cli_hosts_close(struct cli_hosts *hosts);
 

@@ -16,7 +16,7 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, st
 	const struct run_place place = {
 	        .host = hosts->host,
 	        .clock = cli_hosts_clock(hosts),
-	        .process = &hosts->process,
+	        .process = cli_hosts_process(hosts),
 	};
 	struct run_console console = {
 	        .in = STDIN_FILENO, .out = STDOUT_FILENO, .escape = isatty(STDIN_FILENO)};
@@ -39,7 +39,7 @@ static int dry_run_on(
 	struct launch *launch;
 	int result;
 
-	if (launch_create_unjudged(hosts->host, config, &hosts->process, &launch, err) < 0)
+	if (launch_create_unjudged(hosts->host, config, cli_hosts_process(hosts), &launch, err) < 0)
 		return -1;
 	result = cli_dry_run(config, launch, as_json, err);
 	launch_destroy(launch);

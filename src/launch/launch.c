@@ -80,7 +80,7 @@ static int run_row(struct launch_work *work, const struct launch_row *row, struc
 		struct launch_facts facts;
 
 		/* What was true when the launch was planned may have changed. */
-		launch_facts_gather(launch->host, &launch->process, &facts);
+		launch_ask_facts(launch, &facts);
 		launch_explain(step, launch->config.sev.type, &facts, err);
 	}
 	return err_wrap(err, "creating the guest");
@@ -106,6 +106,15 @@ int launch_guest(struct launch *launch, struct machine *machine, struct machine_
 
 /* ---- life ---- */
 
+void launch_ask_facts(const struct launch *launch, struct launch_facts *ret_facts)
+{
+	struct launch_process own;
+
+	if (!launch->process)
+		launch_process_own(launch->config.cgroup, &own);
+	launch_facts_gather(launch->host, launch->process ?: &own, ret_facts);
+}
+
 /* On kernels without KVM_SEV_INIT2 the old commands, which change the measurement of a SEV-ES guest. */
 static void choose_init(struct launch *launch)
 {
@@ -124,7 +133,7 @@ static int prepare(struct launch *launch, struct err *err)
 {
 	if (launch->config.sev.type == CONFIG_SEV_NONE)
 		return 0;
-	launch_facts_gather(launch->host, &launch->process, &launch->facts);
+	launch_ask_facts(launch, &launch->facts);
 	choose_init(launch);
 	if (launch_files_read(&launch->config, &launch->files, err) < 0 ||
 	        launch_plan_make(&launch->config, &launch->files, &launch->plan, err) < 0 ||
@@ -145,11 +154,8 @@ int launch_create_unjudged(struct host *host, const struct config *config,
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the launch");
 	launch->host = host;
 	launch->config = *config;
+	launch->process = process;
 	launch->sev_fd = -1;
-	if (process)
-		launch->process = *process;
-	else
-		launch_process_own(config->cgroup, &launch->process);
 	if (prepare(launch, err) < 0) {
 		launch_destroy(launch);
 		return -1;

@@ -29,8 +29,8 @@ void launch_options_finish(struct launch_options *options);
 
 struct launch {
 	struct host *host;
-	struct config config;          /* borrowed strings; sev.init is never "auto" */
-	struct launch_process process; /* borrowed strings */
+	struct config config;                 /* borrowed strings; sev.init is never "auto" */
+	const struct launch_process *process; /* borrowed; NULL: this process itself */
 	struct launch_facts facts;
 	struct launch_files files;
 	struct launch_plan *plan; /* NULL: a plain guest */
@@ -39,6 +39,9 @@ struct launch {
 	int sev_fd; /* from the first launch on */
 	bool in_cgroup;
 };
+
+/* launch_facts_gather() for this launch. */
+void launch_ask_facts(const struct launch *launch, struct launch_facts *ret_facts);
 
 /* One incarnation in the making. */
 struct launch_work {

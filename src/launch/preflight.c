@@ -373,7 +373,7 @@ static void find_plain(const struct launch *launch, struct launch_findings *find
 {
 	struct launch_facts facts;
 
-	launch_facts_gather(launch->host, &launch->process, &facts);
+	launch_ask_facts(launch, &facts);
 	if (facts.kvm.kind)
 		findings->list[findings->count++] = facts.kvm;
 }

@@ -54,7 +54,10 @@ static enum vcpu_outcome run_until_end(struct vcpu *vcpu)
 static void *vcpu_main(void *ctx)
 {
 	struct vcpu *vcpu = ctx;
+	char name[16];
 
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->kvm->index);
+	pthread_setname_np(pthread_self(), name);
 	vcpu->outcome = run_until_end(vcpu);
 	if (vcpu->outcome != VCPU_STOPPED)
 		err_wrap(&vcpu->err, "vCPU %u", vcpu->kvm->index);
@@ -64,14 +67,11 @@ static void *vcpu_main(void *ctx)
 
 int vcpu_start(struct vcpu *vcpu, struct err *err)
 {
-	char name[16];
 	int sys = pthread_create(&vcpu->thread, NULL, vcpu_main, vcpu);
 
 	if (sys)
 		return err_sys(err, ERR_FAILED, sys, "the thread of vCPU %u", vcpu->kvm->index);
 	vcpu->started = true;
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->kvm->index);
-	pthread_setname_np(vcpu->thread, name);
 	return 0;
 }
 
