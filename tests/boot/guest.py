@@ -17,6 +17,14 @@ class Failed(Exception):
     """What was expected did not come."""
 
 
+def end(*_):
+    """A test that is told to end takes its guests with it: they are in sessions of their own."""
+    sys.exit(128 + signal.SIGTERM)
+
+
+signal.signal(signal.SIGTERM, end)
+
+
 class Guest:
     def __init__(self, command, echo=False):
         self.master, slave = pty.openpty()
