@@ -22,6 +22,8 @@ static uint8_t *code; /* the pages at DIFF_CODE, where they can be written */
 static const int gregs[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, REG_R8,
         REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
+#define XSTATE_MAGIC 0x46505853u /* FP_XSTATE_MAGIC1 of <asm/sigcontext.h>, in sw_reserved */
+
 #define CS64 0x33u
 #define CS32 0x23u
 
@@ -49,8 +51,9 @@ static void load(const struct diff_case *c, ucontext_t *uc)
 	uc->uc_mcontext.gregs[REG_CSGSFS] = (greg_t)((segs & ~(uint64_t)0xffff) | (c->mode32 ? CS32 : CS64));
 	/* The kernel's own words at the image's end say how large it is: they stay. */
 	memcpy(uc->uc_mcontext.fpregs, c->start.fxsave, 416);
-	/* XSTATE_BV: x87 and SSE are to be loaded from the image. */
-	((uint8_t *)uc->uc_mcontext.fpregs)[512] |= 3;
+	/* XSTATE_BV, where there is one: x87 and SSE are to be loaded from the image. */
+	if (((uint32_t *)uc->uc_mcontext.fpregs)[116] == XSTATE_MAGIC)
+		((uint8_t *)uc->uc_mcontext.fpregs)[512] |= 3;
 	memset(code + (last - DIFF_CODE), 0xcc, sizeof(c->code));
 	last = c->start.rip;
 	for (const struct diff_poke *p = c->pokes; p < c->pokes + 2; p++)
