@@ -59,7 +59,13 @@ struct build {
 	uint8_t bytes[24];
 	unsigned size;
 	uint8_t rex;
-	bool opsize16, address_short, gs;
+	bool opsize16, address_short, gs, locked;
+	struct {
+		bool is, wraps, relative; /* an operand; with a 16-bit address; from RIP */
+		int base, index;          /* -1: none */
+		unsigned scale;
+		int64_t disp;
+	} memory;
 	uint8_t imm;
 	uint32_t features;
 	uint64_t target; /* of the memory operand, if its registers could be set for it */
@@ -114,6 +120,7 @@ static void put_memory16(struct build *b, unsigned reg)
 
 	put(b, (uint8_t)(mod << 6 | reg << 3 | rm));
 	put_random(b, mod == 0 && rm == 6 ? 2 : mod);
+	b->memory.is = b->memory.wraps = true;
 }
 
 static void put_memory(struct build *b, unsigned reg)
@@ -151,6 +158,12 @@ static void put_memory(struct build *b, unsigned reg)
 		aim(b, base, index, scale, disp);
 	else
 		b->c->start.gpr[index] = below(b->r, 64);
+	b->memory.is = true;
+	b->memory.relative = base < 0 && rm == 5 && !b->c->mode32;
+	b->memory.base = base;
+	b->memory.index = index;
+	b->memory.scale = scale;
+	b->memory.disp = disp;
 }
 
 static void put_modrm(struct build *b, int fixed)
@@ -176,8 +189,10 @@ static void put_prefixes(struct build *b, const char **text)
 	const struct form *form = b->form;
 	bool mandatory = false;
 
-	if (!(form->flags & UNLOCKED) && one_in(b->r, form->flags & LOCKABLE ? 8 : 128))
+	if (!(form->flags & UNLOCKED) && one_in(b->r, form->flags & LOCKABLE ? 8 : 128)) {
 		put(b, 0xf0);
+		b->locked = true;
+	}
 	if (form->flags & REPEATED && one_in(b->r, 2))
 		put(b, one_in(b->r, 2) ? 0xf3 : 0xf2);
 	while (!strncmp(*text, "66 ", 3) || !strncmp(*text, "f2 ", 3) || !strncmp(*text, "f3 ", 3)) {
@@ -294,6 +309,30 @@ static bool excluded(const struct build *b)
 	return b->form->flags & DOUBLE && b->opsize16 && !(b->rex & 8) && count > 16;
 }
 
+/*
+ * Might LOCK, or XCHG which implies it, take parts of two cache lines? The address of a bit string goes on by
+ * the operand's size.
+ */
+static bool splits_lock(const struct build *b)
+{
+	const uint64_t *gpr = b->c->start.gpr;
+	uint64_t address = (uint64_t)b->memory.disp;
+	bool locked = b->form->flags & LOCKABLE && (b->locked || strstr("86 /r;87 /r", b->form->text));
+	bool bits = strstr("0f ab /r;0f b3 /r;0f bb /r", b->form->text);
+
+	if (!b->memory.is || !locked)
+		return false;
+	if (b->memory.wraps)
+		return true;
+	if (b->memory.relative)
+		address += b->c->start.rip + b->size;
+	if (b->memory.base >= 0)
+		address += gpr[b->memory.base];
+	if (b->memory.index >= 0)
+		address += gpr[b->memory.index] << b->memory.scale;
+	return address % 64 > 48 || (bits && address % 8);
+}
+
 static void random_state(struct diff_random *r, struct diff_case *c)
 {
 	for (unsigned i = 0; i < 16; i++)
@@ -384,7 +423,7 @@ bool diff_build(struct diff_random *r, const struct form *form, uint32_t feature
 		ret_case->start.fxsave[26] = 2;
 	prepare(&b);
 	build_bytes(&b);
-	if (b.size > 15 || excluded(&b))
+	if (b.size > 15 || excluded(&b) || (!(features & DIFF_SPLIT_LOCK) && splits_lock(&b)))
 		return false;
 	/* The address needed the registers that say what is asked for. */
 	if (form->flags & AREA && (ret_case->start.gpr[0] > 3 || ret_case->start.gpr[2]))

@@ -76,6 +76,7 @@ enum diff_feature {
 	DIFF_CLFLUSHOPT = 1 << 17,
 	DIFF_CLWB = 1 << 18,
 	DIFF_MISALIGN = 1 << 19,
+	DIFF_SPLIT_LOCK = 1 << 20, /* LOCK across cache lines costs no more than time */
 };
 
 /* ---- compare.c ---- */
@@ -85,17 +86,23 @@ enum diff_part {
 	PART_FAULT = 1, /* vector, error code, CR2, RIP */
 	PART_GPR = 2,
 	PART_FLAGS = 4,
-	PART_SSE = 8, /* XMM registers, MXCSR */
+	PART_XMM = 8,
 	PART_X87 = 16,
 	PART_DATA = 32, /* the data page, which is the caller's to compare */
-	PART_ALL = 63,
+	PART_MXCSR = 64,
+	PART_ALL = 127,
 };
 
 /* n is of the host's processor, s of the software one. Returns bits of enum diff_part. */
 unsigned diff_compare(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s);
-/* Is it by its own definition that the host's processor differs in parts? Counted. One thread at a time. */
-bool diff_excused(
-        const struct diff_case *c, const struct diff_result *n, const struct diff_result *s, unsigned parts);
+/*
+ * Is it by its own definition that a processor differs in parts? hosts: what it is, ended by NULL: its
+ * vendor, as CPUID says, and DIFF_LA57. What several rules loosen adds up. Counted. One thread at a time.
+ */
+#define DIFF_INTEL "GenuineIntel"
+#define DIFF_LA57  "five levels of paging"
+bool diff_excused(const char *const *hosts, const struct diff_case *c, const struct diff_result *n,
+        const struct diff_result *s, unsigned parts);
 void diff_excuses_print(void); /* those that were met, and how often */
 
 /* ---- native.c ---- */
