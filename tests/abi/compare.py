@@ -40,8 +40,8 @@ def write(text):
 
 
 def real_kvm():
-    """Does the processor virtualise? An emulation of KVM without that is not the judge here."""
-    return re.search(r'^flags\s*:.*\b(vmx|svm)\b', pathlib.Path('/proc/cpuinfo').read_text(), re.M)
+    """Has the processor AMD-V, as the one of the transcripts? Intel's, or an emulation of KVM without either, is not the judge here."""
+    return re.search(r'^flags\s*:.*\bsvm\b', pathlib.Path('/proc/cpuinfo').read_text(), re.M)
 
 
 def compare(host, got):
@@ -66,7 +66,7 @@ def main():
         return write(sys.stdin.read())
     abi, host = sys.argv[1:]
     if host == 'kvm' and not real_kvm():
-        print('skipped: this processor has neither VMX nor SVM; tests/lab/lab has one that does')
+        print('skipped: this processor has no AMD-V (SVM); tests/lab/lab has one that does')
         return 77
     run = subprocess.run([abi, host], capture_output=True, text=True, timeout=300)
     bad = compare(host, chapters(run.stdout))
