@@ -59,7 +59,7 @@ static int context_make(struct sev_call *call, const struct uapi_sev_init *init,
 	if (result < 0)
 		return result;
 	if (!snp)
-		sev->memory = private_memory_create();
+		sev->memory = private_memory_create(secure);
 	if (!snp && !sev->memory) {
 		asid_give(secure, asid_kind(type), sev->asid);
 		return -ENOMEM;

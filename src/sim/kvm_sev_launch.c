@@ -102,6 +102,24 @@ int sev_ready(const struct sev_call *call)
 	return vm_is_sev(call->vm) ? sev_device(call, call->sev->fd) : -ENOTTY;
 }
 
+/* A command for each part that lies together, as the kernel gives them. */
+static int update_data(struct sev_call *call, uint64_t address, uint64_t left)
+{
+	int result = 0;
+
+	while (left && result == 0) {
+		uint64_t size = left, spa;
+
+		result = sev_spa(call, address, &size, &spa);
+		if (result == 0)
+			result = sev_result(call, psp_launch_update_data(call->psp, call->sev->handle,
+			                                  sev_pointer(address), spa, size));
+		address += size;
+		left -= size;
+	}
+	return result;
+}
+
 int sev_launch_update_data(struct sev_call *call)
 {
 	struct kvm_sev_launch_update_data params;
@@ -111,15 +129,12 @@ int sev_launch_update_data(struct sev_call *call)
 		result = sev_pin(call->sev, params.uaddr, params.len);
 	if (result == 0)
 		result = sev_ready(call);
-	if (result < 0)
-		return result;
-	return sev_result(call, psp_launch_update_data(call->psp, call->sev->handle,
-	                                sev_pointer(params.uaddr), params.uaddr, params.len));
+	return result < 0 ? result : update_data(call, params.uaddr, params.len);
 }
 
-static uint32_t update_vmsa(struct sev_call *call, struct abi_vmsa *vmsa)
+static uint32_t update_vmsa(struct sev_call *call, struct abi_vmsa *vmsa, uint64_t spa)
 {
-	return psp_launch_update_vmsa(call->psp, call->sev->handle, vmsa, (uintptr_t)vmsa);
+	return psp_launch_update_vmsa(call->psp, call->sev->handle, vmsa, spa);
 }
 
 int sev_launch_update_vmsa(struct sev_call *call)

@@ -43,13 +43,46 @@ int sev_pin(const struct sim_sev *sev, uint64_t address, uint64_t size)
 	return 0;
 }
 
-static int region_add(struct sim_sev *sev, const struct kvm_enc_region *range)
+/* ---- where it lies ---- */
+
+/* Slots whole, so that what is used bit by bit lies together. */
+static bool place(struct sim_vm *vm, uint64_t address, uint64_t size)
 {
+	struct sim_processor *secure = vm->sim->secure;
+	const void *owner = vm->sev->memory;
+	bool ok = true;
+
+	pthread_mutex_lock(&vm->lock);
+	for (unsigned i = 0; ok && i < SIM_SLOTS_MAX; i++) {
+		const struct uapi_userspace_memory_region2 *r = &vm->slots[i].region;
+
+		if (address < r->userspace_addr + r->memory_size && r->userspace_addr < address + size)
+			ok = spa_place(secure, owner, r->userspace_addr, r->memory_size);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return ok && spa_place(secure, owner, address, size);
+}
+
+int sev_spa(const struct sev_call *call, uint64_t address, uint64_t *size, uint64_t *ret_spa)
+{
+	if (!place(call->vm, address, *size))
+		return -ENOMEM;
+	*ret_spa = spa_of(call->vm->sim->secure, call->sev->memory, address, size);
+	return 0;
+}
+
+/* ---- regions ---- */
+
+static int region_add(struct sim_vm *vm, const struct kvm_enc_region *range)
+{
+	struct sim_sev *sev = vm->sev;
 	struct sim_region *region;
 	int result = sev_pin(sev, range->addr, range->size);
 
 	if (result < 0)
 		return result;
+	if (sev->memory && !place(vm, range->addr, range->size))
+		return -ENOMEM;
 	region = malloc(sizeof(*region));
 	if (!region)
 		return -ENOMEM;
@@ -76,7 +109,7 @@ int vm_sev_register(void *object, void *arg, uintptr_t user)
 	else if (vm->sev->owner)
 		result = -EINVAL;
 	else
-		result = region_add(vm->sev, &range);
+		result = region_add(vm, &range);
 	pthread_mutex_unlock(&vm->sev->lock);
 	return result;
 }
@@ -117,56 +150,69 @@ int vm_sev_unregister(void *object, void *arg, uintptr_t user)
 
 /* ---- launch secrets ---- */
 
-static uint32_t secret(struct sev_call *call, const struct kvm_sev_launch_secret *params, const void *header,
-        const void *packet)
+static uint32_t secret(struct sev_call *call, const struct kvm_sev_launch_secret *params, uint64_t spa,
+        const void *header, const void *packet)
 {
 	if (params->hdr_len < sizeof(struct abi_sev_secret_header) || params->trans_len < params->guest_len)
 		return PSP_INVALID_LEN;
 	return psp_launch_secret(call->psp, call->sev->handle, header, packet,
-	        sev_pointer(params->guest_uaddr), params->guest_uaddr, params->guest_len);
+	        sev_pointer(params->guest_uaddr), spa, params->guest_len);
 }
 
 int sev_launch_secret(struct sev_call *call)
 {
 	struct kvm_sev_launch_secret params;
 	auto_free void *header = NULL, *packet = NULL;
+	uint64_t spa = 0, size;
 	int result = sev_take_params(call, &params, sizeof(params));
 
+	if (result < 0)
+		return result;
+	size = params.guest_len;
+	result = sev_pin(call->sev, params.guest_uaddr, params.guest_len);
 	if (result == 0)
-		result = sev_pin(call->sev, params.guest_uaddr, params.guest_len);
+		result = sev_spa(call, params.guest_uaddr, &size, &spa);
+	if (result == 0 && size < params.guest_len)
+		result = -EINVAL;
 	if (result == 0)
 		packet = sev_copy_blob(params.trans_uaddr, params.trans_len, &result);
 	if (result == 0)
 		header = sev_copy_blob(params.hdr_uaddr, params.hdr_len, &result);
 	if (result == 0)
 		result = sev_ready(call);
-	return result < 0 ? result : sev_result(call, secret(call, &params, header, packet));
+	return result < 0 ? result : sev_result(call, secret(call, &params, spa, header, packet));
 }
 
 /* ---- the debugger's view ---- */
 
-/* Whole blocks around size bytes at address: what the firmware reads and writes. At most two pages. */
+/* Whole blocks around some bytes of a page: what the firmware reads and writes. */
 struct blocks {
-	uint64_t address;
-	size_t size, offset;
-	uint8_t plain[2 * PAGE_SIZE_BYTES];
+	uint64_t address, spa, size;
+	size_t offset;
+	uint8_t plain[PAGE_SIZE_BYTES];
 };
 
-static void blocks_around(struct blocks *b, uint64_t address, size_t size)
+static int blocks_around(struct sev_call *call, struct blocks *b, uint64_t address, size_t size)
 {
 	b->address = address & ~(uint64_t)(BLOCK - 1);
 	b->offset = address - b->address;
 	b->size = (b->offset + size + BLOCK - 1) & ~(size_t)(BLOCK - 1);
+	return sev_spa(call, b->address, &b->size, &b->spa);
+}
+
+static int decrypt(struct sev_call *call, struct blocks *b)
+{
+	return sev_result(call, psp_dbg_decrypt(call->psp, call->sev->handle, sev_pointer(b->address), b->spa,
+	                                b->plain, b->size));
 }
 
 static int dbg_read(struct sev_call *call, uint64_t from, uint64_t to, size_t size)
 {
 	struct blocks b;
-	int result;
+	int result = blocks_around(call, &b, from, size);
 
-	blocks_around(&b, from, size);
-	result = sev_result(call, psp_dbg_decrypt(call->psp, call->sev->handle, sev_pointer(b.address),
-	                                  b.address, b.plain, b.size));
+	if (result == 0)
+		result = decrypt(call, &b);
 	if (result == 0)
 		result = sim_copy_out((uintptr_t)to, b.plain + b.offset, size);
 	return result;
@@ -176,18 +222,16 @@ static int dbg_read(struct sev_call *call, uint64_t from, uint64_t to, size_t si
 static int dbg_write(struct sev_call *call, uint64_t from, uint64_t to, size_t size)
 {
 	struct blocks b;
-	int result = 0;
+	int result = blocks_around(call, &b, to, size);
 
-	blocks_around(&b, to, size);
-	if (b.size != size)
-		result = sev_result(call, psp_dbg_decrypt(call->psp, call->sev->handle,
-		                                  sev_pointer(b.address), b.address, b.plain, b.size));
+	if (result == 0 && b.size != size)
+		result = decrypt(call, &b);
 	if (result == 0)
 		result = sim_copy_in(b.plain + b.offset, (uintptr_t)from, size);
 	if (result < 0)
 		return result;
 	return sev_result(call, psp_dbg_encrypt(call->psp, call->sev->handle, b.plain, sev_pointer(b.address),
-	                                b.address, b.size));
+	                                b.spa, b.size));
 }
 
 static size_t in_page(uint64_t address, size_t size)

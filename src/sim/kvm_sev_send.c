@@ -102,10 +102,13 @@ static int send_data(struct sev_call *call, const struct kvm_sev_send_update_dat
 	struct abi_sev_secret_header header;
 	uint8_t packet[PAGE_SIZE_BYTES];
 	uint32_t code = PSP_INVALID_LEN;
+	uint64_t spa, size = params->guest_len;
 
+	if (sev_spa(call, params->guest_uaddr, &size, &spa) < 0)
+		return -ENOMEM;
 	if (params->hdr_len >= sizeof(header) && params->trans_len >= params->guest_len)
 		code = psp_send_update_data(call->psp, call->sev->handle, sev_pointer(params->guest_uaddr),
-		        params->guest_uaddr, params->guest_len, &header, packet);
+		        spa, params->guest_len, &header, packet);
 	if (sev_result(call, code) < 0)
 		return -EIO;
 	if (sim_copy_out((uintptr_t)params->trans_uaddr, packet, params->guest_len) < 0 ||
@@ -191,6 +194,7 @@ int sev_receive_update_data(struct sev_call *call)
 	struct kvm_sev_receive_update_data params;
 	auto_blobs struct blobs b = {0};
 	uint32_t code = PSP_INVALID_LEN;
+	uint64_t spa, size;
 	int result = vm_is_sev(call->vm) ? sev_copy_in(call, &params, sizeof(params)) : -EINVAL;
 
 	if (result < 0)
@@ -202,13 +206,16 @@ int sev_receive_update_data(struct sev_call *call)
 		result = take_blob(&b, 1, params.trans_uaddr, params.trans_len);
 	if (result == 0)
 		result = sev_pin(call->sev, params.guest_uaddr, params.guest_len);
+	size = params.guest_len;
+	if (result == 0)
+		result = sev_spa(call, params.guest_uaddr, &size, &spa);
 	if (result == 0)
 		result = sev_ready(call);
 	if (result < 0)
 		return result;
 	if (params.hdr_len >= sizeof(struct abi_sev_secret_header) && params.trans_len >= params.guest_len)
 		code = psp_receive_update_data(call->psp, call->sev->handle, b.at[0], b.at[1],
-		        sev_pointer(params.guest_uaddr), params.guest_uaddr, params.guest_len);
+		        sev_pointer(params.guest_uaddr), spa, params.guest_len);
 	return sev_result(call, code);
 }
 

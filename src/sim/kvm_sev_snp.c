@@ -164,7 +164,8 @@ int sev_snp_launch_update(struct sev_call *call)
 
 /* ---- the end ---- */
 
-static uint32_t update_vmsa(struct sev_call *call, struct abi_vmsa *vmsa)
+/* The firmware hashes what it is given; who would encrypt the page is not built. */
+static uint32_t update_vmsa(struct sev_call *call, struct abi_vmsa *vmsa, uint64_t spa)
 {
 	return psp_snp_launch_update(call->psp, call->sev->gctx, ABI_PAGE_VMSA, ABI_VMSA_GPA, vmsa);
 }

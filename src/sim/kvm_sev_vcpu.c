@@ -17,11 +17,28 @@ int vcpu_sev_create(struct sim_vcpu *v)
 	return v->sev ? 0 : -ENOMEM;
 }
 
+/* The page of a VMSA is the kernel's own, and its frame goes along with it. NULL: no memory. */
+static struct abi_vmsa *vmsa_make(struct sim_processor *secure)
+{
+	struct abi_vmsa *vmsa = aligned_alloc(PAGE_SIZE_BYTES, sizeof(*vmsa));
+
+	if (vmsa && !spa_place(secure, vmsa, (uintptr_t)vmsa, sizeof(*vmsa)))
+		free(take_ptr(&vmsa));
+	return vmsa;
+}
+
+static void vmsa_free(struct sim_processor *secure, struct abi_vmsa *vmsa)
+{
+	if (vmsa)
+		spa_forget(secure, vmsa);
+	free(vmsa);
+}
+
 void vcpu_sev_destroy(struct sim_vcpu *v)
 {
 	if (!v->sev)
 		return;
-	free(v->sev->vmsa);
+	vmsa_free(v->vm->sim->secure, v->sev->vmsa);
 	free(v->sev->held);
 	free(v->sev);
 	v->sev = NULL;
@@ -132,20 +149,22 @@ static void keep_stale(struct sim_vcpu *v)
 static int vmsa_update(struct sev_call *call, struct sim_vcpu *v, sev_vmsa_fn *update)
 {
 	bool legacy = call->vm->type == UAPI_VM_DEFAULT;
+	uint64_t size = sizeof(*v->sev->vmsa), spa;
 	int result;
 
 	if (v->sev->protected || v->cpu->dr[7] & ~(uint64_t)DR7_FIXED)
 		return -EINVAL;
 	if (!v->sev->vmsa)
-		v->sev->vmsa = aligned_alloc(PAGE_SIZE_BYTES, sizeof(*v->sev->vmsa));
+		v->sev->vmsa = vmsa_make(call->vm->sim->secure);
 	if (!v->sev->vmsa)
 		return -ENOMEM;
 	vmsa_build(v, call->sev->vmsa_features, legacy, v->sev->vmsa);
 	if (legacy)
 		keep_stale(v);
 	result = sev_device(call, call->sev->fd);
+	spa = spa_of(call->vm->sim->secure, v->sev->vmsa, (uintptr_t)v->sev->vmsa, &size);
 	if (result == 0)
-		result = sev_result(call, update(call, v->sev->vmsa));
+		result = sev_result(call, update(call, v->sev->vmsa, spa));
 	v->sev->protected = result == 0;
 	return result;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """usage: same.py VMM: on the software platform two runs of one vCPU make the same kernel calls and exits, line by line: Debian 13's OVMF,
-from reset to the shell's prompt. Where the runs are ended from outside, the longer trace may go on."""
+from reset to the shell's prompt, plain and as a SEV guest. Where the runs are ended from outside, the longer trace may go on."""
 import os
 import pathlib
 import signal
@@ -15,10 +15,10 @@ LINES_MIN = 30000       # exits to the prompt
 END = b'munmap'         # of the guest's memory: the run is being ended
 
 
-def trace(vmm, path):
+def trace(vmm, kind, path):
     """The lines of a run up to its end by SIGTERM, or None if it never came to the prompt."""
-    run = subprocess.Popen([vmm, 'run', '--host', 'sim', '--trace', path, '--set', f'firmware={FIRMWARE}', '--set', 'machine.memory=256M',
-                            '--set', 'run.grace=0'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    run = subprocess.Popen([vmm, 'run', '--host', 'sim', '--trace', path, '--set', f'firmware={FIRMWARE}', '--set', f'sev.type={kind}',
+                            '--set', 'machine.memory=256M', '--set', 'run.grace=0'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     output = b''
     while b'Shell> ' not in output:
         data = os.read(run.stdout.fileno(), 65536)
@@ -31,22 +31,31 @@ def trace(vmm, path):
     return [line for line in lines if b'-> EINTR' not in line and not line.startswith((END, b'close'))]
 
 
+def compare(vmm, kind):
+    """'' or how two runs differ."""
+    with tempfile.TemporaryDirectory() as folder:
+        first, second = (trace(vmm, kind, f'{folder}/{name}') for name in ('first', 'second'))
+    if not first or not second:
+        return 'the guest did not come to its prompt'
+    length = min(len(first), len(second)) - 1       # the last line may be half written
+    for number in range(length):
+        if first[number] != second[number]:
+            return f'line {number + 1} differs:\n  {first[number].decode()}\n  {second[number].decode()}'
+    print(f'{kind}: {length} lines are the same')
+    return '' if length >= LINES_MIN else 'that is too few'
+
+
 def main():
     if not FIRMWARE.exists():
         print('skipped: no firmware, run: scripts/setup --firmware')
         return 77
-    with tempfile.TemporaryDirectory() as folder:
-        first, second = (trace(sys.argv[1], f'{folder}/{name}') for name in ('first', 'second'))
-    if not first or not second:
-        print('the guest did not come to its prompt')
-        return 1
-    length = min(len(first), len(second)) - 1       # the last line may be half written
-    for number in range(length):
-        if first[number] != second[number]:
-            print(f'line {number + 1} differs:\n  {first[number].decode()}\n  {second[number].decode()}')
-            return 1
-    print(f'{length} lines are the same')
-    return 0 if length >= LINES_MIN else 1
+    wrong = 0
+    for kind in ('none', 'sev'):
+        why = compare(sys.argv[1], kind)
+        if why:
+            print(f'{kind}: {why}')
+        wrong += bool(why)
+    return 1 if wrong else 0
 
 
 sys.exit(main())

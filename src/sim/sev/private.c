@@ -15,7 +15,8 @@
 
 /* A page that was touched. It stays as long as the guest: a guest's memory is what bounds it. */
 struct private_page {
-	uintptr_t host; /* its address in the VMM; the cipher ties bytes to it */
+	uintptr_t host; /* its address in the VMM */
+	uint64_t spa;   /* the cipher ties bytes to it */
 	uint8_t *plain;
 	uint8_t *cipher;                   /* what the VMM's memory held when plain was right for it */
 	const struct sim_vcpu_sev *holder; /* the latest, in that epoch of it */
@@ -26,6 +27,7 @@ struct private_page {
 struct private_memory {
 	pthread_mutex_t lock;
 	unsigned refs;
+	struct sim_processor *secure;
 	const struct psp_cipher *cipher;
 	struct private_page **pages; /* a hash table of a power of two */
 	size_t room, count;
@@ -37,13 +39,14 @@ struct private_memory {
 
 #define CHUNK_BYTES ((size_t)CHUNK_PAGES * 2 * PAGE_SIZE_BYTES)
 
-struct private_memory *private_memory_create(void)
+struct private_memory *private_memory_create(struct sim_processor *secure)
 {
 	struct private_memory *m = calloc(1, sizeof(*m));
 
 	if (!m)
 		return NULL;
 	m->refs = 1;
+	m->secure = secure;
 	m->room = PAGES_FIRST;
 	m->pages = calloc(m->room, sizeof(struct private_page *));
 	if (!m->pages) {
@@ -64,6 +67,7 @@ struct private_memory *private_memory_share(struct private_memory *m)
 
 static void destroy(struct private_memory *m)
 {
+	spa_forget(m->secure, m);
 	for (size_t i = 0; i < m->room; i++)
 		free(m->pages[i]);
 	for (size_t i = 0; i < m->chunks_count; i++) {
@@ -159,11 +163,27 @@ static void refresh(const struct private_memory *m, struct private_page *page)
 		if (memcmp(raw + at, page->cipher + at, BLOCK) == 0)
 			continue;
 		memcpy(page->cipher + at, raw + at, BLOCK);
-		psp_decrypt(m->cipher, page->host + at, page->cipher + at, page->plain + at, BLOCK);
+		psp_decrypt(m->cipher, page->spa + at, page->cipher + at, page->plain + at, BLOCK);
 	}
 }
 
-static struct private_page *find(struct private_memory *m, uintptr_t host)
+static bool fill(struct private_memory *m, const struct sim_slot *slot, struct private_page *page)
+{
+	uint64_t size = PAGE_SIZE_BYTES;
+
+	if (!spa_place(m->secure, m, (uintptr_t)slot->host, slot->size))
+		return false;
+	page->spa = spa_of(m->secure, m, page->host, &size);
+	page->plain = take_memory(m);
+	if (!page->plain)
+		return false;
+	page->cipher = page->plain + PAGE_SIZE_BYTES;
+	memcpy(page->cipher, (const void *)page->host, PAGE_SIZE_BYTES);
+	psp_decrypt(m->cipher, page->spa, page->cipher, page->plain, PAGE_SIZE_BYTES);
+	return true;
+}
+
+static struct private_page *find(struct private_memory *m, const struct sim_slot *slot, uintptr_t host)
 {
 	size_t at = place(m, host);
 	struct private_page *page = m->pages[at];
@@ -175,15 +195,11 @@ static struct private_page *find(struct private_memory *m, uintptr_t host)
 	page = m->count + 1 < m->room ? calloc(1, sizeof(*page)) : NULL;
 	if (!page)
 		return NULL;
-	page->plain = take_memory(m);
-	if (!page->plain) {
+	page->host = host;
+	if (!fill(m, slot, page)) {
 		free(page);
 		return NULL;
 	}
-	page->host = host;
-	page->cipher = page->plain + PAGE_SIZE_BYTES;
-	memcpy(page->cipher, (const void *)host, PAGE_SIZE_BYTES);
-	psp_decrypt(m->cipher, host, page->cipher, page->plain, PAGE_SIZE_BYTES);
 	m->pages[at] = page;
 	m->count++;
 	return page;
@@ -216,14 +232,14 @@ static bool hold(struct sim_vcpu_sev *s, struct private_page *page, bool written
 	return true;
 }
 
-static uint8_t *page_plain(struct sim_vcpu *v, uintptr_t host, bool write)
+static uint8_t *page_plain(struct sim_vcpu *v, const struct sim_slot *slot, uintptr_t host, bool write)
 {
 	struct private_memory *m = v->vm->sev->memory;
 	struct sim_vcpu_sev *s = v->sev;
 	struct private_page *page;
 
 	pthread_mutex_lock(&m->lock);
-	page = m->cipher ? find(m, host) : NULL;
+	page = m->cipher ? find(m, slot, host) : NULL;
 	if (page && !is_held(page, s))
 		refresh(m, page);
 	if (page && !hold(s, page, write))
@@ -236,7 +252,7 @@ static void write_back(const struct private_memory *m, struct private_page *page
 {
 	uint8_t now[PAGE_SIZE_BYTES];
 
-	psp_encrypt(m->cipher, page->host, page->plain, now, PAGE_SIZE_BYTES);
+	psp_encrypt(m->cipher, page->spa, page->plain, now, PAGE_SIZE_BYTES);
 	for (unsigned at = 0; at < PAGE_SIZE_BYTES; at += BLOCK) {
 		if (memcmp(now + at, page->cipher + at, BLOCK) == 0)
 			continue;
@@ -315,7 +331,7 @@ static bool on_view(
 		return true;
 	}
 	if (private && slot)
-		*ret_host = page_plain(v, (uintptr_t)*ret_host, write);
+		*ret_host = page_plain(v, slot, (uintptr_t)*ret_host, write);
 	else if (slot)
 		settle(vm->sev->memory, (uintptr_t)*ret_host);
 	return true;

@@ -42,6 +42,7 @@ struct sim_processor {
 
 	pthread_mutex_t lock; /* all below; outside of that of the psp, inside of every other */
 	uint8_t *uses;        /* of each ASID: enum asid_use (asid.c) */
+	struct spa_range *spa_ranges;
 	struct sim_cgroup cgroup;
 };
 
@@ -67,6 +68,19 @@ int cgroup_open(struct sim_cgroup *cgroup, const char *path, struct err *err) MU
 void cgroup_close(struct sim_cgroup *cgroup);
 int cgroup_charge(struct sim_cgroup *cgroup, enum sim_misc resource); /* 0 or -EBUSY */
 void cgroup_uncharge(struct sim_cgroup *cgroup, enum sim_misc resource);
+
+/* ---- system physical addresses (spa.c) ---- */
+
+/*
+ * Frames for those pages of size bytes at host, in the VMM's memory, that have none yet: one range for what
+ * lies together. The owner is whoever encrypts them, all of its VMs and processors; another's are different
+ * ones, even for the same host. False: no memory.
+ */
+bool spa_place(struct sim_processor *secure, const void *owner, uintptr_t host, uint64_t size);
+/* The address of the byte at host; 0: it has none. *size becomes what of it has the addresses that follow. */
+uint64_t spa_of(struct sim_processor *secure, const void *owner, uintptr_t host, uint64_t *size);
+/* All of the owner's frames are free. */
+void spa_forget(struct sim_processor *secure, const void *owner);
 
 /* ---- a VM (struct kvm_sev_info of the kernel) ---- */
 
@@ -196,6 +210,11 @@ static inline void *sev_pointer(uint64_t address)
 	return (void *)(uintptr_t)address; /* NOLINT: the VMM's own memory, by number */
 }
 
+/*
+ * The system physical address of what is guest memory at address in the VMM; *size becomes what of it lies
+ * together there, a page at least. 0 or -ENOMEM.
+ */
+int sev_spa(const struct sev_call *call, uint64_t address, uint64_t *size, uint64_t *ret_spa);
 /* Is there a byte at address in the VMM's memory? */
 bool sev_readable(uint64_t address);
 /* Is size bytes of the VMM's memory at address there, and writable? 0, -EINVAL, -ENOMEM. */
@@ -204,7 +223,7 @@ int sev_pin(const struct sim_sev *sev, uint64_t address, uint64_t size);
 /* ---- VMSAs (vmsa.c) ---- */
 
 /* What the firmware does with a VMSA: its code. */
-typedef uint32_t sev_vmsa_fn(struct sev_call *call, struct abi_vmsa *vmsa);
+typedef uint32_t sev_vmsa_fn(struct sev_call *call, struct abi_vmsa *vmsa, uint64_t spa);
 
 /* What KVM makes of the vCPU's state (sev_es_sync_vmsa). legacy: KVM_SEV_ES_INIT, without the FPU. */
 void vmsa_build(const struct sim_vcpu *v, uint64_t features, bool legacy, struct abi_vmsa *ret_vmsa);
@@ -213,7 +232,7 @@ int sev_vmsas_update(struct sev_call *call, sev_vmsa_fn *update);
 
 /* ---- memory as the guest sees it (private.c) ---- */
 
-struct private_memory *private_memory_create(void);
+struct private_memory *private_memory_create(struct sim_processor *secure);
 struct private_memory *private_memory_share(struct private_memory *memory);
 void private_memory_unref(struct private_memory *memory); /* NULL is allowed */
 void private_memory_set_cipher(struct private_memory *memory, const struct psp_cipher *cipher);

@@ -1,0 +1,118 @@
+/*
+ * spa: system physical addresses: which frames of the machine's memory the pages have that memory encryption
+ * meets. The bytes lie in the VMM; the address is what ciphertext is tied to (APM 2, 15.34.1). A range begins
+ * at the lowest place that has room, so that the same calls give the same addresses, wherever the VMM's
+ * memory lies. Any thread; sim_processor.lock.
+ */
+#include "sev.h"
+
+#define SPA_FIRST  (UINT64_C(1) << 32) /* below are the firmware's and the devices' */
+#define LARGE_PAGE (UINT64_C(1) << 21) /* where ranges begin that have one */
+
+/* Sorted by start. Those of an owner do not overlap in host either. */
+struct spa_range {
+	struct spa_range *next;
+	uint64_t start, size;
+	const void *owner;
+	uintptr_t host;
+};
+
+static uint64_t align_up(uint64_t address, uint64_t size)
+{
+	uint64_t unit = size >= LARGE_PAGE ? LARGE_PAGE : PAGE_SIZE_BYTES;
+
+	return (address + unit - 1) & ~(unit - 1);
+}
+
+static bool take(struct sim_processor *secure, const void *owner, uintptr_t host, uint64_t size)
+{
+	struct spa_range **at = &secure->spa_ranges, *range = malloc(sizeof(*range));
+	uint64_t start = SPA_FIRST;
+
+	for (; *at && (*at)->start < start + size; at = &(*at)->next) {
+		uint64_t behind = align_up((*at)->start + (*at)->size, size);
+
+		start = behind > start ? behind : start;
+	}
+	if (!range || !range_fits(start, size, UINT64_C(1) << secure->c_bit)) {
+		free(range);
+		return false;
+	}
+	*range = (struct spa_range){*at, start, size, owner, host};
+	*at = range;
+	return true;
+}
+
+/* The owner's range that holds host, else the first one above it; NULL: there is none. */
+static const struct spa_range *find(const struct sim_processor *secure, const void *owner, uintptr_t host)
+{
+	const struct spa_range *found = NULL;
+
+	for (const struct spa_range *r = secure->spa_ranges; r; r = r->next) {
+		if (r->owner == owner && host < r->host + r->size && (!found || r->host < found->host))
+			found = r;
+	}
+	return found;
+}
+
+bool spa_place(struct sim_processor *secure, const void *owner, uintptr_t host, uint64_t size)
+{
+	uintptr_t at = host & ~(uintptr_t)(PAGE_SIZE_BYTES - 1);
+	uintptr_t end = (uintptr_t)align_up(host + size, PAGE_SIZE_BYTES);
+	bool ok = true;
+
+	pthread_mutex_lock(&secure->lock);
+	while (ok && at < end) {
+		const struct spa_range *r = find(secure, owner, at);
+
+		if (r && r->host <= at) {
+			at = r->host + r->size;
+			continue;
+		}
+		ok = take(secure, owner, at, (r && r->host < end ? r->host : end) - at);
+	}
+	pthread_mutex_unlock(&secure->lock);
+	return ok;
+}
+
+/* 0: the owner has nothing there. */
+static uint64_t address_of(const struct spa_range *r, uintptr_t host)
+{
+	return r && r->host <= host ? r->start + (host - r->host) : 0;
+}
+
+uint64_t spa_of(struct sim_processor *secure, const void *owner, uintptr_t host, uint64_t *size)
+{
+	uint64_t spa, run;
+
+	pthread_mutex_lock(&secure->lock);
+	spa = address_of(find(secure, owner, host), host);
+	for (run = 0; spa && run < *size;) {
+		const struct spa_range *r = find(secure, owner, host + run);
+
+		if (address_of(r, host + run) != spa + run)
+			break;
+		run = r->host + r->size - host;
+	}
+	pthread_mutex_unlock(&secure->lock);
+	*size = run < *size ? run : *size;
+	return spa;
+}
+
+void spa_forget(struct sim_processor *secure, const void *owner)
+{
+	struct spa_range **at = &secure->spa_ranges;
+
+	pthread_mutex_lock(&secure->lock);
+	while (*at) {
+		struct spa_range *r = *at;
+
+		if (r->owner != owner) {
+			at = &r->next;
+			continue;
+		}
+		*at = r->next;
+		free(r);
+	}
+	pthread_mutex_unlock(&secure->lock);
+}
