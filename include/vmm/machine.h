@@ -149,6 +149,11 @@ struct machine_events {
 int machine_create(struct host *host, const struct config *config, const struct device_clock *clock,
         const struct machine_events *events, struct machine **ret_machine, struct err *err) MUST_CHECK;
 void machine_destroy(struct machine *machine); /* NULL is allowed; after its machine_vm */
+/*
+ * What machine_create(), or the memory of its guest, would be refused for whatever KVM offers: the files and
+ * the host's memory. Asks no host. Main thread.
+ */
+int machine_check(const struct config *config, struct err *err) MUST_CHECK;
 const struct config *machine_config(const struct machine *machine);
 struct host *machine_host(const struct machine *machine);
 struct device_bus *machine_bus(const struct machine *machine);

@@ -55,6 +55,8 @@ int page_layout_make(uint64_t ram_bytes, uint64_t firmware_bytes, struct page_la
 
 struct page_memory;
 
+/* ERR_HOST if this host has less memory than such a guest. */
+int page_memory_check(const struct page_layout *layout, struct err *err) MUST_CHECK;
 /*
  * Zero-filled, from memfds; hugepages asks for 2 MiB pages of the host's pool (RAM must then be whole 2 MiB).
  * ERR_HOST if this host has less memory than asked for. host is borrowed.

@@ -66,6 +66,14 @@ static json_t *dry_json(const struct config *config, const struct launch *launch
 	        measurement ?: json_null(), "refusals", refusals_json(findings));
 }
 
+/* What the launch stands on: it judges its own part only. */
+static void add_machine(const struct config *config, struct launch_findings *findings)
+{
+	if (findings->count < LAUNCH_FINDINGS_MAX &&
+	        machine_check(config, &findings->list[findings->count]) < 0)
+		findings->count++;
+}
+
 int cli_dry_run(const struct config *config, const struct launch *launch, bool as_json, struct err *err)
 {
 	auto_free struct launch_findings *findings = calloc(1, sizeof(*findings));
@@ -75,6 +83,7 @@ int cli_dry_run(const struct config *config, const struct launch *launch, bool a
 	if (!findings)
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the dry run");
 	launch_findings(launch, findings);
+	add_machine(config, findings);
 	if (measure(launch, &measurement, err) < 0)
 		return -1;
 	dry = dry_json(config, launch, measurement, findings);

@@ -133,13 +133,16 @@ static int open_kvm(struct machine *machine, struct err *err)
 	return call_kvm_supported_cpuid(host, machine->kvm_fd, &machine->supported, err);
 }
 
-int machine_create(struct host *host, const struct config *config, const struct device_clock *clock,
-        const struct machine_events *events, struct machine **ret_machine, struct err *err)
+/* Still without anything. NULL with err: no memory. */
+static struct machine *allocate(struct host *host, const struct config *config,
+        const struct device_clock *clock, const struct machine_events *events, struct err *err)
 {
 	struct machine *machine = calloc(1, sizeof(*machine));
 
-	if (!machine)
-		return err_sys(err, ERR_FAILED, ENOMEM, "machine");
+	if (!machine) {
+		err_sys(err, ERR_FAILED, ENOMEM, "machine");
+		return NULL;
+	}
 	machine->host = host;
 	machine->config = config;
 	machine->events = *events;
@@ -147,6 +150,29 @@ int machine_create(struct host *host, const struct config *config, const struct 
 	machine->vm_fd = -1;
 	machine->start_ns = monotonic_ns();
 	machine->clock = clock ? *clock : (struct device_clock){clock_now_ns, clock_wall_s, machine};
+	return machine;
+}
+
+int machine_check(const struct config *config, struct err *err)
+{
+	const struct machine_events nobody = {0};
+	struct machine *machine = allocate(NULL, config, NULL, &nobody, err);
+	int result = -1;
+
+	if (machine && find_model(machine, err) == 0 && read_firmware(machine, err) == 0 &&
+	        page_memory_check(&machine->layout, err) == 0)
+		result = create_devices(machine, err);
+	machine_destroy(machine);
+	return result;
+}
+
+int machine_create(struct host *host, const struct config *config, const struct device_clock *clock,
+        const struct machine_events *events, struct machine **ret_machine, struct err *err)
+{
+	struct machine *machine = allocate(host, config, clock, events, err);
+
+	if (!machine)
+		return -1;
 	if (find_model(machine, err) < 0 || read_firmware(machine, err) < 0 || open_kvm(machine, err) < 0 ||
 	        create_devices(machine, err) < 0) {
 		machine_destroy(machine);

@@ -9,8 +9,9 @@
 #define HUGE_PAGE_BYTES MIB(2)
 
 /* A memfd promises nothing: without this the guest would be killed when it touches what is not there. */
-static int check_fits_host(uint64_t size_bytes, struct err *err)
+int page_memory_check(const struct page_layout *layout, struct err *err)
 {
+	uint64_t size_bytes = layout->low_bytes + layout->high_bytes;
 	uint64_t host_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 
 	if (size_bytes <= host_bytes)
@@ -61,7 +62,7 @@ int page_memory_create(struct host *host, const struct page_layout *layout, bool
 
 	if (hugepages && !is_aligned(layout->low_bytes, HUGE_PAGE_BYTES))
 		return err_set(err, ERR_USAGE, "machine.memory must be whole 2 MiB with machine.hugepages");
-	if (check_fits_host(layout->low_bytes + layout->high_bytes, err) < 0)
+	if (page_memory_check(layout, err) < 0)
 		return -1;
 	memory = calloc(1, sizeof(*memory));
 	if (!memory)

@@ -144,6 +144,18 @@ class Refusals(unittest.TestCase):
             with self.subTest(word=word):
                 self.refused_run(2, text, word)
 
+    def test_dry_run_foresees_what_needs_no_kvm(self):
+        (self.files.path / 'no-kernel').write_bytes(b'MZ')
+        for kind in ('none', 'sev'):
+            for status, word, text in ((4, 'machine.memory=1T', 'lower machine.memory'),
+                                       (2, 'boot.kernel=no-kernel', 'is not a whole Linux bzImage'),
+                                       (2, f'firmware={self.firmware_of(3)}', 'whole pages of 4 KiB')):
+                with self.subTest(kind=kind, word=word):
+                    done = guests.run([guests.VMM, 'run', '--dry-run', '--host', 'sim', '--set', f'firmware={self.firmware}',
+                                       '--set', f'sev.type={kind}', '--set', word], text=True, cwd=self.files.path)
+                    self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+                    self.assertIn(text, done.stdout + done.stderr)
+
     def test_two_mistakes_are_counted(self):
         done = guests.run([guests.VMM, 'run', '--set', 'machine.vcpus=0', '--set', 'log=loud', '--set',
                            f'firmware={self.firmware}'], text=True)
