@@ -203,6 +203,11 @@ static int check_cgroup(const struct launch *launch, struct err *err)
 	snprintf(path, sizeof(path), "%s/cgroup.procs", launch->config.cgroup);
 	if (access(path, W_OK) == 0)
 		return 0;
+	if (errno == ENOENT && access(launch->config.cgroup, F_OK) == 0)
+		return err_set(err, ERR_USAGE,
+		        "cgroup: %s is no cgroup, it has no file cgroup.procs; name a folder below "
+		        "/sys/fs/cgroup",
+		        launch->config.cgroup);
 	err_sys(err, ERR_HOST, errno, "joining the cgroup %s", launch->config.cgroup);
 	return launch_explain(LAUNCH_STEP_CGROUP, launch->config.sev.type, &launch->facts, err);
 }
@@ -329,12 +334,38 @@ static int check_session(const struct launch *launch, struct err *err)
 	return err_wrap(err, "sev.dh-cert (the firmware would say INVALID_CERTIFICATE)");
 }
 
+/* Known before the secret itself: a guest should not be measured for nothing. */
+static int check_secret_address(const struct launch *launch, struct err *err)
+{
+	const struct config *config = &launch->config;
+	uint64_t address = strtoull(config->sev.secret_address, NULL, 16);
+	struct page_layout layout;
+
+	if (!is_aligned(address, 16))
+		return err_set(err, ERR_USAGE,
+		        "sev.secret-address: 0x%" PRIx64 " is no multiple of 16; take one", address);
+	if (page_layout_make(config->machine.memory_bytes, launch->files.firmware.size_bytes, &layout, err) <
+	        0)
+		return -1;
+	for (unsigned i = 0; i < layout.count; i++) {
+		if (address >= layout.regions[i].gpa.raw &&
+		        address - layout.regions[i].gpa.raw < layout.regions[i].size_bytes)
+			return 0;
+	}
+	return err_set(err, ERR_USAGE,
+	        "sev.secret-address: 0x%" PRIx64 " is not in the guest's memory; leave it empty, or lower "
+	        "it",
+	        address);
+}
+
 static int check_secret(const struct launch *launch, struct err *err)
 {
 	const struct config *config = &launch->config;
 	const struct launch_ovmf_entry *area = &launch->plan->ovmf.secret;
 
-	if (!*config->sev.secret || *config->sev.secret_address || (area->present && area->value[0]))
+	if (*config->sev.secret_address)
+		return check_secret_address(launch, err);
+	if (!*config->sev.secret || (area->present && area->value[0]))
 		return 0;
 	return err_set(err, ERR_USAGE,
 	        "sev.secret: the firmware image %s has no place for secrets; set sev.secret-address, or use "

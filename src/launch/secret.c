@@ -114,10 +114,7 @@ static int find_place(const struct config *config, const struct launch_plan *pla
 	const struct launch_ovmf_entry *area = &plan->ovmf.secret;
 
 	if (*config->sev.secret_address) {
-		secret->gpa = gpa(strtoull(config->sev.secret_address, NULL, 16));
-		if (!is_aligned(secret->gpa.raw, 16))
-			return err_set(err, ERR_USAGE, "sev.secret-address: 0x%llx is no multiple of 16",
-			        (unsigned long long)secret->gpa.raw);
+		secret->gpa = gpa(strtoull(config->sev.secret_address, NULL, 16)); /* judged beforehand */
 		return 0;
 	}
 	if (!area->present || !area->value[0])

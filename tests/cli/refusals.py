@@ -156,6 +156,15 @@ class Refusals(unittest.TestCase):
                     self.assertEqual(done.returncode, status, done.stdout + done.stderr)
                     self.assertIn(text, done.stdout + done.stderr)
 
+    def test_dry_run_foresees_a_secret_that_has_no_place(self):
+        for address, text in (('801', '0x801 is no multiple of 16'), ('ffffffff00', '0xffffffff00 is not in the guest')):
+            with self.subTest(address=address):
+                done = guests.run([guests.VMM, 'run', '--dry-run', '--host', 'sim'] + [
+                    part for word in (f'firmware={self.firmware}', 'sev.type=sev', 'sev.secret=s', 'sev.secret-header=h',
+                                      f'sev.secret-address={address}') for part in ('--set', word)], text=True)
+                self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+                self.assertIn(f'would be refused: sev.secret-address: {text}', done.stdout)
+
     def test_two_mistakes_are_counted(self):
         done = guests.run([guests.VMM, 'run', '--set', 'machine.vcpus=0', '--set', 'log=loud', '--set',
                            f'firmware={self.firmware}'], text=True)

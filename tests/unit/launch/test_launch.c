@@ -276,8 +276,28 @@ static void test_launch_secret_of_an_earlier_launch_is_not_taken(void **state)
 
 static void test_launch_secret_outside_memory_is_refused(void **state)
 {
-	launch_with_secret(48, "7ffff000");
-	assert_non_null(strstr(bench.err.text, "48 bytes at 0x7ffff000 do not lie in the guest's memory"));
+	launch_with_secret(48, "3ffff0");
+	assert_non_null(strstr(bench.err.text, "48 bytes at 0x3ffff0 do not lie in the guest's memory"));
+}
+
+static void test_launch_secret_address_is_judged_before_the_launch(void **state)
+{
+	static const struct {
+		const char *address, *text;
+	} wrong[] = {
+	        {"7ffff000", "sev.secret-address: 0x7ffff000 is not in the guest's memory; "},
+	        {"fffffffff0", "sev.secret-address: 0xfffffffff0 is not in the guest's memory; "},
+	        {"801", "sev.secret-address: 0x801 is no multiple of 16; "},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		launch_with_secret(48, wrong[i].address);
+		assert_non_null(strstr(bench.err.text, wrong[i].text));
+		assert_int_equal(bench.err.kind, ERR_USAGE);
+		assert_null(bench.launch);
+		bench_end(&bench);
+		bench_start(&bench);
+	}
 }
 
 static void test_launch_secret_that_does_not_come_is_not_waited_for(void **state)
@@ -388,6 +408,7 @@ int main(void)
 	        TEST(test_launch_secret_that_does_not_fit_is_refused),
 	        TEST(test_launch_secret_of_an_earlier_launch_is_not_taken),
 	        TEST(test_launch_secret_outside_memory_is_refused),
+	        TEST(test_launch_secret_address_is_judged_before_the_launch),
 	        TEST(test_launch_secret_that_does_not_come_is_not_waited_for),
 	        TEST(test_launch_measurement_that_cannot_be_written_is_no_fault_of_the_host),
 	        TEST(test_launch_joins_the_cgroup_before_it_takes_an_asid),
