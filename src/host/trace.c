@@ -22,6 +22,7 @@ struct role {
 struct host_trace {
 	struct host host;
 	int fd;
+	bool broken;          /* a line could not be written, and that was told */
 	unsigned vms, memfds; /* how many were created so far */
 	pthread_mutex_t lock;
 	struct role roles[FDS_MAX];
@@ -50,6 +51,18 @@ static void PRINTF(2, 3) put(struct line *line, const char *fmt, ...)
 		line->used += (size_t)n < room ? (size_t)n : room - 1;
 }
 
+/* A full disk or a closed pipe must not stop the guest, but who reads the trace must know. */
+static void put_out(struct host_trace *t, const struct line *line)
+{
+	ssize_t n = write(t->fd, line->text, line->used + 1);
+
+	if (n == (ssize_t)line->used + 1 || t->broken)
+		return;
+	t->broken = true;
+	log_warn("the trace is not whole: a line could not be written: %s",
+	        strerrordesc_np(n < 0 ? errno : ENOSPC));
+}
+
 /* Ends the line with the result (a descriptor by its role) and writes it. errno is the caller's. */
 static void finish(struct host_trace *t, struct line *line, int result, int sys, const char *role)
 {
@@ -60,9 +73,8 @@ static void finish(struct host_trace *t, struct line *line, int result, int sys,
 	else
 		put(line, " -> %d", result);
 	line->text[line->used] = '\n';
-	/* A full disk or a closed pipe must not stop the guest. */
-	if (write(t->fd, line->text, line->used + 1) < 0)
-		errno = sys;
+	put_out(t, line);
+	errno = sys;
 }
 
 static struct role *role_of(struct host_trace *t, int fd)
