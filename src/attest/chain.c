@@ -39,13 +39,14 @@ static int gather_chain_file(const struct attest_blob *blob, struct chain *chain
 }
 
 static int gather_one(const struct attest_blob *given, const struct attest_blob *table, const char *what,
-        struct cert *ret_cert, struct err *err)
+        const char *option, struct cert *ret_cert, struct err *err)
 {
 	const struct attest_blob *blob = given->size ? given : table;
 
 	if (!blob->size)
-		return err_set(
-		        err, ERR_USAGE, "%s is given neither as a file nor in a certificate table", what);
+		return err_set(err, ERR_USAGE,
+		        "%s is given neither as a file (--%s) nor in a certificate table (--certs)", what,
+		        option);
 	return cert_read(blob, ret_cert, err);
 }
 
@@ -61,7 +62,7 @@ static int gather(
 	if (gather_one(&evidence->leaf, &table.certs[wants_vlek ? TABLE_VLEK : TABLE_VCEK],
 	            wants_vlek ? "the VLEK that signed the report"
 	                       : "the VCEK that signed the report (see vmm report show)",
-	            &chain->leaf, err) < 0)
+	            wants_vlek ? "vlek" : "vcek", &chain->leaf, err) < 0)
 		return -1;
 	if (cert_chip_read(&chain->leaf, &chain->chip, err) < 0)
 		return err_wrap(err, "the certificate \"%s\"", chain->leaf.cn);
@@ -69,10 +70,11 @@ static int gather(
 		return -1;
 	if (evidence->chain.size)
 		return gather_chain_file(&evidence->chain, chain, err);
-	if (gather_one(&none, &table.certs[TABLE_ASK], "AMD's intermediate certificate (ASK)", &chain->ask,
-	            err) < 0)
+	if (gather_one(&none, &table.certs[TABLE_ASK], "AMD's intermediate certificate (ASK)", "chain",
+	            &chain->ask, err) < 0)
 		return -1;
-	return gather_one(&none, &table.certs[TABLE_ARK], "AMD's root certificate (ARK)", &chain->ark, err);
+	return gather_one(
+	        &none, &table.certs[TABLE_ARK], "AMD's root certificate (ARK)", "chain", &chain->ark, err);
 }
 
 int chain_gather(

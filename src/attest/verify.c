@@ -129,10 +129,16 @@ static void judge_min_tcb(const struct abi_snp_report *report, const struct cert
 	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
 		int reported = attest_tcb_get(report->reported_tcb, layout_of(chip), part);
 
-		if (wanted->tcb_given[part])
+		if (!wanted->tcb_given[part])
+			continue;
+		if (reported < 0)
+			verdict_add(verdict, "min-tcb", ATTEST_FAILED,
+			        "this product has no %s, wanted at least %u", attest_tcb_part_name(part),
+			        wanted->tcb[part]);
+		else
 			verdict_judge(verdict, "min-tcb", reported >= (int)wanted->tcb[part],
-			        "%s is %d, wanted at least %u%s", attest_tcb_part_name(part), reported,
-			        wanted->tcb[part], reported < 0 ? "; this product has no such part" : "");
+			        "%s is %d, wanted at least %u", attest_tcb_part_name(part), reported,
+			        wanted->tcb[part]);
 	}
 }
 

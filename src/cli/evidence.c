@@ -66,6 +66,18 @@ int number_read(const char *option, const char *text, uint64_t max, uint64_t *re
 	return 0;
 }
 
+/* False: there is no such day, as February 30 is none. timegm() would take it for a day in March. */
+static bool take_date(const struct tm *given, time_t *ret_time)
+{
+	struct tm tm = *given;
+	time_t at = timegm(&tm);
+
+	if (tm.tm_mon != given->tm_mon || tm.tm_mday != given->tm_mday)
+		return false;
+	*ret_time = at;
+	return true;
+}
+
 int time_read(const char *text, time_t *ret_time, struct err *err)
 {
 	static const char *const formats[] = {"%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"};
@@ -88,10 +100,8 @@ int time_read(const char *text, time_t *ret_time, struct err *err)
 		struct tm tm = {0};
 		const char *rest = strptime(text, formats[i], &tm);
 
-		if (rest && *rest == '\0') {
-			*ret_time = timegm(&tm);
+		if (rest && *rest == '\0' && take_date(&tm, ret_time))
 			return 0;
-		}
 	}
 	return err_set(err, ERR_USAGE,
 	        "\"%s\" is no time; write 2026-11-20, 2026-11-20T17:00:00Z or @SECONDS (all UTC)", text);

@@ -2,11 +2,13 @@
 """What vmm refuses: one line on standard error that says what and what to do, and the documented exit status."""
 import json
 import os
+import pathlib
 import shutil
 import unittest
 
 import guests
 
+DATA = pathlib.Path(__file__).resolve().parents[1] / 'data/attestation'
 IN_PLACE_OF_DEV = 'mount -t tmpfs dev /dev && '
 
 
@@ -190,6 +192,17 @@ class Refusals(unittest.TestCase):
                            (['host', '--frob'], 'vmm host --help'), (['help', 'frob'], 'vmm --help'), ([''], 'vmm --help')):
             with self.subTest(args=args):
                 self.refused(2, text, *args)
+
+    def test_reports_without_their_certificates(self):
+        report, vcek = DATA / 'milan-report-a.bin', DATA / 'milan-vcek-a.der'
+        self.refused(2, ['the VCEK', '(--vcek)', '(--certs)'], 'report', 'verify', str(report))
+        self.refused(2, ['ASK', '(--chain)', '(--certs)'], 'report', 'verify', str(report), '--vcek', str(vcek))
+
+    def test_days_that_there_are_not(self):
+        for day in ('2026-02-30', '2025-02-29', '2026-04-31T12:00:00Z', '2026-13-01', '2026-02-28T24:00:00Z', '@', '@1x'):
+            with self.subTest(day=day):
+                self.refused(2, [f'"{day}" is no time', 'write 2026-11-20'], 'report', 'verify',
+                             str(DATA / 'milan-report-a.bin'), '--certs', str(DATA / 'milan-certs-a.bin'), '--at', day)
 
     def test_output_that_cannot_be_written(self):
         for args in (['host'], ['host', '--json'], ['--help'], ['--version']):

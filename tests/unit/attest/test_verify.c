@@ -151,6 +151,8 @@ static void test_verify_minimal_levels_are_judged(void **state)
 	evidence.wanted.csp_id = "a provider";
 	assert_ok(attest_report_verify(&report, &evidence, &verdict, &err));
 	assert_failed_checks(&verdict, "min-tcb min-tcb min-guest-svn csp-id");
+	assert_string_equal(
+	        check_named(&verdict, "min-tcb")->text, "this product has no fmc, wanted at least 0");
 	sample_milan_free(&evidence);
 }
 
