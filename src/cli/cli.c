@@ -110,16 +110,41 @@ static const char *verb_name(size_t i)
 	return i < ARRAY_LEN(cli_verbs) && cli_verbs[i] ? cli_verbs[i]->name : NULL;
 }
 
+/* "report show" in "report". */
+static bool is_in_group(const struct cli_verb *verb, const char *group)
+{
+	size_t length = strlen(group);
+
+	return strncmp(verb->name, group, length) == 0 && verb->name[length] == ' ';
+}
+
+/* False: it is no first word of any verb. */
+static bool print_group_help(const char *group)
+{
+	bool found = false;
+
+	for (const struct cli_verb *const *v = cli_verbs; *v; v++) {
+		if (!is_in_group(*v, group))
+			continue;
+		if (!found)
+			printf("usage: vmm %s VERB [OPTION]... [OPERAND]...\n\n", group);
+		found = true;
+		printf("  %-16s %s\n", (*v)->name, (*v)->summary);
+	}
+	if (found)
+		printf("\nvmm %s VERB --help says more of a verb.\n", group);
+	return found;
+}
+
 /* "vmm report": its second words are asked for. */
 static int unknown_verb(const char *word, struct err *err)
 {
 	char list[200] = "";
-	size_t length = strlen(word), used = 0;
+	size_t used = 0;
 	const char *nearest = config_nearest(word, verb_name);
 
 	for (const struct cli_verb *const *v = cli_verbs; *v; v++) {
-		if (strncmp((*v)->name, word, length) == 0 && (*v)->name[length] == ' ' &&
-		        used < sizeof(list))
+		if (is_in_group(*v, word) && used < sizeof(list))
 			used += (size_t)snprintf(
 			        list + used, sizeof(list) - used, "%svmm %s", used ? ", " : "", (*v)->name);
 	}
@@ -144,6 +169,8 @@ static int run_verb(int argc, char **argv, struct err *err)
 	const struct cli_verb *verb = find(argc, argv, &words);
 	struct cli_args *args;
 
+	if (!verb && argc > 1 && wants_help(2, argv) && print_group_help(argv[0]))
+		return 0;
 	if (!verb)
 		return unknown_verb(argv[0], err);
 	if (wants_help(argc, argv)) {
@@ -176,6 +203,8 @@ static int dispatch(int argc, char **argv, struct err *err)
 		int words;
 		const struct cli_verb *verb = find(argc - 2, argv + 2, &words);
 
+		if (!verb && argc == 3 && print_group_help(argv[2]))
+			return 0;
 		if (!verb)
 			return unknown_verb(argv[2], err);
 		print_verb_help(stdout, verb);

@@ -204,6 +204,16 @@ class Refusals(unittest.TestCase):
                 self.refused(2, [f'"{day}" is no time', 'write 2026-11-20'], 'report', 'verify',
                              str(DATA / 'milan-report-a.bin'), '--certs', str(DATA / 'milan-certs-a.bin'), '--at', day)
 
+    def test_help_of_a_group_is_no_refusal(self):
+        for args in (['report', '--help'], ['report', '-h'], ['help', 'report']):
+            with self.subTest(args=args):
+                done = guests.run([guests.VMM, *args], text=True)
+                self.assertEqual((done.returncode, done.stderr), (0, ''))
+                self.assertIn('report show ', done.stdout)
+                self.assertNotIn('cert show', done.stdout)
+        self.refused(2, 'vmm report show, vmm report verify', 'report', 'shwo', '--help')
+        self.refused(2, 'vmm --help', 'reprot', '--help')
+
     def test_output_that_cannot_be_written(self):
         for args in (['host'], ['host', '--json'], ['--help'], ['--version']):
             for shell in ('exec "$@" >/dev/full', 'exec "$@" >&-'):
