@@ -12,7 +12,7 @@
 
 #include "vmm/base.h"
 
-#define CONFIG_VCPUS_MAX      64
+#define CONFIG_VCPUS_MAX      512 /* that can be measured; a guest of ours has at most MACHINE_VCPUS_MAX */
 #define CONFIG_FILE_MAX_BYTES MIB(1)
 
 enum config_host { CONFIG_HOST_KVM, CONFIG_HOST_SIM };

@@ -40,6 +40,9 @@ const char *machine_cpu_model_name(size_t i);
 
 /* ---- guest CPUID (machine/cpuid.c) ---- */
 
+/* More could be measured (CONFIG_VCPUS_MAX). */
+#define MACHINE_VCPUS_MAX 64
+
 /* The CPUID page of SEV-SNP has room for 64 entries (SNP ABI, 8.14.2.6); a big `host` may need more. */
 #define MACHINE_CPUID_ENTRIES_MAX 128
 
@@ -56,7 +59,7 @@ struct machine_cpuid_ask {
 	bool tsc_deadline;                  /* KVM_CAP_TSC_DEADLINE_TIMER, which the list above never tells */
 	enum config_sev_type sev;           /* CPUID.8000001F tells the guest which of them it is */
 	bool report_sharing;  /* the guest shall tell which pages it shares (KVM_HC_MAP_GPA_RANGE) */
-	unsigned vcpu, vcpus; /* index and count: 1..CONFIG_VCPUS_MAX; the index is the APIC id */
+	unsigned vcpu, vcpus; /* index and count: 1..MACHINE_VCPUS_MAX; the index is the APIC id */
 };
 
 /* Features of the model that the guest does not get: the host does not offer them. Static strings. */
@@ -112,7 +115,7 @@ struct machine_acpi {
 	size_t loader_size;
 };
 
-/* The same for every guest of that many vCPUs. 1..CONFIG_VCPUS_MAX, ERR_USAGE otherwise. The caller finishes
+/* The same for every guest of that many vCPUs. 1..MACHINE_VCPUS_MAX, ERR_USAGE otherwise. The caller finishes
  * *ret_acpi. */
 int machine_acpi_build(unsigned vcpus, struct machine_acpi *ret_acpi, struct err *err) MUST_CHECK;
 void machine_acpi_finish(struct machine_acpi *acpi); /* a zeroed one is allowed */

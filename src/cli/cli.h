@@ -50,10 +50,15 @@ const char *const *cli_values(const struct cli_args *args, const char *option, s
 
 struct config;
 /*
- * The configuration in path (NULL: defaults) and the verb's --set words, judged with its files. Mistakes are
- * printed to out, a line each; then -1 with err, ERR_USAGE. A single one for standard error is err's text.
+ * The configuration in path (NULL: defaults) and the verb's --set words, judged with its files as one that is
+ * to run. Mistakes are printed to out, a line each; then -1 with err, ERR_USAGE. A single one for standard
+ * error is err's text.
  */
 int cli_config_load(const struct cli_args *args, const char *path, FILE *out, struct config **ret_config,
+        struct err *err) MUST_CHECK;
+
+/* The same for a guest that is only measured, and may be larger; mistakes go to standard error. */
+int cli_config_load_measured(const struct cli_args *args, const char *path, struct config **ret_config,
         struct err *err) MUST_CHECK;
 
 /* The same from --set words alone, its files not looked at: for verbs that launch nothing. */

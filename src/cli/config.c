@@ -51,14 +51,29 @@ static void check_cpu(const struct config *config, struct config_mistakes *mista
 	        config, mistakes, "machine.cpu", "there is no model \"%s\"; there are %s", cpu, list);
 }
 
-static void check(const struct config *config, struct config_mistakes *mistakes)
+/* Other VMMs run larger guests, and their digests are worth knowing, too. */
+static void check_vcpus(const struct config *config, struct config_mistakes *mistakes)
+{
+	if (config->machine.vcpus > MACHINE_VCPUS_MAX)
+		config_mistake_at(config, mistakes, "machine.vcpus",
+		        "is %u, and a guest runs with at most %d; vmm measure and vmm idblock take more",
+		        config->machine.vcpus, MACHINE_VCPUS_MAX);
+}
+
+static void check_measured(const struct config *config, struct config_mistakes *mistakes)
 {
 	config_check_files(config, mistakes);
 	check_cpu(config, mistakes);
 }
 
-int cli_config_load(
-        const struct cli_args *args, const char *path, FILE *out, struct config **ret_config, struct err *err)
+static void check_run(const struct config *config, struct config_mistakes *mistakes)
+{
+	check_measured(config, mistakes);
+	check_vcpus(config, mistakes);
+}
+
+static int load(const struct cli_args *args, const char *path, config_check *check, FILE *out,
+        struct config **ret_config, struct err *err)
 {
 	struct config_mistakes mistakes = {0};
 	size_t n_sets;
@@ -71,15 +86,19 @@ int cli_config_load(
 	return result;
 }
 
+int cli_config_load(
+        const struct cli_args *args, const char *path, FILE *out, struct config **ret_config, struct err *err)
+{
+	return load(args, path, check_run, out, ret_config, err);
+}
+
+int cli_config_load_measured(
+        const struct cli_args *args, const char *path, struct config **ret_config, struct err *err)
+{
+	return load(args, path, check_measured, stderr, ret_config, err);
+}
+
 int cli_config_load_bare(const struct cli_args *args, struct config **ret_config, struct err *err)
 {
-	struct config_mistakes mistakes = {0};
-	size_t n_sets;
-	const char *const *sets = cli_values(args, "set", &n_sets);
-	int result = config_load(NULL, sets, n_sets, NULL, ret_config, &mistakes);
-
-	if (result < 0)
-		result = print_mistakes(stderr, &mistakes, err);
-	config_mistakes_finish(&mistakes);
-	return result;
+	return load(args, NULL, NULL, stderr, ret_config, err);
 }

@@ -77,7 +77,7 @@ static int wanted(const struct cli_args *args, struct launch_digest *ret_digest,
 		return 0;
 	if (cli_given(args, "policy"))
 		return err_set(err, ERR_USAGE, "--policy goes with --digest; here it is sev.policy");
-	if (cli_config_load(args, path, stderr, &config, err) < 0)
+	if (cli_config_load_measured(args, path, &config, err) < 0)
 		return -1;
 	*ret_policy = config->sev.policy;
 	result = measure_config(config, ret_digest, err);

@@ -150,7 +150,7 @@ static int run(const struct cli_args *args, struct err *err)
 	struct config *config;
 	int status;
 
-	if (cli_config_load(args, cli_operand(args, 0), stderr, &config, err) < 0)
+	if (cli_config_load_measured(args, cli_operand(args, 0), &config, err) < 0)
 		return -1;
 	status = measure_config(args, config, err);
 	config_destroy(config);

@@ -46,7 +46,7 @@ const struct config_key config_keys[] = {
 
         {"machine.vcpus", CONFIG_NUMBER, AT(machine.vcpus), .min = 1, .max = CONFIG_VCPUS_MAX, .def = "1",
                 .help = "The number of virtual processors. It is part of what is measured for SEV-ES and "
-                        "SEV-SNP."},
+                        "SEV-SNP. A guest runs with at most 64; more can only be measured."},
         {"machine.memory", CONFIG_SIZE, AT(machine.memory_bytes), .min = MIB(1), .max = GIB(1024),
                 .unit = "bytes", .def = "\"1G\"", .help = "The guest's memory, in whole MiB."},
         {"machine.cpu", CONFIG_STRING, AT(machine.cpu), .min = 1, .max = NAME_MAX_BYTES, .def = "\"EPYC-v4\"",

@@ -301,8 +301,8 @@ int machine_acpi_build(unsigned vcpus, struct machine_acpi *ret_acpi, struct err
 {
 	struct tables t = {0};
 
-	if (vcpus < 1 || vcpus > CONFIG_VCPUS_MAX)
-		return err_set(err, ERR_USAGE, "%u vCPUs: there can be 1 to %u", vcpus, CONFIG_VCPUS_MAX);
+	if (vcpus < 1 || vcpus > MACHINE_VCPUS_MAX)
+		return err_set(err, ERR_USAGE, "%u vCPUs: there can be 1 to %u", vcpus, MACHINE_VCPUS_MAX);
 	if (!blob_init(&t.blob, TABLES_ROOM) || !blob_init(&t.loader, LOADER_ROOM) ||
 	        !blob_init(&t.rsdp, RSDP_BYTES)) {
 		tables_finish(&t);

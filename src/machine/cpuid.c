@@ -172,9 +172,9 @@ int machine_cpuid_make(const struct machine_cpuid_ask *ask, struct machine_cpuid
 	struct machine_cpu_features host;
 	struct machine_cpuid_build build = {.ask = ask};
 
-	if (ask->vcpus < 1 || ask->vcpus > CONFIG_VCPUS_MAX || ask->vcpu >= ask->vcpus)
+	if (ask->vcpus < 1 || ask->vcpus > MACHINE_VCPUS_MAX || ask->vcpu >= ask->vcpus)
 		return err_set(err, ERR_USAGE, "vCPU %u of %u: there can be 1 to %u", ask->vcpu, ask->vcpus,
-		        CONFIG_VCPUS_MAX);
+		        MACHINE_VCPUS_MAX);
 	host_features(ask, &host);
 	if (sev_check(ask, &host, err) < 0)
 		return -1;

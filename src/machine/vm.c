@@ -15,7 +15,7 @@ struct machine_vm {
 	struct machine_cpuid cpuid; /* of the first vCPU */
 	int fd;
 	unsigned vcpu_count;
-	struct machine_vcpu vcpus[CONFIG_VCPUS_MAX];
+	struct machine_vcpu vcpus[MACHINE_VCPUS_MAX];
 };
 
 static int create_memory(struct machine_vm *vm, struct err *err)

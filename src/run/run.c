@@ -24,7 +24,7 @@ struct run {
 	struct machine_vm *vm; /* the incarnation; NULL: none */
 	struct console console;
 	enum life_state state;
-	struct vcpu vcpus[CONFIG_VCPUS_MAX];
+	struct vcpu vcpus[MACHINE_VCPUS_MAX];
 	unsigned vcpu_count, running; /* started, not yet ended */
 	time_t started_s;
 	unsigned resets;

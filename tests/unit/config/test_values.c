@@ -49,7 +49,7 @@ static void test_size_out_of_range_or_off_a_page_is_refused(void **state)
 
 static void test_number_edges(void **state)
 {
-	static const char *const wrong[] = {"0", "65", "-1", "1.0", "\"1\"", "null", "4294967297"};
+	static const char *const wrong[] = {"0", "513", "-1", "1.0", "\"1\"", "null", "4294967297"};
 	struct config *c = parsed("{\"machine\": {\"vcpus\": 1}, \"run\": {\"grace\": 3600}}", NULL);
 
 	assert_int_equal(c->machine.vcpus, 1);
@@ -61,7 +61,7 @@ static void test_number_edges(void **state)
 		assert_true(asprintf(&text, "{\"machine.vcpus\": %s}", wrong[i]) > 0);
 		found = mistakes_of(text, strlen(text), NULL);
 		assert_non_null(strstr(
-		        found, "t:1:19: machine.vcpus: must be a whole number from 1 to 64; this is "));
+		        found, "t:1:19: machine.vcpus: must be a whole number from 1 to 512; this is "));
 	}
 	assert_mistakes("{\"run.grace\": 3601}", NULL,
 	        "t:1:15: run.grace: must be a whole number of seconds from 0 to 3600; this is 3601\n");
@@ -124,7 +124,7 @@ static void test_set_wrong_words_are_told(void **state)
 	assert_mistakes("{}", "machine={}", "--set machine={}: machine: is a section; set one of its keys\n");
 	assert_mistakes("{}", "name=\xff", "--set name=\xff: name: is not valid UTF-8\n");
 	assert_mistakes("{}", "machine.vcpus=two",
-	        "--set machine.vcpus=two: machine.vcpus: must be a whole number from 1 to 64; this is "
+	        "--set machine.vcpus=two: machine.vcpus: must be a whole number from 1 to 512; this is "
 	        "\"two\"\n");
 }
 

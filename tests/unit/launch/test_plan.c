@@ -177,7 +177,7 @@ static void test_plan_vcpus_out_of_range_are_refused(void **state)
 	config.machine.vcpus = 0;
 	assert_refused("0 processors");
 	config.machine.vcpus = CONFIG_VCPUS_MAX + 1;
-	assert_refused("1 to 64");
+	assert_refused("1 to 512");
 }
 
 static void test_plan_image_without_tables_is_refused_with_a_package(void **state)
