@@ -4,6 +4,8 @@
 #ifndef SIM_CPU_ARCH_H
 #define SIM_CPU_ARCH_H
 
+#define PAGE_OF(address) ((address) & ~(u64)0xfff)
+
 #define CR0_PE 0x1u
 #define CR0_MP 0x2u
 #define CR0_EM 0x4u

@@ -208,11 +208,13 @@ void sim_flags_changed(struct sim_cpu *cpu);
 
 /* ---- memory: the software TLB (mmu.c) ---- */
 
-#define TLB_ENTRIES  512u
-#define TLB_NONE     1u /* in a tag: never matches an address of a page */
-#define GPA_NO_RAM   1u
-#define GPA_READONLY 2u
-#define TLB_SLOW     2u /* a translation, but not to be touched directly: device, code, read-only, dirty log */
+#define TLB_ENTRIES       512u
+#define TLB_NONE          1u /* in a tag: never matches an address of a page */
+#define GPA_NO_RAM        1u
+#define GPA_READONLY      2u
+#define GPA_SHIFT(n)      ((u64)(n) << 2) /* log2 of the bytes that the guest's tables map there at once */
+#define GPA_SHIFT_OF(gpa) ((gpa) >> 2 & 31)
+#define TLB_SLOW          2u /* a translation, but not to be touched directly: device, code, read-only, dirty log */
 
 /* TLB_USER_ALIGNED: CPL 3 with alignment checks: nothing in it is used directly. */
 enum tlb_set { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_USER_ALIGNED, TLB_SETS };
@@ -220,7 +222,7 @@ enum tlb_set { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_USER_ALIGNED, TL
 struct sim_tlb_entry {
 	u64 read, write;
 	uintptr_t host; /* add the linear address */
-	u64 gpa;        /* of the page; its low bits say what is there (GPA_NO_RAM, GPA_READONLY) */
+	u64 gpa; /* of the page; its low bits say what is there (GPA_NO_RAM, GPA_READONLY, GPA_SHIFT) */
 };
 
 enum access { ACCESS_READ = 0, ACCESS_WRITE = 2, ACCESS_EXEC = 16 }; /* bits as in #PF's error code */
@@ -228,8 +230,8 @@ enum access { ACCESS_READ = 0, ACCESS_WRITE = 2, ACCESS_EXEC = 16 }; /* bits as 
 #define EXEC_ENTRIES 128u
 
 struct sim_exec_entry {
-	u64 tag; /* page, bit 0: user, bit 1: empty */
-	u64 gpa;
+	u64 tag;        /* page, bit 0: user, bit 1: empty */
+	u64 gpa;        /* of the page; its low bits: GPA_SHIFT */
 	const u8 *host; /* NULL: no RAM */
 };
 
@@ -237,9 +239,11 @@ struct sim_tlb {
 	struct sim_tlb_entry set[TLB_SETS][TLB_ENTRIES];
 	struct sim_exec_entry exec[EXEC_ENTRIES];
 	bool used[TLB_SETS];
+	bool large[TLB_SETS]; /* pieces of large pages may be in it */
 };
 
 void sim_tlb_flush(struct sim_cpu *cpu);
+/* INVLPG: the page that linear is in, all of it if it is a large one. */
 void sim_tlb_flush_page(struct sim_cpu *cpu, u64 linear);
 void sim_tlb_select(struct sim_cpu *cpu);
 /* Makes the page slow to write where it is cached: code was found in it. */

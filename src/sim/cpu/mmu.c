@@ -6,46 +6,10 @@
 
 #include "walk.h"
 
-#define PAGE_OF(address) ((address) & ~(u64)0xfff)
-
 /* LOCK on what the host cannot do atomically: devices, misaligned and page-crossing operands. */
 static pthread_mutex_t bus_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* ---- the TLB ---- */
-
-void sim_tlb_flush(struct sim_cpu *cpu)
-{
-	for (unsigned set = 0; set < TLB_SETS; set++) {
-		if (!cpu->tlb->used[set])
-			continue;
-		for (unsigned i = 0; i < TLB_ENTRIES; i++)
-			cpu->tlb->set[set][i] = (struct sim_tlb_entry){.read = TLB_NONE, .write = TLB_NONE};
-		cpu->tlb->used[set] = false;
-	}
-	for (unsigned i = 0; i < EXEC_ENTRIES; i++)
-		cpu->tlb->exec[i].tag = 2;
-	sim_code_forget_jumps(cpu);
-	if (unlikely(cpu->bus->c_bit))
-		cpu->bus->view_end(cpu->ctx);
-}
-
-void sim_tlb_flush_page(struct sim_cpu *cpu, u64 linear)
-{
-	/* The page may be a piece of a large one, of which all pieces must go. */
-	sim_tlb_flush(cpu);
-}
-
-void sim_tlb_select(struct sim_cpu *cpu)
-{
-	bool ac = cpu->rflags_rest & FLAG_AC;
-	enum tlb_set set;
-
-	if (cpu->cpl == 3)
-		set = ac && cpu->cr0 & CR0_AM ? TLB_USER_ALIGNED : TLB_USER;
-	else
-		set = cpu->cr4 & CR4_SMAP && !ac ? TLB_SUPERVISOR : TLB_SUPERVISOR_AC;
-	cpu->tlb_now = cpu->tlb->set[set];
-}
+/* ---- translations ---- */
 
 bool sim_alignment_checked(const struct sim_cpu *cpu)
 {
@@ -59,17 +23,6 @@ static void check_alignment(struct sim_cpu *cpu, u64 linear, unsigned size)
 
 	if (sim_alignment_checked(cpu) && unit <= 16 && !(unit & (unit - 1)) && linear & (unit - 1))
 		sim_raise_error(cpu, EXC_AC, 0);
-}
-
-void sim_tlb_protect(struct sim_cpu *cpu, u64 gpa)
-{
-	for (unsigned set = 0; set < TLB_SETS; set++)
-		for (unsigned i = 0; cpu->tlb->used[set] && i < TLB_ENTRIES; i++) {
-			struct sim_tlb_entry *e = &cpu->tlb->set[set][i];
-
-			if (PAGE_OF(e->gpa) == gpa && !(e->write & TLB_NONE))
-				e->write |= TLB_SLOW;
-		}
 }
 
 static bool canonical(u64 linear)
@@ -136,13 +89,16 @@ static struct sim_tlb_entry *tlb_walk(struct sim_cpu *cpu, u64 linear, enum acce
 	u64 page = PAGE_OF(linear);
 	const struct sim_slot *slot;
 	struct walk walk;
+	unsigned set;
 	u8 *host;
 
 	walk = translate(cpu, linear, access);
 	slot = sim_slot_find(atomic_load_explicit(&cpu->map_used, memory_order_relaxed), walk.gpa);
 	host = page_host(cpu, slot, &walk, access);
-	*e = (struct sim_tlb_entry){.read = page, .write = TLB_NONE, .gpa = walk.gpa};
-	cpu->tlb->used[(unsigned)(cpu->tlb_now - cpu->tlb->set[0]) / TLB_ENTRIES] = true;
+	*e = (struct sim_tlb_entry){.read = page, .write = TLB_NONE, .gpa = walk.gpa | GPA_SHIFT(walk.shift)};
+	set = (unsigned)(cpu->tlb_now - cpu->tlb->set[0]) / TLB_ENTRIES;
+	cpu->tlb->used[set] = true;
+	cpu->tlb->large[set] |= walk.shift > 12;
 	if (!slot) {
 		e->gpa |= GPA_NO_RAM;
 		e->read |= TLB_SLOW;
@@ -196,10 +152,10 @@ const u8 *sim_exec_translate(struct sim_cpu *cpu, u64 linear, u64 *ret_gpa)
 		walk = translate(cpu, linear, ACCESS_EXEC);
 		slot = sim_slot_find(atomic_load_explicit(&cpu->map_used, memory_order_relaxed), walk.gpa);
 		e->host = page_host(cpu, slot, &walk, ACCESS_EXEC);
-		e->gpa = walk.gpa;
+		e->gpa = walk.gpa | GPA_SHIFT(walk.shift);
 		e->tag = tag;
 	}
-	*ret_gpa = e->gpa | (linear & 0xfff);
+	*ret_gpa = PAGE_OF(e->gpa) | (linear & 0xfff);
 	return e->host ? e->host + (linear & 0xfff) : NULL;
 }
 

@@ -133,8 +133,10 @@ void op_hlt(struct sim_cpu *cpu, const struct sim_op *op)
 
 void op_invlpg(struct sim_cpu *cpu, const struct sim_op *op)
 {
+	u64 linear = op_offset(cpu, op) + cpu->seg[op->seg].base;
+
 	require_cpl0(cpu);
-	sim_tlb_flush_page(cpu, op_offset(cpu, op) + cpu->seg[op->seg].base);
+	sim_tlb_flush_page(cpu, mode_is(cpu, MODE_64) ? linear : (u32)linear);
 }
 
 /* WBINVD, INVD: caches are coherent here; it is a serializing instruction. */

@@ -45,6 +45,7 @@ struct path {
 	bool private, fault;
 	u64 gpa; /* of the page; on a fault of the table */
 	u32 error;
+	unsigned shift;
 };
 
 void *sim_table_host(const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, bool *ret_fault)
@@ -125,6 +126,7 @@ static bool walk_wide(struct path *path, u64 linear, u64 table, unsigned level)
 
 			path->gpa = (table & ~(((u64)1 << shift) - 1)) | (offset & ~(u64)0xfff);
 			path->private = entry & path->cpu->bus->c_bit;
+			path->shift = shift;
 			return true;
 		}
 	}
@@ -159,6 +161,7 @@ static bool walk_narrow(struct path *path, u64 linear)
 	if (!(entry & PTE_P))
 		return false;
 	if (entry & PTE_PS && path->cpu->cr4 & CR4_PSE) {
+		path->shift = 22;
 		path->gpa = (entry & 0xffc00000) | (u64)(entry & 0x1fe000) << 19 | (linear & 0x3ff000);
 		if (entry & 0x200000 || path->gpa & ~path->cpu->bus->phys_mask) {
 			path->error |= ERROR_P | ERROR_RSVD;
@@ -167,6 +170,7 @@ static bool walk_narrow(struct path *path, u64 linear)
 		return true;
 	}
 	entry = entry_read32(path, (entry & 0xfffff000) + ((linear >> 12) & 1023) * 4);
+	path->shift = 12;
 	path->gpa = entry & 0xfffff000;
 	return entry & PTE_P;
 }
@@ -226,7 +230,8 @@ bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *qu
 	struct path path;
 
 	if (!(cpu->cr0 & CR0_PG)) {
-		*ret = (struct walk){.gpa = linear & 0xfffff000, .writable = true, .private = true};
+		*ret = (struct walk){
+		        .gpa = linear & 0xfffff000, .shift = 12, .writable = true, .private = true};
 		return true;
 	}
 	do {
@@ -243,7 +248,9 @@ bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *qu
 		}
 	} while (!query->peek && !mark_used(&path, query->access == ACCESS_WRITE, !(cpu->cr4 & CR4_PAE)));
 
-	*ret = (struct walk){.gpa = path.gpa, .private = path.private || query->access == ACCESS_EXEC};
+	*ret = (struct walk){.gpa = path.gpa,
+	        .shift = (u8)path.shift,
+	        .private = path.private || query->access == ACCESS_EXEC};
 	ret->writable =
 	        (path.writable || !(query->user || cpu->cr0 & CR0_WP)) && path.values[path.count - 1] & PTE_D;
 	return true;

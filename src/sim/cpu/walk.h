@@ -16,6 +16,7 @@ struct walk_query {
 struct walk {
 	u64 gpa;       /* of the page of 4 KiB */
 	u32 error;     /* of #PF, if refused */
+	u8 shift;      /* log2 of the bytes of the page in the tables */
 	bool writable; /* a write of the same privilege may follow without another walk */
 	bool private;  /* under memory encryption: with the C-bit */
 	bool fault;    /* if refused: a table at gpa may not be private */
