@@ -16,42 +16,6 @@
 #define SF 0x80u
 #define OF 0x800u
 
-uint64_t diff_random(struct diff_random *r)
-{
-	/* splitmix64 */
-	uint64_t z = (r->state += 0x9e3779b97f4a7c15u);
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-
-static uint32_t below(struct diff_random *r, uint32_t n)
-{
-	return (uint32_t)(diff_random(r) >> 32) % n;
-}
-
-static bool one_in(struct diff_random *r, uint32_t n)
-{
-	return below(r, n) == 0;
-}
-
-/* Values near the edges as often as any. */
-static uint64_t edge_value(struct diff_random *r)
-{
-	static const uint64_t edges[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000,
-	        0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff, 0x8000000000000000,
-	        0xffffffffffffffff};
-	uint64_t v = diff_random(r);
-
-	switch (below(r, 4)) {
-	case 0: return edges[below(r, sizeof(edges) / sizeof(edges[0]))];
-	case 1: return v >> below(r, 64);
-	case 2: return edges[below(r, sizeof(edges) / sizeof(edges[0]))] + (uint64_t)(int64_t)(int8_t)v % 4;
-	default: return v;
-	}
-}
-
 struct build {
 	struct diff_random *r;
 	struct diff_case *c;
@@ -78,7 +42,7 @@ static void put(struct build *b, uint8_t byte)
 
 static void put_random(struct build *b, unsigned n)
 {
-	uint64_t value = edge_value(b->r);
+	uint64_t value = diff_edge_value(b->r);
 
 	b->imm = (uint8_t)value;
 	for (unsigned i = 0; i < n; i++)
@@ -336,7 +300,7 @@ static bool splits_lock(const struct build *b)
 static void random_state(struct diff_random *r, struct diff_case *c)
 {
 	for (unsigned i = 0; i < 16; i++)
-		c->start.gpr[i] = one_in(r, 4) ? DIFF_DATA + 256 + below(r, 3072) : edge_value(r);
+		c->start.gpr[i] = one_in(r, 4) ? DIFF_DATA + 256 + below(r, 3072) : diff_edge_value(r);
 	c->start.gpr[4] = DIFF_DATA + 1024 + (below(r, 2048) & ~7u);
 	/* Near the page's end the instruction crosses into the next one. */
 	c->start.rip = DIFF_CODE + (one_in(r, 8) ? 4096 - below(r, 16) : 2048 + below(r, 512));
@@ -347,7 +311,7 @@ static void random_state(struct diff_random *r, struct diff_case *c)
 	c->start.fxsave[24] = 0x80;
 	c->start.fxsave[25] = 0x1f;
 	for (unsigned i = 160; i < 416; i += 8) {
-		uint64_t value = edge_value(r);
+		uint64_t value = diff_edge_value(r);
 
 		memcpy(c->start.fxsave + i, &value, 8);
 	}
@@ -447,49 +411,4 @@ void diff_generate(struct diff_random *r, uint32_t features, const char *only, s
 		form = &diff_forms[below(r, diff_form_count)];
 	while (form->features & ~features || (only && strncmp(form->text, only, strlen(only)) != 0) ||
 	        !diff_build(r, form, features, ret_case));
-}
-
-/* x87 and SSE contents: floating-point values with their edges, rounding and precision modes. */
-void diff_fpu_state(struct diff_random *r, struct diff_case *c)
-{
-	static const uint16_t exponents[] = {0, 1, 0x3ffe, 0x3fff, 0x4000, 0x403e, 0x7ffe, 0x7fff};
-	uint8_t *fx = c->start.fxsave;
-	uint32_t mxcsr;
-
-	/* Overflow and underflow stay masked: unmasked, they want results before rounding, which software
-	 * lacks. */
-	fx[0] = one_in(r, 8) ? 0x58 | (below(r, 64) & 0x27) : 0x7f;
-	fx[1] = (uint8_t)(below(r, 16));
-	if ((fx[1] & 3) == 1)
-		fx[1] |= 3;
-	fx[3] = (uint8_t)(below(r, 8) << 3 | (diff_random(r) & 0x47)); /* TOP, C0 to C3 */
-	fx[4] = one_in(r, 2) ? 0xff : (uint8_t)diff_random(r);
-	for (unsigned i = 0; i < 8; i++) {
-		uint64_t mantissa = edge_value(r);
-		uint16_t exponent =
-		        one_in(r, 2) ? exponents[below(r, 8)] : (uint16_t)(0x3fff - 40 + below(r, 80));
-
-		/* Pseudo-denormals and unnormals are of interest to nobody but the invalid-operand test. */
-		if (exponent && !one_in(r, 32))
-			mantissa |= (uint64_t)1 << 63;
-		if (!exponent && !one_in(r, 32))
-			mantissa &= ~((uint64_t)1 << 63);
-		exponent |= (uint16_t)(below(r, 2) << 15);
-		memcpy(fx + 32 + i * 16, &mantissa, 8);
-		memcpy(fx + 40 + i * 16, &exponent, 2);
-	}
-	/* Rounding, flush to zero, denormals are zero; exceptions mostly masked. */
-	mxcsr = 0x1f80u & ~(one_in(r, 8) ? 0x1380 & (uint32_t)diff_random(r) : 0);
-	mxcsr |= below(r, 4) << 13 | (one_in(r, 4) ? 0x8000 : 0) | (one_in(r, 4) ? 0x40 : 0);
-	memcpy(fx + 24, &mxcsr, 4);
-	for (unsigned i = 160; i < 416; i += 8) {
-		static const uint64_t doubles[] = {0, 0x3ff0000000000000, 0x7ff0000000000000,
-		        0x7ff8000000000000, 0x7ff0000000000001, 0x1, 0x000fffffffffffff, 0x7fefffffffffffff,
-		        0x41dfffffffc00000, 0x43e0000000000000, 0x3fe0000000000000, 0x4059000000000000};
-		uint64_t value = one_in(r, 2)   ? doubles[below(r, 12)] | diff_random(r) << 63
-		                 : one_in(r, 2) ? 0x3f0000003f800000u ^ (diff_random(r) & 0x80ffffff80ffffffu)
-		                                : edge_value(r);
-
-		memcpy(fx + i, &value, 8);
-	}
 }

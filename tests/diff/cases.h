@@ -45,6 +45,21 @@ extern const unsigned diff_form_count;
 /* Builds a case of a form; false: not one that can be compared, try again. */
 bool diff_build(
         struct diff_random *r, const struct form *form, uint32_t features, struct diff_case *ret_case);
+
+/* ---- values.c ---- */
+
+static inline uint32_t below(struct diff_random *r, uint32_t n)
+{
+	return (uint32_t)(diff_random(r) >> 32) % n;
+}
+
+static inline bool one_in(struct diff_random *r, uint32_t n)
+{
+	return below(r, n) == 0;
+}
+
+/* Values near the edges as often as any. */
+uint64_t diff_edge_value(struct diff_random *r);
 void diff_fpu_state(struct diff_random *r, struct diff_case *c);
 
 #endif

@@ -42,7 +42,11 @@
 #define EFER_SVME  0x1000u
 #define EFER_FFXSR 0x4000u
 
-#define MXCSR_MM 0x20000u /* misaligned operands are allowed */
+#define MXCSR_DAZ 0x40u
+#define MXCSR_OM  0x400u
+#define MXCSR_UM  0x800u
+#define MXCSR_FTZ 0x8000u
+#define MXCSR_MM  0x20000u /* misaligned operands are allowed */
 
 #define FLAG_CF    0x1u
 #define FLAG_ONE   0x2u

@@ -47,10 +47,33 @@ ALWAYS sse_value sse_source_part(struct sim_cpu *cpu, const struct sim_op *op, u
 /* After arithmetic whose MXCSR was mxcsr: takes the exceptions over; #XM if one is not masked. */
 void sse_exceptions(struct sim_cpu *cpu, u32 mxcsr);
 
-/* The guest's rounding and denormal modes with all exceptions masked and none set. */
+/* What an instruction does in each of its lanes, by the scalar instruction that does it. */
+enum sse_step {
+	SSE_ADDSS,
+	SSE_SUBSS,
+	SSE_MULSS,
+	SSE_DIVSS,
+	SSE_ADDSD,
+	SSE_SUBSD,
+	SSE_MULSD,
+	SSE_DIVSD,
+	SSE_CVTSD2SS, /* of b */
+};
+struct sse_shape {
+	enum sse_step even, odd;
+	u8 lanes;
+	bool horizontal; /* neighbours in a, then in b */
+};
+/* The flags of MXCSR if overflow or underflow is not masked (sse_late.c). */
+u32 sse_late_flags(const struct sim_cpu *cpu, const struct sse_shape *shape, sse_value a, sse_value b);
+
+/*
+ * The guest's rounding and denormal modes with all exceptions masked and none set. Where the guest wants
+ * underflow to trap, flushing to zero makes the host tell of exact results, too.
+ */
 ALWAYS u32 sse_control(const struct sim_cpu *cpu)
 {
-	return (cpu->mxcsr | 0x1f80) & 0xffc0;
+	return ((cpu->mxcsr | 0x1f80) & 0xffc0) | (cpu->mxcsr & MXCSR_UM ? 0 : MXCSR_FTZ);
 }
 
 /* insn with the guest's MXCSR; its MXCSR afterwards is in `after`. Operands as of __asm__. */

@@ -34,30 +34,51 @@ void sse_exceptions(struct sim_cpu *cpu, u32 mxcsr)
 	FLOAT(name##pd, #name "pd", sse_source(cpu, op)) \
 	FLOAT(name##ss, #name "ss", sse_source_part(cpu, op, 4)) \
 	FLOAT(name##sd, #name "sd", sse_source_part(cpu, op, 8))
-FLOATS(add)
-FLOATS(mul)
-FLOATS(sub)
 FLOATS(min)
-FLOATS(div)
 FLOATS(max)
 FLOATS(sqrt)
 
+/* What may overflow or underflow. */
+#define ARITH(name, source, ...) \
+	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	{ \
+		static const struct sse_shape shape = {__VA_ARGS__}; \
+		sse_value a = *sse_xmm(cpu, op->xreg), b; \
+		u32 after; \
+		sim_sse_check(cpu); \
+		b = source; \
+		SSE_HOST(#name " %[b], %[a]", after, [a] "+x"(a), [b] "x"(b)); \
+		if (unlikely(~cpu->mxcsr & (MXCSR_OM | MXCSR_UM))) \
+			after = sse_late_flags(cpu, &shape, *sse_xmm(cpu, op->xreg), b); \
+		sse_exceptions(cpu, after); \
+		*sse_xmm(cpu, op->xreg) = a; \
+	}
+#define ARITHS(name, step) \
+	ARITH(name##ps, sse_source(cpu, op), step##SS, step##SS, 4) \
+	ARITH(name##pd, sse_source(cpu, op), step##SD, step##SD, 2) \
+	ARITH(name##ss, sse_source_part(cpu, op, 4), step##SS, step##SS, 1) \
+	ARITH(name##sd, sse_source_part(cpu, op, 8), step##SD, step##SD, 1)
+ARITHS(add, SSE_ADD)
+ARITHS(mul, SSE_MUL)
+ARITHS(sub, SSE_SUB)
+ARITHS(div, SSE_DIV)
+ARITH(cvtpd2ps, sse_source(cpu, op), SSE_CVTSD2SS, SSE_CVTSD2SS, 2)
+ARITH(cvtsd2ss, sse_source_part(cpu, op, 8), SSE_CVTSD2SS, SSE_CVTSD2SS, 1)
+ARITH(addsubps, sse_source(cpu, op), SSE_SUBSS, SSE_ADDSS, 4)
+ARITH(addsubpd, sse_source(cpu, op), SSE_SUBSD, SSE_ADDSD, 2)
+ARITH(haddps, sse_source(cpu, op), SSE_ADDSS, SSE_ADDSS, 4, true)
+ARITH(haddpd, sse_source(cpu, op), SSE_ADDSD, SSE_ADDSD, 2, true)
+ARITH(hsubps, sse_source(cpu, op), SSE_SUBSS, SSE_SUBSS, 4, true)
+ARITH(hsubpd, sse_source(cpu, op), SSE_SUBSD, SSE_SUBSD, 2, true)
+
 FLOAT(cvtps2pd, "cvtps2pd", sse_source_part(cpu, op, 8))
-FLOAT(cvtpd2ps, "cvtpd2ps", sse_source(cpu, op))
 FLOAT(cvtss2sd, "cvtss2sd", sse_source_part(cpu, op, 4))
-FLOAT(cvtsd2ss, "cvtsd2ss", sse_source_part(cpu, op, 8))
 FLOAT(cvtdq2ps, "cvtdq2ps", sse_source(cpu, op))
 FLOAT(cvtps2dq, "cvtps2dq", sse_source(cpu, op))
 FLOAT(cvttps2dq, "cvttps2dq", sse_source(cpu, op))
 FLOAT(cvttpd2dq, "cvttpd2dq", sse_source(cpu, op))
 FLOAT(cvtdq2pd, "cvtdq2pd", sse_source_part(cpu, op, 8))
 FLOAT(cvtpd2dq, "cvtpd2dq", sse_source(cpu, op))
-FLOAT(addsubps, "addsubps", sse_source(cpu, op))
-FLOAT(addsubpd, "addsubpd", sse_source(cpu, op))
-FLOAT(haddps, "haddps", sse_source(cpu, op))
-FLOAT(haddpd, "haddpd", sse_source(cpu, op))
-FLOAT(hsubps, "hsubps", sse_source(cpu, op))
-FLOAT(hsubpd, "hsubpd", sse_source(cpu, op))
 /* Approximations: each vendor has its own. */
 FLOAT(rcpps, "rcpps", sse_source(cpu, op))
 FLOAT(rcpss, "rcpss", sse_source_part(cpu, op, 4))

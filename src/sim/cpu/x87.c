@@ -1,6 +1,5 @@
 /*
  * x87: the instructions D8 to DF, by opcode (APM 5). Values are computed by the host's x87 (x87_host.h).
- * Unmasked overflow and underflow leave the masked result in registers, where a real x87 would scale it.
  */
 #include "x87.h"
 

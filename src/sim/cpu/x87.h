@@ -57,9 +57,11 @@ static inline void x87_pop(struct sim_cpu *cpu)
 
 /* ---- exceptions and condition codes ---- */
 
+#define AFTER 0x18u /* overflow, underflow: where they are not masked the result is another one */
+
 static inline u16 x87_host_control(const struct sim_cpu *cpu)
 {
-	return cpu->x87.fcw | 0x3f;
+	return cpu->x87.fcw | (0x3f & ~AFTER);
 }
 
 #define BEFORE 0x07u /* invalid, denormal, division by zero: nothing is stored */
