@@ -15,6 +15,10 @@
 #define SERIALIZE_INTERVAL 262144u
 /* How often a waiting loop compares. */
 #define LAZY_INTERVAL 4096u
+/* What decoding a block costs, and what may be decoded before the caller gets to look, in instructions' time.
+ */
+#define BUILD_TOIL 250u
+#define TOIL_MAX   50000u
 
 struct block_ref {
 	struct sim_block *block;
@@ -283,8 +287,12 @@ struct sim_block *sim_code_find(struct sim_cpu *cpu, u64 linear)
 		block_kill(code, block);
 		block = NULL;
 	}
-	if (!block)
+	if (!block) {
+		if (cpu->toil >= TOIL_MAX)
+			sim_leave(cpu, SIM_EXIT_DEADLINE);
 		block = block_build(cpu, linear, gpa, host);
+		cpu->toil += BUILD_TOIL;
+	}
 	block->epoch = code->epoch;
 	cpu->code->jumps[sim_jump_index(linear)] =
 	        (struct sim_jump){.linear = linear, .tag = cpu->exec_tag, .block = block};

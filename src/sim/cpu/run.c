@@ -385,6 +385,7 @@ enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
 
 	cpu->unwind = &env;
 	cpu->deadline = deadline;
+	cpu->toil = 0;
 	complete_access(cpu);
 	cpu->exit = -1;
 	if (atomic_load(&cpu->map_used) != atomic_load(&cpu->bus->map) ||
