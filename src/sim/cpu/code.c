@@ -211,13 +211,13 @@ static bool block_current(struct sim_cpu *cpu, struct sim_block *block, u64 line
 	return block->epoch == cpu->code->epoch || ram_equal(host, block->bytes, block->bytes_size);
 }
 
-static unsigned decode_run(const struct sim_cpu *cpu, const u8 *host, unsigned size, struct sim_op *ops)
+static unsigned decode_run(const struct sim_cpu *cpu, const u8 *bytes, unsigned size, struct sim_op *ops)
 {
 	unsigned offset = 0, count = 0;
 	bool end = false;
 
 	while (count < BLOCK_MAX && !end && offset < size) {
-		unsigned len = sim_decode(cpu, host + offset, size - offset, offset, &ops[count], &end);
+		unsigned len = sim_decode(cpu, bytes + offset, size - offset, offset, &ops[count], &end);
 
 		if (!len)
 			break;
@@ -227,12 +227,15 @@ static unsigned decode_run(const struct sim_cpu *cpu, const u8 *host, unsigned s
 	return count;
 }
 
+/* The bytes are copied once: others may write them meanwhile, and operations must be what the kept bytes say.
+ */
 static struct sim_block *block_build(struct sim_cpu *cpu, u64 linear, u64 gpa, const u8 *host)
 {
 	struct sim_code *code = cpu->code;
 	unsigned left = 4096 - (unsigned)(gpa & 0xfff), size;
 	struct sim_block *block;
-	u8 bytes[16];
+	u8 bytes[BLOCK_MAX * 15], crossing[16];
+	const u8 *from = bytes;
 	u64 gpa2 = NO_PAGE;
 
 	if (code->used + sizeof(*block) + BLOCK_MAX * (sizeof(struct sim_op) + 16) + 1024 > ARENA_BYTES) {
@@ -240,21 +243,23 @@ static struct sim_block *block_build(struct sim_cpu *cpu, u64 linear, u64 gpa, c
 	}
 	block = (struct sim_block *)(void *)(code->arena + code->used);
 	*block = (struct sim_block){.gpa = gpa, .mode = cpu->mode, .epoch = code->epoch};
-	block->count = (u16)decode_run(cpu, host, left, block->ops);
+	size = left < sizeof(bytes) ? left : sizeof(bytes);
+	ram_copy(bytes, host, size);
+	block->count = (u16)decode_run(cpu, bytes, size, block->ops);
 	if (!block->count) {
 		bool end;
 
-		fetch_crossing(cpu, linear, host, bytes, &gpa2);
-		sim_decode(cpu, bytes, 15, 0, block->ops, &end);
+		fetch_crossing(cpu, linear, bytes, crossing, &gpa2);
+		sim_decode(cpu, crossing, 15, 0, block->ops, &end);
 		block->count = 1;
-		host = bytes;
+		from = crossing;
 	}
 	size = block->ops[block->count - 1].next;
 	block->gpa2 = gpa2;
 	block->bytes_size = (u16)size;
 	arena_take(code, sizeof(*block) + block->count * sizeof(struct sim_op));
 	block->bytes = arena_take(code, size);
-	ram_copy(block->bytes, host, size);
+	memcpy(block->bytes, from, size);
 	page_add(cpu, block, gpa, size < left ? size : left);
 	if (gpa2 != NO_PAGE)
 		page_add(cpu, block, gpa2, size - left);
