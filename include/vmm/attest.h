@@ -248,7 +248,8 @@ struct attest_secret_entry {
 
 /*
  * The table of secrets as guests find it (edk2 OvmfPkg/AmdSev, Linux efi_secret), padded with zeros to 16
- * bytes. *ret_data is the caller's to wipe and free. ERR_USAGE if it would be larger than the limit.
+ * bytes. *ret_data is the caller's to wipe and free. ERR_USAGE if it would be larger than the limit, if an
+ * entry is empty or two have the same GUID.
  */
 int attest_secret_table(const struct attest_secret_entry *entries, size_t count, uint8_t **ret_data,
         size_t *ret_size, struct err *err) MUST_CHECK;

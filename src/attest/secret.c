@@ -29,6 +29,24 @@ static int table_size(
 	return 0;
 }
 
+/* Guests find a secret by its GUID, and none where it has no bytes. */
+static int check_entries(const struct attest_secret_entry *entries, size_t count, struct err *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!entries[i].value.size)
+			return err_set(err, ERR_USAGE, "%s: is empty, a secret has at least a byte",
+			        entries[i].value.name);
+		for (size_t j = 0; j < i; j++) {
+			if (memcmp(&entries[i].guid, &entries[j].guid, sizeof(entries[i].guid)) == 0)
+				return err_set(err, ERR_USAGE,
+				        "%s and %s are given the same GUID, by which a guest would find one "
+				        "of them only",
+				        entries[j].value.name, entries[i].value.name);
+		}
+	}
+	return 0;
+}
+
 static uint8_t *put(uint8_t *at, struct abi_guid guid, const void *data, size_t size, size_t length)
 {
 	struct abi_secret_header header = {guid, (uint32_t)length};
@@ -45,7 +63,7 @@ int attest_secret_table(const struct attest_secret_entry *entries, size_t count,
 	size_t size, padded;
 	uint8_t *data, *at;
 
-	if (table_size(entries, count, &size, err) < 0)
+	if (check_entries(entries, count, err) < 0 || table_size(entries, count, &size, err) < 0)
 		return -1;
 	padded = (size + PADDING - 1) / PADDING * PADDING;
 	data = calloc(1, padded);

@@ -5,6 +5,8 @@
 
 #define GUID_ONE ABI_GUID(0x736869e5, 0x84f0, 0x4973, 0x92ec, 0x06879ce3da0b)
 
+#define GUID_TWO ABI_GUID(0x736869e5, 0x84f0, 0x4973, 0x92ec, 0x06879ce3da0c)
+
 static void test_secret_table_lies_as_guests_read_it(void **state)
 {
 	/* 1e74f542-71dd-4d66-963e-ef4287ff173b, 20 + 20 + 5 bytes, then the entry and zeros up to 48. */
@@ -26,7 +28,7 @@ static void test_secret_table_too_large_is_refused(void **state)
 {
 	static const uint8_t zeros[16384];
 	const struct attest_secret_entry entries[] = {
-	        {GUID_ONE, {"a", 1, "small"}}, {GUID_ONE, {zeros, 16384 - 20 - 21 - 20 + 1, "large"}}};
+	        {GUID_ONE, {"a", 1, "small"}}, {GUID_TWO, {zeros, 16384 - 20 - 21 - 20 + 1, "large"}}};
 	struct attest_secret_entry absurd = {GUID_ONE, {zeros, SIZE_MAX, "absurd"}};
 	uint8_t *data;
 	size_t size;
@@ -34,6 +36,20 @@ static void test_secret_table_too_large_is_refused(void **state)
 
 	assert_fails(attest_secret_table(entries, 2, &data, &size, &err), ERR_USAGE, "\"large\"");
 	assert_fails(attest_secret_table(&absurd, 1, &data, &size, &err), ERR_USAGE, "\"absurd\"");
+}
+
+static void test_secret_table_that_a_guest_could_not_read_is_refused(void **state)
+{
+	const struct attest_secret_entry empty = {GUID_ONE, {"", 0, "void"}};
+	const struct attest_secret_entry twice[] = {
+	        {GUID_ONE, {"a", 1, "first"}}, {GUID_TWO, {"b", 1, "other"}}, {GUID_ONE, {"c", 1, "second"}}};
+	uint8_t *data;
+	size_t size;
+	struct err err;
+
+	assert_fails(attest_secret_table(&empty, 1, &data, &size, &err), ERR_USAGE, "void: is empty");
+	assert_fails(attest_secret_table(twice, 3, &data, &size, &err), ERR_USAGE,
+	        "first and second are given the same GUID");
 }
 
 /* The firmware's half: the MAC over 01, flags, iv, both lengths, ciphertext and MEASURE; then decryption. */
@@ -86,6 +102,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_secret_table_lies_as_guests_read_it),
 	        cmocka_unit_test(test_secret_table_too_large_is_refused),
+	        cmocka_unit_test(test_secret_table_that_a_guest_could_not_read_is_refused),
 	        cmocka_unit_test(test_secret_opens_with_the_owners_keys),
 	        cmocka_unit_test(test_secret_of_bad_size_is_refused),
 	};
