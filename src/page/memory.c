@@ -45,11 +45,15 @@ static int map_region(struct page_memory *memory, unsigned i, bool hugepages, st
 	if (fd < 0)
 		return -1;
 	at = host_mmap(memory->host, NULL, region->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	/* Not for want of memory: of the pool, and that is another remedy than less of it. */
+	if (at == MAP_FAILED && huge && errno == ENOMEM)
+		return err_set(err, ERR_HOST,
+		        "the host's pool has no %llu free pages of 2 MiB for the guest's memory; enlarge it "
+		        "(sysctl vm.nr_hugepages), or set machine.hugepages to false",
+		        (unsigned long long)(region->size_bytes / HUGE_PAGE_BYTES));
 	if (at == MAP_FAILED)
-		return err_sys(err, ERR_HOST, errno, "mapping %llu KiB of guest memory%s",
-		        (unsigned long long)(region->size_bytes >> 10),
-		        huge ? " in 2 MiB pages, of which the pool must hold enough (sysctl vm.nr_hugepages)"
-		             : "");
+		return err_sys(err, ERR_HOST, errno, "mapping %llu KiB of guest memory",
+		        (unsigned long long)(region->size_bytes >> 10));
 	memory->at[i] = at;
 	memory->fd[i] = take_fd(&fd);
 	return 0;

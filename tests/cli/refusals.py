@@ -133,7 +133,13 @@ class Refusals(unittest.TestCase):
     @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
     def test_huge_pages_that_the_host_lacks(self):
         memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') >> 21 << 21
-        self.refused_run(4, 'vm.nr_hugepages', f'machine.memory={memory}', 'machine.hugepages=true')
+        sets = f'machine.memory={memory}', 'machine.hugepages=true'
+        self.refused_run(4, ['free pages of 2 MiB', 'vm.nr_hugepages'], *sets)
+        words = [part for word in (f'firmware={self.firmware}', 'sev.type=sev', *sets) for part in ('--set', word)]
+        done = guests.run([guests.VMM, 'run', '--host', 'sim', *words], text=True)
+        self.assertEqual(done.returncode, 4)
+        self.assertIn('vm.nr_hugepages', done.stderr)
+        self.assertNotIn('lower machine.memory', done.stderr)
 
     def test_wrong_values(self):
         for word, text in (('machine.cpu=EPYC-Milna', 'did you mean "EPYC-Milan"?'),
