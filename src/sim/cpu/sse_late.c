@@ -1,7 +1,8 @@
 /*
  * sse_late: overflow and underflow of SSE arithmetic that are not masked. The host computes with both masked,
  * which tells too little: unmasked, an exact result that is too small is an underflow as well, and the
- * precision flag is that of a result whose exponent has no bounds (APM 1, 8.10.3). The x87 has such results.
+ * precision flag is that of a result whose exponent has no bounds (APM 1, 4.10; SDM 1, 11.5.2.4). The x87 has
+ * such results.
  */
 #include "sse.h"
 #include "x87_host.h"

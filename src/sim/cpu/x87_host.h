@@ -1,6 +1,6 @@
 /*
  * x87_host: the arithmetic of the x87, done by the host's x87 with the guest's precision and rounding, and
- * with all exceptions masked but overflow and underflow, of which the mask decides the result (APM 1, 6.8.3).
+ * with all exceptions masked but overflow and underflow, of which the mask decides the result (APM 1, 6.8).
  * Each takes 80-bit (or memory) operands and returns the status word: exceptions and C0 to C3.
  */
 #ifndef SIM_CPU_X87_HOST_H
