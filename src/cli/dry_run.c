@@ -67,10 +67,13 @@ static json_t *dry_json(const struct config *config, const struct launch *launch
 }
 
 /* What the launch stands on: it judges its own part only. */
-static void add_machine(const struct config *config, struct launch_findings *findings)
+static void add_machine(
+        const struct config *config, const struct launch *launch, struct launch_findings *findings)
 {
+	const struct machine_image firmware = launch_firmware(launch);
+
 	if (findings->count < LAUNCH_FINDINGS_MAX &&
-	        machine_check(config, &findings->list[findings->count]) < 0)
+	        machine_check(config, &firmware, &findings->list[findings->count]) < 0)
 		findings->count++;
 }
 
@@ -83,7 +86,7 @@ int cli_dry_run(const struct config *config, const struct launch *launch, bool a
 	if (!findings)
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the dry run");
 	launch_findings(launch, findings);
-	add_machine(config, findings);
+	add_machine(config, launch, findings);
 	if (measure(launch, &measurement, err) < 0)
 		return -1;
 	dry = dry_json(config, launch, measurement, findings);

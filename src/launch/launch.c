@@ -131,12 +131,13 @@ static void choose_init(struct launch *launch)
 
 static int prepare(struct launch *launch, struct err *err)
 {
+	if (launch_files_read(&launch->config, &launch->files, err) < 0)
+		return -1;
 	if (launch->config.sev.type == CONFIG_SEV_NONE)
 		return 0;
 	launch_ask_facts(launch, &launch->facts);
 	choose_init(launch);
-	if (launch_files_read(&launch->config, &launch->files, err) < 0 ||
-	        launch_plan_make(&launch->config, &launch->files, &launch->plan, err) < 0 ||
+	if (launch_plan_make(&launch->config, &launch->files, &launch->plan, err) < 0 ||
 	        launch_plan_digest(launch->plan, NULL, &launch->digest, err) < 0)
 		return -1;
 	/* Of these the plan keeps the hashes only, and they may be large. */
@@ -196,6 +197,11 @@ void launch_destroy(struct launch *launch)
 	launch_plan_destroy(launch->plan);
 	launch_files_finish(&launch->files);
 	free(launch);
+}
+
+struct machine_image launch_firmware(const struct launch *launch)
+{
+	return (struct machine_image){launch->files.firmware.data, launch->files.firmware.size_bytes};
 }
 
 const struct launch_plan *launch_plan_of(const struct launch *launch)

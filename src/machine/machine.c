@@ -96,7 +96,7 @@ static int create_devices(struct machine *machine, struct err *err)
 
 /* ---- life ---- */
 
-static int read_firmware(struct machine *machine, struct err *err)
+static int place_firmware(struct machine *machine, struct err *err)
 {
 	const struct config *config = machine->config;
 
@@ -104,10 +104,8 @@ static int read_firmware(struct machine *machine, struct err *err)
 		return err_set(err, ERR_USAGE,
 		        "no firmware: name an image, such as --set firmware=/usr/share/ovmf/OVMF.fd (Debian: "
 		        "apt install ovmf)");
-	if (file_read_all(config->firmware, PAGE_FIRMWARE_MAX_BYTES, &machine->firmware,
-	            &machine->firmware_size, err) < 0)
-		return err_wrap(err, "firmware");
-	if (page_layout_make(config->machine.memory_bytes, machine->firmware_size, &machine->layout, err) < 0)
+	if (page_layout_make(
+	            config->machine.memory_bytes, machine->firmware.size_bytes, &machine->layout, err) < 0)
 		return err_wrap(err, "firmware: %s", config->firmware);
 	return 0;
 }
@@ -135,7 +133,8 @@ static int open_kvm(struct machine *machine, struct err *err)
 
 /* Still without anything. NULL with err: no memory. */
 static struct machine *allocate(struct host *host, const struct config *config,
-        const struct device_clock *clock, const struct machine_events *events, struct err *err)
+        const struct machine_image *firmware, const struct device_clock *clock,
+        const struct machine_events *events, struct err *err)
 {
 	struct machine *machine = calloc(1, sizeof(*machine));
 
@@ -145,6 +144,7 @@ static struct machine *allocate(struct host *host, const struct config *config,
 	}
 	machine->host = host;
 	machine->config = config;
+	machine->firmware = *firmware;
 	machine->events = *events;
 	machine->kvm_fd = -1;
 	machine->vm_fd = -1;
@@ -153,27 +153,28 @@ static struct machine *allocate(struct host *host, const struct config *config,
 	return machine;
 }
 
-int machine_check(const struct config *config, struct err *err)
+int machine_check(const struct config *config, const struct machine_image *firmware, struct err *err)
 {
 	const struct machine_events nobody = {0};
-	struct machine *machine = allocate(NULL, config, NULL, &nobody, err);
+	struct machine *machine = allocate(NULL, config, firmware, NULL, &nobody, err);
 	int result = -1;
 
-	if (machine && find_model(machine, err) == 0 && read_firmware(machine, err) == 0 &&
+	if (machine && find_model(machine, err) == 0 && place_firmware(machine, err) == 0 &&
 	        page_memory_check(&machine->layout, err) == 0)
 		result = create_devices(machine, err);
 	machine_destroy(machine);
 	return result;
 }
 
-int machine_create(struct host *host, const struct config *config, const struct device_clock *clock,
-        const struct machine_events *events, struct machine **ret_machine, struct err *err)
+int machine_create(struct host *host, const struct config *config, const struct machine_image *firmware,
+        const struct device_clock *clock, const struct machine_events *events, struct machine **ret_machine,
+        struct err *err)
 {
-	struct machine *machine = allocate(host, config, clock, events, err);
+	struct machine *machine = allocate(host, config, firmware, clock, events, err);
 
 	if (!machine)
 		return -1;
-	if (find_model(machine, err) < 0 || read_firmware(machine, err) < 0 || open_kvm(machine, err) < 0 ||
+	if (find_model(machine, err) < 0 || place_firmware(machine, err) < 0 || open_kvm(machine, err) < 0 ||
 	        create_devices(machine, err) < 0) {
 		machine_destroy(machine);
 		return -1;
@@ -195,7 +196,6 @@ void machine_destroy(struct machine *machine)
 	device_bus_destroy(machine->bus);
 	host_close(machine->host, machine->kvm_fd);
 	free(machine->supported);
-	free(machine->firmware);
 	free(machine);
 }
 

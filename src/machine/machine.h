@@ -20,8 +20,7 @@ struct machine {
 	uint64_t start_ns;
 	struct device_clock clock;
 
-	void *firmware;
-	size_t firmware_size;
+	struct machine_image firmware;
 	struct page_layout layout;
 
 	struct device_bus *bus;

@@ -28,8 +28,8 @@ static int create_memory(struct machine_vm *vm, struct err *err)
 	/* What is measured comes from the launch plan. */
 	if (machine->config->sev.type != CONFIG_SEV_NONE)
 		return 0;
-	if (page_load(vm->memory, gpa(PAGE_HOLE_END - machine->firmware_size), machine->firmware,
-	            machine->firmware_size) < 0)
+	if (page_load(vm->memory, gpa(PAGE_HOLE_END - machine->firmware.size_bytes), machine->firmware.data,
+	            machine->firmware.size_bytes) < 0)
 		return err_set(err, ERR_FAILED, "the firmware image does not fit its place");
 	return 0;
 }

@@ -331,10 +331,13 @@ static int create_parts(struct run *run, const struct run_place *place, struct e
 {
 	const struct machine_events events = {on_power, on_output, on_room, run};
 	struct host *host = place->host;
+	struct machine_image firmware;
 
 	/* Why a launch would be refused is told before any device is made. */
-	if (launch_create(host, run->config, place->process, &run->launch, err) < 0 ||
-	        machine_create(host, run->config, place->clock, &events, &run->machine, err) < 0 ||
+	if (launch_create(host, run->config, place->process, &run->launch, err) < 0)
+		return -1;
+	firmware = launch_firmware(run->launch);
+	if (machine_create(host, run->config, &firmware, place->clock, &events, &run->machine, err) < 0 ||
 	        loop_create(&run->loop, err) < 0)
 		return -1;
 	run->console.loop = run->loop;
@@ -399,10 +402,10 @@ void run_destroy(struct run *run)
 	if (run->vm && run->config->sev.type == CONFIG_SEV_NONE)
 		loop_keep(run->loop, machine_vm_fd(run->vm));
 	machine_vm_destroy(run->vm);
-	launch_destroy(run->launch);
 	console_finish(&run->console);
 	loop_destroy(run->loop);
 	machine_destroy(run->machine);
+	launch_destroy(run->launch);
 	if (run->signal_fd >= 0) {
 		drop_signals(run);
 		close(run->signal_fd);

@@ -81,14 +81,24 @@ static inline void bench_config(struct bench *b, const char *type, const char *c
 }
 
 /* host: the bench's kernel, or one around it. */
-static inline int bench_launch_on(struct bench *b, struct host *host)
+static inline int bench_plan_on(struct bench *b, struct host *host)
+{
+	return launch_create(host, b->config, &b->process, &b->launch, &b->err);
+}
+
+static inline int bench_guest_on(struct bench *b, struct host *host)
 {
 	static const struct machine_events events = {0};
+	const struct machine_image firmware = launch_firmware(b->launch);
 
-	if (launch_create(host, b->config, &b->process, &b->launch, &b->err) < 0 ||
-	        machine_create(host, b->config, NULL, &events, &b->machine, &b->err) < 0)
+	if (machine_create(host, b->config, &firmware, NULL, &events, &b->machine, &b->err) < 0)
 		return -1;
 	return launch_guest(b->launch, b->machine, &b->vm, &b->err);
+}
+
+static inline int bench_launch_on(struct bench *b, struct host *host)
+{
+	return bench_plan_on(b, host) < 0 ? -1 : bench_guest_on(b, host);
 }
 
 static inline int bench_launch(struct bench *b, const char *type, const char *const *sets)
@@ -101,8 +111,8 @@ static inline int bench_launch(struct bench *b, const char *type, const char *co
 static inline void bench_end(struct bench *b)
 {
 	machine_vm_destroy(b->vm);
-	launch_destroy(b->launch);
 	machine_destroy(b->machine);
+	launch_destroy(b->launch);
 	config_destroy(b->config);
 	if (*b->firmware)
 		unlink(b->firmware);
