@@ -56,6 +56,9 @@ static bool can_enter(const struct sim_vcpu *v)
 
 int vcpu_sev_enter(struct sim_vcpu *v)
 {
+	/* Its context went away while this KVM_RUN waited for the vCPU: KVM_REQ_VM_DEAD. */
+	if (atomic_load(&v->vm->dead))
+		return -EIO;
 	if (v->vm->sev->need_init)
 		return -EINVAL;
 	if (can_enter(v))

@@ -64,6 +64,55 @@ static void test_move_while_vcpus_are_made(void **state)
 	machine_close(&m);
 }
 
+struct runner {
+	struct guest *g;
+	int result;
+	uint32_t reason;
+};
+
+static void *run_until_the_end(void *arg)
+{
+	struct runner *r = arg;
+
+	do {
+		r->result = guest_run(r->g);
+		r->reason = r->g->run->exit_reason;
+	} while (r->result == 0 && r->reason == KVM_EXIT_IO);
+	return NULL;
+}
+
+/* A KVM_RUN that waits for the move to be over ends as one that comes later: EIO. */
+static void test_move_under_a_vcpu_that_runs(void **state)
+{
+	struct machine m;
+
+	machine_open(&m, &milan);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct kvm_enable_cap cap = {.cap = KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM};
+		struct guest from, to;
+		struct runner runner = {.g = &from};
+		pthread_t thread;
+
+		guest_make(&from, &m, UAPI_VM_SEV);
+		assert_int_equal(guest_init2(&from), 0);
+		guest_add_vcpu(&from);
+		CODE(&from, 0xe6, PORT, 0xeb, 0xfc); /* 1: out %al, $PORT; jmp 1b */
+		assert_int_equal(launch_start(&from, 0), 0);
+		assert_int_equal(launch_update(&from, 0, GUEST_BYTES), 0);
+		guest_make(&to, &m, UAPI_VM_SEV);
+		cap.args[0] = (uint64_t)from.vm;
+		in_thread(&thread, run_until_the_end, &runner);
+		usleep(i % 50 * 20);
+		assert_int_equal(call_of(&m, to.vm, KVM_ENABLE_CAP, &cap), 0);
+		pthread_join(thread, NULL);
+		if (runner.result != -EIO)
+			fail_msg("KVM_RUN: %d, exit %u", runner.result, runner.reason);
+		guest_close(&to);
+		guest_close(&from);
+	}
+	machine_close(&m);
+}
+
 /* ---- private memory ---- */
 
 struct race {
@@ -193,6 +242,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_move_while_vcpus_are_made),
+	        cmocka_unit_test(test_move_under_a_vcpu_that_runs),
 	        cmocka_unit_test(test_private_memory_changes_under_updates_and_the_guest),
 	        cmocka_unit_test(test_device_is_closed_and_opened_under_commands),
 	};
