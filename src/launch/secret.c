@@ -23,7 +23,8 @@ int launch_measure_write(const struct config *config, const struct abi_sev_measu
 	if (!*path)
 		return 0;
 	snprintf(part, sizeof(part), "%s.part", path);
-	auto_close int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+	unlink(part); /* of a launch that was killed, or a link that somebody else put there */
+	auto_close int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0644);
 	if (fd < 0)
 		return err_sys(err, ERR_USAGE, errno, "sev.measurement: %s cannot be written", part);
 	written = write(fd, measure, sizeof(*measure));

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "bench.h"
+#include "support/folder.h"
 
 static struct bench bench;
 static struct err err;
@@ -342,6 +343,28 @@ static void test_launch_measurement_that_cannot_be_written_is_no_fault_of_the_ho
 	assert_null(strstr(bench.err.text, "dmesg"));
 }
 
+static void test_launch_measurement_is_written_through_nobodys_link(void **state)
+{
+	char folder[] = "/tmp/vmm-launch-XXXXXX", word[64], victim[64], link[64];
+	const char *sets[] = {word, NULL};
+	struct stat st;
+
+	assert_non_null(mkdtemp(folder));
+	folder_put(folder, "victim", "mine");
+	snprintf(victim, sizeof(victim), "%s/victim", folder);
+	snprintf(link, sizeof(link), "%s/measure.part", folder);
+	snprintf(word, sizeof(word), "sev.measurement=%s/measure", folder);
+	assert_int_equal(symlink(victim, link), 0);
+	if (bench_launch(&bench, "sev", sets) < 0)
+		fail_msg("%s", bench.err.text);
+	assert_int_equal(stat(victim, &st), 0);
+	assert_int_equal(st.st_size, 4);
+	assert_int_equal(lstat(word + strlen("sev.measurement="), &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(st.st_size, 48);
+	folder_remove(folder);
+}
+
 static void test_launch_joins_the_cgroup_before_it_takes_an_asid(void **state)
 {
 	char folder[] = "/tmp/vmm-cgroup-XXXXXX", procs[64], word[64], pid[32] = "", own[32];
@@ -437,6 +460,7 @@ int main(void)
 	        TEST(test_launch_secret_outside_memory_is_refused),
 	        TEST(test_launch_secret_address_is_judged_before_the_launch),
 	        TEST(test_launch_secret_that_does_not_come_is_not_waited_for),
+	        TEST(test_launch_measurement_is_written_through_nobodys_link),
 	        TEST(test_launch_measurement_that_cannot_be_written_is_no_fault_of_the_host),
 	        TEST(test_launch_joins_the_cgroup_before_it_takes_an_asid),
 	        TEST(test_launch_corrected_cpuid_page_is_adopted),
