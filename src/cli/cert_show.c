@@ -6,14 +6,24 @@
 #include "evidence.h"
 #include "verbs.h"
 
+#define X_BYTES 48 /* of a point of P-384; little-endian, as it stands in the certificate */
+#define X_CHARS (2 * X_BYTES + 1)
+
+/* NULL: its key is none on P-384. */
+static const char *key_x(const struct abi_sev_cert *cert, char x[static X_CHARS])
+{
+	hex_encode(cert->ec.qx, X_BYTES, x);
+	return cert->ec.curve == ABI_CURVE_P384 ? x : NULL;
+}
+
 static void print_words(const struct abi_sev_cert *cert)
 {
-	char x[2 * 48 + 1];
+	char text[X_CHARS];
+	const char *x = key_x(cert, text);
 
-	hex_encode(cert->ec.qx, 48, x);
 	printf("%s\n", attest_sev_usage_name(cert->usage));
 	printf("  key        %s\n", attest_sev_algo_name(cert->algo));
-	if (cert->ec.curve == ABI_CURVE_P384)
+	if (x)
 		printf("  x          %s (little-endian)\n", x);
 	printf("  API        %u.%u\n", cert->api_major, cert->api_minor);
 	for (int i = 0; i < 2; i++) {
@@ -26,6 +36,7 @@ static void print_words(const struct abi_sev_cert *cert)
 static json_t *to_json(const struct abi_sev_cert *cert)
 {
 	json_t *signers = json_array();
+	char x[X_CHARS];
 
 	for (int i = 0; i < 2; i++) {
 		if (cert->sig[i].usage != ABI_SEV_USAGE_INVALID)
@@ -33,9 +44,9 @@ static json_t *to_json(const struct abi_sev_cert *cert)
 			        json_pack("{s:s, s:s}", "usage", attest_sev_usage_name(cert->sig[i].usage),
 			                "algorithm", attest_sev_algo_name(cert->sig[i].algo)));
 	}
-	return json_pack("{s:s, s:s, s:i, s:i, s:o}", "usage", attest_sev_usage_name(cert->usage),
-	        "algorithm", attest_sev_algo_name(cert->algo), "api_major", cert->api_major, "api_minor",
-	        cert->api_minor, "signatures", signers);
+	return json_pack("{s:s, s:s, s:s?, s:i, s:i, s:o}", "usage", attest_sev_usage_name(cert->usage),
+	        "algorithm", attest_sev_algo_name(cert->algo), "x", key_x(cert, x), "api_major",
+	        cert->api_major, "api_minor", cert->api_minor, "signatures", signers);
 }
 
 /* Words are printed at once, JSON is collected in list (NULL: words). */

@@ -186,11 +186,12 @@ static json_t *generations_json(const struct launch_facts *facts)
 		const struct launch_asids *asids = &facts->asids[generations[i].asids];
 
 		json_object_set_new(all, generations[i].key,
-		        json_pack("{s:b, s:b, s:{s:I, s:o, s:o, s:s?}}", "offered", is_offered(facts, i),
-		                "processor", (facts->sev_eax & generations[i].cpuid) != 0, "asids", "limit",
+		        json_pack("{s:b, s:b, s:{s:I, s:o, s:o, s:s?, s:s?}}", "offered",
+		                is_offered(facts, i), "processor",
+		                (facts->sev_eax & generations[i].cpuid) != 0, "asids", "limit",
 		                (json_int_t)asids->limit, "used", number(asids->used_known, asids->used),
-		                "free", number(asids->free_known, asids->free), "unknown-because",
-		                asids->why));
+		                "free", number(asids->free_known, asids->free), "limited-by",
+		                *asids->limiting ? asids->limiting : NULL, "unknown-because", asids->why));
 	}
 	return all;
 }

@@ -37,6 +37,8 @@ def cases():
     for product in ('none', 'Naples', 'Milan', 'Turin'):
         yield f'host-{product.lower()}', ['host', '--host', 'sim', *sets(f'sim.product={product}', 'sim.cgroup=cgroup')], 0, 'out'
     yield 'host-hiding', ['host', '--host', 'sim', *sets('sim.snp-asids=20', 'sim.cgroup=cgroup')], 0, 'out'
+    yield 'host-limited', ['host', '--host', 'sim', *sets('sim.cgroup=limited')], 0, 'out'
+    yield 'host-limited-json', ['host', '--host', 'sim', '--json', *sets('sim.cgroup=limited')], 0, 'out'
     yield 'host-json', ['host', '--host', 'sim', '--json', *sets('sim.cgroup=cgroup')], 0, 'out'
 
 
@@ -81,6 +83,8 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / 'image.fd').write_bytes(images.image(images.guests.OUTSIDE))
+        (folder / 'limited').mkdir()
+        (folder / 'limited/misc.max').write_text('sev 3\nsev_es max\n')
         for name, args, status, what in cases():
             names.add(name)
             why = judge(vmm, folder, name, args, status, what, write)
