@@ -194,7 +194,7 @@ int sev_receive_update_data(struct sev_call *call)
 	struct kvm_sev_receive_update_data params;
 	auto_blobs struct blobs b = {0};
 	uint32_t code = PSP_INVALID_LEN;
-	uint64_t spa, size;
+	uint64_t spa = 0, size;
 	int result = vm_is_sev(call->vm) ? sev_copy_in(call, &params, sizeof(params)) : -EINVAL;
 
 	if (result < 0)
