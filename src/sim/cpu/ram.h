@@ -1,7 +1,7 @@
 /*
  * ram: guest memory as the host sees it: of no alignment, and read and written by other processors and the
  * VMM meanwhile. Copies by way of libc have its frame on top in the thread sanitizer's reports, so
- * tests/boot/tsan.supp knows the functions here by name.
+ * tests/support/tsan.supp knows the functions here by name.
  */
 #ifndef SIM_CPU_RAM_H
 #define SIM_CPU_RAM_H
