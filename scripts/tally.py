@@ -15,7 +15,7 @@ SAID = 40       # lines of a failed program that the report repeats: of a log, o
 
 CMOCKA = re.compile(r'^\[ +(OK|FAILED|SKIPPED|ERROR) +\] (test_\w+)', re.M)
 CMOCKA_SKIP = re.compile(r'^\[ RUN +\] .*\n((?:(?!\[).*\n)*)\[ +SKIPPED +\] (test_\w+)', re.M)
-FAILURE = re.compile(r'^not ok |^\[ +FAILED|Sanitizer:|runtime error:')
+FAILURE = re.compile(r'^not ok |^(?:FAIL|ERROR): |^\[ +FAILED|Sanitizer:|runtime error:')
 TAP = re.compile(r'^(ok|not ok) \d+ -? ?(.*?)(?: # SKIP ?(.*))?$', re.M)
 VERDICTS = {'OK': 'passed', 'FAILED': 'failed', 'ERROR': 'failed', 'SKIPPED': 'skipped', 'ok': 'passed', 'not ok': 'failed'}
 
