@@ -15,10 +15,6 @@
 #define SERIALIZE_INTERVAL 262144u
 /* How often a waiting loop compares. */
 #define LAZY_INTERVAL 4096u
-/* What decoding a block costs, and what may be decoded before the caller gets to look, in instructions' time.
- */
-#define BUILD_TOIL 250u
-#define TOIL_MAX   50000u
 
 struct block_ref {
 	struct sim_block *block;
@@ -293,10 +289,10 @@ struct sim_block *sim_code_find(struct sim_cpu *cpu, u64 linear)
 		block = NULL;
 	}
 	if (!block) {
-		if (cpu->toil >= TOIL_MAX)
+		if (cpu->toil >= SIM_TOIL_MAX)
 			sim_leave(cpu, SIM_EXIT_DEADLINE);
 		block = block_build(cpu, linear, gpa, host);
-		cpu->toil += BUILD_TOIL;
+		cpu->toil += SIM_TOIL_BLOCK;
 	}
 	block->epoch = code->epoch;
 	cpu->code->jumps[sim_jump_index(linear)] =

@@ -113,7 +113,7 @@ enum sim_exit {
 	SIM_EXIT_SHUTDOWN,  /* triple fault */
 	SIM_EXIT_STOPPED,   /* SIM_PENDING_STOP */
 	SIM_EXIT_WINDOW,    /* SIM_PENDING_WINDOW */
-	SIM_EXIT_DEADLINE,  /* icount reached the deadline, or much code had to be decoded */
+	SIM_EXIT_DEADLINE,  /* icount reached the deadline, or there was much toil */
 	SIM_EXIT_HYPERCALL, /* VMCALL or VMMCALL; rip is behind it, the arguments and the result are in
 	                       registers */
 	SIM_EXIT_DEBUG,     /* exit.debug: #DB or INT3 that the debugger takes, instead of the guest */
@@ -255,7 +255,7 @@ struct sim_cpu {
 	const struct sim_op *op, *op_end;
 	struct sim_block *block;
 	uint64_t icount, deadline; /* of instructions; icount is exact at block ends, else sim_cpu_icount() */
-	uint32_t toil; /* decoding in this sim_cpu_run(), which is no time of the guest's: not in icount */
+	uint32_t toil; /* decoding and faults of this sim_cpu_run(), no time of the guest's: not in icount */
 	_Atomic uint32_t pending;
 	uint32_t accept; /* the pending bits that may be acted on now */
 	uint32_t mode;   /* enum sim_mode bits (internal.h), from CR0, EFER, CS, SS */

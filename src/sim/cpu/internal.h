@@ -448,6 +448,11 @@ int sim_code_create(struct sim_cpu *cpu, struct err *err) MUST_CHECK;
 void sim_code_destroy(struct sim_cpu *cpu);
 /* The block at CS:RIP; decodes it if needed; raises #PF and #GP of the fetch. */
 struct sim_block *sim_code_find(struct sim_cpu *cpu, u64 linear);
+/* sim_cpu.toil: what takes long, in instructions' time, and how much of it there may be before the caller
+ * gets to look. */
+#define SIM_TOIL_BLOCK 250u /* to decode */
+#define SIM_TOIL_FAULT 200u /* to unwind and deliver */
+#define SIM_TOIL_MAX   50000u
 /* Nothing the jump cache says holds any more (translations changed, time to compare bytes again). */
 void sim_code_forget_jumps(struct sim_cpu *cpu);
 /* As above, and bytes of blocks are compared before they run again: another processor or the VMM may have

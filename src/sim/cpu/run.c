@@ -88,6 +88,7 @@ static _Noreturn void raise_event(struct sim_cpu *cpu, struct sim_event event)
 	}
 	cpu->event = event;
 	cpu->attention = true;
+	cpu->toil += SIM_TOIL_FAULT;
 	sim_access_forget(cpu);
 	unwind(cpu);
 }
@@ -397,6 +398,8 @@ enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
 		resume = false;
 		sim_rmw_abandon(cpu);
 		sim_flags_changed(cpu);
+		if (cpu->exit < 0 && cpu->toil >= SIM_TOIL_MAX)
+			cpu->exit = SIM_EXIT_DEADLINE;
 	}
 	if (resume) {
 		resume = false;

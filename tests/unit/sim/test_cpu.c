@@ -177,6 +177,28 @@ static void test_cpu_loop_without_interrupts_is_stopped_by_another_thread(void *
 	pthread_join(thread, NULL);
 }
 
+GUEST(faulting_guest, 64, "inc %ecx; ud2");
+
+/* Its handler is itself: entered behind INC, no instruction is ever completed. */
+static void test_cpu_that_only_faults_leaves_often(void **state)
+{
+	struct bench *b = *state;
+	uint64_t rounds = 0, before;
+
+	bench_long(b, faulting_guest, faulting_guest_end, 0);
+	bench_gate(b, 6, CODE, 0x8e, 1);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(sim_cpu_run(b->cpu, UINT64_MAX), SIM_EXIT_DEADLINE);
+		assert_in_range(bench_regs(b).rcx - rounds, 50, 1000);
+		rounds = bench_regs(b).rcx;
+	}
+	bench_gate(b, 6, CODE + 2, 0x8e, 1);
+	assert_int_equal(sim_cpu_run(b->cpu, UINT64_MAX), SIM_EXIT_DEADLINE);
+	before = sim_cpu_icount(b->cpu);
+	assert_int_equal(sim_cpu_run(b->cpu, UINT64_MAX), SIM_EXIT_DEADLINE);
+	assert_int_equal(sim_cpu_icount(b->cpu), before);
+}
+
 static void test_cpu_deadline_is_met_within_a_block(void **state)
 {
 	struct bench *b = *state;
@@ -416,6 +438,7 @@ int main(void)
 	        TEST(test_cpu_interrupt_wakes_behind_hlt),
 	        TEST(test_cpu_nmi_is_taken_without_if_and_once_until_iret),
 	        TEST(test_cpu_loop_without_interrupts_is_stopped_by_another_thread),
+	        TEST(test_cpu_that_only_faults_leaves_often),
 	        TEST(test_cpu_deadline_is_met_within_a_block),
 	        TEST(test_cpu_without_an_idt_shuts_down),
 	        TEST(test_cpu_fault_in_delivery_is_a_double_fault),
