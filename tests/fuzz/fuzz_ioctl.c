@@ -422,9 +422,12 @@ static void step_other(void)
 static void create(void)
 {
 	const struct sim_options options = {.clock = SIM_CLOCK_VIRTUAL, .product = "Milan"};
-	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = KICK};
+	/* To this thread: libFuzzer has another, which takes what is for the process while this one holds
+	 * signals back. */
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KICK};
 	struct err err;
 
+	event._sigev_un._tid = gettid();
 	signal(KICK, on_kick);
 	f.ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (f.ram == MAP_FAILED || timer_create(CLOCK_MONOTONIC, &event, &f.timer) < 0 ||
