@@ -17,14 +17,15 @@
 #include "vmm/sim.h"
 #include "vmm/uapi.h"
 
-#define STEPS_MAX 96u
-#define FDS_MAX   12u
-#define RAM_BYTES 0x40000u
-#define ARG_BYTES 16384u
-#define RUN_BYTES (3u * 4096)
-#define RUN_NS    2000000 /* a guest has two milliseconds of the host's time */
-#define RUNS_MAX  8u
-#define KICK      SIGUSR1
+#define STEPS_MAX   96u
+#define FDS_MAX     12u
+#define RAM_BYTES   0x40000u
+#define GUARD_BYTES ((size_t)16 << 20)
+#define ARG_BYTES   16384u
+#define RUN_BYTES   (3u * 4096)
+#define RUN_NS      2000000 /* a guest has two milliseconds of the host's time */
+#define RUNS_MAX    8u
+#define KICK        SIGUSR1
 
 static const unsigned capabilities[] = {KVM_CAP_EXIT_HYPERCALL, KVM_CAP_DISABLE_QUIRKS2,
         KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X86_USER_SPACE_MSR, KVM_CAP_EXCEPTION_PAYLOAD,
@@ -429,8 +430,13 @@ static void create(void)
 
 	event._sigev_un._tid = gettid();
 	signal(KICK, on_kick);
-	f.ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (f.ram == MAP_FAILED || timer_create(CLOCK_MONOTONIC, &event, &f.timer) < 0 ||
+	/* Nothing of the sanitizer's lies beside it: what reaches beyond must be EFAULT. */
+	f.ram = mmap(NULL, RAM_BYTES + 2 * GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (f.ram == MAP_FAILED)
+		abort();
+	f.ram += GUARD_BYTES;
+	if (mprotect(f.ram, RAM_BYTES, PROT_READ | PROT_WRITE) < 0 ||
+	        timer_create(CLOCK_MONOTONIC, &event, &f.timer) < 0 ||
 	        host_sim_create(&options, &f.host, &err) < 0)
 		abort();
 	log_set_level(LOG_ERROR);
