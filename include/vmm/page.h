@@ -50,6 +50,8 @@ struct page_layout {
  */
 int page_layout_make(uint64_t ram_bytes, uint64_t firmware_bytes, struct page_layout *ret_layout,
         struct err *err) MUST_CHECK;
+/* The region that holds the address, borrowed from layout; NULL: it is no memory. */
+const struct page_region *page_layout_find(const struct page_layout *layout, uint64_t address);
 
 /* ---- the memory of one incarnation of a guest ---- */
 

@@ -347,11 +347,8 @@ static int check_secret_address(const struct launch *launch, struct err *err)
 	if (page_layout_make(config->machine.memory_bytes, launch->files.firmware.size_bytes, &layout, err) <
 	        0)
 		return -1;
-	for (unsigned i = 0; i < layout.count; i++) {
-		if (address >= layout.regions[i].gpa.raw &&
-		        address - layout.regions[i].gpa.raw < layout.regions[i].size_bytes)
-			return 0;
-	}
+	if (page_layout_find(&layout, address))
+		return 0;
 	return err_set(err, ERR_USAGE,
 	        "sev.secret-address: 0x%" PRIx64 " is not in the guest's memory; leave it empty, or lower "
 	        "it",

@@ -6,27 +6,16 @@
 
 #include "memory.h"
 
-/* The region that holds address, or NULL. */
-static const struct page_region *region_at(
-        const struct page_memory *memory, uint64_t address, unsigned *ret_i)
+static unsigned index_of(const struct page_memory *memory, const struct page_region *region)
 {
-	for (unsigned i = 0; i < memory->layout.count; i++) {
-		const struct page_region *region = &memory->layout.regions[i];
-
-		if (address >= region->gpa.raw && address - region->gpa.raw < region->size_bytes) {
-			*ret_i = i;
-			return region;
-		}
-	}
-	return NULL;
+	return (unsigned)(region - memory->layout.regions);
 }
 
 /* The longest piece of [start, start + size) that lies in one region. NULL: start is no memory. */
 static uint8_t *piece(
         const struct page_memory *memory, uint64_t start, uint64_t size, bool writable, uint64_t *ret_size)
 {
-	unsigned i;
-	const struct page_region *region = region_at(memory, start, &i);
+	const struct page_region *region = page_layout_find(&memory->layout, start);
 	uint64_t offset, left;
 
 	if (!region || (writable && region->kind != PAGE_RAM))
@@ -34,7 +23,7 @@ static uint8_t *piece(
 	offset = start - region->gpa.raw;
 	left = region->size_bytes - offset;
 	*ret_size = size < left ? size : left;
-	return memory->at[i] + offset;
+	return memory->at[index_of(memory, region)] + offset;
 }
 
 static bool is_memory(const struct page_memory *memory, uint64_t start, uint64_t size, bool writable)
@@ -58,12 +47,11 @@ static bool is_open(const struct page_memory *memory, uint64_t start, uint64_t s
 	if (!is_memory(memory, start, size, writable))
 		return false;
 	for (; size; start += n, size -= n) {
-		unsigned i;
-		const struct page_region *region = region_at(memory, start, &i);
+		const struct page_region *region = page_layout_find(&memory->layout, start);
 
 		if (!region || !piece(memory, start, size, writable, &n))
 			return false;
-		if (!page_is_shared(memory, i, start - region->gpa.raw, n))
+		if (!page_is_shared(memory, index_of(memory, region), start - region->gpa.raw, n))
 			return false;
 	}
 	return true;

@@ -37,3 +37,14 @@ int page_layout_make(
 	*ret_layout = layout;
 	return 0;
 }
+
+const struct page_region *page_layout_find(const struct page_layout *layout, uint64_t address)
+{
+	for (unsigned i = 0; i < layout->count; i++) {
+		const struct page_region *region = &layout->regions[i];
+
+		if (address >= region->gpa.raw && address - region->gpa.raw < region->size_bytes)
+			return region;
+	}
+	return NULL;
+}
