@@ -18,6 +18,7 @@ CACHE = pathlib.Path(os.environ.get('VMM_CACHE') or pathlib.Path(os.environ.get(
                      pathlib.Path.home() / '.cache') / 'vmm')
 QEMU = CACHE / 'lab/qemu/run'
 SECONDS = 60
+LINES = 40          # of a difference that are shown
 UNFIT = {('tcg', 'refused'): 'this emulation takes what is to be refused, and does not survive it',
          ('kvm', 'sysenter'): 'KVM gives up a guest that uses SYSENTER in long mode on AMD-V'}
 CRASHED = 3         # vmm's status when its guest crashed
@@ -32,17 +33,18 @@ def command(image, host, vmm):
 
 
 def run(image, host, vmm):
-    """The guest's lines, and the status of what ran it; a guest that does not end is ended."""
+    """The guest's lines, the status of what ran it, and what that said itself; a guest that does not end is ended."""
     program = subprocess.Popen(command(image, host, vmm), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL)
+                               stderr=subprocess.PIPE)
     try:
-        output = program.communicate(timeout=SECONDS)[0]
+        output, errors = program.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
         program.kill()
-        output = program.communicate()[0] + b'\n(no end)\n'
+        output, errors = program.communicate()
+        output += b'\n(no end)\n'
     lines = output.decode('ascii', 'replace').replace('\r', '').splitlines()
     start = next((i for i, line in enumerate(lines) if line.startswith(BEGIN)), 0)
-    return lines[start:], program.returncode
+    return lines[start:], program.returncode, errors.decode(errors='replace')
 
 
 def differences(name, host):
@@ -77,17 +79,18 @@ def main():
     if (host, name.rpartition('-')[2]) in UNFIT:
         print('skipped:', UNFIT[host, name.rpartition('-')[2]])
         return 77
-    got, status = run(image, host, vmm)
+    got, status, said = run(image, host, vmm)
     if printing:
         print('\n'.join(got))
         return 0
     want = CRASHED if name.endswith('-shutdown') and host != 'tcg' else 0
-    if status != want:
-        print(f'exit status {status}, not {want}')
-        return 1
     lines = list(difflib.unified_diff(expected(name, host), got, 'expected', host, lineterm='', n=3))
-    print('\n'.join(lines) if lines else f'{len(got)} lines as expected')
-    return 1 if lines else 0
+    if lines or status != want:
+        cut = [f'({len(lines) - LINES} more lines of difference)'] if len(lines) > LINES else []
+        print(*lines[:LINES], *cut, said, f'exit status {status}, {want} is right', sep='\n')
+        return 1
+    print(f'{len(got)} lines as expected')
+    return 0
 
 
 sys.exit(main())
