@@ -196,12 +196,16 @@ static inline void store_le(void *p, unsigned size, uint64_t v)
 /* ---- files ---- */
 
 /*
- * Reads a whole regular file of at most max bytes. ERR_USAGE and a text that names the path and the remedy
- * if it is missing, unreadable, a directory or larger. The buffer is the caller's to free; an empty file
- * gives a non-NULL buffer and size 0.
+ * Reads a whole file of at most max bytes: a regular file, a pipe (`<(...)`, /dev/fd/N, a FIFO, whose writer
+ * is waited for) or, for "-", the standard input. ERR_USAGE and a text that names the path and the remedy if
+ * it is missing, unreadable, a directory, a device or larger; ERR_FAILED if a signal that ends vmm comes
+ * while a pipe is waited for. The buffer is the caller's to free; an empty file gives a non-NULL buffer and
+ * size 0.
  */
 int file_read_all(
         const char *path, size_t max, void **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;
+/* The path as messages show it: "standard input" for "-". */
+const char *file_name(const char *path);
 
 /* ---- text ---- */
 

@@ -1,56 +1,146 @@
 /*
- * file: a named file read whole, with an error that says what to do. Any thread.
+ * file: a file, a pipe or the standard input read whole, with an error that says what to do. Any thread.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "vmm/base.h"
 
-static int read_up_to(int fd, const char *path, uint8_t *data, size_t size, size_t *ret_size, struct err *err)
+#define FIRST_BYTES 4096u /* what is made room for when the size is not known */
+#define WAIT_MS     100   /* between two looks at the signals while a pipe is empty */
+
+struct buffer {
+	uint8_t *data;
+	size_t size, room;
+};
+
+/* The bytes may be a key: memory that held them is wiped before it is given back. */
+static void buffer_finish(struct buffer *b)
 {
-	size_t done = 0;
+	if (b->data)
+		crypto_wipe(b->data, b->room);
+	free(b->data);
+	*b = (struct buffer){0};
+}
 
-	while (done < size) {
-		ssize_t n = read(fd, data + done, size - done);
+/* Makes room for one more byte at least; room never exceeds max + 1. */
+static bool buffer_grow(struct buffer *b, size_t max)
+{
+	struct buffer larger = {.size = b->size, .room = b->room ? 2 * b->room : FIRST_BYTES};
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(err, ERR_USAGE, errno, "%s: cannot be read", path);
-		if (n == 0)
-			break;
-		done += (size_t)n;
+	if (b->room > max / 2 || larger.room > max)
+		larger.room = max + 1;
+	larger.data = malloc(larger.room);
+	if (!larger.data)
+		return false;
+	if (b->size)
+		memcpy(larger.data, b->data, b->size);
+	buffer_finish(b);
+	*b = larger;
+	return true;
+}
+
+/* While a guest is launched the signals that end vmm are blocked: a read that waits must look for them. */
+static bool asked_to_end(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 &&
+	       (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1 ||
+	               sigismember(&pending, SIGHUP) == 1);
+}
+
+/* Waits until a pipe has bytes or its last writer is gone. A FIFO that nobody writes to yet is waited for. */
+static int wait_for_bytes(int fd, const char *name, struct err *err)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int ready;
+
+	while ((ready = poll(&p, 1, WAIT_MS)) <= 0) {
+		if (ready < 0 && errno != EINTR && errno != EAGAIN)
+			return err_sys(err, ERR_USAGE, errno, "%s: cannot be waited for", name);
+		if (asked_to_end())
+			return err_set(
+			        err, ERR_FAILED, "%s: a signal came while its bytes were waited for", name);
 	}
-	*ret_size = done;
 	return 0;
+}
+
+/* Reads to the end whatever size the file claims: files of /proc and configfs claim to have none. */
+static int read_to_end(int fd, const char *name, bool waits, size_t max, struct buffer *b, struct err *err)
+{
+	while (b->size <= max) {
+		ssize_t n;
+
+		if (b->size == b->room && !buffer_grow(b, max))
+			return err_sys(err, ERR_FAILED, ENOMEM, "%s: no memory for its bytes", name);
+		if (waits && wait_for_bytes(fd, name, err) < 0)
+			return -1;
+		n = read(fd, b->data + b->size, b->room - b->size);
+		if (n == 0)
+			return 0;
+		if (n > 0)
+			b->size += (size_t)n;
+		else if (errno != EINTR && errno != EAGAIN)
+			return err_sys(err, ERR_USAGE, errno, "%s: cannot be read", name);
+	}
+	return err_set(err, ERR_USAGE,
+	        "%s: has more than the %zu bytes that are taken; is it the right file?", name, max);
+}
+
+static int examine(int fd, const char *name, size_t max, struct stat *ret_st, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, ERR_USAGE, errno, "%s: cannot be examined", name);
+	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
+		return err_set(err, ERR_USAGE, "%s: is %s, a regular file or a pipe is needed", name,
+		        S_ISDIR(st.st_mode) ? "a directory"
+		        : isatty(fd)        ? "a terminal"
+		                            : "a device");
+	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > max)
+		return err_set(err, ERR_USAGE,
+		        "%s: has %lld bytes, at most %zu are taken; is it the right file?", name,
+		        (long long)st.st_size, max);
+	*ret_st = st;
+	return 0;
+}
+
+const char *file_name(const char *path)
+{
+	return strcmp(path, "-") == 0 ? "standard input" : path;
 }
 
 int file_read_all(const char *path, size_t max, void **ret_data, size_t *ret_size, struct err *err)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	auto_free uint8_t *data = NULL;
+	const char *name = file_name(path);
+	bool is_stdin = name != path;
+	auto_close int opened = is_stdin ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = is_stdin ? STDIN_FILENO : opened;
+	struct buffer b = {0};
 	struct stat st;
-	size_t size = 0;
 
 	if (fd < 0)
-		return err_sys(err, ERR_USAGE, errno, "%s: cannot be opened", path);
-	if (fstat(fd, &st) < 0)
-		return err_sys(err, ERR_USAGE, errno, "%s: cannot be examined", path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, ERR_USAGE, "%s: is %s, a regular file is needed", path,
-		        S_ISDIR(st.st_mode) ? "a directory" : "not a file of bytes");
-	if ((uint64_t)st.st_size > max)
-		return err_set(err, ERR_USAGE,
-		        "%s: has %lld bytes, at most %zu are taken; is it the right file?", path,
-		        (long long)st.st_size, max);
-	data = malloc((size_t)st.st_size + 1);
-	if (!data)
-		return err_sys(err, ERR_FAILED, ENOMEM, "%s: no memory for its %lld bytes", path,
-		        (long long)st.st_size);
-	if (read_up_to(fd, path, data, (size_t)st.st_size, &size, err) < 0)
+		return err_sys(err, ERR_USAGE, errno, "%s: cannot be opened", name);
+	if (examine(fd, name, max, &st, err) < 0)
 		return -1;
-	*ret_size = size;
-	*ret_data = take_ptr(&data);
+	if (S_ISREG(st.st_mode) && st.st_size > 0) {
+		b.room = (size_t)st.st_size + 1; /* one more, so that the end is seen without growing */
+		b.data = malloc(b.room);
+		if (!b.data)
+			return err_sys(
+			        err, ERR_FAILED, ENOMEM, "%s: no memory for its %zu bytes", name, b.room - 1);
+	}
+	if (read_to_end(fd, name, !S_ISREG(st.st_mode), max, &b, err) < 0) {
+		buffer_finish(&b);
+		return -1;
+	}
+	*ret_size = b.size;
+	*ret_data = b.data;
 	return 0;
 }

@@ -82,8 +82,8 @@ def no_small_file(vmm):
     with tempfile.TemporaryDirectory() as folder:
         large = pathlib.Path(folder) / 'large.json'
         large.write_bytes(b'{"name": "' + b'x' * (10 << 20) + b'"}')
-        texts = {folder: 'is a directory, a regular file is needed', '/dev/null':
-                 'is not a file of bytes, a regular file is needed', 'none.json':
+        texts = {folder: 'is a directory, a regular file or a pipe is needed', '/dev/null':
+                 'is a device, a regular file or a pipe is needed', 'none.json':
                  'cannot be opened: No such file or directory (ENOENT)', str(large):
                  f'has {large.stat().st_size} bytes, at most 1048576 are taken; is it the right file?'}
         for path, text in texts.items():
