@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 
 #include "vmm/config.h"
@@ -228,6 +229,17 @@ static void fill_closed_descriptors(void)
 		close(fd);
 }
 
+/*
+ * A file that would grow beyond RLIMIT_FSIZE then fails with EFBIG, which is told; by default the signal
+ * kills the process without a word (setrlimit(2)).
+ */
+static void ignore_file_size_signal(void)
+{
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	sigaction(SIGXFSZ, &ignore, NULL);
+}
+
 /* What was printed has arrived only when it was written. */
 static int finish_output(struct err *err)
 {
@@ -243,6 +255,7 @@ int cli_main(int argc, char **argv)
 	int status;
 
 	fill_closed_descriptors();
+	ignore_file_size_signal();
 	status = dispatch(argc, argv, &err);
 	if (finish_output(status < 0 ? NULL : &err) < 0 && status >= 0)
 		status = -1;

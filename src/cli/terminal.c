@@ -13,7 +13,8 @@ static struct termios cooked, raw;
 static int terminal_fd = -1;
 static volatile sig_atomic_t is_raw;
 
-static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT, SIGTSTP};
+/* By default these do nothing, or continue a stopped process (signal(7)). */
+static const int harmless_signals[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH};
 
 /*
  * Output is treated alike in both modes, so nothing has to drain first. In the background the terminal is
@@ -30,8 +31,10 @@ static void set(const struct termios *mode)
 	errno = saved;
 }
 
-/* Restores the terminal and lets the signal do what it does by default; the handler is gone by now
- * (SA_RESETHAND). */
+/*
+ * Restores the terminal and lets the signal do what it does by default: the kernel has removed the handler
+ * already (SA_RESETHAND).
+ */
 static void on_fatal(int signal)
 {
 	if (is_raw)
@@ -39,12 +42,25 @@ static void on_fatal(int signal)
 	raise(signal);
 }
 
+/* Does the signal end or stop this process? One that is ignored or has a handler already does not. */
+static bool is_fatal(int signal)
+{
+	struct sigaction action;
+
+	for (size_t i = 0; i < ARRAY_LEN(harmless_signals); i++)
+		if (signal == harmless_signals[i])
+			return false;
+	return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_DFL;
+}
+
+/* SIGKILL, SIGSTOP and the two signals that libc keeps for itself refuse a handler. */
 static void take_fatal_signals(void)
 {
 	struct sigaction action = {.sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND};
 
-	for (size_t i = 0; i < ARRAY_LEN(fatal_signals); i++)
-		sigaction(fatal_signals[i], &action, NULL);
+	for (int signal = 1; signal <= SIGRTMAX; signal++)
+		if (is_fatal(signal))
+			sigaction(signal, &action, NULL);
 }
 
 static void on_continue(int signal)

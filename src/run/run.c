@@ -312,9 +312,8 @@ static int take_signals(struct run *run, struct err *err)
 	sigaddset(&mask, SIGTERM);
 	add_unless_ignored(&mask, SIGINT);
 	add_unless_ignored(&mask, SIGHUP);
-	/* A reader that goes away, a file that may not grow: errors of their writes, no reasons to die. */
+	/* A reader that goes away is an error of the write, not a reason to die. */
 	sigaction(SIGPIPE, &ignore, NULL);
-	sigaction(SIGXFSZ, &ignore, NULL);
 	pthread_sigmask(SIG_BLOCK, &mask, &run->old_mask);
 	run->masked = true;
 	run->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 import unittest
 
 import guests
@@ -125,6 +126,13 @@ class Refusals(unittest.TestCase):
     @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
     def test_memory_beyond_the_limit_of_a_file(self):
         self.refused_run(4, ['guest memory', 'EFBIG'], 'machine.memory=16M', prefix=['prlimit', f'--fsize={8 << 20}'])
+
+    def test_output_beyond_the_limit_of_a_file(self):
+        with open(self.files.path / 'out', 'wb') as out:
+            done = guests.run(['prlimit', '--fsize=0', guests.VMM, '--help'], capture_output=False, stdout=out,
+                              stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('EFBIG', done.stderr)
 
     @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
     def test_descriptors_that_run_out(self):
