@@ -60,7 +60,7 @@ static void wait_for_processors(struct sim_vm *vm, const struct sim_map *map)
 		struct sim_vcpu *v = vm->vcpus[i];
 
 		sim_cpu_post(v->cpu, SIM_PENDING_FLUSH);
-		while (atomic_load(&v->in_run) && atomic_load(&v->cpu->map_used) != map)
+		while (sim_cpu_uses_other_map(v->cpu, map->generation))
 			nanosleep(&moment, NULL);
 	}
 }
@@ -71,6 +71,7 @@ int vm_map_publish(struct sim_vm *vm)
 
 	if (!map)
 		return -ENOMEM;
+	map->generation = old->generation + 1;
 	vm->map = map;
 	atomic_store(&vm->bus.map, map);
 	wait_for_processors(vm, map);

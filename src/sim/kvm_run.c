@@ -225,9 +225,7 @@ static enum sim_exit run_processor(struct sim_vcpu *v, uint64_t deadline)
 {
 	enum sim_exit exit;
 
-	atomic_store(&v->in_run, true);
 	exit = sim_cpu_run(v->cpu, deadline);
-	atomic_store(&v->in_run, false);
 	vcpu_now(v); /* what the VMM's devices read next is this vCPU's time */
 	return exit;
 }

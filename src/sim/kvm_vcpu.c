@@ -167,9 +167,7 @@ static int translate(void *object, void *arg, uintptr_t user)
 	struct sim_vcpu *v = object;
 	uint64_t gpa = 0;
 
-	atomic_store(&v->in_run, true);
 	t->valid = sim_cpu_translate(v->cpu, t->linear_address, &gpa);
-	atomic_store(&v->in_run, false);
 	t->physical_address = t->valid ? gpa : UINT64_MAX;
 	t->writeable = 1;
 	t->usermode = 0;

@@ -85,9 +85,10 @@ static int vm_fill(struct sim_vm *vm)
 	bus_init(&vm->bus);
 	vm->slots = calloc(SIM_SLOTS_MAX, sizeof(*vm->slots));
 	vm->map = calloc(1, sizeof(*vm->map));
-	atomic_store(&vm->bus.map, vm->map);
 	if (!vm->slots || !vm->map || vm_sev_create(vm) < 0)
 		return -ENOMEM;
+	vm->map->generation = SIM_MAP_FIRST;
+	atomic_store(&vm->bus.map, vm->map);
 	return vm->type == UAPI_VM_SNP ? vm_attributes_init(vm) : 0;
 }
 

@@ -167,7 +167,6 @@ struct sim_vcpu {
 	uint64_t sigmask, sigmask_user;
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t cpuid_count;
-	_Atomic bool in_run;      /* the processor may be using a map */
 	struct sim_vcpu_sev *sev; /* sev/sev.h; NULL: not a guest's with memory encryption */
 	uint64_t exits;
 };

@@ -39,14 +39,22 @@ struct sim_slot {
 };
 
 /*
- * All of guest memory, sorted by gpa; immutable once published. To change it: store the new map into
- * sim_bus.map, set SIM_PENDING_FLUSH on every vCPU, and free the old map when no vCPU uses it any more: a
- * vCPU outside sim_cpu_run() uses none, one inside has taken over when its map_used equals the new map.
+ * All of guest memory, sorted by gpa; immutable once published. To change it: give the new map a generation
+ * that no map of this VM had before, store it into sim_bus.map, set SIM_PENDING_FLUSH on every vCPU, and wait
+ * until sim_cpu_uses_other_map() is false for each of them. Then the old map can be freed. Maps are told
+ * apart by their generations and never by their addresses, because the allocator may give a freed map's
+ * address to the next one.
  */
 struct sim_map {
+	uint64_t generation; /* at least SIM_MAP_FIRST */
 	uint32_t count;
 	struct sim_slot slots[];
 };
+
+/* In sim_cpu.map_used, beside the generations of maps. */
+#define SIM_MAP_NONE  0 /* the vCPU uses no map */
+#define SIM_MAP_ANY   1 /* it is about to take the bus's map, whichever that is */
+#define SIM_MAP_FIRST 2
 
 /* ---- what the platform supplies ---- */
 
@@ -308,7 +316,9 @@ struct sim_cpu {
 	/* ---- the platform ---- */
 	struct sim_bus *bus;
 	void *ctx;
-	_Atomic(const struct sim_map *) map_used;
+	const struct sim_map *map; /* what this vCPU looks addresses up in; NULL while it uses none */
+	_Atomic uint64_t map_used; /* the generation of map, SIM_MAP_NONE or SIM_MAP_ANY */
+	uint64_t map_cached;       /* the generation that the TLB's translations came from */
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t cpuid_count;
 	uint32_t features; /* enum sim_feature (internal.h), from cpuid */
@@ -356,6 +366,14 @@ static inline void sim_cpu_post(struct sim_cpu *cpu, uint32_t bits)
 static inline void sim_cpu_unpost(struct sim_cpu *cpu, uint32_t bits)
 {
 	atomic_fetch_and(&cpu->pending, ~bits);
+}
+
+/* May the vCPU be using another map than the one of this generation, which is the bus's now? */
+static inline bool sim_cpu_uses_other_map(const struct sim_cpu *cpu, uint64_t generation)
+{
+	uint64_t used = atomic_load(&cpu->map_used);
+
+	return used != SIM_MAP_NONE && used != generation;
 }
 
 /* Could a maskable interrupt be taken now (IF set, no shadow, nothing in delivery)? */

@@ -465,8 +465,10 @@ void sim_code_written(struct sim_cpu *cpu, u64 gpa, unsigned size);
 
 void sim_code_privilege_changed(struct sim_cpu *cpu);
 void sim_code_forget_blocks(struct sim_cpu *cpu);
-/* Takes over the bus's map of guest memory. */
+/* Addresses are looked up between enter and leave only; take changes to the bus's present map in between. */
+void sim_map_enter(struct sim_cpu *cpu);
 void sim_map_take(struct sim_cpu *cpu);
+void sim_map_leave(struct sim_cpu *cpu);
 
 /*
  * Where the dispatcher looks first: the block at a linear address, if linear and tag (cpu->exec_tag:

@@ -93,7 +93,7 @@ static struct sim_tlb_entry *tlb_walk(struct sim_cpu *cpu, u64 linear, enum acce
 	u8 *host;
 
 	walk = translate(cpu, linear, access);
-	slot = sim_slot_find(atomic_load_explicit(&cpu->map_used, memory_order_relaxed), walk.gpa);
+	slot = sim_slot_find(cpu->map, walk.gpa);
 	host = page_host(cpu, slot, &walk, access);
 	*e = (struct sim_tlb_entry){.read = page, .write = TLB_NONE, .gpa = walk.gpa | GPA_SHIFT(walk.shift)};
 	set = (unsigned)(cpu->tlb_now - cpu->tlb->set[0]) / TLB_ENTRIES;
@@ -150,7 +150,7 @@ const u8 *sim_exec_translate(struct sim_cpu *cpu, u64 linear, u64 *ret_gpa)
 		check_canonical(cpu, linear, SIM_CS);
 		e->tag = 2;
 		walk = translate(cpu, linear, ACCESS_EXEC);
-		slot = sim_slot_find(atomic_load_explicit(&cpu->map_used, memory_order_relaxed), walk.gpa);
+		slot = sim_slot_find(cpu->map, walk.gpa);
 		e->host = page_host(cpu, slot, &walk, ACCESS_EXEC);
 		e->gpa = walk.gpa | GPA_SHIFT(walk.shift);
 		e->tag = tag;

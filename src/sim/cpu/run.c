@@ -217,8 +217,31 @@ void sim_map_take(struct sim_cpu *cpu)
 	sim_cpu_unpost(cpu, SIM_PENDING_FLUSH);
 	map = atomic_load(&cpu->bus->map);
 	sim_tlb_flush(cpu);
-	atomic_store(&cpu->map_used, map);
+	cpu->map = map;
+	cpu->map_cached = map->generation;
+	atomic_store(&cpu->map_used, map->generation);
 	sim_code_serialize(cpu);
+}
+
+/* From SIM_MAP_ANY on, nobody frees the map that is loaded next. */
+void sim_map_enter(struct sim_cpu *cpu)
+{
+	const struct sim_map *map;
+
+	atomic_store(&cpu->map_used, SIM_MAP_ANY);
+	map = atomic_load(&cpu->bus->map);
+	if (map->generation != cpu->map_cached || atomic_load(&cpu->pending) & SIM_PENDING_FLUSH) {
+		sim_map_take(cpu);
+		return;
+	}
+	cpu->map = map;
+	atomic_store(&cpu->map_used, map->generation);
+}
+
+void sim_map_leave(struct sim_cpu *cpu)
+{
+	cpu->map = NULL;
+	atomic_store(&cpu->map_used, SIM_MAP_NONE);
 }
 
 /* An interrupt or NMI that may be taken becomes the event. */
@@ -389,9 +412,7 @@ enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
 	cpu->toil = 0;
 	complete_access(cpu);
 	cpu->exit = -1;
-	if (atomic_load(&cpu->map_used) != atomic_load(&cpu->bus->map) ||
-	        atomic_load(&cpu->pending) & SIM_PENDING_FLUSH)
-		sim_map_take(cpu);
+	sim_map_enter(cpu);
 	sim_code_serialize(cpu);
 	sim_mode_changed(cpu);
 	if (setjmp(env)) {
@@ -407,6 +428,7 @@ enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
 	}
 	if (cpu->exit < 0)
 		run_blocks(cpu);
+	sim_map_leave(cpu);
 	cpu->unwind = NULL;
 	return (enum sim_exit)cpu->exit;
 }

@@ -229,8 +229,11 @@ int sim_cpu_set_sregs(struct sim_cpu *cpu, const struct kvm_sregs *sregs)
 	cpu->cr8 = sregs->cr8;
 	cpu->efer = sregs->efer;
 	cpu->cpl = cpu->cr0 & CR0_PE ? SEG_DPL(cpu->seg[SIM_SS].attr) : 0;
-	sim_map_take(cpu);
+	sim_map_enter(cpu);
+	sim_tlb_flush(cpu);
+	sim_code_serialize(cpu);
 	sim_pdptes_load(cpu);
+	sim_map_leave(cpu);
 	sim_mode_changed(cpu);
 	return 0;
 }

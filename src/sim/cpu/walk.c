@@ -50,8 +50,7 @@ struct path {
 
 void *sim_table_host(const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, bool *ret_fault)
 {
-	const struct sim_map *map = atomic_load_explicit(&cpu->map_used, memory_order_relaxed);
-	const struct sim_slot *slot = sim_slot_find(map, gpa & ~(u64)(size - 1));
+	const struct sim_slot *slot = sim_slot_find(cpu->map, gpa & ~(u64)(size - 1));
 	const struct sim_bus *bus = cpu->bus;
 	u8 *page;
 
@@ -260,10 +259,12 @@ bool sim_cpu_translate(struct sim_cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
 {
 	struct walk_query query = {.access = ACCESS_READ, .peek = true};
 	struct walk walk;
+	bool valid;
 
-	sim_map_take(cpu);
-	if (!sim_walk(cpu, linear, &query, &walk))
-		return false;
-	*ret_gpa = walk.gpa | (linear & 0xfff);
-	return true;
+	sim_map_enter(cpu);
+	valid = sim_walk(cpu, linear, &query, &walk);
+	sim_map_leave(cpu);
+	if (valid)
+		*ret_gpa = walk.gpa | (linear & 0xfff);
+	return valid;
 }
