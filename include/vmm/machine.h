@@ -172,17 +172,25 @@ struct device_serial *machine_console(const struct machine *machine);
 struct device_debugcon *machine_debugcon(const struct machine *machine); /* NULL: not configured */
 void machine_press_power_button(struct machine *machine);
 
-/* ---- the kernel that the firmware starts (machine/boot.c) ---- */
+/* ---- the kernel that the firmware starts (machine/kernel.c, boot.c) ---- */
 
 #define MACHINE_KERNEL_MAX_BYTES MIB(512)
 #define MACHINE_INITRD_MAX_BYTES GIB(1)
 
 /*
- * How many of a file's first bytes are the real-mode setup part of a Linux bzImage; the protected-mode kernel
- * follows. 0: it is no bzImage, or ends before the kernel. The file may hold anything. boot.rst,
- * "setup_sects".
+ * How many of a file's first bytes go into the setup item of fw_cfg; the others are the kernel item. Of a
+ * Linux bzImage they are the real-mode setup part (boot.rst, "setup_sects"); an EFI program is split at the
+ * same byte, as QEMU does. 0: it is neither, or ends before the kernel. The file may hold anything.
  */
 size_t machine_kernel_setup_bytes(const void *file, size_t size_bytes);
+/* The error for a file of which the above is 0: says what it is instead, if that can be seen. Returns -1. */
+int machine_kernel_refuse(const char *path, const void *file, size_t size_bytes, struct err *err);
+/*
+ * Where BIOS firmware is to put an initrd: as high as the kernel's header allows, below what firmware keeps
+ * at the end of low RAM, on a page boundary. 0: there is no such place. setup is the kernel's setup part.
+ */
+uint64_t machine_kernel_initrd_address(
+        const void *setup, size_t setup_bytes, uint64_t low_bytes, uint64_t initrd_bytes);
 
 /* ---- one incarnation of the guest (machine/vm.c) ---- */
 

@@ -59,7 +59,9 @@ const struct config_key config_keys[] = {
                 .help = "The file that gets what the firmware writes to its debug console (port 0x402)."},
 
         {"boot.kernel", CONFIG_PATH, FILE_KEY(boot.kernel),
-                .help = "A Linux kernel that the firmware starts instead of looking for a disk."},
+                .help = "What the firmware starts instead of looking for a disk: a Linux kernel (bzImage), "
+                        "or "
+                        "an EFI program such as a shell, a boot loader or a unified kernel image."},
         {"boot.initrd", CONFIG_PATH, FILE_KEY(boot.initrd), .needs = "boot.kernel",
                 .help = "The initial RAM disk of boot.kernel."},
         {"boot.cmdline", CONFIG_STRING, AT(boot.cmdline), .max = CMDLINE_MAX_BYTES, .def = "\"\"",

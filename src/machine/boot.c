@@ -1,71 +1,73 @@
 /*
  * boot: the kernel, its initrd and command line, as fw_cfg items that the firmware loads them from. Main
- * thread. Law: Linux, Documentation/arch/x86/boot.rst (the header is at 0x1f1); QEMU, fw_cfg keys.
+ * thread. Law: QEMU, docs/specs/fw_cfg.rst (the keys).
  */
 #include <string.h>
 
 #include "machine.h"
 
-#define HEADER_SECTORS 0x1f1 /* setup sectors after the first, 0 means 4 */
-#define HEADER_MAGIC   0x202 /* "HdrS" */
-#define SECTOR_BYTES   512
+/* Where BIOS firmware is to put a kernel's parts: where QEMU wants those of Linux 2.4 and later. */
+#define SETUP_ADDRESS   0x10000
+#define CMDLINE_ADDRESS 0x20000
+#define KERNEL_ADDRESS  0x100000
 
-size_t machine_kernel_setup_bytes(const void *file, size_t size_bytes)
+/* One of the kernel's parts: the keys of its size, its contents, and its address (for BIOS firmware). */
+struct part {
+	uint16_t size_key, data_key, address_key;
+	uint64_t address;
+};
+
+static int add_part(
+        struct machine *machine, const struct part *part, const void *data, size_t size, struct err *err)
 {
-	const uint8_t *bytes = file;
-	size_t setup;
-
-	if (size_bytes < HEADER_MAGIC + 4 || memcmp(bytes + HEADER_MAGIC, "HdrS", 4) != 0)
-		return 0;
-	setup = ((bytes[HEADER_SECTORS] ?: 4) + (size_t)1) * SECTOR_BYTES;
-	return setup < size_bytes ? setup : 0;
-}
-
-/* A size item and its data item. */
-static int add_item(struct machine *machine, uint16_t size_key, uint16_t data_key, const void *data,
-        size_t size, struct err *err)
-{
-	if (device_fw_cfg_add_number(machine->fw_cfg, size_key, size, 4, err) < 0)
+	if (device_fw_cfg_add_number(machine->fw_cfg, part->size_key, size, 4, err) < 0 ||
+	        device_fw_cfg_add_number(machine->fw_cfg, part->address_key, part->address, 4, err) < 0)
 		return -1;
-	return device_fw_cfg_add(machine->fw_cfg, data_key, data, size, err);
+	return device_fw_cfg_add(machine->fw_cfg, part->data_key, data, size, err);
 }
 
-static int add_kernel(struct machine *machine, struct err *err)
+static int add_initrd(struct machine *machine, const void *setup, size_t setup_bytes, struct err *err)
 {
-	auto_free void *kernel = NULL;
-	size_t size, setup;
-
-	if (file_read_all(machine->config->boot.kernel, MACHINE_KERNEL_MAX_BYTES, &kernel, &size, err) < 0)
-		return err_wrap(err, "boot.kernel");
-	setup = machine_kernel_setup_bytes(kernel, size);
-	if (!setup)
-		return err_set(err, ERR_USAGE,
-		        "boot.kernel: %s is not a whole Linux bzImage (vmlinuz); OVMF starts no other file",
-		        machine->config->boot.kernel);
-	if (add_item(machine, FW_CFG_SETUP_SIZE, FW_CFG_SETUP_DATA, kernel, setup, err) < 0)
-		return -1;
-	return add_item(machine, FW_CFG_KERNEL_SIZE, FW_CFG_KERNEL_DATA, (uint8_t *)kernel + setup,
-	        size - setup, err);
-}
-
-static int add_initrd(struct machine *machine, struct err *err)
-{
+	struct part part = {FW_CFG_INITRD_SIZE, FW_CFG_INITRD_DATA, FW_CFG_INITRD_ADDR, 0};
 	auto_free void *initrd = NULL;
 	size_t size;
 
 	if (file_read_all(machine->config->boot.initrd, MACHINE_INITRD_MAX_BYTES, &initrd, &size, err) < 0)
 		return err_wrap(err, "boot.initrd");
-	return add_item(machine, FW_CFG_INITRD_SIZE, FW_CFG_INITRD_DATA, initrd, size, err);
+	part.address = machine_kernel_initrd_address(setup, setup_bytes, machine->layout.low_bytes, size);
+	return add_part(machine, &part, initrd, size, err);
+}
+
+static int add_kernel(struct machine *machine, struct err *err)
+{
+	static const struct part setup_part = {
+	        FW_CFG_SETUP_SIZE, FW_CFG_SETUP_DATA, FW_CFG_SETUP_ADDR, SETUP_ADDRESS};
+	static const struct part rest_part = {
+	        FW_CFG_KERNEL_SIZE, FW_CFG_KERNEL_DATA, FW_CFG_KERNEL_ADDR, KERNEL_ADDRESS};
+	const char *path = machine->config->boot.kernel;
+	auto_free void *kernel = NULL;
+	size_t size, setup;
+
+	if (file_read_all(path, MACHINE_KERNEL_MAX_BYTES, &kernel, &size, err) < 0)
+		return err_wrap(err, "boot.kernel");
+	setup = machine_kernel_setup_bytes(kernel, size);
+	if (!setup)
+		return machine_kernel_refuse(path, kernel, size, err);
+	if (add_part(machine, &setup_part, kernel, setup, err) < 0 ||
+	        add_part(machine, &rest_part, (uint8_t *)kernel + setup, size - setup, err) < 0)
+		return -1;
+	return *machine->config->boot.initrd ? add_initrd(machine, kernel, setup, err) : 0;
 }
 
 int machine_boot_add(struct machine *machine, struct err *err)
 {
+	static const struct part cmdline = {
+	        FW_CFG_CMDLINE_SIZE, FW_CFG_CMDLINE_DATA, FW_CFG_CMDLINE_ADDR, CMDLINE_ADDRESS};
 	const struct config *config = machine->config;
 
 	if (!*config->boot.kernel)
 		return 0;
-	if (add_kernel(machine, err) < 0 || (*config->boot.initrd && add_initrd(machine, err) < 0))
+	if (add_kernel(machine, err) < 0)
 		return -1;
-	return add_item(machine, FW_CFG_CMDLINE_SIZE, FW_CFG_CMDLINE_DATA, config->boot.cmdline,
-	        strlen(config->boot.cmdline) + 1, err);
+	return add_part(machine, &cmdline, config->boot.cmdline, strlen(config->boot.cmdline) + 1, err);
 }

@@ -165,7 +165,7 @@ class Refusals(unittest.TestCase):
         (self.files.path / 'no-kernel').write_bytes(b'MZ')
         for kind in ('none', 'sev'):
             for status, word, text in ((4, 'machine.memory=1T', 'lower machine.memory'),
-                                       (2, 'boot.kernel=no-kernel', 'is not a whole Linux bzImage'),
+                                       (2, 'boot.kernel=no-kernel', 'not a whole one'),
                                        (2, f'firmware={self.firmware_of(3)}', 'whole pages of 4 KiB')):
                 with self.subTest(kind=kind, word=word):
                     done = guests.run([guests.VMM, 'run', '--dry-run', '--host', 'sim', '--set', f'firmware={self.firmware}',

@@ -1,20 +1,47 @@
 /*
- * fuzz_bzimage: the header of a kernel file from hostile bytes. What is taken for the setup part lies in the
- * file, has whole sectors as the header says, and leaves something to start.
+ * fuzz_bzimage: the header of a kernel file from hostile bytes: a Linux bzImage or an EFI program. What is
+ * taken for the setup part lies in the file, has whole sectors, as many as the header says where that can be,
+ * and leaves something to start. The initrd goes where header and memory allow, or nowhere. Every file that
+ * is refused is named in a sentence.
  */
 #include <string.h>
 
 #include "fuzz.h"
 #include "vmm/machine.h"
 
+/* Reads nothing from the file but what it has checked. */
+static bool is_pe(const uint8_t *data, size_t size)
+{
+	uint64_t at = size >= 64 ? load_le(data + 60, 4) : 0;
+
+	return size >= 64 && data[0] == 'M' && data[1] == 'Z' && at + 6 <= size &&
+	       memcmp(data + at, "PE\0", 4) == 0;
+}
+
+static void check_initrd(const uint8_t *data, size_t setup)
+{
+	static const uint64_t sizes[] = {1, KIB(4), MIB(300), GIB(1)};
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		uint64_t at = machine_kernel_initrd_address(data, setup, MIB(512), sizes[i]);
+
+		fuzz_assert(at % 4096 == 0 && at + (at ? sizes[i] : 0) < MIB(512) - 0x28000);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t setup = machine_kernel_setup_bytes(data, size);
+	struct err err;
 
-	if (!setup)
+	if (!setup) {
+		fuzz_assert(machine_kernel_refuse("file", data, size, &err) == -1 && *err.text);
 		return 0;
+	}
 	fuzz_assert(setup < size && setup % 512 == 0);
-	fuzz_assert(memmem(data + 0x202, 4, "HdrS", 4));
-	fuzz_assert(setup / 512 - 1 == (data[0x1f1] ? data[0x1f1] : 4));
+	fuzz_assert(memmem(data + 0x202, 4, "HdrS", 4) || is_pe(data, size));
+	if (setup / 512 - 1 != (data[0x1f1] ? data[0x1f1] : 4))
+		fuzz_assert(setup == 512 && is_pe(data, size));
+	check_initrd(data, setup);
 	return 0;
 }
