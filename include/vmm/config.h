@@ -75,7 +75,7 @@ struct config {
 		enum config_sim_clock clock;
 		enum config_sim_product product;
 		unsigned seed;
-		char *firmware_version; /* "MAJOR.MINOR.BUILD" */
+		char *firmware_version; /* "MAJOR.MINOR.BUILD"; "": the product's */
 		char *tcb;              /* 16 hexadecimal digits or "" */
 		unsigned asids, es_asids,
 		        snp_asids; /* ASIDs 1..es_asids: SEV-ES and SNP; 1..snp_asids: SNP alone */

@@ -13,14 +13,19 @@ enum sim_clock_kind {
 	SIM_CLOCK_HOST,    /* CLOCK_MONOTONIC */
 };
 
+/* A version of the secure processor's firmware: the API's two numbers, and the build. */
+struct sim_firmware {
+	uint8_t major, minor, build;
+};
+
 /* All zero: a processor without SEV, and virtual time. */
 struct sim_options {
 	enum sim_clock_kind clock;
 	/* NULL, "none", "Naples" (SEV), "Rome" (and SEV-ES), "Milan", "Genoa", "Turin" (and SEV-SNP). */
 	const char *product;
-	uint64_t seed;                                          /* of the secure processor's keys */
-	uint64_t tcb;                                           /* TCB_VERSION; 0: the product's */
-	uint8_t firmware_major, firmware_minor, firmware_build; /* 0.0.0: 1.55.39 */
+	uint64_t seed;                /* of the secure processor's keys */
+	uint64_t tcb;                 /* TCB_VERSION; 0: the product's */
+	struct sim_firmware firmware; /* 0.0.0: the product's */
 	/* ASIDs 1..es_asids are for SEV-ES and SEV-SNP, the rest for SEV; asids 0: 509 and 99. With
 	 * ciphertext hiding 1..snp_asids are for SEV-SNP alone; 0: no such partition. */
 	uint32_t asids, es_asids, snp_asids;

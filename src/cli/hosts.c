@@ -22,20 +22,21 @@ static int64_t sim_clock_wall(void *ctx)
 	return SIM_WALL_START + (int64_t)(sim_now_ns(ctx) / 1000000000u);
 }
 
-static int take_version(const char *text, struct sim_options *options, struct err *err)
+/* "" leaves the product's own. */
+static int take_version(const char *text, struct sim_firmware *ret_firmware, struct err *err)
 {
 	unsigned major, minor, build;
 	char rest;
 
+	if (!*text)
+		return 0;
 	if (sscanf(text, "%3u.%3u.%3u%c", &major, &minor, &build, &rest) != 3 || major > UINT8_MAX ||
-	        minor > UINT8_MAX || build > UINT8_MAX)
+	        minor > UINT8_MAX || build > UINT8_MAX || !(major | minor | build))
 		return err_set(err, ERR_USAGE,
-		        "sim.firmware-version: must be three numbers up to 255, as \"1.55.39\"; this is "
+		        "sim.firmware-version: must be three numbers up to 255, as \"1.55.29\"; this is "
 		        "\"%s\"",
 		        text);
-	options->firmware_major = (uint8_t)major;
-	options->firmware_minor = (uint8_t)minor;
-	options->firmware_build = (uint8_t)build;
+	*ret_firmware = (struct sim_firmware){(uint8_t)major, (uint8_t)minor, (uint8_t)build};
 	return 0;
 }
 
@@ -54,7 +55,7 @@ static int sim_options_of(const struct config *config, struct sim_options *ret_o
 	        .memlock_bytes = config->sim.memlock_bytes,
 	        .cgroup = config->sim.cgroup,
 	};
-	return take_version(config->sim.firmware_version, ret_options, err);
+	return take_version(config->sim.firmware_version, &ret_options->firmware, err);
 }
 
 static int open_real(struct cli_hosts *hosts, const struct config *config, struct err *err)

@@ -140,10 +140,12 @@ const struct config_key config_keys[] = {
         {"sim.seed", CONFIG_NUMBER, AT(sim.seed), .max = UINT32_MAX, .def = "1",
                 .help = "What the keys of the software platform's secure processor are made from: the same "
                         "number, the same chip."},
-        {"sim.firmware-version", CONFIG_STRING, AT(sim.firmware_version), .min = 1, .max = VERSION_MAX_BYTES,
-                .def = "\"1.55.39\"",
+        {"sim.firmware-version", CONFIG_STRING, AT(sim.firmware_version), .max = VERSION_MAX_BYTES,
+                .def = "\"\"",
                 .help = "The version of the secure processor's firmware on the software platform: API major "
-                        "and minor number, and build, for SEV and SEV-SNP alike."},
+                        "and minor number, and build, as \"1.55.29\", for SEV and SEV-SNP alike. What an "
+                        "attestation report looks like depends on it. Empty is one that exists for "
+                        "sim.product."},
         {"sim.tcb", CONFIG_HEX, AT(sim.tcb), .min = 16, .max = 16, .def = "\"\"",
                 .help = "The TCB version of the secure processor on the software platform as a number of 16 "
                         "hexadecimal digits, whose bytes mean what they mean for sim.product; empty is the "

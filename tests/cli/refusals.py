@@ -55,7 +55,7 @@ class Refusals(unittest.TestCase):
                 self.refused(2, ['firmware', f'{size}.fd', text], 'run', '--set', f'firmware={self.firmware_of(size)}')
 
     def test_firmware_version_of_the_software_platform(self):
-        for version in ('1.2', '1.2.3.4', '1.256.3', 'one'):
+        for version in ('1.2', '1.2.3.4', '1.256.3', '0.0.0', 'one'):
             with self.subTest(version=version):
                 self.refused(2, ['sim.firmware-version', 'three numbers', version], 'host', '--host', 'sim', '--set',
                              f'sim.firmware-version={version}')

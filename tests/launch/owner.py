@@ -2,6 +2,7 @@
 """A guest's owner and a host, each with vmm alone: session, measurement, secret, on the software platform; and nothing
 of the owner's keys or secrets in what the host's side says."""
 import base64
+import json
 import os
 import pathlib
 import resource
@@ -35,6 +36,8 @@ class Owner(unittest.TestCase):
         (self.path / 'image.fd').write_bytes(images.image(TELL + guests.POWER_OFF))
         (self.path / 'plain').write_bytes(SECRET)
         self.vmm('host', '--host', 'sim', '--certificates', 'certs')
+        sev = json.loads(self.vmm('host', '--host', 'sim', '--json').stdout)['firmware']['sev']
+        self.firmware = f'{sev["api"]}.{sev["build"]}'
 
     def vmm(self, *args, status=0):
         done = subprocess.run([guests.VMM, *args], cwd=self.path, stdin=subprocess.DEVNULL, timeout=60, capture_output=True,
@@ -59,10 +62,10 @@ class Owner(unittest.TestCase):
     def verify(self, kind):
         digest = self.vmm('measure', *self.config(kind)).stdout.strip()
         self.vmm('session', 'verify', '--keys', 'o.keys', '--measure', 'measure', '--digest', digest, '--policy',
-                 POLICY[kind], '--firmware', '1.55.39', '--session', 'o.session')
+                 POLICY[kind], '--firmware', self.firmware, '--session', 'o.session')
         changed = ('0' if digest[0] != '0' else '1') + digest[1:]
         self.vmm('session', 'verify', '--keys', 'o.keys', '--measure', 'measure', '--digest', changed, '--policy',
-                 POLICY[kind], '--firmware', '1.55.39', status=1)
+                 POLICY[kind], '--firmware', self.firmware, status=1)
 
     def pack(self, keys):
         self.vmm('secret', 'pack', '--keys', keys, '--measure', 'measure', '--raw', 'plain', '--out-header', 'header',
@@ -113,7 +116,7 @@ class Owner(unittest.TestCase):
         wait_for(self.path / 'measure', process)
         digest = self.vmm('measure', *self.config('sev-es', 'machine.vcpus=3')).stdout.strip()
         self.vmm('session', 'verify', '--keys', 'o.keys', '--measure', 'measure', '--digest', digest, '--policy', '0x5',
-                 '--firmware', '1.55.39')
+                 '--firmware', self.firmware)
         process.terminate()
         err = process.communicate(timeout=60)[1]
         self.assertIn(b'a signal came while the guest owner\'s secret was waited for', err)

@@ -68,9 +68,18 @@ static bool put_vcek(struct psp *psp, struct der *der)
 	return good;
 }
 
+char *export_chain(const struct product *product, enum rsa_role signer)
+{
+	struct der ca = {0}, ark = {0};
+
+	if (!x509_put_ca(&ca, product, signer) || !x509_put_ca(&ark, product, RSA_ARK))
+		return NULL;
+	return export_pem(&ca, &ark);
+}
+
 int psp_export_snp_certs(struct psp *psp, char **ret_vcek_pem, char **ret_chain_pem, struct err *err)
 {
-	struct der vcek = {0}, ask = {0}, ark = {0};
+	struct der vcek = {0};
 	auto_free char *vcek_pem = NULL, *chain_pem = NULL;
 	bool good;
 
@@ -78,12 +87,10 @@ int psp_export_snp_certs(struct psp *psp, char **ret_vcek_pem, char **ret_chain_
 		return err_set(err, ERR_USAGE, "a %s knows no SNP", psp->product->name);
 	good = export_start(psp) && put_vcek(psp, &vcek);
 	pthread_mutex_unlock(&psp->lock);
-	if (!good || !x509_put_ca(&ask, psp->product, RSA_ASK) || !x509_put_ca(&ark, psp->product, RSA_ARK))
+	vcek_pem = good ? export_pem(&vcek, NULL) : NULL;
+	chain_pem = vcek_pem ? export_chain(psp->product, RSA_ASK) : NULL;
+	if (!chain_pem)
 		return export_fail(err);
-	vcek_pem = export_pem(&vcek, NULL);
-	chain_pem = export_pem(&ask, &ark);
-	if (!vcek_pem || !chain_pem)
-		return err_set(err, ERR_FAILED, "no memory for certificates");
 	*ret_vcek_pem = take_ptr(&vcek_pem);
 	*ret_chain_pem = take_ptr(&chain_pem);
 	return 0;

@@ -5,12 +5,14 @@
 #define SIM_PSP_EXPORT_H
 
 #include "der.h"
-#include "internal.h"
+#include "rsa.h"
 
 /* Takes the lock, whatever it returns; false: there are no keys. */
 bool export_start(struct psp *psp) MUST_CHECK;
 /* One certificate or two; the caller's to free. NULL: out of memory. */
 char *export_pem(const struct der *first, const struct der *second);
+/* What signs a chip's key, ASK or ASVK, and then the ARK; the caller's to free. NULL: it was not made. */
+char *export_chain(const struct product *product, enum rsa_role signer);
 int export_fail(struct err *err);
 
 #endif

@@ -19,14 +19,24 @@ struct product {
 	const char *name;
 	uint32_t signature; /* CPUID.1.EAX */
 	bool snp;
-	bool fmc;                /* TCB_VERSION has FMC in front, chip ids have 8 bytes */
-	unsigned root_bits;      /* of ARK and ASK */
-	const char *cert_name;   /* in its VCEK: "Milan-B0" */
-	uint32_t prime_steps[4]; /* of ARK's p and q, ASK's p and q, see rsa.c */
+	bool fmc;              /* TCB_VERSION has FMC in front, chip ids have 8 bytes */
+	unsigned root_bits;    /* of ARK, ASK and ASVK */
+	const char *vcek_name; /* in its VCEK: "Milan-B0"; a VLEK has the name without the stepping */
+	uint32_t
+	        prime_steps[6]; /* of p and q of ARK, ASK and ASVK, see rsa.c; without SNP there is no ASVK */
 };
 
 const struct product *product_find(const char *name); /* NULL: unknown */
 const struct product *product_nth(unsigned n);        /* from 0; NULL: there are not so many */
+
+struct product_report {
+	uint32_t version;
+	uint64_t mitigations; /* of launch and current mitigation vectors, version 5 */
+};
+
+/* What the reports of this firmware look like; all zero: the product makes none. */
+struct product_report product_report(
+        const struct product *product, uint8_t major, uint8_t minor, uint8_t build);
 /* Is wanted in no part above tcb? */
 bool product_tcb_covers(uint64_t tcb, uint64_t wanted);
 

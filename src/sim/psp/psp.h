@@ -228,9 +228,13 @@ uint32_t psp_snp_vlek_load(struct psp *psp, const void *wrapped, size_t size);
  */
 int psp_export_snp_certs(
         struct psp *psp, char **ret_vcek_pem, char **ret_chain_pem, struct err *err) MUST_CHECK;
-/* A provider's key for this chip and its reported TCB, for SNP_VLEK_LOAD, and its certificate. */
+/*
+ * A provider's key for this chip and its reported TCB, for SNP_VLEK_LOAD; its certificate, whose provider is
+ * "CN=" and csp_id (1 to 32 characters); and the ASVK, which signed it, with the ARK. In PEM, the caller's to
+ * free.
+ */
 int psp_export_vlek(struct psp *psp, const char *csp_id, uint8_t ret_wrapped[static PSP_VLEK_BYTES],
-        char **ret_vlek_pem, struct err *err) MUST_CHECK;
+        char **ret_vlek_pem, char **ret_chain_pem, struct err *err) MUST_CHECK;
 /* The CEK signed by the ASK, which the CEK of PDH_CERT_EXPORT is not: it is AMD who signs it. */
 int psp_export_sev_cek(struct psp *psp, struct abi_sev_cert *ret_cek, struct err *err) MUST_CHECK;
 int psp_export_sev_ask_ark(struct psp *psp, uint8_t **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;

@@ -43,40 +43,49 @@ uint32_t psp_attestation_report(
 
 /* ---- SNP ---- */
 
+/* PLATFORM_INFO */
 #define PLATFORM_SMT               (1u << 0)
+#define PLATFORM_ECC               (1u << 2)
 #define PLATFORM_CIPHERTEXT_HIDING (1u << 4)
+#define PLATFORM_ALIAS_CHECK       (1u << 5)
+#define PLATFORM_BIT_6             (1u << 6) /* set in every genuine report of a Turin; AMD's text has no name */
 
-/* CPUID fields came with ABI 1.56, mitigation vectors with 1.58; Turin's firmware always had the former. */
-static uint32_t version_of(const struct psp *psp)
+/* ECC and the alias check are told since version 3: so it is in genuine reports. */
+static uint64_t platform_info(const struct psp *psp, uint32_t version)
 {
 	const struct psp_options *o = &psp->options;
 
-	if (o->snp_major > 1 || o->snp_minor >= 58)
-		return 5;
-	return o->snp_minor >= 56 || psp->product->fmc ? 3 : 2;
+	return (o->smt_off ? 0 : PLATFORM_SMT) | (o->snp_asids ? PLATFORM_CIPHERTEXT_HIDING : 0) |
+	       (version >= 3 ? PLATFORM_ECC | PLATFORM_ALIAS_CHECK : 0) |
+	       (psp->product->fmc ? PLATFORM_BIT_6 : 0);
+}
+
+static void put_processor(uint32_t signature, struct abi_snp_report *report)
+{
+	report->cpuid_family = (uint8_t)((signature >> 8 & 0xf) + (signature >> 20 & 0xff));
+	report->cpuid_model = (uint8_t)((signature >> 4 & 0xf) | (signature >> 12 & 0xf0));
+	report->cpuid_stepping = signature & 0xf;
 }
 
 static void put_platform(const struct psp *psp, struct abi_snp_report *report)
 {
 	const struct psp_options *o = &psp->options;
-	uint32_t signature = psp->product->signature;
+	const struct product_report form =
+	        product_report(psp->product, o->snp_major, o->snp_minor, o->snp_build);
 
-	report->version = version_of(psp);
+	report->version = form.version;
 	report->signature_algo = ABI_ALGO_ECDSA_P384_SHA384;
 	report->current_tcb = o->tcb;
 	report->committed_tcb = psp->committed_tcb;
 	report->reported_tcb = psp->reported_tcb;
-	report->platform_info =
-	        (o->smt_off ? 0 : PLATFORM_SMT) | (o->snp_asids ? PLATFORM_CIPHERTEXT_HIDING : 0);
+	report->platform_info = platform_info(psp, form.version);
 	report->current = (struct abi_snp_version){o->snp_build, o->snp_minor, o->snp_major, 0};
 	report->committed = report->current;
+	report->launch_mit_vector = report->current_mit_vector = form.mitigations;
 	if (!psp->mask_chip_id)
 		memcpy(report->chip_id, psp->chip.id, sizeof(report->chip_id));
-	if (report->version >= 3) {
-		report->cpuid_family = (uint8_t)((signature >> 8 & 0xf) + (signature >> 20 & 0xff));
-		report->cpuid_model = (uint8_t)((signature >> 4 & 0xf) | (signature >> 12 & 0xf0));
-		report->cpuid_stepping = signature & 0xf;
-	}
+	if (form.version >= 3)
+		put_processor(psp->product->signature, report);
 }
 
 static void put_guest(const struct snp_guest *guest, struct abi_snp_report *report)

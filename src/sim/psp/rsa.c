@@ -42,11 +42,12 @@ static bool rsa_init(struct rsa *rsa)
 /* The search starts at an odd number that begins with two ones; each step is 2. */
 static bool prime(const struct product *product, enum rsa_role role, unsigned which, BIGNUM *ret)
 {
+	static const char *const roles[] = {[RSA_ARK] = "ARK", [RSA_ASK] = "ASK", [RSA_ASVK] = "ASVK"};
 	uint8_t start[PRIME_BYTES_MAX];
 	size_t size = product->root_bits / 16;
 	char label[32];
 
-	snprintf(label, sizeof(label), "%s %s", product->name, role == RSA_ARK ? "ARK" : "ASK");
+	snprintf(label, sizeof(label), "%s %s", product->name, roles[role]);
 	if (!keys_public(label, which, start, size))
 		return false;
 	start[0] |= 0xc0;

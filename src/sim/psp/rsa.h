@@ -1,13 +1,14 @@
 /*
- * rsa: the simulation's two root keys of a product, ARK and ASK. They are no secret: everybody can compute
- * them, as the certificates' names say. crypto_load() must have succeeded. Private to psp.
+ * rsa: the keys of the simulation's authorities for a product: ARK (the root), ASK (signs VCEKs, and SEV's
+ * CEK) and ASVK (signs VLEKs). They are no secret: everybody can compute them, as the certificates' names
+ * say. crypto_load() must have succeeded. Private to psp.
  */
 #ifndef SIM_PSP_RSA_H
 #define SIM_PSP_RSA_H
 
 #include "internal.h"
 
-enum rsa_role { RSA_ARK, RSA_ASK };
+enum rsa_role { RSA_ARK, RSA_ASK, RSA_ASVK };
 
 #define RSA_EXPONENT  65537
 #define RSA_BYTES_MAX 512

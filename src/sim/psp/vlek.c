@@ -98,11 +98,11 @@ static bool wrap(struct psp *psp, const char *csp_id, struct wrapped *wrapped, s
 }
 
 int psp_export_vlek(struct psp *psp, const char *csp_id, uint8_t ret_wrapped[static PSP_VLEK_BYTES],
-        char **ret_vlek_pem, struct err *err)
+        char **ret_vlek_pem, char **ret_chain_pem, struct err *err)
 {
+	auto_free char *pem = NULL, *chain_pem = NULL;
 	struct wrapped wrapped = {0};
 	struct der cert = {0};
-	char *pem;
 	bool good;
 
 	if (!psp->product->snp || strlen(csp_id) == 0 || strlen(csp_id) > CSP_ID_MAX)
@@ -111,9 +111,11 @@ int psp_export_vlek(struct psp *psp, const char *csp_id, uint8_t ret_wrapped[sta
 	good = export_start(psp) && wrap(psp, csp_id, &wrapped, &cert);
 	pthread_mutex_unlock(&psp->lock);
 	pem = good ? export_pem(&cert, NULL) : NULL;
-	if (!pem)
+	chain_pem = pem ? export_chain(psp->product, RSA_ASVK) : NULL;
+	if (!chain_pem)
 		return export_fail(err);
 	memcpy(ret_wrapped, &wrapped, sizeof(wrapped));
-	*ret_vlek_pem = pem;
+	*ret_vlek_pem = take_ptr(&pem);
+	*ret_chain_pem = take_ptr(&chain_pem);
 	return 0;
 }

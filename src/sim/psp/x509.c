@@ -103,12 +103,17 @@ static void put_extension(
 	der_close(der, DER_SEQUENCE, extension);
 }
 
-static void put_ca_extensions(struct der *der)
+/* As AMD's: no authority stands below ASK and ASVK. */
+static void put_ca_extensions(struct der *der, enum rsa_role role)
 {
-	static const uint8_t is_ca[] = {DER_SEQUENCE, 3, DER_BOOLEAN, 1, 0xff},
+	static const uint8_t is_root[] = {DER_SEQUENCE, 3, DER_BOOLEAN, 1, 0xff},
+	                     is_ca[] = {DER_SEQUENCE, 6, DER_BOOLEAN, 1, 0xff, DER_INTEGER, 1, 0},
 	                     key_cert_sign[] = {DER_BIT_STRING, 2, 2, 0x04};
 
-	put_extension(der, OID(0x55, 0x1d, 0x13), true, is_ca, sizeof(is_ca));
+	if (role == RSA_ARK)
+		put_extension(der, OID(0x55, 0x1d, 0x13), true, is_root, sizeof(is_root));
+	else
+		put_extension(der, OID(0x55, 0x1d, 0x13), true, is_ca, sizeof(is_ca));
 	put_extension(der, OID(0x55, 0x1d, 0x0f), true, key_cert_sign, sizeof(key_cert_sign));
 }
 
@@ -128,15 +133,17 @@ static void put_chip_extensions(struct der *der, const struct x509_chip *chip)
 	const struct product *product = chip->product;
 	const uint8_t *oids = product->fmc ? level_oids_fmc : level_oids;
 	struct der name = {0}, version = {0}, csp = {0};
+	char provider[X509_CSP_BYTES];
 
 	der_number(&version, &zero, 1);
-	der_text(&name, DER_IA5, product->cert_name);
+	der_text(&name, DER_IA5, chip->csp_id ? product->name : product->vcek_name);
 	put_extension(der, OID(AMD_OID, 0x01), false, version.bytes, version.size);
 	put_extension(der, OID(AMD_OID, 0x02), false, name.bytes, name.size);
 	for (unsigned i = 0; i < 8; i++)
 		put_level(der, oids[i], (uint8_t)(chip->tcb >> 8 * i));
 	if (chip->csp_id) {
-		der_text(&csp, DER_IA5, chip->csp_id);
+		snprintf(provider, sizeof(provider), "CN=%s", chip->csp_id); /* the form of genuine ones */
+		der_text(&csp, DER_IA5, provider);
 		put_extension(der, OID(AMD_OID, 0x05), false, csp.bytes, csp.size);
 	} else {
 		put_extension(der, OID(AMD_OID, 0x04), false, chip->id, product->fmc ? 8 : 64);
@@ -145,10 +152,14 @@ static void put_chip_extensions(struct der *der, const struct x509_chip *chip)
 
 /* ---- certificates ---- */
 
+/* As in AMD's names, "SEV-Milan" and "SEV-VLEK-Milan", without what names the simulation. */
+static const char *const authorities[] = {[RSA_ARK] = "ARK", [RSA_ASK] = "SEV", [RSA_ASVK] = "SEV-VLEK"};
+
 struct subject {
-	const char *kind; /* "ARK" */
+	const char *kind; /* "ARK", "VCEK" */
 	uint8_t serial;
-	const struct rsa_public *rsa; /* of a CA */
+	const struct rsa_public *rsa; /* of an authority; NULL: of a chip's key */
+	enum rsa_role role;           /* of an authority */
 	const struct x509_chip *chip; /* of a chip's key */
 };
 
@@ -161,7 +172,7 @@ static void put_cn(struct der *der, const struct product *product, const char *k
 }
 
 static void put_body(
-        struct der *der, const struct product *product, const char *issuer, const struct subject *subject)
+        struct der *der, const struct product *product, enum rsa_role issuer, const struct subject *subject)
 {
 	static const uint8_t v3 = 2;
 	size_t body = der_open(der), at = der_open(der);
@@ -170,7 +181,7 @@ static void put_body(
 	der_close(der, DER_CONTEXT, at);
 	der_number(der, &subject->serial, 1);
 	der_raw(der, pss_sha384, sizeof(pss_sha384));
-	put_cn(der, product, issuer);
+	put_cn(der, product, authorities[issuer]);
 	put_validity(der);
 	put_cn(der, product, subject->kind);
 	if (subject->rsa)
@@ -179,7 +190,7 @@ static void put_body(
 		put_ec_key(der, subject->chip->key);
 	size_t wrapper = der_open(der), list = der_open(der);
 	if (subject->rsa)
-		put_ca_extensions(der);
+		put_ca_extensions(der, subject->role);
 	else
 		put_chip_extensions(der, subject->chip);
 	der_close(der, DER_SEQUENCE, list);
@@ -193,7 +204,7 @@ static bool put_cert(
 	uint8_t signature[1 + RSA_BYTES_MAX] = {0}; /* unused bits */
 	size_t cert = der_open(der);
 
-	put_body(der, product, issuer == RSA_ARK ? "ARK" : "SEV", subject);
+	put_body(der, product, issuer, subject);
 	if (der->bad || !rsa_sign(product, issuer, der->bytes, der->size, signature + 1))
 		return false;
 	der_raw(der, pss_sha384, sizeof(pss_sha384));
@@ -206,7 +217,7 @@ bool x509_put_ca(struct der *der, const struct product *product, enum rsa_role r
 {
 	struct rsa_public public;
 	const struct subject subject = {
-	        .kind = role == RSA_ARK ? "ARK" : "SEV", .serial = role == RSA_ARK ? 1 : 2, .rsa = &public};
+	        .kind = authorities[role], .serial = (uint8_t)(1 + role), .rsa = &public, .role = role};
 
 	return rsa_public(product, role, &public) && put_cert(der, product, RSA_ARK, &subject);
 }
@@ -215,5 +226,5 @@ bool x509_put_chip(struct der *der, const struct x509_chip *chip)
 {
 	const struct subject subject = {.kind = chip->csp_id ? "VLEK" : "VCEK", .chip = chip};
 
-	return put_cert(der, chip->product, RSA_ASK, &subject);
+	return put_cert(der, chip->product, chip->csp_id ? RSA_ASVK : RSA_ASK, &subject);
 }

@@ -7,6 +7,8 @@
 #include "der.h"
 #include "rsa.h"
 
+#define X509_CSP_BYTES 64 /* "CN=", a provider's id, NUL */
+
 /* Whose key it is: a VCEK's by its id, a VLEK's by its provider. */
 struct x509_chip {
 	const struct product *product;
@@ -16,7 +18,7 @@ struct x509_chip {
 	const char *csp_id; /* NULL: a VCEK */
 };
 
-/* Each into an empty der; ARK and ASK are signed by the ARK, a chip's key by the ASK. */
+/* Each into an empty der; authorities are signed by the ARK, a VCEK by the ASK, a VLEK by the ASVK. */
 bool x509_put_ca(struct der *der, const struct product *product, enum rsa_role role) MUST_CHECK;
 bool x509_put_chip(struct der *der, const struct x509_chip *chip) MUST_CHECK;
 

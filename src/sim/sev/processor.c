@@ -19,12 +19,16 @@
 #define C_BIT_DEFAULT    51
 #define C_BIT_MAX        51
 
+/*
+ * Firmware and TCB belong together, as a genuine report has them (Milan, Genoa, Turin); Naples and Rome,
+ * which make no reports, have the firmware that Debian's package amd64-microcode brings.
+ */
 static const struct sim_product products[] = {
-        {"Naples", 0x8000001f, .tcb = 0},
-        {"Rome", 0x80000020, .es = true},
-        {"Milan", 0x80000023, .es = true, .snp = true, FEATURES_DEBUG_SWAP, 0xdb18000000000004},
-        {"Genoa", 0x80000028, .es = true, .snp = true, FEATURES_TSC, 0x5417000000000009},
-        {"Turin", 0x80000028, .es = true, .snp = true, FEATURES_TSC, 0x5100000004010101},
+        {"Naples", 0x8000001f, .firmware = {0, 17, 48}},
+        {"Rome", 0x80000020, .es = true, .firmware = {0, 24, 20}},
+        {"Milan", 0x80000023, .es = true, .snp = true, FEATURES_DEBUG_SWAP, 0xdb18000000000004, {1, 55, 29}},
+        {"Genoa", 0x80000028, .es = true, .snp = true, FEATURES_TSC, 0x4817000000000009, {1, 55, 39}},
+        {"Turin", 0x80000028, .es = true, .snp = true, FEATURES_TSC, 0x5100000004010101, {1, 55, 65}},
 };
 
 static const struct sim_product *product_find(const char *name)
@@ -83,19 +87,18 @@ static unsigned cpuid_rows(
 
 static int make_psp(struct sim_processor *secure, const struct sim_options *o, struct err *err)
 {
-	bool version = o->firmware_major || o->firmware_minor || o->firmware_build;
-	uint8_t major = version ? o->firmware_major : 1, minor = version ? o->firmware_minor : 55;
-	uint8_t build = version ? o->firmware_build : 39;
+	bool given = o->firmware.major || o->firmware.minor || o->firmware.build;
+	struct sim_firmware firmware = given ? o->firmware : secure->product->firmware;
 	struct abi_cpuid_entry rows[SIM_CPUID_MAX];
 	const struct psp_options options = {
 	        .seed = o->seed,
 	        .product = secure->product->name,
-	        .sev_major = major,
-	        .sev_minor = minor,
-	        .sev_build = build,
-	        .snp_major = major,
-	        .snp_minor = minor,
-	        .snp_build = build,
+	        .sev_major = firmware.major,
+	        .sev_minor = firmware.minor,
+	        .sev_build = firmware.build,
+	        .snp_major = firmware.major,
+	        .snp_minor = firmware.minor,
+	        .snp_build = firmware.build,
 	        .tcb = o->tcb ?: secure->product->tcb,
 	        .asids = secure->asids,
 	        .es_asids = secure->es_asids,

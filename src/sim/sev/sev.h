@@ -18,6 +18,7 @@ struct sim_product {
 	bool es, snp;
 	uint64_t vmsa_features; /* what KVM offers in KVM_X86_SEV_VMSA_FEATURES */
 	uint64_t tcb;
+	struct sim_firmware firmware; /* if the options name none */
 };
 
 enum sim_asid_kind { SIM_ASID_SEV, SIM_ASID_ES, SIM_ASID_SNP, SIM_ASID_KINDS };

@@ -3,11 +3,6 @@
  * and by src/attest; vectors are of other people's making.
  */
 #include <jansson.h>
-#include <openssl/bn.h>
-#include <openssl/ec.h>
-#include <openssl/hmac.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 
 #include "psp_bench.h"
 
@@ -152,125 +147,6 @@ static void test_psp_memory_encryption_is_xts_of_single_blocks(void **state)
 	psp_decrypt(cipher, address, own, own, sizeof(own));
 	assert_memory_equal(own, plain, sizeof(plain));
 	cipher_destroy(cipher);
-}
-
-/* ---- SNP's certificates ---- */
-
-static X509 *x509_of(const char *pem)
-{
-	BIO *bio = BIO_new_mem_buf(pem, -1);
-	X509 *x509 = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-
-	BIO_free(bio);
-	assert_non_null(x509);
-	return x509;
-}
-
-/* As `openssl verify -check_ss_sig -CAfile ARK -untrusted ASK VCEK`. */
-static int chain_fault(X509 *leaf, X509 *ask, X509 *ark)
-{
-	X509_STORE *store = X509_STORE_new();
-	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-	STACK_OF(X509) *untrusted = sk_X509_new_null();
-	int fault;
-
-	assert_int_equal(X509_STORE_add_cert(store, ark), 1);
-	X509_STORE_set_flags(store, X509_V_FLAG_CHECK_SS_SIGNATURE);
-	sk_X509_push(untrusted, ask);
-	assert_int_equal(X509_STORE_CTX_init(ctx, store, leaf, untrusted), 1);
-	fault = X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);
-	sk_X509_free(untrusted);
-	X509_STORE_CTX_free(ctx);
-	X509_STORE_free(store);
-	return fault;
-}
-
-static void test_psp_snp_certificates_verify_with_libcrypto(void **state)
-{
-	static const char *const products[] = {"Milan", "Genoa", "Turin"};
-	X509 *vcek[3], *ask[3], *ark[3];
-
-	for (size_t i = 0; i < ARRAY_LEN(products); i++) {
-		struct psp *psp = bench_psp(products[i]);
-		char *leaf, *chain;
-		struct err err;
-
-		assert_ok(psp_export_snp_certs(psp, &leaf, &chain, &err));
-		vcek[i] = x509_of(leaf);
-		ask[i] = x509_of(chain);
-		ark[i] = x509_of(strstr(chain + 1, "-----BEGIN"));
-		assert_int_equal(chain_fault(vcek[i], ask[i], ark[i]), X509_V_OK);
-		free(leaf);
-		free(chain);
-		psp_destroy(psp);
-	}
-	assert_int_not_equal(chain_fault(vcek[0], ask[1], ark[1]), X509_V_OK);
-	assert_int_not_equal(chain_fault(vcek[0], ask[0], ark[1]), X509_V_OK);
-	for (size_t i = 0; i < ARRAY_LEN(products); i++) {
-		X509_free(vcek[i]);
-		X509_free(ask[i]);
-		X509_free(ark[i]);
-	}
-}
-
-/* One walks from where everybody starts to the first factor; both factors must be primes. */
-static void is_made_of_primes(const char *product, const char *role, EVP_PKEY *key)
-{
-	BIGNUM *n = NULL, *p, *q = BN_new(), *rest = BN_new();
-	BN_CTX *ctx = BN_CTX_new();
-	size_t bytes = (size_t)EVP_PKEY_get_bits(key) / 16, have = 0;
-	uint8_t message[64] = {0}, stream[8 * 48] = {0};
-	static const uint8_t zeros[48];
-
-	assert_int_equal(EVP_PKEY_get_bn_param(key, "n", &n), 1);
-	for (uint8_t i = 1; have < bytes; i++, have += 48) {
-		message[0] = i;
-		size_t label = (size_t)snprintf((char *)message + 4, 40, "%s %s", product, role) + 1;
-		memset(message + 4 + label, 0, 8);
-		HMAC(EVP_sha384(), zeros, sizeof(zeros), message, 4 + label + 8, stream + have, NULL);
-	}
-	stream[0] |= 0xc0;
-	stream[bytes - 1] |= 1;
-	p = BN_bin2bn(stream, (int)bytes, NULL);
-	BN_div(q, rest, n, p, ctx);
-	for (int step = 0; !BN_is_zero(rest) && step < 5000; step++) {
-		BN_add_word(p, 2);
-		BN_div(q, rest, n, p, ctx);
-	}
-	assert_true(BN_is_zero(rest));
-	assert_int_equal(BN_check_prime(p, ctx, NULL), 1);
-	assert_int_equal(BN_check_prime(q, ctx, NULL), 1);
-	assert_int_equal(BN_num_bits(n), EVP_PKEY_get_bits(key));
-	BN_free(n);
-	BN_free(p);
-	BN_free(q);
-	BN_free(rest);
-	BN_CTX_free(ctx);
-}
-
-static void test_psp_root_keys_are_made_of_primes_and_say_what_they_are(void **state)
-{
-	static const char *const products[] = {"Milan", "Genoa", "Turin"};
-
-	for (size_t i = 0; i < ARRAY_LEN(products); i++) {
-		struct psp *psp = bench_psp(products[i]);
-		char *vcek, *chain, text[400];
-		struct err err;
-
-		assert_ok(psp_export_snp_certs(psp, &vcek, &chain, &err));
-		X509 *ask = x509_of(chain), *ark = x509_of(strstr(chain + 1, "-----BEGIN"));
-		X509_NAME_oneline(X509_get_subject_name(ark), text, sizeof(text));
-		assert_non_null(strstr(text, "Simulation, not AMD"));
-		assert_non_null(strstr(text, "CN=SIMULATED-ARK-"));
-		assert_int_equal(X509_check_ca(ark), 1);
-		is_made_of_primes(products[i], "ARK", X509_get0_pubkey(ark));
-		is_made_of_primes(products[i], "ASK", X509_get0_pubkey(ask));
-		X509_free(ask);
-		X509_free(ark);
-		free(vcek);
-		free(chain);
-		psp_destroy(psp);
-	}
 }
 
 /* ---- SEV's certificates ---- */
@@ -459,8 +335,6 @@ int main(void)
 	        cmocka_unit_test(test_psp_ecdsa_gives_the_vectors_of_rfc_6979),
 	        cmocka_unit_test(test_psp_session_and_measure_give_the_vectors),
 	        cmocka_unit_test(test_psp_memory_encryption_is_xts_of_single_blocks),
-	        cmocka_unit_test(test_psp_snp_certificates_verify_with_libcrypto),
-	        cmocka_unit_test(test_psp_root_keys_are_made_of_primes_and_say_what_they_are),
 	        cmocka_unit_test(test_psp_sev_chain_and_report_are_what_the_verifier_accepts),
 	        cmocka_unit_test(test_psp_sev_signature_of_the_wrong_signer_is_none),
 	        cmocka_unit_test(test_psp_keys_follow_from_the_seed),

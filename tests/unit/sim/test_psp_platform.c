@@ -229,22 +229,30 @@ static void report_of(struct psp *psp, struct abi_snp_report *ret_report, bool v
 	assert_code(psp_snp_decommission(psp, gctx), PSP_SUCCESS);
 }
 
-static void judge(struct psp *psp, const char *leaf, const struct abi_snp_report *report, bool wanted)
+/* Against the root of the chain. */
+static bool is_verified(const char *leaf, const char *chain, const struct abi_snp_report *report)
 {
-	char *vcek, *chain;
-	struct attest_verdict verdict;
-	struct err err;
-
-	assert_ok(psp_export_snp_certs(psp, &vcek, &chain, &err));
 	struct attest_evidence evidence = {
-	        .leaf = {leaf ? leaf : vcek, strlen(leaf ? leaf : vcek), "leaf"},
+	        .leaf = {leaf, strlen(leaf), "leaf"},
 	        .chain = {chain, strlen(chain), "chain"},
 	        .at = 1800000000,
 	};
+	struct attest_verdict verdict;
+	struct err err;
+
 	evidence.root = (struct attest_blob){strstr(chain + 1, "-----BEGIN"), 0, "root"};
 	evidence.root.size = strlen(evidence.root.data);
 	assert_ok(attest_report_verify(report, &evidence, &verdict, &err));
-	assert_int_equal(verdict.passed, wanted);
+	return verdict.passed;
+}
+
+static void judge(struct psp *psp, const struct abi_snp_report *report, bool wanted)
+{
+	char *vcek, *chain;
+	struct err err;
+
+	assert_ok(psp_export_snp_certs(psp, &vcek, &chain, &err));
+	assert_int_equal(is_verified(vcek, chain, report), wanted);
 	free(vcek);
 	free(chain);
 }
@@ -261,8 +269,8 @@ static void test_psp_config_sets_reported_tcb_and_masks(void **state)
 	report_of(psp, &report, false, PSP_SUCCESS);
 	assert_true(report.reported_tcb == config.reported_tcb);
 	assert_true(report.current_tcb == BENCH_TCB);
-	judge(psp, NULL, &report, true);
-	judge(psp, NULL, &before, false); /* another key by now */
+	judge(psp, &report, true);
+	judge(psp, &before, false); /* another key by now */
 	config = (struct uapi_sev_snp_config){.mask_chip = 3};
 	assert_code(psp_snp_set_config(psp, &config), PSP_SUCCESS);
 	report_of(psp, &report, false, PSP_SUCCESS);
@@ -289,10 +297,10 @@ static void test_psp_vlek_signs_once_loaded(void **state)
 	uint8_t wrapped[PSP_VLEK_BYTES];
 	struct abi_snp_report report;
 	struct err err;
-	char *pem;
+	char *pem, *chain, *vcek, *vcek_chain;
 
 	report_of(psp, &report, true, PSP_INVALID_KEY); /* the guest wants no VCEK, and there is no VLEK */
-	assert_ok(psp_export_vlek(psp, "Example Cloud", wrapped, &pem, &err));
+	assert_ok(psp_export_vlek(psp, "Example Cloud", wrapped, &pem, &chain, &err));
 	assert_code(psp_snp_vlek_load(psp, wrapped, sizeof(wrapped) - 1), PSP_INVALID_LEN);
 	for (size_t i = 0; i < sizeof(wrapped); i += 37) {
 		wrapped[i] ^= 1;
@@ -303,7 +311,10 @@ static void test_psp_vlek_signs_once_loaded(void **state)
 	assert_code(psp_snp_vlek_load(psp, wrapped, sizeof(wrapped)), PSP_SUCCESS);
 	report_of(psp, &report, true, PSP_SUCCESS);
 	assert_int_equal(ABI_SNP_KEY_SIGNER(report.key_info), ABI_SNP_SIGNER_VLEK);
-	judge(psp, pem, &report, true);
+	assert_true(is_verified(pem, chain, &report));
+	assert_ok(psp_export_snp_certs(psp, &vcek, &vcek_chain, &err));
+	assert_false(is_verified(pem, vcek_chain, &report)); /* the ASK signs no VLEK */
+	assert_string_equal(strstr(chain + 1, "-----BEGIN"), strstr(vcek_chain + 1, "-----BEGIN"));
 	options.seed++;
 	assert_ok(psp_create(&options, &other, &err));
 	assert_code(psp_snp_vlek_load(other, wrapped, sizeof(wrapped)), PSP_BAD_MEASUREMENT);
@@ -312,6 +323,9 @@ static void test_psp_vlek_signs_once_loaded(void **state)
 	report_of(psp, &report, false, PSP_SUCCESS);
 	assert_int_equal(ABI_SNP_KEY_SIGNER(report.key_info), ABI_SNP_SIGNER_VCEK);
 	free(pem);
+	free(chain);
+	free(vcek);
+	free(vcek_chain);
 	psp_destroy(psp);
 	psp_destroy(other);
 }

@@ -318,7 +318,7 @@ static void test_psp_snp_report_is_what_the_verifier_accepts(void **state)
 	assert_code(finish(&id, true), PSP_SUCCESS);
 	assert_code(psp_snp_report(id.psp, id.gctx, data, 4, &report), PSP_INVALID_PARAM);
 	assert_code(psp_snp_report(id.psp, id.gctx, data, 1, &report), PSP_SUCCESS);
-	assert_int_equal(report.version, 2);
+	assert_int_equal(report.version, 3);
 	assert_int_equal(report.vmpl, 1);
 	assert_int_equal(report.guest_svn, 7);
 	assert_memory_equal(report.report_data, data, sizeof(data));
@@ -337,18 +337,34 @@ static void test_psp_snp_report_is_what_the_verifier_accepts(void **state)
 	psp_destroy(id.psp);
 }
 
+/* Rows without a note are what genuine reports say, whose chains end at AMD's roots. */
 static void test_psp_snp_report_of_each_product_and_firmware(void **state)
 {
 	static const struct {
 		const char *product;
-		uint8_t minor;
+		uint8_t minor, build;
 		uint64_t tcb;
 		uint32_t version;
-		enum attest_product is;
+		uint64_t platform, mitigations;
+		enum attest_product is; /* version 2 does not say */
 	} cases[] = {
-	        {"Milan", 56, 0xd315000000000a04, 3, ATTEST_MILAN},
-	        {"Genoa", 58, 0x1b16000000000007, 5, ATTEST_GENOA},
-	        {"Turin", 55, 0x5100000004000203, 3, ATTEST_TURIN},
+	        {"Milan", 51, 3, 0x5d06000000000002, 2, 0x01, 0, ATTEST_PRODUCT_UNKNOWN},
+	        {"Milan", 55, 20, 0xd116000000000003, 2, 0x01, 0, ATTEST_PRODUCT_UNKNOWN},
+	        {"Milan", 55, 28, 0xd116000000000003, 2, 0x01, 0,
+	                ATTEST_PRODUCT_UNKNOWN}, /* as the older one */
+	        {"Milan", 55, 29, 0xdb18000000000004, 3, 0x25, 0, ATTEST_MILAN},
+	        {"Milan", 55, 35, 0xde1b000000000004, 5, 0x25, 0x0b, ATTEST_MILAN},
+	        {"Milan", 56, 1, 0xde1b000000000004, 5, 0x25, 0x0b,
+	                ATTEST_MILAN}, /* newer than those known */
+	        {"Genoa", 55, 24, 0x4815000000000009, 2, 0x01, 0, ATTEST_PRODUCT_UNKNOWN}, /* older */
+	        {"Genoa", 55, 39, 0x4817000000000009, 3, 0x25, 0, ATTEST_GENOA},
+	        {"Genoa", 55, 40, 0x541700000000000a, 3, 0x25, 0, ATTEST_GENOA},
+	        {"Genoa", 55, 43, 0x541900000000000a, 5, 0x25, 0x01, ATTEST_GENOA},
+	        {"Genoa", 55, 49, 0x581b00000000000a, 5, 0x25, 0x0b, ATTEST_GENOA},
+	        {"Turin", 55, 29, 0x4700000002000100, 5, 0x65, 0, ATTEST_TURIN}, /* older */
+	        {"Turin", 55, 61, 0x4700000002000100, 5, 0x65, 0, ATTEST_TURIN},
+	        {"Turin", 55, 65, 0x5100000004010101, 5, 0x65, 0x3f, ATTEST_TURIN},
+	        {"Turin", 58, 3, 0x6100000005020301, 5, 0x65, 0x3f, ATTEST_TURIN},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -360,12 +376,16 @@ static void test_psp_snp_report_of_each_product_and_firmware(void **state)
 		uint32_t gctx;
 
 		options.snp_minor = cases[i].minor;
+		options.snp_build = cases[i].build;
 		options.tcb = cases[i].tcb;
 		assert_ok(psp_create(&options, &psp, &err));
 		gctx = start(psp, POLICY);
 		assert_code(psp_snp_launch_finish(psp, gctx, &none, NULL, NULL), PSP_SUCCESS);
 		assert_code(psp_snp_report(psp, gctx, (const uint8_t[64]){0}, 0, &report), PSP_SUCCESS);
 		assert_int_equal(report.version, cases[i].version);
+		assert_int_equal(report.platform_info, cases[i].platform);
+		assert_int_equal(report.launch_mit_vector, cases[i].mitigations);
+		assert_int_equal(report.current_mit_vector, cases[i].mitigations);
 		assert_int_equal(attest_report_product(&report), cases[i].is);
 		judge(psp, &report, true);
 		psp_destroy(psp);
