@@ -12,17 +12,28 @@
 #define ABI_SIZE(type, size)   _Static_assert(sizeof(type) == (size), #type " has another size")
 #define ABI_AT(type, at, name) _Static_assert(offsetof(type, name) == (at), #type "." #name " lies elsewhere")
 
-/* ---- GUIDs in memory: the first three groups are little-endian (UEFI, appendix A) ---- */
+/*
+ * ---- GUIDs in memory: there are two orders, and each has a type of its own so that they cannot be mixed up
+ * ----
+ *
+ * EFI's, of firmware tables and launch secrets: the first three groups are little-endian (UEFI, appendix A).
+ * That of the text, of certificate tables: the bytes lie as the digits are written (RFC 4122, section 4.1.2).
+ */
 
-struct abi_guid {
+struct abi_efi_guid {
 	uint8_t bytes[16];
 };
 
-#define ABI_GUID(a, b, c, d, e) \
-	((struct abi_guid){{(uint8_t)(a), (uint8_t)((a) >> 8), (uint8_t)((a) >> 16), (uint8_t)((a) >> 24), \
-	        (uint8_t)(b), (uint8_t)((b) >> 8), (uint8_t)(c), (uint8_t)((c) >> 8), (uint8_t)((d) >> 8), \
-	        (uint8_t)(d), (uint8_t)((uint64_t)(e) >> 40), (uint8_t)((uint64_t)(e) >> 32), \
-	        (uint8_t)((e) >> 24), (uint8_t)((e) >> 16), (uint8_t)((e) >> 8), (uint8_t)(e)}})
+#define ABI_EFI_GUID(a, b, c, d, e) \
+	((struct abi_efi_guid){{(uint8_t)(a), (uint8_t)((a) >> 8), (uint8_t)((a) >> 16), \
+	        (uint8_t)((a) >> 24), (uint8_t)(b), (uint8_t)((b) >> 8), (uint8_t)(c), (uint8_t)((c) >> 8), \
+	        (uint8_t)((d) >> 8), (uint8_t)(d), (uint8_t)((uint64_t)(e) >> 40), \
+	        (uint8_t)((uint64_t)(e) >> 32), (uint8_t)((e) >> 24), (uint8_t)((e) >> 16), \
+	        (uint8_t)((e) >> 8), (uint8_t)(e)}})
+
+struct abi_text_guid {
+	uint8_t digits[16];
+};
 
 /* ---- policies (SEV API 2; SNP ABI 4.3) ---- */
 
@@ -168,15 +179,15 @@ ABI_AT(struct abi_vmsa, 0x570, ymm);
 /* Ends an entry; its data lies below it. len counts data and this structure. */
 struct abi_ovmf_entry {
 	uint16_t len;
-	struct abi_guid guid;
+	struct abi_efi_guid guid;
 } ABI_PACKED;
 ABI_SIZE(struct abi_ovmf_entry, 18);
 
-#define ABI_OVMF_FOOTER   ABI_GUID(0x96b582de, 0x1fb2, 0x45f7, 0xbaea, 0xa366c55a082d)
-#define ABI_OVMF_RESET    ABI_GUID(0x00f771de, 0x1a7e, 0x4fcb, 0x890e, 0x68c77e2fb44e)
-#define ABI_OVMF_SECRET   ABI_GUID(0x4c2eb361, 0x7d9b, 0x4cc3, 0x8081, 0x127c90d3d294)
-#define ABI_OVMF_HASHES   ABI_GUID(0x7255371f, 0x3a3b, 0x4b04, 0x927b, 0x1da6efa8d454)
-#define ABI_OVMF_METADATA ABI_GUID(0xdc886566, 0x984a, 0x4798, 0xa75e, 0x5585a7bf67cc)
+#define ABI_OVMF_FOOTER   ABI_EFI_GUID(0x96b582de, 0x1fb2, 0x45f7, 0xbaea, 0xa366c55a082d)
+#define ABI_OVMF_RESET    ABI_EFI_GUID(0x00f771de, 0x1a7e, 0x4fcb, 0x890e, 0x68c77e2fb44e)
+#define ABI_OVMF_SECRET   ABI_EFI_GUID(0x4c2eb361, 0x7d9b, 0x4cc3, 0x8081, 0x127c90d3d294)
+#define ABI_OVMF_HASHES   ABI_EFI_GUID(0x7255371f, 0x3a3b, 0x4b04, 0x927b, 0x1da6efa8d454)
+#define ABI_OVMF_METADATA ABI_EFI_GUID(0xdc886566, 0x984a, 0x4798, 0xa75e, 0x5585a7bf67cc)
 
 enum abi_ovmf_section_type {
 	ABI_OVMF_SEC_MEM = 1,
@@ -204,20 +215,20 @@ ABI_SIZE(struct abi_ovmf_section, 12);
 
 /* ---- kernel hashes (edk2 OvmfPkg/AmdSev/BlobVerifierLibSevHashes) ---- */
 
-#define ABI_HASHES_TABLE   ABI_GUID(0x9438d606, 0x4f22, 0x4cc9, 0xb479, 0xa793d411fd21)
-#define ABI_HASHES_CMDLINE ABI_GUID(0x97d02dd8, 0xbd20, 0x4c94, 0xaa78, 0xe7714d36ab2a)
-#define ABI_HASHES_INITRD  ABI_GUID(0x44baf731, 0x3a2f, 0x4bd7, 0x9af1, 0x41e29169781d)
-#define ABI_HASHES_KERNEL  ABI_GUID(0x4de79437, 0xabd2, 0x427f, 0xb835, 0xd5b172d2045b)
+#define ABI_HASHES_TABLE   ABI_EFI_GUID(0x9438d606, 0x4f22, 0x4cc9, 0xb479, 0xa793d411fd21)
+#define ABI_HASHES_CMDLINE ABI_EFI_GUID(0x97d02dd8, 0xbd20, 0x4c94, 0xaa78, 0xe7714d36ab2a)
+#define ABI_HASHES_INITRD  ABI_EFI_GUID(0x44baf731, 0x3a2f, 0x4bd7, 0x9af1, 0x41e29169781d)
+#define ABI_HASHES_KERNEL  ABI_EFI_GUID(0x4de79437, 0xabd2, 0x427f, 0xb835, 0xd5b172d2045b)
 
 struct abi_hash {
-	struct abi_guid guid;
+	struct abi_efi_guid guid;
 	uint16_t len; /* of this structure */
 	uint8_t sha256[32];
 } ABI_PACKED;
 ABI_SIZE(struct abi_hash, 50);
 
 struct abi_hashes {
-	struct abi_guid guid;
+	struct abi_efi_guid guid;
 	uint16_t len; /* without the padding */
 	struct abi_hash cmdline, initrd, kernel;
 	uint8_t padding[8]; /* LAUNCH_UPDATE_DATA takes multiples of 16 bytes */
@@ -396,19 +407,36 @@ ABI_AT(struct abi_secrets_page, 0x140, svsm_base);
 ABI_AT(struct abi_secrets_page, 0x15c, svsm_guest_vmpl);
 ABI_AT(struct abi_secrets_page, 0x160, tsc_factor);
 
-/* ---- SNP: the certificate table of an extended guest request (GHCB, "SNP Extended Guest Request") ---- */
+/*
+ * ---- SNP: the certificate table of an extended guest request (GHCB, "SNP Extended Guest Request") ----
+ *
+ * The specification gives the GUIDs as text. Everybody stores them in the order of the text: AMD's sev-guest
+ * by uuid_parse(), virtee/sev by Uuid::as_bytes(), go-sev-guest by uuid.UUID.
+ */
 
 struct abi_cert_table_entry {
-	struct abi_guid guid; /* all zero: the end */
-	uint32_t offset;      /* from the start of the table */
+	struct abi_text_guid guid; /* all zero: the end */
+	uint32_t offset;           /* from the start of the table */
 	uint32_t length;
 } ABI_PACKED;
 ABI_SIZE(struct abi_cert_table_entry, 24);
 
-#define ABI_CERT_VCEK_GUID ABI_GUID(0x63da758d, 0xe664, 0x4564, 0xadc5, 0xf4b93be8accd)
-#define ABI_CERT_VLEK_GUID ABI_GUID(0xa8074bc2, 0xa25a, 0x483e, 0xaae6, 0x39c045a0b8a1)
-#define ABI_CERT_ASK_GUID  ABI_GUID(0x4ab7b379, 0xbbac, 0x4fe4, 0xa02f, 0x05aef327c782)
-#define ABI_CERT_ARK_GUID  ABI_GUID(0xc0b406a4, 0xa803, 0x4952, 0x9743, 0x3fb6014cd0ae)
+/* 63da758d-e664-4564-adc5-f4b93be8accd */
+#define ABI_CERT_VCEK_GUID \
+	((struct abi_text_guid){{0x63, 0xda, 0x75, 0x8d, 0xe6, 0x64, 0x45, 0x64, 0xad, 0xc5, 0xf4, 0xb9, \
+	        0x3b, 0xe8, 0xac, 0xcd}})
+/* a8074bc2-a25a-483e-aae6-39c045a0b8a1 */
+#define ABI_CERT_VLEK_GUID \
+	((struct abi_text_guid){{0xa8, 0x07, 0x4b, 0xc2, 0xa2, 0x5a, 0x48, 0x3e, 0xaa, 0xe6, 0x39, 0xc0, \
+	        0x45, 0xa0, 0xb8, 0xa1}})
+/* 4ab7b379-bbac-4fe4-a02f-05aef327c782 */
+#define ABI_CERT_ASK_GUID \
+	((struct abi_text_guid){{0x4a, 0xb7, 0xb3, 0x79, 0xbb, 0xac, 0x4f, 0xe4, 0xa0, 0x2f, 0x05, 0xae, \
+	        0xf3, 0x27, 0xc7, 0x82}})
+/* c0b406a4-a803-4952-9743-3fb6014cd0ae */
+#define ABI_CERT_ARK_GUID \
+	((struct abi_text_guid){{0xc0, 0xb4, 0x06, 0xa4, 0xa8, 0x03, 0x49, 0x52, 0x97, 0x43, 0x3f, 0xb6, \
+	        0x01, 0x4c, 0xd0, 0xae}})
 
 /* ---- SEV and SEV-ES: certificates (SEV API, appendix C) ---- */
 
@@ -519,12 +547,12 @@ ABI_SIZE(struct abi_sev_secret_header, 52);
 
 /* A launch secret as guests read it: this header, then entries with the same header; length counts itself. */
 struct abi_secret_header {
-	struct abi_guid guid;
+	struct abi_efi_guid guid;
 	uint32_t length;
 } ABI_PACKED;
 ABI_SIZE(struct abi_secret_header, 20);
 
-#define ABI_SECRET_TABLE_GUID ABI_GUID(0x1e74f542, 0x71dd, 0x4d66, 0x963e, 0xef4287ff173b)
+#define ABI_SECRET_TABLE_GUID ABI_EFI_GUID(0x1e74f542, 0x71dd, 0x4d66, 0x963e, 0xef4287ff173b)
 
 /* The answer of GET_ATTESTATION_REPORT, signed by the PEK over the bytes before sig_usage. */
 struct abi_sev_report {

@@ -242,7 +242,7 @@ int attest_measure_expected(const struct attest_owner_keys *keys, const struct a
 #define ATTEST_SECRET_MAX_BYTES KIB(16) /* the kernel's limit for what goes to LAUNCH_SECRET */
 
 struct attest_secret_entry {
-	struct abi_guid guid;
+	struct abi_efi_guid guid;
 	struct attest_blob value;
 };
 

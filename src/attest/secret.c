@@ -47,7 +47,7 @@ static int check_entries(const struct attest_secret_entry *entries, size_t count
 	return 0;
 }
 
-static uint8_t *put(uint8_t *at, struct abi_guid guid, const void *data, size_t size, size_t length)
+static uint8_t *put(uint8_t *at, struct abi_efi_guid guid, const void *data, size_t size, size_t length)
 {
 	struct abi_secret_header header = {guid, (uint32_t)length};
 

@@ -10,7 +10,7 @@
 #define ENTRIES_MAX 32
 
 static const struct {
-	struct abi_guid guid;
+	struct abi_text_guid guid;
 	const char *name;
 } known[TABLE_CERTS] = {
         [TABLE_VCEK] = {ABI_CERT_VCEK_GUID, "the table's VCEK"},

@@ -17,7 +17,7 @@ static void wipe_and_free(void *data, size_t size)
 }
 
 /* "736869e5-84f0-4973-92ec-06879ce3da0b": the first three groups are little-endian in memory. */
-static bool read_guid(const char *text, size_t length, struct abi_guid *ret_guid)
+static bool read_guid(const char *text, size_t length, struct abi_efi_guid *ret_guid)
 {
 	static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
 	uint8_t bytes[16];

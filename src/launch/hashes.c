@@ -6,7 +6,7 @@
 
 #include "vmm/launch.h"
 
-static void fill_hash(struct abi_hash *hash, struct abi_guid guid, const void *data, size_t size_bytes)
+static void fill_hash(struct abi_hash *hash, struct abi_efi_guid guid, const void *data, size_t size_bytes)
 {
 	hash->guid = guid;
 	hash->len = sizeof(*hash);

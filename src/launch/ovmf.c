@@ -9,7 +9,7 @@
 
 struct known {
 	const char *name;
-	struct abi_guid guid;
+	struct abi_efi_guid guid;
 	size_t offset; /* of the struct launch_ovmf_entry */
 	unsigned values;
 };
@@ -21,12 +21,12 @@ static const struct known known[] = {
         {"SEV metadata", ABI_OVMF_METADATA, offsetof(struct launch_ovmf, metadata), 1},
 };
 
-static bool guid_is(const struct abi_guid *a, const struct abi_guid *b)
+static bool guid_is(const struct abi_efi_guid *a, const struct abi_efi_guid *b)
 {
 	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-static int take_entry(struct launch_ovmf *ovmf, const struct abi_guid *guid, const uint8_t *data,
+static int take_entry(struct launch_ovmf *ovmf, const struct abi_efi_guid *guid, const uint8_t *data,
         size_t data_bytes, struct err *err)
 {
 	for (const struct known *k = known; k < known + ARRAY_LEN(known); k++) {
@@ -106,7 +106,7 @@ static int read_metadata(struct launch_ovmf *ovmf, const uint8_t *image, size_t 
 static bool find_footer(
         const uint8_t *image, size_t image_bytes, size_t *ret_at, struct abi_ovmf_entry *ret_footer)
 {
-	const struct abi_guid guid = ABI_OVMF_FOOTER;
+	const struct abi_efi_guid guid = ABI_OVMF_FOOTER;
 	size_t at;
 
 	if (image_bytes < ABI_OVMF_FOOTER_GAP + sizeof(*ret_footer))

@@ -3,9 +3,9 @@
 
 #include "sample.h"
 
-#define GUID_ONE ABI_GUID(0x736869e5, 0x84f0, 0x4973, 0x92ec, 0x06879ce3da0b)
+#define GUID_ONE ABI_EFI_GUID(0x736869e5, 0x84f0, 0x4973, 0x92ec, 0x06879ce3da0b)
 
-#define GUID_TWO ABI_GUID(0x736869e5, 0x84f0, 0x4973, 0x92ec, 0x06879ce3da0c)
+#define GUID_TWO ABI_EFI_GUID(0x736869e5, 0x84f0, 0x4973, 0x92ec, 0x06879ce3da0c)
 
 static void test_secret_table_lies_as_guests_read_it(void **state)
 {

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Debian's snphost, by which hosts make the certificate table that guests hand on, against vmm.
+
+usage: snphost.py VMM DATA    (exit 77: snphost is not in the cache; scripts/setup --sid fetches it)
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+VMM, DATA = str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(sys.argv[2]).resolve() / 'attestation'
+CACHE = pathlib.Path(os.environ.get('VMM_CACHE') or
+                     pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'vmm')
+SNPHOST = CACHE / 'tools/snphost/run'
+END = '-----END CERTIFICATE-----\n'
+
+
+def snphost(*args):
+    run = subprocess.run([SNPHOST, *map(str, args)], capture_output=True, text=True)
+    assert run.returncode == 0, (args, run.stdout, run.stderr)
+
+
+def der_of(pem):
+    return subprocess.run(['openssl', 'x509', '-outform', 'DER'], input=pem.encode(), capture_output=True, check=True).stdout
+
+
+def genuine(form):
+    """The certificates of report a, by the names that snphost knows them by."""
+    ask, ark, _ = (DATA / 'ask_ark_milan.pem').read_text().split(END)
+    vcek = (DATA / 'milan-vcek-a.der').read_bytes()
+    if form == 'pem':
+        pem = subprocess.run(['openssl', 'x509', '-inform', 'DER'], input=vcek, capture_output=True, check=True).stdout
+        return {'vcek.pem': pem, 'ask.pem': (ask + END).encode(), 'ark.pem': (ark + END).encode()}
+    return {'vcek.der': vcek, 'ask.der': der_of(ask + END), 'ark.der': der_of(ark + END)}
+
+
+def vmm_reads_what_snphost_writes(folder):
+    """Several times: snphost writes the entries in an order that changes from run to run."""
+    for form in 'der', 'pem':
+        certs = folder / form
+        certs.mkdir()
+        for name, data in genuine(form).items():
+            (certs / name).write_bytes(data)
+        for _ in range(4):
+            snphost('import', certs, folder / 'table')
+            run = subprocess.run([VMM, 'report', 'verify', DATA / 'milan-report-a.bin', '--certs', folder / 'table', '--at',
+                                  '2025-06-15'], capture_output=True, text=True)
+            assert run.returncode == 0 and 'verified: all' in run.stdout, (form, run.stdout, run.stderr)
+
+
+def snphost_reads_the_tests_table(folder):
+    """What the other tests take for a certificate table is one."""
+    out = folder / 'exported'
+    out.mkdir()
+    snphost('export', 'der', DATA / 'milan-certs-a.bin', out)
+    found = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert found == genuine('der'), sorted(found)
+
+
+def main():
+    if not SNPHOST.exists():
+        print(f'skipped: {SNPHOST} is not there; scripts/setup --sid fetches it')
+        sys.exit(77)
+    with tempfile.TemporaryDirectory() as name:
+        vmm_reads_what_snphost_writes(pathlib.Path(name))
+        snphost_reads_the_tests_table(pathlib.Path(name))
+
+
+main()
