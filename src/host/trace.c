@@ -10,6 +10,7 @@
 
 #include "names.h"
 #include "vmm/uapi.h"
+#include "writer.h"
 
 #define FDS_MAX        1024
 #define LINE_MAX_BYTES 320
@@ -21,8 +22,7 @@ struct role {
 
 struct host_trace {
 	struct host host;
-	int fd;
-	bool broken;          /* a line could not be written, and that was told */
+	struct host_writer writer;
 	unsigned vms, memfds; /* how many were created so far */
 	pthread_mutex_t lock;
 	struct role roles[FDS_MAX];
@@ -51,18 +51,6 @@ static void PRINTF(2, 3) put(struct line *line, const char *fmt, ...)
 		line->used += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-/* A full disk or a closed pipe must not stop the guest, but who reads the trace must know. */
-static void put_out(struct host_trace *t, const struct line *line)
-{
-	ssize_t n = write(t->fd, line->text, line->used + 1);
-
-	if (n == (ssize_t)line->used + 1 || t->broken)
-		return;
-	t->broken = true;
-	log_warn("the trace is not whole: a line could not be written: %s",
-	        strerrordesc_np(n < 0 ? errno : ENOSPC));
-}
-
 /* Ends the line with the result (a descriptor by its role) and writes it. errno is the caller's. */
 static void finish(struct host_trace *t, struct line *line, int result, int sys, const char *role)
 {
@@ -73,7 +61,7 @@ static void finish(struct host_trace *t, struct line *line, int result, int sys,
 	else
 		put(line, " -> %d", result);
 	line->text[line->used] = '\n';
-	put_out(t, line);
+	host_writer_put(&t->writer, line->text, line->used + 1);
 	errno = sys;
 }
 
@@ -213,6 +201,21 @@ static void put_exit(struct line *line, const struct kvm_run *run)
 		put(line, " suberror=%u", run->internal.suberror);
 }
 
+/*
+ * A guest waits for a slow reader, so that the trace is whole: KVM_RUN is where a vCPU's thread may block,
+ * and what kicks it out of KVM_RUN ends this wait, too. No other call waits. The trace's lock is held.
+ */
+static void wait_for_reader(struct host_trace *t, const struct kvm_run *run)
+{
+	while (host_writer_is_behind(&t->writer)) {
+		if (run && __atomic_load_n(&run->immediate_exit, __ATOMIC_ACQUIRE))
+			return;
+		pthread_mutex_unlock(&t->lock);
+		host_writer_wait(&t->writer);
+		pthread_mutex_lock(&t->lock);
+	}
+}
+
 /* KVM_RUN blocks for as long as the guest runs: the lock is not held around it. */
 static int trace_run(struct host_trace *t, int fd, unsigned long request, void *arg)
 {
@@ -226,6 +229,7 @@ static int trace_run(struct host_trace *t, int fd, unsigned long request, void *
 	if (run && (result >= 0 || run->exit_reason == UAPI_EXIT_MEMORY_FAULT))
 		put_exit(&line, run);
 	finish(t, &line, result, sys, NULL);
+	wait_for_reader(t, run);
 	pthread_mutex_unlock(&t->lock);
 	errno = sys;
 	return result;
@@ -314,6 +318,7 @@ static int trace_fallocate(struct host *h, int fd, int mode, off_t offset, off_t
 
 static void trace_destroy(struct host *h)
 {
+	host_writer_finish(&trace_of(h)->writer);
 	pthread_mutex_destroy(&trace_of(h)->lock);
 	free(trace_of(h));
 }
@@ -337,7 +342,7 @@ int host_trace_create(struct host *inner, int fd, struct host **ret_host, struct
 		return err_sys(err, ERR_FAILED, ENOMEM, "trace");
 	t->host.ops = &trace_ops;
 	t->host.inner = inner;
-	t->fd = fd;
+	host_writer_init(&t->writer, fd);
 	pthread_mutex_init(&t->lock, NULL);
 	*ret_host = &t->host;
 	return 0;

@@ -50,6 +50,12 @@ while True:
 '''
 
 
+def waiting_bytes(fd):
+    count = array.array('i', [0])
+    fcntl.ioctl(fd, termios.FIONREAD, count)
+    return count[0]
+
+
 class Terminal:
     """A job on a pseudo-terminal of its own."""
 
@@ -274,6 +280,21 @@ class Terminals(unittest.TestCase):
         time.sleep(0.3)
         os.kill(terminal.pid, signal.SIGTERM)
         self.ends(terminal, 1)
+
+    def test_trace_that_is_not_read(self):
+        """A reader that has stopped keeps neither the guest nor vmm, whichever way it is ended."""
+        for number, end in enumerate((lambda t: t.type(b'\x1dq'), lambda t: os.kill(t.pid, signal.SIGTERM))):
+            fifo = self.files.path / f'fifo{number}'
+            os.mkfifo(fifo)
+            reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+            self.addCleanup(os.close, reader)
+            size = fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+            terminal = Terminal(self, [*self.files.guest(guests.RESET, 'run.grace=0'), '--trace', str(fifo)])
+            guests.until(terminal.is_raw)
+            guests.until(lambda: waiting_bytes(reader) > size - 400)
+            time.sleep(0.5)  # what vmm does with a full pipe
+            end(terminal)
+            self.ends(terminal, 0)
 
     def test_resets_keep_the_terminal(self):
         terminal = self.start(guests.RESET)

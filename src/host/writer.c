@@ -1,0 +1,164 @@
+/*
+ * writer: the trace's output. A reader that stops reading must stop neither the main thread nor, for long, a
+ * guest. So lines that the reader does not take at once are held in memory. Callers hold the trace's lock.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/base.h"
+
+#include "writer.h"
+
+#define BEHIND_BYTES   KIB(64)
+#define HELD_MAX_BYTES MIB(4) /* what the main thread alone traces between two KVM_RUN is far less */
+#define WAIT_MS        50
+
+static long long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000ll + now.tv_nsec / 1000000;
+}
+
+static void give_up(struct host_writer *w, const char *why)
+{
+	w->broken = true;
+	w->held_bytes = 0;
+	log_warn("the trace is not whole: %s", why);
+}
+
+static void give_up_for_error(struct host_writer *w, int sys)
+{
+	struct err err;
+
+	err_sys(&err, ERR_FAILED, sys, "a line could not be written%s",
+	        sys == EFBIG ? " (is the size of files limited, ulimit -f?)" : "");
+	give_up(w, err.text);
+}
+
+/* How many bytes the reader takes at once. A signal that arrives meanwhile changes nothing. */
+static size_t write_some(struct host_writer *w, const char *text, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = write(w->fd, text + done, size - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN)
+			give_up_for_error(w, errno);
+		if (n < 0)
+			break;
+		done += (size_t)n;
+	}
+	if (done)
+		w->progress_ms = now_ms();
+	return done;
+}
+
+static void write_held(struct host_writer *w)
+{
+	size_t n = write_some(w, w->held, w->held_bytes);
+
+	/* What failed has dropped everything. */
+	if (w->broken)
+		return;
+	w->held_bytes -= n;
+	memmove(w->held, w->held + n, w->held_bytes);
+}
+
+static bool make_room(struct host_writer *w, size_t size)
+{
+	size_t room = w->room_bytes ?: BEHIND_BYTES;
+	char *held;
+
+	if (w->held_bytes + size > HELD_MAX_BYTES)
+		return false;
+	while (room < w->held_bytes + size)
+		room *= 2;
+	if (room == w->room_bytes)
+		return true;
+	held = realloc(w->held, room);
+	if (!held)
+		return false;
+	w->held = held;
+	w->room_bytes = room;
+	return true;
+}
+
+static void hold(struct host_writer *w, const char *text, size_t size)
+{
+	if (!make_room(w, size)) {
+		give_up(w, "its reader takes too little");
+		return;
+	}
+	if (!w->held_bytes)
+		w->progress_ms = now_ms();
+	memcpy(w->held + w->held_bytes, text, size);
+	w->held_bytes += size;
+}
+
+static bool is_stalled(const struct host_writer *w)
+{
+	return now_ms() - w->progress_ms >= HOST_WRITER_STALL_MS;
+}
+
+static void give_up_if_stalled(struct host_writer *w)
+{
+	if (w->held_bytes && is_stalled(w))
+		give_up(w, "its reader takes nothing any more");
+}
+
+void host_writer_init(struct host_writer *w, int fd)
+{
+	*w = (struct host_writer){.fd = fd};
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+void host_writer_put(struct host_writer *w, const char *text, size_t size)
+{
+	size_t done = 0;
+
+	if (w->broken)
+		return;
+	if (w->held_bytes)
+		write_held(w);
+	if (!w->held_bytes && !w->broken)
+		done = write_some(w, text, size);
+	if (!w->broken && done < size)
+		hold(w, text + done, size - done);
+}
+
+bool host_writer_is_behind(struct host_writer *w)
+{
+	if (w->held_bytes)
+		write_held(w);
+	if (w->held_bytes <= BEHIND_BYTES)
+		return false;
+	give_up_if_stalled(w);
+	return w->held_bytes != 0;
+}
+
+void host_writer_wait(const struct host_writer *w)
+{
+	struct pollfd ready = {.fd = w->fd, .events = POLLOUT};
+
+	poll(&ready, 1, WAIT_MS);
+}
+
+void host_writer_finish(struct host_writer *w)
+{
+	while (w->held_bytes) {
+		host_writer_wait(w);
+		write_held(w);
+		give_up_if_stalled(w);
+	}
+	free(w->held);
+}
