@@ -173,6 +173,14 @@ int device_fw_cfg_add_number(struct device_fw_cfg *fw_cfg, uint16_t key, uint64_
 int device_fw_cfg_add_file(struct device_fw_cfg *fw_cfg, const char *name, const void *data, size_t size,
         struct err *err) MUST_CHECK;
 /*
+ * Brings the bytes of a file up to date, in place. Called each time the guest selects the file, with fw_cfg's
+ * lock held: it must not call device_fw_cfg_*.
+ */
+typedef void device_fw_cfg_refresh(void *ctx, uint8_t *data, size_t size);
+/* For a file that was added and tells what the guest does to other devices. Before the guest runs. */
+void device_fw_cfg_follow(
+        struct device_fw_cfg *fw_cfg, const char *name, device_fw_cfg_refresh *refresh, void *ctx);
+/*
  * The memory that DMA reaches, borrowed; changes with each incarnation of the guest, while no vCPU runs.
  * NULL: DMA does nothing.
  */
@@ -225,6 +233,8 @@ int device_power_create(struct device_bus *bus, struct device_pci *pci, struct d
 void device_power_destroy(struct device_power *power);
 /* From the loop: the user pressed the button (PM1_STS.PWRBTN, SCI if enabled). */
 void device_power_button(struct device_power *power);
+/* The port at which firmware put the PM block; 0: it did not yet. Any thread. */
+uint16_t device_power_port(const struct device_power *power);
 /* The PM block itself is switched off by device_pci_reset(). */
 void device_power_reset(struct device_power *power);
 

@@ -88,7 +88,8 @@ void machine_cpuid_dropped_format(const struct machine_cpuid_dropped *dropped, c
 #define MACHINE_LAPIC_GPA    UINT64_C(0xfee00000)
 #define MACHINE_PCI_WINDOW   UINT64_C(0x80000000) /* memory BARs: from PAGE_HOLE_START ... */
 #define MACHINE_PCI_LIMIT    UINT64_C(0xfc000000) /* ... up to here */
-#define MACHINE_PM_PORT      0xb000               /* where firmware puts the PIIX4 PM block (PMBA) */
+#define MACHINE_PM_PORT      0xb000               /* where OVMF puts the PIIX4 PM block (PMBA) */
+#define MACHINE_SERIAL_PORT  0x3f8                /* COM1, the console */
 #define MACHINE_RESET_PORT   0xcf9
 #define MACHINE_RESET_VALUE  6
 #define MACHINE_GSI_PIT      2 /* IRQ 0 arrives here: KVM's routing needs GSI 0 at pin 2 of the IOAPIC */
@@ -109,7 +110,8 @@ static inline unsigned machine_pci_gsi(unsigned device, unsigned pin)
 struct machine_acpi {
 	void *tables; /* etc/acpi/tables: FACS, DSDT, FADT, MADT, XSDT */
 	size_t tables_size;
-	void *rsdp; /* etc/acpi/rsdp */
+	size_t fadt_at; /* offset of the FADT in tables */
+	void *rsdp;     /* etc/acpi/rsdp */
 	size_t rsdp_size;
 	void *loader; /* etc/table-loader */
 	size_t loader_size;
@@ -119,6 +121,9 @@ struct machine_acpi {
  * *ret_acpi. */
 int machine_acpi_build(unsigned vcpus, struct machine_acpi *ret_acpi, struct err *err) MUST_CHECK;
 void machine_acpi_finish(struct machine_acpi *acpi); /* a zeroed one is allowed */
+/* Makes a FADT, not yet checksummed, tell this port as that of the PM block (at first it is MACHINE_PM_PORT).
+ */
+void machine_acpi_set_pm_port(uint8_t *fadt, uint16_t port);
 
 /* ---- memory map and states for firmware (machine/tables.c) ---- */
 

@@ -1,7 +1,7 @@
 /*
  * fw_cfg: hands named blobs to the guest's firmware, byte by byte or by DMA. Any vCPU thread; the lock guards
- * the selector and the offset only: items do not change once the guest runs, so copying needs no lock.
- * QEMU, docs/specs/fw_cfg.rst.
+ * the selector, the offset, and the bytes of items, of which some are brought up to date when they are
+ * selected. QEMU, docs/specs/fw_cfg.rst.
  */
 #include <endian.h>
 #include <errno.h>
@@ -16,6 +16,7 @@
 #define NAME_BYTES    56
 #define WRITE_CHANNEL 0x4000 /* bit of a key, of no meaning since items are read-only */
 #define ID_BITS       3      /* traditional interface and DMA */
+#define PIECE_BYTES   16384  /* copied at once */
 
 enum { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16 };
 
@@ -23,6 +24,8 @@ struct item {
 	uint8_t *data;
 	size_t size;
 	bool present;
+	device_fw_cfg_refresh *refresh; /* NULL: its bytes stay as they are */
+	void *ctx;
 };
 
 /* All numbers are big-endian. */
@@ -63,14 +66,19 @@ static const struct item *selected(const struct device_fw_cfg *fw_cfg)
 
 static void select_key(struct device_fw_cfg *fw_cfg, uint16_t key)
 {
+	const struct item *item;
+
 	pthread_mutex_lock(&fw_cfg->lock);
 	fw_cfg->key = key & (uint16_t)~WRITE_CHANNEL;
 	fw_cfg->offset = 0;
+	item = selected(fw_cfg);
+	if (item->refresh)
+		item->refresh(item->ctx, item->data, item->size);
 	pthread_mutex_unlock(&fw_cfg->lock);
 }
 
-/* Moves on by up to max bytes; returns how many the item still had, and where. */
-static size_t take(struct device_fw_cfg *fw_cfg, size_t max, const uint8_t **ret_data)
+/* Moves on by size bytes, which ret_data gets: zeros behind the end of the item. NULL: they are skipped. */
+static void take(struct device_fw_cfg *fw_cfg, uint8_t *ret_data, size_t size)
 {
 	const struct item *item;
 	size_t n;
@@ -78,23 +86,26 @@ static size_t take(struct device_fw_cfg *fw_cfg, size_t max, const uint8_t **ret
 	pthread_mutex_lock(&fw_cfg->lock);
 	item = selected(fw_cfg);
 	n = item->size - fw_cfg->offset;
-	if (n > max)
-		n = max;
-	*ret_data = n ? item->data + fw_cfg->offset : NULL;
+	if (n > size)
+		n = size;
+	if (ret_data && n)
+		memcpy(ret_data, item->data + fw_cfg->offset, n);
+	if (ret_data)
+		memset(ret_data + n, 0, size - n);
 	fw_cfg->offset += n;
 	pthread_mutex_unlock(&fw_cfg->lock);
-	return n;
 }
 
 /* ---- ports: a selector of 16 bits, and overlapping its second byte the data ---- */
 
 static uint64_t port_read(void *dev, uint64_t offset, unsigned size)
 {
-	const uint8_t *byte;
+	uint8_t byte;
 
 	if (offset != 1 || size != 1)
 		return UINT64_MAX;
-	return take(dev, 1, &byte) ? *byte : 0;
+	take(dev, &byte, 1);
+	return byte;
 }
 
 static enum device_verdict port_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
@@ -106,36 +117,25 @@ static enum device_verdict port_write(void *dev, uint64_t offset, unsigned size,
 
 /* ---- DMA ---- */
 
-/* Past the end of an item there are zeros. */
-static int write_zeros(struct page_memory *memory, uint64_t to, uint64_t size)
-{
-	static const uint8_t zeros[65536];
-
-	while (size) {
-		uint64_t n = size < sizeof(zeros) ? size : sizeof(zeros);
-
-		if (page_write(memory, gpa(to), zeros, n) < 0)
-			return -1;
-		to += n;
-		size -= n;
-	}
-	return 0;
-}
-
 /* Only into what is RAM from end to end: so the work is bounded by the guest's memory, whatever its length.
  */
 static int dma_read(
         struct device_fw_cfg *fw_cfg, struct page_memory *memory, uint64_t address, uint32_t length)
 {
-	const uint8_t *data;
-	size_t n;
+	uint8_t piece[PIECE_BYTES];
 
 	if (!page_is_memory(memory, gpa(address), length, true))
 		return -1;
-	n = take(fw_cfg, length, &data);
-	if (n && page_write(memory, gpa(address), data, n) < 0)
-		return -1;
-	return write_zeros(memory, address + n, length - n);
+	while (length) {
+		uint32_t n = length < sizeof(piece) ? length : sizeof(piece);
+
+		take(fw_cfg, piece, n);
+		if (page_write(memory, gpa(address), piece, n) < 0)
+			return -1;
+		address += n;
+		length -= n;
+	}
+	return 0;
 }
 
 /* No item can be written; writing nothing succeeds. */
@@ -143,7 +143,6 @@ static int dma_run(
         struct device_fw_cfg *fw_cfg, struct page_memory *memory, const struct dma_descriptor *descriptor)
 {
 	uint32_t control = be32toh(descriptor->control), length = be32toh(descriptor->length);
-	const uint8_t *skipped;
 
 	if (control & DMA_SELECT)
 		select_key(fw_cfg, (uint16_t)(control >> 16));
@@ -152,7 +151,7 @@ static int dma_run(
 	if (control & DMA_WRITE)
 		return length ? -1 : 0;
 	if (control & DMA_SKIP)
-		take(fw_cfg, length, &skipped);
+		take(fw_cfg, NULL, length);
 	return 0;
 }
 
@@ -271,6 +270,20 @@ int device_fw_cfg_add_file(
 		return err_wrap(err, "fw_cfg file %s", name);
 	list_file(fw_cfg, name, key, size);
 	return 0;
+}
+
+void device_fw_cfg_follow(
+        struct device_fw_cfg *fw_cfg, const char *name, device_fw_cfg_refresh *refresh, void *ctx)
+{
+	for (unsigned i = 0; i < fw_cfg->files; i++) {
+		const struct file *file = &fw_cfg->directory.files[i];
+		struct item *item = &fw_cfg->items[be16toh(file->key)];
+
+		if (strcmp(file->name, name) != 0)
+			continue;
+		item->refresh = refresh;
+		item->ctx = ctx;
+	}
 }
 
 void device_fw_cfg_attach(struct device_fw_cfg *fw_cfg, struct page_memory *memory)

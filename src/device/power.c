@@ -10,6 +10,8 @@
 #include "cf9.h"
 
 #define PMBA             0x40 /* configuration: base of the PM block, bits 15:6; bit 0 reads as 1 */
+#define DEVACTB          0x58 /* configuration: what counts as activity, and makes SMIs */
+#define DEVACTB_APMC_EN  25   /* of its bits: a write to port B2 makes an SMI */
 #define PMREGMISC        0x80 /* configuration: bit 0 switches the PM block on */
 #define PM_BYTES         64
 #define PM_TIMER_HZ      3579545
@@ -33,6 +35,7 @@ struct device_power {
 	void (*event)(void *ctx, enum device_power_event event);
 	void *ctx;
 	struct device_claim *pm;
+	_Atomic uint16_t port; /* of the PM block; 0: nowhere */
 
 	uint16_t sts, en, cnt;
 	uint8_t gpe_en[2];
@@ -227,12 +230,21 @@ static void on_config(void *ctx, const uint8_t config[256])
 {
 	struct device_power *power = ctx;
 
-	device_claim_move(power->pm, config[PMREGMISC] & 1, load_le(&config[PMBA], 2) & 0xffc0);
+	power->port = load_le(&config[PMBA], 2) & 0xffc0;
+	device_claim_move(power->pm, config[PMREGMISC] & 1, power->port);
+}
+
+uint16_t device_power_port(const struct device_power *power)
+{
+	return power->port;
 }
 
 static int add_function(struct device_power *power, struct device_pci *pci, struct err *err)
 {
-	static const uint8_t initial[256] = {[PMBA] = 1};
+	/* There is no SMM. SeaBIOS, which would set it up and wait for its SMI for ever, takes a set APMC_EN
+	 * for "done already". QEMU tells it so in the same way. */
+	static const uint8_t initial[256] = {
+	        [PMBA] = 1, [DEVACTB + DEVACTB_APMC_EN / 8] = 1 << DEVACTB_APMC_EN % 8};
 	static const uint8_t write_mask[256] = {[PMBA] = 0xc0, [PMBA + 1] = 0xff, [PMREGMISC] = 1};
 	const struct device_pci_function function = {.device = 1,
 	        .function = 3,

@@ -131,12 +131,8 @@ static void put_facs(struct tables *t)
 #define NO_C_STATE           0xfff
 #define RTC_CENTURY          0x32
 
-/* A generic address: I/O space, the width in bits, the port (ACPI 6.5, 5.2.3.2). */
-#define GAS(at, width, access, port) \
-	{(at), 4, 1 | (width) << 8 | (access) << 24}, \
-	{ \
-		(at) + 4, 8, (port) \
-	}
+/* A generic address: I/O space, the width in bits; the port follows (ACPI 6.5, 5.2.3.2). */
+#define GAS(width, access) (1 | (width) << 8 | (access) << 24)
 
 static const struct {
 	uint16_t at;
@@ -144,10 +140,7 @@ static const struct {
 	uint32_t value;
 } fadt_fields[] = {
         {46, 2, MACHINE_GSI_SCI},
-        {56, 4, MACHINE_PM_PORT},     /* PM1a events */
-        {64, 4, MACHINE_PM_PORT + 4}, /* PM1a control */
-        {76, 4, MACHINE_PM_PORT + 8}, /* PM timer */
-        {88, 1, 4},                   /* their lengths */
+        {88, 1, 4}, /* lengths of PM1a events, PM1a control, PM timer */
         {89, 1, 2},
         {91, 1, 4},
         {96, 2, NO_C_STATE},
@@ -155,12 +148,33 @@ static const struct {
         {108, 1, RTC_CENTURY},
         {109, 2, FADT_LEGACY_DEVICES | FADT_VGA_NOT_PRESENT}, /* no 8042 either */
         {112, 4, FADT_WBINVD | FADT_PROC_C1 | FADT_SLEEP_BUTTON | FADT_FIX_RTC | FADT_RESET_REG_SUP},
-        GAS(116, 8, 1, MACHINE_RESET_PORT),
+        {116, 4, GAS(8, 1)},
+        {120, 8, MACHINE_RESET_PORT},
         {128, 1, MACHINE_RESET_VALUE},
-        GAS(148, 32, 2, MACHINE_PM_PORT),
-        GAS(172, 16, 2, MACHINE_PM_PORT + 4),
-        GAS(208, 32, 3, MACHINE_PM_PORT + 8),
+        {148, 4, GAS(32, 2)}, /* PM1a events, PM1a control, PM timer */
+        {172, 4, GAS(16, 2)},
+        {208, 4, GAS(32, 3)},
 };
+
+/* What says where the PM block is: the offset in the block is added. */
+static const struct {
+	uint16_t at;
+	uint8_t bytes, offset;
+} fadt_pm_fields[] = {
+        {56, 4, 0}, /* PM1a events */
+        {64, 4, 4}, /* PM1a control */
+        {76, 4, 8}, /* PM timer */
+        {152, 8, 0},
+        {176, 8, 4},
+        {212, 8, 8},
+};
+
+void machine_acpi_set_pm_port(uint8_t *fadt, uint16_t port)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fadt_pm_fields); i++)
+		store_le(fadt + fadt_pm_fields[i].at, fadt_pm_fields[i].bytes,
+		        (uint64_t)port + fadt_pm_fields[i].offset);
+}
 
 static void put_fadt(struct tables *t)
 {
@@ -171,6 +185,8 @@ static void put_fadt(struct tables *t)
 	for (size_t i = 0; i < ARRAY_LEN(fadt_fields); i++)
 		acpi_patch_le(
 		        &t->blob, t->fadt + fadt_fields[i].at, fadt_fields[i].bytes, fadt_fields[i].value);
+	if (!t->blob.full)
+		machine_acpi_set_pm_port(t->blob.data + t->fadt, MACHINE_PM_PORT);
 	acpi_patch_le(&t->blob, t->fadt + FADT_FACS_AT, 4, t->facs);
 	acpi_patch_le(&t->blob, t->fadt + FADT_DSDT_AT, 4, t->dsdt);
 	acpi_patch_le(&t->blob, t->fadt + FADT_X_DSDT_AT, 8, t->dsdt);
@@ -316,6 +332,7 @@ int machine_acpi_build(unsigned vcpus, struct machine_acpi *ret_acpi, struct err
 	}
 	*ret_acpi = (struct machine_acpi){.tables = t.blob.data,
 	        .tables_size = t.blob.size,
+	        .fadt_at = t.fadt,
 	        .rsdp = t.rsdp.data,
 	        .rsdp_size = t.rsdp.size,
 	        .loader = t.loader.data,

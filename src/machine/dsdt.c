@@ -74,7 +74,7 @@ static void put_isa(struct acpi_blob *b)
 
 	aml_name(b, "_ADR");
 	aml_integer(b, 0x00010000);
-	put_legacy_device(b, "COM1", "PNP0501", 0x3f8, 8, MACHINE_GSI_SERIAL);
+	put_legacy_device(b, "COM1", "PNP0501", MACHINE_SERIAL_PORT, 8, MACHINE_GSI_SERIAL);
 	put_legacy_device(b, "RTC_", "PNP0B00", 0x70, 2, 0);
 	aml_close(b, isa);
 }

@@ -42,31 +42,50 @@ static int64_t clock_wall_s(void *ctx)
 
 /* ---- devices ---- */
 
-static int add_fw_cfg_tables(struct machine *machine, struct err *err)
+/* Each firmware puts the PM block where it likes, and reads the tables afterwards. */
+static void refresh_tables(void *ctx, uint8_t *data, size_t size)
 {
-	uint8_t e820[MACHINE_E820_MAX_BYTES];
-	size_t size = machine_e820_make(&machine->layout, e820);
+	const struct machine *machine = ctx;
+	uint16_t port = device_power_port(machine->power);
+
+	machine_acpi_set_pm_port(data + machine->fadt_at, port ?: MACHINE_PM_PORT);
+}
+
+static int add_acpi(struct machine *machine, struct err *err)
+{
+	struct device_fw_cfg *fw_cfg = machine->fw_cfg;
 	struct machine_acpi acpi = {0};
 	int result = -1;
 
-	if (device_fw_cfg_add_number(
-	            machine->fw_cfg, FW_CFG_NB_CPUS, machine->config->machine.vcpus, 2, err) < 0 ||
-	        device_fw_cfg_add_file(machine->fw_cfg, "etc/e820", e820, size, err) < 0 ||
-	        device_fw_cfg_add_file(machine->fw_cfg, "etc/system-states", machine_system_states,
-	                sizeof(machine_system_states), err) < 0 ||
-	        machine_acpi_build(machine->config->machine.vcpus, &acpi, err) < 0)
+	if (machine_acpi_build(machine->config->machine.vcpus, &acpi, err) < 0)
 		return -1;
-	if (device_fw_cfg_add_file(machine->fw_cfg, "etc/acpi/tables", acpi.tables, acpi.tables_size, err) ==
-	                0 &&
-	        device_fw_cfg_add_file(machine->fw_cfg, "etc/acpi/rsdp", acpi.rsdp, acpi.rsdp_size, err) ==
-	                0 &&
-	        device_fw_cfg_add_file(
-	                machine->fw_cfg, "etc/table-loader", acpi.loader, acpi.loader_size, err) == 0)
+	if (device_fw_cfg_add_file(fw_cfg, "etc/acpi/tables", acpi.tables, acpi.tables_size, err) == 0 &&
+	        device_fw_cfg_add_file(fw_cfg, "etc/acpi/rsdp", acpi.rsdp, acpi.rsdp_size, err) == 0 &&
+	        device_fw_cfg_add_file(fw_cfg, "etc/table-loader", acpi.loader, acpi.loader_size, err) == 0)
 		result = 0;
+	machine->fadt_at = acpi.fadt_at;
+	device_fw_cfg_follow(fw_cfg, "etc/acpi/tables", refresh_tables, machine);
 	machine_acpi_finish(&acpi);
 	return result;
 }
 
+static int add_fw_cfg_files(struct machine *machine, struct err *err)
+{
+	static const uint8_t serial_port[2] = {MACHINE_SERIAL_PORT & 0xff, MACHINE_SERIAL_PORT >> 8};
+	uint8_t e820[MACHINE_E820_MAX_BYTES];
+	size_t size = machine_e820_make(&machine->layout, e820);
+	struct device_fw_cfg *fw_cfg = machine->fw_cfg;
+
+	if (device_fw_cfg_add_number(fw_cfg, FW_CFG_NB_CPUS, machine->config->machine.vcpus, 2, err) < 0 ||
+	        device_fw_cfg_add_file(fw_cfg, "etc/e820", e820, size, err) < 0 ||
+	        device_fw_cfg_add_file(fw_cfg, "etc/system-states", machine_system_states,
+	                sizeof(machine_system_states), err) < 0)
+		return -1;
+	/* SeaBIOS takes this for its screen and keyboard; no other firmware knows it. */
+	if (device_fw_cfg_add_file(fw_cfg, "etc/sercon-port", serial_port, sizeof(serial_port), err) < 0)
+		return -1;
+	return add_acpi(machine, err);
+}
 static int create_devices(struct machine *machine, struct err *err)
 {
 	const struct device_irq irq = {irq_set, machine};
@@ -79,7 +98,7 @@ static int create_devices(struct machine *machine, struct err *err)
 	        device_pci_create(machine->bus, &machine->pci, err) < 0 ||
 	        device_power_create(machine->bus, machine->pci, irq, clock, events->on_power, events->ctx,
 	                &machine->power, err) < 0 ||
-	        device_serial_create(machine->bus, 0x3f8, MACHINE_GSI_SERIAL, irq, output, room,
+	        device_serial_create(machine->bus, MACHINE_SERIAL_PORT, MACHINE_GSI_SERIAL, irq, output, room,
 	                &machine->serial, err) < 0 ||
 	        device_rtc_create(machine->bus, clock, machine->layout.low_bytes, machine->layout.high_bytes,
 	                &machine->rtc, err) < 0 ||
@@ -88,7 +107,7 @@ static int create_devices(struct machine *machine, struct err *err)
 	if (*machine->config->machine.debugcon &&
 	        device_debugcon_create(machine->bus, output, &machine->debugcon, err) < 0)
 		return -1;
-	if (add_fw_cfg_tables(machine, err) < 0 || machine_boot_add(machine, err) < 0)
+	if (add_fw_cfg_files(machine, err) < 0 || machine_boot_add(machine, err) < 0)
 		return -1;
 	device_bus_freeze(machine->bus);
 	return 0;

@@ -30,6 +30,7 @@ struct machine {
 	struct device_debugcon *debugcon;
 	struct device_rtc *rtc;
 	struct device_fw_cfg *fw_cfg;
+	size_t fadt_at; /* in etc/acpi/tables */
 };
 
 /* Gives the firmware the kernel, the initrd and the command line of the configuration; nothing if there are

@@ -9,6 +9,10 @@
 /* Four pages below the APICs, in nobody's way: the 32-bit PCI window ends before them. */
 #define INTEL_PAGES_GPA 0xfeffc000u
 
+/* The end of the firmware image is visible here, too. */
+#define BIOS_END       MIB(1)
+#define BIOS_MAX_BYTES KIB(128)
+
 struct machine_vm {
 	struct machine *machine;
 	struct page_memory *memory;
@@ -17,6 +21,21 @@ struct machine_vm {
 	unsigned vcpu_count;
 	struct machine_vcpu vcpus[MACHINE_VCPUS_MAX];
 };
+
+/*
+ * A BIOS goes on below 1 MiB after its reset vector, where the end of its image is visible as on the i440fx.
+ * Here that is a copy in RAM, writable from the start: firmware that opens the PAM registers finds nothing to
+ * open.
+ */
+static int load_firmware(struct page_memory *memory, const struct machine_image *firmware)
+{
+	const uint8_t *data = firmware->data;
+	size_t size = firmware->size_bytes, low = size < BIOS_MAX_BYTES ? size : BIOS_MAX_BYTES;
+
+	if (page_load(memory, gpa(PAGE_HOLE_END - size), data, size) < 0)
+		return -1;
+	return page_load(memory, gpa(BIOS_END - low), data + size - low, low);
+}
 
 static int create_memory(struct machine_vm *vm, struct err *err)
 {
@@ -28,8 +47,7 @@ static int create_memory(struct machine_vm *vm, struct err *err)
 	/* What is measured comes from the launch plan. */
 	if (machine->config->sev.type != CONFIG_SEV_NONE)
 		return 0;
-	if (page_load(vm->memory, gpa(PAGE_HOLE_END - machine->firmware.size_bytes), machine->firmware.data,
-	            machine->firmware.size_bytes) < 0)
+	if (load_firmware(vm->memory, &machine->firmware) < 0)
 		return err_set(err, ERR_FAILED, "the firmware image does not fit its place");
 	return 0;
 }

@@ -156,6 +156,30 @@ static void test_fw_cfg_wrong_items_are_refused(void **state)
 	assert_ok(device_fw_cfg_add_file(f->fw_cfg, name, "", 0, &err));
 }
 
+static void count_up(void *ctx, uint8_t *data, size_t size)
+{
+	assert_int_equal(size, 8);
+	data[0] = (uint8_t)++ * (unsigned *)ctx;
+}
+
+static void test_fw_cfg_file_that_follows_is_fresh_when_selected(void **state)
+{
+	struct fixture *f = *state;
+	unsigned count = 0;
+	char text[8];
+
+	device_fw_cfg_follow(f->fw_cfg, "etc/acpi/rsdp", count_up, &count);
+	outw(f->bus, SELECTOR, 0x22);
+	read_port(f, text, 8);
+	assert_memory_equal(text, "\1SD PTR ", 8);
+	assert_int_equal(dma(f, select_bits(0x22) | FW_CFG_DMA_CTL_READ, 4, BUFFER), 0);
+	assert_int_equal(dma(f, FW_CFG_DMA_CTL_READ, 4, BUFFER + 4), 0);
+	peek(f, BUFFER, text, 8);
+	assert_memory_equal(text, "\2SD PTR ", 8);
+	outw(f->bus, SELECTOR, 0x20);
+	assert_int_equal(count, 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -169,6 +193,7 @@ int main(void)
 	        TEST(test_fw_cfg_directory_is_as_the_kernel_reads_it),
 	        TEST(test_fw_cfg_full_directory_is_sorted),
 	        TEST(test_fw_cfg_wrong_items_are_refused),
+	        TEST(test_fw_cfg_file_that_follows_is_fresh_when_selected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,6 +108,26 @@ static void test_fw_cfg_dma_of_all_ram_is_done(void **state)
 	assert_memory_equal(bytes, "byte", 4);
 }
 
+/* More than is copied at once, of an item and of the zeros behind it. */
+static void test_fw_cfg_dma_of_a_large_item_is_whole(void **state)
+{
+	enum { SIZE = 100001, READ = 200003 };
+	struct fixture *f = *state;
+	uint8_t *want = calloc(1, READ), *got = malloc(READ);
+	struct err err;
+
+	for (unsigned i = 0; i < SIZE; i++)
+		want[i] = (uint8_t)(i * 2654435761u >> 24);
+	assert_ok(device_fw_cfg_add(f->fw_cfg, FW_CFG_INITRD_DATA, want, SIZE, &err));
+	memset(got, 'x', READ);
+	poke(f, BUFFER + 1, got, READ);
+	assert_int_equal(dma(f, select_bits(FW_CFG_INITRD_DATA) | FW_CFG_DMA_CTL_READ, READ, BUFFER + 1), 0);
+	peek(f, BUFFER + 1, got, READ);
+	assert_memory_equal(got, want, READ);
+	free(want);
+	free(got);
+}
+
 static void test_fw_cfg_dma_skip_of_anything_is_bounded(void **state)
 {
 	struct fixture *f = *state;
@@ -222,6 +242,7 @@ int main(void)
 	        TEST(test_fw_cfg_dma_write_is_refused),
 	        TEST(test_fw_cfg_dma_to_what_is_not_ram_is_refused),
 	        TEST(test_fw_cfg_dma_of_all_ram_is_done),
+	        TEST(test_fw_cfg_dma_of_a_large_item_is_whole),
 	        TEST(test_fw_cfg_dma_skip_of_anything_is_bounded),
 	        TEST(test_fw_cfg_dma_over_its_own_descriptor),
 	        TEST(test_fw_cfg_dma_descriptor_that_is_not_there),

@@ -103,6 +103,31 @@ static void test_power_block_is_where_and_when_configured(void **state)
 	assert_int_equal(inl(f->bus, 0x608), 0xffffffff);
 }
 
+/* What the ACPI tables must tell: the block's place, whether it is switched on yet or not. */
+static void test_power_port_follows_the_configuration(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(device_power_port(f->power), 0);
+	config_write(f, 0x40, 4, 0x601);
+	assert_int_equal(device_power_port(f->power), 0x600);
+	config_write(f, 0x41, 1, 0xb0);
+	assert_int_equal(device_power_port(f->power), 0xb000);
+	device_pci_reset(f->pci);
+	assert_int_equal(device_power_port(f->power), 0);
+}
+
+/* APMC_EN (PIIX4, 7.1.28): set up already, says SeaBIOS, and does not wait for an SMI. */
+static void test_power_smi_needs_no_setting_up(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(config_read(f, 0x58), 1 << 25);
+	config_write(f, 0x58, 4, 0);
+	device_pci_reset(f->pci);
+	assert_int_equal(config_read(f, 0x58), 1 << 25);
+}
+
 /* PM timer against the clock: 3.579545 MHz, 24 bits, also after years. ACPI 6.5, 4.8.3.3. */
 static void test_power_timer_keeps_time(void **state)
 {
@@ -306,6 +331,8 @@ int main(void)
 	        TEST(test_power_tiny_guest_switches_off),
 	        TEST(test_power_function_is_the_piix4s),
 	        TEST(test_power_block_is_where_and_when_configured),
+	        TEST(test_power_port_follows_the_configuration),
+	        TEST(test_power_smi_needs_no_setting_up),
 	        TEST(test_power_timer_keeps_time),
 	        TEST(test_power_firmware_enables_acpi_then_shuts_down),
 	        TEST(test_power_other_sleep_states_do_not_exist),

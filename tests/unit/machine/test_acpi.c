@@ -71,6 +71,31 @@ static void test_acpi_fadt_describes_the_platform(void **state)
 	machine_acpi_finish(&acpi);
 }
 
+/* Every field that names the PM block, no other byte, and the checksums are the script's to make. */
+static void test_acpi_fadt_follows_the_pm_block(void **state)
+{
+	static const uint32_t fields[] = {56, 64, 76, 152, 176, 212};
+	struct machine_acpi acpi;
+	struct firmware fw;
+	uint8_t before[244];
+	const uint8_t *fadt;
+	uint32_t length;
+
+	assert_ok(machine_acpi_build(1, &acpi, &err));
+	memcpy(before, (uint8_t *)acpi.tables + acpi.fadt_at, sizeof(before));
+	machine_acpi_set_pm_port((uint8_t *)acpi.tables + acpi.fadt_at, MACHINE_PM_PORT);
+	assert_memory_equal((uint8_t *)acpi.tables + acpi.fadt_at, before, sizeof(before));
+	machine_acpi_set_pm_port((uint8_t *)acpi.tables + acpi.fadt_at, 0x600);
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+		store_le(before + fields[i], 2, load_le(before + fields[i], 2) - 0xb000 + 0x600);
+	assert_memory_equal((uint8_t *)acpi.tables + acpi.fadt_at, before, sizeof(before));
+	fw = firmware_run(&acpi);
+	fadt = firmware_find(&fw, "FACP", &length);
+	assert_int_equal(load_le(fadt + 64, 4), 0x604);
+	assert_int_equal(load_le(fadt + 176, 8), 0x604);
+	machine_acpi_finish(&acpi);
+}
+
 static void test_acpi_madt_lists_every_vcpu_and_interrupt(void **state)
 {
 	struct machine_acpi acpi;
@@ -121,6 +146,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_acpi_every_table_is_found_and_sums_to_zero),
 	        cmocka_unit_test(test_acpi_fadt_describes_the_platform),
+	        cmocka_unit_test(test_acpi_fadt_follows_the_pm_block),
 	        cmocka_unit_test(test_acpi_madt_lists_every_vcpu_and_interrupt),
 	        cmocka_unit_test(test_acpi_vcpus_out_of_range_are_refused),
 	};
