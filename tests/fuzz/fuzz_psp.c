@@ -204,7 +204,7 @@ static void step(struct cursor *c)
 {
 	uint8_t command = cursor_u8(c), guest = cursor_u8(c);
 	struct args a = {
-	        .guest = guest < 0xf0 ? guest % (GUESTS + 1) : guest << 24,
+	        .guest = guest < 0xf0 ? guest % (GUESTS + 1) : (uint32_t)guest << 24,
 	        .asid = cursor_u8(c),
 	        .address = cursor_u64(c),
 	        .size = cursor_u16(c) % (MEMORY_BYTES - 64),
