@@ -109,7 +109,8 @@ struct attest_check {
 struct attest_verdict {
 	struct attest_check checks[ATTEST_CHECKS_MAX];
 	size_t count;
-	bool passed; /* at least one check was made, and none failed */
+	bool passed;    /* at least one check was made, and none failed */
+	bool simulated; /* the root is one of the software platform: nothing protects that guest */
 };
 
 /* ---- SNP reports judged ---- */

@@ -45,5 +45,7 @@ int cert_chip_read(const struct cert *cert, struct cert_chip *ret_chip, struct e
 
 /* AMD's roots by fingerprint. UNKNOWN: not AMD's. */
 enum attest_product anchor_find(EVP_PKEY *key);
+/* Is it a root of the software platform? No signature by it proves anything. */
+bool anchor_is_simulated(EVP_PKEY *key);
 
 #endif

@@ -141,6 +141,7 @@ static void judge_root(struct chain *chain, struct attest_verdict *verdict)
 {
 	uint8_t ark[SHA384_BYTES], root[SHA384_BYTES];
 
+	verdict->simulated = anchor_is_simulated(chain->ark.key);
 	chain->root_product = anchor_find(chain->ark.key);
 	if (chain->root_product != ATTEST_PRODUCT_UNKNOWN)
 		verdict_add(verdict, "root", ATTEST_PASSED, "AMD's root key for %s",

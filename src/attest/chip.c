@@ -123,10 +123,11 @@ int cert_chip_read(const struct cert *cert, struct cert_chip *ret_chip, struct e
 }
 
 /* SHA-384 of the SubjectPublicKeyInfo of AMD's root keys; SEV and SNP, VCEK and VLEK share them. */
-static const struct {
+struct anchor {
 	enum attest_product product;
 	const char *fingerprint;
-} anchors[] = {
+};
+static const struct anchor anchors[] = {
         {ATTEST_NAPLES, "dbd7c2cf752133b5121db4df51417b12ae49fe579848e31d"
                         "a21be18b281ae30fc2a59054619e434dddcad38e88de4ed8"},
         {ATTEST_ROME, "f21bc580475df023cf4ac04425a39eeb342c3cf3d2f15b06"
@@ -139,16 +140,40 @@ static const struct {
                        "c229c873e6359d3a6926287a2a22cd5f88a385e333a2fcc5"},
 };
 
-enum attest_product anchor_find(EVP_PKEY *key)
+/* The same of the software platform's root keys, which everybody can compute (sim/psp/rsa.h). */
+static const struct anchor simulated[] = {
+        {ATTEST_NAPLES, "6c5e4cf89691cfa14c74079efc5babe8ed46732b7ab69e2e"
+                        "2ef72206e8b8e4c03442072ed111a1ce8d6e16572ec80722"},
+        {ATTEST_ROME, "16ae7ead3f4b6ed79c7193b92c7869c76d56994318490db4"
+                      "58c5023f4a609970872a6b94affb83ef81073716cb697fde"},
+        {ATTEST_MILAN, "0e6e0d17a345a8e99289794214eacc6197fa59be163b1dd7"
+                       "3cb3c81ce12e0af037ae49a9e65d6645dda168d6095a28b5"},
+        {ATTEST_GENOA, "0b9aa4a682c595808ca4739b3374bed49cb37115fee6aec1"
+                       "afb588dc3849a82e62c4e605cc9301a568d6a8b7f01ab9c9"},
+        {ATTEST_TURIN, "628af84ae6af6f2295b2365b6a0e8bee62cfa790e473206a"
+                       "a99cc7b803ae78af162d90b478af4c7764f9f8226394546d"},
+};
+
+static enum attest_product find(const struct anchor *table, size_t count, EVP_PKEY *key)
 {
 	uint8_t digest[SHA384_BYTES], known[SHA384_BYTES];
 
 	if (!key_fingerprint(key, digest))
 		return ATTEST_PRODUCT_UNKNOWN;
-	for (size_t i = 0; i < ARRAY_LEN(anchors); i++) {
-		if (hex_decode(anchors[i].fingerprint, known, sizeof(known)) &&
+	for (size_t i = 0; i < count; i++) {
+		if (hex_decode(table[i].fingerprint, known, sizeof(known)) &&
 		        crypto_equal(digest, known, sizeof(known)))
-			return anchors[i].product;
+			return table[i].product;
 	}
 	return ATTEST_PRODUCT_UNKNOWN;
+}
+
+enum attest_product anchor_find(EVP_PKEY *key)
+{
+	return find(anchors, ARRAY_LEN(anchors), key);
+}
+
+bool anchor_is_simulated(EVP_PKEY *key)
+{
+	return find(simulated, ARRAY_LEN(simulated), key) != ATTEST_PRODUCT_UNKNOWN;
 }

@@ -157,6 +157,7 @@ static void judge_root(const struct sev_chain *chain, struct attest_verdict *ver
 	enum attest_product product = anchor_find(chain->ark_key.key);
 	uint8_t ark[SHA384_BYTES], root[SHA384_BYTES];
 
+	verdict->simulated = anchor_is_simulated(chain->ark_key.key);
 	if (product != ATTEST_PRODUCT_UNKNOWN)
 		verdict_add(verdict, "root", ATTEST_PASSED, "AMD's root key for %s",
 		        attest_product_name(product));

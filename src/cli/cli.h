@@ -7,6 +7,9 @@
 
 #include "vmm/base.h"
 
+/* Said first by whatever shows or judges the software platform in words; in JSON it is "simulated": true. */
+#define CLI_SIMULATED "This is the software platform, a simulation: nothing protects the guest."
+
 struct cli_option {
 	const char *name; /* without the dashes */
 	const char *arg;  /* what follows it, for the help ("KEY=VALUE"); NULL: a flag */

@@ -58,11 +58,11 @@ static void print_words(const json_t *dry)
 		printf("nothing that can be foreseen would refuse it\n");
 }
 
-static json_t *dry_json(const struct config *config, const struct launch *launch, json_t *measurement,
-        const struct launch_findings *findings)
+static json_t *dry_json(const struct config *config, const struct launch *launch, bool simulated,
+        json_t *measurement, const struct launch_findings *findings)
 {
-	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", config->name, "type",
-	        measure_sev_types[config->sev.type], "steps", steps_json(launch), "measurement",
+	return json_pack("{s:b, s:s, s:s, s:o, s:o, s:o}", "simulated", simulated, "name", config->name,
+	        "type", measure_sev_types[config->sev.type], "steps", steps_json(launch), "measurement",
 	        measurement ?: json_null(), "refusals", refusals_json(findings));
 }
 
@@ -77,7 +77,8 @@ static void add_machine(
 		findings->count++;
 }
 
-int cli_dry_run(const struct config *config, const struct launch *launch, bool as_json, struct err *err)
+int cli_dry_run(const struct config *config, const struct launch *launch, bool simulated, bool as_json,
+        struct err *err)
 {
 	auto_free struct launch_findings *findings = calloc(1, sizeof(*findings));
 	auto_json json_t *dry = NULL;
@@ -89,7 +90,7 @@ int cli_dry_run(const struct config *config, const struct launch *launch, bool a
 	add_machine(config, launch, findings);
 	if (measure(launch, &measurement, err) < 0)
 		return -1;
-	dry = dry_json(config, launch, measurement, findings);
+	dry = dry_json(config, launch, simulated, measurement, findings);
 	if (!dry)
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the dry run");
 	if (!as_json)

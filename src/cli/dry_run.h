@@ -7,10 +7,11 @@
 #include "vmm/launch.h"
 
 /*
- * Prints the steps, what they measure, the digest, and every foreseen refusal. Returns the exit status: that
- * of the first refusal, or 0; -1 if it could not be told.
+ * Prints the steps, what they measure, the digest, and every foreseen refusal. simulated: the host is the
+ * software platform, which JSON tells. Returns the exit status: that of the first refusal, or 0; -1 if it
+ * could not be told.
  */
-int cli_dry_run(
-        const struct config *config, const struct launch *launch, bool as_json, struct err *err) MUST_CHECK;
+int cli_dry_run(const struct config *config, const struct launch *launch, bool simulated, bool as_json,
+        struct err *err) MUST_CHECK;
 
 #endif

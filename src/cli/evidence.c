@@ -110,8 +110,8 @@ int time_read(const char *text, time_t *ret_time, struct err *err)
 static int print_json(const struct attest_verdict *verdict, struct err *err)
 {
 	static const char *const results[] = {"passed", "failed", "note"};
-	json_t *list = json_array(),
-	       *root = json_pack("{s:b, s:o}", "verified", verdict->passed, "checks", list);
+	json_t *list = json_array(), *root = json_pack("{s:b, s:b, s:o}", "verified", verdict->passed,
+	                                     "simulated", verdict->simulated, "checks", list);
 
 	for (size_t i = 0; i < verdict->count; i++) {
 		const struct attest_check *check = &verdict->checks[i];
@@ -134,6 +134,8 @@ static void print_words(const struct attest_verdict *verdict)
 	static const char *const results[] = {"ok", "FAILED", "note"};
 	size_t judged = 0, failed = 0;
 
+	if (verdict->simulated)
+		printf("%s\n", CLI_SIMULATED);
 	for (size_t i = 0; i < verdict->count; i++) {
 		const struct attest_check *check = &verdict->checks[i];
 

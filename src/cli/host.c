@@ -55,6 +55,7 @@ static int show(const struct cli_args *args, const struct cli_hosts *hosts, cons
 	if (cli_given(args, "certificates") &&
 	        export_certificates(hosts->host, cli_value(args, "certificates"), err) < 0)
 		return -1;
+	offer->simulated = hosts->sim;
 	ask(hosts, config, offer);
 	if (!cli_given(args, "json"))
 		host_print_words(offer);
@@ -73,7 +74,7 @@ static int run_verb(const struct cli_args *args, struct err *err)
 		return -1;
 	result = cli_host_word(cli_value(args, "host"), &config->host, err);
 	if (result == 0)
-		result = cli_hosts_open(&hosts, config, NULL, err);
+		result = cli_hosts_open(&hosts, config, NULL, cli_given(args, "json") ? stderr : stdout, err);
 	if (result == 0)
 		result = show(args, &hosts, config, err);
 	cli_hosts_close(&hosts);

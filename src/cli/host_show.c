@@ -239,14 +239,15 @@ static json_t *kvm_json(const struct host_offer *offer)
 int host_print_json(const struct host_offer *offer, struct err *err)
 {
 	const struct launch_facts *facts = &offer->facts;
-	auto_json json_t *root = json_pack("{s:o, s:{s:s, s:o, s:i}, s:o, s:i, s:o, s:o, s:b, s:{s:o, s:o}}",
-	        "kvm", kvm_json(offer), "processor", "product", attest_product_name(facts->product),
-	        "signature", mask(true, facts->cpu_signature), "c-bit", (int)facts->c_bit, "generations",
-	        generations_json(facts), "vm-types", (int)facts->vm_types, "policy-bits",
-	        mask(facts->policy_known, facts->policy_bits), "vmsa-features",
-	        mask(facts->features_known, facts->vmsa_features), "asks-for-certificates",
-	        facts->certs_known && facts->req_certs, "firmware", "sev", sev_json(facts), "sev-snp",
-	        snp_json(facts));
+	auto_json json_t *root =
+	        json_pack("{s:b, s:o, s:{s:s, s:o, s:i}, s:o, s:i, s:o, s:o, s:b, s:{s:o, s:o}}", "simulated",
+	                offer->simulated, "kvm", kvm_json(offer), "processor", "product",
+	                attest_product_name(facts->product), "signature", mask(true, facts->cpu_signature),
+	                "c-bit", (int)facts->c_bit, "generations", generations_json(facts), "vm-types",
+	                (int)facts->vm_types, "policy-bits", mask(facts->policy_known, facts->policy_bits),
+	                "vmsa-features", mask(facts->features_known, facts->vmsa_features),
+	                "asks-for-certificates", facts->certs_known && facts->req_certs, "firmware", "sev",
+	                sev_json(facts), "sev-snp", snp_json(facts));
 
 	if (!root || json_dumpf(root, stdout, JSON_INDENT(2)) < 0)
 		return err_set(err, ERR_FAILED, "the answer could not be written");

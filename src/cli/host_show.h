@@ -7,7 +7,8 @@
 #include "vmm/launch.h"
 
 struct host_offer {
-	bool opened; /* there is a KVM of the version that vmm knows; usable: it has what vmm needs */
+	bool simulated; /* it is the software platform */
+	bool opened;    /* there is a KVM of the version that vmm knows; usable: it has what vmm needs */
 	bool usable;
 	struct err reason; /* why not */
 	int values[32];    /* of call_capabilities, in its order */

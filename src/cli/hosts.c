@@ -58,7 +58,7 @@ static int sim_options_of(const struct config *config, struct sim_options *ret_o
 	return take_version(config->sim.firmware_version, &ret_options->firmware, err);
 }
 
-static int open_real(struct cli_hosts *hosts, const struct config *config, struct err *err)
+static int open_real(struct cli_hosts *hosts, const struct config *config, FILE *tell, struct err *err)
 {
 	struct sim_options options;
 
@@ -66,7 +66,7 @@ static int open_real(struct cli_hosts *hosts, const struct config *config, struc
 		return host_kernel_create(&hosts->real, err);
 	if (sim_options_of(config, &options, err) < 0)
 		return -1;
-	fputs("This is the software platform, a simulation: nothing protects the guest.\n", stderr);
+	fprintf(tell, "%s\n", CLI_SIMULATED);
 	if (host_sim_create(&options, &hosts->real, err) < 0)
 		return -1;
 	hosts->sim = true;
@@ -91,9 +91,10 @@ static int open_trace(struct cli_hosts *hosts, const char *path, struct err *err
 	return host_trace_create(hosts->real, fileno(hosts->trace), &hosts->traced, err);
 }
 
-int cli_hosts_open(struct cli_hosts *hosts, const struct config *config, const char *trace, struct err *err)
+int cli_hosts_open(
+        struct cli_hosts *hosts, const struct config *config, const char *trace, FILE *tell, struct err *err)
 {
-	if (open_real(hosts, config, err) < 0 || (trace && open_trace(hosts, trace, err) < 0))
+	if (open_real(hosts, config, tell, err) < 0 || (trace && open_trace(hosts, trace, err) < 0))
 		return -1;
 	hosts->host = hosts->traced ?: hosts->real;
 	return 0;

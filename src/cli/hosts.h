@@ -4,6 +4,7 @@
 #ifndef VMM_CLI_HOSTS_H
 #define VMM_CLI_HOSTS_H
 
+#include "cli.h"
 #include "vmm/config.h"
 #include "vmm/device.h"
 #include "vmm/host.h"
@@ -22,11 +23,11 @@ struct cli_hosts {
 };
 
 /*
- * trace: a file for a line per kernel call; NULL: none. The software platform says what it is on standard
- * error, before anything else is printed.
+ * trace: a file for a line per kernel call; NULL: none. tell gets CLI_SIMULATED on the software platform,
+ * before anything else is printed: standard output if the verb answers there in words, else standard error.
  */
-int cli_hosts_open(
-        struct cli_hosts *hosts, const struct config *config, const char *trace, struct err *err) MUST_CHECK;
+int cli_hosts_open(struct cli_hosts *hosts, const struct config *config, const char *trace, FILE *tell,
+        struct err *err) MUST_CHECK;
 /* The guest's time, NULL: this computer's. */
 const struct device_clock *cli_hosts_clock(const struct cli_hosts *hosts);
 /* What counts the host's guests and limits this process there, NULL: this process's own. */

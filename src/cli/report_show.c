@@ -193,7 +193,7 @@ static json_t *json_row(const struct row *row, const struct abi_snp_report *repo
 static int print_json(const struct abi_snp_report *report, struct err *err)
 {
 	char url[ATTEST_URL_BYTES];
-	json_t *root = json_object();
+	json_t *root = json_pack("{s:n}", "simulated"); /* only its certificates say */
 	int status = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -227,7 +227,9 @@ static int run(const struct cli_args *args, struct err *err)
 	}
 	if (attest_report_vcek_url(&report, url))
 		printf("%-20s %s\n", "VCEK at", url);
-	printf("\nNothing of this is proven yet; vmm report verify checks it.\n");
+	printf("\nNothing of this is proven yet, and a report does not say whether it comes from a "
+	       "simulation:\n"
+	       "vmm report verify checks both, by the certificates.\n");
 	return 0;
 }
 

@@ -41,7 +41,7 @@ static int dry_run_on(
 
 	if (launch_create_unjudged(hosts->host, config, cli_hosts_process(hosts), &launch, err) < 0)
 		return -1;
-	result = cli_dry_run(config, launch, as_json, err);
+	result = cli_dry_run(config, launch, hosts->sim, as_json, err);
 	launch_destroy(launch);
 	return result;
 }
@@ -50,9 +50,10 @@ static int run_verb(const struct cli_args *args, struct err *err)
 {
 	struct cli_hosts hosts = {0};
 	struct config *config;
+	bool dry = cli_given(args, "dry-run"), json = cli_given(args, "json");
 	int result;
 
-	if (cli_given(args, "json") && !cli_given(args, "dry-run"))
+	if (json && !dry)
 		return err_set(err, ERR_USAGE, "--json is for --dry-run; see vmm run --help");
 	if (cli_config_load(args, cli_operand(args, 0), stderr, &config, err) < 0)
 		return -1;
@@ -64,10 +65,10 @@ static int run_verb(const struct cli_args *args, struct err *err)
 	/* On the software platform this process holds what else only the secure processor knows. */
 	if (config->sev.type != CONFIG_SEV_NONE)
 		owner_guard_secrets();
-	result = cli_hosts_open(&hosts, config, cli_value(args, "trace"), err);
+	result =
+	        cli_hosts_open(&hosts, config, cli_value(args, "trace"), dry && !json ? stdout : stderr, err);
 	if (result == 0)
-		result = cli_given(args, "dry-run") ? dry_run_on(&hosts, config, cli_given(args, "json"), err)
-		                                    : run_on(&hosts, config, err);
+		result = dry ? dry_run_on(&hosts, config, json, err) : run_on(&hosts, config, err);
 	cli_hosts_close(&hosts);
 	config_destroy(config);
 	return result;

@@ -43,6 +43,8 @@ static int check_platform(const struct attest_sev_evidence *evidence, struct err
 			return err_set(err, ERR_FAILED, "%s: is not the PDH of an AMD processor: %s",
 			        evidence->pdh.name, verdict.checks[i].text);
 	}
+	if (verdict.simulated)
+		fprintf(stderr, "%s\n", CLI_SIMULATED);
 	return 0;
 }
 

@@ -186,6 +186,7 @@ static void judge_sev(const struct exported *e, const struct abi_sev_report *rep
 			fail_msg("%s: %s", verdict.checks[i].name, verdict.checks[i].text);
 	}
 	assert_int_equal(verdict.passed, wanted);
+	assert_true(verdict.simulated);
 }
 
 static void test_psp_sev_chain_and_report_are_what_the_verifier_accepts(void **state)

@@ -299,9 +299,11 @@ static void judge(struct psp *psp, const struct abi_snp_report *report, bool wan
 			fail_msg("%s: %s", verdict.checks[i].name, verdict.checks[i].text);
 	}
 	assert_int_equal(verdict.passed, wanted);
+	assert_true(verdict.simulated);
 	evidence.root.size = 0; /* nobody else trusts these roots */
 	assert_ok(attest_report_verify(report, &evidence, &verdict, &err));
 	assert_false(verdict.passed);
+	assert_true(verdict.simulated);
 	free(vcek);
 	free(chain);
 }
