@@ -67,7 +67,9 @@ int call_vcpu_run(struct host *h, int vcpu_fd, struct kvm_run *run, struct err *
 		return 0;
 	if (errno == EINTR || errno == EAGAIN)
 		return 1;
-	if ((errno == EFAULT || errno == EHWPOISON) && run->exit_reason == UAPI_EXIT_MEMORY_FAULT)
+	/* Only EFAULT asks for another kind of page; with any other errno the page itself is not to be had.
+	 */
+	if (errno == EFAULT && run->exit_reason == UAPI_EXIT_MEMORY_FAULT)
 		return 0;
 	return err_sys(err, ERR_FAILED, errno, "KVM_RUN");
 }

@@ -38,17 +38,47 @@ int page_memory_guest_memfd(const struct page_memory *memory, unsigned i)
 	return memory->guest_memfd[i];
 }
 
-bool page_is_shared(const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes)
+/* Are all pages of a part of region i private, or all of them shared? */
+static bool is_all(
+        const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes, bool private)
 {
 	uint64_t end = offset + size_bytes;
 
-	if (!memory->shared[i])
-		return true;
 	for (uint64_t page = offset / PAGE_SIZE_BYTES; page * PAGE_SIZE_BYTES < end; page++) {
 		uint64_t word =
 		        atomic_load_explicit(&memory->shared[i][page / WORD_PAGES], memory_order_relaxed);
 
-		if (!(word >> page % WORD_PAGES & 1))
+		if ((word >> page % WORD_PAGES & 1) == private)
+			return false;
+	}
+	return true;
+}
+
+bool page_is_shared(const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes)
+{
+	return !memory->shared[i] || is_all(memory, i, offset, size_bytes, false);
+}
+
+/* The part of a range that lies in a region: false if there is none. */
+static bool part_in(const struct page_region *region, struct gpa start, uint64_t size_bytes,
+        uint64_t *ret_from, uint64_t *ret_to)
+{
+	uint64_t end = start.raw + size_bytes, limit = region->gpa.raw + region->size_bytes;
+
+	*ret_from = start.raw > region->gpa.raw ? start.raw : region->gpa.raw;
+	*ret_to = end < limit ? end : limit;
+	return *ret_from < *ret_to;
+}
+
+bool page_is_already(const struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private)
+{
+	uint64_t from, to;
+
+	for (unsigned i = 0; i < memory->layout.count; i++) {
+		const struct page_region *region = &memory->layout.regions[i];
+
+		if (memory->shared[i] && part_in(region, start, size_bytes, &from, &to) &&
+		        !is_all(memory, i, from - region->gpa.raw, to - from, private))
 			return false;
 	}
 	return true;
@@ -113,14 +143,10 @@ static int convert_piece(struct page_memory *memory, unsigned i, uint64_t start,
 int page_convert(
         struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private, struct err *err)
 {
-	uint64_t end = start.raw + size_bytes;
+	uint64_t from, to;
 
 	for (unsigned i = 0; i < memory->layout.count; i++) {
-		const struct page_region *region = &memory->layout.regions[i];
-		uint64_t from = start.raw > region->gpa.raw ? start.raw : region->gpa.raw,
-		         limit = region->gpa.raw + region->size_bytes, to = end < limit ? end : limit;
-
-		if (memory->shared[i] && from < to &&
+		if (memory->shared[i] && part_in(&memory->layout.regions[i], start, size_bytes, &from, &to) &&
 		        convert_piece(memory, i, from, to - from, private, err) < 0)
 			return -1;
 	}

@@ -75,6 +75,8 @@ enum vcpu_verdict vcpu_on_exit(struct vcpu *vcpu)
 {
 	uint32_t reason = vcpu->kvm->run->exit_reason;
 
+	if (reason != UAPI_EXIT_MEMORY_FAULT)
+		vcpu->idle_faults = 0;
 	if (reason < ARRAY_LEN(handlers) && handlers[reason])
 		return handlers[reason](vcpu);
 	return vcpu_end(vcpu, VCPU_FAIL, "KVM left the guest for a reason that vmm does not know: %u (%s)",

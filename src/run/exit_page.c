@@ -13,6 +13,12 @@
 /* Bits of the third argument; those below say the size of the guest's pages, which means nothing here. */
 #define MAP_GPA_RANGE_ENCRYPTED (1u << 4)
 
+/*
+ * Two vCPUs may ask for the same page at once; the later one finds it as it wants it and goes on. A vCPU that
+ * asks this often in a row will never go on.
+ */
+#define IDLE_FAULTS_MAX 1000
+
 static bool is_snp(const struct vcpu *vcpu)
 {
 	return machine_config(vcpu->machine)->sev.type == CONFIG_SEV_SNP;
@@ -26,6 +32,52 @@ static enum vcpu_verdict convert(struct vcpu *vcpu, struct gpa start, uint64_t s
 		return VCPU_RESUME;
 	return vcpu_end(vcpu, VCPU_FAIL, "the guest's page at 0x%llx cannot become %s: %s",
 	        (unsigned long long)start.raw, private ? "private" : "shared", err.text);
+}
+
+/* Not every fault asks for a change: without this one that does not would be answered for ever. */
+static enum vcpu_verdict answer_fault(struct vcpu *vcpu, const struct uapi_memory_fault *fault, bool private)
+{
+	if (!page_is_already(machine_vm_memory(vcpu->vm), gpa(fault->gpa), fault->size, private)) {
+		vcpu->idle_faults = 0;
+		return convert(vcpu, gpa(fault->gpa), fault->size, private);
+	}
+	if (++vcpu->idle_faults < IDLE_FAULTS_MAX)
+		return VCPU_RESUME;
+	return vcpu_end(vcpu, VCPU_FAIL,
+	        "KVM wants the guest's page at 0x%llx to be %s, which it is already: KVM and vmm do not "
+	        "agree "
+	        "about who owns the page; report this with the output of --trace",
+	        (unsigned long long)fault->gpa, private ? "private" : "shared");
+}
+
+/* KVM_RUN's own errors. KVM names the page where guest_memfd could not give it (kvm_gmem_get_pfn()). */
+static const struct {
+	int sys;
+	const char *cause;
+} run_errors[] = {
+        {EHWPOISON, "a page of the guest's memory is damaged in the host's hardware, and what it held is "
+                    "lost; start the guest again, and see dmesg | grep -i -e mce -e 'hardware error'"},
+        {ENOMEM, "the host has no memory left for the guest; lower machine.memory or end other guests"},
+        {ENOSPC, "the host has no memory left for the guest; lower machine.memory or end other guests"},
+        {EFAULT, "the host cannot bring in a page of the guest's memory; free memory on the host, or "
+                 "enlarge its pool of huge pages"},
+};
+
+void vcpu_explain_run(struct vcpu *vcpu)
+{
+	struct uapi_memory_fault fault;
+	char place[48] = "";
+	struct err *err = &vcpu->err;
+	size_t used = strlen(err->text);
+
+	memcpy(&fault, &vcpu->kvm->run->hw, sizeof(fault));
+	if (vcpu->kvm->run->exit_reason == UAPI_EXIT_MEMORY_FAULT)
+		snprintf(place, sizeof(place), " at guest address 0x%llx", (unsigned long long)fault.gpa);
+	for (size_t i = 0; i < ARRAY_LEN(run_errors); i++) {
+		if (run_errors[i].sys == err->sys)
+			snprintf(err->text + used, sizeof(err->text) - used, "%s: %s", place,
+			        run_errors[i].cause);
+	}
 }
 
 enum vcpu_verdict vcpu_on_memory_fault(struct vcpu *vcpu)
@@ -45,7 +97,7 @@ enum vcpu_verdict vcpu_on_memory_fault(struct vcpu *vcpu)
 	if (!is_snp(vcpu) || !page_is_backed(machine_vm_memory(vcpu->vm), gpa(fault.gpa), fault.size))
 		return vcpu_end(vcpu, VCPU_CRASH, "the guest used 0x%llx as %s memory, where it has none",
 		        (unsigned long long)fault.gpa, private ? "private" : "shared");
-	return convert(vcpu, gpa(fault.gpa), fault.size, private);
+	return answer_fault(vcpu, &fault, private);
 }
 
 enum vcpu_verdict vcpu_on_hypercall(struct vcpu *vcpu)

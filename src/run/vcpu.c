@@ -40,6 +40,7 @@ static enum vcpu_outcome run_until_end(struct vcpu *vcpu)
 		        call_vcpu_run(machine_host(vcpu->machine), vcpu->kvm->fd, vcpu->kvm->run, &vcpu->err);
 
 		if (result < 0) {
+			vcpu_explain_run(vcpu);
 			vcpu_report_registers(vcpu);
 			return VCPU_FAILED;
 		}

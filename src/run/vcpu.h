@@ -31,6 +31,7 @@ struct vcpu {
 	bool started;
 	_Atomic bool stop;
 	_Atomic uint64_t exits;
+	unsigned idle_faults; /* memory faults in a row that asked for what was so already */
 
 	/* Written by the thread, read once `ended` has been called. */
 	enum vcpu_outcome outcome;
@@ -55,6 +56,8 @@ enum vcpu_verdict vcpu_on_exit(struct vcpu *vcpu);
 enum vcpu_verdict vcpu_end(struct vcpu *vcpu, enum vcpu_verdict verdict, const char *fmt, ...) PRINTF(3, 4);
 /* exit_page.c, exit_sev.c */
 enum vcpu_verdict vcpu_on_memory_fault(struct vcpu *vcpu);
+/* Adds to err, which KVM_RUN left there, which page it is about, the cause and the remedy. */
+void vcpu_explain_run(struct vcpu *vcpu);
 enum vcpu_verdict vcpu_on_hypercall(struct vcpu *vcpu);
 enum vcpu_verdict vcpu_on_sev_term(struct vcpu *vcpu);
 /* exit_io.c */

@@ -50,6 +50,7 @@ struct fake_kernel {
 	/* Behaviour. */
 	struct fake_refusal refusal;
 	void (*on_update)(struct fake_kernel *k, const struct uapi_sev_snp_launch_update *update);
+	int (*on_run)(struct fake_kernel *k); /* answers KVM_RUN; NULL: it returns with nothing said */
 
 	/* What happened. */
 	int next_fd, open_fds;
@@ -314,6 +315,7 @@ static inline int fake_ioctl(struct host *h, int fd, unsigned long request, void
 	}
 	switch (request) {
 	case KVM_GET_API_VERSION: return KVM_API_VERSION;
+	case KVM_RUN: return k->on_run ? k->on_run(k) : 0;
 	case KVM_CHECK_EXTENSION: return fake_capability(k, (uintptr_t)arg);
 	case KVM_GET_VCPU_MMAP_SIZE: return 3 * 4096;
 	case KVM_GET_SUPPORTED_CPUID: return fake_cpuid(k, arg);

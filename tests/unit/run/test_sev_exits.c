@@ -96,6 +96,79 @@ static void test_memory_fault_that_makes_no_sense_is_kvms(void **state)
 	assert_error(ERR_FAILED, "a memory fault that vmm does not understand");
 }
 
+static void test_memory_fault_for_what_is_so_already_ends_after_a_while(void **state)
+{
+	start("sev-snp");
+	for (unsigned i = 0; i < 999; i++)
+		assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), VCPU_RESUME);
+	/* Another exit shows that the vCPU goes on. */
+	assert_int_equal(hypercall(12, 0x10000, 16, 0), VCPU_RESUME);
+	bench.kernel.count = 0;
+	for (unsigned i = 0; i < 999; i++)
+		assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), VCPU_RESUME);
+	assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), VCPU_FAIL);
+	assert_error(ERR_FAILED, "the guest's page at 0x3000 to be private, which it is already");
+	assert_int_equal(bench.kernel.count, 0);
+}
+
+/* ---- KVM_RUN itself fails ---- */
+
+static int run_errno;
+static unsigned runs;
+
+/* A kernel that says the same for ever, until the test has seen enough. */
+static int fail_run(struct fake_kernel *k)
+{
+	const struct uapi_memory_fault fault = {
+	        .flags = UAPI_MEMORY_EXIT_PRIVATE, .gpa = 0x5000, .size = 0x1000};
+
+	k->run.exit_reason = KVM_EXIT_SHUTDOWN;
+	if (++runs > 2000)
+		return 0;
+	k->run.exit_reason = UAPI_EXIT_MEMORY_FAULT;
+	memcpy(&k->run.hw, &fault, sizeof(fault));
+	return fake_fail(run_errno);
+}
+
+static void run_with(int sys)
+{
+	struct err err;
+
+	run_errno = sys;
+	runs = 0;
+	bench.kernel.on_run = fail_run;
+	if (loop_create(&vcpu.loop, &err) < 0 || vcpu_start(&vcpu, &err) < 0)
+		fail_msg("%s", err.text);
+	vcpu_join(&vcpu);
+	loop_destroy(vcpu.loop);
+	assert_int_equal(vcpu.outcome, VCPU_FAILED);
+}
+
+static void test_run_of_a_poisoned_page_ends_the_guest(void **state)
+{
+	start("sev-snp");
+	run_with(EHWPOISON);
+	assert_error(ERR_FAILED, "at guest address 0x5000: a page of the guest's memory is damaged");
+	assert_int_equal(runs, 1);
+	assert_int_equal(bench.kernel.count, 0); /* nothing was converted */
+}
+
+static void test_run_without_memory_ends_the_guest(void **state)
+{
+	start("sev-snp");
+	run_with(ENOMEM);
+	assert_error(ERR_FAILED, "the host has no memory left for the guest; lower machine.memory");
+	assert_int_equal(runs, 1);
+}
+
+static void test_run_that_asks_for_a_private_page_for_ever_ends_the_guest(void **state)
+{
+	start("sev-snp");
+	run_with(EFAULT);
+	assert_error(ERR_FAILED, "which it is already");
+	assert_int_equal(runs, 1000);
+}
+
 static void test_map_gpa_range_converts_by_bit_4_alone(void **state)
 {
 	start("sev-snp");
@@ -183,6 +256,10 @@ int main(void)
 	        TEST(test_memory_fault_converts_the_page_and_goes_on),
 	        TEST(test_memory_fault_outside_memory_is_the_guests_crash),
 	        TEST(test_memory_fault_that_makes_no_sense_is_kvms),
+	        TEST(test_memory_fault_for_what_is_so_already_ends_after_a_while),
+	        TEST(test_run_of_a_poisoned_page_ends_the_guest),
+	        TEST(test_run_without_memory_ends_the_guest),
+	        TEST(test_run_that_asks_for_a_private_page_for_ever_ends_the_guest),
 	        TEST(test_map_gpa_range_converts_by_bit_4_alone),
 	        TEST(test_map_gpa_range_of_nonsense_is_refused),
 	        TEST(test_map_gpa_range_of_a_sev_guest_is_news_only),
