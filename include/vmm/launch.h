@@ -210,7 +210,10 @@ struct launch_process {
 	uint32_t hiding_asids;  /* kvm_amd.ciphertext_hiding_asids; 0: off, or not to be seen */
 	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK; UINT64_MAX: none, or CAP_IPC_LOCK is held */
 	bool smt;               /* simultaneous multithreading is on */
+	unsigned linux_version; /* LAUNCH_LINUX() of the host's kernel; 0: not known */
 };
+
+#define LAUNCH_LINUX(major, minor) ((unsigned)(major) << 16 | (minor))
 
 /*
  * This process's own. join: the folder of another cgroup that the process will be in (the key cgroup), or "".
@@ -257,7 +260,16 @@ struct launch_facts {
 	struct launch_asids asids[LAUNCH_ASID_KINDS];
 	uint64_t memlock_bytes; /* as in launch_process */
 	bool smt;               /* as in launch_process */
+	unsigned linux_version; /* as in launch_process */
 };
+
+/* The oldest firmware with which Linux initialises SEV-SNP: drivers/crypto/ccp, SNP_MIN_API_MAJOR and _MINOR.
+ */
+#define LAUNCH_SNP_API_MAJOR 1
+#define LAUNCH_SNP_API_MINOR 51
+#define LAUNCH_SNP_API       "1.51"
+/* Is the firmware known, and older than that? */
+bool launch_firmware_is_too_old(const struct launch_facts *facts);
 
 /* Asks everything that costs nothing and changes nothing. Never fails: what is not to be had says why. */
 void launch_facts_gather(

@@ -43,6 +43,18 @@ static const char *bit_words(const struct config_bit *table, uint64_t bits, char
 	return text;
 }
 
+#define OLD_FIRMWARE "Linux initialises SEV-SNP with firmware of API version " LAUNCH_SNP_API " or newer only"
+
+/* Why KVM does not offer what the processor has; NULL: it does, or the reason cannot be seen. */
+static const char *why_not(const struct launch_facts *facts, size_t i)
+{
+	bool snp = generations[i].vm_type == UAPI_VM_SNP;
+
+	return snp && facts->sev_eax & generations[i].cpuid && launch_firmware_is_too_old(facts)
+	               ? OLD_FIRMWARE
+	               : NULL;
+}
+
 static enum attest_tcb_layout tcb_layout(const struct launch_facts *facts)
 {
 	return facts->product >= ATTEST_TURIN ? ATTEST_TCB_TURIN : ATTEST_TCB_MILAN;
@@ -73,10 +85,13 @@ static void print_asids(const struct launch_asids *asids)
 static void print_generations(const struct launch_facts *facts)
 {
 	for (size_t i = 0; i < ARRAY_LEN(generations); i++) {
-		printf("%s: %s; ", generations[i].name,
+		const char *why = why_not(facts, i);
+
+		printf("%s: %s%s%s; ", generations[i].name,
 		        is_offered(facts, i)                    ? "offered"
 		        : facts->sev_eax & generations[i].cpuid ? "not offered, though the processor has it"
-		                                                : "not offered");
+		                                                : "not offered",
+		        why ? ": " : "", why ?: "");
 		print_asids(&facts->asids[generations[i].asids]);
 	}
 }
@@ -186,11 +201,12 @@ static json_t *generations_json(const struct launch_facts *facts)
 		const struct launch_asids *asids = &facts->asids[generations[i].asids];
 
 		json_object_set_new(all, generations[i].key,
-		        json_pack("{s:b, s:b, s:{s:I, s:o, s:o, s:s?, s:s?}}", "offered",
+		        json_pack("{s:b, s:b, s:s?, s:{s:I, s:o, s:o, s:s?, s:s?}}", "offered",
 		                is_offered(facts, i), "processor",
-		                (facts->sev_eax & generations[i].cpuid) != 0, "asids", "limit",
-		                (json_int_t)asids->limit, "used", number(asids->used_known, asids->used),
-		                "free", number(asids->free_known, asids->free), "limited-by",
+		                (facts->sev_eax & generations[i].cpuid) != 0, "reason", why_not(facts, i),
+		                "asids", "limit", (json_int_t)asids->limit, "used",
+		                number(asids->used_known, asids->used), "free",
+		                number(asids->free_known, asids->free), "limited-by",
 		                *asids->limiting ? asids->limiting : NULL, "unknown-because", asids->why));
 	}
 	return all;

@@ -6,6 +6,8 @@
 #include <linux/kvm_para.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
 
 #include "cgroup.h"
 #include "launch.h"
@@ -28,10 +30,26 @@ static void find_own_cgroup(char *folder, size_t size)
 	}
 }
 
+/*
+ * Capabilities in a user namespace of a container's own do not count: the kernel asks for CAP_IPC_LOCK in the
+ * initial one (capable() in sev_pin_memory()), which is the one with this inode (PROC_USER_INIT_INO).
+ */
+#define INITIAL_USER_NAMESPACE 0xEFFFFFFDu
+
+static bool is_in_initial_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/user", &st) == 0 && st.st_ino == INITIAL_USER_NAMESPACE;
+}
+
 static bool may_lock_memory(void)
 {
 	unsigned long long effective;
 	char line[256];
+
+	if (!is_in_initial_namespace())
+		return false;
 
 	auto_fclose FILE *f = fopen("/proc/self/status", "re");
 	while (f && fgets(line, sizeof(line), f)) {
@@ -50,6 +68,16 @@ static uint32_t read_number(const char *path)
 	return f && fscanf(f, "%u", &value) == 1 ? value : 0;
 }
 
+static unsigned linux_version(void)
+{
+	unsigned major, minor;
+	struct utsname name;
+
+	return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2
+	               ? LAUNCH_LINUX(major, minor)
+	               : 0;
+}
+
 void launch_process_own(const char *join, struct launch_process *ret_process)
 {
 	static char folder[4200];
@@ -63,6 +91,7 @@ void launch_process_own(const char *join, struct launch_process *ret_process)
 	*ret_process = (struct launch_process){
 	        .cgroup = folder,
 	        .hiding_asids = read_number("/sys/module/kvm_amd/parameters/ciphertext_hiding_asids"),
+	        .linux_version = linux_version(),
 	        .smt = read_number("/sys/devices/system/cpu/smt/active"),
 	        .memlock_bytes =
 	                limit.rlim_cur == RLIM_INFINITY || may_lock_memory() ? UINT64_MAX : limit.rlim_cur,
@@ -201,6 +230,7 @@ void launch_facts_gather(
 	ask_device(host, &facts);
 	facts.memlock_bytes = process->memlock_bytes;
 	facts.smt = process->smt;
+	facts.linux_version = process->linux_version;
 	facts.hiding_asids = process->hiding_asids;
 	count_asids(process, &facts);
 	*ret_facts = facts;

@@ -94,6 +94,45 @@ static bool is_offered(const struct launch *launch)
 	return facts->has_init2 && facts->vm_types >> generations[type].vm_type & 1;
 }
 
+static bool is_older(uint8_t major, uint8_t minor, uint8_t wanted_major, uint8_t wanted_minor)
+{
+	return major < wanted_major || (major == wanted_major && minor < wanted_minor);
+}
+
+/* The kernel's module ccp initialises SEV-SNP with no older firmware (SNP_MIN_API_MAJOR, SNP_MIN_API_MINOR).
+ */
+bool launch_firmware_is_too_old(const struct launch_facts *facts)
+{
+	return !facts->status.kind &&
+	       is_older(facts->api_major, facts->api_minor, LAUNCH_SNP_API_MAJOR, LAUNCH_SNP_API_MINOR);
+}
+
+static int check_firmware(const struct launch *launch, struct err *err)
+{
+	const struct launch_facts *facts = &launch->facts;
+
+	if (!launch_firmware_is_too_old(facts) || !(facts->sev_eax & generations[CONFIG_SEV_SNP].cpuid))
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "%s: the secure processor's firmware has API version %u.%u, and Linux initialises SEV-SNP "
+	        "with " LAUNCH_SNP_API
+	        " or newer only; update the host's firmware (its setup, or amd/amd_sev_*.sbin "
+	        "of the package with the processor's firmware)",
+	        is_offered(launch) ? "KVM_SEV_SNP_LAUNCH_START would fail with ENOTTY"
+	                           : "KVM_CREATE_VM would fail with EINVAL",
+	        facts->api_major, facts->api_minor);
+}
+
+/* Linux 7.x does not even offer a type without ASIDs; 6.x refuses the context (sev_asid_new()). */
+static const char *without_asids(const struct launch *launch)
+{
+	if (launch->config.sev.init == CONFIG_SEV_INIT_LEGACY)
+		return launch->config.sev.type == CONFIG_SEV_ES ? "KVM_SEV_ES_INIT would fail with ENOTTY"
+		                                                : "KVM_SEV_INIT would fail with ENOTTY";
+	return is_offered(launch) ? "KVM_SEV_INIT2 would fail with ENOTTY"
+	                          : "KVM_CREATE_VM would fail with EINVAL";
+}
+
 /* Why KVM does not offer a generation. */
 static int check_generation(const struct launch *launch, struct err *err)
 {
@@ -114,10 +153,13 @@ static int check_generation(const struct launch *launch, struct err *err)
 		        g->word, facts->sev_eax);
 	if (!facts->asids[launch_asid_kind(type)].limit)
 		return err_set(err, ERR_HOST,
-		        "KVM_SEV_INIT2 would fail with EBUSY: this host has no ASIDs for %s (the least ASID "
-		        "of SEV is %u of %u%s); change that in the host's firmware setup",
-		        g->word, facts->sev_asid_min, facts->sev_asid_max,
+		        "%s: this host has no ASIDs for %s (the least ASID of SEV is %u of %u%s); change "
+		        "that "
+		        "in the host's firmware setup",
+		        without_asids(launch), g->word, facts->sev_asid_min, facts->sev_asid_max,
 		        facts->hiding_asids ? ", and ciphertext hiding divides those below it" : "");
+	if (type == CONFIG_SEV_SNP && launch_firmware_is_too_old(facts))
+		return 0;
 	if (!is_offered(launch))
 		return err_set(err, ERR_HOST,
 		        "KVM_CREATE_VM would fail with EINVAL: KVM does not offer VM type %u (%s), though "
@@ -147,7 +189,8 @@ static int check_snp_initialised(const struct launch *launch, struct err *err)
 {
 	const struct launch_facts *facts = &launch->facts;
 
-	if (facts->snp_status.kind || facts->snp.rmp_init & UAPI_SNP_STATUS_RMP_INITIALIZED)
+	if (facts->snp_status.kind || facts->snp.rmp_init & UAPI_SNP_STATUS_RMP_INITIALIZED ||
+	        launch_firmware_is_too_old(facts))
 		return 0;
 	return err_set(err, ERR_HOST,
 	        "KVM_SEV_SNP_LAUNCH_START would fail with ENOTTY: the firmware says that SEV-SNP is not "
@@ -188,7 +231,8 @@ static int check_memlock(const struct launch *launch, struct err *err)
 	return err_set(err, ERR_HOST,
 	        "%s would fail with ENOMEM: %" PRIu64 " KiB must be locked, and RLIMIT_MEMLOCK is %" PRIu64
 	        " KiB; raise it (ulimit -l unlimited, "
-	        "LimitMEMLOCK=infinity), or give CAP_IPC_LOCK",
+	        "LimitMEMLOCK=infinity), or give CAP_IPC_LOCK, which counts outside of containers with user "
+	        "namespaces only",
 	        pinned > facts->memlock_bytes ? "KVM_MEMORY_ENCRYPT_REG_REGION"
 	                                      : "KVM_SEV_LAUNCH_UPDATE_DATA",
 	        needed >> 10, facts->memlock_bytes >> 10);
@@ -228,9 +272,30 @@ static int check_policy_bits(const struct launch *launch, struct err *err)
 	        policy, bit_words(config_snp_policy_bits, wrong, words), facts->policy_bits);
 }
 
-static bool is_older(uint8_t major, uint8_t minor, uint8_t wanted_major, uint8_t wanted_minor)
+/*
+ * A kernel that does not tell its policy bits takes the version, bits 16 (SMT), 17, 19 (debug) and 20
+ * (single socket) alone; before 6.14 it demands the first and refuses the last (snp_launch_start()).
+ */
+#define OLD_POLICY_BITS      (UINT64_C(0xffff) | ABI_SNP_POLICY_SMT | UINT64_C(0x1a) << 16)
+#define POLICY_SINGLE_SOCKET (UINT64_C(1) << 20)
+#define OLDEST_WITH_SOCKETS  LAUNCH_LINUX(6, 14)
+
+static int check_policy_of_old_kernel(const struct launch *launch, struct err *err)
 {
-	return major < wanted_major || (major == wanted_major && minor < wanted_minor);
+	bool older = launch->facts.linux_version < OLDEST_WITH_SOCKETS;
+	uint64_t policy = launch->config.sev.policy;
+	uint64_t wrong = policy & ~(older ? OLD_POLICY_BITS & ~POLICY_SINGLE_SOCKET : OLD_POLICY_BITS);
+	uint64_t missing = older ? ABI_SNP_POLICY_SMT & ~policy : 0;
+	char words[WORDS_BYTES];
+
+	if (!is_offered(launch) || launch->facts.policy_known || !(wrong | missing))
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "KVM_SEV_SNP_LAUNCH_START would fail with EINVAL: of sev.policy 0x%" PRIx64
+	        ", this kernel, which does not tell what it takes, %s %s; %s, or use Linux 7.0 or newer",
+	        policy, wrong ? "refuses" : "demands",
+	        bit_words(config_snp_policy_bits, wrong ?: missing, words),
+	        wrong ? "leave that out" : "add that word");
 }
 
 static int check_version(const struct launch *launch, struct err *err)
@@ -284,7 +349,9 @@ static int check_platform_bits(const struct launch *launch, struct err *err)
 
 static int check_smt(const struct launch *launch, struct err *err)
 {
-	if (!is_offered(launch) || !launch->facts.smt || launch->config.sev.policy & ABI_SNP_POLICY_SMT)
+	/* A kernel that does not tell its policy bits refuses this first. */
+	if (!is_offered(launch) || !launch->facts.policy_known || !launch->facts.smt ||
+	        launch->config.sev.policy & ABI_SNP_POLICY_SMT)
 		return 0;
 	return err_set(err, ERR_HOST,
 	        "KVM_SEV_SNP_LAUNCH_START would fail with EIO, POLICY_FAILURE: sev.policy 0x%" PRIx64
@@ -378,12 +445,14 @@ static const struct {
 } checks[] = {
         {ALL, check_kvm},
         {ALL, check_init},
+        {SNP, check_firmware},
         {ALL, check_generation},
         {ALL, check_device},
         {SNP, check_private_memory},
         {SNP, check_snp_initialised},
         {ES | SNP, check_features},
         {SNP, check_policy_bits},
+        {SNP, check_policy_of_old_kernel},
         {ALL, check_version},
         {SNP, check_platform_bits},
         {SNP, check_smt},

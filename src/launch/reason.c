@@ -46,6 +46,22 @@ static bool is_without_init2(const struct launch_facts *facts, enum config_sev_t
 	return !facts->has_init2;
 }
 
+/* Before Linux 7.0: which policy bits KVM takes is not told. */
+static bool is_without_policy(const struct launch_facts *facts, enum config_sev_type type)
+{
+	return !facts->policy_known;
+}
+
+static bool is_without_asids(const struct launch_facts *facts, enum config_sev_type type)
+{
+	return !facts->kvm.kind && !facts->asids[launch_asid_kind(type)].limit;
+}
+
+static bool is_old_firmware(const struct launch_facts *facts, enum config_sev_type type)
+{
+	return launch_firmware_is_too_old(facts);
+}
+
 static bool is_small_memlock(const struct launch_facts *facts, enum config_sev_type type)
 {
 	return facts->memlock_bytes != UINT64_MAX;
@@ -64,6 +80,11 @@ static bool is_without_rmp(const struct launch_facts *facts, enum config_sev_typ
 #define SETUP_SNP \
 	"enable SEV-SNP and the RMP's coverage in the host's firmware setup and boot with iommu=nopt " \
 	"amd_iommu=on and kvm_amd.sev_snp=1; dmesg | grep -i sev says how far the kernel came"
+#define UPDATE_FIRMWARE \
+	"update the host's firmware to API version " LAUNCH_SNP_API \
+	" or newer: Linux initialises SEV-SNP with no " \
+	"older one"
+#define MOVE_ASIDS    "change the least ASID of SEV in the host's firmware setup"
 #define END_ONE       "end another guest of this kind"
 #define VMM_FAULT     "this is a fault of vmm or of the kernel: report it with the output of --trace"
 #define NEWER_KERNEL  "use Linux 6.11 or newer"
@@ -94,6 +115,10 @@ static const struct reason reasons[] = {
         /* the VM and its memory */
         {AT(CREATE), SNP, EINVAL, 0, is_without_init2, 0, "this kernel does not know SEV-SNP guests",
                 NEWER_KERNEL},
+        {AT(CREATE), ALL, EINVAL, 0, is_without_asids, 0, "this host has no ASIDs for guests of this kind",
+                MOVE_ASIDS},
+        {AT(CREATE), SNP, EINVAL, 0, is_old_firmware, 0, "the secure processor's firmware is too old",
+                UPDATE_FIRMWARE},
         {AT(CREATE), SNP, EINVAL, 0, NULL, 0, "KVM does not offer SEV-SNP guests", SETUP_SNP},
         {AT(CREATE), ES, EINVAL, 0, NULL, 0, "KVM does not offer SEV-ES guests",
                 "give SEV-ES some ASIDs in the host's firmware setup and set kvm_amd.sev_es=1"},
@@ -126,6 +151,8 @@ static const struct reason reasons[] = {
                 "set sev.vmsa-features to what vmm host shows"},
         {AT(INIT), SNP, EINVAL, 0, NULL, 0, "KVM refuses these VMSA features for SEV-SNP",
                 "set sev.vmsa-features to what vmm host shows"},
+        {AT(INIT), ALL, ENOTTY, FW_ANY, is_without_asids, 0, "this host has no ASIDs for guests of this kind",
+                MOVE_ASIDS},
         {AT(INIT), SEV, ENOTTY, 0, NULL, 0, "SEV is off in KVM",
                 "load kvm_amd with sev=1, for SEV-ES with sev_es=1 too"},
         {AT(INIT), SNP, ENOTTY, 0, NULL, 0, "SEV-SNP is off in KVM", SETUP_SNP},
@@ -139,9 +166,12 @@ static const struct reason reasons[] = {
         /* pinned or private memory */
         {AT(MEMORY), SEV, ENOMEM, 0, is_small_memlock, 0,
                 "the guest's memory must be locked, and the limit of locked memory is lower",
-                "raise it (ulimit -l unlimited, LimitMEMLOCK=infinity), or give CAP_IPC_LOCK"},
+                "raise it (ulimit -l unlimited, LimitMEMLOCK=infinity), or give CAP_IPC_LOCK, which counts "
+                "outside of containers with user namespaces only"},
         {AT(MEMORY), SEV, ENOMEM, 0, NULL, 0, "the host cannot lock that much memory",
                 "lower machine.memory"},
+        {AT(MEMORY), SEV, EINVAL, 0, NULL, 0, "the guest has more memory than the host could lock",
+                "lower machine.memory below the host's own"},
         {AT(MEMORY), SEV, EFAULT, 0, NULL, 0, "the host cannot bring in the guest's memory",
                 "lower machine.memory or enlarge the pool of huge pages"},
         {AT(MEMORY), SNP, EINVAL, 0, NULL, 0, "this KVM cannot make memory private", NEWER_KERNEL},
@@ -168,8 +198,14 @@ static const struct reason reasons[] = {
                 "the kernel and the firmware disagree about ASIDs: reboot after changing them in the setup"},
         {AT(START), ALL, EIO, 0x0c, NULL, 0, "the ASID belongs to another guest",
                 "another program drives the secure processor: end it, or reload kvm_amd"},
-        {AT(START), SNP, EINVAL, 0, NULL, ERR_USAGE, "KVM knows a bit of the policy not, or bit 17 is clear",
+        {AT(START), SNP, EINVAL, 0, is_without_policy, ERR_USAGE,
+                "this kernel, which does not tell which policy bits it takes, refuses sev.policy",
+                "use Linux 7.0 or newer, or a policy of the words smt, debug and abi= with smt among them"},
+        {AT(START), SNP, EINVAL, 0, NULL, ERR_USAGE,
+                "KVM does not know one of the policy's bits, or bit 17 is clear",
                 "vmm host shows the policy bits that this KVM takes"},
+        {AT(START), SNP, ENOTTY, FW_ANY, is_old_firmware, 0, "the secure processor's firmware is too old",
+                UPDATE_FIRMWARE},
         {AT(START), SNP, ENOTTY, FW_ANY, is_without_rmp, 0, "SEV-SNP is not initialised", SETUP_SNP},
         {AT(START), SNP, ENOTTY, FW_ANY, NULL, 0, "the firmware made no context for the guest",
                 "SEV-SNP is not initialised, or the firmware is out of memory: " LOOK_AT_DMESG},

@@ -11,7 +11,8 @@
 #define FW_INVALID_PARAM 0x16
 
 /* A kernel that is interrupted or short of something for a moment is asked again, but not for ever. */
-#define UPDATE_TRIES 100
+#define UPDATE_TRIES    100
+#define UPDATE_PAUSE_NS 1000000
 
 int snp_own_memory(struct launch_work *work, struct err *err)
 {
@@ -37,6 +38,15 @@ int snp_start(struct launch_work *work, struct err *err)
 
 /* ---- contents ---- */
 
+/*
+ * Whatever befell the first page, the firmware's refusal apart, comes as EIO with code 0 (snp_launch_update()
+ * of 6.11 and later): a signal, or memory that was short for a moment, may be behind it.
+ */
+static bool may_pass(const struct err *err)
+{
+	return !err->fw && (err->sys == EINTR || err->sys == EAGAIN || err->sys == EIO);
+}
+
 /* Success may be partial: the kernel drops the firmware's answer and the rest must be asked for again. */
 static int update_all(struct launch_work *work, struct uapi_sev_snp_launch_update *update, struct err *err)
 {
@@ -46,19 +56,23 @@ static int update_all(struct launch_work *work, struct uapi_sev_snp_launch_updat
 		uint64_t before = update->len;
 		int result = call_snp_launch_update(&work->sev, update, err);
 
-		if (result < 0 && (err->fw || (err->sys != EINTR && err->sys != EAGAIN)))
+		if (result < 0 && !may_pass(err))
 			return -1;
 		if (update->len > before)
 			return err_set(err, ERR_HOST,
 			        "KVM_SEV_SNP_LAUNCH_UPDATE: the kernel says that more is left than there "
 			        "was");
 		idle = update->len == before ? idle + 1 : 0;
+		if (idle == UPDATE_TRIES && result < 0)
+			return -1;
 		if (idle == UPDATE_TRIES)
 			return err_set(err, ERR_HOST,
 			        "KVM_SEV_SNP_LAUNCH_UPDATE: the kernel made no progress at 0x%llx, with "
 			        "0x%llx bytes left",
 			        (unsigned long long)update->gfn_start * PAGE_SIZE_BYTES,
 			        (unsigned long long)update->len);
+		if (result < 0)
+			nanosleep(&(const struct timespec){.tv_nsec = UPDATE_PAUSE_NS}, NULL);
 	}
 	return 0;
 }

@@ -26,7 +26,8 @@ struct fake_refusal {
 	const char *path;
 	int sys;
 	uint32_t fw;
-	unsigned skip; /* how many answers are right before it */
+	unsigned skip;  /* how many answers are right before it */
+	unsigned times; /* how often it is given; 0: from then on, always */
 };
 
 struct fake_kernel {
@@ -34,8 +35,9 @@ struct fake_kernel {
 
 	/* Facts. */
 	int vm_types, memory_attributes, guest_memfd, exit_hypercall;
-	bool old;          /* Linux before 6.10: no attributes of SEV, no KVM_SEV_INIT2 */
-	bool very_old_psp; /* no SNP_PLATFORM_STATUS */
+	bool old;            /* Linux before 6.10: no attributes of SEV, no KVM_SEV_INIT2 */
+	bool no_policy_bits; /* Linux 6.11 to 6.18: no such attribute */
+	bool very_old_psp;   /* no SNP_PLATFORM_STATUS */
 	uint64_t vmsa_features, policy_bits;
 	uint32_t sev_eax, asid_max, asid_min, signature;
 	struct sev_user_data_status status;
@@ -93,6 +95,8 @@ static inline bool fake_is_refused(
 	r->skip = 0;
 	*ret_fw = r->fw;
 	errno = r->sys;
+	if (r->times && --r->times == 0)
+		r->sys = 0;
 	return true;
 }
 
@@ -152,7 +156,7 @@ static inline int fake_attribute(const struct fake_kernel *k, const struct kvm_d
 {
 	const uint64_t values[] = {k->vmsa_features, k->policy_bits, 0};
 
-	if (k->old || attr->group != 1 || attr->attr > 2) {
+	if (k->old || attr->group != 1 || attr->attr > 2 || (k->no_policy_bits && attr->attr == 1)) {
 		errno = ENXIO;
 		return -1;
 	}

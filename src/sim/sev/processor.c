@@ -85,6 +85,10 @@ static unsigned cpuid_rows(
 	return kept;
 }
 
+/* The kernel's driver does not initialise SNP with older firmware (SNP_MIN_API_MAJOR, SNP_MIN_API_MINOR). */
+#define SNP_API_MAJOR 1
+#define SNP_API_MINOR 51
+
 static int make_psp(struct sim_processor *secure, const struct sim_options *o, struct err *err)
 {
 	bool given = o->firmware.major || o->firmware.minor || o->firmware.build;
@@ -109,7 +113,13 @@ static int make_psp(struct sim_processor *secure, const struct sim_options *o, s
 	        .cpuid_count = cpuid_rows(secure, rows),
 	};
 
-	return psp_create(&options, &secure->psp, err);
+	if (psp_create(&options, &secure->psp, err) < 0)
+		return -1;
+	secure->has_snp_firmware = firmware.major > SNP_API_MAJOR ||
+	                           (firmware.major == SNP_API_MAJOR && firmware.minor >= SNP_API_MINOR);
+	if (secure->product->snp && !secure->has_snp_firmware)
+		psp_snp_shutdown(secure->psp);
+	return 0;
 }
 
 static int take_options(struct sim_processor *secure, const struct sim_options *o, struct err *err)
@@ -199,7 +209,7 @@ unsigned processor_vm_types(const struct sim_processor *secure)
 		types |= 1u << UAPI_VM_SEV;
 	if (secure && secure->product->es && has_asids(secure, SIM_ASID_ES))
 		types |= 1u << UAPI_VM_SEV_ES;
-	if (secure && secure->product->snp && has_asids(secure, SIM_ASID_SNP))
+	if (secure && secure->product->snp && secure->has_snp_firmware && has_asids(secure, SIM_ASID_SNP))
 		types |= 1u << UAPI_VM_SNP;
 	return types;
 }

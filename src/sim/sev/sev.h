@@ -38,6 +38,7 @@ struct sim_processor {
 	uint32_t min_sev_asid;
 	uint32_t snp_asids; /* the partition of ciphertext hiding: 1..snp_asids; 0: none */
 	unsigned c_bit;
+	bool has_snp_firmware;  /* new enough for the kernel to initialise SNP */
 	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK of whoever has a SEV or SEV-ES guest; UINT64_MAX: none */
 	struct psp *psp;
 

@@ -154,22 +154,6 @@ static void test_launch_snp_contents_are_the_plans(void **state)
 	assert_int_equal(bench.kernel.count, 5 + 16 + 3 + 2 + 1);
 }
 
-static void test_launch_snp_partial_success_is_gone_on_with(void **state)
-{
-	bench.kernel.partial_pages = 5;
-	launches("sev-snp", NULL);
-	assert_string_equal(bench.kernel.lines[5], "SNP_LAUNCH_UPDATE 0xffff0");
-	assert_string_equal(bench.kernel.lines[6], "SNP_LAUNCH_UPDATE 0xffff5");
-	assert_string_equal(bench.kernel.lines[8], "SNP_LAUNCH_UPDATE 0xfffff");
-}
-
-static void test_launch_snp_without_progress_ends(void **state)
-{
-	bench.kernel.no_progress = true;
-	refuses("sev-snp", NULL, ERR_HOST, "the kernel made no progress at 0xffff0000");
-	assert_in_range(bench.kernel.count, 50, 200);
-}
-
 static void test_launch_registers_are_those_of_the_measured_vmsa(void **state)
 {
 	launches("sev-snp", (const char *const[]){"machine.vcpus=2", NULL});
@@ -448,8 +432,6 @@ int main(void)
 	        TEST(test_launch_snp_issues_the_plan),
 	        TEST(test_launch_plain_guest_needs_no_secure_processor),
 	        TEST(test_launch_snp_contents_are_the_plans),
-	        TEST(test_launch_snp_partial_success_is_gone_on_with),
-	        TEST(test_launch_snp_without_progress_ends),
 	        TEST(test_launch_registers_are_those_of_the_measured_vmsa),
 	        TEST(test_launch_again_is_a_new_guest_measured_anew),
 	        TEST(test_launch_host_data_and_no_enforced_digest),

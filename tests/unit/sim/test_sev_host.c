@@ -48,6 +48,34 @@ static void test_product_decides_types_and_cpuid(void **state)
 	}
 }
 
+/* The kernel initialises SNP with firmware of API 1.51 or newer only, and offers it nowhere else. */
+static void test_firmware_too_old_for_snp_offers_none(void **state)
+{
+	static const struct {
+		uint8_t major, minor;
+		int types;
+	} rows[] = {{0, 16, 0xd}, {0, 24, 0xd}, {1, 49, 0xd}, {1, 50, 0xd}, {1, 51, 0x1d}, {2, 0, 0x1d}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct sim_options options = {.product = "Milan",
+		        .firmware = {.major = rows[i].major, .minor = rows[i].minor, .build = 1}};
+		bool snp = rows[i].types >> UAPI_VM_SNP & 1;
+		struct uapi_sev_snp_status status = {0};
+		struct sev_issue_cmd cmd = {.cmd = UAPI_SNP_PLATFORM_STATUS, .data = (uintptr_t)&status};
+		struct machine m;
+		int vm;
+
+		machine_open(&m, &options);
+		assert_int_equal(number_of(&m, m.kvm, KVM_CHECK_EXTENSION, UAPI_CAP_VM_TYPES), rows[i].types);
+		vm = number_of(&m, m.kvm, KVM_CREATE_VM, UAPI_VM_SNP);
+		assert_int_equal(vm < 0 ? vm : 0, snp ? 0 : -EINVAL);
+		host_close(m.host, vm);
+		assert_int_equal(call_of(&m, m.sev, SEV_ISSUE_CMD, &cmd), 0);
+		assert_int_equal(status.rmp_init & UAPI_SNP_STATUS_RMP_INITIALIZED, snp);
+		machine_close(&m);
+	}
+}
+
 static void test_options_that_make_no_sense_are_refused(void **state)
 {
 	static const struct sim_options bad[] = {
@@ -450,6 +478,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_product_decides_types_and_cpuid),
+	        cmocka_unit_test(test_firmware_too_old_for_snp_offers_none),
 	        cmocka_unit_test(test_options_that_make_no_sense_are_refused),
 	        cmocka_unit_test(test_asids_run_out_and_come_back),
 	        cmocka_unit_test(test_asid_of_a_guest_that_ran_is_flushed),
