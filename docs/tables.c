@@ -90,7 +90,8 @@ static void put_type(const struct config_key *key)
 		printf("text of %s%" PRIu64 " bytes", key->min ? "1 to " : "at most ", key->max);
 		break;
 	case CONFIG_PATH: printf("a file to be read"); break;
-	case CONFIG_OUTPUT: printf("a file to be written"); break;
+	case CONFIG_OUTPUT:
+	case CONFIG_OUTPUT_WHOLE: printf("a file to be written"); break;
 	case CONFIG_WORD: printf("%s", config_words_text(key->words, ~0u, words)); break;
 	case CONFIG_HEX:
 		if (key->min != key->max)

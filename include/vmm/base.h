@@ -193,7 +193,7 @@ static inline void store_le(void *p, unsigned size, uint64_t v)
 	__builtin_memcpy(p, &v, size);
 }
 
-/* ---- files ---- */
+/* ---- files that are read ---- */
 
 /*
  * Reads a whole file of at most max bytes: a regular file, a pipe (`<(...)`, /dev/fd/N, a FIFO, whose writer
@@ -206,6 +206,32 @@ int file_read_all(
         const char *path, size_t max, void **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;
 /* The path as messages show it: "standard input" for "-". */
 const char *file_name(const char *path);
+/*
+ * NULL: file_read_all() should take it, and finds something; otherwise why not, for "PATH cannot be read:
+ * ...". Opens nothing: a pipe's writer would notice, and some devices act when they are opened.
+ */
+const char *file_why_unreadable(const char *path);
+
+/* ---- files that are written: nothing but a regular file is ever replaced or removed ---- */
+
+enum file_output {
+	FILE_STREAM, /* grows while vmm runs: file_stream_open() */
+	FILE_WHOLE,  /* appears whole: file_replace() */
+};
+
+/* NULL: it could be written in this way; otherwise why not, for "PATH cannot be written: ...". Opens nothing.
+ */
+const char *file_why_unwritable(enum file_output how, const char *path);
+/*
+ * Opens a file to write to from now on; the caller closes it. A file that stands there under its own name is
+ * emptied. Nothing is lost of a pipe, a character device, or what this process has open already, as the log
+ * to which its standard error goes: that is written on. Waits for the reader of a named pipe. ERR_USAGE.
+ */
+int file_stream_open(const char *path, int *ret_fd, struct err *err) MUST_CHECK;
+/* Puts a file of these bytes in the place of a regular file or a new name: nobody sees half of it. */
+int file_replace(const char *path, const void *data, size_t size, struct err *err) MUST_CHECK;
+/* Makes a new file with these bytes. Whatever stands there already is not touched: ERR_USAGE. */
+int file_make(const char *path, const void *data, size_t size, unsigned mode, struct err *err) MUST_CHECK;
 
 /* ---- text ---- */
 

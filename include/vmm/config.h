@@ -144,16 +144,17 @@ char *config_mistake_format(const struct config_mistake *mistake);
 /* ---- the table of keys ---- */
 
 enum config_type {
-	CONFIG_BOOL,     /* bool */
-	CONFIG_NUMBER,   /* unsigned */
-	CONFIG_SIZE,     /* uint64_t, in bytes */
-	CONFIG_STRING,   /* char * */
-	CONFIG_PATH,     /* char *, a file to be read */
-	CONFIG_OUTPUT,   /* char *, a file to be written */
-	CONFIG_WORD,     /* an enum */
-	CONFIG_HEX,      /* char *, hexadecimal digits */
-	CONFIG_POLICY,   /* uint64_t, and a bool: given */
-	CONFIG_FEATURES, /* uint64_t, and a bool: given */
+	CONFIG_BOOL,         /* bool */
+	CONFIG_NUMBER,       /* unsigned */
+	CONFIG_SIZE,         /* uint64_t, in bytes */
+	CONFIG_STRING,       /* char * */
+	CONFIG_PATH,         /* char *, a file to be read */
+	CONFIG_OUTPUT,       /* char *, a file that is written while the guest runs (FILE_STREAM) */
+	CONFIG_OUTPUT_WHOLE, /* char *, a file that appears whole (FILE_WHOLE) */
+	CONFIG_WORD,         /* an enum */
+	CONFIG_HEX,          /* char *, hexadecimal digits */
+	CONFIG_POLICY,       /* uint64_t, and a bool: given */
+	CONFIG_FEATURES,     /* uint64_t, and a bool: given */
 };
 
 #define CONFIG_FOR(sev_type) (1u << (sev_type))

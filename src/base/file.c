@@ -92,13 +92,18 @@ static int read_to_end(int fd, const char *name, bool waits, size_t max, struct 
 	        "%s: has more than the %zu bytes that are taken; is it the right file?", name, max);
 }
 
+static bool is_source(mode_t mode)
+{
+	return S_ISREG(mode) || S_ISFIFO(mode) || S_ISSOCK(mode);
+}
+
 static int examine(int fd, const char *name, size_t max, struct stat *ret_st, struct err *err)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, ERR_USAGE, errno, "%s: cannot be examined", name);
-	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
+	if (!is_source(st.st_mode))
 		return err_set(err, ERR_USAGE, "%s: is %s, a regular file or a pipe is needed", name,
 		        S_ISDIR(st.st_mode) ? "a directory"
 		        : isatty(fd)        ? "a terminal"
@@ -114,6 +119,22 @@ static int examine(int fd, const char *name, size_t max, struct stat *ret_st, st
 const char *file_name(const char *path)
 {
 	return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
+const char *file_why_unreadable(const char *path)
+{
+	bool is_stdin = file_name(path) != path;
+	struct stat st;
+
+	if ((is_stdin ? fstat(STDIN_FILENO, &st) : stat(path, &st)) < 0)
+		return strerrordesc_np(errno);
+	if (S_ISDIR(st.st_mode))
+		return "it is a directory, a file is needed";
+	if (!is_source(st.st_mode))
+		return "it is a device, a regular file or a pipe is needed";
+	if (!is_stdin && access(path, R_OK) < 0)
+		return strerrordesc_np(errno);
+	return S_ISREG(st.st_mode) && st.st_size == 0 ? "it is empty" : NULL;
 }
 
 int file_read_all(const char *path, size_t max, void **ret_data, size_t *ret_size, struct err *err)

@@ -2,7 +2,6 @@
  * hosts: opens the kernel or the software platform, with a trace around it. Main thread.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "vmm/sim.h"
@@ -83,11 +82,14 @@ static int open_real(struct cli_hosts *hosts, const struct config *config, FILE 
 
 static int open_trace(struct cli_hosts *hosts, const char *path, struct err *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
+	auto_close int fd = -1;
 
-	hosts->trace = fd < 0 ? NULL : fdopen(fd, "w");
+	if (file_stream_open(path, &fd, err) < 0)
+		return err_wrap(err, "--trace");
+	hosts->trace = fdopen(fd, "w");
 	if (!hosts->trace)
-		return err_sys(err, ERR_USAGE, errno, "--trace: %s cannot be written", path);
+		return err_sys(err, ERR_FAILED, errno, "--trace: %s", path);
+	take_fd(&fd);
 	return host_trace_create(hosts->real, fileno(hosts->trace), &hosts->traced, err);
 }
 

@@ -2,7 +2,6 @@
  * owner: files of a guest's owner. Main thread only.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -74,35 +73,9 @@ int owner_measure_read(const char *path, struct abi_sev_measure *ret_measure, st
 
 static int write_new(const struct owner_file *file, struct err *err)
 {
-	auto_close int fd = open(
-	        file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, file->secret ? 0600 : 0644);
-	const uint8_t *at = file->data;
-	size_t left = file->size;
-
-	if (fd < 0 && errno == EEXIST)
-		return err_set(err, ERR_USAGE,
-		        "--%s %s: is there already and stays as it is; move it away or name another file",
-		        file->option, file->path);
-	if (fd < 0)
-		return err_sys(err, ERR_USAGE, errno, "--%s %s: cannot be made", file->option, file->path);
-	while (left > 0) {
-		ssize_t n = write(fd, at, left);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			err_sys(err, ERR_FAILED, n < 0 ? errno : EIO, "%s: cannot be written", file->path);
-			unlink(file->path);
-			return -1;
-		}
-		at += n;
-		left -= (size_t)n;
-	}
-	if (fsync(fd) == 0)
-		return 0;
-	err_sys(err, ERR_FAILED, errno, "%s: cannot be written", file->path);
-	unlink(file->path);
-	return -1;
+	if (file_make(file->path, file->data, file->size, file->secret ? 0600 : 0644, err) < 0)
+		return err_wrap(err, "--%s", file->option);
+	return 0;
 }
 
 int owner_files_write(const struct owner_file *files, size_t count, struct err *err)

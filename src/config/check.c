@@ -1,10 +1,7 @@
 /*
  * check: what only several keys together show, and the files that keys name. Any thread.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "internal.h"
 
@@ -68,67 +65,44 @@ void check_between(const struct config *config, struct config_mistakes *mistakes
 
 /* ---- files ---- */
 
-/* NULL: the file can be read; otherwise what is wrong with it. */
-static const char *why_unreadable(const char *path)
-{
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
+#define FIRMWARE_PACKAGES "/usr/share/"
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return strerrordesc_np(errno);
-	if (S_ISDIR(st.st_mode))
-		return "it is a directory, a file is needed";
-	if (!S_ISREG(st.st_mode))
-		return "it is not a regular file";
-	return st.st_size == 0 ? "it is empty" : NULL;
+/* What brings a file that is missing. Only firmware images come from a package that can be named. */
+static const char *remedy(const struct config_key *key, const char *path)
+{
+	if (key->offset != offsetof(struct config, firmware) || access(path, F_OK) == 0 ||
+	        strncmp(path, FIRMWARE_PACKAGES, strlen(FIRMWARE_PACKAGES)) != 0)
+		return "";
+	return "; install Debian's package ovmf (apt install ovmf), or run scripts/setup --firmware and set "
+	       "firmware "
+	       "to an image in ~/.cache/vmm/firmware";
 }
 
-/* NULL: the file could be written; otherwise what is wrong. */
-static const char *why_unwritable(const char *path)
+/* NULL: the key names no file, or one that can be used. */
+static const char *why_unusable(const struct config_key *key, const char *path)
 {
-	auto_free char *folder = strdup(path);
-	struct stat st;
-	char *slash;
-
-	if (!folder)
-		return "no memory";
-	if (stat(path, &st) == 0) {
-		if (S_ISDIR(st.st_mode))
-			return "it is a directory, a file is needed";
-		return access(path, W_OK) < 0 ? strerrordesc_np(errno) : NULL;
+	switch (*path ? key->type : CONFIG_STRING) {
+	case CONFIG_PATH: return file_why_unreadable(path);
+	case CONFIG_OUTPUT: return file_why_unwritable(FILE_STREAM, path);
+	case CONFIG_OUTPUT_WHOLE: return file_why_unwritable(FILE_WHOLE, path);
+	default: return NULL;
 	}
-	if (errno != ENOENT)
-		return strerrordesc_np(errno);
-	slash = strrchr(folder, '/');
-	if (slash && !slash[1])
-		return "it is the name of a folder, a file is needed";
-	if (slash)
-		slash[1] = '\0';
-	return access(slash ? folder : ".", W_OK | X_OK) < 0 ? "its folder is missing or cannot be written"
-	                                                     : NULL;
-}
-
-static bool is_default(const struct config_key *key, const char *path)
-{
-	size_t length = strlen(path);
-
-	return strlen(key->def) == length + 2 && strncmp(key->def + 1, path, length) == 0;
 }
 
 void config_check_files(const struct config *config, struct config_mistakes *mistakes)
 {
 	for (size_t i = 0; i < config_keys_count; i++) {
 		const struct config_key *key = &config_keys[i];
-		bool output = key->type == CONFIG_OUTPUT;
 		const char *path, *why;
 
-		if (key->type != CONFIG_PATH && !output)
+		if (key->type != CONFIG_PATH && key->type != CONFIG_OUTPUT &&
+		        key->type != CONFIG_OUTPUT_WHOLE)
 			continue;
 		path = *(char *const *)field_of(config, key);
-		why = !*path ? NULL : output ? why_unwritable(path) : why_unreadable(path);
+		why = why_unusable(key, path);
 		if (why)
-			config_mistake_at(config, mistakes, key->name, "%s%s cannot be %s: %s", path,
-			        is_default(key, path) ? ", the default," : "", output ? "written" : "read",
-			        why);
+			config_mistake_at(config, mistakes, key->name, "%s%s cannot be %s: %s%s", path,
+			        config->places[i].given ? "" : ", the default,",
+			        key->type == CONFIG_PATH ? "read" : "written", why, remedy(key, path));
 	}
 }

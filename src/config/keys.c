@@ -56,7 +56,9 @@ const struct config_key config_keys[] = {
                 .help = "Back the guest's memory with huge pages; machine.memory is then a multiple of 2 "
                         "MiB."},
         {"machine.debugcon", CONFIG_OUTPUT, FILE_KEY(machine.debugcon),
-                .help = "The file that gets what the firmware writes to its debug console (port 0x402)."},
+                .help = "The file that gets what the firmware writes to its debug console (port 0x402). A "
+                        "regular file is emptied first, unless it is one that vmm was started with, as "
+                        "/dev/stderr; pipes and devices are written through."},
 
         {"boot.kernel", CONFIG_PATH, FILE_KEY(boot.kernel),
                 .help = "What the firmware starts instead of looking for a disk: a Linux kernel (bzImage), "
@@ -109,9 +111,10 @@ const struct config_key config_keys[] = {
                 .help = "What to do when the secure processor corrects the CPUID page, which it does when "
                         "the guest's CPUID claims what the processor lacks: launch with the corrected page, "
                         "or refuse. Each changed bit is logged. The page is not measured."},
-        {"sev.measurement", CONFIG_OUTPUT, FILE_KEY(sev.measurement), .types = SEV,
+        {"sev.measurement", CONFIG_OUTPUT_WHOLE, FILE_KEY(sev.measurement), .types = SEV,
                 .help = "The file that gets the launch measurement (48 bytes, LAUNCH_MEASURE), for the "
-                        "guest's owner to judge. It appears whole, during the launch."},
+                        "guest's owner to judge. It appears whole, during the launch, in the place of a "
+                        "regular file or under a new name; nothing else is ever replaced."},
         {"sev.secret-header", CONFIG_STRING, AT(sev.secret_header), .max = PATH_MAX_BYTES, .def = "\"\"",
                 .types = SEV, .needs = "sev.secret",
                 .help = "The packet header of sev.secret, a file (vmm secret pack --out-header)."},

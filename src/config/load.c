@@ -48,7 +48,7 @@ static void take_set(struct parse *p, const char *word)
 		struct config_place *kept = &p->config->places[key - config_keys];
 
 		free(kept->where);
-		*kept = (struct config_place){.where = take_ptr(&where)};
+		*kept = (struct config_place){.where = take_ptr(&where), .given = true};
 		value = set_value(key, strchr(word, '=') + 1);
 		json_decref(p->values[key - config_keys]);
 		p->values[key - config_keys] = value;
@@ -120,7 +120,7 @@ void config_destroy(struct config *config)
 		if (config->places)
 			free(config->places[i].where);
 		if (key->type == CONFIG_STRING || key->type == CONFIG_PATH || key->type == CONFIG_OUTPUT ||
-		        key->type == CONFIG_HEX)
+		        key->type == CONFIG_OUTPUT_WHOLE || key->type == CONFIG_HEX)
 			free(*(char **)((char *)config + key->offset));
 	}
 	free(config->places);

@@ -8,7 +8,7 @@
 
 static struct config_place place_at(const struct parse *p, const struct scan *at)
 {
-	return (struct config_place){p->name, at->line, at->column, false};
+	return (struct config_place){.where = p->name, .line = at->line, .column = at->column};
 }
 
 /* What jansson says, in words that need no knowledge of jansson. */
@@ -49,7 +49,7 @@ static unsigned syntax_column(const json_error_t *error)
 /* The one mistake of a text that cannot be read. */
 static void unreadable(struct parse *p, unsigned line, unsigned column, const char *text)
 {
-	struct config_place place = {p->name, line, column, false};
+	struct config_place place = {.where = p->name, .line = line, .column = column};
 
 	p->failed = true;
 	note(p, mistake_add(p->mistakes, &place, NULL, "%s", text));
@@ -129,6 +129,7 @@ static void take_value(struct parse *p, const struct scan_member *m, const struc
 	}
 	place->line = m->value.line;
 	place->column = m->value.column;
+	place->given = true;
 	*value = scan_value(&m->value, &error);
 	if (!*value)
 		config_mistake_at(p->config, p->mistakes, key->name, "%s", syntax_text(&error));

@@ -221,6 +221,7 @@ int value_set(struct config *config, const struct config_key *key, const json_t 
 	        [CONFIG_STRING] = set_text,
 	        [CONFIG_PATH] = set_text,
 	        [CONFIG_OUTPUT] = set_text,
+	        [CONFIG_OUTPUT_WHOLE] = set_text,
 	        [CONFIG_WORD] = set_word,
 	        [CONFIG_HEX] = set_hex,
 	        [CONFIG_POLICY] = bits_set,

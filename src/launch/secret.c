@@ -3,7 +3,6 @@
  * cannot read it: only the secure processor has the key. Main thread. Law: SEV API 6.5, 6.6.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,24 +16,10 @@
 int launch_measure_write(const struct config *config, const struct abi_sev_measure *measure, struct err *err)
 {
 	const char *path = config->sev.measurement;
-	char part[4200];
-	ssize_t written;
 
-	if (!*path)
+	if (!*path || file_replace(path, measure, sizeof(*measure), err) == 0)
 		return 0;
-	snprintf(part, sizeof(part), "%s.part", path);
-	unlink(part); /* of a launch that was killed, or a link that somebody else put there */
-	auto_close int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0644);
-	if (fd < 0)
-		return err_sys(err, ERR_USAGE, errno, "sev.measurement: %s cannot be written", part);
-	written = write(fd, measure, sizeof(*measure));
-	if (written != sizeof(*measure) || rename(part, path) < 0) {
-		int sys = written < 0 || written == sizeof(*measure) ? errno : ENOSPC;
-
-		unlink(part);
-		return err_sys(err, ERR_FAILED, sys, "sev.measurement: %s cannot be written", path);
-	}
-	return 0;
+	return err_wrap(err, "sev.measurement");
 }
 
 /* One from before the measurement is for an earlier launch: before a reset, or of yesterday. */

@@ -3,7 +3,6 @@
  * Input is read only as the guest takes it, so that a pipe of any length needs no memory.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 
@@ -176,9 +175,8 @@ static int init_debug(struct console *console, struct machine *machine, struct e
 
 	if (!debugcon)
 		return 0;
-	console->debug_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
-	if (console->debug_fd < 0)
-		return err_sys(err, ERR_USAGE, errno, "machine.debugcon: %s cannot be written", path);
+	if (file_stream_open(path, &console->debug_fd, err) < 0)
+		return err_wrap(err, "machine.debugcon");
 	drain_init(console, &console->debug, console->debug_fd, take_debugcon, debugcon, on_debug_lost);
 	return 0;
 }

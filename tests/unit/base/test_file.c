@@ -220,6 +220,17 @@ static void test_file_wait_for_a_pipe_ends_at_a_signal(void **state)
 	close(ends[1]);
 }
 
+static void test_file_is_judged_without_being_opened(void **state)
+{
+	assert_int_equal(mkfifo("pipe", 0600), 0);
+	assert_null(file_why_unreadable("pipe")); /* an open would be seen by the writer */
+	make("three", "");
+	assert_string_equal(file_why_unreadable("three"), "it is empty");
+	assert_non_null(strstr(file_why_unreadable("/dev/null"), "a device"));
+	assert_non_null(strstr(file_why_unreadable("/"), "a directory"));
+	assert_non_null(strstr(file_why_unreadable("none"), "No such file"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +243,7 @@ int main(void)
 	        cmocka_unit_test(test_file_pipe_that_has_too_much_is_refused),
 	        cmocka_unit_test(test_file_without_a_size_is_read_whole),
 	        cmocka_unit_test(test_file_wait_for_a_pipe_ends_at_a_signal),
+	        cmocka_unit_test(test_file_is_judged_without_being_opened),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -147,7 +147,8 @@ static void test_files_are_checked_in_the_same_go(void **state)
 	assert_string_equal(
 	        mistakes.list[0].text, "/nonexistent/f cannot be read: No such file or directory");
 	assert_string_equal(mistakes.list[1].text, "/ cannot be read: it is a directory, a file is needed");
-	assert_string_equal(mistakes.list[2].text, "/dev/null cannot be read: it is not a regular file");
+	assert_string_equal(mistakes.list[2].text,
+	        "/dev/null cannot be read: it is a device, a regular file or a pipe is needed");
 	assert_string_equal(mistakes.list[3].text,
 	        "/nonexistent/d cannot be written: its folder is missing or cannot be written");
 	assert_int_equal(mistakes.list[3].line, 3);
