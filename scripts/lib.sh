@@ -2,9 +2,16 @@
 # What the scripts share: how they speak, where things are, how they become root. Source it after `set -euo pipefail`.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-CACHE=${VMM_CACHE:-${XDG_CACHE_HOME:-${HOME:-$ROOT}/.cache}/vmm}
+# One cache, told to all: the tests read VMM_CACHE, too. Relative to the folder of whoever called us, not to that of a child.
+VMM_CACHE=${VMM_CACHE:-${XDG_CACHE_HOME:-~/.cache}/vmm}
+case $VMM_CACHE in
+/*) ;;
+'~'*) printf '%s: error: this user has no home folder; set HOME or VMM_CACHE\n' "$0" >&2 && exit 1 ;;
+*) VMM_CACHE=$PWD/$VMM_CACHE ;;
+esac
+CACHE=$VMM_CACHE
 PROGRAM=${0##*/}
-export ROOT CACHE
+export ROOT CACHE VMM_CACHE
 
 # Progress and problems go to stderr: stdout is the result.
 say() { printf '%s: %s\n' "$PROGRAM" "$*" >&2; }
@@ -17,12 +24,21 @@ die() {
 # The comment block at the head of the calling script is its help.
 usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
 
+# need_root WHAT COMMAND: ends, unless we are root or sudo lets us be. COMMAND is what somebody else may do as root instead.
+need_root() {
+	local why='there is no sudo here'
+	[ "$(id -u)" != 0 ] || return 0
+	if command -v sudo >/dev/null; then
+		! sudo true || return 0
+		why='sudo refused'
+	fi
+	die "$1 needs root, and $why; as root, run: $2; then run this command again"
+}
+
 as_root() {
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
-	elif command -v sudo >/dev/null; then
-		sudo "$@"
 	else
-		die "not root and no sudo here; as root, run: $*"
+		sudo "$@"
 	fi
 }

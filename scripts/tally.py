@@ -4,7 +4,7 @@
 usage: tally.py meson SUITE TESTLOG RESULTS   adds the tests of a meson-logs/testlog.json
        tally.py add RESULTS VERDICT SUITE NAME [REASON]   adds one; VERDICT is passed, failed or skipped
        tally.py report RESULTS   prints what was skipped and why, what failed and what it said, and the last line; exit 1 on failures
-A program of cmocka or TAP counts as the tests it ran, any other as one.
+A program of cmocka, TAP or unittest counts as the tests it ran, any other as one.
 """
 import json
 import pathlib
@@ -17,7 +17,8 @@ CMOCKA = re.compile(r'^\[ +(OK|FAILED|SKIPPED|ERROR) +\] (test_\w+)', re.M)
 CMOCKA_SKIP = re.compile(r'^\[ RUN +\] .*\n((?:(?!\[).*\n)*)\[ +SKIPPED +\] (test_\w+)', re.M)
 FAILURE = re.compile(r'^not ok |^(?:FAIL|ERROR): |^\[ +FAILED|Sanitizer:|runtime error:')
 TAP = re.compile(r'^(ok|not ok) \d+ -? ?(.*?)(?: # SKIP ?(.*))?$', re.M)
-VERDICTS = {'OK': 'passed', 'FAILED': 'failed', 'ERROR': 'failed', 'SKIPPED': 'skipped', 'ok': 'passed', 'not ok': 'failed'}
+UNITTEST = re.compile(r"^test_\w+ \([\w.]*?(\w+\.test_\w+)\)(?:\n.*)? \.\.\. (ok|FAIL|ERROR|skipped (['\"])(.*)\3)$", re.M)
+VERDICTS = {'OK': 'passed', 'FAILED': 'failed', 'ERROR': 'failed', 'SKIPPED': 'skipped', 'ok': 'passed', 'not ok': 'failed', 'FAIL': 'failed'}
 
 
 def reason_in(text):
@@ -34,6 +35,8 @@ def cases(text):
     for why, name in CMOCKA_SKIP.findall(text):
         found[name] = 'skipped', reason_in(why)
     for word, name, skip in TAP.findall(text):
+        found[name] = ('skipped', skip) if skip else (VERDICTS[word], '')
+    for name, word, _, skip in UNITTEST.findall(text):
         found[name] = ('skipped', skip) if skip else (VERDICTS[word], '')
     return found
 

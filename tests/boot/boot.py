@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Boots Debian's OVMF images to the UEFI shell and ends them from there, under a real KVM or on the software platform.
 
-usage: boot.py VMM [--host HOST] [--case WORD] [--echo]   runs the cases whose name has the word; TAP on standard output
+usage: boot.py VMM [--host HOST] [--case WORD] [--echo] [--no-skip]   runs the cases whose name has the word; TAP on standard output
+With --no-skip a case that cannot be run has failed.
 BOOT_COMMAND, if set, is run in the place of vmm, with {firmware} and {vcpus} replaced: a second opinion on the driver.
 """
 import argparse
@@ -11,9 +12,10 @@ import sys
 
 from guest import Failed, Guest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+from places import CACHE  # noqa: E402
+
 MEMORY = '512M'
-CACHE = pathlib.Path(os.environ.get('VMM_CACHE') or pathlib.Path(os.environ.get('XDG_CACHE_HOME') or
-                     pathlib.Path.home() / '.cache') / 'vmm')
 SUITES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13'}
 QUIT = '\x1dq'          # vmm's escape: Ctrl-] then q
 
@@ -80,6 +82,7 @@ def main():
     parser.add_argument('--host', default='kvm')
     parser.add_argument('--case', default='')
     parser.add_argument('--echo', action='store_true')
+    parser.add_argument('--no-skip', action='store_true')
     options = parser.parse_args()
     vmm = str(pathlib.Path(options.vmm).resolve())
     cases = CASES + (SEV_CASES if options.host == 'sim' else [])
@@ -87,7 +90,8 @@ def main():
     print(f'1..{len(cases)}', flush=True)
     for number, (name, suite, vcpus, kind, steps) in enumerate(cases, 1):
         if not (CACHE / 'firmware' / suite / 'OVMF.fd').exists():
-            print(f'ok {number} - {name} # SKIP no firmware, run: scripts/setup --firmware', flush=True)
+            wrong += options.no_skip
+            print(f'{"not ok" if options.no_skip else "ok"} {number} - {name} # SKIP no firmware, run: scripts/setup --firmware', flush=True)
             continue
         why = run(vmm, options.host, suite, vcpus, kind, steps, options.echo)
         wrong += bool(why)

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tempfile
 
-CACHE = pathlib.Path(os.environ.get('VMM_CACHE') or pathlib.Path(os.environ.get('XDG_CACHE_HOME') or
-                     pathlib.Path.home() / '.cache') / 'vmm')
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+from places import CACHE  # noqa: E402
+
 FIRMWARE = CACHE / 'firmware/trixie/OVMF.fd'
 LINES_MIN = 30000       # exits to the prompt
 END = b'munmap'         # of the guest's memory: the run is being ended

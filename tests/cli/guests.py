@@ -132,4 +132,7 @@ def main():
     import unittest
     program = unittest.main(module='__main__', exit=False, verbosity=2)
     result = program.result
-    sys.exit(1 if not result.wasSuccessful() else 77 if result.testsRun == len(result.skipped) else 0)
+    if result.wasSuccessful() and result.testsRun == len(result.skipped):
+        print('skipped:', '; '.join(sorted({why for _, why in result.skipped})), file=sys.stderr)
+        sys.exit(77)
+    sys.exit(0 if result.wasSuccessful() else 1)

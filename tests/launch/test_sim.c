@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
+#include "support/cache.h"
 #include "support/folder.h"
 #include "unit/launch/bench.h"
 #include "vmm/call.h"
@@ -36,13 +37,9 @@ static int teardown(void **state)
 
 static void find_ovmf(void)
 {
-	const char *cache = getenv("VMM_CACHE"), *home = getenv("HOME");
 	struct stat st;
 
-	if (cache)
-		snprintf(ovmf, sizeof(ovmf), "%s/firmware/trixie/OVMF.fd", cache);
-	else
-		snprintf(ovmf, sizeof(ovmf), "%s/.cache/vmm/firmware/trixie/OVMF.fd", home ?: "");
+	cache_path("firmware/trixie/OVMF.fd", ovmf, sizeof(ovmf));
 	if (stat(ovmf, &st) < 0)
 		ovmf[0] = '\0';
 }

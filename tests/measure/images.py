@@ -4,6 +4,10 @@ import hashlib
 import lzma
 import os
 import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+from places import CACHE  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGES = {  # by the beginning of a name
@@ -14,10 +18,8 @@ PACKAGES = {  # by the beginning of a name
 
 
 def places():
-    caches = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser()
-    cache = os.environ.get('VMM_CACHE') or caches / 'vmm'
     given, beside = os.environ.get('VMM_IMAGES'), ROOT.parent / 'shared/data/firmware'
-    for place in [given, cache, '/usr/share/ovmf', '/usr/share/OVMF', beside]:
+    for place in [given, CACHE, '/usr/share/ovmf', '/usr/share/OVMF', beside]:
         if place and pathlib.Path(place).is_dir():
             yield pathlib.Path(place)
 

@@ -8,14 +8,14 @@ usage: probe.py IMAGE NAME sim|kvm VMM     on the software platform, or on this 
 Where an emulation differs from the architecture stands in tests/probe/differences, line by line.
 """
 import difflib
-import os
 import pathlib
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+from places import CACHE  # noqa: E402
+
 HERE = pathlib.Path(__file__).parent
-CACHE = pathlib.Path(os.environ.get('VMM_CACHE') or pathlib.Path(os.environ.get('XDG_CACHE_HOME') or
-                     pathlib.Path.home() / '.cache') / 'vmm')
 QEMU = CACHE / 'lab/qemu/run'
 SECONDS = 60
 LINES = 40          # of a difference that are shown

@@ -3,15 +3,15 @@
 
 usage: snphost.py VMM DATA    (exit 77: snphost is not in the cache; scripts/setup --sid fetches it)
 """
-import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / 'support'))
+from places import CACHE  # noqa: E402
+
 VMM, DATA = str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(sys.argv[2]).resolve() / 'attestation'
-CACHE = pathlib.Path(os.environ.get('VMM_CACHE') or
-                     pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'vmm')
 SNPHOST = CACHE / 'tools/snphost/run'
 END = '-----END CERTIFICATE-----\n'
 

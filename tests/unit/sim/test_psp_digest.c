@@ -6,30 +6,26 @@
 
 #include "psp_bench.h"
 
+#include "support/cache.h"
+
 #include "vmm/config.h"
 #include "vmm/launch.h"
 
 #define MEMORY UINT64_C(0x100000000) /* where guest memory begins, for its encryption */
 
-static const char *const places[] = {
-        "bookworm/OVMF.fd", "trixie/OVMF.fd", "sid/OVMF.fd", "sid/OVMF.amdsev.fd"};
+static const char *const places[] = {"firmware/bookworm/OVMF.fd", "firmware/trixie/OVMF.fd",
+        "firmware/sid/OVMF.fd", "firmware/sid/OVMF.amdsev.fd"};
 
 /* The image with this SHA-256 in the cache of scripts/setup. */
 static bool find_image(const char *sha256, char *path, size_t size)
 {
-	const char *cache = getenv("VMM_CACHE"), *home = getenv("HOME");
-
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
 		uint8_t digest[SHA256_BYTES];
 		char hex[2 * SHA256_BYTES + 1];
 		auto_free void *data = NULL;
 		size_t bytes;
 
-		snprintf(path, size, "%s%s/firmware/%s",
-		        cache  ? cache
-		        : home ? home
-		               : "",
-		        cache ? "" : "/.cache/vmm", places[i]);
+		cache_path(places[i], path, size);
 		if (file_read_all(path, MIB(16), &data, &bytes, NULL) < 0)
 			continue;
 		hash_sha256(data, bytes, digest);
