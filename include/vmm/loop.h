@@ -1,6 +1,7 @@
 /*
- * loop: the event loop, on io_uring. It belongs to the main thread, which never blocks anywhere else; only
- * loop_post() may be called from other threads. Callbacks run on the main thread, one at a time.
+ * loop: the event loop, on io_uring, or on poll(2) where io_uring is refused. It belongs to the main thread,
+ * which never blocks anywhere else; only loop_post() may be called from other threads. Callbacks run on the
+ * main thread, one at a time.
  */
 #ifndef VMM_LOOP_H
 #define VMM_LOOP_H
@@ -15,9 +16,12 @@
 struct loop;
 
 int loop_create(struct loop **ret_loop, struct err *err) MUST_CHECK;
-/* Ends whatever is still watched or under way without calling anybody. NULL is allowed. */
+/*
+ * Ends whatever is still watched or under way without calling anybody. Writes are interrupted, and waited
+ * for: when it returns, nobody reads their data any more. NULL is allowed.
+ */
 void loop_destroy(struct loop *loop);
-/* Runs callbacks until loop_stop(). -1 only if io_uring itself fails. */
+/* Runs callbacks until loop_stop(). -1 only if waiting itself fails. */
 int loop_run(struct loop *loop, struct err *err) MUST_CHECK;
 void loop_stop(struct loop *loop);
 
@@ -37,7 +41,7 @@ void loop_post(struct loop *loop, struct loop_task *task);
 /*
  * Keeps a descriptor's object alive until the loop is destroyed, when one of the kernel's own threads lets go
  * of it: the kernel takes many milliseconds to take a VM apart, and nobody has to wait for that. At most one;
- * failing to keep it costs only time, so it is not told.
+ * failing to keep it costs only time, so it is not told. Without io_uring it does nothing.
  */
 void loop_keep(struct loop *loop, int fd);
 
@@ -45,8 +49,8 @@ void loop_keep(struct loop *loop, int fd);
 struct loop_op;
 
 /*
- * Calls on_ready with the poll(2) events seen, again and again until stopped. fd is borrowed. loop_op_stop()
- * may be called from any callback, also its own.
+ * Calls on_ready with the poll(2) events seen, again and again until stopped; POLLERR if fd cannot be
+ * watched. fd is borrowed. loop_op_stop() may be called from any callback, also its own.
  */
 int loop_watch_start(struct loop *loop, int fd, short events, void (*on_ready)(void *ctx, int events),
         void *ctx, struct loop_op **ret_op, struct err *err) MUST_CHECK;

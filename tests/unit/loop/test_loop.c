@@ -1,9 +1,11 @@
 #include <poll.h>
 #include <pthread.h>
 
+#include "../../../src/loop/backend.h"
+#include "../../../src/loop/uring.h"
 #include "support/test.h"
-#include "vmm/loop.h"
 
+static const struct loop_backend *backend;
 static struct loop *loop;
 static struct loop_op *op;
 static struct err err;
@@ -14,7 +16,7 @@ static int setup(void **state)
 {
 	count = 0;
 	op = NULL;
-	return pipe(ends) || loop_create(&loop, &err);
+	return pipe(ends) || loop_create_with(backend, &loop, &err);
 }
 
 static int teardown(void **state)
@@ -141,18 +143,129 @@ static void test_loop_write_to_a_bad_descriptor_fails(void **state)
 	assert_ok(loop_run(loop, &err));
 }
 
+static void fill(int fd)
+{
+	static const char zeros[4096];
+	struct pollfd room = {.fd = fd, .events = POLLOUT};
+
+	/* A pipe that says POLLOUT takes that many without blocking: pipe(7), PIPE_BUF. */
+	while (poll(&room, 1, 0) == 1)
+		assert_int_equal(write(fd, zeros, sizeof(zeros)), sizeof(zeros));
+}
+
+static void on_written_to_full(void *ctx, int result)
+{
+	fail_msg("a write to a full pipe has ended");
+}
+
 static void test_loop_blocked_write_does_not_block_the_loop(void **state)
 {
-	static char much[1 << 20];
+	static const char data[1 << 20];
 
-	/* The first fills the pipe, the second finds it full. */
-	assert_ok(loop_write_start(loop, ends[1], much, sizeof(much), on_written, NULL, &op, &err));
-	assert_ok(loop_run(loop, &err));
-	assert_in_range(count, 1, sizeof(much) - 1);
-	count = 0;
-	assert_ok(loop_write_start(loop, ends[1], much, sizeof(much), on_written, NULL, &op, &err));
+	fill(ends[1]);
+	assert_ok(loop_write_start(loop, ends[1], data, sizeof(data), on_written_to_full, NULL, &op, &err));
 	run_for(20);
-	assert_int_equal(count, 0);
+}
+
+static void test_loop_blocked_write_does_not_block_another(void **state)
+{
+	struct loop_op *blocked;
+	int others[2];
+
+	assert_int_equal(pipe(others), 0);
+	fill(ends[1]);
+	assert_ok(loop_write_start(loop, ends[1], "x", 1, on_written_to_full, NULL, &blocked, &err));
+	for (int i = 0; i < 50; i++) {
+		count = 0;
+		assert_ok(loop_write_start(loop, others[1], "hello", 5, on_written, NULL, &op, &err));
+		assert_ok(loop_run(loop, &err));
+		assert_int_equal(count, 5);
+	}
+	close(others[0]);
+	close(others[1]);
+}
+
+/* The caller's memory is the caller's again, whatever becomes of the descriptor. */
+static void test_loop_destroy_gives_the_data_of_a_blocked_write_back(void **state)
+{
+	char data[4096], seen[4096];
+	struct pollfd more;
+
+	for (int i = 0; i < 20; i++) {
+		memset(data, 'a', sizeof(data));
+		fill(ends[1]);
+		assert_ok(loop_write_start(
+		        loop, ends[1], data, sizeof(data), on_written_to_full, NULL, &op, &err));
+		run_for(2);
+		loop_destroy(take_ptr(&loop));
+		memset(data, 'b', sizeof(data));
+		more = (struct pollfd){.fd = ends[0], .events = POLLIN};
+		while (poll(&more, 1, 0) == 1) {
+			ssize_t n = read(ends[0], seen, sizeof(seen));
+
+			assert_true(n > 0);
+			assert_null(memchr(seen, 'b', (size_t)n));
+		}
+		assert_int_equal(poll(&more, 1, 20), 0);
+		assert_ok(loop_create_with(backend, &loop, &err));
+	}
+}
+
+static void test_loop_stopped_write_is_silent(void **state)
+{
+	static char data[4096], byte;
+
+	fill(ends[1]);
+	assert_ok(loop_write_start(loop, ends[1], data, sizeof(data), on_written_to_full, NULL, &op, &err));
+	run_for(2);
+	loop_op_stop(op);
+	run_for(2);
+	for (int i = 0; i < 4096; i++)
+		assert_int_equal(read(ends[0], &byte, 1), 1);
+	run_for(20);
+}
+
+static void on_ready_count(void *ctx, int events)
+{
+	count |= (unsigned)events;
+	loop_op_stop(op);
+	loop_stop(loop);
+}
+
+static void test_loop_watch_of_a_file_is_ready_at_once(void **state)
+{
+	FILE *file = tmpfile();
+
+	assert_non_null(file);
+	assert_ok(loop_watch_start(loop, fileno(file), POLLIN, on_ready_count, NULL, &op, &err));
+	assert_ok(loop_run(loop, &err));
+	assert_true(count & POLLIN);
+	fclose(file);
+}
+
+static void test_loop_watch_of_a_bad_descriptor_is_an_error(void **state)
+{
+	assert_ok(loop_watch_start(loop, 9999, POLLIN, on_ready_count, NULL, &op, &err));
+	assert_ok(loop_run(loop, &err));
+	assert_int_equal(count, POLLERR);
+}
+
+static void on_writable(void *ctx, int events)
+{
+	struct loop_op **watch = ctx;
+
+	loop_op_stop(take_ptr(watch));
+	count++;
+}
+
+static void test_loop_two_watches_of_one_descriptor(void **state)
+{
+	struct loop_op *first, *second;
+
+	assert_ok(loop_watch_start(loop, ends[1], POLLOUT, on_writable, &first, &first, &err));
+	assert_ok(loop_watch_start(loop, ends[1], POLLOUT, on_writable, &second, &second, &err));
+	run_for(20);
+	assert_int_equal(count, 2);
 }
 
 #define POSTS 1000
@@ -208,22 +321,104 @@ static void test_loop_many_operations_exceed_the_ring(void **state)
 	assert_int_equal(count, 200);
 }
 
-int main(void)
+/* ---- what becomes of an operation for which the submission queue has no entry ---- */
+
+static unsigned denied;
+
+static struct io_uring_sqe *deny(struct io_uring *ring)
 {
+	if (!denied)
+		return io_uring_get_sqe(ring);
+	denied--;
+	return NULL;
+}
+
+static void on_ready_deny(void *ctx, int events)
+{
+	on_ready_read(ctx, events);
+	denied = 7;
+}
+
+static void test_uring_watch_is_armed_again_when_it_can_be(void **state)
+{
+	struct io_uring_sqe *(*whole)(struct io_uring *) = loop_uring_get_sqe;
+
+	loop_uring_get_sqe = deny;
+	assert_ok(loop_watch_start(loop, ends[0], POLLIN, on_ready_deny, NULL, &op, &err));
+	assert_int_equal(write(ends[1], "abc", 3), 3);
+	assert_ok(loop_run(loop, &err));
+	assert_int_equal(count, 3);
+	denied = 0;
+	loop_uring_get_sqe = whole;
+}
+
+static void test_uring_operations_start_and_stop_without_entries(void **state)
+{
+	struct io_uring_sqe *(*whole)(struct io_uring *) = loop_uring_get_sqe;
+	struct loop_op *timer;
+
+	loop_uring_get_sqe = deny;
+	denied = 100;
+	assert_ok(loop_watch_start(loop, ends[0], POLLIN, on_ready_stop_watching, NULL, &op, &err));
+	assert_ok(loop_timer_start(loop, 0, on_time_count, NULL, &timer, &err));
+	loop_op_stop(op);
+	assert_int_equal(write(ends[1], "abc", 3), 3);
+	run_for(20);
+	assert_int_equal(count, 1);
+	assert_int_equal(denied, 0);
+	loop_uring_get_sqe = whole;
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+/* The contract, which is the same for both. */
+static int run_contract(const struct loop_backend *with)
+{
 	const struct CMUnitTest tests[] = {
 	        T(test_loop_watch_calls_again_until_drained),
 	        T(test_loop_watch_stopped_by_its_callback_is_silent),
 	        T(test_loop_watch_stopped_before_is_silent),
 	        T(test_loop_watch_tells_a_hangup),
+	        T(test_loop_watch_of_a_file_is_ready_at_once),
+	        T(test_loop_watch_of_a_bad_descriptor_is_an_error),
+	        T(test_loop_two_watches_of_one_descriptor),
 	        T(test_loop_timer_fires_once_and_not_when_stopped),
 	        T(test_loop_write_tells_what_was_written),
 	        T(test_loop_write_to_a_bad_descriptor_fails),
 	        T(test_loop_blocked_write_does_not_block_the_loop),
+	        T(test_loop_blocked_write_does_not_block_another),
+	        T(test_loop_destroy_gives_the_data_of_a_blocked_write_back),
+	        T(test_loop_stopped_write_is_silent),
 	        T(test_loop_post_from_a_thread_arrives_each_time),
 	        T(test_loop_post_of_what_waits_is_one_call),
 	        T(test_loop_many_operations_exceed_the_ring),
 	};
 
+	backend = with;
+	print_message("# on %s\n", with->name);
+	return cmocka_run_group_tests_name(with->name, tests, NULL, NULL);
+}
+
+static int run_uring(void)
+{
+	const struct CMUnitTest tests[] = {
+	        T(test_uring_watch_is_armed_again_when_it_can_be),
+	        T(test_uring_operations_start_and_stop_without_entries),
+	};
+
+	backend = &loop_uring;
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	int failed = 0;
+
+	if (loop_create_with(&loop_uring, &loop, &err) == 0) {
+		loop_destroy(take_ptr(&loop));
+		failed = run_contract(&loop_uring) + run_uring();
+	} else {
+		print_message("# not on io_uring: %s\n", err.text);
+	}
+	return failed + run_contract(&loop_poll);
 }

@@ -1,0 +1,208 @@
+/*
+ * poll: the loop on poll(2), for hosts and containers that refuse io_uring. Main thread, and the writer's
+ * threads. A machine has few descriptors to watch, so nothing is gained by epoll(7), which refuses regular
+ * files besides.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+#include "writer.h"
+
+#define SECOND_NS 1000000000ull
+
+struct poller {
+	struct loop_writer *writer;
+	/* The watches of this turn. */
+	struct pollfd *fds;
+	struct loop_op **ops;
+	size_t count, room;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+/* ---- operations ---- */
+
+static void on_write_ended(void *ctx)
+{
+	struct loop_op *op = ctx;
+
+	loop_op_complete(op, op->result);
+}
+
+static int poll_start(struct loop_op *op, struct err *err)
+{
+	struct poller *poller = op->loop->state;
+
+	if (op->kind == LOOP_TIMER && !add_ok(now_ns(), op->ns, &op->deadline_ns))
+		op->deadline_ns = UINT64_MAX;
+	if (op->kind != LOOP_WRITE)
+		return 0;
+	op->ended = (struct loop_task){.fn = on_write_ended, .ctx = op};
+	return loop_writer_add(poller->writer, op, err);
+}
+
+/* A watch or a timer is freed by the next turn: this one may still look at it. A write is when its thread is
+ * done. */
+static void poll_stop(struct loop_op *op)
+{
+}
+
+static void free_stopped(struct loop *loop)
+{
+	for (struct loop_op *op = loop->ops, *next; op; op = next) {
+		next = op->next;
+		if (op->stopped && op->kind != LOOP_WRITE)
+			loop_op_free(op);
+	}
+}
+
+/* ---- a turn ---- */
+
+static int make_room(struct poller *poller, size_t count)
+{
+	struct pollfd *fds;
+	struct loop_op **ops;
+
+	if (count <= poller->room)
+		return 0;
+	fds = reallocarray(poller->fds, count, sizeof(*fds));
+	if (fds)
+		poller->fds = fds;
+	ops = reallocarray(poller->ops, count, sizeof(struct loop_op *));
+	if (ops)
+		poller->ops = ops;
+	if (!fds || !ops)
+		return -1;
+	poller->room = count;
+	return 0;
+}
+
+static int collect_watches(struct loop *loop, struct err *err)
+{
+	struct poller *poller = loop->state;
+
+	poller->count = 0;
+	for (struct loop_op *op = loop->ops; op; op = op->next) {
+		if (op->kind != LOOP_WATCH)
+			continue;
+		if (make_room(poller, poller->count + 1) < 0)
+			return err_sys(err, ERR_FAILED, ENOMEM, "event loop: its descriptors");
+		poller->fds[poller->count] = (struct pollfd){.fd = op->fd, .events = op->events};
+		poller->ops[poller->count++] = op;
+	}
+	return 0;
+}
+
+/* NULL: there is no timer. */
+static struct loop_op *first_timer(struct loop *loop)
+{
+	struct loop_op *first = NULL;
+
+	for (struct loop_op *op = loop->ops; op; op = op->next) {
+		if (op->kind == LOOP_TIMER && !op->stopped &&
+		        (!first || op->deadline_ns < first->deadline_ns))
+			first = op;
+	}
+	return first;
+}
+
+static int wait_for_events(struct loop *loop)
+{
+	struct poller *poller = loop->state;
+	struct loop_op *timer = first_timer(loop);
+	struct timespec time = {0};
+
+	if (timer) {
+		uint64_t now = now_ns(), left = timer->deadline_ns > now ? timer->deadline_ns - now : 0;
+
+		time.tv_sec = (time_t)(left / SECOND_NS);
+		time.tv_nsec = (long)(left % SECOND_NS);
+	}
+	return ppoll(poller->fds, poller->count, timer ? &time : NULL, NULL);
+}
+
+/* A watch that a callback stops is marked, and stays until the next turn. */
+static void complete_watches(struct loop *loop)
+{
+	struct poller *poller = loop->state;
+
+	for (size_t i = 0; i < poller->count && !loop->stopping; i++) {
+		int events = poller->fds[i].revents;
+
+		if (events && !poller->ops[i]->stopped)
+			loop_op_complete(poller->ops[i], events & POLLNVAL ? POLLERR : events);
+	}
+}
+
+static void complete_timers(struct loop *loop)
+{
+	uint64_t now = now_ns();
+	struct loop_op *op;
+
+	while (!loop->stopping && (op = first_timer(loop)) && op->deadline_ns <= now)
+		loop_op_complete(op, 0);
+}
+
+static int poll_turn(struct loop *loop, struct err *err)
+{
+	int result;
+
+	free_stopped(loop);
+	if (collect_watches(loop, err) < 0)
+		return -1;
+	result = wait_for_events(loop);
+	if (result < 0 && errno != EINTR)
+		return err_sys(err, ERR_FAILED, errno, "event loop: ppoll");
+	if (result > 0)
+		complete_watches(loop);
+	complete_timers(loop);
+	return 0;
+}
+
+/* ---- life ---- */
+
+static void poll_destroy(struct loop *loop)
+{
+	struct poller *poller = loop->state;
+
+	loop_writer_destroy(poller->writer);
+	free(poller->fds);
+	free(poller->ops);
+	free(poller);
+}
+
+static int poll_create(struct loop *loop, struct err *err)
+{
+	struct poller *poller = calloc(1, sizeof(*poller));
+
+	if (!poller)
+		return err_sys(err, ERR_FAILED, ENOMEM, "event loop");
+	if (loop_writer_create(&poller->writer, err) < 0) {
+		free(poller);
+		return -1;
+	}
+	loop->state = poller;
+	return 0;
+}
+
+/* No thread of the kernel lets go of descriptors for this back end: who closes the last one waits. */
+static void poll_keep(struct loop *loop, int fd)
+{
+}
+
+const struct loop_backend loop_poll = {
+        .name = "poll",
+        .create = poll_create,
+        .destroy = poll_destroy,
+        .start = poll_start,
+        .stop = poll_stop,
+        .turn = poll_turn,
+        .keep = poll_keep,
+};
