@@ -92,8 +92,8 @@ const struct cli_verb cli_verb_run = {
         .operands_max = 1,
         .summary = "launch a guest; the terminal is its first serial port",
         .help = "On a terminal, Ctrl-] then q quits, Ctrl-] then s shows the status, and Ctrl-] twice sends "
-                "one. SIGTERM presses the power button; the guest is ended at a second one, or when "
-                "run.grace has passed.\n"
+                "one. SIGTERM presses the power button; the guest is ended when run.grace has "
+                "passed, or at a second SIGTERM that comes more than a second after the first.\n"
                 "The exit status is 0 when the guest shut down or the user quit, 3 when it crashed; see vmm "
                 "--help.",
         .options = options,

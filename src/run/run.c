@@ -34,6 +34,7 @@ struct run {
 	_Atomic bool power_off, reset;
 
 	int signal_fd;
+	uint64_t signalled_ns; /* when the last signal that counted came; 0: none did */
 	sigset_t old_mask;
 	bool masked;
 	bool hurry; /* the guest is being ended: the console gets FLUSH_NS */
@@ -272,26 +273,44 @@ static void on_status(void *ctx)
 
 /* ---- signals ---- */
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+/* Takes all that wait. Returns false if there were none. */
+static bool drop_signals(struct run *run)
+{
+	struct signalfd_siginfo info;
+	bool some = false;
+
+	while (read(run->signal_fd, &info, sizeof(info)) == sizeof(info))
+		some = true;
+	return some;
+}
+
+/*
+ * One wish often comes as several signals at once: timeout(1) sends one to vmm and one to vmm's process
+ * group, a terminal's hangup comes from the shell, too. So signals insist only when they come more than a
+ * second later.
+ */
 static void on_signal(void *ctx, int events)
 {
 	struct run *run = ctx;
-	struct signalfd_siginfo info;
+	uint64_t now = now_ns(); /* not later than their coming is known to anybody */
 
-	if (read(run->signal_fd, &info, sizeof(info)) != sizeof(info))
+	if (!drop_signals(run))
 		return;
+	if (run->signalled_ns && now - run->signalled_ns <= SECOND_NS)
+		return;
+	run->signalled_ns = now;
 	if (run->state == LIFE_CLOSING)
 		err_set(&run->err, ERR_FAILED,
 		        "the guest was ended by a second signal before it had shut down");
 	step(run, LIFE_TERM);
-}
-
-/* What asked a guest to end that has ended must not end vmm before it has said how. */
-static void drop_signals(struct run *run)
-{
-	struct signalfd_siginfo info;
-
-	while (read(run->signal_fd, &info, sizeof(info)) == sizeof(info))
-		;
 }
 
 /* nohup(1) and shells that start something in the background mean it: a blocked signal is never ignored. */
@@ -406,6 +425,7 @@ void run_destroy(struct run *run)
 	machine_destroy(run->machine);
 	launch_destroy(run->launch);
 	if (run->signal_fd >= 0) {
+		/* What asked a guest to end that has ended must not end vmm before it has said how. */
 		drop_signals(run);
 		close(run->signal_fd);
 	}

@@ -3,6 +3,7 @@ import contextlib
 import os
 import pathlib
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -91,6 +92,20 @@ def status_of(pid, key):
 def resident_kib(pid):
     """What the process has of its own; guest memory counts only as far as it was touched."""
     return status_of(pid, 'RssAnon')
+
+
+def term(pid):
+    """SIGTERM, and until vmm has taken it."""
+    os.kill(pid, signal.SIGTERM)
+    waiting = 1 << (signal.SIGTERM - 1)
+    until(lambda: not int(re.search(r'^ShdPnd:\s*(\w+)', pathlib.Path(f'/proc/{pid}/status').read_text(), re.M)[1], 16) & waiting)
+
+
+def term_twice(pid):
+    """Insists: the second signal counts when it comes more than a second after the first."""
+    term(pid)
+    time.sleep(1.1)
+    os.kill(pid, signal.SIGTERM)
 
 
 def tasks(pid):

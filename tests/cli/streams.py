@@ -64,9 +64,7 @@ class Streams(unittest.TestCase):
         vmm.stdout.close()
         used = guests.processor_seconds(vmm.pid)
         guests.until(lambda: guests.processor_seconds(vmm.pid) > used + 0.2)  # the guest goes on
-        vmm.terminate()
-        time.sleep(0.3)
-        vmm.terminate()
+        guests.term_twice(vmm.pid)
         self.assertEqual(vmm.wait(20), 1)
         self.assertIn(b'second signal', vmm.stderr.read())
 
@@ -129,9 +127,7 @@ class Streams(unittest.TestCase):
         vmm = self.start(code, f'machine.debugcon={fifo}', 'run.grace=3600', stderr=writer)
         self.started(vmm)
         time.sleep(0.5)
-        vmm.terminate()
-        time.sleep(0.3)
-        vmm.terminate()
+        guests.term_twice(vmm.pid)
         guests.until(lambda: 'vcpu0' not in guests.tasks(vmm.pid).values())  # all that is left is to say why
         os.read(reader, 65536)
         self.assertEqual(vmm.wait(20), 1)
@@ -156,6 +152,34 @@ class Streams(unittest.TestCase):
                 self.started(vmm)
                 vmm.send_signal(sent)
                 self.assertEqual(vmm.wait(20), 0)
+
+    def test_signals_that_come_at_once_are_one(self):
+        """timeout(1) signals vmm and the group that vmm is in."""
+        vmm = self.start(guests.text('up') + guests.BUTTON, 'run.grace=3600', stdout=subprocess.PIPE)
+        self.assertEqual(vmm.stdout.read(2), b'up')
+        vmm.send_signal(signal.SIGSTOP)  # so that it finds both together
+        for sent in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            vmm.send_signal(sent)
+        vmm.send_signal(signal.SIGCONT)
+        self.assertEqual(vmm.wait(60), 0)
+
+    def test_a_signal_soon_after_another_is_the_same_wish(self):
+        vmm = self.start(guests.SPIN, 'run.grace=3', stderr=subprocess.PIPE)
+        self.started(vmm)
+        started = time.monotonic()
+        guests.term(vmm.pid)
+        guests.term(vmm.pid)
+        if time.monotonic() - started > 1:
+            self.skipTest('this machine is too busy to send two signals within a second')
+        self.assertEqual(vmm.wait(60), 1)
+        self.assertIn(b'did not shut down within 3 s', vmm.stderr.read())
+
+    def test_a_second_signal_insists(self):
+        vmm = self.start(guests.SPIN, 'run.grace=3600', stderr=subprocess.PIPE)
+        self.started(vmm)
+        guests.term_twice(vmm.pid)
+        self.assertEqual(vmm.wait(60), 1)
+        self.assertIn(b'ended by a second signal', vmm.stderr.read())
 
     def test_stray_signals_are_harmless(self):
         vmm = self.start(guests.BUTTON)

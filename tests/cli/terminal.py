@@ -276,9 +276,7 @@ class Terminals(unittest.TestCase):
         terminal = Terminal(self, self.files.guest(guests.POLITE_FLOOD))
         guests.until(terminal.is_raw)
         time.sleep(1)
-        os.kill(terminal.pid, signal.SIGTERM)
-        time.sleep(0.3)
-        os.kill(terminal.pid, signal.SIGTERM)
+        guests.term_twice(terminal.pid)
         self.ends(terminal, 1)
 
     def test_trace_that_is_not_read(self):

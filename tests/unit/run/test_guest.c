@@ -103,13 +103,24 @@ static void test_guest_memory_is_fresh_after_a_reset(void **state)
 	assert_string_equal(guest.output, "00");
 }
 
+/* Has nobody taken the signal yet? */
+static bool term_waits(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) == 1;
+}
+
 static void *send_term(void *ctx)
 {
 	const int *times = ctx;
 
 	for (int i = 0; i < *times; i++) {
-		nanosleep(&(struct timespec){.tv_nsec = 150000000}, NULL);
+		/* The second counts when it comes more than a second after the first was taken. */
+		nanosleep(&(struct timespec){.tv_sec = i, .tv_nsec = 150000000}, NULL);
 		kill(getpid(), SIGTERM);
+		while (term_waits())
+			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	}
 	return NULL;
 }
