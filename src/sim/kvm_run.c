@@ -193,6 +193,9 @@ static int halt(struct sim_vcpu *v)
 {
 	if (!v->vm->chip)
 		return leave(v, KVM_EXIT_HLT);
+	/* The trap of single stepping comes behind HLT, which is over with it. */
+	if (v->cpu->event.kind != SIM_EVENT_NONE)
+		return 1;
 	pthread_mutex_lock(&v->vm->irq_lock);
 	v->wakeable = sim_cpu_interruptible(v->cpu);
 	v->mp_state = KVM_MP_STATE_HALTED;
@@ -225,7 +228,9 @@ static enum sim_exit run_processor(struct sim_vcpu *v, uint64_t deadline)
 {
 	enum sim_exit exit;
 
+	vcpu_vapic_enter(v);
 	exit = sim_cpu_run(v->cpu, deadline);
+	vcpu_vapic_leave(v);
 	vcpu_now(v); /* what the VMM's devices read next is this vCPU's time */
 	return exit;
 }

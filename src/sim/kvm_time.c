@@ -22,6 +22,19 @@ int vcpu_set_tsc_khz(void *object, void *arg, uintptr_t user)
 	return user == 0 || user == SIM_TSC_KHZ ? 0 : -EINVAL;
 }
 
+int vm_get_tsc_khz(void *object, void *arg, uintptr_t user)
+{
+	return (int)SIM_TSC_KHZ;
+}
+
+/* The rate of vCPUs that are yet to come. */
+int vm_set_tsc_khz(void *object, void *arg, uintptr_t user)
+{
+	const struct sim_vm *vm = object;
+
+	return atomic_load(&vm->vcpu_count) ? -EINVAL : vcpu_set_tsc_khz(NULL, arg, user);
+}
+
 /* ---- the clock of a VM ---- */
 
 int vm_get_clock(void *object, void *arg, uintptr_t user)

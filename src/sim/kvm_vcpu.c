@@ -218,6 +218,7 @@ const struct sim_call sim_vcpu_calls[] = {
         {KVM_NMI, nmi},
         {KVM_TRANSLATE, translate},
         {KVM_SET_SIGNAL_MASK, set_signal_mask, .raw = true},
+        {KVM_SET_VAPIC_ADDR, vcpu_set_vapic},
         {KVM_GET_TSC_KHZ, vcpu_get_tsc_khz},
         {KVM_SET_TSC_KHZ, vcpu_set_tsc_khz},
         {KVM_GET_SREGS2, vcpu_get_sregs2},

@@ -7,6 +7,8 @@
 
 #include "sev/sev.h"
 
+#define SHADOW_PAGES_MIN 64 /* KVM_MIN_ALLOC_MMU_PAGES */
+
 static int check_extension(void *object, void *arg, uintptr_t user)
 {
 	const struct sim_vm *vm = object;
@@ -30,6 +32,12 @@ static int set_identity_map(void *object, void *arg, uintptr_t user)
 	struct sim_vm *vm = object;
 
 	return atomic_load(&vm->vcpu_count) ? -EINVAL : 0;
+}
+
+/* There are no shadow page tables, so no number of them has an effect. */
+static int set_shadow_pages(void *object, void *arg, uintptr_t user)
+{
+	return user < SHADOW_PAGES_MIN ? -EINVAL : 0;
 }
 
 struct sim_vcpu *vm_vcpu(struct sim_vm *vm, unsigned index)
@@ -69,6 +77,9 @@ const struct sim_call sim_vm_calls[] = {
         {KVM_IOEVENTFD, vm_ioeventfd},
         {KVM_X86_SET_MSR_FILTER, vm_set_msr_filter},
         {KVM_GET_CLOCK, vm_get_clock},
+        {KVM_GET_TSC_KHZ, vm_get_tsc_khz},
+        {KVM_SET_TSC_KHZ, vm_set_tsc_khz},
+        {KVM_SET_NR_MMU_PAGES, set_shadow_pages},
         {KVM_SET_CLOCK, vm_set_clock},
         {0},
 };

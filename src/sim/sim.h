@@ -146,6 +146,7 @@ struct sim_vcpu {
 	int64_t tsc_offset;
 	uint64_t tsc_adjust;
 	uint64_t msrs[4]; /* see msr.c */
+	uint64_t vapic;   /* guest-physical, of the four bytes in kvm_vapic.c; 0: none */
 	struct {
 		uint64_t cap, status, ctl, bank[SIM_MCE_BANKS][4];
 	} mce;
@@ -211,6 +212,7 @@ int vm_create(struct sim_platform *sim, unsigned long type);
 void vm_unref(struct sim_vm *vm);
 void vm_destroy(struct sim_vm *vm);
 sim_call_fn vm_enable_cap, vm_create_device, vm_set_memory, vm_get_clock, vm_set_clock, vm_set_msr_filter;
+sim_call_fn vm_get_tsc_khz, vm_set_tsc_khz;
 void vm_filter_free(struct sim_msr_filter *filter);
 /* The slots as they are now become the processors' map; returns when none uses the old one. vm->lock held. */
 int vm_map_publish(struct sim_vm *vm);
@@ -258,6 +260,10 @@ int vcpu_create(struct sim_vm *vm, unsigned long id);
 void vcpu_destroy(struct sim_vcpu *vcpu);
 void vcpu_add_figures(const struct sim_vcpu *vcpu, struct sim_figures *sum);
 sim_call_fn vcpu_run;
+sim_call_fn vcpu_set_vapic;
+/* Before the vCPU enters its guest, and after it has left. */
+void vcpu_vapic_enter(struct sim_vcpu *vcpu);
+void vcpu_vapic_leave(struct sim_vcpu *vcpu);
 /* KVM_GET_SUPPORTED_CPUID's leaves: how many. secure may be NULL. */
 uint32_t system_cpuid(
         const struct sim_processor *secure, struct kvm_cpuid_entry2 entries[static SIM_CPUID_MAX]);

@@ -131,6 +131,29 @@ static void trap_flag(struct abi *abi)
 	guest_close(&g);
 }
 
+/*
+ * HLT under the trap flag: the trap comes behind it and wakes the processor, though interrupts are off. The
+ * handler tells where it came from and takes the flag off.
+ */
+static void trapped_halt(struct abi *abi)
+{
+	struct guest g;
+	struct code stub;
+
+	tell("-- HLT under the trap flag");
+	guest_open(&g, abi, 32, 1, GUEST_IRQCHIP);
+	guest_set_handler(&g, 1, 0);
+	stub = (struct code){.at = g.memory + GUEST_STUBS + 32, .bits = 32};
+	emit_bytes(&stub, 0x8b, 0x04, 0x24); /* mov eax, [esp] */
+	tell_eax(&stub, 0x82);
+	emit_bytes(&stub, 0x81, 0x64, 0x24, 0x08, 0xff, 0xfe, 0xff, 0xff, 0xcf);
+	emit_bytes(&g.code, 0x9c, 0x81, 0x0c, 0x24, 0x00, 0x01, 0x00, 0x00, 0x9d);
+	hlt(&g.code);
+	done(&g.code);
+	guest_run(&g);
+	guest_close(&g);
+}
+
 /* What the guest reads back from the registers, and what it may not write. */
 static void registers(struct abi *abi)
 {
@@ -187,6 +210,7 @@ static void run_debug(struct abi *abi)
 	injected(abi, KVM_GUESTDBG_INJECT_DB, 1);
 	injected(abi, KVM_GUESTDBG_INJECT_BP, 3);
 	trap_flag(abi);
+	trapped_halt(abi);
 	registers(abi);
 	misuse(abi);
 }

@@ -223,6 +223,8 @@ static void run_time(struct bed *b)
 	struct kvm_device_attr attr = {.addr = (uintptr_t)&offset};
 
 	say(ask_number(b->abi, b->vcpu, KVM_GET_TSC_KHZ, 0) > 0, "the tsc has a rate");
+	say(ask_number(b->abi, b->vm, KVM_GET_TSC_KHZ, 0) > 0, "new vcpus have a rate");
+	say(ask_number(b->abi, b->vm, KVM_SET_TSC_KHZ, 0), "it is changed beside a vcpu");
 	say(ask_number(b->abi, b->vcpu, KVM_SET_TSC_KHZ, 0), "its own rate");
 	say(ask_number(b->abi, b->vcpu, KVM_SET_TSC_KHZ, 1), "a rate of 1 kHz");
 	say(ask_number(b->abi, b->vcpu, KVM_KVMCLOCK_CTRL, 0), "paused, without a clock");
@@ -296,6 +298,43 @@ static void run_machine_check(struct bed *b)
 	        (unsigned long long)msrs.entry[1].data, (unsigned long long)msrs.entry[2].data);
 }
 
+/* A page that a guest's code reads its task priority from, for guests whose LAPIC is slow. */
+static void run_vapic(struct bed *b)
+{
+	struct kvm_vapic_addr address = {0};
+	struct guest g;
+
+	say(ask(b->abi, b->vcpu, KVM_SET_VAPIC_ADDR, &address), "vapic without a lapic");
+	guest_open(&g, b->abi, 32, 1, GUEST_IRQCHIP);
+	say(ask(b->abi, g.vcpu[0], KVM_SET_VAPIC_ADDR, &address), "vapic off");
+	say(ask(b->abi, g.vcpu[0], KVM_SET_VAPIC_ADDR, NOWHERE), "vapic from nowhere");
+	address.vapic_addr = 0x40000000;
+	say(ask(b->abi, g.vcpu[0], KVM_SET_VAPIC_ADDR, &address), "vapic where no memory is");
+	address.vapic_addr = 0x7000;
+	say(ask(b->abi, g.vcpu[0], KVM_SET_VAPIC_ADDR, &address), "vapic");
+	store(&g.code, 0xfee00080, 0x30); /* the task priority: of the LAPIC, then by the page */
+	out8(&g.code, 0x80, 0);
+	load_eax(&g.code, 0x7000, 4);
+	tell_eax(&g.code, 0x81);
+	store(&g.code, 0x7000, 0x50);
+	out8(&g.code, 0x80, 0);
+	load_eax(&g.code, 0xfee00080, 4);
+	tell_eax(&g.code, 0x81);
+	done(&g.code);
+	guest_run(&g);
+	guest_close(&g);
+}
+
+static void run_mmu_pages(struct bed *b)
+{
+	say(ask_number(b->abi, b->vm, KVM_SET_NR_MMU_PAGES, 63), "63 pages of shadow tables");
+	say(ask_number(b->abi, b->vm, KVM_SET_NR_MMU_PAGES, 64), "64");
+	say(ask_number(b->abi, b->vm, KVM_GET_NR_MMU_PAGES, 0), "how many");
+	say(ask_number(b->abi, b->abi->kvm, KVM_CHECK_EXTENSION, KVM_CAP_MMU_SHADOW_CACHE_CONTROL),
+	        "told so");
+	say(ask_number(b->abi, b->abi->kvm, KVM_CHECK_EXTENSION, KVM_CAP_VAPIC), "vapic told");
+}
+
 static void run_lists(struct bed *b)
 {
 	struct {
@@ -332,7 +371,8 @@ static void run_state(struct abi *abi)
 		void (*run)(struct bed *b);
 	} parts[] = {{"xsave", run_xsave}, {"fpu", run_fpu}, {"xcrs", run_xcrs}, {"sregs2", run_sregs2},
 	        {"debug registers", run_debugregs}, {"events", run_events}, {"time", run_time},
-	        {"devices", run_devices}, {"machine check", run_machine_check}, {"lists", run_lists}};
+	        {"devices", run_devices}, {"machine check", run_machine_check}, {"vapic", run_vapic},
+	        {"mmu pages", run_mmu_pages}, {"lists", run_lists}};
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		struct bed b;

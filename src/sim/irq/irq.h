@@ -178,6 +178,8 @@ bool irq_lapic_matches(const struct irq_lapic *lapic, const struct irq_message *
 int irq_deliver(struct irq_chip *chip, const struct irq_message *message);
 uint32_t irq_lapic_tpr(const struct irq_lapic *lapic);
 void irq_lapic_set_tpr(struct irq_lapic *lapic, uint32_t tpr);
+/* Bits 7:0 the task priority, 15:8 the class of the interrupt in service, 31:24 the highest one requested. */
+uint32_t irq_lapic_vapic(const struct irq_lapic *lapic);
 void irq_lapic_eoi(struct irq_lapic *lapic);
 
 /* MMIO at an offset into the page, any size and alignment. */

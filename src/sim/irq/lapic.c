@@ -141,6 +141,14 @@ void irq_lapic_set_tpr(struct irq_lapic *l, uint32_t tpr)
 	changed(l);
 }
 
+uint32_t irq_lapic_vapic(const struct irq_lapic *l)
+{
+	int serving = highest(l, LAPIC_ISR), requested = highest(l, LAPIC_IRR);
+	uint32_t class = serving < 0 ? 0 : (uint32_t)serving & 0xf0;
+
+	return irq_lapic_tpr(l) | class << 8 | (requested < 0 ? 0 : (uint32_t)requested << 24);
+}
+
 bool irq_lapic_takes_pic(const struct irq_lapic *l)
 {
 	uint32_t lvt = get(l, LAPIC_LVT_LINT0);
