@@ -11,6 +11,7 @@ import pathlib
 import re
 import sys
 
+TOLD = re.compile(r'^#? ?emulation: (.*)$', re.M)     # what tests/lab/emulation.py excused
 SAID = 40       # lines of a failed program that the report repeats: of a log, often only the end is at hand
 
 CMOCKA = re.compile(r'^\[ +(OK|FAILED|SKIPPED|ERROR) +\] (test_\w+)', re.M)
@@ -72,17 +73,20 @@ def add(results, suite, rows):
 
 def meson(suite, log, results):
     tests = [json.loads(line) for line in pathlib.Path(log).read_text().splitlines()]
+    for test in tests:
+        told = TOLD.findall(test.get('stdout') or '')
+        add(results, suite, [('told', test['name'], f'the lab\'s emulation lost a guest: {why}', '') for why in told])
     add(results, suite, [row for test in tests for row in of_program(test)] or [('failed', 'meson test', 'ran nothing', '')])
 
 
 def report(results):
     rows = [json.loads(line) for line in pathlib.Path(results).read_text().splitlines()]
-    count = {verdict: [row for row in rows if row[0] == verdict] for verdict in ('passed', 'failed', 'skipped')}
-    for verdict in ('skipped', 'failed'):
+    count = {verdict: [row for row in rows if row[0] == verdict] for verdict in ('passed', 'failed', 'skipped', 'told')}
+    for verdict in ('told', 'skipped', 'failed'):
         for _, suite, name, reason, output in count[verdict]:
             print(f'{verdict}: {suite}: {name}' + (f' ({reason})' if reason else ''))
             print(''.join(f'    {line}\n' for line in output.splitlines()), end='')
-    print('tests: ' + ', '.join(f'{len(found)} {verdict}' for verdict, found in count.items()))
+    print('tests: ' + ', '.join(f'{len(count[verdict])} {verdict}' for verdict in ('passed', 'failed', 'skipped')))
     return 1 if count['failed'] or not count['passed'] else 0
 
 

@@ -10,7 +10,7 @@ import os
 import pathlib
 import sys
 
-from guest import Failed, Guest
+from guest import Failed, Guest, emulation
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 from places import CACHE  # noqa: E402
@@ -67,13 +67,18 @@ CASES += [('Debian sid, 1 vCPU: boot menu', 'sid', 1, 'none', boot_menu)]
 
 
 def run(vmm, host, suite, vcpus, kind, steps, echo):
-    """'' or why it failed."""
-    try:
-        with Guest(command(vmm, host, suite, vcpus, kind), echo) as guest:
+    """('', '') or why it failed and how the lab's emulation may have lost the guest."""
+    with Guest(command(vmm, host, suite, vcpus, kind), echo) as guest:
+        try:
             steps(guest)
-    except Failed as failed:
-        return str(failed)
-    return ''
+        except Failed as failed:
+            return str(failed), guest.lost()
+    return '', ''
+
+
+def judged(vmm, host, *case):
+    """'' or why this case fails. What the lab's emulation may have lost is tried again, if it goes well on the software platform."""
+    return emulation.judge(lambda: run(vmm, host, *case), lambda: run(vmm, 'sim', *case)[0])
 
 
 def main():
@@ -93,7 +98,7 @@ def main():
             wrong += options.no_skip
             print(f'{"not ok" if options.no_skip else "ok"} {number} - {name} # SKIP no firmware, run: scripts/setup --firmware', flush=True)
             continue
-        why = run(vmm, options.host, suite, vcpus, kind, steps, options.echo)
+        why = judged(vmm, options.host, suite, vcpus, kind, steps, options.echo)
         wrong += bool(why)
         print(f'{"not ok" if why else "ok"} {number} - {name}' + (f'\n# {why}' if why else ''), flush=True)
     return 1 if wrong or not cases else 0

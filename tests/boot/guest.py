@@ -1,5 +1,7 @@
 """A program on a terminal of its own, read and typed at as a person would: a vmm whose guest is on the console."""
+import contextlib
 import os
+import pathlib
 import pty
 import re
 import select
@@ -7,6 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lab'))
+import emulation  # noqa: E402
 
 # What firmware and systems draw with: colours, cursor moves, titles. Tokens are matched in what is left.
 ESCAPES = re.compile(rb'\x1b(?:\[[0-9;?=]*[A-Za-z]|\][^\x07]*\x07|[()][A-Z0-9]|[A-Za-z=>])|[\x00\x07]')
@@ -31,6 +36,7 @@ class Guest:
         self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
         os.close(slave)
         self.text, self.seen, self.echo, self.shown = b'', 0, echo, 0
+        self.heard = time.monotonic()
 
     def __enter__(self):
         return self
@@ -50,6 +56,7 @@ class Guest:
         except OSError:         # EIO: the last one at the other end has gone
             return False
         self.text = (self.text + data)[:OUTPUT_MAX]
+        self.heard = time.monotonic()
         if self.echo:
             self.show()
         return bool(data)
@@ -96,6 +103,13 @@ class Guest:
             raise Failed(f'no end in {seconds} s; the last output:\n{self.tail()}') from None
         if found != status:
             raise Failed(f'exit status {found}, not {status}; the last output:\n{self.tail()}')
+
+    def lost(self):
+        """How the lab's emulation may have lost this guest, after something expected did not come; or ''."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return 'the guest crashed' if self.process.wait(timeout=5) == emulation.CRASHED else ''
+        silent = time.monotonic() - self.heard > emulation.QUIET and not emulation.polls(self.process.pid)
+        return 'the guest fell silent' if silent else ''
 
     def tail(self):
         """The last lines; of a sanitizer's report the first ones, wherever it stands."""

@@ -6,22 +6,26 @@ usage: probe.py IMAGE NAME sim|kvm VMM     on the software platform, or on this 
        probe.py IMAGE NAME HOST [VMM] --print    prints what came
 
 Where an emulation differs from the architecture stands in tests/probe/differences, line by line.
+A guest that says nothing for a minute is ended. In the lab a run that was cut short is judged as tests/lab/emulation.py says.
 """
 import difflib
+import os
 import pathlib
+import select
 import subprocess
 import sys
+import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / 'support'), str(HERE.parent / 'lab')]
+import emulation  # noqa: E402
 from places import CACHE  # noqa: E402
 
-HERE = pathlib.Path(__file__).parent
 QEMU = CACHE / 'lab/qemu/run'
-SECONDS = 60
 LINES = 40          # of a difference that are shown
+OUTPUT_MAX = 1 << 20
 UNFIT = {('tcg', 'refused'): 'this emulation takes what is to be refused, and does not survive it',
          ('kvm', 'sysenter'): 'KVM gives up a guest that uses SYSENTER in long mode on AMD-V'}
-CRASHED = 3         # vmm's status when its guest crashed
 BEGIN = '['         # of the first line that the guest prints
 
 
@@ -32,19 +36,33 @@ def command(image, host, vmm):
     return [vmm, 'run', '--host', host, '--set', f'firmware={image}', '--set', 'machine.memory=64M']
 
 
-def run(image, host, vmm):
-    """The guest's lines, the status of what ran it, and what that said itself; a guest that does not end is ended."""
-    program = subprocess.Popen(command(image, host, vmm), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
-    try:
-        output, errors = program.communicate(timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        program.kill()
-        output, errors = program.communicate()
-        output += b'\n(no end)\n'
-    lines = output.decode('ascii', 'replace').replace('\r', '').splitlines()
-    start = next((i for i, line in enumerate(lines) if line.startswith(BEGIN)), 0)
-    return lines[start:], program.returncode, errors.decode(errors='replace')
+class Run:
+    """A run of an image: the guest's text, the status of what ran it and what that said itself, and whether the guest fell silent."""
+
+    def __init__(self, image, host, vmm):
+        self.silent = self.polls = False
+        with tempfile.TemporaryFile() as errors:
+            with subprocess.Popen(command(image, host, vmm), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as program:
+                output = self.listen(program)
+            self.status = program.returncode
+            errors.seek(0)
+            self.said = errors.read(OUTPUT_MAX).decode(errors='replace')
+        text = output.decode('ascii', 'replace').replace('\r', '')
+        start = 0 if text.startswith(BEGIN) else text.find('\n' + BEGIN) + 1
+        self.text = text[start:]
+
+    def listen(self, program):
+        output = b''
+        while True:
+            if not select.select([program.stdout], [], [], emulation.QUIET)[0]:
+                self.silent, self.polls = True, emulation.polls(program.pid)
+            data = b'' if self.silent else os.read(program.stdout.fileno(), 65536)
+            output += data
+            if not data or len(output) > OUTPUT_MAX:
+                break
+        if self.silent or len(output) > OUTPUT_MAX:
+            program.kill()
+        return output
 
 
 def differences(name, host):
@@ -66,31 +84,66 @@ def expected(name, host):
     unknown = other.keys() - set(lines)
     if unknown:
         sys.exit(f'tests/probe/differences speaks of lines that are not expected: {unknown}')
-    return [other.get(line, line) for line in lines]
+    return ''.join(other.get(line, line) + '\n' for line in lines)
+
+
+def lost(run, want):
+    """How the emulation may have cut this run short, or ''. Not if anything is wrong in what the guest said before."""
+    if not want.startswith(run.text):
+        return ''
+    if run.silent and not run.polls:
+        return f'the guest fell silent behind {run.text[-40:]!r}'
+    return f'the guest crashed behind {run.text[-40:]!r}' if run.status == emulation.CRASHED else ''
+
+
+def check(image, name, host, vmm):
+    """('', '') if the run is right; or what is wrong, and how the emulation may have lost the guest."""
+    run, want = Run(image, host, vmm), expected(name, host)
+    status = emulation.CRASHED if name.endswith('-shutdown') and host != 'tcg' else 0
+    if run.text.splitlines() == want.splitlines() and run.status == status:
+        print(f'{want.count(chr(10))} lines as expected')
+        return '', ''
+    lines = list(difflib.unified_diff(want.splitlines(), run.text.splitlines(), 'expected', host, lineterm='', n=3))
+    lines[LINES:] = [f'({len(lines) - LINES} more lines of difference)'] if len(lines) > LINES else []
+    end = f'nothing was said for {emulation.QUIET} seconds' if run.silent else f'exit status {run.status}, {status} is right'
+    return '\n'.join([*lines, run.said, end]), lost(run, want)
+
+
+def evidence(image, name, vmm):
+    """The same image where no nested processor runs it."""
+    for host in ('sim', 'tcg'):
+        if unfit(name, host):
+            print('no evidence:', unfit(name, host))
+            continue
+        why, _ = check(image, name, host, vmm)
+        if why:
+            return f'{host}: {why}'
+        print(f'the same image is right on {host}')
+    return ''
+
+
+def unfit(name, host):
+    if host == 'tcg' and not QEMU.exists():
+        return 'no QEMU, run: scripts/setup --lab'
+    return UNFIT.get((host, name.rpartition('-')[2]))
 
 
 def main():
     image, name, host, *rest = sys.argv[1:]
-    printing = '--print' in rest
     vmm = next((word for word in rest if word != '--print'), None)
-    if host == 'tcg' and not QEMU.exists():
-        print('skipped: no QEMU, run: scripts/setup --lab')
+    if unfit(name, host):
+        print('skipped:', unfit(name, host))
         return 77
-    if (host, name.rpartition('-')[2]) in UNFIT:
-        print('skipped:', UNFIT[host, name.rpartition('-')[2]])
-        return 77
-    got, status, said = run(image, host, vmm)
-    if printing:
-        print('\n'.join(got))
+    if '--print' in rest:
+        print(Run(image, host, vmm).text, end='')
         return 0
-    want = CRASHED if name.endswith('-shutdown') and host != 'tcg' else 0
-    lines = list(difflib.unified_diff(expected(name, host), got, 'expected', host, lineterm='', n=3))
-    if lines or status != want:
-        cut = [f'({len(lines) - LINES} more lines of difference)'] if len(lines) > LINES else []
-        print(*lines[:LINES], *cut, said, f'exit status {status}, {want} is right', sep='\n')
-        return 1
-    print(f'{len(got)} lines as expected')
-    return 0
+    if host == 'kvm':
+        why = emulation.judge(lambda: check(image, name, host, vmm), lambda: evidence(image, name, vmm))
+    else:
+        why, _ = check(image, name, host, vmm)
+    print(why)
+    return 1 if why else 0
 
 
-sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())

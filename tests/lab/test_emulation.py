@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""What probe.py takes for a fault of the lab's emulation, and what not; vmm and QEMU are played by small scripts."""
+import contextlib
+import io
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / 'probe')]
+import probe  # noqa: E402
+from probe import emulation  # noqa: E402
+
+NAME = 'probe64-shutdown'       # a short one
+WHOLE = (HERE.parent / 'probe/expected' / NAME).read_text()
+CUT = WHOLE[:len(WHOLE) // 2]
+RIGHT, CRASH, WRONG = (WHOLE, 3), (CUT, 3), (WHOLE.replace('\n', '?\n', 1), 3)
+POLITE, QUIET = (CUT, 0), (CUT, 'exec sleep 600')
+
+
+class Emulation(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.patch(emulation, 'IN_LAB', True)
+        self.patch(probe, 'QEMU', self.folder / 'qemu')
+        self.qemu(WHOLE, 0)
+
+    def patch(self, thing, name, value):
+        patch = mock.patch.object(thing, name, value)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def script(self, name, text):
+        (self.folder / name).write_text('#!/bin/bash\n' + text)
+        (self.folder / name).chmod(0o755)
+        return str(self.folder / name)
+
+    def qemu(self, text, status):
+        (self.folder / 'qemu-says').write_text(text)
+        self.script('qemu', f'cat "{self.folder}/qemu-says"; exit {status}\n')
+
+    def vmm(self, *runs, sim=RIGHT):
+        """A vmm whose guests do on kvm what runs say, one after the other, and always the same on sim."""
+        for number, (text, _) in enumerate((sim, *runs)):
+            (self.folder / f'says-{number}').write_text(text)
+        ends = [end if isinstance(end, str) else f'echo its message >&2; exit {end}' for _, end in (sim, *runs)]
+        return self.script('vmm', f'cd {self.folder}\nn=0\nif [ "$3" = kvm ]; then echo >>count; n=$(wc -l <count); fi\ncat says-$n\n'
+                           'case $n in\n' + '\n'.join(f'{number}) {end} ;;' for number, end in enumerate(ends)) + '\nesac\n')
+
+    def probed(self, *runs, **more):
+        """The exit status and what was said."""
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            with mock.patch.object(sys, 'argv', ['probe.py', 'image', NAME, 'kvm', self.vmm(*runs, **more)]):
+                status = probe.main()
+        return status, said.getvalue()
+
+    def runs(self):
+        return (self.folder / 'count').read_text().count('\n')
+
+    def test_right_at_once(self):
+        status, said = self.probed(RIGHT)
+        self.assertEqual((status, self.runs()), (0, 1), said)
+        self.assertNotIn(emulation.TOLD, said)
+
+    def test_a_crash_on_the_way_is_told_and_the_run_repeated(self):
+        status, said = self.probed(CRASH, CRASH, RIGHT)
+        self.assertEqual((status, self.runs()), (0, 3), said)
+        self.assertEqual(said.count(emulation.TOLD), 2)
+        self.assertIn('its message', said)
+        self.assertIn('right on sim', said)
+        self.assertIn('right on tcg', said)
+
+    def test_a_crash_each_time_fails(self):
+        status, said = self.probed(*[CRASH] * 9)
+        self.assertEqual((status, self.runs()), (1, emulation.RUNS), said)
+
+    def test_a_wrong_line_fails_at_once(self):
+        status, said = self.probed(WRONG, RIGHT)
+        self.assertEqual((status, self.runs()), (1, 1), said)
+
+    def test_an_end_that_is_no_crash_fails_at_once(self):
+        status, said = self.probed(POLITE, RIGHT)
+        self.assertEqual((status, self.runs()), (1, 1), said)
+
+    def test_a_wrong_status_behind_the_whole_text_fails_at_once(self):
+        status, said = self.probed((WHOLE, 0), RIGHT)
+        self.assertEqual((status, self.runs()), (1, 1), said)
+
+    def test_without_evidence_it_fails(self):
+        status, said = self.probed(CRASH, RIGHT, sim=CRASH)
+        self.assertEqual((status, self.runs()), (1, 1), said)
+        self.qemu(CUT, 0)
+        os.unlink(self.folder / 'count')
+        status, said = self.probed(CRASH, RIGHT)
+        self.assertEqual((status, self.runs()), (1, 1), said)
+
+    def test_a_real_kvm_has_no_excuse(self):
+        self.patch(emulation, 'IN_LAB', False)
+        status, said = self.probed(CRASH, RIGHT)
+        self.assertEqual((status, self.runs()), (1, 1), said)
+
+    def test_silence_ends_a_run(self):
+        self.patch(emulation, 'QUIET', 0.5)
+        for asks, expected in ((False, 0), (True, 1)):
+            with mock.patch.object(emulation, 'polls', return_value=asks):
+                status, said = self.probed(QUIET, RIGHT)
+            self.assertEqual((status, self.runs()), (expected, 2 - expected), said)
+            self.assertIn('nothing was said', said)
+            os.unlink(self.folder / 'count')
+
+    def test_again_wants_two_right_runs_after_a_failure(self):
+        for lab, ends, status, runs in (('inside', '0', 0, 1), ('inside', '100', 0, 3), ('inside', '110', 1, 2), ('inside', '101', 1, 3),
+                                        ('native', '100', 1, 1)):
+            with self.subTest(lab=lab, ends=ends):
+                (self.folder / 'count').unlink(missing_ok=True)
+                program = self.script('program', f'cd {self.folder}; echo >>count; ends={ends}; exit ${{ends:$(wc -l <count) - 1:1}}\n')
+                done = subprocess.run([HERE / 'again', program], env=os.environ | {'LAB': lab}, capture_output=True, text=True)
+                self.assertEqual((done.returncode, self.runs()), (status, runs), done.stdout)
+                self.assertEqual(emulation.TOLD in done.stdout, runs > 1)
+
+    def test_no_statistics_are_no_excuse(self):
+        with mock.patch.object(emulation, 'kernel_counts', return_value={}), mock.patch.object(emulation.time, 'sleep'), \
+                contextlib.redirect_stdout(io.StringIO()):
+            self.assertTrue(emulation.polls(1))
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
