@@ -205,6 +205,7 @@ struct machine_vcpu {
 	unsigned index;
 	int fd;
 	struct kvm_run *run;
+	size_t run_size; /* bytes mapped there, at least sizeof(struct kvm_run) */
 };
 
 /*

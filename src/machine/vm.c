@@ -132,10 +132,10 @@ static int create_vcpu(struct machine_vm *vm, unsigned index, struct err *err)
 	struct machine_vcpu *vcpu = &vm->vcpus[index];
 	struct host *host = vm->machine->host;
 
-	*vcpu = (struct machine_vcpu){.index = index, .fd = -1};
+	*vcpu = (struct machine_vcpu){.index = index, .fd = -1, .run_size = vm->machine->run_size};
 	vm->vcpu_count = index + 1;
 	if (call_vcpu_create(host, vm->fd, index, &vcpu->fd, err) < 0 ||
-	        call_vcpu_map_run(host, vcpu->fd, vm->machine->run_size, &vcpu->run, err) < 0)
+	        call_vcpu_map_run(host, vcpu->fd, vcpu->run_size, &vcpu->run, err) < 0)
 		return -1;
 	return set_cpuid(vm, vcpu, err);
 }
@@ -187,7 +187,7 @@ void machine_vm_destroy(struct machine_vm *vm)
 	vm->machine->vm_fd = -1;
 	device_fw_cfg_attach(vm->machine->fw_cfg, NULL);
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
-		host_munmap(host, vm->vcpus[i].run, vm->machine->run_size);
+		host_munmap(host, vm->vcpus[i].run, vm->vcpus[i].run_size);
 		host_close(host, vm->vcpus[i].fd);
 	}
 	host_close(host, vm->fd);

@@ -65,7 +65,10 @@ struct fake_kernel {
 	struct uapi_sev_snp_launch_finish finish;
 	struct abi_id_block block;
 	uint8_t secret[64];
-	struct kvm_run run;
+	union {
+		struct kvm_run run;
+		uint8_t run_pages[3 * 4096]; /* what is mapped of a vCPU */
+	};
 	char lines[FAKE_LINES_MAX][48]; /* the secure processor's commands, in their order */
 	unsigned count;
 };
@@ -321,7 +324,7 @@ static inline int fake_ioctl(struct host *h, int fd, unsigned long request, void
 	case KVM_GET_API_VERSION: return KVM_API_VERSION;
 	case KVM_RUN: return k->on_run ? k->on_run(k) : 0;
 	case KVM_CHECK_EXTENSION: return fake_capability(k, (uintptr_t)arg);
-	case KVM_GET_VCPU_MMAP_SIZE: return 3 * 4096;
+	case KVM_GET_VCPU_MMAP_SIZE: return sizeof(k->run_pages);
 	case KVM_GET_SUPPORTED_CPUID: return fake_cpuid(k, arg);
 	case KVM_GET_DEVICE_ATTR: return fake_attribute(k, arg);
 	case KVM_CREATE_VM:
