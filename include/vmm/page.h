@@ -66,6 +66,13 @@ int page_memory_check(const struct page_layout *layout, struct err *err) MUST_CH
 int page_memory_create(struct host *host, const struct page_layout *layout, bool hugepages,
         struct page_memory **ret_memory, struct err *err) MUST_CHECK;
 void page_memory_destroy(struct page_memory *memory); /* NULL is allowed */
+/*
+ * The incarnation is being ended. Work on its memory whose length the guest chose looks for that between
+ * bounded pieces and fails: conversions every PAGE_CONVERT_BYTES, a device's copies more often. Any thread.
+ */
+void page_memory_stop(struct page_memory *memory);
+bool page_memory_is_stopped(const struct page_memory *memory);
+#define PAGE_CONVERT_BYTES MIB(256)
 const struct page_layout *page_memory_layout(const struct page_memory *memory);
 /* Where region number i is mapped, for KVM's memory slots only. */
 void *page_memory_slot_address(const struct page_memory *memory, unsigned i);
@@ -87,8 +94,9 @@ int page_memory_make_private(struct page_memory *memory, int vm_fd, struct err *
 int page_memory_guest_memfd(const struct page_memory *memory, unsigned i);
 /*
  * Hands a range of whole pages to the guest (private) or shares it with the host. What the pages held is lost
- * (the other backing is given back to the host); of the range, only memory changes. One kernel call a region
- * and a bounded time: at most the guest's memory. Any thread.
+ * (the other backing is given back to the host); of the range, only memory changes. The guest chooses the
+ * size, so the kernel is asked for PAGE_CONVERT_BYTES at a time, and -1 comes back between two of them when
+ * the memory was stopped (page_memory_stop). Any thread.
  */
 int page_convert(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private,
         struct err *err) MUST_CHECK;

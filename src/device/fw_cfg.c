@@ -117,7 +117,9 @@ static enum device_verdict port_write(void *dev, uint64_t offset, unsigned size,
 
 /* ---- DMA ---- */
 
-/* Only into what is RAM from end to end: so the work is bounded by the guest's memory, whatever its length.
+/*
+ * Only into what is RAM from end to end, so that the work is bounded by the guest's memory. That can be
+ * gigabytes: between two pieces a guest that is being ended is noticed.
  */
 static int dma_read(
         struct device_fw_cfg *fw_cfg, struct page_memory *memory, uint64_t address, uint32_t length)
@@ -129,6 +131,8 @@ static int dma_read(
 	while (length) {
 		uint32_t n = length < sizeof(piece) ? length : sizeof(piece);
 
+		if (page_memory_is_stopped(memory))
+			return -1;
 		take(fw_cfg, piece, n);
 		if (page_write(memory, gpa(address), piece, n) < 0)
 			return -1;

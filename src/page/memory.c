@@ -101,6 +101,16 @@ void page_memory_destroy(struct page_memory *memory)
 	free(memory);
 }
 
+void page_memory_stop(struct page_memory *memory)
+{
+	atomic_store(&memory->stopped, true);
+}
+
+bool page_memory_is_stopped(const struct page_memory *memory)
+{
+	return atomic_load(&memory->stopped);
+}
+
 const struct page_layout *page_memory_layout(const struct page_memory *memory)
 {
 	return &memory->layout;

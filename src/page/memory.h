@@ -15,6 +15,7 @@ struct page_memory {
 	uint8_t *at[PAGE_REGIONS_MAX]; /* where each region is mapped; the guest writes there at any time */
 	int fd[PAGE_REGIONS_MAX];      /* behind that */
 	bool hugepages;
+	_Atomic bool stopped;
 
 	/* SEV-SNP; else -1 and NULL. */
 	int vm_fd;

@@ -140,6 +140,27 @@ static int convert_piece(struct page_memory *memory, unsigned i, uint64_t start,
 	return result;
 }
 
+/* What of [from, to) can be converted before it is time to look whether the guest is to end. */
+static uint64_t piece_end(uint64_t from, uint64_t to)
+{
+	uint64_t end = (from / PAGE_CONVERT_BYTES + 1) * PAGE_CONVERT_BYTES;
+
+	return end < to ? end : to;
+}
+
+static int convert_in_region(
+        struct page_memory *memory, unsigned i, uint64_t from, uint64_t to, bool private, struct err *err)
+{
+	for (uint64_t end; from < to; from = end) {
+		end = piece_end(from, to);
+		if (page_memory_is_stopped(memory))
+			return err_set(err, ERR_FAILED, "the guest is being ended");
+		if (convert_piece(memory, i, from, end - from, private, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int page_convert(
         struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private, struct err *err)
 {
@@ -147,7 +168,7 @@ int page_convert(
 
 	for (unsigned i = 0; i < memory->layout.count; i++) {
 		if (memory->shared[i] && part_in(&memory->layout.regions[i], start, size_bytes, &from, &to) &&
-		        convert_piece(memory, i, from, to - from, private, err) < 0)
+		        convert_in_region(memory, i, from, to, private, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -26,10 +26,13 @@ static bool is_snp(const struct vcpu *vcpu)
 
 static enum vcpu_verdict convert(struct vcpu *vcpu, struct gpa start, uint64_t size_bytes, bool private)
 {
+	struct page_memory *memory = machine_vm_memory(vcpu->vm);
 	struct err err;
 
-	if (page_convert(machine_vm_memory(vcpu->vm), start, size_bytes, private, &err) == 0)
+	if (page_convert(memory, start, size_bytes, private, &err) == 0)
 		return VCPU_RESUME;
+	if (page_memory_is_stopped(memory))
+		return VCPU_STOP;
 	return vcpu_end(vcpu, VCPU_FAIL, "the guest's page at 0x%llx cannot become %s: %s",
 	        (unsigned long long)start.raw, private ? "private" : "shared", err.text);
 }

@@ -110,6 +110,8 @@ static void launch(struct run *run)
 
 static void stop_vcpus(struct run *run)
 {
+	if (run->vm)
+		page_memory_stop(machine_vm_memory(run->vm));
 	for (unsigned i = 0; i < run->vcpu_count; i++) {
 		if (run->vcpus[i].started)
 			vcpu_stop(&run->vcpus[i]);

@@ -1,3 +1,6 @@
+#include <signal.h>
+#include <sys/mman.h>
+
 #include "fw_cfg_items.h"
 
 static void test_fw_cfg_dma_reads_in_pieces(void **state)
@@ -128,6 +131,57 @@ static void test_fw_cfg_dma_of_a_large_item_is_whole(void **state)
 	free(got);
 }
 
+/* ---- a guest that is ended meanwhile ---- */
+
+#define PIECE_BYTES KIB(64) /* at most, before the stop is noticed */
+
+static struct page_memory *copied_to;
+static void *trap;
+
+/* The copy has come to the page that is not accessible: what ends the guest comes just then. */
+static void on_trap(int signal)
+{
+	page_memory_stop(copied_to);
+	mprotect(trap, PAGE_SIZE_BYTES, PROT_READ | PROT_WRITE);
+}
+
+static void test_fw_cfg_dma_ends_within_a_piece_of_the_stop(void **state)
+{
+	const uint64_t at = MIB(1) + 5 * PAGE_SIZE_BYTES, rest = at + PIECE_BYTES;
+	struct sigaction action = {.sa_handler = on_trap}, old;
+	struct fixture *f = *state;
+	uint8_t byte = 'x';
+
+	for (uint64_t i = 0; i < RAM_BYTES; i += PAGE_SIZE_BYTES)
+		poke(f, i, &byte, 1);
+	copied_to = f->memory;
+	trap = page_kernel_address(f->memory, gpa(at), PAGE_SIZE_BYTES);
+	sigaction(SIGSEGV, &action, &old);
+	mprotect(trap, PAGE_SIZE_BYTES, PROT_NONE);
+	assert_int_equal(dma(f, select_bits(0x3f) | FW_CFG_DMA_CTL_READ, RAM_BYTES - BUFFER, BUFFER),
+	        FW_CFG_DMA_CTL_ERROR);
+	sigaction(SIGSEGV, &old, NULL);
+	peek(f, at - PIECE_BYTES, &byte, 1);
+	assert_int_equal(byte, 0);
+	for (uint64_t i = rest; i < RAM_BYTES; i += PAGE_SIZE_BYTES) {
+		peek(f, i, &byte, 1);
+		assert_int_equal(byte, 'x');
+	}
+}
+
+static void test_fw_cfg_dma_of_an_ended_guest_moves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char text[6] = "";
+
+	poke(f, BUFFER, "other", 5);
+	page_memory_stop(f->memory);
+	assert_int_equal(dma(f, select_bits(FW_CFG_KERNEL_DATA) | FW_CFG_DMA_CTL_READ, 5, BUFFER),
+	        FW_CFG_DMA_CTL_ERROR);
+	peek(f, BUFFER, text, 5);
+	assert_string_equal(text, "other");
+}
+
 static void test_fw_cfg_dma_skip_of_anything_is_bounded(void **state)
 {
 	struct fixture *f = *state;
@@ -243,6 +297,8 @@ int main(void)
 	        TEST(test_fw_cfg_dma_to_what_is_not_ram_is_refused),
 	        TEST(test_fw_cfg_dma_of_all_ram_is_done),
 	        TEST(test_fw_cfg_dma_of_a_large_item_is_whole),
+	        TEST(test_fw_cfg_dma_ends_within_a_piece_of_the_stop),
+	        TEST(test_fw_cfg_dma_of_an_ended_guest_moves_nothing),
 	        TEST(test_fw_cfg_dma_skip_of_anything_is_bounded),
 	        TEST(test_fw_cfg_dma_over_its_own_descriptor),
 	        TEST(test_fw_cfg_dma_descriptor_that_is_not_there),

@@ -3,7 +3,7 @@
 #include "support/test.h"
 #include "vmm/page.h"
 
-#define RAM MIB(2)
+#define RAM MIB(600)
 
 static struct fake_kernel kernel;
 static struct page_memory *memory;
@@ -13,6 +13,7 @@ static struct {
 	int fd, mode;
 	uint64_t offset, length;
 	unsigned calls;
+	bool stop; /* the guest is ended meanwhile */
 } punched;
 
 static int note_fallocate(struct host *h, int fd, int mode, off_t offset, off_t length)
@@ -22,6 +23,8 @@ static int note_fallocate(struct host *h, int fd, int mode, off_t offset, off_t 
 	punched.offset = (uint64_t)offset;
 	punched.length = (uint64_t)length;
 	punched.calls++;
+	if (punched.stop)
+		page_memory_stop(memory);
 	return 0;
 }
 
@@ -89,14 +92,14 @@ static void test_owner_shared_range_is_open_to_its_last_byte_and_no_further(void
 	assert_int_equal(page_write(memory, gpa(65 * 4096), "f", 1), 0);
 }
 
-static void test_owner_whole_memory_changes_hands_in_a_call_a_region(void **state)
+static void test_owner_whole_memory_changes_hands_in_a_call_a_piece(void **state)
 {
-	unsigned before;
+	unsigned before, pieces = RAM / PAGE_CONVERT_BYTES + (RAM % PAGE_CONVERT_BYTES != 0);
 
 	make_private();
 	before = kernel.count;
 	assert_ok(page_convert(memory, gpa(0), UINT64_C(1) << 40, false, &err));
-	assert_int_equal(kernel.count - before, 2);
+	assert_int_equal(kernel.count - before, pieces + 1); /* and the firmware */
 	assert_true(page_is_memory(memory, gpa(0), RAM, true));
 	assert_ok(page_convert(memory, gpa(0), UINT64_C(1) << 40, true, &err));
 	assert_false(page_is_memory(memory, gpa(RAM - 4096), 1, true));
@@ -125,6 +128,17 @@ static void test_owner_refused_conversion_to_shared_changes_nothing(void **state
 	assert_int_equal(punched.calls, 0);
 }
 
+static void test_owner_conversion_ends_within_a_piece_of_the_stop(void **state)
+{
+	make_private();
+	punched.stop = true;
+	assert_fails(page_convert(memory, gpa(0), RAM, false, &err), ERR_FAILED, "is being ended");
+	assert_int_equal(punched.calls, 1);
+	assert_int_equal(punched.length, PAGE_CONVERT_BYTES);
+	assert_fails(page_convert(memory, gpa(0), RAM, false, &err), ERR_FAILED, "is being ended");
+	assert_int_equal(punched.calls, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -132,9 +146,10 @@ int main(void)
 	        TEST(test_owner_without_private_memory_everything_is_shared),
 	        TEST(test_owner_private_pages_are_out_of_reach),
 	        TEST(test_owner_shared_range_is_open_to_its_last_byte_and_no_further),
-	        TEST(test_owner_whole_memory_changes_hands_in_a_call_a_region),
+	        TEST(test_owner_whole_memory_changes_hands_in_a_call_a_piece),
 	        TEST(test_owner_unused_backing_is_given_back),
 	        TEST(test_owner_refused_conversion_to_shared_changes_nothing),
+	        TEST(test_owner_conversion_ends_within_a_piece_of_the_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

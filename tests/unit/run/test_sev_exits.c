@@ -179,6 +179,15 @@ static void test_map_gpa_range_converts_by_bit_4_alone(void **state)
 	assert_string_equal(bench.kernel.lines[1], "PRIVATE 0x10000");
 }
 
+/* It is being reset, perhaps: what it left undone is no failure. */
+static void test_map_gpa_range_of_a_guest_that_is_ended_stops(void **state)
+{
+	start("sev-snp");
+	page_memory_stop(machine_vm_memory(bench.vm));
+	assert_int_equal(hypercall(12, 0x10000, 16, 0), VCPU_STOP);
+	assert_int_equal(bench.kernel.count, 0);
+}
+
 static void test_map_gpa_range_of_nonsense_is_refused(void **state)
 {
 	static const struct {
@@ -261,6 +270,7 @@ int main(void)
 	        TEST(test_run_without_memory_ends_the_guest),
 	        TEST(test_run_that_asks_for_a_private_page_for_ever_ends_the_guest),
 	        TEST(test_map_gpa_range_converts_by_bit_4_alone),
+	        TEST(test_map_gpa_range_of_a_guest_that_is_ended_stops),
 	        TEST(test_map_gpa_range_of_nonsense_is_refused),
 	        TEST(test_map_gpa_range_of_a_sev_guest_is_news_only),
 	        TEST(test_hypercall_that_was_not_asked_for_ends_the_guest),
