@@ -167,6 +167,9 @@ void device_fw_cfg_destroy(struct device_fw_cfg *fw_cfg);
 /* The data is copied. Adding a key or a file twice is a programming error: ERR_FAILED. */
 int device_fw_cfg_add(struct device_fw_cfg *fw_cfg, uint16_t key, const void *data, size_t size,
         struct err *err) MUST_CHECK;
+/* The same, but the data is borrowed: it outlives the device and does not change. */
+int device_fw_cfg_lend(struct device_fw_cfg *fw_cfg, uint16_t key, const void *data, size_t size,
+        struct err *err) MUST_CHECK;
 int device_fw_cfg_add_number(struct device_fw_cfg *fw_cfg, uint16_t key, uint64_t number, unsigned size,
         struct err *err) MUST_CHECK;
 /* Files get keys from 0x20 in the order of adding; the directory lists them sorted by name. */

@@ -116,8 +116,11 @@ struct launch_files {
 	struct launch_file firmware, kernel, initrd; /* data NULL: not configured */
 };
 
-/* Reads, once, the files that the configuration names; of a plain guest the firmware is enough. On failure
- * ret_files is zeroed. */
+/*
+ * Reads, once, the files that the configuration names. They are read into memory and not mapped, also of a
+ * plain guest: who changes or cuts a mapped file changes the guest, or kills vmm (SIGBUS). On failure
+ * ret_files is zeroed.
+ */
 int launch_files_read(
         const struct config *config, struct launch_files *ret_files, struct err *err) MUST_CHECK;
 void launch_files_finish(struct launch_files *files);
@@ -308,8 +311,8 @@ struct launch;
  */
 int launch_create(struct host *host, const struct config *config, const struct launch_process *process,
         struct launch **ret_launch, struct err *err) MUST_CHECK;
-/* The firmware image as the launch has read it, once, and measures it; as long as the launch. */
-struct machine_image launch_firmware(const struct launch *launch);
+/* The files as the launch has read them, once, and measures them; as long as the launch. */
+struct machine_files launch_machine_files(const struct launch *launch);
 /* launch_create() that goes on where the host would refuse: for launch_findings(). */
 int launch_create_unjudged(struct host *host, const struct config *config,
         const struct launch_process *process, struct launch **ret_launch, struct err *err) MUST_CHECK;

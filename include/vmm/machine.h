@@ -149,18 +149,24 @@ struct machine_events {
 	void *ctx;
 };
 
-/* What the file `firmware` holds. */
+/* What a file holds. */
 struct machine_image {
-	const void *data; /* NULL: the configuration names none */
+	const void *data; /* NULL: the configuration names none, or it is empty */
 	size_t size_bytes;
 };
 
+/* What the files `firmware`, `boot.kernel` and `boot.initrd` hold: read once, so that no file is measured and
+ * another one handed over. */
+struct machine_files {
+	struct machine_image firmware, kernel, initrd;
+};
+
 /*
- * Reads kernel files, checks the configuration against the host, and makes the devices. clock is the guest's
- * time, for hosts with a time of their own; NULL: this computer's. host, config and the firmware's bytes are
- * borrowed. Errors name the file or key at fault.
+ * Checks the configuration and its files against the host, and makes the devices. clock is the guest's time,
+ * for hosts with a time of their own; NULL: this computer's. host, config and the files' bytes are borrowed:
+ * the guest gets them from where they are. Errors name the file or key at fault.
  */
-int machine_create(struct host *host, const struct config *config, const struct machine_image *firmware,
+int machine_create(struct host *host, const struct config *config, const struct machine_files *files,
         const struct device_clock *clock, const struct machine_events *events, struct machine **ret_machine,
         struct err *err) MUST_CHECK;
 void machine_destroy(struct machine *machine); /* NULL is allowed; after its machine_vm */
@@ -168,8 +174,7 @@ void machine_destroy(struct machine *machine); /* NULL is allowed; after its mac
  * What machine_create(), or the memory of its guest, would be refused for whatever KVM offers: the files and
  * the host's memory. Asks no host. Main thread.
  */
-int machine_check(
-        const struct config *config, const struct machine_image *firmware, struct err *err) MUST_CHECK;
+int machine_check(const struct config *config, const struct machine_files *files, struct err *err) MUST_CHECK;
 const struct config *machine_config(const struct machine *machine);
 struct host *machine_host(const struct machine *machine);
 struct device_bus *machine_bus(const struct machine *machine);

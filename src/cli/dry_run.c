@@ -70,10 +70,10 @@ static json_t *dry_json(const struct config *config, const struct launch *launch
 static void add_machine(
         const struct config *config, const struct launch *launch, struct launch_findings *findings)
 {
-	const struct machine_image firmware = launch_firmware(launch);
+	const struct machine_files files = launch_machine_files(launch);
 
 	if (findings->count < LAUNCH_FINDINGS_MAX &&
-	        machine_check(config, &firmware, &findings->list[findings->count]) < 0)
+	        machine_check(config, &files, &findings->list[findings->count]) < 0)
 		findings->count++;
 }
 

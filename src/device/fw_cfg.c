@@ -21,7 +21,8 @@
 enum { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16 };
 
 struct item {
-	uint8_t *data;
+	const uint8_t *data;
+	uint8_t *own; /* the same place, if it is this device's; NULL: the data is borrowed */
 	size_t size;
 	bool present;
 	device_fw_cfg_refresh *refresh; /* NULL: its bytes stay as they are */
@@ -73,7 +74,7 @@ static void select_key(struct device_fw_cfg *fw_cfg, uint16_t key)
 	fw_cfg->offset = 0;
 	item = selected(fw_cfg);
 	if (item->refresh)
-		item->refresh(item->ctx, item->data, item->size);
+		item->refresh(item->ctx, item->own, item->size);
 	pthread_mutex_unlock(&fw_cfg->lock);
 }
 
@@ -202,32 +203,53 @@ static enum device_verdict dma_port_write(void *dev, uint64_t offset, unsigned s
 
 /* ---- filling it ---- */
 
-static int put_item(
-        struct device_fw_cfg *fw_cfg, uint16_t key, const void *data, size_t size, struct err *err)
+/* Takes over data, or borrows it for good. */
+static int put_item(struct device_fw_cfg *fw_cfg, uint16_t key, struct item new, struct err *err)
 {
 	struct item *item = &fw_cfg->items[key];
-	uint8_t *copy;
 
 	if (item->present)
 		return err_set(err, ERR_FAILED, "fw_cfg key %#x is there already", key);
-	if (size > UINT32_MAX)
+	if (new.size > UINT32_MAX)
 		return err_set(err, ERR_FAILED, "fw_cfg key %#x: %zu bytes, at most 4 GiB can be handed over",
-		        key, size);
-	copy = malloc(size ? size : 1);
+		        key, new.size);
+	*item = new;
+	return 0;
+}
+
+static int put_copy(
+        struct device_fw_cfg *fw_cfg, uint16_t key, const void *data, size_t size, struct err *err)
+{
+	auto_free uint8_t *copy = malloc(size ? size : 1);
+
 	if (!copy)
 		return err_sys(err, ERR_FAILED, ENOMEM, "fw_cfg key %#x: %zu bytes", key, size);
 	if (size)
 		memcpy(copy, data, size);
-	*item = (struct item){.data = copy, .size = size, .present = true};
+	if (put_item(fw_cfg, key, (struct item){.data = copy, .own = copy, .size = size, .present = true},
+	            err) < 0)
+		return -1;
+	copy = NULL;
 	return 0;
+}
+
+static int check_key(uint16_t key, struct err *err)
+{
+	return key >= FILE_FIRST ? err_set(err, ERR_FAILED, "fw_cfg key %#x belongs to files", key) : 0;
 }
 
 int device_fw_cfg_add(
         struct device_fw_cfg *fw_cfg, uint16_t key, const void *data, size_t size, struct err *err)
 {
-	if (key >= FILE_FIRST)
-		return err_set(err, ERR_FAILED, "fw_cfg key %#x belongs to files", key);
-	return put_item(fw_cfg, key, data, size, err);
+	return check_key(key, err) < 0 ? -1 : put_copy(fw_cfg, key, data, size, err);
+}
+
+int device_fw_cfg_lend(
+        struct device_fw_cfg *fw_cfg, uint16_t key, const void *data, size_t size, struct err *err)
+{
+	const struct item lent = {.data = data, .size = size, .present = true};
+
+	return check_key(key, err) < 0 ? -1 : put_item(fw_cfg, key, lent, err);
 }
 
 int device_fw_cfg_add_number(
@@ -270,7 +292,7 @@ int device_fw_cfg_add_file(
 	for (unsigned i = 0; i < fw_cfg->files; i++)
 		if (strcmp(fw_cfg->directory.files[i].name, name) == 0)
 			return err_set(err, ERR_FAILED, "fw_cfg file %s is there already", name);
-	if (put_item(fw_cfg, key, data, size, err) < 0)
+	if (put_copy(fw_cfg, key, data, size, err) < 0)
 		return err_wrap(err, "fw_cfg file %s", name);
 	list_file(fw_cfg, name, key, size);
 	return 0;
@@ -315,7 +337,7 @@ static int fill(struct device_fw_cfg *fw_cfg, struct device_bus *bus, struct err
 	        {"fw_cfg DMA", DEVICE_PIO, DMA_PORT, 8, dma_port_read, dma_port_write, fw_cfg, 0},
 	};
 
-	fw_cfg->items[FW_CFG_FILE_DIR] = (struct item){.data = (uint8_t *)&fw_cfg->directory,
+	fw_cfg->items[FW_CFG_FILE_DIR] = (struct item){.data = (const uint8_t *)&fw_cfg->directory,
 	        .size = sizeof(fw_cfg->directory.count),
 	        .present = true};
 	for (unsigned i = 0; i < ARRAY_LEN(ports); i++)
@@ -346,8 +368,7 @@ void device_fw_cfg_destroy(struct device_fw_cfg *fw_cfg)
 	if (!fw_cfg)
 		return;
 	for (unsigned key = 0; key < ARRAY_LEN(fw_cfg->items); key++)
-		if (key != FW_CFG_FILE_DIR)
-			free(fw_cfg->items[key].data);
+		free(fw_cfg->items[key].own);
 	pthread_mutex_destroy(&fw_cfg->lock);
 	free(fw_cfg);
 }

@@ -140,9 +140,6 @@ static int prepare(struct launch *launch, struct err *err)
 	if (launch_plan_make(&launch->config, &launch->files, &launch->plan, err) < 0 ||
 	        launch_plan_digest(launch->plan, NULL, &launch->digest, err) < 0)
 		return -1;
-	/* Of these the plan keeps the hashes only, and they may be large. */
-	free(take_ptr(&launch->files.kernel.data));
-	free(take_ptr(&launch->files.initrd.data));
 	return launch_options_read(&launch->config, &launch->digest, &launch->options, err);
 }
 
@@ -199,9 +196,18 @@ void launch_destroy(struct launch *launch)
 	free(launch);
 }
 
-struct machine_image launch_firmware(const struct launch *launch)
+static struct machine_image image_of(const struct launch_file *file)
 {
-	return (struct machine_image){launch->files.firmware.data, launch->files.firmware.size_bytes};
+	return (struct machine_image){file->data, file->size_bytes};
+}
+
+struct machine_files launch_machine_files(const struct launch *launch)
+{
+	return (struct machine_files){
+	        .firmware = image_of(&launch->files.firmware),
+	        .kernel = image_of(&launch->files.kernel),
+	        .initrd = image_of(&launch->files.initrd),
+	};
 }
 
 const struct launch_plan *launch_plan_of(const struct launch *launch)

@@ -21,11 +21,8 @@ int launch_files_read(const struct config *config, struct launch_files *ret_file
 	        {"boot.initrd", config->boot.initrd, MACHINE_INITRD_MAX_BYTES, &files.initrd},
 	};
 
-	/* A plain guest's kernel and initrd are not measured, and may be large. */
-	const size_t count = config->sev.type == CONFIG_SEV_NONE ? 1 : ARRAY_LEN(wanted);
-
 	*ret_files = files;
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
 		struct launch_file *file = wanted[i].file;
 
 		if (!*wanted[i].path)

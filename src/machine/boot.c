@@ -17,25 +17,24 @@ struct part {
 	uint64_t address;
 };
 
+/* The bytes stay where they are: a kernel and its initrd may be large. */
 static int add_part(
         struct machine *machine, const struct part *part, const void *data, size_t size, struct err *err)
 {
 	if (device_fw_cfg_add_number(machine->fw_cfg, part->size_key, size, 4, err) < 0 ||
 	        device_fw_cfg_add_number(machine->fw_cfg, part->address_key, part->address, 4, err) < 0)
 		return -1;
-	return device_fw_cfg_add(machine->fw_cfg, part->data_key, data, size, err);
+	return device_fw_cfg_lend(machine->fw_cfg, part->data_key, data, size, err);
 }
 
 static int add_initrd(struct machine *machine, const void *setup, size_t setup_bytes, struct err *err)
 {
+	const struct machine_image *initrd = &machine->files.initrd;
 	struct part part = {FW_CFG_INITRD_SIZE, FW_CFG_INITRD_DATA, FW_CFG_INITRD_ADDR, 0};
-	auto_free void *initrd = NULL;
-	size_t size;
 
-	if (file_read_all(machine->config->boot.initrd, MACHINE_INITRD_MAX_BYTES, &initrd, &size, err) < 0)
-		return err_wrap(err, "boot.initrd");
-	part.address = machine_kernel_initrd_address(setup, setup_bytes, machine->layout.low_bytes, size);
-	return add_part(machine, &part, initrd, size, err);
+	part.address = machine_kernel_initrd_address(
+	        setup, setup_bytes, machine->layout.low_bytes, initrd->size_bytes);
+	return add_part(machine, &part, initrd->data, initrd->size_bytes, err);
 }
 
 static int add_kernel(struct machine *machine, struct err *err)
@@ -44,17 +43,13 @@ static int add_kernel(struct machine *machine, struct err *err)
 	        FW_CFG_SETUP_SIZE, FW_CFG_SETUP_DATA, FW_CFG_SETUP_ADDR, SETUP_ADDRESS};
 	static const struct part rest_part = {
 	        FW_CFG_KERNEL_SIZE, FW_CFG_KERNEL_DATA, FW_CFG_KERNEL_ADDR, KERNEL_ADDRESS};
-	const char *path = machine->config->boot.kernel;
-	auto_free void *kernel = NULL;
-	size_t size, setup;
+	const uint8_t *kernel = machine->files.kernel.data;
+	size_t size = machine->files.kernel.size_bytes, setup = machine_kernel_setup_bytes(kernel, size);
 
-	if (file_read_all(path, MACHINE_KERNEL_MAX_BYTES, &kernel, &size, err) < 0)
-		return err_wrap(err, "boot.kernel");
-	setup = machine_kernel_setup_bytes(kernel, size);
 	if (!setup)
-		return machine_kernel_refuse(path, kernel, size, err);
+		return machine_kernel_refuse(machine->config->boot.kernel, kernel, size, err);
 	if (add_part(machine, &setup_part, kernel, setup, err) < 0 ||
-	        add_part(machine, &rest_part, (uint8_t *)kernel + setup, size - setup, err) < 0)
+	        add_part(machine, &rest_part, kernel + setup, size - setup, err) < 0)
 		return -1;
 	return *machine->config->boot.initrd ? add_initrd(machine, kernel, setup, err) : 0;
 }

@@ -123,8 +123,8 @@ static int place_firmware(struct machine *machine, struct err *err)
 		return err_set(err, ERR_USAGE,
 		        "no firmware: name an image, such as --set firmware=/usr/share/ovmf/OVMF.fd (Debian: "
 		        "apt install ovmf)");
-	if (page_layout_make(
-	            config->machine.memory_bytes, machine->firmware.size_bytes, &machine->layout, err) < 0)
+	if (page_layout_make(config->machine.memory_bytes, machine->files.firmware.size_bytes,
+	            &machine->layout, err) < 0)
 		return err_wrap(err, "firmware: %s", config->firmware);
 	return 0;
 }
@@ -152,7 +152,7 @@ static int open_kvm(struct machine *machine, struct err *err)
 
 /* Still without anything. NULL with err: no memory. */
 static struct machine *allocate(struct host *host, const struct config *config,
-        const struct machine_image *firmware, const struct device_clock *clock,
+        const struct machine_files *files, const struct device_clock *clock,
         const struct machine_events *events, struct err *err)
 {
 	struct machine *machine = calloc(1, sizeof(*machine));
@@ -163,7 +163,7 @@ static struct machine *allocate(struct host *host, const struct config *config,
 	}
 	machine->host = host;
 	machine->config = config;
-	machine->firmware = *firmware;
+	machine->files = *files;
 	machine->events = *events;
 	machine->kvm_fd = -1;
 	machine->vm_fd = -1;
@@ -172,10 +172,10 @@ static struct machine *allocate(struct host *host, const struct config *config,
 	return machine;
 }
 
-int machine_check(const struct config *config, const struct machine_image *firmware, struct err *err)
+int machine_check(const struct config *config, const struct machine_files *files, struct err *err)
 {
 	const struct machine_events nobody = {0};
-	struct machine *machine = allocate(NULL, config, firmware, NULL, &nobody, err);
+	struct machine *machine = allocate(NULL, config, files, NULL, &nobody, err);
 	int result = -1;
 
 	if (machine && find_model(machine, err) == 0 && place_firmware(machine, err) == 0 &&
@@ -185,11 +185,11 @@ int machine_check(const struct config *config, const struct machine_image *firmw
 	return result;
 }
 
-int machine_create(struct host *host, const struct config *config, const struct machine_image *firmware,
+int machine_create(struct host *host, const struct config *config, const struct machine_files *files,
         const struct device_clock *clock, const struct machine_events *events, struct machine **ret_machine,
         struct err *err)
 {
-	struct machine *machine = allocate(host, config, firmware, clock, events, err);
+	struct machine *machine = allocate(host, config, files, clock, events, err);
 
 	if (!machine)
 		return -1;

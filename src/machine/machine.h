@@ -20,7 +20,7 @@ struct machine {
 	uint64_t start_ns;
 	struct device_clock clock;
 
-	struct machine_image firmware;
+	struct machine_files files; /* borrowed */
 	struct page_layout layout;
 
 	struct device_bus *bus;

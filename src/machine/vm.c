@@ -47,7 +47,7 @@ static int create_memory(struct machine_vm *vm, struct err *err)
 	/* What is measured comes from the launch plan. */
 	if (machine->config->sev.type != CONFIG_SEV_NONE)
 		return 0;
-	if (load_firmware(vm->memory, &machine->firmware) < 0)
+	if (load_firmware(vm->memory, &machine->files.firmware) < 0)
 		return err_set(err, ERR_FAILED, "the firmware image does not fit its place");
 	return 0;
 }

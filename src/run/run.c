@@ -351,13 +351,13 @@ static int create_parts(struct run *run, const struct run_place *place, struct e
 {
 	const struct machine_events events = {on_power, on_output, on_room, run};
 	struct host *host = place->host;
-	struct machine_image firmware;
+	struct machine_files files;
 
 	/* Why a launch would be refused is told before any device is made. */
 	if (launch_create(host, run->config, place->process, &run->launch, err) < 0)
 		return -1;
-	firmware = launch_firmware(run->launch);
-	if (machine_create(host, run->config, &firmware, place->clock, &events, &run->machine, err) < 0 ||
+	files = launch_machine_files(run->launch);
+	if (machine_create(host, run->config, &files, place->clock, &events, &run->machine, err) < 0 ||
 	        loop_create(&run->loop, err) < 0)
 		return -1;
 	run->console.loop = run->loop;

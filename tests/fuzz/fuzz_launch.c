@@ -102,13 +102,13 @@ static int launch(const struct config *config, struct err *err)
 	struct launch *launch = NULL;
 	struct machine *machine = NULL;
 	struct machine_vm *vm = NULL;
-	struct machine_image firmware;
+	struct machine_files files;
 	int result = -1;
 
 	if (launch_create(&kernel.host, config, &process, &launch, err) < 0)
 		return -1;
-	firmware = launch_firmware(launch);
-	if (machine_create(&kernel.host, config, &firmware, NULL, &events, &machine, err) == 0)
+	files = launch_machine_files(launch);
+	if (machine_create(&kernel.host, config, &files, NULL, &events, &machine, err) == 0)
 		result = launch_guest(launch, machine, &vm, err);
 	machine_vm_destroy(vm);
 	machine_destroy(machine);

@@ -51,32 +51,6 @@ static void refuses(const char *type, const char *const *sets, enum err_kind kin
 	assert_int_equal(bench.err.kind, kind);
 }
 
-/* ---- the firmware's file ---- */
-
-/* What was judged and measured is what the guest gets, whatever has become of the file. */
-static void test_launch_reads_the_firmware_once(void **state)
-{
-	static const char *const types[] = {"none", "sev", "sev-es", "sev-snp"};
-	uint8_t end[16];
-
-	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-		struct host *host = &bench.kernel.host;
-
-		bench_config(&bench, types[i], NULL);
-		assert_int_equal(bench_plan_on(&bench, host), 0);
-		assert_int_equal(truncate(bench.firmware, PAGE_SIZE_BYTES), 0);
-		if (bench_guest_on(&bench, host) < 0)
-			fail_msg("%s: %s", types[i], bench.err.text);
-		if (strcmp(types[i], "sev-snp") != 0) { /* whose pages nobody reads */
-			assert_int_equal(page_read(machine_vm_memory(bench.vm),
-			                         gpa(PAGE_HOLE_END - sizeof(end)), end, sizeof(end)),
-			        0);
-			assert_memory_equal(end, bench.image.bytes + IMAGE_BYTES - sizeof(end), sizeof(end));
-		}
-		bench_end(&bench);
-	}
-}
-
 /* ---- the three generations ---- */
 
 static void test_launch_sev_asks_the_state_after_each_phase(void **state)
@@ -430,7 +404,6 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	        TEST(test_launch_reads_the_firmware_once),
 	        TEST(test_launch_sev_asks_the_state_after_each_phase),
 	        TEST(test_launch_sev_es_measures_the_processors),
 	        TEST(test_launch_old_kernel_gets_the_old_commands),
