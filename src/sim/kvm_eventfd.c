@@ -31,21 +31,22 @@ static void destroy(struct sim_eventfd *e)
 	free(e);
 }
 
-/* -EBADF, -EINVAL if it is no eventfd, else an own descriptor of it. */
+/* -EBADF, -EINVAL if it is no eventfd, else an own descriptor of it, or why there is none. */
 static int duplicate(int fd)
 {
 	char path[40], target[40];
 	ssize_t n;
-	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0), result;
 
 	if (own < 0)
 		return -errno;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", own);
 	n = readlink(path, target, sizeof(target) - 1);
+	result = n < 0 ? -errno : -EINVAL;
 	if (n > 0 && strncmp(target, "anon_inode:[eventfd]", (size_t)n) == 0)
 		return own;
 	close(own);
-	return -EINVAL;
+	return result;
 }
 
 /* Adds without ever blocking: a counter that is full says enough already. */

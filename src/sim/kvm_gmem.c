@@ -14,7 +14,7 @@
 #define ADDRESSES_PAGES  PAGES_OF(UINT64_C(1) << SIM_PHYS_BITS)
 #define ATTRIBUTES_BYTES (WORDS_OF(ADDRESSES_PAGES) * sizeof(uint64_t))
 
-/* Memory that costs nothing until it is touched; NULL: none. */
+/* Memory that costs nothing until it is touched; NULL with errno: none. */
 static void *reserve(uint64_t size)
 {
 	void *p =
@@ -95,7 +95,7 @@ static int gmem_make(struct sim_vm *vm, uint64_t size)
 	*gmem = (struct sim_gmem){.object.kind = SIM_GMEM, .vm = vm, .size = size};
 	gmem->pages = reserve(size);
 	gmem->owned = reserve(bitmap_bytes(gmem));
-	fd = gmem->pages && gmem->owned ? sim_object_open(vm->sim, &gmem->object, "sim-gmem", size) : -ENOMEM;
+	fd = gmem->pages && gmem->owned ? sim_object_open(vm->sim, &gmem->object, "sim-gmem", size) : -errno;
 	if (fd < 0) {
 		gmem_free(gmem);
 		return fd;
@@ -204,7 +204,7 @@ int gmem_fallocate(struct sim_gmem *gmem, int mode, off_t offset, off_t length)
 int vm_attributes_init(struct sim_vm *vm)
 {
 	vm->private = reserve(ATTRIBUTES_BYTES);
-	return vm->private ? 0 : -ENOMEM;
+	return vm->private ? 0 : -errno;
 }
 
 void vm_attributes_finish(struct sim_vm *vm)

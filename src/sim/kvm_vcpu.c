@@ -273,9 +273,19 @@ void vcpu_destroy(struct sim_vcpu *v)
 /* KVM starts with what FNINIT leaves, not with the processor's reset. */
 static const struct kvm_fpu initial_fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
 
+static int make_parts(struct sim_vcpu *v)
+{
+	v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->wake_fd < 0)
+		return -errno;
+	/* Of the two only memory is needed. */
+	return vcpu_sev_create(v) < 0 || sim_cpu_create(&v->vm->bus, v, &v->cpu, NULL) < 0 ? -ENOMEM : 0;
+}
+
 static int vcpu_make(struct sim_vm *vm, unsigned id, struct sim_vcpu **ret_vcpu)
 {
 	struct sim_vcpu *v = calloc(1, sizeof(*v));
+	int result;
 
 	if (!v)
 		return -ENOMEM;
@@ -285,10 +295,10 @@ static int vcpu_make(struct sim_vm *vm, unsigned id, struct sim_vcpu **ret_vcpu)
 	v->id = id;
 	v->user_vector = v->eoi_vector = -1;
 	pthread_mutex_init(&v->lock, NULL);
-	v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (v->wake_fd < 0 || vcpu_sev_create(v) < 0 || sim_cpu_create(&vm->bus, v, &v->cpu, NULL) < 0) {
+	result = make_parts(v);
+	if (result < 0) {
 		vcpu_destroy(v);
-		return -ENOMEM;
+		return result;
 	}
 	sim_cpu_set_fpu(v->cpu, &initial_fpu);
 	v->base_ns = clock_now(&vm->sim->clock);
@@ -305,7 +315,7 @@ static int map_part(int fd, size_t offset, size_t bytes, void *ret_part)
 	void *part = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
 
 	if (part == MAP_FAILED)
-		return -ENOMEM;
+		return -errno;
 	memcpy(ret_part, &part, sizeof(part));
 	return 0;
 }
