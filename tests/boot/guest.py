@@ -92,7 +92,7 @@ class Guest:
     def type(self, text):
         os.write(self.master, text.encode())
 
-    def ends(self, status, seconds=60):
+    def ends(self, status, seconds=300):
         """Waits for the end, and demands this exit status."""
         end = time.monotonic() + seconds
         while self.read(0.5) and time.monotonic() < end:

@@ -46,7 +46,7 @@ def refusal(vmm, firmware, state, user, parts):
     """'' or what is wrong with the answer."""
     command = [vmm, 'run', '--set', f'firmware={firmware}', '--set', 'machine.memory=16M']
     with state():
-        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, user=user,
+        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, user=user,
                              group=user, extra_groups=[])
     lacks = [part for part in parts if part not in run.stderr]
     if run.returncode == CANNOT and not lacks and not run.stdout:

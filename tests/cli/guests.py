@@ -128,7 +128,7 @@ def processor_seconds(pid, task=None):
     return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=120):
     end = time.monotonic() + seconds
     while not (result := condition()):
         if time.monotonic() > end:
@@ -138,7 +138,7 @@ def until(condition, seconds=20):
 
 
 def run(args, **how):
-    how = {'stdin': subprocess.DEVNULL, 'capture_output': True, 'timeout': 60} | how
+    how = {'stdin': subprocess.DEVNULL, 'capture_output': True, 'timeout': 300} | how
     return subprocess.run(args, **how)
 
 

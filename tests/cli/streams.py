@@ -65,7 +65,7 @@ class Streams(unittest.TestCase):
         used = guests.processor_seconds(vmm.pid)
         guests.until(lambda: guests.processor_seconds(vmm.pid) > used + 0.2)  # the guest goes on
         guests.term_twice(vmm.pid)
-        self.assertEqual(vmm.wait(20), 1)
+        self.assertEqual(vmm.wait(120), 1)
         self.assertIn(b'second signal', vmm.stderr.read())
 
     def test_input_of_every_kind(self):
@@ -92,7 +92,7 @@ class Streams(unittest.TestCase):
         self.assertLess(taken, 100_000)  # the pipe's 64 KiB, and what the port holds
         self.assertLess(guests.resident_kib(vmm.pid) - before, 2048)
         vmm.terminate()
-        self.assertEqual(vmm.wait(20), 0)
+        self.assertEqual(vmm.wait(120), 0)
 
     def test_output_that_somebody_made_non_blocking(self):
         reader, writer = os.pipe()
@@ -130,7 +130,7 @@ class Streams(unittest.TestCase):
         guests.term_twice(vmm.pid)
         guests.until(lambda: 'vcpu0' not in guests.tasks(vmm.pid).values())  # all that is left is to say why
         os.read(reader, 65536)
-        self.assertEqual(vmm.wait(20), 1)
+        self.assertEqual(vmm.wait(120), 1)
         for fd in (reader, writer, keep):
             os.close(fd)
 
@@ -143,7 +143,7 @@ class Streams(unittest.TestCase):
                 with self.assertRaises(subprocess.TimeoutExpired):
                     vmm.wait(0.5)
                 vmm.terminate()
-                self.assertEqual(vmm.wait(20), 0)
+                self.assertEqual(vmm.wait(120), 0)
 
     def test_signals_press_the_button(self):
         for sent in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -151,7 +151,7 @@ class Streams(unittest.TestCase):
                 vmm = self.start(guests.BUTTON)
                 self.started(vmm)
                 vmm.send_signal(sent)
-                self.assertEqual(vmm.wait(20), 0)
+                self.assertEqual(vmm.wait(120), 0)
 
     def test_signals_that_come_at_once_are_one(self):
         """timeout(1) signals vmm and the group that vmm is in."""
@@ -161,7 +161,7 @@ class Streams(unittest.TestCase):
         for sent in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             vmm.send_signal(sent)
         vmm.send_signal(signal.SIGCONT)
-        self.assertEqual(vmm.wait(60), 0)
+        self.assertEqual(vmm.wait(120), 0)
 
     def test_a_signal_soon_after_another_is_the_same_wish(self):
         vmm = self.start(guests.SPIN, 'run.grace=3', stderr=subprocess.PIPE)
@@ -171,14 +171,14 @@ class Streams(unittest.TestCase):
         guests.term(vmm.pid)
         if time.monotonic() - started > 1:
             self.skipTest('this machine is too busy to send two signals within a second')
-        self.assertEqual(vmm.wait(60), 1)
+        self.assertEqual(vmm.wait(120), 1)
         self.assertIn(b'did not shut down within 3 s', vmm.stderr.read())
 
     def test_a_second_signal_insists(self):
         vmm = self.start(guests.SPIN, 'run.grace=3600', stderr=subprocess.PIPE)
         self.started(vmm)
         guests.term_twice(vmm.pid)
-        self.assertEqual(vmm.wait(60), 1)
+        self.assertEqual(vmm.wait(120), 1)
         self.assertIn(b'ended by a second signal', vmm.stderr.read())
 
     def test_stray_signals_are_harmless(self):
@@ -188,14 +188,14 @@ class Streams(unittest.TestCase):
             for _ in range(20):
                 vmm.send_signal(stray)
         vmm.terminate()
-        self.assertEqual(vmm.wait(20), 0)
+        self.assertEqual(vmm.wait(120), 0)
 
     def test_debug_console_that_waits_for_its_reader_can_be_interrupted(self):
         os.mkfifo(self.files.path / 'fifo')
         vmm = self.start(guests.SPIN, f'machine.debugcon={self.files.path / "fifo"}')
         time.sleep(0.5)
         vmm.send_signal(signal.SIGINT)
-        self.assertEqual(vmm.wait(20), -signal.SIGINT)
+        self.assertEqual(vmm.wait(120), -signal.SIGINT)
 
 
 guests.main()

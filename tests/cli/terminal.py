@@ -95,13 +95,13 @@ class Terminal:
             self.seen += data
         return self.seen
 
-    def expect(self, text, seconds=20):
+    def expect(self, text, seconds=120):
         guests.until(lambda: text in self.read(), seconds)
 
     def type(self, keys):
         os.write(self.master, keys)
 
-    def report(self, seconds=30):
+    def report(self, seconds=120):
         """The next change of the job's state; what it prints meanwhile is read."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -16,7 +16,7 @@ FAIL_AT_LEAST, PASS_AT_LEAST = 100, 14
 
 def check(vmm, config, words=()):
     sets = [part for word in words for part in ('--set', word)]
-    run = subprocess.run([vmm, 'check', str(config), *sets], cwd=HERE, stdin=subprocess.DEVNULL, timeout=60,
+    run = subprocess.run([vmm, 'check', str(config), *sets], cwd=HERE, stdin=subprocess.DEVNULL, timeout=300,
                          capture_output=True)
     return run.returncode, run.stdout.decode(errors='replace'), run.stderr.decode(errors='replace')
 

@@ -58,7 +58,7 @@ def without_capabilities(text):
 
 
 def answer(vmm, folder, args, what):
-    run = subprocess.run([vmm, *args], cwd=folder, stdin=subprocess.DEVNULL, timeout=30, capture_output=True, text=True)
+    run = subprocess.run([vmm, *args], cwd=folder, stdin=subprocess.DEVNULL, timeout=300, capture_output=True, text=True)
     text = without_capabilities(run.stdout) if what == 'out' else launch_part((folder / 'trace').read_text())
     return run.returncode, text, run.stderr
 

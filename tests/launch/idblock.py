@@ -16,7 +16,7 @@ class IdBlock(unittest.TestCase):
                            cwd=self.path, check=True)
 
     def vmm(self, *args):
-        return subprocess.run([guests.VMM, *args], cwd=self.path, stdin=subprocess.DEVNULL, timeout=60, capture_output=True,
+        return subprocess.run([guests.VMM, *args], cwd=self.path, stdin=subprocess.DEVNULL, timeout=300, capture_output=True,
                               text=True)
 
     def config(self, *more):

@@ -40,7 +40,7 @@ class Owner(unittest.TestCase):
         self.firmware = f'{sev["api"]}.{sev["build"]}'
 
     def vmm(self, *args, status=0):
-        done = subprocess.run([guests.VMM, *args], cwd=self.path, stdin=subprocess.DEVNULL, timeout=60, capture_output=True,
+        done = subprocess.run([guests.VMM, *args], cwd=self.path, stdin=subprocess.DEVNULL, timeout=300, capture_output=True,
                               text=True)
         self.assertEqual(done.returncode, status, done.stderr)
         return done
@@ -85,7 +85,7 @@ class Owner(unittest.TestCase):
         wait_for(self.path / 'measure', process)
         self.verify('sev')
         self.pack('o.keys')
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         self.assertEqual(process.returncode, 0, err)
         self.assertEqual(out, SECRET)
         self.assert_silent(err, (self.path / 'trace').read_bytes(), (self.path / 'measure').read_bytes())
@@ -118,7 +118,7 @@ class Owner(unittest.TestCase):
         self.vmm('session', 'verify', '--keys', 'o.keys', '--measure', 'measure', '--digest', digest, '--policy', '0x5',
                  '--firmware', self.firmware)
         process.terminate()
-        err = process.communicate(timeout=60)[1]
+        err = process.communicate(timeout=300)[1]
         self.assertIn(b'a signal came while the guest owner\'s secret was waited for', err)
         self.assertEqual(process.returncode, 1)
         self.assert_silent(err, (self.path / 'trace').read_bytes())
@@ -129,7 +129,7 @@ class Owner(unittest.TestCase):
         process = self.launch('sev')
         wait_for(self.path / 'measure', process)
         self.pack('other.keys')
-        err = process.communicate(timeout=60)[1]
+        err = process.communicate(timeout=300)[1]
         self.assertEqual(process.returncode, 2, err)
         self.assertIn(b'BAD_MEASUREMENT', err)
         self.assertIn(b'the secret was packed for another launch or with other keys; pack it from', err)
@@ -137,19 +137,19 @@ class Owner(unittest.TestCase):
 
     def test_session_for_another_policy_is_refused(self):
         self.session('o', '0x5')
-        err = self.launch('sev').communicate(timeout=60)[1]
+        err = self.launch('sev').communicate(timeout=300)[1]
         self.assertIn(b'the session is for another platform key or another policy; export', err)
 
     def test_session_for_another_platform_is_refused(self):
         self.session('o', POLICY['sev'])
-        err = self.launch('sev', 'sim.seed=2').communicate(timeout=60)[1]
+        err = self.launch('sev', 'sim.seed=2').communicate(timeout=300)[1]
         self.assertIn(b'the session is for another platform key or another policy; export', err)
 
     def test_certificate_that_is_none_is_foreseen(self):
         self.session('o', POLICY['sev'])
         (self.path / 'o.godh').write_bytes(b'\xff' * 2084)
         process = self.launch('sev')
-        err = process.communicate(timeout=60)[1]
+        err = process.communicate(timeout=300)[1]
         self.assertEqual(process.returncode, 2, err)
         self.assertIn(b'sev.dh-cert (the firmware would say INVALID_CERTIFICATE)', err)
         self.assertNotIn(b'CREATE_VM', (self.path / 'trace').read_bytes())
