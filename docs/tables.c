@@ -98,6 +98,7 @@ static void put_type(const struct config_key *key)
 			printf("%" PRIu64 " to ", key->min);
 		printf("%" PRIu64 " hexadecimal digits, or nothing", key->max);
 		break;
+	case CONFIG_UUID: printf("a UUID, or nothing"); break;
 	case CONFIG_POLICY:
 	case CONFIG_FEATURES: printf("a number, words or null"); break;
 	}

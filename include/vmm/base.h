@@ -246,6 +246,11 @@ void text_put_safe(FILE *out, const char *text);
 void hex_encode(const void *data, size_t size, char *text);
 /* Reads exactly size bytes from 2 * size hexadecimal digits and nothing after them; false otherwise. */
 bool hex_decode(const char *text, void *data, size_t size) MUST_CHECK;
+/*
+ * "736869e5-84f0-4973-92ec-06879ce3da0b", length characters of it, into EFI's and SMBIOS's order of bytes:
+ * the first three groups are little-endian (UEFI, appendix A). False: it is none, and ret_bytes says nothing.
+ */
+bool guid_decode(const char *text, size_t length, uint8_t ret_bytes[static 16]) MUST_CHECK;
 
 /* ---- cryptography is loaded when first needed (libcrypto doubles start-up time and memory) ---- */
 

@@ -45,6 +45,8 @@ struct config {
 		uint64_t memory_bytes;
 		char *cpu; /* CPU model by name, as machine_cpu_model() knows it */
 		bool hugepages;
+		char *uuid;     /* 8-4-4-4-12 hexadecimal digits or "" */
+		char *serial;   /* the system's serial number in its SMBIOS tables */
 		char *debugcon; /* file that gets the guest's debug console (port 0x402) */
 	} machine;
 	struct {
@@ -153,6 +155,7 @@ enum config_type {
 	CONFIG_OUTPUT_WHOLE, /* char *, a file that appears whole (FILE_WHOLE) */
 	CONFIG_WORD,         /* an enum */
 	CONFIG_HEX,          /* char *, hexadecimal digits */
+	CONFIG_UUID,         /* char *, 8-4-4-4-12 hexadecimal digits */
 	CONFIG_POLICY,       /* uint64_t, and a bool: given */
 	CONFIG_FEATURES,     /* uint64_t, and a bool: given */
 };

@@ -125,6 +125,28 @@ void machine_acpi_finish(struct machine_acpi *acpi); /* a zeroed one is allowed 
  */
 void machine_acpi_set_pm_port(uint8_t *fadt, uint16_t port);
 
+/* ---- SMBIOS tables (machine/smbios.c) ---- */
+
+#define MACHINE_SMBIOS_ANCHOR_BYTES 31
+
+/* Files for fw_cfg. Firmware puts the tables somewhere and writes their address into the anchor. */
+struct machine_smbios {
+	void *tables; /* etc/smbios/smbios-tables */
+	size_t tables_size;
+	uint8_t anchor[MACHINE_SMBIOS_ANCHOR_BYTES]; /* etc/smbios/smbios-anchor */
+};
+
+struct machine_smbios_ask {
+	const struct config *config; /* name, machine.uuid, machine.serial, machine.vcpus */
+	const struct machine_cpu_model *model;
+	const struct page_layout *layout;
+};
+
+/* The caller finishes *ret_smbios. */
+int machine_smbios_build(
+        const struct machine_smbios_ask *ask, struct machine_smbios *ret_smbios, struct err *err) MUST_CHECK;
+void machine_smbios_finish(struct machine_smbios *smbios); /* a zeroed one is allowed */
+
 /* ---- memory map and states for firmware (machine/tables.c) ---- */
 
 #define MACHINE_E820_ENTRIES_MAX   2

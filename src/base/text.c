@@ -61,3 +61,26 @@ bool hex_decode(const char *text, void *data, size_t size)
 	}
 	return text[2 * size] == '\0';
 }
+
+bool guid_decode(const char *text, size_t length, uint8_t ret_bytes[static 16])
+{
+	static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+	uint8_t bytes[16];
+	char hex[33];
+	size_t n = 0;
+
+	if (length != 36)
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		if (i != 8 && i != 13 && i != 18 && i != 23)
+			hex[n++] = text[i];
+		else if (text[i] != '-')
+			return false;
+	}
+	hex[n] = '\0';
+	if (!hex_decode(hex, bytes, sizeof(bytes)))
+		return false;
+	for (int i = 0; i < 16; i++)
+		ret_bytes[i] = bytes[order[i]];
+	return true;
+}

@@ -16,32 +16,6 @@ static void wipe_and_free(void *data, size_t size)
 	free(data);
 }
 
-/* "736869e5-84f0-4973-92ec-06879ce3da0b": the first three groups are little-endian in memory. */
-static bool read_guid(const char *text, size_t length, struct abi_efi_guid *ret_guid)
-{
-	static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
-	uint8_t bytes[16];
-	char digits[33];
-	size_t n = 0;
-
-	if (length != 36)
-		return false;
-	for (size_t i = 0; i < length; i++) {
-		if (i == 8 || i == 13 || i == 18 || i == 23) {
-			if (text[i] != '-')
-				return false;
-		} else {
-			digits[n++] = text[i];
-		}
-	}
-	digits[n] = '\0';
-	if (!hex_decode(digits, bytes, sizeof(bytes)))
-		return false;
-	for (int i = 0; i < 16; i++)
-		ret_guid->bytes[i] = bytes[order[i]];
-	return true;
-}
-
 /* "GUID=FILE" */
 static int read_entry(const char *text, struct attest_secret_entry *ret_entry, struct err *err)
 {
@@ -49,7 +23,7 @@ static int read_entry(const char *text, struct attest_secret_entry *ret_entry, s
 	void *data;
 	size_t size;
 
-	if (!equals || !read_guid(text, (size_t)(equals - text), &ret_entry->guid))
+	if (!equals || !guid_decode(text, (size_t)(equals - text), ret_entry->guid.bytes))
 		return err_set(err, ERR_USAGE,
 		        "--entry takes GUID=FILE (736869e5-84f0-4973-92ec-06879ce3da0b=FILE), not \"%s\"",
 		        text);

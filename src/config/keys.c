@@ -21,6 +21,7 @@ static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 #define ES  CONFIG_FOR(CONFIG_SEV_ES)
 
 #define NAME_MAX_BYTES    63
+#define SERIAL_MAX_BYTES  255
 #define PATH_MAX_BYTES    4095 /* PATH_MAX of Linux, without its NUL */
 #define VERSION_MAX_BYTES 11   /* "255.255.255" */
 #define SIM_ASIDS_MAX     2048
@@ -31,7 +32,9 @@ static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 
 const struct config_key config_keys[] = {
         {"name", CONFIG_STRING, AT(name), .min = 1, .max = NAME_MAX_BYTES, .def = "\"guest\"",
-                .help = "The machine's name, in messages and on the control socket."},
+                .help = "The machine's name, in messages, on the control socket, and as the asset tag of the "
+                        "chassis in "
+                        "the guest's SMBIOS tables."},
         {"host", CONFIG_WORD, AT(host), .words = host_words, .def = "\"kvm\"",
                 .help = "Where the guest runs: on the real kernel and its secure processor, or on the "
                         "software platform, whose guests are not confidential."},
@@ -55,6 +58,13 @@ const struct config_key config_keys[] = {
         {"machine.hugepages", CONFIG_BOOL, AT(machine.hugepages), .def = "false",
                 .help = "Back the guest's memory with huge pages; machine.memory is then a multiple of 2 "
                         "MiB."},
+        {"machine.uuid", CONFIG_UUID, AT(machine.uuid), .def = "\"\"",
+                .help = "The system's UUID in the SMBIOS tables, where Linux, dmidecode and cloud-init find "
+                        "it. Neither it nor the serial number is measured: the host can tell the guest "
+                        "another one."},
+        {"machine.serial", CONFIG_STRING, AT(machine.serial), .max = SERIAL_MAX_BYTES, .def = "\"\"",
+                .help = "The system's serial number in the SMBIOS tables. cloud-init takes one like "
+                        "ds=nocloud;s=URL for the place of its data."},
         {"machine.debugcon", CONFIG_OUTPUT, FILE_KEY(machine.debugcon),
                 .help = "The file that gets what the firmware writes to its debug console (port 0x402). A "
                         "regular file is emptied first, unless it is one that vmm was started with, as "

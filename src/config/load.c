@@ -120,7 +120,8 @@ void config_destroy(struct config *config)
 		if (config->places)
 			free(config->places[i].where);
 		if (key->type == CONFIG_STRING || key->type == CONFIG_PATH || key->type == CONFIG_OUTPUT ||
-		        key->type == CONFIG_OUTPUT_WHOLE || key->type == CONFIG_HEX)
+		        key->type == CONFIG_OUTPUT_WHOLE || key->type == CONFIG_HEX ||
+		        key->type == CONFIG_UUID)
 			free(*(char **)((char *)config + key->offset));
 	}
 	free(config->places);

@@ -197,6 +197,16 @@ static int set_hex(struct config *config, const struct config_key *key, const js
 	return replace_text(config, key, value, err);
 }
 
+static int set_uuid(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+{
+	const char *text = json_string_value(value);
+	uint8_t bytes[16];
+
+	if (!text || (json_string_length(value) && !guid_decode(text, json_string_length(value), bytes)))
+		return wrong("\"\" or a UUID such as \"123e4567-e89b-12d3-a456-426614174000\"", value, err);
+	return replace_text(config, key, value, err);
+}
+
 static int set_word(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
 {
 	char words[CONFIG_WORDS_TEXT_BYTES];
@@ -224,6 +234,7 @@ int value_set(struct config *config, const struct config_key *key, const json_t 
 	        [CONFIG_OUTPUT_WHOLE] = set_text,
 	        [CONFIG_WORD] = set_word,
 	        [CONFIG_HEX] = set_hex,
+	        [CONFIG_UUID] = set_uuid,
 	        [CONFIG_POLICY] = bits_set,
 	        [CONFIG_FEATURES] = bits_set,
 	};

@@ -69,6 +69,23 @@ static int add_acpi(struct machine *machine, struct err *err)
 	return result;
 }
 
+static int add_smbios(struct machine *machine, struct err *err)
+{
+	const struct machine_smbios_ask ask = {machine->config, machine->model, &machine->layout};
+	struct machine_smbios smbios = {0};
+	int result = -1;
+
+	if (machine_smbios_build(&ask, &smbios, err) < 0)
+		return -1;
+	if (device_fw_cfg_add_file(machine->fw_cfg, "etc/smbios/smbios-tables", smbios.tables,
+	            smbios.tables_size, err) == 0 &&
+	        device_fw_cfg_add_file(machine->fw_cfg, "etc/smbios/smbios-anchor", smbios.anchor,
+	                sizeof(smbios.anchor), err) == 0)
+		result = 0;
+	machine_smbios_finish(&smbios);
+	return result;
+}
+
 static int add_fw_cfg_files(struct machine *machine, struct err *err)
 {
 	static const uint8_t serial_port[2] = {MACHINE_SERIAL_PORT & 0xff, MACHINE_SERIAL_PORT >> 8};
@@ -84,8 +101,9 @@ static int add_fw_cfg_files(struct machine *machine, struct err *err)
 	/* SeaBIOS takes this for its screen and keyboard; no other firmware knows it. */
 	if (device_fw_cfg_add_file(fw_cfg, "etc/sercon-port", serial_port, sizeof(serial_port), err) < 0)
 		return -1;
-	return add_acpi(machine, err);
+	return add_acpi(machine, err) < 0 ? -1 : add_smbios(machine, err);
 }
+
 static int create_devices(struct machine *machine, struct err *err)
 {
 	const struct device_irq irq = {irq_set, machine};
