@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The manual pages and the example against the tables and against other tools; exit 77 is "skipped".
 
-usage: check.py lint PAGE... | check.py example TABLES EXAMPLE VMM | check.py examples PAGE VMM
+usage: check.py lint PAGE... | check.py example TABLES EXAMPLE VMM | check.py examples PAGE VMM |
+       check.py script PAGE EXAMPLE
 """
 import json
 import pathlib
@@ -62,9 +63,15 @@ def examples(page, vmm):
     return bool(shown) and all([vmm_check(vmm, text, *files) for text in shown])
 
 
+def script(page, path):
+    """The manual shows the example of a script as it is; tests/boot runs it."""
+    text = pathlib.Path(path).read_text()
+    return text.replace('\\', '\\e') in pathlib.Path(page).read_text()
+
+
 def main():
     absolute = [str(pathlib.Path(word).resolve()) for word in sys.argv[2:]]
-    sys.exit(0 if {'lint': lint, 'example': example, 'examples': examples}[sys.argv[1]](*absolute) else 1)
+    sys.exit(0 if {'lint': lint, 'example': example, 'examples': examples, 'script': script}[sys.argv[1]](*absolute) else 1)
 
 
 main()

@@ -11,10 +11,13 @@
 
 struct run;
 
-/* Where the guest's first serial port is connected to. Descriptors are borrowed; -1: nowhere. */
+struct run_script;
+
+/* Where the guest's first serial port is connected to. Descriptors and script are borrowed; -1: nowhere. */
 struct run_console {
 	int in, out;
-	bool escape; /* Ctrl-] q quits, s shows the status: for a terminal in raw mode */
+	bool escape;                     /* Ctrl-] q quits, s shows the status: for a terminal in raw mode */
+	const struct run_script *script; /* waits for the guest's output and types; NULL: none */
 };
 
 struct launch_process;
@@ -35,12 +38,20 @@ int run_create(const struct run_place *place, const struct config *config, const
         struct run **ret_run, struct err *err) MUST_CHECK;
 /*
  * Launches the guest and runs it to its end. 0: it shut down, or the user quit. -1 otherwise: ERR_GUEST when
- * it crashed (run_crash_report() has more), else what failed.
+ * it crashed, else what failed; run_report() has more.
  */
 int run_guest(struct run *run, struct err *err) MUST_CHECK;
-/* The registers of the vCPU that crashed or that KVM gave up on, as lines of text; "" if there is nothing to
- * tell. */
-const char *run_crash_report(const struct run *run);
+/*
+ * The registers of the vCPU that crashed or that KVM gave up on, or the last output of a guest that did not
+ * do what the script expected, as lines of text; "" if there is nothing to tell.
+ */
+const char *run_report(const struct run *run);
 void run_destroy(struct run *run); /* NULL is allowed */
+
+/* ---- scripts: what `vmm run --expect` waits for and types; vmm(1) describes the file ---- */
+
+/* ERR_USAGE with "PATH:LINE:COLUMN: ..." for the first mistake of the file. */
+int run_script_load(const char *path, struct run_script **ret_script, struct err *err) MUST_CHECK;
+void run_script_destroy(struct run_script *script); /* NULL is allowed */
 
 #endif

@@ -11,7 +11,8 @@
 #include "terminal.h"
 #include "verbs.h"
 
-static int run_on(const struct cli_hosts *hosts, const struct config *config, struct err *err)
+static int run_on(const struct cli_hosts *hosts, const struct config *config, const struct run_script *script,
+        struct err *err)
 {
 	const struct run_place place = {
 	        .host = hosts->host,
@@ -19,7 +20,7 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, st
 	        .process = cli_hosts_process(hosts),
 	};
 	struct run_console console = {
-	        .in = STDIN_FILENO, .out = STDOUT_FILENO, .escape = isatty(STDIN_FILENO)};
+	        .in = STDIN_FILENO, .out = STDOUT_FILENO, .escape = isatty(STDIN_FILENO), .script = script};
 	struct run *run;
 	int result;
 
@@ -28,7 +29,7 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, st
 	terminal_raw(STDIN_FILENO);
 	result = run_guest(run, err);
 	terminal_restore();
-	fputs(run_crash_report(run), stderr);
+	fputs(run_report(run), stderr);
 	run_destroy(run);
 	return result;
 }
@@ -46,30 +47,42 @@ static int dry_run_on(
 	return result;
 }
 
-static int run_verb(const struct cli_args *args, struct err *err)
+static int run_configured(
+        const struct cli_args *args, struct config *config, const struct run_script *script, struct err *err)
 {
-	struct cli_hosts hosts = {0};
-	struct config *config;
 	bool dry = cli_given(args, "dry-run"), json = cli_given(args, "json");
+	struct cli_hosts hosts = {0};
 	int result;
 
-	if (json && !dry)
-		return err_set(err, ERR_USAGE, "--json is for --dry-run; see vmm run --help");
-	if (cli_config_load(args, cli_operand(args, 0), stderr, &config, err) < 0)
-		return -1;
 	log_set_level(config->log);
-	if (cli_host_word(cli_value(args, "host"), &config->host, err) < 0) {
-		config_destroy(config);
+	if (cli_host_word(cli_value(args, "host"), &config->host, err) < 0)
 		return -1;
-	}
 	/* On the software platform this process holds what else only the secure processor knows. */
 	if (config->sev.type != CONFIG_SEV_NONE)
 		owner_guard_secrets();
 	result =
 	        cli_hosts_open(&hosts, config, cli_value(args, "trace"), dry && !json ? stdout : stderr, err);
 	if (result == 0)
-		result = dry ? dry_run_on(&hosts, config, json, err) : run_on(&hosts, config, err);
+		result = dry ? dry_run_on(&hosts, config, json, err) : run_on(&hosts, config, script, err);
 	cli_hosts_close(&hosts);
+	return result;
+}
+
+static int run_verb(const struct cli_args *args, struct err *err)
+{
+	const char *expect = cli_value(args, "expect");
+	struct run_script *script = NULL;
+	struct config *config;
+	int result;
+
+	if (cli_given(args, "json") && !cli_given(args, "dry-run"))
+		return err_set(err, ERR_USAGE, "--json is for --dry-run; see vmm run --help");
+	if (cli_config_load(args, cli_operand(args, 0), stderr, &config, err) < 0)
+		return -1;
+	result = expect ? run_script_load(expect, &script, err) : 0;
+	if (result == 0)
+		result = run_configured(args, config, script, err);
+	run_script_destroy(script);
 	config_destroy(config);
 	return result;
 }
@@ -81,6 +94,9 @@ static const struct cli_option options[] = {
                 "Launch nothing: print the steps of the launch, what is measured, the digest, and all that "
                 "would be refused. The exit status is that of the first refusal."},
         {"json", NULL, "With --dry-run: print JSON for tools instead of words for people."},
+        {"expect", "FILE",
+                "Wait for what the guest writes and type, as FILE says; see EXPECT FILES in vmm(1). \"-\" is "
+                "standard input."},
         {"trace", "FILE",
                 "Write a line per kernel call to FILE; the traces of two runs can be compared with diff(1)."},
         {0},
@@ -94,8 +110,8 @@ const struct cli_verb cli_verb_run = {
         .help = "On a terminal, Ctrl-] then q quits, Ctrl-] then s shows the status, and Ctrl-] twice sends "
                 "one. SIGTERM presses the power button; the guest is ended when run.grace has "
                 "passed, or at a second SIGTERM that comes more than a second after the first.\n"
-                "The exit status is 0 when the guest shut down or the user quit, 3 when it crashed; see vmm "
-                "--help.",
+                "The exit status is 0 when the guest shut down or the user quit, 3 when it crashed, 1 "
+                "when it did not do what --expect waits for; see vmm --help.",
         .options = options,
         .run = run_verb,
 };

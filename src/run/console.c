@@ -41,9 +41,12 @@ static size_t filter(struct console *console, uint8_t *data, size_t size)
 	return kept;
 }
 
-/* Returns true when everything that was read has been taken. */
+/* Returns true when everything that was read has been taken. What the script types goes first, in one piece.
+ */
 static bool give_input(struct console *console)
 {
+	if (!expect_type(&console->expect, console->serial))
+		return false;
 	console->input_start += device_serial_input(console->serial, console->input + console->input_start,
 	        console->input_end - console->input_start);
 	if (console->input_start < console->input_end)
@@ -120,9 +123,13 @@ bool console_idle(const struct console *console)
 
 /* ---- life ---- */
 
-static size_t take_serial(void *device, void *data, size_t max)
+static size_t take_serial(void *ctx, void *data, size_t max)
 {
-	return device_serial_output(device, data, max);
+	struct console *console = ctx;
+	size_t n = device_serial_output(console->serial, data, max);
+
+	expect_output(&console->expect, data, n);
+	return n;
 }
 
 static size_t take_debugcon(void *device, void *data, size_t max)
@@ -138,6 +145,15 @@ static void on_drained(void *ctx)
 		console->on_idle(console->ctx);
 }
 
+/* A script reads on when nobody else does. */
+static void discard_output(struct console *console)
+{
+	if (console->io.script)
+		console_drain_kick(&console->output);
+	else
+		device_serial_discard(console->serial, true);
+}
+
 static void on_output_lost(void *ctx, int sys)
 {
 	struct console *console = ctx;
@@ -145,7 +161,7 @@ static void on_output_lost(void *ctx, int sys)
 	/* A reader may go when it has seen enough; any other reason is worth a word. */
 	log_at(sys == EPIPE ? LOG_INFO : LOG_WARN, "the console's output is dropped: %s (%s)",
 	        strerrordesc_np(sys), err_sys_name(sys));
-	device_serial_discard(console->serial, true);
+	discard_output(console);
 }
 
 static void on_debug_lost(void *ctx, int sys)
@@ -181,14 +197,44 @@ static int init_debug(struct console *console, struct machine *machine, struct e
 	return 0;
 }
 
+static void on_script_types(void *ctx)
+{
+	console_on_room(ctx);
+}
+
+static void on_script_quits(void *ctx)
+{
+	struct console *console = ctx;
+
+	console->on_quit(console->ctx);
+}
+
+static void on_script_timeout(void *ctx)
+{
+	struct console *console = ctx;
+
+	console->on_timeout(console->ctx);
+}
+
+void console_start(struct console *console)
+{
+	expect_start(&console->expect);
+}
+
 int console_init(struct console *console, struct machine *machine, struct err *err)
 {
 	console->serial = machine_console(machine);
 	console->debug_fd = -1;
-	drain_init(console, &console->output, console->io.out, take_serial, console->serial, on_output_lost);
+	console->expect = (struct expect){.loop = console->loop,
+	        .script = console->io.script,
+	        .on_type = on_script_types,
+	        .on_quit = on_script_quits,
+	        .on_timeout = on_script_timeout,
+	        .ctx = console};
+	drain_init(console, &console->output, console->io.out, take_serial, console, on_output_lost);
 	if (console->io.out < 0) {
 		console->output.broken = true;
-		device_serial_discard(console->serial, true);
+		discard_output(console);
 	}
 	if (init_debug(console, machine, err) < 0)
 		return -1;
@@ -199,6 +245,7 @@ int console_init(struct console *console, struct machine *machine, struct err *e
 void console_finish(struct console *console)
 {
 	stop_reading(console);
+	expect_finish(&console->expect);
 	loop_op_stop(console->output.op);
 	loop_op_stop(console->debug.op);
 	if (console->debug_fd >= 0)

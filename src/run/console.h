@@ -4,6 +4,7 @@
 #ifndef VMM_RUN_CONSOLE_H
 #define VMM_RUN_CONSOLE_H
 
+#include "expect.h"
 #include "vmm/loop.h"
 #include "vmm/machine.h"
 #include "vmm/run.h"
@@ -41,17 +42,21 @@ struct console {
 	bool escaped;       /* the byte before was the escape */
 	uint8_t input[256]; /* read, not yet taken by the guest */
 	size_t input_start, input_end;
+	struct expect expect; /* of io.script */
 
-	/* Told of the user's escapes and of the end of the output; set by the owner. */
+	/* Told of the user's escapes, the script and the end of the output; set by the owner. */
 	void (*on_quit)(void *ctx);
 	void (*on_status)(void *ctx);
 	void (*on_idle)(void *ctx);
+	void (*on_timeout)(void *ctx); /* of a step of the script */
 	void *ctx;
 };
 
 /* console is zeroed but for loop, io, ctx and what it tells. */
 int console_init(struct console *console, struct machine *machine, struct err *err) MUST_CHECK;
 void console_finish(struct console *console);
+/* The guest runs: its script begins. */
+void console_start(struct console *console);
 /* From the loop, after the machine said so. */
 void console_on_output(struct console *console);
 void console_on_room(struct console *console);

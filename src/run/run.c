@@ -259,6 +259,17 @@ static void on_console_idle(void *ctx)
 		step(run, LIFE_FLUSHED);
 }
 
+/* A guest that is being ended, or has ended, is judged at its end. */
+static void on_expect_timeout(void *ctx)
+{
+	struct run *run = ctx;
+
+	if (life_step(run->state, LIFE_QUIT).next == run->state || run->state == LIFE_FLUSHING)
+		return;
+	expect_unmet(&run->console.expect, false, run->report, sizeof(run->report), &run->err);
+	step(run, LIFE_QUIT);
+}
+
 static void on_status(void *ctx)
 {
 	struct run *run = ctx;
@@ -384,6 +395,7 @@ int run_create(const struct run_place *place, const struct config *config, const
 	        .on_quit = on_quit,
 	        .on_status = on_status,
 	        .on_idle = on_console_idle,
+	        .on_timeout = on_expect_timeout,
 	        .ctx = run};
 	if (create_parts(run, place, err) < 0) {
 		run_destroy(run);
@@ -397,19 +409,21 @@ int run_guest(struct run *run, struct err *err)
 {
 	run->started_s = time(NULL);
 	step(run, LIFE_START);
+	console_start(&run->console);
 	if (run->state != LIFE_ENDED && loop_run(run->loop, err) < 0) {
 		stop_vcpus(run);
 		for (unsigned i = 0; i < run->vcpu_count; i++)
 			vcpu_join(&run->vcpus[i]);
 		return -1;
 	}
-	if (!run->err.kind)
+	if (!run->err.kind &&
+	        expect_unmet(&run->console.expect, true, run->report, sizeof(run->report), &run->err) == 0)
 		return 0;
 	*err = run->err;
 	return -1;
 }
 
-const char *run_crash_report(const struct run *run)
+const char *run_report(const struct run *run)
 {
 	return run->report;
 }

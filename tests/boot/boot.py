@@ -3,12 +3,12 @@
 
 usage: boot.py VMM [--host HOST] [--case WORD] [--echo] [--no-skip]   runs the cases whose name has the word; TAP on standard output
 With --no-skip a case that cannot be run has failed.
-BOOT_COMMAND, if set, is run in the place of vmm, with {firmware} and {vcpus} replaced: a second opinion on the driver.
+vmm waits and types by itself (--expect); here it is given a terminal, and its exit status is judged.
 """
 import argparse
-import os
 import pathlib
 import sys
+import tempfile
 
 from guest import Failed, Guest, emulation
 
@@ -16,63 +16,47 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 from places import CACHE  # noqa: E402
 
 MEMORY = '512M'
+LONGEST = 1800          # more than all that a script waits for
+SILENCE = 270           # less than a script waits for one text
 SUITES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13'}
-QUIT = '\x1dq'          # vmm's escape: Ctrl-] then q
+# Scripts of vmm run --expect (vmm(1)); the first is the manual's example.
+POWER_OFF = (pathlib.Path(__file__).resolve().parents[2] / 'docs/shell.expect').read_text()
+RESET_AND_POWER_OFF = POWER_OFF.split('send "reset')[0] + r'send "reset -w\r"' + '\n' + POWER_OFF
+# The images of ovmf-generic do not start a shell by themselves.
+BOOT_MENU = """timeout 300
+expect "No bootable option or device was found"
+expect "Press any key"
+send "\\r"
+expect "Please select boot device"
+quit
+"""
 
 
-def command(vmm, host, suite, vcpus, kind):
-    firmware = CACHE / 'firmware' / suite / 'OVMF.fd'
-    if 'BOOT_COMMAND' in os.environ:
-        return os.environ['BOOT_COMMAND'].format(firmware=firmware, vcpus=vcpus).split()
-    keys = {'firmware': firmware, 'machine.memory': MEMORY, 'machine.vcpus': vcpus, 'sev.type': kind}
-    return [vmm, 'run', '--host', host, *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
-
-
-def shell(guest):
-    """To the prompt; a key ends the shell's countdown. The firmware may also have none, and prompt at once."""
-    if guest.expect('seconds to skip', 'Shell>') != 'Shell>':
-        guest.type('\r')
-        guest.expect('Shell>')
-
-
-def power_off(guest):
-    shell(guest)
-    guest.type('reset -s\r')
-    guest.ends(0)
-
-
-def reset_and_power_off(guest):
-    shell(guest)
-    guest.type('reset -w\r')
-    power_off(guest)
-
-
-def boot_menu(guest):
-    """The images of ovmf-generic do not start a shell by themselves."""
-    guest.expect('No bootable option or device was found')
-    guest.expect('Press any key')
-    guest.type('\r')
-    guest.expect('Please select boot device')
-    guest.type(QUIT)
-    guest.ends(0)
+def command(vmm, host, suite, vcpus, kind, script):
+    keys = {'firmware': CACHE / 'firmware' / suite / 'OVMF.fd', 'machine.memory': MEMORY, 'machine.vcpus': vcpus, 'sev.type': kind}
+    return [vmm, 'run', '--host', host, '--expect', script,
+            *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
 
 
 CASES = [(f'{name}, {vcpus} vCPU: {title}', suite, vcpus, 'none', steps)
          for suite, name in SUITES.items()
-         for vcpus, title, steps in [(1, 'power off', power_off), (2, 'power off', power_off), (4, 'power off', power_off),
-                                     (1, 'reset', reset_and_power_off), (2, 'reset', reset_and_power_off)]]
+         for vcpus, title, steps in [(1, 'power off', POWER_OFF), (2, 'power off', POWER_OFF), (4, 'power off', POWER_OFF),
+                                     (1, 'reset', RESET_AND_POWER_OFF), (2, 'reset', RESET_AND_POWER_OFF)]]
 # On hosts with a secure processor; a reset is another launch. Not Debian 12's image: docs/platform.md says why.
-SEV_CASES = [(f'Debian 13, SEV, {vcpus} vCPU: reset', 'trixie', vcpus, 'sev', reset_and_power_off) for vcpus in (1, 2)]
-CASES += [('Debian sid, 1 vCPU: boot menu', 'sid', 1, 'none', boot_menu)]
+SEV_CASES = [(f'Debian 13, SEV, {vcpus} vCPU: reset', 'trixie', vcpus, 'sev', RESET_AND_POWER_OFF) for vcpus in (1, 2)]
+CASES += [('Debian sid, 1 vCPU: boot menu', 'sid', 1, 'none', BOOT_MENU)]
 
 
 def run(vmm, host, suite, vcpus, kind, steps, echo):
     """('', '') or why it failed and how the lab's emulation may have lost the guest."""
-    with Guest(command(vmm, host, suite, vcpus, kind), echo) as guest:
-        try:
-            steps(guest)
-        except Failed as failed:
-            return str(failed), guest.lost()
+    with tempfile.NamedTemporaryFile('w', suffix='.expect') as script:
+        script.write(steps)
+        script.flush()
+        with Guest(command(vmm, host, suite, vcpus, kind, script.name), echo) as guest:
+            try:
+                guest.ends(0, LONGEST, SILENCE)
+            except Failed as failed:
+                return str(failed), guest.lost()
     return '', ''
 
 

@@ -92,11 +92,12 @@ class Guest:
     def type(self, text):
         os.write(self.master, text.encode())
 
-    def ends(self, status, seconds=300):
-        """Waits for the end, and demands this exit status."""
+    def ends(self, status, seconds=300, silence=None):
+        """Waits for the end, and demands this exit status. A guest that says nothing for so long fails before."""
         end = time.monotonic() + seconds
         while self.read(0.5) and time.monotonic() < end:
-            pass
+            if silence and time.monotonic() - self.heard > silence:
+                raise Failed(f'nothing was said for {silence} s; the last output:\n{self.tail()}')
         try:
             found = self.process.wait(timeout=max(1, end - time.monotonic()))
         except subprocess.TimeoutExpired:

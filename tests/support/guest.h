@@ -59,7 +59,7 @@ static inline int guest_run(
 	        &(struct run_console){.in = -1, .out = g->out}, &run, &g->err);
 	if (result == 0) {
 		result = run_guest(run, &g->err);
-		snprintf(g->report, sizeof(g->report), "%s", run_crash_report(run));
+		snprintf(g->report, sizeof(g->report), "%s", run_report(run));
 	}
 	run_destroy(run);
 	config_destroy(config);

@@ -1,0 +1,142 @@
+/*
+ * script_screen: the guest's output as text, in which a script's texts are looked for. Main thread.
+ * Facts: ECMA-48 (CSI: parameters, intermediates, a final byte from 40h to 7Eh); xterm's control sequences
+ * (titles).
+ */
+#include <string.h>
+
+#include "script.h"
+
+#define ESC        0x1b
+#define BEL        0x07
+#define TAIL_LINES 15
+#define TAIL_BYTES 1200
+
+/* Returns true if the byte is text. A line's end also ends a title that has no end of its own. */
+static bool is_text(struct script_screen *screen, uint8_t byte)
+{
+	if (byte == ESC) {
+		screen->state = SCREEN_ESCAPE;
+		return false;
+	}
+	switch (screen->state) {
+	case SCREEN_TEXT: return byte && byte != BEL;
+	case SCREEN_ESCAPE:
+		screen->state = byte == '['                  ? SCREEN_CSI
+		                : byte == ']'                ? SCREEN_TITLE
+		                : byte == '(' || byte == ')' ? SCREEN_CHARSET
+		                                             : SCREEN_TEXT;
+		return false;
+	case SCREEN_CSI:
+		if (byte >= ' ' && byte < '@')
+			return false;
+		screen->state = SCREEN_TEXT;
+		return byte < ' ' && is_text(screen, byte);
+	case SCREEN_TITLE:
+		if (byte != BEL && byte != '\r' && byte != '\n')
+			return false;
+		screen->state = SCREEN_TEXT;
+		return byte != BEL;
+	case SCREEN_CHARSET: screen->state = SCREEN_TEXT; return false;
+	}
+	return false;
+}
+
+/* Makes room by forgetting the older half. What a text needs to be found whole, and the last lines, stay. */
+static void forget(struct script_screen *screen)
+{
+	size_t half = sizeof(screen->text) / 2;
+
+	memmove(screen->text, screen->text + half, screen->used - half);
+	screen->used -= half;
+	screen->seen = screen->seen > half ? screen->seen - half : 0;
+}
+
+size_t run_script_show(struct script_screen *screen, const void *data, size_t size)
+{
+	const uint8_t *bytes = data;
+	size_t i = 0;
+
+	if (screen->used == sizeof(screen->text))
+		forget(screen);
+	for (; i < size && screen->used < sizeof(screen->text); i++) {
+		if (is_text(screen, bytes[i]))
+			screen->text[screen->used++] = (char)bytes[i];
+	}
+	return i;
+}
+
+bool run_script_find(struct script_screen *screen, const struct script_step *step)
+{
+	const char *from = screen->text + screen->seen, *first = NULL;
+	size_t size = 0;
+
+	for (unsigned i = 0; i < step->text_count; i++) {
+		const struct script_text *text = &step->texts[i];
+		const char *at = memmem(from, screen->used - screen->seen, text->bytes, text->size);
+
+		if (at && (!first || at < first)) {
+			first = at;
+			size = text->size;
+		}
+	}
+	if (first)
+		screen->seen = (size_t)(first - screen->text) + size;
+	return first != NULL;
+}
+
+/* ---- what is told ---- */
+
+static void put_byte(FILE *out, char byte)
+{
+	char shown[4];
+
+	fwrite(shown, 1, text_escape_byte((unsigned char)byte, shown), out);
+}
+
+void run_script_name(const struct script_step *step, FILE *out)
+{
+	for (unsigned i = 0; i < step->text_count; i++) {
+		fputs(i ? " or \"" : "\"", out);
+		for (size_t k = 0; k < step->texts[i].size; k++)
+			put_byte(out, step->texts[i].bytes[k]);
+		fputc('"', out);
+	}
+}
+
+/* Where the last lines begin that have text. */
+static size_t tail_start(const struct script_screen *screen)
+{
+	size_t at = screen->used, lines = 0;
+	bool text = false;
+
+	for (; at > 0 && screen->used - at < TAIL_BYTES; at--) {
+		char byte = screen->text[at - 1];
+
+		if (byte == '\n' && text && ++lines == TAIL_LINES)
+			break;
+		text = byte != '\n' && (text || (byte != '\r' && byte != ' '));
+	}
+	return at;
+}
+
+void run_script_tail(const struct script_screen *screen, FILE *out)
+{
+	bool start = true;
+
+	for (size_t at = tail_start(screen); at < screen->used; at++) {
+		char byte = screen->text[at];
+
+		if (byte == '\r' || (start && (byte == '\n' || byte == ' ')))
+			continue;
+		if (start)
+			fputs("    ", out);
+		start = byte == '\n';
+		if (start)
+			fputc('\n', out);
+		else
+			put_byte(out, byte);
+	}
+	if (!start)
+		fputc('\n', out);
+}
