@@ -85,10 +85,15 @@ const char *attest_signer_name(uint32_t key_info);     /* "VCEK", "VLEK", "none"
 #define ATTEST_URL_BYTES 320
 
 /*
- * Where AMD's key server has the VCEK that signed this report; "PRODUCT" stands for what a report of version
- * 2 does not say (Milan, Genoa). False: not a VCEK's report, or it hides its chip.
+ * Where AMD's key server has the VCEK that signed this report. Two places if it is one of two: a report of
+ * version 2 does not say whether its processor is a Milan or a Genoa. None if no VCEK signed it, if it hides
+ * its chip, or if its processor is not known.
  */
-bool attest_report_vcek_url(const struct abi_snp_report *report, char ret_url[static ATTEST_URL_BYTES]);
+struct attest_vcek_urls {
+	size_t count;
+	char url[2][ATTEST_URL_BYTES];
+};
+void attest_report_vcek_urls(const struct abi_snp_report *report, struct attest_vcek_urls *ret_urls);
 
 /* ---- verdicts: every check told ---- */
 

@@ -85,6 +85,28 @@ static enum attest_product product_by_name(const char *name)
 	return ATTEST_PRODUCT_UNKNOWN;
 }
 
+/*
+ * AMD puts the bare bytes into the extension, as 57230 says; some issuers, and other verifiers, wrap them as
+ * a DER OCTET STRING. The size tells which it is. Returns as extension().
+ */
+static int hardware_id(X509 *x509, const uint8_t **ret_data, size_t *ret_size)
+{
+	const uint8_t *d;
+	size_t size;
+	int found = extension(x509, OID_AMD "4", &d, &size);
+
+	if (found == 1 && (size == 2 + 8 || size == 2 + 64) && d[0] == V_ASN1_OCTET_STRING &&
+	        d[1] == size - 2) {
+		d += 2;
+		size -= 2;
+	}
+	if (found == 1) {
+		*ret_data = d;
+		*ret_size = size;
+	}
+	return found;
+}
+
 static int read_tcb(const struct cert *cert, struct cert_chip *chip, struct err *err)
 {
 	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
@@ -102,7 +124,7 @@ int cert_chip_read(const struct cert *cert, struct cert_chip *ret_chip, struct e
 {
 	struct cert_chip chip = {0};
 	const uint8_t *hwid;
-	int has_hwid = extension(cert->x509, OID_AMD "4", &hwid, &chip.hwid_size);
+	int has_hwid = hardware_id(cert->x509, &hwid, &chip.hwid_size);
 
 	if (!string(cert->x509, OID_AMD "2", chip.product_name, sizeof(chip.product_name)))
 		return err_set(err, ERR_USAGE, "names no product (" OID_AMD "2): not a VCEK or VLEK");

@@ -134,6 +134,8 @@ const struct attest_bit attest_platform_bits[] = {
         {3, "rapl_disabled", "RAPL off", NULL},
         {4, "ciphertext_hiding", "ciphertext hiding on", NULL},
         {5, "alias_check", "memory alias check done", NULL},
+        /* Genuine Turin reports have it. No text of AMD's was found; the name is that of other verifiers. */
+        {6, "iommu_write_safe", "IOMMU write-safe (bit 6, named by others than AMD)", NULL},
         {7, "tio", "trusted I/O on", NULL},
         {0},
 };

@@ -6,6 +6,7 @@
 
 #include <openssl/rand.h>
 
+#include "bytes.h"
 #include "mac.h"
 
 #define PADDING 16 /* LAUNCH_SECRET takes multiples of it */
@@ -33,6 +34,11 @@ static int table_size(
 static int check_entries(const struct attest_secret_entry *entries, size_t count, struct err *err)
 {
 	for (size_t i = 0; i < count; i++) {
+		if (bytes_are_zero(&entries[i].guid, sizeof(entries[i].guid)))
+			return err_set(err, ERR_USAGE,
+			        "%s is given the GUID of zeros, by which guests mark deleted secrets: Linux "
+			        "would never show it; give it another one",
+			        entries[i].value.name);
 		if (!entries[i].value.size)
 			return err_set(err, ERR_USAGE, "%s: is empty, a secret has at least a byte",
 			        entries[i].value.name);

@@ -6,7 +6,7 @@
 #include "evidence.h"
 #include "verbs.h"
 
-enum kind { NUMBER, BYTES, POLICY, PLATFORM, KEY_INFO, TCB, FIRMWARE, CPUID };
+enum kind { NUMBER, VECTOR, BYTES, POLICY, PLATFORM, KEY_INFO, TCB, FIRMWARE, CPUID };
 
 struct row {
 	const char *key, *label;
@@ -45,8 +45,8 @@ static const struct row rows[] = {
         ROW("launch_tcb", "launch TCB", TCB, launch_tcb, 0),
         ROW("current_version", "current firmware", FIRMWARE, current, 0),
         ROW("committed_version", "committed firmware", FIRMWARE, committed, 0),
-        ROW("launch_mit_vector", "launch mitigations", NUMBER, launch_mit_vector, 5),
-        ROW("current_mit_vector", "current mitigations", NUMBER, current_mit_vector, 5),
+        ROW("launch_mit_vector", "launch mitigations", VECTOR, launch_mit_vector, 5),
+        ROW("current_mit_vector", "current mitigations", VECTOR, current_mit_vector, 5),
         ROW("signature_algo", "signature algorithm", NUMBER, signature_algo, 0),
 };
 
@@ -107,6 +107,7 @@ static void print_row(const struct row *row, const struct abi_snp_report *report
 	printf("%-20s ", row->label);
 	switch (row->kind) {
 	case NUMBER: printf("%llu\n", (unsigned long long)value); break;
+	case VECTOR: printf("0x%llx\n", (unsigned long long)value); break;
 	case BYTES: print_bytes(at, row->size); break;
 	case POLICY:
 		printf("%#llx: ABI %u.%u or newer, ", (unsigned long long)value,
@@ -172,7 +173,8 @@ static json_t *json_row(const struct row *row, const struct abi_snp_report *repo
 	char hex[2 * 64 + 1];
 
 	switch (row->kind) {
-	case NUMBER: return row->size == 8 ? json_hex(value) : json_integer((json_int_t)value);
+	case NUMBER: return json_integer((json_int_t)value);
+	case VECTOR: return json_hex(value);
 	case BYTES: hex_encode(at, row->size, hex); return json_string(hex);
 	case POLICY: return json_policy(value);
 	case PLATFORM: return json_bits(value, attest_platform_bits);
@@ -192,7 +194,7 @@ static json_t *json_row(const struct row *row, const struct abi_snp_report *repo
 
 static int print_json(const struct abi_snp_report *report, struct err *err)
 {
-	char url[ATTEST_URL_BYTES];
+	struct attest_vcek_urls at;
 	json_t *root = json_pack("{s:n}", "simulated"); /* only its certificates say */
 	int status = 0;
 
@@ -201,8 +203,8 @@ static int print_json(const struct abi_snp_report *report, struct err *err)
 		        json_object_set_new(root, rows[i].key, json_row(&rows[i], report)) < 0)
 			status = -1;
 	}
-	if (attest_report_vcek_url(report, url) &&
-	        json_object_set_new(root, "vcek_url", json_string(url)) < 0)
+	attest_report_vcek_urls(report, &at);
+	if (json_object_set_new(root, "vcek_url", at.count == 1 ? json_string(at.url[0]) : json_null()) < 0)
 		status = -1;
 	if (status < 0 || json_dumpf(root, stdout, JSON_INDENT(2)) < 0)
 		status = err_set(err, ERR_FAILED, "the report cannot be written as JSON");
@@ -212,10 +214,21 @@ static int print_json(const struct abi_snp_report *report, struct err *err)
 	return status;
 }
 
+static void print_urls(const struct abi_snp_report *report)
+{
+	struct attest_vcek_urls at;
+
+	attest_report_vcek_urls(report, &at);
+	for (size_t i = 0; i < at.count; i++)
+		printf("%-20s %s\n", i ? "or at" : "VCEK at", at.url[i]);
+	if (at.count > 1)
+		printf("%-20s (a report of version %u does not say which product its processor is)\n", "",
+		        report->version);
+}
+
 static int run(const struct cli_args *args, struct err *err)
 {
 	struct abi_snp_report report;
-	char url[ATTEST_URL_BYTES];
 
 	if (report_read(cli_operand(args, 0), &report, err) < 0)
 		return -1;
@@ -225,8 +238,7 @@ static int run(const struct cli_args *args, struct err *err)
 		if (rows[i].since <= report.version)
 			print_row(&rows[i], &report);
 	}
-	if (attest_report_vcek_url(&report, url))
-		printf("%-20s %s\n", "VCEK at", url);
+	print_urls(&report);
 	printf("\nNothing of this is proven yet, and a report does not say whether it comes from a "
 	       "simulation:\n"
 	       "vmm report verify checks both, by the certificates.\n");

@@ -21,6 +21,7 @@ static void pack(const uint8_t *data, size_t size, const struct attest_owner_key
 	for (; count < ENTRIES_MAX && count < size; count++) {
 		size_t length = 64u * data[count];
 
+		entries[count].guid.bytes[0] = (uint8_t)(count + 1);
 		entries[count].value = (struct attest_blob){data, length < size ? length : size, "entry"};
 	}
 	if (attest_secret_table(entries, count, &table, &bytes, &err) < 0) {

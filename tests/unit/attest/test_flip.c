@@ -112,6 +112,36 @@ static void test_every_bit_of_certificate_frame_fails(void **state)
 	sample_free(&report);
 }
 
+/* The order of P-384's group, big-endian (SEC 2, 2.5.1). */
+static const uint8_t order[48] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xc7, 0x63, 0x4d, 0x81, 0xf4,
+        0x37, 0x2d, 0xdf, 0x58, 0x1a, 0x0d, 0xb2, 0x48, 0xb0, 0xa7, 0x7a, 0xec, 0xec, 0x19, 0x6a, 0xcc, 0xc5,
+        0x29, 0x73};
+
+/*
+ * The one change that nothing notices, as docs/attestation.md says: of an ECDSA signature (r, s) everybody
+ * can make (r, n - s), which is as good. Both are found in genuine reports, so neither may be refused.
+ */
+static void test_signature_has_a_twin(void **state)
+{
+	struct abi_snp_report parsed;
+	struct attest_evidence evidence = sample_milan('a', &parsed);
+	struct attest_blob report = sample("milan-report-a.bin");
+	uint8_t *s = (uint8_t *)(uintptr_t)report.data + offsetof(struct abi_snp_report, signature.s);
+	int borrow = 0;
+
+	for (int i = 0; i < 48; i++) { /* n - s; s is little-endian */
+		int digit = order[47 - i] - s[i] - borrow;
+
+		borrow = digit < 0;
+		s[i] = (uint8_t)digit;
+	}
+	assert_memory_not_equal(s, parsed.signature.s, 48);
+	assert_true(passes(&report, &evidence));
+	sample_milan_free(&evidence);
+	sample_free(&report);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -120,6 +150,7 @@ int main(void)
 	        cmocka_unit_test(test_flip_in_chain_fails),
 	        cmocka_unit_test(test_any_other_value_in_pem_frame_fails),
 	        cmocka_unit_test(test_every_bit_of_certificate_frame_fails),
+	        cmocka_unit_test(test_signature_has_a_twin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,25 @@ static void test_made_report_that_disagrees_with_certificate_fails(void **state)
 	made_finish(&made);
 }
 
+/* Other verifiers take the hardware id in this form, too: 04 08 and the id. */
+static void test_made_hardware_id_as_octet_string_passes(void **state)
+{
+	struct made_chip wrapped = {"Turin-B0", NULL, {4, 8, 1, 2, 3, 4, 5, 6, 7, 8}, 10, 1, 2, 3, 4, 200};
+	struct abi_snp_report report = turin_report();
+	struct attest_verdict verdict;
+	struct made made;
+
+	made_init(&made, &wrapped);
+	made_sign(&made, &report);
+	verify(&made, &report, true, &verdict);
+	assert_failed_checks(&verdict, "");
+	report.chip_id[7] ^= 1;
+	made_sign(&made, &report);
+	verify(&made, &report, true, &verdict);
+	assert_failed_checks(&verdict, "chip-id");
+	made_finish(&made);
+}
+
 static void test_made_hidden_chip_id_fails(void **state)
 {
 	struct abi_snp_report report = turin_report();
@@ -313,6 +332,7 @@ int main(void)
 	        cmocka_unit_test(test_made_turin_report_passes_only_with_its_root),
 	        cmocka_unit_test(test_made_root_of_somebody_else_fails),
 	        cmocka_unit_test(test_made_report_that_disagrees_with_certificate_fails),
+	        cmocka_unit_test(test_made_hardware_id_as_octet_string_passes),
 	        cmocka_unit_test(test_made_hidden_chip_id_fails),
 	        cmocka_unit_test(test_made_vlek_report_names_its_provider),
 	        cmocka_unit_test(test_made_intermediate_that_is_no_authority_fails),

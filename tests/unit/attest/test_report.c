@@ -122,22 +122,43 @@ static void test_report_says_where_its_vcek_is(void **state)
 	        .cpuid_family = 0x1a,
 	        .chip_id = {0x1e, 0x55, 0x0a, 0x8e, 0xe5, 0xcf, 0x9f, 0x4d},
 	        .reported_tcb = 0x4900000003000101};
-	char url[ATTEST_URL_BYTES];
+	struct attest_vcek_urls at;
 
-	assert_true(attest_report_vcek_url(&report, url));
-	assert_string_equal(url, "https://kdsintf.amd.com/vcek/v1/Turin/1e550a8ee5cf9f4d"
-	                         "?fmcSPL=01&blSPL=01&teeSPL=00&snpSPL=03&ucodeSPL=73");
+	for (int i = 0; i < 2; i++) { /* in version 2 the chip id tells */
+		report.version = i ? 2 : 5;
+		attest_report_vcek_urls(&report, &at);
+		assert_int_equal(at.count, 1);
+		assert_string_equal(at.url[0], "https://kdsintf.amd.com/vcek/v1/Turin/1e550a8ee5cf9f4d"
+		                               "?fmcSPL=01&blSPL=01&teeSPL=00&snpSPL=03&ucodeSPL=73");
+	}
 	report.version = 2;
 	memset(report.chip_id, 0xff, sizeof(report.chip_id));
 	report.reported_tcb = 0xff7f00000000ffff;
-	assert_true(attest_report_vcek_url(&report, url)); /* as long as it gets */
-	assert_non_null(strstr(url, "/PRODUCT/ffff"));
-	assert_non_null(strstr(url, "?blSPL=255&teeSPL=255&snpSPL=127&ucodeSPL=255"));
+	attest_report_vcek_urls(&report, &at); /* as long as it gets */
+	assert_int_equal(at.count, 2);
+	assert_non_null(strstr(at.url[0], "/Milan/ffff"));
+	assert_non_null(strstr(at.url[1], "/Genoa/ffff"));
+	assert_non_null(strstr(at.url[1], "?blSPL=255&teeSPL=255&snpSPL=127&ucodeSPL=255"));
+}
+
+static void test_report_without_a_known_vcek_has_no_url(void **state)
+{
+	struct abi_snp_report report = {.version = 2, .chip_id = {1, [63] = 1}};
+	struct attest_vcek_urls at;
+
+	attest_report_vcek_urls(&report, &at);
+	assert_int_equal(at.count, 2);
 	report.key_info = ABI_SNP_SIGNER_VLEK << 2;
-	assert_false(attest_report_vcek_url(&report, url));
+	attest_report_vcek_urls(&report, &at);
+	assert_int_equal(at.count, 0);
 	report.key_info = 0;
+	report.version = 3; /* family 0: no processor of AMD's that has SEV-SNP */
+	attest_report_vcek_urls(&report, &at);
+	assert_int_equal(at.count, 0);
+	report.version = 2;
 	memset(report.chip_id, 0, sizeof(report.chip_id));
-	assert_false(attest_report_vcek_url(&report, url));
+	attest_report_vcek_urls(&report, &at);
+	assert_int_equal(at.count, 0);
 }
 
 int main(void)
@@ -151,6 +172,7 @@ int main(void)
 	        cmocka_unit_test(test_tcb_parts_lie_where_each_product_has_them),
 	        cmocka_unit_test(test_signer_of_each_key_info_is_named),
 	        cmocka_unit_test(test_report_says_where_its_vcek_is),
+	        cmocka_unit_test(test_report_without_a_known_vcek_has_no_url),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

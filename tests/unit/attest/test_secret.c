@@ -41,6 +41,7 @@ static void test_secret_table_too_large_is_refused(void **state)
 static void test_secret_table_that_a_guest_could_not_read_is_refused(void **state)
 {
 	const struct attest_secret_entry empty = {GUID_ONE, {"", 0, "void"}};
+	const struct attest_secret_entry deleted = {{{0}}, {"a", 1, "deleted"}};
 	const struct attest_secret_entry twice[] = {
 	        {GUID_ONE, {"a", 1, "first"}}, {GUID_TWO, {"b", 1, "other"}}, {GUID_ONE, {"c", 1, "second"}}};
 	uint8_t *data;
@@ -48,6 +49,8 @@ static void test_secret_table_that_a_guest_could_not_read_is_refused(void **stat
 	struct err err;
 
 	assert_fails(attest_secret_table(&empty, 1, &data, &size, &err), ERR_USAGE, "void: is empty");
+	assert_fails(attest_secret_table(&deleted, 1, &data, &size, &err), ERR_USAGE,
+	        "deleted is given the GUID of zeros");
 	assert_fails(attest_secret_table(twice, 3, &data, &size, &err), ERR_USAGE,
 	        "first and second are given the same GUID");
 }
