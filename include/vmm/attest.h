@@ -21,8 +21,25 @@ struct attest_blob {
 	const char *name;
 };
 
-#define ATTEST_REPORT_FILE_MAX_BYTES 4096    /* a report with the header and padding of guest messages */
-#define ATTEST_CERT_FILE_MAX_BYTES   KIB(64) /* of every other file here */
+#define ATTEST_FILE_MAX_BYTES \
+	KIB(128) /* of every file here; a certificate table has some KiB, as text twice that */
+
+/* ---- bytes that come as text ---- */
+
+enum attest_form { ATTEST_FORM_BYTES, ATTEST_FORM_HEX, ATTEST_FORM_BASE64 };
+
+/*
+ * Decodes text that is hexadecimal (xxd -p) or Base64 (base64, openssl base64, sevctl, libvirt) alone, in
+ * lines of any length. ret_data holds size bytes. Returns which it was; BYTES, and *ret_size untouched, if it
+ * is anything else: binary, PEM, JSON.
+ */
+enum attest_form attest_form_decode(const void *data, size_t size, uint8_t *ret_data, size_t *ret_size);
+/*
+ * A structure of this size as it is, in Base64 or in hexadecimal. ERR_USAGE goes on after the name of what
+ * holds it: "has 95 bytes in Base64: ...".
+ */
+int attest_form_struct(
+        const void *data, size_t data_size, void *ret_struct, size_t size, struct err *err) MUST_CHECK;
 
 /* ---- SNP reports ---- */
 
@@ -30,12 +47,14 @@ struct attest_blob {
 #define ATTEST_REPORT_VERSION_MAX 5
 
 /*
- * Reads a bare report (1184 bytes) or a MSG_REPORT_RSP that holds one (SNP ABI, MSG_REPORT_RSP), which may be
- * followed by zeros. ERR_USAGE if it is neither, its version is not 2 to 5, or the firmware's status in the
- * response is a refusal. Nothing in *ret_report is authentic before attest_report_verify().
+ * Reads a report (1184 bytes) that stands alone, in a MSG_REPORT_RSP (SNP ABI, MSG_REPORT_RSP) or in the
+ * report of Azure's paravisor ("HCLA"). Zeros may follow, or a certificate table (a raw quote of
+ * go-sev-guest), which goes to *ret_table (which may be NULL), borrowed from data; size 0: there is none.
+ * ERR_USAGE if it is neither, its version is not 2 to 5, or the firmware's status in the response is a
+ * refusal. Nothing in *ret_report is authentic before attest_report_verify().
  */
-int attest_report_parse(
-        const void *data, size_t size, struct abi_snp_report *ret_report, struct err *err) MUST_CHECK;
+int attest_report_parse(const void *data, size_t size, struct abi_snp_report *ret_report,
+        struct attest_blob *ret_table, struct err *err) MUST_CHECK;
 
 enum attest_product {
 	ATTEST_PRODUCT_UNKNOWN,
@@ -109,7 +128,7 @@ struct attest_check {
 	char text[300]; /* what was compared with what; why it failed */
 };
 
-#define ATTEST_CHECKS_MAX 32
+#define ATTEST_CHECKS_MAX 48
 
 struct attest_verdict {
 	struct attest_check checks[ATTEST_CHECKS_MAX];
@@ -149,14 +168,21 @@ struct attest_wanted {
 	bool tcb_given[ATTEST_TCB_PARTS];
 	uint8_t tcb[ATTEST_TCB_PARTS]; /* reported_tcb must not be lower */
 	bool guest_svn_given;
-	uint32_t guest_svn; /* must not be lower */
-	const char *csp_id; /* the cloud provider that a VLEK must name; NULL: any, or a VCEK */
+	uint32_t guest_svn;  /* must not be lower */
+	const char *csp_id;  /* the cloud provider that a VLEK must name; NULL: any, or a VCEK */
+	const char *signer;  /* "VCEK" or "VLEK": the key must be such a one; NULL: either */
+	bool masked_chip_id; /* a report that hides its chip is accepted */
 };
 
+#define ATTEST_CHAIN_FILES 4
+
 struct attest_evidence {
-	struct attest_blob leaf;  /* VCEK or VLEK, DER or PEM */
-	struct attest_blob chain; /* ASK (or ASVK) and ARK, PEM */
-	struct attest_blob table; /* the GHCB certificate table; holds what leaf and chain do not give */
+	/*
+	 * Files with certificates in DER or PEM, one or more each: VCEK or VLEK, ASK or ASVK, ARK. What each
+	 * certificate is decides, not the file that it is in.
+	 */
+	struct attest_blob leaf, chain[ATTEST_CHAIN_FILES];
+	struct attest_blob table; /* the GHCB certificate table; holds what the files do not give */
 	struct attest_blob root;  /* a root key's certificate to trust beside AMD's, DER or PEM */
 	time_t at;                /* the certificates must be valid then */
 	struct attest_wanted wanted;

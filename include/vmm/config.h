@@ -207,6 +207,13 @@ struct config_bit {
  */
 int config_policy_check(enum config_sev_type type, uint64_t policy, struct err *err) MUST_CHECK;
 
+/*
+ * A policy as sev.policy takes it for this type: a number, or words ("smt,abi=1.55"). Whether such a guest
+ * can be is config_policy_check()'s to say. The error goes on after the name of what holds it, too.
+ */
+int config_policy_parse(
+        enum config_sev_type type, const char *text, uint64_t *ret_policy, struct err *err) MUST_CHECK;
+
 /* SEV API and SNP ABI, guest policy; APM volume 2, SEV_FEATURES. */
 extern const struct config_bit config_sev_policy_bits[], config_snp_policy_bits[], config_vmsa_feature_bits[];
 

@@ -186,12 +186,10 @@ int launch_id_sign(const struct abi_id_block *block, const struct launch_id_key 
 int launch_id_make(const struct launch_digest *digest, uint64_t policy, struct abi_id_block *ret_block,
         struct abi_id_auth *ret_auth, struct err *err) MUST_CHECK;
 
-/* From a file: the bare structure, or Base64 of it as QEMU takes it. ERR_USAGE otherwise. */
+/* From a file: the bare structure, or Base64 of it in lines of any length, or hexadecimal. ERR_USAGE
+ * otherwise. */
 int launch_id_block_read(const char *path, struct abi_id_block *ret_block, struct err *err) MUST_CHECK;
 int launch_id_auth_read(const char *path, struct abi_id_auth *ret_auth, struct err *err) MUST_CHECK;
-/* What the readers do with the bytes of a file; size_bytes is the structure's. */
-int launch_id_decode(
-        const void *data, size_t data_bytes, void *ret_struct, size_t size_bytes, struct err *err) MUST_CHECK;
 
 /* Is there an author key in it? */
 bool launch_id_has_author(const struct abi_id_auth *auth);

@@ -8,8 +8,7 @@
 #include <openssl/objects.h>
 
 #include "cert.h"
-
-#define DER_MAX_BYTES 8192
+#include "form.h"
 
 void cert_finish(struct cert *cert)
 {
@@ -43,10 +42,11 @@ static bool is_canonical(X509 *x509, const uint8_t *der, size_t size)
 	return same;
 }
 
-static int from_der(const char *name, const uint8_t *der, size_t size, struct cert *ret_cert, struct err *err)
+static int from_der(const struct attest_blob *blob, const uint8_t *der, size_t size, struct cert *ret_cert,
+        struct err *err)
 {
 	const uint8_t *at = der;
-	struct cert cert = {.x509 = d2i_X509(NULL, &at, (long)size)};
+	struct cert cert = {.x509 = d2i_X509(NULL, &at, (long)size), .file = blob->name};
 
 	/* What was wrong is told in our words; the library's queue would only grow. */
 	ERR_clear_error();
@@ -56,72 +56,111 @@ static int from_der(const char *name, const uint8_t *der, size_t size, struct ce
 	if (!cert.key) {
 		cert_finish(&cert);
 		return err_set(err, ERR_USAGE,
-		        "%s: is no X.509 certificate in DER, or its public key cannot be used", name);
+		        "is no X.509 certificate in DER (%zu bytes), or its public key cannot be used", size);
 	}
 	common_name(cert.x509, cert.cn, sizeof(cert.cn));
 	*ret_cert = cert;
 	return 0;
 }
 
-static int from_pem(const char *name, const char **text, size_t *size, struct cert *ret_cert, struct err *err)
+/* The same certificate again, as a chain with its root and the root beside it, is no other one. */
+static int add(struct certs *certs, struct cert *cert, struct err *err)
 {
-	uint8_t der[DER_MAX_BYTES];
-	int der_size = pem_take(text, size, der, sizeof(der));
-
-	if (der_size < 0)
-		return err_set(err, ERR_USAGE,
-		        "%s: is not a PEM certificate as `openssl x509` writes it (lines of 64 characters, "
-		        "no "
-		        "other text); rewrite it with `openssl x509 -in %s`",
-		        name, name);
-	return from_der(name, der, (size_t)der_size, ret_cert, err);
-}
-
-int cert_read(const struct attest_blob *blob, struct cert *ret_cert, struct err *err)
-{
-	static const char dashes[] = "-----";
-	const char *text = blob->data;
-	size_t size = blob->size;
-	struct cert cert = {0};
-
-	if (size < strlen(dashes) || memcmp(text, dashes, strlen(dashes)) != 0)
-		return from_der(blob->name, blob->data, size, ret_cert, err);
-	if (from_pem(blob->name, &text, &size, &cert, err) < 0)
-		return -1;
-	if (size > 0) {
-		cert_finish(&cert);
-		return err_set(err, ERR_USAGE, "%s: has more after the one certificate that belongs here",
-		        blob->name);
+	for (size_t i = 0; i < certs->count; i++) {
+		if (X509_cmp(certs->list[i].x509, cert->x509) == 0) {
+			cert_finish(cert);
+			return 0;
+		}
 	}
-	*ret_cert = cert;
+	if (certs->count == CERTS_MAX) {
+		cert_finish(cert);
+		return err_set(err, ERR_USAGE, "more than %d certificates are not taken", CERTS_MAX);
+	}
+	certs->list[certs->count++] = *cert;
 	return 0;
 }
 
-int cert_read_pair(const struct attest_blob *blob, struct cert ret_certs[static 2], struct err *err)
+/* Bytes of the element of DER at der: a SEQUENCE as long as a certificate is. Behind the data: it is none. */
+static size_t der_size(const uint8_t *der, size_t size)
 {
-	const char *text = blob->data;
-	size_t size = blob->size;
-	struct cert certs[2] = {0};
+	size_t length = size >= 4 ? (size_t)der[2] << 8 | der[3] : 0;
 
-	if (from_pem(blob->name, &text, &size, &certs[0], err) < 0)
-		return err_wrap(err, "certificate 1 of 2");
-	if (size == 0) {
-		err_set(err, ERR_USAGE,
-		        "%s: holds one certificate, \"%s\"; ASK and ARK belong here, one after the other",
-		        blob->name, certs[0].cn);
-		cert_finish(&certs[0]);
-		return -1;
+	return size >= 4 && der[0] == 0x30 && der[1] == 0x82 && length + 4 <= size ? length + 4 : size;
+}
+
+/* What editors and shells leave behind a certificate. */
+static bool is_blank(const uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (!isspace(bytes[i]))
+			return false;
 	}
-	if (from_pem(blob->name, &text, &size, &certs[1], err) < 0) {
-		cert_finish(&certs[0]);
-		return err_wrap(err, "certificate 2 of 2");
+	return true;
+}
+
+static int add_der(struct certs *certs, const struct attest_blob *blob, struct err *err)
+{
+	const uint8_t *der = blob->data;
+	size_t left = blob->size;
+
+	for (int n = 1; n == 1 || !is_blank(der, left); n++) {
+		size_t size = der_size(der, left);
+		struct cert cert;
+
+		if (from_der(blob, der, size, &cert, err) < 0)
+			return n > 1 ? err_wrap(err, "what follows certificate %d", n - 1) : -1;
+		if (add(certs, &cert, err) < 0)
+			return -1;
+		der += size;
+		left -= size;
 	}
-	if (size > 0) {
-		cert_finish(&certs[0]);
-		cert_finish(&certs[1]);
-		return err_set(err, ERR_USAGE, "%s: has more after the ASK and the ARK, which belong here",
-		        blob->name);
-	}
-	memcpy(ret_certs, certs, sizeof(certs));
 	return 0;
+}
+
+static int add_pem(struct certs *certs, const struct attest_blob *blob, struct err *err)
+{
+	auto_free uint8_t *der = malloc(blob->size);
+	const char *text = blob->data;
+	size_t left = blob->size;
+	struct cert cert;
+	int size;
+
+	if (!der)
+		return err_set(err, ERR_FAILED, "no memory for its certificates");
+	for (int n = 1; (size = pem_next(&text, &left, der)) != 0; n++) {
+		if (size < 0)
+			return err_set(err, ERR_USAGE,
+			        "certificate %d is not whole: between its BEGIN and its END stands something "
+			        "else than Base64, or there is no END",
+			        n);
+		if (from_der(blob, der, (size_t)size, &cert, err) < 0)
+			return err_wrap(err, "certificate %d", n);
+		if (add(certs, &cert, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int certs_add(struct certs *certs, const struct attest_blob *blob, struct err *err)
+{
+	const uint8_t *bytes = blob->data;
+	const char *guess = form_guess(bytes, blob->size);
+	int result;
+
+	if (pem_is_in(bytes, blob->size))
+		result = add_pem(certs, blob, err);
+	else if (blob->size > 0 && bytes[0] == 0x30)
+		result = add_der(certs, blob, err);
+	else
+		result = err_set(err, ERR_USAGE,
+		        "has %zu bytes and no certificate, neither in DER nor in PEM%s%s", blob->size,
+		        guess ? "; " : "", guess ?: "");
+	return result < 0 ? err_wrap(err, "%s", blob->name) : 0;
+}
+
+void certs_finish(struct certs *certs)
+{
+	for (size_t i = 0; i < certs->count; i++)
+		cert_finish(&certs->list[i]);
+	*certs = (struct certs){0};
 }

@@ -1,6 +1,6 @@
 /*
- * cert: X.509 certificates read strictly, so that no byte of a file can change unnoticed: DER must be what
- * OpenSSL would write, PEM must be what AMD's key server sends. Private to attest.
+ * cert: X.509 certificates read from files. DER must be what OpenSSL would write, so that no byte of it can
+ * change unnoticed; of PEM what stands around the certificates is not looked at. Private to attest.
  */
 #ifndef VMM_ATTEST_CERT_H
 #define VMM_ATTEST_CERT_H
@@ -10,25 +10,36 @@
 #include "key.h"
 
 struct cert {
-	X509 *x509;    /* NULL: none */
-	EVP_PKEY *key; /* its public key, borrowed from x509 */
-	char cn[64];   /* the subject's common name, printable; "" if it has none */
+	X509 *x509;       /* NULL: none */
+	EVP_PKEY *key;    /* its public key, borrowed from x509 */
+	char cn[64];      /* the subject's common name, printable; "" if it has none */
+	const char *file; /* the name of the blob that it was in */
 };
 
 void cert_finish(struct cert *cert); /* a zeroed one is allowed */
 
-/* One certificate, DER or PEM. ERR_USAGE with the blob's name if it is anything else. */
-int cert_read(const struct attest_blob *blob, struct cert *ret_cert, struct err *err) MUST_CHECK;
-/* Two certificates in one PEM file. */
-int cert_read_pair(
-        const struct attest_blob *blob, struct cert ret_certs[static 2], struct err *err) MUST_CHECK;
+#define CERTS_MAX 8
+
+/* Certificates of one or several files, each once. Zeroed: none. */
+struct certs {
+	struct cert list[CERTS_MAX];
+	size_t count;
+};
 
 /*
- * PEM text at *text to DER. Takes the one way of writing it that AMD and OpenSSL use: lines of 64 characters,
- * no text around, line ends all LF or all CRLF, at most one empty line at the end of all. Returns the bytes
- * of DER and moves *text and *size on, or -1.
+ * Adds what is in a file: one certificate or several, in DER one after the other (blanks may follow), or in
+ * PEM. ERR_USAGE with the file's name, and what to do, if there is none or one cannot be read.
  */
-int pem_take(const char **text, size_t *size, uint8_t *ret_der, size_t der_max);
+int certs_add(struct certs *certs, const struct attest_blob *blob, struct err *err) MUST_CHECK;
+void certs_finish(struct certs *certs);
+
+bool pem_is_in(const void *text, size_t size);
+/*
+ * The next certificate of a text, to DER; ret_der holds *size bytes. Returns the bytes of DER and moves *text
+ * and *size behind it; 0: there is no more; -1: it is not whole.
+ */
+int pem_next(const char **text, size_t *size, uint8_t *ret_der);
+
 /* ---- what AMD puts into certificates of chip keys (AMD 57230, "VCEK and VLEK certificates") ---- */
 
 struct cert_chip {
@@ -41,6 +52,8 @@ struct cert_chip {
 	int tcb[ATTEST_TCB_PARTS]; /* -1: this product has no such part */
 };
 
+/* Has it what only VCEKs and VLEKs have? */
+bool cert_is_chip(const struct cert *cert);
 int cert_chip_read(const struct cert *cert, struct cert_chip *ret_chip, struct err *err) MUST_CHECK;
 
 /* AMD's roots by fingerprint. UNKNOWN: not AMD's. */

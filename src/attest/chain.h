@@ -20,7 +20,15 @@ void chain_finish(struct chain *chain);
  */
 int chain_gather(const struct attest_evidence *evidence, bool wants_vlek, struct chain *ret_chain,
         struct err *err) MUST_CHECK;
+#define CHAIN_DEPTH 3 /* leaf, ASK, ARK */
+
+/* What OpenSSL finds wrong with each certificate on the path, which lies on the path to it; NULL: nothing. */
+void path_judge(const struct chain *chain, const char *ret_faults[static CHAIN_DEPTH]);
 /* Adds the checks of signatures, root and dates; sets root_product. */
 void chain_judge(struct chain *chain, time_t at, struct attest_verdict *verdict);
+
+/* Adds what is worth knowing beside the checks. */
+void notes_add(const struct abi_snp_report *report, const struct chain *chain,
+        const struct attest_wanted *wanted, struct attest_verdict *verdict);
 
 #endif

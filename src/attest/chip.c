@@ -120,6 +120,14 @@ static int read_tcb(const struct cert *cert, struct cert_chip *chip, struct err 
 	return 0;
 }
 
+bool cert_is_chip(const struct cert *cert)
+{
+	const uint8_t *d;
+	size_t size;
+
+	return extension(cert->x509, OID_AMD "2", &d, &size) != 0;
+}
+
 int cert_chip_read(const struct cert *cert, struct cert_chip *ret_chip, struct err *err)
 {
 	struct cert_chip chip = {0};

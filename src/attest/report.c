@@ -2,21 +2,37 @@
  * report: SNP attestation reports taken apart, and their bits in words. Any thread.
  * SNP ABI: ATTESTATION_REPORT, MSG_REPORT_RSP, TCB_VERSION, guest policy, PLATFORM_INFO.
  */
+#include <string.h>
+
 #include "vmm/attest.h"
 
 #include "bytes.h"
+#include "form.h"
+#include "table.h"
+
+#define HCL_HEADER_BYTES 32
+
+static int refuse(const void *data, size_t size, struct err *err)
+{
+	const char *guess = form_guess(data, size);
+
+	return err_set(err, ERR_USAGE,
+	        "has %zu bytes and is no attestation report: neither one of %zu bytes, nor a report "
+	        "response, nor a "
+	        "report of Azure's paravisor, as they are, in Base64 or in hexadecimal%s%s",
+	        size, sizeof(struct abi_snp_report), guess ? "; " : "", guess ?: "");
+}
 
 /* What a guest gets from its request: a header, the report, and the rest of the page. */
 static int skip_response_header(struct cursor *c, struct err *err)
 {
+	const struct cursor whole = *c;
 	uint32_t status = cursor_u32(c), size = cursor_u32(c);
 	const uint8_t *reserved = cursor_take(c, sizeof(((struct abi_snp_report_rsp *)0)->reserved));
 
 	if (!reserved || !bytes_are_zero(reserved, 24) ||
 	        (size != sizeof(struct abi_snp_report) && status == 0))
-		return err_set(err, ERR_USAGE,
-		        "is neither an attestation report of %zu bytes nor a report response with one",
-		        sizeof(struct abi_snp_report));
+		return refuse(whole.at, whole.left, err);
 	if (status != 0)
 		return err_set(err, ERR_USAGE,
 		        "is a report response with status %#x: the firmware made no report "
@@ -25,23 +41,63 @@ static int skip_response_header(struct cursor *c, struct err *err)
 	return 0;
 }
 
-int attest_report_parse(const void *data, size_t size, struct abi_snp_report *ret_report, struct err *err)
+static bool is_known_version(uint32_t version)
+{
+	return version >= ATTEST_REPORT_VERSION_MIN && version <= ATTEST_REPORT_VERSION_MAX;
+}
+
+/* Up to the report. A response begins with its status, which is none of the report's versions. */
+static int skip_header(struct cursor *c, struct err *err)
+{
+	if (c->left == sizeof(struct abi_snp_report) || (c->left >= 4 && is_known_version(load_le(c->at, 4))))
+		return 0;
+	if (c->left >= HCL_HEADER_BYTES && memcmp(c->at, "HCLA", 4) == 0) {
+		cursor_take(c, HCL_HEADER_BYTES);
+		return 0;
+	}
+	return skip_response_header(c, err);
+}
+
+/* Zeros, as in a page or a buffer of the request; or a table, as in a raw quote; or the claims of a
+ * paravisor. */
+static int take_rest(const struct cursor *c, bool is_hcl, struct attest_blob *ret_table, struct err *err)
+{
+	const struct attest_blob rest = {c->at, c->left, "the certificate table behind the report"};
+	struct table table;
+
+	*ret_table = (struct attest_blob){0};
+	if (is_hcl || bytes_are_zero(c->at, c->left))
+		return 0;
+	if (table_read(&rest, &table, NULL) < 0)
+		return err_set(err, ERR_USAGE,
+		        "has %zu bytes after the report that are neither zeros nor a certificate table; "
+		        "`head -c %zu FILE` keeps a report that comes first",
+		        c->left, sizeof(struct abi_snp_report));
+	*ret_table = rest;
+	return 0;
+}
+
+int attest_report_parse(const void *data, size_t size, struct abi_snp_report *ret_report,
+        struct attest_blob *ret_table, struct err *err)
 {
 	struct cursor c = cursor_over(data, size);
+	struct attest_blob table;
 	struct abi_snp_report report;
 
-	if (size != sizeof(report) && skip_response_header(&c, err) < 0)
+	if (skip_header(&c, err) < 0)
 		return -1;
 	cursor_copy(&c, &report, sizeof(report));
 	if (c.bad)
-		return err_set(err, ERR_USAGE, "ends within the report: %zu bytes, %zu are needed", size,
-		        sizeof(struct abi_snp_report_rsp) + sizeof(report));
-	if (!bytes_are_zero(c.at, c.left))
-		return err_set(err, ERR_USAGE, "has bytes after the report that are not zero");
-	if (report.version < ATTEST_REPORT_VERSION_MIN || report.version > ATTEST_REPORT_VERSION_MAX)
+		return err_set(err, ERR_USAGE, "ends within the report: %zu bytes; a report alone has %zu",
+		        size, sizeof(report));
+	if (!is_known_version(report.version))
 		return err_set(err, ERR_USAGE, "has report version %u; versions %d to %d are known",
 		        report.version, ATTEST_REPORT_VERSION_MIN, ATTEST_REPORT_VERSION_MAX);
+	if (take_rest(&c, size >= 4 && memcmp(data, "HCLA", 4) == 0, &table, err) < 0)
+		return -1;
 	*ret_report = report;
+	if (ret_table)
+		*ret_table = table;
 	return 0;
 }
 

@@ -207,6 +207,21 @@ static void judge_bytes(struct attest_verdict *verdict, const char *name, const 
 	verdict_judge(verdict, name, good, "%s%s%s", is_hex, good ? "" : ", wanted ", good ? "" : wanted_hex);
 }
 
+static void note_what_was_not_judged(const struct abi_sev_report *report,
+        const struct attest_sev_evidence *evidence, struct attest_verdict *verdict)
+{
+	if (!evidence->digest)
+		verdict_add(verdict, "digest", ATTEST_NOTE,
+		        "was not judged: without --digest any guest on this platform passes");
+	if (!evidence->mnonce)
+		verdict_add(verdict, "mnonce", ATTEST_NOTE,
+		        "was not judged: without --mnonce an old report passes");
+	if (!evidence->policy && !(report->policy & ABI_SEV_POLICY_NODBG))
+		verdict_add(verdict, "policy", ATTEST_NOTE,
+		        "is %#x: it lets the host debug the guest, whose memory is no secret then",
+		        report->policy);
+}
+
 static void judge_report(const struct sev_chain *chain, const struct attest_sev_evidence *evidence,
         struct attest_verdict *verdict)
 {
@@ -220,6 +235,7 @@ static void judge_report(const struct sev_chain *chain, const struct attest_sev_
 	if (evidence->policy)
 		verdict_judge(verdict, "policy", report->policy == *evidence->policy, "is %#x, wanted %#x",
 		        report->policy, *evidence->policy);
+	note_what_was_not_judged(report, evidence, verdict);
 }
 
 int attest_sev_verify(

@@ -23,16 +23,17 @@ static void judge_signature(
 	        fault ? "not " : "", chain->leaf.cn, fault ? ": " : "", fault ?: "");
 }
 
-static void judge_signer(
-        const struct abi_snp_report *report, const struct chain *chain, struct attest_verdict *verdict)
+static void judge_signer(const struct abi_snp_report *report, const struct chain *chain,
+        const struct attest_wanted *wanted, struct attest_verdict *verdict)
 {
 	const char *kind = chain->chip.is_vlek ? "VLEK" : "VCEK",
-	           *claimed = attest_signer_name(report->key_info);
-	bool masked = report->key_info & ABI_SNP_KEY_MASKED;
+	           *claimed = attest_signer_name(report->key_info), *demanded = wanted->signer ?: kind;
+	bool masked = report->key_info & ABI_SNP_KEY_MASKED, other = strcmp(kind, demanded) != 0;
 
-	verdict_judge(verdict, "signer", !masked && strcmp(kind, claimed) == 0,
-	        "the report names %s, the certificate is of a %s%s", claimed, kind,
-	        masked ? "; this host is set not to sign reports (mask_chip_key)" : "");
+	verdict_judge(verdict, "signer", !masked && !other && strcmp(kind, claimed) == 0,
+	        "the report names %s, the certificate is of a %s%s%s%s", claimed, kind,
+	        masked ? "; this host is set not to sign reports (mask_chip_key)" : "",
+	        other ? ", demanded is a " : "", other ? demanded : "");
 }
 
 /* Report, chip certificate and root must speak of the same product; a report of version 2 does not say. */
@@ -80,8 +81,8 @@ static void judge_tcb(
 }
 
 /* A VCEK belongs to one chip: 64 bytes, since Turin 8 and then zeros. A VLEK belongs to a provider. */
-static void judge_chip(
-        const struct abi_snp_report *report, const struct cert_chip *chip, struct attest_verdict *verdict)
+static void judge_chip(const struct abi_snp_report *report, const struct cert_chip *chip,
+        const struct attest_wanted *wanted, struct attest_verdict *verdict)
 {
 	uint8_t id[sizeof(report->chip_id)] = {0};
 	char reported[2 * 8 + 1], certified[2 * 8 + 1];
@@ -92,7 +93,11 @@ static void judge_chip(
 		return;
 	}
 	if (bytes_are_zero(report->chip_id, sizeof(report->chip_id))) {
-		verdict_add(verdict, "chip-id", ATTEST_FAILED, "the report hides it (mask_chip_id)");
+		verdict_add(verdict, "chip-id", wanted->masked_chip_id ? ATTEST_NOTE : ATTEST_FAILED,
+		        "the report hides it (mask_chip_id)%s",
+		        wanted->masked_chip_id
+		                ? ", as --masked-chip-id accepts; the certificate names its chip"
+		                : "; --masked-chip-id accepts that");
 		return;
 	}
 	memcpy(id, chip->hwid, chip->hwid_size);
@@ -159,24 +164,6 @@ static void judge_wanted(const struct abi_snp_report *report, const struct cert_
 		        chip->csp_id, chip->is_vlek ? "\"" : "", wanted->csp_id);
 }
 
-/* What nobody asked about, but an owner should see. */
-static void add_notes(const struct abi_snp_report *report, const struct chain *chain,
-        const struct attest_wanted *wanted, struct attest_verdict *verdict)
-{
-	if ((report->policy & ABI_SNP_POLICY_DEBUG) && !wanted->field_given[ATTEST_POLICY])
-		verdict_add(verdict, "debug", ATTEST_NOTE,
-		        "the policy lets the host debug the guest: its memory is no secret");
-	if ((report->policy & ABI_SNP_POLICY_MIGRATE_MA) && !wanted->field_given[ATTEST_POLICY])
-		verdict_add(verdict, "migration", ATTEST_NOTE,
-		        "the policy allows a migration agent, which may move the guest elsewhere");
-	if (!wanted->field_given[ATTEST_MEASUREMENT])
-		verdict_add(verdict, "measurement", ATTEST_NOTE,
-		        "was not judged: without --measurement any guest on this chip passes");
-	if (chain->unknown_entries)
-		verdict_add(verdict, "table", ATTEST_NOTE, "%u entries with other GUIDs were not read",
-		        chain->unknown_entries);
-}
-
 int attest_report_verify(const struct abi_snp_report *report, const struct attest_evidence *evidence,
         struct attest_verdict *ret_verdict, struct err *err)
 {
@@ -188,13 +175,13 @@ int attest_report_verify(const struct abi_snp_report *report, const struct attes
 	                err) < 0)
 		return -1;
 	judge_signature(report, &chain, &verdict);
-	judge_signer(report, &chain, &verdict);
+	judge_signer(report, &chain, &evidence->wanted, &verdict);
 	chain_judge(&chain, evidence->at, &verdict);
 	judge_product(report, &chain, &verdict);
 	judge_tcb(report, &chain.chip, &verdict);
-	judge_chip(report, &chain.chip, &verdict);
+	judge_chip(report, &chain.chip, &evidence->wanted, &verdict);
 	judge_wanted(report, &chain.chip, &evidence->wanted, &verdict);
-	add_notes(report, &chain, &evidence->wanted, &verdict);
+	notes_add(report, &chain, &evidence->wanted, &verdict);
 	verdict_close(&verdict);
 	chain_finish(&chain);
 	ERR_clear_error();

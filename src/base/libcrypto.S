@@ -90,7 +90,6 @@ crypto_names:
 	lazy EVP_CipherFinal_ex
 	lazy EVP_CipherInit_ex
 	lazy EVP_CipherUpdate
-	lazy EVP_DecodeBlock
 	lazy EVP_Digest
 	lazy EVP_DigestFinal_ex
 	lazy EVP_DigestInit_ex
@@ -135,6 +134,9 @@ crypto_names:
 	lazy EVP_sha256
 	lazy EVP_sha384
 	lazy OBJ_txt2obj
+	lazy OPENSSL_sk_free
+	lazy OPENSSL_sk_new_null
+	lazy OPENSSL_sk_push
 	lazy OSSL_PARAM_construct_BN
 	lazy OSSL_PARAM_construct_end
 	lazy OSSL_PARAM_construct_octet_string
@@ -145,7 +147,20 @@ crypto_names:
 	lazy X509_EXTENSION_get_data
 	lazy X509_NAME_cmp
 	lazy X509_NAME_get_text_by_NID
+	lazy X509_STORE_CTX_free
+	lazy X509_STORE_CTX_get_error
+	lazy X509_STORE_CTX_get_error_depth
+	lazy X509_STORE_CTX_get_ex_data
+	lazy X509_STORE_CTX_init
+	lazy X509_STORE_CTX_new
+	lazy X509_STORE_CTX_set_ex_data
+	lazy X509_STORE_CTX_set_flags
+	lazy X509_STORE_CTX_set_verify_cb
+	lazy X509_STORE_add_cert
+	lazy X509_STORE_free
+	lazy X509_STORE_new
 	lazy X509_check_ca
+	lazy X509_cmp
 	lazy X509_cmp_time
 	lazy X509_free
 	lazy X509_get0_notAfter
@@ -154,10 +169,13 @@ crypto_names:
 	lazy X509_get_ext
 	lazy X509_get_ext_by_OBJ
 	lazy X509_get_issuer_name
+	lazy X509_get_key_usage
 	lazy X509_get_signature_info
 	lazy X509_get_signature_nid
 	lazy X509_get_subject_name
 	lazy X509_verify
+	lazy X509_verify_cert
+	lazy X509_verify_cert_error_string
 	lazy d2i_ECDSA_SIG
 	lazy d2i_X509
 	lazy i2d_ECDSA_SIG

@@ -37,7 +37,7 @@ static int read_wanted(const struct cli_args *args, struct wanted *wanted,
 	        read_hex(args, "mnonce", wanted->mnonce, sizeof(wanted->mnonce), &evidence->mnonce, err) < 0)
 		return -1;
 	if (policy) {
-		if (number_read("policy", policy, UINT32_MAX, &number, err) < 0)
+		if (policy_read("policy", CONFIG_SEV, policy, &number, err) < 0)
 			return -1;
 		wanted->policy = (uint32_t)number;
 		evidence->policy = &wanted->policy;
@@ -71,7 +71,7 @@ static const struct cli_option options[] = {
                 "Also verify what GET_ATTESTATION_REPORT gave for a SEV or SEV-ES guest (208 bytes)."},
         {"digest", "HEX", "The launch digest that the report must have, as vmm measure prints it."},
         {"mnonce", "HEX", "The nonce that the report was asked with (32 digits)."},
-        {"policy", "NUMBER", "The policy that the report must have."},
+        {"policy", "POLICY", "The policy that the report must have, a number or the words of sev.policy."},
         CLI_OPTION_JSON,
         {0},
 };

@@ -12,16 +12,21 @@
 
 int blob_read(const char *path, struct attest_blob *ret_blob, struct err *err)
 {
-	void *data;
+	auto_free void *data = NULL;
+	uint8_t *decoded;
 	size_t size;
 
-	if (file_read_all(path, ATTEST_CERT_FILE_MAX_BYTES, &data, &size, err) < 0)
+	if (file_read_all(path, ATTEST_FILE_MAX_BYTES, &data, &size, err) < 0)
 		return -1;
-	if (size == 0) {
-		free(data);
-		return err_set(err, ERR_USAGE, "%s: is empty", path);
-	}
-	*ret_blob = (struct attest_blob){data, size, path};
+	if (size == 0)
+		return err_set(err, ERR_USAGE, "%s: is empty%s", file_name(path),
+		        strcmp(path, "-") == 0 ? " (it can be read once)" : "");
+	decoded = malloc(size);
+	if (!decoded)
+		return err_set(err, ERR_FAILED, "%s: no memory for its bytes", file_name(path));
+	if (attest_form_decode(data, size, decoded, &size) == ATTEST_FORM_BYTES)
+		memcpy(decoded, data, size);
+	*ret_blob = (struct attest_blob){decoded, size, file_name(path)};
 	return 0;
 }
 
@@ -40,15 +45,19 @@ void blob_free(struct attest_blob *blob)
 	*blob = (struct attest_blob){0};
 }
 
-int report_read(const char *path, struct abi_snp_report *ret_report, struct err *err)
+int report_read(const char *path, struct attest_blob *ret_file, struct abi_snp_report *ret_report,
+        struct attest_blob *ret_table, struct err *err)
 {
-	auto_free void *data = NULL;
-	size_t size;
+	struct attest_blob file;
 
-	if (file_read_all(path, ATTEST_REPORT_FILE_MAX_BYTES, &data, &size, err) < 0)
+	if (blob_read(path, &file, err) < 0)
 		return -1;
-	if (attest_report_parse(data, size, ret_report, err) < 0)
-		return err_wrap(err, "%s", path);
+	if (attest_report_parse(file.data, file.size, ret_report, ret_table, err) < 0) {
+		err_wrap(err, "%s", file.name);
+		blob_free(&file);
+		return -1;
+	}
+	*ret_file = file;
 	return 0;
 }
 
@@ -63,6 +72,20 @@ int number_read(const char *option, const char *text, uint64_t max, uint64_t *re
 		return err_set(err, ERR_USAGE, "--%s takes a number up to %#llx, not \"%s\"", option,
 		        (unsigned long long)max, text);
 	*ret_number = number;
+	return 0;
+}
+
+int policy_read(const char *option, enum config_sev_type type, const char *text, uint64_t *ret_policy,
+        struct err *err)
+{
+	uint64_t policy;
+
+	if (config_policy_parse(type, text, &policy, err) < 0)
+		return err_wrap(err, "--%s", option);
+	if (type != CONFIG_SEV_SNP && policy > UINT32_MAX)
+		return err_set(
+		        err, ERR_USAGE, "--%s: \"%s\" is not a number of at most 32 bits", option, text);
+	*ret_policy = policy;
 	return 0;
 }
 

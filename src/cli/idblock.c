@@ -49,7 +49,9 @@ static int parse_number(
 
 static int parse_policy(const struct cli_args *args, uint64_t *policy, struct err *err)
 {
-	if (parse_number(args, "policy", UINT64_MAX, policy, err) < 0)
+	const char *text = cli_value(args, "policy");
+
+	if (text && policy_read("policy", CONFIG_SEV_SNP, text, policy, err) < 0)
 		return -1;
 	return config_policy_check(CONFIG_SEV_SNP, *policy, err) < 0 ? err_wrap(err, "--policy") : 0;
 }
@@ -174,7 +176,7 @@ static int run_show(const struct cli_args *args, struct err *err)
 	struct abi_id_auth auth;
 	uint8_t digest[SHA384_BYTES];
 
-	if (launch_id_block_read(cli_operand(args, 0), &block, err) < 0)
+	if (crypto_load(err) < 0 || launch_id_block_read(cli_operand(args, 0), &block, err) < 0)
 		return -1;
 	if (cli_operand(args, 1) && launch_id_auth_read(cli_operand(args, 1), &auth, err) < 0)
 		return -1;
@@ -231,7 +233,10 @@ static int run_check(const struct cli_args *args, struct err *err)
 	}
 #define OPTION_POLICY \
 	{ \
-		"policy", "NUMBER", "The guest's policy, with --digest; 0x30000 if not given." \
+		"policy", "POLICY", \
+		        "The guest's policy, with --digest: a number or the words of sev.policy; 0x30000 " \
+		        "(smt) " \
+		        "if not given." \
 	}
 
 static const struct cli_option make_options[] = {

@@ -6,8 +6,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-#include <openssl/evp.h>
-
 #include "owner.h"
 
 void owner_guard_secrets(void)
@@ -16,59 +14,35 @@ void owner_guard_secrets(void)
 		log_warn("a crash of vmm could leave keys in a core dump: %s", strerrordesc_np(errno));
 }
 
+/* A structure that may be a secret, in any of its forms; at most a few KiB, whatever the text around. */
+static int read_struct(const char *path, const char *what, void *ret_struct, size_t size, struct err *err)
+{
+	void *data;
+	size_t data_size;
+	int result;
+
+	if (file_read_all(path, KIB(16), &data, &data_size, err) < 0)
+		return -1;
+	result = attest_form_struct(data, data_size, ret_struct, size, err);
+	crypto_wipe(data, data_size);
+	free(data);
+	return result < 0 ? err_wrap(err, "%s (%s)", file_name(path), what) : 0;
+}
+
 int owner_keys_read(const char *path, struct attest_owner_keys *ret_keys, struct err *err)
 {
 	struct stat st;
-	void *data;
-	size_t size;
 
-	if (file_read_all(path, sizeof(*ret_keys), &data, &size, err) < 0)
+	if (read_struct(path, "the owner's keys: TEK, then TIK", ret_keys, sizeof(*ret_keys), err) < 0)
 		return -1;
-	if (size == sizeof(*ret_keys))
-		memcpy(ret_keys, data, size);
-	crypto_wipe(data, size);
-	free(data);
-	if (size != sizeof(*ret_keys))
-		return err_set(err, ERR_USAGE, "%s: has %zu bytes, the owner's keys are %zu (TEK, then TIK)",
-		        path, size, sizeof(*ret_keys));
-	if (stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)))
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & (S_IRWXG | S_IRWXO)))
 		log_warn("%s: others than its owner may read these keys; chmod 600 it", path);
 	return 0;
 }
 
-/* 64 characters of base64 are 48 bytes without padding. */
-static bool from_base64(const char *text, struct abi_sev_measure *ret_measure)
-{
-	uint8_t bytes[sizeof(*ret_measure)];
-
-	if (crypto_load(NULL) < 0 || EVP_DecodeBlock(bytes, (const uint8_t *)text, 64) != (int)sizeof(bytes))
-		return false;
-	memcpy(ret_measure, bytes, sizeof(bytes));
-	return true;
-}
-
 int owner_measure_read(const char *path, struct abi_sev_measure *ret_measure, struct err *err)
 {
-	char text[128] = "";
-	void *data;
-	size_t size;
-
-	if (file_read_all(path, sizeof(text) - 1, &data, &size, err) < 0)
-		return -1;
-	memcpy(text, data, size);
-	free(data);
-	if (size == sizeof(*ret_measure)) {
-		memcpy(ret_measure, text, size);
-		return 0;
-	}
-	text[strcspn(text, "\r\n")] = '\0';
-	if (strlen(text) == 64 && from_base64(text, ret_measure))
-		return 0;
-	if (strlen(text) == 96 && hex_decode(text, ret_measure, sizeof(*ret_measure)))
-		return 0;
-	return err_set(err, ERR_USAGE,
-	        "%s: is no launch measurement: 48 bytes, or 64 characters of base64, or 96 of hexadecimal",
-	        path);
+	return read_struct(path, "the launch measurement", ret_measure, sizeof(*ret_measure), err);
 }
 
 static int write_new(const struct owner_file *file, struct err *err)

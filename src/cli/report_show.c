@@ -229,9 +229,11 @@ static void print_urls(const struct abi_snp_report *report)
 static int run(const struct cli_args *args, struct err *err)
 {
 	struct abi_snp_report report;
+	struct attest_blob file;
 
-	if (report_read(cli_operand(args, 0), &report, err) < 0)
+	if (report_read(cli_operand(args, 0), &file, &report, NULL, err) < 0)
 		return -1;
+	blob_free(&file);
 	if (cli_given(args, "json"))
 		return print_json(&report, err);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -253,9 +255,12 @@ const struct cli_verb cli_verb_report_show = {
         .operands_min = 1,
         .operands_max = 1,
         .summary = "print an SNP attestation report in words",
-        .help = "FILE holds a report of version 2 to 5 (1184 bytes), or the firmware's response with one in "
-                "it "
-                "as a guest gets it. Nothing is verified; see vmm report verify.",
+        .help = "FILE, - for the standard input, holds a report of version 2 to 5 (1184 bytes): alone, in "
+                "the "
+                "firmware's response as a guest gets it, in the report of Azure's paravisor, or with a "
+                "certificate table behind it; as it is, in Base64 or in hexadecimal. Nothing is verified; "
+                "see "
+                "vmm report verify.",
         .options = options,
         .run = run,
 };

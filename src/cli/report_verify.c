@@ -16,9 +16,12 @@ static int read_fields(const struct cli_args *args, struct attest_wanted *wanted
 		if (!text)
 			continue;
 		wanted->field_given[field] = true;
-		if (info->size <= 8) {
-			if (number_read(info->name, text, info->size == 8 ? UINT64_MAX : UINT32_MAX, &number,
-			            err) < 0)
+		if (field == ATTEST_POLICY) {
+			if (policy_read(info->name, CONFIG_SEV_SNP, text, &number, err) < 0)
+				return -1;
+			store_le(wanted->field[field], (unsigned)info->size, number);
+		} else if (info->size <= 8) {
+			if (number_read(info->name, text, UINT32_MAX, &number, err) < 0)
 				return -1;
 			store_le(wanted->field[field], (unsigned)info->size, number);
 		} else if (!hex_decode(text, wanted->field[field], info->size)) {
@@ -67,7 +70,23 @@ static int read_wanted(const struct cli_args *args, struct attest_wanted *wanted
 	wanted->guest_svn_given = svn != NULL;
 	wanted->guest_svn = (uint32_t)number;
 	wanted->csp_id = cli_value(args, "csp-id");
+	wanted->signer = cli_given(args, "vlek") ? "VLEK" : cli_given(args, "vcek") ? "VCEK" : NULL;
+	wanted->masked_chip_id = cli_given(args, "masked-chip-id");
 	return read_fields(args, wanted, err);
+}
+
+static int read_chain(const struct cli_args *args, struct attest_evidence *evidence, struct err *err)
+{
+	size_t count;
+	const char *const *paths = cli_values(args, "chain", &count);
+
+	if (count > ATTEST_CHAIN_FILES)
+		return err_set(err, ERR_USAGE, "--chain may be given %d times", ATTEST_CHAIN_FILES);
+	for (size_t i = 0; i < count; i++) {
+		if (blob_read(paths[i], &evidence->chain[i], err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int read_evidence(const struct cli_args *args, struct attest_evidence *evidence, struct err *err)
@@ -75,7 +94,7 @@ static int read_evidence(const struct cli_args *args, struct attest_evidence *ev
 	if (cli_given(args, "vcek") && cli_given(args, "vlek"))
 		return err_set(err, ERR_USAGE, "a report is signed by a VCEK or a VLEK: give one of them");
 	if (blob_read_option(args, cli_given(args, "vlek") ? "vlek" : "vcek", &evidence->leaf, err) < 0 ||
-	        blob_read_option(args, "chain", &evidence->chain, err) < 0 ||
+	        read_chain(args, evidence, err) < 0 ||
 	        blob_read_option(args, "certs", &evidence->table, err) < 0 ||
 	        blob_read_option(args, "root", &evidence->root, err) < 0)
 		return -1;
@@ -87,25 +106,41 @@ static int read_evidence(const struct cli_args *args, struct attest_evidence *ev
 static int run(const struct cli_args *args, struct err *err)
 {
 	struct attest_evidence evidence = {0};
+	struct attest_blob file = {0}, quoted = {0};
 	struct attest_verdict verdict;
 	struct abi_snp_report report;
 	int status = -1;
 
-	if (report_read(cli_operand(args, 0), &report, err) == 0 &&
-	        read_evidence(args, &evidence, err) == 0 &&
-	        attest_report_verify(&report, &evidence, &verdict, err) == 0)
-		status = verdict_print(&verdict, cli_given(args, "json"), err);
+	if (report_read(cli_operand(args, 0), &file, &report, &quoted, err) == 0 &&
+	        read_evidence(args, &evidence, err) == 0) {
+		const struct attest_blob given = evidence.table;
+
+		if (!given.size)
+			evidence.table = quoted; /* a raw quote brings its certificates */
+		if (attest_report_verify(&report, &evidence, &verdict, err) == 0)
+			status = verdict_print(&verdict, cli_given(args, "json"), err);
+		evidence.table = given;
+	}
+	blob_free(&file);
 	blob_free(&evidence.leaf);
-	blob_free(&evidence.chain);
+	for (int i = 0; i < ATTEST_CHAIN_FILES; i++)
+		blob_free(&evidence.chain[i]);
 	blob_free(&evidence.table);
 	blob_free(&evidence.root);
 	return status;
 }
 
 static const struct cli_option options[] = {
-        {"vcek", "FILE", "The certificate of the chip's key that signed the report (DER or PEM)."},
-        {"vlek", "FILE", "The same for a key that AMD gave to a cloud provider."},
-        {"chain", "FILE", "AMD's intermediate and root certificates, ASK and ARK, in one PEM file."},
+        {"vcek", "FILE",
+                "The certificate of the chip's key that signed the report; the certificates of its chain may "
+                "be "
+                "in the same file."},
+        {"vlek", "FILE", "The same for a key that AMD gave to a cloud provider; demands one."},
+        {"chain", "FILE",
+                "AMD's intermediate and root certificates, ASK (for a VLEK: ASVK) and ARK, in one file or in "
+                "one "
+                "each, in any order.",
+                .repeats = true},
         {"certs", "FILE",
                 "The certificate table that the host hands to guests (GHCB specification); holds what the "
                 "options above do not give."},
@@ -118,13 +153,17 @@ static const struct cli_option options[] = {
         {"measurement", "HEX", "The launch digest wanted, as vmm measure prints it (96 digits)."},
         {"host-data", "HEX", "The host data wanted (64 digits)."},
         {"report-data", "HEX", "The report data wanted, usually a nonce (128 digits)."},
-        {"policy", "NUMBER", "The guest policy wanted, exactly."},
-        {"vmpl", "NUMBER", "The privilege level that must have asked for the report."},
+        {"policy", "POLICY", "The guest policy wanted, exactly: a number or the words of sev.policy."},
+        {"vmpl", "NUMBER",
+                "The privilege level that must have asked for the report, 0 to 3; the host's own requests "
+                "have "
+                "0xffffffff."},
         {"id-key", "HEX", "The digest of the ID block's key wanted (96 digits)."},
         {"author-key", "HEX", "The digest of the author key wanted (96 digits)."},
         {"family-id", "HEX", "The family id wanted (32 digits)."},
         {"image-id", "HEX", "The image id wanted (32 digits)."},
         {"chip-id", "HEX", "The chip wanted (128 digits)."},
+        {"masked-chip-id", NULL, "Accept a report that hides its chip (mask_chip_id of the host)."},
         {"csp-id", "NAME", "The cloud provider that the VLEK must belong to."},
         {"min-guest-svn", "NUMBER", "The lowest guest SVN taken."},
         {"min-tcb", "PART=LEVEL",
@@ -143,9 +182,12 @@ const struct cli_verb cli_verb_report_verify = {
         .summary = "verify an SNP attestation report up to AMD's root",
         .help = "Checks the report's signature, the certificates up to a trusted root and their dates, that "
                 "product, TCB and chip in report and certificate agree, and every value asked for by an "
-                "option. Each check is a line; all are made even if one fails. Files are read strictly: no "
-                "byte of the report, the certificates or the chain can change unnoticed. Revocation lists "
-                "are not consulted.\n\nWithout --measurement a verified report says only that some guest "
+                "option. Each check is a line; all are made even if one fails; notes say what was not judged "
+                "or is odd. Revocation lists are not consulted.\n\nFILE, and each file with certificates, "
+                "may be - for the standard input, a pipe, and Base64 or hexadecimal; see vmm report show. "
+                "Certificates are taken in DER or PEM, one or several in a file, whatever text stands around "
+                "them: what each one is decides, not the option that names its file.\n\nWithout "
+                "--measurement a verified report says only that some guest "
                 "runs on AMD's hardware.\n\nExit status: 0 all checks passed, 1 one failed, 2 a file cannot "
                 "be read or is missing.",
         .options = options,

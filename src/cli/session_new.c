@@ -4,7 +4,6 @@
  */
 #include "owner.h"
 #include "verbs.h"
-#include "vmm/config.h"
 
 static int read_policy(const struct cli_args *args, uint32_t *ret_policy, struct err *err)
 {
@@ -14,8 +13,8 @@ static int read_policy(const struct cli_args *args, uint32_t *ret_policy, struct
 
 	if (!text)
 		return err_set(err, ERR_USAGE,
-		        "--policy NUMBER is needed: the guest's policy, as in its configuration");
-	if (number_read("policy", text, UINT32_MAX, &policy, err) < 0)
+		        "--policy POLICY is needed: the guest's policy, as in its configuration");
+	if (policy_read("policy", CONFIG_SEV, text, &policy, err) < 0)
 		return -1;
 	type = policy & ABI_SEV_POLICY_ES ? CONFIG_SEV_ES : CONFIG_SEV;
 	if (config_policy_check(type, policy, err) < 0)
@@ -89,8 +88,9 @@ static int run(const struct cli_args *args, struct err *err)
 
 static const struct cli_option options[] = {
         OWNER_OPTIONS_EVIDENCE,
-        {"policy", "NUMBER",
-                "The guest's policy; it must be that of the configuration, or the launch is refused."},
+        {"policy", "POLICY",
+                "The guest's policy, a number or the words of sev.policy (nodbg,es); it must be that of the "
+                "configuration, or the launch is refused."},
         {"out-keys", "FILE", "Where the owner's secret keys go (TEK and TIK, 32 bytes, mode 0600). Keep it."},
         {"out-session", "FILE", "Where the session goes (128 bytes); sev.session of the configuration."},
         {"out-godh", "FILE", "Where the owner's certificate goes (2084 bytes); sev.dh-cert."},

@@ -21,7 +21,7 @@ static int read_launch(const struct cli_args *args, struct attest_sev_launch *re
 			return err_set(
 			        err, ERR_USAGE, "--%s is needed; see vmm session verify --help", needed[i]);
 	}
-	if (number_read("policy", cli_value(args, "policy"), UINT32_MAX, &policy, err) < 0)
+	if (policy_read("policy", CONFIG_SEV, cli_value(args, "policy"), &policy, err) < 0)
 		return -1;
 	if (!hex_decode(cli_value(args, "digest"), launch.digest, sizeof(launch.digest)))
 		return err_set(
@@ -103,7 +103,7 @@ static const struct cli_option options[] = {
         {"keys", "FILE", "The owner's keys, which vmm session new wrote."},
         {"measure", "FILE", "What LAUNCH_MEASURE gave: 48 bytes, or base64, or hexadecimal."},
         {"digest", "HEX", "The launch digest that the guest must have, as vmm measure prints it."},
-        {"policy", "NUMBER", "The guest's policy."},
+        {"policy", "POLICY", "The guest's policy, a number or the words of sev.policy."},
         {"firmware", "MAJOR.MINOR.BUILD",
                 "The version of the firmware that measured, as vmm host prints it."},
         {"session", "FILE", "Also check that this session was made with these keys and this policy."},

@@ -193,16 +193,19 @@ static int read_number(const char *text, uint64_t *ret_bits, struct err *err)
 	return 0;
 }
 
-static int read_string(const struct format *f, const json_t *value, uint64_t *bits, struct err *err)
+static int read_text(const struct format *f, const char *text, uint64_t *bits, struct err *err)
 {
-	const char *text = json_string_value(value);
-
-	if (value_text_check(value, err) < 0)
-		return -1;
 	if (isdigit((unsigned char)*text))
 		return read_number(text, bits, err);
 	*bits |= f->required;
 	return add_words(f, text, bits, err);
+}
+
+static int read_string(const struct format *f, const json_t *value, uint64_t *bits, struct err *err)
+{
+	if (value_text_check(value, err) < 0)
+		return -1;
+	return read_text(f, json_string_value(value), bits, err);
 }
 
 static int read_list(const struct format *f, const json_t *list, uint64_t *bits, struct err *err)
@@ -235,6 +238,16 @@ static int read_bits(const struct format *f, const json_t *value, uint64_t *bits
 		return err_set(err, ERR_USAGE, "must be a number, words or null; this is %s",
 		        value_text(value, text));
 	*bits = (uint64_t)json_integer_value(value);
+	return 0;
+}
+
+int config_policy_parse(enum config_sev_type type, const char *text, uint64_t *ret_policy, struct err *err)
+{
+	uint64_t policy = 0;
+
+	if (read_text(&policies[type], text, &policy, err) < 0)
+		return -1;
+	*ret_policy = policy;
 	return 0;
 }
 

@@ -3,10 +3,7 @@
  * authentication. Files may hold anything. Any thread; no state.
  * Law: SNP ABI 8.18 (SNP_LAUNCH_FINISH), ID Block and ID Authentication Information Structure.
  */
-#include <ctype.h>
 #include <string.h>
-
-#include <openssl/evp.h>
 
 #include "idkey.h"
 #include "vmm/attest.h"
@@ -53,35 +50,6 @@ int launch_id_make(const struct launch_digest *digest, uint64_t policy, struct a
 
 /* ---- reading ---- */
 
-#define BASE64_LENGTH(bytes) (((bytes) + 2) / 3 * 4)
-
-static bool decode_base64(const char *text, size_t length, void *ret_struct, size_t size_bytes)
-{
-	uint8_t decoded[BASE64_LENGTH(sizeof(struct abi_id_auth)) / 4 * 3];
-
-	while (length && isspace((unsigned char)text[length - 1]))
-		length--;
-	if (length != BASE64_LENGTH(size_bytes) || length / 4 * 3 > sizeof(decoded) ||
-	        EVP_DecodeBlock(decoded, (const unsigned char *)text, (int)length) < (int)size_bytes)
-		return false;
-	memcpy(ret_struct, decoded, size_bytes);
-	return true;
-}
-
-int launch_id_decode(
-        const void *data, size_t data_bytes, void *ret_struct, size_t size_bytes, struct err *err)
-{
-	if (crypto_load(err) < 0)
-		return -1;
-	if (data_bytes == size_bytes)
-		memcpy(ret_struct, data, size_bytes);
-	else if (!decode_base64(data, data_bytes, ret_struct, size_bytes))
-		return err_set(err, ERR_USAGE,
-		        "has %zu bytes: it must be the %zu bytes of the structure, or Base64 of them",
-		        data_bytes, size_bytes);
-	return 0;
-}
-
 static int read_struct(
         const char *path, const char *what, void *ret_struct, size_t size_bytes, struct err *err)
 {
@@ -90,8 +58,8 @@ static int read_struct(
 
 	if (file_read_all(path, LAUNCH_ID_FILE_MAX_BYTES, &data, &data_bytes, err) < 0)
 		return err_wrap(err, "%s", what);
-	if (launch_id_decode(data, data_bytes, ret_struct, size_bytes, err) < 0)
-		return err_wrap(err, "%s: %s", what, path);
+	if (attest_form_struct(data, data_bytes, ret_struct, size_bytes, err) < 0)
+		return err_wrap(err, "%s: %s", what, file_name(path));
 	return 0;
 }
 

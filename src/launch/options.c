@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "launch.h"
+#include "vmm/attest.h"
 
 /* The kernel takes no more (SEV_FW_BLOB_MAX_SIZE). */
 #define BLOB_MAX_BYTES KIB(16)
@@ -12,19 +13,18 @@
 static int read_blob(
         const char *key, const char *path, size_t size_bytes, struct launch_file *ret_file, struct err *err)
 {
-	struct launch_file file;
+	auto_free void *data = NULL, *decoded = malloc(size_bytes);
+	size_t data_bytes;
 
 	if (!*path)
 		return 0;
-	if (file_read_all(path, BLOB_MAX_BYTES, &file.data, &file.size_bytes, err) < 0)
+	if (!decoded)
+		return err_set(err, ERR_FAILED, "%s: no memory for its bytes", key);
+	if (file_read_all(path, BLOB_MAX_BYTES, &data, &data_bytes, err) < 0)
 		return err_wrap(err, "%s", key);
-	if (file.size_bytes != size_bytes) {
-		free(file.data);
-		return err_set(err, ERR_USAGE,
-		        "%s: %s has %zu bytes, it must have %zu: make it with vmm session new", key, path,
-		        file.size_bytes, size_bytes);
-	}
-	*ret_file = file;
+	if (attest_form_struct(data, data_bytes, decoded, size_bytes, err) < 0)
+		return err_wrap(err, "%s: %s (vmm session new makes it)", key, path);
+	*ret_file = (struct launch_file){take_ptr(&decoded), size_bytes};
 	return 0;
 }
 

@@ -75,18 +75,25 @@ static int wait_for(const struct config *config, const struct timespec *measured
 
 static int read_files(const struct config *config, struct launch_secret *secret, struct err *err)
 {
-	auto_free void *header = NULL;
+	auto_free void *header = NULL, *packet = NULL;
 	size_t size;
 
-	if (file_read_all(config->sev.secret_header, ATTEST_CERT_FILE_MAX_BYTES, &header, &size, err) < 0)
+	if (file_read_all(config->sev.secret_header, ATTEST_FILE_MAX_BYTES, &header, &size, err) < 0)
 		return err_wrap(err, "sev.secret-header");
-	if (size != sizeof(secret->header))
-		return err_set(err, ERR_USAGE, "sev.secret-header: has %zu bytes, a packet header has %zu",
-		        size, sizeof(secret->header));
-	memcpy(&secret->header, header, size);
-	if (file_read_all(config->sev.secret, ATTEST_SECRET_MAX_BYTES, &secret->packet, &secret->size_bytes,
-	            err) < 0)
+	if (attest_form_struct(header, size, &secret->header, sizeof(secret->header), err) < 0)
+		return err_wrap(err, "sev.secret-header: %s", config->sev.secret_header);
+	if (file_read_all(config->sev.secret, ATTEST_FILE_MAX_BYTES, &packet, &size, err) < 0)
 		return err_wrap(err, "sev.secret");
+	secret->packet = malloc(size + 1);
+	if (!secret->packet)
+		return err_set(err, ERR_FAILED, "sev.secret: no memory for its %zu bytes", size);
+	secret->size_bytes = size;
+	if (attest_form_decode(packet, size, secret->packet, &secret->size_bytes) == ATTEST_FORM_BYTES)
+		memcpy(secret->packet, packet, size);
+	if (secret->size_bytes > ATTEST_SECRET_MAX_BYTES)
+		return err_set(err, ERR_USAGE,
+		        "sev.secret: has %zu bytes; one launch secret has at most %llu", secret->size_bytes,
+		        (unsigned long long)ATTEST_SECRET_MAX_BYTES);
 	if (!secret->size_bytes || !is_aligned(secret->size_bytes, 16))
 		return err_set(err, ERR_USAGE, "sev.secret: has %zu bytes, which is no multiple of 16",
 		        secret->size_bytes);

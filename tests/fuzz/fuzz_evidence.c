@@ -28,7 +28,7 @@ static void load_sample(void)
 {
 	struct attest_blob report = load(TEST_DATA "/attestation/milan-report-a.bin");
 
-	fuzz_assert(attest_report_parse(report.data, report.size, &sample.report, NULL) == 0);
+	fuzz_assert(attest_report_parse(report.data, report.size, &sample.report, NULL, NULL) == 0);
 	free((void *)(uintptr_t)report.data);
 	sample.leaf = load(TEST_DATA "/attestation/milan-vcek-a.der");
 	sample.chain = load(TEST_DATA "/attestation/ask_ark_milan.pem");
@@ -37,8 +37,8 @@ static void load_sample(void)
 /* As PEM, in a table or as a root the genuine certificates have more than one form; in DER only one. */
 static bool may_pass(unsigned role, const struct attest_blob *given)
 {
-	return role != LEAF || *(const char *)given->data == '-' ||
-	       (given->size == sample.leaf.size && memcmp(given->data, sample.leaf.data, given->size) == 0);
+	return role != LEAF || *(const char *)given->data != '0' || /* DER begins with 30 */
+	       memmem(given->data, given->size, sample.leaf.data, sample.leaf.size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct attest_blob given = {data + 1, size - 1, "fuzz"};
 
 	evidence.leaf = role == LEAF ? given : role == TABLE ? (struct attest_blob){0} : sample.leaf;
-	evidence.chain = role == CHAIN ? given : role == TABLE ? (struct attest_blob){0} : sample.chain;
+	evidence.chain[0] = role == CHAIN ? given : role == TABLE ? (struct attest_blob){0} : sample.chain;
 	evidence.table = role == TABLE ? given : (struct attest_blob){0};
 	evidence.root = role == ROOT ? given : (struct attest_blob){0};
 	if (attest_report_verify(&sample.report, &evidence, &verdict, &err) < 0) {

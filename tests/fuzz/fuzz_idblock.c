@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "vmm/attest.h"
 #include "vmm/launch.h"
 
 static void check(const struct abi_id_block *block, const struct abi_id_auth *auth)
@@ -31,8 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!first)
 		return 0;
-	if (launch_id_decode(first, length, &block, sizeof(block), &err) == 0 &&
-	        launch_id_decode(c.at, c.left, &auth, sizeof(auth), &err) == 0)
+	if (attest_form_struct(first, length, &block, sizeof(block), &err) == 0 &&
+	        attest_form_struct(c.at, c.left, &auth, sizeof(auth), &err) == 0)
 		check(&block, &auth);
 	else
 		fuzz_assert(err.kind == ERR_USAGE && *err.text);

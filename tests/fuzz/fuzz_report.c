@@ -1,6 +1,6 @@
 /*
- * fuzz_report: an attestation report, bare or in a response, from hostile bytes. What is accepted must lie in
- * the input as it is, and its names and levels must be known ones.
+ * fuzz_report: an attestation report, bare, in a response, in a raw quote or of Azure, from hostile bytes.
+ * What is accepted must lie in the input as it is, and its names and levels must be known ones.
  */
 #include <string.h>
 
@@ -20,13 +20,17 @@ static void check_tcb(uint64_t tcb, enum attest_tcb_layout layout)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct abi_snp_report report;
+	struct attest_blob table;
 	struct err err = {0};
 
-	if (attest_report_parse(data, size, &report, &err) < 0) {
+	if (attest_report_parse(data, size, &report, &table, &err) < 0) {
 		fuzz_assert(err.kind == ERR_USAGE && *err.text);
 		return 0;
 	}
-	fuzz_assert(memcmp(&report, data + (size == sizeof(report) ? 0 : 0x20), sizeof(report)) == 0);
+	fuzz_assert(memcmp(&report, data, sizeof(report)) == 0 ||
+	            (size >= 0x20 + sizeof(report) && memcmp(&report, data + 0x20, sizeof(report)) == 0));
+	fuzz_assert(!table.size || ((const uint8_t *)table.data >= data + sizeof(report) &&
+	                                   (const uint8_t *)table.data + table.size == data + size));
 	fuzz_assert(
 	        report.version >= ATTEST_REPORT_VERSION_MIN && report.version <= ATTEST_REPORT_VERSION_MAX);
 	fuzz_assert(*attest_product_name(attest_report_product(&report)));

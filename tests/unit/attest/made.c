@@ -35,6 +35,28 @@ static X509 *unsigned_cert(EVP_PKEY *key, const char *subject, const char *issue
 	return x;
 }
 
+void made_sign_cert_pss(X509 *x, EVP_PKEY *key, const EVP_MD *mgf1, int salt)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *pctx;
+
+	assert_int_equal(EVP_DigestSignInit(ctx, &pctx, EVP_sha384(), NULL, key), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_rsa_mgf1_md(pctx, mgf1), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, salt), 1);
+	assert_true(X509_sign_ctx(x, ctx) > 0);
+	EVP_MD_CTX_free(ctx);
+}
+
+void made_rename(X509 *x, bool subject, const char *cn)
+{
+	X509_NAME *n = X509_NAME_new();
+
+	name(n, cn);
+	assert_int_equal(subject ? X509_set_subject_name(x, n) : X509_set_issuer_name(x, n), 1);
+	X509_NAME_free(n);
+}
+
 void made_sign_cert(X509 *x, EVP_PKEY *key, bool pss)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -56,6 +78,20 @@ void made_extend(X509 *x, int nid, const char *value)
 	assert_non_null(e);
 	assert_int_equal(X509_add_ext(x, e, -1), 1);
 	X509_EXTENSION_free(e);
+}
+
+void made_extend_unknown(X509 *x)
+{
+	ASN1_OBJECT *object = OBJ_txt2obj("1.2.3.4.5", 1);
+	ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+	X509_EXTENSION *e;
+
+	assert_int_equal(ASN1_OCTET_STRING_set(value, (const uint8_t *)"\5", 2), 1);
+	e = X509_EXTENSION_create_by_OBJ(NULL, object, 1, value);
+	assert_int_equal(X509_add_ext(x, e, -1), 1);
+	X509_EXTENSION_free(e);
+	ASN1_OCTET_STRING_free(value);
+	ASN1_OBJECT_free(object);
 }
 
 static void make_ca(X509 *x)
@@ -108,10 +144,11 @@ void made_init(struct made *made, const struct made_chip *chip)
 	made->ark = unsigned_cert(ark_key, "ARK-Self", "ARK-Self");
 	make_ca(made->ark);
 	made_sign_cert(made->ark, ark_key, true);
-	made->ask = unsigned_cert(ask_key, "SEV-Self", "ARK-Self");
+	made->ask = unsigned_cert(ask_key, chip->csp_id ? "SEV-VLEK-Self" : "SEV-Self", "ARK-Self");
 	make_ca(made->ask);
 	made_sign_cert(made->ask, ark_key, true);
-	made->leaf = unsigned_cert(made->leaf_key, chip->csp_id ? "SEV-VLEK" : "SEV-VCEK", "SEV-Self");
+	made->leaf = unsigned_cert(made->leaf_key, chip->csp_id ? "SEV-VLEK" : "SEV-VCEK",
+	        chip->csp_id ? "SEV-VLEK-Self" : "SEV-Self");
 	made_extend_level(made->leaf, OID "1", 1);
 	extend_text(made->leaf, OID "2", chip->product);
 	made_extend_level(made->leaf, OID "3.9", chip->fmc);

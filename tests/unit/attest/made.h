@@ -33,6 +33,9 @@ struct attest_blob made_pem(X509 *first, X509 *second, const char *name);
 /* To change a certificate and sign it again. */
 void made_sign_cert(X509 *x509, EVP_PKEY *key, bool pss);
 void made_extend(X509 *x509, int nid, const char *value);
+void made_sign_cert_pss(X509 *x509, EVP_PKEY *key, const EVP_MD *mgf1, int salt);
+void made_rename(X509 *x509, bool subject, const char *cn);
+void made_extend_unknown(X509 *x509);                           /* critical, and known to nobody */
 void made_extend_level(X509 *x509, const char *oid, int level); /* -1: nothing; 256 and more: badly */
 
 /* Signs in the processor's layout. */

@@ -17,6 +17,7 @@ import tempfile
 
 VMM, DATA = str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(sys.argv[2]).resolve() / 'attestation'
 GUID, GUID_BYTES = '736869e5-84f0-4973-92ec-06879ce3da0b', bytes.fromhex('e5696873f084734992ec06879ce3da0b')
+NIL = '00000000-0000-0000-0000-000000000000'
 TABLE_BYTES = bytes.fromhex('42f5741edd71664d963eef4287ff173b')
 
 
@@ -25,10 +26,10 @@ def openssl(*args, data=None):
     return run.returncode == 0, run.stdout
 
 
-def vmm(*args, status=0):
-    run = subprocess.run([VMM, *map(str, args)], capture_output=True, text=True)
+def vmm(*args, status=0, data=b''):
+    run = subprocess.run([VMM, *map(str, args)], capture_output=True, input=data)
     assert run.returncode == status, (args, run.returncode, run.stdout, run.stderr)
-    return run.stdout, run.stderr
+    return run.stdout.decode(), run.stderr.decode()
 
 
 def der_int(little_endian):
@@ -88,6 +89,8 @@ def platform_opens_session():
     _, warning = vmm('session', 'new', '--pdh', 'pdh', '--policy', '0x5', *out)
     assert 'not verified' in warning
     assert stat.S_IMODE(os.stat('keys').st_mode) == 0o600
+    vmm('session', 'new', '--pdh', 'pdh', '--policy', 'nodbg,ess', '--out-keys', 'k', '--out-session', 's', '--out-godh',
+        'g', status=2)
     keys, session, godh = (pathlib.Path(name).read_bytes() for name in ('keys', 'session', 'godh'))
     x, y = godh[0x14:0x44][::-1], godh[0x5c:0x8c][::-1]
     prefix = bytes.fromhex('3076301006072a8648ce3d020106052b8104002203620004')
@@ -113,10 +116,16 @@ def owner_trusts_only_the_measurement(tek, tik):
     common = ('session', 'verify', '--keys', 'keys', '--measure', 'measure', '--session', 'session')
     vmm(*common, '--digest', digest.hex(), '--policy', '5', '--firmware', '1.55.21')
     measure = pathlib.Path('measure').read_bytes()
-    for text in base64.b64encode(measure), measure.hex().encode() + b'\n':
+    for text in base64.b64encode(measure), base64.encodebytes(measure), measure.hex().encode() + b'\n':
         pathlib.Path('measure.txt').write_bytes(text)
         vmm('session', 'verify', '--keys', 'keys', '--measure', 'measure.txt', '--digest', digest.hex(), '--policy', '0x5',
             '--firmware', '1.55.21')
+    # The session in the form of sevctl, QEMU and libvirt; keys from a pipe; the policy in words.
+    session = base64.encodebytes(pathlib.Path('session').read_bytes())
+    pathlib.Path('session.b64').write_bytes(session)
+    vmm('session', 'verify', '--keys', '-', '--measure', 'measure', '--session', 'session.b64', '--digest', digest.hex(),
+        '--policy', 'nodbg,es', '--firmware', '1.55.21', data=tek + tik)
+    vmm(*common, '--digest', digest.hex(), '--policy', 'nodbg', '--firmware', '1.55.21', status=1)
     vmm(*common, '--digest', digest.hex(), '--policy', '5', '--firmware', '1.55.20', status=1)
     vmm(*common, '--digest', digest.hex(), '--policy', '1', '--firmware', '1.55.21', status=1)
     vmm(*common, '--digest', hashlib.sha256(b'another').hexdigest(), '--policy', '5', '--firmware', '1.55.21', status=1)
@@ -126,6 +135,9 @@ def firmware_opens_secret(tek, tik):
     pathlib.Path('pass').write_bytes(b'correct horse')
     vmm('secret', 'pack', '--keys', 'keys', '--measure', 'measure', '--entry', f'{GUID}=pass', '--out-header', 'header',
         '--out-secret', 'secret')
+    _, why = vmm('secret', 'pack', '--keys', 'keys', '--measure', 'measure', '--entry', f'{NIL}=pass', '--out-header', 'h',
+                 '--out-secret', 's', status=2)
+    assert 'GUID of zeros' in why                                               # guests never show such a secret
     header, secret, measure = (pathlib.Path(n).read_bytes() for n in ('header', 'secret', 'measure'))
     lengths = struct.pack('<II', len(secret), len(secret))
     mac = hmac.new(tik, b'\1' + header[:20] + lengths + secret + measure[:32], hashlib.sha256).digest()

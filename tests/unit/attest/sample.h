@@ -40,17 +40,18 @@ static inline struct attest_evidence sample_milan(char which, struct abi_snp_rep
 
 	snprintf(name, sizeof(name), "milan-report-%c.bin", which);
 	report = sample(name);
-	assert_ok(attest_report_parse(report.data, report.size, ret_report, &err));
+	assert_ok(attest_report_parse(report.data, report.size, ret_report, NULL, &err));
 	sample_free(&report);
 	evidence.leaf = sample(which == 'a' ? "milan-vcek-a.der" : "milan-vcek-b.der");
-	evidence.chain = sample("ask_ark_milan.pem");
+	evidence.chain[0] = sample("ask_ark_milan.pem");
 	return evidence;
 }
 
 static inline void sample_milan_free(struct attest_evidence *evidence)
 {
 	sample_free(&evidence->leaf);
-	sample_free(&evidence->chain);
+	for (int i = 0; i < ATTEST_CHAIN_FILES; i++)
+		sample_free(&evidence->chain[i]);
 	sample_free(&evidence->table);
 	sample_free(&evidence->root);
 }
@@ -63,6 +64,18 @@ static inline const struct attest_check *check_named(const struct attest_verdict
 	}
 	fail_msg("no check is named %s", name);
 	return NULL;
+}
+
+static inline void assert_check_says(const struct attest_verdict *verdict, const char *name, const char *part)
+{
+	const char *text = "(there is no such check)";
+
+	for (size_t i = 0; i < verdict->count; i++) {
+		if (strcmp(verdict->checks[i].name, name) == 0)
+			text = verdict->checks[i].text;
+	}
+	if (!strstr(text, part))
+		fail_msg("%s: \"%s\" lacks \"%s\"", name, text, part);
 }
 
 /* Asserts that exactly these checks failed; names: separated by spaces, in order. */

@@ -1,5 +1,6 @@
 /*
- * In which forms the genuine certificates of report a are taken, and in which not.
+ * In which forms the genuine certificates of report a are taken, and in which not; and bytes that come as
+ * text.
  */
 #include <openssl/pem.h>
 
@@ -16,9 +17,9 @@ static int setup(void **state)
 
 	if (crypto_load(NULL) < 0)
 		return -1;
-	bio = BIO_new_mem_buf(evidence.chain.data, (int)evidence.chain.size);
+	bio = BIO_new_mem_buf(evidence.chain[0].data, (int)evidence.chain[0].size);
 	leaf = evidence.leaf;
-	chain = evidence.chain;
+	chain = evidence.chain[0];
 	for (int i = 0; i < 2; i++)
 		certs[i] = PEM_read_bio_X509(bio, NULL, NULL, NULL);
 	BIO_free(bio);
@@ -60,7 +61,7 @@ static struct attest_blob with_crlf(struct attest_blob text)
 
 static void takes(struct attest_blob leaf_form, struct attest_blob chain_form)
 {
-	struct attest_evidence evidence = {.leaf = leaf_form, .chain = chain_form, .at = SAMPLE_TIME};
+	struct attest_evidence evidence = {.leaf = leaf_form, .chain[0] = chain_form, .at = SAMPLE_TIME};
 	struct attest_verdict verdict;
 	struct err err;
 
@@ -70,82 +71,243 @@ static void takes(struct attest_blob leaf_form, struct attest_blob chain_form)
 
 static void refuses(struct attest_blob leaf_form, struct attest_blob chain_form, const char *part)
 {
-	struct attest_evidence evidence = {.leaf = leaf_form, .chain = chain_form, .at = SAMPLE_TIME};
+	struct attest_evidence evidence = {.leaf = leaf_form, .chain[0] = chain_form, .at = SAMPLE_TIME};
 	struct attest_verdict verdict;
 	struct err err;
 
 	assert_fails(attest_report_verify(&report, &evidence, &verdict, &err), ERR_USAGE, part);
 }
 
-static void test_forms_of_the_same_certificates_are_taken(void **state)
+static struct attest_blob text_of(const char *front, struct attest_blob pem, const char *back)
+{
+	size_t before = strlen(front), after = strlen(back);
+	char *text = malloc(before + pem.size + after);
+
+	memcpy(text, front, before);
+	memcpy(text + before, pem.data, pem.size);
+	memcpy(text + before + pem.size, back, after);
+	return (struct attest_blob){text, before + pem.size + after, "text"};
+}
+
+static struct attest_blob in_one_line(struct attest_blob text)
+{
+	char *out = malloc(text.size);
+	size_t used = 0;
+
+	for (const char *c = text.data; c < (const char *)text.data + text.size; c++) {
+		if (*c != '\n')
+			out[used++] = *c;
+	}
+	return (struct attest_blob){out, used, "one line"};
+}
+
+static void test_forms_of_pem_are_taken(void **state)
+{
+	struct attest_blob ask = made_pem(certs[0], NULL, "ASK"), ark = made_pem(certs[1], NULL, "ARK");
+	struct attest_blob between[] = {text_of("", ask, "\n"), text_of("", ask, "\r\n# and its root\n")};
+	struct attest_blob forms[] = {
+	        made_pem(certs[1], certs[0], "ARK first"),
+	        with_crlf(chain),
+	        text_of("# from the key server\nCertificate:\n    Data:\n        Version: 3 (0x2)\n", chain,
+	                "\n\n"),
+	        in_one_line(chain),
+	        joined(between[0], ark.data, ark.size),
+	        joined(between[1], ark.data, ark.size),
+	        joined(chain, "", 0),
+	};
+
+	forms[ARRAY_LEN(forms) - 1].size--; /* no line end at the end */
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		takes(leaf, forms[i]);
+		sample_free(&forms[i]);
+	}
+	sample_free(&between[0]);
+	sample_free(&between[1]);
+	sample_free(&ask);
+	sample_free(&ark);
+}
+
+static void test_forms_of_der_are_taken(void **state)
+{
+	struct attest_blob ask = made_der(certs[0], "ASK"), ark = made_der(certs[1], "ARK");
+	struct attest_blob both = joined(ask, ark.data, ark.size), line = joined(leaf, "\r\n", 2);
+
+	takes(line, chain);
+	takes(leaf, both);
+	sample_free(&ask);
+	sample_free(&ark);
+	sample_free(&both);
+	sample_free(&line);
+}
+
+static void takes_files(struct attest_blob leaf_form, struct attest_blob first, struct attest_blob second)
+{
+	struct attest_evidence evidence = {.leaf = leaf_form, .chain = {first, second}, .at = SAMPLE_TIME};
+	struct attest_verdict verdict;
+	struct err err;
+
+	assert_ok(attest_report_verify(&report, &evidence, &verdict, &err));
+	assert_failed_checks(&verdict, "");
+}
+
+/* Whatever the file and the order: one file with all, as Azure gives it; one file each, as snphost exports.
+ */
+static void test_forms_certificates_are_told_by_what_they_are(void **state)
 {
 	const uint8_t *der = leaf.data;
 	X509 *vcek = d2i_X509(NULL, &der, (long)leaf.size);
-	struct attest_blob crlf = with_crlf(chain);
-	struct attest_blob forms[] = {
-	        made_pem(vcek, NULL, "leaf in PEM"),
-	        made_pem(certs[1], certs[0], "ARK first"),
-	        joined(crlf, "", 0),
-	        joined(chain, "\n", 1),
-	        joined(crlf, "\r\n", 2),
-	        {chain.data, chain.size - 1, "no line end at the end"},
-	};
+	struct attest_blob none = {0}, pem = made_pem(vcek, NULL, "VCEK"), ask = made_der(certs[0], "ASK"),
+	                   ark = made_pem(certs[1], NULL, "ARK"), all = joined(pem, chain.data, chain.size),
+	                   asvk = sample("ask_ark_milan_vlek.pem"),
+	                   three = joined(chain, asvk.data, asvk.size);
 
-	takes(forms[0], chain);
-	for (size_t i = 1; i < ARRAY_LEN(forms); i++)
-		takes(leaf, forms[i]);
-	for (size_t i = 0; i + 1 < ARRAY_LEN(forms); i++)
-		sample_free(&forms[i]);
-	sample_free(&crlf);
+	takes_files(pem, chain, none);
+	takes_files(all, none, none);
+	takes_files(none, all, none);
+	takes_files(all, chain, all); /* the same ones again */
+	takes_files(leaf, ask, ark);
+	takes_files(leaf, ark, ask);
+	takes_files(ark, ask, leaf);
+	takes_files(leaf, three, none); /* ASK, ARK, ASVK, and the ARK again */
+	sample_free(&pem);
+	sample_free(&ask);
+	sample_free(&ark);
+	sample_free(&all);
+	sample_free(&asvk);
+	sample_free(&three);
 	X509_free(vcek);
 }
 
-static void test_forms_with_anything_more_are_refused(void **state)
+static void test_forms_that_could_mean_two_are_refused(void **state)
 {
-	static const char *const more[] = {"\n\n", " ", "\r\n", "x", "-----BEGIN CERTIFICATE-----\n"};
-	struct attest_blob longer = joined(leaf, "", 1);
+	struct attest_blob other = sample("milan-vcek-b.der"), two = joined(leaf, other.data, other.size);
 
-	refuses(longer, chain, "is no X.509 certificate");
-	sample_free(&longer);
-	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
-		longer = joined(chain, more[i], strlen(more[i]));
-		refuses(leaf, longer, "has more after");
-		sample_free(&longer);
+	refuses(two, chain, "two certificates that could be meant");
+	sample_free(&other);
+	sample_free(&two);
+}
+
+static void test_forms_that_lack_one_name_what_is_there(void **state)
+{
+	struct attest_blob ask = made_pem(certs[0], NULL, "ask.pem");
+
+	refuses((struct attest_blob){0}, chain, "the VCEK that signed the report");
+	refuses(ask, ask, "ask.pem holds \"SEV-Milan\", which is another");
+	refuses(leaf, ask, "AMD's root certificate (ARK) is given neither");
+	sample_free(&ask);
+}
+
+static void test_forms_of_something_else_are_refused(void **state)
+{
+	static const struct {
+		const char *text, *part;
+	} rows[] = {
+	        {"{\"vcekCert\": \"...\"}", "has 19 bytes and no certificate"},
+	        {"{\"vcekCert\": \"...\"}", "jq -r"},
+	        {"-----BEGIN PUBLIC KEY-----\n", "PEM, but of something else"},
+	        {"\x1f\x8b rest", "gzip"},
+	        {"<html>not found</html>", "a server's error"},
+	        {"words", "neither in DER nor in PEM"},
+	        {"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", "certificate 1 is not whole"},
+	        {"-----BEGIN CERTIFICATE-----\nMII=\n", "certificate 1 is not whole"},
+	        {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "in DER (3 bytes)"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		refuses((struct attest_blob){rows[i].text, strlen(rows[i].text), "else"}, chain,
+		        rows[i].part);
+}
+
+static void test_forms_that_are_damaged_are_refused(void **state)
+{
+	struct attest_blob junk = joined(leaf, "junk", 4), zeros = joined(leaf, "\0\0", 2),
+	                   text = joined(chain, "", 0);
+	char *first_end = memmem(text.data, text.size, "-----END", 8);
+
+	refuses(junk, chain, "what follows certificate 1");
+	refuses(zeros, chain, "what follows certificate 1");
+	refuses((struct attest_blob){leaf.data, leaf.size - 1, "cut"}, chain, "no X.509 certificate in DER");
+	refuses(leaf, (struct attest_blob){chain.data, 2000, "cut"}, "certificate 1 is not whole");
+	refuses(leaf, (struct attest_blob){chain.data, chain.size - 2, "cut"}, "certificate 2 is not whole");
+	*first_end = '='; /* now the second one's END would end both */
+	refuses(leaf, text, "certificate 1 is not whole");
+	sample_free(&junk);
+	sample_free(&zeros);
+	sample_free(&text);
+}
+
+/* RFC 4648, section 10, and what base64, xxd -p and openssl base64 make of longer bytes. */
+static void test_forms_of_bytes_as_text_are_decoded(void **state)
+{
+	static const struct {
+		const char *text;
+		enum attest_form form;
+		const char *bytes;
+	} rows[] = {
+	        {"Zm9vYmE=", ATTEST_FORM_BASE64, "fooba"},
+	        {"Zm9vYg==", ATTEST_FORM_BASE64, "foob"},
+	        {"Zm9vYmFy", ATTEST_FORM_BASE64, "foobar"},
+	        {" Zm9v\nYmE\r\n=\n", ATTEST_FORM_BASE64, "fooba"},
+	        {"Zm9vYmE", ATTEST_FORM_BASE64, "fooba"}, /* the alphabet for URLs goes without padding */
+	        {"_-8_", ATTEST_FORM_BASE64, "\xff\xef\x3f"},
+	        {"/+8/", ATTEST_FORM_BASE64, "\xff\xef\x3f"},
+	        {"666f6F\n62 61\n", ATTEST_FORM_HEX, "fooba"},
+	        {"Zm9vYmF=", ATTEST_FORM_BYTES, NULL}, /* spare bits that are not zero */
+	        {"Zm9vYmE==", ATTEST_FORM_BYTES, NULL},
+	        {"Zm9vY", ATTEST_FORM_BYTES, NULL},
+	        {"Zm=9vYmE", ATTEST_FORM_BYTES, NULL},
+	        {"Zm9v*mFy", ATTEST_FORM_BYTES, NULL},
+	        {"", ATTEST_FORM_BYTES, NULL},
+	        {" \n", ATTEST_FORM_BYTES, NULL},
+	        {"=", ATTEST_FORM_BYTES, NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint8_t bytes[32];
+		size_t size = 99;
+
+		assert_int_equal(
+		        attest_form_decode(rows[i].text, strlen(rows[i].text), bytes, &size), rows[i].form);
+		assert_int_equal(size, rows[i].bytes ? strlen(rows[i].bytes) : 99);
+		if (rows[i].bytes)
+			assert_memory_equal(bytes, rows[i].bytes, size);
 	}
-	refuses(chain, chain, "has more after the one certificate");
 }
 
-/* The chain with a character put in or taken out: what base64 says stays the same. */
-static void refuses_edited(size_t at, bool put_in)
+/* Letters, dashes and white space: PEM would pass for Base64 in the alphabet for URLs, whatever its length.
+ */
+static void test_forms_of_pem_are_not_taken_for_base64(void **state)
 {
-	uint8_t *text = malloc(chain.size + 1);
-	const uint8_t *from = chain.data;
+	struct attest_blob text = text_of("AAAA", chain, "AAAA");
+	uint8_t *bytes = malloc(text.size);
+	size_t size;
 
-	memcpy(text, from, at);
-	text[at] = '\n';
-	memcpy(text + at + put_in, from + at + !put_in, chain.size - at - !put_in);
-	refuses(leaf, (struct attest_blob){text, chain.size + put_in - !put_in, "edited"},
-	        "not a PEM certificate");
-	free(text);
+	for (size_t cut = 0; cut < 4; cut++)
+		assert_int_equal(
+		        attest_form_decode(text.data, text.size - cut, bytes, &size), ATTEST_FORM_BYTES);
+	free(bytes);
+	sample_free(&text);
 }
 
-static void test_forms_of_loose_pem_are_refused(void **state)
+static void test_forms_of_a_structure_are_told_by_its_size(void **state)
 {
-	const char *end = memmem(chain.data, chain.size, "-----END", 8);
-	size_t second = (size_t)(end - (const char *)chain.data) + strlen("-----END CERTIFICATE-----\n");
+	char bytes[9] = "";
+	struct err err;
 
-	refuses_edited(28 + 64, false);    /* two lines are one */
-	refuses_edited(28 + 32, true);     /* one line is two */
-	refuses_edited(28 + 65, true);     /* an empty line within */
-	refuses_edited(second, true);      /* an empty line between */
-	refuses_edited(second - 27, true); /* an empty line before the end */
-	refuses_edited(0, true);           /* an empty line in front */
-	refuses(leaf,
-	        (struct attest_blob){"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", 54, "empty"},
-	        "not a PEM certificate");
-	refuses(leaf, (struct attest_blob){chain.data, 2000, "cut"}, "not a PEM certificate");
-	refuses(leaf, (struct attest_blob){chain.data, second, "one only"},
-	        "holds one certificate, \"SEV-Milan\"");
+	assert_ok(attest_form_struct("Zm9vYmE=", 8, bytes, 8, &err)); /* as it is */
+	assert_memory_equal(bytes, "Zm9vYmE=", 8);
+	assert_ok(attest_form_struct("Zm9vYmE=", 8, bytes, 5, &err));
+	assert_memory_equal(bytes, "fooba", 5);
+	assert_ok(attest_form_struct("61626364", 8, bytes, 4, &err));
+	assert_memory_equal(bytes, "abcd", 4);
+	assert_ok(attest_form_struct("61626364", 8, bytes, 6, &err)); /* Base64 that looks like hexadecimal */
+	assert_memory_equal(bytes, "\xeb\x5e\xb6\xeb\x7e\xb8", 6);
+	assert_fails(attest_form_struct("Zm9vYmE=", 8, bytes, 6, &err), ERR_USAGE,
+	        "has 5 bytes in Base64: it must be the 6 bytes of the structure");
+	assert_fails(
+	        attest_form_struct("616263", 6, bytes, 4, &err), ERR_USAGE, "has 3 bytes in hexadecimal");
+	assert_fails(attest_form_struct("\1\2", 2, bytes, 4, &err), ERR_USAGE, "has 2 bytes:");
+	assert_fails(attest_form_struct("", 0, bytes, 4, &err), ERR_USAGE, "has 0 bytes:");
 }
 
 /* BER allows a length to be written longer than it needs to be; DER, and we, do not. */
@@ -166,9 +328,16 @@ static void test_forms_in_ber_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_forms_of_the_same_certificates_are_taken),
-	        cmocka_unit_test(test_forms_with_anything_more_are_refused),
-	        cmocka_unit_test(test_forms_of_loose_pem_are_refused),
+	        cmocka_unit_test(test_forms_of_pem_are_taken),
+	        cmocka_unit_test(test_forms_of_der_are_taken),
+	        cmocka_unit_test(test_forms_certificates_are_told_by_what_they_are),
+	        cmocka_unit_test(test_forms_that_could_mean_two_are_refused),
+	        cmocka_unit_test(test_forms_that_lack_one_name_what_is_there),
+	        cmocka_unit_test(test_forms_of_something_else_are_refused),
+	        cmocka_unit_test(test_forms_that_are_damaged_are_refused),
+	        cmocka_unit_test(test_forms_of_bytes_as_text_are_decoded),
+	        cmocka_unit_test(test_forms_of_pem_are_not_taken_for_base64),
+	        cmocka_unit_test(test_forms_of_a_structure_are_told_by_its_size),
 	        cmocka_unit_test(test_forms_in_ber_are_refused),
 	};
 

@@ -23,7 +23,7 @@ static struct attest_evidence evidence_of(const struct made *made)
 {
 	return (struct attest_evidence){
 	        .leaf = made_der(made->leaf, "leaf"),
-	        .chain = made_pem(made->ask, made->ark, "chain"),
+	        .chain[0] = made_pem(made->ask, made->ark, "chain"),
 	        .at = SAMPLE_TIME,
 	};
 }
@@ -283,7 +283,7 @@ static void test_made_intermediate_for_another_use_fails(void **state)
 	made_extend(made.ask, NID_key_usage, "critical,digitalSignature");
 	made_sign_cert(made.ask, made.ark_key, true);
 	verify(&made, &report, true, &verdict);
-	assert_failed_checks(&verdict, "leaf-certificate");
+	assert_failed_checks(&verdict, "leaf-certificate ask-certificate");
 	made_finish(&made);
 	made_init(&made, &turin);
 	X509_EXTENSION_free(
@@ -292,7 +292,7 @@ static void test_made_intermediate_for_another_use_fails(void **state)
 	made_sign_cert(made.ask, made.ark_key, true);
 	made_sign(&made, &report);
 	verify(&made, &report, true, &verdict);
-	assert_failed_checks(&verdict, "leaf-certificate");
+	assert_failed_checks(&verdict, "leaf-certificate ask-certificate");
 	made_finish(&made);
 }
 

@@ -8,9 +8,9 @@ static void test_report_bare_and_in_a_response_read_the_same(void **state)
 	struct err err;
 
 	memcpy(page + 0x20, bare.data, bare.size);
-	assert_ok(attest_report_parse(bare.data, bare.size, &one, &err));
+	assert_ok(attest_report_parse(bare.data, bare.size, &one, NULL, &err));
 	for (size_t size = 0x20 + bare.size; size <= sizeof(page); size += 927) {
-		assert_ok(attest_report_parse(page, size, &two, &err));
+		assert_ok(attest_report_parse(page, size, &two, NULL, &err));
 		assert_memory_equal(&one, &two, sizeof(one));
 	}
 	assert_memory_equal(&one, bare.data, sizeof(one));
@@ -26,10 +26,10 @@ static void test_report_responses_that_lie_are_refused(void **state)
 		const char *part;
 	} rows[] = {
 	        {0, 0x16, "status 0x16"},
-	        {4, 0xa1, "is neither"},
-	        {8, 1, "is neither"},
-	        {0x1f, 1, "is neither"},
-	        {0x4c0, 1, "not zero"},
+	        {4, 0xa1, "is no attestation report"},
+	        {8, 1, "is no attestation report"},
+	        {0x1f, 1, "is no attestation report"},
+	        {0x4c0, 1, "neither zeros nor a certificate table"},
 	        {0x20, 6, "version 6"},
 	        {0x20, 1, "version 1"},
 	};
@@ -41,9 +41,74 @@ static void test_report_responses_that_lie_are_refused(void **state)
 
 		memcpy(page + 0x20, bare.data, bare.size);
 		page[rows[i].at] = rows[i].value;
-		assert_fails(attest_report_parse(page, sizeof(page), &report, &err), ERR_USAGE, rows[i].part);
+		assert_fails(attest_report_parse(page, sizeof(page), &report, NULL, &err), ERR_USAGE,
+		        rows[i].part);
 	}
 	sample_free(&bare);
+}
+
+/* Zeros behind it, as in a buffer for a response; Azure's paravisor puts a header in front and claims behind.
+ */
+static void test_report_is_found_in_what_holds_it(void **state)
+{
+	struct attest_blob bare = sample("milan-report-a.bin"), table;
+	uint8_t box[4000] = {0};
+	struct abi_snp_report report;
+	struct err err;
+
+	memcpy(box, bare.data, bare.size);
+	for (size_t size = bare.size; size <= sizeof(box); size += 704) {
+		assert_ok(attest_report_parse(box, size, &report, &table, &err));
+		assert_memory_equal(&report, bare.data, bare.size);
+		assert_int_equal(table.size, 0);
+	}
+	memset(box, 0, sizeof(box));
+	memcpy(box, "HCLA", 4);
+	memcpy(box + 32, bare.data, bare.size);
+	strcpy((char *)box + 32 + bare.size + 20, "{\"keys\":[]}");
+	assert_ok(attest_report_parse(box, 2600, &report, &table, &err));
+	assert_memory_equal(&report, bare.data, bare.size);
+	assert_int_equal(table.size, 0);
+	assert_fails(attest_report_parse(box, 32 + 1183, &report, &table, &err), ERR_USAGE, "ends within");
+	sample_free(&bare);
+}
+
+/* A raw quote, as go-sev-guest's clients write it: the report, and the table at once behind it. */
+static void test_report_brings_its_certificate_table(void **state)
+{
+	struct attest_blob bare = sample("milan-report-a.bin"), certs = sample("milan-certs-a.bin");
+	struct attest_evidence evidence = {.at = SAMPLE_TIME};
+	struct attest_verdict verdict;
+	struct abi_snp_report report;
+	uint8_t quote[16384] = {0};
+	struct err err;
+
+	memcpy(quote, bare.data, bare.size);
+	memcpy(quote + bare.size, certs.data, certs.size);
+	assert_ok(attest_report_parse(quote, bare.size + certs.size, &report, &evidence.table, &err));
+	assert_ptr_equal(evidence.table.data, quote + bare.size);
+	assert_int_equal(evidence.table.size, certs.size);
+	assert_ok(attest_report_verify(&report, &evidence, &verdict, &err));
+	assert_failed_checks(&verdict, "");
+	quote[bare.size + 16] ^= 1; /* no table any more: where the first certificate lies */
+	assert_fails(attest_report_parse(quote, bare.size + certs.size, &report, NULL, &err), ERR_USAGE,
+	        "`head -c 1184 FILE`");
+	sample_free(&bare);
+	sample_free(&certs);
+}
+
+static void test_report_in_another_file_is_refused(void **state)
+{
+	static const struct {
+		const char *text, *part;
+	} rows[] = {{"{\"report\": 1}", "jq -r"}, {"some words", "has 10 bytes and is no attestation report"},
+	        {"0\x82", "as a certificate in DER does"}};
+	struct abi_snp_report report;
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_fails(attest_report_parse(rows[i].text, strlen(rows[i].text), &report, NULL, &err),
+		        ERR_USAGE, rows[i].part);
 }
 
 static void test_report_of_every_other_size_is_refused(void **state)
@@ -54,9 +119,9 @@ static void test_report_of_every_other_size_is_refused(void **state)
 
 	for (size_t size = 0; size < sizeof(page); size++) {
 		if (size != 1184)
-			assert_int_equal(attest_report_parse(page, size, &report, &err), -1);
+			assert_int_equal(attest_report_parse(page, size, &report, NULL, &err), -1);
 	}
-	assert_ok(attest_report_parse(page, sizeof(page), &report, &err));
+	assert_ok(attest_report_parse(page, sizeof(page), &report, NULL, &err));
 }
 
 static void test_report_product_follows_cpuid(void **state)
@@ -166,6 +231,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_report_bare_and_in_a_response_read_the_same),
 	        cmocka_unit_test(test_report_responses_that_lie_are_refused),
+	        cmocka_unit_test(test_report_is_found_in_what_holds_it),
+	        cmocka_unit_test(test_report_brings_its_certificate_table),
+	        cmocka_unit_test(test_report_in_another_file_is_refused),
 	        cmocka_unit_test(test_report_of_every_other_size_is_refused),
 	        cmocka_unit_test(test_report_product_follows_cpuid),
 	        cmocka_unit_test(test_report_of_version_2_shows_its_layout_by_chip_id),

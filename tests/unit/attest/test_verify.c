@@ -50,8 +50,8 @@ static void test_verify_another_products_chain_fails(void **state)
 	struct attest_verdict verdict;
 	struct err err;
 
-	sample_free(&evidence.chain);
-	evidence.chain = sample("ask_ark_genoa.pem");
+	sample_free(&evidence.chain[0]);
+	evidence.chain[0] = sample("ask_ark_genoa.pem");
 	assert_ok(attest_report_verify(&report, &evidence, &verdict, &err));
 	assert_failed_checks(&verdict, "leaf-certificate product");
 	sample_milan_free(&evidence);
@@ -64,8 +64,8 @@ static void test_verify_vlek_chain_does_not_sign_a_vcek(void **state)
 	struct attest_verdict verdict;
 	struct err err;
 
-	sample_free(&evidence.chain);
-	evidence.chain = sample("ask_ark_milan_vlek.pem");
+	sample_free(&evidence.chain[0]);
+	evidence.chain[0] = sample("ask_ark_milan_vlek.pem");
 	assert_ok(attest_report_verify(&report, &evidence, &verdict, &err));
 	assert_failed_checks(&verdict, "leaf-certificate");
 	sample_milan_free(&evidence);
@@ -83,7 +83,7 @@ static void test_verify_genuine_turin_chain_holds(void **state)
 
 	sample_milan_free(&evidence);
 	evidence.leaf = sample("turin-vcek.der");
-	evidence.chain = sample("ask_ark_turin_vcek.pem");
+	evidence.chain[0] = sample("ask_ark_turin_vcek.pem");
 	assert_ok(attest_report_verify(&report, &evidence, &verdict, &err));
 	assert_failed_checks(&verdict, "signature tcb chip-id");
 	for (size_t i = 0; i < ARRAY_LEN(passed); i++)
@@ -164,7 +164,7 @@ static void test_verify_missing_certificates_are_named(void **state)
 	struct err err;
 
 	assert_fails(attest_report_verify(&report, &empty, &verdict, &err), ERR_USAGE, "the VCEK");
-	sample_free(&evidence.chain);
+	sample_free(&evidence.chain[0]);
 	assert_fails(attest_report_verify(&report, &evidence, &verdict, &err), ERR_USAGE, "(ASK)");
 	sample_milan_free(&evidence);
 }

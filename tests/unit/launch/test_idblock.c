@@ -148,13 +148,14 @@ static void test_idblock_base64_reads_as_the_bare_bytes_do(void **state)
 	struct err err;
 
 	memset(garbage, '!', sizeof(garbage));
-	assert_ok(launch_id_decode(text, strlen(text), &block, sizeof(block), &err));
+	assert_ok(attest_form_struct(text, strlen(text), &block, sizeof(block), &err));
 	assert_memory_equal(&block, &expected, sizeof(block));
-	assert_ok(launch_id_decode(&expected, sizeof(expected), &block, sizeof(block), &err));
+	assert_ok(attest_form_struct(&expected, sizeof(expected), &block, sizeof(block), &err));
 	assert_memory_equal(&block, &expected, sizeof(block));
-	assert_fails(launch_id_decode(text, 0, &block, sizeof(block), &err), ERR_USAGE, "has 0 bytes");
-	assert_fails(launch_id_decode(text, 97, &block, sizeof(block), &err), ERR_USAGE, "has 97 bytes");
-	assert_fails(launch_id_decode(garbage, 128, &block, sizeof(block), &err), ERR_USAGE, "has 128 bytes");
+	assert_fails(attest_form_struct(text, 0, &block, sizeof(block), &err), ERR_USAGE, "has 0 bytes");
+	assert_fails(attest_form_struct(text, 97, &block, sizeof(block), &err), ERR_USAGE, "has 97 bytes");
+	assert_fails(
+	        attest_form_struct(garbage, 128, &block, sizeof(block), &err), ERR_USAGE, "has 128 bytes");
 }
 
 /* ---- key files ---- */

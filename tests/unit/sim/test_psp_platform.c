@@ -234,7 +234,7 @@ static bool is_verified(const char *leaf, const char *chain, const struct abi_sn
 {
 	struct attest_evidence evidence = {
 	        .leaf = {leaf, strlen(leaf), "leaf"},
-	        .chain = {chain, strlen(chain), "chain"},
+	        .chain = {{chain, strlen(chain), "chain"}},
 	        .at = 1800000000,
 	};
 	struct attest_verdict verdict;

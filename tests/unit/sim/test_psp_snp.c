@@ -289,7 +289,7 @@ static void judge(struct psp *psp, const struct abi_snp_report *report, bool wan
 	assert_non_null(ark);
 	struct attest_evidence evidence = {
 	        .leaf = {vcek, strlen(vcek), "VCEK"},
-	        .chain = {chain, strlen(chain), "chain"},
+	        .chain = {{chain, strlen(chain), "chain"}},
 	        .root = {ark, strlen(ark), "ARK"},
 	        .at = 1800000000,
 	};
