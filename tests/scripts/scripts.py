@@ -104,6 +104,16 @@ class Scripts(unittest.TestCase):
             self.assertIn(f'as root, run: scripts/setup {instead};', done.stderr)
             self.assertEqual(done.stderr.count('password'), 1, done.stderr)
 
+    def test_tally_tells_what_was_excused_in_the_lab(self):
+        log, results = self.folder / 'log', self.folder / 'results'
+        log.write_text(json.dumps({'name': 'probe', 'result': 'OK', 'stdout': 'emulation: run 1: the guest crashed\n445 lines\n'}) + '\n')
+        tally = ROOT / 'scripts/tally.py'
+        run([tally, 'meson', 'lab', log, results])
+        done = run([tally, 'report', results])
+        self.assertIn("told: lab: probe (the lab's emulation lost a guest: run 1: the guest crashed)\n", done.stdout)
+        self.assertTrue(done.stdout.endswith('tests: 1 passed, 0 failed, 0 skipped\n'), done.stdout)
+        self.assertEqual(done.returncode, 0)
+
     def test_tally_counts_the_tests_of_unittest(self):
         said = ("test_a (__main__.A.test_a)\nA line about it. ... ok\ntest_b (__main__.A.test_b) ... skipped 'no KVM'\n"
                 "test_b (__main__.B.test_b) ... ok\ntest_c (__main__.A.test_c) ... FAIL\n")
