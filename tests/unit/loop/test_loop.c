@@ -1,5 +1,7 @@
 #include <poll.h>
 #include <pthread.h>
+#include <pty.h>
+#include <termios.h>
 
 #include "../../../src/loop/backend.h"
 #include "../../../src/loop/uring.h"
@@ -185,28 +187,82 @@ static void test_loop_blocked_write_does_not_block_another(void **state)
 	close(others[1]);
 }
 
-/* The caller's memory is the caller's again, whatever becomes of the descriptor. */
+struct endless {
+	int fd;
+	char data[1 << 20];
+};
+
+/* A write may end when it has written a part. */
+static void write_on(void *ctx, int result)
+{
+	struct endless *endless = ctx;
+
+	assert_true(result >= 0);
+	assert_ok(loop_write_start(
+	        loop, endless->fd, endless->data, sizeof(endless->data), write_on, endless, &op, &err));
+}
+
+/* The caller's memory is the caller's again, and nobody reads it any more, whatever the reader does. */
+static void assert_data_given_back(int in, int out)
+{
+	static struct endless endless;
+	struct pollfd more = {.fd = in, .events = POLLIN};
+	char seen[4096];
+
+	endless.fd = out;
+	memset(endless.data, 'a', sizeof(endless.data));
+	write_on(&endless, 0);
+	run_for(2);
+	loop_destroy(take_ptr(&loop));
+	memset(endless.data, 'b', sizeof(endless.data));
+	while (poll(&more, 1, 5) == 1) {
+		ssize_t n = read(in, seen, sizeof(seen));
+
+		assert_true(n > 0);
+		assert_null(memchr(seen, 'b', (size_t)n));
+	}
+	assert_ok(loop_create_with(backend, &loop, &err));
+}
+
 static void test_loop_destroy_gives_the_data_of_a_blocked_write_back(void **state)
 {
-	char data[4096], seen[4096];
-	struct pollfd more;
+	for (int i = 0; i < 20; i++)
+		assert_data_given_back(ends[0], ends[1]);
+}
+
+static void test_loop_destroy_gives_the_data_of_a_terminal_back(void **state)
+{
+	int master = -1, slave = -1;
+	struct termios raw;
+
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	assert_int_equal(tcgetattr(slave, &raw), 0);
+	cfmakeraw(&raw);
+	assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
+	for (int i = 0; i < 20; i++)
+		assert_data_given_back(master, slave);
+	close(master);
+	close(slave);
+}
+
+/* A write that is still under way would keep the pipe's last writer alive. */
+static void test_loop_destroy_leaves_no_write_under_way(void **state)
+{
+	static char data[4096];
+	struct pollfd end = {.fd = ends[0]};
 
 	for (int i = 0; i < 20; i++) {
-		memset(data, 'a', sizeof(data));
 		fill(ends[1]);
 		assert_ok(loop_write_start(
 		        loop, ends[1], data, sizeof(data), on_written_to_full, NULL, &op, &err));
 		run_for(2);
 		loop_destroy(take_ptr(&loop));
-		memset(data, 'b', sizeof(data));
-		more = (struct pollfd){.fd = ends[0], .events = POLLIN};
-		while (poll(&more, 1, 0) == 1) {
-			ssize_t n = read(ends[0], seen, sizeof(seen));
-
-			assert_true(n > 0);
-			assert_null(memchr(seen, 'b', (size_t)n));
-		}
-		assert_int_equal(poll(&more, 1, 20), 0);
+		close(ends[1]);
+		assert_int_equal(poll(&end, 1, 0), 1);
+		assert_true(end.revents & POLLHUP);
+		close(ends[0]);
+		assert_int_equal(pipe(ends), 0);
+		end.fd = ends[0];
 		assert_ok(loop_create_with(backend, &loop, &err));
 	}
 }
@@ -388,6 +444,8 @@ static int run_contract(const struct loop_backend *with)
 	        T(test_loop_blocked_write_does_not_block_the_loop),
 	        T(test_loop_blocked_write_does_not_block_another),
 	        T(test_loop_destroy_gives_the_data_of_a_blocked_write_back),
+	        T(test_loop_destroy_gives_the_data_of_a_terminal_back),
+	        T(test_loop_destroy_leaves_no_write_under_way),
 	        T(test_loop_stopped_write_is_silent),
 	        T(test_loop_post_from_a_thread_arrives_each_time),
 	        T(test_loop_post_of_what_waits_is_one_call),
