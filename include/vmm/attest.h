@@ -113,6 +113,8 @@ struct attest_vcek_urls {
 	char url[2][ATTEST_URL_BYTES];
 };
 void attest_report_vcek_urls(const struct abi_snp_report *report, struct attest_vcek_urls *ret_urls);
+/* Where it has the signed CEK of the chip with this id (SEV API, GET_ID). */
+void attest_cek_url(const uint8_t id[static 64], char ret_url[static ATTEST_URL_BYTES]);
 
 /* ---- verdicts: every check told ---- */
 
@@ -174,6 +176,15 @@ struct attest_wanted {
 	bool masked_chip_id; /* a report that hides its chip is accepted */
 };
 
+/* The certificates of a table that hosts hand to guests (GHCB, "SNP Extended Guest Request"), DER. */
+struct attest_table {
+	struct attest_blob vcek, vlek, ask, ark; /* size 0: not in it */
+};
+
+/* *ret_data is the caller's to free. ERR_USAGE: more than ATTEST_FILE_MAX_BYTES. */
+int attest_table_make(
+        const struct attest_table *from, uint8_t **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;
+
 #define ATTEST_CHAIN_FILES 4
 
 struct attest_evidence {
@@ -212,8 +223,9 @@ int attest_ecdsa_public(struct evp_pkey_st *key, struct abi_public_key *ret_key,
 struct attest_sev_evidence {
 	struct attest_blob pdh;   /* the PDH (2084 bytes), or PDH, PEK, OCA, CEK one after the other */
 	struct attest_blob chain; /* PEK, OCA, CEK, as PDH_CERT_EXPORT gives them; if pdh is the PDH alone */
-	struct attest_blob amd;   /* ASK and ARK in AMD's binary format, either order */
-	struct attest_blob root;  /* an ARK in that format to trust beside AMD's */
+	struct attest_blob cek; /* the CEK that AMD signed, in the place of the one there, which nobody did */
+	struct attest_blob amd; /* ASK and ARK in AMD's binary format, either order; may follow pdh's four */
+	struct attest_blob root; /* an ARK in that format to trust beside AMD's */
 
 	struct attest_blob report; /* what GET_ATTESTATION_REPORT gave (208 bytes), and what it must say: */
 	const uint8_t *digest;     /* 32 bytes; NULL: anything, as below */
@@ -229,6 +241,8 @@ const char *attest_sev_algo_name(uint32_t algo);   /* "ECDSA with SHA-384"; "unk
  */
 int attest_sev_cert_parse(
         const void *data, size_t size, struct abi_sev_cert *ret_cert, struct err *err) MUST_CHECK;
+/* Are AMD's certificates there, so that the platform can be verified? */
+bool attest_sev_has_amd(const struct attest_sev_evidence *evidence);
 /* The PDH of the evidence, unverified. */
 int attest_sev_pdh(
         const struct attest_sev_evidence *evidence, struct abi_sev_cert *ret_pdh, struct err *err) MUST_CHECK;

@@ -58,6 +58,25 @@ struct sim_figures {
 };
 void sim_figures(struct host *h, struct sim_figures *ret_figures);
 
+/* ---- what AMD's key server has of a real processor ---- */
+
+/* The certificate of the chip's key, of what signed that, and the root. */
+enum { SIM_CERT_LEAF, SIM_CERT_ASK, SIM_CERT_ARK, SIM_CERTS };
+struct sim_cert {
+	void *data;
+	size_t size;
+};
+
+/*
+ * For SEV the signed CEK (struct abi_sev_cert), ASK and ARK in AMD's binary format; for SNP the VCEK of the
+ * reported TCB, ASK and ARK as DER. All end in a root that is the software platform's. h is what
+ * host_sim_create() gave, not a wrapper of it. Free with sim_certificates_free(). ERR_HOST: a processor
+ * without SEV; ERR_USAGE: without SNP.
+ */
+int sim_certificates(
+        struct host *h, bool snp, struct sim_cert ret_certs[static SIM_CERTS], struct err *err) MUST_CHECK;
+void sim_certificates_free(struct sim_cert certs[static SIM_CERTS]);
+
 /* ---- for tests and for who watches ---- */
 
 #define SIM_FAULTS_MAX 16

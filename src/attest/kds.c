@@ -55,3 +55,11 @@ void attest_report_vcek_urls(const struct abi_snp_report *report, struct attest_
 	write_url(report, ATTEST_MILAN, ret_urls->url[ret_urls->count++]);
 	write_url(report, ATTEST_GENOA, ret_urls->url[ret_urls->count++]);
 }
+
+void attest_cek_url(const uint8_t id[static 64], char ret_url[static ATTEST_URL_BYTES])
+{
+	char digits[2 * 64 + 1];
+
+	hex_encode(id, 64, digits);
+	snprintf(ret_url, ATTEST_URL_BYTES, "https://kdsintf.amd.com/cek/id/%s", digits);
+}

@@ -58,16 +58,40 @@ static int read_row(
 	return 0;
 }
 
+#define PLATFORM_BYTES (PLATFORM_CERTS * sizeof(struct abi_sev_cert))
+
+/* The PDH's file may hold the whole platform, and AMD's certificates after it (sevctl export --full). */
 static bool pdh_has_all(const struct attest_sev_evidence *evidence)
 {
-	return evidence->pdh.size == PLATFORM_CERTS * sizeof(struct abi_sev_cert);
+	return evidence->pdh.size >= PLATFORM_BYTES;
+}
+
+static struct attest_blob platform_of(const struct attest_sev_evidence *evidence)
+{
+	return (struct attest_blob){evidence->pdh.data, PLATFORM_BYTES, evidence->pdh.name};
+}
+
+static struct attest_blob amd_of(const struct attest_sev_evidence *evidence)
+{
+	if (evidence->amd.size || evidence->pdh.size <= PLATFORM_BYTES)
+		return evidence->amd;
+	return (struct attest_blob){(const uint8_t *)evidence->pdh.data + PLATFORM_BYTES,
+	        evidence->pdh.size - PLATFORM_BYTES, evidence->pdh.name};
+}
+
+bool attest_sev_has_amd(const struct attest_sev_evidence *evidence)
+{
+	return amd_of(evidence).size != 0;
 }
 
 int attest_sev_pdh(const struct attest_sev_evidence *evidence, struct abi_sev_cert *ret_pdh, struct err *err)
 {
+	struct attest_blob all = platform_of(evidence);
 	struct abi_sev_cert certs[PLATFORM_CERTS];
+	int result = pdh_has_all(evidence) ? read_row(&all, PDH, PLATFORM_CERTS, certs, err)
+	                                   : read_row(&evidence->pdh, PDH, 1, certs, err);
 
-	if (read_row(&evidence->pdh, PDH, pdh_has_all(evidence) ? PLATFORM_CERTS : 1, certs, err) < 0)
+	if (result < 0)
 		return -1;
 	*ret_pdh = certs[PDH];
 	return 0;
@@ -75,8 +99,10 @@ int attest_sev_pdh(const struct attest_sev_evidence *evidence, struct abi_sev_ce
 
 static int read_platform(const struct attest_sev_evidence *evidence, struct sev_chain *chain, struct err *err)
 {
+	struct attest_blob all = platform_of(evidence);
+
 	if (pdh_has_all(evidence))
-		return read_row(&evidence->pdh, PDH, PLATFORM_CERTS, chain->certs, err);
+		return read_row(&all, PDH, PLATFORM_CERTS, chain->certs, err);
 	if (!evidence->chain.size)
 		return err_set(err, ERR_USAGE,
 		        "%s: the certificates of PEK, OCA and CEK are needed to verify it (--chain)",
@@ -84,6 +110,12 @@ static int read_platform(const struct attest_sev_evidence *evidence, struct sev_
 	if (read_row(&evidence->pdh, PDH, 1, chain->certs, err) < 0)
 		return -1;
 	return read_row(&evidence->chain, PEK, 3, chain->certs + PEK, err);
+}
+
+/* The signed one takes the place of the one that the firmware gave. */
+static int read_cek(const struct attest_blob *blob, struct sev_chain *chain, struct err *err)
+{
+	return blob->size ? read_row(blob, CEK, 1, &chain->certs[CEK], err) : 0;
 }
 
 static int read_amd(const struct attest_blob *blob, struct sev_chain *chain, struct err *err)
@@ -171,6 +203,15 @@ static void judge_root(const struct sev_chain *chain, struct attest_verdict *ver
 		        chain->root_key.key ? " and not that of --root" : "");
 }
 
+/* An honest host has nothing better to give: say where the signed one is. */
+static const char *cek_fault(const struct abi_sev_cert *cek, const struct sev_key *ask)
+{
+	if (cek->sig[0].usage == ABI_SEV_USAGE_INVALID && cek->sig[1].usage == ABI_SEV_USAGE_INVALID)
+		return "it has no signature, as the firmware exports it; fetch the signed CEK from AMD's key "
+		       "server, at the address that vmm host prints, and name it with --cek";
+	return sev_cert_fault(cek, ask);
+}
+
 static void judge_chain(const struct sev_chain *chain, struct attest_verdict *verdict)
 {
 	static const struct {
@@ -185,7 +226,7 @@ static void judge_chain(const struct sev_chain *chain, struct attest_verdict *ve
 		judge(verdict, links[i].name, child->usage, parent, sev_cert_fault(child, parent));
 	}
 	judge(verdict, "cek", ABI_SEV_USAGE_CEK, &chain->ask_key,
-	        sev_cert_fault(&chain->certs[CEK], &chain->ask_key));
+	        cek_fault(&chain->certs[CEK], &chain->ask_key));
 	judge(verdict, "ask", ABI_SEV_USAGE_ASK, &chain->ark_key,
 	        amd_cert_fault(&chain->ask, &chain->ark, &chain->ark_key));
 	judge(verdict, "ark", ABI_SEV_USAGE_ARK, &chain->ark_key,
@@ -242,12 +283,13 @@ int attest_sev_verify(
         const struct attest_sev_evidence *evidence, struct attest_verdict *ret_verdict, struct err *err)
 {
 	struct attest_verdict verdict = {0};
+	struct attest_blob amd = amd_of(evidence);
 	struct sev_chain chain = {0};
 
 	if (crypto_load(err) < 0)
 		return -1;
-	if (read_platform(evidence, &chain, err) < 0 || read_amd(&evidence->amd, &chain, err) < 0 ||
-	        read_root(&evidence->root, &chain, err) < 0 ||
+	if (read_platform(evidence, &chain, err) < 0 || read_cek(&evidence->cek, &chain, err) < 0 ||
+	        read_amd(&amd, &chain, err) < 0 || read_root(&evidence->root, &chain, err) < 0 ||
 	        read_report(&evidence->report, &chain, err) < 0 || read_keys(&chain, err) < 0) {
 		chain_finish(&chain);
 		ERR_clear_error();

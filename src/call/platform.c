@@ -51,12 +51,13 @@ int call_platform_snp_status(struct host *h, int fd, struct uapi_sev_snp_status 
 
 int call_platform_id(struct host *h, int fd, uint8_t ret_id[static CALL_PLATFORM_ID_BYTES], struct err *err)
 {
-	uint8_t id[CALL_PLATFORM_ID_BYTES] = {0};
+	/* A host with two sockets may give two ids; certificates go by that of the first. */
+	uint8_t id[2 * CALL_PLATFORM_ID_BYTES] = {0};
 	struct sev_user_data_get_id2 get = {.address = (uintptr_t)id, .length = sizeof(id)};
 
 	if (issue(h, fd, SEV_GET_ID2, &get, "SEV_GET_ID2", err) < 0)
 		return -1;
-	memcpy(ret_id, id, sizeof(id));
+	memcpy(ret_id, id, CALL_PLATFORM_ID_BYTES);
 	return 0;
 }
 

@@ -5,9 +5,9 @@
 
 #include "vmm/call.h"
 
+#include "host_certs.h"
 #include "host_show.h"
 #include "hosts.h"
-#include "owner.h"
 #include "verbs.h"
 
 static void ask(const struct cli_hosts *hosts, const struct config *config, struct host_offer *offer)
@@ -28,21 +28,15 @@ static void ask(const struct cli_hosts *hosts, const struct config *config, stru
 	host_close(hosts->host, fd);
 }
 
-/* What a guest's owner makes a session with: the PDH, and its chain but for AMD's own part. */
-static int export_certificates(struct host *host, const char *path, struct err *err)
+/* AMD's key server knows the chip by its id. */
+static void ask_id(struct host *host, struct host_offer *offer)
 {
-	struct {
-		struct abi_sev_cert pdh;
-		struct abi_sev_cert_chain chain;
-	} ABI_PACKED certs;
-	const struct owner_file file = {"certificates", path, &certs, sizeof(certs)};
-	int fd, result;
+	int fd;
 
-	if (call_platform_open(host, &fd, err) < 0)
-		return -1;
-	result = call_platform_certificates(host, fd, &certs.pdh, &certs.chain, err);
+	if (call_platform_open(host, &fd, &offer->id_reason) < 0)
+		return;
+	offer->id_known = call_platform_id(host, fd, offer->id, &offer->id_reason) == 0;
 	host_close(host, fd);
-	return result < 0 ? -1 : owner_files_write(&file, 1, err);
 }
 
 static int show(const struct cli_args *args, const struct cli_hosts *hosts, const struct config *config,
@@ -52,11 +46,11 @@ static int show(const struct cli_args *args, const struct cli_hosts *hosts, cons
 
 	if (!offer)
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for what the host offers");
-	if (cli_given(args, "certificates") &&
-	        export_certificates(hosts->host, cli_value(args, "certificates"), err) < 0)
+	if (host_certificates_write(args, hosts, err) < 0)
 		return -1;
 	offer->simulated = hosts->sim;
 	ask(hosts, config, offer);
+	ask_id(hosts->host, offer);
 	if (!cli_given(args, "json"))
 		host_print_words(offer);
 	else if (host_print_json(offer, err) < 0)
@@ -86,9 +80,7 @@ static const struct cli_option options[] = {
         CLI_OPTION_SET,
         CLI_OPTION_JSON,
         CLI_OPTION_HOST,
-        {"certificates", "FILE",
-                "Write the platform's certificates (PDH, PEK, OCA, CEK) to FILE, which must not exist: what "
-                "the owner of a SEV or SEV-ES guest makes a session with."},
+        HOST_CERTS_OPTIONS,
         {0},
 };
 

@@ -110,6 +110,50 @@ static void print_tcb(const struct launch_facts *facts, const char *name, uint64
 	printf("\n");
 }
 
+/* The VCEK's address depends on product and reported TCB; *ret_url is "" if the chip has no SNP. */
+static void vcek_url(const struct host_offer *offer, char ret_url[static ATTEST_URL_BYTES])
+{
+	const struct launch_facts *facts = &offer->facts;
+	struct abi_snp_report report = {
+	        .version = 3,
+	        .cpuid_family =
+	                (uint8_t)((facts->cpu_signature >> 8 & 15) + (facts->cpu_signature >> 20 & 0xff)),
+	        .cpuid_model =
+	                (uint8_t)((facts->cpu_signature >> 4 & 15) | (facts->cpu_signature >> 12 & 0xf0)),
+	        .key_info = ABI_SNP_SIGNER_VCEK << 2,
+	        .reported_tcb = facts->snp.reported_tcb_version,
+	};
+
+	struct attest_vcek_urls urls;
+
+	memcpy(report.chip_id, offer->id, sizeof(report.chip_id));
+	attest_report_vcek_urls(&report, &urls);
+	snprintf(ret_url, ATTEST_URL_BYTES, "%s",
+	        facts->snp_status.kind || urls.count == 0 ? "" : urls.url[0]);
+}
+
+static void print_id(const struct host_offer *offer)
+{
+	char digits[2 * sizeof(offer->id) + 1], url[ATTEST_URL_BYTES];
+
+	if (!offer->id_known) {
+		if (!offer->facts.device.kind) /* else the reason was told already */
+			printf("chip id: not to be had: %s\n", offer->id_reason.text);
+		return;
+	}
+	hex_encode(offer->id, sizeof(offer->id), digits);
+	printf("chip id: %s\n", digits);
+	attest_cek_url(offer->id, url);
+	printf("  CEK at  %s\n", url);
+	vcek_url(offer, url);
+	if (*url)
+		printf("  VCEK at %s\n", url);
+	if (offer->simulated)
+		printf("  but AMD's key server knows no simulated chip: vmm host --host sim --certificates "
+		       "FILE "
+		       "--generation sev|snp writes what it would have\n");
+}
+
 static void print_firmware(const struct launch_facts *facts)
 {
 	if (facts->device.kind) {
@@ -179,6 +223,7 @@ void host_print_words(const struct host_offer *offer)
 	print_generations(facts);
 	print_masks(facts);
 	print_firmware(facts);
+	print_id(offer);
 }
 
 /* ---- JSON ---- */
@@ -252,18 +297,30 @@ static json_t *kvm_json(const struct host_offer *offer)
 	return kvm;
 }
 
+static json_t *chip_json(const struct host_offer *offer)
+{
+	char digits[2 * sizeof(offer->id) + 1], cek[ATTEST_URL_BYTES], vcek[ATTEST_URL_BYTES];
+
+	if (!offer->id_known)
+		return json_pack("{s:n, s:s}", "id", "reason", offer->id_reason.text);
+	hex_encode(offer->id, sizeof(offer->id), digits);
+	attest_cek_url(offer->id, cek);
+	vcek_url(offer, vcek);
+	return json_pack("{s:s, s:s, s:s?}", "id", digits, "cek-url", cek, "vcek-url", *vcek ? vcek : NULL);
+}
+
 int host_print_json(const struct host_offer *offer, struct err *err)
 {
 	const struct launch_facts *facts = &offer->facts;
 	auto_json json_t *root =
-	        json_pack("{s:b, s:o, s:{s:s, s:o, s:i}, s:o, s:i, s:o, s:o, s:b, s:{s:o, s:o}}", "simulated",
-	                offer->simulated, "kvm", kvm_json(offer), "processor", "product",
+	        json_pack("{s:b, s:o, s:{s:s, s:o, s:i}, s:o, s:i, s:o, s:o, s:b, s:{s:o, s:o}, s:o}",
+	                "simulated", offer->simulated, "kvm", kvm_json(offer), "processor", "product",
 	                attest_product_name(facts->product), "signature", mask(true, facts->cpu_signature),
 	                "c-bit", (int)facts->c_bit, "generations", generations_json(facts), "vm-types",
 	                (int)facts->vm_types, "policy-bits", mask(facts->policy_known, facts->policy_bits),
 	                "vmsa-features", mask(facts->features_known, facts->vmsa_features),
 	                "asks-for-certificates", facts->certs_known && facts->req_certs, "firmware", "sev",
-	                sev_json(facts), "sev-snp", snp_json(facts));
+	                sev_json(facts), "sev-snp", snp_json(facts), "chip", chip_json(offer));
 
 	if (!root || json_dumpf(root, stdout, JSON_INDENT(2)) < 0)
 		return err_set(err, ERR_FAILED, "the answer could not be written");

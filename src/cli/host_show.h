@@ -12,6 +12,9 @@ struct host_offer {
 	bool usable;
 	struct err reason; /* why not */
 	int values[32];    /* of call_capabilities, in its order */
+	bool id_known;
+	uint8_t id[64];       /* of the chip (SEV_GET_ID2) */
+	struct err id_reason; /* why it is not known */
 	struct launch_facts facts;
 };
 

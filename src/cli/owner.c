@@ -73,6 +73,7 @@ int owner_evidence_read(
 		return err_set(err, ERR_USAGE, "--pdh FILE is needed: the platform's PDH certificate");
 	if (blob_read_option(args, "pdh", &evidence.pdh, err) < 0 ||
 	        blob_read_option(args, "chain", &evidence.chain, err) < 0 ||
+	        blob_read_option(args, "cek", &evidence.cek, err) < 0 ||
 	        blob_read_option(args, "amd", &evidence.amd, err) < 0 ||
 	        blob_read_option(args, "root", &evidence.root, err) < 0) {
 		owner_evidence_free(&evidence);
@@ -86,6 +87,7 @@ void owner_evidence_free(struct attest_sev_evidence *evidence)
 {
 	blob_free(&evidence->pdh);
 	blob_free(&evidence->chain);
+	blob_free(&evidence->cek);
 	blob_free(&evidence->amd);
 	blob_free(&evidence->root);
 }

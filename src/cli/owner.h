@@ -24,7 +24,7 @@ struct owner_file {
 /* Makes all the files or none. One that is there already is not touched: ERR_USAGE. */
 int owner_files_write(const struct owner_file *files, size_t count, struct err *err) MUST_CHECK;
 
-/* --pdh, --chain, --amd and --root, which several verbs take. Free with owner_evidence_free(). */
+/* --pdh, --chain, --cek, --amd and --root, which several verbs take. Free with owner_evidence_free(). */
 int owner_evidence_read(
         const struct cli_args *args, struct attest_sev_evidence *ret_evidence, struct err *err) MUST_CHECK;
 void owner_evidence_free(struct attest_sev_evidence *evidence);
@@ -32,9 +32,14 @@ void owner_evidence_free(struct attest_sev_evidence *evidence);
 #define OWNER_OPTIONS_EVIDENCE \
 	{"pdh", "FILE", \
 	        "The platform's PDH certificate (2084 bytes), or PDH, PEK, OCA and CEK one after the " \
-	        "other, as " \
-	        "sevctl export writes them."}, \
+	        "other, as vmm host and sevctl export write them; ASK and ARK may follow (sevctl export " \
+	        "--full)."}, \
 	        {"chain", "FILE", "PEK, OCA and CEK, if they are not with the PDH."}, \
+	        {"cek", "FILE", \
+	                "The CEK that AMD signed (2084 bytes), in the place of the one that the firmware " \
+	                "gave, " \
+	                "which has no signature. AMD's key server has it, at the address that vmm host " \
+	                "prints."}, \
 	        {"amd", "FILE", \
 	                "AMD's ASK and ARK for the product, in AMD's binary format (ask_ark_milan.cert)."}, \
 	{ \

@@ -28,7 +28,7 @@ static int check_platform(const struct attest_sev_evidence *evidence, struct err
 {
 	struct attest_verdict verdict;
 
-	if (!evidence->amd.size) {
+	if (!attest_sev_has_amd(evidence)) {
 		fprintf(stderr,
 		        "vmm: warning: %s is not verified (--amd is not given): whoever made it can read the "
 		        "guest's secrets\n",
@@ -39,8 +39,9 @@ static int check_platform(const struct attest_sev_evidence *evidence, struct err
 		return -1;
 	for (size_t i = 0; i < verdict.count; i++) {
 		if (verdict.checks[i].result == ATTEST_FAILED)
-			return err_set(err, ERR_FAILED, "%s: is not the PDH of an AMD processor: %s",
-			        evidence->pdh.name, verdict.checks[i].text);
+			return err_set(err, ERR_FAILED,
+			        "%s: is not proven to be the PDH of an AMD processor: %s", evidence->pdh.name,
+			        verdict.checks[i].text);
 	}
 	if (verdict.simulated)
 		fprintf(stderr, "%s\n", CLI_SIMULATED);

@@ -5,17 +5,20 @@ import base64
 import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import subprocess
 import time
 import unittest
+import uuid
 
 import images
 from images import guests
 
 SECRET = b'only for the guest: 0123456789ab'  # 32 bytes
 POLICY = {'sev': '0x1', 'sev-es': '0x5'}
+SIMULATED = 'This is the software platform, a simulation: nothing protects the guest.\n'
 # Sends the secret, 32 bytes at 0x20000, to the serial port.
 TELL = bytes.fromhex('b80020 8ed8 31f6 b92000 baf803 ac ee e2fc')
 
@@ -36,6 +39,7 @@ class Owner(unittest.TestCase):
         (self.path / 'image.fd').write_bytes(images.image(TELL + guests.POWER_OFF))
         (self.path / 'plain').write_bytes(SECRET)
         self.vmm('host', '--host', 'sim', '--certificates', 'certs')
+        self.vmm('host', '--host', 'sim', '--certificates', 'full', '--generation', 'sev', '--out-root', 'ark')
         sev = json.loads(self.vmm('host', '--host', 'sim', '--json').stdout)['firmware']['sev']
         self.firmware = f'{sev["api"]}.{sev["build"]}'
 
@@ -45,9 +49,9 @@ class Owner(unittest.TestCase):
         self.assertEqual(done.returncode, status, done.stderr)
         return done
 
-    def session(self, name, policy):
-        self.vmm('session', 'new', '--pdh', 'certs', '--policy', policy, '--out-keys', f'{name}.keys', '--out-session',
-                 f'{name}.session', '--out-godh', f'{name}.godh')
+    def session(self, name, policy, *platform, status=0):
+        return self.vmm('session', 'new', *(platform or ('--pdh', 'full', '--root', 'ark')), '--policy', policy, '--out-keys',
+                        f'{name}.keys', '--out-session', f'{name}.session', '--out-godh', f'{name}.godh', status=status)
 
     def config(self, kind, *more):
         words = [f'sev.type={kind}', 'firmware=image.fd', 'machine.memory=2M', 'machine.cpu=EPYC-Milan', *more]
@@ -89,6 +93,68 @@ class Owner(unittest.TestCase):
         self.assertEqual(process.returncode, 0, err)
         self.assertEqual(out, SECRET)
         self.assert_silent(err, (self.path / 'trace').read_bytes(), (self.path / 'measure').read_bytes())
+
+    def amds_part(self):
+        """The files that AMD's server has of a real processor."""
+        full = (self.path / 'full').read_bytes()
+        self.assertEqual(full[:3 * 2084], (self.path / 'certs').read_bytes()[:3 * 2084])
+        (self.path / 'cek').write_bytes(full[3 * 2084:4 * 2084])
+        (self.path / 'ask_ark').write_bytes(full[4 * 2084:])
+        self.assertEqual((self.path / 'ark').read_bytes(), full[-1600:])
+
+    def test_way_of_the_document(self):
+        """The commands of docs/attestation.md, as they stand there."""
+        text = (pathlib.Path(__file__).resolve().parents[2] / 'docs/attestation.md').read_text()
+        commands = re.search(r'## On the software platform\n.*?```sh\n(.*?)```', text, re.DOTALL).group(1)
+        config = {'firmware': 'image.fd', 'machine.memory': '2M', 'machine.cpu': 'EPYC-Milan', 'sev.type': 'sev'}
+        (self.path / 'guest.json').write_text(json.dumps(config))
+        (self.path / 'passphrase').write_text('open sesame')
+        (self.path / 'bin').mkdir()
+        (self.path / 'bin/vmm').symlink_to(guests.VMM)
+        done = subprocess.run(['bash', '-euo', 'pipefail', '-c', commands], cwd=self.path, stdin=subprocess.DEVNULL, timeout=240,
+                              capture_output=True, text=True, env={**os.environ, 'PATH': f'{self.path}/bin:{os.environ["PATH"]}'})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        table = (self.path / 'console.txt').read_bytes()
+        self.assertEqual(len(table), 32)
+        self.assertEqual(table[:16], uuid.UUID('1e74f542-71dd-4d66-963e-ef4287ff173b').bytes_le)
+
+    def test_host_exports_a_cek_that_only_amd_signs(self):
+        """The way of a real host: its own certificates, and AMD's from elsewhere."""
+        self.amds_part()
+        amd = ('--amd', 'ask_ark', '--root', 'ark')
+        told = self.session('o', POLICY['sev'], '--pdh', 'certs', *amd, status=1).stderr
+        self.assertIn('is not proven to be the PDH of an AMD processor: CEK is not signed by ASK', told)
+        self.assertIn('it has no signature, as the firmware exports it; fetch the signed CEK from AMD', told)
+        self.assertFalse((self.path / 'o.keys').exists())
+        told = self.session('o', POLICY['sev'], '--pdh', 'certs', '--cek', 'cek', *amd).stderr
+        self.assertEqual(told, SIMULATED)
+        done = self.vmm('cert', 'verify', '--pdh', 'certs', '--cek', 'cek', *amd)
+        self.assertTrue(done.stdout.startswith(SIMULATED), done.stdout)
+        self.assertIn('verified: all', done.stdout)
+        self.assertIn('trusted only because --root names it', done.stdout)
+        done = self.vmm('cert', 'verify', '--pdh', 'full', '--json', status=1)
+        self.assertEqual([json.loads(done.stdout)[key] for key in ('verified', 'simulated')], [False, True])
+
+    def test_certificates_that_cannot_be_are_refused(self):
+        for words, text in ((['--generation', 'snp'], '--generation goes with --certificates'),
+                            (['--out-root', 'r'], '--out-root goes with --certificates'),
+                            (['--certificates', 'c', '--out-root', 'r'], '--out-root goes with --generation'),
+                            (['--certificates', 'c', '--generation', 'tdx'], 'must be sev or snp; this is "tdx"'),
+                            (['--certificates', 'c', '--generation', 'snp', '--set', 'sim.product=Rome'], 'a Rome knows no SNP')):
+            with self.subTest(words=words):
+                done = self.vmm('host', '--host', 'sim', *words, status=2)
+                self.assertIn(text, done.stderr)
+                self.assertFalse((self.path / 'c').exists())
+
+    def test_chip_id_and_addresses(self):
+        chip = json.loads(self.vmm('host', '--host', 'sim', '--json').stdout)['chip']
+        self.assertEqual(chip['cek-url'], f'https://kdsintf.amd.com/cek/id/{chip["id"]}')
+        self.assertEqual(chip['vcek-url'], f'https://kdsintf.amd.com/vcek/v1/Milan/{chip["id"]}?blSPL=04&teeSPL=00&snpSPL=24&ucodeSPL=219')
+        self.assertRegex(chip['id'], '^[0-9a-f]{128}$')
+        other = json.loads(self.vmm('host', '--host', 'sim', '--json', '--set', 'sim.seed=2').stdout)['chip']
+        self.assertNotEqual(chip['id'], other['id'])
+        rome = json.loads(self.vmm('host', '--host', 'sim', '--json', '--set', 'sim.product=Rome').stdout)['chip']
+        self.assertIsNone(rome['vcek-url'])
 
     def dumps_core(self, kind):
         """Does a vmm with a running guest of this kind leave a core dump when it is aborted?"""

@@ -77,22 +77,53 @@ char *export_chain(const struct product *product, enum rsa_role signer)
 	return export_pem(&ca, &ark);
 }
 
-int psp_export_snp_certs(struct psp *psp, char **ret_vcek_pem, char **ret_chain_pem, struct err *err)
+static int make_vcek(struct psp *psp, struct der *vcek, struct err *err)
 {
-	struct der vcek = {0};
-	auto_free char *vcek_pem = NULL, *chain_pem = NULL;
 	bool good;
 
 	if (!psp->product->snp)
 		return err_set(err, ERR_USAGE, "a %s knows no SNP", psp->product->name);
-	good = export_start(psp) && put_vcek(psp, &vcek);
+	good = export_start(psp) && put_vcek(psp, vcek);
 	pthread_mutex_unlock(&psp->lock);
-	vcek_pem = good ? export_pem(&vcek, NULL) : NULL;
-	chain_pem = vcek_pem ? export_chain(psp->product, RSA_ASK) : NULL;
-	if (!chain_pem)
+	return good ? 0 : export_fail(err);
+}
+
+int psp_export_snp_certs(struct psp *psp, char **ret_vcek_pem, char **ret_chain_pem, struct err *err)
+{
+	struct der vcek = {0};
+	auto_free char *vcek_pem = NULL, *chain_pem = NULL;
+
+	if (make_vcek(psp, &vcek, err) < 0)
+		return -1;
+	vcek_pem = export_pem(&vcek, NULL);
+	chain_pem = export_chain(psp->product, RSA_ASK);
+	if (!vcek_pem || !chain_pem)
 		return export_fail(err);
 	*ret_vcek_pem = take_ptr(&vcek_pem);
 	*ret_chain_pem = take_ptr(&chain_pem);
+	return 0;
+}
+
+int psp_export_snp_der(struct psp *psp, struct psp_der ret_certs[static PSP_DERS], struct err *err)
+{
+	struct der certs[PSP_DERS] = {0};
+
+	if (make_vcek(psp, &certs[PSP_DER_VCEK], err) < 0)
+		return -1;
+	if (!x509_put_ca(&certs[PSP_DER_ASK], psp->product, RSA_ASK) ||
+	        !x509_put_ca(&certs[PSP_DER_ARK], psp->product, RSA_ARK))
+		return export_fail(err);
+	for (int i = 0; i < PSP_DERS; i++) {
+		uint8_t *bytes = malloc(certs[i].size);
+
+		if (!bytes) {
+			while (i-- > 0)
+				free(ret_certs[i].bytes);
+			return err_set(err, ERR_FAILED, "no memory for certificates");
+		}
+		memcpy(bytes, certs[i].bytes, certs[i].size);
+		ret_certs[i] = (struct psp_der){bytes, certs[i].size};
+	}
 	return 0;
 }
 

@@ -58,6 +58,22 @@ def snphost_reads_the_tests_table(folder):
     assert found == genuine('der'), sorted(found)
 
 
+def snphost_reads_what_vmm_writes(folder):
+    """Of each product, and openssl finds the chain of what came out."""
+    for product in 'Milan', 'Genoa', 'Turin':
+        out = folder / product
+        out.mkdir()
+        run = subprocess.run([VMM, 'host', '--host', 'sim', '--set', f'sim.product={product}', '--certificates', folder / f'{product}.table',
+                              '--generation', 'snp', '--out-root', folder / f'{product}.root'], capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        snphost('export', 'pem', folder / f'{product}.table', out)
+        assert sorted(path.name for path in out.iterdir()) == ['ark.pem', 'ask.pem', 'vcek.pem'], list(out.iterdir())
+        assert der_of((out / 'ark.pem').read_text()) == (folder / f'{product}.root').read_bytes()
+        run = subprocess.run(['openssl', 'verify', '-check_ss_sig', '-CAfile', out / 'ark.pem', '-untrusted', out / 'ask.pem',
+                              out / 'vcek.pem'], capture_output=True, text=True)
+        assert run.returncode == 0, (run.stdout, run.stderr)
+
+
 def main():
     if not SNPHOST.exists():
         print(f'skipped: {SNPHOST} is not there; scripts/setup --sid fetches it')
@@ -65,6 +81,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         vmm_reads_what_snphost_writes(pathlib.Path(name))
         snphost_reads_the_tests_table(pathlib.Path(name))
+        snphost_reads_what_vmm_writes(pathlib.Path(name))
 
 
 main()

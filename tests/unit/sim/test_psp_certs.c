@@ -214,6 +214,74 @@ static void test_psp_sev_chain_and_report_are_what_the_verifier_accepts(void **s
 	}
 }
 
+/* The firmware's CEK is unsigned: its verdict names the remedy, and with AMD's CEK beside it all is well. */
+static void test_psp_unsigned_cek_is_told_and_replaced(void **state)
+{
+	struct psp *psp = bench_psp("Milan");
+	struct abi_sev_cert_chain chain;
+	struct attest_verdict verdict;
+	struct abi_sev_cert pdh;
+	struct exported e;
+	struct err err;
+
+	export_sev(psp, &e);
+	assert_code(psp_pdh_cert_export(psp, &pdh, &chain), PSP_SUCCESS);
+	struct attest_sev_evidence evidence = {
+	        .pdh = {&pdh, sizeof(pdh), "PDH"},
+	        .chain = {&chain, sizeof(chain), "chain"},
+	        .amd = {e.amd, e.amd_size, "ASK and ARK"},
+	        .root = {e.amd + e.amd_size / 2, e.amd_size / 2, "ARK"},
+	};
+	assert_ok(attest_sev_verify(&evidence, &verdict, &err));
+	assert_false(verdict.passed);
+	for (size_t i = 0; i < verdict.count; i++) {
+		bool is_cek = strcmp(verdict.checks[i].name, "cek") == 0;
+
+		assert_int_equal(verdict.checks[i].result == ATTEST_FAILED, is_cek);
+		if (is_cek)
+			assert_non_null(strstr(verdict.checks[i].text,
+			        "it has no signature, as the firmware exports it; fetch the signed CEK"));
+	}
+	evidence.cek = (struct attest_blob){&e.chain.cek, sizeof(e.chain.cek), "CEK"};
+	assert_ok(attest_sev_verify(&evidence, &verdict, &err));
+	assert_true(verdict.passed);
+	evidence.cek = (struct attest_blob){&chain.pek, sizeof(chain.pek), "CEK"};
+	assert_fails(attest_sev_verify(&evidence, &verdict, &err), ERR_USAGE, "is of a PEK; that of the CEK");
+	free(e.amd);
+	psp_destroy(psp);
+}
+
+/* PDH, PEK, OCA, CEK, ASK and ARK in one file, as sevctl export --full writes them. */
+static void test_psp_certificates_in_one_file_verify(void **state)
+{
+	struct psp *psp = bench_psp("Rome");
+	struct attest_verdict verdict;
+	struct abi_sev_cert pdh;
+	struct exported e;
+	struct err err;
+
+	export_sev(psp, &e);
+	const size_t own = sizeof(e.pdh) + sizeof(e.chain), size = own + e.amd_size;
+	uint8_t *all = malloc(size);
+	memcpy(all, &e.pdh, sizeof(e.pdh));
+	memcpy(all + sizeof(e.pdh), &e.chain, sizeof(e.chain));
+	memcpy(all + own, e.amd, e.amd_size);
+	struct attest_sev_evidence evidence = {
+	        .pdh = {all, size, "all"}, .root = {e.amd + e.amd_size / 2, e.amd_size / 2, "ARK"}};
+	assert_true(attest_sev_has_amd(&evidence));
+	assert_ok(attest_sev_verify(&evidence, &verdict, &err));
+	assert_true(verdict.passed);
+	assert_ok(attest_sev_pdh(&evidence, &pdh, &err));
+	assert_memory_equal(&pdh, &e.pdh, sizeof(pdh));
+	evidence.pdh.size--;
+	assert_fails(attest_sev_verify(&evidence, &verdict, &err), ERR_USAGE, "ends within the ARK");
+	evidence.pdh.size = own;
+	assert_false(attest_sev_has_amd(&evidence));
+	free(all);
+	free(e.amd);
+	psp_destroy(psp);
+}
+
 static void test_psp_keys_follow_from_the_seed(void **state)
 {
 	struct psp_options options = bench_options("Milan");
@@ -338,6 +406,8 @@ int main(void)
 	        cmocka_unit_test(test_psp_memory_encryption_is_xts_of_single_blocks),
 	        cmocka_unit_test(test_psp_sev_chain_and_report_are_what_the_verifier_accepts),
 	        cmocka_unit_test(test_psp_sev_signature_of_the_wrong_signer_is_none),
+	        cmocka_unit_test(test_psp_unsigned_cek_is_told_and_replaced),
+	        cmocka_unit_test(test_psp_certificates_in_one_file_verify),
 	        cmocka_unit_test(test_psp_keys_follow_from_the_seed),
 	        cmocka_unit_test(test_psp_owner_signs_the_request_and_owns_the_platform),
 	};

@@ -308,6 +308,31 @@ static void judge(struct psp *psp, const struct abi_snp_report *report, bool wan
 	free(chain);
 }
 
+/* The table that a host makes of the same certificates, as its guests hand it on. */
+static void judge_by_table(struct psp *psp, const struct abi_snp_report *report)
+{
+	struct psp_der certs[PSP_DERS];
+	struct attest_verdict verdict;
+	struct err err;
+	uint8_t *data;
+	size_t size;
+
+	assert_ok(psp_export_snp_der(psp, certs, &err));
+	const struct attest_table table = {
+	        .vcek = {certs[PSP_DER_VCEK].bytes, certs[PSP_DER_VCEK].size, "VCEK"},
+	        .ask = {certs[PSP_DER_ASK].bytes, certs[PSP_DER_ASK].size, "ASK"},
+	        .ark = {certs[PSP_DER_ARK].bytes, certs[PSP_DER_ARK].size, "ARK"},
+	};
+	assert_ok(attest_table_make(&table, &data, &size, &err));
+	const struct attest_evidence evidence = {
+	        .table = {data, size, "table"}, .root = table.ark, .at = 1800000000};
+	assert_ok(attest_report_verify(report, &evidence, &verdict, &err));
+	assert_true(verdict.passed);
+	free(data);
+	for (int i = 0; i < PSP_DERS; i++)
+		free(certs[i].bytes);
+}
+
 static void test_psp_snp_report_is_what_the_verifier_accepts(void **state)
 {
 	static const uint8_t data[64] = "a nonce";
@@ -332,6 +357,7 @@ static void test_psp_snp_report_is_what_the_verifier_accepts(void **state)
 	assert_memory_equal(report.author_key_digest, digest, 48);
 	assert_int_equal(report.key_info, ABI_SNP_KEY_AUTHOR);
 	judge(id.psp, &report, true);
+	judge_by_table(id.psp, &report);
 	assert_code(psp_snp_report(id.psp, id.gctx, data, 1, &again), PSP_SUCCESS);
 	assert_memory_equal(&report, &again, sizeof(report)); /* nothing in it is left to chance */
 	report.measurement[0] ^= 1;

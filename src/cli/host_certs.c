@@ -1,0 +1,127 @@
+/*
+ * host_certs: the certificates of a platform, for its guests' owners: what its firmware exports, and of the
+ * software platform also what AMD's key server has of a real processor. Main thread.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/call.h"
+#include "vmm/sim.h"
+
+#include "host_certs.h"
+#include "owner.h"
+
+/* What PDH_CERT_EXPORT gives, in the order in which sevctl writes it, too. */
+struct platform_certs {
+	struct abi_sev_cert pdh;
+	struct abi_sev_cert_chain chain;
+} ABI_PACKED;
+
+static int export_platform(struct host *host, struct platform_certs *ret_certs, struct err *err)
+{
+	int fd, result;
+
+	if (call_platform_open(host, &fd, err) < 0)
+		return -1;
+	result = call_platform_certificates(host, fd, &ret_certs->pdh, &ret_certs->chain, err);
+	host_close(host, fd);
+	return result;
+}
+
+/* --certificates gets data; --out-root, if it is given, gets the root. */
+static int write_files(const struct cli_args *args, const void *data, size_t size,
+        const struct sim_cert *root, struct err *err)
+{
+	const struct owner_file files[] = {
+	        {"certificates", cli_value(args, "certificates"), data, size},
+	        {"out-root", cli_value(args, "out-root"), root->data, root->size},
+	};
+
+	return owner_files_write(files, files[1].path ? 2 : 1, err);
+}
+
+static int write_own(const struct cli_args *args, const struct cli_hosts *hosts, struct err *err)
+{
+	static const struct sim_cert no_root;
+	struct platform_certs certs;
+
+	return export_platform(hosts->host, &certs, err) < 0
+	               ? -1
+	               : write_files(args, &certs, sizeof(certs), &no_root, err);
+}
+
+/* PDH, PEK, OCA and, which the firmware does not give, the signed CEK, ASK and ARK. */
+static int write_sev(const struct cli_args *args, const struct cli_hosts *hosts,
+        const struct sim_cert amd[static SIM_CERTS], struct err *err)
+{
+	const struct sim_cert *ask = &amd[SIM_CERT_ASK], *ark = &amd[SIM_CERT_ARK];
+	struct platform_certs certs;
+	size_t size = sizeof(certs) + ask->size + ark->size;
+	auto_free uint8_t *all = malloc(size);
+
+	if (!all)
+		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for certificates");
+	if (export_platform(hosts->host, &certs, err) < 0)
+		return -1;
+	memcpy(&certs.chain.cek, amd[SIM_CERT_LEAF].data, sizeof(certs.chain.cek));
+	memcpy(all, &certs, sizeof(certs));
+	memcpy(all + sizeof(certs), ask->data, ask->size);
+	memcpy(all + sizeof(certs) + ask->size, ark->data, ark->size);
+	return write_files(args, all, size, ark, err);
+}
+
+/* The table that a host hands to guests. */
+static int write_snp(const struct cli_args *args, const struct cli_hosts *hosts,
+        const struct sim_cert amd[static SIM_CERTS], struct err *err)
+{
+	const struct attest_table table = {
+	        .vcek = {amd[SIM_CERT_LEAF].data, amd[SIM_CERT_LEAF].size, "VCEK"},
+	        .ask = {amd[SIM_CERT_ASK].data, amd[SIM_CERT_ASK].size, "ASK"},
+	        .ark = {amd[SIM_CERT_ARK].data, amd[SIM_CERT_ARK].size, "ARK"},
+	};
+	auto_free uint8_t *data = NULL;
+	size_t size;
+
+	if (attest_table_make(&table, &data, &size, err) < 0)
+		return -1;
+	return write_files(args, data, size, &amd[SIM_CERT_ARK], err);
+}
+
+static int write_simulated(
+        const struct cli_args *args, const struct cli_hosts *hosts, bool snp, struct err *err)
+{
+	struct sim_cert amd[SIM_CERTS];
+	int result;
+
+	if (!hosts->sim)
+		return err_set(err, ERR_USAGE,
+		        "--generation is for --host sim: what AMD's key server has of this processor is at "
+		        "the "
+		        "addresses that vmm host prints");
+	if (sim_certificates(hosts->real, snp, amd, err) < 0)
+		return -1;
+	result = snp ? write_snp(args, hosts, amd, err) : write_sev(args, hosts, amd, err);
+	sim_certificates_free(amd);
+	return result;
+}
+
+int host_certificates_write(const struct cli_args *args, const struct cli_hosts *hosts, struct err *err)
+{
+	const char *generation = cli_value(args, "generation");
+
+	if (!cli_given(args, "certificates")) {
+		if (generation || cli_given(args, "out-root"))
+			return err_set(err, ERR_USAGE, "--%s goes with --certificates FILE",
+			        generation ? "generation" : "out-root");
+		return 0;
+	}
+	if (!generation && cli_given(args, "out-root"))
+		return err_set(err, ERR_USAGE,
+		        "--out-root goes with --generation: the platform's own certificates have no root");
+	if (!generation)
+		return write_own(args, hosts, err);
+	if (strcmp(generation, "sev") != 0 && strcmp(generation, "snp") != 0)
+		return err_set(
+		        err, ERR_USAGE, "--generation: must be sev or snp; this is \"%s\"", generation);
+	return write_simulated(args, hosts, strcmp(generation, "snp") == 0, err);
+}
