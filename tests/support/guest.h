@@ -4,7 +4,9 @@
 #ifndef VMM_TEST_GUEST_H
 #define VMM_TEST_GUEST_H
 
+#include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "support/flat.h"
@@ -63,7 +65,8 @@ static inline int guest_run(
 	}
 	run_destroy(run);
 	config_destroy(config);
-	pread(g->out, g->output, sizeof(g->output) - 1, 0);
+	if (pread(g->out, g->output, sizeof(g->output) - 1, 0) < 0)
+		fail_msg("the guest's output cannot be read: %s", strerror(errno));
 	close(g->out);
 	unlink(g->firmware);
 	return result;
