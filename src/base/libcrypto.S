@@ -186,3 +186,20 @@ crypto_names:
 	.globl crypto_slots_end
 	.hidden crypto_slots_end
 crypto_slots_end:
+
+	/*
+	 * What dpkg-shlibdeps cannot see is told to packagers: the ELF note of libraries that are loaded by name
+	 * (UAPI group, "dlopen() Metadata for ELF Files"). The name is that of crypto.c.
+	 */
+	.section .note.dlopen, "a", @note
+	.balign 4
+	.long .Lnote_text - .Lnote_owner
+	.long .Lnote_end - .Lnote_text
+	.long 0x407c0c0a
+.Lnote_owner:
+	.asciz "FDO"
+.Lnote_text:
+	.ascii "[{\"soname\":[\"libcrypto.so.3\"],\"feature\":\"crypto\",\"priority\":\"required\","
+	.asciz "\"description\":\"measuring, attesting and launching confidential guests\"}]"
+.Lnote_end:
+	.balign 4
