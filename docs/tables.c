@@ -5,6 +5,7 @@
  *   tables page FRAME     copies a frame; its lines like @keys@ (sections[]) become tables
  *   tables example        prints a configuration that holds every key with its default
  */
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -219,15 +220,45 @@ static const struct section {
         {"@verbs@\n", put_verbs},
 };
 
+/*
+ * The word vmm in a page is the program's name, the word VMM in its title the same in capitals. There is a
+ * character before the text.
+ */
+static void put_renamed(FILE *out, const char *text)
+{
+	static const char name[] = VMM_PROGRAM, title[] = ".Dt VMM";
+
+	while (*text) {
+		bool starts = !isalnum((unsigned char)text[-1]);
+
+		if (strncmp(text, title, strlen(title)) == 0) {
+			fputs(".Dt ", out);
+			for (const char *c = name; *c; c++)
+				fputc(toupper((unsigned char)*c), out);
+			text += strlen(title);
+		} else if (starts && strncmp(text, "vmm", 3) == 0 && !isalnum((unsigned char)text[3])) {
+			fputs(name, out);
+			text += 3;
+		} else {
+			fputc(*text++, out);
+		}
+	}
+}
+
 static int put_page(const char *path)
 {
 	auto_fclose FILE *frame = fopen(path, "r");
+	FILE *out = stdout;
+	auto_free char *text = NULL;
 	char line[1000];
+	size_t size;
 
-	if (!frame) {
+	stdout = open_memstream(&text, &size); /* glibc lets it be set; the sections print there */
+	if (!frame || !stdout) {
 		perror(path);
 		return 1;
 	}
+	putchar('\0'); /* something before the first character */
 	while (fgets(line, sizeof(line), frame)) {
 		const struct section *s = sections;
 
@@ -238,6 +269,9 @@ static int put_page(const char *path)
 		else
 			fputs(line, stdout);
 	}
+	fclose(stdout);
+	stdout = out;
+	put_renamed(out, text + 1);
 	return 0;
 }
 

@@ -56,7 +56,7 @@ static void print_wrapped(FILE *out, const char *text, int indent)
 
 static void print_verb_help(FILE *out, const struct cli_verb *verb)
 {
-	fprintf(out, "usage: vmm %s%s%s%s\n\n", verb->name, verb->options ? " [OPTION]..." : "",
+	fprintf(out, "usage: " VMM_PROGRAM " %s%s%s%s\n\n", verb->name, verb->options ? " [OPTION]..." : "",
 	        *verb->operands ? " " : "", verb->operands);
 	print_wrapped(out, verb->summary, 0);
 	if (*verb->help) {
@@ -73,12 +73,12 @@ static void print_verb_help(FILE *out, const struct cli_verb *verb)
 
 static void print_help(FILE *out)
 {
-	fprintf(out, "vmm: launches AMD SEV, SEV-ES and SEV-SNP guests\n\nusage: vmm VERB [OPTION]... "
-	             "[OPERAND]...\n\n");
+	fprintf(out, VMM_PROGRAM ": launches AMD SEV, SEV-ES and SEV-SNP guests\n\nusage: " VMM_PROGRAM
+	                         " VERB [OPTION]... [OPERAND]...\n\n");
 	for (const struct cli_verb *const *v = cli_verbs; *v; v++)
 		fprintf(out, "  %-16s %s\n", (*v)->name, (*v)->summary);
-	fprintf(out, "\n"
-	             "vmm VERB --help says more of a verb, vmm --version which vmm this is.\n"
+	fprintf(out, "\n" VMM_PROGRAM " VERB --help says more of a verb, " VMM_PROGRAM
+	             " --version which vmm this is.\n"
 	             "Exit status: 0 done (the guest shut down), 1 failure, 2 usage or configuration,\n"
 	             "3 the guest crashed or terminated itself, 4 this host cannot do it.\n");
 }
