@@ -241,6 +241,20 @@ const char *attest_sev_algo_name(uint32_t algo);   /* "ECDSA with SHA-384"; "unk
  */
 int attest_sev_cert_parse(
         const void *data, size_t size, struct abi_sev_cert *ret_cert, struct err *err) MUST_CHECK;
+
+/* An ASK or ARK in AMD's binary format, to be shown. */
+struct attest_amd_cert {
+	size_t size; /* in bytes */
+	uint32_t usage;
+	unsigned bits; /* of its RSA key */
+	uint8_t key_id[16], certifying_id[16];
+	enum attest_product root; /* whose root's key it has; UNKNOWN: none of AMD's */
+	bool simulated;           /* it has the key of one of the software platform's roots */
+};
+/* Reads the first of the certificates in data; its signature is not looked at. ERR_USAGE names what is wrong.
+ */
+int attest_amd_cert_parse(
+        const void *data, size_t size, struct attest_amd_cert *ret_cert, struct err *err) MUST_CHECK;
 /* Are AMD's certificates there, so that the platform can be verified? */
 bool attest_sev_has_amd(const struct attest_sev_evidence *evidence);
 /* The PDH of the evidence, unverified. */

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "cert.h"
 #include "sev_cert.h"
 
 void sev_key_finish(struct sev_key *key)
@@ -195,6 +196,27 @@ int sev_key_of_amd(const struct amd_cert *cert, struct sev_key *ret_key, struct 
 		return err_set(err, ERR_USAGE, "%s: its numbers are no RSA key",
 		        attest_sev_usage_name(cert->head.usage));
 	*ret_key = key;
+	return 0;
+}
+
+int attest_amd_cert_parse(const void *data, size_t size, struct attest_amd_cert *ret_cert, struct err *err)
+{
+	struct cursor c = cursor_over(data, size);
+	struct amd_cert cert;
+	struct sev_key key;
+
+	if (crypto_load(err) < 0 || amd_cert_take(&c, &cert, err) < 0 || sev_key_of_amd(&cert, &key, err) < 0)
+		return -1;
+	*ret_cert = (struct attest_amd_cert){
+	        .size = cert.size,
+	        .usage = cert.head.usage,
+	        .bits = cert.head.modulus_bits,
+	        .root = anchor_find(key.key),
+	        .simulated = anchor_is_simulated(key.key),
+	};
+	memcpy(ret_cert->key_id, cert.head.key_id, sizeof(ret_cert->key_id));
+	memcpy(ret_cert->certifying_id, cert.head.certifying_id, sizeof(ret_cert->certifying_id));
+	sev_key_finish(&key);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /*
- * cert show: SEV certificates in words. Main thread only. SEV API, appendix C.
+ * cert show: SEV certificates in words. Main thread only. SEV API, appendices B.1 (ASK, ARK) and C.
  */
 #include <jansson.h>
 
@@ -49,22 +49,134 @@ static json_t *to_json(const struct abi_sev_cert *cert)
 	        cert->api_major, "api_minor", cert->api_minor, "signatures", signers);
 }
 
+/* ---- ASK and ARK ---- */
+
+static void print_amd_words(const struct attest_amd_cert *cert)
+{
+	char id[2 * sizeof(cert->key_id) + 1];
+
+	printf("%s\n", attest_sev_usage_name(cert->usage));
+	printf("  key        RSA of %u bits\n", cert->bits);
+	hex_encode(cert->key_id, sizeof(cert->key_id), id);
+	printf("  key id     %s\n", id);
+	hex_encode(cert->certifying_id, sizeof(cert->certifying_id), id);
+	printf("  signed by  %s\n", id);
+	if (cert->usage == ABI_SEV_USAGE_ARK)
+		printf("  root       %s%s\n",
+		        cert->simulated                        ? "of the software platform"
+		        : cert->root != ATTEST_PRODUCT_UNKNOWN ? "AMD's for "
+		                                               : "neither AMD's nor the software platform's",
+		        cert->root != ATTEST_PRODUCT_UNKNOWN ? attest_product_name(cert->root) : "");
+}
+
+static json_t *amd_to_json(const struct attest_amd_cert *cert)
+{
+	char id[2 * sizeof(cert->key_id) + 1], signer[sizeof(id)];
+	json_t *json;
+
+	hex_encode(cert->key_id, sizeof(cert->key_id), id);
+	hex_encode(cert->certifying_id, sizeof(cert->certifying_id), signer);
+	json = json_pack("{s:s, s:i, s:s, s:s}", "usage", attest_sev_usage_name(cert->usage), "bits",
+	        (int)cert->bits, "key-id", id, "signed-by", signer);
+	if (cert->usage == ABI_SEV_USAGE_ARK) {
+		json_object_set_new(json, "simulated", json_boolean(cert->simulated));
+		json_object_set_new(json, "root-of",
+		        cert->root != ATTEST_PRODUCT_UNKNOWN ? json_string(attest_product_name(cert->root))
+		                                             : json_null());
+	}
+	return json;
+}
+
+/* ---- a file of both kinds ---- */
+
+struct entry {
+	bool is_amd;
+	struct abi_sev_cert cert;
+	struct attest_amd_cert amd;
+};
+
+/* Where one kind has its usage, the other has a part of a key or of its hash. */
+static bool usage_is(const struct attest_blob *blob, size_t at, uint32_t least, uint32_t most)
+{
+	uint64_t usage;
+
+	if (!range_fits(at, 4, blob->size))
+		return false;
+	usage = load_le((const uint8_t *)blob->data + at, 4);
+	return usage >= least && usage <= most;
+}
+
+static bool is_platform_cert(const struct attest_blob *blob, size_t at)
+{
+	return usage_is(
+	        blob, at + offsetof(struct abi_sev_cert, usage), ABI_SEV_USAGE_OCA, ABI_SEV_USAGE_CEK);
+}
+
+static bool is_amd_cert(const struct attest_blob *blob, size_t at)
+{
+	return usage_is(
+	        blob, at + offsetof(struct abi_amd_cert, usage), ABI_SEV_USAGE_ARK, ABI_SEV_USAGE_ASK);
+}
+
+/* Moves *at behind the certificate there. */
+static int take(const struct attest_blob *blob, size_t *at, struct entry *ret_entry, struct err *err)
+{
+	const uint8_t *bytes = (const uint8_t *)blob->data + *at;
+	size_t left = blob->size - *at, size = sizeof(ret_entry->cert);
+
+	ret_entry->is_amd = !is_platform_cert(blob, *at);
+	if (ret_entry->is_amd && !is_amd_cert(blob, *at))
+		return err_set(err, ERR_USAGE,
+		        "is neither a SEV platform's (PDH, PEK, OCA or CEK, 2084 bytes) nor an ASK or ARK in "
+		        "AMD's "
+		        "binary format");
+	if (ret_entry->is_amd) {
+		if (attest_amd_cert_parse(bytes, left, &ret_entry->amd, err) < 0)
+			return -1;
+		size = ret_entry->amd.size;
+	} else if (attest_sev_cert_parse(bytes, left < size ? left : size, &ret_entry->cert, err) < 0) {
+		return -1;
+	}
+	*at += size;
+	return 0;
+}
+
+/* Everything is read before anything is printed. */
+static int check(const struct attest_blob *blob, bool *ret_simulated, struct err *err)
+{
+	struct entry entry;
+	unsigned count = 0;
+
+	*ret_simulated = false;
+	for (size_t at = 0; at < blob->size;) {
+		count++;
+		if (take(blob, &at, &entry, err) < 0)
+			return err_wrap(err, "%s: certificate %u", blob->name, count);
+		*ret_simulated |= entry.is_amd && entry.amd.simulated;
+	}
+	return 0;
+}
+
 /* Words are printed at once, JSON is collected in list (NULL: words). */
 static int show(const struct attest_blob *blob, json_t *list, struct err *err)
 {
-	const size_t one = sizeof(struct abi_sev_cert);
-	struct abi_sev_cert cert;
+	struct entry entry;
+	bool simulated;
 
-	if (blob->size % one != 0)
-		return err_set(err, ERR_USAGE, "%s: has %zu bytes; SEV certificates have %zu each",
-		        blob->name, blob->size, one);
-	for (size_t at = 0; at < blob->size; at += one) {
-		if (attest_sev_cert_parse((const uint8_t *)blob->data + at, one, &cert, err) < 0)
-			return err_wrap(err, "%s: certificate %zu", blob->name, at / one + 1);
-		if (!list)
-			print_words(&cert);
-		else if (json_array_append_new(list, to_json(&cert)) < 0)
+	if (check(blob, &simulated, err) < 0)
+		return -1;
+	if (simulated && !list)
+		printf("%s\n", CLI_SIMULATED);
+	for (size_t at = 0; at < blob->size;) {
+		if (take(blob, &at, &entry, err) < 0)
+			return -1;
+		if (list && json_array_append_new(
+		                    list, entry.is_amd ? amd_to_json(&entry.amd) : to_json(&entry.cert)) < 0)
 			return err_set(err, ERR_FAILED, "no memory for the list of certificates");
+		if (!list && entry.is_amd)
+			print_amd_words(&entry.amd);
+		else if (!list)
+			print_words(&entry.cert);
 	}
 	return 0;
 }
@@ -96,8 +208,10 @@ const struct cli_verb cli_verb_cert_show = {
         .operands_min = 1,
         .operands_max = 1,
         .summary = "print a SEV platform's certificates in words",
-        .help = "FILE holds one or more certificates of 2084 bytes: PDH, PEK, OCA, CEK. Nothing is verified; "
-                "see vmm cert verify.",
+        .help = "FILE holds one or more certificates: PDH, PEK, OCA, CEK (2084 bytes each), and ASK and ARK "
+                "in AMD's "
+                "binary format. Nothing is verified; see vmm cert verify. Only an ARK tells whether the "
+                "certificates are of the software platform.",
         .options = options,
         .run = run,
 };

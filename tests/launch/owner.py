@@ -135,6 +135,24 @@ class Owner(unittest.TestCase):
         done = self.vmm('cert', 'verify', '--pdh', 'full', '--json', status=1)
         self.assertEqual([json.loads(done.stdout)[key] for key in ('verified', 'simulated')], [False, True])
 
+    def test_certificates_are_shown_with_their_root(self):
+        told = self.vmm('cert', 'show', 'full').stdout
+        self.assertTrue(told.startswith(SIMULATED + 'PDH\n'), told)
+        self.assertEqual([line for line in told.splitlines()[1:] if line[0] != ' '], ['PDH', 'PEK', 'OCA', 'CEK', 'ASK', 'ARK'])
+        self.assertIn('  root       of the software platform\n', told)
+        certs = json.loads(self.vmm('cert', 'show', '--json', 'full').stdout)
+        self.assertEqual([cert.get('simulated') for cert in certs], [None] * 5 + [True])
+        self.assertEqual(certs[4]['signed-by'], certs[5]['key-id'])
+        self.assertNotIn(SIMULATED, self.vmm('cert', 'show', 'certs').stdout)
+        full = (self.path / 'full').read_bytes()
+        for size, text in ((len(full) - 1, 'certificate 6: ends within the ARK'), (2084 + 100, 'certificate 2: has 100 bytes'),
+                           (4 * 2084 + 500, 'certificate 5: ends within the ASK'), (3, 'certificate 1: is neither a SEV platform')):
+            with self.subTest(size=size):
+                (self.path / 'cut').write_bytes(full[:size])
+                done = self.vmm('cert', 'show', 'cut', status=2)
+                self.assertIn(text, done.stderr)
+                self.assertEqual(done.stdout, '')
+
     def test_certificates_that_cannot_be_are_refused(self):
         for words, text in ((['--generation', 'snp'], '--generation goes with --certificates'),
                             (['--out-root', 'r'], '--out-root goes with --certificates'),
