@@ -26,11 +26,11 @@ echo "cpus=$(/busybox grep -c ^processor /proc/cpuinfo) memory=$(/busybox sed -n
 '''
 
 
-def make_initrd(folder):
+def make_initrd(folder, init=INIT):
     root = pathlib.Path(folder) / 'root'
     root.mkdir()
     (root / 'busybox').write_bytes((KERNEL / 'busybox').read_bytes())
-    (root / 'init').write_text(INIT)
+    (root / 'init').write_text(init)
     for name in 'busybox', 'init':
         (root / name).chmod(0o755)
     names = '\n'.join(['.', 'busybox', 'init', ''])
