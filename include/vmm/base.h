@@ -88,7 +88,8 @@ enum err_kind {
 /*
  * A caller-held error. The lowest function makes it with the facts (err_set, err_sys), each caller may put
  * what it was doing in front (err_wrap), only main and the control socket print it. Functions that can fail
- * return 0 or -1 and take `struct err *` last; on failure their other outputs are untouched.
+ * return 0 or -1 and take `struct err *` last; on failure their other outputs are untouched. A text that is
+ * too long loses its middle, so that a long path or value hides neither what happened nor why.
  */
 struct err {
 	enum err_kind kind;
@@ -101,7 +102,7 @@ struct err {
 int err_set(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF(3, 4);
 /* Appends ": <strerror> (<ERRNO NAME>)" and keeps the number in e->sys. */
 int err_sys(struct err *e, enum err_kind kind, int sys, const char *fmt, ...) PRINTF(4, 5);
-/* Puts "<fmt>: " in front of the text; keeps kind, sys and fw. The front stays whole if the text is cut. */
+/* Puts "<fmt>: " in front of the text; keeps kind, sys and fw. */
 int err_wrap(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 /* Compilers and analyzers see the -1 too: otherwise they fear that a caller goes on with outputs unset. */
 #define ERR_ALWAYS(call) \
@@ -236,12 +237,22 @@ int file_make(const char *path, const void *data, size_t size, unsigned mode, st
 /* ---- text ---- */
 
 /*
- * A byte as it may be shown: itself, or \xNN if it is a control character, which a terminal would obey.
- * Returns the length of what it wrote; no NUL follows.
+ * The next character of a text as it may be shown: itself; or each of its bytes as \xNN if a terminal would
+ * obey it (C0 and C1 control characters, DEL) or it is not UTF-8. Moves *text behind it; returns the length
+ * of what it wrote, 0 at the end of the text; no NUL follows.
  */
-unsigned text_escape_byte(unsigned char byte, char ret_text[static 4]);
+#define TEXT_SAFE_BYTES 8
+unsigned text_safe_next(const char **text, char ret_shown[static TEXT_SAFE_BYTES]);
 /* Writes text that a file, a guest or a peer may have had a hand in. */
 void text_put_safe(FILE *out, const char *text);
+/*
+ * Copies text so that it fits: what is too long loses its middle, for "...", and no character of UTF-8 is
+ * cut. Returns brief.
+ */
+const char *text_brief(const char *text, char *brief, size_t size);
+/* For a value in a message, whose reader wants the reason more than the value. */
+#define TEXT_VALUE_BYTES 64
+#define TEXT_VALUE(text) text_brief((text), (char[TEXT_VALUE_BYTES]){0}, TEXT_VALUE_BYTES)
 /* Lower-case hexadecimal of size bytes, NUL-terminated; text holds 2 * size + 1. */
 void hex_encode(const void *data, size_t size, char *text);
 /* Reads exactly size bytes from 2 * size hexadecimal digits and nothing after them; false otherwise. */

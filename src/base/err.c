@@ -17,6 +17,23 @@ const char *err_sys_name(int sys)
 	return number;
 }
 
+/* Longer than any path and what is said about it. */
+#define WHOLE_BYTES 10000
+
+/* Formats "<fmt><after>" into the error's text. */
+static PRINTF(2, 0) void put_text(struct err *e, const char *fmt, va_list args, const char *after)
+{
+	char whole[WHOLE_BYTES];
+	int used = vsnprintf(whole, sizeof(whole), fmt, args);
+
+	if (used < 0)
+		used = 0;
+	if ((size_t)used >= sizeof(whole))
+		used = sizeof(whole) - 1;
+	snprintf(whole + used, sizeof(whole) - (size_t)used, "%s", after);
+	text_brief(whole, e->text, sizeof(e->text));
+}
+
 int(err_set)(struct err *e, enum err_kind kind, const char *fmt, ...)
 {
 	va_list args;
@@ -25,41 +42,36 @@ int(err_set)(struct err *e, enum err_kind kind, const char *fmt, ...)
 		return -1;
 	*e = (struct err){.kind = kind};
 	va_start(args, fmt);
-	vsnprintf(e->text, sizeof(e->text), fmt, args);
+	put_text(e, fmt, args, "");
 	va_end(args);
 	return -1;
 }
 
 int(err_sys)(struct err *e, enum err_kind kind, int sys, const char *fmt, ...)
 {
+	char why[120];
 	va_list args;
-	size_t used;
 
 	if (!e)
 		return -1;
 	*e = (struct err){.kind = kind, .sys = sys};
+	snprintf(why, sizeof(why), ": %s (%s)", strerrordesc_np(sys) ?: "unknown error", err_sys_name(sys));
 	va_start(args, fmt);
-	vsnprintf(e->text, sizeof(e->text), fmt, args);
+	put_text(e, fmt, args, why);
 	va_end(args);
-	used = strlen(e->text);
-	snprintf(e->text + used, sizeof(e->text) - used, ": %s (%s)", strerrordesc_np(sys) ?: "unknown error",
-	        err_sys_name(sys));
 	return -1;
 }
 
 int(err_wrap)(struct err *e, const char *fmt, ...)
 {
-	char inner[sizeof(e->text)];
+	char inner[sizeof(e->text) + 2];
 	va_list args;
-	size_t used;
 
 	if (!e)
 		return -1;
-	memcpy(inner, e->text, sizeof(inner));
+	snprintf(inner, sizeof(inner), ": %s", e->text);
 	va_start(args, fmt);
-	vsnprintf(e->text, sizeof(e->text), fmt, args);
+	put_text(e, fmt, args, inner);
 	va_end(args);
-	used = strlen(e->text);
-	snprintf(e->text + used, sizeof(e->text) - used, ": %s", inner);
 	return -1;
 }

@@ -26,8 +26,10 @@ enum log_level log_level(void)
 /* Appends text with control characters escaped; returns the new length. */
 static size_t escape(char *line, size_t used, size_t max, const char *text)
 {
-	for (; *text && used + 4 <= max; text++)
-		used += text_escape_byte((unsigned char)*text, line + used);
+	unsigned length;
+
+	for (; used + TEXT_SAFE_BYTES <= max && (length = text_safe_next(&text, line + used)); used += length)
+		;
 	return used;
 }
 

@@ -1,29 +1,95 @@
 /*
  * text: text that is safe to show, hexadecimal. Any thread.
  */
+#include <string.h>
+
 #include "vmm/base.h"
 
 static const char digits[] = "0123456789abcdef";
 
-unsigned text_escape_byte(unsigned char byte, char ret_text[static 4])
+static bool is_continuation(char c)
 {
-	if (byte >= ' ' && byte != 0x7f) {
-		ret_text[0] = (char)byte;
-		return 1;
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* The length of the UTF-8 character that text begins with, 0: it is none (RFC 3629, section 4). */
+static unsigned utf8_length(const char *text)
+{
+	const unsigned char *b = (const unsigned char *)text;
+	unsigned length = b[0] < 0x80   ? 1
+	                  : b[0] < 0xc2 ? 0
+	                  : b[0] < 0xe0 ? 2
+	                  : b[0] < 0xf0 ? 3
+	                  : b[0] < 0xf5 ? 4
+	                                : 0;
+
+	for (unsigned i = 1; i < length; i++) {
+		if (!is_continuation(text[i]))
+			return 0;
 	}
-	ret_text[0] = '\\';
-	ret_text[1] = 'x';
-	ret_text[2] = digits[byte >> 4];
-	ret_text[3] = digits[byte & 15];
-	return 4;
+	/* Not the shortest form, surrogates, beyond U+10FFFF. */
+	if ((b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) || (b[0] == 0xf0 && b[1] < 0x90) ||
+	        (b[0] == 0xf4 && b[1] > 0x8f))
+		return 0;
+	return length;
+}
+
+/* C0, DEL, and U+0080 to U+009F: terminals act on these (ECMA-48). */
+static bool is_control(const char *text, unsigned length)
+{
+	unsigned char first = (unsigned char)text[0];
+
+	return length == 1 ? first < ' ' || first == 0x7f : first == 0xc2 && (unsigned char)text[1] < 0xa0;
+}
+
+unsigned text_safe_next(const char **text, char ret_shown[static TEXT_SAFE_BYTES])
+{
+	const char *at = *text;
+	unsigned length = utf8_length(at), used = 0;
+	bool shown = length && !is_control(at, length);
+
+	if (!*at)
+		return 0;
+	*text += length ?: 1;
+	for (; at < *text; at++) {
+		if (shown) {
+			ret_shown[used++] = *at;
+			continue;
+		}
+		ret_shown[used++] = '\\';
+		ret_shown[used++] = 'x';
+		ret_shown[used++] = digits[(unsigned char)*at >> 4];
+		ret_shown[used++] = digits[*at & 15];
+	}
+	return used;
 }
 
 void text_put_safe(FILE *out, const char *text)
 {
-	char shown[4];
+	char shown[TEXT_SAFE_BYTES];
+	unsigned length;
 
-	for (; *text; text++)
-		fwrite(shown, 1, text_escape_byte((unsigned char)*text, shown), out);
+	while ((length = text_safe_next(&text, shown)))
+		fwrite(shown, 1, length, out);
+}
+
+const char *text_brief(const char *text, char *brief, size_t size)
+{
+	static const char gap[] = "...";
+	size_t length = strlen(text), head, tail;
+
+	if (length < size) {
+		memcpy(brief, text, length + 1);
+		return brief;
+	}
+	tail = (size - sizeof(gap)) / 2;
+	head = size - sizeof(gap) - tail;
+	while (head > 0 && is_continuation(text[head]))
+		head--;
+	while (tail > 0 && is_continuation(text[length - tail]))
+		tail--;
+	snprintf(brief, size, "%.*s%s%s", (int)head, text, gap, text + length - tail);
+	return brief;
 }
 
 void hex_encode(const void *data, size_t size, char *text)

@@ -20,7 +20,7 @@ static int read_hex(const struct cli_args *args, const char *option, uint8_t *by
 		return 0;
 	if (!hex_decode(text, bytes, size))
 		return err_set(err, ERR_USAGE, "--%s takes %zu hexadecimal digits, not \"%s\"", option,
-		        2 * size, text);
+		        2 * size, TEXT_VALUE(text));
 	*ret_given = bytes;
 	return 0;
 }

@@ -70,7 +70,7 @@ int number_read(const char *option, const char *text, uint64_t max, uint64_t *re
 	number = strtoull(text, &end, strncmp(text, "0x", 2) == 0 ? 16 : 10);
 	if (errno || !isdigit((unsigned char)text[0]) || *end != '\0' || number > max)
 		return err_set(err, ERR_USAGE, "--%s takes a number up to %#llx, not \"%s\"", option,
-		        (unsigned long long)max, text);
+		        (unsigned long long)max, TEXT_VALUE(text));
 	*ret_number = number;
 	return 0;
 }
@@ -127,7 +127,8 @@ int time_read(const char *text, time_t *ret_time, struct err *err)
 			return 0;
 	}
 	return err_set(err, ERR_USAGE,
-	        "\"%s\" is no time; write 2026-11-20, 2026-11-20T17:00:00Z or @SECONDS (all UTC)", text);
+	        "\"%s\" is no time; write 2026-11-20, 2026-11-20T17:00:00Z or @SECONDS (all UTC)",
+	        TEXT_VALUE(text));
 }
 
 static int print_json(const struct attest_verdict *verdict, struct err *err)

@@ -34,7 +34,7 @@ static int take_version(const char *text, struct sim_firmware *ret_firmware, str
 		return err_set(err, ERR_USAGE,
 		        "sim.firmware-version: must be three numbers up to 255, as \"1.55.29\"; this is "
 		        "\"%s\"",
-		        text);
+		        TEXT_VALUE(text));
 	*ret_firmware = (struct sim_firmware){(uint8_t)major, (uint8_t)minor, (uint8_t)build};
 	return 0;
 }
@@ -145,7 +145,8 @@ int cli_host_word(const char *word, enum config_host *host, struct err *err)
 	if (!word)
 		return 0;
 	if (strcmp(word, "kvm") != 0 && strcmp(word, "sim") != 0)
-		return err_set(err, ERR_USAGE, "--host: must be kvm or sim; this is \"%s\"", word);
+		return err_set(
+		        err, ERR_USAGE, "--host: must be kvm or sim; this is \"%s\"", TEXT_VALUE(word));
 	*host = strcmp(word, "sim") == 0 ? CONFIG_HOST_SIM : CONFIG_HOST_KVM;
 	return 0;
 }

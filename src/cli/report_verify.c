@@ -26,7 +26,7 @@ static int read_fields(const struct cli_args *args, struct attest_wanted *wanted
 			store_le(wanted->field[field], (unsigned)info->size, number);
 		} else if (!hex_decode(text, wanted->field[field], info->size)) {
 			return err_set(err, ERR_USAGE, "--%s takes %zu hexadecimal digits, not \"%s\"",
-			        info->name, 2 * info->size, text);
+			        info->name, 2 * info->size, TEXT_VALUE(text));
 		}
 	}
 	return 0;
@@ -51,7 +51,7 @@ static int read_min_tcb(const char *text, struct attest_wanted *wanted, struct e
 	}
 	return err_set(err, ERR_USAGE,
 	        "--min-tcb takes PART=LEVEL with a part of fmc, bootloader, tee, snp, microcode; not \"%s\"",
-	        text);
+	        TEXT_VALUE(text));
 }
 
 static int read_wanted(const struct cli_args *args, struct attest_wanted *wanted, struct err *err)

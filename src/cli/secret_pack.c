@@ -26,7 +26,7 @@ static int read_entry(const char *text, struct attest_secret_entry *ret_entry, s
 	if (!equals || !guid_decode(text, (size_t)(equals - text), ret_entry->guid.bytes))
 		return err_set(err, ERR_USAGE,
 		        "--entry takes GUID=FILE (736869e5-84f0-4973-92ec-06879ce3da0b=FILE), not \"%s\"",
-		        text);
+		        TEXT_VALUE(text));
 	if (file_read_all(equals + 1, ATTEST_SECRET_MAX_BYTES, &data, &size, err) < 0)
 		return -1;
 	ret_entry->value = (struct attest_blob){data, size, equals + 1};

@@ -30,7 +30,7 @@ static int read_launch(const struct cli_args *args, struct attest_sev_launch *re
 	        cli_value(args, "firmware")[end] != '\0' || major > 255 || minor > 255 || build > 255)
 		return err_set(err, ERR_USAGE,
 		        "--firmware takes MAJOR.MINOR.BUILD as vmm host prints it (1.55.21), not \"%s\"",
-		        cli_value(args, "firmware"));
+		        TEXT_VALUE(cli_value(args, "firmware")));
 	launch.policy = (uint32_t)policy;
 	launch.api_major = (uint8_t)major;
 	launch.api_minor = (uint8_t)minor;

@@ -87,19 +87,13 @@ bool run_script_find(struct script_screen *screen, const struct script_step *ste
 
 /* ---- what is told ---- */
 
-static void put_byte(FILE *out, char byte)
-{
-	char shown[4];
-
-	fwrite(shown, 1, text_escape_byte((unsigned char)byte, shown), out);
-}
-
 void run_script_name(const struct script_step *step, FILE *out)
 {
 	for (unsigned i = 0; i < step->text_count; i++) {
+		auto_free char *text = strndup(step->texts[i].bytes, step->texts[i].size);
+
 		fputs(i ? " or \"" : "\"", out);
-		for (size_t k = 0; k < step->texts[i].size; k++)
-			put_byte(out, step->texts[i].bytes[k]);
+		text_put_safe(out, text ?: "");
 		fputc('"', out);
 	}
 }
@@ -120,23 +114,30 @@ static size_t tail_start(const struct script_screen *screen)
 	return at;
 }
 
+/* Nothing of a line without text. */
+static void put_line(const char *line, size_t size, FILE *out)
+{
+	auto_free char *text = malloc(size + 1);
+	size_t used = 0;
+
+	for (size_t i = 0; text && i < size; i++) {
+		if (line[i] != '\r' && (used || line[i] != ' '))
+			text[used++] = line[i];
+	}
+	if (!used)
+		return;
+	text[used] = '\0';
+	fputs("    ", out);
+	text_put_safe(out, text);
+	fputc('\n', out);
+}
+
 void run_script_tail(const struct script_screen *screen, FILE *out)
 {
-	bool start = true;
+	for (size_t at = tail_start(screen), size; at < screen->used; at += size + 1) {
+		const char *line = screen->text + at, *end = memchr(line, '\n', screen->used - at);
 
-	for (size_t at = tail_start(screen); at < screen->used; at++) {
-		char byte = screen->text[at];
-
-		if (byte == '\r' || (start && (byte == '\n' || byte == ' ')))
-			continue;
-		if (start)
-			fputs("    ", out);
-		start = byte == '\n';
-		if (start)
-			fputc('\n', out);
-		else
-			put_byte(out, byte);
+		size = end ? (size_t)(end - line) : screen->used - at;
+		put_line(line, size, out);
 	}
-	if (!start)
-		fputc('\n', out);
 }

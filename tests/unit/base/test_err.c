@@ -37,6 +37,21 @@ static void test_err_long_text_is_cut_not_overrun(void **state)
 	assert_memory_equal(err.text, "front: xxx", 10);
 }
 
+/* A path may be longer than the text: what failed and why are at the ends. */
+static void test_err_long_value_hides_no_reason(void **state)
+{
+	char path[5000];
+	struct err err;
+
+	memset(path, 'p', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
+	err_sys(&err, ERR_USAGE, ENOENT, "%s: cannot be opened", path);
+	err_wrap(&err, "boot.kernel");
+	assert_memory_equal(err.text, "boot.kernel: ppp", 16);
+	assert_non_null(strstr(err.text, "ppp: cannot be opened: No such file or directory (ENOENT)"));
+	assert_true(strlen(err.text) < sizeof(err.text));
+}
+
 static void test_err_null_and_unknown_number_are_taken(void **state)
 {
 	assert_int_equal(err_set(NULL, ERR_FAILED, "x"), -1);
@@ -51,6 +66,7 @@ int main(void)
 	        cmocka_unit_test(test_err_sys_says_text_and_name),
 	        cmocka_unit_test(test_err_wrap_keeps_facts_and_prepends),
 	        cmocka_unit_test(test_err_long_text_is_cut_not_overrun),
+	        cmocka_unit_test(test_err_long_value_hides_no_reason),
 	        cmocka_unit_test(test_err_null_and_unknown_number_are_taken),
 	};
 
