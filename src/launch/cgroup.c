@@ -4,6 +4,7 @@
  * Law: Documentation/admin-guide/cgroup-v2.rst, Misc.
  */
 #include <ctype.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "cgroup.h"
@@ -15,9 +16,11 @@ static bool read_key(const char *folder, const char *file, const char *resource,
 	size_t length = strlen(resource);
 
 	snprintf(path, sizeof(path), "%s/%s", folder, file);
-	auto_fclose FILE *f = fopen(path, "re");
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not even a pipe makes it wait */
+	auto_fclose FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 	if (!f)
 		return false;
+	take_fd(&fd);
 	for (int lines = 0; lines < 100 && fgets(line, sizeof(line), f); lines++) {
 		const char *value = line + length + 1;
 

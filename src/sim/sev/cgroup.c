@@ -18,10 +18,11 @@ static const char *const names[SIM_MISC_COUNT] = {"sev", "sev_es"};
 
 static void write_file(const struct sim_cgroup *cgroup, const char *name, const char *text)
 {
-	auto_close int fd =
-	        openat(cgroup->dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+	auto_close int fd = openat(
+	        cgroup->dir, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, FILE_MODE);
 
-	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+	/* A pipe or a device under this name cannot be cut to nothing, and is left alone. */
+	if (fd < 0 || ftruncate(fd, 0) < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
 		log_warn("software platform: %s cannot be written: %s", name, err_sys_name(errno));
 }
 
