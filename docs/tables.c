@@ -100,6 +100,7 @@ static void put_type(const struct config_key *key)
 		printf("%" PRIu64 " hexadecimal digits, or nothing", key->max);
 		break;
 	case CONFIG_UUID: printf("a UUID, or nothing"); break;
+	case CONFIG_REGISTER: printf("a number of 32 bits or null"); break;
 	case CONFIG_POLICY:
 	case CONFIG_FEATURES: printf("a number, words or null"); break;
 	}

@@ -43,7 +43,9 @@ struct config {
 	struct {
 		unsigned vcpus; /* 1..CONFIG_VCPUS_MAX */
 		uint64_t memory_bytes;
-		char *cpu; /* CPU model by name, as machine_cpu_model() knows it */
+		char *cpu;              /* CPU model by name, as machine_cpu_model() knows it */
+		uint32_t cpu_signature; /* CPUID.1:EAX in the place of the model's */
+		bool cpu_signature_given;
 		bool hugepages;
 		char *uuid;     /* 8-4-4-4-12 hexadecimal digits or "" */
 		char *serial;   /* the system's serial number in its SMBIOS tables */
@@ -128,14 +130,24 @@ void config_destroy(struct config *config); /* NULL is allowed */
 
 /* A config_check: files to be read exist and are readable; files to be written could be. */
 config_check config_check_files;
+/* Was the key given, in the file or by --set? */
+bool config_is_given(const struct config *config, const char *key);
 /*
  * Adds a mistake in the value of a key of config_keys, at its place. A key that has one already keeps that
  * one: what follows from a mistake is not worth telling.
  */
 void config_mistake_at(const struct config *config, struct config_mistakes *mistakes, const char *key,
         const char *fmt, ...) PRINTF(4, 5);
-/* The candidate(0), candidate(1), ... up to NULL that a mistyped word probably meant, or NULL. */
-const char *config_nearest(const char *word, const char *(*candidate)(size_t i));
+/*
+ * The candidate(ctx, 0), candidate(ctx, 1), ... up to NULL that a word probably meant, or NULL. config_same()
+ * knows other spellings (case, "_" for "-", a key without its section) and what other programs call the same;
+ * config_nearest() takes what was mistyped, too.
+ */
+typedef const char *config_candidate(const void *ctx, size_t i);
+const char *config_same(const char *word, config_candidate *candidate, const void *ctx);
+const char *config_nearest(const char *word, config_candidate *candidate, const void *ctx);
+/* Why vmm has nothing like what other programs call so, or NULL. */
+const char *config_why_none(const char *word);
 void config_mistakes_finish(struct config_mistakes *mistakes);
 /*
  * "file:line:column: key: what is wrong" (parts that do not apply are left out), control characters written
@@ -156,6 +168,7 @@ enum config_type {
 	CONFIG_WORD,         /* an enum */
 	CONFIG_HEX,          /* char *, hexadecimal digits */
 	CONFIG_UUID,         /* char *, 8-4-4-4-12 hexadecimal digits */
+	CONFIG_REGISTER,     /* uint32_t, and a bool: given */
 	CONFIG_POLICY,       /* uint64_t, and a bool: given */
 	CONFIG_FEATURES,     /* uint64_t, and a bool: given */
 };

@@ -55,6 +55,7 @@ struct machine_cpuid {
 
 struct machine_cpuid_ask {
 	const struct machine_cpu_model *model;
+	const uint32_t *signature;          /* in the place of the model's; NULL: the model's */
 	const struct kvm_cpuid2 *supported; /* what KVM_GET_SUPPORTED_CPUID gave */
 	bool tsc_deadline;                  /* KVM_CAP_TSC_DEADLINE_TIMER, which the list above never tells */
 	enum config_sev_type sev;           /* CPUID.8000001F tells the guest which of them it is */

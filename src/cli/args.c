@@ -4,9 +4,13 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "vmm/config.h"
+
 #include "args.h"
 
 #define OPTIONS_MAX 40
+#define OPERAND     1   /* what getopt_long() calls a word that is no option */
+#define FIRST_ROW   256 /* and the first row of the table: neither OPERAND nor a character */
 
 struct given {
 	const char *name, *value;
@@ -15,7 +19,7 @@ struct given {
 struct cli_args {
 	struct given *given;
 	size_t given_count;
-	char **operands;
+	const char **operands;
 	int operand_count;
 	const char **values; /* backs what cli_values() returned last */
 };
@@ -61,11 +65,13 @@ void cli_args_destroy(struct cli_args *args)
 	if (!args)
 		return;
 	free(args->given);
+	free(args->operands);
 	free(args->values);
 	free(args);
 }
 
-/* getopt's table; the value of each row is its index + 1. Returns false if the verb has too many options. */
+/* getopt's table; the value of each row is its index + FIRST_ROW. Returns false if the verb has too many
+ * options. */
 static bool long_options(const struct cli_verb *verb, struct option *table)
 {
 	size_t n = 0;
@@ -73,8 +79,8 @@ static bool long_options(const struct cli_verb *verb, struct option *table)
 	for (const struct cli_option *o = verb->options; o && o->name; o++, n++) {
 		if (n == OPTIONS_MAX)
 			return false;
-		table[n] =
-		        (struct option){o->name, o->arg ? required_argument : no_argument, NULL, (int)n + 1};
+		table[n] = (struct option){
+		        o->name, o->arg ? required_argument : no_argument, NULL, FIRST_ROW + (int)n};
 	}
 	table[n] = (struct option){0};
 	return true;
@@ -89,28 +95,84 @@ static int add(struct cli_args *args, const struct cli_verb *verb, const struct 
 	return 0;
 }
 
-static int parse_options(
+static const char *option_name(const void *verb, size_t i)
+{
+	const struct cli_option *options = ((const struct cli_verb *)verb)->options;
+
+	return options ? options[i].name : NULL;
+}
+
+static const char *key_name(const void *unused, size_t i)
+{
+	return i < config_keys_count ? config_keys[i].name : NULL;
+}
+
+static bool takes_keys(const struct cli_verb *verb)
+{
+	const char *name;
+
+	for (size_t i = 0; (name = option_name(verb, i)); i++) {
+		if (strcmp(name, "set") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What a word that is no option was probably meant to be, "": nobody knows. */
+static void suggest(const struct cli_verb *verb, const char *word, char *text, size_t size)
+{
+	auto_free char *name = strndup(word + strspn(word, "-"), strcspn(word + strspn(word, "-"), "="));
+	const char *option = name ? config_same(name, option_name, verb) : NULL;
+	const char *key = name && takes_keys(verb) ? config_same(name, key_name, NULL) : NULL;
+
+	text[0] = '\0';
+	if (name && config_why_none(name))
+		snprintf(text, size, "%s; ", config_why_none(name));
+	else if (!option && !key && name)
+		option = config_nearest(name, option_name, verb);
+	if (option)
+		snprintf(text, size, "did you mean --%s? ", option);
+	else if (key)
+		snprintf(text, size, "it is the key %s: --set %s=VALUE; ", key, key);
+}
+
+/* glibc leaves the row's value in optopt when a flag was given a value. */
+static int refuse(const struct cli_verb *verb, const char *word, struct err *err)
+{
+	char meant[100];
+
+	if (word[1] == '-' && optopt)
+		return err_set(err, ERR_USAGE, "--%s takes no value, this is %s; see vmm %s --help",
+		        verb->options[optopt - FIRST_ROW].name, TEXT_VALUE(word), verb->name);
+	suggest(verb, word, meant, sizeof(meant));
+	return err_set(err, ERR_USAGE, "%s is not an option of vmm %s; %ssee vmm %s --help", TEXT_VALUE(word),
+	        verb->name, meant, verb->name);
+}
+
+/* Options and operands in their order ("-"), so that the word that is wrong is the one that was looked at. */
+static int parse_words(
         struct cli_args *args, const struct cli_verb *verb, int argc, char **argv, struct err *err)
 {
 	struct option table[OPTIONS_MAX + 1];
-	int c;
+	int c, at = 1;
 
 	if (!long_options(verb, table))
 		return err_set(err, ERR_FAILED, "vmm %s has more than %d options", verb->name, OPTIONS_MAX);
 	optind = 0;
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":", table, NULL)) != -1) {
-		if (c == ':')
+	for (; (c = getopt_long(argc, argv, "-:", table, NULL)) != -1; at = optind) {
+		if (c == OPERAND)
+			args->operands[args->operand_count++] = optarg;
+		else if (c == ':')
 			return err_set(err, ERR_USAGE, "%s needs a value; see vmm %s --help",
-			        argv[optind - 1], verb->name);
-		if (c == '?')
-			return err_set(err, ERR_USAGE, "%s is not an option of vmm %s; see vmm %s --help",
-			        argv[optind - 1], verb->name, verb->name);
-		if (add(args, verb, &verb->options[c - 1], optarg, err) < 0)
+			        TEXT_VALUE(argv[at]), verb->name);
+		else if (c == '?')
+			return refuse(verb, argv[at], err);
+		else if (add(args, verb, &verb->options[c - FIRST_ROW], optarg, err) < 0)
 			return -1;
 	}
-	args->operands = argv + optind;
-	args->operand_count = argc - optind;
+	while (optind < argc) /* behind "--" */
+		args->operands[args->operand_count++] = argv[optind++];
 	return 0;
 }
 
@@ -121,13 +183,14 @@ int cli_args_parse(
 
 	if (args) {
 		args->given = calloc((size_t)argc + 1, sizeof(*args->given));
+		args->operands = calloc((size_t)argc + 1, sizeof(*args->operands));
 		args->values = calloc((size_t)argc + 1, sizeof(*args->values));
 	}
-	if (!args || !args->given || !args->values) {
+	if (!args || !args->given || !args->operands || !args->values) {
 		cli_args_destroy(args);
 		return err_set(err, ERR_FAILED, "no memory for the command line");
 	}
-	if (parse_options(args, verb, argc, argv, err) < 0)
+	if (parse_words(args, verb, argc, argv, err) < 0)
 		goto fail;
 	if (args->operand_count < verb->operands_min || args->operand_count > verb->operands_max) {
 		err_set(err, ERR_USAGE, "usage: vmm %s%s%s", verb->name, *verb->operands ? " " : "",

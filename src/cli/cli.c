@@ -106,7 +106,7 @@ static const struct cli_verb *find(int argc, char **argv, int *ret_words)
 	return NULL;
 }
 
-static const char *verb_name(size_t i)
+static const char *verb_name(const void *unused, size_t i)
 {
 	return i < ARRAY_LEN(cli_verbs) && cli_verbs[i] ? cli_verbs[i]->name : NULL;
 }
@@ -142,7 +142,7 @@ static int unknown_verb(const char *word, struct err *err)
 {
 	char list[200] = "";
 	size_t used = 0;
-	const char *nearest = config_nearest(word, verb_name);
+	const char *nearest = config_nearest(word, verb_name, NULL);
 
 	for (const struct cli_verb *const *v = cli_verbs; *v; v++) {
 		if (is_in_group(*v, word) && used < sizeof(list))
@@ -151,7 +151,7 @@ static int unknown_verb(const char *word, struct err *err)
 	}
 	if (used)
 		return err_set(err, ERR_USAGE, "which one: %s?", list);
-	return err_set(err, ERR_USAGE, "there is no verb \"%s\"%s%s; vmm --help lists them", word,
+	return err_set(err, ERR_USAGE, "there is no verb \"%s\"%s%s; vmm --help lists them", TEXT_VALUE(word),
 	        nearest ? "; did you mean " : "", nearest ?: "");
 }
 

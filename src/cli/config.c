@@ -32,14 +32,33 @@ static int print_mistakes(FILE *out, const struct config_mistakes *mistakes, str
 	        mistakes->count == 1 ? "" : "s");
 }
 
+static const char *model_name(const void *unused, size_t i)
+{
+	return machine_cpu_model_name(i);
+}
+
+/* A model that is named and a signature that is another's: one of them is not meant. */
+static void check_signature(
+        const struct config *config, struct config_mistakes *mistakes, const struct machine_cpu_model *model)
+{
+	if (config->machine.cpu_signature_given && config_is_given(config, "machine.cpu") &&
+	        model->signature && model->signature != config->machine.cpu_signature)
+		config_mistake_at(config, mistakes, "machine.cpu-signature",
+		        "is %#x, but machine.cpu is \"%s\", whose signature is %#x: leave one of them out",
+		        config->machine.cpu_signature, config->machine.cpu, model->signature);
+}
+
 static void check_cpu(const struct config *config, struct config_mistakes *mistakes)
 {
-	const char *cpu = config->machine.cpu, *name = config_nearest(cpu, machine_cpu_model_name);
+	const char *cpu = config->machine.cpu, *name;
 	char list[600] = "";
 	size_t used = 0;
 
-	if (machine_cpu_model(cpu))
+	if (machine_cpu_model(cpu)) {
+		check_signature(config, mistakes, machine_cpu_model(cpu));
 		return;
+	}
+	name = config_nearest(cpu, model_name, NULL);
 	if (name) {
 		config_mistake_at(config, mistakes, "machine.cpu",
 		        "there is no model \"%s\"; did you mean \"%s\"?", cpu, name);

@@ -122,22 +122,21 @@ static bool read_version(const struct format *f, const char *text, uint64_t *bit
 	return true;
 }
 
+static const char *bit_name(const void *bits, size_t i)
+{
+	return ((const struct config_bit *)bits)[i].name;
+}
+
 static int unknown_word(const struct format *f, const char *word, struct err *err)
 {
-	unsigned distance = suggest_limit(word);
-	const char *best = NULL;
+	const char *best = config_nearest(word, bit_name, f->bits);
 	char list[300] = "";
 	size_t used = 0;
 
-	for (const struct config_bit *b = f->bits; b->name; b++) {
-		if (suggest_better(word, b->name, &distance))
-			best = b->name;
-		if (used < sizeof(list))
-			used += (size_t)snprintf(
-			        list + used, sizeof(list) - used, "%s%s", used ? ", " : "", b->name);
-	}
 	if (best)
 		return err_set(err, ERR_USAGE, "has no word \"%.40s\"; did you mean \"%s\"?", word, best);
+	for (const struct config_bit *b = f->bits; b->name && used < sizeof(list); b++)
+		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", b->name);
 	return err_set(err, ERR_USAGE, "has no word \"%.40s\"; there are %s%s%s%s", word, list,
 	        f->version ? " and " : "", f->version ?: "", f->version ? "=MAJOR.MINOR" : "");
 }
@@ -180,14 +179,14 @@ static int add_words(const struct format *f, const char *text, uint64_t *bits, s
 	}
 }
 
-static int read_number(const char *text, uint64_t *ret_bits, struct err *err)
+int bits_number(const char *text, uint64_t *ret_number, struct err *err)
 {
 	bool hex = strncmp(text, "0x", 2) == 0 || strncmp(text, "0X", 2) == 0;
 	const char *digits = hex ? text + 2 : text;
 	char *end;
 
 	errno = 0;
-	*ret_bits = strtoull(digits, &end, hex ? 16 : 10);
+	*ret_number = strtoull(digits, &end, hex ? 16 : 10);
 	if (errno || *end || !isxdigit((unsigned char)*digits))
 		return err_set(err, ERR_USAGE, "\"%.40s\" is not a number of at most 64 bits", text);
 	return 0;
@@ -196,7 +195,7 @@ static int read_number(const char *text, uint64_t *ret_bits, struct err *err)
 static int read_text(const struct format *f, const char *text, uint64_t *bits, struct err *err)
 {
 	if (isdigit((unsigned char)*text))
-		return read_number(text, bits, err);
+		return bits_number(text, bits, err);
 	*bits |= f->required;
 	return add_words(f, text, bits, err);
 }

@@ -20,11 +20,17 @@ static bool is_set(const struct config *config, const struct config_key *key)
 		if (config->sev.type != CONFIG_SEV_NONE && *(const uint64_t *)field_of(config, key) == 0)
 			return false;
 		return *(const bool *)((const char *)config + key->given);
+	case CONFIG_REGISTER:
 	case CONFIG_POLICY: return *(const bool *)((const char *)config + key->given);
 	case CONFIG_NUMBER:
 	case CONFIG_SIZE: return true;
 	default: return **(char *const *)field_of(config, key) != '\0';
 	}
+}
+
+bool config_is_given(const struct config *config, const char *name)
+{
+	return config->places[config_key_find(name) - config_keys].given;
 }
 
 static bool is_bad(const struct config *config, const char *name)

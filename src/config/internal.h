@@ -23,13 +23,17 @@ int mistake_add(struct config_mistakes *mistakes, const struct config_place *pla
 
 /* ---- suggest.c ---- */
 
-/* Is `candidate` a likelier meaning of `word` than *distance says? Then *distance becomes theirs. */
-bool suggest_better(const char *word, const char *candidate, unsigned *distance);
-/* What *distance starts with: anything further away is no suggestion. */
-unsigned suggest_limit(const char *word);
 /* The key that was probably meant; if none, the section, which is written to text; or NULL. */
 #define SUGGEST_SECTION_BYTES 32
 const char *suggest_key(const char *dotted, char text[static SUGGEST_SECTION_BYTES]);
+
+/* ---- foreign.c: what other programs call a key, a word or a processor ---- */
+
+struct foreign {
+	const char *theirs, *ours;
+	const char *why; /* there is nothing of ours: the reason; NULL otherwise */
+};
+extern const struct foreign foreign_names[]; /* ends with a row without names */
 
 /* ---- scan.c: members of an object, in text that jansson has found valid ---- */
 
@@ -64,6 +68,8 @@ int bits_set(
 /* "true", "3", "\"abc\"", "a list": for messages; long strings are cut. */
 #define VALUE_TEXT_BYTES 64
 const char *value_text(const json_t *value, char text[static VALUE_TEXT_BYTES]);
+/* Decimal, or hexadecimal behind 0x, of at most 64 bits; nothing around it. */
+int bits_number(const char *text, uint64_t *ret_number, struct err *err) MUST_CHECK;
 /* Refuses NUL and other control characters. */
 int value_text_check(const json_t *string, struct err *err) MUST_CHECK;
 

@@ -55,6 +55,12 @@ const struct config_key config_keys[] = {
         {"machine.cpu", CONFIG_STRING, AT(machine.cpu), .min = 1, .max = NAME_MAX_BYTES, .def = "\"EPYC-v4\"",
                 .help = "The processor model by name. Its signature is part of what is measured for SEV-ES "
                         "and SEV-SNP."},
+        {"machine.cpu-signature", CONFIG_REGISTER, AT(machine.cpu_signature),
+                .given = offsetof(struct config, machine.cpu_signature_given), .def = "null",
+                .help = "The processor's signature (CPUID.1:EAX) as a number, in the place of that of the "
+                        "default model or of host: for guests of other VMMs whose model has no name here. "
+                        "It is what is measured for SEV-ES and SEV-SNP (the VMSA's RDX), and what the guest "
+                        "reads; null is the signature of machine.cpu."},
         {"machine.hugepages", CONFIG_BOOL, AT(machine.hugepages), .def = "false",
                 .help = "Back the guest's memory with huge pages; machine.memory is then a multiple of 2 "
                         "MiB."},

@@ -10,7 +10,8 @@
 /* JSON if it is, and must be a string where the key takes text; otherwise the text itself. */
 static json_t *set_value(const struct config_key *key, const char *text)
 {
-	bool is_text = key->type != CONFIG_BOOL && key->type != CONFIG_NUMBER && key->type != CONFIG_POLICY &&
+	bool is_text = key->type != CONFIG_BOOL && key->type != CONFIG_NUMBER &&
+	               key->type != CONFIG_REGISTER && key->type != CONFIG_POLICY &&
 	               key->type != CONFIG_FEATURES;
 	json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 
@@ -34,7 +35,7 @@ static void take_set(struct parse *p, const char *word)
 	struct config_place place = {0};
 	json_t *value;
 
-	if (!name || asprintf(&where, "--set %s", word) < 0) {
+	if (!name || asprintf(&where, "--set %s", TEXT_VALUE(word)) < 0) {
 		where = NULL;
 		p->failed = true;
 		return;

@@ -1,7 +1,8 @@
 /*
- * suggest: the nearest known word by edit distance (optimal string alignment), for "did you mean". Any
- * thread.
+ * suggest: the known word that was probably meant, for "did you mean": another spelling, another program's
+ * name, or the nearest by edit distance (optimal string alignment). Any thread.
  */
+#include <ctype.h>
 #include <string.h>
 
 #include "internal.h"
@@ -37,14 +38,14 @@ static unsigned distance_between(const char *a, const char *b)
 	return d[rows][columns];
 }
 
-unsigned suggest_limit(const char *word)
+static unsigned limit_of(const char *word)
 {
 	size_t length = strnlen(word, WORD_MAX_BYTES + 1);
 
 	return length > WORD_MAX_BYTES ? 0 : (unsigned)length / 3 + 1;
 }
 
-bool suggest_better(const char *word, const char *candidate, unsigned *distance)
+static bool is_better(const char *word, const char *candidate, unsigned *distance)
 {
 	unsigned d;
 
@@ -57,21 +58,21 @@ bool suggest_better(const char *word, const char *candidate, unsigned *distance)
 	return true;
 }
 
-const char *config_nearest(const char *word, const char *(*candidate)(size_t i))
-{
-	unsigned distance = suggest_limit(word);
-	const char *best = NULL, *name;
+/* ---- spellings ---- */
 
-	for (size_t i = 0; (name = candidate(i)); i++) {
-		if (suggest_better(word, name, &distance))
-			best = name;
-	}
-	return best;
+static const char *skip_marks(const char *text)
+{
+	return text + strspn(text, "-_ ");
 }
 
-static const char *key_name(size_t i)
+/* Equal but for case and the marks between words: "SEV_SNP", "sevSnp" and "sev-snp". */
+static bool is_same(const char *a, const char *b)
 {
-	return i < config_keys_count ? config_keys[i].name : NULL;
+	for (a = skip_marks(a), b = skip_marks(b); *a && *b; a = skip_marks(a + 1), b = skip_marks(b + 1)) {
+		if (tolower((unsigned char)*a) != tolower((unsigned char)*b))
+			return false;
+	}
+	return !*a && !*b;
 }
 
 static const char *last_part(const char *dotted)
@@ -81,9 +82,57 @@ static const char *last_part(const char *dotted)
 	return dot ? dot + 1 : dotted;
 }
 
+/* A candidate that is this word, or whose name without its section is. */
+static const char *find_same(const char *word, config_candidate *candidate, const void *ctx)
+{
+	const char *name, *part = last_part(word), *found = NULL;
+
+	for (size_t i = 0; (name = candidate(ctx, i)); i++) {
+		if (is_same(name, word))
+			return name;
+		if (!found && is_same(last_part(name), part))
+			found = name;
+	}
+	return found;
+}
+
+const char *config_same(const char *word, config_candidate *candidate, const void *ctx)
+{
+	const char *found = find_same(word, candidate, ctx), *name;
+
+	for (const struct foreign *f = foreign_names; !found && f->theirs; f++) {
+		if (!f->ours || !is_same(f->theirs, last_part(word)))
+			continue;
+		for (size_t i = 0; !found && (name = candidate(ctx, i)); i++)
+			found = strcmp(name, f->ours) == 0 ? name : NULL;
+	}
+	return found;
+}
+
+const char *config_nearest(const char *word, config_candidate *candidate, const void *ctx)
+{
+	unsigned distance = limit_of(word);
+	const char *best = config_same(word, candidate, ctx), *name;
+
+	if (best)
+		return best;
+	for (size_t i = 0; (name = candidate(ctx, i)); i++) {
+		if (is_better(word, name, &distance))
+			best = name;
+	}
+	return best;
+}
+
+/* ---- keys ---- */
+
+static const char *key_name(const void *unused, size_t i)
+{
+	return i < config_keys_count ? config_keys[i].name : NULL;
+}
+
 static const char *nearest_section(const char *word, char text[static SUGGEST_SECTION_BYTES])
 {
-	unsigned distance = suggest_limit(word);
+	unsigned distance = limit_of(word);
 	const char *best = NULL;
 
 	for (size_t i = 0; i < config_keys_count; i++) {
@@ -91,18 +140,22 @@ static const char *nearest_section(const char *word, char text[static SUGGEST_SE
 		char section[SUGGEST_SECTION_BYTES];
 
 		snprintf(section, sizeof(section), "%.*s", (int)strcspn(name, "."), name);
-		if (suggest_better(word, section, &distance))
+		if (is_better(word, section, &distance))
 			best = memcpy(text, section, sizeof(section));
 	}
 	return best;
 }
 
+const char *config_why_none(const char *dotted)
+{
+	for (const struct foreign *f = foreign_names; f->theirs; f++) {
+		if (f->why && is_same(f->theirs, last_part(dotted)))
+			return f->why;
+	}
+	return NULL;
+}
+
 const char *suggest_key(const char *dotted, char text[static SUGGEST_SECTION_BYTES])
 {
-	/* The right key in the wrong section comes before what merely looks alike. */
-	for (size_t i = 0; i < config_keys_count; i++) {
-		if (strcmp(last_part(config_keys[i].name), last_part(dotted)) == 0)
-			return config_keys[i].name;
-	}
-	return config_nearest(dotted, key_name) ?: nearest_section(dotted, text);
+	return config_nearest(dotted, key_name, NULL) ?: nearest_section(dotted, text);
 }

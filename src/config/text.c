@@ -2,6 +2,7 @@
  * text: the values of a JSON text, by key, with where they stand. Any thread.
  * The text is judged by jansson; where its keys stand is scan.c's to say. RFC 8259.
  */
+#include <ctype.h>
 #include <string.h>
 
 #include "internal.h"
@@ -55,6 +56,41 @@ static void unreadable(struct parse *p, unsigned line, unsigned column, const ch
 	note(p, mistake_add(p->mistakes, &place, NULL, "%s", text));
 }
 
+/* The hexadecimal number that jansson stumbled over behind its first 0: "0x30000". "": something else. */
+#define HEX_TEXT_BYTES 24
+static const char *hex_text(
+        const struct scan *text, const json_error_t *error, char hex[static HEX_TEXT_BYTES])
+{
+	const char *x = text->at + (error->position > 0 ? error->position : 0);
+	size_t digits = 0;
+
+	hex[0] = '\0';
+	if (x > text->end)
+		return hex;
+	while (x > text->at && isalpha((unsigned char)x[-1]))
+		x--; /* its token may have been "xff" */
+	if (x == text->at || x >= text->end || x[-1] != '0' || (*x != 'x' && *x != 'X'))
+		return hex;
+	while (x + 1 + digits < text->end && isxdigit((unsigned char)x[1 + digits]))
+		digits++;
+	snprintf(hex, HEX_TEXT_BYTES, "0x%.*s", digits < 16 ? (int)digits : 16, x + 1);
+	return hex;
+}
+
+/* What is wrong with a text that jansson does not take. */
+static void refuse(struct parse *p, const struct scan *text, const json_error_t *error)
+{
+	char hex[HEX_TEXT_BYTES], sentence[160];
+
+	if (!*hex_text(text, error, hex)) {
+		unreadable(p, (unsigned)error->line, syntax_column(error), syntax_text(error));
+		return;
+	}
+	snprintf(sentence, sizeof(sentence),
+	        "JSON has no hexadecimal numbers; where a key takes one, write it in quotes: \"%s\"", hex);
+	unreadable(p, (unsigned)error->line, syntax_column(error), sentence);
+}
+
 /* Is the whole text one JSON object? If not, there is one mistake, and nothing else is worth reading. */
 static bool text_is_object(struct parse *p, const struct scan *text)
 {
@@ -78,7 +114,7 @@ static bool text_is_object(struct parse *p, const struct scan *text)
 		return false;
 	root = json_loadb(text->at, (size_t)(text->end - text->at), flags, &error);
 	if (!root)
-		unreadable(p, (unsigned)error.line, syntax_column(&error), syntax_text(&error));
+		refuse(p, text, &error);
 	json_decref(root);
 	return !p->failed;
 }
@@ -103,6 +139,9 @@ int unknown_key(struct parse *p, const struct config_place *place, const char *d
 
 	if (p->mistakes->count == CONFIG_MISTAKES_MAX)
 		return 0; /* nobody will read a suggestion */
+	best = config_why_none(dotted);
+	if (best)
+		return mistake_add(p->mistakes, place, dotted, "there is no such key: %s", best);
 	best = suggest_key(dotted, section);
 	if (best)
 		return mistake_add(

@@ -179,6 +179,25 @@ static int set_text(struct config *config, const struct config_key *key, const j
 	return replace_text(config, key, value, err);
 }
 
+static int set_register(
+        struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+{
+	const char *text = json_string_value(value);
+	uint64_t number = UINT64_MAX;
+
+	if (json_is_null(value))
+		number = 0;
+	else if (json_is_integer(value) && json_integer_value(value) >= 0)
+		number = (uint64_t)json_integer_value(value);
+	else if (text && (value_text_check(value, NULL) < 0 || bits_number(text, &number, NULL) < 0))
+		number = UINT64_MAX;
+	if (number > UINT32_MAX)
+		return wrong("a number of 32 bits, such as \"0xa00f11\", or null", value, err);
+	*(uint32_t *)field_of(config, key) = (uint32_t)number;
+	*(bool *)((char *)config + key->given) = !json_is_null(value);
+	return 0;
+}
+
 static int set_hex(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
 {
 	size_t length = json_string_length(value);
@@ -190,6 +209,8 @@ static int set_hex(struct config *config, const struct config_key *key, const js
 	        key->max);
 	if (!json_is_string(value))
 		return wrong(needed, value, err);
+	if (strncmp(json_string_value(value), "0x", 2) == 0)
+		return wrong("hexadecimal digits alone, without 0x", value, err);
 	if (length && (length < key->min || length > key->max))
 		return err_set(err, ERR_USAGE, "must be %s; this one has %zu characters", needed, length);
 	if (strspn(json_string_value(value), "0123456789abcdefABCDEF") != length)
@@ -207,10 +228,25 @@ static int set_uuid(struct config *config, const struct config_key *key, const j
 	return replace_text(config, key, value, err);
 }
 
+static const char *word_name(const void *words, size_t i)
+{
+	return ((const char *const *)words)[i];
+}
+
+static int wrong_word(const struct config_key *key, const json_t *value, struct err *err)
+{
+	const char *meant = json_is_string(value) && value_text_check(value, NULL) == 0
+	                            ? config_nearest(json_string_value(value), word_name, key->words)
+	                            : NULL;
+	char words[CONFIG_WORDS_TEXT_BYTES], text[VALUE_TEXT_BYTES];
+
+	return err_set(err, ERR_USAGE, "must be %s; this is %s%s%s%s",
+	        config_words_text(key->words, ~0u, words), value_text(value, text),
+	        meant ? "; did you mean \"" : "", meant ?: "", meant ? "\"?" : "");
+}
+
 static int set_word(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
 {
-	char words[CONFIG_WORDS_TEXT_BYTES];
-
 	for (unsigned i = 0; json_is_string(value) && key->words[i]; i++) {
 		if (strcmp(key->words[i], json_string_value(value)) == 0 &&
 		        value_text_check(value, NULL) == 0) {
@@ -218,7 +254,7 @@ static int set_word(struct config *config, const struct config_key *key, const j
 			return 0;
 		}
 	}
-	return wrong(config_words_text(key->words, ~0u, words), value, err);
+	return wrong_word(key, value, err);
 }
 
 int value_set(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
@@ -235,6 +271,7 @@ int value_set(struct config *config, const struct config_key *key, const json_t 
 	        [CONFIG_WORD] = set_word,
 	        [CONFIG_HEX] = set_hex,
 	        [CONFIG_UUID] = set_uuid,
+	        [CONFIG_REGISTER] = set_register,
 	        [CONFIG_POLICY] = bits_set,
 	        [CONFIG_FEATURES] = bits_set,
 	};

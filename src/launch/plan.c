@@ -138,17 +138,19 @@ static int fill_vmsa(struct launch_plan *plan, const struct config *config, stru
 	if (!model)
 		return err_set(
 		        err, ERR_USAGE, "machine.cpu: there is no CPU model \"%s\"", config->machine.cpu);
-	if (!model->signature)
+	if (!model->signature && !config->machine.cpu_signature_given)
 		return err_set(err, ERR_USAGE,
 		        "machine.cpu: with \"%s\" the digest depends on the host's processor: name a model "
-		        "(EPYC-Milan, ...) to have one that can be told beforehand",
+		        "(EPYC-Milan, ...), or set machine.cpu-signature, to have one that can be told "
+		        "beforehand",
 		        model->name);
 	if (plan->vmsa.legacy_init && plan->vmsa.sev_features)
 		return err_set(err, ERR_USAGE,
 		        "sev.vmsa-features 0x%llx: sev.init is legacy (KVM_SEV_ES_INIT), which takes none: "
 		        "set sev.init to init2",
 		        (unsigned long long)plan->vmsa.sev_features);
-	plan->vmsa.cpu_signature = model->signature;
+	plan->vmsa.cpu_signature =
+	        config->machine.cpu_signature_given ? config->machine.cpu_signature : model->signature;
 	return 0;
 }
 

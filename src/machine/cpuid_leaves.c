@@ -342,6 +342,17 @@ static void put_kvm(struct machine_cpuid_build *b)
 	put(b, &features);
 }
 
+/* Other VMMs have models of their own, of which the configuration knows the signature alone. */
+static void place_signature(struct machine_cpuid_build *b)
+{
+	for (unsigned i = 0; b->ask->signature && i < b->cpuid.nent; i++) {
+		struct kvm_cpuid_entry2 *e = &b->cpuid.entries[i];
+
+		if (e->function == 0x1 || e->function == 0x80000001)
+			e->eax = *b->ask->signature;
+	}
+}
+
 int machine_cpuid_leaves(struct machine_cpuid_build *build, struct err *err)
 {
 	if (machine_cpuid_is_host(build->ask)) {
@@ -350,6 +361,7 @@ int machine_cpuid_leaves(struct machine_cpuid_build *build, struct err *err)
 		put_named(build);
 		put_xsave(build);
 	}
+	place_signature(build);
 	put_topology(build);
 	put_sev(build);
 	put_kvm(build);

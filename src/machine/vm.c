@@ -109,6 +109,9 @@ static int set_cpuid(struct machine_vm *vm, struct machine_vcpu *vcpu, struct er
 	const struct machine *machine = vm->machine;
 	const struct machine_cpuid_ask ask = {
 	        .model = machine->model,
+	        .signature = machine->config->machine.cpu_signature_given
+	                             ? &machine->config->machine.cpu_signature
+	                             : NULL,
 	        .supported = machine->supported,
 	        .tsc_deadline = machine->tsc_deadline,
 	        .sev = machine->config->sev.type,

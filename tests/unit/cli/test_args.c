@@ -64,11 +64,60 @@ static void test_args_mistakes_are_named(void **state)
 	assert_fails(parse("test -x"), ERR_USAGE, "is not an option");
 }
 
+/* getopt() alone would name the word before it, or, among operands, any. */
+static void test_args_word_that_is_wrong_is_the_one_named(void **state)
+{
+	static const struct {
+		const char *words, *text;
+	} rows[] = {
+	        {"test -set a=1", "-set is not an option of vmm test; did you mean --set?"},
+	        {"test -host sim", "-host is not an option of vmm test; did you mean --host?"},
+	        {"test file -set k=v", "-set is not an option of vmm test; did you mean --set?"},
+	        {"test --set a=1 -json file", "-json is not an option of vmm test; did you mean --json?"},
+	        {"test file -x --json", "-x is not an option"},
+	        {"test --hots=sim file", "--hots=sim is not an option of vmm test; did you mean --host?"},
+	        {"test --json=yes", "--json takes no value, this is --json=yes"},
+	        {"test file --set", "--set needs a value"},
+	        {"test --host", "--host needs a value"},
+	        /* QEMU's options are keys here. */
+	        {"test -m 2G", "it is the key machine.memory: --set machine.memory=VALUE"},
+	        {"test -smp 4", "--set machine.vcpus=VALUE"},
+	        {"test -append quiet", "--set boot.cmdline=VALUE"},
+	        {"test --vcpu-sig=1", "--set machine.cpu-signature=VALUE"},
+	        {"test -nographic", "there is no display"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_fails(parse(rows[i].words), ERR_USAGE, rows[i].text);
+	assert_memory_equal(err.text, "-nographic", 10);
+}
+
+static void test_args_words_that_look_like_options(void **state)
+{
+	assert_ok(parse("test -- -set"));
+	assert_string_equal(cli_operand(args, 0), "-set");
+	assert_ok(parse("test --set -x=1 -"));
+	assert_string_equal(cli_operand(args, 0), "-");
+	assert_string_equal(cli_value(args, "set"), "-x=1");
+}
+
+static void test_args_long_word_is_shortened(void **state)
+{
+	char words[180] = "test --";
+
+	memset(words + 7, 'x', sizeof(words) - 8);
+	assert_fails(parse(words), ERR_USAGE, "xxx...xxx");
+	assert_true(strlen(err.text) < 130);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_teardown(test_args_options_and_operands_in_any_order, teardown),
 	        cmocka_unit_test_teardown(test_args_mistakes_are_named, teardown),
+	        cmocka_unit_test_teardown(test_args_word_that_is_wrong_is_the_one_named, teardown),
+	        cmocka_unit_test_teardown(test_args_words_that_look_like_options, teardown),
+	        cmocka_unit_test_teardown(test_args_long_word_is_shortened, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

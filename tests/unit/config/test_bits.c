@@ -146,7 +146,9 @@ static void test_bits_say_nothing_when_the_type_is_wrong(void **state)
 {
 	assert_mistakes("{\"sev\": {\"policy\": \"nonsense\", \"type\": \"snp\", \"session\": \"s\", "
 	                "\"dh-cert\": \"d\"}}",
-	        NULL, "t:1:40: sev.type: must be none, sev, sev-es or sev-snp; this is \"snp\"\n");
+	        NULL,
+	        "t:1:40: sev.type: must be none, sev, sev-es or sev-snp; this is \"snp\"; "
+	        "did you mean \"sev-snp\"?\n");
 }
 
 int main(void)

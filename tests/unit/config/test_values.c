@@ -122,7 +122,7 @@ static void test_set_wrong_words_are_told(void **state)
 	assert_mistakes("{}", "=1", "--set =1: there is no such key; vmm.conf(5) lists them\n");
 	assert_mistakes("{}", "nmae=1", "--set nmae=1: nmae: there is no such key; did you mean name?\n");
 	assert_mistakes("{}", "machine={}", "--set machine={}: machine: is a section; set one of its keys\n");
-	assert_mistakes("{}", "name=\xff", "--set name=\xff: name: is not valid UTF-8\n");
+	assert_mistakes("{}", "name=\xff", "--set name=\\xff: name: is not valid UTF-8\n");
 	assert_mistakes("{}", "machine.vcpus=two",
 	        "--set machine.vcpus=two: machine.vcpus: must be a whole number from 1 to 512; this is "
 	        "\"two\"\n");

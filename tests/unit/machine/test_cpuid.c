@@ -284,6 +284,25 @@ static void test_cpuid_sev_not_offered_is_refused(void **state)
 	assert_int_equal(cpuid.nent, 7);
 }
 
+/* What is measured in RDX is what the guest reads. */
+static void test_cpuid_signature_by_number_goes_over_the_model(void **state)
+{
+	static const char *const models[] = {"EPYC-Milan", "host"};
+	static const uint32_t signature = 0xaa0f02;
+	union host_cpuid host = milan_host();
+
+	for (size_t i = 0; i < ARRAY_LEN(models); i++) {
+		struct machine_cpuid_ask ask = {.model = machine_cpu_model(models[i]),
+		        .signature = &signature,
+		        .supported = &host.kvm,
+		        .vcpus = 1};
+
+		assert_ok(machine_cpuid_make(&ask, &cpuid, NULL, &err));
+		assert_int_equal(leaf(1, 0)->eax, signature);
+		assert_int_equal(leaf(0x80000001, 0)->eax, signature);
+	}
+}
+
 static void test_cpuid_vcpu_out_of_range_is_refused(void **state)
 {
 	union host_cpuid host = pvm_host();
@@ -352,6 +371,7 @@ int main(void)
 	        cmocka_unit_test(test_cpuid_sev_leaf_tells_the_generation),
 	        cmocka_unit_test(test_cpuid_sev_snp_leaves_out_what_firmware_refuses),
 	        cmocka_unit_test(test_cpuid_sev_not_offered_is_refused),
+	        cmocka_unit_test(test_cpuid_signature_by_number_goes_over_the_model),
 	        cmocka_unit_test(test_cpuid_vcpu_out_of_range_is_refused),
 	        cmocka_unit_test(test_cpuid_host_with_too_many_entries_is_refused),
 	        cmocka_unit_test(test_cpuid_sharing_reports_are_asked_for_only_when_wanted),
