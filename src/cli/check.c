@@ -11,7 +11,7 @@ static int run(const struct cli_args *args, struct err *err)
 
 	if (cli_config_load(args, path, stdout, &config, err) < 0)
 		return -1;
-	printf("%s: no mistakes\n", path);
+	printf("%s: no mistakes\n", file_name(path));
 	config_destroy(config);
 	return 0;
 }

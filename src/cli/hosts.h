@@ -39,8 +39,8 @@ void cli_hosts_close(struct cli_hosts *hosts);
 #define CLI_OPTION_HOST \
 	{ \
 		"host", "kvm|sim", \
-		        "Use the real kernel, or the software platform, which runs anywhere and protects " \
-		        "nothing." \
+		        "kvm: this machine's KVM. sim: KVM, secure processor and CPU are simulated in the " \
+		        "process, which needs no /dev/kvm and protects nothing." \
 	}
 /* ERR_USAGE for another word; nothing if word is NULL. */
 int cli_host_word(const char *word, enum config_host *host, struct err *err) MUST_CHECK;

@@ -98,7 +98,10 @@ static const struct cli_option options[] = {
                 "Wait for what the guest writes and type, as FILE says; see EXPECT FILES in vmm(1). \"-\" is "
                 "standard input."},
         {"trace", "FILE",
-                "Write a line per kernel call to FILE; the traces of two runs can be compared with diff(1)."},
+                "Write a line per kernel call to FILE; the traces of two runs can be compared with diff(1). "
+                "A "
+                "regular file is emptied first, unless it is one that vmm was started with, as /dev/stderr; "
+                "pipes and devices are written through."},
         {0},
 };
 

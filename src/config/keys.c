@@ -32,9 +32,8 @@ static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 
 const struct config_key config_keys[] = {
         {"name", CONFIG_STRING, AT(name), .min = 1, .max = NAME_MAX_BYTES, .def = "\"guest\"",
-                .help = "The machine's name, in messages, on the control socket, and as the asset tag of the "
-                        "chassis in "
-                        "the guest's SMBIOS tables."},
+                .help = "The machine's name, in messages, and as the asset tag of the chassis in the guest's "
+                        "SMBIOS tables."},
         {"host", CONFIG_WORD, AT(host), .words = host_words, .def = "\"kvm\"",
                 .help = "Where the guest runs: on the real kernel and its secure processor, or on the "
                         "software platform, whose guests are not confidential."},
@@ -115,9 +114,10 @@ const struct config_key config_keys[] = {
         {"sev.host-data", CONFIG_HEX, AT(sev.host_data), .min = 64, .max = 64, .def = "\"\"", .types = SNP,
                 .help = "32 bytes that a SEV-SNP guest finds in its attestation reports (HOST_DATA)."},
         {"sev.enforce-digest", CONFIG_BOOL, AT(sev.enforce_digest), .def = "true", .types = SNP,
-                .help = "Let the secure processor refuse a SEV-SNP guest whose measurement is not the one "
-                        "that this configuration must have: by an ID block under a throw-away key, unless "
-                        "sev.id-block gives one."},
+                .help = "Refuse to launch a SEV-SNP guest whose measurement is not the one that vmm "
+                        "computed. "
+                        "Without sev.id-block, vmm makes an ID block with a key of its own for this launch "
+                        "alone: the ID key digest in the guest's reports is then that key's, not zeros."},
         {"sev.dh-cert", CONFIG_PATH, FILE_KEY(sev.dh_cert), .types = SEV, .needs = "sev.session",
                 .help = "The guest owner's Diffie-Hellman certificate."},
         {"sev.session", CONFIG_PATH, FILE_KEY(sev.session), .types = SEV, .needs = "sev.dh-cert",

@@ -12,7 +12,7 @@ import unittest
 import guests
 
 # Options that take the name of a file: read, or written. A new one must be put into one of these.
-READ = set('pdh chain amd ask ark root keys measure entry raw config id-key author-key vcek vlek certs report session compare'.split())
+READ = set('pdh chain cek amd ask ark root keys measure entry raw config id-key author-key vcek vlek certs report session compare expect'.split())
 WRITTEN = set('trace certificates out-keys out-session out-godh out-header out-secret out-block out-auth'.split())
 KEYS = {'machine.debugcon', 'sev.measurement'}
 THROUGH = {'--trace', 'machine.debugcon'}  # these may be pipes and devices

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Runs the commands that README.md, docs/*.md and the manual pages show, as they are written, in a folder that looks like
+the tree after scripts/demo. What cannot run here stands in NOT_RUN with the reason. Exit 77: no firmware image.
+
+usage: examples.py VMM TREE | examples.py guest VMM ARGUMENT... (a guest at whose prompt somebody types)
+"""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+IMAGE = 'firmware/trixie/OVMF.fd'  # of ~/.cache/vmm
+PACKAGED = '/usr/share/ovmf/OVMF.fd'
+LIMIT = 900  # seconds for a document, on however busy a machine
+
+# Commands that are judged elsewhere, or need what a test cannot have. Every row must be met.
+NOT_RUN = {
+    r'scripts/(demo|setup|test)\b.*': 'installs and builds; continuous integration runs them',
+    r'(FUZZ_SECONDS=\d+ )?scripts/test .*': 'runs all other tests',
+    r'(meson|ninja) .*': 'builds',
+    r'build\S*/tests/.*': 'programs of the tests',
+    r'tests/(lab|bench)/.*': 'needs the lab, or measures',
+    r'vmm run --set firmware=\$firmware --set machine.memory=512M': 'needs /dev/kvm; tests/boot does it',
+    r'vmm run --dry-run guest.json': 'needs a host with SEV',
+    r'vmm run guest.json --set sev.policy=smt,single-socket': 'needs a host with SEV-SNP',
+}
+# What the documents show of output.
+SHOWN = re.compile(r'vmm: |guest of this kind')
+
+PROLOGUE = r'''
+set -euo pipefail
+vmm() {
+	case "$*" in
+	run*--dry-run*) command vmm "$@" ;;
+	run*sev.secret-wait*) # another terminal's
+		command vmm "$@" </dev/null >run.out 2>run.err &
+		for _ in $(seq 600); do [ ! -e guest.measure ] || return 0; sleep 0.1; done
+		cat run.err >&2; return 1 ;;
+	run*--expect*) command vmm "$@" </dev/null ;;
+	run*) "$EXAMPLES" guest vmm "$@" ;;
+	*) command vmm "$@" ;;
+	esac
+}
+'''
+# The guest that waited for its secret has got it and runs.
+EPILOGUE = r'''
+[ ! -e run.out ] || { for _ in $(seq 3000); do [ ! -s run.out ] || exit 0; kill -0 $! || break; sleep 0.1; done
+	cat run.err >&2; exit 1; }
+'''
+
+
+def statements(lines):
+    """Commands of a block: lines that end with a backslash go on, comments go."""
+    text = re.sub(r'\\\n\s*', '', '\n'.join(lines))
+    return [re.sub(r'\s{2,}# .*', '', line).strip() for line in text.split('\n') if line.strip()]
+
+
+def of_markdown(text):
+    """Indented blocks behind an empty line, but for those between fences."""
+    text = re.sub(r'^```.*?^```', '', text, flags=re.S | re.M)
+    for block in re.findall(r'(?<=\n\n)((?: {4}\S.*\n| {5,}\S.*\n)+)', text):
+        yield from statements(block.split('\n'))
+
+
+def of_page(text):
+    """Of EXAMPLES: .Dl lines and literal blocks. A configuration becomes guest.json, what stands behind a name that file."""
+    text = text.split('.Sh EXAMPLES')[1].split('.Sh SEE ALSO')[0]
+    for line, name, block in re.findall(r'^\.Dl ([^\n]*)$|(?:^\.Pa (\S+) :\n)?^\.Bd -literal[^\n]*\n(.*?)^\.Ed', text, re.S | re.M):
+        shown = (line or block).replace(r'\-', '-').replace(r'\e', '\\').replace(r'\(dq', '"')
+        name = name or ('guest.json' if shown.startswith('{') else None)
+        if name:
+            yield f"cat >{name} <<'END'\n{shown}END"
+        else:
+            yield from statements(shown.split('\n'))
+
+
+def documents(tree):
+    for path in [tree / 'README.md', *sorted((tree / 'docs').glob('*.md'))]:
+        yield path.name, list(of_markdown(path.read_text()))
+    for path in sorted((tree / 'docs').glob('vmm*.in')):
+        yield path.name, list(of_page(path.read_text()))
+
+
+def choose(commands, met):
+    """Those that are to be run; what is not is told."""
+    for command in commands:
+        row = next((row for row in NOT_RUN if re.fullmatch(row, command)), None)
+        met.add(row)
+        if row:
+            print(f'  not run: {command}: {NOT_RUN[row]}')
+        elif not SHOWN.match(command):
+            yield command
+
+
+def folder_like_the_tree(path, vmm, cache):
+    (path / 'build-demo/src').mkdir(parents=True)
+    (path / 'build-demo/src/vmm').symlink_to(vmm)
+    (path / '.cache').mkdir()
+    (path / '.cache/vmm').symlink_to(cache)
+
+
+def run_document(name, commands, vmm, cache):
+    if not pathlib.Path(PACKAGED).exists():
+        commands = [command.replace(PACKAGED, str(cache / IMAGE)) for command in commands]
+    steps = [f'echo "+ {number}" >&2\n{command}\n' for number, command in enumerate(commands)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder)
+        folder_like_the_tree(path, vmm, cache)
+        where = f'{path}/build-demo/src:{os.environ["PATH"]}' if name != 'README.md' else os.environ['PATH']
+        env = os.environ | {'HOME': folder, 'PATH': where, 'EXAMPLES': str(pathlib.Path(__file__).resolve())}
+        with open(path / 'log', 'w+') as log:
+            shell = subprocess.Popen(['bash', '-c', PROLOGUE + ''.join(steps) + EPILOGUE], cwd=path, env=env, stdout=log,
+                                     stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            try:
+                status = shell.wait(LIMIT)
+            finally:
+                try:
+                    os.killpg(shell.pid, signal.SIGKILL)  # what runs in its background
+                except ProcessLookupError:
+                    pass
+            log.seek(0)
+            text = log.read()
+    last = re.findall(r'^\+ (\d+)$', text, re.M)
+    if status:
+        print(f'  FAILED with {status}: {commands[int(last[-1])] if last else "?"}\n{text[-3000:]}')
+    return status == 0 and len(last) == len(commands)
+
+
+def guest(words):
+    """Waits for the prompt of the UEFI shell, types what ends the guest, and gives the status of vmm."""
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as vmm:
+        seen, end = b'', time.monotonic() + LIMIT
+        while b'Shell>' not in seen:
+            data = os.read(vmm.stdout.fileno(), 65536)
+            seen += data
+            if not data or time.monotonic() > end:
+                vmm.kill()
+                print('no prompt came:', seen[-1000:].decode(errors='replace'))
+                return 1
+        time.sleep(1)  # the shell empties its input before it reads
+        vmm.stdin.write(b'reset -s\r')
+        vmm.stdin.flush()
+        vmm.stdout.read()
+        return vmm.wait()
+
+
+def main():
+    if sys.argv[1] == 'guest':
+        sys.exit(guest(sys.argv[2:]))
+    vmm, tree = (pathlib.Path(word).resolve() for word in sys.argv[1:3])
+    cache = pathlib.Path(os.environ.get('VMM_CACHE') or pathlib.Path.home() / '.cache/vmm').resolve()
+    if not (cache / IMAGE).exists():
+        print(f'skipped: there is no {cache / IMAGE}; scripts/setup --firmware gets it')
+        sys.exit(77)
+    good, ran, met = True, 0, set()
+    for name, commands in documents(tree):
+        print(name)
+        chosen = list(choose(commands, met))
+        runnable = [command for command in chosen if not command.startswith('cat >')]
+        ran += len(runnable)
+        if runnable:
+            good &= run_document(name, chosen, vmm, cache)
+    for row in set(NOT_RUN) - met:
+        print(f'no document shows what NOT_RUN excuses: {row}')
+        good = False
+    print(f'{ran} commands were run')
+    sys.exit(0 if good and ran >= 15 else 1)
+
+
+main()
