@@ -68,6 +68,17 @@ class Refusals(unittest.TestCase):
                 self.refused(2, ['firmware', text], 'run', '--set', f'firmware={name}')
 
     @unittest.skipIf(NO_NAMESPACE, NO_NAMESPACE)
+    def test_firmware_whose_package_is_missing(self):
+        """The default, and the same by its name: what brings it is told, and a name that was given is no default."""
+        prefix = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs share /usr/share && exec "$@"', 'sh']
+        remedy = ['/usr/share/ovmf/OVMF.fd', 'apt install ovmf', 'scripts/setup --firmware']
+        self.refused(2, [*remedy, ', the default,'], 'run', '--host', 'sim', prefix=prefix)
+        named = ['--set', 'firmware=/usr/share/ovmf/OVMF.fd']
+        self.refused(2, remedy, 'run', '--host', 'sim', *named, prefix=prefix)
+        done = guests.run([*prefix, guests.VMM, 'run', '--host', 'sim', *named], text=True)
+        self.assertNotIn('default', done.stderr)
+
+    @unittest.skipIf(NO_NAMESPACE, NO_NAMESPACE)
     def test_firmware_that_may_not_be_read(self):
         os.chmod(self.files.path, 0o755)
         os.chmod(self.firmware, 0o600)
