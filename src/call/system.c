@@ -4,12 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "node.h"
 #include "vmm/call.h"
 
 #define CPUID_ENTRIES_MAX 256
 
 static int explain_open(int sys, struct err *err)
 {
+	char remedy[NODE_REMEDY_BYTES];
+
 	if (sys == ENOENT || sys == ENODEV || sys == ENXIO)
 		return err_sys(err, ERR_HOST, sys,
 		        "/dev/kvm is missing: enable SVM in the firmware setup and load the module (modprobe "
@@ -17,8 +20,9 @@ static int explain_open(int sys, struct err *err)
 		        "guests without it, and without any protection");
 	if (sys == EACCES || sys == EPERM)
 		return err_sys(err, ERR_HOST, sys,
-		        "/dev/kvm may not be opened: add the user to its group (usermod -aG kvm USER) and "
-		        "log in again; --host sim runs guests without it, and without any protection");
+		        "/dev/kvm may not be opened: %s; --host sim runs guests without it, and without any "
+		        "protection",
+		        node_remedy("/dev/kvm", sys, remedy));
 	return err_sys(err, ERR_HOST, sys, "/dev/kvm cannot be opened");
 }
 

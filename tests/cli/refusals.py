@@ -122,7 +122,7 @@ class Refusals(unittest.TestCase):
         os.chmod(self.files.path, 0o755)
         os.chmod(self.firmware, 0o644)
         prefix = self.as_nobody('mknod -m 600 /dev/kvm c 10 232')
-        self.refused_run(4, ['/dev/kvm may not be opened', 'usermod -aG kvm'], prefix=prefix)
+        self.refused_run(4, ['/dev/kvm may not be opened', 'mode 0600, so no group helps'], prefix=prefix)
 
     @unittest.skipIf(NO_NAMESPACE, NO_NAMESPACE)
     def test_kvm_that_is_something_else(self):

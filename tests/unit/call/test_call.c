@@ -1,3 +1,6 @@
+#include <sys/stat.h>
+
+#include "../../../src/call/node.h"
 #include "support/host_script.h"
 #include "support/test.h"
 #include "vmm/call.h"
@@ -17,9 +20,45 @@ static void test_kvm_open_says_why_not_and_what_to_do(void **state)
 	int fd = -7;
 
 	assert_fails(call_kvm_open(failing(ENOENT), &fd, &err), ERR_HOST, "modprobe");
-	assert_fails(call_kvm_open(failing(EACCES), &fd, &err), ERR_HOST, "usermod -aG kvm");
+	assert_fails(call_kvm_open(failing(EACCES), &fd, &err), ERR_HOST, "/dev/kvm may not be opened: ");
+	assert_fails(call_kvm_open(failing(EPERM), &fd, &err), ERR_HOST, "--device /dev/kvm");
 	assert_fails(call_kvm_open(failing(EMFILE), &fd, &err), ERR_HOST, "EMFILE");
 	assert_int_equal(fd, -7);
+}
+
+/* The remedy is one that helps with this owner and this mode. */
+static void test_node_remedy_fits_owner_and_mode(void **state)
+{
+	static const struct {
+		gid_t group;
+		mode_t mode;
+		int sys;
+		const char *part;
+	} rows[] = {
+	        {54321, 0660, EACCES, "add the user to its group (usermod -aG 54321 USER)"},
+	        {54321, 0640, EACCES, "group 54321 with mode 0640, so no group helps"},
+	        {0, 0600, EACCES, "user 0 and group 0 with mode 0600, so no group helps"},
+	        {0, 0660, EACCES,
+	                "group 0 with mode 0660, so no group helps"}, /* nobody should join root's */
+	        {54321, 0660, EPERM, "allow the container or service to use it"},
+	};
+	char path[] = "/tmp/vmm-node-XXXXXX", text[NODE_REMEDY_BYTES];
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (fchown(fd, 0, rows[i].group) < 0)
+			break;
+		assert_int_equal(fchmod(fd, rows[i].mode), 0);
+		if (!strstr(node_remedy(path, rows[i].sys, text), rows[i].part))
+			fail_msg("row %zu: \"%s\" lacks \"%s\"", i, text, rows[i].part);
+	}
+	close(fd);
+	unlink(path);
+	if (geteuid() == 0)
+		return;
+	print_message("only root can make nodes of other owners\n");
+	skip();
 }
 
 static void test_kvm_open_other_version_is_refused(void **state)
@@ -89,6 +128,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_kvm_open_says_why_not_and_what_to_do),
+	        cmocka_unit_test(test_node_remedy_fits_owner_and_mode),
 	        cmocka_unit_test(test_kvm_open_other_version_is_refused),
 	        cmocka_unit_test(test_failed_calls_name_themselves),
 	        cmocka_unit_test(test_run_interrupted_is_no_failure),
