@@ -234,6 +234,23 @@ int file_replace(const char *path, const void *data, size_t size, struct err *er
 /* Makes a new file with these bytes. Whatever stands there already is not touched: ERR_USAGE. */
 int file_make(const char *path, const void *data, size_t size, unsigned mode, struct err *err) MUST_CHECK;
 
+/* ---- limits of this process ---- */
+
+enum limit { LIMIT_FILES, LIMIT_FILE_BYTES, LIMIT_ADDRESSES, LIMIT_LOCKED, LIMIT_THREADS };
+
+/* In bytes, files or threads; UINT64_MAX: none. */
+uint64_t limit_value(enum limit which);
+/* "RLIMIT_NOFILE is 16; raise it (ulimit -n, LimitNOFILE= of a service)". Returns text. */
+#define LIMIT_WORDS_BYTES 120
+const char *limit_words(enum limit which, char text[static LIMIT_WORDS_BYTES]);
+/*
+ * An error that comes of a limit (EMFILE, EFBIG, ENOMEM) says so, and becomes ERR_HOST; others, and those
+ * that name it already, stay as they are. For whoever shows the error.
+ */
+void limit_explain(struct err *err);
+/* The same for an error that this limit alone can have led to; nothing if there is no such limit. */
+void limit_blame(struct err *err, enum limit which);
+
 /* ---- text ---- */
 
 /*

@@ -212,6 +212,7 @@ struct launch_process {
 	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK; UINT64_MAX: none, or CAP_IPC_LOCK is held */
 	bool smt;               /* simultaneous multithreading is on */
 	unsigned linux_version; /* LAUNCH_LINUX() of the host's kernel; 0: not known */
+	unsigned vcpu_files;    /* descriptors of this process that a vCPU takes */
 };
 
 #define LAUNCH_LINUX(major, minor) ((unsigned)(major) << 16 | (minor))
@@ -339,5 +340,24 @@ struct launch_findings {
 };
 
 void launch_findings(const struct launch *launch, struct launch_findings *ret_findings);
+
+/* ---- what a configuration and its files show on any host (launch/judge.c, launch/check.c) ---- */
+
+/*
+ * What measures well and protects nothing, or starts and says nothing: warnings, each a sentence with a
+ * remedy. files: those that config names; without a firmware image nothing is said.
+ */
+void launch_judge(
+        const struct config *config, const struct launch_files *files, struct launch_findings *ret_warnings);
+/* Says them, a line each, to the log. */
+void launch_warn(const struct launch_findings *warnings);
+/* Those of a launch. */
+const struct launch_findings *launch_warnings(const struct launch *launch);
+/*
+ * Reads all files that config names, once, and tells every mistake that they show, with the key at fault in
+ * front ("boot.kernel: ..."), and the warnings. Files that cannot be read are config_check_files()'s to tell.
+ */
+void launch_check(const struct config *config, struct launch_findings *ret_mistakes,
+        struct launch_findings *ret_warnings);
 
 #endif

@@ -9,7 +9,7 @@ static int run(const struct cli_args *args, struct err *err)
 	const char *path = cli_operand(args, 0);
 	struct config *config;
 
-	if (cli_config_load(args, path, stdout, &config, err) < 0)
+	if (cli_config_load_whole(args, path, stdout, &config, err) < 0)
 		return -1;
 	printf("%s: no mistakes\n", file_name(path));
 	config_destroy(config);
@@ -25,7 +25,10 @@ const struct cli_verb cli_verb_check = {
         .operands_max = 1,
         .summary = "report every mistake in a configuration",
         .help = "Each mistake is a line on standard output: file:line:column: key: what is wrong. Files that "
-                "the configuration names must exist and be readable. Nothing is launched.",
+                "the configuration names are read and judged as a launch would; whether this host can launch "
+                "it, vmm run --dry-run says. What measures well and protects nothing is a warning on "
+                "standard "
+                "error. Nothing is launched.",
         .options = options,
         .run = run,
 };

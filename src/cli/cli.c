@@ -260,6 +260,7 @@ int cli_main(int argc, char **argv)
 	if (finish_output(status < 0 ? NULL : &err) < 0 && status >= 0)
 		status = -1;
 	if (status < 0) {
+		limit_explain(&err);
 		fputs("vmm: ", stderr);
 		text_put_safe(stderr, err.text);
 		fputc('\n', stderr);

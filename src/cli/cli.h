@@ -60,6 +60,13 @@ struct config;
 int cli_config_load(const struct cli_args *args, const char *path, FILE *out, struct config **ret_config,
         struct err *err) MUST_CHECK;
 
+/*
+ * The same with everything that the files hold: for vmm check, which tells all in one go. Warnings go to the
+ * log.
+ */
+int cli_config_load_whole(const struct cli_args *args, const char *path, FILE *out,
+        struct config **ret_config, struct err *err) MUST_CHECK;
+
 /* The same for a guest that is only measured, and may be larger; mistakes go to standard error. */
 int cli_config_load_measured(const struct cli_args *args, const char *path, struct config **ret_config,
         struct err *err) MUST_CHECK;

@@ -7,6 +7,7 @@
 #include "vmm/machine.h"
 
 #include "cli.h"
+#include "hosts.h"
 
 /* The only mistake is the error itself, unless it has to go elsewhere or is too long for one. */
 static bool is_error(FILE *out, const char *line, const struct err *err)
@@ -91,6 +92,51 @@ static void check_run(const struct config *config, struct config_mistakes *mista
 	check_vcpus(config, mistakes);
 }
 
+/* ---- everything that files show ---- */
+
+/* The key that an error of launch_check() begins with; *text goes on behind it. */
+static const char *key_of(const char **text)
+{
+	static const char image[] = "firmware image ";
+
+	if (strncmp(*text, image, strlen(image)) == 0) {
+		*text += strlen(image);
+		return "firmware";
+	}
+	for (size_t i = 0; i < config_keys_count; i++) {
+		size_t length = strlen(config_keys[i].name);
+
+		if (strncmp(*text, config_keys[i].name, length) != 0 || !strchr(": ", (*text)[length]))
+			continue;
+		*text += length + strspn(*text + length, ": ");
+		return config_keys[i].name;
+	}
+	return "firmware";
+}
+
+/* config_load() hands nothing through to its checks. */
+static struct launch_findings file_mistakes, file_warnings;
+
+static void check_whole(const struct config *config, struct config_mistakes *mistakes)
+{
+	struct err err = {0};
+	bool sound;
+
+	check_run(config, mistakes);
+	sound = !mistakes->count;
+	launch_check(config, &file_mistakes, &file_warnings);
+	if (cli_sim_check(config, &err) < 0)
+		file_mistakes.list[file_mistakes.count++] = err;
+	for (unsigned i = 0; i < file_mistakes.count; i++) {
+		const char *text = file_mistakes.list[i].text, *key = key_of(&text);
+
+		/* What is wrong between keys may follow from a mistake in one of them; a file's contents do
+		 * not. */
+		if (sound || config_key_find(key)->type == CONFIG_PATH)
+			config_mistake_at(config, mistakes, key, "%s", text);
+	}
+}
+
 static int load(const struct cli_args *args, const char *path, config_check *check, FILE *out,
         struct config **ret_config, struct err *err)
 {
@@ -109,6 +155,15 @@ int cli_config_load(
         const struct cli_args *args, const char *path, FILE *out, struct config **ret_config, struct err *err)
 {
 	return load(args, path, check_run, out, ret_config, err);
+}
+
+int cli_config_load_whole(
+        const struct cli_args *args, const char *path, FILE *out, struct config **ret_config, struct err *err)
+{
+	int result = load(args, path, check_whole, out, ret_config, err);
+
+	launch_warn(&file_warnings);
+	return result;
 }
 
 int cli_config_load_measured(

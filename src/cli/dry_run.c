@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "dry_run.h"
 #include "measure.h"
@@ -25,6 +26,15 @@ static json_t *refusals_json(const struct launch_findings *findings)
 		json_array_append_new(refusals, json_pack("{s:s, s:i}", "reason", findings->list[i].text,
 		                                        "exit-status", (int)findings->list[i].kind));
 	return refusals;
+}
+
+static json_t *warnings_json(const struct launch_findings *warnings)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < warnings->count; i++)
+		json_array_append_new(list, json_string(warnings->list[i].text));
+	return list;
 }
 
 /* NULL for a plain guest, of which nothing is measured. */
@@ -58,12 +68,30 @@ static void print_words(const json_t *dry)
 		printf("nothing that can be foreseen would refuse it\n");
 }
 
-static json_t *dry_json(const struct config *config, const struct launch *launch, bool simulated,
-        json_t *measurement, const struct launch_findings *findings)
+/* What a dry run comes to. */
+struct outcome {
+	bool simulated;
+	json_t *steps, *measurement; /* the latter NULL: nothing is measured */
+	const struct launch_findings *refusals, *warnings;
+};
+
+static int show(const struct config *config, const struct outcome *outcome, bool as_json, struct err *err)
 {
-	return json_pack("{s:b, s:s, s:s, s:o, s:o, s:o}", "simulated", simulated, "name", config->name,
-	        "type", measure_sev_types[config->sev.type], "steps", steps_json(launch), "measurement",
-	        measurement ?: json_null(), "refusals", refusals_json(findings));
+	auto_json json_t *dry = json_pack("{s:b, s:s, s:s, s:o, s:o, s:o, s:o}", "simulated",
+	        outcome->simulated, "name", config->name, "type", measure_sev_types[config->sev.type],
+	        "steps", outcome->steps, "measurement", outcome->measurement ?: json_null(), "refusals",
+	        refusals_json(outcome->refusals), "warnings", warnings_json(outcome->warnings));
+
+	if (!dry)
+		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the dry run");
+	launch_warn(outcome->warnings);
+	if (!as_json)
+		print_words(dry);
+	else if (json_dumpf(dry, stdout, JSON_INDENT(1)) < 0)
+		return err_sys(err, ERR_FAILED, errno, "standard output cannot be written");
+	else
+		putchar('\n');
+	return outcome->refusals->count ? (int)outcome->refusals->list[0].kind : 0;
 }
 
 /* What the launch stands on: it judges its own part only. */
@@ -81,8 +109,8 @@ int cli_dry_run(const struct config *config, const struct launch *launch, bool s
         struct err *err)
 {
 	auto_free struct launch_findings *findings = calloc(1, sizeof(*findings));
-	auto_json json_t *dry = NULL;
 	json_t *measurement = NULL;
+	struct outcome outcome;
 
 	if (!findings)
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the dry run");
@@ -90,14 +118,39 @@ int cli_dry_run(const struct config *config, const struct launch *launch, bool s
 	add_machine(config, launch, findings);
 	if (measure(launch, &measurement, err) < 0)
 		return -1;
-	dry = dry_json(config, launch, simulated, measurement, findings);
-	if (!dry)
+	outcome = (struct outcome){
+	        simulated, steps_json(launch), measurement, findings, launch_warnings(launch)};
+	return show(config, &outcome, as_json, err);
+}
+
+/* A pipe was read by the launch that failed, and is empty now. */
+static bool can_be_read_again(const struct config *config)
+{
+	for (size_t i = 0; i < config_keys_count; i++) {
+		const struct config_key *key = &config_keys[i];
+		const char *path;
+		struct stat st;
+
+		if (key->type != CONFIG_PATH)
+			continue;
+		path = *(char *const *)((const char *)config + key->offset);
+		if (*path && (stat(path, &st) < 0 || !S_ISREG(st.st_mode)))
+			return false;
+	}
+	return true;
+}
+
+int cli_dry_run_mistaken(
+        const struct config *config, const struct err *why, bool simulated, bool as_json, struct err *err)
+{
+	auto_free struct launch_findings *found = calloc(2, sizeof(*found));
+
+	if (!found)
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the dry run");
-	if (!as_json)
-		print_words(dry);
-	else if (json_dumpf(dry, stdout, JSON_INDENT(1)) < 0)
-		return err_sys(err, ERR_FAILED, errno, "standard output cannot be written");
-	else
-		putchar('\n');
-	return findings->count ? (int)findings->list[0].kind : 0;
+	if (can_be_read_again(config))
+		launch_check(config, &found[0], &found[1]);
+	if (!found[0].count)
+		found[0].list[found[0].count++] = *why;
+	return show(
+	        config, &(struct outcome){simulated, json_array(), NULL, &found[0], &found[1]}, as_json, err);
 }

@@ -14,4 +14,11 @@
 int cli_dry_run(const struct config *config, const struct launch *launch, bool simulated, bool as_json,
         struct err *err) MUST_CHECK;
 
+/*
+ * The same where no launch can be made of the configuration: why is the first mistake; all that its files
+ * show are told.
+ */
+int cli_dry_run_mistaken(const struct config *config, const struct err *why, bool simulated, bool as_json,
+        struct err *err) MUST_CHECK;
+
 #endif

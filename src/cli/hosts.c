@@ -70,6 +70,7 @@ static int open_real(struct cli_hosts *hosts, const struct config *config, FILE 
 		return -1;
 	hosts->sim = true;
 	hosts->process = (struct launch_process){
+	        .vcpu_files = 2,
 	        .cgroup = config->sim.cgroup,
 	        .hiding_asids = config->sim.snp_asids,
 	        .memlock_bytes = config->sim.memlock_bytes ?: UINT64_MAX,
@@ -77,6 +78,21 @@ static int open_real(struct cli_hosts *hosts, const struct config *config, FILE 
 	};
 	hosts->own_time = config->sim.clock == CONFIG_SIM_CLOCK_VIRTUAL;
 	hosts->clock = (struct device_clock){sim_clock_now, sim_clock_wall, hosts->real};
+	return 0;
+}
+
+int cli_sim_check(const struct config *config, struct err *err)
+{
+	struct sim_options options;
+	struct host *host;
+
+	if (sim_options_of(config, &options, err) < 0)
+		return -1;
+	if (config->host != CONFIG_HOST_SIM)
+		return 0;
+	if (host_sim_create(&options, &host, err) < 0)
+		return err_wrap(err, "host");
+	host_destroy(host);
 	return 0;
 }
 

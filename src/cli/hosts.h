@@ -28,6 +28,8 @@ struct cli_hosts {
  */
 int cli_hosts_open(struct cli_hosts *hosts, const struct config *config, const char *trace, FILE *tell,
         struct err *err) MUST_CHECK;
+/* Are the keys below "sim" what the software platform takes? ERR_USAGE names the one that is not. */
+int cli_sim_check(const struct config *config, struct err *err) MUST_CHECK;
 /* The guest's time, NULL: this computer's. */
 const struct device_clock *cli_hosts_clock(const struct cli_hosts *hosts);
 /* What counts the host's guests and limits this process there, NULL: this process's own. */

@@ -129,6 +129,17 @@ static int measure_plan(const struct cli_args *args, const struct config *config
 	return check_id_block(config, measurement, err);
 }
 
+static int warn(const struct config *config, const struct launch_files *files, struct err *err)
+{
+	auto_free struct launch_findings *warnings = calloc(1, sizeof(*warnings));
+
+	if (!warnings)
+		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for warnings");
+	launch_judge(config, files, warnings);
+	launch_warn(warnings);
+	return 0;
+}
+
 static int measure_config(const struct cli_args *args, const struct config *config, struct err *err)
 {
 	struct launch_files files;
@@ -138,7 +149,8 @@ static int measure_config(const struct cli_args *args, const struct config *conf
 	if (launch_files_read(config, &files, err) < 0)
 		return -1;
 	if (launch_plan_make(config, &files, &plan, err) == 0) {
-		status = measure_plan(args, config, plan, err);
+		if (warn(config, &files, err) == 0)
+			status = measure_plan(args, config, plan, err);
 		launch_plan_destroy(plan);
 	}
 	launch_files_finish(&files);

@@ -38,10 +38,14 @@ static int dry_run_on(
         const struct cli_hosts *hosts, const struct config *config, bool as_json, struct err *err)
 {
 	struct launch *launch;
+	struct err why = {0};
 	int result;
 
-	if (launch_create_unjudged(hosts->host, config, cli_hosts_process(hosts), &launch, err) < 0)
-		return -1;
+	if (launch_create_unjudged(hosts->host, config, cli_hosts_process(hosts), &launch, &why) < 0) {
+		*err = why;
+		return why.kind == ERR_USAGE ? cli_dry_run_mistaken(config, &why, hosts->sim, as_json, err)
+		                             : -1;
+	}
 	result = cli_dry_run(config, launch, hosts->sim, as_json, err);
 	launch_destroy(launch);
 	return result;

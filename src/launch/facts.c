@@ -92,6 +92,7 @@ void launch_process_own(const char *join, struct launch_process *ret_process)
 	        .cgroup = folder,
 	        .hiding_asids = read_number("/sys/module/kvm_amd/parameters/ciphertext_hiding_asids"),
 	        .linux_version = linux_version(),
+	        .vcpu_files = 1,
 	        .smt = read_number("/sys/devices/system/cpu/smt/active"),
 	        .memlock_bytes =
 	                limit.rlim_cur == RLIM_INFINITY || may_lock_memory() ? UINT64_MAX : limit.rlim_cur,

@@ -153,11 +153,13 @@ int launch_create_unjudged(struct host *host, const struct config *config,
 	launch->host = host;
 	launch->config = *config;
 	launch->process = process;
+	launch->vcpu_files = process ? process->vcpu_files : 1;
 	launch->sev_fd = -1;
 	if (prepare(launch, err) < 0) {
 		launch_destroy(launch);
 		return -1;
 	}
+	launch_judge(&launch->config, &launch->files, &launch->warnings);
 	*ret_launch = launch;
 	return 0;
 }
@@ -172,8 +174,11 @@ int launch_create(struct host *host, const struct config *config, const struct l
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the launch");
 	if (launch_create_unjudged(host, config, process, &launch, err) < 0)
 		return -1;
+	launch_warn(&launch->warnings);
 	if (launch->plan)
 		launch_findings(launch, findings);
+	else
+		launch_limits(launch, findings);
 	if (findings->count) {
 		launch_destroy(launch);
 		for (unsigned i = 1; i < findings->count; i++)
@@ -208,6 +213,11 @@ struct machine_files launch_machine_files(const struct launch *launch)
 	        .kernel = image_of(&launch->files.kernel),
 	        .initrd = image_of(&launch->files.initrd),
 	};
+}
+
+const struct launch_findings *launch_warnings(const struct launch *launch)
+{
+	return &launch->warnings;
 }
 
 const struct launch_plan *launch_plan_of(const struct launch *launch)

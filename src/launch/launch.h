@@ -23,6 +23,11 @@ struct launch_options {
 /* digest: what the ID block of sev.enforce-digest is made for. */
 int launch_options_read(const struct config *config, const struct launch_digest *digest,
         struct launch_options *ret_options, struct err *err) MUST_CHECK;
+/* A part each: *ret_file is left alone where config names no such file. */
+int launch_dh_cert_read(
+        const struct config *config, struct launch_file *ret_file, struct err *err) MUST_CHECK;
+int launch_session_read(
+        const struct config *config, struct launch_file *ret_file, struct err *err) MUST_CHECK;
 void launch_options_finish(struct launch_options *options);
 
 /* ---- a guest's launches ---- */
@@ -36,7 +41,9 @@ struct launch {
 	struct launch_plan *plan; /* NULL: a plain guest */
 	struct launch_digest digest;
 	struct launch_options options;
-	int sev_fd; /* from the first launch on */
+	struct launch_findings warnings;
+	unsigned vcpu_files; /* as in launch_process */
+	int sev_fd;          /* from the first launch on */
 	bool in_cgroup;
 };
 
@@ -113,6 +120,24 @@ struct launch_secret {
 int launch_secret_read(const struct config *config, const struct launch_plan *plan,
         const struct timespec *measured, struct launch_secret *ret_secret, struct err *err) MUST_CHECK;
 void launch_secret_finish(struct launch_secret *secret);
+
+/* ---- preflight.c, limits.c, owner.c ---- */
+
+/* What would refuse a launch of these types; the error says it. */
+struct launch_check_row {
+	unsigned types; /* CONFIG_FOR() */
+	int (*fn)(const struct launch *launch, struct err *err);
+};
+
+/* Adds what the rows for this launch's type find. */
+void launch_run_checks(const struct launch *launch, const struct launch_check_row *check, size_t count,
+        struct launch_findings *findings);
+
+/* Adds what limits of this process would refuse. */
+void launch_limits(const struct launch *launch, struct launch_findings *findings);
+/* Adds what is wrong with the owner's files: ID block, session, secret. Of launch, facts are not looked at.
+ */
+void launch_owner_findings(const struct launch *launch, struct launch_findings *findings);
 
 /* ---- reason.c ---- */
 

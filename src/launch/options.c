@@ -28,13 +28,21 @@ static int read_blob(
 	return 0;
 }
 
+int launch_dh_cert_read(const struct config *config, struct launch_file *ret_file, struct err *err)
+{
+	return read_blob("sev.dh-cert", config->sev.dh_cert, sizeof(struct abi_sev_cert), ret_file, err);
+}
+
+int launch_session_read(const struct config *config, struct launch_file *ret_file, struct err *err)
+{
+	return read_blob("sev.session", config->sev.session, sizeof(struct abi_sev_session), ret_file, err);
+}
+
 static int read_owner(const struct config *config, struct launch_options *options, struct err *err)
 {
-	if (read_blob("sev.dh-cert", config->sev.dh_cert, sizeof(struct abi_sev_cert), &options->dh_cert,
-	            err) < 0)
+	if (launch_dh_cert_read(config, &options->dh_cert, err) < 0)
 		return -1;
-	return read_blob(
-	        "sev.session", config->sev.session, sizeof(struct abi_sev_session), &options->session, err);
+	return launch_session_read(config, &options->session, err);
 }
 
 static int read_id(const struct config *config, const struct launch_digest *digest,

@@ -27,8 +27,8 @@ int launch_plan_add_vmsas(struct launch_plan *plan, struct err *err) MUST_CHECK;
 
 /* Debian's images by what they can do, for error texts. */
 #define LAUNCH_IMAGES_SNP \
-	"Debian's images with it: OVMF.fd (not OVMF_CODE_4M.fd) of ovmf in Debian 12, all of ovmf in " \
-	"Debian 13, OVMF.amdsev.fd of ovmf-amdsev"
+	"Debian's images with it: those of ovmf in Debian 13, OVMF.amdsev.fd of ovmf-amdsev (OVMF.fd of " \
+	"Debian 12 has it, too, but can be a SEV-ES guest only)"
 #define LAUNCH_IMAGES_HASHES \
 	"Debian's image for measured kernels is OVMF.amdsev.fd of the package ovmf-amdsev (Debian sid)"
 

@@ -376,73 +376,9 @@ static int check_features(const struct launch *launch, struct err *err)
 	        facts->vmsa_features);
 }
 
-/* ---- the owner's files ---- */
-
-static int check_id_block(const struct launch *launch, struct err *err)
-{
-	const struct launch_options *options = &launch->options;
-
-	if (!options->has_id)
-		return 0;
-	if (launch_id_verify(&options->block, &options->auth, err) < 0)
-		return err_wrap(err, "sev.id-block");
-	if (launch_id_match(&options->block, &launch->digest, launch->config.sev.policy, err) < 0)
-		return err_wrap(err, "sev.id-block");
-	return 0;
-}
-
-static int check_session(const struct launch *launch, struct err *err)
-{
-	const struct launch_file *dh = &launch->options.dh_cert;
-	struct abi_sev_cert cert;
-
-	if (!dh->data || attest_sev_cert_parse(dh->data, dh->size_bytes, &cert, err) == 0)
-		return 0;
-	return err_wrap(err, "sev.dh-cert (the firmware would say INVALID_CERTIFICATE)");
-}
-
-/* Known before the secret itself: a guest should not be measured for nothing. */
-static int check_secret_address(const struct launch *launch, struct err *err)
-{
-	const struct config *config = &launch->config;
-	uint64_t address = strtoull(config->sev.secret_address, NULL, 16);
-	struct page_layout layout;
-
-	if (!is_aligned(address, 16))
-		return err_set(err, ERR_USAGE,
-		        "sev.secret-address: 0x%" PRIx64 " is no multiple of 16; take one", address);
-	if (page_layout_make(config->machine.memory_bytes, launch->files.firmware.size_bytes, &layout, err) <
-	        0)
-		return -1;
-	if (page_layout_find(&layout, address))
-		return 0;
-	return err_set(err, ERR_USAGE,
-	        "sev.secret-address: 0x%" PRIx64 " is not in the guest's memory; leave it empty, or lower "
-	        "it",
-	        address);
-}
-
-static int check_secret(const struct launch *launch, struct err *err)
-{
-	const struct config *config = &launch->config;
-	const struct launch_ovmf_entry *area = &launch->plan->ovmf.secret;
-
-	if (*config->sev.secret_address)
-		return check_secret_address(launch, err);
-	if (!*config->sev.secret || (area->present && area->value[0]))
-		return 0;
-	return err_set(err, ERR_USAGE,
-	        "sev.secret: the firmware image %s has no place for secrets; set sev.secret-address, or use "
-	        "OVMF.amdsev.fd of Debian's ovmf-amdsev",
-	        config->firmware);
-}
-
 /* ---- all ---- */
 
-static const struct {
-	unsigned types;
-	int (*fn)(const struct launch *launch, struct err *err);
-} checks[] = {
+static const struct launch_check_row host_checks[] = {
         {ALL, check_kvm},
         {ALL, check_init},
         {SNP, check_firmware},
@@ -459,11 +395,19 @@ static const struct {
         {ALL, check_cgroup},
         {ALL, check_asids},
         {SEV, check_memlock},
-        {SNP, check_id_block},
-        {SEV, check_session},
-        {SEV, check_secret},
 };
-_Static_assert(ARRAY_LEN(checks) <= LAUNCH_FINDINGS_MAX, "a finding a check");
+
+void launch_run_checks(const struct launch *launch, const struct launch_check_row *check, size_t count,
+        struct launch_findings *findings)
+{
+	for (; count--; check++) {
+		struct err err = {0};
+
+		if (check->types & CONFIG_FOR(launch->config.sev.type) &&
+		        findings->count < LAUNCH_FINDINGS_MAX && check->fn(launch, &err) < 0)
+			findings->list[findings->count++] = err;
+	}
+}
 
 /* A plain guest needs no facts but one, for which it does not pay before its start. */
 static void find_plain(const struct launch *launch, struct launch_findings *findings)
@@ -480,12 +424,9 @@ void launch_findings(const struct launch *launch, struct launch_findings *ret_fi
 	ret_findings->count = 0;
 	if (!launch->plan) {
 		find_plain(launch, ret_findings);
-		return;
+	} else {
+		launch_run_checks(launch, host_checks, ARRAY_LEN(host_checks), ret_findings);
+		launch_owner_findings(launch, ret_findings);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
-		struct err err = {0};
-
-		if (checks[i].types & CONFIG_FOR(launch->config.sev.type) && checks[i].fn(launch, &err) < 0)
-			ret_findings->list[ret_findings->count++] = err;
-	}
+	launch_limits(launch, ret_findings);
 }

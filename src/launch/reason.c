@@ -85,6 +85,7 @@ static bool is_without_rmp(const struct launch_facts *facts, enum config_sev_typ
 	" or newer: Linux initialises SEV-SNP with no " \
 	"older one"
 #define MOVE_ASIDS    "change the least ASID of SEV in the host's firmware setup"
+#define MORE_FILES    "raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE= of a service)"
 #define END_ONE       "end another guest of this kind"
 #define VMM_FAULT     "this is a fault of vmm or of the kernel: report it with the output of --trace"
 #define NEWER_KERNEL  "use Linux 6.11 or newer"
@@ -100,7 +101,7 @@ static const struct reason reasons[] = {
                 "it"},
         {AT(OPEN), ALL, EPERM, 0, NULL, 0, "this user or container may not open it",
                 "add the device to the container, or run as root"},
-        {AT(OPEN), ALL, EMFILE, 0, NULL, 0, "this process has too many files open", "raise ulimit -n"},
+        {AT(OPEN), ALL, EMFILE, 0, NULL, 0, "this process has too many files open", MORE_FILES},
 
         /* the cgroup */
         {AT(CGROUP), ALL, ENOENT, 0, NULL, ERR_USAGE, "there is no such cgroup",
@@ -128,8 +129,7 @@ static const struct reason reasons[] = {
                 NEWER_KERNEL},
         {AT(CREATE) | AT(VCPUS), ALL, ENOMEM, 0, NULL, 0, "the host has not enough memory left",
                 "lower machine.memory or end other guests"},
-        {AT(CREATE) | AT(VCPUS), ALL, EMFILE, 0, NULL, 0, "this process has too many files open",
-                "raise ulimit -n"},
+        {AT(CREATE) | AT(VCPUS), ALL, EMFILE, 0, NULL, 0, "this process has too many files open", MORE_FILES},
 
         /* the context */
         {AT(INIT), ALL, EBUSY, FW_ANY, is_cgroup_limit, 0,

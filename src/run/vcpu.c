@@ -70,8 +70,11 @@ int vcpu_start(struct vcpu *vcpu, struct err *err)
 {
 	int sys = pthread_create(&vcpu->thread, NULL, vcpu_main, vcpu);
 
-	if (sys)
-		return err_sys(err, ERR_FAILED, sys, "the thread of vCPU %u", vcpu->kvm->index);
+	if (sys) {
+		err_sys(err, ERR_FAILED, sys, "the thread of vCPU %u", vcpu->kvm->index);
+		limit_blame(err, LIMIT_THREADS);
+		return -1;
+	}
 	vcpu->started = true;
 	return 0;
 }

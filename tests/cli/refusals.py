@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import unittest
@@ -135,18 +136,43 @@ class Refusals(unittest.TestCase):
 
     @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
     def test_memory_beyond_the_limit_of_a_file(self):
-        self.refused_run(4, ['guest memory', 'EFBIG'], 'machine.memory=16M', prefix=['prlimit', f'--fsize={8 << 20}'])
+        self.refused_run(4, ["guest's memory", 'EFBIG', 'RLIMIT_FSIZE is 8192 KiB', 'ulimit -f'], 'machine.memory=16M', prefix=['prlimit', f'--fsize={8 << 20}'])
 
     def test_output_beyond_the_limit_of_a_file(self):
         with open(self.files.path / 'out', 'wb') as out:
             done = guests.run(['prlimit', '--fsize=0', guests.VMM, '--help'], capture_output=False, stdout=out,
                               stderr=subprocess.PIPE, text=True)
-        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.returncode, 4)
         self.assertIn('EFBIG', done.stderr)
+        self.assertIn('RLIMIT_FSIZE is 0 KiB; raise it (ulimit -f, LimitFSIZE= of a service)', done.stderr)
 
     @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
     def test_descriptors_that_run_out(self):
-        self.refused_run(1, 'EMFILE', prefix=['prlimit', '--nofile=5'])
+        self.refused_run(4, ['EMFILE', 'RLIMIT_NOFILE is 5; raise it (ulimit -n'], prefix=['prlimit', '--nofile=5'])
+
+    def test_addresses_that_run_out(self):
+        self.refused_run(4, ['ENOMEM', 'RLIMIT_AS is 524288 KiB; raise it (ulimit -v'], 'machine.memory=1G',
+                         prefix=['prlimit', f'--as={512 << 20}'])
+
+    def test_threads_that_run_out(self):
+        os.chmod(self.files.path, 0o755)
+        os.chmod(self.firmware, 0o644)
+        if os.geteuid() != 0:
+            self.skipTest('only root can become a user without threads')
+        self.refused_run(4, ['EAGAIN', 'RLIMIT_NPROC is 8; raise it (ulimit -u'], 'machine.vcpus=16',
+                         prefix=['prlimit', '--nproc=8', 'setpriv', '--reuid=54321', '--clear-groups'])
+
+    def test_descriptors_of_many_processors_are_foreseen(self):
+        words = ['--set', 'machine.vcpus=16', '--set', 'machine.memory=1M', '--set', f'firmware={self.firmware}']
+        run = [guests.VMM, 'run', '--host', 'sim', *words]
+        done = guests.run(['prlimit', '--nofile=16', *run], text=True)
+        self.assertEqual(done.returncode, 4)
+        self.assertIn('RLIMIT_NOFILE is 16; raise it (ulimit -n', done.stderr)
+        needed = int(re.search(r'needs about (\d+) open files', done.stderr)[1])
+        # What is asked for is enough, and not much more than that.
+        done = guests.run(['prlimit', f'--nofile={needed}', *run], text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertLess(needed, 2 * 16 + 25)
 
     @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
     def test_huge_pages_that_the_host_lacks(self):

@@ -183,7 +183,7 @@ static void test_plan_vcpus_out_of_range_are_refused(void **state)
 static void test_plan_image_without_tables_is_refused_with_a_package(void **state)
 {
 	memset(image.bytes, 0, IMAGE_BYTES);
-	assert_refused("all of ovmf in Debian 13");
+	assert_refused("those of ovmf in Debian 13");
 	config.sev.type = CONFIG_SEV_ES;
 	config.sev.policy = 5;
 	config.sev.vmsa_features = 0;

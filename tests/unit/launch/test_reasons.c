@@ -8,7 +8,7 @@ static const struct cause causes[] = {
         /* met: the device, the VM */
         {"sev-snp", NULL, OPEN(EMFILE), NULL, 4,
                 "opening /dev/sev: Too many open files (EMFILE): this process has too many files open; raise "
-                "ulimit"},
+                "RLIMIT_NOFILE (ulimit -n"},
         {"sev-snp", NULL, OPEN(ENXIO), NULL, 4,
                 "opening /dev/sev: No such device or address (ENXIO): the secure processor is gone; enable"},
         {"sev-snp", NULL, CALL(KVM_CREATE_VM, EINVAL), NULL, 4,

@@ -1,0 +1,71 @@
+/*
+ * limit: the limits of this process by name, what is refused because of each, and how to raise it. Any
+ * thread; no state. Law: setrlimit(2), systemd.exec(5).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "vmm/base.h"
+
+static const struct {
+	int resource;
+	const char *name, *shell, *unit; /* ulimit's option, the directive of a service */
+	unsigned shell_shift;            /* the shell counts in units of 2^shell_shift */
+} limits[] = {
+        [LIMIT_FILES] = {RLIMIT_NOFILE, "RLIMIT_NOFILE", "-n", "LimitNOFILE", 0},
+        [LIMIT_FILE_BYTES] = {RLIMIT_FSIZE, "RLIMIT_FSIZE", "-f", "LimitFSIZE", 10},
+        [LIMIT_ADDRESSES] = {RLIMIT_AS, "RLIMIT_AS", "-v", "LimitAS", 10},
+        [LIMIT_LOCKED] = {RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", "-l", "LimitMEMLOCK", 10},
+        [LIMIT_THREADS] = {RLIMIT_NPROC, "RLIMIT_NPROC", "-u", "LimitNPROC", 0},
+};
+
+uint64_t limit_value(enum limit which)
+{
+	struct rlimit limit;
+
+	if (getrlimit((__rlimit_resource_t)limits[which].resource, &limit) < 0 ||
+	        limit.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	return limit.rlim_cur;
+}
+
+const char *limit_words(enum limit which, char text[static LIMIT_WORDS_BYTES])
+{
+	const char *unit = limits[which].shell_shift ? " KiB" : "";
+
+	snprintf(text, LIMIT_WORDS_BYTES, "%s is %" PRIu64 "%s; raise it (ulimit %s, %s= of a service)",
+	        limits[which].name, limit_value(which) >> limits[which].shell_shift, unit,
+	        limits[which].shell, limits[which].unit);
+	return text;
+}
+
+/* What each limit refuses with. That of threads shares EAGAIN with much else, so its caller tells it. */
+static const struct {
+	int sys;
+	enum limit limit;
+} refusals[] = {
+        {EMFILE, LIMIT_FILES},
+        {EFBIG, LIMIT_FILE_BYTES},
+        {ENOMEM, LIMIT_ADDRESSES},
+};
+
+void limit_explain(struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		if (err->kind && err->sys == refusals[i].sys)
+			limit_blame(err, refusals[i].limit);
+	}
+}
+
+void limit_blame(struct err *err, enum limit which)
+{
+	char words[LIMIT_WORDS_BYTES];
+	size_t used = strlen(err->text);
+
+	if (limit_value(which) == UINT64_MAX || strstr(err->text, "ulimit"))
+		return;
+	snprintf(err->text + used, sizeof(err->text) - used, ": %s", limit_words(which, words));
+	err->kind = ERR_HOST;
+}
