@@ -1,9 +1,11 @@
 /*
  * run: `vmm run`, from a configuration to the exit status. Main thread.
  */
-#include "vmm/run.h"
+#include <string.h>
+
 #include "vmm/config.h"
 #include "vmm/host.h"
+#include "vmm/run.h"
 
 #include "dry_run.h"
 #include "hosts.h"
@@ -21,6 +23,7 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, co
 	};
 	struct run_console console = {
 	        .in = STDIN_FILENO, .out = STDOUT_FILENO, .escape = isatty(STDIN_FILENO), .script = script};
+	auto_free char *report = NULL;
 	struct run *run;
 	int result;
 
@@ -29,8 +32,10 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, co
 	terminal_raw(STDIN_FILENO);
 	result = run_guest(run, err);
 	terminal_restore();
-	fputs(run_report(run), stderr);
+	report = strdup(run_report(run));
 	run_destroy(run);
+	/* Who reads standard error may have stopped: only now do signals end vmm again. */
+	fputs(report ?: "", stderr);
 	return result;
 }
 

@@ -134,6 +134,18 @@ class Streams(unittest.TestCase):
         for fd in (reader, writer, keep):
             os.close(fd)
 
+    def test_crash_report_that_nobody_reads_can_be_interrupted(self):
+        reader, writer = os.pipe()
+        size = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(writer, b'x' * (size - 100))
+        vmm = self.start(guests.OUTSIDE, 'machine.memory=1M', stderr=writer)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            vmm.wait(1)  # it has more to say than fits
+        guests.until(lambda: vmm.terminate() or vmm.poll() is not None)
+        self.assertEqual(vmm.returncode, -signal.SIGTERM)
+        for fd in (reader, writer):
+            os.close(fd)
+
     def test_ignored_hangup_is_no_hangup(self):
         for ignored in (signal.SIGHUP, signal.SIGINT):
             with self.subTest(signal=ignored):
