@@ -10,6 +10,7 @@
 
 #include "console.h"
 #include "life.h"
+#include "spin.h"
 #include "vcpu.h"
 #include "vmm/launch.h"
 
@@ -26,6 +27,7 @@ struct run {
 	enum life_state state;
 	struct vcpu vcpus[MACHINE_VCPUS_MAX];
 	unsigned vcpu_count, running; /* started, not yet ended */
+	struct spin spin;
 	time_t started_s;
 	unsigned resets;
 
@@ -91,6 +93,7 @@ static int start_vcpus(struct run *run, struct err *err)
 			return -1;
 		run->running++;
 	}
+	spin_start(&run->spin, run->loop, run->vcpus, run->vcpu_count);
 	return 0;
 }
 
@@ -110,6 +113,7 @@ static void launch(struct run *run)
 
 static void stop_vcpus(struct run *run)
 {
+	spin_stop(&run->spin);
 	if (run->vm)
 		page_memory_stop(machine_vm_memory(run->vm));
 	for (unsigned i = 0; i < run->vcpu_count; i++) {

@@ -1,0 +1,112 @@
+/*
+ * spin: a look at the vCPUs every few seconds. A kernel that has panicked, or firmware that waits for what
+ * this machine does not have, keeps a core busy for ever and says nothing. Main thread.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "spin.h"
+
+#define SECOND_NS 1000000000ull
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec now = {0};
+
+	clock_gettime(id, &now);
+	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+/*
+ * A vCPU that used less than half of the time is not taken for busy: it waits, or the host has too much to do
+ * for any verdict.
+ */
+static uint64_t busy_for(uint64_t before_ns, uint64_t cpu_ns, uint64_t wall_ns)
+{
+	return cpu_ns >= wall_ns / 2 ? before_ns + cpu_ns : 0;
+}
+
+unsigned spin_look(struct spin_record *record, uint64_t wall_ns, uint64_t exits, const uint64_t *cpu_ns,
+        unsigned vcpu_count)
+{
+	unsigned spinning = 0;
+
+	for (unsigned i = 0; i < vcpu_count; i++) {
+		uint64_t used_ns = cpu_ns[i] > record->cpu_ns[i] ? cpu_ns[i] - record->cpu_ns[i] : 0;
+		uint64_t busy_ns = busy_for(record->busy_ns[i], used_ns, wall_ns - record->wall_ns);
+
+		record->busy_ns[i] = exits == record->exits && record->wall_ns ? busy_ns : 0;
+		record->cpu_ns[i] = cpu_ns[i];
+		spinning += record->busy_ns[i] >= SPIN_TELL_S * SECOND_NS;
+	}
+	record->wall_ns = wall_ns;
+	record->exits = exits;
+	if (record->told)
+		return 0;
+	record->told = spinning != 0;
+	return spinning;
+}
+
+/* ---- the vCPUs of a guest ---- */
+
+/* A thread that has ended has no clock: 0 is less than before, and not busy. */
+static uint64_t processor_time(const struct vcpu *vcpu)
+{
+	clockid_t id;
+
+	return vcpu->started && pthread_getcpuclockid(vcpu->thread, &id) == 0 ? clock_ns(id) : 0;
+}
+
+static void tell(const struct spin *spin, unsigned spinning)
+{
+	log_warn(
+	        "%u of the guest's %u vCPUs have been busy for %d s of processor time without using a "
+	        "device. "
+	        "If the guest computes, all is well. If not, it may have stopped in a loop: a kernel after a "
+	        "panic (give it panic=-1), or firmware that waits for SMM, which this machine does not have",
+	        spinning, spin->vcpu_count, SPIN_TELL_S);
+}
+
+static void start_timer(struct spin *spin);
+
+static void on_time(void *ctx)
+{
+	struct spin *spin = ctx;
+	uint64_t exits = 0, cpu_ns[MACHINE_VCPUS_MAX];
+	unsigned spinning;
+
+	spin->timer = NULL;
+	for (unsigned i = 0; i < spin->vcpu_count; i++) {
+		exits += atomic_load(&spin->vcpus[i].exits);
+		cpu_ns[i] = processor_time(&spin->vcpus[i]);
+	}
+	spinning = spin_look(&spin->record, clock_ns(CLOCK_MONOTONIC), exits, cpu_ns, spin->vcpu_count);
+	if (spinning)
+		tell(spin, spinning);
+	if (!spin->record.told)
+		start_timer(spin);
+}
+
+static void start_timer(struct spin *spin)
+{
+	struct err err;
+
+	if (loop_timer_start(spin->loop, SPIN_LOOK_S * SECOND_NS, on_time, spin, &spin->timer, &err) < 0)
+		log_debug("whether the guest spins is not watched: %s", err.text);
+}
+
+void spin_start(struct spin *spin, struct loop *loop, struct vcpu *vcpus, unsigned vcpu_count)
+{
+	bool told = spin->record.told;
+
+	*spin = (struct spin){
+	        .loop = loop, .vcpus = vcpus, .vcpu_count = vcpu_count, .record = {.told = told}};
+	if (!told)
+		start_timer(spin);
+}
+
+void spin_stop(struct spin *spin)
+{
+	if (spin->timer)
+		loop_op_stop(take_ptr(&spin->timer));
+}

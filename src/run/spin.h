@@ -1,0 +1,43 @@
+/*
+ * spin: notices a guest that keeps its processors busy and uses no device: it computes, or it will never do
+ * anything again.
+ */
+#ifndef VMM_RUN_SPIN_H
+#define VMM_RUN_SPIN_H
+
+#include "vmm/loop.h"
+#include "vmm/machine.h"
+
+#include "vcpu.h"
+
+#define SPIN_LOOK_S 10 /* between two looks */
+#define SPIN_TELL_S 60 /* of processor time without a device, before it is told */
+
+/* What was seen at the last look, and how long each vCPU has been busy since a device was last used. */
+struct spin_record {
+	uint64_t wall_ns, exits;
+	uint64_t cpu_ns[MACHINE_VCPUS_MAX], busy_ns[MACHINE_VCPUS_MAX];
+	bool told;
+};
+
+/*
+ * One look: the host's clock, the exits of all vCPUs so far, the processor time of each vCPU's thread.
+ * Returns how many vCPUs have been busy for SPIN_TELL_S, once in a record's life, else 0. The record starts
+ * zeroed.
+ */
+unsigned spin_look(struct spin_record *record, uint64_t wall_ns, uint64_t exits, const uint64_t *cpu_ns,
+        unsigned vcpu_count);
+
+struct spin {
+	struct loop *loop;
+	struct vcpu *vcpus; /* borrowed; their threads run from spin_start() to spin_stop() */
+	unsigned vcpu_count;
+	struct loop_op *timer;
+	struct spin_record record;
+};
+
+/* Looks every SPIN_LOOK_S and tells the log. Without memory for a timer it does not. Main thread. */
+void spin_start(struct spin *spin, struct loop *loop, struct vcpu *vcpus, unsigned vcpu_count);
+void spin_stop(struct spin *spin); /* also when it never was started */
+
+#endif
