@@ -12,6 +12,12 @@ import guests
 HELLO = guests.text('hello') + guests.POWER_OFF
 
 
+def ends_at_signals():
+    """As in the foreground of a shell, whatever started this test: nohup(1) and `&` ignore some."""
+    for number in signal.SIGHUP, signal.SIGINT, signal.SIGQUIT:
+        signal.signal(number, signal.SIG_DFL)
+
+
 @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
 class Streams(unittest.TestCase):
     def setUp(self):
@@ -21,7 +27,7 @@ class Streams(unittest.TestCase):
         return guests.run(['sh', '-c', 'exec "$@" ' + redirection, 'sh', *self.files.guest(code, *sets)], **how)
 
     def start(self, code, *sets, **how):
-        how = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.DEVNULL} | how
+        how = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.DEVNULL, 'preexec_fn': ends_at_signals} | how
         vmm = subprocess.Popen(self.files.guest(code, *sets), **how)
         for stream in (vmm.stdin, vmm.stdout, vmm.stderr):
             self.addCleanup(stream.close if stream else int)

@@ -28,8 +28,8 @@ if not job:
     os.setpgid(0, 0)
     os.tcsetpgrp(0, os.getpid())
     os.close(report)
-    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)  # nohup(1) and `&` ignore some
     os.execvp(args[0], args)
 def foreground(*_):
     os.tcsetpgrp(0, job)
