@@ -107,7 +107,7 @@ const struct config_key config_keys[] = {
                         "default of the type: 0 for sev-es, 0x1 for sev-snp."},
         {"sev.id-block", CONFIG_PATH, FILE_KEY(sev.id_block), .types = SNP, .needs = "sev.id-auth",
                 .help = "The ID block of a SEV-SNP guest: its expected measurement, policy and names, signed "
-                        "in sev.id-auth."},
+                        "in sev.id-auth. As it is or in Base64, as sev.id-auth."},
         {"sev.id-auth", CONFIG_PATH, FILE_KEY(sev.id_auth), .types = SNP, .needs = "sev.id-block",
                 .help = "The ID authentication structure: signature and key of sev.id-block, and the "
                         "author's signature and key if there is one."},
@@ -119,9 +119,10 @@ const struct config_key config_keys[] = {
                         "Without sev.id-block, vmm makes an ID block with a key of its own for this launch "
                         "alone: the ID key digest in the guest's reports is then that key's, not zeros."},
         {"sev.dh-cert", CONFIG_PATH, FILE_KEY(sev.dh_cert), .types = SEV, .needs = "sev.session",
-                .help = "The guest owner's Diffie-Hellman certificate."},
+                .help = "The guest owner's Diffie-Hellman certificate, as it is or in Base64."},
         {"sev.session", CONFIG_PATH, FILE_KEY(sev.session), .types = SEV, .needs = "sev.dh-cert",
-                .help = "The guest owner's launch session, made for this host and sev.dh-cert."},
+                .help = "The guest owner's launch session, made for this host and sev.dh-cert, as it is or "
+                        "in Base64."},
         {"sev.cpuid-correction", CONFIG_WORD, AT(sev.cpuid_correction), .words = correction_words,
                 .def = "\"adopt\"", .types = SNP,
                 .help = "What to do when the secure processor corrects the CPUID page, which it does when "

@@ -335,6 +335,10 @@ static void test_sev_report_passes_as_wanted_only(void **state)
 	assert_failed_checks(&verdict, "digest mnonce policy");
 	evidence.digest = evidence.mnonce = NULL;
 	evidence.policy = NULL;
+	assert_ok(attest_sev_verify(&evidence, &verdict, &err));
+	assert_failed_checks(&verdict, "");
+	assert_check_says(&verdict, "digest", "was not judged: without --digest");
+	assert_check_says(&verdict, "mnonce", "was not judged: without --mnonce");
 	for (size_t i = 0; i < sizeof(report); i++) {
 		((uint8_t *)&report)[i] ^= (uint8_t)(1u << (i % 8));
 		assert_ok(attest_sev_verify(&evidence, &verdict, &err));
