@@ -25,6 +25,8 @@ NOT_RUN = {
     r'build\S*/tests/.*': 'programs of the tests',
     r'tests/(lab|bench)/.*': 'needs the lab, or measures',
     r'vmm run --set firmware=\$firmware --set machine.memory=512M': 'needs /dev/kvm; tests/boot does it',
+    r'vmm run --host sim guest.json --expect - .*': 'needs an operating system with a login',
+    r'test "\$\(vmm measure guest.json\).*': 'needs the digest that a project has kept',
     r'vmm run --dry-run guest.json': 'needs a host with SEV',
     r'vmm run guest.json --set sev.policy=smt,single-socket': 'needs a host with SEV-SNP',
 }
@@ -40,7 +42,7 @@ vmm() {
 		command vmm "$@" </dev/null >run.out 2>run.err &
 		for _ in $(seq 600); do [ ! -e guest.measure ] || return 0; sleep 0.1; done
 		cat run.err >&2; return 1 ;;
-	run*--expect*) command vmm "$@" </dev/null ;;
+	run*--expect*) command vmm "$@" ;;
 	run*) "$EXAMPLES" guest vmm "$@" ;;
 	*) command vmm "$@" ;;
 	esac
@@ -54,9 +56,10 @@ EPILOGUE = r'''
 
 
 def statements(lines):
-    """Commands of a block: lines that end with a backslash go on, comments go."""
-    text = re.sub(r'\\\n\s*', '', '\n'.join(lines))
-    return [re.sub(r'\s{2,}# .*', '', line).strip() for line in text.split('\n') if line.strip()]
+    """Commands of a block: lines that end with a backslash go on, and so does what has a text behind it; comments go."""
+    text = re.sub(r'\\\n\s*', '', '\n'.join(line.removeprefix('    ') for line in lines))
+    for command, behind in re.findall(r"^(\S.*?)(?:(?<=<<'END')\n(.*?^END))?$", text, re.S | re.M):
+        yield f'{command}\n{behind}' if behind else re.sub(r'\s{2,}# .*', '', command).strip()
 
 
 def of_markdown(text):
@@ -88,28 +91,29 @@ def documents(tree):
 def choose(commands, met):
     """Those that are to be run; what is not is told."""
     for command in commands:
-        row = next((row for row in NOT_RUN if re.fullmatch(row, command)), None)
+        row = next((row for row in NOT_RUN if re.fullmatch(row, command, re.S)), None)
         met.add(row)
         if row:
-            print(f'  not run: {command}: {NOT_RUN[row]}')
+            print(f'  not run: {command.splitlines()[0]}: {NOT_RUN[row]}')
         elif not SHOWN.match(command):
             yield command
 
 
-def folder_like_the_tree(path, vmm, cache):
+def folder_like_the_tree(path, tree, vmm, cache):
     (path / 'build-demo/src').mkdir(parents=True)
     (path / 'build-demo/src/vmm').symlink_to(vmm)
+    (path / 'docs').symlink_to(tree / 'docs')
     (path / '.cache').mkdir()
     (path / '.cache/vmm').symlink_to(cache)
 
 
-def run_document(name, commands, vmm, cache):
+def run_document(name, commands, tree, vmm, cache):
     if not pathlib.Path(PACKAGED).exists():
         commands = [command.replace(PACKAGED, str(cache / IMAGE)) for command in commands]
     steps = [f'echo "+ {number}" >&2\n{command}\n' for number, command in enumerate(commands)]
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
-        folder_like_the_tree(path, vmm, cache)
+        folder_like_the_tree(path, tree, vmm, cache)
         where = f'{path}/build-demo/src:{os.environ["PATH"]}' if name != 'README.md' else os.environ['PATH']
         env = os.environ | {'HOME': folder, 'PATH': where, 'EXAMPLES': str(pathlib.Path(__file__).resolve())}
         with open(path / 'log', 'w+') as log:
@@ -163,7 +167,7 @@ def main():
         runnable = [command for command in chosen if not command.startswith('cat >')]
         ran += len(runnable)
         if runnable:
-            good &= run_document(name, chosen, vmm, cache)
+            good &= run_document(name, chosen, tree, vmm, cache)
     for row in set(NOT_RUN) - met:
         print(f'no document shows what NOT_RUN excuses: {row}')
         good = False
