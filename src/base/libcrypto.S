@@ -189,7 +189,7 @@ crypto_slots_end:
 
 	/*
 	 * What dpkg-shlibdeps cannot see is told to packagers: the ELF note of libraries that are loaded by name
-	 * (UAPI group, "dlopen() Metadata for ELF Files"). The name is that of crypto.c.
+	 * (UAPI group, "dlopen() Metadata for ELF Files"). The names are those of crypto.c and launch/volume.c.
 	 */
 	.section .note.dlopen, "a", @note
 	.balign 4
@@ -200,6 +200,8 @@ crypto_slots_end:
 	.asciz "FDO"
 .Lnote_text:
 	.ascii "[{\"soname\":[\"libcrypto.so.3\"],\"feature\":\"crypto\",\"priority\":\"required\","
-	.asciz "\"description\":\"measuring, attesting and launching confidential guests\"}]"
+	.ascii "\"description\":\"measuring, attesting and launching confidential guests\"},"
+	.ascii "{\"soname\":[\"liblzma.so.5\"],\"feature\":\"warnings\",\"priority\":\"suggested\","
+	.asciz "\"description\":\"looking into firmware images, to warn of those that cannot work\"}]"
 .Lnote_end:
 	.balign 4

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The ELF note by which packagers learn of the library that is loaded by name, against the name that crypto.c loads.
+"""The ELF note by which packagers learn of the libraries that are loaded by name, against the names in the sources.
 
 usage: dlopen_note.py PROGRAM    UAPI group, "dlopen() Metadata for ELF Files"
 """
@@ -12,7 +12,8 @@ import sys
 import tempfile
 
 OWNER, TYPE = b'FDO\0', 0x407c0c0a
-SOURCE = pathlib.Path(__file__).resolve().parents[3] / 'src/base/crypto.c'
+SOURCES = {'src/base/crypto.c': 'required', 'src/launch/volume.c': 'suggested'}
+TOP = pathlib.Path(__file__).resolve().parents[3]
 
 
 def section(program, name):
@@ -31,7 +32,8 @@ owner_size, size, kind = struct.unpack_from('<III', note)
 assert note[12:12 + owner_size] == OWNER and kind == TYPE, note
 text = note[12 + padded(owner_size):][:size]
 assert len(note) == 12 + padded(owner_size) + padded(size) and text[-1:] == b'\0', note
-loaded = re.search('#define LIBRARY "(.*)"', SOURCE.read_text()).group(1)
 libraries = json.loads(text[:-1])
-assert [row['soname'] for row in libraries] == [[loaded]], (libraries, loaded)
-assert libraries[0]['priority'] == 'required' and libraries[0]['feature'] and libraries[0]['description'], libraries
+assert len(libraries) == len(SOURCES), libraries
+for row, (source, priority) in zip(libraries, SOURCES.items()):
+    loaded = re.search('#define LIBRARY "(.*)"', (TOP / source).read_text()).group(1)
+    assert row['soname'] == [loaded] and row['priority'] == priority and row['feature'] and row['description'], row
