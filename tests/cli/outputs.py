@@ -13,7 +13,7 @@ import guests
 
 # Options that take the name of a file: read, or written. A new one must be put into one of these.
 READ = set('pdh chain cek amd ask ark root keys measure entry raw config id-key author-key vcek vlek certs report session compare expect'.split())
-WRITTEN = set('trace certificates out-keys out-session out-godh out-header out-secret out-block out-auth'.split())
+WRITTEN = set('trace certificates out-root out-keys out-session out-godh out-header out-secret out-block out-auth'.split())
 KEYS = {'machine.debugcon', 'sev.measurement'}
 THROUGH = {'--trace', 'machine.debugcon'}  # these may be pipes and devices
 REFUSED = re.compile(r'is there already|it is (a symbolic link|a pipe|a device|a socket|a directory)')
@@ -58,7 +58,8 @@ class Outputs(unittest.TestCase):
             ('secret', 'pack', '--keys', 'keys', '--measure', 'measure', '--raw', 'plain'): ['out-header', 'out-secret'],
             ('idblock', 'make', '--digest', '0' * 96, '--id-key', 'key.pem'): ['out-block', 'out-auth'],
         }
-        found = {'--trace': [*run, '--trace', 'OUT'], '--certificates': ['host', '--host', 'sim', '--certificates', 'OUT']}
+        found = {'--trace': [*run, '--trace', 'OUT'], '--certificates': ['host', '--host', 'sim', '--certificates', 'OUT'],
+                 '--out-root': ['host', '--host', 'sim', '--certificates', 'new-certificates', '--generation', 'snp', '--out-root', 'OUT']}
         for key in KEYS:
             found[key] = [*run, '--set', f'{key}=OUT']
         for words, names in pairs.items():
