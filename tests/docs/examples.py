@@ -13,7 +13,10 @@ import sys
 import tempfile
 import time
 
-IMAGE = 'firmware/trixie/OVMF.fd'  # of ~/.cache/vmm
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+from places import CACHE  # noqa: E402
+
+IMAGE = 'firmware/trixie/OVMF.fd'  # of the cache
 PACKAGED = '/usr/share/ovmf/OVMF.fd'
 LIMIT = 900  # seconds for a document, on however busy a machine
 
@@ -156,7 +159,7 @@ def main():
     if sys.argv[1] == 'guest':
         sys.exit(guest(sys.argv[2:]))
     vmm, tree = (pathlib.Path(word).resolve() for word in sys.argv[1:3])
-    cache = pathlib.Path(os.environ.get('VMM_CACHE') or pathlib.Path.home() / '.cache/vmm').resolve()
+    cache = CACHE.resolve()
     if not (cache / IMAGE).exists():
         print(f'skipped: there is no {cache / IMAGE}; scripts/setup --firmware gets it')
         sys.exit(77)
