@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """What vmm warns of with Debian's firmware images, the same in every verb. usage: warnings.py VMM; exit 77: no images."""
 import json
-import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 
-CACHE = pathlib.Path(os.environ.get('VMM_CACHE') or pathlib.Path.home() / '.cache/vmm') / 'firmware'
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+from places import CACHE as PLACE  # noqa: E402
+
+CACHE = PLACE / 'firmware'
 SMM, STORE, TDX = 'needs system management mode', 'is a store of UEFI variables', 'is built for Intel TDX'
 OLD, COMPARE, NONE = 'is older than edk2-stable202405', 'compares', 'would not be started'
 UNMEASURED, LITTLE, DEBUG = 'is not measured', 'is too little for OVMF', 'lets the host read'
