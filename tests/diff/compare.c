@@ -178,6 +178,13 @@ CONDITION(both_x87)
 	return n->end.fxsave[2] & s->end.fxsave[2] & 0x80;
 }
 
+/* The native store was not made, for an exception that waits; the software processor looked at memory first.
+ */
+CONDITION(x87_store_prevented)
+{
+	return n->vector == 3 && n->end.fxsave[2] & 0x80 && operand_fault(s);
+}
+
 /* All but ES and B of the status word is equal. */
 CONDITION(x87_summary)
 {
@@ -297,6 +304,9 @@ static struct rule {
                 "x87 exceptions that are not masked: what else has changed, such as the top of the stack"},
         {DIFF_INTEL, NULL, both_float, PART_MXCSR,
                 "SSE exceptions that are not masked: which flags of others are set, too"},
+        {DIFF_INTEL, "d9 /2;d9 /3;db /1;db /2;db /3;db /7;dd /1;dd /2;dd /3;df /1;df /2;df /3;df /6;df /7;",
+                x87_store_prevented, PART_ALL,
+                "an exception that is not masked keeps an x87 store from looking at its operand"},
         {DIFF_INTEL, "db /7;df /6;", both_memory, PART_DATA,
                 "an 80-bit store may go out in part before its second page faults"},
 };
