@@ -226,7 +226,8 @@ const char *file_why_unwritable(enum file_output how, const char *path);
 /*
  * Opens a file to write to from now on; the caller closes it. A file that stands there under its own name is
  * emptied. Nothing is lost of a pipe, a character device, or what this process has open already, as the log
- * to which its standard error goes: that is written on. Waits for the reader of a named pipe. ERR_USAGE.
+ * to which its standard error goes: that is written on. Only a regular file's open file description may be
+ * shared with other programs. Waits for the reader of a named pipe. ERR_USAGE.
  */
 int file_stream_open(const char *path, int *ret_fd, struct err *err) MUST_CHECK;
 /* Puts a file of these bytes in the place of a regular file or a new name: nobody sees half of it. */

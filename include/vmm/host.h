@@ -62,9 +62,10 @@ int host_kernel_create(struct host **ret_host, struct err *err) MUST_CHECK;
  * so that the traces of two runs can be compared with diff. KVM_RUN lines say what the guest exited for.
  * inner is borrowed and must outlive the trace.
  *
- * fd becomes non-blocking: its open file description must be the trace's alone. No call waits for a reader
- * but KVM_RUN, which a kick ends, and host_destroy(), which writes what is left. A reader that takes nothing
- * for five seconds while it is waited for, or that is megabytes behind, loses the rest, and the log says so.
+ * Unless it is a regular file, fd becomes non-blocking: its open file description must be the trace's alone.
+ * No call waits for a reader but KVM_RUN, which a kick ends, and host_destroy(), which writes what is left. A
+ * reader that takes nothing for five seconds while it is waited for, or that is megabytes behind, loses the
+ * rest, and the log says so.
  */
 int host_trace_create(struct host *inner, int fd, struct host **ret_host, struct err *err) MUST_CHECK;
 

@@ -89,8 +89,12 @@ int file_stream_open(const char *path, int *ret_fd, struct err *err)
 		return err_set(err, ERR_USAGE, "%s cannot be written: %s", path, why);
 	if (stat(path, &st) < 0)
 		st = (struct stat){.st_mode = S_IFREG};
-	given = st.st_ino ? given_descriptor(&st) : -1;
-	/* A descriptor's copy shares its place in the file, so that neither writes over the other. */
+	/*
+	 * A copy of a file's descriptor shares its place in the file, so that neither writes over the other.
+	 * Pipes and devices have no such place, and are opened anew: what is set on a copy, as O_NONBLOCK, is
+	 * set for all who share it, the user's shell among them.
+	 */
+	given = S_ISREG(st.st_mode) && st.st_ino ? given_descriptor(&st) : -1;
 	if (given >= 0)
 		fd = fcntl(given, F_DUPFD_CLOEXEC, 0);
 	else

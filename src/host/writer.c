@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -118,8 +119,12 @@ static void give_up_if_stalled(struct host_writer *w)
 
 void host_writer_init(struct host_writer *w, int fd)
 {
+	struct stat st;
+
 	*w = (struct host_writer){.fd = fd};
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	/* A file takes everything at once, and others may have it open by the same description. */
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
 void host_writer_put(struct host_writer *w, const char *text, size_t size)

@@ -15,7 +15,8 @@ struct host_writer {
 	long long progress_ms; /* when the reader last took something, or first had something to take */
 };
 
-/* Makes fd non-blocking, so its open file description must not be shared with other programs. */
+/* Makes fd non-blocking unless it is a regular file; otherwise its open file description must not be shared.
+ */
 void host_writer_init(struct host_writer *w, int fd);
 /*
  * Gives what is held a last chance: waits as long as the reader takes something, and at most
