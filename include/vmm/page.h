@@ -105,7 +105,7 @@ int page_convert(struct page_memory *memory, struct gpa start, uint64_t size_byt
  * Are all pages of a range, which must lie in a SEV-SNP guest's memory, private (or shared) as it is? Another
  * vCPU may change that at any time. Any thread.
  */
-bool page_is_already(const struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private);
+bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private);
 /* Does the whole range lie in the guest's memory, whoever owns the pages? */
 bool page_is_backed(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
 

@@ -70,18 +70,22 @@ static bool part_in(const struct page_region *region, struct gpa start, uint64_t
 	return *ret_from < *ret_to;
 }
 
-bool page_is_already(const struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private)
+/* The list is ahead of KVM while a conversion is under way, which holds the lock. */
+bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private)
 {
+	bool already = true;
 	uint64_t from, to;
 
+	pthread_mutex_lock(&memory->lock);
 	for (unsigned i = 0; i < memory->layout.count; i++) {
 		const struct page_region *region = &memory->layout.regions[i];
 
 		if (memory->shared[i] && part_in(region, start, size_bytes, &from, &to) &&
 		        !is_all(memory, i, from - region->gpa.raw, to - from, private))
-			return false;
+			already = false;
 	}
-	return true;
+	pthread_mutex_unlock(&memory->lock);
+	return already;
 }
 
 /* Whole words at once where the range has them: all of RAM may change hands in one go. */
