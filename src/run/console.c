@@ -206,7 +206,7 @@ static void on_script_quits(void *ctx)
 {
 	struct console *console = ctx;
 
-	console->on_quit(console->ctx);
+	console->on_script_quit(console->ctx);
 }
 
 static void on_script_timeout(void *ctx)

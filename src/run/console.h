@@ -48,6 +48,7 @@ struct console {
 	void (*on_quit)(void *ctx);
 	void (*on_status)(void *ctx);
 	void (*on_idle)(void *ctx);
+	void (*on_script_quit)(void *ctx);
 	void (*on_timeout)(void *ctx); /* of a step of the script */
 	void *ctx;
 };

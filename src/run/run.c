@@ -255,6 +255,16 @@ static void on_quit(void *ctx)
 	step(ctx, LIFE_QUIT);
 }
 
+/* The guest has ended already while its last output is written: the user may cut that off, a script does not.
+ */
+static void on_script_quit(void *ctx)
+{
+	struct run *run = ctx;
+
+	if (run->state != LIFE_FLUSHING)
+		step(run, LIFE_QUIT);
+}
+
 static void on_console_idle(void *ctx)
 {
 	struct run *run = ctx;
@@ -399,6 +409,7 @@ int run_create(const struct run_place *place, const struct config *config, const
 	        .on_quit = on_quit,
 	        .on_status = on_status,
 	        .on_idle = on_console_idle,
+	        .on_script_quit = on_script_quit,
 	        .on_timeout = on_expect_timeout,
 	        .ctx = run};
 	if (create_parts(run, place, err) < 0) {

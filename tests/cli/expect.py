@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """vmm run --expect: waits for the guest's output, types, minds the time, and says by its exit status what came of it."""
+import fcntl
 import os
 import pathlib
 import pty
+import select
 import signal
 import subprocess
 import time
@@ -51,6 +53,19 @@ class Scripts(unittest.TestCase):
 
     def test_quit_ends_a_guest_that_goes_on(self):
         self.assert_ends(self.run_script(f'expect "login" timeout {LONG}\nquit\n'), 0)
+
+    def test_quit_cuts_off_no_output_of_a_guest_that_has_ended(self):
+        """The text that is waited for comes by, for want of a reader, when the guest has gone."""
+        code = guests.letters(9000) + guests.text('X') + guests.letters(3000) + guests.POWER_OFF
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        with subprocess.Popen(self.args(f'expect "X" timeout {LONG}\nquit\n', code), stdin=subprocess.DEVNULL, stdout=writer) as process:
+            os.close(writer)
+            select.select([reader], [], [])
+            guests.until(lambda: 'vcpu0' not in guests.tasks(process.pid).values())
+            with open(reader, 'rb') as stream:
+                self.assertEqual(stream.read(), b'a' * 9000 + b'X' + b'a' * 3000)
+        self.assertEqual(process.returncode, 0)
 
     def test_a_guest_outlives_a_script_that_does_not_end_it(self):
         done = self.run_script(f'expect "login: " timeout {LONG}\n', guests.text('login: ') + guests.text('more') + guests.POWER_OFF)

@@ -54,6 +54,12 @@ POLITE_FLOOD = back(bytes.fromhex('bafd03 ec a820 74fb baf803 b061 ee'))
 MMIO_FLOOD = bytes.fromhex('b8ffff 8ed8') + back(bytes.fromhex('a31000 a30020'))
 
 
+def letters(count):
+    """Writes that many letters, as fast as the port takes them; count is below 65536."""
+    one = bytes.fromhex('bafd03 ec a820 74fb baf803 b061 ee 49')
+    return struct.pack('<BH', 0xb9, count) + one + b'\x75' + struct.pack('b', -len(one) - 2)
+
+
 def echo():
     """Sends back what it receives; 0x04 powers off."""
     wait = bytes.fromhex('bafd03 ec a801 74fb baf803 ec 3c04')
