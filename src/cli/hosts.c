@@ -90,6 +90,7 @@ int cli_sim_check(const struct config *config, struct err *err)
 		return -1;
 	if (config->host != CONFIG_HOST_SIM)
 		return 0;
+	options.cgroup = ""; /* its files would be made, or a guest that uses them be in the way */
 	if (host_sim_create(&options, &host, err) < 0)
 		return err_wrap(err, "host");
 	host_destroy(host);

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """Every output of every verb: what is neither a regular file nor a new name is written through or refused, never replaced
 or removed. Devices are copies in a folder of the test's own."""
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import stat
 import subprocess
 import unittest
@@ -152,10 +156,34 @@ class Outputs(unittest.TestCase):
                     if words[0] == '--trace':
                         self.assertIn('KVM_CREATE_VM', text)
 
+    def test_what_others_write_to_goes_on_blocking(self):
+        """A pipe or terminal that vmm was started with belongs to its user's other programs, too."""
+        terminal, pipe = pty.openpty(), os.pipe()
+        for reader, given in (terminal, pipe):
+            with self.subTest(terminal=os.isatty(given)):
+                with subprocess.Popen([guests.VMM, 'run', '--host', 'sim', 'guest.json', '--trace', '/dev/stderr'], cwd=self.path,
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=given) as process:
+                    text = b''
+                    while b'KVM_CREATE_VM' not in text:
+                        text += os.read(reader, 65536)
+                    self.assertFalse(fcntl.fcntl(given, fcntl.F_GETFL) & os.O_NONBLOCK)
+                    os.set_blocking(reader, False)
+                    while process.poll() is None:
+                        select.select([reader], [], [], 0.1)
+                        with contextlib.suppress(BlockingIOError):
+                            os.read(reader, 65536)
+                self.assertFalse(fcntl.fcntl(given, fcntl.F_GETFL) & os.O_NONBLOCK)
+                os.close(reader)
+                os.close(given)
+
     def test_file_of_its_own_is_written_anew(self):
         (self.path / 'trace').write_text('yesterday\n' * 1000)
         self.vmm('run', '--host', 'sim', 'guest.json', '--trace', 'trace')
         self.assertNotIn('yesterday', (self.path / 'trace').read_text())
+
+    def test_check_makes_no_files_of_a_simulated_cgroup(self):
+        self.vmm('check', 'guest.json', '--set', 'host=sim', '--set', 'sim.cgroup=group')
+        self.assertFalse((self.path / 'group').exists())
 
     def test_files_of_a_simulated_cgroup(self):
         group = self.path / 'group'
