@@ -8,13 +8,15 @@
 
 #include "sim.h"
 
-/* The four bytes in the VMM's memory; false: no slot holds them. */
+/* The four bytes in the VMM's memory; false: no slot holds all of them. */
 static bool find(struct sim_vcpu *v, uint64_t gpa, uintptr_t *ret_user)
 {
 	const struct sim_slot_row *row;
 
 	pthread_mutex_lock(&v->vm->lock);
 	row = vm_memory_slot(v->vm, gpa);
+	if (row && row->region.memory_size - (gpa - row->region.guest_phys_addr) < sizeof(uint32_t))
+		row = NULL;
 	if (row)
 		*ret_user = (uintptr_t)(row->region.userspace_addr + (gpa - row->region.guest_phys_addr));
 	pthread_mutex_unlock(&v->vm->lock);

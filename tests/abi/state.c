@@ -310,6 +310,8 @@ static void run_vapic(struct bed *b)
 	say(ask(b->abi, g.vcpu[0], KVM_SET_VAPIC_ADDR, NOWHERE), "vapic from nowhere");
 	address.vapic_addr = 0x40000000;
 	say(ask(b->abi, g.vcpu[0], KVM_SET_VAPIC_ADDR, &address), "vapic where no memory is");
+	address.vapic_addr = GUEST_BYTES - 2;
+	say(ask(b->abi, g.vcpu[0], KVM_SET_VAPIC_ADDR, &address), "vapic across the end of memory");
 	address.vapic_addr = 0x7000;
 	say(ask(b->abi, g.vcpu[0], KVM_SET_VAPIC_ADDR, &address), "vapic");
 	store(&g.code, 0xfee00080, 0x30); /* the task priority: of the LAPIC, then by the page */
