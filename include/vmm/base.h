@@ -104,6 +104,8 @@ int err_set(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF(3, 4
 int err_sys(struct err *e, enum err_kind kind, int sys, const char *fmt, ...) PRINTF(4, 5);
 /* Puts "<fmt>: " in front of the text; keeps kind, sys and fw. */
 int err_wrap(struct err *e, const char *fmt, ...) PRINTF(2, 3);
+/* Puts "<fmt>" behind the text, such as a cause and a remedy; keeps kind, sys and fw. Not for NULL. */
+void err_append(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 /* Compilers and analyzers see the -1 too: otherwise they fear that a caller goes on with outputs unset. */
 #define ERR_ALWAYS(call) \
 	__extension__({ \
@@ -249,8 +251,12 @@ const char *limit_words(enum limit which, char text[static LIMIT_WORDS_BYTES]);
  * that name it already, stay as they are. For whoever shows the error.
  */
 void limit_explain(struct err *err);
-/* The same for an error that this limit alone can have led to; nothing if there is no such limit. */
-void limit_blame(struct err *err, enum limit which);
+/*
+ * The same for the error of a thread that could not be made: EAGAIN comes of the user's limit of threads, of
+ * the cgroup's, or of memory for a stack, and does not tell which (pthread_create(3)). Others stay as they
+ * are.
+ */
+void limit_explain_thread(struct err *err);
 
 /* ---- text ---- */
 

@@ -62,6 +62,19 @@ int(err_sys)(struct err *e, enum err_kind kind, int sys, const char *fmt, ...)
 	return -1;
 }
 
+void err_append(struct err *e, const char *fmt, ...)
+{
+	char whole[2 * sizeof(e->text)];
+	size_t used = strlen(e->text);
+	va_list args;
+
+	memcpy(whole, e->text, used);
+	va_start(args, fmt);
+	vsnprintf(whole + used, sizeof(whole) - used, fmt, args);
+	va_end(args);
+	text_brief(whole, e->text, sizeof(e->text));
+}
+
 int(err_wrap)(struct err *e, const char *fmt, ...)
 {
 	char inner[sizeof(e->text) + 2];

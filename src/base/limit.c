@@ -41,7 +41,7 @@ const char *limit_words(enum limit which, char text[static LIMIT_WORDS_BYTES])
 	return text;
 }
 
-/* What each limit refuses with. That of threads shares EAGAIN with much else, so its caller tells it. */
+/* What each limit refuses with. That of threads shares EAGAIN with much else: limit_explain_thread(). */
 static const struct {
 	int sys;
 	enum limit limit;
@@ -51,21 +51,32 @@ static const struct {
         {ENOMEM, LIMIT_ADDRESSES},
 };
 
+static void blame(struct err *err, enum limit which)
+{
+	char words[LIMIT_WORDS_BYTES];
+
+	if (limit_value(which) == UINT64_MAX || strstr(err->text, "ulimit"))
+		return;
+	err_append(err, ": %s", limit_words(which, words));
+	err->kind = ERR_HOST;
+}
+
 void limit_explain(struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		if (err->kind && err->sys == refusals[i].sys)
-			limit_blame(err, refusals[i].limit);
+			blame(err, refusals[i].limit);
 	}
 }
 
-void limit_blame(struct err *err, enum limit which)
+/* The value is not told: nearly every user has such a limit, and root is exempt from it (setrlimit(2)). */
+void limit_explain_thread(struct err *err)
 {
-	char words[LIMIT_WORDS_BYTES];
-	size_t used = strlen(err->text);
-
-	if (limit_value(which) == UINT64_MAX || strstr(err->text, "ulimit"))
+	if (err->sys != EAGAIN)
 		return;
-	snprintf(err->text + used, sizeof(err->text) - used, ": %s", limit_words(which, words));
+	err_append(err,
+	        ": more threads than this user (ulimit -u, RLIMIT_NPROC) or its cgroup (pids.max) may "
+	        "have, or no memory for one more; raise what is reached (LimitNPROC=, TasksMax= of a "
+	        "service)");
 	err->kind = ERR_HOST;
 }

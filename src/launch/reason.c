@@ -338,14 +338,12 @@ int launch_explain(
 	if (!is_the_hosts(step, err))
 		return -1;
 	for (const struct reason *r = reasons; r->cause; r++) {
-		size_t used = strlen(err->text);
 		const char *cause;
 
 		if (!fits(r, step, type, facts, err))
 			continue;
 		cause = is_said(err->text, r->cause) ? "" : r->cause;
-		snprintf(err->text + used, sizeof(err->text) - used, "%s%s; %s", *cause ? ": " : "", cause,
-		        r->remedy);
+		err_append(err, "%s%s; %s", *cause ? ": " : "", cause, r->remedy);
 		err->kind = r->kind ?: err->kind;
 		break;
 	}

@@ -71,15 +71,13 @@ void vcpu_explain_run(struct vcpu *vcpu)
 	struct uapi_memory_fault fault;
 	char place[48] = "";
 	struct err *err = &vcpu->err;
-	size_t used = strlen(err->text);
 
 	memcpy(&fault, &vcpu->kvm->run->hw, sizeof(fault));
 	if (vcpu->kvm->run->exit_reason == UAPI_EXIT_MEMORY_FAULT)
 		snprintf(place, sizeof(place), " at guest address 0x%llx", (unsigned long long)fault.gpa);
 	for (size_t i = 0; i < ARRAY_LEN(run_errors); i++) {
 		if (run_errors[i].sys == err->sys)
-			snprintf(err->text + used, sizeof(err->text) - used, "%s: %s", place,
-			        run_errors[i].cause);
+			err_append(err, "%s: %s", place, run_errors[i].cause);
 	}
 }
 

@@ -72,7 +72,7 @@ int vcpu_start(struct vcpu *vcpu, struct err *err)
 
 	if (sys) {
 		err_sys(err, ERR_FAILED, sys, "the thread of vCPU %u", vcpu->kvm->index);
-		limit_blame(err, LIMIT_THREADS);
+		limit_explain_thread(err);
 		return -1;
 	}
 	vcpu->started = true;
