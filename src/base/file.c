@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "vmm/base.h"
 
@@ -121,6 +122,19 @@ const char *file_name(const char *path)
 	return strcmp(path, "-") == 0 ? "standard input" : path;
 }
 
+/*
+ * Is it sure that a regular file has no bytes? /proc, /sys and configfs have no blocks, and give their files
+ * a size of 0 whatever a read finds.
+ */
+static bool is_empty(const char *path, bool is_stdin, const struct stat *st)
+{
+	struct statfs fs;
+
+	if (!S_ISREG(st->st_mode) || st->st_size > 0)
+		return false;
+	return (is_stdin ? fstatfs(STDIN_FILENO, &fs) : statfs(path, &fs)) == 0 && fs.f_blocks > 0;
+}
+
 const char *file_why_unreadable(const char *path)
 {
 	bool is_stdin = file_name(path) != path;
@@ -132,9 +146,14 @@ const char *file_why_unreadable(const char *path)
 		return "it is a directory, a file is needed";
 	if (!is_source(st.st_mode))
 		return "it is a device, a regular file or a pipe is needed";
+	/* open(2) gives ENXIO, for /dev/fd/N as well. */
+	if (!is_stdin && S_ISSOCK(st.st_mode))
+		return "it is a socket, which is read as the standard input only; a regular file or a pipe "
+		       "is "
+		       "needed";
 	if (!is_stdin && access(path, R_OK) < 0)
 		return strerrordesc_np(errno);
-	return S_ISREG(st.st_mode) && st.st_size == 0 ? "it is empty" : NULL;
+	return is_empty(path, is_stdin, &st) ? "it is empty" : NULL;
 }
 
 int file_read_all(const char *path, size_t max, void **ret_data, size_t *ret_size, struct err *err)

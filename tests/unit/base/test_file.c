@@ -1,7 +1,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "support/test.h"
 
@@ -231,6 +233,51 @@ static void test_file_is_judged_without_being_opened(void **state)
 	assert_non_null(strstr(file_why_unreadable("none"), "No such file"));
 }
 
+/* What is judged readable can be read: of sockets that is the standard input alone. */
+static void test_file_socket_is_readable_as_standard_input_only(void **state)
+{
+	const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "socket"};
+	int listening = socket(AF_UNIX, SOCK_STREAM, 0), saved = dup(STDIN_FILENO), ends[2];
+	void *data = NULL;
+	struct err err;
+	char path[32];
+	size_t size;
+
+	assert_int_equal(bind(listening, (const struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
+	assert_fails(file_read_all("socket", 9, &data, &size, &err), ERR_USAGE, "ENXIO");
+	assert_fails(file_read_all(path, 9, &data, &size, &err), ERR_USAGE, "ENXIO");
+	assert_non_null(strstr(file_why_unreadable("socket") ?: "", "a socket"));
+	assert_non_null(strstr(file_why_unreadable(path) ?: "", "a socket"));
+
+	assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+	close(ends[0]);
+	assert_null(file_why_unreadable("-"));
+	assert_int_equal(write(ends[1], "abc", 3), 3);
+	close(ends[1]);
+	assert_ok(file_read_all("-", 3, &data, &size, &err));
+	assert_int_equal(size, 3);
+	free(data);
+	assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+	close(saved);
+	close(listening);
+	unlink("socket");
+}
+
+/* /proc and configfs say of files with bytes that they have none. */
+static void test_file_without_a_size_is_not_called_empty(void **state)
+{
+	int status = open("/proc/self/status", O_RDONLY), saved = dup(STDIN_FILENO);
+
+	assert_null(file_why_unreadable("/proc/self/status"));
+	assert_int_equal(dup2(status, STDIN_FILENO), STDIN_FILENO);
+	assert_null(file_why_unreadable("-"));
+	assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+	close(saved);
+	close(status);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +291,8 @@ int main(void)
 	        cmocka_unit_test(test_file_without_a_size_is_read_whole),
 	        cmocka_unit_test(test_file_wait_for_a_pipe_ends_at_a_signal),
 	        cmocka_unit_test(test_file_is_judged_without_being_opened),
+	        cmocka_unit_test(test_file_socket_is_readable_as_standard_input_only),
+	        cmocka_unit_test(test_file_without_a_size_is_not_called_empty),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
