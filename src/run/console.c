@@ -148,9 +148,7 @@ static void on_drained(void *ctx)
 /* A script reads on when nobody else does. */
 static void discard_output(struct console *console)
 {
-	if (console->io.script)
-		console_drain_kick(&console->output);
-	else
+	if (!console->io.script)
 		device_serial_discard(console->serial, true);
 }
 

@@ -9,7 +9,8 @@
 #include "vmm/machine.h"
 #include "vmm/run.h"
 
-#define CONSOLE_CHUNK_BYTES 4096
+#define CONSOLE_CHUNK_BYTES   4096
+#define CONSOLE_CHUNKS_A_TURN 16 /* thrown away before the loop's other work has its turn */
 
 /* Carries a device's output to a descriptor, a chunk at a time, without ever blocking the loop. */
 struct console_drain {
@@ -17,16 +18,17 @@ struct console_drain {
 	size_t (*take)(void *device, void *data, size_t max);
 	void *device;
 	int fd;
-	bool broken;        /* nobody reads any more: what comes is thrown away */
-	struct loop_op *op; /* the write under way */
+	bool broken;           /* nobody reads any more: what comes is thrown away */
+	struct loop_task more; /* posted while more may be left to throw away; zeroed by the owner */
+	struct loop_op *op;    /* the write under way */
 	size_t used, written;
 	uint8_t chunk[CONSOLE_CHUNK_BYTES];
-	void (*on_idle)(void *ctx); /* everything was written, or broken */
+	void (*on_idle)(void *ctx); /* everything was written, or thrown away */
 	void (*on_error)(void *ctx, int sys);
 	void *ctx;
 };
 
-/* Starts writing if there is something and no write is under way. */
+/* Starts writing if there is something and no write is under way; throws away where nobody reads. */
 void console_drain_kick(struct console_drain *drain);
 bool console_drain_idle(const struct console_drain *drain);
 

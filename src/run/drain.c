@@ -8,12 +8,31 @@
 
 static void write_next(struct console_drain *drain);
 
+/*
+ * Takes what nobody reads. A guest may write as fast as this takes, and devices tell only of output that
+ * comes when there was none: after some chunks the loop's other work has its turn, and a task goes on here.
+ */
+static void throw_away(void *ctx)
+{
+	struct console_drain *drain = ctx;
+
+	for (unsigned i = 0; i < CONSOLE_CHUNKS_A_TURN; i++) {
+		if (drain->take(drain->device, drain->chunk, sizeof(drain->chunk)) < sizeof(drain->chunk)) {
+			drain->on_idle(drain->ctx);
+			return;
+		}
+	}
+	drain->more.fn = throw_away;
+	drain->more.ctx = drain;
+	loop_post(drain->loop, &drain->more);
+}
+
 static void fail(struct console_drain *drain, int sys)
 {
 	drain->broken = true;
 	drain->used = 0;
 	drain->on_error(drain->ctx, sys);
-	drain->on_idle(drain->ctx);
+	throw_away(drain);
 }
 
 static void on_room(void *ctx, int events)
@@ -30,7 +49,7 @@ static void wait_for_room(struct console_drain *drain)
 	struct err err;
 
 	if (loop_watch_start(drain->loop, drain->fd, POLLOUT, on_room, drain, &drain->op, &err) < 0)
-		fail(drain, ENOMEM);
+		fail(drain, err.sys ?: ENOMEM);
 }
 
 static void on_written(void *ctx, int result)
@@ -66,20 +85,18 @@ static void write_next(struct console_drain *drain)
 	}
 	if (loop_write_start(drain->loop, drain->fd, drain->chunk + drain->written,
 	            drain->used - drain->written, on_written, drain, &drain->op, &err) < 0)
-		fail(drain, ENOMEM);
+		fail(drain, err.sys ?: ENOMEM);
 }
 
 void console_drain_kick(struct console_drain *drain)
 {
-	if (drain->broken) {
-		while (drain->take(drain->device, drain->chunk, sizeof(drain->chunk)) == sizeof(drain->chunk))
-			;
-	} else if (!drain->op) {
+	if (drain->broken)
+		throw_away(drain);
+	else if (!drain->op)
 		write_next(drain);
-	}
 }
 
 bool console_drain_idle(const struct console_drain *drain)
 {
-	return drain->broken || (!drain->op && !drain->used);
+	return drain->broken ? !drain->more.queued : !drain->op && !drain->used;
 }
