@@ -99,10 +99,17 @@ static int check_addresses(const struct launch *launch, const struct page_layout
 	        needed >> 10, limit_words(LIMIT_ADDRESSES, words));
 }
 
+/*
+ * Beside one for each vCPU: the main thread, and one that writes the console where io_uring is refused. The
+ * debug console may need another.
+ */
+#define THREADS_OF_A_GUEST 2
+
 /* Root may have more threads than its limit; others have at least these beside what they run already. */
 static int check_threads(const struct launch *launch, const struct page_layout *layout, struct err *err)
 {
-	uint64_t needed = (uint64_t)launch->config.machine.vcpus + 1;
+	uint64_t needed = (uint64_t)launch->config.machine.vcpus + THREADS_OF_A_GUEST +
+	                  (*launch->config.machine.debugcon ? 1 : 0);
 	char words[LIMIT_WORDS_BYTES];
 
 	if (geteuid() == 0 || needed <= limit_value(LIMIT_THREADS))

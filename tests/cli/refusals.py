@@ -159,7 +159,7 @@ class Refusals(unittest.TestCase):
         os.chmod(self.firmware, 0o644)
         if os.geteuid() != 0:
             self.skipTest('only root can become a user without threads')
-        self.refused_run(4, ['EAGAIN', 'RLIMIT_NPROC is 8; raise it (ulimit -u'], 'machine.vcpus=16',
+        self.refused_run(4, ['a guest with 16 vCPUs needs 18 threads (EAGAIN)', 'RLIMIT_NPROC is 8; raise it (ulimit -u'], 'machine.vcpus=16',
                          prefix=['prlimit', '--nproc=8', 'setpriv', '--reuid=54321', '--clear-groups'])
 
     def test_descriptors_of_many_processors_are_foreseen(self):
