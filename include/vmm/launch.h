@@ -351,7 +351,7 @@ void launch_judge(
         const struct config *config, const struct launch_files *files, struct launch_findings *ret_warnings);
 /* Says them, a line each, to the log. */
 void launch_warn(const struct launch_findings *warnings);
-/* Those of a launch. */
+/* Those of a launch, and what its host may refuse though nothing that is known decides it. */
 const struct launch_findings *launch_warnings(const struct launch *launch);
 /*
  * Reads all files that config names, once, and tells every mistake that they show, with the key at fault in

@@ -160,6 +160,7 @@ int launch_create_unjudged(struct host *host, const struct config *config,
 		return -1;
 	}
 	launch_judge(&launch->config, &launch->files, &launch->warnings);
+	launch_doubt(launch, &launch->warnings);
 	*ret_launch = launch;
 	return 0;
 }

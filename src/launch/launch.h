@@ -133,6 +133,8 @@ struct launch_check_row {
 void launch_run_checks(const struct launch *launch, const struct launch_check_row *check, size_t count,
         struct launch_findings *findings);
 
+/* Adds warnings of what this host may refuse; nothing that is known decides it. */
+void launch_doubt(const struct launch *launch, struct launch_findings *warnings);
 /* Adds what limits of this process would refuse. */
 void launch_limits(const struct launch *launch, struct launch_findings *findings);
 /* Adds what is wrong with the owner's files: ID block, session, secret. Of launch, facts are not looked at.

@@ -272,30 +272,45 @@ static int check_policy_bits(const struct launch *launch, struct err *err)
 	        policy, bit_words(config_snp_policy_bits, wrong, words), facts->policy_bits);
 }
 
-/*
- * A kernel that does not tell its policy bits takes the version, bits 16 (SMT), 17, 19 (debug) and 20
- * (single socket) alone; before 6.14 it demands the first and refuses the last (snp_launch_start()).
- */
-#define OLD_POLICY_BITS      (UINT64_C(0xffff) | ABI_SNP_POLICY_SMT | UINT64_C(0x1a) << 16)
-#define POLICY_SINGLE_SOCKET (UINT64_C(1) << 20)
-#define OLDEST_WITH_SOCKETS  LAUNCH_LINUX(6, 14)
+/* What any kernel that does not tell its policy bits can take: the version, bits 16, 17, 19 and 20. */
+#define OLD_POLICY_BITS (UINT64_C(0xffff) | ABI_SNP_POLICY_SMT | UINT64_C(0x1a) << 16)
 
 static int check_policy_of_old_kernel(const struct launch *launch, struct err *err)
 {
-	bool older = launch->facts.linux_version < OLDEST_WITH_SOCKETS;
-	uint64_t policy = launch->config.sev.policy;
-	uint64_t wrong = policy & ~(older ? OLD_POLICY_BITS & ~POLICY_SINGLE_SOCKET : OLD_POLICY_BITS);
-	uint64_t missing = older ? ABI_SNP_POLICY_SMT & ~policy : 0;
+	uint64_t policy = launch->config.sev.policy, wrong = policy & ~OLD_POLICY_BITS;
 	char words[WORDS_BYTES];
 
-	if (!is_offered(launch) || launch->facts.policy_known || !(wrong | missing))
+	if (!is_offered(launch) || launch->facts.policy_known || !wrong)
 		return 0;
 	return err_set(err, ERR_HOST,
 	        "KVM_SEV_SNP_LAUNCH_START would fail with EINVAL: of sev.policy 0x%" PRIx64
-	        ", this kernel, which does not tell what it takes, %s %s; %s, or use Linux 7.0 or newer",
-	        policy, wrong ? "refuses" : "demands",
-	        bit_words(config_snp_policy_bits, wrong ?: missing, words),
-	        wrong ? "leave that out" : "add that word");
+	        ", this kernel, which does not tell what it takes, refuses %s; leave that out, or use Linux "
+	        "7.0 or newer",
+	        policy, bit_words(config_snp_policy_bits, wrong, words));
+}
+
+/*
+ * Before 6.14 Linux demands bit 16 (SMT) and refuses bit 20 (single socket), as snp_launch_start() has it. A
+ * distribution's kernel may have a later one's code under an earlier version, so the launch decides.
+ */
+#define POLICY_SINGLE_SOCKET (UINT64_C(1) << 20)
+#define OLDEST_WITH_SOCKETS  LAUNCH_LINUX(6, 14)
+
+static int doubt_policy_of_old_kernel(const struct launch *launch, struct err *err)
+{
+	uint64_t policy = launch->config.sev.policy;
+	uint64_t doubtful = (policy ^ ABI_SNP_POLICY_SMT) & (ABI_SNP_POLICY_SMT | POLICY_SINGLE_SOCKET);
+
+	if (!is_offered(launch) || launch->facts.policy_known || !doubtful ||
+	        launch->facts.linux_version >= OLDEST_WITH_SOCKETS)
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "sev.policy: 0x%" PRIx64 " may be refused (EINVAL of KVM_SEV_SNP_LAUNCH_START): this kernel "
+	        "does not tell what it takes, "
+	        "and Linux 6.11 to 6.13 demands smt and refuses single-socket; if it is refused, change that "
+	        "or "
+	        "use Linux 6.14 or newer",
+	        policy);
 }
 
 static int check_version(const struct launch *launch, struct err *err)
@@ -349,14 +364,13 @@ static int check_platform_bits(const struct launch *launch, struct err *err)
 
 static int check_smt(const struct launch *launch, struct err *err)
 {
-	/* A kernel that does not tell its policy bits refuses this first. */
-	if (!is_offered(launch) || !launch->facts.policy_known || !launch->facts.smt ||
-	        launch->config.sev.policy & ABI_SNP_POLICY_SMT)
+	if (!is_offered(launch) || !launch->facts.smt || launch->config.sev.policy & ABI_SNP_POLICY_SMT)
 		return 0;
 	return err_set(err, ERR_HOST,
-	        "KVM_SEV_SNP_LAUNCH_START would fail with EIO, POLICY_FAILURE: sev.policy 0x%" PRIx64
+	        "KVM_SEV_SNP_LAUNCH_START would fail with %s: sev.policy 0x%" PRIx64
 	        " forbids simultaneous multithreading, which is on; add the word smt, or switch it off in "
 	        "the host's firmware setup",
+	        launch->facts.policy_known ? "EIO, POLICY_FAILURE" : "EINVAL or EIO, POLICY_FAILURE",
 	        launch->config.sev.policy);
 }
 
@@ -397,6 +411,10 @@ static const struct launch_check_row host_checks[] = {
         {SEV, check_memlock},
 };
 
+static const struct launch_check_row host_doubts[] = {
+        {SNP, doubt_policy_of_old_kernel},
+};
+
 void launch_run_checks(const struct launch *launch, const struct launch_check_row *check, size_t count,
         struct launch_findings *findings)
 {
@@ -407,6 +425,11 @@ void launch_run_checks(const struct launch *launch, const struct launch_check_ro
 		        findings->count < LAUNCH_FINDINGS_MAX && check->fn(launch, &err) < 0)
 			findings->list[findings->count++] = err;
 	}
+}
+
+void launch_doubt(const struct launch *launch, struct launch_findings *warnings)
+{
+	launch_run_checks(launch, host_doubts, ARRAY_LEN(host_doubts), warnings);
 }
 
 /* A plain guest needs no facts but one, for which it does not pay before its start. */

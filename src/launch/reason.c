@@ -199,8 +199,9 @@ static const struct reason reasons[] = {
         {AT(START), ALL, EIO, 0x0c, NULL, 0, "the ASID belongs to another guest",
                 "another program drives the secure processor: end it, or reload kvm_amd"},
         {AT(START), SNP, EINVAL, 0, is_without_policy, ERR_USAGE,
-                "this kernel, which does not tell which policy bits it takes, refuses sev.policy",
-                "use Linux 7.0 or newer, or a policy of the words smt, debug and abi= with smt among them"},
+                "this kernel, which does not tell which policy bits it takes, refuses sev.policy: Linux 6.11 "
+                "to 6.13 demands smt and refuses single-socket",
+                "use Linux 6.14 or newer, or a policy of the words smt, debug and abi= with smt among them"},
         {AT(START), SNP, EINVAL, 0, NULL, ERR_USAGE,
                 "KVM does not know one of the policy's bits, or bit 17 is clear",
                 "vmm host shows the policy bits that this KVM takes"},

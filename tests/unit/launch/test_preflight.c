@@ -118,6 +118,17 @@ static void smt_on(struct bench *b)
 	b->process.smt = true;
 }
 
+static void smt_on_6_12(struct bench *b)
+{
+	linux_6_12(b);
+	smt_on(b);
+}
+
+static void linux_unknown(struct bench *b)
+{
+	b->kernel.no_policy_bits = true;
+}
+
 static void no_metadata(struct bench *b)
 {
 	bench_image(b, false, true);
@@ -175,13 +186,6 @@ static const struct cause causes[] = {
         {"sev-snp", NULL, {0}, "sev.policy=0x70000", 4,
                 "KVM_SEV_SNP_LAUNCH_START would fail with EINVAL: of sev.policy 0x70000 this KVM does not "
                 "take bit 18 (migrate-ma); leave that out or use a newer kernel (it takes 0x1bffff)"},
-        {"sev-snp", linux_6_12, {0}, "sev.policy=smt,single-socket", 4,
-                "KVM_SEV_SNP_LAUNCH_START would fail with EINVAL: of sev.policy 0x130000, this kernel, which "
-                "does not tell what it takes, refuses bit 20 (single-socket); leave that out, or use Linux "
-                "7.0"},
-        {"sev-snp", linux_6_12, {0}, "sev.policy=debug", 4,
-                "KVM_SEV_SNP_LAUNCH_START would fail with EINVAL: of sev.policy 0xa0000, this kernel, which "
-                "does not tell what it takes, demands bit 16 (smt); add that word, or use Linux 7.0"},
         {"sev-snp", linux_6_14, {0}, "sev.policy=smt,cxl,migrate-ma", 4,
                 "KVM_SEV_SNP_LAUNCH_START would fail with EINVAL: of sev.policy 0x270000, this kernel, which "
                 "does not tell what it takes, refuses bit 18 (migrate-ma), bit 21 (cxl); leave"},
@@ -203,6 +207,12 @@ static const struct cause causes[] = {
         {"sev-snp", smt_on, {0}, "sev.policy=debug", 4,
                 "KVM_SEV_SNP_LAUNCH_START would fail with EIO, POLICY_FAILURE: sev.policy 0xa0000 forbids "
                 "simultaneous multithreading, which is on; add the word smt"},
+        {"sev-snp", smt_on_6_12, {0}, "sev.policy=debug", 4,
+                "KVM_SEV_SNP_LAUNCH_START would fail with EINVAL or EIO, POLICY_FAILURE: sev.policy 0xa0000 "
+                "forbids simultaneous multithreading, which is on; add the word smt"},
+        {"sev-snp", linux_unknown, {0}, "sev.policy=smt,cxl", 4,
+                "KVM_SEV_SNP_LAUNCH_START would fail with EINVAL: of sev.policy 0x230000, this kernel, which "
+                "does not tell what it takes, refuses bit 21 (cxl); leave"},
         {"sev", small_memlock, {0}, NULL, 4,
                 "KVM_MEMORY_ENCRYPT_REG_REGION would fail with ENOMEM: 4224 KiB must be locked, and "
                 "RLIMIT_MEMLOCK is 64 KiB; raise it (ulimit -l unlimited"},
@@ -233,10 +243,50 @@ static void test_preflight_every_cause_is_told_in_a_sentence(void **state)
 	assert_in_range(ARRAY_LEN(causes), 25, 200);
 }
 
+static unsigned count_warnings(const struct launch *launch, const char *part)
+{
+	const struct launch_findings *warnings = launch_warnings(launch);
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < warnings->count; i++) {
+		if (strstr(warnings->list[i].text, part))
+			count++;
+	}
+	return count;
+}
+
+/* Distributions put later code into kernels of an early version: what the version speaks against is tried. */
+static void test_preflight_backported_kernel_is_warned_of_not_refused(void **state)
+{
+	static const struct {
+		void (*kernel)(struct bench *b);
+		const char *policy;
+		unsigned warnings;
+	} rows[] = {
+	        {linux_6_12, "sev.policy=smt,single-socket", 1}, {linux_6_12, "sev.policy=debug", 1},
+	        {linux_6_12, "sev.policy=smt,debug", 0}, {linux_unknown, "sev.policy=single-socket", 1},
+	        {linux_6_14, "sev.policy=single-socket", 0},
+	        {smt_on, "sev.policy=smt,single-socket", 0}, /* it tells its policy bits */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *sets[] = {rows[i].policy, NULL};
+
+		bench_start(&bench);
+		rows[i].kernel(&bench);
+		if (bench_launch(&bench, "sev-snp", sets) < 0)
+			fail_msg("row %zu: %s", i, bench.err.text);
+		assert_int_equal(count_warnings(bench.launch, "6.13 demands smt and refuses single-socket"),
+		        rows[i].warnings);
+		bench_end(&bench);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_preflight_every_cause_is_told_in_a_sentence),
+	        cmocka_unit_test(test_preflight_backported_kernel_is_warned_of_not_refused),
 	};
 
 	log_set_level(LOG_ERROR);

@@ -72,7 +72,12 @@ static const struct cause causes[] = {
                 "policy's bits, or bit 17 is clear; vmm host shows"},
         {"sev-snp", linux_6_12, AT(UAPI_SEV_SNP_LAUNCH_START, EINVAL, 0), NULL, 2,
                 "KVM_SEV_SNP_LAUNCH_START: Invalid argument (EINVAL): this kernel, which does not tell which "
-                "policy bits it takes, refuses sev.policy; use Linux 7.0 or newer, or"},
+                "policy bits it takes, refuses sev.policy: Linux 6.11 to 6.13 demands smt and refuses "
+                "single-socket; use Linux 6.14 or newer, or"},
+        {"sev-snp", linux_6_12, AT(UAPI_SEV_SNP_LAUNCH_START, EINVAL, 0), "sev.policy=smt,single-socket", 2,
+                "KVM_SEV_SNP_LAUNCH_START: Invalid argument (EINVAL): this kernel, which does not tell which "
+                "policy bits it takes, refuses sev.policy: Linux 6.11 to 6.13 demands smt and refuses "
+                "single-socket; use"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_START, ENOTTY, 0), NULL, 4,
                 "KVM_SEV_SNP_LAUNCH_START: Inappropriate ioctl for device (ENOTTY): the firmware made no "
                 "context for the guest; SEV-SNP is not"},
