@@ -151,8 +151,10 @@ class Refusals(unittest.TestCase):
         self.refused_run(4, ['EMFILE', 'RLIMIT_NOFILE is 5; raise it (ulimit -n'], prefix=['prlimit', '--nofile=5'])
 
     def test_addresses_that_run_out(self):
-        self.refused_run(4, ['ENOMEM', 'RLIMIT_AS is 524288 KiB; raise it (ulimit -v'], 'machine.memory=1G',
-                         prefix=['prlimit', f'--as={512 << 20}'])
+        prefix = ['prlimit', f'--as={512 << 20}']
+        if guests.run([*prefix, guests.VMM, '--version']).returncode != 0:
+            self.skipTest('this build cannot start with so few addresses: a sanitizer reserves terabytes')
+        self.refused_run(4, ['ENOMEM', 'RLIMIT_AS is 524288 KiB; raise it (ulimit -v'], 'machine.memory=1G', prefix=prefix)
 
     def test_threads_that_run_out(self):
         os.chmod(self.files.path, 0o755)
