@@ -68,8 +68,8 @@ static void write_held(struct host_writer *w)
 {
 	size_t n = write_some(w, w->held, w->held_bytes);
 
-	/* What failed has dropped everything. */
-	if (w->broken)
+	/* What failed has dropped everything. A reader that took nothing costs no move of megabytes. */
+	if (w->broken || !n)
 		return;
 	w->held_bytes -= n;
 	memmove(w->held, w->held + n, w->held_bytes);
