@@ -15,6 +15,7 @@ import emulation  # noqa: E402
 
 # What firmware and systems draw with: colours, cursor moves, titles. Tokens are matched in what is left.
 ESCAPES = re.compile(rb'\x1b(?:\[[0-9;?=]*[A-Za-z]|\][^\x07]*\x07|[()][A-Z0-9]|[A-Za-z=>])|[\x00\x07]')
+OWN_WORDS = b'vmm: '      # with which vmm's messages begin; they do not tell that the guest goes on
 OUTPUT_MAX = 1 << 20     # what a guest that never stops talking may cost
 
 
@@ -56,7 +57,8 @@ class Guest:
         except OSError:         # EIO: the last one at the other end has gone
             return False
         self.text = (self.text + data)[:OUTPUT_MAX]
-        self.heard = time.monotonic()
+        if not data.lstrip().startswith(OWN_WORDS):
+            self.heard = time.monotonic()
         if self.echo:
             self.show()
         return bool(data)

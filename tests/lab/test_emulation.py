@@ -11,7 +11,8 @@ import unittest
 from unittest import mock
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / 'probe')]
+sys.path[:0] = [str(HERE.parent / 'probe'), str(HERE.parent / 'boot')]
+import guest  # noqa: E402
 import probe  # noqa: E402
 from probe import emulation  # noqa: E402
 
@@ -113,6 +114,11 @@ class Emulation(unittest.TestCase):
             self.assertEqual((status, self.runs()), (expected, 2 - expected), said)
             self.assertIn('nothing was said', said)
             os.unlink(self.folder / 'count')
+
+    def test_a_guest_that_vmm_speaks_of_is_silent(self):
+        with guest.Guest(['/bin/bash', '-c', 'printf half; while sleep 0.2; do echo "vmm: warning: it spins"; done']) as silent:
+            with self.assertRaisesRegex(guest.Failed, 'nothing was said for 1 s'):
+                silent.ends(0, seconds=60, silence=1)
 
     def test_again_wants_two_right_runs_after_a_failure(self):
         for lab, ends, status, runs in (('inside', '0', 0, 1), ('inside', '100', 0, 3), ('inside', '110', 1, 2), ('inside', '101', 1, 3),

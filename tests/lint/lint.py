@@ -146,6 +146,13 @@ def words(root):
                     yield path, number, why
 
 
+def modules(root):
+    """No script beside others has the name of a module of Python's: it would be taken for that, by the modules themselves, too."""
+    for path in sources(root, 'tests', 'docs', 'scripts', endings=('.py',)):
+        if path.stem in sys.stdlib_module_names:
+            yield path, 1, f'Python has a module {path.stem}'
+
+
 def format(root):
     """.clang-format is the style of clang-format 14; other versions differ in details."""
     tool = shutil.which('clang-format-14') or shutil.which('clang-format')

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What vmm warns of with Debian's firmware images, the same in every verb. usage: warnings.py VMM; exit 77: no images."""
+"""What vmm warns of with Debian's firmware images, the same in every verb. usage: warned.py VMM; exit 77: no images."""
 import json
 import pathlib
 import subprocess
