@@ -120,6 +120,11 @@ class Emulation(unittest.TestCase):
             with self.assertRaisesRegex(guest.Failed, 'nothing was said for 1 s'):
                 silent.ends(0, seconds=60, silence=1)
 
+    def test_a_silent_boot_may_be_lost(self):
+        self.patch(emulation, 'QUIET', 0.2)
+        with guest.Guest(['/bin/bash', '-c', 'sleep 600']) as silent, mock.patch.object(emulation, 'polls', return_value=True):
+            self.assertEqual(silent.lost(), 'the guest fell silent and still asks its devices')
+
     def test_again_wants_two_right_runs_after_a_failure(self):
         for lab, ends, status, runs in (('inside', '0', 0, 1), ('inside', '100', 0, 3), ('inside', '110', 1, 2), ('inside', '101', 1, 3),
                                         ('native', '100', 1, 1)):
