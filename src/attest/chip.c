@@ -131,7 +131,7 @@ bool cert_is_chip(const struct cert *cert)
 int cert_chip_read(const struct cert *cert, struct cert_chip *ret_chip, struct err *err)
 {
 	struct cert_chip chip = {0};
-	const uint8_t *hwid;
+	const uint8_t *hwid = NULL;
 	int has_hwid = hardware_id(cert->x509, &hwid, &chip.hwid_size);
 
 	if (!string(cert->x509, OID_AMD "2", chip.product_name, sizeof(chip.product_name)))
