@@ -34,10 +34,12 @@ class Refusals(unittest.TestCase):
         """args are refused with one line that has these parts."""
         done = guests.run([*prefix, guests.VMM, *args], text=True, cwd=self.files.path)
         self.assertEqual((done.returncode, done.stdout), (status, shown), done.stderr)
-        self.assertEqual(done.stderr.count('\n'), 1, done.stderr)
-        self.assertTrue(done.stderr.startswith('vmm: '), done.stderr)
+        # A coverage build also says which of its own files it could not open.
+        said = [line for line in done.stderr.splitlines() if not line.startswith('profiling:')]
+        self.assertEqual(len(said), 1, done.stderr)
+        self.assertTrue(said[0].startswith('vmm: '), done.stderr)
         for part in [text] if isinstance(text, str) else text:
-            self.assertIn(part, done.stderr)
+            self.assertIn(part, said[0])
 
     def refused_run(self, status, text, *sets, prefix=()):
         words = [f'firmware={self.firmware}', *sets]
