@@ -60,6 +60,16 @@ void vcpu_post_nmi(struct sim_vcpu *v)
 		start_again(v);
 }
 
+void vcpu_kick(struct sim_vcpu *v)
+{
+	if (!v)
+		return;
+	if (v->mp_state == KVM_MP_STATE_HALTED)
+		start_again(v);
+	else
+		v->kicked = true;
+}
+
 void vcpu_request(struct sim_vcpu *v, uint32_t request)
 {
 	if (!v)
@@ -75,6 +85,7 @@ void vcpu_take_requests(struct sim_vcpu *v)
 		sim_cpu_init(v->cpu);
 		irq_lapic_reset(&v->lapic, false);
 		v->waits = 0;
+		v->kicked = false;
 		v->mp_state = v->index == 0 ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
 	}
 	if (v->requests & SIM_REQUEST_SIPI && v->mp_state == KVM_MP_STATE_INIT_RECEIVED) {

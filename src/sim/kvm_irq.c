@@ -22,6 +22,11 @@ static void on_nmi(void *ctx, unsigned lapic)
 	vcpu_post_nmi(vm_vcpu(ctx, lapic));
 }
 
+static void on_kick(void *ctx, unsigned lapic)
+{
+	vcpu_kick(vm_vcpu(ctx, lapic));
+}
+
 static void on_init(void *ctx, unsigned lapic)
 {
 	vcpu_request(vm_vcpu(ctx, lapic), SIM_REQUEST_INIT);
@@ -61,7 +66,7 @@ void vm_timers_changed(struct sim_vm *vm)
 
 static int create_chip(struct sim_vm *vm)
 {
-	struct irq_owner owner = {on_changed, on_nmi, on_init, on_sipi, on_acked, vm, on_eoi};
+	struct irq_owner owner = {on_changed, on_nmi, on_init, on_sipi, on_acked, vm, on_eoi, on_kick};
 
 	return irq_chip_create(owner, &vm->chip) < 0 ? -ENOMEM : 0;
 }

@@ -3,12 +3,9 @@
  * sim_vcpu.lock. Law: api.rst, 4.10 and 5.
  */
 #include <errno.h>
-#include <linux/kvm_para.h>
 #include <string.h>
 
 #include "sev/sev.h"
-
-#define KVM_ENOSYS_RESULT UINT64_C(1000)
 
 /* ---- signals: as the kernel, KVM_RUN returns before a handler runs ---- */
 
@@ -88,15 +85,6 @@ static int leave_mmio(struct sim_vcpu *v)
 	return 0;
 }
 
-/* The instruction was left with rip at it. */
-static void finish_hypercall(struct sim_vcpu *v)
-{
-	uint64_t result = v->run->hypercall.ret;
-
-	v->cpu->gpr[SIM_RAX] = v->run->hypercall.longmode ? result : (uint32_t)result;
-	v->cpu->gpr[SIM_GPR_RIP] += v->cpu->exit_info.hypercall_length;
-}
-
 /* What the VMM gave for the last exit goes to the processor. */
 static void bring_data(struct sim_vcpu *v)
 {
@@ -108,7 +96,7 @@ static void bring_data(struct sim_vcpu *v)
 	else if (v->waits == KVM_EXIT_MMIO && !info->mmio.write)
 		memcpy(info->mmio.data, run->mmio.data, info->mmio.size);
 	else if (v->waits == KVM_EXIT_HYPERCALL)
-		finish_hypercall(v);
+		vcpu_finish_hypercall(v);
 	else if (v->waits == KVM_EXIT_X86_RDMSR || v->waits == KVM_EXIT_X86_WRMSR) {
 		info->msr.failed = run->msr.error;
 		info->msr.data = run->msr.data;
@@ -132,46 +120,6 @@ static int leave_failed(struct sim_vcpu *v)
 	log_guest(LOG_WARN, "software processor: %s at 0x%llx", info->failed.why,
 	        (unsigned long long)info->failed.gpa);
 	return 0;
-}
-
-/* ---- hypercalls ---- */
-
-static bool wants_map_gpa(struct sim_vcpu *v)
-{
-	return v->vm->hypercall_exits >> KVM_HC_MAP_GPA_RANGE & 1;
-}
-
-/* 1: answered, go on; 0: the VMM answers. */
-static int hypercall(struct sim_vcpu *v)
-{
-	uint64_t *gpr = v->cpu->gpr, nr = gpr[SIM_RAX], result = -KVM_ENOSYS_RESULT;
-	uint64_t gpa = gpr[SIM_RBX], pages = gpr[SIM_RCX], end;
-	bool longmode = v->cpu->efer & 0x400 && v->cpu->seg[SIM_CS].attr & 0x200;
-
-	vcpu_sev_miss_ghcb(v);
-	if (v->cpu->cpl) {
-		result = -(uint64_t)EPERM;
-	} else if (nr == KVM_HC_VAPIC_POLL_IRQ) {
-		result = 0;
-	} else if (nr == KVM_HC_MAP_GPA_RANGE && wants_map_gpa(v)) {
-		if (!is_aligned(gpa, PAGE_SIZE_BYTES) || !pages || !mul_ok(pages, PAGE_SIZE_BYTES, &end) ||
-		        !add_ok(gpa, end, &end)) {
-			result = -(uint64_t)EINVAL;
-		} else {
-			v->run->exit_reason = KVM_EXIT_HYPERCALL;
-			v->run->hypercall.nr = nr;
-			v->run->hypercall.args[0] = gpa;
-			v->run->hypercall.args[1] = pages;
-			v->run->hypercall.args[2] = gpr[SIM_RDX];
-			v->run->hypercall.longmode = longmode;
-			v->run->hypercall.ret = 0;
-			v->waits = KVM_EXIT_HYPERCALL;
-			gpr[SIM_GPR_RIP] -= v->cpu->exit_info.hypercall_length;
-			return 0;
-		}
-	}
-	gpr[SIM_RAX] = longmode ? result : (uint32_t)result;
-	return 1;
 }
 
 /* ---- the loop ---- */
@@ -198,7 +146,8 @@ static int halt(struct sim_vcpu *v)
 		return 1;
 	pthread_mutex_lock(&v->vm->irq_lock);
 	v->wakeable = sim_cpu_interruptible(v->cpu);
-	v->mp_state = KVM_MP_STATE_HALTED;
+	v->mp_state = v->kicked ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_HALTED;
+	v->kicked = false;
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return 1;
 }
@@ -214,7 +163,7 @@ static int handle_exit(struct sim_vcpu *v, enum sim_exit exit)
 	case SIM_EXIT_WINDOW:
 		sim_cpu_unpost(v->cpu, SIM_PENDING_WINDOW);
 		return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
-	case SIM_EXIT_HYPERCALL: return hypercall(v);
+	case SIM_EXIT_HYPERCALL: return vcpu_hypercall(v);
 	case SIM_EXIT_MSR: return vcpu_leave_msr(v);
 	case SIM_EXIT_DEBUG: return vcpu_leave_debug(v);
 	case SIM_EXIT_FAULT: return vcpu_sev_leave_fault(v);

@@ -274,6 +274,7 @@ int vcpu_set_mp_state(void *object, void *arg, uintptr_t user)
 		return -EINVAL;
 	pthread_mutex_lock(&v->vm->irq_lock);
 	v->mp_state = state->mp_state;
+	v->kicked &= state->mp_state != KVM_MP_STATE_RUNNABLE;
 	v->wakeable = sim_cpu_interruptible(v->cpu);
 	if (state->mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
 		v->mp_state = KVM_MP_STATE_INIT_RECEIVED;

@@ -138,6 +138,7 @@ struct sim_vcpu {
 	bool sleeping;
 	int eoi_vector; /* an end of interrupt that the VMM is to hear of; -1: none */
 	bool wakeable;  /* while halted: a maskable interrupt would be taken */
+	bool kicked;    /* KVM_HC_KICK_CPU: the next HLT is over at once */
 	int wake_fd;
 
 	/* the vCPU's thread */
@@ -253,8 +254,8 @@ void vm_irqfd_acked(struct sim_vm *vm, unsigned irqchip, unsigned pin);
 void vm_timers_changed(struct sim_vm *vm);
 struct sim_vcpu *vm_vcpu(struct sim_vm *vm, unsigned index);
 
-/* ---- vCPUs (kvm_vcpu.c, kvm_state.c, kvm_xstate.c, kvm_debug.c, kvm_mce.c, kvm_run.c, kvm_sync.c, msr.c,
- * bus.c, idle.c) ---- */
+/* ---- vCPUs (kvm_vcpu.c, kvm_state.c, kvm_xstate.c, kvm_debug.c, kvm_hypercall.c, kvm_mce.c, kvm_run.c,
+ * kvm_sync.c, msr.c, bus.c, idle.c) ---- */
 
 int vcpu_create(struct sim_vm *vm, unsigned long id);
 void vcpu_destroy(struct sim_vcpu *vcpu);
@@ -284,6 +285,10 @@ bool vcpu_injectable(const struct sim_vcpu *vcpu);
 void vcpu_deliver_payload(struct sim_vcpu *vcpu);
 int vcpu_leave_debug(struct sim_vcpu *vcpu);
 int vcpu_leave_msr(struct sim_vcpu *vcpu);
+/* The guest executed VMMCALL. 1: answered, it goes on; 0: the VMM answers, and vcpu_finish_hypercall() takes
+ * it on. */
+int vcpu_hypercall(struct sim_vcpu *vcpu);
+void vcpu_finish_hypercall(struct sim_vcpu *vcpu);
 bool vcpu_ring_is_full(const struct sim_vcpu *vcpu);
 sim_call_fn vcpu_get_cpuid, vcpu_set_cpuid, vcpu_get_msrs, vcpu_set_msrs, vcpu_get_events, vcpu_set_events,
         vcpu_get_mp_state, vcpu_set_mp_state;
@@ -307,6 +312,8 @@ void bus_init(struct sim_bus *bus);
 /* Something for this vCPU may be waiting; irq_lock held. */
 void vcpu_interrupts_changed(struct sim_vcpu *vcpu);
 void vcpu_post_nmi(struct sim_vcpu *vcpu);
+/* Ends its HLT, or the next one. */
+void vcpu_kick(struct sim_vcpu *vcpu);
 void vcpu_request(struct sim_vcpu *vcpu, uint32_t request);
 /* INIT and SIPI that wait take effect. irq_lock held, cpu not running. */
 void vcpu_take_requests(struct sim_vcpu *vcpu);

@@ -58,6 +58,7 @@ enum irq_delivery {
 	IRQ_FIXED = 0,
 	IRQ_LOWEST = 1,
 	IRQ_SMI = 2,
+	IRQ_REMOTE_READ = 3, /* to KVM: end a HLT */
 	IRQ_NMI = 4,
 	IRQ_INIT = 5,
 	IRQ_SIPI = 6,
@@ -120,6 +121,7 @@ struct irq_owner {
 	void (*acked)(void *ctx, unsigned irqchip, unsigned pin); /* end of interrupt: irqfd resampling */
 	void *ctx;
 	void (*eoi)(void *ctx, unsigned lapic, uint8_t vector); /* of a split chip, see irq_wants_eoi() */
+	void (*kick)(void *ctx, unsigned lapic);
 };
 
 struct irq_chip {
@@ -171,11 +173,15 @@ int irq_lapic_pending(const struct irq_lapic *lapic);
 int irq_lapic_ack(struct irq_lapic *lapic);
 /* Is the PIC's output wired through to this processor (LINT0 as ExtINT, or the LAPIC off)? */
 bool irq_lapic_takes_pic(const struct irq_lapic *lapic);
-/* Accepts an interrupt; true: taken (not merged with a waiting one). */
+/* Accepts an interrupt; true: taken, also where the vector waits already: KVM counts it so. */
 bool irq_lapic_accept(struct irq_lapic *lapic, const struct irq_message *message);
 bool irq_lapic_matches(const struct irq_lapic *lapic, const struct irq_message *message);
 /* -1: no target, 0: coalesced, else how many took it. */
 int irq_deliver(struct irq_chip *chip, const struct irq_message *message);
+/* To the LAPICs that are on and have one of the IDs first to first + 63 whose bits are set. How many took it.
+ */
+unsigned irq_deliver_ids(
+        struct irq_chip *chip, uint64_t bits, uint32_t first, const struct irq_message *message);
 uint32_t irq_lapic_tpr(const struct irq_lapic *lapic);
 void irq_lapic_set_tpr(struct irq_lapic *lapic, uint32_t tpr);
 /* Bits 7:0 the task priority, 15:8 the class of the interrupt in service, 31:24 the highest one requested. */

@@ -159,14 +159,13 @@ bool irq_lapic_takes_pic(const struct irq_lapic *l)
 static bool accept_vector(struct irq_lapic *l, const struct irq_message *m)
 {
 	uint32_t *irr = set_word(l, LAPIC_IRR, m->vector), *tmr = set_word(l, LAPIC_TMR, m->vector);
-	bool waiting = *irr & VECTOR_BIT(m->vector);
 
 	if (!is_enabled(l) || (m->level && !m->assert))
 		return false;
 	*tmr = m->level ? *tmr | VECTOR_BIT(m->vector) : *tmr & ~VECTOR_BIT(m->vector);
 	*irr |= VECTOR_BIT(m->vector);
 	changed(l);
-	return !waiting;
+	return true;
 }
 
 bool irq_lapic_accept(struct irq_lapic *l, const struct irq_message *m)
@@ -176,6 +175,7 @@ bool irq_lapic_accept(struct irq_lapic *l, const struct irq_message *m)
 	switch (m->delivery) {
 	case IRQ_FIXED:
 	case IRQ_LOWEST: return accept_vector(l, m);
+	case IRQ_REMOTE_READ: owner->kick(owner->ctx, l->index); return true;
 	case IRQ_NMI: owner->nmi(owner->ctx, l->index); return true;
 	case IRQ_INIT:
 		if (m->level && !m->assert)
@@ -188,11 +188,14 @@ bool irq_lapic_accept(struct irq_lapic *l, const struct irq_message *m)
 	}
 }
 
+static uint32_t id_of(const struct irq_lapic *l)
+{
+	return irq_lapic_is_x2(l) ? l->id : get(l, LAPIC_ID) >> 24;
+}
+
 static bool matches_physical(const struct irq_lapic *l, uint32_t dest)
 {
-	if (irq_lapic_is_x2(l))
-		return dest == BROADCAST_X2 || dest == l->id;
-	return dest == BROADCAST || dest == get(l, LAPIC_ID) >> 24;
+	return dest == (irq_lapic_is_x2(l) ? BROADCAST_X2 : BROADCAST) || dest == id_of(l);
 }
 
 static bool matches_logical(const struct irq_lapic *l, uint32_t dest)
@@ -257,6 +260,20 @@ int irq_deliver(struct irq_chip *chip, const struct irq_message *m)
 
 		if (l && irq_lapic_matches(l, m))
 			taken = (taken < 0 ? 0 : taken) + irq_lapic_accept(l, m);
+	}
+	return taken;
+}
+
+unsigned irq_deliver_ids(struct irq_chip *chip, uint64_t bits, uint32_t first, const struct irq_message *m)
+{
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < chip->lapics; i++) {
+		struct irq_lapic *l = chip->lapic[i];
+		uint32_t bit = l ? id_of(l) - first : 0;
+
+		if (l && irq_lapic_is_on(l) && id_of(l) >= first && bit < 64 && bits >> bit & 1)
+			taken += irq_lapic_accept(l, m);
 	}
 	return taken;
 }

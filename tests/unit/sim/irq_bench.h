@@ -13,7 +13,7 @@
 struct bench {
 	struct irq_chip *chip;
 	struct irq_lapic lapic[BENCH_LAPICS];
-	unsigned nmis[BENCH_LAPICS], inits[BENCH_LAPICS], sipis[BENCH_LAPICS];
+	unsigned nmis[BENCH_LAPICS], inits[BENCH_LAPICS], sipis[BENCH_LAPICS], kicks[BENCH_LAPICS];
 	uint8_t sipi_vector;
 	unsigned acked_pin, acks;
 };
@@ -25,6 +25,11 @@ static void bench_changed(void *ctx, unsigned lapic)
 static void bench_nmi(void *ctx, unsigned lapic)
 {
 	((struct bench *)ctx)->nmis[lapic]++;
+}
+
+static void bench_kick(void *ctx, unsigned lapic)
+{
+	((struct bench *)ctx)->kicks[lapic]++;
 }
 
 static void bench_init(void *ctx, unsigned lapic)
@@ -61,7 +66,13 @@ static inline uint32_t lapic_read(struct irq_lapic *l, unsigned reg, uint64_t no
 static inline struct bench *bench_start(void)
 {
 	struct bench *b = calloc(1, sizeof(*b));
-	struct irq_owner owner = {bench_changed, bench_nmi, bench_init, bench_sipi, bench_acked, b};
+	struct irq_owner owner = {.changed = bench_changed,
+	        .nmi = bench_nmi,
+	        .init = bench_init,
+	        .sipi = bench_sipi,
+	        .acked = bench_acked,
+	        .kick = bench_kick,
+	        .ctx = b};
 
 	assert_non_null(b);
 	assert_int_equal(irq_chip_create(owner, &b->chip), 0);

@@ -166,6 +166,29 @@ static void test_lapic_x2apic_has_msrs_and_wide_ids(void **state)
 	bench_end(b);
 }
 
+static void test_ids_reach_those_that_are_on_and_have_them(void **state)
+{
+	const struct irq_message fixed = {.vector = 0x50}, kick = {.delivery = IRQ_REMOTE_READ, .dest = 3};
+	struct bench *b = bench_start();
+
+	assert_int_equal(irq_deliver_ids(b->chip, 0xe, 0, &fixed), 3);
+	assert_int_equal(irq_deliver_ids(b->chip, 0xe, 0, &fixed), 3); /* also where it waits already */
+	assert_int_equal(irq_lapic_pending(&b->lapic[0]), -1);
+	assert_int_equal(irq_lapic_ack(&b->lapic[3]), 0x50);
+	assert_int_equal(irq_deliver_ids(b->chip, 3, 3, &fixed), 1);
+	assert_int_equal(irq_deliver_ids(b->chip, UINT64_MAX, UINT32_MAX, &fixed), 0); /* IDs do not wrap */
+	b->lapic[1].regs[LAPIC_ID >> 4] = 7u << 24;
+	assert_int_equal(irq_deliver_ids(b->chip, 1u << 7, 0, &fixed), 1);
+	b->lapic[1].base = 0xfee00c00; /* x2APIC: its ID is 1 again */
+	assert_int_equal(irq_deliver_ids(b->chip, 1u << 7, 0, &fixed), 0);
+	assert_int_equal(irq_deliver_ids(b->chip, 1u << 1, 0, &fixed), 1);
+	b->lapic[1].base = 0xfee00000;
+	assert_int_equal(irq_deliver_ids(b->chip, 1u << 1, 0, &fixed), 0);
+	assert_int_equal(irq_deliver(b->chip, &kick), 1);
+	assert_int_equal(b->kicks[3], 1);
+	bench_end(b);
+}
+
 static void test_lapic_odd_accesses_are_harmless(void **state)
 {
 	struct bench *b = bench_start();
@@ -398,6 +421,7 @@ int main(void)
 	        cmocka_unit_test(test_lapic_init_sipi_nmi_are_told_to_the_owner),
 	        cmocka_unit_test(test_lapic_switched_off_takes_nothing_and_masks_lvts),
 	        cmocka_unit_test(test_lapic_x2apic_has_msrs_and_wide_ids),
+	        cmocka_unit_test(test_ids_reach_those_that_are_on_and_have_them),
 	        cmocka_unit_test(test_lapic_odd_accesses_are_harmless),
 	        cmocka_unit_test(test_lapic_state_comes_back_as_it_was_saved),
 	        cmocka_unit_test(test_ioapic_registers_read_as_the_82093aa),
