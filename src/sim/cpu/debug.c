@@ -3,6 +3,7 @@
  * find. While a breakpoint is armed each instruction runs alone and no page is accessed directly. The vCPU's
  * thread. Law: APM 2, 13.1.
  */
+#include "debug.h"
 #include "ops.h"
 
 #define DR6_FIXED   UINT64_C(0xffff0ff0)

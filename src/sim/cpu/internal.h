@@ -388,28 +388,8 @@ void sim_descriptor_unpack(
 void sim_descriptor_accessed(struct sim_cpu *cpu, u64 linear, struct sim_seg *seg);
 void sim_set_cpl(struct sim_cpu *cpu, u32 cpl);
 void sim_deliver(struct sim_cpu *cpu);
-
-/* ---- debugging (debug.c) ---- */
-
-/* After a change of the debug registers or the debugger. */
-void sim_debug_changed(struct sim_cpu *cpu);
-/* Around an instruction that runs alone: its breakpoint (#DB), what it met, the step. */
-void sim_debug_before(struct sim_cpu *cpu, u64 linear);
-void sim_debug_after(struct sim_cpu *cpu, const struct sim_op *op, bool step);
-/* If cpu->event is a #DB that the guest gets: DR6 and DR7. */
-void sim_debug_deliver(struct sim_cpu *cpu);
-/* Is cpu->event the debugger's? Then it becomes an exit. */
-bool sim_debug_takes(struct sim_cpu *cpu);
-/* Accesses; only called while watch_data or watch_port is set. */
-void sim_debug_data(struct sim_cpu *cpu, u64 linear, unsigned size, bool write);
-void sim_debug_port(struct sim_cpu *cpu, u16 port, unsigned size);
-
-/* Does each instruction run alone, and each iteration of a repeated one? */
-ALWAYS bool sim_debug_active(const struct sim_cpu *cpu)
-{
-	return cpu->rflags_rest & FLAG_TF || cpu->debugger.ask & SIM_DEBUG_STEP || cpu->watch_code ||
-	       cpu->watch_data || cpu->watch_port;
-}
+/* Takes this many of the NMIs that wait (run.c), and forgets those that are too many. */
+void sim_nmis_take(struct sim_cpu *cpu, u32 count);
 
 /* ---- control registers and others (control.c, system.c) ---- */
 

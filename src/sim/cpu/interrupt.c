@@ -2,6 +2,7 @@
  * interrupt: the one path by which interrupts and exceptions are delivered, in real, protected and long mode
  * (APM 2, 8), and the instructions that raise them. The place where #VC and event injection will come in.
  */
+#include "debug.h"
 #include "far.h"
 
 /* ---- stacks of inner levels ---- */

@@ -1,6 +1,7 @@
 /*
  * io: IN, OUT, INS, OUTS, and who may use which port (APM 2, 12.2.4; APM 3).
  */
+#include "debug.h"
 #include "str.h"
 
 /* Beyond IOPL the bitmap of the task state segment decides. */

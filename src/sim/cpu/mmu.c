@@ -4,6 +4,7 @@
  */
 #include <pthread.h>
 
+#include "debug.h"
 #include "walk.h"
 
 /* LOCK on what the host cannot do atomically: devices, misaligned and page-crossing operands. */

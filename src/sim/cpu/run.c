@@ -2,6 +2,7 @@
  * run: the dispatcher: block after block, what happens between them, and how an instruction is given up. A
  * translator to native code would take run_block()'s place. The vCPU's thread.
  */
+#include "debug.h"
 #include "flags.h"
 
 /* ---- where we are ---- */

@@ -1,6 +1,7 @@
 /*
  * state: life of a vCPU, and its registers as KVM's structs have them. Only outside sim_cpu_run().
  */
+#include "debug.h"
 #include "flags.h"
 
 #define DR6_RESET 0xffff0ff0u

@@ -4,6 +4,7 @@
 #ifndef SIM_CPU_STR_H
 #define SIM_CPU_STR_H
 
+#include "debug.h"
 #include "ops.h"
 
 ALWAYS unsigned address_width(const struct sim_op *op)

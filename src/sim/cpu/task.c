@@ -2,6 +2,7 @@
  * task: hardware task switches, by far JMP and CALL, IRET with NT, and task gates (APM 2, 12.3). Not in long
  * mode. Up to commit() a fault belongs to the old task; behind it, to the new one.
  */
+#include "debug.h"
 #include "far.h"
 
 #define TSS_WIDE 8u /* in the type: of 32 bits */
