@@ -3,6 +3,7 @@
  * thread; sim_vcpu.lock. Law: api.rst, 4.18, 4.20, 4.31, 4.38.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "sim.h"
@@ -38,6 +39,22 @@ static bool cpuid_is_valid(const struct kvm_cpuid_entry2 *entries, uint32_t coun
 	return true;
 }
 
+static void bring_up_to_date(const struct sim_vcpu *v, struct kvm_cpuid_entry2 *entries, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		sim_cpu_cpuid_now(v->cpu, &entries[i]);
+}
+
+static bool same_cpuid(struct sim_vcpu *v, const struct kvm_cpuid_entry2 *entries, uint32_t count)
+{
+	bool same = count == v->cpuid_count;
+
+	bring_up_to_date(v, v->cpuid, v->cpuid_count);
+	for (uint32_t i = 0; i < count && same; i++)
+		same = memcmp(&entries[i], &v->cpuid[i], offsetof(struct kvm_cpuid_entry2, padding)) == 0;
+	return same;
+}
+
 int vcpu_set_cpuid(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_cpuid2 *head = arg;
@@ -53,11 +70,10 @@ int vcpu_set_cpuid(void *object, void *arg, uintptr_t user)
 		return -ENOMEM;
 	if (sim_copy_in(entries, user + sizeof(*head), bytes) < 0)
 		return -EFAULT;
+	bring_up_to_date(v, entries, head->nent);
 	/* Once it has run a vCPU keeps its CPUID; the same again is no change. */
 	if (v->has_run)
-		return head->nent == v->cpuid_count && (!bytes || memcmp(entries, v->cpuid, bytes) == 0)
-		               ? 0
-		               : -EINVAL;
+		return same_cpuid(v, entries, head->nent) ? 0 : -EINVAL;
 	if (!cpuid_is_valid(entries, head->nent))
 		return -EINVAL;
 	if (sim_cpu_set_cpuid(v->cpu, entries, head->nent, NULL) < 0)
@@ -76,6 +92,7 @@ int vcpu_get_cpuid(void *object, void *arg, uintptr_t user)
 	if (head->nent < v->cpuid_count)
 		return -E2BIG;
 	head->nent = v->cpuid_count;
+	bring_up_to_date(v, v->cpuid, v->cpuid_count);
 	return sim_copy_out(user + sizeof(*head), v->cpuid, v->cpuid_count * sizeof(*v->cpuid));
 }
 
@@ -89,7 +106,7 @@ static bool access_msr(struct sim_vcpu *v, bool write, struct kvm_msr_entry *e)
 	if (write)
 		good = sim_cpu_msr_write(v->cpu, e->index, value, true);
 	else
-		good = sim_cpu_msr_read(v->cpu, e->index, &value);
+		good = sim_cpu_msr_read(v->cpu, e->index, &value, true);
 	if (!good)
 		good = vcpu_msr(v, write, e->index, &value, true);
 	e->data = value;

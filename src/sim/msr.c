@@ -12,31 +12,138 @@
 #define MSR_GHCB         0xc0010130u
 #define MSR_SEV_STATUS   0xc0010131u
 
-/* Registers without effect: written values are kept (slot), or lost. */
-static const struct {
-	uint32_t index;
-	int8_t slot; /* in sim_vcpu.msrs; -1: reads as value, writes go nowhere */
-	uint64_t value;
-} rows[] = {
-        {0x17, -1, 0},               /* IA32_PLATFORM_ID */
-        {0x2a, -1, 0},               /* EBL_CR_POWERON */
-        {0x79, -1, 0},               /* IA32_BIOS_UPDT_TRIG */
-        {0x8b, 0, 0x01000065},       /* microcode revision, as KVM on AMD has it */
-        {0xc0010010, -1, 0},         /* SYSCFG */
-        {0xc0010015, 2, 0x01000000}, /* HWCR: the TSC counts at the P0 rate */
-        {0xc001001f, -1, 0},         /* NB_CFG */
-        {0xc0010020, -1, 0},         /* PATCH_LOADER */
-        {0xc0010055, -1, 0},         /* interrupt pending message */
-        {0xc0010058, -1, 0},         /* MMIO configuration base */
-        {0xc0010140, -1, 0},         /* OSVW id length */
-        {0xc0010141, -1, 0},         /* OSVW status */
-        {0xc0011022, -1, 0},         /* DC_CFG */
-        {0xc0011029, 3, 0x2},        /* DE_CFG: LFENCE serialises */
-        {0xc001102a, -1, 0},         /* BU_CFG2 */
+#define MICROCODE_REVISION 0x01000065u /* as KVM on AMD has it */
+#define MISC_ENABLE_EMON   UINT64_C(0x80)
+#define MISC_ENABLE_BTS    UINT64_C(0x800) /* unavailable; likewise PEBS */
+#define MISC_ENABLE_PEBS   UINT64_C(0x1000)
+#define HWCR_DROPPED       UINT64_C(0x148)     /* cache disable, flush filter disable, IGNNE emulation */
+#define HWCR_KEPT          UINT64_C(0x1040000) /* McStatusWrEn, TscFreqSel */
+#define DE_CFG_LFENCE      UINT64_C(2)         /* LFENCE serialises */
+#define VM_CR_LOCK         UINT64_C(0x8)
+#define VM_CR_SVMDIS       UINT64_C(0x10)
+#define VM_CR_KNOWN        UINT64_C(0x1f)
+
+/* What the rows keep, in sim_vcpu.msrs. Slot 0 is for the rows that keep nothing. */
+enum slot { NOTHING, MICROCODE, MISC_ENABLE, POWER_CTL, HWCR, DE_CFG, VM_CR, HSAVE_PA, SLOTS };
+
+/* Takes what is written: changes it as KVM would, or refuses it (false: #GP for a guest). */
+typedef bool write_fn(struct sim_vcpu *v, uint64_t *value, bool by_host);
+
+struct row {
+	uint32_t first, last;
+	enum slot slot;
+	uint64_t value;  /* after a reset; of a row that keeps nothing: what is read, always */
+	write_fn *write; /* NULL: KVM does not know how to write it */
+	bool write_only; /* it does not know how to read it */
 };
 
-static const uint32_t list[] = {
-        MSR_TSC, MSR_APIC_BASE, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x8b, 0x17a, 0x17b, 0xc0010015, 0xc0011029};
+static bool write_any(struct sim_vcpu *v, uint64_t *value, bool by_host)
+{
+	return true;
+}
+
+static bool write_zero(struct sim_vcpu *v, uint64_t *value, bool by_host)
+{
+	return *value == 0;
+}
+
+/* Loading microcode is harmless: there is none. The VMM says what its revision is. */
+static bool write_microcode(struct sim_vcpu *v, uint64_t *value, bool by_host)
+{
+	if (!by_host)
+		*value = v->msrs[MICROCODE];
+	return true;
+}
+
+/* Branch trace store and PEBS are unavailable for ever, and performance monitoring is read-only. */
+static bool write_misc_enable(struct sim_vcpu *v, uint64_t *value, bool by_host)
+{
+	const uint64_t unavailable = MISC_ENABLE_BTS | MISC_ENABLE_PEBS, old = v->msrs[MISC_ENABLE];
+
+	if (by_host)
+		return true;
+	*value = (*value & ~MISC_ENABLE_EMON) | (old & MISC_ENABLE_EMON);
+	return !((*value ^ old) & unavailable);
+}
+
+/* Cache and flush settings that systems turn on and nobody notices are dropped; few others may be set. */
+static bool write_hwcr(struct sim_vcpu *v, uint64_t *value, bool by_host)
+{
+	*value &= ~HWCR_DROPPED;
+	return !(*value & ~HWCR_KEPT);
+}
+
+/* A feature MSR: after the vCPU has run the VMM may only write what is there. */
+static bool write_de_cfg(struct sim_vcpu *v, uint64_t *value, bool by_host)
+{
+	if (by_host && v->has_run && *value != v->msrs[DE_CFG])
+		return false;
+	return !(*value & ~DE_CFG_LFENCE);
+}
+
+/* Once SVM is disabled that and its lock stay as they are. */
+static bool write_vm_cr(struct sim_vcpu *v, uint64_t *value, bool by_host)
+{
+	const uint64_t old = v->msrs[VM_CR], fixed = old & VM_CR_SVMDIS ? VM_CR_LOCK | VM_CR_SVMDIS : 0;
+
+	if (*value & ~VM_CR_KNOWN)
+		return false;
+	*value = (*value & ~fixed) | (old & fixed);
+	return true;
+}
+
+static bool write_hsave_pa(struct sim_vcpu *v, uint64_t *value, bool by_host)
+{
+	const uint64_t in_page = PAGE_SIZE_BYTES - 1;
+
+	if (!by_host && *value & (in_page | ~v->vm->bus.phys_mask))
+		return false;
+	*value &= ~in_page;
+	return true;
+}
+
+/* Registers of the platform without further effect, one row for each. Law: KVM's msrs.c and svm.c. */
+static const struct row rows[] = {
+        {0x17, 0x17, NOTHING, 0, NULL},                               /* IA32_PLATFORM_ID */
+        {0x2a, 0x2a, NOTHING, 0, NULL},                               /* EBL_CR_POWERON */
+        {0x2c, 0x2c, NOTHING, 1 << 24, NULL},                         /* EBC_FREQUENCY_ID */
+        {0x79, 0x79, NOTHING, 0, write_any, true},                    /* IA32_BIOS_UPDT_TRIG */
+        {0x8b, 0x8b, MICROCODE, MICROCODE_REVISION, write_microcode}, /* IA32_BIOS_SIGN_ID */
+        {0xc1, 0xc2, NOTHING, 0, write_any},                          /* PERFCTR of P6; there is no PMU */
+        {0xcd, 0xcd, NOTHING, 3, NULL},                               /* frequency of the front side bus */
+        {0x11e, 0x11e, NOTHING, 0xbe702111, write_any},               /* BBL_CR_CTL3 */
+        {0x186, 0x187, NOTHING, 0, write_any},                        /* EVNTSEL of P6 */
+        {0x198, 0x198, NOTHING, 1000 | UINT64_C(4) << 40, NULL},      /* IA32_PERF_STATUS */
+        {0x199, 0x199, NOTHING, 0, NULL},                             /* IA32_PERF_CTL */
+        {0x1a0, 0x1a0, MISC_ENABLE, MISC_ENABLE_BTS | MISC_ENABLE_PEBS, write_misc_enable},
+        {0x1d9, 0x1d9, NOTHING, 0, write_any}, /* DEBUGCTL */
+        {0x1db, 0x1de, NOTHING, 0, NULL},      /* the last branch and interrupt */
+        {0x1fc, 0x1fc, POWER_CTL, 0, write_any},
+        {0x606, 0x606, NOTHING, 0, NULL}, /* RAPL: its unit, energies */
+        {0x611, 0x611, NOTHING, 0, NULL}, {0x619, 0x619, NOTHING, 0, NULL}, {0x639, 0x639, NOTHING, 0, NULL},
+        {0x641, 0x641, NOTHING, 0, NULL},
+        {0xc0010000, 0xc0010007, NOTHING, 0, write_any}, /* EVNTSEL, PERFCTR of K7 */
+        {0xc0010010, 0xc0010010, NOTHING, 0, NULL},      /* SYSCFG */
+        {0xc0010015, 0xc0010015, HWCR, 0, write_hwcr},
+        {0xc001001b, 0xc001001b, NOTHING, 0x20000000, write_any}, /* CLK_CTL of K7 */
+        {0xc001001f, 0xc001001f, NOTHING, 0, write_any},          /* NB_CFG */
+        {0xc0010020, 0xc0010020, NOTHING, 0, write_any, true},    /* PATCH_LOADER */
+        {0xc0010055, 0xc0010055, NOTHING, 0, NULL},               /* interrupt pending message */
+        {0xc0010058, 0xc0010058, NOTHING, 0, write_zero},         /* MMIO configuration base */
+        {0xc0010112, 0xc0010113, NOTHING, 0, NULL},               /* TSEG: address, mask */
+        {0xc0010114, 0xc0010114, VM_CR, 0, write_vm_cr},
+        {0xc0010115, 0xc0010115, NOTHING, 0, write_any, true}, /* IGNNE */
+        {0xc0010117, 0xc0010117, HSAVE_PA, 0, write_hsave_pa},
+        {0xc0011021, 0xc0011021, NOTHING, 0, NULL},      /* IC_CFG */
+        {0xc0011022, 0xc0011023, NOTHING, 0, write_any}, /* DC_CFG, TW_CFG */
+        {0xc0011029, 0xc0011029, DE_CFG, 0, write_de_cfg},
+        {0xc001102a, 0xc001102a, NOTHING, 0, write_any}, /* BU_CFG2 */
+        {0xc001102c, 0xc001102c, NOTHING, 0, write_any}, /* EX_CFG */
+};
+_Static_assert(SLOTS <= ARRAY_LEN(((struct sim_vcpu *)0)->msrs), "sim_vcpu.msrs has a place for each slot");
+
+static const uint32_t list[] = {MSR_TSC, MSR_APIC_BASE, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x8b, 0x17a, 0x17b,
+        0x1a0, 0x1d9, 0x1fc, 0xc0010015, 0xc0010117, 0xc0011029};
 
 const uint32_t *platform_msr_list(uint32_t *ret_count)
 {
@@ -44,7 +151,9 @@ const uint32_t *platform_msr_list(uint32_t *ret_count)
 	return list;
 }
 
+/* What may be set in feature MSRs; a vCPU starts with less. */
 static const uint32_t features[] = {0xc0011029, 0x8b};
+static const uint64_t feature_values[] = {DE_CFG_LFENCE, MICROCODE_REVISION};
 
 const uint32_t *platform_feature_list(uint32_t *ret_count)
 {
@@ -55,44 +164,44 @@ const uint32_t *platform_feature_list(uint32_t *ret_count)
 bool platform_feature(uint32_t index, uint64_t *ret_value)
 {
 	for (size_t i = 0; i < ARRAY_LEN(features); i++) {
-		for (size_t n = 0; n < ARRAY_LEN(rows) && features[i] == index; n++) {
-			*ret_value = rows[n].value;
-			if (rows[n].index == index)
-				return true;
-		}
+		if (features[i] != index)
+			continue;
+		*ret_value = feature_values[i];
+		return true;
 	}
 	return false;
 }
 
 void vcpu_msrs_reset(struct sim_vcpu *v)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (rows[i].slot >= 0)
-			v->msrs[rows[i].slot] = rows[i].value;
-	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		v->msrs[rows[i].slot] = rows[i].value;
 }
 
-static bool row_known(uint32_t index)
+/* The row of the MSR, if it can be accessed this way; else NULL. */
+static const struct row *find_row(bool write, uint32_t index)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (rows[i].index == index)
-			return true;
+		if (index >= rows[i].first && index <= rows[i].last)
+			return (write ? !rows[i].write : rows[i].write_only) ? NULL : &rows[i];
 	}
-	return false;
+	return NULL;
 }
 
-static bool row_access(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value)
+static bool row_access(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (rows[i].index != index)
-			continue;
-		if (write && rows[i].slot >= 0)
-			v->msrs[rows[i].slot] = *value;
-		else if (!write)
-			*value = rows[i].slot >= 0 ? v->msrs[rows[i].slot] : rows[i].value;
-		return true;
-	}
-	return false;
+	const struct row *row = find_row(write, index);
+	uint64_t kept = *value;
+
+	if (!row)
+		return false;
+	if (!write)
+		*value = row->slot == NOTHING ? row->value : v->msrs[row->slot];
+	else if (!row->write(v, &kept, by_host))
+		return false;
+	else
+		v->msrs[row->slot] = kept;
+	return true;
 }
 
 static void tsc_access(struct sim_vcpu *v, bool write, uint64_t *value, bool by_host)
@@ -163,10 +272,10 @@ static bool apic_access(struct sim_vcpu *v, bool write, uint32_t index, uint64_t
 	return good;
 }
 
-bool vcpu_msr_known(void *ctx, uint32_t index)
+bool vcpu_msr_known(void *ctx, bool write, uint32_t index)
 {
 	return index == MSR_TSC || index == MSR_TSC_ADJUST || index == MSR_APIC_BASE ||
-	       index == MSR_TSC_DEADLINE || (index & ~0xffu) == MSR_X2APIC || row_known(index) ||
+	       index == MSR_TSC_DEADLINE || (index & ~0xffu) == MSR_X2APIC || find_row(write, index) ||
 	       vcpu_mce_known(ctx, index);
 }
 
@@ -196,6 +305,6 @@ bool vcpu_msr(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, b
 	else if (index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE || (index & ~0xffu) == MSR_X2APIC)
 		return apic_access(v, write, index, value, by_host);
 	else
-		return row_access(v, write, index, value);
+		return row_access(v, write, index, value, by_host);
 	return true;
 }

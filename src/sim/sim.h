@@ -146,7 +146,7 @@ struct sim_vcpu {
 	uint64_t slice_end;
 	int64_t tsc_offset;
 	uint64_t tsc_adjust;
-	uint64_t msrs[4]; /* see msr.c */
+	uint64_t msrs[8]; /* see msr.c */
 	uint64_t vapic;   /* guest-physical, of the four bytes in kvm_vapic.c; 0: none */
 	struct {
 		uint64_t cap, status, ctl, bank[SIM_MCE_BANKS][4];
@@ -299,7 +299,8 @@ bool vcpu_mce_known(const struct sim_vcpu *vcpu, uint32_t index);
 bool vcpu_mce_msr(struct sim_vcpu *vcpu, bool write, uint32_t index, uint64_t *value, bool by_host);
 void vcpu_mce_reset(struct sim_vcpu *vcpu);
 /* For struct sim_bus. */
-bool vcpu_msr_known(void *ctx, uint32_t index);
+bool vcpu_fixes_vmcall(void *ctx);
+bool vcpu_msr_known(void *ctx, bool write, uint32_t index);
 bool vcpu_msr_allowed(void *ctx, bool write, uint32_t index);
 bool vcpu_msr_exits(void *ctx, uint32_t reason);
 bool vcpu_dirtied(void *ctx, const struct sim_slot *slot, uint64_t page);

@@ -153,6 +153,28 @@ def modules(root):
             yield path, 1, f'Python has a module {path.stem}'
 
 
+MSR_FILES = ['src/sim/msr.c', 'src/sim/cpu/msr.c', 'src/sim/kvm_mce.c']
+MSR_ROW = re.compile(r'^\s*\{(0x[0-9a-f]+), (?:(0x[0-9a-f]+), )?[-\w]'          # a row of a table: an index, or the first and the last
+                     r'|^#define MSR_\w+ +(0x[0-9a-f]+)u'                      # those that functions answer
+                     r'|^\s*VAR\((\d+)\)')                                    # variable MTRRs
+
+
+def msrs(root):
+    """An MSR has one row: of two, one would be shadowed by the other."""
+    seen = {}
+    for path in (root / name for name in MSR_FILES):
+        rows = [(number, match) for number, line in lines(path) if (match := MSR_ROW.match(line))]
+        if not rows:
+            yield path, 1, 'no rows of MSRs found: MSR_ROW in lint.py does not know their form'
+        for number, match in rows:
+            first, last, named, variable = match.groups()
+            start = 0x200 + int(variable) if variable else int(first or named, 16)
+            for index in range(start, (int(last, 16) if last else start) + 1):
+                if index in seen:
+                    yield path, number, f'MSR {index:#x} has a row at {seen[index]}, too'
+                seen[index] = f'{path.relative_to(root)}:{number}'
+
+
 def format(root):
     """.clang-format is the style of clang-format 14; other versions differ in details."""
     tool = shutil.which('clang-format-14') or shutil.which('clang-format')

@@ -76,8 +76,8 @@ struct sim_bus {
 	bool (*msr)(void *ctx, bool write, uint32_t index, uint64_t *value);
 	/* May the guest access this MSR? NULL: any. */
 	bool (*msr_allowed)(void *ctx, bool write, uint32_t index);
-	/* Is there such an MSR among those that msr() answers? */
-	bool (*msr_known)(void *ctx, uint32_t index);
+	/* Is there an MSR among those that msr() answers that can be read, or written? */
+	bool (*msr_known)(void *ctx, bool write, uint32_t index);
 	/* A refused access, KVM_MSR_EXIT_REASON_*: true: an exit; false: #GP(0). NULL: #GP(0). */
 	bool (*msr_exits)(void *ctx, uint32_t reason);
 	/* A page whose bit is not set in slot->dirty is about to be written. NULL: the bit is enough. False:
@@ -293,7 +293,7 @@ struct sim_cpu {
 
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip, pat;
-	uint64_t mtrr_def, mtrr_fixed[11], mtrr_var[16], misc_enable, debugctl;
+	uint64_t mtrr_def, mtrr_fixed[11], mtrr_var[16];
 
 	/* What is delivered before the next instruction. */
 	struct sim_event event;
@@ -322,6 +322,7 @@ struct sim_cpu {
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t cpuid_count;
 	uint32_t features; /* enum sim_feature (internal.h), from cpuid */
+	bool amd;          /* its vendor is AMD, or Hygon; else, also without a CPUID, Intel's rules hold */
 
 	/* Called before each instruction if set; true: exit with SIM_EXIT_TRACED. For tracers and a gdb stub.
 	 */
@@ -399,7 +400,7 @@ void sim_cpu_set_debugger(struct sim_cpu *cpu, const struct sim_debugger *debugg
 uint64_t sim_cpu_rflags(const struct sim_cpu *cpu);
 void sim_cpu_set_rflags(struct sim_cpu *cpu, uint64_t rflags);
 /* The processor's own MSRs; false: not one of them (ask the platform), or a value that raises #GP. */
-bool sim_cpu_msr_read(struct sim_cpu *cpu, uint32_t index, uint64_t *ret_value) MUST_CHECK;
+bool sim_cpu_msr_read(struct sim_cpu *cpu, uint32_t index, uint64_t *ret_value, bool by_host) MUST_CHECK;
 bool sim_cpu_msr_write(struct sim_cpu *cpu, uint32_t index, uint64_t value, bool by_host) MUST_CHECK;
 /* The indices of the processor's own MSRs, for KVM_GET_MSR_INDEX_LIST. */
 const uint32_t *sim_cpu_msr_list(uint32_t *ret_count);
@@ -412,6 +413,9 @@ bool sim_cpu_translate(struct sim_cpu *cpu, uint64_t linear, uint64_t *ret_gpa) 
  */
 int sim_cpu_set_cpuid(struct sim_cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint32_t count,
         struct err *err) MUST_CHECK;
+/* Brings what follows the vCPU's state up to date in an entry of its table, as KVM's
+ * kvm_update_cpuid_runtime(). */
+void sim_cpu_cpuid_now(const struct sim_cpu *cpu, struct kvm_cpuid_entry2 *entry);
 /*
  * What this processor can offer, for KVM_GET_SUPPORTED_CPUID: fills at most *count entries, sets *count to
  * what there are. Bits outside are not implemented. Does not depend on the host but for instructions it

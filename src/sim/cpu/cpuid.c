@@ -102,22 +102,48 @@ static const struct kvm_cpuid_entry2 *find(const struct sim_cpu *cpu, u32 leaf, 
 	return NULL;
 }
 
+/* In the legacy and the compact form x87 and SSE, which are all there is, take the same room. */
+#define XSAVE_BYTES   0x240u
+#define D1_EAX_XSAVEC (1u << 1)
+#define D1_EAX_XSAVES (1u << 3)
+#define ECX_OSXSAVE   (1u << 27)
+#define ECX_OSPKE     (1u << 4) /* of leaf 7 */
+
+void sim_cpu_cpuid_now(const struct sim_cpu *cpu, struct kvm_cpuid_entry2 *entry)
+{
+	if (entry->function == 1)
+		entry->ecx = (entry->ecx & ~ECX_OSXSAVE) | (cpu->cr4 & CR4_OSXSAVE ? ECX_OSXSAVE : 0);
+	if (entry->function == 7 && entry->index == 0)
+		entry->ecx &= ~ECX_OSPKE;
+	if (entry->function == 0xd &&
+	        (entry->index == 0 || (entry->index == 1 && entry->eax & (D1_EAX_XSAVEC | D1_EAX_XSAVES))))
+		entry->ebx = XSAVE_BYTES;
+}
+
 void sim_cpuid_query(const struct sim_cpu *cpu, u32 leaf, u32 subleaf, u32 ret_regs[static 4])
 {
 	const struct kvm_cpuid_entry2 *e = find(cpu, leaf, subleaf);
+	struct kvm_cpuid_entry2 now = {0};
 
-	memset(ret_regs, 0, 4 * sizeof(u32));
-	if (!e)
-		return;
-	ret_regs[EAX] = e->eax;
-	ret_regs[EBX] = e->ebx;
-	ret_regs[ECX] = e->ecx;
-	ret_regs[EDX] = e->edx;
-	/* Bits that follow the processor's state. */
-	if (leaf == 1)
-		ret_regs[ECX] = (ret_regs[ECX] & ~(1u << 27)) | (cpu->cr4 & CR4_OSXSAVE ? 1u << 27 : 0);
-	if (leaf == 0xd && subleaf <= 1)
-		ret_regs[EBX] = 0x240;
+	if (e) {
+		now = *e;
+		sim_cpu_cpuid_now(cpu, &now);
+	}
+	ret_regs[EAX] = now.eax;
+	ret_regs[EBX] = now.ebx;
+	ret_regs[ECX] = now.ecx;
+	ret_regs[EDX] = now.edx;
+}
+
+static bool is_amd(const u32 vendor[static 4])
+{
+	static const char names[][13] = {"AuthenticAMD", "AMDisbetter!", "HygonGenuine"};
+	const u32 order[] = {vendor[EBX], vendor[EDX], vendor[ECX]};
+	bool found = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		found |= memcmp(names[i], order, sizeof(order)) == 0;
+	return found;
 }
 
 int sim_cpu_set_cpuid(
@@ -146,6 +172,8 @@ int sim_cpu_set_cpuid(
 	}
 	sim_cpuid_query(cpu, 0x80000001, 0, regs);
 	cpu->mxcsr_mask = 0xffff | (regs[ECX] >> 7 & 1 ? MXCSR_MM : 0);
+	sim_cpuid_query(cpu, 0, 0, regs);
+	cpu->amd = is_amd(regs);
 	/* Blocks were decoded for other features. */
 	sim_code_serialize(cpu);
 	sim_code_forget_blocks(cpu);

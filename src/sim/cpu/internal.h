@@ -410,6 +410,8 @@ void sim_cr3_write(struct sim_cpu *cpu, u64 value);
 void sim_cr4_write(struct sim_cpu *cpu, u64 value);
 void sim_pdptes_load(struct sim_cpu *cpu);
 u64 sim_cr4_allowed(const struct sim_cpu *cpu);
+/* Does CPUID have the features that these bits of EFER switch? */
+bool sim_efer_valid(const struct sim_cpu *cpu, u64 value);
 /* RDMSR and WRMSR: by the processor, the platform, or an exit; false: #GP(0). */
 bool sim_msr_access(struct sim_cpu *cpu, bool write, u32 index, u64 *value);
 void sim_cpuid_query(const struct sim_cpu *cpu, u32 leaf, u32 subleaf, u32 ret_regs[static 4]);

@@ -5,15 +5,21 @@
 
 #include "internal.h"
 
+#define CPUID_EDX_FFXSR 25 /* of 80000001h */
+
 enum msr_rule {
 	MSR_ANY,
 	MSR_CANONICAL,
-	MSR_32,  /* the upper half must be zero */
+	MSR_32,       /* the guest's upper half must be zero */
+	MSR_SYSENTER, /* an address; AMD's processors keep 32 bits */
+	MSR_TSC_AUX,
 	MSR_PAT, /* eight memory types */
 	MSR_EFER,
-	MSR_READ,    /* a constant for the guest */
-	MSR_IGNORED, /* reads as 0, writes do nothing */
+	MSR_READ, /* a constant; KVM does not know how to write it */
 	MSR_MTRR_DEF,
+	MSR_MTRR_FIX, /* eight memory types that MTRRs may have */
+	MSR_MTRR_BASE,
+	MSR_MTRR_MASK,
 };
 
 struct msr {
@@ -30,18 +36,14 @@ struct msr {
 #define MTRR_FIX(i) (offsetof(struct sim_cpu, mtrr_fixed) + (i) * sizeof(u64))
 #define VAR(i) \
 	{ \
-		0x200 + (i), MSR_ANY, MTRR_VAR(i), 0 \
+		0x200 + (i), (i) % 2 ? MSR_MTRR_MASK : MSR_MTRR_BASE, MTRR_VAR(i), 0 \
 	}
 
 static const struct msr msrs[] = {
-        {0x17, MSR_READ, 0, 0},     /* platform id */
-        {0x8b, MSR_READ, 0, 0},     /* microcode revision */
         {0xfe, MSR_READ, 0, 0x508}, /* MTRRcap: 8 variable, fixed, write-combining */
         {0x174, MSR_32, FIELD(sysenter_cs), 0},
-        {0x175, MSR_CANONICAL, FIELD(sysenter_esp), 0},
-        {0x176, MSR_CANONICAL, FIELD(sysenter_eip), 0},
-        {0x1a0, MSR_ANY, FIELD(misc_enable), 0},
-        {0x1d9, MSR_IGNORED, 0, 0}, /* DEBUGCTL */
+        {0x175, MSR_SYSENTER, FIELD(sysenter_esp), 0},
+        {0x176, MSR_SYSENTER, FIELD(sysenter_eip), 0},
         VAR(0),
         VAR(1),
         VAR(2),
@@ -58,17 +60,17 @@ static const struct msr msrs[] = {
         VAR(13),
         VAR(14),
         VAR(15),
-        {0x250, MSR_ANY, MTRR_FIX(0), 0},
-        {0x258, MSR_ANY, MTRR_FIX(1), 0},
-        {0x259, MSR_ANY, MTRR_FIX(2), 0},
-        {0x268, MSR_ANY, MTRR_FIX(3), 0},
-        {0x269, MSR_ANY, MTRR_FIX(4), 0},
-        {0x26a, MSR_ANY, MTRR_FIX(5), 0},
-        {0x26b, MSR_ANY, MTRR_FIX(6), 0},
-        {0x26c, MSR_ANY, MTRR_FIX(7), 0},
-        {0x26d, MSR_ANY, MTRR_FIX(8), 0},
-        {0x26e, MSR_ANY, MTRR_FIX(9), 0},
-        {0x26f, MSR_ANY, MTRR_FIX(10), 0},
+        {0x250, MSR_MTRR_FIX, MTRR_FIX(0), 0},
+        {0x258, MSR_MTRR_FIX, MTRR_FIX(1), 0},
+        {0x259, MSR_MTRR_FIX, MTRR_FIX(2), 0},
+        {0x268, MSR_MTRR_FIX, MTRR_FIX(3), 0},
+        {0x269, MSR_MTRR_FIX, MTRR_FIX(4), 0},
+        {0x26a, MSR_MTRR_FIX, MTRR_FIX(5), 0},
+        {0x26b, MSR_MTRR_FIX, MTRR_FIX(6), 0},
+        {0x26c, MSR_MTRR_FIX, MTRR_FIX(7), 0},
+        {0x26d, MSR_MTRR_FIX, MTRR_FIX(8), 0},
+        {0x26e, MSR_MTRR_FIX, MTRR_FIX(9), 0},
+        {0x26f, MSR_MTRR_FIX, MTRR_FIX(10), 0},
         {0x277, MSR_PAT, FIELD(pat), 0},
         {0x2ff, MSR_MTRR_DEF, FIELD(mtrr_def), 0},
         {0xc0000080, MSR_EFER, FIELD(efer), 0},
@@ -79,7 +81,7 @@ static const struct msr msrs[] = {
         {0xc0000100, MSR_CANONICAL, SEG_BASE(SIM_FS), 0},
         {0xc0000101, MSR_CANONICAL, SEG_BASE(SIM_GS), 0},
         {0xc0000102, MSR_CANONICAL, FIELD(kernel_gs_base), 0},
-        {0xc0000103, MSR_32, FIELD(tsc_aux), 0},
+        {0xc0000103, MSR_TSC_AUX, FIELD(tsc_aux), 0},
 };
 
 static const struct msr *find(u32 index)
@@ -101,13 +103,19 @@ const uint32_t *sim_cpu_msr_list(uint32_t *ret_count)
 	return list;
 }
 
-bool sim_cpu_msr_read(struct sim_cpu *cpu, uint32_t index, uint64_t *ret_value)
+/* TSC_AUX is there for RDTSCP and RDPID alone. */
+static bool present(const struct sim_cpu *cpu, const struct msr *msr)
+{
+	return msr->rule != MSR_TSC_AUX || cpu->features & (FEATURE_RDTSCP | FEATURE_RDPID);
+}
+
+bool sim_cpu_msr_read(struct sim_cpu *cpu, uint32_t index, uint64_t *ret_value, bool by_host)
 {
 	const struct msr *msr = find(index);
 
-	if (!msr)
+	if (!msr || (!by_host && !present(cpu, msr)))
 		return false;
-	if (msr->rule == MSR_READ || msr->rule == MSR_IGNORED)
+	if (msr->rule == MSR_READ)
 		*ret_value = msr->value;
 	else
 		memcpy(ret_value, (const char *)cpu + msr->offset, 8);
@@ -122,36 +130,78 @@ static bool pat_valid(u64 value)
 	return true;
 }
 
+/* UC, WC, WT, WP, WB (APM 2, 7.7.1) */
+static bool mtrr_type(u64 value)
+{
+	return (value & 0xff) < 8 && 0x73 >> (value & 0xff) & 1;
+}
+
+static bool mtrr_types(u64 value)
+{
+	bool good = true;
+
+	for (unsigned i = 0; i < 8; i++)
+		good = good && mtrr_type(value >> 8 * i);
+	return good;
+}
+
+/* Has CPUID the features that the bits of EFER switch? (kvm_valid_efer(): no SVM here) */
+bool sim_efer_valid(const struct sim_cpu *cpu, u64 value)
+{
+	u64 known = EFER_SCE | (cpu->features & FEATURE_LM ? EFER_LME | EFER_LMA : 0) |
+	            (cpu->features & FEATURE_NX ? EFER_NXE : 0);
+	u32 regs[4];
+
+	sim_cpuid_query(cpu, 0x80000001, 0, regs);
+	if (regs[3] >> CPUID_EDX_FFXSR & 1)
+		known |= EFER_FFXSR;
+	return !(value & ~known);
+}
+
 static bool efer_write(struct sim_cpu *cpu, u64 value, bool by_host)
 {
-	u64 known = EFER_SCE | EFER_FFXSR | EFER_LMA | (cpu->features & FEATURE_LM ? EFER_LME : 0) |
-	            (cpu->features & FEATURE_NX ? EFER_NXE : 0) | EFER_SVME;
+	const u64 known = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
 
-	if (by_host)
-		known |= EFER_LME | EFER_NXE;
-	if (value & ~known || (!by_host && value & EFER_SVME & ~cpu->efer))
+	/* The VMM may set more than CPUID has, and LME while paging is on. */
+	if (by_host ? value & ~known : !sim_efer_valid(cpu, value))
 		return false;
-	if (!by_host) {
-		/* LMA is the processor's; LME is fixed while paging is on. */
-		if ((value ^ cpu->efer) & EFER_LME && cpu->cr0 & CR0_PG)
-			return false;
-		value = (value & ~(u64)EFER_LMA) | (cpu->efer & EFER_LMA);
-	}
-	cpu->efer = value;
+	if (!by_host && (value ^ cpu->efer) & EFER_LME && cpu->cr0 & CR0_PG)
+		return false;
+	/* LMA is the processor's. */
+	cpu->efer = (value & ~(u64)EFER_LMA) | (cpu->efer & EFER_LMA);
 	sim_tlb_flush(cpu);
 	sim_mode_changed(cpu);
 	return true;
 }
 
+static u64 canonical(u64 address)
+{
+	return (u64)((s64)(address << 16) >> 16);
+}
+
 static bool allowed(struct sim_cpu *cpu, const struct msr *msr, u64 value, bool by_host)
 {
 	switch (msr->rule) {
-	case MSR_CANONICAL: return (u64)((s64)(value << 16) >> 16) == value;
-	case MSR_32: return value >> 32 == 0;
+	case MSR_CANONICAL: return canonical(value) == value;
+	case MSR_32: return by_host || value >> 32 == 0;
+	case MSR_TSC_AUX: return (by_host || present(cpu, msr)) && (cpu->amd || value >> 32 == 0);
 	case MSR_PAT: return pat_valid(value);
-	case MSR_MTRR_DEF: return !(value & ~(u64)0xcff);
-	case MSR_READ: return by_host;
+	case MSR_MTRR_DEF: return !(value & ~(u64)0xcff) && mtrr_type(value);
+	case MSR_MTRR_FIX: return mtrr_types(value);
+	case MSR_MTRR_BASE: return !(value & (0xf00 | ~cpu->bus->phys_mask)) && mtrr_type(value);
+	case MSR_MTRR_MASK: return !(value & (0x7ff | ~cpu->bus->phys_mask));
+	case MSR_READ: return false;
 	default: return true;
+	}
+}
+
+/* What becomes of a value that is allowed, as KVM's __kvm_set_msr() and svm_set_msr(). */
+static u64 kept(const struct sim_cpu *cpu, const struct msr *msr, u64 value)
+{
+	switch (msr->rule) {
+	case MSR_SYSENTER: return cpu->amd ? (u32)value : canonical(value);
+	case MSR_TSC_AUX: return (u32)value;
+	default: return value;
 	}
 }
 
@@ -159,15 +209,12 @@ bool sim_cpu_msr_write(struct sim_cpu *cpu, uint32_t index, uint64_t value, bool
 {
 	const struct msr *msr = find(index);
 
-	/* Loading microcode is harmless: there is none. */
-	if (index == 0x8b)
-		return true;
 	if (!msr || !allowed(cpu, msr, value, by_host))
 		return false;
 	if (msr->rule == MSR_EFER)
 		return efer_write(cpu, value, by_host);
-	if (msr->rule != MSR_READ && msr->rule != MSR_IGNORED)
-		memcpy((char *)cpu + msr->offset, &value, 8);
+	value = kept(cpu, msr, value);
+	memcpy((char *)cpu + msr->offset, &value, 8);
 	return true;
 }
 
@@ -177,12 +224,16 @@ static bool own_or_platform(struct sim_cpu *cpu, bool write, u32 index, u64 *val
 {
 	if (!find(index))
 		return cpu->bus->msr && cpu->bus->msr(cpu->ctx, write, index, value);
-	return write ? sim_cpu_msr_write(cpu, index, *value, false) : sim_cpu_msr_read(cpu, index, value);
+	return write ? sim_cpu_msr_write(cpu, index, *value, false)
+	             : sim_cpu_msr_read(cpu, index, value, false);
 }
 
-static u32 refusal(struct sim_cpu *cpu, u32 index)
+static u32 refusal(struct sim_cpu *cpu, bool write, u32 index)
 {
-	if (find(index) || (cpu->bus->msr_known && cpu->bus->msr_known(cpu->ctx, index)))
+	const struct msr *msr = find(index);
+
+	if ((msr && !(write && msr->rule == MSR_READ)) ||
+	        (cpu->bus->msr_known && cpu->bus->msr_known(cpu->ctx, write, index)))
 		return KVM_MSR_EXIT_REASON_INVAL;
 	return KVM_MSR_EXIT_REASON_UNKNOWN;
 }
@@ -201,7 +252,7 @@ bool sim_msr_access(struct sim_cpu *cpu, bool write, u32 index, u64 *value)
 	if (!cpu->bus->msr_allowed || cpu->bus->msr_allowed(cpu->ctx, write, index)) {
 		if (own_or_platform(cpu, write, index, value))
 			return true;
-		reason = refusal(cpu, index);
+		reason = refusal(cpu, write, index);
 	}
 	if (!cpu->bus->msr_exits || !cpu->bus->msr_exits(cpu->ctx, reason))
 		return false;

@@ -25,7 +25,6 @@ int sim_cpu_create(struct sim_bus *bus, void *ctx, struct sim_cpu **ret_cpu, str
 	sim_tlb_flush(cpu);
 	cpu->mxcsr_mask = 0xffff;
 	cpu->pat = 0x0007040600070406;
-	cpu->misc_enable = 1;
 	cpu->xcr0 = 1;
 	cpu->x87.fcw = 0x40;
 	cpu->x87.ftw = 0xff;
@@ -72,7 +71,7 @@ void sim_cpu_init(struct sim_cpu *cpu)
 	if (cpu->icount == 0)
 		cpu->cr0 = CR0_CD | CR0_NW | CR0_ET;
 	cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->cr8 = 0;
-	cpu->efer &= EFER_SVME;
+	cpu->efer = 0;
 	memset(cpu->dr, 0, sizeof(cpu->dr));
 	cpu->dr[6] = DR6_RESET;
 	cpu->dr[7] = 0x400;
@@ -207,7 +206,7 @@ static bool sregs_valid(const struct sim_cpu *cpu, const struct kvm_sregs *s)
 	if (s->cr0 >> 32 || (s->cr0 & CR0_PG && !(s->cr0 & CR0_PE)) ||
 	        (s->cr0 & CR0_NW && !(s->cr0 & CR0_CD)))
 		return false;
-	return !(s->cr4 & ~sim_cr4_allowed(cpu)) && s->cr8 <= 15;
+	return !(s->cr4 & ~sim_cr4_allowed(cpu)) && s->cr8 <= 15 && sim_efer_valid(cpu, s->efer);
 }
 
 int sim_cpu_set_sregs(struct sim_cpu *cpu, const struct kvm_sregs *sregs)

@@ -62,7 +62,6 @@ static void control(const struct sim_cpu *cpu, struct abi_vmsa *vmsa)
 	vmsa->rip = cpu->gpr[SIM_GPR_RIP];
 	vmsa->xcr0 = cpu->xcr0;
 	vmsa->g_pat = cpu->pat;
-	vmsa->dbgctl = cpu->debugctl;
 	vmsa->star = cpu->star;
 	vmsa->lstar = cpu->lstar;
 	vmsa->cstar = cpu->cstar;

@@ -56,12 +56,17 @@ static void test_sev_guest_runs_from_encrypted_memory(void **state)
 static void enter_long_mode(struct guest *g)
 {
 	uint64_t *pml4 = (uint64_t *)(void *)(g->memory + TABLES), *pdpt = pml4 + 512, *pd = pml4 + 1024;
+	const struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry;
+	} cpuid = {.head.nent = 1, .entry = {.function = 0x80000001, .edx = 1u << 29}}; /* long mode */
 	struct kvm_sregs s;
 
 	pml4[0] = (TABLES + 0x1000) | 7 | C_BIT;
 	pdpt[0] = (TABLES + 0x2000) | 7 | C_BIT;
 	pd[0] = 0x87 | C_BIT;
 	pd[1] = 0x87;
+	assert_int_equal(call_of(g->m, g->vcpu, KVM_SET_CPUID2, &cpuid), 0);
 	assert_int_equal(call_of(g->m, g->vcpu, KVM_GET_SREGS, &s), 0);
 	s.cs = (struct kvm_segment){
 	        .limit = UINT32_MAX, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
