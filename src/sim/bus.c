@@ -136,6 +136,7 @@ void bus_init(struct sim_bus *bus)
 	bus->msr = on_msr;
 	bus->msr_allowed = vcpu_msr_allowed;
 	bus->msr_known = vcpu_msr_known;
+	bus->fixes_vmcall = vcpu_fixes_vmcall;
 	bus->msr_exits = vcpu_msr_exits;
 	bus->tsc = on_tsc;
 	bus->cr8_read = on_cr8_read;

@@ -55,7 +55,7 @@ void vcpu_post_nmi(struct sim_vcpu *v)
 {
 	if (!v)
 		return;
-	sim_cpu_post(v->cpu, SIM_PENDING_NMI);
+	sim_cpu_post_nmi(v->cpu);
 	if (v->mp_state == KVM_MP_STATE_HALTED)
 		start_again(v);
 }
@@ -152,7 +152,7 @@ static int sleep_ns(struct sim_vcpu *v, uint64_t ns)
 static bool has_work(struct sim_vcpu *v)
 {
 	if (v->mp_state == KVM_MP_STATE_HALTED &&
-	        (atomic_load(&v->cpu->pending) & SIM_PENDING_NMI || (v->wakeable && has_interrupt(v))))
+	        (atomic_load(&v->cpu->nmis) || (v->wakeable && has_interrupt(v))))
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 	return v->mp_state == KVM_MP_STATE_RUNNABLE || v->requests;
 }

@@ -24,7 +24,10 @@ static int enable_hypercall(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 
 static int enable_quirks(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 {
-	return cap->args[0] & ~QUIRKS ? -EINVAL : 0;
+	if (cap->args[0] & ~QUIRKS)
+		return -EINVAL;
+	atomic_fetch_or(&vm->quirks_off, cap->args[0]);
+	return 0;
 }
 
 static int enable_split(struct sim_vm *vm, const struct kvm_enable_cap *cap)

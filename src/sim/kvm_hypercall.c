@@ -147,3 +147,12 @@ void vcpu_finish_hypercall(struct sim_vcpu *v)
 	put_result(v->cpu, v->run->hypercall.ret, v->run->hypercall.longmode);
 	v->cpu->gpr[SIM_GPR_RIP] += v->cpu->exit_info.hypercall_length;
 }
+
+/* KVM does not see the instructions of encrypted guests: their VMCALL stays the processor's #UD. */
+bool vcpu_fixes_vmcall(void *ctx)
+{
+	const struct sim_vcpu *v = ctx;
+
+	return !(v->sev && v->vm->sev->active) &&
+	       !(atomic_load(&v->vm->quirks_off) & KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
+}

@@ -2,10 +2,15 @@
  * kvm_run: KVM_RUN: from the VMM's struct kvm_run into the processor and back. The vCPU's thread, which holds
  * sim_vcpu.lock. Law: api.rst, 4.10 and 5.
  */
+#include <asm/svm.h>
 #include <errno.h>
 #include <string.h>
 
 #include "sev/sev.h"
+
+#define NPF_WRITE UINT64_C(0x2) /* EXITINFO1 of a nested page fault (APM 2, 15.25.6) */
+#define NPF_USER  UINT64_C(0x4)
+#define NPF_FINAL UINT64_C(0x100000000) /* at the address itself, not in the guest's page tables */
 
 /* ---- signals: as the kernel, KVM_RUN returns before a handler runs ---- */
 
@@ -122,6 +127,23 @@ static int leave_failed(struct sim_vcpu *v)
 	return 0;
 }
 
+/* As of a nested page fault, what SVM's exits leave of it: EXITINFO2, the code, EXITINFO1. */
+static int leave_delivery(struct sim_vcpu *v)
+{
+	const struct sim_exit_info *info = &v->cpu->exit_info;
+	struct kvm_run *run = v->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
+	run->internal.ndata = 5;
+	run->internal.data[0] = info->delivery.gpa;
+	run->internal.data[1] = SVM_EXIT_NPF;
+	run->internal.data[2] = NPF_USER | NPF_FINAL | (info->delivery.write ? NPF_WRITE : 0);
+	run->internal.data[3] = info->delivery.gpa;
+	run->internal.data[4] = 0; /* which of the host's processors it was */
+	return 0;
+}
+
 /* ---- the loop ---- */
 
 static int leave(struct sim_vcpu *v, uint32_t reason)
@@ -167,6 +189,7 @@ static int handle_exit(struct sim_vcpu *v, enum sim_exit exit)
 	case SIM_EXIT_MSR: return vcpu_leave_msr(v);
 	case SIM_EXIT_DEBUG: return vcpu_leave_debug(v);
 	case SIM_EXIT_FAULT: return vcpu_sev_leave_fault(v);
+	case SIM_EXIT_DELIVERY: return leave_delivery(v);
 	case SIM_EXIT_STOPPED:
 	case SIM_EXIT_DEADLINE: return 1;
 	default: return leave_failed(v);

@@ -170,8 +170,8 @@ int vcpu_get_events(void *object, void *arg, uintptr_t user)
 
 	memset(e, 0, sizeof(*e));
 	get_exception(v, e);
-	e->interrupt.injected = event->kind == SIM_EVENT_INTR || event->kind == SIM_EVENT_SOFT;
-	e->interrupt.soft = event->kind == SIM_EVENT_SOFT;
+	/* KVM does not tell of an INT n: the instruction can run again. */
+	e->interrupt.injected = event->kind == SIM_EVENT_INTR;
 	e->nmi.injected = event->kind == SIM_EVENT_NMI;
 	if (e->interrupt.injected) {
 		e->interrupt.nr = event->vector;
@@ -180,7 +180,7 @@ int vcpu_get_events(void *object, void *arg, uintptr_t user)
 		e->interrupt.nr = (uint8_t)v->user_vector;
 	}
 	e->interrupt.shadow = v->cpu->shadow ? KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS : 0;
-	e->nmi.pending = !!(atomic_load(&v->cpu->pending) & SIM_PENDING_NMI);
+	e->nmi.pending = (uint8_t)sim_cpu_nmis(v->cpu);
 	e->nmi.masked = v->cpu->nmi_blocked;
 	e->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM |
 	           (v->vm->has_payload ? KVM_VCPUEVENT_VALID_PAYLOAD : 0);
@@ -231,10 +231,8 @@ static void take_events(struct sim_vcpu *v, const struct kvm_vcpu_events *e, boo
 	v->cpu->nmi_blocked = e->nmi.masked;
 	if (e->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		v->cpu->shadow = e->interrupt.shadow;
-	if (e->flags & KVM_VCPUEVENT_VALID_NMI_PENDING && e->nmi.pending)
-		sim_cpu_post(v->cpu, SIM_PENDING_NMI);
-	else if (e->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
-		sim_cpu_unpost(v->cpu, SIM_PENDING_NMI);
+	if (e->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
+		sim_cpu_set_nmis(v->cpu, e->nmi.pending);
 	if (e->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR)
 		v->sipi_vector = (uint8_t)e->sipi_vector;
 	vcpu_interrupts_changed(v);

@@ -164,7 +164,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	sim_cpu_init(cpu);
 	set_state(state);
 	set_fpu(state);
-	atomic_store(&cpu->pending, state[31] & 1 ? SIM_PENDING_INTR : state[31] & 2 ? SIM_PENDING_NMI : 0);
+	atomic_store(&cpu->pending, state[31] & 1 ? SIM_PENDING_INTR : 0);
+	sim_cpu_set_nmis(cpu, state[31] & 1 ? 0 : state[31] >> 1 & 1);
 	end = sim_cpu_icount(cpu) + BUDGET;
 	for (unsigned i = 0; i < EXITS && sim_cpu_icount(cpu) < end; i++) {
 		enum sim_exit exit = sim_cpu_run(cpu, end);

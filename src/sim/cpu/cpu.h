@@ -84,6 +84,8 @@ struct sim_bus {
 	 * not now; the instruction is given up with SIM_EXIT_STOPPED. */
 	bool (*dirtied)(void *ctx, const struct sim_slot *slot, uint64_t page);
 	uint64_t (*tsc)(void *ctx);
+	/* Does KVM write VMMCALL over VMCALL? Else, and with NULL, it is #UD, as on AMD's processors. */
+	bool (*fixes_vmcall)(void *ctx);
 	uint8_t (*cr8_read)(void *ctx); /* NULL: reads what was written */
 	void (*cr8_write)(void *ctx, uint8_t tpr);
 	/* Takes the vector of the interrupt that SIM_PENDING_INTR announced; -1 if it went away. */
@@ -105,7 +107,7 @@ struct sim_bus {
 
 #define SIM_PENDING_INTR \
 	0x01u /* a maskable interrupt waits; the platform clears it when none waits any more */
-#define SIM_PENDING_NMI 0x02u /* taken and cleared when delivered */
+#define SIM_PENDING_NMI 0x02u /* sim_cpu_post_nmi(); cleared when none waits any more */
 #define SIM_PENDING_WINDOW \
 	0x04u /* exit with SIM_EXIT_WINDOW when an interrupt could be taken; the caller clears */
 #define SIM_PENDING_STOP  0x08u /* exit with SIM_EXIT_STOPPED at the next block end; the caller clears */
@@ -122,13 +124,15 @@ enum sim_exit {
 	SIM_EXIT_STOPPED,   /* SIM_PENDING_STOP */
 	SIM_EXIT_WINDOW,    /* SIM_PENDING_WINDOW */
 	SIM_EXIT_DEADLINE,  /* icount reached the deadline, or there was much toil */
-	SIM_EXIT_HYPERCALL, /* VMCALL or VMMCALL; rip is behind it, the arguments and the result are in
+	SIM_EXIT_HYPERCALL, /* VMMCALL; rip is behind it, the arguments and the result are in
 	                       registers */
 	SIM_EXIT_DEBUG,     /* exit.debug: #DB or INT3 that the debugger takes, instead of the guest */
 	SIM_EXIT_TRACED,    /* the tracer asked to stop before the instruction at rip */
 	SIM_EXIT_FAULT,     /* exit.fault: see sim_bus.view; run again to try again */
-	SIM_EXIT_FAILED,    /* exit.failed: nothing sensible to do, such as code outside RAM
-	                       (KVM_EXIT_INTERNAL_ERROR) */
+	SIM_EXIT_DELIVERY, /* exit.delivery: an event is delivered by way of what is no memory; it still waits
+	                    */
+	SIM_EXIT_FAILED,   /* exit.failed: nothing sensible to do, such as code outside RAM
+	                      (KVM_EXIT_INTERNAL_ERROR) */
 };
 
 #define SIM_IO_BYTES_MAX 1024
@@ -162,6 +166,10 @@ struct sim_exit_info {
 		uint64_t gpa;
 		bool private;
 	} fault;
+	struct {
+		bool write;
+		uint64_t gpa;
+	} delivery;
 	struct {
 		const char *why; /* static text */
 		uint64_t gpa;    /* or rip */
@@ -265,8 +273,9 @@ struct sim_cpu {
 	uint64_t icount, deadline; /* of instructions; icount is exact at block ends, else sim_cpu_icount() */
 	uint32_t toil; /* decoding and faults of this sim_cpu_run(), no time of the guest's: not in icount */
 	_Atomic uint32_t pending;
-	uint32_t accept; /* the pending bits that may be acted on now */
-	uint32_t mode;   /* enum sim_mode bits (internal.h), from CR0, EFER, CS, SS */
+	_Atomic uint32_t nmis; /* that wait; what is above sim_cpu_nmi_limit() does not count */
+	uint32_t accept;       /* the pending bits that may be acted on now */
+	uint32_t mode;         /* enum sim_mode bits (internal.h), from CR0, EFER, CS, SS */
 	uint32_t cpl;
 	bool attention; /* something below wants a look before the next block */
 	bool shadow;    /* interrupts are held off for one instruction (STI, MOV SS) */
@@ -367,6 +376,39 @@ static inline void sim_cpu_post(struct sim_cpu *cpu, uint32_t bits)
 static inline void sim_cpu_unpost(struct sim_cpu *cpu, uint32_t bits)
 {
 	atomic_fetch_and(&cpu->pending, ~bits);
+}
+
+/*
+ * How many NMIs may wait: two as long as the vCPU may take one, because it may not get to look before the
+ * second comes; one while it handles an NMI. What is beyond is lost. As KVM's process_nmi().
+ */
+static inline uint32_t sim_cpu_nmi_limit(const struct sim_cpu *cpu)
+{
+	return cpu->nmi_blocked || cpu->event.kind == SIM_EVENT_NMI ? 1 : 2;
+}
+
+static inline uint32_t sim_cpu_nmis(const struct sim_cpu *cpu)
+{
+	uint32_t waiting = atomic_load(&cpu->nmis), limit = sim_cpu_nmi_limit(cpu);
+
+	return waiting < limit ? waiting : limit;
+}
+
+/* The bit is cleared first and set last: it may be set without an NMI, never clear with one. */
+static inline void sim_cpu_set_nmis(struct sim_cpu *cpu, uint32_t count)
+{
+	sim_cpu_unpost(cpu, SIM_PENDING_NMI);
+	atomic_store(&cpu->nmis, count);
+	if (count)
+		sim_cpu_post(cpu, SIM_PENDING_NMI);
+}
+
+/* Any thread, but one at a time. */
+static inline void sim_cpu_post_nmi(struct sim_cpu *cpu)
+{
+	if (atomic_load(&cpu->nmis) < UINT8_MAX)
+		atomic_fetch_add(&cpu->nmis, 1);
+	sim_cpu_post(cpu, SIM_PENDING_NMI);
 }
 
 /* May the vCPU be using another map than the one of this generation, which is the bus's now? */

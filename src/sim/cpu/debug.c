@@ -90,11 +90,21 @@ static struct sim_event event_of(struct sim_cpu *cpu, u64 dr6)
 	return (struct sim_event){.kind = SIM_EVENT_EXCEPTION, .vector = EXC_DB};
 }
 
-/* Before the instruction, which goes on past it with RF. */
+/* Does the debugger outside the guest take each #DB? */
+static bool debugger_takes(const struct sim_cpu *cpu)
+{
+	return cpu->debugger.ask & (SIM_DEBUG_STEP | SIM_DEBUG_BREAK);
+}
+
+/*
+ * Before the instruction, which the guest's handler goes on past with RF. What the debugger takes is not
+ * delivered, so it leaves RF alone: the same breakpoint is met again unless the debugger moves it.
+ */
 static _Noreturn void raise_debug(struct sim_cpu *cpu, u64 dr6)
 {
 	event_of(cpu, dr6);
-	cpu->rflags_rest |= FLAG_RF;
+	if (!debugger_takes(cpu))
+		cpu->rflags_rest |= FLAG_RF;
 	sim_raise(cpu, EXC_DB);
 }
 
@@ -112,6 +122,21 @@ void sim_debug_before(struct sim_cpu *cpu, u64 linear)
 	}
 	if (hits)
 		raise_debug(cpu, hits);
+}
+
+bool sim_debug_steps(const struct sim_cpu *cpu, const struct sim_op *op)
+{
+	bool by_end = op->fn == op_syscall || op->fn == op_sysret;
+
+	return (cpu->rflags_rest & FLAG_TF && !by_end) || cpu->debugger.ask & SIM_DEBUG_STEP;
+}
+
+void sim_debug_step_behind(struct sim_cpu *cpu)
+{
+	if (!(cpu->rflags_rest & FLAG_TF))
+		return;
+	cpu->event = event_of(cpu, DR6_STEP | cpu->debug_hits);
+	cpu->attention = true;
 }
 
 void sim_debug_after(struct sim_cpu *cpu, const struct sim_op *op, bool step)
@@ -141,8 +166,7 @@ void sim_debug_deliver(struct sim_cpu *cpu)
 bool sim_debug_takes(struct sim_cpu *cpu)
 {
 	const struct sim_event *e = &cpu->event;
-	bool step = cpu->debugger.ask & (SIM_DEBUG_STEP | SIM_DEBUG_BREAK);
-	bool debug = e->kind == SIM_EVENT_EXCEPTION && e->vector == EXC_DB && step;
+	bool debug = e->kind == SIM_EVENT_EXCEPTION && e->vector == EXC_DB && debugger_takes(cpu);
 	bool int3 = e->kind == SIM_EVENT_SOFT && e->vector == EXC_BP && cpu->debugger.ask & SIM_DEBUG_INT3;
 
 	if (e->given || (!debug && !int3))

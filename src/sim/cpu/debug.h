@@ -9,6 +9,10 @@
 
 /* After a change of the debug registers or the debugger. */
 void sim_debug_changed(struct sim_cpu *cpu);
+/* Is a step due behind the instruction that is about to run? */
+bool sim_debug_steps(const struct sim_cpu *cpu, const struct sim_op *op);
+/* SYSCALL and SYSRET trap by the TF that they leave behind. */
+void sim_debug_step_behind(struct sim_cpu *cpu);
 /* Around an instruction that runs alone: its breakpoint (#DB), what it met, the step. */
 void sim_debug_before(struct sim_cpu *cpu, u64 linear);
 void sim_debug_after(struct sim_cpu *cpu, const struct sim_op *op, bool step);

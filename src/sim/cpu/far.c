@@ -274,7 +274,10 @@ static struct sim_seg outer_stack(struct sim_cpu *cpu, u16 selector, u32 cpl, co
 	return ss;
 }
 
-/* Segments that the outer level may not use become null. */
+/*
+ * Segments that the outer level may not use become null: their selector and what it allows. The base stays,
+ * and 64-bit code goes on using that of FS and GS.
+ */
 static void drop_privileged(struct sim_cpu *cpu)
 {
 	for (unsigned i = SIM_ES; i <= SIM_GS; i++) {
@@ -283,7 +286,7 @@ static void drop_privileged(struct sim_cpu *cpu)
 
 		if (i != SIM_CS && i != SIM_SS && s->attr & SEG_P && !conforming &&
 		        SEG_DPL(s->attr) < cpu->cpl)
-			*s = (struct sim_seg){0};
+			*s = (struct sim_seg){.base = s->base, .limit = s->limit};
 	}
 }
 
@@ -424,6 +427,7 @@ void op_iret(struct sim_cpu *cpu, const struct sim_op *op)
 		iret_protected(cpu, op->size);
 	}
 	if (cpu->nmi_blocked) {
+		sim_nmis_take(cpu, 0);
 		cpu->nmi_blocked = false;
 		sim_flags_changed(cpu);
 	}

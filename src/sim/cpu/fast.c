@@ -1,6 +1,7 @@
 /*
  * fast: SYSCALL, SYSENTER and their returns (APM 2, 6.1; APM 3): no tables are read, no stack is written.
  */
+#include "debug.h"
 #include "far.h"
 
 static struct sim_seg flat_segment(u16 selector, u16 attr)
@@ -33,6 +34,7 @@ void op_syscall(struct sim_cpu *cpu, const struct sim_op *op)
 	}
 	cpu->seg[SIM_SS] = flat_segment((u16)(selector + 8), DATA32(0));
 	sim_load_cs(cpu, &cs, 0, target);
+	sim_debug_step_behind(cpu);
 }
 
 void op_sysret(struct sim_cpu *cpu, const struct sim_op *op)
@@ -53,6 +55,7 @@ void op_sysret(struct sim_cpu *cpu, const struct sim_op *op)
 	else
 		sim_cpu_set_rflags(cpu, sim_cpu_rflags(cpu) | FLAG_IF);
 	sim_load_cs(cpu, &cs, 3, rip);
+	sim_debug_step_behind(cpu);
 }
 
 /* AMD's SYSENTER and SYSEXIT are of legacy mode alone. */

@@ -28,7 +28,7 @@ static const struct row group7_2[8] = {
         [0] = {.fn = op_xgetbv, .feature = FEATURE_XSAVE},
         [1] = {.fn = op_xsetbv, .feature = FEATURE_XSAVE, .flags = ROW_END},
 };
-static const struct row group7_3[8] = {[1] = {.fn = op_vmcall, .flags = ROW_END}};
+static const struct row group7_3[8] = {[1] = {.fn = op_vmmcall, .flags = ROW_END}};
 static const struct row group7_7[8] = {
         [0] = {.fn = op_swapgs, .flags = ROW_ONLY64},
         [1] = {.fn = op_rdtscp, .feature = FEATURE_RDTSCP},

@@ -200,6 +200,12 @@ static u64 device_access(struct sim_cpu *cpu, bool write, u64 gpa, unsigned size
 {
 	struct sim_access *access;
 
+	/* KVM cannot emulate an access that the processor makes to deliver an event. */
+	if (cpu->event.kind != SIM_EVENT_NONE) {
+		cpu->exit_info.delivery.write = write;
+		cpu->exit_info.delivery.gpa = gpa;
+		sim_leave(cpu, SIM_EXIT_DELIVERY);
+	}
 	if (sim_access_repeated(cpu, &access))
 		return access->data;
 	access->data = write ? value : 0;

@@ -80,8 +80,8 @@ sim_op_fn op_mov_from_seg, op_mov_to_seg, op_push_seg, op_pop_seg, op_load_far, 
 /* system.c */
 sim_op_fn op_hlt, op_cli, op_sti, op_pushf, op_popf, op_lgdt, op_lidt, op_sgdt, op_sidt, op_smsw, op_lmsw,
         op_clts, op_invlpg, op_wbinvd, op_mov_from_cr, op_mov_to_cr, op_mov_from_dr, op_mov_to_dr, op_rdmsr,
-        op_wrmsr, op_rdtsc, op_rdtscp, op_rdpmc, op_cpuid, op_swapgs, op_clac, op_stac, op_vmcall, op_monitor,
-        op_mwait, op_xgetbv, op_xsetbv, op_rdfsbase, op_wrfsbase, op_rdpid, op_fence;
+        op_wrmsr, op_rdtsc, op_rdtscp, op_rdpmc, op_cpuid, op_swapgs, op_clac, op_stac, op_vmcall, op_vmmcall,
+        op_monitor, op_mwait, op_xgetbv, op_xsetbv, op_rdfsbase, op_wrfsbase, op_rdpid, op_fence;
 
 /* fpu.c, x87.c */
 sim_op_fn op_x87, op_fwait, op_fxsave, op_fxrstor, op_ldmxcsr, op_stmxcsr, op_xsave, op_xrstor, op_xsaveopt,

@@ -37,6 +37,11 @@ static _Noreturn void unwind(struct sim_cpu *cpu)
 void sim_leave(struct sim_cpu *cpu, enum sim_exit exit)
 {
 	cpu->exit = (int)exit;
+	/* An INT n whose delivery is given up is at its instruction again. */
+	if (cpu->event.kind == SIM_EVENT_SOFT && cpu->event.soft_len) {
+		REG_RIP -= cpu->event.soft_len;
+		cpu->event.kind = SIM_EVENT_NONE;
+	}
 	unwind(cpu);
 }
 
@@ -245,12 +250,26 @@ void sim_map_leave(struct sim_cpu *cpu)
 	atomic_store(&cpu->map_used, SIM_MAP_NONE);
 }
 
+void sim_nmis_take(struct sim_cpu *cpu, u32 count)
+{
+	u32 waiting = atomic_load(&cpu->nmis), limit = sim_cpu_nmi_limit(cpu);
+
+	/* Another thread may post one at any time: it adds, then sets the bit. */
+	sim_cpu_unpost(cpu, SIM_PENDING_NMI);
+	atomic_fetch_sub(&cpu->nmis, count + (waiting > limit ? waiting - limit : 0));
+	if (atomic_load(&cpu->nmis))
+		sim_cpu_post(cpu, SIM_PENDING_NMI);
+}
+
 /* An interrupt or NMI that may be taken becomes the event. */
 static void accept_interrupt(struct sim_cpu *cpu, u32 pending)
 {
 	if (pending & SIM_PENDING_NMI) {
-		sim_cpu_unpost(cpu, SIM_PENDING_NMI);
-		cpu->event = (struct sim_event){.kind = SIM_EVENT_NMI, .vector = EXC_NMI};
+		bool there = atomic_load(&cpu->nmis);
+
+		sim_nmis_take(cpu, there);
+		if (there)
+			cpu->event = (struct sim_event){.kind = SIM_EVENT_NMI, .vector = EXC_NMI};
 	} else if (pending & SIM_PENDING_INTR) {
 		int vector = cpu->bus->interrupt_ack ? cpu->bus->interrupt_ack(cpu->ctx) : -1;
 
@@ -337,7 +356,7 @@ ALWAYS void run_block(struct sim_cpu *cpu, struct sim_block *block, unsigned cou
 /* One instruction, with its breakpoints, the single-step trap and the end of an interrupt shadow. */
 static void run_single(struct sim_cpu *cpu, struct sim_block *block, bool resumed)
 {
-	bool step = cpu->rflags_rest & FLAG_TF || cpu->debugger.ask & SIM_DEBUG_STEP;
+	bool step = sim_debug_steps(cpu, &block->ops[0]);
 	u64 rip = REG_RIP;
 
 	if (!resumed)

@@ -334,6 +334,9 @@ static void system_descriptor(
 		sim_raise_error(cpu, EXC_GP, selector & ~3u);
 	if (!(ret->attr & SEG_P))
 		sim_raise_error(cpu, EXC_NP, selector & ~3u);
+	/* 64 bits of base (APM 2, 4.8.3) */
+	if ((u64)((s64)(ret->base << 16) >> 16) != ret->base)
+		sim_raise_error(cpu, EXC_GP, selector & ~3u);
 }
 
 void op_lldt(struct sim_cpu *cpu, const struct sim_op *op)

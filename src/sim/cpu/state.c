@@ -78,6 +78,7 @@ void sim_cpu_init(struct sim_cpu *cpu)
 	sim_debug_changed(cpu);
 	cpu->event.kind = SIM_EVENT_NONE;
 	cpu->shadow = cpu->nmi_blocked = false;
+	sim_cpu_set_nmis(cpu, 0);
 	cpu->cpl = 0;
 	sim_access_forget(cpu);
 	sim_tlb_flush(cpu);

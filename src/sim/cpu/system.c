@@ -235,11 +235,27 @@ void op_swapgs(struct sim_cpu *cpu, const struct sim_op *op)
 	cpu->kernel_gs_base = base;
 }
 
-/* VMCALL, VMMCALL: the caller answers in the registers. */
-void op_vmcall(struct sim_cpu *cpu, const struct sim_op *op)
+/* The caller answers in the registers. */
+void op_vmmcall(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	cpu->exit_info.hypercall_length = op->len;
 	sim_exit_after(cpu, SIM_EXIT_HYPERCALL);
+}
+
+/*
+ * Intel's VMCALL is #UD on AMD, unless KVM puts AMD's in its place. That goes through the guest's page
+ * tables, as a store of the guest's would, and to RIP itself: KVM leaves the base of CS out. The processor
+ * then runs what it finds.
+ */
+void op_vmcall(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	static const u8 vmmcall[] = {0x0f, 0x01, 0xd9};
+
+	if (!cpu->bus->fixes_vmcall || !cpu->bus->fixes_vmcall(cpu->ctx))
+		sim_raise(cpu, EXC_UD);
+	sim_mem_write_bytes(cpu, sim_op_rip(cpu), vmmcall, sizeof(vmmcall), SIM_SEG_FLAT);
+	sim_access_forget(cpu);
+	sim_leave(cpu, SIM_EXIT_STOPPED);
 }
 
 void op_monitor(struct sim_cpu *cpu, const struct sim_op *op)

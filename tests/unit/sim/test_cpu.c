@@ -149,12 +149,12 @@ static void test_cpu_nmi_is_taken_without_if_and_once_until_iret(void **state)
 	struct bench *b = *state;
 
 	bench_long(b, nmi_guest, nmi_guest_end, 0);
-	sim_cpu_post(b->cpu, SIM_PENDING_NMI);
+	sim_cpu_post_nmi(b->cpu);
 	assert_int_equal(bench_vector(b), 2);
-	sim_cpu_post(b->cpu, SIM_PENDING_NMI);
+	sim_cpu_post_nmi(b->cpu);
 	/* HLT's successor is another HLT, of vector 3: no second NMI comes in between. */
 	assert_int_equal(bench_vector(b), 3);
-	assert_true(atomic_load(&b->cpu->pending) & SIM_PENDING_NMI);
+	assert_int_equal(sim_cpu_nmis(b->cpu), 1);
 }
 
 GUEST(spin_guest, 64, "1: jmp 1b");
