@@ -14,6 +14,7 @@ struct request {
 	struct sim_processor *secure;
 	struct psp *psp;
 	struct sev_issue_cmd *cmd;
+	bool initialised; /* for this command alone: shut down behind it */
 };
 
 /* The firmware's answer as the ioctl's: 0 or -EIO. */
@@ -33,30 +34,32 @@ static int copy_out(const struct request *r, const void *data, size_t size)
 	return sim_copy_out((uintptr_t)r->cmd->data, data, size);
 }
 
-static bool platform_is(const struct request *r, enum psp_platform_state state)
+/* Most commands want an initialised platform; the driver sees to it, by what it remembers. */
+static int make_init(struct request *r)
 {
-	struct psp_platform_status status;
+	int result;
 
-	return psp_platform_status(r->psp, &status) == PSP_SUCCESS && status.state == state;
-}
-
-/* Most commands want an initialised platform; the driver sees to it. */
-static int make_init(const struct request *r)
-{
-	return platform_is(r, PSP_PLATFORM_UNINIT) ? result_of(r, psp_init(r->psp, r->secure->product->es))
-	                                           : 0;
+	if (r->secure->sev_is_on)
+		return 0;
+	result = result_of(r, driver_init_sev(r->secure));
+	r->initialised = result == 0;
+	return result;
 }
 
 /* ---- SEV ---- */
 
+/* The one command that asks the firmware for its state. */
 static int factory_reset(struct request *r)
 {
-	int result = 0;
+	struct psp_platform_status status;
+	int result = result_of(r, psp_platform_status(r->psp, &status));
 
-	if (platform_is(r, PSP_PLATFORM_WORKING))
+	if (result < 0)
+		return result;
+	if (status.state == PSP_PLATFORM_WORKING)
 		return -EBUSY;
-	if (platform_is(r, PSP_PLATFORM_INIT))
-		result = result_of(r, psp_shutdown(r->psp));
+	if (status.state == PSP_PLATFORM_INIT)
+		result = result_of(r, driver_shutdown_sev(r->secure));
 	return result < 0 ? result : result_of(r, psp_factory_reset(r->psp));
 }
 
@@ -90,6 +93,14 @@ static int pdh_gen(struct request *r)
 	return result < 0 ? result : result_of(r, psp_pdh_gen(r->psp));
 }
 
+/* A length that the firmware put into its command's buffer: of an answer, or of the room that it wants. */
+static uint32_t told_length(uint32_t code, bool query, size_t size, uint32_t given)
+{
+	if (code == PSP_SUCCESS || code == PSP_INVALID_LEN)
+		return (uint32_t)size;
+	return query ? 0 : given;
+}
+
 /* Too long a length is -EFAULT: so it is in the driver. */
 static int pek_csr(struct request *r)
 {
@@ -106,9 +117,8 @@ static int pek_csr(struct request *r)
 	result = make_init(r);
 	if (result < 0)
 		return result;
-	result = result_of(
-	        r, query || params.length < sizeof(csr) ? PSP_INVALID_LEN : psp_pek_csr(r->psp, &csr));
-	params.length = sizeof(csr);
+	result = result_of(r, psp_pek_csr(r->psp, query || params.length < sizeof(csr) ? NULL : &csr));
+	params.length = told_length(r->cmd->error, query, sizeof(csr), params.length);
 	if (copy_out(r, &params, sizeof(params)) < 0)
 		return -EFAULT;
 	return result < 0 ? result : sim_copy_out((uintptr_t)params.address, &csr, sizeof(csr));
@@ -135,60 +145,68 @@ static int pek_cert_import(struct request *r)
 	return result_of(r, code);
 }
 
-/* Writing is asked for only if the platform must be initialised first. */
-static int pdh_cert_export(struct request *r)
+static int pdh_cert_export_to(struct request *r, struct sev_user_data_pdh_cert_export *params, bool query)
 {
-	struct sev_user_data_pdh_cert_export params;
 	struct abi_sev_cert_chain chain;
 	struct abi_sev_cert pdh;
-	bool query;
-	int result = 0;
+	bool room = !query && params->pdh_cert_len >= sizeof(pdh) && params->cert_chain_len >= sizeof(chain);
+	uint32_t code = psp_pdh_cert_export(r->psp, room ? &pdh : NULL, room ? &chain : NULL);
+	int result = result_of(r, code);
 
-	if (!platform_is(r, PSP_PLATFORM_INIT))
-		result = r->device->writable ? make_init(r) : -EPERM;
-	if (result < 0)
-		return result;
-	if (copy_in(r, &params, sizeof(params)) < 0)
-		return -EFAULT;
-	query = !params.pdh_cert_address || !params.pdh_cert_len || !params.cert_chain_address;
-	if (!query &&
-	        (params.pdh_cert_len > SEV_BLOB_MAX_BYTES || params.cert_chain_len > SEV_BLOB_MAX_BYTES))
-		return -EFAULT;
-	if (query || params.pdh_cert_len < sizeof(pdh) || params.cert_chain_len < sizeof(chain))
-		result = result_of(r, PSP_INVALID_LEN);
-	else
-		result = result_of(r, psp_pdh_cert_export(r->psp, &pdh, &chain));
-	params.pdh_cert_len = sizeof(pdh);
-	params.cert_chain_len = sizeof(chain);
-	if (copy_out(r, &params, sizeof(params)) < 0)
+	params->pdh_cert_len = told_length(code, query, sizeof(pdh), params->pdh_cert_len);
+	params->cert_chain_len = told_length(code, query, sizeof(chain), params->cert_chain_len);
+	if (copy_out(r, params, sizeof(*params)) < 0)
 		return -EFAULT;
 	if (result == 0 &&
-	        (sim_copy_out((uintptr_t)params.pdh_cert_address, &pdh, sizeof(pdh)) < 0 ||
-	                sim_copy_out((uintptr_t)params.cert_chain_address, &chain, sizeof(chain)) < 0))
+	        (sim_copy_out((uintptr_t)params->pdh_cert_address, &pdh, sizeof(pdh)) < 0 ||
+	                sim_copy_out((uintptr_t)params->cert_chain_address, &chain, sizeof(chain)) < 0))
 		result = -EFAULT;
 	return result;
 }
 
-/* Two sockets' ids; the second is empty. */
+/* Writing is asked for only if the platform must be initialised first, which it is while guests run. */
+static int pdh_cert_export(struct request *r)
+{
+	struct sev_user_data_pdh_cert_export params;
+	bool query;
+	int result;
+
+	if (copy_in(r, &params, sizeof(params)) < 0)
+		return -EFAULT;
+	query = !params.pdh_cert_address || !params.pdh_cert_len || !params.cert_chain_address ||
+	        !params.cert_chain_len;
+	if (!query &&
+	        (params.pdh_cert_len > SEV_BLOB_MAX_BYTES || params.cert_chain_len > SEV_BLOB_MAX_BYTES))
+		return -EFAULT;
+	if (!r->secure->sev_is_on && !r->device->writable)
+		return -EPERM;
+	result = make_init(r);
+	return result < 0 ? result : pdh_cert_export_to(r, &params, query);
+}
+
+/* There is room for two sockets' ids; the firmware of one processor writes its own. */
 static int get_id(struct request *r)
 {
-	struct sev_user_data_get_id data = {0};
-	int result = result_of(r, psp_get_id(r->psp, data.socket1));
+	uint8_t id[64];
+	int result = result_of(r, psp_get_id(r->psp, id));
 
-	return result < 0 ? result : copy_out(r, &data, sizeof(data));
+	return result < 0 ? result : copy_out(r, id, sizeof(id));
 }
 
 static int get_id2(struct request *r)
 {
 	struct sev_user_data_get_id2 params;
 	uint8_t id[64];
+	bool query;
 	int result;
 
 	if (copy_in(r, &params, sizeof(params)) < 0)
 		return -EFAULT;
-	result = result_of(
-	        r, !params.address || params.length < sizeof(id) ? PSP_INVALID_LEN : psp_get_id(r->psp, id));
-	params.length = sizeof(id);
+	query = !params.address || !params.length;
+	if (!query && params.length > KERNEL_BUFFER_MAX)
+		return -ENOMEM;
+	result = result_of(r, psp_get_id(r->psp, query || params.length < sizeof(id) ? NULL : id));
+	params.length = told_length(r->cmd->error, query, sizeof(id), params.length);
 	if (copy_out(r, &params, sizeof(params)) < 0)
 		return -EFAULT;
 	return result < 0 ? result : sim_copy_out((uintptr_t)params.address, id, sizeof(id));
@@ -199,11 +217,8 @@ static int get_id2(struct request *r)
 static int snp_platform_status(struct request *r)
 {
 	struct uapi_sev_snp_status status;
-	int result;
+	int result = result_of(r, psp_snp_platform_status(r->psp, &status));
 
-	if (!r->cmd->data)
-		return -EINVAL;
-	result = result_of(r, psp_snp_platform_status(r->psp, &status));
 	return result < 0 ? result : copy_out(r, &status, sizeof(status));
 }
 
@@ -239,9 +254,10 @@ static int snp_vlek_load(struct request *r)
 
 /* ---- the table ---- */
 
-#define WRITES 1u /* wants a descriptor that may write: else -EPERM */
-#define SNP    2u /* wants a processor with SNP: else -ENODEV */
-#define DATA   4u /* wants data: else -EINVAL, before anything else */
+/* In the order in which the driver looks. */
+#define DATA   1u /* wants data: else -EINVAL */
+#define WRITES 2u /* wants a descriptor that may write: else -EPERM */
+#define SNP    4u /* wants SEV-SNP to be initialised: else -ENODEV */
 
 static const struct {
 	uint32_t number;
@@ -257,10 +273,10 @@ static const struct {
         {SEV_PEK_CERT_IMPORT, WRITES, pek_cert_import},
         {SEV_GET_ID, 0, get_id},
         {SEV_GET_ID2, 0, get_id2},
-        {UAPI_SNP_PLATFORM_STATUS, SNP, snp_platform_status},
-        {UAPI_SNP_COMMIT, SNP, snp_commit},
-        {UAPI_SNP_SET_CONFIG, WRITES | SNP | DATA, snp_set_config},
-        {UAPI_SNP_VLEK_LOAD, WRITES | SNP | DATA, snp_vlek_load},
+        {UAPI_SNP_PLATFORM_STATUS, DATA, snp_platform_status},
+        {UAPI_SNP_COMMIT, 0, snp_commit},
+        {UAPI_SNP_SET_CONFIG, DATA | WRITES | SNP, snp_set_config},
+        {UAPI_SNP_VLEK_LOAD, DATA | WRITES | SNP, snp_vlek_load},
 };
 
 static int dispatch(struct request *r)
@@ -270,11 +286,11 @@ static int dispatch(struct request *r)
 
 		if (commands[i].number != r->cmd->cmd)
 			continue;
-		if (flags & SNP && !r->secure->product->snp)
-			return -ENODEV;
 		if (flags & DATA && !r->cmd->data)
 			return -EINVAL;
-		return flags & WRITES && !r->device->writable ? -EPERM : commands[i].fn(r);
+		if (flags & WRITES && !r->device->writable)
+			return -EPERM;
+		return flags & SNP && !r->secure->snp_is_on ? -ENODEV : commands[i].fn(r);
 	}
 	return -EINVAL;
 }
@@ -297,7 +313,11 @@ int sev_device_ioctl(struct sim_sev_device *device, unsigned long request, uintp
 		return -EFAULT;
 	if (!is_known(cmd.cmd))
 		return -EINVAL;
+	pthread_mutex_lock(&secure->driver_lock);
 	result = dispatch(&r);
+	if (r.initialised)
+		driver_shutdown(secure);
+	pthread_mutex_unlock(&secure->driver_lock);
 	return sim_copy_out(user, &cmd, sizeof(cmd)) < 0 ? -EFAULT : result;
 }
 

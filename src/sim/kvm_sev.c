@@ -45,6 +45,14 @@ static bool init_is_valid(const struct sev_call *call, const struct uapi_sev_ini
 	       !(snp && init->ghcb_version == 1) && !call->sev->active;
 }
 
+/* The firmware's code goes back after a refusal alone. */
+static int sev_platform_init(struct sev_call *call)
+{
+	uint32_t code = driver_init(call->vm->sim->secure);
+
+	return code == PSP_SUCCESS ? 0 : sev_result(call, code);
+}
+
 /* No vCPU comes in between: sim_vm.lock is held. */
 static int context_make(struct sev_call *call, const struct uapi_sev_init *init, unsigned type)
 {
@@ -58,6 +66,11 @@ static int context_make(struct sev_call *call, const struct uapi_sev_init *init,
 	result = asid_take(secure, asid_kind(type), &sev->asid);
 	if (result < 0)
 		return result;
+	result = sev_platform_init(call);
+	if (result < 0) {
+		asid_give(secure, asid_kind(type), sev->asid);
+		return result;
+	}
 	if (!snp)
 		sev->memory = private_memory_create(secure);
 	if (!snp && !sev->memory) {

@@ -348,6 +348,8 @@ static void run_device(struct abi *abi)
 	uint8_t room[0x4000];
 	char what[32];
 	int fd = host_open(abi->host, "/dev/sev", O_RDONLY);
+	struct kvm_sev_launch_start start = {.policy = 0};
+	struct sev_vm v;
 
 	for (uint32_t number = 0; number <= 13; number++) {
 		snprintf(what, sizeof(what), "command %u, read only", number);
@@ -362,6 +364,18 @@ static void run_device(struct abi *abi)
 	tell("%u and %u bytes", pdh.pdh_cert_len, pdh.cert_chain_len);
 	issue(abi, fd, SEV_GET_ID2, &id, "how long is the id");
 	tell("%u bytes", id.length);
+	issue(abi, fd, UAPI_SNP_SET_CONFIG, NOWHERE, "configuration from nowhere, read only");
+	issue(abi, fd, UAPI_SNP_VLEK_LOAD, NOWHERE, "VLEK from nowhere, read only");
+	vm_open(&v, abi, UAPI_VM_SEV);
+	init2(&v, "init2");
+	command(&v, KVM_SEV_LAUNCH_START, &start, "start");
+	issue(abi, fd, SEV_PLATFORM_STATUS, room, "status");
+	say(room[2], "state");
+	pdh = (struct sev_user_data_pdh_cert_export){0};
+	issue(abi, fd, SEV_PDH_CERT_EXPORT, &pdh, "how long are the certificates while a guest is there");
+	pdh = (struct sev_user_data_pdh_cert_export){(uintptr_t)room, 0x4001, (uintptr_t)room, 0x4000};
+	issue(abi, fd, SEV_PDH_CERT_EXPORT, &pdh, "certificates of 16 KiB and a byte");
+	vm_close(&v);
 	host_close(abi->host, fd);
 	fd = host_open(abi->host, "/dev/sev", O_RDWR);
 	issue(abi, fd, SEV_PEK_CSR, &csr, "how long is a request for a certificate");

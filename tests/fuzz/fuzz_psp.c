@@ -230,13 +230,16 @@ static void step(struct cursor *c)
 static void begin(void)
 {
 	const struct uapi_sev_snp_config config = {0};
+	struct psp_guest_view view;
 
 	if (!psp)
 		psp = make();
 	psp_shutdown(psp);
-	psp_snp_shutdown(psp);
+	while (psp_guest_view(psp, 0, &view))
+		fuzz_assert(psp_snp_decommission(psp, view.handle) == PSP_SUCCESS);
 	psp_wbinvd(psp);
 	fuzz_assert(psp_df_flush(psp) == PSP_SUCCESS);
+	fuzz_assert(psp_snp_shutdown(psp) == PSP_SUCCESS);
 	fuzz_assert(psp_init(psp, true) == PSP_SUCCESS);
 	fuzz_assert(psp_snp_init(psp) == PSP_SUCCESS);
 	fuzz_assert(psp_snp_set_config(psp, &config) == PSP_SUCCESS);

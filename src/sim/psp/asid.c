@@ -85,6 +85,15 @@ static bool turn(struct psp *psp, enum asid_state a, enum asid_state b)
 	return any;
 }
 
+bool asids_are_clean(const struct psp *psp)
+{
+	for (uint32_t i = 1; i <= psp->options.asids; i++) {
+		if (psp->asids[i].state != ASID_CLEAN)
+			return false;
+	}
+	return true;
+}
+
 void psp_wbinvd(struct psp *psp)
 {
 	pthread_mutex_lock(&psp->lock);

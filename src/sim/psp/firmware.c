@@ -221,7 +221,7 @@ int psp_create(const struct psp_options *options, struct psp **ret_psp, struct e
 	psp->committed_tcb = psp->reported_tcb = options->tcb;
 	psp->state = PSP_PLATFORM_INIT;
 	psp->es = true;
-	psp->snp_init = psp->product->snp;
+	psp->snp_init = psp->product->snp && !options->snp_off;
 	*ret_psp = psp;
 	return 0;
 }

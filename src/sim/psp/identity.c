@@ -87,6 +87,8 @@ uint32_t psp_pek_csr(struct psp *psp, struct abi_sev_cert *ret_csr)
 {
 	uint32_t code = command_enter(psp, PSP_CMD_PEK_CSR);
 
+	if (code == PSP_SUCCESS && !ret_csr)
+		code = PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS && !identity_get(psp))
 		code = PSP_BROKEN;
 	if (code == PSP_SUCCESS) {
@@ -132,6 +134,8 @@ uint32_t psp_pdh_cert_export(
 	struct abi_sev_cert cek;
 	uint32_t code = command_enter(psp, PSP_CMD_PDH_CERT_EXPORT);
 
+	if (code == PSP_SUCCESS && (!ret_pdh || !ret_chain))
+		code = PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS &&
 	        (!identity_get(psp) || !cert_init(psp, ABI_SEV_USAGE_CEK, &psp->chip.cek.public, &cek)))
 		code = PSP_BROKEN;
@@ -142,10 +146,12 @@ uint32_t psp_pdh_cert_export(
 	return command_leave(psp, code);
 }
 
-uint32_t psp_get_id(struct psp *psp, uint8_t ret_id[static 64])
+uint32_t psp_get_id(struct psp *psp, uint8_t *ret_id)
 {
 	uint32_t code = command_enter(psp, PSP_CMD_GET_ID);
 
+	if (code == PSP_SUCCESS && !ret_id)
+		code = PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS)
 		memcpy(ret_id, psp->chip.id, sizeof(psp->chip.id));
 	return command_leave(psp, code);

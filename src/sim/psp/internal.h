@@ -99,6 +99,7 @@ uint32_t asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum as
         const uint8_t seed[static SEED_BYTES]);
 void asid_run(struct psp *psp, uint32_t asid);
 void asid_deactivate(struct psp *psp, uint32_t *asid);
+bool asids_are_clean(const struct psp *psp); /* none is active, or dirty */
 const struct psp_cipher *asid_cipher(struct psp *psp, uint32_t asid);
 
 /* ---- guests ---- */

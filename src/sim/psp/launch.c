@@ -101,7 +101,7 @@ uint32_t psp_launch_measure(struct psp *psp, uint32_t handle, struct abi_sev_mea
 	uint32_t code = command_enter_sev(psp, PSP_CMD_LAUNCH_MEASURE, handle, &guest);
 
 	if (code == PSP_SUCCESS)
-		code = measure_guest(psp, guest, &measure);
+		code = ret_measure ? measure_guest(psp, guest, &measure) : PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS)
 		*ret_measure = measure;
 	return command_leave(psp, code);

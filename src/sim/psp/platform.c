@@ -76,8 +76,13 @@ uint32_t psp_snp_shutdown(struct psp *psp)
 {
 	uint32_t code = command_enter(psp, PSP_CMD_SNP_SHUTDOWN);
 
-	if (code == PSP_SUCCESS) {
+	if (code == PSP_SUCCESS && psp->state != PSP_PLATFORM_UNINIT)
+		code = PSP_INVALID_PLATFORM_STATE;
+	if (code == PSP_SUCCESS && psp->snp_init && !asids_are_clean(psp))
+		code = PSP_DFFLUSH_REQUIRED;
+	if (code == PSP_SUCCESS && psp->snp_init) {
 		snp_guests_end(psp);
+		vlek_unload(psp);
 		psp->snp_init = false;
 	}
 	return command_leave(psp, code);

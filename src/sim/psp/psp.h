@@ -67,6 +67,7 @@ struct psp_options {
 	uint32_t snp_asids; /* not 0: ciphertext hiding is on, and of these 1..snp_asids are SNP's alone */
 	uint64_t vmsa_features; /* what a VMSA may have in SEV_FEATURES */
 	bool smt_off;           /* by the BIOS; else guests whose policy forbids SMT are refused */
+	bool snp_off;           /* SNP_INIT was not done */
 	unsigned sockets;       /* 0: one */
 	/* What CPUID says on the processor, against which a guest's CPUID page is checked. Copied. */
 	const struct abi_cpuid_entry *cpuid;
@@ -80,9 +81,10 @@ uint32_t psp_product_signature(const char *product);
 
 /*
  * The processor as the kernel's driver leaves it at boot: INIT (SEV-ES enabled) and, if the product knows
- * SNP, SNP_INIT were done. Cheap: libcrypto is loaded and keys are made by the first command that needs them.
- * ERR_FAILED, or ERR_USAGE for an unknown product, ASIDs that make no sense (es_asids <= asids, 1 <= asids <=
- * PSP_ASIDS_MAX, snp_asids <= es_asids), or more than PSP_CPUID_MAX CPUID entries.
+ * SNP and the options do not say otherwise, SNP_INIT were done. Cheap: libcrypto is loaded and keys are made
+ * by the first command that needs them. ERR_FAILED, or ERR_USAGE for an unknown product, ASIDs that make no
+ * sense (es_asids <= asids, 1 <= asids <= PSP_ASIDS_MAX, snp_asids <= es_asids), or more than PSP_CPUID_MAX
+ * CPUID entries.
  */
 int psp_create(const struct psp_options *options, struct psp **ret_psp, struct err *err) MUST_CHECK;
 void psp_destroy(struct psp *psp); /* wipes every key; NULL is allowed */
@@ -164,7 +166,8 @@ enum psp_platform_state { PSP_PLATFORM_UNINIT, PSP_PLATFORM_INIT, PSP_PLATFORM_W
 /*
  * INIT and SHUTDOWN of SEV; the driver gives them, not the user. INIT: only in UNINIT, makes the platform's
  * keys if there are none. SHUTDOWN: in any state, ends every SEV guest. SNP's are their own: SNP_INIT is
- * refused with INVALID_PLATFORM_STATE the second time, SNP_SHUTDOWN ends every SNP guest.
+ * refused with INVALID_PLATFORM_STATE the second time, SNP_SHUTDOWN unless SEV is UNINIT. It forgets the
+ * contexts of SNP guests and the VLEK; while an ASID is active or not flushed it is DFFLUSH_REQUIRED.
  */
 uint32_t psp_init(struct psp *psp, bool es);
 uint32_t psp_shutdown(struct psp *psp);
@@ -192,6 +195,11 @@ uint32_t psp_platform_status(struct psp *psp, struct psp_platform_status *ret_st
  * INVALID_PLATFORM_STATE. Forgets owner, PEK and PDH; the next INIT makes new ones.
  */
 uint32_t psp_factory_reset(struct psp *psp);
+/*
+ * Commands whose answer the caller must have room for (PEK_CSR, PDH_CERT_EXPORT, GET_ID; of guests
+ * LAUNCH_MEASURE, ATTESTATION, SEND_START, SEND_UPDATE_*): NULL says that there is none, which is INVALID_LEN
+ * where AMD's firmware looks at lengths.
+ */
 uint32_t psp_pek_gen(struct psp *psp);
 uint32_t psp_pek_csr(struct psp *psp, struct abi_sev_cert *ret_csr);
 uint32_t psp_pek_cert_import(struct psp *psp, const struct abi_sev_cert *pek, const struct abi_sev_cert *oca);
@@ -199,7 +207,7 @@ uint32_t psp_pdh_gen(struct psp *psp);
 /* The CEK is unsigned, see psp_export_sev_cek(). */
 uint32_t psp_pdh_cert_export(
         struct psp *psp, struct abi_sev_cert *ret_pdh, struct abi_sev_cert_chain *ret_chain);
-uint32_t psp_get_id(struct psp *psp, uint8_t ret_id[static 64]);
+uint32_t psp_get_id(struct psp *psp, uint8_t *ret_id); /* 64 bytes */
 
 uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *ret_status);
 /*
@@ -318,12 +326,13 @@ uint32_t psp_dbg_encrypt(
  * Moving a guest (SEV API, SEND_START to RECEIVE_FINISH). SEND_START judges the receiver by its certificates:
  * a policy with SEV wants the chain up to the (simulated) ARK in amd, one with DOMAIN the sender's OCA; with
  * neither, chain and amd may be NULL. The session is for the receiver, which needs the sender's PDH, too.
- * Packets are at most PSP_PACKET_MAX_BYTES long; guest memory as above.
+ * That there is no room for it is INVALID_LEN in every state; the header of a packet, even for a guest that
+ * is not. Packets are at most PSP_PACKET_MAX_BYTES long; guest memory as above.
  */
 #define PSP_PACKET_MAX_BYTES 0x5000
 
 struct psp_receiver {
-	const struct abi_sev_cert *pdh;
+	const struct abi_sev_cert *pdh; /* NULL here and in chain: of a wrong length */
 	const struct abi_sev_cert_chain *chain;
 	const void *amd; /* ASK, then ARK, in AMD's format */
 	size_t amd_size;

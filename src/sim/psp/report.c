@@ -37,7 +37,7 @@ uint32_t psp_attestation_report(
 	uint32_t code = command_enter_sev(psp, PSP_CMD_ATTESTATION, handle, &guest);
 
 	if (code == PSP_SUCCESS)
-		code = report_sev(psp, guest, mnonce, ret_report);
+		code = ret_report ? report_sev(psp, guest, mnonce, ret_report) : PSP_INVALID_LEN;
 	return command_leave(psp, code);
 }
 

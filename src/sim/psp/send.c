@@ -49,7 +49,7 @@ static uint32_t check_receiver(struct psp *psp, uint32_t policy, const struct ps
 
 	if (policy & ABI_SEV_POLICY_NOSEND)
 		return PSP_POLICY_FAILURE;
-	if ((policy & (ABI_SEV_POLICY_SEV | ABI_SEV_POLICY_DOMAIN)) && !receiver->chain)
+	if (!receiver->pdh || ((policy & (ABI_SEV_POLICY_SEV | ABI_SEV_POLICY_DOMAIN)) && !receiver->chain))
 		return PSP_INVALID_LEN;
 	if (policy & ABI_SEV_POLICY_SEV)
 		code = check_processor(policy, receiver);
@@ -64,6 +64,8 @@ uint32_t psp_send_start(struct psp *psp, uint32_t handle, const struct psp_recei
 	struct sev_guest *guest;
 	uint32_t code = command_enter_sev(psp, PSP_CMD_SEND_START, handle, &guest);
 
+	if (!ret_session && (code == PSP_SUCCESS || code == PSP_INVALID_GUEST_STATE))
+		code = PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS)
 		code = check_receiver(psp, guest->policy, receiver);
 	if (code == PSP_SUCCESS)
@@ -92,6 +94,12 @@ static uint32_t enter_packet(struct psp *psp, enum psp_command command, uint32_t
 	return sev_memory_check(*ret_guest, address, size);
 }
 
+/* The header's length is looked at before the guest, the packet's behind it. */
+static bool is_about_guest(uint32_t code)
+{
+	return code == PSP_SUCCESS || code == PSP_INVALID_GUEST || code == PSP_INVALID_GUEST_STATE;
+}
+
 static uint32_t send_packet(struct psp *psp, enum psp_command command, uint32_t handle, const void *data,
         uint64_t address, size_t size, struct abi_sev_secret_header *ret_header, void *ret_packet)
 {
@@ -99,6 +107,8 @@ static uint32_t send_packet(struct psp *psp, enum psp_command command, uint32_t 
 	struct sev_guest *guest;
 	uint32_t code = enter_packet(psp, command, handle, address, size, &guest);
 
+	if ((!ret_header && is_about_guest(code)) || (code == PSP_SUCCESS && !ret_packet))
+		code = PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS) {
 		psp_decrypt(asid_cipher(psp, guest->asid), address, data, plain, size);
 		code = transport_pack(

@@ -93,6 +93,8 @@ static int make_psp(struct sim_processor *secure, const struct sim_options *o, s
 {
 	bool given = o->firmware.major || o->firmware.minor || o->firmware.build;
 	struct sim_firmware firmware = given ? o->firmware : secure->product->firmware;
+	bool new = firmware.major > SNP_API_MAJOR ||
+	           (firmware.major == SNP_API_MAJOR && firmware.minor >= SNP_API_MINOR);
 	struct abi_cpuid_entry rows[SIM_CPUID_MAX];
 	const struct psp_options options = {
 	        .seed = o->seed,
@@ -107,6 +109,7 @@ static int make_psp(struct sim_processor *secure, const struct sim_options *o, s
 	        .asids = secure->asids,
 	        .es_asids = secure->es_asids,
 	        .snp_asids = secure->snp_asids,
+	        .snp_off = !new,
 	        .vmsa_features = secure->product->vmsa_features | ABI_FEATURE_SNP,
 	        .smt_off = o->smt_off,
 	        .cpuid = rows,
@@ -115,10 +118,8 @@ static int make_psp(struct sim_processor *secure, const struct sim_options *o, s
 
 	if (psp_create(&options, &secure->psp, err) < 0)
 		return -1;
-	secure->has_snp_firmware = firmware.major > SNP_API_MAJOR ||
-	                           (firmware.major == SNP_API_MAJOR && firmware.minor >= SNP_API_MINOR);
-	if (secure->product->snp && !secure->has_snp_firmware)
-		psp_snp_shutdown(secure->psp);
+	secure->has_snp_firmware = secure->snp_is_on = secure->product->snp && new;
+	secure->sev_is_on = true;
 	return 0;
 }
 
@@ -171,6 +172,7 @@ int processor_create(const struct sim_options *options, struct sim_processor **r
 		return err_sys(err, ERR_FAILED, ENOMEM, "software platform");
 	secure->product = product;
 	secure->cgroup.dir = -1;
+	pthread_mutex_init(&secure->driver_lock, NULL);
 	pthread_mutex_init(&secure->lock, NULL);
 	if (fill(secure, options, err) < 0) {
 		processor_destroy(secure);
@@ -187,6 +189,7 @@ void processor_destroy(struct sim_processor *secure)
 	psp_destroy(secure->psp);
 	cgroup_close(&secure->cgroup);
 	pthread_mutex_destroy(&secure->lock);
+	pthread_mutex_destroy(&secure->driver_lock);
 	free(secure->uses);
 	free(secure);
 }
@@ -209,7 +212,7 @@ unsigned processor_vm_types(const struct sim_processor *secure)
 		types |= 1u << UAPI_VM_SEV;
 	if (secure && secure->product->es && has_asids(secure, SIM_ASID_ES))
 		types |= 1u << UAPI_VM_SEV_ES;
-	if (secure && secure->product->snp && secure->has_snp_firmware && has_asids(secure, SIM_ASID_SNP))
+	if (secure && secure->has_snp_firmware && has_asids(secure, SIM_ASID_SNP))
 		types |= 1u << UAPI_VM_SNP;
 	return types;
 }

@@ -38,9 +38,12 @@ struct sim_processor {
 	uint32_t min_sev_asid;
 	uint32_t snp_asids; /* the partition of ciphertext hiding: 1..snp_asids; 0: none */
 	unsigned c_bit;
-	bool has_snp_firmware;  /* new enough for the kernel to initialise SNP */
+	bool has_snp_firmware;  /* SNP, and new enough for the kernel to initialise it */
 	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK of whoever has a SEV or SEV-ES guest; UINT64_MAX: none */
 	struct psp *psp;
+
+	pthread_mutex_t driver_lock; /* the two below; sim_sev.lock may be held, sim_processor.lock not */
+	bool sev_is_on, snp_is_on;   /* as the kernel's driver has it, which asks the firmware for neither */
 
 	pthread_mutex_t lock; /* all below; outside of that of the psp, inside of every other */
 	uint8_t *uses;        /* of each ASID: enum asid_use (asid.c) */
@@ -57,6 +60,16 @@ unsigned processor_vm_types(const struct sim_processor *secure);
 struct kvm_cpuid_entry2 processor_cpuid(const struct sim_processor *secure); /* leaf 0x8000001f */
 /* An attribute of /dev/kvm's group for SEV. 0 or -ENXIO. */
 int processor_attribute(const struct sim_processor *secure, uint64_t attribute, uint64_t *ret_value);
+
+/* ---- the kernel's driver (driver.c); each answers with the firmware's code ---- */
+
+/* For a guest: SEV-SNP, then SEV, unless SEV is initialised. Takes driver_lock. */
+uint32_t driver_init(struct sim_processor *secure);
+/* The rest with driver_lock held. */
+uint32_t driver_init_sev(struct sim_processor *secure);
+uint32_t driver_shutdown_sev(struct sim_processor *secure);
+/* SEV and, unless it has guests, SEV-SNP. */
+void driver_shutdown(struct sim_processor *secure);
 
 /* ---- ASIDs and their charge (asid.c, cgroup.c) ---- */
 
@@ -203,6 +216,7 @@ int sev_answer(struct sev_call *call, uint32_t code, const struct sev_answer *an
 	        ABI_SNP_POLICY_SINGLE_SOCKET)
 
 #define SEV_BLOB_MAX_BYTES 0x4000u
+#define KERNEL_BUFFER_MAX  MIB(4) /* of kmalloc() (KMALLOC_MAX_SIZE): more is -ENOMEM */
 
 /* psp_copy_user_blob(): a copy, or NULL with -EINVAL (no address, no or too long a length), -EFAULT, -ENOMEM.
  */

@@ -200,6 +200,9 @@ static void test_psp_snp_needs_product_and_init(void **state)
 	assert_code(psp_snp_platform_status(rome, &status), PSP_INVALID_COMMAND);
 	assert_code(psp_snp_init(milan), PSP_INVALID_PLATFORM_STATE);
 	assert_code(psp_gctx_create(milan, &gctx), PSP_SUCCESS);
+	assert_code(psp_snp_shutdown(milan), PSP_INVALID_PLATFORM_STATE);
+	assert_code(psp_shutdown(milan), PSP_SUCCESS);
+	assert_code(psp_snp_shutdown(milan), PSP_SUCCESS);
 	assert_code(psp_snp_shutdown(milan), PSP_SUCCESS);
 	assert_false(psp_guest_view(milan, 0, &view));
 	assert_code(psp_gctx_create(milan, &gctx), PSP_INVALID_PLATFORM_STATE);

@@ -122,6 +122,10 @@ static void test_psp_wipes_keys_of_a_platform_that_is_reset(void **state)
 
 	launch_both(psp, &handle, &gctx);
 	assert_code(psp_shutdown(psp), PSP_SUCCESS);
+	assert_code(psp_snp_shutdown(psp), PSP_DFFLUSH_REQUIRED); /* the guest of SNP is active */
+	assert_code(psp_snp_decommission(psp, gctx), PSP_SUCCESS);
+	psp_wbinvd(psp);
+	assert_code(psp_df_flush(psp), PSP_SUCCESS);
 	assert_code(psp_snp_shutdown(psp), PSP_SUCCESS);
 	assert_code(psp_factory_reset(psp), PSP_SUCCESS);
 	assert_false(holds_secret(psp, sizeof(*psp)));

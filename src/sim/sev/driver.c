@@ -1,0 +1,68 @@
+/*
+ * driver: what the kernel's driver of the secure processor remembers and does by itself: it initialises the
+ * firmware, and shuts down again what it initialised for one command alone. sim_processor.driver_lock. Law:
+ * sev_platform_init(), __sev_firmware_shutdown() of drivers/crypto/ccp/sev-dev.c.
+ */
+#include "sev.h"
+
+uint32_t driver_init_sev(struct sim_processor *secure)
+{
+	uint32_t code = PSP_SUCCESS;
+
+	if (!secure->sev_is_on) {
+		code = psp_init(secure->psp, secure->product->es);
+		secure->sev_is_on = code == PSP_SUCCESS;
+	}
+	return code;
+}
+
+static uint32_t init_snp(struct sim_processor *secure)
+{
+	uint32_t code = PSP_SUCCESS;
+
+	if (secure->has_snp_firmware && !secure->snp_is_on) {
+		code = psp_snp_init(secure->psp);
+		secure->snp_is_on = code == PSP_SUCCESS;
+	}
+	return code;
+}
+
+uint32_t driver_init(struct sim_processor *secure)
+{
+	uint32_t code = PSP_SUCCESS;
+
+	pthread_mutex_lock(&secure->driver_lock);
+	if (!secure->sev_is_on)
+		code = init_snp(secure);
+	if (code == PSP_SUCCESS)
+		code = driver_init_sev(secure);
+	pthread_mutex_unlock(&secure->driver_lock);
+	return code;
+}
+
+uint32_t driver_shutdown_sev(struct sim_processor *secure)
+{
+	uint32_t code = PSP_SUCCESS;
+
+	if (secure->sev_is_on) {
+		code = psp_shutdown(secure->psp);
+		secure->sev_is_on = code != PSP_SUCCESS;
+	}
+	return code;
+}
+
+/* SEV-SNP's guests hold ASIDs that no flush makes clean: with them the firmware refuses, and SEV-SNP stays
+ * on. */
+void driver_shutdown(struct sim_processor *secure)
+{
+	uint32_t code;
+
+	driver_shutdown_sev(secure);
+	if (!secure->snp_is_on)
+		return;
+	psp_wbinvd(secure->psp);
+	code = psp_snp_shutdown(secure->psp);
+	if (code == PSP_DFFLUSH_REQUIRED && psp_df_flush(secure->psp) == PSP_SUCCESS)
+		code = psp_snp_shutdown(secure->psp);
+	secure->snp_is_on = code != PSP_SUCCESS;
+}
