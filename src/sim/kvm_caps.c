@@ -114,7 +114,6 @@ static const struct {
         {KVM_CAP_VCPU_EVENTS, 1, NULL},
         {KVM_CAP_INTR_SHADOW, 1, NULL},
         {KVM_CAP_INTERNAL_ERROR_DATA, 1, NULL},
-        {KVM_CAP_READONLY_MEM, 1, NULL},
         {KVM_CAP_SIGNAL_MSI, 1, NULL},
         {KVM_CAP_IMMEDIATE_EXIT, 1, NULL},
         {KVM_CAP_ENABLE_CAP_VM, 1, NULL},
@@ -132,7 +131,6 @@ static const struct {
         {KVM_CAP_XSAVE2, sizeof(struct kvm_xsave), NULL},
         {KVM_CAP_XCRS, 1, NULL},
         {KVM_CAP_SREGS2, 1, NULL},
-        {KVM_CAP_SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS, NULL},
         {KVM_CAP_GET_MSR_FEATURES, 1, NULL},
         {KVM_CAP_DEVICE_CTRL, 1, NULL},
         {KVM_CAP_VCPU_ATTRIBUTES, 1, NULL},
@@ -156,10 +154,17 @@ static const struct {
 
 int vm_capability(const struct sim_platform *sim, const struct sim_vm *vm, unsigned long capability)
 {
-	if (capability == UAPI_CAP_VM_TYPES)
-		return (int)processor_vm_types(sim->secure);
-	if (capability == UAPI_CAP_MEMORY_ATTRIBUTES)
-		return !vm || vm->private ? (int)UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0;
+	bool protected = vm && vm_has_protected_state(vm);
+
+	switch (capability) {
+	case UAPI_CAP_VM_TYPES: return (int)processor_vm_types(sim->secure);
+	case UAPI_CAP_MEMORY_ATTRIBUTES:
+		return !vm || vm_has_private_memory(vm) ? (int)UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0;
+	case UAPI_CAP_GUEST_MEMFD_FLAGS: return (int)vm_gmem_flags(vm);
+	case KVM_CAP_READONLY_MEM: return !protected;
+	case KVM_CAP_SYNC_REGS: return protected ? 0 : KVM_SYNC_X86_VALID_FIELDS;
+	default: break;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
 		if (capabilities[i].capability == capability)
 			return capabilities[i].value;

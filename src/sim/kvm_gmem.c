@@ -1,7 +1,7 @@
 /*
  * kvm_gmem: guest_memfd, and which pages are private. The pages lie in the platform and cost memory only once
- * touched; the descriptor has nothing behind it. Any thread; sim_vm.lock. Law: api.rst,
- * KVM_CREATE_GUEST_MEMFD, KVM_SET_MEMORY_ATTRIBUTES, KVM_PRE_FAULT_MEMORY; virt/kvm/guest_memfd.c.
+ * touched; only those that the VMM may map lie behind the descriptor, too. Any thread; sim_vm.lock. Law:
+ * api.rst, KVM_CREATE_GUEST_MEMFD, KVM_SET_MEMORY_ATTRIBUTES, KVM_PRE_FAULT_MEMORY; virt/kvm/guest_memfd.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -64,10 +64,16 @@ static void gmem_free(struct sim_gmem *gmem)
 		munmap(gmem->pages, gmem->size);
 	if (gmem->owned)
 		munmap((void *)(uintptr_t)gmem->owned, bitmap_bytes(gmem));
+	if (gmem->fault_fd >= 0)
+		close(gmem->fault_fd);
 	free(gmem);
 }
 
-/* Slots that it is behind have no private memory any more. */
+/*
+ * Slots that it is behind have no private memory any more. What can be mapped lives on in the kernel for as
+ * long as it is mapped; here a slot's memory is then what the VMM has at the slot's address, which is that
+ * mapping.
+ */
 void gmem_close(struct sim_gmem *gmem)
 {
 	struct sim_vm *vm = gmem->vm;
@@ -85,17 +91,48 @@ void gmem_close(struct sim_gmem *gmem)
 	vm_unref(vm);
 }
 
-static int gmem_make(struct sim_vm *vm, uint64_t size)
+uint64_t vm_gmem_flags(const struct sim_vm *vm)
+{
+	bool private = vm && vm_has_private_memory(vm);
+
+	return UAPI_GUEST_MEMFD_MMAP | (private ? 0 : UAPI_GUEST_MEMFD_INIT_SHARED);
+}
+
+/* Pages that are shared are the file's; others nobody finds. */
+static uint8_t *gmem_pages(const struct sim_gmem *gmem, int fd)
+{
+	void *p;
+
+	if (!(gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED))
+		return reserve(gmem->size);
+	p = mmap(NULL, gmem->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static bool gmem_fill(struct sim_gmem *gmem, int fd)
+{
+	gmem->pages = gmem_pages(gmem, fd);
+	gmem->owned = reserve(bitmap_bytes(gmem));
+	if (!(gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED))
+		gmem->fault_fd = memfd_create("sim-gmem-private", MFD_CLOEXEC);
+	return gmem->pages && gmem->owned &&
+	       (gmem->fault_fd >= 0 || gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED);
+}
+
+static int gmem_make(struct sim_vm *vm, uint64_t size, uint64_t flags)
 {
 	struct sim_gmem *gmem = calloc(1, sizeof(*gmem));
 	int fd;
 
 	if (!gmem)
 		return -ENOMEM;
-	*gmem = (struct sim_gmem){.object.kind = SIM_GMEM, .vm = vm, .size = size};
-	gmem->pages = reserve(size);
-	gmem->owned = reserve(bitmap_bytes(gmem));
-	fd = gmem->pages && gmem->owned ? sim_object_open(vm->sim, &gmem->object, "sim-gmem", size) : -errno;
+	*gmem = (struct sim_gmem){
+	        .object.kind = SIM_GMEM, .vm = vm, .size = size, .flags = flags, .fault_fd = -1};
+	fd = sim_object_open(vm->sim, &gmem->object, "sim-gmem", size);
+	if (fd >= 0 && !gmem_fill(gmem, fd)) {
+		sim_object_close(vm->sim, fd);
+		fd = -ENOMEM;
+	}
 	if (fd < 0) {
 		gmem_free(gmem);
 		return fd;
@@ -106,15 +143,41 @@ static int gmem_make(struct sim_vm *vm, uint64_t size)
 	return fd;
 }
 
-/* No flags: memory that the VMM can map is not built here. */
 int vm_create_gmem(void *object, void *arg, uintptr_t user)
 {
 	const struct uapi_create_guest_memfd *create = arg;
 
-	if (create->flags || create->size == 0 || create->size > INT64_MAX ||
+	if (create->flags & ~vm_gmem_flags(object) || create->size == 0 || create->size > INT64_MAX ||
 	        !is_aligned(create->size, PAGE_SIZE_BYTES))
 		return -EINVAL;
-	return gmem_make(object, create->size);
+	return gmem_make(object, create->size, create->flags);
+}
+
+/* kvm_gmem_mmap(). An empty file has no page anywhere: whoever touches one gets SIGBUS, as for a private
+ * page. */
+int gmem_mmap_fd(const struct sim_gmem *gmem, int prot, int flags)
+{
+	if (prot & PROT_EXEC)
+		return -EPERM;
+	if (!(gmem->flags & UAPI_GUEST_MEMFD_MMAP))
+		return -ENODEV;
+	if (!(flags & MAP_SHARED))
+		return -EINVAL;
+	return gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED ? gmem->object.fd : gmem->fault_fd;
+}
+
+/*
+ * KVM takes a page of such a slot from the file, whatever the VMM has at the slot's address. Not so here for
+ * a guest with memory encryption, whose pages are known by their place in the VMM: there the VMM must have
+ * the file mapped at that address. Nor for SEV-SNP, where a shared view of such a slot leads nowhere (the
+ * kernel makes the page private for it).
+ */
+uint8_t *gmem_slot_host(const struct sim_vm *vm, const struct sim_slot_row *row)
+{
+	if (row->gmem && row->gmem->flags & UAPI_GUEST_MEMFD_MMAP && !vm->sev->active &&
+	        vm->type == UAPI_VM_DEFAULT)
+		return row->gmem->pages + row->region.guest_memfd_offset;
+	return (uint8_t *)(uintptr_t)row->region.userspace_addr;
 }
 
 static bool bound_twice(const struct sim_vm *vm, const struct sim_slot_row *row, const struct sim_gmem *gmem)
@@ -172,7 +235,10 @@ static int punch(struct sim_gmem *gmem, uint64_t offset, uint64_t length)
 	if (offset >= end)
 		return 0;
 	bits_change(gmem->owned, PAGES_OF(offset), PAGES_OF(end), false);
-	return madvise(gmem->pages + offset, end - offset, MADV_DONTNEED) < 0 ? -errno : 0;
+	return madvise(gmem->pages + offset, end - offset,
+	               gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED ? MADV_REMOVE : MADV_DONTNEED) < 0
+	               ? -errno
+	               : 0;
 }
 
 /* vfs_fallocate(), then kvm_gmem_fallocate(). */
@@ -278,7 +344,7 @@ int vcpu_prefault(void *object, void *arg, uintptr_t user)
 	if (range->flags || !is_aligned(range->gpa | range->size, PAGE_SIZE_BYTES) ||
 	        !add_ok(range->gpa, range->size, &end) || end <= range->gpa)
 		result = -EINVAL;
-	else if (vm_is_snp(vm) && !atomic_load(&vm->sev->finished))
+	else if (vm_has_private_memory(vm) && !atomic_load(&vm->sev->finished))
 		result = -EOPNOTSUPP;
 	pthread_mutex_lock(&vm->lock);
 	while (range->size && result == 0) {

@@ -38,7 +38,7 @@ static struct sim_map *map_make(const struct sim_vm *vm)
 			map->slots[map->count++] = (struct sim_slot){
 			        .gpa = r->guest_phys_addr,
 			        .size = r->memory_size,
-			        .host = (uint8_t *)(uintptr_t)r->userspace_addr,
+			        .host = gmem_slot_host(vm, &vm->slots[i]),
 			        .id = i,
 			        .gmem = vm->slots[i].gmem,
 			        .gmem_offset = r->guest_memfd_offset,
@@ -90,19 +90,23 @@ struct sim_slot_row *vm_memory_slot(struct sim_vm *vm, uint64_t gpa)
 	return NULL;
 }
 
-/* Private memory is neither logged nor read only. */
-static uint32_t valid_flags(uint32_t flags)
+/*
+ * Memory of a guest_memfd is neither logged nor read only. A write to read-only memory is emulated, for which
+ * KVM needs registers that it may read.
+ */
+static uint32_t valid_flags(const struct sim_vm *vm, uint32_t flags)
 {
-	return flags & UAPI_MEM_GUEST_MEMFD ? UAPI_MEM_GUEST_MEMFD
-	                                    : KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY;
+	if (flags & UAPI_MEM_GUEST_MEMFD)
+		return UAPI_MEM_GUEST_MEMFD;
+	return KVM_MEM_LOG_DIRTY_PAGES | (vm_has_protected_state(vm) ? 0 : KVM_MEM_READONLY);
 }
 
 /* What is wrong with a region in itself. */
-static int check(const region_t *r)
+static int check(const struct sim_vm *vm, const region_t *r)
 {
 	uint64_t end;
 
-	if (r->slot >= SIM_SLOTS_MAX || r->flags & ~valid_flags(r->flags))
+	if (r->slot >= SIM_SLOTS_MAX || r->flags & ~valid_flags(vm, r->flags))
 		return -EINVAL;
 	if (r->flags & UAPI_MEM_GUEST_MEMFD && (!is_aligned(r->guest_memfd_offset, PAGE_SIZE_BYTES) ||
 	                                               !add_ok(r->guest_memfd_offset, r->memory_size, &end)))
@@ -170,7 +174,7 @@ static int change(struct sim_vm *vm, const region_t *r)
 
 static int set_memory(struct sim_vm *vm, const region_t *r)
 {
-	int result = check(r);
+	int result = check(vm, r);
 
 	if (result < 0)
 		return result;

@@ -40,6 +40,16 @@ static int set_shadow_pages(void *object, void *arg, uintptr_t user)
 	return user < SHADOW_PAGES_MIN ? -EINVAL : 0;
 }
 
+bool vm_has_private_memory(const struct sim_vm *vm)
+{
+	return vm->type == UAPI_VM_SNP;
+}
+
+bool vm_has_protected_state(const struct sim_vm *vm)
+{
+	return vm->type == UAPI_VM_SEV_ES || vm->type == UAPI_VM_SNP;
+}
+
 struct sim_vcpu *vm_vcpu(struct sim_vm *vm, unsigned index)
 {
 	return index < atomic_load(&vm->vcpu_count) ? vm->vcpus[index] : NULL;
@@ -100,7 +110,7 @@ static int vm_fill(struct sim_vm *vm)
 		return -ENOMEM;
 	vm->map->generation = SIM_MAP_FIRST;
 	atomic_store(&vm->bus.map, vm->map);
-	return vm->type == UAPI_VM_SNP ? vm_attributes_init(vm) : 0;
+	return vm_has_private_memory(vm) ? vm_attributes_init(vm) : 0;
 }
 
 int vm_create(struct sim_platform *sim, unsigned long type)

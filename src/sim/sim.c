@@ -269,44 +269,36 @@ static int sim_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 	return -1;
 }
 
-static bool is_ours(struct sim_platform *sim, int fd, enum sim_kind *ret_kind)
+/* vCPUs can be mapped, and some guest_memfds: no code; and a ring is shared. The descriptor, or a negated
+ * errno. */
+static int mmap_fd(const struct sim_object *object, size_t length, int prot, int flags, off_t offset)
 {
-	struct sim_object *object;
-
-	if (fd < 0 || fd >= SIM_FDS_MAX)
-		return false;
-	pthread_mutex_lock(&sim->lock);
-	object = sim->objects[fd];
-	if (object)
-		*ret_kind = object->kind;
-	pthread_mutex_unlock(&sim->lock);
-	return object;
-}
-
-/* Only vCPUs can be mapped: no code; and a ring is shared. */
-static int check_mmap(enum sim_kind kind, size_t length, int prot, int flags, off_t offset)
-{
-	if (kind != SIM_VCPU)
+	if (object->kind == SIM_GMEM)
+		return gmem_mmap_fd((const struct sim_gmem *)object, prot, flags);
+	if (object->kind != SIM_VCPU)
 		return -ENODEV;
 	if (prot & PROT_EXEC)
 		return -EPERM;
-	return (uint64_t)offset + length > SIM_RING_OFFSET && !(flags & MAP_SHARED) ? -EINVAL : 0;
+	return (uint64_t)offset + length > SIM_RING_OFFSET && !(flags & MAP_SHARED) ? -EINVAL : object->fd;
 }
 
 static void *sim_mmap(struct host *h, void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
+	struct sim_vm *vm;
 	enum sim_kind kind;
-	int result = 0;
+	const struct sim_object *object = enter(platform_of(h), fd, &kind, &vm);
+	int result = object ? platform_fault(platform_of(h), "mmap") : 0;
+	void *at;
 
-	if (is_ours(platform_of(h), fd, &kind)) {
-		result = platform_fault(platform_of(h), "mmap");
-		if (result == 0)
-			result = check_mmap(kind, length, prot, flags, offset);
-	}
-	if (result == 0)
+	if (!object)
 		return mmap(addr, length, prot, flags, fd, offset);
-	errno = -result;
-	return MAP_FAILED;
+	if (result == 0)
+		result = mmap_fd(object, length, prot, flags, offset);
+	at = result < 0 ? MAP_FAILED : mmap(addr, length, prot, flags, result, offset);
+	vm_unref(vm);
+	if (result < 0)
+		errno = -result;
+	return at;
 }
 
 static int sim_munmap(struct host *h, void *addr, size_t length)

@@ -64,11 +64,15 @@ struct sim_platform {
 	struct sim_processor *secure; /* the secure processor and its ASIDs (sev/sev.h); NULL: none */
 };
 
-/* A guest_memfd: its pages lie here, beyond the VMM's reach. */
+/*
+ * A guest_memfd: its pages lie here, beyond the VMM's reach. With GUEST_MEMFD_FLAG_INIT_SHARED they are those
+ * of the descriptor, which the VMM may map, too.
+ */
 struct sim_gmem {
 	struct sim_object object;
 	struct sim_vm *vm;
-	uint64_t size;
+	uint64_t size, flags;
+	int fault_fd; /* an empty file: what the VMM maps of private pages, which it cannot touch; -1: none */
 	uint8_t *pages;
 	_Atomic uint64_t *owned; /* one bit a page: the guest's, as the RMP has it */
 };
@@ -210,6 +214,10 @@ void sim_object_close(struct sim_platform *sim, int fd);
  * kvm_time.c) ---- */
 
 int vm_create(struct sim_platform *sim, unsigned long type);
+/* What the VM's type says of it, whether it has a context or not: the kernel's has_private_mem (SEV-SNP) and
+ * has_protected_state (SEV-ES, SEV-SNP). */
+bool vm_has_private_memory(const struct sim_vm *vm);
+bool vm_has_protected_state(const struct sim_vm *vm);
 /* Gives back one hold; the last ends the VM. NULL is allowed. */
 void vm_unref(struct sim_vm *vm);
 void vm_destroy(struct sim_vm *vm);
@@ -234,7 +242,13 @@ void vm_attributes_finish(struct sim_vm *vm);
 bool vm_page_is_private(const struct sim_vm *vm, uint64_t gpa);
 /* Puts the descriptor's memory behind a slot of the VM. lock held. 0 or a negated errno. */
 int vm_gmem_bind(struct sim_vm *vm, struct sim_slot_row *row);
+/* The flags that KVM_CREATE_GUEST_MEMFD of the VM knows; vm NULL: of any. */
+uint64_t vm_gmem_flags(const struct sim_vm *vm);
 int gmem_fallocate(struct sim_gmem *gmem, int mode, off_t offset, off_t length);
+/* The descriptor to map in place of it, or a negated errno. */
+int gmem_mmap_fd(const struct sim_gmem *gmem, int prot, int flags);
+/* Where the slot's memory is to the guest: of a guest_memfd that can be mapped, in the file itself. */
+uint8_t *gmem_slot_host(const struct sim_vm *vm, const struct sim_slot_row *row);
 /* Its descriptor was closed. */
 void gmem_close(struct sim_gmem *gmem);
 /* Makes the page the guest's; false: it is already. */

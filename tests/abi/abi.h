@@ -37,6 +37,8 @@ void tell(const char *fmt, ...) PRINTF(1, 2);
 _Noreturn void give_up(const char *what);
 
 int ask(struct abi *abi, int fd, unsigned long request, const void *arg);
+/* What comes of mapping a guest_memfd, and of its pages. */
+void tell_mapping(struct abi *abi, int gmem, size_t size);
 int ask_number(struct abi *abi, int fd, unsigned long request, unsigned long number);
 
 /* ---- guests (guest.c) ---- */

@@ -141,6 +141,64 @@ static int guest_memfd(struct abi *abi, int vm)
 	return fd;
 }
 
+/* The kernel reads the page for us: EFAULT is the SIGBUS that a touch would be. */
+static int touch(const void *page)
+{
+	int fds[2], result;
+
+	if (pipe(fds) < 0)
+		give_up("a pipe");
+	result = write(fds[1], page, 1) == 1 ? 0 : -1;
+	close(fds[0]);
+	close(fds[1]);
+	return result;
+}
+
+void tell_mapping(struct abi *abi, int gmem, size_t size)
+{
+	static const struct {
+		const char *what;
+		int prot, flags;
+	} rows[] = {
+	        {"mapped", PROT_READ | PROT_WRITE, MAP_SHARED},
+	        {"mapped, private", PROT_READ | PROT_WRITE, MAP_PRIVATE},
+	        {"mapped for code", PROT_READ | PROT_EXEC, MAP_SHARED},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		void *at = host_mmap(abi->host, NULL, 2 * size, rows[i].prot, rows[i].flags, gmem, 0);
+
+		say(at == MAP_FAILED ? -1 : 0, "guest_memfd: %s", rows[i].what);
+		if (at == MAP_FAILED)
+			continue;
+		say(touch(at), "its first page");
+		say(touch((char *)at + size), "what is behind its end");
+		munmap(at, 2 * size);
+	}
+}
+
+/* Memory of a descriptor that both the VMM and the guest have: the slot needs no address in the VMM. */
+static void shared_memory(struct abi *abi, int vm)
+{
+	struct uapi_create_guest_memfd create = {.size = 0x2000};
+
+	for (create.flags = 0; create.flags < 4; create.flags++) {
+		int fd = ask(abi, vm, UAPI_CREATE_GUEST_MEMFD, &create);
+		struct uapi_userspace_memory_region2 region = {.slot = 5,
+		        .flags = UAPI_MEM_GUEST_MEMFD,
+		        .guest_phys_addr = 0x200000,
+		        .memory_size = 0x2000,
+		        .guest_memfd = (uint32_t)fd};
+
+		tell("- guest_memfd with flags %d", (int)create.flags);
+		tell_mapping(abi, fd, 0x2000);
+		say(ask(abi, vm, UAPI_SET_USER_MEMORY_REGION2, &region), "its slot");
+		region.memory_size = 0;
+		say(ask(abi, vm, UAPI_SET_USER_MEMORY_REGION2, &region), "its slot, deleted");
+		host_close(abi->host, fd);
+	}
+}
+
 static void prefault(struct abi *abi, int vcpu)
 {
 	struct {
@@ -194,6 +252,7 @@ static void run(struct abi *abi)
 	attributes(abi);
 	gmem = guest_memfd(abi, vm);
 	regions(abi, vm, gmem);
+	shared_memory(abi, vm);
 	private_attributes(abi, vm);
 	vcpu = ask_number(abi, vm, KVM_CREATE_VCPU, 0);
 	prefault(abi, vcpu);

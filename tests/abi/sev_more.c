@@ -195,7 +195,8 @@ static void fallocates(struct sev_vm *v)
 
 static void run_snp_memory(struct abi *abi)
 {
-	const struct uapi_create_guest_memfd shared = {.size = 0x1000, .flags = 3};
+	const struct uapi_create_guest_memfd shared = {.size = 0x1000, .flags = 3},
+	                                     mapped = {.size = 0x1000, .flags = 1};
 	const struct uapi_memory_attributes private = {0, MEMORY_BYTES, 8, 0}, other = {0, 0x1000, 1, 0},
 	                                    none = {0, 0, 8, 0},
 	                                    far = {UINT64_C(0xfffffffffffff000), 0x2000, 8, 0};
@@ -203,11 +204,16 @@ static void run_snp_memory(struct abi *abi)
 	        .slot = 1, .flags = UAPI_MEM_GUEST_MEMFD, .guest_phys_addr = 0x100000, .memory_size = 0x1000};
 	struct uapi_pre_fault_memory range = {.size = 0x1000};
 	struct sev_vm v, second;
+	int fd;
 
 	vm_open(&v, abi, UAPI_VM_SNP);
 	vm_open(&second, abi, UAPI_VM_SNP);
 	say(ask_number(abi, v.vm, KVM_CHECK_EXTENSION, UAPI_CAP_MEMORY_ATTRIBUTES), "attributes of the vm");
 	say(ask(abi, v.vm, UAPI_CREATE_GUEST_MEMFD, &shared), "guest_memfd that is shared at first");
+	fd = ask(abi, v.vm, UAPI_CREATE_GUEST_MEMFD, &mapped);
+	say(fd < 0 ? -1 : 0, "guest_memfd that can be mapped");
+	tell_mapping(abi, fd, 0x1000);
+	host_close(abi->host, fd);
 	fallocates(&v);
 	region.userspace_addr = (uintptr_t)v.memory;
 	region.guest_memfd = (uint32_t)second.gmem;

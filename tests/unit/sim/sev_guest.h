@@ -174,6 +174,19 @@ static inline int launch_measure(struct guest *g, struct abi_sev_measure *ret_me
 	return command(g, KVM_SEV_LAUNCH_MEASURE, &measure);
 }
 
+/* All of its memory and, with SEV-ES, its vCPUs, up to the end. */
+static inline void guest_launch(struct guest *g, uint32_t policy)
+{
+	struct abi_sev_measure measure;
+
+	assert_int_equal(launch_start(g, policy), 0);
+	assert_int_equal(launch_update(g, 0, GUEST_BYTES), 0);
+	if (policy & ABI_SEV_POLICY_ES)
+		assert_int_equal(command(g, KVM_SEV_LAUNCH_UPDATE_VMSA, NULL), 0);
+	assert_int_equal(launch_measure(g, &measure), 0);
+	assert_int_equal(command(g, KVM_SEV_LAUNCH_FINISH, NULL), 0);
+}
+
 static inline int guest_run(struct guest *g)
 {
 	return number_of(g->m, g->vcpu, KVM_RUN, 0);

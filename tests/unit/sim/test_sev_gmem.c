@@ -1,0 +1,158 @@
+/* guest_memfds that the VMM maps: its memory and the guest's, and what of them is neither's to touch. */
+#include <linux/falloc.h>
+
+#include "sev_guest.h"
+
+static const struct sim_options milan = {.product = "Milan", .seed = 1};
+
+/* mov al, [GUEST_DATA]; inc al; mov [GUEST_DATA], al; out PORT, al; again */
+#define COUNT 0xa0, 0x00, 0x20, 0xfe, 0xc0, 0xa2, 0x00, 0x20, 0xe6, PORT, 0xeb, 0xf4
+
+static int make_gmem(struct guest *g, uint64_t flags)
+{
+	const struct uapi_create_guest_memfd create = {.size = GUEST_BYTES, .flags = flags};
+
+	return call_of(g->m, g->vm, UAPI_CREATE_GUEST_MEMFD, &create);
+}
+
+/* The guest's memory is the file, at whatever address of the VMM the slot is. */
+static void use_gmem(struct guest *g, uint64_t flags, void *at)
+{
+	g->gmem = make_gmem(g, flags);
+	assert_true(g->gmem >= 0);
+	assert_int_equal(set_memory(g, 0, 0, 0, NULL, -1), 0);
+	assert_int_equal(set_memory(g, 0, 0, GUEST_BYTES, at, g->gmem), 0);
+}
+
+static uint8_t *map_gmem(struct guest *g, size_t size)
+{
+	void *at = host_mmap(g->m->host, NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, g->gmem, 0);
+
+	assert_ptr_not_equal(at, MAP_FAILED);
+	return at;
+}
+
+static void test_gmem_is_shared_with_the_guest_that_runs_from_it(void **state)
+{
+	struct machine m;
+	struct guest g;
+	uint8_t *shared;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_DEFAULT);
+	use_gmem(&g, UAPI_GUEST_MEMFD_MMAP | UAPI_GUEST_MEMFD_INIT_SHARED, NULL);
+	shared = map_gmem(&g, GUEST_BYTES);
+	CODE(&g, COUNT);
+	memcpy(shared + GUEST_CODE, g.memory + GUEST_CODE, 32);
+	guest_add_vcpu(&g);
+	shared[GUEST_DATA] = 0x41;
+	assert_int_equal(run_to_port(&g), 0x42);
+	assert_int_equal(shared[GUEST_DATA], 0x42);
+	/* A hole takes the page from both. */
+	assert_int_equal(host_fallocate(m.host, g.gmem, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+	                         GUEST_DATA, PAGE_SIZE_BYTES),
+	        0);
+	assert_int_equal(shared[GUEST_DATA], 0);
+	assert_int_equal(run_to_port(&g), 1);
+	assert_int_equal(shared[GUEST_DATA], 1);
+	munmap(shared, GUEST_BYTES);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* Closed, but mapped where the slot is: the kernel keeps the file for as long as that. */
+static void test_gmem_that_is_closed_stays_where_it_is_mapped(void **state)
+{
+	struct machine m;
+	struct guest g;
+	uint8_t *shared;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_DEFAULT);
+	g.gmem = make_gmem(&g, UAPI_GUEST_MEMFD_MMAP | UAPI_GUEST_MEMFD_INIT_SHARED);
+	assert_true(g.gmem >= 0);
+	shared = map_gmem(&g, GUEST_BYTES);
+	assert_int_equal(set_memory(&g, 0, 0, 0, NULL, -1), 0);
+	assert_int_equal(set_memory(&g, 0, 0, GUEST_BYTES, shared, g.gmem), 0);
+	CODE(&g, COUNT);
+	memcpy(shared + GUEST_CODE, g.memory + GUEST_CODE, 32);
+	guest_add_vcpu(&g);
+	assert_int_equal(run_to_port(&g), 1);
+	host_close(m.host, g.gmem);
+	g.gmem = -1;
+	assert_int_equal(run_to_port(&g), 2);
+	assert_int_equal(shared[GUEST_DATA], 2);
+	munmap(shared, GUEST_BYTES);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* A page that is private from the start is nothing that the VMM can touch, though it can map it. */
+static void test_gmem_private_pages_cannot_be_touched(void **state)
+{
+	static const unsigned types[] = {UAPI_VM_DEFAULT, UAPI_VM_SEV, UAPI_VM_SEV_ES, UAPI_VM_SNP};
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		struct machine m;
+		struct guest g;
+		int fds[2], own;
+		uint8_t *at;
+
+		machine_open(&m, &milan);
+		guest_make(&g, &m, types[i]);
+		own = g.gmem;
+		g.gmem = make_gmem(&g, UAPI_GUEST_MEMFD_MMAP);
+		assert_true(g.gmem >= 0);
+		at = map_gmem(&g, GUEST_BYTES);
+		assert_int_equal(pipe(fds), 0);
+		assert_int_equal(write(fds[1], at, 1), -1); /* where a touch is SIGBUS */
+		assert_int_equal(errno, EFAULT);
+		close(fds[0]);
+		close(fds[1]);
+		munmap(at, GUEST_BYTES);
+		host_close(m.host, own);
+		guest_close(&g);
+		machine_close(&m);
+	}
+}
+
+/* SEV: what the VMM encrypts in its mapping is what the guest decrypts. */
+static void test_gmem_of_a_sev_guest_is_measured_where_it_is_mapped(void **state)
+{
+	struct machine m;
+	struct guest g;
+	uint8_t *shared, *plain;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SEV);
+	g.gmem = make_gmem(&g, UAPI_GUEST_MEMFD_MMAP | UAPI_GUEST_MEMFD_INIT_SHARED);
+	assert_true(g.gmem >= 0);
+	shared = map_gmem(&g, GUEST_BYTES);
+	assert_int_equal(set_memory(&g, 0, 0, 0, NULL, -1), 0);
+	assert_int_equal(set_memory(&g, 0, 0, GUEST_BYTES, shared, g.gmem), 0);
+	assert_int_equal(guest_init2(&g), 0);
+	guest_add_vcpu(&g);
+	CODE(&g, COUNT);
+	memcpy(shared + GUEST_CODE, g.memory + GUEST_CODE, 32);
+	plain = g.memory;
+	g.memory = shared;
+	guest_launch(&g, 0);
+	assert_int_equal(run_to_port(&g), 1);
+	assert_int_equal(run_to_port(&g), 2);
+	g.memory = plain;
+	munmap(shared, GUEST_BYTES);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_gmem_is_shared_with_the_guest_that_runs_from_it),
+	        cmocka_unit_test(test_gmem_that_is_closed_stays_where_it_is_mapped),
+	        cmocka_unit_test(test_gmem_private_pages_cannot_be_touched),
+	        cmocka_unit_test(test_gmem_of_a_sev_guest_is_measured_where_it_is_mapped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
