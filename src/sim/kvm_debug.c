@@ -55,6 +55,7 @@ int vcpu_set_guest_debug(void *object, void *arg, uintptr_t user)
 	for (size_t i = 0; i < ARRAY_LEN(rows) && debug->control & KVM_GUESTDBG_ENABLE; i++)
 		debugger.ask |= debug->control & rows[i].control ? rows[i].ask : 0;
 	sim_cpu_set_debugger(v->cpu, &debugger);
+	v->guest_debug = debug->control & KVM_GUESTDBG_ENABLE ? debug->control : 0;
 	return 0;
 }
 

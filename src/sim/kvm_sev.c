@@ -18,7 +18,7 @@ bool vm_is_sev(const struct sim_vm *vm)
 
 bool vm_is_snp(const struct sim_vm *vm)
 {
-	return vm->type == UAPI_VM_SNP;
+	return vm->sev->vmsa_features & ABI_FEATURE_SNP;
 }
 
 /* ---- contexts ---- */
@@ -159,17 +159,31 @@ int sev_result(struct sev_call *call, uint32_t code)
 	return code == PSP_SUCCESS ? 0 : -EIO;
 }
 
+int sev_copy_out_padded(uint64_t user, const void *data, size_t size, size_t room)
+{
+	static const uint8_t zeros[PAGE_SIZE_BYTES];
+
+	if (sim_copy_out((uintptr_t)user, data, size) < 0)
+		return -EFAULT;
+	for (size_t part; size < room; size += part) {
+		part = room - size < sizeof(zeros) ? room - size : sizeof(zeros);
+		if (sim_copy_out((uintptr_t)user + size, zeros, part) < 0)
+			return -EFAULT;
+	}
+	return 0;
+}
+
 /* As the kernel: after a refusal nothing is given back but by a query of the length. */
 int sev_answer(struct sev_call *call, uint32_t code, const struct sev_answer *a)
 {
-	bool query = !*a->len;
+	uint32_t room = *a->len;
 	int result = sev_result(call, code);
 
-	if (!query && result < 0)
+	if (room && result < 0)
 		return result;
-	if (result == 0 && a->user && sim_copy_out((uintptr_t)a->user, a->data, a->size) < 0)
+	if (result == 0 && a->user && sev_copy_out_padded(a->user, a->data, a->size, room) < 0)
 		result = -EFAULT;
-	*a->len = (uint32_t)a->size;
+	*a->len = code == PSP_SUCCESS || code == PSP_INVALID_LEN ? (uint32_t)a->size : 0;
 	return sev_copy_out(call, a->params, a->params_size) < 0 ? -EFAULT : result;
 }
 
@@ -231,7 +245,7 @@ static int dispatch(struct sev_call *call, uintptr_t user)
 		i++;
 	if (call->sev->owner && (i == ARRAY_LEN(commands) || !commands[i].mirror))
 		return -EINVAL;
-	if (vm_is_snp(call->vm) && call->sev->active && call->cmd->id < UAPI_SEV_SNP_LAUNCH_START)
+	if (vm_is_snp(call->vm) && call->cmd->id < UAPI_SEV_SNP_LAUNCH_START)
 		return -EPERM;
 	if (i == ARRAY_LEN(commands))
 		return -EINVAL;

@@ -126,10 +126,14 @@ int sev_launch_update_data(struct sev_call *call)
 	int result = sev_take_params(call, &params, sizeof(params));
 
 	if (result == 0)
-		result = sev_pin(call->sev, params.uaddr, params.len);
+		result = sev_pin(call->sev, params.uaddr, params.len, true);
+	if (result < 0)
+		return result;
+	result = sev_ready(call);
 	if (result == 0)
-		result = sev_ready(call);
-	return result < 0 ? result : update_data(call, params.uaddr, params.len);
+		result = update_data(call, params.uaddr, params.len);
+	sev_unpin(call->sev, params.uaddr, params.len);
+	return result;
 }
 
 static uint32_t update_vmsa(struct sev_call *call, struct abi_vmsa *vmsa, uint64_t spa)
@@ -139,22 +143,10 @@ static uint32_t update_vmsa(struct sev_call *call, struct abi_vmsa *vmsa, uint64
 
 int sev_launch_update_vmsa(struct sev_call *call)
 {
-	return call->sev->es ? sev_vmsas_update(call, update_vmsa) : -ENOTTY;
+	return call->sev->es ? sev_vmsas_update(call, update_vmsa, call->sev->fd) : -ENOTTY;
 }
 
-/* Asked with no length, the firmware says how long the answer is; it looks at its state before that. */
-static uint32_t query_code(struct sev_call *call, enum psp_sev_state wanted)
-{
-	struct psp_sev_status status;
-	uint32_t code = psp_guest_status(call->psp, call->sev->handle, &status);
-
-	if (code == PSP_SUCCESS && status.state != wanted)
-		code = PSP_INVALID_GUEST_STATE;
-	return code == PSP_SUCCESS ? PSP_INVALID_LEN : code;
-}
-
-/* Of an answer whose size the firmware knows: 1: it fits, 0: only its length is asked for; or a negated
- * errno. */
+/* Of an answer whose size the firmware knows: 1: it fits, 0: there is no room for it; or a negated errno. */
 static int answer_fits(const struct sev_call *call, const struct sev_answer *a)
 {
 	int result;
@@ -178,10 +170,8 @@ int sev_launch_measure(struct sev_call *call)
 	result = answer_fits(call, &answer);
 	if (result < 0)
 		return result;
-	return sev_answer(call,
-	        result ? psp_launch_measure(call->psp, call->sev->handle, &measure)
-	               : query_code(call, PSP_SEV_LUPDATE),
-	        &answer);
+	return sev_answer(
+	        call, psp_launch_measure(call->psp, call->sev->handle, result ? &measure : NULL), &answer);
 }
 
 int sev_launch_finish(struct sev_call *call)
@@ -221,7 +211,6 @@ int sev_attestation_report(struct sev_call *call)
 	if (result < 0)
 		return result;
 	return sev_answer(call,
-	        result ? psp_attestation_report(call->psp, call->sev->handle, params.mnonce, &report)
-	               : PSP_INVALID_LEN,
+	        psp_attestation_report(call->psp, call->sev->handle, params.mnonce, result ? &report : NULL),
 	        &answer);
 }

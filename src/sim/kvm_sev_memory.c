@@ -4,14 +4,16 @@
  * amd-memory-encryption.rst, KVM_SEV_LAUNCH_SECRET, KVM_SEV_DBG_DECRYPT; api.rst 4.110 and 4.111.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "sev/sev.h"
 
 #define BLOCK 16u
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22 /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
 #endif
 
 /* ---- pinning ---- */
@@ -21,26 +23,36 @@ static uint64_t pages_of(uint64_t address, uint64_t size)
 	return (address + size - 1) / PAGE_SIZE_BYTES - address / PAGE_SIZE_BYTES + 1;
 }
 
-bool sev_readable(uint64_t address)
+bool sev_is_there(uint64_t address, uint64_t size, bool write)
 {
-	uint8_t byte;
+	void *start = sev_pointer(address & ~(uint64_t)(PAGE_SIZE_BYTES - 1));
 
-	return sim_copy_in(&byte, (uintptr_t)address, 1) == 0;
+	return madvise(start, pages_of(address, size) * PAGE_SIZE_BYTES,
+	               write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0;
 }
 
-int sev_pin(const struct sim_sev *sev, uint64_t address, uint64_t size)
+/* sev_pin_memory(), sev_check_pin_count() */
+int sev_pin(struct sim_sev *sev, uint64_t address, uint64_t size, bool write)
 {
+	const uint64_t host_pages = (uint64_t)sysconf(_SC_PHYS_PAGES);
 	uint64_t end, pages;
-	void *start = sev_pointer(address & ~(uint64_t)(PAGE_SIZE_BYTES - 1));
 
 	if (!size || !add_ok(address, size, &end))
 		return -EINVAL;
 	pages = pages_of(address, size);
-	if (pages > sev->pages_lockable - sev->pages_locked)
+	if (pages > INT_MAX || sev->pages_locked + pages > host_pages)
+		return -EINVAL;
+	if (sev->pages_locked + pages > sev->pages_lockable)
 		return -ENOMEM;
-	if (madvise(start, pages * PAGE_SIZE_BYTES, MADV_POPULATE_WRITE) < 0)
+	if (!sev_is_there(address, size, write))
 		return -ENOMEM;
+	sev->pages_locked += pages;
 	return 0;
+}
+
+void sev_unpin(struct sim_sev *sev, uint64_t address, uint64_t size)
+{
+	sev->pages_locked -= pages_of(address, size);
 }
 
 /* ---- where it lies ---- */
@@ -73,25 +85,24 @@ int sev_spa(const struct sev_call *call, uint64_t address, uint64_t *size, uint6
 
 /* ---- regions ---- */
 
+/* The kernel does not write there, so memory that is read-only to the VMM can be registered, too. */
 static int region_add(struct sim_vm *vm, const struct kvm_enc_region *range)
 {
 	struct sim_sev *sev = vm->sev;
-	struct sim_region *region;
-	int result = sev_pin(sev, range->addr, range->size);
+	auto_free struct sim_region *region = malloc(sizeof(*region));
+	int result;
 
-	if (result < 0)
-		return result;
-	if (sev->memory && !place(vm, range->addr, range->size))
-		return -ENOMEM;
-	region = malloc(sizeof(*region));
 	if (!region)
 		return -ENOMEM;
-	*region = (struct sim_region){.next = sev->regions,
-	        .address = range->addr,
-	        .size = range->size,
-	        .pages = pages_of(range->addr, range->size)};
-	sev->regions = region;
-	sev->pages_locked += region->pages;
+	result = sev_pin(sev, range->addr, range->size, false);
+	if (result < 0)
+		return result;
+	if (sev->memory && !place(vm, range->addr, range->size)) {
+		sev_unpin(sev, range->addr, range->size);
+		return -ENOMEM;
+	}
+	*region = (struct sim_region){.next = sev->regions, .address = range->addr, .size = range->size};
+	sev->regions = take_ptr(&region);
 	return 0;
 }
 
@@ -122,7 +133,7 @@ static int region_remove(struct sim_sev *sev, const struct kvm_enc_region *range
 		if (region->address != range->addr || region->size != range->size)
 			continue;
 		*at = region->next;
-		sev->pages_locked -= region->pages;
+		sev_unpin(sev, region->address, region->size);
 		free(region);
 		return 0;
 	}
@@ -159,28 +170,36 @@ static uint32_t secret(struct sev_call *call, const struct kvm_sev_launch_secret
 	        sev_pointer(params->guest_uaddr), spa, params->guest_len);
 }
 
+/* Its place is pinned meanwhile. */
+static int secret_to(struct sev_call *call, const struct kvm_sev_launch_secret *params)
+{
+	auto_free void *header = NULL, *packet = NULL;
+	uint64_t spa = 0, size = params->guest_len;
+	int result = sev_spa(call, params->guest_uaddr, &size, &spa);
+
+	if (result == 0 && size < params->guest_len)
+		result = -EINVAL;
+	if (result == 0)
+		packet = sev_copy_blob(params->trans_uaddr, params->trans_len, &result);
+	if (result == 0)
+		header = sev_copy_blob(params->hdr_uaddr, params->hdr_len, &result);
+	if (result == 0)
+		result = sev_ready(call);
+	return result < 0 ? result : sev_result(call, secret(call, params, spa, header, packet));
+}
+
 int sev_launch_secret(struct sev_call *call)
 {
 	struct kvm_sev_launch_secret params;
-	auto_free void *header = NULL, *packet = NULL;
-	uint64_t spa = 0, size;
 	int result = sev_take_params(call, &params, sizeof(params));
 
+	if (result == 0)
+		result = sev_pin(call->sev, params.guest_uaddr, params.guest_len, true);
 	if (result < 0)
 		return result;
-	size = params.guest_len;
-	result = sev_pin(call->sev, params.guest_uaddr, params.guest_len);
-	if (result == 0)
-		result = sev_spa(call, params.guest_uaddr, &size, &spa);
-	if (result == 0 && size < params.guest_len)
-		result = -EINVAL;
-	if (result == 0)
-		packet = sev_copy_blob(params.trans_uaddr, params.trans_len, &result);
-	if (result == 0)
-		header = sev_copy_blob(params.hdr_uaddr, params.hdr_len, &result);
-	if (result == 0)
-		result = sev_ready(call);
-	return result < 0 ? result : sev_result(call, secret(call, &params, spa, header, packet));
+	result = secret_to(call, &params);
+	sev_unpin(call->sev, params.guest_uaddr, params.guest_len);
+	return result;
 }
 
 /* ---- the debugger's view ---- */
@@ -241,8 +260,28 @@ static size_t in_page(uint64_t address, size_t size)
 	return size < left ? size : left;
 }
 
+typedef int dbg_step_fn(struct sev_call *call, uint64_t from, uint64_t to, size_t size);
+
+/* A page of each, both pinned meanwhile. */
+static int dbg_page(struct sev_call *call, dbg_step_fn *step, uint64_t from, uint64_t to, size_t size)
+{
+	int result = sev_pin(call->sev, from, size, false);
+
+	if (result < 0)
+		return result;
+	result = sev_pin(call->sev, to, size, true);
+	if (result == 0) {
+		result = sev_ready(call);
+		if (result == 0)
+			result = step(call, from, to, size);
+		sev_unpin(call->sev, to, size);
+	}
+	sev_unpin(call->sev, from, size);
+	return result;
+}
+
 /* Page by page, so that what was done before a failure stays done. */
-static int dbg(struct sev_call *call, int (*step)(struct sev_call *, uint64_t, uint64_t, size_t))
+static int dbg(struct sev_call *call, dbg_step_fn *step)
 {
 	struct kvm_sev_dbg params;
 	uint64_t end;
@@ -250,17 +289,13 @@ static int dbg(struct sev_call *call, int (*step)(struct sev_call *, uint64_t, u
 
 	if (result < 0)
 		return result;
-	if (!params.len || !add_ok(params.src_uaddr, params.len, &end) || !params.dst_uaddr)
+	if (!params.len || !params.src_uaddr || !params.dst_uaddr ||
+	        !add_ok(params.src_uaddr, params.len, &end) || !add_ok(params.dst_uaddr, params.len, &end))
 		return -EINVAL;
 	while (params.len && result == 0) {
 		size_t size = in_page(params.dst_uaddr, in_page(params.src_uaddr, params.len));
 
-		result =
-		        sev_readable(params.src_uaddr) ? sev_pin(call->sev, params.dst_uaddr, size) : -ENOMEM;
-		if (result == 0)
-			result = sev_ready(call);
-		if (result == 0)
-			result = step(call, params.src_uaddr, params.dst_uaddr, size);
+		result = dbg_page(call, step, params.src_uaddr, params.dst_uaddr, size);
 		params.src_uaddr += size;
 		params.dst_uaddr += size;
 		params.len -= (uint32_t)size;

@@ -119,7 +119,10 @@ static int add_vcpu_parts(struct sim_vm *vm)
 	return 0;
 }
 
-/* The registers of a SEV-ES guest are in its VMSAs, which go along. */
+/*
+ * The registers of a SEV-ES guest are in its VMSAs, which go along. What KVM itself had of them stays: the
+ * VMM sees those of the vCPU that it made, and of its FPU, which nothing has hidden.
+ */
 static void move_vcpus(struct sim_vm *vm, struct sim_vm *source)
 {
 	for (unsigned i = 0; source->sev->es && i < atomic_load(&vm->vcpu_count); i++) {
@@ -128,6 +131,7 @@ static void move_vcpus(struct sim_vm *vm, struct sim_vm *source)
 		struct kvm_sregs sregs;
 		struct kvm_fpu fpu;
 
+		vcpu_sev_keep_stale(to);
 		sim_cpu_get_regs(from->cpu, &regs);
 		sim_cpu_get_sregs(from->cpu, &sregs);
 		sim_cpu_get_fpu(from->cpu, &fpu);
@@ -136,7 +140,6 @@ static void move_vcpus(struct sim_vm *vm, struct sim_vm *source)
 		sim_cpu_set_regs(to->cpu, &regs);
 		sim_cpu_set_fpu(to->cpu, &fpu);
 		to->sev->vmsa = take_ptr(&from->sev->vmsa);
-		to->sev->stale = from->sev->stale;
 		to->sev->protected = true;
 		from->sev->protected = false;
 	}
@@ -154,18 +157,20 @@ static void move_mirrors(struct sim_vm *vm, struct sim_vm *source)
 	}
 }
 
+/*
+ * What sev_migrate_from() carries, and nothing else. The number of /dev/sev stays behind, so commands on the
+ * guest look it up as 0. A VM of the type SEV or SEV-ES goes on to want the KVM_SEV_INIT2 that it cannot have
+ * any more, and never runs: only guests of the VM type 0 survive a move.
+ */
 static void move_context(struct sim_vm *vm, struct sim_vm *source)
 {
 	struct sim_sev *to = vm->sev, *from = source->sev;
 
 	to->active = true;
-	to->need_init = false;
 	to->es = from->es;
 	to->asid = from->asid;
 	to->handle = from->handle;
-	to->fd = from->fd;
 	to->vmsa_features = from->vmsa_features;
-	to->ghcb_version = from->ghcb_version;
 	to->pages_locked = from->pages_locked;
 	to->regions = take_ptr(&from->regions);
 	to->memory = take_ptr(&from->memory);
@@ -173,8 +178,9 @@ static void move_context(struct sim_vm *vm, struct sim_vm *source)
 	to->owner = take_ptr(&from->owner);
 	move_mirrors(vm, source);
 	pthread_mutex_unlock(&vm->sim->lock);
-	from->active = false;
+	from->active = from->es = false;
 	from->handle = from->asid = 0;
+	from->pages_locked = 0;
 	private_bus_init(vm);
 	source->bus.c_bit = 0;
 	atomic_store(&source->dead, true);

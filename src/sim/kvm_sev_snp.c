@@ -34,7 +34,7 @@ int sev_snp_launch_start(struct sev_call *call)
 {
 	struct uapi_sev_snp_launch_start params;
 
-	if (!vm_is_snp(call->vm) || !call->sev->active)
+	if (!vm_is_snp(call->vm))
 		return -ENOTTY;
 	if (sev_copy_in(call, &params, sizeof(params)) < 0)
 		return -EFAULT;
@@ -73,6 +73,19 @@ static uint32_t give_page(
 	return code;
 }
 
+/* KVM wants a CPUID page that it can write a corrected one to, even if the firmware has nothing to correct.
+ */
+static int take_source(const struct uapi_sev_snp_launch_update *params, uint64_t n, void *page)
+{
+	uint64_t from = params->uaddr + n * PAGE_SIZE_BYTES;
+
+	if (params->type == ABI_PAGE_ZERO)
+		return 0;
+	if (params->type == ABI_PAGE_CPUID && !sev_is_there(from, PAGE_SIZE_BYTES, true))
+		return -EFAULT;
+	return sim_copy_in(page, (uintptr_t)from, PAGE_SIZE_BYTES);
+}
+
 /* Page number n of the update. slots_lock of the kernel: sim_vm.lock is held. */
 static int update_page(struct sev_call *call, const struct uapi_sev_snp_launch_update *params,
         const struct sim_slot_row *row, uint64_t n)
@@ -80,12 +93,10 @@ static int update_page(struct sev_call *call, const struct uapi_sev_snp_launch_u
 	uint64_t gpa = params->gfn_start * PAGE_SIZE_BYTES + n * PAGE_SIZE_BYTES;
 	uint64_t offset = row->region.guest_memfd_offset + (gpa - row->region.guest_phys_addr);
 	uint8_t page[PAGE_SIZE_BYTES] = {0};
-	int result = 0;
+	int result = take_source(params, n, page);
 
-	if (!vm_page_is_private(call->vm, gpa))
-		return -EINVAL;
-	if (params->type != ABI_PAGE_ZERO)
-		result = sim_copy_in(page, (uintptr_t)(params->uaddr + n * PAGE_SIZE_BYTES), sizeof(page));
+	if (result == 0 && !vm_page_is_private(call->vm, gpa))
+		result = -EINVAL;
 	if (result < 0)
 		return result;
 	if (!gmem_own(row->gmem, offset))
@@ -191,7 +202,7 @@ int sev_snp_launch_finish(struct sev_call *call)
 	struct abi_id_auth auth;
 	int result;
 
-	if (!vm_is_snp(call->vm) || !call->sev->active)
+	if (!vm_is_snp(call->vm))
 		return -ENOTTY;
 	if (!call->sev->gctx)
 		return -EINVAL;
@@ -199,7 +210,7 @@ int sev_snp_launch_finish(struct sev_call *call)
 		return -EFAULT;
 	if (params.flags)
 		return -EINVAL;
-	result = sev_vmsas_update(call, update_vmsa);
+	result = sev_vmsas_update(call, update_vmsa, (int)call->cmd->sev_fd);
 	if (result == 0 && params.id_block_en)
 		result = take_id(&params, &block, &auth);
 	if (result == 0)

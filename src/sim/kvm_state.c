@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "sim.h"
+#include "sev/sev.h"
 
 #define MSRS_MAX             256
 #define VECTOR_DB            1
@@ -103,6 +103,10 @@ static bool access_msr(struct sim_vcpu *v, bool write, struct kvm_msr_entry *e)
 	uint64_t value = e->data;
 	bool good;
 
+	if (vcpu_sev_hides_msr(v, e->index)) {
+		e->data = write ? e->data : 0;
+		return !vm_has_protected_state(v->vm);
+	}
 	if (write)
 		good = sim_cpu_msr_write(v->cpu, e->index, value, true);
 	else

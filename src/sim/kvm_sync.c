@@ -18,12 +18,20 @@ bool vcpu_injectable(const struct sim_vcpu *v)
 	       v->user_vector < 0 && (!v->vm->chip || irq_lapic_takes_pic(&v->lapic));
 }
 
-/* None of a guest whose registers the VMM is not to see. */
-static uint64_t sync_fields(const struct sim_vcpu *v)
+static bool is_protected(const struct sim_vcpu *v)
 {
-	bool hidden = v->vm->type >= UAPI_VM_SEV_ES || (v->sev && v->sev->protected);
+	return v->sev && v->sev->protected;
+}
 
-	return hidden ? 0 : KVM_SYNC_X86_VALID_FIELDS;
+/* The guest keeps its registers; what the VMM writes is what it reads with KVM_GET_REGS. */
+static void set_regs(struct sim_vcpu *v, const struct kvm_regs *regs)
+{
+	struct kvm_regs copy = *regs;
+
+	if (is_protected(v))
+		v->sev->stale.regs = copy;
+	else
+		vcpu_set_regs(v, &copy, 0);
 }
 
 /* The VMM's memory may change meanwhile: each struct is copied once. */
@@ -32,18 +40,16 @@ int vcpu_sync_in(struct sim_vcpu *v)
 	struct kvm_run *run = v->run;
 	uint64_t sets = run->kvm_dirty_regs;
 
-	if ((run->kvm_valid_regs | sets) & ~sync_fields(v))
+	if ((run->kvm_valid_regs | sets) & ~(uint64_t)vm_capability(v->vm->sim, v->vm, KVM_CAP_SYNC_REGS))
 		return -EINVAL;
 	if (sets & KVM_SYNC_X86_REGS) {
-		struct kvm_regs regs = run->s.regs.regs;
-
-		vcpu_set_regs(v, &regs, 0);
+		set_regs(v, &run->s.regs.regs);
 		run->kvm_dirty_regs &= ~KVM_SYNC_X86_REGS;
 	}
 	if (sets & KVM_SYNC_X86_SREGS) {
 		struct kvm_sregs sregs = run->s.regs.sregs;
 
-		if (vcpu_set_sregs(v, &sregs, 0) < 0)
+		if (!is_protected(v) && vcpu_set_sregs(v, &sregs, 0) < 0)
 			return -EINVAL;
 		run->kvm_dirty_regs &= ~KVM_SYNC_X86_SREGS;
 	}
@@ -60,7 +66,7 @@ int vcpu_sync_in(struct sim_vcpu *v)
 static void sync_out(struct sim_vcpu *v)
 {
 	struct kvm_run *run = v->run;
-	uint64_t sets = run->kvm_valid_regs & sync_fields(v);
+	uint64_t sets = is_protected(v) ? 0 : run->kvm_valid_regs;
 
 	if (sets & KVM_SYNC_X86_REGS)
 		sim_cpu_get_regs(v->cpu, &run->s.regs.regs);

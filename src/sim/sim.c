@@ -184,6 +184,11 @@ static int call_table(
 	return unknown;
 }
 
+int vcpu_table_call(struct sim_vcpu *v, unsigned long request, uintptr_t user)
+{
+	return call_table(v, sim_vcpu_calls, request, user, -EINVAL);
+}
+
 /* One caller at a time; another waits until the vCPU has left the guest, as with the kernel. */
 static int vcpu_call(struct sim_vcpu *v, unsigned long request, uintptr_t user)
 {
@@ -192,8 +197,8 @@ static int vcpu_call(struct sim_vcpu *v, unsigned long request, uintptr_t user)
 	if (_IOC_TYPE(request) != KVMIO)
 		return -EINVAL;
 	pthread_mutex_lock(&v->lock);
-	if (!v->sev || !vcpu_sev_refuses(v, request, user, &result))
-		result = call_table(v, sim_vcpu_calls, request, user, -EINVAL);
+	if (!v->sev || !vcpu_sev_call(v, request, user, &result))
+		result = vcpu_table_call(v, request, user);
 	if (v->sev)
 		private_release(v);
 	pthread_mutex_unlock(&v->lock);

@@ -170,6 +170,7 @@ struct sim_vcpu {
 	uint32_t waits;  /* exit reason whose data the next KVM_RUN brings; 0: none */
 	int user_vector; /* KVM_INTERRUPT; -1: none */
 	bool has_run;
+	uint32_t guest_debug; /* KVM_SET_GUEST_DEBUG; 0: no debugger */
 	bool has_sigmask;
 	uint64_t sigmask, sigmask_user;
 	struct kvm_cpuid_entry2 *cpuid;
@@ -276,6 +277,8 @@ int vcpu_create(struct sim_vm *vm, unsigned long id);
 void vcpu_destroy(struct sim_vcpu *vcpu);
 void vcpu_add_figures(const struct sim_vcpu *vcpu, struct sim_figures *sum);
 sim_call_fn vcpu_run;
+/* The call of sim_vcpu_calls. vcpu->lock held. */
+int vcpu_table_call(struct sim_vcpu *vcpu, unsigned long request, uintptr_t user);
 sim_call_fn vcpu_set_vapic;
 /* Before the vCPU enters its guest, and after it has left. */
 void vcpu_vapic_enter(struct sim_vcpu *vcpu);

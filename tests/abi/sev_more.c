@@ -10,6 +10,7 @@
 static void regions(struct sev_vm *v)
 {
 	const uint64_t at = (uintptr_t)v->memory;
+	void *read_only = mmap(NULL, 0x1000, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	const struct {
 		const char *what;
 		struct kvm_enc_region region;
@@ -18,6 +19,9 @@ static void regions(struct sev_vm *v)
 	        {"of nothing", {at, 0}, false},
 	        {"beyond the end", {UINT64_C(0xfffffffffffff000), 0x2000}, false},
 	        {"of no memory", {16, 0x1000}, false},
+	        {"of more than any host has", {0x1000, UINT64_C(1) << 42}, false},
+	        {"of more pages than there are numbers", {0x1000, UINT64_C(1) << 44}, false},
+	        {"that the vmm can only read", {(uintptr_t)read_only, 0x1000}, false},
 	        {"good", {at, MEMORY_BYTES}, false},
 	        {"off, but its half", {at, MEMORY_BYTES / 2}, true},
 	        {"off", {at, MEMORY_BYTES}, true},
@@ -29,6 +33,7 @@ static void regions(struct sev_vm *v)
 		            rows[i].off ? KVM_MEMORY_ENCRYPT_UNREG_REGION : KVM_MEMORY_ENCRYPT_REG_REGION,
 		            &rows[i].region),
 		        "region: %s", rows[i].what);
+	munmap(read_only, 0x1000);
 }
 
 static void debug(struct sev_vm *v)
@@ -38,7 +43,8 @@ static void debug(struct sev_vm *v)
 	const struct kvm_sev_dbg write = {(uintptr_t)plain, guest + 5, 40},
 	                         read = {guest + 5, (uintptr_t)back, 40}, none = {guest, (uintptr_t)back, 0},
 	                         nowhere = {guest, 0, 16}, wrong = {16, (uintptr_t)back, 16},
-	                         far = {UINT64_MAX - 8, (uintptr_t)back, 16};
+	                         null = {0, (uintptr_t)back, 16}, far = {UINT64_MAX - 8, (uintptr_t)back, 16},
+	                         to_far = {(uintptr_t)plain, UINT64_MAX - 8, 16};
 
 	command(v, KVM_SEV_DBG_ENCRYPT, &write, "debugger writes");
 	command(v, KVM_SEV_DBG_DECRYPT, &read, "debugger reads");
@@ -47,7 +53,9 @@ static void debug(struct sev_vm *v)
 	command(v, KVM_SEV_DBG_DECRYPT, &none, "debugger reads nothing");
 	command(v, KVM_SEV_DBG_DECRYPT, &nowhere, "debugger reads to nowhere");
 	command(v, KVM_SEV_DBG_DECRYPT, &wrong, "debugger reads no memory");
+	command(v, KVM_SEV_DBG_DECRYPT, &null, "debugger reads at NULL");
 	command(v, KVM_SEV_DBG_DECRYPT, &far, "debugger reads beyond the end");
+	command(v, KVM_SEV_DBG_ENCRYPT, &to_far, "debugger writes beyond the end");
 }
 
 static void launch(struct sev_vm *v, uint32_t policy)
@@ -140,15 +148,39 @@ static void moves(struct abi *abi, struct sev_vm *owner)
 	enable(&snp, move, owner->vm, "move to snp");
 	enable(&v, move, snp.vm, "move of snp");
 	enable(&v, KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, snp.vm, "mirror of snp");
+	add_vcpu(&v);
 	enable(&v, move, owner->vm, "move");
 	command(&v, KVM_SEV_GUEST_STATUS, &status, "status");
-	tell("state %u", status.state);
+	say(ask_number(abi, v.vcpu, KVM_RUN, 0), "run");
+	init2(&v, "init2");
 	command(owner, KVM_SEV_GUEST_STATUS, &status, "status of the one that was left");
 	say(ask_number(abi, owner->vm, KVM_CHECK_EXTENSION, KVM_CAP_IRQCHIP), "and a capability of it");
 	enable(&other, move, owner->vm, "move from it");
 	vm_close(&snp);
 	vm_close(&other);
 	vm_close(&v);
+}
+
+/* A VM is SEV-SNP's by its context, which a mirror has from its owner, and not by its type. */
+static void mirror_of_another_type(struct abi *abi)
+{
+	struct kvm_sev_launch_start start = {.policy = ABI_SEV_POLICY_ES};
+	struct kvm_sev_guest_status status = {0};
+	struct uapi_pre_fault_memory range = {.size = 0x1000};
+	struct sev_vm owner, v;
+
+	vm_open(&owner, abi, UAPI_VM_SEV_ES);
+	vm_open(&v, abi, UAPI_VM_SNP);
+	init2(&owner, "init2 of sev-es");
+	command(&owner, KVM_SEV_LAUNCH_START, &start, "start");
+	enable(&v, KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, owner.vm, "mirror of sev-es in a vm of snp");
+	command(&v, KVM_SEV_GUEST_STATUS, &status, "mirror: status");
+	command(&v, UAPI_SEV_SNP_LAUNCH_START, NULL, "mirror: snp start");
+	add_vcpu(&v);
+	command(&v, KVM_SEV_LAUNCH_UPDATE_VMSA, NULL, "mirror: VMSA");
+	say(ask(abi, v.vcpu, UAPI_PRE_FAULT_MEMORY, &range), "mirror: pre-fault");
+	vm_close(&v);
+	vm_close(&owner);
 }
 
 static void run_share(struct abi *abi)
@@ -160,6 +192,7 @@ static void run_share(struct abi *abi)
 	mirrors(abi, &owner);
 	moves(abi, &owner);
 	vm_close(&owner);
+	mirror_of_another_type(abi);
 }
 
 const struct chapter chapter_sev_share = {"sev-share", run_share, true};
@@ -286,6 +319,11 @@ static void snp_updates(struct sev_vm *v)
 	snp_update(v, 8, 8, 0x1000, 3, 0, "page of zeros from anywhere");
 	snp_update(v, 9, at, 0x1000, 4, 0, "unmeasured page");
 	snp_update(v, 10, at, 0x1000, 5, 0, "secrets");
+	mprotect(v->memory, 0x1000, PROT_READ);
+	snp_update(v, 11, at, 0x1000, 1, 0, "page that the vmm can only read");
+	snp_update(v, 13, at, 0x1000, 6, 0, "CPUID page that the vmm can only read");
+	mprotect(v->memory, 0x1000, PROT_READ | PROT_WRITE);
+	snp_update(v, 13, at, 0x1000, 6, 0, "CPUID page");
 	snp_update(v, 14, at, 0x4000, 1, 0, "pages beyond the slot");
 	command(v, UAPI_SEV_SNP_LAUNCH_UPDATE, NOWHERE, "update from nowhere");
 }
@@ -301,8 +339,9 @@ static void run_snp_launch(struct abi *abi)
 	command(&v, UAPI_SEV_SNP_LAUNCH_START, NULL, "start before init2");
 	command(&v, UAPI_SEV_SNP_LAUNCH_UPDATE, NULL, "update before init2");
 	command(&v, UAPI_SEV_SNP_LAUNCH_FINISH, NULL, "finish before init2");
-	command(&v, UAPI_SEV_SNP_ENABLE_REQ_CERTS, NULL, "certificates");
+	command(&v, UAPI_SEV_SNP_ENABLE_REQ_CERTS, NULL, "certificates before init2");
 	init2(&v, "init2");
+	command(&v, UAPI_SEV_SNP_ENABLE_REQ_CERTS, NULL, "certificates");
 	command(&v, KVM_SEV_GUEST_STATUS, &status, "a command of SEV");
 	command(&v, 99, NULL, "command 99");
 	command(&v, 104, NULL, "command 104");

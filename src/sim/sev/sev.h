@@ -101,14 +101,16 @@ void spa_forget(struct sim_processor *secure, const void *owner);
 
 struct sim_region {
 	struct sim_region *next;
-	uint64_t address, size, pages;
+	uint64_t address, size;
 };
 
 struct private_memory;
 
+#define FXSAVE_BYTES 512
+
 struct sim_sev {
 	pthread_mutex_t lock; /* all below */
-	bool active, es;      /* SNP is sim_vm.type */
+	bool active, es;      /* SEV-SNP is in vmsa_features: vm_is_snp() */
 	bool need_init;       /* of a VM type with SEV, until KVM_SEV_INIT2 */
 	bool req_certs;
 	_Atomic bool finished; /* SNP_LAUNCH_FINISH was done: pages may be given to the guest beforehand */
@@ -130,17 +132,19 @@ struct sim_sev {
 /* What a vCPU has of it. */
 struct sim_vcpu_sev {
 	struct abi_vmsa *vmsa;
-	bool protected; /* the VMSA was encrypted: registers are the guest's */
-	bool sregs_set; /* by the VMM, so they are not those of KVM's reset any more */
+	bool protected;  /* the VMSA was encrypted: registers are the guest's */
+	bool fpu_hidden; /* so are those of the FPU, to the VMM: fpstate_is_confidential() of the kernel */
+	bool sregs_set;  /* by the VMM, so they are not those of KVM's reset any more */
 	/* Pages of private memory that its translations lead to, bit 0: written. */
 	uintptr_t *held;
 	unsigned held_count, held_room;
 	uint64_t epoch;
 	uint64_t ghcb_uses; /* VMGEXIT, VMMCALL and the GHCB's MSR of a SEV-ES or SNP guest: not built */
-	struct { /* of a legacy SEV-ES guest: what the VMM may go on to read and write, without effect */
+	struct { /* of a vCPU that is protected: what the VMM may go on to read and write, without effect */
 		struct kvm_regs regs;
-		struct kvm_sregs sregs;
-		struct kvm_fpu fpu;
+		struct kvm_debugregs debugregs;
+		uint64_t xcr0;
+		uint8_t fxsave[FXSAVE_BYTES];
 	} stale;
 };
 
@@ -152,8 +156,15 @@ int vcpu_sev_create(struct sim_vcpu *v); /* 0 or -ENOMEM */
 void vcpu_sev_destroy(struct sim_vcpu *v);
 /* May the vCPU run? 1, 0 (it exits at once: *run tells), or a negated errno. */
 int vcpu_sev_enter(struct sim_vcpu *v);
-/* A call on a vCPU whose registers are the guest's: true if it is answered, with *ret_result. */
-bool vcpu_sev_refuses(struct sim_vcpu *v, unsigned long request, uintptr_t user, int *ret_result);
+/*
+ * kvm_sev_state.c: a call on the registers of a vCPU. True if they are the guest's and the call was refused,
+ * or made on what the VMM has of them instead (*ret_result).
+ */
+bool vcpu_sev_call(struct sim_vcpu *v, unsigned long request, uintptr_t user, int *ret_result);
+/* What the VMM is to see from now on: the registers as they are. */
+void vcpu_sev_keep_stale(struct sim_vcpu *v);
+/* An MSR that the VMM does not reach any more: the processor has it in the VMSA. */
+bool vcpu_sev_hides_msr(const struct sim_vcpu *v, uint32_t index);
 /* The guest, of SEV-ES or SNP, wants something of the hypervisor through the GHCB, and is told nothing. */
 void vcpu_sev_miss_ghcb(struct sim_vcpu *v);
 /* KVM_EXIT_MEMORY_FAULT: -EFAULT. */
@@ -179,6 +190,8 @@ sev_command_fn sev_guest_status, sev_dbg_decrypt, sev_dbg_encrypt, sev_attestati
 sev_command_fn sev_snp_launch_start, sev_snp_launch_update, sev_snp_launch_finish, sev_snp_enable_req_certs;
 
 bool vm_is_sev(const struct sim_vm *vm);
+/* As sev_snp_guest() of KVM: since KVM_SEV_INIT2. A VM of the type SEV-SNP that mirrors a SEV-ES guest is
+ * none. */
 bool vm_is_snp(const struct sim_vm *vm);
 /* Copies the command's struct. 0 or -EFAULT. */
 int sev_copy_in(const struct sev_call *call, void *data, size_t size);
@@ -196,9 +209,11 @@ int sev_unbind(struct sev_call *call);
 /* The firmware's answer as the ioctl's: 0 or -EIO, the code in cmd->error. */
 int sev_result(struct sev_call *call, uint32_t code);
 
+/* The kernel copies all of its buffer, in which zeros lie behind the answer. size <= room. 0 or -EFAULT. */
+int sev_copy_out_padded(uint64_t user, const void *data, size_t size, size_t room);
 /*
- * An answer of at most *len bytes to user, then params back to the caller, *len as it is now. A query (no
- * length, or no place) gives the length even though the firmware answered with PSP_INVALID_LEN.
+ * An answer into the *len bytes at user, then params back to the caller, *len as it is now. A query (*len is
+ * 0) gives the length even though the firmware answered with PSP_INVALID_LEN.
  */
 struct sev_answer {
 	const void *data;
@@ -231,10 +246,15 @@ static inline void *sev_pointer(uint64_t address)
  * together there, a page at least. 0 or -ENOMEM.
  */
 int sev_spa(const struct sev_call *call, uint64_t address, uint64_t *size, uint64_t *ret_spa);
-/* Is there a byte at address in the VMM's memory? */
-bool sev_readable(uint64_t address);
-/* Is size bytes of the VMM's memory at address there, and writable? 0, -EINVAL, -ENOMEM. */
-int sev_pin(const struct sim_sev *sev, uint64_t address, uint64_t size);
+/* Has the VMM memory everywhere in size bytes at address, that can be read, or written? size is not 0. */
+bool sev_is_there(uint64_t address, uint64_t size, bool write);
+/*
+ * Counts size bytes of the VMM's memory at address as locked, until sev_unpin() of the same. 0; -EINVAL
+ * (nothing, beyond the end, more than the host has); -ENOMEM (above the limit, not there, or write and not
+ * writable).
+ */
+int sev_pin(struct sim_sev *sev, uint64_t address, uint64_t size, bool write);
+void sev_unpin(struct sim_sev *sev, uint64_t address, uint64_t size);
 
 /* ---- VMSAs (vmsa.c) ---- */
 
@@ -243,8 +263,11 @@ typedef uint32_t sev_vmsa_fn(struct sev_call *call, struct abi_vmsa *vmsa, uint6
 
 /* What KVM makes of the vCPU's state (sev_es_sync_vmsa). legacy: KVM_SEV_ES_INIT, without the FPU. */
 void vmsa_build(const struct sim_vcpu *v, uint64_t features, bool legacy, struct abi_vmsa *ret_vmsa);
-/* Every vCPU's VMSA, by turns; -EINVAL if one is protected already. */
-int sev_vmsas_update(struct sev_call *call, sev_vmsa_fn *update);
+/*
+ * Every vCPU's VMSA, by turns, through the /dev/sev that fd is; -EINVAL if one is protected already, or has a
+ * debugger. SEV-ES takes the descriptor of its start, SEV-SNP that of the call.
+ */
+int sev_vmsas_update(struct sev_call *call, sev_vmsa_fn *update, int fd);
 
 /* ---- memory as the guest sees it (private.c) ---- */
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "guest_bench.h"
+#include "vmm/abi.h"
 #include "vmm/uapi.h"
 
 #define LOGGED    0x100000u
@@ -194,6 +195,7 @@ static void test_kvm_registers_of_an_es_guest_are_not_in_kvm_run(void **state)
 {
 	const struct sim_options options = {.clock = SIM_CLOCK_VIRTUAL, .product = "Milan"};
 	struct uapi_sev_init init = {.ghcb_version = 2};
+	struct kvm_sev_launch_start start = {.policy = ABI_SEV_POLICY_ES};
 	struct kvm_sev_cmd cmd = {.id = UAPI_SEV_INIT2, .data = (uintptr_t)&init};
 	struct kvm_run *run;
 	struct err err;
@@ -209,6 +211,15 @@ static void test_kvm_registers_of_an_es_guest_are_not_in_kvm_run(void **state)
 	run = host_mmap(abi.host, NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 	assert_ptr_not_equal(run, MAP_FAILED);
 	run->kvm_valid_regs = KVM_SYNC_X86_REGS;
+	assert_int_equal(ask_number(&abi, vcpu, KVM_RUN, 0), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(run->s.regs.regs.rip, 0xfff0); /* store_regs() asks for the vCPU alone */
+	run->s.regs.regs.rip = 0;
+	cmd.id = KVM_SEV_LAUNCH_START;
+	cmd.data = (uintptr_t)&start;
+	assert_int_equal(ask(&abi, vm, KVM_MEMORY_ENCRYPT_OP, &cmd), 0);
+	cmd.id = KVM_SEV_LAUNCH_UPDATE_VMSA;
+	assert_int_equal(ask(&abi, vm, KVM_MEMORY_ENCRYPT_OP, &cmd), 0);
 	assert_int_equal(ask_number(&abi, vcpu, KVM_RUN, 0), -1);
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(run->s.regs.regs.rip, 0); /* and not that of a reset */

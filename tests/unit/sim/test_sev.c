@@ -77,18 +77,6 @@ static void enter_long_mode(struct guest *g)
 	assert_int_equal(call_of(g->m, g->vcpu, KVM_SET_SREGS, &s), 0);
 }
 
-static void launch(struct guest *g, uint32_t policy)
-{
-	struct abi_sev_measure measure;
-
-	assert_int_equal(launch_start(g, policy), 0);
-	assert_int_equal(launch_update(g, 0, GUEST_BYTES), 0);
-	if (policy & ABI_SEV_POLICY_ES)
-		assert_int_equal(command(g, KVM_SEV_LAUNCH_UPDATE_VMSA, NULL), 0);
-	assert_int_equal(launch_measure(g, &measure), 0);
-	assert_int_equal(command(g, KVM_SEV_LAUNCH_FINISH, NULL), 0);
-}
-
 static void debug_read(struct guest *g, uint32_t at, void *data, uint32_t size)
 {
 	const struct kvm_sev_dbg read = {(uintptr_t)g->memory + at, (uintptr_t)data, size};
@@ -113,7 +101,7 @@ static void test_sev_c_bit_tells_shared_from_private(void **state)
 	        0x00, 0x00, 0xe6, PORT, 0xf4);
 	g.memory[0x3010] = 0x99;
 	enter_long_mode(&g);
-	launch(&g, 0);
+	guest_launch(&g, 0);
 	g.memory[0x3000] = 0x55; /* the VMM writes plain bytes into a page that is shared in part */
 	assert_int_equal(run_to_port(&g), 0x55);
 	assert_int_equal(run_to_port(&g), 0x99);
@@ -138,7 +126,7 @@ static void test_sev_page_that_becomes_shared_keeps_what_was_written_last(void *
 	CODE(&g, 0xc6, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, 0x01, 0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, 0xc6,
 	        0x04, 0x25, 0x00, 0x40, 0x20, 0x00, 0x02, 0xf4);
 	enter_long_mode(&g);
-	launch(&g, 0);
+	guest_launch(&g, 0);
 	assert_int_equal(guest_run(&g), 0);
 	assert_int_equal(g.run->exit_reason, KVM_EXIT_HLT);
 	assert_int_equal(g.memory[0x4000], 2);
@@ -161,7 +149,7 @@ static void test_es_vcpu_runs_once_its_vmsa_is_encrypted(void **state)
 	write_guest(&g);
 	assert_int_equal(guest_run(&g), 0);
 	assert_int_equal(g.run->exit_reason, KVM_EXIT_FAIL_ENTRY);
-	launch(&g, ABI_SEV_POLICY_ES);
+	guest_launch(&g, ABI_SEV_POLICY_ES);
 	assert_int_equal(run_to_port(&g), 0x42);
 	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_REGS, &regs), -EINVAL);
 	guest_close(&g);
@@ -185,7 +173,7 @@ static void test_es_guest_that_asks_for_the_ghcb_is_counted(void **state)
 	        0x0f, 0x32,                                                     /* rdmsr */
 	        0xf4,                                                           /* hlt: not reached */
 	        0xe6, PORT);                                                    /* out %al, $PORT */
-	launch(&g, ABI_SEV_POLICY_ES);
+	guest_launch(&g, ABI_SEV_POLICY_ES);
 	run_to_port(&g);
 	sim_figures(m.host, &figures);
 	assert_int_equal(figures.ghcb_uses, 2);
@@ -206,7 +194,7 @@ static void test_es_legacy_registers_are_stale(void **state)
 	assert_int_equal(command(&g, KVM_SEV_ES_INIT, NULL), 0);
 	guest_add_vcpu(&g);
 	write_guest(&g);
-	launch(&g, ABI_SEV_POLICY_ES);
+	guest_launch(&g, ABI_SEV_POLICY_ES);
 	assert_int_equal(run_to_port(&g), 0x42);
 	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_REGS, &regs), 0);
 	assert_int_equal(regs.rip, GUEST_CODE);
