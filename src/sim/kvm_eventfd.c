@@ -1,7 +1,8 @@
 /*
  * kvm_eventfd: interrupts from event descriptors (a thread per VM waits for them) and doorbells to them. The
  * platform keeps duplicates, so a number that the VMM closes and opens again means nothing here.
- * Law: api.rst, KVM_IRQFD, KVM_IOEVENTFD. The lists: irqfds sim_vm.lock and irq_lock, ioeventfds irq_lock.
+ * Law: api.rst, KVM_IRQFD, KVM_IOEVENTFD; Linux, virt/kvm/eventfd.c. The lists: irqfds irqfd_lock and
+ * irq_lock, ioeventfds irq_lock, the irqfds of all VMs sim_platform.lock.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,9 +14,9 @@
 #include "sim.h"
 
 struct sim_eventfd {
-	struct sim_eventfd *next;
-	int fd, resample_fd; /* own duplicates; -1: none */
-	ino_t identity;      /* see identify() */
+	struct sim_eventfd *next, *next_anywhere; /* of its VM; of an irqfd: of the platform */
+	int fd, resample_fd;                      /* own duplicates; -1: none */
+	ino_t identity;                           /* see identify() */
 	uint32_t gsi;
 	struct kvm_ioeventfd bell;
 };
@@ -85,6 +86,33 @@ static ino_t identify(int fd)
 
 /* ---- irqfd ---- */
 
+/* An eventfd is an irqfd once, in whatever VM: false if it is one already (Linux 6.17 and later). */
+static bool claim(struct sim_platform *sim, struct sim_eventfd *e)
+{
+	struct sim_eventfd *at;
+
+	pthread_mutex_lock(&sim->lock);
+	for (at = sim->irqfds; at && at->identity != e->identity; at = at->next_anywhere)
+		;
+	if (!at) {
+		e->next_anywhere = sim->irqfds;
+		sim->irqfds = e;
+	}
+	pthread_mutex_unlock(&sim->lock);
+	return !at;
+}
+
+static void give_up_claim(struct sim_platform *sim, const struct sim_eventfd *e)
+{
+	struct sim_eventfd **at;
+
+	pthread_mutex_lock(&sim->lock);
+	for (at = &sim->irqfds; *at != e; at = &(*at)->next_anywhere)
+		;
+	*at = e->next_anywhere;
+	pthread_mutex_unlock(&sim->lock);
+}
+
 static void fire(struct sim_vm *vm, struct sim_eventfd *e)
 {
 	pthread_mutex_lock(&vm->irq_lock);
@@ -110,12 +138,12 @@ static void *irqfd_thread(void *arg)
 			struct sim_eventfd *e = event.data.ptr;
 
 			/* Under the lock an irqfd that ends waits for what is under way. */
-			pthread_mutex_lock(&vm->lock);
+			pthread_mutex_lock(&vm->irqfd_lock);
 			for (struct sim_eventfd *at = vm->irqfds; at; at = at->next) {
 				if (at == e && drain(e->fd))
 					fire(vm, e);
 			}
-			pthread_mutex_unlock(&vm->lock);
+			pthread_mutex_unlock(&vm->irqfd_lock);
 		}
 	} while (n < 0 ? errno == EINTR : n == 0 || event.data.ptr);
 	return NULL;
@@ -174,28 +202,34 @@ static struct sim_eventfd *irqfd_make(const struct kvm_irqfd *ask, int *ret_erro
 	return e;
 }
 
+/* A level-triggered one needs the pins of the PIC and IOAPIC, any other a LAPIC. */
+static bool irqfd_is_allowed(struct sim_vm *vm, bool resample)
+{
+	bool allowed;
+
+	pthread_mutex_lock(&vm->irq_lock);
+	allowed = resample ? vm_has_pic(vm) : vm->chip != NULL;
+	pthread_mutex_unlock(&vm->irq_lock);
+	return allowed;
+}
+
 static int irqfd_assign(struct sim_vm *vm, const struct kvm_irqfd *ask)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 	struct sim_eventfd *e;
-	bool resample = ask->flags & KVM_IRQFD_FLAG_RESAMPLE;
-	int result = resample ? vm_has_pic(vm) : vm->chip != NULL;
-
-	result = result ? start_thread(vm) : -EINVAL;
+	int result = irqfd_is_allowed(vm, ask->flags & KVM_IRQFD_FLAG_RESAMPLE) ? start_thread(vm) : -EINVAL;
 
 	if (result < 0)
 		return result;
 	e = irqfd_make(ask, &result);
 	if (!e)
 		return result;
-	result = 0;
-	for (struct sim_eventfd *at = vm->irqfds; at; at = at->next) {
-		if (at->identity == e->identity)
-			result = -EBUSY;
-	}
 	event.data.ptr = e;
-	if (result == 0 && epoll_ctl(vm->epoll_fd, EPOLL_CTL_ADD, e->fd, &event) < 0)
+	result = claim(vm->sim, e) ? 0 : -EBUSY;
+	if (result == 0 && epoll_ctl(vm->epoll_fd, EPOLL_CTL_ADD, e->fd, &event) < 0) {
 		result = -errno;
+		give_up_claim(vm->sim, e);
+	}
 	if (result < 0) {
 		destroy(e);
 		return result;
@@ -205,6 +239,21 @@ static int irqfd_assign(struct sim_vm *vm, const struct kvm_irqfd *ask)
 	vm->irqfds = e;
 	pthread_mutex_unlock(&vm->irq_lock);
 	return 0;
+}
+
+/* Takes the irqfd at this place of the VM's list out of it, and ends it. */
+static void irqfd_end(struct sim_vm *vm, struct sim_eventfd **at)
+{
+	struct sim_eventfd *e = *at;
+
+	epoll_ctl(vm->epoll_fd, EPOLL_CTL_DEL, e->fd, NULL);
+	give_up_claim(vm->sim, e);
+	pthread_mutex_lock(&vm->irq_lock);
+	*at = e->next;
+	if (e->resample_fd >= 0)
+		irq_line_set(vm->chip, IRQ_SOURCE_RESAMPLE, e->gsi, false);
+	pthread_mutex_unlock(&vm->irq_lock);
+	destroy(e);
 }
 
 /* As the kernel: ending what was not there is no mistake. */
@@ -219,19 +268,10 @@ static int irqfd_deassign(struct sim_vm *vm, const struct kvm_irqfd *ask)
 	identity = identify(own);
 	close(own);
 	while (*at) {
-		struct sim_eventfd *e = *at;
-
-		if (e->identity != identity || e->gsi != ask->gsi) {
-			at = &e->next;
-			continue;
-		}
-		epoll_ctl(vm->epoll_fd, EPOLL_CTL_DEL, e->fd, NULL);
-		pthread_mutex_lock(&vm->irq_lock);
-		*at = e->next;
-		if (e->resample_fd >= 0)
-			irq_line_set(vm->chip, IRQ_SOURCE_RESAMPLE, e->gsi, false);
-		pthread_mutex_unlock(&vm->irq_lock);
-		destroy(e);
+		if ((*at)->identity == identity && (*at)->gsi == ask->gsi)
+			irqfd_end(vm, at);
+		else
+			at = &(*at)->next;
 	}
 	return 0;
 }
@@ -244,10 +284,18 @@ int vm_irqfd(void *object, void *arg, uintptr_t user)
 
 	if (ask->flags & ~(uint32_t)(KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE))
 		return -EINVAL;
-	pthread_mutex_lock(&vm->lock);
+	pthread_mutex_lock(&vm->irqfd_lock);
 	result = ask->flags & KVM_IRQFD_FLAG_DEASSIGN ? irqfd_deassign(vm, ask) : irqfd_assign(vm, ask);
-	pthread_mutex_unlock(&vm->lock);
+	pthread_mutex_unlock(&vm->irqfd_lock);
 	return result;
+}
+
+void vm_irqfds_release(struct sim_vm *vm)
+{
+	pthread_mutex_lock(&vm->irqfd_lock);
+	while (vm->irqfds)
+		irqfd_end(vm, &vm->irqfds);
+	pthread_mutex_unlock(&vm->irqfd_lock);
 }
 
 void vm_irqfd_acked(struct sim_vm *vm, unsigned irqchip, unsigned pin)
@@ -395,6 +443,7 @@ static void destroy_list(struct sim_eventfd *list)
 
 void vm_eventfds_finish(struct sim_vm *vm)
 {
+	vm_irqfds_release(vm);
 	if (vm->irqfd_thread_runs) {
 		signal_fd(vm->stop_fd);
 		pthread_join(vm->irqfd_thread, NULL);
@@ -403,6 +452,5 @@ void vm_eventfds_finish(struct sim_vm *vm)
 		close(vm->epoll_fd);
 		close(vm->stop_fd);
 	}
-	destroy_list(vm->irqfds);
 	destroy_list(vm->ioeventfds);
 }

@@ -97,6 +97,7 @@ const struct sim_call sim_vm_calls[] = {
 static void init_locks(struct sim_vm *vm)
 {
 	pthread_mutex_init(&vm->lock, NULL);
+	pthread_mutex_init(&vm->irqfd_lock, NULL);
 	pthread_mutex_init(&vm->irq_lock, NULL);
 }
 
@@ -154,6 +155,7 @@ void vm_destroy(struct sim_vm *vm)
 	vm_attributes_finish(vm);
 	vm_sev_destroy(vm);
 	pthread_mutex_destroy(&vm->irq_lock);
+	pthread_mutex_destroy(&vm->irqfd_lock);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);
 }

@@ -89,6 +89,8 @@ static void release(struct sim_object *object)
 	if (!object)
 		return;
 	object->fd = -1;
+	if (object->kind == SIM_VM)
+		vm_irqfds_release((struct sim_vm *)object);
 	if (object->kind == SIM_SYSTEM || object->kind == SIM_SEV_DEVICE)
 		free(object);
 	else if (object->kind == SIM_GMEM)

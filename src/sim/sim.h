@@ -1,6 +1,7 @@
 /*
  * sim: what the files of the software platform share: its objects, their locks and who may call what.
- * Order of locks: sim_sev.lock, sim_vcpu.lock, sim_vm.lock, sim_vm.irq_lock, sim_platform.lock.
+ * Order of locks: sim_sev.lock, sim_vcpu.lock, sim_vm.lock, sim_vm.irqfd_lock, sim_vm.irq_lock,
+ * sim_platform.lock.
  */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
@@ -55,11 +56,12 @@ struct sim_fault_row {
 struct sim_platform {
 	struct host host;
 	struct sim_clock clock;
-	pthread_mutex_t lock; /* objects, the list of VMs, faults */
+	pthread_mutex_t lock; /* objects, the lists of VMs and irqfds, faults */
 	struct sim_fault_row faults[SIM_FAULTS_MAX];
 	_Atomic unsigned fault_count;
 	struct sim_object *objects[SIM_FDS_MAX];
 	struct sim_vm *vms;
+	struct sim_eventfd *irqfds;   /* of all VMs */
 	struct sim_figures ended;     /* of VMs that are gone */
 	struct sim_processor *secure; /* the secure processor and its ASIDs (sev/sev.h); NULL: none */
 };
@@ -95,7 +97,7 @@ struct sim_vm {
 	struct sim_sev *sev;
 	_Atomic bool dead; /* its encryption context was moved away: every call gives EIO */
 
-	pthread_mutex_t lock; /* slots, attributes, vCPUs, event descriptors */
+	pthread_mutex_t lock; /* slots, attributes, vCPUs */
 	_Atomic uint64_t
 	        *private; /* one bit a page of all of its addresses; NULL: it knows no private pages */
 	struct sim_slot_row *slots;
@@ -103,6 +105,7 @@ struct sim_vm {
 	struct sim_bus bus;
 	struct sim_vcpu *vcpus[SIM_VCPUS_MAX]; /* by index; they live as long as the VM */
 	_Atomic unsigned vcpu_count;
+	pthread_mutex_t irqfd_lock; /* the next five; of irqfds also irq_lock, to change them */
 	struct sim_eventfd *irqfds;
 	int epoll_fd, stop_fd; /* of the thread, once it was started */
 	pthread_t irqfd_thread;
@@ -262,6 +265,8 @@ int vm_split_irqchip(struct sim_vm *vm, unsigned reserved);
 bool vm_has_pic(const struct sim_vm *vm);
 sim_call_fn vm_irqfd, vm_ioeventfd;
 void vm_eventfds_finish(struct sim_vm *vm);
+/* The VM's descriptor was closed: its irqfds end, though its vCPUs may live on. */
+void vm_irqfds_release(struct sim_vm *vm);
 /* A write of the guest: does a doorbell answer it? irq_lock held. */
 bool vm_ioeventfd_write(struct sim_vm *vm, bool pio, uint64_t address, uint32_t size, const void *data);
 /* End of interrupt at a pin: level-triggered irqfds. irq_lock held. */

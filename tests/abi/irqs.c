@@ -435,12 +435,50 @@ static void kicked(struct abi *abi, bool halted)
 	guest_close(&g);
 }
 
+static int irqfd(struct abi *abi, int vm, int fd, uint32_t gsi, uint32_t flags)
+{
+	const struct kvm_irqfd ask_for = {.fd = (uint32_t)fd, .gsi = gsi, .flags = flags};
+
+	return ask(abi, vm, KVM_IRQFD, &ask_for);
+}
+
+/* An eventfd is an irqfd once, and until its VM's descriptor is closed: the vCPU's keeps the VM, not that. */
+static void two_vms(struct abi *abi)
+{
+	int one = eventfd(0, EFD_CLOEXEC), other = eventfd(0, EFD_CLOEXEC), again = dup(one);
+	struct guest a, b;
+
+	tell("-- an eventfd for two vms");
+	guest_open(&a, abi, 32, 1, GUEST_IRQCHIP);
+	guest_open(&b, abi, 32, 1, GUEST_IRQCHIP);
+	say(irqfd(abi, a.vm, one, 5, 0), "of one");
+	say(irqfd(abi, a.vm, one, 6, 0), "of the same, another gsi");
+	say(irqfd(abi, b.vm, one, 5, 0), "of the other");
+	say(irqfd(abi, b.vm, again, 5, 0), "of the other, a duplicate");
+	say(irqfd(abi, b.vm, other, 5, 0), "of the other, another eventfd");
+	say(irqfd(abi, b.vm, one, 5, KVM_IRQFD_FLAG_DEASSIGN), "off at the other, where it is not");
+	say(irqfd(abi, b.vm, one, 5, 0), "of the other");
+	say(irqfd(abi, a.vm, again, 5, KVM_IRQFD_FLAG_DEASSIGN), "off, by the duplicate");
+	say(irqfd(abi, b.vm, one, 5, 0), "of the other");
+	say(irqfd(abi, a.vm, other, 5, 0), "of one, the other's");
+	say(host_close(abi->host, b.vm), "the other is closed, its vcpu is not");
+	say(irqfd(abi, a.vm, other, 5, 0), "of one, what was the other's");
+	say(irqfd(abi, a.vm, one, 7, 0), "of one, what was the other's");
+	b.vm = ask_number(abi, abi->kvm, KVM_CREATE_VM, 0);
+	guest_close(&a);
+	guest_close(&b);
+	close(one);
+	close(other);
+	close(again);
+}
+
 static void run_events(struct abi *abi)
 {
 	signal(SIGUSR1, on_signal);
 	doorbell(abi);
 	kicked(abi, false);
 	kicked(abi, true);
+	two_vms(abi);
 }
 
 const struct chapter chapter_events = {"events", run_events};
