@@ -30,6 +30,15 @@ static int enable_quirks(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 	return 0;
 }
 
+/* The highest APIC ID of a vCPU, plus 1: it is chosen once, by the first vCPU if not before. */
+static int enable_max_id(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+{
+	if (cap->args[0] > SIM_VCPU_IDS_MAX || (vm->vcpu_ids && vm->vcpu_ids != cap->args[0]))
+		return -EINVAL;
+	vm->vcpu_ids = (unsigned)cap->args[0];
+	return 0;
+}
+
 static int enable_split(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 {
 	if (cap->args[0] > IRQ_ROUTES_MAX)
@@ -91,7 +100,7 @@ static const struct {
         {KVM_CAP_EXT_EMUL_CPUID, 1, NULL},
         {KVM_CAP_NR_VCPUS, SIM_VCPUS_MAX, NULL},
         {KVM_CAP_MAX_VCPUS, SIM_VCPUS_MAX, NULL},
-        {KVM_CAP_MAX_VCPU_ID, SIM_VCPU_IDS_MAX, NULL},
+        {KVM_CAP_MAX_VCPU_ID, SIM_VCPU_IDS_MAX, enable_max_id},
         {KVM_CAP_NR_MEMSLOTS, SIM_SLOTS_MAX, NULL},
         {KVM_CAP_NOP_IO_DELAY, 1, NULL},
         {KVM_CAP_MP_STATE, 1, NULL},

@@ -362,7 +362,9 @@ int vcpu_create(struct sim_vm *vm, unsigned long id)
 	if (id >= SIM_VCPU_IDS_MAX)
 		return -EINVAL;
 	pthread_mutex_lock(&vm->lock);
-	if (vm->vcpu_count >= SIM_VCPUS_MAX)
+	if (!vm->vcpu_ids)
+		vm->vcpu_ids = SIM_VCPU_IDS_MAX;
+	if (vm->vcpu_count >= SIM_VCPUS_MAX || id >= vm->vcpu_ids)
 		result = -EINVAL;
 	else if (id_is_taken(vm, id))
 		result = -EEXIST;

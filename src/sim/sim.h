@@ -110,6 +110,7 @@ struct sim_vm {
 	int epoll_fd, stop_fd; /* of the thread, once it was started */
 	pthread_t irqfd_thread;
 	bool irqfd_thread_runs;
+	unsigned vcpu_ids;           /* KVM_CAP_MAX_VCPU_ID; 0: not chosen yet */
 	_Atomic uint64_t quirks_off; /* KVM_CAP_DISABLE_QUIRKS2 */
 	uint64_t hypercall_exits;    /* KVM_CAP_EXIT_HYPERCALL */
 	_Atomic bool has_payload;    /* KVM_CAP_EXCEPTION_PAYLOAD */

@@ -188,6 +188,37 @@ static void misuse_eventfds(struct abi *abi, int vm)
 	close(file);
 }
 
+static int set_ids(struct abi *abi, int vm, uint64_t ids)
+{
+	const struct kvm_enable_cap cap = {.cap = KVM_CAP_MAX_VCPU_ID, .args[0] = ids};
+
+	return ask(abi, vm, KVM_ENABLE_CAP, &cap);
+}
+
+/* How many IDs there are for vCPUs is said once, before the first one is made. */
+static void vcpu_ids(struct abi *abi)
+{
+	int vm = new_vm(abi), vcpu;
+
+	say(set_ids(abi, vm, 1000000), "1000000 ids");
+	say(set_ids(abi, vm, 0), "no ids");
+	say(ask_number(abi, vm, KVM_CREATE_VCPU, 1000000), "vcpu 1000000");
+	say(set_ids(abi, vm, 5), "5 ids");
+	say(set_ids(abi, vm, 5), "5 ids again");
+	say(set_ids(abi, vm, 6), "6 ids");
+	say(set_ids(abi, vm, 4), "4 ids");
+	say(ask_number(abi, vm, KVM_CREATE_VCPU, 5), "vcpu 5");
+	vcpu = ask_number(abi, vm, KVM_CREATE_VCPU, 4);
+	say(vcpu >= 0, "vcpu 4");
+	host_close(abi->host, vcpu);
+	host_close(abi->host, vm);
+	vm = new_vm(abi);
+	vcpu = ask_number(abi, vm, KVM_CREATE_VCPU, 0);
+	say(set_ids(abi, vm, 5), "5 ids after a vcpu");
+	host_close(abi->host, vcpu);
+	host_close(abi->host, vm);
+}
+
 static void run_vm(struct abi *abi)
 {
 	struct kvm_enable_cap cap = {.cap = 9999};
@@ -216,6 +247,7 @@ static void run_vm(struct abi *abi)
 	say(ask_number(abi, vm, KVM_CREATE_IRQCHIP, 0), "irqchip after a vcpu");
 	host_close(abi->host, vcpu);
 	host_close(abi->host, vm);
+	vcpu_ids(abi);
 }
 
 const struct chapter chapter_vm = {"vm", run_vm};
