@@ -2,6 +2,8 @@
  * bus: what the processor finds beside memory inside the platform: the interrupt controllers, doorbells,
  * MSRs, the time-stamp counter. The vCPU's thread, called from the running processor; takes irq_lock.
  */
+#include <string.h>
+
 #include "sim.h"
 
 /* Virtual time that an access costs: a port of the PC, a register near the processor. */
@@ -40,6 +42,23 @@ static bool in_range(uint64_t gpa, uint32_t size, uint64_t base, uint64_t bytes)
 	return gpa >= base && range_fits(gpa - base, size, bytes);
 }
 
+/*
+ * The page of a LAPIC that is off, or that has MSRs in its place: KVM answers reads with ones and loses
+ * writes, or knows nothing of it when the VMM switched this quirk off.
+ */
+static bool lapic_page(struct sim_vcpu *v, bool write, uint64_t offset, uint32_t size, void *data)
+{
+	if (irq_lapic_is_on(&v->lapic) && !irq_lapic_is_x2(&v->lapic)) {
+		irq_lapic_mmio(&v->lapic, write, (unsigned)offset, size, data, vcpu_now(v));
+		return true;
+	}
+	if (!sim_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_LAPIC_MMIO_HOLE))
+		return false;
+	if (!write)
+		memset(data, 0xff, size);
+	return true;
+}
+
 static bool on_mmio(void *ctx, bool write, uint64_t gpa, uint32_t size, void *data)
 {
 	struct sim_vcpu *v = ctx;
@@ -50,11 +69,8 @@ static bool on_mmio(void *ctx, bool write, uint64_t gpa, uint32_t size, void *da
 	if (!vm->chip)
 		return write && doorbell(vm, false, gpa, size, data);
 	pthread_mutex_lock(&vm->irq_lock);
-	ours = irq_lapic_is_on(&v->lapic) && !irq_lapic_is_x2(&v->lapic) &&
-	       in_range(gpa, size, lapic, PAGE_SIZE_BYTES);
-	if (ours)
-		irq_lapic_mmio(&v->lapic, write, (unsigned)(gpa - lapic), size, data, vcpu_now(v));
-	else if (!vm->chip->split && in_range(gpa, size, IRQ_IOAPIC_BASE, IRQ_IOAPIC_BYTES))
+	ours = in_range(gpa, size, lapic, PAGE_SIZE_BYTES) && lapic_page(v, write, gpa - lapic, size, data);
+	if (!ours && !vm->chip->split && in_range(gpa, size, IRQ_IOAPIC_BASE, IRQ_IOAPIC_BYTES))
 		irq_ioapic_mmio(vm->chip, write, (unsigned)(gpa - IRQ_IOAPIC_BASE), size, data), ours = true;
 	if (ours && write)
 		vm_timers_changed(vm);

@@ -86,7 +86,8 @@ void vcpu_take_requests(struct sim_vcpu *v)
 		irq_lapic_reset(&v->lapic, false);
 		v->waits = 0;
 		v->kicked = false;
-		v->mp_state = v->index == 0 ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
+		v->mp_state = v->lapic.base & IRQ_LAPIC_BASE_BSP ? KVM_MP_STATE_RUNNABLE
+		                                                 : KVM_MP_STATE_INIT_RECEIVED;
 	}
 	if (v->requests & SIM_REQUEST_SIPI && v->mp_state == KVM_MP_STATE_INIT_RECEIVED) {
 		sim_cpu_sipi(v->cpu, v->sipi_vector);

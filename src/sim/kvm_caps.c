@@ -12,7 +12,12 @@ typedef int enable_fn(struct sim_vm *vm, const struct kvm_enable_cap *cap);
 #define RING_BYTES_MAX ((uint64_t)65536 * sizeof(struct kvm_dirty_gfn))
 #define MSR_REASONS    (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
 #define MANUAL_FLAGS   (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
-#define QUIRKS         UINT64_C(0x3f) /* known, none of them is built here */
+/*
+ * Those of KVM for AMD's processors. Nothing follows here from CD_NW_CLEARED (there are no caches),
+ * SLOT_ZAP_ALL (which translations are forgotten early shows nowhere), IGNORE_GUEST_PAT (Intel's) and the two
+ * of nested guests.
+ */
+#define QUIRKS UINT64_C(0xfff)
 
 static int enable_hypercall(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 {
@@ -22,12 +27,22 @@ static int enable_hypercall(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 	return 0;
 }
 
+/* They stay switched off. */
+static int enable_known_quirks(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+{
+	uint32_t off = atomic_fetch_or(&vm->bus.quirks_off, (uint32_t)(cap->args[0] & QUIRKS));
+
+	off |= (uint32_t)cap->args[0];
+	pthread_mutex_lock(&vm->irq_lock);
+	if (vm->chip)
+		vm->chip->lint0_masked = off & KVM_X86_QUIRK_LINT0_REENABLED;
+	pthread_mutex_unlock(&vm->irq_lock);
+	return 0;
+}
+
 static int enable_quirks(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 {
-	if (cap->args[0] & ~QUIRKS)
-		return -EINVAL;
-	atomic_fetch_or(&vm->quirks_off, cap->args[0]);
-	return 0;
+	return cap->args[0] & ~QUIRKS ? -EINVAL : enable_known_quirks(vm, cap);
 }
 
 /* The highest APIC ID of a vCPU, plus 1: it is chosen once, by the first vCPU if not before. */
@@ -152,6 +167,7 @@ static const struct {
         {KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, MANUAL_FLAGS, enable_manual_log},
         {KVM_CAP_DIRTY_LOG_RING, RING_BYTES_MAX, enable_ring},
         {KVM_CAP_DIRTY_LOG_RING_ACQ_REL, RING_BYTES_MAX, enable_ring},
+        {KVM_CAP_DISABLE_QUIRKS, 1, enable_known_quirks},
         {KVM_CAP_DISABLE_QUIRKS2, (int)QUIRKS, enable_quirks},
         {KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, 1, NULL}, /* switched by themselves */
         {KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM, 1, NULL},

@@ -154,5 +154,5 @@ bool vcpu_fixes_vmcall(void *ctx)
 	const struct sim_vcpu *v = ctx;
 
 	return !(v->sev && v->vm->sev->active) &&
-	       !(atomic_load(&v->vm->quirks_off) & KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
+	       sim_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
 }

@@ -68,7 +68,10 @@ static int create_chip(struct sim_vm *vm)
 {
 	struct irq_owner owner = {on_changed, on_nmi, on_init, on_sipi, on_acked, vm, on_eoi, on_kick};
 
-	return irq_chip_create(owner, &vm->chip) < 0 ? -ENOMEM : 0;
+	if (irq_chip_create(owner, &vm->chip) < 0)
+		return -ENOMEM;
+	vm->chip->lint0_masked = !sim_bus_has_quirk(&vm->bus, KVM_X86_QUIRK_LINT0_REENABLED);
+	return 0;
 }
 
 int vm_split_irqchip(struct sim_vm *vm, unsigned reserved)

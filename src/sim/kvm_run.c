@@ -65,7 +65,7 @@ static int leave_io(struct sim_vcpu *v)
 	v->run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE_BYTES;
 	if (info->io.write)
 		memcpy(port_data(v), info->io.data, bytes);
-	v->waits = KVM_EXIT_IO;
+	v->waits = v->cpu->access_waits ? KVM_EXIT_IO : 0; /* OUT to port 7Eh is over */
 	vcpu_charge_exit(v, info->io.port, info->io.write);
 	if (info->io.write)
 		atomic_store(&v->vm->idle_ns, 0);

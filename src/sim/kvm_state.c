@@ -13,17 +13,16 @@
 #define VECTOR_NMI           2
 #define VECTOR_PF            14
 #define VECTOR_EXCEPTION_MAX 31
-#define CPUID_1_ECX_X2APIC   (1u << 21)
 
 /* ---- CPUID ---- */
 
-bool cpuid_has_x2apic(const struct sim_vcpu *v)
+const struct kvm_cpuid_entry2 *vcpu_cpuid_leaf(const struct sim_vcpu *v, uint32_t leaf)
 {
 	for (uint32_t i = 0; i < v->cpuid_count; i++) {
-		if (v->cpuid[i].function == 1)
-			return v->cpuid[i].ecx & CPUID_1_ECX_X2APIC;
+		if (v->cpuid[i].function == leaf)
+			return &v->cpuid[i];
 	}
-	return false;
+	return NULL;
 }
 
 /* 48 or 57 bits of linear address, or nothing said. */
@@ -81,6 +80,7 @@ int vcpu_set_cpuid(void *object, void *arg, uintptr_t user)
 	free(v->cpuid);
 	v->cpuid = take_ptr(&entries);
 	v->cpuid_count = head->nent;
+	vcpu_lapic_cpuid_changed(v);
 	return 0;
 }
 

@@ -6,12 +6,13 @@
 
 #include "sev/sev.h"
 
-#define CPUID_1_ECX_X2APIC     (1u << 21)
-#define CPUID_1_ECX_HYPERVISOR (1u << 31)
-#define CPUID_1_ECX_MOVBE      (1u << 22)
-#define CPUID_7_ECX_RDPID      (1u << 22)
-#define CPUID_KVM              0x40000000u
-#define MSRS_MAX               256
+#define CPUID_1_ECX_X2APIC       (1u << 21)
+#define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
+#define CPUID_1_ECX_HYPERVISOR   (1u << 31)
+#define CPUID_1_ECX_MOVBE        (1u << 22)
+#define CPUID_7_ECX_RDPID        (1u << 22)
+#define CPUID_KVM                0x40000000u
+#define MSRS_MAX                 256
 
 static int get_api_version(void *sim, void *arg, uintptr_t user)
 {
@@ -33,12 +34,13 @@ static int get_run_size(void *sim, void *arg, uintptr_t user)
 	return user ? -EINVAL : (int)SIM_RUN_BYTES;
 }
 
-/* What is the platform's and not the processor's: the x2APIC, and the leaves by which KVM is known. */
+/* What is the platform's and not the processor's: the APIC's modes, and the leaves by which KVM is known. */
 static uint32_t add_platform_leaves(struct kvm_cpuid_entry2 *entries, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		if (entries[i].function == 1)
-			entries[i].ecx |= CPUID_1_ECX_X2APIC | CPUID_1_ECX_HYPERVISOR;
+			entries[i].ecx |=
+			        CPUID_1_ECX_X2APIC | CPUID_1_ECX_TSC_DEADLINE | CPUID_1_ECX_HYPERVISOR;
 		if (entries[i].function >= CPUID_KVM && entries[i].function < CPUID_KVM + 0x100)
 			return count;
 	}

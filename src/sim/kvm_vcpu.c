@@ -53,10 +53,9 @@ static void set_injected(struct sim_vcpu *v, const struct kvm_sregs *sregs)
 
 int vcpu_set_sregs_but_interrupt(struct sim_vcpu *v, const struct kvm_sregs *sregs)
 {
-	uint64_t base = sregs->apic_base;
 	bool moved;
 
-	if (v->vm->chip && !vcpu_msr(v, true, 0x1b, &base, true))
+	if (!vcpu_apic_base_valid(v, sregs->apic_base, true))
 		return -EINVAL;
 	moved = sregs->cs.base != v->cpu->seg[SIM_CS].base;
 	if (sim_cpu_set_sregs(v->cpu, sregs) < 0)
@@ -66,8 +65,9 @@ int vcpu_set_sregs_but_interrupt(struct sim_vcpu *v, const struct kvm_sregs *sre
 	if (moved)
 		v->waits = 0;
 	v->vm->bus.cr8_write(v, sregs->cr8 & 15);
-	if (!v->vm->chip)
-		v->lapic.base = base;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	vcpu_set_apic_base(v, sregs->apic_base);
+	pthread_mutex_unlock(&v->vm->irq_lock);
 	return 0;
 }
 
@@ -96,32 +96,6 @@ static int set_fpu(void *object, void *arg, uintptr_t user)
 {
 	sim_cpu_set_fpu(((struct sim_vcpu *)object)->cpu, arg);
 	return 0;
-}
-
-static int get_lapic(void *object, void *arg, uintptr_t user)
-{
-	struct sim_vcpu *v = object;
-
-	if (!v->vm->chip)
-		return -EINVAL;
-	pthread_mutex_lock(&v->vm->irq_lock);
-	irq_lapic_get_state(&v->lapic, arg, clock_now(&v->vm->sim->clock));
-	pthread_mutex_unlock(&v->vm->irq_lock);
-	return 0;
-}
-
-static int set_lapic(void *object, void *arg, uintptr_t user)
-{
-	struct sim_vcpu *v = object;
-	int result;
-
-	if (!v->vm->chip)
-		return -EINVAL;
-	pthread_mutex_lock(&v->vm->irq_lock);
-	result = irq_lapic_set_state(&v->lapic, arg, clock_now(&v->vm->sim->clock)) < 0 ? -errno : 0;
-	vm_timers_changed(v->vm);
-	pthread_mutex_unlock(&v->vm->irq_lock);
-	return result;
 }
 
 static int interrupt(void *object, void *arg, uintptr_t user)
@@ -208,8 +182,8 @@ const struct sim_call sim_vcpu_calls[] = {
         {KVM_SET_MSRS, vcpu_set_msrs},
         {KVM_SET_CPUID2, vcpu_set_cpuid},
         {KVM_GET_CPUID2, vcpu_get_cpuid},
-        {KVM_GET_LAPIC, get_lapic},
-        {KVM_SET_LAPIC, set_lapic},
+        {KVM_GET_LAPIC, vcpu_get_lapic},
+        {KVM_SET_LAPIC, vcpu_set_lapic},
         {KVM_GET_MP_STATE, vcpu_get_mp_state},
         {KVM_SET_MP_STATE, vcpu_set_mp_state},
         {KVM_GET_VCPU_EVENTS, vcpu_get_events},
@@ -302,10 +276,10 @@ static int vcpu_make(struct sim_vm *vm, unsigned id, struct sim_vcpu **ret_vcpu)
 	}
 	sim_cpu_set_fpu(v->cpu, &initial_fpu);
 	v->base_ns = clock_now(&vm->sim->clock);
-	v->lapic.base = IRQ_LAPIC_BASE | IRQ_LAPIC_BASE_ON | (v->index == 0 ? IRQ_LAPIC_BASE_BSP : 0);
+	vcpu_set_apic_base(v, irq_lapic_base_after_reset(id));
 	vcpu_msrs_reset(v);
 	vcpu_mce_reset(v);
-	v->mp_state = vm->chip && v->index ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
+	v->mp_state = vm->chip && id ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
 	*ret_vcpu = v;
 	return 0;
 }

@@ -16,6 +16,8 @@
 #define MISC_ENABLE_EMON   UINT64_C(0x80)
 #define MISC_ENABLE_BTS    UINT64_C(0x800) /* unavailable; likewise PEBS */
 #define MISC_ENABLE_PEBS   UINT64_C(0x1000)
+#define MISC_ENABLE_MWAIT  UINT64_C(0x40000)
+#define CPUID_1_ECX_SSE3   1u
 #define HWCR_DROPPED       UINT64_C(0x148)     /* cache disable, flush filter disable, IGNNE emulation */
 #define HWCR_KEPT          UINT64_C(0x1040000) /* McStatusWrEn, TscFreqSel */
 #define DE_CFG_LFENCE      UINT64_C(2)         /* LFENCE serialises */
@@ -55,15 +57,27 @@ static bool write_microcode(struct sim_vcpu *v, uint64_t *value, bool by_host)
 	return true;
 }
 
+/* Where CPUID's MONITOR follows MISC_ENABLE, that bit is there with SSE3 alone. */
+static bool has_mwait_switch(const struct sim_vcpu *v)
+{
+	const struct kvm_cpuid_entry2 *features = vcpu_cpuid_leaf(v, 1);
+
+	return sim_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT) ||
+	       (features && features->ecx & CPUID_1_ECX_SSE3);
+}
+
 /* Branch trace store and PEBS are unavailable for ever, and performance monitoring is read-only. */
 static bool write_misc_enable(struct sim_vcpu *v, uint64_t *value, bool by_host)
 {
 	const uint64_t unavailable = MISC_ENABLE_BTS | MISC_ENABLE_PEBS, old = v->msrs[MISC_ENABLE];
 
-	if (by_host)
-		return true;
-	*value = (*value & ~MISC_ENABLE_EMON) | (old & MISC_ENABLE_EMON);
-	return !((*value ^ old) & unavailable);
+	if (!by_host)
+		*value = (*value & ~MISC_ENABLE_EMON) | (old & MISC_ENABLE_EMON);
+	if ((!by_host && (*value ^ old) & unavailable) ||
+	        ((*value ^ old) & MISC_ENABLE_MWAIT && !has_mwait_switch(v)))
+		return false;
+	v->cpu->mwait_on = *value & MISC_ENABLE_MWAIT;
+	return true;
 }
 
 /* Cache and flush settings that systems turn on and nobody notices are dropped; few others may be set. */
@@ -176,6 +190,8 @@ void vcpu_msrs_reset(struct sim_vcpu *v)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		v->msrs[rows[i].slot] = rows[i].value;
+	if (!sim_bus_has_quirk(&v->vm->bus, UAPI_QUIRK_STUFF_FEATURE_MSRS))
+		v->msrs[MICROCODE] = 0;
 }
 
 /* The row of the MSR, if it can be accessed this way; else NULL. */
@@ -239,18 +255,28 @@ static void deadline_access(struct sim_vcpu *v, bool write, uint64_t *value)
 	if (write)
 		irq_lapic_set_deadline(&v->lapic, *value, at);
 	else
-		*value = v->lapic.deadline_tsc;
+		*value = irq_lapic_deadline(&v->lapic);
 }
 
 static bool base_access(struct sim_vcpu *v, bool write, uint64_t *value, bool by_host)
 {
 	if (!write)
 		*value = v->lapic.base;
-	else if (v->vm->chip)
-		return irq_lapic_set_base(&v->lapic, *value, by_host, cpuid_has_x2apic(v));
+	else if (vcpu_apic_base_valid(v, *value, by_host))
+		vcpu_set_apic_base(v, *value);
 	else
-		v->lapic.base = *value;
+		return false;
 	return true;
+}
+
+/* Without a LAPIC here the timer never runs; KVM answers its deadline all the same. */
+static bool without_lapic(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
+{
+	if (index == MSR_APIC_BASE)
+		return base_access(v, write, value, by_host);
+	if (!write)
+		*value = 0;
+	return index == MSR_TSC_DEADLINE;
 }
 
 static bool apic_access(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
@@ -258,7 +284,7 @@ static bool apic_access(struct sim_vcpu *v, bool write, uint32_t index, uint64_t
 	bool good = true;
 
 	if (!v->vm->chip)
-		return index == MSR_APIC_BASE && base_access(v, write, value, by_host);
+		return without_lapic(v, write, index, value, by_host);
 	pthread_mutex_lock(&v->vm->irq_lock);
 	if (index == MSR_APIC_BASE)
 		good = base_access(v, write, value, by_host);

@@ -110,13 +110,12 @@ struct sim_vm {
 	int epoll_fd, stop_fd; /* of the thread, once it was started */
 	pthread_t irqfd_thread;
 	bool irqfd_thread_runs;
-	unsigned vcpu_ids;           /* KVM_CAP_MAX_VCPU_ID; 0: not chosen yet */
-	_Atomic uint64_t quirks_off; /* KVM_CAP_DISABLE_QUIRKS2 */
-	uint64_t hypercall_exits;    /* KVM_CAP_EXIT_HYPERCALL */
-	_Atomic bool has_payload;    /* KVM_CAP_EXCEPTION_PAYLOAD */
-	uint32_t dirty_manual;       /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
-	uint32_t ring_bytes;         /* KVM_CAP_DIRTY_LOG_RING; 0: bitmaps */
-	_Atomic uint32_t msr_exits;  /* KVM_CAP_X86_USER_SPACE_MSR */
+	unsigned vcpu_ids;          /* KVM_CAP_MAX_VCPU_ID; 0: not chosen yet */
+	uint64_t hypercall_exits;   /* KVM_CAP_EXIT_HYPERCALL */
+	_Atomic bool has_payload;   /* KVM_CAP_EXCEPTION_PAYLOAD */
+	uint32_t dirty_manual;      /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+	uint32_t ring_bytes;        /* KVM_CAP_DIRTY_LOG_RING; 0: bitmaps */
+	_Atomic uint32_t msr_exits; /* KVM_CAP_X86_USER_SPACE_MSR */
 	_Atomic int64_t clock_offset;
 
 	pthread_mutex_t irq_lock;      /* everything below, and mp_state and sleep of every vCPU */
@@ -276,8 +275,8 @@ void vm_irqfd_acked(struct sim_vm *vm, unsigned irqchip, unsigned pin);
 void vm_timers_changed(struct sim_vm *vm);
 struct sim_vcpu *vm_vcpu(struct sim_vm *vm, unsigned index);
 
-/* ---- vCPUs (kvm_vcpu.c, kvm_state.c, kvm_xstate.c, kvm_debug.c, kvm_hypercall.c, kvm_mce.c, kvm_run.c,
- * kvm_sync.c, msr.c, bus.c, idle.c) ---- */
+/* ---- vCPUs (kvm_vcpu.c, kvm_lapic.c, kvm_state.c, kvm_xstate.c, kvm_debug.c, kvm_hypercall.c, kvm_mce.c,
+ * kvm_run.c, kvm_sync.c, msr.c, bus.c, idle.c) ---- */
 
 int vcpu_create(struct sim_vm *vm, unsigned long id);
 void vcpu_destroy(struct sim_vcpu *vcpu);
@@ -285,7 +284,14 @@ void vcpu_add_figures(const struct sim_vcpu *vcpu, struct sim_figures *sum);
 sim_call_fn vcpu_run;
 /* The call of sim_vcpu_calls. vcpu->lock held. */
 int vcpu_table_call(struct sim_vcpu *vcpu, unsigned long request, uintptr_t user);
-sim_call_fn vcpu_set_vapic;
+/* May MSR 1B be set to this value? Then set it: irq_lock held. */
+bool vcpu_apic_base_valid(const struct sim_vcpu *vcpu, uint64_t base, bool by_host);
+void vcpu_set_apic_base(struct sim_vcpu *vcpu, uint64_t base);
+/* The first entry of a leaf in sim_vcpu.cpuid; NULL: there is none. */
+const struct kvm_cpuid_entry2 *vcpu_cpuid_leaf(const struct sim_vcpu *vcpu, uint32_t leaf);
+/* sim_vcpu.cpuid is another one. */
+void vcpu_lapic_cpuid_changed(struct sim_vcpu *vcpu);
+sim_call_fn vcpu_get_lapic, vcpu_set_lapic, vcpu_set_vapic;
 /* Before the vCPU enters its guest, and after it has left. */
 void vcpu_vapic_enter(struct sim_vcpu *vcpu);
 void vcpu_vapic_leave(struct sim_vcpu *vcpu);
@@ -331,7 +337,6 @@ bool vcpu_dirtied(void *ctx, const struct sim_slot *slot, uint64_t page);
 /* Values of the MSRs that are the same for every vCPU (KVM_GET_MSR_FEATURE_INDEX_LIST). */
 const uint32_t *platform_feature_list(uint32_t *ret_count);
 bool platform_feature(uint32_t index, uint64_t *ret_value);
-bool cpuid_has_x2apic(const struct sim_vcpu *vcpu);
 void bus_init(struct sim_bus *bus);
 
 /* Something for this vCPU may be waiting; irq_lock held. */

@@ -26,10 +26,10 @@ struct chapter {
 };
 extern const struct chapter chapter_system, chapter_vm, chapter_vcpu, chapter_ports, chapter_memory,
         chapter_modes, chapter_interrupts, chapter_processors, chapter_events, chapter_state, chapter_debug,
-        chapter_msrs, chapter_registers, chapter_traps, chapter_split, chapter_dirty, chapter_runs,
-        chapter_hypercalls, chapter_no_sev, chapter_sev_context, chapter_sev_launch, chapter_sev_es,
-        chapter_sev_memory, chapter_sev_share, chapter_snp_memory, chapter_snp_launch, chapter_sev_device,
-        chapter_sev_types, chapter_sev_registers, chapter_sev_send;
+        chapter_msrs, chapter_registers, chapter_traps, chapter_lapic, chapter_quirks, chapter_split,
+        chapter_dirty, chapter_runs, chapter_hypercalls, chapter_no_sev, chapter_sev_context,
+        chapter_sev_launch, chapter_sev_es, chapter_sev_memory, chapter_sev_share, chapter_snp_memory,
+        chapter_snp_launch, chapter_sev_device, chapter_sev_types, chapter_sev_registers, chapter_sev_send;
 
 /* One line: the words, then 0, a number or an errno name. Returns the result. */
 int say(int result, const char *fmt, ...) PRINTF(2, 3);
@@ -62,6 +62,9 @@ enum guest_flag {
 	GUEST_SPLIT = 8, /* LAPICs alone in the kernel */
 	GUEST_RING = 16, /* dirty pages go into rings of a page */
 };
+
+/* A flag, too: these quirks of KVM are switched off before there is a vCPU. */
+#define GUEST_WITHOUT(quirks) ((unsigned)(quirks) << 8)
 
 struct guest {
 	struct abi *abi;

@@ -99,11 +99,11 @@ static void create_vcpu(struct guest *g, unsigned i)
 		give_up("CPUID");
 }
 
-static void enable(struct guest *g, unsigned flag, uint32_t capability, uint64_t arg)
+static void enable(struct guest *g, unsigned flags, uint32_t capability, uint64_t arg)
 {
 	const struct kvm_enable_cap cap = {.cap = capability, .args[0] = arg};
 
-	if (g->flags & flag && ask(g->abi, g->vm, KVM_ENABLE_CAP, &cap) < 0)
+	if (g->flags & flags && ask(g->abi, g->vm, KVM_ENABLE_CAP, &cap) < 0)
 		give_up("KVM_ENABLE_CAP");
 }
 
@@ -122,6 +122,7 @@ static void create_vm(struct guest *g)
 	ask_number(g->abi, g->vm, KVM_SET_TSS_ADDR, 0xfeffd000);
 	if (g->memory == MAP_FAILED || ask(g->abi, g->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
 		give_up("guest memory");
+	enable(g, GUEST_WITHOUT(~0u), KVM_CAP_DISABLE_QUIRKS2, g->flags / GUEST_WITHOUT(1));
 	if (g->flags & GUEST_IRQCHIP && ask_number(g->abi, g->vm, KVM_CREATE_IRQCHIP, 0) < 0)
 		give_up("KVM_CREATE_IRQCHIP");
 	enable(g, GUEST_SPLIT, KVM_CAP_SPLIT_IRQCHIP, 24);

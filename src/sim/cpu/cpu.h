@@ -91,6 +91,9 @@ struct sim_bus {
 	/* Takes the vector of the interrupt that SIM_PENDING_INTR announced; -1 if it went away. */
 	int (*interrupt_ack)(void *ctx);
 
+	/* KVM_X86_QUIRK_*: the oddities of KVM that the VMM switched off (KVM_CAP_DISABLE_QUIRKS2). */
+	_Atomic uint32_t quirks_off;
+
 	/*
 	 * Memory encryption (APM 2, 15.34.5): the C-bit of page tables; 0: none. Then view() gives the page
 	 * at gpa as the guest sees it with or without its C-bit (NULL for no memory; slot is NULL then),
@@ -102,6 +105,11 @@ struct sim_bus {
 	        uint8_t **ret_host);
 	void (*view_end)(void *ctx);
 };
+
+static inline bool sim_bus_has_quirk(const struct sim_bus *bus, uint32_t quirk)
+{
+	return !(atomic_load_explicit(&bus->quirks_off, memory_order_relaxed) & quirk);
+}
 
 /* ---- events: bits of sim_cpu.pending, which any thread may set with sim_cpu_post() ---- */
 
@@ -332,6 +340,8 @@ struct sim_cpu {
 	uint32_t cpuid_count;
 	uint32_t features; /* enum sim_feature (internal.h), from cpuid */
 	bool amd;          /* its vendor is AMD, or Hygon; else, also without a CPUID, Intel's rules hold */
+	bool apic_on;      /* MSR 1B says so, and CPUID repeats it */
+	bool mwait_on;     /* MISC_ENABLE says so, and CPUID repeats it if KVM's quirk about it is off */
 
 	/* Called before each instruction if set; true: exit with SIM_EXIT_TRACED. For tracers and a gdb stub.
 	 */

@@ -22,7 +22,7 @@ struct feature_bit {
 static const struct feature_bit feature_bits[] = {
         {1, 0, ECX, 0, FEATURE_SSE3},
         {1, 0, ECX, 1, FEATURE_PCLMUL},
-        {1, 0, ECX, 3, FEATURE_MONITOR},
+        {1, 0, ECX, 3, 0}, /* MONITOR: see check_monitor() */
         {1, 0, ECX, 9, FEATURE_SSSE3},
         {1, 0, ECX, 13, FEATURE_CX16},
         {1, 0, ECX, 19, FEATURE_SSE41},
@@ -107,12 +107,18 @@ static const struct kvm_cpuid_entry2 *find(const struct sim_cpu *cpu, u32 leaf, 
 #define D1_EAX_XSAVEC (1u << 1)
 #define D1_EAX_XSAVES (1u << 3)
 #define ECX_OSXSAVE   (1u << 27)
+#define ECX_MONITOR   (1u << 3)
+#define EDX_APIC      (1u << 9)
 #define ECX_OSPKE     (1u << 4) /* of leaf 7 */
 
 void sim_cpu_cpuid_now(const struct sim_cpu *cpu, struct kvm_cpuid_entry2 *entry)
 {
-	if (entry->function == 1)
+	if (entry->function == 1) {
 		entry->ecx = (entry->ecx & ~ECX_OSXSAVE) | (cpu->cr4 & CR4_OSXSAVE ? ECX_OSXSAVE : 0);
+		entry->edx = (entry->edx & ~EDX_APIC) | (cpu->apic_on ? EDX_APIC : 0);
+		if (!sim_bus_has_quirk(cpu->bus, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+			entry->ecx = (entry->ecx & ~ECX_MONITOR) | (cpu->mwait_on ? ECX_MONITOR : 0);
+	}
 	if (entry->function == 7 && entry->index == 0)
 		entry->ecx &= ~ECX_OSPKE;
 	if (entry->function == 0xd &&

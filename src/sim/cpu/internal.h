@@ -58,7 +58,6 @@ enum sim_feature {
 	FEATURE_NX = 1 << 18,
 	FEATURE_GB_PAGES = 1 << 19,
 	FEATURE_LM = 1 << 20,
-	FEATURE_MONITOR = 1 << 21,
 	FEATURE_CLFLUSHOPT = 1 << 22,
 	FEATURE_CLWB = 1 << 23,
 	FEATURE_UMIP = 1 << 24,

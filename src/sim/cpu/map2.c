@@ -19,8 +19,8 @@ static const struct row group6[8] = {
 };
 static const struct row group7_0[8] = {[1] = {.fn = op_vmcall, .flags = ROW_END}};
 static const struct row group7_1[8] = {
-        [0] = {.fn = op_monitor, .feature = FEATURE_MONITOR},
-        [1] = {.fn = op_mwait, .feature = FEATURE_MONITOR, .flags = ROW_END},
+        [0] = {.fn = op_monitor},
+        [1] = {.fn = op_mwait, .flags = ROW_END},
         [2] = {.fn = op_clac, .feature = FEATURE_SMAP},
         [3] = {.fn = op_stac, .feature = FEATURE_SMAP},
 };

@@ -7,6 +7,8 @@
 #include "debug.h"
 #include "walk.h"
 
+#define PORT_7E 0x7e /* see KVM_X86_QUIRK_OUT_7E_INC_RIP */
+
 /* LOCK on what the host cannot do atomically: devices, misaligned and page-crossing operands. */
 static pthread_mutex_t bus_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -241,6 +243,12 @@ void sim_port_access(struct sim_cpu *cpu, bool write, u16 port, unsigned size, u
 	cpu->exit_info.io.size = (u8)size;
 	cpu->exit_info.io.count = 1;
 	store_le(cpu->exit_info.io.data, size, access->data);
+	if (write && port == PORT_7E && sim_bus_has_quirk(cpu->bus, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
+		/* KVM is done with this instruction before its exit. */
+		cpu->op_end = cpu->op + 1;
+		sim_exit_after(cpu, SIM_EXIT_IO);
+		return;
+	}
 	cpu->access_waits = true;
 	sim_leave(cpu, SIM_EXIT_IO);
 }

@@ -26,6 +26,7 @@ int sim_cpu_create(struct sim_bus *bus, void *ctx, struct sim_cpu **ret_cpu, str
 	cpu->mxcsr_mask = 0xffff;
 	cpu->pat = 0x0007040600070406;
 	cpu->xcr0 = 1;
+	cpu->apic_on = true;
 	cpu->x87.fcw = 0x40;
 	cpu->x87.ftw = 0xff;
 	cpu->mxcsr = 0x1f80;

@@ -5,6 +5,8 @@
 
 #include "ops.h"
 
+#define CPUID_1_ECX_MONITOR 0x8u
+
 /* ---- descriptor tables ---- */
 
 static void table_store(struct sim_cpu *cpu, const struct sim_op *op, const struct sim_table *table)
@@ -258,9 +260,26 @@ void op_vmcall(struct sim_cpu *cpu, const struct sim_op *op)
 	sim_leave(cpu, SIM_EXIT_STOPPED);
 }
 
+/*
+ * MONITOR and MWAIT are the kernel's alone (APM 3: HWCR.MonMwaitUserEn is 0). KVM makes them NOPs even where
+ * CPUID lacks them, unless the VMM switched that off.
+ */
+static void check_monitor(struct sim_cpu *cpu)
+{
+	u32 regs[4];
+
+	if (cpu->cpl)
+		sim_raise(cpu, EXC_UD);
+	if (sim_bus_has_quirk(cpu->bus, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS))
+		return;
+	sim_cpuid_query(cpu, 1, 0, regs);
+	if (!(regs[2] & CPUID_1_ECX_MONITOR))
+		sim_raise(cpu, EXC_UD);
+}
+
 void op_monitor(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	require_cpl0(cpu);
+	check_monitor(cpu);
 	sim_mem_probe(cpu,
 	        seg_linear(cpu, op->seg, REG_RAX << op->address_shift >> op->address_shift, 1, ACCESS_READ),
 	        1, ACCESS_READ, op->seg);
@@ -269,7 +288,7 @@ void op_monitor(struct sim_cpu *cpu, const struct sim_op *op)
 /* May return at any time, as KVM's does: a NOP that lets others' writes be seen. */
 void op_mwait(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	require_cpl0(cpu);
+	check_monitor(cpu);
 	sim_code_serialize(cpu);
 }
 

@@ -32,7 +32,6 @@ enum irq_lapic_register {
 	LAPIC_APR = 0x90,
 	LAPIC_PPR = 0xa0,
 	LAPIC_EOI = 0xb0,
-	LAPIC_REMOTE = 0xc0,
 	LAPIC_LDR = 0xd0,
 	LAPIC_DFR = 0xe0,
 	LAPIC_SPIV = 0xf0,
@@ -82,10 +81,12 @@ struct irq_message {
 struct irq_lapic {
 	struct irq_chip *chip;
 	unsigned index; /* of its vCPU */
-	uint32_t id;    /* at reset and in x2APIC mode */
+	uint32_t id;    /* at reset and in x2APIC mode; 0: the boot processor's */
 	uint64_t base;  /* MSR 1B */
 	uint32_t regs[64];
+	uint32_t timer_modes; /* the bits of the timer's LVT that choose its mode, as far as CPUID has them */
 	uint64_t timer_at_ns; /* IRQ_NEVER: not running */
+	bool timer_due;       /* it ran down, but its interrupt was masked */
 	uint64_t deadline_tsc;
 };
 
@@ -133,6 +134,7 @@ struct irq_chip {
 	struct irq_pit *pit; /* NULL until created */
 	struct kvm_irq_routing_entry *routes;
 	unsigned route_count;
+	bool lint0_masked; /* at reset, also of the boot processor: the PIC does not reach it */
 	bool split;        /* LAPICs alone; PIC, IOAPIC and PIT are the VMM's */
 	unsigned reserved; /* GSIs below are pins of the VMM's IOAPIC */
 };
@@ -193,19 +195,36 @@ void irq_lapic_mmio(
         struct irq_lapic *lapic, bool write, unsigned offset, unsigned size, void *data, uint64_t now_ns);
 /* MSRs 0x800 to 0x8ff; false: #GP. */
 bool irq_lapic_msr(struct irq_lapic *lapic, bool write, uint32_t index, uint64_t *value, uint64_t now_ns);
-/* MSR 1B; false: #GP. x2apic: CPUID offers it. */
-bool irq_lapic_set_base(struct irq_lapic *lapic, uint64_t base, bool by_host, bool x2apic);
+/*
+ * MSR 1B: may it be set to this value? reserved: the bits that CPUID does not offer (x2APIC, addresses). The
+ * guest may change the mode in some ways only, the host as it likes (APM 2, 16.9).
+ */
+bool irq_lapic_base_is_valid(const struct irq_lapic *lapic, uint64_t base, uint64_t reserved, bool by_host);
+void irq_lapic_set_base(struct irq_lapic *lapic, uint64_t base);
 void irq_lapic_get_state(struct irq_lapic *lapic, struct kvm_lapic_state *ret_state, uint64_t now_ns);
-int irq_lapic_set_state(struct irq_lapic *lapic, const struct kvm_lapic_state *state, uint64_t now_ns);
+void irq_lapic_set_state(struct irq_lapic *lapic, const struct kvm_lapic_state *state, uint64_t now_ns);
 
 void irq_lapic_timer_write(struct irq_lapic *lapic, unsigned reg, uint32_t value, uint64_t now_ns);
 uint32_t irq_lapic_timer_current(const struct irq_lapic *lapic, uint64_t now_ns);
 /* From TIMER_CURRENT on, as after KVM_SET_LAPIC. */
 void irq_lapic_timer_resume(struct irq_lapic *lapic, uint64_t now_ns);
 void irq_lapic_run_timer(struct irq_lapic *lapic, uint64_t now_ns);
-/* MSR 6E0: the deadline, and when that is; deadline_tsc 0 disarms. Nothing in another mode. */
+/* MSR 6E0: the deadline, and when that is; deadline_tsc 0 disarms. Nothing in another mode, or switched off.
+ */
 void irq_lapic_set_deadline(struct irq_lapic *lapic, uint64_t deadline_tsc, uint64_t at_ns);
-void irq_lapic_deliver_local(struct irq_lapic *lapic, unsigned lvt);
+uint64_t irq_lapic_deadline(const struct irq_lapic *lapic);
+/* The timer may reach the processor now: what ran down behind the mask is delivered. */
+void irq_lapic_timer_unmasked(struct irq_lapic *lapic);
+/* False: it is masked, or the LAPIC is off. */
+bool irq_lapic_deliver_local(struct irq_lapic *lapic, unsigned lvt);
+/* Switched on by its base and by software. */
+bool irq_lapic_is_enabled(const struct irq_lapic *lapic);
+
+/* Of MSR 1B, by the APIC's ID: only the boot processor's is 0. */
+static inline uint64_t irq_lapic_base_after_reset(uint32_t id)
+{
+	return IRQ_LAPIC_BASE | IRQ_LAPIC_BASE_ON | (id == 0 ? IRQ_LAPIC_BASE_BSP : 0);
+}
 
 static inline bool irq_lapic_is_on(const struct irq_lapic *lapic)
 {

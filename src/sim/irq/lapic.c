@@ -12,6 +12,7 @@
 #define VERSION              0x00050014u /* six LVT entries, an integrated APIC */
 #define VERSION_DIRECTED_EOI 0x1000000u  /* KVM has it where the IOAPIC is not the kernel's */
 #define DFR_FLAT             0xffffffffu
+#define DFR_CLUSTER          0x0fffffffu
 #define BROADCAST            0xffu
 #define BROADCAST_X2         0xffffffffu
 #define VECTOR_BIT(v)        (1u << ((v)&31))
@@ -44,7 +45,7 @@ static int highest(const struct irq_lapic *l, unsigned set_reg)
 	return -1;
 }
 
-static bool is_enabled(const struct irq_lapic *l)
+bool irq_lapic_is_enabled(const struct irq_lapic *l)
 {
 	return irq_lapic_is_on(l) && (get(l, LAPIC_SPIV) & SPIV_ENABLED);
 }
@@ -67,12 +68,13 @@ static void changed(struct irq_lapic *l)
 
 void irq_lapic_reset(struct irq_lapic *l, bool base)
 {
-	uint32_t id = l->id << 24;
+	/* INIT leaves the ID that software gave an xAPIC. */
+	uint32_t id = base ? l->id << 24 : get(l, LAPIC_ID);
 
 	if (base)
-		l->base = IRQ_LAPIC_BASE | IRQ_LAPIC_BASE_ON | (l->index == 0 ? IRQ_LAPIC_BASE_BSP : 0);
+		l->base = irq_lapic_base_after_reset(l->id);
 	memset(l->regs, 0, sizeof(l->regs));
-	set(l, LAPIC_ID, irq_lapic_is_x2(l) ? l->id : id);
+	set(l, LAPIC_ID, id);
 	set(l, LAPIC_VERSION, l->chip->split ? VERSION | VERSION_DIRECTED_EOI : VERSION);
 	set(l, LAPIC_DFR, DFR_FLAT);
 	set(l, LAPIC_SPIV, 0xff);
@@ -81,9 +83,10 @@ void irq_lapic_reset(struct irq_lapic *l, bool base)
 	for (unsigned lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt += 0x10)
 		set(l, lvt, LVT_MASKED);
 	/* KVM wires the PIC through to the boot processor from the start (KVM_X86_QUIRK_LINT0_REENABLED). */
-	if (l->index == 0)
+	if (l->id == 0 && !l->chip->lint0_masked)
 		set(l, LAPIC_LVT_LINT0, IRQ_EXTINT << 8);
 	l->timer_at_ns = IRQ_NEVER;
+	l->timer_due = false;
 	l->deadline_tsc = 0;
 	changed(l);
 }
@@ -160,7 +163,7 @@ static bool accept_vector(struct irq_lapic *l, const struct irq_message *m)
 {
 	uint32_t *irr = set_word(l, LAPIC_IRR, m->vector), *tmr = set_word(l, LAPIC_TMR, m->vector);
 
-	if (!is_enabled(l) || (m->level && !m->assert))
+	if (!irq_lapic_is_enabled(l) || (m->level && !m->assert))
 		return false;
 	*tmr = m->level ? *tmr | VECTOR_BIT(m->vector) : *tmr & ~VECTOR_BIT(m->vector);
 	*irr |= VECTOR_BIT(m->vector);
@@ -209,7 +212,7 @@ static bool matches_logical(const struct irq_lapic *l, uint32_t dest)
 		return true;
 	if (get(l, LAPIC_DFR) == DFR_FLAT)
 		return ldr & dest;
-	return ldr >> 4 == dest >> 4 && (ldr & dest & 0xf);
+	return get(l, LAPIC_DFR) == DFR_CLUSTER && ldr >> 4 == dest >> 4 && (ldr & dest & 0xf);
 }
 
 bool irq_lapic_matches(const struct irq_lapic *l, const struct irq_message *m)
@@ -236,14 +239,15 @@ static int deliver_lowest(struct irq_chip *chip, const struct irq_message *m)
 	unsigned count = 0, chosen;
 
 	for (unsigned i = 0; i < chip->lapics; i++)
-		count += chip->lapic[i] && is_enabled(chip->lapic[i]) && irq_lapic_matches(chip->lapic[i], m);
+		count += chip->lapic[i] && irq_lapic_is_enabled(chip->lapic[i]) &&
+		         irq_lapic_matches(chip->lapic[i], m);
 	if (!count)
 		return -1;
 	chosen = m->vector % count;
 	for (unsigned i = 0; i < chip->lapics; i++) {
 		struct irq_lapic *l = chip->lapic[i];
 
-		if (l && is_enabled(l) && irq_lapic_matches(l, m) && chosen-- == 0)
+		if (l && irq_lapic_is_enabled(l) && irq_lapic_matches(l, m) && chosen-- == 0)
 			return irq_lapic_accept(l, m);
 	}
 	return -1;
@@ -251,9 +255,11 @@ static int deliver_lowest(struct irq_chip *chip, const struct irq_message *m)
 
 int irq_deliver(struct irq_chip *chip, const struct irq_message *m)
 {
+	bool everybody = !m->logical && m->dest == BROADCAST;
 	int taken = -1;
 
-	if (m->delivery == IRQ_LOWEST)
+	/* KVM takes the lowest priority of a physical broadcast for a plain broadcast. */
+	if (m->delivery == IRQ_LOWEST && !everybody)
 		return deliver_lowest(chip, m);
 	for (unsigned i = 0; i < chip->lapics; i++) {
 		struct irq_lapic *l = chip->lapic[i];
@@ -278,7 +284,7 @@ unsigned irq_deliver_ids(struct irq_chip *chip, uint64_t bits, uint32_t first, c
 	return taken;
 }
 
-void irq_lapic_deliver_local(struct irq_lapic *l, unsigned lvt_reg)
+bool irq_lapic_deliver_local(struct irq_lapic *l, unsigned lvt_reg)
 {
 	uint32_t lvt = get(l, lvt_reg);
 	struct irq_message m = {
@@ -288,6 +294,8 @@ void irq_lapic_deliver_local(struct irq_lapic *l, unsigned lvt_reg)
 	        .assert = true,
 	};
 
-	if (irq_lapic_is_on(l) && !(lvt & LVT_MASKED))
-		irq_lapic_accept(l, &m);
+	if (!irq_lapic_is_on(l) || lvt & LVT_MASKED)
+		return false;
+	irq_lapic_accept(l, &m);
+	return true;
 }

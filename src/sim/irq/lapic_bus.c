@@ -1,8 +1,8 @@
 /*
  * lapic_bus: a local APIC as software sees it: the xAPIC page, the x2APIC MSRs, the base MSR, and the state
- * as KVM_GET_LAPIC has it. The caller holds the VM's interrupt lock. Law: APM 2, 16.3 and 16.9.
+ * as KVM_GET_LAPIC has it. The caller holds the VM's interrupt lock. Law: APM 2, 16.3 and 16.9; Linux,
+ * arch/x86/kvm/lapic.c, for which bits are kept and which are refused.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "irq.h"
@@ -11,35 +11,41 @@
 #define SPIV_KNOWN   0x3ffu
 #define SPIV_SPLIT   (SPIV_KNOWN | 0x1000u) /* directed EOI */
 #define LVT_MASKED   0x10000u
+#define LVT_KNOWN    0x110ffu              /* vector, delivery status, mask */
+#define LVT_MODE     0x700u                /* how it is delivered */
+#define LINT_KNOWN   (LVT_KNOWN | 0xe700u) /* its delivery mode, polarity, remote IRR and trigger mode */
 #define ICR_BUSY     0x1000u
+#define ICR_RESERVED 0xfff32000u /* in an x2APIC */
 
-enum access { NONE = 0, R = 1, W = 2, RW = 3, X2_ONLY = 4, X1_ONLY = 8 };
+#define BASE_RESERVED UINT64_C(0x2ff)
+
+/* X2_READ: an x2APIC lets it be read, but not written. */
+enum access { NONE = 0, R = 1, W = 2, RW = 3, X2_ONLY = 4, X1_ONLY = 8, X2_READ = 16 };
 
 /* By offset / 16; what is NONE reads as 0 through the page and is #GP through an MSR. */
 static const struct {
 	uint8_t access;
 	uint32_t mask; /* of what can be written */
 } registers[64] = {
-        [LAPIC_ID >> 4] = {R, 0},
+        [LAPIC_ID >> 4] = {RW | X2_READ, 0xff000000},
         [LAPIC_VERSION >> 4] = {R, 0},
         [LAPIC_TPR >> 4] = {RW, 0xff},
         [LAPIC_APR >> 4] = {R | X1_ONLY, 0},
         [LAPIC_PPR >> 4] = {R, 0},
         [LAPIC_EOI >> 4] = {W, 0xffffffff},
-        [LAPIC_REMOTE >> 4] = {R | X1_ONLY, 0},
-        [LAPIC_LDR >> 4] = {RW, 0xff000000},
+        [LAPIC_LDR >> 4] = {RW | X2_READ, 0xff000000},
         [LAPIC_DFR >> 4] = {RW | X1_ONLY, 0xf0000000},
         [LAPIC_SPIV >> 4] = {RW, SPIV_SPLIT},
         [LAPIC_ISR >> 4 ...(LAPIC_ISR >> 4) + 23] = {R, 0},
         [LAPIC_ESR >> 4] = {RW, 0},
-        [LAPIC_ICR >> 4] = {RW, 0xcdfff},
+        [LAPIC_ICR >> 4] = {RW, ~ICR_BUSY},
         [LAPIC_ICR_HIGH >> 4] = {RW | X1_ONLY, 0xff000000},
-        [LAPIC_LVT_TIMER >> 4] = {RW, 0x700ff},
-        [LAPIC_LVT_THERMAL >> 4] = {RW, 0x107ff},
-        [LAPIC_LVT_PERF >> 4] = {RW, 0x107ff},
-        [LAPIC_LVT_LINT0 >> 4] = {RW, 0x1a7ff},
-        [LAPIC_LVT_LINT1 >> 4] = {RW, 0x1a7ff},
-        [LAPIC_LVT_ERROR >> 4] = {RW, 0x100ff},
+        [LAPIC_LVT_TIMER >> 4] = {RW, LVT_KNOWN}, /* and irq_lapic.timer_modes */
+        [LAPIC_LVT_THERMAL >> 4] = {RW, LVT_KNOWN | LVT_MODE},
+        [LAPIC_LVT_PERF >> 4] = {RW, LVT_KNOWN | LVT_MODE},
+        [LAPIC_LVT_LINT0 >> 4] = {RW, LINT_KNOWN},
+        [LAPIC_LVT_LINT1 >> 4] = {RW, LINT_KNOWN},
+        [LAPIC_LVT_ERROR >> 4] = {RW, LVT_KNOWN},
         [LAPIC_TIMER_INITIAL >> 4] = {RW, 0xffffffff},
         [LAPIC_TIMER_CURRENT >> 4] = {R, 0},
         [LAPIC_TIMER_DIVIDE >> 4] = {RW, 0xb},
@@ -53,14 +59,17 @@ static uint32_t *at(struct irq_lapic *l, unsigned reg)
 
 static bool allowed(const struct irq_lapic *l, unsigned reg, uint8_t want)
 {
-	uint8_t access = registers[reg >> 4].access;
+	uint8_t access = registers[reg >> 4].access, other_mode = irq_lapic_is_x2(l) ? X1_ONLY : X2_ONLY;
 
-	return (access & want) && !(access & (irq_lapic_is_x2(l) ? X1_ONLY : X2_ONLY));
+	if (irq_lapic_is_x2(l) && access & X2_READ)
+		access &= ~W;
+	return (access & want) && !(access & other_mode);
 }
 
 static uint32_t read_register(struct irq_lapic *l, unsigned reg, uint64_t now_ns)
 {
-	if (!allowed(l, reg, R))
+	/* The arbitration priority belongs to a bus that does not exist any more. */
+	if (!allowed(l, reg, R) || reg == LAPIC_APR)
 		return 0;
 	return reg == LAPIC_TIMER_CURRENT ? irq_lapic_timer_current(l, now_ns) : *at(l, reg);
 }
@@ -89,11 +98,13 @@ static void write_spurious(struct irq_lapic *l, uint32_t value)
 		return;
 	for (unsigned lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt += 0x10)
 		*at(l, lvt) |= LVT_MASKED;
+	l->timer_due = false;
 	l->chip->owner.changed(l->chip->owner.ctx, l->index);
 }
 
 static void write_lvt(struct irq_lapic *l, unsigned reg, uint32_t value, uint64_t now_ns)
 {
+	value &= registers[reg >> 4].mask | (reg == LAPIC_LVT_TIMER ? l->timer_modes : 0);
 	if (!(*at(l, LAPIC_SPIV) & SPIV_ENABLED))
 		value |= LVT_MASKED;
 	if (reg == LAPIC_LVT_TIMER)
@@ -113,8 +124,9 @@ static void write_register(struct irq_lapic *l, unsigned reg, uint32_t value, ui
 	case LAPIC_EOI: irq_lapic_eoi(l); break;
 	case LAPIC_DFR: *at(l, reg) = value | ~mask; break;
 	case LAPIC_SPIV: write_spurious(l, value & mask); break;
+	case LAPIC_ESR: break; /* no error is ever recorded */
 	case LAPIC_ICR:
-		*at(l, reg) = value & mask & ~ICR_BUSY;
+		*at(l, reg) = value & mask;
 		send_ipi(l, *at(l, reg), *at(l, LAPIC_ICR_HIGH));
 		break;
 	case LAPIC_SELF_IPI: send_ipi(l, IRQ_TO_SELF << 18 | (value & mask), 0); break;
@@ -122,7 +134,7 @@ static void write_register(struct irq_lapic *l, unsigned reg, uint32_t value, ui
 	case LAPIC_TIMER_DIVIDE: irq_lapic_timer_write(l, reg, value & mask, now_ns); break;
 	default:
 		if (reg >= LAPIC_LVT_TIMER && reg <= LAPIC_LVT_ERROR)
-			write_lvt(l, reg, value & mask, now_ns);
+			write_lvt(l, reg, value, now_ns);
 		else
 			*at(l, reg) = value & mask;
 	}
@@ -145,15 +157,16 @@ void irq_lapic_mmio(
 
 static bool write_msr(struct irq_lapic *l, unsigned reg, uint64_t value, uint64_t now_ns)
 {
-	if (reg == LAPIC_LDR || !allowed(l, reg, W))
+	if (!allowed(l, reg, W))
 		return false;
 	if (reg == LAPIC_ICR) {
+		if (value & ICR_RESERVED)
+			return false;
 		*at(l, LAPIC_ICR_HIGH) = (uint32_t)(value >> 32);
 		write_register(l, reg, (uint32_t)value, now_ns);
 		return true;
 	}
-	if (value >> 32 || ((reg == LAPIC_EOI || reg == LAPIC_ESR) && value) ||
-	        (reg == LAPIC_SELF_IPI && value > 0xff))
+	if (value >> 32 || (reg == LAPIC_ESR && value) || (reg == LAPIC_SELF_IPI && value > 0xff))
 		return false;
 	write_register(l, reg, (uint32_t)value, now_ns);
 	return true;
@@ -175,28 +188,36 @@ bool irq_lapic_msr(struct irq_lapic *l, bool write, uint32_t index, uint64_t *va
 	return true;
 }
 
-bool irq_lapic_set_base(struct irq_lapic *l, uint64_t base, bool by_host, bool x2apic)
+static void take_id(struct irq_lapic *l)
+{
+	*at(l, LAPIC_ID) = irq_lapic_is_x2(l) ? l->id : l->id << 24;
+	if (irq_lapic_is_x2(l))
+		*at(l, LAPIC_LDR) = (l->id >> 4) << 16 | 1u << (l->id & 15);
+}
+
+bool irq_lapic_base_is_valid(const struct irq_lapic *l, uint64_t base, uint64_t reserved, bool by_host)
 {
 	const uint64_t on = IRQ_LAPIC_BASE_ON, x2 = IRQ_LAPIC_BASE_X2;
 	uint64_t was = l->base & (on | x2), is = base & (on | x2);
 
-	if (base & (0x2ff | ~((UINT64_C(1) << 48) - 1)) || ((base & x2) && !x2apic) || is == x2)
-		return false;
-	if (!by_host && ((was == (on | x2) && is == on) || (was == 0 && is == (on | x2))))
-		return false;
-	l->base = base;
-	if (was == is)
+	if (base == l->base)
 		return true;
-	if (is == (on | x2)) {
-		*at(l, LAPIC_ID) = l->id;
-		*at(l, LAPIC_LDR) = (l->id >> 4) << 16 | 1u << (l->id & 15);
-	} else if (was & x2) {
-		*at(l, LAPIC_ID) = l->id << 24;
-	}
-	if (!is)
-		l->timer_at_ns = IRQ_NEVER;
+	if (base & (BASE_RESERVED | reserved) || is == x2)
+		return false;
+	return by_host || !((was == (on | x2) && is == on) || (was == 0 && is == (on | x2)));
+}
+
+void irq_lapic_set_base(struct irq_lapic *l, uint64_t base)
+{
+	uint64_t changed = l->base ^ base;
+
+	l->base = base;
+	if (!l->chip || !(changed & (IRQ_LAPIC_BASE_ON | IRQ_LAPIC_BASE_X2)))
+		return;
+	if (irq_lapic_is_on(l))
+		take_id(l);
+	irq_lapic_timer_unmasked(l);
 	l->chip->owner.changed(l->chip->owner.ctx, l->index);
-	return true;
 }
 
 void irq_lapic_get_state(struct irq_lapic *l, struct kvm_lapic_state *ret_state, uint64_t now_ns)
@@ -210,22 +231,16 @@ void irq_lapic_get_state(struct irq_lapic *l, struct kvm_lapic_state *ret_state,
 		store_le(ret_state->regs + LAPIC_ID, 4, l->id << 24);
 }
 
-int irq_lapic_set_state(struct irq_lapic *l, const struct kvm_lapic_state *state, uint64_t now_ns)
+void irq_lapic_set_state(struct irq_lapic *l, const struct kvm_lapic_state *state, uint64_t now_ns)
 {
 	uint32_t version = *at(l, LAPIC_VERSION);
 
-	if (irq_lapic_is_x2(l) && (uint32_t)load_le(state->regs + LAPIC_ID, 4) >> 24 != l->id) {
-		errno = EINVAL;
-		return -1;
-	}
 	for (unsigned i = 0; i < ARRAY_LEN(l->regs); i++)
 		l->regs[i] = (uint32_t)load_le(state->regs + 16 * i, 4);
 	*at(l, LAPIC_VERSION) = version;
-	if (irq_lapic_is_x2(l)) {
-		*at(l, LAPIC_ID) = l->id;
-		*at(l, LAPIC_LDR) = (l->id >> 4) << 16 | 1u << (l->id & 15);
-	}
+	/* The ID of an x2APIC is fixed; KVM does not look at what a VMM writes there. */
+	if (irq_lapic_is_x2(l))
+		take_id(l);
 	irq_lapic_timer_resume(l, now_ns);
 	irq_lapic_set_tpr(l, irq_lapic_tpr(l));
-	return 0;
 }

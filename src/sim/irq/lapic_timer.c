@@ -4,7 +4,6 @@
  */
 #include "irq.h"
 
-#define MODE_BITS     0x60000u
 #define MODE_PERIODIC 0x20000u
 #define MODE_DEADLINE 0x40000u
 
@@ -15,7 +14,13 @@ static uint32_t *at(struct irq_lapic *l, unsigned reg)
 
 static uint32_t mode(const struct irq_lapic *l)
 {
-	return l->regs[LAPIC_LVT_TIMER >> 4] & MODE_BITS;
+	return l->regs[LAPIC_LVT_TIMER >> 4] & l->timer_modes;
+}
+
+/* One-shot or periodic; not the deadline, nor the mode that is reserved. */
+static bool counts(const struct irq_lapic *l)
+{
+	return mode(l) == 0 || mode(l) == MODE_PERIODIC;
 }
 
 static unsigned divisor(const struct irq_lapic *l)
@@ -35,13 +40,15 @@ static uint64_t ticks_ns(const struct irq_lapic *l, uint32_t ticks)
 static void stop(struct irq_lapic *l)
 {
 	l->timer_at_ns = IRQ_NEVER;
+	l->timer_due = false;
 	l->deadline_tsc = 0;
 	*at(l, LAPIC_TIMER_INITIAL) = 0;
 }
 
 static void start(struct irq_lapic *l, uint32_t ticks, uint64_t now_ns)
 {
-	l->timer_at_ns = *at(l, LAPIC_TIMER_INITIAL) && ticks ? now_ns + ticks_ns(l, ticks) : IRQ_NEVER;
+	l->timer_at_ns =
+	        counts(l) && *at(l, LAPIC_TIMER_INITIAL) && ticks ? now_ns + ticks_ns(l, ticks) : IRQ_NEVER;
 }
 
 static void write_mode(struct irq_lapic *l, uint32_t value)
@@ -51,6 +58,7 @@ static void write_mode(struct irq_lapic *l, uint32_t value)
 	*at(l, LAPIC_LVT_TIMER) = value;
 	if (was_deadline != (mode(l) == MODE_DEADLINE))
 		stop(l);
+	irq_lapic_timer_unmasked(l);
 }
 
 static void write_divide(struct irq_lapic *l, uint32_t value, uint64_t now_ns)
@@ -58,7 +66,7 @@ static void write_divide(struct irq_lapic *l, uint32_t value, uint64_t now_ns)
 	uint32_t left = irq_lapic_timer_current(l, now_ns);
 
 	*at(l, LAPIC_TIMER_DIVIDE) = value & 0xb;
-	if (mode(l) != MODE_DEADLINE && l->timer_at_ns != IRQ_NEVER)
+	if (counts(l) && l->timer_at_ns != IRQ_NEVER)
 		start(l, left, now_ns);
 }
 
@@ -70,13 +78,14 @@ void irq_lapic_timer_write(struct irq_lapic *l, unsigned reg, uint32_t value, ui
 		write_divide(l, value, now_ns);
 	} else if (mode(l) != MODE_DEADLINE) {
 		*at(l, LAPIC_TIMER_INITIAL) = value;
+		l->timer_due = false;
 		start(l, value, now_ns);
 	}
 }
 
 uint32_t irq_lapic_timer_current(const struct irq_lapic *l, uint64_t now_ns)
 {
-	if (mode(l) == MODE_DEADLINE || l->timer_at_ns == IRQ_NEVER || l->timer_at_ns <= now_ns)
+	if (!counts(l) || l->timer_at_ns == IRQ_NEVER || l->timer_at_ns <= now_ns)
 		return 0;
 	return (uint32_t)((l->timer_at_ns - now_ns) / divisor(l));
 }
@@ -84,16 +93,34 @@ uint32_t irq_lapic_timer_current(const struct irq_lapic *l, uint64_t now_ns)
 void irq_lapic_timer_resume(struct irq_lapic *l, uint64_t now_ns)
 {
 	l->timer_at_ns = IRQ_NEVER;
-	if (mode(l) != MODE_DEADLINE)
-		start(l, *at(l, LAPIC_TIMER_CURRENT), now_ns);
+	l->timer_due = false;
+	start(l, *at(l, LAPIC_TIMER_CURRENT), now_ns);
+}
+
+/* KVM does not forget a timer that ran down behind the mask, or in a LAPIC that was off. */
+static void fire(struct irq_lapic *l)
+{
+	l->timer_due = !irq_lapic_is_enabled(l) || !irq_lapic_deliver_local(l, LAPIC_LVT_TIMER);
+}
+
+void irq_lapic_timer_unmasked(struct irq_lapic *l)
+{
+	if (l->timer_due)
+		fire(l);
 }
 
 void irq_lapic_set_deadline(struct irq_lapic *l, uint64_t deadline_tsc, uint64_t at_ns)
 {
-	if (mode(l) != MODE_DEADLINE)
+	if (mode(l) != MODE_DEADLINE || !irq_lapic_is_on(l))
 		return;
+	l->timer_due = false;
 	l->deadline_tsc = deadline_tsc;
 	l->timer_at_ns = deadline_tsc ? at_ns : IRQ_NEVER;
+}
+
+uint64_t irq_lapic_deadline(const struct irq_lapic *l)
+{
+	return mode(l) == MODE_DEADLINE && irq_lapic_is_on(l) ? l->deadline_tsc : 0;
 }
 
 void irq_lapic_run_timer(struct irq_lapic *l, uint64_t now_ns)
@@ -110,5 +137,5 @@ void irq_lapic_run_timer(struct irq_lapic *l, uint64_t now_ns)
 		l->timer_at_ns = IRQ_NEVER;
 		l->deadline_tsc = 0;
 	}
-	irq_lapic_deliver_local(l, LAPIC_LVT_TIMER);
+	fire(l);
 }

@@ -78,6 +78,7 @@ static inline struct bench *bench_start(void)
 	assert_int_equal(irq_chip_create(owner, &b->chip), 0);
 	for (unsigned i = 0; i < BENCH_LAPICS; i++) {
 		irq_lapic_init(&b->lapic[i], b->chip, i, i);
+		b->lapic[i].timer_modes = 0x60000;
 		lapic_write(&b->lapic[i], LAPIC_SPIV, 0x1ff, 0);
 	}
 	return b;

@@ -70,7 +70,8 @@ static void test_lapic_ipi_reaches_whom_it_names(void **state)
 	        {0, 0xc4030, 0xe},              /* all others */
 	        {0x0eu << 24, 0x4930, 1u << 1}, /* lowest priority among 1, 2, 3: 30h modulo 3 is the first */
 	        {0x0eu << 24, 0x4931, 1u << 2}, /* 31h: the second */
-	        {0xffu << 24, 0x4130, 1u << 0}, /* lowest priority, physical */
+	        {0xffu << 24, 0x4130, 0xf},     /* lowest priority, physical: KVM takes it for a broadcast */
+	        {2u << 24, 0x4130, 1u << 2},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -100,6 +101,30 @@ static void test_lapic_cluster_mode_matches_cluster_and_bit(void **state)
 	assert_int_equal(irq_lapic_pending(&b->lapic[0]), -1);
 	assert_int_equal(irq_lapic_pending(&b->lapic[2]), 0x30);
 	assert_int_equal(irq_lapic_pending(&b->lapic[3]), 0x30);
+	lapic_write(&b->lapic[1], LAPIC_DFR, 0x3fffffff, 0); /* neither flat nor clusters: it is nobody's */
+	send(&b->lapic[0], 0x02u << 24, 0x4830);
+	assert_int_equal(irq_lapic_pending(&b->lapic[1]), -1);
+	lapic_write(&b->lapic[1], LAPIC_DFR, 0x0fffffff, 0);
+	send(&b->lapic[0], 0x02u << 24, 0x4830);
+	assert_int_equal(irq_lapic_pending(&b->lapic[1]), 0x30);
+	bench_end(b);
+}
+
+static void test_lapic_id_is_the_guests_until_reset(void **state)
+{
+	struct bench *b = bench_start();
+	struct irq_lapic *l = &b->lapic[2];
+
+	lapic_write(l, LAPIC_ID, 0x77ffffff, 0);
+	assert_int_equal(lapic_read(l, LAPIC_ID, 0), 0x77000000);
+	send(&b->lapic[0], 2u << 24, 0x4030);
+	assert_int_equal(irq_lapic_pending(l), -1);
+	send(&b->lapic[0], 0x77u << 24, 0x4030);
+	assert_int_equal(irq_lapic_pending(l), 0x30);
+	irq_lapic_reset(l, false); /* INIT leaves it */
+	assert_int_equal(lapic_read(l, LAPIC_ID, 0), 0x77000000);
+	irq_lapic_reset(l, true);
+	assert_int_equal(lapic_read(l, LAPIC_ID, 0), 0x02000000);
 	bench_end(b);
 }
 
@@ -140,10 +165,11 @@ static void test_lapic_x2apic_has_msrs_and_wide_ids(void **state)
 	struct irq_lapic *l = &b->lapic[2];
 	uint64_t value = 0;
 
-	assert_false(irq_lapic_msr(l, false, 0x802, &value, 0));       /* not in x2APIC mode */
-	assert_false(irq_lapic_set_base(l, 0xfee00c00, false, false)); /* CPUID does not offer it */
-	assert_true(irq_lapic_set_base(l, 0xfee00c00, false, true));
-	assert_false(irq_lapic_set_base(l, 0xfee00800, false, true)); /* only by way of off */
+	assert_false(irq_lapic_msr(l, false, 0x802, &value, 0)); /* not in x2APIC mode */
+	assert_false(irq_lapic_base_is_valid(l, 0xfee00c00, IRQ_LAPIC_BASE_X2, false)); /* not offered */
+	assert_true(irq_lapic_base_is_valid(l, 0xfee00c00, 0, false));
+	irq_lapic_set_base(l, 0xfee00c00);
+	assert_false(irq_lapic_base_is_valid(l, 0xfee00800, 0, false)); /* only by way of off */
 	assert_true(irq_lapic_msr(l, false, 0x802, &value, 0));
 	assert_int_equal(value, 2);
 	assert_true(irq_lapic_msr(l, false, 0x80d, &value, 0));
@@ -151,8 +177,8 @@ static void test_lapic_x2apic_has_msrs_and_wide_ids(void **state)
 	value = 0x30 | UINT64_C(2) << 32;
 	assert_true(irq_lapic_msr(l, true, 0x830, &value, 0));
 	assert_int_equal(irq_lapic_ack(l), 0x30);
-	value = 1;
-	assert_false(irq_lapic_msr(l, true, 0x80b, &value, 0)); /* EOI takes 0 alone */
+	value = 0x2030 | UINT64_C(2) << 32;
+	assert_false(irq_lapic_msr(l, true, 0x830, &value, 0)); /* a reserved bit */
 	value = 0;
 	assert_true(irq_lapic_msr(l, true, 0x80b, &value, 0));
 	value = 0x77;
@@ -217,7 +243,7 @@ static void test_lapic_state_comes_back_as_it_was_saved(void **state)
 	send(&b->lapic[0], 1u << 24, 0x4055);
 	irq_lapic_get_state(&b->lapic[1], &saved, 400);
 	irq_lapic_reset(&b->lapic[1], true);
-	assert_int_equal(irq_lapic_set_state(&b->lapic[1], &saved, 5000), 0);
+	irq_lapic_set_state(&b->lapic[1], &saved, 5000);
 	irq_lapic_get_state(&b->lapic[1], &again, 5000);
 	assert_memory_equal(&saved, &again, sizeof(saved));
 	assert_int_equal(b->lapic[1].timer_at_ns, 5600);
@@ -418,6 +444,7 @@ int main(void)
 	        cmocka_unit_test(test_lapic_priorities_hold_back_lower_vectors),
 	        cmocka_unit_test(test_lapic_ipi_reaches_whom_it_names),
 	        cmocka_unit_test(test_lapic_cluster_mode_matches_cluster_and_bit),
+	        cmocka_unit_test(test_lapic_id_is_the_guests_until_reset),
 	        cmocka_unit_test(test_lapic_init_sipi_nmi_are_told_to_the_owner),
 	        cmocka_unit_test(test_lapic_switched_off_takes_nothing_and_masks_lvts),
 	        cmocka_unit_test(test_lapic_x2apic_has_msrs_and_wide_ids),

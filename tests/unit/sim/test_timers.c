@@ -41,14 +41,56 @@ static void test_lapic_periodic_keeps_its_beat_when_late(void **state)
 	bench_end(b);
 }
 
-static void test_lapic_masked_timer_is_silent(void **state)
+static void test_lapic_masked_timer_waits_for_its_mask(void **state)
 {
 	struct bench *b = bench_start();
+	struct irq_lapic *l = &b->lapic[0];
 
-	lapic_write(&b->lapic[0], LAPIC_LVT_TIMER, 0x10020, 0);
-	lapic_write(&b->lapic[0], LAPIC_TIMER_INITIAL, 1000, 0);
+	lapic_write(l, LAPIC_LVT_TIMER, 0x10020, 0);
+	lapic_write(l, LAPIC_TIMER_INITIAL, 1000, 0);
 	irq_chip_run_timers(b->chip, 100000);
-	assert_int_equal(irq_lapic_pending(&b->lapic[0]), -1);
+	assert_int_equal(irq_lapic_pending(l), -1);
+	lapic_write(l, LAPIC_LVT_TIMER, 0x20, 100000);
+	assert_int_equal(irq_lapic_ack(l), 0x20);
+	lapic_write(l, LAPIC_EOI, 0, 0);
+	lapic_write(l, LAPIC_LVT_TIMER, 0x10020, 100000);
+	lapic_write(l, LAPIC_TIMER_INITIAL, 1000, 100000);
+	irq_chip_run_timers(b->chip, 200000);
+	lapic_write(l, LAPIC_TIMER_INITIAL, 1000, 200000); /* who starts it anew does not want the old one */
+	lapic_write(l, LAPIC_LVT_TIMER, 0x20, 200000);
+	assert_int_equal(irq_lapic_pending(l), -1);
+	bench_end(b);
+}
+
+static void test_lapic_timer_runs_on_while_the_lapic_is_off(void **state)
+{
+	struct bench *b = bench_start();
+	struct irq_lapic *l = &b->lapic[0];
+
+	lapic_write(l, LAPIC_LVT_TIMER, 0x20, 0);
+	lapic_write(l, LAPIC_TIMER_INITIAL, 1000, 0);
+	irq_lapic_set_base(l, IRQ_LAPIC_BASE);
+	irq_chip_run_timers(b->chip, 100000);
+	assert_int_equal(irq_lapic_pending(l), -1);
+	irq_lapic_set_base(l, IRQ_LAPIC_BASE | IRQ_LAPIC_BASE_ON);
+	assert_int_equal(irq_lapic_ack(l), 0x20);
+	bench_end(b);
+}
+
+static void test_lapic_timer_has_the_modes_of_cpuid_alone(void **state)
+{
+	struct bench *b = bench_start();
+	struct irq_lapic *l = &b->lapic[0];
+
+	lapic_write(l, LAPIC_LVT_TIMER, 0x60020, 0); /* no mode: it does not count */
+	assert_int_equal(lapic_read(l, LAPIC_LVT_TIMER, 0), 0x60020);
+	lapic_write(l, LAPIC_TIMER_INITIAL, 1000, 0);
+	assert_true(irq_chip_next_timer(b->chip) == IRQ_NEVER);
+	l->timer_modes = 0x20000;
+	lapic_write(l, LAPIC_LVT_TIMER, 0x40020, 0);
+	assert_int_equal(lapic_read(l, LAPIC_LVT_TIMER, 0), 0x20);
+	irq_lapic_set_deadline(l, 5000, 5000);
+	assert_int_equal(irq_lapic_deadline(l), 0);
 	bench_end(b);
 }
 
@@ -197,7 +239,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_lapic_one_shot_fires_once_when_due),
 	        cmocka_unit_test(test_lapic_periodic_keeps_its_beat_when_late),
-	        cmocka_unit_test(test_lapic_masked_timer_is_silent),
+	        cmocka_unit_test(test_lapic_masked_timer_waits_for_its_mask),
+	        cmocka_unit_test(test_lapic_timer_runs_on_while_the_lapic_is_off),
+	        cmocka_unit_test(test_lapic_timer_has_the_modes_of_cpuid_alone),
 	        cmocka_unit_test(test_lapic_deadline_only_in_its_mode),
 	        cmocka_unit_test(test_pit_rate_generator_beats_at_gsi_0),
 	        cmocka_unit_test(test_pit_one_shot_counts_down_and_raises_out),
