@@ -143,13 +143,23 @@ void sim_debug_after(struct sim_cpu *cpu, const struct sim_op *op, bool step)
 {
 	u64 dr6 = cpu->debug_hits | (step ? DR6_STEP : 0);
 
-	/* Behind a load of SS traps wait, or are lost (the step); behind STI only interrupts do. */
+	/* Behind a load of SS traps wait, or are lost (the step); behind STI only interrupts do. An INT n
+	 * goes first: sim_debug_behind_int(). */
 	if (!dr6 || (cpu->shadow && op->fn != op_sti) || cpu->event.kind != SIM_EVENT_NONE)
 		return;
 	if (cpu->exit == SIM_EXIT_HLT && cpu->debugger.ask & SIM_DEBUG_STEP) /* that is exit enough */
 		return;
 	cpu->event = event_of(cpu, dr6);
 	cpu->debug_hits = 0;
+}
+
+void sim_debug_behind_int(struct sim_cpu *cpu)
+{
+	if (!cpu->debug_hits)
+		return;
+	cpu->event = event_of(cpu, cpu->debug_hits);
+	cpu->debug_hits = 0;
+	cpu->attention = true;
 }
 
 void sim_debug_deliver(struct sim_cpu *cpu)
@@ -216,7 +226,7 @@ static unsigned debug_register(struct sim_cpu *cpu, unsigned number)
 	if (number >= 8 || ((number == 4 || number == 5) && cpu->cr4 & CR4_DE))
 		sim_raise(cpu, EXC_UD);
 	require_cpl0(cpu);
-	if (cpu->dr[7] & DR7_GENERAL)
+	if (control(cpu) & DR7_GENERAL)
 		raise_debug(cpu, DR6_GENERAL);
 	return number == 4 || number == 5 ? number + 2 : number;
 }

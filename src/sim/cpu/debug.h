@@ -16,6 +16,8 @@ void sim_debug_step_behind(struct sim_cpu *cpu);
 /* Around an instruction that runs alone: its breakpoint (#DB), what it met, the step. */
 void sim_debug_before(struct sim_cpu *cpu, u64 linear);
 void sim_debug_after(struct sim_cpu *cpu, const struct sim_op *op, bool step);
+/* Behind the delivery of an INT n: what was met before it traps at the handler's first instruction. */
+void sim_debug_behind_int(struct sim_cpu *cpu);
 /* If cpu->event is a #DB that the guest gets: DR6 and DR7. */
 void sim_debug_deliver(struct sim_cpu *cpu);
 /* Is cpu->event the debugger's? Then it becomes an exit. */

@@ -96,6 +96,8 @@ void sim_new_stack_commit(struct sim_cpu *cpu, const struct new_stack *stack)
 /* clear: flags that the handler starts without. */
 static void delivered(struct sim_cpu *cpu, u64 clear)
 {
+	bool soft = cpu->event.kind == SIM_EVENT_SOFT;
+
 	if (cpu->event.kind == SIM_EVENT_NMI)
 		cpu->nmi_blocked = true;
 	cpu->event.kind = SIM_EVENT_NONE;
@@ -104,6 +106,8 @@ static void delivered(struct sim_cpu *cpu, u64 clear)
 	sim_access_forget(cpu);
 	sim_mode_changed(cpu);
 	sim_code_serialize(cpu);
+	if (soft)
+		sim_debug_behind_int(cpu);
 }
 
 static void deliver_real(struct sim_cpu *cpu)

@@ -285,10 +285,11 @@ static bool look_around(struct sim_cpu *cpu)
 
 	if (cpu->exit >= 0)
 		return false;
-	if (cpu->event.kind != SIM_EVENT_NONE && sim_debug_takes(cpu))
-		return false;
-	if (cpu->event.kind != SIM_EVENT_NONE)
+	while (cpu->event.kind != SIM_EVENT_NONE) {
+		if (sim_debug_takes(cpu))
+			return false;
 		sim_deliver(cpu);
+	}
 	pending = atomic_load_explicit(&cpu->pending, memory_order_acquire) & cpu->accept;
 	if (pending & SIM_PENDING_FLUSH)
 		sim_map_take(cpu);

@@ -117,6 +117,38 @@ static void test_debug_trap_waits_behind_a_load_of_ss(void **state)
 	assert_int_equal(run_to_db(b), 20); /* the load of SS, behind the NOP */
 }
 
+GUEST(ss_int_guest, 64, "mov 0x50000, %ss; int $0x30; hlt");
+GUEST(ss_int1_guest, 64, "mov 0x50000, %ss; int $1; hlt");
+
+/* An INT n behind the load of SS goes first; the trap comes at the first instruction of its handler. */
+static void test_debug_trap_of_a_load_of_ss_comes_behind_int(void **state)
+{
+	struct bench *b = *state;
+	uint64_t rsp;
+
+	bench_long(b, ss_int_guest, ss_int_guest_end, 0);
+	bench_put(b, 0x50000, 0x10);
+	bench_gate(b, 0x30, HANDLERS + 0x30, 0x8e, 0);
+	set_breakpoint(b, 0, 0x50000, 3, 1);
+	assert_int_equal(bench_vector(b), 1);
+	assert_int_equal(dr6(b), 1);
+	rsp = bench_regs(b).rsp;
+	assert_int_equal(bench_get(b, (uint32_t)rsp), HANDLERS + 0x30);
+	assert_int_equal(
+	        bench_get(b, (uint32_t)rsp + 48), CODE + (uint64_t)(ss_int_guest_end - ss_int_guest) - 1);
+}
+
+static void test_debug_trap_of_a_load_of_ss_comes_beside_that_of_int_1(void **state)
+{
+	struct bench *b = *state;
+
+	bench_long(b, ss_int1_guest, ss_int1_guest_end, 0);
+	bench_put(b, 0x50000, 0x10);
+	set_breakpoint(b, 0, 0x50000, 3, 1);
+	assert_int_equal(bench_vector(b), 1);
+	assert_int_equal(bench_get(b, (uint32_t)bench_regs(b).rsp), HANDLERS + 1); /* of the second */
+}
+
 GUEST(port_guest, 64, "out %al, $0x80; hlt");
 
 static void test_debug_port_breakpoint_wants_cr4_de(void **state)
@@ -149,6 +181,22 @@ static void test_debug_general_detection_stops_the_access_and_clears_itself(void
 	assert_int_equal(run_to_db(b), 0);
 	assert_int_equal(dr6(b), BD);
 	assert_int_equal(b->cpu->dr[7], 0x400);
+}
+
+/* The debugger's general detection in the guest's place, and the guest's has no effect beside it. */
+static void test_debug_debugger_detects_accesses_of_debug_registers(void **state)
+{
+	struct bench *b = *state;
+	const struct kvm_debugregs regs = {.dr6 = 0xffff0ff0, .dr7 = 0x2400};
+
+	bench_long(b, dr_guest, dr_guest_end, 0);
+	sim_cpu_set_debugger(b->cpu, &(struct sim_debugger){.ask = SIM_DEBUG_BREAK, .dr7 = 0x2400});
+	assert_int_equal(bench_run(b), SIM_EXIT_DEBUG);
+	assert_int_equal(b->cpu->exit_info.debug.linear, CODE);
+	assert_int_equal(b->cpu->exit_info.debug.dr6, 0xffff0ff0 | BD);
+	assert_int_equal(sim_cpu_set_debugregs(b->cpu, &regs), 0);
+	sim_cpu_set_debugger(b->cpu, &(struct sim_debugger){.ask = SIM_DEBUG_BREAK, .dr7 = 0x400});
+	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
 }
 
 static void test_debug_registers_of_a_user_are_privileged(void **state)
@@ -223,8 +271,11 @@ int main(void)
 	        TEST(test_debug_breakpoint_beside_the_access_is_not_met),
 	        TEST(test_debug_repeated_store_stops_behind_the_iteration),
 	        TEST(test_debug_trap_waits_behind_a_load_of_ss),
+	        TEST(test_debug_trap_of_a_load_of_ss_comes_behind_int),
+	        TEST(test_debug_trap_of_a_load_of_ss_comes_beside_that_of_int_1),
 	        TEST(test_debug_port_breakpoint_wants_cr4_de),
 	        TEST(test_debug_general_detection_stops_the_access_and_clears_itself),
+	        TEST(test_debug_debugger_detects_accesses_of_debug_registers),
 	        TEST(test_debug_registers_of_a_user_are_privileged),
 	        TEST(test_debug_debugger_steps_without_the_guest_noticing),
 	        TEST(test_debug_debugger_takes_int3_at_the_instruction),
