@@ -240,8 +240,8 @@ static void begin(void)
 	psp_wbinvd(psp);
 	fuzz_assert(psp_df_flush(psp) == PSP_SUCCESS);
 	fuzz_assert(psp_snp_shutdown(psp) == PSP_SUCCESS);
-	fuzz_assert(psp_init(psp, true) == PSP_SUCCESS);
 	fuzz_assert(psp_snp_init(psp) == PSP_SUCCESS);
+	fuzz_assert(psp_init(psp, true) == PSP_SUCCESS);
 	fuzz_assert(psp_snp_set_config(psp, &config) == PSP_SUCCESS);
 	memset(memory, 0, sizeof(memory));
 }

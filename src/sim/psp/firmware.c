@@ -19,6 +19,10 @@
 /* NEEDS_SNP: SNP_INIT must have been done. KEYLESS: answers without libcrypto. */
 enum { NEEDS_SNP = 1, SNP_PRODUCT = 2, KEYLESS = 4 };
 
+/*
+ * The states of guests are those of AMD's published firmware, amd/AMD-ASPFW: state_tbl_sev[] of sev_guest.c
+ * and the checks of sev_mcmd.c. So LAUNCH_FINISH needs the measurement before it (sev_mcmd_launch_finish()).
+ */
 static const struct {
 	const char *name;
 	uint8_t platform; /* states of SEV; of SNP's commands any */

@@ -65,7 +65,7 @@ uint32_t psp_snp_init(struct psp *psp)
 {
 	uint32_t code = command_enter(psp, PSP_CMD_SNP_INIT);
 
-	if (code == PSP_SUCCESS && psp->snp_init)
+	if (code == PSP_SUCCESS && (psp->snp_init || psp->state != PSP_PLATFORM_UNINIT))
 		code = PSP_INVALID_PLATFORM_STATE;
 	if (code == PSP_SUCCESS)
 		psp->snp_init = true;

@@ -165,8 +165,8 @@ enum psp_platform_state { PSP_PLATFORM_UNINIT, PSP_PLATFORM_INIT, PSP_PLATFORM_W
 
 /*
  * INIT and SHUTDOWN of SEV; the driver gives them, not the user. INIT: only in UNINIT, makes the platform's
- * keys if there are none. SHUTDOWN: in any state, ends every SEV guest. SNP's are their own: SNP_INIT is
- * refused with INVALID_PLATFORM_STATE the second time, SNP_SHUTDOWN unless SEV is UNINIT. It forgets the
+ * keys if there are none. SHUTDOWN: in any state, ends every SEV guest. SNP's are refused with
+ * INVALID_PLATFORM_STATE unless SEV is UNINIT, and SNP_INIT the second time. SNP_SHUTDOWN forgets the
  * contexts of SNP guests and the VLEK; while an ASID is active or not flushed it is DFFLUSH_REQUIRED.
  */
 uint32_t psp_init(struct psp *psp, bool es);

@@ -208,6 +208,9 @@ static void test_psp_snp_needs_product_and_init(void **state)
 	assert_code(psp_gctx_create(milan, &gctx), PSP_INVALID_PLATFORM_STATE);
 	assert_code(psp_snp_platform_status(milan, &status), PSP_SUCCESS);
 	assert_int_equal(status.state, 0);
+	assert_code(psp_init(milan, true), PSP_SUCCESS);
+	assert_code(psp_snp_init(milan), PSP_INVALID_PLATFORM_STATE); /* it comes before INIT */
+	assert_code(psp_shutdown(milan), PSP_SUCCESS);
 	assert_code(psp_snp_init(milan), PSP_SUCCESS);
 	assert_code(psp_gctx_create(milan, &gctx), PSP_SUCCESS);
 	psp_destroy(rome);
