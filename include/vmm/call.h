@@ -123,6 +123,11 @@ int call_snp_launch_finish(const struct call_sev *sev, const struct uapi_sev_snp
 /* ---- the secure processor itself (/dev/sev) ---- */
 
 int call_platform_open(struct host *h, int *ret_fd, struct err *err) MUST_CHECK;
+/*
+ * For who only asks. Linux initialises SEV for the certificates of a platform where it is not, if it may
+ * write, and shuts SEV and SEV-SNP down behind it: by this descriptor it cannot.
+ */
+int call_platform_open_to_read(struct host *h, int *ret_fd, struct err *err) MUST_CHECK;
 int call_platform_status(
         struct host *h, int fd, struct sev_user_data_status *ret_status, struct err *err) MUST_CHECK;
 int call_platform_snp_status(

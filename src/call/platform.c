@@ -20,6 +20,16 @@ int call_platform_open(struct host *h, int *ret_fd, struct err *err)
 	return 0;
 }
 
+int call_platform_open_to_read(struct host *h, int *ret_fd, struct err *err)
+{
+	int fd = host_open(h, "/dev/sev", O_RDONLY);
+
+	if (fd < 0)
+		return err_sys(err, ERR_HOST, errno, "opening /dev/sev");
+	*ret_fd = fd;
+	return 0;
+}
+
 static int issue(struct host *h, int fd, uint32_t id, void *data, const char *name, struct err *err)
 {
 	struct sev_issue_cmd cmd = {.cmd = id, .data = (uintptr_t)data};
@@ -61,6 +71,15 @@ int call_platform_id(struct host *h, int fd, uint8_t ret_id[static CALL_PLATFORM
 	return 0;
 }
 
+/* With a right to write the driver would initialise SEV, and shut it and SEV-SNP down again (sev-dev.c). */
+static int not_initialised(struct err *err)
+{
+	return err_set(err, ERR_HOST,
+	        "SEV_PDH_CERT_EXPORT: SEV is not initialised on this host; the first SEV guest initialises "
+	        "it "
+	        "(start one, and ask again), or the module ccp does with psp_init_on_probe=1");
+}
+
 int call_platform_certificates(struct host *h, int fd, struct abi_sev_cert *ret_pdh,
         struct abi_sev_cert_chain *ret_chain, struct err *err)
 {
@@ -74,7 +93,7 @@ int call_platform_certificates(struct host *h, int fd, struct abi_sev_cert *ret_
 	};
 
 	if (issue(h, fd, SEV_PDH_CERT_EXPORT, &export, "SEV_PDH_CERT_EXPORT", err) < 0)
-		return -1;
+		return err->sys == EPERM ? not_initialised(err) : -1;
 	if (export.pdh_cert_len != sizeof(pdh) || export.cert_chain_len != sizeof(chain))
 		return err_set(err, ERR_HOST, "SEV_PDH_CERT_EXPORT gave %u and %u bytes, not %zu and %zu",
 		        export.pdh_cert_len, export.cert_chain_len, sizeof(pdh), sizeof(chain));

@@ -21,7 +21,7 @@ static int export_platform(struct host *host, struct platform_certs *ret_certs, 
 {
 	int fd, result;
 
-	if (call_platform_open(host, &fd, err) < 0)
+	if (call_platform_open_to_read(host, &fd, err) < 0)
 		return -1;
 	result = call_platform_certificates(host, fd, &ret_certs->pdh, &ret_certs->chain, err);
 	host_close(host, fd);

@@ -112,12 +112,17 @@ static void test_platform_refusals_name_themselves(void **state)
 	assert_fails(call_platform_id(h, 3, id, &err), ERR_HOST, "SEV_GET_ID2: ");
 	assert_fails(call_platform_certificates(h, 3, &pdh, &chain, &err), ERR_HOST, "SEV_PDH_CERT_EXPORT: ");
 	assert_int_equal(last_request, 0xc0105300);
+	h = sev_with(-1, EPERM, 0).host;
+	assert_fails(call_platform_certificates(h, 3, &pdh, &chain, &err), ERR_HOST, "not initialised");
 	h = sev_with(-1, ENOENT, 0).host;
 	assert_fails(call_platform_open(h, &fd, &err), ERR_HOST, "/dev/sev: No such file");
 	assert_int_equal(script.calls, 1);
 	h = sev_with(-1, EACCES, 0).host;
 	assert_fails(call_platform_open(h, &fd, &err), ERR_HOST, "EACCES");
 	assert_int_equal(script.calls, 2); /* for writing, then for reading */
+	h = sev_with(-1, EACCES, 0).host;
+	assert_fails(call_platform_open_to_read(h, &fd, &err), ERR_HOST, "EACCES");
+	assert_int_equal(script.calls, 1);
 }
 
 static void test_memory_calls_name_themselves(void **state)
