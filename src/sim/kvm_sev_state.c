@@ -158,13 +158,18 @@ bool vcpu_sev_call(struct sim_vcpu *v, unsigned long request, uintptr_t user, in
 
 /* ---- MSRs ---- */
 
+#define MSR_SYSENTER_ESP 0x175u
+#define MSR_SYSENTER_EIP 0x176u
+#define VENDOR_AMD       0x68747541u /* CPUID.0.EBX: "Auth" */
+#define VENDOR_HYGON     0x6f677948u
+
 /*
  * Those whose writes KVM does not intercept, since the processor keeps them in the VMSA, or guests of SEV-ES
  * may write them as they like (svm_recalc_msr_intercepts(), sev_es_recalc_msr_intercepts()). TSC_AUX is not
  * among them: it is on processors that virtualise it, of which CPUID 8000_001F EAX[9] would tell.
  */
 static const uint32_t passed[] = {
-        0x174, 0x175, 0x176,                            /* SYSENTER_CS, _ESP, _EIP */
+        0x174, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,      /* and SYSENTER_CS */
         0x1d9, 0x1db, 0x1dc, 0x1dd, 0x1de,              /* DEBUGCTL, the last branch and interrupt */
         0x277,                                          /* PAT */
         0xc0000080,                                     /* EFER */
@@ -173,9 +178,23 @@ static const uint32_t passed[] = {
         0xc0010130,                                     /* the GHCB's */
 };
 
+/* For a guest that takes its processor for Intel's KVM keeps 64 bits of two MSRs that have 32 on AMD's. */
+static bool is_intercepted(const struct sim_vcpu *v, uint32_t index)
+{
+	if (index != MSR_SYSENTER_ESP && index != MSR_SYSENTER_EIP)
+		return false;
+	for (uint32_t i = 0; i < v->cpuid_count; i++) {
+		if (v->cpuid[i].function == 0)
+			return v->cpuid[i].ebx != VENDOR_AMD && v->cpuid[i].ebx != VENDOR_HYGON;
+	}
+	return true;
+}
+
 bool vcpu_sev_hides_msr(const struct sim_vcpu *v, uint32_t index)
 {
-	for (size_t i = 0; v->sev && v->sev->protected && i < ARRAY_LEN(passed); i++) {
+	if (!v->sev || !v->sev->protected || is_intercepted(v, index))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(passed); i++) {
 		if (passed[i] == index)
 			return true;
 	}

@@ -141,7 +141,8 @@ static int translate(void *object, void *arg, uintptr_t user)
 	struct sim_vcpu *v = object;
 	uint64_t gpa = 0;
 
-	t->valid = sim_cpu_translate(v->cpu, t->linear_address, &gpa);
+	/* KVM would walk the tables of a guest that it cannot read: it finds nothing there. */
+	t->valid = !(v->sev && v->sev->protected) && sim_cpu_translate(v->cpu, t->linear_address, &gpa);
 	t->physical_address = t->valid ? gpa : UINT64_MAX;
 	t->writeable = 1;
 	t->usermode = 0;

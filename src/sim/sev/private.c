@@ -330,6 +330,9 @@ static bool on_view(
 			*ret_host = page_of_gmem(slot, gpa);
 		return true;
 	}
+	/* A mirror in a VM of the type SEV-SNP: no access of it is a private one to KVM. */
+	if (vm_page_is_private(vm, gpa))
+		return false;
 	if (private && slot)
 		*ret_host = page_plain(v, slot, (uintptr_t)*ret_host, write);
 	else if (slot)

@@ -207,6 +207,118 @@ static void test_es_legacy_registers_are_stale(void **state)
 	machine_close(&m);
 }
 
+/* ---- what the VMM still reaches ---- */
+
+static int read_msr(struct guest *g, uint32_t index)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = {.head.nmsrs = 1, .entry = {.index = index}};
+
+	return call_of(g->m, g->vcpu, KVM_GET_MSRS, &msrs);
+}
+
+static void set_vendor(struct guest *g, uint32_t ebx)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry;
+	} cpuid = {.head.nent = 1, .entry = {.function = 0, .eax = 1, .ebx = ebx}};
+
+	assert_int_equal(call_of(g->m, g->vcpu, KVM_SET_CPUID2, &cpuid), 0);
+}
+
+/* KVM intercepts SYSENTER_EIP for guests that take their processor for Intel's alone. */
+static void test_es_msrs_that_the_processor_keeps_are_hidden(void **state)
+{
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SEV_ES);
+	assert_int_equal(guest_init2(&g), 0);
+	guest_add_vcpu(&g);
+	assert_int_equal(read_msr(&g, 0x176), 1);
+	guest_launch(&g, ABI_SEV_POLICY_ES);
+	assert_int_equal(read_msr(&g, 0x176), 1); /* no CPUID: not AMD's */
+	set_vendor(&g, 0x68747541);
+	assert_int_equal(read_msr(&g, 0x176), 0);
+	assert_int_equal(read_msr(&g, 0xc0000080), 0);
+	set_vendor(&g, 0x756e6547);
+	assert_int_equal(read_msr(&g, 0x176), 1);
+	assert_int_equal(read_msr(&g, 0xc0000080), 0);
+	assert_int_equal(read_msr(&g, 0x10), 1);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* Page tables of a guest are as closed to KVM as the rest of its memory. */
+static void test_es_addresses_are_not_translated(void **state)
+{
+	struct kvm_translation t = {.linear_address = GUEST_CODE};
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SEV_ES);
+	assert_int_equal(guest_init2(&g), 0);
+	guest_add_vcpu(&g);
+	enter_long_mode(&g);
+	guest_launch(&g, ABI_SEV_POLICY_ES);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_TRANSLATE, &t), 0);
+	assert_false(t.valid);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* The VM type 0 refuses nothing: the VMM writes debug registers, its own, and the guest keeps the guest's. */
+static void test_es_legacy_debug_registers_are_the_vmms(void **state)
+{
+	struct kvm_debugregs theirs = {.db = {0x1234}, .dr6 = 0xffff0ff0, .dr7 = 0x400}, read;
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_DEFAULT);
+	assert_int_equal(command(&g, KVM_SEV_ES_INIT, NULL), 0);
+	guest_add_vcpu(&g);
+	/* mov eax, dr0; out PORT, al; hlt */
+	CODE(&g, 0x0f, 0x21, 0xc0, 0xe6, PORT, 0xf4);
+	guest_launch(&g, ABI_SEV_POLICY_ES);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_SET_DEBUGREGS, &theirs), 0);
+	assert_int_equal(run_to_port(&g), 0);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_DEBUGREGS, &read), 0);
+	assert_int_equal(read.db[0], 0x1234);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* Both pages of a debugger's access are pinned, and the page that is sent. */
+static void test_memlock_bounds_what_debugger_and_sender_pin(void **state)
+{
+	const struct sim_options options = {.product = "Milan", .memlock_bytes = PAGE_SIZE_BYTES};
+	struct kvm_sev_send_update_data send = {.hdr_len = 52, .trans_len = 16, .guest_len = 16};
+	struct kvm_enc_region region = {.size = PAGE_SIZE_BYTES};
+	struct kvm_sev_dbg read = {.len = 16};
+	uint8_t data[64];
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &options);
+	guest_make(&g, &m, UAPI_VM_SEV);
+	assert_int_equal(guest_init2(&g), 0);
+	assert_int_equal(launch_start(&g, 0), 0);
+	region.addr = read.src_uaddr = send.guest_uaddr = (uintptr_t)g.memory;
+	read.dst_uaddr = send.hdr_uaddr = send.trans_uaddr = (uintptr_t)data;
+	assert_int_equal(command(&g, KVM_SEV_DBG_DECRYPT, &read), -ENOMEM);
+	assert_int_equal(command(&g, KVM_SEV_SEND_UPDATE_DATA, &send), -EIO); /* nothing was left pinned */
+	assert_int_equal(call_of(&m, g.vm, KVM_MEMORY_ENCRYPT_REG_REGION, &region), 0);
+	assert_int_equal(command(&g, KVM_SEV_SEND_UPDATE_DATA, &send), -ENOMEM);
+	guest_close(&g);
+	machine_close(&m);
+}
+
 /* ---- VMSAs: what KVM makes of QEMU's reset state, and of its own ---- */
 
 static struct abi_segment segment_of(uint16_t selector, uint16_t attrib, uint64_t base)
@@ -337,6 +449,10 @@ int main(void)
 	        cmocka_unit_test(test_es_vcpu_runs_once_its_vmsa_is_encrypted),
 	        cmocka_unit_test(test_es_guest_that_asks_for_the_ghcb_is_counted),
 	        cmocka_unit_test(test_es_legacy_registers_are_stale),
+	        cmocka_unit_test(test_es_msrs_that_the_processor_keeps_are_hidden),
+	        cmocka_unit_test(test_es_addresses_are_not_translated),
+	        cmocka_unit_test(test_es_legacy_debug_registers_are_the_vmms),
+	        cmocka_unit_test(test_memlock_bounds_what_debugger_and_sender_pin),
 	        cmocka_unit_test(test_vmsa_is_what_kvm_makes),
 	        cmocka_unit_test(test_firmware_fails_on_request),
 	        cmocka_unit_test(test_start_that_fails_half_way_leaves_nothing),

@@ -42,6 +42,16 @@ static void snp_make(struct guest *g, struct machine *m)
 	assert_int_equal(set_private(g, 0, GUEST_DATA + 0x1000, true), 0);
 }
 
+/* CR4.OSFXSR */
+static void enable_sse(struct guest *g)
+{
+	struct kvm_sregs s;
+
+	assert_int_equal(call_of(g->m, g->vcpu, KVM_GET_SREGS, &s), 0);
+	s.cr4 |= 0x200;
+	assert_int_equal(call_of(g->m, g->vcpu, KVM_SET_SREGS, &s), 0);
+}
+
 static void assert_fault(struct guest *g, uint64_t gpa, bool private)
 {
 	struct uapi_memory_fault fault;
@@ -82,6 +92,36 @@ static void test_snp_guest_runs_from_private_memory(void **state)
 	machine_close(&m);
 }
 
+/* KVM leaves the FPU of a SEV-SNP guest open: the VMM has its own side of it, the guest keeps the other. */
+static void test_snp_fpu_has_two_sides(void **state)
+{
+	struct kvm_fpu mine = {.fcw = 0x37f, .xmm[0] = {0x11}}, read;
+	struct kvm_xsave area;
+	struct machine m;
+	struct guest g;
+
+	snp_make(&g, &m);
+	/* movd eax, xmm0; out PORT, al; mov al, 0x77; movd xmm0, eax; out PORT, al; movd eax, xmm0; out PORT,
+	 * al */
+	CODE(&g, 0x66, 0x0f, 0x7e, 0xc0, 0xe6, PORT, 0xb0, 0x77, 0x66, 0x0f, 0x6e, 0xc0, 0xe6, PORT, 0x66,
+	        0x0f, 0x7e, 0xc0, 0xe6, PORT);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_SET_FPU, &mine), 0);
+	enable_sse(&g);
+	assert_int_equal(snp_update(&g, 0, GUEST_DATA + 0x1000, ABI_PAGE_NORMAL), 0);
+	assert_int_equal(snp_finish(&g), 0);
+	assert_int_equal(run_to_port(&g), 0x11); /* as it was measured */
+	mine.xmm[0][0] = 0x22;
+	assert_int_equal(call_of(&m, g.vcpu, KVM_SET_FPU, &mine), 0);
+	assert_int_equal(run_to_port(&g), 0x77);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_FPU, &read), 0);
+	assert_int_equal(read.xmm[0][0], 0x22);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_XSAVE, &area), 0);
+	assert_int_equal(area.region[40] & 0xff, 0x22);
+	assert_int_equal(run_to_port(&g), 0x77);
+	guest_close(&g);
+	machine_close(&m);
+}
+
 static void test_snp_code_in_shared_memory_is_not_run(void **state)
 {
 	struct machine m;
@@ -94,6 +134,37 @@ static void test_snp_code_in_shared_memory_is_not_run(void **state)
 	assert_int_equal(set_private(&g, GUEST_CODE, 0x1000, false), 0);
 	assert_fault(&g, GUEST_CODE, true);
 	guest_close(&g);
+	machine_close(&m);
+}
+
+/* A VM of the type SEV-SNP that mirrors a SEV-ES guest runs as that, and has no private memory to KVM. */
+static void test_snp_type_of_a_mirror_makes_no_snp_guest(void **state)
+{
+	struct kvm_enable_cap copy = {.cap = KVM_CAP_VM_COPY_ENC_CONTEXT_FROM};
+	struct guest owner, mirror;
+	struct machine m;
+
+	machine_open(&m, &milan);
+	guest_make(&owner, &m, UAPI_VM_SEV_ES);
+	assert_int_equal(guest_init2(&owner), 0);
+	CODE(&owner, USE_ANOTHER_PAGE);
+	owner.memory[GUEST_DATA] = 0x42;
+	assert_int_equal(launch_start(&owner, ABI_SEV_POLICY_ES), 0);
+	assert_int_equal(launch_update(&owner, 0, GUEST_BYTES), 0);
+	guest_make(&mirror, &m, UAPI_VM_SNP);
+	copy.args[0] = (uint64_t)owner.vm;
+	assert_int_equal(call_of(&m, mirror.vm, KVM_ENABLE_CAP, &copy), 0);
+	assert_int_equal(set_memory(&mirror, 0, 0, 0, NULL, -1), 0);
+	assert_int_equal(set_memory(&mirror, 0, 0, GUEST_BYTES, owner.memory, -1), 0);
+	guest_add_vcpu(&mirror);
+	assert_int_equal(command(&mirror, KVM_SEV_LAUNCH_UPDATE_VMSA, NULL), 0);
+	assert_int_equal(set_private(&mirror, 0x3000, 0x1000, true), 0);
+	assert_int_equal(run_to_port(&mirror), 0x42);
+	assert_fault(&mirror, 0x3000, false);
+	assert_int_equal(set_private(&mirror, 0x3000, 0x1000, false), 0);
+	assert_int_equal(run_to_port(&mirror), 0x42);
+	guest_close(&mirror);
+	guest_close(&owner);
 	machine_close(&m);
 }
 
@@ -230,7 +301,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_snp_guest_runs_from_private_memory),
+	        cmocka_unit_test(test_snp_fpu_has_two_sides),
 	        cmocka_unit_test(test_snp_code_in_shared_memory_is_not_run),
+	        cmocka_unit_test(test_snp_type_of_a_mirror_makes_no_snp_guest),
 	        cmocka_unit_test(test_snp_closed_guest_memfd_leaves_no_private_memory),
 	        cmocka_unit_test(test_snp_hole_is_zero_and_can_be_given_again),
 	        cmocka_unit_test(test_snp_cpuid_page_comes_back_corrected),
