@@ -9,24 +9,15 @@
 
 #define CPUID_1_ECX_X2APIC       (1u << 21)
 #define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
-#define CPUID_EXT_MAX            0x80000000u
-#define CPUID_EXT_ADDRESSES      0x80000008u
-#define PHYS_BITS_UNSAID         36u /* cpuid_query_maxphyaddr() */
 #define TIMER_PERIODIC           0x20000u
 #define TIMER_DEADLINE           0x40000u
 
 /* The bits of the base that this vCPU's CPUID does not offer. */
 static uint64_t base_reserved(const struct sim_vcpu *v)
 {
-	const struct kvm_cpuid_entry2 *max = vcpu_cpuid_leaf(v, CPUID_EXT_MAX),
-	                              *features = vcpu_cpuid_leaf(v, 1),
-	                              *addresses = vcpu_cpuid_leaf(v, CPUID_EXT_ADDRESSES);
-	uint32_t bits = PHYS_BITS_UNSAID;
-	uint64_t reserved;
+	const struct kvm_cpuid_entry2 *features = vcpu_cpuid_leaf(v, 1);
+	uint64_t reserved = ~sim_cpu_phys_mask(v->cpu);
 
-	if (max && max->eax >= CPUID_EXT_ADDRESSES && addresses)
-		bits = addresses->eax & 0xff;
-	reserved = bits < 64 ? ~UINT64_C(0) << bits : 0;
 	return features && features->ecx & CPUID_1_ECX_X2APIC ? reserved : reserved | IRQ_LAPIC_BASE_X2;
 }
 

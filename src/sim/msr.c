@@ -110,7 +110,7 @@ static bool write_hsave_pa(struct sim_vcpu *v, uint64_t *value, bool by_host)
 {
 	const uint64_t in_page = PAGE_SIZE_BYTES - 1;
 
-	if (!by_host && *value & (in_page | ~v->vm->bus.phys_mask))
+	if (!by_host && *value & (in_page | ~sim_cpu_phys_mask(v->cpu)))
 		return false;
 	*value &= ~in_page;
 	return true;

@@ -468,6 +468,8 @@ int sim_cpu_set_cpuid(struct sim_cpu *cpu, const struct kvm_cpuid_entry2 *entrie
 /* Brings what follows the vCPU's state up to date in an entry of its table, as KVM's
  * kvm_update_cpuid_runtime(). */
 void sim_cpu_cpuid_now(const struct sim_cpu *cpu, struct kvm_cpuid_entry2 *entry);
+/* The bits that a physical address may have by this vCPU's CPUID; what MTRRs and the APIC's base go by. */
+uint64_t sim_cpu_phys_mask(const struct sim_cpu *cpu);
 /*
  * What this processor can offer, for KVM_GET_SUPPORTED_CPUID: fills at most *count entries, sets *count to
  * what there are. Bits outside are not implemented. Does not depend on the host but for instructions it

@@ -5,7 +5,8 @@
 
 #include "internal.h"
 
-#define ENTRIES_MAX 256u /* KVM_MAX_CPUID_ENTRIES */
+#define ENTRIES_MAX      256u /* KVM_MAX_CPUID_ENTRIES */
+#define PHYS_BITS_UNSAID 36   /* KVM's cpuid_query_maxphyaddr() */
 
 enum cpuid_reg { EAX, EBX, ECX, EDX };
 
@@ -139,6 +140,17 @@ void sim_cpuid_query(const struct sim_cpu *cpu, u32 leaf, u32 subleaf, u32 ret_r
 	ret_regs[EBX] = now.ebx;
 	ret_regs[ECX] = now.ecx;
 	ret_regs[EDX] = now.edx;
+}
+
+uint64_t sim_cpu_phys_mask(const struct sim_cpu *cpu)
+{
+	u32 max[4], addresses[4], bits = PHYS_BITS_UNSAID;
+
+	sim_cpuid_query(cpu, 0x80000000, 0, max);
+	sim_cpuid_query(cpu, 0x80000008, 0, addresses);
+	if (max[EAX] >= 0x80000008 && find(cpu, 0x80000008, 0))
+		bits = addresses[EAX] & 0xff;
+	return bits < 64 ? ((u64)1 << bits) - 1 : UINT64_MAX;
 }
 
 static bool is_amd(const u32 vendor[static 4])

@@ -188,8 +188,8 @@ static bool allowed(struct sim_cpu *cpu, const struct msr *msr, u64 value, bool 
 	case MSR_PAT: return pat_valid(value);
 	case MSR_MTRR_DEF: return !(value & ~(u64)0xcff) && mtrr_type(value);
 	case MSR_MTRR_FIX: return mtrr_types(value);
-	case MSR_MTRR_BASE: return !(value & (0xf00 | ~cpu->bus->phys_mask)) && mtrr_type(value);
-	case MSR_MTRR_MASK: return !(value & (0x7ff | ~cpu->bus->phys_mask));
+	case MSR_MTRR_BASE: return !(value & (0xf00 | ~sim_cpu_phys_mask(cpu))) && mtrr_type(value);
+	case MSR_MTRR_MASK: return !(value & (0x7ff | ~sim_cpu_phys_mask(cpu)));
 	case MSR_READ: return false;
 	default: return true;
 	}
