@@ -71,7 +71,7 @@ static uint32_t add_sev_leaf(
 	return count + 1;
 }
 
-uint32_t system_cpuid(
+static uint32_t supported_cpuid(
         const struct sim_processor *secure, struct kvm_cpuid_entry2 entries[static SIM_CPUID_MAX])
 {
 	uint32_t count = SIM_CPUID_MAX;
@@ -89,7 +89,7 @@ static int get_supported_cpuid(void *sim, void *arg, uintptr_t user)
 
 	if (!entries)
 		return -ENOMEM;
-	count = system_cpuid(platform->secure, entries);
+	count = supported_cpuid(platform->secure, entries);
 	if (head->nent < count)
 		return -E2BIG;
 	head->nent = count;

@@ -295,9 +295,6 @@ sim_call_fn vcpu_get_lapic, vcpu_set_lapic, vcpu_set_vapic;
 /* Before the vCPU enters its guest, and after it has left. */
 void vcpu_vapic_enter(struct sim_vcpu *vcpu);
 void vcpu_vapic_leave(struct sim_vcpu *vcpu);
-/* KVM_GET_SUPPORTED_CPUID's leaves: how many. secure may be NULL. */
-uint32_t system_cpuid(
-        const struct sim_processor *secure, struct kvm_cpuid_entry2 entries[static SIM_CPUID_MAX]);
 sim_call_fn system_has_attr, system_get_attr, system_get_mce_cap;
 sim_call_fn vcpu_set_regs, vcpu_get_sregs, vcpu_set_sregs, vcpu_get_sregs2, vcpu_set_sregs2, vcpu_get_xsave,
         vcpu_set_xsave, vcpu_get_xcrs, vcpu_set_xcrs, vcpu_get_debugregs, vcpu_set_debugregs,

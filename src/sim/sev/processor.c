@@ -24,11 +24,11 @@
  * which make no reports, have the firmware that Debian's package amd64-microcode brings.
  */
 static const struct sim_product products[] = {
-        {"Naples", 0x8000001f, .firmware = {0, 17, 48}},
-        {"Rome", 0x80000020, .es = true, .firmware = {0, 24, 20}},
-        {"Milan", 0x80000023, .es = true, .snp = true, FEATURES_DEBUG_SWAP, 0xdb18000000000004, {1, 55, 29}},
-        {"Genoa", 0x80000028, .es = true, .snp = true, FEATURES_TSC, 0x4817000000000009, {1, 55, 39}},
-        {"Turin", 0x80000028, .es = true, .snp = true, FEATURES_TSC, 0x5100000004010101, {1, 55, 65}},
+        {"Naples", .firmware = {0, 17, 48}},
+        {"Rome", .es = true, .firmware = {0, 24, 20}},
+        {"Milan", .es = true, .snp = true, FEATURES_DEBUG_SWAP, 0xdb18000000000004, {1, 55, 29}},
+        {"Genoa", .es = true, .snp = true, FEATURES_TSC, 0x4817000000000009, {1, 55, 39}},
+        {"Turin", .es = true, .snp = true, FEATURES_TSC, 0x5100000004010101, {1, 55, 65}},
 };
 
 static const struct sim_product *product_find(const char *name)
@@ -38,51 +38,6 @@ static const struct sim_product *product_find(const char *name)
 			return &products[i];
 	}
 	return NULL;
-}
-
-#define CPUID_KVM                 0x40000000u
-#define CPUID_1_ECX_HYPERVISOR    (1u << 31)
-#define CPUID_1_EDX_HTT           (1u << 28)
-#define CPUID_EXT_1_ECX_CMPLEGACY (1u << 1)
-
-/* KVM says that it is there, and leaves to the VMM how many processors a package has, and leaves. */
-static void undo_kvm(const struct sim_product *product, struct abi_cpuid_entry *row)
-{
-	switch (row->eax_in) {
-	case 1:
-		row->ecx &= ~CPUID_1_ECX_HYPERVISOR;
-		row->edx |= CPUID_1_EDX_HTT;
-		break;
-	case 0x80000000: row->eax = product->last_leaf; break;
-	case 0x80000001: row->ecx |= CPUID_EXT_1_ECX_CMPLEGACY; break;
-	default: break;
-	}
-}
-
-/* What CPUID says on this processor, for the firmware to judge CPUID pages by: KVM's, without what is KVM. */
-static unsigned cpuid_rows(
-        const struct sim_processor *secure, struct abi_cpuid_entry rows[static SIM_CPUID_MAX])
-{
-	auto_free struct kvm_cpuid_entry2 *entries = calloc(SIM_CPUID_MAX, sizeof(*entries));
-	uint32_t count = entries ? system_cpuid(secure, entries) : 0;
-	unsigned kept = 0;
-
-	for (uint32_t i = 0; i < count; i++) {
-		const struct kvm_cpuid_entry2 *e = &entries[i];
-
-		if (e->function >> 8 == CPUID_KVM >> 8)
-			continue;
-		rows[kept++] = (struct abi_cpuid_entry){
-		        .eax_in = e->function,
-		        .ecx_in = e->index,
-		        .eax = e->eax,
-		        .ebx = e->ebx,
-		        .ecx = e->ecx,
-		        .edx = e->edx,
-		};
-		undo_kvm(secure->product, &rows[kept - 1]);
-	}
-	return kept;
 }
 
 /* The kernel's driver does not initialise SNP with older firmware (SNP_MIN_API_MAJOR, SNP_MIN_API_MINOR). */
@@ -95,7 +50,7 @@ static int make_psp(struct sim_processor *secure, const struct sim_options *o, s
 	struct sim_firmware firmware = given ? o->firmware : secure->product->firmware;
 	bool new = firmware.major > SNP_API_MAJOR ||
 	           (firmware.major == SNP_API_MAJOR && firmware.minor >= SNP_API_MINOR);
-	struct abi_cpuid_entry rows[SIM_CPUID_MAX];
+	struct abi_cpuid_entry rows[PSP_CPUID_MAX];
 	const struct psp_options options = {
 	        .seed = o->seed,
 	        .product = secure->product->name,
@@ -113,7 +68,7 @@ static int make_psp(struct sim_processor *secure, const struct sim_options *o, s
 	        .vmsa_features = secure->product->vmsa_features | ABI_FEATURE_SNP,
 	        .smt_off = o->smt_off,
 	        .cpuid = rows,
-	        .cpuid_count = cpuid_rows(secure, rows),
+	        .cpuid_count = hardware_cpuid(secure, rows),
 	};
 
 	if (psp_create(&options, &secure->psp, err) < 0)

@@ -14,7 +14,6 @@
 /* A product that it can be. */
 struct sim_product {
 	const char *name;
-	uint32_t last_leaf; /* of CPUID, 0x80000000 and up */
 	bool es, snp;
 	uint64_t vmsa_features; /* what KVM offers in KVM_X86_SEV_VMSA_FEATURES */
 	uint64_t tcb;
@@ -58,6 +57,12 @@ void processor_destroy(struct sim_processor *secure); /* NULL is allowed */
 /* A mask of enum uapi_vm_type; secure may be NULL. */
 unsigned processor_vm_types(const struct sim_processor *secure);
 struct kvm_cpuid_entry2 processor_cpuid(const struct sim_processor *secure); /* leaf 0x8000001f */
+/*
+ * What CPUID says on that product, if it has SEV-SNP, for its firmware to judge CPUID pages by
+ * (hardware_cpuid.c). Returns how many entries.
+ */
+unsigned hardware_cpuid(
+        const struct sim_processor *secure, struct abi_cpuid_entry entries[static PSP_CPUID_MAX]);
 /* An attribute of /dev/kvm's group for SEV. 0 or -ENXIO. */
 int processor_attribute(const struct sim_processor *secure, uint64_t attribute, uint64_t *ret_value);
 

@@ -32,9 +32,9 @@ static int snp_finish(struct guest *g)
 }
 
 /* Up to its finish: pages up to GUEST_DATA's are private and the guest's. */
-static void snp_make(struct guest *g, struct machine *m)
+static void snp_make_on(struct guest *g, struct machine *m, const struct sim_options *options)
 {
-	machine_open(m, &milan);
+	machine_open(m, options);
 	guest_make(g, m, UAPI_VM_SNP);
 	assert_int_equal(guest_init2(g), 0);
 	guest_add_vcpu(g);
@@ -50,6 +50,11 @@ static void enable_sse(struct guest *g)
 	assert_int_equal(call_of(g->m, g->vcpu, KVM_GET_SREGS, &s), 0);
 	s.cr4 |= 0x200;
 	assert_int_equal(call_of(g->m, g->vcpu, KVM_SET_SREGS, &s), 0);
+}
+
+static void snp_make(struct guest *g, struct machine *m)
+{
+	snp_make_on(g, m, &milan);
 }
 
 static void assert_fault(struct guest *g, uint64_t gpa, bool private)
@@ -228,6 +233,85 @@ static void test_snp_cpuid_page_comes_back_corrected(void **state)
 	machine_close(&m);
 }
 
+#define MILAN 1u
+#define GENOA 2u
+#define TURIN 4u
+#define ALL   (MILAN | GENOA | TURIN)
+
+/* What a guest's CPUID says, and the products whose firmware takes it: what they have, the software processor
+ * or not.
+ */
+static const struct {
+	struct abi_cpuid_entry entry;
+	unsigned products;
+} judged[] = {
+        {{0x1, .ebx = 0x800, .ecx = 1u << 28}, ALL},           /* AVX */
+        {{0x1, .ebx = 0x800, .ecx = 1u << 21}, ALL},           /* x2APIC */
+        {{0x1, .ebx = 0x800, .ecx = 1u << 24}, 0},             /* the TSC deadline is KVM's */
+        {{0x1, .eax = 0xa10f11, .ebx = 0x800}, GENOA | TURIN}, /* a later model */
+        {{0x7, .ebx = 1u << 5}, ALL},                          /* AVX2 */
+        {{0x7, .ebx = 1u << 16}, GENOA | TURIN},               /* AVX-512 */
+        {{0x7, .ebx = 1u << 1}, TURIN},                        /* TSC_ADJUST */
+        {{0x7, .ecx = 1u << 16}, GENOA | TURIN},               /* five levels of pages */
+        {{0x7, 1, .eax = 1u << 4}, TURIN},                     /* AVX-VNNI */
+        {{0xd, 2, .eax = 0x100, .ebx = 0x240}, ALL},           /* AVX state */
+        {{0xd, 5, .eax = 0x40, .ebx = 0x340}, GENOA | TURIN},  /* AVX-512 state */
+        {{0xd, 1, 3, 0, 0xf, 0x240, 0, 0, 0}, ALL},            /* XSAVES */
+        {{0x80000000, .eax = 0x80000028}, GENOA | TURIN},      /* the last leaf */
+        {{0x80000001, .ecx = 0x4001e1}, ALL},                  /* TOPOEXT and more, as QEMU asks */
+        {{0x80000001, .ecx = 1u << 23}, ALL},                  /* performance counters of a core */
+        {{0x80000001, .ecx = 1u << 11}, 0},                    /* XOP is gone */
+        {{0x80000008, .eax = 0x3934}, GENOA | TURIN},          /* sizes of addresses */
+        {{0x8000001f, .eax = 0x1a, .ebx = 51}, ALL},           /* SEV, the C-bit */
+        {{0x8000001f, .eax = 0x1a, .ebx = 47}, 0},             /* it is elsewhere */
+        {{0x8000001f, .eax = 1u << 24, .ebx = 51}, GENOA | TURIN},
+        {{0x80000021, .eax = 0x45}, ALL},
+        {{0x80000021, .eax = 1u << 27}, TURIN},
+        {{0x80000022, .eax = 1}, GENOA | TURIN},
+};
+
+/* The rows that this product takes go into one page: one that was taken cannot be given again. */
+static void judge(struct guest *g, const char *name, unsigned product)
+{
+	struct abi_cpuid_page *page = (struct abi_cpuid_page *)(void *)(g->memory + GUEST_DATA);
+	struct abi_cpuid_page good = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(judged); i++) {
+		if (judged[i].products & product) {
+			good.entries[good.count++] = judged[i].entry;
+			continue;
+		}
+		*page = (struct abi_cpuid_page){.count = 1, .entries = {judged[i].entry}};
+		if (snp_update(g, GUEST_DATA, 0x1000, ABI_PAGE_CPUID) != -EIO || g->error != 0x16)
+			fail_msg("%s takes row %zu", name, i);
+	}
+	*page = good;
+	if (snp_update(g, GUEST_DATA, 0x1000, ABI_PAGE_CPUID) == 0)
+		return;
+	for (uint32_t i = 0; i < good.count; i++) {
+		if (memcmp(&page->entries[i], &good.entries[i], sizeof(good.entries[i])) != 0)
+			fail_msg("%s refuses its row %u: leaf %x", name, i, good.entries[i].eax_in);
+	}
+	fail_msg("%s refuses the page", name);
+}
+
+/* The CPUID page is judged by the product's processor, not by what is simulated of it. */
+static void test_snp_cpuid_page_is_judged_by_the_product(void **state)
+{
+	static const char *const names[] = {"Milan", "Genoa", "Turin"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		const struct sim_options options = {.product = names[i], .seed = 1};
+		struct machine m;
+		struct guest g;
+
+		snp_make_on(&g, &m, &options);
+		judge(&g, names[i], 1u << i);
+		guest_close(&g);
+		machine_close(&m);
+	}
+}
+
 /* ---- the VMM and a running guest ---- */
 
 static void *run_until_told(void *arg)
@@ -307,6 +391,7 @@ int main(void)
 	        cmocka_unit_test(test_snp_closed_guest_memfd_leaves_no_private_memory),
 	        cmocka_unit_test(test_snp_hole_is_zero_and_can_be_given_again),
 	        cmocka_unit_test(test_snp_cpuid_page_comes_back_corrected),
+	        cmocka_unit_test(test_snp_cpuid_page_is_judged_by_the_product),
 	        cmocka_unit_test(test_snp_attributes_change_while_the_guest_runs),
 	        cmocka_unit_test(test_gmem_costs_what_is_touched),
 	};

@@ -1,0 +1,112 @@
+/*
+ * hardware_cpuid: what CPUID says on the products with SEV-SNP: what their firmware judges a guest's CPUID
+ * page by, whatever the software processor can do. The leaves with a rule in psp/snp_cpuid.c; values as dumps
+ * of such processors have them, which were published. Any thread. AMD's Processor Programming References.
+ */
+#include <string.h>
+
+#include "sev.h"
+
+#define MILAN 1u
+#define GENOA 2u
+#define TURIN 4u
+#define ALL   (MILAN | GENOA | TURIN)
+
+#define C_BIT_PLACE 0x3fu /* of leaf 0x8000001f, EBX */
+
+/* clang-format off */
+static const struct {
+	unsigned products;
+	struct abi_cpuid_entry entry; /* leaf, subleaf, XCR0 and XSS asked for, EAX, EBX, ECX, EDX, reserved */
+} rows[] = {
+        {ALL, {0x0, 0, 0, 0, 0x10, 0x68747541, 0x444d4163, 0x69746e65, 0}},
+        {MILAN, {0x1, 0, 0, 0, 0xa00f11, 0x800800, 0x7efa320b, 0x178bfbff, 0}},
+        {GENOA, {0x1, 0, 0, 0, 0xa10f11, 0xc00800, 0x7efa320b, 0x178bfbff, 0}},
+        {TURIN, {0x1, 0, 0, 0, 0xb00f21, 0x400800, 0x7efa320b, 0x178bfbff, 0}},
+        {ALL, {0x6, 0, 0, 0, 0x4, 0, 0x1, 0, 0}},
+        {MILAN, {0x7, 0, 0, 0, 0, 0x219c97a9, 0x40068c, 0x10, 0}},
+        {GENOA, {0x7, 0, 0, 0, 0x1, 0xf1bf97a9, 0x415fce, 0x10000010, 0}},
+        {TURIN, {0x7, 0, 0, 0, 0x1, 0xf1bf97ab, 0x19415fce, 0x10000110, 0}},
+        {GENOA, {0x7, 1, 0, 0, 0x20, 0, 0, 0, 0}},
+        {TURIN, {0x7, 1, 0, 0, 0x30, 0, 0, 0, 0}},
+        {MILAN, {0xd, 0, 0, 0, 0x207, 0x340, 0x988, 0, 0}},
+        {GENOA | TURIN, {0xd, 0, 0, 0, 0x2e7, 0x980, 0x988, 0, 0}},
+        {MILAN, {0xd, 1, 0, 0, 0xf, 0x350, 0x1800, 0, 0}},
+        {GENOA | TURIN, {0xd, 1, 0, 0, 0xf, 0x990, 0x1800, 0, 0}},
+        {ALL, {0xd, 2, 0, 0, 0x100, 0x240, 0, 0, 0}},
+        {GENOA | TURIN, {0xd, 5, 0, 0, 0x40, 0x340, 0, 0, 0}},
+        {GENOA | TURIN, {0xd, 6, 0, 0, 0x200, 0x380, 0, 0, 0}},
+        {GENOA | TURIN, {0xd, 7, 0, 0, 0x400, 0x580, 0, 0, 0}},
+        {ALL, {0xd, 9, 0, 0, 0x8, 0x980, 0, 0, 0}},
+        {ALL, {0xd, 11, 0, 0, 0x10, 0, 0x1, 0, 0}},
+        {ALL, {0xd, 12, 0, 0, 0x18, 0, 0x1, 0, 0}},
+        {MILAN | GENOA, {0xf, 0, 0, 0, 0, 0xff, 0, 0x2, 0}},
+        {TURIN, {0xf, 0, 0, 0, 0, 0xfff, 0, 0x2, 0}},
+        {ALL, {0x10, 0, 0, 0, 0, 0x2, 0, 0, 0}},
+        {MILAN, {0x80000000, 0, 0, 0, 0x80000023, 0x68747541, 0x444d4163, 0x69746e65, 0}},
+        {GENOA | TURIN, {0x80000000, 0, 0, 0, 0x80000028, 0x68747541, 0x444d4163, 0x69746e65, 0}},
+        {MILAN, {0x80000001, 0, 0, 0, 0xa00f11, 0x40000000, 0x75c237ff, 0x2fd3fbff, 0}},
+        {GENOA, {0x80000001, 0, 0, 0, 0xa10f11, 0x40000000, 0x75c237ff, 0x2fd3fbff, 0}},
+        {TURIN, {0x80000001, 0, 0, 0, 0xb00f21, 0x40000000, 0x75c237ff, 0x2fd3fbff, 0}},
+        {ALL, {0x80000007, 0, 0, 0, 0, 0x3b, 0, 0x6799, 0}},
+        {MILAN, {0x80000008, 0, 0, 0, 0x3030, 0x91bef75f, 0x707f, 0x10007, 0}},
+        {GENOA, {0x80000008, 0, 0, 0, 0x3934, 0x79bef25f, 0x80bf, 0x10007, 0}},
+        {TURIN, {0x80000008, 0, 0, 0, 0x3934, 0x79bef25f, 0x703f, 0x10007, 0}},
+        {MILAN, {0x8000000a, 0, 0, 0, 0x1, 0x8000, 0, 0x119b9cff, 0}},
+        {GENOA, {0x8000000a, 0, 0, 0, 0x1, 0x8000, 0, 0x1fbfbcff, 0}},
+        {TURIN, {0x8000000a, 0, 0, 0, 0x1, 0x8000, 0, 0xffbfbdff, 0}},
+        {MILAN, {0x80000019, 0, 0, 0, 0xf040f040, 0xf0400000, 0, 0, 0}},
+        {GENOA, {0x80000019, 0, 0, 0, 0xf048f040, 0xf0400000, 0, 0, 0}},
+        {TURIN, {0x80000019, 0, 0, 0, 0xf060f040, 0x40200000, 0, 0, 0}},
+        {MILAN | GENOA, {0x8000001a, 0, 0, 0, 0x6, 0, 0, 0, 0}},
+        {TURIN, {0x8000001a, 0, 0, 0, 0xa, 0, 0, 0, 0}},
+        {MILAN, {0x8000001b, 0, 0, 0, 0x3ff, 0, 0, 0, 0}},
+        {GENOA, {0x8000001b, 0, 0, 0, 0xbff, 0, 0, 0, 0}},
+        {TURIN, {0x8000001b, 0, 0, 0, 0x81bff, 0, 0, 0, 0}},
+        {MILAN, {0x8000001f, 0, 0, 0, 0x1fc3f, 0x4173, 0x1fd, 0x1, 0}},
+        {GENOA, {0x8000001f, 0, 0, 0, 0x30ffffb, 0x41b3, 0x3ee, 0x1, 0}},
+        {TURIN, {0x8000001f, 0, 0, 0, 0xcffffffb, 0x41b3, 0x3ee, 0x1, 0}},
+        {MILAN, {0x80000020, 0, 0, 0, 0, 0x2, 0, 0, 0}},
+        {GENOA, {0x80000020, 0, 0, 0, 0, 0x1e, 0, 0, 0}},
+        {TURIN, {0x80000020, 0, 0, 0, 0, 0x7e, 0, 0, 0}},
+        {GENOA, {0x80000020, 1, 0, 0, 0xb, 0, 0, 0xf, 0}},
+        {TURIN, {0x80000020, 1, 0, 0, 0xc, 0, 0, 0xf, 0}},
+        {GENOA, {0x80000020, 2, 0, 0, 0xb, 0, 0, 0xf, 0}},
+        {TURIN, {0x80000020, 2, 0, 0, 0xc, 0, 0, 0xf, 0}},
+        {GENOA | TURIN, {0x80000020, 3, 0, 0, 0, 0x2, 0x7f, 0, 0}},
+        {MILAN, {0x80000021, 0, 0, 0, 0x204d, 0, 0, 0, 0}},
+        {GENOA, {0x80000021, 0, 0, 0, 0x62fcf, 0x15c, 0, 0, 0}},
+        {TURIN, {0x80000021, 0, 0, 0, 0xd93fffcf, 0x80382, 0, 0, 0}},
+        {GENOA | TURIN, {0x80000022, 0, 0, 0, 0x7, 0x304106, 0xfff, 0, 0}},
+        {GENOA | TURIN, {0x80000023, 0, 0, 0, 0x1, 0x3f, 0, 0, 0}},
+};
+/* clang-format on */
+
+static unsigned bit_of(const char *product)
+{
+	static const char *const names[] = {"Milan", "Genoa", "Turin"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(names[i], product) == 0)
+			return 1u << i;
+	}
+	return 0;
+}
+
+unsigned hardware_cpuid(
+        const struct sim_processor *secure, struct abi_cpuid_entry entries[static PSP_CPUID_MAX])
+{
+	unsigned product = bit_of(secure->product->name), count = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct abi_cpuid_entry *e = &entries[count];
+
+		if (!(rows[i].products & product))
+			continue;
+		*e = rows[i].entry;
+		if (e->eax_in == 0x8000001f)
+			e->ebx = (e->ebx & ~C_BIT_PLACE) | secure->c_bit;
+		count++;
+	}
+	return count;
+}
