@@ -9,9 +9,14 @@
 
 #include "sev/sev.h"
 
-#define PAGES_OF(bytes)  ((bytes) / PAGE_SIZE_BYTES)
-#define WORDS_OF(pages)  (((pages) + 63) / 64)
-#define ADDRESSES_PAGES  PAGES_OF(UINT64_C(1) << SIM_PHYS_BITS)
+#define PAGES_OF(bytes) ((bytes) / PAGE_SIZE_BYTES)
+#define WORDS_OF(pages) (((pages) + 63) / 64)
+#define ADDRESSES_PAGES PAGES_OF(UINT64_C(1) << SIM_PHYS_BITS)
+/*
+ * KVM has no huge pages of a guest_memfd, and does not let the VMM make any (MADV_COLLAPSE). Here Linux
+ * refuses to: where the address is aligned to one, the place in the file is not.
+ */
+#define GMEM_MAP_OFFSET  PAGE_SIZE_BYTES
 #define ATTRIBUTES_BYTES (WORDS_OF(ADDRESSES_PAGES) * sizeof(uint64_t))
 
 /* Memory that costs nothing until it is touched; NULL with errno: none. */
@@ -64,8 +69,8 @@ static void gmem_free(struct sim_gmem *gmem)
 		munmap(gmem->pages, gmem->size);
 	if (gmem->owned)
 		munmap((void *)(uintptr_t)gmem->owned, bitmap_bytes(gmem));
-	if (gmem->fault_fd >= 0)
-		close(gmem->fault_fd);
+	if (gmem->map_fd >= 0)
+		close(gmem->map_fd);
 	free(gmem);
 }
 
@@ -98,25 +103,29 @@ uint64_t vm_gmem_flags(const struct sim_vm *vm)
 	return UAPI_GUEST_MEMFD_MMAP | (private ? 0 : UAPI_GUEST_MEMFD_INIT_SHARED);
 }
 
-/* Pages that are shared are the file's; others nobody finds. */
-static uint8_t *gmem_pages(const struct sim_gmem *gmem, int fd)
+/* Pages that are shared are the mapped file's; others nobody finds. */
+static uint8_t *gmem_pages(const struct sim_gmem *gmem)
 {
+	off_t bytes;
 	void *p;
 
 	if (!(gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED))
 		return reserve(gmem->size);
-	p = mmap(NULL, gmem->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (!add_ok(gmem->size, GMEM_MAP_OFFSET, &bytes) || ftruncate(gmem->map_fd, bytes) < 0)
+		return NULL;
+	p = mmap(NULL, gmem->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, gmem->map_fd,
+	        GMEM_MAP_OFFSET);
 	return p == MAP_FAILED ? NULL : p;
 }
 
-static bool gmem_fill(struct sim_gmem *gmem, int fd)
+static bool gmem_fill(struct sim_gmem *gmem)
 {
-	gmem->pages = gmem_pages(gmem, fd);
+	gmem->map_fd = memfd_create("sim-gmem-pages", MFD_CLOEXEC);
+	if (gmem->map_fd < 0)
+		return false;
+	gmem->pages = gmem_pages(gmem);
 	gmem->owned = reserve(bitmap_bytes(gmem));
-	if (!(gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED))
-		gmem->fault_fd = memfd_create("sim-gmem-private", MFD_CLOEXEC);
-	return gmem->pages && gmem->owned &&
-	       (gmem->fault_fd >= 0 || gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED);
+	return gmem->pages && gmem->owned;
 }
 
 static int gmem_make(struct sim_vm *vm, uint64_t size, uint64_t flags)
@@ -127,9 +136,9 @@ static int gmem_make(struct sim_vm *vm, uint64_t size, uint64_t flags)
 	if (!gmem)
 		return -ENOMEM;
 	*gmem = (struct sim_gmem){
-	        .object.kind = SIM_GMEM, .vm = vm, .size = size, .flags = flags, .fault_fd = -1};
+	        .object.kind = SIM_GMEM, .vm = vm, .size = size, .flags = flags, .map_fd = -1};
 	fd = sim_object_open(vm->sim, &gmem->object, "sim-gmem", size);
-	if (fd >= 0 && !gmem_fill(gmem, fd)) {
+	if (fd >= 0 && !gmem_fill(gmem)) {
 		sim_object_close(vm->sim, fd);
 		fd = -ENOMEM;
 	}
@@ -155,7 +164,7 @@ int vm_create_gmem(void *object, void *arg, uintptr_t user)
 
 /* kvm_gmem_mmap(). An empty file has no page anywhere: whoever touches one gets SIGBUS, as for a private
  * page. */
-int gmem_mmap_fd(const struct sim_gmem *gmem, int prot, int flags)
+int gmem_mmap_fd(const struct sim_gmem *gmem, int prot, int flags, off_t *offset)
 {
 	if (prot & PROT_EXEC)
 		return -EPERM;
@@ -163,7 +172,7 @@ int gmem_mmap_fd(const struct sim_gmem *gmem, int prot, int flags)
 		return -ENODEV;
 	if (!(flags & MAP_SHARED))
 		return -EINVAL;
-	return gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED ? gmem->object.fd : gmem->fault_fd;
+	return add_ok(*offset, (off_t)GMEM_MAP_OFFSET, offset) ? gmem->map_fd : -EOVERFLOW;
 }
 
 /*

@@ -276,17 +276,17 @@ static int sim_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 	return -1;
 }
 
-/* vCPUs can be mapped, and some guest_memfds: no code; and a ring is shared. The descriptor, or a negated
- * errno. */
-static int mmap_fd(const struct sim_object *object, size_t length, int prot, int flags, off_t offset)
+/* vCPUs can be mapped, and some guest_memfds: no code; and a ring is shared. The descriptor, and where in
+ * it, or a negated errno. */
+static int mmap_fd(const struct sim_object *object, size_t length, int prot, int flags, off_t *offset)
 {
 	if (object->kind == SIM_GMEM)
-		return gmem_mmap_fd((const struct sim_gmem *)object, prot, flags);
+		return gmem_mmap_fd((const struct sim_gmem *)object, prot, flags, offset);
 	if (object->kind != SIM_VCPU)
 		return -ENODEV;
 	if (prot & PROT_EXEC)
 		return -EPERM;
-	return (uint64_t)offset + length > SIM_RING_OFFSET && !(flags & MAP_SHARED) ? -EINVAL : object->fd;
+	return (uint64_t)*offset + length > SIM_RING_OFFSET && !(flags & MAP_SHARED) ? -EINVAL : object->fd;
 }
 
 static void *sim_mmap(struct host *h, void *addr, size_t length, int prot, int flags, int fd, off_t offset)
@@ -300,7 +300,7 @@ static void *sim_mmap(struct host *h, void *addr, size_t length, int prot, int f
 	if (!object)
 		return mmap(addr, length, prot, flags, fd, offset);
 	if (result == 0)
-		result = mmap_fd(object, length, prot, flags, offset);
+		result = mmap_fd(object, length, prot, flags, &offset);
 	at = result < 0 ? MAP_FAILED : mmap(addr, length, prot, flags, result, offset);
 	vm_unref(vm);
 	if (result < 0)

@@ -67,14 +67,15 @@ struct sim_platform {
 };
 
 /*
- * A guest_memfd: its pages lie here, beyond the VMM's reach. With GUEST_MEMFD_FLAG_INIT_SHARED they are those
- * of the descriptor, which the VMM may map, too.
+ * A guest_memfd: its pages lie here, beyond the VMM's reach. With GUEST_MEMFD_FLAG_INIT_SHARED the VMM may
+ * map them, too.
  */
 struct sim_gmem {
 	struct sim_object object;
 	struct sim_vm *vm;
 	uint64_t size, flags;
-	int fault_fd; /* an empty file: what the VMM maps of private pages, which it cannot touch; -1: none */
+	int map_fd; /* what the VMM maps: GMEM_MAP_OFFSET and the pages if they are shared, else an empty file
+	             */
 	uint8_t *pages;
 	_Atomic uint64_t *owned; /* one bit a page: the guest's, as the RMP has it */
 };
@@ -249,8 +250,8 @@ int vm_gmem_bind(struct sim_vm *vm, struct sim_slot_row *row);
 /* The flags that KVM_CREATE_GUEST_MEMFD of the VM knows; vm NULL: of any. */
 uint64_t vm_gmem_flags(const struct sim_vm *vm);
 int gmem_fallocate(struct sim_gmem *gmem, int mode, off_t offset, off_t length);
-/* The descriptor to map in place of it, or a negated errno. */
-int gmem_mmap_fd(const struct sim_gmem *gmem, int prot, int flags);
+/* The descriptor to map in place of it, at another offset, or a negated errno. */
+int gmem_mmap_fd(const struct sim_gmem *gmem, int prot, int flags, off_t *offset);
 /* Where the slot's memory is to the guest: of a guest_memfd that can be mapped, in the file itself. */
 uint8_t *gmem_slot_host(const struct sim_vm *vm, const struct sim_slot_row *row);
 /* Its descriptor was closed. */

@@ -10,7 +10,12 @@
 
 #include "abi.h"
 
-#define NOWHERE ((const void *)16)
+#define NOWHERE   ((const void *)16)
+#define HUGE_PAGE UINT64_C(0x200000)
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1; glibc 2.37 */
+#endif
 
 static int new_vm(struct abi *abi)
 {
@@ -199,6 +204,27 @@ static void shared_memory(struct abi *abi, int vm)
 	}
 }
 
+/* Where the mapping has the alignment of a huge page: its pages stay single ones. */
+static void huge_page(struct abi *abi, int vm)
+{
+	const struct uapi_create_guest_memfd create = {.size = HUGE_PAGE, .flags = 3};
+	int fd = ask(abi, vm, UAPI_CREATE_GUEST_MEMFD, &create);
+	void *room = mmap(NULL, 2 * HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *at = (char *)room + (HUGE_PAGE - (uintptr_t)room % HUGE_PAGE) % HUGE_PAGE;
+
+	if (fd < 0 || room == MAP_FAILED ||
+	        host_mmap(abi->host, at, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
+	                at)
+		give_up("a guest_memfd of a huge page");
+	memset(at, 1, HUGE_PAGE);
+	say(madvise(at, HUGE_PAGE, MADV_HUGEPAGE), "guest_memfd: huge pages wished for");
+	say(madvise(at, HUGE_PAGE, MADV_COLLAPSE), "guest_memfd: made a huge page");
+	say(madvise(at, HUGE_PAGE, MADV_DONTNEED), "guest_memfd: out of the page tables");
+	say(at[HUGE_PAGE - 1], "its last byte");
+	munmap(room, 2 * HUGE_PAGE);
+	host_close(abi->host, fd);
+}
+
 static void prefault(struct abi *abi, int vcpu)
 {
 	struct {
@@ -253,6 +279,7 @@ static void run(struct abi *abi)
 	gmem = guest_memfd(abi, vm);
 	regions(abi, vm, gmem);
 	shared_memory(abi, vm);
+	huge_page(abi, vm);
 	private_attributes(abi, vm);
 	vcpu = ask_number(abi, vm, KVM_CREATE_VCPU, 0);
 	prefault(abi, vcpu);
