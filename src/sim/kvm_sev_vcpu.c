@@ -70,6 +70,11 @@ int vcpu_sev_enter(struct sim_vcpu *v)
 	return 0;
 }
 
+bool vcpu_sev_keeps_tsc(const struct sim_vcpu *v)
+{
+	return v->vm->sev->vmsa_features & ABI_FEATURE_SECURE_TSC;
+}
+
 void vcpu_sev_miss_ghcb(struct sim_vcpu *v)
 {
 	if (v->sev && v->vm->sev->es)

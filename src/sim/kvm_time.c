@@ -17,9 +17,14 @@ int vcpu_get_tsc_khz(void *object, void *arg, uintptr_t user)
 	return (int)SIM_TSC_KHZ;
 }
 
+static int check_tsc_khz(uintptr_t khz)
+{
+	return khz == 0 || khz == SIM_TSC_KHZ ? 0 : -EINVAL;
+}
+
 int vcpu_set_tsc_khz(void *object, void *arg, uintptr_t user)
 {
-	return user == 0 || user == SIM_TSC_KHZ ? 0 : -EINVAL;
+	return vcpu_sev_keeps_tsc(object) ? -EINVAL : check_tsc_khz(user);
 }
 
 int vm_get_tsc_khz(void *object, void *arg, uintptr_t user)
@@ -32,7 +37,7 @@ int vm_set_tsc_khz(void *object, void *arg, uintptr_t user)
 {
 	const struct sim_vm *vm = object;
 
-	return atomic_load(&vm->vcpu_count) ? -EINVAL : vcpu_set_tsc_khz(NULL, arg, user);
+	return atomic_load(&vm->vcpu_count) ? -EINVAL : check_tsc_khz(user);
 }
 
 /* ---- the clock of a VM ---- */
@@ -103,9 +108,15 @@ int vcpu_set_attr(void *object, void *arg, uintptr_t user)
 	const struct kvm_device_attr *attr = arg;
 	struct sim_vcpu *v = object;
 
+	int64_t offset;
+
 	if (!is_tsc_offset(attr))
 		return -ENXIO;
-	return sim_copy_in(&v->tsc_offset, (uintptr_t)attr->addr, sizeof(v->tsc_offset));
+	if (sim_copy_in(&offset, (uintptr_t)attr->addr, sizeof(offset)) < 0)
+		return -EFAULT;
+	if (!vcpu_sev_keeps_tsc(v))
+		v->tsc_offset = offset;
+	return 0;
 }
 
 static int system_attr(

@@ -229,6 +229,8 @@ static void tsc_access(struct sim_vcpu *v, bool write, uint64_t *value, bool by_
 		*value = now + (uint64_t)v->tsc_offset;
 		return;
 	}
+	if (vcpu_sev_keeps_tsc(v))
+		return;
 	v->tsc_offset = (int64_t)(*value - now);
 	if (!by_host)
 		v->tsc_adjust += (uint64_t)(v->tsc_offset - old);
@@ -240,7 +242,7 @@ static void tsc_adjust_access(struct sim_vcpu *v, bool write, uint64_t *value, b
 		*value = v->tsc_adjust;
 		return;
 	}
-	if (!by_host)
+	if (!by_host && !vcpu_sev_keeps_tsc(v))
 		v->tsc_offset += (int64_t)(*value - v->tsc_adjust);
 	v->tsc_adjust = *value;
 }

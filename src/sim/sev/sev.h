@@ -170,6 +170,8 @@ bool vcpu_sev_call(struct sim_vcpu *v, unsigned long request, uintptr_t user, in
 void vcpu_sev_keep_stale(struct sim_vcpu *v);
 /* An MSR that the VMM does not reach any more: the processor has it in the VMSA. */
 bool vcpu_sev_hides_msr(const struct sim_vcpu *v, uint32_t index);
+/* The guest has Secure TSC: nobody changes its time (guest_tsc_protected of the kernel). */
+bool vcpu_sev_keeps_tsc(const struct sim_vcpu *v);
 /* The guest, of SEV-ES or SNP, wants something of the hypervisor through the GHCB, and is told nothing. */
 void vcpu_sev_miss_ghcb(struct sim_vcpu *v);
 /* KVM_EXIT_MEMORY_FAULT: -EFAULT. */

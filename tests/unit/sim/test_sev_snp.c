@@ -127,6 +127,43 @@ static void test_snp_fpu_has_two_sides(void **state)
 	machine_close(&m);
 }
 
+static int64_t msr_10(struct guest *g, unsigned long request, int64_t value)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = {.head.nmsrs = 1, .entry = {.index = 0x10, .data = (uint64_t)value}};
+
+	assert_int_equal(call_of(g->m, g->vcpu, request, &msrs), 1);
+	return (int64_t)msrs.entry.data;
+}
+
+/* With Secure TSC the VMM changes neither rate nor count, and only of the rate it is told. */
+static void test_snp_secure_tsc_is_not_the_vmms(void **state)
+{
+	const struct sim_options genoa = {.product = "Genoa", .seed = 1};
+	const int64_t far = INT64_C(1) << 60;
+	struct kvm_device_attr offset = {.addr = (uintptr_t)&far};
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &genoa);
+	for (int secure = 0; secure < 2; secure++) {
+		const struct uapi_sev_init init = {.vmsa_features = secure ? ABI_FEATURE_SECURE_TSC : 0};
+
+		guest_make(&g, &m, UAPI_VM_SNP);
+		assert_int_equal(command(&g, UAPI_SEV_INIT2, &init), 0);
+		guest_add_vcpu(&g);
+		assert_int_equal(number_of(&m, g.vcpu, KVM_SET_TSC_KHZ, 0), secure ? -EINVAL : 0);
+		msr_10(&g, KVM_SET_MSRS, far);
+		assert_int_equal(msr_10(&g, KVM_GET_MSRS, 0) < far, secure);
+		assert_int_equal(call_of(&m, g.vcpu, KVM_SET_DEVICE_ATTR, &offset), 0);
+		assert_int_equal(msr_10(&g, KVM_GET_MSRS, 0) < far, secure);
+		guest_close(&g);
+	}
+	machine_close(&m);
+}
+
 static void test_snp_code_in_shared_memory_is_not_run(void **state)
 {
 	struct machine m;
@@ -386,6 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_snp_guest_runs_from_private_memory),
 	        cmocka_unit_test(test_snp_fpu_has_two_sides),
+	        cmocka_unit_test(test_snp_secure_tsc_is_not_the_vmms),
 	        cmocka_unit_test(test_snp_code_in_shared_memory_is_not_run),
 	        cmocka_unit_test(test_snp_type_of_a_mirror_makes_no_snp_guest),
 	        cmocka_unit_test(test_snp_closed_guest_memfd_leaves_no_private_memory),
