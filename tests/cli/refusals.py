@@ -39,7 +39,7 @@ class Refusals(unittest.TestCase):
         self.assertEqual(len(said), 1, done.stderr)
         self.assertTrue(said[0].startswith('vmm: '), done.stderr)
         for part in [text] if isinstance(text, str) else text:
-            self.assertIn(part, said[0])
+            self.assertIn(part, said[0] + '\n')
 
     def refused_run(self, status, text, *sets, prefix=()):
         words = [f'firmware={self.firmware}', *sets]
