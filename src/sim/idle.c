@@ -149,11 +149,13 @@ static int sleep_ns(struct sim_vcpu *v, uint64_t ns)
 	return n == 0 && !v->has_sigmask;
 }
 
-/* Is there something to run now? irq_lock held. */
+/* Is there something to run now? An NMI that waits for the end of another's handler does not end its HLT.
+ * irq_lock held. */
 static bool has_work(struct sim_vcpu *v)
 {
-	if (v->mp_state == KVM_MP_STATE_HALTED &&
-	        (atomic_load(&v->cpu->nmis) || (v->wakeable && has_interrupt(v))))
+	bool nmi = atomic_load(&v->cpu->nmis) && !v->cpu->nmi_blocked;
+
+	if (v->mp_state == KVM_MP_STATE_HALTED && (nmi || (v->wakeable && has_interrupt(v))))
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 	return v->mp_state == KVM_MP_STATE_RUNNABLE || v->requests;
 }

@@ -3,6 +3,9 @@
  * of a debugger that stays where it is, exceptions that are delivered by way of a device, VMCALL.
  */
 #include <asm/kvm.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include "abi.h"
 
@@ -87,6 +90,46 @@ static void nmis_in_handler(struct abi *abi)
 		ask_number(abi, g.vcpu[0], KVM_NMI, 0);
 	tell_nmis(&g, "in the handler");
 	guest_run(&g);
+	guest_close(&g);
+}
+
+static void on_kick(int number)
+{
+}
+
+static void *kick_main(void *ctx)
+{
+	struct guest *g = ctx;
+
+	usleep(200000);
+	__atomic_store_n(&g->run[0]->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill((pthread_t)g->input, SIGUSR1);
+	return NULL;
+}
+
+/* The handler halts while another NMI waits for its IRET: nothing wakes it but a signal. */
+static void halted_handler(struct abi *abi)
+{
+	pthread_t thread;
+	struct code stub;
+	struct guest g;
+
+	tell("-- a handler that halts while an nmi waits");
+	signal(SIGUSR1, on_kick);
+	open_nmis(&g, abi);
+	stub = (struct code){.at = g.memory + GUEST_STUBS + 32 * 2, .bits = 32};
+	out8(&stub, PORT_VECTOR, 2);
+	hlt(&stub);
+	out8(&stub, PORT_VECTOR, 3);
+	hlt(&stub);
+	ask_number(abi, g.vcpu[0], KVM_NMI, 0);
+	guest_run_once(&g, 0);
+	ask_number(abi, g.vcpu[0], KVM_NMI, 0);
+	g.input = (uint64_t)pthread_self();
+	pthread_create(&thread, NULL, kick_main, &g);
+	guest_run_once(&g, 0);
+	pthread_join(thread, NULL);
+	tell_nmis(&g, "then");
 	guest_close(&g);
 }
 
@@ -333,6 +376,7 @@ static void run_traps(struct abi *abi)
 	given_nmis(abi, 2, 0, 1);
 	given_nmis(abi, 0, 0, 1);
 	nmis_in_handler(abi);
+	halted_handler(abi);
 	syscall_traps(abi, 0x100, 0x3002);
 	syscall_traps(abi, 0x100, 0x3102);
 	syscall_traps(abi, 0, 0x3102);
