@@ -122,6 +122,32 @@ static void misuse(struct abi *abi)
 	host_close(abi->host, vm);
 }
 
+/* A VMM that saves what KVM_GET_MSR_INDEX_LIST names must be able to put all of it back. */
+static void list_goes_back(struct abi *abi)
+{
+	struct {
+		struct kvm_msr_list head;
+		uint32_t indices[1000];
+	} list = {.head.nmsrs = 1000};
+	struct guest g;
+
+	tell("-- the list, saved and put back");
+	guest_open(&g, abi, 64, 1, GUEST_IRQCHIP);
+	say(ask(abi, abi->kvm, KVM_GET_MSR_INDEX_LIST, &list), "list");
+	for (uint32_t i = 0; i < list.head.nmsrs; i++) {
+		struct {
+			struct kvm_msrs head;
+			struct kvm_msr_entry entry;
+		} msr = {.head.nmsrs = 1, .entry.index = list.indices[i]};
+
+		if (ask(abi, g.vcpu[0], KVM_GET_MSRS, &msr) != 1)
+			tell("%x cannot be read", list.indices[i]);
+		else if (ask(abi, g.vcpu[0], KVM_SET_MSRS, &msr) != 1)
+			tell("%x cannot be put back", list.indices[i]);
+	}
+	guest_close(&g);
+}
+
 static void run_msrs(struct abi *abi)
 {
 	answered(abi, 0);
@@ -131,6 +157,7 @@ static void run_msrs(struct abi *abi)
 	filtered(abi, KVM_MSR_EXIT_REASON_FILTER, 0);
 	filtered(abi, KVM_MSR_EXIT_REASON_FILTER, KVM_MSR_FILTER_DEFAULT_DENY);
 	misuse(abi);
+	list_goes_back(abi);
 }
 
 const struct chapter chapter_msrs = {"msrs", run_msrs};

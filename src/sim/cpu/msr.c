@@ -95,11 +95,14 @@ static const struct msr *find(u32 index)
 const uint32_t *sim_cpu_msr_list(uint32_t *ret_count)
 {
 	static uint32_t list[ARRAY_LEN(msrs)];
+	uint32_t count = 0;
 
-	/* Every thread would write the same. */
-	for (size_t i = 0; i < ARRAY_LEN(msrs); i++)
-		__atomic_store_n(&list[i], msrs[i].index, __ATOMIC_RELAXED);
-	*ret_count = ARRAY_LEN(msrs);
+	/* What a VMM saves it must be able to put back. Every thread would write the same. */
+	for (size_t i = 0; i < ARRAY_LEN(msrs); i++) {
+		if (msrs[i].rule != MSR_READ)
+			__atomic_store_n(&list[count++], msrs[i].index, __ATOMIC_RELAXED);
+	}
+	*ret_count = count;
 	return list;
 }
 
