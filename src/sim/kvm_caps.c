@@ -19,6 +19,9 @@ typedef int enable_fn(struct sim_vm *vm, const struct kvm_enable_cap *cap);
  */
 #define QUIRKS UINT64_C(0xfff)
 
+#define X2APIC_EOI (UAPI_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST | UAPI_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST)
+#define X2APIC_API (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK | X2APIC_EOI)
+
 static int enable_hypercall(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 {
 	if (cap->args[0] & ~(UINT64_C(1) << KVM_HC_MAP_GPA_RANGE))
@@ -30,12 +33,9 @@ static int enable_hypercall(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 /* They stay switched off. */
 static int enable_known_quirks(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 {
-	uint32_t off = atomic_fetch_or(&vm->bus.quirks_off, (uint32_t)(cap->args[0] & QUIRKS));
-
-	off |= (uint32_t)cap->args[0];
 	pthread_mutex_lock(&vm->irq_lock);
-	if (vm->chip)
-		vm->chip->lint0_masked = off & KVM_X86_QUIRK_LINT0_REENABLED;
+	atomic_fetch_or(&vm->bus.quirks_off, (uint32_t)(cap->args[0] & QUIRKS));
+	vm_configure_chip(vm);
 	pthread_mutex_unlock(&vm->irq_lock);
 	return 0;
 }
@@ -43,6 +43,24 @@ static int enable_known_quirks(struct sim_vm *vm, const struct kvm_enable_cap *c
 static int enable_quirks(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 {
 	return cap->args[0] & ~QUIRKS ? -EINVAL : enable_known_quirks(vm, cap);
+}
+
+/* What was chosen stays; of the two about ends of interrupts the later one counts. */
+static int enable_x2apic_api(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+{
+	uint32_t api = (uint32_t)cap->args[0];
+
+	if (cap->args[0] & ~(uint64_t)X2APIC_API || (api & X2APIC_EOI) == X2APIC_EOI)
+		return -EINVAL;
+	pthread_mutex_lock(&vm->irq_lock);
+	if (api & UAPI_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST && !(vm->chip && vm->chip->split)) {
+		pthread_mutex_unlock(&vm->irq_lock);
+		return -EINVAL;
+	}
+	vm->x2apic_api = (api & X2APIC_EOI ? vm->x2apic_api & ~X2APIC_EOI : vm->x2apic_api) | api;
+	vm_configure_chip(vm);
+	pthread_mutex_unlock(&vm->irq_lock);
+	return 0;
 }
 
 /* The highest APIC ID of a vCPU, plus 1: it is chosen once, by the first vCPU if not before. */
@@ -164,6 +182,7 @@ static const struct {
         {KVM_CAP_EXIT_HYPERCALL, 1 << KVM_HC_MAP_GPA_RANGE, enable_hypercall},
         {KVM_CAP_EXCEPTION_PAYLOAD, 1, enable_payload},
         {KVM_CAP_SPLIT_IRQCHIP, 1, enable_split},
+        {KVM_CAP_X2APIC_API, (int)X2APIC_API, enable_x2apic_api},
         {KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, MANUAL_FLAGS, enable_manual_log},
         {KVM_CAP_DIRTY_LOG_RING, RING_BYTES_MAX, enable_ring},
         {KVM_CAP_DIRTY_LOG_RING_ACQ_REL, RING_BYTES_MAX, enable_ring},
@@ -190,6 +209,9 @@ int vm_capability(const struct sim_platform *sim, const struct sim_vm *vm, unsig
 	case KVM_CAP_SYNC_REGS: return protected ? 0 : KVM_SYNC_X86_VALID_FIELDS;
 	default: break;
 	}
+	/* Ends of interrupts can be kept from an IOAPIC that is not the kernel's. */
+	if (capability == KVM_CAP_X2APIC_API && vm && !(vm->chip && vm->chip->split))
+		return (int)(X2APIC_API & ~UAPI_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST);
 	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
 		if (capabilities[i].capability == capability)
 			return capabilities[i].value;

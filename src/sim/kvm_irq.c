@@ -64,13 +64,21 @@ void vm_timers_changed(struct sim_vm *vm)
 
 /* ---- making ---- */
 
+void vm_configure_chip(struct sim_vm *vm)
+{
+	if (!vm->chip)
+		return;
+	vm->chip->lint0_masked = !sim_bus_has_quirk(&vm->bus, KVM_X86_QUIRK_LINT0_REENABLED);
+	vm->chip->x2apic_api = vm->x2apic_api;
+}
+
 static int create_chip(struct sim_vm *vm)
 {
 	struct irq_owner owner = {on_changed, on_nmi, on_init, on_sipi, on_acked, vm, on_eoi, on_kick};
 
 	if (irq_chip_create(owner, &vm->chip) < 0)
 		return -ENOMEM;
-	vm->chip->lint0_masked = !sim_bus_has_quirk(&vm->bus, KVM_X86_QUIRK_LINT0_REENABLED);
+	vm_configure_chip(vm);
 	return 0;
 }
 
@@ -278,6 +286,8 @@ static int signal_msi(struct sim_vm *vm, void *arg)
 	const struct kvm_msi *msi = arg;
 
 	if (msi->flags & ~KVM_MSI_VALID_DEVID)
+		return -EINVAL;
+	if (!irq_msi_is_valid(vm->chip, (uint64_t)msi->address_hi << 32))
 		return -EINVAL;
 	vm->idle_ns = 0;
 	/* -1, nobody took it, is EPERM to the caller, as it is with the kernel. */

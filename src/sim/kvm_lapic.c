@@ -36,9 +36,13 @@ void vcpu_lapic_cpuid_changed(struct sim_vcpu *v)
 {
 	const struct kvm_cpuid_entry2 *features = vcpu_cpuid_leaf(v, 1);
 
-	if (features)
-		v->lapic.timer_modes =
-		        TIMER_PERIODIC | (features->ecx & CPUID_1_ECX_TSC_DEADLINE ? TIMER_DEADLINE : 0);
+	if (!features || !v->vm->chip)
+		return;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	v->lapic.timer_modes =
+	        TIMER_PERIODIC | (features->ecx & CPUID_1_ECX_TSC_DEADLINE ? TIMER_DEADLINE : 0);
+	irq_lapic_set_version(&v->lapic);
+	pthread_mutex_unlock(&v->vm->irq_lock);
 }
 
 int vcpu_get_lapic(void *object, void *arg, uintptr_t user)
@@ -56,12 +60,13 @@ int vcpu_get_lapic(void *object, void *arg, uintptr_t user)
 int vcpu_set_lapic(void *object, void *arg, uintptr_t user)
 {
 	struct sim_vcpu *v = object;
+	int result;
 
 	if (!v->vm->chip)
 		return -EINVAL;
 	pthread_mutex_lock(&v->vm->irq_lock);
-	irq_lapic_set_state(&v->lapic, arg, clock_now(&v->vm->sim->clock));
+	result = irq_lapic_set_state(&v->lapic, arg, clock_now(&v->vm->sim->clock)) < 0 ? -errno : 0;
 	vm_timers_changed(v->vm);
 	pthread_mutex_unlock(&v->vm->irq_lock);
-	return 0;
+	return result;
 }

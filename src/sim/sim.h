@@ -111,6 +111,7 @@ struct sim_vm {
 	int epoll_fd, stop_fd; /* of the thread, once it was started */
 	pthread_t irqfd_thread;
 	bool irqfd_thread_runs;
+	uint32_t x2apic_api;        /* KVM_CAP_X2APIC_API */
 	unsigned vcpu_ids;          /* KVM_CAP_MAX_VCPU_ID; 0: not chosen yet */
 	uint64_t hypercall_exits;   /* KVM_CAP_EXIT_HYPERCALL */
 	_Atomic bool has_payload;   /* KVM_CAP_EXCEPTION_PAYLOAD */
@@ -261,6 +262,8 @@ bool gmem_own(struct sim_gmem *gmem, uint64_t offset);
 void gmem_disown(struct sim_gmem *gmem, uint64_t offset);
 sim_call_fn vm_create_irqchip, vm_create_pit, vm_get_pit, vm_set_pit, vm_reinject, vm_get_irqchip,
         vm_set_irqchip, vm_irq_line, vm_irq_line_status, vm_set_routing, vm_signal_msi;
+/* The interrupt controllers, if they are here, do as capabilities say. irq_lock held. */
+void vm_configure_chip(struct sim_vm *vm);
 /* KVM_CAP_SPLIT_IRQCHIP: LAPICs alone; GSIs below reserved are pins of the VMM's IOAPIC. vm->lock held. */
 int vm_split_irqchip(struct sim_vm *vm, unsigned reserved);
 bool vm_has_pic(const struct sim_vm *vm);

@@ -350,6 +350,79 @@ static void boot_processor(struct abi *abi)
 	host_close(abi->host, vm);
 }
 
+static int x2apic_api(struct abi *abi, int vm, uint64_t flags)
+{
+	const struct kvm_enable_cap cap = {.cap = KVM_CAP_X2APIC_API, .args[0] = flags};
+
+	return ask(abi, vm, KVM_ENABLE_CAP, &cap);
+}
+
+static void tell_id(struct abi *abi, int vcpu)
+{
+	struct kvm_lapic_state s = {0};
+
+	say(ask(abi, vcpu, KVM_GET_LAPIC, &s), "state");
+	tell("id %x", (unsigned)load_le((uint8_t *)s.regs + 0x20, 4));
+	store_le((uint8_t *)s.regs + 0x20, 4, 6);
+	say(ask(abi, vcpu, KVM_SET_LAPIC, &s), "with id 6");
+	store_le((uint8_t *)s.regs + 0x20, 4, 5);
+	store_le((uint8_t *)s.regs + 0xf0, 4, 0x1ff);
+	say(ask(abi, vcpu, KVM_SET_LAPIC, &s), "with id 5");
+}
+
+static void tell_messages(struct abi *abi, int vm)
+{
+	struct kvm_msi all = {.address_lo = LAPIC | 0xff << 12, .data = 0x51},
+	               far = {.address_lo = LAPIC | 5 << 12, .address_hi = 0x100, .data = 0x52};
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry;
+	} routes = {.head.nr = 1, .entry = {.gsi = 3, .type = KVM_IRQ_ROUTING_MSI}};
+
+	say(ask(abi, vm, KVM_SIGNAL_MSI, &all), "to ff");
+	say(ask(abi, vm, KVM_SIGNAL_MSI, &far), "to 5, the upper address 100");
+	far.address_hi = 1;
+	say(ask(abi, vm, KVM_SIGNAL_MSI, &far), "to 5, the upper address 1");
+	routes.entry.u.msi.address_lo = far.address_lo;
+	routes.entry.u.msi.address_hi = far.address_hi;
+	say(ask(abi, vm, KVM_SET_GSI_ROUTING, &routes), "a route of that kind");
+}
+
+/* 32-bit IDs, and FFh for one processor. */
+static void long_ids(struct abi *abi)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entries[1];
+	} cpuid = {.head.nent = 1, .entries = {{.function = 1, .ecx = 1u << 21}}};
+	struct kvm_sregs s = {0};
+	int vm = ask_number(abi, abi->kvm, KVM_CREATE_VM, 0), vcpu;
+
+	tell("-- long ids");
+	say(ask_number(abi, vm, KVM_CREATE_IRQCHIP, 0), "irqchip");
+	vcpu = ask_number(abi, vm, KVM_CREATE_VCPU, 5);
+	say(ask(abi, vcpu, KVM_SET_CPUID2, &cpuid), "cpuid");
+	ask(abi, vcpu, KVM_GET_SREGS, &s);
+	s.apic_base |= BASE_X2;
+	say(ask(abi, vcpu, KVM_SET_SREGS, &s), "x2apic");
+	tell_id(abi, vcpu);
+	tell_messages(abi, vm);
+	say(ask_number(abi, vm, KVM_CHECK_EXTENSION, KVM_CAP_X2APIC_API), "what there is");
+	say(ask_number(abi, abi->kvm, KVM_CHECK_EXTENSION, KVM_CAP_X2APIC_API), "at most");
+	say(x2apic_api(abi, vm, 16), "an unknown flag");
+	say(x2apic_api(abi, vm, 12), "both ways to end interrupts");
+	say(x2apic_api(abi, vm, 4), "ends are kept, with an ioapic in the kernel");
+	say(x2apic_api(abi, vm, 8), "ends are told");
+	say(x2apic_api(abi, vm, 1), "long ids");
+	tell_id(abi, vcpu);
+	tell_messages(abi, vm);
+	say(x2apic_api(abi, vm, 2), "ff is one id");
+	say(x2apic_api(abi, vm, 0), "nothing more");
+	tell_messages(abi, vm);
+	host_close(abi->host, vcpu);
+	host_close(abi->host, vm);
+}
+
 static void run_lapic(struct abi *abi)
 {
 	kept_bits(abi, true);
@@ -368,6 +441,7 @@ static void run_lapic(struct abi *abi)
 	timer_modes(abi);
 	state(abi);
 	boot_processor(abi);
+	long_ids(abi);
 }
 
 const struct chapter chapter_lapic = {"lapic", run_lapic};

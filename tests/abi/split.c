@@ -57,29 +57,36 @@ static void misuse(struct abi *abi)
 	host_close(abi->host, vm);
 }
 
-static void lapic_on(struct code *c)
+/*
+ * A level-triggered message of the VMM's IOAPIC: the VMM hears of its end, unless the guest's LAPIC keeps it
+ * and may. An edge does not tell.
+ */
+static void end_of_interrupt(struct abi *abi, uint64_t api, uint32_t spurious)
 {
-	store(c, LAPIC + 0xf0, 0x1ff);
-}
-
-/* A level-triggered message of the VMM's IOAPIC: the VMM hears of its end. An edge does not tell. */
-static void end_of_interrupt(struct abi *abi)
-{
+	const struct kvm_enable_cap cap = {.cap = KVM_CAP_X2APIC_API, .args[0] = api};
 	struct kvm_msi msi = {.address_lo = 0xfee00000, .data = 0x8051};
 	struct routes routes = {.head.nr = 2,
 	        .entry = {{.gsi = 4, .type = KVM_IRQ_ROUTING_MSI}, {.gsi = 5, .type = KVM_IRQ_ROUTING_MSI}}};
+	struct kvm_lapic_state lapic = {0};
 	struct guest g;
 	int reason;
 
-	tell("-- end of interrupt");
+	tell("-- end of interrupt, api %llx, spurious %x", (unsigned long long)api, spurious);
 	guest_open(&g, abi, 32, 1, GUEST_SPLIT);
+	say(ask(abi, g.vm, KVM_ENABLE_CAP, &cap), "api");
+	say(ask(abi, g.vcpu[0], KVM_GET_LAPIC, &lapic), "lapic");
+	say(ask(abi, g.vcpu[0], KVM_SET_LAPIC, &lapic), "set: its version follows the api");
 	routes.entry[0].u.msi.address_lo = routes.entry[1].u.msi.address_lo = 0xfee00000;
 	routes.entry[0].u.msi.data = 0x8051;
 	routes.entry[1].u.msi.data = 0x52;
 	say(ask(abi, g.vm, KVM_SET_GSI_ROUTING, &routes), "routes");
 	guest_set_handler(&g, 0x51, 1);
 	guest_set_handler(&g, 0x52, 1);
-	lapic_on(&g.code);
+	store(&g.code, LAPIC + 0xf0, spurious);
+	load_eax(&g.code, LAPIC + 0x30, 4);
+	tell_eax(&g.code, 0x91);
+	load_eax(&g.code, LAPIC + 0xf0, 4);
+	tell_eax(&g.code, 0x91);
 	for (int i = 0; i < 2; i++) {
 		out8(&g.code, 0x90, 1);
 		sti(&g.code);
@@ -232,7 +239,11 @@ static void mp_states(struct abi *abi)
 static void run_split(struct abi *abi)
 {
 	misuse(abi);
-	end_of_interrupt(abi);
+	end_of_interrupt(abi, 0, 0x1ff);
+	end_of_interrupt(abi, 0, 0x11ff);
+	end_of_interrupt(abi, 4, 0x11ff);
+	end_of_interrupt(abi, 4, 0x1ff);
+	end_of_interrupt(abi, 8, 0x11ff);
 	external(abi);
 	without(abi);
 	nmi(abi, 0);

@@ -48,7 +48,7 @@ static int service(struct irq_chip *chip, unsigned pin)
 	/* Set before: an end of interrupt may come from within. */
 	chip->ioapic.state.redirtbl[pin].fields.remote_irr = entry.fields.trig_mode;
 	taken = irq_deliver(chip, &m);
-	if (taken <= 0)
+	if (taken == 0)
 		chip->ioapic.state.redirtbl[pin].fields.remote_irr = 0;
 	return taken;
 }

@@ -134,9 +134,10 @@ struct irq_chip {
 	struct irq_pit *pit; /* NULL until created */
 	struct kvm_irq_routing_entry *routes;
 	unsigned route_count;
-	bool lint0_masked; /* at reset, also of the boot processor: the PIC does not reach it */
-	bool split;        /* LAPICs alone; PIC, IOAPIC and PIT are the VMM's */
-	unsigned reserved; /* GSIs below are pins of the VMM's IOAPIC */
+	bool lint0_masked;   /* at reset, also of the boot processor: the PIC does not reach it */
+	uint32_t x2apic_api; /* KVM_CAP_X2APIC_API */
+	bool split;          /* LAPICs alone; PIC, IOAPIC and PIT are the VMM's */
+	unsigned reserved;   /* GSIs below are pins of the VMM's IOAPIC */
 };
 
 /* ---- the whole (routing.c) ---- */
@@ -160,6 +161,8 @@ bool irq_chip_io(
 int irq_routes_set(struct irq_chip *chip, const struct kvm_irq_routing_entry *routes, unsigned count);
 /* As kvm_set_irq: -1: no route or no target, 0: coalesced, else how many took it. */
 int irq_line_set(struct irq_chip *chip, enum irq_source source, uint32_t gsi, bool level);
+/* False: with 32-bit APIC IDs the low byte of the upper address must be 0. */
+bool irq_msi_is_valid(const struct irq_chip *chip, uint64_t address);
 /* -1: nobody took it, 0: coalesced, else how many took it. */
 int irq_msi(struct irq_chip *chip, uint64_t address, uint32_t data);
 /* The GSI whose route ends at this pin, -1: none. */
@@ -201,8 +204,11 @@ bool irq_lapic_msr(struct irq_lapic *lapic, bool write, uint32_t index, uint64_t
  */
 bool irq_lapic_base_is_valid(const struct irq_lapic *lapic, uint64_t base, uint64_t reserved, bool by_host);
 void irq_lapic_set_base(struct irq_lapic *lapic, uint64_t base);
+/* The version register, which tells whether ends of interrupts can be kept from IOAPICs. */
+void irq_lapic_set_version(struct irq_lapic *lapic);
 void irq_lapic_get_state(struct irq_lapic *lapic, struct kvm_lapic_state *ret_state, uint64_t now_ns);
-void irq_lapic_set_state(struct irq_lapic *lapic, const struct kvm_lapic_state *state, uint64_t now_ns);
+/* -1 with EINVAL: KVM_CAP_X2APIC_API has 32-bit IDs, and this is not its own. */
+int irq_lapic_set_state(struct irq_lapic *lapic, const struct kvm_lapic_state *state, uint64_t now_ns);
 
 void irq_lapic_timer_write(struct irq_lapic *lapic, unsigned reg, uint32_t value, uint64_t now_ns);
 uint32_t irq_lapic_timer_current(const struct irq_lapic *lapic, uint64_t now_ns);

@@ -5,14 +5,15 @@
 #include <string.h>
 
 #include "irq.h"
+#include "vmm/uapi.h"
 
 #define SPIV_ENABLED         0x100u
 #define LVT_MASKED           0x10000u
 #define LVT_LEVEL            0x8000u
 #define VERSION              0x00050014u /* six LVT entries, an integrated APIC */
-#define VERSION_DIRECTED_EOI 0x1000000u  /* KVM has it where the IOAPIC is not the kernel's */
+#define VERSION_DIRECTED_EOI 0x1000000u
+#define SPIV_DIRECTED_EOI    0x1000u
 #define DFR_FLAT             0xffffffffu
-#define DFR_CLUSTER          0x0fffffffu
 #define BROADCAST            0xffu
 #define BROADCAST_X2         0xffffffffu
 #define VECTOR_BIT(v)        (1u << ((v)&31))
@@ -66,6 +67,27 @@ static void changed(struct irq_lapic *l)
 	l->chip->owner.changed(l->chip->owner.ctx, l->index);
 }
 
+/* KVM tells of it where the IOAPIC is not the kernel's, unless the VMM says. */
+void irq_lapic_set_version(struct irq_lapic *l)
+{
+	uint32_t api = l->chip->x2apic_api;
+	bool directed = api & UAPI_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST ||
+	                (l->chip->split && !(api & UAPI_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST));
+
+	set(l, LAPIC_VERSION, directed ? VERSION | VERSION_DIRECTED_EOI : VERSION);
+}
+
+/* Software talks to the IOAPIC itself. KVM obeys where the VMM asked for it, or the IOAPIC is the kernel's.
+ */
+static bool eoi_is_directed(const struct irq_lapic *l)
+{
+	uint32_t api = l->chip->x2apic_api;
+
+	if (!(get(l, LAPIC_SPIV) & SPIV_DIRECTED_EOI) || api & UAPI_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST)
+		return false;
+	return api & UAPI_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST || !l->chip->split;
+}
+
 void irq_lapic_reset(struct irq_lapic *l, bool base)
 {
 	/* INIT leaves the ID that software gave an xAPIC. */
@@ -75,7 +97,7 @@ void irq_lapic_reset(struct irq_lapic *l, bool base)
 		l->base = irq_lapic_base_after_reset(l->id);
 	memset(l->regs, 0, sizeof(l->regs));
 	set(l, LAPIC_ID, id);
-	set(l, LAPIC_VERSION, l->chip->split ? VERSION | VERSION_DIRECTED_EOI : VERSION);
+	irq_lapic_set_version(l);
 	set(l, LAPIC_DFR, DFR_FLAT);
 	set(l, LAPIC_SPIV, 0xff);
 	if (irq_lapic_is_x2(l))
@@ -127,6 +149,8 @@ void irq_lapic_eoi(struct irq_lapic *l)
 		return;
 	*set_word(l, LAPIC_ISR, (uint8_t)vector) &= ~VECTOR_BIT(vector);
 	changed(l);
+	if (eoi_is_directed(l))
+		return;
 	if (l->chip->split)
 		l->chip->owner.eoi(l->chip->owner.ctx, l->index, (uint8_t)vector);
 	else if (*set_word(l, LAPIC_TMR, (uint8_t)vector) & VECTOR_BIT(vector))
@@ -212,7 +236,7 @@ static bool matches_logical(const struct irq_lapic *l, uint32_t dest)
 		return true;
 	if (get(l, LAPIC_DFR) == DFR_FLAT)
 		return ldr & dest;
-	return get(l, LAPIC_DFR) == DFR_CLUSTER && ldr >> 4 == dest >> 4 && (ldr & dest & 0xf);
+	return ldr >> 4 == dest >> 4 && (ldr & dest & 0xf);
 }
 
 bool irq_lapic_matches(const struct irq_lapic *l, const struct irq_message *m)
@@ -227,7 +251,8 @@ bool irq_lapic_matches(const struct irq_lapic *l, const struct irq_message *m)
 	case IRQ_TO_OTHERS: return l != m->source;
 	default:
 		/* The 8-bit destinations of devices reach everybody in either mode. */
-		if (!m->source && dest == BROADCAST && irq_lapic_is_x2(l))
+		if (!m->source && dest == BROADCAST && irq_lapic_is_x2(l) &&
+		        !(l->chip->x2apic_api & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK))
 			dest = BROADCAST_X2;
 		return m->logical ? matches_logical(l, dest) : matches_physical(l, dest);
 	}
@@ -253,7 +278,28 @@ static int deliver_lowest(struct irq_chip *chip, const struct irq_message *m)
 	return -1;
 }
 
-int irq_deliver(struct irq_chip *chip, const struct irq_message *m)
+static bool has_xapic(const struct irq_chip *chip)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < chip->lapics; i++)
+		found |= chip->lapic[i] && irq_lapic_is_enabled(chip->lapic[i]) &&
+		         !irq_lapic_is_x2(chip->lapic[i]);
+	return found;
+}
+
+/* KVM looks destinations up in a table, where nobody is no failure; to all it asks one LAPIC after the other.
+ */
+static bool is_looked_up(const struct irq_chip *chip, const struct irq_message *m)
+{
+	if (!chip->lapics || m->shorthand != IRQ_TO_DEST)
+		return false;
+	if (!(chip->x2apic_api & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK))
+		return m->dest != BROADCAST;
+	return m->dest != BROADCAST_X2 && (m->dest != BROADCAST || !has_xapic(chip));
+}
+
+static int deliver(struct irq_chip *chip, const struct irq_message *m)
 {
 	bool everybody = !m->logical && m->dest == BROADCAST;
 	int taken = -1;
@@ -268,6 +314,13 @@ int irq_deliver(struct irq_chip *chip, const struct irq_message *m)
 			taken = (taken < 0 ? 0 : taken) + irq_lapic_accept(l, m);
 	}
 	return taken;
+}
+
+int irq_deliver(struct irq_chip *chip, const struct irq_message *m)
+{
+	int taken = deliver(chip, m);
+
+	return taken < 0 && is_looked_up(chip, m) ? 0 : taken;
 }
 
 unsigned irq_deliver_ids(struct irq_chip *chip, uint64_t bits, uint32_t first, const struct irq_message *m)

@@ -3,13 +3,15 @@
  * as KVM_GET_LAPIC has it. The caller holds the VM's interrupt lock. Law: APM 2, 16.3 and 16.9; Linux,
  * arch/x86/kvm/lapic.c, for which bits are kept and which are refused.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "irq.h"
 
 #define SPIV_ENABLED 0x100u
 #define SPIV_KNOWN   0x3ffu
-#define SPIV_SPLIT   (SPIV_KNOWN | 0x1000u) /* directed EOI */
+#define SPIV_EOI     0x1000u /* directed EOI, if the version register has it */
+#define VERSION_EOI  0x1000000u
 #define LVT_MASKED   0x10000u
 #define LVT_KNOWN    0x110ffu              /* vector, delivery status, mask */
 #define LVT_MODE     0x700u                /* how it is delivered */
@@ -35,7 +37,7 @@ static const struct {
         [LAPIC_EOI >> 4] = {W, 0xffffffff},
         [LAPIC_LDR >> 4] = {RW | X2_READ, 0xff000000},
         [LAPIC_DFR >> 4] = {RW | X1_ONLY, 0xf0000000},
-        [LAPIC_SPIV >> 4] = {RW, SPIV_SPLIT},
+        [LAPIC_SPIV >> 4] = {RW, SPIV_KNOWN | SPIV_EOI},
         [LAPIC_ISR >> 4 ...(LAPIC_ISR >> 4) + 23] = {R, 0},
         [LAPIC_ESR >> 4] = {RW, 0},
         [LAPIC_ICR >> 4] = {RW, ~ICR_BUSY},
@@ -93,7 +95,8 @@ static void send_ipi(struct irq_lapic *l, uint32_t low, uint32_t high)
 /* Switching the LAPIC off by software masks every local interrupt. */
 static void write_spurious(struct irq_lapic *l, uint32_t value)
 {
-	*at(l, LAPIC_SPIV) = value & (l->chip->split ? SPIV_SPLIT : SPIV_KNOWN);
+	*at(l, LAPIC_SPIV) =
+	        value & (*at(l, LAPIC_VERSION) & VERSION_EOI ? SPIV_KNOWN | SPIV_EOI : SPIV_KNOWN);
 	if (value & SPIV_ENABLED)
 		return;
 	for (unsigned lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt += 0x10)
@@ -220,27 +223,35 @@ void irq_lapic_set_base(struct irq_lapic *l, uint64_t base)
 	l->chip->owner.changed(l->chip->owner.ctx, l->index);
 }
 
+static bool has_wide_ids(const struct irq_lapic *l)
+{
+	return l->chip->x2apic_api & KVM_X2APIC_API_USE_32BIT_IDS;
+}
+
 void irq_lapic_get_state(struct irq_lapic *l, struct kvm_lapic_state *ret_state, uint64_t now_ns)
 {
 	memset(ret_state, 0, sizeof(*ret_state));
 	*at(l, LAPIC_TIMER_CURRENT) = irq_lapic_timer_current(l, now_ns);
 	for (unsigned i = 0; i < ARRAY_LEN(l->regs); i++)
 		store_le(ret_state->regs + 16 * i, 4, l->regs[i]);
-	/* The ID is where the xAPIC has it in either mode (KVM_CAP_X2APIC_API). */
-	if (irq_lapic_is_x2(l))
+	/* The ID is where the xAPIC has it in either mode, unless the VMM knows of longer ones. */
+	if (irq_lapic_is_x2(l) && !has_wide_ids(l))
 		store_le(ret_state->regs + LAPIC_ID, 4, l->id << 24);
 }
 
-void irq_lapic_set_state(struct irq_lapic *l, const struct kvm_lapic_state *state, uint64_t now_ns)
+int irq_lapic_set_state(struct irq_lapic *l, const struct kvm_lapic_state *state, uint64_t now_ns)
 {
-	uint32_t version = *at(l, LAPIC_VERSION);
-
+	if (irq_lapic_is_x2(l) && has_wide_ids(l) && load_le(state->regs + LAPIC_ID, 4) != l->id) {
+		errno = EINVAL;
+		return -1;
+	}
 	for (unsigned i = 0; i < ARRAY_LEN(l->regs); i++)
 		l->regs[i] = (uint32_t)load_le(state->regs + 16 * i, 4);
-	*at(l, LAPIC_VERSION) = version;
-	/* The ID of an x2APIC is fixed; KVM does not look at what a VMM writes there. */
+	irq_lapic_set_version(l);
+	/* The ID of an x2APIC is fixed; KVM does not look at what else a VMM writes there. */
 	if (irq_lapic_is_x2(l))
 		take_id(l);
 	irq_lapic_timer_resume(l, now_ns);
 	irq_lapic_set_tpr(l, irq_lapic_tpr(l));
+	return 0;
 }

@@ -116,12 +116,27 @@ bool irq_chip_io(struct irq_chip *chip, bool write, uint16_t port, unsigned size
 	return true;
 }
 
+static uint64_t msi_address(const struct kvm_irq_routing_entry *e)
+{
+	return (uint64_t)e->u.msi.address_hi << 32 | e->u.msi.address_lo;
+}
+
+static bool has_wide_ids(const struct irq_chip *chip)
+{
+	return chip->x2apic_api & KVM_X2APIC_API_USE_32BIT_IDS;
+}
+
+bool irq_msi_is_valid(const struct irq_chip *chip, uint64_t address)
+{
+	return !has_wide_ids(chip) || !(address >> 32 & 0xff);
+}
+
 static bool route_is_valid(const struct irq_chip *chip, const struct kvm_irq_routing_entry *e)
 {
 	if (e->gsi >= IRQ_ROUTES_MAX)
 		return false;
 	if (e->type == KVM_IRQ_ROUTING_MSI)
-		return !(e->flags & ~KVM_MSI_VALID_DEVID);
+		return !(e->flags & ~KVM_MSI_VALID_DEVID) && irq_msi_is_valid(chip, msi_address(e));
 	if (e->type != KVM_IRQ_ROUTING_IRQCHIP || e->flags || chip->split)
 		return false;
 	return e->u.irqchip.irqchip == KVM_IRQCHIP_IOAPIC
@@ -180,10 +195,11 @@ int irq_routes_set(struct irq_chip *chip, const struct kvm_irq_routing_entry *ro
 	return 0;
 }
 
-static struct irq_message message_of(uint64_t address, uint32_t data)
+/* The upper bits of an ID are where those of the address are (KVM_CAP_X2APIC_API). */
+static struct irq_message message_of(const struct irq_chip *chip, uint64_t address, uint32_t data)
 {
 	return (struct irq_message){
-	        .dest = address >> 12 & 0xff,
+	        .dest = (address >> 12 & 0xff) | (has_wide_ids(chip) ? address >> 32 & 0xffffff00 : 0),
 	        .logical = address & 4,
 	        .level = data & 0x8000,
 	        .assert = true,
@@ -194,7 +210,7 @@ static struct irq_message message_of(uint64_t address, uint32_t data)
 
 int irq_msi(struct irq_chip *chip, uint64_t address, uint32_t data)
 {
-	struct irq_message m = message_of(address, data);
+	struct irq_message m = message_of(chip, address, data);
 
 	return irq_deliver(chip, &m);
 }
@@ -207,7 +223,7 @@ bool irq_wants_eoi(const struct irq_chip *chip, const struct irq_lapic *l, uint8
 
 		if (e->gsi >= chip->reserved || e->type != KVM_IRQ_ROUTING_MSI)
 			continue;
-		m = message_of((uint64_t)e->u.msi.address_hi << 32 | e->u.msi.address_lo, e->u.msi.data);
+		m = message_of(chip, msi_address(e), e->u.msi.data);
 		if (m.level && m.vector == vector && irq_lapic_matches(l, &m))
 			return true;
 	}
@@ -218,9 +234,7 @@ static int route_set(
         struct irq_chip *chip, const struct kvm_irq_routing_entry *e, enum irq_source source, bool level)
 {
 	if (e->type == KVM_IRQ_ROUTING_MSI)
-		return level ? irq_msi(chip, (uint64_t)e->u.msi.address_hi << 32 | e->u.msi.address_lo,
-		                       e->u.msi.data)
-		             : -1;
+		return level ? irq_msi(chip, msi_address(e), e->u.msi.data) : -1;
 	if (e->u.irqchip.irqchip == KVM_IRQCHIP_IOAPIC)
 		return irq_ioapic_set(chip, source, e->u.irqchip.pin, level);
 	return irq_pic_set(chip, source,

@@ -101,12 +101,6 @@ static void test_lapic_cluster_mode_matches_cluster_and_bit(void **state)
 	assert_int_equal(irq_lapic_pending(&b->lapic[0]), -1);
 	assert_int_equal(irq_lapic_pending(&b->lapic[2]), 0x30);
 	assert_int_equal(irq_lapic_pending(&b->lapic[3]), 0x30);
-	lapic_write(&b->lapic[1], LAPIC_DFR, 0x3fffffff, 0); /* neither flat nor clusters: it is nobody's */
-	send(&b->lapic[0], 0x02u << 24, 0x4830);
-	assert_int_equal(irq_lapic_pending(&b->lapic[1]), -1);
-	lapic_write(&b->lapic[1], LAPIC_DFR, 0x0fffffff, 0);
-	send(&b->lapic[0], 0x02u << 24, 0x4830);
-	assert_int_equal(irq_lapic_pending(&b->lapic[1]), 0x30);
 	bench_end(b);
 }
 
@@ -243,7 +237,7 @@ static void test_lapic_state_comes_back_as_it_was_saved(void **state)
 	send(&b->lapic[0], 1u << 24, 0x4055);
 	irq_lapic_get_state(&b->lapic[1], &saved, 400);
 	irq_lapic_reset(&b->lapic[1], true);
-	irq_lapic_set_state(&b->lapic[1], &saved, 5000);
+	assert_int_equal(irq_lapic_set_state(&b->lapic[1], &saved, 5000), 0);
 	irq_lapic_get_state(&b->lapic[1], &again, 5000);
 	assert_memory_equal(&saved, &again, sizeof(saved));
 	assert_int_equal(b->lapic[1].timer_at_ns, 5600);
