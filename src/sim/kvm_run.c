@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cpu/ram.h"
 #include "sev/sev.h"
 
 #define NPF_WRITE UINT64_C(0x2) /* EXITINFO1 of a nested page fault (APM 2, 15.25.6) */
@@ -190,6 +191,7 @@ static int handle_exit(struct sim_vcpu *v, enum sim_exit exit)
 	case SIM_EXIT_DEBUG: return vcpu_leave_debug(v);
 	case SIM_EXIT_FAULT: return vcpu_sev_leave_fault(v);
 	case SIM_EXIT_DELIVERY: return leave_delivery(v);
+	case SIM_EXIT_MISSING: v->run->exit_reason = KVM_EXIT_UNKNOWN; return -EFAULT;
 	case SIM_EXIT_STOPPED:
 	case SIM_EXIT_DEADLINE: return 1;
 	default: return leave_failed(v);
@@ -333,6 +335,8 @@ int vcpu_run(void *object, void *arg, uintptr_t user)
 
 	if (user)
 		return -EINVAL;
+	if (!v->has_run)
+		ram_guard_prepare();
 	v->has_run = true;
 	hold_signals(v, &old);
 	result = run_checked(v);

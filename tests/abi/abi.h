@@ -27,7 +27,7 @@ struct chapter {
 extern const struct chapter chapter_system, chapter_vm, chapter_vcpu, chapter_ports, chapter_memory,
         chapter_modes, chapter_interrupts, chapter_processors, chapter_events, chapter_state, chapter_debug,
         chapter_msrs, chapter_registers, chapter_traps, chapter_lapic, chapter_quirks, chapter_split,
-        chapter_dirty, chapter_runs, chapter_hypercalls, chapter_no_sev, chapter_sev_context,
+        chapter_dirty, chapter_runs, chapter_hypercalls, chapter_missing, chapter_no_sev, chapter_sev_context,
         chapter_sev_launch, chapter_sev_es, chapter_sev_memory, chapter_sev_share, chapter_snp_memory,
         chapter_snp_launch, chapter_sev_device, chapter_sev_types, chapter_sev_registers, chapter_sev_send;
 

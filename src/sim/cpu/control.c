@@ -24,10 +24,11 @@ u64 sim_cr4_allowed(const struct sim_cpu *cpu)
 static bool pdptes_read(const struct sim_cpu *cpu, u64 cr3, u64 ret_entries[static 4])
 {
 	u64 table = cr3 & 0xffffffe0, valid = cpu->bus->phys_mask | cpu->bus->c_bit;
-	bool readonly, fault = false;
+	enum sim_view view;
+	bool readonly;
 
 	for (unsigned i = 0; i < 4; i++) {
-		const u8 *entry = sim_table_host(cpu, table + i * 8, 8, &readonly, &fault);
+		const u8 *entry = sim_table_host(cpu, table + i * 8, 8, &readonly, &view);
 
 		ret_entries[i] = entry ? load_le(entry, 8) : 0;
 		if (ret_entries[i] & 1 && ret_entries[i] & (~valid | 0x1e6))

@@ -28,8 +28,7 @@ struct sim_slot {
 	uint64_t gpa; /* both in bytes, multiples of 4,096; slots do not overlap */
 	uint64_t size;
 	uint32_t id;   /* of the slot, for bus.dirtied */
-	uint8_t *host; /* size bytes, readable (and writable unless SIM_SLOT_READONLY) while the map is in use
-	                */
+	uint8_t *host; /* size bytes; an access that the VMM's mapping refuses is SIM_EXIT_MISSING */
 	struct sim_gmem
 	        *gmem; /* for sim_bus.view: the guest_memfd behind it (NULL: none), from gmem_offset */
 	uint64_t gmem_offset;
@@ -57,6 +56,13 @@ struct sim_map {
 #define SIM_MAP_FIRST 2
 
 /* ---- what the platform supplies ---- */
+
+/* What sim_bus.view says of a page. */
+enum sim_view {
+	SIM_VIEW_GOOD,
+	SIM_VIEW_WRONG_KIND, /* the access is not allowed to be of that kind (SIM_EXIT_FAULT) */
+	SIM_VIEW_MISSING,    /* the VMM's memory cannot be accessed (SIM_EXIT_MISSING) */
+};
 
 /*
  * One bus per VM, ctx is per vCPU. The callbacks run on the vCPU's thread, inside sim_cpu_run(); they may
@@ -96,12 +102,11 @@ struct sim_bus {
 
 	/*
 	 * Memory encryption (APM 2, 15.34.5): the C-bit of page tables; 0: none. Then view() gives the page
-	 * at gpa as the guest sees it with or without its C-bit (NULL for no memory; slot is NULL then),
-	 * false: the access is not allowed to be of that kind (SIM_EXIT_FAULT). What it gave is not used any
-	 * more after view_end().
+	 * at gpa as the guest sees it with or without its C-bit (NULL for no memory; slot is NULL then). What
+	 * it gave is not used any more after view_end().
 	 */
 	uint64_t c_bit;
-	bool (*view)(void *ctx, const struct sim_slot *slot, uint64_t gpa, bool private, bool write,
+	enum sim_view (*view)(void *ctx, const struct sim_slot *slot, uint64_t gpa, bool private, bool write,
 	        uint8_t **ret_host);
 	void (*view_end)(void *ctx);
 };
@@ -137,6 +142,8 @@ enum sim_exit {
 	SIM_EXIT_DEBUG,     /* exit.debug: #DB or INT3 that the debugger takes, instead of the guest */
 	SIM_EXIT_TRACED,    /* the tracer asked to stop before the instruction at rip */
 	SIM_EXIT_FAULT,     /* exit.fault: see sim_bus.view; run again to try again */
+	SIM_EXIT_MISSING,  /* a slot's memory cannot be accessed: the VMM unmapped or protected it. Nothing of
+	                      the instruction was done; run again to try again */
 	SIM_EXIT_DELIVERY, /* exit.delivery: an event is delivered by way of what is no memory; it still waits
 	                    */
 	SIM_EXIT_FAILED,   /* exit.failed: nothing sensible to do, such as code outside RAM
@@ -322,7 +329,8 @@ struct sim_cpu {
 	bool access_waits;  /* the last one's data is the caller's to give */
 	bool bus_locked;
 	uint32_t ins_ready, ins_taken;    /* bytes of exit_info.io.data that INS may take, took */
-	uint64_t saved_result, saved_aux; /* flags, if a read-modify-write must unwind */
+	uint64_t saved_result, saved_aux; /* the flags before saved_op, if it must be given up */
+	const struct sim_op *saved_op;
 	uint8_t bounce[64] __attribute__((aligned(64)));
 	uint64_t bounce_linear;
 	uint32_t bounce_size, bounce_seg;

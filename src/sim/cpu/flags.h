@@ -167,4 +167,18 @@ ALWAYS bool flag_condition(const struct sim_cpu *cpu, unsigned cc)
 	return yes ^ (cc & 1);
 }
 
+/* First in what sets flags before it writes memory, which may be missing: giving up restores the flags. */
+ALWAYS void flags_save(struct sim_cpu *cpu, const struct sim_op *op)
+{
+	cpu->saved_op = op;
+	cpu->saved_result = cpu->flag_result;
+	cpu->saved_aux = cpu->flag_aux;
+}
+
+ALWAYS void flags_restore(struct sim_cpu *cpu)
+{
+	cpu->flag_result = cpu->saved_result;
+	cpu->flag_aux = cpu->saved_aux;
+}
+
 #endif

@@ -12,21 +12,20 @@
 	} \
 	static void name##_##form##_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
+		flags_save(cpu, op); \
 		unaligned##N *p = rmw_begin##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
 		*p = alu##N(cpu, *p, (u##N)(b)); \
 		rmw_end(cpu, p); \
 	} \
 	static void name##_##form##_l##N(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
+		flags_save(cpu, op); \
 		u##N *p = rmw_begin_locked##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		u64 result = cpu->flag_result, aux = cpu->flag_aux; \
 		u##N old = __atomic_load_n(p, __ATOMIC_RELAXED), new; \
 		do { \
-			cpu->flag_result = result; \
-			cpu->flag_aux = aux; \
+			flags_restore(cpu); \
 			new = alu##N(cpu, old, (u##N)(b)); \
-		} while (!__atomic_compare_exchange_n( \
-		        p, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)); \
+		} while (!ram_replace##N(p, &old, new)); \
 		rmw_end(cpu, p); \
 	}
 
@@ -118,6 +117,7 @@ UNARY(not )
 	} \
 	static void xadd_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
+		flags_save(cpu, op); \
 		unaligned##N *p = rmw_begin##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
 		u##N a = *p, b = reg_get##N(cpu, op->reg); \
 		*p = alu_add##N(cpu, a, b); \
@@ -127,7 +127,7 @@ UNARY(not )
 	static void xadd_l##N(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
 		u##N *p = rmw_begin_locked##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		u##N b = reg_get##N(cpu, op->reg), a = __atomic_fetch_add(p, b, __ATOMIC_SEQ_CST); \
+		u##N b = reg_get##N(cpu, op->reg), a = ram_add##N(p, b); \
 		alu_add##N(cpu, a, b); \
 		rmw_end(cpu, p); \
 		reg_set##N(cpu, op->reg, a); \
@@ -151,6 +151,7 @@ HANDLERS_RML(xadd);
 	} \
 	static void cmpxchg_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
+		flags_save(cpu, op); \
 		unaligned##N *p = rmw_begin##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
 		u##N old = *p; \
 		alu_sub##N(cpu, reg_get##N(cpu, 0), old); \
@@ -164,8 +165,7 @@ HANDLERS_RML(xadd);
 	{ \
 		u##N *p = rmw_begin_locked##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
 		u##N old = reg_get##N(cpu, 0); \
-		__atomic_compare_exchange_n( \
-		        p, &old, reg_get##N(cpu, op->reg), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+		ram_replace##N(p, &old, reg_get##N(cpu, op->reg)); \
 		alu_sub##N(cpu, reg_get##N(cpu, 0), old); \
 		rmw_end(cpu, p); \
 		if (!flag_zf(cpu)) \

@@ -44,8 +44,7 @@
 		BT_ADDRESS(N, index); \
 		u##N *p = rmw_begin_locked##N(cpu, linear, op->seg); \
 		a = __atomic_load_n(p, __ATOMIC_RELAXED); \
-		while (!__atomic_compare_exchange_n( \
-		        p, &a, F(N, a, index % N), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) \
+		while (!ram_replace##N(p, &a, F(N, a, index % N))) \
 			continue; \
 		rmw_end(cpu, p); \
 		flag_cf_set(cpu, (a >> (index % N)) & 1); \
@@ -71,8 +70,7 @@
 		unsigned bit = op->imm % N; \
 		u##N *p = rmw_begin_locked##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
 		u##N a = __atomic_load_n(p, __ATOMIC_RELAXED); \
-		while (!__atomic_compare_exchange_n( \
-		        p, &a, F(N, a, bit), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) \
+		while (!ram_replace##N(p, &a, F(N, a, bit))) \
 			continue; \
 		rmw_end(cpu, p); \
 		flag_cf_set(cpu, (a >> bit) & 1); \

@@ -37,7 +37,7 @@
 	static void xchg_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
 		u##N *p = rmw_begin_locked##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		u##N a = __atomic_exchange_n(p, reg_get##N(cpu, op->reg), __ATOMIC_SEQ_CST); \
+		u##N a = ram_exchange##N(p, reg_get##N(cpu, op->reg)); \
 		rmw_end(cpu, p); \
 		reg_set##N(cpu, op->reg, a); \
 	} \

@@ -100,6 +100,7 @@ SHIFT_SIZE(64)
 	} \
 	static void name##_##form##_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
+		flags_save(cpu, op); \
 		unaligned##N *p = rmw_begin##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
 		*p = shift_##name##N(cpu, *p, (count) & (N == 64 ? 63 : 31)); \
 		rmw_end(cpu, p); \
@@ -173,6 +174,7 @@ DOUBLE_SIZE(64)
 	} \
 	static void name##d_##form##_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
+		flags_save(cpu, op); \
 		unsigned n = (count) & (N == 64 ? 63 : 31); \
 		unaligned##N *p = rmw_begin##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
 		*p = double_##name##N(cpu, *p, reg_get##N(cpu, op->reg), n); \

@@ -249,7 +249,6 @@ void sim_tlb_select(struct sim_cpu *cpu);
 void sim_tlb_protect(struct sim_cpu *cpu, u64 gpa);
 /* Code: the host address of linear and its gpa; raises #PF; NULL if there is no RAM. */
 const u8 *sim_exec_translate(struct sim_cpu *cpu, u64 linear, u64 *ret_gpa);
-const struct sim_slot *sim_slot_find(const struct sim_map *map, u64 gpa);
 
 u64 sim_mem_read_slow(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg);
 void sim_mem_write_slow(struct sim_cpu *cpu, u64 linear, unsigned size, u64 value, unsigned seg);
@@ -262,7 +261,7 @@ void sim_rmw_abandon(struct sim_cpu *cpu); /* after a fault or exit in between *
 /* May size bytes be written at linear (raises #PF if not)? For REP INS, and what must not fault half way. */
 bool sim_alignment_checked(const struct sim_cpu *cpu); /* CPL 3, CR0.AM, RFLAGS.AC */
 void sim_mem_probe(struct sim_cpu *cpu, u64 linear, unsigned size, enum access access, unsigned seg);
-/* The host address of linear if RAM may be accessed directly, with the bytes left in its page; else NULL. */
+/* The host address of linear if RAM may be accessed directly, and is there; else NULL. */
 u8 *sim_mem_direct(struct sim_cpu *cpu, u64 linear, bool write, unsigned seg);
 /* As supervisor whatever the CPL: descriptor tables, TSS, stacks of handlers. */
 u64 sim_sys_read(struct sim_cpu *cpu, u64 linear, unsigned size);
@@ -446,11 +445,6 @@ void sim_code_written(struct sim_cpu *cpu, u64 gpa, unsigned size);
 
 void sim_code_privilege_changed(struct sim_cpu *cpu);
 void sim_code_forget_blocks(struct sim_cpu *cpu);
-/* Addresses are looked up between enter and leave only; take changes to the bus's present map in between. */
-void sim_map_enter(struct sim_cpu *cpu);
-void sim_map_take(struct sim_cpu *cpu);
-void sim_map_leave(struct sim_cpu *cpu);
-
 /*
  * Where the dispatcher looks first: the block at a linear address, if linear and tag (cpu->exec_tag:
  * translations, mode, privilege, bytes known to be current) are equal.

@@ -56,7 +56,9 @@ static struct walk translate(struct sim_cpu *cpu, u64 linear, enum access access
 	struct walk walk;
 
 	if (!sim_walk(cpu, linear, &query, &walk)) {
-		if (walk.fault)
+		if (walk.table == SIM_VIEW_MISSING)
+			sim_leave(cpu, SIM_EXIT_MISSING);
+		if (walk.table == SIM_VIEW_WRONG_KIND)
 			leave_fault(cpu, walk.gpa, true);
 		sim_raise_page_fault(cpu, linear, walk.error);
 	}
@@ -71,9 +73,11 @@ static u8 *page_host(
 
 	if (likely(!cpu->bus->c_bit))
 		return slot ? slot->host + (walk->gpa - slot->gpa) : NULL;
-	if (!cpu->bus->view(cpu->ctx, slot, walk->gpa, walk->private, access == ACCESS_WRITE, &host))
-		leave_fault(cpu, walk->gpa, walk->private);
-	return host;
+	switch (cpu->bus->view(cpu->ctx, slot, walk->gpa, walk->private, access == ACCESS_WRITE, &host)) {
+	case SIM_VIEW_GOOD: return host;
+	case SIM_VIEW_MISSING: sim_leave(cpu, SIM_EXIT_MISSING);
+	default: leave_fault(cpu, walk->gpa, walk->private);
+	}
 }
 
 static void mark_dirty(struct sim_cpu *cpu, const struct sim_slot *slot, u64 gpa)
@@ -295,6 +299,15 @@ static void page_write(struct sim_cpu *cpu, u64 linear, const void *data, unsign
 	}
 }
 
+/* Meets all that keeps the page from being accessed, before anything is changed. */
+static void page_touch(struct sim_cpu *cpu, u64 linear, enum access access)
+{
+	const struct sim_tlb_entry *e = tlb_fill(cpu, linear, access);
+
+	if (!(e->gpa & GPA_NO_RAM) && !(access == ACCESS_WRITE && e->gpa & GPA_READONLY))
+		ram_touch((void *)(e->host + (uintptr_t)linear), access == ACCESS_WRITE);
+}
+
 /* ---- of any alignment ---- */
 
 static unsigned in_first_page(u64 linear, unsigned size)
@@ -341,8 +354,8 @@ void sim_mem_write_bytes(struct sim_cpu *cpu, u64 linear, const void *data, unsi
 		u64 next = second_page(cpu, linear);
 
 		check_canonical(cpu, next, seg);
-		tlb_fill(cpu, linear, ACCESS_WRITE);
-		tlb_fill(cpu, next, ACCESS_WRITE);
+		page_touch(cpu, linear, ACCESS_WRITE);
+		page_touch(cpu, next, ACCESS_WRITE);
 		page_write(cpu, linear, data, first);
 		page_write(cpu, next, (const u8 *)data + first, size - first);
 		return;
@@ -367,9 +380,9 @@ void sim_mem_probe(struct sim_cpu *cpu, u64 linear, unsigned size, enum access a
 {
 	check_canonical(cpu, linear, seg);
 	check_alignment(cpu, linear, size);
-	tlb_fill(cpu, linear, access);
+	page_touch(cpu, linear, access);
 	if (in_first_page(linear, size) < size)
-		tlb_fill(cpu, second_page(cpu, linear), access);
+		page_touch(cpu, second_page(cpu, linear), access);
 }
 
 u8 *sim_mem_direct(struct sim_cpu *cpu, u64 linear, bool write, unsigned seg)
@@ -382,6 +395,7 @@ u8 *sim_mem_direct(struct sim_cpu *cpu, u64 linear, bool write, unsigned seg)
 	e = tlb_fill(cpu, linear, write ? ACCESS_WRITE : ACCESS_READ);
 	if (e->gpa & GPA_NO_RAM || (write ? e->write : e->read) & TLB_SLOW)
 		return NULL;
+	ram_touch((void *)(e->host + (uintptr_t)linear), write);
 	return (u8 *)(e->host + (uintptr_t)linear);
 }
 
@@ -409,8 +423,6 @@ void *sim_rmw_slow(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg,
 	}
 	cpu->bounce_linear = linear;
 	cpu->bounce_seg = seg;
-	cpu->saved_result = cpu->flag_result;
-	cpu->saved_aux = cpu->flag_aux;
 	sim_mem_read_bytes(cpu, linear, cpu->bounce, size, seg);
 	cpu->bounce_size = size;
 	return cpu->bounce;
@@ -432,11 +444,7 @@ void sim_rmw_commit(struct sim_cpu *cpu)
 
 void sim_rmw_abandon(struct sim_cpu *cpu)
 {
-	if (cpu->bounce_size) {
-		cpu->flag_result = cpu->saved_result;
-		cpu->flag_aux = cpu->saved_aux;
-		cpu->bounce_size = 0;
-	}
+	cpu->bounce_size = 0;
 	bus_unlock(cpu);
 }
 

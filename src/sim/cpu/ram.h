@@ -2,10 +2,15 @@
  * ram: guest memory as the host sees it: of no alignment, and read and written by other processors and the
  * VMM meanwhile. Copies by way of libc have its frame on top in the thread sanitizer's reports, so
  * tests/support/tsan.supp knows the functions here by name.
+ *
+ * The VMM may unmap or protect guest memory at any time, or cut off the file behind it. KVM_RUN is to fail
+ * with EFAULT then (Linux, arch/x86/kvm/mmu/mmu.c, kvm_handle_error_pfn()), and the process is to live on. A
+ * struct ram_guard says what to do instead when the host's processor faults.
  */
 #ifndef SIM_CPU_RAM_H
 #define SIM_CPU_RAM_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -14,6 +19,69 @@ typedef uint8_t unaligned8;
 typedef uint16_t unaligned16 __attribute__((aligned(1), may_alias));
 typedef uint32_t unaligned32 __attribute__((aligned(1), may_alias));
 typedef uint64_t unaligned64 __attribute__((aligned(1), may_alias));
+
+/*
+ * While a guard is in force, a fault of this thread on host memory that the guard owns makes setjmp(*back)
+ * return RAM_FAULT, with the guard no longer in force. No lock may be held that the code behind setjmp() does
+ * not release. Guards nest. Faults that no guard owns end the process as they would without any guard.
+ */
+struct ram_guard {
+	jmp_buf *back;
+	bool (*owns)(const struct ram_guard *guard, uintptr_t address); /* called by the signal's handler */
+	const void *start;                                              /* for owns() */
+	size_t size;
+	struct ram_guard *outer;
+};
+#define RAM_FAULT 2
+
+/* The first guard takes SIGSEGV and SIGBUS. This takes them again, if the program has set other handlers. */
+void ram_guard_prepare(void);
+void ram_guard_begin(struct ram_guard *guard);
+void ram_guard_end(struct ram_guard *guard); /* of the guard that began last */
+
+/* Copies size bytes from or to guest memory that may be missing. False: it is, and part may be copied. */
+bool ram_try_read(void *to, const void *guest, size_t size);
+bool ram_try_write(void *guest, const void *from, size_t size);
+/* Can the byte be written? It keeps its value, whoever else writes it meanwhile. */
+bool ram_try_touch(void *guest);
+
+/* Meets the fault that an access to the byte would meet. */
+static inline void ram_touch(void *guest, bool write)
+{
+	if (write)
+		__asm__ volatile("lock orb $0, %0" : "+m"(*(uint8_t *)guest) : : "cc");
+	else
+		(void)*(const volatile uint8_t *)guest;
+}
+
+/*
+ * Atomic operations on guest memory. The thread sanitizer's own hold a lock of its runtime while they access
+ * the memory, which may be missing; so they are hidden from it.
+ */
+#ifdef __SANITIZE_THREAD__
+#define RAM_ATOMIC static __attribute__((noinline, unused, no_sanitize("thread")))
+#else
+#define RAM_ATOMIC static inline
+#endif
+#define DEFINE_RAM_ATOMIC(type, N) \
+	/* False: *old is what was there instead, and nothing was written. */ \
+	RAM_ATOMIC bool ram_replace##N(type *at, type *old, type new) \
+	{ \
+		return __atomic_compare_exchange_n(at, old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+	} \
+	/* These return what was there. */ \
+	RAM_ATOMIC type ram_exchange##N(type *at, type new) \
+	{ \
+		return __atomic_exchange_n(at, new, __ATOMIC_SEQ_CST); \
+	} \
+	RAM_ATOMIC type ram_add##N(type *at, type summand) \
+	{ \
+		return __atomic_fetch_add(at, summand, __ATOMIC_SEQ_CST); \
+	}
+DEFINE_RAM_ATOMIC(uint8_t, 8)
+DEFINE_RAM_ATOMIC(uint16_t, 16)
+DEFINE_RAM_ATOMIC(uint32_t, 32)
+DEFINE_RAM_ATOMIC(uint64_t, 64)
 
 /* Copies size bytes from or to guest memory; the two may overlap. */
 static inline void ram_copy(void *to, const void *from, size_t size)

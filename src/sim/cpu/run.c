@@ -4,6 +4,7 @@
  */
 #include "debug.h"
 #include "flags.h"
+#include "walk.h"
 
 /* ---- where we are ---- */
 
@@ -24,13 +25,21 @@ uint64_t sim_cpu_icount(const struct sim_cpu *cpu)
 
 /* ---- leaving an instruction ---- */
 
+/* The instruction that runs was not: rip is at it again. */
+static void give_up(struct sim_cpu *cpu)
+{
+	if (!cpu->op)
+		return;
+	if (cpu->saved_op == cpu->op)
+		flags_restore(cpu);
+	cpu->icount = sim_cpu_icount(cpu);
+	REG_RIP = sim_op_rip(cpu);
+	cpu->op = NULL;
+}
+
 static _Noreturn void unwind(struct sim_cpu *cpu)
 {
-	if (cpu->op) {
-		cpu->icount = sim_cpu_icount(cpu);
-		REG_RIP = sim_op_rip(cpu);
-		cpu->op = NULL;
-	}
+	give_up(cpu);
 	longjmp(*cpu->unwind, 1);
 }
 
@@ -215,41 +224,6 @@ bool sim_cpu_interruptible(const struct sim_cpu *cpu)
 
 /* ---- between blocks ---- */
 
-/* Whoever waits for the map to be in use may then also rely on what was written before. */
-void sim_map_take(struct sim_cpu *cpu)
-{
-	const struct sim_map *map;
-
-	sim_cpu_unpost(cpu, SIM_PENDING_FLUSH);
-	map = atomic_load(&cpu->bus->map);
-	sim_tlb_flush(cpu);
-	cpu->map = map;
-	cpu->map_cached = map->generation;
-	atomic_store(&cpu->map_used, map->generation);
-	sim_code_serialize(cpu);
-}
-
-/* From SIM_MAP_ANY on, nobody frees the map that is loaded next. */
-void sim_map_enter(struct sim_cpu *cpu)
-{
-	const struct sim_map *map;
-
-	atomic_store(&cpu->map_used, SIM_MAP_ANY);
-	map = atomic_load(&cpu->bus->map);
-	if (map->generation != cpu->map_cached || atomic_load(&cpu->pending) & SIM_PENDING_FLUSH) {
-		sim_map_take(cpu);
-		return;
-	}
-	cpu->map = map;
-	atomic_store(&cpu->map_used, map->generation);
-}
-
-void sim_map_leave(struct sim_cpu *cpu)
-{
-	cpu->map = NULL;
-	atomic_store(&cpu->map_used, SIM_MAP_NONE);
-}
-
 void sim_nmis_take(struct sim_cpu *cpu, u32 count)
 {
 	u32 waiting = atomic_load(&cpu->nmis), limit = sim_cpu_nmi_limit(cpu);
@@ -426,6 +400,7 @@ static void finish_instruction(struct sim_cpu *cpu)
 enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
 {
 	jmp_buf env;
+	struct ram_guard guard = {.back = &env, .owns = sim_is_guest_memory, .start = cpu};
 	volatile bool resume = cpu->access_waits && cpu->event.kind == SIM_EVENT_NONE;
 
 	cpu->unwind = &env;
@@ -436,7 +411,14 @@ enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
 	sim_map_enter(cpu);
 	sim_code_serialize(cpu);
 	sim_mode_changed(cpu);
-	if (setjmp(env)) {
+	ram_guard_begin(&guard);
+	switch (setjmp(env)) {
+	case 0: break;
+	case RAM_FAULT:
+		give_up(cpu);
+		cpu->exit = SIM_EXIT_MISSING;
+		/* fallthrough */
+	default:
 		resume = false;
 		sim_rmw_abandon(cpu);
 		sim_flags_changed(cpu);
@@ -449,6 +431,7 @@ enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
 	}
 	if (cpu->exit < 0)
 		run_blocks(cpu);
+	ram_guard_end(&guard);
 	sim_map_leave(cpu);
 	cpu->unwind = NULL;
 	return (enum sim_exit)cpu->exit;

@@ -3,6 +3,7 @@
  */
 #include "debug.h"
 #include "flags.h"
+#include "walk.h"
 
 #define DR6_RESET 0xffff0ff0u
 
@@ -211,6 +212,13 @@ static bool sregs_valid(const struct sim_cpu *cpu, const struct kvm_sregs *s)
 	return !(s->cr4 & ~sim_cr4_allowed(cpu)) && s->cr8 <= 15 && sim_efer_valid(cpu, s->efer);
 }
 
+static void forget(struct sim_cpu *cpu, void *arg)
+{
+	sim_tlb_flush(cpu);
+	sim_code_serialize(cpu);
+	sim_pdptes_load(cpu);
+}
+
 int sim_cpu_set_sregs(struct sim_cpu *cpu, const struct kvm_sregs *sregs)
 {
 	const struct kvm_segment *segs[] = {&sregs->es, &sregs->cs, &sregs->ss, &sregs->ds, &sregs->fs,
@@ -231,11 +239,9 @@ int sim_cpu_set_sregs(struct sim_cpu *cpu, const struct kvm_sregs *sregs)
 	cpu->cr8 = sregs->cr8;
 	cpu->efer = sregs->efer;
 	cpu->cpl = cpu->cr0 & CR0_PE ? SEG_DPL(cpu->seg[SIM_SS].attr) : 0;
-	sim_map_enter(cpu);
-	sim_tlb_flush(cpu);
-	sim_code_serialize(cpu);
-	sim_pdptes_load(cpu);
-	sim_map_leave(cpu);
+	/* As with KVM, PDPTEs that cannot be read stay what they were. */
+	if (!sim_cpu_look(cpu, forget, NULL))
+		log_guest(LOG_DEBUG, "KVM_SET_SREGS: the memory that CR3 points to is missing");
 	sim_mode_changed(cpu);
 	return 0;
 }

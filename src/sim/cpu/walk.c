@@ -18,23 +18,6 @@
 #define ERROR_U    4u
 #define ERROR_RSVD 8u
 
-const struct sim_slot *sim_slot_find(const struct sim_map *map, u64 gpa)
-{
-	u32 low = 0, high = map ? map->count : 0;
-
-	while (low < high) {
-		u32 middle = (low + high) / 2;
-
-		if (gpa < map->slots[middle].gpa)
-			high = middle;
-		else if (gpa - map->slots[middle].gpa >= map->slots[middle].size)
-			low = middle + 1;
-		else
-			return &map->slots[middle];
-	}
-	return NULL;
-}
-
 /* One walk in progress: which entries were met, for the accessed bits, and the rights so far. */
 struct path {
 	const struct sim_cpu *cpu;
@@ -42,13 +25,15 @@ struct path {
 	u64 values[4];
 	unsigned count;
 	bool writable, user, executable;
-	bool private, fault;
-	u64 gpa; /* of the page; on a fault of the table */
+	bool private;
+	enum sim_view table; /* the first that is not good */
+	u64 gpa;             /* of the page; of a bad table */
 	u32 error;
 	unsigned shift;
 };
 
-void *sim_table_host(const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, bool *ret_fault)
+void *sim_table_host(
+        const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, enum sim_view *ret_view)
 {
 	const struct sim_slot *slot = sim_slot_find(cpu->map, gpa & ~(u64)(size - 1));
 	const struct sim_bus *bus = cpu->bus;
@@ -57,19 +42,19 @@ void *sim_table_host(const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *re
 	if (slot)
 		*ret_readonly = slot->flags & SIM_SLOT_READONLY;
 	if (unlikely(bus->c_bit)) {
-		*ret_fault = !bus->view(cpu->ctx, slot, gpa & ~(u64)0xfff, true, true, &page);
-		return *ret_fault || !page ? NULL : page + (gpa & 0xfff);
+		*ret_view = bus->view(cpu->ctx, slot, gpa & ~(u64)0xfff, true, true, &page);
+		return *ret_view != SIM_VIEW_GOOD || !page ? NULL : page + (gpa & 0xfff);
 	}
 	return slot ? slot->host + (gpa - slot->gpa) : NULL;
 }
 
 static void *entry_host(struct path *path, u64 gpa, unsigned size, bool *ret_readonly)
 {
-	bool fault = false;
-	void *host = sim_table_host(path->cpu, gpa, size, ret_readonly, &fault);
+	enum sim_view view = SIM_VIEW_GOOD;
+	void *host = sim_table_host(path->cpu, gpa, size, ret_readonly, &view);
 
-	if (fault && !path->fault) {
-		path->fault = true;
+	if (view != SIM_VIEW_GOOD && path->table == SIM_VIEW_GOOD) {
+		path->table = view;
 		path->gpa = gpa & ~(u64)0xfff;
 	}
 	return host;
@@ -194,10 +179,8 @@ static bool mark_used(struct path *path, bool write, bool narrow)
 
 		if (new == old || !path->entries[i])
 			continue;
-		if (narrow ? !__atomic_compare_exchange_n((u32 *)(void *)path->entries[i], &old32, (u32) new,
-		                     false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
-		           : !__atomic_compare_exchange_n(
-		                     path->entries[i], &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		if (narrow ? !ram_replace32((u32 *)(void *)path->entries[i], &old32, (u32) new)
+		           : !ram_replace64(path->entries[i], &old, new))
 			return false;
 		path->values[i] = new;
 	}
@@ -235,9 +218,9 @@ bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *qu
 	}
 	do {
 		path = (struct path){.cpu = cpu, .writable = true, .user = true, .executable = true};
-		if (!walk_tables(&path, linear) || path.fault) {
+		if (!walk_tables(&path, linear) || path.table != SIM_VIEW_GOOD) {
 			*ret = (struct walk){.error = fault_error(cpu, query, path.error),
-			        .fault = path.fault,
+			        .table = path.table,
 			        .gpa = path.gpa};
 			return false;
 		}
@@ -255,16 +238,26 @@ bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *qu
 	return true;
 }
 
-bool sim_cpu_translate(struct sim_cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
-{
-	struct walk_query query = {.access = ACCESS_READ, .peek = true};
+struct translation {
+	u64 linear;
 	struct walk walk;
 	bool valid;
+};
 
-	sim_map_enter(cpu);
-	valid = sim_walk(cpu, linear, &query, &walk);
-	sim_map_leave(cpu);
-	if (valid)
-		*ret_gpa = walk.gpa | (linear & 0xfff);
-	return valid;
+static void translate(struct sim_cpu *cpu, void *arg)
+{
+	struct walk_query query = {.access = ACCESS_READ, .peek = true};
+	struct translation *t = arg;
+
+	t->valid = sim_walk(cpu, t->linear, &query, &t->walk);
+}
+
+bool sim_cpu_translate(struct sim_cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
+{
+	struct translation t = {.linear = linear};
+
+	if (!sim_cpu_look(cpu, translate, &t) || !t.valid)
+		return false;
+	*ret_gpa = t.walk.gpa | (linear & 0xfff);
+	return true;
 }

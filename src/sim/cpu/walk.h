@@ -1,10 +1,25 @@
 /*
- * walk: the page walker, for mmu.c.
+ * walk: addresses looked up: in the map of guest memory that is in use (memory.c), in page tables (walk.c).
  */
 #ifndef SIM_CPU_WALK_H
 #define SIM_CPU_WALK_H
 
 #include "internal.h"
+
+/* ---- the map ---- */
+
+/* Addresses are looked up between enter and leave only; take changes to the bus's present map in between. */
+void sim_map_enter(struct sim_cpu *cpu);
+void sim_map_take(struct sim_cpu *cpu);
+void sim_map_leave(struct sim_cpu *cpu);
+/* For ram_guard.owns, with the vCPU as start: the memory of the map in use. */
+bool sim_is_guest_memory(const struct ram_guard *guard, uintptr_t address);
+/* Outside sim_cpu_run(): calls look() with the map in use. False: look() met memory that is missing. */
+bool sim_cpu_look(struct sim_cpu *cpu, void (*look)(struct sim_cpu *cpu, void *arg), void *arg) MUST_CHECK;
+
+const struct sim_slot *sim_slot_find(const struct sim_map *map, u64 gpa);
+
+/* ---- the walker ---- */
 
 struct walk_query {
 	enum access access;
@@ -14,17 +29,18 @@ struct walk_query {
 };
 
 struct walk {
-	u64 gpa;       /* of the page of 4 KiB */
-	u32 error;     /* of #PF, if refused */
-	u8 shift;      /* log2 of the bytes of the page in the tables */
-	bool writable; /* a write of the same privilege may follow without another walk */
-	bool private;  /* under memory encryption: with the C-bit */
-	bool fault;    /* if refused: a table at gpa may not be private */
+	u64 gpa;             /* of the page of 4 KiB */
+	u32 error;           /* of #PF, if refused */
+	u8 shift;            /* log2 of the bytes of the page in the tables */
+	bool writable;       /* a write of the same privilege may follow without another walk */
+	bool private;        /* under memory encryption: with the C-bit */
+	enum sim_view table; /* if refused: what is wrong with the table at gpa, or SIM_VIEW_GOOD */
 };
 
-/* linear is canonical. False: #PF with error, or fault. */
+/* linear is canonical. False: #PF with error, or a bad table. */
 bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *query, struct walk *ret);
-/* Where size bytes at gpa are, as page tables are read: NULL if there is no memory, or *ret_fault. */
-void *sim_table_host(const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, bool *ret_fault);
+/* Where size bytes at gpa are, as page tables are read: NULL if there is no memory, or a bad *ret_view. */
+void *sim_table_host(
+        const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, enum sim_view *ret_view);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "cpu/ram.h"
 #include "sev.h"
 
 #define BLOCK        16u
@@ -153,10 +154,8 @@ static uint8_t *take_memory(struct private_memory *m)
 }
 
 /* What changed in the VMM's memory, by the VMM or without the C-bit, is decrypted anew. */
-static void refresh(const struct private_memory *m, struct private_page *page)
+static void refresh(const struct private_memory *m, struct private_page *page, const uint8_t *raw)
 {
-	const uint8_t *raw = (const uint8_t *)page->host;
-
 	if (memcmp(raw, page->cipher, PAGE_SIZE_BYTES) == 0)
 		return;
 	for (unsigned at = 0; at < PAGE_SIZE_BYTES; at += BLOCK) {
@@ -167,7 +166,8 @@ static void refresh(const struct private_memory *m, struct private_page *page)
 	}
 }
 
-static bool fill(struct private_memory *m, const struct sim_slot *slot, struct private_page *page)
+static bool fill(
+        struct private_memory *m, const struct sim_slot *slot, struct private_page *page, const uint8_t *raw)
 {
 	uint64_t size = PAGE_SIZE_BYTES;
 
@@ -178,12 +178,14 @@ static bool fill(struct private_memory *m, const struct sim_slot *slot, struct p
 	if (!page->plain)
 		return false;
 	page->cipher = page->plain + PAGE_SIZE_BYTES;
-	memcpy(page->cipher, (const void *)page->host, PAGE_SIZE_BYTES);
+	memcpy(page->cipher, raw, PAGE_SIZE_BYTES);
 	psp_decrypt(m->cipher, page->spa, page->cipher, page->plain, PAGE_SIZE_BYTES);
 	return true;
 }
 
-static struct private_page *find(struct private_memory *m, const struct sim_slot *slot, uintptr_t host)
+/* raw: what the VMM's memory at host holds. NULL: out of memory. */
+static struct private_page *find(
+        struct private_memory *m, const struct sim_slot *slot, uintptr_t host, const uint8_t *raw)
 {
 	size_t at = place(m, host);
 	struct private_page *page = m->pages[at];
@@ -196,7 +198,7 @@ static struct private_page *find(struct private_memory *m, const struct sim_slot
 	if (!page)
 		return NULL;
 	page->host = host;
-	if (!fill(m, slot, page)) {
+	if (!fill(m, slot, page, raw)) {
 		free(page);
 		return NULL;
 	}
@@ -232,48 +234,58 @@ static bool hold(struct sim_vcpu_sev *s, struct private_page *page, bool written
 	return true;
 }
 
-static uint8_t *page_plain(struct sim_vcpu *v, const struct sim_slot *slot, uintptr_t host, bool write)
+/* The lock of the memory is held. *ret_plain is NULL without a key or memory. */
+static enum sim_view view_private(
+        struct sim_vcpu *v, const struct sim_slot *slot, uintptr_t host, bool write, uint8_t **ret_plain)
 {
 	struct private_memory *m = v->vm->sev->memory;
-	struct sim_vcpu_sev *s = v->sev;
 	struct private_page *page;
+	uint8_t raw[PAGE_SIZE_BYTES];
 
-	pthread_mutex_lock(&m->lock);
-	page = m->cipher ? find(m, slot, host) : NULL;
-	if (page && !is_held(page, s))
-		refresh(m, page);
-	if (page && !hold(s, page, write))
-		page = NULL;
-	pthread_mutex_unlock(&m->lock);
-	return page ? page->plain : NULL;
+	*ret_plain = NULL;
+	if (!m->cipher)
+		return SIM_VIEW_GOOD;
+	if ((write && !ram_try_touch((void *)host)) || !ram_try_read(raw, (const void *)host, sizeof(raw)))
+		return SIM_VIEW_MISSING;
+	page = find(m, slot, host, raw);
+	if (page && !is_held(page, v->sev))
+		refresh(m, page, raw);
+	if (page && hold(v->sev, page, write))
+		*ret_plain = page->plain;
+	return SIM_VIEW_GOOD;
 }
 
+/* What the VMM's memory does not take stays in plain, and is right for as long as that memory is as it was.
+ */
 static void write_back(const struct private_memory *m, struct private_page *page)
 {
 	uint8_t now[PAGE_SIZE_BYTES];
 
 	psp_encrypt(m->cipher, page->spa, page->plain, now, PAGE_SIZE_BYTES);
 	for (unsigned at = 0; at < PAGE_SIZE_BYTES; at += BLOCK) {
-		if (memcmp(now + at, page->cipher + at, BLOCK) == 0)
+		unsigned size = 0;
+
+		while (at + size < PAGE_SIZE_BYTES &&
+		        memcmp(now + at + size, page->cipher + at + size, BLOCK) != 0)
+			size += BLOCK;
+		if (!size || !ram_try_write((uint8_t *)page->host + at, now + at, size))
 			continue;
-		memcpy(page->cipher + at, now + at, BLOCK);
-		memcpy((uint8_t *)page->host + at, now + at, BLOCK);
+		memcpy(page->cipher + at, now + at, size);
+		at += size - BLOCK;
 	}
 }
 
 /*
  * A page that is about to be used without the C-bit: what any processor wrote with it goes out first, and not
  * later over what comes then. Processors keep the two in one domain of coherency (CPUID 8000_001F EAX[10]).
+ * The lock of the memory is held.
  */
 static void settle(struct private_memory *m, uintptr_t host)
 {
-	struct private_page *page;
+	struct private_page *page = m->cipher ? m->pages[place(m, host)] : NULL;
 
-	pthread_mutex_lock(&m->lock);
-	page = m->cipher ? m->pages[place(m, host)] : NULL;
 	if (page)
 		write_back(m, page);
-	pthread_mutex_unlock(&m->lock);
 }
 
 static void release(struct sim_vcpu *v)
@@ -316,28 +328,33 @@ static uint8_t *page_of_gmem(const struct sim_slot *slot, uint64_t gpa)
 	return slot->gmem->pages + offset;
 }
 
-static bool on_view(
+static enum sim_view on_view(
         void *ctx, const struct sim_slot *slot, uint64_t gpa, bool private, bool write, uint8_t **ret_host)
 {
 	struct sim_vcpu *v = ctx;
 	struct sim_vm *vm = v->vm;
+	enum sim_view view = SIM_VIEW_GOOD;
 
 	*ret_host = slot ? slot->host + (gpa - slot->gpa) : NULL;
 	if (vm_is_snp(vm)) {
 		if (private != vm_page_is_private(vm, gpa) || (private && slot && !slot->gmem))
-			return false;
+			return SIM_VIEW_WRONG_KIND;
 		if (private && slot)
 			*ret_host = page_of_gmem(slot, gpa);
-		return true;
+		return SIM_VIEW_GOOD;
 	}
 	/* A mirror in a VM of the type SEV-SNP: no access of it is a private one to KVM. */
 	if (vm_page_is_private(vm, gpa))
-		return false;
-	if (private && slot)
-		*ret_host = page_plain(v, slot, (uintptr_t)*ret_host, write);
-	else if (slot)
+		return SIM_VIEW_WRONG_KIND;
+	if (!slot)
+		return SIM_VIEW_GOOD;
+	pthread_mutex_lock(&vm->sev->memory->lock);
+	if (private)
+		view = view_private(v, slot, (uintptr_t)*ret_host, write, ret_host);
+	else
 		settle(vm->sev->memory, (uintptr_t)*ret_host);
-	return true;
+	pthread_mutex_unlock(&vm->sev->memory->lock);
+	return view;
 }
 
 static void on_view_end(void *ctx)

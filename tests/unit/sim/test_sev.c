@@ -14,6 +14,13 @@ static void write_guest(struct guest *g)
 
 /* ---- plain SEV ---- */
 
+static void debug_read(struct guest *g, uint32_t at, void *data, uint32_t size)
+{
+	const struct kvm_sev_dbg read = {(uintptr_t)g->memory + at, (uintptr_t)data, size};
+
+	assert_int_equal(command(g, KVM_SEV_DBG_DECRYPT, &read), 0);
+}
+
 static void test_sev_guest_runs_from_encrypted_memory(void **state)
 {
 	uint8_t plain[GUEST_BYTES], before[PAGE_SIZE_BYTES];
@@ -42,6 +49,34 @@ static void test_sev_guest_runs_from_encrypted_memory(void **state)
 	/* The block that was written differs, and nothing else. */
 	assert_memory_not_equal(g.memory + GUEST_DATA, before, 16);
 	assert_memory_equal(g.memory + GUEST_DATA + 16, before + 16, sizeof(before) - 16);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* A page of ciphertext that the VMM takes away, and a write to one that the VMM may only read. */
+static void test_sev_memory_that_is_missing_is_efault(void **state)
+{
+	struct machine m;
+	struct guest g;
+	uint8_t byte[2];
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SEV);
+	assert_int_equal(guest_init2(&g), 0);
+	guest_add_vcpu(&g);
+	write_guest(&g);
+	guest_launch(&g, 0);
+	mprotect(g.memory + GUEST_DATA, PAGE_SIZE_BYTES, PROT_NONE);
+	assert_int_equal(guest_run(&g), -EFAULT);
+	assert_int_equal(g.run->exit_reason, KVM_EXIT_UNKNOWN);
+	mprotect(g.memory + GUEST_DATA, PAGE_SIZE_BYTES, PROT_READ);
+	assert_int_equal(run_to_port(&g), 0x42);
+	assert_int_equal(guest_run(&g), -EFAULT);
+	mprotect(g.memory + GUEST_DATA, PAGE_SIZE_BYTES, PROT_READ | PROT_WRITE);
+	assert_int_equal(guest_run(&g), 0);
+	assert_int_equal(g.run->exit_reason, KVM_EXIT_HLT);
+	debug_read(&g, GUEST_DATA, byte, 2);
+	assert_memory_equal(byte, "\x42\x43", 2);
 	guest_close(&g);
 	machine_close(&m);
 }
@@ -75,13 +110,6 @@ static void enter_long_mode(struct guest *g)
 	s.cr4 = 0x20;
 	s.efer = 0x500;
 	assert_int_equal(call_of(g->m, g->vcpu, KVM_SET_SREGS, &s), 0);
-}
-
-static void debug_read(struct guest *g, uint32_t at, void *data, uint32_t size)
-{
-	const struct kvm_sev_dbg read = {(uintptr_t)g->memory + at, (uintptr_t)data, size};
-
-	assert_int_equal(command(g, KVM_SEV_DBG_DECRYPT, &read), 0);
 }
 
 static void test_sev_c_bit_tells_shared_from_private(void **state)
@@ -444,6 +472,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_sev_guest_runs_from_encrypted_memory),
+	        cmocka_unit_test(test_sev_memory_that_is_missing_is_efault),
 	        cmocka_unit_test(test_sev_c_bit_tells_shared_from_private),
 	        cmocka_unit_test(test_sev_page_that_becomes_shared_keeps_what_was_written_last),
 	        cmocka_unit_test(test_es_vcpu_runs_once_its_vmsa_is_encrypted),

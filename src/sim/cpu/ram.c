@@ -1,0 +1,145 @@
+/*
+ * ram: guest memory that is not there. A guard's thread comes back from a SIGSEGV or SIGBUS that an access to
+ * guest memory caused; every other signal goes to whoever had it before. Any thread; guards belong to one.
+ * Law: sigaction(2), setjmp(3).
+ */
+#include <pthread.h>
+#include <signal.h>
+
+#include "ram.h"
+
+/* The handler reads it, and must not have to allocate it first. */
+static _Thread_local struct ram_guard *innermost __attribute__((tls_model("initial-exec")));
+
+static const struct sigaction by_default; /* all zero: SIG_DFL */
+static struct sigaction before_segv, before_bus;
+
+/* Did an access cause the signal, and not kill(2) or memory that the host's hardware lost? */
+static bool by_access(const siginfo_t *info)
+{
+	return info->si_code > 0 && info->si_code < SI_KERNEL && info->si_code != BUS_MCEERR_AR &&
+	       info->si_code != BUS_MCEERR_AO;
+}
+
+/*
+ * Does what would be done without this handler. By default, and if the signal is ignored, the process ends:
+ * the access is repeated once this handler returns, and a sent signal is sent again.
+ */
+static void pass_on(int signal, siginfo_t *info, void *context)
+{
+	struct sigaction *before = signal == SIGSEGV ? &before_segv : &before_bus, then = *before;
+
+	if (then.sa_flags & (int)SA_RESETHAND)
+		*before = by_default;
+	if (then.sa_flags & SA_SIGINFO) {
+		then.sa_sigaction(signal, info, context);
+	} else if (then.sa_handler != SIG_DFL && then.sa_handler != SIG_IGN) {
+		then.sa_handler(signal);
+	} else {
+		sigaction(signal, &by_default, NULL);
+		if (info->si_code <= 0)
+			raise(signal);
+	}
+}
+
+/* The kernel blocks a signal while its handler runs, and longjmp() ends no handler. */
+static void unblock(int signal)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signal);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+	struct ram_guard *guard = innermost;
+
+	while (guard && !(by_access(info) && guard->owns(guard, (uintptr_t)info->si_addr)))
+		guard = guard->outer;
+	if (!guard) {
+		pass_on(signal, info, context);
+		return;
+	}
+	innermost = guard->outer;
+	unblock(signal);
+	longjmp(*guard->back, RAM_FAULT);
+}
+
+static void take_signal(int signal, struct sigaction *before)
+{
+	struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK}, now;
+
+	action.sa_sigaction = on_fault;
+	if (sigaction(signal, NULL, &now) < 0 || now.sa_sigaction == on_fault)
+		return;
+	*before = now;
+	sigaction(signal, &action, NULL);
+}
+
+void ram_guard_prepare(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&lock);
+	take_signal(SIGSEGV, &before_segv);
+	take_signal(SIGBUS, &before_bus);
+	pthread_mutex_unlock(&lock);
+}
+
+void ram_guard_begin(struct ram_guard *guard)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, ram_guard_prepare);
+	guard->outer = innermost;
+	innermost = guard;
+	__asm__ volatile("" ::: "memory");
+}
+
+void ram_guard_end(struct ram_guard *guard)
+{
+	__asm__ volatile("" ::: "memory");
+	innermost = guard->outer;
+}
+
+/* ---- one access ---- */
+
+static bool in_range(const struct ram_guard *guard, uintptr_t address)
+{
+	return address - (uintptr_t)guard->start < guard->size;
+}
+
+enum attempt { ATTEMPT_READ, ATTEMPT_WRITE, ATTEMPT_TOUCH };
+
+static bool try(enum attempt attempt, void *to, const void *from, size_t size, const void *guest)
+{
+	jmp_buf back;
+	struct ram_guard guard = {.back = &back, .owns = in_range, .start = guest, .size = size};
+
+	ram_guard_begin(&guard);
+	if (setjmp(back))
+		return false;
+	if (attempt == ATTEMPT_TOUCH)
+		ram_touch(to, true);
+	else
+		ram_copy(to, from, size);
+	ram_guard_end(&guard);
+	return true;
+}
+
+bool ram_try_read(void *to, const void *guest, size_t size)
+{
+	return try(ATTEMPT_READ, to, guest, size, guest);
+}
+
+bool ram_try_write(void *guest, const void *from, size_t size)
+{
+	return try(ATTEMPT_WRITE, guest, from, size, guest);
+}
+
+bool ram_try_touch(void *guest)
+{
+	return try(ATTEMPT_TOUCH, guest, NULL, 1, guest);
+}
