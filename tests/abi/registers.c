@@ -179,39 +179,6 @@ static void run_by_vmm(struct abi *abi, bool cpuid)
 	host_close(abi->host, vm);
 }
 
-#define LIST_MAX 255
-
-struct msr_list {
-	struct kvm_msr_list head;
-	uint32_t indices[LIST_MAX];
-};
-
-struct all_msrs {
-	struct kvm_msrs head;
-	struct kvm_msr_entry entries[LIST_MAX];
-};
-
-/* Whoever saves a vCPU reads all MSRs of the list, and sets them again elsewhere. */
-static void run_list(struct abi *abi)
-{
-	static struct msr_list list = {.head.nmsrs = LIST_MAX};
-	static struct all_msrs all;
-	struct guest g;
-	int done;
-
-	tell("-- the list of MSRs");
-	guest_open(&g, abi, 32, 2, GUEST_IRQCHIP);
-	say(ask(abi, abi->kvm, KVM_GET_MSR_INDEX_LIST, &list), "list");
-	all.head.nmsrs = list.head.nmsrs;
-	for (uint32_t i = 0; i < list.head.nmsrs; i++)
-		all.entries[i].index = list.indices[i];
-	done = ask(abi, g.vcpu[0], KVM_GET_MSRS, &all);
-	say(done == (int)all.head.nmsrs, "all can be read");
-	done = ask(abi, g.vcpu[1], KVM_SET_MSRS, &all);
-	say(done == (int)all.head.nmsrs, "all can be set elsewhere");
-	guest_close(&g);
-}
-
 /* ---- by the guest ---- */
 
 static void tell_msr(struct code *c, uint32_t index)
@@ -354,7 +321,6 @@ static void run_registers(struct abi *abi)
 {
 	run_by_vmm(abi, false);
 	run_by_vmm(abi, true);
-	run_list(abi);
 	run_by_guest(abi);
 	set_efer(abi, "without CPUID", false, 0);
 	set_efer(abi, "without NX", true, EDX_SYS | EDX_LM);
