@@ -110,6 +110,19 @@ static void instructions(struct abi *abi)
 	end(&g, "a store to two pages, of which the second can be read", DATA, PROT_READ);
 }
 
+/* The handler's stack is in the page; KVM_GET_VCPU_EVENTS does not tell of an INT n that waits. */
+static void delivery(struct abi *abi)
+{
+	struct guest g;
+
+	begin(&g, abi, 32);
+	guest_set_handler(&g, 0x30, 0);
+	emit_bytes(&g.code, 0xbc); /* mov esp, DATA + 10h; int 30h */
+	emit_number(&g.code, DATA + 0x10, 4);
+	emit_bytes(&g.code, 0xcd, 0x30);
+	end(&g, "INT to a stack that can be read", DATA, PROT_READ);
+}
+
 static void code(struct abi *abi)
 {
 	struct guest g;
@@ -209,6 +222,7 @@ static void looked_at(struct abi *abi)
 static void missing(struct abi *abi)
 {
 	instructions(abi);
+	delivery(abi);
 	code(abi);
 	tables(abi);
 	file(abi);

@@ -43,14 +43,19 @@ static _Noreturn void unwind(struct sim_cpu *cpu)
 	longjmp(*cpu->unwind, 1);
 }
 
+/* An INT n whose delivery is given up is at its instruction again. */
+static void give_up_delivery(struct sim_cpu *cpu)
+{
+	if (cpu->event.kind != SIM_EVENT_SOFT || !cpu->event.soft_len)
+		return;
+	REG_RIP -= cpu->event.soft_len;
+	cpu->event.kind = SIM_EVENT_NONE;
+}
+
 void sim_leave(struct sim_cpu *cpu, enum sim_exit exit)
 {
 	cpu->exit = (int)exit;
-	/* An INT n whose delivery is given up is at its instruction again. */
-	if (cpu->event.kind == SIM_EVENT_SOFT && cpu->event.soft_len) {
-		REG_RIP -= cpu->event.soft_len;
-		cpu->event.kind = SIM_EVENT_NONE;
-	}
+	give_up_delivery(cpu);
 	unwind(cpu);
 }
 
@@ -415,6 +420,7 @@ enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
 	switch (setjmp(env)) {
 	case 0: break;
 	case RAM_FAULT:
+		give_up_delivery(cpu);
 		give_up(cpu);
 		cpu->exit = SIM_EXIT_MISSING;
 		/* fallthrough */
