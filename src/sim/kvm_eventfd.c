@@ -6,17 +6,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 
 #include "sim.h"
 
 struct sim_eventfd {
 	struct sim_eventfd *next, *next_anywhere; /* of its VM; of an irqfd: of the platform */
 	int fd, resample_fd;                      /* own duplicates; -1: none */
-	ino_t identity;                           /* see identify() */
 	uint32_t gsi;
 	struct kvm_ioeventfd bell;
 };
@@ -68,8 +69,8 @@ static bool drain(int fd)
 	return poll(&p, 1, 0) == 1 && read(fd, &count, sizeof(count)) == sizeof(count);
 }
 
-/* Two descriptors of one eventfd: all share an inode, so the kernel's own number in fdinfo tells. */
-static ino_t identify(int fd)
+/* All eventfds share an inode; the kernel's own number of one is in fdinfo. */
+static unsigned long identify(int fd)
 {
 	char path[40], line[80];
 	auto_fclose FILE *f = NULL;
@@ -84,6 +85,17 @@ static ino_t identify(int fd)
 	return id;
 }
 
+/*
+ * Are they descriptors of one eventfd? Containers refuse kcmp(). Where it is there no file is opened, whose
+ * number another thread of the VMM could take for one of its own that it has just closed.
+ */
+static bool same_eventfd(int a, int b)
+{
+	long order = syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, a, b);
+
+	return order < 0 ? identify(a) == identify(b) : order == 0;
+}
+
 /* ---- irqfd ---- */
 
 /* An eventfd is an irqfd once, in whatever VM: false if it is one already (Linux 6.17 and later). */
@@ -92,7 +104,7 @@ static bool claim(struct sim_platform *sim, struct sim_eventfd *e)
 	struct sim_eventfd *at;
 
 	pthread_mutex_lock(&sim->lock);
-	for (at = sim->irqfds; at && at->identity != e->identity; at = at->next_anywhere)
+	for (at = sim->irqfds; at && !same_eventfd(at->fd, e->fd); at = at->next_anywhere)
 		;
 	if (!at) {
 		e->next_anywhere = sim->irqfds;
@@ -198,7 +210,6 @@ static struct sim_eventfd *irqfd_make(const struct kvm_irqfd *ask, int *ret_erro
 		destroy(e);
 		return NULL;
 	}
-	e->identity = identify(e->fd);
 	return e;
 }
 
@@ -261,18 +272,16 @@ static int irqfd_deassign(struct sim_vm *vm, const struct kvm_irqfd *ask)
 {
 	int own = duplicate((int)ask->fd);
 	struct sim_eventfd **at = &vm->irqfds;
-	ino_t identity;
 
 	if (own < 0)
 		return own;
-	identity = identify(own);
-	close(own);
 	while (*at) {
-		if ((*at)->identity == identity && (*at)->gsi == ask->gsi)
+		if ((*at)->gsi == ask->gsi && same_eventfd((*at)->fd, own))
 			irqfd_end(vm, at);
 		else
 			at = &(*at)->next;
 	}
+	close(own);
 	return 0;
 }
 
@@ -355,7 +364,7 @@ static int bell_assign(struct sim_vm *vm, const struct kvm_ioeventfd *ask)
 			close(fd);
 		return fd < 0 ? fd : -ENOMEM;
 	}
-	*e = (struct sim_eventfd){.fd = fd, .resample_fd = -1, .identity = identify(fd), .bell = *ask};
+	*e = (struct sim_eventfd){.fd = fd, .resample_fd = -1, .bell = *ask};
 	pthread_mutex_lock(&vm->irq_lock);
 	for (struct sim_eventfd *at = vm->ioeventfds; at; at = at->next) {
 		if (bells_clash(&at->bell, ask)) {
@@ -371,11 +380,11 @@ static int bell_assign(struct sim_vm *vm, const struct kvm_ioeventfd *ask)
 	return 0;
 }
 
-static bool is_bell(const struct sim_eventfd *e, const struct kvm_ioeventfd *ask, ino_t identity)
+static bool is_bell(const struct sim_eventfd *e, const struct kvm_ioeventfd *ask, int fd)
 {
 	uint32_t match = KVM_IOEVENTFD_FLAG_DATAMATCH;
 
-	return e->identity == identity && same_place(&e->bell, ask) && e->bell.len == ask->len &&
+	return same_place(&e->bell, ask) && e->bell.len == ask->len && same_eventfd(e->fd, fd) &&
 	       (e->bell.flags & match) == (ask->flags & match) &&
 	       (!(ask->flags & match) || e->bell.datamatch == ask->datamatch);
 }
@@ -384,15 +393,12 @@ static int bell_deassign(struct sim_vm *vm, const struct kvm_ioeventfd *ask)
 {
 	struct sim_eventfd **at, *found = NULL;
 	int own = duplicate(ask->fd);
-	ino_t identity;
 
 	if (own < 0)
 		return own;
-	identity = identify(own);
-	close(own);
 	pthread_mutex_lock(&vm->irq_lock);
 	for (at = &vm->ioeventfds; *at && !found; at = found ? at : &(*at)->next) {
-		if (is_bell(*at, ask, identity)) {
+		if (is_bell(*at, ask, own)) {
 			found = *at;
 			*at = found->next;
 			atomic_fetch_sub(&vm->ioeventfd_count, 1);
@@ -400,6 +406,7 @@ static int bell_deassign(struct sim_vm *vm, const struct kvm_ioeventfd *ask)
 		}
 	}
 	pthread_mutex_unlock(&vm->irq_lock);
+	close(own);
 	destroy(found);
 	return found ? 0 : -ENOENT;
 }

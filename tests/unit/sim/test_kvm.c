@@ -4,9 +4,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "guest_bench.h"
@@ -231,6 +235,50 @@ static void test_kvm_registers_of_an_es_guest_are_not_in_kvm_run(void **state)
 	host_destroy(abi.host);
 }
 
+/* ---- irqfds ---- */
+
+static void limit_descriptors(rlim_t count)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = count;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/*
+ * Two eventfds are told apart with no descriptor but the duplicates that are kept: its number could be one
+ * that another thread of the VMM has just closed and asks about.
+ */
+static void test_kvm_irqfd_opens_nothing_but_its_duplicate(void **state)
+{
+	int fds[] = {eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC)}, lowest;
+	struct rlimit before;
+	struct guest g;
+
+	if (syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, fds[0], fds[0]) < 0) {
+		print_message("kcmp(2) is refused here\n");
+		skip();
+	}
+	guest_open(&g, *state, 32, 1, GUEST_QUIET | GUEST_IRQCHIP);
+	getrlimit(RLIMIT_NOFILE, &before);
+	for (unsigned i = 0; i < ARRAY_LEN(fds); i++) {
+		const struct kvm_irqfd irqfd = {.fd = (uint32_t)fds[i], .gsi = 5};
+		int result;
+
+		lowest = dup(fds[i]);
+		close(lowest);
+		if (i > 0)
+			limit_descriptors((rlim_t)lowest + 1);
+		result = ask(*state, g.vm, KVM_IRQFD, &irqfd);
+		limit_descriptors(before.rlim_cur);
+		assert_int_equal(result, 0);
+	}
+	guest_close(&g);
+	for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
 /* ---- machine checks ---- */
 
 static void test_kvm_uncorrected_error_is_an_exception_or_the_end(void **state)
@@ -268,6 +316,7 @@ int main(void)
 	        TEST(test_kvm_filter_ends_where_its_range_ends),
 	        TEST(test_kvm_signal_alone_ends_the_sleep_of_a_guest),
 	        TEST(test_kvm_registers_of_an_es_guest_are_not_in_kvm_run),
+	        TEST(test_kvm_irqfd_opens_nothing_but_its_duplicate),
 	        TEST(test_kvm_uncorrected_error_is_an_exception_or_the_end),
 	};
 
