@@ -333,7 +333,7 @@ int sev_device_open(struct sim_platform *sim, int flags)
 		return -ENOMEM;
 	*device = (struct sim_sev_device){
 	        .object.kind = SIM_SEV_DEVICE, .sim = sim, .writable = (flags & O_ACCMODE) != O_RDONLY};
-	fd = sim_object_open(sim, &device->object, "sim-sev", 0);
+	fd = sim_object_open(sim, &device->object, sim_object_fd("sim-sev", 0));
 	if (fd < 0)
 		free(device);
 	return fd;

@@ -137,18 +137,14 @@ static int gmem_make(struct sim_vm *vm, uint64_t size, uint64_t flags)
 		return -ENOMEM;
 	*gmem = (struct sim_gmem){
 	        .object.kind = SIM_GMEM, .vm = vm, .size = size, .flags = flags, .map_fd = -1};
-	fd = sim_object_open(vm->sim, &gmem->object, "sim-gmem", size);
-	if (fd >= 0 && !gmem_fill(gmem)) {
-		sim_object_close(vm->sim, fd);
-		fd = -ENOMEM;
-	}
-	if (fd < 0) {
-		gmem_free(gmem);
-		return fd;
-	}
 	pthread_mutex_lock(&vm->sim->lock);
 	vm->refs++;
 	pthread_mutex_unlock(&vm->sim->lock);
+	fd = gmem_fill(gmem) ? sim_object_fd("sim-gmem", size) : -ENOMEM;
+	if (fd >= 0)
+		return sim_object_open(vm->sim, &gmem->object, fd);
+	gmem_free(gmem);
+	vm_unref(vm);
 	return fd;
 }
 

@@ -295,12 +295,12 @@ static int map_part(int fd, size_t offset, size_t bytes, void *ret_part)
 	return 0;
 }
 
-/* Opens the descriptor, with the struct kvm_run and the ring that the VMM maps from it. */
-static int vcpu_open(struct sim_vcpu *v)
+/* Makes the descriptor, with the struct kvm_run and the ring that the VMM maps from it. */
+static int vcpu_fd(struct sim_vcpu *v)
 {
 	uint32_t ring_bytes = v->vm->ring_bytes;
 	size_t size = ring_bytes ? SIM_RING_OFFSET + ring_bytes : SIM_RUN_BYTES;
-	int fd = sim_object_open(v->vm->sim, &v->object, "sim-vcpu", size), result;
+	int fd = sim_object_fd("sim-vcpu", size), result;
 
 	if (fd < 0)
 		return fd;
@@ -309,7 +309,7 @@ static int vcpu_open(struct sim_vcpu *v)
 		result = map_part(fd, SIM_RING_OFFSET, ring_bytes, &v->ring);
 	v->ring_count = ring_bytes / sizeof(*v->ring);
 	if (result < 0) {
-		sim_object_close(v->vm->sim, fd);
+		close(fd);
 		return result;
 	}
 	return fd;
@@ -346,14 +346,14 @@ int vcpu_create(struct sim_vm *vm, unsigned long id)
 	else
 		result = vcpu_make(vm, (unsigned)id, &v);
 	if (result == 0) {
-		result = vcpu_open(v);
+		result = vcpu_fd(v);
 		if (result < 0)
 			vcpu_destroy(v);
 		else
 			attach(vm, v);
 	}
 	pthread_mutex_unlock(&vm->lock);
-	return result;
+	return result < 0 ? result : sim_object_open(vm->sim, &v->object, result);
 }
 
 void vcpu_add_figures(const struct sim_vcpu *v, struct sim_figures *sum)

@@ -134,7 +134,7 @@ int vm_create(struct sim_platform *sim, unsigned long type)
 	pthread_mutex_unlock(&sim->lock);
 	fd = vm_fill(vm);
 	if (fd == 0)
-		fd = sim_object_open(sim, &vm->object, "sim-vm", 0);
+		fd = sim_object_open(sim, &vm->object, sim_object_fd("sim-vm", 0));
 	if (fd < 0)
 		vm_unref(vm);
 	return fd;

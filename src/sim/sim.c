@@ -83,14 +83,9 @@ void vm_unref(struct sim_vm *vm)
 		vm_destroy(vm);
 }
 
-/* The descriptor's hold on an object ends. */
-static void release(struct sim_object *object)
+/* The last hold on it is gone: its descriptor's, or that of a call that was under way when it was closed. */
+static void object_end(struct sim_object *object)
 {
-	if (!object)
-		return;
-	object->fd = -1;
-	if (object->kind == SIM_VM)
-		vm_irqfds_release((struct sim_vm *)object);
 	if (object->kind == SIM_SYSTEM || object->kind == SIM_SEV_DEVICE)
 		free(object);
 	else if (object->kind == SIM_GMEM)
@@ -99,23 +94,45 @@ static void release(struct sim_object *object)
 		vm_unref(vm_of(object));
 }
 
-int sim_object_open(struct sim_platform *sim, struct sim_object *object, const char *name, size_t size)
+/* Gives back one hold. */
+static void leave(struct sim_platform *sim, struct sim_object *object)
+{
+	bool last;
+
+	pthread_mutex_lock(&sim->lock);
+	last = --object->refs == 0;
+	pthread_mutex_unlock(&sim->lock);
+	if (last)
+		object_end(object);
+}
+
+/* The descriptor is closed; calls that are under way go on. */
+static void release(struct sim_platform *sim, struct sim_object *object)
+{
+	if (!object)
+		return;
+	if (object->kind == SIM_VM)
+		vm_irqfds_release((struct sim_vm *)object);
+	leave(sim, object);
+}
+
+int sim_object_fd(const char *name, size_t size)
 {
 	auto_close int fd = memfd_create(name, MFD_CLOEXEC);
 
 	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
 		return -errno;
-	if (fd >= SIM_FDS_MAX)
-		return -EMFILE;
-	object->fd = fd;
-	release(replace(sim, fd, object));
-	return take_fd(&fd);
+	return fd < SIM_FDS_MAX ? take_fd(&fd) : -EMFILE;
 }
 
-void sim_object_close(struct sim_platform *sim, int fd)
+int sim_object_open(struct sim_platform *sim, struct sim_object *object, int fd)
 {
-	replace(sim, fd, NULL);
-	close(fd);
+	if (fd < 0)
+		return fd;
+	object->fd = fd;
+	object->refs = 1;
+	release(sim, replace(sim, fd, object));
+	return fd;
 }
 
 static int kvm_device_open(struct sim_platform *sim)
@@ -126,7 +143,7 @@ static int kvm_device_open(struct sim_platform *sim)
 	if (!object)
 		return -ENOMEM;
 	object->kind = SIM_SYSTEM;
-	fd = sim_object_open(sim, object, "sim-kvm", 0);
+	fd = sim_object_open(sim, object, sim_object_fd("sim-kvm", 0));
 	if (fd < 0)
 		free(object);
 	return fd;
@@ -151,7 +168,7 @@ static int sim_open(struct host *h, const char *path, int flags)
 static int sim_close(struct host *h, int fd)
 {
 	if (fd >= 0 && fd < SIM_FDS_MAX)
-		release(replace(platform_of(h), fd, NULL));
+		release(platform_of(h), replace(platform_of(h), fd, NULL));
 	return close(fd);
 }
 
@@ -207,10 +224,8 @@ static int vcpu_call(struct sim_vcpu *v, unsigned long request, uintptr_t user)
 	return result;
 }
 
-/* The object behind a descriptor, its VM kept from ending while it is used; NULL: the descriptor is the
- * kernel's. */
-static struct sim_object *enter(
-        struct sim_platform *sim, int fd, enum sim_kind *ret_kind, struct sim_vm **ret_vm)
+/* The object behind a descriptor, held for the caller (leave()); NULL: the descriptor is the kernel's. */
+static struct sim_object *enter(struct sim_platform *sim, int fd)
 {
 	struct sim_object *object = NULL;
 
@@ -218,37 +233,37 @@ static struct sim_object *enter(
 		return NULL;
 	pthread_mutex_lock(&sim->lock);
 	object = sim->objects[fd];
-	if (object) {
-		*ret_kind = object->kind;
-		*ret_vm = vm_of(object);
-	}
-	if (object && *ret_vm)
-		(*ret_vm)->refs++;
+	if (object)
+		object->refs++;
 	pthread_mutex_unlock(&sim->lock);
 	return object;
 }
 
 struct sim_vm *sim_vm_hold(struct sim_platform *sim, int fd)
 {
-	struct sim_vm *vm;
-	enum sim_kind kind;
+	struct sim_vm *vm = NULL;
 
-	if (!enter(sim, fd, &kind, &vm))
+	if (fd < 0 || fd >= SIM_FDS_MAX)
 		return NULL;
-	if (kind == SIM_VM)
-		return vm;
-	vm_unref(vm);
-	return NULL;
+	pthread_mutex_lock(&sim->lock);
+	if (sim->objects[fd] && sim->objects[fd]->kind == SIM_VM) {
+		vm = (struct sim_vm *)sim->objects[fd];
+		vm->refs++;
+	}
+	pthread_mutex_unlock(&sim->lock);
+	return vm;
 }
 
-static int call_object(struct sim_platform *sim, struct sim_object *object, enum sim_kind kind,
-        struct sim_vm *vm, unsigned long request, uintptr_t user)
+static int call_object(
+        struct sim_platform *sim, struct sim_object *object, unsigned long request, uintptr_t user)
 {
+	const struct sim_vm *vm = vm_of(object);
+
 	if (vm && atomic_load(&vm->dead))
 		return -EIO;
-	switch (kind) {
+	switch (object->kind) {
 	case SIM_SYSTEM: return call_table(sim, sim_system_calls, request, user, -EINVAL);
-	case SIM_VM: return call_table(vm, sim_vm_calls, request, user, -ENOTTY);
+	case SIM_VM: return call_table(object, sim_vm_calls, request, user, -ENOTTY);
 	case SIM_VCPU: return vcpu_call((struct sim_vcpu *)object, request, user);
 	case SIM_SEV_DEVICE: return sev_device_ioctl((struct sim_sev_device *)object, request, user);
 	default: return -ENOTTY;
@@ -258,18 +273,15 @@ static int call_object(struct sim_platform *sim, struct sim_object *object, enum
 static int sim_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 {
 	struct sim_platform *sim = platform_of(h);
-	struct sim_vm *vm;
-	enum sim_kind kind;
-	struct sim_object *object = enter(sim, fd, &kind, &vm);
-	uintptr_t user = (uintptr_t)arg;
+	struct sim_object *object = enter(sim, fd);
 	int result;
 
 	if (!object)
 		return ioctl(fd, request, arg);
 	result = platform_fault(sim, host_ioctl_name(request & 0xffffffff));
 	if (result == 0)
-		result = call_object(sim, object, kind, vm, request & 0xffffffff, user);
-	vm_unref(vm);
+		result = call_object(sim, object, request & 0xffffffff, (uintptr_t)arg);
+	leave(sim, object);
 	if (result >= 0)
 		return result;
 	errno = -result;
@@ -291,18 +303,19 @@ static int mmap_fd(const struct sim_object *object, size_t length, int prot, int
 
 static void *sim_mmap(struct host *h, void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
-	struct sim_vm *vm;
-	enum sim_kind kind;
-	const struct sim_object *object = enter(platform_of(h), fd, &kind, &vm);
-	int result = object ? platform_fault(platform_of(h), "mmap") : 0;
-	void *at;
+	struct sim_platform *sim = platform_of(h);
+	struct sim_object *object = enter(sim, fd);
+	void *at = MAP_FAILED;
+	int result;
 
 	if (!object)
 		return mmap(addr, length, prot, flags, fd, offset);
+	result = platform_fault(sim, "mmap");
 	if (result == 0)
 		result = mmap_fd(object, length, prot, flags, &offset);
-	at = result < 0 ? MAP_FAILED : mmap(addr, length, prot, flags, result, offset);
-	vm_unref(vm);
+	if (result >= 0)
+		at = mmap(addr, length, prot, flags, result, offset);
+	leave(sim, object);
 	if (result < 0)
 		errno = -result;
 	return at;
@@ -315,16 +328,15 @@ static int sim_munmap(struct host *h, void *addr, size_t length)
 
 static int sim_fallocate(struct host *h, int fd, int mode, off_t offset, off_t length)
 {
-	struct sim_vm *vm;
-	enum sim_kind kind;
-	struct sim_object *object = enter(platform_of(h), fd, &kind, &vm);
+	struct sim_platform *sim = platform_of(h);
+	struct sim_object *object = enter(sim, fd);
 	int result = -ENODEV;
 
 	if (!object)
 		return fallocate(fd, mode, offset, length);
-	if (kind == SIM_GMEM)
+	if (object->kind == SIM_GMEM)
 		result = gmem_fallocate((struct sim_gmem *)object, mode, offset, length);
-	vm_unref(vm);
+	leave(sim, object);
 	if (result < 0)
 		errno = -result;
 	return result < 0 ? -1 : 0;

@@ -38,6 +38,7 @@ enum sim_kind { SIM_SYSTEM, SIM_VM, SIM_VCPU, SIM_GMEM, SIM_SEV_DEVICE };
 struct sim_object {
 	enum sim_kind kind;
 	int fd;
+	unsigned refs; /* its descriptor, and calls under way; sim_platform.lock */
 };
 
 /* The guest's time. Its reader on a vCPU's thread is vcpu_now(). */
@@ -93,7 +94,7 @@ struct sim_vm {
 	struct sim_object object;
 	struct sim_platform *sim;
 	struct sim_vm *next;
-	unsigned refs; /* open descriptors and calls under way; sim->lock */
+	unsigned refs; /* objects (its own, vCPUs, guest_memfds), mirrors, sim_vm_hold(); sim->lock */
 	unsigned type; /* enum uapi_vm_type */
 	struct sim_sev *sev;
 	_Atomic bool dead; /* its encryption context was moved away: every call gives EIO */
@@ -210,11 +211,13 @@ int sim_copy_in(void *to, uintptr_t user, size_t size);
 int sim_copy_out(uintptr_t user, const void *from, size_t size);
 /* The VM behind a descriptor, held for the caller (vm_unref()); NULL: it is none. */
 struct sim_vm *sim_vm_hold(struct sim_platform *sim, int fd);
-/* Puts an object at its descriptor. Returns the descriptor, or a negated errno; the object is then not taken.
+/* A descriptor for an object, a file of size bytes. A negated errno: there is none. */
+int sim_object_fd(const char *name, size_t size);
+/*
+ * From now on calls reach the object by that descriptor, which is returned. A negative one does nothing. No
+ * lock is held: an object that had the number before, and was not closed through the platform, ends.
  */
-int sim_object_open(struct sim_platform *sim, struct sim_object *object, const char *name, size_t size);
-/* Takes the object off again, unused. */
-void sim_object_close(struct sim_platform *sim, int fd);
+int sim_object_open(struct sim_platform *sim, struct sim_object *object, int fd);
 
 /* ---- VMs (kvm_vm.c, kvm_caps.c, kvm_memory.c, kvm_dirty.c, kvm_irq.c, kvm_eventfd.c, kvm_filter.c,
  * kvm_time.c) ---- */

@@ -14,6 +14,82 @@ static void in_thread(pthread_t *thread, void *(*work)(void *), void *arg)
 	assert_int_equal(pthread_create(thread, NULL, work, arg), 0);
 }
 
+/* ---- descriptors ---- */
+
+/*
+ * A descriptor that was closed, but not through the platform, leaves what was behind it. A vCPU that gets its
+ * number ends that, while it is being made.
+ */
+static void test_number_of_a_lost_descriptor_is_used_again(void **state)
+{
+	struct machine m;
+	struct guest g;
+	int spare;
+
+	machine_open(&m, &milan);
+	spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	guest_make(&g, &m, UAPI_VM_SNP);
+	assert_int_equal(guest_init2(&g), 0);
+	close(spare);
+	close(g.gmem);
+	guest_add_vcpu(&g); /* its eventfd takes the first number that is free */
+	assert_int_equal(g.vcpu, g.gmem);
+	g.gmem = -1;
+	guest_close(&g);
+	machine_close(&m);
+}
+
+struct closer {
+	struct guest *g;
+	atomic_int fd;
+	atomic_bool stop;
+};
+
+/* Calls on a number that is closed meanwhile, and may be another descriptor's then. */
+static void *use_gmem(void *arg)
+{
+	struct closer *c = arg;
+
+	while (!atomic_load(&c->stop)) {
+		int fd = atomic_load(&c->fd);
+		void *at = host_mmap(c->g->m->host, NULL, PAGE_SIZE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+
+		if (at != MAP_FAILED)
+			munmap(at, PAGE_SIZE_BYTES);
+		host_fallocate(c->g->m->host, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		        PAGE_SIZE_BYTES);
+	}
+	return NULL;
+}
+
+/* The sanitizers see who uses what is freed. */
+static void test_gmem_is_closed_while_it_is_used(void **state)
+{
+	const struct uapi_create_guest_memfd create = {
+	        .size = GUEST_BYTES, .flags = UAPI_GUEST_MEMFD_MMAP | UAPI_GUEST_MEMFD_INIT_SHARED};
+	struct closer c = {.fd = -1};
+	pthread_t thread;
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_DEFAULT);
+	c.g = &g;
+	in_thread(&thread, use_gmem, &c);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		int fd = call_of(&m, g.vm, UAPI_CREATE_GUEST_MEMFD, &create);
+
+		assert_true(fd >= 0);
+		atomic_store(&c.fd, fd);
+		usleep(i % 10 * 20);
+		assert_int_equal(host_close(m.host, fd), 0);
+	}
+	atomic_store(&c.stop, true);
+	pthread_join(thread, NULL);
+	guest_close(&g);
+	machine_close(&m);
+}
+
 /* ---- moves ---- */
 
 static void es_make(struct guest *g, struct machine *m)
@@ -241,6 +317,8 @@ static void test_device_is_closed_and_opened_under_commands(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_number_of_a_lost_descriptor_is_used_again),
+	        cmocka_unit_test(test_gmem_is_closed_while_it_is_used),
 	        cmocka_unit_test(test_move_while_vcpus_are_made),
 	        cmocka_unit_test(test_move_under_a_vcpu_that_runs),
 	        cmocka_unit_test(test_private_memory_changes_under_updates_and_the_guest),
