@@ -60,16 +60,19 @@ int sev_unbind(struct sev_call *call)
 static int start(struct sev_call *call, struct kvm_sev_launch_start *params, const struct start_blobs *blobs,
         uint32_t code)
 {
+	pthread_mutex_t *driver_lock = &call->vm->sim->secure->driver_lock;
 	int result = sev_device(call, (int)call->cmd->sev_fd);
 
 	if (result < 0)
 		return result;
+	pthread_mutex_lock(driver_lock);
 	if (code == PSP_SUCCESS)
 		code = psp_launch_start(
 		        call->psp, &params->handle, params->policy, blobs->cert, blobs->session);
 	result = sev_result(call, code);
 	if (result == 0)
 		result = sev_bind(call, params->handle, (int)call->cmd->sev_fd);
+	pthread_mutex_unlock(driver_lock);
 	if (result == 0 && sev_copy_out(call, params, sizeof(*params)) < 0)
 		result = sev_unbind(call);
 	return result;

@@ -182,17 +182,20 @@ int sev_send_cancel(struct sev_call *call)
 
 static int receive(struct sev_call *call, struct kvm_sev_receive_start *params, const struct blobs *b)
 {
+	pthread_mutex_t *driver_lock = &call->vm->sim->secure->driver_lock;
 	int fd = (int)call->cmd->sev_fd, result = sev_device(call, fd);
 	uint32_t code = PSP_INVALID_LEN;
 
 	if (result < 0)
 		return result;
+	pthread_mutex_lock(driver_lock);
 	if (params->pdh_len >= sizeof(struct abi_sev_cert) &&
 	        params->session_len >= sizeof(struct abi_sev_session))
 		code = psp_receive_start(call->psp, &params->handle, params->policy, b->at[0], b->at[1]);
 	result = sev_result(call, code);
 	if (result == 0)
 		result = sev_bind(call, params->handle, fd);
+	pthread_mutex_unlock(driver_lock);
 	if (result == 0 && sev_copy_out(call, params, sizeof(*params)) < 0)
 		result = sev_unbind(call);
 	return result;

@@ -14,8 +14,6 @@ static int launch_start(struct sev_call *call, const struct uapi_sev_snp_launch_
 	uint32_t gctx;
 	int result;
 
-	if (sev_device(call, (int)call->cmd->sev_fd) < 0)
-		return -ENOTTY;
 	if (sev_result(call, psp_gctx_create(call->psp, &gctx)) < 0)
 		return -ENOTTY;
 	result = sev_result(call, psp_snp_launch_start(call->psp, gctx, params->policy, params->gosvw));
@@ -33,6 +31,7 @@ static int launch_start(struct sev_call *call, const struct uapi_sev_snp_launch_
 int sev_snp_launch_start(struct sev_call *call)
 {
 	struct uapi_sev_snp_launch_start params;
+	int result;
 
 	if (!vm_is_snp(call->vm))
 		return -ENOTTY;
@@ -41,7 +40,12 @@ int sev_snp_launch_start(struct sev_call *call)
 	if (call->sev->gctx || params.flags || params.policy & ~SNP_POLICY_BITS ||
 	        !(params.policy & ABI_SNP_POLICY_MUST_BE_ONE))
 		return -EINVAL;
-	return launch_start(call, &params);
+	if (sev_device(call, (int)call->cmd->sev_fd) < 0)
+		return -ENOTTY;
+	pthread_mutex_lock(&call->vm->sim->secure->driver_lock);
+	result = launch_start(call, &params);
+	pthread_mutex_unlock(&call->vm->sim->secure->driver_lock);
+	return result;
 }
 
 /* ---- pages ---- */

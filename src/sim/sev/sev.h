@@ -41,8 +41,12 @@ struct sim_processor {
 	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK of whoever has a SEV or SEV-ES guest; UINT64_MAX: none */
 	struct psp *psp;
 
-	pthread_mutex_t driver_lock; /* the two below; sim_sev.lock may be held, sim_processor.lock not */
-	bool sev_is_on, snp_is_on;   /* as the kernel's driver has it, which asks the firmware for neither */
+	/*
+	 * The two below; held while a guest is started, so that no command of /dev/sev shuts the firmware
+	 * down meanwhile (sev_cmd_mutex of the kernel). sim_sev.lock may be held, sim_processor.lock not.
+	 */
+	pthread_mutex_t driver_lock;
+	bool sev_is_on, snp_is_on; /* as the kernel's driver has it, which asks the firmware for neither */
 
 	pthread_mutex_t lock; /* all below; outside of that of the psp, inside of every other */
 	uint8_t *uses;        /* of each ASID: enum asid_use (asid.c) */

@@ -5,6 +5,8 @@
 
 #include "sev_guest.h"
 
+#include "psp/psp.h"
+
 #define ROUNDS 200
 
 static const struct sim_options milan = {.product = "Milan", .seed = 1};
@@ -56,8 +58,8 @@ static void *use_gmem(void *arg)
 
 		if (at != MAP_FAILED)
 			munmap(at, PAGE_SIZE_BYTES);
-		host_fallocate(c->g->m->host, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-		        PAGE_SIZE_BYTES);
+		host_fallocate(
+		        c->g->m->host, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE_SIZE_BYTES);
 	}
 	return NULL;
 }
@@ -86,6 +88,61 @@ static void test_gmem_is_closed_while_it_is_used(void **state)
 	}
 	atomic_store(&c.stop, true);
 	pthread_join(thread, NULL);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* ---- the firmware's state ---- */
+
+static atomic_bool look_slowly, has_looked;
+
+uint32_t __real_psp_platform_status(struct psp *psp, struct psp_platform_status *ret_status);
+uint32_t __wrap_psp_platform_status(struct psp *psp, struct psp_platform_status *ret_status);
+
+/* Whoever looks gets to act on it late. */
+uint32_t __wrap_psp_platform_status(struct psp *psp, struct psp_platform_status *ret_status)
+{
+	uint32_t code = __real_psp_platform_status(psp, ret_status);
+
+	if (atomic_load(&look_slowly)) {
+		atomic_store(&has_looked, true);
+		usleep(100000);
+	}
+	return code;
+}
+
+static void *reset_platform(void *arg)
+{
+	struct sev_issue_cmd cmd = {.cmd = SEV_FACTORY_RESET};
+	struct machine *m = arg;
+
+	return (void *)(intptr_t)call_of(m, m->sev, SEV_ISSUE_CMD, &cmd);
+}
+
+/* A guest starts before a factory reset, which is then refused, or not any more. */
+static void test_guest_is_started_under_a_factory_reset(void **state)
+{
+	struct kvm_sev_guest_status status;
+	struct machine m;
+	struct guest g;
+	pthread_t thread;
+	bool started;
+	void *reset;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SEV);
+	assert_int_equal(guest_init2(&g), 0);
+	atomic_store(&look_slowly, true);
+	in_thread(&thread, reset_platform, &m);
+	while (!atomic_load(&has_looked))
+		usleep(100);
+	started = launch_start(&g, 0) == 0;
+	if (!started)
+		assert_int_equal(g.error, PSP_INVALID_PLATFORM_STATE);
+	pthread_join(thread, &reset);
+	atomic_store(&look_slowly, false);
+	assert_int_equal((intptr_t)reset, started ? -EBUSY : 0);
+	assert_int_equal(command(&g, KVM_SEV_GUEST_STATUS, &status), started ? 0 : -EBADF);
 	guest_close(&g);
 	machine_close(&m);
 }
@@ -319,6 +376,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_number_of_a_lost_descriptor_is_used_again),
 	        cmocka_unit_test(test_gmem_is_closed_while_it_is_used),
+	        cmocka_unit_test(test_guest_is_started_under_a_factory_reset),
 	        cmocka_unit_test(test_move_while_vcpus_are_made),
 	        cmocka_unit_test(test_move_under_a_vcpu_that_runs),
 	        cmocka_unit_test(test_private_memory_changes_under_updates_and_the_guest),
