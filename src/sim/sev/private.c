@@ -370,4 +370,6 @@ void private_bus_init(struct sim_vm *vm)
 	vm->bus.view = on_view;
 	vm->bus.view_end = on_view_end;
 	vm->bus.c_bit = UINT64_C(1) << vm->sim->secure->c_bit;
+	if (vm_map_publish(vm) < 0)
+		log_error("software platform: no memory; slots of a guest_memfd stay where they were");
 }

@@ -286,7 +286,7 @@ struct private_memory *private_memory_create(struct sim_processor *secure);
 struct private_memory *private_memory_share(struct private_memory *memory);
 void private_memory_unref(struct private_memory *memory); /* NULL is allowed */
 void private_memory_set_cipher(struct private_memory *memory, const struct psp_cipher *cipher);
-/* Turns the bus of a VM to it. */
+/* Turns the bus of a VM to it, and its slots to where they are for such a guest. sim_vm.lock. */
 void private_bus_init(struct sim_vm *vm);
 /* What the vCPU wrote goes to memory; its translations must be forgotten. */
 void private_release(struct sim_vcpu *v);

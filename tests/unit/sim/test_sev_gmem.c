@@ -117,20 +117,20 @@ static void test_gmem_private_pages_cannot_be_touched(void **state)
 }
 
 /* SEV: what the VMM encrypts in its mapping is what the guest decrypts. */
-static void test_gmem_of_a_sev_guest_is_measured_where_it_is_mapped(void **state)
+static void sev_guest_runs_from_gmem(unsigned type)
 {
 	struct machine m;
 	struct guest g;
 	uint8_t *shared, *plain;
 
 	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_SEV);
+	guest_make(&g, &m, type);
 	g.gmem = make_gmem(&g, UAPI_GUEST_MEMFD_MMAP | UAPI_GUEST_MEMFD_INIT_SHARED);
 	assert_true(g.gmem >= 0);
 	shared = map_gmem(&g, GUEST_BYTES);
 	assert_int_equal(set_memory(&g, 0, 0, 0, NULL, -1), 0);
 	assert_int_equal(set_memory(&g, 0, 0, GUEST_BYTES, shared, g.gmem), 0);
-	assert_int_equal(guest_init2(&g), 0);
+	assert_int_equal(type == UAPI_VM_SEV ? guest_init2(&g) : command(&g, KVM_SEV_INIT, NULL), 0);
 	guest_add_vcpu(&g);
 	CODE(&g, COUNT);
 	memcpy(shared + GUEST_CODE, g.memory + GUEST_CODE, 32);
@@ -145,6 +145,17 @@ static void test_gmem_of_a_sev_guest_is_measured_where_it_is_mapped(void **state
 	machine_close(&m);
 }
 
+static void test_gmem_of_a_sev_guest_is_measured_where_it_is_mapped(void **state)
+{
+	sev_guest_runs_from_gmem(UAPI_VM_SEV);
+}
+
+/* The VM is told that it is a guest of SEV when it has the slot already. */
+static void test_gmem_of_a_vm_that_becomes_a_sev_guest(void **state)
+{
+	sev_guest_runs_from_gmem(UAPI_VM_DEFAULT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +163,7 @@ int main(void)
 	        cmocka_unit_test(test_gmem_that_is_closed_stays_where_it_is_mapped),
 	        cmocka_unit_test(test_gmem_private_pages_cannot_be_touched),
 	        cmocka_unit_test(test_gmem_of_a_sev_guest_is_measured_where_it_is_mapped),
+	        cmocka_unit_test(test_gmem_of_a_vm_that_becomes_a_sev_guest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
