@@ -141,7 +141,7 @@ static int translate(void *object, void *arg, uintptr_t user)
 	struct sim_vcpu *v = object;
 	uint64_t gpa = 0;
 
-	/* KVM would walk the tables of a guest that it cannot read: it finds nothing there. */
+	/* KVM has no CR3 of a guest whose registers are encrypted. */
 	t->valid = !(v->sev && v->sev->protected) && sim_cpu_translate(v->cpu, t->linear_address, &gpa);
 	t->physical_address = t->valid ? gpa : UINT64_MAX;
 	t->writeable = 1;

@@ -464,7 +464,10 @@ bool sim_cpu_msr_read(struct sim_cpu *cpu, uint32_t index, uint64_t *ret_value, 
 bool sim_cpu_msr_write(struct sim_cpu *cpu, uint32_t index, uint64_t value, bool by_host) MUST_CHECK;
 /* The indices of the processor's own MSRs, for KVM_GET_MSR_INDEX_LIST. */
 const uint32_t *sim_cpu_msr_list(uint32_t *ret_count);
-/* Guest-linear to guest-physical, without side effects (KVM_TRANSLATE, a gdb stub). */
+/*
+ * Guest-linear to guest-physical, without side effects (KVM_TRANSLATE). As KVM, this reads page tables from
+ * the VMM's memory: those that a guest encrypted lead nowhere.
+ */
 bool sim_cpu_translate(struct sim_cpu *cpu, uint64_t linear, uint64_t *ret_gpa) MUST_CHECK;
 
 /* ---- CPUID ---- */

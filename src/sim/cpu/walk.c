@@ -21,6 +21,7 @@
 /* One walk in progress: which entries were met, for the accessed bits, and the rights so far. */
 struct path {
 	const struct sim_cpu *cpu;
+	u64 c_bit;       /* 0: tables are read as the VMM's memory has them */
 	u64 *entries[4]; /* NULL: kept in registers or in memory that cannot be written */
 	u64 values[4];
 	unsigned count;
@@ -32,8 +33,8 @@ struct path {
 	unsigned shift;
 };
 
-void *sim_table_host(
-        const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, enum sim_view *ret_view)
+static void *table_host(const struct sim_cpu *cpu, bool encrypted, u64 gpa, unsigned size, bool *ret_readonly,
+        enum sim_view *ret_view)
 {
 	const struct sim_slot *slot = sim_slot_find(cpu->map, gpa & ~(u64)(size - 1));
 	const struct sim_bus *bus = cpu->bus;
@@ -41,17 +42,23 @@ void *sim_table_host(
 
 	if (slot)
 		*ret_readonly = slot->flags & SIM_SLOT_READONLY;
-	if (unlikely(bus->c_bit)) {
+	if (unlikely(encrypted)) {
 		*ret_view = bus->view(cpu->ctx, slot, gpa & ~(u64)0xfff, true, true, &page);
 		return *ret_view != SIM_VIEW_GOOD || !page ? NULL : page + (gpa & 0xfff);
 	}
 	return slot ? slot->host + (gpa - slot->gpa) : NULL;
 }
 
+void *sim_table_host(
+        const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, enum sim_view *ret_view)
+{
+	return table_host(cpu, cpu->bus->c_bit, gpa, size, ret_readonly, ret_view);
+}
+
 static void *entry_host(struct path *path, u64 gpa, unsigned size, bool *ret_readonly)
 {
 	enum sim_view view = SIM_VIEW_GOOD;
-	void *host = sim_table_host(path->cpu, gpa, size, ret_readonly, &view);
+	void *host = table_host(path->cpu, path->c_bit, gpa, size, ret_readonly, &view);
 
 	if (view != SIM_VIEW_GOOD && path->table == SIM_VIEW_GOOD) {
 		path->table = view;
@@ -72,9 +79,10 @@ static u64 entry_read(struct path *path, u64 gpa)
 	return value;
 }
 
-static u64 reserved_bits(const struct sim_cpu *cpu, unsigned level, bool large)
+static u64 reserved_bits(const struct path *path, unsigned level, bool large)
 {
-	u64 reserved = PTE_ADDRESS & ~cpu->bus->phys_mask & ~cpu->bus->c_bit;
+	const struct sim_cpu *cpu = path->cpu;
+	u64 reserved = PTE_ADDRESS & ~cpu->bus->phys_mask & ~path->c_bit;
 
 	if (!(cpu->efer & EFER_NXE))
 		reserved |= PTE_NX;
@@ -97,19 +105,19 @@ static bool walk_wide(struct path *path, u64 linear, u64 table, unsigned level)
 
 		if (!(entry & PTE_P))
 			return false;
-		if (entry & reserved_bits(path->cpu, level, large)) {
+		if (entry & reserved_bits(path, level, large)) {
 			path->error |= ERROR_P | ERROR_RSVD;
 			return false;
 		}
 		path->writable &= !!(entry & PTE_W);
 		path->user &= !!(entry & PTE_U);
 		path->executable &= !(entry & PTE_NX);
-		table = entry & PTE_ADDRESS & ~path->cpu->bus->c_bit;
+		table = entry & PTE_ADDRESS & ~path->c_bit;
 		if (level == 1 || large) {
 			u64 offset = linear & (((u64)1 << shift) - 1);
 
 			path->gpa = (table & ~(((u64)1 << shift) - 1)) | (offset & ~(u64)0xfff);
-			path->private = entry & path->cpu->bus->c_bit;
+			path->private = entry & path->c_bit;
 			path->shift = shift;
 			return true;
 		}
@@ -120,7 +128,7 @@ static bool walk_pae(struct path *path, u64 linear)
 {
 	u64 entry = path->cpu->pdpte[(linear >> 30) & 3];
 
-	return entry & PTE_P && walk_wide(path, linear, entry & PTE_ADDRESS & ~path->cpu->bus->c_bit, 2);
+	return entry & PTE_P && walk_wide(path, linear, entry & PTE_ADDRESS & ~path->c_bit, 2);
 }
 
 static u32 entry_read32(struct path *path, u64 gpa)
@@ -203,7 +211,7 @@ static bool walk_tables(struct path *path, u64 linear)
 	if (!(cpu->cr4 & CR4_PAE))
 		return walk_narrow(path, linear);
 	if (mode_is(cpu, MODE_LONG))
-		return walk_wide(path, linear, cpu->cr3 & PTE_ADDRESS & ~cpu->bus->c_bit, 4);
+		return walk_wide(path, linear, cpu->cr3 & PTE_ADDRESS & ~path->c_bit, 4);
 	return walk_pae(path, linear);
 }
 
@@ -217,7 +225,11 @@ bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *qu
 		return true;
 	}
 	do {
-		path = (struct path){.cpu = cpu, .writable = true, .user = true, .executable = true};
+		path = (struct path){.cpu = cpu,
+		        .c_bit = query->peek ? 0 : cpu->bus->c_bit,
+		        .writable = true,
+		        .user = true,
+		        .executable = true};
 		if (!walk_tables(&path, linear) || path.table != SIM_VIEW_GOOD) {
 			*ret = (struct walk){.error = fault_error(cpu, query, path.error),
 			        .table = path.table,

@@ -25,7 +25,7 @@ struct walk_query {
 	enum access access;
 	bool user; /* as CPL 3 */
 	bool smap; /* a supervisor's data access to a user page is refused */
-	bool peek; /* no accessed and dirty bits */
+	bool peek; /* no accessed and dirty bits, and tables as the VMM's memory has them: no C-bit */
 };
 
 struct walk {

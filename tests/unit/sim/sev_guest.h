@@ -215,6 +215,35 @@ static inline void guest_close(struct guest *g)
 	munmap(g->memory, GUEST_BYTES);
 }
 
+#define TABLES 0x8000u
+#define C_BIT  (UINT64_C(1) << 51)
+#define SHARED 0x200000u /* linear: gpa 0 without the C-bit */
+
+/* Long mode: gpa 0 with the C-bit at 0, without at SHARED. */
+static inline void enter_long_mode(struct guest *g)
+{
+	uint64_t *pml4 = (uint64_t *)(void *)(g->memory + TABLES), *pdpt = pml4 + 512, *pd = pml4 + 1024;
+	const struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry;
+	} cpuid = {.head.nent = 1, .entry = {.function = 0x80000001, .edx = 1u << 29}}; /* long mode */
+	struct kvm_sregs s;
+
+	pml4[0] = (TABLES + 0x1000) | 7 | C_BIT;
+	pdpt[0] = (TABLES + 0x2000) | 7 | C_BIT;
+	pd[0] = 0x87 | C_BIT;
+	pd[1] = 0x87;
+	assert_int_equal(call_of(g->m, g->vcpu, KVM_SET_CPUID2, &cpuid), 0);
+	assert_int_equal(call_of(g->m, g->vcpu, KVM_GET_SREGS, &s), 0);
+	s.cs = (struct kvm_segment){
+	        .limit = UINT32_MAX, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
+	s.cr0 = 0x80000011;
+	s.cr3 = TABLES | C_BIT;
+	s.cr4 = 0x20;
+	s.efer = 0x500;
+	assert_int_equal(call_of(g->m, g->vcpu, KVM_SET_SREGS, &s), 0);
+}
+
 #define CODE(g, ...) \
 	memcpy((g)->memory + GUEST_CODE, ((const uint8_t[]){__VA_ARGS__}), \
 	        sizeof((const uint8_t[]){__VA_ARGS__}))

@@ -83,35 +83,6 @@ static void test_sev_memory_that_is_missing_is_efault(void **state)
 
 /* ---- the C-bit ---- */
 
-#define TABLES 0x8000u
-#define C_BIT  (UINT64_C(1) << 51)
-#define SHARED 0x200000u /* linear: gpa 0 without the C-bit */
-
-/* Long mode: gpa 0 with the C-bit at 0, without at SHARED. */
-static void enter_long_mode(struct guest *g)
-{
-	uint64_t *pml4 = (uint64_t *)(void *)(g->memory + TABLES), *pdpt = pml4 + 512, *pd = pml4 + 1024;
-	const struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entry;
-	} cpuid = {.head.nent = 1, .entry = {.function = 0x80000001, .edx = 1u << 29}}; /* long mode */
-	struct kvm_sregs s;
-
-	pml4[0] = (TABLES + 0x1000) | 7 | C_BIT;
-	pdpt[0] = (TABLES + 0x2000) | 7 | C_BIT;
-	pd[0] = 0x87 | C_BIT;
-	pd[1] = 0x87;
-	assert_int_equal(call_of(g->m, g->vcpu, KVM_SET_CPUID2, &cpuid), 0);
-	assert_int_equal(call_of(g->m, g->vcpu, KVM_GET_SREGS, &s), 0);
-	s.cs = (struct kvm_segment){
-	        .limit = UINT32_MAX, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
-	s.cr0 = 0x80000011;
-	s.cr3 = TABLES | C_BIT;
-	s.cr4 = 0x20;
-	s.efer = 0x500;
-	assert_int_equal(call_of(g->m, g->vcpu, KVM_SET_SREGS, &s), 0);
-}
-
 static void test_sev_c_bit_tells_shared_from_private(void **state)
 {
 	struct machine m;
@@ -277,6 +248,36 @@ static void test_es_msrs_that_the_processor_keeps_are_hidden(void **state)
 	assert_int_equal(read_msr(&g, 0x176), 1);
 	assert_int_equal(read_msr(&g, 0xc0000080), 0);
 	assert_int_equal(read_msr(&g, 0x10), 1);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* KVM reads page tables as they lie in the VMM's memory, where those of a guest are encrypted. */
+static void test_sev_addresses_are_translated_by_what_the_vmm_can_read(void **state)
+{
+	struct kvm_translation t = {.linear_address = SHARED | GUEST_CODE};
+	struct kvm_sregs s;
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SEV);
+	assert_int_equal(guest_init2(&g), 0);
+	guest_add_vcpu(&g);
+	enter_long_mode(&g);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_TRANSLATE, &t), 0);
+	assert_false(t.valid); /* the C-bit of CR3 is a bit of an address to KVM */
+	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_SREGS, &s), 0);
+	s.cr3 = TABLES;
+	assert_int_equal(call_of(&m, g.vcpu, KVM_SET_SREGS, &s), 0);
+	for (uint32_t at = TABLES; at <= TABLES + 0x1000; at += 0x1000)
+		store_le(g.memory + at, 8, (at + 0x1000) | 7);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_TRANSLATE, &t), 0);
+	assert_true(t.valid);
+	assert_int_equal(t.physical_address, GUEST_CODE);
+	guest_launch(&g, 0);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_TRANSLATE, &t), 0);
+	assert_false(t.valid);
 	guest_close(&g);
 	machine_close(&m);
 }
@@ -479,6 +480,7 @@ int main(void)
 	        cmocka_unit_test(test_es_guest_that_asks_for_the_ghcb_is_counted),
 	        cmocka_unit_test(test_es_legacy_registers_are_stale),
 	        cmocka_unit_test(test_es_msrs_that_the_processor_keeps_are_hidden),
+	        cmocka_unit_test(test_sev_addresses_are_translated_by_what_the_vmm_can_read),
 	        cmocka_unit_test(test_es_addresses_are_not_translated),
 	        cmocka_unit_test(test_es_legacy_debug_registers_are_the_vmms),
 	        cmocka_unit_test(test_memlock_bounds_what_debugger_and_sender_pin),
