@@ -168,7 +168,9 @@ int gmem_mmap_fd(const struct sim_gmem *gmem, int prot, int flags, off_t *offset
 		return -ENODEV;
 	if (!(flags & MAP_SHARED))
 		return -EINVAL;
-	return add_ok(*offset, (off_t)GMEM_MAP_OFFSET, offset) ? gmem->map_fd : -EOVERFLOW;
+	if (*offset < 0 || !add_ok(*offset, (off_t)GMEM_MAP_OFFSET, offset))
+		return -EOVERFLOW;
+	return gmem->map_fd;
 }
 
 /*

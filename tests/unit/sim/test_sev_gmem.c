@@ -56,6 +56,11 @@ static void test_gmem_is_shared_with_the_guest_that_runs_from_it(void **state)
 	assert_int_equal(run_to_port(&g), 1);
 	assert_int_equal(shared[GUEST_DATA], 1);
 	munmap(shared, GUEST_BYTES);
+	/* There is nothing before the first page. */
+	assert_ptr_equal(host_mmap(m.host, NULL, PAGE_SIZE_BYTES, PROT_READ, MAP_SHARED, g.gmem,
+	                         -(off_t)PAGE_SIZE_BYTES),
+	        MAP_FAILED);
+	assert_int_equal(errno, EOVERFLOW);
 	guest_close(&g);
 	machine_close(&m);
 }
