@@ -103,6 +103,16 @@ uint64_t vm_gmem_flags(const struct sim_vm *vm)
 	return UAPI_GUEST_MEMFD_MMAP | (private ? 0 : UAPI_GUEST_MEMFD_INIT_SHARED);
 }
 
+/* What a real processor encrypts is in plain text here, so no core dump shows it. */
+static uint8_t *private_pages(uint64_t size)
+{
+	void *p = reserve(size);
+
+	if (p)
+		madvise(p, size, MADV_DONTDUMP);
+	return p;
+}
+
 /* Pages that are shared are the mapped file's; others nobody finds. */
 static uint8_t *gmem_pages(const struct sim_gmem *gmem)
 {
@@ -110,7 +120,7 @@ static uint8_t *gmem_pages(const struct sim_gmem *gmem)
 	void *p;
 
 	if (!(gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED))
-		return reserve(gmem->size);
+		return private_pages(gmem->size);
 	if (!add_ok(gmem->size, GMEM_MAP_OFFSET, &bytes) || ftruncate(gmem->map_fd, bytes) < 0)
 		return NULL;
 	p = mmap(NULL, gmem->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, gmem->map_fd,

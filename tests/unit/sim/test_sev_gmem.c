@@ -1,5 +1,6 @@
 /* guest_memfds that the VMM maps: its memory and the guest's, and what of them is neither's to touch. */
 #include <linux/falloc.h>
+#include <stdio.h>
 
 #include "sev_guest.h"
 
@@ -161,6 +162,36 @@ static void test_gmem_of_a_vm_that_becomes_a_sev_guest(void **state)
 	sev_guest_runs_from_gmem(UAPI_VM_DEFAULT);
 }
 
+/* How much of this process no core dump has, in KiB. */
+static unsigned long undumped(void)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	unsigned long size = 0, sum = 0;
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		sscanf(line, "Size: %lu kB", &size);
+		if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " dd"))
+			sum += size;
+	}
+	fclose(f);
+	return sum;
+}
+
+static void test_gmem_of_snp_is_in_no_core_dump(void **state)
+{
+	unsigned long before = undumped();
+	struct machine m;
+	struct guest g;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SNP);
+	assert_true(undumped() >= before + GUEST_BYTES / 1024);
+	guest_close(&g);
+	machine_close(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +200,7 @@ int main(void)
 	        cmocka_unit_test(test_gmem_private_pages_cannot_be_touched),
 	        cmocka_unit_test(test_gmem_of_a_sev_guest_is_measured_where_it_is_mapped),
 	        cmocka_unit_test(test_gmem_of_a_vm_that_becomes_a_sev_guest),
+	        cmocka_unit_test(test_gmem_of_snp_is_in_no_core_dump),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
