@@ -15,10 +15,11 @@ static const struct sigaction by_default; /* all zero: SIG_DFL */
 static struct sigaction before_segv, before_bus;
 
 /* Did an access cause the signal, and not kill(2) or memory that the host's hardware lost? */
-static bool by_access(const siginfo_t *info)
+static bool by_access(int signal, const siginfo_t *info)
 {
-	return info->si_code > 0 && info->si_code < SI_KERNEL && info->si_code != BUS_MCEERR_AR &&
-	       info->si_code != BUS_MCEERR_AO;
+	bool lost = signal == SIGBUS && (info->si_code == BUS_MCEERR_AR || info->si_code == BUS_MCEERR_AO);
+
+	return info->si_code > 0 && info->si_code < SI_KERNEL && !lost;
 }
 
 /*
@@ -56,7 +57,7 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 {
 	struct ram_guard *guard = innermost;
 
-	while (guard && !(by_access(info) && guard->owns(guard, (uintptr_t)info->si_addr)))
+	while (guard && !(by_access(signal, info) && guard->owns(guard, (uintptr_t)info->si_addr)))
 		guard = guard->outer;
 	if (!guard) {
 		pass_on(signal, info, context);
