@@ -402,6 +402,23 @@ static void finish_instruction(struct sim_cpu *cpu)
 	run_single(cpu, block, true);
 }
 
+/* An instruction or a delivery was given up. */
+static void come_back(struct sim_cpu *cpu)
+{
+	sim_rmw_abandon(cpu);
+	sim_flags_changed(cpu);
+	if (cpu->exit < 0 && cpu->toil >= SIM_TOIL_MAX)
+		cpu->exit = SIM_EXIT_DEADLINE;
+}
+
+static void leave_missing(struct sim_cpu *cpu)
+{
+	give_up_delivery(cpu);
+	give_up(cpu);
+	cpu->exit = SIM_EXIT_MISSING;
+	come_back(cpu);
+}
+
 enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
 {
 	jmp_buf env;
@@ -420,16 +437,10 @@ enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
 	switch (setjmp(env)) {
 	case 0: break;
 	case RAM_FAULT:
-		give_up_delivery(cpu);
-		give_up(cpu);
-		cpu->exit = SIM_EXIT_MISSING;
-		/* fallthrough */
-	default:
 		resume = false;
-		sim_rmw_abandon(cpu);
-		sim_flags_changed(cpu);
-		if (cpu->exit < 0 && cpu->toil >= SIM_TOIL_MAX)
-			cpu->exit = SIM_EXIT_DEADLINE;
+		leave_missing(cpu);
+		break;
+	default: resume = false; come_back(cpu);
 	}
 	if (resume) {
 		resume = false;
