@@ -61,8 +61,8 @@ bool sim_cpu_look(struct sim_cpu *cpu, void (*look)(struct sim_cpu *cpu, void *a
 	if (!setjmp(env)) {
 		look(cpu, arg);
 		found = true;
-		ram_guard_end(&guard);
 	}
+	ram_guard_end(&guard);
 	sim_map_leave(cpu);
 	return found;
 }

@@ -118,16 +118,18 @@ static bool try(enum attempt attempt, void *to, const void *from, size_t size, c
 {
 	jmp_buf back;
 	struct ram_guard guard = {.back = &back, .owns = in_range, .start = guest, .size = size};
+	volatile bool done = false;
 
 	ram_guard_begin(&guard);
-	if (setjmp(back))
-		return false;
-	if (attempt == ATTEMPT_TOUCH)
-		ram_touch(to, true);
-	else
-		ram_copy(to, from, size);
+	if (!setjmp(back)) {
+		if (attempt == ATTEMPT_TOUCH)
+			ram_touch(to, true);
+		else
+			ram_copy(to, from, size);
+		done = true;
+	}
 	ram_guard_end(&guard);
-	return true;
+	return done;
 }
 
 bool ram_try_read(void *to, const void *guest, size_t size)

@@ -22,8 +22,9 @@ typedef uint64_t unaligned64 __attribute__((aligned(1), may_alias));
 
 /*
  * While a guard is in force, a fault of this thread on host memory that the guard owns makes setjmp(*back)
- * return RAM_FAULT, with the guard no longer in force. No lock may be held that the code behind setjmp() does
- * not release. Guards nest. Faults that no guard owns end the process as they would without any guard.
+ * return RAM_FAULT, with the guard no longer in force; ending it then changes nothing. No lock may be held
+ * that the code behind setjmp() does not release. Guards nest. Faults that no guard owns end the process as
+ * they would without any guard.
  */
 struct ram_guard {
 	jmp_buf *back;
