@@ -3,15 +3,10 @@
  */
 #include "ops.h"
 
-static bool canonical(u64 address)
-{
-	return (u64)((s64)(address << 16) >> 16) == address;
-}
-
 void sim_jump(struct sim_cpu *cpu, u64 target, unsigned size)
 {
 	if (cpu->mode & MODE_64 && size == 8) {
-		if (unlikely(!canonical(target)))
+		if (unlikely(!is_canonical(target)))
 			sim_raise_error(cpu, EXC_GP, 0);
 	} else {
 		target = size == 2 ? (u16)target : (u32)target;
@@ -86,7 +81,7 @@ void op_ret(struct sim_cpu *cpu, const struct sim_op *op)
 
 	if (likely(!(op->flags & OP_LEGACY))) {
 		target = mem_read64(cpu, REG_RSP, SIM_SEG_FLAT_SS);
-		if (unlikely(!canonical(target)))
+		if (unlikely(!is_canonical(target)))
 			sim_raise_error(cpu, EXC_GP, 0);
 		REG_RIP = target;
 		REG_RSP += 8 + (u16)op->imm;

@@ -4,11 +4,6 @@
  */
 #include "far.h"
 
-static bool canonical(u64 address)
-{
-	return (u64)((s64)(address << 16) >> 16) == address;
-}
-
 static _Noreturn void refuse(struct sim_cpu *cpu, u8 vector, u16 selector)
 {
 	sim_raise_error(cpu, vector, selector & ~3u);
@@ -34,7 +29,7 @@ void sim_check_target(struct sim_cpu *cpu, const struct sim_seg *cs, u64 rip)
 {
 	bool wide = mode_is(cpu, MODE_LONG) && cs->attr & SEG_L;
 
-	if (wide ? !canonical(rip) : rip > cs->limit)
+	if (wide ? !is_canonical(rip) : rip > cs->limit)
 		sim_raise_error(cpu, EXC_GP, 0);
 }
 

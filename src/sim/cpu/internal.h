@@ -179,6 +179,17 @@ ALWAYS void reg_set(struct sim_cpu *cpu, unsigned offset, unsigned size, u64 val
 		reg_set8(cpu, offset, (u8)value);
 }
 
+/* Bits 63 to 48 of an address as bit 47 has them (APM 2, 1.1.3). */
+ALWAYS u64 make_canonical(u64 address)
+{
+	return (u64)((s64)(address << 16) >> 16);
+}
+
+ALWAYS bool is_canonical(u64 address)
+{
+	return make_canonical(address) == address;
+}
+
 ALWAYS bool mode_is(const struct sim_cpu *cpu, u32 bits)
 {
 	return (cpu->mode & bits) == bits;

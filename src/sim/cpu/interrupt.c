@@ -64,7 +64,7 @@ void sim_new_stack_push(struct sim_cpu *cpu, struct new_stack *stack, unsigned s
 	stack->rsp -= size;
 	if (mode_is(cpu, MODE_LONG)) {
 		linear = stack->rsp;
-		if ((u64)((s64)(linear << 16) >> 16) != linear)
+		if (!is_canonical(linear))
 			sim_raise_error(cpu, EXC_SS, stack->ext);
 	} else {
 		u64 offset = stack->ss.attr & SEG_DB ? (u32)stack->rsp : (u16)stack->rsp;

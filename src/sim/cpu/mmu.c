@@ -28,14 +28,9 @@ static void check_alignment(struct sim_cpu *cpu, u64 linear, unsigned size)
 		sim_raise_error(cpu, EXC_AC, 0);
 }
 
-static bool canonical(u64 linear)
-{
-	return (u64)((s64)(linear << 16) >> 16) == linear;
-}
-
 static void check_canonical(struct sim_cpu *cpu, u64 linear, unsigned seg)
 {
-	if (!canonical(linear))
+	if (!is_canonical(linear))
 		sim_raise_error(cpu, seg == SIM_SEG_FLAT_SS || seg == SIM_SS ? EXC_SS : EXC_GP, 0);
 }
 

@@ -177,15 +177,10 @@ static bool efer_write(struct sim_cpu *cpu, u64 value, bool by_host)
 	return true;
 }
 
-static u64 canonical(u64 address)
-{
-	return (u64)((s64)(address << 16) >> 16);
-}
-
 static bool allowed(struct sim_cpu *cpu, const struct msr *msr, u64 value, bool by_host)
 {
 	switch (msr->rule) {
-	case MSR_CANONICAL: return canonical(value) == value;
+	case MSR_CANONICAL: return is_canonical(value);
 	case MSR_32: return by_host || value >> 32 == 0;
 	case MSR_TSC_AUX: return (by_host || present(cpu, msr)) && (cpu->amd || value >> 32 == 0);
 	case MSR_PAT: return pat_valid(value);
@@ -202,7 +197,7 @@ static bool allowed(struct sim_cpu *cpu, const struct msr *msr, u64 value, bool 
 static u64 kept(const struct sim_cpu *cpu, const struct msr *msr, u64 value)
 {
 	switch (msr->rule) {
-	case MSR_SYSENTER: return cpu->amd ? (u32)value : canonical(value);
+	case MSR_SYSENTER: return cpu->amd ? (u32)value : make_canonical(value);
 	case MSR_TSC_AUX: return (u32)value;
 	default: return value;
 	}

@@ -335,7 +335,7 @@ static void system_descriptor(
 	if (!(ret->attr & SEG_P))
 		sim_raise_error(cpu, EXC_NP, selector & ~3u);
 	/* 64 bits of base (APM 2, 4.8.3) */
-	if ((u64)((s64)(ret->base << 16) >> 16) != ret->base)
+	if (!is_canonical(ret->base))
 		sim_raise_error(cpu, EXC_GP, selector & ~3u);
 }
 

@@ -30,7 +30,7 @@ static void table_load(struct sim_cpu *cpu, const struct sim_op *op, struct sim_
 	require_cpl0(cpu);
 	sim_mem_read_bytes(cpu, op_linear(cpu, op, size + 2, ACCESS_READ), image, size + 2, op->seg);
 	base = load_le(image + 2, 8);
-	if (size == 8 && (u64)((s64)(base << 16) >> 16) != base)
+	if (size == 8 && !is_canonical(base))
 		sim_raise_error(cpu, EXC_GP, 0);
 	/* With 16-bit operands the base has 24 bits. */
 	table->base = op->size == 2 && size == 4 ? base & 0xffffff : base;
@@ -331,7 +331,7 @@ void op_wrfsbase(struct sim_cpu *cpu, const struct sim_op *op)
 
 	if (!(cpu->cr4 & CR4_FSGSBASE))
 		sim_raise(cpu, EXC_UD);
-	if ((u64)((s64)(base << 16) >> 16) != base)
+	if (!is_canonical(base))
 		sim_raise_error(cpu, EXC_GP, 0);
 	cpu->seg[(op->xreg & 1) ? SIM_GS : SIM_FS].base = base;
 }
