@@ -83,9 +83,14 @@ void guest_open(struct guest *g, struct abi *abi, int bits, unsigned vcpus, unsi
 void guest_close(struct guest *g);
 /* Interrupts of the vectors tell themselves and end with EOI where eoi says: the LAPIC (1) or the PIC (2). */
 void guest_set_handler(struct guest *g, unsigned vector, int eoi);
+/* Where the code of the vector's handler is, for handlers of a test's own; guest_set_handler() comes first.
+ */
+struct code guest_stub(struct guest *g, unsigned vector);
 /* KVM_RUN once; tells the exit. Returns the exit reason, or -1. */
 int guest_run_once(struct guest *g, unsigned vcpu);
 /* Until the guest is done, or something else than a port, MMIO or interruption comes. */
 int guest_run(struct guest *g);
+/* As above, while the second vCPU runs in a thread; its exits are not told: they come when they come. */
+void guest_run_both(struct guest *g);
 
 #endif

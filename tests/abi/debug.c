@@ -118,7 +118,7 @@ static void trap_flag(struct abi *abi)
 	tell("-- the guest's own trap flag");
 	guest_open(&g, abi, 32, 1, 0);
 	guest_set_handler(&g, 1, 0);
-	stub = (struct code){.at = g.memory + GUEST_STUBS + 32, .bits = 32};
+	stub = guest_stub(&g, 1);
 	emit_bytes(&stub, 0x0f, 0x21, 0xf0); /* mov eax, dr6 */
 	tell_eax(&stub, 0x81);
 	emit_bytes(&stub, 0x8b, 0x04, 0x24); /* mov eax, [esp] */
@@ -143,7 +143,7 @@ static void trapped_halt(struct abi *abi)
 	tell("-- HLT under the trap flag");
 	guest_open(&g, abi, 32, 1, GUEST_IRQCHIP);
 	guest_set_handler(&g, 1, 0);
-	stub = (struct code){.at = g.memory + GUEST_STUBS + 32, .bits = 32};
+	stub = guest_stub(&g, 1);
 	emit_bytes(&stub, 0x8b, 0x04, 0x24); /* mov eax, [esp] */
 	tell_eax(&stub, 0x82);
 	emit_bytes(&stub, 0x81, 0x64, 0x24, 0x08, 0xff, 0xfe, 0xff, 0xff, 0xcf);

@@ -196,7 +196,7 @@ static void run_shutdown(struct abi *abi)
 /* A handler that takes the error code from the stack and tells it, with where and CR2. */
 static void write_fault_handler(struct guest *g)
 {
-	struct code stub = {.at = g->memory + GUEST_STUBS + 32 * 14, .bits = 64};
+	struct code stub = guest_stub(g, 14);
 
 	emit_bytes(&stub, 0x58); /* pop rax */
 	tell_eax(&stub, 0x81);

@@ -2,6 +2,8 @@
  * guest: a tiny guest: memory, code, tables, vCPUs, and the telling of its exits.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 #include "abi.h"
@@ -156,10 +158,15 @@ void guest_close(struct guest *g)
 	munmap(g->memory, GUEST_BYTES);
 }
 
+struct code guest_stub(struct guest *g, unsigned vector)
+{
+	return (struct code){.at = g->memory + GUEST_STUBS + 32 * (vector & 0x7f), .bits = g->code.bits};
+}
+
 /* push eax; out PORT_VECTOR, vector; EOI; pop eax; iret */
 static void write_stub(struct guest *g, unsigned vector, int eoi)
 {
-	struct code c = {.at = g->memory + GUEST_STUBS + 32 * (vector & 0x7f), .bits = g->code.bits};
+	struct code c = guest_stub(g, vector);
 
 	emit_bytes(&c, 0x50);
 	out8(&c, PORT_VECTOR, (uint8_t)vector);
@@ -261,4 +268,33 @@ int guest_run(struct guest *g)
 	}
 	tell("no end after %u exits", EXITS_MAX);
 	return -1;
+}
+
+/* ---- two processors ---- */
+
+static void on_signal(int signal)
+{
+}
+
+static void *second_main(void *ctx)
+{
+	struct guest *g = ctx;
+	int result;
+
+	do {
+		result = ask_number(g->abi, g->vcpu[1], KVM_RUN, 0);
+	} while (result == 0 || errno == EAGAIN);
+	return NULL;
+}
+
+void guest_run_both(struct guest *g)
+{
+	pthread_t second;
+
+	signal(SIGUSR1, on_signal);
+	pthread_create(&second, NULL, second_main, g);
+	guest_run(g);
+	__atomic_store_n(&g->run[1]->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(second, SIGUSR1);
+	pthread_join(second, NULL);
 }

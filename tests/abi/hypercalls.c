@@ -3,10 +3,6 @@
  * once, kicks of halted ones, yields, pairs of clocks. Law: the kernel's
  * Documentation/virt/kvm/x86/hypercalls.rst.
  */
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-
 #include "abi.h"
 
 #define VECTOR 0x50u
@@ -169,21 +165,6 @@ static void kicked(struct abi *abi)
 	guest_close(&g);
 }
 
-static void on_signal(int signal)
-{
-}
-
-static void *second_main(void *ctx)
-{
-	struct guest *g = ctx;
-	int result;
-
-	do {
-		result = ask_number(g->abi, g->vcpu[1], KVM_RUN, 0);
-	} while (result == 0 || errno == EAGAIN);
-	return NULL;
-}
-
 /* Counts at 7000h, halts with interrupts off, counts again. */
 static void write_second(struct guest *g)
 {
@@ -206,11 +187,9 @@ static void await_count(struct code *c, uint8_t count)
 /* One processor ends the sleep of another, which no interrupt could. */
 static void kicked_by_another(struct abi *abi)
 {
-	pthread_t second;
 	struct guest g;
 
 	tell("-- kicked by another processor");
-	signal(SIGUSR1, on_signal);
 	guest_open(&g, abi, 32, 2, GUEST_IRQCHIP);
 	write_second(&g);
 	turn_lapic_on(&g);
@@ -224,11 +203,7 @@ static void kicked_by_another(struct abi *abi)
 	emit_bytes(&g.code, 0x0f, 0x01, 0xd9);
 	await_count(&g.code, 2);
 	done(&g.code);
-	pthread_create(&second, NULL, second_main, &g);
-	guest_run(&g);
-	__atomic_store_n(&g.run[1]->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	pthread_kill(second, SIGUSR1);
-	pthread_join(second, NULL);
+	guest_run_both(&g);
 	guest_close(&g);
 }
 

@@ -312,22 +312,6 @@ const struct chapter chapter_interrupts = {"interrupts", run_interrupts};
 
 /* ---- two processors ---- */
 
-/* The second processor runs until it is told to stop; its exits are not told: they come when they come. */
-static void *second_main(void *ctx)
-{
-	struct guest *g = ctx;
-	int result;
-
-	do {
-		result = ask_number(g->abi, g->vcpu[1], KVM_RUN, 0);
-	} while (result == 0 || errno == EAGAIN);
-	return NULL;
-}
-
-static void on_signal(int signal)
-{
-}
-
 /* At 2000h in real mode: writes its mark, then waits for the first to see it. */
 static void write_second(struct guest *g)
 {
@@ -341,9 +325,7 @@ static void run_processors(struct abi *abi)
 {
 	struct kvm_mp_state state;
 	struct guest g;
-	pthread_t second;
 
-	signal(SIGUSR1, on_signal);
 	tell("-- init and sipi");
 	guest_open(&g, abi, 32, 2, GUEST_IRQCHIP);
 	write_second(&g);
@@ -362,17 +344,17 @@ static void run_processors(struct abi *abi)
 	emit_bytes(&g.code, 0x0f, 0xb7, 0xc0);             /* movzx eax, ax */
 	tell_eax(&g.code, 0x80);
 	done(&g.code);
-	pthread_create(&second, NULL, second_main, &g);
-	guest_run(&g);
-	__atomic_store_n(&g.run[1]->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	pthread_kill(second, SIGUSR1);
-	pthread_join(second, NULL);
+	guest_run_both(&g);
 	guest_close(&g);
 }
 
 const struct chapter chapter_processors = {"processors", run_processors};
 
 /* ---- doorbells, signals ---- */
+
+static void on_signal(int signal)
+{
+}
 
 static void doorbell(struct abi *abi)
 {

@@ -15,7 +15,7 @@
 /* A #GP tells itself and goes on behind the RDMSR or WRMSR. */
 static void skip_faults(struct guest *g)
 {
-	struct code stub = {.at = g->memory + GUEST_STUBS + 32 * GP, .bits = 32};
+	struct code stub = guest_stub(g, GP);
 
 	guest_set_handler(g, GP, 0);
 	emit_bytes(&stub, 0x83, 0xc4, 0x04); /* add esp, 4: the error code */

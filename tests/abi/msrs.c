@@ -21,7 +21,7 @@ static void open_guest(struct guest *g, struct abi *abi, uint64_t reasons)
 
 	guest_open(g, abi, 32, 1, GUEST_IRQCHIP);
 	guest_set_handler(g, GP, 0);
-	stub = (struct code){.at = g->memory + GUEST_STUBS + 32 * GP, .bits = 32};
+	stub = guest_stub(g, GP);
 	emit_bytes(&stub, 0x58); /* pop eax: the error code */
 	out8(&stub, PORT_VECTOR, GP);
 	emit_bytes(&stub, 0x83, 0x04, 0x24, 0x02, 0xcf); /* add [esp], 2; iret */

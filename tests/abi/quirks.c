@@ -39,7 +39,7 @@ static void open_guest(struct guest *g, struct abi *abi, const char *what, uint6
 	tell("-- %s, without quirks %llx", what, (unsigned long long)quirks);
 	guest_open(g, abi, 32, 1, GUEST_IRQCHIP | GUEST_WITHOUT(quirks));
 	guest_set_handler(g, UD, 0);
-	stub = (struct code){.at = g->memory + GUEST_STUBS + 32 * UD, .bits = 32};
+	stub = guest_stub(g, UD);
 	out8(&stub, PORT_VECTOR, UD);
 	emit_bytes(&stub, 0x83, 0x04, 0x24, 0x03, 0xcf); /* add [esp], 3; iret */
 }

@@ -117,7 +117,7 @@ static void halted_handler(struct abi *abi)
 	tell("-- a handler that halts while an nmi waits");
 	signal(SIGUSR1, on_kick);
 	open_nmis(&g, abi);
-	stub = (struct code){.at = g.memory + GUEST_STUBS + 32 * 2, .bits = 32};
+	stub = guest_stub(&g, 2);
 	out8(&stub, PORT_VECTOR, 2);
 	hlt(&stub);
 	out8(&stub, PORT_VECTOR, 3);
@@ -172,7 +172,7 @@ static void handle_traps(struct guest *g)
 	struct code stub;
 
 	guest_set_handler(g, DB, 0);
-	stub = (struct code){.at = g->memory + GUEST_STUBS + 32 * DB, .bits = 64};
+	stub = guest_stub(g, DB);
 	emit_bytes(&stub, 0x0f, 0x21, 0xf0); /* mov rax, dr6 */
 	tell_eax(&stub, 0x81);
 	emit_bytes(&stub, 0x48, 0x8b, 0x04, 0x24); /* mov rax, [rsp] */
@@ -352,7 +352,7 @@ static void vmcall(struct abi *abi, uint64_t quirks_off, uint8_t modrm)
 	guest_open(&g, abi, 32, 1, GUEST_IRQCHIP);
 	say(ask(abi, g.vm, KVM_ENABLE_CAP, &cap), "quirks");
 	guest_set_handler(&g, UD, 0);
-	stub = (struct code){.at = g.memory + GUEST_STUBS + 32 * UD, .bits = 32};
+	stub = guest_stub(&g, UD);
 	out8(&stub, PORT_VECTOR, UD);
 	emit_bytes(&stub, 0x83, 0x04, 0x24, 0x03, 0xcf); /* add [esp], 3; iret */
 	set_eax(&g.code, 1);                             /* KVM_HC_VAPIC_POLL_IRQ */

@@ -320,7 +320,7 @@ static void test_idle_for_long_goes_at_the_pace_of_the_host(void **state)
 	guest_open(&g, &abi, 32, 1, GUEST_IRQCHIP | GUEST_QUIET);
 	guest_set_handler(&g, 0x40, 1);
 	/* A handler that tells nothing. */
-	stub = (struct code){.at = g.memory + GUEST_STUBS + 32 * 0x40, .bits = 32};
+	stub = guest_stub(&g, 0x40);
 	emit_bytes(&stub, 0x50);
 	store(&stub, LAPIC + 0xb0, 0);
 	emit_bytes(&stub, 0x58, 0xcf);
