@@ -33,12 +33,15 @@ static size_t escape(char *line, size_t used, size_t max, const char *text)
 	return used;
 }
 
-/* A log that cannot be written has nowhere to complain; a reader that has stopped must not stop the guest. */
+/*
+ * A log that cannot be written has nowhere to complain; a reader that has stopped must not stop the guest. A
+ * signal that ends the wait wants the thread to end what it does: the line is lost then, too.
+ */
 static void put(const char *text, size_t size)
 {
 	struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-	if (poll(&ready, 1, LOG_WAIT_MS) == 0 || write(STDERR_FILENO, text, size) < 0)
+	if (poll(&ready, 1, LOG_WAIT_MS) != 1 || write(STDERR_FILENO, text, size) < 0)
 		return;
 }
 

@@ -1,4 +1,13 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+
 #include "support/test.h"
+
+static const struct timespec moment = {.tv_nsec = 1000000};
 
 /* Runs emit() with standard error sent to a pipe and returns what came out. */
 static char *captured(void (*emit)(void))
@@ -72,6 +81,61 @@ static void test_log_guest_storm_is_limited(void **state)
 	assert_in_range(count, LOG_LIMIT_BURST, 3 * LOG_LIMIT_BURST + 2);
 }
 
+static void on_signal(int signal)
+{
+}
+
+static _Atomic pid_t logging_tid;
+
+static void *log_thread(void *ctx)
+{
+	atomic_store(&logging_tid, gettid());
+	log_error("nobody reads this");
+	return NULL;
+}
+
+/* Waits until the thread that logs sleeps in a call. */
+static void wait_for_sleep(void)
+{
+	char path[64], state = 0;
+	FILE *file;
+
+	while (state != 'S') {
+		nanosleep(&moment, NULL);
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", logging_tid);
+		if (logging_tid && (file = fopen(path, "r"))) {
+			assert_int_equal(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
+			fclose(file);
+		}
+	}
+}
+
+/* One signal, as one kick stops a vCPU: after it no write may wait for the reader. */
+static void test_log_signal_ends_the_wait_for_a_reader(void **state)
+{
+	struct sigaction action = {.sa_handler = on_signal}, old;
+	int ends[2], saved = dup(STDERR_FILENO), joined = ETIMEDOUT;
+	pthread_t thread;
+
+	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+	while (write(ends[1], "x", 1) == 1)
+		;
+	assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+	dup2(ends[1], STDERR_FILENO);
+	sigaction(SIGUSR1, &action, &old);
+	assert_int_equal(pthread_create(&thread, NULL, log_thread, NULL), 0);
+	wait_for_sleep();
+	pthread_kill(thread, SIGUSR1);
+	for (int i = 0; i < 10000 && (joined = pthread_tryjoin_np(thread, NULL)); i++)
+		nanosleep(&moment, NULL);
+	dup2(saved, STDERR_FILENO);
+	assert_int_equal(joined, 0);
+	sigaction(SIGUSR1, &old, NULL);
+	close(saved);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -79,6 +143,7 @@ int main(void)
 	        cmocka_unit_test(test_log_long_line_is_cut),
 	        cmocka_unit_test(test_log_below_level_is_silent),
 	        cmocka_unit_test(test_log_guest_storm_is_limited),
+	        cmocka_unit_test(test_log_signal_ends_the_wait_for_a_reader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
