@@ -157,8 +157,8 @@ struct sim_vcpu {
 	uint64_t slice_end;
 	int64_t tsc_offset;
 	uint64_t tsc_adjust;
-	uint64_t msrs[8]; /* see msr.c */
-	uint64_t vapic;   /* guest-physical, of the four bytes in kvm_vapic.c; 0: none */
+	uint64_t msrs[8]; /* see kvm/msr.c */
+	uint64_t vapic;   /* guest-physical, of the four bytes in kvm/vapic.c; 0: none */
 	struct {
 		uint64_t cap, status, ctl, bank[SIM_MCE_BANKS][4];
 	} mce;
@@ -219,8 +219,7 @@ int sim_object_fd(const char *name, size_t size);
  */
 int sim_object_open(struct sim_platform *sim, struct sim_object *object, int fd);
 
-/* ---- VMs (kvm_vm.c, kvm_caps.c, kvm_memory.c, kvm_dirty.c, kvm_irq.c, kvm_eventfd.c, kvm_filter.c,
- * kvm_time.c) ---- */
+/* ---- VMs (kvm/) ---- */
 
 int vm_create(struct sim_platform *sim, unsigned long type);
 /* What the VM's type says of it, whether it has a context or not: the kernel's has_private_mem (SEV-SNP) and
@@ -282,8 +281,7 @@ void vm_irqfd_acked(struct sim_vm *vm, unsigned irqchip, unsigned pin);
 void vm_timers_changed(struct sim_vm *vm);
 struct sim_vcpu *vm_vcpu(struct sim_vm *vm, unsigned index);
 
-/* ---- vCPUs (kvm_vcpu.c, kvm_lapic.c, kvm_state.c, kvm_xstate.c, kvm_debug.c, kvm_hypercall.c, kvm_mce.c,
- * kvm_run.c, kvm_sync.c, msr.c, bus.c, idle.c) ---- */
+/* ---- vCPUs (kvm/) ---- */
 
 int vcpu_create(struct sim_vm *vm, unsigned long id);
 void vcpu_destroy(struct sim_vcpu *vcpu);
@@ -356,7 +354,7 @@ int vcpu_block(struct sim_vcpu *vcpu);
 /* A signal or immediate_exit wants KVM_RUN to return. */
 bool vcpu_interrupted(const struct sim_vcpu *vcpu);
 
-/* ---- time (clock.c) ---- */
+/* ---- time (kvm/clock.c) ---- */
 
 void clock_init(struct sim_clock *clock, enum sim_clock_kind kind);
 uint64_t clock_now(const struct sim_clock *clock);

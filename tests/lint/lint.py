@@ -153,7 +153,7 @@ def modules(root):
             yield path, 1, f'Python has a module {path.stem}'
 
 
-MSR_FILES = ['src/sim/msr.c', 'src/sim/cpu/msr.c', 'src/sim/kvm_mce.c']
+MSR_FILES = ['src/sim/kvm/msr.c', 'src/sim/cpu/msr.c', 'src/sim/kvm/mce.c']
 MSR_ROW = re.compile(r'^\s*\{(0x[0-9a-f]+), (?:(0x[0-9a-f]+), )?[-\w]'          # a row of a table: an index, or the first and the last
                      r'|^#define MSR_\w+ +(0x[0-9a-f]+)u'                      # those that functions answer
                      r'|^\s*VAR\((\d+)\)')                                    # variable MTRRs

@@ -1,9 +1,9 @@
 /*
  * psp: the secure processor of the software platform: what AMD's firmware does with its commands, with real
- * cryptography and keys that come from a seed. It knows no KVM and no descriptors; kvm_sev.c and dev_sev.c
- * bring it bytes that were copied in. Every command answers with the firmware's code (enum psp_code; 0:
- * done). One lock inside: any thread may call. It shares no code with launch/ and attest/, which are judged
- * by it. Law: SEV API (55766), SNP ABI (56860).
+ * cryptography and keys that come from a seed. It knows no KVM and no descriptors; sev/command.c and
+ * sev/device.c bring it bytes that were copied in. Every command answers with the firmware's code (enum
+ * psp_code; 0: done). One lock inside: any thread may call. It shares no code with launch/ and attest/, which
+ * are judged by it. Law: SEV API (55766), SNP ABI (56860).
  */
 #ifndef SIM_PSP_H
 #define SIM_PSP_H

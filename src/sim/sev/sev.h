@@ -9,7 +9,7 @@
 #include "psp/psp.h"
 #include "sim.h"
 
-/* ---- the processor (processor.c) ---- */
+/* ---- the processor (platform.c) ---- */
 
 /* A product that it can be. */
 struct sim_product {
@@ -157,7 +157,7 @@ struct sim_vcpu_sev {
 	} stale;
 };
 
-/* kvm_sev.c */
+/* command.c, vcpu.c */
 int vm_sev_create(struct sim_vm *vm);
 void vm_sev_destroy(struct sim_vm *vm);
 sim_call_fn vm_sev_command, vm_sev_register, vm_sev_unregister;
@@ -166,7 +166,7 @@ void vcpu_sev_destroy(struct sim_vcpu *v);
 /* May the vCPU run? 1, 0 (it exits at once: *run tells), or a negated errno. */
 int vcpu_sev_enter(struct sim_vcpu *v);
 /*
- * kvm_sev_state.c: a call on the registers of a vCPU. True if they are the guest's and the call was refused,
+ * state.c: a call on the registers of a vCPU. True if they are the guest's and the call was refused,
  * or made on what the VMM has of them instead (*ret_result).
  */
 bool vcpu_sev_call(struct sim_vcpu *v, unsigned long request, uintptr_t user, int *ret_result);
@@ -181,7 +181,7 @@ void vcpu_sev_miss_ghcb(struct sim_vcpu *v);
 /* KVM_EXIT_MEMORY_FAULT: -EFAULT. */
 int vcpu_sev_leave_fault(struct sim_vcpu *v);
 
-/* ---- commands (kvm_sev*.c): each with sim_sev.lock held ---- */
+/* ---- commands (command.c, launch.c, memory.c, send.c, snp.c): each with sim_sev.lock held ---- */
 
 struct sev_call {
 	struct sim_vm *vm;
@@ -280,7 +280,7 @@ void vmsa_build(const struct sim_vcpu *v, uint64_t features, bool legacy, struct
  */
 int sev_vmsas_update(struct sev_call *call, sev_vmsa_fn *update, int fd);
 
-/* ---- memory as the guest sees it (private.c) ---- */
+/* ---- memory as the guest sees it (decrypted.c) ---- */
 
 struct private_memory *private_memory_create(struct sim_processor *secure);
 struct private_memory *private_memory_share(struct private_memory *memory);
@@ -291,12 +291,12 @@ void private_bus_init(struct sim_vm *vm);
 /* What the vCPU wrote goes to memory; its translations must be forgotten. */
 void private_release(struct sim_vcpu *v);
 
-/* ---- sharing and moving (kvm_sev_share.c): KVM_ENABLE_CAP ---- */
+/* ---- sharing and moving (share.c): KVM_ENABLE_CAP ---- */
 
 int vm_sev_copy_from(struct sim_vm *vm, int source_fd);
 int vm_sev_move_from(struct sim_vm *vm, int source_fd);
 
-/* ---- /dev/sev (dev_sev.c) ---- */
+/* ---- /dev/sev (device.c) ---- */
 
 struct sim_sev_device {
 	struct sim_object object;

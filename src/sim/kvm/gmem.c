@@ -1,0 +1,378 @@
+/*
+ * gmem: guest_memfd, and which pages are private. The pages lie in the platform and cost memory only once
+ * touched; only those that the VMM may map lie behind the descriptor, too. Any thread; sim_vm.lock. Law:
+ * api.rst, KVM_CREATE_GUEST_MEMFD, KVM_SET_MEMORY_ATTRIBUTES, KVM_PRE_FAULT_MEMORY; virt/kvm/guest_memfd.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+
+#include "sev/sev.h"
+
+#define PAGES_OF(bytes) ((bytes) / PAGE_SIZE_BYTES)
+#define WORDS_OF(pages) (((pages) + 63) / 64)
+#define ADDRESSES_PAGES PAGES_OF(UINT64_C(1) << SIM_PHYS_BITS)
+/*
+ * KVM has no huge pages of a guest_memfd, and does not let the VMM make any (MADV_COLLAPSE). Here Linux
+ * refuses to: where the address is aligned to one, the place in the file is not.
+ */
+#define GMEM_MAP_OFFSET  PAGE_SIZE_BYTES
+#define ATTRIBUTES_BYTES (WORDS_OF(ADDRESSES_PAGES) * sizeof(uint64_t))
+
+/* Memory that costs nothing until it is touched; NULL with errno: none. */
+static void *reserve(uint64_t size)
+{
+	void *p =
+	        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static uint64_t bitmap_bytes(const struct sim_gmem *gmem)
+{
+	return WORDS_OF(PAGES_OF(gmem->size)) * sizeof(uint64_t);
+}
+
+static bool bit_set(_Atomic uint64_t *bits, uint64_t n)
+{
+	return !(atomic_fetch_or(&bits[n / 64], UINT64_C(1) << n % 64) >> n % 64 & 1);
+}
+
+static void bit_clear(_Atomic uint64_t *bits, uint64_t n)
+{
+	atomic_fetch_and(&bits[n / 64], ~(UINT64_C(1) << n % 64));
+}
+
+/* Words that are right already are not touched: they may cost no memory yet. */
+static void bits_change(_Atomic uint64_t *bits, uint64_t n, uint64_t end, bool value)
+{
+	const uint64_t word = value ? UINT64_MAX : 0;
+
+	while (n < end) {
+		bool whole = n % 64 == 0 && end - n >= 64;
+
+		if (whole && atomic_load_explicit(&bits[n / 64], memory_order_relaxed) != word)
+			atomic_store(&bits[n / 64], word);
+		else if (!whole && value)
+			bit_set(bits, n);
+		else if (!whole)
+			bit_clear(bits, n);
+		n += whole ? 64 : 1;
+	}
+}
+
+/* ---- the descriptor ---- */
+
+static void gmem_free(struct sim_gmem *gmem)
+{
+	if (gmem->pages)
+		munmap(gmem->pages, gmem->size);
+	if (gmem->owned)
+		munmap((void *)(uintptr_t)gmem->owned, bitmap_bytes(gmem));
+	if (gmem->map_fd >= 0)
+		close(gmem->map_fd);
+	free(gmem);
+}
+
+/*
+ * Slots that it is behind have no private memory any more. What can be mapped lives on in the kernel for as
+ * long as it is mapped; here a slot's memory is then what the VMM has at the slot's address, which is that
+ * mapping.
+ */
+void gmem_close(struct sim_gmem *gmem)
+{
+	struct sim_vm *vm = gmem->vm;
+
+	pthread_mutex_lock(&vm->lock);
+	for (unsigned i = 0; i < SIM_SLOTS_MAX; i++) {
+		if (vm->slots[i].gmem == gmem)
+			vm->slots[i].gmem = NULL;
+	}
+	if (vm_map_publish(vm) < 0)
+		log_error("software platform: no memory; a closed guest_memfd is kept");
+	else
+		gmem_free(gmem);
+	pthread_mutex_unlock(&vm->lock);
+	vm_unref(vm);
+}
+
+uint64_t vm_gmem_flags(const struct sim_vm *vm)
+{
+	bool private = vm && vm_has_private_memory(vm);
+
+	return UAPI_GUEST_MEMFD_MMAP | (private ? 0 : UAPI_GUEST_MEMFD_INIT_SHARED);
+}
+
+/* What a real processor encrypts is in plain text here, so no core dump shows it. */
+static uint8_t *private_pages(uint64_t size)
+{
+	void *p = reserve(size);
+
+	if (p)
+		madvise(p, size, MADV_DONTDUMP);
+	return p;
+}
+
+/* Pages that are shared are the mapped file's; others nobody finds. */
+static uint8_t *gmem_pages(const struct sim_gmem *gmem)
+{
+	off_t bytes;
+	void *p;
+
+	if (!(gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED))
+		return private_pages(gmem->size);
+	if (!add_ok(gmem->size, GMEM_MAP_OFFSET, &bytes) || ftruncate(gmem->map_fd, bytes) < 0)
+		return NULL;
+	p = mmap(NULL, gmem->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, gmem->map_fd,
+	        GMEM_MAP_OFFSET);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static bool gmem_fill(struct sim_gmem *gmem)
+{
+	gmem->map_fd = memfd_create("sim-gmem-pages", MFD_CLOEXEC);
+	if (gmem->map_fd < 0)
+		return false;
+	gmem->pages = gmem_pages(gmem);
+	gmem->owned = reserve(bitmap_bytes(gmem));
+	return gmem->pages && gmem->owned;
+}
+
+static int gmem_make(struct sim_vm *vm, uint64_t size, uint64_t flags)
+{
+	struct sim_gmem *gmem = calloc(1, sizeof(*gmem));
+	int fd;
+
+	if (!gmem)
+		return -ENOMEM;
+	*gmem = (struct sim_gmem){
+	        .object.kind = SIM_GMEM, .vm = vm, .size = size, .flags = flags, .map_fd = -1};
+	pthread_mutex_lock(&vm->sim->lock);
+	vm->refs++;
+	pthread_mutex_unlock(&vm->sim->lock);
+	fd = gmem_fill(gmem) ? sim_object_fd("sim-gmem", size) : -ENOMEM;
+	if (fd >= 0)
+		return sim_object_open(vm->sim, &gmem->object, fd);
+	gmem_free(gmem);
+	vm_unref(vm);
+	return fd;
+}
+
+int vm_create_gmem(void *object, void *arg, uintptr_t user)
+{
+	const struct uapi_create_guest_memfd *create = arg;
+
+	if (create->flags & ~vm_gmem_flags(object) || create->size == 0 || create->size > INT64_MAX ||
+	        !is_aligned(create->size, PAGE_SIZE_BYTES))
+		return -EINVAL;
+	return gmem_make(object, create->size, create->flags);
+}
+
+/* kvm_gmem_mmap(). An empty file has no page anywhere: whoever touches one gets SIGBUS, as for a private
+ * page. */
+int gmem_mmap_fd(const struct sim_gmem *gmem, int prot, int flags, off_t *offset)
+{
+	if (prot & PROT_EXEC)
+		return -EPERM;
+	if (!(gmem->flags & UAPI_GUEST_MEMFD_MMAP))
+		return -ENODEV;
+	if (!(flags & MAP_SHARED))
+		return -EINVAL;
+	if (*offset < 0 || !add_ok(*offset, (off_t)GMEM_MAP_OFFSET, offset))
+		return -EOVERFLOW;
+	return gmem->map_fd;
+}
+
+/*
+ * KVM takes a page of such a slot from the file, whatever the VMM has at the slot's address. Not so here for
+ * a guest with memory encryption, whose pages are known by their place in the VMM: there the VMM must have
+ * the file mapped at that address. Nor for SEV-SNP, where a shared view of such a slot leads nowhere (the
+ * kernel makes the page private for it).
+ */
+uint8_t *gmem_slot_host(const struct sim_vm *vm, const struct sim_slot_row *row)
+{
+	if (row->gmem && row->gmem->flags & UAPI_GUEST_MEMFD_MMAP && !vm->sev->active &&
+	        vm->type == UAPI_VM_DEFAULT)
+		return row->gmem->pages + row->region.guest_memfd_offset;
+	return (uint8_t *)(uintptr_t)row->region.userspace_addr;
+}
+
+static bool bound_twice(const struct sim_vm *vm, const struct sim_slot_row *row, const struct sim_gmem *gmem)
+{
+	uint64_t start = row->region.guest_memfd_offset, end = start + row->region.memory_size;
+
+	for (unsigned i = 0; i < SIM_SLOTS_MAX; i++) {
+		const struct sim_slot_row *other = &vm->slots[i];
+		uint64_t other_start = other->region.guest_memfd_offset;
+
+		if (other != row && other->gmem == gmem && other_start < end &&
+		        start < other_start + other->region.memory_size)
+			return true;
+	}
+	return false;
+}
+
+int vm_gmem_bind(struct sim_vm *vm, struct sim_slot_row *row)
+{
+	const struct uapi_userspace_memory_region2 *r = &row->region;
+	struct sim_gmem *gmem = NULL;
+	int fd = (int)r->guest_memfd;
+
+	if (fcntl(fd, F_GETFD) < 0)
+		return -EBADF;
+	pthread_mutex_lock(&vm->sim->lock);
+	if (fd < SIM_FDS_MAX && vm->sim->objects[fd] && vm->sim->objects[fd]->kind == SIM_GMEM)
+		gmem = (struct sim_gmem *)vm->sim->objects[fd];
+	if (gmem && gmem->vm != vm)
+		gmem = NULL;
+	pthread_mutex_unlock(&vm->sim->lock);
+	if (!gmem || !range_fits(r->guest_memfd_offset, r->memory_size, gmem->size))
+		return -EINVAL;
+	if (bound_twice(vm, row, gmem))
+		return -EEXIST;
+	row->gmem = gmem;
+	return 0;
+}
+
+bool gmem_own(struct sim_gmem *gmem, uint64_t offset)
+{
+	return bit_set(gmem->owned, PAGES_OF(offset));
+}
+
+void gmem_disown(struct sim_gmem *gmem, uint64_t offset)
+{
+	bit_clear(gmem->owned, PAGES_OF(offset));
+}
+
+/* What lies behind the end is punched without effect, as with the kernel. */
+static int punch(struct sim_gmem *gmem, uint64_t offset, uint64_t length)
+{
+	uint64_t end = offset + length < gmem->size ? offset + length : gmem->size;
+
+	if (offset >= end)
+		return 0;
+	bits_change(gmem->owned, PAGES_OF(offset), PAGES_OF(end), false);
+	return madvise(gmem->pages + offset, end - offset,
+	               gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED ? MADV_REMOVE : MADV_DONTNEED) < 0
+	               ? -errno
+	               : 0;
+}
+
+/* vfs_fallocate(), then kvm_gmem_fallocate(). */
+int gmem_fallocate(struct sim_gmem *gmem, int mode, off_t offset, off_t length)
+{
+	off_t end;
+	int result = 0;
+
+	if (offset < 0 || length <= 0)
+		return -EINVAL;
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE) || !(mode & FALLOC_FL_KEEP_SIZE))
+		return -EOPNOTSUPP;
+	if (!add_ok(offset, length, &end))
+		return -EFBIG;
+	if (!is_aligned((uint64_t)offset | (uint64_t)length, PAGE_SIZE_BYTES))
+		return -EINVAL;
+	if (mode & FALLOC_FL_PUNCH_HOLE) {
+		pthread_mutex_lock(&gmem->vm->lock);
+		result = punch(gmem, (uint64_t)offset, (uint64_t)length);
+		pthread_mutex_unlock(&gmem->vm->lock);
+	} else if ((uint64_t)end > gmem->size) {
+		result = -EINVAL;
+	}
+	return result;
+}
+
+/* ---- attributes ---- */
+
+int vm_attributes_init(struct sim_vm *vm)
+{
+	vm->private = reserve(ATTRIBUTES_BYTES);
+	return vm->private ? 0 : -errno;
+}
+
+void vm_attributes_finish(struct sim_vm *vm)
+{
+	if (vm->private)
+		munmap((void *)(uintptr_t)vm->private, ATTRIBUTES_BYTES);
+}
+
+bool vm_page_is_private(const struct sim_vm *vm, uint64_t gpa)
+{
+	uint64_t page = PAGES_OF(gpa);
+
+	return vm->private && page < ADDRESSES_PAGES && atomic_load(&vm->private[page / 64]) >> page % 64 & 1;
+}
+
+/* Beyond the end of addresses nothing can be mapped, and nothing is noted. */
+static void attributes_change(struct sim_vm *vm, uint64_t first, uint64_t count, bool private)
+{
+	uint64_t end = first + count < ADDRESSES_PAGES ? first + count : ADDRESSES_PAGES;
+
+	bits_change(vm->private, first, end, private);
+}
+
+int vm_set_attributes(void *object, void *arg, uintptr_t user)
+{
+	const struct uapi_memory_attributes *a = arg;
+	struct sim_vm *vm = object;
+	uint64_t end;
+	int result;
+
+	if (a->flags || a->attributes & ~(vm->private ? UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0))
+		return -EINVAL;
+	if (a->size == 0 || !add_ok(a->address, a->size, &end))
+		return -EINVAL;
+	if (!is_aligned(a->address | a->size, PAGE_SIZE_BYTES))
+		return -EINVAL;
+	if (!vm->private)
+		return 0;
+	pthread_mutex_lock(&vm->lock);
+	attributes_change(vm, PAGES_OF(a->address), PAGES_OF(a->size), a->attributes);
+	result = vm_map_publish(vm);
+	pthread_mutex_unlock(&vm->lock);
+	return result;
+}
+
+/* ---- faults before their time ---- */
+
+/* What a fault would do: a private page becomes the guest's. Everything else is there at once. */
+static int prefault_page(struct sim_vm *vm, uint64_t gpa)
+{
+	struct sim_slot_row *row = vm_memory_slot(vm, gpa);
+
+	if (!row)
+		return -ENOENT;
+	if (vm_page_is_private(vm, gpa)) {
+		if (!row->gmem)
+			return -EFAULT;
+		gmem_own(row->gmem, row->region.guest_memfd_offset + (gpa - row->region.guest_phys_addr));
+	}
+	return 0;
+}
+
+/* What is left goes back, whatever the answer; one page done is success. */
+int vcpu_prefault(void *object, void *arg, uintptr_t user)
+{
+	struct uapi_pre_fault_memory *range = arg;
+	struct sim_vm *vm = ((struct sim_vcpu *)object)->vm;
+	uint64_t end, start = range->gpa;
+	int result = 0;
+
+	if (range->flags || !is_aligned(range->gpa | range->size, PAGE_SIZE_BYTES) ||
+	        !add_ok(range->gpa, range->size, &end) || end <= range->gpa)
+		result = -EINVAL;
+	else if (vm_has_private_memory(vm) && !atomic_load(&vm->sev->finished))
+		result = -EOPNOTSUPP;
+	pthread_mutex_lock(&vm->lock);
+	while (range->size && result == 0) {
+		result = prefault_page(vm, range->gpa);
+		if (result == 0) {
+			range->gpa += PAGE_SIZE_BYTES;
+			range->size -= PAGE_SIZE_BYTES;
+		}
+	}
+	pthread_mutex_unlock(&vm->lock);
+	if (sim_copy_out(user, range, sizeof(*range)) < 0)
+		return -EFAULT;
+	return range->gpa == start ? result : 0;
+}

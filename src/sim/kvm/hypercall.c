@@ -1,0 +1,158 @@
+/*
+ * hypercall: what a guest asks of KVM by VMMCALL. The vCPU's thread. Law: the kernel's
+ * Documentation/virt/kvm/x86/hypercalls.rst. KVM_CAP_ENFORCE_PV_FEATURE_CPUID is not offered, so every call
+ * is answered, whatever the guest's CPUID says.
+ */
+#include <errno.h>
+#include <linux/kvm_para.h>
+
+#include "sev/sev.h"
+
+#define ICR_REFUSED (0x800u | 0xc0000u) /* logical destinations and shorthands */
+
+/* The registers as the call takes them: 32 bits of each outside of 64-bit code. */
+struct call {
+	uint64_t number, args[4];
+	bool longmode;
+};
+
+static int vapic_poll_irq(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result)
+{
+	*ret_result = 0;
+	return 1;
+}
+
+/* Ends the HLT of the processor with this APIC ID, or its next one. */
+static int kick_cpu(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result)
+{
+	struct sim_vm *vm = v->vm;
+	struct irq_message m = {.dest = (uint32_t)c->args[1], .delivery = IRQ_REMOTE_READ};
+
+	pthread_mutex_lock(&vm->irq_lock);
+	if (vm->chip)
+		irq_deliver(vm->chip, &m);
+	pthread_mutex_unlock(&vm->irq_lock);
+	*ret_result = 0;
+	return 1;
+}
+
+/* As a KVM does whose host does not tell the time by its TSC. */
+static int clock_pairing(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result)
+{
+	*ret_result = -(uint64_t)KVM_EOPNOTSUPP;
+	return 1;
+}
+
+/* Two words of bits, one an APIC ID, counted from args[2] on; args[3] is what the ICR would be. */
+static int send_ipi(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result)
+{
+	uint32_t icr = (uint32_t)c->args[3], first = (uint32_t)c->args[2];
+	struct sim_vm *vm = v->vm;
+	struct irq_message m = {
+	        .level = icr & 0x8000,
+	        .assert = icr & 0x4000,
+	        .vector = (uint8_t)icr,
+	        .delivery = icr >> 8 & 7,
+	};
+
+	if (icr & ICR_REFUSED) {
+		*ret_result = -(uint64_t)KVM_EINVAL;
+		return 1;
+	}
+	*ret_result = -(uint64_t)KVM_EOPNOTSUPP;
+	pthread_mutex_lock(&vm->irq_lock);
+	if (vm->chip)
+		*ret_result = irq_deliver_ids(vm->chip, c->args[0], first, &m) +
+		              irq_deliver_ids(vm->chip, c->args[1], first + (c->longmode ? 64 : 32), &m);
+	pthread_mutex_unlock(&vm->irq_lock);
+	return 1;
+}
+
+/* The host's scheduler decides which processor runs, as KVM's does where none waits for a turn. */
+static int sched_yield_to(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result)
+{
+	*ret_result = 0;
+	return 1;
+}
+
+/* The VMM answers, if it wants to hear of it. */
+static int map_gpa_range(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result)
+{
+	uint64_t gpa = c->args[0], pages = c->args[1], end;
+	struct kvm_run *run = v->run;
+
+	if (!(v->vm->hypercall_exits >> KVM_HC_MAP_GPA_RANGE & 1))
+		return 1;
+	if (!is_aligned(gpa, PAGE_SIZE_BYTES) || !pages || !mul_ok(pages, PAGE_SIZE_BYTES, &end) ||
+	        !add_ok(gpa, end, &end)) {
+		*ret_result = -(uint64_t)KVM_EINVAL;
+		return 1;
+	}
+	run->exit_reason = KVM_EXIT_HYPERCALL;
+	run->hypercall.nr = c->number;
+	run->hypercall.args[0] = gpa;
+	run->hypercall.args[1] = pages;
+	run->hypercall.args[2] = c->args[2];
+	run->hypercall.longmode = c->longmode;
+	run->hypercall.ret = 0;
+	v->waits = KVM_EXIT_HYPERCALL;
+	v->cpu->gpr[SIM_GPR_RIP] -= v->cpu->exit_info.hypercall_length;
+	return 0;
+}
+
+/* 1: answered, the guest goes on; 0: the VMM answers. The result is ENOSYS before. */
+static int (*const answers[])(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result) = {
+        [KVM_HC_VAPIC_POLL_IRQ] = vapic_poll_irq,
+        [KVM_HC_KICK_CPU] = kick_cpu,
+        [KVM_HC_CLOCK_PAIRING] = clock_pairing,
+        [KVM_HC_SEND_IPI] = send_ipi,
+        [KVM_HC_SCHED_YIELD] = sched_yield_to,
+        [KVM_HC_MAP_GPA_RANGE] = map_gpa_range,
+};
+
+static struct call call_of(const struct sim_cpu *cpu)
+{
+	bool longmode = cpu->efer & 0x400 && cpu->seg[SIM_CS].attr & 0x200;
+	uint64_t mask = longmode ? UINT64_MAX : UINT32_MAX;
+
+	return (struct call){
+	        .number = cpu->gpr[SIM_RAX] & mask,
+	        .args = {cpu->gpr[SIM_RBX] & mask, cpu->gpr[SIM_RCX] & mask, cpu->gpr[SIM_RDX] & mask,
+	                cpu->gpr[SIM_RSI] & mask},
+	        .longmode = longmode,
+	};
+}
+
+static void put_result(struct sim_cpu *cpu, uint64_t result, bool longmode)
+{
+	cpu->gpr[SIM_RAX] = longmode ? result : (uint32_t)result;
+}
+
+int vcpu_hypercall(struct sim_vcpu *v)
+{
+	struct call c = call_of(v->cpu);
+	uint64_t result = -(uint64_t)KVM_ENOSYS;
+
+	vcpu_sev_miss_ghcb(v);
+	if (v->cpu->cpl)
+		result = -(uint64_t)KVM_EPERM;
+	else if (c.number < ARRAY_LEN(answers) && answers[c.number] && answers[c.number](v, &c, &result) == 0)
+		return 0;
+	put_result(v->cpu, result, c.longmode);
+	return 1;
+}
+
+void vcpu_finish_hypercall(struct sim_vcpu *v)
+{
+	put_result(v->cpu, v->run->hypercall.ret, v->run->hypercall.longmode);
+	v->cpu->gpr[SIM_GPR_RIP] += v->cpu->exit_info.hypercall_length;
+}
+
+/* KVM does not see the instructions of encrypted guests: their VMCALL stays the processor's #UD. */
+bool vcpu_fixes_vmcall(void *ctx)
+{
+	const struct sim_vcpu *v = ctx;
+
+	return !(v->sev && v->vm->sev->active) &&
+	       sim_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
+}

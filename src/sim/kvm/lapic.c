@@ -1,0 +1,72 @@
+/*
+ * lapic: a vCPU's local APIC as KVM's calls and MSR 1B have it: its state, its base, what CPUID says
+ * about it, and IPIs by hypercall. The base is there without an in-kernel LAPIC, too. Law: api.rst, 4.57;
+ * Linux, arch/x86/kvm/lapic.c.
+ */
+#include <errno.h>
+
+#include "sim.h"
+
+#define CPUID_1_ECX_X2APIC       (1u << 21)
+#define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
+#define TIMER_PERIODIC           0x20000u
+#define TIMER_DEADLINE           0x40000u
+
+/* The bits of the base that this vCPU's CPUID does not offer. */
+static uint64_t base_reserved(const struct sim_vcpu *v)
+{
+	const struct kvm_cpuid_entry2 *features = vcpu_cpuid_leaf(v, 1);
+	uint64_t reserved = ~sim_cpu_phys_mask(v->cpu);
+
+	return features && features->ecx & CPUID_1_ECX_X2APIC ? reserved : reserved | IRQ_LAPIC_BASE_X2;
+}
+
+bool vcpu_apic_base_valid(const struct sim_vcpu *v, uint64_t base, bool by_host)
+{
+	return irq_lapic_base_is_valid(&v->lapic, base, base_reserved(v), by_host);
+}
+
+void vcpu_set_apic_base(struct sim_vcpu *v, uint64_t base)
+{
+	irq_lapic_set_base(&v->lapic, base);
+	v->cpu->apic_on = irq_lapic_is_on(&v->lapic);
+}
+
+void vcpu_lapic_cpuid_changed(struct sim_vcpu *v)
+{
+	const struct kvm_cpuid_entry2 *features = vcpu_cpuid_leaf(v, 1);
+
+	if (!features || !v->vm->chip)
+		return;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	v->lapic.timer_modes =
+	        TIMER_PERIODIC | (features->ecx & CPUID_1_ECX_TSC_DEADLINE ? TIMER_DEADLINE : 0);
+	irq_lapic_set_version(&v->lapic);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+}
+
+int vcpu_get_lapic(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+
+	if (!v->vm->chip)
+		return -EINVAL;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	irq_lapic_get_state(&v->lapic, arg, clock_now(&v->vm->sim->clock));
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 0;
+}
+
+int vcpu_set_lapic(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+	int result;
+
+	if (!v->vm->chip)
+		return -EINVAL;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	result = irq_lapic_set_state(&v->lapic, arg, clock_now(&v->vm->sim->clock)) < 0 ? -errno : 0;
+	vm_timers_changed(v->vm);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return result;
+}

@@ -1,0 +1,213 @@
+/*
+ * memory: memory slots, published to the processors as one sorted map. Any thread; sim_vm.lock.
+ * Law: api.rst, KVM_SET_USER_MEMORY_REGION, KVM_SET_USER_MEMORY_REGION2.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "sim.h"
+
+#define PAGES_MAX ((UINT64_C(1) << 31) - 1)
+#define GPA_END   (UINT64_C(1) << SIM_PHYS_BITS)
+#define USER_END  (UINT64_C(1) << 47)
+
+typedef struct uapi_userspace_memory_region2 region_t;
+
+static bool overlaps(const region_t *a, const region_t *b)
+{
+	return a->memory_size && b->memory_size && a->guest_phys_addr < b->guest_phys_addr + b->memory_size &&
+	       b->guest_phys_addr < a->guest_phys_addr + a->memory_size;
+}
+
+static int by_gpa(const void *a, const void *b)
+{
+	const struct sim_slot *x = a, *y = b;
+
+	return x->gpa < y->gpa ? -1 : x->gpa > y->gpa;
+}
+
+static struct sim_map *map_make(const struct sim_vm *vm)
+{
+	struct sim_map *map = calloc(1, sizeof(*map) + SIM_SLOTS_MAX * sizeof(map->slots[0]));
+
+	for (unsigned i = 0; map && i < SIM_SLOTS_MAX; i++) {
+		const region_t *r = &vm->slots[i].region;
+
+		if (r->memory_size)
+			map->slots[map->count++] = (struct sim_slot){
+			        .gpa = r->guest_phys_addr,
+			        .size = r->memory_size,
+			        .host = gmem_slot_host(vm, &vm->slots[i]),
+			        .id = i,
+			        .gmem = vm->slots[i].gmem,
+			        .gmem_offset = r->guest_memfd_offset,
+			        .flags = r->flags & KVM_MEM_READONLY ? SIM_SLOT_READONLY : 0,
+			        .dirty = vm->slots[i].dirty,
+			};
+	}
+	if (map)
+		qsort(map->slots, map->count, sizeof(map->slots[0]), by_gpa);
+	return map;
+}
+
+/* Waits until no processor uses another map: each looks at the end of the block that it runs. */
+static void wait_for_processors(struct sim_vm *vm, const struct sim_map *map)
+{
+	const struct timespec moment = {.tv_nsec = 20000};
+
+	for (unsigned i = 0; i < atomic_load(&vm->vcpu_count); i++) {
+		struct sim_vcpu *v = vm->vcpus[i];
+
+		sim_cpu_post(v->cpu, SIM_PENDING_FLUSH);
+		while (sim_cpu_uses_other_map(v->cpu, map->generation))
+			nanosleep(&moment, NULL);
+	}
+}
+
+int vm_map_publish(struct sim_vm *vm)
+{
+	struct sim_map *map = map_make(vm), *old = vm->map;
+
+	if (!map)
+		return -ENOMEM;
+	map->generation = old->generation + 1;
+	vm->map = map;
+	atomic_store(&vm->bus.map, map);
+	wait_for_processors(vm, map);
+	free(old);
+	return 0;
+}
+
+struct sim_slot_row *vm_memory_slot(struct sim_vm *vm, uint64_t gpa)
+{
+	for (unsigned i = 0; i < SIM_SLOTS_MAX; i++) {
+		const region_t *r = &vm->slots[i].region;
+
+		if (gpa >= r->guest_phys_addr && gpa - r->guest_phys_addr < r->memory_size)
+			return &vm->slots[i];
+	}
+	return NULL;
+}
+
+/*
+ * Memory of a guest_memfd is neither logged nor read only. A write to read-only memory is emulated, for which
+ * KVM needs registers that it may read.
+ */
+static uint32_t valid_flags(const struct sim_vm *vm, uint32_t flags)
+{
+	if (flags & UAPI_MEM_GUEST_MEMFD)
+		return UAPI_MEM_GUEST_MEMFD;
+	return KVM_MEM_LOG_DIRTY_PAGES | (vm_has_protected_state(vm) ? 0 : KVM_MEM_READONLY);
+}
+
+/* What is wrong with a region in itself. */
+static int check(const struct sim_vm *vm, const region_t *r)
+{
+	uint64_t end;
+
+	if (r->slot >= SIM_SLOTS_MAX || r->flags & ~valid_flags(vm, r->flags))
+		return -EINVAL;
+	if (r->flags & UAPI_MEM_GUEST_MEMFD && (!is_aligned(r->guest_memfd_offset, PAGE_SIZE_BYTES) ||
+	                                               !add_ok(r->guest_memfd_offset, r->memory_size, &end)))
+		return -EINVAL;
+	if (!is_aligned(r->memory_size | r->guest_phys_addr | r->userspace_addr, PAGE_SIZE_BYTES))
+		return -EINVAL;
+	if (!range_fits(r->userspace_addr, r->memory_size, USER_END))
+		return -EINVAL;
+	if (!add_ok(r->guest_phys_addr, r->memory_size, &end))
+		return -EINVAL;
+	return 0;
+}
+
+/*
+ * What is wrong with it beside what is there. A slot can move and change its log, nothing else; one with a
+ * guest_memfd not even that.
+ */
+static int check_change(const struct sim_vm *vm, const region_t *r, const region_t *old)
+{
+	if (!r->memory_size)
+		return old->memory_size ? 0 : -EINVAL;
+	if (r->memory_size / PAGE_SIZE_BYTES > PAGES_MAX)
+		return -EINVAL;
+	if (old->memory_size && r->flags & UAPI_MEM_GUEST_MEMFD)
+		return -EINVAL;
+	if (old->memory_size &&
+	        (r->userspace_addr != old->userspace_addr || r->memory_size != old->memory_size ||
+	                (r->flags ^ old->flags) & (KVM_MEM_READONLY | UAPI_MEM_GUEST_MEMFD)))
+		return -EINVAL;
+	for (unsigned i = 0; i < SIM_SLOTS_MAX; i++) {
+		if (i != r->slot && overlaps(r, &vm->slots[i].region))
+			return -EEXIST;
+	}
+	return range_fits(r->guest_phys_addr, r->memory_size, GPA_END) ? 0 : -EINVAL;
+}
+
+static int change(struct sim_vm *vm, const region_t *r)
+{
+	struct sim_slot_row *row = &vm->slots[r->slot], old = *row;
+	bool log = r->memory_size && r->flags & KVM_MEM_LOG_DIRTY_PAGES;
+	int result;
+
+	if (!log)
+		row->dirty = NULL;
+	else if (!old.dirty || old.region.memory_size != r->memory_size)
+		row->dirty = vm_dirty_make(vm, r->memory_size / PAGE_SIZE_BYTES);
+	if (log && !row->dirty) {
+		*row = old;
+		return -ENOMEM;
+	}
+	row->region = *r;
+	row->gmem = NULL;
+	result = r->memory_size && r->flags & UAPI_MEM_GUEST_MEMFD ? vm_gmem_bind(vm, row) : 0;
+	if (result == 0)
+		result = vm_map_publish(vm);
+	if (result < 0) {
+		if (row->dirty != old.dirty)
+			free(row->dirty);
+		*row = old;
+	} else if (row->dirty != old.dirty) {
+		free(old.dirty);
+	}
+	return result;
+}
+
+static int set_memory(struct sim_vm *vm, const region_t *r)
+{
+	int result = check(vm, r);
+
+	if (result < 0)
+		return result;
+	pthread_mutex_lock(&vm->lock);
+	result = check_change(vm, r, &vm->slots[r->slot].region);
+	if (result == 0)
+		result = change(vm, r);
+	pthread_mutex_unlock(&vm->lock);
+	return result;
+}
+
+/* The old call knows no guest_memfd. */
+int vm_set_memory(void *object, void *arg, uintptr_t user)
+{
+	const struct kvm_userspace_memory_region *old = arg;
+	const region_t r = {.slot = old->slot,
+	        .flags = old->flags,
+	        .guest_phys_addr = old->guest_phys_addr,
+	        .memory_size = old->memory_size,
+	        .userspace_addr = old->userspace_addr};
+
+	return old->flags & UAPI_MEM_GUEST_MEMFD ? -EINVAL : set_memory(object, &r);
+}
+
+int vm_set_memory2(void *object, void *arg, uintptr_t user)
+{
+	return set_memory(object, arg);
+}
+
+void vm_memory_finish(struct sim_vm *vm)
+{
+	for (unsigned i = 0; vm->slots && i < SIM_SLOTS_MAX; i++)
+		free(vm->slots[i].dirty);
+	free(vm->slots);
+	free(vm->map);
+}

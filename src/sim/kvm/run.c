@@ -1,0 +1,347 @@
+/*
+ * run: KVM_RUN: from the VMM's struct kvm_run into the processor and back. The vCPU's thread, which holds
+ * sim_vcpu.lock. Law: api.rst, 4.10 and 5.
+ */
+#include <asm/svm.h>
+#include <errno.h>
+#include <string.h>
+
+#include "cpu/ram.h"
+#include "sev/sev.h"
+
+#define NPF_WRITE UINT64_C(0x2) /* EXITINFO1 of a nested page fault (APM 2, 15.25.6) */
+#define NPF_USER  UINT64_C(0x4)
+#define NPF_FINAL UINT64_C(0x100000000) /* at the address itself, not in the guest's page tables */
+
+/* ---- signals: as the kernel, KVM_RUN returns before a handler runs ---- */
+
+static uint64_t low_mask(const sigset_t *set)
+{
+	uint64_t bits;
+
+	memcpy(&bits, set, sizeof(bits));
+	return bits;
+}
+
+/* Everything waits while the guest runs, but for what only a fault of the program itself can raise. */
+static void hold_signals(struct sim_vcpu *v, sigset_t *ret_old)
+{
+	static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+	sigset_t all;
+
+	sigfillset(&all);
+	for (size_t i = 0; i < ARRAY_LEN(own_faults); i++)
+		sigdelset(&all, own_faults[i]);
+	pthread_sigmask(SIG_SETMASK, &all, ret_old);
+	v->sigmask = v->has_sigmask ? v->sigmask_user : low_mask(ret_old);
+}
+
+bool vcpu_interrupted(const struct sim_vcpu *v)
+{
+	sigset_t pending;
+
+	if (__atomic_load_n(&v->run->immediate_exit, __ATOMIC_ACQUIRE))
+		return true;
+	return sigpending(&pending) == 0 && low_mask(&pending) & ~v->sigmask;
+}
+
+/* ---- exits ---- */
+
+/* The page behind struct kvm_run. */
+static uint8_t *port_data(struct sim_vcpu *v)
+{
+	return (uint8_t *)v->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE_BYTES;
+}
+
+static int leave_io(struct sim_vcpu *v)
+{
+	const struct sim_exit_info *info = &v->cpu->exit_info;
+	uint32_t bytes = info->io.size * info->io.count;
+
+	v->run->exit_reason = KVM_EXIT_IO;
+	v->run->io.direction = info->io.write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+	v->run->io.size = info->io.size;
+	v->run->io.port = info->io.port;
+	v->run->io.count = info->io.count;
+	v->run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE_BYTES;
+	if (info->io.write)
+		memcpy(port_data(v), info->io.data, bytes);
+	v->waits = v->cpu->access_waits ? KVM_EXIT_IO : 0; /* OUT to port 7Eh is over */
+	vcpu_charge_exit(v, info->io.port, info->io.write);
+	if (info->io.write)
+		atomic_store(&v->vm->idle_ns, 0);
+	return 0;
+}
+
+static int leave_mmio(struct sim_vcpu *v)
+{
+	const struct sim_exit_info *info = &v->cpu->exit_info;
+
+	v->run->exit_reason = KVM_EXIT_MMIO;
+	v->run->mmio.phys_addr = info->mmio.gpa;
+	v->run->mmio.len = info->mmio.size;
+	v->run->mmio.is_write = info->mmio.write;
+	memset(v->run->mmio.data, 0, sizeof(v->run->mmio.data));
+	if (info->mmio.write)
+		memcpy(v->run->mmio.data, info->mmio.data, info->mmio.size);
+	v->waits = KVM_EXIT_MMIO;
+	vcpu_charge_exit(v, info->mmio.gpa | UINT64_C(1) << 63, info->mmio.write);
+	if (info->mmio.write)
+		atomic_store(&v->vm->idle_ns, 0);
+	return 0;
+}
+
+/* What the VMM gave for the last exit goes to the processor. */
+static void bring_data(struct sim_vcpu *v)
+{
+	struct sim_exit_info *info = &v->cpu->exit_info;
+	struct kvm_run *run = v->run;
+
+	if (v->waits == KVM_EXIT_IO && !info->io.write)
+		memcpy(info->io.data, port_data(v), (size_t)info->io.size * info->io.count);
+	else if (v->waits == KVM_EXIT_MMIO && !info->mmio.write)
+		memcpy(info->mmio.data, run->mmio.data, info->mmio.size);
+	else if (v->waits == KVM_EXIT_HYPERCALL)
+		vcpu_finish_hypercall(v);
+	else if (v->waits == KVM_EXIT_X86_RDMSR || v->waits == KVM_EXIT_X86_WRMSR) {
+		info->msr.failed = run->msr.error;
+		info->msr.data = run->msr.data;
+	}
+	v->waits = 0;
+}
+
+static int leave_failed(struct sim_vcpu *v)
+{
+	const struct sim_exit_info *info = &v->cpu->exit_info;
+	struct kvm_run *run = v->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	run->emulation_failure.ndata = info->failed.size ? 3 : 0;
+	run->emulation_failure.flags =
+	        info->failed.size ? KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES : 0;
+	run->emulation_failure.insn_size = info->failed.size;
+	memcpy(run->emulation_failure.insn_bytes, info->failed.bytes,
+	        sizeof(run->emulation_failure.insn_bytes));
+	log_guest(LOG_WARN, "software processor: %s at 0x%llx", info->failed.why,
+	        (unsigned long long)info->failed.gpa);
+	return 0;
+}
+
+/* As of a nested page fault, what SVM's exits leave of it: EXITINFO2, the code, EXITINFO1. */
+static int leave_delivery(struct sim_vcpu *v)
+{
+	const struct sim_exit_info *info = &v->cpu->exit_info;
+	struct kvm_run *run = v->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
+	run->internal.ndata = 5;
+	run->internal.data[0] = info->delivery.gpa;
+	run->internal.data[1] = SVM_EXIT_NPF;
+	run->internal.data[2] = NPF_USER | NPF_FINAL | (info->delivery.write ? NPF_WRITE : 0);
+	run->internal.data[3] = info->delivery.gpa;
+	run->internal.data[4] = 0; /* which of the host's processors it was */
+	return 0;
+}
+
+/* ---- the loop ---- */
+
+static int leave(struct sim_vcpu *v, uint32_t reason)
+{
+	v->run->exit_reason = reason;
+	return 0;
+}
+
+static int leave_interrupted(struct sim_vcpu *v)
+{
+	v->run->exit_reason = KVM_EXIT_INTR;
+	return -EINTR;
+}
+
+/* With interrupt controllers here the vCPU sleeps here, else the VMM decides. */
+static int halt(struct sim_vcpu *v)
+{
+	if (!v->vm->chip)
+		return leave(v, KVM_EXIT_HLT);
+	/* The trap of single stepping comes behind HLT, which is over with it. */
+	if (v->cpu->event.kind != SIM_EVENT_NONE)
+		return 1;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	v->wakeable = sim_cpu_interruptible(v->cpu);
+	v->mp_state = v->kicked ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_HALTED;
+	v->kicked = false;
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 1;
+}
+
+/* 1: go on; 0: to the VMM. */
+static int handle_exit(struct sim_vcpu *v, enum sim_exit exit)
+{
+	switch (exit) {
+	case SIM_EXIT_IO: return leave_io(v);
+	case SIM_EXIT_MMIO: return leave_mmio(v);
+	case SIM_EXIT_HLT: return halt(v);
+	case SIM_EXIT_SHUTDOWN: return leave(v, KVM_EXIT_SHUTDOWN);
+	case SIM_EXIT_WINDOW:
+		sim_cpu_unpost(v->cpu, SIM_PENDING_WINDOW);
+		return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
+	case SIM_EXIT_HYPERCALL: return vcpu_hypercall(v);
+	case SIM_EXIT_MSR: return vcpu_leave_msr(v);
+	case SIM_EXIT_DEBUG: return vcpu_leave_debug(v);
+	case SIM_EXIT_FAULT: return vcpu_sev_leave_fault(v);
+	case SIM_EXIT_DELIVERY: return leave_delivery(v);
+	case SIM_EXIT_MISSING: v->run->exit_reason = KVM_EXIT_UNKNOWN; return -EFAULT;
+	case SIM_EXIT_STOPPED:
+	case SIM_EXIT_DEADLINE: return 1;
+	default: return leave_failed(v);
+	}
+}
+
+static enum sim_exit run_processor(struct sim_vcpu *v, uint64_t deadline)
+{
+	enum sim_exit exit;
+
+	vcpu_vapic_enter(v);
+	exit = sim_cpu_run(v->cpu, deadline);
+	vcpu_vapic_leave(v);
+	vcpu_now(v); /* what the VMM's devices read next is this vCPU's time */
+	return exit;
+}
+
+/* The instruction whose data came with this KVM_RUN is completed even if KVM_RUN is to return at once. */
+static int finish_access(struct sim_vcpu *v)
+{
+	enum sim_exit exit;
+
+	sim_cpu_post(v->cpu, SIM_PENDING_STOP);
+	exit = run_processor(v, sim_cpu_icount(v->cpu));
+	sim_cpu_unpost(v->cpu, SIM_PENDING_STOP);
+	return handle_exit(v, exit);
+}
+
+/* Without interrupt controllers here the VMM asks to be told when it can inject. */
+static bool window_open(struct sim_vcpu *v, bool completing)
+{
+	if (vm_has_pic(v->vm) || !v->run->request_interrupt_window) {
+		sim_cpu_unpost(v->cpu, SIM_PENDING_WINDOW);
+		return false;
+	}
+	if (!completing && vcpu_injectable(v))
+		return true;
+	sim_cpu_post(v->cpu, SIM_PENDING_WINDOW);
+	return false;
+}
+
+/* INIT and SIPI; the reason to stop is gone with them. */
+static void take_requests(struct sim_vcpu *v)
+{
+	pthread_mutex_lock(&v->vm->irq_lock);
+	sim_cpu_unpost(v->cpu, SIM_PENDING_STOP);
+	if (v->requests)
+		vcpu_take_requests(v);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+}
+
+/* What ends KVM_RUN before the guest goes on: 1: nothing. */
+static int leave_for_request(struct sim_vcpu *v)
+{
+	if (vcpu_ring_is_full(v))
+		return leave(v, KVM_EXIT_DIRTY_RING_FULL);
+	if (v->triple_fault) {
+		v->triple_fault = false;
+		return leave(v, KVM_EXIT_SHUTDOWN);
+	}
+	if (v->eoi_vector >= 0) {
+		v->run->eoi.vector = (uint8_t)v->eoi_vector;
+		v->eoi_vector = -1;
+		return leave(v, KVM_EXIT_IOAPIC_EOI);
+	}
+	return 1;
+}
+
+static int run_loop(struct sim_vcpu *v, bool completing)
+{
+	int result = 1;
+
+	while (result == 1) {
+		if (vcpu_interrupted(v))
+			return completing && (result = finish_access(v)) != 1 ? result : leave_interrupted(v);
+		if (atomic_load(&v->cpu->pending) & SIM_PENDING_STOP)
+			take_requests(v);
+		if (v->mp_state != KVM_MP_STATE_RUNNABLE) {
+			if (vcpu_block(v) < 0)
+				return leave_interrupted(v);
+			take_requests(v);
+			continue;
+		}
+		if (!completing && leave_for_request(v) == 0)
+			return 0;
+		if (window_open(v, completing))
+			return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
+		completing = false;
+		result = handle_exit(v, run_processor(v, vcpu_start_slice(v)));
+	}
+	return result;
+}
+
+static bool exits_at_once(const struct sim_vcpu *v)
+{
+	return __atomic_load_n(&v->run->immediate_exit, __ATOMIC_ACQUIRE);
+}
+
+/* A processor that was never started: its first INIT ends this KVM_RUN, as with the kernel. */
+static int wait_for_init(struct sim_vcpu *v)
+{
+	if (exits_at_once(v))
+		return -EINTR;
+	if (vcpu_block(v) < 0)
+		return leave_interrupted(v);
+	take_requests(v);
+	return -EAGAIN;
+}
+
+/* What the last exit left is finished first; an immediate exit then tells no reason. */
+static int run_checked(struct sim_vcpu *v)
+{
+	bool completing = v->waits != 0;
+	int result;
+
+	if (v->mp_state == KVM_MP_STATE_UNINITIALIZED)
+		return wait_for_init(v);
+	result = vcpu_sync_in(v);
+	if (result < 0)
+		return result;
+	if (!v->vm->chip) {
+		if (v->run->cr8 > 15)
+			return -EINVAL;
+		v->cpu->cr8 = v->run->cr8;
+	}
+	bring_data(v);
+	if (exits_at_once(v)) {
+		result = completing ? finish_access(v) : 1;
+		return result == 1 ? -EINTR : result;
+	}
+	vcpu_deliver_payload(v);
+	result = v->sev ? vcpu_sev_enter(v) : 1;
+	return result == 1 ? run_loop(v, completing) : result;
+}
+
+int vcpu_run(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+	sigset_t old;
+	int result;
+
+	if (user)
+		return -EINVAL;
+	if (!v->has_run)
+		ram_guard_prepare();
+	v->has_run = true;
+	hold_signals(v, &old);
+	result = run_checked(v);
+	vcpu_tell_state(v);
+	v->exits++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return result;
+}

@@ -1,0 +1,89 @@
+/*
+ * sync: what KVM_RUN tells in struct kvm_run beside the exit, and the registers that come and go in it.
+ * The vCPU's thread. Law: api.rst, 5 (struct kvm_run), KVM_CAP_SYNC_REGS.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "sev/sev.h"
+
+bool vm_has_pic(const struct sim_vm *vm)
+{
+	return vm->chip && !vm->chip->split;
+}
+
+bool vcpu_injectable(const struct sim_vcpu *v)
+{
+	return sim_cpu_rflags(v->cpu) & 0x200 && !v->cpu->shadow && v->cpu->event.kind == SIM_EVENT_NONE &&
+	       v->user_vector < 0 && (!v->vm->chip || irq_lapic_takes_pic(&v->lapic));
+}
+
+static bool is_protected(const struct sim_vcpu *v)
+{
+	return v->sev && v->sev->protected;
+}
+
+/* The guest keeps its registers; what the VMM writes is what it reads with KVM_GET_REGS. */
+static void set_regs(struct sim_vcpu *v, const struct kvm_regs *regs)
+{
+	struct kvm_regs copy = *regs;
+
+	if (is_protected(v))
+		v->sev->stale.regs = copy;
+	else
+		vcpu_set_regs(v, &copy, 0);
+}
+
+/* The VMM's memory may change meanwhile: each struct is copied once. */
+int vcpu_sync_in(struct sim_vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	uint64_t sets = run->kvm_dirty_regs;
+
+	if ((run->kvm_valid_regs | sets) & ~(uint64_t)vm_capability(v->vm->sim, v->vm, KVM_CAP_SYNC_REGS))
+		return -EINVAL;
+	if (sets & KVM_SYNC_X86_REGS) {
+		set_regs(v, &run->s.regs.regs);
+		run->kvm_dirty_regs &= ~KVM_SYNC_X86_REGS;
+	}
+	if (sets & KVM_SYNC_X86_SREGS) {
+		struct kvm_sregs sregs = run->s.regs.sregs;
+
+		if (!is_protected(v) && vcpu_set_sregs(v, &sregs, 0) < 0)
+			return -EINVAL;
+		run->kvm_dirty_regs &= ~KVM_SYNC_X86_SREGS;
+	}
+	if (sets & KVM_SYNC_X86_EVENTS) {
+		struct kvm_vcpu_events events = run->s.regs.events;
+
+		if (vcpu_set_events(v, &events, 0) < 0)
+			return -EINVAL;
+		run->kvm_dirty_regs &= ~KVM_SYNC_X86_EVENTS;
+	}
+	return 0;
+}
+
+static void sync_out(struct sim_vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	uint64_t sets = is_protected(v) ? 0 : run->kvm_valid_regs;
+
+	if (sets & KVM_SYNC_X86_REGS)
+		sim_cpu_get_regs(v->cpu, &run->s.regs.regs);
+	if (sets & KVM_SYNC_X86_SREGS)
+		vcpu_get_sregs(v, &run->s.regs.sregs, 0);
+	if (sets & KVM_SYNC_X86_EVENTS)
+		vcpu_get_events(v, &run->s.regs.events, 0);
+}
+
+void vcpu_tell_state(struct sim_vcpu *v)
+{
+	struct kvm_run *run = v->run;
+
+	sync_out(v);
+	run->if_flag = sim_cpu_rflags(v->cpu) >> 9 & 1;
+	run->flags = 0;
+	run->cr8 = v->vm->bus.cr8_read(v);
+	run->apic_base = v->lapic.base;
+	run->ready_for_interrupt_injection = vm_has_pic(v->vm) || vcpu_injectable(v);
+}

@@ -1,0 +1,205 @@
+/*
+ * system: calls on /dev/kvm. Any thread. Law: api.rst, 4.1 to 4.5 and 4.46.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "sev/sev.h"
+
+#define CPUID_1_ECX_X2APIC       (1u << 21)
+#define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
+#define CPUID_1_ECX_HYPERVISOR   (1u << 31)
+#define CPUID_1_ECX_MOVBE        (1u << 22)
+#define CPUID_7_ECX_RDPID        (1u << 22)
+#define CPUID_KVM                0x40000000u
+#define MSRS_MAX                 256
+
+static int get_api_version(void *sim, void *arg, uintptr_t user)
+{
+	return user ? -EINVAL : KVM_API_VERSION;
+}
+
+static int create_vm(void *sim, void *arg, uintptr_t user)
+{
+	return vm_create(sim, user);
+}
+
+static int check_extension(void *sim, void *arg, uintptr_t user)
+{
+	return vm_capability(sim, NULL, user);
+}
+
+static int get_run_size(void *sim, void *arg, uintptr_t user)
+{
+	return user ? -EINVAL : (int)SIM_RUN_BYTES;
+}
+
+/* What is the platform's and not the processor's: the APIC's modes, and the leaves by which KVM is known. */
+static uint32_t add_platform_leaves(struct kvm_cpuid_entry2 *entries, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (entries[i].function == 1)
+			entries[i].ecx |=
+			        CPUID_1_ECX_X2APIC | CPUID_1_ECX_TSC_DEADLINE | CPUID_1_ECX_HYPERVISOR;
+		if (entries[i].function >= CPUID_KVM && entries[i].function < CPUID_KVM + 0x100)
+			return count;
+	}
+	if (count + 2 > SIM_CPUID_MAX)
+		return count;
+	entries[count++] = (struct kvm_cpuid_entry2){.function = CPUID_KVM,
+	        .eax = CPUID_KVM + 1,
+	        .ebx = 0x4b4d564b, /* "KVMKVMKVM" */
+	        .ecx = 0x564b4d56,
+	        .edx = 0x4d};
+	entries[count++] = (struct kvm_cpuid_entry2){.function = CPUID_KVM + 1};
+	return count;
+}
+
+/* Memory encryption, which the secure processor brings, and the product that this makes it. */
+static uint32_t add_sev_leaf(
+        const struct sim_processor *secure, struct kvm_cpuid_entry2 *entries, uint32_t count)
+{
+	if (!secure || count == SIM_CPUID_MAX)
+		return count;
+	entries[count] = processor_cpuid(secure);
+	for (uint32_t i = 0; i < count; i++) {
+		if (entries[i].function == 1 || entries[i].function == 0x80000001)
+			entries[i].eax = psp_product_signature(secure->product->name);
+		if (entries[i].function == 0x80000000 && entries[i].eax < entries[count].function)
+			entries[i].eax = entries[count].function;
+	}
+	return count + 1;
+}
+
+static uint32_t supported_cpuid(
+        const struct sim_processor *secure, struct kvm_cpuid_entry2 entries[static SIM_CPUID_MAX])
+{
+	uint32_t count = SIM_CPUID_MAX;
+
+	sim_cpu_supported_cpuid(entries, &count);
+	return add_sev_leaf(secure, entries, add_platform_leaves(entries, count));
+}
+
+static int get_supported_cpuid(void *sim, void *arg, uintptr_t user)
+{
+	const struct sim_platform *platform = sim;
+	struct kvm_cpuid2 *head = arg;
+	auto_free struct kvm_cpuid_entry2 *entries = calloc(SIM_CPUID_MAX, sizeof(*entries));
+	uint32_t count;
+
+	if (!entries)
+		return -ENOMEM;
+	count = supported_cpuid(platform->secure, entries);
+	if (head->nent < count)
+		return -E2BIG;
+	head->nent = count;
+	return sim_copy_out(user + sizeof(*head), entries, count * sizeof(*entries));
+}
+
+/* The count goes back even if the list does not fit: that is how callers learn it. */
+static int get_msr_index_list(void *sim, void *arg, uintptr_t user)
+{
+	struct kvm_msr_list *head = arg;
+	uint32_t own, platform, room = head->nmsrs;
+	const uint32_t *own_list = sim_cpu_msr_list(&own), *platform_list = platform_msr_list(&platform);
+	uintptr_t at = user + sizeof(*head);
+
+	head->nmsrs = own + platform;
+	if (sim_copy_out(user, head, sizeof(*head)) < 0)
+		return -EFAULT;
+	if (room < head->nmsrs)
+		return -E2BIG;
+	if (sim_copy_out(at, own_list, own * sizeof(*own_list)) < 0 ||
+	        sim_copy_out(at + own * sizeof(*own_list), platform_list, platform * sizeof(*platform_list)) <
+	                0)
+		return -EFAULT;
+	return 0;
+}
+
+/* What KVM can emulate where the processor lacks it; this one has both. */
+static int get_emulated_cpuid(void *sim, void *arg, uintptr_t user)
+{
+	static const struct kvm_cpuid_entry2 entries[] = {
+	        {.function = 0, .eax = 7},
+	        {.function = 1, .ecx = CPUID_1_ECX_MOVBE},
+	        {.function = 7, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .ecx = CPUID_7_ECX_RDPID},
+	};
+	struct kvm_cpuid2 *head = arg;
+
+	if (head->nent < ARRAY_LEN(entries))
+		return -E2BIG;
+	head->nent = ARRAY_LEN(entries);
+	return sim_copy_out(user + sizeof(*head), entries, sizeof(entries));
+}
+
+/* ---- MSRs that are the same for every VM ---- */
+
+static int get_feature_list(void *sim, void *arg, uintptr_t user)
+{
+	struct kvm_msr_list *head = arg;
+	uint32_t count, room = head->nmsrs;
+	const uint32_t *list = platform_feature_list(&count);
+
+	head->nmsrs = count;
+	if (sim_copy_out(user, head, sizeof(*head)) < 0)
+		return -EFAULT;
+	if (room < count)
+		return -E2BIG;
+	return sim_copy_out(user + sizeof(*head), list, count * sizeof(*list));
+}
+
+/* Returns how many could be read; the first that is not one of them ends it. */
+static int get_feature_msrs(void *sim, void *arg, uintptr_t user)
+{
+	const struct kvm_msrs *head = arg;
+	struct kvm_msr_entry entry;
+	uint32_t done = 0;
+
+	if (head->nmsrs >= MSRS_MAX)
+		return -E2BIG;
+	for (; done < head->nmsrs; done++) {
+		uintptr_t at = user + sizeof(*head) + done * sizeof(entry);
+		uint64_t value;
+
+		if (sim_copy_in(&entry, at, sizeof(entry)) < 0)
+			return -EFAULT;
+		if (!platform_feature(entry.index, &value))
+			break;
+		entry.data = value;
+		if (sim_copy_out(at, &entry, sizeof(entry)) < 0)
+			return -EFAULT;
+	}
+	return (int)done;
+}
+
+const struct sim_call sim_system_calls[] = {
+        {KVM_GET_API_VERSION, get_api_version},
+        {KVM_CREATE_VM, create_vm},
+        {KVM_CHECK_EXTENSION, check_extension},
+        {KVM_GET_VCPU_MMAP_SIZE, get_run_size},
+        {KVM_GET_SUPPORTED_CPUID, get_supported_cpuid},
+        {KVM_GET_MSR_INDEX_LIST, get_msr_index_list},
+        {KVM_GET_EMULATED_CPUID, get_emulated_cpuid},
+        {KVM_GET_MSR_FEATURE_INDEX_LIST, get_feature_list},
+        {KVM_GET_MSRS, get_feature_msrs},
+        {KVM_HAS_DEVICE_ATTR, system_has_attr},
+        {KVM_GET_DEVICE_ATTR, system_get_attr},
+        {KVM_X86_GET_MCE_CAP_SUPPORTED, system_get_mce_cap},
+        {0},
+};
+
+void sim_figures(struct host *h, struct sim_figures *ret_figures)
+{
+	struct sim_platform *sim = (struct sim_platform *)h;
+	struct sim_figures sum;
+	struct sim_vm *vm;
+
+	pthread_mutex_lock(&sim->lock);
+	sum = sim->ended;
+	for (vm = sim->vms; vm; vm = vm->next) {
+		for (unsigned i = 0; i < vm->vcpu_count; i++)
+			vcpu_add_figures(vm->vcpus[i], &sum);
+	}
+	pthread_mutex_unlock(&sim->lock);
+	*ret_figures = sum;
+}

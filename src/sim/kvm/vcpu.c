@@ -1,0 +1,376 @@
+/*
+ * vcpu: a vCPU and the calls on its descriptor that move registers. Any thread; sim_vcpu.lock, which
+ * KVM_RUN holds too. Law: api.rst, 4.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "sev/sev.h"
+
+static int get_regs(void *object, void *arg, uintptr_t user)
+{
+	sim_cpu_get_regs(((struct sim_vcpu *)object)->cpu, arg);
+	return 0;
+}
+
+int vcpu_set_regs(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+
+	const struct kvm_regs *regs = arg;
+
+	/* An access that waits for its data goes on, unless the guest is somewhere else now. */
+	if (regs->rip != v->cpu->gpr[SIM_GPR_RIP])
+		v->waits = 0;
+	sim_cpu_set_regs(v->cpu, regs);
+	return 0;
+}
+
+int vcpu_get_sregs(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+	struct kvm_sregs *sregs = arg;
+
+	sim_cpu_get_sregs(v->cpu, sregs);
+	sregs->apic_base = v->lapic.base;
+	if (v->vm->chip)
+		sregs->cr8 = v->vm->bus.cr8_read(v);
+	else if (v->user_vector >= 0)
+		sregs->interrupt_bitmap[v->user_vector / 64] |= UINT64_C(1) << (v->user_vector % 64);
+	return 0;
+}
+
+/* The interrupt that a VMM with its own controllers had injected before it saved the state. */
+static void set_injected(struct sim_vcpu *v, const struct kvm_sregs *sregs)
+{
+	for (int i = 0; i < 4; i++) {
+		if (sregs->interrupt_bitmap[i])
+			v->user_vector = 64 * i + __builtin_ctzll(sregs->interrupt_bitmap[i]);
+	}
+	vcpu_interrupts_changed(v);
+}
+
+int vcpu_set_sregs_but_interrupt(struct sim_vcpu *v, const struct kvm_sregs *sregs)
+{
+	bool moved;
+
+	if (!vcpu_apic_base_valid(v, sregs->apic_base, true))
+		return -EINVAL;
+	moved = sregs->cs.base != v->cpu->seg[SIM_CS].base;
+	if (sim_cpu_set_sregs(v->cpu, sregs) < 0)
+		return -EINVAL;
+	if (v->sev)
+		v->sev->sregs_set = true;
+	if (moved)
+		v->waits = 0;
+	v->vm->bus.cr8_write(v, sregs->cr8 & 15);
+	pthread_mutex_lock(&v->vm->irq_lock);
+	vcpu_set_apic_base(v, sregs->apic_base);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 0;
+}
+
+int vcpu_set_sregs(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+	const struct kvm_sregs *sregs = arg;
+	int result = vcpu_set_sregs_but_interrupt(v, sregs);
+
+	if (result < 0)
+		return result;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	if (!vm_has_pic(v->vm))
+		set_injected(v, sregs);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 0;
+}
+
+static int get_fpu(void *object, void *arg, uintptr_t user)
+{
+	sim_cpu_get_fpu(((struct sim_vcpu *)object)->cpu, arg);
+	return 0;
+}
+
+static int set_fpu(void *object, void *arg, uintptr_t user)
+{
+	sim_cpu_set_fpu(((struct sim_vcpu *)object)->cpu, arg);
+	return 0;
+}
+
+static int interrupt(void *object, void *arg, uintptr_t user)
+{
+	const struct kvm_interrupt *irq = arg;
+	struct sim_vcpu *v = object;
+	int result = 0;
+
+	if (irq->irq >= KVM_NR_INTERRUPTS)
+		return -EINVAL;
+	if (vm_has_pic(v->vm))
+		return -ENXIO;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	/* With a LAPIC here it is what the PIC of the VMM sends; the last one must have been taken. */
+	if (v->vm->chip && v->user_vector >= 0)
+		result = -EEXIST;
+	else
+		v->user_vector = (int)irq->irq;
+	vcpu_interrupts_changed(v);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return result;
+}
+
+static int nmi(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+
+	pthread_mutex_lock(&v->vm->irq_lock);
+	vcpu_post_nmi(v);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 0;
+}
+
+/* There is no SMM, as in a kernel without CONFIG_KVM_SMM. */
+static int smi(void *object, void *arg, uintptr_t user)
+{
+	return -ENOTTY;
+}
+
+static int translate(void *object, void *arg, uintptr_t user)
+{
+	struct kvm_translation *t = arg;
+	struct sim_vcpu *v = object;
+	uint64_t gpa = 0;
+
+	/* KVM has no CR3 of a guest whose registers are encrypted. */
+	t->valid = !(v->sev && v->sev->protected) && sim_cpu_translate(v->cpu, t->linear_address, &gpa);
+	t->physical_address = t->valid ? gpa : UINT64_MAX;
+	t->writeable = 1;
+	t->usermode = 0;
+	return 0;
+}
+
+/* A NULL argument takes the mask away. */
+static int set_signal_mask(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vcpu *v = object;
+	struct kvm_signal_mask head;
+	uint64_t mask;
+
+	if (!user) {
+		v->has_sigmask = false;
+		return 0;
+	}
+	if (sim_copy_in(&head, user, sizeof(head)) < 0)
+		return -EFAULT;
+	if (head.len != sizeof(mask))
+		return -EINVAL;
+	if (sim_copy_in(&mask, user + sizeof(head), sizeof(mask)) < 0)
+		return -EFAULT;
+	v->sigmask_user = mask;
+	v->has_sigmask = true;
+	return 0;
+}
+
+const struct sim_call sim_vcpu_calls[] = {
+        {KVM_RUN, vcpu_run},
+        {KVM_GET_REGS, get_regs},
+        {KVM_SET_REGS, vcpu_set_regs},
+        {KVM_GET_SREGS, vcpu_get_sregs},
+        {KVM_SET_SREGS, vcpu_set_sregs},
+        {KVM_GET_FPU, get_fpu},
+        {KVM_SET_FPU, set_fpu},
+        {KVM_GET_MSRS, vcpu_get_msrs},
+        {KVM_SET_MSRS, vcpu_set_msrs},
+        {KVM_SET_CPUID2, vcpu_set_cpuid},
+        {KVM_GET_CPUID2, vcpu_get_cpuid},
+        {KVM_GET_LAPIC, vcpu_get_lapic},
+        {KVM_SET_LAPIC, vcpu_set_lapic},
+        {KVM_GET_MP_STATE, vcpu_get_mp_state},
+        {KVM_SET_MP_STATE, vcpu_set_mp_state},
+        {KVM_GET_VCPU_EVENTS, vcpu_get_events},
+        {KVM_SET_VCPU_EVENTS, vcpu_set_events},
+        {KVM_INTERRUPT, interrupt},
+        {KVM_NMI, nmi},
+        {KVM_TRANSLATE, translate},
+        {KVM_SET_SIGNAL_MASK, set_signal_mask, .raw = true},
+        {KVM_SET_VAPIC_ADDR, vcpu_set_vapic},
+        {KVM_GET_TSC_KHZ, vcpu_get_tsc_khz},
+        {KVM_SET_TSC_KHZ, vcpu_set_tsc_khz},
+        {KVM_GET_SREGS2, vcpu_get_sregs2},
+        {KVM_SET_SREGS2, vcpu_set_sregs2},
+        {KVM_GET_XSAVE, vcpu_get_xsave},
+        {KVM_GET_XSAVE2, vcpu_get_xsave},
+        {KVM_SET_XSAVE, vcpu_set_xsave},
+        {KVM_GET_XCRS, vcpu_get_xcrs},
+        {KVM_SET_XCRS, vcpu_set_xcrs},
+        {KVM_GET_DEBUGREGS, vcpu_get_debugregs},
+        {KVM_SET_DEBUGREGS, vcpu_set_debugregs},
+        {KVM_SET_GUEST_DEBUG, vcpu_set_guest_debug},
+        {KVM_KVMCLOCK_CTRL, vcpu_kvmclock_ctrl},
+        {KVM_HAS_DEVICE_ATTR, vcpu_has_attr},
+        {KVM_GET_DEVICE_ATTR, vcpu_get_attr},
+        {KVM_SET_DEVICE_ATTR, vcpu_set_attr},
+        {KVM_X86_SETUP_MCE, vcpu_setup_mce},
+        {KVM_X86_SET_MCE, vcpu_set_mce},
+        {KVM_SMI, smi},
+        {UAPI_PRE_FAULT_MEMORY, vcpu_prefault},
+        {0},
+};
+
+/* ---- life ---- */
+
+static bool id_is_taken(const struct sim_vm *vm, unsigned long id)
+{
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		if (vm->vcpus[i]->id == id)
+			return true;
+	}
+	return false;
+}
+
+void vcpu_destroy(struct sim_vcpu *v)
+{
+	if (!v)
+		return;
+	sim_cpu_destroy(v->cpu);
+	vcpu_sev_destroy(v);
+	if (v->run)
+		munmap(v->run, SIM_RUN_BYTES);
+	if (v->ring)
+		munmap(v->ring, v->vm->ring_bytes);
+	if (v->wake_fd >= 0)
+		close(v->wake_fd);
+	pthread_mutex_destroy(&v->lock);
+	free(v->cpuid);
+	free(v);
+}
+
+/* KVM starts with what FNINIT leaves, not with the processor's reset. */
+static const struct kvm_fpu initial_fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
+
+static int make_parts(struct sim_vcpu *v)
+{
+	v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->wake_fd < 0)
+		return -errno;
+	/* Of the two only memory is needed. */
+	return vcpu_sev_create(v) < 0 || sim_cpu_create(&v->vm->bus, v, &v->cpu, NULL) < 0 ? -ENOMEM : 0;
+}
+
+static int vcpu_make(struct sim_vm *vm, unsigned id, struct sim_vcpu **ret_vcpu)
+{
+	struct sim_vcpu *v = calloc(1, sizeof(*v));
+	int result;
+
+	if (!v)
+		return -ENOMEM;
+	v->object.kind = SIM_VCPU;
+	v->vm = vm;
+	v->index = vm->vcpu_count;
+	v->id = id;
+	v->user_vector = v->eoi_vector = -1;
+	pthread_mutex_init(&v->lock, NULL);
+	result = make_parts(v);
+	if (result < 0) {
+		vcpu_destroy(v);
+		return result;
+	}
+	sim_cpu_set_fpu(v->cpu, &initial_fpu);
+	v->base_ns = clock_now(&vm->sim->clock);
+	vcpu_set_apic_base(v, irq_lapic_base_after_reset(id));
+	vcpu_msrs_reset(v);
+	vcpu_mce_reset(v);
+	v->mp_state = vm->chip && id ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
+	*ret_vcpu = v;
+	return 0;
+}
+
+static int map_part(int fd, size_t offset, size_t bytes, void *ret_part)
+{
+	void *part = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+
+	if (part == MAP_FAILED)
+		return -errno;
+	memcpy(ret_part, &part, sizeof(part));
+	return 0;
+}
+
+/* Makes the descriptor, with the struct kvm_run and the ring that the VMM maps from it. */
+static int vcpu_fd(struct sim_vcpu *v)
+{
+	uint32_t ring_bytes = v->vm->ring_bytes;
+	size_t size = ring_bytes ? SIM_RING_OFFSET + ring_bytes : SIM_RUN_BYTES;
+	int fd = sim_object_fd("sim-vcpu", size), result;
+
+	if (fd < 0)
+		return fd;
+	result = map_part(fd, 0, SIM_RUN_BYTES, &v->run);
+	if (result == 0 && ring_bytes)
+		result = map_part(fd, SIM_RING_OFFSET, ring_bytes, &v->ring);
+	v->ring_count = ring_bytes / sizeof(*v->ring);
+	if (result < 0) {
+		close(fd);
+		return result;
+	}
+	return fd;
+}
+
+/* It is the VM's only when nothing can fail any more. irq_lock: interrupts may be on their way to it. */
+static void attach(struct sim_vm *vm, struct sim_vcpu *v)
+{
+	pthread_mutex_lock(&vm->sim->lock);
+	vm->refs++; /* its descriptor's */
+	pthread_mutex_unlock(&vm->sim->lock);
+	pthread_mutex_lock(&vm->irq_lock);
+	if (vm->chip)
+		irq_lapic_init(&v->lapic, vm->chip, v->index, v->id);
+	vm->vcpus[v->index] = v;
+	atomic_fetch_add(&vm->vcpu_count, 1);
+	pthread_mutex_unlock(&vm->irq_lock);
+}
+
+int vcpu_create(struct sim_vm *vm, unsigned long id)
+{
+	struct sim_vcpu *v;
+	int result;
+
+	if (id >= SIM_VCPU_IDS_MAX)
+		return -EINVAL;
+	pthread_mutex_lock(&vm->lock);
+	if (!vm->vcpu_ids)
+		vm->vcpu_ids = SIM_VCPU_IDS_MAX;
+	if (vm->vcpu_count >= SIM_VCPUS_MAX || id >= vm->vcpu_ids)
+		result = -EINVAL;
+	else if (id_is_taken(vm, id))
+		result = -EEXIST;
+	else
+		result = vcpu_make(vm, (unsigned)id, &v);
+	if (result == 0) {
+		result = vcpu_fd(v);
+		if (result < 0)
+			vcpu_destroy(v);
+		else
+			attach(vm, v);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return result < 0 ? result : sim_object_open(vm->sim, &v->object, result);
+}
+
+void vcpu_add_figures(const struct sim_vcpu *v, struct sim_figures *sum)
+{
+	size_t used = strlen(sum->unknown_names), room = sizeof(sum->unknown_names);
+
+	sum->instructions += sim_cpu_icount(v->cpu);
+	sum->exits += v->exits;
+	sum->ghcb_uses += v->sev ? v->sev->ghcb_uses : 0;
+	for (uint32_t i = 0; i < v->cpu->unknown_count; i++) {
+		char name[32];
+
+		sum->unknown += v->cpu->unknown[i].count;
+		used += (size_t)snprintf(sum->unknown_names + used, room - used, "%s%s x%llu",
+		        used ? ", " : "", sim_cpu_unknown_name(v->cpu->unknown[i].key, name),
+		        (unsigned long long)v->cpu->unknown[i].count);
+		if (used >= room)
+			used = room - 1;
+	}
+}

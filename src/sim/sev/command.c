@@ -1,0 +1,324 @@
+/*
+ * command: KVM_MEMORY_ENCRYPT_OP: the gate, the table of commands, and how a guest gets its context. Any
+ * thread; sim_sev.lock stands for kvm->lock. Law: amd-memory-encryption.rst; sev_mem_enc_ioctl() of KVM.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "sev/sev.h"
+
+#define GHCB_VERSION_MIN     1
+#define GHCB_VERSION_DEFAULT 2
+#define GHCB_VERSION_MAX     2
+
+bool vm_is_sev(const struct sim_vm *vm)
+{
+	return vm->sev->active;
+}
+
+bool vm_is_snp(const struct sim_vm *vm)
+{
+	return vm->sev->vmsa_features & ABI_FEATURE_SNP;
+}
+
+/* ---- contexts ---- */
+
+static enum sim_asid_kind asid_kind(unsigned type)
+{
+	return type == UAPI_VM_SNP ? SIM_ASID_SNP : type == UAPI_VM_SEV_ES ? SIM_ASID_ES : SIM_ASID_SEV;
+}
+
+static enum sim_asid_kind asid_kind_of(const struct sim_vm *vm)
+{
+	return vm_is_snp(vm) ? SIM_ASID_SNP : vm->sev->es ? SIM_ASID_ES : SIM_ASID_SEV;
+}
+
+static bool init_is_valid(const struct sev_call *call, const struct uapi_sev_init *init, unsigned type)
+{
+	bool es = type != UAPI_VM_SEV, snp = type == UAPI_VM_SNP;
+	uint64_t features = es ? call->vm->sim->secure->product->vmsa_features : 0;
+
+	if (!snp)
+		features &= ~ABI_FEATURE_SECURE_TSC;
+	return !atomic_load(&call->vm->vcpu_count) && !init->flags && !(init->vmsa_features & ~features) &&
+	       init->ghcb_version <= GHCB_VERSION_MAX && (es || !init->ghcb_version) &&
+	       !(snp && init->ghcb_version == 1) && !call->sev->active;
+}
+
+/* The firmware's code goes back after a refusal alone. */
+static int sev_platform_init(struct sev_call *call)
+{
+	uint32_t code = driver_init(call->vm->sim->secure);
+
+	return code == PSP_SUCCESS ? 0 : sev_result(call, code);
+}
+
+/* No vCPU comes in between: sim_vm.lock is held. */
+static int context_make(struct sev_call *call, const struct uapi_sev_init *init, unsigned type)
+{
+	struct sim_processor *secure = call->vm->sim->secure;
+	struct sim_sev *sev = call->sev;
+	bool es = type != UAPI_VM_SEV, snp = type == UAPI_VM_SNP;
+	int result;
+
+	if (!init_is_valid(call, init, type))
+		return -EINVAL;
+	result = asid_take(secure, asid_kind(type), &sev->asid);
+	if (result < 0)
+		return result;
+	result = sev_platform_init(call);
+	if (result < 0) {
+		asid_give(secure, asid_kind(type), sev->asid);
+		return result;
+	}
+	if (!snp)
+		sev->memory = private_memory_create(secure);
+	if (!snp && !sev->memory) {
+		asid_give(secure, asid_kind(type), sev->asid);
+		return -ENOMEM;
+	}
+	sev->active = true;
+	sev->es = es;
+	sev->need_init = false;
+	sev->vmsa_features = init->vmsa_features | (snp ? ABI_FEATURE_SNP : 0);
+	sev->ghcb_version = es && !init->ghcb_version ? GHCB_VERSION_DEFAULT : init->ghcb_version;
+	private_bus_init(call->vm);
+	return 0;
+}
+
+static int init_context(struct sev_call *call, const struct uapi_sev_init *init, unsigned type)
+{
+	int result;
+
+	pthread_mutex_lock(&call->vm->lock);
+	result = context_make(call, init, type);
+	pthread_mutex_unlock(&call->vm->lock);
+	return result;
+}
+
+int sev_init(struct sev_call *call)
+{
+	const struct uapi_sev_init init = {.vmsa_features = 0};
+
+	return call->vm->type == UAPI_VM_DEFAULT ? init_context(call, &init, UAPI_VM_SEV) : -EINVAL;
+}
+
+int sev_es_init(struct sev_call *call)
+{
+	const struct uapi_sev_init init = {.ghcb_version = GHCB_VERSION_MIN};
+
+	if (!(processor_vm_types(call->vm->sim->secure) >> UAPI_VM_SEV_ES & 1))
+		return -ENOTTY;
+	return call->vm->type == UAPI_VM_DEFAULT ? init_context(call, &init, UAPI_VM_SEV_ES) : -EINVAL;
+}
+
+int sev_init2(struct sev_call *call)
+{
+	struct uapi_sev_init init;
+
+	if (!call->sev->need_init)
+		return -EINVAL;
+	if (sev_copy_in(call, &init, sizeof(init)) < 0)
+		return -EFAULT;
+	return init_context(call, &init, call->vm->type);
+}
+
+/* ---- the firmware, the caller's memory ---- */
+
+int sev_copy_in(const struct sev_call *call, void *data, size_t size)
+{
+	return sim_copy_in(data, (uintptr_t)call->cmd->data, size);
+}
+
+int sev_take_params(const struct sev_call *call, void *params, size_t size)
+{
+	return vm_is_sev(call->vm) ? sev_copy_in(call, params, size) : -ENOTTY;
+}
+
+int sev_copy_out(const struct sev_call *call, const void *data, size_t size)
+{
+	return sim_copy_out((uintptr_t)call->cmd->data, data, size);
+}
+
+int sev_device(const struct sev_call *call, int fd)
+{
+	struct sim_platform *sim = call->vm->sim;
+	bool found = false;
+
+	if (fd < 0 || fd >= SIM_FDS_MAX)
+		return -EBADF;
+	pthread_mutex_lock(&sim->lock);
+	found = sim->objects[fd] && sim->objects[fd]->kind == SIM_SEV_DEVICE;
+	pthread_mutex_unlock(&sim->lock);
+	return found ? 0 : -EBADF;
+}
+
+int sev_result(struct sev_call *call, uint32_t code)
+{
+	call->cmd->error = code;
+	return code == PSP_SUCCESS ? 0 : -EIO;
+}
+
+int sev_copy_out_padded(uint64_t user, const void *data, size_t size, size_t room)
+{
+	static const uint8_t zeros[PAGE_SIZE_BYTES];
+
+	if (sim_copy_out((uintptr_t)user, data, size) < 0)
+		return -EFAULT;
+	for (size_t part; size < room; size += part) {
+		part = room - size < sizeof(zeros) ? room - size : sizeof(zeros);
+		if (sim_copy_out((uintptr_t)user + size, zeros, part) < 0)
+			return -EFAULT;
+	}
+	return 0;
+}
+
+/* As the kernel: after a refusal nothing is given back but by a query of the length. */
+int sev_answer(struct sev_call *call, uint32_t code, const struct sev_answer *a)
+{
+	uint32_t room = *a->len;
+	int result = sev_result(call, code);
+
+	if (room && result < 0)
+		return result;
+	if (result == 0 && a->user && sev_copy_out_padded(a->user, a->data, a->size, room) < 0)
+		result = -EFAULT;
+	*a->len = code == PSP_SUCCESS || code == PSP_INVALID_LEN ? (uint32_t)a->size : 0;
+	return sev_copy_out(call, a->params, a->params_size) < 0 ? -EFAULT : result;
+}
+
+void *sev_copy_blob(uint64_t user, uint64_t size, int *ret_result)
+{
+	void *blob;
+
+	*ret_result = -EINVAL;
+	if (!user || !size || size > SEV_BLOB_MAX_BYTES)
+		return NULL;
+	blob = malloc(size);
+	*ret_result = blob ? sim_copy_in(blob, (uintptr_t)user, size) : -ENOMEM;
+	if (*ret_result == 0)
+		return blob;
+	free(blob);
+	return NULL;
+}
+
+/* ---- the gate ---- */
+
+static const struct {
+	uint32_t id;
+	sev_command_fn *fn;
+	bool mirror; /* a mirror may give it too */
+} commands[] = {
+        {KVM_SEV_INIT, sev_init, false},
+        {KVM_SEV_ES_INIT, sev_es_init, false},
+        {UAPI_SEV_INIT2, sev_init2, false},
+        {KVM_SEV_LAUNCH_START, sev_launch_start, false},
+        {KVM_SEV_LAUNCH_UPDATE_DATA, sev_launch_update_data, false},
+        {KVM_SEV_LAUNCH_UPDATE_VMSA, sev_launch_update_vmsa, true},
+        {KVM_SEV_LAUNCH_SECRET, sev_launch_secret, false},
+        {KVM_SEV_LAUNCH_MEASURE, sev_launch_measure, false},
+        {KVM_SEV_LAUNCH_FINISH, sev_launch_finish, false},
+        {KVM_SEV_SEND_START, sev_send_start, false},
+        {KVM_SEV_SEND_UPDATE_DATA, sev_send_update_data, false},
+        {KVM_SEV_SEND_FINISH, sev_send_finish, false},
+        {KVM_SEV_SEND_CANCEL, sev_send_cancel, false},
+        {KVM_SEV_RECEIVE_START, sev_receive_start, false},
+        {KVM_SEV_RECEIVE_UPDATE_DATA, sev_receive_update_data, false},
+        {KVM_SEV_RECEIVE_FINISH, sev_receive_finish, false},
+        {KVM_SEV_GUEST_STATUS, sev_guest_status, true},
+        {KVM_SEV_DBG_DECRYPT, sev_dbg_decrypt, true},
+        {KVM_SEV_DBG_ENCRYPT, sev_dbg_encrypt, true},
+        {KVM_SEV_GET_ATTESTATION_REPORT, sev_attestation_report, false},
+        {UAPI_SEV_SNP_LAUNCH_START, sev_snp_launch_start, false},
+        {UAPI_SEV_SNP_LAUNCH_UPDATE, sev_snp_launch_update, false},
+        {UAPI_SEV_SNP_LAUNCH_FINISH, sev_snp_launch_finish, false},
+        {UAPI_SEV_SNP_ENABLE_REQ_CERTS, sev_snp_enable_req_certs, false},
+};
+
+/* In the kernel's order: what a mirror may, what an SNP guest may, the command; its number last. */
+static int dispatch(struct sev_call *call, uintptr_t user)
+{
+	size_t i = 0;
+	int result;
+
+	while (i < ARRAY_LEN(commands) && commands[i].id != call->cmd->id)
+		i++;
+	if (call->sev->owner && (i == ARRAY_LEN(commands) || !commands[i].mirror))
+		return -EINVAL;
+	if (vm_is_snp(call->vm) && call->cmd->id < UAPI_SEV_SNP_LAUNCH_START)
+		return -EPERM;
+	if (i == ARRAY_LEN(commands))
+		return -EINVAL;
+	result = commands[i].fn(call);
+	return sim_copy_out(user, call->cmd, sizeof(*call->cmd)) < 0 ? -EFAULT : result;
+}
+
+int vm_sev_command(void *object, void *arg, uintptr_t user)
+{
+	struct sim_vm *vm = object;
+	struct kvm_sev_cmd cmd;
+	struct sev_call call = {.vm = vm, .sev = vm->sev, .cmd = &cmd};
+	int result;
+
+	if (!vm->sim->secure)
+		return -ENOTTY;
+	if (!user)
+		return 0;
+	if (sim_copy_in(&cmd, user, sizeof(cmd)) < 0)
+		return -EFAULT;
+	call.psp = vm->sim->secure->psp;
+	pthread_mutex_lock(&vm->sev->lock);
+	result = dispatch(&call, user);
+	pthread_mutex_unlock(&vm->sev->lock);
+	return result;
+}
+
+/* ---- life ---- */
+
+int vm_sev_create(struct sim_vm *vm)
+{
+	vm->sev = calloc(1, sizeof(*vm->sev));
+	if (!vm->sev)
+		return -ENOMEM;
+	pthread_mutex_init(&vm->sev->lock, NULL);
+	vm->sev->need_init = vm->type != UAPI_VM_DEFAULT;
+	if (vm->sim->secure)
+		vm->sev->pages_lockable = vm->sim->secure->memlock_bytes / PAGE_SIZE_BYTES;
+	return 0;
+}
+
+/* The guest's key goes, then its ASID. A mirror has neither. */
+static void context_end(struct sim_vm *vm)
+{
+	struct sim_processor *secure = vm->sim->secure;
+	struct sim_sev *sev = vm->sev;
+
+	private_memory_unref(sev->memory);
+	if (sev->owner) {
+		vm_unref(sev->owner);
+		return;
+	}
+	if (sev->handle) {
+		psp_deactivate(secure->psp, sev->handle);
+		psp_decommission(secure->psp, sev->handle);
+	}
+	if (sev->gctx)
+		psp_snp_decommission(secure->psp, sev->gctx);
+	asid_give(secure, asid_kind_of(vm), sev->asid);
+}
+
+void vm_sev_destroy(struct sim_vm *vm)
+{
+	struct sim_region *next;
+
+	if (!vm->sev)
+		return;
+	for (struct sim_region *r = vm->sev->regions; r; r = next) {
+		next = r->next;
+		free(r);
+	}
+	if (vm->sev->active)
+		context_end(vm);
+	pthread_mutex_destroy(&vm->sev->lock);
+	free(vm->sev);
+}

@@ -1,0 +1,375 @@
+/*
+ * decrypted: guest memory as the guest sees it. SEV and SEV-ES: the VMM's mapping holds ciphertext; what
+ * processors touch is decrypted into a copy, like a cache line, and goes back when translations are forgotten
+ * or the VMM gets the vCPU. SNP: the guest_memfd. The vCPU's thread. Law: APM 2, 15.34.5 to 15.34.9, 15.36.
+ */
+#include <string.h>
+
+#include "cpu/ram.h"
+#include "sev.h"
+
+#define BLOCK        16u
+#define PAGES_FIRST  1024u
+#define HELD_FIRST   64u
+#define CHUNK_PAGES  256u
+#define HELD_WRITTEN 1u
+
+/* A page that was touched. It stays as long as the guest: a guest's memory is what bounds it. */
+struct private_page {
+	uintptr_t host; /* its address in the VMM */
+	uint64_t spa;   /* the cipher ties bytes to it */
+	uint8_t *plain;
+	uint8_t *cipher;                   /* what the VMM's memory held when plain was right for it */
+	const struct sim_vcpu_sev *holder; /* the latest, in that epoch of it */
+	uint64_t epoch;
+	bool written;
+};
+
+struct private_memory {
+	pthread_mutex_t lock;
+	unsigned refs;
+	struct sim_processor *secure;
+	const struct psp_cipher *cipher;
+	struct private_page **pages; /* a hash table of a power of two */
+	size_t room, count;
+	uint8_t *chunk; /* of mapped memory, from which pages are made */
+	size_t chunk_left;
+	uint8_t **chunks;
+	size_t chunks_count;
+};
+
+#define CHUNK_BYTES ((size_t)CHUNK_PAGES * 2 * PAGE_SIZE_BYTES)
+
+struct private_memory *private_memory_create(struct sim_processor *secure)
+{
+	struct private_memory *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->refs = 1;
+	m->secure = secure;
+	m->room = PAGES_FIRST;
+	m->pages = calloc(m->room, sizeof(struct private_page *));
+	if (!m->pages) {
+		free(m);
+		return NULL;
+	}
+	pthread_mutex_init(&m->lock, NULL);
+	return m;
+}
+
+struct private_memory *private_memory_share(struct private_memory *m)
+{
+	pthread_mutex_lock(&m->lock);
+	m->refs++;
+	pthread_mutex_unlock(&m->lock);
+	return m;
+}
+
+static void destroy(struct private_memory *m)
+{
+	spa_forget(m->secure, m);
+	for (size_t i = 0; i < m->room; i++)
+		free(m->pages[i]);
+	for (size_t i = 0; i < m->chunks_count; i++) {
+		crypto_wipe(m->chunks[i], CHUNK_BYTES);
+		munmap(m->chunks[i], CHUNK_BYTES);
+	}
+	free((void *)m->chunks);
+	free((void *)m->pages);
+	pthread_mutex_destroy(&m->lock);
+	free(m);
+}
+
+void private_memory_unref(struct private_memory *m)
+{
+	bool last;
+
+	if (!m)
+		return;
+	pthread_mutex_lock(&m->lock);
+	last = --m->refs == 0;
+	pthread_mutex_unlock(&m->lock);
+	if (last)
+		destroy(m);
+}
+
+void private_memory_set_cipher(struct private_memory *m, const struct psp_cipher *cipher)
+{
+	pthread_mutex_lock(&m->lock);
+	m->cipher = cipher;
+	pthread_mutex_unlock(&m->lock);
+}
+
+/* ---- pages ---- */
+
+static size_t place(const struct private_memory *m, uintptr_t host)
+{
+	size_t i = (size_t)((host / PAGE_SIZE_BYTES) * UINT64_C(0x9e3779b97f4a7c15) >> 20);
+
+	for (i &= m->room - 1; m->pages[i] && m->pages[i]->host != host;)
+		i = (i + 1) & (m->room - 1);
+	return i;
+}
+
+static bool grow(struct private_memory *m)
+{
+	struct private_page **old = m->pages;
+	size_t old_room = m->room;
+
+	m->pages = calloc(2 * old_room, sizeof(struct private_page *));
+	if (!m->pages) {
+		m->pages = old;
+		return false;
+	}
+	m->room = 2 * old_room;
+	for (size_t i = 0; i < old_room; i++) {
+		if (old[i])
+			m->pages[place(m, old[i]->host)] = old[i];
+	}
+	free((void *)old);
+	return true;
+}
+
+/* Two pages of memory: for plain and cipher. */
+static uint8_t *take_memory(struct private_memory *m)
+{
+	if (!m->chunk_left) {
+		uint8_t **chunks = reallocarray((void *)m->chunks, m->chunks_count + 1, sizeof(*chunks));
+		void *chunk;
+
+		if (!chunks)
+			return NULL;
+		m->chunks = chunks;
+		chunk = mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (chunk == MAP_FAILED)
+			return NULL;
+		madvise(chunk, CHUNK_BYTES, MADV_DONTDUMP);
+		m->chunks[m->chunks_count++] = m->chunk = chunk;
+		m->chunk_left = CHUNK_PAGES;
+	}
+	m->chunk_left--;
+	m->chunk += 2 * (size_t)PAGE_SIZE_BYTES;
+	return m->chunk - 2 * (size_t)PAGE_SIZE_BYTES;
+}
+
+/* What changed in the VMM's memory, by the VMM or without the C-bit, is decrypted anew. */
+static void refresh(const struct private_memory *m, struct private_page *page, const uint8_t *raw)
+{
+	if (memcmp(raw, page->cipher, PAGE_SIZE_BYTES) == 0)
+		return;
+	for (unsigned at = 0; at < PAGE_SIZE_BYTES; at += BLOCK) {
+		if (memcmp(raw + at, page->cipher + at, BLOCK) == 0)
+			continue;
+		memcpy(page->cipher + at, raw + at, BLOCK);
+		psp_decrypt(m->cipher, page->spa + at, page->cipher + at, page->plain + at, BLOCK);
+	}
+}
+
+static bool fill(
+        struct private_memory *m, const struct sim_slot *slot, struct private_page *page, const uint8_t *raw)
+{
+	uint64_t size = PAGE_SIZE_BYTES;
+
+	if (!spa_place(m->secure, m, (uintptr_t)slot->host, slot->size))
+		return false;
+	page->spa = spa_of(m->secure, m, page->host, &size);
+	page->plain = take_memory(m);
+	if (!page->plain)
+		return false;
+	page->cipher = page->plain + PAGE_SIZE_BYTES;
+	memcpy(page->cipher, raw, PAGE_SIZE_BYTES);
+	psp_decrypt(m->cipher, page->spa, page->cipher, page->plain, PAGE_SIZE_BYTES);
+	return true;
+}
+
+/* raw: what the VMM's memory at host holds. NULL: out of memory. */
+static struct private_page *find(
+        struct private_memory *m, const struct sim_slot *slot, uintptr_t host, const uint8_t *raw)
+{
+	size_t at = place(m, host);
+	struct private_page *page = m->pages[at];
+
+	if (page)
+		return page;
+	if (2 * m->count >= m->room && grow(m))
+		at = place(m, host);
+	page = m->count + 1 < m->room ? calloc(1, sizeof(*page)) : NULL;
+	if (!page)
+		return NULL;
+	page->host = host;
+	if (!fill(m, slot, page, raw)) {
+		free(page);
+		return NULL;
+	}
+	m->pages[at] = page;
+	m->count++;
+	return page;
+}
+
+/* ---- what a vCPU holds ---- */
+
+static bool is_held(const struct private_page *page, const struct sim_vcpu_sev *s)
+{
+	return page->holder && page->holder == s && page->epoch == s->epoch;
+}
+
+static bool hold(struct sim_vcpu_sev *s, struct private_page *page, bool written)
+{
+	if (is_held(page, s) && (page->written || !written))
+		return true;
+	if (s->held_count == s->held_room) {
+		unsigned room = s->held_room ? 2 * s->held_room : HELD_FIRST;
+		uintptr_t *held = reallocarray(s->held, room, sizeof(*held));
+
+		if (!held)
+			return false;
+		s->held = held;
+		s->held_room = room;
+	}
+	s->held[s->held_count++] = (uintptr_t)page | (written ? HELD_WRITTEN : 0);
+	page->holder = s;
+	page->epoch = s->epoch;
+	page->written = written;
+	return true;
+}
+
+/* The lock of the memory is held. *ret_plain is NULL without a key or memory. */
+static enum sim_view view_private(
+        struct sim_vcpu *v, const struct sim_slot *slot, uintptr_t host, bool write, uint8_t **ret_plain)
+{
+	struct private_memory *m = v->vm->sev->memory;
+	struct private_page *page;
+	uint8_t raw[PAGE_SIZE_BYTES];
+
+	*ret_plain = NULL;
+	if (!m->cipher)
+		return SIM_VIEW_GOOD;
+	if ((write && !ram_try_touch((void *)host)) || !ram_try_read(raw, (const void *)host, sizeof(raw)))
+		return SIM_VIEW_MISSING;
+	page = find(m, slot, host, raw);
+	if (page && !is_held(page, v->sev))
+		refresh(m, page, raw);
+	if (page && hold(v->sev, page, write))
+		*ret_plain = page->plain;
+	return SIM_VIEW_GOOD;
+}
+
+/* What the VMM's memory does not take stays in plain, and is right for as long as that memory is as it was.
+ */
+static void write_back(const struct private_memory *m, struct private_page *page)
+{
+	uint8_t now[PAGE_SIZE_BYTES];
+
+	psp_encrypt(m->cipher, page->spa, page->plain, now, PAGE_SIZE_BYTES);
+	for (unsigned at = 0; at < PAGE_SIZE_BYTES; at += BLOCK) {
+		unsigned size = 0;
+
+		while (at + size < PAGE_SIZE_BYTES &&
+		        memcmp(now + at + size, page->cipher + at + size, BLOCK) != 0)
+			size += BLOCK;
+		if (!size || !ram_try_write((uint8_t *)page->host + at, now + at, size))
+			continue;
+		memcpy(page->cipher + at, now + at, size);
+		at += size - BLOCK;
+	}
+}
+
+/*
+ * A page that is about to be used without the C-bit: what any processor wrote with it goes out first, and not
+ * later over what comes then. Processors keep the two in one domain of coherency (CPUID 8000_001F EAX[10]).
+ * The lock of the memory is held.
+ */
+static void settle(struct private_memory *m, uintptr_t host)
+{
+	struct private_page *page = m->cipher ? m->pages[place(m, host)] : NULL;
+
+	if (page)
+		write_back(m, page);
+}
+
+static void release(struct sim_vcpu *v)
+{
+	struct private_memory *m = v->vm->sev->memory;
+	struct sim_vcpu_sev *s = v->sev;
+
+	if (!m || !s->held_count)
+		return;
+	pthread_mutex_lock(&m->lock);
+	/* A guest whose start was taken back has no key any more, and nobody to read what it wrote. */
+	for (unsigned i = 0; m->cipher && i < s->held_count; i++) {
+		if (s->held[i] & HELD_WRITTEN)
+			write_back(m, (struct private_page *)(s->held[i] & ~(uintptr_t)HELD_WRITTEN));
+	}
+	s->held_count = 0;
+	s->epoch++;
+	pthread_mutex_unlock(&m->lock);
+}
+
+void private_release(struct sim_vcpu *v)
+{
+	if (!v->sev->held_count)
+		return;
+	release(v);
+	sim_cpu_post(v->cpu, SIM_PENDING_FLUSH);
+}
+
+/* ---- the bus ---- */
+
+/*
+ * A private page of SNP: the guest's from the first touch on. No lock: who takes the guest_memfd away waits
+ * for this processor to leave the map that it is in.
+ */
+static uint8_t *page_of_gmem(const struct sim_slot *slot, uint64_t gpa)
+{
+	uint64_t offset = slot->gmem_offset + (gpa - slot->gpa);
+
+	gmem_own(slot->gmem, offset);
+	return slot->gmem->pages + offset;
+}
+
+static enum sim_view on_view(
+        void *ctx, const struct sim_slot *slot, uint64_t gpa, bool private, bool write, uint8_t **ret_host)
+{
+	struct sim_vcpu *v = ctx;
+	struct sim_vm *vm = v->vm;
+	enum sim_view view = SIM_VIEW_GOOD;
+
+	*ret_host = slot ? slot->host + (gpa - slot->gpa) : NULL;
+	if (vm_is_snp(vm)) {
+		if (private != vm_page_is_private(vm, gpa) || (private && slot && !slot->gmem))
+			return SIM_VIEW_WRONG_KIND;
+		if (private && slot)
+			*ret_host = page_of_gmem(slot, gpa);
+		return SIM_VIEW_GOOD;
+	}
+	/* A mirror in a VM of the type SEV-SNP: no access of it is a private one to KVM. */
+	if (vm_page_is_private(vm, gpa))
+		return SIM_VIEW_WRONG_KIND;
+	if (!slot)
+		return SIM_VIEW_GOOD;
+	pthread_mutex_lock(&vm->sev->memory->lock);
+	if (private)
+		view = view_private(v, slot, (uintptr_t)*ret_host, write, ret_host);
+	else
+		settle(vm->sev->memory, (uintptr_t)*ret_host);
+	pthread_mutex_unlock(&vm->sev->memory->lock);
+	return view;
+}
+
+static void on_view_end(void *ctx)
+{
+	struct sim_vcpu *v = ctx;
+
+	if (v->cpu) /* not while it is made */
+		release(v);
+}
+
+void private_bus_init(struct sim_vm *vm)
+{
+	vm->bus.view = on_view;
+	vm->bus.view_end = on_view_end;
+	vm->bus.c_bit = UINT64_C(1) << vm->sim->secure->c_bit;
+	if (vm_map_publish(vm) < 0)
+		log_error("software platform: no memory; slots of a guest_memfd stay where they were");
+}

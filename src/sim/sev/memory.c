@@ -1,0 +1,314 @@
+/*
+ * memory: commands on the memory of a SEV or SEV-ES guest: registered regions, launch secrets, the
+ * debugger's view. Guest memory is the VMM's own mapping, in ciphertext. sim_sev.lock. Law:
+ * amd-memory-encryption.rst, KVM_SEV_LAUNCH_SECRET, KVM_SEV_DBG_DECRYPT; api.rst 4.110 and 4.111.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "sev/sev.h"
+
+#define BLOCK 16u
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22 /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* ---- pinning ---- */
+
+static uint64_t pages_of(uint64_t address, uint64_t size)
+{
+	return (address + size - 1) / PAGE_SIZE_BYTES - address / PAGE_SIZE_BYTES + 1;
+}
+
+bool sev_is_there(uint64_t address, uint64_t size, bool write)
+{
+	void *start = sev_pointer(address & ~(uint64_t)(PAGE_SIZE_BYTES - 1));
+
+	return madvise(start, pages_of(address, size) * PAGE_SIZE_BYTES,
+	               write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0;
+}
+
+/* sev_pin_memory(), sev_check_pin_count() */
+int sev_pin(struct sim_sev *sev, uint64_t address, uint64_t size, bool write)
+{
+	const uint64_t host_pages = (uint64_t)sysconf(_SC_PHYS_PAGES);
+	uint64_t end, pages;
+
+	if (!size || !add_ok(address, size, &end))
+		return -EINVAL;
+	pages = pages_of(address, size);
+	if (pages > INT_MAX || sev->pages_locked + pages > host_pages)
+		return -EINVAL;
+	if (sev->pages_locked + pages > sev->pages_lockable)
+		return -ENOMEM;
+	if (!sev_is_there(address, size, write))
+		return -ENOMEM;
+	sev->pages_locked += pages;
+	return 0;
+}
+
+void sev_unpin(struct sim_sev *sev, uint64_t address, uint64_t size)
+{
+	sev->pages_locked -= pages_of(address, size);
+}
+
+/* ---- where it lies ---- */
+
+/* Slots whole, so that what is used bit by bit lies together. */
+static bool place(struct sim_vm *vm, uint64_t address, uint64_t size)
+{
+	struct sim_processor *secure = vm->sim->secure;
+	const void *owner = vm->sev->memory;
+	bool ok = true;
+
+	pthread_mutex_lock(&vm->lock);
+	for (unsigned i = 0; ok && i < SIM_SLOTS_MAX; i++) {
+		const struct uapi_userspace_memory_region2 *r = &vm->slots[i].region;
+
+		if (address < r->userspace_addr + r->memory_size && r->userspace_addr < address + size)
+			ok = spa_place(secure, owner, r->userspace_addr, r->memory_size);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return ok && spa_place(secure, owner, address, size);
+}
+
+int sev_spa(const struct sev_call *call, uint64_t address, uint64_t *size, uint64_t *ret_spa)
+{
+	if (!place(call->vm, address, *size))
+		return -ENOMEM;
+	*ret_spa = spa_of(call->vm->sim->secure, call->sev->memory, address, size);
+	return 0;
+}
+
+/* ---- regions ---- */
+
+/* The kernel does not write there, so memory that is read-only to the VMM can be registered, too. */
+static int region_add(struct sim_vm *vm, const struct kvm_enc_region *range)
+{
+	struct sim_sev *sev = vm->sev;
+	auto_free struct sim_region *region = malloc(sizeof(*region));
+	int result;
+
+	if (!region)
+		return -ENOMEM;
+	result = sev_pin(sev, range->addr, range->size, false);
+	if (result < 0)
+		return result;
+	if (sev->memory && !place(vm, range->addr, range->size)) {
+		sev_unpin(sev, range->addr, range->size);
+		return -ENOMEM;
+	}
+	*region = (struct sim_region){.next = sev->regions, .address = range->addr, .size = range->size};
+	sev->regions = take_ptr(&region);
+	return 0;
+}
+
+int vm_sev_register(void *object, void *arg, uintptr_t user)
+{
+	struct kvm_enc_region range;
+	struct sim_vm *vm = object;
+	int result;
+
+	if (sim_copy_in(&range, user, sizeof(range)) < 0)
+		return -EFAULT;
+	pthread_mutex_lock(&vm->sev->lock);
+	if (!vm_is_sev(vm))
+		result = -ENOTTY;
+	else if (vm->sev->owner)
+		result = -EINVAL;
+	else
+		result = region_add(vm, &range);
+	pthread_mutex_unlock(&vm->sev->lock);
+	return result;
+}
+
+static int region_remove(struct sim_sev *sev, const struct kvm_enc_region *range)
+{
+	for (struct sim_region **at = &sev->regions; *at; at = &(*at)->next) {
+		struct sim_region *region = *at;
+
+		if (region->address != range->addr || region->size != range->size)
+			continue;
+		*at = region->next;
+		sev_unpin(sev, region->address, region->size);
+		free(region);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int vm_sev_unregister(void *object, void *arg, uintptr_t user)
+{
+	struct kvm_enc_region range;
+	struct sim_vm *vm = object;
+	int result;
+
+	if (sim_copy_in(&range, user, sizeof(range)) < 0)
+		return -EFAULT;
+	pthread_mutex_lock(&vm->sev->lock);
+	if (vm->sev->owner)
+		result = -EINVAL;
+	else if (!vm_is_sev(vm))
+		result = -ENOTTY;
+	else
+		result = region_remove(vm->sev, &range);
+	pthread_mutex_unlock(&vm->sev->lock);
+	return result;
+}
+
+/* ---- launch secrets ---- */
+
+static uint32_t secret(struct sev_call *call, const struct kvm_sev_launch_secret *params, uint64_t spa,
+        const void *header, const void *packet)
+{
+	if (params->hdr_len < sizeof(struct abi_sev_secret_header) || params->trans_len < params->guest_len)
+		return PSP_INVALID_LEN;
+	return psp_launch_secret(call->psp, call->sev->handle, header, packet,
+	        sev_pointer(params->guest_uaddr), spa, params->guest_len);
+}
+
+/* Its place is pinned meanwhile. */
+static int secret_to(struct sev_call *call, const struct kvm_sev_launch_secret *params)
+{
+	auto_free void *header = NULL, *packet = NULL;
+	uint64_t spa = 0, size = params->guest_len;
+	int result = sev_spa(call, params->guest_uaddr, &size, &spa);
+
+	if (result == 0 && size < params->guest_len)
+		result = -EINVAL;
+	if (result == 0)
+		packet = sev_copy_blob(params->trans_uaddr, params->trans_len, &result);
+	if (result == 0)
+		header = sev_copy_blob(params->hdr_uaddr, params->hdr_len, &result);
+	if (result == 0)
+		result = sev_ready(call);
+	return result < 0 ? result : sev_result(call, secret(call, params, spa, header, packet));
+}
+
+int sev_launch_secret(struct sev_call *call)
+{
+	struct kvm_sev_launch_secret params;
+	int result = sev_take_params(call, &params, sizeof(params));
+
+	if (result == 0)
+		result = sev_pin(call->sev, params.guest_uaddr, params.guest_len, true);
+	if (result < 0)
+		return result;
+	result = secret_to(call, &params);
+	sev_unpin(call->sev, params.guest_uaddr, params.guest_len);
+	return result;
+}
+
+/* ---- the debugger's view ---- */
+
+/* Whole blocks around some bytes of a page: what the firmware reads and writes. */
+struct blocks {
+	uint64_t address, spa, size;
+	size_t offset;
+	uint8_t plain[PAGE_SIZE_BYTES];
+};
+
+static int blocks_around(struct sev_call *call, struct blocks *b, uint64_t address, size_t size)
+{
+	b->address = address & ~(uint64_t)(BLOCK - 1);
+	b->offset = address - b->address;
+	b->size = (b->offset + size + BLOCK - 1) & ~(size_t)(BLOCK - 1);
+	return sev_spa(call, b->address, &b->size, &b->spa);
+}
+
+static int decrypt(struct sev_call *call, struct blocks *b)
+{
+	return sev_result(call, psp_dbg_decrypt(call->psp, call->sev->handle, sev_pointer(b->address), b->spa,
+	                                b->plain, b->size));
+}
+
+static int dbg_read(struct sev_call *call, uint64_t from, uint64_t to, size_t size)
+{
+	struct blocks b;
+	int result = blocks_around(call, &b, from, size);
+
+	if (result == 0)
+		result = decrypt(call, &b);
+	if (result == 0)
+		result = sim_copy_out((uintptr_t)to, b.plain + b.offset, size);
+	return result;
+}
+
+/* Blocks that are written in part are decrypted first. */
+static int dbg_write(struct sev_call *call, uint64_t from, uint64_t to, size_t size)
+{
+	struct blocks b;
+	int result = blocks_around(call, &b, to, size);
+
+	if (result == 0 && b.size != size)
+		result = decrypt(call, &b);
+	if (result == 0)
+		result = sim_copy_in(b.plain + b.offset, (uintptr_t)from, size);
+	if (result < 0)
+		return result;
+	return sev_result(call, psp_dbg_encrypt(call->psp, call->sev->handle, b.plain, sev_pointer(b.address),
+	                                b.spa, b.size));
+}
+
+static size_t in_page(uint64_t address, size_t size)
+{
+	size_t left = PAGE_SIZE_BYTES - address % PAGE_SIZE_BYTES;
+
+	return size < left ? size : left;
+}
+
+typedef int dbg_step_fn(struct sev_call *call, uint64_t from, uint64_t to, size_t size);
+
+/* A page of each, both pinned meanwhile. */
+static int dbg_page(struct sev_call *call, dbg_step_fn *step, uint64_t from, uint64_t to, size_t size)
+{
+	int result = sev_pin(call->sev, from, size, false);
+
+	if (result < 0)
+		return result;
+	result = sev_pin(call->sev, to, size, true);
+	if (result == 0) {
+		result = sev_ready(call);
+		if (result == 0)
+			result = step(call, from, to, size);
+		sev_unpin(call->sev, to, size);
+	}
+	sev_unpin(call->sev, from, size);
+	return result;
+}
+
+/* Page by page, so that what was done before a failure stays done. */
+static int dbg(struct sev_call *call, dbg_step_fn *step)
+{
+	struct kvm_sev_dbg params;
+	uint64_t end;
+	int result = sev_take_params(call, &params, sizeof(params));
+
+	if (result < 0)
+		return result;
+	if (!params.len || !params.src_uaddr || !params.dst_uaddr ||
+	        !add_ok(params.src_uaddr, params.len, &end) || !add_ok(params.dst_uaddr, params.len, &end))
+		return -EINVAL;
+	while (params.len && result == 0) {
+		size_t size = in_page(params.dst_uaddr, in_page(params.src_uaddr, params.len));
+
+		result = dbg_page(call, step, params.src_uaddr, params.dst_uaddr, size);
+		params.src_uaddr += size;
+		params.dst_uaddr += size;
+		params.len -= (uint32_t)size;
+	}
+	return result;
+}
+
+int sev_dbg_decrypt(struct sev_call *call)
+{
+	return dbg(call, dbg_read);
+}
+
+int sev_dbg_encrypt(struct sev_call *call)
+{
+	return dbg(call, dbg_write);
+}

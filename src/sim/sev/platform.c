@@ -1,0 +1,254 @@
+/*
+ * platform: what kind of processor with SEV the platform pretends to be, and what KVM tells of it: VM types,
+ * CPUID, device attributes. Any thread. Law: APM 3, E.4.17 (CPUID 8000_001F); api.rst, KVM_GET_DEVICE_ATTR.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "sev.h"
+
+#define FEATURES_DEBUG_SWAP ABI_FEATURE_DEBUG_SWAP
+#define FEATURES_TSC        (ABI_FEATURE_DEBUG_SWAP | ABI_FEATURE_SECURE_TSC)
+
+#define CPUID_SEV     (1u << 1)
+#define CPUID_SEV_ES  (1u << 3)
+#define CPUID_SEV_SNP (1u << 4)
+
+#define ASIDS_DEFAULT    509
+#define ES_ASIDS_DEFAULT 99
+#define C_BIT_DEFAULT    51
+#define C_BIT_MAX        51
+
+/*
+ * Firmware and TCB belong together, as a genuine report has them (Milan, Genoa, Turin); Naples and Rome,
+ * which make no reports, have the firmware that Debian's package amd64-microcode brings.
+ */
+static const struct sim_product products[] = {
+        {"Naples", .firmware = {0, 17, 48}},
+        {"Rome", .es = true, .firmware = {0, 24, 20}},
+        {"Milan", .es = true, .snp = true, FEATURES_DEBUG_SWAP, 0xdb18000000000004, {1, 55, 29}},
+        {"Genoa", .es = true, .snp = true, FEATURES_TSC, 0x4817000000000009, {1, 55, 39}},
+        {"Turin", .es = true, .snp = true, FEATURES_TSC, 0x5100000004010101, {1, 55, 65}},
+};
+
+static const struct sim_product *product_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(products); i++) {
+		if (strcmp(products[i].name, name) == 0)
+			return &products[i];
+	}
+	return NULL;
+}
+
+/* The kernel's driver does not initialise SNP with older firmware (SNP_MIN_API_MAJOR, SNP_MIN_API_MINOR). */
+#define SNP_API_MAJOR 1
+#define SNP_API_MINOR 51
+
+static int make_psp(struct sim_processor *secure, const struct sim_options *o, struct err *err)
+{
+	bool given = o->firmware.major || o->firmware.minor || o->firmware.build;
+	struct sim_firmware firmware = given ? o->firmware : secure->product->firmware;
+	bool new = firmware.major > SNP_API_MAJOR ||
+	           (firmware.major == SNP_API_MAJOR && firmware.minor >= SNP_API_MINOR);
+	struct abi_cpuid_entry rows[PSP_CPUID_MAX];
+	const struct psp_options options = {
+	        .seed = o->seed,
+	        .product = secure->product->name,
+	        .sev_major = firmware.major,
+	        .sev_minor = firmware.minor,
+	        .sev_build = firmware.build,
+	        .snp_major = firmware.major,
+	        .snp_minor = firmware.minor,
+	        .snp_build = firmware.build,
+	        .tcb = o->tcb ?: secure->product->tcb,
+	        .asids = secure->asids,
+	        .es_asids = secure->es_asids,
+	        .snp_asids = secure->snp_asids,
+	        .snp_off = !new,
+	        .vmsa_features = secure->product->vmsa_features | ABI_FEATURE_SNP,
+	        .smt_off = o->smt_off,
+	        .cpuid = rows,
+	        .cpuid_count = hardware_cpuid(secure, rows),
+	};
+
+	if (psp_create(&options, &secure->psp, err) < 0)
+		return -1;
+	secure->has_snp_firmware = secure->snp_is_on = secure->product->snp && new;
+	secure->sev_is_on = true;
+	return 0;
+}
+
+static int take_options(struct sim_processor *secure, const struct sim_options *o, struct err *err)
+{
+	secure->asids = o->asids ?: ASIDS_DEFAULT;
+	secure->es_asids = !secure->product->es ? 0 : o->asids ? o->es_asids : ES_ASIDS_DEFAULT;
+	secure->min_sev_asid = secure->es_asids + 1;
+	secure->snp_asids = secure->product->snp ? o->snp_asids : 0;
+	secure->c_bit = o->c_bit ?: C_BIT_DEFAULT;
+	secure->memlock_bytes = o->memlock_bytes ?: UINT64_MAX;
+	if (secure->asids > PSP_ASIDS_MAX || secure->es_asids > secure->asids ||
+	        secure->snp_asids > secure->es_asids)
+		return err_set(err, ERR_USAGE,
+		        "software platform: sim.asids is %u (at most %u), sim.es-asids %u, sim.snp-asids %u: "
+		        "none may be more than the one before it",
+		        secure->asids, PSP_ASIDS_MAX, secure->es_asids, secure->snp_asids);
+	if (secure->c_bit < SIM_PHYS_BITS || secure->c_bit > C_BIT_MAX)
+		return err_set(err, ERR_USAGE, "software platform: the C-bit cannot be bit %u, only %u to %u",
+		        secure->c_bit, SIM_PHYS_BITS, C_BIT_MAX);
+	return 0;
+}
+
+static int fill(struct sim_processor *secure, const struct sim_options *options, struct err *err)
+{
+	if (take_options(secure, options, err) < 0 || make_psp(secure, options, err) < 0)
+		return -1;
+	secure->uses = calloc(secure->asids + 1, 1);
+	if (!secure->uses)
+		return err_sys(err, ERR_FAILED, ENOMEM, "software platform");
+	secure->cgroup.capacity[SIM_MISC_SEV] =
+	        secure->asids >= secure->min_sev_asid ? secure->asids - secure->min_sev_asid + 1 : 0;
+	secure->cgroup.capacity[SIM_MISC_SEV_ES] = secure->es_asids;
+	return cgroup_open(&secure->cgroup, options->cgroup, err);
+}
+
+int processor_create(const struct sim_options *options, struct sim_processor **ret_secure, struct err *err)
+{
+	const struct sim_product *product;
+	struct sim_processor *secure;
+
+	*ret_secure = NULL;
+	if (!options->product || strcmp(options->product, "none") == 0)
+		return 0;
+	product = product_find(options->product);
+	if (!product)
+		return err_set(err, ERR_USAGE, "software platform: there is no product %s", options->product);
+	secure = calloc(1, sizeof(*secure));
+	if (!secure)
+		return err_sys(err, ERR_FAILED, ENOMEM, "software platform");
+	secure->product = product;
+	secure->cgroup.dir = -1;
+	pthread_mutex_init(&secure->driver_lock, NULL);
+	pthread_mutex_init(&secure->lock, NULL);
+	if (fill(secure, options, err) < 0) {
+		processor_destroy(secure);
+		return -1;
+	}
+	*ret_secure = secure;
+	return 0;
+}
+
+void processor_destroy(struct sim_processor *secure)
+{
+	if (!secure)
+		return;
+	psp_destroy(secure->psp);
+	cgroup_close(&secure->cgroup);
+	pthread_mutex_destroy(&secure->lock);
+	pthread_mutex_destroy(&secure->driver_lock);
+	free(secure->uses);
+	free(secure);
+}
+
+/* ---- what KVM tells ---- */
+
+static bool has_asids(const struct sim_processor *secure, enum sim_asid_kind kind)
+{
+	uint32_t min, max;
+
+	asid_range(secure, kind, &min, &max);
+	return min <= max;
+}
+
+unsigned processor_vm_types(const struct sim_processor *secure)
+{
+	unsigned types = 1u << UAPI_VM_DEFAULT;
+
+	if (secure && has_asids(secure, SIM_ASID_SEV))
+		types |= 1u << UAPI_VM_SEV;
+	if (secure && secure->product->es && has_asids(secure, SIM_ASID_ES))
+		types |= 1u << UAPI_VM_SEV_ES;
+	if (secure && secure->has_snp_firmware && has_asids(secure, SIM_ASID_SNP))
+		types |= 1u << UAPI_VM_SNP;
+	return types;
+}
+
+/* As KVM shows it: no VMPLs, no bits of address lost; the ASIDs as the processor has them. */
+struct kvm_cpuid_entry2 processor_cpuid(const struct sim_processor *secure)
+{
+	return (struct kvm_cpuid_entry2){.function = 0x8000001f,
+	        .eax = CPUID_SEV | (secure->product->es ? CPUID_SEV_ES : 0) |
+	               (secure->product->snp ? CPUID_SEV_SNP : 0),
+	        .ebx = secure->c_bit,
+	        .ecx = secure->asids,
+	        .edx = secure->min_sev_asid};
+}
+
+int processor_attribute(const struct sim_processor *secure, uint64_t attribute, uint64_t *ret_value)
+{
+	bool snp = processor_vm_types(secure) >> UAPI_VM_SNP & 1;
+
+	switch (attribute) {
+	case UAPI_SEV_VMSA_FEATURES: *ret_value = secure ? secure->product->vmsa_features : 0; return 0;
+	case UAPI_SNP_POLICY_BITS: *ret_value = snp ? SNP_POLICY_BITS : 0; return 0;
+	case UAPI_SEV_SNP_REQ_CERTS: *ret_value = snp; return 0;
+	default: return -ENXIO;
+	}
+}
+
+/* ---- for tests, and for who watches ---- */
+
+static struct psp *psp_of(struct host *h)
+{
+	struct sim_platform *sim = (struct sim_platform *)h;
+
+	return sim->secure ? sim->secure->psp : NULL;
+}
+
+bool sim_guest_view(struct host *h, unsigned n, struct sim_guest_view *ret_view)
+{
+	struct psp *psp = psp_of(h);
+	struct psp_guest_view view;
+
+	if (!psp || !psp_guest_view(psp, n, &view))
+		return false;
+	*ret_view = (struct sim_guest_view){
+	        .snp = view.snp,
+	        .handle = view.handle,
+	        .asid = view.asid,
+	        .policy = view.policy,
+	        .state = view.state,
+	        .digest_bytes = view.digest_bytes,
+	};
+	memcpy(ret_view->digest, view.digest, sizeof(ret_view->digest));
+	return true;
+}
+
+static int command_find(const char *name, enum psp_command *ret_command)
+{
+	for (unsigned i = 0; i <= PSP_CMD_ANY; i++) {
+		if (strcmp(psp_command_name((enum psp_command)i), name) == 0) {
+			*ret_command = (enum psp_command)i;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+int sim_fail_firmware(struct host *h, const char *command, unsigned nth, uint32_t code)
+{
+	struct psp *psp = psp_of(h);
+	enum psp_command which;
+
+	if (!psp || command_find(command, &which) < 0)
+		return -1;
+	psp_fail(psp, which, nth, code);
+	return 0;
+}
+
+uint64_t sim_firmware_calls(struct host *h, const char *command)
+{
+	struct psp *psp = psp_of(h);
+	enum psp_command which;
+
+	return psp && command_find(command, &which) == 0 ? psp_command_count(psp, which) : 0;
+}

@@ -1,0 +1,265 @@
+/*
+ * send: the commands that move a SEV guest to another machine, page by page. sim_sev.lock. Law:
+ * amd-memory-encryption.rst, KVM_SEV_SEND_START to KVM_SEV_RECEIVE_FINISH; sev.c of KVM.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "sev/sev.h"
+
+/* Blobs of a command, freed together. */
+struct blobs {
+	void *at[3];
+};
+
+static void blobs_finish(const struct blobs *b)
+{
+	for (size_t i = 0; i < ARRAY_LEN(b->at); i++)
+		free(b->at[i]);
+}
+
+#define auto_blobs __attribute__((cleanup(blobs_finish)))
+
+static int take_blob(struct blobs *b, unsigned i, uint64_t user, uint32_t size)
+{
+	int result;
+
+	b->at[i] = sev_copy_blob(user, size, &result);
+	return result;
+}
+
+/* ---- out ---- */
+
+/* Lengths are the firmware's to judge, all but the one that asks for a length. */
+static uint32_t start_code(struct sev_call *call, struct kvm_sev_send_start *params, const struct blobs *b,
+        struct abi_sev_session *session)
+{
+	const struct psp_receiver receiver = {
+	        params->pdh_cert_len == sizeof(struct abi_sev_cert) ? b->at[0] : NULL,
+	        params->plat_certs_len == sizeof(struct abi_sev_cert_chain) ? b->at[1] : NULL, b->at[2],
+	        params->amd_certs_len};
+	bool room = params->session_len == sizeof(*session);
+	uint32_t code;
+
+	params->policy = 0;
+	code = psp_send_start(
+	        call->psp, call->sev->handle, &receiver, &params->policy, room ? session : NULL);
+	if (code == PSP_INVALID_LEN)
+		params->session_len = sizeof(*session);
+	return code;
+}
+
+/* The command buffer comes back whatever the answer, and only INVALID_LEN puts a length into it. */
+static int send_start_query(struct sev_call *call, struct kvm_sev_send_start *params)
+{
+	int result = sev_ready(call);
+
+	if (result == 0) {
+		uint32_t code = psp_send_start(call->psp, call->sev->handle, NULL, NULL, NULL);
+
+		result = sev_result(call, code);
+		params->session_len = code == PSP_INVALID_LEN ? sizeof(struct abi_sev_session) : 0;
+	}
+	return sev_copy_out(call, params, sizeof(*params)) < 0 ? -EFAULT : result;
+}
+
+static int send_start_with(struct sev_call *call, struct kvm_sev_send_start *params, const struct blobs *b)
+{
+	struct abi_sev_session session;
+	int result = sev_result(call, start_code(call, params, b, &session));
+
+	if (result == 0 && sim_copy_out((uintptr_t)params->session_uaddr, &session, sizeof(session)) < 0)
+		return -EFAULT;
+	return sev_copy_out(call, params, sizeof(*params)) < 0 ? -EFAULT : result;
+}
+
+int sev_send_start(struct sev_call *call)
+{
+	struct kvm_sev_send_start params;
+	auto_blobs struct blobs b = {0};
+	int result = sev_take_params(call, &params, sizeof(params));
+
+	if (result < 0)
+		return result;
+	if (!params.session_len)
+		return send_start_query(call, &params);
+	if (!params.pdh_cert_uaddr || !params.pdh_cert_len || !params.session_uaddr ||
+	        params.session_len > SEV_BLOB_MAX_BYTES)
+		return -EINVAL;
+	result = take_blob(&b, 0, params.pdh_cert_uaddr, params.pdh_cert_len);
+	if (result == 0)
+		result = take_blob(&b, 1, params.plat_certs_uaddr, params.plat_certs_len);
+	if (result == 0)
+		result = take_blob(&b, 2, params.amd_certs_uaddr, params.amd_certs_len);
+	if (result == 0)
+		result = sev_ready(call);
+	return result < 0 ? result : send_start_with(call, &params, &b);
+}
+
+static bool within_page(uint64_t address, uint32_t size)
+{
+	return size <= PAGE_SIZE_BYTES && address % PAGE_SIZE_BYTES + size <= PAGE_SIZE_BYTES;
+}
+
+/* KVM asks with nothing but the handle, so that no firmware could say how long the packet will be. */
+static int send_data_query(struct sev_call *call, struct kvm_sev_send_update_data *params)
+{
+	uint32_t code = PSP_SUCCESS;
+	int result = sev_ready(call);
+
+	if (result == 0) {
+		code = psp_send_update_data(call->psp, call->sev->handle, NULL, 0, 0, NULL, NULL);
+		result = sev_result(call, code);
+	}
+	params->hdr_len = code == PSP_INVALID_LEN ? sizeof(struct abi_sev_secret_header) : 0;
+	params->trans_len = 0;
+	return sev_copy_out(call, params, sizeof(*params)) < 0 ? -EFAULT : result;
+}
+
+static int send_data(struct sev_call *call, const struct kvm_sev_send_update_data *params)
+{
+	struct abi_sev_secret_header header;
+	uint8_t packet[PAGE_SIZE_BYTES];
+	uint64_t spa, size = params->guest_len;
+	int result;
+
+	if (params->hdr_len > KERNEL_BUFFER_MAX || params->trans_len > KERNEL_BUFFER_MAX ||
+	        sev_spa(call, params->guest_uaddr, &size, &spa) < 0)
+		return -ENOMEM;
+	result = sev_ready(call);
+	if (result == 0)
+		result = sev_result(call,
+		        psp_send_update_data(call->psp, call->sev->handle, sev_pointer(params->guest_uaddr),
+		                spa, params->guest_len, params->hdr_len >= sizeof(header) ? &header : NULL,
+		                params->trans_len >= params->guest_len ? packet : NULL));
+	if (result < 0)
+		return result;
+	if (sev_copy_out_padded(params->trans_uaddr, packet, params->guest_len, params->trans_len) < 0 ||
+	        sev_copy_out_padded(params->hdr_uaddr, &header, sizeof(header), params->hdr_len) < 0)
+		return -EFAULT;
+	return 0;
+}
+
+int sev_send_update_data(struct sev_call *call)
+{
+	struct kvm_sev_send_update_data params;
+	int result = sev_take_params(call, &params, sizeof(params));
+
+	if (result < 0)
+		return result;
+	if (!params.trans_len || !params.hdr_len)
+		return send_data_query(call, &params);
+	if (!params.trans_uaddr || !params.guest_uaddr || !params.guest_len || !params.hdr_uaddr ||
+	        !within_page(params.guest_uaddr, params.guest_len))
+		return -EINVAL;
+	result = sev_pin(call->sev, params.guest_uaddr, params.guest_len, false);
+	if (result < 0)
+		return result;
+	result = send_data(call, &params);
+	sev_unpin(call->sev, params.guest_uaddr, params.guest_len);
+	return result;
+}
+
+/* A command without data. */
+static int plain(struct sev_call *call, uint32_t (*command)(struct psp *psp, uint32_t handle))
+{
+	int result = sev_ready(call);
+
+	return result < 0 ? result : sev_result(call, command(call->psp, call->sev->handle));
+}
+
+int sev_send_finish(struct sev_call *call)
+{
+	return plain(call, psp_send_finish);
+}
+
+int sev_send_cancel(struct sev_call *call)
+{
+	return plain(call, psp_send_cancel);
+}
+
+/* ---- in ---- */
+
+static int receive(struct sev_call *call, struct kvm_sev_receive_start *params, const struct blobs *b)
+{
+	pthread_mutex_t *driver_lock = &call->vm->sim->secure->driver_lock;
+	int fd = (int)call->cmd->sev_fd, result = sev_device(call, fd);
+	uint32_t code = PSP_INVALID_LEN;
+
+	if (result < 0)
+		return result;
+	pthread_mutex_lock(driver_lock);
+	if (params->pdh_len >= sizeof(struct abi_sev_cert) &&
+	        params->session_len >= sizeof(struct abi_sev_session))
+		code = psp_receive_start(call->psp, &params->handle, params->policy, b->at[0], b->at[1]);
+	result = sev_result(call, code);
+	if (result == 0)
+		result = sev_bind(call, params->handle, fd);
+	pthread_mutex_unlock(driver_lock);
+	if (result == 0 && sev_copy_out(call, params, sizeof(*params)) < 0)
+		result = sev_unbind(call);
+	return result;
+}
+
+int sev_receive_start(struct sev_call *call)
+{
+	struct kvm_sev_receive_start params;
+	auto_blobs struct blobs b = {0};
+	int result = sev_take_params(call, &params, sizeof(params));
+
+	if (result == 0 &&
+	        (!params.pdh_uaddr || !params.pdh_len || !params.session_uaddr || !params.session_len))
+		result = -EINVAL;
+	if (result == 0)
+		result = take_blob(&b, 0, params.pdh_uaddr, params.pdh_len);
+	if (result == 0)
+		result = take_blob(&b, 1, params.session_uaddr, params.session_len);
+	return result < 0 ? result : receive(call, &params, &b);
+}
+
+static int receive_data(
+        struct sev_call *call, const struct kvm_sev_receive_update_data *params, const struct blobs *b)
+{
+	uint64_t spa = 0, size = params->guest_len;
+	uint32_t code = PSP_INVALID_LEN;
+	int result = sev_spa(call, params->guest_uaddr, &size, &spa);
+
+	if (result == 0)
+		result = sev_ready(call);
+	if (result < 0)
+		return result;
+	if (params->hdr_len >= sizeof(struct abi_sev_secret_header) && params->trans_len >= params->guest_len)
+		code = psp_receive_update_data(call->psp, call->sev->handle, b->at[0], b->at[1],
+		        sev_pointer(params->guest_uaddr), spa, params->guest_len);
+	return sev_result(call, code);
+}
+
+/* Not SEV is -EINVAL here, as with the kernel. */
+int sev_receive_update_data(struct sev_call *call)
+{
+	struct kvm_sev_receive_update_data params;
+	auto_blobs struct blobs b = {0};
+	int result = vm_is_sev(call->vm) ? sev_copy_in(call, &params, sizeof(params)) : -EINVAL;
+
+	if (result < 0)
+		return result;
+	if (!params.hdr_uaddr || !params.hdr_len || !params.guest_uaddr || !params.guest_len ||
+	        !params.trans_uaddr || !params.trans_len ||
+	        !within_page(params.guest_uaddr, params.guest_len))
+		return -EINVAL;
+	result = take_blob(&b, 0, params.hdr_uaddr, params.hdr_len);
+	if (result == 0)
+		result = take_blob(&b, 1, params.trans_uaddr, params.trans_len);
+	if (result == 0)
+		result = sev_pin(call->sev, params.guest_uaddr, params.guest_len, true);
+	if (result < 0)
+		return result;
+	result = receive_data(call, &params, &b);
+	sev_unpin(call->sev, params.guest_uaddr, params.guest_len);
+	return result;
+}
+
+int sev_receive_finish(struct sev_call *call)
+{
+	return plain(call, psp_receive_finish);
+}

@@ -1,0 +1,252 @@
+/*
+ * share: two VMs and one encryption context: a mirror shares its owner's, a move takes it over. Any
+ * thread. Law: api.rst, KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM; sev.c of KVM.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "sev/sev.h"
+
+/* Both VMs, marked so that no other move or copy gets between; their locks in the order of their addresses.
+ */
+static int lock_two(struct sim_vm *a, struct sim_vm *b)
+{
+	if (a == b)
+		return -EINVAL;
+	if (atomic_exchange(&a->sev->migrating, true))
+		return -EBUSY;
+	if (atomic_exchange(&b->sev->migrating, true)) {
+		atomic_store(&a->sev->migrating, false);
+		return -EBUSY;
+	}
+	pthread_mutex_lock(a < b ? &a->sev->lock : &b->sev->lock);
+	pthread_mutex_lock(a < b ? &b->sev->lock : &a->sev->lock);
+	return 0;
+}
+
+static void unlock_two(struct sim_vm *a, struct sim_vm *b)
+{
+	pthread_mutex_unlock(&a->sev->lock);
+	pthread_mutex_unlock(&b->sev->lock);
+	atomic_store(&a->sev->migrating, false);
+	atomic_store(&b->sev->migrating, false);
+}
+
+static int with_source(struct sim_vm *vm, int fd, int (*work)(struct sim_vm *vm, struct sim_vm *source))
+{
+	struct sim_vm *source;
+	int result;
+
+	source = sim_vm_hold(vm->sim, fd);
+	if (!source)
+		return -EBADF;
+	result = lock_two(vm, source);
+	if (result == 0) {
+		result = work(vm, source);
+		unlock_two(vm, source);
+	}
+	vm_unref(source);
+	return result;
+}
+
+/* ---- mirrors ---- */
+
+/* The features of VMSAs are not copied, nor is the version of the GHCB. */
+static int copy(struct sim_vm *vm, struct sim_vm *source)
+{
+	struct sim_sev *to = vm->sev, *from = source->sev;
+	int result = 0;
+
+	if (to->active || !from->active || vm_is_snp(source) || from->owner)
+		return -EINVAL;
+	pthread_mutex_lock(&vm->lock);
+	if (atomic_load(&vm->vcpu_count)) {
+		result = -EINVAL;
+	} else {
+		to->active = true;
+		to->need_init = false;
+		to->es = from->es;
+		to->asid = from->asid;
+		to->handle = from->handle;
+		to->fd = from->fd;
+		to->memory = private_memory_share(from->memory);
+		private_bus_init(vm);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	if (result < 0)
+		return result;
+	pthread_mutex_lock(&vm->sim->lock);
+	source->refs++;
+	to->owner = source;
+	pthread_mutex_unlock(&vm->sim->lock);
+	return 0;
+}
+
+int vm_sev_copy_from(struct sim_vm *vm, int source_fd)
+{
+	return with_source(vm, source_fd, copy);
+}
+
+/* ---- moves ---- */
+
+/* SEV-ES: as many vCPUs, all of the source's with a VMSA. */
+static int check_vcpus(struct sim_vm *vm, struct sim_vm *source)
+{
+	unsigned count = atomic_load(&source->vcpu_count);
+
+	if (!source->sev->es)
+		return 0;
+	if (atomic_load(&vm->vcpu_count) != count)
+		return -EINVAL;
+	for (unsigned i = 0; i < count; i++) {
+		if (!source->vcpus[i]->sev->protected)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* vCPUs that were made before the guest came. */
+static int add_vcpu_parts(struct sim_vm *vm)
+{
+	for (unsigned i = 0; i < atomic_load(&vm->vcpu_count); i++) {
+		struct sim_vcpu *v = vm->vcpus[i];
+
+		if (!v->sev)
+			v->sev = calloc(1, sizeof(*v->sev));
+		if (!v->sev)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/*
+ * The registers of a SEV-ES guest are in its VMSAs, which go along. What KVM itself had of them stays: the
+ * VMM sees those of the vCPU that it made, and of its FPU, which nothing has hidden.
+ */
+static void move_vcpus(struct sim_vm *vm, struct sim_vm *source)
+{
+	for (unsigned i = 0; source->sev->es && i < atomic_load(&vm->vcpu_count); i++) {
+		struct sim_vcpu *to = vm->vcpus[i], *from = source->vcpus[i];
+		struct kvm_regs regs;
+		struct kvm_sregs sregs;
+		struct kvm_fpu fpu;
+
+		vcpu_sev_keep_stale(to);
+		sim_cpu_get_regs(from->cpu, &regs);
+		sim_cpu_get_sregs(from->cpu, &sregs);
+		sim_cpu_get_fpu(from->cpu, &fpu);
+		if (sim_cpu_set_sregs(to->cpu, &sregs) < 0)
+			log_warn("software platform: a moved vCPU keeps its own control registers");
+		sim_cpu_set_regs(to->cpu, &regs);
+		sim_cpu_set_fpu(to->cpu, &fpu);
+		to->sev->vmsa = take_ptr(&from->sev->vmsa);
+		to->sev->protected = true;
+		from->sev->protected = false;
+	}
+}
+
+/* Mirrors follow, a mirror stays its owner's. sim_platform.lock. */
+static void move_mirrors(struct sim_vm *vm, struct sim_vm *source)
+{
+	for (struct sim_vm *m = vm->sim->vms; m; m = m->next) {
+		if (m->sev && m->sev->owner == source) {
+			m->sev->owner = vm;
+			source->refs--;
+			vm->refs++;
+		}
+	}
+}
+
+/*
+ * What sev_migrate_from() carries, and nothing else. The number of /dev/sev stays behind, so commands on the
+ * guest look it up as 0. A VM of the type SEV or SEV-ES goes on to want the KVM_SEV_INIT2 that it cannot have
+ * any more, and never runs: only guests of the VM type 0 survive a move.
+ */
+static void move_context(struct sim_vm *vm, struct sim_vm *source)
+{
+	struct sim_sev *to = vm->sev, *from = source->sev;
+
+	to->active = true;
+	to->es = from->es;
+	to->asid = from->asid;
+	to->handle = from->handle;
+	to->vmsa_features = from->vmsa_features;
+	to->pages_locked = from->pages_locked;
+	to->regions = take_ptr(&from->regions);
+	to->memory = take_ptr(&from->memory);
+	pthread_mutex_lock(&vm->sim->lock);
+	to->owner = take_ptr(&from->owner);
+	move_mirrors(vm, source);
+	pthread_mutex_unlock(&vm->sim->lock);
+	from->active = from->es = false;
+	from->handle = from->asid = 0;
+	from->pages_locked = 0;
+	private_bus_init(vm);
+	source->bus.c_bit = 0;
+	atomic_store(&source->dead, true);
+}
+
+/* The cgroup is the same one: the charge moves with the ASID. */
+static int move(struct sim_vm *vm, struct sim_vm *source)
+{
+	int result;
+
+	if (vm->type != source->type || vm->sev->active || !source->sev->active || vm_is_snp(source))
+		return -EINVAL;
+	result = check_vcpus(vm, source);
+	if (result == 0)
+		result = add_vcpu_parts(vm);
+	if (result == 0)
+		move_vcpus(vm, source);
+	if (result == 0)
+		move_context(vm, source);
+	return result;
+}
+
+static unsigned lock_vcpus(struct sim_vm *vm)
+{
+	unsigned count = atomic_load(&vm->vcpu_count);
+
+	for (unsigned i = 0; i < count; i++)
+		pthread_mutex_lock(&vm->vcpus[i]->lock);
+	return count;
+}
+
+static void unlock_vcpus(struct sim_vm *vm, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		pthread_mutex_unlock(&vm->vcpus[i]->lock);
+}
+
+/* Both VMs' slots and numbers of vCPUs stay as they are: inside of the vCPUs' locks. */
+static void lock_memory(struct sim_vm *a, struct sim_vm *b)
+{
+	pthread_mutex_lock(a < b ? &a->lock : &b->lock);
+	pthread_mutex_lock(a < b ? &b->lock : &a->lock);
+}
+
+static void unlock_memory(struct sim_vm *a, struct sim_vm *b)
+{
+	pthread_mutex_unlock(&a->lock);
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* No vCPU of either runs meanwhile; one that was made before the locks were held is -EBUSY. */
+static int move_locked(struct sim_vm *vm, struct sim_vm *source)
+{
+	unsigned sources = lock_vcpus(source), count = lock_vcpus(vm);
+	int result = -EBUSY;
+
+	lock_memory(vm, source);
+	if (atomic_load(&source->vcpu_count) == sources && atomic_load(&vm->vcpu_count) == count)
+		result = move(vm, source);
+	unlock_memory(vm, source);
+	unlock_vcpus(vm, count);
+	unlock_vcpus(source, sources);
+	return result;
+}
+
+int vm_sev_move_from(struct sim_vm *vm, int source_fd)
+{
+	return with_source(vm, source_fd, move_locked);
+}

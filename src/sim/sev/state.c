@@ -1,0 +1,202 @@
+/*
+ * state: what the VMM can still read and write of a vCPU whose registers are the guest's.
+ * sim_vcpu.lock. Law: guest_state_protected, has_protected_state and fpstate_is_confidential() in x86.c and
+ * regs.c of KVM; sev_es_prevent_msr_access() in svm.c.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "sev/sev.h"
+
+#define MSR_APIC_BASE 0x1bu
+
+/*
+ * VMs of the types SEV-ES and SEV-SNP promise that such a call fails. A SEV-ES guest of KVM_SEV_ES_INIT has
+ * the VM type 0, which promises nothing: there the call reaches what KVM had before, which the guest does not
+ * use.
+ */
+enum access { REGISTERS, FPU, DEBUGGER };
+
+static const struct {
+	unsigned long request;
+	enum access access;
+} rows[] = {
+        {KVM_GET_REGS, REGISTERS},
+        {KVM_SET_REGS, REGISTERS},
+        {KVM_GET_SREGS, REGISTERS},
+        {KVM_SET_SREGS, REGISTERS},
+        {KVM_GET_SREGS2, REGISTERS},
+        {KVM_SET_SREGS2, REGISTERS},
+        {KVM_GET_DEBUGREGS, REGISTERS},
+        {KVM_SET_DEBUGREGS, REGISTERS},
+        {KVM_GET_XCRS, REGISTERS},
+        {KVM_SET_XCRS, REGISTERS},
+        {KVM_GET_FPU, FPU},
+        {KVM_SET_FPU, FPU},
+        {KVM_GET_XSAVE, FPU},
+        {KVM_GET_XSAVE2, FPU},
+        {KVM_SET_XSAVE, FPU},
+        {KVM_SET_GUEST_DEBUG, DEBUGGER},
+};
+
+/* ---- the VMM's copy ---- */
+
+void vcpu_sev_keep_stale(struct sim_vcpu *v)
+{
+	sim_cpu_get_regs(v->cpu, &v->sev->stale.regs);
+	sim_cpu_get_debugregs(v->cpu, &v->sev->stale.debugregs);
+	sim_cpu_get_fxsave(v->cpu, v->sev->stale.fxsave);
+	v->sev->stale.xcr0 = v->cpu->xcr0;
+}
+
+/* The processor gets the VMM's copy for the time of a call, or the guest's registers back. */
+static void exchange(struct sim_vcpu *v)
+{
+	const uint64_t xcr0 = v->cpu->xcr0;
+	struct sim_vcpu_sev *s = v->sev;
+	struct kvm_debugregs debugregs;
+	uint8_t fxsave[FXSAVE_BYTES];
+
+	sim_cpu_get_debugregs(v->cpu, &debugregs);
+	sim_cpu_get_fxsave(v->cpu, fxsave);
+	if (sim_cpu_set_debugregs(v->cpu, &s->stale.debugregs) < 0 ||
+	        sim_cpu_set_fxsave(v->cpu, s->stale.fxsave) < 0)
+		log_error("software platform: a vCPU does not take back the registers that it gave");
+	v->cpu->xcr0 = s->stale.xcr0;
+	s->stale.debugregs = debugregs;
+	memcpy(s->stale.fxsave, fxsave, sizeof(fxsave));
+	s->stale.xcr0 = xcr0;
+}
+
+/* Of the system registers KVM knows only those whose changes the guest cannot hide (traps of CR0, CR4, EFER).
+ */
+static int stale_sregs(struct sim_vcpu *v, uintptr_t user, bool second)
+{
+	struct kvm_sregs now;
+	struct kvm_sregs told = {0};
+	struct kvm_sregs2 told2 = {0};
+
+	vcpu_get_sregs(v, &now, 0);
+	told.cr0 = told2.cr0 = now.cr0;
+	told.cr4 = told2.cr4 = now.cr4;
+	told.cr8 = told2.cr8 = now.cr8;
+	told.efer = told2.efer = now.efer;
+	told.apic_base = told2.apic_base = now.apic_base;
+	return second ? sim_copy_out(user, &told2, sizeof(told2)) : sim_copy_out(user, &told, sizeof(told));
+}
+
+/* Nothing of them reaches the guest but the APIC's base, which both structs have at the same place. */
+static int stale_set_sregs(struct sim_vcpu *v, uintptr_t user, size_t size)
+{
+	struct kvm_sregs2 sregs;
+
+	if (sim_copy_in(&sregs, user, size) < 0)
+		return -EFAULT;
+	return !v->vm->chip || vcpu_msr(v, true, MSR_APIC_BASE, &(uint64_t){sregs.apic_base}, true) ? 0
+	                                                                                            : -EINVAL;
+}
+
+/* Calls that do not work on the exchanged registers: true if this was one. */
+static bool stale_call(struct sim_vcpu *v, unsigned long request, uintptr_t user, int *ret_result)
+{
+	struct kvm_regs *regs = &v->sev->stale.regs;
+
+	switch (request) {
+	case KVM_GET_REGS: *ret_result = sim_copy_out(user, regs, sizeof(*regs)); return true;
+	case KVM_SET_REGS: *ret_result = sim_copy_in(regs, user, sizeof(*regs)); return true;
+	case KVM_GET_SREGS:
+	case KVM_GET_SREGS2: *ret_result = stale_sregs(v, user, request == KVM_GET_SREGS2); return true;
+	case KVM_SET_SREGS:
+	case KVM_SET_SREGS2:
+		*ret_result = stale_set_sregs(v, user,
+		        request == KVM_SET_SREGS ? sizeof(struct kvm_sregs) : sizeof(struct kvm_sregs2));
+		return true;
+	default: return false;
+	}
+}
+
+/* An FPU that is hidden reads as zeros, and nothing that is written is kept. */
+static int hidden_fpu(unsigned long request, uintptr_t user)
+{
+	static const struct kvm_xsave zeros;
+
+	if (request == KVM_GET_FPU)
+		return sim_copy_out(user, &zeros, sizeof(struct kvm_fpu));
+	return request == KVM_GET_XSAVE || request == KVM_GET_XSAVE2
+	               ? sim_copy_out(user, &zeros, sizeof(zeros))
+	               : 0;
+}
+
+/* The call is made on the VMM's copy. */
+static int call_exchanged(struct sim_vcpu *v, unsigned long request, uintptr_t user)
+{
+	int result;
+
+	exchange(v);
+	result = vcpu_table_call(v, request, user);
+	exchange(v);
+	return result;
+}
+
+bool vcpu_sev_call(struct sim_vcpu *v, unsigned long request, uintptr_t user, int *ret_result)
+{
+	bool refused = vm_has_protected_state(v->vm);
+	size_t i = 0;
+
+	while (i < ARRAY_LEN(rows) && rows[i].request != request)
+		i++;
+	if (!v->sev->protected || i == ARRAY_LEN(rows))
+		return false;
+	if (rows[i].access == DEBUGGER || (refused && (rows[i].access == REGISTERS || v->sev->fpu_hidden)))
+		*ret_result = -EINVAL;
+	else if (rows[i].access == FPU && v->sev->fpu_hidden)
+		*ret_result = hidden_fpu(request, user);
+	else if (rows[i].access == FPU || !stale_call(v, request, user, ret_result))
+		*ret_result = call_exchanged(v, request, user);
+	return true;
+}
+
+/* ---- MSRs ---- */
+
+#define MSR_SYSENTER_ESP 0x175u
+#define MSR_SYSENTER_EIP 0x176u
+#define VENDOR_AMD       0x68747541u /* CPUID.0.EBX: "Auth" */
+#define VENDOR_HYGON     0x6f677948u
+
+/*
+ * Those whose writes KVM does not intercept, since the processor keeps them in the VMSA, or guests of SEV-ES
+ * may write them as they like (svm_recalc_msr_intercepts(), sev_es_recalc_msr_intercepts()). TSC_AUX is not
+ * among them: it is on processors that virtualise it, of which CPUID 8000_001F EAX[9] would tell.
+ */
+static const uint32_t passed[] = {
+        0x174, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,      /* and SYSENTER_CS */
+        0x1d9, 0x1db, 0x1dc, 0x1dd, 0x1de,              /* DEBUGCTL, the last branch and interrupt */
+        0x277,                                          /* PAT */
+        0xc0000080,                                     /* EFER */
+        0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, /* STAR, LSTAR, CSTAR, SFMASK */
+        0xc0000100, 0xc0000101, 0xc0000102,             /* FS_BASE, GS_BASE, KERNEL_GS_BASE */
+        0xc0010130,                                     /* the GHCB's */
+};
+
+/* For a guest that takes its processor for Intel's KVM keeps 64 bits of two MSRs that have 32 on AMD's. */
+static bool is_intercepted(const struct sim_vcpu *v, uint32_t index)
+{
+	if (index != MSR_SYSENTER_ESP && index != MSR_SYSENTER_EIP)
+		return false;
+	for (uint32_t i = 0; i < v->cpuid_count; i++) {
+		if (v->cpuid[i].function == 0)
+			return v->cpuid[i].ebx != VENDOR_AMD && v->cpuid[i].ebx != VENDOR_HYGON;
+	}
+	return true;
+}
+
+bool vcpu_sev_hides_msr(const struct sim_vcpu *v, uint32_t index)
+{
+	if (!v->sev || !v->sev->protected || is_intercepted(v, index))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(passed); i++) {
+		if (passed[i] == index)
+			return true;
+	}
+	return false;
+}

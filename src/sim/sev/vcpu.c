@@ -1,0 +1,144 @@
+/*
+ * vcpu: what a vCPU of a guest with memory encryption does otherwise: may it run, how a wrong view of
+ * memory leaves, how its VMSA is made. sim_vcpu.lock. Law: api.rst, KVM_RUN, KVM_EXIT_MEMORY_FAULT; sev.c of
+ * KVM.
+ */
+#include <errno.h>
+
+#include "sev/sev.h"
+
+/* 64 bits since Linux 7.0 (uapi/asm/svm.h); older kernels say ffffffff. */
+#define SVM_EXIT_ERR UINT64_MAX
+
+int vcpu_sev_create(struct sim_vcpu *v)
+{
+	if (v->vm->type == UAPI_VM_DEFAULT && !v->vm->sev->active)
+		return 0;
+	v->sev = calloc(1, sizeof(*v->sev));
+	return v->sev ? 0 : -ENOMEM;
+}
+
+/* The page of a VMSA is the kernel's own, and its frame goes along with it. NULL: no memory. */
+static struct abi_vmsa *vmsa_make(struct sim_processor *secure)
+{
+	struct abi_vmsa *vmsa = aligned_alloc(PAGE_SIZE_BYTES, sizeof(*vmsa));
+
+	if (vmsa && !spa_place(secure, vmsa, (uintptr_t)vmsa, sizeof(*vmsa)))
+		free(take_ptr(&vmsa));
+	return vmsa;
+}
+
+static void vmsa_free(struct sim_processor *secure, struct abi_vmsa *vmsa)
+{
+	if (vmsa)
+		spa_forget(secure, vmsa);
+	free(vmsa);
+}
+
+void vcpu_sev_destroy(struct sim_vcpu *v)
+{
+	if (!v->sev)
+		return;
+	vmsa_free(v->vm->sim->secure, v->sev->vmsa);
+	free(v->sev->held);
+	free(v->sev);
+	v->sev = NULL;
+}
+
+/* The processor refuses a VMSA that is not encrypted, and an ASID without a key. */
+static bool can_enter(const struct sim_vcpu *v)
+{
+	const struct sim_sev *sev = v->vm->sev;
+
+	if (sev->es && !v->sev->protected)
+		return false;
+	return vm_is_snp(v->vm) || psp_cipher(v->vm->sim->secure->psp, sev->asid);
+}
+
+int vcpu_sev_enter(struct sim_vcpu *v)
+{
+	/* Its context went away while this KVM_RUN waited for the vCPU: KVM_REQ_VM_DEAD. */
+	if (atomic_load(&v->vm->dead))
+		return -EIO;
+	if (v->vm->sev->need_init)
+		return -EINVAL;
+	if (can_enter(v))
+		return 1;
+	v->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	v->run->fail_entry.hardware_entry_failure_reason = SVM_EXIT_ERR;
+	v->run->fail_entry.cpu = 0;
+	return 0;
+}
+
+bool vcpu_sev_keeps_tsc(const struct sim_vcpu *v)
+{
+	return v->vm->sev->vmsa_features & ABI_FEATURE_SECURE_TSC;
+}
+
+void vcpu_sev_miss_ghcb(struct sim_vcpu *v)
+{
+	if (v->sev && v->vm->sev->es)
+		v->sev->ghcb_uses++;
+}
+
+int vcpu_sev_leave_fault(struct sim_vcpu *v)
+{
+	const struct sim_exit_info *info = &v->cpu->exit_info;
+	const struct uapi_memory_fault fault = {
+	        .flags = info->fault.private && vm_is_snp(v->vm) ? UAPI_MEMORY_EXIT_PRIVATE : 0,
+	        .gpa = info->fault.gpa,
+	        .size = PAGE_SIZE_BYTES,
+	};
+
+	v->run->exit_reason = UAPI_EXIT_MEMORY_FAULT;
+	__builtin_memcpy(&v->run->hw, &fault, sizeof(fault));
+	return -EFAULT;
+}
+
+/* ---- VMSAs ---- */
+
+#define DR7_FIXED 0x400u
+
+/* The register state becomes the guest's. Only SEV-ES closes the FPU, too: snp_launch_update_vmsa() does not.
+ */
+static void protect(struct sim_vcpu *v)
+{
+	vcpu_sev_keep_stale(v);
+	v->sev->protected = true;
+	v->sev->fpu_hidden = !vm_is_snp(v->vm);
+}
+
+static int vmsa_update(struct sev_call *call, struct sim_vcpu *v, sev_vmsa_fn *update, int fd)
+{
+	bool legacy = call->vm->type == UAPI_VM_DEFAULT;
+	uint64_t size = sizeof(*v->sev->vmsa), spa;
+	int result;
+
+	if (v->sev->protected || v->guest_debug || v->cpu->dr[7] & ~(uint64_t)DR7_FIXED)
+		return -EINVAL;
+	if (!v->sev->vmsa)
+		v->sev->vmsa = vmsa_make(call->vm->sim->secure);
+	if (!v->sev->vmsa)
+		return -ENOMEM;
+	vmsa_build(v, call->sev->vmsa_features, legacy, v->sev->vmsa);
+	result = sev_device(call, fd);
+	spa = spa_of(call->vm->sim->secure, v->sev->vmsa, (uintptr_t)v->sev->vmsa, &size);
+	if (result == 0)
+		result = sev_result(call, update(call, v->sev->vmsa, spa));
+	if (result == 0)
+		protect(v);
+	return result;
+}
+
+int sev_vmsas_update(struct sev_call *call, sev_vmsa_fn *update, int fd)
+{
+	struct sim_vcpu *v;
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && (v = vm_vcpu(call->vm, i)); i++) {
+		pthread_mutex_lock(&v->lock);
+		result = vmsa_update(call, v, update, fd);
+		pthread_mutex_unlock(&v->lock);
+	}
+	return result;
+}
