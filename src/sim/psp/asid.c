@@ -5,7 +5,7 @@
 #include "internal.h"
 
 /* With ciphertext hiding SNP has ASIDs of its own, else it shares those of SEV-ES. */
-static bool is_for(const struct psp_options *o, uint32_t asid, enum asid_kind kind)
+static bool is_for(const struct psp_options *o, uint32_t asid, enum psp_asid_kind kind)
 {
 	uint32_t first[] = {[ASID_SEV] = o->es_asids + 1, [ASID_SEV_ES] = o->snp_asids + 1, [ASID_SNP] = 1};
 	uint32_t last[] = {[ASID_SEV] = o->asids,
@@ -15,10 +15,10 @@ static bool is_for(const struct psp_options *o, uint32_t asid, enum asid_kind ki
 	return asid >= first[kind] && asid <= last[kind];
 }
 
-uint32_t asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum asid_kind kind,
+uint32_t psp_asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum psp_asid_kind kind,
         const uint8_t seed[static SEED_BYTES])
 {
-	struct asid_row *row;
+	struct psp_asid_row *row;
 
 	if (!is_for(&psp->options, wanted, kind))
 		return PSP_INVALID_ASID;
@@ -29,7 +29,7 @@ uint32_t asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum as
 		return PSP_ACTIVE;
 	if (row->state != ASID_CLEAN)
 		return PSP_DFFLUSH_REQUIRED;
-	row->cipher = cipher_create(seed);
+	row->cipher = psp_cipher_create(seed);
 	if (!row->cipher)
 		return PSP_BROKEN;
 	row->state = ASID_ALLOCATED;
@@ -37,25 +37,25 @@ uint32_t asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum as
 	return PSP_SUCCESS;
 }
 
-void asid_run(struct psp *psp, uint32_t asid)
+void psp_asid_run(struct psp *psp, uint32_t asid)
 {
 	if (asid)
 		psp->asids[asid].state = ASID_IN_USE;
 }
 
-void asid_deactivate(struct psp *psp, uint32_t *asid)
+void psp_asid_deactivate(struct psp *psp, uint32_t *asid)
 {
-	struct asid_row *row = &psp->asids[*asid];
+	struct psp_asid_row *row = &psp->asids[*asid];
 
 	if (!*asid)
 		return;
-	cipher_destroy(row->cipher);
+	psp_cipher_destroy(row->cipher);
 	row->cipher = NULL;
 	row->state = row->state == ASID_IN_USE ? ASID_DIRTY : ASID_CLEAN;
 	*asid = 0;
 }
 
-const struct psp_cipher *asid_cipher(struct psp *psp, uint32_t asid)
+const struct psp_cipher *psp_asid_cipher(struct psp *psp, uint32_t asid)
 {
 	return psp->asids[asid].cipher;
 }
@@ -66,13 +66,13 @@ const struct psp_cipher *psp_cipher(struct psp *psp, uint32_t asid)
 
 	pthread_mutex_lock(&psp->lock);
 	if (asid <= psp->options.asids)
-		cipher = asid_cipher(psp, asid);
+		cipher = psp_asid_cipher(psp, asid);
 	pthread_mutex_unlock(&psp->lock);
 	return cipher;
 }
 
 /* Every ASID in state a becomes b; were there any? */
-static bool turn(struct psp *psp, enum asid_state a, enum asid_state b)
+static bool turn(struct psp *psp, enum psp_asid_state a, enum psp_asid_state b)
 {
 	bool any = false;
 
@@ -85,7 +85,7 @@ static bool turn(struct psp *psp, enum asid_state a, enum asid_state b)
 	return any;
 }
 
-bool asids_are_clean(const struct psp *psp)
+bool psp_asids_are_clean(const struct psp *psp)
 {
 	for (uint32_t i = 1; i <= psp->options.asids; i++) {
 		if (psp->asids[i].state != ASID_CLEAN)
@@ -103,12 +103,12 @@ void psp_wbinvd(struct psp *psp)
 
 uint32_t psp_df_flush(struct psp *psp)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_DF_FLUSH);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_DF_FLUSH);
 
 	if (code == PSP_SUCCESS) {
 		turn(psp, ASID_WRITTEN_BACK, ASID_CLEAN);
 		if (turn(psp, ASID_DIRTY, ASID_DIRTY))
 			code = PSP_WBINVD_REQUIRED;
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }

@@ -22,7 +22,7 @@ static bool may_sign(uint32_t child, uint32_t parent)
 	return false;
 }
 
-bool cert_init(const struct psp *psp, uint32_t usage, const struct abi_public_key *key,
+bool psp_cert_init(const struct psp *psp, uint32_t usage, const struct abi_public_key *key,
         struct abi_sev_cert *ret_cert)
 {
 	*ret_cert = (struct abi_sev_cert){
@@ -32,7 +32,7 @@ bool cert_init(const struct psp *psp, uint32_t usage, const struct abi_public_ke
 	        .usage = usage,
 	};
 	ret_cert->ec = *key;
-	cert_strip(ret_cert);
+	psp_cert_strip(ret_cert);
 	for (size_t i = 0; i < ARRAY_LEN(usages); i++) {
 		if (usages[i].usage == usage)
 			ret_cert->algo = usages[i].algo;
@@ -40,20 +40,20 @@ bool cert_init(const struct psp *psp, uint32_t usage, const struct abi_public_ke
 	return ret_cert->algo != ABI_SEV_ALGO_INVALID;
 }
 
-void cert_strip(struct abi_sev_cert *cert)
+void psp_cert_strip(struct abi_sev_cert *cert)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cert->sig); i++)
 		cert->sig[i] = (struct abi_sev_signature){.usage = ABI_SEV_USAGE_INVALID};
 }
 
-bool cert_sign(struct abi_sev_cert *cert, unsigned slot, uint32_t signer, const struct ec_key *key)
+bool psp_cert_sign(struct abi_sev_cert *cert, unsigned slot, uint32_t signer, const struct psp_ec_key *key)
 {
 	cert->sig[slot].usage = signer;
 	cert->sig[slot].algo = ABI_SEV_ALGO_ECDSA_SHA256;
-	return ec_sign(key, EC_SHA256, cert, ABI_SEV_CERT_SIGNED_BYTES, &cert->sig[slot].ecdsa);
+	return psp_ec_sign(key, EC_SHA256, cert, ABI_SEV_CERT_SIGNED_BYTES, &cert->sig[slot].ecdsa);
 }
 
-const struct abi_sev_signature *cert_signature(const struct abi_sev_cert *cert, uint32_t signer)
+const struct abi_sev_signature *psp_cert_signature(const struct abi_sev_cert *cert, uint32_t signer)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cert->sig); i++) {
 		if (cert->sig[i].usage == signer)
@@ -68,16 +68,16 @@ static bool form_ok(const struct abi_sev_cert *cert)
 	return cert->version == 1 &&
 	       (cert->algo == ABI_SEV_ALGO_ECDSA_SHA256 || cert->algo == ABI_SEV_ALGO_ECDSA_SHA384 ||
 	               cert->algo == ABI_SEV_ALGO_ECDH_SHA256 || cert->algo == ABI_SEV_ALGO_ECDH_SHA384) &&
-	       ec_public_ok(&cert->ec);
+	       psp_ec_public_ok(&cert->ec);
 }
 
-bool cert_is_signed(const struct abi_sev_cert *child, const struct abi_sev_cert *parent)
+bool psp_cert_is_signed(const struct abi_sev_cert *child, const struct abi_sev_cert *parent)
 {
-	const struct abi_sev_signature *sig = cert_signature(child, parent->usage);
+	const struct abi_sev_signature *sig = psp_cert_signature(child, parent->usage);
 
 	if (!sig || !may_sign(child->usage, parent->usage) || sig->algo != parent->algo || !form_ok(child) ||
 	        !form_ok(parent))
 		return false;
-	return ec_verify(&parent->ec, sig->algo == ABI_SEV_ALGO_ECDSA_SHA384 ? EC_SHA384 : EC_SHA256, child,
-	        ABI_SEV_CERT_SIGNED_BYTES, &sig->ecdsa);
+	return psp_ec_verify(&parent->ec, sig->algo == ABI_SEV_ALGO_ECDSA_SHA384 ? EC_SHA384 : EC_SHA256,
+	        child, ABI_SEV_CERT_SIGNED_BYTES, &sig->ecdsa);
 }

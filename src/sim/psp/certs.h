@@ -7,14 +7,14 @@
 #include "internal.h"
 
 /* A certificate of this firmware for a key, without signatures. */
-bool cert_init(const struct psp *psp, uint32_t usage, const struct abi_public_key *key,
+bool psp_cert_init(const struct psp *psp, uint32_t usage, const struct abi_public_key *key,
         struct abi_sev_cert *ret_cert) MUST_CHECK;
-void cert_strip(struct abi_sev_cert *cert); /* of its signatures */
-bool cert_sign(
-        struct abi_sev_cert *cert, unsigned slot, uint32_t signer, const struct ec_key *key) MUST_CHECK;
+void psp_cert_strip(struct abi_sev_cert *cert); /* of its signatures */
+bool psp_cert_sign(
+        struct abi_sev_cert *cert, unsigned slot, uint32_t signer, const struct psp_ec_key *key) MUST_CHECK;
 /* The signature by a key of this usage; NULL: there is none. */
-const struct abi_sev_signature *cert_signature(const struct abi_sev_cert *cert, uint32_t signer);
+const struct abi_sev_signature *psp_cert_signature(const struct abi_sev_cert *cert, uint32_t signer);
 /* Both in good form, and the child signed by the parent's key, which is one on P-384? */
-bool cert_is_signed(const struct abi_sev_cert *child, const struct abi_sev_cert *parent);
+bool psp_cert_is_signed(const struct abi_sev_cert *child, const struct abi_sev_cert *parent);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "der.h"
 
-void der_raw(struct der *der, const void *data, size_t size)
+void psp_der_raw(struct psp_der *der, const void *data, size_t size)
 {
 	if (der->bad || size > sizeof(der->bytes) - der->size) {
 		der->bad = true;
@@ -17,12 +17,12 @@ void der_raw(struct der *der, const void *data, size_t size)
 	der->size += size;
 }
 
-size_t der_open(struct der *der)
+size_t psp_der_open(struct psp_der *der)
 {
 	return der->size;
 }
 
-void der_close(struct der *der, uint8_t tag, size_t begin)
+void psp_der_close(struct psp_der *der, uint8_t tag, size_t begin)
 {
 	size_t length = der->size - begin;
 	const uint8_t head[] = {tag, 0x82, (uint8_t)(length >> 8), (uint8_t)length};
@@ -30,37 +30,37 @@ void der_close(struct der *der, uint8_t tag, size_t begin)
 	uint8_t short_head[4] = {tag, (uint8_t)(octets ? 0x80 + octets : length)};
 
 	memcpy(short_head + 2, head + 4 - octets, octets);
-	der_raw(der, short_head, 2 + octets); /* room */
+	psp_der_raw(der, short_head, 2 + octets); /* room */
 	if (der->bad)
 		return;
 	memmove(der->bytes + begin + 2 + octets, der->bytes + begin, length);
 	memcpy(der->bytes + begin, short_head, 2 + octets);
 }
 
-void der_put(struct der *der, uint8_t tag, const void *data, size_t size)
+void psp_der_put(struct psp_der *der, uint8_t tag, const void *data, size_t size)
 {
-	size_t begin = der_open(der);
+	size_t begin = psp_der_open(der);
 
-	der_raw(der, data, size);
-	der_close(der, tag, begin);
+	psp_der_raw(der, data, size);
+	psp_der_close(der, tag, begin);
 }
 
-void der_text(struct der *der, uint8_t tag, const char *text)
+void psp_der_text(struct psp_der *der, uint8_t tag, const char *text)
 {
-	der_put(der, tag, text, strlen(text));
+	psp_der_put(der, tag, text, strlen(text));
 }
 
-void der_number(struct der *der, const uint8_t *number, size_t size)
+void psp_der_number(struct psp_der *der, const uint8_t *number, size_t size)
 {
 	static const uint8_t zero;
-	size_t begin = der_open(der);
+	size_t begin = psp_der_open(der);
 
 	while (size > 1 && *number == 0) {
 		number++;
 		size--;
 	}
 	if (*number & 0x80)
-		der_raw(der, &zero, 1);
-	der_raw(der, number, size);
-	der_close(der, DER_INTEGER, begin);
+		psp_der_raw(der, &zero, 1);
+	psp_der_raw(der, number, size);
+	psp_der_close(der, DER_INTEGER, begin);
 }

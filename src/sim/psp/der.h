@@ -8,7 +8,7 @@
 
 #define DER_MAX_BYTES 4096
 
-enum der_tag {
+enum psp_der_tag {
 	DER_BOOLEAN = 0x01,
 	DER_INTEGER = 0x02,
 	DER_BIT_STRING = 0x03,
@@ -22,19 +22,19 @@ enum der_tag {
 	DER_CONTEXT = 0xa0, /* + number */
 };
 
-struct der {
+struct psp_der {
 	uint8_t bytes[DER_MAX_BYTES];
 	size_t size;
 	bool bad; /* something did not fit: nothing of it counts */
 };
 
-void der_raw(struct der *der, const void *data, size_t size);
-void der_put(struct der *der, uint8_t tag, const void *data, size_t size);
-void der_text(struct der *der, uint8_t tag, const char *text);
+void psp_der_raw(struct psp_der *der, const void *data, size_t size);
+void psp_der_put(struct psp_der *der, uint8_t tag, const void *data, size_t size);
+void psp_der_text(struct psp_der *der, uint8_t tag, const char *text);
 /* A number that is not negative, big-endian. */
-void der_number(struct der *der, const uint8_t *number, size_t size);
-/* What is written until der_close() lies within; returns where it begins. */
-size_t der_open(struct der *der);
-void der_close(struct der *der, uint8_t tag, size_t begin);
+void psp_der_number(struct psp_der *der, const uint8_t *number, size_t size);
+/* What is written until psp_der_close() lies within; returns where it begins. */
+size_t psp_der_open(struct psp_der *der);
+void psp_der_close(struct psp_der *der, uint8_t tag, size_t begin);
 
 #endif

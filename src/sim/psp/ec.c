@@ -84,9 +84,9 @@ static bool in_order(const struct work *w, const BIGNUM *number)
 	return !BN_is_zero(number) && BN_cmp(number, w->n) < 0;
 }
 
-bool ec_key_make(const uint8_t scalar[static EC_BYTES], struct ec_key *ret_key)
+bool psp_ec_key_make(const uint8_t scalar[static EC_BYTES], struct psp_ec_key *ret_key)
 {
-	struct ec_key key = {.public.curve = ABI_CURVE_P384};
+	struct psp_ec_key key = {.public.curve = ABI_CURVE_P384};
 	struct work w;
 	bool good;
 
@@ -103,7 +103,7 @@ bool ec_key_make(const uint8_t scalar[static EC_BYTES], struct ec_key *ret_key)
 	return good;
 }
 
-bool ec_public_ok(const struct abi_public_key *public)
+bool psp_ec_public_ok(const struct abi_public_key *public)
 {
 	struct work w;
 	bool good = work_init(&w) && load_point(&w, public, w.q);
@@ -112,7 +112,8 @@ bool ec_public_ok(const struct abi_public_key *public)
 	return good;
 }
 
-static size_t digest_of(enum ec_hash hash, const void *data, size_t size, uint8_t ret[static SHA384_BYTES])
+static size_t digest_of(
+        enum psp_ec_hash hash, const void *data, size_t size, uint8_t ret[static SHA384_BYTES])
 {
 	if (hash == EC_SHA256) {
 		hash_sha256(data, size, ret);
@@ -124,26 +125,26 @@ static size_t digest_of(enum ec_hash hash, const void *data, size_t size, uint8_
 
 /* RFC 6979, 3.2: the nonce for a key and a digest; a P-384 number is as long as the longest digest. */
 struct nonces {
-	enum mac_hash hash;
+	enum psp_mac_hash hash;
 	size_t size; /* of k and v */
 	uint8_t k[SHA384_BYTES], v[SHA384_BYTES];
 };
 
 static bool nonces_step(struct nonces *n, const uint8_t *tag, const uint8_t *scalar, const uint8_t *digest)
 {
-	const struct mac_part parts[] = {
+	const struct psp_mac_part parts[] = {
 	        {n->v, n->size},
 	        {tag, 1},
 	        {scalar, scalar ? EC_BYTES : 0},
 	        {digest, digest ? EC_BYTES : 0},
 	};
 
-	return mac_of(n->hash, n->k, n->size, parts, ARRAY_LEN(parts), n->k) &&
-	       mac_of(n->hash, n->k, n->size, parts, 1, n->v);
+	return psp_mac_of(n->hash, n->k, n->size, parts, ARRAY_LEN(parts), n->k) &&
+	       psp_mac_of(n->hash, n->k, n->size, parts, 1, n->v);
 }
 
-static bool nonces_init(
-        struct nonces *n, enum ec_hash hash, const struct ec_key *key, const uint8_t digest[static EC_BYTES])
+static bool nonces_init(struct nonces *n, enum psp_ec_hash hash, const struct psp_ec_key *key,
+        const uint8_t digest[static EC_BYTES])
 {
 	static const uint8_t tags[] = {0, 1};
 
@@ -158,13 +159,13 @@ static bool nonces_init(
 static bool nonces_next(struct nonces *n, const struct work *w, BIGNUM *ret_k)
 {
 	static const uint8_t tag;
-	const struct mac_part v = {n->v, n->size};
+	const struct psp_mac_part v = {n->v, n->size};
 	uint8_t t[2 * SHA384_BYTES];
 	bool good = true;
 
 	for (;;) {
 		for (size_t have = 0; good && have < EC_BYTES; have += n->size) {
-			good = mac_of(n->hash, n->k, n->size, &v, 1, n->v);
+			good = psp_mac_of(n->hash, n->k, n->size, &v, 1, n->v);
 			memcpy(t + have, n->v, n->size);
 		}
 		good = good && BN_bin2bn(t, EC_BYTES, ret_k);
@@ -194,7 +195,7 @@ static bool sign(struct work *w, struct nonces *n)
 	       BN_mod_mul(v[4], v[4], v[5], w->n, w->ctx) == 1 && !BN_is_zero(v[3]) && !BN_is_zero(v[4]);
 }
 
-bool ec_sign(const struct ec_key *key, enum ec_hash hash, const void *data, size_t size,
+bool psp_ec_sign(const struct psp_ec_key *key, enum psp_ec_hash hash, const void *data, size_t size,
         struct abi_signature *ret_signature)
 {
 	struct abi_signature signature = {0};
@@ -217,7 +218,7 @@ bool ec_sign(const struct ec_key *key, enum ec_hash hash, const void *data, size
 	return good;
 }
 
-bool ec_verify(const struct abi_public_key *public, enum ec_hash hash, const void *data, size_t size,
+bool psp_ec_verify(const struct abi_public_key *public, enum psp_ec_hash hash, const void *data, size_t size,
         const struct abi_signature *signature)
 {
 	uint8_t digest[SHA384_BYTES];
@@ -239,7 +240,8 @@ bool ec_verify(const struct abi_public_key *public, enum ec_hash hash, const voi
 	return good;
 }
 
-bool ec_agree(const struct ec_key *own, const struct abi_public_key *peer, uint8_t ret_z[static EC_BYTES])
+bool psp_ec_agree(
+        const struct psp_ec_key *own, const struct abi_public_key *peer, uint8_t ret_z[static EC_BYTES])
 {
 	struct work w;
 	bool good;

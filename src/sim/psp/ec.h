@@ -10,23 +10,23 @@
 
 #define EC_BYTES 48
 
-struct ec_key {
+struct psp_ec_key {
 	uint8_t scalar[EC_BYTES]; /* big-endian */
 	struct abi_public_key public;
 };
 
-enum ec_hash { EC_SHA256, EC_SHA384 };
+enum psp_ec_hash { EC_SHA256, EC_SHA384 };
 
 /* The key of a scalar in 1..n-1, big-endian; other scalars are not keys: false. */
-bool ec_key_make(const uint8_t scalar[static EC_BYTES], struct ec_key *ret_key) MUST_CHECK;
+bool psp_ec_key_make(const uint8_t scalar[static EC_BYTES], struct psp_ec_key *ret_key) MUST_CHECK;
 /* Is it a point of P-384 with zeros around it? */
-bool ec_public_ok(const struct abi_public_key *public);
-bool ec_sign(const struct ec_key *key, enum ec_hash hash, const void *data, size_t size,
+bool psp_ec_public_ok(const struct abi_public_key *public);
+bool psp_ec_sign(const struct psp_ec_key *key, enum psp_ec_hash hash, const void *data, size_t size,
         struct abi_signature *ret_signature) MUST_CHECK;
-bool ec_verify(const struct abi_public_key *public, enum ec_hash hash, const void *data, size_t size,
+bool psp_ec_verify(const struct abi_public_key *public, enum psp_ec_hash hash, const void *data, size_t size,
         const struct abi_signature *signature) MUST_CHECK;
 /* The X coordinate of both keys' common point, big-endian. */
-bool ec_agree(const struct ec_key *own, const struct abi_public_key *peer,
+bool psp_ec_agree(const struct psp_ec_key *own, const struct abi_public_key *peer,
         uint8_t ret_z[static EC_BYTES]) MUST_CHECK;
 
 #endif

@@ -26,7 +26,7 @@ static EVP_CIPHER_CTX *make(const uint8_t seed[static SEED_BYTES], const char *l
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	uint8_t key[MAC_KEY_BYTES];
 
-	if (!ecb || !ctx || !mac_kdf(seed, SEED_BYTES, label, NULL, 0, key) ||
+	if (!ecb || !ctx || !psp_mac_kdf(seed, SEED_BYTES, label, NULL, 0, key) ||
 	        EVP_CipherInit_ex(ctx, ecb, NULL, key, NULL, encrypts) != 1 ||
 	        EVP_CIPHER_CTX_set_padding(ctx, 0) != 1) {
 		EVP_CIPHER_CTX_free(ctx);
@@ -37,7 +37,7 @@ static EVP_CIPHER_CTX *make(const uint8_t seed[static SEED_BYTES], const char *l
 	return ctx;
 }
 
-struct psp_cipher *cipher_create(const uint8_t seed[static SEED_BYTES])
+struct psp_cipher *psp_cipher_create(const uint8_t seed[static SEED_BYTES])
 {
 	struct psp_cipher *cipher = calloc(1, sizeof(*cipher));
 
@@ -48,14 +48,14 @@ struct psp_cipher *cipher_create(const uint8_t seed[static SEED_BYTES])
 	cipher->encrypt = make(seed, "memory", true);
 	cipher->decrypt = make(seed, "memory", false);
 	if (!cipher->lock || !cipher->tweak || !cipher->encrypt || !cipher->decrypt) {
-		cipher_destroy(cipher);
+		psp_cipher_destroy(cipher);
 		return NULL;
 	}
 	pthread_mutex_init(cipher->lock, NULL);
 	return cipher;
 }
 
-void cipher_destroy(struct psp_cipher *cipher)
+void psp_cipher_destroy(struct psp_cipher *cipher)
 {
 	if (!cipher)
 		return;

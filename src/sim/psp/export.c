@@ -13,19 +13,19 @@
 
 #define LINE_BYTES 48 /* of a PEM line, before base64 makes 64 characters of them */
 
-int export_fail(struct err *err)
+int psp_export_fail(struct err *err)
 {
 	return err_set(err, ERR_FAILED, "OpenSSL does not make the software platform's certificates");
 }
 
-bool export_start(struct psp *psp)
+bool psp_export_start(struct psp *psp)
 {
 	pthread_mutex_lock(&psp->lock);
-	return keys_of_chip(psp);
+	return psp_keys_of_chip(psp);
 }
 
 /* Appends to a stream that grows. */
-static void put_pem(FILE *out, const struct der *der)
+static void put_pem(FILE *out, const struct psp_der *der)
 {
 	unsigned char line[LINE_BYTES / 3 * 4 + 1];
 
@@ -39,7 +39,7 @@ static void put_pem(FILE *out, const struct der *der)
 	fputs("-----END CERTIFICATE-----\n", out);
 }
 
-char *export_pem(const struct der *first, const struct der *second)
+char *psp_export_pem(const struct psp_der *first, const struct psp_der *second)
 {
 	char *text = NULL;
 	size_t size;
@@ -57,63 +57,63 @@ char *export_pem(const struct der *first, const struct der *second)
 	return text;
 }
 
-static bool put_vcek(struct psp *psp, struct der *der)
+static bool put_vcek(struct psp *psp, struct psp_der *der)
 {
-	struct ec_key vcek;
-	const struct x509_chip chip = {
+	struct psp_ec_key vcek;
+	const struct psp_x509_chip chip = {
 	        .product = psp->product, .key = &vcek.public, .tcb = psp->reported_tcb, .id = psp->chip.id};
-	bool good = keys_vcek(psp, &vcek) && x509_put_chip(der, &chip);
+	bool good = psp_keys_vcek(psp, &vcek) && psp_x509_put_chip(der, &chip);
 
 	crypto_wipe(&vcek, sizeof(vcek));
 	return good;
 }
 
-char *export_chain(const struct product *product, enum rsa_role signer)
+char *psp_export_chain(const struct psp_product *product, enum psp_rsa_role signer)
 {
-	struct der ca = {0}, ark = {0};
+	struct psp_der ca = {0}, ark = {0};
 
-	if (!x509_put_ca(&ca, product, signer) || !x509_put_ca(&ark, product, RSA_ARK))
+	if (!psp_x509_put_ca(&ca, product, signer) || !psp_x509_put_ca(&ark, product, RSA_ARK))
 		return NULL;
-	return export_pem(&ca, &ark);
+	return psp_export_pem(&ca, &ark);
 }
 
-static int make_vcek(struct psp *psp, struct der *vcek, struct err *err)
+static int make_vcek(struct psp *psp, struct psp_der *vcek, struct err *err)
 {
 	bool good;
 
 	if (!psp->product->snp)
 		return err_set(err, ERR_USAGE, "a %s knows no SNP", psp->product->name);
-	good = export_start(psp) && put_vcek(psp, vcek);
+	good = psp_export_start(psp) && put_vcek(psp, vcek);
 	pthread_mutex_unlock(&psp->lock);
-	return good ? 0 : export_fail(err);
+	return good ? 0 : psp_export_fail(err);
 }
 
 int psp_export_snp_certs(struct psp *psp, char **ret_vcek_pem, char **ret_chain_pem, struct err *err)
 {
-	struct der vcek = {0};
+	struct psp_der vcek = {0};
 	auto_free char *vcek_pem = NULL, *chain_pem = NULL;
 
 	if (make_vcek(psp, &vcek, err) < 0)
 		return -1;
-	vcek_pem = export_pem(&vcek, NULL);
-	chain_pem = export_chain(psp->product, RSA_ASK);
+	vcek_pem = psp_export_pem(&vcek, NULL);
+	chain_pem = psp_export_chain(psp->product, RSA_ASK);
 	if (!vcek_pem || !chain_pem)
-		return export_fail(err);
+		return psp_export_fail(err);
 	*ret_vcek_pem = take_ptr(&vcek_pem);
 	*ret_chain_pem = take_ptr(&chain_pem);
 	return 0;
 }
 
-int psp_export_snp_der(struct psp *psp, struct psp_der ret_certs[static PSP_DERS], struct err *err)
+int psp_export_snp_der(struct psp *psp, struct psp_export ret_certs[static PSP_EXPORTS], struct err *err)
 {
-	struct der certs[PSP_DERS] = {0};
+	struct psp_der certs[PSP_EXPORTS] = {0};
 
-	if (make_vcek(psp, &certs[PSP_DER_VCEK], err) < 0)
+	if (make_vcek(psp, &certs[PSP_EXPORT_VCEK], err) < 0)
 		return -1;
-	if (!x509_put_ca(&certs[PSP_DER_ASK], psp->product, RSA_ASK) ||
-	        !x509_put_ca(&certs[PSP_DER_ARK], psp->product, RSA_ARK))
-		return export_fail(err);
-	for (int i = 0; i < PSP_DERS; i++) {
+	if (!psp_x509_put_ca(&certs[PSP_EXPORT_ASK], psp->product, RSA_ASK) ||
+	        !psp_x509_put_ca(&certs[PSP_EXPORT_ARK], psp->product, RSA_ARK))
+		return psp_export_fail(err);
+	for (int i = 0; i < PSP_EXPORTS; i++) {
 		uint8_t *bytes = malloc(certs[i].size);
 
 		if (!bytes) {
@@ -122,7 +122,7 @@ int psp_export_snp_der(struct psp *psp, struct psp_der ret_certs[static PSP_DERS
 			return err_set(err, ERR_FAILED, "no memory for certificates");
 		}
 		memcpy(bytes, certs[i].bytes, certs[i].size);
-		ret_certs[i] = (struct psp_der){bytes, certs[i].size};
+		ret_certs[i] = (struct psp_export){bytes, certs[i].size};
 	}
 	return 0;
 }
@@ -136,8 +136,8 @@ int psp_export_sev_ask_ark(struct psp *psp, uint8_t **ret_data, size_t *ret_size
 		return err_set(err, ERR_FAILED, "no memory for certificates");
 	if (crypto_load(err) < 0)
 		return -1;
-	if (!roots_put(psp->product, data, &size))
-		return export_fail(err);
+	if (!psp_roots_put(psp->product, data, &size))
+		return psp_export_fail(err);
 	*ret_data = take_ptr(&data);
 	*ret_size = size;
 	return 0;
@@ -146,11 +146,12 @@ int psp_export_sev_ask_ark(struct psp *psp, uint8_t **ret_data, size_t *ret_size
 int psp_export_sev_cek(struct psp *psp, struct abi_sev_cert *ret_cek, struct err *err)
 {
 	struct abi_sev_cert cek;
-	bool good = export_start(psp) && cert_init(psp, ABI_SEV_USAGE_CEK, &psp->chip.cek.public, &cek);
+	bool good =
+	        psp_export_start(psp) && psp_cert_init(psp, ABI_SEV_USAGE_CEK, &psp->chip.cek.public, &cek);
 
 	pthread_mutex_unlock(&psp->lock);
-	if (!good || !roots_sign_cek(psp->product, &cek))
-		return export_fail(err);
+	if (!good || !psp_roots_sign_cek(psp->product, &cek))
+		return psp_export_fail(err);
 	*ret_cek = cek;
 	return 0;
 }

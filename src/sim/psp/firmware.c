@@ -90,7 +90,7 @@ const char *psp_command_name(enum psp_command command)
 /* The code of the prepared failure if this command is the one. */
 static uint32_t injected(struct psp *psp, enum psp_command command)
 {
-	struct failure *failure = &psp->failure;
+	struct psp_failure *failure = &psp->failure;
 
 	if (failure->left == 0 || (failure->command != PSP_CMD_ANY && failure->command != command) ||
 	        --failure->left)
@@ -106,10 +106,10 @@ static uint32_t platform_check(struct psp *psp, enum psp_command command)
 		return PSP_INVALID_COMMAND;
 	if (!(commands[command].platform & (1u << psp->state)) || ((flags & NEEDS_SNP) && !psp->snp_init))
 		return PSP_INVALID_PLATFORM_STATE;
-	return (flags & KEYLESS) || keys_of_chip(psp) ? PSP_SUCCESS : PSP_BROKEN;
+	return (flags & KEYLESS) || psp_keys_of_chip(psp) ? PSP_SUCCESS : PSP_BROKEN;
 }
 
-uint32_t command_enter(struct psp *psp, enum psp_command command)
+uint32_t psp_command_enter(struct psp *psp, enum psp_command command)
 {
 	uint32_t code;
 
@@ -119,7 +119,7 @@ uint32_t command_enter(struct psp *psp, enum psp_command command)
 	return code ? code : platform_check(psp, command);
 }
 
-uint32_t command_leave(struct psp *psp, uint32_t code)
+uint32_t psp_command_leave(struct psp *psp, uint32_t code)
 {
 	if (psp->has_keys) /* what a refusal left in OpenSSL's queue is nobody else's business */
 		ERR_clear_error();
@@ -132,10 +132,10 @@ static bool state_fits(enum psp_command command, unsigned state)
 	return commands[command].guest == 0 || (commands[command].guest & (1u << state));
 }
 
-uint32_t command_enter_sev(
-        struct psp *psp, enum psp_command command, uint32_t handle, struct sev_guest **ret_guest)
+uint32_t psp_command_enter_sev(
+        struct psp *psp, enum psp_command command, uint32_t handle, struct psp_sev_guest **ret_guest)
 {
-	uint32_t code = command_enter(psp, command);
+	uint32_t code = psp_command_enter(psp, command);
 
 	if (code)
 		return code;
@@ -145,10 +145,10 @@ uint32_t command_enter_sev(
 	return state_fits(command, (*ret_guest)->state) ? PSP_SUCCESS : PSP_INVALID_GUEST_STATE;
 }
 
-uint32_t command_enter_snp(
-        struct psp *psp, enum psp_command command, uint32_t gctx, struct snp_guest **ret_guest)
+uint32_t psp_command_enter_snp(
+        struct psp *psp, enum psp_command command, uint32_t gctx, struct psp_snp_guest **ret_guest)
 {
-	uint32_t code = command_enter(psp, command);
+	uint32_t code = psp_command_enter(psp, command);
 
 	if (code)
 		return code;
@@ -161,7 +161,7 @@ uint32_t command_enter_snp(
 void psp_fail(struct psp *psp, enum psp_command command, unsigned nth, uint32_t code)
 {
 	pthread_mutex_lock(&psp->lock);
-	psp->failure = (struct failure){command, nth, code};
+	psp->failure = (struct psp_failure){command, nth, code};
 	pthread_mutex_unlock(&psp->lock);
 }
 
@@ -182,7 +182,7 @@ uint64_t psp_command_count(struct psp *psp, enum psp_command command)
 
 static int check_options(const struct psp_options *options, struct err *err)
 {
-	if (!product_find(options->product))
+	if (!psp_product_find(options->product))
 		return err_set(err, ERR_USAGE,
 		        "the software platform knows no processor \"%s\"; it knows Naples, Rome, Milan, "
 		        "Genoa and Turin",
@@ -211,7 +211,7 @@ int psp_create(const struct psp_options *options, struct psp **ret_psp, struct e
 		return err_set(err, ERR_FAILED, "no memory for the secure processor");
 	pthread_mutex_init(&psp->lock, NULL);
 	psp->options = *options;
-	psp->product = product_find(options->product);
+	psp->product = psp_product_find(options->product);
 	psp->options.product = psp->product->name;
 	psp->asids = calloc(options->asids + 1, sizeof(*psp->asids));
 	psp->cpuid = calloc(options->cpuid_count + 1, sizeof(*psp->cpuid));
@@ -234,8 +234,8 @@ void psp_destroy(struct psp *psp)
 {
 	if (!psp)
 		return;
-	sev_guests_end(psp);
-	snp_guests_end(psp);
+	psp_sev_guests_end(psp);
+	psp_snp_guests_end(psp);
 	pthread_mutex_destroy(&psp->lock);
 	free(psp->asids);
 	free(psp->cpuid);

@@ -8,26 +8,26 @@
 #include "certs.h"
 #include "identity.h"
 
-static bool make_pdh(struct psp *psp, struct identity *identity)
+static bool make_pdh(struct psp *psp, struct psp_identity *identity)
 {
-	return keys_derive_ec(psp, "pdh", ++psp->pdh_no, &identity->pdh) &&
-	       cert_init(psp, ABI_SEV_USAGE_PDH, &identity->pdh.public, &identity->pdh_cert) &&
-	       cert_sign(&identity->pdh_cert, 0, ABI_SEV_USAGE_PEK, &identity->pek);
+	return psp_keys_derive_ec(psp, "pdh", ++psp->pdh_no, &identity->pdh) &&
+	       psp_cert_init(psp, ABI_SEV_USAGE_PDH, &identity->pdh.public, &identity->pdh_cert) &&
+	       psp_cert_sign(&identity->pdh_cert, 0, ABI_SEV_USAGE_PEK, &identity->pek);
 }
 
 /* An owner of its own: the OCA's key signs itself and the PEK, and is gone. */
-static bool make_identity(struct psp *psp, struct identity *identity)
+static bool make_identity(struct psp *psp, struct psp_identity *identity)
 {
-	struct ec_key oca;
+	struct psp_ec_key oca;
 	bool good;
 
-	good = keys_derive_ec(psp, "oca", ++psp->pek_no, &oca) &&
-	       keys_derive_ec(psp, "pek", psp->pek_no, &identity->pek) &&
-	       cert_init(psp, ABI_SEV_USAGE_OCA, &oca.public, &identity->oca_cert) &&
-	       cert_sign(&identity->oca_cert, 0, ABI_SEV_USAGE_OCA, &oca) &&
-	       cert_init(psp, ABI_SEV_USAGE_PEK, &identity->pek.public, &identity->pek_cert) &&
-	       cert_sign(&identity->pek_cert, 0, ABI_SEV_USAGE_OCA, &oca) &&
-	       cert_sign(&identity->pek_cert, 1, ABI_SEV_USAGE_CEK, &psp->chip.cek) &&
+	good = psp_keys_derive_ec(psp, "oca", ++psp->pek_no, &oca) &&
+	       psp_keys_derive_ec(psp, "pek", psp->pek_no, &identity->pek) &&
+	       psp_cert_init(psp, ABI_SEV_USAGE_OCA, &oca.public, &identity->oca_cert) &&
+	       psp_cert_sign(&identity->oca_cert, 0, ABI_SEV_USAGE_OCA, &oca) &&
+	       psp_cert_init(psp, ABI_SEV_USAGE_PEK, &identity->pek.public, &identity->pek_cert) &&
+	       psp_cert_sign(&identity->pek_cert, 0, ABI_SEV_USAGE_OCA, &oca) &&
+	       psp_cert_sign(&identity->pek_cert, 1, ABI_SEV_USAGE_CEK, &psp->chip.cek) &&
 	       make_pdh(psp, identity);
 	crypto_wipe(&oca, sizeof(oca));
 	identity->made = good;
@@ -35,7 +35,7 @@ static bool make_identity(struct psp *psp, struct identity *identity)
 }
 
 /* Puts a new identity in the old one's place, if it came to be; wipes the copy. */
-static uint32_t take(struct psp *psp, struct identity *identity, bool good)
+static uint32_t take(struct psp *psp, struct psp_identity *identity, bool good)
 {
 	if (good)
 		psp->identity = *identity;
@@ -43,16 +43,16 @@ static uint32_t take(struct psp *psp, struct identity *identity, bool good)
 	return good ? PSP_SUCCESS : PSP_BROKEN;
 }
 
-const struct identity *identity_get(struct psp *psp)
+const struct psp_identity *psp_identity_get(struct psp *psp)
 {
-	struct identity identity = {0};
+	struct psp_identity identity = {0};
 
 	if (!psp->identity.made && take(psp, &identity, make_identity(psp, &identity)) != PSP_SUCCESS)
 		return NULL;
 	return &psp->identity;
 }
 
-void identity_forget(struct psp *psp)
+void psp_identity_forget(struct psp *psp)
 {
 	crypto_wipe(&psp->identity, sizeof(psp->identity));
 }
@@ -61,98 +61,99 @@ void identity_forget(struct psp *psp)
 
 uint32_t psp_pek_gen(struct psp *psp)
 {
-	struct identity identity = {0};
-	uint32_t code = command_enter(psp, PSP_CMD_PEK_GEN);
+	struct psp_identity identity = {0};
+	uint32_t code = psp_command_enter(psp, PSP_CMD_PEK_GEN);
 
 	if (code == PSP_SUCCESS)
 		code = take(psp, &identity, make_identity(psp, &identity));
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_pdh_gen(struct psp *psp)
 {
-	struct identity identity;
-	uint32_t code = command_enter(psp, PSP_CMD_PDH_GEN);
+	struct psp_identity identity;
+	uint32_t code = psp_command_enter(psp, PSP_CMD_PDH_GEN);
 
-	if (code == PSP_SUCCESS && !identity_get(psp))
+	if (code == PSP_SUCCESS && !psp_identity_get(psp))
 		code = PSP_BROKEN;
 	if (code == PSP_SUCCESS) {
 		identity = psp->identity;
 		code = take(psp, &identity, make_pdh(psp, &identity));
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_pek_csr(struct psp *psp, struct abi_sev_cert *ret_csr)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_PEK_CSR);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_PEK_CSR);
 
 	if (code == PSP_SUCCESS && !ret_csr)
 		code = PSP_INVALID_LEN;
-	if (code == PSP_SUCCESS && !identity_get(psp))
+	if (code == PSP_SUCCESS && !psp_identity_get(psp))
 		code = PSP_BROKEN;
 	if (code == PSP_SUCCESS) {
 		*ret_csr = psp->identity.pek_cert;
-		cert_strip(ret_csr);
+		psp_cert_strip(ret_csr);
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 static uint32_t import(struct psp *psp, const struct abi_sev_cert *pek, const struct abi_sev_cert *oca)
 {
-	struct identity identity;
+	struct psp_identity identity;
 
-	if (!identity_get(psp))
+	if (!psp_identity_get(psp))
 		return PSP_BROKEN;
 	if (psp->identity.owned)
 		return PSP_ALREADY_OWNED;
-	if (oca->usage != ABI_SEV_USAGE_OCA || !cert_is_signed(oca, oca) || !cert_is_signed(pek, oca) ||
+	if (oca->usage != ABI_SEV_USAGE_OCA || !psp_cert_is_signed(oca, oca) ||
+	        !psp_cert_is_signed(pek, oca) ||
 	        memcmp(pek, &psp->identity.pek_cert, ABI_SEV_CERT_SIGNED_BYTES) != 0)
 		return PSP_INVALID_CERTIFICATE;
 	identity = psp->identity;
 	identity.owned = true;
 	identity.oca_cert = *oca;
-	cert_strip(&identity.pek_cert);
-	identity.pek_cert.sig[0] = *cert_signature(pek, ABI_SEV_USAGE_OCA);
+	psp_cert_strip(&identity.pek_cert);
+	identity.pek_cert.sig[0] = *psp_cert_signature(pek, ABI_SEV_USAGE_OCA);
 	return take(psp, &identity,
-	        cert_sign(&identity.pek_cert, 1, ABI_SEV_USAGE_CEK, &psp->chip.cek) &&
+	        psp_cert_sign(&identity.pek_cert, 1, ABI_SEV_USAGE_CEK, &psp->chip.cek) &&
 	                make_pdh(psp, &identity));
 }
 
 uint32_t psp_pek_cert_import(struct psp *psp, const struct abi_sev_cert *pek, const struct abi_sev_cert *oca)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_PEK_CERT_IMPORT);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_PEK_CERT_IMPORT);
 
 	if (code == PSP_SUCCESS)
 		code = import(psp, pek, oca);
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_pdh_cert_export(
         struct psp *psp, struct abi_sev_cert *ret_pdh, struct abi_sev_cert_chain *ret_chain)
 {
 	struct abi_sev_cert cek;
-	uint32_t code = command_enter(psp, PSP_CMD_PDH_CERT_EXPORT);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_PDH_CERT_EXPORT);
 
 	if (code == PSP_SUCCESS && (!ret_pdh || !ret_chain))
 		code = PSP_INVALID_LEN;
-	if (code == PSP_SUCCESS &&
-	        (!identity_get(psp) || !cert_init(psp, ABI_SEV_USAGE_CEK, &psp->chip.cek.public, &cek)))
+	if (code == PSP_SUCCESS && (!psp_identity_get(psp) || !psp_cert_init(psp, ABI_SEV_USAGE_CEK,
+	                                                              &psp->chip.cek.public, &cek)))
 		code = PSP_BROKEN;
 	if (code == PSP_SUCCESS) {
 		*ret_pdh = psp->identity.pdh_cert;
 		*ret_chain = (struct abi_sev_cert_chain){psp->identity.pek_cert, psp->identity.oca_cert, cek};
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_get_id(struct psp *psp, uint8_t *ret_id)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_GET_ID);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_GET_ID);
 
 	if (code == PSP_SUCCESS && !ret_id)
 		code = PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS)
 		memcpy(ret_id, psp->chip.id, sizeof(psp->chip.id));
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }

@@ -7,7 +7,7 @@
 #include "internal.h"
 
 /* The owner's keys and certificates, made now if there are none. NULL: OpenSSL failed. */
-const struct identity *identity_get(struct psp *psp);
-void identity_forget(struct psp *psp);
+const struct psp_identity *psp_identity_get(struct psp *psp);
+void psp_identity_forget(struct psp *psp);
 
 #endif

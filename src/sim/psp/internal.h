@@ -1,6 +1,6 @@
 /*
  * internal: what the files of the secure processor share. Functions that take a struct psp are called with
- * its lock held, but for command_enter() and its kin.
+ * its lock held, but for psp_command_enter() and its kin.
  */
 #ifndef SIM_PSP_INTERNAL_H
 #define SIM_PSP_INTERNAL_H
@@ -15,7 +15,7 @@
 
 /* ---- what a product is (product.c) ---- */
 
-struct product {
+struct psp_product {
 	const char *name;
 	uint32_t signature; /* CPUID.1.EAX */
 	bool snp;
@@ -26,60 +26,61 @@ struct product {
 	        prime_steps[6]; /* of p and q of ARK, ASK and ASVK, see rsa.c; without SNP there is no ASVK */
 };
 
-const struct product *product_find(const char *name); /* NULL: unknown */
-const struct product *product_nth(unsigned n);        /* from 0; NULL: there are not so many */
+const struct psp_product *psp_product_find(const char *name); /* NULL: unknown */
+const struct psp_product *psp_product_nth(unsigned n);        /* from 0; NULL: there are not so many */
 
-struct product_report {
+struct psp_product_report {
 	uint32_t version;
 	uint64_t mitigations; /* of launch and current mitigation vectors, version 5 */
 };
 
 /* What the reports of this firmware look like; all zero: the product makes none. */
-struct product_report product_report(
-        const struct product *product, uint8_t major, uint8_t minor, uint8_t build);
+struct psp_product_report psp_product_report(
+        const struct psp_product *product, uint8_t major, uint8_t minor, uint8_t build);
 /* Is wanted in no part above tcb? */
-bool product_tcb_covers(uint64_t tcb, uint64_t wanted);
+bool psp_product_tcb_covers(uint64_t tcb, uint64_t wanted);
 
 /* ---- keys (keys.c) ---- */
 
 /* The owner's certificates and keys: made anew by PEK_GEN and PDH_GEN, forgotten by PLATFORM_RESET. */
-struct identity {
+struct psp_identity {
 	bool made, owned;
-	struct ec_key pek, pdh;
+	struct psp_ec_key pek, pdh;
 	struct abi_sev_cert oca_cert, pek_cert, pdh_cert;
 };
 
-struct chip {
+struct psp_chip {
 	uint8_t id[64];
-	struct ec_key cek;
+	struct psp_ec_key cek;
 };
 
 /* size bytes that only the seed, label and index decide. */
-bool keys_derive(struct psp *psp, const char *label, uint64_t index, void *ret, size_t size) MUST_CHECK;
-bool keys_derive_ec(struct psp *psp, const char *label, uint64_t index, struct ec_key *ret_key) MUST_CHECK;
+bool psp_keys_derive(struct psp *psp, const char *label, uint64_t index, void *ret, size_t size) MUST_CHECK;
+bool psp_keys_derive_ec(
+        struct psp *psp, const char *label, uint64_t index, struct psp_ec_key *ret_key) MUST_CHECK;
 /* What the processor's random numbers are here: they follow from the seed and how many were drawn before. */
-bool keys_random(struct psp *psp, void *ret, size_t size) MUST_CHECK;
-bool keys_of_chip(struct psp *psp) MUST_CHECK;
+bool psp_keys_random(struct psp *psp, void *ret, size_t size) MUST_CHECK;
+bool psp_keys_of_chip(struct psp *psp) MUST_CHECK;
 /* The chip's key for what SNP_CONFIG says is the TCB. */
-bool keys_vcek(struct psp *psp, struct ec_key *ret_key) MUST_CHECK;
+bool psp_keys_vcek(struct psp *psp, struct psp_ec_key *ret_key) MUST_CHECK;
 /* Bytes that anybody can compute. */
-bool keys_public(const char *label, uint64_t index, void *ret, size_t size) MUST_CHECK;
+bool psp_keys_public(const char *label, uint64_t index, void *ret, size_t size) MUST_CHECK;
 
 /* ---- the provider's key (vlek.c) ---- */
 
-void vlek_unload(struct psp *psp);
+void psp_vlek_unload(struct psp *psp);
 
 /* ---- memory encryption (encrypt.c) ---- */
 
 #define SEED_BYTES 32
 
 /* NULL: out of memory. */
-struct psp_cipher *cipher_create(const uint8_t seed[static SEED_BYTES]);
-void cipher_destroy(struct psp_cipher *cipher); /* wipes the key; NULL is allowed */
+struct psp_cipher *psp_cipher_create(const uint8_t seed[static SEED_BYTES]);
+void psp_cipher_destroy(struct psp_cipher *cipher); /* wipes the key; NULL is allowed */
 
 /* ---- ASIDs (asid.c) ---- */
 
-enum asid_state {
+enum psp_asid_state {
 	ASID_CLEAN,
 	ASID_ALLOCATED, /* activated, its guest is still being launched */
 	ASID_IN_USE,
@@ -87,40 +88,40 @@ enum asid_state {
 	ASID_WRITTEN_BACK /* dirty, and every core did WBINVD */
 };
 
-struct asid_row {
-	enum asid_state state;
+struct psp_asid_row {
+	enum psp_asid_state state;
 	struct psp_cipher *cipher; /* while allocated or in use */
 };
 
-enum asid_kind { ASID_SEV, ASID_SEV_ES, ASID_SNP };
+enum psp_asid_kind { ASID_SEV, ASID_SEV_ES, ASID_SNP };
 
 /* *asid is the guest's, 0: not active. */
-uint32_t asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum asid_kind kind,
+uint32_t psp_asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum psp_asid_kind kind,
         const uint8_t seed[static SEED_BYTES]);
-void asid_run(struct psp *psp, uint32_t asid);
-void asid_deactivate(struct psp *psp, uint32_t *asid);
-bool asids_are_clean(const struct psp *psp); /* none is active, or dirty */
-const struct psp_cipher *asid_cipher(struct psp *psp, uint32_t asid);
+void psp_asid_run(struct psp *psp, uint32_t asid);
+void psp_asid_deactivate(struct psp *psp, uint32_t *asid);
+bool psp_asids_are_clean(const struct psp *psp); /* none is active, or dirty */
+const struct psp_cipher *psp_asid_cipher(struct psp *psp, uint32_t asid);
 
 /* ---- guests ---- */
 
-struct transport {
+struct psp_transport {
 	uint8_t tek[MAC_KEY_BYTES], tik[MAC_KEY_BYTES];
 };
 
-struct sev_guest {
+struct psp_sev_guest {
 	enum psp_sev_state state;
 	uint32_t policy, asid;
 	uint8_t key_seed[SEED_BYTES];
-	struct transport transport;
+	struct psp_transport transport;
 	EVP_MD_CTX *hash; /* of what is launched; NULL after LAUNCH_MEASURE */
 	uint8_t digest[SHA256_BYTES], measure[SHA256_BYTES];
 };
 
-enum snp_state { SNP_INIT, SNP_LAUNCH, SNP_RUNNING };
+enum psp_snp_state { SNP_INIT, SNP_LAUNCH, SNP_RUNNING };
 
-struct snp_guest {
-	enum snp_state state;
+struct psp_snp_guest {
+	enum psp_snp_state state;
 	uint32_t asid;
 	uint64_t policy, launch_tcb;
 	uint8_t key_seed[SEED_BYTES];
@@ -134,12 +135,12 @@ struct snp_guest {
 	uint8_t host_data[UAPI_SNP_HOST_DATA_BYTES];
 };
 
-struct vlek {
+struct psp_vlek {
 	bool loaded;
-	struct ec_key key;
+	struct psp_ec_key key;
 };
 
-struct failure {
+struct psp_failure {
 	enum psp_command command;
 	unsigned left; /* 0: none is prepared */
 	uint32_t code;
@@ -148,62 +149,62 @@ struct failure {
 struct psp {
 	pthread_mutex_t lock;
 	struct psp_options options;
-	const struct product *product;
+	const struct psp_product *product;
 	struct abi_cpuid_entry *cpuid;
 
-	struct failure failure;
+	struct psp_failure failure;
 	uint64_t counts[PSP_COMMANDS];
 
 	bool has_keys; /* root and chip */
 	uint8_t root[SHA384_BYTES];
-	struct chip chip;
+	struct psp_chip chip;
 	uint64_t drawn;          /* random numbers */
 	uint64_t pek_no, pdh_no; /* generations of the owner's keys */
-	struct identity identity;
+	struct psp_identity identity;
 
 	enum psp_platform_state state;
 	bool es, snp_init;
 	uint32_t guest_count, snp_guest_count;
-	struct asid_row *asids; /* by ASID */
-	struct sev_guest *guests[PSP_SEV_GUESTS_MAX];
-	struct snp_guest *contexts[PSP_SNP_GUESTS_MAX];
+	struct psp_asid_row *asids; /* by ASID */
+	struct psp_sev_guest *guests[PSP_SEV_GUESTS_MAX];
+	struct psp_snp_guest *contexts[PSP_SNP_GUESTS_MAX];
 
 	uint64_t committed_tcb, reported_tcb;
 	bool mask_chip_id, mask_chip_key;
-	struct vlek vlek;
+	struct psp_vlek vlek;
 };
 
 /* ---- the frame of every command (firmware.c) ---- */
 
 /*
- * Takes the lock, which command_leave() gives back whatever this returned. Code of a prepared failure, or of
- * a platform in a state that the command is not for.
+ * Takes the lock, which psp_psp_command_leave() gives back whatever this returned. Code of a prepared
+ * failure, or of a platform in a state that the command is not for.
  */
-uint32_t command_enter(struct psp *psp, enum psp_command command);
-uint32_t command_leave(struct psp *psp, uint32_t code);
+uint32_t psp_command_enter(struct psp *psp, enum psp_command command);
+uint32_t psp_command_leave(struct psp *psp, uint32_t code);
 /* Also finds the guest: INVALID_GUEST; and looks at its state: INVALID_GUEST_STATE. */
-uint32_t command_enter_sev(
-        struct psp *psp, enum psp_command command, uint32_t handle, struct sev_guest **ret_guest);
-uint32_t command_enter_snp(
-        struct psp *psp, enum psp_command command, uint32_t gctx, struct snp_guest **ret_guest);
+uint32_t psp_command_enter_sev(
+        struct psp *psp, enum psp_command command, uint32_t handle, struct psp_sev_guest **ret_guest);
+uint32_t psp_command_enter_snp(
+        struct psp *psp, enum psp_command command, uint32_t gctx, struct psp_snp_guest **ret_guest);
 
 /* What a command answers if OpenSSL or memory failed it. */
 #define PSP_BROKEN PSP_HWSEV_PLATFORM
 
 /* ---- SEV guests (sev.c) ---- */
 
-void sev_guest_end(struct psp *psp, uint32_t handle);
-void sev_guests_end(struct psp *psp);
+void psp_sev_guest_end(struct psp *psp, uint32_t handle);
+void psp_sev_guests_end(struct psp *psp);
 /* A new guest in this state; *handle as LAUNCH_START takes and gives it. */
-uint32_t sev_guest_add(struct psp *psp, uint32_t *handle, uint32_t policy, const struct transport *transport,
-        enum psp_sev_state state);
+uint32_t psp_sev_guest_add(struct psp *psp, uint32_t *handle, uint32_t policy,
+        const struct psp_transport *transport, enum psp_sev_state state);
 /* Memory that a command changes in place, or reads. */
-uint32_t sev_memory_check(const struct sev_guest *guest, uint64_t address, size_t size);
+uint32_t psp_sev_memory_check(const struct psp_sev_guest *guest, uint64_t address, size_t size);
 
 /* ---- SNP guests (snp.c) ---- */
 
-void snp_guests_end(struct psp *psp);
+void psp_snp_guests_end(struct psp *psp);
 /* INVALID_PARAM: the page, of 4096 bytes, breaks a rule; then it is corrected, if it could be read at all. */
-uint32_t snp_cpuid_check(const struct psp *psp, void *page);
+uint32_t psp_snp_cpuid_check(const struct psp *psp, void *page);
 
 #endif

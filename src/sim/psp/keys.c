@@ -11,7 +11,7 @@ static bool derive(
         const uint8_t root[static SHA384_BYTES], const char *label, uint64_t index, uint8_t *ret, size_t size)
 {
 	uint8_t counter[4], number[8], block[SHA384_BYTES];
-	const struct mac_part parts[] = {
+	const struct psp_mac_part parts[] = {
 	        {counter, sizeof(counter)}, {label, strlen(label) + 1}, {number, sizeof(number)}};
 	bool good = true;
 
@@ -20,7 +20,7 @@ static bool derive(
 		size_t part = size < sizeof(block) ? size : sizeof(block);
 
 		store_le(counter, sizeof(counter), i);
-		good = mac_of(MAC_SHA384, root, SHA384_BYTES, parts, ARRAY_LEN(parts), block);
+		good = psp_mac_of(MAC_SHA384, root, SHA384_BYTES, parts, ARRAY_LEN(parts), block);
 		if (good)
 			memcpy(ret, block, part);
 		ret += part;
@@ -30,44 +30,45 @@ static bool derive(
 	return good;
 }
 
-bool keys_derive(struct psp *psp, const char *label, uint64_t index, void *ret, size_t size)
+bool psp_keys_derive(struct psp *psp, const char *label, uint64_t index, void *ret, size_t size)
 {
 	return derive(psp->root, label, index, ret, size);
 }
 
 /* Of 2^194 numbers of 384 bits one is no scalar: then there is no key, as if OpenSSL had failed. */
-bool keys_derive_ec(struct psp *psp, const char *label, uint64_t index, struct ec_key *ret_key)
+bool psp_keys_derive_ec(struct psp *psp, const char *label, uint64_t index, struct psp_ec_key *ret_key)
 {
 	uint8_t scalar[EC_BYTES];
-	bool good = keys_derive(psp, label, index, scalar, sizeof(scalar)) && ec_key_make(scalar, ret_key);
+	bool good = psp_keys_derive(psp, label, index, scalar, sizeof(scalar)) &&
+	            psp_ec_key_make(scalar, ret_key);
 
 	crypto_wipe(scalar, sizeof(scalar));
 	return good;
 }
 
-bool keys_random(struct psp *psp, void *ret, size_t size)
+bool psp_keys_random(struct psp *psp, void *ret, size_t size)
 {
-	return keys_derive(psp, "random", psp->drawn++, ret, size);
+	return psp_keys_derive(psp, "random", psp->drawn++, ret, size);
 }
 
-bool keys_public(const char *label, uint64_t index, void *ret, size_t size)
+bool psp_keys_public(const char *label, uint64_t index, void *ret, size_t size)
 {
 	static const uint8_t nothing[SHA384_BYTES];
 
 	return derive(nothing, label, index, ret, size);
 }
 
-bool keys_vcek(struct psp *psp, struct ec_key *ret_key)
+bool psp_keys_vcek(struct psp *psp, struct psp_ec_key *ret_key)
 {
-	return keys_derive_ec(psp, "vcek", psp->reported_tcb, ret_key);
+	return psp_keys_derive_ec(psp, "vcek", psp->reported_tcb, ret_key);
 }
 
-bool keys_of_chip(struct psp *psp)
+bool psp_keys_of_chip(struct psp *psp)
 {
 	static const char salt[] = "vmm: a simulated secure processor";
-	struct chip chip = {0};
+	struct psp_chip chip = {0};
 	uint8_t seed[8];
-	const struct mac_part parts[] = {
+	const struct psp_mac_part parts[] = {
 	        {seed, sizeof(seed)}, {psp->product->name, strlen(psp->product->name)}};
 	bool good;
 
@@ -75,9 +76,9 @@ bool keys_of_chip(struct psp *psp)
 		return true;
 	store_le(seed, sizeof(seed), psp->options.seed);
 	good = crypto_load(NULL) == 0 &&
-	       mac_of(MAC_SHA384, salt, sizeof(salt), parts, ARRAY_LEN(parts), psp->root) &&
-	       keys_derive(psp, "chip-id", 0, chip.id, psp->product->fmc ? 8 : sizeof(chip.id)) &&
-	       keys_derive_ec(psp, "cek", 0, &chip.cek);
+	       psp_mac_of(MAC_SHA384, salt, sizeof(salt), parts, ARRAY_LEN(parts), psp->root) &&
+	       psp_keys_derive(psp, "chip-id", 0, chip.id, psp->product->fmc ? 8 : sizeof(chip.id)) &&
+	       psp_keys_derive_ec(psp, "cek", 0, &chip.cek);
 	if (good) {
 		psp->chip = chip;
 		psp->has_keys = true;

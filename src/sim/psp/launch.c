@@ -22,69 +22,70 @@ static EVP_MD_CTX *hash_start(void)
 uint32_t psp_launch_start(struct psp *psp, uint32_t *handle, uint32_t policy, const struct abi_sev_cert *godh,
         const struct abi_sev_session *session)
 {
-	struct transport transport = {0};
-	uint32_t code = command_enter(psp, PSP_CMD_LAUNCH_START), made = *handle;
+	struct psp_transport transport = {0};
+	uint32_t code = psp_command_enter(psp, PSP_CMD_LAUNCH_START), made = *handle;
 
 	if (code == PSP_SUCCESS && godh && !session)
 		code = PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS && godh)
-		code = transport_open(psp, godh, session, policy, &transport);
+		code = psp_transport_open(psp, godh, session, policy, &transport);
 	if (code == PSP_SUCCESS)
-		code = sev_guest_add(psp, &made, policy, &transport, PSP_SEV_LUPDATE);
+		code = psp_sev_guest_add(psp, &made, policy, &transport, PSP_SEV_LUPDATE);
 	if (code == PSP_SUCCESS) {
 		psp->guests[made - 1]->hash = hash_start();
 		if (!psp->guests[made - 1]->hash) {
-			sev_guest_end(psp, made);
+			psp_sev_guest_end(psp, made);
 			code = PSP_BROKEN;
 		}
 	}
 	if (code == PSP_SUCCESS)
 		*handle = made;
 	crypto_wipe(&transport, sizeof(transport));
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
-static uint32_t update(struct psp *psp, struct sev_guest *guest, void *data, uint64_t address, size_t size)
+static uint32_t update(
+        struct psp *psp, struct psp_sev_guest *guest, void *data, uint64_t address, size_t size)
 {
-	uint32_t code = sev_memory_check(guest, address, size);
+	uint32_t code = psp_sev_memory_check(guest, address, size);
 
 	if (code)
 		return code;
 	if (EVP_DigestUpdate(guest->hash, data, size) != 1)
 		return PSP_BROKEN;
-	psp_encrypt(asid_cipher(psp, guest->asid), address, data, data, size);
+	psp_encrypt(psp_asid_cipher(psp, guest->asid), address, data, data, size);
 	return PSP_SUCCESS;
 }
 
 uint32_t psp_launch_update_data(struct psp *psp, uint32_t handle, void *data, uint64_t address, size_t size)
 {
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, PSP_CMD_LAUNCH_UPDATE_DATA, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_UPDATE_DATA, handle, &guest);
 
 	if (code == PSP_SUCCESS)
 		code = update(psp, guest, data, address, size);
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_launch_update_vmsa(struct psp *psp, uint32_t handle, struct abi_vmsa *vmsa, uint64_t address)
 {
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, PSP_CMD_LAUNCH_UPDATE_VMSA, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_UPDATE_VMSA, handle, &guest);
 
 	if (code == PSP_SUCCESS && !(guest->policy & ABI_SEV_POLICY_ES))
 		code = PSP_UNSUPPORTED;
 	if (code == PSP_SUCCESS)
 		code = update(psp, guest, vmsa, address, sizeof(*vmsa));
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 /* ---- LAUNCH_MEASURE ---- */
 
-static uint32_t measure_guest(struct psp *psp, struct sev_guest *guest, struct abi_sev_measure *measure)
+static uint32_t measure_guest(struct psp *psp, struct psp_sev_guest *guest, struct abi_sev_measure *measure)
 {
 	if (EVP_DigestFinal_ex(guest->hash, guest->digest, NULL) != 1 ||
-	        !keys_random(psp, measure->mnonce, sizeof(measure->mnonce)) ||
-	        !transport_measure(&guest->transport, &psp->options, guest->policy, guest->digest,
+	        !psp_keys_random(psp, measure->mnonce, sizeof(measure->mnonce)) ||
+	        !psp_transport_measure(&guest->transport, &psp->options, guest->policy, guest->digest,
 	                measure->mnonce, measure->measure))
 		return PSP_BROKEN;
 	EVP_MD_CTX_free(guest->hash);
@@ -97,14 +98,14 @@ static uint32_t measure_guest(struct psp *psp, struct sev_guest *guest, struct a
 uint32_t psp_launch_measure(struct psp *psp, uint32_t handle, struct abi_sev_measure *ret_measure)
 {
 	struct abi_sev_measure measure;
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, PSP_CMD_LAUNCH_MEASURE, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_MEASURE, handle, &guest);
 
 	if (code == PSP_SUCCESS)
 		code = ret_measure ? measure_guest(psp, guest, &measure) : PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS)
 		*ret_measure = measure;
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 /* ---- LAUNCH_SECRET, LAUNCH_FINISH ---- */
@@ -112,28 +113,28 @@ uint32_t psp_launch_measure(struct psp *psp, uint32_t handle, struct abi_sev_mea
 uint32_t psp_launch_secret(struct psp *psp, uint32_t handle, const struct abi_sev_secret_header *header,
         const void *packet, void *data, uint64_t address, size_t size)
 {
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, PSP_CMD_LAUNCH_SECRET, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_SECRET, handle, &guest);
 
 	if (code == PSP_SUCCESS)
-		code = sev_memory_check(guest, address, size);
+		code = psp_sev_memory_check(guest, address, size);
 	if (code == PSP_SUCCESS && size > PSP_PACKET_MAX_BYTES)
 		code = PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS)
-		code = transport_unpack(&guest->transport, SECRET_CONTEXT, guest->measure, header, packet,
-		        asid_cipher(psp, guest->asid), data, address, size);
-	return command_leave(psp, code);
+		code = psp_transport_unpack(&guest->transport, SECRET_CONTEXT, guest->measure, header, packet,
+		        psp_asid_cipher(psp, guest->asid), data, address, size);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_launch_finish(struct psp *psp, uint32_t handle)
 {
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, PSP_CMD_LAUNCH_FINISH, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_FINISH, handle, &guest);
 
 	if (code == PSP_SUCCESS) {
 		guest->state = PSP_SEV_RUNNING;
-		asid_run(psp, guest->asid);
+		psp_asid_run(psp, guest->asid);
 		crypto_wipe(&guest->transport, sizeof(guest->transport));
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }

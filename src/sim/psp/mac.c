@@ -10,8 +10,8 @@
 
 #include "mac.h"
 
-bool mac_of(enum mac_hash hash, const void *key, size_t key_size, const struct mac_part *parts, size_t count,
-        uint8_t *ret_mac)
+bool psp_mac_of(enum psp_mac_hash hash, const void *key, size_t key_size, const struct psp_mac_part *parts,
+        size_t count, uint8_t *ret_mac)
 {
 	char digest[] = "SHA256", digest_long[] = "SHA384";
 	OSSL_PARAM params[] = {
@@ -36,11 +36,11 @@ bool mac_of(enum mac_hash hash, const void *key, size_t key_size, const struct m
 	return good;
 }
 
-bool mac_kdf(const void *key, size_t key_size, const char *label, const void *context, size_t context_size,
-        uint8_t ret_key[static MAC_KEY_BYTES])
+bool psp_mac_kdf(const void *key, size_t key_size, const char *label, const void *context,
+        size_t context_size, uint8_t ret_key[static MAC_KEY_BYTES])
 {
 	uint8_t counter[4], bits[4], block[SHA256_BYTES];
-	const struct mac_part parts[] = {
+	const struct psp_mac_part parts[] = {
 	        {counter, sizeof(counter)},
 	        {label, strlen(label) + 1}, /* with the separating zero */
 	        {context, context_size},
@@ -50,15 +50,15 @@ bool mac_kdf(const void *key, size_t key_size, const char *label, const void *co
 
 	store_le(counter, sizeof(counter), 1); /* one block is all that 16 bytes need */
 	store_le(bits, sizeof(bits), 8 * MAC_KEY_BYTES);
-	good = mac_of(MAC_SHA256, key, key_size, parts, ARRAY_LEN(parts), block);
+	good = psp_mac_of(MAC_SHA256, key, key_size, parts, ARRAY_LEN(parts), block);
 	if (good)
 		memcpy(ret_key, block, MAC_KEY_BYTES);
 	crypto_wipe(block, sizeof(block));
 	return good;
 }
 
-bool mac_ctr(const uint8_t key[static MAC_KEY_BYTES], const uint8_t iv[static 16], const void *from, void *to,
-        size_t size)
+bool psp_mac_ctr(const uint8_t key[static MAC_KEY_BYTES], const uint8_t iv[static 16], const void *from,
+        void *to, size_t size)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int done;
@@ -70,7 +70,7 @@ bool mac_ctr(const uint8_t key[static MAC_KEY_BYTES], const uint8_t iv[static 16
 	return good;
 }
 
-static bool gcm_run(EVP_CIPHER_CTX *ctx, EVP_CIPHER *cipher, const struct mac_gcm *gcm, const void *from,
+static bool gcm_run(EVP_CIPHER_CTX *ctx, EVP_CIPHER *cipher, const struct psp_mac_gcm *gcm, const void *from,
         void *to, size_t size)
 {
 	uint8_t end[16];
@@ -87,7 +87,7 @@ static bool gcm_run(EVP_CIPHER_CTX *ctx, EVP_CIPHER *cipher, const struct mac_gc
 	       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, MAC_TAG_BYTES, gcm->tag) == 1;
 }
 
-bool mac_gcm(const struct mac_gcm *gcm, const void *from, void *to, size_t size)
+bool psp_mac_gcm(const struct psp_mac_gcm *gcm, const void *from, void *to, size_t size)
 {
 	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();

@@ -9,34 +9,34 @@
 
 #define MAC_KEY_BYTES 16
 
-enum mac_hash { MAC_SHA256, MAC_SHA384 };
+enum psp_mac_hash { MAC_SHA256, MAC_SHA384 };
 
-struct mac_part {
+struct psp_mac_part {
 	const void *data;
 	size_t size;
 };
 
 /* HMAC over the parts, one after the other: 32 or 48 bytes. ret_mac may be the key or lie in a part. */
-bool mac_of(enum mac_hash hash, const void *key, size_t key_size, const struct mac_part *parts, size_t count,
-        uint8_t *ret_mac) MUST_CHECK;
+bool psp_mac_of(enum psp_mac_hash hash, const void *key, size_t key_size, const struct psp_mac_part *parts,
+        size_t count, uint8_t *ret_mac) MUST_CHECK;
 /* 16 bytes: SP 800-108 in counter mode with HMAC-SHA256, numbers little-endian (SEV API, chapter 2). */
-bool mac_kdf(const void *key, size_t key_size, const char *label, const void *context, size_t context_size,
-        uint8_t ret_key[static MAC_KEY_BYTES]) MUST_CHECK;
+bool psp_mac_kdf(const void *key, size_t key_size, const char *label, const void *context,
+        size_t context_size, uint8_t ret_key[static MAC_KEY_BYTES]) MUST_CHECK;
 /* AES-128-CTR, either direction; from and to may be equal. */
-bool mac_ctr(const uint8_t key[static MAC_KEY_BYTES], const uint8_t iv[static 16], const void *from, void *to,
-        size_t size) MUST_CHECK;
+bool psp_mac_ctr(const uint8_t key[static MAC_KEY_BYTES], const uint8_t iv[static 16], const void *from,
+        void *to, size_t size) MUST_CHECK;
 
 #define MAC_GCM_KEY_BYTES 32
 #define MAC_TAG_BYTES     16
 
-struct mac_gcm {
+struct psp_mac_gcm {
 	bool encrypts;
-	const uint8_t *key, *iv; /* 32 and 12 bytes */
-	struct mac_part bound;   /* authenticated, not encrypted */
-	uint8_t *tag;            /* made, or what must come out: else false, and the plaintext is zeros */
+	const uint8_t *key, *iv;   /* 32 and 12 bytes */
+	struct psp_mac_part bound; /* authenticated, not encrypted */
+	uint8_t *tag;              /* made, or what must come out: else false, and the plaintext is zeros */
 };
 
 /* AES-256-GCM; from and to may be equal. */
-bool mac_gcm(const struct mac_gcm *gcm, const void *from, void *to, size_t size) MUST_CHECK;
+bool psp_mac_gcm(const struct psp_mac_gcm *gcm, const void *from, void *to, size_t size) MUST_CHECK;
 
 #endif

@@ -10,40 +10,40 @@
 
 uint32_t psp_init(struct psp *psp, bool es)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_INIT);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_INIT);
 
-	if (code == PSP_SUCCESS && !identity_get(psp))
+	if (code == PSP_SUCCESS && !psp_identity_get(psp))
 		code = PSP_BROKEN;
 	if (code == PSP_SUCCESS) {
 		psp->state = PSP_PLATFORM_INIT;
 		psp->es = es;
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_shutdown(struct psp *psp)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_SHUTDOWN);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_SHUTDOWN);
 
 	if (code == PSP_SUCCESS) {
-		sev_guests_end(psp);
+		psp_sev_guests_end(psp);
 		psp->state = PSP_PLATFORM_UNINIT;
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_factory_reset(struct psp *psp)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_PLATFORM_RESET);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_PLATFORM_RESET);
 
 	if (code == PSP_SUCCESS)
-		identity_forget(psp);
-	return command_leave(psp, code);
+		psp_identity_forget(psp);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_platform_status(struct psp *psp, struct psp_platform_status *ret_status)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_PLATFORM_STATUS);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_PLATFORM_STATUS);
 	bool on = psp->state != PSP_PLATFORM_UNINIT;
 
 	if (code == PSP_SUCCESS)
@@ -56,36 +56,36 @@ uint32_t psp_platform_status(struct psp *psp, struct psp_platform_status *ret_st
 		        .es = on && psp->es,
 		        .guest_count = psp->guest_count,
 		};
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 /* ---- SNP ---- */
 
 uint32_t psp_snp_init(struct psp *psp)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_SNP_INIT);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_SNP_INIT);
 
 	if (code == PSP_SUCCESS && (psp->snp_init || psp->state != PSP_PLATFORM_UNINIT))
 		code = PSP_INVALID_PLATFORM_STATE;
 	if (code == PSP_SUCCESS)
 		psp->snp_init = true;
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_snp_shutdown(struct psp *psp)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_SNP_SHUTDOWN);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_SNP_SHUTDOWN);
 
 	if (code == PSP_SUCCESS && psp->state != PSP_PLATFORM_UNINIT)
 		code = PSP_INVALID_PLATFORM_STATE;
-	if (code == PSP_SUCCESS && psp->snp_init && !asids_are_clean(psp))
+	if (code == PSP_SUCCESS && psp->snp_init && !psp_asids_are_clean(psp))
 		code = PSP_DFFLUSH_REQUIRED;
 	if (code == PSP_SUCCESS && psp->snp_init) {
-		snp_guests_end(psp);
-		vlek_unload(psp);
+		psp_snp_guests_end(psp);
+		psp_vlek_unload(psp);
 		psp->snp_init = false;
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 static uint32_t status_flags(const struct psp *psp)
@@ -100,7 +100,7 @@ static uint32_t status_flags(const struct psp *psp)
 
 uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *ret_status)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_SNP_PLATFORM_STATUS);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_SNP_PLATFORM_STATUS);
 
 	if (code == PSP_SUCCESS)
 		*ret_status = (struct uapi_sev_snp_status){
@@ -114,48 +114,48 @@ uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *re
 		        .current_tcb_version = psp->options.tcb,
 		        .reported_tcb_version = psp->reported_tcb,
 		};
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_snp_feature_info(struct psp *psp, uint32_t index, uint32_t ret_registers[static 4])
 {
 	const uint32_t policies = PSP_FEATURE_RAPL_DIS | PSP_FEATURE_CIPHERTEXT_HIDING |
 	                          PSP_FEATURE_AES_256_XTS | PSP_FEATURE_CXL_ALLOW;
-	uint32_t code = command_enter(psp, PSP_CMD_SNP_FEATURE_INFO);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_SNP_FEATURE_INFO);
 
 	if (code == PSP_SUCCESS) {
 		memset(ret_registers, 0, 4 * sizeof(ret_registers[0]));
 		ret_registers[2] = index == 0 ? policies : 0;
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 /* No other firmware can be loaded into this one, so what is committed is what it started with. */
 uint32_t psp_snp_commit(struct psp *psp)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_SNP_COMMIT);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_SNP_COMMIT);
 
 	if (code == PSP_SUCCESS)
 		psp->committed_tcb = psp->options.tcb;
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_snp_set_config(struct psp *psp, const struct uapi_sev_snp_config *config)
 {
 	static const uint8_t zeros[sizeof(config->rsvd)];
-	uint32_t code = command_enter(psp, PSP_CMD_SNP_CONFIG);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_SNP_CONFIG);
 	uint64_t wanted = config->reported_tcb ? config->reported_tcb : psp->committed_tcb;
 
 	if (code == PSP_SUCCESS &&
 	        (config->mask_chip > 3 || memcmp(config->rsvd, zeros, sizeof(zeros)) != 0 ||
-	                !product_tcb_covers(psp->committed_tcb, wanted)))
+	                !psp_product_tcb_covers(psp->committed_tcb, wanted)))
 		code = PSP_INVALID_PARAM;
 	if (code == PSP_SUCCESS) {
 		if (wanted != psp->reported_tcb)
-			vlek_unload(psp);
+			psp_vlek_unload(psp);
 		psp->reported_tcb = wanted;
 		psp->mask_chip_id = config->mask_chip & 1;
 		psp->mask_chip_key = config->mask_chip & 2;
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }

@@ -7,7 +7,7 @@
 #include "internal.h"
 
 /* name, CPUID.1.EAX, SNP, FMC, bits of the authorities' keys, name in a VCEK, steps to their primes */
-static const struct product products[] = {
+static const struct psp_product products[] = {
         {"Naples", 0x800f12, false, false, 2048, NULL, {499, 158, 672, 433}},
         {"Rome", 0x830f10, false, false, 4096, NULL, {325, 1042, 341, 498}},
         {"Milan", 0xa00f11, true, false, 4096, "Milan-B0", {888, 2131, 98, 2744, 325, 41}},
@@ -26,7 +26,7 @@ static const struct product products[] = {
 static const struct {
 	const char *product;
 	uint8_t major, minor, build;
-	struct product_report report;
+	struct psp_product_report report;
 } reports[] = {
         {"Milan", 0, 0, 0, {2, 0}},
         {"Milan", 1, 55, 29, {3, 0}},
@@ -44,11 +44,11 @@ static unsigned version_rank(uint8_t major, uint8_t minor, uint8_t build)
 	return (unsigned)major << 16 | (unsigned)minor << 8 | build;
 }
 
-struct product_report product_report(
-        const struct product *product, uint8_t major, uint8_t minor, uint8_t build)
+struct psp_product_report psp_product_report(
+        const struct psp_product *product, uint8_t major, uint8_t minor, uint8_t build)
 {
 	unsigned firmware = version_rank(major, minor, build);
-	struct product_report found = {0};
+	struct psp_product_report found = {0};
 
 	for (size_t i = 0; i < ARRAY_LEN(reports); i++) {
 		if (strcmp(reports[i].product, product->name) == 0 &&
@@ -58,7 +58,7 @@ struct product_report product_report(
 	return found;
 }
 
-const struct product *product_find(const char *name)
+const struct psp_product *psp_product_find(const char *name)
 {
 	for (size_t i = 0; name && i < ARRAY_LEN(products); i++) {
 		if (strcmp(products[i].name, name) == 0)
@@ -69,17 +69,17 @@ const struct product *product_find(const char *name)
 
 uint32_t psp_product_signature(const char *name)
 {
-	const struct product *product = product_find(name);
+	const struct psp_product *product = psp_product_find(name);
 
 	return product ? product->signature : 0;
 }
 
-const struct product *product_nth(unsigned n)
+const struct psp_product *psp_product_nth(unsigned n)
 {
 	return n < ARRAY_LEN(products) ? &products[n] : NULL;
 }
 
-bool product_tcb_covers(uint64_t tcb, uint64_t wanted)
+bool psp_product_tcb_covers(uint64_t tcb, uint64_t wanted)
 {
 	for (unsigned shift = 0; shift < 64; shift += 8) {
 		if ((uint8_t)(wanted >> shift) > (uint8_t)(tcb >> shift))

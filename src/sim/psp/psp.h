@@ -237,13 +237,13 @@ uint32_t psp_snp_vlek_load(struct psp *psp, const void *wrapped, size_t size);
 int psp_export_snp_certs(
         struct psp *psp, char **ret_vcek_pem, char **ret_chain_pem, struct err *err) MUST_CHECK;
 /* The same three as DER, the bytes the caller's to free. */
-enum { PSP_DER_VCEK, PSP_DER_ASK, PSP_DER_ARK, PSP_DERS };
-struct psp_der {
+enum { PSP_EXPORT_VCEK, PSP_EXPORT_ASK, PSP_EXPORT_ARK, PSP_EXPORTS };
+struct psp_export {
 	uint8_t *bytes;
 	size_t size;
 };
 int psp_export_snp_der(
-        struct psp *psp, struct psp_der ret_certs[static PSP_DERS], struct err *err) MUST_CHECK;
+        struct psp *psp, struct psp_export ret_certs[static PSP_EXPORTS], struct err *err) MUST_CHECK;
 /*
  * A provider's key for this chip and its reported TCB, for SNP_VLEK_LOAD; its certificate, whose provider is
  * "CN=" and csp_id (1 to 32 characters); and the ASVK, which signed it, with the ARK. In PEM, the caller's to

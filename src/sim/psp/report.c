@@ -8,10 +8,10 @@
 
 /* ---- SEV ---- */
 
-static uint32_t report_sev(struct psp *psp, const struct sev_guest *guest, const uint8_t mnonce[static 16],
-        struct abi_sev_report *ret_report)
+static uint32_t report_sev(struct psp *psp, const struct psp_sev_guest *guest,
+        const uint8_t mnonce[static 16], struct abi_sev_report *ret_report)
 {
-	const struct identity *identity = identity_get(psp);
+	const struct psp_identity *identity = psp_identity_get(psp);
 	struct abi_sev_report report = {
 	        .policy = guest->policy,
 	        .sig_usage = ABI_SEV_USAGE_PEK,
@@ -21,7 +21,7 @@ static uint32_t report_sev(struct psp *psp, const struct sev_guest *guest, const
 
 	memcpy(report.mnonce, mnonce, sizeof(report.mnonce));
 	memcpy(report.digest, guest->digest, sizeof(report.digest));
-	if (!identity || !ec_sign(&identity->pek, EC_SHA256, &report,
+	if (!identity || !psp_ec_sign(&identity->pek, EC_SHA256, &report,
 	                         offsetof(struct abi_sev_report, sig_usage), &signature))
 		return PSP_BROKEN;
 	memcpy(report.r, signature.r, sizeof(report.r));
@@ -33,12 +33,12 @@ static uint32_t report_sev(struct psp *psp, const struct sev_guest *guest, const
 uint32_t psp_attestation_report(
         struct psp *psp, uint32_t handle, const uint8_t mnonce[static 16], struct abi_sev_report *ret_report)
 {
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, PSP_CMD_ATTESTATION, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_ATTESTATION, handle, &guest);
 
 	if (code == PSP_SUCCESS)
 		code = ret_report ? report_sev(psp, guest, mnonce, ret_report) : PSP_INVALID_LEN;
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 /* ---- SNP ---- */
@@ -70,8 +70,8 @@ static void put_processor(uint32_t signature, struct abi_snp_report *report)
 static void put_platform(const struct psp *psp, struct abi_snp_report *report)
 {
 	const struct psp_options *o = &psp->options;
-	const struct product_report form =
-	        product_report(psp->product, o->snp_major, o->snp_minor, o->snp_build);
+	const struct psp_product_report form =
+	        psp_product_report(psp->product, o->snp_major, o->snp_minor, o->snp_build);
 
 	report->version = form.version;
 	report->signature_algo = ABI_ALGO_ECDSA_P384_SHA384;
@@ -88,7 +88,7 @@ static void put_platform(const struct psp *psp, struct abi_snp_report *report)
 		put_processor(psp->product->signature, report);
 }
 
-static void put_guest(const struct snp_guest *guest, struct abi_snp_report *report)
+static void put_guest(const struct psp_snp_guest *guest, struct abi_snp_report *report)
 {
 	report->guest_svn = guest->block.guest_svn;
 	report->policy = guest->policy;
@@ -104,9 +104,9 @@ static void put_guest(const struct snp_guest *guest, struct abi_snp_report *repo
 }
 
 /* A VLEK, if there is one, goes before the VCEK; a host that masks its chip's key signs with none. */
-static bool sign(struct psp *psp, const struct snp_guest *guest, struct abi_snp_report *report)
+static bool sign(struct psp *psp, const struct psp_snp_guest *guest, struct abi_snp_report *report)
 {
-	struct ec_key key = {0};
+	struct psp_ec_key key = {0};
 	uint32_t signer = ABI_SNP_SIGNER_NONE;
 	bool good = true;
 
@@ -114,18 +114,18 @@ static bool sign(struct psp *psp, const struct snp_guest *guest, struct abi_snp_
 		key = psp->vlek.key;
 		signer = ABI_SNP_SIGNER_VLEK;
 	} else if (!psp->mask_chip_key) {
-		good = keys_vcek(psp, &key);
+		good = psp_keys_vcek(psp, &key);
 		signer = ABI_SNP_SIGNER_VCEK;
 	}
 	report->key_info = (guest->author_en ? ABI_SNP_KEY_AUTHOR : 0) |
 	                   (psp->mask_chip_key ? ABI_SNP_KEY_MASKED : 0) | signer << 2;
 	if (good && signer != ABI_SNP_SIGNER_NONE)
-		good = ec_sign(&key, EC_SHA384, report, ABI_SNP_REPORT_SIGNED_BYTES, &report->signature);
+		good = psp_ec_sign(&key, EC_SHA384, report, ABI_SNP_REPORT_SIGNED_BYTES, &report->signature);
 	crypto_wipe(&key, sizeof(key));
 	return good;
 }
 
-static uint32_t report_snp(struct psp *psp, const struct snp_guest *guest,
+static uint32_t report_snp(struct psp *psp, const struct psp_snp_guest *guest,
         const uint8_t report_data[static 64], uint32_t vmpl, struct abi_snp_report *ret_report)
 {
 	struct abi_snp_report report = {.vmpl = vmpl};
@@ -144,12 +144,12 @@ static uint32_t report_snp(struct psp *psp, const struct snp_guest *guest,
 uint32_t psp_snp_report(struct psp *psp, uint32_t gctx, const uint8_t report_data[static 64], uint32_t vmpl,
         struct abi_snp_report *ret_report)
 {
-	struct snp_guest *guest;
-	uint32_t code = command_enter_snp(psp, PSP_CMD_SNP_GUEST_REPORT, gctx, &guest);
+	struct psp_snp_guest *guest;
+	uint32_t code = psp_command_enter_snp(psp, PSP_CMD_SNP_GUEST_REPORT, gctx, &guest);
 
 	if (code == PSP_SUCCESS && vmpl > 3)
 		code = PSP_INVALID_PARAM;
 	if (code == PSP_SUCCESS)
 		code = report_snp(psp, guest, report_data, vmpl, ret_report);
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }

@@ -11,12 +11,12 @@ static void reverse(uint8_t *to, const uint8_t *from, size_t size)
 		to[i] = from[size - 1 - i];
 }
 
-static size_t cert_bytes(const struct product *product)
+static size_t cert_bytes(const struct psp_product *product)
 {
 	return sizeof(struct abi_amd_cert) + 3 * (product->root_bits / 8);
 }
 
-static void key_id(const struct rsa_public *public, uint8_t ret_id[static 16])
+static void key_id(const struct psp_rsa_public *public, uint8_t ret_id[static 16])
 {
 	uint8_t digest[SHA256_BYTES];
 
@@ -25,7 +25,7 @@ static void key_id(const struct rsa_public *public, uint8_t ret_id[static 16])
 }
 
 /* Both are signed by the ARK. */
-static bool put(const struct product *product, enum rsa_role role, uint8_t *ret)
+static bool put(const struct psp_product *product, enum psp_rsa_role role, uint8_t *ret)
 {
 	struct abi_amd_cert head = {
 	        .version = 1,
@@ -34,10 +34,10 @@ static bool put(const struct product *product, enum rsa_role role, uint8_t *ret)
 	        .modulus_bits = product->root_bits,
 	};
 	uint8_t *exponent = ret + sizeof(head), signature[RSA_BYTES_MAX];
-	struct rsa_public own, ark;
+	struct psp_rsa_public own, ark;
 	size_t bytes = product->root_bits / 8;
 
-	if (!rsa_public(product, role, &own) || !rsa_public(product, RSA_ARK, &ark))
+	if (!psp_rsa_public(product, role, &own) || !psp_rsa_public(product, RSA_ARK, &ark))
 		return false;
 	key_id(&own, head.key_id);
 	key_id(&ark, head.certifying_id);
@@ -45,29 +45,30 @@ static bool put(const struct product *product, enum rsa_role role, uint8_t *ret)
 	memset(exponent, 0, bytes);
 	store_le(exponent, 4, RSA_EXPONENT);
 	reverse(exponent + bytes, own.modulus, bytes);
-	if (!rsa_sign(product, RSA_ARK, ret, sizeof(head) + 2 * bytes, signature))
+	if (!psp_rsa_sign(product, RSA_ARK, ret, sizeof(head) + 2 * bytes, signature))
 		return false;
 	reverse(exponent + 2 * bytes, signature, bytes);
 	return true;
 }
 
-bool roots_put(const struct product *product, uint8_t ret_data[static ROOTS_BYTES_MAX], size_t *ret_size)
+bool psp_roots_put(
+        const struct psp_product *product, uint8_t ret_data[static ROOTS_BYTES_MAX], size_t *ret_size)
 {
 	*ret_size = 2 * cert_bytes(product);
 	return put(product, RSA_ASK, ret_data) && put(product, RSA_ARK, ret_data + cert_bytes(product));
 }
 
-static uint32_t algo_of(const struct product *product)
+static uint32_t algo_of(const struct psp_product *product)
 {
 	return product->root_bits == 2048 ? ABI_SEV_ALGO_RSA_SHA256 : ABI_SEV_ALGO_RSA_SHA384;
 }
 
-bool roots_sign_cek(const struct product *product, struct abi_sev_cert *cek)
+bool psp_roots_sign_cek(const struct psp_product *product, struct abi_sev_cert *cek)
 {
 	struct abi_sev_signature *sig = &cek->sig[0];
 	uint8_t signature[RSA_BYTES_MAX];
 
-	if (!rsa_sign(product, RSA_ASK, cek, ABI_SEV_CERT_SIGNED_BYTES, signature))
+	if (!psp_rsa_sign(product, RSA_ASK, cek, ABI_SEV_CERT_SIGNED_BYTES, signature))
 		return false;
 	*sig = (struct abi_sev_signature){.usage = ABI_SEV_USAGE_ASK, .algo = algo_of(product)};
 	reverse(sig->rsa, signature, product->root_bits / 8);
@@ -75,30 +76,30 @@ bool roots_sign_cek(const struct product *product, struct abi_sev_cert *cek)
 }
 
 /* There is one right form of the simulation's certificates, so they need not be read, only compared. */
-static const struct product *product_of(const void *amd, size_t size)
+static const struct psp_product *product_of(const void *amd, size_t size)
 {
-	const struct product *product = NULL;
+	const struct psp_product *product = NULL;
 	uint8_t own[ROOTS_BYTES_MAX];
 	size_t own_size;
 
-	for (unsigned i = 0; (product = product_nth(i)) != NULL; i++) {
-		if (size == 2 * cert_bytes(product) && roots_put(product, own, &own_size) &&
+	for (unsigned i = 0; (product = psp_product_nth(i)) != NULL; i++) {
+		if (size == 2 * cert_bytes(product) && psp_roots_put(product, own, &own_size) &&
 		        memcmp(amd, own, own_size) == 0)
 			break;
 	}
 	return product;
 }
 
-bool roots_signed(const void *amd, size_t size, const struct abi_sev_cert *cek)
+bool psp_roots_signed(const void *amd, size_t size, const struct abi_sev_cert *cek)
 {
-	const struct product *product = amd ? product_of(amd, size) : NULL;
+	const struct psp_product *product = amd ? product_of(amd, size) : NULL;
 	const struct abi_sev_signature *sig = &cek->sig[0];
 	uint8_t signature[RSA_BYTES_MAX];
-	struct rsa_public ask;
+	struct psp_rsa_public ask;
 
 	if (!product || sig->usage != ABI_SEV_USAGE_ASK || sig->algo != algo_of(product) ||
-	        !rsa_public(product, RSA_ASK, &ask))
+	        !psp_rsa_public(product, RSA_ASK, &ask))
 		return false;
 	reverse(signature, sig->rsa, ask.bytes);
-	return rsa_verify(&ask, cek, ABI_SEV_CERT_SIGNED_BYTES, signature);
+	return psp_rsa_verify(&ask, cek, ABI_SEV_CERT_SIGNED_BYTES, signature);
 }

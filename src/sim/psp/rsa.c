@@ -13,7 +13,7 @@
 #define TRAILER         0xbc
 #define NUMBERS         9
 
-struct rsa {
+struct psp_rsa {
 	BN_CTX *ctx;
 	BIGNUM *v[NUMBERS];
 };
@@ -21,16 +21,16 @@ struct rsa {
 /* What v holds. */
 enum { N, P, Q, DP, DQ, QINV, A, B, C };
 
-static void rsa_finish(struct rsa *rsa)
+static void rsa_finish(struct psp_rsa *rsa)
 {
 	for (int i = 0; i < NUMBERS; i++)
 		BN_clear_free(rsa->v[i]);
 	BN_CTX_free(rsa->ctx);
 }
 
-static bool rsa_init(struct rsa *rsa)
+static bool rsa_init(struct psp_rsa *rsa)
 {
-	*rsa = (struct rsa){.ctx = BN_CTX_new()};
+	*rsa = (struct psp_rsa){.ctx = BN_CTX_new()};
 	for (int i = 0; i < NUMBERS; i++) {
 		rsa->v[i] = BN_new();
 		if (!rsa->v[i])
@@ -40,7 +40,7 @@ static bool rsa_init(struct rsa *rsa)
 }
 
 /* The search starts at an odd number that begins with two ones; each step is 2. */
-static bool prime(const struct product *product, enum rsa_role role, unsigned which, BIGNUM *ret)
+static bool prime(const struct psp_product *product, enum psp_rsa_role role, unsigned which, BIGNUM *ret)
 {
 	static const char *const roles[] = {[RSA_ARK] = "ARK", [RSA_ASK] = "ASK", [RSA_ASVK] = "ASVK"};
 	uint8_t start[PRIME_BYTES_MAX];
@@ -48,7 +48,7 @@ static bool prime(const struct product *product, enum rsa_role role, unsigned wh
 	char label[32];
 
 	snprintf(label, sizeof(label), "%s %s", product->name, roles[role]);
-	if (!keys_public(label, which, start, size))
+	if (!psp_keys_public(label, which, start, size))
 		return false;
 	start[0] |= 0xc0;
 	start[size - 1] |= 1;
@@ -57,7 +57,7 @@ static bool prime(const struct product *product, enum rsa_role role, unsigned wh
 }
 
 /* 1 / e modulo a prime less one. */
-static bool exponent(struct rsa *rsa, const BIGNUM *of, BIGNUM *ret)
+static bool exponent(struct psp_rsa *rsa, const BIGNUM *of, BIGNUM *ret)
 {
 	BIGNUM **v = rsa->v;
 
@@ -65,7 +65,7 @@ static bool exponent(struct rsa *rsa, const BIGNUM *of, BIGNUM *ret)
 	       BN_mod_inverse(ret, v[B], v[A], rsa->ctx);
 }
 
-static bool make(struct rsa *rsa, const struct product *product, enum rsa_role role)
+static bool make(struct psp_rsa *rsa, const struct psp_product *product, enum psp_rsa_role role)
 {
 	BIGNUM **v = rsa->v;
 
@@ -74,10 +74,11 @@ static bool make(struct rsa *rsa, const struct product *product, enum rsa_role r
 	       exponent(rsa, v[Q], v[DQ]) && BN_mod_inverse(v[QINV], v[Q], v[P], rsa->ctx);
 }
 
-bool rsa_public(const struct product *product, enum rsa_role role, struct rsa_public *ret_public)
+bool psp_rsa_public(
+        const struct psp_product *product, enum psp_rsa_role role, struct psp_rsa_public *ret_public)
 {
 	int bytes = (int)product->root_bits / 8;
-	struct rsa rsa;
+	struct psp_rsa rsa;
 	bool good = rsa_init(&rsa) && make(&rsa, product, role) &&
 	            BN_bn2binpad(rsa.v[N], ret_public->modulus, bytes) == bytes;
 
@@ -129,9 +130,9 @@ static bool pss_encode(size_t key_bytes, const void *data, size_t size, uint8_t 
 	uint8_t digest[SHA384_BYTES], salt[SHA384_BYTES];
 	size_t hash_bytes = hash_of(key_bytes, data, size, digest), block_bytes = key_bytes - hash_bytes - 1;
 	static const char label[] = "pss salt";
-	const struct mac_part part = {digest, hash_bytes};
+	const struct psp_mac_part part = {digest, hash_bytes};
 
-	if (!mac_of(MAC_SHA384, label, sizeof(label), &part, 1, salt))
+	if (!psp_mac_of(MAC_SHA384, label, sizeof(label), &part, 1, salt))
 		return false;
 	memset(ret, 0, key_bytes);
 	ret[block_bytes - hash_bytes - 1] = 1;
@@ -161,7 +162,7 @@ static bool pss_fits(size_t key_bytes, const void *data, size_t size, uint8_t *b
 /* ---- signatures ---- */
 
 /* By the Chinese remainders: A = m^DP mod P, B = m^DQ mod Q; B + Q * (QINV * (A - B) mod P). */
-static bool power(struct rsa *rsa)
+static bool power(struct psp_rsa *rsa)
 {
 	BIGNUM **v = rsa->v;
 
@@ -172,12 +173,12 @@ static bool power(struct rsa *rsa)
 	       BN_add(v[C], v[A], v[B]);
 }
 
-bool rsa_sign(const struct product *product, enum rsa_role role, const void *data, size_t size,
+bool psp_rsa_sign(const struct psp_product *product, enum psp_rsa_role role, const void *data, size_t size,
         uint8_t *ret_signature)
 {
 	int bytes = (int)product->root_bits / 8;
 	uint8_t block[RSA_BYTES_MAX];
-	struct rsa rsa;
+	struct psp_rsa rsa;
 	bool good = rsa_init(&rsa) && make(&rsa, product, role) &&
 	            pss_encode((size_t)bytes, data, size, block) && BN_bin2bn(block, bytes, rsa.v[C]) &&
 	            power(&rsa) && BN_bn2binpad(rsa.v[C], ret_signature, bytes) == bytes;
@@ -186,11 +187,12 @@ bool rsa_sign(const struct product *product, enum rsa_role role, const void *dat
 	return good;
 }
 
-bool rsa_verify(const struct rsa_public *public, const void *data, size_t size, const uint8_t *signature)
+bool psp_rsa_verify(
+        const struct psp_rsa_public *public, const void *data, size_t size, const uint8_t *signature)
 {
 	int bytes = (int)public->bytes;
 	uint8_t block[RSA_BYTES_MAX];
-	struct rsa rsa;
+	struct psp_rsa rsa;
 	BIGNUM **v = rsa.v;
 	bool good = rsa_init(&rsa) && BN_bin2bn(public->modulus, bytes, v[N]) &&
 	            BN_bin2bn(signature, bytes, v[C]) && BN_cmp(v[C], v[N]) < 0 && BN_is_odd(v[N]) &&

@@ -8,24 +8,25 @@
 
 #include "internal.h"
 
-enum rsa_role { RSA_ARK, RSA_ASK, RSA_ASVK };
+enum psp_rsa_role { RSA_ARK, RSA_ASK, RSA_ASVK };
 
 #define RSA_EXPONENT  65537
 #define RSA_BYTES_MAX 512
 
-struct rsa_public {
+struct psp_rsa_public {
 	size_t bytes;
 	uint8_t modulus[RSA_BYTES_MAX]; /* big-endian */
 };
 
-bool rsa_public(const struct product *product, enum rsa_role role, struct rsa_public *ret_public) MUST_CHECK;
+bool psp_rsa_public(const struct psp_product *product, enum psp_rsa_role role,
+        struct psp_rsa_public *ret_public) MUST_CHECK;
 /*
  * RSASSA-PSS with SHA-384, of keys of 2048 bits SHA-256, the salt as long as the hash; public->bytes long,
  * big-endian. The salt follows from the data, so that certificates repeat.
  */
-bool rsa_sign(const struct product *product, enum rsa_role role, const void *data, size_t size,
+bool psp_rsa_sign(const struct psp_product *product, enum psp_rsa_role role, const void *data, size_t size,
         uint8_t *ret_signature) MUST_CHECK;
-bool rsa_verify(
-        const struct rsa_public *public, const void *data, size_t size, const uint8_t *signature) MUST_CHECK;
+bool psp_rsa_verify(const struct psp_rsa_public *public, const void *data, size_t size,
+        const uint8_t *signature) MUST_CHECK;
 
 #endif

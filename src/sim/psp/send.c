@@ -20,8 +20,9 @@ static uint32_t check_processor(uint32_t policy, const struct psp_receiver *rece
 	const struct abi_sev_cert_chain *chain = receiver->chain;
 	uint8_t major = (uint8_t)(policy >> 16), minor = (uint8_t)(policy >> 24);
 
-	if (!roots_signed(receiver->amd, receiver->amd_size, &chain->cek) ||
-	        !cert_is_signed(&chain->pek, &chain->cek) || !cert_is_signed(receiver->pdh, &chain->pek))
+	if (!psp_roots_signed(receiver->amd, receiver->amd_size, &chain->cek) ||
+	        !psp_cert_is_signed(&chain->pek, &chain->cek) ||
+	        !psp_cert_is_signed(receiver->pdh, &chain->pek))
 		return PSP_INVALID_CERTIFICATE;
 	return chain->pek.api_major < major || (chain->pek.api_major == major && chain->pek.api_minor < minor)
 	               ? PSP_POLICY_FAILURE
@@ -31,13 +32,13 @@ static uint32_t check_processor(uint32_t policy, const struct psp_receiver *rece
 /* DOMAIN: the receiver has the same owner. */
 static uint32_t check_domain(struct psp *psp, const struct psp_receiver *receiver)
 {
-	const struct identity *identity = identity_get(psp);
+	const struct psp_identity *identity = psp_identity_get(psp);
 	const struct abi_sev_cert_chain *chain = receiver->chain;
 
 	if (!identity)
 		return PSP_BROKEN;
-	if (!cert_is_signed(&chain->oca, &chain->oca) || !cert_is_signed(&chain->pek, &chain->oca) ||
-	        !cert_is_signed(receiver->pdh, &chain->pek))
+	if (!psp_cert_is_signed(&chain->oca, &chain->oca) || !psp_cert_is_signed(&chain->pek, &chain->oca) ||
+	        !psp_cert_is_signed(receiver->pdh, &chain->pek))
 		return PSP_INVALID_CERTIFICATE;
 	return memcmp(&chain->oca, &identity->oca_cert, sizeof(chain->oca)) == 0 ? PSP_SUCCESS
 	                                                                         : PSP_POLICY_FAILURE;
@@ -61,29 +62,29 @@ static uint32_t check_receiver(struct psp *psp, uint32_t policy, const struct ps
 uint32_t psp_send_start(struct psp *psp, uint32_t handle, const struct psp_receiver *receiver,
         uint32_t *ret_policy, struct abi_sev_session *ret_session)
 {
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, PSP_CMD_SEND_START, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_SEND_START, handle, &guest);
 
 	if (!ret_session && (code == PSP_SUCCESS || code == PSP_INVALID_GUEST_STATE))
 		code = PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS)
 		code = check_receiver(psp, guest->policy, receiver);
 	if (code == PSP_SUCCESS)
-		code = transport_wrap(psp, receiver->pdh, guest->policy, ret_session, &guest->transport);
+		code = psp_transport_wrap(psp, receiver->pdh, guest->policy, ret_session, &guest->transport);
 	if (code == PSP_SUCCESS) {
 		*ret_policy = guest->policy;
 		guest->state = PSP_SEV_SUPDATE;
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 /* ---- packets ---- */
 
 static uint32_t enter_packet(struct psp *psp, enum psp_command command, uint32_t handle, uint64_t address,
-        size_t size, struct sev_guest **ret_guest)
+        size_t size, struct psp_sev_guest **ret_guest)
 {
 	bool is_vmsa = command == PSP_CMD_SEND_UPDATE_VMSA || command == PSP_CMD_RECEIVE_UPDATE_VMSA;
-	uint32_t code = command_enter_sev(psp, command, handle, ret_guest);
+	uint32_t code = psp_command_enter_sev(psp, command, handle, ret_guest);
 
 	if (code)
 		return code;
@@ -91,7 +92,7 @@ static uint32_t enter_packet(struct psp *psp, enum psp_command command, uint32_t
 		return PSP_UNSUPPORTED;
 	if (size > PSP_PACKET_MAX_BYTES)
 		return PSP_INVALID_LEN;
-	return sev_memory_check(*ret_guest, address, size);
+	return psp_sev_memory_check(*ret_guest, address, size);
 }
 
 /* The header's length is looked at before the guest, the packet's behind it. */
@@ -104,18 +105,18 @@ static uint32_t send_packet(struct psp *psp, enum psp_command command, uint32_t 
         uint64_t address, size_t size, struct abi_sev_secret_header *ret_header, void *ret_packet)
 {
 	uint8_t plain[PSP_PACKET_MAX_BYTES];
-	struct sev_guest *guest;
+	struct psp_sev_guest *guest;
 	uint32_t code = enter_packet(psp, command, handle, address, size, &guest);
 
 	if ((!ret_header && is_about_guest(code)) || (code == PSP_SUCCESS && !ret_packet))
 		code = PSP_INVALID_LEN;
 	if (code == PSP_SUCCESS) {
-		psp_decrypt(asid_cipher(psp, guest->asid), address, data, plain, size);
-		code = transport_pack(
+		psp_decrypt(psp_asid_cipher(psp, guest->asid), address, data, plain, size);
+		code = psp_transport_pack(
 		        psp, &guest->transport, PACKET_CONTEXT, plain, size, ret_header, ret_packet);
 		crypto_wipe(plain, size);
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_send_update_data(struct psp *psp, uint32_t handle, const void *data, uint64_t address,
@@ -136,13 +137,13 @@ static uint32_t receive_packet(struct psp *psp, enum psp_command command, uint32
         const struct abi_sev_secret_header *header, const void *packet, void *data, uint64_t address,
         size_t size)
 {
-	struct sev_guest *guest;
+	struct psp_sev_guest *guest;
 	uint32_t code = enter_packet(psp, command, handle, address, size, &guest);
 
 	if (code == PSP_SUCCESS)
-		code = transport_unpack(&guest->transport, PACKET_CONTEXT, NULL, header, packet,
-		        asid_cipher(psp, guest->asid), data, address, size);
-	return command_leave(psp, code);
+		code = psp_transport_unpack(&guest->transport, PACKET_CONTEXT, NULL, header, packet,
+		        psp_asid_cipher(psp, guest->asid), data, address, size);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_receive_update_data(struct psp *psp, uint32_t handle, const struct abi_sev_secret_header *header,
@@ -163,31 +164,31 @@ uint32_t psp_receive_update_vmsa(struct psp *psp, uint32_t handle, const struct 
 uint32_t psp_receive_start(struct psp *psp, uint32_t *handle, uint32_t policy, const struct abi_sev_cert *pdh,
         const struct abi_sev_session *session)
 {
-	struct transport transport = {0};
-	uint32_t code = command_enter(psp, PSP_CMD_RECEIVE_START), made = *handle;
+	struct psp_transport transport = {0};
+	uint32_t code = psp_command_enter(psp, PSP_CMD_RECEIVE_START), made = *handle;
 
 	if (code == PSP_SUCCESS)
-		code = transport_open(psp, pdh, session, policy, &transport);
+		code = psp_transport_open(psp, pdh, session, policy, &transport);
 	if (code == PSP_SUCCESS)
-		code = sev_guest_add(psp, &made, policy, &transport, PSP_SEV_RUPDATE);
+		code = psp_sev_guest_add(psp, &made, policy, &transport, PSP_SEV_RUPDATE);
 	if (code == PSP_SUCCESS)
 		*handle = made;
 	crypto_wipe(&transport, sizeof(transport));
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 /* Both ways end alike: the keys of the way are gone. */
 static uint32_t end(struct psp *psp, enum psp_command command, uint32_t handle, enum psp_sev_state next)
 {
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, command, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, command, handle, &guest);
 
 	if (code == PSP_SUCCESS) {
 		crypto_wipe(&guest->transport, sizeof(guest->transport));
 		guest->state = next;
-		asid_run(psp, guest->asid);
+		psp_asid_run(psp, guest->asid);
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_send_finish(struct psp *psp, uint32_t handle)

@@ -8,11 +8,11 @@
 
 /* ---- their making and end ---- */
 
-uint32_t sev_guest_add(struct psp *psp, uint32_t *handle, uint32_t policy, const struct transport *transport,
-        enum psp_sev_state state)
+uint32_t psp_sev_guest_add(struct psp *psp, uint32_t *handle, uint32_t policy,
+        const struct psp_transport *transport, enum psp_sev_state state)
 {
-	const struct sev_guest *sharing = NULL;
-	struct sev_guest *guest;
+	const struct psp_sev_guest *sharing = NULL;
+	struct psp_sev_guest *guest;
 	uint32_t slot = 0;
 
 	if (*handle) {
@@ -31,10 +31,10 @@ uint32_t sev_guest_add(struct psp *psp, uint32_t *handle, uint32_t policy, const
 	guest = calloc(1, sizeof(*guest));
 	if (!guest)
 		return PSP_BROKEN;
-	*guest = (struct sev_guest){.state = state, .policy = policy, .transport = *transport};
+	*guest = (struct psp_sev_guest){.state = state, .policy = policy, .transport = *transport};
 	if (sharing)
 		memcpy(guest->key_seed, sharing->key_seed, sizeof(guest->key_seed));
-	else if (!keys_random(psp, guest->key_seed, sizeof(guest->key_seed))) {
+	else if (!psp_keys_random(psp, guest->key_seed, sizeof(guest->key_seed))) {
 		free(guest);
 		return PSP_BROKEN;
 	}
@@ -45,11 +45,11 @@ uint32_t sev_guest_add(struct psp *psp, uint32_t *handle, uint32_t policy, const
 	return PSP_SUCCESS;
 }
 
-void sev_guest_end(struct psp *psp, uint32_t handle)
+void psp_sev_guest_end(struct psp *psp, uint32_t handle)
 {
-	struct sev_guest *guest = psp->guests[handle - 1];
+	struct psp_sev_guest *guest = psp->guests[handle - 1];
 
-	asid_deactivate(psp, &guest->asid);
+	psp_asid_deactivate(psp, &guest->asid);
 	if (guest->hash)
 		EVP_MD_CTX_free(guest->hash);
 	crypto_wipe(guest, sizeof(*guest));
@@ -59,68 +59,68 @@ void sev_guest_end(struct psp *psp, uint32_t handle)
 		psp->state = PSP_PLATFORM_INIT;
 }
 
-void sev_guests_end(struct psp *psp)
+void psp_sev_guests_end(struct psp *psp)
 {
 	for (uint32_t handle = 1; handle <= PSP_SEV_GUESTS_MAX; handle++) {
 		if (psp->guests[handle - 1])
-			sev_guest_end(psp, handle);
+			psp_sev_guest_end(psp, handle);
 	}
 }
 
 uint32_t psp_decommission(struct psp *psp, uint32_t handle)
 {
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, PSP_CMD_DECOMMISSION, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_DECOMMISSION, handle, &guest);
 
 	if (code == PSP_SUCCESS && guest->asid)
 		code = PSP_ACTIVE;
 	if (code == PSP_SUCCESS)
-		sev_guest_end(psp, handle);
-	return command_leave(psp, code);
+		psp_sev_guest_end(psp, handle);
+	return psp_command_leave(psp, code);
 }
 
 /* ---- ASIDs, state ---- */
 
 uint32_t psp_activate(struct psp *psp, uint32_t handle, uint32_t asid)
 {
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, PSP_CMD_ACTIVATE, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_ACTIVATE, handle, &guest);
 
 	if (code == PSP_SUCCESS)
-		code = asid_activate(psp, &guest->asid, asid,
+		code = psp_asid_activate(psp, &guest->asid, asid,
 		        guest->policy & ABI_SEV_POLICY_ES ? ASID_SEV_ES : ASID_SEV, guest->key_seed);
 	if (code == PSP_SUCCESS && guest->state != PSP_SEV_LUPDATE && guest->state != PSP_SEV_LSECRET &&
 	        guest->state != PSP_SEV_RUPDATE)
-		asid_run(psp, guest->asid);
-	return command_leave(psp, code);
+		psp_asid_run(psp, guest->asid);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_deactivate(struct psp *psp, uint32_t handle)
 {
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, PSP_CMD_DEACTIVATE, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_DEACTIVATE, handle, &guest);
 
 	if (code == PSP_SUCCESS && !guest->asid)
 		code = PSP_INACTIVE;
 	if (code == PSP_SUCCESS)
-		asid_deactivate(psp, &guest->asid);
-	return command_leave(psp, code);
+		psp_asid_deactivate(psp, &guest->asid);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_guest_status(struct psp *psp, uint32_t handle, struct psp_sev_status *ret_status)
 {
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, PSP_CMD_GUEST_STATUS, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_GUEST_STATUS, handle, &guest);
 
 	if (code == PSP_SUCCESS)
 		*ret_status = (struct psp_sev_status){
 		        .policy = guest->policy, .asid = guest->asid, .state = (uint8_t)guest->state};
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 /* ---- memory ---- */
 
-uint32_t sev_memory_check(const struct sev_guest *guest, uint64_t address, size_t size)
+uint32_t psp_sev_memory_check(const struct psp_sev_guest *guest, uint64_t address, size_t size)
 {
 	if (!guest->asid)
 		return PSP_INACTIVE;
@@ -132,8 +132,8 @@ uint32_t sev_memory_check(const struct sev_guest *guest, uint64_t address, size_
 static uint32_t enter_debug(struct psp *psp, enum psp_command command, uint32_t handle, uint64_t address,
         size_t size, const struct psp_cipher **ret_cipher)
 {
-	struct sev_guest *guest;
-	uint32_t code = command_enter_sev(psp, command, handle, &guest);
+	struct psp_sev_guest *guest;
+	uint32_t code = psp_command_enter_sev(psp, command, handle, &guest);
 
 	if (code)
 		return code;
@@ -145,7 +145,7 @@ static uint32_t enter_debug(struct psp *psp, enum psp_command command, uint32_t 
 		return PSP_POLICY_FAILURE;
 	if (!guest->asid)
 		return PSP_INACTIVE;
-	*ret_cipher = asid_cipher(psp, guest->asid);
+	*ret_cipher = psp_asid_cipher(psp, guest->asid);
 	return PSP_SUCCESS;
 }
 
@@ -157,7 +157,7 @@ uint32_t psp_dbg_decrypt(
 
 	if (code == PSP_SUCCESS)
 		psp_decrypt(cipher, address, guest, plain, size);
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_dbg_encrypt(
@@ -168,5 +168,5 @@ uint32_t psp_dbg_encrypt(
 
 	if (code == PSP_SUCCESS)
 		psp_encrypt(cipher, address, plain, guest, size);
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }

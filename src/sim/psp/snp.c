@@ -14,9 +14,9 @@
 
 static void end(struct psp *psp, uint32_t gctx)
 {
-	struct snp_guest *guest = psp->contexts[gctx - 1];
+	struct psp_snp_guest *guest = psp->contexts[gctx - 1];
 
-	asid_deactivate(psp, &guest->asid);
+	psp_asid_deactivate(psp, &guest->asid);
 	if (guest->state != SNP_INIT)
 		psp->snp_guest_count--;
 	crypto_wipe(guest, sizeof(*guest));
@@ -24,7 +24,7 @@ static void end(struct psp *psp, uint32_t gctx)
 	psp->contexts[gctx - 1] = NULL;
 }
 
-void snp_guests_end(struct psp *psp)
+void psp_snp_guests_end(struct psp *psp)
 {
 	for (uint32_t gctx = 1; gctx <= PSP_SNP_GUESTS_MAX; gctx++) {
 		if (psp->contexts[gctx - 1])
@@ -34,7 +34,7 @@ void snp_guests_end(struct psp *psp)
 
 static uint32_t create(struct psp *psp, uint32_t *ret_gctx)
 {
-	struct snp_guest *guest;
+	struct psp_snp_guest *guest;
 	uint32_t slot = 0;
 
 	while (slot < PSP_SNP_GUESTS_MAX && psp->contexts[slot])
@@ -42,7 +42,7 @@ static uint32_t create(struct psp *psp, uint32_t *ret_gctx)
 	if (slot == PSP_SNP_GUESTS_MAX)
 		return PSP_RESOURCE_LIMIT;
 	guest = calloc(1, sizeof(*guest));
-	if (!guest || !keys_random(psp, guest->key_seed, sizeof(guest->key_seed))) {
+	if (!guest || !psp_keys_random(psp, guest->key_seed, sizeof(guest->key_seed))) {
 		free(guest);
 		return PSP_BROKEN;
 	}
@@ -54,35 +54,35 @@ static uint32_t create(struct psp *psp, uint32_t *ret_gctx)
 
 uint32_t psp_gctx_create(struct psp *psp, uint32_t *ret_gctx)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_SNP_GCTX_CREATE);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_SNP_GCTX_CREATE);
 
 	if (code == PSP_SUCCESS)
 		code = create(psp, ret_gctx);
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_snp_decommission(struct psp *psp, uint32_t gctx)
 {
-	struct snp_guest *guest;
-	uint32_t code = command_enter_snp(psp, PSP_CMD_SNP_DECOMMISSION, gctx, &guest);
+	struct psp_snp_guest *guest;
+	uint32_t code = psp_command_enter_snp(psp, PSP_CMD_SNP_DECOMMISSION, gctx, &guest);
 
 	if (code == PSP_SUCCESS)
 		end(psp, gctx);
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid)
 {
-	struct snp_guest *guest;
-	uint32_t code = command_enter_snp(psp, PSP_CMD_SNP_ACTIVATE, gctx, &guest);
+	struct psp_snp_guest *guest;
+	uint32_t code = psp_command_enter_snp(psp, PSP_CMD_SNP_ACTIVATE, gctx, &guest);
 
 	if (code == PSP_SUCCESS && (guest->policy & ABI_SNP_POLICY_SINGLE_SOCKET) && psp->options.sockets > 1)
 		code = PSP_POLICY_FAILURE;
 	if (code == PSP_SUCCESS)
-		code = asid_activate(psp, &guest->asid, asid, ASID_SNP, guest->key_seed);
+		code = psp_asid_activate(psp, &guest->asid, asid, ASID_SNP, guest->key_seed);
 	if (code == PSP_SUCCESS && guest->state == SNP_RUNNING)
-		asid_run(psp, guest->asid);
-	return command_leave(psp, code);
+		psp_asid_run(psp, guest->asid);
+	return psp_command_leave(psp, code);
 }
 
 /* Bits that the firmware does not know, and what this platform never has: it encrypts with AES-128. */
@@ -107,12 +107,12 @@ static bool policy_ok(const struct psp_options *o, uint64_t policy)
 }
 
 static uint32_t start(
-        struct psp *psp, struct snp_guest *guest, uint64_t policy, const uint8_t gosvw[static 16])
+        struct psp *psp, struct psp_snp_guest *guest, uint64_t policy, const uint8_t gosvw[static 16])
 {
 	if (!policy_ok(&psp->options, policy))
 		return PSP_POLICY_FAILURE;
-	if (!keys_random(psp, guest->vmpck, sizeof(guest->vmpck)) ||
-	        !keys_random(psp, guest->report_id, sizeof(guest->report_id)))
+	if (!psp_keys_random(psp, guest->vmpck, sizeof(guest->vmpck)) ||
+	        !psp_keys_random(psp, guest->report_id, sizeof(guest->report_id)))
 		return PSP_BROKEN;
 	guest->policy = policy;
 	memcpy(guest->gosvw, gosvw, sizeof(guest->gosvw));
@@ -123,10 +123,10 @@ static uint32_t start(
 
 uint32_t psp_snp_launch_start(struct psp *psp, uint32_t gctx, uint64_t policy, const uint8_t gosvw[static 16])
 {
-	struct snp_guest *guest;
-	uint32_t code = command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_START, gctx, &guest);
+	struct psp_snp_guest *guest;
+	uint32_t code = psp_command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_START, gctx, &guest);
 
 	if (code == PSP_SUCCESS)
 		code = start(psp, guest, policy, gosvw);
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }

@@ -235,7 +235,7 @@ static bool correct(const struct psp *psp, struct abi_cpuid_entry *entry)
 	return memcmp(regs, before, sizeof(regs)) != 0 || entry->reserved != 0;
 }
 
-uint32_t snp_cpuid_check(const struct psp *psp, void *data)
+uint32_t psp_snp_cpuid_check(const struct psp *psp, void *data)
 {
 	struct abi_cpuid_page page;
 	bool bad = false;

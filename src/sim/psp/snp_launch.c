@@ -13,7 +13,7 @@
 /* ---- pages ---- */
 
 /* LD = SHA-384(PAGE_INFO), which holds the LD before. */
-static void extend(struct snp_guest *guest, enum abi_page_type type, uint64_t gpa, const void *contents)
+static void extend(struct psp_snp_guest *guest, enum abi_page_type type, uint64_t gpa, const void *contents)
 {
 	struct abi_page_info info = {.length = sizeof(info), .page_type = (uint8_t)type, .gpa = gpa};
 
@@ -24,7 +24,7 @@ static void extend(struct snp_guest *guest, enum abi_page_type type, uint64_t gp
 }
 
 /* The TSC's scale and offset are the processor's to set and not measured. It has no VmsaRegProt. */
-static uint32_t update_vmsa(const struct psp *psp, struct snp_guest *guest, uint64_t gpa, void *page)
+static uint32_t update_vmsa(const struct psp *psp, struct psp_snp_guest *guest, uint64_t gpa, void *page)
 {
 	struct abi_vmsa vmsa;
 
@@ -42,7 +42,7 @@ static uint32_t update_vmsa(const struct psp *psp, struct snp_guest *guest, uint
 	return PSP_SUCCESS;
 }
 
-static void fill_secrets(const struct psp *psp, const struct snp_guest *guest, void *page)
+static void fill_secrets(const struct psp *psp, const struct psp_snp_guest *guest, void *page)
 {
 	struct abi_secrets_page secrets = {
 	        .version = SECRETS_VERSION,
@@ -57,7 +57,7 @@ static void fill_secrets(const struct psp *psp, const struct snp_guest *guest, v
 }
 
 static uint32_t update(
-        const struct psp *psp, struct snp_guest *guest, enum abi_page_type type, uint64_t gpa, void *page)
+        const struct psp *psp, struct psp_snp_guest *guest, enum abi_page_type type, uint64_t gpa, void *page)
 {
 	uint32_t code = PSP_SUCCESS;
 
@@ -67,7 +67,7 @@ static uint32_t update(
 	case ABI_PAGE_ZERO: memset(page, 0, PAGE_SIZE_BYTES); break;
 	case ABI_PAGE_UNMEASURED: break;
 	case ABI_PAGE_SECRETS: fill_secrets(psp, guest, page); break;
-	case ABI_PAGE_CPUID: code = snp_cpuid_check(psp, page); break;
+	case ABI_PAGE_CPUID: code = psp_snp_cpuid_check(psp, page); break;
 	}
 	if (code == PSP_SUCCESS)
 		extend(guest, type, gpa, NULL);
@@ -77,8 +77,8 @@ static uint32_t update(
 uint32_t psp_snp_launch_update(
         struct psp *psp, uint32_t gctx, enum abi_page_type type, uint64_t gpa, void *page)
 {
-	struct snp_guest *guest;
-	uint32_t code = command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_UPDATE, gctx, &guest);
+	struct psp_snp_guest *guest;
+	uint32_t code = psp_command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_UPDATE, gctx, &guest);
 
 	if (code == PSP_SUCCESS && (type < ABI_PAGE_NORMAL || type > ABI_PAGE_CPUID))
 		code = PSP_INVALID_PARAM;
@@ -88,7 +88,7 @@ uint32_t psp_snp_launch_update(
 		code = PSP_INACTIVE;
 	if (code == PSP_SUCCESS)
 		code = update(psp, guest, type, gpa, page);
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 /* ---- the end ---- */
@@ -97,11 +97,11 @@ static bool verify(const struct abi_public_key *key, const void *data, size_t si
         const struct abi_signature *signature, uint8_t ret_key_digest[static SHA384_BYTES])
 {
 	hash_sha384(key, sizeof(*key), ret_key_digest);
-	return ec_verify(key, EC_SHA384, data, size, signature);
+	return psp_ec_verify(key, EC_SHA384, data, size, signature);
 }
 
 /* Nothing of a block that is refused stays: the launch may still end without one. */
-static uint32_t identify(struct snp_guest *guest, bool author_en, const struct abi_id_block *block,
+static uint32_t identify(struct psp_snp_guest *guest, bool author_en, const struct abi_id_block *block,
         const struct abi_id_auth *auth)
 {
 	uint8_t id_key_digest[SHA384_BYTES], author_key_digest[SHA384_BYTES] = {0};
@@ -129,8 +129,8 @@ uint32_t psp_snp_launch_finish(struct psp *psp, uint32_t gctx,
         const struct uapi_sev_snp_launch_finish *finish, const struct abi_id_block *block,
         const struct abi_id_auth *auth)
 {
-	struct snp_guest *guest;
-	uint32_t code = command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_FINISH, gctx, &guest);
+	struct psp_snp_guest *guest;
+	uint32_t code = psp_command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_FINISH, gctx, &guest);
 
 	if (code == PSP_SUCCESS && !guest->asid)
 		code = PSP_INACTIVE;
@@ -142,7 +142,7 @@ uint32_t psp_snp_launch_finish(struct psp *psp, uint32_t gctx,
 		memcpy(guest->host_data, finish->host_data, sizeof(guest->host_data));
 		guest->vcek_disabled = finish->vcek_disabled;
 		guest->state = SNP_RUNNING;
-		asid_run(psp, guest->asid);
+		psp_asid_run(psp, guest->asid);
 	}
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }

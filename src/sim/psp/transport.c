@@ -10,48 +10,48 @@
 #define MEASURE_CONTEXT 0x04
 #define COMPRESSED      1u /* flag of a packet that no firmware ever took */
 
-bool transport_keys_of(
-        const uint8_t *z, size_t z_size, const uint8_t nonce[static 16], struct transport_keys *ret_keys)
+bool psp_transport_keys_of(
+        const uint8_t *z, size_t z_size, const uint8_t nonce[static 16], struct psp_transport_keys *ret_keys)
 {
 	uint8_t master[MAC_KEY_BYTES];
-	bool good = mac_kdf(z, z_size, "sev-master-secret", nonce, 16, master) &&
-	            mac_kdf(master, sizeof(master), "sev-kek", NULL, 0, ret_keys->kek) &&
-	            mac_kdf(master, sizeof(master), "sev-kik", NULL, 0, ret_keys->kik);
+	bool good = psp_mac_kdf(z, z_size, "sev-master-secret", nonce, 16, master) &&
+	            psp_mac_kdf(master, sizeof(master), "sev-kek", NULL, 0, ret_keys->kek) &&
+	            psp_mac_kdf(master, sizeof(master), "sev-kik", NULL, 0, ret_keys->kik);
 
 	crypto_wipe(master, sizeof(master));
 	return good;
 }
 
-static uint32_t agree(const struct ec_key *own, const struct abi_sev_cert *peer,
-        const uint8_t nonce[static 16], struct transport_keys *ret_keys)
+static uint32_t agree(const struct psp_ec_key *own, const struct abi_sev_cert *peer,
+        const uint8_t nonce[static 16], struct psp_transport_keys *ret_keys)
 {
 	uint8_t z[EC_BYTES];
 	bool good;
 
 	if (peer->version != 1 || peer->usage != ABI_SEV_USAGE_PDH ||
-	        peer->algo != ABI_SEV_ALGO_ECDH_SHA256 || !ec_agree(own, &peer->ec, z))
+	        peer->algo != ABI_SEV_ALGO_ECDH_SHA256 || !psp_ec_agree(own, &peer->ec, z))
 		return PSP_INVALID_CERTIFICATE;
-	good = transport_keys_of(z, sizeof(z), nonce, ret_keys);
+	good = psp_transport_keys_of(z, sizeof(z), nonce, ret_keys);
 	crypto_wipe(z, sizeof(z));
 	return good ? PSP_SUCCESS : PSP_BROKEN;
 }
 
-static bool wrap_mac(const struct transport_keys *keys, const struct abi_sev_session *session,
+static bool wrap_mac(const struct psp_transport_keys *keys, const struct abi_sev_session *session,
         uint8_t ret_mac[static SHA256_BYTES])
 {
-	const struct mac_part part = {session->wrap_tk, sizeof(session->wrap_tk)};
+	const struct psp_mac_part part = {session->wrap_tk, sizeof(session->wrap_tk)};
 
-	return mac_of(MAC_SHA256, keys->kik, sizeof(keys->kik), &part, 1, ret_mac);
+	return psp_mac_of(MAC_SHA256, keys->kik, sizeof(keys->kik), &part, 1, ret_mac);
 }
 
 static bool policy_mac(
-        const struct transport *transport, uint32_t policy, uint8_t ret_mac[static SHA256_BYTES])
+        const struct psp_transport *transport, uint32_t policy, uint8_t ret_mac[static SHA256_BYTES])
 {
 	uint8_t bytes[4];
-	const struct mac_part part = {bytes, sizeof(bytes)};
+	const struct psp_mac_part part = {bytes, sizeof(bytes)};
 
 	store_le(bytes, sizeof(bytes), policy);
-	return mac_of(MAC_SHA256, transport->tik, sizeof(transport->tik), &part, 1, ret_mac);
+	return psp_mac_of(MAC_SHA256, transport->tik, sizeof(transport->tik), &part, 1, ret_mac);
 }
 
 /* An owner's policy: nothing that this firmware does not know, and no newer firmware than this. */
@@ -66,8 +66,8 @@ static uint32_t policy_check(const struct psp *psp, uint32_t policy)
 	                                                                               : PSP_SUCCESS;
 }
 
-uint32_t transport_unwrap(const struct transport_keys *keys, const struct abi_sev_session *session,
-        uint32_t policy, struct transport *ret_transport)
+uint32_t psp_transport_unwrap(const struct psp_transport_keys *keys, const struct abi_sev_session *session,
+        uint32_t policy, struct psp_transport *ret_transport)
 {
 	uint8_t mac[SHA256_BYTES];
 
@@ -75,25 +75,26 @@ uint32_t transport_unwrap(const struct transport_keys *keys, const struct abi_se
 		return PSP_BROKEN;
 	if (!crypto_equal(mac, session->wrap_mac, sizeof(mac)))
 		return PSP_BAD_MEASUREMENT;
-	if (!mac_ctr(keys->kek, session->wrap_iv, session->wrap_tk, ret_transport, sizeof(*ret_transport)) ||
+	if (!psp_mac_ctr(
+	            keys->kek, session->wrap_iv, session->wrap_tk, ret_transport, sizeof(*ret_transport)) ||
 	        !policy_mac(ret_transport, policy, mac))
 		return PSP_BROKEN;
 	return crypto_equal(mac, session->policy_mac, sizeof(mac)) ? PSP_SUCCESS : PSP_BAD_MEASUREMENT;
 }
 
-uint32_t transport_open(struct psp *psp, const struct abi_sev_cert *peer,
-        const struct abi_sev_session *session, uint32_t policy, struct transport *ret_transport)
+uint32_t psp_transport_open(struct psp *psp, const struct abi_sev_cert *peer,
+        const struct abi_sev_session *session, uint32_t policy, struct psp_transport *ret_transport)
 {
-	const struct identity *identity = identity_get(psp);
-	struct transport transport;
-	struct transport_keys keys;
+	const struct psp_identity *identity = psp_identity_get(psp);
+	struct psp_transport transport;
+	struct psp_transport_keys keys;
 	uint32_t code;
 
 	if (!identity)
 		return PSP_BROKEN;
 	code = agree(&identity->pdh, peer, session->nonce, &keys);
 	if (code == PSP_SUCCESS)
-		code = transport_unwrap(&keys, session, policy, &transport);
+		code = psp_transport_unwrap(&keys, session, policy, &transport);
 	if (code == PSP_SUCCESS)
 		code = policy_check(psp, policy);
 	if (code == PSP_SUCCESS)
@@ -103,23 +104,23 @@ uint32_t transport_open(struct psp *psp, const struct abi_sev_cert *peer,
 	return code;
 }
 
-uint32_t transport_wrap(struct psp *psp, const struct abi_sev_cert *peer, uint32_t policy,
-        struct abi_sev_session *ret_session, struct transport *ret_transport)
+uint32_t psp_transport_wrap(struct psp *psp, const struct abi_sev_cert *peer, uint32_t policy,
+        struct abi_sev_session *ret_session, struct psp_transport *ret_transport)
 {
-	const struct identity *identity = identity_get(psp);
+	const struct psp_identity *identity = psp_identity_get(psp);
 	struct abi_sev_session session;
-	struct transport transport;
-	struct transport_keys keys;
+	struct psp_transport transport;
+	struct psp_transport_keys keys;
 	uint32_t code = PSP_BROKEN;
 
-	if (identity && keys_random(psp, session.nonce, sizeof(session.nonce)))
+	if (identity && psp_keys_random(psp, session.nonce, sizeof(session.nonce)))
 		code = agree(&identity->pdh, peer, session.nonce, &keys);
-	if (code == PSP_SUCCESS &&
-	        (!keys_random(psp, &transport, sizeof(transport)) ||
-	                !keys_random(psp, session.wrap_iv, sizeof(session.wrap_iv)) ||
-	                !mac_ctr(keys.kek, session.wrap_iv, &transport, session.wrap_tk, sizeof(transport)) ||
-	                !wrap_mac(&keys, &session, session.wrap_mac) ||
-	                !policy_mac(&transport, policy, session.policy_mac)))
+	if (code == PSP_SUCCESS && (!psp_keys_random(psp, &transport, sizeof(transport)) ||
+	                                   !psp_keys_random(psp, session.wrap_iv, sizeof(session.wrap_iv)) ||
+	                                   !psp_mac_ctr(keys.kek, session.wrap_iv, &transport,
+	                                           session.wrap_tk, sizeof(transport)) ||
+	                                   !wrap_mac(&keys, &session, session.wrap_mac) ||
+	                                   !policy_mac(&transport, policy, session.policy_mac)))
 		code = PSP_BROKEN;
 	if (code == PSP_SUCCESS) {
 		*ret_session = session;
@@ -132,12 +133,12 @@ uint32_t transport_wrap(struct psp *psp, const struct abi_sev_cert *peer, uint32
 
 /* ---- packets ---- */
 
-static bool packet_mac(const struct transport *transport, uint8_t context, const uint8_t *measure,
+static bool packet_mac(const struct psp_transport *transport, uint8_t context, const uint8_t *measure,
         const struct abi_sev_secret_header *header, const void *packet, size_t size,
         uint8_t ret_mac[static SHA256_BYTES])
 {
 	uint8_t length[4];
-	const struct mac_part parts[] = {
+	const struct psp_mac_part parts[] = {
 	        {&context, sizeof(context)},
 	        {&header->flags, sizeof(header->flags)},
 	        {header->iv, sizeof(header->iv)},
@@ -148,23 +149,24 @@ static bool packet_mac(const struct transport *transport, uint8_t context, const
 	};
 
 	store_le(length, sizeof(length), size);
-	return mac_of(MAC_SHA256, transport->tik, sizeof(transport->tik), parts, ARRAY_LEN(parts), ret_mac);
+	return psp_mac_of(
+	        MAC_SHA256, transport->tik, sizeof(transport->tik), parts, ARRAY_LEN(parts), ret_mac);
 }
 
-uint32_t transport_pack(struct psp *psp, const struct transport *transport, uint8_t context,
+uint32_t psp_transport_pack(struct psp *psp, const struct psp_transport *transport, uint8_t context,
         const void *plain, size_t size, struct abi_sev_secret_header *ret_header, void *ret_packet)
 {
 	struct abi_sev_secret_header header = {0};
 
-	if (!keys_random(psp, header.iv, sizeof(header.iv)) ||
-	        !mac_ctr(transport->tek, header.iv, plain, ret_packet, size) ||
+	if (!psp_keys_random(psp, header.iv, sizeof(header.iv)) ||
+	        !psp_mac_ctr(transport->tek, header.iv, plain, ret_packet, size) ||
 	        !packet_mac(transport, context, NULL, &header, ret_packet, size, header.mac))
 		return PSP_BROKEN;
 	*ret_header = header;
 	return PSP_SUCCESS;
 }
 
-uint32_t transport_unpack(const struct transport *transport, uint8_t context, const uint8_t *measure,
+uint32_t psp_transport_unpack(const struct psp_transport *transport, uint8_t context, const uint8_t *measure,
         const struct abi_sev_secret_header *header, const void *packet, const struct psp_cipher *cipher,
         void *data, uint64_t address, size_t size)
 {
@@ -177,7 +179,7 @@ uint32_t transport_unpack(const struct transport *transport, uint8_t context, co
 		return PSP_BAD_MEASUREMENT;
 	if (header->flags & COMPRESSED)
 		return PSP_UNSUPPORTED;
-	good = mac_ctr(transport->tek, header->iv, packet, plain, size);
+	good = psp_mac_ctr(transport->tek, header->iv, packet, plain, size);
 	if (good)
 		psp_encrypt(cipher, address, plain, data, size);
 	crypto_wipe(plain, size);
@@ -186,13 +188,13 @@ uint32_t transport_unpack(const struct transport *transport, uint8_t context, co
 
 /* ---- the measurement ---- */
 
-bool transport_measure(const struct transport *transport, const struct psp_options *options, uint32_t policy,
-        const uint8_t digest[static SHA256_BYTES], const uint8_t mnonce[static 16],
+bool psp_transport_measure(const struct psp_transport *transport, const struct psp_options *options,
+        uint32_t policy, const uint8_t digest[static SHA256_BYTES], const uint8_t mnonce[static 16],
         uint8_t ret_measure[static SHA256_BYTES])
 {
 	const uint8_t head[] = {MEASURE_CONTEXT, options->sev_major, options->sev_minor, options->sev_build};
 	uint8_t policy_bytes[4];
-	const struct mac_part parts[] = {
+	const struct psp_mac_part parts[] = {
 	        {head, sizeof(head)},
 	        {policy_bytes, sizeof(policy_bytes)},
 	        {digest, SHA256_BYTES},
@@ -200,6 +202,6 @@ bool transport_measure(const struct transport *transport, const struct psp_optio
 	};
 
 	store_le(policy_bytes, sizeof(policy_bytes), policy);
-	return mac_of(
+	return psp_mac_of(
 	        MAC_SHA256, transport->tik, sizeof(transport->tik), parts, ARRAY_LEN(parts), ret_measure);
 }

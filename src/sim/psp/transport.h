@@ -7,37 +7,37 @@
 #include "internal.h"
 
 /* What both ends of a session derive from their common secret. */
-struct transport_keys {
+struct psp_transport_keys {
 	uint8_t kek[MAC_KEY_BYTES], kik[MAC_KEY_BYTES];
 };
 
-bool transport_keys_of(const uint8_t *z, size_t z_size, const uint8_t nonce[static 16],
-        struct transport_keys *ret_keys) MUST_CHECK;
+bool psp_transport_keys_of(const uint8_t *z, size_t z_size, const uint8_t nonce[static 16],
+        struct psp_transport_keys *ret_keys) MUST_CHECK;
 /* BAD_MEASUREMENT: the session is by other keys or for another policy. */
-uint32_t transport_unwrap(const struct transport_keys *keys, const struct abi_sev_session *session,
-        uint32_t policy, struct transport *ret_transport);
+uint32_t psp_transport_unwrap(const struct psp_transport_keys *keys, const struct abi_sev_session *session,
+        uint32_t policy, struct psp_transport *ret_transport);
 
 /* The keys that a session wraps for this platform; BAD_MEASUREMENT, POLICY_FAILURE, INVALID_CERTIFICATE. */
-uint32_t transport_open(struct psp *psp, const struct abi_sev_cert *peer,
-        const struct abi_sev_session *session, uint32_t policy, struct transport *ret_transport);
+uint32_t psp_transport_open(struct psp *psp, const struct abi_sev_cert *peer,
+        const struct abi_sev_session *session, uint32_t policy, struct psp_transport *ret_transport);
 /* Makes new keys and wraps them for the platform with this PDH. */
-uint32_t transport_wrap(struct psp *psp, const struct abi_sev_cert *peer, uint32_t policy,
-        struct abi_sev_session *ret_session, struct transport *ret_transport);
+uint32_t psp_transport_wrap(struct psp *psp, const struct abi_sev_cert *peer, uint32_t policy,
+        struct abi_sev_session *ret_session, struct psp_transport *ret_transport);
 
 /*
  * Packets: size is a multiple of 16, at most PSP_PACKET_MAX_BYTES. context tells their kinds apart; measure
  * is what a launch secret is tied to, else NULL.
  */
-uint32_t transport_pack(struct psp *psp, const struct transport *transport, uint8_t context,
+uint32_t psp_transport_pack(struct psp *psp, const struct psp_transport *transport, uint8_t context,
         const void *plain, size_t size, struct abi_sev_secret_header *ret_header, void *ret_packet);
 /* Checks, decrypts, and encrypts for the guest's memory. */
-uint32_t transport_unpack(const struct transport *transport, uint8_t context, const uint8_t *measure,
+uint32_t psp_transport_unpack(const struct psp_transport *transport, uint8_t context, const uint8_t *measure,
         const struct abi_sev_secret_header *header, const void *packet, const struct psp_cipher *cipher,
         void *data, uint64_t address, size_t size);
 
 /* MEASURE of LAUNCH_MEASURE; of options the version of the firmware. */
-bool transport_measure(const struct transport *transport, const struct psp_options *options, uint32_t policy,
-        const uint8_t digest[static SHA256_BYTES], const uint8_t mnonce[static 16],
+bool psp_transport_measure(const struct psp_transport *transport, const struct psp_options *options,
+        uint32_t policy, const uint8_t digest[static SHA256_BYTES], const uint8_t mnonce[static 16],
         uint8_t ret_measure[static SHA256_BYTES]) MUST_CHECK;
 
 #endif

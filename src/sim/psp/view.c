@@ -20,7 +20,7 @@ static const char *const snp_states[] = {
         [SNP_INIT] = "INIT", [SNP_LAUNCH] = "LAUNCH", [SNP_RUNNING] = "RUNNING"};
 
 /* Of a guest that is still being launched: as if no more came. */
-static void sev_digest(const struct sev_guest *guest, uint8_t ret_digest[static SHA256_BYTES])
+static void sev_digest(const struct psp_sev_guest *guest, uint8_t ret_digest[static SHA256_BYTES])
 {
 	EVP_MD_CTX *copy = guest->hash ? EVP_MD_CTX_new() : NULL;
 
@@ -31,7 +31,7 @@ static void sev_digest(const struct sev_guest *guest, uint8_t ret_digest[static 
 		EVP_MD_CTX_free(copy);
 }
 
-static void view_sev(const struct sev_guest *guest, uint32_t handle, struct psp_guest_view *view)
+static void view_sev(const struct psp_sev_guest *guest, uint32_t handle, struct psp_guest_view *view)
 {
 	*view = (struct psp_guest_view){
 	        .handle = handle,
@@ -43,7 +43,7 @@ static void view_sev(const struct sev_guest *guest, uint32_t handle, struct psp_
 	sev_digest(guest, view->digest);
 }
 
-static void view_snp(const struct snp_guest *guest, uint32_t gctx, struct psp_guest_view *view)
+static void view_snp(const struct psp_snp_guest *guest, uint32_t gctx, struct psp_guest_view *view)
 {
 	*view = (struct psp_guest_view){
 	        .snp = true,

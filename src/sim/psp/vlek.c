@@ -25,20 +25,20 @@ ABI_SIZE(struct wrapped, PSP_VLEK_BYTES);
 static bool crypt_hashes(struct psp *psp, bool encrypts, struct wrapped *wrapped, void *to)
 {
 	uint8_t key[MAC_GCM_KEY_BYTES];
-	struct mac_gcm gcm = {.encrypts = encrypts, .key = key, .iv = wrapped->iv, .tag = wrapped->tag};
+	struct psp_mac_gcm gcm = {.encrypts = encrypts, .key = key, .iv = wrapped->iv, .tag = wrapped->tag};
 	uint8_t bound[sizeof(wrapped->tcb) + sizeof(wrapped->reserved_198)];
 	bool good;
 
 	memcpy(bound, &wrapped->tcb, sizeof(wrapped->tcb));
 	memcpy(bound + sizeof(wrapped->tcb), wrapped->reserved_198, sizeof(wrapped->reserved_198));
-	gcm.bound = (struct mac_part){bound, sizeof(bound)};
-	good = keys_derive(psp, "vlek-wrapping", psp->reported_tcb, key, sizeof(key)) &&
-	       mac_gcm(&gcm, wrapped->hashes, to, sizeof(wrapped->hashes));
+	gcm.bound = (struct psp_mac_part){bound, sizeof(bound)};
+	good = psp_keys_derive(psp, "vlek-wrapping", psp->reported_tcb, key, sizeof(key)) &&
+	       psp_mac_gcm(&gcm, wrapped->hashes, to, sizeof(wrapped->hashes));
 	crypto_wipe(key, sizeof(key));
 	return good;
 }
 
-void vlek_unload(struct psp *psp)
+void psp_vlek_unload(struct psp *psp)
 {
 	crypto_wipe(&psp->vlek, sizeof(psp->vlek));
 }
@@ -56,8 +56,8 @@ static uint32_t load(struct psp *psp, const void *data, size_t size)
 		return PSP_BAD_SVN;
 	if (!crypt_hashes(psp, false, &wrapped, hashes))
 		return PSP_BAD_MEASUREMENT;
-	vlek_unload(psp);
-	psp->vlek.loaded = ec_key_make(hashes[HASHES - 1], &psp->vlek.key);
+	psp_vlek_unload(psp);
+	psp->vlek.loaded = psp_ec_key_make(hashes[HASHES - 1], &psp->vlek.key);
 	if (!psp->vlek.loaded)
 		code = PSP_BROKEN;
 	crypto_wipe(hashes, sizeof(hashes));
@@ -66,31 +66,33 @@ static uint32_t load(struct psp *psp, const void *data, size_t size)
 
 uint32_t psp_snp_vlek_load(struct psp *psp, const void *wrapped, size_t size)
 {
-	uint32_t code = command_enter(psp, PSP_CMD_SNP_VLEK_LOAD);
+	uint32_t code = psp_command_enter(psp, PSP_CMD_SNP_VLEK_LOAD);
 
 	if (code == PSP_SUCCESS)
 		code = load(psp, wrapped, size);
-	return command_leave(psp, code);
+	return psp_command_leave(psp, code);
 }
 
 /* ---- the key server ---- */
 
-static bool wrap(struct psp *psp, const char *csp_id, struct wrapped *wrapped, struct der *ret_cert)
+static bool wrap(struct psp *psp, const char *csp_id, struct wrapped *wrapped, struct psp_der *ret_cert)
 {
 	uint8_t hashes[HASHES][EC_BYTES];
 	char label[LABEL_BYTES];
-	struct ec_key key = {0};
-	const struct x509_chip chip = {
+	struct psp_ec_key key = {0};
+	const struct psp_x509_chip chip = {
 	        .product = psp->product, .key = &key.public, .tcb = psp->reported_tcb, .csp_id = csp_id};
 	bool good;
 
 	snprintf(label, sizeof(label), "vlek %s", csp_id);
 	wrapped->tcb = psp->reported_tcb;
-	good = keys_public(label, psp->reported_tcb, hashes, sizeof(hashes)) &&
-	       ec_key_make(hashes[HASHES - 1], &key) && keys_random(psp, wrapped->iv, sizeof(wrapped->iv));
+	good = psp_keys_public(label, psp->reported_tcb, hashes, sizeof(hashes)) &&
+	       psp_ec_key_make(hashes[HASHES - 1], &key) &&
+	       psp_keys_random(psp, wrapped->iv, sizeof(wrapped->iv));
 	if (good) {
 		memcpy(wrapped->hashes, hashes, sizeof(hashes));
-		good = crypt_hashes(psp, true, wrapped, wrapped->hashes) && x509_put_chip(ret_cert, &chip);
+		good = crypt_hashes(psp, true, wrapped, wrapped->hashes) &&
+		       psp_x509_put_chip(ret_cert, &chip);
 	}
 	crypto_wipe(hashes, sizeof(hashes));
 	crypto_wipe(&key, sizeof(key));
@@ -102,18 +104,18 @@ int psp_export_vlek(struct psp *psp, const char *csp_id, uint8_t ret_wrapped[sta
 {
 	auto_free char *pem = NULL, *chain_pem = NULL;
 	struct wrapped wrapped = {0};
-	struct der cert = {0};
+	struct psp_der cert = {0};
 	bool good;
 
 	if (!psp->product->snp || strlen(csp_id) == 0 || strlen(csp_id) > CSP_ID_MAX)
 		return err_set(err, ERR_USAGE, "a %s has no VLEK for the provider \"%s\"", psp->product->name,
 		        csp_id);
-	good = export_start(psp) && wrap(psp, csp_id, &wrapped, &cert);
+	good = psp_export_start(psp) && wrap(psp, csp_id, &wrapped, &cert);
 	pthread_mutex_unlock(&psp->lock);
-	pem = good ? export_pem(&cert, NULL) : NULL;
-	chain_pem = pem ? export_chain(psp->product, RSA_ASVK) : NULL;
+	pem = good ? psp_export_pem(&cert, NULL) : NULL;
+	chain_pem = pem ? psp_export_chain(psp->product, RSA_ASVK) : NULL;
 	if (!chain_pem)
-		return export_fail(err);
+		return psp_export_fail(err);
 	memcpy(ret_wrapped, &wrapped, sizeof(wrapped));
 	*ret_vlek_pem = take_ptr(&pem);
 	*ret_chain_pem = take_ptr(&chain_pem);

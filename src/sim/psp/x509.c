@@ -30,81 +30,81 @@ static const uint8_t yes = 0xff, zero;
 
 /* ---- names, keys ---- */
 
-static void put_name_part(struct der *der, uint8_t attribute, const char *text)
+static void put_name_part(struct psp_der *der, uint8_t attribute, const char *text)
 {
-	size_t set = der_open(der), sequence = der_open(der);
+	size_t set = psp_der_open(der), sequence = psp_der_open(der);
 
-	der_put(der, DER_OID, OID(0x55, 0x04, attribute));
-	der_text(der, DER_UTF8, text);
-	der_close(der, DER_SEQUENCE, sequence);
-	der_close(der, DER_SET, set);
+	psp_der_put(der, DER_OID, OID(0x55, 0x04, attribute));
+	psp_der_text(der, DER_UTF8, text);
+	psp_der_close(der, DER_SEQUENCE, sequence);
+	psp_der_close(der, DER_SET, set);
 }
 
-static void put_name(struct der *der, const char *cn)
+static void put_name(struct psp_der *der, const char *cn)
 {
-	size_t name = der_open(der);
+	size_t name = psp_der_open(der);
 
 	put_name_part(der, 10, "vmm software platform"); /* organization */
 	put_name_part(der, 11, "Simulation, not AMD: it vouches for nothing");
 	put_name_part(der, 3, cn);
-	der_close(der, DER_SEQUENCE, name);
+	psp_der_close(der, DER_SEQUENCE, name);
 }
 
-static void put_validity(struct der *der)
+static void put_validity(struct psp_der *der)
 {
-	size_t validity = der_open(der);
+	size_t validity = psp_der_open(der);
 
-	der_text(der, DER_UTC_TIME, NOT_BEFORE);
-	der_text(der, DER_UTC_TIME, NOT_AFTER);
-	der_close(der, DER_SEQUENCE, validity);
+	psp_der_text(der, DER_UTC_TIME, NOT_BEFORE);
+	psp_der_text(der, DER_UTC_TIME, NOT_AFTER);
+	psp_der_close(der, DER_SEQUENCE, validity);
 }
 
-static void put_rsa_key(struct der *der, const struct rsa_public *public)
+static void put_rsa_key(struct psp_der *der, const struct psp_rsa_public *public)
 {
 	static const uint8_t exponent[] = {RSA_EXPONENT >> 16, RSA_EXPONENT >> 8 & 0xff, RSA_EXPONENT & 0xff};
-	size_t info = der_open(der), bits, sequence;
+	size_t info = psp_der_open(der), bits, sequence;
 
-	der_raw(der, rsa_identifier, sizeof(rsa_identifier));
-	bits = der_open(der);
-	der_raw(der, &zero, 1); /* unused bits */
-	sequence = der_open(der);
-	der_number(der, public->modulus, public->bytes);
-	der_number(der, exponent, sizeof(exponent));
-	der_close(der, DER_SEQUENCE, sequence);
-	der_close(der, DER_BIT_STRING, bits);
-	der_close(der, DER_SEQUENCE, info);
+	psp_der_raw(der, rsa_identifier, sizeof(rsa_identifier));
+	bits = psp_der_open(der);
+	psp_der_raw(der, &zero, 1); /* unused bits */
+	sequence = psp_der_open(der);
+	psp_der_number(der, public->modulus, public->bytes);
+	psp_der_number(der, exponent, sizeof(exponent));
+	psp_der_close(der, DER_SEQUENCE, sequence);
+	psp_der_close(der, DER_BIT_STRING, bits);
+	psp_der_close(der, DER_SEQUENCE, info);
 }
 
-static void put_ec_key(struct der *der, const struct abi_public_key *public)
+static void put_ec_key(struct psp_der *der, const struct abi_public_key *public)
 {
 	uint8_t point[2 + 2 * EC_BYTES] = {0, 4}; /* unused bits; uncompressed */
-	size_t info = der_open(der);
+	size_t info = psp_der_open(der);
 
 	for (size_t i = 0; i < EC_BYTES; i++) {
 		point[2 + i] = public->qx[EC_BYTES - 1 - i];
 		point[2 + EC_BYTES + i] = public->qy[EC_BYTES - 1 - i];
 	}
-	der_raw(der, p384_identifier, sizeof(p384_identifier));
-	der_put(der, DER_BIT_STRING, point, sizeof(point));
-	der_close(der, DER_SEQUENCE, info);
+	psp_der_raw(der, p384_identifier, sizeof(p384_identifier));
+	psp_der_put(der, DER_BIT_STRING, point, sizeof(point));
+	psp_der_close(der, DER_SEQUENCE, info);
 }
 
 /* ---- extensions ---- */
 
-static void put_extension(
-        struct der *der, const uint8_t *oid, size_t oid_size, bool critical, const void *value, size_t size)
+static void put_extension(struct psp_der *der, const uint8_t *oid, size_t oid_size, bool critical,
+        const void *value, size_t size)
 {
-	size_t extension = der_open(der);
+	size_t extension = psp_der_open(der);
 
-	der_put(der, DER_OID, oid, oid_size);
+	psp_der_put(der, DER_OID, oid, oid_size);
 	if (critical)
-		der_put(der, DER_BOOLEAN, &yes, 1);
-	der_put(der, DER_OCTET_STRING, value, size);
-	der_close(der, DER_SEQUENCE, extension);
+		psp_der_put(der, DER_BOOLEAN, &yes, 1);
+	psp_der_put(der, DER_OCTET_STRING, value, size);
+	psp_der_close(der, DER_SEQUENCE, extension);
 }
 
 /* As AMD's: no authority stands below ASK and ASVK. */
-static void put_ca_extensions(struct der *der, enum rsa_role role)
+static void put_ca_extensions(struct psp_der *der, enum psp_rsa_role role)
 {
 	static const uint8_t is_root[] = {DER_SEQUENCE, 3, DER_BOOLEAN, 1, 0xff},
 	                     is_ca[] = {DER_SEQUENCE, 6, DER_BOOLEAN, 1, 0xff, DER_INTEGER, 1, 0},
@@ -117,33 +117,33 @@ static void put_ca_extensions(struct der *der, enum rsa_role role)
 	put_extension(der, OID(0x55, 0x1d, 0x0f), true, key_cert_sign, sizeof(key_cert_sign));
 }
 
-static void put_level(struct der *der, uint8_t oid, uint8_t level)
+static void put_level(struct psp_der *der, uint8_t oid, uint8_t level)
 {
-	struct der value = {0};
+	struct psp_der value = {0};
 
-	der_number(&value, &level, 1);
+	psp_der_number(&value, &level, 1);
 	put_extension(der, OID(AMD_OID, 0x03, oid), false, value.bytes, value.size);
 }
 
 /* Below 1.3.6.1.4.1.3704.1.3, by the bytes of a TCB_VERSION. */
 static const uint8_t level_oids[8] = {1, 2, 4, 5, 6, 7, 3, 8}, level_oids_fmc[8] = {9, 1, 2, 3, 5, 6, 7, 8};
 
-static void put_chip_extensions(struct der *der, const struct x509_chip *chip)
+static void put_chip_extensions(struct psp_der *der, const struct psp_x509_chip *chip)
 {
-	const struct product *product = chip->product;
+	const struct psp_product *product = chip->product;
 	const uint8_t *oids = product->fmc ? level_oids_fmc : level_oids;
-	struct der name = {0}, version = {0}, csp = {0};
+	struct psp_der name = {0}, version = {0}, csp = {0};
 	char provider[X509_CSP_BYTES];
 
-	der_number(&version, &zero, 1);
-	der_text(&name, DER_IA5, chip->csp_id ? product->name : product->vcek_name);
+	psp_der_number(&version, &zero, 1);
+	psp_der_text(&name, DER_IA5, chip->csp_id ? product->name : product->vcek_name);
 	put_extension(der, OID(AMD_OID, 0x01), false, version.bytes, version.size);
 	put_extension(der, OID(AMD_OID, 0x02), false, name.bytes, name.size);
 	for (unsigned i = 0; i < 8; i++)
 		put_level(der, oids[i], (uint8_t)(chip->tcb >> 8 * i));
 	if (chip->csp_id) {
 		snprintf(provider, sizeof(provider), "CN=%s", chip->csp_id); /* the form of genuine ones */
-		der_text(&csp, DER_IA5, provider);
+		psp_der_text(&csp, DER_IA5, provider);
 		put_extension(der, OID(AMD_OID, 0x05), false, csp.bytes, csp.size);
 	} else {
 		put_extension(der, OID(AMD_OID, 0x04), false, chip->id, product->fmc ? 8 : 64);
@@ -158,12 +158,12 @@ static const char *const authorities[] = {[RSA_ARK] = "ARK", [RSA_ASK] = "SEV", 
 struct subject {
 	const char *kind; /* "ARK", "VCEK" */
 	uint8_t serial;
-	const struct rsa_public *rsa; /* of an authority; NULL: of a chip's key */
-	enum rsa_role role;           /* of an authority */
-	const struct x509_chip *chip; /* of a chip's key */
+	const struct psp_rsa_public *rsa; /* of an authority; NULL: of a chip's key */
+	enum psp_rsa_role role;           /* of an authority */
+	const struct psp_x509_chip *chip; /* of a chip's key */
 };
 
-static void put_cn(struct der *der, const struct product *product, const char *kind)
+static void put_cn(struct psp_der *der, const struct psp_product *product, const char *kind)
 {
 	char cn[64];
 
@@ -171,16 +171,16 @@ static void put_cn(struct der *der, const struct product *product, const char *k
 	put_name(der, cn);
 }
 
-static void put_body(
-        struct der *der, const struct product *product, enum rsa_role issuer, const struct subject *subject)
+static void put_body(struct psp_der *der, const struct psp_product *product, enum psp_rsa_role issuer,
+        const struct subject *subject)
 {
 	static const uint8_t v3 = 2;
-	size_t body = der_open(der), at = der_open(der);
+	size_t body = psp_der_open(der), at = psp_der_open(der);
 
-	der_number(der, &v3, 1);
-	der_close(der, DER_CONTEXT, at);
-	der_number(der, &subject->serial, 1);
-	der_raw(der, pss_sha384, sizeof(pss_sha384));
+	psp_der_number(der, &v3, 1);
+	psp_der_close(der, DER_CONTEXT, at);
+	psp_der_number(der, &subject->serial, 1);
+	psp_der_raw(der, pss_sha384, sizeof(pss_sha384));
 	put_cn(der, product, authorities[issuer]);
 	put_validity(der);
 	put_cn(der, product, subject->kind);
@@ -188,41 +188,41 @@ static void put_body(
 		put_rsa_key(der, subject->rsa);
 	else
 		put_ec_key(der, subject->chip->key);
-	size_t wrapper = der_open(der), list = der_open(der);
+	size_t wrapper = psp_der_open(der), list = psp_der_open(der);
 	if (subject->rsa)
 		put_ca_extensions(der, subject->role);
 	else
 		put_chip_extensions(der, subject->chip);
-	der_close(der, DER_SEQUENCE, list);
-	der_close(der, DER_CONTEXT + 3, wrapper);
-	der_close(der, DER_SEQUENCE, body);
+	psp_der_close(der, DER_SEQUENCE, list);
+	psp_der_close(der, DER_CONTEXT + 3, wrapper);
+	psp_der_close(der, DER_SEQUENCE, body);
 }
 
-static bool put_cert(
-        struct der *der, const struct product *product, enum rsa_role issuer, const struct subject *subject)
+static bool put_cert(struct psp_der *der, const struct psp_product *product, enum psp_rsa_role issuer,
+        const struct subject *subject)
 {
 	uint8_t signature[1 + RSA_BYTES_MAX] = {0}; /* unused bits */
-	size_t cert = der_open(der);
+	size_t cert = psp_der_open(der);
 
 	put_body(der, product, issuer, subject);
-	if (der->bad || !rsa_sign(product, issuer, der->bytes, der->size, signature + 1))
+	if (der->bad || !psp_rsa_sign(product, issuer, der->bytes, der->size, signature + 1))
 		return false;
-	der_raw(der, pss_sha384, sizeof(pss_sha384));
-	der_put(der, DER_BIT_STRING, signature, sizeof(signature));
-	der_close(der, DER_SEQUENCE, cert);
+	psp_der_raw(der, pss_sha384, sizeof(pss_sha384));
+	psp_der_put(der, DER_BIT_STRING, signature, sizeof(signature));
+	psp_der_close(der, DER_SEQUENCE, cert);
 	return !der->bad;
 }
 
-bool x509_put_ca(struct der *der, const struct product *product, enum rsa_role role)
+bool psp_x509_put_ca(struct psp_der *der, const struct psp_product *product, enum psp_rsa_role role)
 {
-	struct rsa_public public;
+	struct psp_rsa_public public;
 	const struct subject subject = {
 	        .kind = authorities[role], .serial = (uint8_t)(1 + role), .rsa = &public, .role = role};
 
-	return rsa_public(product, role, &public) && put_cert(der, product, RSA_ARK, &subject);
+	return psp_rsa_public(product, role, &public) && put_cert(der, product, RSA_ARK, &subject);
 }
 
-bool x509_put_chip(struct der *der, const struct x509_chip *chip)
+bool psp_x509_put_chip(struct psp_der *der, const struct psp_x509_chip *chip)
 {
 	const struct subject subject = {.kind = chip->csp_id ? "VLEK" : "VCEK", .chip = chip};
 

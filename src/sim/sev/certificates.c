@@ -39,13 +39,13 @@ static int make_sev(struct psp *psp, struct sim_cert certs[static SIM_CERTS], st
 
 static int make_snp(struct psp *psp, struct sim_cert certs[static SIM_CERTS], struct err *err)
 {
-	struct psp_der der[PSP_DERS];
+	struct psp_export der[PSP_EXPORTS];
 
 	if (psp_export_snp_der(psp, der, err) < 0)
 		return -1;
-	certs[SIM_CERT_LEAF] = (struct sim_cert){der[PSP_DER_VCEK].bytes, der[PSP_DER_VCEK].size};
-	certs[SIM_CERT_ASK] = (struct sim_cert){der[PSP_DER_ASK].bytes, der[PSP_DER_ASK].size};
-	certs[SIM_CERT_ARK] = (struct sim_cert){der[PSP_DER_ARK].bytes, der[PSP_DER_ARK].size};
+	certs[SIM_CERT_LEAF] = (struct sim_cert){der[PSP_EXPORT_VCEK].bytes, der[PSP_EXPORT_VCEK].size};
+	certs[SIM_CERT_ASK] = (struct sim_cert){der[PSP_EXPORT_ASK].bytes, der[PSP_EXPORT_ASK].size};
+	certs[SIM_CERT_ARK] = (struct sim_cert){der[PSP_EXPORT_ARK].bytes, der[PSP_EXPORT_ARK].size};
 	return 0;
 }
 

@@ -27,7 +27,7 @@ static void reversed_hex(const uint8_t *number, size_t size, char *ret_text)
 static void test_psp_ecdsa_gives_the_vectors_of_rfc_6979(void **state)
 {
 	static const struct {
-		enum ec_hash hash;
+		enum psp_ec_hash hash;
 		const char *message, *r, *s;
 	} vectors[] = {
 	        {EC_SHA256, "sample",
@@ -47,30 +47,32 @@ static void test_psp_ecdsa_gives_the_vectors_of_rfc_6979(void **state)
 	                "828246baa5a5"},
 	};
 	uint8_t scalar[48];
-	struct ec_key key;
+	struct psp_ec_key key;
 
 	assert_true(hex_decode("6b9d3dad2e1b8c1c05b19875b6659f4de23c3b667bf297ba9aa47740787137d896d5724e4c70a"
 	                       "825f872c9ea60d2edf5",
 	        scalar, sizeof(scalar)));
-	assert_true(ec_key_make(scalar, &key));
+	assert_true(psp_ec_key_make(scalar, &key));
 	for (size_t i = 0; i < ARRAY_LEN(vectors); i++) {
 		const char *message = vectors[i].message;
 		struct abi_signature signature;
 		char hex[97];
 
-		assert_true(ec_sign(&key, vectors[i].hash, message, strlen(message), &signature));
+		assert_true(psp_ec_sign(&key, vectors[i].hash, message, strlen(message), &signature));
 		reversed_hex(signature.r, 48, hex);
 		assert_string_equal(hex, vectors[i].r);
 		reversed_hex(signature.s, 48, hex);
 		assert_string_equal(hex, vectors[i].s);
-		assert_true(ec_verify(&key.public, vectors[i].hash, message, strlen(message), &signature));
+		assert_true(
+		        psp_ec_verify(&key.public, vectors[i].hash, message, strlen(message), &signature));
 		signature.s[3] ^= 1;
-		assert_false(ec_verify(&key.public, vectors[i].hash, message, strlen(message), &signature));
+		assert_false(
+		        psp_ec_verify(&key.public, vectors[i].hash, message, strlen(message), &signature));
 	}
 	memset(scalar, 0, sizeof(scalar));
-	assert_false(ec_key_make(scalar, &key));
+	assert_false(psp_ec_key_make(scalar, &key));
 	memset(scalar, 0xff, sizeof(scalar));
-	assert_false(ec_key_make(scalar, &key));
+	assert_false(psp_ec_key_make(scalar, &key));
 }
 
 static void decode(json_t *object, const char *key, void *bytes, size_t size)
@@ -88,8 +90,8 @@ static void test_psp_session_and_measure_give_the_vectors(void **state)
 	       *zeros = json_object_get(all, "session_zero"),
 	       *launch = json_object_get(all, "launch_measure");
 	struct abi_sev_session session = {0};
-	struct transport_keys keys;
-	struct transport transport = {{1}, {1}};
+	struct psp_transport_keys keys;
+	struct psp_transport transport = {{1}, {1}};
 	uint8_t key[16], expected[32], digest[32], measure[32];
 	struct abi_sev_measure measured;
 	const struct psp_options version = {
@@ -99,22 +101,22 @@ static void test_psp_session_and_measure_give_the_vectors(void **state)
 	};
 
 	decode(all, "kdf_zero_master", expected, 16);
-	assert_true(mac_kdf(zero, 16, "sev-master-secret", zero, 16, key));
+	assert_true(psp_mac_kdf(zero, 16, "sev-master-secret", zero, 16, key));
 	assert_memory_equal(key, expected, 16);
 
 	decode(zeros, "wrap_tk", session.wrap_tk, sizeof(session.wrap_tk));
 	decode(zeros, "wrap_mac", session.wrap_mac, sizeof(session.wrap_mac));
 	decode(zeros, "policy_mac", session.policy_mac, sizeof(session.policy_mac));
-	assert_true(transport_keys_of(zero, 16, zero, &keys));
-	assert_code(transport_unwrap(&keys, &session, 0, &transport), PSP_SUCCESS);
+	assert_true(psp_transport_keys_of(zero, 16, zero, &keys));
+	assert_code(psp_transport_unwrap(&keys, &session, 0, &transport), PSP_SUCCESS);
 	assert_memory_equal(&transport, zero, sizeof(transport));
-	assert_code(transport_unwrap(&keys, &session, 1, &transport), PSP_BAD_MEASUREMENT);
+	assert_code(psp_transport_unwrap(&keys, &session, 1, &transport), PSP_BAD_MEASUREMENT);
 
 	decode(launch, "tik", transport.tik, sizeof(transport.tik));
 	decode(launch, "digest", digest, sizeof(digest));
 	decode(launch, "mnonce", measured.mnonce, sizeof(measured.mnonce));
 	decode(launch, "measure", expected, sizeof(expected));
-	assert_true(transport_measure(&transport, &version, 0, digest, measured.mnonce, measure));
+	assert_true(psp_transport_measure(&transport, &version, 0, digest, measured.mnonce, measure));
 	assert_memory_equal(measure, expected, sizeof(measure));
 	json_decref(all);
 }
@@ -123,13 +125,13 @@ static void test_psp_session_and_measure_give_the_vectors(void **state)
 static void test_psp_memory_encryption_is_xts_of_single_blocks(void **state)
 {
 	const uint8_t seed[SEED_BYTES] = "seed";
-	struct psp_cipher *cipher = cipher_create(seed);
+	struct psp_cipher *cipher = psp_cipher_create(seed);
 	uint8_t key[32], plain[2 * PAGE_SIZE_BYTES + 32], own[sizeof(plain)], other[16];
 	const uint64_t address = 0x123456fff0;
 
 	assert_non_null(cipher);
-	assert_true(mac_kdf(seed, sizeof(seed), "memory", NULL, 0, key));
-	assert_true(mac_kdf(seed, sizeof(seed), "tweak", NULL, 0, key + 16));
+	assert_true(psp_mac_kdf(seed, sizeof(seed), "memory", NULL, 0, key));
+	assert_true(psp_mac_kdf(seed, sizeof(seed), "tweak", NULL, 0, key + 16));
 	for (size_t i = 0; i < sizeof(plain); i++)
 		plain[i] = (uint8_t)(i * 13);
 	psp_encrypt(cipher, address, plain, own, sizeof(plain));
@@ -146,7 +148,7 @@ static void test_psp_memory_encryption_is_xts_of_single_blocks(void **state)
 	}
 	psp_decrypt(cipher, address, own, own, sizeof(own));
 	assert_memory_equal(own, plain, sizeof(plain));
-	cipher_destroy(cipher);
+	psp_cipher_destroy(cipher);
 }
 
 /* ---- SEV's certificates ---- */
@@ -317,9 +319,9 @@ static void test_psp_sev_signature_of_the_wrong_signer_is_none(void **state)
 	struct psp *psp = bench_psp("Milan");
 	const uint8_t scalar[48] = {5};
 	struct abi_sev_cert child, parent;
-	struct ec_key key;
+	struct psp_ec_key key;
 
-	assert_true(ec_key_make(scalar, &key));
+	assert_true(psp_ec_key_make(scalar, &key));
 	for (size_t i = 0; i < ARRAY_LEN(usages); i++) {
 		for (size_t k = 0; k < ARRAY_LEN(usages); k++) {
 			uint32_t c = usages[i], p = usages[k];
@@ -328,10 +330,10 @@ static void test_psp_sev_signature_of_the_wrong_signer_is_none(void **state)
 			              (c == ABI_SEV_USAGE_PEK && p == ABI_SEV_USAGE_CEK) ||
 			              (c == ABI_SEV_USAGE_PDH && p == ABI_SEV_USAGE_PEK);
 
-			assert_true(cert_init(psp, c, &key.public, &child));
-			assert_true(cert_init(psp, p, &key.public, &parent));
-			assert_true(cert_sign(&child, 0, p, &key));
-			assert_int_equal(cert_is_signed(&child, &parent), wanted);
+			assert_true(psp_cert_init(psp, c, &key.public, &child));
+			assert_true(psp_cert_init(psp, p, &key.public, &parent));
+			assert_true(psp_cert_sign(&child, 0, p, &key));
+			assert_int_equal(psp_cert_is_signed(&child, &parent), wanted);
 		}
 	}
 	psp_destroy(psp);
@@ -339,11 +341,11 @@ static void test_psp_sev_signature_of_the_wrong_signer_is_none(void **state)
 
 /* ---- an owner takes the platform ---- */
 
-static void sign_as_owner(struct abi_sev_cert *cert, const struct ec_key *oca)
+static void sign_as_owner(struct abi_sev_cert *cert, const struct psp_ec_key *oca)
 {
 	cert->sig[0] =
 	        (struct abi_sev_signature){.usage = ABI_SEV_USAGE_OCA, .algo = ABI_SEV_ALGO_ECDSA_SHA384};
-	assert_true(ec_sign(oca, EC_SHA384, cert, ABI_SEV_CERT_SIGNED_BYTES, &cert->sig[0].ecdsa));
+	assert_true(psp_ec_sign(oca, EC_SHA384, cert, ABI_SEV_CERT_SIGNED_BYTES, &cert->sig[0].ecdsa));
 }
 
 static void test_psp_owner_signs_the_request_and_owns_the_platform(void **state)
@@ -357,10 +359,10 @@ static void test_psp_owner_signs_the_request_and_owns_the_platform(void **state)
 	                .sig = {[1] = {.usage = ABI_SEV_USAGE_INVALID}}};
 	struct psp_platform_status status;
 	struct exported before, after;
-	struct ec_key key;
+	struct psp_ec_key key;
 
 	export_sev(psp, &before);
-	assert_true(ec_key_make(scalar, &key));
+	assert_true(psp_ec_key_make(scalar, &key));
 	oca.ec = key.public;
 	sign_as_owner(&oca, &key);
 	assert_code(psp_pek_csr(psp, &csr), PSP_SUCCESS);

@@ -311,7 +311,7 @@ static void judge(struct psp *psp, const struct abi_snp_report *report, bool wan
 /* The table that a host makes of the same certificates, as its guests hand it on. */
 static void judge_by_table(struct psp *psp, const struct abi_snp_report *report)
 {
-	struct psp_der certs[PSP_DERS];
+	struct psp_export certs[PSP_EXPORTS];
 	struct attest_verdict verdict;
 	struct err err;
 	uint8_t *data;
@@ -319,9 +319,9 @@ static void judge_by_table(struct psp *psp, const struct abi_snp_report *report)
 
 	assert_ok(psp_export_snp_der(psp, certs, &err));
 	const struct attest_table table = {
-	        .vcek = {certs[PSP_DER_VCEK].bytes, certs[PSP_DER_VCEK].size, "VCEK"},
-	        .ask = {certs[PSP_DER_ASK].bytes, certs[PSP_DER_ASK].size, "ASK"},
-	        .ark = {certs[PSP_DER_ARK].bytes, certs[PSP_DER_ARK].size, "ARK"},
+	        .vcek = {certs[PSP_EXPORT_VCEK].bytes, certs[PSP_EXPORT_VCEK].size, "VCEK"},
+	        .ask = {certs[PSP_EXPORT_ASK].bytes, certs[PSP_EXPORT_ASK].size, "ASK"},
+	        .ark = {certs[PSP_EXPORT_ARK].bytes, certs[PSP_EXPORT_ARK].size, "ARK"},
 	};
 	assert_ok(attest_table_make(&table, &data, &size, &err));
 	const struct attest_evidence evidence = {
@@ -329,7 +329,7 @@ static void judge_by_table(struct psp *psp, const struct abi_snp_report *report)
 	assert_ok(attest_report_verify(report, &evidence, &verdict, &err));
 	assert_true(verdict.passed);
 	free(data);
-	for (int i = 0; i < PSP_DERS; i++)
+	for (int i = 0; i < PSP_EXPORTS; i++)
 		free(certs[i].bytes);
 }
 

@@ -75,7 +75,8 @@ static void test_psp_wipes_a_guest_that_ends(void **state)
 	uint32_t handle, gctx;
 
 	launch_both(psp, &handle, &gctx);
-	assert_true(holds_secret(psp->guests[handle - 1], sizeof(struct sev_guest))); /* the search works */
+	assert_true(
+	        holds_secret(psp->guests[handle - 1], sizeof(struct psp_sev_guest))); /* the search works */
 	secrets--;                                                                    /* the PDH goes on */
 	assert_code(psp_deactivate(psp, handle), PSP_SUCCESS);
 	assert_code(psp_decommission(psp, handle), PSP_SUCCESS);
@@ -97,7 +98,7 @@ static void test_psp_wipes_transport_keys_when_a_launch_ends(void **state)
 	secrets = 2; /* TEK and TIK */
 	assert_code(psp_launch_measure(psp, handle, &measure), PSP_SUCCESS);
 	assert_code(psp_launch_finish(psp, handle), PSP_SUCCESS);
-	assert_false(holds_secret(psp->guests[handle - 1], sizeof(struct sev_guest)));
+	assert_false(holds_secret(psp->guests[handle - 1], sizeof(struct psp_sev_guest)));
 	assert_int_equal(found, 0);
 	psp_destroy(psp);
 	secrets = 0;
