@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The house rules that a machine can check. One function a rule; lint.py RULE ROOT; exit 77 is "skipped"."""
+"""The house rules that a machine can check. One function a rule; lint.py RULE ROOT [BUILD]; exit 77 is "skipped"."""
+import json
 import pathlib
 import re
 import shutil
@@ -188,6 +189,51 @@ def format(root):
         yield root / match.group(1), match.group(2), 'not as clang-format writes it'
 
 
+# Rooms whose names do not begin with the room's yet. No room is added here.
+NOT_SWEPT = {'attest', 'call', 'cli', 'config', 'cpu', 'device', 'kvm', 'launch', 'machine', 'psp', 'run', 'sev', 'sim'}
+
+
+def objects(root, build):
+    """(source, object) of each source below src. compile_commands.json does not name objects that older builds left behind."""
+    for entry in json.loads((build / 'compile_commands.json').read_text()):
+        source = (pathlib.Path(entry['directory']) / entry['file']).resolve()
+        if source.is_relative_to(root / 'src') and 'output' in entry:
+            yield source, pathlib.Path(entry['directory']) / entry['output']
+
+
+def global_names(tool, path):
+    """What an object defines for others. Names that begin with __ are those of the compiler and of its sanitizers."""
+    listed = subprocess.run([tool, '--defined-only', path], capture_output=True, text=True, check=True).stdout
+    for line in listed.splitlines():
+        fields = line.split()
+        if len(fields) == 3 and (fields[1].isupper() or fields[1] == 'u') and not fields[2].startswith(('__', 'DW.', '_GLOBAL_')):
+            yield fields[2]
+
+
+def names(root, build):
+    """A function or variable that other files see begins with the name of its room; sim's inner rooms count by their own names."""
+    tool = shutil.which('nm')
+    if not tool:
+        skip('nm is not installed')
+    allowed = exceptions(root).get('names', {})
+    seen, needed = 0, set()
+    for source, compiled in sorted(objects(root, build)):
+        folders = source.relative_to(root / 'src').parts[:-1]
+        room = folders[-1] if folders else 'cli'
+        for name in global_names(tool, compiled):
+            seen += 1
+            if name.startswith(room + '_') or name == 'main':
+                continue
+            place = next((p for p in allowed if p == str(source.relative_to(root)) or f'{room}:{name}'.startswith(p)), None)
+            needed.add(place)
+            if not place and room not in NOT_SWEPT:
+                yield source, 1, f'{name} does not begin with {room}_'
+    if not seen:
+        yield build / 'compile_commands.json', 1, 'names no object of src'
+    for place in allowed.keys() - needed:
+        yield root / 'tests/lint/exceptions', 1, f'names {place}: nothing needs this exception'
+
+
 def skip(why):
     print('skipped:', why)
     sys.exit(77)
@@ -195,9 +241,9 @@ def skip(why):
 
 def main():
     rule, root = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
-    found = list(globals()[rule](root))
+    found = list(globals()[rule](root, *(pathlib.Path(folder).resolve() for folder in sys.argv[3:])))
     for path, line, text in found:
-        print(f'{path.relative_to(root)}:{line}: {text}')
+        print(f'{path.relative_to(root) if path.is_relative_to(root) else path}:{line}: {text}')
     print(f'{rule}: {len(found)} found')
     sys.exit(1 if found else 0)
 
