@@ -177,8 +177,8 @@ struct psp {
 /* ---- the frame of every command (firmware.c) ---- */
 
 /*
- * Takes the lock, which psp_psp_command_leave() gives back whatever this returned. Code of a prepared
- * failure, or of a platform in a state that the command is not for.
+ * Takes the lock; psp_command_leave() gives it back, whatever this returned. The code is that of a failure
+ * that a test prepared, or of a platform in a state that the command is not for.
  */
 uint32_t psp_command_enter(struct psp *psp, enum psp_command command);
 uint32_t psp_command_leave(struct psp *psp, uint32_t code);
