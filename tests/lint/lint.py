@@ -10,7 +10,7 @@ import sys
 ROOMS = {'base': 0, 'config': 1, 'host': 1, 'attest': 1, 'sim': 2, 'call': 2, 'loop': 2, 'page': 3, 'device': 4,
          'machine': 5, 'launch': 6, 'run': 7, 'mirror': 8, 'migrate': 8, 'control': 8, 'cli': 9}
 LAYOUTS = {'uapi', 'abi'}       # headers of layouts only: any room may include them
-FUNCTION_LINES, FILE_LINES = 60, 500
+FUNCTION_LINES, MACRO_LINES, FILE_LINES = 60, 25, 500
 
 
 def sources(root, *folders, endings=('.c', '.h')):
@@ -102,14 +102,28 @@ def doors(root):
                 yield path, text.count('\n', 0, match.start()) + 1, f'{match.group(0).strip()}: use {instead}'
 
 
+def macros(text):
+    """Each macro of numbered lines: the number of its first line, its name, how many lines it has."""
+    start = None
+    for number, line in text:
+        if start is None and (match := re.match(r'\s*#\s*define\s+(\w+)', line)):
+            start, name = number, match.group(1)
+        if start is not None and not line.endswith('\\'):
+            yield start, name, number - start + 1
+            start = None
+
+
 def sizes(root):
-    """Functions stay within 60 lines, files within 500."""
+    """Functions stay within 60 lines, macros within 25, files within 500."""
     allowed = exceptions(root).get('sizes', {})
     for path in sources(root, 'src', 'include', 'tests', 'firmware'):
         name = str(path.relative_to(root))
         text = lines(path)
         if len(text) > FILE_LINES and name not in allowed:
             yield path, len(text), f'{len(text)} lines, at most {FILE_LINES}'
+        for number, macro, length in macros(text):
+            if length > MACRO_LINES and f'{name}:{macro}' not in allowed:
+                yield path, number, f'the macro {macro} of {length} lines, at most {MACRO_LINES}'
         start = None
         for number, line in text:
             if line == '{':

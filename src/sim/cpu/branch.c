@@ -57,7 +57,7 @@ void op_call_relative(struct sim_cpu *cpu, const struct sim_op *op)
 	u64 next = REG_RIP + op->next;
 
 	if (likely(!(op->flags & OP_LEGACY))) {
-		mem_write64(cpu, REG_RSP - 8, next, SIM_SEG_FLAT_SS);
+		mem_write(cpu, REG_RSP - 8, 8, next, SIM_SEG_FLAT_SS);
 		REG_RSP -= 8;
 		REG_RIP += op->imm;
 		return;
@@ -80,7 +80,7 @@ void op_ret(struct sim_cpu *cpu, const struct sim_op *op)
 	u64 target;
 
 	if (likely(!(op->flags & OP_LEGACY))) {
-		target = mem_read64(cpu, REG_RSP, SIM_SEG_FLAT_SS);
+		target = mem_read(cpu, REG_RSP, 8, SIM_SEG_FLAT_SS);
 		if (unlikely(!is_canonical(target)))
 			sim_raise_error(cpu, EXC_GP, 0);
 		REG_RIP = target;

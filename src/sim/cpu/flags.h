@@ -45,11 +45,15 @@ ALWAYS void flags_set(struct sim_cpu *cpu, u64 result, bool cf, bool of, bool af
 	cpu->flag_aux = (u64)cf << 63 | (u64)(cf ^ of) << 62 | (u64)af << 3;
 }
 
+/* Sets CF and OF; the other flags stay as they are. */
+ALWAYS void flag_cf_of_set(struct sim_cpu *cpu, bool cf, bool of)
+{
+	cpu->flag_aux = (cpu->flag_aux & ~((u64)3 << 62)) | (u64)cf << 63 | (u64)(cf ^ of) << 62;
+}
+
 ALWAYS void flag_cf_set(struct sim_cpu *cpu, bool cf)
 {
-	bool of = flag_of(cpu);
-
-	cpu->flag_aux = (cpu->flag_aux & ~((u64)3 << 62)) | (u64)cf << 63 | (u64)(cf ^ of) << 62;
+	flag_cf_of_set(cpu, cf, flag_of(cpu));
 }
 
 static inline u32 flags_arith(const struct sim_cpu *cpu)
@@ -68,86 +72,107 @@ static inline void flags_arith_set(struct sim_cpu *cpu, u32 flags)
 	cpu->flag_aux |= (!!(flags & FLAG_PF) != zf) ? AUX_PF : 0;
 }
 
-/* carries: bit i = carry (borrow) out of bit i. */
-#define DEFINE_FLAGS(N) \
-	ALWAYS void flags_carries##N(struct sim_cpu *cpu, u##N result, u##N carries) \
-	{ \
-		cpu->flag_result = (u64)(s64)(s##N)result; \
-		cpu->flag_aux = ((u64)carries << (64 - N) & (u64)3 << 62) | (carries & AUX_AF); \
-	} \
-	ALWAYS void flags_logic##N(struct sim_cpu *cpu, u##N result) \
-	{ \
-		cpu->flag_result = (u64)(s64)(s##N)result; \
-		cpu->flag_aux = 0; \
-	} \
-	ALWAYS u##N alu_add##N(struct sim_cpu *cpu, u##N a, u##N b) \
-	{ \
-		u##N r = (u##N)(a + b); \
-		flags_carries##N(cpu, r, (u##N)((a & b) | ((a | b) & ~r))); \
-		return r; \
-	} \
-	ALWAYS u##N alu_adc##N(struct sim_cpu *cpu, u##N a, u##N b) \
-	{ \
-		u##N r = (u##N)(a + b + flag_cf(cpu)); \
-		flags_carries##N(cpu, r, (u##N)((a & b) | ((a | b) & ~r))); \
-		return r; \
-	} \
-	ALWAYS u##N alu_sub##N(struct sim_cpu *cpu, u##N a, u##N b) \
-	{ \
-		u##N r = (u##N)(a - b); \
-		flags_carries##N(cpu, r, (u##N)((~a & b) | ((~a | b) & r))); \
-		return r; \
-	} \
-	ALWAYS u##N alu_sbb##N(struct sim_cpu *cpu, u##N a, u##N b) \
-	{ \
-		u##N r = (u##N)(a - b - flag_cf(cpu)); \
-		flags_carries##N(cpu, r, (u##N)((~a & b) | ((~a | b) & r))); \
-		return r; \
-	} \
-	ALWAYS u##N alu_and##N(struct sim_cpu *cpu, u##N a, u##N b) \
-	{ \
-		a &= b; \
-		flags_logic##N(cpu, a); \
-		return a; \
-	} \
-	ALWAYS u##N alu_or##N(struct sim_cpu *cpu, u##N a, u##N b) \
-	{ \
-		a |= b; \
-		flags_logic##N(cpu, a); \
-		return a; \
-	} \
-	ALWAYS u##N alu_xor##N(struct sim_cpu *cpu, u##N a, u##N b) \
-	{ \
-		a ^= b; \
-		flags_logic##N(cpu, a); \
-		return a; \
-	} \
-	ALWAYS u##N alu_inc##N(struct sim_cpu *cpu, u##N a, u##N b) \
-	{ \
-		bool cf = flag_cf(cpu); \
-		a = alu_add##N(cpu, a, 1); \
-		flag_cf_set(cpu, cf); \
-		return a; \
-	} \
-	ALWAYS u##N alu_dec##N(struct sim_cpu *cpu, u##N a, u##N b) \
-	{ \
-		bool cf = flag_cf(cpu); \
-		a = alu_sub##N(cpu, a, 1); \
-		flag_cf_set(cpu, cf); \
-		return a; \
-	} \
-	ALWAYS u##N alu_neg##N(struct sim_cpu *cpu, u##N a, u##N b) \
-	{ \
-		return alu_sub##N(cpu, 0, a); \
-	} \
-	ALWAYS u##N alu_not##N(struct sim_cpu *cpu, u##N a, u##N b) \
-	{ \
-		return (u##N) ~a; \
-	}
-DEFINE_FLAGS(8)
-DEFINE_FLAGS(16)
-DEFINE_FLAGS(32)
-DEFINE_FLAGS(64)
+/*
+ * Arithmetic that sets the flags. Operands have size bytes and are zero-extended; of a result the low size
+ * bytes count, and the bits above them are whatever the computation left there.
+ */
+
+/* Bit i of carries is the carry (or borrow) out of bit i. */
+ALWAYS void flags_carries(struct sim_cpu *cpu, u64 result, u64 carries, unsigned size)
+{
+	cpu->flag_result = sign_extend(result, size);
+	cpu->flag_aux = (carries << (64 - size * 8) & (u64)3 << 62) | (carries & AUX_AF);
+}
+
+ALWAYS u64 flags_logic(struct sim_cpu *cpu, u64 result, unsigned size)
+{
+	cpu->flag_result = sign_extend(result, size);
+	cpu->flag_aux = 0;
+	return result;
+}
+
+ALWAYS u64 add_with_carry(struct sim_cpu *cpu, u64 a, u64 b, bool carry, unsigned size)
+{
+	u64 r = a + b + carry;
+
+	flags_carries(cpu, r, (a & b) | ((a | b) & ~r), size);
+	return r;
+}
+
+ALWAYS u64 subtract_with_borrow(struct sim_cpu *cpu, u64 a, u64 b, bool borrow, unsigned size)
+{
+	u64 r = a - b - borrow;
+
+	flags_carries(cpu, r, (~a & b) | ((~a | b) & r), size);
+	return r;
+}
+
+/* How ADD to NOT compute: a op b. */
+typedef u64 alu_fn(struct sim_cpu *cpu, u64 a, u64 b, unsigned size);
+
+ALWAYS u64 alu_add(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+{
+	return add_with_carry(cpu, a, b, false, size);
+}
+
+ALWAYS u64 alu_adc(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+{
+	return add_with_carry(cpu, a, b, flag_cf(cpu), size);
+}
+
+ALWAYS u64 alu_sub(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+{
+	return subtract_with_borrow(cpu, a, b, false, size);
+}
+
+ALWAYS u64 alu_sbb(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+{
+	return subtract_with_borrow(cpu, a, b, flag_cf(cpu), size);
+}
+
+ALWAYS u64 alu_and(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+{
+	return flags_logic(cpu, a & b, size);
+}
+
+ALWAYS u64 alu_or(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+{
+	return flags_logic(cpu, a | b, size);
+}
+
+ALWAYS u64 alu_xor(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+{
+	return flags_logic(cpu, a ^ b, size);
+}
+
+/* INC and DEC leave CF as it was. These and the next two have no second operand. */
+ALWAYS u64 alu_inc(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+{
+	bool cf = flag_cf(cpu);
+	u64 r = alu_add(cpu, a, 1, size);
+
+	flag_cf_set(cpu, cf);
+	return r;
+}
+
+ALWAYS u64 alu_dec(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+{
+	bool cf = flag_cf(cpu);
+	u64 r = alu_sub(cpu, a, 1, size);
+
+	flag_cf_set(cpu, cf);
+	return r;
+}
+
+ALWAYS u64 alu_neg(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+{
+	return alu_sub(cpu, 0, a, size);
+}
+
+ALWAYS u64 alu_not(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+{
+	return ~a;
+}
 
 /* Condition codes as in the low four bits of Jcc. */
 ALWAYS bool flag_condition(const struct sim_cpu *cpu, unsigned cc)

@@ -155,7 +155,7 @@ void op_ldmxcsr(struct sim_cpu *cpu, const struct sim_op *op)
 	u32 value;
 
 	sim_sse_check(cpu);
-	value = rm_read32(cpu, op);
+	value = rm_mem_read(cpu, op, 4);
 	if (value & ~cpu->mxcsr_mask)
 		sim_raise_error(cpu, EXC_GP, 0);
 	cpu->mxcsr = value;
@@ -164,7 +164,7 @@ void op_ldmxcsr(struct sim_cpu *cpu, const struct sim_op *op)
 void op_stmxcsr(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	sim_sse_check(cpu);
-	rm_write32(cpu, op, cpu->mxcsr);
+	rm_mem_write(cpu, op, 4, cpu->mxcsr);
 }
 
 /* ---- XSAVE: x87 and SSE (APM 4, XSAVE; APM 2, 11.5) ---- */

@@ -1,70 +1,87 @@
 /*
- * int_alu: ADD to CMP, TEST, INC, DEC, NEG, NOT, XADD, CMPXCHG in all sizes and operand forms. The forms are
- * macros over the flag-setting functions of flags.h; eg: rm op= reg, ge: reg op= rm, ei: rm op= immediate.
+ * int_alu: ADD to CMP, TEST, INC, DEC, NEG, NOT, XADD, CMPXCHG in all sizes and operand forms. What they
+ * compute and which flags they set is in flags.h. eg: rm op= reg, ge: reg op= rm, ei: rm op= immediate, e: rm
+ * alone.
  */
 #include "ops.h"
 
-/* Read-modify-write of the register or memory operand; b is the other operand. */
-#define RM_FORM(name, form, alu, N, b) \
-	static void name##_##form##_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		reg_set##N(cpu, op->rm, alu##N(cpu, reg_get##N(cpu, op->rm), (u##N)(b))); \
-	} \
-	static void name##_##form##_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		flags_save(cpu, op); \
-		unaligned##N *p = rmw_begin##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		*p = alu##N(cpu, *p, (u##N)(b)); \
-		rmw_end(cpu, p); \
-	} \
-	static void name##_##form##_l##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		flags_save(cpu, op); \
-		u##N *p = rmw_begin_locked##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		u##N old = __atomic_load_n(p, __ATOMIC_RELAXED), new; \
-		do { \
-			flags_restore(cpu); \
-			new = alu##N(cpu, old, (u##N)(b)); \
-		} while (!ram_replace##N(p, &old, new)); \
-		rmw_end(cpu, p); \
-	}
+enum other { OTHER_REG, OTHER_IMM };
 
-#define GE_FORM(name, alu, N) \
-	static void name##_ge_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
+/* The operand that is no register or memory operand. */
+ALWAYS u64 other_operand(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, enum other other)
+{
+	return other == OTHER_REG ? reg_get(cpu, op->reg, size) : zero_extend(op->imm, size);
+}
+
+/* ---- read-modify-write of the register or memory operand ---- */
+
+ALWAYS void modify_r(
+        struct sim_cpu *cpu, const struct sim_op *op, unsigned size, alu_fn *alu, enum other other)
+{
+	u64 b = other_operand(cpu, op, size, other);
+
+	reg_set(cpu, op->rm, size, alu(cpu, reg_get(cpu, op->rm, size), b, size));
+}
+
+ALWAYS void modify_m(
+        struct sim_cpu *cpu, const struct sim_op *op, unsigned size, alu_fn *alu, enum other other)
+{
+	void *p;
+
+	flags_save(cpu, op);
+	p = rm_begin(cpu, op, size);
+	ram_store(p, size, alu(cpu, ram_load(p, size), other_operand(cpu, op, size, other), size));
+	rmw_end(cpu, p);
+}
+
+ALWAYS void modify_l(
+        struct sim_cpu *cpu, const struct sim_op *op, unsigned size, alu_fn *alu, enum other other)
+{
+	u64 old, new;
+	void *p;
+
+	flags_save(cpu, op);
+	p = rm_begin_locked(cpu, op, size);
+	old = ram_load(p, size);
+	do {
+		flags_restore(cpu);
+		new = alu(cpu, old, other_operand(cpu, op, size, other), size);
+	} while (!ram_replace(p, &old, new, size));
+	rmw_end(cpu, p);
+}
+
+#define MODIFY(name, form, alu, other) \
+	ALWAYS void name##_##form##_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		reg_set##N(cpu, op->reg, alu##N(cpu, reg_get##N(cpu, op->reg), reg_get##N(cpu, op->rm))); \
+		modify_r(cpu, op, size, alu, other); \
 	} \
-	static void name##_ge_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
+	ALWAYS void name##_##form##_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		u##N b = rm_read##N(cpu, op); \
-		reg_set##N(cpu, op->reg, alu##N(cpu, reg_get##N(cpu, op->reg), b)); \
-	}
-
-/* The operands are only compared. */
-#define TEST_FORM(name, form, alu, N, b) \
-	static void name##_##form##_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		alu##N(cpu, reg_get##N(cpu, op->rm), (u##N)(b)); \
+		modify_m(cpu, op, size, alu, other); \
 	} \
-	static void name##_##form##_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
+	ALWAYS void name##_##form##_l(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		alu##N(cpu, rm_read##N(cpu, op), (u##N)(b)); \
-	}
+		modify_l(cpu, op, size, alu, other); \
+	} \
+	HANDLERS_RML(name##_##form);
 
-#define ALU_SIZE(name, N) \
-	RM_FORM(name, eg, alu_##name, N, reg_get##N(cpu, op->reg)) \
-	RM_FORM(name, ei, alu_##name, N, op->imm) \
-	GE_FORM(name, alu_##name, N)
-
-#define ALU(name) \
-	ALU_SIZE(name, 8) \
-	ALU_SIZE(name, 16) \
-	ALU_SIZE(name, 32) \
-	ALU_SIZE(name, 64) \
-	HANDLERS_RML(name##_eg); \
-	HANDLERS_RML(name##_ei); \
+#define GE(name, alu) \
+	ALWAYS void name##_ge_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	{ \
+		u64 b = reg_get(cpu, op->rm, size); \
+		reg_set(cpu, op->reg, size, alu(cpu, reg_get(cpu, op->reg, size), b, size)); \
+	} \
+	ALWAYS void name##_ge_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	{ \
+		u64 b = rm_mem_read(cpu, op, size); \
+		reg_set(cpu, op->reg, size, alu(cpu, reg_get(cpu, op->reg, size), b, size)); \
+	} \
 	HANDLERS_RM(name##_ge);
 
+#define ALU(name) \
+	MODIFY(name, eg, alu_##name, OTHER_REG) \
+	MODIFY(name, ei, alu_##name, OTHER_IMM) \
+	GE(name, alu_##name)
 ALU(add)
 ALU(or)
 ALU(adc)
@@ -72,109 +89,121 @@ ALU(sbb)
 ALU(and)
 ALU(sub)
 ALU(xor)
+MODIFY(inc, e, alu_inc, OTHER_REG)
+MODIFY(dec, e, alu_dec, OTHER_REG)
+MODIFY(neg, e, alu_neg, OTHER_REG)
+MODIFY(not, e, alu_not, OTHER_REG)
 
-#define CMP_SIZE(N) \
-	TEST_FORM(cmp, eg, alu_sub, N, reg_get##N(cpu, op->reg)) \
-	TEST_FORM(cmp, ei, alu_sub, N, op->imm) \
-	TEST_FORM(test, eg, alu_and, N, reg_get##N(cpu, op->reg)) \
-	TEST_FORM(test, ei, alu_and, N, op->imm) \
-	static void cmp_ge_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
+/* ---- CMP and TEST: only the flags are set ---- */
+
+#define COMPARE(name, form, alu, other) \
+	ALWAYS void name##_##form##_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		alu_sub##N(cpu, reg_get##N(cpu, op->reg), reg_get##N(cpu, op->rm)); \
+		alu(cpu, reg_get(cpu, op->rm, size), other_operand(cpu, op, size, other), size); \
 	} \
-	static void cmp_ge_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
+	ALWAYS void name##_##form##_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		alu_sub##N(cpu, reg_get##N(cpu, op->reg), rm_read##N(cpu, op)); \
-	}
-CMP_SIZE(8)
-CMP_SIZE(16)
-CMP_SIZE(32)
-CMP_SIZE(64)
-HANDLERS_RM(cmp_eg);
-HANDLERS_RM(cmp_ei);
+		u64 a = rm_mem_read(cpu, op, size); \
+		alu(cpu, a, other_operand(cpu, op, size, other), size); \
+	} \
+	HANDLERS_RM(name##_##form);
+COMPARE(cmp, eg, alu_sub, OTHER_REG)
+COMPARE(cmp, ei, alu_sub, OTHER_IMM)
+COMPARE(test, eg, alu_and, OTHER_REG)
+COMPARE(test, ei, alu_and, OTHER_IMM)
+
+ALWAYS void cmp_ge_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	alu_sub(cpu, reg_get(cpu, op->reg, size), reg_get(cpu, op->rm, size), size);
+}
+
+ALWAYS void cmp_ge_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	u64 b = rm_mem_read(cpu, op, size);
+
+	alu_sub(cpu, reg_get(cpu, op->reg, size), b, size);
+}
 HANDLERS_RM(cmp_ge);
-HANDLERS_RM(test_eg);
-HANDLERS_RM(test_ei);
 
-#define UNARY(name) \
-	RM_FORM(name, e, alu_##name, 8, 0) \
-	RM_FORM(name, e, alu_##name, 16, 0) \
-	RM_FORM(name, e, alu_##name, 32, 0) \
-	RM_FORM(name, e, alu_##name, 64, 0) \
-	HANDLERS_RML(name##_e);
-UNARY(inc)
-UNARY(dec)
-UNARY(neg)
-UNARY(not )
+/* ---- XADD: rm and reg are exchanged, rm gets the sum ---- */
 
-/* XADD: rm and reg are exchanged, rm gets the sum. A register pair: reg is written first (APM 3). */
-#define XADD_SIZE(N) \
-	static void xadd_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		u##N a = reg_get##N(cpu, op->rm), b = reg_get##N(cpu, op->reg); \
-		reg_set##N(cpu, op->reg, a); \
-		reg_set##N(cpu, op->rm, alu_add##N(cpu, a, b)); \
-	} \
-	static void xadd_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		flags_save(cpu, op); \
-		unaligned##N *p = rmw_begin##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		u##N a = *p, b = reg_get##N(cpu, op->reg); \
-		*p = alu_add##N(cpu, a, b); \
-		rmw_end(cpu, p); \
-		reg_set##N(cpu, op->reg, a); \
-	} \
-	static void xadd_l##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		u##N *p = rmw_begin_locked##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		u##N b = reg_get##N(cpu, op->reg), a = ram_add##N(p, b); \
-		alu_add##N(cpu, a, b); \
-		rmw_end(cpu, p); \
-		reg_set##N(cpu, op->reg, a); \
-	}
-XADD_SIZE(8)
-XADD_SIZE(16)
-XADD_SIZE(32)
-XADD_SIZE(64)
+/* Of two registers, reg is written first (APM 3). */
+ALWAYS void xadd_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	u64 a = reg_get(cpu, op->rm, size), b = reg_get(cpu, op->reg, size);
+
+	reg_set(cpu, op->reg, size, a);
+	reg_set(cpu, op->rm, size, alu_add(cpu, a, b, size));
+}
+
+ALWAYS void xadd_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	u64 a;
+	void *p;
+
+	flags_save(cpu, op);
+	p = rm_begin(cpu, op, size);
+	a = ram_load(p, size);
+	ram_store(p, size, alu_add(cpu, a, reg_get(cpu, op->reg, size), size));
+	rmw_end(cpu, p);
+	reg_set(cpu, op->reg, size, a);
+}
+
+ALWAYS void xadd_l(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	void *p = rm_begin_locked(cpu, op, size);
+	u64 b = reg_get(cpu, op->reg, size), a = ram_add(p, b, size);
+
+	alu_add(cpu, a, b, size);
+	rmw_end(cpu, p);
+	reg_set(cpu, op->reg, size, a);
+}
 HANDLERS_RML(xadd);
 
-/* CMPXCHG writes its memory operand always, what it held if unequal; the accumulator only if unequal. */
-#define CMPXCHG_SIZE(N) \
-	static void cmpxchg_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		u##N old = reg_get##N(cpu, op->rm); \
-		alu_sub##N(cpu, reg_get##N(cpu, 0), old); \
-		if (flag_zf(cpu)) \
-			reg_set##N(cpu, op->rm, reg_get##N(cpu, op->reg)); \
-		else \
-			reg_set##N(cpu, 0, old); \
-	} \
-	static void cmpxchg_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		flags_save(cpu, op); \
-		unaligned##N *p = rmw_begin##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		u##N old = *p; \
-		alu_sub##N(cpu, reg_get##N(cpu, 0), old); \
-		if (flag_zf(cpu)) \
-			*p = reg_get##N(cpu, op->reg); \
-		rmw_end(cpu, p); \
-		if (!flag_zf(cpu)) \
-			reg_set##N(cpu, 0, old); \
-	} \
-	static void cmpxchg_l##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		u##N *p = rmw_begin_locked##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		u##N old = reg_get##N(cpu, 0); \
-		ram_replace##N(p, &old, reg_get##N(cpu, op->reg)); \
-		alu_sub##N(cpu, reg_get##N(cpu, 0), old); \
-		rmw_end(cpu, p); \
-		if (!flag_zf(cpu)) \
-			reg_set##N(cpu, 0, old); \
-	}
-CMPXCHG_SIZE(8)
-CMPXCHG_SIZE(16)
-CMPXCHG_SIZE(32)
-CMPXCHG_SIZE(64)
+/*
+ * ---- CMPXCHG ----
+ * The memory operand is always written, with what it held if the comparison fails; the accumulator is written
+ * only then.
+ */
+
+ALWAYS void cmpxchg_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	u64 old = reg_get(cpu, op->rm, size);
+
+	alu_sub(cpu, reg_get(cpu, 0, size), old, size);
+	if (flag_zf(cpu))
+		reg_set(cpu, op->rm, size, reg_get(cpu, op->reg, size));
+	else
+		reg_set(cpu, 0, size, old);
+}
+
+ALWAYS void cmpxchg_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	u64 old;
+	void *p;
+
+	flags_save(cpu, op);
+	p = rm_begin(cpu, op, size);
+	old = ram_load(p, size);
+	alu_sub(cpu, reg_get(cpu, 0, size), old, size);
+	if (flag_zf(cpu))
+		ram_store(p, size, reg_get(cpu, op->reg, size));
+	rmw_end(cpu, p);
+	if (!flag_zf(cpu))
+		reg_set(cpu, 0, size, old);
+}
+
+ALWAYS void cmpxchg_l(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	void *p = rm_begin_locked(cpu, op, size);
+	u64 old = reg_get(cpu, 0, size);
+
+	ram_replace(p, &old, reg_get(cpu, op->reg, size), size);
+	alu_sub(cpu, reg_get(cpu, 0, size), old, size);
+	rmw_end(cpu, p);
+	if (!flag_zf(cpu))
+		reg_set(cpu, 0, size, old);
+}
 HANDLERS_RML(cmpxchg);
 
 /* CMPXCHG8B and CMPXCHG16B: as one access of the double width. */

@@ -5,115 +5,132 @@
 
 #include "ops.h"
 
-/* CF = the bit; OF, SF, AF, PF are undefined and ZF stays: all stay, as processors do. */
-#define BT_NONE(N, a, bit) (a)
-#define BT_SET(N, a, bit)  ((u##N)((a) | (u##N)1 << (bit)))
-#define BT_RES(N, a, bit)  ((u##N)((a) & ~((u##N)1 << (bit))))
-#define BT_COM(N, a, bit)  ((u##N)((a) ^ (u##N)1 << (bit)))
+/* ---- BT to BTC: CF is the bit; OF, SF, AF, PF are undefined and ZF stays: all stay, as processors do ----
+ */
+
+enum change { BIT_SET, BIT_RESET, BIT_COMPLEMENT };
+
+ALWAYS u64 bit_changed(u64 a, u64 bit, enum change change)
+{
+	u64 mask = (u64)1 << bit;
+
+	return change == BIT_SET ? a | mask : change == BIT_RESET ? a & ~mask : a ^ mask;
+}
+
+ALWAYS void cf_from_bit(struct sim_cpu *cpu, u64 a, u64 bit)
+{
+	flag_cf_set(cpu, a >> bit & 1);
+}
 
 /* A bit offset in a register reaches beyond the operand: whole operands away from its address. */
-#define BT_ADDRESS(N, index) \
-	u64 offset = op_offset(cpu, op) + (u64)((s64)(s##N)(index) >> (N == 16          ? 4 \
-	                                                                      : N == 32 ? 5 \
-	                                                                                : 6)) * \
-	                                          (N / 8); \
-	u64 linear = seg_linear( \
-	        cpu, op->seg, offset << op->address_shift >> op->address_shift, N / 8, ACCESS_WRITE)
+ALWAYS u64 bit_linear(
+        struct sim_cpu *cpu, const struct sim_op *op, u64 index, unsigned size, enum access access)
+{
+	unsigned shift = size == 2 ? 4 : size == 4 ? 5 : 6;
+	u64 operands = (u64)((s64)sign_extend(index, size) >> shift);
+	u64 offset = op_offset(cpu, op) + operands * size;
 
-#define BT_SIZE(name, F, N) \
-	static void name##_eg_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		unsigned bit = reg_get##N(cpu, op->reg) % N; \
-		u##N a = reg_get##N(cpu, op->rm); \
-		reg_set##N(cpu, op->rm, F(N, a, bit)); \
-		flag_cf_set(cpu, (a >> bit) & 1); \
-	} \
-	static void name##_eg_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		u##N index = reg_get##N(cpu, op->reg), a; \
-		BT_ADDRESS(N, index); \
-		unaligned##N *p = rmw_begin##N(cpu, linear, op->seg); \
-		a = *p; \
-		*p = F(N, a, index % N); \
-		rmw_end(cpu, p); \
-		flag_cf_set(cpu, (a >> (index % N)) & 1); \
-	} \
-	static void name##_eg_l##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		u##N index = reg_get##N(cpu, op->reg), a; \
-		BT_ADDRESS(N, index); \
-		u##N *p = rmw_begin_locked##N(cpu, linear, op->seg); \
-		a = __atomic_load_n(p, __ATOMIC_RELAXED); \
-		while (!ram_replace##N(p, &a, F(N, a, index % N))) \
-			continue; \
-		rmw_end(cpu, p); \
-		flag_cf_set(cpu, (a >> (index % N)) & 1); \
-	} \
-	static void name##_ei_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		unsigned bit = op->imm % N; \
-		u##N a = reg_get##N(cpu, op->rm); \
-		reg_set##N(cpu, op->rm, F(N, a, bit)); \
-		flag_cf_set(cpu, (a >> bit) & 1); \
-	} \
-	static void name##_ei_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		unsigned bit = op->imm % N; \
-		unaligned##N *p = rmw_begin##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		u##N a = *p; \
-		*p = F(N, a, bit); \
-		rmw_end(cpu, p); \
-		flag_cf_set(cpu, (a >> bit) & 1); \
-	} \
-	static void name##_ei_l##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		unsigned bit = op->imm % N; \
-		u##N *p = rmw_begin_locked##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		u##N a = __atomic_load_n(p, __ATOMIC_RELAXED); \
-		while (!ram_replace##N(p, &a, F(N, a, bit))) \
-			continue; \
-		rmw_end(cpu, p); \
-		flag_cf_set(cpu, (a >> bit) & 1); \
-	}
-#define BIT_TEST(name, F) \
-	BT_SIZE(name, F, 16) \
-	BT_SIZE(name, F, 32) \
-	BT_SIZE(name, F, 64) \
-	HANDLERS_WIDE_LOCK(name##_eg); \
-	HANDLERS_WIDE_LOCK(name##_ei);
-BIT_TEST(bts, BT_SET)
-BIT_TEST(btr, BT_RES)
-BIT_TEST(btc, BT_COM)
+	return seg_linear(cpu, op->seg, offset << op->address_shift >> op->address_shift, size, access);
+}
 
-#define BT_READ(N) \
-	static void bt_eg_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
+ALWAYS void change_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, u64 bit, enum change change)
+{
+	u64 a = reg_get(cpu, op->rm, size);
+
+	reg_set(cpu, op->rm, size, bit_changed(a, bit, change));
+	cf_from_bit(cpu, a, bit);
+}
+
+/* p: from rmw_begin(). */
+ALWAYS void change_at(struct sim_cpu *cpu, void *p, unsigned size, u64 bit, enum change change)
+{
+	u64 a = ram_load(p, size);
+
+	ram_store(p, size, bit_changed(a, bit, change));
+	rmw_end(cpu, p);
+	cf_from_bit(cpu, a, bit);
+}
+
+/* p: from rmw_begin_locked(). */
+ALWAYS void change_at_locked(struct sim_cpu *cpu, void *p, unsigned size, u64 bit, enum change change)
+{
+	u64 a = ram_load(p, size);
+
+	while (!ram_replace(p, &a, bit_changed(a, bit, change), size))
+		continue;
+	rmw_end(cpu, p);
+	cf_from_bit(cpu, a, bit);
+}
+
+/* eg: the bit's number is in a register. */
+#define CHANGE_EG(name, change) \
+	ALWAYS void name##_eg_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		flag_cf_set(cpu, (reg_get##N(cpu, op->rm) >> (reg_get##N(cpu, op->reg) % N)) & 1); \
+		change_r(cpu, op, size, reg_get(cpu, op->reg, size) % (size * 8), change); \
 	} \
-	static void bt_eg_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
+	ALWAYS void name##_eg_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		u##N index = reg_get##N(cpu, op->reg); \
-		u64 offset = op_offset(cpu, op) + (u64)((s64)(s##N)index >> (N == 16          ? 4 \
-		                                                                    : N == 32 ? 5 \
-		                                                                              : 6)) * \
-		                                          (N / 8); \
-		u64 linear = seg_linear( \
-		        cpu, op->seg, offset << op->address_shift >> op->address_shift, N / 8, ACCESS_READ); \
-		flag_cf_set(cpu, (mem_read##N(cpu, linear, op->seg) >> (index % N)) & 1); \
+		u64 index = reg_get(cpu, op->reg, size); \
+		u64 linear = bit_linear(cpu, op, index, size, ACCESS_WRITE); \
+		void *p = rmw_begin(cpu, linear, size, op->seg); \
+		change_at(cpu, p, size, index % (size * 8), change); \
 	} \
-	static void bt_ei_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
+	ALWAYS void name##_eg_l(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		flag_cf_set(cpu, (reg_get##N(cpu, op->rm) >> (op->imm % N)) & 1); \
+		u64 index = reg_get(cpu, op->reg, size); \
+		u64 linear = bit_linear(cpu, op, index, size, ACCESS_WRITE); \
+		void *p = rmw_begin_locked(cpu, linear, size, op->seg); \
+		change_at_locked(cpu, p, size, index % (size * 8), change); \
 	} \
-	static void bt_ei_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
+	HANDLERS_WIDE_RML(name##_eg);
+
+/* ei: it is the immediate. */
+#define CHANGE_EI(name, change) \
+	ALWAYS void name##_ei_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		flag_cf_set(cpu, (rm_read##N(cpu, op) >> (op->imm % N)) & 1); \
-	}
-BT_READ(16)
-BT_READ(32)
-BT_READ(64)
-HANDLERS_WIDE(bt_eg);
-HANDLERS_WIDE(bt_ei);
+		change_r(cpu, op, size, op->imm % (size * 8), change); \
+	} \
+	ALWAYS void name##_ei_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	{ \
+		change_at(cpu, rm_begin(cpu, op, size), size, op->imm % (size * 8), change); \
+	} \
+	ALWAYS void name##_ei_l(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	{ \
+		void *p = rm_begin_locked(cpu, op, size); \
+		change_at_locked(cpu, p, size, op->imm % (size * 8), change); \
+	} \
+	HANDLERS_WIDE_RML(name##_ei);
+CHANGE_EG(bts, BIT_SET)
+CHANGE_EI(bts, BIT_SET)
+CHANGE_EG(btr, BIT_RESET)
+CHANGE_EI(btr, BIT_RESET)
+CHANGE_EG(btc, BIT_COMPLEMENT)
+CHANGE_EI(btc, BIT_COMPLEMENT)
+
+ALWAYS void bt_eg_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	cf_from_bit(cpu, reg_get(cpu, op->rm, size), reg_get(cpu, op->reg, size) % (size * 8));
+}
+
+ALWAYS void bt_eg_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	u64 index = reg_get(cpu, op->reg, size);
+	u64 linear = bit_linear(cpu, op, index, size, ACCESS_READ);
+
+	cf_from_bit(cpu, mem_read(cpu, linear, size, op->seg), index % (size * 8));
+}
+HANDLERS_WIDE_RM(bt_eg);
+
+ALWAYS void bt_ei_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	cf_from_bit(cpu, reg_get(cpu, op->rm, size), op->imm % (size * 8));
+}
+
+ALWAYS void bt_ei_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	cf_from_bit(cpu, rm_mem_read(cpu, op, size), op->imm % (size * 8));
+}
+HANDLERS_WIDE_RM(bt_ei);
 
 /* ---- scans and counts; size by op->size ---- */
 
@@ -181,11 +198,11 @@ void op_popcnt(struct sim_cpu *cpu, const struct sim_op *op)
 void op_bswap(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	if (op->size == 8)
-		reg_set64(cpu, op->rm, __builtin_bswap64(reg_get64(cpu, op->rm)));
+		reg_set(cpu, op->rm, 8, __builtin_bswap64(reg_get(cpu, op->rm, 8)));
 	else if (op->size == 4)
-		reg_set32(cpu, op->rm, __builtin_bswap32(reg_get32(cpu, op->rm)));
+		reg_set(cpu, op->rm, 4, __builtin_bswap32(reg_get(cpu, op->rm, 4)));
 	else
-		reg_set16(cpu, op->rm, 0); /* undefined; processors write 0 */
+		reg_set(cpu, op->rm, 2, 0); /* undefined; processors write 0 */
 }
 
 static u64 swap_bytes(u64 value, unsigned size)
@@ -207,14 +224,14 @@ void op_movbe_store(struct sim_cpu *cpu, const struct sim_op *op)
 void op_crc32(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	u64 source = sim_rm_read(cpu, op, op->size);
-	u32 crc = reg_get32(cpu, op->xreg * 8u);
+	u32 crc = reg_get(cpu, op->xreg * 8u, 4);
 
 	for (unsigned byte = 0; byte < op->size; byte++, source >>= 8) {
 		crc ^= (u8)source;
 		for (unsigned bit = 0; bit < 8; bit++)
 			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
 	}
-	reg_set64(cpu, op->xreg * 8u, crc);
+	reg_set(cpu, op->xreg * 8u, 8, crc);
 }
 
 static void add_with(struct sim_cpu *cpu, const struct sim_op *op, u32 flag)

@@ -3,120 +3,161 @@
  */
 #include "ops.h"
 
-#define MOV_SIZE(N) \
-	static void mov_eg_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		reg_set##N(cpu, op->rm, reg_get##N(cpu, op->reg)); \
-	} \
-	static void mov_eg_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		rm_write##N(cpu, op, reg_get##N(cpu, op->reg)); \
-	} \
-	static void mov_ge_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		reg_set##N(cpu, op->reg, reg_get##N(cpu, op->rm)); \
-	} \
-	static void mov_ge_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		reg_set##N(cpu, op->reg, rm_read##N(cpu, op)); \
-	} \
-	static void mov_ei_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		reg_set##N(cpu, op->rm, (u##N)op->imm); \
-	} \
-	static void mov_ei_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		rm_write##N(cpu, op, (u##N)op->imm); \
-	} \
-	static void xchg_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		u##N a = reg_get##N(cpu, op->rm), b = reg_get##N(cpu, op->reg); \
-		reg_set##N(cpu, op->rm, b); \
-		reg_set##N(cpu, op->reg, a); \
-	} \
-	static void xchg_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		u##N *p = rmw_begin_locked##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		u##N a = ram_exchange##N(p, reg_get##N(cpu, op->reg)); \
-		rmw_end(cpu, p); \
-		reg_set##N(cpu, op->reg, a); \
-	} \
-	static void moffs_load_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		reg_set##N(cpu, 0, rm_read##N(cpu, op)); \
-	} \
-	static void moffs_store_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		rm_write##N(cpu, op, reg_get##N(cpu, 0)); \
-	}
-MOV_SIZE(8)
-MOV_SIZE(16)
-MOV_SIZE(32)
-MOV_SIZE(64)
+/* ---- MOV: eg: rm = reg, ge: reg = rm, ei: rm = immediate, moffs: the accumulator and memory ---- */
+
+ALWAYS void mov_eg_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->rm, size, reg_get(cpu, op->reg, size));
+}
+
+ALWAYS void mov_eg_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	rm_mem_write(cpu, op, size, reg_get(cpu, op->reg, size));
+}
 HANDLERS_RM(mov_eg);
+
+ALWAYS void mov_ge_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, reg_get(cpu, op->rm, size));
+}
+
+ALWAYS void mov_ge_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, rm_mem_read(cpu, op, size));
+}
 HANDLERS_RM(mov_ge);
+
+ALWAYS void mov_ei_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->rm, size, op->imm);
+}
+
+ALWAYS void mov_ei_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	rm_mem_write(cpu, op, size, op->imm);
+}
 HANDLERS_RM(mov_ei);
+
+ALWAYS void moffs_load_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, 0, size, rm_mem_read(cpu, op, size));
+}
 HANDLERS_M(moffs_load);
+
+ALWAYS void moffs_store_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	rm_mem_write(cpu, op, size, reg_get(cpu, 0, size));
+}
 HANDLERS_M(moffs_store);
-#define xchg_l8  xchg_m8
-#define xchg_l16 xchg_m16
-#define xchg_l32 xchg_m32
-#define xchg_l64 xchg_m64
+
+/* ---- XCHG: with memory always as if with LOCK ---- */
+
+ALWAYS void xchg_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	u64 a = reg_get(cpu, op->rm, size), b = reg_get(cpu, op->reg, size);
+
+	reg_set(cpu, op->rm, size, b);
+	reg_set(cpu, op->reg, size, a);
+}
+
+ALWAYS void xchg_l(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	void *p = rm_begin_locked(cpu, op, size);
+	u64 a = ram_exchange(p, reg_get(cpu, op->reg, size), size);
+
+	rmw_end(cpu, p);
+	reg_set(cpu, op->reg, size, a);
+}
+
+ALWAYS void xchg_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	xchg_l(cpu, op, size);
+}
 HANDLERS_RML(xchg);
 
-#define EXTEND(name, N, from, cast) \
-	static void name##_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		reg_set##N(cpu, op->reg, (u##N)(cast)reg_get##from(cpu, op->rm)); \
-	} \
-	static void name##_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		reg_set##N(cpu, op->reg, (u##N)(cast)rm_read##from(cpu, op)); \
-	}
-#define EXTENDS(name, from, cast) \
-	EXTEND(name, 16, from, cast) \
-	EXTEND(name, 32, from, cast) \
-	EXTEND(name, 64, from, cast) \
-	HANDLERS_WIDE(name);
-EXTENDS(movzx8, 8, u8)
-EXTENDS(movzx16, 16, u16)
-EXTENDS(movsx8, 8, s8)
-EXTENDS(movsx16, 16, s16)
-EXTEND(movsx32, 64, 32, s32)
-/* MOVSXD: without REX.W it just moves; the memory operand has 32 bits whatever the register takes of it. */
-EXTEND(movcut32, 16, 32, u16)
-const struct sim_handlers h_movsxd = {.r = {NULL, movcut32_r16, mov_ge_r32, movsx32_r64},
-        .m = {NULL, movcut32_m16, mov_ge_m32, movsx32_m64}};
+/* ---- MOVZX, MOVSX, MOVSXD: the number is that of bits of the source ---- */
 
-#define LEA_SIZE(N) \
-	static void lea_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		reg_set##N(cpu, op->reg, (u##N)op_offset(cpu, op)); \
-	}
-LEA_SIZE(16)
-LEA_SIZE(32)
-LEA_SIZE(64)
+ALWAYS void movzx8_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, reg_get(cpu, op->rm, 1));
+}
+
+ALWAYS void movzx8_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, rm_mem_read(cpu, op, 1));
+}
+HANDLERS_WIDE_RM(movzx8);
+
+ALWAYS void movzx16_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, reg_get(cpu, op->rm, 2));
+}
+
+ALWAYS void movzx16_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, rm_mem_read(cpu, op, 2));
+}
+HANDLERS_WIDE_RM(movzx16);
+
+ALWAYS void movsx8_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, sign_extend(reg_get(cpu, op->rm, 1), 1));
+}
+
+ALWAYS void movsx8_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, sign_extend(rm_mem_read(cpu, op, 1), 1));
+}
+HANDLERS_WIDE_RM(movsx8);
+
+ALWAYS void movsx16_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, sign_extend(reg_get(cpu, op->rm, 2), 2));
+}
+
+ALWAYS void movsx16_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, sign_extend(rm_mem_read(cpu, op, 2), 2));
+}
+HANDLERS_WIDE_RM(movsx16);
+
+/* Without REX.W it just moves; the memory operand has 32 bits whatever the register takes of it. */
+ALWAYS void movsxd_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, sign_extend(reg_get(cpu, op->rm, 4), 4));
+}
+
+ALWAYS void movsxd_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, sign_extend(rm_mem_read(cpu, op, 4), 4));
+}
+HANDLERS_WIDE_RM(movsxd);
+
+ALWAYS void lea_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	reg_set(cpu, op->reg, size, op_offset(cpu, op));
+}
 HANDLERS_WIDE_M(lea);
 
 /* ---- stack ---- */
 
 static void push_r64(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	mem_write64(cpu, REG_RSP - 8, reg_get64(cpu, op->rm), SIM_SEG_FLAT_SS);
+	mem_write(cpu, REG_RSP - 8, 8, reg_get(cpu, op->rm, 8), SIM_SEG_FLAT_SS);
 	REG_RSP -= 8;
 }
 
 static void push_m64(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	sim_push(cpu, 8, rm_read64(cpu, op));
+	sim_push(cpu, 8, rm_mem_read(cpu, op, 8));
 }
 
 static void pop_r64(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u64 value = mem_read64(cpu, REG_RSP, SIM_SEG_FLAT_SS);
+	u64 value = mem_read(cpu, REG_RSP, 8, SIM_SEG_FLAT_SS);
 
 	REG_RSP += 8;
-	reg_set64(cpu, op->rm, value);
+	reg_set(cpu, op->rm, 8, value);
 }
 
 /* POP to memory: the address is computed with the stack pointer moved already (APM 3, POP). */
@@ -128,12 +169,7 @@ static void pop_memory(struct sim_cpu *cpu, const struct sim_op *op)
 	u64 linear = op_offset(cpu, op);
 	REG_RSP = old;
 	linear = seg_linear(cpu, op->seg, linear, op->size, ACCESS_WRITE);
-	if (op->size == 8)
-		mem_write64(cpu, linear, value, op->seg);
-	else if (op->size == 4)
-		mem_write32(cpu, linear, (u32)value, op->seg);
-	else
-		mem_write16(cpu, linear, (u16)value, op->seg);
+	mem_write(cpu, linear, op->size, value, op->seg);
 	sim_stack_move(cpu, op->size);
 }
 
@@ -228,11 +264,11 @@ void op_leave(struct sim_cpu *cpu, const struct sim_op *op)
 #define CONDITION(cc) \
 	static void setcc_r_##cc(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
-		reg_set8(cpu, op->rm, flag_condition(cpu, cc)); \
+		reg_set(cpu, op->rm, 1, flag_condition(cpu, cc)); \
 	} \
 	static void setcc_m_##cc(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
-		rm_write8(cpu, op, flag_condition(cpu, cc)); \
+		rm_mem_write(cpu, op, 1, flag_condition(cpu, cc)); \
 	} \
 	static void cmov_##cc(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
@@ -240,7 +276,7 @@ void op_leave(struct sim_cpu *cpu, const struct sim_op *op)
 		if (flag_condition(cpu, cc)) \
 			reg_set(cpu, op->reg, op->size, value); \
 		else if (op->size == 4) \
-			reg_set32(cpu, op->reg, reg_get32(cpu, op->reg)); \
+			reg_set(cpu, op->reg, 4, reg_get(cpu, op->reg, 4)); \
 	}
 EACH_CONDITION(CONDITION)
 #define CONDITION_ROW(cc) {setcc_r_##cc, setcc_m_##cc, cmov_##cc},
@@ -259,9 +295,9 @@ void op_cbw(struct sim_cpu *cpu, const struct sim_op *op)
 	if (op->size == 8)
 		REG_RAX = (u64)(s64)(s32)REG_RAX;
 	else if (op->size == 4)
-		reg_set32(cpu, 0, (u32)(s32)(s16)REG_RAX);
+		reg_set(cpu, 0, 4, (u32)(s32)(s16)REG_RAX);
 	else
-		reg_set16(cpu, 0, (u16)(s16)(s8)REG_RAX);
+		reg_set(cpu, 0, 2, (u16)(s16)(s8)REG_RAX);
 }
 
 void op_cwd(struct sim_cpu *cpu, const struct sim_op *op)
@@ -275,24 +311,24 @@ void op_xlat(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	u64 offset = (REG_RBX + (u8)REG_RAX) << op->address_shift >> op->address_shift;
 
-	reg_set8(cpu, 0, mem_read8(cpu, seg_linear(cpu, op->seg, offset, 1, ACCESS_READ), op->seg));
+	reg_set(cpu, 0, 1, mem_read(cpu, seg_linear(cpu, op->seg, offset, 1, ACCESS_READ), 1, op->seg));
 }
 
 /* ---- flags ---- */
 
 void op_lahf(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	reg_set8(cpu, 1, (u8)(flags_arith(cpu) | FLAG_ONE));
+	reg_set(cpu, 1, 1, (u8)(flags_arith(cpu) | FLAG_ONE));
 }
 
 void op_sahf(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	flags_arith_set(cpu, (flags_arith(cpu) & FLAG_OF) | (reg_get8(cpu, 1) & 0xd5));
+	flags_arith_set(cpu, (flags_arith(cpu) & FLAG_OF) | (reg_get(cpu, 1, 1) & 0xd5));
 }
 
 void op_salc(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	reg_set8(cpu, 0, flag_cf(cpu) ? 0xff : 0);
+	reg_set(cpu, 0, 1, flag_cf(cpu) ? 0xff : 0);
 }
 
 void op_cmc(struct sim_cpu *cpu, const struct sim_op *op)

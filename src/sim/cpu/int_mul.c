@@ -3,124 +3,170 @@
  */
 #include "ops.h"
 
-/* CF and OF: the upper half matters. SF, ZF, AF, PF are undefined: of the low half, as processors do. */
-#define MUL_SIZE(N, W, SW) \
-	static void mul_common##N(struct sim_cpu *cpu, u##N a) \
-	{ \
-		W r = (W)a * (W)reg_get##N(cpu, SIM_RAX * 8); \
-		u##N low = (u##N)r, high = (u##N)(r >> N); \
-		if (N == 8) { \
-			reg_set16(cpu, SIM_RAX * 8, (u16)r); \
-		} else { \
-			reg_set##N(cpu, SIM_RAX * 8, low); \
-			reg_set##N(cpu, SIM_RDX * 8, high); \
-		} \
-		flags_set(cpu, (u64)(s64)(s##N)low, high != 0, high != 0, false); \
-	} \
-	static void imul_common##N(struct sim_cpu *cpu, u##N a) \
-	{ \
-		SW r = (SW)(s##N)a * (SW)(s##N)reg_get##N(cpu, SIM_RAX * 8); \
-		u##N low = (u##N)r, high = (u##N)((W)r >> N); \
-		bool over = r != (SW)(s##N)low; \
-		if (N == 8) { \
-			reg_set16(cpu, SIM_RAX * 8, (u16)r); \
-		} else { \
-			reg_set##N(cpu, SIM_RAX * 8, low); \
-			reg_set##N(cpu, SIM_RDX * 8, high); \
-		} \
-		flags_set(cpu, (u64)(s64)(s##N)low, over, over, false); \
-	} \
-	static void div_common##N(struct sim_cpu *cpu, u##N d) \
-	{ \
-		W n = N == 8 ? (W)reg_get16(cpu, SIM_RAX * 8) \
-		             : (W)reg_get##N(cpu, SIM_RDX * 8) << (N % (sizeof(W) * 8)) | \
-		                       reg_get##N(cpu, SIM_RAX * 8); \
-		if (!d || (u##N)(n >> N) >= d) \
-			sim_raise(cpu, EXC_DE); \
-		if (N == 8) { \
-			reg_set16(cpu, SIM_RAX * 8, (u16)((n % d) << 8 | n / d)); \
-		} else { \
-			reg_set##N(cpu, SIM_RAX * 8, (u##N)(n / d)); \
-			reg_set##N(cpu, SIM_RDX * 8, (u##N)(n % d)); \
-		} \
-	} \
-	static void idiv_common##N(struct sim_cpu *cpu, u##N u) \
-	{ \
-		SW n = N == 8 ? (SW)(s16)reg_get16(cpu, SIM_RAX * 8) \
-		              : (SW)((W)reg_get##N(cpu, SIM_RDX * 8) << (N % (sizeof(W) * 8)) | \
-		                        reg_get##N(cpu, SIM_RAX * 8)); \
-		SW d = (s##N)u, q; \
-		W smallest = (W)1 << (2 * N - 1); \
-		if (!d || ((W)n == smallest && d == -1)) \
-			sim_raise(cpu, EXC_DE); \
-		q = n / d; \
-		if (q != (SW)(s##N)q) \
-			sim_raise(cpu, EXC_DE); \
-		if (N == 8) { \
-			reg_set16(cpu, SIM_RAX * 8, (u16)((u8)(n % d) << 8 | (u8)q)); \
-		} else { \
-			reg_set##N(cpu, SIM_RAX * 8, (u##N)q); \
-			reg_set##N(cpu, SIM_RDX * 8, (u##N)(n % d)); \
-		} \
-	}
-MUL_SIZE(8, u16, s16)
-MUL_SIZE(16, u32, s32)
-MUL_SIZE(32, u64, s64)
-MUL_SIZE(64, unsigned __int128, __int128)
+typedef unsigned __int128 u128;
+typedef __int128 s128;
 
-#define MUL_FORM(name, N) \
-	static void name##_e_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		name##_common##N(cpu, reg_get##N(cpu, op->rm)); \
-	} \
-	static void name##_e_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		name##_common##N(cpu, rm_read##N(cpu, op)); \
+#define REG_AX 0u /* offsets into struct sim_cpu */
+#define REG_DX (SIM_RDX * 8u)
+
+/* The two halves of a product, or quotient and remainder: in AL and AH, or the accumulator and DX to RDX. */
+ALWAYS void pair_set(struct sim_cpu *cpu, u64 low, u64 high, unsigned size)
+{
+	if (size == 1) {
+		reg_set(cpu, REG_AX, 2, (u8)low | (u64)(u8)high << 8);
+	} else {
+		reg_set(cpu, REG_AX, size, low);
+		reg_set(cpu, REG_DX, size, high);
 	}
+}
+
+/* The dividend of up to 8 bytes, zero-extended: AX, DX:AX or EDX:EAX. */
+ALWAYS u64 pair_get(const struct sim_cpu *cpu, unsigned size)
+{
+	if (size == 1)
+		return reg_get(cpu, REG_AX, 2);
+	return reg_get(cpu, REG_DX, size) << (size * 8) | reg_get(cpu, REG_AX, size);
+}
+
+/* CF and OF: the upper half matters. SF, ZF, AF, PF are undefined: of the low half, as processors do. */
+ALWAYS void product_flags(struct sim_cpu *cpu, u64 low, bool over, unsigned size)
+{
+	flags_set(cpu, sign_extend(low, size), over, over, false);
+}
+
+/* ---- with the accumulator ---- */
+
+ALWAYS void by_mul(struct sim_cpu *cpu, u64 value, unsigned size)
+{
+	u128 product = (u128)value * reg_get(cpu, REG_AX, size);
+	u64 low = (u64)product, high = (u64)(product >> (size * 8));
+
+	pair_set(cpu, low, high, size);
+	product_flags(cpu, low, high != 0, size);
+}
+
+ALWAYS void by_imul(struct sim_cpu *cpu, u64 value, unsigned size)
+{
+	s128 product =
+	        (s128)(s64)sign_extend(value, size) * (s64)sign_extend(reg_get(cpu, REG_AX, size), size);
+	u64 low = (u64)product, high = (u64)(product >> (size * 8));
+
+	pair_set(cpu, low, high, size);
+	product_flags(cpu, low, product != (s64)sign_extend(low, size), size);
+}
+
+/* RDX:RAX by 64 bits. */
+static void div_wide(struct sim_cpu *cpu, u64 value)
+{
+	u128 n = (u128)REG_RDX << 64 | REG_RAX;
+
+	if (REG_RDX >= value)
+		sim_raise(cpu, EXC_DE);
+	REG_RAX = (u64)(n / value);
+	REG_RDX = (u64)(n % value);
+}
+
+/* #DE: a division by zero, or a quotient that has no room. */
+ALWAYS void by_div(struct sim_cpu *cpu, u64 value, unsigned size)
+{
+	u64 n;
+
+	if (size == 8) {
+		div_wide(cpu, value);
+		return;
+	}
+	n = pair_get(cpu, size);
+	if (n >> (size * 8) >= value)
+		sim_raise(cpu, EXC_DE);
+	pair_set(cpu, n / value, n % value, size);
+}
+
+static void idiv_wide(struct sim_cpu *cpu, s64 value)
+{
+	u128 pair = (u128)REG_RDX << 64 | REG_RAX;
+	s128 n = (s128)pair, quotient;
+
+	if (!value || (pair == (u128)1 << 127 && value == -1))
+		sim_raise(cpu, EXC_DE);
+	quotient = n / value;
+	if (quotient != (s64)quotient)
+		sim_raise(cpu, EXC_DE);
+	REG_RAX = (u64)quotient;
+	REG_RDX = (u64)(n % value);
+}
+
+ALWAYS void by_idiv(struct sim_cpu *cpu, u64 value, unsigned size)
+{
+	s64 n, divisor = (s64)sign_extend(value, size), quotient;
+
+	if (size == 8) {
+		idiv_wide(cpu, divisor);
+		return;
+	}
+	n = (s64)sign_extend(pair_get(cpu, size), size * 2);
+	if (!divisor || (n == INT64_MIN && divisor == -1))
+		sim_raise(cpu, EXC_DE);
+	quotient = n / divisor;
+	if (quotient != (s64)sign_extend((u64)quotient, size))
+		sim_raise(cpu, EXC_DE);
+	pair_set(cpu, (u64)quotient, (u64)(n % divisor), size);
+}
+
 #define MUL(name) \
-	MUL_FORM(name, 8) MUL_FORM(name, 16) MUL_FORM(name, 32) MUL_FORM(name, 64) HANDLERS_RM(name##_e);
+	ALWAYS void name##_e_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	{ \
+		by_##name(cpu, reg_get(cpu, op->rm, size), size); \
+	} \
+	ALWAYS void name##_e_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	{ \
+		by_##name(cpu, rm_mem_read(cpu, op, size), size); \
+	} \
+	HANDLERS_RM(name##_e);
 MUL(mul)
 MUL(imul)
 MUL(div)
 MUL(idiv)
 
-#define IMUL_SIZE(N, SW) \
-	static u##N imul_cut##N(struct sim_cpu *cpu, u##N a, u##N b) \
-	{ \
-		SW r = (SW)(s##N)a * (SW)(s##N)b; \
-		bool over = r != (SW)(s##N)r; \
-		flags_set(cpu, (u64)(s64)(s##N)r, over, over, false); \
-		return (u##N)r; \
-	} \
-	static void imul_ge_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		reg_set##N( \
-		        cpu, op->reg, imul_cut##N(cpu, reg_get##N(cpu, op->reg), reg_get##N(cpu, op->rm))); \
-	} \
-	static void imul_ge_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		u##N b = rm_read##N(cpu, op); \
-		reg_set##N(cpu, op->reg, imul_cut##N(cpu, reg_get##N(cpu, op->reg), b)); \
-	} \
-	static void imul_gei_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		reg_set##N(cpu, op->reg, imul_cut##N(cpu, reg_get##N(cpu, op->rm), (u##N)op->imm)); \
-	} \
-	static void imul_gei_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		reg_set##N(cpu, op->reg, imul_cut##N(cpu, rm_read##N(cpu, op), (u##N)op->imm)); \
-	}
-IMUL_SIZE(16, s32)
-IMUL_SIZE(32, s64)
-IMUL_SIZE(64, __int128)
-HANDLERS_WIDE(imul_ge);
-HANDLERS_WIDE(imul_gei);
+/* ---- IMUL into any register: the upper half is lost ---- */
+
+ALWAYS void imul_to_reg(struct sim_cpu *cpu, const struct sim_op *op, u64 a, u64 b, unsigned size)
+{
+	s128 product = (s128)(s64)sign_extend(a, size) * (s64)sign_extend(b, size);
+	u64 low = (u64)product;
+
+	product_flags(cpu, low, product != (s64)sign_extend(low, size), size);
+	reg_set(cpu, op->reg, size, low);
+}
+
+ALWAYS void imul_ge_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	imul_to_reg(cpu, op, reg_get(cpu, op->reg, size), reg_get(cpu, op->rm, size), size);
+}
+
+ALWAYS void imul_ge_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	u64 b = rm_mem_read(cpu, op, size);
+
+	imul_to_reg(cpu, op, reg_get(cpu, op->reg, size), b, size);
+}
+HANDLERS_WIDE_RM(imul_ge);
+
+ALWAYS void imul_gei_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	imul_to_reg(cpu, op, reg_get(cpu, op->rm, size), op->imm, size);
+}
+
+ALWAYS void imul_gei_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	imul_to_reg(cpu, op, rm_mem_read(cpu, op, size), op->imm, size);
+}
+HANDLERS_WIDE_RM(imul_gei);
 
 /* ---- decimal adjustment (APM 3); AL is register offset 0, AH 1 ---- */
 
 static void decimal_adjust(struct sim_cpu *cpu, bool subtract)
 {
-	u8 old = reg_get8(cpu, 0), al = old;
+	u8 old = (u8)REG_RAX, al = old;
 	bool old_cf = flag_cf(cpu), af = (old & 15) > 9 || flag_af(cpu), cf = false;
 
 	if (af) {
@@ -131,7 +177,7 @@ static void decimal_adjust(struct sim_cpu *cpu, bool subtract)
 		al = (u8)(subtract ? al - 0x60 : al + 0x60);
 		cf = true;
 	}
-	reg_set8(cpu, 0, al);
+	reg_set(cpu, 0, 1, al);
 	flags_set(cpu, (u64)(s64)(s8)al, cf, false, af);
 }
 
@@ -153,7 +199,7 @@ static void ascii_adjust(struct sim_cpu *cpu, int by)
 	if (adjust)
 		ax = (u16)(ax + by * 0x106);
 	ax &= 0xff0f;
-	reg_set16(cpu, 0, ax);
+	reg_set(cpu, 0, 2, ax);
 	flags_set(cpu, (u64)(s64)(s8)ax, adjust, false, adjust);
 }
 
@@ -169,18 +215,18 @@ void op_aas(struct sim_cpu *cpu, const struct sim_op *op)
 
 void op_aam(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u8 base = (u8)op->imm, al = reg_get8(cpu, 0);
+	u8 base = (u8)op->imm, al = reg_get(cpu, 0, 1);
 
 	if (!base)
 		sim_raise(cpu, EXC_DE);
-	reg_set16(cpu, 0, (u16)((al / base) << 8 | al % base));
+	reg_set(cpu, 0, 2, (u16)((al / base) << 8 | al % base));
 	flags_set(cpu, (u64)(s64)(s8)(al % base), false, false, false);
 }
 
 void op_aad(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u8 al = (u8)(reg_get8(cpu, 0) + reg_get8(cpu, 1) * (u8)op->imm);
+	u8 al = (u8)(reg_get(cpu, 0, 1) + reg_get(cpu, 1, 1) * (u8)op->imm);
 
-	reg_set16(cpu, 0, al);
+	reg_set(cpu, 0, 2, al);
 	flags_set(cpu, (u64)(s64)(s8)al, false, false, false);
 }

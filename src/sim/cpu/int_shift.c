@@ -4,117 +4,161 @@
  */
 #include "ops.h"
 
-/* Counts are cut to 5 bits (6 for 64-bit operands); a count of 0 changes no flag (APM 3). */
-#define SHIFT_SIZE(N) \
-	static inline u##N shift_rol##N(struct sim_cpu *cpu, u##N a, unsigned count) \
-	{ \
-		unsigned n = count % N; \
-		bool cf, of; \
-		if (!count) \
-			return a; \
-		a = n ? (u##N)(a << n | a >> (N - n)) : a; \
-		cf = a & 1; \
-		of = cf ^ (a >> (N - 1)); \
-		cpu->flag_aux = (cpu->flag_aux & ~((u64)3 << 62)) | (u64)cf << 63 | (u64)(cf ^ of) << 62; \
-		return a; \
-	} \
-	static inline u##N shift_ror##N(struct sim_cpu *cpu, u##N a, unsigned count) \
-	{ \
-		unsigned n = count % N; \
-		bool cf, of; \
-		if (!count) \
-			return a; \
-		a = n ? (u##N)(a >> n | a << (N - n)) : a; \
-		cf = a >> (N - 1); \
-		of = cf ^ ((a >> (N - 2)) & 1); \
-		cpu->flag_aux = (cpu->flag_aux & ~((u64)3 << 62)) | (u64)cf << 63 | (u64)(cf ^ of) << 62; \
-		return a; \
-	} \
-	static inline u##N shift_rcl##N(struct sim_cpu *cpu, u##N a, unsigned count) \
-	{ \
-		unsigned n = count % (N + 1); \
-		bool cf = flag_cf(cpu), of; \
-		if (!n) \
-			return a; \
-		bool out = (a >> (N - n)) & 1; \
-		u##N low = (u##N)((u##N)cf << (n - 1)); \
-		a = (u##N)((n == N ? 0 : (u##N)(a << n)) | low | (n == 1 ? 0 : a >> (N + 1 - n))); \
-		cf = out; \
-		of = cf ^ (a >> (N - 1)); \
-		cpu->flag_aux = (cpu->flag_aux & ~((u64)3 << 62)) | (u64)cf << 63 | (u64)(cf ^ of) << 62; \
-		return a; \
-	} \
-	static inline u##N shift_rcr##N(struct sim_cpu *cpu, u##N a, unsigned count) \
-	{ \
-		unsigned n = count % (N + 1); \
-		bool cf = flag_cf(cpu), of; \
-		if (!n) \
-			return a; \
-		bool out = (a >> (n - 1)) & 1; \
-		u##N high = (u##N)((u##N)cf << (N - n)); \
-		a = (u##N)((n == N ? 0 : a >> n) | high | (n == 1 ? 0 : (u##N)(a << (N + 1 - n)))); \
-		cf = out; \
-		of = ((a >> (N - 1)) ^ (a >> (N - 2))) & 1; \
-		cpu->flag_aux = (cpu->flag_aux & ~((u64)3 << 62)) | (u64)cf << 63 | (u64)(cf ^ of) << 62; \
-		return a; \
-	} \
-	static inline u##N shift_shl##N(struct sim_cpu *cpu, u##N a, unsigned count) \
-	{ \
-		if (!count) \
-			return a; \
-		bool cf = count <= N && (a >> (N - count)) & 1; \
-		a = count < N ? (u##N)(a << count) : 0; \
-		flags_set(cpu, (u64)(s64)(s##N)a, cf, cf ^ (a >> (N - 1)), false); \
-		return a; \
-	} \
-	static inline u##N shift_shr##N(struct sim_cpu *cpu, u##N a, unsigned count) \
-	{ \
-		if (!count) \
-			return a; \
-		bool cf = count <= N && (a >> (count - 1)) & 1, of = a >> (N - 1); \
-		a = count < N ? a >> count : 0; \
-		flags_set(cpu, (u64)(s64)(s##N)a, cf, of, false); \
-		return a; \
-	} \
-	static inline u##N shift_sar##N(struct sim_cpu *cpu, u##N a, unsigned count) \
-	{ \
-		if (!count) \
-			return a; \
-		unsigned n = count < N ? count : N - 1; \
-		bool cf = count < N ? (a >> (count - 1)) & 1 : a >> (N - 1); \
-		a = (u##N)((s##N)a >> n); \
-		flags_set(cpu, (u64)(s64)(s##N)a, cf, false, false); \
-		return a; \
-	}
-SHIFT_SIZE(8)
-SHIFT_SIZE(16)
-SHIFT_SIZE(32)
-SHIFT_SIZE(64)
+/* Bit number bit of a. */
+ALWAYS bool bit_of(u64 a, unsigned bit)
+{
+	return a >> bit & 1;
+}
 
-/* ei: by the immediate (or 1); ec: by CL. */
-#define SHIFT_FORM(name, form, N, count) \
-	static void name##_##form##_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
+/* 5 bits of the count matter, and 6 if the operand has 64 bits (APM 3). */
+ALWAYS unsigned count_of(u64 count, unsigned size)
+{
+	return (unsigned)count & (size == 8 ? 63 : 31);
+}
+
+/* ---- what each computes: count is cut; a count of 0 changes no flag ---- */
+
+typedef u64 shift_fn(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size);
+
+/* a has size bytes. The conditions let the compiler find the host's rotation. */
+ALWAYS u64 rotate_left(u64 a, unsigned n, unsigned size)
+{
+	if (size == 8)
+		return a << (n & 63) | a >> (-n & 63);
+	if (size == 4)
+		return (u32)a << (n & 31) | (u32)a >> (-n & 31);
+	n %= size * 8;
+	return a << n | a >> (size * 8 - n);
+}
+
+ALWAYS u64 shift_rol(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+{
+	bool cf;
+
+	if (!count)
+		return a;
+	a = rotate_left(a, count, size);
+	cf = a & 1;
+	flag_cf_of_set(cpu, cf, cf ^ bit_of(a, size * 8 - 1));
+	return a;
+}
+
+ALWAYS u64 shift_ror(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+{
+	unsigned bits = size * 8;
+	bool cf;
+
+	if (!count)
+		return a;
+	a = rotate_left(a, bits - count % bits, size);
+	cf = bit_of(a, bits - 1);
+	flag_cf_of_set(cpu, cf, cf ^ bit_of(a, bits - 2));
+	return a;
+}
+
+/* RCL and RCR rotate one bit more than the operand has: CF. */
+ALWAYS u64 shift_rcl(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+{
+	unsigned bits = size * 8, n = count % (bits + 1);
+	u64 high, low, carried = flag_cf(cpu);
+	bool cf;
+
+	if (!n)
+		return a;
+	cf = bit_of(a, bits - n);
+	high = n == bits ? 0 : a << n;
+	low = n == 1 ? 0 : a >> (bits + 1 - n);
+	a = high | carried << (n - 1) | low;
+	flag_cf_of_set(cpu, cf, cf ^ bit_of(a, bits - 1));
+	return a;
+}
+
+ALWAYS u64 shift_rcr(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+{
+	unsigned bits = size * 8, n = count % (bits + 1);
+	u64 high, low, carried = flag_cf(cpu);
+	bool cf;
+
+	if (!n)
+		return a;
+	cf = bit_of(a, n - 1);
+	high = n == 1 ? 0 : a << (bits + 1 - n);
+	low = n == bits ? 0 : a >> n;
+	a = high | carried << (bits - n) | low;
+	flag_cf_of_set(cpu, cf, bit_of(a, bits - 1) ^ bit_of(a, bits - 2));
+	return a;
+}
+
+ALWAYS u64 shift_shl(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+{
+	unsigned bits = size * 8;
+	bool cf;
+
+	if (!count)
+		return a;
+	cf = count <= bits && bit_of(a, bits - count);
+	a = count < bits ? a << count : 0;
+	flags_set(cpu, sign_extend(a, size), cf, cf ^ bit_of(a, bits - 1), false);
+	return a;
+}
+
+ALWAYS u64 shift_shr(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+{
+	unsigned bits = size * 8;
+	bool cf, of;
+
+	if (!count)
+		return a;
+	cf = count <= bits && bit_of(a, count - 1);
+	of = bit_of(a, bits - 1);
+	a = count < bits ? a >> count : 0;
+	flags_set(cpu, sign_extend(a, size), cf, of, false);
+	return a;
+}
+
+ALWAYS u64 shift_sar(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+{
+	unsigned last = size * 8 - 1;
+	bool cf;
+
+	if (!count)
+		return a;
+	cf = bit_of(a, count <= last ? count - 1 : last);
+	a = (u64)((s64)sign_extend(a, size) >> (count <= last ? count : last));
+	flags_set(cpu, sign_extend(a, size), cf, false, false);
+	return a;
+}
+
+/* ---- by the immediate (or 1): ei; by CL: ec ---- */
+
+ALWAYS void shift_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, shift_fn *shift, u64 count)
+{
+	reg_set(cpu, op->rm, size, shift(cpu, reg_get(cpu, op->rm, size), count_of(count, size), size));
+}
+
+ALWAYS void shift_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, shift_fn *shift, u64 count)
+{
+	void *p;
+
+	flags_save(cpu, op);
+	p = rm_begin(cpu, op, size);
+	ram_store(p, size, shift(cpu, ram_load(p, size), count_of(count, size), size));
+	rmw_end(cpu, p);
+}
+
+#define SHIFT_FORM(name, form, count) \
+	ALWAYS void name##_##form##_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		reg_set##N(cpu, op->rm, \
-		        shift_##name##N(cpu, reg_get##N(cpu, op->rm), (count) & (N == 64 ? 63 : 31))); \
+		shift_r(cpu, op, size, shift_##name, count); \
 	} \
-	static void name##_##form##_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
+	ALWAYS void name##_##form##_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		flags_save(cpu, op); \
-		unaligned##N *p = rmw_begin##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		*p = shift_##name##N(cpu, *p, (count) & (N == 64 ? 63 : 31)); \
-		rmw_end(cpu, p); \
-	}
-#define SHIFT_FORMS(name, N) \
-	SHIFT_FORM(name, ei, N, (unsigned)op->imm) \
-	SHIFT_FORM(name, ec, N, (unsigned)(u8)REG_RCX)
+		shift_m(cpu, op, size, shift_##name, count); \
+	} \
+	HANDLERS_RM(name##_##form);
 #define SHIFT(name) \
-	SHIFT_FORMS(name, 8) \
-	SHIFT_FORMS(name, 16) \
-	SHIFT_FORMS(name, 32) \
-	SHIFT_FORMS(name, 64) \
-	HANDLERS_RM(name##_ei); \
-	HANDLERS_RM(name##_ec);
+	SHIFT_FORM(name, ei, op->imm) \
+	SHIFT_FORM(name, ec, REG_RCX)
 SHIFT(rol)
 SHIFT(ror)
 SHIFT(rcl)
@@ -123,71 +167,77 @@ SHIFT(shl)
 SHIFT(shr)
 SHIFT(sar)
 
-/* SHLD, SHRD: of 16-bit operands by more than 16 the result is undefined; here the pair is rotated. */
-static inline u16 double_shl16(struct sim_cpu *cpu, u16 a, u16 b, unsigned count)
-{
-	u64 pair = (u64)a << 32 | (u64)b << 16 | a;
-	u16 r = (u16)(pair << count >> 32);
-	bool cf = (pair >> (48 - count)) & 1;
+/* ---- SHLD and SHRD ---- */
 
-	if (count)
-		flags_set(cpu, (u64)(s64)(s16)r, cf, (r ^ a) >> 15, false);
+typedef u64 double_fn(struct sim_cpu *cpu, u64 a, u64 b, unsigned count, unsigned size);
+
+/*
+ * Of 16-bit operands by more than 16 the result is undefined; here the pair is rotated, so that a comes once
+ * more.
+ */
+ALWAYS u64 double_shl(struct sim_cpu *cpu, u64 a, u64 b, unsigned count, unsigned size)
+{
+	unsigned bits = size * 8;
+	u64 r, pair = a << 32 | b << 16 | a;
+	bool cf;
+
+	if (!count)
+		return a;
+	if (size == 2) {
+		r = pair << count >> 32;
+		cf = bit_of(pair, 48 - count);
+	} else {
+		r = a << count | b >> (bits - count);
+		cf = bit_of(a, bits - count);
+	}
+	flags_set(cpu, sign_extend(r, size), cf, bit_of(r ^ a, bits - 1), false);
 	return r;
 }
 
-static inline u16 double_shr16(struct sim_cpu *cpu, u16 a, u16 b, unsigned count)
+ALWAYS u64 double_shr(struct sim_cpu *cpu, u64 a, u64 b, unsigned count, unsigned size)
 {
-	u64 pair = (u64)a << 32 | (u64)b << 16 | a;
-	u16 r = (u16)(pair >> count);
+	unsigned bits = size * 8;
+	u64 r, pair = a << 32 | b << 16 | a;
 
-	if (count)
-		flags_set(cpu, (u64)(s64)(s16)r, (pair >> (count - 1)) & 1, (r ^ a) >> 15, false);
+	if (!count)
+		return a;
+	r = size == 2 ? pair >> count : a >> count | b << (bits - count);
+	flags_set(cpu, sign_extend(r, size), bit_of(size == 2 ? pair : a, count - 1), bit_of(r ^ a, bits - 1),
+	        false);
 	return r;
 }
 
-#define DOUBLE_SIZE(N) \
-	static inline u##N double_shl##N(struct sim_cpu *cpu, u##N a, u##N b, unsigned count) \
-	{ \
-		if (!count) \
-			return a; \
-		u##N r = a << count | b >> (N - count); \
-		flags_set(cpu, (u64)(s64)(s##N)r, (a >> (N - count)) & 1, (r ^ a) >> (N - 1), false); \
-		return r; \
-	} \
-	static inline u##N double_shr##N(struct sim_cpu *cpu, u##N a, u##N b, unsigned count) \
-	{ \
-		if (!count) \
-			return a; \
-		u##N r = a >> count | b << (N - count); \
-		flags_set(cpu, (u64)(s64)(s##N)r, (a >> (count - 1)) & 1, (r ^ a) >> (N - 1), false); \
-		return r; \
-	}
-DOUBLE_SIZE(32)
-DOUBLE_SIZE(64)
+ALWAYS void double_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, double_fn *shift, u64 count)
+{
+	u64 a = reg_get(cpu, op->rm, size), b = reg_get(cpu, op->reg, size);
 
-#define DOUBLE_FORM(name, form, N, count) \
-	static void name##d_##form##_r##N(struct sim_cpu *cpu, const struct sim_op *op) \
+	reg_set(cpu, op->rm, size, shift(cpu, a, b, count_of(count, size), size));
+}
+
+ALWAYS void double_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, double_fn *shift, u64 count)
+{
+	void *p;
+	u64 b;
+
+	flags_save(cpu, op);
+	p = rm_begin(cpu, op, size);
+	b = reg_get(cpu, op->reg, size);
+	ram_store(p, size, shift(cpu, ram_load(p, size), b, count_of(count, size), size));
+	rmw_end(cpu, p);
+}
+
+#define DOUBLE_FORM(name, form, count) \
+	ALWAYS void name##d_##form##_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		unsigned n = (count) & (N == 64 ? 63 : 31); \
-		reg_set##N(cpu, op->rm, \
-		        double_##name##N(cpu, reg_get##N(cpu, op->rm), reg_get##N(cpu, op->reg), n)); \
+		double_r(cpu, op, size, double_##name, count); \
 	} \
-	static void name##d_##form##_m##N(struct sim_cpu *cpu, const struct sim_op *op) \
+	ALWAYS void name##d_##form##_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
 	{ \
-		flags_save(cpu, op); \
-		unsigned n = (count) & (N == 64 ? 63 : 31); \
-		unaligned##N *p = rmw_begin##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), op->seg); \
-		*p = double_##name##N(cpu, *p, reg_get##N(cpu, op->reg), n); \
-		rmw_end(cpu, p); \
-	}
-#define DOUBLE_FORMS(name, N) \
-	DOUBLE_FORM(name, ei, N, (unsigned)op->imm) \
-	DOUBLE_FORM(name, ec, N, (unsigned)(u8)REG_RCX)
+		double_m(cpu, op, size, double_##name, count); \
+	} \
+	HANDLERS_WIDE_RM(name##d_##form);
 #define DOUBLE(name) \
-	DOUBLE_FORMS(name, 16) \
-	DOUBLE_FORMS(name, 32) \
-	DOUBLE_FORMS(name, 64) \
-	HANDLERS_WIDE(name##d_ei); \
-	HANDLERS_WIDE(name##d_ec);
+	DOUBLE_FORM(name, ei, op->imm) \
+	DOUBLE_FORM(name, ec, REG_RCX)
 DOUBLE(shl)
 DOUBLE(shr)

@@ -120,63 +120,42 @@ struct sim_handlers {
 
 /* ---- registers ---- */
 
-#define GPR_AT(type, offset) (*(type *)(void *)((char *)cpu + (offset)))
-#define REG_RAX              cpu->gpr[SIM_RAX]
-#define REG_RCX              cpu->gpr[SIM_RCX]
-#define REG_RDX              cpu->gpr[SIM_RDX]
-#define REG_RBX              cpu->gpr[SIM_RBX]
-#define REG_RSP              cpu->gpr[SIM_RSP]
-#define REG_RBP              cpu->gpr[SIM_RBP]
-#define REG_RSI              cpu->gpr[SIM_RSI]
-#define REG_RDI              cpu->gpr[SIM_RDI]
-#define REG_RIP              cpu->gpr[SIM_GPR_RIP]
+#define REG_RAX cpu->gpr[SIM_RAX]
+#define REG_RCX cpu->gpr[SIM_RCX]
+#define REG_RDX cpu->gpr[SIM_RDX]
+#define REG_RBX cpu->gpr[SIM_RBX]
+#define REG_RSP cpu->gpr[SIM_RSP]
+#define REG_RBP cpu->gpr[SIM_RBP]
+#define REG_RSI cpu->gpr[SIM_RSI]
+#define REG_RDI cpu->gpr[SIM_RDI]
+#define REG_RIP cpu->gpr[SIM_GPR_RIP]
 
-#define DEFINE_REG(N) \
-	ALWAYS u##N reg_get##N(const struct sim_cpu *cpu, unsigned offset) \
-	{ \
-		return *(const u##N *)(const void *)((const char *)cpu + offset); \
-	}
-DEFINE_REG(8)
-DEFINE_REG(16)
-DEFINE_REG(32)
-DEFINE_REG(64)
-
-ALWAYS void reg_set8(struct sim_cpu *cpu, unsigned offset, u8 value)
+/*
+ * Functions with a size take it in bytes: 1, 2, 4 or 8. Their callers mostly name a constant, so that one
+ * host instruction is left of each. Values are zero-extended.
+ */
+ALWAYS u64 sign_extend(u64 value, unsigned size)
 {
-	GPR_AT(u8, offset) = value;
-}
-ALWAYS void reg_set16(struct sim_cpu *cpu, unsigned offset, u16 value)
-{
-	GPR_AT(u16, offset) = value;
-}
-ALWAYS void reg_set32(struct sim_cpu *cpu, unsigned offset, u32 value)
-{
-	GPR_AT(u64, offset) = value;
-}
-ALWAYS void reg_set64(struct sim_cpu *cpu, unsigned offset, u64 value)
-{
-	GPR_AT(u64, offset) = value;
+	return (u64)((s64)(value << (64 - size * 8)) >> (64 - size * 8));
 }
 
-/* By size in bytes; offset of a 1-byte register may be odd. */
+ALWAYS u64 zero_extend(u64 value, unsigned size)
+{
+	return value << (64 - size * 8) >> (64 - size * 8);
+}
+
+/* The register at offset in struct sim_cpu; that of AH, CH, DH and BH is odd. */
 ALWAYS u64 reg_get(const struct sim_cpu *cpu, unsigned offset, unsigned size)
 {
-	return size == 8   ? reg_get64(cpu, offset)
-	       : size == 4 ? reg_get32(cpu, offset)
-	       : size == 2 ? reg_get16(cpu, offset)
-	                   : reg_get8(cpu, offset);
+	return ram_load((const char *)cpu + offset, size);
 }
 
+/* As the architecture has it: 4 bytes clear the upper half, 1 or 2 bytes leave the rest of the register. */
 ALWAYS void reg_set(struct sim_cpu *cpu, unsigned offset, unsigned size, u64 value)
 {
-	if (size == 8)
-		reg_set64(cpu, offset, value);
-	else if (size == 4)
-		reg_set32(cpu, offset, (u32)value);
-	else if (size == 2)
-		reg_set16(cpu, offset, (u16)value);
-	else
-		reg_set8(cpu, offset, (u8)value);
+	if (size == 4)
+		value = (u32)value;
+	ram_store((char *)cpu + offset, size == 4 ? 8 : size, value);
 }
 
 /* Bits 63 to 48 of an address as bit 47 has them (APM 2, 1.1.3). */
@@ -282,40 +261,49 @@ void sim_access_forget(struct sim_cpu *cpu);
 bool sim_access_repeated(struct sim_cpu *cpu, struct sim_access **ret);
 void sim_port_access(struct sim_cpu *cpu, bool write, u16 port, unsigned size, u64 *value);
 
-#define DEFINE_MEM(N) \
-	ALWAYS u##N mem_read##N(struct sim_cpu *cpu, u64 linear, unsigned seg) \
-	{ \
-		const struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES]; \
-		if (likely(e->read == ((linear + (N / 8 - 1)) & ~(u64)0xfff))) \
-			return *(const unaligned##N *)(e->host + (uintptr_t)linear); \
-		return (u##N)sim_mem_read_slow(cpu, linear, N / 8, seg); \
-	} \
-	ALWAYS void mem_write##N(struct sim_cpu *cpu, u64 linear, u##N value, unsigned seg) \
-	{ \
-		const struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES]; \
-		if (likely(e->write == ((linear + (N / 8 - 1)) & ~(u64)0xfff))) \
-			*(unaligned##N *)(e->host + (uintptr_t)linear) = value; \
-		else \
-			sim_mem_write_slow(cpu, linear, N / 8, value, seg); \
-	} \
-	ALWAYS unaligned##N *rmw_begin##N(struct sim_cpu *cpu, u64 linear, unsigned seg) \
-	{ \
-		const struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES]; \
-		if (likely(e->write == ((linear + (N / 8 - 1)) & ~(u64)0xfff))) \
-			return (unaligned##N *)(e->host + (uintptr_t)linear); \
-		return sim_rmw_slow(cpu, linear, N / 8, seg, false); \
-	} \
-	ALWAYS u##N *rmw_begin_locked##N(struct sim_cpu *cpu, u64 linear, unsigned seg) \
-	{ \
-		const struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES]; \
-		if (likely(e->write == ((linear + (N / 8 - 1)) & ~(u64)0xfff) && linear % (N / 8) == 0)) \
-			return (u##N *)(e->host + (uintptr_t)linear); \
-		return sim_rmw_slow(cpu, linear, N / 8, seg, true); \
-	}
-DEFINE_MEM(8)
-DEFINE_MEM(16)
-DEFINE_MEM(32)
-DEFINE_MEM(64)
+ALWAYS const struct sim_tlb_entry *tlb_entry(const struct sim_cpu *cpu, u64 linear)
+{
+	return &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
+}
+
+ALWAYS u64 mem_read(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg)
+{
+	const struct sim_tlb_entry *e = tlb_entry(cpu, linear);
+
+	if (likely(e->read == PAGE_OF(linear + size - 1)))
+		return ram_load((const void *)(e->host + (uintptr_t)linear), size);
+	return sim_mem_read_slow(cpu, linear, size, seg);
+}
+
+ALWAYS void mem_write(struct sim_cpu *cpu, u64 linear, unsigned size, u64 value, unsigned seg)
+{
+	const struct sim_tlb_entry *e = tlb_entry(cpu, linear);
+
+	if (likely(e->write == PAGE_OF(linear + size - 1)))
+		ram_store((void *)(e->host + (uintptr_t)linear), size, value);
+	else
+		sim_mem_write_slow(cpu, linear, size, value, seg);
+}
+
+/* A host address of any alignment for a read-modify-write; rmw_end() follows. */
+ALWAYS void *rmw_begin(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg)
+{
+	const struct sim_tlb_entry *e = tlb_entry(cpu, linear);
+
+	if (likely(e->write == PAGE_OF(linear + size - 1)))
+		return (void *)(e->host + (uintptr_t)linear);
+	return sim_rmw_slow(cpu, linear, size, seg, false);
+}
+
+/* The same for LOCK: an aligned address, for the atomic operations of ram.h. */
+ALWAYS void *rmw_begin_locked(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg)
+{
+	const struct sim_tlb_entry *e = tlb_entry(cpu, linear);
+
+	if (likely(e->write == PAGE_OF(linear + size - 1) && linear % size == 0))
+		return (void *)(e->host + (uintptr_t)linear);
+	return sim_rmw_slow(cpu, linear, size, seg, true);
+}
 
 ALWAYS void rmw_end(struct sim_cpu *cpu, const void *p)
 {
@@ -352,19 +340,27 @@ ALWAYS u64 op_linear(struct sim_cpu *cpu, const struct sim_op *op, unsigned size
 	return offset + cpu->seg[op->seg].base;
 }
 
-#define DEFINE_RM(N) \
-	ALWAYS u##N rm_read##N(struct sim_cpu *cpu, const struct sim_op *op) \
-	{ \
-		return mem_read##N(cpu, op_linear(cpu, op, N / 8, ACCESS_READ), op->seg); \
-	} \
-	ALWAYS void rm_write##N(struct sim_cpu *cpu, const struct sim_op *op, u##N value) \
-	{ \
-		mem_write##N(cpu, op_linear(cpu, op, N / 8, ACCESS_WRITE), value, op->seg); \
-	}
-DEFINE_RM(8)
-DEFINE_RM(16)
-DEFINE_RM(32)
-DEFINE_RM(64)
+/* The memory operand. */
+ALWAYS u64 rm_mem_read(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	return mem_read(cpu, op_linear(cpu, op, size, ACCESS_READ), size, op->seg);
+}
+
+ALWAYS void rm_mem_write(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, u64 value)
+{
+	mem_write(cpu, op_linear(cpu, op, size, ACCESS_WRITE), size, value, op->seg);
+}
+
+/* The memory operand of a read-modify-write; rmw_end() follows. */
+ALWAYS void *rm_begin(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	return rmw_begin(cpu, op_linear(cpu, op, size, ACCESS_WRITE), size, op->seg);
+}
+
+ALWAYS void *rm_begin_locked(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+{
+	return rmw_begin_locked(cpu, op_linear(cpu, op, size, ACCESS_WRITE), size, op->seg);
+}
 
 /* Register or memory, any size; for what is not hot. */
 u64 sim_rm_read(struct sim_cpu *cpu, const struct sim_op *op, unsigned size);

@@ -146,7 +146,7 @@ void op_mmx_movq_store(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	mmx_check(cpu);
 	if (op->flags & OP_MEM)
-		rm_write64(cpu, op, mmx_get(cpu, op->xreg));
+		rm_mem_write(cpu, op, 8, mmx_get(cpu, op->xreg));
 	else
 		mmx_set(cpu, op->xrm, mmx_get(cpu, op->xreg));
 	mmx_used(cpu);
@@ -162,7 +162,7 @@ void op_mmx_maskmovq(struct sim_cpu *cpu, const struct sim_op *op)
 	sim_mem_probe(cpu, seg_linear(cpu, op->seg, offset, 8, ACCESS_WRITE), 8, ACCESS_WRITE, op->seg);
 	for (unsigned i = 0; i < 8; i++)
 		if (mask >> (8 * i) & 0x80)
-			mem_write8(cpu, seg_linear(cpu, op->seg, offset + i, 1, ACCESS_WRITE),
+			mem_write(cpu, seg_linear(cpu, op->seg, offset + i, 1, ACCESS_WRITE), 1,
 			        (u8)(value >> (8 * i)), op->seg);
 }
 
@@ -208,7 +208,7 @@ void op_mmx_pinsrw(struct sim_cpu *cpu, const struct sim_op *op)
 	u64 value, a;
 
 	mmx_check(cpu);
-	value = op->flags & OP_MEM ? rm_read16(cpu, op) : (u16)reg_get64(cpu, op->xrm * 8u);
+	value = op->flags & OP_MEM ? rm_mem_read(cpu, op, 2) : (u16)reg_get(cpu, op->xrm * 8u, 8);
 	a = mmx_get(cpu, op->xreg) & ~((u64)0xffff << at);
 	mmx_set(cpu, op->xreg, a | value << at);
 }
@@ -216,7 +216,7 @@ void op_mmx_pinsrw(struct sim_cpu *cpu, const struct sim_op *op)
 void op_mmx_pextrw(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	mmx_check(cpu);
-	reg_set64(cpu, op->xreg * 8u, mmx_get(cpu, op->xrm) >> ((op->imm & 3) * 16) & 0xffff);
+	reg_set(cpu, op->xreg * 8u, 8, mmx_get(cpu, op->xrm) >> ((op->imm & 3) * 16) & 0xffff);
 	mmx_used(cpu);
 }
 
@@ -226,7 +226,7 @@ void op_mmx_pmovmskb(struct sim_cpu *cpu, const struct sim_op *op)
 
 	for (unsigned i = 0; i < 8; i++)
 		mask |= (source >> (8 * i + 7) & 1) << i;
-	reg_set64(cpu, op->xreg * 8u, mask);
+	reg_set(cpu, op->xreg * 8u, 8, mask);
 	mmx_used(cpu);
 }
 

@@ -7,26 +7,48 @@
 
 #include "flags.h"
 
-#define HANDLERS_OF(name, x) \
+/*
+ * A handler is written once, as an inline function whose last parameter is the operand's size in bytes:
+ * name_r for a register, name_m for memory, name_l for memory with LOCK. The macros below make a handler for
+ * each size of it, and put them into the table h_name. WIDE: there is no form for bytes.
+ */
+#define SIZED(name, N) \
+	static void name##N(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
-		name##_##x##8, name##_##x##16, name##_##x##32, name##_##x##64 \
+		name(cpu, op, N / 8); \
 	}
-#define WIDE_OF(name, x) \
-	{ \
-		NULL, name##_##x##16, name##_##x##32, name##_##x##64 \
-	}
+#define SIZES_WIDE(name) SIZED(name, 16) SIZED(name, 32) SIZED(name, 64)
+#define SIZES(name)      SIZED(name, 8) SIZES_WIDE(name)
+/* clang-format off */
+#define OF_SIZES(name)      {name##8, name##16, name##32, name##64}
+#define OF_SIZES_WIDE(name) {NULL, name##16, name##32, name##64}
+/* clang-format on */
 #define HANDLERS_RML(name) \
+	SIZES(name##_r) \
+	SIZES(name##_m) \
+	SIZES(name##_l) \
 	const struct sim_handlers h_##name = { \
-	        .r = HANDLERS_OF(name, r), .m = HANDLERS_OF(name, m), .l = HANDLERS_OF(name, l)}
+	        .r = OF_SIZES(name##_r), .m = OF_SIZES(name##_m), .l = OF_SIZES(name##_l)}
 #define HANDLERS_RM(name) \
-	const struct sim_handlers h_##name = {.r = HANDLERS_OF(name, r), .m = HANDLERS_OF(name, m)}
-#define HANDLERS_M(name) const struct sim_handlers h_##name = {.m = HANDLERS_OF(name, m)}
-#define HANDLERS_WIDE(name) \
-	const struct sim_handlers h_##name = {.r = WIDE_OF(name, r), .m = WIDE_OF(name, m)}
-#define HANDLERS_WIDE_M(name) const struct sim_handlers h_##name = {.m = WIDE_OF(name, m)}
-#define HANDLERS_WIDE_LOCK(name) \
+	SIZES(name##_r) \
+	SIZES(name##_m) \
+	const struct sim_handlers h_##name = {.r = OF_SIZES(name##_r), .m = OF_SIZES(name##_m)}
+#define HANDLERS_M(name) \
+	SIZES(name##_m) \
+	const struct sim_handlers h_##name = {.m = OF_SIZES(name##_m)}
+#define HANDLERS_WIDE_RML(name) \
+	SIZES_WIDE(name##_r) \
+	SIZES_WIDE(name##_m) \
+	SIZES_WIDE(name##_l) \
 	const struct sim_handlers h_##name = { \
-	        .r = WIDE_OF(name, r), .m = WIDE_OF(name, m), .l = WIDE_OF(name, l)}
+	        .r = OF_SIZES_WIDE(name##_r), .m = OF_SIZES_WIDE(name##_m), .l = OF_SIZES_WIDE(name##_l)}
+#define HANDLERS_WIDE_RM(name) \
+	SIZES_WIDE(name##_r) \
+	SIZES_WIDE(name##_m) \
+	const struct sim_handlers h_##name = {.r = OF_SIZES_WIDE(name##_r), .m = OF_SIZES_WIDE(name##_m)}
+#define HANDLERS_WIDE_M(name) \
+	SIZES_WIDE(name##_m) \
+	const struct sim_handlers h_##name = {.m = OF_SIZES_WIDE(name##_m)}
 
 #define EACH_CONDITION(X) \
 	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)

@@ -15,10 +15,30 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef uint8_t unaligned8;
 typedef uint16_t unaligned16 __attribute__((aligned(1), may_alias));
 typedef uint32_t unaligned32 __attribute__((aligned(1), may_alias));
 typedef uint64_t unaligned64 __attribute__((aligned(1), may_alias));
+
+/* Loads and stores 1, 2, 4 or 8 bytes at an address of any alignment; a load is zero-extended. */
+static inline __attribute__((always_inline)) uint64_t ram_load(const void *at, unsigned size)
+{
+	return size == 8   ? *(const unaligned64 *)at
+	       : size == 4 ? *(const unaligned32 *)at
+	       : size == 2 ? *(const unaligned16 *)at
+	                   : *(const uint8_t *)at;
+}
+
+static inline __attribute__((always_inline)) void ram_store(void *at, unsigned size, uint64_t value)
+{
+	if (size == 8)
+		*(unaligned64 *)at = value;
+	else if (size == 4)
+		*(unaligned32 *)at = (uint32_t)value;
+	else if (size == 2)
+		*(unaligned16 *)at = (uint16_t)value;
+	else
+		*(uint8_t *)at = (uint8_t)value;
+}
 
 /*
  * While a guard is in force, a fault of this thread on host memory that the guard owns makes setjmp(*back)
@@ -65,12 +85,10 @@ static inline void ram_touch(void *guest, bool write)
 #define RAM_ATOMIC static inline
 #endif
 #define DEFINE_RAM_ATOMIC(type, N) \
-	/* False: *old is what was there instead, and nothing was written. */ \
 	RAM_ATOMIC bool ram_replace##N(type *at, type *old, type new) \
 	{ \
 		return __atomic_compare_exchange_n(at, old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
 	} \
-	/* These return what was there. */ \
 	RAM_ATOMIC type ram_exchange##N(type *at, type new) \
 	{ \
 		return __atomic_exchange_n(at, new, __ATOMIC_SEQ_CST); \
@@ -83,6 +101,57 @@ DEFINE_RAM_ATOMIC(uint8_t, 8)
 DEFINE_RAM_ATOMIC(uint16_t, 16)
 DEFINE_RAM_ATOMIC(uint32_t, 32)
 DEFINE_RAM_ATOMIC(uint64_t, 64)
+
+/*
+ * Writes new if the size bytes at `at`, which are aligned, are *old. False: they were not; nothing was
+ * written, and *old is what was there.
+ */
+static inline __attribute__((always_inline)) bool ram_replace(
+        void *at, uint64_t *old, uint64_t new, unsigned size)
+{
+	uint32_t old32 = (uint32_t)*old;
+	uint16_t old16 = (uint16_t)*old;
+	uint8_t old8 = (uint8_t)*old;
+	bool replaced;
+
+	switch (size) {
+	case 8: return ram_replace64(at, old, new);
+	case 4:
+		replaced = ram_replace32(at, &old32, (uint32_t) new);
+		*old = old32;
+		break;
+	case 2:
+		replaced = ram_replace16(at, &old16, (uint16_t) new);
+		*old = old16;
+		break;
+	default:
+		replaced = ram_replace8(at, &old8, (uint8_t) new);
+		*old = old8;
+		break;
+	}
+	return replaced;
+}
+
+/* Each returns what the size bytes at `at` were before. */
+static inline __attribute__((always_inline)) uint64_t ram_exchange(void *at, uint64_t new, unsigned size)
+{
+	switch (size) {
+	case 8: return ram_exchange64(at, new);
+	case 4: return ram_exchange32(at, (uint32_t) new);
+	case 2: return ram_exchange16(at, (uint16_t) new);
+	default: return ram_exchange8(at, (uint8_t) new);
+	}
+}
+
+static inline __attribute__((always_inline)) uint64_t ram_add(void *at, uint64_t summand, unsigned size)
+{
+	switch (size) {
+	case 8: return ram_add64(at, summand);
+	case 4: return ram_add32(at, (uint32_t)summand);
+	case 2: return ram_add16(at, (uint16_t)summand);
+	default: return ram_add8(at, (uint8_t)summand);
+	}
+}
 
 /* Copies size bytes from or to guest memory; the two may overlap. */
 static inline void ram_copy(void *to, const void *from, size_t size)

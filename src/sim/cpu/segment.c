@@ -293,7 +293,7 @@ void op_verw(struct sim_cpu *cpu, const struct sim_op *op)
 
 void op_arpl(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	u16 target = (u16)sim_rm_read(cpu, op, 2), rpl = (u16)reg_get64(cpu, op->xreg * 8u) & 3;
+	u16 target = (u16)sim_rm_read(cpu, op, 2), rpl = (u16)reg_get(cpu, op->xreg * 8u, 8) & 3;
 	bool raise = (target & 3) < rpl;
 
 	if (raise)
@@ -379,21 +379,14 @@ u64 sim_stack_peek(struct sim_cpu *cpu, unsigned offset, unsigned size)
 {
 	u64 linear = stack_linear(cpu, REG_RSP + offset, size, ACCESS_READ);
 
-	return size == 8   ? mem_read64(cpu, linear, SIM_SEG_FLAT_SS)
-	       : size == 4 ? mem_read32(cpu, linear, SIM_SEG_FLAT_SS)
-	                   : mem_read16(cpu, linear, SIM_SEG_FLAT_SS);
+	return mem_read(cpu, linear, size, SIM_SEG_FLAT_SS);
 }
 
 void sim_stack_poke(struct sim_cpu *cpu, s64 offset, unsigned size, u64 value)
 {
 	u64 linear = stack_linear(cpu, REG_RSP + (u64)offset, size, ACCESS_WRITE);
 
-	if (size == 8)
-		mem_write64(cpu, linear, value, SIM_SEG_FLAT_SS);
-	else if (size == 4)
-		mem_write32(cpu, linear, (u32)value, SIM_SEG_FLAT_SS);
-	else
-		mem_write16(cpu, linear, (u16)value, SIM_SEG_FLAT_SS);
+	mem_write(cpu, linear, size, value, SIM_SEG_FLAT_SS);
 }
 
 void sim_stack_probe(struct sim_cpu *cpu, unsigned size)
@@ -428,24 +421,13 @@ u64 sim_rm_read(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
 {
 	if (!(op->flags & OP_MEM))
 		return reg_get(cpu, op->rm, size);
-	switch (size) {
-	case 1: return rm_read8(cpu, op);
-	case 2: return rm_read16(cpu, op);
-	case 4: return rm_read32(cpu, op);
-	default: return rm_read64(cpu, op);
-	}
+	return rm_mem_read(cpu, op, size);
 }
 
 void sim_rm_write(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, u64 value)
 {
-	if (!(op->flags & OP_MEM)) {
+	if (op->flags & OP_MEM)
+		rm_mem_write(cpu, op, size, value);
+	else
 		reg_set(cpu, op->rm, size, value);
-		return;
-	}
-	switch (size) {
-	case 1: rm_write8(cpu, op, (u8)value); break;
-	case 2: rm_write16(cpu, op, (u16)value); break;
-	case 4: rm_write32(cpu, op, (u32)value); break;
-	default: rm_write64(cpu, op, value); break;
-	}
 }

@@ -76,13 +76,14 @@ ALWAYS u32 sse_control(const struct sim_cpu *cpu)
 	return ((cpu->mxcsr | 0x1f80) & 0xffc0) | (cpu->mxcsr & MXCSR_UM ? 0 : MXCSR_FTZ);
 }
 
-/* insn with the guest's MXCSR; its MXCSR afterwards is in `after`. Operands as of __asm__. */
-#define SSE_HOST(insn, after, outputs, ...) \
+/* insn with the guest's MXCSR; its MXCSR afterwards is in `after`. One output and the inputs, as of __asm__.
+ */
+#define SSE_HOST(insn, after, output, ...) \
 	do { \
 		u32 guest_ = sse_control(cpu), host_; \
 		__asm__ volatile("stmxcsr %[host]\n\tldmxcsr %[guest]\n\t" insn \
 		                 "\n\tstmxcsr %[after_]\n\tldmxcsr %[host]" \
-		                 : outputs, [host] "=m"(host_), [after_] "=m"(after) \
+		                 : output, [host] "=m"(host_), [after_] "=m"(after) \
 		                 : [guest] "m"(guest_), ##__VA_ARGS__); \
 	} while (0)
 

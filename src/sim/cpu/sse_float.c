@@ -199,20 +199,18 @@ TO_INTEGER(cvtsd2si, 8)
 TO_INTEGER(cvttss2si, 4)
 TO_INTEGER(cvttsd2si, 8)
 
+/* LAHF takes ZF, PF and CF as the comparison set them; MXCSR's instructions leave them alone. */
 #define ORDER(name, bytes) \
 	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
 		sse_value a = *sse_xmm(cpu, op->xreg), b; \
-		u8 z, p, c; \
-		u32 after; \
+		u32 after, ax; \
 		sim_sse_check(cpu); \
 		b = sse_source_part(cpu, op, bytes); \
-		SSE_HOST(#name " %[b], %[a]\n\tsetz %[z]\n\tsetp %[p]\n\tsetc %[c]", \
-		        after, [z] "=&q"(z)COMMA[p] "=&q"(p)COMMA[c] "=&q"(c), [a] "x"(a), [b] "x"(b)); \
+		SSE_HOST(#name " %[b], %[a]\n\tlahf", after, [ax] "=&a"(ax), [a] "x"(a), [b] "x"(b)); \
 		sse_exceptions(cpu, after); \
-		flags_arith_set(cpu, (z ? FLAG_ZF : 0) | (p ? FLAG_PF : 0) | (c ? FLAG_CF : 0)); \
+		flags_arith_set(cpu, ax >> 8 & (FLAG_ZF | FLAG_PF | FLAG_CF)); \
 	}
-#define COMMA ,
 ORDER(comiss, 4)
 ORDER(comisd, 8)
 ORDER(ucomiss, 4)

@@ -113,7 +113,7 @@ MOVE_SCALAR(movsd, u64, 8)
 void op_movlps_load(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	sim_sse_check(cpu);
-	LANE(u64, op->xreg, 0) = op->flags & OP_MEM ? rm_read64(cpu, op) : LANE(u64, op->xrm, 1);
+	LANE(u64, op->xreg, 0) = op->flags & OP_MEM ? rm_mem_read(cpu, op, 8) : LANE(u64, op->xrm, 1);
 }
 
 void op_movlpd_load(struct sim_cpu *cpu, const struct sim_op *op)
@@ -126,14 +126,14 @@ void op_movlpd_load(struct sim_cpu *cpu, const struct sim_op *op)
 void op_movlps_store(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	sim_sse_check(cpu);
-	rm_write64(cpu, op, LANE(u64, op->xreg, 0));
+	rm_mem_write(cpu, op, 8, LANE(u64, op->xreg, 0));
 }
 
 /* MOVHPS, or MOVLHPS between registers */
 void op_movhps_load(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	sim_sse_check(cpu);
-	LANE(u64, op->xreg, 1) = op->flags & OP_MEM ? rm_read64(cpu, op) : LANE(u64, op->xrm, 0);
+	LANE(u64, op->xreg, 1) = op->flags & OP_MEM ? rm_mem_read(cpu, op, 8) : LANE(u64, op->xrm, 0);
 }
 
 void op_movhpd_load(struct sim_cpu *cpu, const struct sim_op *op)
@@ -146,7 +146,7 @@ void op_movhpd_load(struct sim_cpu *cpu, const struct sim_op *op)
 void op_movhps_store(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	sim_sse_check(cpu);
-	rm_write64(cpu, op, LANE(u64, op->xreg, 1));
+	rm_mem_write(cpu, op, 8, LANE(u64, op->xreg, 1));
 }
 
 void op_movd_load(struct sim_cpu *cpu, const struct sim_op *op)
@@ -171,7 +171,7 @@ void op_movq_store(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	sim_sse_check(cpu);
 	if (op->flags & OP_MEM)
-		rm_write64(cpu, op, LANE(u64, op->xreg, 0));
+		rm_mem_write(cpu, op, 8, LANE(u64, op->xreg, 0));
 	else
 		*sse_xmm(cpu, op->xrm) = (sse_value){(long long)LANE(u64, op->xreg, 0), 0};
 }
@@ -186,7 +186,7 @@ static void mask_to_register(struct sim_cpu *cpu, const struct sim_op *op, unsig
 	sim_sse_check(cpu);
 	for (unsigned i = 0; i < lanes; i++)
 		mask |= (u32)(cpu->xmm[op->xrm][i * bytes + bytes - 1] >> 7) << i;
-	reg_set64(cpu, op->xreg * 8u, mask);
+	reg_set(cpu, op->xreg * 8u, 8, mask);
 }
 
 void op_movmskps(struct sim_cpu *cpu, const struct sim_op *op)
@@ -213,7 +213,7 @@ void op_maskmovdqu(struct sim_cpu *cpu, const struct sim_op *op)
 	sim_mem_probe(cpu, seg_linear(cpu, op->seg, offset, 16, ACCESS_WRITE), 16, ACCESS_WRITE, op->seg);
 	for (unsigned i = 0; i < 16; i++)
 		if (cpu->xmm[op->xrm][i] & 0x80)
-			mem_write8(cpu, seg_linear(cpu, op->seg, offset + i, 1, ACCESS_WRITE),
+			mem_write(cpu, seg_linear(cpu, op->seg, offset + i, 1, ACCESS_WRITE), 1,
 			        cpu->xmm[op->xreg][i], op->seg);
 }
 
@@ -281,13 +281,13 @@ void op_pinsrw(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	sim_sse_check(cpu);
 	LANE(u16, op->xreg, op->imm & 7) =
-	        (u16)(op->flags & OP_MEM ? rm_read16(cpu, op) : reg_get64(cpu, op->xrm * 8u));
+	        (u16)(op->flags & OP_MEM ? rm_mem_read(cpu, op, 2) : reg_get(cpu, op->xrm * 8u, 8));
 }
 
 void op_pextrw(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	sim_sse_check(cpu);
-	reg_set64(cpu, op->xreg * 8u, LANE(u16, op->xrm, op->imm & 7));
+	reg_set(cpu, op->xreg * 8u, 8, LANE(u16, op->xrm, op->imm & 7));
 }
 
 /* ---- SSE3 duplications ---- */
@@ -334,7 +334,7 @@ void op_movddup(struct sim_cpu *cpu, const struct sim_op *op)
 		if (op->flags & OP_MEM) \
 			sim_rm_write(cpu, op, bytes, value); \
 		else \
-			reg_set64(cpu, op->xrm * 8u, value); \
+			reg_set(cpu, op->xrm * 8u, 8, value); \
 	}
 EXTRACT(pextrb, u8, 16, 1)
 EXTRACT(pextrw_store, u16, 8, 2)
@@ -351,7 +351,7 @@ void op_pinsrb(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	sim_sse_check(cpu);
 	cpu->xmm[op->xreg][op->imm & 15] =
-	        (u8)(op->flags & OP_MEM ? rm_read8(cpu, op) : reg_get64(cpu, op->xrm * 8u));
+	        (u8)(op->flags & OP_MEM ? rm_mem_read(cpu, op, 1) : reg_get(cpu, op->xrm * 8u, 8));
 }
 
 void op_pinsrd(struct sim_cpu *cpu, const struct sim_op *op)
@@ -371,7 +371,7 @@ void op_insertps(struct sim_cpu *cpu, const struct sim_op *op)
 	u32 value;
 
 	sim_sse_check(cpu);
-	value = op->flags & OP_MEM ? rm_read32(cpu, op) : LANE(u32, op->xrm, op->imm >> 6 & 3);
+	value = op->flags & OP_MEM ? rm_mem_read(cpu, op, 4) : LANE(u32, op->xrm, op->imm >> 6 & 3);
 	LANE(u32, op->xreg, op->imm >> 4 & 3) = value;
 	for (unsigned i = 0; i < 4; i++)
 		if (op->imm >> i & 1)

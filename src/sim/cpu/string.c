@@ -4,26 +4,6 @@
  */
 #include "str.h"
 
-static u64 element_read(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg)
-{
-	switch (size) {
-	case 1: return mem_read8(cpu, linear, seg);
-	case 2: return mem_read16(cpu, linear, seg);
-	case 4: return mem_read32(cpu, linear, seg);
-	default: return mem_read64(cpu, linear, seg);
-	}
-}
-
-static void element_write(struct sim_cpu *cpu, u64 linear, unsigned size, u64 value, unsigned seg)
-{
-	switch (size) {
-	case 1: mem_write8(cpu, linear, (u8)value, seg); break;
-	case 2: mem_write16(cpu, linear, (u16)value, seg); break;
-	case 4: mem_write32(cpu, linear, (u32)value, seg); break;
-	default: mem_write64(cpu, linear, value, seg); break;
-	}
-}
-
 static u64 source_linear(struct sim_cpu *cpu, const struct sim_op *op)
 {
 	return seg_linear(cpu, op->seg, string_pointer(cpu, op, SIM_RSI), op->size, ACCESS_READ);
@@ -82,8 +62,7 @@ void op_movs(struct sim_cpu *cpu, const struct sim_op *op)
 		u64 n = runs(cpu, op, left) ? copy_run(cpu, op, from, to, left < budget ? left : budget) : 0;
 
 		if (!n) {
-			element_write(cpu, to, op->size, element_read(cpu, from, op->size, op->seg),
-			        string_es(cpu));
+			mem_write(cpu, to, op->size, mem_read(cpu, from, op->size, op->seg), string_es(cpu));
 			n = 1;
 		}
 		string_advance(cpu, op, SIM_RSI, n * op->size);
@@ -119,7 +98,7 @@ void op_stos(struct sim_cpu *cpu, const struct sim_op *op)
 		u64 n = runs(cpu, op, left) ? fill_run(cpu, op, to, left < budget ? left : budget) : 0;
 
 		if (!n) {
-			element_write(cpu, to, op->size, reg_get(cpu, 0, op->size), string_es(cpu));
+			mem_write(cpu, to, op->size, reg_get(cpu, 0, op->size), string_es(cpu));
 			n = 1;
 		}
 		string_advance(cpu, op, SIM_RDI, n * op->size);
@@ -135,21 +114,11 @@ void op_lods(struct sim_cpu *cpu, const struct sim_op *op)
 	u64 left = string_count(cpu, op), budget = string_budget(cpu);
 
 	for (; left && budget; left--, budget--) {
-		reg_set(cpu, 0, op->size, element_read(cpu, source_linear(cpu, op), op->size, op->seg));
+		reg_set(cpu, 0, op->size, mem_read(cpu, source_linear(cpu, op), op->size, op->seg));
 		string_advance(cpu, op, SIM_RSI, op->size);
 		string_done(cpu, op, 1);
 	}
 	string_leave(cpu, op, left == 0, budget);
-}
-
-static void compare(struct sim_cpu *cpu, unsigned size, u64 a, u64 b)
-{
-	switch (size) {
-	case 1: alu_sub8(cpu, (u8)a, (u8)b); break;
-	case 2: alu_sub16(cpu, (u16)a, (u16)b); break;
-	case 4: alu_sub32(cpu, (u32)a, (u32)b); break;
-	default: alu_sub64(cpu, a, b); break;
-	}
 }
 
 /* Another iteration? REPE goes on while equal, REPNE while not. */
@@ -164,10 +133,10 @@ void op_scas(struct sim_cpu *cpu, const struct sim_op *op)
 	u64 left = string_count(cpu, op), budget = string_budget(cpu), a = reg_get(cpu, 0, op->size), b = 0;
 
 	while (left && budget) {
-		b = element_read(cpu, target_linear(cpu, op, ACCESS_READ), op->size, string_es(cpu));
+		b = mem_read(cpu, target_linear(cpu, op, ACCESS_READ), op->size, string_es(cpu));
 		string_advance(cpu, op, SIM_RDI, op->size);
 		string_done(cpu, op, 1);
-		compare(cpu, op->size, a, b);
+		alu_sub(cpu, a, b, op->size);
 		left--;
 		budget--;
 		if (!compare_goes_on(op, left, budget, a == b))
@@ -181,12 +150,12 @@ void op_cmps(struct sim_cpu *cpu, const struct sim_op *op)
 	u64 left = string_count(cpu, op), budget = string_budget(cpu), a = 0, b = 0;
 
 	while (left && budget) {
-		b = element_read(cpu, target_linear(cpu, op, ACCESS_READ), op->size, string_es(cpu));
-		a = element_read(cpu, source_linear(cpu, op), op->size, op->seg);
+		b = mem_read(cpu, target_linear(cpu, op, ACCESS_READ), op->size, string_es(cpu));
+		a = mem_read(cpu, source_linear(cpu, op), op->size, op->seg);
 		string_advance(cpu, op, SIM_RSI, op->size);
 		string_advance(cpu, op, SIM_RDI, op->size);
 		string_done(cpu, op, 1);
-		compare(cpu, op->size, a, b);
+		alu_sub(cpu, a, b, op->size);
 		left--;
 		budget--;
 		if (!compare_goes_on(op, left, budget, a == b))

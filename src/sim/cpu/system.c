@@ -207,7 +207,7 @@ void op_rdtscp(struct sim_cpu *cpu, const struct sim_op *op)
 
 void op_rdpid(struct sim_cpu *cpu, const struct sim_op *op)
 {
-	reg_set64(cpu, op->xrm * 8u, (u32)cpu->tsc_aux);
+	reg_set(cpu, op->xrm * 8u, 8, (u32)cpu->tsc_aux);
 }
 
 /* There are no performance counters. */

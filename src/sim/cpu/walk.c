@@ -183,12 +183,10 @@ static bool mark_used(struct path *path, bool write, bool narrow)
 {
 	for (unsigned i = 0; i < path->count; i++) {
 		u64 old = path->values[i], new = old | PTE_A | (write && i + 1 == path->count ? PTE_D : 0);
-		u32 old32 = (u32)old;
 
 		if (new == old || !path->entries[i])
 			continue;
-		if (narrow ? !ram_replace32((u32 *)(void *)path->entries[i], &old32, (u32) new)
-		           : !ram_replace64(path->entries[i], &old, new))
+		if (!ram_replace(path->entries[i], &old, new, narrow ? 4 : 8))
 			return false;
 		path->values[i] = new;
 	}

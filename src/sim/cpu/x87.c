@@ -236,7 +236,7 @@ static void df(struct sim_cpu *cpu, const struct sim_op *op)
 	case 4:
 		if (i)
 			sim_raise(cpu, EXC_UD);
-		reg_set16(cpu, SIM_RAX * 8, cpu->x87.fsw);
+		reg_set(cpu, SIM_RAX * 8, 2, cpu->x87.fsw);
 		break;
 	case 5:
 	case 6: x87_compare_flags(cpu, i, reg == 5, true); break;
