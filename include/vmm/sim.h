@@ -39,11 +39,11 @@ struct sim_options {
 
 /* A host whose /dev/kvm and /dev/sev are the software platform; other paths and descriptors are the kernel's.
  */
-int host_sim_create(const struct sim_options *options, struct host **ret_host, struct err *err) MUST_CHECK;
+int sim_host_create(const struct sim_options *options, struct host **ret_host, struct err *err) MUST_CHECK;
 
 /*
  * The guest's time in ns since the host was created, for the devices of the VMM: monotonic, any thread. On
- * a vCPU's thread between two KVM_RUN it is exact. h is what host_sim_create() gave, not a wrapper of it.
+ * a vCPU's thread between two KVM_RUN it is exact. h is what sim_host_create() gave, not a wrapper of it.
  */
 uint64_t sim_now_ns(const struct host *h);
 
@@ -70,7 +70,7 @@ struct sim_cert {
 /*
  * For SEV the signed CEK (struct abi_sev_cert), ASK and ARK in AMD's binary format; for SNP the VCEK of the
  * reported TCB, ASK and ARK as DER. All end in a root that is the software platform's. h is what
- * host_sim_create() gave, not a wrapper of it. Free with sim_certificates_free(). ERR_HOST: a processor
+ * sim_host_create() gave, not a wrapper of it. Free with sim_certificates_free(). ERR_HOST: a processor
  * without SEV; ERR_USAGE: without SNP.
  */
 int sim_certificates(

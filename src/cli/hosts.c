@@ -66,7 +66,7 @@ static int open_real(struct cli_hosts *hosts, const struct config *config, FILE 
 	if (sim_options_of(config, &options, err) < 0)
 		return -1;
 	fprintf(tell, "%s\n", CLI_SIMULATED);
-	if (host_sim_create(&options, &hosts->real, err) < 0)
+	if (sim_host_create(&options, &hosts->real, err) < 0)
 		return -1;
 	hosts->sim = true;
 	hosts->process = (struct launch_process){
@@ -91,7 +91,7 @@ int cli_sim_check(const struct config *config, struct err *err)
 	if (config->host != CONFIG_HOST_SIM)
 		return 0;
 	options.cgroup = ""; /* its files would be made, or a guest that uses them be in the way */
-	if (host_sim_create(&options, &host, err) < 0)
+	if (sim_host_create(&options, &host, err) < 0)
 		return err_wrap(err, "host");
 	host_destroy(host);
 	return 0;

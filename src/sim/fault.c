@@ -11,7 +11,7 @@
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
-static bool table_names(const struct sim_call *table, const char *call)
+static bool table_names(const struct kvm_call *table, const char *call)
 {
 	for (; table->request; table++) {
 		const char *name = host_ioctl_name(table->request);
@@ -30,8 +30,8 @@ static bool is_known(const char *call)
 		if (strcmp(others[i], call) == 0)
 			return true;
 	}
-	return table_names(sim_system_calls, call) || table_names(sim_vm_calls, call) ||
-	       table_names(sim_vcpu_calls, call);
+	return table_names(kvm_system_calls, call) || table_names(kvm_vm_calls, call) ||
+	       table_names(kvm_vcpu_calls, call);
 }
 
 int sim_fault_set(struct host *h, const struct sim_fault *fault, struct err *err)
@@ -89,7 +89,7 @@ static int count_call(struct sim_platform *sim, const char *call, uint64_t *ret_
 	return sys;
 }
 
-int platform_fault(struct sim_platform *sim, const char *call)
+int sim_fault_meet(struct sim_platform *sim, const char *call)
 {
 	struct timespec delay;
 	uint64_t ns = 0;

@@ -55,17 +55,17 @@ static struct sim_object *replace(struct sim_platform *sim, int fd, struct sim_o
 	return old;
 }
 
-static struct sim_vm *vm_of(struct sim_object *object)
+static struct kvm_vm *vm_of(struct sim_object *object)
 {
-	return object->kind == SIM_VM     ? (struct sim_vm *)object
-	       : object->kind == SIM_VCPU ? ((struct sim_vcpu *)object)->vm
-	       : object->kind == SIM_GMEM ? ((struct sim_gmem *)object)->vm
+	return object->kind == SIM_VM     ? (struct kvm_vm *)object
+	       : object->kind == SIM_VCPU ? ((struct kvm_vcpu *)object)->vm
+	       : object->kind == SIM_GMEM ? ((struct kvm_gmem *)object)->vm
 	                                  : NULL;
 }
 
-void vm_unref(struct sim_vm *vm)
+void kvm_vm_unref(struct kvm_vm *vm)
 {
-	struct sim_vm **at;
+	struct kvm_vm **at;
 	bool last;
 
 	if (!vm)
@@ -80,7 +80,7 @@ void vm_unref(struct sim_vm *vm)
 	}
 	pthread_mutex_unlock(&vm->sim->lock);
 	if (last)
-		vm_destroy(vm);
+		kvm_vm_destroy(vm);
 }
 
 /* The last hold on it is gone: its descriptor's, or that of a call that was under way when it was closed. */
@@ -89,9 +89,9 @@ static void object_end(struct sim_object *object)
 	if (object->kind == SIM_SYSTEM || object->kind == SIM_SEV_DEVICE)
 		free(object);
 	else if (object->kind == SIM_GMEM)
-		gmem_close((struct sim_gmem *)object);
+		kvm_gmem_close((struct kvm_gmem *)object);
 	else
-		vm_unref(vm_of(object));
+		kvm_vm_unref(vm_of(object));
 }
 
 /* Gives back one hold. */
@@ -112,7 +112,7 @@ static void release(struct sim_platform *sim, struct sim_object *object)
 	if (!object)
 		return;
 	if (object->kind == SIM_VM)
-		vm_irqfds_release((struct sim_vm *)object);
+		kvm_vm_irqfds_release((struct kvm_vm *)object);
 	leave(sim, object);
 }
 
@@ -156,7 +156,7 @@ static int sim_open(struct host *h, const char *path, int flags)
 
 	if (!kvm && strcmp(path, "/dev/sev") != 0)
 		return open(path, flags | O_CLOEXEC);
-	fd = platform_fault(platform_of(h), "open");
+	fd = sim_fault_meet(platform_of(h), "open");
 	if (fd == 0)
 		fd = kvm ? kvm_device_open(platform_of(h)) : sev_device_open(platform_of(h), flags);
 	if (fd >= 0)
@@ -174,9 +174,9 @@ static int sim_close(struct host *h, int fd)
 
 /* ---- calls ---- */
 
-static int call(void *object, const struct sim_call *row, uintptr_t user)
+static int call(void *object, const struct kvm_call *row, uintptr_t user)
 {
-	char arg[SIM_ARG_BYTES] __attribute__((aligned(64)));
+	char arg[KVM_ARG_BYTES] __attribute__((aligned(64)));
 	size_t size = _IOC_SIZE(row->request);
 	int result = 0;
 
@@ -194,32 +194,32 @@ static int call(void *object, const struct sim_call *row, uintptr_t user)
 }
 
 static int call_table(
-        void *object, const struct sim_call *table, unsigned long request, uintptr_t user, int unknown)
+        void *object, const struct kvm_call *table, unsigned long request, uintptr_t user, int unknown)
 {
-	for (const struct sim_call *row = table; row->request; row++) {
+	for (const struct kvm_call *row = table; row->request; row++) {
 		if (row->request == request)
 			return call(object, row, user);
 	}
 	return unknown;
 }
 
-int vcpu_table_call(struct sim_vcpu *v, unsigned long request, uintptr_t user)
+int kvm_vcpu_table_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user)
 {
-	return call_table(v, sim_vcpu_calls, request, user, -EINVAL);
+	return call_table(v, kvm_vcpu_calls, request, user, -EINVAL);
 }
 
 /* One caller at a time; another waits until the vCPU has left the guest, as with the kernel. */
-static int vcpu_call(struct sim_vcpu *v, unsigned long request, uintptr_t user)
+static int vcpu_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user)
 {
 	int result;
 
 	if (_IOC_TYPE(request) != KVMIO)
 		return -EINVAL;
 	pthread_mutex_lock(&v->lock);
-	if (!v->sev || !vcpu_sev_call(v, request, user, &result))
-		result = vcpu_table_call(v, request, user);
+	if (!v->sev || !sev_vcpu_call(v, request, user, &result))
+		result = kvm_vcpu_table_call(v, request, user);
 	if (v->sev)
-		private_release(v);
+		sev_decrypted_release(v);
 	pthread_mutex_unlock(&v->lock);
 	return result;
 }
@@ -239,15 +239,15 @@ static struct sim_object *enter(struct sim_platform *sim, int fd)
 	return object;
 }
 
-struct sim_vm *sim_vm_hold(struct sim_platform *sim, int fd)
+struct kvm_vm *kvm_vm_hold(struct sim_platform *sim, int fd)
 {
-	struct sim_vm *vm = NULL;
+	struct kvm_vm *vm = NULL;
 
 	if (fd < 0 || fd >= SIM_FDS_MAX)
 		return NULL;
 	pthread_mutex_lock(&sim->lock);
 	if (sim->objects[fd] && sim->objects[fd]->kind == SIM_VM) {
-		vm = (struct sim_vm *)sim->objects[fd];
+		vm = (struct kvm_vm *)sim->objects[fd];
 		vm->refs++;
 	}
 	pthread_mutex_unlock(&sim->lock);
@@ -257,15 +257,15 @@ struct sim_vm *sim_vm_hold(struct sim_platform *sim, int fd)
 static int call_object(
         struct sim_platform *sim, struct sim_object *object, unsigned long request, uintptr_t user)
 {
-	const struct sim_vm *vm = vm_of(object);
+	const struct kvm_vm *vm = vm_of(object);
 
 	if (vm && atomic_load(&vm->dead))
 		return -EIO;
 	switch (object->kind) {
-	case SIM_SYSTEM: return call_table(sim, sim_system_calls, request, user, -EINVAL);
-	case SIM_VM: return call_table(object, sim_vm_calls, request, user, -ENOTTY);
-	case SIM_VCPU: return vcpu_call((struct sim_vcpu *)object, request, user);
-	case SIM_SEV_DEVICE: return sev_device_ioctl((struct sim_sev_device *)object, request, user);
+	case SIM_SYSTEM: return call_table(sim, kvm_system_calls, request, user, -EINVAL);
+	case SIM_VM: return call_table(object, kvm_vm_calls, request, user, -ENOTTY);
+	case SIM_VCPU: return vcpu_call((struct kvm_vcpu *)object, request, user);
+	case SIM_SEV_DEVICE: return sev_device_ioctl((struct sev_device *)object, request, user);
 	default: return -ENOTTY;
 	}
 }
@@ -278,7 +278,7 @@ static int sim_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 
 	if (!object)
 		return ioctl(fd, request, arg);
-	result = platform_fault(sim, host_ioctl_name(request & 0xffffffff));
+	result = sim_fault_meet(sim, host_ioctl_name(request & 0xffffffff));
 	if (result == 0)
 		result = call_object(sim, object, request & 0xffffffff, (uintptr_t)arg);
 	leave(sim, object);
@@ -293,12 +293,12 @@ static int sim_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 static int mmap_fd(const struct sim_object *object, size_t length, int prot, int flags, off_t *offset)
 {
 	if (object->kind == SIM_GMEM)
-		return gmem_mmap_fd((const struct sim_gmem *)object, prot, flags, offset);
+		return kvm_gmem_mmap_fd((const struct kvm_gmem *)object, prot, flags, offset);
 	if (object->kind != SIM_VCPU)
 		return -ENODEV;
 	if (prot & PROT_EXEC)
 		return -EPERM;
-	return (uint64_t)*offset + length > SIM_RING_OFFSET && !(flags & MAP_SHARED) ? -EINVAL : object->fd;
+	return (uint64_t)*offset + length > KVM_RING_OFFSET && !(flags & MAP_SHARED) ? -EINVAL : object->fd;
 }
 
 static void *sim_mmap(struct host *h, void *addr, size_t length, int prot, int flags, int fd, off_t offset)
@@ -310,7 +310,7 @@ static void *sim_mmap(struct host *h, void *addr, size_t length, int prot, int f
 
 	if (!object)
 		return mmap(addr, length, prot, flags, fd, offset);
-	result = platform_fault(sim, "mmap");
+	result = sim_fault_meet(sim, "mmap");
 	if (result == 0)
 		result = mmap_fd(object, length, prot, flags, &offset);
 	if (result >= 0)
@@ -335,7 +335,7 @@ static int sim_fallocate(struct host *h, int fd, int mode, off_t offset, off_t l
 	if (!object)
 		return fallocate(fd, mode, offset, length);
 	if (object->kind == SIM_GMEM)
-		result = gmem_fallocate((struct sim_gmem *)object, mode, offset, length);
+		result = kvm_gmem_fallocate((struct kvm_gmem *)object, mode, offset, length);
 	leave(sim, object);
 	if (result < 0)
 		errno = -result;
@@ -352,7 +352,7 @@ static void sim_destroy(struct host *h)
 		if (sim->objects[fd])
 			sim_close(h, fd);
 	}
-	processor_destroy(sim->secure);
+	sev_platform_destroy(sim->secure);
 	pthread_mutex_destroy(&sim->lock);
 	free(sim);
 }
@@ -368,24 +368,24 @@ static const struct host_ops sim_ops = {
         .destroy = sim_destroy,
 };
 
-int host_sim_create(const struct sim_options *options, struct host **ret_host, struct err *err)
+int sim_host_create(const struct sim_options *options, struct host **ret_host, struct err *err)
 {
 	struct sim_platform *sim = calloc(1, sizeof(*sim));
 
 	if (!sim)
 		return err_sys(err, ERR_FAILED, ENOMEM, "software platform");
-	if (processor_create(options, &sim->secure, err) < 0) {
+	if (sev_platform_create(options, &sim->secure, err) < 0) {
 		free(sim);
 		return -1;
 	}
 	sim->host.ops = &sim_ops;
 	pthread_mutex_init(&sim->lock, NULL);
-	clock_init(&sim->clock, options->clock);
+	kvm_clock_init(&sim->clock, options->clock);
 	*ret_host = &sim->host;
 	return 0;
 }
 
 uint64_t sim_now_ns(const struct host *h)
 {
-	return clock_now(&((const struct sim_platform *)h)->clock);
+	return kvm_clock_now(&((const struct sim_platform *)h)->clock);
 }

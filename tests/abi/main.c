@@ -68,7 +68,7 @@ static int create_host(const char *name, bool sev, struct host **ret_host, struc
 	const struct sim_options options = {.clock = SIM_CLOCK_VIRTUAL, .product = sev ? "Milan" : NULL};
 
 	if (strcmp(name, "sim") == 0)
-		return host_sim_create(&options, ret_host, err);
+		return sim_host_create(&options, ret_host, err);
 	if (strcmp(name, "kvm") == 0)
 		return host_kernel_create(ret_host, err);
 	return err_set(err, ERR_USAGE, "abi kvm|sim [CHAPTER]...");

@@ -437,7 +437,7 @@ static void create(void)
 	f.ram += GUARD_BYTES;
 	if (mprotect(f.ram, RAM_BYTES, PROT_READ | PROT_WRITE) < 0 ||
 	        timer_create(CLOCK_MONOTONIC, &event, &f.timer) < 0 ||
-	        host_sim_create(&options, &f.host, &err) < 0)
+	        sim_host_create(&options, &f.host, &err) < 0)
 		abort();
 	log_set_level(LOG_ERROR);
 }

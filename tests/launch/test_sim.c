@@ -24,7 +24,7 @@ static int setup(void **state)
 	const struct sim_options options = {.product = "Milan", .seed = 7};
 
 	bench_start(&bench);
-	assert_ok(host_sim_create(&options, &host, &err));
+	assert_ok(sim_host_create(&options, &host, &err));
 	return 0;
 }
 
@@ -312,7 +312,7 @@ static void test_sim_every_failing_call_leaves_no_guest(void **state)
 static void other_host(struct sim_options options)
 {
 	host_destroy(host);
-	assert_ok(host_sim_create(&options, &host, &err));
+	assert_ok(sim_host_create(&options, &host, &err));
 }
 
 /* One guest takes the only ASID; what a second one is told. */

@@ -18,7 +18,7 @@ struct sim_block;
 struct sim_tlb;
 struct sim_tlb_entry;
 struct sim_code;
-struct sim_gmem;
+struct kvm_gmem;
 
 /* ---- guest memory ---- */
 
@@ -29,7 +29,7 @@ struct sim_slot {
 	uint64_t size;
 	uint32_t id;   /* of the slot, for bus.dirtied */
 	uint8_t *host; /* size bytes; an access that the VMM's mapping refuses is SIM_EXIT_MISSING */
-	struct sim_gmem
+	struct kvm_gmem
 	        *gmem; /* for sim_bus.view: the guest_memfd behind it (NULL: none), from gmem_offset */
 	uint64_t gmem_offset;
 	uint32_t flags;

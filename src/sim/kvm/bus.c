@@ -10,30 +10,30 @@
 #define PORT_NS 1000u
 #define MMIO_NS 100u
 
-static bool doorbell(struct sim_vm *vm, bool pio, uint64_t address, uint32_t size, const void *data)
+static bool doorbell(struct kvm_vm *vm, bool pio, uint64_t address, uint32_t size, const void *data)
 {
 	bool answered;
 
 	if (!atomic_load_explicit(&vm->ioeventfd_count, memory_order_relaxed))
 		return false;
 	pthread_mutex_lock(&vm->irq_lock);
-	answered = vm_ioeventfd_write(vm, pio, address, size, data);
+	answered = kvm_vm_ioeventfd_write(vm, pio, address, size, data);
 	pthread_mutex_unlock(&vm->irq_lock);
 	return answered;
 }
 
 static bool on_io(void *ctx, bool write, uint16_t port, uint32_t size, void *data)
 {
-	struct sim_vcpu *v = ctx;
-	struct sim_vm *vm = v->vm;
+	struct kvm_vcpu *v = ctx;
+	struct kvm_vm *vm = v->vm;
 
-	if (!vm_has_pic(vm) || !(irq_pic_port(port) || irq_pit_port(vm->chip->pit, port)))
+	if (!kvm_vm_has_pic(vm) || !(irq_pic_port(port) || irq_pit_port(vm->chip->pit, port)))
 		return write && doorbell(vm, true, port, size, data);
 	pthread_mutex_lock(&vm->irq_lock);
-	irq_chip_io(vm->chip, write, port, size, data, vcpu_now(v));
-	vm_timers_changed(vm);
+	irq_chip_io(vm->chip, write, port, size, data, kvm_vcpu_now(v));
+	kvm_vm_timers_changed(vm);
 	pthread_mutex_unlock(&vm->irq_lock);
-	vcpu_charge_access(v, PORT_NS);
+	kvm_vcpu_charge_access(v, PORT_NS);
 	return true;
 }
 
@@ -46,10 +46,10 @@ static bool in_range(uint64_t gpa, uint32_t size, uint64_t base, uint64_t bytes)
  * The page of a LAPIC that is off, or that has MSRs in its place: KVM answers reads with ones and loses
  * writes, or knows nothing of it when the VMM switched this quirk off.
  */
-static bool lapic_page(struct sim_vcpu *v, bool write, uint64_t offset, uint32_t size, void *data)
+static bool lapic_page(struct kvm_vcpu *v, bool write, uint64_t offset, uint32_t size, void *data)
 {
 	if (irq_lapic_is_on(&v->lapic) && !irq_lapic_is_x2(&v->lapic)) {
-		irq_lapic_mmio(&v->lapic, write, (unsigned)offset, size, data, vcpu_now(v));
+		irq_lapic_mmio(&v->lapic, write, (unsigned)offset, size, data, kvm_vcpu_now(v));
 		return true;
 	}
 	if (!sim_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_LAPIC_MMIO_HOLE))
@@ -61,8 +61,8 @@ static bool lapic_page(struct sim_vcpu *v, bool write, uint64_t offset, uint32_t
 
 static bool on_mmio(void *ctx, bool write, uint64_t gpa, uint32_t size, void *data)
 {
-	struct sim_vcpu *v = ctx;
-	struct sim_vm *vm = v->vm;
+	struct kvm_vcpu *v = ctx;
+	struct kvm_vm *vm = v->vm;
 	uint64_t lapic = v->lapic.base & ~UINT64_C(0xfff);
 	bool ours;
 
@@ -73,33 +73,33 @@ static bool on_mmio(void *ctx, bool write, uint64_t gpa, uint32_t size, void *da
 	if (!ours && !vm->chip->split && in_range(gpa, size, IRQ_IOAPIC_BASE, IRQ_IOAPIC_BYTES))
 		irq_ioapic_mmio(vm->chip, write, (unsigned)(gpa - IRQ_IOAPIC_BASE), size, data), ours = true;
 	if (ours && write)
-		vm_timers_changed(vm);
+		kvm_vm_timers_changed(vm);
 	pthread_mutex_unlock(&vm->irq_lock);
 	if (!ours)
 		return write && doorbell(vm, false, gpa, size, data);
-	vcpu_charge_access(v, MMIO_NS);
+	kvm_vcpu_charge_access(v, MMIO_NS);
 	return true;
 }
 
 static bool on_msr(void *ctx, bool write, uint32_t index, uint64_t *value)
 {
-	bool good = vcpu_msr(ctx, write, index, value, false);
+	bool good = kvm_vcpu_msr(ctx, write, index, value, false);
 
 	if (write)
-		vcpu_retime(ctx);
+		kvm_vcpu_retime(ctx);
 	return good;
 }
 
 static uint64_t on_tsc(void *ctx)
 {
-	struct sim_vcpu *v = ctx;
+	struct kvm_vcpu *v = ctx;
 
-	return vcpu_now(v) + (uint64_t)v->tsc_offset;
+	return kvm_vcpu_now(v) + (uint64_t)v->tsc_offset;
 }
 
 static uint8_t on_cr8_read(void *ctx)
 {
-	struct sim_vcpu *v = ctx;
+	struct kvm_vcpu *v = ctx;
 	uint8_t tpr;
 
 	if (!v->vm->chip)
@@ -112,7 +112,7 @@ static uint8_t on_cr8_read(void *ctx)
 
 static void on_cr8_write(void *ctx, uint8_t tpr)
 {
-	struct sim_vcpu *v = ctx;
+	struct kvm_vcpu *v = ctx;
 
 	if (!v->vm->chip)
 		return;
@@ -124,8 +124,8 @@ static void on_cr8_write(void *ctx, uint8_t tpr)
 /* The PIC goes first, as with KVM, and so does what the VMM injects in its place. */
 static int on_interrupt_ack(void *ctx)
 {
-	struct sim_vcpu *v = ctx;
-	struct sim_vm *vm = v->vm;
+	struct kvm_vcpu *v = ctx;
+	struct kvm_vm *vm = v->vm;
 	int vector;
 
 	pthread_mutex_lock(&vm->irq_lock);
@@ -139,21 +139,21 @@ static int on_interrupt_ack(void *ctx)
 	} else {
 		vector = irq_lapic_ack(&v->lapic);
 	}
-	vcpu_interrupts_changed(v);
+	kvm_vcpu_interrupts_changed(v);
 	pthread_mutex_unlock(&vm->irq_lock);
 	return vector;
 }
 
-void bus_init(struct sim_bus *bus)
+void kvm_bus_init(struct sim_bus *bus)
 {
-	bus->phys_mask = (UINT64_C(1) << SIM_PHYS_BITS) - 1;
+	bus->phys_mask = (UINT64_C(1) << KVM_PHYS_BITS) - 1;
 	bus->io = on_io;
 	bus->mmio = on_mmio;
 	bus->msr = on_msr;
-	bus->msr_allowed = vcpu_msr_allowed;
-	bus->msr_known = vcpu_msr_known;
-	bus->fixes_vmcall = vcpu_fixes_vmcall;
-	bus->msr_exits = vcpu_msr_exits;
+	bus->msr_allowed = kvm_vcpu_msr_allowed;
+	bus->msr_known = kvm_vcpu_msr_known;
+	bus->fixes_vmcall = kvm_vcpu_fixes_vmcall;
+	bus->msr_exits = kvm_vcpu_msr_exits;
 	bus->tsc = on_tsc;
 	bus->cr8_read = on_cr8_read;
 	bus->cr8_write = on_cr8_write;

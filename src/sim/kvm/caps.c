@@ -1,13 +1,13 @@
 /*
  * caps: what KVM_CHECK_EXTENSION answers and what KVM_ENABLE_CAP switches on, as one table. Any thread;
- * sim_vm.lock. Law: api.rst, 4.4, 7 and 8. What is left out on purpose: docs/architecture.md.
+ * kvm_vm.lock. Law: api.rst, 4.4, 7 and 8. What is left out on purpose: docs/architecture.md.
  */
 #include <errno.h>
 #include <linux/kvm_para.h>
 
 #include "sev/sev.h"
 
-typedef int enable_fn(struct sim_vm *vm, const struct kvm_enable_cap *cap);
+typedef int enable_fn(struct kvm_vm *vm, const struct kvm_enable_cap *cap);
 
 #define RING_BYTES_MAX ((uint64_t)65536 * sizeof(struct kvm_dirty_gfn))
 #define MSR_REASONS    (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
@@ -22,7 +22,7 @@ typedef int enable_fn(struct sim_vm *vm, const struct kvm_enable_cap *cap);
 #define X2APIC_EOI (UAPI_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST | UAPI_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST)
 #define X2APIC_API (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK | X2APIC_EOI)
 
-static int enable_hypercall(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+static int enable_hypercall(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	if (cap->args[0] & ~(UINT64_C(1) << KVM_HC_MAP_GPA_RANGE))
 		return -EINVAL;
@@ -31,22 +31,22 @@ static int enable_hypercall(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 }
 
 /* They stay switched off. */
-static int enable_known_quirks(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+static int enable_known_quirks(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	pthread_mutex_lock(&vm->irq_lock);
 	atomic_fetch_or(&vm->bus.quirks_off, (uint32_t)(cap->args[0] & QUIRKS));
-	vm_configure_chip(vm);
+	kvm_vm_configure_chip(vm);
 	pthread_mutex_unlock(&vm->irq_lock);
 	return 0;
 }
 
-static int enable_quirks(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+static int enable_quirks(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	return cap->args[0] & ~QUIRKS ? -EINVAL : enable_known_quirks(vm, cap);
 }
 
 /* What was chosen stays; of the two about ends of interrupts the later one counts. */
-static int enable_x2apic_api(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+static int enable_x2apic_api(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	uint32_t api = (uint32_t)cap->args[0];
 
@@ -58,28 +58,28 @@ static int enable_x2apic_api(struct sim_vm *vm, const struct kvm_enable_cap *cap
 		return -EINVAL;
 	}
 	vm->x2apic_api = (api & X2APIC_EOI ? vm->x2apic_api & ~X2APIC_EOI : vm->x2apic_api) | api;
-	vm_configure_chip(vm);
+	kvm_vm_configure_chip(vm);
 	pthread_mutex_unlock(&vm->irq_lock);
 	return 0;
 }
 
 /* The highest APIC ID of a vCPU, plus 1: it is chosen once, by the first vCPU if not before. */
-static int enable_max_id(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+static int enable_max_id(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
-	if (cap->args[0] > SIM_VCPU_IDS_MAX || (vm->vcpu_ids && vm->vcpu_ids != cap->args[0]))
+	if (cap->args[0] > KVM_VCPU_IDS_MAX || (vm->vcpu_ids && vm->vcpu_ids != cap->args[0]))
 		return -EINVAL;
 	vm->vcpu_ids = (unsigned)cap->args[0];
 	return 0;
 }
 
-static int enable_split(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+static int enable_split(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	if (cap->args[0] > IRQ_ROUTES_MAX)
 		return -EINVAL;
-	return vm_split_irqchip(vm, (unsigned)cap->args[0]);
+	return kvm_vm_split_irqchip(vm, (unsigned)cap->args[0]);
 }
 
-static int enable_user_msr(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+static int enable_user_msr(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	if (cap->args[0] & ~(uint64_t)MSR_REASONS)
 		return -EINVAL;
@@ -87,14 +87,14 @@ static int enable_user_msr(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 	return 0;
 }
 
-static int enable_payload(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+static int enable_payload(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	vm->has_payload = cap->args[0];
 	return 0;
 }
 
 /* INITIALLY_SET means something only with ENABLE. */
-static int enable_manual_log(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+static int enable_manual_log(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	uint64_t manual = cap->args[0] & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
 
@@ -104,7 +104,7 @@ static int enable_manual_log(struct sim_vm *vm, const struct kvm_enable_cap *cap
 	return 0;
 }
 
-static int enable_ring(struct sim_vm *vm, const struct kvm_enable_cap *cap)
+static int enable_ring(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	uint32_t bytes = (uint32_t)cap->args[0];
 
@@ -115,7 +115,7 @@ static int enable_ring(struct sim_vm *vm, const struct kvm_enable_cap *cap)
 	if (vm->ring_bytes || atomic_load(&vm->vcpu_count))
 		return -EINVAL;
 	vm->ring_bytes = bytes;
-	vm->bus.dirtied = vcpu_dirtied;
+	vm->bus.dirtied = kvm_vcpu_dirtied;
 	return 0;
 }
 
@@ -131,10 +131,10 @@ static const struct {
         {KVM_CAP_SET_TSS_ADDR, 1, NULL},
         {KVM_CAP_EXT_CPUID, 1, NULL},
         {KVM_CAP_EXT_EMUL_CPUID, 1, NULL},
-        {KVM_CAP_NR_VCPUS, SIM_VCPUS_MAX, NULL},
-        {KVM_CAP_MAX_VCPUS, SIM_VCPUS_MAX, NULL},
-        {KVM_CAP_MAX_VCPU_ID, SIM_VCPU_IDS_MAX, enable_max_id},
-        {KVM_CAP_NR_MEMSLOTS, SIM_SLOTS_MAX, NULL},
+        {KVM_CAP_NR_VCPUS, KVM_VCPUS_MAX, NULL},
+        {KVM_CAP_MAX_VCPUS, KVM_VCPUS_MAX, NULL},
+        {KVM_CAP_MAX_VCPU_ID, KVM_VCPU_IDS_MAX, enable_max_id},
+        {KVM_CAP_NR_MEMSLOTS, KVM_SLOTS_MAX, NULL},
         {KVM_CAP_NOP_IO_DELAY, 1, NULL},
         {KVM_CAP_MP_STATE, 1, NULL},
         {KVM_CAP_VAPIC, 1, NULL},
@@ -164,10 +164,10 @@ static const struct {
         {KVM_CAP_TSC_DEADLINE_TIMER, 1, NULL},
         {KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC, NULL},
         {KVM_CAP_KVMCLOCK_CTRL, 1, NULL},
-        {KVM_CAP_MCE, SIM_MCE_BANKS, NULL},
+        {KVM_CAP_MCE, KVM_MCE_BANKS, NULL},
         {KVM_CAP_DEBUGREGS, 1, NULL},
         {KVM_CAP_SET_GUEST_DEBUG, 1, NULL},
-        {KVM_CAP_SET_GUEST_DEBUG2, SIM_GUESTDBG_KNOWN, NULL},
+        {KVM_CAP_SET_GUEST_DEBUG2, KVM_GUESTDBG_KNOWN, NULL},
         {KVM_CAP_X86_ROBUST_SINGLESTEP, 1, NULL},
         {KVM_CAP_XSAVE, 1, NULL},
         {KVM_CAP_XSAVE2, sizeof(struct kvm_xsave), NULL},
@@ -196,15 +196,15 @@ static const struct {
         {UAPI_CAP_PRE_FAULT_MEMORY, 1, NULL},
 };
 
-int vm_capability(const struct sim_platform *sim, const struct sim_vm *vm, unsigned long capability)
+int kvm_vm_capability(const struct sim_platform *sim, const struct kvm_vm *vm, unsigned long capability)
 {
-	bool protected = vm && vm_has_protected_state(vm);
+	bool protected = vm && kvm_vm_has_protected_state(vm);
 
 	switch (capability) {
-	case UAPI_CAP_VM_TYPES: return (int)processor_vm_types(sim->secure);
+	case UAPI_CAP_VM_TYPES: return (int)sev_platform_vm_types(sim->secure);
 	case UAPI_CAP_MEMORY_ATTRIBUTES:
-		return !vm || vm_has_private_memory(vm) ? (int)UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0;
-	case UAPI_CAP_GUEST_MEMFD_FLAGS: return (int)vm_gmem_flags(vm);
+		return !vm || kvm_vm_has_private_memory(vm) ? (int)UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0;
+	case UAPI_CAP_GUEST_MEMFD_FLAGS: return (int)kvm_vm_gmem_flags(vm);
 	case KVM_CAP_READONLY_MEM: return !protected;
 	case KVM_CAP_SYNC_REGS: return protected ? 0 : KVM_SYNC_X86_VALID_FIELDS;
 	default: break;
@@ -219,18 +219,18 @@ int vm_capability(const struct sim_platform *sim, const struct sim_vm *vm, unsig
 	return 0;
 }
 
-int vm_enable_cap(void *object, void *arg, uintptr_t user)
+int kvm_vm_enable_cap(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_enable_cap *cap = arg;
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 	int result = -EINVAL;
 
 	if (cap->flags)
 		return -EINVAL;
 	if (cap->cap == KVM_CAP_VM_COPY_ENC_CONTEXT_FROM)
-		return vm_sev_copy_from(vm, (int)cap->args[0]);
+		return sev_vm_copy_from(vm, (int)cap->args[0]);
 	if (cap->cap == KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM)
-		return vm_sev_move_from(vm, (int)cap->args[0]);
+		return sev_vm_move_from(vm, (int)cap->args[0]);
 	pthread_mutex_lock(&vm->lock);
 	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
 		if (capabilities[i].capability == cap->cap && capabilities[i].enable)

@@ -21,18 +21,18 @@ static uint64_t host_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-void clock_init(struct sim_clock *clock, enum sim_clock_kind kind)
+void kvm_clock_init(struct kvm_clock *clock, enum sim_clock_kind kind)
 {
 	clock->host = kind == SIM_CLOCK_HOST;
 	clock->host_base_ns = host_ns();
 }
 
-uint64_t clock_now(const struct sim_clock *clock)
+uint64_t kvm_clock_now(const struct kvm_clock *clock)
 {
 	return clock->host ? host_ns() - clock->host_base_ns : atomic_load(&clock->now_ns);
 }
 
-void clock_skip_to(struct sim_clock *clock, uint64_t now_ns)
+void kvm_clock_skip_to(struct kvm_clock *clock, uint64_t now_ns)
 {
 	uint64_t seen = atomic_load(&clock->now_ns);
 
@@ -40,13 +40,13 @@ void clock_skip_to(struct sim_clock *clock, uint64_t now_ns)
 		;
 }
 
-uint64_t vcpu_now(struct sim_vcpu *v)
+uint64_t kvm_vcpu_now(struct kvm_vcpu *v)
 {
-	struct sim_clock *clock = &v->vm->sim->clock;
+	struct kvm_clock *clock = &v->vm->sim->clock;
 	uint64_t own, seen;
 
 	if (clock->host)
-		return clock_now(clock);
+		return kvm_clock_now(clock);
 	own = v->base_ns + (sim_cpu_icount(v->cpu) - v->base_icount);
 	seen = atomic_load_explicit(&clock->now_ns, memory_order_relaxed);
 	if (seen > own) {
@@ -54,14 +54,14 @@ uint64_t vcpu_now(struct sim_vcpu *v)
 		return seen;
 	}
 	if (seen < own)
-		clock_skip_to(clock, own);
+		kvm_clock_skip_to(clock, own);
 	return own;
 }
 
-void vcpu_charge_access(struct sim_vcpu *v, uint64_t ns)
+void kvm_vcpu_charge_access(struct kvm_vcpu *v, uint64_t ns)
 {
 	v->base_ns += ns;
-	vcpu_retime(v);
+	kvm_vcpu_retime(v);
 }
 
 /*
@@ -69,7 +69,7 @@ void vcpu_charge_access(struct sim_vcpu *v, uint64_t ns)
  * The longer it polls one place, the more each read costs: a sixteenth of the wait, so no delay is more than
  * that too long.
  */
-void vcpu_charge_exit(struct sim_vcpu *v, uint64_t key, bool write)
+void kvm_vcpu_charge_exit(struct kvm_vcpu *v, uint64_t key, bool write)
 {
 	uint64_t icount = sim_cpu_icount(v->cpu), ns = EXIT_NS;
 
@@ -84,12 +84,12 @@ void vcpu_charge_exit(struct sim_vcpu *v, uint64_t key, bool write)
 	}
 	v->poll.icount = icount;
 	v->base_ns += ns;
-	vcpu_now(v); /* the device that answers sees the time at the end of the access */
+	kvm_vcpu_now(v); /* the device that answers sees the time at the end of the access */
 }
 
-void vcpu_retime(struct sim_vcpu *v)
+void kvm_vcpu_retime(struct kvm_vcpu *v)
 {
-	uint64_t next = atomic_load(&v->vm->next_timer_ns), now = vcpu_now(v), icount, deadline;
+	uint64_t next = atomic_load(&v->vm->next_timer_ns), now = kvm_vcpu_now(v), icount, deadline;
 
 	if (v->vm->sim->clock.host)
 		return;
@@ -100,15 +100,15 @@ void vcpu_retime(struct sim_vcpu *v)
 	sim_cpu_set_deadline(v->cpu, deadline);
 }
 
-uint64_t vcpu_start_slice(struct sim_vcpu *v)
+uint64_t kvm_vcpu_start_slice(struct kvm_vcpu *v)
 {
-	struct sim_vm *vm = v->vm;
-	uint64_t now = vcpu_now(v), icount = sim_cpu_icount(v->cpu), next;
+	struct kvm_vm *vm = v->vm;
+	uint64_t now = kvm_vcpu_now(v), icount = sim_cpu_icount(v->cpu), next;
 
 	if (atomic_load(&vm->next_timer_ns) <= now) {
 		pthread_mutex_lock(&vm->irq_lock);
 		irq_chip_run_timers(vm->chip, now);
-		vm_timers_changed(vm);
+		kvm_vm_timers_changed(vm);
 		pthread_mutex_unlock(&vm->irq_lock);
 	}
 	v->slice_end = icount + (vm->sim->clock.host ? SLICE_HOST : SLICE);

@@ -1,5 +1,5 @@
 /*
- * debug: debug registers and the debugger outside the guest. The vCPU's calls; sim_vcpu.lock.
+ * debug: debug registers and the debugger outside the guest. The vCPU's calls; kvm_vcpu.lock.
  * Law: api.rst, KVM_GET_DEBUGREGS, KVM_SET_GUEST_DEBUG, KVM_EXIT_DEBUG.
  */
 #include <errno.h>
@@ -11,19 +11,19 @@
 #define VECTOR_BP  3
 #define INT3_BYTES 1
 
-int vcpu_get_debugregs(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_get_debugregs(void *object, void *arg, uintptr_t user)
 {
-	sim_cpu_get_debugregs(((struct sim_vcpu *)object)->cpu, arg);
+	sim_cpu_get_debugregs(((struct kvm_vcpu *)object)->cpu, arg);
 	return 0;
 }
 
-int vcpu_set_debugregs(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_debugregs(void *object, void *arg, uintptr_t user)
 {
-	return sim_cpu_set_debugregs(((struct sim_vcpu *)object)->cpu, arg) < 0 ? -EINVAL : 0;
+	return sim_cpu_set_debugregs(((struct kvm_vcpu *)object)->cpu, arg) < 0 ? -EINVAL : 0;
 }
 
 /* The exception that a debugger gives back to the guest; #BP that of the INT3 at rip. */
-static int inject(struct sim_vcpu *v, uint32_t control)
+static int inject(struct kvm_vcpu *v, uint32_t control)
 {
 	const struct sim_event db = {.kind = SIM_EVENT_EXCEPTION, .vector = VECTOR_DB, .given = true};
 	const struct sim_event bp = {
@@ -38,7 +38,7 @@ static int inject(struct sim_vcpu *v, uint32_t control)
 	return 0;
 }
 
-int vcpu_set_guest_debug(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_guest_debug(void *object, void *arg, uintptr_t user)
 {
 	static const struct {
 		uint32_t control, ask;
@@ -46,7 +46,7 @@ int vcpu_set_guest_debug(void *object, void *arg, uintptr_t user)
 	        {KVM_GUESTDBG_USE_HW_BP, SIM_DEBUG_BREAK}, {KVM_GUESTDBG_BLOCKIRQ, SIM_DEBUG_CALM}};
 	const struct kvm_guest_debug *debug = arg;
 	struct sim_debugger debugger = {.dr7 = debug->arch.debugreg[7]};
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	int result = inject(v, debug->control);
 
 	if (result < 0)
@@ -59,7 +59,7 @@ int vcpu_set_guest_debug(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-int vcpu_leave_debug(struct sim_vcpu *v)
+int kvm_vcpu_leave_debug(struct kvm_vcpu *v)
 {
 	const struct sim_exit_info *info = &v->cpu->exit_info;
 

@@ -1,7 +1,7 @@
 /*
  * dirty: which pages the guests wrote: a bitmap a slot, or a ring a vCPU. A page counts once; taking it
- * out of the log makes every processor look at it again (vm_map_publish). sim_vm.lock; vcpu_dirtied() on the
- * vCPU's thread. Law: api.rst, KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG, KVM_CAP_DIRTY_LOG_RING.
+ * out of the log makes every processor look at it again (kvm_vm_map_publish). kvm_vm.lock; kvm_vcpu_dirtied()
+ * on the vCPU's thread. Law: api.rst, KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG, KVM_CAP_DIRTY_LOG_RING.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 #define RING_RESERVED 64 /* entries that are left when the ring counts as full */
 
-static uint64_t pages_of(const struct sim_slot_row *row)
+static uint64_t pages_of(const struct kvm_slot *row)
 {
 	return row->region.memory_size / PAGE_SIZE_BYTES;
 }
@@ -20,7 +20,7 @@ static uint64_t words_of(uint64_t pages)
 	return (pages + 63) / 64;
 }
 
-_Atomic uint64_t *vm_dirty_make(const struct sim_vm *vm, uint64_t pages)
+_Atomic uint64_t *kvm_vm_dirty_make(const struct kvm_vm *vm, uint64_t pages)
 {
 	_Atomic uint64_t *bits = calloc(words_of(pages), sizeof(*bits));
 
@@ -31,22 +31,22 @@ _Atomic uint64_t *vm_dirty_make(const struct sim_vm *vm, uint64_t pages)
 
 /* ---- the bitmap ---- */
 
-static int find_row(struct sim_vm *vm, uint32_t slot, struct sim_slot_row **ret_row)
+static int find_row(struct kvm_vm *vm, uint32_t slot, struct kvm_slot **ret_row)
 {
 	if (vm->ring_bytes)
 		return -ENXIO;
-	if (slot >= SIM_SLOTS_MAX)
+	if (slot >= KVM_SLOTS_MAX)
 		return -EINVAL;
 	*ret_row = &vm->slots[slot];
 	return (*ret_row)->dirty ? 0 : -ENOENT;
 }
 
 /* Takes the log: what was dirty is clean from here on, unless KVM_CLEAR_DIRTY_LOG is to say so. */
-static int take_log(struct sim_vm *vm, const struct kvm_dirty_log *log)
+static int take_log(struct kvm_vm *vm, const struct kvm_dirty_log *log)
 {
 	bool clear = !(vm->dirty_manual & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
 	auto_free uint64_t *bits = NULL;
-	struct sim_slot_row *row;
+	struct kvm_slot *row;
 	uint64_t words;
 	int result = find_row(vm, log->slot, &row);
 
@@ -58,7 +58,7 @@ static int take_log(struct sim_vm *vm, const struct kvm_dirty_log *log)
 		return -ENOMEM;
 	for (uint64_t i = 0; i < words; i++)
 		bits[i] = clear ? atomic_exchange(&row->dirty[i], 0) : atomic_load(&row->dirty[i]);
-	if (clear && vm_map_publish(vm) < 0)
+	if (clear && kvm_vm_map_publish(vm) < 0)
 		return -ENOMEM;
 	/* What was written before every processor had noticed. */
 	for (uint64_t i = 0; i < words && clear; i++)
@@ -66,9 +66,9 @@ static int take_log(struct sim_vm *vm, const struct kvm_dirty_log *log)
 	return sim_copy_out((uintptr_t)log->dirty_bitmap, bits, words * sizeof(*bits));
 }
 
-int vm_get_dirty_log(void *object, void *arg, uintptr_t user)
+int kvm_vm_get_dirty_log(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 	int result;
 
 	pthread_mutex_lock(&vm->lock);
@@ -87,14 +87,14 @@ static bool range_is_valid(const struct kvm_clear_dirty_log *log, uint64_t pages
 	return log->num_pages <= left && (log->num_pages == left || log->num_pages % 64 == 0);
 }
 
-static int clear_log(struct sim_vm *vm, const struct kvm_clear_dirty_log *log)
+static int clear_log(struct kvm_vm *vm, const struct kvm_clear_dirty_log *log)
 {
 	auto_free uint64_t *bits = NULL;
-	struct sim_slot_row *row;
+	struct kvm_slot *row;
 	uint64_t words = words_of(log->num_pages);
 	int result;
 
-	if (!vm->ring_bytes && log->slot < SIM_SLOTS_MAX && log->first_page % 64)
+	if (!vm->ring_bytes && log->slot < KVM_SLOTS_MAX && log->first_page % 64)
 		return -EINVAL;
 	result = find_row(vm, log->slot, &row);
 	if (result < 0)
@@ -108,12 +108,12 @@ static int clear_log(struct sim_vm *vm, const struct kvm_clear_dirty_log *log)
 		return -EFAULT;
 	for (uint64_t i = 0; i < words; i++)
 		atomic_fetch_and(&row->dirty[log->first_page / 64 + i], ~bits[i]);
-	return vm_map_publish(vm);
+	return kvm_vm_map_publish(vm);
 }
 
-int vm_clear_dirty_log(void *object, void *arg, uintptr_t user)
+int kvm_vm_clear_dirty_log(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 	int result;
 
 	pthread_mutex_lock(&vm->lock);
@@ -124,20 +124,20 @@ int vm_clear_dirty_log(void *object, void *arg, uintptr_t user)
 
 /* ---- the ring ---- */
 
-static uint32_t ring_used(const struct sim_vcpu *v)
+static uint32_t ring_used(const struct kvm_vcpu *v)
 {
 	return v->ring_at - atomic_load(&v->ring_reset);
 }
 
-bool vcpu_ring_is_full(const struct sim_vcpu *v)
+bool kvm_vcpu_ring_is_full(const struct kvm_vcpu *v)
 {
 	return v->ring && ring_used(v) + RING_RESERVED >= v->ring_count;
 }
 
 /* An entry's number, slot and page are written before its flags: the VMM reads them in the other order. */
-bool vcpu_dirtied(void *ctx, const struct sim_slot *slot, uint64_t page)
+bool kvm_vcpu_dirtied(void *ctx, const struct sim_slot *slot, uint64_t page)
 {
-	struct sim_vcpu *v = ctx;
+	struct kvm_vcpu *v = ctx;
 	struct kvm_dirty_gfn *entry = &v->ring[v->ring_at % v->ring_count];
 
 	if (ring_used(v) >= v->ring_count)
@@ -146,21 +146,21 @@ bool vcpu_dirtied(void *ctx, const struct sim_slot *slot, uint64_t page)
 	entry->offset = page;
 	__atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_DIRTY, __ATOMIC_RELEASE);
 	v->ring_at++;
-	if (vcpu_ring_is_full(v))
+	if (kvm_vcpu_ring_is_full(v))
 		sim_cpu_post(v->cpu, SIM_PENDING_STOP);
 	return true;
 }
 
 /* An entry is the VMM's memory: its numbers are checked. */
-static void forget_page(struct sim_vm *vm, uint32_t slot, uint64_t page)
+static void forget_page(struct kvm_vm *vm, uint32_t slot, uint64_t page)
 {
-	struct sim_slot_row *row = slot < SIM_SLOTS_MAX ? &vm->slots[slot] : NULL;
+	struct kvm_slot *row = slot < KVM_SLOTS_MAX ? &vm->slots[slot] : NULL;
 
 	if (row && row->dirty && page < pages_of(row))
 		atomic_fetch_and(&row->dirty[page / 64], ~(UINT64_C(1) << (page % 64)));
 }
 
-static int reset_ring(struct sim_vcpu *v)
+static int reset_ring(struct kvm_vcpu *v)
 {
 	uint32_t at = atomic_load(&v->ring_reset), count = 0;
 
@@ -176,9 +176,9 @@ static int reset_ring(struct sim_vcpu *v)
 	return (int)count;
 }
 
-int vm_reset_dirty_rings(void *object, void *arg, uintptr_t user)
+int kvm_vm_reset_dirty_rings(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 	int count = 0;
 
 	if (!vm->ring_bytes)
@@ -186,7 +186,7 @@ int vm_reset_dirty_rings(void *object, void *arg, uintptr_t user)
 	pthread_mutex_lock(&vm->lock);
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		count += reset_ring(vm->vcpus[i]);
-	if (count && vm_map_publish(vm) < 0)
+	if (count && kvm_vm_map_publish(vm) < 0)
 		count = -ENOMEM;
 	pthread_mutex_unlock(&vm->lock);
 	return count;

@@ -15,14 +15,14 @@
 
 #include "sim.h"
 
-struct sim_eventfd {
-	struct sim_eventfd *next, *next_anywhere; /* of its VM; of an irqfd: of the platform */
+struct kvm_eventfd {
+	struct kvm_eventfd *next, *next_anywhere; /* of its VM; of an irqfd: of the platform */
 	int fd, resample_fd;                      /* own duplicates; -1: none */
 	uint32_t gsi;
 	struct kvm_ioeventfd bell;
 };
 
-static void destroy(struct sim_eventfd *e)
+static void destroy(struct kvm_eventfd *e)
 {
 	if (!e)
 		return;
@@ -99,9 +99,9 @@ static bool same_eventfd(int a, int b)
 /* ---- irqfd ---- */
 
 /* An eventfd is an irqfd once, in whatever VM: false if it is one already (Linux 6.17 and later). */
-static bool claim(struct sim_platform *sim, struct sim_eventfd *e)
+static bool claim(struct sim_platform *sim, struct kvm_eventfd *e)
 {
-	struct sim_eventfd *at;
+	struct kvm_eventfd *at;
 
 	pthread_mutex_lock(&sim->lock);
 	for (at = sim->irqfds; at && !same_eventfd(at->fd, e->fd); at = at->next_anywhere)
@@ -114,9 +114,9 @@ static bool claim(struct sim_platform *sim, struct sim_eventfd *e)
 	return !at;
 }
 
-static void give_up_claim(struct sim_platform *sim, const struct sim_eventfd *e)
+static void give_up_claim(struct sim_platform *sim, const struct kvm_eventfd *e)
 {
-	struct sim_eventfd **at;
+	struct kvm_eventfd **at;
 
 	pthread_mutex_lock(&sim->lock);
 	for (at = &sim->irqfds; *at != e; at = &(*at)->next_anywhere)
@@ -125,7 +125,7 @@ static void give_up_claim(struct sim_platform *sim, const struct sim_eventfd *e)
 	pthread_mutex_unlock(&sim->lock);
 }
 
-static void fire(struct sim_vm *vm, struct sim_eventfd *e)
+static void fire(struct kvm_vm *vm, struct kvm_eventfd *e)
 {
 	pthread_mutex_lock(&vm->irq_lock);
 	vm->idle_ns = 0;
@@ -140,18 +140,18 @@ static void fire(struct sim_vm *vm, struct sim_eventfd *e)
 
 static void *irqfd_thread(void *arg)
 {
-	struct sim_vm *vm = arg;
+	struct kvm_vm *vm = arg;
 	struct epoll_event event;
 	int n;
 
 	do {
 		n = epoll_wait(vm->epoll_fd, &event, 1, -1);
 		if (n == 1 && event.data.ptr) {
-			struct sim_eventfd *e = event.data.ptr;
+			struct kvm_eventfd *e = event.data.ptr;
 
 			/* Under the lock an irqfd that ends waits for what is under way. */
 			pthread_mutex_lock(&vm->irqfd_lock);
-			for (struct sim_eventfd *at = vm->irqfds; at; at = at->next) {
+			for (struct kvm_eventfd *at = vm->irqfds; at; at = at->next) {
 				if (at == e && drain(e->fd))
 					fire(vm, e);
 			}
@@ -162,7 +162,7 @@ static void *irqfd_thread(void *arg)
 }
 
 /* What the thread waits with; stop_fd tells it to end. */
-static int open_waiter(struct sim_vm *vm)
+static int open_waiter(struct kvm_vm *vm)
 {
 	struct epoll_event stop = {.events = EPOLLIN};
 	auto_close int epoll_fd = epoll_create1(EPOLL_CLOEXEC), stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -176,7 +176,7 @@ static int open_waiter(struct sim_vm *vm)
 	return 0;
 }
 
-static int start_thread(struct sim_vm *vm)
+static int start_thread(struct kvm_vm *vm)
 {
 	sigset_t all, old;
 	int result;
@@ -194,9 +194,9 @@ static int start_thread(struct sim_vm *vm)
 	return -result;
 }
 
-static struct sim_eventfd *irqfd_make(const struct kvm_irqfd *ask, int *ret_error)
+static struct kvm_eventfd *irqfd_make(const struct kvm_irqfd *ask, int *ret_error)
 {
-	struct sim_eventfd *e = calloc(1, sizeof(*e));
+	struct kvm_eventfd *e = calloc(1, sizeof(*e));
 
 	*ret_error = -ENOMEM;
 	if (!e)
@@ -214,20 +214,20 @@ static struct sim_eventfd *irqfd_make(const struct kvm_irqfd *ask, int *ret_erro
 }
 
 /* A level-triggered one needs the pins of the PIC and IOAPIC, any other a LAPIC. */
-static bool irqfd_is_allowed(struct sim_vm *vm, bool resample)
+static bool irqfd_is_allowed(struct kvm_vm *vm, bool resample)
 {
 	bool allowed;
 
 	pthread_mutex_lock(&vm->irq_lock);
-	allowed = resample ? vm_has_pic(vm) : vm->chip != NULL;
+	allowed = resample ? kvm_vm_has_pic(vm) : vm->chip != NULL;
 	pthread_mutex_unlock(&vm->irq_lock);
 	return allowed;
 }
 
-static int irqfd_assign(struct sim_vm *vm, const struct kvm_irqfd *ask)
+static int irqfd_assign(struct kvm_vm *vm, const struct kvm_irqfd *ask)
 {
 	struct epoll_event event = {.events = EPOLLIN};
-	struct sim_eventfd *e;
+	struct kvm_eventfd *e;
 	int result = irqfd_is_allowed(vm, ask->flags & KVM_IRQFD_FLAG_RESAMPLE) ? start_thread(vm) : -EINVAL;
 
 	if (result < 0)
@@ -253,9 +253,9 @@ static int irqfd_assign(struct sim_vm *vm, const struct kvm_irqfd *ask)
 }
 
 /* Takes the irqfd at this place of the VM's list out of it, and ends it. */
-static void irqfd_end(struct sim_vm *vm, struct sim_eventfd **at)
+static void irqfd_end(struct kvm_vm *vm, struct kvm_eventfd **at)
 {
-	struct sim_eventfd *e = *at;
+	struct kvm_eventfd *e = *at;
 
 	epoll_ctl(vm->epoll_fd, EPOLL_CTL_DEL, e->fd, NULL);
 	give_up_claim(vm->sim, e);
@@ -268,10 +268,10 @@ static void irqfd_end(struct sim_vm *vm, struct sim_eventfd **at)
 }
 
 /* As the kernel: ending what was not there is no mistake. */
-static int irqfd_deassign(struct sim_vm *vm, const struct kvm_irqfd *ask)
+static int irqfd_deassign(struct kvm_vm *vm, const struct kvm_irqfd *ask)
 {
 	int own = duplicate((int)ask->fd);
-	struct sim_eventfd **at = &vm->irqfds;
+	struct kvm_eventfd **at = &vm->irqfds;
 
 	if (own < 0)
 		return own;
@@ -285,10 +285,10 @@ static int irqfd_deassign(struct sim_vm *vm, const struct kvm_irqfd *ask)
 	return 0;
 }
 
-int vm_irqfd(void *object, void *arg, uintptr_t user)
+int kvm_vm_irqfd(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_irqfd *ask = arg;
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 	int result;
 
 	if (ask->flags & ~(uint32_t)(KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE))
@@ -299,7 +299,7 @@ int vm_irqfd(void *object, void *arg, uintptr_t user)
 	return result;
 }
 
-void vm_irqfds_release(struct sim_vm *vm)
+void kvm_vm_irqfds_release(struct kvm_vm *vm)
 {
 	pthread_mutex_lock(&vm->irqfd_lock);
 	while (vm->irqfds)
@@ -307,14 +307,14 @@ void vm_irqfds_release(struct sim_vm *vm)
 	pthread_mutex_unlock(&vm->irqfd_lock);
 }
 
-void vm_irqfd_acked(struct sim_vm *vm, unsigned irqchip, unsigned pin)
+void kvm_vm_irqfd_acked(struct kvm_vm *vm, unsigned irqchip, unsigned pin)
 {
 	int gsi;
 
 	if (!vm->irqfds)
 		return;
 	gsi = irq_gsi_of_pin(vm->chip, irqchip, pin);
-	for (struct sim_eventfd *e = vm->irqfds; e; e = e->next) {
+	for (struct kvm_eventfd *e = vm->irqfds; e; e = e->next) {
 		if (e->resample_fd < 0 || (int)e->gsi != gsi)
 			continue;
 		irq_line_set(vm->chip, IRQ_SOURCE_RESAMPLE, e->gsi, false);
@@ -353,9 +353,9 @@ static bool bells_clash(const struct kvm_ioeventfd *a, const struct kvm_ioeventf
 	               a->datamatch == b->datamatch);
 }
 
-static int bell_assign(struct sim_vm *vm, const struct kvm_ioeventfd *ask)
+static int bell_assign(struct kvm_vm *vm, const struct kvm_ioeventfd *ask)
 {
-	struct sim_eventfd *e = calloc(1, sizeof(*e));
+	struct kvm_eventfd *e = calloc(1, sizeof(*e));
 	int fd = duplicate(ask->fd);
 
 	if (!e || fd < 0) {
@@ -364,9 +364,9 @@ static int bell_assign(struct sim_vm *vm, const struct kvm_ioeventfd *ask)
 			close(fd);
 		return fd < 0 ? fd : -ENOMEM;
 	}
-	*e = (struct sim_eventfd){.fd = fd, .resample_fd = -1, .bell = *ask};
+	*e = (struct kvm_eventfd){.fd = fd, .resample_fd = -1, .bell = *ask};
 	pthread_mutex_lock(&vm->irq_lock);
-	for (struct sim_eventfd *at = vm->ioeventfds; at; at = at->next) {
+	for (struct kvm_eventfd *at = vm->ioeventfds; at; at = at->next) {
 		if (bells_clash(&at->bell, ask)) {
 			pthread_mutex_unlock(&vm->irq_lock);
 			destroy(e);
@@ -380,7 +380,7 @@ static int bell_assign(struct sim_vm *vm, const struct kvm_ioeventfd *ask)
 	return 0;
 }
 
-static bool is_bell(const struct sim_eventfd *e, const struct kvm_ioeventfd *ask, int fd)
+static bool is_bell(const struct kvm_eventfd *e, const struct kvm_ioeventfd *ask, int fd)
 {
 	uint32_t match = KVM_IOEVENTFD_FLAG_DATAMATCH;
 
@@ -389,9 +389,9 @@ static bool is_bell(const struct sim_eventfd *e, const struct kvm_ioeventfd *ask
 	       (!(ask->flags & match) || e->bell.datamatch == ask->datamatch);
 }
 
-static int bell_deassign(struct sim_vm *vm, const struct kvm_ioeventfd *ask)
+static int bell_deassign(struct kvm_vm *vm, const struct kvm_ioeventfd *ask)
 {
-	struct sim_eventfd **at, *found = NULL;
+	struct kvm_eventfd **at, *found = NULL;
 	int own = duplicate(ask->fd);
 
 	if (own < 0)
@@ -411,7 +411,7 @@ static int bell_deassign(struct sim_vm *vm, const struct kvm_ioeventfd *ask)
 	return found ? 0 : -ENOENT;
 }
 
-int vm_ioeventfd(void *object, void *arg, uintptr_t user)
+int kvm_vm_ioeventfd(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_ioeventfd *ask = arg;
 
@@ -420,9 +420,9 @@ int vm_ioeventfd(void *object, void *arg, uintptr_t user)
 	return check_bell(ask) < 0 ? -EINVAL : bell_assign(object, ask);
 }
 
-bool vm_ioeventfd_write(struct sim_vm *vm, bool pio, uint64_t address, uint32_t size, const void *data)
+bool kvm_vm_ioeventfd_write(struct kvm_vm *vm, bool pio, uint64_t address, uint32_t size, const void *data)
 {
-	for (const struct sim_eventfd *e = vm->ioeventfds; e; e = e->next) {
+	for (const struct kvm_eventfd *e = vm->ioeventfds; e; e = e->next) {
 		const struct kvm_ioeventfd *b = &e->bell;
 
 		if (b->addr != address || pio != !!(b->flags & KVM_IOEVENTFD_FLAG_PIO))
@@ -438,19 +438,19 @@ bool vm_ioeventfd_write(struct sim_vm *vm, bool pio, uint64_t address, uint32_t 
 
 /* ---- end ---- */
 
-static void destroy_list(struct sim_eventfd *list)
+static void destroy_list(struct kvm_eventfd *list)
 {
 	while (list) {
-		struct sim_eventfd *next = list->next;
+		struct kvm_eventfd *next = list->next;
 
 		destroy(list);
 		list = next;
 	}
 }
 
-void vm_eventfds_finish(struct sim_vm *vm)
+void kvm_vm_eventfds_finish(struct kvm_vm *vm)
 {
-	vm_irqfds_release(vm);
+	kvm_vm_irqfds_release(vm);
 	if (vm->irqfd_thread_runs) {
 		signal_fd(vm->stop_fd);
 		pthread_join(vm->irqfd_thread, NULL);

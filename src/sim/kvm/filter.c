@@ -16,13 +16,13 @@ struct range {
 	uint8_t *bitmap;
 };
 
-struct sim_msr_filter {
+struct kvm_filter {
 	bool allow; /* what no range is about */
 	unsigned count;
 	struct range ranges[KVM_MSR_FILTER_MAX_RANGES];
 };
 
-void vm_filter_free(struct sim_msr_filter *filter)
+void kvm_vm_filter_free(struct kvm_filter *filter)
 {
 	if (!filter)
 		return;
@@ -31,7 +31,7 @@ void vm_filter_free(struct sim_msr_filter *filter)
 	free(filter);
 }
 
-static int add_range(struct sim_msr_filter *filter, const struct kvm_msr_filter_range *ask)
+static int add_range(struct kvm_filter *filter, const struct kvm_msr_filter_range *ask)
 {
 	struct range *range = &filter->ranges[filter->count];
 	size_t bytes = ((size_t)ask->nmsrs + 63) / 64 * 8;
@@ -49,9 +49,9 @@ static int add_range(struct sim_msr_filter *filter, const struct kvm_msr_filter_
 	return sim_copy_in(range->bitmap, (uintptr_t)ask->bitmap, bytes);
 }
 
-static int filter_make(const struct kvm_msr_filter *ask, struct sim_msr_filter **ret_filter)
+static int filter_make(const struct kvm_msr_filter *ask, struct kvm_filter **ret_filter)
 {
-	struct sim_msr_filter *filter = calloc(1, sizeof(*filter));
+	struct kvm_filter *filter = calloc(1, sizeof(*filter));
 	int result = 0;
 
 	if (!filter)
@@ -62,17 +62,17 @@ static int filter_make(const struct kvm_msr_filter *ask, struct sim_msr_filter *
 	if (result == 0 && !filter->count && !filter->allow) /* to deny everything takes a range */
 		result = -EINVAL;
 	if (result < 0)
-		vm_filter_free(filter);
+		kvm_vm_filter_free(filter);
 	else
 		*ret_filter = filter;
 	return result;
 }
 
-int vm_set_msr_filter(void *object, void *arg, uintptr_t user)
+int kvm_vm_set_msr_filter(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_msr_filter *ask = arg;
-	struct sim_msr_filter *filter, *old;
-	struct sim_vm *vm = object;
+	struct kvm_filter *filter, *old;
+	struct kvm_vm *vm = object;
 	int result;
 
 	if (ask->flags & ~(uint32_t)KVM_MSR_FILTER_DEFAULT_DENY)
@@ -85,11 +85,11 @@ int vm_set_msr_filter(void *object, void *arg, uintptr_t user)
 	vm->filter = filter;
 	atomic_store(&vm->has_filter, true);
 	pthread_mutex_unlock(&vm->irq_lock);
-	vm_filter_free(old);
+	kvm_vm_filter_free(old);
 	return 0;
 }
 
-static bool filter_allows(const struct sim_msr_filter *filter, uint32_t flag, uint32_t index)
+static bool filter_allows(const struct kvm_filter *filter, uint32_t flag, uint32_t index)
 {
 	for (unsigned i = 0; i < filter->count; i++) {
 		const struct range *r = &filter->ranges[i];
@@ -101,9 +101,9 @@ static bool filter_allows(const struct sim_msr_filter *filter, uint32_t flag, ui
 	return filter->allow;
 }
 
-bool vcpu_msr_allowed(void *ctx, bool write, uint32_t index)
+bool kvm_vcpu_msr_allowed(void *ctx, bool write, uint32_t index)
 {
-	struct sim_vm *vm = ((struct sim_vcpu *)ctx)->vm;
+	struct kvm_vm *vm = ((struct kvm_vcpu *)ctx)->vm;
 	bool allowed;
 
 	if (!atomic_load(&vm->has_filter) || (index >= X2APIC_FIRST && index <= X2APIC_LAST))
@@ -114,12 +114,12 @@ bool vcpu_msr_allowed(void *ctx, bool write, uint32_t index)
 	return allowed;
 }
 
-bool vcpu_msr_exits(void *ctx, uint32_t reason)
+bool kvm_vcpu_msr_exits(void *ctx, uint32_t reason)
 {
-	return atomic_load(&((struct sim_vcpu *)ctx)->vm->msr_exits) & reason;
+	return atomic_load(&((struct kvm_vcpu *)ctx)->vm->msr_exits) & reason;
 }
 
-int vcpu_leave_msr(struct sim_vcpu *v)
+int kvm_vcpu_leave_msr(struct kvm_vcpu *v)
 {
 	const struct sim_exit_info *info = &v->cpu->exit_info;
 

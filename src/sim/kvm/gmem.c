@@ -1,6 +1,6 @@
 /*
  * gmem: guest_memfd, and which pages are private. The pages lie in the platform and cost memory only once
- * touched; only those that the VMM may map lie behind the descriptor, too. Any thread; sim_vm.lock. Law:
+ * touched; only those that the VMM may map lie behind the descriptor, too. Any thread; kvm_vm.lock. Law:
  * api.rst, KVM_CREATE_GUEST_MEMFD, KVM_SET_MEMORY_ATTRIBUTES, KVM_PRE_FAULT_MEMORY; virt/kvm/guest_memfd.c.
  */
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #define PAGES_OF(bytes) ((bytes) / PAGE_SIZE_BYTES)
 #define WORDS_OF(pages) (((pages) + 63) / 64)
-#define ADDRESSES_PAGES PAGES_OF(UINT64_C(1) << SIM_PHYS_BITS)
+#define ADDRESSES_PAGES PAGES_OF(UINT64_C(1) << KVM_PHYS_BITS)
 /*
  * KVM has no huge pages of a guest_memfd, and does not let the VMM make any (MADV_COLLAPSE). Here Linux
  * refuses to: where the address is aligned to one, the place in the file is not.
@@ -28,7 +28,7 @@ static void *reserve(uint64_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-static uint64_t bitmap_bytes(const struct sim_gmem *gmem)
+static uint64_t bitmap_bytes(const struct kvm_gmem *gmem)
 {
 	return WORDS_OF(PAGES_OF(gmem->size)) * sizeof(uint64_t);
 }
@@ -63,7 +63,7 @@ static void bits_change(_Atomic uint64_t *bits, uint64_t n, uint64_t end, bool v
 
 /* ---- the descriptor ---- */
 
-static void gmem_free(struct sim_gmem *gmem)
+static void gmem_free(struct kvm_gmem *gmem)
 {
 	if (gmem->pages)
 		munmap(gmem->pages, gmem->size);
@@ -79,26 +79,26 @@ static void gmem_free(struct sim_gmem *gmem)
  * long as it is mapped; here a slot's memory is then what the VMM has at the slot's address, which is that
  * mapping.
  */
-void gmem_close(struct sim_gmem *gmem)
+void kvm_gmem_close(struct kvm_gmem *gmem)
 {
-	struct sim_vm *vm = gmem->vm;
+	struct kvm_vm *vm = gmem->vm;
 
 	pthread_mutex_lock(&vm->lock);
-	for (unsigned i = 0; i < SIM_SLOTS_MAX; i++) {
+	for (unsigned i = 0; i < KVM_SLOTS_MAX; i++) {
 		if (vm->slots[i].gmem == gmem)
 			vm->slots[i].gmem = NULL;
 	}
-	if (vm_map_publish(vm) < 0)
+	if (kvm_vm_map_publish(vm) < 0)
 		log_error("software platform: no memory; a closed guest_memfd is kept");
 	else
 		gmem_free(gmem);
 	pthread_mutex_unlock(&vm->lock);
-	vm_unref(vm);
+	kvm_vm_unref(vm);
 }
 
-uint64_t vm_gmem_flags(const struct sim_vm *vm)
+uint64_t kvm_vm_gmem_flags(const struct kvm_vm *vm)
 {
-	bool private = vm && vm_has_private_memory(vm);
+	bool private = vm && kvm_vm_has_private_memory(vm);
 
 	return UAPI_GUEST_MEMFD_MMAP | (private ? 0 : UAPI_GUEST_MEMFD_INIT_SHARED);
 }
@@ -114,7 +114,7 @@ static uint8_t *private_pages(uint64_t size)
 }
 
 /* Pages that are shared are the mapped file's; others nobody finds. */
-static uint8_t *gmem_pages(const struct sim_gmem *gmem)
+static uint8_t *gmem_pages(const struct kvm_gmem *gmem)
 {
 	off_t bytes;
 	void *p;
@@ -128,7 +128,7 @@ static uint8_t *gmem_pages(const struct sim_gmem *gmem)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-static bool gmem_fill(struct sim_gmem *gmem)
+static bool gmem_fill(struct kvm_gmem *gmem)
 {
 	gmem->map_fd = memfd_create("sim-gmem-pages", MFD_CLOEXEC);
 	if (gmem->map_fd < 0)
@@ -138,14 +138,14 @@ static bool gmem_fill(struct sim_gmem *gmem)
 	return gmem->pages && gmem->owned;
 }
 
-static int gmem_make(struct sim_vm *vm, uint64_t size, uint64_t flags)
+static int gmem_make(struct kvm_vm *vm, uint64_t size, uint64_t flags)
 {
-	struct sim_gmem *gmem = calloc(1, sizeof(*gmem));
+	struct kvm_gmem *gmem = calloc(1, sizeof(*gmem));
 	int fd;
 
 	if (!gmem)
 		return -ENOMEM;
-	*gmem = (struct sim_gmem){
+	*gmem = (struct kvm_gmem){
 	        .object.kind = SIM_GMEM, .vm = vm, .size = size, .flags = flags, .map_fd = -1};
 	pthread_mutex_lock(&vm->sim->lock);
 	vm->refs++;
@@ -154,15 +154,15 @@ static int gmem_make(struct sim_vm *vm, uint64_t size, uint64_t flags)
 	if (fd >= 0)
 		return sim_object_open(vm->sim, &gmem->object, fd);
 	gmem_free(gmem);
-	vm_unref(vm);
+	kvm_vm_unref(vm);
 	return fd;
 }
 
-int vm_create_gmem(void *object, void *arg, uintptr_t user)
+int kvm_vm_create_gmem(void *object, void *arg, uintptr_t user)
 {
 	const struct uapi_create_guest_memfd *create = arg;
 
-	if (create->flags & ~vm_gmem_flags(object) || create->size == 0 || create->size > INT64_MAX ||
+	if (create->flags & ~kvm_vm_gmem_flags(object) || create->size == 0 || create->size > INT64_MAX ||
 	        !is_aligned(create->size, PAGE_SIZE_BYTES))
 		return -EINVAL;
 	return gmem_make(object, create->size, create->flags);
@@ -170,7 +170,7 @@ int vm_create_gmem(void *object, void *arg, uintptr_t user)
 
 /* kvm_gmem_mmap(). An empty file has no page anywhere: whoever touches one gets SIGBUS, as for a private
  * page. */
-int gmem_mmap_fd(const struct sim_gmem *gmem, int prot, int flags, off_t *offset)
+int kvm_gmem_mmap_fd(const struct kvm_gmem *gmem, int prot, int flags, off_t *offset)
 {
 	if (prot & PROT_EXEC)
 		return -EPERM;
@@ -189,7 +189,7 @@ int gmem_mmap_fd(const struct sim_gmem *gmem, int prot, int flags, off_t *offset
  * the file mapped at that address. Nor for SEV-SNP, where a shared view of such a slot leads nowhere (the
  * kernel makes the page private for it).
  */
-uint8_t *gmem_slot_host(const struct sim_vm *vm, const struct sim_slot_row *row)
+uint8_t *kvm_gmem_slot_host(const struct kvm_vm *vm, const struct kvm_slot *row)
 {
 	if (row->gmem && row->gmem->flags & UAPI_GUEST_MEMFD_MMAP && !vm->sev->active &&
 	        vm->type == UAPI_VM_DEFAULT)
@@ -197,12 +197,12 @@ uint8_t *gmem_slot_host(const struct sim_vm *vm, const struct sim_slot_row *row)
 	return (uint8_t *)(uintptr_t)row->region.userspace_addr;
 }
 
-static bool bound_twice(const struct sim_vm *vm, const struct sim_slot_row *row, const struct sim_gmem *gmem)
+static bool bound_twice(const struct kvm_vm *vm, const struct kvm_slot *row, const struct kvm_gmem *gmem)
 {
 	uint64_t start = row->region.guest_memfd_offset, end = start + row->region.memory_size;
 
-	for (unsigned i = 0; i < SIM_SLOTS_MAX; i++) {
-		const struct sim_slot_row *other = &vm->slots[i];
+	for (unsigned i = 0; i < KVM_SLOTS_MAX; i++) {
+		const struct kvm_slot *other = &vm->slots[i];
 		uint64_t other_start = other->region.guest_memfd_offset;
 
 		if (other != row && other->gmem == gmem && other_start < end &&
@@ -212,17 +212,17 @@ static bool bound_twice(const struct sim_vm *vm, const struct sim_slot_row *row,
 	return false;
 }
 
-int vm_gmem_bind(struct sim_vm *vm, struct sim_slot_row *row)
+int kvm_vm_gmem_bind(struct kvm_vm *vm, struct kvm_slot *row)
 {
 	const struct uapi_userspace_memory_region2 *r = &row->region;
-	struct sim_gmem *gmem = NULL;
+	struct kvm_gmem *gmem = NULL;
 	int fd = (int)r->guest_memfd;
 
 	if (fcntl(fd, F_GETFD) < 0)
 		return -EBADF;
 	pthread_mutex_lock(&vm->sim->lock);
 	if (fd < SIM_FDS_MAX && vm->sim->objects[fd] && vm->sim->objects[fd]->kind == SIM_GMEM)
-		gmem = (struct sim_gmem *)vm->sim->objects[fd];
+		gmem = (struct kvm_gmem *)vm->sim->objects[fd];
 	if (gmem && gmem->vm != vm)
 		gmem = NULL;
 	pthread_mutex_unlock(&vm->sim->lock);
@@ -234,18 +234,18 @@ int vm_gmem_bind(struct sim_vm *vm, struct sim_slot_row *row)
 	return 0;
 }
 
-bool gmem_own(struct sim_gmem *gmem, uint64_t offset)
+bool kvm_gmem_own(struct kvm_gmem *gmem, uint64_t offset)
 {
 	return bit_set(gmem->owned, PAGES_OF(offset));
 }
 
-void gmem_disown(struct sim_gmem *gmem, uint64_t offset)
+void kvm_gmem_disown(struct kvm_gmem *gmem, uint64_t offset)
 {
 	bit_clear(gmem->owned, PAGES_OF(offset));
 }
 
 /* What lies behind the end is punched without effect, as with the kernel. */
-static int punch(struct sim_gmem *gmem, uint64_t offset, uint64_t length)
+static int punch(struct kvm_gmem *gmem, uint64_t offset, uint64_t length)
 {
 	uint64_t end = offset + length < gmem->size ? offset + length : gmem->size;
 
@@ -259,7 +259,7 @@ static int punch(struct sim_gmem *gmem, uint64_t offset, uint64_t length)
 }
 
 /* vfs_fallocate(), then kvm_gmem_fallocate(). */
-int gmem_fallocate(struct sim_gmem *gmem, int mode, off_t offset, off_t length)
+int kvm_gmem_fallocate(struct kvm_gmem *gmem, int mode, off_t offset, off_t length)
 {
 	off_t end;
 	int result = 0;
@@ -284,19 +284,19 @@ int gmem_fallocate(struct sim_gmem *gmem, int mode, off_t offset, off_t length)
 
 /* ---- attributes ---- */
 
-int vm_attributes_init(struct sim_vm *vm)
+int kvm_vm_attributes_init(struct kvm_vm *vm)
 {
 	vm->private = reserve(ATTRIBUTES_BYTES);
 	return vm->private ? 0 : -errno;
 }
 
-void vm_attributes_finish(struct sim_vm *vm)
+void kvm_vm_attributes_finish(struct kvm_vm *vm)
 {
 	if (vm->private)
 		munmap((void *)(uintptr_t)vm->private, ATTRIBUTES_BYTES);
 }
 
-bool vm_page_is_private(const struct sim_vm *vm, uint64_t gpa)
+bool kvm_vm_page_is_private(const struct kvm_vm *vm, uint64_t gpa)
 {
 	uint64_t page = PAGES_OF(gpa);
 
@@ -304,17 +304,17 @@ bool vm_page_is_private(const struct sim_vm *vm, uint64_t gpa)
 }
 
 /* Beyond the end of addresses nothing can be mapped, and nothing is noted. */
-static void attributes_change(struct sim_vm *vm, uint64_t first, uint64_t count, bool private)
+static void attributes_change(struct kvm_vm *vm, uint64_t first, uint64_t count, bool private)
 {
 	uint64_t end = first + count < ADDRESSES_PAGES ? first + count : ADDRESSES_PAGES;
 
 	bits_change(vm->private, first, end, private);
 }
 
-int vm_set_attributes(void *object, void *arg, uintptr_t user)
+int kvm_vm_set_attributes(void *object, void *arg, uintptr_t user)
 {
 	const struct uapi_memory_attributes *a = arg;
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 	uint64_t end;
 	int result;
 
@@ -328,7 +328,7 @@ int vm_set_attributes(void *object, void *arg, uintptr_t user)
 		return 0;
 	pthread_mutex_lock(&vm->lock);
 	attributes_change(vm, PAGES_OF(a->address), PAGES_OF(a->size), a->attributes);
-	result = vm_map_publish(vm);
+	result = kvm_vm_map_publish(vm);
 	pthread_mutex_unlock(&vm->lock);
 	return result;
 }
@@ -336,32 +336,32 @@ int vm_set_attributes(void *object, void *arg, uintptr_t user)
 /* ---- faults before their time ---- */
 
 /* What a fault would do: a private page becomes the guest's. Everything else is there at once. */
-static int prefault_page(struct sim_vm *vm, uint64_t gpa)
+static int prefault_page(struct kvm_vm *vm, uint64_t gpa)
 {
-	struct sim_slot_row *row = vm_memory_slot(vm, gpa);
+	struct kvm_slot *row = kvm_vm_memory_slot(vm, gpa);
 
 	if (!row)
 		return -ENOENT;
-	if (vm_page_is_private(vm, gpa)) {
+	if (kvm_vm_page_is_private(vm, gpa)) {
 		if (!row->gmem)
 			return -EFAULT;
-		gmem_own(row->gmem, row->region.guest_memfd_offset + (gpa - row->region.guest_phys_addr));
+		kvm_gmem_own(row->gmem, row->region.guest_memfd_offset + (gpa - row->region.guest_phys_addr));
 	}
 	return 0;
 }
 
 /* What is left goes back, whatever the answer; one page done is success. */
-int vcpu_prefault(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_prefault(void *object, void *arg, uintptr_t user)
 {
 	struct uapi_pre_fault_memory *range = arg;
-	struct sim_vm *vm = ((struct sim_vcpu *)object)->vm;
+	struct kvm_vm *vm = ((struct kvm_vcpu *)object)->vm;
 	uint64_t end, start = range->gpa;
 	int result = 0;
 
 	if (range->flags || !is_aligned(range->gpa | range->size, PAGE_SIZE_BYTES) ||
 	        !add_ok(range->gpa, range->size, &end) || end <= range->gpa)
 		result = -EINVAL;
-	else if (vm_has_private_memory(vm) && !atomic_load(&vm->sev->finished))
+	else if (kvm_vm_has_private_memory(vm) && !atomic_load(&vm->sev->finished))
 		result = -EOPNOTSUPP;
 	pthread_mutex_lock(&vm->lock);
 	while (range->size && result == 0) {

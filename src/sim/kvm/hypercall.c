@@ -16,16 +16,16 @@ struct call {
 	bool longmode;
 };
 
-static int vapic_poll_irq(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result)
+static int vapic_poll_irq(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
 {
 	*ret_result = 0;
 	return 1;
 }
 
 /* Ends the HLT of the processor with this APIC ID, or its next one. */
-static int kick_cpu(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result)
+static int kick_cpu(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
 {
-	struct sim_vm *vm = v->vm;
+	struct kvm_vm *vm = v->vm;
 	struct irq_message m = {.dest = (uint32_t)c->args[1], .delivery = IRQ_REMOTE_READ};
 
 	pthread_mutex_lock(&vm->irq_lock);
@@ -37,17 +37,17 @@ static int kick_cpu(struct sim_vcpu *v, const struct call *c, uint64_t *ret_resu
 }
 
 /* As a KVM does whose host does not tell the time by its TSC. */
-static int clock_pairing(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result)
+static int clock_pairing(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
 {
 	*ret_result = -(uint64_t)KVM_EOPNOTSUPP;
 	return 1;
 }
 
 /* Two words of bits, one an APIC ID, counted from args[2] on; args[3] is what the ICR would be. */
-static int send_ipi(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result)
+static int send_ipi(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
 {
 	uint32_t icr = (uint32_t)c->args[3], first = (uint32_t)c->args[2];
-	struct sim_vm *vm = v->vm;
+	struct kvm_vm *vm = v->vm;
 	struct irq_message m = {
 	        .level = icr & 0x8000,
 	        .assert = icr & 0x4000,
@@ -69,14 +69,14 @@ static int send_ipi(struct sim_vcpu *v, const struct call *c, uint64_t *ret_resu
 }
 
 /* The host's scheduler decides which processor runs, as KVM's does where none waits for a turn. */
-static int sched_yield_to(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result)
+static int sched_yield_to(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
 {
 	*ret_result = 0;
 	return 1;
 }
 
 /* The VMM answers, if it wants to hear of it. */
-static int map_gpa_range(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result)
+static int map_gpa_range(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
 {
 	uint64_t gpa = c->args[0], pages = c->args[1], end;
 	struct kvm_run *run = v->run;
@@ -101,7 +101,7 @@ static int map_gpa_range(struct sim_vcpu *v, const struct call *c, uint64_t *ret
 }
 
 /* 1: answered, the guest goes on; 0: the VMM answers. The result is ENOSYS before. */
-static int (*const answers[])(struct sim_vcpu *v, const struct call *c, uint64_t *ret_result) = {
+static int (*const answers[])(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result) = {
         [KVM_HC_VAPIC_POLL_IRQ] = vapic_poll_irq,
         [KVM_HC_KICK_CPU] = kick_cpu,
         [KVM_HC_CLOCK_PAIRING] = clock_pairing,
@@ -128,12 +128,12 @@ static void put_result(struct sim_cpu *cpu, uint64_t result, bool longmode)
 	cpu->gpr[SIM_RAX] = longmode ? result : (uint32_t)result;
 }
 
-int vcpu_hypercall(struct sim_vcpu *v)
+int kvm_vcpu_hypercall(struct kvm_vcpu *v)
 {
 	struct call c = call_of(v->cpu);
 	uint64_t result = -(uint64_t)KVM_ENOSYS;
 
-	vcpu_sev_miss_ghcb(v);
+	sev_vcpu_miss_ghcb(v);
 	if (v->cpu->cpl)
 		result = -(uint64_t)KVM_EPERM;
 	else if (c.number < ARRAY_LEN(answers) && answers[c.number] && answers[c.number](v, &c, &result) == 0)
@@ -142,16 +142,16 @@ int vcpu_hypercall(struct sim_vcpu *v)
 	return 1;
 }
 
-void vcpu_finish_hypercall(struct sim_vcpu *v)
+void kvm_vcpu_finish_hypercall(struct kvm_vcpu *v)
 {
 	put_result(v->cpu, v->run->hypercall.ret, v->run->hypercall.longmode);
 	v->cpu->gpr[SIM_GPR_RIP] += v->cpu->exit_info.hypercall_length;
 }
 
 /* KVM does not see the instructions of encrypted guests: their VMCALL stays the processor's #UD. */
-bool vcpu_fixes_vmcall(void *ctx)
+bool kvm_vcpu_fixes_vmcall(void *ctx)
 {
-	const struct sim_vcpu *v = ctx;
+	const struct kvm_vcpu *v = ctx;
 
 	return !(v->sev && v->vm->sev->active) &&
 	       sim_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_FIX_HYPERCALL_INSN);

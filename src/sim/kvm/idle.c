@@ -1,6 +1,6 @@
 /*
  * idle: vCPUs that do not run: what wakes them, INIT and SIPI, and the skip of virtual time when all are
- * halted. sim_vm.irq_lock; vcpu_block() on the vCPU's thread.
+ * halted. kvm_vm.irq_lock; kvm_vcpu_block() on the vCPU's thread.
  */
 #include <errno.h>
 #include <poll.h>
@@ -17,7 +17,7 @@
 #define FOREVER      UINT64_MAX
 #define MASK_POLL_MS 5 /* a signal that KVM_SET_SIGNAL_MASK lets in is looked for this often */
 
-static bool has_interrupt(const struct sim_vcpu *v)
+static bool has_interrupt(const struct kvm_vcpu *v)
 {
 	const struct irq_chip *chip = v->vm->chip;
 
@@ -28,19 +28,19 @@ static bool has_interrupt(const struct sim_vcpu *v)
 	return (chip->pic.output && irq_lapic_takes_pic(&v->lapic)) || irq_lapic_pending(&v->lapic) >= 0;
 }
 
-static void wake(struct sim_vcpu *v)
+static void wake(struct kvm_vcpu *v)
 {
 	if (v->sleeping)
 		eventfd_write(v->wake_fd, 1);
 }
 
-static void start_again(struct sim_vcpu *v)
+static void start_again(struct kvm_vcpu *v)
 {
 	v->mp_state = KVM_MP_STATE_RUNNABLE;
 	wake(v);
 }
 
-void vcpu_interrupts_changed(struct sim_vcpu *v)
+void kvm_vcpu_interrupts_changed(struct kvm_vcpu *v)
 {
 	if (!has_interrupt(v)) {
 		sim_cpu_unpost(v->cpu, SIM_PENDING_INTR);
@@ -51,7 +51,7 @@ void vcpu_interrupts_changed(struct sim_vcpu *v)
 		start_again(v);
 }
 
-void vcpu_post_nmi(struct sim_vcpu *v)
+void kvm_vcpu_post_nmi(struct kvm_vcpu *v)
 {
 	if (!v)
 		return;
@@ -60,7 +60,7 @@ void vcpu_post_nmi(struct sim_vcpu *v)
 		start_again(v);
 }
 
-void vcpu_kick(struct sim_vcpu *v)
+void kvm_vcpu_kick(struct kvm_vcpu *v)
 {
 	if (!v)
 		return;
@@ -70,7 +70,7 @@ void vcpu_kick(struct sim_vcpu *v)
 		v->kicked = true;
 }
 
-void vcpu_request(struct sim_vcpu *v, uint32_t request)
+void kvm_vcpu_request(struct kvm_vcpu *v, uint32_t request)
 {
 	if (!v)
 		return;
@@ -79,9 +79,9 @@ void vcpu_request(struct sim_vcpu *v, uint32_t request)
 	wake(v);
 }
 
-void vcpu_take_requests(struct sim_vcpu *v)
+void kvm_vcpu_take_requests(struct kvm_vcpu *v)
 {
-	if (v->requests & SIM_REQUEST_INIT) {
+	if (v->requests & KVM_REQUEST_INIT) {
 		sim_cpu_init(v->cpu);
 		irq_lapic_reset(&v->lapic, false);
 		v->waits = 0;
@@ -89,14 +89,14 @@ void vcpu_take_requests(struct sim_vcpu *v)
 		v->mp_state = v->lapic.base & IRQ_LAPIC_BASE_BSP ? KVM_MP_STATE_RUNNABLE
 		                                                 : KVM_MP_STATE_INIT_RECEIVED;
 	}
-	if (v->requests & SIM_REQUEST_SIPI && v->mp_state == KVM_MP_STATE_INIT_RECEIVED) {
+	if (v->requests & KVM_REQUEST_SIPI && v->mp_state == KVM_MP_STATE_INIT_RECEIVED) {
 		sim_cpu_sipi(v->cpu, v->sipi_vector);
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 	}
 	v->requests = 0;
 }
 
-static bool is_busy(struct sim_vm *vm)
+static bool is_busy(struct kvm_vm *vm)
 {
 	for (unsigned i = 0; i < atomic_load(&vm->vcpu_count); i++) {
 		if (vm->vcpus[i]->mp_state == KVM_MP_STATE_RUNNABLE || vm->vcpus[i]->requests)
@@ -109,10 +109,10 @@ static bool is_busy(struct sim_vm *vm)
  * One step of time while this vCPU has nothing to do. Returns how many ns of the host to wait before the
  * next one; patient: the last step's wait is over. irq_lock held.
  */
-static uint64_t step(struct sim_vm *vm, bool patient)
+static uint64_t step(struct kvm_vm *vm, bool patient)
 {
-	struct sim_clock *clock = &vm->sim->clock;
-	uint64_t next = atomic_load(&vm->next_timer_ns), now = clock_now(clock), gap;
+	struct kvm_clock *clock = &vm->sim->clock;
+	uint64_t next = atomic_load(&vm->next_timer_ns), now = kvm_clock_now(clock), gap;
 
 	if (next == IRQ_NEVER || (!clock->host && is_busy(vm)))
 		return FOREVER;
@@ -120,14 +120,14 @@ static uint64_t step(struct sim_vm *vm, bool patient)
 	if (gap && (clock->host || (!patient && atomic_load(&vm->idle_ns) > PATIENCE_NS)))
 		return gap;
 	atomic_fetch_add(&vm->idle_ns, gap);
-	clock_skip_to(clock, next);
-	irq_chip_run_timers(vm->chip, clock_now(clock));
-	vm_timers_changed(vm);
+	kvm_clock_skip_to(clock, next);
+	irq_chip_run_timers(vm->chip, kvm_clock_now(clock));
+	kvm_vm_timers_changed(vm);
 	return 0;
 }
 
 /* 1: it timed out, 0: it was woken, -EINTR: by a signal that the caller lets in, whose handler has run. */
-static int sleep_ns(struct sim_vcpu *v, uint64_t ns)
+static int sleep_ns(struct kvm_vcpu *v, uint64_t ns)
 {
 	struct pollfd p = {.fd = v->wake_fd, .events = POLLIN};
 	struct timespec ts = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
@@ -151,7 +151,7 @@ static int sleep_ns(struct sim_vcpu *v, uint64_t ns)
 
 /* Is there something to run now? An NMI that waits for the end of another's handler does not end its HLT.
  * irq_lock held. */
-static bool has_work(struct sim_vcpu *v)
+static bool has_work(struct kvm_vcpu *v)
 {
 	bool nmi = atomic_load(&v->cpu->nmis) && !v->cpu->nmi_blocked;
 
@@ -160,15 +160,15 @@ static bool has_work(struct sim_vcpu *v)
 	return v->mp_state == KVM_MP_STATE_RUNNABLE || v->requests;
 }
 
-int vcpu_block(struct sim_vcpu *v)
+int kvm_vcpu_block(struct kvm_vcpu *v)
 {
-	struct sim_vm *vm = v->vm;
+	struct kvm_vm *vm = v->vm;
 	bool patient = false;
 	uint64_t wait = 0;
 	int slept;
 
 	for (;;) {
-		if (vcpu_interrupted(v))
+		if (kvm_vcpu_interrupted(v))
 			return -EINTR;
 		pthread_mutex_lock(&vm->irq_lock);
 		v->sleeping = false;

@@ -1,5 +1,5 @@
 /*
- * irq: the calls that make, read and drive the interrupt controllers. Any thread; sim_vm.irq_lock.
+ * irq: the calls that make, read and drive the interrupt controllers. Any thread; kvm_vm.irq_lock.
  * Law: api.rst, KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_IRQ_LINE, KVM_SET_GSI_ROUTING, KVM_SIGNAL_MSI.
  */
 #include <errno.h>
@@ -11,45 +11,45 @@
 
 static void on_changed(void *ctx, unsigned lapic)
 {
-	struct sim_vcpu *v = vm_vcpu(ctx, lapic);
+	struct kvm_vcpu *v = kvm_vm_vcpu(ctx, lapic);
 
 	if (v)
-		vcpu_interrupts_changed(v);
+		kvm_vcpu_interrupts_changed(v);
 }
 
 static void on_nmi(void *ctx, unsigned lapic)
 {
-	vcpu_post_nmi(vm_vcpu(ctx, lapic));
+	kvm_vcpu_post_nmi(kvm_vm_vcpu(ctx, lapic));
 }
 
 static void on_kick(void *ctx, unsigned lapic)
 {
-	vcpu_kick(vm_vcpu(ctx, lapic));
+	kvm_vcpu_kick(kvm_vm_vcpu(ctx, lapic));
 }
 
 static void on_init(void *ctx, unsigned lapic)
 {
-	vcpu_request(vm_vcpu(ctx, lapic), SIM_REQUEST_INIT);
+	kvm_vcpu_request(kvm_vm_vcpu(ctx, lapic), KVM_REQUEST_INIT);
 }
 
 static void on_sipi(void *ctx, unsigned lapic, uint8_t vector)
 {
-	struct sim_vcpu *v = vm_vcpu(ctx, lapic);
+	struct kvm_vcpu *v = kvm_vm_vcpu(ctx, lapic);
 
 	if (v)
 		v->sipi_vector = vector;
-	vcpu_request(v, SIM_REQUEST_SIPI);
+	kvm_vcpu_request(v, KVM_REQUEST_SIPI);
 }
 
 static void on_acked(void *ctx, unsigned irqchip, unsigned pin)
 {
-	vm_irqfd_acked(ctx, irqchip, pin);
+	kvm_vm_irqfd_acked(ctx, irqchip, pin);
 }
 
 /* The VMM's IOAPIC hears of it by an exit. */
 static void on_eoi(void *ctx, unsigned lapic, uint8_t vector)
 {
-	struct sim_vcpu *v = vm_vcpu(ctx, lapic);
+	struct kvm_vcpu *v = kvm_vm_vcpu(ctx, lapic);
 
 	if (!v || !irq_wants_eoi(v->vm->chip, &v->lapic, vector))
 		return;
@@ -57,14 +57,14 @@ static void on_eoi(void *ctx, unsigned lapic, uint8_t vector)
 	sim_cpu_post(v->cpu, SIM_PENDING_STOP);
 }
 
-void vm_timers_changed(struct sim_vm *vm)
+void kvm_vm_timers_changed(struct kvm_vm *vm)
 {
 	atomic_store(&vm->next_timer_ns, irq_chip_next_timer(vm->chip));
 }
 
 /* ---- making ---- */
 
-void vm_configure_chip(struct sim_vm *vm)
+void kvm_vm_configure_chip(struct kvm_vm *vm)
 {
 	if (!vm->chip)
 		return;
@@ -72,17 +72,17 @@ void vm_configure_chip(struct sim_vm *vm)
 	vm->chip->x2apic_api = vm->x2apic_api;
 }
 
-static int create_chip(struct sim_vm *vm)
+static int create_chip(struct kvm_vm *vm)
 {
 	struct irq_owner owner = {on_changed, on_nmi, on_init, on_sipi, on_acked, vm, on_eoi, on_kick};
 
 	if (irq_chip_create(owner, &vm->chip) < 0)
 		return -ENOMEM;
-	vm_configure_chip(vm);
+	kvm_vm_configure_chip(vm);
 	return 0;
 }
 
-int vm_split_irqchip(struct sim_vm *vm, unsigned reserved)
+int kvm_vm_split_irqchip(struct kvm_vm *vm, unsigned reserved)
 {
 	int result = -EEXIST;
 
@@ -95,9 +95,9 @@ int vm_split_irqchip(struct sim_vm *vm, unsigned reserved)
 	return result;
 }
 
-int vm_create_irqchip(void *object, void *arg, uintptr_t user)
+int kvm_vm_create_irqchip(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 	int result = 0;
 
 	pthread_mutex_lock(&vm->lock);
@@ -113,11 +113,11 @@ int vm_create_irqchip(void *object, void *arg, uintptr_t user)
 	return result;
 }
 
-static int create_pit(struct sim_vm *vm, const struct kvm_pit_config *config)
+static int create_pit(struct kvm_vm *vm, const struct kvm_pit_config *config)
 {
 	struct irq_pit *pit;
 
-	if (!vm_has_pic(vm))
+	if (!kvm_vm_has_pic(vm))
 		return -ENOENT;
 	if (vm->chip->pit)
 		return -EEXIST;
@@ -125,14 +125,14 @@ static int create_pit(struct sim_vm *vm, const struct kvm_pit_config *config)
 	if (!pit)
 		return -ENOMEM;
 	pit->speaker = config->flags & KVM_PIT_SPEAKER_DUMMY;
-	irq_pit_reset(pit, clock_now(&vm->sim->clock));
+	irq_pit_reset(pit, kvm_clock_now(&vm->sim->clock));
 	vm->chip->pit = pit;
 	return 0;
 }
 
-int vm_create_pit(void *object, void *arg, uintptr_t user)
+int kvm_vm_create_pit(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 	int result;
 
 	pthread_mutex_lock(&vm->irq_lock);
@@ -144,7 +144,7 @@ int vm_create_pit(void *object, void *arg, uintptr_t user)
 /* ---- state ---- */
 
 /* Runs f with the interrupt controllers locked; missing: the errno when there are none. */
-static int with_chip(struct sim_vm *vm, int (*f)(struct sim_vm *vm, void *arg), void *arg, int missing)
+static int with_chip(struct kvm_vm *vm, int (*f)(struct kvm_vm *vm, void *arg), void *arg, int missing)
 {
 	int result;
 
@@ -154,7 +154,7 @@ static int with_chip(struct sim_vm *vm, int (*f)(struct sim_vm *vm, void *arg), 
 	return result;
 }
 
-static int get_pit(struct sim_vm *vm, void *arg)
+static int get_pit(struct kvm_vm *vm, void *arg)
 {
 	struct kvm_pit_state2 *state = arg;
 
@@ -166,16 +166,16 @@ static int get_pit(struct sim_vm *vm, void *arg)
 	return 0;
 }
 
-static int set_pit(struct sim_vm *vm, void *arg)
+static int set_pit(struct kvm_vm *vm, void *arg)
 {
 	if (!vm->chip->pit)
 		return -ENXIO;
-	irq_pit_set_state(vm->chip->pit, arg, clock_now(&vm->sim->clock));
-	vm_timers_changed(vm);
+	irq_pit_set_state(vm->chip->pit, arg, kvm_clock_now(&vm->sim->clock));
+	kvm_vm_timers_changed(vm);
 	return 0;
 }
 
-static int set_reinject(struct sim_vm *vm, void *arg)
+static int set_reinject(struct kvm_vm *vm, void *arg)
 {
 	const struct kvm_reinject_control *control = arg;
 
@@ -185,7 +185,7 @@ static int set_reinject(struct sim_vm *vm, void *arg)
 	return 0;
 }
 
-static int get_irqchip(struct sim_vm *vm, void *arg)
+static int get_irqchip(struct kvm_vm *vm, void *arg)
 {
 	struct kvm_irqchip *c = arg;
 
@@ -200,7 +200,7 @@ static int get_irqchip(struct sim_vm *vm, void *arg)
 	return 0;
 }
 
-static int set_irqchip(struct sim_vm *vm, void *arg)
+static int set_irqchip(struct kvm_vm *vm, void *arg)
 {
 	const struct kvm_irqchip *c = arg;
 
@@ -215,18 +215,18 @@ static int set_irqchip(struct sim_vm *vm, void *arg)
 	return 0;
 }
 
-int vm_get_pit(void *object, void *arg, uintptr_t user)
+int kvm_vm_get_pit(void *object, void *arg, uintptr_t user)
 {
 	return with_chip(object, get_pit, arg, -ENXIO);
 }
 
-int vm_set_pit(void *object, void *arg, uintptr_t user)
+int kvm_vm_set_pit(void *object, void *arg, uintptr_t user)
 {
 	return with_chip(object, set_pit, arg, -ENXIO);
 }
 
 /* Its number tells nothing of the struct that it takes. */
-int vm_reinject(void *object, void *arg, uintptr_t user)
+int kvm_vm_reinject(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_reinject_control control;
 
@@ -235,13 +235,13 @@ int vm_reinject(void *object, void *arg, uintptr_t user)
 	return with_chip(object, set_reinject, &control, -ENXIO);
 }
 
-int vm_get_irqchip(void *object, void *arg, uintptr_t user)
+int kvm_vm_get_irqchip(void *object, void *arg, uintptr_t user)
 {
 	return with_chip(object, get_irqchip, arg, -ENXIO);
 }
 
 /* Its number says _IOR, but it reads the struct. */
-int vm_set_irqchip(void *object, void *arg, uintptr_t user)
+int kvm_vm_set_irqchip(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_irqchip chip;
 
@@ -253,7 +253,7 @@ int vm_set_irqchip(void *object, void *arg, uintptr_t user)
 
 /* ---- interrupts ---- */
 
-static int set_line(struct sim_vm *vm, void *arg)
+static int set_line(struct kvm_vm *vm, void *arg)
 {
 	const struct kvm_irq_level *line = arg;
 
@@ -261,9 +261,9 @@ static int set_line(struct sim_vm *vm, void *arg)
 	return irq_line_set(vm->chip, IRQ_SOURCE_USER, line->irq, line->level);
 }
 
-int vm_irq_line_status(void *object, void *arg, uintptr_t user)
+int kvm_vm_irq_line_status(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 	struct kvm_irq_level *line = arg;
 	int status;
 
@@ -276,12 +276,12 @@ int vm_irq_line_status(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-int vm_irq_line(void *object, void *arg, uintptr_t user)
+int kvm_vm_irq_line(void *object, void *arg, uintptr_t user)
 {
-	return vm_irq_line_status(object, arg, user);
+	return kvm_vm_irq_line_status(object, arg, user);
 }
 
-static int signal_msi(struct sim_vm *vm, void *arg)
+static int signal_msi(struct kvm_vm *vm, void *arg)
 {
 	const struct kvm_msi *msi = arg;
 
@@ -294,7 +294,7 @@ static int signal_msi(struct sim_vm *vm, void *arg)
 	return irq_msi(vm->chip, (uint64_t)msi->address_hi << 32 | msi->address_lo, msi->data);
 }
 
-int vm_signal_msi(void *object, void *arg, uintptr_t user)
+int kvm_vm_signal_msi(void *object, void *arg, uintptr_t user)
 {
 	return with_chip(object, signal_msi, arg, -EINVAL);
 }
@@ -304,18 +304,18 @@ struct routing {
 	unsigned count;
 };
 
-static int set_routing(struct sim_vm *vm, void *arg)
+static int set_routing(struct kvm_vm *vm, void *arg)
 {
 	const struct routing *r = arg;
 
 	return irq_routes_set(vm->chip, r->entries, r->count) < 0 ? -errno : 0;
 }
 
-int vm_set_routing(void *object, void *arg, uintptr_t user)
+int kvm_vm_set_routing(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_irq_routing *head = arg;
 	auto_free struct kvm_irq_routing_entry *entries = NULL;
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 
 	if (!vm->chip || head->nr > IRQ_ROUTES_MAX || head->flags)
 		return -EINVAL;

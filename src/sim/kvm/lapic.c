@@ -13,28 +13,28 @@
 #define TIMER_DEADLINE           0x40000u
 
 /* The bits of the base that this vCPU's CPUID does not offer. */
-static uint64_t base_reserved(const struct sim_vcpu *v)
+static uint64_t base_reserved(const struct kvm_vcpu *v)
 {
-	const struct kvm_cpuid_entry2 *features = vcpu_cpuid_leaf(v, 1);
+	const struct kvm_cpuid_entry2 *features = kvm_vcpu_cpuid_leaf(v, 1);
 	uint64_t reserved = ~sim_cpu_phys_mask(v->cpu);
 
 	return features && features->ecx & CPUID_1_ECX_X2APIC ? reserved : reserved | IRQ_LAPIC_BASE_X2;
 }
 
-bool vcpu_apic_base_valid(const struct sim_vcpu *v, uint64_t base, bool by_host)
+bool kvm_vcpu_apic_base_valid(const struct kvm_vcpu *v, uint64_t base, bool by_host)
 {
 	return irq_lapic_base_is_valid(&v->lapic, base, base_reserved(v), by_host);
 }
 
-void vcpu_set_apic_base(struct sim_vcpu *v, uint64_t base)
+void kvm_vcpu_set_apic_base(struct kvm_vcpu *v, uint64_t base)
 {
 	irq_lapic_set_base(&v->lapic, base);
 	v->cpu->apic_on = irq_lapic_is_on(&v->lapic);
 }
 
-void vcpu_lapic_cpuid_changed(struct sim_vcpu *v)
+void kvm_vcpu_lapic_cpuid_changed(struct kvm_vcpu *v)
 {
-	const struct kvm_cpuid_entry2 *features = vcpu_cpuid_leaf(v, 1);
+	const struct kvm_cpuid_entry2 *features = kvm_vcpu_cpuid_leaf(v, 1);
 
 	if (!features || !v->vm->chip)
 		return;
@@ -45,28 +45,28 @@ void vcpu_lapic_cpuid_changed(struct sim_vcpu *v)
 	pthread_mutex_unlock(&v->vm->irq_lock);
 }
 
-int vcpu_get_lapic(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_get_lapic(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 
 	if (!v->vm->chip)
 		return -EINVAL;
 	pthread_mutex_lock(&v->vm->irq_lock);
-	irq_lapic_get_state(&v->lapic, arg, clock_now(&v->vm->sim->clock));
+	irq_lapic_get_state(&v->lapic, arg, kvm_clock_now(&v->vm->sim->clock));
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return 0;
 }
 
-int vcpu_set_lapic(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_lapic(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	int result;
 
 	if (!v->vm->chip)
 		return -EINVAL;
 	pthread_mutex_lock(&v->vm->irq_lock);
-	result = irq_lapic_set_state(&v->lapic, arg, clock_now(&v->vm->sim->clock)) < 0 ? -errno : 0;
-	vm_timers_changed(v->vm);
+	result = irq_lapic_set_state(&v->lapic, arg, kvm_clock_now(&v->vm->sim->clock)) < 0 ? -errno : 0;
+	kvm_vm_timers_changed(v->vm);
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return result;
 }

@@ -1,6 +1,6 @@
 /*
  * mce: machine-check banks, which guests set up and a VMM may report errors in. The vCPU's thread, or its
- * calls; sim_vcpu.lock. Law: api.rst, KVM_X86_SETUP_MCE, KVM_X86_SET_MCE; APM 2, 9.3.
+ * calls; kvm_vcpu.lock. Law: api.rst, KVM_X86_SETUP_MCE, KVM_X86_SET_MCE; APM 2, 9.3.
  */
 #include <errno.h>
 
@@ -24,23 +24,23 @@
 
 enum { CTL, STATUS, ADDR, MISC };
 
-void vcpu_mce_reset(struct sim_vcpu *v)
+void kvm_vcpu_mce_reset(struct kvm_vcpu *v)
 {
-	v->mce.cap = SIM_MCE_BANKS;
+	v->mce.cap = KVM_MCE_BANKS;
 }
 
-int system_get_mce_cap(void *object, void *arg, uintptr_t user)
+int kvm_system_get_mce_cap(void *object, void *arg, uintptr_t user)
 {
 	*(uint64_t *)arg = MCG_OFFERED;
 	return 0;
 }
 
-int vcpu_setup_mce(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_setup_mce(void *object, void *arg, uintptr_t user)
 {
 	const uint64_t cap = *(const uint64_t *)arg, banks = cap & MCG_BANKS;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 
-	if (!banks || banks > SIM_MCE_BANKS || cap & ~(MCG_OFFERED | MCG_BANKS | MCG_EXTENDED))
+	if (!banks || banks > KVM_MCE_BANKS || cap & ~(MCG_OFFERED | MCG_BANKS | MCG_EXTENDED))
 		return -EINVAL;
 	v->mce.cap = cap & (MCG_BANKS | MCG_CTL_P); /* as KVM on AMD */
 	v->mce.ctl = cap & MCG_CTL_P ? UINT64_MAX : v->mce.ctl;
@@ -62,7 +62,7 @@ static bool write_bank(uint64_t *reg, unsigned which, uint64_t value, bool by_ho
 	return true;
 }
 
-static bool write_register(struct sim_vcpu *v, uint32_t index, uint64_t value, bool by_host)
+static bool write_register(struct kvm_vcpu *v, uint32_t index, uint64_t value, bool by_host)
 {
 	uint32_t at = index - MSR_BANKS;
 
@@ -79,7 +79,7 @@ static bool write_register(struct sim_vcpu *v, uint32_t index, uint64_t value, b
 	return index != MSR_MCG_CAP && write_bank(&v->mce.bank[at / 4][at % 4], at % 4, value, by_host);
 }
 
-static bool read_register(struct sim_vcpu *v, uint32_t index, uint64_t *ret_value, bool by_host)
+static bool read_register(struct kvm_vcpu *v, uint32_t index, uint64_t *ret_value, bool by_host)
 {
 	uint32_t at = index - MSR_BANKS;
 
@@ -92,13 +92,13 @@ static bool read_register(struct sim_vcpu *v, uint32_t index, uint64_t *ret_valu
 	return true;
 }
 
-bool vcpu_mce_known(const struct sim_vcpu *v, uint32_t index)
+bool kvm_vcpu_mce_known(const struct kvm_vcpu *v, uint32_t index)
 {
 	return (index >= MSR_MCG_CAP && index <= MSR_MCG_CTL) ||
 	       (index >= MSR_BANKS && index - MSR_BANKS < 4 * (v->mce.cap & MCG_BANKS));
 }
 
-bool vcpu_mce_msr(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
+bool kvm_vcpu_mce_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
 {
 	return write ? write_register(v, index, *value, by_host) : read_register(v, index, value, by_host);
 }
@@ -113,7 +113,7 @@ static void set_bank(uint64_t *bank, const struct kvm_x86_mce *mce)
 }
 
 /* An uncorrected error is an exception, or the end if the guest is not ready for one. */
-static void report_uncorrected(struct sim_vcpu *v, uint64_t *bank, const struct kvm_x86_mce *mce)
+static void report_uncorrected(struct kvm_vcpu *v, uint64_t *bank, const struct kvm_x86_mce *mce)
 {
 	if ((v->mce.cap & MCG_CTL_P && v->mce.ctl != UINT64_MAX) || bank[CTL] != UINT64_MAX)
 		return;
@@ -126,10 +126,10 @@ static void report_uncorrected(struct sim_vcpu *v, uint64_t *bank, const struct 
 	v->cpu->event = (struct sim_event){.kind = SIM_EVENT_EXCEPTION, .vector = VECTOR_MC};
 }
 
-int vcpu_set_mce(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_mce(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_x86_mce *mce = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	uint64_t *bank;
 
 	if (mce->bank >= (v->mce.cap & MCG_BANKS) || !(mce->status & BANK_VALID))

@@ -1,5 +1,5 @@
 /*
- * memory: memory slots, published to the processors as one sorted map. Any thread; sim_vm.lock.
+ * memory: memory slots, published to the processors as one sorted map. Any thread; kvm_vm.lock.
  * Law: api.rst, KVM_SET_USER_MEMORY_REGION, KVM_SET_USER_MEMORY_REGION2.
  */
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include "sim.h"
 
 #define PAGES_MAX ((UINT64_C(1) << 31) - 1)
-#define GPA_END   (UINT64_C(1) << SIM_PHYS_BITS)
+#define GPA_END   (UINT64_C(1) << KVM_PHYS_BITS)
 #define USER_END  (UINT64_C(1) << 47)
 
 typedef struct uapi_userspace_memory_region2 region_t;
@@ -27,18 +27,18 @@ static int by_gpa(const void *a, const void *b)
 	return x->gpa < y->gpa ? -1 : x->gpa > y->gpa;
 }
 
-static struct sim_map *map_make(const struct sim_vm *vm)
+static struct sim_map *map_make(const struct kvm_vm *vm)
 {
-	struct sim_map *map = calloc(1, sizeof(*map) + SIM_SLOTS_MAX * sizeof(map->slots[0]));
+	struct sim_map *map = calloc(1, sizeof(*map) + KVM_SLOTS_MAX * sizeof(map->slots[0]));
 
-	for (unsigned i = 0; map && i < SIM_SLOTS_MAX; i++) {
+	for (unsigned i = 0; map && i < KVM_SLOTS_MAX; i++) {
 		const region_t *r = &vm->slots[i].region;
 
 		if (r->memory_size)
 			map->slots[map->count++] = (struct sim_slot){
 			        .gpa = r->guest_phys_addr,
 			        .size = r->memory_size,
-			        .host = gmem_slot_host(vm, &vm->slots[i]),
+			        .host = kvm_gmem_slot_host(vm, &vm->slots[i]),
 			        .id = i,
 			        .gmem = vm->slots[i].gmem,
 			        .gmem_offset = r->guest_memfd_offset,
@@ -52,12 +52,12 @@ static struct sim_map *map_make(const struct sim_vm *vm)
 }
 
 /* Waits until no processor uses another map: each looks at the end of the block that it runs. */
-static void wait_for_processors(struct sim_vm *vm, const struct sim_map *map)
+static void wait_for_processors(struct kvm_vm *vm, const struct sim_map *map)
 {
 	const struct timespec moment = {.tv_nsec = 20000};
 
 	for (unsigned i = 0; i < atomic_load(&vm->vcpu_count); i++) {
-		struct sim_vcpu *v = vm->vcpus[i];
+		struct kvm_vcpu *v = vm->vcpus[i];
 
 		sim_cpu_post(v->cpu, SIM_PENDING_FLUSH);
 		while (sim_cpu_uses_other_map(v->cpu, map->generation))
@@ -65,7 +65,7 @@ static void wait_for_processors(struct sim_vm *vm, const struct sim_map *map)
 	}
 }
 
-int vm_map_publish(struct sim_vm *vm)
+int kvm_vm_map_publish(struct kvm_vm *vm)
 {
 	struct sim_map *map = map_make(vm), *old = vm->map;
 
@@ -79,9 +79,9 @@ int vm_map_publish(struct sim_vm *vm)
 	return 0;
 }
 
-struct sim_slot_row *vm_memory_slot(struct sim_vm *vm, uint64_t gpa)
+struct kvm_slot *kvm_vm_memory_slot(struct kvm_vm *vm, uint64_t gpa)
 {
-	for (unsigned i = 0; i < SIM_SLOTS_MAX; i++) {
+	for (unsigned i = 0; i < KVM_SLOTS_MAX; i++) {
 		const region_t *r = &vm->slots[i].region;
 
 		if (gpa >= r->guest_phys_addr && gpa - r->guest_phys_addr < r->memory_size)
@@ -94,19 +94,19 @@ struct sim_slot_row *vm_memory_slot(struct sim_vm *vm, uint64_t gpa)
  * Memory of a guest_memfd is neither logged nor read only. A write to read-only memory is emulated, for which
  * KVM needs registers that it may read.
  */
-static uint32_t valid_flags(const struct sim_vm *vm, uint32_t flags)
+static uint32_t valid_flags(const struct kvm_vm *vm, uint32_t flags)
 {
 	if (flags & UAPI_MEM_GUEST_MEMFD)
 		return UAPI_MEM_GUEST_MEMFD;
-	return KVM_MEM_LOG_DIRTY_PAGES | (vm_has_protected_state(vm) ? 0 : KVM_MEM_READONLY);
+	return KVM_MEM_LOG_DIRTY_PAGES | (kvm_vm_has_protected_state(vm) ? 0 : KVM_MEM_READONLY);
 }
 
 /* What is wrong with a region in itself. */
-static int check(const struct sim_vm *vm, const region_t *r)
+static int check(const struct kvm_vm *vm, const region_t *r)
 {
 	uint64_t end;
 
-	if (r->slot >= SIM_SLOTS_MAX || r->flags & ~valid_flags(vm, r->flags))
+	if (r->slot >= KVM_SLOTS_MAX || r->flags & ~valid_flags(vm, r->flags))
 		return -EINVAL;
 	if (r->flags & UAPI_MEM_GUEST_MEMFD && (!is_aligned(r->guest_memfd_offset, PAGE_SIZE_BYTES) ||
 	                                               !add_ok(r->guest_memfd_offset, r->memory_size, &end)))
@@ -124,7 +124,7 @@ static int check(const struct sim_vm *vm, const region_t *r)
  * What is wrong with it beside what is there. A slot can move and change its log, nothing else; one with a
  * guest_memfd not even that.
  */
-static int check_change(const struct sim_vm *vm, const region_t *r, const region_t *old)
+static int check_change(const struct kvm_vm *vm, const region_t *r, const region_t *old)
 {
 	if (!r->memory_size)
 		return old->memory_size ? 0 : -EINVAL;
@@ -136,32 +136,32 @@ static int check_change(const struct sim_vm *vm, const region_t *r, const region
 	        (r->userspace_addr != old->userspace_addr || r->memory_size != old->memory_size ||
 	                (r->flags ^ old->flags) & (KVM_MEM_READONLY | UAPI_MEM_GUEST_MEMFD)))
 		return -EINVAL;
-	for (unsigned i = 0; i < SIM_SLOTS_MAX; i++) {
+	for (unsigned i = 0; i < KVM_SLOTS_MAX; i++) {
 		if (i != r->slot && overlaps(r, &vm->slots[i].region))
 			return -EEXIST;
 	}
 	return range_fits(r->guest_phys_addr, r->memory_size, GPA_END) ? 0 : -EINVAL;
 }
 
-static int change(struct sim_vm *vm, const region_t *r)
+static int change(struct kvm_vm *vm, const region_t *r)
 {
-	struct sim_slot_row *row = &vm->slots[r->slot], old = *row;
+	struct kvm_slot *row = &vm->slots[r->slot], old = *row;
 	bool log = r->memory_size && r->flags & KVM_MEM_LOG_DIRTY_PAGES;
 	int result;
 
 	if (!log)
 		row->dirty = NULL;
 	else if (!old.dirty || old.region.memory_size != r->memory_size)
-		row->dirty = vm_dirty_make(vm, r->memory_size / PAGE_SIZE_BYTES);
+		row->dirty = kvm_vm_dirty_make(vm, r->memory_size / PAGE_SIZE_BYTES);
 	if (log && !row->dirty) {
 		*row = old;
 		return -ENOMEM;
 	}
 	row->region = *r;
 	row->gmem = NULL;
-	result = r->memory_size && r->flags & UAPI_MEM_GUEST_MEMFD ? vm_gmem_bind(vm, row) : 0;
+	result = r->memory_size && r->flags & UAPI_MEM_GUEST_MEMFD ? kvm_vm_gmem_bind(vm, row) : 0;
 	if (result == 0)
-		result = vm_map_publish(vm);
+		result = kvm_vm_map_publish(vm);
 	if (result < 0) {
 		if (row->dirty != old.dirty)
 			free(row->dirty);
@@ -172,7 +172,7 @@ static int change(struct sim_vm *vm, const region_t *r)
 	return result;
 }
 
-static int set_memory(struct sim_vm *vm, const region_t *r)
+static int set_memory(struct kvm_vm *vm, const region_t *r)
 {
 	int result = check(vm, r);
 
@@ -187,7 +187,7 @@ static int set_memory(struct sim_vm *vm, const region_t *r)
 }
 
 /* The old call knows no guest_memfd. */
-int vm_set_memory(void *object, void *arg, uintptr_t user)
+int kvm_vm_set_memory(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_userspace_memory_region *old = arg;
 	const region_t r = {.slot = old->slot,
@@ -199,14 +199,14 @@ int vm_set_memory(void *object, void *arg, uintptr_t user)
 	return old->flags & UAPI_MEM_GUEST_MEMFD ? -EINVAL : set_memory(object, &r);
 }
 
-int vm_set_memory2(void *object, void *arg, uintptr_t user)
+int kvm_vm_set_memory2(void *object, void *arg, uintptr_t user)
 {
 	return set_memory(object, arg);
 }
 
-void vm_memory_finish(struct sim_vm *vm)
+void kvm_vm_memory_finish(struct kvm_vm *vm)
 {
-	for (unsigned i = 0; vm->slots && i < SIM_SLOTS_MAX; i++)
+	for (unsigned i = 0; vm->slots && i < KVM_SLOTS_MAX; i++)
 		free(vm->slots[i].dirty);
 	free(vm->slots);
 	free(vm->map);

@@ -25,11 +25,11 @@
 #define VM_CR_SVMDIS       UINT64_C(0x10)
 #define VM_CR_KNOWN        UINT64_C(0x1f)
 
-/* What the rows keep, in sim_vcpu.msrs. Slot 0 is for the rows that keep nothing. */
+/* What the rows keep, in kvm_vcpu.msrs. Slot 0 is for the rows that keep nothing. */
 enum slot { NOTHING, MICROCODE, MISC_ENABLE, POWER_CTL, HWCR, DE_CFG, VM_CR, HSAVE_PA, SLOTS };
 
 /* Takes what is written: changes it as KVM would, or refuses it (false: #GP for a guest). */
-typedef bool write_fn(struct sim_vcpu *v, uint64_t *value, bool by_host);
+typedef bool write_fn(struct kvm_vcpu *v, uint64_t *value, bool by_host);
 
 struct row {
 	uint32_t first, last;
@@ -39,18 +39,18 @@ struct row {
 	bool write_only; /* it does not know how to read it */
 };
 
-static bool write_any(struct sim_vcpu *v, uint64_t *value, bool by_host)
+static bool write_any(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	return true;
 }
 
-static bool write_zero(struct sim_vcpu *v, uint64_t *value, bool by_host)
+static bool write_zero(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	return *value == 0;
 }
 
 /* Loading microcode is harmless: there is none. The VMM says what its revision is. */
-static bool write_microcode(struct sim_vcpu *v, uint64_t *value, bool by_host)
+static bool write_microcode(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	if (!by_host)
 		*value = v->msrs[MICROCODE];
@@ -58,16 +58,16 @@ static bool write_microcode(struct sim_vcpu *v, uint64_t *value, bool by_host)
 }
 
 /* Where CPUID's MONITOR follows MISC_ENABLE, that bit is there with SSE3 alone. */
-static bool has_mwait_switch(const struct sim_vcpu *v)
+static bool has_mwait_switch(const struct kvm_vcpu *v)
 {
-	const struct kvm_cpuid_entry2 *features = vcpu_cpuid_leaf(v, 1);
+	const struct kvm_cpuid_entry2 *features = kvm_vcpu_cpuid_leaf(v, 1);
 
 	return sim_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT) ||
 	       (features && features->ecx & CPUID_1_ECX_SSE3);
 }
 
 /* Branch trace store and PEBS are unavailable for ever, and performance monitoring is read-only. */
-static bool write_misc_enable(struct sim_vcpu *v, uint64_t *value, bool by_host)
+static bool write_misc_enable(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	const uint64_t unavailable = MISC_ENABLE_BTS | MISC_ENABLE_PEBS, old = v->msrs[MISC_ENABLE];
 
@@ -81,14 +81,14 @@ static bool write_misc_enable(struct sim_vcpu *v, uint64_t *value, bool by_host)
 }
 
 /* Cache and flush settings that systems turn on and nobody notices are dropped; few others may be set. */
-static bool write_hwcr(struct sim_vcpu *v, uint64_t *value, bool by_host)
+static bool write_hwcr(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	*value &= ~HWCR_DROPPED;
 	return !(*value & ~HWCR_KEPT);
 }
 
 /* A feature MSR: after the vCPU has run the VMM may only write what is there. */
-static bool write_de_cfg(struct sim_vcpu *v, uint64_t *value, bool by_host)
+static bool write_de_cfg(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	if (by_host && v->has_run && *value != v->msrs[DE_CFG])
 		return false;
@@ -96,7 +96,7 @@ static bool write_de_cfg(struct sim_vcpu *v, uint64_t *value, bool by_host)
 }
 
 /* Once SVM is disabled that and its lock stay as they are. */
-static bool write_vm_cr(struct sim_vcpu *v, uint64_t *value, bool by_host)
+static bool write_vm_cr(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	const uint64_t old = v->msrs[VM_CR], fixed = old & VM_CR_SVMDIS ? VM_CR_LOCK | VM_CR_SVMDIS : 0;
 
@@ -106,7 +106,7 @@ static bool write_vm_cr(struct sim_vcpu *v, uint64_t *value, bool by_host)
 	return true;
 }
 
-static bool write_hsave_pa(struct sim_vcpu *v, uint64_t *value, bool by_host)
+static bool write_hsave_pa(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	const uint64_t in_page = PAGE_SIZE_BYTES - 1;
 
@@ -154,12 +154,12 @@ static const struct row rows[] = {
         {0xc001102a, 0xc001102a, NOTHING, 0, write_any}, /* BU_CFG2 */
         {0xc001102c, 0xc001102c, NOTHING, 0, write_any}, /* EX_CFG */
 };
-_Static_assert(SLOTS <= ARRAY_LEN(((struct sim_vcpu *)0)->msrs), "sim_vcpu.msrs has a place for each slot");
+_Static_assert(SLOTS <= ARRAY_LEN(((struct kvm_vcpu *)0)->msrs), "kvm_vcpu.msrs has a place for each slot");
 
 static const uint32_t list[] = {MSR_TSC, MSR_APIC_BASE, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x8b, 0x17a, 0x17b,
         0x1a0, 0x1d9, 0x1fc, 0xc0010015, 0xc0010117, 0xc0011029};
 
-const uint32_t *platform_msr_list(uint32_t *ret_count)
+const uint32_t *kvm_platform_msrs(uint32_t *ret_count)
 {
 	*ret_count = ARRAY_LEN(list);
 	return list;
@@ -169,13 +169,13 @@ const uint32_t *platform_msr_list(uint32_t *ret_count)
 static const uint32_t features[] = {0xc0011029, 0x8b};
 static const uint64_t feature_values[] = {DE_CFG_LFENCE, MICROCODE_REVISION};
 
-const uint32_t *platform_feature_list(uint32_t *ret_count)
+const uint32_t *kvm_platform_features(uint32_t *ret_count)
 {
 	*ret_count = ARRAY_LEN(features);
 	return features;
 }
 
-bool platform_feature(uint32_t index, uint64_t *ret_value)
+bool kvm_platform_feature(uint32_t index, uint64_t *ret_value)
 {
 	for (size_t i = 0; i < ARRAY_LEN(features); i++) {
 		if (features[i] != index)
@@ -186,7 +186,7 @@ bool platform_feature(uint32_t index, uint64_t *ret_value)
 	return false;
 }
 
-void vcpu_msrs_reset(struct sim_vcpu *v)
+void kvm_vcpu_msrs_reset(struct kvm_vcpu *v)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		v->msrs[rows[i].slot] = rows[i].value;
@@ -204,7 +204,7 @@ static const struct row *find_row(bool write, uint32_t index)
 	return NULL;
 }
 
-static bool row_access(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
+static bool row_access(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
 {
 	const struct row *row = find_row(write, index);
 	uint64_t kept = *value;
@@ -220,36 +220,36 @@ static bool row_access(struct sim_vcpu *v, bool write, uint32_t index, uint64_t 
 	return true;
 }
 
-static void tsc_access(struct sim_vcpu *v, bool write, uint64_t *value, bool by_host)
+static void tsc_access(struct kvm_vcpu *v, bool write, uint64_t *value, bool by_host)
 {
-	uint64_t now = vcpu_now(v);
+	uint64_t now = kvm_vcpu_now(v);
 	int64_t old = v->tsc_offset;
 
 	if (!write) {
 		*value = now + (uint64_t)v->tsc_offset;
 		return;
 	}
-	if (vcpu_sev_keeps_tsc(v))
+	if (sev_vcpu_keeps_tsc(v))
 		return;
 	v->tsc_offset = (int64_t)(*value - now);
 	if (!by_host)
 		v->tsc_adjust += (uint64_t)(v->tsc_offset - old);
 }
 
-static void tsc_adjust_access(struct sim_vcpu *v, bool write, uint64_t *value, bool by_host)
+static void tsc_adjust_access(struct kvm_vcpu *v, bool write, uint64_t *value, bool by_host)
 {
 	if (!write) {
 		*value = v->tsc_adjust;
 		return;
 	}
-	if (!by_host && !vcpu_sev_keeps_tsc(v))
+	if (!by_host && !sev_vcpu_keeps_tsc(v))
 		v->tsc_offset += (int64_t)(*value - v->tsc_adjust);
 	v->tsc_adjust = *value;
 }
 
-static void deadline_access(struct sim_vcpu *v, bool write, uint64_t *value)
+static void deadline_access(struct kvm_vcpu *v, bool write, uint64_t *value)
 {
-	uint64_t now = vcpu_now(v), at = *value - (uint64_t)v->tsc_offset;
+	uint64_t now = kvm_vcpu_now(v), at = *value - (uint64_t)v->tsc_offset;
 
 	/* What lies behind, also by way of the offset, is due at once. */
 	if ((int64_t)(at - now) < 0)
@@ -260,19 +260,19 @@ static void deadline_access(struct sim_vcpu *v, bool write, uint64_t *value)
 		*value = irq_lapic_deadline(&v->lapic);
 }
 
-static bool base_access(struct sim_vcpu *v, bool write, uint64_t *value, bool by_host)
+static bool base_access(struct kvm_vcpu *v, bool write, uint64_t *value, bool by_host)
 {
 	if (!write)
 		*value = v->lapic.base;
-	else if (vcpu_apic_base_valid(v, *value, by_host))
-		vcpu_set_apic_base(v, *value);
+	else if (kvm_vcpu_apic_base_valid(v, *value, by_host))
+		kvm_vcpu_set_apic_base(v, *value);
 	else
 		return false;
 	return true;
 }
 
 /* Without a LAPIC here the timer never runs; KVM answers its deadline all the same. */
-static bool without_lapic(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
+static bool without_lapic(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
 {
 	if (index == MSR_APIC_BASE)
 		return base_access(v, write, value, by_host);
@@ -281,7 +281,7 @@ static bool without_lapic(struct sim_vcpu *v, bool write, uint32_t index, uint64
 	return index == MSR_TSC_DEADLINE;
 }
 
-static bool apic_access(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
+static bool apic_access(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
 {
 	bool good = true;
 
@@ -293,24 +293,24 @@ static bool apic_access(struct sim_vcpu *v, bool write, uint32_t index, uint64_t
 	else if (index == MSR_TSC_DEADLINE)
 		deadline_access(v, write, value);
 	else
-		good = irq_lapic_msr(&v->lapic, write, index, value, vcpu_now(v));
+		good = irq_lapic_msr(&v->lapic, write, index, value, kvm_vcpu_now(v));
 	if (write)
-		vm_timers_changed(v->vm);
+		kvm_vm_timers_changed(v->vm);
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return good;
 }
 
-bool vcpu_msr_known(void *ctx, bool write, uint32_t index)
+bool kvm_vcpu_msr_known(void *ctx, bool write, uint32_t index)
 {
 	return index == MSR_TSC || index == MSR_TSC_ADJUST || index == MSR_APIC_BASE ||
 	       index == MSR_TSC_DEADLINE || (index & ~0xffu) == MSR_X2APIC || find_row(write, index) ||
-	       vcpu_mce_known(ctx, index);
+	       kvm_vcpu_mce_known(ctx, index);
 }
 
 /* The guest's alone, and read-only: what protects it (APM 2, 15.34.10, 15.36.2). */
-static bool sev_status(const struct sim_vcpu *v, bool write, uint64_t *value, bool by_host)
+static bool sev_status(const struct kvm_vcpu *v, bool write, uint64_t *value, bool by_host)
 {
-	const struct sim_sev *sev = v->vm->sev;
+	const struct sev_guest *sev = v->vm->sev;
 
 	if (write || by_host || !v->sev || !sev->active)
 		return false;
@@ -318,16 +318,16 @@ static bool sev_status(const struct sim_vcpu *v, bool write, uint64_t *value, bo
 	return true;
 }
 
-bool vcpu_msr(struct sim_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
+bool kvm_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
 {
 	if (index == MSR_GHCB && !by_host)
-		vcpu_sev_miss_ghcb(v);
+		sev_vcpu_miss_ghcb(v);
 	if (index == MSR_TSC)
 		tsc_access(v, write, value, by_host);
 	else if (index == MSR_TSC_ADJUST)
 		tsc_adjust_access(v, write, value, by_host);
-	else if (vcpu_mce_known(v, index))
-		return vcpu_mce_msr(v, write, index, value, by_host);
+	else if (kvm_vcpu_mce_known(v, index))
+		return kvm_vcpu_mce_msr(v, write, index, value, by_host);
 	else if (index == MSR_SEV_STATUS)
 		return sev_status(v, write, value, by_host);
 	else if (index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE || (index & ~0xffu) == MSR_X2APIC)

@@ -1,6 +1,6 @@
 /*
  * run: KVM_RUN: from the VMM's struct kvm_run into the processor and back. The vCPU's thread, which holds
- * sim_vcpu.lock. Law: api.rst, 4.10 and 5.
+ * kvm_vcpu.lock. Law: api.rst, 4.10 and 5.
  */
 #include <asm/svm.h>
 #include <errno.h>
@@ -24,7 +24,7 @@ static uint64_t low_mask(const sigset_t *set)
 }
 
 /* Everything waits while the guest runs, but for what only a fault of the program itself can raise. */
-static void hold_signals(struct sim_vcpu *v, sigset_t *ret_old)
+static void hold_signals(struct kvm_vcpu *v, sigset_t *ret_old)
 {
 	static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
 	sigset_t all;
@@ -36,7 +36,7 @@ static void hold_signals(struct sim_vcpu *v, sigset_t *ret_old)
 	v->sigmask = v->has_sigmask ? v->sigmask_user : low_mask(ret_old);
 }
 
-bool vcpu_interrupted(const struct sim_vcpu *v)
+bool kvm_vcpu_interrupted(const struct kvm_vcpu *v)
 {
 	sigset_t pending;
 
@@ -48,12 +48,12 @@ bool vcpu_interrupted(const struct sim_vcpu *v)
 /* ---- exits ---- */
 
 /* The page behind struct kvm_run. */
-static uint8_t *port_data(struct sim_vcpu *v)
+static uint8_t *port_data(struct kvm_vcpu *v)
 {
 	return (uint8_t *)v->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE_BYTES;
 }
 
-static int leave_io(struct sim_vcpu *v)
+static int leave_io(struct kvm_vcpu *v)
 {
 	const struct sim_exit_info *info = &v->cpu->exit_info;
 	uint32_t bytes = info->io.size * info->io.count;
@@ -67,13 +67,13 @@ static int leave_io(struct sim_vcpu *v)
 	if (info->io.write)
 		memcpy(port_data(v), info->io.data, bytes);
 	v->waits = v->cpu->access_waits ? KVM_EXIT_IO : 0; /* OUT to port 7Eh is over */
-	vcpu_charge_exit(v, info->io.port, info->io.write);
+	kvm_vcpu_charge_exit(v, info->io.port, info->io.write);
 	if (info->io.write)
 		atomic_store(&v->vm->idle_ns, 0);
 	return 0;
 }
 
-static int leave_mmio(struct sim_vcpu *v)
+static int leave_mmio(struct kvm_vcpu *v)
 {
 	const struct sim_exit_info *info = &v->cpu->exit_info;
 
@@ -85,14 +85,14 @@ static int leave_mmio(struct sim_vcpu *v)
 	if (info->mmio.write)
 		memcpy(v->run->mmio.data, info->mmio.data, info->mmio.size);
 	v->waits = KVM_EXIT_MMIO;
-	vcpu_charge_exit(v, info->mmio.gpa | UINT64_C(1) << 63, info->mmio.write);
+	kvm_vcpu_charge_exit(v, info->mmio.gpa | UINT64_C(1) << 63, info->mmio.write);
 	if (info->mmio.write)
 		atomic_store(&v->vm->idle_ns, 0);
 	return 0;
 }
 
 /* What the VMM gave for the last exit goes to the processor. */
-static void bring_data(struct sim_vcpu *v)
+static void bring_data(struct kvm_vcpu *v)
 {
 	struct sim_exit_info *info = &v->cpu->exit_info;
 	struct kvm_run *run = v->run;
@@ -102,7 +102,7 @@ static void bring_data(struct sim_vcpu *v)
 	else if (v->waits == KVM_EXIT_MMIO && !info->mmio.write)
 		memcpy(info->mmio.data, run->mmio.data, info->mmio.size);
 	else if (v->waits == KVM_EXIT_HYPERCALL)
-		vcpu_finish_hypercall(v);
+		kvm_vcpu_finish_hypercall(v);
 	else if (v->waits == KVM_EXIT_X86_RDMSR || v->waits == KVM_EXIT_X86_WRMSR) {
 		info->msr.failed = run->msr.error;
 		info->msr.data = run->msr.data;
@@ -110,7 +110,7 @@ static void bring_data(struct sim_vcpu *v)
 	v->waits = 0;
 }
 
-static int leave_failed(struct sim_vcpu *v)
+static int leave_failed(struct kvm_vcpu *v)
 {
 	const struct sim_exit_info *info = &v->cpu->exit_info;
 	struct kvm_run *run = v->run;
@@ -129,7 +129,7 @@ static int leave_failed(struct sim_vcpu *v)
 }
 
 /* As of a nested page fault, what SVM's exits leave of it: EXITINFO2, the code, EXITINFO1. */
-static int leave_delivery(struct sim_vcpu *v)
+static int leave_delivery(struct kvm_vcpu *v)
 {
 	const struct sim_exit_info *info = &v->cpu->exit_info;
 	struct kvm_run *run = v->run;
@@ -147,20 +147,20 @@ static int leave_delivery(struct sim_vcpu *v)
 
 /* ---- the loop ---- */
 
-static int leave(struct sim_vcpu *v, uint32_t reason)
+static int leave(struct kvm_vcpu *v, uint32_t reason)
 {
 	v->run->exit_reason = reason;
 	return 0;
 }
 
-static int leave_interrupted(struct sim_vcpu *v)
+static int leave_interrupted(struct kvm_vcpu *v)
 {
 	v->run->exit_reason = KVM_EXIT_INTR;
 	return -EINTR;
 }
 
 /* With interrupt controllers here the vCPU sleeps here, else the VMM decides. */
-static int halt(struct sim_vcpu *v)
+static int halt(struct kvm_vcpu *v)
 {
 	if (!v->vm->chip)
 		return leave(v, KVM_EXIT_HLT);
@@ -176,7 +176,7 @@ static int halt(struct sim_vcpu *v)
 }
 
 /* 1: go on; 0: to the VMM. */
-static int handle_exit(struct sim_vcpu *v, enum sim_exit exit)
+static int handle_exit(struct kvm_vcpu *v, enum sim_exit exit)
 {
 	switch (exit) {
 	case SIM_EXIT_IO: return leave_io(v);
@@ -186,10 +186,10 @@ static int handle_exit(struct sim_vcpu *v, enum sim_exit exit)
 	case SIM_EXIT_WINDOW:
 		sim_cpu_unpost(v->cpu, SIM_PENDING_WINDOW);
 		return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
-	case SIM_EXIT_HYPERCALL: return vcpu_hypercall(v);
-	case SIM_EXIT_MSR: return vcpu_leave_msr(v);
-	case SIM_EXIT_DEBUG: return vcpu_leave_debug(v);
-	case SIM_EXIT_FAULT: return vcpu_sev_leave_fault(v);
+	case SIM_EXIT_HYPERCALL: return kvm_vcpu_hypercall(v);
+	case SIM_EXIT_MSR: return kvm_vcpu_leave_msr(v);
+	case SIM_EXIT_DEBUG: return kvm_vcpu_leave_debug(v);
+	case SIM_EXIT_FAULT: return sev_vcpu_leave_fault(v);
 	case SIM_EXIT_DELIVERY: return leave_delivery(v);
 	case SIM_EXIT_MISSING: v->run->exit_reason = KVM_EXIT_UNKNOWN; return -EFAULT;
 	case SIM_EXIT_STOPPED:
@@ -198,19 +198,19 @@ static int handle_exit(struct sim_vcpu *v, enum sim_exit exit)
 	}
 }
 
-static enum sim_exit run_processor(struct sim_vcpu *v, uint64_t deadline)
+static enum sim_exit run_processor(struct kvm_vcpu *v, uint64_t deadline)
 {
 	enum sim_exit exit;
 
-	vcpu_vapic_enter(v);
+	kvm_vcpu_vapic_enter(v);
 	exit = sim_cpu_run(v->cpu, deadline);
-	vcpu_vapic_leave(v);
-	vcpu_now(v); /* what the VMM's devices read next is this vCPU's time */
+	kvm_vcpu_vapic_leave(v);
+	kvm_vcpu_now(v); /* what the VMM's devices read next is this vCPU's time */
 	return exit;
 }
 
 /* The instruction whose data came with this KVM_RUN is completed even if KVM_RUN is to return at once. */
-static int finish_access(struct sim_vcpu *v)
+static int finish_access(struct kvm_vcpu *v)
 {
 	enum sim_exit exit;
 
@@ -221,32 +221,32 @@ static int finish_access(struct sim_vcpu *v)
 }
 
 /* Without interrupt controllers here the VMM asks to be told when it can inject. */
-static bool window_open(struct sim_vcpu *v, bool completing)
+static bool window_open(struct kvm_vcpu *v, bool completing)
 {
-	if (vm_has_pic(v->vm) || !v->run->request_interrupt_window) {
+	if (kvm_vm_has_pic(v->vm) || !v->run->request_interrupt_window) {
 		sim_cpu_unpost(v->cpu, SIM_PENDING_WINDOW);
 		return false;
 	}
-	if (!completing && vcpu_injectable(v))
+	if (!completing && kvm_vcpu_injectable(v))
 		return true;
 	sim_cpu_post(v->cpu, SIM_PENDING_WINDOW);
 	return false;
 }
 
 /* INIT and SIPI; the reason to stop is gone with them. */
-static void take_requests(struct sim_vcpu *v)
+static void take_requests(struct kvm_vcpu *v)
 {
 	pthread_mutex_lock(&v->vm->irq_lock);
 	sim_cpu_unpost(v->cpu, SIM_PENDING_STOP);
 	if (v->requests)
-		vcpu_take_requests(v);
+		kvm_vcpu_take_requests(v);
 	pthread_mutex_unlock(&v->vm->irq_lock);
 }
 
 /* What ends KVM_RUN before the guest goes on: 1: nothing. */
-static int leave_for_request(struct sim_vcpu *v)
+static int leave_for_request(struct kvm_vcpu *v)
 {
-	if (vcpu_ring_is_full(v))
+	if (kvm_vcpu_ring_is_full(v))
 		return leave(v, KVM_EXIT_DIRTY_RING_FULL);
 	if (v->triple_fault) {
 		v->triple_fault = false;
@@ -260,17 +260,17 @@ static int leave_for_request(struct sim_vcpu *v)
 	return 1;
 }
 
-static int run_loop(struct sim_vcpu *v, bool completing)
+static int run_loop(struct kvm_vcpu *v, bool completing)
 {
 	int result = 1;
 
 	while (result == 1) {
-		if (vcpu_interrupted(v))
+		if (kvm_vcpu_interrupted(v))
 			return completing && (result = finish_access(v)) != 1 ? result : leave_interrupted(v);
 		if (atomic_load(&v->cpu->pending) & SIM_PENDING_STOP)
 			take_requests(v);
 		if (v->mp_state != KVM_MP_STATE_RUNNABLE) {
-			if (vcpu_block(v) < 0)
+			if (kvm_vcpu_block(v) < 0)
 				return leave_interrupted(v);
 			take_requests(v);
 			continue;
@@ -280,36 +280,36 @@ static int run_loop(struct sim_vcpu *v, bool completing)
 		if (window_open(v, completing))
 			return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
 		completing = false;
-		result = handle_exit(v, run_processor(v, vcpu_start_slice(v)));
+		result = handle_exit(v, run_processor(v, kvm_vcpu_start_slice(v)));
 	}
 	return result;
 }
 
-static bool exits_at_once(const struct sim_vcpu *v)
+static bool exits_at_once(const struct kvm_vcpu *v)
 {
 	return __atomic_load_n(&v->run->immediate_exit, __ATOMIC_ACQUIRE);
 }
 
 /* A processor that was never started: its first INIT ends this KVM_RUN, as with the kernel. */
-static int wait_for_init(struct sim_vcpu *v)
+static int wait_for_init(struct kvm_vcpu *v)
 {
 	if (exits_at_once(v))
 		return -EINTR;
-	if (vcpu_block(v) < 0)
+	if (kvm_vcpu_block(v) < 0)
 		return leave_interrupted(v);
 	take_requests(v);
 	return -EAGAIN;
 }
 
 /* What the last exit left is finished first; an immediate exit then tells no reason. */
-static int run_checked(struct sim_vcpu *v)
+static int run_checked(struct kvm_vcpu *v)
 {
 	bool completing = v->waits != 0;
 	int result;
 
 	if (v->mp_state == KVM_MP_STATE_UNINITIALIZED)
 		return wait_for_init(v);
-	result = vcpu_sync_in(v);
+	result = kvm_vcpu_sync_in(v);
 	if (result < 0)
 		return result;
 	if (!v->vm->chip) {
@@ -322,14 +322,14 @@ static int run_checked(struct sim_vcpu *v)
 		result = completing ? finish_access(v) : 1;
 		return result == 1 ? -EINTR : result;
 	}
-	vcpu_deliver_payload(v);
-	result = v->sev ? vcpu_sev_enter(v) : 1;
+	kvm_vcpu_deliver_payload(v);
+	result = v->sev ? sev_vcpu_enter(v) : 1;
 	return result == 1 ? run_loop(v, completing) : result;
 }
 
-int vcpu_run(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_run(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	sigset_t old;
 	int result;
 
@@ -340,7 +340,7 @@ int vcpu_run(void *object, void *arg, uintptr_t user)
 	v->has_run = true;
 	hold_signals(v, &old);
 	result = run_checked(v);
-	vcpu_tell_state(v);
+	kvm_vcpu_tell_state(v);
 	v->exits++;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return result;

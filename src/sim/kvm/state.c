@@ -1,6 +1,6 @@
 /*
  * state: the rest of a vCPU's state as KVM's structs have it: CPUID, MSRs, events, its run state. Any
- * thread; sim_vcpu.lock. Law: api.rst, 4.18, 4.20, 4.31, 4.38.
+ * thread; kvm_vcpu.lock. Law: api.rst, 4.18, 4.20, 4.31, 4.38.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 
 /* ---- CPUID ---- */
 
-const struct kvm_cpuid_entry2 *vcpu_cpuid_leaf(const struct sim_vcpu *v, uint32_t leaf)
+const struct kvm_cpuid_entry2 *kvm_vcpu_cpuid_leaf(const struct kvm_vcpu *v, uint32_t leaf)
 {
 	for (uint32_t i = 0; i < v->cpuid_count; i++) {
 		if (v->cpuid[i].function == leaf)
@@ -38,13 +38,13 @@ static bool cpuid_is_valid(const struct kvm_cpuid_entry2 *entries, uint32_t coun
 	return true;
 }
 
-static void bring_up_to_date(const struct sim_vcpu *v, struct kvm_cpuid_entry2 *entries, uint32_t count)
+static void bring_up_to_date(const struct kvm_vcpu *v, struct kvm_cpuid_entry2 *entries, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
 		sim_cpu_cpuid_now(v->cpu, &entries[i]);
 }
 
-static bool same_cpuid(struct sim_vcpu *v, const struct kvm_cpuid_entry2 *entries, uint32_t count)
+static bool same_cpuid(struct kvm_vcpu *v, const struct kvm_cpuid_entry2 *entries, uint32_t count)
 {
 	bool same = count == v->cpuid_count;
 
@@ -54,14 +54,14 @@ static bool same_cpuid(struct sim_vcpu *v, const struct kvm_cpuid_entry2 *entrie
 	return same;
 }
 
-int vcpu_set_cpuid(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_cpuid(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_cpuid2 *head = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	auto_free struct kvm_cpuid_entry2 *entries = NULL;
 	size_t bytes;
 
-	if (head->nent > SIM_CPUID_MAX)
+	if (head->nent > KVM_CPUID_MAX)
 		return -E2BIG;
 	bytes = head->nent * sizeof(*entries);
 	entries = calloc(head->nent + 1, sizeof(*entries));
@@ -80,14 +80,14 @@ int vcpu_set_cpuid(void *object, void *arg, uintptr_t user)
 	free(v->cpuid);
 	v->cpuid = take_ptr(&entries);
 	v->cpuid_count = head->nent;
-	vcpu_lapic_cpuid_changed(v);
+	kvm_vcpu_lapic_cpuid_changed(v);
 	return 0;
 }
 
-int vcpu_get_cpuid(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_get_cpuid(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_cpuid2 *head = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 
 	if (head->nent < v->cpuid_count)
 		return -E2BIG;
@@ -98,27 +98,27 @@ int vcpu_get_cpuid(void *object, void *arg, uintptr_t user)
 
 /* ---- MSRs ---- */
 
-static bool access_msr(struct sim_vcpu *v, bool write, struct kvm_msr_entry *e)
+static bool access_msr(struct kvm_vcpu *v, bool write, struct kvm_msr_entry *e)
 {
 	uint64_t value = e->data;
 	bool good;
 
-	if (vcpu_sev_hides_msr(v, e->index)) {
+	if (sev_vcpu_hides_msr(v, e->index)) {
 		e->data = write ? e->data : 0;
-		return !vm_has_protected_state(v->vm);
+		return !kvm_vm_has_protected_state(v->vm);
 	}
 	if (write)
 		good = sim_cpu_msr_write(v->cpu, e->index, value, true);
 	else
 		good = sim_cpu_msr_read(v->cpu, e->index, &value, true);
 	if (!good)
-		good = vcpu_msr(v, write, e->index, &value, true);
+		good = kvm_vcpu_msr(v, write, e->index, &value, true);
 	e->data = value;
 	return good;
 }
 
 /* Returns how many were done: the first that is refused ends it. */
-static int access_msrs(struct sim_vcpu *v, bool write, const struct kvm_msrs *head, uintptr_t user)
+static int access_msrs(struct kvm_vcpu *v, bool write, const struct kvm_msrs *head, uintptr_t user)
 {
 	auto_free struct kvm_msr_entry *entries = NULL;
 	size_t bytes = head->nmsrs * sizeof(*entries);
@@ -138,12 +138,12 @@ static int access_msrs(struct sim_vcpu *v, bool write, const struct kvm_msrs *he
 	return (int)done;
 }
 
-int vcpu_get_msrs(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_get_msrs(void *object, void *arg, uintptr_t user)
 {
 	return access_msrs(object, false, arg, user);
 }
 
-int vcpu_set_msrs(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_msrs(void *object, void *arg, uintptr_t user)
 {
 	return access_msrs(object, true, arg, user);
 }
@@ -151,7 +151,7 @@ int vcpu_set_msrs(void *object, void *arg, uintptr_t user)
 /* ---- events ---- */
 
 /* Without KVM_CAP_EXCEPTION_PAYLOAD an exception that waits counts as injected. */
-static void get_exception(const struct sim_vcpu *v, struct kvm_vcpu_events *e)
+static void get_exception(const struct kvm_vcpu *v, struct kvm_vcpu_events *e)
 {
 	const struct sim_event *event = &v->cpu->event;
 
@@ -166,10 +166,10 @@ static void get_exception(const struct sim_vcpu *v, struct kvm_vcpu_events *e)
 	e->exception_payload = v->payload.value;
 }
 
-int vcpu_get_events(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_get_events(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_vcpu_events *e = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	const struct sim_event *event = &v->cpu->event;
 
 	memset(e, 0, sizeof(*e));
@@ -207,7 +207,7 @@ static struct sim_event event_of(const struct kvm_vcpu_events *e, bool pending)
 	return (struct sim_event){.kind = SIM_EVENT_NONE};
 }
 
-static int check_events(const struct sim_vcpu *v, const struct kvm_vcpu_events *e, bool pending)
+static int check_events(const struct kvm_vcpu *v, const struct kvm_vcpu_events *e, bool pending)
 {
 	const uint32_t known = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
 	                       KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM |
@@ -224,7 +224,7 @@ static int check_events(const struct sim_vcpu *v, const struct kvm_vcpu_events *
 }
 
 /* irq_lock held */
-static void take_events(struct sim_vcpu *v, const struct kvm_vcpu_events *e, bool pending)
+static void take_events(struct kvm_vcpu *v, const struct kvm_vcpu_events *e, bool pending)
 {
 	v->cpu->event = event_of(e, pending);
 	v->payload.pending = pending;
@@ -239,13 +239,13 @@ static void take_events(struct sim_vcpu *v, const struct kvm_vcpu_events *e, boo
 		sim_cpu_set_nmis(v->cpu, e->nmi.pending);
 	if (e->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR)
 		v->sipi_vector = (uint8_t)e->sipi_vector;
-	vcpu_interrupts_changed(v);
+	kvm_vcpu_interrupts_changed(v);
 }
 
-int vcpu_set_events(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_events(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_vcpu_events *e = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	bool pending = e->flags & KVM_VCPUEVENT_VALID_PAYLOAD && e->exception.pending;
 	int result = check_events(v, e, pending);
 
@@ -257,7 +257,7 @@ int vcpu_set_events(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-void vcpu_deliver_payload(struct sim_vcpu *v)
+void kvm_vcpu_deliver_payload(struct kvm_vcpu *v)
 {
 	if (v->payload.pending && v->payload.has && v->cpu->event.kind == SIM_EVENT_EXCEPTION) {
 		if (v->cpu->event.vector == VECTOR_DB)
@@ -270,23 +270,23 @@ void vcpu_deliver_payload(struct sim_vcpu *v)
 
 /* ---- run state ---- */
 
-int vcpu_get_mp_state(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_get_mp_state(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_mp_state *state = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 
 	pthread_mutex_lock(&v->vm->irq_lock);
 	if (v->requests)
-		vcpu_take_requests(v);
+		kvm_vcpu_take_requests(v);
 	state->mp_state = v->mp_state;
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return 0;
 }
 
-int vcpu_set_mp_state(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_mp_state(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_mp_state *state = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 
 	if (state->mp_state > KVM_MP_STATE_SIPI_RECEIVED ||
 	        (!v->vm->chip && state->mp_state != KVM_MP_STATE_RUNNABLE))
@@ -297,7 +297,7 @@ int vcpu_set_mp_state(void *object, void *arg, uintptr_t user)
 	v->wakeable = sim_cpu_interruptible(v->cpu);
 	if (state->mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
 		v->mp_state = KVM_MP_STATE_INIT_RECEIVED;
-		vcpu_request(v, SIM_REQUEST_SIPI);
+		kvm_vcpu_request(v, KVM_REQUEST_SIPI);
 	}
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return 0;

@@ -7,40 +7,40 @@
 
 #include "sev/sev.h"
 
-bool vm_has_pic(const struct sim_vm *vm)
+bool kvm_vm_has_pic(const struct kvm_vm *vm)
 {
 	return vm->chip && !vm->chip->split;
 }
 
-bool vcpu_injectable(const struct sim_vcpu *v)
+bool kvm_vcpu_injectable(const struct kvm_vcpu *v)
 {
 	return sim_cpu_rflags(v->cpu) & 0x200 && !v->cpu->shadow && v->cpu->event.kind == SIM_EVENT_NONE &&
 	       v->user_vector < 0 && (!v->vm->chip || irq_lapic_takes_pic(&v->lapic));
 }
 
-static bool is_protected(const struct sim_vcpu *v)
+static bool is_protected(const struct kvm_vcpu *v)
 {
 	return v->sev && v->sev->protected;
 }
 
 /* The guest keeps its registers; what the VMM writes is what it reads with KVM_GET_REGS. */
-static void set_regs(struct sim_vcpu *v, const struct kvm_regs *regs)
+static void set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs)
 {
 	struct kvm_regs copy = *regs;
 
 	if (is_protected(v))
 		v->sev->stale.regs = copy;
 	else
-		vcpu_set_regs(v, &copy, 0);
+		kvm_vcpu_set_regs(v, &copy, 0);
 }
 
 /* The VMM's memory may change meanwhile: each struct is copied once. */
-int vcpu_sync_in(struct sim_vcpu *v)
+int kvm_vcpu_sync_in(struct kvm_vcpu *v)
 {
 	struct kvm_run *run = v->run;
 	uint64_t sets = run->kvm_dirty_regs;
 
-	if ((run->kvm_valid_regs | sets) & ~(uint64_t)vm_capability(v->vm->sim, v->vm, KVM_CAP_SYNC_REGS))
+	if ((run->kvm_valid_regs | sets) & ~(uint64_t)kvm_vm_capability(v->vm->sim, v->vm, KVM_CAP_SYNC_REGS))
 		return -EINVAL;
 	if (sets & KVM_SYNC_X86_REGS) {
 		set_regs(v, &run->s.regs.regs);
@@ -49,21 +49,21 @@ int vcpu_sync_in(struct sim_vcpu *v)
 	if (sets & KVM_SYNC_X86_SREGS) {
 		struct kvm_sregs sregs = run->s.regs.sregs;
 
-		if (!is_protected(v) && vcpu_set_sregs(v, &sregs, 0) < 0)
+		if (!is_protected(v) && kvm_vcpu_set_sregs(v, &sregs, 0) < 0)
 			return -EINVAL;
 		run->kvm_dirty_regs &= ~KVM_SYNC_X86_SREGS;
 	}
 	if (sets & KVM_SYNC_X86_EVENTS) {
 		struct kvm_vcpu_events events = run->s.regs.events;
 
-		if (vcpu_set_events(v, &events, 0) < 0)
+		if (kvm_vcpu_set_events(v, &events, 0) < 0)
 			return -EINVAL;
 		run->kvm_dirty_regs &= ~KVM_SYNC_X86_EVENTS;
 	}
 	return 0;
 }
 
-static void sync_out(struct sim_vcpu *v)
+static void sync_out(struct kvm_vcpu *v)
 {
 	struct kvm_run *run = v->run;
 	uint64_t sets = is_protected(v) ? 0 : run->kvm_valid_regs;
@@ -71,12 +71,12 @@ static void sync_out(struct sim_vcpu *v)
 	if (sets & KVM_SYNC_X86_REGS)
 		sim_cpu_get_regs(v->cpu, &run->s.regs.regs);
 	if (sets & KVM_SYNC_X86_SREGS)
-		vcpu_get_sregs(v, &run->s.regs.sregs, 0);
+		kvm_vcpu_get_sregs(v, &run->s.regs.sregs, 0);
 	if (sets & KVM_SYNC_X86_EVENTS)
-		vcpu_get_events(v, &run->s.regs.events, 0);
+		kvm_vcpu_get_events(v, &run->s.regs.events, 0);
 }
 
-void vcpu_tell_state(struct sim_vcpu *v)
+void kvm_vcpu_tell_state(struct kvm_vcpu *v)
 {
 	struct kvm_run *run = v->run;
 
@@ -85,5 +85,5 @@ void vcpu_tell_state(struct sim_vcpu *v)
 	run->flags = 0;
 	run->cr8 = v->vm->bus.cr8_read(v);
 	run->apic_base = v->lapic.base;
-	run->ready_for_interrupt_injection = vm_has_pic(v->vm) || vcpu_injectable(v);
+	run->ready_for_interrupt_injection = kvm_vm_has_pic(v->vm) || kvm_vcpu_injectable(v);
 }

@@ -21,17 +21,17 @@ static int get_api_version(void *sim, void *arg, uintptr_t user)
 
 static int create_vm(void *sim, void *arg, uintptr_t user)
 {
-	return vm_create(sim, user);
+	return kvm_vm_create(sim, user);
 }
 
 static int check_extension(void *sim, void *arg, uintptr_t user)
 {
-	return vm_capability(sim, NULL, user);
+	return kvm_vm_capability(sim, NULL, user);
 }
 
 static int get_run_size(void *sim, void *arg, uintptr_t user)
 {
-	return user ? -EINVAL : (int)SIM_RUN_BYTES;
+	return user ? -EINVAL : (int)KVM_RUN_BYTES;
 }
 
 /* What is the platform's and not the processor's: the APIC's modes, and the leaves by which KVM is known. */
@@ -44,7 +44,7 @@ static uint32_t add_platform_leaves(struct kvm_cpuid_entry2 *entries, uint32_t c
 		if (entries[i].function >= CPUID_KVM && entries[i].function < CPUID_KVM + 0x100)
 			return count;
 	}
-	if (count + 2 > SIM_CPUID_MAX)
+	if (count + 2 > KVM_CPUID_MAX)
 		return count;
 	entries[count++] = (struct kvm_cpuid_entry2){.function = CPUID_KVM,
 	        .eax = CPUID_KVM + 1,
@@ -57,11 +57,11 @@ static uint32_t add_platform_leaves(struct kvm_cpuid_entry2 *entries, uint32_t c
 
 /* Memory encryption, which the secure processor brings, and the product that this makes it. */
 static uint32_t add_sev_leaf(
-        const struct sim_processor *secure, struct kvm_cpuid_entry2 *entries, uint32_t count)
+        const struct sev_platform *secure, struct kvm_cpuid_entry2 *entries, uint32_t count)
 {
-	if (!secure || count == SIM_CPUID_MAX)
+	if (!secure || count == KVM_CPUID_MAX)
 		return count;
-	entries[count] = processor_cpuid(secure);
+	entries[count] = sev_platform_cpuid(secure);
 	for (uint32_t i = 0; i < count; i++) {
 		if (entries[i].function == 1 || entries[i].function == 0x80000001)
 			entries[i].eax = psp_product_signature(secure->product->name);
@@ -72,9 +72,9 @@ static uint32_t add_sev_leaf(
 }
 
 static uint32_t supported_cpuid(
-        const struct sim_processor *secure, struct kvm_cpuid_entry2 entries[static SIM_CPUID_MAX])
+        const struct sev_platform *secure, struct kvm_cpuid_entry2 entries[static KVM_CPUID_MAX])
 {
-	uint32_t count = SIM_CPUID_MAX;
+	uint32_t count = KVM_CPUID_MAX;
 
 	sim_cpu_supported_cpuid(entries, &count);
 	return add_sev_leaf(secure, entries, add_platform_leaves(entries, count));
@@ -84,7 +84,7 @@ static int get_supported_cpuid(void *sim, void *arg, uintptr_t user)
 {
 	const struct sim_platform *platform = sim;
 	struct kvm_cpuid2 *head = arg;
-	auto_free struct kvm_cpuid_entry2 *entries = calloc(SIM_CPUID_MAX, sizeof(*entries));
+	auto_free struct kvm_cpuid_entry2 *entries = calloc(KVM_CPUID_MAX, sizeof(*entries));
 	uint32_t count;
 
 	if (!entries)
@@ -101,7 +101,7 @@ static int get_msr_index_list(void *sim, void *arg, uintptr_t user)
 {
 	struct kvm_msr_list *head = arg;
 	uint32_t own, platform, room = head->nmsrs;
-	const uint32_t *own_list = sim_cpu_msr_list(&own), *platform_list = platform_msr_list(&platform);
+	const uint32_t *own_list = sim_cpu_msr_list(&own), *platform_list = kvm_platform_msrs(&platform);
 	uintptr_t at = user + sizeof(*head);
 
 	head->nmsrs = own + platform;
@@ -138,7 +138,7 @@ static int get_feature_list(void *sim, void *arg, uintptr_t user)
 {
 	struct kvm_msr_list *head = arg;
 	uint32_t count, room = head->nmsrs;
-	const uint32_t *list = platform_feature_list(&count);
+	const uint32_t *list = kvm_platform_features(&count);
 
 	head->nmsrs = count;
 	if (sim_copy_out(user, head, sizeof(*head)) < 0)
@@ -163,7 +163,7 @@ static int get_feature_msrs(void *sim, void *arg, uintptr_t user)
 
 		if (sim_copy_in(&entry, at, sizeof(entry)) < 0)
 			return -EFAULT;
-		if (!platform_feature(entry.index, &value))
+		if (!kvm_platform_feature(entry.index, &value))
 			break;
 		entry.data = value;
 		if (sim_copy_out(at, &entry, sizeof(entry)) < 0)
@@ -172,7 +172,7 @@ static int get_feature_msrs(void *sim, void *arg, uintptr_t user)
 	return (int)done;
 }
 
-const struct sim_call sim_system_calls[] = {
+const struct kvm_call kvm_system_calls[] = {
         {KVM_GET_API_VERSION, get_api_version},
         {KVM_CREATE_VM, create_vm},
         {KVM_CHECK_EXTENSION, check_extension},
@@ -182,9 +182,9 @@ const struct sim_call sim_system_calls[] = {
         {KVM_GET_EMULATED_CPUID, get_emulated_cpuid},
         {KVM_GET_MSR_FEATURE_INDEX_LIST, get_feature_list},
         {KVM_GET_MSRS, get_feature_msrs},
-        {KVM_HAS_DEVICE_ATTR, system_has_attr},
-        {KVM_GET_DEVICE_ATTR, system_get_attr},
-        {KVM_X86_GET_MCE_CAP_SUPPORTED, system_get_mce_cap},
+        {KVM_HAS_DEVICE_ATTR, kvm_system_has_attr},
+        {KVM_GET_DEVICE_ATTR, kvm_system_get_attr},
+        {KVM_X86_GET_MCE_CAP_SUPPORTED, kvm_system_get_mce_cap},
         {0},
 };
 
@@ -192,13 +192,13 @@ void sim_figures(struct host *h, struct sim_figures *ret_figures)
 {
 	struct sim_platform *sim = (struct sim_platform *)h;
 	struct sim_figures sum;
-	struct sim_vm *vm;
+	struct kvm_vm *vm;
 
 	pthread_mutex_lock(&sim->lock);
 	sum = sim->ended;
 	for (vm = sim->vms; vm; vm = vm->next) {
 		for (unsigned i = 0; i < vm->vcpu_count; i++)
-			vcpu_add_figures(vm->vcpus[i], &sum);
+			kvm_vcpu_add_figures(vm->vcpus[i], &sum);
 	}
 	pthread_mutex_unlock(&sim->lock);
 	*ret_figures = sum;

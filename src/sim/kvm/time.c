@@ -1,6 +1,6 @@
 /*
  * time: the calls about the guest's time, and the device attributes, of which the TSC's offset is one.
- * Any thread; sim_vm.lock, sim_vcpu.lock. Law: api.rst, KVM_GET_CLOCK, KVM_GET_TSC_KHZ, KVM_GET_DEVICE_ATTR.
+ * Any thread; kvm_vm.lock, kvm_vcpu.lock. Law: api.rst, KVM_GET_CLOCK, KVM_GET_TSC_KHZ, KVM_GET_DEVICE_ATTR.
  */
 #include <errno.h>
 #include <time.h>
@@ -12,43 +12,43 @@
 #define SYSTEM_XCOMP 0 /* likewise of /dev/kvm */
 
 /* There is one rate and no scaling. */
-int vcpu_get_tsc_khz(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_get_tsc_khz(void *object, void *arg, uintptr_t user)
 {
-	return (int)SIM_TSC_KHZ;
+	return (int)KVM_TSC_KHZ;
 }
 
 static int check_tsc_khz(uintptr_t khz)
 {
-	return khz == 0 || khz == SIM_TSC_KHZ ? 0 : -EINVAL;
+	return khz == 0 || khz == KVM_TSC_KHZ ? 0 : -EINVAL;
 }
 
-int vcpu_set_tsc_khz(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_tsc_khz(void *object, void *arg, uintptr_t user)
 {
-	return vcpu_sev_keeps_tsc(object) ? -EINVAL : check_tsc_khz(user);
+	return sev_vcpu_keeps_tsc(object) ? -EINVAL : check_tsc_khz(user);
 }
 
-int vm_get_tsc_khz(void *object, void *arg, uintptr_t user)
+int kvm_vm_get_tsc_khz(void *object, void *arg, uintptr_t user)
 {
-	return (int)SIM_TSC_KHZ;
+	return (int)KVM_TSC_KHZ;
 }
 
 /* The rate of vCPUs that are yet to come. */
-int vm_set_tsc_khz(void *object, void *arg, uintptr_t user)
+int kvm_vm_set_tsc_khz(void *object, void *arg, uintptr_t user)
 {
-	const struct sim_vm *vm = object;
+	const struct kvm_vm *vm = object;
 
 	return atomic_load(&vm->vcpu_count) ? -EINVAL : check_tsc_khz(user);
 }
 
 /* ---- the clock of a VM ---- */
 
-int vm_get_clock(void *object, void *arg, uintptr_t user)
+int kvm_vm_get_clock(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_clock_data *data = arg;
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 
 	*data = (struct kvm_clock_data){
-	        .clock = clock_now(&vm->sim->clock) + (uint64_t)atomic_load(&vm->clock_offset)};
+	        .clock = kvm_clock_now(&vm->sim->clock) + (uint64_t)atomic_load(&vm->clock_offset)};
 	return 0;
 }
 
@@ -61,22 +61,22 @@ static uint64_t real_ns(void)
 }
 
 /* With REALTIME what has passed since the clock was read is added. */
-int vm_set_clock(void *object, void *arg, uintptr_t user)
+int kvm_vm_set_clock(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_clock_data *data = arg;
 	uint64_t clock = data->clock, real = real_ns();
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 
 	if (data->flags & ~(uint32_t)KVM_CLOCK_REALTIME)
 		return -EINVAL;
 	if (data->flags & KVM_CLOCK_REALTIME && real > data->realtime)
 		clock += real - data->realtime;
-	atomic_store(&vm->clock_offset, (int64_t)(clock - clock_now(&vm->sim->clock)));
+	atomic_store(&vm->clock_offset, (int64_t)(clock - kvm_clock_now(&vm->sim->clock)));
 	return 0;
 }
 
 /* No guest has switched KVM's clock on: it is not offered. */
-int vcpu_kvmclock_ctrl(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_kvmclock_ctrl(void *object, void *arg, uintptr_t user)
 {
 	return -EINVAL;
 }
@@ -88,25 +88,25 @@ static bool is_tsc_offset(const struct kvm_device_attr *attr)
 	return attr->group == VCPU_TSC && attr->attr == 0;
 }
 
-int vcpu_has_attr(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_has_attr(void *object, void *arg, uintptr_t user)
 {
 	return is_tsc_offset(arg) ? 0 : -ENXIO;
 }
 
-int vcpu_get_attr(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_get_attr(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_device_attr *attr = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 
 	if (!is_tsc_offset(attr))
 		return -ENXIO;
 	return sim_copy_out((uintptr_t)attr->addr, &v->tsc_offset, sizeof(v->tsc_offset));
 }
 
-int vcpu_set_attr(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_attr(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_device_attr *attr = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 
 	int64_t offset;
 
@@ -114,7 +114,7 @@ int vcpu_set_attr(void *object, void *arg, uintptr_t user)
 		return -ENXIO;
 	if (sim_copy_in(&offset, (uintptr_t)attr->addr, sizeof(offset)) < 0)
 		return -EFAULT;
-	if (!vcpu_sev_keeps_tsc(v))
+	if (!sev_vcpu_keeps_tsc(v))
 		v->tsc_offset = offset;
 	return 0;
 }
@@ -123,19 +123,19 @@ static int system_attr(
         const struct sim_platform *sim, const struct kvm_device_attr *attr, uint64_t *ret_value)
 {
 	if (attr->group == UAPI_X86_GROUP_SEV)
-		return processor_attribute(sim->secure, attr->attr, ret_value);
+		return sev_platform_attribute(sim->secure, attr->attr, ret_value);
 	*ret_value = XCR0_OFFERED;
 	return attr->group == SYSTEM_XCOMP && attr->attr == 0 ? 0 : -ENXIO;
 }
 
-int system_has_attr(void *object, void *arg, uintptr_t user)
+int kvm_system_has_attr(void *object, void *arg, uintptr_t user)
 {
 	uint64_t value;
 
 	return system_attr(object, arg, &value);
 }
 
-int system_get_attr(void *object, void *arg, uintptr_t user)
+int kvm_system_get_attr(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_device_attr *attr = arg;
 	uint64_t value;
@@ -145,7 +145,7 @@ int system_get_attr(void *object, void *arg, uintptr_t user)
 }
 
 /* None that applies to a processor without devices of its own. */
-int vm_create_device(void *object, void *arg, uintptr_t user)
+int kvm_vm_create_device(void *object, void *arg, uintptr_t user)
 {
 	return -ENODEV;
 }

@@ -9,12 +9,12 @@
 #include "sim.h"
 
 /* The four bytes in the VMM's memory; false: no slot holds all of them. */
-static bool find(struct sim_vcpu *v, uint64_t gpa, uintptr_t *ret_user)
+static bool find(struct kvm_vcpu *v, uint64_t gpa, uintptr_t *ret_user)
 {
-	const struct sim_slot_row *row;
+	const struct kvm_slot *row;
 
 	pthread_mutex_lock(&v->vm->lock);
-	row = vm_memory_slot(v->vm, gpa);
+	row = kvm_vm_memory_slot(v->vm, gpa);
 	if (row && row->region.memory_size - (gpa - row->region.guest_phys_addr) < sizeof(uint32_t))
 		row = NULL;
 	if (row)
@@ -23,10 +23,10 @@ static bool find(struct sim_vcpu *v, uint64_t gpa, uintptr_t *ret_user)
 	return row != NULL;
 }
 
-int vcpu_set_vapic(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_vapic(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_vapic_addr *address = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	uintptr_t at;
 
 	if (!v->vm->chip || (address->vapic_addr && !find(v, address->vapic_addr, &at)))
@@ -35,7 +35,7 @@ int vcpu_set_vapic(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-void vcpu_vapic_enter(struct sim_vcpu *v)
+void kvm_vcpu_vapic_enter(struct kvm_vcpu *v)
 {
 	uint32_t word;
 	uintptr_t at;
@@ -49,7 +49,7 @@ void vcpu_vapic_enter(struct sim_vcpu *v)
 		v->vapic = 0;
 }
 
-void vcpu_vapic_leave(struct sim_vcpu *v)
+void kvm_vcpu_vapic_leave(struct kvm_vcpu *v)
 {
 	uint32_t word;
 	uintptr_t at;

@@ -1,5 +1,5 @@
 /*
- * vcpu: a vCPU and the calls on its descriptor that move registers. Any thread; sim_vcpu.lock, which
+ * vcpu: a vCPU and the calls on its descriptor that move registers. Any thread; kvm_vcpu.lock, which
  * KVM_RUN holds too. Law: api.rst, 4.
  */
 #include <errno.h>
@@ -10,13 +10,13 @@
 
 static int get_regs(void *object, void *arg, uintptr_t user)
 {
-	sim_cpu_get_regs(((struct sim_vcpu *)object)->cpu, arg);
+	sim_cpu_get_regs(((struct kvm_vcpu *)object)->cpu, arg);
 	return 0;
 }
 
-int vcpu_set_regs(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_regs(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 
 	const struct kvm_regs *regs = arg;
 
@@ -27,9 +27,9 @@ int vcpu_set_regs(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-int vcpu_get_sregs(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_get_sregs(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	struct kvm_sregs *sregs = arg;
 
 	sim_cpu_get_sregs(v->cpu, sregs);
@@ -42,20 +42,20 @@ int vcpu_get_sregs(void *object, void *arg, uintptr_t user)
 }
 
 /* The interrupt that a VMM with its own controllers had injected before it saved the state. */
-static void set_injected(struct sim_vcpu *v, const struct kvm_sregs *sregs)
+static void set_injected(struct kvm_vcpu *v, const struct kvm_sregs *sregs)
 {
 	for (int i = 0; i < 4; i++) {
 		if (sregs->interrupt_bitmap[i])
 			v->user_vector = 64 * i + __builtin_ctzll(sregs->interrupt_bitmap[i]);
 	}
-	vcpu_interrupts_changed(v);
+	kvm_vcpu_interrupts_changed(v);
 }
 
-int vcpu_set_sregs_but_interrupt(struct sim_vcpu *v, const struct kvm_sregs *sregs)
+int kvm_vcpu_set_sregs_but_interrupt(struct kvm_vcpu *v, const struct kvm_sregs *sregs)
 {
 	bool moved;
 
-	if (!vcpu_apic_base_valid(v, sregs->apic_base, true))
+	if (!kvm_vcpu_apic_base_valid(v, sregs->apic_base, true))
 		return -EINVAL;
 	moved = sregs->cs.base != v->cpu->seg[SIM_CS].base;
 	if (sim_cpu_set_sregs(v->cpu, sregs) < 0)
@@ -66,21 +66,21 @@ int vcpu_set_sregs_but_interrupt(struct sim_vcpu *v, const struct kvm_sregs *sre
 		v->waits = 0;
 	v->vm->bus.cr8_write(v, sregs->cr8 & 15);
 	pthread_mutex_lock(&v->vm->irq_lock);
-	vcpu_set_apic_base(v, sregs->apic_base);
+	kvm_vcpu_set_apic_base(v, sregs->apic_base);
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return 0;
 }
 
-int vcpu_set_sregs(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_sregs(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	const struct kvm_sregs *sregs = arg;
-	int result = vcpu_set_sregs_but_interrupt(v, sregs);
+	int result = kvm_vcpu_set_sregs_but_interrupt(v, sregs);
 
 	if (result < 0)
 		return result;
 	pthread_mutex_lock(&v->vm->irq_lock);
-	if (!vm_has_pic(v->vm))
+	if (!kvm_vm_has_pic(v->vm))
 		set_injected(v, sregs);
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return 0;
@@ -88,25 +88,25 @@ int vcpu_set_sregs(void *object, void *arg, uintptr_t user)
 
 static int get_fpu(void *object, void *arg, uintptr_t user)
 {
-	sim_cpu_get_fpu(((struct sim_vcpu *)object)->cpu, arg);
+	sim_cpu_get_fpu(((struct kvm_vcpu *)object)->cpu, arg);
 	return 0;
 }
 
 static int set_fpu(void *object, void *arg, uintptr_t user)
 {
-	sim_cpu_set_fpu(((struct sim_vcpu *)object)->cpu, arg);
+	sim_cpu_set_fpu(((struct kvm_vcpu *)object)->cpu, arg);
 	return 0;
 }
 
 static int interrupt(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_interrupt *irq = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	int result = 0;
 
 	if (irq->irq >= KVM_NR_INTERRUPTS)
 		return -EINVAL;
-	if (vm_has_pic(v->vm))
+	if (kvm_vm_has_pic(v->vm))
 		return -ENXIO;
 	pthread_mutex_lock(&v->vm->irq_lock);
 	/* With a LAPIC here it is what the PIC of the VMM sends; the last one must have been taken. */
@@ -114,17 +114,17 @@ static int interrupt(void *object, void *arg, uintptr_t user)
 		result = -EEXIST;
 	else
 		v->user_vector = (int)irq->irq;
-	vcpu_interrupts_changed(v);
+	kvm_vcpu_interrupts_changed(v);
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return result;
 }
 
 static int nmi(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 
 	pthread_mutex_lock(&v->vm->irq_lock);
-	vcpu_post_nmi(v);
+	kvm_vcpu_post_nmi(v);
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return 0;
 }
@@ -138,7 +138,7 @@ static int smi(void *object, void *arg, uintptr_t user)
 static int translate(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_translation *t = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	uint64_t gpa = 0;
 
 	/* KVM has no CR3 of a guest whose registers are encrypted. */
@@ -152,7 +152,7 @@ static int translate(void *object, void *arg, uintptr_t user)
 /* A NULL argument takes the mask away. */
 static int set_signal_mask(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	struct kvm_signal_mask head;
 	uint64_t mask;
 
@@ -171,55 +171,55 @@ static int set_signal_mask(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-const struct sim_call sim_vcpu_calls[] = {
-        {KVM_RUN, vcpu_run},
+const struct kvm_call kvm_vcpu_calls[] = {
+        {KVM_RUN, kvm_vcpu_run},
         {KVM_GET_REGS, get_regs},
-        {KVM_SET_REGS, vcpu_set_regs},
-        {KVM_GET_SREGS, vcpu_get_sregs},
-        {KVM_SET_SREGS, vcpu_set_sregs},
+        {KVM_SET_REGS, kvm_vcpu_set_regs},
+        {KVM_GET_SREGS, kvm_vcpu_get_sregs},
+        {KVM_SET_SREGS, kvm_vcpu_set_sregs},
         {KVM_GET_FPU, get_fpu},
         {KVM_SET_FPU, set_fpu},
-        {KVM_GET_MSRS, vcpu_get_msrs},
-        {KVM_SET_MSRS, vcpu_set_msrs},
-        {KVM_SET_CPUID2, vcpu_set_cpuid},
-        {KVM_GET_CPUID2, vcpu_get_cpuid},
-        {KVM_GET_LAPIC, vcpu_get_lapic},
-        {KVM_SET_LAPIC, vcpu_set_lapic},
-        {KVM_GET_MP_STATE, vcpu_get_mp_state},
-        {KVM_SET_MP_STATE, vcpu_set_mp_state},
-        {KVM_GET_VCPU_EVENTS, vcpu_get_events},
-        {KVM_SET_VCPU_EVENTS, vcpu_set_events},
+        {KVM_GET_MSRS, kvm_vcpu_get_msrs},
+        {KVM_SET_MSRS, kvm_vcpu_set_msrs},
+        {KVM_SET_CPUID2, kvm_vcpu_set_cpuid},
+        {KVM_GET_CPUID2, kvm_vcpu_get_cpuid},
+        {KVM_GET_LAPIC, kvm_vcpu_get_lapic},
+        {KVM_SET_LAPIC, kvm_vcpu_set_lapic},
+        {KVM_GET_MP_STATE, kvm_vcpu_get_mp_state},
+        {KVM_SET_MP_STATE, kvm_vcpu_set_mp_state},
+        {KVM_GET_VCPU_EVENTS, kvm_vcpu_get_events},
+        {KVM_SET_VCPU_EVENTS, kvm_vcpu_set_events},
         {KVM_INTERRUPT, interrupt},
         {KVM_NMI, nmi},
         {KVM_TRANSLATE, translate},
         {KVM_SET_SIGNAL_MASK, set_signal_mask, .raw = true},
-        {KVM_SET_VAPIC_ADDR, vcpu_set_vapic},
-        {KVM_GET_TSC_KHZ, vcpu_get_tsc_khz},
-        {KVM_SET_TSC_KHZ, vcpu_set_tsc_khz},
-        {KVM_GET_SREGS2, vcpu_get_sregs2},
-        {KVM_SET_SREGS2, vcpu_set_sregs2},
-        {KVM_GET_XSAVE, vcpu_get_xsave},
-        {KVM_GET_XSAVE2, vcpu_get_xsave},
-        {KVM_SET_XSAVE, vcpu_set_xsave},
-        {KVM_GET_XCRS, vcpu_get_xcrs},
-        {KVM_SET_XCRS, vcpu_set_xcrs},
-        {KVM_GET_DEBUGREGS, vcpu_get_debugregs},
-        {KVM_SET_DEBUGREGS, vcpu_set_debugregs},
-        {KVM_SET_GUEST_DEBUG, vcpu_set_guest_debug},
-        {KVM_KVMCLOCK_CTRL, vcpu_kvmclock_ctrl},
-        {KVM_HAS_DEVICE_ATTR, vcpu_has_attr},
-        {KVM_GET_DEVICE_ATTR, vcpu_get_attr},
-        {KVM_SET_DEVICE_ATTR, vcpu_set_attr},
-        {KVM_X86_SETUP_MCE, vcpu_setup_mce},
-        {KVM_X86_SET_MCE, vcpu_set_mce},
+        {KVM_SET_VAPIC_ADDR, kvm_vcpu_set_vapic},
+        {KVM_GET_TSC_KHZ, kvm_vcpu_get_tsc_khz},
+        {KVM_SET_TSC_KHZ, kvm_vcpu_set_tsc_khz},
+        {KVM_GET_SREGS2, kvm_vcpu_get_sregs2},
+        {KVM_SET_SREGS2, kvm_vcpu_set_sregs2},
+        {KVM_GET_XSAVE, kvm_vcpu_get_xsave},
+        {KVM_GET_XSAVE2, kvm_vcpu_get_xsave},
+        {KVM_SET_XSAVE, kvm_vcpu_set_xsave},
+        {KVM_GET_XCRS, kvm_vcpu_get_xcrs},
+        {KVM_SET_XCRS, kvm_vcpu_set_xcrs},
+        {KVM_GET_DEBUGREGS, kvm_vcpu_get_debugregs},
+        {KVM_SET_DEBUGREGS, kvm_vcpu_set_debugregs},
+        {KVM_SET_GUEST_DEBUG, kvm_vcpu_set_guest_debug},
+        {KVM_KVMCLOCK_CTRL, kvm_vcpu_kvmclock_ctrl},
+        {KVM_HAS_DEVICE_ATTR, kvm_vcpu_has_attr},
+        {KVM_GET_DEVICE_ATTR, kvm_vcpu_get_attr},
+        {KVM_SET_DEVICE_ATTR, kvm_vcpu_set_attr},
+        {KVM_X86_SETUP_MCE, kvm_vcpu_setup_mce},
+        {KVM_X86_SET_MCE, kvm_vcpu_set_mce},
         {KVM_SMI, smi},
-        {UAPI_PRE_FAULT_MEMORY, vcpu_prefault},
+        {UAPI_PRE_FAULT_MEMORY, kvm_vcpu_prefault},
         {0},
 };
 
 /* ---- life ---- */
 
-static bool id_is_taken(const struct sim_vm *vm, unsigned long id)
+static bool id_is_taken(const struct kvm_vm *vm, unsigned long id)
 {
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		if (vm->vcpus[i]->id == id)
@@ -228,14 +228,14 @@ static bool id_is_taken(const struct sim_vm *vm, unsigned long id)
 	return false;
 }
 
-void vcpu_destroy(struct sim_vcpu *v)
+void kvm_vcpu_destroy(struct kvm_vcpu *v)
 {
 	if (!v)
 		return;
 	sim_cpu_destroy(v->cpu);
-	vcpu_sev_destroy(v);
+	sev_vcpu_destroy(v);
 	if (v->run)
-		munmap(v->run, SIM_RUN_BYTES);
+		munmap(v->run, KVM_RUN_BYTES);
 	if (v->ring)
 		munmap(v->ring, v->vm->ring_bytes);
 	if (v->wake_fd >= 0)
@@ -248,18 +248,18 @@ void vcpu_destroy(struct sim_vcpu *v)
 /* KVM starts with what FNINIT leaves, not with the processor's reset. */
 static const struct kvm_fpu initial_fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
 
-static int make_parts(struct sim_vcpu *v)
+static int make_parts(struct kvm_vcpu *v)
 {
 	v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->wake_fd < 0)
 		return -errno;
 	/* Of the two only memory is needed. */
-	return vcpu_sev_create(v) < 0 || sim_cpu_create(&v->vm->bus, v, &v->cpu, NULL) < 0 ? -ENOMEM : 0;
+	return sev_vcpu_create(v) < 0 || sim_cpu_create(&v->vm->bus, v, &v->cpu, NULL) < 0 ? -ENOMEM : 0;
 }
 
-static int vcpu_make(struct sim_vm *vm, unsigned id, struct sim_vcpu **ret_vcpu)
+static int vcpu_make(struct kvm_vm *vm, unsigned id, struct kvm_vcpu **ret_vcpu)
 {
-	struct sim_vcpu *v = calloc(1, sizeof(*v));
+	struct kvm_vcpu *v = calloc(1, sizeof(*v));
 	int result;
 
 	if (!v)
@@ -272,14 +272,14 @@ static int vcpu_make(struct sim_vm *vm, unsigned id, struct sim_vcpu **ret_vcpu)
 	pthread_mutex_init(&v->lock, NULL);
 	result = make_parts(v);
 	if (result < 0) {
-		vcpu_destroy(v);
+		kvm_vcpu_destroy(v);
 		return result;
 	}
 	sim_cpu_set_fpu(v->cpu, &initial_fpu);
-	v->base_ns = clock_now(&vm->sim->clock);
-	vcpu_set_apic_base(v, irq_lapic_base_after_reset(id));
-	vcpu_msrs_reset(v);
-	vcpu_mce_reset(v);
+	v->base_ns = kvm_clock_now(&vm->sim->clock);
+	kvm_vcpu_set_apic_base(v, irq_lapic_base_after_reset(id));
+	kvm_vcpu_msrs_reset(v);
+	kvm_vcpu_mce_reset(v);
 	v->mp_state = vm->chip && id ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
 	*ret_vcpu = v;
 	return 0;
@@ -296,17 +296,17 @@ static int map_part(int fd, size_t offset, size_t bytes, void *ret_part)
 }
 
 /* Makes the descriptor, with the struct kvm_run and the ring that the VMM maps from it. */
-static int vcpu_fd(struct sim_vcpu *v)
+static int vcpu_fd(struct kvm_vcpu *v)
 {
 	uint32_t ring_bytes = v->vm->ring_bytes;
-	size_t size = ring_bytes ? SIM_RING_OFFSET + ring_bytes : SIM_RUN_BYTES;
+	size_t size = ring_bytes ? KVM_RING_OFFSET + ring_bytes : KVM_RUN_BYTES;
 	int fd = sim_object_fd("sim-vcpu", size), result;
 
 	if (fd < 0)
 		return fd;
-	result = map_part(fd, 0, SIM_RUN_BYTES, &v->run);
+	result = map_part(fd, 0, KVM_RUN_BYTES, &v->run);
 	if (result == 0 && ring_bytes)
-		result = map_part(fd, SIM_RING_OFFSET, ring_bytes, &v->ring);
+		result = map_part(fd, KVM_RING_OFFSET, ring_bytes, &v->ring);
 	v->ring_count = ring_bytes / sizeof(*v->ring);
 	if (result < 0) {
 		close(fd);
@@ -316,7 +316,7 @@ static int vcpu_fd(struct sim_vcpu *v)
 }
 
 /* It is the VM's only when nothing can fail any more. irq_lock: interrupts may be on their way to it. */
-static void attach(struct sim_vm *vm, struct sim_vcpu *v)
+static void attach(struct kvm_vm *vm, struct kvm_vcpu *v)
 {
 	pthread_mutex_lock(&vm->sim->lock);
 	vm->refs++; /* its descriptor's */
@@ -329,17 +329,17 @@ static void attach(struct sim_vm *vm, struct sim_vcpu *v)
 	pthread_mutex_unlock(&vm->irq_lock);
 }
 
-int vcpu_create(struct sim_vm *vm, unsigned long id)
+int kvm_vcpu_create(struct kvm_vm *vm, unsigned long id)
 {
-	struct sim_vcpu *v;
+	struct kvm_vcpu *v;
 	int result;
 
-	if (id >= SIM_VCPU_IDS_MAX)
+	if (id >= KVM_VCPU_IDS_MAX)
 		return -EINVAL;
 	pthread_mutex_lock(&vm->lock);
 	if (!vm->vcpu_ids)
-		vm->vcpu_ids = SIM_VCPU_IDS_MAX;
-	if (vm->vcpu_count >= SIM_VCPUS_MAX || id >= vm->vcpu_ids)
+		vm->vcpu_ids = KVM_VCPU_IDS_MAX;
+	if (vm->vcpu_count >= KVM_VCPUS_MAX || id >= vm->vcpu_ids)
 		result = -EINVAL;
 	else if (id_is_taken(vm, id))
 		result = -EEXIST;
@@ -348,7 +348,7 @@ int vcpu_create(struct sim_vm *vm, unsigned long id)
 	if (result == 0) {
 		result = vcpu_fd(v);
 		if (result < 0)
-			vcpu_destroy(v);
+			kvm_vcpu_destroy(v);
 		else
 			attach(vm, v);
 	}
@@ -356,7 +356,7 @@ int vcpu_create(struct sim_vm *vm, unsigned long id)
 	return result < 0 ? result : sim_object_open(vm->sim, &v->object, result);
 }
 
-void vcpu_add_figures(const struct sim_vcpu *v, struct sim_figures *sum)
+void kvm_vcpu_add_figures(const struct kvm_vcpu *v, struct sim_figures *sum)
 {
 	size_t used = strlen(sum->unknown_names), room = sizeof(sum->unknown_names);
 

@@ -1,6 +1,6 @@
 /*
  * xstate: the state that KVM added structs for later: XSAVE areas, XCR0, KVM_GET_SREGS2. The vCPU's
- * calls; sim_vcpu.lock. Law: api.rst, 4.42 to 4.45, KVM_GET_SREGS2; APM 2, 11.5.2 (the layout of an XSAVE
+ * calls; kvm_vcpu.lock. Law: api.rst, 4.42 to 4.45, KVM_GET_SREGS2; APM 2, 11.5.2 (the layout of an XSAVE
  * area).
  */
 #include <errno.h>
@@ -33,12 +33,12 @@ static bool is_zero(const uint8_t *bytes, size_t size)
 }
 
 /* Components in their initial state are left out of XSTATE_BV. */
-int vcpu_get_xsave(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_get_xsave(void *object, void *arg, uintptr_t user)
 {
 	uint8_t image[FX_BYTES], *area = arg;
 	uint64_t has = 0;
 
-	sim_cpu_get_fxsave(((struct sim_vcpu *)object)->cpu, image);
+	sim_cpu_get_fxsave(((struct kvm_vcpu *)object)->cpu, image);
 	if (memcmp(image, x87_reset, sizeof(x87_reset)) != 0 || !is_zero(image + FX_ST, FX_XMM - FX_ST))
 		has |= XSTATE_X87;
 	if (!is_zero(image + FX_XMM, FX_XMM_BYTES))
@@ -50,11 +50,11 @@ int vcpu_get_xsave(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-int vcpu_set_xsave(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_xsave(void *object, void *arg, uintptr_t user)
 {
 	const uint8_t *area = arg;
 	uint64_t has = load_le(area + XSTATE_BV, 8);
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	uint8_t image[FX_BYTES] = {0};
 
 	if (has & ~XSTATE_KNOWN || !is_zero(area + XSTATE_BV + 8, HEADER_BYTES - 8))
@@ -75,7 +75,7 @@ int vcpu_set_xsave(void *object, void *arg, uintptr_t user)
 /* ---- XCR0 ---- */
 
 /* What this vCPU's CPUID allows. */
-static uint64_t xcr0_allowed(const struct sim_vcpu *v)
+static uint64_t xcr0_allowed(const struct kvm_vcpu *v)
 {
 	for (uint32_t i = 0; i < v->cpuid_count; i++) {
 		if (v->cpuid[i].function == 0xd && v->cpuid[i].index == 0)
@@ -84,19 +84,19 @@ static uint64_t xcr0_allowed(const struct sim_vcpu *v)
 	return 0;
 }
 
-int vcpu_get_xcrs(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_get_xcrs(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_xcrs *xcrs = arg;
 
-	*xcrs = (struct kvm_xcrs){.nr_xcrs = 1, .xcrs[0].value = ((struct sim_vcpu *)object)->cpu->xcr0};
+	*xcrs = (struct kvm_xcrs){.nr_xcrs = 1, .xcrs[0].value = ((struct kvm_vcpu *)object)->cpu->xcr0};
 	return 0;
 }
 
 /* Registers other than XCR0 are passed over, as the kernel does. */
-int vcpu_set_xcrs(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_xcrs(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_xcrs *xcrs = arg;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 
 	if (xcrs->nr_xcrs > KVM_MAX_XCRS || xcrs->flags)
 		return -EINVAL;
@@ -128,13 +128,13 @@ static bool is_pae(uint64_t cr0, uint64_t cr4, uint64_t efer)
 #define COMMON_BYTES offsetof(struct kvm_sregs, interrupt_bitmap)
 _Static_assert(COMMON_BYTES == offsetof(struct kvm_sregs2, flags), "the registers of sregs2");
 
-int vcpu_get_sregs2(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_get_sregs2(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	struct kvm_sregs2 *s2 = arg;
 	struct kvm_sregs s;
 
-	vcpu_get_sregs(v, &s, 0);
+	kvm_vcpu_get_sregs(v, &s, 0);
 	memset(s2, 0, sizeof(*s2));
 	memcpy(s2, &s, COMMON_BYTES);
 	if (is_pae(s.cr0, s.cr4, s.efer)) {
@@ -144,11 +144,11 @@ int vcpu_get_sregs2(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-int vcpu_set_sregs2(void *object, void *arg, uintptr_t user)
+int kvm_vcpu_set_sregs2(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_sregs2 *s2 = arg;
 	bool has_entries = s2->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID;
-	struct sim_vcpu *v = object;
+	struct kvm_vcpu *v = object;
 	struct kvm_sregs s = {0};
 	int result;
 
@@ -157,7 +157,7 @@ int vcpu_set_sregs2(void *object, void *arg, uintptr_t user)
 	if (has_entries && !is_pae(s2->cr0, s2->cr4, s2->efer))
 		return -EINVAL;
 	memcpy(&s, s2, COMMON_BYTES);
-	result = vcpu_set_sregs_but_interrupt(v, &s);
+	result = kvm_vcpu_set_sregs_but_interrupt(v, &s);
 	if (result == 0 && has_entries)
 		memcpy(v->cpu->pdpte, s2->pdptrs, sizeof(v->cpu->pdpte));
 	return result;

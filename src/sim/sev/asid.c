@@ -1,5 +1,5 @@
 /*
- * asid: the pools of ASIDs and who is charged for one. Any thread; sim_processor.lock. Law: APM 2, 15.34.2;
+ * asid: the pools of ASIDs and who is charged for one. Any thread; sev_platform.lock. Law: APM 2, 15.34.2;
  * sev_asid_new() of KVM.
  */
 #include <errno.h>
@@ -10,30 +10,30 @@
 enum asid_use { ASID_FREE, ASID_TAKEN, ASID_UNFLUSHED };
 
 /* 1..snp_asids, the rest up to es_asids, the rest: without ciphertext hiding SNP and SEV-ES share theirs. */
-void asid_range(
-        const struct sim_processor *secure, enum sim_asid_kind kind, uint32_t *ret_min, uint32_t *ret_max)
+void sev_asid_range(
+        const struct sev_platform *secure, enum sev_asid_kind kind, uint32_t *ret_min, uint32_t *ret_max)
 {
 	uint32_t snp = secure->snp_asids;
 
-	*ret_min = kind == SIM_ASID_SEV ? secure->min_sev_asid : kind == SIM_ASID_ES ? snp + 1 : 1;
-	*ret_max = kind == SIM_ASID_SEV          ? secure->asids
-	           : kind == SIM_ASID_SNP && snp ? snp
+	*ret_min = kind == SEV_ASID_SEV ? secure->min_sev_asid : kind == SEV_ASID_ES ? snp + 1 : 1;
+	*ret_max = kind == SEV_ASID_SEV          ? secure->asids
+	           : kind == SEV_ASID_SNP && snp ? snp
 	                                         : secure->es_asids;
 }
 
-static enum sim_misc resource_of(enum sim_asid_kind kind)
+static enum sev_misc resource_of(enum sev_asid_kind kind)
 {
-	return kind == SIM_ASID_SEV ? SIM_MISC_SEV : SIM_MISC_SEV_ES;
+	return kind == SEV_ASID_SEV ? SEV_MISC_SEV : SEV_MISC_SEV_ES;
 }
 
-static uint32_t find(const struct sim_processor *secure, uint32_t min, uint32_t max)
+static uint32_t find(const struct sev_platform *secure, uint32_t min, uint32_t max)
 {
 	while (min <= max && secure->uses[min] != ASID_FREE)
 		min++;
 	return min;
 }
 
-static void flush(struct sim_processor *secure, uint32_t min, uint32_t max)
+static void flush(struct sev_platform *secure, uint32_t min, uint32_t max)
 {
 	psp_wbinvd(secure->psp);
 	if (psp_df_flush(secure->psp) != PSP_SUCCESS)
@@ -44,14 +44,14 @@ static void flush(struct sim_processor *secure, uint32_t min, uint32_t max)
 	}
 }
 
-static int take(struct sim_processor *secure, enum sim_asid_kind kind, uint32_t *ret_asid)
+static int take(struct sev_platform *secure, enum sev_asid_kind kind, uint32_t *ret_asid)
 {
 	uint32_t min, max, asid;
 
-	asid_range(secure, kind, &min, &max);
+	sev_asid_range(secure, kind, &min, &max);
 	if (min > max)
 		return -ENOTTY;
-	if (cgroup_charge(&secure->cgroup, resource_of(kind)) < 0)
+	if (sev_cgroup_charge(&secure->cgroup, resource_of(kind)) < 0)
 		return -EBUSY;
 	asid = find(secure, min, max);
 	if (asid > max) {
@@ -59,7 +59,7 @@ static int take(struct sim_processor *secure, enum sim_asid_kind kind, uint32_t 
 		asid = find(secure, min, max);
 	}
 	if (asid > max) {
-		cgroup_uncharge(&secure->cgroup, resource_of(kind));
+		sev_cgroup_uncharge(&secure->cgroup, resource_of(kind));
 		return -EBUSY;
 	}
 	secure->uses[asid] = ASID_TAKEN;
@@ -67,7 +67,7 @@ static int take(struct sim_processor *secure, enum sim_asid_kind kind, uint32_t 
 	return 0;
 }
 
-int asid_take(struct sim_processor *secure, enum sim_asid_kind kind, uint32_t *ret_asid)
+int sev_asid_take(struct sev_platform *secure, enum sev_asid_kind kind, uint32_t *ret_asid)
 {
 	int result;
 
@@ -77,10 +77,10 @@ int asid_take(struct sim_processor *secure, enum sim_asid_kind kind, uint32_t *r
 	return result;
 }
 
-void asid_give(struct sim_processor *secure, enum sim_asid_kind kind, uint32_t asid)
+void sev_asid_give(struct sev_platform *secure, enum sev_asid_kind kind, uint32_t asid)
 {
 	pthread_mutex_lock(&secure->lock);
 	secure->uses[asid] = ASID_UNFLUSHED;
-	cgroup_uncharge(&secure->cgroup, resource_of(kind));
+	sev_cgroup_uncharge(&secure->cgroup, resource_of(kind));
 	pthread_mutex_unlock(&secure->lock);
 }

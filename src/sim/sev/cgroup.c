@@ -1,6 +1,6 @@
 /*
  * cgroup: the misc cgroup that the platform's guests are charged to, with the kernel's files in a folder:
- * misc.max is the user's to write, the others are written here. sim_processor.lock. Law: cgroup-v2.rst, Misc.
+ * misc.max is the user's to write, the others are written here. sev_platform.lock. Law: cgroup-v2.rst, Misc.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,9 +14,9 @@
 #define PATH_MODE      0755
 #define FILE_MODE      0644
 
-static const char *const names[SIM_MISC_COUNT] = {"sev", "sev_es"};
+static const char *const names[SEV_MISC_COUNT] = {"sev", "sev_es"};
 
-static void write_file(const struct sim_cgroup *cgroup, const char *name, const char *text)
+static void write_file(const struct sev_cgroup *cgroup, const char *name, const char *text)
 {
 	auto_close int fd = openat(
 	        cgroup->dir, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, FILE_MODE);
@@ -27,7 +27,7 @@ static void write_file(const struct sim_cgroup *cgroup, const char *name, const 
 }
 
 static void write_values(
-        const struct sim_cgroup *cgroup, const char *name, const uint32_t values[SIM_MISC_COUNT])
+        const struct sev_cgroup *cgroup, const char *name, const uint32_t values[SEV_MISC_COUNT])
 {
 	char text[100];
 
@@ -35,7 +35,7 @@ static void write_values(
 	write_file(cgroup, name, text);
 }
 
-static void write_events(const struct sim_cgroup *cgroup)
+static void write_events(const struct sev_cgroup *cgroup)
 {
 	char text[100];
 
@@ -46,7 +46,7 @@ static void write_events(const struct sim_cgroup *cgroup)
 }
 
 /* "sev 5" or "sev max"; what is not there or not readable sets no limit. */
-static uint64_t read_limit(const struct sim_cgroup *cgroup, enum sim_misc resource)
+static uint64_t read_limit(const struct sev_cgroup *cgroup, enum sev_misc resource)
 {
 	auto_close int fd = openat(cgroup->dir, "misc.max", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	char text[FILE_MAX_BYTES], *rest = text, *line;
@@ -65,7 +65,7 @@ static uint64_t read_limit(const struct sim_cgroup *cgroup, enum sim_misc resour
 	return UINT64_MAX;
 }
 
-int cgroup_open(struct sim_cgroup *cgroup, const char *path, struct err *err)
+int sev_cgroup_open(struct sev_cgroup *cgroup, const char *path, struct err *err)
 {
 	if (!path || !*path)
 		return 0;
@@ -88,13 +88,13 @@ int cgroup_open(struct sim_cgroup *cgroup, const char *path, struct err *err)
 	return 0;
 }
 
-void cgroup_close(struct sim_cgroup *cgroup)
+void sev_cgroup_close(struct sev_cgroup *cgroup)
 {
 	if (cgroup->dir >= 0)
 		close(cgroup->dir);
 }
 
-static void tell_usage(const struct sim_cgroup *cgroup)
+static void tell_usage(const struct sev_cgroup *cgroup)
 {
 	if (cgroup->dir < 0)
 		return;
@@ -102,7 +102,7 @@ static void tell_usage(const struct sim_cgroup *cgroup)
 	write_values(cgroup, "misc.peak", cgroup->peak);
 }
 
-int cgroup_charge(struct sim_cgroup *cgroup, enum sim_misc resource)
+int sev_cgroup_charge(struct sev_cgroup *cgroup, enum sev_misc resource)
 {
 	uint64_t limit = cgroup->dir < 0 ? UINT64_MAX : read_limit(cgroup, resource);
 	uint32_t usage = cgroup->usage[resource] + 1;
@@ -120,7 +120,7 @@ int cgroup_charge(struct sim_cgroup *cgroup, enum sim_misc resource)
 	return 0;
 }
 
-void cgroup_uncharge(struct sim_cgroup *cgroup, enum sim_misc resource)
+void sev_cgroup_uncharge(struct sev_cgroup *cgroup, enum sev_misc resource)
 {
 	cgroup->usage[resource]--;
 	tell_usage(cgroup);

@@ -1,6 +1,6 @@
 /*
  * command: KVM_MEMORY_ENCRYPT_OP: the gate, the table of commands, and how a guest gets its context. Any
- * thread; sim_sev.lock stands for kvm->lock. Law: amd-memory-encryption.rst; sev_mem_enc_ioctl() of KVM.
+ * thread; sev_guest.lock stands for kvm->lock. Law: amd-memory-encryption.rst; sev_mem_enc_ioctl() of KVM.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,26 +11,26 @@
 #define GHCB_VERSION_DEFAULT 2
 #define GHCB_VERSION_MAX     2
 
-bool vm_is_sev(const struct sim_vm *vm)
+bool sev_is_active(const struct kvm_vm *vm)
 {
 	return vm->sev->active;
 }
 
-bool vm_is_snp(const struct sim_vm *vm)
+bool sev_is_snp(const struct kvm_vm *vm)
 {
 	return vm->sev->vmsa_features & ABI_FEATURE_SNP;
 }
 
 /* ---- contexts ---- */
 
-static enum sim_asid_kind asid_kind(unsigned type)
+static enum sev_asid_kind asid_kind(unsigned type)
 {
-	return type == UAPI_VM_SNP ? SIM_ASID_SNP : type == UAPI_VM_SEV_ES ? SIM_ASID_ES : SIM_ASID_SEV;
+	return type == UAPI_VM_SNP ? SEV_ASID_SNP : type == UAPI_VM_SEV_ES ? SEV_ASID_ES : SEV_ASID_SEV;
 }
 
-static enum sim_asid_kind asid_kind_of(const struct sim_vm *vm)
+static enum sev_asid_kind asid_kind_of(const struct kvm_vm *vm)
 {
-	return vm_is_snp(vm) ? SIM_ASID_SNP : vm->sev->es ? SIM_ASID_ES : SIM_ASID_SEV;
+	return sev_is_snp(vm) ? SEV_ASID_SNP : vm->sev->es ? SEV_ASID_ES : SEV_ASID_SEV;
 }
 
 static bool init_is_valid(const struct sev_call *call, const struct uapi_sev_init *init, unsigned type)
@@ -48,33 +48,33 @@ static bool init_is_valid(const struct sev_call *call, const struct uapi_sev_ini
 /* The firmware's code goes back after a refusal alone. */
 static int sev_platform_init(struct sev_call *call)
 {
-	uint32_t code = driver_init(call->vm->sim->secure);
+	uint32_t code = sev_driver_init(call->vm->sim->secure);
 
 	return code == PSP_SUCCESS ? 0 : sev_result(call, code);
 }
 
-/* No vCPU comes in between: sim_vm.lock is held. */
+/* No vCPU comes in between: kvm_vm.lock is held. */
 static int context_make(struct sev_call *call, const struct uapi_sev_init *init, unsigned type)
 {
-	struct sim_processor *secure = call->vm->sim->secure;
-	struct sim_sev *sev = call->sev;
+	struct sev_platform *secure = call->vm->sim->secure;
+	struct sev_guest *sev = call->sev;
 	bool es = type != UAPI_VM_SEV, snp = type == UAPI_VM_SNP;
 	int result;
 
 	if (!init_is_valid(call, init, type))
 		return -EINVAL;
-	result = asid_take(secure, asid_kind(type), &sev->asid);
+	result = sev_asid_take(secure, asid_kind(type), &sev->asid);
 	if (result < 0)
 		return result;
 	result = sev_platform_init(call);
 	if (result < 0) {
-		asid_give(secure, asid_kind(type), sev->asid);
+		sev_asid_give(secure, asid_kind(type), sev->asid);
 		return result;
 	}
 	if (!snp)
-		sev->memory = private_memory_create(secure);
+		sev->memory = sev_decrypted_create(secure);
 	if (!snp && !sev->memory) {
-		asid_give(secure, asid_kind(type), sev->asid);
+		sev_asid_give(secure, asid_kind(type), sev->asid);
 		return -ENOMEM;
 	}
 	sev->active = true;
@@ -82,7 +82,7 @@ static int context_make(struct sev_call *call, const struct uapi_sev_init *init,
 	sev->need_init = false;
 	sev->vmsa_features = init->vmsa_features | (snp ? ABI_FEATURE_SNP : 0);
 	sev->ghcb_version = es && !init->ghcb_version ? GHCB_VERSION_DEFAULT : init->ghcb_version;
-	private_bus_init(call->vm);
+	sev_bus_init(call->vm);
 	return 0;
 }
 
@@ -107,7 +107,7 @@ int sev_es_init(struct sev_call *call)
 {
 	const struct uapi_sev_init init = {.ghcb_version = GHCB_VERSION_MIN};
 
-	if (!(processor_vm_types(call->vm->sim->secure) >> UAPI_VM_SEV_ES & 1))
+	if (!(sev_platform_vm_types(call->vm->sim->secure) >> UAPI_VM_SEV_ES & 1))
 		return -ENOTTY;
 	return call->vm->type == UAPI_VM_DEFAULT ? init_context(call, &init, UAPI_VM_SEV_ES) : -EINVAL;
 }
@@ -132,7 +132,7 @@ int sev_copy_in(const struct sev_call *call, void *data, size_t size)
 
 int sev_take_params(const struct sev_call *call, void *params, size_t size)
 {
-	return vm_is_sev(call->vm) ? sev_copy_in(call, params, size) : -ENOTTY;
+	return sev_is_active(call->vm) ? sev_copy_in(call, params, size) : -ENOTTY;
 }
 
 int sev_copy_out(const struct sev_call *call, const void *data, size_t size)
@@ -140,7 +140,7 @@ int sev_copy_out(const struct sev_call *call, const void *data, size_t size)
 	return sim_copy_out((uintptr_t)call->cmd->data, data, size);
 }
 
-int sev_device(const struct sev_call *call, int fd)
+int sev_check_device(const struct sev_call *call, int fd)
 {
 	struct sim_platform *sim = call->vm->sim;
 	bool found = false;
@@ -245,7 +245,7 @@ static int dispatch(struct sev_call *call, uintptr_t user)
 		i++;
 	if (call->sev->owner && (i == ARRAY_LEN(commands) || !commands[i].mirror))
 		return -EINVAL;
-	if (vm_is_snp(call->vm) && call->cmd->id < UAPI_SEV_SNP_LAUNCH_START)
+	if (sev_is_snp(call->vm) && call->cmd->id < UAPI_SEV_SNP_LAUNCH_START)
 		return -EPERM;
 	if (i == ARRAY_LEN(commands))
 		return -EINVAL;
@@ -253,9 +253,9 @@ static int dispatch(struct sev_call *call, uintptr_t user)
 	return sim_copy_out(user, call->cmd, sizeof(*call->cmd)) < 0 ? -EFAULT : result;
 }
 
-int vm_sev_command(void *object, void *arg, uintptr_t user)
+int sev_vm_command(void *object, void *arg, uintptr_t user)
 {
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 	struct kvm_sev_cmd cmd;
 	struct sev_call call = {.vm = vm, .sev = vm->sev, .cmd = &cmd};
 	int result;
@@ -275,7 +275,7 @@ int vm_sev_command(void *object, void *arg, uintptr_t user)
 
 /* ---- life ---- */
 
-int vm_sev_create(struct sim_vm *vm)
+int sev_vm_create(struct kvm_vm *vm)
 {
 	vm->sev = calloc(1, sizeof(*vm->sev));
 	if (!vm->sev)
@@ -288,14 +288,14 @@ int vm_sev_create(struct sim_vm *vm)
 }
 
 /* The guest's key goes, then its ASID. A mirror has neither. */
-static void context_end(struct sim_vm *vm)
+static void context_end(struct kvm_vm *vm)
 {
-	struct sim_processor *secure = vm->sim->secure;
-	struct sim_sev *sev = vm->sev;
+	struct sev_platform *secure = vm->sim->secure;
+	struct sev_guest *sev = vm->sev;
 
-	private_memory_unref(sev->memory);
+	sev_decrypted_unref(sev->memory);
 	if (sev->owner) {
-		vm_unref(sev->owner);
+		kvm_vm_unref(sev->owner);
 		return;
 	}
 	if (sev->handle) {
@@ -304,16 +304,16 @@ static void context_end(struct sim_vm *vm)
 	}
 	if (sev->gctx)
 		psp_snp_decommission(secure->psp, sev->gctx);
-	asid_give(secure, asid_kind_of(vm), sev->asid);
+	sev_asid_give(secure, asid_kind_of(vm), sev->asid);
 }
 
-void vm_sev_destroy(struct sim_vm *vm)
+void sev_vm_destroy(struct kvm_vm *vm)
 {
-	struct sim_region *next;
+	struct sev_region *next;
 
 	if (!vm->sev)
 		return;
-	for (struct sim_region *r = vm->sev->regions; r; r = next) {
+	for (struct sev_region *r = vm->sev->regions; r; r = next) {
 		next = r->next;
 		free(r);
 	}

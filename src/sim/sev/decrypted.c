@@ -15,22 +15,22 @@
 #define HELD_WRITTEN 1u
 
 /* A page that was touched. It stays as long as the guest: a guest's memory is what bounds it. */
-struct private_page {
+struct decrypted_page {
 	uintptr_t host; /* its address in the VMM */
 	uint64_t spa;   /* the cipher ties bytes to it */
 	uint8_t *plain;
-	uint8_t *cipher;                   /* what the VMM's memory held when plain was right for it */
-	const struct sim_vcpu_sev *holder; /* the latest, in that epoch of it */
+	uint8_t *cipher;               /* what the VMM's memory held when plain was right for it */
+	const struct sev_vcpu *holder; /* the latest, in that epoch of it */
 	uint64_t epoch;
 	bool written;
 };
 
-struct private_memory {
+struct sev_decrypted {
 	pthread_mutex_t lock;
 	unsigned refs;
-	struct sim_processor *secure;
+	struct sev_platform *secure;
 	const struct psp_cipher *cipher;
-	struct private_page **pages; /* a hash table of a power of two */
+	struct decrypted_page **pages; /* a hash table of a power of two */
 	size_t room, count;
 	uint8_t *chunk; /* of mapped memory, from which pages are made */
 	size_t chunk_left;
@@ -40,16 +40,16 @@ struct private_memory {
 
 #define CHUNK_BYTES ((size_t)CHUNK_PAGES * 2 * PAGE_SIZE_BYTES)
 
-struct private_memory *private_memory_create(struct sim_processor *secure)
+struct sev_decrypted *sev_decrypted_create(struct sev_platform *secure)
 {
-	struct private_memory *m = calloc(1, sizeof(*m));
+	struct sev_decrypted *m = calloc(1, sizeof(*m));
 
 	if (!m)
 		return NULL;
 	m->refs = 1;
 	m->secure = secure;
 	m->room = PAGES_FIRST;
-	m->pages = calloc(m->room, sizeof(struct private_page *));
+	m->pages = calloc(m->room, sizeof(struct decrypted_page *));
 	if (!m->pages) {
 		free(m);
 		return NULL;
@@ -58,7 +58,7 @@ struct private_memory *private_memory_create(struct sim_processor *secure)
 	return m;
 }
 
-struct private_memory *private_memory_share(struct private_memory *m)
+struct sev_decrypted *sev_decrypted_share(struct sev_decrypted *m)
 {
 	pthread_mutex_lock(&m->lock);
 	m->refs++;
@@ -66,9 +66,9 @@ struct private_memory *private_memory_share(struct private_memory *m)
 	return m;
 }
 
-static void destroy(struct private_memory *m)
+static void destroy(struct sev_decrypted *m)
 {
-	spa_forget(m->secure, m);
+	sev_spa_forget(m->secure, m);
 	for (size_t i = 0; i < m->room; i++)
 		free(m->pages[i]);
 	for (size_t i = 0; i < m->chunks_count; i++) {
@@ -81,7 +81,7 @@ static void destroy(struct private_memory *m)
 	free(m);
 }
 
-void private_memory_unref(struct private_memory *m)
+void sev_decrypted_unref(struct sev_decrypted *m)
 {
 	bool last;
 
@@ -94,7 +94,7 @@ void private_memory_unref(struct private_memory *m)
 		destroy(m);
 }
 
-void private_memory_set_cipher(struct private_memory *m, const struct psp_cipher *cipher)
+void sev_decrypted_set_cipher(struct sev_decrypted *m, const struct psp_cipher *cipher)
 {
 	pthread_mutex_lock(&m->lock);
 	m->cipher = cipher;
@@ -103,7 +103,7 @@ void private_memory_set_cipher(struct private_memory *m, const struct psp_cipher
 
 /* ---- pages ---- */
 
-static size_t place(const struct private_memory *m, uintptr_t host)
+static size_t place(const struct sev_decrypted *m, uintptr_t host)
 {
 	size_t i = (size_t)((host / PAGE_SIZE_BYTES) * UINT64_C(0x9e3779b97f4a7c15) >> 20);
 
@@ -112,12 +112,12 @@ static size_t place(const struct private_memory *m, uintptr_t host)
 	return i;
 }
 
-static bool grow(struct private_memory *m)
+static bool grow(struct sev_decrypted *m)
 {
-	struct private_page **old = m->pages;
+	struct decrypted_page **old = m->pages;
 	size_t old_room = m->room;
 
-	m->pages = calloc(2 * old_room, sizeof(struct private_page *));
+	m->pages = calloc(2 * old_room, sizeof(struct decrypted_page *));
 	if (!m->pages) {
 		m->pages = old;
 		return false;
@@ -132,7 +132,7 @@ static bool grow(struct private_memory *m)
 }
 
 /* Two pages of memory: for plain and cipher. */
-static uint8_t *take_memory(struct private_memory *m)
+static uint8_t *take_memory(struct sev_decrypted *m)
 {
 	if (!m->chunk_left) {
 		uint8_t **chunks = reallocarray((void *)m->chunks, m->chunks_count + 1, sizeof(*chunks));
@@ -154,7 +154,7 @@ static uint8_t *take_memory(struct private_memory *m)
 }
 
 /* What changed in the VMM's memory, by the VMM or without the C-bit, is decrypted anew. */
-static void refresh(const struct private_memory *m, struct private_page *page, const uint8_t *raw)
+static void refresh(const struct sev_decrypted *m, struct decrypted_page *page, const uint8_t *raw)
 {
 	if (memcmp(raw, page->cipher, PAGE_SIZE_BYTES) == 0)
 		return;
@@ -167,13 +167,13 @@ static void refresh(const struct private_memory *m, struct private_page *page, c
 }
 
 static bool fill(
-        struct private_memory *m, const struct sim_slot *slot, struct private_page *page, const uint8_t *raw)
+        struct sev_decrypted *m, const struct sim_slot *slot, struct decrypted_page *page, const uint8_t *raw)
 {
 	uint64_t size = PAGE_SIZE_BYTES;
 
-	if (!spa_place(m->secure, m, (uintptr_t)slot->host, slot->size))
+	if (!sev_spa_place(m->secure, m, (uintptr_t)slot->host, slot->size))
 		return false;
-	page->spa = spa_of(m->secure, m, page->host, &size);
+	page->spa = sev_spa_of(m->secure, m, page->host, &size);
 	page->plain = take_memory(m);
 	if (!page->plain)
 		return false;
@@ -184,11 +184,11 @@ static bool fill(
 }
 
 /* raw: what the VMM's memory at host holds. NULL: out of memory. */
-static struct private_page *find(
-        struct private_memory *m, const struct sim_slot *slot, uintptr_t host, const uint8_t *raw)
+static struct decrypted_page *find(
+        struct sev_decrypted *m, const struct sim_slot *slot, uintptr_t host, const uint8_t *raw)
 {
 	size_t at = place(m, host);
-	struct private_page *page = m->pages[at];
+	struct decrypted_page *page = m->pages[at];
 
 	if (page)
 		return page;
@@ -209,12 +209,12 @@ static struct private_page *find(
 
 /* ---- what a vCPU holds ---- */
 
-static bool is_held(const struct private_page *page, const struct sim_vcpu_sev *s)
+static bool is_held(const struct decrypted_page *page, const struct sev_vcpu *s)
 {
 	return page->holder && page->holder == s && page->epoch == s->epoch;
 }
 
-static bool hold(struct sim_vcpu_sev *s, struct private_page *page, bool written)
+static bool hold(struct sev_vcpu *s, struct decrypted_page *page, bool written)
 {
 	if (is_held(page, s) && (page->written || !written))
 		return true;
@@ -236,10 +236,10 @@ static bool hold(struct sim_vcpu_sev *s, struct private_page *page, bool written
 
 /* The lock of the memory is held. *ret_plain is NULL without a key or memory. */
 static enum sim_view view_private(
-        struct sim_vcpu *v, const struct sim_slot *slot, uintptr_t host, bool write, uint8_t **ret_plain)
+        struct kvm_vcpu *v, const struct sim_slot *slot, uintptr_t host, bool write, uint8_t **ret_plain)
 {
-	struct private_memory *m = v->vm->sev->memory;
-	struct private_page *page;
+	struct sev_decrypted *m = v->vm->sev->memory;
+	struct decrypted_page *page;
 	uint8_t raw[PAGE_SIZE_BYTES];
 
 	*ret_plain = NULL;
@@ -257,7 +257,7 @@ static enum sim_view view_private(
 
 /* What the VMM's memory does not take stays in plain, and is right for as long as that memory is as it was.
  */
-static void write_back(const struct private_memory *m, struct private_page *page)
+static void write_back(const struct sev_decrypted *m, struct decrypted_page *page)
 {
 	uint8_t now[PAGE_SIZE_BYTES];
 
@@ -280,18 +280,18 @@ static void write_back(const struct private_memory *m, struct private_page *page
  * later over what comes then. Processors keep the two in one domain of coherency (CPUID 8000_001F EAX[10]).
  * The lock of the memory is held.
  */
-static void settle(struct private_memory *m, uintptr_t host)
+static void settle(struct sev_decrypted *m, uintptr_t host)
 {
-	struct private_page *page = m->cipher ? m->pages[place(m, host)] : NULL;
+	struct decrypted_page *page = m->cipher ? m->pages[place(m, host)] : NULL;
 
 	if (page)
 		write_back(m, page);
 }
 
-static void release(struct sim_vcpu *v)
+static void release(struct kvm_vcpu *v)
 {
-	struct private_memory *m = v->vm->sev->memory;
-	struct sim_vcpu_sev *s = v->sev;
+	struct sev_decrypted *m = v->vm->sev->memory;
+	struct sev_vcpu *s = v->sev;
 
 	if (!m || !s->held_count)
 		return;
@@ -299,14 +299,14 @@ static void release(struct sim_vcpu *v)
 	/* A guest whose start was taken back has no key any more, and nobody to read what it wrote. */
 	for (unsigned i = 0; m->cipher && i < s->held_count; i++) {
 		if (s->held[i] & HELD_WRITTEN)
-			write_back(m, (struct private_page *)(s->held[i] & ~(uintptr_t)HELD_WRITTEN));
+			write_back(m, (struct decrypted_page *)(s->held[i] & ~(uintptr_t)HELD_WRITTEN));
 	}
 	s->held_count = 0;
 	s->epoch++;
 	pthread_mutex_unlock(&m->lock);
 }
 
-void private_release(struct sim_vcpu *v)
+void sev_decrypted_release(struct kvm_vcpu *v)
 {
 	if (!v->sev->held_count)
 		return;
@@ -324,27 +324,27 @@ static uint8_t *page_of_gmem(const struct sim_slot *slot, uint64_t gpa)
 {
 	uint64_t offset = slot->gmem_offset + (gpa - slot->gpa);
 
-	gmem_own(slot->gmem, offset);
+	kvm_gmem_own(slot->gmem, offset);
 	return slot->gmem->pages + offset;
 }
 
 static enum sim_view on_view(
         void *ctx, const struct sim_slot *slot, uint64_t gpa, bool private, bool write, uint8_t **ret_host)
 {
-	struct sim_vcpu *v = ctx;
-	struct sim_vm *vm = v->vm;
+	struct kvm_vcpu *v = ctx;
+	struct kvm_vm *vm = v->vm;
 	enum sim_view view = SIM_VIEW_GOOD;
 
 	*ret_host = slot ? slot->host + (gpa - slot->gpa) : NULL;
-	if (vm_is_snp(vm)) {
-		if (private != vm_page_is_private(vm, gpa) || (private && slot && !slot->gmem))
+	if (sev_is_snp(vm)) {
+		if (private != kvm_vm_page_is_private(vm, gpa) || (private && slot && !slot->gmem))
 			return SIM_VIEW_WRONG_KIND;
 		if (private && slot)
 			*ret_host = page_of_gmem(slot, gpa);
 		return SIM_VIEW_GOOD;
 	}
 	/* A mirror in a VM of the type SEV-SNP: no access of it is a private one to KVM. */
-	if (vm_page_is_private(vm, gpa))
+	if (kvm_vm_page_is_private(vm, gpa))
 		return SIM_VIEW_WRONG_KIND;
 	if (!slot)
 		return SIM_VIEW_GOOD;
@@ -359,17 +359,17 @@ static enum sim_view on_view(
 
 static void on_view_end(void *ctx)
 {
-	struct sim_vcpu *v = ctx;
+	struct kvm_vcpu *v = ctx;
 
 	if (v->cpu) /* not while it is made */
 		release(v);
 }
 
-void private_bus_init(struct sim_vm *vm)
+void sev_bus_init(struct kvm_vm *vm)
 {
 	vm->bus.view = on_view;
 	vm->bus.view_end = on_view_end;
 	vm->bus.c_bit = UINT64_C(1) << vm->sim->secure->c_bit;
-	if (vm_map_publish(vm) < 0)
+	if (kvm_vm_map_publish(vm) < 0)
 		log_error("software platform: no memory; slots of a guest_memfd stay where they were");
 }

@@ -10,8 +10,8 @@
 #include "sev/sev.h"
 
 struct request {
-	struct sim_sev_device *device;
-	struct sim_processor *secure;
+	struct sev_device *device;
+	struct sev_platform *secure;
 	struct psp *psp;
 	struct sev_issue_cmd *cmd;
 	bool initialised; /* for this command alone: shut down behind it */
@@ -41,7 +41,7 @@ static int make_init(struct request *r)
 
 	if (r->secure->sev_is_on)
 		return 0;
-	result = result_of(r, driver_init_sev(r->secure));
+	result = result_of(r, sev_driver_init_sev(r->secure));
 	r->initialised = result == 0;
 	return result;
 }
@@ -59,7 +59,7 @@ static int factory_reset(struct request *r)
 	if (status.state == PSP_PLATFORM_WORKING)
 		return -EBUSY;
 	if (status.state == PSP_PLATFORM_INIT)
-		result = result_of(r, driver_shutdown_sev(r->secure));
+		result = result_of(r, sev_driver_shutdown_sev(r->secure));
 	return result < 0 ? result : result_of(r, psp_factory_reset(r->psp));
 }
 
@@ -300,9 +300,9 @@ static bool is_known(uint32_t number)
 	return number <= UAPI_SNP_VLEK_LOAD;
 }
 
-int sev_device_ioctl(struct sim_sev_device *device, unsigned long request, uintptr_t user)
+int sev_device_ioctl(struct sev_device *device, unsigned long request, uintptr_t user)
 {
-	struct sim_processor *secure = device->sim->secure;
+	struct sev_platform *secure = device->sim->secure;
 	struct sev_issue_cmd cmd;
 	struct request r = {.device = device, .secure = secure, .psp = secure->psp, .cmd = &cmd};
 	int result;
@@ -316,14 +316,14 @@ int sev_device_ioctl(struct sim_sev_device *device, unsigned long request, uintp
 	pthread_mutex_lock(&secure->driver_lock);
 	result = dispatch(&r);
 	if (r.initialised)
-		driver_shutdown(secure);
+		sev_driver_shutdown(secure);
 	pthread_mutex_unlock(&secure->driver_lock);
 	return sim_copy_out(user, &cmd, sizeof(cmd)) < 0 ? -EFAULT : result;
 }
 
 int sev_device_open(struct sim_platform *sim, int flags)
 {
-	struct sim_sev_device *device;
+	struct sev_device *device;
 	int fd;
 
 	if (!sim->secure)
@@ -331,7 +331,7 @@ int sev_device_open(struct sim_platform *sim, int flags)
 	device = calloc(1, sizeof(*device));
 	if (!device)
 		return -ENOMEM;
-	*device = (struct sim_sev_device){
+	*device = (struct sev_device){
 	        .object.kind = SIM_SEV_DEVICE, .sim = sim, .writable = (flags & O_ACCMODE) != O_RDONLY};
 	fd = sim_object_open(sim, &device->object, sim_object_fd("sim-sev", 0));
 	if (fd < 0)

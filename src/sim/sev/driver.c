@@ -1,11 +1,11 @@
 /*
  * driver: what the kernel's driver of the secure processor remembers and does by itself: it initialises the
- * firmware, and shuts down again what it initialised for one command alone. sim_processor.driver_lock. Law:
+ * firmware, and shuts down again what it initialised for one command alone. sev_platform.driver_lock. Law:
  * sev_platform_init(), __sev_firmware_shutdown() of drivers/crypto/ccp/sev-dev.c.
  */
 #include "sev.h"
 
-uint32_t driver_init_sev(struct sim_processor *secure)
+uint32_t sev_driver_init_sev(struct sev_platform *secure)
 {
 	uint32_t code = PSP_SUCCESS;
 
@@ -16,7 +16,7 @@ uint32_t driver_init_sev(struct sim_processor *secure)
 	return code;
 }
 
-static uint32_t init_snp(struct sim_processor *secure)
+static uint32_t init_snp(struct sev_platform *secure)
 {
 	uint32_t code = PSP_SUCCESS;
 
@@ -27,7 +27,7 @@ static uint32_t init_snp(struct sim_processor *secure)
 	return code;
 }
 
-uint32_t driver_init(struct sim_processor *secure)
+uint32_t sev_driver_init(struct sev_platform *secure)
 {
 	uint32_t code = PSP_SUCCESS;
 
@@ -35,12 +35,12 @@ uint32_t driver_init(struct sim_processor *secure)
 	if (!secure->sev_is_on)
 		code = init_snp(secure);
 	if (code == PSP_SUCCESS)
-		code = driver_init_sev(secure);
+		code = sev_driver_init_sev(secure);
 	pthread_mutex_unlock(&secure->driver_lock);
 	return code;
 }
 
-uint32_t driver_shutdown_sev(struct sim_processor *secure)
+uint32_t sev_driver_shutdown_sev(struct sev_platform *secure)
 {
 	uint32_t code = PSP_SUCCESS;
 
@@ -53,11 +53,11 @@ uint32_t driver_shutdown_sev(struct sim_processor *secure)
 
 /* SEV-SNP's guests hold ASIDs that no flush makes clean: with them the firmware refuses, and SEV-SNP stays
  * on. */
-void driver_shutdown(struct sim_processor *secure)
+void sev_driver_shutdown(struct sev_platform *secure)
 {
 	uint32_t code;
 
-	driver_shutdown_sev(secure);
+	sev_driver_shutdown_sev(secure);
 	if (!secure->snp_is_on)
 		return;
 	psp_wbinvd(secure->psp);

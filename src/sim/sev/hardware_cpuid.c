@@ -1,7 +1,8 @@
 /*
- * hardware_cpuid: what CPUID says on the products with SEV-SNP: what their firmware judges a guest's CPUID
- * page by, whatever the software processor can do. The leaves with a rule in psp/snp_cpuid.c; values as dumps
- * of such processors have them, which were published. Any thread. AMD's Processor Programming References.
+ * sev_hardware_cpuid: what CPUID says on the products with SEV-SNP: what their firmware judges a guest's
+ * CPUID page by, whatever the software processor can do. The leaves with a rule in psp/snp_cpuid.c; values as
+ * dumps of such processors have them, which were published. Any thread. AMD's Processor Programming
+ * References.
  */
 #include <string.h>
 
@@ -93,8 +94,8 @@ static unsigned bit_of(const char *product)
 	return 0;
 }
 
-unsigned hardware_cpuid(
-        const struct sim_processor *secure, struct abi_cpuid_entry entries[static PSP_CPUID_MAX])
+unsigned sev_hardware_cpuid(
+        const struct sev_platform *secure, struct abi_cpuid_entry entries[static PSP_CPUID_MAX])
 {
 	unsigned product = bit_of(secure->product->name), count = 0;
 

@@ -1,5 +1,5 @@
 /*
- * launch: the commands that launch a SEV or SEV-ES guest. sim_sev.lock. Law:
+ * launch: the commands that launch a SEV or SEV-ES guest. sev_guest.lock. Law:
  * amd-memory-encryption.rst, KVM_SEV_LAUNCH_START to KVM_SEV_GUEST_STATUS; sev.c of KVM.
  */
 #include <errno.h>
@@ -35,14 +35,14 @@ static int blob_take(uint64_t user, uint32_t size, size_t wanted, void **ret_blo
 
 int sev_bind(struct sev_call *call, uint32_t handle, int fd)
 {
-	struct sim_sev *sev = call->sev;
+	struct sev_guest *sev = call->sev;
 	int result = sev_result(call, psp_activate(call->psp, handle, sev->asid));
 
 	if (result < 0) {
 		psp_decommission(call->psp, handle);
 		return result;
 	}
-	private_memory_set_cipher(sev->memory, psp_cipher(call->psp, sev->asid));
+	sev_decrypted_set_cipher(sev->memory, psp_cipher(call->psp, sev->asid));
 	sev->handle = handle;
 	sev->fd = fd;
 	return 0;
@@ -50,7 +50,7 @@ int sev_bind(struct sev_call *call, uint32_t handle, int fd)
 
 int sev_unbind(struct sev_call *call)
 {
-	private_memory_set_cipher(call->sev->memory, NULL);
+	sev_decrypted_set_cipher(call->sev->memory, NULL);
 	psp_deactivate(call->psp, call->sev->handle);
 	psp_decommission(call->psp, call->sev->handle);
 	call->sev->handle = 0;
@@ -61,7 +61,7 @@ static int start(struct sev_call *call, struct kvm_sev_launch_start *params, con
         uint32_t code)
 {
 	pthread_mutex_t *driver_lock = &call->vm->sim->secure->driver_lock;
-	int result = sev_device(call, (int)call->cmd->sev_fd);
+	int result = sev_check_device(call, (int)call->cmd->sev_fd);
 
 	if (result < 0)
 		return result;
@@ -102,7 +102,7 @@ int sev_launch_start(struct sev_call *call)
 /* For commands on what was started. 0, or -ENOTTY and -EBADF. */
 int sev_ready(const struct sev_call *call)
 {
-	return vm_is_sev(call->vm) ? sev_device(call, call->sev->fd) : -ENOTTY;
+	return sev_is_active(call->vm) ? sev_check_device(call, call->sev->fd) : -ENOTTY;
 }
 
 /* A command for each part that lies together, as the kernel gives them. */
@@ -113,7 +113,7 @@ static int update_data(struct sev_call *call, uint64_t address, uint64_t left)
 	while (left && result == 0) {
 		uint64_t size = left, spa;
 
-		result = sev_spa(call, address, &size, &spa);
+		result = sev_guest_spa(call, address, &size, &spa);
 		if (result == 0)
 			result = sev_result(call, psp_launch_update_data(call->psp, call->sev->handle,
 			                                  sev_pointer(address), spa, size));

@@ -1,6 +1,6 @@
 /*
  * memory: commands on the memory of a SEV or SEV-ES guest: registered regions, launch secrets, the
- * debugger's view. Guest memory is the VMM's own mapping, in ciphertext. sim_sev.lock. Law:
+ * debugger's view. Guest memory is the VMM's own mapping, in ciphertext. sev_guest.lock. Law:
  * amd-memory-encryption.rst, KVM_SEV_LAUNCH_SECRET, KVM_SEV_DBG_DECRYPT; api.rst 4.110 and 4.111.
  */
 #include <errno.h>
@@ -32,7 +32,7 @@ bool sev_is_there(uint64_t address, uint64_t size, bool write)
 }
 
 /* sev_pin_memory(), sev_check_pin_count() */
-int sev_pin(struct sim_sev *sev, uint64_t address, uint64_t size, bool write)
+int sev_pin(struct sev_guest *sev, uint64_t address, uint64_t size, bool write)
 {
 	const uint64_t host_pages = (uint64_t)sysconf(_SC_PHYS_PAGES);
 	uint64_t end, pages;
@@ -50,7 +50,7 @@ int sev_pin(struct sim_sev *sev, uint64_t address, uint64_t size, bool write)
 	return 0;
 }
 
-void sev_unpin(struct sim_sev *sev, uint64_t address, uint64_t size)
+void sev_unpin(struct sev_guest *sev, uint64_t address, uint64_t size)
 {
 	sev->pages_locked -= pages_of(address, size);
 }
@@ -58,38 +58,38 @@ void sev_unpin(struct sim_sev *sev, uint64_t address, uint64_t size)
 /* ---- where it lies ---- */
 
 /* Slots whole, so that what is used bit by bit lies together. */
-static bool place(struct sim_vm *vm, uint64_t address, uint64_t size)
+static bool place(struct kvm_vm *vm, uint64_t address, uint64_t size)
 {
-	struct sim_processor *secure = vm->sim->secure;
+	struct sev_platform *secure = vm->sim->secure;
 	const void *owner = vm->sev->memory;
 	bool ok = true;
 
 	pthread_mutex_lock(&vm->lock);
-	for (unsigned i = 0; ok && i < SIM_SLOTS_MAX; i++) {
+	for (unsigned i = 0; ok && i < KVM_SLOTS_MAX; i++) {
 		const struct uapi_userspace_memory_region2 *r = &vm->slots[i].region;
 
 		if (address < r->userspace_addr + r->memory_size && r->userspace_addr < address + size)
-			ok = spa_place(secure, owner, r->userspace_addr, r->memory_size);
+			ok = sev_spa_place(secure, owner, r->userspace_addr, r->memory_size);
 	}
 	pthread_mutex_unlock(&vm->lock);
-	return ok && spa_place(secure, owner, address, size);
+	return ok && sev_spa_place(secure, owner, address, size);
 }
 
-int sev_spa(const struct sev_call *call, uint64_t address, uint64_t *size, uint64_t *ret_spa)
+int sev_guest_spa(const struct sev_call *call, uint64_t address, uint64_t *size, uint64_t *ret_spa)
 {
 	if (!place(call->vm, address, *size))
 		return -ENOMEM;
-	*ret_spa = spa_of(call->vm->sim->secure, call->sev->memory, address, size);
+	*ret_spa = sev_spa_of(call->vm->sim->secure, call->sev->memory, address, size);
 	return 0;
 }
 
 /* ---- regions ---- */
 
 /* The kernel does not write there, so memory that is read-only to the VMM can be registered, too. */
-static int region_add(struct sim_vm *vm, const struct kvm_enc_region *range)
+static int region_add(struct kvm_vm *vm, const struct kvm_enc_region *range)
 {
-	struct sim_sev *sev = vm->sev;
-	auto_free struct sim_region *region = malloc(sizeof(*region));
+	struct sev_guest *sev = vm->sev;
+	auto_free struct sev_region *region = malloc(sizeof(*region));
 	int result;
 
 	if (!region)
@@ -101,21 +101,21 @@ static int region_add(struct sim_vm *vm, const struct kvm_enc_region *range)
 		sev_unpin(sev, range->addr, range->size);
 		return -ENOMEM;
 	}
-	*region = (struct sim_region){.next = sev->regions, .address = range->addr, .size = range->size};
+	*region = (struct sev_region){.next = sev->regions, .address = range->addr, .size = range->size};
 	sev->regions = take_ptr(&region);
 	return 0;
 }
 
-int vm_sev_register(void *object, void *arg, uintptr_t user)
+int sev_vm_register(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_enc_region range;
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 	int result;
 
 	if (sim_copy_in(&range, user, sizeof(range)) < 0)
 		return -EFAULT;
 	pthread_mutex_lock(&vm->sev->lock);
-	if (!vm_is_sev(vm))
+	if (!sev_is_active(vm))
 		result = -ENOTTY;
 	else if (vm->sev->owner)
 		result = -EINVAL;
@@ -125,10 +125,10 @@ int vm_sev_register(void *object, void *arg, uintptr_t user)
 	return result;
 }
 
-static int region_remove(struct sim_sev *sev, const struct kvm_enc_region *range)
+static int region_remove(struct sev_guest *sev, const struct kvm_enc_region *range)
 {
-	for (struct sim_region **at = &sev->regions; *at; at = &(*at)->next) {
-		struct sim_region *region = *at;
+	for (struct sev_region **at = &sev->regions; *at; at = &(*at)->next) {
+		struct sev_region *region = *at;
 
 		if (region->address != range->addr || region->size != range->size)
 			continue;
@@ -140,10 +140,10 @@ static int region_remove(struct sim_sev *sev, const struct kvm_enc_region *range
 	return -EINVAL;
 }
 
-int vm_sev_unregister(void *object, void *arg, uintptr_t user)
+int sev_vm_unregister(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_enc_region range;
-	struct sim_vm *vm = object;
+	struct kvm_vm *vm = object;
 	int result;
 
 	if (sim_copy_in(&range, user, sizeof(range)) < 0)
@@ -151,7 +151,7 @@ int vm_sev_unregister(void *object, void *arg, uintptr_t user)
 	pthread_mutex_lock(&vm->sev->lock);
 	if (vm->sev->owner)
 		result = -EINVAL;
-	else if (!vm_is_sev(vm))
+	else if (!sev_is_active(vm))
 		result = -ENOTTY;
 	else
 		result = region_remove(vm->sev, &range);
@@ -175,7 +175,7 @@ static int secret_to(struct sev_call *call, const struct kvm_sev_launch_secret *
 {
 	auto_free void *header = NULL, *packet = NULL;
 	uint64_t spa = 0, size = params->guest_len;
-	int result = sev_spa(call, params->guest_uaddr, &size, &spa);
+	int result = sev_guest_spa(call, params->guest_uaddr, &size, &spa);
 
 	if (result == 0 && size < params->guest_len)
 		result = -EINVAL;
@@ -216,7 +216,7 @@ static int blocks_around(struct sev_call *call, struct blocks *b, uint64_t addre
 	b->address = address & ~(uint64_t)(BLOCK - 1);
 	b->offset = address - b->address;
 	b->size = (b->offset + size + BLOCK - 1) & ~(size_t)(BLOCK - 1);
-	return sev_spa(call, b->address, &b->size, &b->spa);
+	return sev_guest_spa(call, b->address, &b->size, &b->spa);
 }
 
 static int decrypt(struct sev_call *call, struct blocks *b)

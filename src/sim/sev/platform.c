@@ -23,7 +23,7 @@
  * Firmware and TCB belong together, as a genuine report has them (Milan, Genoa, Turin); Naples and Rome,
  * which make no reports, have the firmware that Debian's package amd64-microcode brings.
  */
-static const struct sim_product products[] = {
+static const struct sev_product products[] = {
         {"Naples", .firmware = {0, 17, 48}},
         {"Rome", .es = true, .firmware = {0, 24, 20}},
         {"Milan", .es = true, .snp = true, FEATURES_DEBUG_SWAP, 0xdb18000000000004, {1, 55, 29}},
@@ -31,7 +31,7 @@ static const struct sim_product products[] = {
         {"Turin", .es = true, .snp = true, FEATURES_TSC, 0x5100000004010101, {1, 55, 65}},
 };
 
-static const struct sim_product *product_find(const char *name)
+static const struct sev_product *product_find(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(products); i++) {
 		if (strcmp(products[i].name, name) == 0)
@@ -44,7 +44,7 @@ static const struct sim_product *product_find(const char *name)
 #define SNP_API_MAJOR 1
 #define SNP_API_MINOR 51
 
-static int make_psp(struct sim_processor *secure, const struct sim_options *o, struct err *err)
+static int make_psp(struct sev_platform *secure, const struct sim_options *o, struct err *err)
 {
 	bool given = o->firmware.major || o->firmware.minor || o->firmware.build;
 	struct sim_firmware firmware = given ? o->firmware : secure->product->firmware;
@@ -68,7 +68,7 @@ static int make_psp(struct sim_processor *secure, const struct sim_options *o, s
 	        .vmsa_features = secure->product->vmsa_features | ABI_FEATURE_SNP,
 	        .smt_off = o->smt_off,
 	        .cpuid = rows,
-	        .cpuid_count = hardware_cpuid(secure, rows),
+	        .cpuid_count = sev_hardware_cpuid(secure, rows),
 	};
 
 	if (psp_create(&options, &secure->psp, err) < 0)
@@ -78,7 +78,7 @@ static int make_psp(struct sim_processor *secure, const struct sim_options *o, s
 	return 0;
 }
 
-static int take_options(struct sim_processor *secure, const struct sim_options *o, struct err *err)
+static int take_options(struct sev_platform *secure, const struct sim_options *o, struct err *err)
 {
 	secure->asids = o->asids ?: ASIDS_DEFAULT;
 	secure->es_asids = !secure->product->es ? 0 : o->asids ? o->es_asids : ES_ASIDS_DEFAULT;
@@ -92,29 +92,29 @@ static int take_options(struct sim_processor *secure, const struct sim_options *
 		        "software platform: sim.asids is %u (at most %u), sim.es-asids %u, sim.snp-asids %u: "
 		        "none may be more than the one before it",
 		        secure->asids, PSP_ASIDS_MAX, secure->es_asids, secure->snp_asids);
-	if (secure->c_bit < SIM_PHYS_BITS || secure->c_bit > C_BIT_MAX)
+	if (secure->c_bit < KVM_PHYS_BITS || secure->c_bit > C_BIT_MAX)
 		return err_set(err, ERR_USAGE, "software platform: the C-bit cannot be bit %u, only %u to %u",
-		        secure->c_bit, SIM_PHYS_BITS, C_BIT_MAX);
+		        secure->c_bit, KVM_PHYS_BITS, C_BIT_MAX);
 	return 0;
 }
 
-static int fill(struct sim_processor *secure, const struct sim_options *options, struct err *err)
+static int fill(struct sev_platform *secure, const struct sim_options *options, struct err *err)
 {
 	if (take_options(secure, options, err) < 0 || make_psp(secure, options, err) < 0)
 		return -1;
 	secure->uses = calloc(secure->asids + 1, 1);
 	if (!secure->uses)
 		return err_sys(err, ERR_FAILED, ENOMEM, "software platform");
-	secure->cgroup.capacity[SIM_MISC_SEV] =
+	secure->cgroup.capacity[SEV_MISC_SEV] =
 	        secure->asids >= secure->min_sev_asid ? secure->asids - secure->min_sev_asid + 1 : 0;
-	secure->cgroup.capacity[SIM_MISC_SEV_ES] = secure->es_asids;
-	return cgroup_open(&secure->cgroup, options->cgroup, err);
+	secure->cgroup.capacity[SEV_MISC_SEV_ES] = secure->es_asids;
+	return sev_cgroup_open(&secure->cgroup, options->cgroup, err);
 }
 
-int processor_create(const struct sim_options *options, struct sim_processor **ret_secure, struct err *err)
+int sev_platform_create(const struct sim_options *options, struct sev_platform **ret_secure, struct err *err)
 {
-	const struct sim_product *product;
-	struct sim_processor *secure;
+	const struct sev_product *product;
+	struct sev_platform *secure;
 
 	*ret_secure = NULL;
 	if (!options->product || strcmp(options->product, "none") == 0)
@@ -130,19 +130,19 @@ int processor_create(const struct sim_options *options, struct sim_processor **r
 	pthread_mutex_init(&secure->driver_lock, NULL);
 	pthread_mutex_init(&secure->lock, NULL);
 	if (fill(secure, options, err) < 0) {
-		processor_destroy(secure);
+		sev_platform_destroy(secure);
 		return -1;
 	}
 	*ret_secure = secure;
 	return 0;
 }
 
-void processor_destroy(struct sim_processor *secure)
+void sev_platform_destroy(struct sev_platform *secure)
 {
 	if (!secure)
 		return;
 	psp_destroy(secure->psp);
-	cgroup_close(&secure->cgroup);
+	sev_cgroup_close(&secure->cgroup);
 	pthread_mutex_destroy(&secure->lock);
 	pthread_mutex_destroy(&secure->driver_lock);
 	free(secure->uses);
@@ -151,29 +151,29 @@ void processor_destroy(struct sim_processor *secure)
 
 /* ---- what KVM tells ---- */
 
-static bool has_asids(const struct sim_processor *secure, enum sim_asid_kind kind)
+static bool has_asids(const struct sev_platform *secure, enum sev_asid_kind kind)
 {
 	uint32_t min, max;
 
-	asid_range(secure, kind, &min, &max);
+	sev_asid_range(secure, kind, &min, &max);
 	return min <= max;
 }
 
-unsigned processor_vm_types(const struct sim_processor *secure)
+unsigned sev_platform_vm_types(const struct sev_platform *secure)
 {
 	unsigned types = 1u << UAPI_VM_DEFAULT;
 
-	if (secure && has_asids(secure, SIM_ASID_SEV))
+	if (secure && has_asids(secure, SEV_ASID_SEV))
 		types |= 1u << UAPI_VM_SEV;
-	if (secure && secure->product->es && has_asids(secure, SIM_ASID_ES))
+	if (secure && secure->product->es && has_asids(secure, SEV_ASID_ES))
 		types |= 1u << UAPI_VM_SEV_ES;
-	if (secure && secure->has_snp_firmware && has_asids(secure, SIM_ASID_SNP))
+	if (secure && secure->has_snp_firmware && has_asids(secure, SEV_ASID_SNP))
 		types |= 1u << UAPI_VM_SNP;
 	return types;
 }
 
 /* As KVM shows it: no VMPLs, no bits of address lost; the ASIDs as the processor has them. */
-struct kvm_cpuid_entry2 processor_cpuid(const struct sim_processor *secure)
+struct kvm_cpuid_entry2 sev_platform_cpuid(const struct sev_platform *secure)
 {
 	return (struct kvm_cpuid_entry2){.function = 0x8000001f,
 	        .eax = CPUID_SEV | (secure->product->es ? CPUID_SEV_ES : 0) |
@@ -183,9 +183,9 @@ struct kvm_cpuid_entry2 processor_cpuid(const struct sim_processor *secure)
 	        .edx = secure->min_sev_asid};
 }
 
-int processor_attribute(const struct sim_processor *secure, uint64_t attribute, uint64_t *ret_value)
+int sev_platform_attribute(const struct sev_platform *secure, uint64_t attribute, uint64_t *ret_value)
 {
-	bool snp = processor_vm_types(secure) >> UAPI_VM_SNP & 1;
+	bool snp = sev_platform_vm_types(secure) >> UAPI_VM_SNP & 1;
 
 	switch (attribute) {
 	case UAPI_SEV_VMSA_FEATURES: *ret_value = secure ? secure->product->vmsa_features : 0; return 0;

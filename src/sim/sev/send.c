@@ -1,5 +1,5 @@
 /*
- * send: the commands that move a SEV guest to another machine, page by page. sim_sev.lock. Law:
+ * send: the commands that move a SEV guest to another machine, page by page. sev_guest.lock. Law:
  * amd-memory-encryption.rst, KVM_SEV_SEND_START to KVM_SEV_RECEIVE_FINISH; sev.c of KVM.
  */
 #include <errno.h>
@@ -124,7 +124,7 @@ static int send_data(struct sev_call *call, const struct kvm_sev_send_update_dat
 	int result;
 
 	if (params->hdr_len > KERNEL_BUFFER_MAX || params->trans_len > KERNEL_BUFFER_MAX ||
-	        sev_spa(call, params->guest_uaddr, &size, &spa) < 0)
+	        sev_guest_spa(call, params->guest_uaddr, &size, &spa) < 0)
 		return -ENOMEM;
 	result = sev_ready(call);
 	if (result == 0)
@@ -183,7 +183,7 @@ int sev_send_cancel(struct sev_call *call)
 static int receive(struct sev_call *call, struct kvm_sev_receive_start *params, const struct blobs *b)
 {
 	pthread_mutex_t *driver_lock = &call->vm->sim->secure->driver_lock;
-	int fd = (int)call->cmd->sev_fd, result = sev_device(call, fd);
+	int fd = (int)call->cmd->sev_fd, result = sev_check_device(call, fd);
 	uint32_t code = PSP_INVALID_LEN;
 
 	if (result < 0)
@@ -222,7 +222,7 @@ static int receive_data(
 {
 	uint64_t spa = 0, size = params->guest_len;
 	uint32_t code = PSP_INVALID_LEN;
-	int result = sev_spa(call, params->guest_uaddr, &size, &spa);
+	int result = sev_guest_spa(call, params->guest_uaddr, &size, &spa);
 
 	if (result == 0)
 		result = sev_ready(call);
@@ -239,7 +239,7 @@ int sev_receive_update_data(struct sev_call *call)
 {
 	struct kvm_sev_receive_update_data params;
 	auto_blobs struct blobs b = {0};
-	int result = vm_is_sev(call->vm) ? sev_copy_in(call, &params, sizeof(params)) : -EINVAL;
+	int result = sev_is_active(call->vm) ? sev_copy_in(call, &params, sizeof(params)) : -EINVAL;
 
 	if (result < 0)
 		return result;

@@ -9,7 +9,7 @@
 
 /* Both VMs, marked so that no other move or copy gets between; their locks in the order of their addresses.
  */
-static int lock_two(struct sim_vm *a, struct sim_vm *b)
+static int lock_two(struct kvm_vm *a, struct kvm_vm *b)
 {
 	if (a == b)
 		return -EINVAL;
@@ -24,7 +24,7 @@ static int lock_two(struct sim_vm *a, struct sim_vm *b)
 	return 0;
 }
 
-static void unlock_two(struct sim_vm *a, struct sim_vm *b)
+static void unlock_two(struct kvm_vm *a, struct kvm_vm *b)
 {
 	pthread_mutex_unlock(&a->sev->lock);
 	pthread_mutex_unlock(&b->sev->lock);
@@ -32,12 +32,12 @@ static void unlock_two(struct sim_vm *a, struct sim_vm *b)
 	atomic_store(&b->sev->migrating, false);
 }
 
-static int with_source(struct sim_vm *vm, int fd, int (*work)(struct sim_vm *vm, struct sim_vm *source))
+static int with_source(struct kvm_vm *vm, int fd, int (*work)(struct kvm_vm *vm, struct kvm_vm *source))
 {
-	struct sim_vm *source;
+	struct kvm_vm *source;
 	int result;
 
-	source = sim_vm_hold(vm->sim, fd);
+	source = kvm_vm_hold(vm->sim, fd);
 	if (!source)
 		return -EBADF;
 	result = lock_two(vm, source);
@@ -45,19 +45,19 @@ static int with_source(struct sim_vm *vm, int fd, int (*work)(struct sim_vm *vm,
 		result = work(vm, source);
 		unlock_two(vm, source);
 	}
-	vm_unref(source);
+	kvm_vm_unref(source);
 	return result;
 }
 
 /* ---- mirrors ---- */
 
 /* The features of VMSAs are not copied, nor is the version of the GHCB. */
-static int copy(struct sim_vm *vm, struct sim_vm *source)
+static int copy(struct kvm_vm *vm, struct kvm_vm *source)
 {
-	struct sim_sev *to = vm->sev, *from = source->sev;
+	struct sev_guest *to = vm->sev, *from = source->sev;
 	int result = 0;
 
-	if (to->active || !from->active || vm_is_snp(source) || from->owner)
+	if (to->active || !from->active || sev_is_snp(source) || from->owner)
 		return -EINVAL;
 	pthread_mutex_lock(&vm->lock);
 	if (atomic_load(&vm->vcpu_count)) {
@@ -69,8 +69,8 @@ static int copy(struct sim_vm *vm, struct sim_vm *source)
 		to->asid = from->asid;
 		to->handle = from->handle;
 		to->fd = from->fd;
-		to->memory = private_memory_share(from->memory);
-		private_bus_init(vm);
+		to->memory = sev_decrypted_share(from->memory);
+		sev_bus_init(vm);
 	}
 	pthread_mutex_unlock(&vm->lock);
 	if (result < 0)
@@ -82,7 +82,7 @@ static int copy(struct sim_vm *vm, struct sim_vm *source)
 	return 0;
 }
 
-int vm_sev_copy_from(struct sim_vm *vm, int source_fd)
+int sev_vm_copy_from(struct kvm_vm *vm, int source_fd)
 {
 	return with_source(vm, source_fd, copy);
 }
@@ -90,7 +90,7 @@ int vm_sev_copy_from(struct sim_vm *vm, int source_fd)
 /* ---- moves ---- */
 
 /* SEV-ES: as many vCPUs, all of the source's with a VMSA. */
-static int check_vcpus(struct sim_vm *vm, struct sim_vm *source)
+static int check_vcpus(struct kvm_vm *vm, struct kvm_vm *source)
 {
 	unsigned count = atomic_load(&source->vcpu_count);
 
@@ -106,10 +106,10 @@ static int check_vcpus(struct sim_vm *vm, struct sim_vm *source)
 }
 
 /* vCPUs that were made before the guest came. */
-static int add_vcpu_parts(struct sim_vm *vm)
+static int add_vcpu_parts(struct kvm_vm *vm)
 {
 	for (unsigned i = 0; i < atomic_load(&vm->vcpu_count); i++) {
-		struct sim_vcpu *v = vm->vcpus[i];
+		struct kvm_vcpu *v = vm->vcpus[i];
 
 		if (!v->sev)
 			v->sev = calloc(1, sizeof(*v->sev));
@@ -123,15 +123,15 @@ static int add_vcpu_parts(struct sim_vm *vm)
  * The registers of a SEV-ES guest are in its VMSAs, which go along. What KVM itself had of them stays: the
  * VMM sees those of the vCPU that it made, and of its FPU, which nothing has hidden.
  */
-static void move_vcpus(struct sim_vm *vm, struct sim_vm *source)
+static void move_vcpus(struct kvm_vm *vm, struct kvm_vm *source)
 {
 	for (unsigned i = 0; source->sev->es && i < atomic_load(&vm->vcpu_count); i++) {
-		struct sim_vcpu *to = vm->vcpus[i], *from = source->vcpus[i];
+		struct kvm_vcpu *to = vm->vcpus[i], *from = source->vcpus[i];
 		struct kvm_regs regs;
 		struct kvm_sregs sregs;
 		struct kvm_fpu fpu;
 
-		vcpu_sev_keep_stale(to);
+		sev_vcpu_keep_stale(to);
 		sim_cpu_get_regs(from->cpu, &regs);
 		sim_cpu_get_sregs(from->cpu, &sregs);
 		sim_cpu_get_fpu(from->cpu, &fpu);
@@ -146,9 +146,9 @@ static void move_vcpus(struct sim_vm *vm, struct sim_vm *source)
 }
 
 /* Mirrors follow, a mirror stays its owner's. sim_platform.lock. */
-static void move_mirrors(struct sim_vm *vm, struct sim_vm *source)
+static void move_mirrors(struct kvm_vm *vm, struct kvm_vm *source)
 {
-	for (struct sim_vm *m = vm->sim->vms; m; m = m->next) {
+	for (struct kvm_vm *m = vm->sim->vms; m; m = m->next) {
 		if (m->sev && m->sev->owner == source) {
 			m->sev->owner = vm;
 			source->refs--;
@@ -162,9 +162,9 @@ static void move_mirrors(struct sim_vm *vm, struct sim_vm *source)
  * guest look it up as 0. A VM of the type SEV or SEV-ES goes on to want the KVM_SEV_INIT2 that it cannot have
  * any more, and never runs: only guests of the VM type 0 survive a move.
  */
-static void move_context(struct sim_vm *vm, struct sim_vm *source)
+static void move_context(struct kvm_vm *vm, struct kvm_vm *source)
 {
-	struct sim_sev *to = vm->sev, *from = source->sev;
+	struct sev_guest *to = vm->sev, *from = source->sev;
 
 	to->active = true;
 	to->es = from->es;
@@ -181,17 +181,17 @@ static void move_context(struct sim_vm *vm, struct sim_vm *source)
 	from->active = from->es = false;
 	from->handle = from->asid = 0;
 	from->pages_locked = 0;
-	private_bus_init(vm);
+	sev_bus_init(vm);
 	source->bus.c_bit = 0;
 	atomic_store(&source->dead, true);
 }
 
 /* The cgroup is the same one: the charge moves with the ASID. */
-static int move(struct sim_vm *vm, struct sim_vm *source)
+static int move(struct kvm_vm *vm, struct kvm_vm *source)
 {
 	int result;
 
-	if (vm->type != source->type || vm->sev->active || !source->sev->active || vm_is_snp(source))
+	if (vm->type != source->type || vm->sev->active || !source->sev->active || sev_is_snp(source))
 		return -EINVAL;
 	result = check_vcpus(vm, source);
 	if (result == 0)
@@ -203,7 +203,7 @@ static int move(struct sim_vm *vm, struct sim_vm *source)
 	return result;
 }
 
-static unsigned lock_vcpus(struct sim_vm *vm)
+static unsigned lock_vcpus(struct kvm_vm *vm)
 {
 	unsigned count = atomic_load(&vm->vcpu_count);
 
@@ -212,27 +212,27 @@ static unsigned lock_vcpus(struct sim_vm *vm)
 	return count;
 }
 
-static void unlock_vcpus(struct sim_vm *vm, unsigned count)
+static void unlock_vcpus(struct kvm_vm *vm, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		pthread_mutex_unlock(&vm->vcpus[i]->lock);
 }
 
 /* Both VMs' slots and numbers of vCPUs stay as they are: inside of the vCPUs' locks. */
-static void lock_memory(struct sim_vm *a, struct sim_vm *b)
+static void lock_memory(struct kvm_vm *a, struct kvm_vm *b)
 {
 	pthread_mutex_lock(a < b ? &a->lock : &b->lock);
 	pthread_mutex_lock(a < b ? &b->lock : &a->lock);
 }
 
-static void unlock_memory(struct sim_vm *a, struct sim_vm *b)
+static void unlock_memory(struct kvm_vm *a, struct kvm_vm *b)
 {
 	pthread_mutex_unlock(&a->lock);
 	pthread_mutex_unlock(&b->lock);
 }
 
 /* No vCPU of either runs meanwhile; one that was made before the locks were held is -EBUSY. */
-static int move_locked(struct sim_vm *vm, struct sim_vm *source)
+static int move_locked(struct kvm_vm *vm, struct kvm_vm *source)
 {
 	unsigned sources = lock_vcpus(source), count = lock_vcpus(vm);
 	int result = -EBUSY;
@@ -246,7 +246,7 @@ static int move_locked(struct sim_vm *vm, struct sim_vm *source)
 	return result;
 }
 
-int vm_sev_move_from(struct sim_vm *vm, int source_fd)
+int sev_vm_move_from(struct kvm_vm *vm, int source_fd)
 {
 	return with_source(vm, source_fd, move_locked);
 }

@@ -1,5 +1,5 @@
 /*
- * snp: the commands that launch a SEV-SNP guest. sim_sev.lock. Law: amd-memory-encryption.rst,
+ * snp: the commands that launch a SEV-SNP guest. sev_guest.lock. Law: amd-memory-encryption.rst,
  * KVM_SEV_SNP_LAUNCH_START to FINISH; snp_launch_update() and kvm_gmem_populate() of KVM.
  */
 #include <errno.h>
@@ -10,7 +10,7 @@
 /* A context only for what was started; the caller may try again after a refusal. */
 static int launch_start(struct sev_call *call, const struct uapi_sev_snp_launch_start *params)
 {
-	struct sim_sev *sev = call->sev;
+	struct sev_guest *sev = call->sev;
 	uint32_t gctx;
 	int result;
 
@@ -33,14 +33,14 @@ int sev_snp_launch_start(struct sev_call *call)
 	struct uapi_sev_snp_launch_start params;
 	int result;
 
-	if (!vm_is_snp(call->vm))
+	if (!sev_is_snp(call->vm))
 		return -ENOTTY;
 	if (sev_copy_in(call, &params, sizeof(params)) < 0)
 		return -EFAULT;
 	if (call->sev->gctx || params.flags || params.policy & ~SNP_POLICY_BITS ||
 	        !(params.policy & ABI_SNP_POLICY_MUST_BE_ONE))
 		return -EINVAL;
-	if (sev_device(call, (int)call->cmd->sev_fd) < 0)
+	if (sev_check_device(call, (int)call->cmd->sev_fd) < 0)
 		return -ENOTTY;
 	pthread_mutex_lock(&call->vm->sim->secure->driver_lock);
 	result = launch_start(call, &params);
@@ -90,44 +90,44 @@ static int take_source(const struct uapi_sev_snp_launch_update *params, uint64_t
 	return sim_copy_in(page, (uintptr_t)from, PAGE_SIZE_BYTES);
 }
 
-/* Page number n of the update. slots_lock of the kernel: sim_vm.lock is held. */
+/* Page number n of the update. slots_lock of the kernel: kvm_vm.lock is held. */
 static int update_page(struct sev_call *call, const struct uapi_sev_snp_launch_update *params,
-        const struct sim_slot_row *row, uint64_t n)
+        const struct kvm_slot *row, uint64_t n)
 {
 	uint64_t gpa = params->gfn_start * PAGE_SIZE_BYTES + n * PAGE_SIZE_BYTES;
 	uint64_t offset = row->region.guest_memfd_offset + (gpa - row->region.guest_phys_addr);
 	uint8_t page[PAGE_SIZE_BYTES] = {0};
 	int result = take_source(params, n, page);
 
-	if (result == 0 && !vm_page_is_private(call->vm, gpa))
+	if (result == 0 && !kvm_vm_page_is_private(call->vm, gpa))
 		result = -EINVAL;
 	if (result < 0)
 		return result;
-	if (!gmem_own(row->gmem, offset))
+	if (!kvm_gmem_own(row->gmem, offset))
 		return -EEXIST;
-	result = sev_device(call, (int)call->cmd->sev_fd);
+	result = sev_check_device(call, (int)call->cmd->sev_fd);
 	if (result == 0)
 		result = sev_result(call, give_page(call, params, gpa, page));
 	if (result == 0)
 		memcpy(row->gmem->pages + offset, page, sizeof(page));
 	else
-		gmem_disown(row->gmem, offset);
+		kvm_gmem_disown(row->gmem, offset);
 	return result;
 }
 
-static const struct sim_slot_row *slot_of(struct sim_vm *vm, uint64_t gfn)
+static const struct kvm_slot *slot_of(struct kvm_vm *vm, uint64_t gfn)
 {
-	const struct sim_slot_row *row = NULL;
+	const struct kvm_slot *row = NULL;
 	uint64_t gpa;
 
 	if (mul_ok(gfn, PAGE_SIZE_BYTES, &gpa))
-		row = vm_memory_slot(vm, gpa);
+		row = kvm_vm_memory_slot(vm, gpa);
 	return row && row->region.flags & UAPI_MEM_GUEST_MEMFD ? row : NULL;
 }
 
 /* How many pages were done before the first failure, cut at the slot's end; a failure of the first is EIO. */
-static int64_t update_pages(struct sev_call *call, const struct uapi_sev_snp_launch_update *params,
-        const struct sim_slot_row *row)
+static int64_t update_pages(
+        struct sev_call *call, const struct uapi_sev_snp_launch_update *params, const struct kvm_slot *row)
 {
 	uint64_t first = params->gfn_start - row->region.guest_phys_addr / PAGE_SIZE_BYTES;
 	uint64_t room = row->region.memory_size / PAGE_SIZE_BYTES - first, done = 0;
@@ -141,7 +141,7 @@ static int64_t update_pages(struct sev_call *call, const struct uapi_sev_snp_lau
 /* The firmware's code goes back after a failure alone; 0 if it was not asked. */
 static int64_t update_slot(struct sev_call *call, const struct uapi_sev_snp_launch_update *params)
 {
-	const struct sim_slot_row *row = slot_of(call->vm, params->gfn_start);
+	const struct kvm_slot *row = slot_of(call->vm, params->gfn_start);
 	uint32_t error = call->cmd->error;
 	int64_t done;
 
@@ -159,7 +159,7 @@ int sev_snp_launch_update(struct sev_call *call)
 	struct uapi_sev_snp_launch_update params;
 	int64_t done;
 
-	if (!vm_is_snp(call->vm) || !call->sev->gctx)
+	if (!sev_is_snp(call->vm) || !call->sev->gctx)
 		return -EINVAL;
 	if (sev_copy_in(call, &params, sizeof(params)) < 0)
 		return -EFAULT;
@@ -206,7 +206,7 @@ int sev_snp_launch_finish(struct sev_call *call)
 	struct abi_id_auth auth;
 	int result;
 
-	if (!vm_is_snp(call->vm))
+	if (!sev_is_snp(call->vm))
 		return -ENOTTY;
 	if (!call->sev->gctx)
 		return -EINVAL;
@@ -218,7 +218,7 @@ int sev_snp_launch_finish(struct sev_call *call)
 	if (result == 0 && params.id_block_en)
 		result = take_id(&params, &block, &auth);
 	if (result == 0)
-		result = sev_device(call, call->sev->fd);
+		result = sev_check_device(call, call->sev->fd);
 	if (result < 0)
 		return result;
 	result = sev_result(
@@ -231,7 +231,7 @@ int sev_snp_launch_finish(struct sev_call *call)
 
 int sev_snp_enable_req_certs(struct sev_call *call)
 {
-	if (!vm_is_snp(call->vm) || atomic_load(&call->vm->vcpu_count))
+	if (!sev_is_snp(call->vm) || atomic_load(&call->vm->vcpu_count))
 		return -EINVAL;
 	call->sev->req_certs = true;
 	return 0;

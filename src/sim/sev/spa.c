@@ -2,7 +2,7 @@
  * spa: system physical addresses: which frames of the machine's memory the pages have that memory encryption
  * meets. The bytes lie in the VMM; the address is what ciphertext is tied to (APM 2, 15.34.1). A range begins
  * at the lowest place that has room, so that the same calls give the same addresses, wherever the VMM's
- * memory lies. Any thread; sim_processor.lock.
+ * memory lies. Any thread; sev_platform.lock.
  */
 #include "sev.h"
 
@@ -10,8 +10,8 @@
 #define LARGE_PAGE (UINT64_C(1) << 21) /* where ranges begin that have one */
 
 /* Sorted by start. Those of an owner do not overlap in host either. */
-struct spa_range {
-	struct spa_range *next;
+struct sev_spa_range {
+	struct sev_spa_range *next;
 	uint64_t start, size;
 	const void *owner;
 	uintptr_t host;
@@ -24,9 +24,9 @@ static uint64_t align_up(uint64_t address, uint64_t size)
 	return (address + unit - 1) & ~(unit - 1);
 }
 
-static bool take(struct sim_processor *secure, const void *owner, uintptr_t host, uint64_t size)
+static bool take(struct sev_platform *secure, const void *owner, uintptr_t host, uint64_t size)
 {
-	struct spa_range **at = &secure->spa_ranges, *range = malloc(sizeof(*range));
+	struct sev_spa_range **at = &secure->spa_ranges, *range = malloc(sizeof(*range));
 	uint64_t start = SPA_FIRST;
 
 	for (; *at && (*at)->start < start + size; at = &(*at)->next) {
@@ -38,24 +38,24 @@ static bool take(struct sim_processor *secure, const void *owner, uintptr_t host
 		free(range);
 		return false;
 	}
-	*range = (struct spa_range){*at, start, size, owner, host};
+	*range = (struct sev_spa_range){*at, start, size, owner, host};
 	*at = range;
 	return true;
 }
 
 /* The owner's range that holds host, else the first one above it; NULL: there is none. */
-static const struct spa_range *find(const struct sim_processor *secure, const void *owner, uintptr_t host)
+static const struct sev_spa_range *find(const struct sev_platform *secure, const void *owner, uintptr_t host)
 {
-	const struct spa_range *found = NULL;
+	const struct sev_spa_range *found = NULL;
 
-	for (const struct spa_range *r = secure->spa_ranges; r; r = r->next) {
+	for (const struct sev_spa_range *r = secure->spa_ranges; r; r = r->next) {
 		if (r->owner == owner && host < r->host + r->size && (!found || r->host < found->host))
 			found = r;
 	}
 	return found;
 }
 
-bool spa_place(struct sim_processor *secure, const void *owner, uintptr_t host, uint64_t size)
+bool sev_spa_place(struct sev_platform *secure, const void *owner, uintptr_t host, uint64_t size)
 {
 	uintptr_t at = host & ~(uintptr_t)(PAGE_SIZE_BYTES - 1);
 	uintptr_t end = (uintptr_t)align_up(host + size, PAGE_SIZE_BYTES);
@@ -63,7 +63,7 @@ bool spa_place(struct sim_processor *secure, const void *owner, uintptr_t host, 
 
 	pthread_mutex_lock(&secure->lock);
 	while (ok && at < end) {
-		const struct spa_range *r = find(secure, owner, at);
+		const struct sev_spa_range *r = find(secure, owner, at);
 
 		if (r && r->host <= at) {
 			at = r->host + r->size;
@@ -76,19 +76,19 @@ bool spa_place(struct sim_processor *secure, const void *owner, uintptr_t host, 
 }
 
 /* 0: the owner has nothing there. */
-static uint64_t address_of(const struct spa_range *r, uintptr_t host)
+static uint64_t address_of(const struct sev_spa_range *r, uintptr_t host)
 {
 	return r && r->host <= host ? r->start + (host - r->host) : 0;
 }
 
-uint64_t spa_of(struct sim_processor *secure, const void *owner, uintptr_t host, uint64_t *size)
+uint64_t sev_spa_of(struct sev_platform *secure, const void *owner, uintptr_t host, uint64_t *size)
 {
 	uint64_t spa, run;
 
 	pthread_mutex_lock(&secure->lock);
 	spa = address_of(find(secure, owner, host), host);
 	for (run = 0; spa && run < *size;) {
-		const struct spa_range *r = find(secure, owner, host + run);
+		const struct sev_spa_range *r = find(secure, owner, host + run);
 
 		if (address_of(r, host + run) != spa + run)
 			break;
@@ -99,13 +99,13 @@ uint64_t spa_of(struct sim_processor *secure, const void *owner, uintptr_t host,
 	return spa;
 }
 
-void spa_forget(struct sim_processor *secure, const void *owner)
+void sev_spa_forget(struct sev_platform *secure, const void *owner)
 {
-	struct spa_range **at = &secure->spa_ranges;
+	struct sev_spa_range **at = &secure->spa_ranges;
 
 	pthread_mutex_lock(&secure->lock);
 	while (*at) {
-		struct spa_range *r = *at;
+		struct sev_spa_range *r = *at;
 
 		if (r->owner != owner) {
 			at = &r->next;

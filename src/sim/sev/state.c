@@ -1,6 +1,6 @@
 /*
  * state: what the VMM can still read and write of a vCPU whose registers are the guest's.
- * sim_vcpu.lock. Law: guest_state_protected, has_protected_state and fpstate_is_confidential() in x86.c and
+ * kvm_vcpu.lock. Law: guest_state_protected, has_protected_state and fpstate_is_confidential() in x86.c and
  * regs.c of KVM; sev_es_prevent_msr_access() in svm.c.
  */
 #include <errno.h>
@@ -41,7 +41,7 @@ static const struct {
 
 /* ---- the VMM's copy ---- */
 
-void vcpu_sev_keep_stale(struct sim_vcpu *v)
+void sev_vcpu_keep_stale(struct kvm_vcpu *v)
 {
 	sim_cpu_get_regs(v->cpu, &v->sev->stale.regs);
 	sim_cpu_get_debugregs(v->cpu, &v->sev->stale.debugregs);
@@ -50,10 +50,10 @@ void vcpu_sev_keep_stale(struct sim_vcpu *v)
 }
 
 /* The processor gets the VMM's copy for the time of a call, or the guest's registers back. */
-static void exchange(struct sim_vcpu *v)
+static void exchange(struct kvm_vcpu *v)
 {
 	const uint64_t xcr0 = v->cpu->xcr0;
-	struct sim_vcpu_sev *s = v->sev;
+	struct sev_vcpu *s = v->sev;
 	struct kvm_debugregs debugregs;
 	uint8_t fxsave[FXSAVE_BYTES];
 
@@ -70,13 +70,13 @@ static void exchange(struct sim_vcpu *v)
 
 /* Of the system registers KVM knows only those whose changes the guest cannot hide (traps of CR0, CR4, EFER).
  */
-static int stale_sregs(struct sim_vcpu *v, uintptr_t user, bool second)
+static int stale_sregs(struct kvm_vcpu *v, uintptr_t user, bool second)
 {
 	struct kvm_sregs now;
 	struct kvm_sregs told = {0};
 	struct kvm_sregs2 told2 = {0};
 
-	vcpu_get_sregs(v, &now, 0);
+	kvm_vcpu_get_sregs(v, &now, 0);
 	told.cr0 = told2.cr0 = now.cr0;
 	told.cr4 = told2.cr4 = now.cr4;
 	told.cr8 = told2.cr8 = now.cr8;
@@ -86,18 +86,19 @@ static int stale_sregs(struct sim_vcpu *v, uintptr_t user, bool second)
 }
 
 /* Nothing of them reaches the guest but the APIC's base, which both structs have at the same place. */
-static int stale_set_sregs(struct sim_vcpu *v, uintptr_t user, size_t size)
+static int stale_set_sregs(struct kvm_vcpu *v, uintptr_t user, size_t size)
 {
 	struct kvm_sregs2 sregs;
 
 	if (sim_copy_in(&sregs, user, size) < 0)
 		return -EFAULT;
-	return !v->vm->chip || vcpu_msr(v, true, MSR_APIC_BASE, &(uint64_t){sregs.apic_base}, true) ? 0
-	                                                                                            : -EINVAL;
+	return !v->vm->chip || kvm_vcpu_msr(v, true, MSR_APIC_BASE, &(uint64_t){sregs.apic_base}, true)
+	               ? 0
+	               : -EINVAL;
 }
 
 /* Calls that do not work on the exchanged registers: true if this was one. */
-static bool stale_call(struct sim_vcpu *v, unsigned long request, uintptr_t user, int *ret_result)
+static bool stale_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user, int *ret_result)
 {
 	struct kvm_regs *regs = &v->sev->stale.regs;
 
@@ -128,19 +129,19 @@ static int hidden_fpu(unsigned long request, uintptr_t user)
 }
 
 /* The call is made on the VMM's copy. */
-static int call_exchanged(struct sim_vcpu *v, unsigned long request, uintptr_t user)
+static int call_exchanged(struct kvm_vcpu *v, unsigned long request, uintptr_t user)
 {
 	int result;
 
 	exchange(v);
-	result = vcpu_table_call(v, request, user);
+	result = kvm_vcpu_table_call(v, request, user);
 	exchange(v);
 	return result;
 }
 
-bool vcpu_sev_call(struct sim_vcpu *v, unsigned long request, uintptr_t user, int *ret_result)
+bool sev_vcpu_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user, int *ret_result)
 {
-	bool refused = vm_has_protected_state(v->vm);
+	bool refused = kvm_vm_has_protected_state(v->vm);
 	size_t i = 0;
 
 	while (i < ARRAY_LEN(rows) && rows[i].request != request)
@@ -179,7 +180,7 @@ static const uint32_t passed[] = {
 };
 
 /* For a guest that takes its processor for Intel's KVM keeps 64 bits of two MSRs that have 32 on AMD's. */
-static bool is_intercepted(const struct sim_vcpu *v, uint32_t index)
+static bool is_intercepted(const struct kvm_vcpu *v, uint32_t index)
 {
 	if (index != MSR_SYSENTER_ESP && index != MSR_SYSENTER_EIP)
 		return false;
@@ -190,7 +191,7 @@ static bool is_intercepted(const struct sim_vcpu *v, uint32_t index)
 	return true;
 }
 
-bool vcpu_sev_hides_msr(const struct sim_vcpu *v, uint32_t index)
+bool sev_vcpu_hides_msr(const struct kvm_vcpu *v, uint32_t index)
 {
 	if (!v->sev || !v->sev->protected || is_intercepted(v, index))
 		return false;

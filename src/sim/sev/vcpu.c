@@ -1,6 +1,6 @@
 /*
  * vcpu: what a vCPU of a guest with memory encryption does otherwise: may it run, how a wrong view of
- * memory leaves, how its VMSA is made. sim_vcpu.lock. Law: api.rst, KVM_RUN, KVM_EXIT_MEMORY_FAULT; sev.c of
+ * memory leaves, how its VMSA is made. kvm_vcpu.lock. Law: api.rst, KVM_RUN, KVM_EXIT_MEMORY_FAULT; sev.c of
  * KVM.
  */
 #include <errno.h>
@@ -10,7 +10,7 @@
 /* 64 bits since Linux 7.0 (uapi/asm/svm.h); older kernels say ffffffff. */
 #define SVM_EXIT_ERR UINT64_MAX
 
-int vcpu_sev_create(struct sim_vcpu *v)
+int sev_vcpu_create(struct kvm_vcpu *v)
 {
 	if (v->vm->type == UAPI_VM_DEFAULT && !v->vm->sev->active)
 		return 0;
@@ -19,23 +19,23 @@ int vcpu_sev_create(struct sim_vcpu *v)
 }
 
 /* The page of a VMSA is the kernel's own, and its frame goes along with it. NULL: no memory. */
-static struct abi_vmsa *vmsa_make(struct sim_processor *secure)
+static struct abi_vmsa *vmsa_make(struct sev_platform *secure)
 {
 	struct abi_vmsa *vmsa = aligned_alloc(PAGE_SIZE_BYTES, sizeof(*vmsa));
 
-	if (vmsa && !spa_place(secure, vmsa, (uintptr_t)vmsa, sizeof(*vmsa)))
+	if (vmsa && !sev_spa_place(secure, vmsa, (uintptr_t)vmsa, sizeof(*vmsa)))
 		free(take_ptr(&vmsa));
 	return vmsa;
 }
 
-static void vmsa_free(struct sim_processor *secure, struct abi_vmsa *vmsa)
+static void vmsa_free(struct sev_platform *secure, struct abi_vmsa *vmsa)
 {
 	if (vmsa)
-		spa_forget(secure, vmsa);
+		sev_spa_forget(secure, vmsa);
 	free(vmsa);
 }
 
-void vcpu_sev_destroy(struct sim_vcpu *v)
+void sev_vcpu_destroy(struct kvm_vcpu *v)
 {
 	if (!v->sev)
 		return;
@@ -46,16 +46,16 @@ void vcpu_sev_destroy(struct sim_vcpu *v)
 }
 
 /* The processor refuses a VMSA that is not encrypted, and an ASID without a key. */
-static bool can_enter(const struct sim_vcpu *v)
+static bool can_enter(const struct kvm_vcpu *v)
 {
-	const struct sim_sev *sev = v->vm->sev;
+	const struct sev_guest *sev = v->vm->sev;
 
 	if (sev->es && !v->sev->protected)
 		return false;
-	return vm_is_snp(v->vm) || psp_cipher(v->vm->sim->secure->psp, sev->asid);
+	return sev_is_snp(v->vm) || psp_cipher(v->vm->sim->secure->psp, sev->asid);
 }
 
-int vcpu_sev_enter(struct sim_vcpu *v)
+int sev_vcpu_enter(struct kvm_vcpu *v)
 {
 	/* Its context went away while this KVM_RUN waited for the vCPU: KVM_REQ_VM_DEAD. */
 	if (atomic_load(&v->vm->dead))
@@ -70,22 +70,22 @@ int vcpu_sev_enter(struct sim_vcpu *v)
 	return 0;
 }
 
-bool vcpu_sev_keeps_tsc(const struct sim_vcpu *v)
+bool sev_vcpu_keeps_tsc(const struct kvm_vcpu *v)
 {
 	return v->vm->sev->vmsa_features & ABI_FEATURE_SECURE_TSC;
 }
 
-void vcpu_sev_miss_ghcb(struct sim_vcpu *v)
+void sev_vcpu_miss_ghcb(struct kvm_vcpu *v)
 {
 	if (v->sev && v->vm->sev->es)
 		v->sev->ghcb_uses++;
 }
 
-int vcpu_sev_leave_fault(struct sim_vcpu *v)
+int sev_vcpu_leave_fault(struct kvm_vcpu *v)
 {
 	const struct sim_exit_info *info = &v->cpu->exit_info;
 	const struct uapi_memory_fault fault = {
-	        .flags = info->fault.private && vm_is_snp(v->vm) ? UAPI_MEMORY_EXIT_PRIVATE : 0,
+	        .flags = info->fault.private && sev_is_snp(v->vm) ? UAPI_MEMORY_EXIT_PRIVATE : 0,
 	        .gpa = info->fault.gpa,
 	        .size = PAGE_SIZE_BYTES,
 	};
@@ -101,14 +101,14 @@ int vcpu_sev_leave_fault(struct sim_vcpu *v)
 
 /* The register state becomes the guest's. Only SEV-ES closes the FPU, too: snp_launch_update_vmsa() does not.
  */
-static void protect(struct sim_vcpu *v)
+static void protect(struct kvm_vcpu *v)
 {
-	vcpu_sev_keep_stale(v);
+	sev_vcpu_keep_stale(v);
 	v->sev->protected = true;
-	v->sev->fpu_hidden = !vm_is_snp(v->vm);
+	v->sev->fpu_hidden = !sev_is_snp(v->vm);
 }
 
-static int vmsa_update(struct sev_call *call, struct sim_vcpu *v, sev_vmsa_fn *update, int fd)
+static int vmsa_update(struct sev_call *call, struct kvm_vcpu *v, sev_vmsa_fn *update, int fd)
 {
 	bool legacy = call->vm->type == UAPI_VM_DEFAULT;
 	uint64_t size = sizeof(*v->sev->vmsa), spa;
@@ -120,9 +120,9 @@ static int vmsa_update(struct sev_call *call, struct sim_vcpu *v, sev_vmsa_fn *u
 		v->sev->vmsa = vmsa_make(call->vm->sim->secure);
 	if (!v->sev->vmsa)
 		return -ENOMEM;
-	vmsa_build(v, call->sev->vmsa_features, legacy, v->sev->vmsa);
-	result = sev_device(call, fd);
-	spa = spa_of(call->vm->sim->secure, v->sev->vmsa, (uintptr_t)v->sev->vmsa, &size);
+	sev_vmsa_build(v, call->sev->vmsa_features, legacy, v->sev->vmsa);
+	result = sev_check_device(call, fd);
+	spa = sev_spa_of(call->vm->sim->secure, v->sev->vmsa, (uintptr_t)v->sev->vmsa, &size);
 	if (result == 0)
 		result = sev_result(call, update(call, v->sev->vmsa, spa));
 	if (result == 0)
@@ -132,10 +132,10 @@ static int vmsa_update(struct sev_call *call, struct sim_vcpu *v, sev_vmsa_fn *u
 
 int sev_vmsas_update(struct sev_call *call, sev_vmsa_fn *update, int fd)
 {
-	struct sim_vcpu *v;
+	struct kvm_vcpu *v;
 	int result = 0;
 
-	for (unsigned i = 0; result == 0 && (v = vm_vcpu(call->vm, i)); i++) {
+	for (unsigned i = 0; result == 0 && (v = kvm_vm_vcpu(call->vm, i)); i++) {
 		pthread_mutex_lock(&v->lock);
 		result = vmsa_update(call, v, update, fd);
 		pthread_mutex_unlock(&v->lock);

@@ -1,6 +1,6 @@
 /*
  * vmsa: the VMSA that KVM makes of a vCPU's state before the firmware measures it. The caller holds
- * sim_vcpu.lock. Law: APM 2, table B-4; svm_vcpu_reset(), svm_set_segment(), svm_set_cr0(), svm_set_cr4(),
+ * kvm_vcpu.lock. Law: APM 2, table B-4; svm_vcpu_reset(), svm_set_segment(), svm_set_cr0(), svm_set_cr4(),
  * sev_es_sync_vmsa() of KVM.
  */
 #include <string.h>
@@ -114,7 +114,7 @@ static void fpu(const struct sim_cpu *cpu, struct abi_vmsa *vmsa)
 	memcpy(vmsa->xmm, cpu->xmm, sizeof(vmsa->xmm));
 }
 
-void vmsa_build(const struct sim_vcpu *v, uint64_t features, bool legacy, struct abi_vmsa *ret_vmsa)
+void sev_vmsa_build(const struct kvm_vcpu *v, uint64_t features, bool legacy, struct abi_vmsa *ret_vmsa)
 {
 	memset(ret_vmsa, 0, sizeof(*ret_vmsa));
 	segments(v->cpu, !v->sev->sregs_set, ret_vmsa);

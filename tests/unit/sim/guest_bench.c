@@ -11,7 +11,7 @@ int guest_bench_setup(void **state)
 	struct abi *abi = calloc(1, sizeof(*abi));
 	struct err err;
 
-	assert_ok(host_sim_create(&options, &abi->host, &err));
+	assert_ok(sim_host_create(&options, &abi->host, &err));
 	abi->kvm = host_open(abi->host, "/dev/kvm", O_RDWR);
 	assert_true(abi->kvm >= 0);
 	*state = abi;

@@ -37,7 +37,7 @@ static inline void machine_open(struct machine *m, const struct sim_options *opt
 {
 	struct err err;
 
-	assert_ok(host_sim_create(options, &m->host, &err));
+	assert_ok(sim_host_create(options, &m->host, &err));
 	m->kvm = host_open(m->host, "/dev/kvm", O_RDWR);
 	m->sev = host_open(m->host, "/dev/sev", O_RDWR);
 	assert_true(m->kvm >= 0);

@@ -206,7 +206,7 @@ static void test_kvm_registers_of_an_es_guest_are_not_in_kvm_run(void **state)
 	struct abi abi;
 	int vm, vcpu;
 
-	assert_ok(host_sim_create(&options, &abi.host, &err));
+	assert_ok(sim_host_create(&options, &abi.host, &err));
 	abi.kvm = host_open(abi.host, "/dev/kvm", O_RDWR);
 	cmd.sev_fd = (uint32_t)host_open(abi.host, "/dev/sev", O_RDWR);
 	vm = ask_number(&abi, abi.kvm, KVM_CREATE_VM, UAPI_VM_SEV_ES);

@@ -11,7 +11,7 @@
 
 #include "sim.h"
 
-#define MAP_BYTES (sizeof(struct sim_map) + SIM_SLOTS_MAX * sizeof(struct sim_slot))
+#define MAP_BYTES (sizeof(struct sim_map) + KVM_SLOTS_MAX * sizeof(struct sim_slot))
 #define MAPS_MAX  16
 #define HOLE      0x40000000u
 #define WAITS     300 /* milliseconds that a change of slots may take before it is held to wait for the vCPU */

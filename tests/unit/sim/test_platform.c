@@ -23,7 +23,7 @@ static void platform_open(struct abi *abi, enum sim_clock_kind clock)
 {
 	const struct sim_options options = {.clock = clock};
 
-	assert_ok(host_sim_create(&options, &abi->host, &err));
+	assert_ok(sim_host_create(&options, &abi->host, &err));
 	abi->kvm = host_open(abi->host, "/dev/kvm", O_RDWR);
 	assert_true(abi->kvm >= 0);
 }

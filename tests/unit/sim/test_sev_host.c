@@ -90,7 +90,7 @@ static void test_options_that_make_no_sense_are_refused(void **state)
 	struct host *host;
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		assert_fails(host_sim_create(&bad[i], &host, &err), ERR_USAGE, "");
+		assert_fails(sim_host_create(&bad[i], &host, &err), ERR_USAGE, "");
 }
 
 /* ---- ASIDs ---- */
@@ -230,7 +230,7 @@ static void test_cgroup_counts_and_limits(void **state)
 
 	assert_non_null(mkdtemp(folder));
 	machine_open(&m, &options);
-	assert_fails(host_sim_create(&options, &other, &err), ERR_USAGE, "another has it");
+	assert_fails(sim_host_create(&options, &other, &err), ERR_USAGE, "another has it");
 	assert_text(folder, "misc.capacity", "sev 6\nsev_es 4\n");
 	assert_text(folder, "misc.max", "sev max\nsev_es max\n");
 	assert_int_equal(take_asid(&m, UAPI_VM_SEV, &a), 0);
