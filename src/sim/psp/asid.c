@@ -103,12 +103,10 @@ void psp_wbinvd(struct psp *psp)
 
 uint32_t psp_df_flush(struct psp *psp)
 {
-	uint32_t code = psp_command_enter(psp, PSP_CMD_DF_FLUSH);
+	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_DF_FLUSH);
 
-	if (code == PSP_SUCCESS) {
-		turn(psp, ASID_WRITTEN_BACK, ASID_CLEAN);
-		if (turn(psp, ASID_DIRTY, ASID_DIRTY))
-			code = PSP_WBINVD_REQUIRED;
-	}
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	turn(psp, ASID_WRITTEN_BACK, ASID_CLEAN);
+	return turn(psp, ASID_DIRTY, ASID_DIRTY) ? PSP_WBINVD_REQUIRED : PSP_SUCCESS;
 }

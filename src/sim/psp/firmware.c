@@ -109,53 +109,62 @@ static uint32_t platform_check(struct psp *psp, enum psp_command command)
 	return (flags & KEYLESS) || psp_keys_of_chip(psp) ? PSP_SUCCESS : PSP_BROKEN;
 }
 
-uint32_t psp_command_enter(struct psp *psp, enum psp_command command)
+struct psp_call psp_command_enter(struct psp *psp, enum psp_command command)
 {
-	uint32_t code;
+	struct psp_call call = {.psp = psp};
 
 	pthread_mutex_lock(&psp->lock);
 	psp->counts[command]++;
-	code = injected(psp, command);
-	return code ? code : platform_check(psp, command);
+	call.code = injected(psp, command);
+	if (call.code == PSP_SUCCESS)
+		call.code = platform_check(psp, command);
+	return call;
 }
 
-uint32_t psp_command_leave(struct psp *psp, uint32_t code)
+void psp_command_leave(const struct psp_call *call)
 {
-	if (psp->has_keys) /* what a refusal left in OpenSSL's queue is nobody else's business */
+	struct psp *psp = call->psp;
+
+	if (psp->has_keys) /* an error that a refusal left in OpenSSL's queue concerns no caller of OpenSSL */
 		ERR_clear_error();
 	pthread_mutex_unlock(&psp->lock);
-	return code;
 }
 
-static bool state_fits(enum psp_command command, unsigned state)
+static uint32_t state_check(enum psp_command command, unsigned state)
 {
-	return commands[command].guest == 0 || (commands[command].guest & (1u << state));
+	uint8_t states = commands[command].guest;
+
+	return states == 0 || (states & (1u << state)) ? PSP_SUCCESS : PSP_INVALID_GUEST_STATE;
 }
 
-uint32_t psp_command_enter_sev(
+struct psp_call psp_command_enter_sev(
         struct psp *psp, enum psp_command command, uint32_t handle, struct psp_sev_guest **ret_guest)
 {
-	uint32_t code = psp_command_enter(psp, command);
+	struct psp_call call = psp_command_enter(psp, command);
 
-	if (code)
-		return code;
+	if (call.code)
+		return call;
+	call.code = PSP_INVALID_GUEST;
 	if (handle == 0 || handle > PSP_SEV_GUESTS_MAX || !psp->guests[handle - 1])
-		return PSP_INVALID_GUEST;
+		return call;
 	*ret_guest = psp->guests[handle - 1];
-	return state_fits(command, (*ret_guest)->state) ? PSP_SUCCESS : PSP_INVALID_GUEST_STATE;
+	call.code = state_check(command, (*ret_guest)->state);
+	return call;
 }
 
-uint32_t psp_command_enter_snp(
+struct psp_call psp_command_enter_snp(
         struct psp *psp, enum psp_command command, uint32_t gctx, struct psp_snp_guest **ret_guest)
 {
-	uint32_t code = psp_command_enter(psp, command);
+	struct psp_call call = psp_command_enter(psp, command);
 
-	if (code)
-		return code;
+	if (call.code)
+		return call;
+	call.code = PSP_INVALID_GUEST;
 	if (gctx == 0 || gctx > PSP_SNP_GUESTS_MAX || !psp->contexts[gctx - 1])
-		return PSP_INVALID_GUEST;
+		return call;
 	*ret_guest = psp->contexts[gctx - 1];
-	return state_fits(command, (*ret_guest)->state) ? PSP_SUCCESS : PSP_INVALID_GUEST_STATE;
+	call.code = state_check(command, (*ret_guest)->state);
+	return call;
 }
 
 void psp_fail(struct psp *psp, enum psp_command command, unsigned nth, uint32_t code)

@@ -62,40 +62,39 @@ void psp_identity_forget(struct psp *psp)
 uint32_t psp_pek_gen(struct psp *psp)
 {
 	struct psp_identity identity = {0};
-	uint32_t code = psp_command_enter(psp, PSP_CMD_PEK_GEN);
+	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_PEK_GEN);
 
-	if (code == PSP_SUCCESS)
-		code = take(psp, &identity, make_identity(psp, &identity));
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	return take(psp, &identity, make_identity(psp, &identity));
 }
 
 uint32_t psp_pdh_gen(struct psp *psp)
 {
 	struct psp_identity identity;
-	uint32_t code = psp_command_enter(psp, PSP_CMD_PDH_GEN);
+	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_PDH_GEN);
 
-	if (code == PSP_SUCCESS && !psp_identity_get(psp))
-		code = PSP_BROKEN;
-	if (code == PSP_SUCCESS) {
-		identity = psp->identity;
-		code = take(psp, &identity, make_pdh(psp, &identity));
-	}
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	if (!psp_identity_get(psp))
+		return PSP_BROKEN;
+	identity = psp->identity;
+	return take(psp, &identity, make_pdh(psp, &identity));
 }
 
 uint32_t psp_pek_csr(struct psp *psp, struct abi_sev_cert *ret_csr)
 {
-	uint32_t code = psp_command_enter(psp, PSP_CMD_PEK_CSR);
+	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_PEK_CSR);
 
-	if (code == PSP_SUCCESS && !ret_csr)
-		code = PSP_INVALID_LEN;
-	if (code == PSP_SUCCESS && !psp_identity_get(psp))
-		code = PSP_BROKEN;
-	if (code == PSP_SUCCESS) {
-		*ret_csr = psp->identity.pek_cert;
-		psp_cert_strip(ret_csr);
-	}
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	if (!ret_csr)
+		return PSP_INVALID_LEN;
+	if (!psp_identity_get(psp))
+		return PSP_BROKEN;
+	*ret_csr = psp->identity.pek_cert;
+	psp_cert_strip(ret_csr);
+	return PSP_SUCCESS;
 }
 
 static uint32_t import(struct psp *psp, const struct abi_sev_cert *pek, const struct abi_sev_cert *oca)
@@ -122,38 +121,38 @@ static uint32_t import(struct psp *psp, const struct abi_sev_cert *pek, const st
 
 uint32_t psp_pek_cert_import(struct psp *psp, const struct abi_sev_cert *pek, const struct abi_sev_cert *oca)
 {
-	uint32_t code = psp_command_enter(psp, PSP_CMD_PEK_CERT_IMPORT);
+	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_PEK_CERT_IMPORT);
 
-	if (code == PSP_SUCCESS)
-		code = import(psp, pek, oca);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	return import(psp, pek, oca);
 }
 
 uint32_t psp_pdh_cert_export(
         struct psp *psp, struct abi_sev_cert *ret_pdh, struct abi_sev_cert_chain *ret_chain)
 {
 	struct abi_sev_cert cek;
-	uint32_t code = psp_command_enter(psp, PSP_CMD_PDH_CERT_EXPORT);
+	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_PDH_CERT_EXPORT);
 
-	if (code == PSP_SUCCESS && (!ret_pdh || !ret_chain))
-		code = PSP_INVALID_LEN;
-	if (code == PSP_SUCCESS && (!psp_identity_get(psp) || !psp_cert_init(psp, ABI_SEV_USAGE_CEK,
-	                                                              &psp->chip.cek.public, &cek)))
-		code = PSP_BROKEN;
-	if (code == PSP_SUCCESS) {
-		*ret_pdh = psp->identity.pdh_cert;
-		*ret_chain = (struct abi_sev_cert_chain){psp->identity.pek_cert, psp->identity.oca_cert, cek};
-	}
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	if (!ret_pdh || !ret_chain)
+		return PSP_INVALID_LEN;
+	if (!psp_identity_get(psp) || !psp_cert_init(psp, ABI_SEV_USAGE_CEK, &psp->chip.cek.public, &cek))
+		return PSP_BROKEN;
+	*ret_pdh = psp->identity.pdh_cert;
+	*ret_chain = (struct abi_sev_cert_chain){psp->identity.pek_cert, psp->identity.oca_cert, cek};
+	return PSP_SUCCESS;
 }
 
 uint32_t psp_get_id(struct psp *psp, uint8_t *ret_id)
 {
-	uint32_t code = psp_command_enter(psp, PSP_CMD_GET_ID);
+	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_GET_ID);
 
-	if (code == PSP_SUCCESS && !ret_id)
-		code = PSP_INVALID_LEN;
-	if (code == PSP_SUCCESS)
-		memcpy(ret_id, psp->chip.id, sizeof(psp->chip.id));
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	if (!ret_id)
+		return PSP_INVALID_LEN;
+	memcpy(ret_id, psp->chip.id, sizeof(psp->chip.id));
+	return PSP_SUCCESS;
 }

@@ -109,6 +109,13 @@ struct psp_transport {
 	uint8_t tek[MAC_KEY_BYTES], tik[MAC_KEY_BYTES];
 };
 
+static inline void psp_transport_wipe(struct psp_transport *transport)
+{
+	crypto_wipe(transport, sizeof(*transport));
+}
+/* The keys are wiped when the scope of the variable ends. */
+#define auto_wipe_transport __attribute__((cleanup(psp_transport_wipe)))
+
 struct psp_sev_guest {
 	enum psp_sev_state state;
 	uint32_t policy, asid;
@@ -177,16 +184,35 @@ struct psp {
 /* ---- the frame of every command (firmware.c) ---- */
 
 /*
- * Takes the lock; psp_command_leave() gives it back, whatever this returned. The code is that of a failure
- * that a test prepared, or of a platform in a state that the command is not for.
+ * A command while it runs. It holds the lock of the secure processor until its scope ends, so that a function
+ * may return from anywhere:
+ *
+ *	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_DF_FLUSH);
+ *
+ *	if (call.code)
+ *		return call.code;
  */
-uint32_t psp_command_enter(struct psp *psp, enum psp_command command);
-uint32_t psp_command_leave(struct psp *psp, uint32_t code);
-/* Also finds the guest: INVALID_GUEST; and looks at its state: INVALID_GUEST_STATE. */
-uint32_t psp_command_enter_sev(
+struct psp_call {
+	struct psp *psp;
+	uint32_t code; /* not PSP_SUCCESS: the command must answer with this code and do nothing else */
+};
+
+#define auto_leave __attribute__((cleanup(psp_command_leave)))
+
+/*
+ * Takes the lock and counts the command. The code is that of a failure that a test prepared, INVALID_COMMAND
+ * on a product without SNP, or INVALID_PLATFORM_STATE where the table of commands does not allow the command.
+ */
+struct psp_call psp_command_enter(struct psp *psp, enum psp_command command);
+/* As psp_command_enter(), then finds the guest (INVALID_GUEST) and looks at its state (INVALID_GUEST_STATE).
+ */
+struct psp_call psp_command_enter_sev(
         struct psp *psp, enum psp_command command, uint32_t handle, struct psp_sev_guest **ret_guest);
-uint32_t psp_command_enter_snp(
+/* As psp_command_enter_sev(), for a guest of SEV-SNP. */
+struct psp_call psp_command_enter_snp(
         struct psp *psp, enum psp_command command, uint32_t gctx, struct psp_snp_guest **ret_guest);
+/* Gives the lock back; auto_leave calls it. */
+void psp_command_leave(const struct psp_call *call);
 
 /* What a command answers if OpenSSL or memory failed it. */
 #define PSP_BROKEN PSP_HWSEV_PLATFORM

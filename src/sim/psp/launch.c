@@ -19,29 +19,44 @@ static EVP_MD_CTX *hash_start(void)
 	return NULL;
 }
 
+/* The transport keys of a guest whose owner sent a session; zeros for a guest without an owner. */
+static uint32_t open_session(struct psp *psp, uint32_t policy, const struct abi_sev_cert *godh,
+        const struct abi_sev_session *session, struct psp_transport *ret_transport)
+{
+	if (!godh)
+		return PSP_SUCCESS;
+	return session ? psp_transport_open(psp, godh, session, policy, ret_transport) : PSP_INVALID_LEN;
+}
+
+static uint32_t add_guest(
+        struct psp *psp, uint32_t *handle, uint32_t policy, const struct psp_transport *transport)
+{
+	uint32_t made = *handle, code = psp_sev_guest_add(psp, &made, policy, transport, PSP_SEV_LUPDATE);
+
+	if (code)
+		return code;
+	psp->guests[made - 1]->hash = hash_start();
+	if (!psp->guests[made - 1]->hash) {
+		psp_sev_guest_end(psp, made);
+		return PSP_BROKEN;
+	}
+	*handle = made;
+	return PSP_SUCCESS;
+}
+
 uint32_t psp_launch_start(struct psp *psp, uint32_t *handle, uint32_t policy, const struct abi_sev_cert *godh,
         const struct abi_sev_session *session)
 {
-	struct psp_transport transport = {0};
-	uint32_t code = psp_command_enter(psp, PSP_CMD_LAUNCH_START), made = *handle;
+	auto_wipe_transport struct psp_transport transport = {0};
+	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_LAUNCH_START);
+	uint32_t code;
 
-	if (code == PSP_SUCCESS && godh && !session)
-		code = PSP_INVALID_LEN;
-	if (code == PSP_SUCCESS && godh)
-		code = psp_transport_open(psp, godh, session, policy, &transport);
-	if (code == PSP_SUCCESS)
-		code = psp_sev_guest_add(psp, &made, policy, &transport, PSP_SEV_LUPDATE);
-	if (code == PSP_SUCCESS) {
-		psp->guests[made - 1]->hash = hash_start();
-		if (!psp->guests[made - 1]->hash) {
-			psp_sev_guest_end(psp, made);
-			code = PSP_BROKEN;
-		}
-	}
-	if (code == PSP_SUCCESS)
-		*handle = made;
-	crypto_wipe(&transport, sizeof(transport));
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	code = open_session(psp, policy, godh, session, &transport);
+	if (code)
+		return code;
+	return add_guest(psp, handle, policy, &transport);
 }
 
 static uint32_t update(
@@ -60,23 +75,25 @@ static uint32_t update(
 uint32_t psp_launch_update_data(struct psp *psp, uint32_t handle, void *data, uint64_t address, size_t size)
 {
 	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_UPDATE_DATA, handle, &guest);
+	auto_leave struct psp_call call =
+	        psp_command_enter_sev(psp, PSP_CMD_LAUNCH_UPDATE_DATA, handle, &guest);
 
-	if (code == PSP_SUCCESS)
-		code = update(psp, guest, data, address, size);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	return update(psp, guest, data, address, size);
 }
 
 uint32_t psp_launch_update_vmsa(struct psp *psp, uint32_t handle, struct abi_vmsa *vmsa, uint64_t address)
 {
 	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_UPDATE_VMSA, handle, &guest);
+	auto_leave struct psp_call call =
+	        psp_command_enter_sev(psp, PSP_CMD_LAUNCH_UPDATE_VMSA, handle, &guest);
 
-	if (code == PSP_SUCCESS && !(guest->policy & ABI_SEV_POLICY_ES))
-		code = PSP_UNSUPPORTED;
-	if (code == PSP_SUCCESS)
-		code = update(psp, guest, vmsa, address, sizeof(*vmsa));
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	if (!(guest->policy & ABI_SEV_POLICY_ES))
+		return PSP_UNSUPPORTED;
+	return update(psp, guest, vmsa, address, sizeof(*vmsa));
 }
 
 /* ---- LAUNCH_MEASURE ---- */
@@ -99,13 +116,18 @@ uint32_t psp_launch_measure(struct psp *psp, uint32_t handle, struct abi_sev_mea
 {
 	struct abi_sev_measure measure;
 	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_MEASURE, handle, &guest);
+	auto_leave struct psp_call call = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_MEASURE, handle, &guest);
+	uint32_t code;
 
-	if (code == PSP_SUCCESS)
-		code = ret_measure ? measure_guest(psp, guest, &measure) : PSP_INVALID_LEN;
-	if (code == PSP_SUCCESS)
-		*ret_measure = measure;
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	if (!ret_measure)
+		return PSP_INVALID_LEN;
+	code = measure_guest(psp, guest, &measure);
+	if (code)
+		return code;
+	*ret_measure = measure;
+	return PSP_SUCCESS;
 }
 
 /* ---- LAUNCH_SECRET, LAUNCH_FINISH ---- */
@@ -114,27 +136,29 @@ uint32_t psp_launch_secret(struct psp *psp, uint32_t handle, const struct abi_se
         const void *packet, void *data, uint64_t address, size_t size)
 {
 	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_SECRET, handle, &guest);
+	auto_leave struct psp_call call = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_SECRET, handle, &guest);
+	uint32_t code;
 
-	if (code == PSP_SUCCESS)
-		code = psp_sev_memory_check(guest, address, size);
-	if (code == PSP_SUCCESS && size > PSP_PACKET_MAX_BYTES)
-		code = PSP_INVALID_LEN;
-	if (code == PSP_SUCCESS)
-		code = psp_transport_unpack(&guest->transport, SECRET_CONTEXT, guest->measure, header, packet,
-		        psp_asid_cipher(psp, guest->asid), data, address, size);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	code = psp_sev_memory_check(guest, address, size);
+	if (code)
+		return code;
+	if (size > PSP_PACKET_MAX_BYTES)
+		return PSP_INVALID_LEN;
+	return psp_transport_unpack(&guest->transport, SECRET_CONTEXT, guest->measure, header, packet,
+	        psp_asid_cipher(psp, guest->asid), data, address, size);
 }
 
 uint32_t psp_launch_finish(struct psp *psp, uint32_t handle)
 {
 	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_FINISH, handle, &guest);
+	auto_leave struct psp_call call = psp_command_enter_sev(psp, PSP_CMD_LAUNCH_FINISH, handle, &guest);
 
-	if (code == PSP_SUCCESS) {
-		guest->state = PSP_SEV_RUNNING;
-		psp_asid_run(psp, guest->asid);
-		crypto_wipe(&guest->transport, sizeof(guest->transport));
-	}
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	guest->state = PSP_SEV_RUNNING;
+	psp_asid_run(psp, guest->asid);
+	psp_transport_wipe(&guest->transport);
+	return PSP_SUCCESS;
 }

@@ -34,11 +34,11 @@ uint32_t psp_attestation_report(
         struct psp *psp, uint32_t handle, const uint8_t mnonce[static 16], struct abi_sev_report *ret_report)
 {
 	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_ATTESTATION, handle, &guest);
+	auto_leave struct psp_call call = psp_command_enter_sev(psp, PSP_CMD_ATTESTATION, handle, &guest);
 
-	if (code == PSP_SUCCESS)
-		code = ret_report ? report_sev(psp, guest, mnonce, ret_report) : PSP_INVALID_LEN;
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	return ret_report ? report_sev(psp, guest, mnonce, ret_report) : PSP_INVALID_LEN;
 }
 
 /* ---- SNP ---- */
@@ -145,11 +145,11 @@ uint32_t psp_snp_report(struct psp *psp, uint32_t gctx, const uint8_t report_dat
         struct abi_snp_report *ret_report)
 {
 	struct psp_snp_guest *guest;
-	uint32_t code = psp_command_enter_snp(psp, PSP_CMD_SNP_GUEST_REPORT, gctx, &guest);
+	auto_leave struct psp_call call = psp_command_enter_snp(psp, PSP_CMD_SNP_GUEST_REPORT, gctx, &guest);
 
-	if (code == PSP_SUCCESS && vmpl > 3)
-		code = PSP_INVALID_PARAM;
-	if (code == PSP_SUCCESS)
-		code = report_snp(psp, guest, report_data, vmpl, ret_report);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	if (vmpl > 3)
+		return PSP_INVALID_PARAM;
+	return report_snp(psp, guest, report_data, vmpl, ret_report);
 }

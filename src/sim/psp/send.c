@@ -46,56 +46,62 @@ static uint32_t check_domain(struct psp *psp, const struct psp_receiver *receive
 
 static uint32_t check_receiver(struct psp *psp, uint32_t policy, const struct psp_receiver *receiver)
 {
-	uint32_t code = PSP_SUCCESS;
+	uint32_t code;
 
 	if (policy & ABI_SEV_POLICY_NOSEND)
 		return PSP_POLICY_FAILURE;
 	if (!receiver->pdh || ((policy & (ABI_SEV_POLICY_SEV | ABI_SEV_POLICY_DOMAIN)) && !receiver->chain))
 		return PSP_INVALID_LEN;
-	if (policy & ABI_SEV_POLICY_SEV)
-		code = check_processor(policy, receiver);
-	if (code == PSP_SUCCESS && (policy & ABI_SEV_POLICY_DOMAIN))
-		code = check_domain(psp, receiver);
-	return code;
+	code = policy & ABI_SEV_POLICY_SEV ? check_processor(policy, receiver) : PSP_SUCCESS;
+	if (code)
+		return code;
+	return policy & ABI_SEV_POLICY_DOMAIN ? check_domain(psp, receiver) : PSP_SUCCESS;
 }
 
 uint32_t psp_send_start(struct psp *psp, uint32_t handle, const struct psp_receiver *receiver,
         uint32_t *ret_policy, struct abi_sev_session *ret_session)
 {
 	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_SEND_START, handle, &guest);
+	auto_leave struct psp_call call = psp_command_enter_sev(psp, PSP_CMD_SEND_START, handle, &guest);
+	uint32_t code;
 
-	if (!ret_session && (code == PSP_SUCCESS || code == PSP_INVALID_GUEST_STATE))
-		code = PSP_INVALID_LEN;
-	if (code == PSP_SUCCESS)
-		code = check_receiver(psp, guest->policy, receiver);
-	if (code == PSP_SUCCESS)
-		code = psp_transport_wrap(psp, receiver->pdh, guest->policy, ret_session, &guest->transport);
-	if (code == PSP_SUCCESS) {
-		*ret_policy = guest->policy;
-		guest->state = PSP_SEV_SUPDATE;
-	}
-	return psp_command_leave(psp, code);
+	/* The room for the session is looked at before the guest's state. */
+	if (!ret_session && (call.code == PSP_SUCCESS || call.code == PSP_INVALID_GUEST_STATE))
+		return PSP_INVALID_LEN;
+	if (call.code)
+		return call.code;
+	code = check_receiver(psp, guest->policy, receiver);
+	if (code)
+		return code;
+	code = psp_transport_wrap(psp, receiver->pdh, guest->policy, ret_session, &guest->transport);
+	if (code)
+		return code;
+	*ret_policy = guest->policy;
+	guest->state = PSP_SEV_SUPDATE;
+	return PSP_SUCCESS;
 }
 
 /* ---- packets ---- */
 
-static uint32_t enter_packet(struct psp *psp, enum psp_command command, uint32_t handle, uint64_t address,
-        size_t size, struct psp_sev_guest **ret_guest)
+static struct psp_call enter_packet(struct psp *psp, enum psp_command command, uint32_t handle,
+        uint64_t address, size_t size, struct psp_sev_guest **ret_guest)
 {
 	bool is_vmsa = command == PSP_CMD_SEND_UPDATE_VMSA || command == PSP_CMD_RECEIVE_UPDATE_VMSA;
-	uint32_t code = psp_command_enter_sev(psp, command, handle, ret_guest);
+	struct psp_call call = psp_command_enter_sev(psp, command, handle, ret_guest);
 
-	if (code)
-		return code;
+	if (call.code)
+		return call;
 	if (is_vmsa && !((*ret_guest)->policy & ABI_SEV_POLICY_ES))
-		return PSP_UNSUPPORTED;
-	if (size > PSP_PACKET_MAX_BYTES)
-		return PSP_INVALID_LEN;
-	return psp_sev_memory_check(*ret_guest, address, size);
+		call.code = PSP_UNSUPPORTED;
+	else if (size > PSP_PACKET_MAX_BYTES)
+		call.code = PSP_INVALID_LEN;
+	else
+		call.code = psp_sev_memory_check(*ret_guest, address, size);
+	return call;
 }
 
-/* The header's length is looked at before the guest, the packet's behind it. */
+/* The firmware looks at the room for the header before it looks at the guest, at the room for the packet
+ * after. */
 static bool is_about_guest(uint32_t code)
 {
 	return code == PSP_SUCCESS || code == PSP_INVALID_GUEST || code == PSP_INVALID_GUEST_STATE;
@@ -106,17 +112,20 @@ static uint32_t send_packet(struct psp *psp, enum psp_command command, uint32_t 
 {
 	uint8_t plain[PSP_PACKET_MAX_BYTES];
 	struct psp_sev_guest *guest;
-	uint32_t code = enter_packet(psp, command, handle, address, size, &guest);
+	auto_leave struct psp_call call = enter_packet(psp, command, handle, address, size, &guest);
+	uint32_t code;
 
-	if ((!ret_header && is_about_guest(code)) || (code == PSP_SUCCESS && !ret_packet))
-		code = PSP_INVALID_LEN;
-	if (code == PSP_SUCCESS) {
-		psp_decrypt(psp_asid_cipher(psp, guest->asid), address, data, plain, size);
-		code = psp_transport_pack(
-		        psp, &guest->transport, PACKET_CONTEXT, plain, size, ret_header, ret_packet);
-		crypto_wipe(plain, size);
-	}
-	return psp_command_leave(psp, code);
+	if (!ret_header && is_about_guest(call.code))
+		return PSP_INVALID_LEN;
+	if (call.code)
+		return call.code;
+	if (!ret_packet)
+		return PSP_INVALID_LEN;
+	psp_decrypt(psp_asid_cipher(psp, guest->asid), address, data, plain, size);
+	code = psp_transport_pack(
+	        psp, &guest->transport, PACKET_CONTEXT, plain, size, ret_header, ret_packet);
+	crypto_wipe(plain, size);
+	return code;
 }
 
 uint32_t psp_send_update_data(struct psp *psp, uint32_t handle, const void *data, uint64_t address,
@@ -138,12 +147,12 @@ static uint32_t receive_packet(struct psp *psp, enum psp_command command, uint32
         size_t size)
 {
 	struct psp_sev_guest *guest;
-	uint32_t code = enter_packet(psp, command, handle, address, size, &guest);
+	auto_leave struct psp_call call = enter_packet(psp, command, handle, address, size, &guest);
 
-	if (code == PSP_SUCCESS)
-		code = psp_transport_unpack(&guest->transport, PACKET_CONTEXT, NULL, header, packet,
-		        psp_asid_cipher(psp, guest->asid), data, address, size);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	return psp_transport_unpack(&guest->transport, PACKET_CONTEXT, NULL, header, packet,
+	        psp_asid_cipher(psp, guest->asid), data, address, size);
 }
 
 uint32_t psp_receive_update_data(struct psp *psp, uint32_t handle, const struct abi_sev_secret_header *header,
@@ -164,31 +173,30 @@ uint32_t psp_receive_update_vmsa(struct psp *psp, uint32_t handle, const struct 
 uint32_t psp_receive_start(struct psp *psp, uint32_t *handle, uint32_t policy, const struct abi_sev_cert *pdh,
         const struct abi_sev_session *session)
 {
-	struct psp_transport transport = {0};
-	uint32_t code = psp_command_enter(psp, PSP_CMD_RECEIVE_START), made = *handle;
+	auto_wipe_transport struct psp_transport transport = {0};
+	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_RECEIVE_START);
+	uint32_t code;
 
-	if (code == PSP_SUCCESS)
-		code = psp_transport_open(psp, pdh, session, policy, &transport);
-	if (code == PSP_SUCCESS)
-		code = psp_sev_guest_add(psp, &made, policy, &transport, PSP_SEV_RUPDATE);
-	if (code == PSP_SUCCESS)
-		*handle = made;
-	crypto_wipe(&transport, sizeof(transport));
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	code = psp_transport_open(psp, pdh, session, policy, &transport);
+	if (code)
+		return code;
+	return psp_sev_guest_add(psp, handle, policy, &transport, PSP_SEV_RUPDATE);
 }
 
 /* Both ways end alike: the keys of the way are gone. */
 static uint32_t end(struct psp *psp, enum psp_command command, uint32_t handle, enum psp_sev_state next)
 {
 	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, command, handle, &guest);
+	auto_leave struct psp_call call = psp_command_enter_sev(psp, command, handle, &guest);
 
-	if (code == PSP_SUCCESS) {
-		crypto_wipe(&guest->transport, sizeof(guest->transport));
-		guest->state = next;
-		psp_asid_run(psp, guest->asid);
-	}
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	psp_transport_wipe(&guest->transport);
+	guest->state = next;
+	psp_asid_run(psp, guest->asid);
+	return PSP_SUCCESS;
 }
 
 uint32_t psp_send_finish(struct psp *psp, uint32_t handle)

@@ -70,13 +70,14 @@ void psp_sev_guests_end(struct psp *psp)
 uint32_t psp_decommission(struct psp *psp, uint32_t handle)
 {
 	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_DECOMMISSION, handle, &guest);
+	auto_leave struct psp_call call = psp_command_enter_sev(psp, PSP_CMD_DECOMMISSION, handle, &guest);
 
-	if (code == PSP_SUCCESS && guest->asid)
-		code = PSP_ACTIVE;
-	if (code == PSP_SUCCESS)
-		psp_sev_guest_end(psp, handle);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	if (guest->asid)
+		return PSP_ACTIVE;
+	psp_sev_guest_end(psp, handle);
+	return PSP_SUCCESS;
 }
 
 /* ---- ASIDs, state ---- */
@@ -84,38 +85,44 @@ uint32_t psp_decommission(struct psp *psp, uint32_t handle)
 uint32_t psp_activate(struct psp *psp, uint32_t handle, uint32_t asid)
 {
 	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_ACTIVATE, handle, &guest);
+	auto_leave struct psp_call call = psp_command_enter_sev(psp, PSP_CMD_ACTIVATE, handle, &guest);
+	uint32_t code;
 
-	if (code == PSP_SUCCESS)
-		code = psp_asid_activate(psp, &guest->asid, asid,
-		        guest->policy & ABI_SEV_POLICY_ES ? ASID_SEV_ES : ASID_SEV, guest->key_seed);
-	if (code == PSP_SUCCESS && guest->state != PSP_SEV_LUPDATE && guest->state != PSP_SEV_LSECRET &&
+	if (call.code)
+		return call.code;
+	code = psp_asid_activate(psp, &guest->asid, asid,
+	        guest->policy & ABI_SEV_POLICY_ES ? ASID_SEV_ES : ASID_SEV, guest->key_seed);
+	if (code)
+		return code;
+	if (guest->state != PSP_SEV_LUPDATE && guest->state != PSP_SEV_LSECRET &&
 	        guest->state != PSP_SEV_RUPDATE)
 		psp_asid_run(psp, guest->asid);
-	return psp_command_leave(psp, code);
+	return PSP_SUCCESS;
 }
 
 uint32_t psp_deactivate(struct psp *psp, uint32_t handle)
 {
 	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_DEACTIVATE, handle, &guest);
+	auto_leave struct psp_call call = psp_command_enter_sev(psp, PSP_CMD_DEACTIVATE, handle, &guest);
 
-	if (code == PSP_SUCCESS && !guest->asid)
-		code = PSP_INACTIVE;
-	if (code == PSP_SUCCESS)
-		psp_asid_deactivate(psp, &guest->asid);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	if (!guest->asid)
+		return PSP_INACTIVE;
+	psp_asid_deactivate(psp, &guest->asid);
+	return PSP_SUCCESS;
 }
 
 uint32_t psp_guest_status(struct psp *psp, uint32_t handle, struct psp_sev_status *ret_status)
 {
 	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, PSP_CMD_GUEST_STATUS, handle, &guest);
+	auto_leave struct psp_call call = psp_command_enter_sev(psp, PSP_CMD_GUEST_STATUS, handle, &guest);
 
-	if (code == PSP_SUCCESS)
-		*ret_status = (struct psp_sev_status){
-		        .policy = guest->policy, .asid = guest->asid, .state = (uint8_t)guest->state};
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	*ret_status = (struct psp_sev_status){
+	        .policy = guest->policy, .asid = guest->asid, .state = (uint8_t)guest->state};
+	return PSP_SUCCESS;
 }
 
 /* ---- memory ---- */
@@ -129,44 +136,53 @@ uint32_t psp_sev_memory_check(const struct psp_sev_guest *guest, uint64_t addres
 	return size == 0 || !is_aligned(size, 16) ? PSP_INVALID_LEN : PSP_SUCCESS;
 }
 
-static uint32_t enter_debug(struct psp *psp, enum psp_command command, uint32_t handle, uint64_t address,
-        size_t size, const struct psp_cipher **ret_cipher)
+static uint32_t debug_check(const struct psp_sev_guest *guest, uint64_t address, size_t size)
 {
-	struct psp_sev_guest *guest;
-	uint32_t code = psp_command_enter_sev(psp, command, handle, &guest);
-
-	if (code)
-		return code;
 	if (!is_aligned(address, 16))
 		return PSP_INVALID_ADDRESS;
 	if (!is_aligned(size, 16))
 		return PSP_INVALID_LEN;
 	if (guest->policy & ABI_SEV_POLICY_NODBG)
 		return PSP_POLICY_FAILURE;
-	if (!guest->asid)
-		return PSP_INACTIVE;
-	*ret_cipher = psp_asid_cipher(psp, guest->asid);
-	return PSP_SUCCESS;
+	return guest->asid ? PSP_SUCCESS : PSP_INACTIVE;
+}
+
+static struct psp_call enter_debug(struct psp *psp, enum psp_command command, uint32_t handle,
+        uint64_t address, size_t size, const struct psp_cipher **ret_cipher)
+{
+	struct psp_sev_guest *guest;
+	struct psp_call call = psp_command_enter_sev(psp, command, handle, &guest);
+
+	if (call.code)
+		return call;
+	call.code = debug_check(guest, address, size);
+	if (call.code == PSP_SUCCESS)
+		*ret_cipher = psp_asid_cipher(psp, guest->asid);
+	return call;
 }
 
 uint32_t psp_dbg_decrypt(
         struct psp *psp, uint32_t handle, const void *guest, uint64_t address, void *plain, size_t size)
 {
 	const struct psp_cipher *cipher;
-	uint32_t code = enter_debug(psp, PSP_CMD_DBG_DECRYPT, handle, address, size, &cipher);
+	auto_leave struct psp_call call =
+	        enter_debug(psp, PSP_CMD_DBG_DECRYPT, handle, address, size, &cipher);
 
-	if (code == PSP_SUCCESS)
-		psp_decrypt(cipher, address, guest, plain, size);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	psp_decrypt(cipher, address, guest, plain, size);
+	return PSP_SUCCESS;
 }
 
 uint32_t psp_dbg_encrypt(
         struct psp *psp, uint32_t handle, const void *plain, void *guest, uint64_t address, size_t size)
 {
 	const struct psp_cipher *cipher;
-	uint32_t code = enter_debug(psp, PSP_CMD_DBG_ENCRYPT, handle, address, size, &cipher);
+	auto_leave struct psp_call call =
+	        enter_debug(psp, PSP_CMD_DBG_ENCRYPT, handle, address, size, &cipher);
 
-	if (code == PSP_SUCCESS)
-		psp_encrypt(cipher, address, plain, guest, size);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	psp_encrypt(cipher, address, plain, guest, size);
+	return PSP_SUCCESS;
 }

@@ -54,35 +54,40 @@ static uint32_t create(struct psp *psp, uint32_t *ret_gctx)
 
 uint32_t psp_gctx_create(struct psp *psp, uint32_t *ret_gctx)
 {
-	uint32_t code = psp_command_enter(psp, PSP_CMD_SNP_GCTX_CREATE);
+	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_SNP_GCTX_CREATE);
 
-	if (code == PSP_SUCCESS)
-		code = create(psp, ret_gctx);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	return create(psp, ret_gctx);
 }
 
 uint32_t psp_snp_decommission(struct psp *psp, uint32_t gctx)
 {
 	struct psp_snp_guest *guest;
-	uint32_t code = psp_command_enter_snp(psp, PSP_CMD_SNP_DECOMMISSION, gctx, &guest);
+	auto_leave struct psp_call call = psp_command_enter_snp(psp, PSP_CMD_SNP_DECOMMISSION, gctx, &guest);
 
-	if (code == PSP_SUCCESS)
-		end(psp, gctx);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	end(psp, gctx);
+	return PSP_SUCCESS;
 }
 
 uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid)
 {
 	struct psp_snp_guest *guest;
-	uint32_t code = psp_command_enter_snp(psp, PSP_CMD_SNP_ACTIVATE, gctx, &guest);
+	auto_leave struct psp_call call = psp_command_enter_snp(psp, PSP_CMD_SNP_ACTIVATE, gctx, &guest);
+	uint32_t code;
 
-	if (code == PSP_SUCCESS && (guest->policy & ABI_SNP_POLICY_SINGLE_SOCKET) && psp->options.sockets > 1)
-		code = PSP_POLICY_FAILURE;
-	if (code == PSP_SUCCESS)
-		code = psp_asid_activate(psp, &guest->asid, asid, ASID_SNP, guest->key_seed);
-	if (code == PSP_SUCCESS && guest->state == SNP_RUNNING)
+	if (call.code)
+		return call.code;
+	if ((guest->policy & ABI_SNP_POLICY_SINGLE_SOCKET) && psp->options.sockets > 1)
+		return PSP_POLICY_FAILURE;
+	code = psp_asid_activate(psp, &guest->asid, asid, ASID_SNP, guest->key_seed);
+	if (code)
+		return code;
+	if (guest->state == SNP_RUNNING)
 		psp_asid_run(psp, guest->asid);
-	return psp_command_leave(psp, code);
+	return PSP_SUCCESS;
 }
 
 /* Bits that the firmware does not know, and what this platform never has: it encrypts with AES-128. */
@@ -124,9 +129,9 @@ static uint32_t start(
 uint32_t psp_snp_launch_start(struct psp *psp, uint32_t gctx, uint64_t policy, const uint8_t gosvw[static 16])
 {
 	struct psp_snp_guest *guest;
-	uint32_t code = psp_command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_START, gctx, &guest);
+	auto_leave struct psp_call call = psp_command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_START, gctx, &guest);
 
-	if (code == PSP_SUCCESS)
-		code = start(psp, guest, policy, gosvw);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	return start(psp, guest, policy, gosvw);
 }

@@ -59,7 +59,7 @@ static void fill_secrets(const struct psp *psp, const struct psp_snp_guest *gues
 static uint32_t update(
         const struct psp *psp, struct psp_snp_guest *guest, enum abi_page_type type, uint64_t gpa, void *page)
 {
-	uint32_t code = PSP_SUCCESS;
+	uint32_t code;
 
 	switch (type) {
 	case ABI_PAGE_VMSA: return update_vmsa(psp, guest, gpa, page);
@@ -67,28 +67,31 @@ static uint32_t update(
 	case ABI_PAGE_ZERO: memset(page, 0, PAGE_SIZE_BYTES); break;
 	case ABI_PAGE_UNMEASURED: break;
 	case ABI_PAGE_SECRETS: fill_secrets(psp, guest, page); break;
-	case ABI_PAGE_CPUID: code = psp_snp_cpuid_check(psp, page); break;
+	case ABI_PAGE_CPUID:
+		code = psp_snp_cpuid_check(psp, page);
+		if (code)
+			return code;
+		break;
 	}
-	if (code == PSP_SUCCESS)
-		extend(guest, type, gpa, NULL);
-	return code;
+	extend(guest, type, gpa, NULL);
+	return PSP_SUCCESS;
 }
 
 uint32_t psp_snp_launch_update(
         struct psp *psp, uint32_t gctx, enum abi_page_type type, uint64_t gpa, void *page)
 {
 	struct psp_snp_guest *guest;
-	uint32_t code = psp_command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_UPDATE, gctx, &guest);
+	auto_leave struct psp_call call = psp_command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_UPDATE, gctx, &guest);
 
-	if (code == PSP_SUCCESS && (type < ABI_PAGE_NORMAL || type > ABI_PAGE_CPUID))
-		code = PSP_INVALID_PARAM;
-	if (code == PSP_SUCCESS && !is_aligned(gpa, PAGE_SIZE_BYTES))
-		code = PSP_INVALID_ADDRESS;
-	if (code == PSP_SUCCESS && !guest->asid)
-		code = PSP_INACTIVE;
-	if (code == PSP_SUCCESS)
-		code = update(psp, guest, type, gpa, page);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	if (type < ABI_PAGE_NORMAL || type > ABI_PAGE_CPUID)
+		return PSP_INVALID_PARAM;
+	if (!is_aligned(gpa, PAGE_SIZE_BYTES))
+		return PSP_INVALID_ADDRESS;
+	if (!guest->asid)
+		return PSP_INACTIVE;
+	return update(psp, guest, type, gpa, page);
 }
 
 /* ---- the end ---- */
@@ -125,24 +128,32 @@ static uint32_t identify(struct psp_snp_guest *guest, bool author_en, const stru
 	return PSP_SUCCESS;
 }
 
+static void finish_launch(
+        struct psp *psp, struct psp_snp_guest *guest, const struct uapi_sev_snp_launch_finish *finish)
+{
+	memcpy(guest->host_data, finish->host_data, sizeof(guest->host_data));
+	guest->vcek_disabled = finish->vcek_disabled;
+	guest->state = SNP_RUNNING;
+	psp_asid_run(psp, guest->asid);
+}
+
 uint32_t psp_snp_launch_finish(struct psp *psp, uint32_t gctx,
         const struct uapi_sev_snp_launch_finish *finish, const struct abi_id_block *block,
         const struct abi_id_auth *auth)
 {
 	struct psp_snp_guest *guest;
-	uint32_t code = psp_command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_FINISH, gctx, &guest);
+	auto_leave struct psp_call call = psp_command_enter_snp(psp, PSP_CMD_SNP_LAUNCH_FINISH, gctx, &guest);
+	uint32_t code;
 
-	if (code == PSP_SUCCESS && !guest->asid)
-		code = PSP_INACTIVE;
-	if (code == PSP_SUCCESS && finish->id_block_en && (!block || !auth))
-		code = PSP_INVALID_ADDRESS;
-	if (code == PSP_SUCCESS && finish->id_block_en)
-		code = identify(guest, finish->auth_key_en, block, auth);
-	if (code == PSP_SUCCESS) {
-		memcpy(guest->host_data, finish->host_data, sizeof(guest->host_data));
-		guest->vcek_disabled = finish->vcek_disabled;
-		guest->state = SNP_RUNNING;
-		psp_asid_run(psp, guest->asid);
-	}
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	if (!guest->asid)
+		return PSP_INACTIVE;
+	if (finish->id_block_en && (!block || !auth))
+		return PSP_INVALID_ADDRESS;
+	code = finish->id_block_en ? identify(guest, finish->auth_key_en, block, auth) : PSP_SUCCESS;
+	if (code)
+		return code;
+	finish_launch(psp, guest, finish);
+	return PSP_SUCCESS;
 }

@@ -10,6 +10,12 @@
 #define MEASURE_CONTEXT 0x04
 #define COMPRESSED      1u /* flag of a packet that no firmware ever took */
 
+static void wipe_keys(struct psp_transport_keys *keys)
+{
+	crypto_wipe(keys, sizeof(*keys));
+}
+#define auto_wipe_keys __attribute__((cleanup(wipe_keys)))
+
 bool psp_transport_keys_of(
         const uint8_t *z, size_t z_size, const uint8_t nonce[static 16], struct psp_transport_keys *ret_keys)
 {
@@ -86,22 +92,32 @@ uint32_t psp_transport_open(struct psp *psp, const struct abi_sev_cert *peer,
         const struct abi_sev_session *session, uint32_t policy, struct psp_transport *ret_transport)
 {
 	const struct psp_identity *identity = psp_identity_get(psp);
-	struct psp_transport transport;
-	struct psp_transport_keys keys;
+	auto_wipe_transport struct psp_transport transport;
+	auto_wipe_keys struct psp_transport_keys keys;
 	uint32_t code;
 
 	if (!identity)
 		return PSP_BROKEN;
 	code = agree(&identity->pdh, peer, session->nonce, &keys);
-	if (code == PSP_SUCCESS)
-		code = psp_transport_unwrap(&keys, session, policy, &transport);
-	if (code == PSP_SUCCESS)
-		code = policy_check(psp, policy);
-	if (code == PSP_SUCCESS)
-		*ret_transport = transport;
-	crypto_wipe(&transport, sizeof(transport));
-	crypto_wipe(&keys, sizeof(keys));
-	return code;
+	if (code)
+		return code;
+	code = psp_transport_unwrap(&keys, session, policy, &transport);
+	if (code)
+		return code;
+	code = policy_check(psp, policy);
+	if (code)
+		return code;
+	*ret_transport = transport;
+	return PSP_SUCCESS;
+}
+
+static bool wrap(struct psp *psp, const struct psp_transport_keys *keys, uint32_t policy,
+        const struct psp_transport *transport, struct abi_sev_session *session)
+{
+	return psp_keys_random(psp, session->wrap_iv, sizeof(session->wrap_iv)) &&
+	       psp_mac_ctr(keys->kek, session->wrap_iv, transport, session->wrap_tk, sizeof(*transport)) &&
+	       wrap_mac(keys, session, session->wrap_mac) &&
+	       policy_mac(transport, policy, session->policy_mac);
 }
 
 uint32_t psp_transport_wrap(struct psp *psp, const struct abi_sev_cert *peer, uint32_t policy,
@@ -109,26 +125,21 @@ uint32_t psp_transport_wrap(struct psp *psp, const struct abi_sev_cert *peer, ui
 {
 	const struct psp_identity *identity = psp_identity_get(psp);
 	struct abi_sev_session session;
-	struct psp_transport transport;
-	struct psp_transport_keys keys;
-	uint32_t code = PSP_BROKEN;
+	auto_wipe_transport struct psp_transport transport;
+	auto_wipe_keys struct psp_transport_keys keys;
+	uint32_t code;
 
-	if (identity && psp_keys_random(psp, session.nonce, sizeof(session.nonce)))
-		code = agree(&identity->pdh, peer, session.nonce, &keys);
-	if (code == PSP_SUCCESS && (!psp_keys_random(psp, &transport, sizeof(transport)) ||
-	                                   !psp_keys_random(psp, session.wrap_iv, sizeof(session.wrap_iv)) ||
-	                                   !psp_mac_ctr(keys.kek, session.wrap_iv, &transport,
-	                                           session.wrap_tk, sizeof(transport)) ||
-	                                   !wrap_mac(&keys, &session, session.wrap_mac) ||
-	                                   !policy_mac(&transport, policy, session.policy_mac)))
-		code = PSP_BROKEN;
-	if (code == PSP_SUCCESS) {
-		*ret_session = session;
-		*ret_transport = transport;
-	}
-	crypto_wipe(&transport, sizeof(transport));
-	crypto_wipe(&keys, sizeof(keys));
-	return code;
+	if (!identity || !psp_keys_random(psp, session.nonce, sizeof(session.nonce)))
+		return PSP_BROKEN;
+	code = agree(&identity->pdh, peer, session.nonce, &keys);
+	if (code)
+		return code;
+	if (!psp_keys_random(psp, &transport, sizeof(transport)) ||
+	        !wrap(psp, &keys, policy, &transport, &session))
+		return PSP_BROKEN;
+	*ret_session = session;
+	*ret_transport = transport;
+	return PSP_SUCCESS;
 }
 
 /* ---- packets ---- */

@@ -66,11 +66,11 @@ static uint32_t load(struct psp *psp, const void *data, size_t size)
 
 uint32_t psp_snp_vlek_load(struct psp *psp, const void *wrapped, size_t size)
 {
-	uint32_t code = psp_command_enter(psp, PSP_CMD_SNP_VLEK_LOAD);
+	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_SNP_VLEK_LOAD);
 
-	if (code == PSP_SUCCESS)
-		code = load(psp, wrapped, size);
-	return psp_command_leave(psp, code);
+	if (call.code)
+		return call.code;
+	return load(psp, wrapped, size);
 }
 
 /* ---- the key server ---- */
