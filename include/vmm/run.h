@@ -14,7 +14,7 @@ struct run;
 struct run_script;
 
 /* Where the guest's first serial port is connected to. Descriptors and script are borrowed; -1: nowhere. */
-struct run_console {
+struct run_console_io {
 	int in, out;
 	bool escape;                     /* Ctrl-] q quits, s shows the status: for a terminal in raw mode */
 	const struct run_script *script; /* waits for the guest's output and types; NULL: none */
@@ -34,8 +34,8 @@ struct run_place {
  * are borrowed. From here until run_destroy() SIGTERM, SIGINT and SIGHUP are taken by run_guest(), and the
  * calling thread must be the only one.
  */
-int run_create(const struct run_place *place, const struct config *config, const struct run_console *console,
-        struct run **ret_run, struct err *err) MUST_CHECK;
+int run_create(const struct run_place *place, const struct config *config,
+        const struct run_console_io *console, struct run **ret_run, struct err *err) MUST_CHECK;
 /*
  * Launches the guest and runs it to its end. 0: it shut down, or the user quit. -1 otherwise: ERR_GUEST when
  * it crashed, else what failed; run_report() has more.

@@ -10,11 +10,11 @@
 #include "cert.h"
 #include "form.h"
 
-void cert_finish(struct cert *cert)
+void attest_cert_finish(struct attest_cert *cert)
 {
 	if (cert->x509)
 		X509_free(cert->x509);
-	*cert = (struct cert){0};
+	*cert = (struct attest_cert){0};
 }
 
 /* A certificate's text goes to terminals: what cannot be printed becomes '?'. */
@@ -42,11 +42,11 @@ static bool is_canonical(X509 *x509, const uint8_t *der, size_t size)
 	return same;
 }
 
-static int from_der(const struct attest_blob *blob, const uint8_t *der, size_t size, struct cert *ret_cert,
-        struct err *err)
+static int from_der(const struct attest_blob *blob, const uint8_t *der, size_t size,
+        struct attest_cert *ret_cert, struct err *err)
 {
 	const uint8_t *at = der;
-	struct cert cert = {.x509 = d2i_X509(NULL, &at, (long)size), .file = blob->name};
+	struct attest_cert cert = {.x509 = d2i_X509(NULL, &at, (long)size), .file = blob->name};
 
 	/* What was wrong is told in our words; the library's queue would only grow. */
 	ERR_clear_error();
@@ -54,7 +54,7 @@ static int from_der(const struct attest_blob *blob, const uint8_t *der, size_t s
 		cert.key = X509_get0_pubkey(cert.x509);
 	ERR_clear_error();
 	if (!cert.key) {
-		cert_finish(&cert);
+		attest_cert_finish(&cert);
 		return err_set(err, ERR_USAGE,
 		        "is no X.509 certificate in DER (%zu bytes), or its public key cannot be used", size);
 	}
@@ -64,17 +64,17 @@ static int from_der(const struct attest_blob *blob, const uint8_t *der, size_t s
 }
 
 /* The same certificate again, as a chain with its root and the root beside it, is no other one. */
-static int add(struct certs *certs, struct cert *cert, struct err *err)
+static int add(struct attest_certs *certs, struct attest_cert *cert, struct err *err)
 {
 	for (size_t i = 0; i < certs->count; i++) {
 		if (X509_cmp(certs->list[i].x509, cert->x509) == 0) {
-			cert_finish(cert);
+			attest_cert_finish(cert);
 			return 0;
 		}
 	}
-	if (certs->count == CERTS_MAX) {
-		cert_finish(cert);
-		return err_set(err, ERR_USAGE, "more than %d certificates are not taken", CERTS_MAX);
+	if (certs->count == ATTEST_CERTS_MAX) {
+		attest_cert_finish(cert);
+		return err_set(err, ERR_USAGE, "more than %d certificates are not taken", ATTEST_CERTS_MAX);
 	}
 	certs->list[certs->count++] = *cert;
 	return 0;
@@ -98,14 +98,14 @@ static bool is_blank(const uint8_t *bytes, size_t size)
 	return true;
 }
 
-static int add_der(struct certs *certs, const struct attest_blob *blob, struct err *err)
+static int add_der(struct attest_certs *certs, const struct attest_blob *blob, struct err *err)
 {
 	const uint8_t *der = blob->data;
 	size_t left = blob->size;
 
 	for (int n = 1; n == 1 || !is_blank(der, left); n++) {
 		size_t size = der_size(der, left);
-		struct cert cert;
+		struct attest_cert cert;
 
 		if (from_der(blob, der, size, &cert, err) < 0)
 			return n > 1 ? err_wrap(err, "what follows certificate %d", n - 1) : -1;
@@ -117,17 +117,17 @@ static int add_der(struct certs *certs, const struct attest_blob *blob, struct e
 	return 0;
 }
 
-static int add_pem(struct certs *certs, const struct attest_blob *blob, struct err *err)
+static int add_pem(struct attest_certs *certs, const struct attest_blob *blob, struct err *err)
 {
 	auto_free uint8_t *der = malloc(blob->size);
 	const char *text = blob->data;
 	size_t left = blob->size;
-	struct cert cert;
+	struct attest_cert cert;
 	int size;
 
 	if (!der)
 		return err_set(err, ERR_FAILED, "no memory for its certificates");
-	for (int n = 1; (size = pem_next(&text, &left, der)) != 0; n++) {
+	for (int n = 1; (size = attest_pem_next(&text, &left, der)) != 0; n++) {
 		if (size < 0)
 			return err_set(err, ERR_USAGE,
 			        "certificate %d is not whole: between its BEGIN and its END stands something "
@@ -141,13 +141,13 @@ static int add_pem(struct certs *certs, const struct attest_blob *blob, struct e
 	return 0;
 }
 
-int certs_add(struct certs *certs, const struct attest_blob *blob, struct err *err)
+int attest_certs_add(struct attest_certs *certs, const struct attest_blob *blob, struct err *err)
 {
 	const uint8_t *bytes = blob->data;
-	const char *guess = form_guess(bytes, blob->size);
+	const char *guess = attest_form_guess(bytes, blob->size);
 	int result;
 
-	if (pem_is_in(bytes, blob->size))
+	if (attest_pem_is_in(bytes, blob->size))
 		result = add_pem(certs, blob, err);
 	else if (blob->size > 0 && bytes[0] == 0x30)
 		result = add_der(certs, blob, err);
@@ -158,9 +158,9 @@ int certs_add(struct certs *certs, const struct attest_blob *blob, struct err *e
 	return result < 0 ? err_wrap(err, "%s", blob->name) : 0;
 }
 
-void certs_finish(struct certs *certs)
+void attest_certs_finish(struct attest_certs *certs)
 {
 	for (size_t i = 0; i < certs->count; i++)
-		cert_finish(&certs->list[i]);
-	*certs = (struct certs){0};
+		attest_cert_finish(&certs->list[i]);
+	*certs = (struct attest_certs){0};
 }

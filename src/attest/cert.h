@@ -9,20 +9,20 @@
 
 #include "key.h"
 
-struct cert {
+struct attest_cert {
 	X509 *x509;       /* NULL: none */
 	EVP_PKEY *key;    /* its public key, borrowed from x509 */
 	char cn[64];      /* the subject's common name, printable; "" if it has none */
 	const char *file; /* the name of the blob that it was in */
 };
 
-void cert_finish(struct cert *cert); /* a zeroed one is allowed */
+void attest_cert_finish(struct attest_cert *cert); /* a zeroed one is allowed */
 
-#define CERTS_MAX 8
+#define ATTEST_CERTS_MAX 8
 
 /* Certificates of one or several files, each once. Zeroed: none. */
-struct certs {
-	struct cert list[CERTS_MAX];
+struct attest_certs {
+	struct attest_cert list[ATTEST_CERTS_MAX];
 	size_t count;
 };
 
@@ -30,19 +30,19 @@ struct certs {
  * Adds what is in a file: one certificate or several, in DER one after the other (blanks may follow), or in
  * PEM. ERR_USAGE with the file's name, and what to do, if there is none or one cannot be read.
  */
-int certs_add(struct certs *certs, const struct attest_blob *blob, struct err *err) MUST_CHECK;
-void certs_finish(struct certs *certs);
+int attest_certs_add(struct attest_certs *certs, const struct attest_blob *blob, struct err *err) MUST_CHECK;
+void attest_certs_finish(struct attest_certs *certs);
 
-bool pem_is_in(const void *text, size_t size);
+bool attest_pem_is_in(const void *text, size_t size);
 /*
  * The next certificate of a text, to DER; ret_der holds *size bytes. Returns the bytes of DER and moves *text
  * and *size behind it; 0: there is no more; -1: it is not whole.
  */
-int pem_next(const char **text, size_t *size, uint8_t *ret_der);
+int attest_pem_next(const char **text, size_t *size, uint8_t *ret_der);
 
 /* ---- what AMD puts into certificates of chip keys (AMD 57230, "VCEK and VLEK certificates") ---- */
 
-struct cert_chip {
+struct attest_cert_chip {
 	enum attest_product product;
 	char product_name[32];     /* as the certificate has it: "Milan-B0" */
 	bool is_vlek;              /* a cloud provider's key, else one chip's */
@@ -53,12 +53,13 @@ struct cert_chip {
 };
 
 /* Has it what only VCEKs and VLEKs have? */
-bool cert_is_chip(const struct cert *cert);
-int cert_chip_read(const struct cert *cert, struct cert_chip *ret_chip, struct err *err) MUST_CHECK;
+bool attest_cert_is_chip(const struct attest_cert *cert);
+int attest_cert_chip_read(
+        const struct attest_cert *cert, struct attest_cert_chip *ret_chip, struct err *err) MUST_CHECK;
 
 /* AMD's roots by fingerprint. UNKNOWN: not AMD's. */
-enum attest_product anchor_find(EVP_PKEY *key);
+enum attest_product attest_anchor_find(EVP_PKEY *key);
 /* Is it a root of the software platform? No signature by it proves anything. */
-bool anchor_is_simulated(EVP_PKEY *key);
+bool attest_anchor_is_simulated(EVP_PKEY *key);
 
 #endif

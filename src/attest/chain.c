@@ -13,22 +13,22 @@
 
 #define RSA_BITS 4096
 
-void chain_finish(struct chain *chain)
+void attest_chain_finish(struct attest_chain *chain)
 {
-	cert_finish(&chain->leaf);
-	cert_finish(&chain->ask);
-	cert_finish(&chain->ark);
-	cert_finish(&chain->root);
+	attest_cert_finish(&chain->leaf);
+	attest_cert_finish(&chain->ask);
+	attest_cert_finish(&chain->ark);
+	attest_cert_finish(&chain->root);
 }
 
 /* X509_check_ca() looks at the basic constraints and, if there is one, at the key usage. */
-static bool is_rsa_ca(const struct cert *cert)
+static bool is_rsa_ca(const struct attest_cert *cert)
 {
 	return EVP_PKEY_is_a(cert->key, "RSA") == 1 && EVP_PKEY_get_bits(cert->key) == RSA_BITS &&
 	       X509_check_ca(cert->x509) == 1;
 }
 
-static bool is_p384(const struct cert *cert)
+static bool is_p384(const struct attest_cert *cert)
 {
 	char group[32] = "";
 
@@ -48,7 +48,7 @@ static bool is_pss_sha384(X509 *x509)
 }
 
 /* NULL if the parent signed the child, otherwise why not. Keys first: they bound the work. */
-static const char *link_fault(const struct cert *child, const struct cert *parent)
+static const char *link_fault(const struct attest_cert *child, const struct attest_cert *parent)
 {
 	if (!is_rsa_ca(parent))
 		return "the signer is no certificate authority with an RSA key of 4096 bits";
@@ -65,7 +65,7 @@ static const char *link_fault(const struct cert *child, const struct cert *paren
  * AMD has an authority of its own for VLEKs, SEV-VLEK-Milan beside SEV-Milan: neither may vouch for the
  * other's keys, and RFC 5280 has no rule that says so (AMD 57230, the chains of VCEK and VLEK).
  */
-static const char *leaf_fault(const struct chain *chain)
+static const char *leaf_fault(const struct attest_chain *chain)
 {
 	bool is_vlek_ca = strstr(chain->ask.cn, "SEV-VLEK") != NULL;
 
@@ -81,41 +81,41 @@ static const char *leaf_fault(const struct chain *chain)
 	return NULL;
 }
 
-static void judge_link(struct attest_verdict *verdict, const char *name, const struct cert *child,
-        const struct cert *parent, const char *fault, const char *path_fault)
+static void judge_link(struct attest_verdict *verdict, const char *name, const struct attest_cert *child,
+        const struct attest_cert *parent, const char *fault, const char *path_fault)
 {
 	if (!fault)
 		fault = link_fault(child, parent);
 	if (fault)
-		verdict_add(verdict, name, ATTEST_FAILED, "\"%s\" is not signed by \"%s\" as it must be: %s",
-		        child->cn, parent->cn, fault);
+		attest_verdict_add(verdict, name, ATTEST_FAILED,
+		        "\"%s\" is not signed by \"%s\" as it must be: %s", child->cn, parent->cn, fault);
 	else if (path_fault)
-		verdict_add(verdict, name, ATTEST_FAILED,
+		attest_verdict_add(verdict, name, ATTEST_FAILED,
 		        "\"%s\" is signed by \"%s\", but OpenSSL says of it: %s (RFC 5280, 6.1)", child->cn,
 		        parent->cn, path_fault);
 	else
-		verdict_add(
+		attest_verdict_add(
 		        verdict, name, ATTEST_PASSED, "\"%s\" is signed by \"%s\"", child->cn, parent->cn);
 }
 
-static void judge_root(struct chain *chain, struct attest_verdict *verdict)
+static void judge_root(struct attest_chain *chain, struct attest_verdict *verdict)
 {
 	uint8_t ark[SHA384_BYTES], root[SHA384_BYTES];
 
-	verdict->simulated = anchor_is_simulated(chain->ark.key);
-	chain->root_product = anchor_find(chain->ark.key);
+	verdict->simulated = attest_anchor_is_simulated(chain->ark.key);
+	chain->root_product = attest_anchor_find(chain->ark.key);
 	if (chain->root_product != ATTEST_PRODUCT_UNKNOWN)
-		verdict_add(verdict, "root", ATTEST_PASSED, "AMD's root key for %s",
+		attest_verdict_add(verdict, "root", ATTEST_PASSED, "AMD's root key for %s",
 		        attest_product_name(chain->root_product));
 	else if (!chain->root.x509)
-		verdict_add(verdict, "root", ATTEST_FAILED,
+		attest_verdict_add(verdict, "root", ATTEST_FAILED,
 		        "\"%s\" has none of AMD's root keys; --root FILE trusts another root", chain->ark.cn);
-	else if (key_fingerprint(chain->ark.key, ark) && key_fingerprint(chain->root.key, root) &&
-	         crypto_equal(ark, root, sizeof(ark)))
-		verdict_add(verdict, "root", ATTEST_PASSED,
+	else if (attest_key_fingerprint(chain->ark.key, ark) &&
+	         attest_key_fingerprint(chain->root.key, root) && crypto_equal(ark, root, sizeof(ark)))
+		attest_verdict_add(verdict, "root", ATTEST_PASSED,
 		        "NOT AMD'S: \"%s\", trusted only because --root names it", chain->ark.cn);
 	else
-		verdict_add(verdict, "root", ATTEST_FAILED,
+		attest_verdict_add(verdict, "root", ATTEST_FAILED,
 		        "\"%s\" has neither one of AMD's root keys nor that of --root (\"%s\")",
 		        chain->ark.cn, chain->root.cn);
 }
@@ -128,7 +128,8 @@ static void date(const ASN1_TIME *time, char text[static 24])
 		snprintf(text, 24, "?");
 }
 
-static void judge_dates(struct attest_verdict *verdict, const char *name, const struct cert *cert, time_t at)
+static void judge_dates(
+        struct attest_verdict *verdict, const char *name, const struct attest_cert *cert, time_t at)
 {
 	const ASN1_TIME *from = X509_get0_notBefore(cert->x509), *to = X509_get0_notAfter(cert->x509);
 	int started = X509_cmp_time(from, &at), ended = X509_cmp_time(to, &at); /* 0: unreadable */
@@ -139,16 +140,16 @@ static void judge_dates(struct attest_verdict *verdict, const char *name, const 
 	date(to, last);
 	if (!gmtime_r(&at, &tm) || strftime(judged, sizeof(judged), "%Y-%m-%d %H:%M", &tm) == 0)
 		snprintf(judged, sizeof(judged), "?");
-	verdict_judge(verdict, name, started < 0 && ended > 0,
+	attest_verdict_judge(verdict, name, started < 0 && ended > 0,
 	        "\"%s\" is valid from %s to %s UTC; judged as of %s%s", cert->cn, first, last, judged,
 	        started < 0 && ended > 0 ? "" : " (--at TIME judges as of another time)");
 }
 
-void chain_judge(struct chain *chain, time_t at, struct attest_verdict *verdict)
+void attest_chain_judge(struct attest_chain *chain, time_t at, struct attest_verdict *verdict)
 {
-	const char *path[CHAIN_DEPTH] = {NULL};
+	const char *path[ATTEST_CHAIN_DEPTH] = {NULL};
 
-	path_judge(chain, path);
+	attest_path_judge(chain, path);
 	judge_link(verdict, "leaf-certificate", &chain->leaf, &chain->ask, leaf_fault(chain), path[0]);
 	judge_link(verdict, "ask-certificate", &chain->ask, &chain->ark, NULL, path[1]);
 	judge_link(verdict, "ark-certificate", &chain->ark, &chain->ark, NULL, path[2]);

@@ -107,7 +107,7 @@ static int hardware_id(X509 *x509, const uint8_t **ret_data, size_t *ret_size)
 	return found;
 }
 
-static int read_tcb(const struct cert *cert, struct cert_chip *chip, struct err *err)
+static int read_tcb(const struct attest_cert *cert, struct attest_cert_chip *chip, struct err *err)
 {
 	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
 		chip->tcb[part] = level(cert->x509, tcb_oids[part]);
@@ -120,7 +120,7 @@ static int read_tcb(const struct cert *cert, struct cert_chip *chip, struct err 
 	return 0;
 }
 
-bool cert_is_chip(const struct cert *cert)
+bool attest_cert_is_chip(const struct attest_cert *cert)
 {
 	const uint8_t *d;
 	size_t size;
@@ -128,9 +128,9 @@ bool cert_is_chip(const struct cert *cert)
 	return extension(cert->x509, OID_AMD "2", &d, &size) != 0;
 }
 
-int cert_chip_read(const struct cert *cert, struct cert_chip *ret_chip, struct err *err)
+int attest_cert_chip_read(const struct attest_cert *cert, struct attest_cert_chip *ret_chip, struct err *err)
 {
-	struct cert_chip chip = {0};
+	struct attest_cert_chip chip = {0};
 	const uint8_t *hwid = NULL;
 	int has_hwid = hardware_id(cert->x509, &hwid, &chip.hwid_size);
 
@@ -188,7 +188,7 @@ static enum attest_product find(const struct anchor *table, size_t count, EVP_PK
 {
 	uint8_t digest[SHA384_BYTES], known[SHA384_BYTES];
 
-	if (!key_fingerprint(key, digest))
+	if (!attest_key_fingerprint(key, digest))
 		return ATTEST_PRODUCT_UNKNOWN;
 	for (size_t i = 0; i < count; i++) {
 		if (hex_decode(table[i].fingerprint, known, sizeof(known)) &&
@@ -198,12 +198,12 @@ static enum attest_product find(const struct anchor *table, size_t count, EVP_PK
 	return ATTEST_PRODUCT_UNKNOWN;
 }
 
-enum attest_product anchor_find(EVP_PKEY *key)
+enum attest_product attest_anchor_find(EVP_PKEY *key)
 {
 	return find(anchors, ARRAY_LEN(anchors), key);
 }
 
-bool anchor_is_simulated(EVP_PKEY *key)
+bool attest_anchor_is_simulated(EVP_PKEY *key)
 {
 	return find(simulated, ARRAY_LEN(simulated), key) != ATTEST_PRODUCT_UNKNOWN;
 }

@@ -26,7 +26,7 @@ static int base64_digit(uint8_t c)
 	return c == '/' || c == '_' ? 63 : -1;
 }
 
-int form_base64(const void *text, size_t size, uint8_t *ret_data)
+int attest_form_base64(const void *text, size_t size, uint8_t *ret_data)
 {
 	const uint8_t *c = text;
 	uint32_t bits = 0;
@@ -84,7 +84,7 @@ enum attest_form attest_form_decode(const void *data, size_t size, uint8_t *ret_
 	found = form_hex(data, size, ret_data);
 
 	if (found <= 0) {
-		found = form_base64(data, size, ret_data);
+		found = attest_form_base64(data, size, ret_data);
 		form = ATTEST_FORM_BASE64;
 	}
 	if (found <= 0)
@@ -110,7 +110,7 @@ int attest_form_struct(const void *data, size_t data_size, void *ret_struct, siz
 	form = attest_form_decode(data, data_size, decoded, &found);
 	/* Base64 may happen to have digits of hexadecimal alone: the size tells. */
 	if (form == ATTEST_FORM_HEX && found != size) {
-		base64 = form_base64(data, data_size, decoded);
+		base64 = attest_form_base64(data, data_size, decoded);
 		found = base64 == (int)size ? size : found;
 	}
 	if (found == size)
@@ -123,7 +123,7 @@ int attest_form_struct(const void *data, size_t data_size, void *ret_struct, siz
 	        found, names[form], size);
 }
 
-const char *form_guess(const void *data, size_t size)
+const char *attest_form_guess(const void *data, size_t size)
 {
 	static const struct {
 		const char *start, *what;

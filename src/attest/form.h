@@ -10,8 +10,8 @@
  * Base64 with white space anywhere, padded or not, to bytes; ret_data holds size bytes. Returns how many, -1
  * if it is anything else.
  */
-int form_base64(const void *text, size_t size, uint8_t *ret_data);
+int attest_form_base64(const void *text, size_t size, uint8_t *ret_data);
 /* What a file that could not be read seems to be: a sentence without a full stop, or NULL. */
-const char *form_guess(const void *data, size_t size);
+const char *attest_form_guess(const void *data, size_t size);
 
 #endif

@@ -8,15 +8,15 @@
 #include "table.h"
 
 struct pools {
-	struct certs files, table; /* the table holds what the files do not give */
+	struct attest_certs files, table; /* the table holds what the files do not give */
 };
 
-static bool is_self_issued(const struct cert *cert)
+static bool is_self_issued(const struct attest_cert *cert)
 {
 	return X509_NAME_cmp(X509_get_subject_name(cert->x509), X509_get_issuer_name(cert->x509)) == 0;
 }
 
-static bool is_issuer_of(const struct cert *issuer, const struct cert *cert)
+static bool is_issuer_of(const struct attest_cert *issuer, const struct attest_cert *cert)
 {
 	return X509_NAME_cmp(X509_get_subject_name(issuer->x509), X509_get_issuer_name(cert->x509)) == 0;
 }
@@ -24,28 +24,30 @@ static bool is_issuer_of(const struct cert *issuer, const struct cert *cert)
 /* What is looked for: the leaf, or the certificate of who issued child. */
 struct wanted {
 	bool is_leaf, is_vlek;
-	const struct cert *child;
+	const struct attest_cert *child;
 	bool is_root;
 };
 
 /* 0: something else, 1: of this kind, 2: exactly the one that is wanted. */
-static int fit(const struct cert *cert, const struct wanted *wanted)
+static int fit(const struct attest_cert *cert, const struct wanted *wanted)
 {
-	struct cert_chip chip;
+	struct attest_cert_chip chip;
 
-	if (cert_is_chip(cert) != wanted->is_leaf)
+	if (attest_cert_is_chip(cert) != wanted->is_leaf)
 		return 0;
 	if (wanted->is_leaf)
-		return cert_chip_read(cert, &chip, NULL) == 0 && chip.is_vlek == wanted->is_vlek ? 2 : 1;
+		return attest_cert_chip_read(cert, &chip, NULL) == 0 && chip.is_vlek == wanted->is_vlek ? 2
+		                                                                                        : 1;
 	if (is_self_issued(cert) != wanted->is_root)
 		return 0;
 	return is_issuer_of(cert, wanted->child) ? 2 : 1;
 }
 
 /* Moves the best fit out of the pool. Returns 1, 0 if nothing fits, -1 with err if two fit equally well. */
-static int take_from(struct certs *pool, const struct wanted *wanted, struct cert *ret_cert, struct err *err)
+static int take_from(
+        struct attest_certs *pool, const struct wanted *wanted, struct attest_cert *ret_cert, struct err *err)
 {
-	struct cert *best = NULL, *second = NULL;
+	struct attest_cert *best = NULL, *second = NULL;
 	int best_fit = 0;
 
 	for (size_t i = 0; i < pool->count; i++) {
@@ -65,15 +67,15 @@ static int take_from(struct certs *pool, const struct wanted *wanted, struct cer
 	if (!best)
 		return 0;
 	*ret_cert = *best;
-	*best = (struct cert){0};
+	*best = (struct attest_cert){0};
 	return 1;
 }
 
 static int take(struct pools *pools, const struct wanted *wanted, const char *what, const char *option,
-        struct cert *ret_cert, struct err *err)
+        struct attest_cert *ret_cert, struct err *err)
 {
 	int found = take_from(&pools->files, wanted, ret_cert, err);
-	const struct cert *other = NULL;
+	const struct attest_cert *other = NULL;
 
 	if (found == 0)
 		found = take_from(&pools->table, wanted, ret_cert, err);
@@ -87,23 +89,23 @@ static int take(struct pools *pools, const struct wanted *wanted, const char *wh
 	        other ? other->cn : "", other ? "\", which is another" : "");
 }
 
-static int read_files(
-        const struct attest_evidence *evidence, struct pools *pools, struct chain *chain, struct err *err)
+static int read_files(const struct attest_evidence *evidence, struct pools *pools, struct attest_chain *chain,
+        struct err *err)
 {
-	struct table table = {0};
+	struct attest_table_certs table = {0};
 
-	if (evidence->leaf.size && certs_add(&pools->files, &evidence->leaf, err) < 0)
+	if (evidence->leaf.size && attest_certs_add(&pools->files, &evidence->leaf, err) < 0)
 		return -1;
 	for (int i = 0; i < ATTEST_CHAIN_FILES; i++) {
-		if (evidence->chain[i].size && certs_add(&pools->files, &evidence->chain[i], err) < 0)
+		if (evidence->chain[i].size && attest_certs_add(&pools->files, &evidence->chain[i], err) < 0)
 			return -1;
 	}
 	if (!evidence->table.size)
 		return 0;
-	if (table_read(&evidence->table, &table, err) < 0)
+	if (attest_table_read(&evidence->table, &table, err) < 0)
 		return -1;
-	for (int i = 0; i < TABLE_CERTS; i++) {
-		if (table.certs[i].size && certs_add(&pools->table, &table.certs[i], err) < 0)
+	for (int i = 0; i < ATTEST_TABLE_CERTS; i++) {
+		if (table.certs[i].size && attest_certs_add(&pools->table, &table.certs[i], err) < 0)
 			return -1;
 	}
 	chain->unknown_entries = table.unknown;
@@ -111,26 +113,26 @@ static int read_files(
 }
 
 /* A file with the whole chain is taken for its root. */
-static int read_root(const struct attest_blob *blob, struct cert *ret_root, struct err *err)
+static int read_root(const struct attest_blob *blob, struct attest_cert *ret_root, struct err *err)
 {
-	struct certs certs = {0};
+	struct attest_certs certs = {0};
 	size_t at = 0;
 
 	if (!blob->size)
 		return 0;
-	if (certs_add(&certs, blob, err) < 0) {
-		certs_finish(&certs);
+	if (attest_certs_add(&certs, blob, err) < 0) {
+		attest_certs_finish(&certs);
 		return -1;
 	}
 	while (at + 1 < certs.count && !is_self_issued(&certs.list[at]))
 		at++;
 	*ret_root = certs.list[at];
-	certs.list[at] = (struct cert){0};
-	certs_finish(&certs);
+	certs.list[at] = (struct attest_cert){0};
+	attest_certs_finish(&certs);
 	return 0;
 }
 
-static int take_chain(struct pools *pools, bool wants_vlek, struct chain *chain, struct err *err)
+static int take_chain(struct pools *pools, bool wants_vlek, struct attest_chain *chain, struct err *err)
 {
 	const struct wanted leaf = {.is_leaf = true, .is_vlek = wants_vlek}, ask = {.child = &chain->leaf},
 	                    ark = {.child = &chain->ask, .is_root = true};
@@ -140,27 +142,27 @@ static int take_chain(struct pools *pools, bool wants_vlek, struct chain *chain,
 	                       : "the VCEK that signed the report (see vmm report show)",
 	            wants_vlek ? "vlek" : "vcek", &chain->leaf, err) < 0)
 		return -1;
-	if (cert_chip_read(&chain->leaf, &chain->chip, err) < 0)
+	if (attest_cert_chip_read(&chain->leaf, &chain->chip, err) < 0)
 		return err_wrap(err, "the certificate \"%s\"", chain->leaf.cn);
 	if (take(pools, &ask, "AMD's intermediate certificate (ASK)", "chain", &chain->ask, err) < 0)
 		return -1;
 	return take(pools, &ark, "AMD's root certificate (ARK)", "chain", &chain->ark, err);
 }
 
-int chain_gather(
-        const struct attest_evidence *evidence, bool wants_vlek, struct chain *ret_chain, struct err *err)
+int attest_chain_gather(const struct attest_evidence *evidence, bool wants_vlek,
+        struct attest_chain *ret_chain, struct err *err)
 {
 	struct pools pools = {0};
-	struct chain chain = {0};
+	struct attest_chain chain = {0};
 	int result = -1;
 
 	if (read_files(evidence, &pools, &chain, err) == 0 &&
 	        read_root(&evidence->root, &chain.root, err) == 0)
 		result = take_chain(&pools, wants_vlek, &chain, err);
-	certs_finish(&pools.files);
-	certs_finish(&pools.table);
+	attest_certs_finish(&pools.files);
+	attest_certs_finish(&pools.table);
 	if (result < 0)
-		chain_finish(&chain);
+		attest_chain_finish(&chain);
 	else
 		*ret_chain = chain;
 	return result;

@@ -27,7 +27,7 @@ static EVP_PKEY *from_params(const char *type, OSSL_PARAM *params)
 	return key;
 }
 
-EVP_PKEY *key_from_ec(const struct abi_public_key *key)
+EVP_PKEY *attest_key_from_ec(const struct abi_public_key *key)
 {
 	uint8_t point[1 + 2 * P384_BYTES] = {POINT_CONVERSION_UNCOMPRESSED};
 	char group[] = "P-384";
@@ -47,7 +47,7 @@ EVP_PKEY *key_from_ec(const struct abi_public_key *key)
 	return from_params("EC", params); /* refuses points off the curve */
 }
 
-EVP_PKEY *key_from_rsa(const uint8_t *modulus, const uint8_t *exponent, size_t size)
+EVP_PKEY *attest_key_from_rsa(const uint8_t *modulus, const uint8_t *exponent, size_t size)
 {
 	uint8_t n[RSA_BYTES_MAX], e[RSA_BYTES_MAX];
 	/* OSSL_PARAM integers are in the host's order, which is the processor's: little-endian. */
@@ -64,7 +64,7 @@ EVP_PKEY *key_from_rsa(const uint8_t *modulus, const uint8_t *exponent, size_t s
 	return from_params("RSA", params);
 }
 
-int key_to_ec(EVP_PKEY *key, struct abi_public_key *ret_key, struct err *err)
+int attest_key_to_ec(EVP_PKEY *key, struct abi_public_key *ret_key, struct err *err)
 {
 	uint8_t point[1 + 2 * P384_BYTES];
 	size_t size;
@@ -78,7 +78,7 @@ int key_to_ec(EVP_PKEY *key, struct abi_public_key *ret_key, struct err *err)
 	return 0;
 }
 
-bool key_fingerprint(EVP_PKEY *key, uint8_t ret_digest[static SHA384_BYTES])
+bool attest_key_fingerprint(EVP_PKEY *key, uint8_t ret_digest[static SHA384_BYTES])
 {
 	uint8_t *der = NULL;
 	int size = i2d_PUBKEY(key, &der);
@@ -123,7 +123,7 @@ static bool digest_verify(EVP_PKEY *key, const EVP_MD *md, int padding, const vo
 	return good;
 }
 
-const char *key_check_ecdsa(
+const char *attest_key_check_ecdsa(
         EVP_PKEY *key, const EVP_MD *md, const void *data, size_t size, const struct abi_signature *sig)
 {
 	uint8_t *der = NULL;
@@ -143,7 +143,7 @@ const char *key_check_ecdsa(
 	return good ? NULL : "the signature does not match";
 }
 
-const char *key_check_pss(
+const char *attest_key_check_pss(
         EVP_PKEY *key, const EVP_MD *md, const void *data, size_t size, const uint8_t *sig, size_t sig_size)
 {
 	uint8_t big_endian[RSA_BYTES_MAX];
@@ -159,13 +159,13 @@ const char *key_check_pss(
 const char *attest_ecdsa_check(
         const struct abi_public_key *key, const void *data, size_t size, const struct abi_signature *sig)
 {
-	auto_key EVP_PKEY *pkey = key_from_ec(key);
+	auto_key EVP_PKEY *pkey = attest_key_from_ec(key);
 
-	return pkey ? key_check_ecdsa(pkey, EVP_sha384(), data, size, sig)
+	return pkey ? attest_key_check_ecdsa(pkey, EVP_sha384(), data, size, sig)
 	            : "its key is no point of P-384 with zeros around it";
 }
 
 int attest_ecdsa_public(struct evp_pkey_st *key, struct abi_public_key *ret_key, struct err *err)
 {
-	return key_to_ec(key, ret_key, err);
+	return attest_key_to_ec(key, ret_key, err);
 }

@@ -21,18 +21,18 @@ static inline void key_free_cleanup(EVP_PKEY **key)
 #define auto_key __attribute__((cleanup(key_free_cleanup)))
 
 /* NULL if it is no point of P-384, or what must be zero is not. */
-EVP_PKEY *key_from_ec(const struct abi_public_key *key);
+EVP_PKEY *attest_key_from_ec(const struct abi_public_key *key);
 /* Numbers little-endian, of size bytes each. NULL if OpenSSL refuses them. */
-EVP_PKEY *key_from_rsa(const uint8_t *modulus, const uint8_t *exponent, size_t size);
+EVP_PKEY *attest_key_from_rsa(const uint8_t *modulus, const uint8_t *exponent, size_t size);
 /* The point of an own P-384 key, in the processor's layout. */
-int key_to_ec(EVP_PKEY *key, struct abi_public_key *ret_key, struct err *err) MUST_CHECK;
+int attest_key_to_ec(EVP_PKEY *key, struct abi_public_key *ret_key, struct err *err) MUST_CHECK;
 /* SHA-384 of the SubjectPublicKeyInfo. */
-bool key_fingerprint(EVP_PKEY *key, uint8_t ret_digest[static SHA384_BYTES]) MUST_CHECK;
+bool attest_key_fingerprint(EVP_PKEY *key, uint8_t ret_digest[static SHA384_BYTES]) MUST_CHECK;
 
 /* NULL if the signature is good, otherwise why not: a string that ends "the signature ...". */
-const char *key_check_ecdsa(
+const char *attest_key_check_ecdsa(
         EVP_PKEY *key, const EVP_MD *md, const void *data, size_t size, const struct abi_signature *sig);
-const char *key_check_pss(
+const char *attest_key_check_pss(
         EVP_PKEY *key, const EVP_MD *md, const void *data, size_t size, const uint8_t *sig, size_t sig_size);
 
 #endif

@@ -11,13 +11,13 @@
 static void note_policy(const struct abi_snp_report *report, struct attest_verdict *verdict)
 {
 	if (report->policy & ABI_SNP_POLICY_DEBUG)
-		verdict_add(verdict, "debug", ATTEST_NOTE,
+		attest_verdict_add(verdict, "debug", ATTEST_NOTE,
 		        "the policy lets the host debug the guest: its memory is no secret");
 	if (report->policy & ABI_SNP_POLICY_MIGRATE_MA)
-		verdict_add(verdict, "migration", ATTEST_NOTE,
+		attest_verdict_add(verdict, "migration", ATTEST_NOTE,
 		        "the policy allows a migration agent, which may move the guest elsewhere");
 	if (!(report->policy & ABI_SNP_POLICY_MUST_BE_ONE))
-		verdict_add(verdict, "policy", ATTEST_NOTE,
+		attest_verdict_add(verdict, "policy", ATTEST_NOTE,
 		        "bit 17 is 0, which firmware of today does not accept: the report is of an early "
 		        "one");
 }
@@ -25,15 +25,15 @@ static void note_policy(const struct abi_snp_report *report, struct attest_verdi
 static void note_vmpl(const struct abi_snp_report *report, struct attest_verdict *verdict)
 {
 	if (report->vmpl == VMPL_HOST)
-		verdict_add(verdict, "vmpl", ATTEST_NOTE,
+		attest_verdict_add(verdict, "vmpl", ATTEST_NOTE,
 		        "is %#x: the host asked for this report, not the guest, and chose its report data; "
 		        "--vmpl 0 demands one that the guest asked for",
 		        report->vmpl);
 	else if (report->vmpl > VMPL_MAX)
-		verdict_add(verdict, "vmpl", ATTEST_NOTE, "is %u; only 0 to %u are known", report->vmpl,
-		        VMPL_MAX);
+		attest_verdict_add(verdict, "vmpl", ATTEST_NOTE, "is %u; only 0 to %u are known",
+		        report->vmpl, VMPL_MAX);
 	else if (report->vmpl > 0)
-		verdict_add(verdict, "vmpl", ATTEST_NOTE,
+		attest_verdict_add(verdict, "vmpl", ATTEST_NOTE,
 		        "is %u: what runs at level 0, an SVSM or paravisor, did not ask; --vmpl N demands a "
 		        "level",
 		        report->vmpl);
@@ -64,7 +64,7 @@ static void note_tcb(const struct abi_snp_report *report, struct attest_verdict 
 
 		if (part < 0)
 			continue;
-		verdict_add(verdict, "tcb-order", ATTEST_NOTE,
+		attest_verdict_add(verdict, "tcb-order", ATTEST_NOTE,
 		        "the current TCB is below the %s one (%s %d, %d): the host's firmware was put back",
 		        rows[i].name, attest_tcb_part_name(part),
 		        attest_tcb_get(report->current_tcb, layout, part),
@@ -79,7 +79,7 @@ static void note_author(const struct abi_snp_report *report, struct attest_verdi
 	     digest = !bytes_are_zero(report->author_key_digest, sizeof(report->author_key_digest));
 
 	if (enabled != digest)
-		verdict_add(verdict, "author-key", ATTEST_NOTE, "%s",
+		attest_verdict_add(verdict, "author-key", ATTEST_NOTE, "%s",
 		        enabled ? "the report says that there was one, and has no digest of it"
 		                : "the report has the digest of one, and says that there was none");
 }
@@ -93,12 +93,12 @@ static void note_reserved(const struct abi_snp_report *report, struct attest_ver
 	if (report->reserved_4c || !bytes_are_zero(report->reserved_18b, sizeof(report->reserved_18b)) ||
 	        !bytes_are_zero(report->reserved_208, sizeof(report->reserved_208)) ||
 	        (report->reported_tcb & tcb) || report->key_info >> 5)
-		verdict_add(verdict, "reserved", ATTEST_NOTE,
+		attest_verdict_add(verdict, "reserved", ATTEST_NOTE,
 		        "bits are set that version %u of the report reserves; what they say was not judged",
 		        report->version);
 }
 
-void notes_add(const struct abi_snp_report *report, const struct chain *chain,
+void attest_notes_add(const struct abi_snp_report *report, const struct attest_chain *chain,
         const struct attest_wanted *wanted, struct attest_verdict *verdict)
 {
 	if (!wanted->field_given[ATTEST_POLICY])
@@ -110,12 +110,12 @@ void notes_add(const struct abi_snp_report *report, const struct chain *chain,
 	note_tcb(report, verdict);
 	note_reserved(report, verdict);
 	if (!wanted->field_given[ATTEST_MEASUREMENT])
-		verdict_add(verdict, "measurement", ATTEST_NOTE,
+		attest_verdict_add(verdict, "measurement", ATTEST_NOTE,
 		        "was not judged: without --measurement any guest on this chip passes");
 	if (!wanted->field_given[ATTEST_REPORT_DATA])
-		verdict_add(verdict, "report-data", ATTEST_NOTE,
+		attest_verdict_add(verdict, "report-data", ATTEST_NOTE,
 		        "was not judged: without --report-data an old report passes, and another guest's");
 	if (chain->unknown_entries)
-		verdict_add(verdict, "table", ATTEST_NOTE, "%u entries with other GUIDs were not read",
+		attest_verdict_add(verdict, "table", ATTEST_NOTE, "%u entries with other GUIDs were not read",
 		        chain->unknown_entries);
 }

@@ -33,15 +33,15 @@ static int note(int good, X509_STORE_CTX *ctx)
 
 	if (good || is_left_out(error))
 		return 1;
-	if (depth < 0 || depth >= CHAIN_DEPTH)
+	if (depth < 0 || depth >= ATTEST_CHAIN_DEPTH)
 		depth = 0;
 	if (!faults[depth])
 		faults[depth] = X509_verify_cert_error_string(error);
 	return 1;
 }
 
-static bool judge(const struct chain *chain, X509_STORE *store, X509_STORE_CTX *ctx,
-        STACK_OF(X509) * untrusted, const char *faults[static CHAIN_DEPTH])
+static bool judge(const struct attest_chain *chain, X509_STORE *store, X509_STORE_CTX *ctx,
+        STACK_OF(X509) * untrusted, const char *faults[static ATTEST_CHAIN_DEPTH])
 {
 	if (!store || !ctx || !untrusted || X509_STORE_add_cert(store, chain->ark.x509) != 1 ||
 	        sk_X509_push(untrusted, chain->ask.x509) <= 0 ||
@@ -55,7 +55,7 @@ static bool judge(const struct chain *chain, X509_STORE *store, X509_STORE_CTX *
 	return X509_verify_cert(ctx) == 1;
 }
 
-void path_judge(const struct chain *chain, const char *ret_faults[static CHAIN_DEPTH])
+void attest_path_judge(const struct attest_chain *chain, const char *ret_faults[static ATTEST_CHAIN_DEPTH])
 {
 	X509_STORE *store = X509_STORE_new();
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();

@@ -10,12 +10,12 @@
 #define BEGIN "-----BEGIN CERTIFICATE-----"
 #define END   "-----END CERTIFICATE-----"
 
-bool pem_is_in(const void *text, size_t size)
+bool attest_pem_is_in(const void *text, size_t size)
 {
 	return memmem(text, size, BEGIN, strlen(BEGIN)) != NULL;
 }
 
-int pem_next(const char **text, size_t *size, uint8_t *ret_der)
+int attest_pem_next(const char **text, size_t *size, uint8_t *ret_der)
 {
 	const char *limit = *text + *size, *body = memmem(*text, *size, BEGIN, strlen(BEGIN)), *end;
 
@@ -28,5 +28,5 @@ int pem_next(const char **text, size_t *size, uint8_t *ret_der)
 		return -1;
 	*text = end + strlen(END);
 	*size = (size_t)(limit - *text);
-	return form_base64(body, (size_t)(end - body), ret_der) ?: -1;
+	return attest_form_base64(body, (size_t)(end - body), ret_der) ?: -1;
 }

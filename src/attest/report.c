@@ -14,7 +14,7 @@
 
 static int refuse(const void *data, size_t size, struct err *err)
 {
-	const char *guess = form_guess(data, size);
+	const char *guess = attest_form_guess(data, size);
 
 	return err_set(err, ERR_USAGE,
 	        "has %zu bytes and is no attestation report: neither one of %zu bytes, nor a report "
@@ -63,12 +63,12 @@ static int skip_header(struct cursor *c, struct err *err)
 static int take_rest(const struct cursor *c, bool is_hcl, struct attest_blob *ret_table, struct err *err)
 {
 	const struct attest_blob rest = {c->at, c->left, "the certificate table behind the report"};
-	struct table table;
+	struct attest_table_certs table;
 
 	*ret_table = (struct attest_blob){0};
 	if (is_hcl || bytes_are_zero(c->at, c->left))
 		return 0;
-	if (table_read(&rest, &table, NULL) < 0)
+	if (attest_table_read(&rest, &table, NULL) < 0)
 		return err_set(err, ERR_USAGE,
 		        "has %zu bytes after the report that are neither zeros nor a certificate table; "
 		        "`head -c %zu FILE` keeps a report that comes first",

@@ -94,7 +94,7 @@ int attest_secret_pack(const struct attest_owner_keys *keys, const uint8_t measu
 	static const uint8_t context = 0x01;
 	struct abi_sev_secret_header header = {.flags = 0}; /* not compressed */
 	uint8_t length[4];
-	const struct mac_part parts[] = {
+	const struct attest_mac_part parts[] = {
 	        {&context, sizeof(context)},
 	        {&header.flags, sizeof(header.flags)},
 	        {header.iv, sizeof(header.iv)},
@@ -113,8 +113,9 @@ int attest_secret_pack(const struct attest_owner_keys *keys, const uint8_t measu
 	if (RAND_bytes(header.iv, sizeof(header.iv)) != 1)
 		return err_set(err, ERR_FAILED, "OpenSSL has no random numbers to give");
 	store_le(length, sizeof(length), size);
-	if (mac_crypt(keys->tek, header.iv, data, size, ret_ciphertext, err) < 0 ||
-	        mac_compute(keys->tik, sizeof(keys->tik), parts, ARRAY_LEN(parts), header.mac, err) < 0)
+	if (attest_mac_crypt(keys->tek, header.iv, data, size, ret_ciphertext, err) < 0 ||
+	        attest_mac_compute(keys->tik, sizeof(keys->tik), parts, ARRAY_LEN(parts), header.mac, err) <
+	                0)
 		return -1;
 	*ret_header = header;
 	return 0;

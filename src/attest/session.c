@@ -23,27 +23,27 @@ static int policy_mac(const struct attest_owner_keys *keys, uint32_t policy,
 	uint8_t bytes[4];
 
 	store_le(bytes, sizeof(bytes), policy);
-	return mac_compute(
-	        keys->tik, sizeof(keys->tik), &(struct mac_part){bytes, sizeof(bytes)}, 1, ret_mac, err);
+	return attest_mac_compute(keys->tik, sizeof(keys->tik),
+	        &(struct attest_mac_part){bytes, sizeof(bytes)}, 1, ret_mac, err);
 }
 
-int session_wrap(const uint8_t *z, size_t z_size, uint32_t policy, const struct attest_owner_keys *keys,
-        struct abi_sev_session *session, struct err *err)
+int attest_session_wrap(const uint8_t *z, size_t z_size, uint32_t policy,
+        const struct attest_owner_keys *keys, struct abi_sev_session *session, struct err *err)
 {
 	struct {
 		uint8_t master[KEY_BYTES], kek[KEY_BYTES], kik[KEY_BYTES];
 	} secret;
 	int status = -1;
 
-	if (mac_derive(z, z_size, "sev-master-secret", session->nonce, sizeof(session->nonce), secret.master,
-	            err) == 0 &&
-	        mac_derive(secret.master, KEY_BYTES, "sev-kek", NULL, 0, secret.kek, err) == 0 &&
-	        mac_derive(secret.master, KEY_BYTES, "sev-kik", NULL, 0, secret.kik, err) == 0 &&
-	        mac_crypt(secret.kek, session->wrap_iv, (const uint8_t *)keys, sizeof(*keys),
+	if (attest_mac_derive(z, z_size, "sev-master-secret", session->nonce, sizeof(session->nonce),
+	            secret.master, err) == 0 &&
+	        attest_mac_derive(secret.master, KEY_BYTES, "sev-kek", NULL, 0, secret.kek, err) == 0 &&
+	        attest_mac_derive(secret.master, KEY_BYTES, "sev-kik", NULL, 0, secret.kik, err) == 0 &&
+	        attest_mac_crypt(secret.kek, session->wrap_iv, (const uint8_t *)keys, sizeof(*keys),
 	                session->wrap_tk, err) == 0 &&
-	        mac_compute(secret.kik, KEY_BYTES,
-	                &(struct mac_part){session->wrap_tk, sizeof(session->wrap_tk)}, 1, session->wrap_mac,
-	                err) == 0)
+	        attest_mac_compute(secret.kik, KEY_BYTES,
+	                &(struct attest_mac_part){session->wrap_tk, sizeof(session->wrap_tk)}, 1,
+	                session->wrap_mac, err) == 0)
 		status = policy_mac(keys, policy, session->policy_mac, err);
 	crypto_wipe(&secret, sizeof(secret));
 	return status;
@@ -72,7 +72,7 @@ static int make_godh(EVP_PKEY *own, struct abi_sev_cert *ret_godh, struct err *e
 	};
 	struct abi_public_key key;
 
-	if (key_to_ec(own, &key, err) < 0)
+	if (attest_key_to_ec(own, &key, err) < 0)
 		return -1;
 	godh.ec = key;
 	*ret_godh = godh;
@@ -89,7 +89,7 @@ static int create(EVP_PKEY *peer, EVP_PKEY *own, uint32_t policy, struct abi_sev
 	        random_bytes(session->nonce, sizeof(session->nonce), err) == 0 &&
 	        random_bytes(session->wrap_iv, sizeof(session->wrap_iv), err) == 0 &&
 	        make_godh(own, godh, err) == 0 && shared_secret(own, peer, z, err) == 0)
-		status = session_wrap(z, sizeof(z), policy, keys, session, err);
+		status = attest_session_wrap(z, sizeof(z), policy, keys, session, err);
 	crypto_wipe(z, sizeof(z));
 	return status;
 }
@@ -110,7 +110,8 @@ int attest_session_create(const struct abi_sev_cert *pdh, uint32_t policy,
 	if (crypto_load(err) < 0)
 		return -1;
 
-	auto_key EVP_PKEY *peer = key_from_ec(&pdh->ec), *own = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
+	auto_key EVP_PKEY *peer = attest_key_from_ec(&pdh->ec),
+	                  *own = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
 	if (!peer || !own)
 		status = err_set(err, ERR_USAGE, "the PDH is no key on P-384");
 	else
@@ -141,7 +142,7 @@ int attest_measure_expected(const struct attest_owner_keys *keys, const struct a
 {
 	const uint8_t head[] = {0x04, launch->api_major, launch->api_minor, launch->build};
 	uint8_t policy[4];
-	const struct mac_part parts[] = {
+	const struct attest_mac_part parts[] = {
 	        {head, sizeof(head)},
 	        {policy, sizeof(policy)},
 	        {launch->digest, sizeof(launch->digest)},
@@ -151,5 +152,5 @@ int attest_measure_expected(const struct attest_owner_keys *keys, const struct a
 	store_le(policy, sizeof(policy), launch->policy);
 	if (crypto_load(err) < 0)
 		return -1;
-	return mac_compute(keys->tik, sizeof(keys->tik), parts, ARRAY_LEN(parts), ret_measure, err);
+	return attest_mac_compute(keys->tik, sizeof(keys->tik), parts, ARRAY_LEN(parts), ret_measure, err);
 }

@@ -7,11 +7,11 @@
 #include "cert.h"
 #include "sev_cert.h"
 
-void sev_key_finish(struct sev_key *key)
+void attest_sev_key_finish(struct attest_sev_key *key)
 {
 	if (key->key)
 		EVP_PKEY_free(key->key);
-	*key = (struct sev_key){0};
+	*key = (struct attest_sev_key){0};
 }
 
 /* Who signs a certificate of this usage. */
@@ -93,7 +93,7 @@ int attest_sev_cert_parse(const void *data, size_t size, struct abi_sev_cert *re
 {
 	struct cursor c = cursor_over(data, size);
 	struct abi_sev_cert cert;
-	struct sev_key key;
+	struct attest_sev_key key;
 
 	cursor_copy(&c, &cert, sizeof(cert));
 	if (c.bad || c.left)
@@ -103,23 +103,23 @@ int attest_sev_cert_parse(const void *data, size_t size, struct abi_sev_cert *re
 		return err_set(err, ERR_USAGE, "has certificate version %u, only 1 is known", cert.version);
 	if (cert.usage < ABI_SEV_USAGE_OCA || cert.usage > ABI_SEV_USAGE_CEK)
 		return err_set(err, ERR_USAGE, "is a certificate for the unknown usage %#x", cert.usage);
-	if (crypto_load(err) < 0 || sev_key_of_cert(&cert, &key, err) < 0)
+	if (crypto_load(err) < 0 || attest_sev_key_of_cert(&cert, &key, err) < 0)
 		return -1;
-	sev_key_finish(&key);
+	attest_sev_key_finish(&key);
 	*ret_cert = cert;
 	return 0;
 }
 
-int sev_key_of_cert(const struct abi_sev_cert *cert, struct sev_key *ret_key, struct err *err)
+int attest_sev_key_of_cert(const struct abi_sev_cert *cert, struct attest_sev_key *ret_key, struct err *err)
 {
-	struct sev_key key = {.usage = cert->usage, .algo = cert->algo};
+	struct attest_sev_key key = {.usage = cert->usage, .algo = cert->algo};
 	size_t bytes = cert->rsa.modulus_bits / 8;
 
 	if (!is_rsa(cert->algo))
-		key.key = key_from_ec(&cert->ec);
+		key.key = attest_key_from_ec(&cert->ec);
 	else if ((bytes == 256 || bytes == 512) && cert->rsa.modulus_bits % 8 == 0) {
 		key.rsa_bytes = bytes;
-		key.key = key_from_rsa(cert->rsa.modulus, cert->rsa.exponent, bytes);
+		key.key = attest_key_from_rsa(cert->rsa.modulus, cert->rsa.exponent, bytes);
 	}
 	if (!key.key)
 		return err_set(err, ERR_USAGE,
@@ -129,7 +129,7 @@ int sev_key_of_cert(const struct abi_sev_cert *cert, struct sev_key *ret_key, st
 	return 0;
 }
 
-const char *sev_cert_fault(const struct abi_sev_cert *child, const struct sev_key *parent)
+const char *attest_sev_cert_fault(const struct abi_sev_cert *child, const struct attest_sev_key *parent)
 {
 	const struct abi_sev_signature *sig = NULL;
 
@@ -142,15 +142,15 @@ const char *sev_cert_fault(const struct abi_sev_cert *child, const struct sev_ke
 	if (!sig || sig->algo != parent->algo)
 		return "its signature is by another kind of key";
 	if (parent->rsa_bytes == 0)
-		return key_check_ecdsa(
+		return attest_key_check_ecdsa(
 		        parent->key, md_of(parent->algo), child, ABI_SEV_CERT_SIGNED_BYTES, &sig->ecdsa);
 	if (!bytes_are_zero(sig->rsa + parent->rsa_bytes, sizeof(sig->rsa) - parent->rsa_bytes))
 		return "the signature's padding is not zero";
-	return key_check_pss(parent->key, md_of(parent->algo), child, ABI_SEV_CERT_SIGNED_BYTES, sig->rsa,
-	        parent->rsa_bytes);
+	return attest_key_check_pss(parent->key, md_of(parent->algo), child, ABI_SEV_CERT_SIGNED_BYTES,
+	        sig->rsa, parent->rsa_bytes);
 }
 
-const char *sev_report_fault(const struct abi_sev_report *report, const struct sev_key *pek)
+const char *attest_sev_report_fault(const struct abi_sev_report *report, const struct attest_sev_key *pek)
 {
 	struct abi_signature sig = {0};
 
@@ -161,13 +161,13 @@ const char *sev_report_fault(const struct abi_sev_report *report, const struct s
 		return "the PEK is no key on P-384";
 	memcpy(sig.r, report->r, sizeof(sig.r));
 	memcpy(sig.s, report->s, sizeof(sig.s));
-	return key_check_ecdsa(
+	return attest_key_check_ecdsa(
 	        pek->key, md_of(pek->algo), report, offsetof(struct abi_sev_report, sig_usage), &sig);
 }
 
-int amd_cert_take(struct cursor *c, struct amd_cert *ret_cert, struct err *err)
+int attest_amd_raw_take(struct cursor *c, struct attest_amd_raw *ret_cert, struct err *err)
 {
-	struct amd_cert cert = {.raw = c->at};
+	struct attest_amd_raw cert = {.raw = c->at};
 
 	cursor_copy(c, &cert.head, sizeof(cert.head));
 	cert.number_bytes = cert.head.modulus_bits / 8;
@@ -182,13 +182,13 @@ int amd_cert_take(struct cursor *c, struct amd_cert *ret_cert, struct err *err)
 	return 0;
 }
 
-int sev_key_of_amd(const struct amd_cert *cert, struct sev_key *ret_key, struct err *err)
+int attest_sev_key_of_amd(const struct attest_amd_raw *cert, struct attest_sev_key *ret_key, struct err *err)
 {
 	const uint8_t *exponent = cert->raw + sizeof(cert->head);
-	struct sev_key key = {
+	struct attest_sev_key key = {
 	        .usage = cert->head.usage,
 	        .algo = cert->number_bytes == 256 ? ABI_SEV_ALGO_RSA_SHA256 : ABI_SEV_ALGO_RSA_SHA384,
-	        .key = key_from_rsa(exponent + cert->number_bytes, exponent, cert->number_bytes),
+	        .key = attest_key_from_rsa(exponent + cert->number_bytes, exponent, cert->number_bytes),
 	        .rsa_bytes = cert->number_bytes,
 	};
 
@@ -202,26 +202,27 @@ int sev_key_of_amd(const struct amd_cert *cert, struct sev_key *ret_key, struct 
 int attest_amd_cert_parse(const void *data, size_t size, struct attest_amd_cert *ret_cert, struct err *err)
 {
 	struct cursor c = cursor_over(data, size);
-	struct amd_cert cert;
-	struct sev_key key;
+	struct attest_amd_raw cert;
+	struct attest_sev_key key;
 
-	if (crypto_load(err) < 0 || amd_cert_take(&c, &cert, err) < 0 || sev_key_of_amd(&cert, &key, err) < 0)
+	if (crypto_load(err) < 0 || attest_amd_raw_take(&c, &cert, err) < 0 ||
+	        attest_sev_key_of_amd(&cert, &key, err) < 0)
 		return -1;
 	*ret_cert = (struct attest_amd_cert){
 	        .size = cert.size,
 	        .usage = cert.head.usage,
 	        .bits = cert.head.modulus_bits,
-	        .root = anchor_find(key.key),
-	        .simulated = anchor_is_simulated(key.key),
+	        .root = attest_anchor_find(key.key),
+	        .simulated = attest_anchor_is_simulated(key.key),
 	};
 	memcpy(ret_cert->key_id, cert.head.key_id, sizeof(ret_cert->key_id));
 	memcpy(ret_cert->certifying_id, cert.head.certifying_id, sizeof(ret_cert->certifying_id));
-	sev_key_finish(&key);
+	attest_sev_key_finish(&key);
 	return 0;
 }
 
-const char *amd_cert_fault(
-        const struct amd_cert *child, const struct amd_cert *parent, const struct sev_key *key)
+const char *attest_amd_raw_fault(const struct attest_amd_raw *child, const struct attest_amd_raw *parent,
+        const struct attest_sev_key *key)
 {
 	size_t signed_bytes = child->size - child->number_bytes;
 
@@ -229,6 +230,6 @@ const char *amd_cert_fault(
 		return "it names another signer";
 	if (child->number_bytes != parent->number_bytes)
 		return "its signature is not as long as its signer's key";
-	return key_check_pss(key->key, md_of(key->algo), child->raw, signed_bytes, child->raw + signed_bytes,
-	        child->number_bytes);
+	return attest_key_check_pss(key->key, md_of(key->algo), child->raw, signed_bytes,
+	        child->raw + signed_bytes, child->number_bytes);
 }

@@ -14,23 +14,23 @@ enum { PDH, PEK, OCA, CEK, PLATFORM_CERTS };
 
 struct sev_chain {
 	struct abi_sev_cert certs[PLATFORM_CERTS];
-	struct sev_key keys[PLATFORM_CERTS];
-	struct amd_cert ask, ark;
-	struct sev_key ask_key, ark_key;
-	struct sev_key root_key; /* may be empty */
+	struct attest_sev_key keys[PLATFORM_CERTS];
+	struct attest_amd_raw ask, ark;
+	struct attest_sev_key ask_key, ark_key;
+	struct attest_sev_key root_key; /* may be empty */
 	struct abi_sev_report report;
 };
 
 static const uint32_t wanted_usage[PLATFORM_CERTS] = {
         ABI_SEV_USAGE_PDH, ABI_SEV_USAGE_PEK, ABI_SEV_USAGE_OCA, ABI_SEV_USAGE_CEK};
 
-static void chain_finish(struct sev_chain *chain)
+static void attest_chain_finish(struct sev_chain *chain)
 {
 	for (int i = 0; i < PLATFORM_CERTS; i++)
-		sev_key_finish(&chain->keys[i]);
-	sev_key_finish(&chain->ask_key);
-	sev_key_finish(&chain->ark_key);
-	sev_key_finish(&chain->root_key);
+		attest_sev_key_finish(&chain->keys[i]);
+	attest_sev_key_finish(&chain->ask_key);
+	attest_sev_key_finish(&chain->ark_key);
+	attest_sev_key_finish(&chain->root_key);
 }
 
 /* The certificates that lie one after the other in a blob, the first of which has this place in the chain. */
@@ -121,13 +121,13 @@ static int read_cek(const struct attest_blob *blob, struct sev_chain *chain, str
 static int read_amd(const struct attest_blob *blob, struct sev_chain *chain, struct err *err)
 {
 	struct cursor c = cursor_over(blob->data, blob->size);
-	struct amd_cert pair[2];
+	struct attest_amd_raw pair[2];
 	int ark;
 
 	if (!blob->size)
 		return err_set(
 		        err, ERR_USAGE, "AMD's certificates, ASK and ARK, are needed to verify (--amd)");
-	if (amd_cert_take(&c, &pair[0], err) < 0 || amd_cert_take(&c, &pair[1], err) < 0)
+	if (attest_amd_raw_take(&c, &pair[0], err) < 0 || attest_amd_raw_take(&c, &pair[1], err) < 0)
 		return err_wrap(err, "%s", blob->name);
 	ark = pair[0].head.usage == ABI_SEV_USAGE_ARK ? 0 : 1;
 	if (c.left || pair[ark].head.usage != ABI_SEV_USAGE_ARK || pair[!ark].head.usage != ABI_SEV_USAGE_ASK)
@@ -141,15 +141,15 @@ static int read_amd(const struct attest_blob *blob, struct sev_chain *chain, str
 static int read_root(const struct attest_blob *blob, struct sev_chain *chain, struct err *err)
 {
 	struct cursor c = cursor_over(blob->data, blob->size);
-	struct amd_cert root;
+	struct attest_amd_raw root;
 
 	if (!blob->size)
 		return 0;
-	if (amd_cert_take(&c, &root, err) < 0)
+	if (attest_amd_raw_take(&c, &root, err) < 0)
 		return err_wrap(err, "%s", blob->name);
 	if (c.left || root.head.usage != ABI_SEV_USAGE_ARK)
 		return err_set(err, ERR_USAGE, "%s: one ARK belongs here, and nothing else", blob->name);
-	return sev_key_of_amd(&root, &chain->root_key, err);
+	return attest_sev_key_of_amd(&root, &chain->root_key, err);
 }
 
 static int read_report(const struct attest_blob *blob, struct sev_chain *chain, struct err *err)
@@ -168,48 +168,48 @@ static int read_report(const struct attest_blob *blob, struct sev_chain *chain, 
 static int read_keys(struct sev_chain *chain, struct err *err)
 {
 	for (int i = PEK; i < PLATFORM_CERTS; i++) {
-		if (sev_key_of_cert(&chain->certs[i], &chain->keys[i], err) < 0)
+		if (attest_sev_key_of_cert(&chain->certs[i], &chain->keys[i], err) < 0)
 			return -1;
 	}
-	if (sev_key_of_amd(&chain->ask, &chain->ask_key, err) < 0)
+	if (attest_sev_key_of_amd(&chain->ask, &chain->ask_key, err) < 0)
 		return -1;
-	return sev_key_of_amd(&chain->ark, &chain->ark_key, err);
+	return attest_sev_key_of_amd(&chain->ark, &chain->ark_key, err);
 }
 
 static void judge(struct attest_verdict *verdict, const char *name, uint32_t child,
-        const struct sev_key *parent, const char *fault)
+        const struct attest_sev_key *parent, const char *fault)
 {
-	verdict_judge(verdict, name, !fault, "%s is %ssigned by %s (%s)%s%s", attest_sev_usage_name(child),
-	        fault ? "not " : "", attest_sev_usage_name(parent->usage), attest_sev_algo_name(parent->algo),
-	        fault ? ": " : "", fault ?: "");
+	attest_verdict_judge(verdict, name, !fault, "%s is %ssigned by %s (%s)%s%s",
+	        attest_sev_usage_name(child), fault ? "not " : "", attest_sev_usage_name(parent->usage),
+	        attest_sev_algo_name(parent->algo), fault ? ": " : "", fault ?: "");
 }
 
 static void judge_root(const struct sev_chain *chain, struct attest_verdict *verdict)
 {
-	enum attest_product product = anchor_find(chain->ark_key.key);
+	enum attest_product product = attest_anchor_find(chain->ark_key.key);
 	uint8_t ark[SHA384_BYTES], root[SHA384_BYTES];
 
-	verdict->simulated = anchor_is_simulated(chain->ark_key.key);
+	verdict->simulated = attest_anchor_is_simulated(chain->ark_key.key);
 	if (product != ATTEST_PRODUCT_UNKNOWN)
-		verdict_add(verdict, "root", ATTEST_PASSED, "AMD's root key for %s",
+		attest_verdict_add(verdict, "root", ATTEST_PASSED, "AMD's root key for %s",
 		        attest_product_name(product));
-	else if (chain->root_key.key && key_fingerprint(chain->ark_key.key, ark) &&
-	         key_fingerprint(chain->root_key.key, root) && crypto_equal(ark, root, sizeof(ark)))
-		verdict_add(
+	else if (chain->root_key.key && attest_key_fingerprint(chain->ark_key.key, ark) &&
+	         attest_key_fingerprint(chain->root_key.key, root) && crypto_equal(ark, root, sizeof(ark)))
+		attest_verdict_add(
 		        verdict, "root", ATTEST_PASSED, "NOT AMD'S: trusted only because --root names it");
 	else
-		verdict_add(verdict, "root", ATTEST_FAILED,
+		attest_verdict_add(verdict, "root", ATTEST_FAILED,
 		        "the ARK is none of AMD's root keys%s; --root FILE trusts another",
 		        chain->root_key.key ? " and not that of --root" : "");
 }
 
 /* An honest host has nothing better to give: say where the signed one is. */
-static const char *cek_fault(const struct abi_sev_cert *cek, const struct sev_key *ask)
+static const char *cek_fault(const struct abi_sev_cert *cek, const struct attest_sev_key *ask)
 {
 	if (cek->sig[0].usage == ABI_SEV_USAGE_INVALID && cek->sig[1].usage == ABI_SEV_USAGE_INVALID)
 		return "it has no signature, as the firmware exports it; fetch the signed CEK from AMD's key "
 		       "server, at the address that vmm host prints, and name it with --cek";
-	return sev_cert_fault(cek, ask);
+	return attest_sev_cert_fault(cek, ask);
 }
 
 static void judge_chain(const struct sev_chain *chain, struct attest_verdict *verdict)
@@ -221,16 +221,16 @@ static void judge_chain(const struct sev_chain *chain, struct attest_verdict *ve
 
 	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
 		const struct abi_sev_cert *child = &chain->certs[links[i].child];
-		const struct sev_key *parent = &chain->keys[links[i].parent];
+		const struct attest_sev_key *parent = &chain->keys[links[i].parent];
 
-		judge(verdict, links[i].name, child->usage, parent, sev_cert_fault(child, parent));
+		judge(verdict, links[i].name, child->usage, parent, attest_sev_cert_fault(child, parent));
 	}
 	judge(verdict, "cek", ABI_SEV_USAGE_CEK, &chain->ask_key,
 	        cek_fault(&chain->certs[CEK], &chain->ask_key));
 	judge(verdict, "ask", ABI_SEV_USAGE_ASK, &chain->ark_key,
-	        amd_cert_fault(&chain->ask, &chain->ark, &chain->ark_key));
+	        attest_amd_raw_fault(&chain->ask, &chain->ark, &chain->ark_key));
 	judge(verdict, "ark", ABI_SEV_USAGE_ARK, &chain->ark_key,
-	        amd_cert_fault(&chain->ark, &chain->ark, &chain->ark_key));
+	        attest_amd_raw_fault(&chain->ark, &chain->ark, &chain->ark_key));
 	judge_root(chain, verdict);
 }
 
@@ -245,20 +245,21 @@ static void judge_bytes(struct attest_verdict *verdict, const char *name, const 
 	good = memcmp(is, wanted, size) == 0;
 	hex_encode(is, size, is_hex);
 	hex_encode(wanted, size, wanted_hex);
-	verdict_judge(verdict, name, good, "%s%s%s", is_hex, good ? "" : ", wanted ", good ? "" : wanted_hex);
+	attest_verdict_judge(
+	        verdict, name, good, "%s%s%s", is_hex, good ? "" : ", wanted ", good ? "" : wanted_hex);
 }
 
 static void note_what_was_not_judged(const struct abi_sev_report *report,
         const struct attest_sev_evidence *evidence, struct attest_verdict *verdict)
 {
 	if (!evidence->digest)
-		verdict_add(verdict, "digest", ATTEST_NOTE,
+		attest_verdict_add(verdict, "digest", ATTEST_NOTE,
 		        "was not judged: without --digest any guest on this platform passes");
 	if (!evidence->mnonce)
-		verdict_add(verdict, "mnonce", ATTEST_NOTE,
+		attest_verdict_add(verdict, "mnonce", ATTEST_NOTE,
 		        "was not judged: without --mnonce an old report passes");
 	if (!evidence->policy && !(report->policy & ABI_SEV_POLICY_NODBG))
-		verdict_add(verdict, "policy", ATTEST_NOTE,
+		attest_verdict_add(verdict, "policy", ATTEST_NOTE,
 		        "is %#x: it lets the host debug the guest, whose memory is no secret then",
 		        report->policy);
 }
@@ -267,15 +268,15 @@ static void judge_report(const struct sev_chain *chain, const struct attest_sev_
         struct attest_verdict *verdict)
 {
 	const struct abi_sev_report *report = &chain->report;
-	const char *fault = sev_report_fault(report, &chain->keys[PEK]);
+	const char *fault = attest_sev_report_fault(report, &chain->keys[PEK]);
 
-	verdict_judge(verdict, "report", !fault, "the report is %ssigned by PEK%s%s", fault ? "not " : "",
-	        fault ? ": " : "", fault ?: "");
+	attest_verdict_judge(verdict, "report", !fault, "the report is %ssigned by PEK%s%s",
+	        fault ? "not " : "", fault ? ": " : "", fault ?: "");
 	judge_bytes(verdict, "digest", report->digest, evidence->digest, sizeof(report->digest));
 	judge_bytes(verdict, "mnonce", report->mnonce, evidence->mnonce, sizeof(report->mnonce));
 	if (evidence->policy)
-		verdict_judge(verdict, "policy", report->policy == *evidence->policy, "is %#x, wanted %#x",
-		        report->policy, *evidence->policy);
+		attest_verdict_judge(verdict, "policy", report->policy == *evidence->policy,
+		        "is %#x, wanted %#x", report->policy, *evidence->policy);
 	note_what_was_not_judged(report, evidence, verdict);
 }
 
@@ -291,15 +292,15 @@ int attest_sev_verify(
 	if (read_platform(evidence, &chain, err) < 0 || read_cek(&evidence->cek, &chain, err) < 0 ||
 	        read_amd(&amd, &chain, err) < 0 || read_root(&evidence->root, &chain, err) < 0 ||
 	        read_report(&evidence->report, &chain, err) < 0 || read_keys(&chain, err) < 0) {
-		chain_finish(&chain);
+		attest_chain_finish(&chain);
 		ERR_clear_error();
 		return -1;
 	}
 	judge_chain(&chain, &verdict);
 	if (evidence->report.size)
 		judge_report(&chain, evidence, &verdict);
-	verdict_close(&verdict);
-	chain_finish(&chain);
+	attest_verdict_close(&verdict);
+	attest_chain_finish(&chain);
 	ERR_clear_error();
 	*ret_verdict = verdict;
 	return 0;

@@ -12,11 +12,11 @@
 static const struct {
 	struct abi_text_guid guid;
 	const char *name;
-} known[TABLE_CERTS] = {
-        [TABLE_VCEK] = {ABI_CERT_VCEK_GUID, "the table's VCEK"},
-        [TABLE_VLEK] = {ABI_CERT_VLEK_GUID, "the table's VLEK"},
-        [TABLE_ASK] = {ABI_CERT_ASK_GUID, "the table's ASK"},
-        [TABLE_ARK] = {ABI_CERT_ARK_GUID, "the table's ARK"},
+} known[ATTEST_TABLE_CERTS] = {
+        [ATTEST_TABLE_VCEK] = {ABI_CERT_VCEK_GUID, "the table's VCEK"},
+        [ATTEST_TABLE_VLEK] = {ABI_CERT_VLEK_GUID, "the table's VLEK"},
+        [ATTEST_TABLE_ASK] = {ABI_CERT_ASK_GUID, "the table's ASK"},
+        [ATTEST_TABLE_ARK] = {ABI_CERT_ARK_GUID, "the table's ARK"},
 };
 
 /* Reads entries up to the terminator; returns how many, -1 with err. *ret_end is where the table's head ends.
@@ -73,9 +73,9 @@ static int check_cover(const struct attest_blob *blob, const struct abi_cert_tab
 }
 
 static int name_entry(const struct attest_blob *blob, const struct abi_cert_table_entry *entry,
-        struct table *table, struct err *err)
+        struct attest_table_certs *table, struct err *err)
 {
-	for (int i = 0; i < TABLE_CERTS; i++) {
+	for (int i = 0; i < ATTEST_TABLE_CERTS; i++) {
 		if (memcmp(&entry->guid, &known[i].guid, sizeof(entry->guid)) != 0)
 			continue;
 		if (table->certs[i].data || entry->length == 0)
@@ -89,10 +89,10 @@ static int name_entry(const struct attest_blob *blob, const struct abi_cert_tabl
 	return 0;
 }
 
-int table_read(const struct attest_blob *blob, struct table *ret_table, struct err *err)
+int attest_table_read(const struct attest_blob *blob, struct attest_table_certs *ret_table, struct err *err)
 {
 	struct abi_cert_table_entry entries[ENTRIES_MAX];
-	struct table table = {0};
+	struct attest_table_certs table = {0};
 	size_t head;
 	int count = read_entries(blob, entries, &head, err);
 

@@ -6,15 +6,22 @@
 
 #include "vmm/attest.h"
 
-enum table_cert { TABLE_VCEK, TABLE_VLEK, TABLE_ASK, TABLE_ARK, TABLE_CERTS };
+enum attest_table_cert {
+	ATTEST_TABLE_VCEK,
+	ATTEST_TABLE_VLEK,
+	ATTEST_TABLE_ASK,
+	ATTEST_TABLE_ARK,
+	ATTEST_TABLE_CERTS
+};
 
-struct table {
-	struct attest_blob certs[TABLE_CERTS]; /* size 0: not in the table; borrowed from it */
-	unsigned unknown;                      /* entries with other GUIDs */
+struct attest_table_certs {
+	struct attest_blob certs[ATTEST_TABLE_CERTS]; /* size 0: not in the table; borrowed from it */
+	unsigned unknown;                             /* entries with other GUIDs */
 };
 
 /* ERR_USAGE if an entry leaves the table, overlaps, is there twice, or bytes that no entry owns are not zero.
  */
-int table_read(const struct attest_blob *blob, struct table *ret_table, struct err *err) MUST_CHECK;
+int attest_table_read(
+        const struct attest_blob *blob, struct attest_table_certs *ret_table, struct err *err) MUST_CHECK;
 
 #endif

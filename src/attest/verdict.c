@@ -5,7 +5,7 @@
 
 #include "verdict.h"
 
-void verdict_add(
+void attest_verdict_add(
         struct attest_verdict *verdict, const char *name, enum attest_result result, const char *fmt, ...)
 {
 	struct attest_check *check = &verdict->checks[verdict->count];
@@ -23,7 +23,7 @@ void verdict_add(
 	verdict->count++;
 }
 
-void verdict_close(struct attest_verdict *verdict)
+void attest_verdict_close(struct attest_verdict *verdict)
 {
 	size_t judged = 0, failed = 0;
 

@@ -7,12 +7,12 @@
 #include "vmm/attest.h"
 
 /* Adds a check; name is of static storage. A list that is full fails: no check is lost silently. */
-void verdict_add(struct attest_verdict *verdict, const char *name, enum attest_result result, const char *fmt,
-        ...) PRINTF(4, 5);
+void attest_verdict_add(struct attest_verdict *verdict, const char *name, enum attest_result result,
+        const char *fmt, ...) PRINTF(4, 5);
 /* PASSED or FAILED with the same words. */
-#define verdict_judge(verdict, name, good, ...) \
-	verdict_add((verdict), (name), (good) ? ATTEST_PASSED : ATTEST_FAILED, __VA_ARGS__)
+#define attest_verdict_judge(verdict, name, good, ...) \
+	attest_verdict_add((verdict), (name), (good) ? ATTEST_PASSED : ATTEST_FAILED, __VA_ARGS__)
 /* Call when all checks are added. */
-void verdict_close(struct attest_verdict *verdict);
+void attest_verdict_close(struct attest_verdict *verdict);
 
 #endif

@@ -10,27 +10,27 @@
 #include "verdict.h"
 
 static void judge_signature(
-        const struct abi_snp_report *report, const struct chain *chain, struct attest_verdict *verdict)
+        const struct abi_snp_report *report, const struct attest_chain *chain, struct attest_verdict *verdict)
 {
 	const char *fault;
 
 	if (report->signature_algo != ABI_ALGO_ECDSA_P384_SHA384)
 		fault = "its algorithm is not ECDSA P-384 with SHA-384";
 	else
-		fault = key_check_ecdsa(chain->leaf.key, EVP_sha384(), report, ABI_SNP_REPORT_SIGNED_BYTES,
-		        &report->signature);
-	verdict_judge(verdict, "signature", !fault, "the report is %ssigned by \"%s\"%s%s",
+		fault = attest_key_check_ecdsa(chain->leaf.key, EVP_sha384(), report,
+		        ABI_SNP_REPORT_SIGNED_BYTES, &report->signature);
+	attest_verdict_judge(verdict, "signature", !fault, "the report is %ssigned by \"%s\"%s%s",
 	        fault ? "not " : "", chain->leaf.cn, fault ? ": " : "", fault ?: "");
 }
 
-static void judge_signer(const struct abi_snp_report *report, const struct chain *chain,
+static void judge_signer(const struct abi_snp_report *report, const struct attest_chain *chain,
         const struct attest_wanted *wanted, struct attest_verdict *verdict)
 {
 	const char *kind = chain->chip.is_vlek ? "VLEK" : "VCEK",
 	           *claimed = attest_signer_name(report->key_info), *demanded = wanted->signer ?: kind;
 	bool masked = report->key_info & ABI_SNP_KEY_MASKED, other = strcmp(kind, demanded) != 0;
 
-	verdict_judge(verdict, "signer", !masked && !other && strcmp(kind, claimed) == 0,
+	attest_verdict_judge(verdict, "signer", !masked && !other && strcmp(kind, claimed) == 0,
 	        "the report names %s, the certificate is of a %s%s%s%s", claimed, kind,
 	        masked ? "; this host is set not to sign reports (mask_chip_key)" : "",
 	        other ? ", demanded is a " : "", other ? demanded : "");
@@ -38,12 +38,12 @@ static void judge_signer(const struct abi_snp_report *report, const struct chain
 
 /* Report, chip certificate and root must speak of the same product; a report of version 2 does not say. */
 static void judge_product(
-        const struct abi_snp_report *report, const struct chain *chain, struct attest_verdict *verdict)
+        const struct abi_snp_report *report, const struct attest_chain *chain, struct attest_verdict *verdict)
 {
 	enum attest_product of_report = attest_report_product(report), of_chip = chain->chip.product;
 	bool silent = report->version < 3, foreign = chain->root_product == ATTEST_PRODUCT_UNKNOWN;
 
-	verdict_judge(verdict, "product",
+	attest_verdict_judge(verdict, "product",
 	        of_chip != ATTEST_PRODUCT_UNKNOWN && (silent || of_report == of_chip) &&
 	                (foreign || chain->root_product == of_chip),
 	        "report: %s, certificate: %s, root: %s",
@@ -51,14 +51,14 @@ static void judge_product(
 	        foreign ? "not AMD's" : attest_product_name(chain->root_product));
 }
 
-static enum attest_tcb_layout layout_of(const struct cert_chip *chip)
+static enum attest_tcb_layout layout_of(const struct attest_cert_chip *chip)
 {
 	return chip->tcb[ATTEST_TCB_FMC] >= 0 ? ATTEST_TCB_TURIN : ATTEST_TCB_MILAN;
 }
 
 /* The chip derives its key from reported_tcb, so the certificate must name exactly these levels. */
-static void judge_tcb(
-        const struct abi_snp_report *report, const struct cert_chip *chip, struct attest_verdict *verdict)
+static void judge_tcb(const struct abi_snp_report *report, const struct attest_cert_chip *chip,
+        struct attest_verdict *verdict)
 {
 	char text[200] = "";
 	size_t used = 0;
@@ -77,23 +77,23 @@ static void judge_tcb(
 			used += (size_t)snprintf(
 			        text + used, sizeof(text) - used, " (certificate: %d)", chip->tcb[part]);
 	}
-	verdict_judge(verdict, "tcb", good, "reported TCB: %s", text);
+	attest_verdict_judge(verdict, "tcb", good, "reported TCB: %s", text);
 }
 
 /* A VCEK belongs to one chip: 64 bytes, since Turin 8 and then zeros. A VLEK belongs to a provider. */
-static void judge_chip(const struct abi_snp_report *report, const struct cert_chip *chip,
+static void judge_chip(const struct abi_snp_report *report, const struct attest_cert_chip *chip,
         const struct attest_wanted *wanted, struct attest_verdict *verdict)
 {
 	uint8_t id[sizeof(report->chip_id)] = {0};
 	char reported[2 * 8 + 1], certified[2 * 8 + 1];
 
 	if (chip->is_vlek) {
-		verdict_add(verdict, "provider", ATTEST_NOTE, "a key of provider \"%s\", not of one chip",
-		        chip->csp_id);
+		attest_verdict_add(verdict, "provider", ATTEST_NOTE,
+		        "a key of provider \"%s\", not of one chip", chip->csp_id);
 		return;
 	}
 	if (bytes_are_zero(report->chip_id, sizeof(report->chip_id))) {
-		verdict_add(verdict, "chip-id", wanted->masked_chip_id ? ATTEST_NOTE : ATTEST_FAILED,
+		attest_verdict_add(verdict, "chip-id", wanted->masked_chip_id ? ATTEST_NOTE : ATTEST_FAILED,
 		        "the report hides it (mask_chip_id)%s",
 		        wanted->masked_chip_id
 		                ? ", as --masked-chip-id accepts; the certificate names its chip"
@@ -103,7 +103,7 @@ static void judge_chip(const struct abi_snp_report *report, const struct cert_ch
 	memcpy(id, chip->hwid, chip->hwid_size);
 	hex_encode(report->chip_id, 8, reported);
 	hex_encode(id, 8, certified);
-	verdict_judge(verdict, "chip-id", memcmp(report->chip_id, id, sizeof(id)) == 0,
+	attest_verdict_judge(verdict, "chip-id", memcmp(report->chip_id, id, sizeof(id)) == 0,
 	        "report %s..., certificate %s... (%zu bytes compared)", reported, certified, sizeof(id));
 }
 
@@ -124,11 +124,11 @@ static void judge_field(const struct abi_snp_report *report, enum attest_field f
 		hex_encode(is, info->size, is_hex);
 		hex_encode(wanted->field[field], info->size, wanted_hex);
 	}
-	verdict_judge(
+	attest_verdict_judge(
 	        verdict, info->name, good, "%s%s%s", is_hex, good ? "" : ", wanted ", good ? "" : wanted_hex);
 }
 
-static void judge_min_tcb(const struct abi_snp_report *report, const struct cert_chip *chip,
+static void judge_min_tcb(const struct abi_snp_report *report, const struct attest_cert_chip *chip,
         const struct attest_wanted *wanted, struct attest_verdict *verdict)
 {
 	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
@@ -137,17 +137,17 @@ static void judge_min_tcb(const struct abi_snp_report *report, const struct cert
 		if (!wanted->tcb_given[part])
 			continue;
 		if (reported < 0)
-			verdict_add(verdict, "min-tcb", ATTEST_FAILED,
+			attest_verdict_add(verdict, "min-tcb", ATTEST_FAILED,
 			        "this product has no %s, wanted at least %u", attest_tcb_part_name(part),
 			        wanted->tcb[part]);
 		else
-			verdict_judge(verdict, "min-tcb", reported >= (int)wanted->tcb[part],
+			attest_verdict_judge(verdict, "min-tcb", reported >= (int)wanted->tcb[part],
 			        "%s is %d, wanted at least %u", attest_tcb_part_name(part), reported,
 			        wanted->tcb[part]);
 	}
 }
 
-static void judge_wanted(const struct abi_snp_report *report, const struct cert_chip *chip,
+static void judge_wanted(const struct abi_snp_report *report, const struct attest_cert_chip *chip,
         const struct attest_wanted *wanted, struct attest_verdict *verdict)
 {
 	for (int field = 0; field < ATTEST_FIELDS; field++) {
@@ -156,10 +156,11 @@ static void judge_wanted(const struct abi_snp_report *report, const struct cert_
 	}
 	judge_min_tcb(report, chip, wanted, verdict);
 	if (wanted->guest_svn_given)
-		verdict_judge(verdict, "min-guest-svn", report->guest_svn >= wanted->guest_svn,
+		attest_verdict_judge(verdict, "min-guest-svn", report->guest_svn >= wanted->guest_svn,
 		        "is %u, wanted at least %u", report->guest_svn, wanted->guest_svn);
 	if (wanted->csp_id)
-		verdict_judge(verdict, "csp-id", chip->is_vlek && strcmp(chip->csp_id, wanted->csp_id) == 0,
+		attest_verdict_judge(verdict, "csp-id",
+		        chip->is_vlek && strcmp(chip->csp_id, wanted->csp_id) == 0,
 		        "is %s%s%s, wanted \"%.64s\"", chip->is_vlek ? "\"" : "that of no provider (a VCEK)",
 		        chip->csp_id, chip->is_vlek ? "\"" : "", wanted->csp_id);
 }
@@ -168,22 +169,22 @@ int attest_report_verify(const struct abi_snp_report *report, const struct attes
         struct attest_verdict *ret_verdict, struct err *err)
 {
 	struct attest_verdict verdict = {0};
-	struct chain chain;
+	struct attest_chain chain;
 
 	if (crypto_load(err) < 0 ||
-	        chain_gather(evidence, ABI_SNP_KEY_SIGNER(report->key_info) == ABI_SNP_SIGNER_VLEK, &chain,
-	                err) < 0)
+	        attest_chain_gather(evidence, ABI_SNP_KEY_SIGNER(report->key_info) == ABI_SNP_SIGNER_VLEK,
+	                &chain, err) < 0)
 		return -1;
 	judge_signature(report, &chain, &verdict);
 	judge_signer(report, &chain, &evidence->wanted, &verdict);
-	chain_judge(&chain, evidence->at, &verdict);
+	attest_chain_judge(&chain, evidence->at, &verdict);
 	judge_product(report, &chain, &verdict);
 	judge_tcb(report, &chain.chip, &verdict);
 	judge_chip(report, &chain.chip, &evidence->wanted, &verdict);
 	judge_wanted(report, &chain.chip, &evidence->wanted, &verdict);
-	notes_add(report, &chain, &evidence->wanted, &verdict);
-	verdict_close(&verdict);
-	chain_finish(&chain);
+	attest_notes_add(report, &chain, &evidence->wanted, &verdict);
+	attest_verdict_close(&verdict);
+	attest_chain_finish(&chain);
 	ERR_clear_error();
 	*ret_verdict = verdict;
 	return 0;

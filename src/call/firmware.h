@@ -10,9 +10,9 @@
 
 /* "CALL: Input/output error (EIO), firmware code 0x7, POLICY_FAILURE: ..."; fw 0: it was not asked. Returns
  * -1. */
-int firmware_refused(struct err *err, const char *call, int sys, uint32_t fw);
+int call_firmware_refused(struct err *err, const char *call, int sys, uint32_t fw);
 /* KVM_MEMORY_ENCRYPT_OP: data is the command's struct or NULL. */
-int firmware_issue(
+int call_firmware_issue(
         const struct call_sev *sev, uint32_t id, void *data, const char *name, struct err *err) MUST_CHECK;
 
 #endif

@@ -62,7 +62,7 @@ const struct call_fw_code *call_fw_code_find(uint32_t code)
 	return &unknown;
 }
 
-int firmware_refused(struct err *err, const char *call, int sys, uint32_t fw)
+int call_firmware_refused(struct err *err, const char *call, int sys, uint32_t fw)
 {
 	const struct call_fw_code *code = call_fw_code_find(fw);
 

@@ -25,22 +25,22 @@ static const char *group_name(gid_t gid, char number[static 16])
 	return group ? group->gr_name : number;
 }
 
-const char *node_remedy(const char *path, int sys, char text[static NODE_REMEDY_BYTES])
+const char *call_node_remedy(const char *path, int sys, char text[static CALL_NODE_REMEDY_BYTES])
 {
 	char number[16];
 	struct stat st;
 
 	/* EACCES is the mode's; EPERM comes of a container's list of devices, or of a security module. */
 	if (sys == EPERM || stat(path, &st) < 0)
-		snprintf(text, NODE_REMEDY_BYTES,
+		snprintf(text, CALL_NODE_REMEDY_BYTES,
 		        "allow the container or service to use it (--device %s, DeviceAllow=%s rw)", path,
 		        path);
 	else if (has_group_to_join(&st))
-		snprintf(text, NODE_REMEDY_BYTES,
+		snprintf(text, CALL_NODE_REMEDY_BYTES,
 		        "add the user to its group (usermod -aG %s USER) and log in again",
 		        group_name(st.st_gid, number));
 	else
-		snprintf(text, NODE_REMEDY_BYTES,
+		snprintf(text, CALL_NODE_REMEDY_BYTES,
 		        "it belongs to user %u and group %u with mode %04o, so no group helps: let udev's "
 		        "rules set it "
 		        "up, or do what they do (chgrp kvm %s; chmod 0660 %s), in a container outside of it",

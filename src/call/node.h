@@ -4,12 +4,12 @@
 #ifndef VMM_CALL_NODE_H
 #define VMM_CALL_NODE_H
 
-#define NODE_REMEDY_BYTES 300
+#define CALL_NODE_REMEDY_BYTES 300
 
 /*
  * What would let this user open a node that open(2) refused with sys (EACCES or EPERM), by its owner and
  * mode. Returns text.
  */
-const char *node_remedy(const char *path, int sys, char text[static NODE_REMEDY_BYTES]);
+const char *call_node_remedy(const char *path, int sys, char text[static CALL_NODE_REMEDY_BYTES]);
 
 #endif

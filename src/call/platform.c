@@ -35,7 +35,7 @@ static int issue(struct host *h, int fd, uint32_t id, void *data, const char *na
 	struct sev_issue_cmd cmd = {.cmd = id, .data = (uintptr_t)data};
 
 	if (host_ioctl(h, fd, SEV_ISSUE_CMD, &cmd) < 0)
-		return firmware_refused(err, name, errno, cmd.error);
+		return call_firmware_refused(err, name, errno, cmd.error);
 	return 0;
 }
 

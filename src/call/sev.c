@@ -6,12 +6,13 @@
 
 #include "firmware.h"
 
-int firmware_issue(const struct call_sev *sev, uint32_t id, void *data, const char *name, struct err *err)
+int call_firmware_issue(
+        const struct call_sev *sev, uint32_t id, void *data, const char *name, struct err *err)
 {
 	struct kvm_sev_cmd cmd = {.id = id, .data = (uintptr_t)data, .sev_fd = (uint32_t)sev->sev_fd};
 
 	if (host_ioctl(sev->host, sev->vm_fd, KVM_MEMORY_ENCRYPT_OP, &cmd) < 0)
-		return firmware_refused(err, name, errno, cmd.error);
+		return call_firmware_refused(err, name, errno, cmd.error);
 	return 0;
 }
 
@@ -19,30 +20,31 @@ int call_sev_init2(const struct call_sev *sev, uint64_t vmsa_features, struct er
 {
 	struct uapi_sev_init init = {.vmsa_features = vmsa_features};
 
-	return firmware_issue(sev, UAPI_SEV_INIT2, &init, "KVM_SEV_INIT2", err);
+	return call_firmware_issue(sev, UAPI_SEV_INIT2, &init, "KVM_SEV_INIT2", err);
 }
 
 int call_sev_init_legacy(const struct call_sev *sev, bool es, struct err *err)
 {
-	return firmware_issue(
+	return call_firmware_issue(
 	        sev, es ? KVM_SEV_ES_INIT : KVM_SEV_INIT, NULL, es ? "KVM_SEV_ES_INIT" : "KVM_SEV_INIT", err);
 }
 
 int call_sev_launch_start(const struct call_sev *sev, struct kvm_sev_launch_start *start, struct err *err)
 {
-	return firmware_issue(sev, KVM_SEV_LAUNCH_START, start, "KVM_SEV_LAUNCH_START", err);
+	return call_firmware_issue(sev, KVM_SEV_LAUNCH_START, start, "KVM_SEV_LAUNCH_START", err);
 }
 
 int call_sev_launch_update_data(const struct call_sev *sev, void *data, uint32_t size_bytes, struct err *err)
 {
 	struct kvm_sev_launch_update_data update = {.uaddr = (uintptr_t)data, .len = size_bytes};
 
-	return firmware_issue(sev, KVM_SEV_LAUNCH_UPDATE_DATA, &update, "KVM_SEV_LAUNCH_UPDATE_DATA", err);
+	return call_firmware_issue(
+	        sev, KVM_SEV_LAUNCH_UPDATE_DATA, &update, "KVM_SEV_LAUNCH_UPDATE_DATA", err);
 }
 
 int call_sev_launch_update_vmsa(const struct call_sev *sev, struct err *err)
 {
-	return firmware_issue(sev, KVM_SEV_LAUNCH_UPDATE_VMSA, NULL, "KVM_SEV_LAUNCH_UPDATE_VMSA", err);
+	return call_firmware_issue(sev, KVM_SEV_LAUNCH_UPDATE_VMSA, NULL, "KVM_SEV_LAUNCH_UPDATE_VMSA", err);
 }
 
 int call_sev_launch_measure(const struct call_sev *sev, struct abi_sev_measure *ret_measure, struct err *err)
@@ -50,7 +52,7 @@ int call_sev_launch_measure(const struct call_sev *sev, struct abi_sev_measure *
 	struct abi_sev_measure blob = {0};
 	struct kvm_sev_launch_measure measure = {.uaddr = (uintptr_t)&blob, .len = sizeof(blob)};
 
-	if (firmware_issue(sev, KVM_SEV_LAUNCH_MEASURE, &measure, "KVM_SEV_LAUNCH_MEASURE", err) < 0)
+	if (call_firmware_issue(sev, KVM_SEV_LAUNCH_MEASURE, &measure, "KVM_SEV_LAUNCH_MEASURE", err) < 0)
 		return -1;
 	if (measure.len != sizeof(blob))
 		return err_set(err, ERR_HOST, "KVM_SEV_LAUNCH_MEASURE gave %u bytes, a measurement has %zu",
@@ -64,12 +66,12 @@ int call_sev_launch_secret(
 {
 	struct kvm_sev_launch_secret copy = *secret;
 
-	return firmware_issue(sev, KVM_SEV_LAUNCH_SECRET, &copy, "KVM_SEV_LAUNCH_SECRET", err);
+	return call_firmware_issue(sev, KVM_SEV_LAUNCH_SECRET, &copy, "KVM_SEV_LAUNCH_SECRET", err);
 }
 
 int call_sev_launch_finish(const struct call_sev *sev, struct err *err)
 {
-	return firmware_issue(sev, KVM_SEV_LAUNCH_FINISH, NULL, "KVM_SEV_LAUNCH_FINISH", err);
+	return call_firmware_issue(sev, KVM_SEV_LAUNCH_FINISH, NULL, "KVM_SEV_LAUNCH_FINISH", err);
 }
 
 int call_sev_guest_status(
@@ -77,7 +79,7 @@ int call_sev_guest_status(
 {
 	struct kvm_sev_guest_status status = {0};
 
-	if (firmware_issue(sev, KVM_SEV_GUEST_STATUS, &status, "KVM_SEV_GUEST_STATUS", err) < 0)
+	if (call_firmware_issue(sev, KVM_SEV_GUEST_STATUS, &status, "KVM_SEV_GUEST_STATUS", err) < 0)
 		return -1;
 	*ret_status = status;
 	return 0;

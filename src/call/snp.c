@@ -8,13 +8,13 @@ int call_snp_launch_start(const struct call_sev *sev, uint64_t policy, struct er
 {
 	struct uapi_sev_snp_launch_start start = {.policy = policy};
 
-	return firmware_issue(sev, UAPI_SEV_SNP_LAUNCH_START, &start, "KVM_SEV_SNP_LAUNCH_START", err);
+	return call_firmware_issue(sev, UAPI_SEV_SNP_LAUNCH_START, &start, "KVM_SEV_SNP_LAUNCH_START", err);
 }
 
 int call_snp_launch_update(
         const struct call_sev *sev, struct uapi_sev_snp_launch_update *update, struct err *err)
 {
-	return firmware_issue(sev, UAPI_SEV_SNP_LAUNCH_UPDATE, update, "KVM_SEV_SNP_LAUNCH_UPDATE", err);
+	return call_firmware_issue(sev, UAPI_SEV_SNP_LAUNCH_UPDATE, update, "KVM_SEV_SNP_LAUNCH_UPDATE", err);
 }
 
 int call_snp_launch_finish(
@@ -22,5 +22,5 @@ int call_snp_launch_finish(
 {
 	struct uapi_sev_snp_launch_finish copy = *finish;
 
-	return firmware_issue(sev, UAPI_SEV_SNP_LAUNCH_FINISH, &copy, "KVM_SEV_SNP_LAUNCH_FINISH", err);
+	return call_firmware_issue(sev, UAPI_SEV_SNP_LAUNCH_FINISH, &copy, "KVM_SEV_SNP_LAUNCH_FINISH", err);
 }

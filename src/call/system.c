@@ -11,7 +11,7 @@
 
 static int explain_open(int sys, struct err *err)
 {
-	char remedy[NODE_REMEDY_BYTES];
+	char remedy[CALL_NODE_REMEDY_BYTES];
 
 	if (sys == ENOENT || sys == ENODEV || sys == ENXIO)
 		return err_sys(err, ERR_HOST, sys,
@@ -22,7 +22,7 @@ static int explain_open(int sys, struct err *err)
 		return err_sys(err, ERR_HOST, sys,
 		        "/dev/kvm may not be opened: %s; --host sim runs guests without it, and without any "
 		        "protection",
-		        node_remedy("/dev/kvm", sys, remedy));
+		        call_node_remedy("/dev/kvm", sys, remedy));
 	return err_sys(err, ERR_HOST, sys, "/dev/kvm cannot be opened");
 }
 

@@ -21,7 +21,7 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, co
 	        .clock = cli_hosts_clock(hosts),
 	        .process = cli_hosts_process(hosts),
 	};
-	struct run_console console = {
+	struct run_console_io console = {
 	        .in = STDIN_FILENO, .out = STDOUT_FILENO, .escape = isatty(STDIN_FILENO), .script = script};
 	auto_free char *report = NULL;
 	struct run *run;

@@ -179,7 +179,7 @@ static int add_words(const struct format *f, const char *text, uint64_t *bits, s
 	}
 }
 
-int bits_number(const char *text, uint64_t *ret_number, struct err *err)
+int config_bits_number(const char *text, uint64_t *ret_number, struct err *err)
 {
 	bool hex = strncmp(text, "0x", 2) == 0 || strncmp(text, "0X", 2) == 0;
 	const char *digits = hex ? text + 2 : text;
@@ -195,21 +195,21 @@ int bits_number(const char *text, uint64_t *ret_number, struct err *err)
 static int read_text(const struct format *f, const char *text, uint64_t *bits, struct err *err)
 {
 	if (isdigit((unsigned char)*text))
-		return bits_number(text, bits, err);
+		return config_bits_number(text, bits, err);
 	*bits |= f->required;
 	return add_words(f, text, bits, err);
 }
 
 static int read_string(const struct format *f, const json_t *value, uint64_t *bits, struct err *err)
 {
-	if (value_text_check(value, err) < 0)
+	if (config_value_text_check(value, err) < 0)
 		return -1;
 	return read_text(f, json_string_value(value), bits, err);
 }
 
 static int read_list(const struct format *f, const json_t *list, uint64_t *bits, struct err *err)
 {
-	char text[VALUE_TEXT_BYTES];
+	char text[CONFIG_VALUE_TEXT_BYTES];
 	const json_t *word;
 	size_t i;
 
@@ -218,8 +218,9 @@ static int read_list(const struct format *f, const json_t *list, uint64_t *bits,
 	{
 		if (!json_is_string(word))
 			return err_set(err, ERR_USAGE, "is a list of words, and %s is not one",
-			        value_text(word, text));
-		if (value_text_check(word, err) < 0 || add_word(f, json_string_value(word), bits, err) < 0)
+			        config_value_text(word, text));
+		if (config_value_text_check(word, err) < 0 ||
+		        add_word(f, json_string_value(word), bits, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -227,7 +228,7 @@ static int read_list(const struct format *f, const json_t *list, uint64_t *bits,
 
 static int read_bits(const struct format *f, const json_t *value, uint64_t *bits, struct err *err)
 {
-	char text[VALUE_TEXT_BYTES];
+	char text[CONFIG_VALUE_TEXT_BYTES];
 
 	if (json_is_string(value))
 		return read_string(f, value, bits, err);
@@ -235,7 +236,7 @@ static int read_bits(const struct format *f, const json_t *value, uint64_t *bits
 		return read_list(f, value, bits, err);
 	if (!json_is_integer(value) || json_integer_value(value) < 0)
 		return err_set(err, ERR_USAGE, "must be a number, words or null; this is %s",
-		        value_text(value, text));
+		        config_value_text(value, text));
 	*bits = (uint64_t)json_integer_value(value);
 	return 0;
 }
@@ -250,7 +251,7 @@ int config_policy_parse(enum config_sev_type type, const char *text, uint64_t *r
 	return 0;
 }
 
-int bits_set(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+int config_bits_set(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
 {
 	const struct format *f = key->type == CONFIG_POLICY ? policies : features;
 	uint64_t bits = 0;
@@ -258,7 +259,7 @@ int bits_set(struct config *config, const struct config_key *key, const json_t *
 	f += config->sev.type;
 	if (json_is_null(value)) {
 		bits = f->def;
-	} else if (f->bits) { /* without a type there is no meaning; check_between() says so */
+	} else if (f->bits) { /* without a type there is no meaning; config_check_between() says so */
 		if (read_bits(f, value, &bits, err) < 0 || check_bits(f, bits, err) < 0)
 			return -1;
 	}

@@ -57,7 +57,7 @@ static void check_need(
 		config_mistake_at(config, mistakes, key->name, "needs %s too", key->needs);
 }
 
-void check_between(const struct config *config, struct config_mistakes *mistakes)
+void config_check_between(const struct config *config, struct config_mistakes *mistakes)
 {
 	for (size_t i = 0; i < config_keys_count; i++) {
 		if (!is_bad(config, "sev.type"))

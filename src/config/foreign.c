@@ -4,7 +4,7 @@
  */
 #include "internal.h"
 
-const struct foreign foreign_names[] = {
+const struct config_foreign config_foreign_names[] = {
         /* keys */
         {"m", "machine.memory"},
         {"mem", "machine.memory"},

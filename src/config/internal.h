@@ -18,69 +18,69 @@ struct config_place {
 /* ---- mistake.c ---- */
 
 /* Strings are copied; key and where may be NULL. Returns -1 when no memory is left. */
-int mistake_add(struct config_mistakes *mistakes, const struct config_place *place, const char *key,
+int config_mistake_add(struct config_mistakes *mistakes, const struct config_place *place, const char *key,
         const char *fmt, ...) PRINTF(4, 5) MUST_CHECK;
 
 /* ---- suggest.c ---- */
 
 /* The key that was probably meant; if none, the section, which is written to text; or NULL. */
-#define SUGGEST_SECTION_BYTES 32
-const char *suggest_key(const char *dotted, char text[static SUGGEST_SECTION_BYTES]);
+#define CONFIG_SUGGEST_SECTION_BYTES 32
+const char *config_suggest_key(const char *dotted, char text[static CONFIG_SUGGEST_SECTION_BYTES]);
 
 /* ---- foreign.c: what other programs call a key, a word or a processor ---- */
 
-struct foreign {
+struct config_foreign {
 	const char *theirs, *ours;
 	const char *why; /* there is nothing of ours: the reason; NULL otherwise */
 };
-extern const struct foreign foreign_names[]; /* ends with a row without names */
+extern const struct config_foreign config_foreign_names[]; /* ends with a row without names */
 
 /* ---- scan.c: members of an object, in text that jansson has found valid ---- */
 
-struct scan {
+struct config_scan {
 	const char *at, *end;
 	unsigned line, column;
 };
 
-struct scan_member {
+struct config_scan_member {
 	char *key; /* the caller frees */
-	struct scan key_at;
-	struct scan value; /* from its first to behind its last character */
+	struct config_scan key_at;
+	struct config_scan value; /* from its first to behind its last character */
 };
 
-struct scan scan_over(const void *text, size_t size);
+struct config_scan config_scan_over(const void *text, size_t size);
 /* Past white space; on to the next c; each at most to the end. */
-void scan_space(struct scan *s);
-void scan_find(struct scan *s, char c);
+void config_scan_space(struct config_scan *s);
+void config_scan_find(struct config_scan *s, char c);
 /* Steps into the object that s stands before; false: it is no object. */
-bool scan_enter(struct scan *s);
+bool config_scan_enter(struct config_scan *s);
 /* 1: the next member, 0: there is none, -1: no memory, or the text is not what jansson said it is. */
-int scan_next(struct scan *s, struct scan_member *ret_member);
+int config_scan_next(struct config_scan *s, struct config_scan_member *ret_member);
 /* The value as jansson reads it, NULL if it cannot. */
-json_t *scan_value(const struct scan *s, json_error_t *error);
+json_t *config_scan_value(const struct config_scan *s, json_error_t *error);
 
 /* ---- value.c, bits.c: a JSON value becomes a field; on failure the field is untouched ---- */
 
-int value_set(
+int config_value_set(
         struct config *config, const struct config_key *key, const json_t *value, struct err *err) MUST_CHECK;
-int bits_set(
+int config_bits_set(
         struct config *config, const struct config_key *key, const json_t *value, struct err *err) MUST_CHECK;
 /* "true", "3", "\"abc\"", "a list": for messages; long strings are cut. */
-#define VALUE_TEXT_BYTES 64
-const char *value_text(const json_t *value, char text[static VALUE_TEXT_BYTES]);
+#define CONFIG_VALUE_TEXT_BYTES 64
+const char *config_value_text(const json_t *value, char text[static CONFIG_VALUE_TEXT_BYTES]);
 /* Decimal, or hexadecimal behind 0x, of at most 64 bits; nothing around it. */
-int bits_number(const char *text, uint64_t *ret_number, struct err *err) MUST_CHECK;
+int config_bits_number(const char *text, uint64_t *ret_number, struct err *err) MUST_CHECK;
 /* Refuses NUL and other control characters. */
-int value_text_check(const json_t *string, struct err *err) MUST_CHECK;
+int config_value_text_check(const json_t *string, struct err *err) MUST_CHECK;
 
 /* ---- check.c ---- */
 
 /* What only several keys together show. */
-config_check check_between;
+config_check config_check_between;
 
 /* ---- load.c, text.c: what is being read ---- */
 
-struct parse {
+struct config_parse {
 	char *name;
 	struct config *config;
 	struct config_mistakes *mistakes;
@@ -90,13 +90,14 @@ struct parse {
 };
 
 /* The values of a JSON text, not yet judged. */
-void text_take(struct parse *p, const void *text, size_t size);
+void config_text_take(struct config_parse *p, const void *text, size_t size);
 /* The row of the first key in a section, or NULL. */
-const struct config_key *section_find(const char *dotted);
-/* Returns as mistake_add(). */
-int unknown_key(struct parse *p, const struct config_place *place, const char *dotted) MUST_CHECK;
+const struct config_key *config_section_find(const char *dotted);
+/* Returns as config_mistake_add(). */
+int config_unknown_key(
+        struct config_parse *p, const struct config_place *place, const char *dotted) MUST_CHECK;
 
-static inline void note(struct parse *p, int result)
+static inline void config_note(struct config_parse *p, int result)
 {
 	if (result < 0)
 		p->failed = true;

@@ -21,14 +21,14 @@ static json_t *set_value(const struct config_key *key, const char *text)
 	return json_string(text);
 }
 
-static int set_refused(struct parse *p, const struct config_place *place, const char *name)
+static int set_refused(struct config_parse *p, const struct config_place *place, const char *name)
 {
-	if (section_find(name))
-		return mistake_add(p->mistakes, place, name, "is a section; set one of its keys");
-	return unknown_key(p, place, name);
+	if (config_section_find(name))
+		return config_mistake_add(p->mistakes, place, name, "is a section; set one of its keys");
+	return config_unknown_key(p, place, name);
 }
 
-static void take_set(struct parse *p, const char *word)
+static void take_set(struct config_parse *p, const char *word)
 {
 	auto_free char *where = NULL, *name = strndup(word, strcspn(word, "="));
 	const struct config_key *key = name ? config_key_find(name) : NULL;
@@ -42,9 +42,9 @@ static void take_set(struct parse *p, const char *word)
 	}
 	place.where = where;
 	if (!strchr(word, '=')) {
-		note(p, mistake_add(p->mistakes, &place, NULL, "KEY=VALUE is needed"));
+		config_note(p, config_mistake_add(p->mistakes, &place, NULL, "KEY=VALUE is needed"));
 	} else if (!key) {
-		note(p, set_refused(p, &place, name));
+		config_note(p, set_refused(p, &place, name));
 	} else {
 		struct config_place *kept = &p->config->places[key - config_keys];
 
@@ -60,17 +60,17 @@ static void take_set(struct parse *p, const char *word)
 
 /* ---- together ---- */
 
-static void apply_default(struct parse *p, const struct config_key *key)
+static void apply_default(struct config_parse *p, const struct config_key *key)
 {
 	json_t *value = json_loads(key->def, JSON_DECODE_ANY, NULL);
 
-	if (!value || value_set(p->config, key, value, NULL) < 0)
+	if (!value || config_value_set(p->config, key, value, NULL) < 0)
 		p->failed = true;
 	json_decref(value);
 }
 
 /* Bits have a meaning only under a type: without a good one they are left alone. */
-static bool is_readable(const struct parse *p, const struct config_key *key)
+static bool is_readable(const struct config_parse *p, const struct config_key *key)
 {
 	const struct config_key *type = config_key_find("sev.type");
 
@@ -79,14 +79,15 @@ static bool is_readable(const struct parse *p, const struct config_key *key)
 }
 
 /* In the order of the table, which sev.type's users rely on. */
-static void apply_values(struct parse *p)
+static void apply_values(struct config_parse *p)
 {
 	for (size_t i = 0; i < config_keys_count; i++) {
 		const struct config_key *key = &config_keys[i];
 		struct err err = {0};
 
 		apply_default(p, key);
-		if (p->values[i] && is_readable(p, key) && value_set(p->config, key, p->values[i], &err) < 0)
+		if (p->values[i] && is_readable(p, key) &&
+		        config_value_set(p->config, key, p->values[i], &err) < 0)
 			config_mistake_at(p->config, p->mistakes, key->name, "%s", err.text);
 	}
 }
@@ -129,7 +130,7 @@ void config_destroy(struct config *config)
 	free(config);
 }
 
-static bool is_good(const struct parse *p)
+static bool is_good(const struct config_parse *p)
 {
 	for (size_t i = 0; i < config_keys_count; i++) {
 		if (p->config->places[i].bad)
@@ -138,11 +139,11 @@ static bool is_good(const struct parse *p)
 	return !p->failed && p->mistakes->count == 0;
 }
 
-static void read_all(struct parse *p, const void *text, size_t size, const char *const *sets, size_t n_sets,
-        config_check *check)
+static void read_all(struct config_parse *p, const void *text, size_t size, const char *const *sets,
+        size_t n_sets, config_check *check)
 {
 	if (text)
-		text_take(p, text, size);
+		config_text_take(p, text, size);
 	for (size_t i = 0; i < n_sets && !p->failed; i++)
 		take_set(p, sets[i]);
 	if (p->failed)
@@ -150,7 +151,7 @@ static void read_all(struct parse *p, const void *text, size_t size, const char 
 	apply_values(p);
 	if (p->failed)
 		return;
-	check_between(p->config, p->mistakes);
+	config_check_between(p->config, p->mistakes);
 	if (check)
 		check(p->config, p->mistakes);
 }
@@ -161,7 +162,7 @@ int config_parse(const char *name, const void *text, size_t size, const char *co
 	auto_free json_t **values = calloc(config_keys_count, sizeof(json_t *));
 	auto_free unsigned *lines = calloc(config_keys_count, sizeof(*lines));
 	auto_free char *own_name = strdup(name);
-	struct parse p = {.name = own_name,
+	struct config_parse p = {.name = own_name,
 	        .config = config_create(name),
 	        .mistakes = mistakes,
 	        .values = values,
@@ -191,7 +192,7 @@ int config_load(const char *path, const char *const *sets, size_t n_sets, config
 	if (!path)
 		return config_parse("", NULL, 0, sets, n_sets, check, ret_config, mistakes);
 	if (file_read_all(path, CONFIG_FILE_MAX_BYTES, &text, &size, &err) < 0) {
-		if (mistake_add(mistakes, &nowhere, NULL, "%s", err.text) < 0)
+		if (config_mistake_add(mistakes, &nowhere, NULL, "%s", err.text) < 0)
 			log_error("%s", err.text);
 		return -1;
 	}

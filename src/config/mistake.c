@@ -78,7 +78,7 @@ static PRINTF(4, 0) int add(struct config_mistakes *mistakes, const struct confi
 	return insert(mistakes, m);
 }
 
-int mistake_add(struct config_mistakes *mistakes, const struct config_place *place, const char *key,
+int config_mistake_add(struct config_mistakes *mistakes, const struct config_place *place, const char *key,
         const char *fmt, ...)
 {
 	va_list args;

@@ -7,15 +7,15 @@
 
 #include "internal.h"
 
-struct scan scan_over(const void *text, size_t size)
+struct config_scan config_scan_over(const void *text, size_t size)
 {
 	const char *at = text;
 
-	return (struct scan){.at = at, .end = at + size, .line = 1, .column = 1};
+	return (struct config_scan){.at = at, .end = at + size, .line = 1, .column = 1};
 }
 
 /* One byte on. Columns count characters: bytes that continue a UTF-8 sequence do not. */
-static void step(struct scan *s)
+static void step(struct config_scan *s)
 {
 	if (*s->at == '\n') {
 		s->line++;
@@ -26,14 +26,14 @@ static void step(struct scan *s)
 	s->at++;
 }
 
-void scan_space(struct scan *s)
+void config_scan_space(struct config_scan *s)
 {
 	while (s->at < s->end && memchr(" \t\r\n", *s->at, 4))
 		step(s);
 }
 
 /* Past the closing quote of the string that s stands before. */
-static void skip_string(struct scan *s)
+static void skip_string(struct config_scan *s)
 {
 	step(s);
 	while (s->at < s->end && *s->at != '"') {
@@ -47,7 +47,7 @@ static void skip_string(struct scan *s)
 }
 
 /* Past one value of any depth, without recursion. */
-static void skip_value(struct scan *s)
+static void skip_value(struct config_scan *s)
 {
 	size_t depth = 0;
 
@@ -74,39 +74,39 @@ static void skip_value(struct scan *s)
 	}
 }
 
-static bool skip_char(struct scan *s, char c)
+static bool skip_char(struct config_scan *s, char c)
 {
-	scan_space(s);
+	config_scan_space(s);
 	if (s->at == s->end || *s->at != c)
 		return false;
 	step(s);
 	return true;
 }
 
-void scan_find(struct scan *s, char c)
+void config_scan_find(struct config_scan *s, char c)
 {
 	while (s->at < s->end && *s->at != c)
 		step(s);
 }
 
-bool scan_enter(struct scan *s)
+bool config_scan_enter(struct config_scan *s)
 {
 	return skip_char(s, '{');
 }
 
-json_t *scan_value(const struct scan *s, json_error_t *error)
+json_t *config_scan_value(const struct config_scan *s, json_error_t *error)
 {
 	return json_loadb(s->at, (size_t)(s->end - s->at), JSON_DECODE_ANY | JSON_ALLOW_NUL, error);
 }
 
-int scan_next(struct scan *s, struct scan_member *ret_member)
+int config_scan_next(struct config_scan *s, struct config_scan_member *ret_member)
 {
-	struct scan_member m;
+	struct config_scan_member m;
 	json_error_t error;
 	json_t *key;
 
 	skip_char(s, ',');
-	scan_space(s);
+	config_scan_space(s);
 	if (s->at == s->end || *s->at != '"')
 		return 0;
 	m.key_at = *s;
@@ -114,11 +114,11 @@ int scan_next(struct scan *s, struct scan_member *ret_member)
 	m.key_at.end = s->at;
 	if (!skip_char(s, ':'))
 		return -1;
-	scan_space(s);
+	config_scan_space(s);
 	m.value = *s;
 	skip_value(s);
 	m.value.end = s->at;
-	key = scan_value(&m.key_at, &error);
+	key = config_scan_value(&m.key_at, &error);
 	m.key = key ? strdup(json_string_value(key) ?: "") : NULL;
 	json_decref(key);
 	if (!m.key)

@@ -100,7 +100,7 @@ const char *config_same(const char *word, config_candidate *candidate, const voi
 {
 	const char *found = find_same(word, candidate, ctx), *name;
 
-	for (const struct foreign *f = foreign_names; !found && f->theirs; f++) {
+	for (const struct config_foreign *f = config_foreign_names; !found && f->theirs; f++) {
 		if (!f->ours || !is_same(f->theirs, last_part(word)))
 			continue;
 		for (size_t i = 0; !found && (name = candidate(ctx, i)); i++)
@@ -130,14 +130,14 @@ static const char *key_name(const void *unused, size_t i)
 	return i < config_keys_count ? config_keys[i].name : NULL;
 }
 
-static const char *nearest_section(const char *word, char text[static SUGGEST_SECTION_BYTES])
+static const char *nearest_section(const char *word, char text[static CONFIG_SUGGEST_SECTION_BYTES])
 {
 	unsigned distance = limit_of(word);
 	const char *best = NULL;
 
 	for (size_t i = 0; i < config_keys_count; i++) {
 		const char *name = config_keys[i].name;
-		char section[SUGGEST_SECTION_BYTES];
+		char section[CONFIG_SUGGEST_SECTION_BYTES];
 
 		snprintf(section, sizeof(section), "%.*s", (int)strcspn(name, "."), name);
 		if (is_better(word, section, &distance))
@@ -148,14 +148,14 @@ static const char *nearest_section(const char *word, char text[static SUGGEST_SE
 
 const char *config_why_none(const char *dotted)
 {
-	for (const struct foreign *f = foreign_names; f->theirs; f++) {
+	for (const struct config_foreign *f = config_foreign_names; f->theirs; f++) {
 		if (f->why && is_same(f->theirs, last_part(dotted)))
 			return f->why;
 	}
 	return NULL;
 }
 
-const char *suggest_key(const char *dotted, char text[static SUGGEST_SECTION_BYTES])
+const char *config_suggest_key(const char *dotted, char text[static CONFIG_SUGGEST_SECTION_BYTES])
 {
 	return config_nearest(dotted, key_name, NULL) ?: nearest_section(dotted, text);
 }

@@ -7,7 +7,7 @@
 
 #include "internal.h"
 
-static struct config_place place_at(const struct parse *p, const struct scan *at)
+static struct config_place place_at(const struct config_parse *p, const struct config_scan *at)
 {
 	return (struct config_place){.where = p->name, .line = at->line, .column = at->column};
 }
@@ -48,18 +48,18 @@ static unsigned syntax_column(const json_error_t *error)
 }
 
 /* The one mistake of a text that cannot be read. */
-static void unreadable(struct parse *p, unsigned line, unsigned column, const char *text)
+static void unreadable(struct config_parse *p, unsigned line, unsigned column, const char *text)
 {
 	struct config_place place = {.where = p->name, .line = line, .column = column};
 
 	p->failed = true;
-	note(p, mistake_add(p->mistakes, &place, NULL, "%s", text));
+	config_note(p, config_mistake_add(p->mistakes, &place, NULL, "%s", text));
 }
 
 /* The hexadecimal number that jansson stumbled over behind its first 0: "0x30000". "": something else. */
 #define HEX_TEXT_BYTES 24
 static const char *hex_text(
-        const struct scan *text, const json_error_t *error, char hex[static HEX_TEXT_BYTES])
+        const struct config_scan *text, const json_error_t *error, char hex[static HEX_TEXT_BYTES])
 {
 	const char *x = text->at + (error->position > 0 ? error->position : 0);
 	size_t digits = 0;
@@ -78,7 +78,7 @@ static const char *hex_text(
 }
 
 /* What is wrong with a text that jansson does not take. */
-static void refuse(struct parse *p, const struct scan *text, const json_error_t *error)
+static void refuse(struct config_parse *p, const struct config_scan *text, const json_error_t *error)
 {
 	char hex[HEX_TEXT_BYTES], sentence[160];
 
@@ -92,16 +92,16 @@ static void refuse(struct parse *p, const struct scan *text, const json_error_t 
 }
 
 /* Is the whole text one JSON object? If not, there is one mistake, and nothing else is worth reading. */
-static bool text_is_object(struct parse *p, const struct scan *text)
+static bool text_is_object(struct config_parse *p, const struct config_scan *text)
 {
 	/* Large whole numbers pass here as reals, so that take_value() can tell whose value is too large. */
 	const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
-	struct scan first = *text, nul = *text;
+	struct config_scan first = *text, nul = *text;
 	json_error_t error;
 	json_t *root;
 
-	scan_space(&first);
-	scan_find(&nul, '\0');
+	config_scan_space(&first);
+	config_scan_find(&nul, '\0');
 	if (first.at == first.end)
 		unreadable(p, first.line, first.column, "is empty; the least configuration is an object, {}");
 	else if (nul.at < nul.end) /* jansson would take it for the end of the text */
@@ -121,7 +121,7 @@ static bool text_is_object(struct parse *p, const struct scan *text)
 
 /* ---- keys ---- */
 
-const struct config_key *section_find(const char *dotted)
+const struct config_key *config_section_find(const char *dotted)
 {
 	size_t length = strlen(dotted);
 
@@ -132,88 +132,91 @@ const struct config_key *section_find(const char *dotted)
 	return NULL;
 }
 
-int unknown_key(struct parse *p, const struct config_place *place, const char *dotted)
+int config_unknown_key(struct config_parse *p, const struct config_place *place, const char *dotted)
 {
-	char section[SUGGEST_SECTION_BYTES];
+	char section[CONFIG_SUGGEST_SECTION_BYTES];
 	const char *best;
 
 	if (p->mistakes->count == CONFIG_MISTAKES_MAX)
 		return 0; /* nobody will read a suggestion */
 	best = config_why_none(dotted);
 	if (best)
-		return mistake_add(p->mistakes, place, dotted, "there is no such key: %s", best);
-	best = suggest_key(dotted, section);
+		return config_mistake_add(p->mistakes, place, dotted, "there is no such key: %s", best);
+	best = config_suggest_key(dotted, section);
 	if (best)
-		return mistake_add(
+		return config_mistake_add(
 		        p->mistakes, place, dotted, "there is no such key; did you mean %s?", best);
-	return mistake_add(p->mistakes, place, dotted, "there is no such key; vmm.conf(5) lists them");
+	return config_mistake_add(p->mistakes, place, dotted, "there is no such key; vmm.conf(5) lists them");
 }
 
-static int given_twice(struct parse *p, const struct scan *at, const char *dotted, unsigned first)
+static int given_twice(
+        struct config_parse *p, const struct config_scan *at, const char *dotted, unsigned first)
 {
 	struct config_place place = place_at(p, at);
 
-	return mistake_add(p->mistakes, &place, dotted, "is given twice, first on line %u", first);
+	return config_mistake_add(p->mistakes, &place, dotted, "is given twice, first on line %u", first);
 }
 
-static void take_value(struct parse *p, const struct scan_member *m, const struct config_key *key)
+static void take_value(
+        struct config_parse *p, const struct config_scan_member *m, const struct config_key *key)
 {
 	struct config_place *place = &p->config->places[key - config_keys];
 	json_t **value = &p->values[key - config_keys];
 	json_error_t error;
 
 	if (*value) {
-		note(p, given_twice(p, &m->key_at, key->name, place->line));
+		config_note(p, given_twice(p, &m->key_at, key->name, place->line));
 		return;
 	}
 	place->line = m->value.line;
 	place->column = m->value.column;
 	place->given = true;
-	*value = scan_value(&m->value, &error);
+	*value = config_scan_value(&m->value, &error);
 	if (!*value)
 		config_mistake_at(p->config, p->mistakes, key->name, "%s", syntax_text(&error));
 }
 
 /* False: these members are not worth reading. */
-static bool enter_section(
-        struct parse *p, struct scan_member *m, const struct config_key *first, const char *dotted)
+static bool enter_section(struct config_parse *p, struct config_scan_member *m,
+        const struct config_key *first, const char *dotted)
 {
 	unsigned *line = &p->section_lines[first - config_keys];
 	struct config_place place = place_at(p, &m->value);
 
 	if (*line) {
-		note(p, given_twice(p, &m->key_at, dotted, *line));
+		config_note(p, given_twice(p, &m->key_at, dotted, *line));
 		return false;
 	}
 	*line = m->key_at.line;
-	if (scan_enter(&m->value))
+	if (config_scan_enter(&m->value))
 		return true;
-	note(p, mistake_add(p->mistakes, &place, dotted, "is a section: an object with keys is needed"));
+	config_note(p, config_mistake_add(
+	                       p->mistakes, &place, dotted, "is a section: an object with keys is needed"));
 	return false;
 }
 
-static void take_members(struct parse *p, struct scan *object, const char *section);
+static void take_members(struct config_parse *p, struct config_scan *object, const char *section);
 
-static void take_member(struct parse *p, struct scan_member *m, const char *dotted)
+static void take_member(struct config_parse *p, struct config_scan_member *m, const char *dotted)
 {
-	const struct config_key *key = config_key_find(dotted), *first = section_find(dotted);
+	const struct config_key *key = config_key_find(dotted), *first = config_section_find(dotted);
 	struct config_place place = place_at(p, &m->key_at);
 
 	if (key)
 		take_value(p, m, key);
 	else if (!first)
-		note(p, unknown_key(p, &place, dotted));
+		config_note(p, config_unknown_key(p, &place, dotted));
 	else if (enter_section(p, m, first, dotted))
 		take_members(p, &m->value, dotted);
 }
 
 /* Recursion ends where the table's dots end. */
-static void take_members(struct parse *p, struct scan *object, const char *section)
+static void take_members(struct config_parse *p, struct config_scan *object, const char *section)
 {
-	struct scan_member m;
+	struct config_scan_member m;
 	int more;
 
-	while ((more = scan_next(object, &m)) > 0) {
+	while ((more = config_scan_next(object, &m)) > 0) {
 		auto_free char *key = m.key;
 		auto_free char *dotted = NULL;
 
@@ -224,13 +227,13 @@ static void take_members(struct parse *p, struct scan *object, const char *secti
 		}
 		take_member(p, &m, dotted);
 	}
-	note(p, more);
+	config_note(p, more);
 }
 
-void text_take(struct parse *p, const void *text, size_t size)
+void config_text_take(struct config_parse *p, const void *text, size_t size)
 {
-	struct scan s = scan_over(text, size);
+	struct config_scan s = config_scan_over(text, size);
 
-	if (text_is_object(p, &s) && scan_enter(&s))
+	if (text_is_object(p, &s) && config_scan_enter(&s))
 		take_members(p, &s, "");
 }

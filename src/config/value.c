@@ -8,9 +8,11 @@
 
 #include "internal.h"
 
-#define QUOTED_BYTES 40 /* of a string shown in a message; VALUE_TEXT_BYTES has room for the quotes */
+#define QUOTED_BYTES \
+	40 /* of a string shown in a message; CONFIG_VALUE_TEXT_BYTES has room for the quotes \
+	    */
 
-const char *value_text(const json_t *value, char text[static VALUE_TEXT_BYTES])
+const char *config_value_text(const json_t *value, char text[static CONFIG_VALUE_TEXT_BYTES])
 {
 	static const char *const names[] = {
 	        [JSON_OBJECT] = "an object",
@@ -30,22 +32,22 @@ const char *value_text(const json_t *value, char text[static VALUE_TEXT_BYTES])
 			for (keep = QUOTED_BYTES; (json_string_value(value)[keep] & 0xc0) == 0x80;)
 				keep--;
 		}
-		snprintf(text, VALUE_TEXT_BYTES, "\"%.*s\"%s", (int)keep, json_string_value(value),
+		snprintf(text, CONFIG_VALUE_TEXT_BYTES, "\"%.*s\"%s", (int)keep, json_string_value(value),
 		        keep < json_string_length(value) ? "..." : "");
 		return text;
 	case JSON_INTEGER:
-		snprintf(text, VALUE_TEXT_BYTES, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+		snprintf(text, CONFIG_VALUE_TEXT_BYTES, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 		return text;
 	case JSON_REAL:
 		real = json_real_value(value);
 		bare = real > -1e6 && real < 1e6 && real == (int)real; /* "%g" would show 2.0 as 2 */
-		snprintf(text, VALUE_TEXT_BYTES, bare ? "%g.0" : "%g", real);
+		snprintf(text, CONFIG_VALUE_TEXT_BYTES, bare ? "%g.0" : "%g", real);
 		return text;
 	default: return names[json_typeof(value)];
 	}
 }
 
-int value_text_check(const json_t *string, struct err *err)
+int config_value_text_check(const json_t *string, struct err *err)
 {
 	const char *text = json_string_value(string);
 
@@ -66,9 +68,9 @@ static void *field_of(struct config *config, const struct config_key *key)
 
 static int wrong(const char *needed, const json_t *value, struct err *err)
 {
-	char text[VALUE_TEXT_BYTES];
+	char text[CONFIG_VALUE_TEXT_BYTES];
 
-	return err_set(err, ERR_USAGE, "must be %s; this is %s", needed, value_text(value, text));
+	return err_set(err, ERR_USAGE, "must be %s; this is %s", needed, config_value_text(value, text));
 }
 
 static int set_bool(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
@@ -136,7 +138,7 @@ static int set_size(struct config *config, const struct config_key *key, const j
 
 	if (json_is_integer(value) && json_integer_value(value) >= 0)
 		bytes = (uint64_t)json_integer_value(value);
-	else if (!json_is_string(value) || value_text_check(value, NULL) < 0 ||
+	else if (!json_is_string(value) || config_value_text_check(value, NULL) < 0 ||
 	         !size_read(json_string_value(value), &bytes))
 		return wrong("a size: a number of bytes, or a string like \"512M\" or \"2GiB\"", value, err);
 	snprintf(needed, sizeof(needed), "from %s to %s", config_size_text(key->min, min),
@@ -169,7 +171,7 @@ static int set_text(struct config *config, const struct config_key *key, const j
 	if (!json_is_string(value))
 		return wrong(
 		        key->type == CONFIG_STRING ? "a string" : "the name of a file, a string", value, err);
-	if (value_text_check(value, err) < 0)
+	if (config_value_text_check(value, err) < 0)
 		return -1;
 	if (length < key->min)
 		return err_set(err, ERR_USAGE, "must not be empty");
@@ -189,7 +191,8 @@ static int set_register(
 		number = 0;
 	else if (json_is_integer(value) && json_integer_value(value) >= 0)
 		number = (uint64_t)json_integer_value(value);
-	else if (text && (value_text_check(value, NULL) < 0 || bits_number(text, &number, NULL) < 0))
+	else if (text &&
+	         (config_value_text_check(value, NULL) < 0 || config_bits_number(text, &number, NULL) < 0))
 		number = UINT64_MAX;
 	if (number > UINT32_MAX)
 		return wrong("a number of 32 bits, such as \"0xa00f11\", or null", value, err);
@@ -235,13 +238,13 @@ static const char *word_name(const void *words, size_t i)
 
 static int wrong_word(const struct config_key *key, const json_t *value, struct err *err)
 {
-	const char *meant = json_is_string(value) && value_text_check(value, NULL) == 0
+	const char *meant = json_is_string(value) && config_value_text_check(value, NULL) == 0
 	                            ? config_nearest(json_string_value(value), word_name, key->words)
 	                            : NULL;
-	char words[CONFIG_WORDS_TEXT_BYTES], text[VALUE_TEXT_BYTES];
+	char words[CONFIG_WORDS_TEXT_BYTES], text[CONFIG_VALUE_TEXT_BYTES];
 
 	return err_set(err, ERR_USAGE, "must be %s; this is %s%s%s%s",
-	        config_words_text(key->words, ~0u, words), value_text(value, text),
+	        config_words_text(key->words, ~0u, words), config_value_text(value, text),
 	        meant ? "; did you mean \"" : "", meant ?: "", meant ? "\"?" : "");
 }
 
@@ -249,7 +252,7 @@ static int set_word(struct config *config, const struct config_key *key, const j
 {
 	for (unsigned i = 0; json_is_string(value) && key->words[i]; i++) {
 		if (strcmp(key->words[i], json_string_value(value)) == 0 &&
-		        value_text_check(value, NULL) == 0) {
+		        config_value_text_check(value, NULL) == 0) {
 			*(unsigned *)field_of(config, key) = i;
 			return 0;
 		}
@@ -257,7 +260,8 @@ static int set_word(struct config *config, const struct config_key *key, const j
 	return wrong_word(key, value, err);
 }
 
-int value_set(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+int config_value_set(
+        struct config *config, const struct config_key *key, const json_t *value, struct err *err)
 {
 	static int (*const setters[])(
 	        struct config *, const struct config_key *, const json_t *, struct err *) = {
@@ -272,8 +276,8 @@ int value_set(struct config *config, const struct config_key *key, const json_t 
 	        [CONFIG_HEX] = set_hex,
 	        [CONFIG_UUID] = set_uuid,
 	        [CONFIG_REGISTER] = set_register,
-	        [CONFIG_POLICY] = bits_set,
-	        [CONFIG_FEATURES] = bits_set,
+	        [CONFIG_POLICY] = config_bits_set,
+	        [CONFIG_FEATURES] = config_bits_set,
 	};
 
 	return setters[key->type](config, key, value, err);

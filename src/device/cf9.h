@@ -9,6 +9,6 @@
 
 /* Byte accesses to port 0xcf9 go here, without PCI's lock held. Before the guest runs; base and size are
  * ignored. */
-void pci_set_cf9(struct device_pci *pci, const struct device_range *range);
+void device_pci_set_cf9(struct device_pci *pci, const struct device_range *range);
 
 #endif

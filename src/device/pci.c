@@ -179,7 +179,7 @@ void device_pci_reset(struct device_pci *pci)
 	pthread_mutex_unlock(&pci->lock);
 }
 
-void pci_set_cf9(struct device_pci *pci, const struct device_range *range)
+void device_pci_set_cf9(struct device_pci *pci, const struct device_range *range)
 {
 	pci->cf9 = *range;
 }

@@ -293,7 +293,7 @@ int device_power_create(struct device_bus *bus, struct device_pci *pci, struct d
 	device_power_reset(power);
 	if (claim_ports(power, bus, err) < 0 || add_function(power, pci, err) < 0)
 		return -1;
-	pci_set_cf9(pci, &cf9);
+	device_pci_set_cf9(pci, &cf9);
 	*ret_power = take_ptr(&power);
 	return 0;
 }

@@ -66,7 +66,7 @@ static void look_at(const char *folder, const char *resource, struct launch_asid
 	}
 }
 
-void cgroup_asids(const char *folder, const char *resource, struct launch_asids *asids)
+void launch_cgroup_asids(const char *folder, const char *resource, struct launch_asids *asids)
 {
 	char path[4200];
 

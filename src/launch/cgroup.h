@@ -11,6 +11,6 @@
  * "sev_es"). folder may be anything; at most CGROUP_LEVELS_MAX folders are looked at.
  */
 #define CGROUP_LEVELS_MAX 32
-void cgroup_asids(const char *folder, const char *resource, struct launch_asids *asids);
+void launch_cgroup_asids(const char *folder, const char *resource, struct launch_asids *asids);
 
 #endif

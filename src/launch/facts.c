@@ -32,7 +32,7 @@ static void find_own_cgroup(char *folder, size_t size)
 
 /*
  * Capabilities in a user namespace of a container's own do not count: the kernel asks for CAP_IPC_LOCK in the
- * initial one (capable() in sev_pin_memory()), which is the one with this inode (PROC_USER_INIT_INO).
+ * initial one (capable() in launch_sev_pin_memory()), which is the one with this inode (PROC_USER_INIT_INO).
  */
 #define INITIAL_USER_NAMESPACE 0xEFFFFFFDu
 
@@ -207,8 +207,8 @@ static void count_asids(const struct launch_process *process, struct launch_fact
 
 	if (facts->sev_asid_max >= facts->sev_asid_min && facts->sev_asid_min)
 		sev->limit = facts->sev_asid_max - facts->sev_asid_min + 1;
-	cgroup_asids(process->cgroup, "sev", sev);
-	cgroup_asids(process->cgroup, "sev_es", es);
+	launch_cgroup_asids(process->cgroup, "sev", sev);
+	launch_cgroup_asids(process->cgroup, "sev_es", es);
 	*snp = *es;
 	es->limit = joint - hiding;
 	snp->limit = hiding ? hiding : joint;

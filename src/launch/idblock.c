@@ -15,13 +15,14 @@ int launch_id_sign(const struct abi_id_block *block, const struct launch_id_key 
 {
 	struct abi_id_auth auth = {.id_key_algo = ABI_ALGO_ECDSA_P384_SHA384};
 
-	if (id_key_public(id, &auth.id_key, err) < 0 ||
-	        id_key_sign(id, block, sizeof(*block), &auth.id_block_sig, err) < 0)
+	if (launch_id_key_public(id, &auth.id_key, err) < 0 ||
+	        launch_id_key_sign(id, block, sizeof(*block), &auth.id_block_sig, err) < 0)
 		return err_wrap(err, "ID key");
 	if (author) {
 		auth.author_key_algo = ABI_ALGO_ECDSA_P384_SHA384;
-		if (id_key_public(author, &auth.author_key, err) < 0 ||
-		        id_key_sign(author, &auth.id_key, sizeof(auth.id_key), &auth.id_key_sig, err) < 0)
+		if (launch_id_key_public(author, &auth.author_key, err) < 0 ||
+		        launch_id_key_sign(author, &auth.id_key, sizeof(auth.id_key), &auth.id_key_sig, err) <
+		                0)
 			return err_wrap(err, "author key");
 	}
 	*ret_auth = auth;

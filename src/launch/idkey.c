@@ -113,7 +113,7 @@ int launch_id_key_generate(struct launch_id_key **ret_key, struct err *err)
 	return wrap(pkey, ret_key, err);
 }
 
-int id_key_public(const struct launch_id_key *key, struct abi_public_key *ret_public, struct err *err)
+int launch_id_key_public(const struct launch_id_key *key, struct abi_public_key *ret_public, struct err *err)
 {
 	return attest_ecdsa_public(key->pkey, ret_public, err);
 }
@@ -135,8 +135,8 @@ static bool from_der(const uint8_t *der, size_t size, struct abi_signature *ret_
 	return fits;
 }
 
-int id_key_sign(const struct launch_id_key *key, const void *data, size_t size, struct abi_signature *ret_sig,
-        struct err *err)
+int launch_id_key_sign(const struct launch_id_key *key, const void *data, size_t size,
+        struct abi_signature *ret_sig, struct err *err)
 {
 	uint8_t der[160]; /* of two 384-bit numbers: at most 104 */
 	size_t der_size = sizeof(der);

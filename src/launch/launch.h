@@ -80,9 +80,10 @@ const char *launch_state_name(enum launch_state state);
 
 launch_step_fn launch_open_device, launch_join_cgroup, launch_create_vm, launch_init, launch_add_vcpus;
 /* ---- step_sev.c ---- */
-launch_step_fn sev_pin_memory, sev_start, sev_update, sev_update_vmsa, sev_measure, sev_secret, sev_finish;
+launch_step_fn launch_sev_pin_memory, launch_sev_start, launch_sev_update, launch_sev_update_vmsa,
+        launch_sev_measure, launch_sev_secret, launch_sev_finish;
 /* ---- step_snp.c ---- */
-launch_step_fn snp_own_memory, snp_start, snp_update, snp_finish;
+launch_step_fn launch_snp_own_memory, launch_snp_start, launch_snp_update, launch_snp_finish;
 
 /* ---- vcpu_state.c: the registers that KVM builds a measured VMSA from ---- */
 

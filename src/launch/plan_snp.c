@@ -14,10 +14,11 @@ const struct launch_row launch_rows_snp[] = {
         {"VM", "KVM_CREATE_VM", LAUNCH_STEP_CREATE, launch_create_vm, LAUNCH_UNINIT},
         {"context", "KVM_SEV_INIT2", LAUNCH_STEP_INIT, launch_init, LAUNCH_UNINIT},
         {"processors", "KVM_CREATE_VCPU", LAUNCH_STEP_VCPUS, launch_add_vcpus, LAUNCH_UNINIT},
-        {"private memory", "KVM_SET_MEMORY_ATTRIBUTES", LAUNCH_STEP_MEMORY, snp_own_memory, LAUNCH_UNINIT},
-        {"start", "KVM_SEV_SNP_LAUNCH_START", LAUNCH_STEP_START, snp_start, LAUNCH_LUPDATE},
-        {"contents", "KVM_SEV_SNP_LAUNCH_UPDATE", LAUNCH_STEP_UPDATE, snp_update, LAUNCH_LUPDATE},
-        {"finish", "KVM_SEV_SNP_LAUNCH_FINISH", LAUNCH_STEP_FINISH, snp_finish, LAUNCH_RUNNING},
+        {"private memory", "KVM_SET_MEMORY_ATTRIBUTES", LAUNCH_STEP_MEMORY, launch_snp_own_memory,
+                LAUNCH_UNINIT},
+        {"start", "KVM_SEV_SNP_LAUNCH_START", LAUNCH_STEP_START, launch_snp_start, LAUNCH_LUPDATE},
+        {"contents", "KVM_SEV_SNP_LAUNCH_UPDATE", LAUNCH_STEP_UPDATE, launch_snp_update, LAUNCH_LUPDATE},
+        {"finish", "KVM_SEV_SNP_LAUNCH_FINISH", LAUNCH_STEP_FINISH, launch_snp_finish, LAUNCH_RUNNING},
         {0},
 };
 

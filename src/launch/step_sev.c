@@ -6,7 +6,7 @@
 
 #include "launch.h"
 
-int sev_pin_memory(struct launch_work *work, struct err *err)
+int launch_sev_pin_memory(struct launch_work *work, struct err *err)
 {
 	const struct page_memory *memory = machine_vm_memory(work->vm);
 	const struct page_layout *layout = page_memory_layout(memory);
@@ -22,7 +22,7 @@ int sev_pin_memory(struct launch_work *work, struct err *err)
 	return 0;
 }
 
-int sev_start(struct launch_work *work, struct err *err)
+int launch_sev_start(struct launch_work *work, struct err *err)
 {
 	const struct launch_options *options = &work->launch->options;
 	struct kvm_sev_launch_start start = {
@@ -48,7 +48,7 @@ static int update_item(struct launch_work *work, const struct launch_item *item,
 	return 0;
 }
 
-int sev_update(struct launch_work *work, struct err *err)
+int launch_sev_update(struct launch_work *work, struct err *err)
 {
 	const struct launch_plan *plan = work->launch->plan;
 
@@ -60,14 +60,14 @@ int sev_update(struct launch_work *work, struct err *err)
 }
 
 /* One call measures every vCPU, in the order in which they were made. */
-int sev_update_vmsa(struct launch_work *work, struct err *err)
+int launch_sev_update_vmsa(struct launch_work *work, struct err *err)
 {
 	if (work->launch->config.sev.type != CONFIG_SEV_ES)
 		return 0;
 	return call_sev_launch_update_vmsa(&work->sev, err);
 }
 
-int sev_measure(struct launch_work *work, struct err *err)
+int launch_sev_measure(struct launch_work *work, struct err *err)
 {
 	clock_gettime(CLOCK_REALTIME_COARSE, &work->measured);
 	if (call_sev_launch_measure(&work->sev, &work->measure, err) < 0)
@@ -95,7 +95,7 @@ static int inject(struct launch_work *work, struct launch_secret *secret, struct
 	return call_sev_launch_secret(&work->sev, &call, err);
 }
 
-int sev_secret(struct launch_work *work, struct err *err)
+int launch_sev_secret(struct launch_work *work, struct err *err)
 {
 	struct launch_secret secret;
 	int found =
@@ -108,7 +108,7 @@ int sev_secret(struct launch_work *work, struct err *err)
 	return found;
 }
 
-int sev_finish(struct launch_work *work, struct err *err)
+int launch_sev_finish(struct launch_work *work, struct err *err)
 {
 	return call_sev_launch_finish(&work->sev, err);
 }

@@ -14,7 +14,7 @@
 #define UPDATE_TRIES    100
 #define UPDATE_PAUSE_NS 1000000
 
-int snp_own_memory(struct launch_work *work, struct err *err)
+int launch_snp_own_memory(struct launch_work *work, struct err *err)
 {
 	struct page_memory *memory = machine_vm_memory(work->vm);
 	const struct page_layout *layout = page_memory_layout(memory);
@@ -31,7 +31,7 @@ int snp_own_memory(struct launch_work *work, struct err *err)
 	return 0;
 }
 
-int snp_start(struct launch_work *work, struct err *err)
+int launch_snp_start(struct launch_work *work, struct err *err)
 {
 	return call_snp_launch_start(&work->sev, work->launch->config.sev.policy, err);
 }
@@ -145,7 +145,7 @@ static size_t staging_bytes(const struct launch_plan *plan)
 }
 
 /* VMSAs are not among what is issued here: KVM measures them at the end, from the vCPUs. */
-int snp_update(struct launch_work *work, struct err *err)
+int launch_snp_update(struct launch_work *work, struct err *err)
 {
 	const struct launch_plan *plan = work->launch->plan;
 	auto_free void *staging = aligned_alloc(PAGE_SIZE_BYTES, staging_bytes(plan));
@@ -162,7 +162,7 @@ int snp_update(struct launch_work *work, struct err *err)
 
 /* ---- the end ---- */
 
-int snp_finish(struct launch_work *work, struct err *err)
+int launch_snp_finish(struct launch_work *work, struct err *err)
 {
 	const struct launch_options *options = &work->launch->options;
 	struct uapi_sev_snp_launch_finish finish = {0};

@@ -20,7 +20,7 @@
 enum { LOADER_ALLOCATE = 1, LOADER_ADD_POINTER = 2, LOADER_ADD_CHECKSUM = 3 };
 enum loader_zone { ZONE_HIGH = 1, ZONE_FSEG = 2 };
 
-static void loader_name(struct acpi_blob *b, const char *file)
+static void loader_name(struct machine_acpi_blob *b, const char *file)
 {
 	char name[LOADER_NAME_BYTES] = "";
 
@@ -29,14 +29,15 @@ static void loader_name(struct acpi_blob *b, const char *file)
 }
 
 /* Fills the rest of a command that began at `start`. */
-static void loader_pad(struct acpi_blob *b, size_t start)
+static void loader_pad(struct machine_acpi_blob *b, size_t start)
 {
 	static const uint8_t zeros[LOADER_COMMAND_BYTES];
 
 	acpi_put(b, zeros, start + LOADER_COMMAND_BYTES - b->size);
 }
 
-static void loader_allocate(struct acpi_blob *b, const char *file, uint32_t alignment, enum loader_zone zone)
+static void loader_allocate(
+        struct machine_acpi_blob *b, const char *file, uint32_t alignment, enum loader_zone zone)
 {
 	size_t start = b->size;
 
@@ -48,7 +49,7 @@ static void loader_allocate(struct acpi_blob *b, const char *file, uint32_t alig
 }
 
 /* The field at `offset` of `file` holds an offset into the tables; firmware adds where it put them. */
-static void loader_pointer(struct acpi_blob *b, const char *file, size_t offset, unsigned bytes)
+static void loader_pointer(struct machine_acpi_blob *b, const char *file, size_t offset, unsigned bytes)
 {
 	size_t start = b->size;
 
@@ -60,7 +61,8 @@ static void loader_pointer(struct acpi_blob *b, const char *file, size_t offset,
 	loader_pad(b, start);
 }
 
-static void loader_checksum(struct acpi_blob *b, const char *file, size_t at, size_t from, size_t length)
+static void loader_checksum(
+        struct machine_acpi_blob *b, const char *file, size_t at, size_t from, size_t length)
 {
 	size_t start = b->size;
 
@@ -78,12 +80,12 @@ static void loader_checksum(struct acpi_blob *b, const char *file, size_t at, si
 #define HEADER_CHECKSUM_AT 9
 
 struct tables {
-	struct acpi_blob blob, loader, rsdp;
+	struct machine_acpi_blob blob, loader, rsdp;
 	size_t facs, dsdt, fadt, madt, xsdt; /* offsets into blob */
 };
 
 /* The header of every table but the FACS (ACPI 6.5, 5.2.6). */
-static size_t table_open(struct acpi_blob *b, const char *signature, uint8_t revision)
+static size_t table_open(struct machine_acpi_blob *b, const char *signature, uint8_t revision)
 {
 	size_t start = b->size;
 
@@ -208,7 +210,7 @@ static void put_fadt(struct tables *t)
 #define MADT_EVERY_PROCESSOR 0xff
 #define MADT_LINT1           1
 
-static void madt_override(struct acpi_blob *b, uint8_t irq, uint32_t gsi, uint16_t flags)
+static void madt_override(struct machine_acpi_blob *b, uint8_t irq, uint32_t gsi, uint16_t flags)
 {
 	acpi_put_le(b, 2, MADT_OVERRIDE);
 	acpi_put_le(b, 1, 0); /* ISA */
@@ -219,7 +221,7 @@ static void madt_override(struct acpi_blob *b, uint8_t irq, uint32_t gsi, uint16
 
 static void put_madt(struct tables *t, unsigned vcpus)
 {
-	struct acpi_blob *b = &t->blob;
+	struct machine_acpi_blob *b = &t->blob;
 
 	t->madt = table_open(b, "APIC", 3);
 	acpi_put_le(b, 4, MACHINE_LAPIC_GPA);
@@ -273,7 +275,7 @@ static void put_xsdt(struct tables *t)
 
 static void put_rsdp(struct tables *t)
 {
-	struct acpi_blob *b = &t->rsdp;
+	struct machine_acpi_blob *b = &t->rsdp;
 
 	acpi_put(b, "RSD PTR ", 8);
 	acpi_put_le(b, 1, 0); /* checksum of the first 20 bytes */
@@ -288,9 +290,9 @@ static void put_rsdp(struct tables *t)
 	loader_checksum(&t->loader, RSDP_FILE, RSDP_X_CHECKSUM_AT, 0, RSDP_BYTES);
 }
 
-static bool blob_init(struct acpi_blob *b, size_t room)
+static bool blob_init(struct machine_acpi_blob *b, size_t room)
 {
-	*b = (struct acpi_blob){.data = calloc(1, room), .room = room};
+	*b = (struct machine_acpi_blob){.data = calloc(1, room), .room = room};
 	return b->data;
 }
 

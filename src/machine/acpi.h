@@ -8,6 +8,6 @@
 #include "vmm/machine.h"
 
 /* Appends the AML of the DSDT. */
-void machine_dsdt_put(struct acpi_blob *b, unsigned vcpus);
+void machine_dsdt_put(struct machine_acpi_blob *b, unsigned vcpus);
 
 #endif

@@ -8,13 +8,13 @@
 
 #include "vmm/base.h"
 
-struct acpi_blob {
+struct machine_acpi_blob {
 	uint8_t *data; /* malloc */
 	size_t size, room;
 	bool full;
 };
 
-static inline void acpi_put(struct acpi_blob *b, const void *bytes, size_t count)
+static inline void acpi_put(struct machine_acpi_blob *b, const void *bytes, size_t count)
 {
 	if (!range_fits(b->size, count, b->room)) {
 		b->full = true;
@@ -24,13 +24,13 @@ static inline void acpi_put(struct acpi_blob *b, const void *bytes, size_t count
 	b->size += count;
 }
 
-static inline void acpi_put_le(struct acpi_blob *b, unsigned bytes, uint64_t value)
+static inline void acpi_put_le(struct machine_acpi_blob *b, unsigned bytes, uint64_t value)
 {
 	acpi_put(b, &value, bytes);
 }
 
 /* Overwrites what was put earlier. */
-static inline void acpi_patch_le(struct acpi_blob *b, size_t at, unsigned bytes, uint64_t value)
+static inline void acpi_patch_le(struct machine_acpi_blob *b, size_t at, unsigned bytes, uint64_t value)
 {
 	if (range_fits(at, bytes, b->size))
 		store_le(b->data + at, bytes, value);

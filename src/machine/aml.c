@@ -22,7 +22,7 @@ enum {
 #define PKG_LENGTH_BYTES 3
 #define PKG_LENGTH_LEAD  0x80
 
-static size_t pkg_open(struct acpi_blob *b)
+static size_t pkg_open(struct machine_acpi_blob *b)
 {
 	size_t at = b->size;
 
@@ -30,14 +30,14 @@ static size_t pkg_open(struct acpi_blob *b)
 	return at;
 }
 
-void aml_close(struct acpi_blob *b, size_t opened)
+void machine_aml_close(struct machine_acpi_blob *b, size_t opened)
 {
 	size_t length = b->size - opened;
 
 	acpi_patch_le(b, opened, PKG_LENGTH_BYTES, PKG_LENGTH_LEAD | (length & 0xf) | (length >> 4) << 8);
 }
 
-size_t aml_scope_open(struct acpi_blob *b, const char *name)
+size_t machine_aml_scope_open(struct machine_acpi_blob *b, const char *name)
 {
 	size_t opened;
 
@@ -47,7 +47,7 @@ size_t aml_scope_open(struct acpi_blob *b, const char *name)
 	return opened;
 }
 
-size_t aml_device_open(struct acpi_blob *b, const char *name)
+size_t machine_aml_device_open(struct machine_acpi_blob *b, const char *name)
 {
 	size_t opened;
 
@@ -57,7 +57,7 @@ size_t aml_device_open(struct acpi_blob *b, const char *name)
 	return opened;
 }
 
-size_t aml_package_open(struct acpi_blob *b, unsigned elements)
+size_t machine_aml_package_open(struct machine_acpi_blob *b, unsigned elements)
 {
 	size_t opened;
 
@@ -67,13 +67,13 @@ size_t aml_package_open(struct acpi_blob *b, unsigned elements)
 	return opened;
 }
 
-void aml_name(struct acpi_blob *b, const char *name)
+void machine_aml_name(struct machine_acpi_blob *b, const char *name)
 {
 	acpi_put_le(b, 1, OP_NAME);
 	acpi_put(b, name, strlen(name));
 }
 
-void aml_integer(struct acpi_blob *b, uint32_t value)
+void machine_aml_integer(struct machine_acpi_blob *b, uint32_t value)
 {
 	if (value <= 1) {
 		acpi_put_le(b, 1, value ? OP_ONE : OP_ZERO);
@@ -89,14 +89,14 @@ void aml_integer(struct acpi_blob *b, uint32_t value)
 	}
 }
 
-void aml_string(struct acpi_blob *b, const char *text)
+void machine_aml_string(struct machine_acpi_blob *b, const char *text)
 {
 	acpi_put_le(b, 1, OP_STRING);
 	acpi_put(b, text, strlen(text) + 1);
 }
 
 /* Three letters of five bits and four hexadecimal digits, big-endian (ACPI 6.5, 19.3.4). */
-void aml_eisa_id(struct acpi_blob *b, const char *id)
+void machine_aml_eisa_id(struct machine_acpi_blob *b, const char *id)
 {
 	uint32_t letters =
 	        (uint32_t)(id[0] & 31) << 10 | (uint32_t)(id[1] & 31) << 5 | (uint32_t)(id[2] & 31);
@@ -119,9 +119,9 @@ enum { SPACE_MEMORY, SPACE_IO, SPACE_BUS };
 #define SPACE_MEMORY_WRITE 0x01 /* read and write, not cacheable */
 
 /* The buffer's size is a word behind the package length, patched when it is known. */
-struct aml_resources aml_resources_open(struct acpi_blob *b)
+struct machine_aml_resources machine_aml_resources_open(struct machine_acpi_blob *b)
 {
-	struct aml_resources resources;
+	struct machine_aml_resources resources;
 
 	acpi_put_le(b, 1, OP_BUFFER);
 	resources.term = pkg_open(b);
@@ -131,14 +131,14 @@ struct aml_resources aml_resources_open(struct acpi_blob *b)
 	return resources;
 }
 
-void aml_resources_close(struct acpi_blob *b, struct aml_resources resources)
+void machine_aml_resources_close(struct machine_acpi_blob *b, struct machine_aml_resources resources)
 {
 	acpi_put_le(b, 2, DESCRIPTOR_END); /* and a checksum of 0: not used */
 	acpi_patch_le(b, resources.length_at, 2, b->size - resources.length_at - 2);
-	aml_close(b, resources.term);
+	machine_aml_close(b, resources.term);
 }
 
-void aml_io(struct acpi_blob *b, uint16_t port, uint8_t count)
+void machine_aml_io(struct machine_acpi_blob *b, uint16_t port, uint8_t count)
 {
 	acpi_put_le(b, 1, DESCRIPTOR_IO);
 	acpi_put_le(b, 1, 1); /* decodes 16 bits */
@@ -148,14 +148,14 @@ void aml_io(struct acpi_blob *b, uint16_t port, uint8_t count)
 	acpi_put_le(b, 1, count);
 }
 
-void aml_irq(struct acpi_blob *b, unsigned irq)
+void machine_aml_irq(struct machine_acpi_blob *b, unsigned irq)
 {
 	acpi_put_le(b, 1, DESCRIPTOR_IRQ_NO_FLAGS);
 	acpi_put_le(b, 2, UINT64_C(1) << irq);
 }
 
-static void address_space(
-        struct acpi_blob *b, unsigned space, unsigned flags, unsigned bytes, uint32_t first, uint32_t last)
+static void address_space(struct machine_acpi_blob *b, unsigned space, unsigned flags, unsigned bytes,
+        uint32_t first, uint32_t last)
 {
 	acpi_put_le(b, 1, bytes == 2 ? DESCRIPTOR_WORD : DESCRIPTOR_DWORD);
 	acpi_put_le(b, 2, 3 + 5 * bytes);
@@ -169,17 +169,17 @@ static void address_space(
 	acpi_put_le(b, bytes, last - first + 1);
 }
 
-void aml_bus_range(struct acpi_blob *b, uint16_t first, uint16_t last)
+void machine_aml_bus_range(struct machine_acpi_blob *b, uint16_t first, uint16_t last)
 {
 	address_space(b, SPACE_BUS, 0, 2, first, last);
 }
 
-void aml_io_window(struct acpi_blob *b, uint16_t first, uint16_t last)
+void machine_aml_io_window(struct machine_acpi_blob *b, uint16_t first, uint16_t last)
 {
 	address_space(b, SPACE_IO, SPACE_IO_ENTIRE, 2, first, last);
 }
 
-void aml_memory_window(struct acpi_blob *b, uint32_t first, uint32_t last)
+void machine_aml_memory_window(struct machine_acpi_blob *b, uint32_t first, uint32_t last)
 {
 	address_space(b, SPACE_MEMORY, SPACE_MEMORY_WRITE, 4, first, last);
 }

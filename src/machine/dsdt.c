@@ -10,121 +10,121 @@
 #define PCI_PINS  4
 
 /* Name (name, EisaId (id)) and its _UID. */
-static void put_identity(struct acpi_blob *b, const char *hid, unsigned uid)
+static void put_identity(struct machine_acpi_blob *b, const char *hid, unsigned uid)
 {
-	aml_name(b, "_HID");
-	aml_eisa_id(b, hid);
-	aml_name(b, "_UID");
-	aml_integer(b, uid);
+	machine_aml_name(b, "_HID");
+	machine_aml_eisa_id(b, hid);
+	machine_aml_name(b, "_UID");
+	machine_aml_integer(b, uid);
 }
 
 /* Bus 0; all ports but the configuration mechanism's, which the bridge itself takes; the 32-bit window. */
-static void put_bridge_resources(struct acpi_blob *b)
+static void put_bridge_resources(struct machine_acpi_blob *b)
 {
-	struct aml_resources resources;
+	struct machine_aml_resources resources;
 
-	aml_name(b, "_CRS");
-	resources = aml_resources_open(b);
-	aml_bus_range(b, 0, 0);
-	aml_io(b, 0xcf8, 8);
-	aml_io_window(b, 0, 0xcf7);
-	aml_io_window(b, 0xd00, 0xffff);
-	aml_memory_window(b, MACHINE_PCI_WINDOW, MACHINE_PCI_LIMIT - 1);
-	aml_resources_close(b, resources);
+	machine_aml_name(b, "_CRS");
+	resources = machine_aml_resources_open(b);
+	machine_aml_bus_range(b, 0, 0);
+	machine_aml_io(b, 0xcf8, 8);
+	machine_aml_io_window(b, 0, 0xcf7);
+	machine_aml_io_window(b, 0xd00, 0xffff);
+	machine_aml_memory_window(b, MACHINE_PCI_WINDOW, MACHINE_PCI_LIMIT - 1);
+	machine_aml_resources_close(b, resources);
 }
 
 /* Pins go straight to GSIs (ACPI 6.5, 6.2.13): {slot and any function, pin from 0, no link device, GSI}. */
-static void put_pin_routes(struct acpi_blob *b)
+static void put_pin_routes(struct machine_acpi_blob *b)
 {
 	size_t table, route;
 
-	aml_name(b, "_PRT");
-	table = aml_package_open(b, PCI_SLOTS * PCI_PINS);
+	machine_aml_name(b, "_PRT");
+	table = machine_aml_package_open(b, PCI_SLOTS * PCI_PINS);
 	for (unsigned i = 0; i < PCI_SLOTS * PCI_PINS; i++) {
-		route = aml_package_open(b, 4);
-		aml_integer(b, (i / PCI_PINS) << 16 | 0xffff);
-		aml_integer(b, i % PCI_PINS);
-		aml_integer(b, 0);
-		aml_integer(b, machine_pci_gsi(i / PCI_PINS, i % PCI_PINS + 1));
-		aml_close(b, route);
+		route = machine_aml_package_open(b, 4);
+		machine_aml_integer(b, (i / PCI_PINS) << 16 | 0xffff);
+		machine_aml_integer(b, i % PCI_PINS);
+		machine_aml_integer(b, 0);
+		machine_aml_integer(b, machine_pci_gsi(i / PCI_PINS, i % PCI_PINS + 1));
+		machine_aml_close(b, route);
 	}
-	aml_close(b, table);
+	machine_aml_close(b, table);
 }
 
-static void put_legacy_device(
-        struct acpi_blob *b, const char *name, const char *hid, uint16_t port, uint8_t ports, unsigned irq)
+static void put_legacy_device(struct machine_acpi_blob *b, const char *name, const char *hid, uint16_t port,
+        uint8_t ports, unsigned irq)
 {
-	size_t device = aml_device_open(b, name);
-	struct aml_resources resources;
+	size_t device = machine_aml_device_open(b, name);
+	struct machine_aml_resources resources;
 
 	put_identity(b, hid, 1);
-	aml_name(b, "_CRS");
-	resources = aml_resources_open(b);
-	aml_io(b, port, ports);
+	machine_aml_name(b, "_CRS");
+	resources = machine_aml_resources_open(b);
+	machine_aml_io(b, port, ports);
 	if (irq)
-		aml_irq(b, irq);
-	aml_resources_close(b, resources);
-	aml_close(b, device);
+		machine_aml_irq(b, irq);
+	machine_aml_resources_close(b, resources);
+	machine_aml_close(b, device);
 }
 
 /* The ISA bridge is a PCI function (_ADR); what sits behind it is named here. The RTC raises no interrupt. */
-static void put_isa(struct acpi_blob *b)
+static void put_isa(struct machine_acpi_blob *b)
 {
-	size_t isa = aml_device_open(b, "ISA_");
+	size_t isa = machine_aml_device_open(b, "ISA_");
 
-	aml_name(b, "_ADR");
-	aml_integer(b, 0x00010000);
+	machine_aml_name(b, "_ADR");
+	machine_aml_integer(b, 0x00010000);
 	put_legacy_device(b, "COM1", "PNP0501", MACHINE_SERIAL_PORT, 8, MACHINE_GSI_SERIAL);
 	put_legacy_device(b, "RTC_", "PNP0B00", 0x70, 2, 0);
-	aml_close(b, isa);
+	machine_aml_close(b, isa);
 }
 
-static void put_pci(struct acpi_blob *b)
+static void put_pci(struct machine_acpi_blob *b)
 {
-	size_t pci = aml_device_open(b, "PCI0");
+	size_t pci = machine_aml_device_open(b, "PCI0");
 
 	put_identity(b, "PNP0A03", 0);
-	aml_name(b, "_BBN");
-	aml_integer(b, 0);
+	machine_aml_name(b, "_BBN");
+	machine_aml_integer(b, 0);
 	put_bridge_resources(b);
 	put_pin_routes(b);
 	put_isa(b);
-	aml_close(b, pci);
+	machine_aml_close(b, pci);
 }
 
 /* Processor devices: their _UID is the processor id in the MADT (ACPI 6.5, 8.4). */
-static void put_processors(struct acpi_blob *b, unsigned vcpus)
+static void put_processors(struct machine_acpi_blob *b, unsigned vcpus)
 {
 	for (unsigned i = 0; i < vcpus; i++) {
 		const char name[] = {'C', '0', (char)('0' + i / 10), (char)('0' + i % 10), '\0'};
-		size_t device = aml_device_open(b, name);
+		size_t device = machine_aml_device_open(b, name);
 
-		aml_name(b, "_HID");
-		aml_string(b, "ACPI0007");
-		aml_name(b, "_UID");
-		aml_integer(b, i);
-		aml_close(b, device);
+		machine_aml_name(b, "_HID");
+		machine_aml_string(b, "ACPI0007");
+		machine_aml_name(b, "_UID");
+		machine_aml_integer(b, i);
+		machine_aml_close(b, device);
 	}
 }
 
 /* SLP_TYP 0 with SLP_EN is power-off, for OVMF too; no other state exists. */
-static void put_power_off(struct acpi_blob *b)
+static void put_power_off(struct machine_acpi_blob *b)
 {
 	size_t package;
 
-	aml_name(b, "\\_S5_");
-	package = aml_package_open(b, 4);
+	machine_aml_name(b, "\\_S5_");
+	package = machine_aml_package_open(b, 4);
 	for (unsigned i = 0; i < 4; i++)
-		aml_integer(b, 0);
-	aml_close(b, package);
+		machine_aml_integer(b, 0);
+	machine_aml_close(b, package);
 }
 
-void machine_dsdt_put(struct acpi_blob *b, unsigned vcpus)
+void machine_dsdt_put(struct machine_acpi_blob *b, unsigned vcpus)
 {
-	size_t scope = aml_scope_open(b, "\\_SB_");
+	size_t scope = machine_aml_scope_open(b, "\\_SB_");
 
 	put_pci(b);
 	put_processors(b, vcpus);
-	aml_close(b, scope);
+	machine_aml_close(b, scope);
 	put_power_off(b);
 }

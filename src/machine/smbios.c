@@ -34,9 +34,9 @@ enum {
 #define UNKNOWN 2
 
 struct writer {
-	struct acpi_blob blob;
-	struct acpi_blob strings; /* of the structure that is open */
-	size_t start;             /* where that begins */
+	struct machine_acpi_blob blob;
+	struct machine_acpi_blob strings; /* of the structure that is open */
+	size_t start;                     /* where that begins */
 	uint8_t string_count;
 	size_t longest;
 	unsigned structures;

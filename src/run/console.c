@@ -11,7 +11,7 @@
 #define ESCAPE 0x1d /* Ctrl-] */
 
 /* What the user typed after the escape. Returns true if the byte is for the guest after all. */
-static bool on_escape(struct console *console, uint8_t byte)
+static bool on_escape(struct run_console *console, uint8_t byte)
 {
 	switch (byte) {
 	case ESCAPE: return true;
@@ -24,7 +24,7 @@ static bool on_escape(struct console *console, uint8_t byte)
 }
 
 /* Takes the escapes out of what was just read. */
-static size_t filter(struct console *console, uint8_t *data, size_t size)
+static size_t filter(struct run_console *console, uint8_t *data, size_t size)
 {
 	size_t kept = 0;
 
@@ -43,9 +43,9 @@ static size_t filter(struct console *console, uint8_t *data, size_t size)
 
 /* Returns true when everything that was read has been taken. What the script types goes first, in one piece.
  */
-static bool give_input(struct console *console)
+static bool give_input(struct run_console *console)
 {
-	if (!expect_type(&console->expect, console->serial))
+	if (!run_expect_type(&console->expect, console->serial))
 		return false;
 	console->input_start += device_serial_input(console->serial, console->input + console->input_start,
 	        console->input_end - console->input_start);
@@ -55,7 +55,7 @@ static bool give_input(struct console *console)
 	return true;
 }
 
-static void stop_reading(struct console *console)
+static void stop_reading(struct run_console *console)
 {
 	loop_op_stop(take_ptr(&console->watch));
 }
@@ -73,7 +73,7 @@ static bool would_wait(int fd)
 
 static void on_readable(void *ctx, int events)
 {
-	struct console *console = ctx;
+	struct run_console *console = ctx;
 	ssize_t n;
 
 	if (would_wait(console->io.in))
@@ -92,7 +92,7 @@ static void on_readable(void *ctx, int events)
 		stop_reading(console);
 }
 
-static void read_more(struct console *console)
+static void read_more(struct run_console *console)
 {
 	struct err err;
 
@@ -103,32 +103,32 @@ static void read_more(struct console *console)
 		log_error("the console's input is lost: %s", err.text);
 }
 
-void console_on_room(struct console *console)
+void run_console_on_room(struct run_console *console)
 {
 	if (give_input(console))
 		read_more(console);
 }
 
-void console_on_output(struct console *console)
+void run_console_on_output(struct run_console *console)
 {
-	console_drain_kick(&console->output);
+	run_console_drain_kick(&console->output);
 	if (console->debug.take)
-		console_drain_kick(&console->debug);
+		run_console_drain_kick(&console->debug);
 }
 
-bool console_idle(const struct console *console)
+bool run_console_idle(const struct run_console *console)
 {
-	return console_drain_idle(&console->output) && console_drain_idle(&console->debug);
+	return run_console_drain_idle(&console->output) && run_console_drain_idle(&console->debug);
 }
 
 /* ---- life ---- */
 
 static size_t take_serial(void *ctx, void *data, size_t max)
 {
-	struct console *console = ctx;
+	struct run_console *console = ctx;
 	size_t n = device_serial_output(console->serial, data, max);
 
-	expect_output(&console->expect, data, n);
+	run_expect_output(&console->expect, data, n);
 	return n;
 }
 
@@ -139,14 +139,14 @@ static size_t take_debugcon(void *device, void *data, size_t max)
 
 static void on_drained(void *ctx)
 {
-	struct console *console = ctx;
+	struct run_console *console = ctx;
 
-	if (console_idle(console))
+	if (run_console_idle(console))
 		console->on_idle(console->ctx);
 }
 
 /* A script reads on when nobody else does. */
-static void discard_output(struct console *console)
+static void discard_output(struct run_console *console)
 {
 	if (!console->io.script)
 		device_serial_discard(console->serial, true);
@@ -154,7 +154,7 @@ static void discard_output(struct console *console)
 
 static void on_output_lost(void *ctx, int sys)
 {
-	struct console *console = ctx;
+	struct run_console *console = ctx;
 
 	/* A reader may go when it has seen enough; any other reason is worth a word. */
 	log_at(sys == EPIPE ? LOG_INFO : LOG_WARN, "the console's output is dropped: %s (%s)",
@@ -167,11 +167,11 @@ static void on_debug_lost(void *ctx, int sys)
 	log_warn("the debug console's output is dropped: %s (%s)", strerrordesc_np(sys), err_sys_name(sys));
 }
 
-static void drain_init(struct console *console, struct console_drain *drain, int fd,
+static void drain_init(struct run_console *console, struct run_console_drain *drain, int fd,
         size_t (*take)(void *device, void *data, size_t max), void *device,
         void (*on_error)(void *ctx, int sys))
 {
-	*drain = (struct console_drain){
+	*drain = (struct run_console_drain){
 	        .loop = console->loop,
 	        .take = take,
 	        .device = device,
@@ -182,7 +182,7 @@ static void drain_init(struct console *console, struct console_drain *drain, int
 	};
 }
 
-static int init_debug(struct console *console, struct machine *machine, struct err *err)
+static int init_debug(struct run_console *console, struct machine *machine, struct err *err)
 {
 	const char *path = machine_config(machine)->machine.debugcon;
 	struct device_debugcon *debugcon = machine_debugcon(machine);
@@ -197,33 +197,33 @@ static int init_debug(struct console *console, struct machine *machine, struct e
 
 static void on_script_types(void *ctx)
 {
-	console_on_room(ctx);
+	run_console_on_room(ctx);
 }
 
 static void on_script_quits(void *ctx)
 {
-	struct console *console = ctx;
+	struct run_console *console = ctx;
 
 	console->on_script_quit(console->ctx);
 }
 
 static void on_script_timeout(void *ctx)
 {
-	struct console *console = ctx;
+	struct run_console *console = ctx;
 
 	console->on_timeout(console->ctx);
 }
 
-void console_start(struct console *console)
+void run_console_start(struct run_console *console)
 {
-	expect_start(&console->expect);
+	run_expect_start(&console->expect);
 }
 
-int console_init(struct console *console, struct machine *machine, struct err *err)
+int run_console_init(struct run_console *console, struct machine *machine, struct err *err)
 {
 	console->serial = machine_console(machine);
 	console->debug_fd = -1;
-	console->expect = (struct expect){.loop = console->loop,
+	console->expect = (struct run_expect){.loop = console->loop,
 	        .script = console->io.script,
 	        .on_type = on_script_types,
 	        .on_quit = on_script_quits,
@@ -240,10 +240,10 @@ int console_init(struct console *console, struct machine *machine, struct err *e
 	return 0;
 }
 
-void console_finish(struct console *console)
+void run_console_finish(struct run_console *console)
 {
 	stop_reading(console);
-	expect_finish(&console->expect);
+	run_expect_finish(&console->expect);
 	loop_op_stop(console->output.op);
 	loop_op_stop(console->debug.op);
 	if (console->debug_fd >= 0)

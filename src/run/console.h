@@ -9,11 +9,11 @@
 #include "vmm/machine.h"
 #include "vmm/run.h"
 
-#define CONSOLE_CHUNK_BYTES   4096
-#define CONSOLE_CHUNKS_A_TURN 16 /* thrown away before the loop's other work has its turn */
+#define RUN_CONSOLE_CHUNK_BYTES   4096
+#define RUN_CONSOLE_CHUNKS_A_TURN 16 /* thrown away before the loop's other work has its turn */
 
 /* Carries a device's output to a descriptor, a chunk at a time, without ever blocking the loop. */
-struct console_drain {
+struct run_console_drain {
 	struct loop *loop;
 	size_t (*take)(void *device, void *data, size_t max);
 	void *device;
@@ -22,21 +22,21 @@ struct console_drain {
 	struct loop_task more; /* posted while more may be left to throw away; zeroed by the owner */
 	struct loop_op *op;    /* the write under way */
 	size_t used, written;
-	uint8_t chunk[CONSOLE_CHUNK_BYTES];
+	uint8_t chunk[RUN_CONSOLE_CHUNK_BYTES];
 	void (*on_idle)(void *ctx); /* everything was written, or thrown away */
 	void (*on_error)(void *ctx, int sys);
 	void *ctx;
 };
 
 /* Starts writing if there is something and no write is under way; throws away where nobody reads. */
-void console_drain_kick(struct console_drain *drain);
-bool console_drain_idle(const struct console_drain *drain);
+void run_console_drain_kick(struct run_console_drain *drain);
+bool run_console_drain_idle(const struct run_console_drain *drain);
 
-struct console {
+struct run_console {
 	struct loop *loop;
 	struct device_serial *serial;
-	struct run_console io;
-	struct console_drain output, debug;
+	struct run_console_io io;
+	struct run_console_drain output, debug;
 	int debug_fd;
 	struct loop_op
 	        *watch;     /* of io.in; NULL while the guest takes no more, and after the end of the input */
@@ -44,7 +44,7 @@ struct console {
 	bool escaped;       /* the byte before was the escape */
 	uint8_t input[256]; /* read, not yet taken by the guest */
 	size_t input_start, input_end;
-	struct expect expect; /* of io.script */
+	struct run_expect expect; /* of io.script */
 
 	/* Told of the user's escapes, the script and the end of the output; set by the owner. */
 	void (*on_quit)(void *ctx);
@@ -56,14 +56,14 @@ struct console {
 };
 
 /* console is zeroed but for loop, io, ctx and what it tells. */
-int console_init(struct console *console, struct machine *machine, struct err *err) MUST_CHECK;
-void console_finish(struct console *console);
+int run_console_init(struct run_console *console, struct machine *machine, struct err *err) MUST_CHECK;
+void run_console_finish(struct run_console *console);
 /* The guest runs: its script begins. */
-void console_start(struct console *console);
+void run_console_start(struct run_console *console);
 /* From the loop, after the machine said so. */
-void console_on_output(struct console *console);
-void console_on_room(struct console *console);
+void run_console_on_output(struct run_console *console);
+void run_console_on_room(struct run_console *console);
 /* Nothing waits to be written. */
-bool console_idle(const struct console *console);
+bool run_console_idle(const struct run_console *console);
 
 #endif

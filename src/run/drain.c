@@ -6,7 +6,7 @@
 
 #include "console.h"
 
-static void write_next(struct console_drain *drain);
+static void write_next(struct run_console_drain *drain);
 
 /*
  * Takes what nobody reads. A guest may write as fast as this takes, and devices tell only of output that
@@ -14,9 +14,9 @@ static void write_next(struct console_drain *drain);
  */
 static void throw_away(void *ctx)
 {
-	struct console_drain *drain = ctx;
+	struct run_console_drain *drain = ctx;
 
-	for (unsigned i = 0; i < CONSOLE_CHUNKS_A_TURN; i++) {
+	for (unsigned i = 0; i < RUN_CONSOLE_CHUNKS_A_TURN; i++) {
 		if (drain->take(drain->device, drain->chunk, sizeof(drain->chunk)) < sizeof(drain->chunk)) {
 			drain->on_idle(drain->ctx);
 			return;
@@ -27,7 +27,7 @@ static void throw_away(void *ctx)
 	loop_post(drain->loop, &drain->more);
 }
 
-static void fail(struct console_drain *drain, int sys)
+static void fail(struct run_console_drain *drain, int sys)
 {
 	drain->broken = true;
 	drain->used = 0;
@@ -37,14 +37,14 @@ static void fail(struct console_drain *drain, int sys)
 
 static void on_room(void *ctx, int events)
 {
-	struct console_drain *drain = ctx;
+	struct run_console_drain *drain = ctx;
 
 	loop_op_stop(take_ptr(&drain->op));
 	write_next(drain);
 }
 
 /* Somebody who shares the descriptor made it non-blocking. */
-static void wait_for_room(struct console_drain *drain)
+static void wait_for_room(struct run_console_drain *drain)
 {
 	struct err err;
 
@@ -54,7 +54,7 @@ static void wait_for_room(struct console_drain *drain)
 
 static void on_written(void *ctx, int result)
 {
-	struct console_drain *drain = ctx;
+	struct run_console_drain *drain = ctx;
 
 	drain->op = NULL;
 	if (result == -EAGAIN) {
@@ -71,7 +71,7 @@ static void on_written(void *ctx, int result)
 	write_next(drain);
 }
 
-static void write_next(struct console_drain *drain)
+static void write_next(struct run_console_drain *drain)
 {
 	struct err err;
 
@@ -88,7 +88,7 @@ static void write_next(struct console_drain *drain)
 		fail(drain, err.sys ?: ENOMEM);
 }
 
-void console_drain_kick(struct console_drain *drain)
+void run_console_drain_kick(struct run_console_drain *drain)
 {
 	if (drain->broken)
 		throw_away(drain);
@@ -96,7 +96,7 @@ void console_drain_kick(struct console_drain *drain)
 		write_next(drain);
 }
 
-bool console_drain_idle(const struct console_drain *drain)
+bool run_console_drain_idle(const struct run_console_drain *drain)
 {
 	return drain->broken ? !drain->more.queued : !drain->op && !drain->used;
 }

@@ -6,13 +6,13 @@
 
 #include "vcpu.h"
 
-static enum vcpu_verdict verdict_of(enum device_verdict verdict)
+static enum run_vcpu_verdict verdict_of(enum device_verdict verdict)
 {
-	return verdict == DEVICE_STOP ? VCPU_STOP : VCPU_RESUME;
+	return verdict == DEVICE_STOP ? RUN_VCPU_STOP : RUN_VCPU_RESUME;
 }
 
 /* The elements lie behind struct kvm_run, in what is mapped, and have a size that ports know. */
-static bool is_sane_io(const struct vcpu *vcpu)
+static bool is_sane_io(const struct run_vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->kvm->run;
 	uint64_t bytes = (uint64_t)run->io.size * run->io.count;
@@ -22,24 +22,24 @@ static bool is_sane_io(const struct vcpu *vcpu)
 	       range_fits(run->io.data_offset, bytes, vcpu->kvm->run_size);
 }
 
-enum vcpu_verdict vcpu_on_io(struct vcpu *vcpu)
+enum run_vcpu_verdict run_vcpu_on_io(struct run_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->kvm->run;
 	struct device_bus *bus = machine_bus(vcpu->machine);
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 	unsigned size = run->io.size;
-	enum vcpu_verdict verdict = VCPU_RESUME;
+	enum run_vcpu_verdict verdict = RUN_VCPU_RESUME;
 
 	if (!is_sane_io(vcpu))
-		return vcpu_end(vcpu, VCPU_FAIL,
+		return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
 		        "KVM reports a port access that cannot be: direction %u, %u bytes %u times, data at "
 		        "0x%llx of %zu mapped bytes",
 		        run->io.direction, run->io.size, run->io.count,
 		        (unsigned long long)run->io.data_offset, vcpu->kvm->run_size);
 	/* Each element may start a transfer by DMA: a guest that is to end is noticed between two. */
-	for (uint32_t i = 0; i < run->io.count && verdict == VCPU_RESUME; i++, data += size) {
+	for (uint32_t i = 0; i < run->io.count && verdict == RUN_VCPU_RESUME; i++, data += size) {
 		if (atomic_load(&vcpu->stop))
-			return VCPU_STOP;
+			return RUN_VCPU_STOP;
 		if (run->io.direction == KVM_EXIT_IO_OUT)
 			verdict = verdict_of(
 			        device_bus_write(bus, DEVICE_PIO, run->io.port, size, load_le(data, size)));
@@ -49,19 +49,19 @@ enum vcpu_verdict vcpu_on_io(struct vcpu *vcpu)
 	return verdict;
 }
 
-enum vcpu_verdict vcpu_on_mmio(struct vcpu *vcpu)
+enum run_vcpu_verdict run_vcpu_on_mmio(struct run_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->kvm->run;
 	struct device_bus *bus = machine_bus(vcpu->machine);
 	unsigned size = run->mmio.len;
 
 	if (!size || size > sizeof(run->mmio.data))
-		return vcpu_end(vcpu, VCPU_FAIL,
+		return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
 		        "KVM reports an access of %u bytes at 0x%llx: it must have 1 to %zu", size,
 		        (unsigned long long)run->mmio.phys_addr, sizeof(run->mmio.data));
 	if (run->mmio.is_write)
 		return verdict_of(device_bus_write(
 		        bus, DEVICE_MMIO, run->mmio.phys_addr, size, load_le(run->mmio.data, size)));
 	store_le(run->mmio.data, size, device_bus_read(bus, DEVICE_MMIO, run->mmio.phys_addr, size));
-	return VCPU_RESUME;
+	return RUN_VCPU_RESUME;
 }

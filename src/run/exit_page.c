@@ -19,34 +19,36 @@
  */
 #define IDLE_FAULTS_MAX 1000
 
-static bool is_snp(const struct vcpu *vcpu)
+static bool is_snp(const struct run_vcpu *vcpu)
 {
 	return machine_config(vcpu->machine)->sev.type == CONFIG_SEV_SNP;
 }
 
-static enum vcpu_verdict convert(struct vcpu *vcpu, struct gpa start, uint64_t size_bytes, bool private)
+static enum run_vcpu_verdict convert(
+        struct run_vcpu *vcpu, struct gpa start, uint64_t size_bytes, bool private)
 {
 	struct page_memory *memory = machine_vm_memory(vcpu->vm);
 	struct err err;
 
 	if (page_convert(memory, start, size_bytes, private, &err) == 0)
-		return VCPU_RESUME;
+		return RUN_VCPU_RESUME;
 	if (page_memory_is_stopped(memory))
-		return VCPU_STOP;
-	return vcpu_end(vcpu, VCPU_FAIL, "the guest's page at 0x%llx cannot become %s: %s",
+		return RUN_VCPU_STOP;
+	return run_vcpu_end(vcpu, RUN_VCPU_FAIL, "the guest's page at 0x%llx cannot become %s: %s",
 	        (unsigned long long)start.raw, private ? "private" : "shared", err.text);
 }
 
 /* Not every fault asks for a change: without this one that does not would be answered for ever. */
-static enum vcpu_verdict answer_fault(struct vcpu *vcpu, const struct uapi_memory_fault *fault, bool private)
+static enum run_vcpu_verdict answer_fault(
+        struct run_vcpu *vcpu, const struct uapi_memory_fault *fault, bool private)
 {
 	if (!page_is_already(machine_vm_memory(vcpu->vm), gpa(fault->gpa), fault->size, private)) {
 		vcpu->idle_faults = 0;
 		return convert(vcpu, gpa(fault->gpa), fault->size, private);
 	}
 	if (++vcpu->idle_faults < IDLE_FAULTS_MAX)
-		return VCPU_RESUME;
-	return vcpu_end(vcpu, VCPU_FAIL,
+		return RUN_VCPU_RESUME;
+	return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
 	        "KVM wants the guest's page at 0x%llx to be %s, which it is already: KVM and vmm do not "
 	        "agree "
 	        "about who owns the page; report this with the output of --trace",
@@ -66,7 +68,7 @@ static const struct {
                  "enlarge its pool of huge pages"},
 };
 
-void vcpu_explain_run(struct vcpu *vcpu)
+void run_vcpu_explain_run(struct run_vcpu *vcpu)
 {
 	struct uapi_memory_fault fault;
 	char place[48] = "";
@@ -81,7 +83,7 @@ void vcpu_explain_run(struct vcpu *vcpu)
 	}
 }
 
-enum vcpu_verdict vcpu_on_memory_fault(struct vcpu *vcpu)
+enum run_vcpu_verdict run_vcpu_on_memory_fault(struct run_vcpu *vcpu)
 {
 	struct uapi_memory_fault fault;
 	bool private;
@@ -90,36 +92,38 @@ enum vcpu_verdict vcpu_on_memory_fault(struct vcpu *vcpu)
 	private = fault.flags & UAPI_MEMORY_EXIT_PRIVATE;
 	if (fault.flags & ~UAPI_MEMORY_EXIT_PRIVATE || !fault.size ||
 	        !is_aligned(fault.gpa | fault.size, PAGE_SIZE_BYTES))
-		return vcpu_end(vcpu, VCPU_FAIL,
+		return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
 		        "KVM reports a memory fault that vmm does not understand: flags 0x%llx, 0x%llx bytes "
 		        "at 0x%llx",
 		        (unsigned long long)fault.flags, (unsigned long long)fault.size,
 		        (unsigned long long)fault.gpa);
 	if (!is_snp(vcpu) || !page_is_backed(machine_vm_memory(vcpu->vm), gpa(fault.gpa), fault.size))
-		return vcpu_end(vcpu, VCPU_CRASH, "the guest used 0x%llx as %s memory, where it has none",
+		return run_vcpu_end(vcpu, RUN_VCPU_CRASH,
+		        "the guest used 0x%llx as %s memory, where it has none",
 		        (unsigned long long)fault.gpa, private ? "private" : "shared");
 	return answer_fault(vcpu, &fault, private);
 }
 
-enum vcpu_verdict vcpu_on_hypercall(struct vcpu *vcpu)
+enum run_vcpu_verdict run_vcpu_on_hypercall(struct run_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->kvm->run;
 	uint64_t start = run->hypercall.args[0], pages = run->hypercall.args[1], size_bytes;
 	bool private = run->hypercall.args[2] & MAP_GPA_RANGE_ENCRYPTED;
 
 	if (run->hypercall.nr != KVM_HC_MAP_GPA_RANGE)
-		return vcpu_end(vcpu, VCPU_FAIL, "KVM passes on hypercall %llu, which it was not asked for",
+		return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
+		        "KVM passes on hypercall %llu, which it was not asked for",
 		        (unsigned long long)run->hypercall.nr);
 	run->hypercall.ret = 0;
 	/* A SEV guest tells what it shares; nothing has to be done about it. */
 	if (!is_snp(vcpu))
-		return VCPU_RESUME;
+		return RUN_VCPU_RESUME;
 	if (!pages || !mul_ok(pages, PAGE_SIZE_BYTES, &size_bytes) || !is_aligned(start, PAGE_SIZE_BYTES) ||
 	        !page_is_backed(machine_vm_memory(vcpu->vm), gpa(start), size_bytes)) {
 		log_guest(LOG_WARN, "the guest wants %llu pages at 0x%llx to be %s: it has no such memory",
 		        (unsigned long long)pages, (unsigned long long)start, private ? "private" : "shared");
 		run->hypercall.ret = EINVAL;
-		return VCPU_RESUME;
+		return RUN_VCPU_RESUME;
 	}
 	return convert(vcpu, gpa(start), size_bytes, private);
 }

@@ -39,7 +39,7 @@ static const char *reason_text(unsigned set, unsigned code)
 	return "a reason that vmm does not know";
 }
 
-enum vcpu_verdict vcpu_on_sev_term(struct vcpu *vcpu)
+enum run_vcpu_verdict run_vcpu_on_sev_term(struct run_vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->kvm->run;
 	uint64_t msr = run->system_event.ndata ? run->system_event.data[0] : 0;
@@ -47,12 +47,12 @@ enum vcpu_verdict vcpu_on_sev_term(struct vcpu *vcpu)
 
 	/* A request through the GHCB's page leaves the page's address here. */
 	if ((msr & GHCB_MSR_INFO_MASK) != GHCB_MSR_TERM)
-		return vcpu_end(vcpu, VCPU_CRASH,
+		return run_vcpu_end(vcpu, RUN_VCPU_CRASH,
 		        "the guest ended itself (SEV termination request, GHCB MSR 0x%llx): it gave no "
 		        "reason, "
 		        "or used the GHCB in a way that KVM refuses",
 		        (unsigned long long)msr);
-	return vcpu_end(vcpu, VCPU_CRASH,
+	return run_vcpu_end(vcpu, RUN_VCPU_CRASH,
 	        "the guest ended itself (SEV termination request): %s (reason set %u, code %u)%s",
 	        reason_text(set, code), set, code,
 	        set == 0 && code == 0 ? ", often because it met what it does not take from this host" : "");

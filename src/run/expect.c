@@ -4,7 +4,7 @@
  */
 #include "expect.h"
 
-static const struct script_step *step_at(const struct expect *expect, size_t at)
+static const struct run_script_step *step_at(const struct run_expect *expect, size_t at)
 {
 	return expect->script && at < expect->script->count ? &expect->script->steps[at] : NULL;
 }
@@ -13,13 +13,13 @@ static const struct script_step *step_at(const struct expect *expect, size_t at)
 
 static void on_timeout(void *ctx)
 {
-	struct expect *expect = ctx;
+	struct run_expect *expect = ctx;
 
 	expect->timer = NULL;
 	expect->on_timeout(expect->ctx);
 }
 
-static void start_timer(struct expect *expect, const struct script_step *step)
+static void start_timer(struct run_expect *expect, const struct run_script_step *step)
 {
 	struct err err;
 
@@ -34,34 +34,34 @@ static void start_timer(struct expect *expect, const struct script_step *step)
 
 static void on_moved(void *ctx)
 {
-	struct expect *expect = ctx;
-	const struct script_step *step = step_at(expect, expect->at);
+	struct run_expect *expect = ctx;
+	const struct run_script_step *step = step_at(expect, expect->at);
 
 	expect->on_type(expect->ctx);
 	if (!step)
 		loop_op_stop(take_ptr(&expect->timer));
-	else if (step->kind == SCRIPT_QUIT)
+	else if (step->kind == RUN_SCRIPT_QUIT)
 		expect->on_quit(expect->ctx);
 	else if (!expect->timer || expect->timed != expect->at)
 		start_timer(expect, step);
 }
 
 /* Goes on over the steps that are done: a text that is sent is typed while the next step is waited for. */
-static bool advance(struct expect *expect)
+static bool advance(struct run_expect *expect)
 {
 	size_t before = expect->at;
-	const struct script_step *step;
+	const struct run_script_step *step;
 
 	while ((step = step_at(expect, expect->at))) {
-		if (step->kind != SCRIPT_SEND &&
-		        (step->kind != SCRIPT_EXPECT || !run_script_find(&expect->screen, step)))
+		if (step->kind != RUN_SCRIPT_SEND &&
+		        (step->kind != RUN_SCRIPT_EXPECT || !run_script_find(&expect->screen, step)))
 			break;
 		expect->at++;
 	}
 	return expect->at != before;
 }
 
-void expect_start(struct expect *expect)
+void run_expect_start(struct run_expect *expect)
 {
 	if (!expect->script)
 		return;
@@ -70,7 +70,7 @@ void expect_start(struct expect *expect)
 	loop_post(expect->loop, &expect->moved);
 }
 
-void expect_output(struct expect *expect, const void *data, size_t size)
+void run_expect_output(struct run_expect *expect, const void *data, size_t size)
 {
 	const uint8_t *bytes = data;
 	bool moved = false;
@@ -90,13 +90,13 @@ void expect_output(struct expect *expect, const void *data, size_t size)
 
 /* ---- typing ---- */
 
-bool expect_type(struct expect *expect, struct device_serial *serial)
+bool run_expect_type(struct run_expect *expect, struct device_serial *serial)
 {
 	for (; expect->typing < expect->at; expect->typing++) {
-		const struct script_step *step = step_at(expect, expect->typing);
-		const struct script_text *text = &step->texts[0];
+		const struct run_script_step *step = step_at(expect, expect->typing);
+		const struct run_script_text *text = &step->texts[0];
 
-		if (step->kind != SCRIPT_SEND)
+		if (step->kind != RUN_SCRIPT_SEND)
 			continue;
 		expect->typed +=
 		        device_serial_input(serial, text->bytes + expect->typed, text->size - expect->typed);
@@ -109,19 +109,19 @@ bool expect_type(struct expect *expect, struct device_serial *serial)
 
 /* ---- the end ---- */
 
-static void name_step(const struct script_step *step, char *text, size_t size)
+static void name_step(const struct run_script_step *step, char *text, size_t size)
 {
 	FILE *out;
 
 	snprintf(text, size, "end of the guest");
-	if (step->kind != SCRIPT_EXPECT || !(out = fmemopen(text, size, "w")))
+	if (step->kind != RUN_SCRIPT_EXPECT || !(out = fmemopen(text, size, "w")))
 		return;
 	run_script_name(step, out);
 	fclose(out);
 	text[size - 1] = '\0';
 }
 
-static void report_output(const struct expect *expect, char *report, size_t size)
+static void report_output(const struct run_expect *expect, char *report, size_t size)
 {
 	FILE *out = fmemopen(report, size, "w");
 
@@ -133,12 +133,12 @@ static void report_output(const struct expect *expect, char *report, size_t size
 	report[size - 1] = '\0';
 }
 
-int expect_unmet(const struct expect *expect, bool ended, char *report, size_t size, struct err *err)
+int run_expect_unmet(const struct run_expect *expect, bool ended, char *report, size_t size, struct err *err)
 {
-	const struct script_step *step = step_at(expect, expect->at);
+	const struct run_script_step *step = step_at(expect, expect->at);
 	char name[300];
 
-	if (!step || (ended && step->kind != SCRIPT_EXPECT))
+	if (!step || (ended && step->kind != RUN_SCRIPT_EXPECT))
 		return 0;
 	name_step(step, name, sizeof(name));
 	report_output(expect, report, size);
@@ -149,7 +149,7 @@ int expect_unmet(const struct expect *expect, bool ended, char *report, size_t s
 	        step->line, name, step->timeout_s);
 }
 
-void expect_finish(struct expect *expect)
+void run_expect_finish(struct run_expect *expect)
 {
 	loop_op_stop(take_ptr(&expect->timer));
 }

@@ -8,10 +8,10 @@
 #include "vmm/device.h"
 #include "vmm/loop.h"
 
-struct expect {
+struct run_expect {
 	struct loop *loop;
 	const struct run_script *script; /* NULL: none, and then nothing here does anything */
-	struct script_screen screen;
+	struct run_script_screen screen;
 	size_t at;              /* the step that is waited for */
 	size_t typing, typed;   /* the step whose text is being typed, and how many of its bytes were */
 	struct loop_task moved; /* posted when `at` has changed */
@@ -26,16 +26,16 @@ struct expect {
 };
 
 /* Begins to wait for the first step. expect is zeroed but for loop, script and what it tells. */
-void expect_start(struct expect *expect);
+void run_expect_start(struct run_expect *expect);
 /* The guest wrote this. */
-void expect_output(struct expect *expect, const void *data, size_t size);
+void run_expect_output(struct run_expect *expect, const void *data, size_t size);
 /* Types what the script wants typed and the port takes. Returns true when nothing is left to type. */
-bool expect_type(struct expect *expect, struct device_serial *serial);
+bool run_expect_type(struct run_expect *expect, struct device_serial *serial);
 /*
  * What was not met when the guest ended or a step's time was over: err names the step and the reason, report
  * has the guest's last output. Returns 0 if nothing is unmet.
  */
-int expect_unmet(const struct expect *expect, bool ended, char *report, size_t size, struct err *err);
-void expect_finish(struct expect *expect);
+int run_expect_unmet(const struct run_expect *expect, bool ended, char *report, size_t size, struct err *err);
+void run_expect_finish(struct run_expect *expect);
 
 #endif

@@ -7,7 +7,7 @@
 
 struct entry {
 	bool defined; /* an event without an entry means nothing in that state */
-	struct life_step step;
+	struct run_life_step step;
 };
 
 #define GO(next, action) \
@@ -18,69 +18,70 @@ struct entry {
 		} \
 	}
 
-static const struct entry table[LIFE_STATES][LIFE_EVENTS] = {
-        [LIFE_NEW] =
-                {
-                        [LIFE_START] = GO(LIFE_RUNNING, LIFE_LAUNCH),
-                },
-        [LIFE_RUNNING] =
-                {
-                        [LIFE_POWER_OFF] = GO(LIFE_STOPPING, LIFE_STOP),
-                        [LIFE_RESET] = GO(LIFE_RESETTING, LIFE_STOP),
-                        [LIFE_CRASH] = GO(LIFE_STOPPING, LIFE_STOP),
-                        [LIFE_FAIL] = GO(LIFE_STOPPING, LIFE_STOP),
-                        [LIFE_TERM] = GO(LIFE_CLOSING, LIFE_PRESS),
-                        [LIFE_QUIT] = GO(LIFE_STOPPING, LIFE_END),
-                },
-        [LIFE_CLOSING] =
-                {
-                        [LIFE_POWER_OFF] = GO(LIFE_STOPPING, LIFE_STOP),
-                        [LIFE_RESET] = GO(LIFE_STOPPING, LIFE_STOP),
-                        [LIFE_CRASH] = GO(LIFE_STOPPING, LIFE_STOP),
-                        [LIFE_FAIL] = GO(LIFE_STOPPING, LIFE_STOP),
-                        [LIFE_TERM] = GO(LIFE_STOPPING, LIFE_END),
-                        [LIFE_GRACE_OVER] = GO(LIFE_STOPPING, LIFE_END),
-                        [LIFE_QUIT] = GO(LIFE_STOPPING, LIFE_END),
-                },
-        /* The guest that crashes while it is being reset is being reset all the same. */
-        [LIFE_RESETTING] =
-                {
-                        [LIFE_STOPPED] = GO(LIFE_RUNNING, LIFE_RELAUNCH),
-                        [LIFE_FAIL] = GO(LIFE_STOPPING, LIFE_NOTHING),
-                        [LIFE_TERM] = GO(LIFE_STOPPING, LIFE_NOTHING),
-                        [LIFE_QUIT] = GO(LIFE_STOPPING, LIFE_END),
-                },
-        [LIFE_STOPPING] =
-                {
-                        [LIFE_STOPPED] = GO(LIFE_FLUSHING, LIFE_FLUSH),
-                },
-        /* A console that nobody reads is not waited for when the user insists. */
-        [LIFE_FLUSHING] =
-                {
-                        [LIFE_FLUSHED] = GO(LIFE_ENDED, LIFE_FINISH),
-                        [LIFE_TERM] = GO(LIFE_ENDED, LIFE_FINISH),
-                        [LIFE_GRACE_OVER] = GO(LIFE_ENDED, LIFE_FINISH),
-                        [LIFE_QUIT] = GO(LIFE_ENDED, LIFE_FINISH),
-                },
+static const struct entry table[RUN_LIFE_STATES][RUN_LIFE_EVENTS] =
+        {
+                [RUN_LIFE_NEW] =
+                        {
+                                [RUN_LIFE_START] = GO(RUN_LIFE_RUNNING, RUN_LIFE_LAUNCH),
+                        },
+                [RUN_LIFE_RUNNING] =
+                        {
+                                [RUN_LIFE_POWER_OFF] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
+                                [RUN_LIFE_RESET] = GO(RUN_LIFE_RESETTING, RUN_LIFE_STOP),
+                                [RUN_LIFE_CRASH] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
+                                [RUN_LIFE_FAIL] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
+                                [RUN_LIFE_TERM] = GO(RUN_LIFE_CLOSING, RUN_LIFE_PRESS),
+                                [RUN_LIFE_QUIT] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
+                        },
+                [RUN_LIFE_CLOSING] =
+                        {
+                                [RUN_LIFE_POWER_OFF] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
+                                [RUN_LIFE_RESET] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
+                                [RUN_LIFE_CRASH] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
+                                [RUN_LIFE_FAIL] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
+                                [RUN_LIFE_TERM] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
+                                [RUN_LIFE_GRACE_OVER] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
+                                [RUN_LIFE_QUIT] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
+                        },
+                /* The guest that crashes while it is being reset is being reset all the same. */
+                [RUN_LIFE_RESETTING] =
+                        {
+                                [RUN_LIFE_STOPPED] = GO(RUN_LIFE_RUNNING, RUN_LIFE_RELAUNCH),
+                                [RUN_LIFE_FAIL] = GO(RUN_LIFE_STOPPING, RUN_LIFE_NOTHING),
+                                [RUN_LIFE_TERM] = GO(RUN_LIFE_STOPPING, RUN_LIFE_NOTHING),
+                                [RUN_LIFE_QUIT] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
+                        },
+                [RUN_LIFE_STOPPING] =
+                        {
+                                [RUN_LIFE_STOPPED] = GO(RUN_LIFE_FLUSHING, RUN_LIFE_FLUSH),
+                        },
+                /* A console that nobody reads is not waited for when the user insists. */
+                [RUN_LIFE_FLUSHING] =
+                        {
+                                [RUN_LIFE_FLUSHED] = GO(RUN_LIFE_ENDED, RUN_LIFE_FINISH),
+                                [RUN_LIFE_TERM] = GO(RUN_LIFE_ENDED, RUN_LIFE_FINISH),
+                                [RUN_LIFE_GRACE_OVER] = GO(RUN_LIFE_ENDED, RUN_LIFE_FINISH),
+                                [RUN_LIFE_QUIT] = GO(RUN_LIFE_ENDED, RUN_LIFE_FINISH),
+                        },
 };
 
-struct life_step life_step(enum life_state state, enum life_event event)
+struct run_life_step run_life_step(enum run_life_state state, enum run_life_event event)
 {
 	const struct entry *entry = &table[state][event];
 
-	return entry->defined ? entry->step : (struct life_step){state, LIFE_NOTHING};
+	return entry->defined ? entry->step : (struct run_life_step){state, RUN_LIFE_NOTHING};
 }
 
-const char *life_state_name(enum life_state state)
+const char *run_life_state_name(enum run_life_state state)
 {
-	static const char *const names[LIFE_STATES] = {
-	        [LIFE_NEW] = "new",
-	        [LIFE_RUNNING] = "running",
-	        [LIFE_CLOSING] = "asked to shut down",
-	        [LIFE_RESETTING] = "resetting",
-	        [LIFE_STOPPING] = "stopping",
-	        [LIFE_FLUSHING] = "stopped",
-	        [LIFE_ENDED] = "ended",
+	static const char *const names[RUN_LIFE_STATES] = {
+	        [RUN_LIFE_NEW] = "new",
+	        [RUN_LIFE_RUNNING] = "running",
+	        [RUN_LIFE_CLOSING] = "asked to shut down",
+	        [RUN_LIFE_RESETTING] = "resetting",
+	        [RUN_LIFE_STOPPING] = "stopping",
+	        [RUN_LIFE_FLUSHING] = "stopped",
+	        [RUN_LIFE_ENDED] = "ended",
 	};
 
 	return names[state];

@@ -93,7 +93,7 @@ static void put_reset(struct text *text, const struct kvm_regs *regs, const stru
 		        "tells of a triple fault, and what was in them is lost\n");
 }
 
-void vcpu_report_registers(struct vcpu *vcpu)
+void run_vcpu_report_registers(struct run_vcpu *vcpu)
 {
 	struct host *host = machine_host(vcpu->machine);
 	struct text text = {vcpu->report, sizeof(vcpu->report)};

@@ -23,11 +23,11 @@ struct run {
 	struct machine *machine;
 	struct launch *launch;
 	struct machine_vm *vm; /* the incarnation; NULL: none */
-	struct console console;
-	enum life_state state;
-	struct vcpu vcpus[MACHINE_VCPUS_MAX];
+	struct run_console console;
+	enum run_life_state state;
+	struct run_vcpu vcpus[MACHINE_VCPUS_MAX];
 	unsigned vcpu_count, running; /* started, not yet ended */
-	struct spin spin;
+	struct run_spin spin;
 	time_t started_s;
 	unsigned resets;
 
@@ -45,17 +45,17 @@ struct run {
 	char report[2048];
 };
 
-static void step(struct run *run, enum life_event event);
+static void step(struct run *run, enum run_life_event event);
 
 /* ---- vCPUs ---- */
 
 /* What a vCPU came to counts only where it changes something: a guest that is being stopped may do as it
  * likes. */
-static void on_bad_end(struct run *run, const struct vcpu *vcpu)
+static void on_bad_end(struct run *run, const struct run_vcpu *vcpu)
 {
-	enum life_event event = vcpu->outcome == VCPU_CRASHED ? LIFE_CRASH : LIFE_FAIL;
+	enum run_life_event event = vcpu->outcome == RUN_VCPU_CRASHED ? RUN_LIFE_CRASH : RUN_LIFE_FAIL;
 
-	if (life_step(run->state, event).next == run->state)
+	if (run_life_step(run->state, event).next == run->state)
 		return;
 	run->err = vcpu->err;
 	memcpy(run->report, vcpu->report, sizeof(run->report));
@@ -64,24 +64,24 @@ static void on_bad_end(struct run *run, const struct vcpu *vcpu)
 
 static void on_vcpu_ended(void *ctx)
 {
-	struct vcpu *vcpu = ctx;
+	struct run_vcpu *vcpu = ctx;
 	struct run *run = vcpu->owner;
 
-	vcpu_join(vcpu);
+	run_vcpu_join(vcpu);
 	run->running--;
-	if (vcpu->outcome != VCPU_STOPPED)
+	if (vcpu->outcome != RUN_VCPU_STOPPED)
 		on_bad_end(run, vcpu);
 	if (!run->running)
-		step(run, LIFE_STOPPED);
+		step(run, RUN_LIFE_STOPPED);
 }
 
 static int start_vcpus(struct run *run, struct err *err)
 {
 	run->vcpu_count = machine_vm_vcpu_count(run->vm);
 	for (unsigned i = 0; i < run->vcpu_count; i++) {
-		struct vcpu *vcpu = &run->vcpus[i];
+		struct run_vcpu *vcpu = &run->vcpus[i];
 
-		*vcpu = (struct vcpu){
+		*vcpu = (struct run_vcpu){
 		        .owner = run,
 		        .machine = run->machine,
 		        .vm = run->vm,
@@ -89,11 +89,11 @@ static int start_vcpus(struct run *run, struct err *err)
 		        .loop = run->loop,
 		        .ended = {.fn = on_vcpu_ended, .ctx = vcpu},
 		};
-		if (vcpu_start(vcpu, err) < 0)
+		if (run_vcpu_start(vcpu, err) < 0)
 			return -1;
 		run->running++;
 	}
-	spin_start(&run->spin, run->loop, run->vcpus, run->vcpu_count);
+	run_spin_start(&run->spin, run->loop, run->vcpus, run->vcpu_count);
 	return 0;
 }
 
@@ -108,20 +108,20 @@ static void launch(struct run *run)
 	if (launch_guest(run->launch, run->machine, &run->vm, &err) == 0 && start_vcpus(run, &err) == 0)
 		return;
 	run->err = err;
-	step(run, LIFE_FAIL);
+	step(run, RUN_LIFE_FAIL);
 }
 
 static void stop_vcpus(struct run *run)
 {
-	spin_stop(&run->spin);
+	run_spin_stop(&run->spin);
 	if (run->vm)
 		page_memory_stop(machine_vm_memory(run->vm));
 	for (unsigned i = 0; i < run->vcpu_count; i++) {
 		if (run->vcpus[i].started)
-			vcpu_stop(&run->vcpus[i]);
+			run_vcpu_stop(&run->vcpus[i]);
 	}
 	if (!run->running)
-		step(run, LIFE_STOPPED);
+		step(run, RUN_LIFE_STOPPED);
 }
 
 static void on_grace_over(void *ctx)
@@ -129,11 +129,11 @@ static void on_grace_over(void *ctx)
 	struct run *run = ctx;
 
 	run->grace = NULL;
-	if (run->state == LIFE_CLOSING)
+	if (run->state == RUN_LIFE_CLOSING)
 		err_set(&run->err, ERR_FAILED,
 		        "the guest did not shut down within %u s (run.grace) and was ended",
 		        run->config->run.grace_s);
-	step(run, LIFE_GRACE_OVER);
+	step(run, RUN_LIFE_GRACE_OVER);
 }
 
 static void press(struct run *run)
@@ -141,14 +141,14 @@ static void press(struct run *run)
 	struct err err;
 
 	if (!run->config->run.grace_s) {
-		step(run, LIFE_QUIT);
+		step(run, RUN_LIFE_QUIT);
 		return;
 	}
 	machine_press_power_button(run->machine);
 	log_info("the power button was pressed; the guest has %u s to shut down", run->config->run.grace_s);
 	if (loop_timer_start(run->loop, run->config->run.grace_s * SECOND_NS, on_grace_over, run, &run->grace,
 	            &err) < 0)
-		step(run, LIFE_GRACE_OVER);
+		step(run, RUN_LIFE_GRACE_OVER);
 }
 
 static void on_flush_over(void *ctx)
@@ -157,7 +157,7 @@ static void on_flush_over(void *ctx)
 
 	run->flush = NULL;
 	log_info("nobody reads the console: its last output is dropped");
-	step(run, LIFE_GRACE_OVER);
+	step(run, RUN_LIFE_GRACE_OVER);
 }
 
 /* Who ends a guest does not want to wait for the reader of its last words; a guest that shut down does. */
@@ -165,40 +165,40 @@ static void flush(struct run *run)
 {
 	struct err err;
 
-	console_on_output(&run->console);
-	if (console_idle(&run->console))
-		step(run, LIFE_FLUSHED);
+	run_console_on_output(&run->console);
+	if (run_console_idle(&run->console))
+		step(run, RUN_LIFE_FLUSHED);
 	else if (run->hurry &&
 	         loop_timer_start(run->loop, FLUSH_NS, on_flush_over, run, &run->flush, &err) < 0)
-		step(run, LIFE_GRACE_OVER);
+		step(run, RUN_LIFE_GRACE_OVER);
 }
 
-static void act(struct run *run, enum life_action action)
+static void act(struct run *run, enum run_life_action action)
 {
 	switch (action) {
-	case LIFE_NOTHING: break;
-	case LIFE_RELAUNCH:
+	case RUN_LIFE_NOTHING: break;
+	case RUN_LIFE_RELAUNCH:
 		run->resets++;
 		launch(run);
 		break;
-	case LIFE_LAUNCH: launch(run); break;
-	case LIFE_PRESS: press(run); break;
-	case LIFE_STOP: stop_vcpus(run); break;
-	case LIFE_END:
+	case RUN_LIFE_LAUNCH: launch(run); break;
+	case RUN_LIFE_PRESS: press(run); break;
+	case RUN_LIFE_STOP: stop_vcpus(run); break;
+	case RUN_LIFE_END:
 		run->hurry = true;
 		stop_vcpus(run);
 		break;
-	case LIFE_FLUSH: flush(run); break;
-	case LIFE_FINISH: loop_stop(run->loop); break;
+	case RUN_LIFE_FLUSH: flush(run); break;
+	case RUN_LIFE_FINISH: loop_stop(run->loop); break;
 	}
 }
 
-static void step(struct run *run, enum life_event event)
+static void step(struct run *run, enum run_life_event event)
 {
-	struct life_step next = life_step(run->state, event);
+	struct run_life_step next = run_life_step(run->state, event);
 
 	if (next.next != run->state)
-		log_debug("the guest is %s", life_state_name(next.next));
+		log_debug("the guest is %s", run_life_state_name(next.next));
 	run->state = next.next;
 	act(run, next.action);
 }
@@ -210,9 +210,9 @@ static void on_power_task(void *ctx)
 	struct run *run = ctx;
 
 	if (atomic_exchange(&run->power_off, false))
-		step(run, LIFE_POWER_OFF);
+		step(run, RUN_LIFE_POWER_OFF);
 	if (atomic_exchange(&run->reset, false))
-		step(run, LIFE_RESET);
+		step(run, RUN_LIFE_RESET);
 }
 
 static void on_power(void *ctx, enum device_power_event event)
@@ -228,7 +228,7 @@ static void on_power(void *ctx, enum device_power_event event)
 
 static void on_output_task(void *ctx)
 {
-	console_on_output(&((struct run *)ctx)->console);
+	run_console_on_output(&((struct run *)ctx)->console);
 }
 
 static void on_output(void *ctx)
@@ -240,7 +240,7 @@ static void on_output(void *ctx)
 
 static void on_room_task(void *ctx)
 {
-	console_on_room(&((struct run *)ctx)->console);
+	run_console_on_room(&((struct run *)ctx)->console);
 }
 
 static void on_room(void *ctx)
@@ -252,7 +252,7 @@ static void on_room(void *ctx)
 
 static void on_quit(void *ctx)
 {
-	step(ctx, LIFE_QUIT);
+	step(ctx, RUN_LIFE_QUIT);
 }
 
 /* The guest has ended already while its last output is written: the user may cut that off, a script does not.
@@ -261,16 +261,16 @@ static void on_script_quit(void *ctx)
 {
 	struct run *run = ctx;
 
-	if (run->state != LIFE_FLUSHING)
-		step(run, LIFE_QUIT);
+	if (run->state != RUN_LIFE_FLUSHING)
+		step(run, RUN_LIFE_QUIT);
 }
 
 static void on_console_idle(void *ctx)
 {
 	struct run *run = ctx;
 
-	if (run->state == LIFE_FLUSHING)
-		step(run, LIFE_FLUSHED);
+	if (run->state == RUN_LIFE_FLUSHING)
+		step(run, RUN_LIFE_FLUSHED);
 }
 
 /* A guest that is being ended, or has ended, is judged at its end. */
@@ -278,10 +278,10 @@ static void on_expect_timeout(void *ctx)
 {
 	struct run *run = ctx;
 
-	if (life_step(run->state, LIFE_QUIT).next == run->state || run->state == LIFE_FLUSHING)
+	if (run_life_step(run->state, RUN_LIFE_QUIT).next == run->state || run->state == RUN_LIFE_FLUSHING)
 		return;
-	expect_unmet(&run->console.expect, false, run->report, sizeof(run->report), &run->err);
-	step(run, LIFE_QUIT);
+	run_expect_unmet(&run->console.expect, false, run->report, sizeof(run->report), &run->err);
+	step(run, RUN_LIFE_QUIT);
 }
 
 static void on_status(void *ctx)
@@ -292,7 +292,7 @@ static void on_status(void *ctx)
 	for (unsigned i = 0; i < run->vcpu_count; i++)
 		exits += atomic_load(&run->vcpus[i].exits);
 	log_print("\n[vmm: %s%s%s for %lld s on host %s; %u vCPUs, %llu MiB, %llu exits, %u resets]\n",
-	        run->config->name, *run->config->name ? ": " : "", life_state_name(run->state),
+	        run->config->name, *run->config->name ? ": " : "", run_life_state_name(run->state),
 	        (long long)(time(NULL) - run->started_s), host_name(machine_host(run->machine)),
 	        run->vcpu_count, (unsigned long long)(run->config->machine.memory_bytes >> 20),
 	        (unsigned long long)exits, run->resets);
@@ -334,10 +334,10 @@ static void on_signal(void *ctx, int events)
 	if (run->signalled_ns && now - run->signalled_ns <= SECOND_NS)
 		return;
 	run->signalled_ns = now;
-	if (run->state == LIFE_CLOSING)
+	if (run->state == RUN_LIFE_CLOSING)
 		err_set(&run->err, ERR_FAILED,
 		        "the guest was ended by a second signal before it had shut down");
-	step(run, LIFE_TERM);
+	step(run, RUN_LIFE_TERM);
 }
 
 /* nohup(1) and shells that start something in the background mean it: a blocked signal is never ignored. */
@@ -365,7 +365,7 @@ static int take_signals(struct run *run, struct err *err)
 	run->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (run->signal_fd < 0)
 		return err_sys(err, ERR_FAILED, errno, "signalfd");
-	if (vcpu_prepare_kick(err) < 0)
+	if (run_vcpu_prepare_kick(err) < 0)
 		return -1;
 	return loop_watch_start(run->loop, run->signal_fd, POLLIN, on_signal, run, &run->signal_watch, err);
 }
@@ -387,13 +387,13 @@ static int create_parts(struct run *run, const struct run_place *place, struct e
 		return -1;
 	run->console.loop = run->loop;
 	/* Signals come last: opening a FIFO for the debug console may wait, and must not be deaf. */
-	if (console_init(&run->console, run->machine, err) < 0)
+	if (run_console_init(&run->console, run->machine, err) < 0)
 		return -1;
 	return take_signals(run, err);
 }
 
-int run_create(const struct run_place *place, const struct config *config, const struct run_console *console,
-        struct run **ret_run, struct err *err)
+int run_create(const struct run_place *place, const struct config *config,
+        const struct run_console_io *console, struct run **ret_run, struct err *err)
 {
 	struct run *run = calloc(1, sizeof(*run));
 
@@ -404,7 +404,7 @@ int run_create(const struct run_place *place, const struct config *config, const
 	run->power_task = (struct loop_task){.fn = on_power_task, .ctx = run};
 	run->output_task = (struct loop_task){.fn = on_output_task, .ctx = run};
 	run->room_task = (struct loop_task){.fn = on_room_task, .ctx = run};
-	run->console = (struct console){.io = *console,
+	run->console = (struct run_console){.io = *console,
 	        .debug_fd = -1,
 	        .on_quit = on_quit,
 	        .on_status = on_status,
@@ -423,16 +423,16 @@ int run_create(const struct run_place *place, const struct config *config, const
 int run_guest(struct run *run, struct err *err)
 {
 	run->started_s = time(NULL);
-	step(run, LIFE_START);
-	console_start(&run->console);
-	if (run->state != LIFE_ENDED && loop_run(run->loop, err) < 0) {
+	step(run, RUN_LIFE_START);
+	run_console_start(&run->console);
+	if (run->state != RUN_LIFE_ENDED && loop_run(run->loop, err) < 0) {
 		stop_vcpus(run);
 		for (unsigned i = 0; i < run->vcpu_count; i++)
-			vcpu_join(&run->vcpus[i]);
+			run_vcpu_join(&run->vcpus[i]);
 		return -1;
 	}
-	if (!run->err.kind &&
-	        expect_unmet(&run->console.expect, true, run->report, sizeof(run->report), &run->err) == 0)
+	if (!run->err.kind && run_expect_unmet(&run->console.expect, true, run->report, sizeof(run->report),
+	                              &run->err) == 0)
 		return 0;
 	*err = run->err;
 	return -1;
@@ -451,7 +451,7 @@ void run_destroy(struct run *run)
 	if (run->vm && run->config->sev.type == CONFIG_SEV_NONE)
 		loop_keep(run->loop, machine_vm_fd(run->vm));
 	machine_vm_destroy(run->vm);
-	console_finish(&run->console);
+	run_console_finish(&run->console);
 	loop_destroy(run->loop);
 	machine_destroy(run->machine);
 	launch_destroy(run->launch);

@@ -122,7 +122,7 @@ static int take_byte(struct parser *p, char *ret_byte)
 	return 0;
 }
 
-static int take_text(struct parser *p, struct script_text *ret_text)
+static int take_text(struct parser *p, struct run_script_text *ret_text)
 {
 	const char *start;
 
@@ -142,13 +142,13 @@ static int take_text(struct parser *p, struct script_text *ret_text)
 		return wrong(p, start, "the text has no closing quote on its line");
 	p->at++;
 	ret_text->size = (size_t)(p->script->bytes + p->used - ret_text->bytes);
-	if (!ret_text->size || ret_text->size > SCRIPT_TEXT_MAX)
-		return wrong(p, start, "a text has 1 to %u bytes", SCRIPT_TEXT_MAX);
+	if (!ret_text->size || ret_text->size > RUN_SCRIPT_TEXT_MAX)
+		return wrong(p, start, "a text has 1 to %u bytes", RUN_SCRIPT_TEXT_MAX);
 	return 0;
 }
 
 /* What is taken out of the output before it is looked at can never be found there. */
-static int take_expected(struct parser *p, struct script_text *ret_text)
+static int take_expected(struct parser *p, struct run_script_text *ret_text)
 {
 	const char *start;
 
@@ -167,16 +167,16 @@ static int take_expected(struct parser *p, struct script_text *ret_text)
 
 /* ---- statements ---- */
 
-static int take_expect(struct parser *p, struct script_step *step)
+static int take_expect(struct parser *p, struct run_script_step *step)
 {
 	step->timeout_s = p->timeout_s;
 	if (take_word(p, "end")) {
-		step->kind = SCRIPT_END;
+		step->kind = RUN_SCRIPT_END;
 	} else {
-		step->kind = SCRIPT_EXPECT;
+		step->kind = RUN_SCRIPT_EXPECT;
 		do {
-			if (step->text_count == SCRIPT_TEXTS_MAX)
-				return wrong(p, p->at, "at most %u texts", SCRIPT_TEXTS_MAX);
+			if (step->text_count == RUN_SCRIPT_TEXTS_MAX)
+				return wrong(p, p->at, "at most %u texts", RUN_SCRIPT_TEXTS_MAX);
 			if (take_expected(p, &step->texts[step->text_count++]) < 0)
 				return -1;
 		} while (take_word(p, "or"));
@@ -184,46 +184,46 @@ static int take_expect(struct parser *p, struct script_step *step)
 	return take_word(p, "timeout") ? take_seconds(p, &step->timeout_s) : 0;
 }
 
-static struct script_step *add_step(struct parser *p)
+static struct run_script_step *add_step(struct parser *p)
 {
-	struct script_step *steps = reallocarray(p->script->steps, p->script->count + 1, sizeof(*steps));
+	struct run_script_step *steps = reallocarray(p->script->steps, p->script->count + 1, sizeof(*steps));
 
 	if (!steps)
 		return NULL;
 	p->script->steps = steps;
-	steps[p->script->count] = (struct script_step){.line = p->line};
+	steps[p->script->count] = (struct run_script_step){.line = p->line};
 	return &steps[p->script->count++];
 }
 
 /* Nothing can be done at a guest that has ended. */
 static bool is_last(const struct run_script *script)
 {
-	enum script_kind kind = script->count ? script->steps[script->count - 1].kind : SCRIPT_SEND;
+	enum run_script_kind kind = script->count ? script->steps[script->count - 1].kind : RUN_SCRIPT_SEND;
 
-	return kind == SCRIPT_QUIT || kind == SCRIPT_END;
+	return kind == RUN_SCRIPT_QUIT || kind == RUN_SCRIPT_END;
 }
 
 static int take_step(struct parser *p)
 {
 	const char *start = p->at;
-	struct script_step *step;
+	struct run_script_step *step;
 
 	if (is_last(p->script))
 		return wrong(p, start, "nothing may follow the guest's end, on line %u",
 		        p->script->steps[p->script->count - 1].line);
-	if (p->script->count == SCRIPT_STEPS_MAX)
-		return wrong(p, start, "at most %u statements", SCRIPT_STEPS_MAX);
+	if (p->script->count == RUN_SCRIPT_STEPS_MAX)
+		return wrong(p, start, "at most %u statements", RUN_SCRIPT_STEPS_MAX);
 	step = add_step(p);
 	if (!step)
 		return err_sys(p->err, ERR_FAILED, ENOMEM, "%s", p->path);
 	if (take_word(p, "expect"))
 		return take_expect(p, step);
 	if (take_word(p, "send")) {
-		step->kind = SCRIPT_SEND;
+		step->kind = RUN_SCRIPT_SEND;
 		step->text_count = 1;
 		return take_text(p, &step->texts[0]);
 	}
-	step->kind = SCRIPT_QUIT;
+	step->kind = RUN_SCRIPT_QUIT;
 	if (take_word(p, "quit"))
 		return 0;
 	return wrong(p, start, "a statement is wanted: expect, send, timeout or quit");
@@ -266,7 +266,7 @@ int run_script_parse(
 	struct parser parser = {.path = path,
 	        .at = text,
 	        .end = text + size,
-	        .timeout_s = SCRIPT_TIMEOUT_S,
+	        .timeout_s = RUN_SCRIPT_TIMEOUT_S,
 	        .script = script,
 	        .err = err};
 
@@ -291,7 +291,7 @@ int run_script_load(const char *path, struct run_script **ret_script, struct err
 	auto_free void *data = NULL;
 	size_t size;
 
-	if (file_read_all(path, SCRIPT_FILE_MAX, &data, &size, err) < 0)
+	if (file_read_all(path, RUN_SCRIPT_FILE_MAX, &data, &size, err) < 0)
 		return -1;
 	return run_script_parse(file_name(path), data, size, ret_script, err);
 }

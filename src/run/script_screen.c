@@ -13,37 +13,37 @@
 #define TAIL_BYTES 1200
 
 /* Returns true if the byte is text. A line's end also ends a title that has no end of its own. */
-static bool is_text(struct script_screen *screen, uint8_t byte)
+static bool is_text(struct run_script_screen *screen, uint8_t byte)
 {
 	if (byte == ESC) {
-		screen->state = SCREEN_ESCAPE;
+		screen->state = RUN_SCREEN_ESCAPE;
 		return false;
 	}
 	switch (screen->state) {
-	case SCREEN_TEXT: return byte && byte != BEL;
-	case SCREEN_ESCAPE:
-		screen->state = byte == '['                  ? SCREEN_CSI
-		                : byte == ']'                ? SCREEN_TITLE
-		                : byte == '(' || byte == ')' ? SCREEN_CHARSET
-		                                             : SCREEN_TEXT;
+	case RUN_SCREEN_TEXT: return byte && byte != BEL;
+	case RUN_SCREEN_ESCAPE:
+		screen->state = byte == '['                  ? RUN_SCREEN_CSI
+		                : byte == ']'                ? RUN_SCREEN_TITLE
+		                : byte == '(' || byte == ')' ? RUN_SCREEN_CHARSET
+		                                             : RUN_SCREEN_TEXT;
 		return false;
-	case SCREEN_CSI:
+	case RUN_SCREEN_CSI:
 		if (byte >= ' ' && byte < '@')
 			return false;
-		screen->state = SCREEN_TEXT;
+		screen->state = RUN_SCREEN_TEXT;
 		return byte < ' ' && is_text(screen, byte);
-	case SCREEN_TITLE:
+	case RUN_SCREEN_TITLE:
 		if (byte != BEL && byte != '\r' && byte != '\n')
 			return false;
-		screen->state = SCREEN_TEXT;
+		screen->state = RUN_SCREEN_TEXT;
 		return byte != BEL;
-	case SCREEN_CHARSET: screen->state = SCREEN_TEXT; return false;
+	case RUN_SCREEN_CHARSET: screen->state = RUN_SCREEN_TEXT; return false;
 	}
 	return false;
 }
 
 /* Makes room by forgetting the older half. What a text needs to be found whole, and the last lines, stay. */
-static void forget(struct script_screen *screen)
+static void forget(struct run_script_screen *screen)
 {
 	size_t half = sizeof(screen->text) / 2;
 
@@ -52,7 +52,7 @@ static void forget(struct script_screen *screen)
 	screen->seen = screen->seen > half ? screen->seen - half : 0;
 }
 
-size_t run_script_show(struct script_screen *screen, const void *data, size_t size)
+size_t run_script_show(struct run_script_screen *screen, const void *data, size_t size)
 {
 	const uint8_t *bytes = data;
 	size_t i = 0;
@@ -66,13 +66,13 @@ size_t run_script_show(struct script_screen *screen, const void *data, size_t si
 	return i;
 }
 
-bool run_script_find(struct script_screen *screen, const struct script_step *step)
+bool run_script_find(struct run_script_screen *screen, const struct run_script_step *step)
 {
 	const char *from = screen->text + screen->seen, *first = NULL;
 	size_t size = 0;
 
 	for (unsigned i = 0; i < step->text_count; i++) {
-		const struct script_text *text = &step->texts[i];
+		const struct run_script_text *text = &step->texts[i];
 		const char *at = memmem(from, screen->used - screen->seen, text->bytes, text->size);
 
 		if (at && (!first || at < first)) {
@@ -87,7 +87,7 @@ bool run_script_find(struct script_screen *screen, const struct script_step *ste
 
 /* ---- what is told ---- */
 
-void run_script_name(const struct script_step *step, FILE *out)
+void run_script_name(const struct run_script_step *step, FILE *out)
 {
 	for (unsigned i = 0; i < step->text_count; i++) {
 		auto_free char *text = strndup(step->texts[i].bytes, step->texts[i].size);
@@ -99,7 +99,7 @@ void run_script_name(const struct script_step *step, FILE *out)
 }
 
 /* Where the last lines begin that have text. */
-static size_t tail_start(const struct script_screen *screen)
+static size_t tail_start(const struct run_script_screen *screen)
 {
 	size_t at = screen->used, lines = 0;
 	bool text = false;
@@ -132,7 +132,7 @@ static void put_line(const char *line, size_t size, FILE *out)
 	fputc('\n', out);
 }
 
-void run_script_tail(const struct script_screen *screen, FILE *out)
+void run_script_tail(const struct run_script_screen *screen, FILE *out)
 {
 	for (size_t at = tail_start(screen), size; at < screen->used; at += size + 1) {
 		const char *line = screen->text + at, *end = memchr(line, '\n', screen->used - at);

@@ -26,8 +26,8 @@ static uint64_t busy_for(uint64_t before_ns, uint64_t cpu_ns, uint64_t wall_ns)
 	return cpu_ns >= wall_ns / 2 ? before_ns + cpu_ns : 0;
 }
 
-unsigned spin_look(struct spin_record *record, uint64_t wall_ns, uint64_t exits, const uint64_t *cpu_ns,
-        unsigned vcpu_count)
+unsigned run_spin_look(struct run_spin_record *record, uint64_t wall_ns, uint64_t exits,
+        const uint64_t *cpu_ns, unsigned vcpu_count)
 {
 	unsigned spinning = 0;
 
@@ -37,7 +37,7 @@ unsigned spin_look(struct spin_record *record, uint64_t wall_ns, uint64_t exits,
 
 		record->busy_ns[i] = exits == record->exits && record->wall_ns ? busy_ns : 0;
 		record->cpu_ns[i] = cpu_ns[i];
-		spinning += record->busy_ns[i] >= SPIN_TELL_S * SECOND_NS;
+		spinning += record->busy_ns[i] >= RUN_SPIN_TELL_S * SECOND_NS;
 	}
 	record->wall_ns = wall_ns;
 	record->exits = exits;
@@ -50,28 +50,28 @@ unsigned spin_look(struct spin_record *record, uint64_t wall_ns, uint64_t exits,
 /* ---- the vCPUs of a guest ---- */
 
 /* A thread that has ended has no clock: 0 is less than before, and not busy. */
-static uint64_t processor_time(const struct vcpu *vcpu)
+static uint64_t processor_time(const struct run_vcpu *vcpu)
 {
 	clockid_t id;
 
 	return vcpu->started && pthread_getcpuclockid(vcpu->thread, &id) == 0 ? clock_ns(id) : 0;
 }
 
-static void tell(const struct spin *spin, unsigned spinning)
+static void tell(const struct run_spin *spin, unsigned spinning)
 {
 	log_warn(
 	        "%u of the guest's %u vCPUs have been busy for %d s of processor time without using a "
 	        "device. "
 	        "If the guest computes, all is well. If not, it may have stopped in a loop: a kernel after a "
 	        "panic (give it panic=-1), or firmware that waits for SMM, which this machine does not have",
-	        spinning, spin->vcpu_count, SPIN_TELL_S);
+	        spinning, spin->vcpu_count, RUN_SPIN_TELL_S);
 }
 
-static void start_timer(struct spin *spin);
+static void start_timer(struct run_spin *spin);
 
 static void on_time(void *ctx)
 {
-	struct spin *spin = ctx;
+	struct run_spin *spin = ctx;
 	uint64_t exits = 0, cpu_ns[MACHINE_VCPUS_MAX];
 	unsigned spinning;
 
@@ -80,32 +80,32 @@ static void on_time(void *ctx)
 		exits += atomic_load(&spin->vcpus[i].exits);
 		cpu_ns[i] = processor_time(&spin->vcpus[i]);
 	}
-	spinning = spin_look(&spin->record, clock_ns(CLOCK_MONOTONIC), exits, cpu_ns, spin->vcpu_count);
+	spinning = run_spin_look(&spin->record, clock_ns(CLOCK_MONOTONIC), exits, cpu_ns, spin->vcpu_count);
 	if (spinning)
 		tell(spin, spinning);
 	if (!spin->record.told)
 		start_timer(spin);
 }
 
-static void start_timer(struct spin *spin)
+static void start_timer(struct run_spin *spin)
 {
 	struct err err;
 
-	if (loop_timer_start(spin->loop, SPIN_LOOK_S * SECOND_NS, on_time, spin, &spin->timer, &err) < 0)
+	if (loop_timer_start(spin->loop, RUN_SPIN_LOOK_S * SECOND_NS, on_time, spin, &spin->timer, &err) < 0)
 		log_debug("whether the guest spins is not watched: %s", err.text);
 }
 
-void spin_start(struct spin *spin, struct loop *loop, struct vcpu *vcpus, unsigned vcpu_count)
+void run_spin_start(struct run_spin *spin, struct loop *loop, struct run_vcpu *vcpus, unsigned vcpu_count)
 {
 	bool told = spin->record.told;
 
-	*spin = (struct spin){
+	*spin = (struct run_spin){
 	        .loop = loop, .vcpus = vcpus, .vcpu_count = vcpu_count, .record = {.told = told}};
 	if (!told)
 		start_timer(spin);
 }
 
-void spin_stop(struct spin *spin)
+void run_spin_stop(struct run_spin *spin)
 {
 	if (spin->timer)
 		loop_op_stop(take_ptr(&spin->timer));

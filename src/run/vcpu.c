@@ -16,7 +16,7 @@ static void on_kick(int signal)
 {
 }
 
-int vcpu_prepare_kick(struct err *err)
+int run_vcpu_prepare_kick(struct err *err)
 {
 	struct sigaction action = {.sa_handler = on_kick};
 
@@ -25,28 +25,28 @@ int vcpu_prepare_kick(struct err *err)
 	return 0;
 }
 
-static enum vcpu_outcome run_until_end(struct vcpu *vcpu)
+static enum run_vcpu_outcome run_until_end(struct run_vcpu *vcpu)
 {
-	static const enum vcpu_outcome outcomes[] = {
-	        [VCPU_RESUME] = VCPU_STOPPED,
-	        [VCPU_STOP] = VCPU_STOPPED,
-	        [VCPU_CRASH] = VCPU_CRASHED,
-	        [VCPU_FAIL] = VCPU_FAILED,
+	static const enum run_vcpu_outcome outcomes[] = {
+	        [RUN_VCPU_RESUME] = RUN_VCPU_STOPPED,
+	        [RUN_VCPU_STOP] = RUN_VCPU_STOPPED,
+	        [RUN_VCPU_CRASH] = RUN_VCPU_CRASHED,
+	        [RUN_VCPU_FAIL] = RUN_VCPU_FAILED,
 	};
-	enum vcpu_verdict verdict = VCPU_RESUME;
+	enum run_vcpu_verdict verdict = RUN_VCPU_RESUME;
 
-	while (verdict == VCPU_RESUME && !atomic_load(&vcpu->stop)) {
+	while (verdict == RUN_VCPU_RESUME && !atomic_load(&vcpu->stop)) {
 		int result =
 		        call_vcpu_run(machine_host(vcpu->machine), vcpu->kvm->fd, vcpu->kvm->run, &vcpu->err);
 
 		if (result < 0) {
-			vcpu_explain_run(vcpu);
-			vcpu_report_registers(vcpu);
-			return VCPU_FAILED;
+			run_vcpu_explain_run(vcpu);
+			run_vcpu_report_registers(vcpu);
+			return RUN_VCPU_FAILED;
 		}
 		if (result == 0) {
 			atomic_fetch_add_explicit(&vcpu->exits, 1, memory_order_relaxed);
-			verdict = vcpu_on_exit(vcpu);
+			verdict = run_vcpu_on_exit(vcpu);
 		}
 	}
 	return outcomes[verdict];
@@ -54,19 +54,19 @@ static enum vcpu_outcome run_until_end(struct vcpu *vcpu)
 
 static void *vcpu_main(void *ctx)
 {
-	struct vcpu *vcpu = ctx;
+	struct run_vcpu *vcpu = ctx;
 	char name[16];
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->kvm->index);
 	pthread_setname_np(pthread_self(), name);
 	vcpu->outcome = run_until_end(vcpu);
-	if (vcpu->outcome != VCPU_STOPPED)
+	if (vcpu->outcome != RUN_VCPU_STOPPED)
 		err_wrap(&vcpu->err, "vCPU %u", vcpu->kvm->index);
 	loop_post(vcpu->loop, &vcpu->ended);
 	return NULL;
 }
 
-int vcpu_start(struct vcpu *vcpu, struct err *err)
+int run_vcpu_start(struct run_vcpu *vcpu, struct err *err)
 {
 	int sys = pthread_create(&vcpu->thread, NULL, vcpu_main, vcpu);
 
@@ -79,7 +79,7 @@ int vcpu_start(struct vcpu *vcpu, struct err *err)
 	return 0;
 }
 
-void vcpu_stop(struct vcpu *vcpu)
+void run_vcpu_stop(struct run_vcpu *vcpu)
 {
 	atomic_store(&vcpu->stop, true);
 	__atomic_store_n(&vcpu->kvm->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
@@ -87,7 +87,7 @@ void vcpu_stop(struct vcpu *vcpu)
 		pthread_kill(vcpu->thread, KICK_SIGNAL);
 }
 
-void vcpu_join(struct vcpu *vcpu)
+void run_vcpu_join(struct run_vcpu *vcpu)
 {
 	if (vcpu->started)
 		pthread_join(vcpu->thread, NULL);

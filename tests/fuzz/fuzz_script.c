@@ -11,33 +11,33 @@
 
 static void check_steps(const struct run_script *script)
 {
-	fuzz_assert(script->count > 0 && script->count <= SCRIPT_STEPS_MAX);
+	fuzz_assert(script->count > 0 && script->count <= RUN_SCRIPT_STEPS_MAX);
 	for (size_t i = 0; i < script->count; i++) {
-		const struct script_step *step = &script->steps[i];
+		const struct run_script_step *step = &script->steps[i];
 
-		fuzz_assert(step->line > 0 && step->text_count <= SCRIPT_TEXTS_MAX);
-		fuzz_assert(
-		        (step->kind == SCRIPT_EXPECT || step->kind == SCRIPT_SEND) == (step->text_count > 0));
+		fuzz_assert(step->line > 0 && step->text_count <= RUN_SCRIPT_TEXTS_MAX);
+		fuzz_assert((step->kind == RUN_SCRIPT_EXPECT || step->kind == RUN_SCRIPT_SEND) ==
+		            (step->text_count > 0));
 		for (unsigned k = 0; k < step->text_count; k++)
-			fuzz_assert(step->texts[k].size > 0 && step->texts[k].size <= SCRIPT_TEXT_MAX);
+			fuzz_assert(step->texts[k].size > 0 && step->texts[k].size <= RUN_SCRIPT_TEXT_MAX);
 	}
 }
 
 static void play(const struct run_script *script, const uint8_t *data, size_t size)
 {
-	static struct script_screen screen;
+	static struct run_script_screen screen;
 	char tail[4000] = "";
 	size_t at = 0;
 	FILE *out = fmemopen(tail, sizeof(tail), "w");
 
-	screen = (struct script_screen){0};
+	screen = (struct run_script_screen){0};
 	while (size) {
 		size_t n = run_script_show(&screen, data, size);
 
 		fuzz_assert(n > 0 && n <= size && screen.used <= sizeof(screen.text));
 		data += n;
 		size -= n;
-		while (at < script->count && (script->steps[at].kind == SCRIPT_SEND ||
+		while (at < script->count && (script->steps[at].kind == RUN_SCRIPT_SEND ||
 		                                     run_script_find(&screen, &script->steps[at])))
 			at++;
 		fuzz_assert(screen.seen <= screen.used);

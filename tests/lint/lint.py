@@ -204,7 +204,7 @@ def format(root):
 
 
 # Rooms whose names do not begin with the room's yet. No room is added here.
-NOT_SWEPT = {'attest', 'call', 'cli', 'config', 'cpu', 'device', 'kvm', 'launch', 'machine', 'psp', 'run', 'sev', 'sim'}
+NOT_SWEPT = {'cli', 'cpu', 'kvm', 'psp', 'sev', 'sim'}
 
 
 def objects(root, build):
@@ -215,13 +215,13 @@ def objects(root, build):
             yield source, pathlib.Path(entry['directory']) / entry['output']
 
 
-def global_names(tool, path):
-    """What an object defines for others. Names that begin with __ are those of the compiler and of its sanitizers."""
-    listed = subprocess.run([tool, '--defined-only', path], capture_output=True, text=True, check=True).stdout
+def global_names(tool, paths):
+    """(object, name) of what each object defines for others. The compiler's and its sanitizers' names begin with __."""
+    listed = subprocess.run([tool, '--defined-only', '-A', *paths], capture_output=True, text=True, check=True).stdout
     for line in listed.splitlines():
-        fields = line.split()
-        if len(fields) == 3 and (fields[1].isupper() or fields[1] == 'u') and not fields[2].startswith(('__', 'DW.', '_GLOBAL_')):
-            yield fields[2]
+        place, kind, name = line.rsplit(None, 2)
+        if (kind.isupper() or kind == 'u') and not name.startswith(('__', 'DW.', '_GLOBAL_')):
+            yield pathlib.Path(place.rsplit(':', 1)[0]), name
 
 
 def names(root, build):
@@ -230,18 +230,19 @@ def names(root, build):
     if not tool:
         skip('nm is not installed')
     allowed = exceptions(root).get('names', {})
+    sources_of = {compiled: source for source, compiled in objects(root, build)}
     seen, needed = 0, set()
-    for source, compiled in sorted(objects(root, build)):
+    for compiled, name in global_names(tool, sorted(sources_of)):
+        seen += 1
+        source = sources_of[compiled]
         folders = source.relative_to(root / 'src').parts[:-1]
         room = folders[-1] if folders else 'cli'
-        for name in global_names(tool, compiled):
-            seen += 1
-            if name.startswith(room + '_') or name == 'main':
-                continue
-            place = next((p for p in allowed if p == str(source.relative_to(root)) or f'{room}:{name}'.startswith(p)), None)
-            needed.add(place)
-            if not place and room not in NOT_SWEPT:
-                yield source, 1, f'{name} does not begin with {room}_'
+        if name.startswith(room + '_') or name == 'main':
+            continue
+        place = next((p for p in allowed if p == str(source.relative_to(root)) or f'{room}:{name}'.startswith(p)), None)
+        needed.add(place)
+        if not place and room not in NOT_SWEPT:
+            yield source, 1, f'{name} does not begin with {room}_'
     if not seen:
         yield build / 'compile_commands.json', 1, 'names no object of src'
     for place in allowed.keys() - needed:

@@ -58,7 +58,7 @@ static inline int guest_run(
 	config_mistakes_finish(&mistakes);
 	g->out = memfd_create("output", 0);
 	result = run_create(&(struct run_place){.host = host}, config,
-	        &(struct run_console){.in = -1, .out = g->out}, &run, &g->err);
+	        &(struct run_console_io){.in = -1, .out = g->out}, &run, &g->err);
 	if (result == 0) {
 		result = run_guest(run, &g->err);
 		snprintf(g->report, sizeof(g->report), "%s", run_report(run));

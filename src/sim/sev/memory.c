@@ -31,7 +31,7 @@ bool sev_is_there(uint64_t address, uint64_t size, bool write)
 	               write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0;
 }
 
-/* sev_pin_memory(), sev_check_pin_count() */
+/* Linux's sev_pin_memory(), sev_check_pin_count() */
 int sev_pin(struct sev_guest *sev, uint64_t address, uint64_t size, bool write)
 {
 	const uint64_t host_pages = (uint64_t)sysconf(_SC_PHYS_PAGES);

@@ -56,7 +56,7 @@ static void test_kdf_gives_the_vector(void **state)
 	uint8_t key[16];
 	struct err err;
 
-	assert_ok(mac_derive(zero, sizeof(zero), "sev-master-secret", zero, sizeof(zero), key, &err));
+	assert_ok(attest_mac_derive(zero, sizeof(zero), "sev-master-secret", zero, sizeof(zero), key, &err));
 	expect(NULL, "kdf_zero_master", key, sizeof(key));
 }
 
@@ -68,7 +68,7 @@ static void test_session_of_zeros_gives_the_vector(void **state)
 	bool good;
 	struct err err;
 
-	assert_ok(session_wrap(zero, sizeof(zero), 0, &keys, &session, &err));
+	assert_ok(attest_session_wrap(zero, sizeof(zero), 0, &keys, &session, &err));
 	expect("session_zero", "wrap_tk", session.wrap_tk, sizeof(session.wrap_tk));
 	expect("session_zero", "wrap_mac", session.wrap_mac, sizeof(session.wrap_mac));
 	expect("session_zero", "policy_mac", session.policy_mac, sizeof(session.policy_mac));

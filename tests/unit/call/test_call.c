@@ -42,7 +42,7 @@ static void test_node_remedy_fits_owner_and_mode(void **state)
 	                "group 0 with mode 0660, so no group helps"}, /* nobody should join root's */
 	        {54321, 0660, EPERM, "allow the container or service to use it"},
 	};
-	char path[] = "/tmp/vmm-node-XXXXXX", text[NODE_REMEDY_BYTES];
+	char path[] = "/tmp/vmm-node-XXXXXX", text[CALL_NODE_REMEDY_BYTES];
 	int fd = mkstemp(path);
 
 	assert_true(fd >= 0);
@@ -50,7 +50,7 @@ static void test_node_remedy_fits_owner_and_mode(void **state)
 		if (fchown(fd, 0, rows[i].group) < 0)
 			break;
 		assert_int_equal(fchmod(fd, rows[i].mode), 0);
-		if (!strstr(node_remedy(path, rows[i].sys, text), rows[i].part))
+		if (!strstr(call_node_remedy(path, rows[i].sys, text), rows[i].part))
 			fail_msg("row %zu: \"%s\" lacks \"%s\"", i, text, rows[i].part);
 	}
 	close(fd);

@@ -164,7 +164,7 @@ static bool is_word(const char *name)
 /* A row that leads nowhere would never be seen; models are machine's to know. */
 static void test_keys_foreign_names_lead_somewhere(void **state)
 {
-	for (const struct foreign *f = foreign_names; f->theirs; f++) {
+	for (const struct config_foreign *f = config_foreign_names; f->theirs; f++) {
 		assert_true(!f->ours != !f->why);
 		if (f->ours && !config_key_find(f->ours) && !is_word(f->ours) &&
 		        strncmp(f->ours, "EPYC", 4) != 0)

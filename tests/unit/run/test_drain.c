@@ -19,7 +19,7 @@ static int start_but_writes(struct loop_op *op, struct err *err)
 
 struct bench {
 	struct loop *loop;
-	struct console_drain drain;
+	struct run_console_drain drain;
 	unsigned left, taken; /* chunks */
 	unsigned idle_calls, errors;
 	int sys;
@@ -62,7 +62,7 @@ static void start(struct bench *b, unsigned chunks)
 	backend.start = start_but_writes;
 	*b = (struct bench){.left = chunks};
 	assert_ok(loop_create_with(&backend, &b->loop, &err));
-	b->drain = (struct console_drain){
+	b->drain = (struct run_console_drain){
 	        .loop = b->loop,
 	        .take = take,
 	        .device = b,
@@ -81,16 +81,16 @@ static void test_drain_throws_away_in_turns(void **state)
 	struct bench b;
 	struct err err;
 
-	start(&b, 3 * CONSOLE_CHUNKS_A_TURN + 5);
+	start(&b, 3 * RUN_CONSOLE_CHUNKS_A_TURN + 5);
 	b.drain.broken = true;
-	console_drain_kick(&b.drain);
-	assert_int_equal(b.taken, CONSOLE_CHUNKS_A_TURN);
-	assert_false(console_drain_idle(&b.drain));
+	run_console_drain_kick(&b.drain);
+	assert_int_equal(b.taken, RUN_CONSOLE_CHUNKS_A_TURN);
+	assert_false(run_console_drain_idle(&b.drain));
 	assert_int_equal(b.idle_calls, 0);
 	assert_ok(loop_run(b.loop, &err));
 	assert_int_equal(b.left, 0);
-	assert_int_equal(b.taken, 3 * CONSOLE_CHUNKS_A_TURN + 6);
-	assert_true(console_drain_idle(&b.drain));
+	assert_int_equal(b.taken, 3 * RUN_CONSOLE_CHUNKS_A_TURN + 6);
+	assert_true(run_console_drain_idle(&b.drain));
 	assert_int_equal(b.idle_calls, 1);
 	loop_destroy(b.loop);
 }
@@ -99,11 +99,11 @@ static void test_drain_little_is_thrown_away_at_once(void **state)
 {
 	struct bench b;
 
-	start(&b, CONSOLE_CHUNKS_A_TURN - 1);
+	start(&b, RUN_CONSOLE_CHUNKS_A_TURN - 1);
 	b.drain.broken = true;
-	console_drain_kick(&b.drain);
+	run_console_drain_kick(&b.drain);
 	assert_int_equal(b.left, 0);
-	assert_true(console_drain_idle(&b.drain));
+	assert_true(run_console_drain_idle(&b.drain));
 	loop_destroy(b.loop);
 }
 
@@ -113,11 +113,11 @@ static void test_drain_tells_why_no_write_starts(void **state)
 	struct bench b;
 
 	start(&b, 3);
-	console_drain_kick(&b.drain);
+	run_console_drain_kick(&b.drain);
 	assert_int_equal(b.errors, 1);
 	assert_int_equal(b.sys, EAGAIN);
 	assert_int_equal(b.left, 0);
-	assert_true(console_drain_idle(&b.drain));
+	assert_true(run_console_drain_idle(&b.drain));
 	assert_int_equal(b.idle_calls, 1);
 	loop_destroy(b.loop);
 }

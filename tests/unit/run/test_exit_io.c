@@ -6,7 +6,7 @@
 #define DATA_OFFSET    4096
 
 static struct bench bench;
-static struct vcpu vcpu;
+static struct run_vcpu vcpu;
 static struct kvm_run *run;
 static uint8_t *data;
 
@@ -15,7 +15,7 @@ static int setup(void **state)
 	bench_start(&bench);
 	if (bench_launch(&bench, "sev", NULL) < 0)
 		fail_msg("%s", bench.err.text);
-	vcpu = (struct vcpu){
+	vcpu = (struct run_vcpu){
 	        .machine = bench.machine,
 	        .vm = bench.vm,
 	        .kvm = machine_vm_vcpu(bench.vm, 0),
@@ -31,7 +31,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static enum vcpu_verdict io(uint8_t direction, uint8_t size, uint32_t count, uint64_t offset)
+static enum run_vcpu_verdict io(uint8_t direction, uint8_t size, uint32_t count, uint64_t offset)
 {
 	run->exit_reason = KVM_EXIT_IO;
 	run->io.direction = direction;
@@ -39,21 +39,21 @@ static enum vcpu_verdict io(uint8_t direction, uint8_t size, uint32_t count, uin
 	run->io.port = SERIAL_SCRATCH;
 	run->io.count = count;
 	run->io.data_offset = offset;
-	return vcpu_on_exit(&vcpu);
+	return run_vcpu_on_exit(&vcpu);
 }
 
-static enum vcpu_verdict mmio(uint32_t size, bool is_write)
+static enum run_vcpu_verdict mmio(uint32_t size, bool is_write)
 {
 	run->exit_reason = KVM_EXIT_MMIO;
 	run->mmio.phys_addr = 0xc0000000;
 	run->mmio.len = size;
 	run->mmio.is_write = is_write;
-	return vcpu_on_exit(&vcpu);
+	return run_vcpu_on_exit(&vcpu);
 }
 
-static void assert_refused(enum vcpu_verdict verdict, const char *part)
+static void assert_refused(enum run_vcpu_verdict verdict, const char *part)
 {
-	assert_int_equal(verdict, VCPU_FAIL);
+	assert_int_equal(verdict, RUN_VCPU_FAIL);
 	assert_int_equal(vcpu.err.kind, ERR_FAILED);
 	if (!strstr(vcpu.err.text, part))
 		fail_msg("\"%s\" lacks \"%s\"", vcpu.err.text, part);
@@ -62,9 +62,9 @@ static void assert_refused(enum vcpu_verdict verdict, const char *part)
 static void test_exit_io_moves_each_element(void **state)
 {
 	memcpy(data, "abc", 3);
-	assert_int_equal(io(KVM_EXIT_IO_OUT, 1, 3, DATA_OFFSET), VCPU_RESUME);
+	assert_int_equal(io(KVM_EXIT_IO_OUT, 1, 3, DATA_OFFSET), RUN_VCPU_RESUME);
 	memset(data, 0, 4);
-	assert_int_equal(io(KVM_EXIT_IO_IN, 1, 2, DATA_OFFSET), VCPU_RESUME);
+	assert_int_equal(io(KVM_EXIT_IO_IN, 1, 2, DATA_OFFSET), RUN_VCPU_RESUME);
 	assert_memory_equal(data, "cc\0", 4);
 }
 
@@ -88,7 +88,7 @@ static void test_exit_io_whose_data_is_not_mapped_is_refused(void **state)
 	        {1, 1, sizeof(struct kvm_run) - 1},
 	};
 
-	assert_int_equal(io(KVM_EXIT_IO_IN, 4, 1, end - 4), VCPU_RESUME);
+	assert_int_equal(io(KVM_EXIT_IO_IN, 4, 1, end - 4), RUN_VCPU_RESUME);
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
 		assert_refused(io(KVM_EXIT_IO_IN, wrong[i].size, wrong[i].count, wrong[i].offset),
 		        "a port access that cannot be");
@@ -106,12 +106,12 @@ static void test_exit_io_of_no_known_size_is_refused(void **state)
 /* Each element can be a transfer of gigabytes: what was to come after the stop is not done. */
 static void test_exit_io_of_a_guest_that_is_ended_stops(void **state)
 {
-	assert_int_equal(io(KVM_EXIT_IO_OUT, 1, 1, DATA_OFFSET), VCPU_RESUME);
+	assert_int_equal(io(KVM_EXIT_IO_OUT, 1, 1, DATA_OFFSET), RUN_VCPU_RESUME);
 	memset(data, 'n', 100);
 	vcpu.stop = true;
-	assert_int_equal(io(KVM_EXIT_IO_OUT, 1, 100, DATA_OFFSET), VCPU_STOP);
+	assert_int_equal(io(KVM_EXIT_IO_OUT, 1, 100, DATA_OFFSET), RUN_VCPU_STOP);
 	vcpu.stop = false;
-	assert_int_equal(io(KVM_EXIT_IO_IN, 1, 1, DATA_OFFSET), VCPU_RESUME);
+	assert_int_equal(io(KVM_EXIT_IO_IN, 1, 1, DATA_OFFSET), RUN_VCPU_RESUME);
 	assert_int_not_equal(data[0], 'n');
 }
 
@@ -119,7 +119,7 @@ static void test_exit_mmio_of_an_impossible_size_is_refused(void **state)
 {
 	static const uint32_t sizes[] = {0, 9, 16, UINT32_MAX};
 
-	assert_int_equal(mmio(8, false), VCPU_RESUME);
+	assert_int_equal(mmio(8, false), RUN_VCPU_RESUME);
 	assert_memory_equal(run->mmio.data, "\xff\xff\xff\xff\xff\xff\xff\xff", 8);
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		assert_refused(mmio(sizes[i], false), "it must have 1 to 8");

@@ -8,7 +8,7 @@ static int parse(const char *text, struct run_script **ret_script)
 	return run_script_parse("x.expect", text, strlen(text), ret_script, &err);
 }
 
-static void assert_text(const struct script_text *text, const char *wanted, size_t size)
+static void assert_text(const struct run_script_text *text, const char *wanted, size_t size)
 {
 	assert_int_equal(text->size, size);
 	assert_memory_equal(text->bytes, wanted, size);
@@ -27,20 +27,20 @@ static void test_script_every_statement_is_a_step(void **state)
 	                "expect end",
 	        &script));
 	assert_int_equal(script->count, 4);
-	assert_int_equal(script->steps[0].kind, SCRIPT_EXPECT);
+	assert_int_equal(script->steps[0].kind, RUN_SCRIPT_EXPECT);
 	assert_int_equal(script->steps[0].line, 3);
 	assert_int_equal(script->steps[0].timeout_s, 300);
 	assert_int_equal(script->steps[0].text_count, 2);
 	assert_text(&script->steps[0].texts[0], "seconds", 7);
 	assert_text(&script->steps[0].texts[1], "Shell>", 6);
-	assert_int_equal(script->steps[1].kind, SCRIPT_SEND);
+	assert_int_equal(script->steps[1].kind, RUN_SCRIPT_SEND);
 	assert_text(&script->steps[1].texts[0], "a\r\n\t\x1b\\\"\0\xff #", 11);
 	assert_int_equal(script->steps[2].timeout_s, 9);
-	assert_int_equal(script->steps[3].kind, SCRIPT_END);
+	assert_int_equal(script->steps[3].kind, RUN_SCRIPT_END);
 	assert_int_equal(script->steps[3].timeout_s, 9);
 	run_script_destroy(script);
 	assert_ok(parse("quit\n", &script));
-	assert_int_equal(script->steps[0].kind, SCRIPT_QUIT);
+	assert_int_equal(script->steps[0].kind, RUN_SCRIPT_QUIT);
 	run_script_destroy(script);
 }
 
@@ -92,19 +92,19 @@ static void test_script_mistake_has_its_place(void **state)
 static void test_script_statements_are_limited(void **state)
 {
 	struct run_script *script;
-	char text[5 + 9 * (SCRIPT_STEPS_MAX + 1)] = "";
+	char text[5 + 9 * (RUN_SCRIPT_STEPS_MAX + 1)] = "";
 
-	for (unsigned i = 0; i < SCRIPT_STEPS_MAX; i++)
+	for (unsigned i = 0; i < RUN_SCRIPT_STEPS_MAX; i++)
 		strcpy(text + 9 * i, "send \"a\"\n");
 	assert_ok(parse(text, &script));
 	run_script_destroy(script);
-	strcpy(text + 9 * SCRIPT_STEPS_MAX, "quit");
+	strcpy(text + 9 * RUN_SCRIPT_STEPS_MAX, "quit");
 	assert_fails(parse(text, &script), ERR_USAGE, "x.expect:1001:1: at most 1000 statements");
 }
 
 /* ---- the screen ---- */
 
-static void show(struct script_screen *screen, const char *data, size_t size)
+static void show(struct run_script_screen *screen, const char *data, size_t size)
 {
 	while (size) {
 		size_t n = run_script_show(screen, data, size);
@@ -119,7 +119,7 @@ static void test_screen_shows_what_a_terminal_would(void **state)
 	static const char drawn[] = "\x1b[2J\x1b[01;01H\x1b[=3hSh\x1b[40mell\0>\a \x1b]0;a "
 	                            "title\aA\x1b]2;x\x1b\\B\x1b(BC\x1b=D\x1b[1\nE\x1b]x\nF";
 	static const char wanted[] = "Shell> ABCD\nE\nF";
-	struct script_screen screen = {0}, split = {0};
+	struct run_script_screen screen = {0}, split = {0};
 
 	show(&screen, drawn, sizeof(drawn) - 1);
 	assert_int_equal(screen.used, sizeof(wanted) - 1);
@@ -133,7 +133,7 @@ static void test_screen_shows_what_a_terminal_would(void **state)
 
 static void test_screen_finds_the_first_text_behind_the_last_match(void **state)
 {
-	struct script_screen screen = {0};
+	struct run_script_screen screen = {0};
 	struct run_script *script;
 
 	assert_ok(parse("expect \"later\" or \"first\"\nexpect \"later\"\nexpect \"first\"\n", &script));
@@ -151,16 +151,16 @@ static void test_screen_finds_the_first_text_behind_the_last_match(void **state)
 /* However much a guest writes, and wherever a text lies in it, it is found. */
 static void test_screen_forgets_no_text_that_may_be_found(void **state)
 {
-	static char noise[3 * sizeof(((struct script_screen *)0)->text)];
+	static char noise[3 * sizeof(((struct run_script_screen *)0)->text)];
 	struct run_script *script;
 
 	memset(noise, '.', sizeof(noise));
 	assert_ok(parse("expect \"needle\"\n", &script));
 	for (size_t at = 0; at + 6 < sizeof(noise); at += 7) {
-		static struct script_screen screen;
+		static struct run_script_screen screen;
 		bool found = false;
 
-		screen = (struct script_screen){0};
+		screen = (struct run_script_screen){0};
 		memcpy(noise + at, "needle", 6);
 		for (size_t done = 0; done < sizeof(noise) && !found;) {
 			done += run_script_show(&screen, noise + done, sizeof(noise) - done);
@@ -174,7 +174,7 @@ static void test_screen_forgets_no_text_that_may_be_found(void **state)
 
 static void test_screen_tail_is_the_last_lines_safe_to_show(void **state)
 {
-	struct script_screen screen = {0};
+	struct run_script_screen screen = {0};
 	char text[2000] = "";
 	FILE *out = fmemopen(text, sizeof(text), "w");
 

@@ -3,14 +3,14 @@
 #include "unit/launch/bench.h"
 
 static struct bench bench;
-static struct vcpu vcpu;
+static struct run_vcpu vcpu;
 
 static void start(const char *type)
 {
 	bench_start(&bench);
 	if (bench_launch(&bench, type, NULL) < 0)
 		fail_msg("%s", bench.err.text);
-	vcpu = (struct vcpu){
+	vcpu = (struct run_vcpu){
 	        .machine = bench.machine,
 	        .vm = bench.vm,
 	        .kvm = machine_vm_vcpu(bench.vm, 0),
@@ -24,16 +24,16 @@ static int teardown(void **state)
 	return 0;
 }
 
-static enum vcpu_verdict fault(uint64_t gpa, uint64_t size, uint64_t flags)
+static enum run_vcpu_verdict fault(uint64_t gpa, uint64_t size, uint64_t flags)
 {
 	const struct uapi_memory_fault fault = {.flags = flags, .gpa = gpa, .size = size};
 
 	vcpu.kvm->run->exit_reason = UAPI_EXIT_MEMORY_FAULT;
 	memcpy(&vcpu.kvm->run->hw, &fault, sizeof(fault));
-	return vcpu_on_exit(&vcpu);
+	return run_vcpu_on_exit(&vcpu);
 }
 
-static enum vcpu_verdict hypercall(uint64_t nr, uint64_t gpa, uint64_t pages, uint64_t attributes)
+static enum run_vcpu_verdict hypercall(uint64_t nr, uint64_t gpa, uint64_t pages, uint64_t attributes)
 {
 	struct kvm_run *run = vcpu.kvm->run;
 
@@ -43,10 +43,10 @@ static enum vcpu_verdict hypercall(uint64_t nr, uint64_t gpa, uint64_t pages, ui
 	run->hypercall.args[1] = pages;
 	run->hypercall.args[2] = attributes;
 	run->hypercall.ret = 77;
-	return vcpu_on_exit(&vcpu);
+	return run_vcpu_on_exit(&vcpu);
 }
 
-static enum vcpu_verdict terminate(uint64_t msr)
+static enum run_vcpu_verdict terminate(uint64_t msr)
 {
 	struct kvm_run *run = vcpu.kvm->run;
 
@@ -54,7 +54,7 @@ static enum vcpu_verdict terminate(uint64_t msr)
 	run->system_event.type = UAPI_SYSTEM_EVENT_SEV_TERM;
 	run->system_event.ndata = 1;
 	run->system_event.data[0] = msr;
-	return vcpu_on_exit(&vcpu);
+	return run_vcpu_on_exit(&vcpu);
 }
 
 static void assert_error(enum err_kind kind, const char *part)
@@ -67,10 +67,10 @@ static void assert_error(enum err_kind kind, const char *part)
 static void test_memory_fault_converts_the_page_and_goes_on(void **state)
 {
 	start("sev-snp");
-	assert_int_equal(fault(0x3000, 0x1000, 0), VCPU_RESUME);
+	assert_int_equal(fault(0x3000, 0x1000, 0), RUN_VCPU_RESUME);
 	assert_string_equal(bench.kernel.lines[0], "SHARED 0x3000");
 	assert_true(page_is_memory(machine_vm_memory(bench.vm), gpa(0x3000), 0x1000, true));
-	assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), VCPU_RESUME);
+	assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), RUN_VCPU_RESUME);
 	assert_string_equal(bench.kernel.lines[1], "PRIVATE 0x3000");
 	assert_false(page_is_memory(machine_vm_memory(bench.vm), gpa(0x3000), 1, true));
 }
@@ -81,7 +81,7 @@ static void test_memory_fault_outside_memory_is_the_guests_crash(void **state)
 
 	start("sev-snp");
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		assert_int_equal(fault(places[i], 0x1000, 8), VCPU_CRASH);
+		assert_int_equal(fault(places[i], 0x1000, 8), RUN_VCPU_CRASH);
 		assert_error(ERR_GUEST, "as private memory, where it has none");
 	}
 	assert_int_equal(bench.kernel.count, 0);
@@ -90,9 +90,9 @@ static void test_memory_fault_outside_memory_is_the_guests_crash(void **state)
 static void test_memory_fault_that_makes_no_sense_is_kvms(void **state)
 {
 	start("sev-snp");
-	assert_int_equal(fault(0x3000, 0x1000, 1), VCPU_FAIL);
-	assert_int_equal(fault(0x3008, 0x1000, 0), VCPU_FAIL);
-	assert_int_equal(fault(0x3000, 0, 0), VCPU_FAIL);
+	assert_int_equal(fault(0x3000, 0x1000, 1), RUN_VCPU_FAIL);
+	assert_int_equal(fault(0x3008, 0x1000, 0), RUN_VCPU_FAIL);
+	assert_int_equal(fault(0x3000, 0, 0), RUN_VCPU_FAIL);
 	assert_error(ERR_FAILED, "a memory fault that vmm does not understand");
 }
 
@@ -100,13 +100,13 @@ static void test_memory_fault_for_what_is_so_already_ends_after_a_while(void **s
 {
 	start("sev-snp");
 	for (unsigned i = 0; i < 999; i++)
-		assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), VCPU_RESUME);
+		assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), RUN_VCPU_RESUME);
 	/* Another exit shows that the vCPU goes on. */
-	assert_int_equal(hypercall(12, 0x10000, 16, 0), VCPU_RESUME);
+	assert_int_equal(hypercall(12, 0x10000, 16, 0), RUN_VCPU_RESUME);
 	bench.kernel.count = 0;
 	for (unsigned i = 0; i < 999; i++)
-		assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), VCPU_RESUME);
-	assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), VCPU_FAIL);
+		assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), RUN_VCPU_RESUME);
+	assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), RUN_VCPU_FAIL);
 	assert_error(ERR_FAILED, "the guest's page at 0x3000 to be private, which it is already");
 	assert_int_equal(bench.kernel.count, 0);
 }
@@ -137,11 +137,11 @@ static void run_with(int sys)
 	run_errno = sys;
 	runs = 0;
 	bench.kernel.on_run = fail_run;
-	if (loop_create(&vcpu.loop, &err) < 0 || vcpu_start(&vcpu, &err) < 0)
+	if (loop_create(&vcpu.loop, &err) < 0 || run_vcpu_start(&vcpu, &err) < 0)
 		fail_msg("%s", err.text);
-	vcpu_join(&vcpu);
+	run_vcpu_join(&vcpu);
 	loop_destroy(vcpu.loop);
-	assert_int_equal(vcpu.outcome, VCPU_FAILED);
+	assert_int_equal(vcpu.outcome, RUN_VCPU_FAILED);
 }
 
 static void test_run_of_a_poisoned_page_ends_the_guest(void **state)
@@ -172,10 +172,10 @@ static void test_run_that_asks_for_a_private_page_for_ever_ends_the_guest(void *
 static void test_map_gpa_range_converts_by_bit_4_alone(void **state)
 {
 	start("sev-snp");
-	assert_int_equal(hypercall(12, 0x10000, 16, 0x3), VCPU_RESUME); /* a hint of the page size */
+	assert_int_equal(hypercall(12, 0x10000, 16, 0x3), RUN_VCPU_RESUME); /* a hint of the page size */
 	assert_int_equal(vcpu.kvm->run->hypercall.ret, 0);
 	assert_string_equal(bench.kernel.lines[0], "SHARED 0x10000");
-	assert_int_equal(hypercall(12, 0x10000, 16, 0x10), VCPU_RESUME);
+	assert_int_equal(hypercall(12, 0x10000, 16, 0x10), RUN_VCPU_RESUME);
 	assert_string_equal(bench.kernel.lines[1], "PRIVATE 0x10000");
 }
 
@@ -184,7 +184,7 @@ static void test_map_gpa_range_of_a_guest_that_is_ended_stops(void **state)
 {
 	start("sev-snp");
 	page_memory_stop(machine_vm_memory(bench.vm));
-	assert_int_equal(hypercall(12, 0x10000, 16, 0), VCPU_STOP);
+	assert_int_equal(hypercall(12, 0x10000, 16, 0), RUN_VCPU_STOP);
 	assert_int_equal(bench.kernel.count, 0);
 }
 
@@ -204,7 +204,7 @@ static void test_map_gpa_range_of_nonsense_is_refused(void **state)
 
 	start("sev-snp");
 	for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
-		assert_int_equal(hypercall(12, ranges[i].gpa, ranges[i].pages, 0), VCPU_RESUME);
+		assert_int_equal(hypercall(12, ranges[i].gpa, ranges[i].pages, 0), RUN_VCPU_RESUME);
 		assert_int_equal(vcpu.kvm->run->hypercall.ret, EINVAL);
 	}
 	assert_int_equal(bench.kernel.count, 0);
@@ -213,7 +213,7 @@ static void test_map_gpa_range_of_nonsense_is_refused(void **state)
 static void test_map_gpa_range_of_a_sev_guest_is_news_only(void **state)
 {
 	start("sev");
-	assert_int_equal(hypercall(12, 0x10000, 16, 0), VCPU_RESUME);
+	assert_int_equal(hypercall(12, 0x10000, 16, 0), RUN_VCPU_RESUME);
 	assert_int_equal(vcpu.kvm->run->hypercall.ret, 0);
 	assert_int_equal(bench.kernel.count, 0);
 }
@@ -221,7 +221,7 @@ static void test_map_gpa_range_of_a_sev_guest_is_news_only(void **state)
 static void test_hypercall_that_was_not_asked_for_ends_the_guest(void **state)
 {
 	start("sev-snp");
-	assert_int_equal(hypercall(5, 0, 0, 0), VCPU_FAIL);
+	assert_int_equal(hypercall(5, 0, 0, 0), RUN_VCPU_FAIL);
 	assert_error(ERR_FAILED, "hypercall 5");
 }
 
@@ -242,7 +242,7 @@ static void test_termination_is_told_by_name(void **state)
 
 	start("sev-es");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		assert_int_equal(terminate(rows[i].msr), VCPU_CRASH);
+		assert_int_equal(terminate(rows[i].msr), RUN_VCPU_CRASH);
 		assert_error(ERR_GUEST, rows[i].text);
 	}
 }
@@ -251,7 +251,7 @@ static void test_report_asks_for_no_register_of_a_protected_vcpu(void **state)
 {
 	start("sev-es");
 	bench.kernel.refusal = (struct fake_refusal){.request = KVM_GET_REGS, .sys = EINVAL};
-	assert_int_equal(terminate(0x100), VCPU_CRASH);
+	assert_int_equal(terminate(0x100), RUN_VCPU_CRASH);
 	assert_non_null(
 	        strstr(vcpu.report, "the host cannot read the registers of a SEV-ES or SEV-SNP guest"));
 	assert_null(strstr(vcpu.report, "EINVAL"));

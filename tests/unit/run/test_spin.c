@@ -2,28 +2,28 @@
 #include "../../../src/run/spin.h"
 #include "support/test.h"
 
-#define LOOK_NS (SPIN_LOOK_S * 1000000000ull)
-#define LOOKS   (SPIN_TELL_S / SPIN_LOOK_S) /* of a vCPU that is always busy, before it is told */
+#define LOOK_NS (RUN_SPIN_LOOK_S * 1000000000ull)
+#define LOOKS   (RUN_SPIN_TELL_S / RUN_SPIN_LOOK_S) /* of a vCPU that is always busy, before it is told */
 
-static struct spin_record record;
+static struct run_spin_record record;
 static uint64_t wall_ns, exits, cpu_ns[2];
 
 static int setup(void **state)
 {
-	record = (struct spin_record){0};
+	record = (struct run_spin_record){0};
 	wall_ns = 5;
 	exits = 1000;
 	cpu_ns[0] = cpu_ns[1] = 0;
 	return 0;
 }
 
-/* Looks again after SPIN_LOOK_S in which the two vCPUs used these percentages of a processor. */
+/* Looks again after RUN_SPIN_LOOK_S in which the two vCPUs used these percentages of a processor. */
 static unsigned look(unsigned first, unsigned second)
 {
 	wall_ns += LOOK_NS;
 	cpu_ns[0] += LOOK_NS / 100 * first;
 	cpu_ns[1] += LOOK_NS / 100 * second;
-	return spin_look(&record, wall_ns, exits, cpu_ns, 2);
+	return run_spin_look(&record, wall_ns, exits, cpu_ns, 2);
 }
 
 static void assert_quiet(unsigned looks, unsigned first, unsigned second)
