@@ -57,7 +57,7 @@ def rooms(root):
                 if '..' in header:
                     yield path, number, f'{header}: private headers of another folder are private'
                 continue
-            other = header[4:-2]
+            other = header[4:-2].split('/')[0]
             if other in LAYOUTS or other == room:
                 continue
             if other not in ROOMS:
