@@ -1,6 +1,6 @@
 /*
- * machine: the parts put together: which CPU the guest sees, which tables it finds, at which address what
- * answers. docs/platform.md is the map, docs/cpu-models.md the policy for CPUID.
+ * machine: the parts put together: which CPU the guest sees, which tables it finds, and what answers at which
+ * address. docs/platform.md is the map, docs/cpu-models.md the policy for CPUID.
  */
 #ifndef VMM_MACHINE_H
 #define VMM_MACHINE_H
@@ -90,12 +90,9 @@ void machine_cpuid_dropped_format(const struct machine_cpuid_dropped *dropped, c
 #define MACHINE_PCI_WINDOW   UINT64_C(0x80000000) /* memory BARs: from PAGE_HOLE_START ... */
 #define MACHINE_PCI_LIMIT    UINT64_C(0xfc000000) /* ... up to here */
 #define MACHINE_PM_PORT      0xb000               /* where OVMF puts the PIIX4 PM block (PMBA) */
-#define MACHINE_SERIAL_PORT  0x3f8                /* COM1, the console */
 #define MACHINE_RESET_PORT   0xcf9
 #define MACHINE_RESET_VALUE  6
 #define MACHINE_GSI_PIT      2 /* IRQ 0 arrives here: KVM's routing needs GSI 0 at pin 2 of the IOAPIC */
-#define MACHINE_GSI_SERIAL   4
-#define MACHINE_GSI_SCI      9
 #define MACHINE_GSI_PCI_BASE 16
 
 /* The level-triggered GSI of a PCI function's interrupt pin (1: INTA .. 4: INTD) on bus 0, as _PRT tells. */
@@ -118,12 +115,14 @@ struct machine_acpi {
 	size_t loader_size;
 };
 
-/* The same for every guest of that many vCPUs. 1..MACHINE_VCPUS_MAX, ERR_USAGE otherwise. The caller finishes
- * *ret_acpi. */
-int machine_acpi_build(unsigned vcpus, struct machine_acpi *ret_acpi, struct err *err) MUST_CHECK;
-void machine_acpi_finish(struct machine_acpi *acpi); /* a zeroed one is allowed */
-/* Makes a FADT, not yet checksummed, tell this port as that of the PM block (at first it is MACHINE_PM_PORT).
+/*
+ * The tables of a board with that many vCPUs; they are the same for every guest that has both. ERR_USAGE
+ * unless vcpus is 1..MACHINE_VCPUS_MAX. The caller finishes *ret_acpi.
  */
+int machine_acpi_build(const struct device_board *board, unsigned vcpus, struct machine_acpi *ret_acpi,
+        struct err *err) MUST_CHECK;
+void machine_acpi_finish(struct machine_acpi *acpi); /* a zeroed one is allowed */
+/* Writes the port of the PM block into a FADT that has no checksum yet. At first it is MACHINE_PM_PORT. */
 void machine_acpi_set_pm_port(uint8_t *fadt, uint16_t port);
 
 /* ---- SMBIOS tables (machine/smbios.c) ---- */
@@ -164,22 +163,14 @@ extern const uint8_t machine_system_states[MACHINE_SYSTEM_STATES_SIZE];
 
 struct machine;
 
-/* How the machine tells its owner what the guest did. Called from any thread, without a lock held. */
-struct machine_events {
-	void (*on_power)(void *ctx, enum device_power_event event);
-	void (*on_output)(void *ctx); /* the guest wrote to its console or debug console */
-	void (*on_room)(void *ctx);   /* input that the console refused fits again */
-	void *ctx;
-};
-
 /* What a file holds. */
 struct machine_image {
 	const void *data; /* NULL: the configuration names none, or it is empty */
 	size_t size_bytes;
 };
 
-/* What the files `firmware`, `boot.kernel` and `boot.initrd` hold: read once, so that no file is measured and
- * another one handed over. */
+/* What the files `firmware`, `boot.kernel` and `boot.initrd` hold. They are read once, so that the bytes that
+ * are measured are those that the guest gets. */
 struct machine_files {
 	struct machine_image firmware, kernel, initrd;
 };
@@ -190,20 +181,18 @@ struct machine_files {
  * the guest gets them from where they are. Errors name the file or key at fault.
  */
 int machine_create(struct host *host, const struct config *config, const struct machine_files *files,
-        const struct device_clock *clock, const struct machine_events *events, struct machine **ret_machine,
+        const struct device_clock *clock, const struct device_events *events, struct machine **ret_machine,
         struct err *err) MUST_CHECK;
 void machine_destroy(struct machine *machine); /* NULL is allowed; after its machine_vm */
 /*
- * What machine_create(), or the memory of its guest, would be refused for whatever KVM offers: the files and
- * the host's memory. Asks no host. Main thread.
+ * Checks what does not depend on KVM: the files, and whether this computer has the memory. Fails if
+ * machine_create() or the guest's memory would be refused because of them. Asks no host. Main thread.
  */
 int machine_check(const struct config *config, const struct machine_files *files, struct err *err) MUST_CHECK;
 const struct config *machine_config(const struct machine *machine);
 struct host *machine_host(const struct machine *machine);
-struct device_bus *machine_bus(const struct machine *machine);
-struct device_serial *machine_console(const struct machine *machine);
-struct device_debugcon *machine_debugcon(const struct machine *machine); /* NULL: not configured */
-void machine_press_power_button(struct machine *machine);
+/* Its devices: device_serial_of(machine_board(machine)) is the console. */
+const struct device_board *machine_board(const struct machine *machine);
 
 /* ---- the kernel that the firmware starts (machine/kernel.c, boot.c) ---- */
 

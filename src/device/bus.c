@@ -1,16 +1,16 @@
 /*
- * bus: finds the device behind a port or an MMIO address. Any thread: ranges are claimed before the guest
- * first runs and from then on only read, so a look-up takes no lock; the base of a range that the guest can
- * move is one atomic word.
+ * bus: finds the device behind a port or an MMIO address. Any thread. Ranges are claimed before the guest
+ * first runs and are only read from then on, so a look-up takes no lock. The base of a range that the guest
+ * can move is one atomic word.
  */
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 
-#include "vmm/device.h"
+#include "vmm/device/bus.h"
 
 #define FIXED_MAX 64
-#define OFF       UINT64_MAX /* the base of a movable range that is nowhere */
+#define OFF       UINT64_MAX /* the base of a movable range that is switched off */
 
 struct device_claim {
 	struct device_range range;
@@ -35,7 +35,7 @@ struct target {
 	uint64_t offset;
 };
 
-/* The last byte of the 64-bit space cannot be claimed: so base + size never overflows. */
+/* The last byte of the 64-bit space cannot be claimed, so that base + size never overflows. */
 static uint64_t space_limit(enum device_space space)
 {
 	return space == DEVICE_PIO ? 0x10000 : UINT64_MAX;
@@ -76,7 +76,7 @@ int device_bus_claim(struct device_bus *bus, const struct device_range *range, s
 	if (bus->frozen)
 		return err_set(err, ERR_FAILED, "%s: claimed after the bus was frozen", range->name);
 	if (!range->size || !range_fits(range->base, range->size, space_limit(range->space)))
-		return err_set(err, ERR_FAILED, "%s: %#llx bytes at %#llx are no range", range->name,
+		return err_set(err, ERR_FAILED, "%s: there is no range of %#llx bytes at %#llx", range->name,
 		        (unsigned long long)range->size, (unsigned long long)range->base);
 	if (space->count == FIXED_MAX)
 		return err_set(err, ERR_FAILED, "%s: the bus has %d ranges already", range->name, FIXED_MAX);
@@ -157,7 +157,7 @@ static struct target find(const struct space *space, uint64_t address)
 	return target;
 }
 
-/* Does the whole access belong to its first byte's range, at a size that the range takes? */
+/* Does the whole access belong to the range of its first byte, and does that range take the access's size? */
 static bool is_whole(const struct space *space, struct target first, uint64_t address, unsigned size)
 {
 	const struct device_range *range = first.range;

@@ -1,20 +1,19 @@
 /*
- * debugcon: the debug console of firmware, port 0x402: a byte written is a byte printed. Any vCPU thread and
- * the loop; one lock. QEMU, "-device isa-debugcon"; edk2 OvmfPkg PcdDebugIoPort.
+ * debugcon: the debug console of firmware, port 0x402. Each byte written there waits in a bounded ring for
+ * the loop. Runs on any vCPU thread and on the loop, with one lock. QEMU, "-device isa-debugcon"; edk2
+ * OvmfPkg, PcdDebugIoPort.
  */
-#include <errno.h>
-#include <pthread.h>
-
+#include "vmm/device/debugcon.h"
 #include "ring.h"
-#include "vmm/device.h"
+#include "vmm/config.h"
 
 #define DEBUGCON_PORT 0x402
-#define DEBUGCON_HERE 0xe9
+#define DEBUGCON_HERE 0xe9 /* what reads give; firmware knows the port by it */
 #define OUTPUT_BYTES  65536
 
 struct device_debugcon {
-	pthread_mutex_t lock;
-	struct device_notify output;
+	struct device device;
+	struct device_events events;
 	struct ring out;
 	uint8_t out_data[OUTPUT_BYTES];
 };
@@ -30,14 +29,14 @@ static enum device_verdict on_write(void *dev, uint64_t offset, unsigned size, u
 	uint8_t byte = (uint8_t)value;
 	bool idle, taken;
 
-	pthread_mutex_lock(&debugcon->lock);
+	pthread_mutex_lock(&debugcon->device.lock);
 	idle = !debugcon->out.count;
 	taken = ring_put(&debugcon->out, &byte, 1);
-	pthread_mutex_unlock(&debugcon->lock);
+	pthread_mutex_unlock(&debugcon->device.lock);
 	if (!taken)
 		log_guest(LOG_WARN, "debug console: the guest writes faster than it is read; bytes are lost");
-	if (idle && taken && debugcon->output.call)
-		debugcon->output.call(debugcon->output.ctx);
+	if (idle && taken && debugcon->events.on_output)
+		debugcon->events.on_output(debugcon->events.ctx);
 	return DEVICE_RESUME;
 }
 
@@ -45,17 +44,23 @@ size_t device_debugcon_output(struct device_debugcon *debugcon, void *data, size
 {
 	size_t n;
 
-	pthread_mutex_lock(&debugcon->lock);
+	pthread_mutex_lock(&debugcon->device.lock);
 	n = ring_take(&debugcon->out, data, max);
-	pthread_mutex_unlock(&debugcon->lock);
+	pthread_mutex_unlock(&debugcon->device.lock);
 	return n;
 }
 
-int device_debugcon_create(struct device_bus *bus, struct device_notify output,
-        struct device_debugcon **ret_debugcon, struct err *err)
+/* ---- the kind ---- */
+
+static bool wanted(const struct config *config)
 {
-	auto_free struct device_debugcon *debugcon = calloc(1, sizeof(*debugcon));
-	struct device_range range = {.name = "debug console",
+	return *config->machine.debugcon;
+}
+
+static int init(struct device *device, struct device_board *board, struct err *err)
+{
+	struct device_debugcon *debugcon = (struct device_debugcon *)device;
+	const struct device_range range = {.name = "debug console",
 	        .space = DEVICE_PIO,
 	        .base = DEBUGCON_PORT,
 	        .size = 1,
@@ -63,21 +68,15 @@ int device_debugcon_create(struct device_bus *bus, struct device_notify output,
 	        .write = on_write,
 	        .dev = debugcon};
 
-	if (!debugcon)
-		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the debug console");
-	pthread_mutex_init(&debugcon->lock, NULL);
-	debugcon->output = output;
+	debugcon->events = board->events;
 	debugcon->out = (struct ring){.data = debugcon->out_data, .size = OUTPUT_BYTES};
-	if (device_bus_claim(bus, &range, err) < 0)
-		return -1;
-	*ret_debugcon = take_ptr(&debugcon);
-	return 0;
+	return device_bus_claim(board->bus, &range, err);
 }
 
-void device_debugcon_destroy(struct device_debugcon *debugcon)
+const struct device_kind device_debugcon_kind = {
+        .name = "debug console", .size = sizeof(struct device_debugcon), .wanted = wanted, .init = init};
+
+struct device_debugcon *device_debugcon_of(const struct device_board *board)
 {
-	if (!debugcon)
-		return;
-	pthread_mutex_destroy(&debugcon->lock);
-	free(debugcon);
+	return (struct device_debugcon *)device_board_find(board, &device_debugcon_kind);
 }

@@ -1,20 +1,19 @@
 /*
- * fw_cfg: hands named blobs to the guest's firmware, byte by byte or by DMA. Any vCPU thread; the lock guards
- * the selector, the offset, and the bytes of items, of which some are brought up to date when they are
- * selected. QEMU, docs/specs/fw_cfg.rst.
+ * fw_cfg: hands named items to the guest's firmware, byte by byte or by DMA. Runs on any vCPU thread. The
+ * lock guards the selector, the offset and the bytes of items, some of which are brought up to date when they
+ * are selected. QEMU, docs/specs/fw_cfg.rst.
  */
 #include <endian.h>
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
-#include "vmm/device.h"
+#include "vmm/device/fw_cfg.h"
 
 #define SELECTOR_PORT 0x510
 #define DMA_PORT      0x514
 #define FILE_FIRST    0x20
 #define NAME_BYTES    56
-#define WRITE_CHANNEL 0x4000 /* bit of a key, of no meaning since items are read-only */
+#define WRITE_CHANNEL 0x4000 /* bit of a key; ignored, because items are read-only */
 #define ID_BITS       3      /* traditional interface and DMA */
 #define PIECE_BYTES   16384  /* copied at once */
 
@@ -22,7 +21,7 @@ enum { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16
 
 struct item {
 	const uint8_t *data;
-	uint8_t *own; /* the same place, if it is this device's; NULL: the data is borrowed */
+	uint8_t *own; /* equals data if the device owns the bytes; NULL: they are borrowed */
 	size_t size;
 	bool present;
 	device_fw_cfg_refresh *refresh; /* NULL: its bytes stay as they are */
@@ -45,7 +44,7 @@ struct dma_descriptor {
 };
 
 struct device_fw_cfg {
-	pthread_mutex_t lock;
+	struct device device;
 	struct page_memory *memory;
 	uint16_t key;
 	size_t offset; /* at most the size of the selected item */
@@ -69,22 +68,22 @@ static void select_key(struct device_fw_cfg *fw_cfg, uint16_t key)
 {
 	const struct item *item;
 
-	pthread_mutex_lock(&fw_cfg->lock);
+	pthread_mutex_lock(&fw_cfg->device.lock);
 	fw_cfg->key = key & (uint16_t)~WRITE_CHANNEL;
 	fw_cfg->offset = 0;
 	item = selected(fw_cfg);
 	if (item->refresh)
 		item->refresh(item->ctx, item->own, item->size);
-	pthread_mutex_unlock(&fw_cfg->lock);
+	pthread_mutex_unlock(&fw_cfg->device.lock);
 }
 
-/* Moves on by size bytes, which ret_data gets: zeros behind the end of the item. NULL: they are skipped. */
+/* Moves on by size bytes and copies them to ret_data, zeros behind the end of the item. NULL: skips them. */
 static void take(struct device_fw_cfg *fw_cfg, uint8_t *ret_data, size_t size)
 {
 	const struct item *item;
 	size_t n;
 
-	pthread_mutex_lock(&fw_cfg->lock);
+	pthread_mutex_lock(&fw_cfg->device.lock);
 	item = selected(fw_cfg);
 	n = item->size - fw_cfg->offset;
 	if (n > size)
@@ -94,10 +93,10 @@ static void take(struct device_fw_cfg *fw_cfg, uint8_t *ret_data, size_t size)
 	if (ret_data)
 		memset(ret_data + n, 0, size - n);
 	fw_cfg->offset += n;
-	pthread_mutex_unlock(&fw_cfg->lock);
+	pthread_mutex_unlock(&fw_cfg->device.lock);
 }
 
-/* ---- ports: a selector of 16 bits, and overlapping its second byte the data ---- */
+/* ---- ports: a selector of 16 bits; the data port is the second byte of the selector ---- */
 
 static uint64_t port_read(void *dev, uint64_t offset, unsigned size)
 {
@@ -119,8 +118,8 @@ static enum device_verdict port_write(void *dev, uint64_t offset, unsigned size,
 /* ---- DMA ---- */
 
 /*
- * Only into what is RAM from end to end, so that the work is bounded by the guest's memory. That can be
- * gigabytes: between two pieces a guest that is being ended is noticed.
+ * Reads only into a range that is RAM from end to end, so that the guest's memory bounds the work. That can
+ * be gigabytes: between two pieces the device looks whether the guest is being ended.
  */
 static int dma_read(
         struct device_fw_cfg *fw_cfg, struct page_memory *memory, uint64_t address, uint32_t length)
@@ -143,7 +142,7 @@ static int dma_read(
 	return 0;
 }
 
-/* No item can be written; writing nothing succeeds. */
+/* Items cannot be written, but writing no bytes succeeds. */
 static int dma_run(
         struct device_fw_cfg *fw_cfg, struct page_memory *memory, const struct dma_descriptor *descriptor)
 {
@@ -160,7 +159,7 @@ static int dma_run(
 	return 0;
 }
 
-/* The descriptor is copied once; the data may overwrite it, its control field is written last. */
+/* The descriptor is copied once, as the data may overwrite it. Its control field is written last. */
 static void dma_start(struct device_fw_cfg *fw_cfg, struct page_memory *memory, uint64_t at)
 {
 	struct dma_descriptor descriptor;
@@ -181,7 +180,7 @@ static uint64_t dma_port_read(void *dev, uint64_t offset, unsigned size)
 	return load_le(signature + offset, size);
 }
 
-/* The address is big-endian; its low half, written last, starts the operation. */
+/* The address is big-endian. Its low half is written last and starts the operation. */
 static enum device_verdict dma_port_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct device_fw_cfg *fw_cfg = dev;
@@ -191,11 +190,11 @@ static enum device_verdict dma_port_write(void *dev, uint64_t offset, unsigned s
 
 	if (size != 4 || offset % 4)
 		return DEVICE_RESUME;
-	pthread_mutex_lock(&fw_cfg->lock);
+	pthread_mutex_lock(&fw_cfg->device.lock);
 	memory = fw_cfg->memory;
 	at = (uint64_t)fw_cfg->dma_high << 32 | half;
 	fw_cfg->dma_high = offset == 0 ? half : 0;
-	pthread_mutex_unlock(&fw_cfg->lock);
+	pthread_mutex_unlock(&fw_cfg->device.lock);
 	if (offset == 4 && memory)
 		dma_start(fw_cfg, memory, at);
 	return DEVICE_RESUME;
@@ -203,7 +202,7 @@ static enum device_verdict dma_port_write(void *dev, uint64_t offset, unsigned s
 
 /* ---- filling it ---- */
 
-/* Takes over data, or borrows it for good. */
+/* Takes over what new.own points to. */
 static int put_item(struct device_fw_cfg *fw_cfg, uint16_t key, struct item new, struct err *err)
 {
 	struct item *item = &fw_cfg->items[key];
@@ -312,26 +311,32 @@ void device_fw_cfg_follow(
 	}
 }
 
-void device_fw_cfg_attach(struct device_fw_cfg *fw_cfg, struct page_memory *memory)
+/* ---- the kind ---- */
+
+/* Without memory, DMA does nothing. */
+static void attach(struct device *device, struct page_memory *memory)
 {
-	pthread_mutex_lock(&fw_cfg->lock);
+	struct device_fw_cfg *fw_cfg = (struct device_fw_cfg *)device;
+
+	pthread_mutex_lock(&fw_cfg->device.lock);
 	fw_cfg->memory = memory;
-	pthread_mutex_unlock(&fw_cfg->lock);
+	pthread_mutex_unlock(&fw_cfg->device.lock);
 }
 
-void device_fw_cfg_reset(struct device_fw_cfg *fw_cfg)
+static void reset(struct device *device)
 {
-	pthread_mutex_lock(&fw_cfg->lock);
+	struct device_fw_cfg *fw_cfg = (struct device_fw_cfg *)device;
+
+	pthread_mutex_lock(&fw_cfg->device.lock);
 	fw_cfg->key = 0;
 	fw_cfg->offset = 0;
 	fw_cfg->dma_high = 0;
-	pthread_mutex_unlock(&fw_cfg->lock);
+	pthread_mutex_unlock(&fw_cfg->device.lock);
 }
 
-/* ---- creation ---- */
-
-static int fill(struct device_fw_cfg *fw_cfg, struct device_bus *bus, struct err *err)
+static int init(struct device *device, struct device_board *board, struct err *err)
 {
+	struct device_fw_cfg *fw_cfg = (struct device_fw_cfg *)device;
 	const struct device_range ports[] = {
 	        {"fw_cfg", DEVICE_PIO, SELECTOR_PORT, 2, port_read, port_write, fw_cfg, 0},
 	        {"fw_cfg DMA", DEVICE_PIO, DMA_PORT, 8, dma_port_read, dma_port_write, fw_cfg, 0},
@@ -341,34 +346,31 @@ static int fill(struct device_fw_cfg *fw_cfg, struct device_bus *bus, struct err
 	        .size = sizeof(fw_cfg->directory.count),
 	        .present = true};
 	for (unsigned i = 0; i < ARRAY_LEN(ports); i++)
-		if (device_bus_claim(bus, &ports[i], err) < 0)
+		if (device_bus_claim(board->bus, &ports[i], err) < 0)
 			return -1;
 	if (device_fw_cfg_add(fw_cfg, FW_CFG_SIGNATURE, "QEMU", 4, err) < 0)
 		return -1;
 	return device_fw_cfg_add_number(fw_cfg, FW_CFG_ID, ID_BITS, 4, err);
 }
 
-int device_fw_cfg_create(struct device_bus *bus, struct device_fw_cfg **ret_fw_cfg, struct err *err)
+static void finish(struct device *device)
 {
-	struct device_fw_cfg *fw_cfg = calloc(1, sizeof(*fw_cfg));
+	struct device_fw_cfg *fw_cfg = (struct device_fw_cfg *)device;
 
-	if (!fw_cfg)
-		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for fw_cfg");
-	pthread_mutex_init(&fw_cfg->lock, NULL);
-	if (fill(fw_cfg, bus, err) < 0) {
-		device_fw_cfg_destroy(fw_cfg);
-		return -1;
-	}
-	*ret_fw_cfg = fw_cfg;
-	return 0;
-}
-
-void device_fw_cfg_destroy(struct device_fw_cfg *fw_cfg)
-{
-	if (!fw_cfg)
-		return;
 	for (unsigned key = 0; key < ARRAY_LEN(fw_cfg->items); key++)
 		free(fw_cfg->items[key].own);
-	pthread_mutex_destroy(&fw_cfg->lock);
-	free(fw_cfg);
+}
+
+const struct device_kind device_fw_cfg_kind = {
+        .name = "fw_cfg",
+        .size = sizeof(struct device_fw_cfg),
+        .init = init,
+        .reset = reset,
+        .attach = attach,
+        .finish = finish,
+};
+
+struct device_fw_cfg *device_fw_cfg_of(const struct device_board *board)
+{
+	return (struct device_fw_cfg *)device_board_find(board, &device_fw_cfg_kind);
 }

@@ -1,11 +1,10 @@
 /*
- * pci: configuration mechanism 1 over the functions of bus 0. Any vCPU thread; one lock, held while a
- * function is told of a change. PCI Local Bus 3.0, section 3.2.2.3.2 and chapter 6; Intel 440FX, section 3.1;
- * 82371SB (PIIX3), section 2.2.
+ * pci: configuration mechanism 1 over the functions of bus 0. Runs on any vCPU thread, with one lock, which
+ * is held while a function is told of a change. PCI Local Bus 3.0, section 3.2.2.3.2 and chapter 6; Intel
+ * 440FX, section 3.1; 82371SB (PIIX3), section 2.2.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "cf9.h"
@@ -23,14 +22,13 @@ struct function {
 };
 
 struct device_pci {
-	pthread_mutex_t lock;
+	struct device device;
 	uint32_t address;
 	struct function *functions[FUNCTIONS_MAX];
 	struct device_range cf9; /* fixed before the guest runs */
 };
 
-/* ---- address register: only aligned 32-bit accesses; the rest of its ports are bytes of other devices ----
- */
+/* ---- address register: 32-bit accesses alone; narrower ones are meant for other devices ---- */
 
 static uint64_t address_read(void *dev, uint64_t offset, unsigned size)
 {
@@ -39,9 +37,9 @@ static uint64_t address_read(void *dev, uint64_t offset, unsigned size)
 	uint64_t value = 0;
 
 	if (size == 4) {
-		pthread_mutex_lock(&pci->lock);
+		pthread_mutex_lock(&pci->device.lock);
 		value = pci->address;
-		pthread_mutex_unlock(&pci->lock);
+		pthread_mutex_unlock(&pci->device.lock);
 		return value;
 	}
 	for (unsigned i = 0; i < size; i++) {
@@ -58,9 +56,9 @@ static enum device_verdict address_write(void *dev, uint64_t offset, unsigned si
 	const struct device_range *cf9 = &pci->cf9;
 
 	if (size == 4) {
-		pthread_mutex_lock(&pci->lock);
+		pthread_mutex_lock(&pci->device.lock);
 		pci->address = value & ADDRESS_BITS;
-		pthread_mutex_unlock(&pci->lock);
+		pthread_mutex_unlock(&pci->device.lock);
 		return DEVICE_RESUME;
 	}
 	for (unsigned i = 0; i < size; i++)
@@ -71,7 +69,7 @@ static enum device_verdict address_write(void *dev, uint64_t offset, unsigned si
 
 /* ---- data register: any bytes of the addressed double word ---- */
 
-/* NULL: nobody there. Buses other than 0 are empty. */
+/* NULL: no function is there. Buses other than 0 are empty. */
 static struct function *addressed(const struct device_pci *pci)
 {
 	unsigned bus = pci->address >> 16 & 0xff;
@@ -87,11 +85,11 @@ static uint64_t data_read(void *dev, uint64_t offset, unsigned size)
 	const struct function *function;
 	uint64_t value = UINT64_MAX;
 
-	pthread_mutex_lock(&pci->lock);
+	pthread_mutex_lock(&pci->device.lock);
 	function = addressed(pci);
 	if (function)
 		value = load_le(&function->config[(pci->address & 0xfc) + offset], size);
-	pthread_mutex_unlock(&pci->lock);
+	pthread_mutex_unlock(&pci->device.lock);
 	return value;
 }
 
@@ -100,7 +98,7 @@ static enum device_verdict data_write(void *dev, uint64_t offset, unsigned size,
 	struct device_pci *pci = dev;
 	struct function *function;
 
-	pthread_mutex_lock(&pci->lock);
+	pthread_mutex_lock(&pci->device.lock);
 	function = addressed(pci);
 	for (unsigned i = 0; function && i < size; i++) {
 		unsigned at = (pci->address & 0xfc) + (unsigned)offset + i;
@@ -110,14 +108,14 @@ static enum device_verdict data_write(void *dev, uint64_t offset, unsigned size,
 	}
 	if (function && function->on_write)
 		function->on_write(function->ctx, function->config);
-	pthread_mutex_unlock(&pci->lock);
+	pthread_mutex_unlock(&pci->device.lock);
 	return DEVICE_RESUME;
 }
 
 /* ---- functions ---- */
 
-/* Command bits, cache line size, latency timer and interrupt line mean nothing here, but are the guest's to
- * keep. */
+/* Command bits, cache line size, latency timer and interrupt line have no effect here. The guest may write
+ * them and reads them back. */
 static void standard_mask(uint8_t mask[256])
 {
 	uint16_t command = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY |
@@ -163,9 +161,11 @@ int device_pci_add(struct device_pci *pci, const struct device_pci_function *fun
 	return 0;
 }
 
-void device_pci_reset(struct device_pci *pci)
+static void reset(struct device *device)
 {
-	pthread_mutex_lock(&pci->lock);
+	struct device_pci *pci = (struct device_pci *)device;
+
+	pthread_mutex_lock(&pci->device.lock);
 	pci->address = 0;
 	for (unsigned i = 0; i < FUNCTIONS_MAX; i++) {
 		struct function *function = pci->functions[i];
@@ -176,7 +176,7 @@ void device_pci_reset(struct device_pci *pci)
 		if (function->on_write)
 			function->on_write(function->ctx, function->config);
 	}
-	pthread_mutex_unlock(&pci->lock);
+	pthread_mutex_unlock(&pci->device.lock);
 }
 
 void device_pci_set_cf9(struct device_pci *pci, const struct device_range *range)
@@ -184,7 +184,7 @@ void device_pci_set_cf9(struct device_pci *pci, const struct device_range *range
 	pci->cf9 = *range;
 }
 
-/* ---- the bridges that firmware looks for ---- */
+/* ---- the kind, with the bridges that firmware looks for ---- */
 
 /* Interrupt routing of the PCI pins, off after reset (PIIX3, PIRQRC); nothing is behind it. */
 #define PIRQ_ROUTES 0x60
@@ -202,45 +202,35 @@ static const struct device_pci_function bridges[] = {
                 .write_mask = isa_write_mask},
 };
 
-int device_pci_create(struct device_bus *bus, struct device_pci **ret_pci, struct err *err)
+static int init(struct device *device, struct device_board *board, struct err *err)
 {
-	struct device_pci *pci = calloc(1, sizeof(*pci));
-	struct device_range address = {.name = "PCI address register",
-	        .space = DEVICE_PIO,
-	        .base = ADDRESS_PORT,
-	        .size = 4,
-	        .read = address_read,
-	        .write = address_write,
-	        .dev = pci};
-	struct device_range data = {.name = "PCI data register",
-	        .space = DEVICE_PIO,
-	        .base = DATA_PORT,
-	        .size = 4,
-	        .read = data_read,
-	        .write = data_write,
-	        .dev = pci};
+	struct device_pci *pci = (struct device_pci *)device;
+	const struct device_range ranges[] = {
+	        {"PCI address register", DEVICE_PIO, ADDRESS_PORT, 4, address_read, address_write, pci, 0},
+	        {"PCI data register", DEVICE_PIO, DATA_PORT, 4, data_read, data_write, pci, 0},
+	};
 
-	if (!pci)
-		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for PCI");
-	pthread_mutex_init(&pci->lock, NULL);
-	if (device_bus_claim(bus, &address, err) < 0 || device_bus_claim(bus, &data, err) < 0)
-		goto fail;
+	for (unsigned i = 0; i < ARRAY_LEN(ranges); i++)
+		if (device_bus_claim(board->bus, &ranges[i], err) < 0)
+			return -1;
 	for (unsigned i = 0; i < ARRAY_LEN(bridges); i++)
 		if (device_pci_add(pci, &bridges[i], err) < 0)
-			goto fail;
-	*ret_pci = pci;
+			return -1;
 	return 0;
-fail:
-	device_pci_destroy(pci);
-	return -1;
 }
 
-void device_pci_destroy(struct device_pci *pci)
+static void finish(struct device *device)
 {
-	if (!pci)
-		return;
+	struct device_pci *pci = (struct device_pci *)device;
+
 	for (unsigned i = 0; i < FUNCTIONS_MAX; i++)
 		free(pci->functions[i]);
-	pthread_mutex_destroy(&pci->lock);
-	free(pci);
+}
+
+const struct device_kind device_pci_kind = {
+        .name = "PCI bus", .size = sizeof(struct device_pci), .init = init, .reset = reset, .finish = finish};
+
+struct device_pci *device_pci_of(const struct device_board *board)
+{
+	return (struct device_pci *)device_board_find(board, &device_pci_kind);
 }

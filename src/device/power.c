@@ -1,13 +1,12 @@
 /*
- * power: the power management function of the PIIX4 with its ACPI registers, and the three ports by which
- * PCs are reset. Any vCPU thread and the loop; one lock, events are told without it.
+ * power: the power management function of the PIIX4 with its ACPI registers, and the three ports by which PCs
+ * are reset. Runs on any vCPU thread and on the loop, with one lock, which is not held while events are told.
  * Intel 82371AB (PIIX4), sections 7.1 and 7.2; ACPI 6.5, section 4.8.3; PIIX3, 2.5.4 (RC, port 0xcf9).
  */
-#include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "cf9.h"
+#include "vmm/device/power.h"
 
 #define PMBA             0x40 /* configuration: base of the PM block, bits 15:6; bit 0 reads as 1 */
 #define DEVACTB          0x58 /* configuration: what counts as activity, and makes SMIs */
@@ -16,7 +15,6 @@
 #define PM_BYTES         64
 #define PM_TIMER_HZ      3579545
 #define PM_TIMER_MASK    0xffffff
-#define SCI_GSI          9
 #define STS_PWRBTN       (1u << 8)
 #define EN_BITS          0x0721 /* RTC, PWRBTN, GBL, TMR: the guest's to set; only the button has a source */
 #define CNT_BITS         0x1c03 /* SLP_TYP, BM_RLD, SCI_EN; SLP_EN reads as zero */
@@ -29,11 +27,10 @@
 enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8 };
 
 struct device_power {
-	pthread_mutex_t lock;
+	struct device device;
 	struct device_irq irq;
 	struct device_clock clock;
-	void (*event)(void *ctx, enum device_power_event event);
-	void *ctx;
+	struct device_events events;
 	struct device_claim *pm;
 	_Atomic uint16_t port; /* of the PM block; 0: nowhere */
 
@@ -43,15 +40,16 @@ struct device_power {
 	bool sci;
 };
 
-static enum device_verdict stop(struct device_power *power, enum device_power_event event)
+static enum device_verdict stop(struct device_power *power, enum device_event event)
 {
-	power->event(power->ctx, event);
+	if (power->events.on_event)
+		power->events.on_event(power->events.ctx, event);
 	return DEVICE_STOP;
 }
 
 /* ---- PM block ---- */
 
-/* Events raise the SCI whatever SCI_EN says: there is no SMM that they could go to instead. */
+/* Events raise the SCI whatever SCI_EN says: there is no SMM whose SMI they could raise instead. */
 static void update_sci(struct device_power *power)
 {
 	bool level = power->sts & power->en;
@@ -60,10 +58,11 @@ static void update_sci(struct device_power *power)
 		return;
 	power->sci = level;
 	if (power->irq.set)
-		power->irq.set(power->irq.ctx, SCI_GSI, level);
+		power->irq.set(power->irq.ctx, DEVICE_POWER_GSI, level);
 }
 
-/* Whole seconds and the rest apart, so that nothing that matters overflows: the low 24 bits stay exact. */
+/* Counts whole seconds and the rest apart. Only the first product can overflow, and its low 24 bits stay
+ * exact. */
 static uint32_t timer(const struct device_power *power)
 {
 	const uint64_t second = 1000000000;
@@ -78,16 +77,17 @@ static uint64_t pm_read(void *dev, uint64_t offset, unsigned size)
 	struct device_power *power = dev;
 	uint8_t block[PM_BYTES] = {0};
 
-	pthread_mutex_lock(&power->lock);
+	pthread_mutex_lock(&power->device.lock);
 	store_le(block + PM1_STS, 2, power->sts);
 	store_le(block + PM1_EN, 2, power->en);
 	store_le(block + PM1_CNT, 2, power->cnt);
 	store_le(block + PM_TMR, 4, timer(power));
-	pthread_mutex_unlock(&power->lock);
+	pthread_mutex_unlock(&power->device.lock);
 	return load_le(block + offset, size);
 }
 
-/* One byte of the block; true when it puts the machine into S5. Other sleeping states do not exist. */
+/* Writes one byte of the block. Returns true when that puts the machine into S5; there are no other sleep
+ * states. */
 static bool pm_write_byte(struct device_power *power, uint64_t offset, uint8_t byte)
 {
 	unsigned shift = 8 * (offset & 1);
@@ -109,24 +109,24 @@ static enum device_verdict pm_write(void *dev, uint64_t offset, unsigned size, u
 	struct device_power *power = dev;
 	bool off = false;
 
-	pthread_mutex_lock(&power->lock);
+	pthread_mutex_lock(&power->device.lock);
 	for (unsigned i = 0; i < size; i++)
 		off |= pm_write_byte(power, offset + i, (uint8_t)(value >> (8 * i)));
 	update_sci(power);
-	pthread_mutex_unlock(&power->lock);
-	return off ? stop(power, DEVICE_POWER_OFF) : DEVICE_RESUME;
+	pthread_mutex_unlock(&power->device.lock);
+	return off ? stop(power, DEVICE_EVENT_POWER_OFF) : DEVICE_RESUME;
 }
 
-/* ---- GPE0 block: storage for the enable bits, so that ACPI finds what it wrote ---- */
+/* ---- GPE0 block: keeps the enable bits, so that the guest reads back what it wrote ---- */
 
 static uint64_t gpe_read(void *dev, uint64_t offset, unsigned size)
 {
 	struct device_power *power = dev;
 	uint64_t value;
 
-	pthread_mutex_lock(&power->lock);
+	pthread_mutex_lock(&power->device.lock);
 	value = offset < 2 ? 0 : power->gpe_en[offset - 2];
-	pthread_mutex_unlock(&power->lock);
+	pthread_mutex_unlock(&power->device.lock);
 	return value;
 }
 
@@ -134,10 +134,10 @@ static enum device_verdict gpe_write(void *dev, uint64_t offset, unsigned size, 
 {
 	struct device_power *power = dev;
 
-	pthread_mutex_lock(&power->lock);
+	pthread_mutex_lock(&power->device.lock);
 	if (offset >= 2)
 		power->gpe_en[offset - 2] = (uint8_t)value;
-	pthread_mutex_unlock(&power->lock);
+	pthread_mutex_unlock(&power->device.lock);
 	return DEVICE_RESUME;
 }
 
@@ -147,17 +147,17 @@ static uint64_t load_byte(struct device_power *power, const uint8_t *byte)
 {
 	uint8_t value;
 
-	pthread_mutex_lock(&power->lock);
+	pthread_mutex_lock(&power->device.lock);
 	value = *byte;
-	pthread_mutex_unlock(&power->lock);
+	pthread_mutex_unlock(&power->device.lock);
 	return value;
 }
 
 static void store_byte(struct device_power *power, uint8_t *byte, uint64_t value)
 {
-	pthread_mutex_lock(&power->lock);
+	pthread_mutex_lock(&power->device.lock);
 	*byte = (uint8_t)value;
-	pthread_mutex_unlock(&power->lock);
+	pthread_mutex_unlock(&power->device.lock);
 }
 
 /* RC: bit 1 chooses a hard reset, bit 2 asks for it. Every reset is a hard one here. */
@@ -173,10 +173,11 @@ static enum device_verdict cf9_write(void *dev, uint64_t offset, unsigned size, 
 	struct device_power *power = dev;
 
 	store_byte(power, &power->reset_control, value & 2);
-	return value & 4 ? stop(power, DEVICE_POWER_RESET) : DEVICE_RESUME;
+	return value & 4 ? stop(power, DEVICE_EVENT_RESET) : DEVICE_RESUME;
 }
 
-/* There is no keyboard controller, but commands 0xf0-0xff pulse its output pins low, bit 0 being reset. */
+/* There is no keyboard controller. Its commands 0xf0-0xff pulse output pins low, and pin 0 resets the
+ * machine. */
 static uint64_t keyboard_read(void *dev, uint64_t offset, unsigned size)
 {
 	return 0xff;
@@ -184,10 +185,11 @@ static uint64_t keyboard_read(void *dev, uint64_t offset, unsigned size)
 
 static enum device_verdict keyboard_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
-	return (value & 0xf1) == 0xf0 ? stop(dev, DEVICE_POWER_RESET) : DEVICE_RESUME;
+	return (value & 0xf1) == 0xf0 ? stop(dev, DEVICE_EVENT_RESET) : DEVICE_RESUME;
 }
 
-/* System control port A: bit 0 resets, bit 1 was the A20 gate; reading must not suggest bit 0. */
+/* System control port A: bit 0 resets, bit 1 was the A20 gate. Bit 0 reads as 0, so that a guest that writes
+ * back what it read does not reset the machine. */
 static uint64_t system_read(void *dev, uint64_t offset, unsigned size)
 {
 	struct device_power *power = dev;
@@ -200,31 +202,25 @@ static enum device_verdict system_write(void *dev, uint64_t offset, unsigned siz
 	struct device_power *power = dev;
 
 	store_byte(power, &power->system_control, value & ~1ULL);
-	return value & 1 ? stop(power, DEVICE_POWER_RESET) : DEVICE_RESUME;
+	return value & 1 ? stop(power, DEVICE_EVENT_RESET) : DEVICE_RESUME;
 }
 
 /* ---- the loop's side ---- */
 
 void device_power_button(struct device_power *power)
 {
-	pthread_mutex_lock(&power->lock);
+	pthread_mutex_lock(&power->device.lock);
 	power->sts |= STS_PWRBTN;
 	update_sci(power);
-	pthread_mutex_unlock(&power->lock);
+	pthread_mutex_unlock(&power->device.lock);
 }
 
-void device_power_reset(struct device_power *power)
+uint16_t device_power_port(const struct device_power *power)
 {
-	pthread_mutex_lock(&power->lock);
-	power->sts = power->en = power->cnt = 0;
-	memset(power->gpe_en, 0, sizeof(power->gpe_en));
-	power->reset_control = 0;
-	power->system_control = 2;
-	update_sci(power);
-	pthread_mutex_unlock(&power->lock);
+	return power->port;
 }
 
-/* ---- creation ---- */
+/* ---- the kind ---- */
 
 static void on_config(void *ctx, const uint8_t config[256])
 {
@@ -234,15 +230,24 @@ static void on_config(void *ctx, const uint8_t config[256])
 	device_claim_move(power->pm, config[PMREGMISC] & 1, power->port);
 }
 
-uint16_t device_power_port(const struct device_power *power)
+/* The PM block itself is switched off when PCI is reset. */
+static void reset(struct device *device)
 {
-	return power->port;
+	struct device_power *power = (struct device_power *)device;
+
+	pthread_mutex_lock(&power->device.lock);
+	power->sts = power->en = power->cnt = 0;
+	memset(power->gpe_en, 0, sizeof(power->gpe_en));
+	power->reset_control = 0;
+	power->system_control = 2;
+	update_sci(power);
+	pthread_mutex_unlock(&power->device.lock);
 }
 
 static int add_function(struct device_power *power, struct device_pci *pci, struct err *err)
 {
-	/* There is no SMM. SeaBIOS, which would set it up and wait for its SMI for ever, takes a set APMC_EN
-	 * for "done already". QEMU tells it so in the same way. */
+	/* There is no SMM. SeaBIOS would set it up and wait for its SMI for ever, unless APMC_EN says that
+	 * this has been done already. QEMU sets that bit, too. */
 	static const uint8_t initial[256] = {
 	        [PMBA] = 1, [DEVACTB + DEVACTB_APMC_EN / 8] = 1 << DEVACTB_APMC_EN % 8};
 	static const uint8_t write_mask[256] = {[PMBA] = 0xc0, [PMBA + 1] = 0xff, [PMREGMISC] = 1};
@@ -276,32 +281,28 @@ static int claim_ports(struct device_power *power, struct device_bus *bus, struc
 	return device_bus_claim_movable(bus, &pm, &power->pm, err);
 }
 
-int device_power_create(struct device_bus *bus, struct device_pci *pci, struct device_irq irq,
-        struct device_clock clock, void (*event)(void *ctx, enum device_power_event event), void *ctx,
-        struct device_power **ret_power, struct err *err)
+static int init(struct device *device, struct device_board *board, struct err *err)
 {
-	auto_free struct device_power *power = calloc(1, sizeof(*power));
+	struct device_power *power = (struct device_power *)device;
 	const struct device_range cf9 = {"reset control", DEVICE_PIO, 0, 1, cf9_read, cf9_write, power, 1};
+	struct device_pci *pci = device_pci_of(board);
 
-	if (!power)
-		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for power management");
-	pthread_mutex_init(&power->lock, NULL);
-	power->irq = irq;
-	power->clock = clock;
-	power->event = event;
-	power->ctx = ctx;
-	device_power_reset(power);
-	if (claim_ports(power, bus, err) < 0 || add_function(power, pci, err) < 0)
+	if (!pci)
+		return err_set(err, ERR_FAILED, "power management needs PCI, which the board lacks");
+	power->irq = board->irq;
+	power->clock = board->clock;
+	power->events = board->events;
+	reset(device);
+	if (claim_ports(power, board->bus, err) < 0 || add_function(power, pci, err) < 0)
 		return -1;
 	device_pci_set_cf9(pci, &cf9);
-	*ret_power = take_ptr(&power);
 	return 0;
 }
 
-void device_power_destroy(struct device_power *power)
+const struct device_kind device_power_kind = {
+        .name = "power management", .size = sizeof(struct device_power), .init = init, .reset = reset};
+
+struct device_power *device_power_of(const struct device_board *board)
 {
-	if (!power)
-		return;
-	pthread_mutex_destroy(&power->lock);
-	free(power);
+	return (struct device_power *)device_board_find(board, &device_power_kind);
 }

@@ -1,5 +1,6 @@
 /*
- * ring: bytes that wait between a guest and the loop, bounded. The owner's lock guards it.
+ * ring: a bounded queue of bytes between a guest and the loop. The lock of the device that owns the ring
+ * guards it.
  */
 #ifndef DEVICE_RING_H
 #define DEVICE_RING_H

@@ -1,15 +1,15 @@
 /*
- * rtc: an MC146818 with 128 bytes of CMOS memory, ports 0x70 and 0x71. Any vCPU thread; one lock. The time
- * cells are the truth, as in the chip, and catch up with the clock when somebody looks: nothing runs.
- * Motorola MC146818A data sheet; the memory size cells as firmware of PCs leaves them. No interrupts.
+ * rtc: an MC146818 with 128 bytes of CMOS memory, ports 0x70 and 0x71. Runs on any vCPU thread, with one
+ * lock. As in the chip, the time cells hold the time. They catch up with the clock when the guest looks at
+ * them, so no timer runs. The chip raises no interrupts here. Motorola MC146818A data sheet; the memory size
+ * cells are filled as the firmware of PCs leaves them.
  */
-#include <errno.h>
-#include <pthread.h>
-#include <string.h>
+#include <time.h>
 
 #include "vmm/device.h"
 
 #define RTC_PORT      0x70
+#define RTC_PORTS     2
 #define SECOND_NS     1000000000ull
 #define UIP_NS        244000 /* UIP announces an update this much ahead (data sheet, t_BUC) */
 #define A_UIP         0x80
@@ -40,7 +40,7 @@ enum cell {
 };
 
 struct device_rtc {
-	pthread_mutex_t lock;
+	struct device device;
 	struct device_clock clock;
 	uint64_t low_bytes, high_bytes;
 	int64_t skew_s;    /* wall clock minus whole seconds of the monotonic one */
@@ -53,8 +53,9 @@ struct device_rtc {
 /* ---- what the clock says ---- */
 
 /*
- * The wall clock, but with its seconds beginning where those of the monotonic clock do, so that UIP can be
- * announced: the two differ by one second at most, more is a step of the wall clock and followed.
+ * The wall clock, with its seconds made to begin where those of the monotonic clock do, so that UIP can be
+ * announced. That changes it by one second at most. A larger difference means that the wall clock was set,
+ * and is followed.
  */
 static int64_t clock_seconds(struct device_rtc *rtc)
 {
@@ -101,7 +102,7 @@ static uint8_t encode_hours(const struct device_rtc *rtc, int hour)
 	return encode(rtc, (hour + 11) % 12 + 1) | (hour >= 12 ? HOUR_PM : 0);
 }
 
-/* What no calendar has (the 40th of a month) counts on from what it has, as timegm() does. */
+/* A day that the month lacks (the 40th) is counted on into the next month, as timegm() does. */
 static int64_t cells_to_time(const struct device_rtc *rtc)
 {
 	const uint8_t *cells = rtc->cells;
@@ -155,7 +156,7 @@ static uint64_t period_ns(const struct device_rtc *rtc)
 	return rate ? (SECOND_NS << (rate - 1)) / 32768 : 0;
 }
 
-/* Flags of what happened since the last look; they are polled, no interrupt follows. */
+/* The flags of what happened since register C was last read. Guests poll them; no interrupt follows. */
 static uint8_t read_reg_c(struct device_rtc *rtc)
 {
 	uint64_t now = rtc->clock.now_ns(rtc->clock.ctx), period = period_ns(rtc), before = rtc->flags_ns;
@@ -179,7 +180,7 @@ static uint8_t read_cell(struct device_rtc *rtc)
 	}
 }
 
-/* A running clock keeps its time when the format changes; one that is being set is taken as written. */
+/* A running clock keeps its time when the format changes. Cells that are being set keep what was written. */
 static void write_reg_b(struct device_rtc *rtc, uint8_t value)
 {
 	bool was_running = !(rtc->cells[REG_B] & B_SET);
@@ -202,16 +203,16 @@ static void write_cell(struct device_rtc *rtc, uint8_t value)
 	}
 }
 
-/* The index port cannot be read on a PC; its bit 7 masks NMIs, which nobody sends. */
+/* The index port cannot be read on a PC. Its bit 7 masks NMIs, which no device sends here. */
 static uint64_t on_read(void *dev, uint64_t offset, unsigned size)
 {
 	struct device_rtc *rtc = dev;
 	uint8_t value = 0xff;
 
-	pthread_mutex_lock(&rtc->lock);
+	pthread_mutex_lock(&rtc->device.lock);
 	if (offset == 1)
 		value = read_cell(rtc);
-	pthread_mutex_unlock(&rtc->lock);
+	pthread_mutex_unlock(&rtc->device.lock);
 	return value;
 }
 
@@ -219,16 +220,16 @@ static enum device_verdict on_write(void *dev, uint64_t offset, unsigned size, u
 {
 	struct device_rtc *rtc = dev;
 
-	pthread_mutex_lock(&rtc->lock);
+	pthread_mutex_lock(&rtc->device.lock);
 	if (offset == 0)
 		rtc->index = value & 0x7f;
 	else
 		write_cell(rtc, (uint8_t)value);
-	pthread_mutex_unlock(&rtc->lock);
+	pthread_mutex_unlock(&rtc->device.lock);
 	return DEVICE_RESUME;
 }
 
-/* ---- creation ---- */
+/* ---- the kind ---- */
 
 static uint64_t units(uint64_t bytes, uint64_t above, uint64_t unit, uint64_t max)
 {
@@ -249,50 +250,46 @@ static void fill_memory_size(struct device_rtc *rtc)
 	store_le(&rtc->cells[0x5b], 3, units(rtc->high_bytes, 0, KIB(64), 0xffffff));
 }
 
-void device_rtc_reset(struct device_rtc *rtc)
+/* As the chip's RESET pin does: the time stays. The memory size cells are filled anew. */
+static void reset(struct device *device)
 {
-	pthread_mutex_lock(&rtc->lock);
+	struct device_rtc *rtc = (struct device_rtc *)device;
+
+	pthread_mutex_lock(&rtc->device.lock);
 	catch_up(rtc);
 	rtc->index = 0;
 	rtc->cells[REG_B] &= (uint8_t) ~(B_PIE_AIE_UIE | B_SQWE);
 	fill_memory_size(rtc);
-	pthread_mutex_unlock(&rtc->lock);
+	pthread_mutex_unlock(&rtc->device.lock);
 }
 
-int device_rtc_create(struct device_bus *bus, struct device_clock clock, uint64_t low_bytes,
-        uint64_t high_bytes, struct device_rtc **ret_rtc, struct err *err)
+static int init(struct device *device, struct device_board *board, struct err *err)
 {
-	auto_free struct device_rtc *rtc = calloc(1, sizeof(*rtc));
-	struct device_range range = {.name = "RTC",
+	struct device_rtc *rtc = (struct device_rtc *)device;
+	const struct device_range range = {.name = "RTC",
 	        .space = DEVICE_PIO,
 	        .base = RTC_PORT,
-	        .size = 2,
+	        .size = RTC_PORTS,
 	        .read = on_read,
 	        .write = on_write,
 	        .dev = rtc,
 	        .widest = 1};
 
-	if (!rtc)
-		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the RTC");
-	pthread_mutex_init(&rtc->lock, NULL);
-	rtc->clock = clock;
-	rtc->low_bytes = low_bytes;
-	rtc->high_bytes = high_bytes;
+	rtc->clock = board->clock;
+	rtc->low_bytes = board->low_bytes;
+	rtc->high_bytes = board->high_bytes;
 	rtc->cells[REG_A] = REG_A_RESET;
 	rtc->cells[REG_B] = B_24H;
 	rtc->cells_s = clock_seconds(rtc);
 	time_to_cells(rtc, rtc->cells_s);
 	fill_memory_size(rtc);
-	if (device_bus_claim(bus, &range, err) < 0)
-		return -1;
-	*ret_rtc = take_ptr(&rtc);
-	return 0;
+	return device_bus_claim(board->bus, &range, err);
 }
 
-void device_rtc_destroy(struct device_rtc *rtc)
-{
-	if (!rtc)
-		return;
-	pthread_mutex_destroy(&rtc->lock);
-	free(rtc);
-}
+const struct device_kind device_rtc_kind = {
+        .name = "RTC",
+        .size = sizeof(struct device_rtc),
+        .init = init,
+        .reset = reset,
+        .isa = {"RTC_", "PNP0B00", RTC_PORT, RTC_PORTS, 0},
+};

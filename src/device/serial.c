@@ -1,15 +1,13 @@
 /*
- * serial: a 16550A. Any vCPU thread and the loop; one lock. Bytes leave at once and wait in a ring for the
- * loop; when it is nearly full the transmitter says that it is busy. What the loop brings waits in a ring in
- * front of the 16-byte receive FIFO, as if the sender were told to wait.
- * National Semiconductor PC16550D, section 8 (registers).
+ * serial: a 16550A. Runs on any vCPU thread and on the loop, with one lock. Bytes that the guest sends leave
+ * at once and wait in a ring for the loop; when that ring is nearly full, the transmitter says that it is
+ * busy. Bytes that the loop brings wait in a ring in front of the 16-byte receive FIFO, as if the sender had
+ * been told to wait. National Semiconductor PC16550D, section 8 (registers).
  */
-#include <errno.h>
 #include <linux/serial_reg.h>
-#include <pthread.h>
 
 #include "ring.h"
-#include "vmm/device.h"
+#include "vmm/device/serial.h"
 
 #define FIFO_BYTES   16
 #define INPUT_BYTES  4096
@@ -21,11 +19,10 @@
 enum { TELL_OUTPUT = 1, TELL_ROOM = 2 };
 
 struct device_serial {
-	pthread_mutex_t lock;
+	struct device device;
 	struct device_irq irq;
-	unsigned gsi;
-	struct device_notify output, room;
-	unsigned tell; /* whom to notify once the lock is released: TELL_* */
+	struct device_events events;
+	unsigned tell; /* what to tell once the lock is released: TELL_* */
 	bool discard, starved, line;
 
 	uint8_t ier, fcr, lcr, mcr, scr;
@@ -56,7 +53,7 @@ static bool has_fifo(const struct device_serial *serial)
 
 /* ---- interrupts ---- */
 
-/* Bytes below the trigger level are announced as timed out at once: the sender is never in the middle. */
+/* Bytes below the trigger level count as timed out at once: the sender never pauses inside a message. */
 static uint8_t received_interrupt(const struct device_serial *serial)
 {
 	static const uint8_t levels[] = {1, 4, 8, 14};
@@ -88,15 +85,15 @@ static void update_line(struct device_serial *serial)
 		return;
 	serial->line = level;
 	if (serial->irq.set)
-		serial->irq.set(serial->irq.ctx, serial->gsi, level);
+		serial->irq.set(serial->irq.ctx, DEVICE_SERIAL_GSI, level);
 }
 
 static void lock(struct device_serial *serial)
 {
-	pthread_mutex_lock(&serial->lock);
+	pthread_mutex_lock(&serial->device.lock);
 }
 
-/* Ends every operation: the line follows the state, and the loop hears of it without the lock held. */
+/* Ends every operation: sets the interrupt line after the state, and tells the loop without the lock held. */
 static void settle_and_unlock(struct device_serial *serial)
 {
 	unsigned tell;
@@ -104,11 +101,11 @@ static void settle_and_unlock(struct device_serial *serial)
 	update_line(serial);
 	tell = serial->tell;
 	serial->tell = 0;
-	pthread_mutex_unlock(&serial->lock);
-	if ((tell & TELL_OUTPUT) && serial->output.call)
-		serial->output.call(serial->output.ctx);
-	if ((tell & TELL_ROOM) && serial->room.call)
-		serial->room.call(serial->room.ctx);
+	pthread_mutex_unlock(&serial->device.lock);
+	if ((tell & TELL_OUTPUT) && serial->events.on_output)
+		serial->events.on_output(serial->events.ctx);
+	if ((tell & TELL_ROOM) && serial->events.on_room)
+		serial->events.on_room(serial->events.ctx);
 }
 
 /* ---- receiver ---- */
@@ -136,7 +133,7 @@ static uint8_t receive(struct device_serial *serial)
 	return byte;
 }
 
-/* A looped byte that finds no room is an overrun; without the FIFO it also replaces the one that waits. */
+/* A looped byte that finds no room is an overrun. Without the FIFO it also replaces the byte that waits. */
 static void loop_back(struct device_serial *serial, uint8_t byte)
 {
 	size_t depth = has_fifo(serial) ? FIFO_BYTES : 1;
@@ -221,7 +218,7 @@ static void write_ier(struct device_serial *serial, uint8_t value)
 	serial->ier = value & 0x0f;
 }
 
-/* Bits beside the enabling one count only together with it; switching the FIFOs over empties them. */
+/* The other bits count only while the FIFOs are enabled. Switching the FIFOs on or off empties them. */
 static void write_fcr(struct device_serial *serial, uint8_t value)
 {
 	bool enable = value & UART_FCR_ENABLE_FIFO;
@@ -338,8 +335,13 @@ void device_serial_discard(struct device_serial *serial, bool discard)
 	settle_and_unlock(serial);
 }
 
-void device_serial_reset(struct device_serial *serial)
+/* ---- the kind ---- */
+
+/* The registers as after power-on. Bytes that wait in either ring stay. */
+static void reset(struct device *device)
 {
+	struct device_serial *serial = (struct device_serial *)device;
+
 	lock(serial);
 	serial->ier = serial->fcr = serial->lcr = serial->mcr = serial->scr = 0;
 	serial->divisor = DIVISOR_RESET;
@@ -351,41 +353,36 @@ void device_serial_reset(struct device_serial *serial)
 	settle_and_unlock(serial);
 }
 
-int device_serial_create(struct device_bus *bus, uint16_t port, unsigned gsi, struct device_irq irq,
-        struct device_notify output, struct device_notify room, struct device_serial **ret_serial,
-        struct err *err)
+static int init(struct device *device, struct device_board *board, struct err *err)
 {
-	auto_free struct device_serial *serial = calloc(1, sizeof(*serial));
-	struct device_range range = {.name = "serial port",
+	struct device_serial *serial = (struct device_serial *)device;
+	const struct device_range range = {.name = "serial port",
 	        .space = DEVICE_PIO,
-	        .base = port,
+	        .base = DEVICE_SERIAL_PORT,
 	        .size = 8,
 	        .read = on_read,
 	        .write = on_write,
 	        .dev = serial,
 	        .widest = 1};
 
-	if (!serial)
-		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for a serial port");
-	pthread_mutex_init(&serial->lock, NULL);
-	serial->irq = irq;
-	serial->gsi = gsi;
-	serial->output = output;
-	serial->room = room;
+	serial->irq = board->irq;
+	serial->events = board->events;
 	serial->in = (struct ring){.data = serial->in_data, .size = INPUT_BYTES};
 	serial->fifo = (struct ring){.data = serial->fifo_data, .size = FIFO_BYTES};
 	serial->out = (struct ring){.data = serial->out_data, .size = OUTPUT_BYTES};
-	device_serial_reset(serial);
-	if (device_bus_claim(bus, &range, err) < 0)
-		return -1;
-	*ret_serial = take_ptr(&serial);
-	return 0;
+	reset(device);
+	return device_bus_claim(board->bus, &range, err);
 }
 
-void device_serial_destroy(struct device_serial *serial)
+const struct device_kind device_serial_kind = {
+        .name = "serial port",
+        .size = sizeof(struct device_serial),
+        .init = init,
+        .reset = reset,
+        .isa = {"COM1", "PNP0501", DEVICE_SERIAL_PORT, 8, DEVICE_SERIAL_GSI},
+};
+
+struct device_serial *device_serial_of(const struct device_board *board)
 {
-	if (!serial)
-		return;
-	pthread_mutex_destroy(&serial->lock);
-	free(serial);
+	return (struct device_serial *)device_board_find(board, &device_serial_kind);
 }

@@ -4,8 +4,8 @@
  * bios-linker-loader.
  */
 #include "acpi.h"
-
 #include "aml.h"
+#include "vmm/device/power.h"
 
 #define TABLES_FILE "etc/acpi/tables"
 #define RSDP_FILE   "etc/acpi/rsdp"
@@ -141,7 +141,7 @@ static const struct {
 	uint8_t bytes;
 	uint32_t value;
 } fadt_fields[] = {
-        {46, 2, MACHINE_GSI_SCI},
+        {46, 2, DEVICE_POWER_GSI},
         {88, 1, 4}, /* lengths of PM1a events, PM1a control, PM timer */
         {89, 1, 2},
         {91, 1, 4},
@@ -237,7 +237,7 @@ static void put_madt(struct tables *t, unsigned vcpus)
 	acpi_put_le(b, 4, MACHINE_IOAPIC_GPA);
 	acpi_put_le(b, 4, 0); /* first GSI */
 	madt_override(b, 0, MACHINE_GSI_PIT, MADT_BUS_DEFAULT);
-	madt_override(b, MACHINE_GSI_SCI, MACHINE_GSI_SCI, MADT_LEVEL_HIGH);
+	madt_override(b, DEVICE_POWER_GSI, DEVICE_POWER_GSI, MADT_LEVEL_HIGH);
 	acpi_put_le(b, 2, MADT_LAPIC_NMI);
 	acpi_put_le(b, 1, MADT_EVERY_PROCESSOR);
 	acpi_put_le(b, 2, MADT_BUS_DEFAULT);
@@ -245,10 +245,10 @@ static void put_madt(struct tables *t, unsigned vcpus)
 	table_close(t, t->madt);
 }
 
-static void put_dsdt(struct tables *t, unsigned vcpus)
+static void put_dsdt(struct tables *t, const struct device_board *board, unsigned vcpus)
 {
 	t->dsdt = table_open(&t->blob, "DSDT", 2);
-	machine_dsdt_put(&t->blob, vcpus);
+	machine_dsdt_put(&t->blob, board, vcpus);
 	table_close(t, t->dsdt);
 }
 
@@ -303,19 +303,20 @@ static void tables_finish(struct tables *t)
 	free(t->rsdp.data);
 }
 
-static void put_all(struct tables *t, unsigned vcpus)
+static void put_all(struct tables *t, const struct device_board *board, unsigned vcpus)
 {
 	loader_allocate(&t->loader, RSDP_FILE, 16, ZONE_FSEG);
 	loader_allocate(&t->loader, TABLES_FILE, 64, ZONE_HIGH); /* the FACS, its first, wants 64 */
 	put_facs(t);
-	put_dsdt(t, vcpus);
+	put_dsdt(t, board, vcpus);
 	put_fadt(t);
 	put_madt(t, vcpus);
 	put_xsdt(t);
 	put_rsdp(t);
 }
 
-int machine_acpi_build(unsigned vcpus, struct machine_acpi *ret_acpi, struct err *err)
+int machine_acpi_build(
+        const struct device_board *board, unsigned vcpus, struct machine_acpi *ret_acpi, struct err *err)
 {
 	struct tables t = {0};
 
@@ -326,7 +327,7 @@ int machine_acpi_build(unsigned vcpus, struct machine_acpi *ret_acpi, struct err
 		tables_finish(&t);
 		return err_set(err, ERR_FAILED, "no memory for the ACPI tables");
 	}
-	put_all(&t, vcpus);
+	put_all(&t, board, vcpus);
 	if (t.blob.full || t.loader.full || t.rsdp.full) {
 		tables_finish(&t);
 		return err_set(

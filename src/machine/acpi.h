@@ -7,7 +7,7 @@
 #include "acpi_blob.h"
 #include "vmm/machine.h"
 
-/* Appends the AML of the DSDT. */
-void machine_dsdt_put(struct machine_acpi_blob *b, unsigned vcpus);
+/* Appends the AML of the DSDT: the board's devices that have an ISA description, and that many processors. */
+void machine_dsdt_put(struct machine_acpi_blob *b, const struct device_board *board, unsigned vcpus);
 
 #endif

@@ -1,19 +1,24 @@
 /*
- * dsdt: what ACPI tells of devices that no bus can be asked about: the PCI host bridge and its interrupts,
- * the serial port, the RTC, the processors, power-off. Any thread; no state. ACPI 6.5, chapters 6 and
- * 9; 20.2.
+ * dsdt: describes what no bus can be asked about: the PCI host bridge and its interrupts, the devices behind
+ * the ISA bridge, the processors, power-off. Any thread; no state. ACPI 6.5, chapters 6 and 9; 20.2.
  */
+#include <string.h>
+
 #include "acpi.h"
 #include "aml.h"
 
 #define PCI_SLOTS 32
 #define PCI_PINS  4
 
-/* Name (name, EisaId (id)) and its _UID. */
+#define EISA_ID_CHARACTERS 7 /* "PNP0501"; an ACPI id has eight (ACPI 6.5, 6.1.5) */
+
 static void put_identity(struct machine_acpi_blob *b, const char *hid, unsigned uid)
 {
 	machine_aml_name(b, "_HID");
-	machine_aml_eisa_id(b, hid);
+	if (strlen(hid) == EISA_ID_CHARACTERS)
+		machine_aml_eisa_id(b, hid);
+	else
+		machine_aml_string(b, hid);
 	machine_aml_name(b, "_UID");
 	machine_aml_integer(b, uid);
 }
@@ -51,35 +56,35 @@ static void put_pin_routes(struct machine_acpi_blob *b)
 	machine_aml_close(b, table);
 }
 
-static void put_legacy_device(struct machine_acpi_blob *b, const char *name, const char *hid, uint16_t port,
-        uint8_t ports, unsigned irq)
+static void put_isa_device(struct machine_acpi_blob *b, const struct device_isa *isa)
 {
-	size_t device = machine_aml_device_open(b, name);
+	size_t device = machine_aml_device_open(b, isa->name);
 	struct machine_aml_resources resources;
 
-	put_identity(b, hid, 1);
+	put_identity(b, isa->id, 1);
 	machine_aml_name(b, "_CRS");
 	resources = machine_aml_resources_open(b);
-	machine_aml_io(b, port, ports);
-	if (irq)
-		machine_aml_irq(b, irq);
+	machine_aml_io(b, isa->port, isa->ports);
+	if (isa->gsi)
+		machine_aml_irq(b, isa->gsi);
 	machine_aml_resources_close(b, resources);
 	machine_aml_close(b, device);
 }
 
-/* The ISA bridge is a PCI function (_ADR); what sits behind it is named here. The RTC raises no interrupt. */
-static void put_isa(struct machine_acpi_blob *b)
+/* The ISA bridge is a PCI function (_ADR). What sits behind it is named here. */
+static void put_isa(struct machine_acpi_blob *b, const struct device_board *board)
 {
-	size_t isa = machine_aml_device_open(b, "ISA_");
+	size_t bridge = machine_aml_device_open(b, "ISA_");
 
 	machine_aml_name(b, "_ADR");
 	machine_aml_integer(b, 0x00010000);
-	put_legacy_device(b, "COM1", "PNP0501", MACHINE_SERIAL_PORT, 8, MACHINE_GSI_SERIAL);
-	put_legacy_device(b, "RTC_", "PNP0B00", 0x70, 2, 0);
-	machine_aml_close(b, isa);
+	for (unsigned i = 0; i < board->count; i++)
+		if (board->devices[i]->kind->isa.name)
+			put_isa_device(b, &board->devices[i]->kind->isa);
+	machine_aml_close(b, bridge);
 }
 
-static void put_pci(struct machine_acpi_blob *b)
+static void put_pci(struct machine_acpi_blob *b, const struct device_board *board)
 {
 	size_t pci = machine_aml_device_open(b, "PCI0");
 
@@ -88,11 +93,11 @@ static void put_pci(struct machine_acpi_blob *b)
 	machine_aml_integer(b, 0);
 	put_bridge_resources(b);
 	put_pin_routes(b);
-	put_isa(b);
+	put_isa(b, board);
 	machine_aml_close(b, pci);
 }
 
-/* Processor devices: their _UID is the processor id in the MADT (ACPI 6.5, 8.4). */
+/* Processor devices. Their _UID is the processor id in the MADT (ACPI 6.5, 8.4). */
 static void put_processors(struct machine_acpi_blob *b, unsigned vcpus)
 {
 	for (unsigned i = 0; i < vcpus; i++) {
@@ -119,11 +124,11 @@ static void put_power_off(struct machine_acpi_blob *b)
 	machine_aml_close(b, package);
 }
 
-void machine_dsdt_put(struct machine_acpi_blob *b, unsigned vcpus)
+void machine_dsdt_put(struct machine_acpi_blob *b, const struct device_board *board, unsigned vcpus)
 {
 	size_t scope = machine_aml_scope_open(b, "\\_SB_");
 
-	put_pci(b);
+	put_pci(b, board);
 	put_processors(b, vcpus);
 	machine_aml_close(b, scope);
 	put_power_off(b);

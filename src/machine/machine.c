@@ -1,11 +1,13 @@
 /*
- * machine: an i440fx board put together from its devices, as firmware expects it (docs/platform.md). Main
- * thread; the callbacks that devices get run on any.
+ * machine: an i440fx board put together from its devices, as firmware expects it (docs/platform.md). Runs on
+ * the main thread; what devices call runs on any thread.
  */
 #include <errno.h>
 #include <time.h>
 
 #include "machine.h"
+#include "vmm/device/power.h"
+#include "vmm/device/serial.h"
 
 /* ---- what devices reach through the machine ---- */
 
@@ -15,7 +17,7 @@ static void irq_set(void *ctx, unsigned gsi, bool level)
 	int vm_fd = machine->vm_fd;
 	struct err err;
 
-	/* Between two guests there is nobody to interrupt. */
+	/* Between two guests there is no VM to interrupt. */
 	if (vm_fd >= 0 && call_vm_irq_line(machine->host, vm_fd, gsi, level, &err) < 0)
 		log_guest(LOG_WARN, "%s", err.text);
 }
@@ -42,22 +44,21 @@ static int64_t clock_wall_s(void *ctx)
 
 /* ---- devices ---- */
 
-/* Each firmware puts the PM block where it likes, and reads the tables afterwards. */
+/* Each firmware puts the PM block at a port of its choice, and reads the tables afterwards. */
 static void refresh_tables(void *ctx, uint8_t *data, size_t size)
 {
 	const struct machine *machine = ctx;
-	uint16_t port = device_power_port(machine->power);
+	uint16_t port = device_power_port(device_power_of(&machine->board));
 
 	machine_acpi_set_pm_port(data + machine->fadt_at, port ?: MACHINE_PM_PORT);
 }
 
-static int add_acpi(struct machine *machine, struct err *err)
+static int add_acpi(struct machine *machine, struct device_fw_cfg *fw_cfg, struct err *err)
 {
-	struct device_fw_cfg *fw_cfg = machine->fw_cfg;
 	struct machine_acpi acpi = {0};
 	int result = -1;
 
-	if (machine_acpi_build(machine->config->machine.vcpus, &acpi, err) < 0)
+	if (machine_acpi_build(&machine->board, machine->config->machine.vcpus, &acpi, err) < 0)
 		return -1;
 	if (device_fw_cfg_add_file(fw_cfg, "etc/acpi/tables", acpi.tables, acpi.tables_size, err) == 0 &&
 	        device_fw_cfg_add_file(fw_cfg, "etc/acpi/rsdp", acpi.rsdp, acpi.rsdp_size, err) == 0 &&
@@ -69,7 +70,7 @@ static int add_acpi(struct machine *machine, struct err *err)
 	return result;
 }
 
-static int add_smbios(struct machine *machine, struct err *err)
+static int add_smbios(struct machine *machine, struct device_fw_cfg *fw_cfg, struct err *err)
 {
 	const struct machine_smbios_ask ask = {machine->config, machine->model, &machine->layout};
 	struct machine_smbios smbios = {0};
@@ -77,57 +78,56 @@ static int add_smbios(struct machine *machine, struct err *err)
 
 	if (machine_smbios_build(&ask, &smbios, err) < 0)
 		return -1;
-	if (device_fw_cfg_add_file(machine->fw_cfg, "etc/smbios/smbios-tables", smbios.tables,
-	            smbios.tables_size, err) == 0 &&
-	        device_fw_cfg_add_file(machine->fw_cfg, "etc/smbios/smbios-anchor", smbios.anchor,
-	                sizeof(smbios.anchor), err) == 0)
+	if (device_fw_cfg_add_file(
+	            fw_cfg, "etc/smbios/smbios-tables", smbios.tables, smbios.tables_size, err) == 0 &&
+	        device_fw_cfg_add_file(
+	                fw_cfg, "etc/smbios/smbios-anchor", smbios.anchor, sizeof(smbios.anchor), err) == 0)
 		result = 0;
 	machine_smbios_finish(&smbios);
 	return result;
 }
 
-static int add_fw_cfg_files(struct machine *machine, struct err *err)
+static int fill_fw_cfg(struct machine *machine, struct device_fw_cfg *fw_cfg, struct err *err)
 {
-	static const uint8_t serial_port[2] = {MACHINE_SERIAL_PORT & 0xff, MACHINE_SERIAL_PORT >> 8};
+	static const uint8_t serial_port[2] = {DEVICE_SERIAL_PORT & 0xff, DEVICE_SERIAL_PORT >> 8};
 	uint8_t e820[MACHINE_E820_MAX_BYTES];
 	size_t size = machine_e820_make(&machine->layout, e820);
-	struct device_fw_cfg *fw_cfg = machine->fw_cfg;
 
 	if (device_fw_cfg_add_number(fw_cfg, FW_CFG_NB_CPUS, machine->config->machine.vcpus, 2, err) < 0 ||
 	        device_fw_cfg_add_file(fw_cfg, "etc/e820", e820, size, err) < 0 ||
 	        device_fw_cfg_add_file(fw_cfg, "etc/system-states", machine_system_states,
 	                sizeof(machine_system_states), err) < 0)
 		return -1;
-	/* SeaBIOS takes this for its screen and keyboard; no other firmware knows it. */
+	/* SeaBIOS uses this port as its screen and keyboard. No other firmware reads the file. */
 	if (device_fw_cfg_add_file(fw_cfg, "etc/sercon-port", serial_port, sizeof(serial_port), err) < 0)
 		return -1;
-	return add_acpi(machine, err) < 0 ? -1 : add_smbios(machine, err);
+	if (add_acpi(machine, fw_cfg, err) < 0 || add_smbios(machine, fw_cfg, err) < 0)
+		return -1;
+	return machine_boot_add(machine, fw_cfg, err);
+}
+
+static int add_devices(struct machine *machine, struct err *err)
+{
+	for (size_t i = 0; i < device_kinds_count; i++) {
+		const struct device_kind *kind = device_kinds[i];
+
+		if ((!kind->wanted || kind->wanted(machine->config)) &&
+		        device_board_add(&machine->board, kind, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int create_devices(struct machine *machine, struct err *err)
 {
-	const struct device_irq irq = {irq_set, machine};
-	const struct device_clock clock = machine->clock;
-	const struct machine_events *events = &machine->events;
-	const struct device_notify output = {events->on_output, events->ctx},
-	                           room = {events->on_room, events->ctx};
+	struct device_board *board = &machine->board;
 
-	if (device_bus_create(&machine->bus, err) < 0 ||
-	        device_pci_create(machine->bus, &machine->pci, err) < 0 ||
-	        device_power_create(machine->bus, machine->pci, irq, clock, events->on_power, events->ctx,
-	                &machine->power, err) < 0 ||
-	        device_serial_create(machine->bus, MACHINE_SERIAL_PORT, MACHINE_GSI_SERIAL, irq, output, room,
-	                &machine->serial, err) < 0 ||
-	        device_rtc_create(machine->bus, clock, machine->layout.low_bytes, machine->layout.high_bytes,
-	                &machine->rtc, err) < 0 ||
-	        device_fw_cfg_create(machine->bus, &machine->fw_cfg, err) < 0)
+	board->low_bytes = machine->layout.low_bytes;
+	board->high_bytes = machine->layout.high_bytes;
+	if (device_board_init(board, err) < 0 || add_devices(machine, err) < 0 ||
+	        fill_fw_cfg(machine, device_fw_cfg_of(board), err) < 0)
 		return -1;
-	if (*machine->config->machine.debugcon &&
-	        device_debugcon_create(machine->bus, output, &machine->debugcon, err) < 0)
-		return -1;
-	if (add_fw_cfg_files(machine, err) < 0 || machine_boot_add(machine, err) < 0)
-		return -1;
-	device_bus_freeze(machine->bus);
+	device_bus_freeze(board->bus);
 	return 0;
 }
 
@@ -168,10 +168,10 @@ static int open_kvm(struct machine *machine, struct err *err)
 	return call_kvm_supported_cpuid(host, machine->kvm_fd, &machine->supported, err);
 }
 
-/* Still without anything. NULL with err: no memory. */
+/* A machine that has no device yet and has not opened KVM. NULL with err: no memory is left. */
 static struct machine *allocate(struct host *host, const struct config *config,
         const struct machine_files *files, const struct device_clock *clock,
-        const struct machine_events *events, struct err *err)
+        const struct device_events *events, struct err *err)
 {
 	struct machine *machine = calloc(1, sizeof(*machine));
 
@@ -182,17 +182,18 @@ static struct machine *allocate(struct host *host, const struct config *config,
 	machine->host = host;
 	machine->config = config;
 	machine->files = *files;
-	machine->events = *events;
 	machine->kvm_fd = -1;
 	machine->vm_fd = -1;
 	machine->start_ns = monotonic_ns();
-	machine->clock = clock ? *clock : (struct device_clock){clock_now_ns, clock_wall_s, machine};
+	machine->board.irq = (struct device_irq){irq_set, machine};
+	machine->board.clock = clock ? *clock : (struct device_clock){clock_now_ns, clock_wall_s, machine};
+	machine->board.events = *events;
 	return machine;
 }
 
 int machine_check(const struct config *config, const struct machine_files *files, struct err *err)
 {
-	const struct machine_events nobody = {0};
+	const struct device_events nobody = {0};
 	struct machine *machine = allocate(NULL, config, files, NULL, &nobody, err);
 	int result = -1;
 
@@ -204,7 +205,7 @@ int machine_check(const struct config *config, const struct machine_files *files
 }
 
 int machine_create(struct host *host, const struct config *config, const struct machine_files *files,
-        const struct device_clock *clock, const struct machine_events *events, struct machine **ret_machine,
+        const struct device_clock *clock, const struct device_events *events, struct machine **ret_machine,
         struct err *err)
 {
 	struct machine *machine = allocate(host, config, files, clock, events, err);
@@ -224,13 +225,7 @@ void machine_destroy(struct machine *machine)
 {
 	if (!machine)
 		return;
-	device_fw_cfg_destroy(machine->fw_cfg);
-	device_rtc_destroy(machine->rtc);
-	device_debugcon_destroy(machine->debugcon);
-	device_serial_destroy(machine->serial);
-	device_power_destroy(machine->power);
-	device_pci_destroy(machine->pci);
-	device_bus_destroy(machine->bus);
+	device_board_finish(&machine->board);
 	host_close(machine->host, machine->kvm_fd);
 	free(machine->supported);
 	free(machine);
@@ -246,22 +241,7 @@ struct host *machine_host(const struct machine *machine)
 	return machine->host;
 }
 
-struct device_bus *machine_bus(const struct machine *machine)
+const struct device_board *machine_board(const struct machine *machine)
 {
-	return machine->bus;
-}
-
-struct device_serial *machine_console(const struct machine *machine)
-{
-	return machine->serial;
-}
-
-struct device_debugcon *machine_debugcon(const struct machine *machine)
-{
-	return machine->debugcon;
-}
-
-void machine_press_power_button(struct machine *machine)
-{
-	device_power_button(machine->power);
+	return &machine->board;
 }

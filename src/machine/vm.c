@@ -6,7 +6,7 @@
 
 #include "machine.h"
 
-/* Four pages below the APICs, in nobody's way: the 32-bit PCI window ends before them. */
+/* Four pages below the APICs, where no device answers: the 32-bit PCI window ends before them. */
 #define INTEL_PAGES_GPA 0xfeffc000u
 
 /* The end of the firmware image is visible here, too. */
@@ -23,9 +23,9 @@ struct machine_vm {
 };
 
 /*
- * A BIOS goes on below 1 MiB after its reset vector, where the end of its image is visible as on the i440fx.
- * Here that is a copy in RAM, writable from the start: firmware that opens the PAM registers finds nothing to
- * open.
+ * After its reset vector, a BIOS goes on below 1 MiB, where the end of its image is visible as on the i440fx.
+ * Here that is a copy in RAM, which the guest can write from the start. Firmware that writes the PAM
+ * registers to make it writable changes nothing.
  */
 static int load_firmware(struct page_memory *memory, const struct machine_image *firmware)
 {
@@ -44,7 +44,7 @@ static int create_memory(struct machine_vm *vm, struct err *err)
 	if (page_memory_create(machine->host, &machine->layout, machine->config->machine.hugepages,
 	            &vm->memory, err) < 0)
 		return -1;
-	/* What is measured comes from the launch plan. */
+	/* A SEV guest gets its measured memory from the launch plan. */
 	if (machine->config->sev.type != CONFIG_SEV_NONE)
 		return 0;
 	if (load_firmware(vm->memory, &machine->files.firmware) < 0)
@@ -84,8 +84,8 @@ static int create_vm(struct machine_vm *vm, unsigned type, struct err *err)
 	struct machine *machine = vm->machine;
 	struct host *host = machine->host;
 
-	/* Memory goes first: a slot that comes after the interrupt controllers waits for a grace period of
-	 * theirs. */
+	/* Memory goes first: KVM waits for a grace period when a slot is set after the interrupt controllers
+	 * were made. */
 	if (call_vm_create(host, machine->kvm_fd, type, &vm->fd, err) < 0 ||
 	        call_vm_set_intel_pages(host, vm->fd, INTEL_PAGES_GPA, err) < 0 || set_memory(vm, err) < 0 ||
 	        call_vm_create_irqchip(host, vm->fd, err) < 0 ||
@@ -143,15 +143,6 @@ static int create_vcpu(struct machine_vm *vm, unsigned index, struct err *err)
 	return set_cpuid(vm, vcpu, err);
 }
 
-static void reset_devices(struct machine *machine)
-{
-	device_pci_reset(machine->pci);
-	device_power_reset(machine->power);
-	device_serial_reset(machine->serial);
-	device_rtc_reset(machine->rtc);
-	device_fw_cfg_reset(machine->fw_cfg);
-}
-
 int machine_vm_create(struct machine *machine, unsigned type, struct machine_vm **ret_vm, struct err *err)
 {
 	struct machine_vm *vm = calloc(1, sizeof(*vm));
@@ -160,12 +151,12 @@ int machine_vm_create(struct machine *machine, unsigned type, struct machine_vm 
 		return err_sys(err, ERR_FAILED, ENOMEM, "guest");
 	vm->machine = machine;
 	vm->fd = -1;
-	reset_devices(machine);
+	device_board_reset(&machine->board);
 	if (create_memory(vm, err) < 0 || create_vm(vm, type, err) < 0) {
 		machine_vm_destroy(vm);
 		return -1;
 	}
-	device_fw_cfg_attach(machine->fw_cfg, vm->memory);
+	device_board_attach(&machine->board, vm->memory);
 	machine->vm_fd = vm->fd;
 	*ret_vm = vm;
 	return 0;
@@ -188,7 +179,7 @@ void machine_vm_destroy(struct machine_vm *vm)
 		return;
 	host = vm->machine->host;
 	vm->machine->vm_fd = -1;
-	device_fw_cfg_attach(vm->machine->fw_cfg, NULL);
+	device_board_attach(&vm->machine->board, NULL);
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		host_munmap(host, vm->vcpus[i].run, vm->vcpus[i].run_size);
 		host_close(host, vm->vcpus[i].fd);

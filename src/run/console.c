@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "console.h"
+#include "vmm/device/debugcon.h"
 
 #define ESCAPE 0x1d /* Ctrl-] */
 
@@ -185,7 +186,7 @@ static void drain_init(struct run_console *console, struct run_console_drain *dr
 static int init_debug(struct run_console *console, struct machine *machine, struct err *err)
 {
 	const char *path = machine_config(machine)->machine.debugcon;
-	struct device_debugcon *debugcon = machine_debugcon(machine);
+	struct device_debugcon *debugcon = device_debugcon_of(machine_board(machine));
 
 	if (!debugcon)
 		return 0;
@@ -221,7 +222,7 @@ void run_console_start(struct run_console *console)
 
 int run_console_init(struct run_console *console, struct machine *machine, struct err *err)
 {
-	console->serial = machine_console(machine);
+	console->serial = device_serial_of(machine_board(machine));
 	console->debug_fd = -1;
 	console->expect = (struct run_expect){.loop = console->loop,
 	        .script = console->io.script,

@@ -11,7 +11,7 @@ static enum run_vcpu_verdict verdict_of(enum device_verdict verdict)
 	return verdict == DEVICE_STOP ? RUN_VCPU_STOP : RUN_VCPU_RESUME;
 }
 
-/* The elements lie behind struct kvm_run, in what is mapped, and have a size that ports know. */
+/* The elements lie behind struct kvm_run, inside the mapping, and have a size that ports take. */
 static bool is_sane_io(const struct run_vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->kvm->run;
@@ -25,7 +25,7 @@ static bool is_sane_io(const struct run_vcpu *vcpu)
 enum run_vcpu_verdict run_vcpu_on_io(struct run_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->kvm->run;
-	struct device_bus *bus = machine_bus(vcpu->machine);
+	struct device_bus *bus = machine_board(vcpu->machine)->bus;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 	unsigned size = run->io.size;
 	enum run_vcpu_verdict verdict = RUN_VCPU_RESUME;
@@ -36,7 +36,8 @@ enum run_vcpu_verdict run_vcpu_on_io(struct run_vcpu *vcpu)
 		        "0x%llx of %zu mapped bytes",
 		        run->io.direction, run->io.size, run->io.count,
 		        (unsigned long long)run->io.data_offset, vcpu->kvm->run_size);
-	/* Each element may start a transfer by DMA: a guest that is to end is noticed between two. */
+	/* Each element may start a transfer by DMA, so before each one the vCPU looks whether the guest is to
+	 * end. */
 	for (uint32_t i = 0; i < run->io.count && verdict == RUN_VCPU_RESUME; i++, data += size) {
 		if (atomic_load(&vcpu->stop))
 			return RUN_VCPU_STOP;
@@ -52,7 +53,7 @@ enum run_vcpu_verdict run_vcpu_on_io(struct run_vcpu *vcpu)
 enum run_vcpu_verdict run_vcpu_on_mmio(struct run_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->kvm->run;
-	struct device_bus *bus = machine_bus(vcpu->machine);
+	struct device_bus *bus = machine_board(vcpu->machine)->bus;
 	unsigned size = run->mmio.len;
 
 	if (!size || size > sizeof(run->mmio.data))

@@ -5,7 +5,7 @@
 #define VMM_RUN_EXPECT_H
 
 #include "script.h"
-#include "vmm/device.h"
+#include "vmm/device/serial.h"
 #include "vmm/loop.h"
 
 struct run_expect {

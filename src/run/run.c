@@ -12,6 +12,7 @@
 #include "life.h"
 #include "spin.h"
 #include "vcpu.h"
+#include "vmm/device/power.h"
 #include "vmm/launch.h"
 
 #define SECOND_NS 1000000000ull
@@ -32,7 +33,7 @@ struct run {
 	unsigned resets;
 
 	/* What other threads noticed. */
-	struct loop_task power_task, output_task, room_task;
+	struct loop_task event_task, output_task, room_task;
 	_Atomic bool power_off, reset;
 
 	int signal_fd;
@@ -144,7 +145,7 @@ static void press(struct run *run)
 		step(run, RUN_LIFE_QUIT);
 		return;
 	}
-	machine_press_power_button(run->machine);
+	device_power_button(device_power_of(machine_board(run->machine)));
 	log_info("the power button was pressed; the guest has %u s to shut down", run->config->run.grace_s);
 	if (loop_timer_start(run->loop, run->config->run.grace_s * SECOND_NS, on_grace_over, run, &run->grace,
 	            &err) < 0)
@@ -205,7 +206,7 @@ static void step(struct run *run, enum run_life_event event)
 
 /* ---- what others notice ---- */
 
-static void on_power_task(void *ctx)
+static void on_event_task(void *ctx)
 {
 	struct run *run = ctx;
 
@@ -215,15 +216,15 @@ static void on_power_task(void *ctx)
 		step(run, RUN_LIFE_RESET);
 }
 
-static void on_power(void *ctx, enum device_power_event event)
+static void on_event(void *ctx, enum device_event event)
 {
 	struct run *run = ctx;
 
-	if (event == DEVICE_POWER_OFF)
+	if (event == DEVICE_EVENT_POWER_OFF)
 		run->power_off = true;
 	else
 		run->reset = true;
-	loop_post(run->loop, &run->power_task);
+	loop_post(run->loop, &run->event_task);
 }
 
 static void on_output_task(void *ctx)
@@ -374,7 +375,7 @@ static int take_signals(struct run *run, struct err *err)
 
 static int create_parts(struct run *run, const struct run_place *place, struct err *err)
 {
-	const struct machine_events events = {on_power, on_output, on_room, run};
+	const struct device_events events = {on_event, on_output, on_room, run};
 	struct host *host = place->host;
 	struct machine_files files;
 
@@ -401,7 +402,7 @@ int run_create(const struct run_place *place, const struct config *config,
 		return err_sys(err, ERR_FAILED, ENOMEM, "guest");
 	run->config = config;
 	run->signal_fd = -1;
-	run->power_task = (struct loop_task){.fn = on_power_task, .ctx = run};
+	run->event_task = (struct loop_task){.fn = on_event_task, .ctx = run};
 	run->output_task = (struct loop_task){.fn = on_output_task, .ctx = run};
 	run->room_task = (struct loop_task){.fn = on_room_task, .ctx = run};
 	run->console = (struct run_console){.io = *console,

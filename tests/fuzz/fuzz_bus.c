@@ -4,16 +4,15 @@
  * stop exactly when an event was told, and be told of interrupt lines only when they change.
  */
 #include "fuzz.h"
-#include "vmm/device.h"
+#include "support/board.h"
+#include "vmm/device/debugcon.h"
+#include "vmm/device/fw_cfg.h"
+#include "vmm/device/power.h"
+#include "vmm/device/serial.h"
 
 struct machine {
-	struct device_bus *bus;
-	struct device_pci *pci;
-	struct device_power *power;
+	struct device_board board;
 	struct device_serial *serial;
-	struct device_debugcon *debugcon;
-	struct device_rtc *rtc;
-	struct device_fw_cfg *fw_cfg;
 	uint64_t now_ns;
 	unsigned events;
 	bool lines[24];
@@ -37,39 +36,25 @@ static int64_t wall_s(void *ctx)
 	return 1795219198 + (int64_t)(((struct machine *)ctx)->now_ns / 1000000000);
 }
 
-static void on_event(void *ctx, enum device_power_event event)
+static void on_event(void *ctx, enum device_event event)
 {
-	fuzz_assert(event == DEVICE_POWER_OFF || event == DEVICE_POWER_RESET);
+	fuzz_assert(event == DEVICE_EVENT_POWER_OFF || event == DEVICE_EVENT_RESET);
 	((struct machine *)ctx)->events++;
 }
 
 static void make(struct machine *m)
 {
-	struct device_irq irq = {set_line, m};
-	struct device_clock clock = {now_ns, wall_s, m};
-	struct device_notify nobody = {0};
 	struct err err;
 
-	fuzz_assert(device_bus_create(&m->bus, &err) == 0);
-	fuzz_assert(device_pci_create(m->bus, &m->pci, &err) == 0);
-	fuzz_assert(device_power_create(m->bus, m->pci, irq, clock, on_event, m, &m->power, &err) == 0);
-	fuzz_assert(device_serial_create(m->bus, 0x3f8, 4, irq, nobody, nobody, &m->serial, &err) == 0);
-	fuzz_assert(device_debugcon_create(m->bus, nobody, &m->debugcon, &err) == 0);
-	fuzz_assert(device_rtc_create(m->bus, clock, MIB(512), 0, &m->rtc, &err) == 0);
-	fuzz_assert(device_fw_cfg_create(m->bus, &m->fw_cfg, &err) == 0);
-	fuzz_assert(device_fw_cfg_add_file(m->fw_cfg, "etc/e820", "e820", 4, &err) == 0);
-	device_bus_freeze(m->bus);
-}
-
-static void finish(struct machine *m)
-{
-	device_fw_cfg_destroy(m->fw_cfg);
-	device_rtc_destroy(m->rtc);
-	device_debugcon_destroy(m->debugcon);
-	device_serial_destroy(m->serial);
-	device_power_destroy(m->power);
-	device_pci_destroy(m->pci);
-	device_bus_destroy(m->bus);
+	m->board.irq = (struct device_irq){set_line, m};
+	m->board.clock = (struct device_clock){now_ns, wall_s, m};
+	m->board.events = (struct device_events){.on_event = on_event, .ctx = m};
+	m->board.low_bytes = MIB(512);
+	fuzz_assert(device_board_init(&m->board, &err) == 0);
+	fuzz_assert(board_fill(&m->board, &err) == 0);
+	fuzz_assert(device_fw_cfg_add_file(device_fw_cfg_of(&m->board), "etc/e820", "e820", 4, &err) == 0);
+	device_bus_freeze(m->board.bus);
+	m->serial = device_serial_of(&m->board);
 }
 
 /* Most addresses near a device, some anywhere. */
@@ -93,13 +78,13 @@ static void access_port(struct machine *m, struct cursor *input, unsigned op)
 
 	if (op & 8) {
 		value = size > 2 ? cursor_u64(input) : cursor_u16(input);
-		if (device_bus_write(m->bus, space, address, size, value) == DEVICE_STOP)
+		if (device_bus_write(m->board.bus, space, address, size, value) == DEVICE_STOP)
 			fuzz_assert(m->events == events + 1);
 		else
 			fuzz_assert(m->events == events);
 		return;
 	}
-	value = device_bus_read(m->bus, space, address, size);
+	value = device_bus_read(m->board.bus, space, address, size);
 	fuzz_assert(size == 8 || value >> (8 * size) == 0);
 	fuzz_assert(m->events == events);
 }
@@ -113,18 +98,13 @@ static void loop_side(struct machine *m, struct cursor *input, unsigned what)
 	case 1: fuzz_assert(device_serial_input(m->serial, bytes, cursor_u8(input)) <= 255); return;
 	case 2: fuzz_assert(device_serial_output(m->serial, bytes, sizeof(bytes)) <= sizeof(bytes)); return;
 	case 3: device_serial_discard(m->serial, cursor_u8(input) & 1); return;
-	case 4: device_power_button(m->power); return;
+	case 4: device_power_button(device_power_of(&m->board)); return;
 	case 5:
-		fuzz_assert(device_debugcon_output(m->debugcon, bytes, sizeof(bytes)) <= sizeof(bytes));
+		fuzz_assert(device_debugcon_output(device_debugcon_of(&m->board), bytes, sizeof(bytes)) <=
+		            sizeof(bytes));
 		return;
 	case 6: m->now_ns = cursor_u64(input); return;
-	default:
-		device_pci_reset(m->pci);
-		device_power_reset(m->power);
-		device_serial_reset(m->serial);
-		device_rtc_reset(m->rtc);
-		device_fw_cfg_reset(m->fw_cfg);
-		fuzz_assert(!m->lines[4] && !m->lines[9]);
+	default: device_board_reset(&m->board); fuzz_assert(!m->lines[4] && !m->lines[9]);
 	}
 }
 
@@ -143,6 +123,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else
 			access_port(&m, &input, op);
 	}
-	finish(&m);
+	device_board_finish(&m.board);
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "vmm/device.h"
+#include "vmm/device/fw_cfg.h"
 
 #define RAM_BYTES MIB(1)
 
@@ -14,6 +14,7 @@ static const char *const items[64] = {
         [FW_CFG_SIGNATURE] = "QEMU", [FW_CFG_CMDLINE_DATA] = "console=ttyS0", [0x20] = "a file", [0x21] = ""};
 
 struct model {
+	struct device_board board;
 	struct device_bus *bus;
 	struct device_fw_cfg *fw_cfg;
 	struct page_memory *memory;
@@ -42,14 +43,16 @@ static void make(struct model *m)
 	struct err err;
 
 	m->memory = the_memory();
-	fuzz_assert(device_bus_create(&m->bus, &err) == 0);
-	fuzz_assert(device_fw_cfg_create(m->bus, &m->fw_cfg, &err) == 0);
+	fuzz_assert(device_board_init(&m->board, &err) == 0);
+	fuzz_assert(device_board_add(&m->board, &device_fw_cfg_kind, &err) == 0);
+	m->bus = m->board.bus;
+	m->fw_cfg = device_fw_cfg_of(&m->board);
 	fuzz_assert(device_fw_cfg_add(m->fw_cfg, FW_CFG_CMDLINE_DATA, items[FW_CFG_CMDLINE_DATA],
 	                    strlen(items[FW_CFG_CMDLINE_DATA]), &err) == 0);
 	for (unsigned key = 0x20; items[key]; key++)
 		fuzz_assert(device_fw_cfg_add_file(m->fw_cfg, key == 0x20 ? "b" : "a", items[key],
 		                    strlen(items[key]), &err) == 0);
-	device_fw_cfg_attach(m->fw_cfg, m->memory);
+	device_board_attach(&m->board, m->memory);
 	device_bus_freeze(m->bus);
 }
 
@@ -149,7 +152,7 @@ static void dma(struct model *m, struct cursor *input)
 static void wild_dma(struct model *m, struct cursor *input)
 {
 	start_dma(m, cursor_u64(input));
-	device_fw_cfg_reset(m->fw_cfg);
+	device_board_reset(&m->board);
 	model_select(m, 0);
 }
 
@@ -167,7 +170,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		default: wild_dma(&m, &input); break;
 		}
 	}
-	device_fw_cfg_destroy(m.fw_cfg);
-	device_bus_destroy(m.bus);
+	device_board_finish(&m.board);
 	return 0;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "vmm/device.h"
+#include "vmm/device/pci.h"
 
 #define DEVICE   3
 #define FUNCTION 2
@@ -92,7 +92,7 @@ static void step(struct model *model, struct cursor *input)
 }
 
 /* The first 256 bytes of the input are the function's writable bits beyond the standard header's. */
-static void make(struct model *model, struct device_pci **ret_pci, struct cursor *input)
+static void make(struct model *model, struct device_board *board, struct cursor *input)
 {
 	static const uint8_t standard[256] = {[4] = 0x47, [5] = 0x05, [0x0c] = 0xff, 0xff, [0x3c] = 0xff};
 	static const uint8_t header[16] = {0xf4, 0x1a, 0x42, 0x10, 0, 0, 0, 0, 7, 0, 0x80, 0x01};
@@ -108,9 +108,10 @@ static void make(struct model *model, struct device_pci **ret_pci, struct cursor
 	struct err err;
 
 	cursor_copy(input, model->mask, sizeof(model->mask));
-	fuzz_assert(device_bus_create(&model->bus, &err) == 0);
-	fuzz_assert(device_pci_create(model->bus, ret_pci, &err) == 0);
-	fuzz_assert(device_pci_add(*ret_pci, &function, &err) == 0);
+	fuzz_assert(device_board_init(board, &err) == 0);
+	fuzz_assert(device_board_add(board, &device_pci_kind, &err) == 0);
+	fuzz_assert(device_pci_add(device_pci_of(board), &function, &err) == 0);
+	model->bus = board->bus;
 	device_bus_freeze(model->bus);
 	memcpy(model->config, header, sizeof(header));
 	for (unsigned i = 0; i < sizeof(model->mask); i++)
@@ -121,12 +122,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct cursor input = cursor_over(data, size);
 	struct model model = {0};
-	struct device_pci *pci;
+	struct device_board board = {0};
 
-	make(&model, &pci, &input);
+	make(&model, &board, &input);
 	while (input.left && !input.bad)
 		step(&model, &input);
-	device_pci_destroy(pci);
-	device_bus_destroy(model.bus);
+	device_board_finish(&board);
 	return 0;
 }

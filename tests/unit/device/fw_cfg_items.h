@@ -7,6 +7,7 @@
 #include <endian.h>
 
 #include "guest.h"
+#include "vmm/device/fw_cfg.h"
 
 /* The kernel's view of the device: layouts and numbers that do not come from vmm. After guest.h: same names.
  */
@@ -21,6 +22,7 @@
 #define BUFFER     0x2000
 
 struct fixture {
+	struct device_board board;
 	struct device_bus *bus;
 	struct device_fw_cfg *fw_cfg;
 	struct host *host;
@@ -39,14 +41,16 @@ static inline int setup(void **state)
 	assert_ok(host_kernel_create(&f.host, &err));
 	assert_ok(page_layout_make(RAM_BYTES, KIB(64), &layout, &err));
 	assert_ok(page_memory_create(f.host, &layout, false, &f.memory, &err));
-	assert_ok(device_bus_create(&f.bus, &err));
-	assert_ok(device_fw_cfg_create(f.bus, &f.fw_cfg, &err));
+	assert_ok(device_board_init(&f.board, &err));
+	assert_ok(device_board_add(&f.board, &device_fw_cfg_kind, &err));
+	f.bus = f.board.bus;
+	f.fw_cfg = device_fw_cfg_of(&f.board);
 	assert_ok(device_fw_cfg_add(f.fw_cfg, FW_CFG_KERNEL_DATA, kernel, sizeof(kernel), &err));
 	assert_ok(device_fw_cfg_add_number(f.fw_cfg, FW_CFG_KERNEL_SIZE, 0x1122334455, 4, &err));
 	assert_ok(device_fw_cfg_add_file(f.fw_cfg, "etc/e820", "e820", 4, &err));
 	assert_ok(device_fw_cfg_add_file(f.fw_cfg, "bootorder", "", 0, &err));
 	assert_ok(device_fw_cfg_add_file(f.fw_cfg, "etc/acpi/rsdp", "RSD PTR ", 8, &err));
-	device_fw_cfg_attach(f.fw_cfg, f.memory);
+	device_board_attach(&f.board, f.memory);
 	device_bus_freeze(f.bus);
 	*state = &f;
 	return 0;
@@ -56,8 +60,7 @@ static inline int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	device_fw_cfg_destroy(f->fw_cfg);
-	device_bus_destroy(f->bus);
+	device_board_finish(&f->board);
 	page_memory_destroy(f->memory);
 	host_destroy(f->host);
 	return 0;

@@ -88,14 +88,9 @@ static inline struct device_irq fake_irq(struct fake_irq *fake)
 	return (struct device_irq){.set = fake_set, .ctx = fake};
 }
 
-static inline void count_call(void *ctx)
+static inline void reset_device(struct device_board *board, const struct device_kind *kind)
 {
-	atomic_fetch_add((_Atomic unsigned *)ctx, 1);
-}
-
-static inline struct device_notify counted(_Atomic unsigned *calls)
-{
-	return (struct device_notify){.call = count_call, .ctx = calls};
+	kind->reset(device_board_find(board, kind));
 }
 
 /* ---- a guest that tries everything ---- */

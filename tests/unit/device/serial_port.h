@@ -7,16 +7,28 @@
 #include <linux/serial_reg.h>
 
 #include "guest.h"
+#include "vmm/device/serial.h"
 
 #define COM1 0x3f8
 #define IRQ  4
 
 struct fixture {
+	struct device_board board;
 	struct device_bus *bus;
 	struct device_serial *serial;
 	struct fake_irq irq;
 	_Atomic unsigned output_told, room_told;
 };
+
+static inline void on_output(void *ctx)
+{
+	atomic_fetch_add(&((struct fixture *)ctx)->output_told, 1);
+}
+
+static inline void on_room(void *ctx)
+{
+	atomic_fetch_add(&((struct fixture *)ctx)->room_told, 1);
+}
 
 static inline int setup(void **state)
 {
@@ -24,9 +36,12 @@ static inline int setup(void **state)
 	struct err err;
 
 	f = (struct fixture){0};
-	assert_ok(device_bus_create(&f.bus, &err));
-	assert_ok(device_serial_create(f.bus, COM1, IRQ, fake_irq(&f.irq), counted(&f.output_told),
-	        counted(&f.room_told), &f.serial, &err));
+	f.board.irq = fake_irq(&f.irq);
+	f.board.events = (struct device_events){.on_output = on_output, .on_room = on_room, .ctx = &f};
+	assert_ok(device_board_init(&f.board, &err));
+	assert_ok(device_board_add(&f.board, &device_serial_kind, &err));
+	f.bus = f.board.bus;
+	f.serial = device_serial_of(&f.board);
 	device_bus_freeze(f.bus);
 	*state = &f;
 	return 0;
@@ -36,8 +51,7 @@ static inline int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	device_serial_destroy(f->serial);
-	device_bus_destroy(f->bus);
+	device_board_finish(&f->board);
 	return 0;
 }
 

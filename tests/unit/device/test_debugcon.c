@@ -1,12 +1,19 @@
 #include "guest.h"
+#include "vmm/device/debugcon.h"
 
 #define PORT 0x402
 
 struct fixture {
+	struct device_board board;
 	struct device_bus *bus;
 	struct device_debugcon *debugcon;
 	_Atomic unsigned told;
 };
+
+static void on_output(void *ctx)
+{
+	atomic_fetch_add(&((struct fixture *)ctx)->told, 1);
+}
 
 static int setup(void **state)
 {
@@ -14,8 +21,11 @@ static int setup(void **state)
 	struct err err;
 
 	f = (struct fixture){0};
-	assert_ok(device_bus_create(&f.bus, &err));
-	assert_ok(device_debugcon_create(f.bus, counted(&f.told), &f.debugcon, &err));
+	f.board.events = (struct device_events){.on_output = on_output, .ctx = &f};
+	assert_ok(device_board_init(&f.board, &err));
+	assert_ok(device_board_add(&f.board, &device_debugcon_kind, &err));
+	f.bus = f.board.bus;
+	f.debugcon = device_debugcon_of(&f.board);
 	device_bus_freeze(f.bus);
 	*state = &f;
 	return 0;
@@ -25,8 +35,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	device_debugcon_destroy(f->debugcon);
-	device_bus_destroy(f->bus);
+	device_board_finish(&f->board);
 	return 0;
 }
 

@@ -41,7 +41,7 @@ static void test_fw_cfg_selecting_starts_over(void **state)
 	assert_int_equal(inb(f->bus, DATA), 'b');
 	outb(f->bus, DATA, 'X'); /* writes are ignored */
 	assert_int_equal(inb(f->bus, DATA), 'y');
-	device_fw_cfg_reset(f->fw_cfg);
+	device_board_reset(&f->board);
 	assert_int_equal(inb(f->bus, DATA), 'Q');
 }
 

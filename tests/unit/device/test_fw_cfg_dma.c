@@ -238,7 +238,7 @@ static void test_fw_cfg_dma_high_half_is_forgotten(void **state)
 	start_dma(f, 0x100000000 + DESCRIPTOR);
 	assert_int_equal(dma(f, select_bits(0x22), 0, 0), 0);
 	outl(f->bus, DMA_HIGH, htobe32(1));
-	device_fw_cfg_reset(f->fw_cfg);
+	device_board_reset(&f->board);
 	assert_int_equal(dma(f, FW_CFG_DMA_CTL_WRITE, 1, 0), FW_CFG_DMA_CTL_ERROR);
 }
 
@@ -247,7 +247,7 @@ static void test_fw_cfg_dma_without_memory_does_nothing(void **state)
 	struct fixture *f = *state;
 	uint32_t control = select_bits(FW_CFG_KERNEL_DATA) | FW_CFG_DMA_CTL_READ;
 
-	device_fw_cfg_attach(f->fw_cfg, NULL);
+	device_board_attach(&f->board, NULL);
 	assert_int_equal(dma(f, control, 5, BUFFER), control);
 	assert_int_equal(inb(f->bus, DATA), 'Q');
 }

@@ -1,9 +1,11 @@
 #include "guest.h"
+#include "vmm/device/pci.h"
 
 #define ADDRESS 0xcf8
 #define DATA    0xcfc
 
 struct fixture {
+	struct device_board board;
 	struct device_bus *bus;
 	struct device_pci *pci;
 	_Atomic unsigned told;
@@ -39,8 +41,10 @@ static int setup(void **state)
 	struct err err;
 
 	f = (struct fixture){0};
-	assert_ok(device_bus_create(&f.bus, &err));
-	assert_ok(device_pci_create(f.bus, &f.pci, &err));
+	assert_ok(device_board_init(&f.board, &err));
+	assert_ok(device_board_add(&f.board, &device_pci_kind, &err));
+	f.bus = f.board.bus;
+	f.pci = device_pci_of(&f.board);
 	assert_ok(device_pci_add(f.pci, &card, &err));
 	device_bus_freeze(f.bus);
 	*state = &f;
@@ -51,8 +55,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	device_pci_destroy(f->pci);
-	device_bus_destroy(f->bus);
+	device_board_finish(&f->board);
 	return 0;
 }
 
@@ -220,7 +223,7 @@ static void test_pci_reset_restores_and_tells(void **state)
 	config_read(f, 5, 0, 0x10);
 	outl(f->bus, DATA, 0xfebf0000);
 	assert_int_equal(f->told, 1);
-	device_pci_reset(f->pci);
+	reset_device(&f->board, &device_pci_kind);
 	assert_int_equal(f->told, 2);
 	assert_int_equal(f->seen[0x13], 0);
 	assert_int_equal(f->seen[0x4f], 0x55);
@@ -256,7 +259,7 @@ static void reset_now_and_then(void *ctx, unsigned round)
 	struct fixture *f = ctx;
 
 	if (round % 100 == 0)
-		device_pci_reset(f->pci);
+		reset_device(&f->board, &device_pci_kind);
 	outl(f->bus, ADDRESS, at(0, 5, 0, 0x10));
 	outl(f->bus, DATA, round);
 }

@@ -1,19 +1,20 @@
 #include "guest.h"
+#include "vmm/device/power.h"
 
 struct fixture {
+	struct device_board board;
 	struct device_bus *bus;
-	struct device_pci *pci;
 	struct device_power *power;
 	struct fake_clock clock;
 	struct fake_irq irq;
 	_Atomic unsigned off, reset;
 };
 
-static void on_event(void *ctx, enum device_power_event event)
+static void on_event(void *ctx, enum device_event event)
 {
 	struct fixture *f = ctx;
 
-	atomic_fetch_add(event == DEVICE_POWER_OFF ? &f->off : &f->reset, 1);
+	atomic_fetch_add(event == DEVICE_EVENT_POWER_OFF ? &f->off : &f->reset, 1);
 }
 
 static int setup(void **state)
@@ -22,10 +23,14 @@ static int setup(void **state)
 	struct err err;
 
 	f = (struct fixture){0};
-	assert_ok(device_bus_create(&f.bus, &err));
-	assert_ok(device_pci_create(f.bus, &f.pci, &err));
-	assert_ok(device_power_create(
-	        f.bus, f.pci, fake_irq(&f.irq), fake_clock(&f.clock), on_event, &f, &f.power, &err));
+	f.board.irq = fake_irq(&f.irq);
+	f.board.clock = fake_clock(&f.clock);
+	f.board.events = (struct device_events){.on_event = on_event, .ctx = &f};
+	assert_ok(device_board_init(&f.board, &err));
+	assert_ok(device_board_add(&f.board, &device_pci_kind, &err));
+	assert_ok(device_board_add(&f.board, &device_power_kind, &err));
+	f.bus = f.board.bus;
+	f.power = device_power_of(&f.board);
 	device_bus_freeze(f.bus);
 	*state = &f;
 	return 0;
@@ -35,9 +40,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	device_power_destroy(f->power);
-	device_pci_destroy(f->pci);
-	device_bus_destroy(f->bus);
+	device_board_finish(&f->board);
 	return 0;
 }
 
@@ -99,7 +102,7 @@ static void test_power_block_is_where_and_when_configured(void **state)
 	assert_int_equal(inl(f->bus, 0x608), 0);
 	assert_int_equal(inb(f->bus, 0x63f), 0);
 	assert_int_equal(inb(f->bus, 0x640), 0xff);
-	device_pci_reset(f->pci);
+	reset_device(&f->board, &device_pci_kind);
 	assert_int_equal(inl(f->bus, 0x608), 0xffffffff);
 }
 
@@ -113,7 +116,7 @@ static void test_power_port_follows_the_configuration(void **state)
 	assert_int_equal(device_power_port(f->power), 0x600);
 	config_write(f, 0x41, 1, 0xb0);
 	assert_int_equal(device_power_port(f->power), 0xb000);
-	device_pci_reset(f->pci);
+	reset_device(&f->board, &device_pci_kind);
 	assert_int_equal(device_power_port(f->power), 0);
 }
 
@@ -124,7 +127,7 @@ static void test_power_smi_needs_no_setting_up(void **state)
 
 	assert_int_equal(config_read(f, 0x58), 1 << 25);
 	config_write(f, 0x58, 4, 0);
-	device_pci_reset(f->pci);
+	reset_device(&f->board, &device_pci_kind);
 	assert_int_equal(config_read(f, 0x58), 1 << 25);
 }
 
@@ -222,7 +225,7 @@ static void test_power_enabling_late_still_raises(void **state)
 	assert_false(f->irq.level[9]);
 	outb(f->bus, 0xb003, 1);
 	assert_true(f->irq.level[9]);
-	device_power_reset(f->power);
+	reset_device(&f->board, &device_power_kind);
 	assert_false(f->irq.level[9]);
 	assert_int_equal(inl(f->bus, 0xb000), 0);
 }
@@ -245,7 +248,7 @@ static void test_power_gpe_block_is_quiet_storage(void **state)
 	outw(f->bus, 0xafe2, 0x1234);
 	assert_int_equal(inl(f->bus, 0xafe0), 0x12340000);
 	assert_false(f->irq.level[9]);
-	device_power_reset(f->power);
+	reset_device(&f->board, &device_power_kind);
 	assert_int_equal(inl(f->bus, 0xafe0), 0);
 }
 
@@ -280,7 +283,7 @@ static void test_power_harmless_writes_do_not_reset(void **state)
 	assert_int_equal(outb(f->bus, 0x92, 0xfc), DEVICE_RESUME);
 	assert_int_equal(inb(f->bus, 0x92), 0xfc);
 	outb(f->bus, 0xcf9, 2);
-	device_power_reset(f->power);
+	reset_device(&f->board, &device_power_kind);
 	assert_int_equal(inb(f->bus, 0x92), 2);
 	assert_int_equal(inb(f->bus, 0xcf9), 0);
 	assert_int_equal(outw(f->bus, 0xcf8, 0xfbff), DEVICE_RESUME);
@@ -310,7 +313,7 @@ static void press_and_move(void *ctx, unsigned round)
 	enable_at(f, round & 1 ? 0xb000 : 0xb040);
 	device_power_button(f->power);
 	if (round % 50 == 0)
-		device_power_reset(f->power);
+		reset_device(&f->board, &device_power_kind);
 	atomic_fetch_add(&f->clock.ns, 1000);
 }
 

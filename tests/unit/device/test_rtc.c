@@ -7,20 +7,30 @@
 #define BEFORE_MIDNIGHT 1795219198
 
 struct fixture {
+	struct device_board board;
 	struct device_bus *bus;
-	struct device_rtc *rtc;
 	struct fake_clock clock;
 };
+
+static void make(struct fixture *f, uint64_t low_bytes, uint64_t high_bytes)
+{
+	struct err err;
+
+	f->board.clock = fake_clock(&f->clock);
+	f->board.low_bytes = low_bytes;
+	f->board.high_bytes = high_bytes;
+	assert_ok(device_board_init(&f->board, &err));
+	assert_ok(device_board_add(&f->board, &device_rtc_kind, &err));
+	f->bus = f->board.bus;
+	device_bus_freeze(f->bus);
+}
 
 static int setup(void **state)
 {
 	static struct fixture f;
-	struct err err;
 
 	f = (struct fixture){.clock = {.wall_at_zero_s = BEFORE_MIDNIGHT}};
-	assert_ok(device_bus_create(&f.bus, &err));
-	assert_ok(device_rtc_create(f.bus, fake_clock(&f.clock), MIB(512), 0, &f.rtc, &err));
-	device_bus_freeze(f.bus);
+	make(&f, MIB(512), 0);
 	*state = &f;
 	return 0;
 }
@@ -29,8 +39,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	device_rtc_destroy(f->rtc);
-	device_bus_destroy(f->bus);
+	device_board_finish(&f->board);
 	return 0;
 }
 
@@ -302,21 +311,17 @@ static void test_rtc_memory_size_cells(void **state)
 	        {GIB(2), GIB(6), 640, 0xffff, 0x7f00, 0x18000},
 	        {GIB(2), GIB(1024) * 1024, 640, 0xffff, 0x7f00, 0xffffff},
 	};
-	struct err err;
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct fixture f = {0};
 
-		assert_ok(device_bus_create(&f.bus, &err));
-		assert_ok(device_rtc_create(
-		        f.bus, fake_clock(&f.clock), cases[i].low, cases[i].high, &f.rtc, &err));
+		make(&f, cases[i].low, cases[i].high);
 		assert_int_equal(get(&f, 0x16) << 8 | get(&f, 0x15), cases[i].base);
 		assert_int_equal(get(&f, 0x18) << 8 | get(&f, 0x17), cases[i].extended);
 		assert_int_equal(get(&f, 0x31) << 8 | get(&f, 0x30), cases[i].extended);
 		assert_int_equal(get(&f, 0x35) << 8 | get(&f, 0x34), cases[i].above_16m);
 		assert_int_equal(get(&f, 0x5d) << 16 | get(&f, 0x5c) << 8 | get(&f, 0x5b), cases[i].above_4g);
-		device_rtc_destroy(f.rtc);
-		device_bus_destroy(f.bus);
+		device_board_finish(&f.board);
 	}
 }
 
@@ -329,7 +334,7 @@ static void test_rtc_reset_keeps_the_time(void **state)
 	put(f, 0x35, 0);
 	put(f, 0x50, 0x42);
 	outb(f->bus, INDEX, 0x50);
-	device_rtc_reset(f->rtc);
+	reset_device(&f->board, &device_rtc_kind);
 	assert_int_equal(inb(f->bus, DATA), 0x30); /* the index is that of the seconds again */
 	assert_int_equal(get(f, 0x0b), 0x02);
 	assert_int_equal(get(f, 0x35), 0x1f);
@@ -383,7 +388,7 @@ static void tick(void *ctx, unsigned round)
 
 	pass(f, 1);
 	if (round % 100 == 0)
-		device_rtc_reset(f->rtc);
+		reset_device(&f->board, &device_rtc_kind);
 }
 
 static void test_rtc_two_vcpus_and_the_loop(void **state)

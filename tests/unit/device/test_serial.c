@@ -309,12 +309,12 @@ static void test_serial_reset_keeps_what_was_printed(void **state)
 	start_driver(f, UART_FCR_TRIGGER_1, UART_IER_THRI);
 	put(f, UART_TX, 'p');
 	assert_true(line(f));
-	device_serial_reset(f->serial);
+	reset_device(&f->board, &device_serial_kind);
 	assert_false(line(f));
 	test_serial_power_on_registers(state);
 	assert_printed(f, "p");
 	type(f, "abc"); /* one byte in the receiver, two that wait for it */
-	device_serial_reset(f->serial);
+	reset_device(&f->board, &device_serial_kind);
 	assert_int_equal(get(f, UART_RX), 'b');
 	assert_int_equal(get(f, UART_RX), 'c');
 }

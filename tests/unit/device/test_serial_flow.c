@@ -112,7 +112,7 @@ static void type_and_print(void *ctx, unsigned round)
 	device_serial_output(f->serial, data, sizeof(data));
 	device_serial_discard(f->serial, round % 7 == 0);
 	if (round % 200 == 0)
-		device_serial_reset(f->serial);
+		reset_device(&f->board, &device_serial_kind);
 }
 
 static void test_serial_two_vcpus_and_the_loop(void **state)
@@ -120,7 +120,7 @@ static void test_serial_two_vcpus_and_the_loop(void **state)
 	struct fixture *f = *state;
 
 	hammer_from_two_threads(f->bus, COM1, 8, type_and_print, f);
-	device_serial_reset(f->serial);
+	reset_device(&f->board, &device_serial_kind);
 	assert_false(line(f)); /* the last level told is the last one that was */
 }
 

@@ -88,7 +88,7 @@ static inline int bench_plan_on(struct bench *b, struct host *host)
 
 static inline int bench_guest_on(struct bench *b, struct host *host)
 {
-	static const struct machine_events events = {0};
+	static const struct device_events events = {0};
 	const struct machine_files files = launch_machine_files(b->launch);
 
 	if (machine_create(host, b->config, &files, NULL, &events, &b->machine, &b->err) < 0)

@@ -1,6 +1,7 @@
 /* Each file is read once: what is measured is what the guest gets. */
 #include "bench.h"
 #include "support/folder.h"
+#include "vmm/device/fw_cfg.h"
 
 static struct bench bench;
 
@@ -52,7 +53,7 @@ static void put_file(const char *path, const char *text, size_t size)
 /* What the guest reads from fw_cfg, by the data port; the items of QEMU's fw_cfg.rst. */
 static void read_item(uint16_t key, void *data, size_t size)
 {
-	struct device_bus *bus = machine_bus(bench.machine);
+	struct device_bus *bus = machine_board(bench.machine)->bus;
 
 	device_bus_write(bus, DEVICE_PIO, 0x510, 2, key);
 	for (size_t i = 0; i < size; i++)

@@ -1,8 +1,9 @@
 /*
- * acpi_write DIRECTORY VCPUS: writes the tables as firmware leaves them in memory, one file each, for
- * test_acpi_tools.py.
+ * acpi_write DIRECTORY VCPUS: writes the tables of a board with every device as firmware leaves them in
+ * memory, one file each, for test_acpi_tools.py.
  */
 #include "acpi_firmware.h"
+#include "support/board.h"
 
 static bool write_table(const char *directory, const char *name, const uint8_t *table, uint32_t length)
 {
@@ -16,8 +17,19 @@ static bool write_table(const char *directory, const char *name, const uint8_t *
 	return f && fclose(f) == 0 && ok;
 }
 
+static uint64_t no_ns(void *ctx)
+{
+	return 0;
+}
+
+static int64_t no_s(void *ctx)
+{
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	struct device_board board = {0};
 	struct machine_acpi acpi;
 	struct firmware fw;
 	const uint8_t *fadt, *table;
@@ -25,7 +37,9 @@ int main(int argc, char **argv)
 	struct err err;
 	bool ok;
 
-	if (argc != 3 || machine_acpi_build((unsigned)strtoul(argv[2], NULL, 10), &acpi, &err) != 0)
+	board.clock = (struct device_clock){no_ns, no_s, NULL};
+	if (argc != 3 || device_board_init(&board, &err) < 0 || board_fill(&board, &err) < 0 ||
+	        machine_acpi_build(&board, (unsigned)strtoul(argv[2], NULL, 10), &acpi, &err) < 0)
 		return 1;
 	fw = firmware_run(&acpi);
 	fadt = firmware_find(&fw, "FACP", &fadt_length);
@@ -39,5 +53,6 @@ int main(int argc, char **argv)
 	table = firmware_table(&fw, load_le((uint8_t *)acpi.rsdp + 24, 8), "XSDT", &length);
 	ok = ok && write_table(argv[1], "xsdt", table, length);
 	machine_acpi_finish(&acpi);
+	device_board_finish(&board);
 	return ok ? 0 : 1;
 }

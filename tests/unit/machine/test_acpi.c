@@ -4,6 +4,7 @@
  */
 #include "acpi_firmware.h"
 
+static const struct device_board board; /* without devices */
 static struct err err;
 
 static void test_acpi_every_table_is_found_and_sums_to_zero(void **state)
@@ -16,7 +17,7 @@ static void test_acpi_every_table_is_found_and_sums_to_zero(void **state)
 		const uint8_t *fadt, *facs;
 		uint32_t length;
 
-		assert_ok(machine_acpi_build(counts[i], &acpi, &err));
+		assert_ok(machine_acpi_build(&board, counts[i], &acpi, &err));
 		fw = firmware_run(&acpi);
 		firmware_find(&fw, "APIC", &length);
 		fadt = firmware_find(&fw, "FACP", &length);
@@ -63,7 +64,7 @@ static void test_acpi_fadt_describes_the_platform(void **state)
 	const uint8_t *fadt;
 	uint32_t length;
 
-	assert_ok(machine_acpi_build(4, &acpi, &err));
+	assert_ok(machine_acpi_build(&board, 4, &acpi, &err));
 	fw = firmware_run(&acpi);
 	fadt = firmware_find(&fw, "FACP", &length);
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
@@ -81,7 +82,7 @@ static void test_acpi_fadt_follows_the_pm_block(void **state)
 	const uint8_t *fadt;
 	uint32_t length;
 
-	assert_ok(machine_acpi_build(1, &acpi, &err));
+	assert_ok(machine_acpi_build(&board, 1, &acpi, &err));
 	memcpy(before, (uint8_t *)acpi.tables + acpi.fadt_at, sizeof(before));
 	machine_acpi_set_pm_port((uint8_t *)acpi.tables + acpi.fadt_at, MACHINE_PM_PORT);
 	assert_memory_equal((uint8_t *)acpi.tables + acpi.fadt_at, before, sizeof(before));
@@ -104,7 +105,7 @@ static void test_acpi_madt_lists_every_vcpu_and_interrupt(void **state)
 	uint32_t length;
 	unsigned lapics = 0, others = 0;
 
-	assert_ok(machine_acpi_build(64, &acpi, &err));
+	assert_ok(machine_acpi_build(&board, 64, &acpi, &err));
 	fw = firmware_run(&acpi);
 	madt = firmware_find(&fw, "APIC", &length);
 	assert_int_equal(load_le(madt + 36, 4), 0xfee00000);
@@ -137,8 +138,8 @@ static void test_acpi_vcpus_out_of_range_are_refused(void **state)
 {
 	struct machine_acpi acpi;
 
-	assert_fails(machine_acpi_build(0, &acpi, &err), ERR_USAGE, "1 to 64");
-	assert_fails(machine_acpi_build(65, &acpi, &err), ERR_USAGE, "1 to 64");
+	assert_fails(machine_acpi_build(&board, 0, &acpi, &err), ERR_USAGE, "1 to 64");
+	assert_fails(machine_acpi_build(&board, 65, &acpi, &err), ERR_USAGE, "1 to 64");
 }
 
 int main(void)

@@ -1,0 +1,74 @@
+/*
+ * board: the devices of one machine, as a list. Main thread, while no vCPU runs; device_board_find() runs on
+ * any thread.
+ */
+#include <errno.h>
+
+#include "vmm/device.h"
+
+#define KIND_ADDRESS(name) &device_##name##_kind,
+const struct device_kind *const device_kinds[] = {DEVICE_KINDS(KIND_ADDRESS)};
+const size_t device_kinds_count = ARRAY_LEN(device_kinds);
+#undef KIND_ADDRESS
+
+int device_board_init(struct device_board *board, struct err *err)
+{
+	return device_bus_create(&board->bus, err);
+}
+
+static void destroy(struct device *device)
+{
+	if (device->kind->finish)
+		device->kind->finish(device);
+	pthread_mutex_destroy(&device->lock);
+	free(device);
+}
+
+void device_board_finish(struct device_board *board)
+{
+	while (board->count)
+		destroy(board->devices[--board->count]);
+	device_bus_destroy(take_ptr(&board->bus));
+}
+
+int device_board_add(struct device_board *board, const struct device_kind *kind, struct err *err)
+{
+	struct device *device;
+
+	if (board->count == DEVICE_BOARD_MAX)
+		return err_set(
+		        err, ERR_FAILED, "%s: the board has %u devices already", kind->name, board->count);
+	device = calloc(1, kind->size);
+	if (!device)
+		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the %s", kind->name);
+	device->kind = kind;
+	pthread_mutex_init(&device->lock, NULL);
+	if (kind->init(device, board, err) < 0) {
+		destroy(device);
+		return -1;
+	}
+	board->devices[board->count++] = device;
+	return 0;
+}
+
+struct device *device_board_find(const struct device_board *board, const struct device_kind *kind)
+{
+	for (unsigned i = 0; i < board->count; i++)
+		if (board->devices[i]->kind == kind)
+			return board->devices[i];
+	return NULL;
+}
+
+void device_board_reset(struct device_board *board)
+{
+	for (unsigned i = 0; i < board->count; i++)
+		if (board->devices[i]->kind->reset)
+			board->devices[i]->kind->reset(board->devices[i]);
+}
+
+void device_board_attach(struct device_board *board, struct page_memory *memory)
+{
+	for (unsigned i = 0; i < board->count; i++)
+		if (board->devices[i]->kind->attach)
+			board->devices[i]->kind->attach(board->devices[i], memory);
+}

@@ -1,0 +1,19 @@
+/*
+ * board: a board with a device of every kind, whatever a configuration would want. What looks at all devices
+ * asks here, so that a new kind is among them.
+ */
+#ifndef TEST_SUPPORT_BOARD_H
+#define TEST_SUPPORT_BOARD_H
+
+#include "vmm/device.h"
+
+/* board: after device_board_init(), with what devices may reach. */
+static inline int board_fill(struct device_board *board, struct err *err)
+{
+	for (size_t i = 0; i < device_kinds_count; i++)
+		if (device_board_add(board, device_kinds[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+#endif
