@@ -92,7 +92,7 @@ int attest_tcb_get(uint64_t tcb, enum attest_tcb_layout layout, enum attest_tcb_
 /* A bit of a field in words; a table ends with a row without words. */
 struct attest_bit {
 	unsigned bit;
-	const char *key;   /* for tools: "smt" */
+	const char *key;   /* for tools: "smt"; NULL: config_snp_policy_bits has the word */
 	const char *set;   /* what 1 says; NULL: nothing worth saying */
 	const char *clear; /* what 0 says; NULL: nothing worth saying */
 };

@@ -98,6 +98,7 @@ struct config_mistake {
 	unsigned line, column;
 	char *key; /* dotted key or "" */
 	char *text;
+	bool in_set; /* where is a --set word */
 };
 
 /* In the order of the file; those without a line come last. */
@@ -226,6 +227,15 @@ int config_policy_check(enum config_sev_type type, uint64_t policy, struct err *
  */
 int config_policy_parse(
         enum config_sev_type type, const char *text, uint64_t *ret_policy, struct err *err) MUST_CHECK;
+
+/* The words of the bits of this type's policy. */
+const struct config_bit *config_policy_bits(enum config_sev_type type);
+/*
+ * The least version of the firmware's interface that a policy asks for. Returns the word that stands for it
+ * in sev.policy: "api", or "abi" for SEV-SNP.
+ */
+const char *config_policy_version(
+        enum config_sev_type type, uint64_t policy, unsigned *ret_major, unsigned *ret_minor);
 
 /* SEV API and SNP ABI, guest policy; APM volume 2, SEV_FEATURES. */
 extern const struct config_bit config_sev_policy_bits[], config_snp_policy_bits[], config_vmsa_feature_bits[];

@@ -170,16 +170,16 @@ int attest_tcb_get(uint64_t tcb, enum attest_tcb_layout layout, enum attest_tcb_
 }
 
 const struct attest_bit attest_policy_bits[] = {
-        {16, "smt", "SMT allowed", "SMT forbidden"},
-        {17, "reserved_one", NULL, "bit 17 is 0, which no firmware accepts"},
-        {18, "migrate_ma", "migration agent allowed", NULL},
-        {19, "debug", "DEBUGGING ALLOWED", "no debugging"},
-        {20, "single_socket", "one socket only", NULL},
-        {21, "cxl", "CXL allowed", NULL},
-        {22, "aes_256_xts", "AES-256-XTS memory encryption demanded", NULL},
-        {23, "rapl_disabled", "RAPL must be off", NULL},
-        {24, "ciphertext_hiding", "ciphertext hiding demanded", NULL},
-        {25, "page_swap_disabled", "page swapping forbidden", NULL},
+        {16, NULL, "SMT allowed", "SMT forbidden"},
+        {17, NULL, NULL, "bit 17 is 0, which no firmware accepts"},
+        {18, NULL, "migration agent allowed", NULL},
+        {19, NULL, "DEBUGGING ALLOWED", "no debugging"},
+        {20, NULL, "one socket only", NULL},
+        {21, NULL, "CXL allowed", NULL},
+        {22, NULL, "AES-256-XTS memory encryption demanded", NULL},
+        {23, NULL, "RAPL must be off", NULL},
+        {24, NULL, "ciphertext hiding demanded", NULL},
+        {25, NULL, "page swapping forbidden", NULL},
         {0},
 };
 
@@ -187,11 +187,11 @@ const struct attest_bit attest_platform_bits[] = {
         {0, "smt", "SMT on", "SMT off"},
         {1, "tsme", "TSME on", NULL},
         {2, "ecc", "ECC memory", NULL},
-        {3, "rapl_disabled", "RAPL off", NULL},
-        {4, "ciphertext_hiding", "ciphertext hiding on", NULL},
-        {5, "alias_check", "memory alias check done", NULL},
+        {3, "rapl-dis", "RAPL off", NULL},
+        {4, "ciphertext-hiding", "ciphertext hiding on", NULL},
+        {5, "alias-check", "memory alias check done", NULL},
         /* Genuine Turin reports have it. No text of AMD's was found; the name is that of other verifiers. */
-        {6, "iommu_write_safe", "IOMMU write-safe (bit 6, named by others than AMD)", NULL},
+        {6, "iommu-write-safe", "IOMMU write-safe (bit 6, named by others than AMD)", NULL},
         {7, "tio", "trusted I/O on", NULL},
         {0},
 };

@@ -1,10 +1,9 @@
 /*
  * cert show: SEV certificates in words. Main thread only. SEV API, appendices B.1 (ASK, ARK) and C.
  */
-#include <jansson.h>
-
 #include "evidence.h"
 #include "verbs.h"
+#include "vmm/json.h"
 
 #define X_BYTES 48 /* of a point of P-384; little-endian, as it stands in the certificate */
 #define X_CHARS (2 * X_BYTES + 1)
@@ -40,13 +39,13 @@ static json_t *to_json(const struct abi_sev_cert *cert)
 
 	for (int i = 0; i < 2; i++) {
 		if (cert->sig[i].usage != ABI_SEV_USAGE_INVALID)
-			json_array_append_new(signers,
+			json_doc_append(&signers,
 			        json_pack("{s:s, s:s}", "usage", attest_sev_usage_name(cert->sig[i].usage),
 			                "algorithm", attest_sev_algo_name(cert->sig[i].algo)));
 	}
-	return json_pack("{s:s, s:s, s:s?, s:i, s:i, s:o}", "usage", attest_sev_usage_name(cert->usage),
-	        "algorithm", attest_sev_algo_name(cert->algo), "x", key_x(cert, x), "api_major",
-	        cert->api_major, "api_minor", cert->api_minor, "signatures", signers);
+	return json_pack("{s:s, s:s, s:s?, s:o, s:o}", "usage", attest_sev_usage_name(cert->usage),
+	        "algorithm", attest_sev_algo_name(cert->algo), "x", key_x(cert, x), "api",
+	        json_sprintf("%u.%u", cert->api_major, cert->api_minor), "signatures", signers);
 }
 
 /* ---- ASK and ARK ---- */
@@ -69,22 +68,31 @@ static void print_amd_words(const struct attest_amd_cert *cert)
 		        cert->root != ATTEST_PRODUCT_UNKNOWN ? attest_product_name(cert->root) : "");
 }
 
+/* What its own signature, or that of a known root key, tells of a certificate. */
+enum origin { ORIGIN_UNKNOWN, ORIGIN_AMD, ORIGIN_SIMULATED };
+
+static enum origin origin_of(const struct attest_amd_cert *cert)
+{
+	if (cert->usage != ABI_SEV_USAGE_ARK)
+		return ORIGIN_UNKNOWN;
+	return cert->simulated                        ? ORIGIN_SIMULATED
+	       : cert->root != ATTEST_PRODUCT_UNKNOWN ? ORIGIN_AMD
+	                                              : ORIGIN_UNKNOWN;
+}
+
+static json_t *origin_json(enum origin origin)
+{
+	return origin == ORIGIN_UNKNOWN ? json_null() : json_boolean(origin == ORIGIN_SIMULATED);
+}
+
 static json_t *amd_to_json(const struct attest_amd_cert *cert)
 {
-	char id[2 * sizeof(cert->key_id) + 1], signer[sizeof(id)];
-	json_t *json;
+	bool is_amds = origin_of(cert) == ORIGIN_AMD;
 
-	hex_encode(cert->key_id, sizeof(cert->key_id), id);
-	hex_encode(cert->certifying_id, sizeof(cert->certifying_id), signer);
-	json = json_pack("{s:s, s:i, s:s, s:s}", "usage", attest_sev_usage_name(cert->usage), "bits",
-	        (int)cert->bits, "key-id", id, "signed-by", signer);
-	if (cert->usage == ABI_SEV_USAGE_ARK) {
-		json_object_set_new(json, "simulated", json_boolean(cert->simulated));
-		json_object_set_new(json, "root-of",
-		        cert->root != ATTEST_PRODUCT_UNKNOWN ? json_string(attest_product_name(cert->root))
-		                                             : json_null());
-	}
-	return json;
+	return json_pack("{s:s, s:i, s:o, s:o, s:o, s:s?}", "usage", attest_sev_usage_name(cert->usage),
+	        "bits", (int)cert->bits, "key-id", json_doc_bytes(cert->key_id, sizeof(cert->key_id)),
+	        "signed-by", json_doc_bytes(cert->certifying_id, sizeof(cert->certifying_id)), "simulated",
+	        origin_json(origin_of(cert)), "root-of", is_amds ? attest_product_name(cert->root) : NULL);
 }
 
 /* ---- a file of both kinds ---- */
@@ -141,62 +149,71 @@ static int take(const struct attest_blob *blob, size_t *at, struct entry *ret_en
 	return 0;
 }
 
-/* Everything is read before anything is printed. */
-static int check(const struct attest_blob *blob, bool *ret_simulated, struct err *err)
+/* Everything is read before anything is printed. An ARK tells where the certificates come from. */
+static int check(const struct attest_blob *blob, enum origin *ret_origin, struct err *err)
 {
+	enum origin origin = ORIGIN_UNKNOWN;
 	struct entry entry;
 	unsigned count = 0;
 
-	*ret_simulated = false;
 	for (size_t at = 0; at < blob->size;) {
 		count++;
 		if (take(blob, &at, &entry, err) < 0)
 			return err_wrap(err, "%s: certificate %u", blob->name, count);
-		*ret_simulated |= entry.is_amd && entry.amd.simulated;
+		if (entry.is_amd && origin_of(&entry.amd) > origin)
+			origin = origin_of(&entry.amd);
 	}
+	*ret_origin = origin;
 	return 0;
 }
 
-/* Words are printed at once, JSON is collected in list (NULL: words). */
-static int show(const struct attest_blob *blob, json_t *list, struct err *err)
+static int show_words(const struct attest_blob *blob, enum origin origin, struct err *err)
 {
 	struct entry entry;
-	bool simulated;
 
-	if (check(blob, &simulated, err) < 0)
-		return -1;
-	if (simulated && !list)
+	if (origin == ORIGIN_SIMULATED)
 		printf("%s\n", CLI_SIMULATED);
 	for (size_t at = 0; at < blob->size;) {
 		if (take(blob, &at, &entry, err) < 0)
 			return -1;
-		if (list && json_array_append_new(
-		                    list, entry.is_amd ? amd_to_json(&entry.amd) : to_json(&entry.cert)) < 0)
-			return err_set(err, ERR_FAILED, "no memory for the list of certificates");
-		if (!list && entry.is_amd)
+		if (entry.is_amd)
 			print_amd_words(&entry.amd);
-		else if (!list)
+		else
 			print_words(&entry.cert);
 	}
 	return 0;
 }
 
+static int show_json(const struct attest_blob *blob, enum origin origin, struct err *err)
+{
+	json_t *list = json_array();
+	auto_json json_t *root = NULL;
+	struct entry entry;
+
+	for (size_t at = 0; at < blob->size;) {
+		if (take(blob, &at, &entry, err) < 0) {
+			json_decref(list);
+			return -1;
+		}
+		json_doc_append(&list, entry.is_amd ? amd_to_json(&entry.amd) : to_json(&entry.cert));
+	}
+	root = json_pack("{s:o, s:o}", "simulated", origin_json(origin), "certificates", list);
+	return json_doc_print(root, err);
+}
+
 static int run(const struct cli_args *args, struct err *err)
 {
-	json_t *list = cli_given(args, "json") ? json_array() : NULL;
+	enum origin origin;
 	struct attest_blob blob;
-	int status = blob_read(cli_operand(args, 0), &blob, err);
+	int status;
 
-	if (status == 0) {
-		status = show(&blob, list, err);
-		blob_free(&blob);
-	}
-	if (status == 0 && list) {
-		if (json_dumpf(list, stdout, JSON_INDENT(2)) < 0)
-			status = err_set(err, ERR_FAILED, "the certificates cannot be written as JSON");
-		putchar('\n');
-	}
-	json_decref(list);
+	if (blob_read(cli_operand(args, 0), &blob, err) < 0)
+		return -1;
+	status = check(&blob, &origin, err);
+	if (status == 0)
+		status = cli_given(args, "json") ? show_json(&blob, origin, err)
+		                                 : show_words(&blob, origin, err);
+	blob_free(&blob);
 	return status;
 }
 

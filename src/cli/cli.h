@@ -52,6 +52,8 @@ const char *cli_value(const struct cli_args *args, const char *option); /* the l
 const char *const *cli_values(const struct cli_args *args, const char *option, size_t *ret_count);
 
 struct config;
+struct config_mistakes;
+struct launch_findings;
 /*
  * The configuration in path (NULL: defaults) and the verb's --set words, judged with its files as one that is
  * to run. Mistakes are printed to out, a line each; then -1 with err, ERR_USAGE. A single one for standard
@@ -61,11 +63,17 @@ int cli_config_load(const struct cli_args *args, const char *path, FILE *out, st
         struct err *err) MUST_CHECK;
 
 /*
- * The same with everything that the files hold: for vmm check, which tells all in one go. Warnings go to the
- * log.
+ * The same with everything that the files hold: for vmm check, which tells all in one go. Mistakes are not
+ * printed: mistakes is zeroed by the caller and finished by it in either case. *ret_warnings is borrowed, and
+ * holds the warnings until the next call.
  */
-int cli_config_load_whole(const struct cli_args *args, const char *path, FILE *out,
-        struct config **ret_config, struct err *err) MUST_CHECK;
+int cli_config_load_whole(const struct cli_args *args, const char *path, struct config **ret_config,
+        struct config_mistakes *mistakes, const struct launch_findings **ret_warnings) MUST_CHECK;
+
+/* Returns -1 with err: how many mistakes there are; with none of them, that there was no memory. */
+int cli_mistakes_count(const struct config_mistakes *mistakes, struct err *err);
+/* The same after printing them to out; a single one for standard error is err's text. */
+int cli_mistakes_print(FILE *out, const struct config_mistakes *mistakes, struct err *err);
 
 /* The same for a guest that is only measured, and may be larger; mistakes go to standard error. */
 int cli_config_load_measured(const struct cli_args *args, const char *path, struct config **ret_config,

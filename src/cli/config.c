@@ -15,8 +15,15 @@ static bool is_error(FILE *out, const char *line, const struct err *err)
 	return out == stderr && strlen(line) < sizeof(err->text);
 }
 
-/* Returns -1 with err, as what it prints about. */
-static int print_mistakes(FILE *out, const struct config_mistakes *mistakes, struct err *err)
+int cli_mistakes_count(const struct config_mistakes *mistakes, struct err *err)
+{
+	if (!mistakes->count)
+		return err_set(err, ERR_FAILED, "no memory for the configuration");
+	return err_set(err, ERR_USAGE, "the configuration has %zu mistake%s", mistakes->count,
+	        mistakes->count == 1 ? "" : "s");
+}
+
+int cli_mistakes_print(FILE *out, const struct config_mistakes *mistakes, struct err *err)
 {
 	for (size_t i = 0; i < mistakes->count; i++) {
 		auto_free char *line = config_mistake_format(&mistakes->list[i]);
@@ -27,10 +34,7 @@ static int print_mistakes(FILE *out, const struct config_mistakes *mistakes, str
 			return err_set(err, ERR_USAGE, "%s", line);
 		fprintf(out, "%s\n", line);
 	}
-	if (!mistakes->count)
-		return err_set(err, ERR_FAILED, "no memory for the configuration");
-	return err_set(err, ERR_USAGE, "the configuration has %zu mistake%s", mistakes->count,
-	        mistakes->count == 1 ? "" : "s");
+	return cli_mistakes_count(mistakes, err);
 }
 
 static const char *model_name(const void *unused, size_t i)
@@ -137,16 +141,23 @@ static void check_whole(const struct config *config, struct config_mistakes *mis
 	}
 }
 
-static int load(const struct cli_args *args, const char *path, config_check *check, FILE *out,
+static int load(const struct cli_args *args, const char *path, config_check *check,
+        struct config **ret_config, struct config_mistakes *mistakes)
+{
+	size_t n_sets;
+	const char *const *sets = cli_values(args, "set", &n_sets);
+
+	return config_load(path, sets, n_sets, check, ret_config, mistakes);
+}
+
+static int load_or_print(const struct cli_args *args, const char *path, config_check *check, FILE *out,
         struct config **ret_config, struct err *err)
 {
 	struct config_mistakes mistakes = {0};
-	size_t n_sets;
-	const char *const *sets = cli_values(args, "set", &n_sets);
-	int result = config_load(path, sets, n_sets, check, ret_config, &mistakes);
+	int result = load(args, path, check, ret_config, &mistakes);
 
 	if (result < 0)
-		result = print_mistakes(out, &mistakes, err);
+		result = cli_mistakes_print(out, &mistakes, err);
 	config_mistakes_finish(&mistakes);
 	return result;
 }
@@ -154,25 +165,23 @@ static int load(const struct cli_args *args, const char *path, config_check *che
 int cli_config_load(
         const struct cli_args *args, const char *path, FILE *out, struct config **ret_config, struct err *err)
 {
-	return load(args, path, check_run, out, ret_config, err);
+	return load_or_print(args, path, check_run, out, ret_config, err);
 }
 
-int cli_config_load_whole(
-        const struct cli_args *args, const char *path, FILE *out, struct config **ret_config, struct err *err)
+int cli_config_load_whole(const struct cli_args *args, const char *path, struct config **ret_config,
+        struct config_mistakes *mistakes, const struct launch_findings **ret_warnings)
 {
-	int result = load(args, path, check_whole, out, ret_config, err);
-
-	launch_warn(&file_warnings);
-	return result;
+	*ret_warnings = &file_warnings;
+	return load(args, path, check_whole, ret_config, mistakes);
 }
 
 int cli_config_load_measured(
         const struct cli_args *args, const char *path, struct config **ret_config, struct err *err)
 {
-	return load(args, path, check_measured, stderr, ret_config, err);
+	return load_or_print(args, path, check_measured, stderr, ret_config, err);
 }
 
 int cli_config_load_bare(const struct cli_args *args, struct config **ret_config, struct err *err)
 {
-	return load(args, NULL, NULL, stderr, ret_config, err);
+	return load_or_print(args, NULL, NULL, stderr, ret_config, err);
 }

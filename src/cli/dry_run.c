@@ -14,7 +14,7 @@ static json_t *steps_json(const struct launch *launch)
 	const char *name, *call;
 
 	for (unsigned i = 0; launch_step_words(launch, i, &name, &call); i++)
-		json_array_append_new(steps, json_pack("{s:s, s:s}", "name", name, "call", call));
+		json_doc_append(&steps, json_pack("{s:s, s:s}", "name", name, "call", call));
 	return steps;
 }
 
@@ -23,17 +23,18 @@ static json_t *refusals_json(const struct launch_findings *findings)
 	json_t *refusals = json_array();
 
 	for (unsigned i = 0; i < findings->count; i++)
-		json_array_append_new(refusals, json_pack("{s:s, s:i}", "reason", findings->list[i].text,
-		                                        "exit-status", (int)findings->list[i].kind));
+		json_doc_append(
+		        &refusals, json_pack("{s:o, s:i}", "reason", json_doc_text(findings->list[i].text),
+		                           "exit-status", (int)findings->list[i].kind));
 	return refusals;
 }
 
-static json_t *warnings_json(const struct launch_findings *warnings)
+json_t *cli_warnings_json(const struct launch_findings *warnings)
 {
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < warnings->count; i++)
-		json_array_append_new(list, json_string(warnings->list[i].text));
+		json_doc_append(&list, json_doc_text(warnings->list[i].text));
 	return list;
 }
 
@@ -77,20 +78,19 @@ struct outcome {
 
 static int show(const struct config *config, const struct outcome *outcome, bool as_json, struct err *err)
 {
-	auto_json json_t *dry = json_pack("{s:b, s:s, s:s, s:o, s:o, s:o, s:o}", "simulated",
-	        outcome->simulated, "name", config->name, "type", measure_sev_types[config->sev.type],
-	        "steps", outcome->steps, "measurement", outcome->measurement ?: json_null(), "refusals",
-	        refusals_json(outcome->refusals), "warnings", warnings_json(outcome->warnings));
+	auto_json json_t *dry =
+	        json_pack("{s:b, s:o, s:s, s:o, s:o, s:o, s:o}", "simulated", outcome->simulated, "name",
+	                json_doc_text(config->name), "type", measure_sev_types[config->sev.type], "steps",
+	                outcome->steps, "measurement", outcome->measurement ?: json_null(), "refusals",
+	                refusals_json(outcome->refusals), "warnings", cli_warnings_json(outcome->warnings));
 
 	if (!dry)
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the dry run");
 	launch_warn(outcome->warnings);
 	if (!as_json)
 		print_words(dry);
-	else if (json_dumpf(dry, stdout, JSON_INDENT(1)) < 0)
-		return err_sys(err, ERR_FAILED, errno, "standard output cannot be written");
-	else
-		putchar('\n');
+	else if (json_doc_print(dry, err) < 0)
+		return -1;
 	return outcome->refusals->count ? (int)outcome->refusals->list[0].kind : 0;
 }
 

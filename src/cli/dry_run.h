@@ -4,6 +4,7 @@
 #ifndef VMM_CLI_DRY_RUN_H
 #define VMM_CLI_DRY_RUN_H
 
+#include "vmm/json.h"
 #include "vmm/launch.h"
 
 /*
@@ -20,5 +21,8 @@ int cli_dry_run(const struct config *config, const struct launch *launch, bool s
  */
 int cli_dry_run_mistaken(const struct config *config, const struct err *why, bool simulated, bool as_json,
         struct err *err) MUST_CHECK;
+
+/* An array of the warnings, a text each. */
+json_t *cli_warnings_json(const struct launch_findings *warnings);
 
 #endif

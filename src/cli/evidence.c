@@ -6,9 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-#include <jansson.h>
-
 #include "evidence.h"
+#include "vmm/json.h"
 
 int blob_read(const char *path, struct attest_blob *ret_blob, struct err *err)
 {
@@ -134,23 +133,18 @@ int time_read(const char *text, time_t *ret_time, struct err *err)
 static int print_json(const struct attest_verdict *verdict, struct err *err)
 {
 	static const char *const results[] = {"passed", "failed", "note"};
-	json_t *list = json_array(), *root = json_pack("{s:b, s:b, s:o}", "verified", verdict->passed,
-	                                     "simulated", verdict->simulated, "checks", list);
+	json_t *list = json_array();
+	auto_json json_t *root = NULL;
 
 	for (size_t i = 0; i < verdict->count; i++) {
 		const struct attest_check *check = &verdict->checks[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", check->name, "result",
-		                                    results[check->result], "text", check->text));
+		json_doc_append(&list, json_pack("{s:s, s:s, s:o}", "name", check->name, "result",
+		                               results[check->result], "text", json_doc_text(check->text)));
 	}
-	if (!root || json_array_size(list) != verdict->count ||
-	        json_dumpf(root, stdout, JSON_INDENT(2)) < 0) {
-		json_decref(root);
-		return err_set(err, ERR_FAILED, "the verdict cannot be written as JSON");
-	}
-	json_decref(root);
-	putchar('\n');
-	return 0;
+	root = json_pack("{s:b, s:b, s:o}", "verified", verdict->passed, "simulated", verdict->simulated,
+	        "checks", list);
+	return json_doc_print(root, err);
 }
 
 static void print_words(const struct attest_verdict *verdict)

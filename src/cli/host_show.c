@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "host_show.h"
-#include "measure.h"
 #include "vmm/call.h"
+#include "vmm/json.h"
 
 /* ---- what both ways of showing it need ---- */
 
@@ -62,9 +62,10 @@ static enum attest_tcb_layout tcb_layout(const struct launch_facts *facts)
 
 static const char *const platform_states[] = {"UNINIT", "INIT", "WORKING"};
 
+/* NULL: no state that the specification knows. */
 static const char *state_name(uint8_t state)
 {
-	return state < ARRAY_LEN(platform_states) ? platform_states[state] : "unknown";
+	return state < ARRAY_LEN(platform_states) ? platform_states[state] : NULL;
 }
 
 /* ---- words ---- */
@@ -164,14 +165,14 @@ static void print_firmware(const struct launch_facts *facts)
 		printf("firmware, SEV: not to be asked: %s\n", facts->status.text);
 	else
 		printf("firmware, SEV: API %u.%u build %u, %s, %s, %u guests\n", facts->api_major,
-		        facts->api_minor, facts->build, state_name(facts->state),
+		        facts->api_minor, facts->build, state_name(facts->state) ?: "unknown",
 		        facts->owned ? "owned" : "self-owned", facts->guests);
 	if (facts->snp_status.kind) {
 		printf("firmware, SEV-SNP: not to be asked: %s\n", facts->snp_status.text);
 		return;
 	}
 	printf("firmware, SEV-SNP: ABI %u.%u build %u, %s, %s, %u guests\n", facts->snp.api_major,
-	        facts->snp.api_minor, facts->snp.build_id, state_name(facts->snp.state),
+	        facts->snp.api_minor, facts->snp.build_id, state_name(facts->snp.state) ?: "unknown",
 	        facts->snp.rmp_init & UAPI_SNP_STATUS_RMP_INITIALIZED ? "RMP initialised" : "no RMP",
 	        facts->snp.guest_count);
 	print_tcb(facts, "current", facts->snp.current_tcb_version);
@@ -233,35 +234,36 @@ static json_t *number(bool known, uint64_t value)
 	return known ? json_integer((json_int_t)value) : json_null();
 }
 
-static json_t *mask(bool known, uint64_t value)
+static json_t *bits(bool known, uint64_t mask, const struct config_bit *table)
 {
-	return known ? json_sprintf("0x%" PRIx64, value) : json_null();
+	return known ? json_doc_bits(mask, table) : json_null();
+}
+
+static json_t *asids_json(const struct launch_asids *asids)
+{
+	return json_pack("{s:I, s:o, s:o, s:o, s:o}", "limit", (json_int_t)asids->limit, "used",
+	        number(asids->used_known, asids->used), "free", number(asids->free_known, asids->free),
+	        "limited-by", json_doc_text(asids->limiting), "unknown-because", json_doc_text(asids->why));
 }
 
 static json_t *generations_json(const struct launch_facts *facts)
 {
 	json_t *all = json_object();
 
-	for (size_t i = 0; i < ARRAY_LEN(generations); i++) {
-		const struct launch_asids *asids = &facts->asids[generations[i].asids];
-
-		json_object_set_new(all, generations[i].key,
-		        json_pack("{s:b, s:b, s:s?, s:{s:I, s:o, s:o, s:s?, s:s?}}", "offered",
-		                is_offered(facts, i), "processor",
+	for (size_t i = 0; i < ARRAY_LEN(generations); i++)
+		json_doc_set(&all, generations[i].key,
+		        json_pack("{s:b, s:b, s:s?, s:o}", "offered", is_offered(facts, i), "processor",
 		                (facts->sev_eax & generations[i].cpuid) != 0, "reason", why_not(facts, i),
-		                "asids", "limit", (json_int_t)asids->limit, "used",
-		                number(asids->used_known, asids->used), "free",
-		                number(asids->free_known, asids->free), "limited-by",
-		                *asids->limiting ? asids->limiting : NULL, "unknown-because", asids->why));
-	}
+		                "asids", asids_json(&facts->asids[generations[i].asids])));
 	return all;
 }
 
 static json_t *sev_json(const struct launch_facts *facts)
 {
 	if (facts->status.kind)
-		return json_pack("{s:s}", "reason", facts->status.text);
-	return json_pack("{s:o, s:i, s:s, s:b, s:i}", "api",
+		return json_pack("{s:o, s:n, s:n, s:n, s:n, s:n}", "reason",
+		        json_doc_text(facts->status.text), "api", "build", "state", "owned", "guests");
+	return json_pack("{s:n, s:o, s:i, s:s?, s:b, s:i}", "reason", "api",
 	        json_sprintf("%u.%u", facts->api_major, facts->api_minor), "build", facts->build, "state",
 	        state_name(facts->state), "owned", facts->owned, "guests", (int)facts->guests);
 }
@@ -269,61 +271,72 @@ static json_t *sev_json(const struct launch_facts *facts)
 static json_t *snp_json(const struct launch_facts *facts)
 {
 	const struct uapi_sev_snp_status *snp = &facts->snp;
+	enum attest_tcb_layout layout = tcb_layout(facts);
 
 	if (facts->snp_status.kind)
-		return json_pack("{s:s}", "reason", facts->snp_status.text);
-	return json_pack("{s:o, s:i, s:s, s:b, s:i, s:o, s:o}", "abi",
+		return json_pack("{s:o, s:n, s:n, s:n, s:n, s:n, s:n, s:n}", "reason",
+		        json_doc_text(facts->snp_status.text), "abi", "build", "state", "rmp-initialised",
+		        "guests", "current-tcb", "reported-tcb");
+	return json_pack("{s:n, s:o, s:i, s:s?, s:b, s:i, s:o, s:o}", "reason", "abi",
 	        json_sprintf("%u.%u", snp->api_major, snp->api_minor), "build", (int)snp->build_id, "state",
 	        state_name(snp->state), "rmp-initialised",
 	        (snp->rmp_init & UAPI_SNP_STATUS_RMP_INITIALIZED) != 0, "guests", (int)snp->guest_count,
-	        "current-tcb", mask(true, snp->current_tcb_version), "reported-tcb",
-	        mask(true, snp->reported_tcb_version));
+	        "current-tcb", json_doc_tcb(snp->current_tcb_version, layout), "reported-tcb",
+	        json_doc_tcb(snp->reported_tcb_version, layout));
 }
 
-/* Version and capabilities are null where there is nobody to ask. */
-static json_t *kvm_json(const struct host_offer *offer)
+/* null where there is no KVM to ask. */
+static json_t *capabilities_json(const struct host_offer *offer)
 {
-	json_t *kvm = json_pack("{s:b, s:s?, s:n, s:n}", "usable", offer->usable, "reason",
-	        offer->usable ? NULL : offer->reason.text, "version", "capabilities");
-	json_t *capabilities;
+	json_t *all;
 
 	if (!offer->opened)
-		return kvm;
-	capabilities = json_object();
+		return json_null();
+	all = json_object();
 	for (size_t i = 0; call_capabilities[i].name; i++)
-		json_object_set_new(capabilities, call_capabilities[i].name, json_integer(offer->values[i]));
-	json_object_set_new(kvm, "version", json_integer(KVM_API_VERSION));
-	json_object_set_new(kvm, "capabilities", capabilities);
-	return kvm;
+		json_doc_set(&all, call_capabilities[i].name, json_integer(offer->values[i]));
+	return all;
+}
+
+static json_t *kvm_json(const struct host_offer *offer)
+{
+	return json_pack("{s:b, s:o, s:o, s:o}", "usable", offer->usable, "reason",
+	        json_doc_text(offer->usable ? NULL : offer->reason.text), "version",
+	        number(offer->opened, KVM_API_VERSION), "capabilities", capabilities_json(offer));
+}
+
+static json_t *processor_json(const struct launch_facts *facts)
+{
+	bool known = facts->product != ATTEST_PRODUCT_UNKNOWN;
+
+	return json_pack("{s:s?, s:o, s:i}", "product", known ? attest_product_name(facts->product) : NULL,
+	        "signature", json_doc_mask(facts->cpu_signature), "c-bit", (int)facts->c_bit);
 }
 
 static json_t *chip_json(const struct host_offer *offer)
 {
-	char digits[2 * sizeof(offer->id) + 1], cek[ATTEST_URL_BYTES], vcek[ATTEST_URL_BYTES];
+	char cek[ATTEST_URL_BYTES], vcek[ATTEST_URL_BYTES];
 
 	if (!offer->id_known)
-		return json_pack("{s:n, s:s}", "id", "reason", offer->id_reason.text);
-	hex_encode(offer->id, sizeof(offer->id), digits);
+		return json_pack("{s:o, s:n, s:n, s:n}", "reason", json_doc_text(offer->id_reason.text), "id",
+		        "cek-url", "vcek-url");
 	attest_cek_url(offer->id, cek);
 	vcek_url(offer, vcek);
-	return json_pack("{s:s, s:s, s:s?}", "id", digits, "cek-url", cek, "vcek-url", *vcek ? vcek : NULL);
+	return json_pack("{s:n, s:o, s:s, s:s?}", "reason", "id",
+	        json_doc_bytes(offer->id, sizeof(offer->id)), "cek-url", cek, "vcek-url",
+	        *vcek ? vcek : NULL);
 }
 
 int host_print_json(const struct host_offer *offer, struct err *err)
 {
 	const struct launch_facts *facts = &offer->facts;
-	auto_json json_t *root =
-	        json_pack("{s:b, s:o, s:{s:s, s:o, s:i}, s:o, s:i, s:o, s:o, s:b, s:{s:o, s:o}, s:o}",
-	                "simulated", offer->simulated, "kvm", kvm_json(offer), "processor", "product",
-	                attest_product_name(facts->product), "signature", mask(true, facts->cpu_signature),
-	                "c-bit", (int)facts->c_bit, "generations", generations_json(facts), "vm-types",
-	                (int)facts->vm_types, "policy-bits", mask(facts->policy_known, facts->policy_bits),
-	                "vmsa-features", mask(facts->features_known, facts->vmsa_features),
-	                "asks-for-certificates", facts->certs_known && facts->req_certs, "firmware", "sev",
-	                sev_json(facts), "sev-snp", snp_json(facts), "chip", chip_json(offer));
+	auto_json json_t *root = json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:{s:o, s:o}, s:o}",
+	        "simulated", offer->simulated, "kvm", kvm_json(offer), "processor", processor_json(facts),
+	        "generations", generations_json(facts), "vm-types", json_doc_mask(facts->vm_types),
+	        "policy-bits", bits(facts->policy_known, facts->policy_bits, config_snp_policy_bits),
+	        "vmsa-features", bits(facts->features_known, facts->vmsa_features, config_vmsa_feature_bits),
+	        "asks-for-certificates", facts->certs_known && facts->req_certs, "firmware", "sev",
+	        sev_json(facts), "sev-snp", snp_json(facts), "chip", chip_json(offer));
 
-	if (!root || json_dumpf(root, stdout, JSON_INDENT(2)) < 0)
-		return err_set(err, ERR_FAILED, "the answer could not be written");
-	printf("\n");
-	return 0;
+	return json_doc_print(root, err);
 }

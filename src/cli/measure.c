@@ -25,18 +25,10 @@ static void print_rows(const json_t *measurement)
 	}
 }
 
-static int print_json(const json_t *json, struct err *err)
-{
-	if (json_dumpf(json, stdout, JSON_INDENT(1)) < 0)
-		return err_sys(err, ERR_FAILED, errno, "standard output cannot be written");
-	putchar('\n');
-	return 0;
-}
-
 static int print_measurement(const struct cli_args *args, const json_t *measurement, struct err *err)
 {
 	if (cli_given(args, "json"))
-		return print_json(measurement, err);
+		return json_doc_print(measurement, err);
 	if (cli_given(args, "rows"))
 		print_rows(measurement);
 	printf("%s\n", measure_text(measurement, "digest"));
@@ -70,9 +62,7 @@ static int print_differences(const struct cli_args *args, const json_t *then, co
 		json = json_pack("{s:b, s:O, s:O, s:O}", "same", same, "digest",
 		        json_object_get(now, "digest"), "digest-then", json_object_get(then, "digest"),
 		        "differences", differences);
-		if (!json)
-			return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the comparison");
-		if (print_json(json, err) < 0)
+		if (json_doc_print(json, err) < 0)
 			return -1;
 	} else if (same) {
 		printf("the same: %s\n", measure_text(now, "digest"));

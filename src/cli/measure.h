@@ -4,15 +4,8 @@
 #ifndef VMM_CLI_MEASURE_H
 #define VMM_CLI_MEASURE_H
 
-#include <jansson.h>
-
+#include "vmm/json.h"
 #include "vmm/launch.h"
-
-static inline void measure_json_cleanup(json_t **json)
-{
-	json_decref(*json);
-}
-#define auto_json __attribute__((cleanup(measure_json_cleanup)))
 
 /*
  * A measurement as JSON: digest, what of the configuration it depends on, and, if wanted, a row for each run

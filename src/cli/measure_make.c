@@ -2,7 +2,6 @@
  * measure_make: hashes a launch plan and writes down what went in. Main thread only.
  */
 #include <errno.h>
-#include <inttypes.h>
 
 #include "measure.h"
 #include "progress.h"
@@ -25,44 +24,18 @@ const char *const measure_sev_types[] = {
         [CONFIG_SEV_SNP] = "sev-snp",
 };
 
-static json_t *hex_json(const void *data, size_t size)
-{
-	char text[2 * SHA384_BYTES + 1];
-
-	hex_encode(data, size, text);
-	return json_string(text);
-}
-
-static json_t *number_json(uint64_t number)
-{
-	return json_sprintf("0x%" PRIx64, number);
-}
-
-/* Adds value, which may be NULL for lack of memory, under key; false: object is gone for the same reason. */
-static bool add(json_t **object, const char *key, json_t *value)
-{
-	if (json_object_set_new(*object, key, value) == 0)
-		return true;
-	json_decref(*object);
-	*object = NULL;
-	return false;
-}
-
 /* An array with a mark for each page, by which a changed page is found. */
 static json_t *contents_json(const struct launch_item *item)
 {
 	json_t *marks = json_array();
 
-	for (uint64_t offset = 0; offset < item->size_bytes; offset += PAGE_SIZE_BYTES) {
+	for (uint64_t offset = 0; marks && offset < item->size_bytes; offset += PAGE_SIZE_BYTES) {
 		uint64_t left = item->size_bytes - offset;
 		uint8_t digest[SHA256_BYTES];
 
 		hash_sha256((const uint8_t *)item->data + offset,
 		        left < PAGE_SIZE_BYTES ? left : PAGE_SIZE_BYTES, digest);
-		if (json_array_append_new(marks, hex_json(digest, PAGE_MARK_BYTES)) < 0) {
-			json_decref(marks);
-			return NULL;
-		}
+		json_doc_append(&marks, json_doc_bytes(digest, PAGE_MARK_BYTES));
 	}
 	return marks;
 }
@@ -75,8 +48,7 @@ static json_t *registers_json(const struct launch_item *item)
 		const struct launch_vmsa_field *f = &launch_vmsa_fields[i];
 		uint64_t value = load_le((const uint8_t *)item->data + f->offset, f->size);
 
-		if (!add(&registers, f->name, number_json(value)))
-			break;
+		json_doc_set(&registers, f->name, json_doc_mask(value));
 	}
 	return registers;
 }
@@ -84,15 +56,15 @@ static json_t *registers_json(const struct launch_item *item)
 static json_t *row_json(const struct launch_item *item, const struct launch_digest *after)
 {
 	json_t *row = json_pack("{s:s, s:s, s:o, s:I, s:I, s:o}", "name", item->name, "type",
-	        measure_page_types[item->type], "gpa", number_json(item->gpa.raw), "pages",
+	        measure_page_types[item->type], "gpa", json_doc_mask(item->gpa.raw), "pages",
 	        (json_int_t)((item->size_bytes + PAGE_SIZE_BYTES - 1) / PAGE_SIZE_BYTES), "bytes",
-	        (json_int_t)item->size_bytes, "digest", hex_json(after->bytes, after->size_bytes));
+	        (json_int_t)item->size_bytes, "digest", json_doc_bytes(after->bytes, after->size_bytes));
 
 	if (item->type == ABI_PAGE_VMSA) {
-		if (add(&row, "vcpu", json_integer(item->vcpu)))
-			add(&row, "registers", registers_json(item));
+		json_doc_set(&row, "vcpu", json_integer(item->vcpu));
+		json_doc_set(&row, "registers", registers_json(item));
 	} else if (item->data) {
-		add(&row, "contents", contents_json(item));
+		json_doc_set(&row, "contents", contents_json(item));
 	}
 	return row;
 }
@@ -103,23 +75,26 @@ static json_t *hashes_json(const struct launch_plan *plan)
 
 	if (!plan->hashed)
 		return json_null();
-	return json_pack("{s:o, s:o, s:o}", "kernel", hex_json(hashes->kernel.sha256, SHA256_BYTES), "initrd",
-	        hex_json(hashes->initrd.sha256, SHA256_BYTES), "cmdline",
-	        hex_json(hashes->cmdline.sha256, SHA256_BYTES));
+	return json_pack("{s:o, s:o, s:o}", "kernel", json_doc_bytes(hashes->kernel.sha256, SHA256_BYTES),
+	        "initrd", json_doc_bytes(hashes->initrd.sha256, SHA256_BYTES), "cmdline",
+	        json_doc_bytes(hashes->cmdline.sha256, SHA256_BYTES));
 }
 
+/* Of a SEV guest no processor state is measured: features and signature are null. */
 static json_t *measurement_json(
         const struct launch_plan *plan, const struct launch_digest *digest, json_t *rows)
 {
-	json_t *measurement = json_pack("{s:o, s:s, s:i, s:o, s:o, s:o}", "digest",
-	        hex_json(digest->bytes, digest->size_bytes), "type", measure_sev_types[plan->type], "vcpus",
-	        (int)plan->vcpus, "policy", number_json(plan->policy), "vmsa-features",
-	        number_json(plan->vmsa.sev_features), "kernel-hashes", hashes_json(plan));
+	bool has_vmsa = plan->type != CONFIG_SEV;
+	json_t *measurement = json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:o}", "digest",
+	        json_doc_bytes(digest->bytes, digest->size_bytes), "type", measure_sev_types[plan->type],
+	        "vcpus", (int)plan->vcpus, "policy", json_doc_policy(plan->type, plan->policy),
+	        "vmsa-features",
+	        has_vmsa ? json_doc_bits(plan->vmsa.sev_features, config_vmsa_feature_bits) : json_null(),
+	        "cpu-signature", has_vmsa ? json_doc_mask(plan->vmsa.cpu_signature) : json_null(),
+	        "kernel-hashes", hashes_json(plan));
 
-	if (plan->type != CONFIG_SEV)
-		add(&measurement, "cpu-signature", number_json(plan->vmsa.cpu_signature));
 	if (rows)
-		add(&measurement, "rows", rows);
+		json_doc_set(&measurement, "rows", rows);
 	return measurement;
 }
 

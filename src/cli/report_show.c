@@ -1,10 +1,9 @@
 /*
  * report show: an attestation report in words. Main thread only. SNP ABI, ATTESTATION_REPORT.
  */
-#include <jansson.h>
-
 #include "evidence.h"
 #include "verbs.h"
+#include "vmm/json.h"
 
 enum kind { NUMBER, VECTOR, BYTES, POLICY, PLATFORM, KEY_INFO, TCB, FIRMWARE, CPUID };
 
@@ -24,30 +23,30 @@ struct row {
 static const struct row rows[] = {
         ROW("version", "report version", NUMBER, version, 0),
         ROW("cpuid", "processor", CPUID, cpuid_family, 3),
-        ROW("guest_svn", "guest SVN", NUMBER, guest_svn, 0),
+        ROW("guest-svn", "guest SVN", NUMBER, guest_svn, 0),
         ROW("policy", "policy", POLICY, policy, 0),
         ROW("vmpl", "VMPL", NUMBER, vmpl, 0),
         ROW("measurement", "measurement", BYTES, measurement, 0),
-        ROW("report_data", "report data", BYTES, report_data, 0),
-        ROW("host_data", "host data", BYTES, host_data, 0),
-        ROW("family_id", "family id", BYTES, family_id, 0),
-        ROW("image_id", "image id", BYTES, image_id, 0),
-        ROW("id_key_digest", "ID key digest", BYTES, id_key_digest, 0),
-        ROW("author_key_digest", "author key digest", BYTES, author_key_digest, 0),
-        ROW("report_id", "report id", BYTES, report_id, 0),
-        ROW("report_id_ma", "migration agent", BYTES, report_id_ma, 0),
-        ROW("platform_info", "platform", PLATFORM, platform_info, 0),
-        ROW("key_info", "signing key", KEY_INFO, key_info, 0),
-        ROW("chip_id", "chip id", BYTES, chip_id, 0),
-        ROW("reported_tcb", "reported TCB", TCB, reported_tcb, 0),
-        ROW("current_tcb", "current TCB", TCB, current_tcb, 0),
-        ROW("committed_tcb", "committed TCB", TCB, committed_tcb, 0),
-        ROW("launch_tcb", "launch TCB", TCB, launch_tcb, 0),
-        ROW("current_version", "current firmware", FIRMWARE, current, 0),
-        ROW("committed_version", "committed firmware", FIRMWARE, committed, 0),
-        ROW("launch_mit_vector", "launch mitigations", VECTOR, launch_mit_vector, 5),
-        ROW("current_mit_vector", "current mitigations", VECTOR, current_mit_vector, 5),
-        ROW("signature_algo", "signature algorithm", NUMBER, signature_algo, 0),
+        ROW("report-data", "report data", BYTES, report_data, 0),
+        ROW("host-data", "host data", BYTES, host_data, 0),
+        ROW("family-id", "family id", BYTES, family_id, 0),
+        ROW("image-id", "image id", BYTES, image_id, 0),
+        ROW("id-key-digest", "ID key digest", BYTES, id_key_digest, 0),
+        ROW("author-key-digest", "author key digest", BYTES, author_key_digest, 0),
+        ROW("report-id", "report id", BYTES, report_id, 0),
+        ROW("report-id-ma", "migration agent", BYTES, report_id_ma, 0),
+        ROW("platform-info", "platform", PLATFORM, platform_info, 0),
+        ROW("key-info", "signing key", KEY_INFO, key_info, 0),
+        ROW("chip-id", "chip id", BYTES, chip_id, 0),
+        ROW("reported-tcb", "reported TCB", TCB, reported_tcb, 0),
+        ROW("current-tcb", "current TCB", TCB, current_tcb, 0),
+        ROW("committed-tcb", "committed TCB", TCB, committed_tcb, 0),
+        ROW("launch-tcb", "launch TCB", TCB, launch_tcb, 0),
+        ROW("current-version", "current firmware", FIRMWARE, current, 0),
+        ROW("committed-version", "committed firmware", FIRMWARE, committed, 0),
+        ROW("launch-mit-vector", "launch mitigations", VECTOR, launch_mit_vector, 5),
+        ROW("current-mit-vector", "current mitigations", VECTOR, current_mit_vector, 5),
+        ROW("signature-algo", "signature algorithm", NUMBER, signature_algo, 0),
 };
 
 /* ---- words ---- */
@@ -56,7 +55,7 @@ static void print_bits(uint64_t value, const struct attest_bit *bits, uint64_t e
 {
 	const char *comma = "";
 
-	for (; bits->key; bits++) {
+	for (; bits->set || bits->clear; bits++) {
 		const char *words = value >> bits->bit & 1 ? bits->set : bits->clear;
 
 		elsewhere |= 1ull << bits->bit;
@@ -128,66 +127,51 @@ static void print_row(const struct row *row, const struct abi_snp_report *report
 	}
 }
 
-/* ---- JSON: numbers of 64 bits and byte strings as hexadecimal text ---- */
+/* ---- JSON ---- */
 
-static json_t *json_hex(uint64_t value)
+static json_t *platform_json(uint64_t value)
 {
-	return json_sprintf("%#llx", (unsigned long long)value);
-}
+	json_t *object = json_pack("{s:o}", "value", json_doc_mask(value));
 
-static json_t *json_bits(uint64_t value, const struct attest_bit *bits)
-{
-	json_t *object = json_pack("{s:o}", "value", json_hex(value));
-
-	for (; bits->key; bits++)
-		json_object_set_new(object, bits->key, json_boolean(value >> bits->bit & 1));
+	for (const struct attest_bit *b = attest_platform_bits; b->key; b++)
+		json_doc_set(&object, b->key, json_boolean(value >> b->bit & 1));
 	return object;
 }
 
-static json_t *json_tcb(uint64_t value, enum attest_tcb_layout layout)
+static json_t *key_info_json(uint32_t value)
 {
-	json_t *object = json_pack("{s:o}", "value", json_hex(value));
-
-	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
-		int level = attest_tcb_get(value, layout, part);
-
-		if (level >= 0)
-			json_object_set_new(object, attest_tcb_part_name(part), json_integer(level));
-	}
-	return object;
+	return json_pack("{s:o, s:s, s:b, s:b}", "value", json_doc_mask(value), "signer",
+	        attest_signer_name(value), "mask-chip-key", !!(value & ABI_SNP_KEY_MASKED), "author-key",
+	        !!(value & ABI_SNP_KEY_AUTHOR));
 }
 
-static json_t *json_policy(uint64_t value)
+static json_t *cpuid_json(const struct abi_snp_report *report, const uint8_t *at)
 {
-	json_t *object = json_bits(value, attest_policy_bits);
+	enum attest_product product = attest_report_product(report);
 
-	json_object_set_new(object, "abi_major", json_integer((json_int_t)(value >> 8 & 0xff)));
-	json_object_set_new(object, "abi_minor", json_integer((json_int_t)(value & 0xff)));
-	return object;
+	return json_pack("{s:s?, s:i, s:i, s:i}", "product",
+	        product != ATTEST_PRODUCT_UNKNOWN ? attest_product_name(product) : NULL, "family", at[0],
+	        "model", at[1], "stepping", at[2]);
 }
 
-static json_t *json_row(const struct row *row, const struct abi_snp_report *report)
+/* null: reports of this version do not have the field. */
+static json_t *row_json(const struct row *row, const struct abi_snp_report *report)
 {
 	const uint8_t *at = (const uint8_t *)report + row->offset;
 	uint64_t value = row->size <= 8 ? load_le(at, (unsigned)row->size) : 0;
-	char hex[2 * 64 + 1];
 
+	if (row->since > report->version)
+		return json_null();
 	switch (row->kind) {
 	case NUMBER: return json_integer((json_int_t)value);
-	case VECTOR: return json_hex(value);
-	case BYTES: hex_encode(at, row->size, hex); return json_string(hex);
-	case POLICY: return json_policy(value);
-	case PLATFORM: return json_bits(value, attest_platform_bits);
-	case KEY_INFO:
-		return json_pack("{s:o, s:s, s:b, s:b}", "value", json_hex(value), "signer",
-		        attest_signer_name((uint32_t)value), "mask_chip_key", !!(value & ABI_SNP_KEY_MASKED),
-		        "author_key", !!(value & ABI_SNP_KEY_AUTHOR));
-	case TCB: return json_tcb(value, attest_report_tcb_layout(report));
+	case VECTOR: return json_doc_mask(value);
+	case BYTES: return json_doc_bytes(at, row->size);
+	case POLICY: return json_doc_policy(CONFIG_SEV_SNP, value);
+	case PLATFORM: return platform_json(value);
+	case KEY_INFO: return key_info_json((uint32_t)value);
+	case TCB: return json_doc_tcb(value, attest_report_tcb_layout(report));
 	case FIRMWARE: return json_sprintf("%u.%u.%u", at[2], at[1], at[0]);
-	case CPUID:
-		return json_pack("{s:s, s:i, s:i, s:i}", "product",
-		        attest_product_name(attest_report_product(report)), "family", at[0], "model", at[1],
-		        "stepping", at[2]);
+	case CPUID: return cpuid_json(report, at);
 	}
 	return NULL;
 }
@@ -195,23 +179,13 @@ static json_t *json_row(const struct row *row, const struct abi_snp_report *repo
 static int print_json(const struct abi_snp_report *report, struct err *err)
 {
 	struct attest_vcek_urls at;
-	json_t *root = json_pack("{s:n}", "simulated"); /* only its certificates say */
-	int status = 0;
+	auto_json json_t *root = json_pack("{s:n}", "simulated"); /* only its certificates tell */
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (rows[i].since <= report->version &&
-		        json_object_set_new(root, rows[i].key, json_row(&rows[i], report)) < 0)
-			status = -1;
-	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		json_doc_set(&root, rows[i].key, row_json(&rows[i], report));
 	attest_report_vcek_urls(report, &at);
-	if (json_object_set_new(root, "vcek_url", at.count == 1 ? json_string(at.url[0]) : json_null()) < 0)
-		status = -1;
-	if (status < 0 || json_dumpf(root, stdout, JSON_INDENT(2)) < 0)
-		status = err_set(err, ERR_FAILED, "the report cannot be written as JSON");
-	else
-		putchar('\n');
-	json_decref(root);
-	return status;
+	json_doc_set(&root, "vcek-url", at.count == 1 ? json_string(at.url[0]) : json_null());
+	return json_doc_print(root, err);
 }
 
 static void print_urls(const struct abi_snp_report *report)

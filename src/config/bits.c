@@ -101,6 +101,21 @@ int config_policy_check(enum config_sev_type type, uint64_t policy, struct err *
 	return check_bits(&policies[type], policy, err);
 }
 
+const struct config_bit *config_policy_bits(enum config_sev_type type)
+{
+	return policies[type].bits;
+}
+
+const char *config_policy_version(
+        enum config_sev_type type, uint64_t policy, unsigned *ret_major, unsigned *ret_minor)
+{
+	const struct format *f = &policies[type];
+
+	*ret_major = (unsigned)(policy >> f->major_shift & 0xff);
+	*ret_minor = (unsigned)(policy >> f->minor_shift & 0xff);
+	return f->version;
+}
+
 /* "1.55" behind "abi=". */
 static bool read_version(const struct format *f, const char *text, uint64_t *bits)
 {

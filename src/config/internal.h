@@ -12,6 +12,7 @@ struct config_place {
 	char *where;
 	unsigned line, column; /* 0: a --set word, or a default */
 	bool given;            /* in the file or by --set */
+	bool in_set;           /* by --set */
 	bool bad;              /* this key has a mistake already */
 };
 

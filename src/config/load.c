@@ -32,7 +32,7 @@ static void take_set(struct config_parse *p, const char *word)
 {
 	auto_free char *where = NULL, *name = strndup(word, strcspn(word, "="));
 	const struct config_key *key = name ? config_key_find(name) : NULL;
-	struct config_place place = {0};
+	struct config_place place = {.in_set = true};
 	json_t *value;
 
 	if (!name || asprintf(&where, "--set %s", TEXT_VALUE(word)) < 0) {
@@ -49,7 +49,7 @@ static void take_set(struct config_parse *p, const char *word)
 		struct config_place *kept = &p->config->places[key - config_keys];
 
 		free(kept->where);
-		*kept = (struct config_place){.where = take_ptr(&where), .given = true};
+		*kept = (struct config_place){.where = take_ptr(&where), .given = true, .in_set = true};
 		value = set_value(key, strchr(word, '=') + 1);
 		json_decref(p->values[key - config_keys]);
 		p->values[key - config_keys] = value;

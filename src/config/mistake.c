@@ -61,13 +61,14 @@ static int insert(struct config_mistakes *mistakes, struct config_mistake m)
 static PRINTF(4, 0) int add(struct config_mistakes *mistakes, const struct config_place *place,
         const char *key, const char *fmt, va_list args)
 {
-	struct config_mistake m = {.line = place->line, .column = place->column};
+	struct config_mistake m = {.in_set = place->in_set, .line = place->line, .column = place->column};
 
 	if (mistakes->count == CONFIG_MISTAKES_MAX)
 		return 0;
 	if (mistakes->count == CONFIG_MISTAKES_MAX - 1)
 		return insert(mistakes, (struct config_mistake){
 		                                .where = copy_cut(place->where, WHERE_SHOWN_BYTES),
+		                                .in_set = place->in_set,
 		                                .key = strdup(""),
 		                                .text = strdup("there are more mistakes; these come first"),
 		                        });

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """vmm check against the configurations beside this file.
 
-pass-<what>.json has no mistakes; fail-<reason>.json has exactly the lines of fail-<reason>.expected. A file with the
-ending .args holds --set words, one a line. usage: run.py VMM
+pass-<what>.json has no mistakes; fail-<reason>.json has exactly the lines of fail-<reason>.expected, and --json says the
+same. A file with the ending .args holds --set words, one a line. usage: run.py VMM
 """
+import json
 import pathlib
 import re
 import shutil
@@ -18,10 +19,10 @@ import stand_in  # noqa: E402
 FAIL_AT_LEAST, PASS_AT_LEAST = 100, 14
 
 
-def check(vmm, config, words=(), folder=HERE):
+def check(vmm, config, words=(), folder=HERE, options=()):
     """Exit status, standard output, standard error; warnings have tests of their own."""
     sets = [part for word in words for part in ('--set', word)]
-    run = subprocess.run([vmm, 'check', str(config), *sets], cwd=folder, stdin=subprocess.DEVNULL, timeout=300,
+    run = subprocess.run([vmm, 'check', str(config), *sets, *options], cwd=folder, stdin=subprocess.DEVNULL, timeout=300,
                          capture_output=True)
     err = run.stderr.decode(errors='replace').splitlines(keepends=True)
     return (run.returncode, run.stdout.decode(errors='replace'),
@@ -43,6 +44,20 @@ def make_files(vmm, folder):
     call(vmm, 'host', '--host', 'sim', '--certificates', 'certificates')
     call(vmm, 'session', 'new', '--pdh', 'certificates', '--policy', '0x5', '--out-keys', 'keys', '--out-session',
          'session', '--out-godh', 'dh-cert')
+
+
+def lines_of(document):
+    """The lines of words that say what the document of --json does."""
+    for m in json.loads(document)['mistakes']:
+        where = f'{m["file"]}' if m['file'] else f'--set {m["set"]}' if m['set'] else ''
+        place = f':{m["line"]}:{m["column"]}' if m['line'] else ''
+        yield ': '.join(part for part in (where + place, m['key'], m['text']) if part) + '\n'
+
+
+def check_json(vmm, config, words, folder):
+    """The same as check(), from --json."""
+    status, out, err = check(vmm, config, words, folder, ['--json'])
+    return status, ''.join(lines_of(out)) or f'{config}: no mistakes\n', err
 
 
 def wanted(config):
@@ -87,6 +102,7 @@ def files(vmm, folder):
         shutil.copy(config, folder)
         found = check(vmm, config.name, words, folder)
         wrong += compare(config.name, found, wanted(config))
+        wrong += compare(f'{config.name} --json', check_json(vmm, config.name, words, folder), found)
         for line in misplaced(config, found[1]):
             print(f'points elsewhere: {line}')
             wrong += 1

@@ -140,7 +140,9 @@ class Owner(unittest.TestCase):
         self.assertTrue(told.startswith(SIMULATED + 'PDH\n'), told)
         self.assertEqual([line for line in told.splitlines()[1:] if line[0] != ' '], ['PDH', 'PEK', 'OCA', 'CEK', 'ASK', 'ARK'])
         self.assertIn('  root       of the software platform\n', told)
-        certs = json.loads(self.vmm('cert', 'show', '--json', 'full').stdout)
+        shown = json.loads(self.vmm('cert', 'show', '--json', 'full').stdout)
+        self.assertIs(shown['simulated'], True)
+        certs = shown['certificates']
         self.assertEqual([cert.get('simulated') for cert in certs], [None] * 5 + [True])
         self.assertEqual(certs[4]['signed-by'], certs[5]['key-id'])
         self.assertNotIn(SIMULATED, self.vmm('cert', 'show', 'certs').stdout)

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-ROOMS = {'base': 0, 'config': 1, 'host': 1, 'attest': 1, 'sim': 2, 'call': 2, 'loop': 2, 'page': 3, 'device': 4,
+ROOMS = {'base': 0, 'config': 1, 'host': 1, 'attest': 1, 'sim': 2, 'call': 2, 'loop': 2, 'json': 2, 'page': 3, 'device': 4,
          'machine': 5, 'launch': 6, 'run': 7, 'mirror': 8, 'migrate': 8, 'control': 8, 'cli': 9}
 LAYOUTS = {'uapi', 'abi'}       # headers of layouts only: any room may include them
 FUNCTION_LINES, MACRO_LINES, FILE_LINES = 60, 25, 500
@@ -83,6 +83,7 @@ DOORS = [
     (r'/dev/(kvm|sev)"', ('src/host/', 'src/sim/', 'src/call/', 'src/cli/'), 'call.h'),
     (r'page_memory_slot_address\s*\(', ('src/page/', 'src/machine/vm.c'), 'page_read and page_write'),
     (r'page_kernel_address\s*\(', ('src/page/', 'src/launch/step_sev.c'), 'page_read and page_write'),
+    (r'(?<![\w.>])json_dump\w*\s*\(', ('src/json/',), 'json_doc_print'),
     (r'(?<![\w.>])_?exit\s*\(', ('src/main.c',), 'a return value'),
     (r'(?<![\w.>])(sprintf|strcpy|strcat|gets|atoi|atol|strtok)\s*\(', (), 'the bounded function'),
     (r'(?<![\w.>])system\s*\(', (), 'nothing'),
