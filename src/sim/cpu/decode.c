@@ -92,34 +92,39 @@ static void decode_prefixes(struct decoder *d)
 	}
 }
 
-static bool row_empty(const struct row *row)
+/* The repeat prefixes win over 66. */
+static enum row_prefix mandatory_prefix(const struct decoder *d)
 {
-	return !row->fn && !row->h && !row->sub && !row->flags;
-}
-
-/* none, 66, F3, F2: the repeat prefixes win. */
-static unsigned mandatory_prefix(const struct decoder *d)
-{
-	return d->rep == 0xf3 ? 2 : d->rep == 0xf2 ? 3 : d->p66;
+	return d->rep == 0xf3 ? PREFIX_F3 : d->rep == 0xf2 ? PREFIX_F2 : d->p66 ? PREFIX_66 : PREFIX_NP;
 }
 
 static const struct row *first_row(const struct decoder *d)
 {
 	static const struct row none;
-	const struct row *row = d->map == 1      ? &sim_map1[d->opcode]
-	                        : d->map == 2    ? &sim_map2[d->opcode]
-	                        : d->map == 0x38 ? &sim_map38[d->opcode]
+	const struct row *row = d->map == 1      ? row_at(MAP_1, d->opcode)
+	                        : d->map == 2    ? row_at(MAP_2, d->opcode)
+	                        : d->map == 0x38 ? row_at(MAP_38, d->opcode)
 	                                         : &none;
+	enum row_prefix prefix = mandatory_prefix(d);
 
 	if (d->map == 1 || !row_empty(row))
 		return row;
 	if (d->map == 2)
-		return &sim_map_sse[d->opcode][mandatory_prefix(d)];
-	if (mandatory_prefix(d) == 0)
-		return d->map == 0x38 ? &sim_map38_mmx[d->opcode] : &sim_map3a_mmx[d->opcode];
-	if (mandatory_prefix(d) != 1)
+		return row_at(SSE_0F, 4u * d->opcode + prefix);
+	if (prefix > PREFIX_66)
 		return &none;
-	return d->map == 0x38 ? &sim_map38_sse[d->opcode] : &sim_map3a_sse[d->opcode];
+	return row_at(d->map == 0x38 ? SSE_38 : SSE_3A, 2u * d->opcode + prefix);
+}
+
+static void read_modrm(struct decoder *d, const struct row *row)
+{
+	bool wanted = row->flags & ROW_MODRM || row->split == SPLIT_REG || row->split == SPLIT_MOD ||
+	              row->split == SPLIT_RM;
+
+	if (!wanted || d->has_modrm)
+		return;
+	d->modrm = next_byte(d) | (row->flags & ROW_MOD3 ? 0xc0 : 0);
+	d->has_modrm = true;
 }
 
 static const struct row *find_row(struct decoder *d)
@@ -127,20 +132,13 @@ static const struct row *find_row(struct decoder *d)
 	const struct row *row = first_row(d);
 
 	for (;;) {
-		if (!d->has_modrm && (row->flags & ROW_MODRM || row->by == SUB_REG || row->by == SUB_MOD ||
-		                             row->by == SUB_RM)) {
-			d->modrm = next_byte(d);
-			d->has_modrm = true;
-			/* MOV to and from control and debug registers: always a register (APM 3). */
-			if (d->map == 2 && (d->opcode & 0xfc) == 0x20)
-				d->modrm |= 0xc0;
-		}
-		switch (row->by) {
-		case SUB_REG: row = &row->sub[(d->modrm >> 3) & 7]; break;
-		case SUB_RM: row = &row->sub[d->modrm & 7]; break;
-		case SUB_MOD: row = &row->sub[d->modrm >= 0xc0]; break;
-		case SUB_LONG: row = &row->sub[d->long_mode]; break;
-		case SUB_PREFIX: row = &row->sub[mandatory_prefix(d)]; break;
+		read_modrm(d, row);
+		switch (row->split) {
+		case SPLIT_REG: row = row_at(row->group, (d->modrm >> 3) & 7); break;
+		case SPLIT_RM: row = row_at(row->group, d->modrm & 7); break;
+		case SPLIT_MOD: row = row_at(row->group, d->modrm >= 0xc0); break;
+		case SPLIT_LONG: row = row_at(row->group, d->long_mode); break;
+		case SPLIT_PREFIX: row = row_at(row->group, mandatory_prefix(d)); break;
 		default: return row;
 		}
 	}
@@ -257,10 +255,7 @@ static void decode_operands(struct decoder *d, const struct row *row, struct sim
 			op->flags |= OP_MEM;
 			decode_address(d, op);
 		} else {
-			/* MOVZX and MOVSX from a byte: the source's registers are those of a byte. */
-			bool from_byte = d->map == 2 && (d->opcode == 0xb6 || d->opcode == 0xbe);
-
-			op->rm = gpr_offset(d, op->xrm, from_byte ? 1 : op->size);
+			op->rm = gpr_offset(d, op->xrm, row->flags & ROW_RM8 ? 1 : op->size);
 		}
 	} else if (row->flags & ROW_OPREG) {
 		op->xrm = (d->opcode & 7) | (d->rex & 1) << 3;
@@ -302,6 +297,8 @@ static sim_op_fn *choose_handler(const struct decoder *d, const struct row *row,
 		        op->flags & OP_MEM ? CONDITION_SET_M : CONDITION_SET_R, d->opcode);
 	if (row->flags & ROW_CMOV)
 		return sim_condition_handler(CONDITION_MOVE, d->opcode);
+	if (row->flags & ROW_NOP && op->xrm == 0) /* AMD's processors exchange whatever the prefix */
+		return d->rep == 0xf3 ? op_pause : op_nop;
 	if (!row->h)
 		return row->fn;
 	if (d->lock)
@@ -350,22 +347,12 @@ static void decode_finish(struct decoder *d, const struct row *row, unsigned off
 		op->fn = op_unknown;
 		op->imm = (u64)d->map << 16 | (u64)d->opcode << 8 |
 		          (d->has_modrm ? d->modrm & (d->modrm >= 0xc0 ? 0xf8 : 0x38) : 0) |
-		          (u64)(d->rep == 0xf3     ? 2
-		                  : d->rep == 0xf2 ? 3
-		                                   : d->p66)
-		                  << 24;
+		          (u64)mandatory_prefix(d) << 24;
 	}
 	if (!row_empty(row) && refused(d, row, op))
 		op->fn = op_invalid;
 	if (row->flags & (ROW_BRANCH | ROW_JCC) || (row->flags & ROW_STRING && d->rep))
 		op->flags |= OP_BRANCH;
-}
-
-/* NOP, PAUSE and XCHG with r8 share an opcode; AMD's processors exchange whatever the prefix. */
-static void decode_nop(const struct decoder *d, struct sim_op *op)
-{
-	if (d->map == 1 && d->opcode == 0x90 && !d->lock && !(d->rex & 1))
-		op->fn = d->rep == 0xf3 ? op_pause : op_nop;
 }
 
 unsigned sim_decode(const struct sim_cpu *cpu, const u8 *code, unsigned size, unsigned offset,
@@ -388,7 +375,6 @@ unsigned sim_decode(const struct sim_cpu *cpu, const u8 *code, unsigned size, un
 	if (d.more)
 		goto short_of_bytes;
 	decode_finish(&d, row, offset, &op);
-	decode_nop(&d, &op);
 	*ret_end = op.flags & OP_BRANCH || row->flags & ROW_END || op.fn == op_unknown || op.fn == op_invalid;
 	*ret_op = op;
 	return op.len;

@@ -1,10 +1,12 @@
 /*
- * sse_int: the integer instructions of SSE2 to SSE4.2, computed by the host's own (APM 4). A row a line.
+ * sse_int: the integer instructions of MMX and of SSE2 to SSE4.2, computed by the host's own (APM 4, APM 5).
+ * An instruction a line.
  */
+#include "mmx.h"
 #include "sse.h"
 
-/* xmm op= xmm or aligned 128 bits of memory. */
-#define INTEGER(name) \
+/* xmm = xmm insn (xmm or aligned 128 bits of memory). */
+#define XMM(name) \
 	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
 	{ \
 		sse_value b; \
@@ -12,6 +14,23 @@
 		b = sse_source(cpu, op); \
 		__asm__(#name " %1, %0" : "+x"(*sse_xmm(cpu, op->xreg)) : "x"(b)); \
 	}
+
+/* mm = mm insn (mm or so many bytes of memory). */
+#define MMX(name, bytes) \
+	void op_mmx_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	{ \
+		u64 b = mmx_source(cpu, op, bytes), a = mmx_get(cpu, op->xreg); \
+		__asm__ volatile("movq %[a], %%mm0\n\tmovq %[b], %%mm1\n\t" #name \
+		                 " %%mm1, %%mm0\n\tmovq %%mm0, %[a]\n\temms" \
+		                 : [a] "+m"(a) \
+		                 : [b] "m"(b) \
+		                 : "mm0", "mm1"); \
+		mmx_set(cpu, op->xreg, a); \
+	}
+
+/* On both; LOW: the MMX instruction reads the low half of its source alone. */
+#define PACKED(name)     XMM(name) MMX(name, 8)
+#define PACKED_LOW(name) XMM(name) MMX(name, 4)
 
 /* xmm = widened elements of the low bytes of xmm or of bytes of memory, of any alignment. */
 #define WIDEN(name, bytes) \
@@ -23,92 +42,92 @@
 		__asm__(#name " %1, %0" : "=x"(*sse_xmm(cpu, op->xreg)) : "x"(b)); \
 	}
 
-INTEGER(punpcklbw)
-INTEGER(punpcklwd)
-INTEGER(punpckldq)
-INTEGER(packsswb)
-INTEGER(pcmpgtb)
-INTEGER(pcmpgtw)
-INTEGER(pcmpgtd)
-INTEGER(packuswb)
-INTEGER(punpckhbw)
-INTEGER(punpckhwd)
-INTEGER(punpckhdq)
-INTEGER(packssdw)
-INTEGER(punpcklqdq)
-INTEGER(punpckhqdq)
-INTEGER(pcmpeqb)
-INTEGER(pcmpeqw)
-INTEGER(pcmpeqd)
-INTEGER(psrlw)
-INTEGER(psrld)
-INTEGER(psrlq)
-INTEGER(paddq)
-INTEGER(pmullw)
-INTEGER(psubusb)
-INTEGER(psubusw)
-INTEGER(pminub)
-INTEGER(pand)
-INTEGER(paddusb)
-INTEGER(paddusw)
-INTEGER(pmaxub)
-INTEGER(pandn)
-INTEGER(pavgb)
-INTEGER(psraw)
-INTEGER(psrad)
-INTEGER(pavgw)
-INTEGER(pmulhuw)
-INTEGER(pmulhw)
-INTEGER(psubsb)
-INTEGER(psubsw)
-INTEGER(pminsw)
-INTEGER(por)
-INTEGER(paddsb)
-INTEGER(paddsw)
-INTEGER(pmaxsw)
-INTEGER(pxor)
-INTEGER(psllw)
-INTEGER(pslld)
-INTEGER(psllq)
-INTEGER(pmuludq)
-INTEGER(pmaddwd)
-INTEGER(psadbw)
-INTEGER(psubb)
-INTEGER(psubw)
-INTEGER(psubd)
-INTEGER(psubq)
-INTEGER(paddb)
-INTEGER(paddw)
-INTEGER(paddd)
-INTEGER(pshufb)
-INTEGER(phaddw)
-INTEGER(phaddd)
-INTEGER(phaddsw)
-INTEGER(pmaddubsw)
-INTEGER(phsubw)
-INTEGER(phsubd)
-INTEGER(phsubsw)
-INTEGER(psignb)
-INTEGER(psignw)
-INTEGER(psignd)
-INTEGER(pmulhrsw)
-INTEGER(pabsb)
-INTEGER(pabsw)
-INTEGER(pabsd)
-INTEGER(pmuldq)
-INTEGER(pcmpeqq)
-INTEGER(packusdw)
-INTEGER(pminsb)
-INTEGER(pminsd)
-INTEGER(pminuw)
-INTEGER(pminud)
-INTEGER(pmaxsb)
-INTEGER(pmaxsd)
-INTEGER(pmaxuw)
-INTEGER(pmaxud)
-INTEGER(pmulld)
-INTEGER(phminposuw)
-INTEGER(pcmpgtq)
+PACKED_LOW(punpcklbw)
+PACKED_LOW(punpcklwd)
+PACKED_LOW(punpckldq)
+PACKED(packsswb)
+PACKED(pcmpgtb)
+PACKED(pcmpgtw)
+PACKED(pcmpgtd)
+PACKED(packuswb)
+PACKED(punpckhbw)
+PACKED(punpckhwd)
+PACKED(punpckhdq)
+PACKED(packssdw)
+XMM(punpcklqdq)
+XMM(punpckhqdq)
+PACKED(pcmpeqb)
+PACKED(pcmpeqw)
+PACKED(pcmpeqd)
+PACKED(psrlw)
+PACKED(psrld)
+PACKED(psrlq)
+PACKED(paddq)
+PACKED(pmullw)
+PACKED(psubusb)
+PACKED(psubusw)
+PACKED(pminub)
+PACKED(pand)
+PACKED(paddusb)
+PACKED(paddusw)
+PACKED(pmaxub)
+PACKED(pandn)
+PACKED(pavgb)
+PACKED(psraw)
+PACKED(psrad)
+PACKED(pavgw)
+PACKED(pmulhuw)
+PACKED(pmulhw)
+PACKED(psubsb)
+PACKED(psubsw)
+PACKED(pminsw)
+PACKED(por)
+PACKED(paddsb)
+PACKED(paddsw)
+PACKED(pmaxsw)
+PACKED(pxor)
+PACKED(psllw)
+PACKED(pslld)
+PACKED(psllq)
+PACKED(pmuludq)
+PACKED(pmaddwd)
+PACKED(psadbw)
+PACKED(psubb)
+PACKED(psubw)
+PACKED(psubd)
+PACKED(psubq)
+PACKED(paddb)
+PACKED(paddw)
+PACKED(paddd)
+PACKED(pshufb)
+PACKED(phaddw)
+PACKED(phaddd)
+PACKED(phaddsw)
+PACKED(pmaddubsw)
+PACKED(phsubw)
+PACKED(phsubd)
+PACKED(phsubsw)
+PACKED(psignb)
+PACKED(psignw)
+PACKED(psignd)
+PACKED(pmulhrsw)
+PACKED(pabsb)
+PACKED(pabsw)
+PACKED(pabsd)
+XMM(pmuldq)
+XMM(pcmpeqq)
+XMM(packusdw)
+XMM(pminsb)
+XMM(pminsd)
+XMM(pminuw)
+XMM(pminud)
+XMM(pmaxsb)
+XMM(pmaxsd)
+XMM(pmaxuw)
+XMM(pmaxud)
+XMM(pmulld)
+XMM(phminposuw)
+XMM(pcmpgtq)
 
 WIDEN(pmovsxbw, 8)
 WIDEN(pmovsxbd, 4)
