@@ -11,7 +11,11 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "vmm/abi.h"
+#include "vmm/abi/guid.h"
+#include "vmm/abi/key.h"
+#include "vmm/abi/report.h"
+#include "vmm/abi/sev_cert.h"
+#include "vmm/abi/sev_launch.h"
 #include "vmm/base.h"
 
 /* Bytes that are somebody else's, with the name to use in messages (a path). size 0: not given. */

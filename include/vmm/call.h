@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/abi.h"
+#include "vmm/abi/sev_cert.h"
+#include "vmm/abi/sev_launch.h"
 #include "vmm/base.h"
 #include "vmm/host.h"
 #include "vmm/uapi.h"

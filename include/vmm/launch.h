@@ -9,7 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/abi.h"
+#include "vmm/abi/id_block.h"
+#include "vmm/abi/key.h"
+#include "vmm/abi/ovmf.h"
+#include "vmm/abi/snp.h"
+#include "vmm/abi/vmsa.h"
 #include "vmm/attest.h"
 #include "vmm/base.h"
 #include "vmm/config.h"

@@ -4,6 +4,7 @@
  */
 #include "chain.h"
 #include "verdict.h"
+#include "vmm/abi/policy.h"
 
 #define VMPL_HOST 0xffffffffu /* SNP ABI, SNP_HV_REPORT_REQ: the host asked, no guest */
 #define VMPL_MAX  3u

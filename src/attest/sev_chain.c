@@ -9,6 +9,7 @@
 #include "cert.h"
 #include "sev_cert.h"
 #include "verdict.h"
+#include "vmm/abi/policy.h"
 
 enum { PDH, PEK, OCA, CEK, PLATFORM_CERTS };
 

@@ -4,6 +4,7 @@
  */
 #include "owner.h"
 #include "verbs.h"
+#include "vmm/abi/policy.h"
 
 static int read_policy(const struct cli_args *args, uint32_t *ret_policy, struct err *err)
 {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "launch.h"
+#include "vmm/abi/policy.h"
 
 #define SEV (CONFIG_FOR(CONFIG_SEV) | CONFIG_FOR(CONFIG_SEV_ES))
 #define ES  CONFIG_FOR(CONFIG_SEV_ES)

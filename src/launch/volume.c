@@ -8,7 +8,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "vmm/abi.h"
+#include "vmm/abi/guid.h"
+#include "vmm/abi/ovmf.h"
 #include "vmm/base.h"
 #include "volume.h"
 

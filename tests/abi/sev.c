@@ -3,6 +3,9 @@
  * with wrong arguments. For hosts that have them.
  */
 #include "sev.h"
+#include "vmm/abi/policy.h"
+#include "vmm/abi/sev_launch.h"
+#include "vmm/abi/vmsa.h"
 
 /* ---- contexts ---- */
 

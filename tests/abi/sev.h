@@ -9,7 +9,6 @@
 #include <linux/psp-sev.h>
 #include <sys/mman.h>
 
-#include "vmm/abi.h"
 #include "vmm/uapi.h"
 
 #include "abi.h"

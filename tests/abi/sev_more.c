@@ -4,6 +4,7 @@
 #include <linux/falloc.h>
 
 #include "sev.h"
+#include "vmm/abi/policy.h"
 
 /* ---- memory of SEV guests ---- */
 

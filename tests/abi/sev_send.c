@@ -3,6 +3,8 @@
  * For hosts that have SEV. The receiver is the platform itself.
  */
 #include "sev.h"
+#include "vmm/abi/sev_cert.h"
+#include "vmm/abi/sev_launch.h"
 
 struct receiver {
 	struct abi_sev_cert pdh;

@@ -3,6 +3,7 @@
  * says of it. For hosts that have SEV.
  */
 #include "sev.h"
+#include "vmm/abi/policy.h"
 
 /* ---- types ---- */
 

@@ -11,7 +11,9 @@
 #include <linux/psp-sev.h>
 #include <string.h>
 
-#include "vmm/abi.h"
+#include "vmm/abi/id_block.h"
+#include "vmm/abi/snp.h"
+#include "vmm/abi/vmsa.h"
 #include "vmm/host.h"
 #include "vmm/uapi.h"
 

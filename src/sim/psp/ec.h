@@ -5,7 +5,7 @@
 #ifndef SIM_PSP_EC_H
 #define SIM_PSP_EC_H
 
-#include "vmm/abi.h"
+#include "vmm/abi/key.h"
 #include "vmm/base.h"
 
 #define EC_BYTES 48

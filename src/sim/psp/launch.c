@@ -6,6 +6,7 @@
 
 #include "internal.h"
 #include "transport.h"
+#include "vmm/abi/policy.h"
 
 #define SECRET_CONTEXT 0x01
 

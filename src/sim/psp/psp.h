@@ -12,7 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/abi.h"
+#include "vmm/abi/id_block.h"
+#include "vmm/abi/report.h"
+#include "vmm/abi/sev_cert.h"
+#include "vmm/abi/sev_launch.h"
+#include "vmm/abi/snp.h"
+#include "vmm/abi/vmsa.h"
 #include "vmm/base.h"
 #include "vmm/uapi.h"
 

@@ -8,6 +8,7 @@
 #include "identity.h"
 #include "roots.h"
 #include "transport.h"
+#include "vmm/abi/policy.h"
 
 /* VMSAs, too: what is one is for the receiver's driver to know. */
 #define PACKET_CONTEXT 0x02

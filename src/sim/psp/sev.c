@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "vmm/abi/policy.h"
 
 /* ---- their making and end ---- */
 

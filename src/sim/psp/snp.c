@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "vmm/abi/policy.h"
 
 /* What a policy can demand of the platform beside the bits of abi.h. */
 #define POLICY_AES_256_XTS       (1ull << 22)

@@ -6,6 +6,7 @@
 
 #include "identity.h"
 #include "transport.h"
+#include "vmm/abi/policy.h"
 
 #define MEASURE_CONTEXT 0x04
 #define COMPRESSED      1u /* flag of a packet that no firmware ever took */

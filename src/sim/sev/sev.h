@@ -8,6 +8,7 @@
 
 #include "psp/psp.h"
 #include "sim.h"
+#include "vmm/abi/policy.h"
 
 /* ---- the processor (platform.c) ---- */
 

@@ -1,4 +1,5 @@
 #include "sample.h"
+#include "vmm/abi/policy.h"
 
 static void test_verify_genuine_milan_reports_pass(void **state)
 {

@@ -11,7 +11,8 @@
 #include <sys/mman.h>
 
 #include "support/test.h"
-#include "vmm/abi.h"
+#include "vmm/abi/policy.h"
+#include "vmm/abi/sev_launch.h"
 #include "vmm/sim.h"
 #include "vmm/uapi.h"
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "guest_bench.h"
-#include "vmm/abi.h"
+#include "vmm/abi/policy.h"
 #include "vmm/uapi.h"
 
 #define LOGGED    0x100000u

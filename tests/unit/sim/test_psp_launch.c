@@ -4,6 +4,7 @@
  */
 #include "psp_bench.h"
 
+#include "vmm/abi/policy.h"
 #include "vmm/attest.h"
 
 #define PAGE    0x10000

@@ -5,6 +5,7 @@
 
 #include "psp_bench.h"
 
+#include "vmm/abi/policy.h"
 #include "vmm/attest.h"
 
 /* ---- ASIDs ---- */

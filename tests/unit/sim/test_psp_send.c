@@ -2,6 +2,7 @@
  * Guests that move from one processor to another.
  */
 #include "psp_bench.h"
+#include "vmm/abi/policy.h"
 
 #define FROM 0x10000 /* addresses differ, and so do the keys of both sides */
 #define TO   0x70000

@@ -3,6 +3,7 @@
  * tables here are written from there, not from the processor's.
  */
 #include "psp_bench.h"
+#include "vmm/abi/policy.h"
 
 #define ADDRESS 0x4000
 

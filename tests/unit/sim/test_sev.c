@@ -1,5 +1,6 @@
 /* SEV and SEV-ES guests on the software platform: from the context to the first instruction. */
 #include "sev_guest.h"
+#include "vmm/abi/vmsa.h"
 
 static const struct sim_options milan = {.product = "Milan", .seed = 1};
 

@@ -4,6 +4,7 @@
  * host's keys.
  */
 #include "sev_guest.h"
+#include "vmm/abi/sev_cert.h"
 
 static int issue(const struct machine *m, int fd, uint32_t number, void *data, uint32_t *ret_code)
 {

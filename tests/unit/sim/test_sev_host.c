@@ -4,6 +4,7 @@
 
 #include "sev_guest.h"
 #include "support/folder.h"
+#include "vmm/abi/sev_cert.h"
 
 static const struct sim_options milan = {.product = "Milan", .seed = 1};
 static struct err err;

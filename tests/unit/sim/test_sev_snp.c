@@ -3,6 +3,8 @@
 #include <pthread.h>
 
 #include "sev_guest.h"
+#include "vmm/abi/snp.h"
+#include "vmm/abi/vmsa.h"
 
 static const struct sim_options milan = {.product = "Milan", .seed = 1};
 
