@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "kvm/call.h"
 #include "sim.h"
 
 #define NS_PER_SECOND UINT64_C(1000000000)

@@ -205,7 +205,7 @@ def format(root):
 
 
 # Rooms whose names do not begin with the room's yet. No room is added here.
-NOT_SWEPT = {'cli', 'cpu', 'kvm', 'psp', 'sev', 'sim'}
+NOT_SWEPT = {'cli', 'cpu', 'psp'}
 
 
 def objects(root, build):

@@ -4,7 +4,9 @@
  */
 #include <string.h>
 
-#include "sim.h"
+#include "clock.h"
+#include "irq.h"
+#include "msr.h"
 
 /* Virtual time that an access costs: a port of the PC, a register near the processor. */
 #define PORT_NS 1000u

@@ -5,7 +5,10 @@
 #include <errno.h>
 #include <linux/kvm_para.h>
 
-#include "sev/sev.h"
+#include "gmem.h"
+#include "hooks.h"
+#include "irq.h"
+#include "registers.h"
 
 typedef int enable_fn(struct kvm_vm *vm, const struct kvm_enable_cap *cap);
 
@@ -196,12 +199,12 @@ static const struct {
         {UAPI_CAP_PRE_FAULT_MEMORY, 1, NULL},
 };
 
-int kvm_vm_capability(const struct sim_platform *sim, const struct kvm_vm *vm, unsigned long capability)
+int kvm_vm_capability(const struct kvm_platform *platform, const struct kvm_vm *vm, unsigned long capability)
 {
 	bool protected = vm && kvm_vm_has_protected_state(vm);
 
 	switch (capability) {
-	case UAPI_CAP_VM_TYPES: return (int)sev_platform_vm_types(sim->secure);
+	case UAPI_CAP_VM_TYPES: return (int)platform->hooks->vm_types(platform->secure);
 	case UAPI_CAP_MEMORY_ATTRIBUTES:
 		return !vm || kvm_vm_has_private_memory(vm) ? (int)UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0;
 	case UAPI_CAP_GUEST_MEMFD_FLAGS: return (int)kvm_vm_gmem_flags(vm);
@@ -228,9 +231,9 @@ int kvm_vm_enable_cap(void *object, void *arg, uintptr_t user)
 	if (cap->flags)
 		return -EINVAL;
 	if (cap->cap == KVM_CAP_VM_COPY_ENC_CONTEXT_FROM)
-		return sev_vm_copy_from(vm, (int)cap->args[0]);
+		return vm->platform->hooks->vm_copy_from(vm, (int)cap->args[0]);
 	if (cap->cap == KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM)
-		return sev_vm_move_from(vm, (int)cap->args[0]);
+		return vm->platform->hooks->vm_move_from(vm, (int)cap->args[0]);
 	pthread_mutex_lock(&vm->lock);
 	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
 		if (capabilities[i].capability == cap->cap && capabilities[i].enable)

@@ -4,7 +4,8 @@
  */
 #include <time.h>
 
-#include "sim.h"
+#include "irq.h"
+#include "vcpu.h"
 
 #define SLICE        50000u /* instructions between two looks at signals and timers: about a millisecond */
 #define SLICE_HOST   20000u /* with the host's clock timers are seen only then */
@@ -42,7 +43,7 @@ void kvm_clock_skip_to(struct kvm_clock *clock, uint64_t now_ns)
 
 uint64_t kvm_vcpu_now(struct kvm_vcpu *v)
 {
-	struct kvm_clock *clock = &v->vm->sim->clock;
+	struct kvm_clock *clock = &v->vm->platform->clock;
 	uint64_t own, seen;
 
 	if (clock->host)
@@ -91,7 +92,7 @@ void kvm_vcpu_retime(struct kvm_vcpu *v)
 {
 	uint64_t next = atomic_load(&v->vm->next_timer_ns), now = kvm_vcpu_now(v), icount, deadline;
 
-	if (v->vm->sim->clock.host)
+	if (v->vm->platform->clock.host)
 		return;
 	icount = sim_cpu_icount(v->cpu);
 	deadline = next <= now                          ? icount
@@ -111,9 +112,9 @@ uint64_t kvm_vcpu_start_slice(struct kvm_vcpu *v)
 		kvm_vm_timers_changed(vm);
 		pthread_mutex_unlock(&vm->irq_lock);
 	}
-	v->slice_end = icount + (vm->sim->clock.host ? SLICE_HOST : SLICE);
+	v->slice_end = icount + (vm->platform->clock.host ? SLICE_HOST : SLICE);
 	next = atomic_load(&vm->next_timer_ns);
-	if (!vm->sim->clock.host && next > now && next - now < v->slice_end - icount)
+	if (!vm->platform->clock.host && next > now && next - now < v->slice_end - icount)
 		return icount + (next - now);
 	return v->slice_end;
 }

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sim.h"
+#include "registers.h"
 
 #define VECTOR_DB  1
 #define VECTOR_BP  3

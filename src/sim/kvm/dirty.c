@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sim.h"
+#include "memory.h"
+#include "vcpu.h"
 
 #define RING_RESERVED 64 /* entries that are left when the ring counts as full */
 
@@ -63,7 +64,7 @@ static int take_log(struct kvm_vm *vm, const struct kvm_dirty_log *log)
 	/* What was written before every processor had noticed. */
 	for (uint64_t i = 0; i < words && clear; i++)
 		bits[i] |= atomic_exchange(&row->dirty[i], 0);
-	return sim_copy_out((uintptr_t)log->dirty_bitmap, bits, words * sizeof(*bits));
+	return object_copy_out((uintptr_t)log->dirty_bitmap, bits, words * sizeof(*bits));
 }
 
 int kvm_vm_get_dirty_log(void *object, void *arg, uintptr_t user)
@@ -104,7 +105,7 @@ static int clear_log(struct kvm_vm *vm, const struct kvm_clear_dirty_log *log)
 	bits = calloc(words + 1, sizeof(*bits));
 	if (!bits)
 		return -ENOMEM;
-	if (sim_copy_in(bits, (uintptr_t)log->dirty_bitmap, words * sizeof(*bits)) < 0)
+	if (object_copy_in(bits, (uintptr_t)log->dirty_bitmap, words * sizeof(*bits)) < 0)
 		return -EFAULT;
 	for (uint64_t i = 0; i < words; i++)
 		atomic_fetch_and(&row->dirty[log->first_page / 64 + i], ~bits[i]);

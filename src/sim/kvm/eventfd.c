@@ -2,18 +2,19 @@
  * eventfd: interrupts from event descriptors (a thread per VM waits for them) and doorbells to them. The
  * platform keeps duplicates, so a number that the VMM closes and opens again means nothing here.
  * Law: api.rst, KVM_IRQFD, KVM_IOEVENTFD; Linux, virt/kvm/eventfd.c. The lists: irqfds irqfd_lock and
- * irq_lock, ioeventfds irq_lock, the irqfds of all VMs sim_platform.lock.
+ * irq_lock, ioeventfds irq_lock, the irqfds of all VMs kvm_platform.lock.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 
-#include "sim.h"
+#include "irq.h"
 
 struct kvm_eventfd {
 	struct kvm_eventfd *next, *next_anywhere; /* of its VM; of an irqfd: of the platform */
@@ -99,30 +100,30 @@ static bool same_eventfd(int a, int b)
 /* ---- irqfd ---- */
 
 /* An eventfd is an irqfd once, in whatever VM: false if it is one already (Linux 6.17 and later). */
-static bool claim(struct sim_platform *sim, struct kvm_eventfd *e)
+static bool claim(struct kvm_platform *platform, struct kvm_eventfd *e)
 {
 	struct kvm_eventfd *at;
 
-	pthread_mutex_lock(&sim->lock);
-	for (at = sim->irqfds; at && !same_eventfd(at->fd, e->fd); at = at->next_anywhere)
+	pthread_mutex_lock(&platform->lock);
+	for (at = platform->irqfds; at && !same_eventfd(at->fd, e->fd); at = at->next_anywhere)
 		;
 	if (!at) {
-		e->next_anywhere = sim->irqfds;
-		sim->irqfds = e;
+		e->next_anywhere = platform->irqfds;
+		platform->irqfds = e;
 	}
-	pthread_mutex_unlock(&sim->lock);
+	pthread_mutex_unlock(&platform->lock);
 	return !at;
 }
 
-static void give_up_claim(struct sim_platform *sim, const struct kvm_eventfd *e)
+static void give_up_claim(struct kvm_platform *platform, const struct kvm_eventfd *e)
 {
 	struct kvm_eventfd **at;
 
-	pthread_mutex_lock(&sim->lock);
-	for (at = &sim->irqfds; *at != e; at = &(*at)->next_anywhere)
+	pthread_mutex_lock(&platform->lock);
+	for (at = &platform->irqfds; *at != e; at = &(*at)->next_anywhere)
 		;
 	*at = e->next_anywhere;
-	pthread_mutex_unlock(&sim->lock);
+	pthread_mutex_unlock(&platform->lock);
 }
 
 static void fire(struct kvm_vm *vm, struct kvm_eventfd *e)
@@ -236,10 +237,10 @@ static int irqfd_assign(struct kvm_vm *vm, const struct kvm_irqfd *ask)
 	if (!e)
 		return result;
 	event.data.ptr = e;
-	result = claim(vm->sim, e) ? 0 : -EBUSY;
+	result = claim(vm->platform, e) ? 0 : -EBUSY;
 	if (result == 0 && epoll_ctl(vm->epoll_fd, EPOLL_CTL_ADD, e->fd, &event) < 0) {
 		result = -errno;
-		give_up_claim(vm->sim, e);
+		give_up_claim(vm->platform, e);
 	}
 	if (result < 0) {
 		destroy(e);
@@ -258,7 +259,7 @@ static void irqfd_end(struct kvm_vm *vm, struct kvm_eventfd **at)
 	struct kvm_eventfd *e = *at;
 
 	epoll_ctl(vm->epoll_fd, EPOLL_CTL_DEL, e->fd, NULL);
-	give_up_claim(vm->sim, e);
+	give_up_claim(vm->platform, e);
 	pthread_mutex_lock(&vm->irq_lock);
 	*at = e->next;
 	if (e->resample_fd >= 0)

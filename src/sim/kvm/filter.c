@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sim.h"
+#include "msr.h"
 
 #define BITMAP_BYTES_MAX 0x600
 #define X2APIC_FIRST     0x800u /* these are never filtered */
@@ -46,7 +46,7 @@ static int add_range(struct kvm_filter *filter, const struct kvm_msr_filter_rang
 	if (!range->bitmap)
 		return -ENOMEM;
 	filter->count++;
-	return sim_copy_in(range->bitmap, (uintptr_t)ask->bitmap, bytes);
+	return object_copy_in(range->bitmap, (uintptr_t)ask->bitmap, bytes);
 }
 
 static int filter_make(const struct kvm_msr_filter *ask, struct kvm_filter **ret_filter)

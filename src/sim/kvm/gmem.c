@@ -7,7 +7,8 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 
-#include "sev/sev.h"
+#include "gmem.h"
+#include "hooks.h"
 
 #define PAGES_OF(bytes) ((bytes) / PAGE_SIZE_BYTES)
 #define WORDS_OF(pages) (((pages) + 63) / 64)
@@ -79,8 +80,9 @@ static void gmem_free(struct kvm_gmem *gmem)
  * long as it is mapped; here a slot's memory is then what the VMM has at the slot's address, which is that
  * mapping.
  */
-void kvm_gmem_close(struct kvm_gmem *gmem)
+static void gmem_end(struct object *object)
 {
+	struct kvm_gmem *gmem = (struct kvm_gmem *)object;
 	struct kvm_vm *vm = gmem->vm;
 
 	pthread_mutex_lock(&vm->lock);
@@ -95,6 +97,74 @@ void kvm_gmem_close(struct kvm_gmem *gmem)
 	pthread_mutex_unlock(&vm->lock);
 	kvm_vm_unref(vm);
 }
+
+/* kvm_gmem_mmap(). An empty file has no page anywhere: whoever touches one gets SIGBUS, as for a private
+ * page. */
+static int gmem_map(struct object *object, size_t length, int prot, int flags, off_t *offset)
+{
+	const struct kvm_gmem *gmem = (struct kvm_gmem *)object;
+
+	if (prot & PROT_EXEC)
+		return -EPERM;
+	if (!(gmem->flags & UAPI_GUEST_MEMFD_MMAP))
+		return -ENODEV;
+	if (!(flags & MAP_SHARED))
+		return -EINVAL;
+	if (*offset < 0 || !add_ok(*offset, (off_t)GMEM_MAP_OFFSET, offset))
+		return -EOVERFLOW;
+	return gmem->map_fd;
+}
+
+/* What lies behind the end is punched without effect, as with the kernel. */
+static int punch(struct kvm_gmem *gmem, uint64_t offset, uint64_t length)
+{
+	uint64_t end = offset + length < gmem->size ? offset + length : gmem->size;
+
+	if (offset >= end)
+		return 0;
+	bits_change(gmem->owned, PAGES_OF(offset), PAGES_OF(end), false);
+	return madvise(gmem->pages + offset, end - offset,
+	               gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED ? MADV_REMOVE : MADV_DONTNEED) < 0
+	               ? -errno
+	               : 0;
+}
+
+/* vfs_fallocate(), then kvm_gmem_fallocate(). */
+static int gmem_fallocate(struct object *object, int mode, off_t offset, off_t length)
+{
+	struct kvm_gmem *gmem = (struct kvm_gmem *)object;
+	off_t end;
+	int result = 0;
+
+	if (offset < 0 || length <= 0)
+		return -EINVAL;
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE) || !(mode & FALLOC_FL_KEEP_SIZE))
+		return -EOPNOTSUPP;
+	if (!add_ok(offset, length, &end))
+		return -EFBIG;
+	if (!is_aligned((uint64_t)offset | (uint64_t)length, PAGE_SIZE_BYTES))
+		return -EINVAL;
+	if (mode & FALLOC_FL_PUNCH_HOLE) {
+		pthread_mutex_lock(&gmem->vm->lock);
+		result = punch(gmem, (uint64_t)offset, (uint64_t)length);
+		pthread_mutex_unlock(&gmem->vm->lock);
+	} else if ((uint64_t)end > gmem->size) {
+		result = -EINVAL;
+	}
+	return result;
+}
+
+static int gmem_ioctl(struct object *object, unsigned long request, uintptr_t user)
+{
+	return atomic_load(&((struct kvm_gmem *)object)->vm->dead) ? -EIO : -ENOTTY;
+}
+
+static const struct object_ops gmem_ops = {
+        .ioctl = gmem_ioctl,
+        .map = gmem_map,
+        .fallocate = gmem_fallocate,
+        .end = gmem_end,
+};
 
 uint64_t kvm_vm_gmem_flags(const struct kvm_vm *vm)
 {
@@ -146,13 +216,11 @@ static int gmem_make(struct kvm_vm *vm, uint64_t size, uint64_t flags)
 	if (!gmem)
 		return -ENOMEM;
 	*gmem = (struct kvm_gmem){
-	        .object.kind = SIM_GMEM, .vm = vm, .size = size, .flags = flags, .map_fd = -1};
-	pthread_mutex_lock(&vm->sim->lock);
-	vm->refs++;
-	pthread_mutex_unlock(&vm->sim->lock);
-	fd = gmem_fill(gmem) ? sim_object_fd("sim-gmem", size) : -ENOMEM;
+	        .object.ops = &gmem_ops, .vm = vm, .size = size, .flags = flags, .map_fd = -1};
+	kvm_vm_ref(vm);
+	fd = gmem_fill(gmem) ? object_fd("sim-gmem", size) : -ENOMEM;
 	if (fd >= 0)
-		return sim_object_open(vm->sim, &gmem->object, fd);
+		return object_open(vm->platform->objects, &gmem->object, fd);
 	gmem_free(gmem);
 	kvm_vm_unref(vm);
 	return fd;
@@ -168,21 +236,6 @@ int kvm_vm_create_gmem(void *object, void *arg, uintptr_t user)
 	return gmem_make(object, create->size, create->flags);
 }
 
-/* kvm_gmem_mmap(). An empty file has no page anywhere: whoever touches one gets SIGBUS, as for a private
- * page. */
-int kvm_gmem_mmap_fd(const struct kvm_gmem *gmem, int prot, int flags, off_t *offset)
-{
-	if (prot & PROT_EXEC)
-		return -EPERM;
-	if (!(gmem->flags & UAPI_GUEST_MEMFD_MMAP))
-		return -ENODEV;
-	if (!(flags & MAP_SHARED))
-		return -EINVAL;
-	if (*offset < 0 || !add_ok(*offset, (off_t)GMEM_MAP_OFFSET, offset))
-		return -EOVERFLOW;
-	return gmem->map_fd;
-}
-
 /*
  * KVM takes a page of such a slot from the file, whatever the VMM has at the slot's address. Not so here for
  * a guest with memory encryption, whose pages are known by their place in the VMM: there the VMM must have
@@ -191,7 +244,7 @@ int kvm_gmem_mmap_fd(const struct kvm_gmem *gmem, int prot, int flags, off_t *of
  */
 uint8_t *kvm_gmem_slot_host(const struct kvm_vm *vm, const struct kvm_slot *row)
 {
-	if (row->gmem && row->gmem->flags & UAPI_GUEST_MEMFD_MMAP && !vm->sev->active &&
+	if (row->gmem && row->gmem->flags & UAPI_GUEST_MEMFD_MMAP && !vm->encrypted &&
 	        vm->type == UAPI_VM_DEFAULT)
 		return row->gmem->pages + row->region.guest_memfd_offset;
 	return (uint8_t *)(uintptr_t)row->region.userspace_addr;
@@ -212,21 +265,24 @@ static bool bound_twice(const struct kvm_vm *vm, const struct kvm_slot *row, con
 	return false;
 }
 
-int kvm_vm_gmem_bind(struct kvm_vm *vm, struct kvm_slot *row)
+struct kvm_gmem *kvm_gmem_hold(struct kvm_vm *vm, int fd)
+{
+	return (struct kvm_gmem *)object_hold(vm->platform->objects, fd, &gmem_ops);
+}
+
+void kvm_gmem_leave(struct kvm_gmem *gmem)
+{
+	if (gmem)
+		object_leave(gmem->vm->platform->objects, &gmem->object);
+}
+
+int kvm_gmem_bind(struct kvm_vm *vm, struct kvm_slot *row, struct kvm_gmem *gmem)
 {
 	const struct uapi_userspace_memory_region2 *r = &row->region;
-	struct kvm_gmem *gmem = NULL;
-	int fd = (int)r->guest_memfd;
 
-	if (fcntl(fd, F_GETFD) < 0)
+	if (fcntl((int)r->guest_memfd, F_GETFD) < 0)
 		return -EBADF;
-	pthread_mutex_lock(&vm->sim->lock);
-	if (fd < SIM_FDS_MAX && vm->sim->objects[fd] && vm->sim->objects[fd]->kind == SIM_GMEM)
-		gmem = (struct kvm_gmem *)vm->sim->objects[fd];
-	if (gmem && gmem->vm != vm)
-		gmem = NULL;
-	pthread_mutex_unlock(&vm->sim->lock);
-	if (!gmem || !range_fits(r->guest_memfd_offset, r->memory_size, gmem->size))
+	if (!gmem || gmem->vm != vm || !range_fits(r->guest_memfd_offset, r->memory_size, gmem->size))
 		return -EINVAL;
 	if (bound_twice(vm, row, gmem))
 		return -EEXIST;
@@ -242,44 +298,6 @@ bool kvm_gmem_own(struct kvm_gmem *gmem, uint64_t offset)
 void kvm_gmem_disown(struct kvm_gmem *gmem, uint64_t offset)
 {
 	bit_clear(gmem->owned, PAGES_OF(offset));
-}
-
-/* What lies behind the end is punched without effect, as with the kernel. */
-static int punch(struct kvm_gmem *gmem, uint64_t offset, uint64_t length)
-{
-	uint64_t end = offset + length < gmem->size ? offset + length : gmem->size;
-
-	if (offset >= end)
-		return 0;
-	bits_change(gmem->owned, PAGES_OF(offset), PAGES_OF(end), false);
-	return madvise(gmem->pages + offset, end - offset,
-	               gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED ? MADV_REMOVE : MADV_DONTNEED) < 0
-	               ? -errno
-	               : 0;
-}
-
-/* vfs_fallocate(), then kvm_gmem_fallocate(). */
-int kvm_gmem_fallocate(struct kvm_gmem *gmem, int mode, off_t offset, off_t length)
-{
-	off_t end;
-	int result = 0;
-
-	if (offset < 0 || length <= 0)
-		return -EINVAL;
-	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE) || !(mode & FALLOC_FL_KEEP_SIZE))
-		return -EOPNOTSUPP;
-	if (!add_ok(offset, length, &end))
-		return -EFBIG;
-	if (!is_aligned((uint64_t)offset | (uint64_t)length, PAGE_SIZE_BYTES))
-		return -EINVAL;
-	if (mode & FALLOC_FL_PUNCH_HOLE) {
-		pthread_mutex_lock(&gmem->vm->lock);
-		result = punch(gmem, (uint64_t)offset, (uint64_t)length);
-		pthread_mutex_unlock(&gmem->vm->lock);
-	} else if ((uint64_t)end > gmem->size) {
-		result = -EINVAL;
-	}
-	return result;
 }
 
 /* ---- attributes ---- */
@@ -361,7 +379,7 @@ int kvm_vcpu_prefault(void *object, void *arg, uintptr_t user)
 	if (range->flags || !is_aligned(range->gpa | range->size, PAGE_SIZE_BYTES) ||
 	        !add_ok(range->gpa, range->size, &end) || end <= range->gpa)
 		result = -EINVAL;
-	else if (kvm_vm_has_private_memory(vm) && !atomic_load(&vm->sev->finished))
+	else if (kvm_vm_has_private_memory(vm) && !atomic_load(&vm->may_prefault))
 		result = -EOPNOTSUPP;
 	pthread_mutex_lock(&vm->lock);
 	while (range->size && result == 0) {
@@ -372,7 +390,7 @@ int kvm_vcpu_prefault(void *object, void *arg, uintptr_t user)
 		}
 	}
 	pthread_mutex_unlock(&vm->lock);
-	if (sim_copy_out(user, range, sizeof(*range)) < 0)
+	if (object_copy_out(user, range, sizeof(*range)) < 0)
 		return -EFAULT;
 	return range->gpa == start ? result : 0;
 }

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <linux/kvm_para.h>
 
-#include "sev/sev.h"
+#include "hooks.h"
 
 #define ICR_REFUSED (0x800u | 0xc0000u) /* logical destinations and shorthands */
 
@@ -133,7 +133,7 @@ int kvm_vcpu_hypercall(struct kvm_vcpu *v)
 	struct call c = call_of(v->cpu);
 	uint64_t result = -(uint64_t)KVM_ENOSYS;
 
-	sev_vcpu_miss_ghcb(v);
+	v->vm->platform->hooks->vcpu_hypercall(v);
 	if (v->cpu->cpl)
 		result = -(uint64_t)KVM_EPERM;
 	else if (c.number < ARRAY_LEN(answers) && answers[c.number] && answers[c.number](v, &c, &result) == 0)
@@ -153,6 +153,5 @@ bool kvm_vcpu_fixes_vmcall(void *ctx)
 {
 	const struct kvm_vcpu *v = ctx;
 
-	return !(v->sev && v->vm->sev->active) &&
-	       sim_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
+	return !v->vm->encrypted && sim_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
 }

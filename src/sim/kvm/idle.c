@@ -4,10 +4,12 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <time.h>
 
-#include "sim.h"
+#include "irq.h"
+#include "vcpu.h"
 
 /*
  * A guest that only waits, and has neither done nor been told anything for this long of its time, is waiting
@@ -111,7 +113,7 @@ static bool is_busy(struct kvm_vm *vm)
  */
 static uint64_t step(struct kvm_vm *vm, bool patient)
 {
-	struct kvm_clock *clock = &vm->sim->clock;
+	struct kvm_clock *clock = &vm->platform->clock;
 	uint64_t next = atomic_load(&vm->next_timer_ns), now = kvm_clock_now(clock), gap;
 
 	if (next == IRQ_NEVER || (!clock->host && is_busy(vm)))

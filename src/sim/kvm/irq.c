@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sim.h"
+#include "irq.h"
+#include "vcpu.h"
 
 /* ---- what the controllers call ---- */
 
@@ -125,7 +126,7 @@ static int create_pit(struct kvm_vm *vm, const struct kvm_pit_config *config)
 	if (!pit)
 		return -ENOMEM;
 	pit->speaker = config->flags & KVM_PIT_SPEAKER_DUMMY;
-	irq_pit_reset(pit, kvm_clock_now(&vm->sim->clock));
+	irq_pit_reset(pit, kvm_clock_now(&vm->platform->clock));
 	vm->chip->pit = pit;
 	return 0;
 }
@@ -170,7 +171,7 @@ static int set_pit(struct kvm_vm *vm, void *arg)
 {
 	if (!vm->chip->pit)
 		return -ENXIO;
-	irq_pit_set_state(vm->chip->pit, arg, kvm_clock_now(&vm->sim->clock));
+	irq_pit_set_state(vm->chip->pit, arg, kvm_clock_now(&vm->platform->clock));
 	kvm_vm_timers_changed(vm);
 	return 0;
 }
@@ -230,7 +231,7 @@ int kvm_vm_reinject(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_reinject_control control;
 
-	if (sim_copy_in(&control, user, sizeof(control)) < 0)
+	if (object_copy_in(&control, user, sizeof(control)) < 0)
 		return -EFAULT;
 	return with_chip(object, set_reinject, &control, -ENXIO);
 }
@@ -245,7 +246,7 @@ int kvm_vm_set_irqchip(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_irqchip chip;
 
-	if (sim_copy_in(&chip, user, sizeof(chip)) < 0)
+	if (object_copy_in(&chip, user, sizeof(chip)) < 0)
 		return -EFAULT;
 	memcpy(arg, &chip, sizeof(chip));
 	return with_chip(object, set_irqchip, &chip, -ENXIO);
@@ -322,7 +323,7 @@ int kvm_vm_set_routing(void *object, void *arg, uintptr_t user)
 	entries = calloc(head->nr + 1, sizeof(*entries));
 	if (!entries)
 		return -ENOMEM;
-	if (sim_copy_in(entries, user + sizeof(*head), head->nr * sizeof(*entries)) < 0)
+	if (object_copy_in(entries, user + sizeof(*head), head->nr * sizeof(*entries)) < 0)
 		return -EFAULT;
 	return with_chip(vm, set_routing, &(struct routing){entries, head->nr}, -EINVAL);
 }

@@ -5,7 +5,8 @@
  */
 #include <errno.h>
 
-#include "sim.h"
+#include "irq.h"
+#include "registers.h"
 
 #define CPUID_1_ECX_X2APIC       (1u << 21)
 #define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
@@ -52,7 +53,7 @@ int kvm_vcpu_get_lapic(void *object, void *arg, uintptr_t user)
 	if (!v->vm->chip)
 		return -EINVAL;
 	pthread_mutex_lock(&v->vm->irq_lock);
-	irq_lapic_get_state(&v->lapic, arg, kvm_clock_now(&v->vm->sim->clock));
+	irq_lapic_get_state(&v->lapic, arg, kvm_clock_now(&v->vm->platform->clock));
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return 0;
 }
@@ -65,7 +66,7 @@ int kvm_vcpu_set_lapic(void *object, void *arg, uintptr_t user)
 	if (!v->vm->chip)
 		return -EINVAL;
 	pthread_mutex_lock(&v->vm->irq_lock);
-	result = irq_lapic_set_state(&v->lapic, arg, kvm_clock_now(&v->vm->sim->clock)) < 0 ? -errno : 0;
+	result = irq_lapic_set_state(&v->lapic, arg, kvm_clock_now(&v->vm->platform->clock)) < 0 ? -errno : 0;
 	kvm_vm_timers_changed(v->vm);
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return result;

@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 
-#include "sim.h"
+#include "msr.h"
 
 #define MSR_MCG_CAP    0x179u
 #define MSR_MCG_STATUS 0x17au

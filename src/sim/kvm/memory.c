@@ -6,7 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "sim.h"
+#include "gmem.h"
+#include "vcpu.h"
 
 #define PAGES_MAX ((UINT64_C(1) << 31) - 1)
 #define GPA_END   (UINT64_C(1) << KVM_PHYS_BITS)
@@ -143,7 +144,8 @@ static int check_change(const struct kvm_vm *vm, const region_t *r, const region
 	return range_fits(r->guest_phys_addr, r->memory_size, GPA_END) ? 0 : -EINVAL;
 }
 
-static int change(struct kvm_vm *vm, const region_t *r)
+/* gmem: what is behind the descriptor in the region; NULL: no guest_memfd. */
+static int change(struct kvm_vm *vm, const region_t *r, struct kvm_gmem *gmem)
 {
 	struct kvm_slot *row = &vm->slots[r->slot], old = *row;
 	bool log = r->memory_size && r->flags & KVM_MEM_LOG_DIRTY_PAGES;
@@ -159,7 +161,7 @@ static int change(struct kvm_vm *vm, const region_t *r)
 	}
 	row->region = *r;
 	row->gmem = NULL;
-	result = r->memory_size && r->flags & UAPI_MEM_GUEST_MEMFD ? kvm_vm_gmem_bind(vm, row) : 0;
+	result = r->memory_size && r->flags & UAPI_MEM_GUEST_MEMFD ? kvm_gmem_bind(vm, row, gmem) : 0;
 	if (result == 0)
 		result = kvm_vm_map_publish(vm);
 	if (result < 0) {
@@ -172,17 +174,23 @@ static int change(struct kvm_vm *vm, const region_t *r)
 	return result;
 }
 
+/* The guest_memfd is held meanwhile: a close by another thread then ends it behind this call, and not here.
+ */
 static int set_memory(struct kvm_vm *vm, const region_t *r)
 {
+	struct kvm_gmem *gmem = NULL;
 	int result = check(vm, r);
 
 	if (result < 0)
 		return result;
+	if (r->flags & UAPI_MEM_GUEST_MEMFD)
+		gmem = kvm_gmem_hold(vm, (int)r->guest_memfd);
 	pthread_mutex_lock(&vm->lock);
 	result = check_change(vm, r, &vm->slots[r->slot].region);
 	if (result == 0)
-		result = change(vm, r);
+		result = change(vm, r, gmem);
 	pthread_mutex_unlock(&vm->lock);
+	kvm_gmem_leave(gmem);
 	return result;
 }
 

@@ -2,15 +2,16 @@
  * msr: model-specific registers that are the platform's: time, the APIC, and those that KVM answers so that
  * systems start. The vCPU's thread, or its ioctls. Law: APM 2, appendix A; Intel SDM 4 for the shared ones.
  */
-#include "sev/sev.h"
+#include "msr.h"
+#include "hooks.h"
+#include "irq.h"
+#include "registers.h"
 
 #define MSR_TSC          0x10u
 #define MSR_APIC_BASE    0x1bu
 #define MSR_TSC_ADJUST   0x3bu
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC       0x800u
-#define MSR_GHCB         0xc0010130u
-#define MSR_SEV_STATUS   0xc0010131u
 
 #define MICROCODE_REVISION 0x01000065u /* as KVM on AMD has it */
 #define MISC_ENABLE_EMON   UINT64_C(0x80)
@@ -229,7 +230,7 @@ static void tsc_access(struct kvm_vcpu *v, bool write, uint64_t *value, bool by_
 		*value = now + (uint64_t)v->tsc_offset;
 		return;
 	}
-	if (sev_vcpu_keeps_tsc(v))
+	if (v->vm->guest_keeps_tsc)
 		return;
 	v->tsc_offset = (int64_t)(*value - now);
 	if (!by_host)
@@ -242,7 +243,7 @@ static void tsc_adjust_access(struct kvm_vcpu *v, bool write, uint64_t *value, b
 		*value = v->tsc_adjust;
 		return;
 	}
-	if (!by_host && !sev_vcpu_keeps_tsc(v))
+	if (!by_host && !v->vm->guest_keeps_tsc)
 		v->tsc_offset += (int64_t)(*value - v->tsc_adjust);
 	v->tsc_adjust = *value;
 }
@@ -307,29 +308,16 @@ bool kvm_vcpu_msr_known(void *ctx, bool write, uint32_t index)
 	       kvm_vcpu_mce_known(ctx, index);
 }
 
-/* The guest's alone, and read-only: what protects it (APM 2, 15.34.10, 15.36.2). */
-static bool sev_status(const struct kvm_vcpu *v, bool write, uint64_t *value, bool by_host)
-{
-	const struct sev_guest *sev = v->vm->sev;
-
-	if (write || by_host || !v->sev || !sev->active)
-		return false;
-	*value = 1 | (sev->es ? 2 : 0) | sev->vmsa_features << 2;
-	return true;
-}
-
 bool kvm_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
 {
-	if (index == MSR_GHCB && !by_host)
-		sev_vcpu_miss_ghcb(v);
 	if (index == MSR_TSC)
 		tsc_access(v, write, value, by_host);
 	else if (index == MSR_TSC_ADJUST)
 		tsc_adjust_access(v, write, value, by_host);
 	else if (kvm_vcpu_mce_known(v, index))
 		return kvm_vcpu_mce_msr(v, write, index, value, by_host);
-	else if (index == MSR_SEV_STATUS)
-		return sev_status(v, write, value, by_host);
+	else if (index == KVM_MSR_GHCB || index == KVM_MSR_SEV_STATUS)
+		return !by_host && v->vm->platform->hooks->vcpu_msr(v, write, index, value);
 	else if (index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE || (index & ~0xffu) == MSR_X2APIC)
 		return apic_access(v, write, index, value, by_host);
 	else

@@ -4,10 +4,15 @@
  */
 #include <asm/svm.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "cpu/ram.h"
-#include "sev/sev.h"
+#include "hooks.h"
+#include "irq.h"
+#include "memory.h"
+#include "msr.h"
+#include "registers.h"
 
 #define NPF_WRITE UINT64_C(0x2) /* EXITINFO1 of a nested page fault (APM 2, 15.25.6) */
 #define NPF_USER  UINT64_C(0x4)
@@ -189,7 +194,7 @@ static int handle_exit(struct kvm_vcpu *v, enum sim_exit exit)
 	case SIM_EXIT_HYPERCALL: return kvm_vcpu_hypercall(v);
 	case SIM_EXIT_MSR: return kvm_vcpu_leave_msr(v);
 	case SIM_EXIT_DEBUG: return kvm_vcpu_leave_debug(v);
-	case SIM_EXIT_FAULT: return sev_vcpu_leave_fault(v);
+	case SIM_EXIT_FAULT: return v->vm->platform->hooks->vcpu_leave_fault(v);
 	case SIM_EXIT_DELIVERY: return leave_delivery(v);
 	case SIM_EXIT_MISSING: v->run->exit_reason = KVM_EXIT_UNKNOWN; return -EFAULT;
 	case SIM_EXIT_STOPPED:
@@ -323,7 +328,7 @@ static int run_checked(struct kvm_vcpu *v)
 		return result == 1 ? -EINTR : result;
 	}
 	kvm_vcpu_deliver_payload(v);
-	result = v->sev ? sev_vcpu_enter(v) : 1;
+	result = v->sev ? v->vm->platform->hooks->vcpu_enter(v) : 1;
 	return result == 1 ? run_loop(v, completing) : result;
 }
 

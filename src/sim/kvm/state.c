@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "sev/sev.h"
+#include "hooks.h"
+#include "irq.h"
+#include "msr.h"
+#include "registers.h"
 
 #define MSRS_MAX             256
 #define VECTOR_DB            1
@@ -67,7 +70,7 @@ int kvm_vcpu_set_cpuid(void *object, void *arg, uintptr_t user)
 	entries = calloc(head->nent + 1, sizeof(*entries));
 	if (!entries)
 		return -ENOMEM;
-	if (sim_copy_in(entries, user + sizeof(*head), bytes) < 0)
+	if (object_copy_in(entries, user + sizeof(*head), bytes) < 0)
 		return -EFAULT;
 	bring_up_to_date(v, entries, head->nent);
 	/* Once it has run a vCPU keeps its CPUID; the same again is no change. */
@@ -93,7 +96,7 @@ int kvm_vcpu_get_cpuid(void *object, void *arg, uintptr_t user)
 		return -E2BIG;
 	head->nent = v->cpuid_count;
 	bring_up_to_date(v, v->cpuid, v->cpuid_count);
-	return sim_copy_out(user + sizeof(*head), v->cpuid, v->cpuid_count * sizeof(*v->cpuid));
+	return object_copy_out(user + sizeof(*head), v->cpuid, v->cpuid_count * sizeof(*v->cpuid));
 }
 
 /* ---- MSRs ---- */
@@ -103,7 +106,7 @@ static bool access_msr(struct kvm_vcpu *v, bool write, struct kvm_msr_entry *e)
 	uint64_t value = e->data;
 	bool good;
 
-	if (sev_vcpu_hides_msr(v, e->index)) {
+	if (v->vm->platform->hooks->vcpu_hides_msr(v, e->index)) {
 		e->data = write ? e->data : 0;
 		return !kvm_vm_has_protected_state(v->vm);
 	}
@@ -129,11 +132,11 @@ static int access_msrs(struct kvm_vcpu *v, bool write, const struct kvm_msrs *he
 	entries = calloc(head->nmsrs + 1, sizeof(*entries));
 	if (!entries)
 		return -ENOMEM;
-	if (sim_copy_in(entries, user + sizeof(*head), bytes) < 0)
+	if (object_copy_in(entries, user + sizeof(*head), bytes) < 0)
 		return -EFAULT;
 	while (done < head->nmsrs && access_msr(v, write, &entries[done]))
 		done++;
-	if (!write && sim_copy_out(user + sizeof(*head), entries, bytes) < 0)
+	if (!write && object_copy_out(user + sizeof(*head), entries, bytes) < 0)
 		return -EFAULT;
 	return (int)done;
 }

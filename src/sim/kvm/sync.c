@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sev/sev.h"
+#include "hooks.h"
+#include "irq.h"
+#include "registers.h"
 
 bool kvm_vm_has_pic(const struct kvm_vm *vm)
 {
@@ -18,18 +20,13 @@ bool kvm_vcpu_injectable(const struct kvm_vcpu *v)
 	       v->user_vector < 0 && (!v->vm->chip || irq_lapic_takes_pic(&v->lapic));
 }
 
-static bool is_protected(const struct kvm_vcpu *v)
-{
-	return v->sev && v->sev->protected;
-}
-
 /* The guest keeps its registers; what the VMM writes is what it reads with KVM_GET_REGS. */
 static void set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs)
 {
 	struct kvm_regs copy = *regs;
 
-	if (is_protected(v))
-		v->sev->stale.regs = copy;
+	if (v->protected)
+		v->vm->platform->hooks->vcpu_set_regs(v, &copy);
 	else
 		kvm_vcpu_set_regs(v, &copy, 0);
 }
@@ -40,7 +37,8 @@ int kvm_vcpu_sync_in(struct kvm_vcpu *v)
 	struct kvm_run *run = v->run;
 	uint64_t sets = run->kvm_dirty_regs;
 
-	if ((run->kvm_valid_regs | sets) & ~(uint64_t)kvm_vm_capability(v->vm->sim, v->vm, KVM_CAP_SYNC_REGS))
+	if ((run->kvm_valid_regs | sets) &
+	        ~(uint64_t)kvm_vm_capability(v->vm->platform, v->vm, KVM_CAP_SYNC_REGS))
 		return -EINVAL;
 	if (sets & KVM_SYNC_X86_REGS) {
 		set_regs(v, &run->s.regs.regs);
@@ -49,7 +47,7 @@ int kvm_vcpu_sync_in(struct kvm_vcpu *v)
 	if (sets & KVM_SYNC_X86_SREGS) {
 		struct kvm_sregs sregs = run->s.regs.sregs;
 
-		if (!is_protected(v) && kvm_vcpu_set_sregs(v, &sregs, 0) < 0)
+		if (!v->protected && kvm_vcpu_set_sregs(v, &sregs, 0) < 0)
 			return -EINVAL;
 		run->kvm_dirty_regs &= ~KVM_SYNC_X86_SREGS;
 	}
@@ -66,7 +64,7 @@ int kvm_vcpu_sync_in(struct kvm_vcpu *v)
 static void sync_out(struct kvm_vcpu *v)
 {
 	struct kvm_run *run = v->run;
-	uint64_t sets = is_protected(v) ? 0 : run->kvm_valid_regs;
+	uint64_t sets = v->protected ? 0 : run->kvm_valid_regs;
 
 	if (sets & KVM_SYNC_X86_REGS)
 		sim_cpu_get_regs(v->cpu, &run->s.regs.regs);

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sev/sev.h"
+#include "hooks.h"
+#include "msr.h"
 
 #define CPUID_1_ECX_X2APIC       (1u << 21)
 #define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
@@ -14,22 +15,22 @@
 #define CPUID_KVM                0x40000000u
 #define MSRS_MAX                 256
 
-static int get_api_version(void *sim, void *arg, uintptr_t user)
+static int get_api_version(void *object, void *arg, uintptr_t user)
 {
 	return user ? -EINVAL : KVM_API_VERSION;
 }
 
-static int create_vm(void *sim, void *arg, uintptr_t user)
+static int create_vm(void *object, void *arg, uintptr_t user)
 {
-	return kvm_vm_create(sim, user);
+	return kvm_vm_create(object, user);
 }
 
-static int check_extension(void *sim, void *arg, uintptr_t user)
+static int check_extension(void *object, void *arg, uintptr_t user)
 {
-	return kvm_vm_capability(sim, NULL, user);
+	return kvm_vm_capability(object, NULL, user);
 }
 
-static int get_run_size(void *sim, void *arg, uintptr_t user)
+static int get_run_size(void *object, void *arg, uintptr_t user)
 {
 	return user ? -EINVAL : (int)KVM_RUN_BYTES;
 }
@@ -55,49 +56,33 @@ static uint32_t add_platform_leaves(struct kvm_cpuid_entry2 *entries, uint32_t c
 	return count;
 }
 
-/* Memory encryption, which the secure processor brings, and the product that this makes it. */
-static uint32_t add_sev_leaf(
-        const struct sev_platform *secure, struct kvm_cpuid_entry2 *entries, uint32_t count)
-{
-	if (!secure || count == KVM_CPUID_MAX)
-		return count;
-	entries[count] = sev_platform_cpuid(secure);
-	for (uint32_t i = 0; i < count; i++) {
-		if (entries[i].function == 1 || entries[i].function == 0x80000001)
-			entries[i].eax = psp_product_signature(secure->product->name);
-		if (entries[i].function == 0x80000000 && entries[i].eax < entries[count].function)
-			entries[i].eax = entries[count].function;
-	}
-	return count + 1;
-}
-
 static uint32_t supported_cpuid(
-        const struct sev_platform *secure, struct kvm_cpuid_entry2 entries[static KVM_CPUID_MAX])
+        const struct kvm_platform *platform, struct kvm_cpuid_entry2 entries[static KVM_CPUID_MAX])
 {
 	uint32_t count = KVM_CPUID_MAX;
 
 	sim_cpu_supported_cpuid(entries, &count);
-	return add_sev_leaf(secure, entries, add_platform_leaves(entries, count));
+	count = add_platform_leaves(entries, count);
+	return platform->hooks->add_cpuid(platform->secure, entries, count);
 }
 
-static int get_supported_cpuid(void *sim, void *arg, uintptr_t user)
+static int get_supported_cpuid(void *object, void *arg, uintptr_t user)
 {
-	const struct sim_platform *platform = sim;
 	struct kvm_cpuid2 *head = arg;
 	auto_free struct kvm_cpuid_entry2 *entries = calloc(KVM_CPUID_MAX, sizeof(*entries));
 	uint32_t count;
 
 	if (!entries)
 		return -ENOMEM;
-	count = supported_cpuid(platform->secure, entries);
+	count = supported_cpuid(object, entries);
 	if (head->nent < count)
 		return -E2BIG;
 	head->nent = count;
-	return sim_copy_out(user + sizeof(*head), entries, count * sizeof(*entries));
+	return object_copy_out(user + sizeof(*head), entries, count * sizeof(*entries));
 }
 
 /* The count goes back even if the list does not fit: that is how callers learn it. */
-static int get_msr_index_list(void *sim, void *arg, uintptr_t user)
+static int get_msr_index_list(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_msr_list *head = arg;
 	uint32_t own, platform, room = head->nmsrs;
@@ -105,19 +90,19 @@ static int get_msr_index_list(void *sim, void *arg, uintptr_t user)
 	uintptr_t at = user + sizeof(*head);
 
 	head->nmsrs = own + platform;
-	if (sim_copy_out(user, head, sizeof(*head)) < 0)
+	if (object_copy_out(user, head, sizeof(*head)) < 0)
 		return -EFAULT;
 	if (room < head->nmsrs)
 		return -E2BIG;
-	if (sim_copy_out(at, own_list, own * sizeof(*own_list)) < 0 ||
-	        sim_copy_out(at + own * sizeof(*own_list), platform_list, platform * sizeof(*platform_list)) <
-	                0)
+	if (object_copy_out(at, own_list, own * sizeof(*own_list)) < 0 ||
+	        object_copy_out(
+	                at + own * sizeof(*own_list), platform_list, platform * sizeof(*platform_list)) < 0)
 		return -EFAULT;
 	return 0;
 }
 
 /* What KVM can emulate where the processor lacks it; this one has both. */
-static int get_emulated_cpuid(void *sim, void *arg, uintptr_t user)
+static int get_emulated_cpuid(void *object, void *arg, uintptr_t user)
 {
 	static const struct kvm_cpuid_entry2 entries[] = {
 	        {.function = 0, .eax = 7},
@@ -129,27 +114,27 @@ static int get_emulated_cpuid(void *sim, void *arg, uintptr_t user)
 	if (head->nent < ARRAY_LEN(entries))
 		return -E2BIG;
 	head->nent = ARRAY_LEN(entries);
-	return sim_copy_out(user + sizeof(*head), entries, sizeof(entries));
+	return object_copy_out(user + sizeof(*head), entries, sizeof(entries));
 }
 
 /* ---- MSRs that are the same for every VM ---- */
 
-static int get_feature_list(void *sim, void *arg, uintptr_t user)
+static int get_feature_list(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_msr_list *head = arg;
 	uint32_t count, room = head->nmsrs;
 	const uint32_t *list = kvm_platform_features(&count);
 
 	head->nmsrs = count;
-	if (sim_copy_out(user, head, sizeof(*head)) < 0)
+	if (object_copy_out(user, head, sizeof(*head)) < 0)
 		return -EFAULT;
 	if (room < count)
 		return -E2BIG;
-	return sim_copy_out(user + sizeof(*head), list, count * sizeof(*list));
+	return object_copy_out(user + sizeof(*head), list, count * sizeof(*list));
 }
 
 /* Returns how many could be read; the first that is not one of them ends it. */
-static int get_feature_msrs(void *sim, void *arg, uintptr_t user)
+static int get_feature_msrs(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_msrs *head = arg;
 	struct kvm_msr_entry entry;
@@ -161,12 +146,12 @@ static int get_feature_msrs(void *sim, void *arg, uintptr_t user)
 		uintptr_t at = user + sizeof(*head) + done * sizeof(entry);
 		uint64_t value;
 
-		if (sim_copy_in(&entry, at, sizeof(entry)) < 0)
+		if (object_copy_in(&entry, at, sizeof(entry)) < 0)
 			return -EFAULT;
 		if (!kvm_platform_feature(entry.index, &value))
 			break;
 		entry.data = value;
-		if (sim_copy_out(at, &entry, sizeof(entry)) < 0)
+		if (object_copy_out(at, &entry, sizeof(entry)) < 0)
 			return -EFAULT;
 	}
 	return (int)done;
@@ -188,18 +173,63 @@ const struct kvm_call kvm_system_calls[] = {
         {0},
 };
 
-void sim_figures(struct host *h, struct sim_figures *ret_figures)
+/* ---- the platform ---- */
+
+struct system {
+	struct object object;
+	struct kvm_platform *platform;
+};
+
+static int device_ioctl(struct object *object, unsigned long request, uintptr_t user)
 {
-	struct sim_platform *sim = (struct sim_platform *)h;
+	return kvm_call_table(((struct system *)object)->platform, kvm_system_calls, request, user, -EINVAL);
+}
+
+static void device_end(struct object *object)
+{
+	free(object);
+}
+
+static const struct object_ops device_ops = {.ioctl = device_ioctl, .end = device_end};
+
+int kvm_platform_open(struct kvm_platform *platform)
+{
+	struct system *device = calloc(1, sizeof(*device));
+	int fd;
+
+	if (!device)
+		return -ENOMEM;
+	*device = (struct system){.object.ops = &device_ops, .platform = platform};
+	fd = object_open(platform->objects, &device->object, object_fd("sim-kvm", 0));
+	if (fd < 0)
+		free(device);
+	return fd;
+}
+
+void kvm_platform_init(struct kvm_platform *platform, struct object_table *objects, enum sim_clock_kind clock,
+        const struct kvm_hooks *hooks, struct sev_platform *secure)
+{
+	*platform = (struct kvm_platform){.objects = objects, .hooks = hooks, .secure = secure};
+	pthread_mutex_init(&platform->lock, NULL);
+	kvm_clock_init(&platform->clock, clock);
+}
+
+void kvm_platform_finish(struct kvm_platform *platform)
+{
+	pthread_mutex_destroy(&platform->lock);
+}
+
+void kvm_platform_figures(struct kvm_platform *platform, struct sim_figures *ret_figures)
+{
 	struct sim_figures sum;
 	struct kvm_vm *vm;
 
-	pthread_mutex_lock(&sim->lock);
-	sum = sim->ended;
-	for (vm = sim->vms; vm; vm = vm->next) {
+	pthread_mutex_lock(&platform->lock);
+	sum = platform->ended;
+	for (vm = platform->vms; vm; vm = vm->next) {
 		for (unsigned i = 0; i < vm->vcpu_count; i++)
 			kvm_vcpu_add_figures(vm->vcpus[i], &sum);
 	}
-	pthread_mutex_unlock(&sim->lock);
+	pthread_mutex_unlock(&platform->lock);
 	*ret_figures = sum;
 }

@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <time.h>
 
-#include "sev/sev.h"
+#include "hooks.h"
+#include "vcpu.h"
 
 #define XCR0_OFFERED UINT64_C(3)
 #define VCPU_TSC     0 /* a group of a vCPU's attributes, with one attribute */
@@ -24,7 +25,7 @@ static int check_tsc_khz(uintptr_t khz)
 
 int kvm_vcpu_set_tsc_khz(void *object, void *arg, uintptr_t user)
 {
-	return sev_vcpu_keeps_tsc(object) ? -EINVAL : check_tsc_khz(user);
+	return ((struct kvm_vcpu *)object)->vm->guest_keeps_tsc ? -EINVAL : check_tsc_khz(user);
 }
 
 int kvm_vm_get_tsc_khz(void *object, void *arg, uintptr_t user)
@@ -48,7 +49,7 @@ int kvm_vm_get_clock(void *object, void *arg, uintptr_t user)
 	struct kvm_vm *vm = object;
 
 	*data = (struct kvm_clock_data){
-	        .clock = kvm_clock_now(&vm->sim->clock) + (uint64_t)atomic_load(&vm->clock_offset)};
+	        .clock = kvm_clock_now(&vm->platform->clock) + (uint64_t)atomic_load(&vm->clock_offset)};
 	return 0;
 }
 
@@ -71,7 +72,7 @@ int kvm_vm_set_clock(void *object, void *arg, uintptr_t user)
 		return -EINVAL;
 	if (data->flags & KVM_CLOCK_REALTIME && real > data->realtime)
 		clock += real - data->realtime;
-	atomic_store(&vm->clock_offset, (int64_t)(clock - kvm_clock_now(&vm->sim->clock)));
+	atomic_store(&vm->clock_offset, (int64_t)(clock - kvm_clock_now(&vm->platform->clock)));
 	return 0;
 }
 
@@ -100,7 +101,7 @@ int kvm_vcpu_get_attr(void *object, void *arg, uintptr_t user)
 
 	if (!is_tsc_offset(attr))
 		return -ENXIO;
-	return sim_copy_out((uintptr_t)attr->addr, &v->tsc_offset, sizeof(v->tsc_offset));
+	return object_copy_out((uintptr_t)attr->addr, &v->tsc_offset, sizeof(v->tsc_offset));
 }
 
 int kvm_vcpu_set_attr(void *object, void *arg, uintptr_t user)
@@ -112,18 +113,18 @@ int kvm_vcpu_set_attr(void *object, void *arg, uintptr_t user)
 
 	if (!is_tsc_offset(attr))
 		return -ENXIO;
-	if (sim_copy_in(&offset, (uintptr_t)attr->addr, sizeof(offset)) < 0)
+	if (object_copy_in(&offset, (uintptr_t)attr->addr, sizeof(offset)) < 0)
 		return -EFAULT;
-	if (!sev_vcpu_keeps_tsc(v))
+	if (!v->vm->guest_keeps_tsc)
 		v->tsc_offset = offset;
 	return 0;
 }
 
 static int system_attr(
-        const struct sim_platform *sim, const struct kvm_device_attr *attr, uint64_t *ret_value)
+        const struct kvm_platform *platform, const struct kvm_device_attr *attr, uint64_t *ret_value)
 {
 	if (attr->group == UAPI_X86_GROUP_SEV)
-		return sev_platform_attribute(sim->secure, attr->attr, ret_value);
+		return platform->hooks->attribute(platform->secure, attr->attr, ret_value);
 	*ret_value = XCR0_OFFERED;
 	return attr->group == SYSTEM_XCOMP && attr->attr == 0 ? 0 : -ENXIO;
 }
@@ -141,7 +142,7 @@ int kvm_system_get_attr(void *object, void *arg, uintptr_t user)
 	uint64_t value;
 	int result = system_attr(object, attr, &value);
 
-	return result < 0 ? result : sim_copy_out((uintptr_t)attr->addr, &value, sizeof(value));
+	return result < 0 ? result : object_copy_out((uintptr_t)attr->addr, &value, sizeof(value));
 }
 
 /* None that applies to a processor without devices of its own. */

@@ -6,7 +6,8 @@
  */
 #include <errno.h>
 
-#include "sim.h"
+#include "memory.h"
+#include "vcpu.h"
 
 /* The four bytes in the VMM's memory; false: no slot holds all of them. */
 static bool find(struct kvm_vcpu *v, uint64_t gpa, uintptr_t *ret_user)
@@ -45,7 +46,7 @@ void kvm_vcpu_vapic_enter(struct kvm_vcpu *v)
 	pthread_mutex_lock(&v->vm->irq_lock);
 	word = irq_lapic_vapic(&v->lapic);
 	pthread_mutex_unlock(&v->vm->irq_lock);
-	if (sim_copy_out(at, &word, sizeof(word)) < 0)
+	if (object_copy_out(at, &word, sizeof(word)) < 0)
 		v->vapic = 0;
 }
 
@@ -54,7 +55,7 @@ void kvm_vcpu_vapic_leave(struct kvm_vcpu *v)
 	uint32_t word;
 	uintptr_t at;
 
-	if (!v->vapic || !find(v, v->vapic, &at) || sim_copy_in(&word, at, sizeof(word)) < 0)
+	if (!v->vapic || !find(v, v->vapic, &at) || object_copy_in(&word, at, sizeof(word)) < 0)
 		return;
 	pthread_mutex_lock(&v->vm->irq_lock);
 	irq_lapic_set_tpr(&v->lapic, word & 0xff);

@@ -6,7 +6,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "sev/sev.h"
+#include "gmem.h"
+#include "hooks.h"
+#include "irq.h"
+#include "memory.h"
+#include "msr.h"
+#include "registers.h"
 
 static int get_regs(void *object, void *arg, uintptr_t user)
 {
@@ -60,8 +65,7 @@ int kvm_vcpu_set_sregs_but_interrupt(struct kvm_vcpu *v, const struct kvm_sregs 
 	moved = sregs->cs.base != v->cpu->seg[SIM_CS].base;
 	if (sim_cpu_set_sregs(v->cpu, sregs) < 0)
 		return -EINVAL;
-	if (v->sev)
-		v->sev->sregs_set = true;
+	v->sregs_set = true;
 	if (moved)
 		v->waits = 0;
 	v->vm->bus.cr8_write(v, sregs->cr8 & 15);
@@ -142,7 +146,7 @@ static int translate(void *object, void *arg, uintptr_t user)
 	uint64_t gpa = 0;
 
 	/* KVM has no CR3 of a guest whose registers are encrypted. */
-	t->valid = !(v->sev && v->sev->protected) && sim_cpu_translate(v->cpu, t->linear_address, &gpa);
+	t->valid = !v->protected && sim_cpu_translate(v->cpu, t->linear_address, &gpa);
 	t->physical_address = t->valid ? gpa : UINT64_MAX;
 	t->writeable = 1;
 	t->usermode = 0;
@@ -160,11 +164,11 @@ static int set_signal_mask(void *object, void *arg, uintptr_t user)
 		v->has_sigmask = false;
 		return 0;
 	}
-	if (sim_copy_in(&head, user, sizeof(head)) < 0)
+	if (object_copy_in(&head, user, sizeof(head)) < 0)
 		return -EFAULT;
 	if (head.len != sizeof(mask))
 		return -EINVAL;
-	if (sim_copy_in(&mask, user + sizeof(head), sizeof(mask)) < 0)
+	if (object_copy_in(&mask, user + sizeof(head), sizeof(mask)) < 0)
 		return -EFAULT;
 	v->sigmask_user = mask;
 	v->has_sigmask = true;
@@ -217,6 +221,46 @@ const struct kvm_call kvm_vcpu_calls[] = {
         {0},
 };
 
+/* ---- the descriptor ---- */
+
+/*
+ * Several threads may call, one after another: a call waits until the vCPU has left the guest, as with the
+ * kernel.
+ */
+static int vcpu_ioctl(struct object *object, unsigned long request, uintptr_t user)
+{
+	struct kvm_vcpu *v = (struct kvm_vcpu *)object;
+	const struct kvm_hooks *hooks = v->vm->platform->hooks;
+	int result;
+
+	if (atomic_load(&v->vm->dead))
+		return -EIO;
+	if (_IOC_TYPE(request) != KVMIO)
+		return -EINVAL;
+	pthread_mutex_lock(&v->lock);
+	if (!v->sev || !hooks->vcpu_call(v, request, user, &result))
+		result = kvm_call_table(v, kvm_vcpu_calls, request, user, -EINVAL);
+	if (v->sev)
+		hooks->vcpu_release(v);
+	pthread_mutex_unlock(&v->lock);
+	return result;
+}
+
+/* Not to execute code from; and the ring, behind the struct kvm_run, is shared. */
+static int vcpu_map(struct object *object, size_t length, int prot, int flags, off_t *offset)
+{
+	if (prot & PROT_EXEC)
+		return -EPERM;
+	return (uint64_t)*offset + length > KVM_RING_OFFSET && !(flags & MAP_SHARED) ? -EINVAL : object->fd;
+}
+
+static void vcpu_end(struct object *object)
+{
+	kvm_vm_unref(((struct kvm_vcpu *)object)->vm);
+}
+
+static const struct object_ops vcpu_ops = {.ioctl = vcpu_ioctl, .map = vcpu_map, .end = vcpu_end};
+
 /* ---- life ---- */
 
 static bool id_is_taken(const struct kvm_vm *vm, unsigned long id)
@@ -233,7 +277,7 @@ void kvm_vcpu_destroy(struct kvm_vcpu *v)
 	if (!v)
 		return;
 	sim_cpu_destroy(v->cpu);
-	sev_vcpu_destroy(v);
+	v->vm->platform->hooks->vcpu_destroy(v);
 	if (v->run)
 		munmap(v->run, KVM_RUN_BYTES);
 	if (v->ring)
@@ -254,7 +298,9 @@ static int make_parts(struct kvm_vcpu *v)
 	if (v->wake_fd < 0)
 		return -errno;
 	/* Of the two only memory is needed. */
-	return sev_vcpu_create(v) < 0 || sim_cpu_create(&v->vm->bus, v, &v->cpu, NULL) < 0 ? -ENOMEM : 0;
+	return v->vm->platform->hooks->vcpu_create(v) < 0 || sim_cpu_create(&v->vm->bus, v, &v->cpu, NULL) < 0
+	               ? -ENOMEM
+	               : 0;
 }
 
 static int vcpu_make(struct kvm_vm *vm, unsigned id, struct kvm_vcpu **ret_vcpu)
@@ -264,7 +310,7 @@ static int vcpu_make(struct kvm_vm *vm, unsigned id, struct kvm_vcpu **ret_vcpu)
 
 	if (!v)
 		return -ENOMEM;
-	v->object.kind = SIM_VCPU;
+	v->object.ops = &vcpu_ops;
 	v->vm = vm;
 	v->index = vm->vcpu_count;
 	v->id = id;
@@ -276,7 +322,7 @@ static int vcpu_make(struct kvm_vm *vm, unsigned id, struct kvm_vcpu **ret_vcpu)
 		return result;
 	}
 	sim_cpu_set_fpu(v->cpu, &initial_fpu);
-	v->base_ns = kvm_clock_now(&vm->sim->clock);
+	v->base_ns = kvm_clock_now(&vm->platform->clock);
 	kvm_vcpu_set_apic_base(v, irq_lapic_base_after_reset(id));
 	kvm_vcpu_msrs_reset(v);
 	kvm_vcpu_mce_reset(v);
@@ -300,7 +346,7 @@ static int vcpu_fd(struct kvm_vcpu *v)
 {
 	uint32_t ring_bytes = v->vm->ring_bytes;
 	size_t size = ring_bytes ? KVM_RING_OFFSET + ring_bytes : KVM_RUN_BYTES;
-	int fd = sim_object_fd("sim-vcpu", size), result;
+	int fd = object_fd("sim-vcpu", size), result;
 
 	if (fd < 0)
 		return fd;
@@ -318,9 +364,7 @@ static int vcpu_fd(struct kvm_vcpu *v)
 /* It is the VM's only when nothing can fail any more. irq_lock: interrupts may be on their way to it. */
 static void attach(struct kvm_vm *vm, struct kvm_vcpu *v)
 {
-	pthread_mutex_lock(&vm->sim->lock);
-	vm->refs++; /* its descriptor's */
-	pthread_mutex_unlock(&vm->sim->lock);
+	kvm_vm_ref(vm); /* its descriptor's */
 	pthread_mutex_lock(&vm->irq_lock);
 	if (vm->chip)
 		irq_lapic_init(&v->lapic, vm->chip, v->index, v->id);
@@ -353,7 +397,7 @@ int kvm_vcpu_create(struct kvm_vm *vm, unsigned long id)
 			attach(vm, v);
 	}
 	pthread_mutex_unlock(&vm->lock);
-	return result < 0 ? result : sim_object_open(vm->sim, &v->object, result);
+	return result < 0 ? result : object_open(vm->platform->objects, &v->object, result);
 }
 
 void kvm_vcpu_add_figures(const struct kvm_vcpu *v, struct sim_figures *sum)
@@ -362,7 +406,7 @@ void kvm_vcpu_add_figures(const struct kvm_vcpu *v, struct sim_figures *sum)
 
 	sum->instructions += sim_cpu_icount(v->cpu);
 	sum->exits += v->exits;
-	sum->ghcb_uses += v->sev ? v->sev->ghcb_uses : 0;
+	sum->ghcb_uses += v->ghcb_uses;
 	for (uint32_t i = 0; i < v->cpu->unknown_count; i++) {
 		char name[32];
 

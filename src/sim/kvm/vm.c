@@ -5,7 +5,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sev/sev.h"
+#include "gmem.h"
+#include "hooks.h"
+#include "irq.h"
+#include "memory.h"
+#include "msr.h"
 
 #define SHADOW_PAGES_MIN 64 /* KVM_MIN_ALLOC_MMU_PAGES */
 
@@ -13,7 +17,7 @@ static int check_extension(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_vm *vm = object;
 
-	return kvm_vm_capability(vm->sim, vm, user);
+	return kvm_vm_capability(vm->platform, vm, user);
 }
 
 static int create_vcpu(void *object, void *arg, uintptr_t user)
@@ -38,6 +42,23 @@ static int set_identity_map(void *object, void *arg, uintptr_t user)
 static int set_shadow_pages(void *object, void *arg, uintptr_t user)
 {
 	return user < SHADOW_PAGES_MIN ? -EINVAL : 0;
+}
+
+/* ---- memory encryption answers ---- */
+
+static int encrypt_op(void *object, void *arg, uintptr_t user)
+{
+	return ((struct kvm_vm *)object)->platform->hooks->vm_command(object, user);
+}
+
+static int register_region(void *object, void *arg, uintptr_t user)
+{
+	return ((struct kvm_vm *)object)->platform->hooks->vm_register(object, user);
+}
+
+static int unregister_region(void *object, void *arg, uintptr_t user)
+{
+	return ((struct kvm_vm *)object)->platform->hooks->vm_unregister(object, user);
 }
 
 bool kvm_vm_has_private_memory(const struct kvm_vm *vm)
@@ -65,9 +86,9 @@ const struct kvm_call kvm_vm_calls[] = {
         {KVM_GET_DIRTY_LOG, kvm_vm_get_dirty_log},
         {KVM_CLEAR_DIRTY_LOG, kvm_vm_clear_dirty_log},
         {KVM_RESET_DIRTY_RINGS, kvm_vm_reset_dirty_rings},
-        {KVM_MEMORY_ENCRYPT_OP, sev_vm_command, .raw = true},
-        {KVM_MEMORY_ENCRYPT_REG_REGION, sev_vm_register, .raw = true},
-        {KVM_MEMORY_ENCRYPT_UNREG_REGION, sev_vm_unregister, .raw = true},
+        {KVM_MEMORY_ENCRYPT_OP, encrypt_op, .raw = true},
+        {KVM_MEMORY_ENCRYPT_REG_REGION, register_region, .raw = true},
+        {KVM_MEMORY_ENCRYPT_UNREG_REGION, unregister_region, .raw = true},
         {KVM_SET_TSS_ADDR, set_tss_address},
         {KVM_SET_IDENTITY_MAP_ADDR, set_identity_map},
         {KVM_ENABLE_CAP, kvm_vm_enable_cap},
@@ -94,6 +115,45 @@ const struct kvm_call kvm_vm_calls[] = {
         {0},
 };
 
+/* ---- the descriptor ---- */
+
+static struct kvm_vm *vm_of(struct object *object)
+{
+	return (struct kvm_vm *)object;
+}
+
+static int vm_ioctl(struct object *object, unsigned long request, uintptr_t user)
+{
+	if (atomic_load(&vm_of(object)->dead))
+		return -EIO;
+	return kvm_call_table(object, kvm_vm_calls, request, user, -ENOTTY);
+}
+
+static void vm_closed(struct object *object)
+{
+	kvm_vm_irqfds_release(vm_of(object));
+}
+
+static void vm_end(struct object *object)
+{
+	kvm_vm_unref(vm_of(object));
+}
+
+static const struct object_ops vm_ops = {.ioctl = vm_ioctl, .closed = vm_closed, .end = vm_end};
+
+struct kvm_vm *kvm_vm_hold(struct kvm_platform *platform, int fd)
+{
+	struct object *object = object_hold(platform->objects, fd, &vm_ops);
+
+	if (!object)
+		return NULL;
+	kvm_vm_ref(vm_of(object));
+	object_leave(platform->objects, object);
+	return vm_of(object);
+}
+
+/* ---- life ---- */
+
 static void init_locks(struct kvm_vm *vm)
 {
 	pthread_mutex_init(&vm->lock, NULL);
@@ -107,55 +167,85 @@ static int vm_fill(struct kvm_vm *vm)
 	kvm_bus_init(&vm->bus);
 	vm->slots = calloc(KVM_SLOTS_MAX, sizeof(*vm->slots));
 	vm->map = calloc(1, sizeof(*vm->map));
-	if (!vm->slots || !vm->map || sev_vm_create(vm) < 0)
+	if (!vm->slots || !vm->map || vm->platform->hooks->vm_create(vm) < 0)
 		return -ENOMEM;
 	vm->map->generation = SIM_MAP_FIRST;
 	atomic_store(&vm->bus.map, vm->map);
 	return kvm_vm_has_private_memory(vm) ? kvm_vm_attributes_init(vm) : 0;
 }
 
-int kvm_vm_create(struct sim_platform *sim, unsigned long type)
+int kvm_vm_create(struct kvm_platform *platform, unsigned long type)
 {
 	struct kvm_vm *vm;
 	int fd;
 
-	if (type > UAPI_VM_SNP || !(sev_platform_vm_types(sim->secure) >> type & 1))
+	if (type > UAPI_VM_SNP || !(platform->hooks->vm_types(platform->secure) >> type & 1))
 		return -EINVAL;
 	vm = calloc(1, sizeof(*vm));
 	if (!vm)
 		return -ENOMEM;
-	*vm = (struct kvm_vm){
-	        .object.kind = SIM_VM, .sim = sim, .refs = 1, .epoll_fd = -1, .type = (unsigned)type};
+	*vm = (struct kvm_vm){.object.ops = &vm_ops,
+	        .platform = platform,
+	        .refs = 1,
+	        .epoll_fd = -1,
+	        .type = (unsigned)type};
 	vm->next_timer_ns = IRQ_NEVER;
 	init_locks(vm);
-	pthread_mutex_lock(&sim->lock);
-	vm->next = sim->vms;
-	sim->vms = vm;
-	pthread_mutex_unlock(&sim->lock);
+	pthread_mutex_lock(&platform->lock);
+	vm->next = platform->vms;
+	platform->vms = vm;
+	pthread_mutex_unlock(&platform->lock);
 	fd = vm_fill(vm);
 	if (fd == 0)
-		fd = sim_object_open(sim, &vm->object, sim_object_fd("sim-vm", 0));
+		fd = object_open(platform->objects, &vm->object, object_fd("sim-vm", 0));
 	if (fd < 0)
 		kvm_vm_unref(vm);
 	return fd;
 }
 
-void kvm_vm_destroy(struct kvm_vm *vm)
+static void vm_destroy(struct kvm_vm *vm)
 {
 	kvm_vm_eventfds_finish(vm);
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
-		pthread_mutex_lock(&vm->sim->lock);
-		kvm_vcpu_add_figures(vm->vcpus[i], &vm->sim->ended);
-		pthread_mutex_unlock(&vm->sim->lock);
+		pthread_mutex_lock(&vm->platform->lock);
+		kvm_vcpu_add_figures(vm->vcpus[i], &vm->platform->ended);
+		pthread_mutex_unlock(&vm->platform->lock);
 		kvm_vcpu_destroy(vm->vcpus[i]);
 	}
 	irq_chip_destroy(vm->chip);
 	kvm_vm_memory_finish(vm);
 	kvm_vm_filter_free(vm->filter);
 	kvm_vm_attributes_finish(vm);
-	sev_vm_destroy(vm);
+	vm->platform->hooks->vm_destroy(vm);
 	pthread_mutex_destroy(&vm->irq_lock);
 	pthread_mutex_destroy(&vm->irqfd_lock);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);
+}
+
+void kvm_vm_ref(struct kvm_vm *vm)
+{
+	pthread_mutex_lock(&vm->platform->lock);
+	vm->refs++;
+	pthread_mutex_unlock(&vm->platform->lock);
+}
+
+void kvm_vm_unref(struct kvm_vm *vm)
+{
+	struct kvm_vm **at;
+	bool last;
+
+	if (!vm)
+		return;
+	pthread_mutex_lock(&vm->platform->lock);
+	last = --vm->refs == 0;
+	for (at = &vm->platform->vms; last && *at; at = &(*at)->next) {
+		if (*at == vm) {
+			*at = vm->next;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&vm->platform->lock);
+	if (last)
+		vm_destroy(vm);
 }

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sim.h"
+#include "registers.h"
 
 #define XSTATE_X87   UINT64_C(1)
 #define XSTATE_SSE   UINT64_C(2)

@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 
-#include "sev.h"
+#include "asid.h"
 
 /* What was given back waits for the next flush, which comes when nothing else is left, as with KVM. */
 enum asid_use { ASID_FREE, ASID_TAKEN, ASID_UNFLUSHED };

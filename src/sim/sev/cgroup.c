@@ -8,7 +8,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#include "sev.h"
+#include "cgroup.h"
 
 #define FILE_MAX_BYTES 4096
 #define PATH_MODE      0755

@@ -5,16 +5,14 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sev/sev.h"
+#include "asid.h"
+#include "command.h"
+#include "decrypted.h"
+#include "device.h"
 
 #define GHCB_VERSION_MIN     1
 #define GHCB_VERSION_DEFAULT 2
 #define GHCB_VERSION_MAX     2
-
-bool sev_is_active(const struct kvm_vm *vm)
-{
-	return vm->sev->active;
-}
 
 bool sev_is_snp(const struct kvm_vm *vm)
 {
@@ -36,19 +34,19 @@ static enum sev_asid_kind asid_kind_of(const struct kvm_vm *vm)
 static bool init_is_valid(const struct sev_call *call, const struct uapi_sev_init *init, unsigned type)
 {
 	bool es = type != UAPI_VM_SEV, snp = type == UAPI_VM_SNP;
-	uint64_t features = es ? call->vm->sim->secure->product->vmsa_features : 0;
+	uint64_t features = es ? sev_platform_of(call->vm)->product->vmsa_features : 0;
 
 	if (!snp)
 		features &= ~ABI_FEATURE_SECURE_TSC;
 	return !atomic_load(&call->vm->vcpu_count) && !init->flags && !(init->vmsa_features & ~features) &&
 	       init->ghcb_version <= GHCB_VERSION_MAX && (es || !init->ghcb_version) &&
-	       !(snp && init->ghcb_version == 1) && !call->sev->active;
+	       !(snp && init->ghcb_version == 1) && !call->vm->encrypted;
 }
 
 /* The firmware's code goes back after a refusal alone. */
 static int sev_platform_init(struct sev_call *call)
 {
-	uint32_t code = sev_driver_init(call->vm->sim->secure);
+	uint32_t code = sev_driver_init(sev_platform_of(call->vm));
 
 	return code == PSP_SUCCESS ? 0 : sev_result(call, code);
 }
@@ -56,7 +54,7 @@ static int sev_platform_init(struct sev_call *call)
 /* No vCPU comes in between: kvm_vm.lock is held. */
 static int context_make(struct sev_call *call, const struct uapi_sev_init *init, unsigned type)
 {
-	struct sev_platform *secure = call->vm->sim->secure;
+	struct sev_platform *secure = sev_platform_of(call->vm);
 	struct sev_guest *sev = call->sev;
 	bool es = type != UAPI_VM_SEV, snp = type == UAPI_VM_SNP;
 	int result;
@@ -77,9 +75,10 @@ static int context_make(struct sev_call *call, const struct uapi_sev_init *init,
 		sev_asid_give(secure, asid_kind(type), sev->asid);
 		return -ENOMEM;
 	}
-	sev->active = true;
+	call->vm->encrypted = true;
 	sev->es = es;
 	sev->need_init = false;
+	call->vm->guest_keeps_tsc = init->vmsa_features & ABI_FEATURE_SECURE_TSC;
 	sev->vmsa_features = init->vmsa_features | (snp ? ABI_FEATURE_SNP : 0);
 	sev->ghcb_version = es && !init->ghcb_version ? GHCB_VERSION_DEFAULT : init->ghcb_version;
 	sev_bus_init(call->vm);
@@ -107,7 +106,7 @@ int sev_es_init(struct sev_call *call)
 {
 	const struct uapi_sev_init init = {.ghcb_version = GHCB_VERSION_MIN};
 
-	if (!(sev_platform_vm_types(call->vm->sim->secure) >> UAPI_VM_SEV_ES & 1))
+	if (!(sev_platform_vm_types(sev_platform_of(call->vm)) >> UAPI_VM_SEV_ES & 1))
 		return -ENOTTY;
 	return call->vm->type == UAPI_VM_DEFAULT ? init_context(call, &init, UAPI_VM_SEV_ES) : -EINVAL;
 }
@@ -127,30 +126,22 @@ int sev_init2(struct sev_call *call)
 
 int sev_copy_in(const struct sev_call *call, void *data, size_t size)
 {
-	return sim_copy_in(data, (uintptr_t)call->cmd->data, size);
+	return object_copy_in(data, (uintptr_t)call->cmd->data, size);
 }
 
 int sev_take_params(const struct sev_call *call, void *params, size_t size)
 {
-	return sev_is_active(call->vm) ? sev_copy_in(call, params, size) : -ENOTTY;
+	return call->vm->encrypted ? sev_copy_in(call, params, size) : -ENOTTY;
 }
 
 int sev_copy_out(const struct sev_call *call, const void *data, size_t size)
 {
-	return sim_copy_out((uintptr_t)call->cmd->data, data, size);
+	return object_copy_out((uintptr_t)call->cmd->data, data, size);
 }
 
 int sev_check_device(const struct sev_call *call, int fd)
 {
-	struct sim_platform *sim = call->vm->sim;
-	bool found = false;
-
-	if (fd < 0 || fd >= SIM_FDS_MAX)
-		return -EBADF;
-	pthread_mutex_lock(&sim->lock);
-	found = sim->objects[fd] && sim->objects[fd]->kind == SIM_SEV_DEVICE;
-	pthread_mutex_unlock(&sim->lock);
-	return found ? 0 : -EBADF;
+	return object_is(call->vm->platform->objects, fd, &sev_device_ops) ? 0 : -EBADF;
 }
 
 int sev_result(struct sev_call *call, uint32_t code)
@@ -163,11 +154,11 @@ int sev_copy_out_padded(uint64_t user, const void *data, size_t size, size_t roo
 {
 	static const uint8_t zeros[PAGE_SIZE_BYTES];
 
-	if (sim_copy_out((uintptr_t)user, data, size) < 0)
+	if (object_copy_out((uintptr_t)user, data, size) < 0)
 		return -EFAULT;
 	for (size_t part; size < room; size += part) {
 		part = room - size < sizeof(zeros) ? room - size : sizeof(zeros);
-		if (sim_copy_out((uintptr_t)user + size, zeros, part) < 0)
+		if (object_copy_out((uintptr_t)user + size, zeros, part) < 0)
 			return -EFAULT;
 	}
 	return 0;
@@ -195,7 +186,7 @@ void *sev_copy_blob(uint64_t user, uint64_t size, int *ret_result)
 	if (!user || !size || size > SEV_BLOB_MAX_BYTES)
 		return NULL;
 	blob = malloc(size);
-	*ret_result = blob ? sim_copy_in(blob, (uintptr_t)user, size) : -ENOMEM;
+	*ret_result = blob ? object_copy_in(blob, (uintptr_t)user, size) : -ENOMEM;
 	if (*ret_result == 0)
 		return blob;
 	free(blob);
@@ -250,23 +241,22 @@ static int dispatch(struct sev_call *call, uintptr_t user)
 	if (i == ARRAY_LEN(commands))
 		return -EINVAL;
 	result = commands[i].fn(call);
-	return sim_copy_out(user, call->cmd, sizeof(*call->cmd)) < 0 ? -EFAULT : result;
+	return object_copy_out(user, call->cmd, sizeof(*call->cmd)) < 0 ? -EFAULT : result;
 }
 
-int sev_vm_command(void *object, void *arg, uintptr_t user)
+int sev_vm_command(struct kvm_vm *vm, uintptr_t user)
 {
-	struct kvm_vm *vm = object;
 	struct kvm_sev_cmd cmd;
 	struct sev_call call = {.vm = vm, .sev = vm->sev, .cmd = &cmd};
 	int result;
 
-	if (!vm->sim->secure)
+	if (!sev_platform_of(vm))
 		return -ENOTTY;
 	if (!user)
 		return 0;
-	if (sim_copy_in(&cmd, user, sizeof(cmd)) < 0)
+	if (object_copy_in(&cmd, user, sizeof(cmd)) < 0)
 		return -EFAULT;
-	call.psp = vm->sim->secure->psp;
+	call.psp = sev_platform_of(vm)->psp;
 	pthread_mutex_lock(&vm->sev->lock);
 	result = dispatch(&call, user);
 	pthread_mutex_unlock(&vm->sev->lock);
@@ -282,15 +272,15 @@ int sev_vm_create(struct kvm_vm *vm)
 		return -ENOMEM;
 	pthread_mutex_init(&vm->sev->lock, NULL);
 	vm->sev->need_init = vm->type != UAPI_VM_DEFAULT;
-	if (vm->sim->secure)
-		vm->sev->pages_lockable = vm->sim->secure->memlock_bytes / PAGE_SIZE_BYTES;
+	if (sev_platform_of(vm))
+		vm->sev->pages_lockable = sev_platform_of(vm)->memlock_bytes / PAGE_SIZE_BYTES;
 	return 0;
 }
 
 /* The guest's key goes, then its ASID. A mirror has neither. */
 static void context_end(struct kvm_vm *vm)
 {
-	struct sev_platform *secure = vm->sim->secure;
+	struct sev_platform *secure = sev_platform_of(vm);
 	struct sev_guest *sev = vm->sev;
 
 	sev_decrypted_unref(sev->memory);
@@ -317,7 +307,7 @@ void sev_vm_destroy(struct kvm_vm *vm)
 		next = r->next;
 		free(r);
 	}
-	if (vm->sev->active)
+	if (vm->encrypted)
 		context_end(vm);
 	pthread_mutex_destroy(&vm->sev->lock);
 	free(vm->sev);

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "cpu/ram.h"
-#include "sev.h"
+#include "decrypted.h"
+#include "kvm/gmem.h"
+#include "spa.h"
 
 #define BLOCK        16u
 #define PAGES_FIRST  1024u
@@ -369,7 +371,7 @@ void sev_bus_init(struct kvm_vm *vm)
 {
 	vm->bus.view = on_view;
 	vm->bus.view_end = on_view_end;
-	vm->bus.c_bit = UINT64_C(1) << vm->sim->secure->c_bit;
+	vm->bus.c_bit = UINT64_C(1) << sev_platform_of(vm)->c_bit;
 	if (kvm_vm_map_publish(vm) < 0)
 		log_error("software platform: no memory; slots of a guest_memfd stay where they were");
 }

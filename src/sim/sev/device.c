@@ -7,10 +7,17 @@
 #include <linux/psp-sev.h>
 #include <string.h>
 
-#include "sev/sev.h"
+#include "command.h"
+#include "device.h"
+
+struct device {
+	struct object object;
+	struct sev_platform *secure;
+	bool writable;
+};
 
 struct request {
-	struct sev_device *device;
+	const struct device *device;
 	struct sev_platform *secure;
 	struct psp *psp;
 	struct sev_issue_cmd *cmd;
@@ -26,12 +33,12 @@ static int result_of(const struct request *r, uint32_t code)
 
 static int copy_in(const struct request *r, void *data, size_t size)
 {
-	return sim_copy_in(data, (uintptr_t)r->cmd->data, size);
+	return object_copy_in(data, (uintptr_t)r->cmd->data, size);
 }
 
 static int copy_out(const struct request *r, const void *data, size_t size)
 {
-	return sim_copy_out((uintptr_t)r->cmd->data, data, size);
+	return object_copy_out((uintptr_t)r->cmd->data, data, size);
 }
 
 /* Most commands want an initialised platform; the driver sees to it, by what it remembers. */
@@ -121,7 +128,7 @@ static int pek_csr(struct request *r)
 	params.length = told_length(r->cmd->error, query, sizeof(csr), params.length);
 	if (copy_out(r, &params, sizeof(params)) < 0)
 		return -EFAULT;
-	return result < 0 ? result : sim_copy_out((uintptr_t)params.address, &csr, sizeof(csr));
+	return result < 0 ? result : object_copy_out((uintptr_t)params.address, &csr, sizeof(csr));
 }
 
 static int pek_cert_import(struct request *r)
@@ -158,8 +165,8 @@ static int pdh_cert_export_to(struct request *r, struct sev_user_data_pdh_cert_e
 	if (copy_out(r, params, sizeof(*params)) < 0)
 		return -EFAULT;
 	if (result == 0 &&
-	        (sim_copy_out((uintptr_t)params->pdh_cert_address, &pdh, sizeof(pdh)) < 0 ||
-	                sim_copy_out((uintptr_t)params->cert_chain_address, &chain, sizeof(chain)) < 0))
+	        (object_copy_out((uintptr_t)params->pdh_cert_address, &pdh, sizeof(pdh)) < 0 ||
+	                object_copy_out((uintptr_t)params->cert_chain_address, &chain, sizeof(chain)) < 0))
 		result = -EFAULT;
 	return result;
 }
@@ -203,13 +210,13 @@ static int get_id2(struct request *r)
 	if (copy_in(r, &params, sizeof(params)) < 0)
 		return -EFAULT;
 	query = !params.address || !params.length;
-	if (!query && params.length > KERNEL_BUFFER_MAX)
+	if (!query && params.length > SEV_KERNEL_BUFFER_MAX)
 		return -ENOMEM;
 	result = result_of(r, psp_get_id(r->psp, query || params.length < sizeof(id) ? NULL : id));
 	params.length = told_length(r->cmd->error, query, sizeof(id), params.length);
 	if (copy_out(r, &params, sizeof(params)) < 0)
 		return -EFAULT;
-	return result < 0 ? result : sim_copy_out((uintptr_t)params.address, id, sizeof(id));
+	return result < 0 ? result : object_copy_out((uintptr_t)params.address, id, sizeof(id));
 }
 
 /* ---- SNP ---- */
@@ -300,16 +307,17 @@ static bool is_known(uint32_t number)
 	return number <= UAPI_SNP_VLEK_LOAD;
 }
 
-int sev_device_ioctl(struct sev_device *device, unsigned long request, uintptr_t user)
+static int device_ioctl(struct object *object, unsigned long request, uintptr_t user)
 {
-	struct sev_platform *secure = device->sim->secure;
+	const struct device *device = (struct device *)object;
+	struct sev_platform *secure = device->secure;
 	struct sev_issue_cmd cmd;
 	struct request r = {.device = device, .secure = secure, .psp = secure->psp, .cmd = &cmd};
 	int result;
 
 	if (request != SEV_ISSUE_CMD)
 		return -EINVAL;
-	if (sim_copy_in(&cmd, user, sizeof(cmd)) < 0)
+	if (object_copy_in(&cmd, user, sizeof(cmd)) < 0)
 		return -EFAULT;
 	if (!is_known(cmd.cmd))
 		return -EINVAL;
@@ -318,22 +326,29 @@ int sev_device_ioctl(struct sev_device *device, unsigned long request, uintptr_t
 	if (r.initialised)
 		sev_driver_shutdown(secure);
 	pthread_mutex_unlock(&secure->driver_lock);
-	return sim_copy_out(user, &cmd, sizeof(cmd)) < 0 ? -EFAULT : result;
+	return object_copy_out(user, &cmd, sizeof(cmd)) < 0 ? -EFAULT : result;
 }
 
-int sev_device_open(struct sim_platform *sim, int flags)
+static void device_end(struct object *object)
 {
-	struct sev_device *device;
+	free(object);
+}
+
+const struct object_ops sev_device_ops = {.ioctl = device_ioctl, .end = device_end};
+
+int sev_device_open(struct object_table *objects, struct sev_platform *secure, int flags)
+{
+	struct device *device;
 	int fd;
 
-	if (!sim->secure)
+	if (!secure)
 		return -ENOENT;
 	device = calloc(1, sizeof(*device));
 	if (!device)
 		return -ENOMEM;
-	*device = (struct sev_device){
-	        .object.kind = SIM_SEV_DEVICE, .sim = sim, .writable = (flags & O_ACCMODE) != O_RDONLY};
-	fd = sim_object_open(sim, &device->object, sim_object_fd("sim-sev", 0));
+	*device = (struct device){
+	        .object.ops = &sev_device_ops, .secure = secure, .writable = (flags & O_ACCMODE) != O_RDONLY};
+	fd = object_open(objects, &device->object, object_fd("sim-sev", 0));
 	if (fd < 0)
 		free(device);
 	return fd;

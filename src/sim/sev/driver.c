@@ -3,7 +3,7 @@
  * firmware, and shuts down again what it initialised for one command alone. sev_platform.driver_lock. Law:
  * sev_platform_init(), __sev_firmware_shutdown() of drivers/crypto/ccp/sev-dev.c.
  */
-#include "sev.h"
+#include "platform.h"
 
 uint32_t sev_driver_init_sev(struct sev_platform *secure)
 {

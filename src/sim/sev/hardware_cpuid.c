@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "sev.h"
+#include "platform.h"
 
 #define MILAN 1u
 #define GENOA 2u

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sev/sev.h"
+#include "command.h"
+#include "decrypted.h"
+#include "vmsa.h"
 
 /* The two things that a launch may begin with, of the size that the firmware reads whatever the length. */
 struct start_blobs {
@@ -60,7 +62,7 @@ int sev_unbind(struct sev_call *call)
 static int start(struct sev_call *call, struct kvm_sev_launch_start *params, const struct start_blobs *blobs,
         uint32_t code)
 {
-	pthread_mutex_t *driver_lock = &call->vm->sim->secure->driver_lock;
+	pthread_mutex_t *driver_lock = &sev_platform_of(call->vm)->driver_lock;
 	int result = sev_check_device(call, (int)call->cmd->sev_fd);
 
 	if (result < 0)
@@ -102,7 +104,7 @@ int sev_launch_start(struct sev_call *call)
 /* For commands on what was started. 0, or -ENOTTY and -EBADF. */
 int sev_ready(const struct sev_call *call)
 {
-	return sev_is_active(call->vm) ? sev_check_device(call, call->sev->fd) : -ENOTTY;
+	return call->vm->encrypted ? sev_check_device(call, call->sev->fd) : -ENOTTY;
 }
 
 /* A command for each part that lies together, as the kernel gives them. */

@@ -7,7 +7,9 @@
 #include <limits.h>
 #include <string.h>
 
-#include "sev/sev.h"
+#include "command.h"
+#include "kvm/memory.h"
+#include "spa.h"
 
 #define BLOCK 16u
 
@@ -60,7 +62,7 @@ void sev_unpin(struct sev_guest *sev, uint64_t address, uint64_t size)
 /* Slots whole, so that what is used bit by bit lies together. */
 static bool place(struct kvm_vm *vm, uint64_t address, uint64_t size)
 {
-	struct sev_platform *secure = vm->sim->secure;
+	struct sev_platform *secure = sev_platform_of(vm);
 	const void *owner = vm->sev->memory;
 	bool ok = true;
 
@@ -79,7 +81,7 @@ int sev_guest_spa(const struct sev_call *call, uint64_t address, uint64_t *size,
 {
 	if (!place(call->vm, address, *size))
 		return -ENOMEM;
-	*ret_spa = sev_spa_of(call->vm->sim->secure, call->sev->memory, address, size);
+	*ret_spa = sev_spa_of(sev_platform_of(call->vm), call->sev->memory, address, size);
 	return 0;
 }
 
@@ -106,16 +108,15 @@ static int region_add(struct kvm_vm *vm, const struct kvm_enc_region *range)
 	return 0;
 }
 
-int sev_vm_register(void *object, void *arg, uintptr_t user)
+int sev_vm_register(struct kvm_vm *vm, uintptr_t user)
 {
 	struct kvm_enc_region range;
-	struct kvm_vm *vm = object;
 	int result;
 
-	if (sim_copy_in(&range, user, sizeof(range)) < 0)
+	if (object_copy_in(&range, user, sizeof(range)) < 0)
 		return -EFAULT;
 	pthread_mutex_lock(&vm->sev->lock);
-	if (!sev_is_active(vm))
+	if (!vm->encrypted)
 		result = -ENOTTY;
 	else if (vm->sev->owner)
 		result = -EINVAL;
@@ -140,18 +141,17 @@ static int region_remove(struct sev_guest *sev, const struct kvm_enc_region *ran
 	return -EINVAL;
 }
 
-int sev_vm_unregister(void *object, void *arg, uintptr_t user)
+int sev_vm_unregister(struct kvm_vm *vm, uintptr_t user)
 {
 	struct kvm_enc_region range;
-	struct kvm_vm *vm = object;
 	int result;
 
-	if (sim_copy_in(&range, user, sizeof(range)) < 0)
+	if (object_copy_in(&range, user, sizeof(range)) < 0)
 		return -EFAULT;
 	pthread_mutex_lock(&vm->sev->lock);
 	if (vm->sev->owner)
 		result = -EINVAL;
-	else if (!sev_is_active(vm))
+	else if (!vm->encrypted)
 		result = -ENOTTY;
 	else
 		result = region_remove(vm->sev, &range);
@@ -233,7 +233,7 @@ static int dbg_read(struct sev_call *call, uint64_t from, uint64_t to, size_t si
 	if (result == 0)
 		result = decrypt(call, &b);
 	if (result == 0)
-		result = sim_copy_out((uintptr_t)to, b.plain + b.offset, size);
+		result = object_copy_out((uintptr_t)to, b.plain + b.offset, size);
 	return result;
 }
 
@@ -246,7 +246,7 @@ static int dbg_write(struct sev_call *call, uint64_t from, uint64_t to, size_t s
 	if (result == 0 && b.size != size)
 		result = decrypt(call, &b);
 	if (result == 0)
-		result = sim_copy_in(b.plain + b.offset, (uintptr_t)from, size);
+		result = object_copy_in(b.plain + b.offset, (uintptr_t)from, size);
 	if (result < 0)
 		return result;
 	return sev_result(call, psp_dbg_encrypt(call->psp, call->sev->handle, b.plain, sev_pointer(b.address),

@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sev.h"
+#include "asid.h"
+#include "kvm/platform.h"
 
 #define FEATURES_DEBUG_SWAP ABI_FEATURE_DEBUG_SWAP
 #define FEATURES_TSC        (ABI_FEATURE_DEBUG_SWAP | ABI_FEATURE_SECURE_TSC)
@@ -172,8 +173,9 @@ unsigned sev_platform_vm_types(const struct sev_platform *secure)
 	return types;
 }
 
-/* As KVM shows it: no VMPLs, no bits of address lost; the ASIDs as the processor has them. */
-struct kvm_cpuid_entry2 sev_platform_cpuid(const struct sev_platform *secure)
+/* Memory encryption, as KVM shows it: no VMPLs, no bits of address lost; the ASIDs as the processor has them.
+ */
+static struct kvm_cpuid_entry2 sev_leaf(const struct sev_platform *secure)
 {
 	return (struct kvm_cpuid_entry2){.function = 0x8000001f,
 	        .eax = CPUID_SEV | (secure->product->es ? CPUID_SEV_ES : 0) |
@@ -183,72 +185,30 @@ struct kvm_cpuid_entry2 sev_platform_cpuid(const struct sev_platform *secure)
 	        .edx = secure->min_sev_asid};
 }
 
+/* The leaf of memory encryption, and the signature of the product that has it. */
+uint32_t sev_platform_add_cpuid(
+        const struct sev_platform *secure, struct kvm_cpuid_entry2 *entries, uint32_t count)
+{
+	if (!secure || count == KVM_CPUID_MAX)
+		return count;
+	entries[count] = sev_leaf(secure);
+	for (uint32_t i = 0; i < count; i++) {
+		if (entries[i].function == 1 || entries[i].function == 0x80000001)
+			entries[i].eax = psp_product_signature(secure->product->name);
+		if (entries[i].function == 0x80000000 && entries[i].eax < entries[count].function)
+			entries[i].eax = entries[count].function;
+	}
+	return count + 1;
+}
+
 int sev_platform_attribute(const struct sev_platform *secure, uint64_t attribute, uint64_t *ret_value)
 {
 	bool snp = sev_platform_vm_types(secure) >> UAPI_VM_SNP & 1;
 
 	switch (attribute) {
 	case UAPI_SEV_VMSA_FEATURES: *ret_value = secure ? secure->product->vmsa_features : 0; return 0;
-	case UAPI_SNP_POLICY_BITS: *ret_value = snp ? SNP_POLICY_BITS : 0; return 0;
+	case UAPI_SNP_POLICY_BITS: *ret_value = snp ? SEV_SNP_POLICY_BITS : 0; return 0;
 	case UAPI_SEV_SNP_REQ_CERTS: *ret_value = snp; return 0;
 	default: return -ENXIO;
 	}
-}
-
-/* ---- for tests, and for who watches ---- */
-
-static struct psp *psp_of(struct host *h)
-{
-	struct sim_platform *sim = (struct sim_platform *)h;
-
-	return sim->secure ? sim->secure->psp : NULL;
-}
-
-bool sim_guest_view(struct host *h, unsigned n, struct sim_guest_view *ret_view)
-{
-	struct psp *psp = psp_of(h);
-	struct psp_guest_view view;
-
-	if (!psp || !psp_guest_view(psp, n, &view))
-		return false;
-	*ret_view = (struct sim_guest_view){
-	        .snp = view.snp,
-	        .handle = view.handle,
-	        .asid = view.asid,
-	        .policy = view.policy,
-	        .state = view.state,
-	        .digest_bytes = view.digest_bytes,
-	};
-	memcpy(ret_view->digest, view.digest, sizeof(ret_view->digest));
-	return true;
-}
-
-static int command_find(const char *name, enum psp_command *ret_command)
-{
-	for (unsigned i = 0; i <= PSP_CMD_ANY; i++) {
-		if (strcmp(psp_command_name((enum psp_command)i), name) == 0) {
-			*ret_command = (enum psp_command)i;
-			return 0;
-		}
-	}
-	return -1;
-}
-
-int sim_fail_firmware(struct host *h, const char *command, unsigned nth, uint32_t code)
-{
-	struct psp *psp = psp_of(h);
-	enum psp_command which;
-
-	if (!psp || command_find(command, &which) < 0)
-		return -1;
-	psp_fail(psp, which, nth, code);
-	return 0;
-}
-
-uint64_t sim_firmware_calls(struct host *h, const char *command)
-{
-	struct psp *psp = psp_of(h);
-	enum psp_command which;
-
-	return psp && command_find(command, &which) == 0 ? psp_command_count(psp, which) : 0;
 }

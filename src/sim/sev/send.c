@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sev/sev.h"
+#include "command.h"
+#include "decrypted.h"
 
 /* Blobs of a command, freed together. */
 struct blobs {
@@ -68,7 +69,7 @@ static int send_start_with(struct sev_call *call, struct kvm_sev_send_start *par
 	struct abi_sev_session session;
 	int result = sev_result(call, start_code(call, params, b, &session));
 
-	if (result == 0 && sim_copy_out((uintptr_t)params->session_uaddr, &session, sizeof(session)) < 0)
+	if (result == 0 && object_copy_out((uintptr_t)params->session_uaddr, &session, sizeof(session)) < 0)
 		return -EFAULT;
 	return sev_copy_out(call, params, sizeof(*params)) < 0 ? -EFAULT : result;
 }
@@ -123,7 +124,7 @@ static int send_data(struct sev_call *call, const struct kvm_sev_send_update_dat
 	uint64_t spa, size = params->guest_len;
 	int result;
 
-	if (params->hdr_len > KERNEL_BUFFER_MAX || params->trans_len > KERNEL_BUFFER_MAX ||
+	if (params->hdr_len > SEV_KERNEL_BUFFER_MAX || params->trans_len > SEV_KERNEL_BUFFER_MAX ||
 	        sev_guest_spa(call, params->guest_uaddr, &size, &spa) < 0)
 		return -ENOMEM;
 	result = sev_ready(call);
@@ -182,7 +183,7 @@ int sev_send_cancel(struct sev_call *call)
 
 static int receive(struct sev_call *call, struct kvm_sev_receive_start *params, const struct blobs *b)
 {
-	pthread_mutex_t *driver_lock = &call->vm->sim->secure->driver_lock;
+	pthread_mutex_t *driver_lock = &sev_platform_of(call->vm)->driver_lock;
 	int fd = (int)call->cmd->sev_fd, result = sev_check_device(call, fd);
 	uint32_t code = PSP_INVALID_LEN;
 
@@ -239,7 +240,7 @@ int sev_receive_update_data(struct sev_call *call)
 {
 	struct kvm_sev_receive_update_data params;
 	auto_blobs struct blobs b = {0};
-	int result = sev_is_active(call->vm) ? sev_copy_in(call, &params, sizeof(params)) : -EINVAL;
+	int result = call->vm->encrypted ? sev_copy_in(call, &params, sizeof(params)) : -EINVAL;
 
 	if (result < 0)
 		return result;

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sev/sev.h"
+#include "decrypted.h"
 
 /* Both VMs, marked so that no other move or copy gets between; their locks in the order of their addresses.
  */
@@ -37,7 +37,7 @@ static int with_source(struct kvm_vm *vm, int fd, int (*work)(struct kvm_vm *vm,
 	struct kvm_vm *source;
 	int result;
 
-	source = kvm_vm_hold(vm->sim, fd);
+	source = kvm_vm_hold(vm->platform, fd);
 	if (!source)
 		return -EBADF;
 	result = lock_two(vm, source);
@@ -57,13 +57,13 @@ static int copy(struct kvm_vm *vm, struct kvm_vm *source)
 	struct sev_guest *to = vm->sev, *from = source->sev;
 	int result = 0;
 
-	if (to->active || !from->active || sev_is_snp(source) || from->owner)
+	if (vm->encrypted || !source->encrypted || sev_is_snp(source) || from->owner)
 		return -EINVAL;
 	pthread_mutex_lock(&vm->lock);
 	if (atomic_load(&vm->vcpu_count)) {
 		result = -EINVAL;
 	} else {
-		to->active = true;
+		vm->encrypted = true;
 		to->need_init = false;
 		to->es = from->es;
 		to->asid = from->asid;
@@ -75,10 +75,10 @@ static int copy(struct kvm_vm *vm, struct kvm_vm *source)
 	pthread_mutex_unlock(&vm->lock);
 	if (result < 0)
 		return result;
-	pthread_mutex_lock(&vm->sim->lock);
+	pthread_mutex_lock(&vm->platform->lock);
 	source->refs++;
 	to->owner = source;
-	pthread_mutex_unlock(&vm->sim->lock);
+	pthread_mutex_unlock(&vm->platform->lock);
 	return 0;
 }
 
@@ -99,7 +99,7 @@ static int check_vcpus(struct kvm_vm *vm, struct kvm_vm *source)
 	if (atomic_load(&vm->vcpu_count) != count)
 		return -EINVAL;
 	for (unsigned i = 0; i < count; i++) {
-		if (!source->vcpus[i]->sev->protected)
+		if (!source->vcpus[i]->protected)
 			return -EINVAL;
 	}
 	return 0;
@@ -140,15 +140,15 @@ static void move_vcpus(struct kvm_vm *vm, struct kvm_vm *source)
 		sim_cpu_set_regs(to->cpu, &regs);
 		sim_cpu_set_fpu(to->cpu, &fpu);
 		to->sev->vmsa = take_ptr(&from->sev->vmsa);
-		to->sev->protected = true;
-		from->sev->protected = false;
+		to->protected = true;
+		from->protected = false;
 	}
 }
 
 /* Mirrors follow, a mirror stays its owner's. sim_platform.lock. */
 static void move_mirrors(struct kvm_vm *vm, struct kvm_vm *source)
 {
-	for (struct kvm_vm *m = vm->sim->vms; m; m = m->next) {
+	for (struct kvm_vm *m = vm->platform->vms; m; m = m->next) {
 		if (m->sev && m->sev->owner == source) {
 			m->sev->owner = vm;
 			source->refs--;
@@ -166,7 +166,7 @@ static void move_context(struct kvm_vm *vm, struct kvm_vm *source)
 {
 	struct sev_guest *to = vm->sev, *from = source->sev;
 
-	to->active = true;
+	vm->encrypted = true;
 	to->es = from->es;
 	to->asid = from->asid;
 	to->handle = from->handle;
@@ -174,11 +174,11 @@ static void move_context(struct kvm_vm *vm, struct kvm_vm *source)
 	to->pages_locked = from->pages_locked;
 	to->regions = take_ptr(&from->regions);
 	to->memory = take_ptr(&from->memory);
-	pthread_mutex_lock(&vm->sim->lock);
+	pthread_mutex_lock(&vm->platform->lock);
 	to->owner = take_ptr(&from->owner);
 	move_mirrors(vm, source);
-	pthread_mutex_unlock(&vm->sim->lock);
-	from->active = from->es = false;
+	pthread_mutex_unlock(&vm->platform->lock);
+	source->encrypted = from->es = false;
 	from->handle = from->asid = 0;
 	from->pages_locked = 0;
 	sev_bus_init(vm);
@@ -191,7 +191,7 @@ static int move(struct kvm_vm *vm, struct kvm_vm *source)
 {
 	int result;
 
-	if (vm->type != source->type || vm->sev->active || !source->sev->active || sev_is_snp(source))
+	if (vm->type != source->type || vm->encrypted || !source->encrypted || sev_is_snp(source))
 		return -EINVAL;
 	result = check_vcpus(vm, source);
 	if (result == 0)

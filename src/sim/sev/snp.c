@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sev/sev.h"
+#include "command.h"
+#include "kvm/gmem.h"
+#include "vmsa.h"
 
 /* A context only for what was started; the caller may try again after a refusal. */
 static int launch_start(struct sev_call *call, const struct uapi_sev_snp_launch_start *params)
@@ -37,14 +39,14 @@ int sev_snp_launch_start(struct sev_call *call)
 		return -ENOTTY;
 	if (sev_copy_in(call, &params, sizeof(params)) < 0)
 		return -EFAULT;
-	if (call->sev->gctx || params.flags || params.policy & ~SNP_POLICY_BITS ||
+	if (call->sev->gctx || params.flags || params.policy & ~SEV_SNP_POLICY_BITS ||
 	        !(params.policy & ABI_SNP_POLICY_MUST_BE_ONE))
 		return -EINVAL;
 	if (sev_check_device(call, (int)call->cmd->sev_fd) < 0)
 		return -ENOTTY;
-	pthread_mutex_lock(&call->vm->sim->secure->driver_lock);
+	pthread_mutex_lock(&sev_platform_of(call->vm)->driver_lock);
 	result = launch_start(call, &params);
-	pthread_mutex_unlock(&call->vm->sim->secure->driver_lock);
+	pthread_mutex_unlock(&sev_platform_of(call->vm)->driver_lock);
 	return result;
 }
 
@@ -72,7 +74,7 @@ static uint32_t give_page(
 	        call->psp, call->sev->gctx, (enum abi_page_type)params->type, gpa, page);
 
 	if (code == PSP_INVALID_PARAM && params->type == ABI_PAGE_CPUID &&
-	        sim_copy_out((uintptr_t)params->uaddr, page, PAGE_SIZE_BYTES) < 0)
+	        object_copy_out((uintptr_t)params->uaddr, page, PAGE_SIZE_BYTES) < 0)
 		log_warn("software platform: the right CPUID page has no place to go");
 	return code;
 }
@@ -87,7 +89,7 @@ static int take_source(const struct uapi_sev_snp_launch_update *params, uint64_t
 		return 0;
 	if (params->type == ABI_PAGE_CPUID && !sev_is_there(from, PAGE_SIZE_BYTES, true))
 		return -EFAULT;
-	return sim_copy_in(page, (uintptr_t)from, PAGE_SIZE_BYTES);
+	return object_copy_in(page, (uintptr_t)from, PAGE_SIZE_BYTES);
 }
 
 /* Page number n of the update. slots_lock of the kernel: kvm_vm.lock is held. */
@@ -191,11 +193,11 @@ static int take_id(
 {
 	if (!params->id_block_uaddr)
 		return -EINVAL;
-	if (sim_copy_in(block, (uintptr_t)params->id_block_uaddr, sizeof(*block)) < 0)
+	if (object_copy_in(block, (uintptr_t)params->id_block_uaddr, sizeof(*block)) < 0)
 		return -EFAULT;
 	if (!params->id_auth_uaddr)
 		return -EINVAL;
-	return sim_copy_in(auth, (uintptr_t)params->id_auth_uaddr, sizeof(*auth));
+	return object_copy_in(auth, (uintptr_t)params->id_auth_uaddr, sizeof(*auth));
 }
 
 /* The VMSAs come first: after a refusal there is no second try, the vCPUs are the guest's. */
@@ -225,7 +227,7 @@ int sev_snp_launch_finish(struct sev_call *call)
 	        call, psp_snp_launch_finish(call->psp, call->sev->gctx, &params,
 	                      params.id_block_en ? &block : NULL, params.id_block_en ? &auth : NULL));
 	if (result == 0)
-		atomic_store(&call->sev->finished, true);
+		atomic_store(&call->vm->may_prefault, true);
 	return result;
 }
 

@@ -4,7 +4,7 @@
  * at the lowest place that has room, so that the same calls give the same addresses, wherever the VMM's
  * memory lies. Any thread; sev_platform.lock.
  */
-#include "sev.h"
+#include "spa.h"
 
 #define SPA_FIRST  (UINT64_C(1) << 32) /* below are the firmware's and the devices' */
 #define LARGE_PAGE (UINT64_C(1) << 21) /* where ranges begin that have one */

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sev/sev.h"
+#include "guest.h"
+#include "kvm/msr.h"
+#include "kvm/registers.h"
 
 #define MSR_APIC_BASE 0x1bu
 
@@ -49,13 +51,18 @@ void sev_vcpu_keep_stale(struct kvm_vcpu *v)
 	v->sev->stale.xcr0 = v->cpu->xcr0;
 }
 
+void sev_vcpu_set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs)
+{
+	v->sev->stale.regs = *regs;
+}
+
 /* The processor gets the VMM's copy for the time of a call, or the guest's registers back. */
 static void exchange(struct kvm_vcpu *v)
 {
 	const uint64_t xcr0 = v->cpu->xcr0;
 	struct sev_vcpu *s = v->sev;
 	struct kvm_debugregs debugregs;
-	uint8_t fxsave[FXSAVE_BYTES];
+	uint8_t fxsave[SEV_FXSAVE_BYTES];
 
 	sim_cpu_get_debugregs(v->cpu, &debugregs);
 	sim_cpu_get_fxsave(v->cpu, fxsave);
@@ -82,7 +89,8 @@ static int stale_sregs(struct kvm_vcpu *v, uintptr_t user, bool second)
 	told.cr8 = told2.cr8 = now.cr8;
 	told.efer = told2.efer = now.efer;
 	told.apic_base = told2.apic_base = now.apic_base;
-	return second ? sim_copy_out(user, &told2, sizeof(told2)) : sim_copy_out(user, &told, sizeof(told));
+	return second ? object_copy_out(user, &told2, sizeof(told2))
+	              : object_copy_out(user, &told, sizeof(told));
 }
 
 /* Nothing of them reaches the guest but the APIC's base, which both structs have at the same place. */
@@ -90,7 +98,7 @@ static int stale_set_sregs(struct kvm_vcpu *v, uintptr_t user, size_t size)
 {
 	struct kvm_sregs2 sregs;
 
-	if (sim_copy_in(&sregs, user, size) < 0)
+	if (object_copy_in(&sregs, user, size) < 0)
 		return -EFAULT;
 	return !v->vm->chip || kvm_vcpu_msr(v, true, MSR_APIC_BASE, &(uint64_t){sregs.apic_base}, true)
 	               ? 0
@@ -103,8 +111,8 @@ static bool stale_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user
 	struct kvm_regs *regs = &v->sev->stale.regs;
 
 	switch (request) {
-	case KVM_GET_REGS: *ret_result = sim_copy_out(user, regs, sizeof(*regs)); return true;
-	case KVM_SET_REGS: *ret_result = sim_copy_in(regs, user, sizeof(*regs)); return true;
+	case KVM_GET_REGS: *ret_result = object_copy_out(user, regs, sizeof(*regs)); return true;
+	case KVM_SET_REGS: *ret_result = object_copy_in(regs, user, sizeof(*regs)); return true;
 	case KVM_GET_SREGS:
 	case KVM_GET_SREGS2: *ret_result = stale_sregs(v, user, request == KVM_GET_SREGS2); return true;
 	case KVM_SET_SREGS:
@@ -122,9 +130,9 @@ static int hidden_fpu(unsigned long request, uintptr_t user)
 	static const struct kvm_xsave zeros;
 
 	if (request == KVM_GET_FPU)
-		return sim_copy_out(user, &zeros, sizeof(struct kvm_fpu));
+		return object_copy_out(user, &zeros, sizeof(struct kvm_fpu));
 	return request == KVM_GET_XSAVE || request == KVM_GET_XSAVE2
-	               ? sim_copy_out(user, &zeros, sizeof(zeros))
+	               ? object_copy_out(user, &zeros, sizeof(zeros))
 	               : 0;
 }
 
@@ -134,7 +142,7 @@ static int call_exchanged(struct kvm_vcpu *v, unsigned long request, uintptr_t u
 	int result;
 
 	exchange(v);
-	result = kvm_vcpu_table_call(v, request, user);
+	result = kvm_call_table(v, kvm_vcpu_calls, request, user, -EINVAL);
 	exchange(v);
 	return result;
 }
@@ -146,7 +154,7 @@ bool sev_vcpu_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user, in
 
 	while (i < ARRAY_LEN(rows) && rows[i].request != request)
 		i++;
-	if (!v->sev->protected || i == ARRAY_LEN(rows))
+	if (!v->protected || i == ARRAY_LEN(rows))
 		return false;
 	if (rows[i].access == DEBUGGER || (refused && (rows[i].access == REGISTERS || v->sev->fpu_hidden)))
 		*ret_result = -EINVAL;
@@ -193,7 +201,7 @@ static bool is_intercepted(const struct kvm_vcpu *v, uint32_t index)
 
 bool sev_vcpu_hides_msr(const struct kvm_vcpu *v, uint32_t index)
 {
-	if (!v->sev || !v->sev->protected || is_intercepted(v, index))
+	if (!v->sev || !v->protected || is_intercepted(v, index))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(passed); i++) {
 		if (passed[i] == index)

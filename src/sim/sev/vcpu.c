@@ -5,14 +5,16 @@
  */
 #include <errno.h>
 
-#include "sev/sev.h"
+#include "kvm/msr.h"
+#include "spa.h"
+#include "vmsa.h"
 
 /* 64 bits since Linux 7.0 (uapi/asm/svm.h); older kernels say ffffffff. */
 #define SVM_EXIT_ERR UINT64_MAX
 
 int sev_vcpu_create(struct kvm_vcpu *v)
 {
-	if (v->vm->type == UAPI_VM_DEFAULT && !v->vm->sev->active)
+	if (v->vm->type == UAPI_VM_DEFAULT && !v->vm->encrypted)
 		return 0;
 	v->sev = calloc(1, sizeof(*v->sev));
 	return v->sev ? 0 : -ENOMEM;
@@ -39,7 +41,7 @@ void sev_vcpu_destroy(struct kvm_vcpu *v)
 {
 	if (!v->sev)
 		return;
-	vmsa_free(v->vm->sim->secure, v->sev->vmsa);
+	vmsa_free(sev_platform_of(v->vm), v->sev->vmsa);
 	free(v->sev->held);
 	free(v->sev);
 	v->sev = NULL;
@@ -50,9 +52,9 @@ static bool can_enter(const struct kvm_vcpu *v)
 {
 	const struct sev_guest *sev = v->vm->sev;
 
-	if (sev->es && !v->sev->protected)
+	if (sev->es && !v->protected)
 		return false;
-	return sev_is_snp(v->vm) || psp_cipher(v->vm->sim->secure->psp, sev->asid);
+	return sev_is_snp(v->vm) || psp_cipher(sev_platform_of(v->vm)->psp, sev->asid);
 }
 
 int sev_vcpu_enter(struct kvm_vcpu *v)
@@ -70,15 +72,24 @@ int sev_vcpu_enter(struct kvm_vcpu *v)
 	return 0;
 }
 
-bool sev_vcpu_keeps_tsc(const struct kvm_vcpu *v)
-{
-	return v->vm->sev->vmsa_features & ABI_FEATURE_SECURE_TSC;
-}
-
-void sev_vcpu_miss_ghcb(struct kvm_vcpu *v)
+/* What the guest, of SEV-ES or SNP, wants of the hypervisor through the GHCB; nobody answers. */
+void sev_vcpu_hypercall(struct kvm_vcpu *v)
 {
 	if (v->sev && v->vm->sev->es)
-		v->sev->ghcb_uses++;
+		v->ghcb_uses++;
+}
+
+/* SEV_STATUS is read-only, and says what protects the guest (APM 2, 15.34.10, 15.36.2). */
+bool sev_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value)
+{
+	const struct sev_guest *sev = v->vm->sev;
+
+	if (index == KVM_MSR_GHCB)
+		sev_vcpu_hypercall(v);
+	if (index != KVM_MSR_SEV_STATUS || write || !v->sev || !v->vm->encrypted)
+		return false;
+	*value = 1 | (sev->es ? 2 : 0) | sev->vmsa_features << 2;
+	return true;
 }
 
 int sev_vcpu_leave_fault(struct kvm_vcpu *v)
@@ -104,7 +115,7 @@ int sev_vcpu_leave_fault(struct kvm_vcpu *v)
 static void protect(struct kvm_vcpu *v)
 {
 	sev_vcpu_keep_stale(v);
-	v->sev->protected = true;
+	v->protected = true;
 	v->sev->fpu_hidden = !sev_is_snp(v->vm);
 }
 
@@ -114,15 +125,15 @@ static int vmsa_update(struct sev_call *call, struct kvm_vcpu *v, sev_vmsa_fn *u
 	uint64_t size = sizeof(*v->sev->vmsa), spa;
 	int result;
 
-	if (v->sev->protected || v->guest_debug || v->cpu->dr[7] & ~(uint64_t)DR7_FIXED)
+	if (v->protected || v->guest_debug || v->cpu->dr[7] & ~(uint64_t)DR7_FIXED)
 		return -EINVAL;
 	if (!v->sev->vmsa)
-		v->sev->vmsa = vmsa_make(call->vm->sim->secure);
+		v->sev->vmsa = vmsa_make(sev_platform_of(call->vm));
 	if (!v->sev->vmsa)
 		return -ENOMEM;
 	sev_vmsa_build(v, call->sev->vmsa_features, legacy, v->sev->vmsa);
 	result = sev_check_device(call, fd);
-	spa = sev_spa_of(call->vm->sim->secure, v->sev->vmsa, (uintptr_t)v->sev->vmsa, &size);
+	spa = sev_spa_of(sev_platform_of(call->vm), v->sev->vmsa, (uintptr_t)v->sev->vmsa, &size);
 	if (result == 0)
 		result = sev_result(call, update(call, v->sev->vmsa, spa));
 	if (result == 0)

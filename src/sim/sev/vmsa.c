@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "sev.h"
+#include "vmsa.h"
 
 #define CR0_NW    0x20000000u
 #define CR0_CD    0x40000000u
@@ -117,7 +117,7 @@ static void fpu(const struct sim_cpu *cpu, struct abi_vmsa *vmsa)
 void sev_vmsa_build(const struct kvm_vcpu *v, uint64_t features, bool legacy, struct abi_vmsa *ret_vmsa)
 {
 	memset(ret_vmsa, 0, sizeof(*ret_vmsa));
-	segments(v->cpu, !v->sev->sregs_set, ret_vmsa);
+	segments(v->cpu, !v->sregs_set, ret_vmsa);
 	control(v->cpu, ret_vmsa);
 	general(v->cpu, ret_vmsa);
 	ret_vmsa->sev_features = features;

@@ -9,7 +9,7 @@
 
 #include "guest_bench.h"
 
-#include "sim.h"
+#include "kvm/vm.h"
 
 #define MAP_BYTES (sizeof(struct sim_map) + KVM_SLOTS_MAX * sizeof(struct sim_slot))
 #define MAPS_MAX  16

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sev.h"
+#include "sev/platform.h"
+#include "sim.h"
 
 void sim_certificates_free(struct sim_cert certs[static SIM_CERTS])
 {
@@ -54,11 +55,11 @@ int sim_certificates(struct host *h, bool snp, struct sim_cert ret_certs[static 
 	struct sim_platform *sim = (struct sim_platform *)h;
 
 	memset(ret_certs, 0, SIM_CERTS * sizeof(ret_certs[0]));
-	if (!sim->secure)
+	if (!sim->kvm.secure)
 		return err_set(err, ERR_HOST,
 		        "the software platform is a processor without SEV (sim.product): it has no "
 		        "certificates");
-	if ((snp ? make_snp : make_sev)(sim->secure->psp, ret_certs, err) == 0)
+	if ((snp ? make_snp : make_sev)(sim->kvm.secure->psp, ret_certs, err) == 0)
 		return 0;
 	sim_certificates_free(ret_certs);
 	return -1;

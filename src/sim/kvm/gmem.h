@@ -1,0 +1,56 @@
+/*
+ * gmem: guest_memfd, and which pages of a VM are private (gmem.c).
+ */
+#ifndef KVM_GMEM_H
+#define KVM_GMEM_H
+
+#include "memory.h"
+
+/*
+ * A guest_memfd: its pages lie here, where the VMM does not reach them. With GUEST_MEMFD_FLAG_INIT_SHARED the
+ * VMM may map them, too.
+ */
+struct kvm_gmem {
+	struct object object;
+	struct kvm_vm *vm;
+	uint64_t size, flags;
+	/* What the VMM maps: GMEM_MAP_OFFSET bytes and then the pages, if they are shared; else an empty
+	 * file. */
+	int map_fd;
+	uint8_t *pages;
+	_Atomic uint64_t *owned; /* one bit a page: the guest's, as the RMP has it */
+};
+
+/* The flags that KVM_CREATE_GUEST_MEMFD of the VM knows; vm NULL: of any. */
+uint64_t kvm_vm_gmem_flags(const struct kvm_vm *vm);
+/*
+ * The guest_memfd behind a descriptor, held for the caller until kvm_gmem_leave(); NULL: it is none. No lock
+ * is held, here and there.
+ */
+struct kvm_gmem *kvm_gmem_hold(struct kvm_vm *vm, int fd);
+void kvm_gmem_leave(struct kvm_gmem *gmem);
+/*
+ * Puts the memory of a guest_memfd, whose number is in the slot's region, behind the slot of the VM. gmem is
+ * what kvm_gmem_hold() gave for that number. kvm_vm.lock is held. Returns 0 or a negated errno.
+ */
+int kvm_gmem_bind(struct kvm_vm *vm, struct kvm_slot *slot, struct kvm_gmem *gmem);
+/* Where the slot's memory is to the guest: of a guest_memfd that can be mapped, in the file itself. */
+uint8_t *kvm_gmem_slot_host(const struct kvm_vm *vm, const struct kvm_slot *slot);
+/* Makes the page at offset the guest's; false: it is already. Any thread. */
+bool kvm_gmem_own(struct kvm_gmem *gmem, uint64_t offset);
+/* The page at offset is the guest's no longer. Any thread. */
+void kvm_gmem_disown(struct kvm_gmem *gmem, uint64_t offset);
+
+/* Makes kvm_vm.private. Returns 0 or a negated errno. */
+int kvm_vm_attributes_init(struct kvm_vm *vm);
+void kvm_vm_attributes_finish(struct kvm_vm *vm);
+/* Is the page at gpa private by its attributes? Any thread. */
+bool kvm_vm_page_is_private(const struct kvm_vm *vm, uint64_t gpa);
+
+/* ---- calls (struct kvm_call) ---- */
+
+int kvm_vm_create_gmem(void *object, void *arg, uintptr_t user);    /* KVM_CREATE_GUEST_MEMFD */
+int kvm_vm_set_attributes(void *object, void *arg, uintptr_t user); /* KVM_SET_MEMORY_ATTRIBUTES */
+int kvm_vcpu_prefault(void *object, void *arg, uintptr_t user);     /* KVM_PRE_FAULT_MEMORY */
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * memory: slots of guest memory and the log of written pages (memory.c, dirty.c).
+ */
+#ifndef KVM_MEMORY_H
+#define KVM_MEMORY_H
+
+#include "vm.h"
+
+struct kvm_gmem;
+
+struct kvm_slot {
+	struct uapi_userspace_memory_region2 region; /* size 0: not used */
+	_Atomic uint64_t *dirty;
+	struct kvm_gmem *gmem; /* NULL: none, or closed */
+};
+
+/*
+ * The slots as they are now become the processors' map. Returns when no processor uses the old one: 0 or
+ * -ENOMEM. kvm_vm.lock is held.
+ */
+int kvm_vm_map_publish(struct kvm_vm *vm);
+/* The slot that the page at gpa is in, or NULL. kvm_vm.lock is held. */
+struct kvm_slot *kvm_vm_memory_slot(struct kvm_vm *vm, uint64_t gpa);
+/* Frees slots and map of a VM that ends. */
+void kvm_vm_memory_finish(struct kvm_vm *vm);
+
+/* Makes the log of a slot that begins to be logged; the caller frees it. NULL: no memory. */
+_Atomic uint64_t *kvm_vm_dirty_make(const struct kvm_vm *vm, uint64_t pages);
+/* For struct sim_bus (dirtied): the processor is about to write to a page that is not in the log. */
+bool kvm_vcpu_dirtied(void *ctx, const struct sim_slot *slot, uint64_t page);
+/* Does the vCPU's ring of written pages count as full? Then KVM_RUN leaves. */
+bool kvm_vcpu_ring_is_full(const struct kvm_vcpu *vcpu);
+
+/* ---- calls (struct kvm_call) ---- */
+
+int kvm_vm_set_memory(void *object, void *arg, uintptr_t user);        /* KVM_SET_USER_MEMORY_REGION */
+int kvm_vm_set_memory2(void *object, void *arg, uintptr_t user);       /* KVM_SET_USER_MEMORY_REGION2 */
+int kvm_vm_get_dirty_log(void *object, void *arg, uintptr_t user);     /* KVM_GET_DIRTY_LOG */
+int kvm_vm_clear_dirty_log(void *object, void *arg, uintptr_t user);   /* KVM_CLEAR_DIRTY_LOG */
+int kvm_vm_reset_dirty_rings(void *object, void *arg, uintptr_t user); /* KVM_RESET_DIRTY_RINGS */
+
+#endif

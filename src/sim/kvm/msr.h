@@ -1,0 +1,46 @@
+/*
+ * msr: model-specific registers that are the platform's and not the processor's, and which of them a guest
+ * may access (msr.c, mce.c, filter.c). by_host: the VMM accesses it, not the guest.
+ */
+#ifndef KVM_MSR_H
+#define KVM_MSR_H
+
+#include "vcpu.h"
+
+#define KVM_MSR_GHCB       0xc0010130u
+#define KVM_MSR_SEV_STATUS 0xc0010131u
+
+/* The list of MSRs that the VMM saves and restores (KVM_GET_MSR_INDEX_LIST). */
+const uint32_t *kvm_platform_msrs(uint32_t *ret_count);
+/* MSRs whose value is the same for every vCPU (KVM_GET_MSR_FEATURE_INDEX_LIST), and such a value. */
+const uint32_t *kvm_platform_features(uint32_t *ret_count);
+bool kvm_platform_feature(uint32_t index, uint64_t *ret_value);
+
+/* As after a reset. */
+void kvm_vcpu_msrs_reset(struct kvm_vcpu *vcpu);
+void kvm_vcpu_mce_reset(struct kvm_vcpu *vcpu);
+/* Reads or writes an MSR. False: there is none, or it does not take the value; a guest gets #GP(0). */
+bool kvm_vcpu_msr(struct kvm_vcpu *vcpu, bool write, uint32_t index, uint64_t *value, bool by_host);
+/* Is it one of machine-check, and what kvm_vcpu_msr() does with those. */
+bool kvm_vcpu_mce_known(const struct kvm_vcpu *vcpu, uint32_t index);
+bool kvm_vcpu_mce_msr(struct kvm_vcpu *vcpu, bool write, uint32_t index, uint64_t *value, bool by_host);
+
+/* For struct sim_bus (msr_known, msr_allowed, msr_exits). */
+bool kvm_vcpu_msr_known(void *ctx, bool write, uint32_t index);
+bool kvm_vcpu_msr_allowed(void *ctx, bool write, uint32_t index);
+bool kvm_vcpu_msr_exits(void *ctx, uint32_t reason);
+/* Leaves to the VMM with an access that it answers. Returns 0. */
+int kvm_vcpu_leave_msr(struct kvm_vcpu *vcpu);
+/* NULL is allowed. */
+void kvm_vm_filter_free(struct kvm_filter *filter);
+
+/* ---- calls (struct kvm_call) ---- */
+
+int kvm_vm_set_msr_filter(void *object, void *arg, uintptr_t user);  /* KVM_X86_SET_MSR_FILTER */
+int kvm_vcpu_get_msrs(void *object, void *arg, uintptr_t user);      /* KVM_GET_MSRS */
+int kvm_vcpu_set_msrs(void *object, void *arg, uintptr_t user);      /* KVM_SET_MSRS */
+int kvm_vcpu_setup_mce(void *object, void *arg, uintptr_t user);     /* KVM_X86_SETUP_MCE */
+int kvm_vcpu_set_mce(void *object, void *arg, uintptr_t user);       /* KVM_X86_SET_MCE */
+int kvm_system_get_mce_cap(void *object, void *arg, uintptr_t user); /* KVM_X86_GET_MCE_CAP_SUPPORTED */
+
+#endif

@@ -1,0 +1,133 @@
+/*
+ * vcpu: a virtual processor: its life, how it runs, sleeps and is interrupted (vcpu.c, run.c, idle.c,
+ * lapic.c, vapic.c, hypercall.c, bus.c). Its registers are in registers.h and msr.h.
+ */
+#ifndef KVM_VCPU_H
+#define KVM_VCPU_H
+
+#include "vm.h"
+
+/* struct kvm_run, port data, coalesced MMIO (not used) */
+#define KVM_RUN_BYTES   ((size_t)3 * PAGE_SIZE_BYTES)
+#define KVM_RING_OFFSET (KVM_DIRTY_LOG_PAGE_OFFSET * PAGE_SIZE_BYTES) /* in a vCPU's descriptor */
+#define KVM_MCE_BANKS   32
+
+enum kvm_request { KVM_REQUEST_INIT = 1, KVM_REQUEST_SIPI = 2 };
+
+struct sev_vcpu;
+
+struct kvm_vcpu {
+	struct object object;
+	struct kvm_vm *vm;
+	unsigned index, id;
+	pthread_mutex_t lock; /* held by every ioctl on the vCPU, so also while it runs */
+	struct kvm_run *run;
+	struct sim_cpu *cpu;
+	struct irq_lapic lapic; /* if vm->chip */
+
+	/* kvm_vm.irq_lock */
+	uint32_t mp_state;
+	uint32_t requests; /* enum kvm_request */
+	uint8_t sipi_vector;
+	bool sleeping;
+	int eoi_vector; /* an end of interrupt that the VMM is to hear of; -1: none */
+	bool wakeable;  /* while halted: a maskable interrupt would be taken */
+	bool kicked;    /* KVM_HC_KICK_CPU: the next HLT is over at once */
+	int wake_fd;
+
+	/* the vCPU's thread */
+	uint64_t base_ns, base_icount; /* this vCPU's time was base_ns at base_icount */
+	uint64_t slice_end;
+	int64_t tsc_offset;
+	uint64_t tsc_adjust;
+	uint64_t msrs[8]; /* see msr.c */
+	uint64_t vapic;   /* guest-physical, of the four bytes in vapic.c; 0: none */
+	struct {
+		uint64_t cap, status, ctl, bank[KVM_MCE_BANKS][4];
+	} mce;
+	bool triple_fault; /* the next KVM_RUN ends with it */
+	struct {           /* of the exception in cpu->event that KVM_SET_VCPU_EVENTS said is pending */
+		bool pending, has;
+		uint64_t value;
+	} payload;
+	struct kvm_dirty_gfn *ring; /* NULL: none; ring_count entries, a power of two */
+	uint32_t ring_count, ring_at;
+	_Atomic uint32_t ring_reset; /* up to here entries were given back; kvm_vm.lock */
+	struct {
+		uint64_t key, icount, waited_ns;
+	} poll;
+	uint32_t waits;  /* exit reason whose data the next KVM_RUN brings; 0: none */
+	int user_vector; /* KVM_INTERRUPT; -1: none */
+	bool has_run;
+	uint32_t guest_debug; /* KVM_SET_GUEST_DEBUG; 0: no debugger */
+	bool has_sigmask;
+	uint64_t sigmask, sigmask_user;
+	struct kvm_cpuid_entry2 *cpuid;
+	uint32_t cpuid_count;
+	bool sregs_set; /* by the VMM, so they are no longer those of KVM's reset */
+	uint64_t exits;
+	uint64_t ghcb_uses; /* VMGEXIT, VMMCALL and the GHCB's MSR of a SEV-ES or SNP guest: not built */
+
+	/* What memory encryption has made of the vCPU. The hooks set these, this room only reads them. */
+	struct sev_vcpu *sev; /* NULL: not a guest's with memory encryption */
+	bool protected;       /* the registers are the guest's (guest_state_protected of the kernel) */
+};
+
+/* ---- life ---- */
+
+/* KVM_CREATE_VCPU. Returns the vCPU's descriptor, or a negated errno. */
+int kvm_vcpu_create(struct kvm_vm *vm, unsigned long id);
+/* The VM ends, and with it the vCPU. NULL is allowed. */
+void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);
+/* Adds what the vCPU did to *sum. kvm_platform.lock is held. */
+void kvm_vcpu_add_figures(const struct kvm_vcpu *vcpu, struct sim_figures *sum);
+/* Fills the functions that the processor calls for what is not memory. */
+void kvm_bus_init(struct sim_bus *bus);
+
+/* ---- running; the vCPU's thread ---- */
+
+int kvm_vcpu_run(void *object, void *arg, uintptr_t user); /* KVM_RUN (struct kvm_call) */
+/* Does a signal, or immediate_exit, want KVM_RUN to return? */
+bool kvm_vcpu_interrupted(const struct kvm_vcpu *vcpu);
+/*
+ * The guest executed VMMCALL. Returns 1: it was answered and the guest goes on; 0: the VMM answers, and
+ * kvm_vcpu_finish_hypercall() brings its answer to the guest.
+ */
+int kvm_vcpu_hypercall(struct kvm_vcpu *vcpu);
+void kvm_vcpu_finish_hypercall(struct kvm_vcpu *vcpu);
+/* For struct sim_bus (fixes_vmcall). */
+bool kvm_vcpu_fixes_vmcall(void *ctx);
+
+/* ---- sleeping, waking, interrupts ---- */
+
+/* Halted or waiting for INIT or SIPI: sleeps until there is something to run. Returns 0 or -EINTR. */
+int kvm_vcpu_block(struct kvm_vcpu *vcpu);
+/* INIT and SIPI that wait take effect. kvm_vm.irq_lock is held, and the processor does not run. */
+void kvm_vcpu_take_requests(struct kvm_vcpu *vcpu);
+/* Something for this vCPU may be waiting. kvm_vm.irq_lock is held, here and for the next three. */
+void kvm_vcpu_interrupts_changed(struct kvm_vcpu *vcpu);
+/* NULL is allowed, for the next three. */
+void kvm_vcpu_post_nmi(struct kvm_vcpu *vcpu);
+/* Ends the vCPU's HLT, or its next one. */
+void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
+/* request: bits of enum kvm_request. */
+void kvm_vcpu_request(struct kvm_vcpu *vcpu, uint32_t request);
+
+/* ---- the local APIC ---- */
+
+/* May MSR 1B (the APIC's base) be set to this value? */
+bool kvm_vcpu_apic_base_valid(const struct kvm_vcpu *vcpu, uint64_t base, bool by_host);
+/* Sets it to a valid value. kvm_vm.irq_lock is held. */
+void kvm_vcpu_set_apic_base(struct kvm_vcpu *vcpu, uint64_t base);
+/* kvm_vcpu.cpuid is another one. */
+void kvm_vcpu_lapic_cpuid_changed(struct kvm_vcpu *vcpu);
+/* The vCPU is about to enter its guest, or has left it: the page of KVM_SET_VAPIC_ADDR is read, or written.
+ */
+void kvm_vcpu_vapic_enter(struct kvm_vcpu *vcpu);
+void kvm_vcpu_vapic_leave(struct kvm_vcpu *vcpu);
+
+int kvm_vcpu_get_lapic(void *object, void *arg, uintptr_t user); /* KVM_GET_LAPIC (struct kvm_call) */
+int kvm_vcpu_set_lapic(void *object, void *arg, uintptr_t user); /* KVM_SET_LAPIC (struct kvm_call) */
+int kvm_vcpu_set_vapic(void *object, void *arg, uintptr_t user); /* KVM_SET_VAPIC_ADDR (struct kvm_call) */
+
+#endif

@@ -1,0 +1,126 @@
+/*
+ * command: the commands of KVM_MEMORY_ENCRYPT_OP, and what they share. sev_guest.lock is held throughout.
+ */
+#ifndef SEV_COMMAND_H
+#define SEV_COMMAND_H
+
+#include "guest.h"
+
+/* A command that is being executed. */
+struct sev_call {
+	struct kvm_vm *vm;
+	struct sev_guest *sev;
+	struct psp *psp;
+	struct kvm_sev_cmd *cmd;
+};
+
+/* Returns 0 or a negated errno; the firmware's code goes to call->cmd->error. */
+typedef int sev_command_fn(struct sev_call *call);
+
+/* ---- the commands: their numbers begin with KVM_SEV_ ---- */
+
+/* command.c: the guest gets an encryption context */
+int sev_init(struct sev_call *call);
+int sev_es_init(struct sev_call *call);
+int sev_init2(struct sev_call *call);
+/* launch.c: a SEV or SEV-ES guest is launched */
+int sev_launch_start(struct sev_call *call);
+int sev_launch_update_data(struct sev_call *call);
+int sev_launch_update_vmsa(struct sev_call *call);
+int sev_launch_measure(struct sev_call *call);
+int sev_launch_finish(struct sev_call *call);
+int sev_guest_status(struct sev_call *call);
+int sev_attestation_report(struct sev_call *call);
+/* memory.c: the guest's memory is written and read */
+int sev_launch_secret(struct sev_call *call);
+int sev_dbg_decrypt(struct sev_call *call);
+int sev_dbg_encrypt(struct sev_call *call);
+/* send.c: a SEV guest goes to another machine */
+int sev_send_start(struct sev_call *call);
+int sev_send_update_data(struct sev_call *call);
+int sev_send_finish(struct sev_call *call);
+int sev_send_cancel(struct sev_call *call);
+int sev_receive_start(struct sev_call *call);
+int sev_receive_update_data(struct sev_call *call);
+int sev_receive_finish(struct sev_call *call);
+/* snp.c: a SEV-SNP guest is launched */
+int sev_snp_launch_start(struct sev_call *call);
+int sev_snp_launch_update(struct sev_call *call);
+int sev_snp_launch_finish(struct sev_call *call);
+int sev_snp_enable_req_certs(struct sev_call *call);
+
+/* ---- the caller's memory ---- */
+
+/* Copies the command's struct. Returns 0 or -EFAULT. */
+int sev_copy_in(const struct sev_call *call, void *data, size_t size);
+int sev_copy_out(const struct sev_call *call, const void *data, size_t size);
+/* With what most commands on a SEV or SEV-ES guest begin: -ENOTTY (it is none), then as sev_copy_in(). */
+int sev_take_params(const struct sev_call *call, void *params, size_t size);
+/* Copies size bytes, then zeros up to room: the kernel copies all of its buffer. size <= room. 0 or -EFAULT.
+ */
+int sev_copy_out_padded(uint64_t user, const void *data, size_t size, size_t room);
+
+#define SEV_BLOB_MAX_BYTES    0x4000u
+#define SEV_KERNEL_BUFFER_MAX MIB(4) /* of kmalloc() (KMALLOC_MAX_SIZE): more is -ENOMEM */
+
+/*
+ * psp_copy_user_blob() of the kernel. Returns a copy that the caller frees, or NULL and *ret_result is
+ * -EINVAL (no address, no length or too long a one), -EFAULT or -ENOMEM.
+ */
+void *sev_copy_blob(uint64_t user, uint64_t size, int *ret_result);
+
+static inline void *sev_pointer(uint64_t address)
+{
+	return (void *)(uintptr_t)address; /* NOLINT: the VMM's own memory, by number */
+}
+
+/* ---- the firmware's answers ---- */
+
+/* The firmware's code as the ioctl's result: 0 or -EIO, and the code in cmd->error. */
+int sev_result(struct sev_call *call, uint32_t code);
+
+/* An answer of a size that the firmware knows, for a caller's buffer. */
+struct sev_answer {
+	const void *data;
+	size_t size;
+	void *params; /* the command's struct */
+	size_t params_size;
+	uint64_t user; /* the caller's buffer */
+	uint32_t *len; /* in params: the buffer's size */
+};
+/*
+ * Gives the answer to the caller's *len bytes, then params, in which *len is as it is now. A query (*len is
+ * 0) gets the length even though the firmware answered with PSP_INVALID_LEN. Returns 0 or a negated errno.
+ */
+int sev_answer(struct sev_call *call, uint32_t code, const struct sev_answer *answer);
+
+/* ---- the guest's state ---- */
+
+/* Is the number that of an open /dev/sev? 0 or -EBADF. */
+int sev_check_device(const struct sev_call *call, int fd);
+/* For commands on a guest that was started: 0, -ENOTTY (not SEV) or -EBADF (its /dev/sev was closed). */
+int sev_ready(const struct sev_call *call);
+/* Makes the firmware's new guest that of the VM. Returns 0; or the guest is ended, and the result is an
+ * error. */
+int sev_bind(struct sev_call *call, uint32_t handle, int fd);
+/* The caller could not be told of its new guest, which is ended. Returns -EFAULT. */
+int sev_unbind(struct sev_call *call);
+
+/* ---- the guest's memory ---- */
+
+/*
+ * The system physical address of what is guest memory at address in the VMM; *size becomes how much of it
+ * lies together there, a page at least. Returns 0 or -ENOMEM.
+ */
+int sev_guest_spa(const struct sev_call *call, uint64_t address, uint64_t *size, uint64_t *ret_spa);
+/* Has the VMM memory everywhere in size bytes at address that can be read, or written? size is not 0. */
+bool sev_is_there(uint64_t address, uint64_t size, bool write);
+/*
+ * Counts size bytes of the VMM's memory at address as locked, until sev_unpin() of the same. Returns 0;
+ * -EINVAL (nothing, beyond the end, more than the host has); -ENOMEM (above the limit, not there, or write
+ * and not writable).
+ */
+int sev_pin(struct sev_guest *sev, uint64_t address, uint64_t size, bool write);
+void sev_unpin(struct sev_guest *sev, uint64_t address, uint64_t size);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * guest: what a VM and its vCPUs have beside those of KVM when their memory is encrypted (struct kvm_sev_info
+ * of the kernel). Law: Documentation/virt/kvm/x86/amd-memory-encryption.rst.
+ */
+#ifndef SEV_GUEST_H
+#define SEV_GUEST_H
+
+#include "kvm/hooks.h"
+#include "platform.h"
+
+/* A range of memory that the VMM registered (KVM_MEMORY_ENCRYPT_REG_REGION). */
+struct sev_region {
+	struct sev_region *next;
+	uint64_t address, size;
+};
+
+struct sev_guest {
+	pthread_mutex_t lock; /* all below, and kvm_vm.encrypted; it stands for the kernel's kvm->lock */
+	bool es;              /* SEV-SNP is in vmsa_features: sev_is_snp() */
+	bool need_init;       /* of a VM type with SEV, until KVM_SEV_INIT2 */
+	bool req_certs;
+	uint32_t asid;
+	uint32_t handle; /* of the firmware; 0: not started */
+	uint32_t gctx;   /* SNP: its context; 0: none */
+	int fd;          /* of /dev/sev, as a number: looked up again by each command */
+	uint64_t vmsa_features;
+	uint16_t ghcb_version;
+	uint64_t pages_locked, pages_lockable; /* the latter is the limit; the former never above it */
+	struct sev_region *regions;
+	struct sev_decrypted *memory; /* shared with mirrors; NULL: SNP, or none */
+
+	/* kvm_platform.lock */
+	struct kvm_vm *owner;   /* of a mirror; NULL: it is none */
+	_Atomic bool migrating; /* in another move or copy */
+};
+
+#define SEV_FXSAVE_BYTES 512
+
+struct sev_vcpu {
+	struct abi_vmsa *vmsa;
+	bool fpu_hidden; /* the FPU's registers are the guest's, too: fpstate_is_confidential() of the kernel
+	                  */
+	/* Decrypted pages that its translations lead to, bit 0: written. */
+	uintptr_t *held;
+	unsigned held_count, held_room;
+	uint64_t epoch;
+	struct { /* of a vCPU that is protected: what the VMM may go on to read and write, without effect */
+		struct kvm_regs regs;
+		struct kvm_debugregs debugregs;
+		uint64_t xcr0;
+		uint8_t fxsave[SEV_FXSAVE_BYTES];
+	} stale;
+};
+
+/* What kvm/ is given: all of the functions below, and those of the headers beside this one. */
+extern const struct kvm_hooks sev_hooks;
+
+/* The VM's secure processor. NULL: there is none, and so no VM with an encryption context. */
+static inline struct sev_platform *sev_platform_of(const struct kvm_vm *vm)
+{
+	return vm->platform->secure;
+}
+
+/*
+ * Is it a SEV-SNP guest: sev_snp_guest() of KVM, since KVM_SEV_INIT2? A VM of the type SEV-SNP that mirrors a
+ * SEV-ES guest is none.
+ */
+bool sev_is_snp(const struct kvm_vm *vm);
+
+/* ---- for struct kvm_hooks, which says more ---- */
+
+int sev_vm_create(struct kvm_vm *vm);
+void sev_vm_destroy(struct kvm_vm *vm);
+int sev_vm_command(struct kvm_vm *vm, uintptr_t user);
+int sev_vm_register(struct kvm_vm *vm, uintptr_t user);
+int sev_vm_unregister(struct kvm_vm *vm, uintptr_t user);
+int sev_vm_copy_from(struct kvm_vm *vm, int source_fd);
+int sev_vm_move_from(struct kvm_vm *vm, int source_fd);
+int sev_vcpu_create(struct kvm_vcpu *v);
+void sev_vcpu_destroy(struct kvm_vcpu *v);
+void sev_vcpu_hypercall(struct kvm_vcpu *v);
+bool sev_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value);
+bool sev_vcpu_hides_msr(const struct kvm_vcpu *v, uint32_t index);
+int sev_vcpu_enter(struct kvm_vcpu *v);
+bool sev_vcpu_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user, int *ret_result);
+void sev_vcpu_set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs);
+int sev_vcpu_leave_fault(struct kvm_vcpu *v);
+
+/* What the VMM is to see from now on: the registers as they are. kvm_vcpu.lock is held. */
+void sev_vcpu_keep_stale(struct kvm_vcpu *v);
+
+#endif

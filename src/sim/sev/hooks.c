@@ -1,0 +1,27 @@
+/*
+ * hooks: which of SEV's functions stands for which of KVM's hooks.
+ */
+#include "decrypted.h"
+
+const struct kvm_hooks sev_hooks = {
+        .vm_types = sev_platform_vm_types,
+        .add_cpuid = sev_platform_add_cpuid,
+        .attribute = sev_platform_attribute,
+        .vm_create = sev_vm_create,
+        .vm_destroy = sev_vm_destroy,
+        .vm_command = sev_vm_command,
+        .vm_register = sev_vm_register,
+        .vm_unregister = sev_vm_unregister,
+        .vm_copy_from = sev_vm_copy_from,
+        .vm_move_from = sev_vm_move_from,
+        .vcpu_create = sev_vcpu_create,
+        .vcpu_destroy = sev_vcpu_destroy,
+        .vcpu_hypercall = sev_vcpu_hypercall,
+        .vcpu_msr = sev_vcpu_msr,
+        .vcpu_hides_msr = sev_vcpu_hides_msr,
+        .vcpu_enter = sev_vcpu_enter,
+        .vcpu_call = sev_vcpu_call,
+        .vcpu_set_regs = sev_vcpu_set_regs,
+        .vcpu_release = sev_decrypted_release,
+        .vcpu_leave_fault = sev_vcpu_leave_fault,
+};

@@ -1,0 +1,74 @@
+/*
+ * watch: what the guests did and what the secure processor knows of them, for whoever watches; and its
+ * commands that fail, for tests. Any thread.
+ */
+#include <string.h>
+
+#include "sev/platform.h"
+#include "sim.h"
+
+void sim_figures(struct host *h, struct sim_figures *ret_figures)
+{
+	kvm_platform_figures(&((struct sim_platform *)h)->kvm, ret_figures);
+}
+
+uint64_t sim_now_ns(const struct host *h)
+{
+	return kvm_clock_now(&((const struct sim_platform *)h)->kvm.clock);
+}
+
+static struct psp *psp_of(struct host *h)
+{
+	struct sim_platform *sim = (struct sim_platform *)h;
+
+	return sim->kvm.secure ? sim->kvm.secure->psp : NULL;
+}
+
+bool sim_guest_view(struct host *h, unsigned n, struct sim_guest_view *ret_view)
+{
+	struct psp *psp = psp_of(h);
+	struct psp_guest_view view;
+
+	if (!psp || !psp_guest_view(psp, n, &view))
+		return false;
+	*ret_view = (struct sim_guest_view){
+	        .snp = view.snp,
+	        .handle = view.handle,
+	        .asid = view.asid,
+	        .policy = view.policy,
+	        .state = view.state,
+	        .digest_bytes = view.digest_bytes,
+	};
+	memcpy(ret_view->digest, view.digest, sizeof(ret_view->digest));
+	return true;
+}
+
+static int command_find(const char *name, enum psp_command *ret_command)
+{
+	for (unsigned i = 0; i <= PSP_CMD_ANY; i++) {
+		if (strcmp(psp_command_name((enum psp_command)i), name) == 0) {
+			*ret_command = (enum psp_command)i;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+int sim_fail_firmware(struct host *h, const char *command, unsigned nth, uint32_t code)
+{
+	struct psp *psp = psp_of(h);
+	enum psp_command which;
+
+	if (!psp || command_find(command, &which) < 0)
+		return -1;
+	psp_fail(psp, which, nth, code);
+	return 0;
+}
+
+uint64_t sim_firmware_calls(struct host *h, const char *command)
+{
+	struct psp *psp = psp_of(h);
+	enum psp_command which;
+
+	return psp && command_find(command, &which) == 0 ? psp_command_count(psp, which) : 0;
+}
