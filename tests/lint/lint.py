@@ -9,6 +9,11 @@ import sys
 
 ROOMS = {'base': 0, 'config': 1, 'host': 1, 'attest': 1, 'sim': 2, 'call': 2, 'loop': 2, 'json': 2, 'page': 3, 'device': 4,
          'machine': 5, 'launch': 6, 'run': 7, 'mirror': 8, 'migrate': 8, 'control': 8, 'cli': 9}
+# The inner rooms of sim, and which of them each may include: 'sim' itself is what lies in no inner room.
+SIM_ROOMS = {'object': set(), 'cpu': set(), 'irq': set(), 'psp': set(), 'kvm': {'object', 'cpu', 'irq'},
+             'sev': {'object', 'cpu', 'psp', 'kvm'}, 'sim': {'object', 'psp', 'kvm', 'sev'}}
+# Which of a room's headers the rooms above it may include, where it has others that are its own.
+SIM_PUBLIC = {'cpu': {'cpu.h', 'ram.h'}, 'irq': {'irq.h'}, 'psp': {'psp.h'}}
 LAYOUTS = {'uapi', 'abi'}       # headers of layouts only: any room may include them
 FUNCTION_LINES, MACRO_LINES, FILE_LINES = 60, 25, 500
 
@@ -39,8 +44,23 @@ def exceptions(root):
     return found
 
 
+def inner_room_refuses(path, header):
+    """Why this file of sim may not include the private header; None: it may. A header of the own folder has no folder in its name."""
+    if '/' not in header and (path.parent / header).exists():
+        return None
+    folder, _, name = header.rpartition('/')
+    own = path.parent.name
+    if folder == own:
+        return f'{header}: a header of the own room is {name}'
+    if folder not in SIM_ROOMS.get(own, ()):
+        return f'{own} may not include {header}: {", ".join(sorted(SIM_ROOMS.get(own, ()))) or "no other room"}'
+    if name not in SIM_PUBLIC.get(folder, {name}):
+        return f'{header}: private to {folder}'
+    return None
+
+
 def rooms(root):
-    """A room includes only rooms of a lower number, and its own private headers."""
+    """A room includes only rooms of a lower number, and its own private headers. The inner rooms of sim have an order, too."""
     for path in sources(root, 'src'):
         room = path.relative_to(root / 'src').parts[0]
         if room == 'main.c':
@@ -56,7 +76,11 @@ def rooms(root):
             if not header.startswith('vmm/'):
                 if '..' in header:
                     yield path, number, f'{header}: private headers of another folder are private'
+                elif room == 'sim' and (why := inner_room_refuses(path, header)):
+                    yield path, number, why
                 continue
+            if header == 'vmm/sim.h' and path.parent.name in {'object', 'cpu', 'irq', 'psp'}:
+                yield path, number, f'{header}: the lowest rooms of sim know nothing of it'
             other = header[4:-2].split('/')[0]
             if other in LAYOUTS or other == room:
                 continue
