@@ -9,8 +9,8 @@
 #include "args.h"
 
 #define OPTIONS_MAX 40
-#define OPERAND     1   /* what getopt_long() calls a word that is no option */
-#define FIRST_ROW   256 /* and the first row of the table: neither OPERAND nor a character */
+#define OPERAND     1   /* getopt_long()'s name for a word that is not an option */
+#define FIRST_ROW   256 /* the value of the table's first row: neither OPERAND nor a character */
 
 struct given {
 	const char *name, *value;
@@ -70,8 +70,10 @@ void cli_args_destroy(struct cli_args *args)
 	free(args);
 }
 
-/* getopt's table; the value of each row is its index + FIRST_ROW. Returns false if the verb has too many
- * options. */
+/*
+ * Fills getopt's table; the value of each row is its index + FIRST_ROW. Returns false if the verb has too
+ * many options.
+ */
 static bool long_options(const struct cli_verb *verb, struct option *table)
 {
 	size_t n = 0;
@@ -118,7 +120,7 @@ static bool takes_keys(const struct cli_verb *verb)
 	return false;
 }
 
-/* What a word that is no option was probably meant to be, "": nobody knows. */
+/* Writes a suggestion for a word that is not an option, or "" if there is none. */
 static void suggest(const struct cli_verb *verb, const char *word, char *text, size_t size)
 {
 	auto_free char *name = strndup(word + strspn(word, "-"), strcspn(word + strspn(word, "-"), "="));
@@ -149,7 +151,10 @@ static int refuse(const struct cli_verb *verb, const char *word, struct err *err
 	        verb->name, meant, verb->name);
 }
 
-/* Options and operands in their order ("-"), so that the word that is wrong is the one that was looked at. */
+/*
+ * The leading "-" makes getopt return options and operands in their order, so that argv[at] is the word that
+ * is wrong.
+ */
 static int parse_words(
         struct cli_args *args, const struct cli_verb *verb, int argc, char **argv, struct err *err)
 {
@@ -171,7 +176,7 @@ static int parse_words(
 		else if (add(args, verb, &verb->options[c - FIRST_ROW], optarg, err) < 0)
 			return -1;
 	}
-	while (optind < argc) /* behind "--" */
+	while (optind < argc) /* what follows "--" */
 		args->operands[args->operand_count++] = argv[optind++];
 	return 0;
 }

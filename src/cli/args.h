@@ -1,5 +1,5 @@
 /*
- * args: what cli.c and the tests need of the parser beyond cli.h.
+ * args: the part of the parser that only cli.c and the tests need.
  */
 #ifndef VMM_CLI_ARGS_H
 #define VMM_CLI_ARGS_H

@@ -1,14 +1,15 @@
 /*
- * cert show: SEV certificates in words. Main thread only. SEV API, appendices B.1 (ASK, ARK) and C.
+ * cert show: prints SEV certificates in words or as JSON. Main thread only. SEV API, appendices B.1 (ASK,
+ * ARK) and C.
  */
 #include "evidence.h"
 #include "verbs.h"
 #include "vmm/json.h"
 
-#define X_BYTES 48 /* of a point of P-384; little-endian, as it stands in the certificate */
+#define X_BYTES 48 /* the coordinate of a point on P-384; little-endian, as in the certificate */
 #define X_CHARS (2 * X_BYTES + 1)
 
-/* NULL: its key is none on P-384. */
+/* Writes the key's x, or returns NULL if the key is not on P-384. */
 static const char *key_x(const struct abi_sev_cert *cert, char x[static X_CHARS])
 {
 	hex_encode(cert->ec.qx, X_BYTES, x);
@@ -68,7 +69,7 @@ static void print_amd_words(const struct attest_amd_cert *cert)
 		        cert->root != ATTEST_PRODUCT_UNKNOWN ? attest_product_name(cert->root) : "");
 }
 
-/* What its own signature, or that of a known root key, tells of a certificate. */
+/* Where certificates come from. Only the key of an ARK tells it. */
 enum origin { ORIGIN_UNKNOWN, ORIGIN_AMD, ORIGIN_SIMULATED };
 
 static enum origin origin_of(const struct attest_amd_cert *cert)
@@ -103,7 +104,10 @@ struct entry {
 	struct attest_amd_cert amd;
 };
 
-/* Where one kind has its usage, the other has a part of a key or of its hash. */
+/*
+ * The usage field tells the two kinds of certificates apart: in its place the other kind has a part of a key
+ * or of a key's hash.
+ */
 static bool usage_is(const struct attest_blob *blob, size_t at, uint32_t least, uint32_t most)
 {
 	uint64_t usage;
@@ -126,7 +130,7 @@ static bool is_amd_cert(const struct attest_blob *blob, size_t at)
 	        blob, at + offsetof(struct abi_amd_cert, usage), ABI_SEV_USAGE_ARK, ABI_SEV_USAGE_ASK);
 }
 
-/* Moves *at behind the certificate there. */
+/* Reads the certificate at *at and moves *at behind it. */
 static int take(const struct attest_blob *blob, size_t *at, struct entry *ret_entry, struct err *err)
 {
 	const uint8_t *bytes = (const uint8_t *)blob->data + *at;
@@ -135,9 +139,8 @@ static int take(const struct attest_blob *blob, size_t *at, struct entry *ret_en
 	ret_entry->is_amd = !is_platform_cert(blob, *at);
 	if (ret_entry->is_amd && !is_amd_cert(blob, *at))
 		return err_set(err, ERR_USAGE,
-		        "is neither a SEV platform's (PDH, PEK, OCA or CEK, 2084 bytes) nor an ASK or ARK in "
-		        "AMD's "
-		        "binary format");
+		        "is neither a certificate of a SEV platform (PDH, PEK, OCA or CEK, 2084 bytes) nor "
+		        "an ASK or ARK in AMD's binary format");
 	if (ret_entry->is_amd) {
 		if (attest_amd_cert_parse(bytes, left, &ret_entry->amd, err) < 0)
 			return -1;
@@ -226,9 +229,8 @@ const struct cli_verb cli_verb_cert_show = {
         .operands_max = 1,
         .summary = "print a SEV platform's certificates in words",
         .help = "FILE holds one or more certificates: PDH, PEK, OCA, CEK (2084 bytes each), and ASK and ARK "
-                "in AMD's "
-                "binary format. Nothing is verified; see vmm cert verify. Only an ARK tells whether the "
-                "certificates are of the software platform.",
+                "in AMD's binary format. Nothing is verified; see vmm cert verify. Only an ARK tells whether "
+                "the certificates come from the software platform.",
         .options = options,
         .run = run,
 };

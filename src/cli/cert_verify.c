@@ -1,11 +1,11 @@
 /*
- * cert verify: a SEV platform's certificates, and a report signed by it, held against AMD's root. Main thread
+ * cert verify: checks a SEV platform's certificates, and a report signed by it, up to AMD's root. Main thread
  * only. SEV API, GET_ATTESTATION_REPORT.
  */
 #include "owner.h"
 #include "verbs.h"
 
-/* What --report must say; the evidence points into it. */
+/* The values that the report must have. The evidence points to them. */
 struct wanted {
 	uint8_t digest[SHA256_BYTES], mnonce[16];
 	uint32_t policy;

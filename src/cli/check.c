@@ -1,5 +1,5 @@
 /*
- * check: every mistake of a configuration in one go. Main thread only.
+ * check: reports every mistake of a configuration in one go. Main thread only.
  */
 #include <string.h>
 

@@ -77,13 +77,13 @@ static void print_help(FILE *out)
 	                         " VERB [OPTION]... [OPERAND]...\n\n");
 	for (const struct cli_verb *const *v = cli_verbs; *v; v++)
 		fprintf(out, "  %-16s %s\n", (*v)->name, (*v)->summary);
-	fprintf(out, "\n" VMM_PROGRAM " VERB --help says more of a verb, " VMM_PROGRAM
-	             " --version which vmm this is.\n"
+	fprintf(out, "\n" VMM_PROGRAM " VERB --help describes a verb, " VMM_PROGRAM
+	             " --version prints the version.\n"
 	             "Exit status: 0 done (the guest shut down), 1 failure, 2 usage or configuration,\n"
 	             "3 the guest crashed or terminated itself, 4 this host cannot do it.\n");
 }
 
-/* How many words of argv name this verb; 0: it is not this one. */
+/* Returns how many words of argv name this verb; 0 if they name another. */
 static int match(const struct cli_verb *verb, int argc, char **argv)
 {
 	const char *space = strchr(verb->name, ' ');
@@ -111,7 +111,7 @@ static const char *verb_name(const void *unused, size_t i)
 	return i < ARRAY_LEN(cli_verbs) && cli_verbs[i] ? cli_verbs[i]->name : NULL;
 }
 
-/* "report show" in "report". */
+/* Is the verb in the group? "report show" is in "report". */
 static bool is_in_group(const struct cli_verb *verb, const char *group)
 {
 	size_t length = strlen(group);
@@ -119,7 +119,7 @@ static bool is_in_group(const struct cli_verb *verb, const char *group)
 	return strncmp(verb->name, group, length) == 0 && verb->name[length] == ' ';
 }
 
-/* False: it is no first word of any verb. */
+/* Returns false if no verb begins with this word. */
 static bool print_group_help(const char *group)
 {
 	bool found = false;
@@ -133,11 +133,11 @@ static bool print_group_help(const char *group)
 		printf("  %-16s %s\n", (*v)->name, (*v)->summary);
 	}
 	if (found)
-		printf("\nvmm %s VERB --help says more of a verb.\n", group);
+		printf("\nvmm %s VERB --help describes a verb.\n", group);
 	return found;
 }
 
-/* "vmm report": its second words are asked for. */
+/* The word may be the first one of several verbs, as in "vmm report". */
 static int unknown_verb(const char *word, struct err *err)
 {
 	char list[200] = "";
@@ -215,8 +215,8 @@ static int dispatch(int argc, char **argv, struct err *err)
 }
 
 /*
- * What we open must not become the standard input or output of a process that was started without one. This
- * takes such a number and answers every read and write as the closed descriptor did.
+ * A process may be started with a standard descriptor closed, and the next file that vmm opens would take its
+ * number. So a descriptor takes the number that refuses every read and write, as the closed one did.
  */
 static void fill_closed_descriptors(void)
 {
@@ -230,8 +230,8 @@ static void fill_closed_descriptors(void)
 }
 
 /*
- * A file that would grow beyond RLIMIT_FSIZE then fails with EFBIG, which is told; by default the signal
- * kills the process without a word (setrlimit(2)).
+ * By default a signal kills a process whose file would grow beyond RLIMIT_FSIZE (setrlimit(2)). If the signal
+ * is ignored the write fails with EFBIG, and vmm can say so.
  */
 static void ignore_file_size_signal(void)
 {
@@ -240,7 +240,7 @@ static void ignore_file_size_signal(void)
 	sigaction(SIGXFSZ, &ignore, NULL);
 }
 
-/* What was printed has arrived only when it was written. */
+/* Output may still be in the buffer of stdout. Only a flush shows whether it can be written. */
 static int finish_output(struct err *err)
 {
 	errno = 0;

@@ -7,7 +7,7 @@
 
 #include "vmm/base.h"
 
-/* Said first by whatever shows or judges the software platform in words; in JSON it is "simulated": true. */
+/* The first line of all words about the software platform. JSON has "simulated": true instead. */
 #define CLI_SIMULATED "This is the software platform, a simulation: nothing protects the guest."
 
 struct cli_option {
@@ -55,31 +55,36 @@ struct config;
 struct config_mistakes;
 struct launch_findings;
 /*
- * The configuration in path (NULL: defaults) and the verb's --set words, judged with its files as one that is
- * to run. Mistakes are printed to out, a line each; then -1 with err, ERR_USAGE. A single one for standard
- * error is err's text.
+ * Loads the configuration in path (NULL: defaults) and the verb's --set words, and judges it, with its files,
+ * as one that is to run. Mistakes are printed to out, a line each; then -1 with err, ERR_USAGE. If out is
+ * standard error, a single mistake is err's text instead.
  */
 int cli_config_load(const struct cli_args *args, const char *path, FILE *out, struct config **ret_config,
         struct err *err) MUST_CHECK;
 
 /*
- * The same with everything that the files hold: for vmm check, which tells all in one go. Mistakes are not
- * printed: mistakes is zeroed by the caller and finished by it in either case. *ret_warnings is borrowed, and
- * holds the warnings until the next call.
+ * Does the same and judges the contents of all files, too, for vmm check. It prints nothing: the caller
+ * zeroes mistakes, and finishes it in either case. *ret_warnings is borrowed and holds the warnings until the
+ * next call.
  */
 int cli_config_load_whole(const struct cli_args *args, const char *path, struct config **ret_config,
         struct config_mistakes *mistakes, const struct launch_findings **ret_warnings) MUST_CHECK;
 
-/* Returns -1 with err: how many mistakes there are; with none of them, that there was no memory. */
+/*
+ * Returns -1 with err, which says how many mistakes there are; if there are none, that there was no memory.
+ */
 int cli_mistakes_count(const struct config_mistakes *mistakes, struct err *err);
-/* The same after printing them to out; a single one for standard error is err's text. */
+/*
+ * Prints the mistakes to out and does the same. If out is standard error, a single mistake is err's text
+ * instead.
+ */
 int cli_mistakes_print(FILE *out, const struct config_mistakes *mistakes, struct err *err);
 
-/* The same for a guest that is only measured, and may be larger; mistakes go to standard error. */
+/* Does the same for a guest that is only measured, which may be larger. Mistakes go to standard error. */
 int cli_config_load_measured(const struct cli_args *args, const char *path, struct config **ret_config,
         struct err *err) MUST_CHECK;
 
-/* The same from --set words alone, its files not looked at: for verbs that launch nothing. */
+/* Takes the --set words alone and looks at no files, for verbs that launch nothing. */
 int cli_config_load_bare(const struct cli_args *args, struct config **ret_config, struct err *err) MUST_CHECK;
 
 /* Runs what argv asks for; returns the process's exit status. */

@@ -1,5 +1,5 @@
 /*
- * config: the configuration that a verb's command line names. Main thread only.
+ * config: loads and judges the configuration that a verb's command line names. Main thread only.
  */
 #include <string.h>
 
@@ -9,7 +9,9 @@
 #include "cli.h"
 #include "hosts.h"
 
-/* The only mistake is the error itself, unless it has to go elsewhere or is too long for one. */
+/*
+ * A single mistake becomes the error's text, unless it goes elsewhere than to standard error or is too long.
+ */
 static bool is_error(FILE *out, const char *line, const struct err *err)
 {
 	return out == stderr && strlen(line) < sizeof(err->text);
@@ -42,7 +44,7 @@ static const char *model_name(const void *unused, size_t i)
 	return machine_cpu_model_name(i);
 }
 
-/* A model that is named and a signature that is another's: one of them is not meant. */
+/* If machine.cpu and machine.cpu-signature contradict each other, one of them is a mistake. */
 static void check_signature(
         const struct config *config, struct config_mistakes *mistakes, const struct machine_cpu_model *model)
 {
@@ -75,12 +77,12 @@ static void check_cpu(const struct config *config, struct config_mistakes *mista
 	        config, mistakes, "machine.cpu", "there is no model \"%s\"; there are %s", cpu, list);
 }
 
-/* Other VMMs run larger guests, and their digests are worth knowing, too. */
+/* A guest that is only measured may have more vCPUs, since other VMMs run larger guests. */
 static void check_vcpus(const struct config *config, struct config_mistakes *mistakes)
 {
 	if (config->machine.vcpus > MACHINE_VCPUS_MAX)
 		config_mistake_at(config, mistakes, "machine.vcpus",
-		        "is %u, and a guest runs with at most %d; vmm measure and vmm idblock take more",
+		        "is %u, but a guest can run with at most %d; vmm measure and vmm idblock take more",
 		        config->machine.vcpus, MACHINE_VCPUS_MAX);
 }
 
@@ -98,7 +100,7 @@ static void check_run(const struct config *config, struct config_mistakes *mista
 
 /* ---- everything that files show ---- */
 
-/* The key that an error of launch_check() begins with; *text goes on behind it. */
+/* Returns the key that an error of launch_check() begins with, and moves *text behind it. */
 static const char *key_of(const char **text)
 {
 	static const char image[] = "firmware image ";
@@ -118,7 +120,7 @@ static const char *key_of(const char **text)
 	return "firmware";
 }
 
-/* config_load() hands nothing through to its checks. */
+/* These are static because config_load() passes no context to its checks. */
 static struct launch_findings file_mistakes, file_warnings;
 
 static void check_whole(const struct config *config, struct config_mistakes *mistakes)
@@ -134,8 +136,10 @@ static void check_whole(const struct config *config, struct config_mistakes *mis
 	for (unsigned i = 0; i < file_mistakes.count; i++) {
 		const char *text = file_mistakes.list[i].text, *key = key_of(&text);
 
-		/* What is wrong between keys may follow from a mistake in one of them; a file's contents do
-		 * not. */
+		/*
+		 * A contradiction between keys may follow from a mistake that is reported already. A file's
+		 * contents do not depend on other keys.
+		 */
 		if (sound || config_key_find(key)->type == CONFIG_PATH)
 			config_mistake_at(config, mistakes, key, "%s", text);
 	}

@@ -1,5 +1,5 @@
 /*
- * dry_run: what `vmm run` would do, and why it would be refused, without doing it. Main thread.
+ * dry_run: says what `vmm run` would do and why it would be refused, and launches nothing. Main thread.
  */
 #include <errno.h>
 #include <string.h>
@@ -38,7 +38,7 @@ json_t *cli_warnings_json(const struct launch_findings *warnings)
 	return list;
 }
 
-/* NULL for a plain guest, of which nothing is measured. */
+/* Leaves *ret_measurement as it is for a plain guest, of which nothing is measured. */
 static int measure(const struct launch *launch, json_t **ret_measurement, struct err *err)
 {
 	const struct launch_plan *plan = launch_plan_of(launch);
@@ -66,13 +66,13 @@ static void print_words(const json_t *dry)
 	json_array_foreach(json_object_get(dry, "refusals"), i, entry)
 	        printf("would be refused: %s\n", measure_text(entry, "reason"));
 	if (!json_array_size(json_object_get(dry, "refusals")))
-		printf("nothing that can be foreseen would refuse it\n");
+		printf("nothing that can be foreseen refuses this launch\n");
 }
 
-/* What a dry run comes to. */
+/* The result of a dry run. */
 struct outcome {
 	bool simulated;
-	json_t *steps, *measurement; /* the latter NULL: nothing is measured */
+	json_t *steps, *measurement; /* measurement is NULL if nothing is measured */
 	const struct launch_findings *refusals, *warnings;
 };
 
@@ -94,7 +94,7 @@ static int show(const struct config *config, const struct outcome *outcome, bool
 	return outcome->refusals->count ? (int)outcome->refusals->list[0].kind : 0;
 }
 
-/* What the launch stands on: it judges its own part only. */
+/* Adds what the machine refuses. The launch judges only its own part. */
 static void add_machine(
         const struct config *config, const struct launch *launch, struct launch_findings *findings)
 {
@@ -123,7 +123,7 @@ int cli_dry_run(const struct config *config, const struct launch *launch, bool s
 	return show(config, &outcome, as_json, err);
 }
 
-/* A pipe was read by the launch that failed, and is empty now. */
+/* Can all files be read a second time? The launch that failed has emptied a pipe. */
 static bool can_be_read_again(const struct config *config)
 {
 	for (size_t i = 0; i < config_keys_count; i++) {

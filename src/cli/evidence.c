@@ -1,5 +1,5 @@
 /*
- * evidence: files of reports and certificates, and verdicts on them. Main thread only.
+ * evidence: reads files of reports and certificates, and prints verdicts. Main thread only.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -88,7 +88,7 @@ int policy_read(const char *option, enum config_sev_type type, const char *text,
 	return 0;
 }
 
-/* False: there is no such day, as February 30 is none. timegm() would take it for a day in March. */
+/* Returns false if there is no such day, as February 30. timegm() would take it for a day in March. */
 static bool take_date(const struct tm *given, time_t *ret_time)
 {
 	struct tm tm = *given;
@@ -126,7 +126,7 @@ int time_read(const char *text, time_t *ret_time, struct err *err)
 			return 0;
 	}
 	return err_set(err, ERR_USAGE,
-	        "\"%s\" is no time; write 2026-11-20, 2026-11-20T17:00:00Z or @SECONDS (all UTC)",
+	        "\"%s\" is not a time; write 2026-11-20, 2026-11-20T17:00:00Z or @SECONDS (all UTC)",
 	        TEXT_VALUE(text));
 }
 

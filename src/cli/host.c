@@ -1,5 +1,5 @@
 /*
- * host: `vmm host`, what this machine offers, or exactly why not. Main thread.
+ * host: `vmm host` says what this machine offers, or why it offers nothing. Main thread.
  */
 #include <errno.h>
 
@@ -28,7 +28,7 @@ static void ask(const struct cli_hosts *hosts, const struct config *config, stru
 	host_close(hosts->host, fd);
 }
 
-/* AMD's key server knows the chip by its id. */
+/* Asks for the chip's id, by which AMD's key server knows the chip. */
 static void ask_id(struct host *host, struct host_offer *offer)
 {
 	int fd;
@@ -88,9 +88,9 @@ const struct cli_verb cli_verb_host = {
         .name = "host",
         .operands = "",
         .summary = "say what this machine offers, or exactly why not",
-        .help = "Generations, ASIDs (by the misc controller of this process's cgroup, or of the one that the "
-                "key cgroup names), the secure processor's firmware, and KVM's capabilities. The exit status "
-                "is 4 when no guest can run here.",
+        .help = "Prints generations, ASIDs (by the misc controller of this process's cgroup, or of the one "
+                "that the key cgroup names), the secure processor's firmware, and KVM's capabilities. The "
+                "exit status is 4 when no guest can run here.",
         .options = options,
         .run = run_verb,
 };

@@ -1,6 +1,6 @@
 /*
- * host_certs: the certificates of a platform, for its guests' owners: what its firmware exports, and of the
- * software platform also what AMD's key server has of a real processor. Main thread.
+ * host_certs: writes the certificates of a platform for its guests' owners. The firmware exports some. For
+ * the software platform vmm also writes those that AMD's key server has for a real processor. Main thread.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "host_certs.h"
 #include "owner.h"
 
-/* What PDH_CERT_EXPORT gives, in the order in which sevctl writes it, too. */
+/* The certificates of PDH_CERT_EXPORT, in the order of the files that sevctl writes. */
 struct platform_certs {
 	struct abi_sev_cert pdh;
 	struct abi_sev_cert_chain chain;
@@ -28,7 +28,7 @@ static int export_platform(struct host *host, struct platform_certs *ret_certs, 
 	return result;
 }
 
-/* --certificates gets data; --out-root, if it is given, gets the root. */
+/* Writes data to the file of --certificates and, if --out-root is given, root to that file. */
 static int write_files(const struct cli_args *args, const void *data, size_t size,
         const struct sim_cert *root, struct err *err)
 {
@@ -50,7 +50,10 @@ static int write_own(const struct cli_args *args, const struct cli_hosts *hosts,
 	               : write_files(args, &certs, sizeof(certs), &no_root, err);
 }
 
-/* PDH, PEK, OCA and, which the firmware does not give, the signed CEK, ASK and ARK. */
+/*
+ * Writes PDH, PEK and OCA as the firmware exports them, and the signed CEK, ASK and ARK, which it does not
+ * export.
+ */
 static int write_sev(const struct cli_args *args, const struct cli_hosts *hosts,
         const struct sim_cert amd[static SIM_CERTS], struct err *err)
 {
@@ -70,7 +73,7 @@ static int write_sev(const struct cli_args *args, const struct cli_hosts *hosts,
 	return write_files(args, all, size, ark, err);
 }
 
-/* The table that a host hands to guests. */
+/* Writes the certificate table that a host hands to its guests. */
 static int write_snp(const struct cli_args *args, const struct cli_hosts *hosts,
         const struct sim_cert amd[static SIM_CERTS], struct err *err)
 {
@@ -95,9 +98,8 @@ static int write_simulated(
 
 	if (!hosts->sim)
 		return err_set(err, ERR_USAGE,
-		        "--generation is for --host sim: what AMD's key server has of this processor is at "
-		        "the "
-		        "addresses that vmm host prints");
+		        "--generation is for --host sim: AMD's key server has the certificates of a real "
+		        "processor, at the addresses that vmm host prints");
 	if (sim_certificates(hosts->real, snp, amd, err) < 0)
 		return -1;
 	result = snp ? write_snp(args, hosts, amd, err) : write_sev(args, hosts, amd, err);

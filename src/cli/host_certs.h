@@ -7,23 +7,23 @@
 #include "cli.h"
 #include "hosts.h"
 
-/* Writes what --certificates, --generation and --out-root ask for; nothing if none of them is given. */
+/*
+ * Writes the files that --certificates, --generation and --out-root ask for. Does nothing if none of them is
+ * given.
+ */
 int host_certificates_write(
         const struct cli_args *args, const struct cli_hosts *hosts, struct err *err) MUST_CHECK;
 
 #define HOST_CERTS_OPTIONS \
 	{"certificates", "FILE", \
 	        "Write the platform's certificates (PDH, PEK, OCA and, unsigned, CEK) to FILE, which must " \
-	        "not " \
-	        "exist: with the CEK that AMD signed, they are what the owner of a SEV or SEV-ES guest " \
-	        "makes a " \
-	        "session with."}, \
+	        "not exist: with the CEK that AMD signed, they are what the owner of a SEV or SEV-ES guest " \
+	        "makes a session with."}, \
 	        {"generation", "sev|snp", \
-	                "With --host sim: let FILE also hold what AMD's key server has of a real " \
-	                "processor. sev: " \
-	                "PDH, PEK, OCA, the signed CEK, ASK and ARK one after the other. snp: VCEK, ASK " \
-	                "and ARK " \
-	                "as the certificate table that a host hands to guests."}, \
+	                "With --host sim: let FILE also hold the certificates that AMD's key server has " \
+	                "for a real processor. sev: PDH, PEK, OCA, the signed CEK, ASK and ARK one after " \
+	                "the other. snp: VCEK, ASK and ARK as the certificate table that a host hands to " \
+	                "guests."}, \
 	{ \
 		"out-root", "FILE", \
 		        "With --generation: write the simulated root (ARK) to FILE, for --root of other " \

@@ -1,5 +1,5 @@
 /*
- * host_show: what `vmm host` found out, in words and as JSON. Main thread.
+ * host_show: prints what `vmm host` found out, in words or as JSON. Main thread.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -28,7 +28,7 @@ static bool is_offered(const struct launch_facts *facts, size_t i)
 	return facts->vm_types >> generations[i].vm_type & 1;
 }
 
-/* The names of bits that are set, or "none". */
+/* Writes the names of the bits that are set, or "none". */
 #define WORDS_BYTES 300
 static const char *bit_words(const struct config_bit *table, uint64_t bits, char text[static WORDS_BYTES])
 {
@@ -45,7 +45,10 @@ static const char *bit_words(const struct config_bit *table, uint64_t bits, char
 
 #define OLD_FIRMWARE "Linux initialises SEV-SNP with firmware of API version " LAUNCH_SNP_API " or newer only"
 
-/* Why KVM does not offer what the processor has; NULL: it does, or the reason cannot be seen. */
+/*
+ * Returns why KVM does not offer what the processor has; NULL if KVM offers it, or if the reason cannot be
+ * seen.
+ */
 static const char *why_not(const struct launch_facts *facts, size_t i)
 {
 	bool snp = generations[i].vm_type == UAPI_VM_SNP;
@@ -62,7 +65,7 @@ static enum attest_tcb_layout tcb_layout(const struct launch_facts *facts)
 
 static const char *const platform_states[] = {"UNINIT", "INIT", "WORKING"};
 
-/* NULL: no state that the specification knows. */
+/* Returns NULL for a state that the specification does not name. */
 static const char *state_name(uint8_t state)
 {
 	return state < ARRAY_LEN(platform_states) ? platform_states[state] : NULL;
@@ -111,7 +114,10 @@ static void print_tcb(const struct launch_facts *facts, const char *name, uint64
 	printf("\n");
 }
 
-/* The VCEK's address depends on product and reported TCB; *ret_url is "" if the chip has no SNP. */
+/*
+ * Writes the VCEK's address, which depends on the product and the reported TCB. It is "" if the chip has no
+ * SEV-SNP.
+ */
 static void vcek_url(const struct host_offer *offer, char ret_url[static ATTEST_URL_BYTES])
 {
 	const struct launch_facts *facts = &offer->facts;
@@ -138,8 +144,8 @@ static void print_id(const struct host_offer *offer)
 	char digits[2 * sizeof(offer->id) + 1], url[ATTEST_URL_BYTES];
 
 	if (!offer->id_known) {
-		if (!offer->facts.device.kind) /* else the reason was told already */
-			printf("chip id: not to be had: %s\n", offer->id_reason.text);
+		if (!offer->facts.device.kind) /* otherwise the reason has been printed already */
+			printf("chip id: not known: %s\n", offer->id_reason.text);
 		return;
 	}
 	hex_encode(offer->id, sizeof(offer->id), digits);
@@ -150,25 +156,25 @@ static void print_id(const struct host_offer *offer)
 	if (*url)
 		printf("  VCEK at %s\n", url);
 	if (offer->simulated)
-		printf("  but AMD's key server knows no simulated chip: vmm host --host sim --certificates "
-		       "FILE "
-		       "--generation sev|snp writes what it would have\n");
+		printf("  but AMD's key server does not know simulated chips: vmm host --host sim "
+		       "--certificates FILE --generation sev|snp writes the certificates that it would "
+		       "have\n");
 }
 
 static void print_firmware(const struct launch_facts *facts)
 {
 	if (facts->device.kind) {
-		printf("firmware: not to be asked: %s\n", facts->device.text);
+		printf("firmware: cannot be asked: %s\n", facts->device.text);
 		return;
 	}
 	if (facts->status.kind)
-		printf("firmware, SEV: not to be asked: %s\n", facts->status.text);
+		printf("firmware, SEV: cannot be asked: %s\n", facts->status.text);
 	else
 		printf("firmware, SEV: API %u.%u build %u, %s, %s, %u guests\n", facts->api_major,
 		        facts->api_minor, facts->build, state_name(facts->state) ?: "unknown",
 		        facts->owned ? "owned" : "self-owned", facts->guests);
 	if (facts->snp_status.kind) {
-		printf("firmware, SEV-SNP: not to be asked: %s\n", facts->snp_status.text);
+		printf("firmware, SEV-SNP: cannot be asked: %s\n", facts->snp_status.text);
 		return;
 	}
 	printf("firmware, SEV-SNP: ABI %u.%u build %u, %s, %s, %u guests\n", facts->snp.api_major,
@@ -285,7 +291,7 @@ static json_t *snp_json(const struct launch_facts *facts)
 	        json_doc_tcb(snp->reported_tcb_version, layout));
 }
 
-/* null where there is no KVM to ask. */
+/* The value is null if there is no KVM to ask. */
 static json_t *capabilities_json(const struct host_offer *offer)
 {
 	json_t *all;

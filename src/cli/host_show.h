@@ -1,5 +1,5 @@
 /*
- * host_show: what a host offers, for people and for tools.
+ * host_show: prints what a host offers, for people and for tools.
  */
 #ifndef VMM_CLI_HOST_SHOW_H
 #define VMM_CLI_HOST_SHOW_H
@@ -8,10 +8,10 @@
 
 struct host_offer {
 	bool simulated; /* it is the software platform */
-	bool opened;    /* there is a KVM of the version that vmm knows; usable: it has what vmm needs */
+	bool opened;    /* there is a KVM of the version that vmm knows; usable: it has all that vmm needs */
 	bool usable;
-	struct err reason; /* why not */
-	int values[32];    /* of call_capabilities, in its order */
+	struct err reason; /* why it is not usable */
+	int values[32];    /* a value for each row of call_capabilities */
 	bool id_known;
 	uint8_t id[64];       /* of the chip (SEV_GET_ID2) */
 	struct err id_reason; /* why it is not known */

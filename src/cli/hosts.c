@@ -1,5 +1,6 @@
 /*
- * hosts: opens the kernel or the software platform, with a trace around it. Main thread.
+ * hosts: opens the kernel or the software platform, and puts a trace around it if one is asked for. Main
+ * thread.
  */
 #include <errno.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static int64_t sim_clock_wall(void *ctx)
 	return SIM_WALL_START + (int64_t)(sim_now_ns(ctx) / 1000000000u);
 }
 
-/* "" leaves the product's own. */
+/* Reads "1.55.29". An empty text leaves the product's own version. */
 static int take_version(const char *text, struct sim_firmware *ret_firmware, struct err *err)
 {
 	unsigned major, minor, build;
@@ -90,7 +91,8 @@ int cli_sim_check(const struct config *config, struct err *err)
 		return -1;
 	if (config->host != CONFIG_HOST_SIM)
 		return 0;
-	options.cgroup = ""; /* its files would be made, or a guest that uses them be in the way */
+	/* With a cgroup, files would be created, or a running guest that uses them would be in the way. */
+	options.cgroup = "";
 	if (sim_host_create(&options, &host, err) < 0)
 		return err_wrap(err, "host");
 	host_destroy(host);
@@ -141,9 +143,9 @@ static void tell_figures(struct cli_hosts *hosts)
 		log_warn("software platform: the guest used instructions that are not implemented: %s",
 		        figures.unknown_names);
 	if (figures.ghcb_uses)
-		log_warn("software platform: the guest used what is not implemented, #VC, VMGEXIT and the "
-		         "GHCB (uses: %llu): SEV-ES and SEV-SNP guests are launched and measured here, but "
-		         "go no further than that",
+		log_warn("software platform: the guest needs #VC, VMGEXIT and the GHCB, which are not "
+		         "implemented (uses: %llu): SEV-ES and SEV-SNP guests are launched and measured "
+		         "here, but do not run on",
 		        (unsigned long long)figures.ghcb_uses);
 }
 

@@ -1,5 +1,5 @@
 /*
- * hosts: which host a verb works on: the kernel, or at the user's word the software platform.
+ * hosts: the host that a verb works on, which is the kernel or, if the user says so, the software platform.
  */
 #ifndef VMM_CLI_HOSTS_H
 #define VMM_CLI_HOSTS_H
@@ -10,41 +10,42 @@
 #include "vmm/host.h"
 #include "vmm/launch.h"
 
-/* Zeroed before cli_hosts_open(); cli_hosts_close() in any case. */
+/* Zero it before cli_hosts_open(), and call cli_hosts_close() in any case. */
 struct cli_hosts {
-	struct host *host;   /* what the verb uses: traced if a trace was asked for */
-	struct host *real;   /* what stands behind */
-	struct host *traced; /* NULL: no trace */
+	struct host *host;   /* what the verb uses: real, or traced if a trace was asked for */
+	struct host *real;   /* the kernel or the software platform */
+	struct host *traced; /* NULL if there is no trace */
 	FILE *trace;
 	bool sim;
-	struct launch_process process; /* on the software platform, where the configuration says what it is */
-	bool own_time;                 /* the guest's time is not this computer's: */
+	struct launch_process process; /* for the software platform, from the configuration */
+	bool own_time;                 /* the guest has clock's time, not this computer's */
 	struct device_clock clock;
 };
 
 /*
- * trace: a file for a line per kernel call; NULL: none. tell gets CLI_SIMULATED on the software platform,
- * before anything else is printed: standard output if the verb answers there in words, else standard error.
+ * Opens the host. trace is a file that gets a line per kernel call, or NULL. On the software platform
+ * CLI_SIMULATED is printed to tell before anything else: tell is standard output if the verb prints words
+ * there, otherwise standard error.
  */
 int cli_hosts_open(struct cli_hosts *hosts, const struct config *config, const char *trace, FILE *tell,
         struct err *err) MUST_CHECK;
-/* Are the keys below "sim" what the software platform takes? ERR_USAGE names the one that is not. */
+/* Checks the keys below "sim". ERR_USAGE names the one that the software platform does not take. */
 int cli_sim_check(const struct config *config, struct err *err) MUST_CHECK;
-/* The guest's time, NULL: this computer's. */
+/* Returns the guest's clock, or NULL if the guest has this computer's time. */
 const struct device_clock *cli_hosts_clock(const struct cli_hosts *hosts);
-/* What counts the host's guests and limits this process there, NULL: this process's own. */
+/* Returns the cgroup and the limits of this process on the software platform, or NULL if its own apply. */
 const struct launch_process *cli_hosts_process(const struct cli_hosts *hosts);
-/* What the software platform has to tell at the end, to the log. */
+/* Closes the host. The software platform logs its figures. */
 void cli_hosts_close(struct cli_hosts *hosts);
 
-/* --host kvm|sim, where a verb has it; the word goes over the configuration's. */
+/* The option --host kvm|sim, which goes over the configuration's key. */
 #define CLI_OPTION_HOST \
 	{ \
 		"host", "kvm|sim", \
 		        "kvm: this machine's KVM. sim: KVM, secure processor and CPU are simulated in the " \
 		        "process, which needs no /dev/kvm and protects nothing." \
 	}
-/* ERR_USAGE for another word; nothing if word is NULL. */
+/* Reads the word of --host. ERR_USAGE if it is neither of the two. Does nothing if word is NULL. */
 int cli_host_word(const char *word, enum config_host *host, struct err *err) MUST_CHECK;
 
 #endif

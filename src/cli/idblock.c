@@ -1,6 +1,6 @@
 /*
- * idblock: makes, shows and checks ID blocks, by which the firmware refuses a guest that is not the expected
- * one. Main thread only.
+ * idblock: makes, shows and checks ID blocks. The firmware refuses a guest that is not the one of its ID
+ * block. Main thread only.
  */
 #include <string.h>
 
@@ -11,7 +11,7 @@
 
 /* ---- what the verbs share ---- */
 
-/* The digest that a configuration must have, and its policy. */
+/* Computes the digest that a guest of this configuration must have. */
 static int measure_config(const struct config *config, struct launch_digest *ret_digest, struct err *err)
 {
 	struct launch_files files;
@@ -58,8 +58,8 @@ static int parse_policy(const struct cli_args *args, uint64_t *policy, struct er
 }
 
 /*
- * What the block is to let run: the configuration's digest and policy, or those of --digest and --policy.
- * given: is there either?
+ * Finds the digest and the policy of the guest that the block is for: those of the configuration, or those of
+ * --digest and --policy. *ret_given is false if neither was given.
  */
 static int wanted(const struct cli_args *args, struct launch_digest *ret_digest, uint64_t *ret_policy,
         bool *ret_given, struct err *err)
@@ -73,13 +73,15 @@ static int wanted(const struct cli_args *args, struct launch_digest *ret_digest,
 	*ret_given = digest || path || n_sets;
 	*ret_policy = 0x30000;
 	if (digest && (path || n_sets))
-		return err_set(err, ERR_USAGE, "--digest stands alone, --config and --set make the digest");
+		return err_set(err, ERR_USAGE,
+		        "--digest stands alone: --config and --set already say which guest it is");
 	if (digest)
 		return parse_digest(digest, ret_digest, err) < 0 ? -1 : parse_policy(args, ret_policy, err);
 	if (!*ret_given)
 		return 0;
 	if (cli_given(args, "policy"))
-		return err_set(err, ERR_USAGE, "--policy goes with --digest; here it is sev.policy");
+		return err_set(err, ERR_USAGE,
+		        "--policy goes with --digest; with --config or --set the policy is sev.policy");
 	if (cli_config_load_measured(args, path, &config, err) < 0)
 		return -1;
 	*ret_policy = config->sev.policy;
@@ -163,7 +165,7 @@ static int run_make(const struct cli_args *args, struct err *err)
 
 /* ---- show ---- */
 
-/* What there is to show; the digests are those that the attestation report has of the keys. */
+/* What is shown. The digests of the keys are those that the attestation report has. */
 struct shown {
 	struct abi_id_block block;
 	bool has_auth, has_author;
@@ -193,7 +195,7 @@ static void print_words(const struct shown *shown)
 		print_hex("author-key-digest", shown->author_key, sizeof(shown->author_key));
 }
 
-/* As in the attestation report. */
+/* Prints JSON with the names of the attestation report. */
 static int print_json(const struct shown *shown, struct err *err)
 {
 	const struct abi_id_block *block = &shown->block;
@@ -246,7 +248,7 @@ static int run_check(const struct cli_args *args, struct err *err)
 	        launch_id_auth_read(cli_operand(args, 1), &auth, err) < 0 ||
 	        wanted(args, &digest, &policy, &given, err) < 0)
 		return -1;
-	/* Not fitting is the answer to the question, not a wrong command line. */
+	/* That the block does not fit is an answer, not a mistake in the command line. */
 	if (launch_id_verify(&block, &auth, err) < 0 ||
 	        (given && launch_id_match(&block, &digest, policy, err) < 0)) {
 		err->kind = ERR_FAILED;
@@ -271,8 +273,7 @@ static int run_check(const struct cli_args *args, struct err *err)
 	{ \
 		"policy", "POLICY", \
 		        "The guest's policy, with --digest: a number or the words of sev.policy; 0x30000 " \
-		        "(smt) " \
-		        "if not given." \
+		        "(smt) if not given." \
 	}
 
 static const struct cli_option make_options[] = {
@@ -294,8 +295,8 @@ const struct cli_verb cli_verb_idblock_make = {
         .name = "idblock make",
         .operands = "",
         .summary = "make and sign the ID block of a SEV-SNP guest",
-        .help = "The secure processor refuses to launch a guest with an ID block whose digest or policy is "
-                "another, and the attestation report shows who signed it. Files that exist are never "
+        .help = "The secure processor refuses a guest whose digest or policy is not that of its ID block, "
+                "and the attestation report shows who signed the block. Files that exist are never "
                 "overwritten.",
         .options = make_options,
         .run = run_make,
@@ -310,7 +311,7 @@ const struct cli_verb cli_verb_idblock_show = {
         .operands_max = 2,
         .summary = "print what an ID block holds",
         .help = "With the authentication, also the digests of its keys, as the attestation report has them. "
-                "Files hold the bare structure or Base64 of it.",
+                "A file holds the structure itself or its Base64.",
         .options = show_options,
         .run = run_show,
 };

@@ -1,5 +1,5 @@
 /*
- * measure: the launch digest that a configuration must have, on any machine. Main thread only.
+ * measure: computes the launch digest that a configuration must have, on any machine. Main thread only.
  */
 #include <errno.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static int load_saved(const char *path, json_t **ret_saved, struct err *err)
 		return -1;
 	*ret_saved = json_loadb(data, size, JSON_REJECT_DUPLICATES, &why);
 	if (!*ret_saved)
-		/* jansson's reason quotes the file, which is not for the terminal. */
+		/* jansson's message quotes the file, whose bytes must not reach the terminal. */
 		return err_set(err, ERR_USAGE, "%s:%d:%d: is not JSON", path, why.line, why.column);
 	return 0;
 }
@@ -86,7 +86,7 @@ static int compare(const struct cli_args *args, const json_t *measurement, struc
 
 /* ---- the verb ---- */
 
-/* An ID block for another guest is an error, but only after the digest that it should have is told. */
+/* An ID block for another guest is an error. The digest that it should have has been printed before. */
 static int check_id_block(const struct config *config, const json_t *measurement, struct err *err)
 {
 	struct launch_digest digest = {.size_bytes = SHA384_BYTES};
@@ -96,7 +96,9 @@ static int check_id_block(const struct config *config, const json_t *measurement
 	if (!*config->sev.id_block)
 		return 0;
 	if (!hex_decode(measure_text(measurement, "digest"), digest.bytes, digest.size_bytes))
-		return err_set(err, ERR_FAILED, "the digest is none of SEV-SNP");
+		return err_set(err, ERR_FAILED,
+		        "only SEV-SNP guests have ID blocks: leave sev.id-block out, or set sev.type to "
+		        "sev-snp");
 	if (launch_id_block_read(config->sev.id_block, &block, err) < 0 ||
 	        launch_id_auth_read(config->sev.id_auth, &auth, err) < 0 ||
 	        launch_id_verify(&block, &auth, err) < 0)
@@ -166,8 +168,8 @@ static const struct cli_option options[] = {
                 "Print a row for each run of pages in the order of the launch, with the digest after it. "
                 "With --json the rows also hold what --compare needs."},
         {"compare", "FILE",
-                "Say what differs from a measurement that --json --rows once printed. Exit status 1 if "
-                "anything does."},
+                "Say what differs from a measurement that --json --rows printed earlier. The exit status is "
+                "1 if anything differs."},
         {0},
 };
 
@@ -179,7 +181,7 @@ const struct cli_verb cli_verb_measure = {
         .help = "The digest is computed from the same plan that a launch issues, without SEV hardware. It "
                 "depends on the firmware image, for SEV-ES and SEV-SNP also on machine.vcpus, machine.cpu, "
                 "sev.vmsa-features and sev.init, and with boot.hashes on kernel, initial RAM disk and "
-                "command line. With sev.id-block, signature, digest and policy of that are checked "
+                "command line. With sev.id-block, the block's signature, digest and policy are checked, "
                 "too.\n\nSEV and SEV-ES digests are the LD of LAUNCH_MEASURE; a SEV-SNP digest is "
                 "MEASUREMENT of the attestation report.",
         .options = options,

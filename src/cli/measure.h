@@ -1,5 +1,5 @@
 /*
- * measure: what the files of the verb `measure` share. Main thread only.
+ * measure: what the files of the verb `measure` share, and dry_run.c. Main thread only.
  */
 #ifndef VMM_CLI_MEASURE_H
 #define VMM_CLI_MEASURE_H
@@ -8,23 +8,23 @@
 #include "vmm/launch.h"
 
 /*
- * A measurement as JSON: digest, what of the configuration it depends on, and, if wanted, a row for each run
- * of pages: {name, type, gpa, pages, bytes, digest} with the digest after it, and what lets a later
- * measurement tell which page or register became another: `contents`, the first 8 bytes of each page's
- * SHA-256, or `registers`. The caller's to decref.
+ * Makes the document of a measurement (docs/json.md): the digest, what it depends on and, if wanted, a row
+ * for each run of pages. A row has the digest after it, and what lets a later measurement find the page or
+ * the register that has changed: the first 8 bytes of each page's SHA-256, or the registers. The caller
+ * decrefs it.
  */
 int measure_make(
         const struct launch_plan *plan, bool rows, json_t **ret_measurement, struct err *err) MUST_CHECK;
 
 /*
- * What differs between two measurements with rows: an array of sentences, the first of which is the first
- * difference in the order of the launch; empty if nothing does. then may be any JSON; ERR_USAGE, naming path,
- * if it is no measurement with rows.
+ * Compares two measurements with rows. *ret_differences is an array of sentences in the order of the launch,
+ * and empty if nothing differs. then may be any JSON; ERR_USAGE, with path in its text, if it is not a
+ * measurement with rows.
  */
 int measure_compare(const json_t *then, const char *path, const json_t *now, json_t **ret_differences,
         struct err *err) MUST_CHECK;
 
-/* The string under a key, "" if there is none. */
+/* Returns the string under a key, or "" if there is none. */
 const char *measure_text(const json_t *object, const char *key);
 
 extern const char *const measure_page_types[]; /* by enum abi_page_type */

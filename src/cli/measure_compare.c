@@ -33,7 +33,7 @@ static void PRINTF(2, 3) say(struct comparison *c, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	/* Whatever the file holds, the terminal gets no control characters. */
+	/* The text quotes the file, whose control characters must not reach the terminal. */
 	for (char *at = text; *at; at++) {
 		if (*at < ' ' || *at > '~')
 			*at = '?';
@@ -46,7 +46,7 @@ static bool is_vmsa(const json_t *row)
 	return strcmp(measure_text(row, "type"), "vmsa") == 0;
 }
 
-/* Rows before the VMSAs, which come last. */
+/* Counts the rows before the VMSAs, which come last. */
 static size_t count_data(const json_t *rows)
 {
 	size_t count = 0;
@@ -122,7 +122,7 @@ static void compare_pages(struct comparison *c, const json_t *then, const json_t
 		        measure_text(now, "name"));
 }
 
-/* What a register tells, where people know it by another name. */
+/* Returns what a register stands for, if people know it by another name. */
 static const char *meaning(const char *name)
 {
 	static const struct {
@@ -183,14 +183,14 @@ static void compare_rows(struct comparison *c, const json_t *then, const json_t 
 
 	for (size_t i = 0; i < a || i < b; i++)
 		compare_row(c, i < a ? json_array_get(then, i) : NULL, i < b ? json_array_get(now, i) : NULL);
-	/* All application processors are alike: the second tells what there is to tell of them. */
+	/* All application processors start alike, so the second vCPU shows what differs in any of them. */
 	for (size_t i = 0; i < 2 && i < then_vcpus && i < now_vcpus; i++)
 		compare_registers(c, json_array_get(then, a + i), json_array_get(now, b + i));
 	if (then_vcpus != now_vcpus)
 		say(c, "vCPU count %zu -> %zu", then_vcpus, now_vcpus);
 }
 
-/* The rows may hold less than the digest covers: never say "the same" of two digests. */
+/* The rows may hold less than the digest covers, so two digests that differ are always a difference. */
 static void compare_digests(struct comparison *c)
 {
 	const char *then = measure_text(c->then, "digest"), *now = measure_text(c->now, "digest");

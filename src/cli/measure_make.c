@@ -1,5 +1,5 @@
 /*
- * measure_make: hashes a launch plan and writes down what went in. Main thread only.
+ * measure_make: hashes a launch plan and writes down what was hashed. Main thread only.
  */
 #include <errno.h>
 
@@ -24,7 +24,7 @@ const char *const measure_sev_types[] = {
         [CONFIG_SEV_SNP] = "sev-snp",
 };
 
-/* An array with a mark for each page, by which a changed page is found. */
+/* Makes an array with a mark for each page, by which a changed page is found later. */
 static json_t *contents_json(const struct launch_item *item)
 {
 	json_t *marks = json_array();
@@ -80,7 +80,7 @@ static json_t *hashes_json(const struct launch_plan *plan)
 	        json_doc_bytes(hashes->cmdline.sha256, SHA256_BYTES));
 }
 
-/* Of a SEV guest no processor state is measured: features and signature are null. */
+/* A SEV guest's processors are not measured, so features and signature are null. */
 static json_t *measurement_json(
         const struct launch_plan *plan, const struct launch_digest *digest, json_t *rows)
 {

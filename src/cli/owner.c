@@ -1,5 +1,5 @@
 /*
- * owner: files of a guest's owner. Main thread only.
+ * owner: reads and writes the files of a guest's owner. Main thread only.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,7 +14,10 @@ void owner_guard_secrets(void)
 		log_warn("a crash of vmm could leave keys in a core dump: %s", strerrordesc_np(errno));
 }
 
-/* A structure that may be a secret, in any of its forms; at most a few KiB, whatever the text around. */
+/*
+ * Reads a structure that may be a secret, in any of its forms. The file may have a few KiB, since text may
+ * stand around it.
+ */
 static int read_struct(const char *path, const char *what, void *ret_struct, size_t size, struct err *err)
 {
 	void *data;
@@ -36,7 +39,7 @@ int owner_keys_read(const char *path, struct attest_owner_keys *ret_keys, struct
 	if (read_struct(path, "the owner's keys: TEK, then TIK", ret_keys, sizeof(*ret_keys), err) < 0)
 		return -1;
 	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & (S_IRWXG | S_IRWXO)))
-		log_warn("%s: others than its owner may read these keys; chmod 600 it", path);
+		log_warn("%s: other users can read these keys; run chmod 600 on the file", path);
 	return 0;
 }
 

@@ -6,12 +6,14 @@
 
 #include "evidence.h"
 
-/* Before a key is read or made: this process leaves no core dump, and others of its user cannot look into it.
+/*
+ * Call it before a key is read or made. This process then leaves no core dump, and the user's other processes
+ * cannot look into it.
  */
 void owner_guard_secrets(void);
-/* TEK and TIK, 32 bytes, as session new wrote them. */
+/* Reads TEK and TIK, 32 bytes, as vmm session new wrote them. */
 int owner_keys_read(const char *path, struct attest_owner_keys *ret_keys, struct err *err) MUST_CHECK;
-/* What LAUNCH_MEASURE gave: 48 bytes, or the same in base64 or hexadecimal. */
+/* Reads what LAUNCH_MEASURE gave: 48 bytes, or the same in Base64 or hexadecimal. */
 int owner_measure_read(const char *path, struct abi_sev_measure *ret_measure, struct err *err) MUST_CHECK;
 
 struct owner_file {
@@ -21,10 +23,10 @@ struct owner_file {
 	bool secret; /* readable by its owner alone */
 };
 
-/* Makes all the files or none. One that is there already is not touched: ERR_USAGE. */
+/* Makes all the files or none. ERR_USAGE if one of them exists already; it is not touched. */
 int owner_files_write(const struct owner_file *files, size_t count, struct err *err) MUST_CHECK;
 
-/* --pdh, --chain, --cek, --amd and --root, which several verbs take. Free with owner_evidence_free(). */
+/* Reads the files of --pdh, --chain, --cek, --amd and --root. Free them with owner_evidence_free(). */
 int owner_evidence_read(
         const struct cli_args *args, struct attest_sev_evidence *ret_evidence, struct err *err) MUST_CHECK;
 void owner_evidence_free(struct attest_sev_evidence *evidence);
@@ -37,16 +39,14 @@ void owner_evidence_free(struct attest_sev_evidence *evidence);
 	        {"chain", "FILE", "PEK, OCA and CEK, if they are not with the PDH."}, \
 	        {"cek", "FILE", \
 	                "The CEK that AMD signed (2084 bytes), in the place of the one that the firmware " \
-	                "gave, " \
-	                "which has no signature. AMD's key server has it, at the address that vmm host " \
-	                "prints."}, \
+	                "gave, which has no signature. AMD's key server has it, at the address that vmm " \
+	                "host prints."}, \
 	        {"amd", "FILE", \
 	                "AMD's ASK and ARK for the product, in AMD's binary format (ask_ark_milan.cert)."}, \
 	{ \
 		"root", "FILE", \
 		        "Also trust this ARK, which is not AMD's (a simulated platform). AMD's root keys " \
-		        "from " \
-		        "Naples to Turin are built in." \
+		        "from Naples to Turin are built in." \
 	}
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * progress: a line on the terminal of standard error, written anew a few times a second. Main thread only.
+ * progress: a line on the terminal of standard error, rewritten a few times a second. Main thread only.
  */
 #include "progress.h"
 
 #define FIRST_MS 300
 #define EVERY_MS 100
 
-/* A look at the clock for each advance costs more than the page that is hashed meanwhile is worth. */
+/* Reading the clock takes time, compared with hashing a page, so it is read once in 64 steps. */
 #define CLOCK_MASK 63
 
 static void plan_next(struct cli_progress *progress, long ms)

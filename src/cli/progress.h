@@ -1,6 +1,6 @@
 /*
- * progress: how far a long piece of work is, for people at a terminal. On a pipe, and for work that is done
- * in the blink of an eye, nothing is written. Main thread only.
+ * progress: shows people at a terminal how far a long piece of work is. Nothing is written to a pipe, or for
+ * work that is done at once. Main thread only.
  */
 #ifndef VMM_CLI_PROGRESS_H
 #define VMM_CLI_PROGRESS_H
@@ -18,7 +18,7 @@ struct cli_progress {
 
 void cli_progress_start(struct cli_progress *progress, const char *what, uint64_t total);
 void cli_progress_advance(struct cli_progress *progress, uint64_t amount);
-/* Wipes what was written. */
+/* Erases the line. */
 void cli_progress_finish(struct cli_progress *progress);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * report show: an attestation report in words. Main thread only. SNP ABI, ATTESTATION_REPORT.
+ * report show: prints an attestation report in words or as JSON. Main thread only. SNP ABI,
+ * ATTESTATION_REPORT.
  */
 #include "evidence.h"
 #include "verbs.h"
@@ -11,7 +12,7 @@ struct row {
 	const char *key, *label;
 	enum kind kind;
 	size_t offset, size;
-	unsigned since; /* report version that brought the field */
+	unsigned since; /* the first report version that has the field */
 };
 
 #define ROW(key, label, kind, member, since) \
@@ -154,7 +155,7 @@ static json_t *cpuid_json(const struct abi_snp_report *report, const uint8_t *at
 	        "model", at[1], "stepping", at[2]);
 }
 
-/* null: reports of this version do not have the field. */
+/* The value is null if reports of this version do not have the field. */
 static json_t *row_json(const struct row *row, const struct abi_snp_report *report)
 {
 	const uint8_t *at = (const uint8_t *)report + row->offset;
@@ -179,7 +180,7 @@ static json_t *row_json(const struct row *row, const struct abi_snp_report *repo
 static int print_json(const struct abi_snp_report *report, struct err *err)
 {
 	struct attest_vcek_urls at;
-	auto_json json_t *root = json_pack("{s:n}", "simulated"); /* only its certificates tell */
+	auto_json json_t *root = json_pack("{s:n}", "simulated"); /* only certificates tell */
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		json_doc_set(&root, rows[i].key, row_json(&rows[i], report));
@@ -215,9 +216,9 @@ static int run(const struct cli_args *args, struct err *err)
 			print_row(&rows[i], &report);
 	}
 	print_urls(&report);
-	printf("\nNothing of this is proven yet, and a report does not say whether it comes from a "
+	printf("\nNone of this is verified yet, and a report does not say whether it comes from a "
 	       "simulation:\n"
-	       "vmm report verify checks both, by the certificates.\n");
+	       "vmm report verify checks both with the certificates.\n");
 	return 0;
 }
 
@@ -229,12 +230,10 @@ const struct cli_verb cli_verb_report_show = {
         .operands_min = 1,
         .operands_max = 1,
         .summary = "print an SNP attestation report in words",
-        .help = "FILE, - for the standard input, holds a report of version 2 to 5 (1184 bytes): alone, in "
-                "the "
+        .help = "FILE (- is standard input) holds a report of version 2 to 5 (1184 bytes): alone, in the "
                 "firmware's response as a guest gets it, in the report of Azure's paravisor, or with a "
-                "certificate table behind it; as it is, in Base64 or in hexadecimal. Nothing is verified; "
-                "see "
-                "vmm report verify.",
+                "certificate table behind it. The bytes may also be in Base64 or hexadecimal. Nothing is "
+                "verified; see vmm report verify.",
         .options = options,
         .run = run,
 };

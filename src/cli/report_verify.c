@@ -1,5 +1,5 @@
 /*
- * report verify: an attestation report held against certificates and wanted values. Main thread only.
+ * report verify: checks an attestation report against certificates and wanted values. Main thread only.
  */
 #include <string.h>
 
@@ -32,7 +32,7 @@ static int read_fields(const struct cli_args *args, struct attest_wanted *wanted
 	return 0;
 }
 
-/* "PART=LEVEL" */
+/* Reads "PART=LEVEL". */
 static int read_min_tcb(const char *text, struct attest_wanted *wanted, struct err *err)
 {
 	const char *equals = strchr(text, '=');
@@ -133,13 +133,13 @@ static int run(const struct cli_args *args, struct err *err)
 static const struct cli_option options[] = {
         {"vcek", "FILE",
                 "The certificate of the chip's key that signed the report; the certificates of its chain may "
-                "be "
-                "in the same file."},
-        {"vlek", "FILE", "The same for a key that AMD gave to a cloud provider; demands one."},
+                "be in the same file."},
+        {"vlek", "FILE",
+                "The same for a key that AMD gave to a cloud provider (VLEK). A report that a VCEK signed is "
+                "then not accepted."},
         {"chain", "FILE",
                 "AMD's intermediate and root certificates, ASK (for a VLEK: ASVK) and ARK, in one file or in "
-                "one "
-                "each, in any order.",
+                "one each, in any order.",
                 .repeats = true},
         {"certs", "FILE",
                 "The certificate table that the host hands to guests (GHCB specification); holds what the "
@@ -156,8 +156,7 @@ static const struct cli_option options[] = {
         {"policy", "POLICY", "The guest policy wanted, exactly: a number or the words of sev.policy."},
         {"vmpl", "NUMBER",
                 "The privilege level that must have asked for the report, 0 to 3; the host's own requests "
-                "have "
-                "0xffffffff."},
+                "have 0xffffffff."},
         {"id-key", "HEX", "The digest of the ID block's key wanted (96 digits)."},
         {"author-key", "HEX", "The digest of the author key wanted (96 digits)."},
         {"family-id", "HEX", "The family id wanted (32 digits)."},
@@ -165,10 +164,10 @@ static const struct cli_option options[] = {
         {"chip-id", "HEX", "The chip wanted (128 digits)."},
         {"masked-chip-id", NULL, "Accept a report that hides its chip (mask_chip_id of the host)."},
         {"csp-id", "NAME", "The cloud provider that the VLEK must belong to."},
-        {"min-guest-svn", "NUMBER", "The lowest guest SVN taken."},
+        {"min-guest-svn", "NUMBER", "The lowest guest SVN that is accepted."},
         {"min-tcb", "PART=LEVEL",
-                "The lowest level taken of a part of the reported TCB: fmc, bootloader, tee, snp or "
-                "microcode. May be given for each part.",
+                "The lowest level that is accepted for a part of the reported TCB: fmc, bootloader, tee, snp "
+                "or microcode. May be given for each part.",
                 .repeats = true},
         CLI_OPTION_JSON,
         {0},
@@ -186,7 +185,7 @@ const struct cli_verb cli_verb_report_verify = {
                 "or is odd. Revocation lists are not consulted.\n\nFILE, and each file with certificates, "
                 "may be - for the standard input, a pipe, and Base64 or hexadecimal; see vmm report show. "
                 "Certificates are taken in DER or PEM, one or several in a file, whatever text stands around "
-                "them: what each one is decides, not the option that names its file.\n\nWithout "
+                "them. vmm looks at what a certificate is, not at the option that names its file.\n\nWithout "
                 "--measurement a verified report says only that some guest "
                 "runs on AMD's hardware.\n\nExit status: 0 all checks passed, 1 one failed, 2 a file cannot "
                 "be read or is missing.",

@@ -1,5 +1,5 @@
 /*
- * run: `vmm run`, from a configuration to the exit status. Main thread.
+ * run: `vmm run` goes from a configuration to the exit status. Main thread.
  */
 #include <string.h>
 
@@ -34,7 +34,10 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, co
 	terminal_restore();
 	report = strdup(run_report(run));
 	run_destroy(run);
-	/* Who reads standard error may have stopped: only now do signals end vmm again. */
+	/*
+	 * If nobody reads standard error, this waits. So it comes after run_destroy(), when signals end vmm
+	 * again.
+	 */
 	fputs(report ?: "", stderr);
 	return result;
 }
@@ -66,7 +69,7 @@ static int run_configured(
 	log_set_level(config->log);
 	if (cli_host_word(cli_value(args, "host"), &config->host, err) < 0)
 		return -1;
-	/* On the software platform this process holds what else only the secure processor knows. */
+	/* On the software platform this process holds keys that otherwise only a secure processor has. */
 	if (config->sev.type != CONFIG_SEV_NONE)
 		owner_guard_secrets();
 	result =
@@ -104,13 +107,12 @@ static const struct cli_option options[] = {
                 "would be refused. The exit status is that of the first refusal."},
         {"json", NULL, "With --dry-run: print JSON for tools instead of words for people."},
         {"expect", "FILE",
-                "Wait for what the guest writes and type, as FILE says; see EXPECT FILES in vmm(1). \"-\" is "
-                "standard input."},
+                "Wait for output of the guest and type into the guest, as FILE says; see EXPECT FILES in "
+                "vmm(1). \"-\" is standard input."},
         {"trace", "FILE",
                 "Write a line per kernel call to FILE; the traces of two runs can be compared with diff(1). "
-                "A "
-                "regular file is emptied first, unless it is one that vmm was started with, as /dev/stderr; "
-                "pipes and devices are written through."},
+                "A regular file is emptied first, unless vmm was started with it (/dev/stderr); a pipe or a "
+                "device is written to."},
         {0},
 };
 

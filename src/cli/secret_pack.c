@@ -1,6 +1,6 @@
 /*
- * secret pack: secrets for a launched SEV guest, encrypted for its platform. Main thread only.
- * SEV API, LAUNCH_SECRET.
+ * secret pack: encrypts secrets for the platform of a launched SEV guest. Main thread only. SEV API,
+ * LAUNCH_SECRET.
  */
 #include <string.h>
 
@@ -16,7 +16,7 @@ static void wipe_and_free(void *data, size_t size)
 	free(data);
 }
 
-/* "GUID=FILE" */
+/* Reads "GUID=FILE". */
 static int read_entry(const char *text, struct attest_secret_entry *ret_entry, struct err *err)
 {
 	const char *equals = strchr(text, '=');

@@ -1,6 +1,6 @@
 /*
- * session new: what a guest's owner gives to a SEV launch, made for one platform. Main thread only.
- * SEV API, LAUNCH_START.
+ * session new: makes, for one platform, what a guest's owner gives to a SEV launch. Main thread only. SEV
+ * API, LAUNCH_START.
  */
 #include "owner.h"
 #include "verbs.h"
@@ -24,7 +24,7 @@ static int read_policy(const struct cli_args *args, uint32_t *ret_policy, struct
 	return 0;
 }
 
-/* With certificates given the PDH must be AMD's chip's; without, the user is told what that means. */
+/* With --amd the PDH must be that of an AMD chip. Without it the user is warned. */
 static int check_platform(const struct attest_sev_evidence *evidence, struct err *err)
 {
 	struct attest_verdict verdict;
@@ -105,7 +105,7 @@ const struct cli_verb cli_verb_session_new = {
         .summary = "make a SEV launch session for a platform",
         .help = "Makes new keys, wraps them for the platform whose PDH is given, and writes what "
                 "LAUNCH_START takes. Files that exist are never overwritten. With --amd the platform's "
-                "certificates are verified first; without, anybody's PDH is taken and a warning says "
+                "certificates are verified first. Without it any PDH is taken, and a warning says "
                 "so.\n\nThen: launch the guest with session and certificate, get its measurement, check it "
                 "with vmm session verify, and only then send secrets made by vmm secret pack.",
         .options = options,

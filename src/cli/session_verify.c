@@ -1,6 +1,6 @@
 /*
- * session verify: the measurement of a launched SEV guest checked by its owner. Main thread only.
- * SEV API, LAUNCH_MEASURE.
+ * session verify: checks the measurement of a launched SEV guest for its owner. Main thread only. SEV API,
+ * LAUNCH_MEASURE.
  */
 #include <stdio.h>
 #include <string.h>
@@ -115,7 +115,7 @@ const struct cli_verb cli_verb_session_verify = {
         .operands = "",
         .summary = "check the measurement of a launched SEV or SEV-ES guest",
         .help = "The measurement is authenticated with the owner's TIK, which only the platform of the "
-                "session can have. If it is not what it must be, send no secret.\n\nExit status: 0 verified, "
+                "session can have. If the check fails, send no secret.\n\nExit status: 0 verified, "
                 "1 not, 2 a file or an option cannot be read.",
         .options = options,
         .run = run,

@@ -1,6 +1,6 @@
 /*
- * terminal: raw mode and the way back. Main thread, and signal handlers, which use tcsetattr, tcgetpgrp and
- * getpgrp only.
+ * terminal: puts the terminal into raw mode and back. Runs on the main thread and in signal handlers, which
+ * use tcsetattr, tcgetpgrp and getpgrp only.
  * Law: termios(3); signal-safety(7).
  */
 #include <errno.h>
@@ -13,13 +13,13 @@ static struct termios cooked, raw;
 static int terminal_fd = -1;
 static volatile sig_atomic_t is_raw;
 
-/* By default these do nothing, or continue a stopped process (signal(7)). */
+/* By default these signals do nothing, or continue a stopped process (signal(7)). */
 static const int harmless_signals[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH};
 
 /*
- * Output is treated alike in both modes, so nothing has to drain first. In the background the terminal is
- * somebody else's, and touching it would stop the process (SIGTTOU). A terminal that does not control this
- * session has no foreground (-1) and belongs to whoever opened it.
+ * Both modes process output in the same way, so nothing has to drain first. While vmm is in the background
+ * the terminal belongs to another job, and changing it would stop vmm (SIGTTOU). A terminal that does not
+ * control this session has no foreground group (-1) and belongs to whoever opened it.
  */
 static void set(const struct termios *mode)
 {
@@ -80,7 +80,7 @@ bool terminal_raw(int fd)
 	terminal_fd = fd;
 	raw = cooked;
 	cfmakeraw(&raw);
-	/* The guest ends its lines itself, vmm's own messages need the terminal to. */
+	/* The guest ends its lines itself, but vmm's own messages need the terminal to do it. */
 	raw.c_oflag = cooked.c_oflag;
 	is_raw = 1;
 	take_fatal_signals();

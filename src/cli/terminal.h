@@ -1,5 +1,5 @@
 /*
- * terminal: the user's terminal in raw mode, and back, whatever happens.
+ * terminal: puts the user's terminal into raw mode and, whatever happens, back.
  */
 #ifndef VMM_CLI_TERMINAL_H
 #define VMM_CLI_TERMINAL_H
@@ -7,12 +7,12 @@
 #include "vmm/base.h"
 
 /*
- * Keys reach the guest as they are typed, unless fd is no terminal (then nothing is done and false is
- * returned). Until terminal_restore() every signal that stops, continues or ends the process leaves the
- * terminal as the shell expects it; only SIGKILL and SIGSTOP cannot be caught. Call it after the signals that
- * have another purpose got their handlers or were ignored: those are left alone.
+ * Puts the terminal into raw mode, so that keys reach the guest as they are typed. Returns false and does
+ * nothing if fd is not a terminal. Until terminal_restore() every signal that stops, continues or ends the
+ * process leaves the terminal as the shell expects it; only SIGKILL and SIGSTOP cannot be caught. Call it
+ * after the signals that have another purpose got their handlers or were ignored: it leaves those alone.
  */
 bool terminal_raw(int fd);
-void terminal_restore(void); /* also when it never was raw */
+void terminal_restore(void); /* allowed if the terminal never was raw */
 
 #endif

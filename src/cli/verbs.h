@@ -1,5 +1,5 @@
 /*
- * verbs: every verb's row, one file each.
+ * verbs: the rows of all verbs. Each verb has a file of its own.
  */
 #ifndef VMM_CLI_VERBS_H
 #define VMM_CLI_VERBS_H

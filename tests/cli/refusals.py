@@ -256,7 +256,7 @@ class Refusals(unittest.TestCase):
     def test_days_that_there_are_not(self):
         for day in ('2026-02-30', '2025-02-29', '2026-04-31T12:00:00Z', '2026-13-01', '2026-02-28T24:00:00Z', '@', '@1x'):
             with self.subTest(day=day):
-                self.refused(2, [f'"{day}" is no time', 'write 2026-11-20'], 'report', 'verify',
+                self.refused(2, [f'"{day}" is not a time', 'write 2026-11-20'], 'report', 'verify',
                              str(DATA / 'milan-report-a.bin'), '--certs', str(DATA / 'milan-certs-a.bin'), '--at', day)
 
     def test_help_of_a_group_is_no_refusal(self):
