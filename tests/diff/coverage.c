@@ -99,19 +99,19 @@ static unsigned encode(const struct unit *u, uint8_t bytes[static 24])
 	return n;
 }
 
-static sim_op_fn *handler(struct sim_cpu *cpu, const struct unit *u, unsigned *ret_len)
+static cpu_op_fn *handler(struct cpu *cpu, const struct unit *u, unsigned *ret_len)
 {
-	struct sim_op op = {0};
+	struct cpu_op op = {0};
 	uint8_t bytes[24];
 	bool end;
 
 	encode(u, bytes);
-	*ret_len = sim_decode(cpu, bytes, 15, 0, &op, &end);
+	*ret_len = cpu_decode(cpu, bytes, 15, 0, &op, &end);
 	return op.fn == op_unknown || op.fn == op_invalid ? NULL : op.fn;
 }
 
 /* A ModRM byte that says memory has four more bytes of displacement behind it. */
-static bool has_modrm(struct sim_cpu *cpu, struct unit u)
+static bool has_modrm(struct cpu *cpu, struct unit u)
 {
 	unsigned memory, reg;
 
@@ -122,7 +122,7 @@ static bool has_modrm(struct sim_cpu *cpu, struct unit u)
 	return memory != reg;
 }
 
-static bool is_escape(const struct sim_cpu *cpu, const struct unit *u)
+static bool is_escape(const struct cpu *cpu, const struct unit *u)
 {
 	static const char prefixes[] = "\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3\x0f";
 
@@ -133,10 +133,10 @@ static bool is_escape(const struct sim_cpu *cpu, const struct unit *u)
 }
 
 /* Implemented, and not the same as without the prefix? 66 is another size and always counts. */
-static bool implemented(struct sim_cpu *cpu, const struct unit *u)
+static bool implemented(struct cpu *cpu, const struct unit *u)
 {
 	struct unit bare = *u;
-	sim_op_fn *fn;
+	cpu_op_fn *fn;
 	unsigned len;
 
 	bare.prefix = PLAIN;
@@ -177,22 +177,22 @@ static void cover(const struct diff_case *c)
 	covered[unit_index(&u)] = true;
 }
 
-static struct sim_cpu *create(struct sim_bus *bus)
+static struct cpu *create(struct cpu_bus *bus)
 {
 	struct kvm_cpuid_entry2 entries[64];
 	uint32_t count = 64;
-	struct sim_cpu *cpu;
+	struct cpu *cpu;
 	struct err err = {0};
 
-	if (sim_cpu_create(bus, NULL, &cpu, &err))
+	if (cpu_create(bus, NULL, &cpu, &err))
 		abort();
-	sim_cpu_supported_cpuid(entries, &count);
-	if (sim_cpu_set_cpuid(cpu, entries, count, &err))
+	cpu_supported_cpuid(entries, &count);
+	if (cpu_set_cpuid(cpu, entries, count, &err))
 		abort();
 	return cpu;
 }
 
-static unsigned print_missing(struct sim_cpu *cpu, unsigned *ret_total)
+static unsigned print_missing(struct cpu *cpu, unsigned *ret_total)
 {
 	unsigned missing = 0;
 	uint8_t bytes[24];
@@ -223,8 +223,8 @@ static unsigned print_missing(struct sim_cpu *cpu, unsigned *ret_total)
 int main(void)
 {
 	struct diff_random random = {.state = 1};
-	struct sim_bus bus = {.phys_mask = 0xffffffffff};
-	struct sim_cpu *cpu = create(&bus);
+	struct cpu_bus bus = {.phys_mask = 0xffffffffff};
+	struct cpu *cpu = create(&bus);
 	unsigned missing = 0, total = 0;
 
 	for (unsigned i = 0; i < diff_form_count; i++)
@@ -239,6 +239,6 @@ int main(void)
 	cpu->mode = MODE_PE | MODE_LONG | MODE_64;
 	missing += print_missing(cpu, &total);
 	printf("%u encodings, %u not covered\n", total, missing);
-	sim_cpu_destroy(cpu);
+	cpu_destroy(cpu);
 	return missing ? 1 : 0;
 }

@@ -25,14 +25,14 @@
 #define SS   0x2bu
 
 struct diff_soft {
-	struct sim_bus bus;
-	struct sim_cpu *cpu;
+	struct cpu_bus bus;
+	struct cpu *cpu;
 	uint8_t *ram;
 	struct kvm_sregs sregs64, sregs32;
 	uint64_t last; /* where code was put */
 	struct {
-		struct sim_map map;
-		struct sim_slot slot;
+		struct cpu_map map;
+		struct cpu_slot slot;
 	} map;
 };
 
@@ -93,7 +93,7 @@ static void build_sregs(struct diff_soft *s)
 {
 	struct kvm_sregs *r = &s->sregs64;
 
-	sim_cpu_get_sregs(s->cpu, r);
+	cpu_get_sregs(s->cpu, r);
 	r->cs = segment(CS64, 11, true, 3);
 	r->ss = segment(SS, 3, false, 3);
 	r->ds = r->es = r->fs = r->gs = (struct kvm_segment){.unusable = 1};
@@ -130,12 +130,12 @@ struct diff_soft *diff_soft_start(void)
 		abort();
 	memset(s->ram, 0, RAM);
 	s->map.map.count = 1;
-	s->map.map.slots[0] = (struct sim_slot){.gpa = 0, .size = RAM, .host = s->ram};
+	s->map.map.slots[0] = (struct cpu_slot){.gpa = 0, .size = RAM, .host = s->ram};
 	atomic_store(&s->bus.map, &s->map.map);
 	s->bus.phys_mask = ((uint64_t)1 << 40) - 1;
-	if (sim_cpu_create(&s->bus, s, &s->cpu, &err))
+	if (cpu_create(&s->bus, s, &s->cpu, &err))
 		abort();
-	sim_cpu_supported_cpuid(entries, &count);
+	cpu_supported_cpuid(entries, &count);
 	for (uint32_t i = 0; i < count; i++) {
 		/* TZCNT is decided by BMI1, of which nothing else is implemented. */
 		if (entries[i].function == 7 && __builtin_cpu_supports("bmi"))
@@ -145,7 +145,7 @@ struct diff_soft *diff_soft_start(void)
 	for (uint32_t i = 0; i < count; i++)
 		if (entries[i].function == 0x80000001 && !host_misaligned())
 			entries[i].ecx &= ~(1u << 7);
-	if (sim_cpu_set_cpuid(s->cpu, entries, count, &err))
+	if (cpu_set_cpuid(s->cpu, entries, count, &err))
 		abort();
 	build_tables(s);
 	build_sregs(s);
@@ -169,12 +169,12 @@ static void start_case(struct diff_soft *s, const struct diff_case *c)
 	for (const struct diff_poke *p = c->pokes; p < c->pokes + 2; p++)
 		memcpy(s->ram + DATA + p->at, p->bytes, p->size);
 	memcpy(s->ram + CODE + (c->start.rip - DIFF_CODE), c->code, c->code_size);
-	if (sim_cpu_set_sregs(s->cpu, c->mode32 ? &s->sregs32 : &s->sregs64) ||
-	        sim_cpu_set_fxsave(s->cpu, c->start.fxsave)) {
+	if (cpu_set_sregs(s->cpu, c->mode32 ? &s->sregs32 : &s->sregs64) ||
+	        cpu_set_fxsave(s->cpu, c->start.fxsave)) {
 		fprintf(stderr, "the start state is refused\n");
 		abort();
 	}
-	sim_cpu_set_regs(s->cpu, &regs);
+	cpu_set_regs(s->cpu, &regs);
 }
 
 static void take_result(struct diff_soft *s, struct diff_result *ret)
@@ -183,8 +183,8 @@ static void take_result(struct diff_soft *s, struct diff_result *ret)
 	struct kvm_sregs sregs;
 	const uint64_t *frame;
 
-	sim_cpu_get_regs(s->cpu, &regs);
-	sim_cpu_get_sregs(s->cpu, &sregs);
+	cpu_get_regs(s->cpu, &regs);
+	cpu_get_sregs(s->cpu, &sregs);
 	const uint64_t values[16] = {regs.rax, regs.rcx, regs.rdx, regs.rbx, 0, regs.rbp, regs.rsi, regs.rdi,
 	        regs.r8, regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15};
 	memcpy(ret->end.gpr, values, sizeof(values));
@@ -197,16 +197,16 @@ static void take_result(struct diff_soft *s, struct diff_result *ret)
 	ret->end.rflags = frame[2];
 	ret->end.gpr[4] = frame[3];
 	ret->cr2 = ret->vector == 14 ? sregs.cr2 : 0;
-	sim_cpu_get_fxsave(s->cpu, ret->end.fxsave);
+	cpu_get_fxsave(s->cpu, ret->end.fxsave);
 }
 
 static void run_case(struct diff_soft *s, const struct diff_case *c, struct diff_result *ret_result)
 {
-	enum sim_exit exit;
+	enum cpu_exit exit;
 
 	start_case(s, c);
-	exit = sim_cpu_run(s->cpu, sim_cpu_icount(s->cpu) + 10000);
-	if (exit != SIM_EXIT_HLT) {
+	exit = cpu_run(s->cpu, cpu_icount(s->cpu) + 10000);
+	if (exit != CPU_EXIT_HLT) {
 		memset(ret_result, 0, sizeof(*ret_result));
 		ret_result->vector = 1000 + (uint32_t)exit;
 		return;
@@ -228,10 +228,9 @@ void diff_soft_stop(struct diff_soft *s)
 	char text[32];
 
 	for (uint32_t i = 0; i < s->cpu->unknown_count; i++)
-		printf("not implemented: %s, %llu times\n",
-		        sim_cpu_unknown_name(s->cpu->unknown[i].key, text),
+		printf("not implemented: %s, %llu times\n", cpu_unknown_name(s->cpu->unknown[i].key, text),
 		        (unsigned long long)s->cpu->unknown[i].count);
-	sim_cpu_destroy(s->cpu);
+	cpu_destroy(s->cpu);
 	free(s->ram);
 	free(s);
 }

@@ -19,11 +19,11 @@
 #define CR4_MORE (1u << 3 | 1u << 11 | 1u << 16 | 1u << 21)
 
 static struct {
-	struct sim_map map;
-	struct sim_slot slots[2];
+	struct cpu_map map;
+	struct cpu_slot slots[2];
 } memory;
-static struct sim_bus bus;
-static struct sim_cpu *cpu;
+static struct cpu_bus bus;
+static struct cpu *cpu;
 static uint8_t *ram, *rom;
 
 static bool on_msr(void *ctx, bool write, uint32_t index, uint64_t *value)
@@ -35,7 +35,7 @@ static bool on_msr(void *ctx, bool write, uint32_t index, uint64_t *value)
 
 static int on_ack(void *ctx)
 {
-	sim_cpu_unpost(cpu, SIM_PENDING_INTR);
+	cpu_unpost(cpu, CPU_PENDING_INTR);
 	return 0x21;
 }
 
@@ -48,17 +48,17 @@ static void create(void)
 	ram = malloc(RAM_BYTES);
 	rom = malloc(4096);
 	memory.map.count = 2;
-	memory.map.slots[0] = (struct sim_slot){.gpa = 0, .size = RAM_BYTES, .host = ram};
+	memory.map.slots[0] = (struct cpu_slot){.gpa = 0, .size = RAM_BYTES, .host = ram};
 	memory.map.slots[1] =
-	        (struct sim_slot){.gpa = 0x40000, .size = 4096, .host = rom, .flags = SIM_SLOT_READONLY};
+	        (struct cpu_slot){.gpa = 0x40000, .size = 4096, .host = rom, .flags = CPU_SLOT_READONLY};
 	atomic_store(&bus.map, &memory.map);
 	bus.phys_mask = ((uint64_t)1 << 40) - 1;
 	bus.msr = on_msr;
 	bus.interrupt_ack = on_ack;
-	if (!ram || !rom || sim_cpu_create(&bus, NULL, &cpu, &err))
+	if (!ram || !rom || cpu_create(&bus, NULL, &cpu, &err))
 		abort();
-	sim_cpu_supported_cpuid(entries, &count);
-	if (sim_cpu_set_cpuid(cpu, entries, count, &err))
+	cpu_supported_cpuid(entries, &count);
+	if (cpu_set_cpuid(cpu, entries, count, &err))
 		abort();
 }
 
@@ -110,7 +110,7 @@ static void set_fpu(const uint8_t state[static STATE_SIZE])
 	for (unsigned i = 0; i < sizeof(area); i++)
 		area[i] = (uint8_t)(state[i % STATE_SIZE] ^ i);
 	memcpy(area + 24, &mxcsr, sizeof(mxcsr));
-	if (sim_cpu_set_fxsave(cpu, area))
+	if (cpu_set_fxsave(cpu, area))
 		abort();
 	cpu->xcr0 = state[0] & 0x40 ? 3 : 1;
 }
@@ -123,7 +123,7 @@ static void set_state(const uint8_t state[static STATE_SIZE])
 	struct kvm_regs r = {
 	        .rip = CODE, .rsp = 0x7000, .rflags = 2 | (state[1] << 4 & 0xff0) | (state[1] & 1) << 9};
 
-	sim_cpu_get_sregs(cpu, &s);
+	cpu_get_sregs(cpu, &s);
 	s.cs = segment(mode, true, dpl);
 	s.ds = s.es = s.ss = s.fs = s.gs = segment(mode, false, dpl);
 	s.cs.base = 0;
@@ -137,14 +137,14 @@ static void set_state(const uint8_t state[static STATE_SIZE])
 	        (state[0] & 0x80 ? CR4_MORE : 0);
 	s.efer = mode == 2 ? 0xd01 : 0;
 	s.cr8 = 0;
-	if (sim_cpu_set_sregs(cpu, &s))
+	if (cpu_set_sregs(cpu, &s))
 		return;
 	memcpy(&r.rax, state + 2, 24);
 	r.rsi = (uint64_t)state[26] << 8 | state[27];
 	r.rdi = (uint64_t)state[28] << 8 | state[29];
 	r.rcx = state[30];
 	memcpy(&r.r8, state + 32, 32);
-	sim_cpu_set_regs(cpu, &r);
+	cpu_set_regs(cpu, &r);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -161,21 +161,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > STATE_SIZE)
 		memcpy(ram + CODE, data + STATE_SIZE,
 		        size - STATE_SIZE < TABLES - CODE ? size - STATE_SIZE : TABLES - CODE);
-	sim_cpu_init(cpu);
+	cpu_init(cpu);
 	set_state(state);
 	set_fpu(state);
-	atomic_store(&cpu->pending, state[31] & 1 ? SIM_PENDING_INTR : 0);
-	sim_cpu_set_nmis(cpu, state[31] & 1 ? 0 : state[31] >> 1 & 1);
-	end = sim_cpu_icount(cpu) + BUDGET;
-	for (unsigned i = 0; i < EXITS && sim_cpu_icount(cpu) < end; i++) {
-		enum sim_exit exit = sim_cpu_run(cpu, end);
+	atomic_store(&cpu->pending, state[31] & 1 ? CPU_PENDING_INTR : 0);
+	cpu_set_nmis(cpu, state[31] & 1 ? 0 : state[31] >> 1 & 1);
+	end = cpu_icount(cpu) + BUDGET;
+	for (unsigned i = 0; i < EXITS && cpu_icount(cpu) < end; i++) {
+		enum cpu_exit exit = cpu_run(cpu, end);
 
-		if (exit == SIM_EXIT_SHUTDOWN || exit == SIM_EXIT_FAILED || exit == SIM_EXIT_DEADLINE)
+		if (exit == CPU_EXIT_SHUTDOWN || exit == CPU_EXIT_FAILED || exit == CPU_EXIT_DEADLINE)
 			break;
-		if (exit == SIM_EXIT_IO && !cpu->exit_info.io.write)
+		if (exit == CPU_EXIT_IO && !cpu->exit_info.io.write)
 			memset(cpu->exit_info.io.data, (int)i,
 			        (size_t)cpu->exit_info.io.size * cpu->exit_info.io.count);
-		if (exit == SIM_EXIT_MMIO && !cpu->exit_info.mmio.write)
+		if (exit == CPU_EXIT_MMIO && !cpu->exit_info.mmio.write)
 			memset(cpu->exit_info.mmio.data, (int)i, cpu->exit_info.mmio.size);
 	}
 	return 0;

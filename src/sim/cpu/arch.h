@@ -1,8 +1,8 @@
 /*
  * arch: bits and numbers of the architecture (APM 2, 3 to 8).
  */
-#ifndef SIM_CPU_ARCH_H
-#define SIM_CPU_ARCH_H
+#ifndef CPU_ARCH_H
+#define CPU_ARCH_H
 
 #define PAGE_OF(address) ((address) & ~(u64)0xfff)
 

@@ -3,34 +3,34 @@
  */
 #include "ops.h"
 
-void sim_jump(struct sim_cpu *cpu, u64 target, unsigned size)
+void cpu_jump(struct cpu *cpu, u64 target, unsigned size)
 {
 	if (cpu->mode & MODE_64 && size == 8) {
 		if (unlikely(!is_canonical(target)))
-			sim_raise_error(cpu, EXC_GP, 0);
+			cpu_raise_error(cpu, EXC_GP, 0);
 	} else {
 		target = size == 2 ? (u16)target : (u32)target;
-		if (target > cpu->seg[SIM_CS].limit && !(cpu->mode & MODE_64))
-			sim_raise_error(cpu, EXC_GP, 0);
+		if (target > cpu->seg[CPU_CS].limit && !(cpu->mode & MODE_64))
+			cpu_raise_error(cpu, EXC_GP, 0);
 	}
 	REG_RIP = target;
 }
 
-ALWAYS void jump_relative(struct sim_cpu *cpu, const struct sim_op *op)
+ALWAYS void jump_relative(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (likely(!(op->flags & OP_LEGACY)))
 		REG_RIP += op->imm;
 	else
-		sim_jump(cpu, REG_RIP + op->imm, op->size);
+		cpu_jump(cpu, REG_RIP + op->imm, op->size);
 }
 
-void op_jmp_relative(struct sim_cpu *cpu, const struct sim_op *op)
+void op_jmp_relative(struct cpu *cpu, const struct cpu_op *op)
 {
 	jump_relative(cpu, op);
 }
 
 #define JCC(cc) \
-	static void jcc_##cc(struct sim_cpu *cpu, const struct sim_op *op) \
+	static void jcc_##cc(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		if (flag_condition(cpu, cc)) \
 			jump_relative(cpu, op); \
@@ -39,25 +39,25 @@ void op_jmp_relative(struct sim_cpu *cpu, const struct sim_op *op)
 	}
 EACH_CONDITION(JCC)
 #define JCC_ROW(cc) jcc_##cc,
-sim_op_fn *const sim_jcc[16] = {EACH_CONDITION(JCC_ROW)};
+cpu_op_fn *const cpu_jcc[16] = {EACH_CONDITION(JCC_ROW)};
 
 /* A bad target leaves the stack as it was; what is wrong with the stack comes first. */
-static void call(struct sim_cpu *cpu, const struct sim_op *op, u64 target)
+static void call(struct cpu *cpu, const struct cpu_op *op, u64 target)
 {
 	u64 from = REG_RIP;
 
-	sim_stack_probe(cpu, op->size);
-	sim_jump(cpu, target, op->size);
-	sim_stack_poke(cpu, -(s64)op->size, op->size, from + op->next);
-	sim_stack_move(cpu, -(s64)op->size);
+	cpu_stack_probe(cpu, op->size);
+	cpu_jump(cpu, target, op->size);
+	cpu_stack_poke(cpu, -(s64)op->size, op->size, from + op->next);
+	cpu_stack_move(cpu, -(s64)op->size);
 }
 
-void op_call_relative(struct sim_cpu *cpu, const struct sim_op *op)
+void op_call_relative(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 next = REG_RIP + op->next;
 
 	if (likely(!(op->flags & OP_LEGACY))) {
-		mem_write(cpu, REG_RSP - 8, 8, next, SIM_SEG_FLAT_SS);
+		mem_write(cpu, REG_RSP - 8, 8, next, CPU_SEG_FLAT_SS);
 		REG_RSP -= 8;
 		REG_RIP += op->imm;
 		return;
@@ -65,37 +65,37 @@ void op_call_relative(struct sim_cpu *cpu, const struct sim_op *op)
 	call(cpu, op, REG_RIP + op->imm);
 }
 
-void op_jmp_indirect(struct sim_cpu *cpu, const struct sim_op *op)
+void op_jmp_indirect(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_jump(cpu, sim_rm_read(cpu, op, op->size), op->size);
+	cpu_jump(cpu, cpu_rm_read(cpu, op, op->size), op->size);
 }
 
-void op_call_indirect(struct sim_cpu *cpu, const struct sim_op *op)
+void op_call_indirect(struct cpu *cpu, const struct cpu_op *op)
 {
-	call(cpu, op, sim_rm_read(cpu, op, op->size));
+	call(cpu, op, cpu_rm_read(cpu, op, op->size));
 }
 
-void op_ret(struct sim_cpu *cpu, const struct sim_op *op)
+void op_ret(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 target;
 
 	if (likely(!(op->flags & OP_LEGACY))) {
-		target = mem_read(cpu, REG_RSP, 8, SIM_SEG_FLAT_SS);
+		target = mem_read(cpu, REG_RSP, 8, CPU_SEG_FLAT_SS);
 		if (unlikely(!is_canonical(target)))
-			sim_raise_error(cpu, EXC_GP, 0);
+			cpu_raise_error(cpu, EXC_GP, 0);
 		REG_RIP = target;
 		REG_RSP += 8 + (u16)op->imm;
 		return;
 	}
-	sim_jump(cpu, sim_stack_peek(cpu, 0, op->size), op->size);
-	sim_stack_move(cpu, op->size + (u16)op->imm);
+	cpu_jump(cpu, cpu_stack_peek(cpu, 0, op->size), op->size);
+	cpu_stack_move(cpu, op->size + (u16)op->imm);
 }
 
 /* LOOPNE, LOOPE, LOOP, JCXZ: E0 to E3; the counter's size is the address size. */
-void op_loop(struct sim_cpu *cpu, const struct sim_op *op)
+void op_loop(struct cpu *cpu, const struct cpu_op *op)
 {
 	unsigned width = 8u - op->address_shift / 8u;
-	u64 count = reg_get(cpu, SIM_RCX * 8, width);
+	u64 count = reg_get(cpu, CPU_RCX * 8, width);
 	bool taken;
 
 	if (op->opcode == 0xe3) {
@@ -111,5 +111,5 @@ void op_loop(struct sim_cpu *cpu, const struct sim_op *op)
 	else
 		REG_RIP = target + op->next;
 	if (op->opcode != 0xe3)
-		reg_set(cpu, SIM_RCX * 8, width, count);
+		reg_set(cpu, CPU_RCX * 8, width, count);
 }

@@ -1,8 +1,8 @@
 /*
  * code: the cache of decoded basic blocks. Each vCPU has its own, so nothing here is shared. Its own writes
- * to a page with code are seen at once (sim_code_written, by the slow path of the TLB); what another vCPU or
+ * to a page with code are seen at once (cpu_code_written, by the slow path of the TLB); what another vCPU or
  * the VMM writes is seen by comparing the bytes again after every event that orders such writes
- * (sim_code_serialize).
+ * (cpu_code_serialize).
  */
 #include "internal.h"
 
@@ -17,7 +17,7 @@
 #define LAZY_INTERVAL 4096u
 
 struct block_ref {
-	struct sim_block *block;
+	struct cpu_block *block;
 	struct block_ref *next;
 };
 
@@ -28,16 +28,16 @@ struct code_page {
 	struct code_page *next;
 };
 
-struct sim_code {
-	struct sim_jump jumps[JUMP_ENTRIES];
-	struct sim_block *hash[HASH_SIZE];
+struct cpu_code {
+	struct cpu_jump jumps[JUMP_ENTRIES];
+	struct cpu_block *hash[HASH_SIZE];
 	struct code_page *pages[PAGE_HASH];
 	u64 generation, epoch, next_serialize;
 	size_t used;
 	_Alignas(16) u8 arena[ARENA_BYTES];
 };
 
-int sim_code_create(struct sim_cpu *cpu, struct err *err)
+int cpu_code_create(struct cpu *cpu, struct err *err)
 {
 	/* Zero pages until used. */
 	cpu->code = calloc(1, sizeof(*cpu->code));
@@ -45,54 +45,54 @@ int sim_code_create(struct sim_cpu *cpu, struct err *err)
 		return err_set(err, ERR_FAILED, "no memory for the cache of decoded instructions");
 	cpu->code->generation = 1;
 	cpu->code->epoch = 1;
-	sim_code_forget_jumps(cpu);
+	cpu_code_forget_jumps(cpu);
 	return 0;
 }
 
-void sim_code_destroy(struct sim_cpu *cpu)
+void cpu_code_destroy(struct cpu *cpu)
 {
 	free(cpu->code);
 	cpu->code = NULL;
 }
 
-void sim_code_forget_jumps(struct sim_cpu *cpu)
+void cpu_code_forget_jumps(struct cpu *cpu)
 {
 	cpu->code->generation++;
 	cpu->exec_tag = cpu->code->generation * 2 + (cpu->cpl == 3);
 }
 
-void sim_code_privilege_changed(struct sim_cpu *cpu)
+void cpu_code_privilege_changed(struct cpu *cpu)
 {
 	cpu->exec_tag = cpu->code->generation * 2 + (cpu->cpl == 3);
 }
 
-void sim_code_serialize(struct sim_cpu *cpu)
+void cpu_code_serialize(struct cpu *cpu)
 {
 	cpu->code->epoch++;
 	cpu->code->next_serialize = cpu->icount + SERIALIZE_INTERVAL;
-	sim_code_forget_jumps(cpu);
+	cpu_code_forget_jumps(cpu);
 }
 
-void sim_code_serialize_lazily(struct sim_cpu *cpu)
+void cpu_code_serialize_lazily(struct cpu *cpu)
 {
 	if (cpu->icount + SERIALIZE_INTERVAL - cpu->code->next_serialize >= LAZY_INTERVAL)
-		sim_code_serialize(cpu);
+		cpu_code_serialize(cpu);
 }
 
-static void forget_all(struct sim_code *code)
+static void forget_all(struct cpu_code *code)
 {
 	memset(code->hash, 0, sizeof(code->hash));
 	memset(code->pages, 0, sizeof(code->pages));
 	code->used = 0;
 }
 
-void sim_code_forget_blocks(struct sim_cpu *cpu)
+void cpu_code_forget_blocks(struct cpu *cpu)
 {
 	forget_all(cpu->code);
-	sim_code_forget_jumps(cpu);
+	cpu_code_forget_jumps(cpu);
 }
 
-static void *arena_take(struct sim_code *code, size_t size)
+static void *arena_take(struct cpu_code *code, size_t size)
 {
 	void *p = code->arena + code->used;
 
@@ -109,7 +109,7 @@ static unsigned hash_of(u64 gpa, u32 mode)
 
 /* ---- pages ---- */
 
-static struct code_page **page_slot(const struct sim_code *code, u64 gpa)
+static struct code_page **page_slot(const struct cpu_code *code, u64 gpa)
 {
 	struct code_page *const *at = &code->pages[(gpa >> 12) % PAGE_HASH];
 
@@ -118,7 +118,7 @@ static struct code_page **page_slot(const struct sim_code *code, u64 gpa)
 	return (struct code_page **)(uintptr_t)at;
 }
 
-bool sim_code_in_page(const struct sim_cpu *cpu, u64 gpa)
+bool cpu_code_in_page(const struct cpu *cpu, u64 gpa)
 {
 	const struct code_page *page = *page_slot(cpu->code, gpa & ~(u64)0xfff);
 
@@ -132,9 +132,9 @@ static u64 granules_of(u64 gpa, unsigned size)
 	return (~(u64)0 << first) & (~(u64)0 >> (63 - last));
 }
 
-static void page_add(struct sim_cpu *cpu, struct sim_block *block, u64 gpa, unsigned size)
+static void page_add(struct cpu *cpu, struct cpu_block *block, u64 gpa, unsigned size)
 {
-	struct sim_code *code = cpu->code;
+	struct cpu_code *code = cpu->code;
 	struct code_page **at = page_slot(code, gpa & ~(u64)0xfff);
 	struct block_ref *ref = arena_take(code, sizeof(*ref));
 
@@ -143,15 +143,15 @@ static void page_add(struct sim_cpu *cpu, struct sim_block *block, u64 gpa, unsi
 		**at = (struct code_page){.gpa = gpa & ~(u64)0xfff};
 	}
 	if (!(*at)->granules)
-		sim_tlb_protect(cpu, (*at)->gpa);
+		cpu_tlb_protect(cpu, (*at)->gpa);
 	(*at)->granules |= granules_of(gpa, size);
 	*ref = (struct block_ref){.block = block, .next = (*at)->blocks};
 	(*at)->blocks = ref;
 }
 
-static void block_kill(struct sim_code *code, struct sim_block *block)
+static void block_kill(struct cpu_code *code, struct cpu_block *block)
 {
-	struct sim_block **at = &code->hash[hash_of(block->gpa, block->mode)];
+	struct cpu_block **at = &code->hash[hash_of(block->gpa, block->mode)];
 
 	while (*at && *at != block)
 		at = &(*at)->next;
@@ -160,7 +160,7 @@ static void block_kill(struct sim_code *code, struct sim_block *block)
 	block->dead = true;
 }
 
-void sim_code_written(struct sim_cpu *cpu, u64 gpa, unsigned size)
+void cpu_code_written(struct cpu *cpu, u64 gpa, unsigned size)
 {
 	struct code_page *page = *page_slot(cpu->code, gpa & ~(u64)0xfff);
 
@@ -170,7 +170,7 @@ void sim_code_written(struct sim_cpu *cpu, u64 gpa, unsigned size)
 		block_kill(cpu->code, ref->block);
 	page->blocks = NULL;
 	page->granules = 0;
-	sim_code_forget_jumps(cpu);
+	cpu_code_forget_jumps(cpu);
 	/* The instruction that runs is the last of its block if that is stale now. */
 	if (cpu->op && cpu->block->dead)
 		cpu->op_end = cpu->op + 1;
@@ -181,21 +181,21 @@ void sim_code_written(struct sim_cpu *cpu, u64 gpa, unsigned size)
 /* Gathers up to 15 bytes at linear that may lie in two pages; the second must be there if the first end
  * early. */
 static unsigned fetch_crossing(
-        struct sim_cpu *cpu, u64 linear, const u8 *host, u8 bytes[static 16], u64 *ret_gpa2)
+        struct cpu *cpu, u64 linear, const u8 *host, u8 bytes[static 16], u64 *ret_gpa2)
 {
 	unsigned first = 4096 - (unsigned)(linear & 0xfff), second = 15 - first;
 	u64 next = (linear & ~(u64)0xfff) + 4096;
-	const u8 *more = sim_exec_translate(cpu, mode_is(cpu, MODE_64) ? next : (u32)next, ret_gpa2);
+	const u8 *more = cpu_exec_translate(cpu, mode_is(cpu, MODE_64) ? next : (u32)next, ret_gpa2);
 
 	ram_copy(bytes, host, first);
 	if (!more)
-		sim_leave_failed(cpu, "code outside guest RAM", *ret_gpa2);
+		cpu_leave_failed(cpu, "code outside guest RAM", *ret_gpa2);
 	ram_copy(bytes + first, more, second);
 	return 15;
 }
 
 /* Does the block still say what memory says? */
-static bool block_current(struct sim_cpu *cpu, struct sim_block *block, u64 linear, const u8 *host)
+static bool block_current(struct cpu *cpu, struct cpu_block *block, u64 linear, const u8 *host)
 {
 	u8 bytes[16];
 	u64 gpa2;
@@ -207,13 +207,13 @@ static bool block_current(struct sim_cpu *cpu, struct sim_block *block, u64 line
 	return block->epoch == cpu->code->epoch || ram_equal(host, block->bytes, block->bytes_size);
 }
 
-static unsigned decode_run(const struct sim_cpu *cpu, const u8 *bytes, unsigned size, struct sim_op *ops)
+static unsigned decode_run(const struct cpu *cpu, const u8 *bytes, unsigned size, struct cpu_op *ops)
 {
 	unsigned offset = 0, count = 0;
 	bool end = false;
 
 	while (count < BLOCK_MAX && !end && offset < size) {
-		unsigned len = sim_decode(cpu, bytes + offset, size - offset, offset, &ops[count], &end);
+		unsigned len = cpu_decode(cpu, bytes + offset, size - offset, offset, &ops[count], &end);
 
 		if (!len)
 			break;
@@ -225,20 +225,20 @@ static unsigned decode_run(const struct sim_cpu *cpu, const u8 *bytes, unsigned 
 
 /* The bytes are copied once: others may write them meanwhile, and operations must be what the kept bytes say.
  */
-static struct sim_block *block_build(struct sim_cpu *cpu, u64 linear, u64 gpa, const u8 *host)
+static struct cpu_block *block_build(struct cpu *cpu, u64 linear, u64 gpa, const u8 *host)
 {
-	struct sim_code *code = cpu->code;
+	struct cpu_code *code = cpu->code;
 	unsigned left = 4096 - (unsigned)(gpa & 0xfff), size;
-	struct sim_block *block;
+	struct cpu_block *block;
 	u8 bytes[BLOCK_MAX * 15], crossing[16];
 	const u8 *from = bytes;
 	u64 gpa2 = NO_PAGE;
 
-	if (code->used + sizeof(*block) + BLOCK_MAX * (sizeof(struct sim_op) + 16) + 1024 > ARENA_BYTES) {
-		sim_code_forget_blocks(cpu);
+	if (code->used + sizeof(*block) + BLOCK_MAX * (sizeof(struct cpu_op) + 16) + 1024 > ARENA_BYTES) {
+		cpu_code_forget_blocks(cpu);
 	}
-	block = (struct sim_block *)(void *)(code->arena + code->used);
-	*block = (struct sim_block){.gpa = gpa, .mode = cpu->mode, .epoch = code->epoch};
+	block = (struct cpu_block *)(void *)(code->arena + code->used);
+	*block = (struct cpu_block){.gpa = gpa, .mode = cpu->mode, .epoch = code->epoch};
 	size = left < sizeof(bytes) ? left : sizeof(bytes);
 	ram_copy(bytes, host, size);
 	block->count = (u16)decode_run(cpu, bytes, size, block->ops);
@@ -246,14 +246,14 @@ static struct sim_block *block_build(struct sim_cpu *cpu, u64 linear, u64 gpa, c
 		bool end;
 
 		fetch_crossing(cpu, linear, bytes, crossing, &gpa2);
-		sim_decode(cpu, crossing, 15, 0, block->ops, &end);
+		cpu_decode(cpu, crossing, 15, 0, block->ops, &end);
 		block->count = 1;
 		from = crossing;
 	}
 	size = block->ops[block->count - 1].next;
 	block->gpa2 = gpa2;
 	block->bytes_size = (u16)size;
-	arena_take(code, sizeof(*block) + block->count * sizeof(struct sim_op));
+	arena_take(code, sizeof(*block) + block->count * sizeof(struct cpu_op));
 	block->bytes = arena_take(code, size);
 	memcpy(block->bytes, from, size);
 	page_add(cpu, block, gpa, size < left ? size : left);
@@ -264,23 +264,23 @@ static struct sim_block *block_build(struct sim_cpu *cpu, u64 linear, u64 gpa, c
 	return block;
 }
 
-struct sim_jump *sim_code_jumps(struct sim_cpu *cpu)
+struct cpu_jump *cpu_code_jumps(struct cpu *cpu)
 {
 	return cpu->code->jumps;
 }
 
-struct sim_block *sim_code_find(struct sim_cpu *cpu, u64 linear)
+struct cpu_block *cpu_code_find(struct cpu *cpu, u64 linear)
 {
-	struct sim_code *code = cpu->code;
-	struct sim_block *block;
+	struct cpu_code *code = cpu->code;
+	struct cpu_block *block;
 	const u8 *host;
 	u64 gpa;
 
 	if (cpu->icount >= code->next_serialize)
-		sim_code_serialize(cpu);
-	host = sim_exec_translate(cpu, linear, &gpa);
+		cpu_code_serialize(cpu);
+	host = cpu_exec_translate(cpu, linear, &gpa);
 	if (!host)
-		sim_leave_failed(cpu, "code outside guest RAM", gpa);
+		cpu_leave_failed(cpu, "code outside guest RAM", gpa);
 	block = code->hash[hash_of(gpa, cpu->mode)];
 	while (block && (block->gpa != gpa || block->mode != cpu->mode))
 		block = block->next;
@@ -289,13 +289,13 @@ struct sim_block *sim_code_find(struct sim_cpu *cpu, u64 linear)
 		block = NULL;
 	}
 	if (!block) {
-		if (cpu->toil >= SIM_TOIL_MAX)
-			sim_leave(cpu, SIM_EXIT_DEADLINE);
+		if (cpu->toil >= CPU_TOIL_MAX)
+			cpu_leave(cpu, CPU_EXIT_DEADLINE);
 		block = block_build(cpu, linear, gpa, host);
-		cpu->toil += SIM_TOIL_BLOCK;
+		cpu->toil += CPU_TOIL_BLOCK;
 	}
 	block->epoch = code->epoch;
-	cpu->code->jumps[sim_jump_index(linear)] =
-	        (struct sim_jump){.linear = linear, .tag = cpu->exec_tag, .block = block};
+	cpu->code->jumps[cpu_jump_index(linear)] =
+	        (struct cpu_jump){.linear = linear, .tag = cpu->exec_tag, .block = block};
 	return block;
 }

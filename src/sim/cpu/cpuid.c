@@ -14,7 +14,7 @@ struct feature_bit {
 	u32 leaf, subleaf;
 	enum cpuid_reg reg;
 	u8 bit;
-	u32 feature; /* enum sim_feature; 0: nothing to obey */
+	u32 feature; /* enum cpu_feature; 0: nothing to obey */
 };
 
 /* All feature bits that are implemented; those with a feature are refused (#UD or reserved) when not offered.
@@ -91,7 +91,7 @@ static u32 *entry_reg(struct kvm_cpuid_entry2 *e, enum cpuid_reg reg)
 	return reg == EAX ? &e->eax : reg == EBX ? &e->ebx : reg == ECX ? &e->ecx : &e->edx;
 }
 
-static const struct kvm_cpuid_entry2 *find(const struct sim_cpu *cpu, u32 leaf, u32 subleaf)
+static const struct kvm_cpuid_entry2 *find(const struct cpu *cpu, u32 leaf, u32 subleaf)
 {
 	for (u32 i = 0; i < cpu->cpuid_count; i++) {
 		const struct kvm_cpuid_entry2 *e = &cpu->cpuid[i];
@@ -112,12 +112,12 @@ static const struct kvm_cpuid_entry2 *find(const struct sim_cpu *cpu, u32 leaf, 
 #define EDX_APIC      (1u << 9)
 #define ECX_OSPKE     (1u << 4) /* of leaf 7 */
 
-void sim_cpu_cpuid_now(const struct sim_cpu *cpu, struct kvm_cpuid_entry2 *entry)
+void cpu_cpuid_now(const struct cpu *cpu, struct kvm_cpuid_entry2 *entry)
 {
 	if (entry->function == 1) {
 		entry->ecx = (entry->ecx & ~ECX_OSXSAVE) | (cpu->cr4 & CR4_OSXSAVE ? ECX_OSXSAVE : 0);
 		entry->edx = (entry->edx & ~EDX_APIC) | (cpu->apic_on ? EDX_APIC : 0);
-		if (!sim_bus_has_quirk(cpu->bus, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+		if (!cpu_bus_has_quirk(cpu->bus, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
 			entry->ecx = (entry->ecx & ~ECX_MONITOR) | (cpu->mwait_on ? ECX_MONITOR : 0);
 	}
 	if (entry->function == 7 && entry->index == 0)
@@ -127,14 +127,14 @@ void sim_cpu_cpuid_now(const struct sim_cpu *cpu, struct kvm_cpuid_entry2 *entry
 		entry->ebx = XSAVE_BYTES;
 }
 
-void sim_cpuid_query(const struct sim_cpu *cpu, u32 leaf, u32 subleaf, u32 ret_regs[static 4])
+void cpu_cpuid_query(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 ret_regs[static 4])
 {
 	const struct kvm_cpuid_entry2 *e = find(cpu, leaf, subleaf);
 	struct kvm_cpuid_entry2 now = {0};
 
 	if (e) {
 		now = *e;
-		sim_cpu_cpuid_now(cpu, &now);
+		cpu_cpuid_now(cpu, &now);
 	}
 	ret_regs[EAX] = now.eax;
 	ret_regs[EBX] = now.ebx;
@@ -142,12 +142,12 @@ void sim_cpuid_query(const struct sim_cpu *cpu, u32 leaf, u32 subleaf, u32 ret_r
 	ret_regs[EDX] = now.edx;
 }
 
-uint64_t sim_cpu_phys_mask(const struct sim_cpu *cpu)
+uint64_t cpu_phys_mask(const struct cpu *cpu)
 {
 	u32 max[4], addresses[4], bits = PHYS_BITS_UNSAID;
 
-	sim_cpuid_query(cpu, 0x80000000, 0, max);
-	sim_cpuid_query(cpu, 0x80000008, 0, addresses);
+	cpu_cpuid_query(cpu, 0x80000000, 0, max);
+	cpu_cpuid_query(cpu, 0x80000008, 0, addresses);
 	if (max[EAX] >= 0x80000008 && find(cpu, 0x80000008, 0))
 		bits = addresses[EAX] & 0xff;
 	return bits < 64 ? ((u64)1 << bits) - 1 : UINT64_MAX;
@@ -164,8 +164,7 @@ static bool is_amd(const u32 vendor[static 4])
 	return found;
 }
 
-int sim_cpu_set_cpuid(
-        struct sim_cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint32_t count, struct err *err)
+int cpu_set_cpuid(struct cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint32_t count, struct err *err)
 {
 	struct kvm_cpuid_entry2 *copy;
 	u32 regs[4];
@@ -188,13 +187,13 @@ int sim_cpu_set_cpuid(
 		if (e && *entry_reg((struct kvm_cpuid_entry2 *)(uintptr_t)e, f->reg) >> f->bit & 1)
 			cpu->features |= f->feature;
 	}
-	sim_cpuid_query(cpu, 0x80000001, 0, regs);
+	cpu_cpuid_query(cpu, 0x80000001, 0, regs);
 	cpu->mxcsr_mask = 0xffff | (regs[ECX] >> 7 & 1 ? MXCSR_MM : 0);
-	sim_cpuid_query(cpu, 0, 0, regs);
+	cpu_cpuid_query(cpu, 0, 0, regs);
 	cpu->amd = is_amd(regs);
 	/* Blocks were decoded for other features. */
-	sim_code_serialize(cpu);
-	sim_code_forget_blocks(cpu);
+	cpu_code_serialize(cpu);
+	cpu_code_forget_blocks(cpu);
 	return 0;
 }
 
@@ -239,7 +238,7 @@ static const struct kvm_cpuid_entry2 leaves[] = {
         {.function = 0x80000008, .eax = 0x3028},
 };
 
-void sim_cpu_supported_cpuid(struct kvm_cpuid_entry2 *entries, uint32_t *count)
+void cpu_supported_cpuid(struct kvm_cpuid_entry2 *entries, uint32_t *count)
 {
 	u32 room = *count < ARRAY_LEN(leaves) ? *count : (u32)ARRAY_LEN(leaves);
 

@@ -20,29 +20,29 @@
 enum kind { KIND_CODE, KIND_WRITE, KIND_PORT, KIND_ACCESS };
 
 /* The debugger's breakpoints take the place of the guest's. */
-static const u64 *addresses(const struct sim_cpu *cpu)
+static const u64 *addresses(const struct cpu *cpu)
 {
-	return cpu->debugger.ask & SIM_DEBUG_BREAK ? cpu->debugger.dr : cpu->dr;
+	return cpu->debugger.ask & CPU_DEBUG_BREAK ? cpu->debugger.dr : cpu->dr;
 }
 
-static u64 control(const struct sim_cpu *cpu)
+static u64 control(const struct cpu *cpu)
 {
-	return cpu->debugger.ask & SIM_DEBUG_BREAK ? cpu->debugger.dr7 : cpu->dr[7];
+	return cpu->debugger.ask & CPU_DEBUG_BREAK ? cpu->debugger.dr7 : cpu->dr[7];
 }
 
-static enum kind kind_of(const struct sim_cpu *cpu, unsigned i)
+static enum kind kind_of(const struct cpu *cpu, unsigned i)
 {
 	return control(cpu) >> (16 + 4 * i) & 3;
 }
 
-static u64 length_of(const struct sim_cpu *cpu, unsigned i)
+static u64 length_of(const struct cpu *cpu, unsigned i)
 {
 	static const u8 lengths[] = {1, 2, 8, 4};
 
 	return lengths[control(cpu) >> (18 + 4 * i) & 3];
 }
 
-void sim_debug_changed(struct sim_cpu *cpu)
+void cpu_debug_changed(struct cpu *cpu)
 {
 	u8 armed[4] = {0};
 
@@ -53,19 +53,19 @@ void sim_debug_changed(struct sim_cpu *cpu)
 	cpu->watch_code = armed[KIND_CODE];
 	cpu->watch_data = armed[KIND_WRITE] | armed[KIND_ACCESS];
 	cpu->watch_port = armed[KIND_PORT];
-	sim_tlb_flush(cpu);
-	sim_flags_changed(cpu);
+	cpu_tlb_flush(cpu);
+	cpu_flags_changed(cpu);
 }
 
 /* Does breakpoint i, whose address is aligned to its length, lie in the bytes from at? */
-static bool covers(const struct sim_cpu *cpu, unsigned i, u64 at, unsigned size)
+static bool covers(const struct cpu *cpu, unsigned i, u64 at, unsigned size)
 {
 	u64 length = length_of(cpu, i), first = addresses(cpu)[i] & ~(length - 1);
 
 	return at - first < length || first - at < size;
 }
 
-void sim_debug_data(struct sim_cpu *cpu, u64 linear, unsigned size, bool write)
+void cpu_debug_data(struct cpu *cpu, u64 linear, unsigned size, bool write)
 {
 	for (unsigned i = 0; i < 4; i++) {
 		if (cpu->watch_data >> i & 1 && (write || kind_of(cpu, i) == KIND_ACCESS) &&
@@ -74,7 +74,7 @@ void sim_debug_data(struct sim_cpu *cpu, u64 linear, unsigned size, bool write)
 	}
 }
 
-void sim_debug_port(struct sim_cpu *cpu, u16 port, unsigned size)
+void cpu_debug_port(struct cpu *cpu, u16 port, unsigned size)
 {
 	for (unsigned i = 0; i < 4 && cpu->cr4 & CR4_DE; i++) {
 		if (cpu->watch_port >> i & 1 && covers(cpu, i, port, size))
@@ -84,31 +84,31 @@ void sim_debug_port(struct sim_cpu *cpu, u16 port, unsigned size)
 
 /* ---- what is found ---- */
 
-static struct sim_event event_of(struct sim_cpu *cpu, u64 dr6)
+static struct cpu_event event_of(struct cpu *cpu, u64 dr6)
 {
 	cpu->debug_dr6 = dr6;
-	return (struct sim_event){.kind = SIM_EVENT_EXCEPTION, .vector = EXC_DB};
+	return (struct cpu_event){.kind = CPU_EVENT_EXCEPTION, .vector = EXC_DB};
 }
 
 /* Does the debugger outside the guest take each #DB? */
-static bool debugger_takes(const struct sim_cpu *cpu)
+static bool debugger_takes(const struct cpu *cpu)
 {
-	return cpu->debugger.ask & (SIM_DEBUG_STEP | SIM_DEBUG_BREAK);
+	return cpu->debugger.ask & (CPU_DEBUG_STEP | CPU_DEBUG_BREAK);
 }
 
 /*
  * Before the instruction, which the guest's handler goes on past with RF. What the debugger takes is not
  * delivered, so it leaves RF alone: the same breakpoint is met again unless the debugger moves it.
  */
-static _Noreturn void raise_debug(struct sim_cpu *cpu, u64 dr6)
+static _Noreturn void raise_debug(struct cpu *cpu, u64 dr6)
 {
 	event_of(cpu, dr6);
 	if (!debugger_takes(cpu))
 		cpu->rflags_rest |= FLAG_RF;
-	sim_raise(cpu, EXC_DB);
+	cpu_raise(cpu, EXC_DB);
 }
 
-void sim_debug_before(struct sim_cpu *cpu, u64 linear)
+void cpu_debug_before(struct cpu *cpu, u64 linear)
 {
 	u64 hits = 0;
 
@@ -124,14 +124,14 @@ void sim_debug_before(struct sim_cpu *cpu, u64 linear)
 		raise_debug(cpu, hits);
 }
 
-bool sim_debug_steps(const struct sim_cpu *cpu, const struct sim_op *op)
+bool cpu_debug_steps(const struct cpu *cpu, const struct cpu_op *op)
 {
 	bool by_end = op->fn == op_syscall || op->fn == op_sysret;
 
-	return (cpu->rflags_rest & FLAG_TF && !by_end) || cpu->debugger.ask & SIM_DEBUG_STEP;
+	return (cpu->rflags_rest & FLAG_TF && !by_end) || cpu->debugger.ask & CPU_DEBUG_STEP;
 }
 
-void sim_debug_step_behind(struct sim_cpu *cpu)
+void cpu_debug_step_behind(struct cpu *cpu)
 {
 	if (!(cpu->rflags_rest & FLAG_TF))
 		return;
@@ -139,21 +139,21 @@ void sim_debug_step_behind(struct sim_cpu *cpu)
 	cpu->attention = true;
 }
 
-void sim_debug_after(struct sim_cpu *cpu, const struct sim_op *op, bool step)
+void cpu_debug_after(struct cpu *cpu, const struct cpu_op *op, bool step)
 {
 	u64 dr6 = cpu->debug_hits | (step ? DR6_STEP : 0);
 
 	/* Behind a load of SS traps wait, or are lost (the step); behind STI only interrupts do. An INT n
-	 * goes first: sim_debug_behind_int(). */
-	if (!dr6 || (cpu->shadow && op->fn != op_sti) || cpu->event.kind != SIM_EVENT_NONE)
+	 * goes first: cpu_debug_behind_int(). */
+	if (!dr6 || (cpu->shadow && op->fn != op_sti) || cpu->event.kind != CPU_EVENT_NONE)
 		return;
-	if (cpu->exit == SIM_EXIT_HLT && cpu->debugger.ask & SIM_DEBUG_STEP) /* that is exit enough */
+	if (cpu->exit == CPU_EXIT_HLT && cpu->debugger.ask & CPU_DEBUG_STEP) /* that is exit enough */
 		return;
 	cpu->event = event_of(cpu, dr6);
 	cpu->debug_hits = 0;
 }
 
-void sim_debug_behind_int(struct sim_cpu *cpu)
+void cpu_debug_behind_int(struct cpu *cpu)
 {
 	if (!cpu->debug_hits)
 		return;
@@ -162,9 +162,9 @@ void sim_debug_behind_int(struct sim_cpu *cpu)
 	cpu->attention = true;
 }
 
-void sim_debug_deliver(struct sim_cpu *cpu)
+void cpu_debug_deliver(struct cpu *cpu)
 {
-	if (cpu->event.kind != SIM_EVENT_EXCEPTION || cpu->event.vector != EXC_DB)
+	if (cpu->event.kind != CPU_EVENT_EXCEPTION || cpu->event.vector != EXC_DB)
 		return;
 	if (cpu->debug_dr6 & DR6_HITS)
 		cpu->dr[6] &= ~DR6_HITS;
@@ -173,65 +173,65 @@ void sim_debug_deliver(struct sim_cpu *cpu)
 	cpu->dr[7] &= ~DR7_GENERAL;
 }
 
-bool sim_debug_takes(struct sim_cpu *cpu)
+bool cpu_debug_takes(struct cpu *cpu)
 {
-	const struct sim_event *e = &cpu->event;
-	bool debug = e->kind == SIM_EVENT_EXCEPTION && e->vector == EXC_DB && debugger_takes(cpu);
-	bool int3 = e->kind == SIM_EVENT_SOFT && e->vector == EXC_BP && cpu->debugger.ask & SIM_DEBUG_INT3;
+	const struct cpu_event *e = &cpu->event;
+	bool debug = e->kind == CPU_EVENT_EXCEPTION && e->vector == EXC_DB && debugger_takes(cpu);
+	bool int3 = e->kind == CPU_EVENT_SOFT && e->vector == EXC_BP && cpu->debugger.ask & CPU_DEBUG_INT3;
 
 	if (e->given || (!debug && !int3))
 		return false;
 	if (int3)
 		REG_RIP -= e->soft_len;
 	cpu->exit_info.debug.vector = e->vector;
-	cpu->exit_info.debug.linear = cpu->mode & MODE_64 ? REG_RIP : (u32)(cpu->seg[SIM_CS].base + REG_RIP);
+	cpu->exit_info.debug.linear = cpu->mode & MODE_64 ? REG_RIP : (u32)(cpu->seg[CPU_CS].base + REG_RIP);
 	cpu->exit_info.debug.dr6 = DR6_FIXED | cpu->debug_dr6;
 	cpu->exit_info.debug.dr7 = control(cpu);
-	cpu->event.kind = SIM_EVENT_NONE;
+	cpu->event.kind = CPU_EVENT_NONE;
 	cpu->debug_dr6 = 0;
-	cpu->exit = SIM_EXIT_DEBUG;
+	cpu->exit = CPU_EXIT_DEBUG;
 	return true;
 }
 
 /* ---- a debugger outside the guest ---- */
 
-void sim_cpu_set_debugger(struct sim_cpu *cpu, const struct sim_debugger *debugger)
+void cpu_set_debugger(struct cpu *cpu, const struct cpu_debugger *debugger)
 {
 	cpu->debugger = *debugger;
-	sim_debug_changed(cpu);
+	cpu_debug_changed(cpu);
 }
 
-void sim_cpu_get_debugregs(const struct sim_cpu *cpu, struct kvm_debugregs *ret_regs)
+void cpu_get_debugregs(const struct cpu *cpu, struct kvm_debugregs *ret_regs)
 {
 	*ret_regs = (struct kvm_debugregs){.dr6 = cpu->dr[6], .dr7 = cpu->dr[7]};
 	memcpy(ret_regs->db, cpu->dr, sizeof(ret_regs->db));
 }
 
-int sim_cpu_set_debugregs(struct sim_cpu *cpu, const struct kvm_debugregs *regs)
+int cpu_set_debugregs(struct cpu *cpu, const struct kvm_debugregs *regs)
 {
 	if (regs->flags || regs->dr6 >> 32 || regs->dr7 >> 32)
 		return -1;
 	memcpy(cpu->dr, regs->db, sizeof(regs->db));
 	cpu->dr[6] = regs->dr6;
 	cpu->dr[7] = regs->dr7;
-	sim_debug_changed(cpu);
+	cpu_debug_changed(cpu);
 	return 0;
 }
 
 /* ---- MOV to and from debug registers ---- */
 
 /* Checks the number, the privilege and general detection, in this order. */
-static unsigned debug_register(struct sim_cpu *cpu, unsigned number)
+static unsigned debug_register(struct cpu *cpu, unsigned number)
 {
 	if (number >= 8 || ((number == 4 || number == 5) && cpu->cr4 & CR4_DE))
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 	require_cpl0(cpu);
 	if (control(cpu) & DR7_GENERAL)
 		raise_debug(cpu, DR6_GENERAL);
 	return number == 4 || number == 5 ? number + 2 : number;
 }
 
-void op_mov_from_dr(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mov_from_dr(struct cpu *cpu, const struct cpu_op *op)
 {
 	unsigned number = debug_register(cpu, op->xreg);
 	u64 fixed = number == 6 ? DR6_FIXED : number == 7 ? DR7_FIXED : 0;
@@ -239,17 +239,17 @@ void op_mov_from_dr(struct sim_cpu *cpu, const struct sim_op *op)
 	reg_set(cpu, op->xrm * 8u, register_width(cpu), cpu->dr[number] | fixed);
 }
 
-void op_mov_to_dr(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mov_to_dr(struct cpu *cpu, const struct cpu_op *op)
 {
 	unsigned number = debug_register(cpu, op->xreg);
 	u64 value = reg_get(cpu, op->xrm * 8u, register_width(cpu));
 
 	if (number >= 6 && value >> 32)
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 	if (number == 6)
 		value = (value & DR6_KNOWN) | DR6_FIXED;
 	if (number == 7)
 		value = (value & DR7_KNOWN) | DR7_FIXED;
 	cpu->dr[number] = value;
-	sim_debug_changed(cpu);
+	cpu_debug_changed(cpu);
 }

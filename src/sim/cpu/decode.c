@@ -1,5 +1,5 @@
 /*
- * decode: from bytes to a sim_op, by the rows of the opcode maps (APM 3, 1 and appendix A). Pure: depends on
+ * decode: from bytes to a cpu_op, by the rows of the opcode maps (APM 3, 1 and appendix A). Pure: depends on
  * the bytes, the mode and the CPUID features alone.
  */
 #include "ops.h"
@@ -7,7 +7,7 @@
 #define INSTRUCTION_MAX 15u
 
 struct decoder {
-	const struct sim_cpu *cpu;
+	const struct cpu *cpu;
 	const u8 *code;
 	unsigned size, at;
 	bool more;      /* the bytes ran out */
@@ -15,7 +15,7 @@ struct decoder {
 	bool p66, p67, lock;
 	u8 rep; /* 0, F3 or F2 */
 	u8 rex;
-	u8 seg; /* override, or SIM_SEG_COUNT */
+	u8 seg; /* override, or CPU_SEG_COUNT */
 	u8 opcode, map;
 	bool has_modrm;
 	u8 modrm;
@@ -61,8 +61,8 @@ static bool is_prefix(struct decoder *d, u8 byte)
 		if (!d->long_mode)
 			d->seg = (byte >> 3) & 3;
 		break;
-	case 0x64: d->seg = SIM_FS; break;
-	case 0x65: d->seg = SIM_GS; break;
+	case 0x64: d->seg = CPU_FS; break;
+	case 0x65: d->seg = CPU_GS; break;
 	default: return false;
 	}
 	return true;
@@ -174,54 +174,54 @@ static u8 gpr_offset(const struct decoder *d, unsigned number, unsigned size)
 /* The segment of a memory operand whose base register decides between DS and SS. */
 static u8 choose_segment(const struct decoder *d, bool stack)
 {
-	if (d->seg == SIM_FS || d->seg == SIM_GS)
+	if (d->seg == CPU_FS || d->seg == CPU_GS)
 		return d->seg;
 	if (d->long_mode)
-		return stack ? SIM_SEG_FLAT_SS : SIM_SEG_FLAT;
-	if (d->seg != SIM_SEG_COUNT)
+		return stack ? CPU_SEG_FLAT_SS : CPU_SEG_FLAT;
+	if (d->seg != CPU_SEG_COUNT)
 		return d->seg;
-	return stack ? SIM_SS : SIM_DS;
+	return stack ? CPU_SS : CPU_DS;
 }
 
-static void decode_address16(struct decoder *d, struct sim_op *op)
+static void decode_address16(struct decoder *d, struct cpu_op *op)
 {
-	static const u8 bases[8] = {SIM_RBX, SIM_RBX, SIM_RBP, SIM_RBP, SIM_RSI, SIM_RDI, SIM_RBP, SIM_RBX};
+	static const u8 bases[8] = {CPU_RBX, CPU_RBX, CPU_RBP, CPU_RBP, CPU_RSI, CPU_RDI, CPU_RBP, CPU_RBX};
 	static const u8 indices[8] = {
-	        SIM_RSI, SIM_RDI, SIM_RSI, SIM_RDI, SIM_GPR_ZERO, SIM_GPR_ZERO, SIM_GPR_ZERO, SIM_GPR_ZERO};
+	        CPU_RSI, CPU_RDI, CPU_RSI, CPU_RDI, CPU_GPR_ZERO, CPU_GPR_ZERO, CPU_GPR_ZERO, CPU_GPR_ZERO};
 	unsigned mod = d->modrm >> 6, rm = d->modrm & 7;
 
 	op->base = bases[rm];
 	op->index = indices[rm];
 	if (mod == 0 && rm == 6) {
-		op->base = SIM_GPR_ZERO;
+		op->base = CPU_GPR_ZERO;
 		op->disp = next_signed(d, 2);
 	} else if (mod) {
 		op->disp = next_signed(d, mod);
 	}
-	op->seg = choose_segment(d, op->base == SIM_RBP);
+	op->seg = choose_segment(d, op->base == CPU_RBP);
 }
 
-static void decode_sib(struct decoder *d, struct sim_op *op, unsigned *mod)
+static void decode_sib(struct decoder *d, struct cpu_op *op, unsigned *mod)
 {
 	u8 sib = next_byte(d);
 
 	op->base = (sib & 7) | (d->rex & 1) << 3;
 	op->index = ((sib >> 3) & 7) | (d->rex & 2) << 2;
 	op->scale = sib >> 6;
-	if (op->index == SIM_RSP)
-		op->index = SIM_GPR_ZERO;
+	if (op->index == CPU_RSP)
+		op->index = CPU_GPR_ZERO;
 	if ((sib & 7) == 5 && *mod == 0) {
-		op->base = SIM_GPR_ZERO;
+		op->base = CPU_GPR_ZERO;
 		*mod = 2;
 	}
 }
 
 /* offset is the instruction's from its block; rip-relative displacements are completed by decode_finish(). */
-static void decode_address(struct decoder *d, struct sim_op *op)
+static void decode_address(struct decoder *d, struct cpu_op *op)
 {
 	unsigned mod = d->modrm >> 6, rm = d->modrm & 7;
 
-	op->index = SIM_GPR_ZERO;
+	op->index = CPU_GPR_ZERO;
 	if (op->address_shift == 48) {
 		decode_address16(d, op);
 		return;
@@ -230,20 +230,20 @@ static void decode_address(struct decoder *d, struct sim_op *op)
 	if (rm == 4) {
 		decode_sib(d, op, &mod);
 	} else if (rm == 5 && mod == 0) {
-		op->base = d->long_mode ? SIM_GPR_RIP : SIM_GPR_ZERO;
+		op->base = d->long_mode ? CPU_GPR_RIP : CPU_GPR_ZERO;
 		mod = 2;
 	}
 	if (mod)
 		op->disp = next_signed(d, mod == 1 ? 1 : 4);
-	op->seg = choose_segment(d, op->base == SIM_RBP || op->base == SIM_RSP);
+	op->seg = choose_segment(d, op->base == CPU_RBP || op->base == CPU_RSP);
 }
 
-static void decode_operands(struct decoder *d, const struct row *row, struct sim_op *op)
+static void decode_operands(struct decoder *d, const struct row *row, struct cpu_op *op)
 {
 	bool address16 = !(d->cpu->mode & MODE_CS32) != d->p67;
 
 	op->address_shift = d->long_mode ? (d->p67 ? 32 : 0) : address16 ? 48 : 32;
-	op->base = op->index = SIM_GPR_ZERO;
+	op->base = op->index = CPU_GPR_ZERO;
 	op->seg = choose_segment(d, false);
 	op->size = operand_size(d, row);
 	if (d->has_modrm) {
@@ -266,7 +266,7 @@ static void decode_operands(struct decoder *d, const struct row *row, struct sim
 	}
 }
 
-static void decode_immediate(struct decoder *d, const struct row *row, struct sim_op *op)
+static void decode_immediate(struct decoder *d, const struct row *row, struct cpu_op *op)
 {
 	if (row->flags & ROW_IW) {
 		op->imm = next_value(d, 2);
@@ -286,17 +286,17 @@ static void decode_immediate(struct decoder *d, const struct row *row, struct si
 	}
 }
 
-static sim_op_fn *choose_handler(const struct decoder *d, const struct row *row, const struct sim_op *op)
+static cpu_op_fn *choose_handler(const struct decoder *d, const struct row *row, const struct cpu_op *op)
 {
 	unsigned index = (unsigned)__builtin_ctz(op->size);
 
 	if (row->flags & ROW_JCC)
-		return sim_jcc[d->opcode & 15];
+		return cpu_jcc[d->opcode & 15];
 	if (row->flags & ROW_SETCC)
-		return sim_condition_handler(
+		return cpu_condition_handler(
 		        op->flags & OP_MEM ? CONDITION_SET_M : CONDITION_SET_R, d->opcode);
 	if (row->flags & ROW_CMOV)
-		return sim_condition_handler(CONDITION_MOVE, d->opcode);
+		return cpu_condition_handler(CONDITION_MOVE, d->opcode);
 	if (row->flags & ROW_NOP && op->xrm == 0) /* AMD's processors exchange whatever the prefix */
 		return d->rep == 0xf3 ? op_pause : op_nop;
 	if (!row->h)
@@ -307,7 +307,7 @@ static sim_op_fn *choose_handler(const struct decoder *d, const struct row *row,
 }
 
 /* Combinations that the architecture refuses with #UD. */
-static bool refused(const struct decoder *d, const struct row *row, const struct sim_op *op)
+static bool refused(const struct decoder *d, const struct row *row, const struct cpu_op *op)
 {
 	bool memory = op->flags & OP_MEM;
 
@@ -326,7 +326,7 @@ static bool refused(const struct decoder *d, const struct row *row, const struct
 	return row->feature && !(d->cpu->features & row->feature);
 }
 
-static void decode_finish(struct decoder *d, const struct row *row, unsigned offset, struct sim_op *op)
+static void decode_finish(struct decoder *d, const struct row *row, unsigned offset, struct cpu_op *op)
 {
 	/* A near branch of 16 bits, which 64-bit mode has on AMD's processors, goes the way of other modes.
 	 */
@@ -338,7 +338,7 @@ static void decode_finish(struct decoder *d, const struct row *row, unsigned off
 	op->flags |= (d->long_mode && !narrow ? 0 : OP_LEGACY) | (d->lock ? OP_LOCK : 0) |
 	             (d->p66 ? OP_66 : 0) | (d->rex & 8 ? OP_REXW : 0) | (d->rep == 0xf3 ? OP_REP : 0) |
 	             (d->rep == 0xf2 ? OP_REPNE : 0);
-	if (op->flags & OP_MEM && op->base == SIM_GPR_RIP)
+	if (op->flags & OP_MEM && op->base == CPU_GPR_RIP)
 		op->disp += op->next;
 	if (row->flags & ROW_RELATIVE)
 		op->imm += op->next;
@@ -355,15 +355,15 @@ static void decode_finish(struct decoder *d, const struct row *row, unsigned off
 		op->flags |= OP_BRANCH;
 }
 
-unsigned sim_decode(const struct sim_cpu *cpu, const u8 *code, unsigned size, unsigned offset,
-        struct sim_op *ret_op, bool *ret_end)
+unsigned cpu_decode(const struct cpu *cpu, const u8 *code, unsigned size, unsigned offset,
+        struct cpu_op *ret_op, bool *ret_end)
 {
 	struct decoder d = {.cpu = cpu,
 	        .code = code,
 	        .size = size < INSTRUCTION_MAX ? size : INSTRUCTION_MAX,
 	        .long_mode = cpu->mode & MODE_64,
-	        .seg = SIM_SEG_COUNT};
-	struct sim_op op = {0};
+	        .seg = CPU_SEG_COUNT};
+	struct cpu_op op = {0};
 	const struct row *row;
 
 	decode_prefixes(&d);

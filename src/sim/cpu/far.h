@@ -1,31 +1,31 @@
 /*
  * far: what far transfers, interrupts and task switches share: code segments and the stacks of inner levels.
  */
-#ifndef SIM_CPU_FAR_H
-#define SIM_CPU_FAR_H
+#ifndef CPU_FAR_H
+#define CPU_FAR_H
 
 #include "ops.h"
 
 enum task_why { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_EVENT };
 
 /* ext is added to error codes: 1 while an external event is delivered. */
-void sim_code_descriptor(struct sim_cpu *cpu, u16 selector, u32 ext, struct sim_seg *ret, u64 *ret_linear);
-void sim_check_target(struct sim_cpu *cpu, const struct sim_seg *cs, u64 rip);
+void cpu_code_descriptor(struct cpu *cpu, u16 selector, u32 ext, struct cpu_seg *ret, u64 *ret_linear);
+void cpu_check_target(struct cpu *cpu, const struct cpu_seg *cs, u64 rip);
 /* flags: what the old task keeps. selector: of a TSS; of TASK_IRET it is in the current TSS. */
-void sim_task_switch(struct sim_cpu *cpu, u16 selector, enum task_why why, u64 flags);
-void sim_load_cs(struct sim_cpu *cpu, const struct sim_seg *cs, u32 cpl, u64 rip);
+void cpu_task_switch(struct cpu *cpu, u16 selector, enum task_why why, u64 flags);
+void cpu_load_cs(struct cpu *cpu, const struct cpu_seg *cs, u32 cpl, u64 rip);
 
 /* A stack that is filled before anything else changes. */
 struct new_stack {
-	struct sim_seg ss;
+	struct cpu_seg ss;
 	u64 rsp;
 	u32 cpl, ext;
 	bool keep_ss; /* the level does not change, or the segment register is not touched */
 };
 
 /* The stack of an inner level, from the TSS: in long mode of the IST if ist is not 0. */
-struct new_stack sim_new_stack(struct sim_cpu *cpu, u32 cpl, unsigned ist, u32 ext);
-void sim_new_stack_push(struct sim_cpu *cpu, struct new_stack *stack, unsigned size, u64 value);
-void sim_new_stack_commit(struct sim_cpu *cpu, const struct new_stack *stack);
+struct new_stack cpu_new_stack(struct cpu *cpu, u32 cpl, unsigned ist, u32 ext);
+void cpu_new_stack_push(struct cpu *cpu, struct new_stack *stack, unsigned size, u64 value);
+void cpu_new_stack_commit(struct cpu *cpu, const struct new_stack *stack);
 
 #endif

@@ -3,8 +3,8 @@
  * aux: bit 63 CF, bit 62 the carry into the sign (OF = 63 ^ 62), bit 3 AF, bits 0 and 1 turn SF and PF over
  * (for flags that no result can have, such as ZF with SF after POPF).
  */
-#ifndef SIM_CPU_FLAGS_H
-#define SIM_CPU_FLAGS_H
+#ifndef CPU_FLAGS_H
+#define CPU_FLAGS_H
 
 #include "internal.h"
 
@@ -13,56 +13,56 @@
 #define AUX_SF 1u
 #define AUX_PF 2u
 
-ALWAYS bool flag_cf(const struct sim_cpu *cpu)
+ALWAYS bool flag_cf(const struct cpu *cpu)
 {
 	return cpu->flag_aux >> 63;
 }
-ALWAYS bool flag_of(const struct sim_cpu *cpu)
+ALWAYS bool flag_of(const struct cpu *cpu)
 {
 	return (cpu->flag_aux + ((u64)1 << 62)) >> 63;
 }
-ALWAYS bool flag_zf(const struct sim_cpu *cpu)
+ALWAYS bool flag_zf(const struct cpu *cpu)
 {
 	return cpu->flag_result == 0;
 }
-ALWAYS bool flag_sf(const struct sim_cpu *cpu)
+ALWAYS bool flag_sf(const struct cpu *cpu)
 {
 	return ((cpu->flag_result >> 63) ^ cpu->flag_aux) & 1;
 }
-ALWAYS bool flag_pf(const struct sim_cpu *cpu)
+ALWAYS bool flag_pf(const struct cpu *cpu)
 {
 	return (!__builtin_parity((unsigned)(u8)cpu->flag_result) ^ (cpu->flag_aux >> 1)) & 1;
 }
-ALWAYS bool flag_af(const struct sim_cpu *cpu)
+ALWAYS bool flag_af(const struct cpu *cpu)
 {
 	return cpu->flag_aux & AUX_AF;
 }
 
 /* result is sign-extended from the operand's size. */
-ALWAYS void flags_set(struct sim_cpu *cpu, u64 result, bool cf, bool of, bool af)
+ALWAYS void flags_set(struct cpu *cpu, u64 result, bool cf, bool of, bool af)
 {
 	cpu->flag_result = result;
 	cpu->flag_aux = (u64)cf << 63 | (u64)(cf ^ of) << 62 | (u64)af << 3;
 }
 
 /* Sets CF and OF; the other flags stay as they are. */
-ALWAYS void flag_cf_of_set(struct sim_cpu *cpu, bool cf, bool of)
+ALWAYS void flag_cf_of_set(struct cpu *cpu, bool cf, bool of)
 {
 	cpu->flag_aux = (cpu->flag_aux & ~((u64)3 << 62)) | (u64)cf << 63 | (u64)(cf ^ of) << 62;
 }
 
-ALWAYS void flag_cf_set(struct sim_cpu *cpu, bool cf)
+ALWAYS void flag_cf_set(struct cpu *cpu, bool cf)
 {
 	flag_cf_of_set(cpu, cf, flag_of(cpu));
 }
 
-static inline u32 flags_arith(const struct sim_cpu *cpu)
+static inline u32 flags_arith(const struct cpu *cpu)
 {
 	return (u32)(flag_cf(cpu) * FLAG_CF | flag_pf(cpu) * FLAG_PF | flag_af(cpu) * FLAG_AF |
 	             flag_zf(cpu) * FLAG_ZF | flag_sf(cpu) * FLAG_SF | flag_of(cpu) * FLAG_OF);
 }
 
-static inline void flags_arith_set(struct sim_cpu *cpu, u32 flags)
+static inline void flags_arith_set(struct cpu *cpu, u32 flags)
 {
 	/* With ZF the result is 0, whose SF is clear and PF set; without, 1 has SF and PF clear. */
 	bool zf = flags & FLAG_ZF;
@@ -78,20 +78,20 @@ static inline void flags_arith_set(struct sim_cpu *cpu, u32 flags)
  */
 
 /* Bit i of carries is the carry (or borrow) out of bit i. */
-ALWAYS void flags_carries(struct sim_cpu *cpu, u64 result, u64 carries, unsigned size)
+ALWAYS void flags_carries(struct cpu *cpu, u64 result, u64 carries, unsigned size)
 {
 	cpu->flag_result = sign_extend(result, size);
 	cpu->flag_aux = (carries << (64 - size * 8) & (u64)3 << 62) | (carries & AUX_AF);
 }
 
-ALWAYS u64 flags_logic(struct sim_cpu *cpu, u64 result, unsigned size)
+ALWAYS u64 flags_logic(struct cpu *cpu, u64 result, unsigned size)
 {
 	cpu->flag_result = sign_extend(result, size);
 	cpu->flag_aux = 0;
 	return result;
 }
 
-ALWAYS u64 add_with_carry(struct sim_cpu *cpu, u64 a, u64 b, bool carry, unsigned size)
+ALWAYS u64 add_with_carry(struct cpu *cpu, u64 a, u64 b, bool carry, unsigned size)
 {
 	u64 r = a + b + carry;
 
@@ -99,7 +99,7 @@ ALWAYS u64 add_with_carry(struct sim_cpu *cpu, u64 a, u64 b, bool carry, unsigne
 	return r;
 }
 
-ALWAYS u64 subtract_with_borrow(struct sim_cpu *cpu, u64 a, u64 b, bool borrow, unsigned size)
+ALWAYS u64 subtract_with_borrow(struct cpu *cpu, u64 a, u64 b, bool borrow, unsigned size)
 {
 	u64 r = a - b - borrow;
 
@@ -108,45 +108,45 @@ ALWAYS u64 subtract_with_borrow(struct sim_cpu *cpu, u64 a, u64 b, bool borrow, 
 }
 
 /* How ADD to NOT compute: a op b. */
-typedef u64 alu_fn(struct sim_cpu *cpu, u64 a, u64 b, unsigned size);
+typedef u64 alu_fn(struct cpu *cpu, u64 a, u64 b, unsigned size);
 
-ALWAYS u64 alu_add(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+ALWAYS u64 alu_add(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
 	return add_with_carry(cpu, a, b, false, size);
 }
 
-ALWAYS u64 alu_adc(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+ALWAYS u64 alu_adc(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
 	return add_with_carry(cpu, a, b, flag_cf(cpu), size);
 }
 
-ALWAYS u64 alu_sub(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+ALWAYS u64 alu_sub(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
 	return subtract_with_borrow(cpu, a, b, false, size);
 }
 
-ALWAYS u64 alu_sbb(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+ALWAYS u64 alu_sbb(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
 	return subtract_with_borrow(cpu, a, b, flag_cf(cpu), size);
 }
 
-ALWAYS u64 alu_and(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+ALWAYS u64 alu_and(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
 	return flags_logic(cpu, a & b, size);
 }
 
-ALWAYS u64 alu_or(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+ALWAYS u64 alu_or(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
 	return flags_logic(cpu, a | b, size);
 }
 
-ALWAYS u64 alu_xor(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+ALWAYS u64 alu_xor(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
 	return flags_logic(cpu, a ^ b, size);
 }
 
 /* INC and DEC leave CF as it was. These and the next two have no second operand. */
-ALWAYS u64 alu_inc(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+ALWAYS u64 alu_inc(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
 	bool cf = flag_cf(cpu);
 	u64 r = alu_add(cpu, a, 1, size);
@@ -155,7 +155,7 @@ ALWAYS u64 alu_inc(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
 	return r;
 }
 
-ALWAYS u64 alu_dec(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+ALWAYS u64 alu_dec(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
 	bool cf = flag_cf(cpu);
 	u64 r = alu_sub(cpu, a, 1, size);
@@ -164,18 +164,18 @@ ALWAYS u64 alu_dec(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
 	return r;
 }
 
-ALWAYS u64 alu_neg(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+ALWAYS u64 alu_neg(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
 	return alu_sub(cpu, 0, a, size);
 }
 
-ALWAYS u64 alu_not(struct sim_cpu *cpu, u64 a, u64 b, unsigned size)
+ALWAYS u64 alu_not(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
 	return ~a;
 }
 
 /* Condition codes as in the low four bits of Jcc. */
-ALWAYS bool flag_condition(const struct sim_cpu *cpu, unsigned cc)
+ALWAYS bool flag_condition(const struct cpu *cpu, unsigned cc)
 {
 	bool yes;
 
@@ -193,14 +193,14 @@ ALWAYS bool flag_condition(const struct sim_cpu *cpu, unsigned cc)
 }
 
 /* First in what sets flags before it writes memory, which may be missing: giving up restores the flags. */
-ALWAYS void flags_save(struct sim_cpu *cpu, const struct sim_op *op)
+ALWAYS void flags_save(struct cpu *cpu, const struct cpu_op *op)
 {
 	cpu->saved_op = op;
 	cpu->saved_result = cpu->flag_result;
 	cpu->saved_aux = cpu->flag_aux;
 }
 
-ALWAYS void flags_restore(struct sim_cpu *cpu)
+ALWAYS void flags_restore(struct cpu *cpu)
 {
 	cpu->flag_result = cpu->saved_result;
 	cpu->flag_aux = cpu->saved_aux;

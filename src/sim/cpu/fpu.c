@@ -6,48 +6,48 @@
 
 #define FSW_ES 0x80u
 
-void sim_fpu_check(struct sim_cpu *cpu)
+void cpu_fpu_check(struct cpu *cpu)
 {
 	if (cpu->cr0 & (CR0_EM | CR0_TS))
-		sim_raise(cpu, EXC_NM);
+		cpu_raise(cpu, EXC_NM);
 }
 
-void sim_sse_check(struct sim_cpu *cpu)
+void cpu_sse_check(struct cpu *cpu)
 {
 	if (cpu->cr0 & CR0_EM || !(cpu->cr4 & CR4_OSFXSR))
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 	if (cpu->cr0 & CR0_TS)
-		sim_raise(cpu, EXC_NM);
+		cpu_raise(cpu, EXC_NM);
 }
 
-void sim_x87_pending(struct sim_cpu *cpu)
+void cpu_x87_pending(struct cpu *cpu)
 {
 	if (cpu->x87.fsw & FSW_ES)
-		sim_raise(cpu, EXC_MF);
+		cpu_raise(cpu, EXC_MF);
 }
 
-void op_fwait(struct sim_cpu *cpu, const struct sim_op *op)
+void op_fwait(struct cpu *cpu, const struct cpu_op *op)
 {
 	if ((cpu->cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS))
-		sim_raise(cpu, EXC_NM);
-	sim_x87_pending(cpu);
+		cpu_raise(cpu, EXC_NM);
+	cpu_x87_pending(cpu);
 }
 
-void op_emms(struct sim_cpu *cpu, const struct sim_op *op)
+void op_emms(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (cpu->cr0 & CR0_EM)
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 	if (cpu->cr0 & CR0_TS)
-		sim_raise(cpu, EXC_NM);
-	sim_x87_pending(cpu);
+		cpu_raise(cpu, EXC_NM);
+	cpu_x87_pending(cpu);
 	cpu->x87.ftw = 0;
 }
 
 /* ---- the FXSAVE image ---- */
 
-void sim_fxsave_write(const struct sim_cpu *cpu, u8 area[static 512], bool wide, bool with_xmm16)
+void cpu_fxsave_write(const struct cpu *cpu, u8 area[static 512], bool wide, bool with_xmm16)
 {
-	const struct sim_x87 *x = &cpu->x87;
+	const struct cpu_x87 *x = &cpu->x87;
 	unsigned top = x->fsw >> 11 & 7;
 
 	store_le(area, 2, x->fcw);
@@ -70,9 +70,9 @@ void sim_fxsave_write(const struct sim_cpu *cpu, u8 area[static 512], bool wide,
 	memcpy(area + 160, cpu->xmm, with_xmm16 ? 256 : 128);
 }
 
-bool sim_fxsave_read(struct sim_cpu *cpu, const u8 area[static 512], bool wide, bool with_xmm16)
+bool cpu_fxsave_read(struct cpu *cpu, const u8 area[static 512], bool wide, bool with_xmm16)
 {
-	struct sim_x87 *x = &cpu->x87;
+	struct cpu_x87 *x = &cpu->x87;
 	u32 mxcsr = (u32)load_le(area + 24, 4);
 	unsigned top;
 
@@ -85,7 +85,7 @@ bool sim_fxsave_read(struct sim_cpu *cpu, const u8 area[static 512], bool wide, 
 	x->fip = wide ? load_le(area + 8, 8) : load_le(area + 8, 4);
 	x->fdp = wide ? load_le(area + 16, 8) : load_le(area + 16, 4);
 	/* The summary follows from the flags and masks. */
-	sim_x87_summary(cpu);
+	cpu_x87_summary(cpu);
 	cpu->mxcsr = mxcsr;
 	top = x->fsw >> 11 & 7;
 	for (unsigned i = 0; i < 8; i++)
@@ -94,9 +94,9 @@ bool sim_fxsave_read(struct sim_cpu *cpu, const u8 area[static 512], bool wide, 
 	return true;
 }
 
-void sim_x87_summary(struct sim_cpu *cpu)
+void cpu_x87_summary(struct cpu *cpu)
 {
-	struct sim_x87 *x = &cpu->x87;
+	struct cpu_x87 *x = &cpu->x87;
 
 	if (x->fsw & ~x->fcw & 0x3f)
 		x->fsw |= FSW_ES | 0x8000;
@@ -104,66 +104,66 @@ void sim_x87_summary(struct sim_cpu *cpu)
 		x->fsw = (u16)(x->fsw & ~(FSW_ES | 0x8000));
 }
 
-static void fxsave_check(struct sim_cpu *cpu, u64 linear)
+static void fxsave_check(struct cpu *cpu, u64 linear)
 {
 	if (cpu->cr0 & (CR0_EM | CR0_TS))
-		sim_raise(cpu, EXC_NM);
+		cpu_raise(cpu, EXC_NM);
 	/* Alignment checking is for the words of the area. */
-	if (linear % 4 && sim_alignment_checked(cpu))
-		sim_raise_error(cpu, EXC_AC, 0);
+	if (linear % 4 && cpu_alignment_checked(cpu))
+		cpu_raise_error(cpu, EXC_AC, 0);
 	if (linear % 16)
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 }
 
 /* Fast FXSAVE leaves the XMM registers out at CPL 0 in 64-bit mode. */
-static unsigned fxsave_size(const struct sim_cpu *cpu)
+static unsigned fxsave_size(const struct cpu *cpu)
 {
 	return mode_is(cpu, MODE_64) && cpu->efer & EFER_FFXSR && cpu->cpl == 0 ? 160
 	       : mode_is(cpu, MODE_64)                                          ? 416
 	                                                                        : 288;
 }
 
-void op_fxsave(struct sim_cpu *cpu, const struct sim_op *op)
+void op_fxsave(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 linear = op_linear(cpu, op, 512, ACCESS_WRITE);
 	u8 area[512] = {0};
 
 	fxsave_check(cpu, linear);
 	/* Of the whole area the last byte is looked at first. */
-	sim_mem_probe(cpu, linear + 511, 1, ACCESS_WRITE, op->seg);
-	sim_fxsave_write(cpu, area, op->flags & OP_REXW, mode_is(cpu, MODE_64));
+	cpu_mem_probe(cpu, linear + 511, 1, ACCESS_WRITE, op->seg);
+	cpu_fxsave_write(cpu, area, op->flags & OP_REXW, mode_is(cpu, MODE_64));
 	/* What lies behind the last register is not written. */
-	sim_mem_write_bytes(cpu, linear, area, fxsave_size(cpu), op->seg);
+	cpu_mem_write_bytes(cpu, linear, area, fxsave_size(cpu), op->seg);
 }
 
-void op_fxrstor(struct sim_cpu *cpu, const struct sim_op *op)
+void op_fxrstor(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 linear = op_linear(cpu, op, 512, ACCESS_READ);
 	unsigned size = fxsave_size(cpu);
 	u8 area[512] = {0};
 
 	fxsave_check(cpu, linear);
-	sim_mem_probe(cpu, linear + 511, 1, ACCESS_READ, op->seg);
+	cpu_mem_probe(cpu, linear + 511, 1, ACCESS_READ, op->seg);
 	memcpy(area + 160, cpu->xmm, 256);
-	sim_mem_read_bytes(cpu, linear, area, size, op->seg);
-	if (!sim_fxsave_read(cpu, area, op->flags & OP_REXW, true))
-		sim_raise_error(cpu, EXC_GP, 0);
+	cpu_mem_read_bytes(cpu, linear, area, size, op->seg);
+	if (!cpu_fxsave_read(cpu, area, op->flags & OP_REXW, true))
+		cpu_raise_error(cpu, EXC_GP, 0);
 }
 
-void op_ldmxcsr(struct sim_cpu *cpu, const struct sim_op *op)
+void op_ldmxcsr(struct cpu *cpu, const struct cpu_op *op)
 {
 	u32 value;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	value = rm_mem_read(cpu, op, 4);
 	if (value & ~cpu->mxcsr_mask)
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 	cpu->mxcsr = value;
 }
 
-void op_stmxcsr(struct sim_cpu *cpu, const struct sim_op *op)
+void op_stmxcsr(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	rm_mem_write(cpu, op, 4, cpu->mxcsr);
 }
 
@@ -174,65 +174,65 @@ void op_stmxcsr(struct sim_cpu *cpu, const struct sim_op *op)
 #define XSAVE_BYTES   576u
 #define XCOMP_COMPACT ((u64)1 << 63)
 
-static u64 xsave_mask(struct sim_cpu *cpu, u64 linear)
+static u64 xsave_mask(struct cpu *cpu, u64 linear)
 {
 	if (!(cpu->cr4 & CR4_OSXSAVE))
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 	if (cpu->cr0 & CR0_TS)
-		sim_raise(cpu, EXC_NM);
+		cpu_raise(cpu, EXC_NM);
 	if (linear % 64)
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 	return ((u64)(u32)REG_RDX << 32 | (u32)REG_RAX) & cpu->xcr0;
 }
 
-static void xsave_states(struct sim_cpu *cpu, const struct sim_op *op, u64 linear, u64 mask)
+static void xsave_states(struct cpu *cpu, const struct cpu_op *op, u64 linear, u64 mask)
 {
 	u8 area[512] = {0};
 
-	sim_mem_probe(cpu, linear, XSAVE_BYTES, ACCESS_WRITE, op->seg);
-	sim_fxsave_write(cpu, area, op->flags & OP_REXW, mode_is(cpu, MODE_64));
+	cpu_mem_probe(cpu, linear, XSAVE_BYTES, ACCESS_WRITE, op->seg);
+	cpu_fxsave_write(cpu, area, op->flags & OP_REXW, mode_is(cpu, MODE_64));
 	if (mask & XSTATE_X87) {
-		sim_mem_write_bytes(cpu, linear, area, 24, op->seg);
-		sim_mem_write_bytes(cpu, linear + 32, area + 32, 128, op->seg);
+		cpu_mem_write_bytes(cpu, linear, area, 24, op->seg);
+		cpu_mem_write_bytes(cpu, linear + 32, area + 32, 128, op->seg);
 	}
 	if (mask & XSTATE_SSE) {
-		sim_mem_write_bytes(cpu, linear + 24, area + 24, 8, op->seg);
-		sim_mem_write_bytes(
+		cpu_mem_write_bytes(cpu, linear + 24, area + 24, 8, op->seg);
+		cpu_mem_write_bytes(
 		        cpu, linear + 160, area + 160, mode_is(cpu, MODE_64) ? 256 : 128, op->seg);
 	}
 }
 
-void op_xsave(struct sim_cpu *cpu, const struct sim_op *op)
+void op_xsave(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 linear = op_linear(cpu, op, XSAVE_BYTES, ACCESS_WRITE), mask = xsave_mask(cpu, linear), header;
 
 	xsave_states(cpu, op, linear, mask);
-	header = sim_mem_read_slow(cpu, linear + 512, 8, op->seg);
-	sim_mem_write_slow(cpu, linear + 512, 8, (header & ~mask) | mask, op->seg);
+	header = cpu_mem_read_slow(cpu, linear + 512, 8, op->seg);
+	cpu_mem_write_slow(cpu, linear + 512, 8, (header & ~mask) | mask, op->seg);
 }
 
-void op_xsaveopt(struct sim_cpu *cpu, const struct sim_op *op)
+void op_xsaveopt(struct cpu *cpu, const struct cpu_op *op)
 {
 	op_xsave(cpu, op);
 }
 
 /* The compact form: the same as long as there is nothing but x87 and SSE, and the header says what is in. */
-void op_xsavec(struct sim_cpu *cpu, const struct sim_op *op)
+void op_xsavec(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 linear = op_linear(cpu, op, XSAVE_BYTES, ACCESS_WRITE), mask = xsave_mask(cpu, linear);
 
 	xsave_states(cpu, op, linear, mask);
-	sim_mem_write_slow(cpu, linear + 512, 8, mask, op->seg);
-	sim_mem_write_slow(cpu, linear + 520, 8, mask | XCOMP_COMPACT, op->seg);
+	cpu_mem_write_slow(cpu, linear + 512, 8, mask, op->seg);
+	cpu_mem_write_slow(cpu, linear + 520, 8, mask | XCOMP_COMPACT, op->seg);
 }
 
-static void x87_reset(struct sim_x87 *x)
+static void cpu_x87_reset(struct cpu_x87 *x)
 {
-	*x = (struct sim_x87){.fcw = 0x37f};
+	*x = (struct cpu_x87){.fcw = 0x37f};
 }
 
 /* The compact form names its states in XCOMP_BV; the standard one leaves that and more at zero. */
-static bool xrstor_header_valid(const struct sim_cpu *cpu, const u8 area[static XSAVE_BYTES])
+static bool xrstor_header_valid(const struct cpu *cpu, const u8 area[static XSAVE_BYTES])
 {
 	u64 has = load_le(area + 512, 8), compact = load_le(area + 520, 8);
 	u64 allowed = compact & XCOMP_COMPACT ? compact & ~XCOMP_COMPACT : cpu->xcr0;
@@ -267,40 +267,40 @@ static void xrstor_merge(u8 merged[static 512], const u8 area[static XSAVE_BYTES
 		memset(merged + 160, 0, wide ? 256 : 128);
 }
 
-void op_xrstor(struct sim_cpu *cpu, const struct sim_op *op)
+void op_xrstor(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 linear = op_linear(cpu, op, XSAVE_BYTES, ACCESS_READ), mask = xsave_mask(cpu, linear);
 	u8 area[XSAVE_BYTES], merged[512];
 
-	sim_mem_read_bytes(cpu, linear, area, sizeof(area), op->seg);
+	cpu_mem_read_bytes(cpu, linear, area, sizeof(area), op->seg);
 	if (!xrstor_header_valid(cpu, area))
-		sim_raise_error(cpu, EXC_GP, 0);
-	sim_fxsave_write(cpu, merged, op->flags & OP_REXW, true);
+		cpu_raise_error(cpu, EXC_GP, 0);
+	cpu_fxsave_write(cpu, merged, op->flags & OP_REXW, true);
 	xrstor_merge(merged, area, mask, mode_is(cpu, MODE_64));
-	if (!sim_fxsave_read(cpu, merged, op->flags & OP_REXW, true))
-		sim_raise_error(cpu, EXC_GP, 0);
+	if (!cpu_fxsave_read(cpu, merged, op->flags & OP_REXW, true))
+		cpu_raise_error(cpu, EXC_GP, 0);
 	if (mask & ~load_le(area + 512, 8) & XSTATE_X87)
-		x87_reset(&cpu->x87);
+		cpu_x87_reset(&cpu->x87);
 }
 
 /* ---- for the platform ---- */
 
-void sim_cpu_get_fxsave(const struct sim_cpu *cpu, uint8_t ret_area[static 512])
+void cpu_get_fxsave(const struct cpu *cpu, uint8_t ret_area[static 512])
 {
 	memset(ret_area, 0, 512);
-	sim_fxsave_write(cpu, ret_area, true, true);
+	cpu_fxsave_write(cpu, ret_area, true, true);
 }
 
-int sim_cpu_set_fxsave(struct sim_cpu *cpu, const uint8_t area[static 512])
+int cpu_set_fxsave(struct cpu *cpu, const uint8_t area[static 512])
 {
-	return sim_fxsave_read(cpu, area, true, true) ? 0 : -1;
+	return cpu_fxsave_read(cpu, area, true, true) ? 0 : -1;
 }
 
-void sim_cpu_get_fpu(const struct sim_cpu *cpu, struct kvm_fpu *ret_fpu)
+void cpu_get_fpu(const struct cpu *cpu, struct kvm_fpu *ret_fpu)
 {
 	u8 area[512];
 
-	sim_cpu_get_fxsave(cpu, area);
+	cpu_get_fxsave(cpu, area);
 	*ret_fpu = (struct kvm_fpu){.fcw = cpu->x87.fcw,
 	        .fsw = cpu->x87.fsw,
 	        .ftwx = cpu->x87.ftw,
@@ -312,11 +312,11 @@ void sim_cpu_get_fpu(const struct sim_cpu *cpu, struct kvm_fpu *ret_fpu)
 }
 
 /* KVM's struct has an mxcsr that KVM itself neither gives nor takes. */
-void sim_cpu_set_fpu(struct sim_cpu *cpu, const struct kvm_fpu *fpu)
+void cpu_set_fpu(struct cpu *cpu, const struct kvm_fpu *fpu)
 {
 	u8 area[512];
 
-	sim_cpu_get_fxsave(cpu, area);
+	cpu_get_fxsave(cpu, area);
 	store_le(area, 2, fpu->fcw);
 	store_le(area + 2, 2, fpu->fsw);
 	area[4] = fpu->ftwx;
@@ -325,5 +325,5 @@ void sim_cpu_set_fpu(struct sim_cpu *cpu, const struct kvm_fpu *fpu)
 	store_le(area + 16, 8, fpu->last_dp);
 	memcpy(area + 32, fpu->fpr, 128);
 	memcpy(area + 160, fpu->xmm, 256);
-	(void)sim_fxsave_read(cpu, area, true, true);
+	(void)cpu_fxsave_read(cpu, area, true, true);
 }

@@ -8,23 +8,21 @@
 enum other { OTHER_REG, OTHER_IMM };
 
 /* The operand that is no register or memory operand. */
-ALWAYS u64 other_operand(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, enum other other)
+ALWAYS u64 other_operand(struct cpu *cpu, const struct cpu_op *op, unsigned size, enum other other)
 {
 	return other == OTHER_REG ? reg_get(cpu, op->reg, size) : zero_extend(op->imm, size);
 }
 
 /* ---- read-modify-write of the register or memory operand ---- */
 
-ALWAYS void modify_r(
-        struct sim_cpu *cpu, const struct sim_op *op, unsigned size, alu_fn *alu, enum other other)
+ALWAYS void modify_r(struct cpu *cpu, const struct cpu_op *op, unsigned size, alu_fn *alu, enum other other)
 {
 	u64 b = other_operand(cpu, op, size, other);
 
 	reg_set(cpu, op->rm, size, alu(cpu, reg_get(cpu, op->rm, size), b, size));
 }
 
-ALWAYS void modify_m(
-        struct sim_cpu *cpu, const struct sim_op *op, unsigned size, alu_fn *alu, enum other other)
+ALWAYS void modify_m(struct cpu *cpu, const struct cpu_op *op, unsigned size, alu_fn *alu, enum other other)
 {
 	void *p;
 
@@ -34,8 +32,7 @@ ALWAYS void modify_m(
 	rmw_end(cpu, p);
 }
 
-ALWAYS void modify_l(
-        struct sim_cpu *cpu, const struct sim_op *op, unsigned size, alu_fn *alu, enum other other)
+ALWAYS void modify_l(struct cpu *cpu, const struct cpu_op *op, unsigned size, alu_fn *alu, enum other other)
 {
 	u64 old, new;
 	void *p;
@@ -51,27 +48,27 @@ ALWAYS void modify_l(
 }
 
 #define MODIFY(name, form, alu, other) \
-	ALWAYS void name##_##form##_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	ALWAYS void name##_##form##_r(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
 		modify_r(cpu, op, size, alu, other); \
 	} \
-	ALWAYS void name##_##form##_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	ALWAYS void name##_##form##_m(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
 		modify_m(cpu, op, size, alu, other); \
 	} \
-	ALWAYS void name##_##form##_l(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	ALWAYS void name##_##form##_l(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
 		modify_l(cpu, op, size, alu, other); \
 	} \
 	HANDLERS_RML(name##_##form);
 
 #define GE(name, alu) \
-	ALWAYS void name##_ge_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	ALWAYS void name##_ge_r(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
 		u64 b = reg_get(cpu, op->rm, size); \
 		reg_set(cpu, op->reg, size, alu(cpu, reg_get(cpu, op->reg, size), b, size)); \
 	} \
-	ALWAYS void name##_ge_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	ALWAYS void name##_ge_m(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
 		u64 b = rm_mem_read(cpu, op, size); \
 		reg_set(cpu, op->reg, size, alu(cpu, reg_get(cpu, op->reg, size), b, size)); \
@@ -97,11 +94,11 @@ MODIFY(not, e, alu_not, OTHER_REG)
 /* ---- CMP and TEST: only the flags are set ---- */
 
 #define COMPARE(name, form, alu, other) \
-	ALWAYS void name##_##form##_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	ALWAYS void name##_##form##_r(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
 		alu(cpu, reg_get(cpu, op->rm, size), other_operand(cpu, op, size, other), size); \
 	} \
-	ALWAYS void name##_##form##_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	ALWAYS void name##_##form##_m(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
 		u64 a = rm_mem_read(cpu, op, size); \
 		alu(cpu, a, other_operand(cpu, op, size, other), size); \
@@ -112,12 +109,12 @@ COMPARE(cmp, ei, alu_sub, OTHER_IMM)
 COMPARE(test, eg, alu_and, OTHER_REG)
 COMPARE(test, ei, alu_and, OTHER_IMM)
 
-ALWAYS void cmp_ge_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+ALWAYS void cmp_ge_r(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
 	alu_sub(cpu, reg_get(cpu, op->reg, size), reg_get(cpu, op->rm, size), size);
 }
 
-ALWAYS void cmp_ge_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+ALWAYS void cmp_ge_m(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
 	u64 b = rm_mem_read(cpu, op, size);
 
@@ -128,7 +125,7 @@ HANDLERS_RM(cmp_ge);
 /* ---- XADD: rm and reg are exchanged, rm gets the sum ---- */
 
 /* Of two registers, reg is written first (APM 3). */
-ALWAYS void xadd_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+ALWAYS void xadd_r(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
 	u64 a = reg_get(cpu, op->rm, size), b = reg_get(cpu, op->reg, size);
 
@@ -136,7 +133,7 @@ ALWAYS void xadd_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
 	reg_set(cpu, op->rm, size, alu_add(cpu, a, b, size));
 }
 
-ALWAYS void xadd_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+ALWAYS void xadd_m(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
 	u64 a;
 	void *p;
@@ -149,7 +146,7 @@ ALWAYS void xadd_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
 	reg_set(cpu, op->reg, size, a);
 }
 
-ALWAYS void xadd_l(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+ALWAYS void xadd_l(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
 	void *p = rm_begin_locked(cpu, op, size);
 	u64 b = reg_get(cpu, op->reg, size), a = ram_add(p, b, size);
@@ -166,7 +163,7 @@ HANDLERS_RML(xadd);
  * only then.
  */
 
-ALWAYS void cmpxchg_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+ALWAYS void cmpxchg_r(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
 	u64 old = reg_get(cpu, op->rm, size);
 
@@ -177,7 +174,7 @@ ALWAYS void cmpxchg_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned siz
 		reg_set(cpu, 0, size, old);
 }
 
-ALWAYS void cmpxchg_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+ALWAYS void cmpxchg_m(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
 	u64 old;
 	void *p;
@@ -193,7 +190,7 @@ ALWAYS void cmpxchg_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned siz
 		reg_set(cpu, 0, size, old);
 }
 
-ALWAYS void cmpxchg_l(struct sim_cpu *cpu, const struct sim_op *op, unsigned size)
+ALWAYS void cmpxchg_l(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
 	void *p = rm_begin_locked(cpu, op, size);
 	u64 old = reg_get(cpu, 0, size);
@@ -207,7 +204,7 @@ ALWAYS void cmpxchg_l(struct sim_cpu *cpu, const struct sim_op *op, unsigned siz
 HANDLERS_RML(cmpxchg);
 
 /* CMPXCHG8B and CMPXCHG16B: as one access of the double width. */
-static bool pair_exchange(struct sim_cpu *cpu, void *memory, unsigned size, u64 *old_low, u64 *old_high)
+static bool pair_exchange(struct cpu *cpu, void *memory, unsigned size, u64 *old_low, u64 *old_high)
 {
 	bool equal;
 
@@ -227,7 +224,7 @@ static bool pair_exchange(struct sim_cpu *cpu, void *memory, unsigned size, u64 
 	return equal;
 }
 
-void op_cmpxchg_pair(struct sim_cpu *cpu, const struct sim_op *op)
+void op_cmpxchg_pair(struct cpu *cpu, const struct cpu_op *op)
 {
 	unsigned size = op->size == 8 ? 8 : 4;
 	u64 linear = op_linear(cpu, op, size * 2, ACCESS_WRITE), low, high;
@@ -237,13 +234,13 @@ void op_cmpxchg_pair(struct sim_cpu *cpu, const struct sim_op *op)
 	if (size == 8 && !(cpu->features & FEATURE_CX16))
 		op_invalid(cpu, op);
 	if (size == 8 && linear % 16)
-		sim_raise_error(cpu, EXC_GP, 0);
-	p = sim_rmw_slow(cpu, linear, size * 2, op->seg, true);
+		cpu_raise_error(cpu, EXC_GP, 0);
+	p = cpu_rmw_slow(cpu, linear, size * 2, op->seg, true);
 	equal = pair_exchange(cpu, p, size, &low, &high);
 	rmw_end(cpu, p);
 	if (!equal) {
-		reg_set(cpu, SIM_RAX * 8, size, low);
-		reg_set(cpu, SIM_RDX * 8, size, high);
+		reg_set(cpu, CPU_RAX * 8, size, low);
+		reg_set(cpu, CPU_RDX * 8, size, high);
 	}
 	flags_arith_set(cpu, (flags_arith(cpu) & ~FLAG_ZF) | (equal ? FLAG_ZF : 0));
 }

@@ -18,7 +18,7 @@ ALWAYS unsigned count_of(u64 count, unsigned size)
 
 /* ---- what each computes: count is cut; a count of 0 changes no flag ---- */
 
-typedef u64 shift_fn(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size);
+typedef u64 shift_fn(struct cpu *cpu, u64 a, unsigned count, unsigned size);
 
 /* a has size bytes. The conditions let the compiler find the host's rotation. */
 ALWAYS u64 rotate_left(u64 a, unsigned n, unsigned size)
@@ -31,7 +31,7 @@ ALWAYS u64 rotate_left(u64 a, unsigned n, unsigned size)
 	return a << n | a >> (size * 8 - n);
 }
 
-ALWAYS u64 shift_rol(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+ALWAYS u64 shift_rol(struct cpu *cpu, u64 a, unsigned count, unsigned size)
 {
 	bool cf;
 
@@ -43,7 +43,7 @@ ALWAYS u64 shift_rol(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
 	return a;
 }
 
-ALWAYS u64 shift_ror(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+ALWAYS u64 shift_ror(struct cpu *cpu, u64 a, unsigned count, unsigned size)
 {
 	unsigned bits = size * 8;
 	bool cf;
@@ -57,7 +57,7 @@ ALWAYS u64 shift_ror(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
 }
 
 /* RCL and RCR rotate one bit more than the operand has: CF. */
-ALWAYS u64 shift_rcl(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+ALWAYS u64 shift_rcl(struct cpu *cpu, u64 a, unsigned count, unsigned size)
 {
 	unsigned bits = size * 8, n = count % (bits + 1);
 	u64 high, low, carried = flag_cf(cpu);
@@ -73,7 +73,7 @@ ALWAYS u64 shift_rcl(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
 	return a;
 }
 
-ALWAYS u64 shift_rcr(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+ALWAYS u64 shift_rcr(struct cpu *cpu, u64 a, unsigned count, unsigned size)
 {
 	unsigned bits = size * 8, n = count % (bits + 1);
 	u64 high, low, carried = flag_cf(cpu);
@@ -89,7 +89,7 @@ ALWAYS u64 shift_rcr(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
 	return a;
 }
 
-ALWAYS u64 shift_shl(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+ALWAYS u64 shift_shl(struct cpu *cpu, u64 a, unsigned count, unsigned size)
 {
 	unsigned bits = size * 8;
 	bool cf;
@@ -102,7 +102,7 @@ ALWAYS u64 shift_shl(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
 	return a;
 }
 
-ALWAYS u64 shift_shr(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+ALWAYS u64 shift_shr(struct cpu *cpu, u64 a, unsigned count, unsigned size)
 {
 	unsigned bits = size * 8;
 	bool cf, of;
@@ -116,7 +116,7 @@ ALWAYS u64 shift_shr(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
 	return a;
 }
 
-ALWAYS u64 shift_sar(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
+ALWAYS u64 shift_sar(struct cpu *cpu, u64 a, unsigned count, unsigned size)
 {
 	unsigned last = size * 8 - 1;
 	bool cf;
@@ -131,12 +131,12 @@ ALWAYS u64 shift_sar(struct sim_cpu *cpu, u64 a, unsigned count, unsigned size)
 
 /* ---- by the immediate (or 1): ei; by CL: ec ---- */
 
-ALWAYS void shift_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, shift_fn *shift, u64 count)
+ALWAYS void shift_r(struct cpu *cpu, const struct cpu_op *op, unsigned size, shift_fn *shift, u64 count)
 {
 	reg_set(cpu, op->rm, size, shift(cpu, reg_get(cpu, op->rm, size), count_of(count, size), size));
 }
 
-ALWAYS void shift_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, shift_fn *shift, u64 count)
+ALWAYS void shift_m(struct cpu *cpu, const struct cpu_op *op, unsigned size, shift_fn *shift, u64 count)
 {
 	void *p;
 
@@ -147,11 +147,11 @@ ALWAYS void shift_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size,
 }
 
 #define SHIFT_FORM(name, form, count) \
-	ALWAYS void name##_##form##_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	ALWAYS void name##_##form##_r(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
 		shift_r(cpu, op, size, shift_##name, count); \
 	} \
-	ALWAYS void name##_##form##_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	ALWAYS void name##_##form##_m(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
 		shift_m(cpu, op, size, shift_##name, count); \
 	} \
@@ -169,13 +169,13 @@ SHIFT(sar)
 
 /* ---- SHLD and SHRD ---- */
 
-typedef u64 double_fn(struct sim_cpu *cpu, u64 a, u64 b, unsigned count, unsigned size);
+typedef u64 double_fn(struct cpu *cpu, u64 a, u64 b, unsigned count, unsigned size);
 
 /*
  * Of 16-bit operands by more than 16 the result is undefined; here the pair is rotated, so that a comes once
  * more.
  */
-ALWAYS u64 double_shl(struct sim_cpu *cpu, u64 a, u64 b, unsigned count, unsigned size)
+ALWAYS u64 double_shl(struct cpu *cpu, u64 a, u64 b, unsigned count, unsigned size)
 {
 	unsigned bits = size * 8;
 	u64 r, pair = a << 32 | b << 16 | a;
@@ -194,7 +194,7 @@ ALWAYS u64 double_shl(struct sim_cpu *cpu, u64 a, u64 b, unsigned count, unsigne
 	return r;
 }
 
-ALWAYS u64 double_shr(struct sim_cpu *cpu, u64 a, u64 b, unsigned count, unsigned size)
+ALWAYS u64 double_shr(struct cpu *cpu, u64 a, u64 b, unsigned count, unsigned size)
 {
 	unsigned bits = size * 8;
 	u64 r, pair = a << 32 | b << 16 | a;
@@ -207,14 +207,14 @@ ALWAYS u64 double_shr(struct sim_cpu *cpu, u64 a, u64 b, unsigned count, unsigne
 	return r;
 }
 
-ALWAYS void double_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, double_fn *shift, u64 count)
+ALWAYS void double_r(struct cpu *cpu, const struct cpu_op *op, unsigned size, double_fn *shift, u64 count)
 {
 	u64 a = reg_get(cpu, op->rm, size), b = reg_get(cpu, op->reg, size);
 
 	reg_set(cpu, op->rm, size, shift(cpu, a, b, count_of(count, size), size));
 }
 
-ALWAYS void double_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, double_fn *shift, u64 count)
+ALWAYS void double_m(struct cpu *cpu, const struct cpu_op *op, unsigned size, double_fn *shift, u64 count)
 {
 	void *p;
 	u64 b;
@@ -227,11 +227,11 @@ ALWAYS void double_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size
 }
 
 #define DOUBLE_FORM(name, form, count) \
-	ALWAYS void name##d_##form##_r(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	ALWAYS void name##d_##form##_r(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
 		double_r(cpu, op, size, double_##name, count); \
 	} \
-	ALWAYS void name##d_##form##_m(struct sim_cpu *cpu, const struct sim_op *op, unsigned size) \
+	ALWAYS void name##d_##form##_m(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
 		double_m(cpu, op, size, double_##name, count); \
 	} \

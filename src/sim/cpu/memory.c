@@ -5,44 +5,44 @@
 #include "walk.h"
 
 /* Whoever waits for the map to be in use may then also rely on what was written before. */
-void sim_map_take(struct sim_cpu *cpu)
+void cpu_map_take(struct cpu *cpu)
 {
-	const struct sim_map *map;
+	const struct cpu_map *map;
 
-	sim_cpu_unpost(cpu, SIM_PENDING_FLUSH);
+	cpu_unpost(cpu, CPU_PENDING_FLUSH);
 	map = atomic_load(&cpu->bus->map);
-	sim_tlb_flush(cpu);
+	cpu_tlb_flush(cpu);
 	cpu->map = map;
 	cpu->map_cached = map->generation;
 	atomic_store(&cpu->map_used, map->generation);
-	sim_code_serialize(cpu);
+	cpu_code_serialize(cpu);
 }
 
-/* From SIM_MAP_ANY on, nobody frees the map that is loaded next. */
-void sim_map_enter(struct sim_cpu *cpu)
+/* From CPU_MAP_ANY on, nobody frees the map that is loaded next. */
+void cpu_map_enter(struct cpu *cpu)
 {
-	const struct sim_map *map;
+	const struct cpu_map *map;
 
-	atomic_store(&cpu->map_used, SIM_MAP_ANY);
+	atomic_store(&cpu->map_used, CPU_MAP_ANY);
 	map = atomic_load(&cpu->bus->map);
-	if (map->generation != cpu->map_cached || atomic_load(&cpu->pending) & SIM_PENDING_FLUSH) {
-		sim_map_take(cpu);
+	if (map->generation != cpu->map_cached || atomic_load(&cpu->pending) & CPU_PENDING_FLUSH) {
+		cpu_map_take(cpu);
 		return;
 	}
 	cpu->map = map;
 	atomic_store(&cpu->map_used, map->generation);
 }
 
-void sim_map_leave(struct sim_cpu *cpu)
+void cpu_map_leave(struct cpu *cpu)
 {
 	cpu->map = NULL;
-	atomic_store(&cpu->map_used, SIM_MAP_NONE);
+	atomic_store(&cpu->map_used, CPU_MAP_NONE);
 }
 
-bool sim_is_guest_memory(const struct ram_guard *guard, uintptr_t address)
+bool cpu_is_guest_memory(const struct ram_guard *guard, uintptr_t address)
 {
-	const struct sim_cpu *cpu = guard->start;
-	const struct sim_map *map = cpu->map;
+	const struct cpu *cpu = guard->start;
+	const struct cpu_map *map = cpu->map;
 
 	for (u32 i = 0; map && i < map->count; i++)
 		if (address - (uintptr_t)map->slots[i].host < map->slots[i].size)
@@ -50,24 +50,24 @@ bool sim_is_guest_memory(const struct ram_guard *guard, uintptr_t address)
 	return false;
 }
 
-bool sim_cpu_look(struct sim_cpu *cpu, void (*look)(struct sim_cpu *cpu, void *arg), void *arg)
+bool cpu_look(struct cpu *cpu, void (*look)(struct cpu *cpu, void *arg), void *arg)
 {
 	jmp_buf env;
-	struct ram_guard guard = {.back = &env, .owns = sim_is_guest_memory, .start = cpu};
+	struct ram_guard guard = {.back = &env, .owns = cpu_is_guest_memory, .start = cpu};
 	volatile bool found = false;
 
-	sim_map_enter(cpu);
-	ram_guard_begin(&guard);
+	cpu_map_enter(cpu);
+	cpu_ram_guard_begin(&guard);
 	if (!setjmp(env)) {
 		look(cpu, arg);
 		found = true;
 	}
-	ram_guard_end(&guard);
-	sim_map_leave(cpu);
+	cpu_ram_guard_end(&guard);
+	cpu_map_leave(cpu);
 	return found;
 }
 
-const struct sim_slot *sim_slot_find(const struct sim_map *map, u64 gpa)
+const struct cpu_slot *cpu_slot_find(const struct cpu_map *map, u64 gpa)
 {
 	u32 low = 0, high = map ? map->count : 0;
 

@@ -14,90 +14,90 @@ static pthread_mutex_t bus_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- translations ---- */
 
-bool sim_alignment_checked(const struct sim_cpu *cpu)
+bool cpu_alignment_checked(const struct cpu *cpu)
 {
 	return cpu->tlb_now == cpu->tlb->set[TLB_USER_ALIGNED];
 }
 
 /* #AC at CPL 3, if CR0.AM and RFLAGS.AC ask for it; 10 bytes count as 8 (APM 2, 8.2.18). */
-static void check_alignment(struct sim_cpu *cpu, u64 linear, unsigned size)
+static void check_alignment(struct cpu *cpu, u64 linear, unsigned size)
 {
 	unsigned unit = size == 10 ? 8 : size;
 
-	if (sim_alignment_checked(cpu) && unit <= 16 && !(unit & (unit - 1)) && linear & (unit - 1))
-		sim_raise_error(cpu, EXC_AC, 0);
+	if (cpu_alignment_checked(cpu) && unit <= 16 && !(unit & (unit - 1)) && linear & (unit - 1))
+		cpu_raise_error(cpu, EXC_AC, 0);
 }
 
-static void check_canonical(struct sim_cpu *cpu, u64 linear, unsigned seg)
+static void check_canonical(struct cpu *cpu, u64 linear, unsigned seg)
 {
 	if (!is_canonical(linear))
-		sim_raise_error(cpu, seg == SIM_SEG_FLAT_SS || seg == SIM_SS ? EXC_SS : EXC_GP, 0);
+		cpu_raise_error(cpu, seg == CPU_SEG_FLAT_SS || seg == CPU_SS ? EXC_SS : EXC_GP, 0);
 }
 
-static _Noreturn void leave_fault(struct sim_cpu *cpu, u64 gpa, bool private)
+static _Noreturn void leave_fault(struct cpu *cpu, u64 gpa, bool private)
 {
 	cpu->exit_info.fault.gpa = gpa;
 	cpu->exit_info.fault.private = private;
-	sim_leave(cpu, SIM_EXIT_FAULT);
+	cpu_leave(cpu, CPU_EXIT_FAULT);
 }
 
-static struct walk translate(struct sim_cpu *cpu, u64 linear, enum access access)
+static struct walk translate(struct cpu *cpu, u64 linear, enum access access)
 {
 	struct walk_query query = {.access = access,
 	        .user = access == ACCESS_EXEC
 	                        ? cpu->cpl == 3
-	                        : cpu->tlb_now == cpu->tlb->set[TLB_USER] || sim_alignment_checked(cpu),
+	                        : cpu->tlb_now == cpu->tlb->set[TLB_USER] || cpu_alignment_checked(cpu),
 	        .smap = cpu->cr4 & CR4_SMAP && cpu->tlb_now == cpu->tlb->set[TLB_SUPERVISOR]};
 	struct walk walk;
 
-	if (!sim_walk(cpu, linear, &query, &walk)) {
-		if (walk.table == SIM_VIEW_MISSING)
-			sim_leave(cpu, SIM_EXIT_MISSING);
-		if (walk.table == SIM_VIEW_WRONG_KIND)
+	if (!cpu_walk(cpu, linear, &query, &walk)) {
+		if (walk.table == CPU_VIEW_MISSING)
+			cpu_leave(cpu, CPU_EXIT_MISSING);
+		if (walk.table == CPU_VIEW_WRONG_KIND)
 			leave_fault(cpu, walk.gpa, true);
-		sim_raise_page_fault(cpu, linear, walk.error);
+		cpu_raise_page_fault(cpu, linear, walk.error);
 	}
 	return walk;
 }
 
 /* The page that the walk led to; NULL: no memory. */
 static u8 *page_host(
-        struct sim_cpu *cpu, const struct sim_slot *slot, const struct walk *walk, enum access access)
+        struct cpu *cpu, const struct cpu_slot *slot, const struct walk *walk, enum access access)
 {
 	u8 *host;
 
 	if (likely(!cpu->bus->c_bit))
 		return slot ? slot->host + (walk->gpa - slot->gpa) : NULL;
 	switch (cpu->bus->view(cpu->ctx, slot, walk->gpa, walk->private, access == ACCESS_WRITE, &host)) {
-	case SIM_VIEW_GOOD: return host;
-	case SIM_VIEW_MISSING: sim_leave(cpu, SIM_EXIT_MISSING);
+	case CPU_VIEW_GOOD: return host;
+	case CPU_VIEW_MISSING: cpu_leave(cpu, CPU_EXIT_MISSING);
 	default: leave_fault(cpu, walk->gpa, walk->private);
 	}
 }
 
-static void mark_dirty(struct sim_cpu *cpu, const struct sim_slot *slot, u64 gpa)
+static void mark_dirty(struct cpu *cpu, const struct cpu_slot *slot, u64 gpa)
 {
 	u64 page = (gpa - slot->gpa) >> 12, bit = (u64)1 << (page % 64);
 
 	if (cpu->bus->dirtied && !(atomic_load(&slot->dirty[page / 64]) & bit) &&
 	        !cpu->bus->dirtied(cpu->ctx, slot, page))
-		sim_leave(cpu, SIM_EXIT_STOPPED);
+		cpu_leave(cpu, CPU_EXIT_STOPPED);
 	atomic_fetch_or_explicit(&slot->dirty[page / 64], bit, memory_order_relaxed);
 }
 
-static struct sim_tlb_entry *tlb_walk(struct sim_cpu *cpu, u64 linear, enum access access)
+static struct cpu_tlb_entry *tlb_walk(struct cpu *cpu, u64 linear, enum access access)
 {
-	struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
+	struct cpu_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
 	u64 page = PAGE_OF(linear);
-	const struct sim_slot *slot;
+	const struct cpu_slot *slot;
 	struct walk walk;
 	unsigned set;
 	u8 *host;
 
 	walk = translate(cpu, linear, access);
-	slot = sim_slot_find(cpu->map, walk.gpa);
+	slot = cpu_slot_find(cpu->map, walk.gpa);
 	host = page_host(cpu, slot, &walk, access);
-	*e = (struct sim_tlb_entry){.read = page, .write = TLB_NONE, .gpa = walk.gpa | GPA_SHIFT(walk.shift)};
+	*e = (struct cpu_tlb_entry){.read = page, .write = TLB_NONE, .gpa = walk.gpa | GPA_SHIFT(walk.shift)};
 	set = (unsigned)(cpu->tlb_now - cpu->tlb->set[0]) / TLB_ENTRIES;
 	cpu->tlb->used[set] = true;
 	cpu->tlb->large[set] |= walk.shift > 12;
@@ -108,24 +108,24 @@ static struct sim_tlb_entry *tlb_walk(struct sim_cpu *cpu, u64 linear, enum acce
 		return e;
 	}
 	e->host = (uintptr_t)host - (uintptr_t)page;
-	if (slot->flags & SIM_SLOT_READONLY)
+	if (slot->flags & CPU_SLOT_READONLY)
 		e->gpa |= GPA_READONLY;
 	if (access == ACCESS_WRITE) {
-		if (slot->dirty && !(slot->flags & SIM_SLOT_READONLY))
+		if (slot->dirty && !(slot->flags & CPU_SLOT_READONLY))
 			mark_dirty(cpu, slot, walk.gpa);
 		e->write = page;
-		if (slot->flags & SIM_SLOT_READONLY || sim_code_in_page(cpu, walk.gpa))
+		if (slot->flags & CPU_SLOT_READONLY || cpu_code_in_page(cpu, walk.gpa))
 			e->write |= TLB_SLOW;
-	} else if (walk.writable && !slot->dirty && !(slot->flags & SIM_SLOT_READONLY) && !cpu->bus->c_bit) {
-		e->write = page | (sim_code_in_page(cpu, walk.gpa) ? TLB_SLOW : 0);
+	} else if (walk.writable && !slot->dirty && !(slot->flags & CPU_SLOT_READONLY) && !cpu->bus->c_bit) {
+		e->write = page | (cpu_code_in_page(cpu, walk.gpa) ? TLB_SLOW : 0);
 	}
 	return e;
 }
 
 /* Looks the page up, in the tables if need be; raises #PF. The entry says whether it may be used directly. */
-static struct sim_tlb_entry *tlb_fill(struct sim_cpu *cpu, u64 linear, enum access access)
+static struct cpu_tlb_entry *tlb_fill(struct cpu *cpu, u64 linear, enum access access)
 {
-	struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
+	struct cpu_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
 	u64 tag = access == ACCESS_WRITE ? e->write : e->read;
 
 	/* A slow write is walked again: the page may have lost its code. */
@@ -133,26 +133,26 @@ static struct sim_tlb_entry *tlb_fill(struct sim_cpu *cpu, u64 linear, enum acce
 	        !(tag & TLB_SLOW && access == ACCESS_WRITE && !(e->gpa & GPA_NO_RAM)))
 		return e;
 	e = tlb_walk(cpu, linear, access);
-	if (sim_alignment_checked(cpu) || cpu->watch_data) {
+	if (cpu_alignment_checked(cpu) || cpu->watch_data) {
 		e->read |= TLB_SLOW;
 		e->write |= TLB_SLOW;
 	}
 	return e;
 }
 
-const u8 *sim_exec_translate(struct sim_cpu *cpu, u64 linear, u64 *ret_gpa)
+const u8 *cpu_exec_translate(struct cpu *cpu, u64 linear, u64 *ret_gpa)
 {
 	u64 tag = PAGE_OF(linear) | (cpu->cpl == 3);
-	struct sim_exec_entry *e = &cpu->tlb->exec[(linear >> 12) % EXEC_ENTRIES];
+	struct cpu_exec_entry *e = &cpu->tlb->exec[(linear >> 12) % EXEC_ENTRIES];
 
 	if (e->tag != tag) {
-		const struct sim_slot *slot;
+		const struct cpu_slot *slot;
 		struct walk walk;
 
-		check_canonical(cpu, linear, SIM_CS);
+		check_canonical(cpu, linear, CPU_CS);
 		e->tag = 2;
 		walk = translate(cpu, linear, ACCESS_EXEC);
-		slot = sim_slot_find(cpu->map, walk.gpa);
+		slot = cpu_slot_find(cpu->map, walk.gpa);
 		e->host = page_host(cpu, slot, &walk, ACCESS_EXEC);
 		e->gpa = walk.gpa | GPA_SHIFT(walk.shift);
 		e->tag = tag;
@@ -163,7 +163,7 @@ const u8 *sim_exec_translate(struct sim_cpu *cpu, u64 linear, u64 *ret_gpa)
 
 /* ---- devices ---- */
 
-void sim_access_forget(struct sim_cpu *cpu)
+void cpu_access_forget(struct cpu *cpu)
 {
 	cpu->accesses = cpu->accesses_used = 0;
 	cpu->access_waits = false;
@@ -171,43 +171,43 @@ void sim_access_forget(struct sim_cpu *cpu)
 }
 
 /* The next access of the instruction; true if it was made before an exit already: data is its result. */
-bool sim_access_repeated(struct sim_cpu *cpu, struct sim_access **ret)
+bool cpu_access_repeated(struct cpu *cpu, struct cpu_access **ret)
 {
-	u64 id = sim_cpu_icount(cpu);
+	u64 id = cpu_icount(cpu);
 
 	if (cpu->access_id != id) {
-		sim_access_forget(cpu);
+		cpu_access_forget(cpu);
 		cpu->access_id = id;
 	}
 	if (cpu->accesses_used < cpu->accesses) {
 		*ret = &cpu->access[cpu->accesses_used++];
 		return true;
 	}
-	if (cpu->accesses == SIM_ACCESS_MAX)
-		sim_leave_failed(cpu, "an instruction with too many device accesses", 0);
+	if (cpu->accesses == CPU_ACCESS_MAX)
+		cpu_leave_failed(cpu, "an instruction with too many device accesses", 0);
 	*ret = &cpu->access[cpu->accesses++];
 	cpu->accesses_used++;
 	return false;
 }
 
 /* What a device raised is taken behind the instruction, not at the block's end. */
-static void device_raised(struct sim_cpu *cpu)
+static void device_raised(struct cpu *cpu)
 {
 	if (cpu->op && atomic_load_explicit(&cpu->pending, memory_order_relaxed) & cpu->accept)
 		cpu->op_end = cpu->op + 1;
 }
 
-static u64 device_access(struct sim_cpu *cpu, bool write, u64 gpa, unsigned size, u64 value)
+static u64 device_access(struct cpu *cpu, bool write, u64 gpa, unsigned size, u64 value)
 {
-	struct sim_access *access;
+	struct cpu_access *access;
 
 	/* KVM cannot emulate an access that the processor makes to deliver an event. */
-	if (cpu->event.kind != SIM_EVENT_NONE) {
+	if (cpu->event.kind != CPU_EVENT_NONE) {
 		cpu->exit_info.delivery.write = write;
 		cpu->exit_info.delivery.gpa = gpa;
-		sim_leave(cpu, SIM_EXIT_DELIVERY);
+		cpu_leave(cpu, CPU_EXIT_DELIVERY);
 	}
-	if (sim_access_repeated(cpu, &access))
+	if (cpu_access_repeated(cpu, &access))
 		return access->data;
 	access->data = write ? value : 0;
 	if (cpu->bus->mmio && cpu->bus->mmio(cpu->ctx, write, gpa, size, &access->data)) {
@@ -220,14 +220,14 @@ static u64 device_access(struct sim_cpu *cpu, bool write, u64 gpa, unsigned size
 	memset(cpu->exit_info.mmio.data, 0, 8);
 	store_le(cpu->exit_info.mmio.data, size, access->data);
 	cpu->access_waits = true;
-	sim_leave(cpu, SIM_EXIT_MMIO);
+	cpu_leave(cpu, CPU_EXIT_MMIO);
 }
 
-void sim_port_access(struct sim_cpu *cpu, bool write, u16 port, unsigned size, u64 *value)
+void cpu_port_access(struct cpu *cpu, bool write, u16 port, unsigned size, u64 *value)
 {
-	struct sim_access *access;
+	struct cpu_access *access;
 
-	if (sim_access_repeated(cpu, &access)) {
+	if (cpu_access_repeated(cpu, &access)) {
 		*value = access->data;
 		return;
 	}
@@ -242,24 +242,24 @@ void sim_port_access(struct sim_cpu *cpu, bool write, u16 port, unsigned size, u
 	cpu->exit_info.io.size = (u8)size;
 	cpu->exit_info.io.count = 1;
 	store_le(cpu->exit_info.io.data, size, access->data);
-	if (write && port == PORT_7E && sim_bus_has_quirk(cpu->bus, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
+	if (write && port == PORT_7E && cpu_bus_has_quirk(cpu->bus, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
 		/* KVM is done with this instruction before its exit. */
 		cpu->op_end = cpu->op + 1;
-		sim_exit_after(cpu, SIM_EXIT_IO);
+		cpu_exit_after(cpu, CPU_EXIT_IO);
 		return;
 	}
 	cpu->access_waits = true;
-	sim_leave(cpu, SIM_EXIT_IO);
+	cpu_leave(cpu, CPU_EXIT_IO);
 }
 
 /* ---- reading and writing within a page ---- */
 
-static void page_read(struct sim_cpu *cpu, u64 linear, void *data, unsigned size)
+static void page_read(struct cpu *cpu, u64 linear, void *data, unsigned size)
 {
-	const struct sim_tlb_entry *e = tlb_fill(cpu, linear, ACCESS_READ);
+	const struct cpu_tlb_entry *e = tlb_fill(cpu, linear, ACCESS_READ);
 
 	if (unlikely(cpu->watch_data))
-		sim_debug_data(cpu, linear, size, false);
+		cpu_debug_data(cpu, linear, size, false);
 	if (!(e->gpa & GPA_NO_RAM)) {
 		ram_copy(data, (const void *)(e->host + (uintptr_t)linear), size);
 		return;
@@ -272,16 +272,16 @@ static void page_read(struct sim_cpu *cpu, u64 linear, void *data, unsigned size
 	}
 }
 
-static void page_write(struct sim_cpu *cpu, u64 linear, const void *data, unsigned size)
+static void page_write(struct cpu *cpu, u64 linear, const void *data, unsigned size)
 {
-	const struct sim_tlb_entry *e = tlb_fill(cpu, linear, ACCESS_WRITE);
+	const struct cpu_tlb_entry *e = tlb_fill(cpu, linear, ACCESS_WRITE);
 	u64 gpa = PAGE_OF(e->gpa) + (linear & 0xfff);
 
 	if (unlikely(cpu->watch_data))
-		sim_debug_data(cpu, linear, size, true);
+		cpu_debug_data(cpu, linear, size, true);
 	if (!(e->gpa & (GPA_NO_RAM | GPA_READONLY))) {
 		if (e->write & TLB_SLOW)
-			sim_code_written(cpu, gpa, size);
+			cpu_code_written(cpu, gpa, size);
 		ram_copy((void *)(e->host + (uintptr_t)linear), data, size);
 		return;
 	}
@@ -295,9 +295,9 @@ static void page_write(struct sim_cpu *cpu, u64 linear, const void *data, unsign
 }
 
 /* Meets all that keeps the page from being accessed, before anything is changed. */
-static void page_touch(struct sim_cpu *cpu, u64 linear, enum access access)
+static void page_touch(struct cpu *cpu, u64 linear, enum access access)
 {
-	const struct sim_tlb_entry *e = tlb_fill(cpu, linear, access);
+	const struct cpu_tlb_entry *e = tlb_fill(cpu, linear, access);
 
 	if (!(e->gpa & GPA_NO_RAM) && !(access == ACCESS_WRITE && e->gpa & GPA_READONLY))
 		ram_touch((void *)(e->host + (uintptr_t)linear), access == ACCESS_WRITE);
@@ -313,14 +313,14 @@ static unsigned in_first_page(u64 linear, unsigned size)
 }
 
 /* The second page's address: outside 64-bit mode addresses wrap at 4 GiB. */
-static u64 second_page(const struct sim_cpu *cpu, u64 linear)
+static u64 second_page(const struct cpu *cpu, u64 linear)
 {
 	u64 next = PAGE_OF(linear) + 4096;
 
 	return mode_is(cpu, MODE_LONG) ? next : (u32)next;
 }
 
-void sim_mem_read_bytes(struct sim_cpu *cpu, u64 linear, void *data, unsigned size, unsigned seg)
+void cpu_mem_read_bytes(struct cpu *cpu, u64 linear, void *data, unsigned size, unsigned seg)
 {
 	unsigned first = in_first_page(linear, size);
 
@@ -339,7 +339,7 @@ void sim_mem_read_bytes(struct sim_cpu *cpu, u64 linear, void *data, unsigned si
 	page_read(cpu, linear, data, size);
 }
 
-void sim_mem_write_bytes(struct sim_cpu *cpu, u64 linear, const void *data, unsigned size, unsigned seg)
+void cpu_mem_write_bytes(struct cpu *cpu, u64 linear, const void *data, unsigned size, unsigned seg)
 {
 	unsigned first = in_first_page(linear, size);
 
@@ -358,20 +358,20 @@ void sim_mem_write_bytes(struct sim_cpu *cpu, u64 linear, const void *data, unsi
 	page_write(cpu, linear, data, size);
 }
 
-u64 sim_mem_read_slow(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg)
+u64 cpu_mem_read_slow(struct cpu *cpu, u64 linear, unsigned size, unsigned seg)
 {
 	u64 value = 0;
 
-	sim_mem_read_bytes(cpu, linear, &value, size, seg);
+	cpu_mem_read_bytes(cpu, linear, &value, size, seg);
 	return value;
 }
 
-void sim_mem_write_slow(struct sim_cpu *cpu, u64 linear, unsigned size, u64 value, unsigned seg)
+void cpu_mem_write_slow(struct cpu *cpu, u64 linear, unsigned size, u64 value, unsigned seg)
 {
-	sim_mem_write_bytes(cpu, linear, &value, size, seg);
+	cpu_mem_write_bytes(cpu, linear, &value, size, seg);
 }
 
-void sim_mem_probe(struct sim_cpu *cpu, u64 linear, unsigned size, enum access access, unsigned seg)
+void cpu_mem_probe(struct cpu *cpu, u64 linear, unsigned size, enum access access, unsigned seg)
 {
 	check_canonical(cpu, linear, seg);
 	check_alignment(cpu, linear, size);
@@ -380,11 +380,11 @@ void sim_mem_probe(struct sim_cpu *cpu, u64 linear, unsigned size, enum access a
 		page_touch(cpu, second_page(cpu, linear), access);
 }
 
-u8 *sim_mem_direct(struct sim_cpu *cpu, u64 linear, bool write, unsigned seg)
+u8 *cpu_mem_direct(struct cpu *cpu, u64 linear, bool write, unsigned seg)
 {
-	const struct sim_tlb_entry *e;
+	const struct cpu_tlb_entry *e;
 
-	if (sim_alignment_checked(cpu) || cpu->watch_data)
+	if (cpu_alignment_checked(cpu) || cpu->watch_data)
 		return NULL;
 	check_canonical(cpu, linear, seg);
 	e = tlb_fill(cpu, linear, write ? ACCESS_WRITE : ACCESS_READ);
@@ -396,48 +396,48 @@ u8 *sim_mem_direct(struct sim_cpu *cpu, u64 linear, bool write, unsigned seg)
 
 /* ---- read-modify-write ---- */
 
-void *sim_rmw_slow(struct sim_cpu *cpu, u64 linear, unsigned size, unsigned seg, bool locked)
+void *cpu_rmw_slow(struct cpu *cpu, u64 linear, unsigned size, unsigned seg, bool locked)
 {
 	check_canonical(cpu, linear, seg);
 	check_alignment(cpu, linear, size);
 	if (in_first_page(linear, size) == size) {
-		const struct sim_tlb_entry *e = tlb_fill(cpu, linear, ACCESS_WRITE);
+		const struct cpu_tlb_entry *e = tlb_fill(cpu, linear, ACCESS_WRITE);
 
 		if (!(e->gpa & (GPA_NO_RAM | GPA_READONLY)) && (!locked || linear % size == 0)) {
 			if (unlikely(cpu->watch_data))
-				sim_debug_data(cpu, linear, size, true);
+				cpu_debug_data(cpu, linear, size, true);
 			if (e->write & TLB_SLOW)
-				sim_code_written(cpu, PAGE_OF(e->gpa) + (linear & 0xfff), size);
+				cpu_code_written(cpu, PAGE_OF(e->gpa) + (linear & 0xfff), size);
 			return (void *)(e->host + (uintptr_t)linear);
 		}
 	}
-	sim_mem_probe(cpu, linear, size, ACCESS_WRITE, seg);
+	cpu_mem_probe(cpu, linear, size, ACCESS_WRITE, seg);
 	if (locked && !cpu->bus_locked) {
 		pthread_mutex_lock(&bus_lock);
 		cpu->bus_locked = true;
 	}
 	cpu->bounce_linear = linear;
 	cpu->bounce_seg = seg;
-	sim_mem_read_bytes(cpu, linear, cpu->bounce, size, seg);
+	cpu_mem_read_bytes(cpu, linear, cpu->bounce, size, seg);
 	cpu->bounce_size = size;
 	return cpu->bounce;
 }
 
-static void bus_unlock(struct sim_cpu *cpu)
+static void bus_unlock(struct cpu *cpu)
 {
 	if (cpu->bus_locked)
 		pthread_mutex_unlock(&bus_lock);
 	cpu->bus_locked = false;
 }
 
-void sim_rmw_commit(struct sim_cpu *cpu)
+void cpu_rmw_commit(struct cpu *cpu)
 {
-	sim_mem_write_bytes(cpu, cpu->bounce_linear, cpu->bounce, cpu->bounce_size, cpu->bounce_seg);
+	cpu_mem_write_bytes(cpu, cpu->bounce_linear, cpu->bounce, cpu->bounce_size, cpu->bounce_seg);
 	cpu->bounce_size = 0;
 	bus_unlock(cpu);
 }
 
-void sim_rmw_abandon(struct sim_cpu *cpu)
+void cpu_rmw_abandon(struct cpu *cpu)
 {
 	cpu->bounce_size = 0;
 	bus_unlock(cpu);
@@ -445,22 +445,22 @@ void sim_rmw_abandon(struct sim_cpu *cpu)
 
 /* ---- as supervisor ---- */
 
-u64 sim_sys_read(struct sim_cpu *cpu, u64 linear, unsigned size)
+u64 cpu_sys_read(struct cpu *cpu, u64 linear, unsigned size)
 {
-	struct sim_tlb_entry *now = cpu->tlb_now;
+	struct cpu_tlb_entry *now = cpu->tlb_now;
 	u64 value;
 
 	cpu->tlb_now = cpu->tlb->set[TLB_SUPERVISOR];
-	value = sim_mem_read_slow(cpu, linear, size, SIM_SEG_FLAT);
+	value = cpu_mem_read_slow(cpu, linear, size, CPU_SEG_FLAT);
 	cpu->tlb_now = now;
 	return value;
 }
 
-void sim_sys_write(struct sim_cpu *cpu, u64 linear, unsigned size, u64 value)
+void cpu_sys_write(struct cpu *cpu, u64 linear, unsigned size, u64 value)
 {
-	struct sim_tlb_entry *now = cpu->tlb_now;
+	struct cpu_tlb_entry *now = cpu->tlb_now;
 
 	cpu->tlb_now = cpu->tlb->set[TLB_SUPERVISOR];
-	sim_mem_write_slow(cpu, linear, size, value, SIM_SEG_FLAT);
+	cpu_mem_write_slow(cpu, linear, size, value, CPU_SEG_FLAT);
 	cpu->tlb_now = now;
 }

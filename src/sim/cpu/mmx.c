@@ -6,25 +6,25 @@
 
 /* ---- moves ---- */
 
-void op_mmx_movd_load(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_movd_load(struct cpu *cpu, const struct cpu_op *op)
 {
 	mmx_check(cpu);
-	mmx_set(cpu, op->xreg, sim_rm_read(cpu, op, op->size));
+	mmx_set(cpu, op->xreg, cpu_rm_read(cpu, op, op->size));
 }
 
-void op_mmx_movd_store(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_movd_store(struct cpu *cpu, const struct cpu_op *op)
 {
 	mmx_check(cpu);
-	sim_rm_write(cpu, op, op->size, mmx_get(cpu, op->xreg));
+	cpu_rm_write(cpu, op, op->size, mmx_get(cpu, op->xreg));
 	mmx_used(cpu);
 }
 
-void op_mmx_movq_load(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_movq_load(struct cpu *cpu, const struct cpu_op *op)
 {
 	mmx_set(cpu, op->xreg, mmx_source(cpu, op, 8));
 }
 
-void op_mmx_movq_store(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_movq_store(struct cpu *cpu, const struct cpu_op *op)
 {
 	mmx_check(cpu);
 	if (op->flags & OP_MEM)
@@ -34,14 +34,14 @@ void op_mmx_movq_store(struct sim_cpu *cpu, const struct sim_op *op)
 	mmx_used(cpu);
 }
 
-void op_mmx_maskmovq(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_maskmovq(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 offset = REG_RDI << op->address_shift >> op->address_shift;
 	u64 mask = mmx_source(cpu, op, 8), value = mmx_get(cpu, op->xreg);
 
 	/* All of it must be writable, whatever the mask; a fault finds the registers in use. */
 	mmx_used(cpu);
-	sim_mem_probe(cpu, seg_linear(cpu, op->seg, offset, 8, ACCESS_WRITE), 8, ACCESS_WRITE, op->seg);
+	cpu_mem_probe(cpu, seg_linear(cpu, op->seg, offset, 8, ACCESS_WRITE), 8, ACCESS_WRITE, op->seg);
 	for (unsigned i = 0; i < 8; i++)
 		if (mask >> (8 * i) & 0x80)
 			mem_write(cpu, seg_linear(cpu, op->seg, offset + i, 1, ACCESS_WRITE), 1,
@@ -49,16 +49,16 @@ void op_mmx_maskmovq(struct sim_cpu *cpu, const struct sim_op *op)
 }
 
 /* MOVDQ2Q and MOVQ2DQ: between the two files of registers. */
-void op_mmx_from_xmm(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_from_xmm(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	mmx_check(cpu);
 	mmx_set(cpu, op->xreg, load_le(cpu->xmm[op->xrm], 8));
 }
 
-void op_mmx_to_xmm(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_to_xmm(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	mmx_check(cpu);
 	store_le(cpu->xmm[op->xreg], 8, mmx_get(cpu, op->xrm));
 	memset(cpu->xmm[op->xreg] + 8, 0, 8);
@@ -67,7 +67,7 @@ void op_mmx_to_xmm(struct sim_cpu *cpu, const struct sim_op *op)
 
 /* ---- with an immediate ---- */
 
-void op_mmx_pshufw(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_pshufw(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 source = mmx_source(cpu, op, 8), r = 0;
 
@@ -76,7 +76,7 @@ void op_mmx_pshufw(struct sim_cpu *cpu, const struct sim_op *op)
 	mmx_set(cpu, op->xreg, r);
 }
 
-void op_mmx_palignr(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_palignr(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 low = mmx_source(cpu, op, 8);
 	unsigned __int128 both = (unsigned __int128)mmx_get(cpu, op->xreg) << 64 | low;
@@ -84,7 +84,7 @@ void op_mmx_palignr(struct sim_cpu *cpu, const struct sim_op *op)
 	mmx_set(cpu, op->xreg, op->imm < 16 ? (u64)(both >> (8 * op->imm)) : 0);
 }
 
-void op_mmx_pinsrw(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_pinsrw(struct cpu *cpu, const struct cpu_op *op)
 {
 	unsigned at = (op->imm & 3) * 16;
 	u64 value, a;
@@ -95,14 +95,14 @@ void op_mmx_pinsrw(struct sim_cpu *cpu, const struct sim_op *op)
 	mmx_set(cpu, op->xreg, a | value << at);
 }
 
-void op_mmx_pextrw(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_pextrw(struct cpu *cpu, const struct cpu_op *op)
 {
 	mmx_check(cpu);
 	reg_set(cpu, op->xreg * 8u, 8, mmx_get(cpu, op->xrm) >> ((op->imm & 3) * 16) & 0xffff);
 	mmx_used(cpu);
 }
 
-void op_mmx_pmovmskb(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_pmovmskb(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 source = mmx_source(cpu, op, 8), mask = 0;
 
@@ -133,12 +133,12 @@ static u64 shift_lanes(u64 a, unsigned bits, u64 by, unsigned how)
 }
 
 /* 71 words, 72 double words, 73 quad words; /2 logical right, /4 arithmetic right, /6 left. */
-void op_mmx_shift_imm(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mmx_shift_imm(struct cpu *cpu, const struct cpu_op *op)
 {
 	unsigned how = op->modrm >> 3 & 7, bits = 8u << (op->opcode & 3);
 
 	if ((how != 2 && how != 4 && how != 6) || (how == 4 && bits == 64))
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 	mmx_check(cpu);
 	mmx_set(cpu, op->xrm, shift_lanes(mmx_get(cpu, op->xrm), bits, op->imm, how));
 }

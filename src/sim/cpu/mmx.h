@@ -1,33 +1,33 @@
 /*
  * mmx: the MMX registers, which are the mantissas of the x87's (APM 5).
  */
-#ifndef SIM_CPU_MMX_H
-#define SIM_CPU_MMX_H
+#ifndef CPU_MMX_H
+#define CPU_MMX_H
 
 #include "ops.h"
 
-static inline void mmx_check(struct sim_cpu *cpu)
+static inline void mmx_check(struct cpu *cpu)
 {
 	if (cpu->cr0 & CR0_EM)
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 	if (cpu->cr0 & CR0_TS)
-		sim_raise(cpu, EXC_NM);
-	sim_x87_pending(cpu);
+		cpu_raise(cpu, EXC_NM);
+	cpu_x87_pending(cpu);
 }
 
 /* Any MMX instruction makes the x87's stack start at register 0 and all of it valid. */
-static inline void mmx_used(struct sim_cpu *cpu)
+static inline void mmx_used(struct cpu *cpu)
 {
 	cpu->x87.fsw &= (u16)~0x3800u;
 	cpu->x87.ftw = 0xff;
 }
 
-static inline u64 mmx_get(const struct sim_cpu *cpu, unsigned number)
+static inline u64 mmx_get(const struct cpu *cpu, unsigned number)
 {
 	return load_le(cpu->x87.st[number & 7], 8);
 }
 
-static inline void mmx_set(struct sim_cpu *cpu, unsigned number, u64 value)
+static inline void mmx_set(struct cpu *cpu, unsigned number, u64 value)
 {
 	store_le(cpu->x87.st[number & 7], 8, value);
 	store_le(cpu->x87.st[number & 7] + 8, 2, 0xffff);
@@ -35,10 +35,10 @@ static inline void mmx_set(struct sim_cpu *cpu, unsigned number, u64 value)
 }
 
 /* A register, or so many bytes of memory. */
-static inline u64 mmx_source(struct sim_cpu *cpu, const struct sim_op *op, unsigned bytes)
+static inline u64 mmx_source(struct cpu *cpu, const struct cpu_op *op, unsigned bytes)
 {
 	mmx_check(cpu);
-	return op->flags & OP_MEM ? sim_rm_read(cpu, op, bytes) : mmx_get(cpu, op->xrm);
+	return op->flags & OP_MEM ? cpu_rm_read(cpu, op, bytes) : mmx_get(cpu, op->xrm);
 }
 
 #endif

@@ -25,15 +25,15 @@ enum msr_rule {
 struct msr {
 	u32 index;
 	enum msr_rule rule;
-	size_t offset; /* in struct sim_cpu */
+	size_t offset; /* in struct cpu */
 	u64 value;     /* of MSR_READ */
 };
 
-#define FIELD(name) offsetof(struct sim_cpu, name)
+#define FIELD(name) offsetof(struct cpu, name)
 #define SEG_BASE(i) \
-	(offsetof(struct sim_cpu, seg) + (i) * sizeof(struct sim_seg) + offsetof(struct sim_seg, base))
-#define MTRR_VAR(i) (offsetof(struct sim_cpu, mtrr_var) + (i) * sizeof(u64))
-#define MTRR_FIX(i) (offsetof(struct sim_cpu, mtrr_fixed) + (i) * sizeof(u64))
+	(offsetof(struct cpu, seg) + (i) * sizeof(struct cpu_seg) + offsetof(struct cpu_seg, base))
+#define MTRR_VAR(i) (offsetof(struct cpu, mtrr_var) + (i) * sizeof(u64))
+#define MTRR_FIX(i) (offsetof(struct cpu, mtrr_fixed) + (i) * sizeof(u64))
 #define VAR(i) \
 	{ \
 		0x200 + (i), (i) % 2 ? MSR_MTRR_MASK : MSR_MTRR_BASE, MTRR_VAR(i), 0 \
@@ -78,8 +78,8 @@ static const struct msr msrs[] = {
         {0xc0000082, MSR_CANONICAL, FIELD(lstar), 0},
         {0xc0000083, MSR_CANONICAL, FIELD(cstar), 0},
         {0xc0000084, MSR_32, FIELD(sfmask), 0},
-        {0xc0000100, MSR_CANONICAL, SEG_BASE(SIM_FS), 0},
-        {0xc0000101, MSR_CANONICAL, SEG_BASE(SIM_GS), 0},
+        {0xc0000100, MSR_CANONICAL, SEG_BASE(CPU_FS), 0},
+        {0xc0000101, MSR_CANONICAL, SEG_BASE(CPU_GS), 0},
         {0xc0000102, MSR_CANONICAL, FIELD(kernel_gs_base), 0},
         {0xc0000103, MSR_TSC_AUX, FIELD(tsc_aux), 0},
 };
@@ -92,7 +92,7 @@ static const struct msr *find(u32 index)
 	return NULL;
 }
 
-const uint32_t *sim_cpu_msr_list(uint32_t *ret_count)
+const uint32_t *cpu_msr_list(uint32_t *ret_count)
 {
 	static uint32_t list[ARRAY_LEN(msrs)];
 	uint32_t count = 0;
@@ -107,12 +107,12 @@ const uint32_t *sim_cpu_msr_list(uint32_t *ret_count)
 }
 
 /* TSC_AUX is there for RDTSCP and RDPID alone. */
-static bool present(const struct sim_cpu *cpu, const struct msr *msr)
+static bool present(const struct cpu *cpu, const struct msr *msr)
 {
 	return msr->rule != MSR_TSC_AUX || cpu->features & (FEATURE_RDTSCP | FEATURE_RDPID);
 }
 
-bool sim_cpu_msr_read(struct sim_cpu *cpu, uint32_t index, uint64_t *ret_value, bool by_host)
+bool cpu_msr_read(struct cpu *cpu, uint32_t index, uint64_t *ret_value, bool by_host)
 {
 	const struct msr *msr = find(index);
 
@@ -149,35 +149,35 @@ static bool mtrr_types(u64 value)
 }
 
 /* Has CPUID the features that the bits of EFER switch? (kvm_valid_efer(): no SVM here) */
-bool sim_efer_valid(const struct sim_cpu *cpu, u64 value)
+bool cpu_efer_valid(const struct cpu *cpu, u64 value)
 {
 	u64 known = EFER_SCE | (cpu->features & FEATURE_LM ? EFER_LME | EFER_LMA : 0) |
 	            (cpu->features & FEATURE_NX ? EFER_NXE : 0);
 	u32 regs[4];
 
-	sim_cpuid_query(cpu, 0x80000001, 0, regs);
+	cpu_cpuid_query(cpu, 0x80000001, 0, regs);
 	if (regs[3] >> CPUID_EDX_FFXSR & 1)
 		known |= EFER_FFXSR;
 	return !(value & ~known);
 }
 
-static bool efer_write(struct sim_cpu *cpu, u64 value, bool by_host)
+static bool efer_write(struct cpu *cpu, u64 value, bool by_host)
 {
 	const u64 known = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
 
 	/* The VMM may set more than CPUID has, and LME while paging is on. */
-	if (by_host ? value & ~known : !sim_efer_valid(cpu, value))
+	if (by_host ? value & ~known : !cpu_efer_valid(cpu, value))
 		return false;
 	if (!by_host && (value ^ cpu->efer) & EFER_LME && cpu->cr0 & CR0_PG)
 		return false;
 	/* LMA is the processor's. */
 	cpu->efer = (value & ~(u64)EFER_LMA) | (cpu->efer & EFER_LMA);
-	sim_tlb_flush(cpu);
-	sim_mode_changed(cpu);
+	cpu_tlb_flush(cpu);
+	cpu_mode_changed(cpu);
 	return true;
 }
 
-static bool allowed(struct sim_cpu *cpu, const struct msr *msr, u64 value, bool by_host)
+static bool allowed(struct cpu *cpu, const struct msr *msr, u64 value, bool by_host)
 {
 	switch (msr->rule) {
 	case MSR_CANONICAL: return is_canonical(value);
@@ -186,15 +186,15 @@ static bool allowed(struct sim_cpu *cpu, const struct msr *msr, u64 value, bool 
 	case MSR_PAT: return pat_valid(value);
 	case MSR_MTRR_DEF: return !(value & ~(u64)0xcff) && mtrr_type(value);
 	case MSR_MTRR_FIX: return mtrr_types(value);
-	case MSR_MTRR_BASE: return !(value & (0xf00 | ~sim_cpu_phys_mask(cpu))) && mtrr_type(value);
-	case MSR_MTRR_MASK: return !(value & (0x7ff | ~sim_cpu_phys_mask(cpu)));
+	case MSR_MTRR_BASE: return !(value & (0xf00 | ~cpu_phys_mask(cpu))) && mtrr_type(value);
+	case MSR_MTRR_MASK: return !(value & (0x7ff | ~cpu_phys_mask(cpu)));
 	case MSR_READ: return false;
 	default: return true;
 	}
 }
 
 /* What becomes of a value that is allowed, as KVM's __kvm_set_msr() and svm_set_msr(). */
-static u64 kept(const struct sim_cpu *cpu, const struct msr *msr, u64 value)
+static u64 kept(const struct cpu *cpu, const struct msr *msr, u64 value)
 {
 	switch (msr->rule) {
 	case MSR_SYSENTER: return cpu->amd ? (u32)value : make_canonical(value);
@@ -203,7 +203,7 @@ static u64 kept(const struct sim_cpu *cpu, const struct msr *msr, u64 value)
 	}
 }
 
-bool sim_cpu_msr_write(struct sim_cpu *cpu, uint32_t index, uint64_t value, bool by_host)
+bool cpu_msr_write(struct cpu *cpu, uint32_t index, uint64_t value, bool by_host)
 {
 	const struct msr *msr = find(index);
 
@@ -218,15 +218,14 @@ bool sim_cpu_msr_write(struct sim_cpu *cpu, uint32_t index, uint64_t value, bool
 
 /* ---- RDMSR, WRMSR ---- */
 
-static bool own_or_platform(struct sim_cpu *cpu, bool write, u32 index, u64 *value)
+static bool own_or_platform(struct cpu *cpu, bool write, u32 index, u64 *value)
 {
 	if (!find(index))
 		return cpu->bus->msr && cpu->bus->msr(cpu->ctx, write, index, value);
-	return write ? sim_cpu_msr_write(cpu, index, *value, false)
-	             : sim_cpu_msr_read(cpu, index, value, false);
+	return write ? cpu_msr_write(cpu, index, *value, false) : cpu_msr_read(cpu, index, value, false);
 }
 
-static u32 refusal(struct sim_cpu *cpu, bool write, u32 index)
+static u32 refusal(struct cpu *cpu, bool write, u32 index)
 {
 	const struct msr *msr = find(index);
 
@@ -236,14 +235,14 @@ static u32 refusal(struct sim_cpu *cpu, bool write, u32 index)
 	return KVM_MSR_EXIT_REASON_UNKNOWN;
 }
 
-bool sim_msr_access(struct sim_cpu *cpu, bool write, u32 index, u64 *value)
+bool cpu_msr_access(struct cpu *cpu, bool write, u32 index, u64 *value)
 {
-	struct sim_access *access;
+	struct cpu_access *access;
 	u32 reason = KVM_MSR_EXIT_REASON_FILTER;
 
 	/* The one that an exit told of is answered by the caller, whatever was changed meanwhile. */
-	if (cpu->access_id == sim_cpu_icount(cpu) && cpu->accesses_used < cpu->accesses &&
-	        sim_access_repeated(cpu, &access)) {
+	if (cpu->access_id == cpu_icount(cpu) && cpu->accesses_used < cpu->accesses &&
+	        cpu_access_repeated(cpu, &access)) {
 		*value = access->data;
 		return !cpu->exit_info.msr.failed;
 	}
@@ -254,12 +253,12 @@ bool sim_msr_access(struct sim_cpu *cpu, bool write, u32 index, u64 *value)
 	}
 	if (!cpu->bus->msr_exits || !cpu->bus->msr_exits(cpu->ctx, reason))
 		return false;
-	(void)sim_access_repeated(cpu, &access);
+	(void)cpu_access_repeated(cpu, &access);
 	cpu->exit_info.msr.write = write;
 	cpu->exit_info.msr.failed = false;
 	cpu->exit_info.msr.index = index;
 	cpu->exit_info.msr.reason = reason;
 	cpu->exit_info.msr.data = write ? *value : 0;
 	cpu->access_waits = true;
-	sim_leave(cpu, SIM_EXIT_MSR);
+	cpu_leave(cpu, CPU_EXIT_MSR);
 }

@@ -1,8 +1,8 @@
 /*
  * ops: the handlers of the instructions, and the macros that make them for each operand size.
  */
-#ifndef SIM_CPU_OPS_H
-#define SIM_CPU_OPS_H
+#ifndef CPU_OPS_H
+#define CPU_OPS_H
 
 #include "flags.h"
 #include "rows.h"
@@ -13,7 +13,7 @@
  * each size of it, and put them into the table h_name. WIDE: there is no form for bytes.
  */
 #define ONE_SIZE(name, N) \
-	static void name##N(struct sim_cpu *cpu, const struct sim_op *op) \
+	static void name##N(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		name(cpu, op, N / 8); \
 	}
@@ -27,55 +27,55 @@
 	SIZES(name##_r) \
 	SIZES(name##_m) \
 	SIZES(name##_l) \
-	const struct sim_handlers h_##name = { \
+	const struct cpu_handlers h_##name = { \
 	        .r = OF_SIZES(name##_r), .m = OF_SIZES(name##_m), .l = OF_SIZES(name##_l)}
 #define HANDLERS_RM(name) \
 	SIZES(name##_r) \
 	SIZES(name##_m) \
-	const struct sim_handlers h_##name = {.r = OF_SIZES(name##_r), .m = OF_SIZES(name##_m)}
+	const struct cpu_handlers h_##name = {.r = OF_SIZES(name##_r), .m = OF_SIZES(name##_m)}
 #define HANDLERS_M(name) \
 	SIZES(name##_m) \
-	const struct sim_handlers h_##name = {.m = OF_SIZES(name##_m)}
+	const struct cpu_handlers h_##name = {.m = OF_SIZES(name##_m)}
 #define HANDLERS_WIDE_RML(name) \
 	SIZES_WIDE(name##_r) \
 	SIZES_WIDE(name##_m) \
 	SIZES_WIDE(name##_l) \
-	const struct sim_handlers h_##name = { \
+	const struct cpu_handlers h_##name = { \
 	        .r = OF_SIZES_WIDE(name##_r), .m = OF_SIZES_WIDE(name##_m), .l = OF_SIZES_WIDE(name##_l)}
 #define HANDLERS_WIDE_RM(name) \
 	SIZES_WIDE(name##_r) \
 	SIZES_WIDE(name##_m) \
-	const struct sim_handlers h_##name = {.r = OF_SIZES_WIDE(name##_r), .m = OF_SIZES_WIDE(name##_m)}
+	const struct cpu_handlers h_##name = {.r = OF_SIZES_WIDE(name##_r), .m = OF_SIZES_WIDE(name##_m)}
 #define HANDLERS_WIDE_M(name) \
 	SIZES_WIDE(name##_m) \
-	const struct sim_handlers h_##name = {.m = OF_SIZES_WIDE(name##_m)}
+	const struct cpu_handlers h_##name = {.m = OF_SIZES_WIDE(name##_m)}
 
 #define EACH_CONDITION(X) \
 	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 
-enum sim_condition { CONDITION_SET_R, CONDITION_SET_M, CONDITION_MOVE };
-sim_op_fn *sim_condition_handler(enum sim_condition what, unsigned cc);
-extern sim_op_fn *const sim_jcc[16];
+enum cpu_condition { CONDITION_SET_R, CONDITION_SET_M, CONDITION_MOVE };
+cpu_op_fn *cpu_condition_handler(enum cpu_condition what, unsigned cc);
+extern cpu_op_fn *const cpu_jcc[16];
 
 /* ---- the handlers: one for each row of the lists, which may name it more than once ---- */
 
 /* clang-format off */
-#define SIZED(table, at, name, ...)  extern const struct sim_handlers h_##name;
-#define SIZED8(table, at, name, ...) extern const struct sim_handlers h_##name;
-#define PLAIN(table, at, name, ...)  sim_op_fn op_##name;
-#define PLAIN8(table, at, name, ...) sim_op_fn op_##name;
+#define SIZED(table, at, name, ...)  extern const struct cpu_handlers h_##name;
+#define SIZED8(table, at, name, ...) extern const struct cpu_handlers h_##name;
+#define PLAIN(table, at, name, ...)  cpu_op_fn op_##name;
+#define PLAIN8(table, at, name, ...) cpu_op_fn op_##name;
 #define COND8(...)
 #define SPLIT(...)
 #include "rows_int.h"
-#define SSE(map, opcode, prefix, name, a, b, c, twin, feature) sim_op_fn op_##name; TWIN_##twin(name)
+#define SSE(map, opcode, prefix, name, a, b, c, twin, feature) cpu_op_fn op_##name; TWIN_##twin(name)
 #define TWIN__(name)
-#define TWIN_mmx(name) sim_op_fn op_mmx_##name;
+#define TWIN_mmx(name) cpu_op_fn op_mmx_##name;
 #define SSE_SPLIT(...)
-#define SSE_IN_GROUP(table, at, name, ...) sim_op_fn op_##name;
+#define SSE_IN_GROUP(table, at, name, ...) cpu_op_fn op_##name;
 #include "rows_sse.h"
 #undef TWIN__
 #undef TWIN_mmx
 /* clang-format on */
-sim_op_fn op_pause; /* NOP with F3 */
+cpu_op_fn op_pause; /* NOP with F3 */
 
 #endif

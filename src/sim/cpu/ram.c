@@ -79,7 +79,7 @@ static void take_signal(int signal, struct sigaction *before)
 	sigaction(signal, &action, NULL);
 }
 
-void ram_guard_prepare(void)
+void cpu_ram_guard_prepare(void)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -89,17 +89,17 @@ void ram_guard_prepare(void)
 	pthread_mutex_unlock(&lock);
 }
 
-void ram_guard_begin(struct ram_guard *guard)
+void cpu_ram_guard_begin(struct ram_guard *guard)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	pthread_once(&once, ram_guard_prepare);
+	pthread_once(&once, cpu_ram_guard_prepare);
 	guard->outer = innermost;
 	innermost = guard;
 	__asm__ volatile("" ::: "memory");
 }
 
-void ram_guard_end(struct ram_guard *guard)
+void cpu_ram_guard_end(struct ram_guard *guard)
 {
 	__asm__ volatile("" ::: "memory");
 	innermost = guard->outer;
@@ -120,7 +120,7 @@ static bool try(enum attempt attempt, void *to, const void *from, size_t size, c
 	struct ram_guard guard = {.back = &back, .owns = in_range, .start = guest, .size = size};
 	volatile bool done = false;
 
-	ram_guard_begin(&guard);
+	cpu_ram_guard_begin(&guard);
 	if (!setjmp(back)) {
 		if (attempt == ATTEMPT_TOUCH)
 			ram_touch(to, true);
@@ -128,21 +128,21 @@ static bool try(enum attempt attempt, void *to, const void *from, size_t size, c
 			ram_copy(to, from, size);
 		done = true;
 	}
-	ram_guard_end(&guard);
+	cpu_ram_guard_end(&guard);
 	return done;
 }
 
-bool ram_try_read(void *to, const void *guest, size_t size)
+bool cpu_ram_try_read(void *to, const void *guest, size_t size)
 {
 	return try(ATTEMPT_READ, to, guest, size, guest);
 }
 
-bool ram_try_write(void *guest, const void *from, size_t size)
+bool cpu_ram_try_write(void *guest, const void *from, size_t size)
 {
 	return try(ATTEMPT_WRITE, guest, from, size, guest);
 }
 
-bool ram_try_touch(void *guest)
+bool cpu_ram_try_touch(void *guest)
 {
 	return try(ATTEMPT_TOUCH, guest, NULL, 1, guest);
 }

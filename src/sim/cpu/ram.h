@@ -7,8 +7,8 @@
  * with EFAULT then (Linux, arch/x86/kvm/mmu/mmu.c, kvm_handle_error_pfn()), and the process is to live on. A
  * struct ram_guard says what to do instead when the host's processor faults.
  */
-#ifndef SIM_CPU_RAM_H
-#define SIM_CPU_RAM_H
+#ifndef CPU_RAM_H
+#define CPU_RAM_H
 
 #include <setjmp.h>
 #include <stdbool.h>
@@ -56,15 +56,15 @@ struct ram_guard {
 #define RAM_FAULT 2
 
 /* The first guard takes SIGSEGV and SIGBUS. This takes them again, if the program has set other handlers. */
-void ram_guard_prepare(void);
-void ram_guard_begin(struct ram_guard *guard);
-void ram_guard_end(struct ram_guard *guard); /* of the guard that began last */
+void cpu_ram_guard_prepare(void);
+void cpu_ram_guard_begin(struct ram_guard *guard);
+void cpu_ram_guard_end(struct ram_guard *guard); /* of the guard that began last */
 
 /* Copies size bytes from or to guest memory that may be missing. False: it is, and part may be copied. */
-bool ram_try_read(void *to, const void *guest, size_t size);
-bool ram_try_write(void *guest, const void *from, size_t size);
+bool cpu_ram_try_read(void *to, const void *guest, size_t size);
+bool cpu_ram_try_write(void *guest, const void *from, size_t size);
 /* Can the byte be written? It keeps its value, whoever else writes it meanwhile. */
-bool ram_try_touch(void *guest);
+bool cpu_ram_try_touch(void *guest);
 
 /* Meets the fault that an access to the byte would meet. */
 static inline void ram_touch(void *guest, bool write)

@@ -28,7 +28,7 @@
 #define SSE_IN_GROUP(table, at, name, a, b, c, feature)  AT(table, at) = ROW(fn, op_##name, OPERANDS(a, b, c), ROW_Y, feature)
 /* clang-format on */
 
-const struct row sim_rows[8 * ROW_TABLES] = {
+const struct row cpu_rows[8 * ROW_TABLES] = {
 #include "rows_int.h"
 #include "rows_sse.h"
 };

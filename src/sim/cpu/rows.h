@@ -3,8 +3,8 @@
  * rows_sse.h, an instruction a line, with the operands in the manual's own letters (APM 3, appendix A); here
  * is what the letters mean to the decoder.
  */
-#ifndef SIM_CPU_ROWS_H
-#define SIM_CPU_ROWS_H
+#ifndef CPU_ROWS_H
+#define CPU_ROWS_H
 
 #include "internal.h"
 
@@ -137,8 +137,8 @@ enum row_prefix { PREFIX_NP, PREFIX_66, PREFIX_F3, PREFIX_F2 };
 
 /* Without a function and a group: not implemented. */
 struct row {
-	sim_op_fn *fn;                /* either this */
-	const struct sim_handlers *h; /* or this, by the operand's size */
+	cpu_op_fn *fn;                /* either this */
+	const struct cpu_handlers *h; /* or this, by the operand's size */
 	u32 flags;
 	u32 feature; /* of CPUID; without it #UD */
 	u16 group;   /* where split says: the table in which to look on */
@@ -214,11 +214,11 @@ enum row_table {
 	ROW_TABLES
 };
 
-extern const struct row sim_rows[8 * ROW_TABLES];
+extern const struct row cpu_rows[8 * ROW_TABLES];
 
 ALWAYS const struct row *row_at(enum row_table table, unsigned index)
 {
-	return &sim_rows[8u * table + index];
+	return &cpu_rows[8u * table + index];
 }
 
 ALWAYS bool row_empty(const struct row *row)

@@ -8,17 +8,17 @@
 
 /* ---- where we are ---- */
 
-u64 sim_op_rip(const struct sim_cpu *cpu)
+u64 cpu_op_rip(const struct cpu *cpu)
 {
 	return cpu->op ? REG_RIP + cpu->op->next - cpu->op->len : REG_RIP;
 }
 
-u64 sim_op_next_rip(const struct sim_cpu *cpu)
+u64 cpu_op_next_rip(const struct cpu *cpu)
 {
 	return REG_RIP + cpu->op->next;
 }
 
-uint64_t sim_cpu_icount(const struct sim_cpu *cpu)
+uint64_t cpu_icount(const struct cpu *cpu)
 {
 	return cpu->icount + (cpu->op ? (u64)(cpu->op - cpu->block->ops) : 0);
 }
@@ -26,40 +26,40 @@ uint64_t sim_cpu_icount(const struct sim_cpu *cpu)
 /* ---- leaving an instruction ---- */
 
 /* The instruction that runs was not: rip is at it again. */
-static void give_up(struct sim_cpu *cpu)
+static void give_up(struct cpu *cpu)
 {
 	if (!cpu->op)
 		return;
 	if (cpu->saved_op == cpu->op)
 		flags_restore(cpu);
-	cpu->icount = sim_cpu_icount(cpu);
-	REG_RIP = sim_op_rip(cpu);
+	cpu->icount = cpu_icount(cpu);
+	REG_RIP = cpu_op_rip(cpu);
 	cpu->op = NULL;
 }
 
-static _Noreturn void unwind(struct sim_cpu *cpu)
+static _Noreturn void unwind(struct cpu *cpu)
 {
 	give_up(cpu);
 	longjmp(*cpu->unwind, 1);
 }
 
 /* An INT n whose delivery is given up is at its instruction again. */
-static void give_up_delivery(struct sim_cpu *cpu)
+static void give_up_delivery(struct cpu *cpu)
 {
-	if (cpu->event.kind != SIM_EVENT_SOFT || !cpu->event.soft_len)
+	if (cpu->event.kind != CPU_EVENT_SOFT || !cpu->event.soft_len)
 		return;
 	REG_RIP -= cpu->event.soft_len;
-	cpu->event.kind = SIM_EVENT_NONE;
+	cpu->event.kind = CPU_EVENT_NONE;
 }
 
-void sim_leave(struct sim_cpu *cpu, enum sim_exit exit)
+void cpu_leave(struct cpu *cpu, enum cpu_exit exit)
 {
 	cpu->exit = (int)exit;
 	give_up_delivery(cpu);
 	unwind(cpu);
 }
 
-void sim_leave_failed(struct sim_cpu *cpu, const char *why, u64 gpa)
+void cpu_leave_failed(struct cpu *cpu, const char *why, u64 gpa)
 {
 	cpu->exit_info.failed.why = why;
 	cpu->exit_info.failed.gpa = gpa;
@@ -70,10 +70,10 @@ void sim_leave_failed(struct sim_cpu *cpu, const char *why, u64 gpa)
 		cpu->exit_info.failed.size = cpu->op->len;
 		memcpy(cpu->exit_info.failed.bytes, cpu->block->bytes + start, cpu->op->len);
 	}
-	sim_leave(cpu, SIM_EXIT_FAILED);
+	cpu_leave(cpu, CPU_EXIT_FAILED);
 }
 
-void sim_exit_after(struct sim_cpu *cpu, enum sim_exit exit)
+void cpu_exit_after(struct cpu *cpu, enum cpu_exit exit)
 {
 	cpu->exit = (int)exit;
 	cpu->attention = true;
@@ -85,80 +85,80 @@ static bool contributory(unsigned vector)
 }
 
 /* A second exception while one is delivered (APM 2, 8.2.9): #DF, shutdown, or the second alone. */
-static struct sim_event combine(struct sim_cpu *cpu, struct sim_event first, struct sim_event second)
+static struct cpu_event combine(struct cpu *cpu, struct cpu_event first, struct cpu_event second)
 {
-	bool hard = first.kind == SIM_EVENT_EXCEPTION;
+	bool hard = first.kind == CPU_EVENT_EXCEPTION;
 
 	if (hard && first.vector == EXC_DF && (contributory(second.vector) || second.vector == EXC_PF)) {
-		cpu->event.kind = SIM_EVENT_NONE;
-		sim_leave(cpu, SIM_EXIT_SHUTDOWN);
+		cpu->event.kind = CPU_EVENT_NONE;
+		cpu_leave(cpu, CPU_EXIT_SHUTDOWN);
 	}
 	if (hard &&
 	        ((contributory(first.vector) && contributory(second.vector)) ||
 	                (first.vector == EXC_PF && (contributory(second.vector) || second.vector == EXC_PF))))
-		return (struct sim_event){.kind = SIM_EVENT_EXCEPTION, .vector = EXC_DF, .has_error = true};
+		return (struct cpu_event){.kind = CPU_EVENT_EXCEPTION, .vector = EXC_DF, .has_error = true};
 	return second;
 }
 
-static _Noreturn void raise_event(struct sim_cpu *cpu, struct sim_event event)
+static _Noreturn void raise_event(struct cpu *cpu, struct cpu_event event)
 {
-	if (cpu->event.kind != SIM_EVENT_NONE) {
+	if (cpu->event.kind != CPU_EVENT_NONE) {
 		REG_RIP -= cpu->event.soft_len;
 		event = combine(cpu, cpu->event, event);
 	}
 	cpu->event = event;
 	cpu->attention = true;
-	cpu->toil += SIM_TOIL_FAULT;
-	sim_access_forget(cpu);
+	cpu->toil += CPU_TOIL_FAULT;
+	cpu_access_forget(cpu);
 	unwind(cpu);
 }
 
-void sim_raise(struct sim_cpu *cpu, u8 vector)
+void cpu_raise(struct cpu *cpu, u8 vector)
 {
-	raise_event(cpu, (struct sim_event){.kind = SIM_EVENT_EXCEPTION, .vector = vector});
+	raise_event(cpu, (struct cpu_event){.kind = CPU_EVENT_EXCEPTION, .vector = vector});
 }
 
-void sim_raise_error(struct sim_cpu *cpu, u8 vector, u32 error)
+void cpu_raise_error(struct cpu *cpu, u8 vector, u32 error)
 {
 	raise_event(cpu,
-	        (struct sim_event){
-	                .kind = SIM_EVENT_EXCEPTION, .vector = vector, .has_error = true, .error = error});
+	        (struct cpu_event){
+	                .kind = CPU_EVENT_EXCEPTION, .vector = vector, .has_error = true, .error = error});
 }
 
-void sim_raise_page_fault(struct sim_cpu *cpu, u64 linear, u32 error)
+void cpu_raise_page_fault(struct cpu *cpu, u64 linear, u32 error)
 {
 	cpu->cr2 = linear;
 	raise_event(cpu,
-	        (struct sim_event){
-	                .kind = SIM_EVENT_EXCEPTION, .vector = EXC_PF, .has_error = true, .error = error});
+	        (struct cpu_event){
+	                .kind = CPU_EVENT_EXCEPTION, .vector = EXC_PF, .has_error = true, .error = error});
 }
 
 /* ---- opcodes that do nothing but fail ---- */
 
-void op_invalid(struct sim_cpu *cpu, const struct sim_op *op)
+void op_invalid(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_raise(cpu, EXC_UD);
+	cpu_raise(cpu, EXC_UD);
 }
 
-void op_too_long(struct sim_cpu *cpu, const struct sim_op *op)
+void op_too_long(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_raise_error(cpu, EXC_GP, 0);
+	cpu_raise_error(cpu, EXC_GP, 0);
 }
 
-void op_unknown(struct sim_cpu *cpu, const struct sim_op *op)
+void op_unknown(struct cpu *cpu, const struct cpu_op *op)
 {
 	u32 key = (u32)op->imm, i = 0;
 
 	while (i < cpu->unknown_count && cpu->unknown[i].key != key)
 		i++;
-	if (i == cpu->unknown_count && i < SIM_UNKNOWN_MAX)
-		cpu->unknown[cpu->unknown_count++] = (struct sim_unknown){.key = key};
-	if (i < SIM_UNKNOWN_MAX)
+	if (i == cpu->unknown_count && i < CPU_UNKNOWN_MAX)
+		cpu->unknown[cpu->unknown_count++] = (struct cpu_unknown){.key = key};
+	if (i < CPU_UNKNOWN_MAX)
 		cpu->unknown[i].count++;
-	sim_raise(cpu, EXC_UD);
+	cpu_raise(cpu, EXC_UD);
 }
 
-const char *sim_cpu_unknown_name(uint32_t key, char text[static 32])
+const char *cpu_unknown_name(uint32_t key, char text[static 32])
 {
 	static const char *const prefixes[] = {"", "66 ", "f3 ", "f2 "};
 	static const char *const maps[] = {"", "0f ", "0f 38 ", "0f 3a "};
@@ -174,25 +174,25 @@ const char *sim_cpu_unknown_name(uint32_t key, char text[static 32])
 
 /* ---- modes ---- */
 
-static void attention_update(struct sim_cpu *cpu)
+static void attention_update(struct cpu *cpu)
 {
-	cpu->attention = cpu->event.kind != SIM_EVENT_NONE || cpu->shadow || cpu->exit >= 0 || cpu->trace ||
-	                 cpu->rflags_rest & FLAG_RF || sim_debug_active(cpu);
+	cpu->attention = cpu->event.kind != CPU_EVENT_NONE || cpu->shadow || cpu->exit >= 0 || cpu->trace ||
+	                 cpu->rflags_rest & FLAG_RF || cpu_debug_active(cpu);
 }
 
-void sim_flags_changed(struct sim_cpu *cpu)
+void cpu_flags_changed(struct cpu *cpu)
 {
-	cpu->accept = SIM_PENDING_STOP | SIM_PENDING_FLUSH | (cpu->nmi_blocked ? 0 : SIM_PENDING_NMI) |
-	              (cpu->rflags_rest & FLAG_IF && !(cpu->debugger.ask & SIM_DEBUG_CALM)
-	                              ? SIM_PENDING_INTR | SIM_PENDING_WINDOW
+	cpu->accept = CPU_PENDING_STOP | CPU_PENDING_FLUSH | (cpu->nmi_blocked ? 0 : CPU_PENDING_NMI) |
+	              (cpu->rflags_rest & FLAG_IF && !(cpu->debugger.ask & CPU_DEBUG_CALM)
+	                              ? CPU_PENDING_INTR | CPU_PENDING_WINDOW
 	                              : 0);
-	sim_tlb_select(cpu);
+	cpu_tlb_select(cpu);
 	attention_update(cpu);
 }
 
-void sim_mode_changed(struct sim_cpu *cpu)
+void cpu_mode_changed(struct cpu *cpu)
 {
-	const struct sim_seg *cs = &cpu->seg[SIM_CS];
+	const struct cpu_seg *cs = &cpu->seg[CPU_CS];
 	u32 mode = 0;
 
 	if (cpu->cr0 & CR0_PE)
@@ -204,92 +204,92 @@ void sim_mode_changed(struct sim_cpu *cpu)
 	}
 	if (cs->attr & SEG_DB && !(mode & MODE_64))
 		mode |= MODE_CS32;
-	if (cpu->seg[SIM_SS].attr & SEG_DB && !(mode & MODE_64))
+	if (cpu->seg[CPU_SS].attr & SEG_DB && !(mode & MODE_64))
 		mode |= MODE_SS32;
 	if (mode != cpu->mode) {
 		cpu->mode = mode;
-		sim_code_forget_jumps(cpu);
+		cpu_code_forget_jumps(cpu);
 	}
-	sim_code_privilege_changed(cpu);
-	sim_flags_changed(cpu);
+	cpu_code_privilege_changed(cpu);
+	cpu_flags_changed(cpu);
 }
 
-void sim_set_cpl(struct sim_cpu *cpu, u32 cpl)
+void cpu_set_cpl(struct cpu *cpu, u32 cpl)
 {
 	cpu->cpl = cpl;
-	sim_code_privilege_changed(cpu);
-	sim_tlb_select(cpu);
+	cpu_code_privilege_changed(cpu);
+	cpu_tlb_select(cpu);
 }
 
-bool sim_cpu_interruptible(const struct sim_cpu *cpu)
+bool cpu_interruptible(const struct cpu *cpu)
 {
-	return cpu->rflags_rest & FLAG_IF && !cpu->shadow && cpu->event.kind == SIM_EVENT_NONE &&
+	return cpu->rflags_rest & FLAG_IF && !cpu->shadow && cpu->event.kind == CPU_EVENT_NONE &&
 	       !cpu->access_waits;
 }
 
 /* ---- between blocks ---- */
 
-void sim_nmis_take(struct sim_cpu *cpu, u32 count)
+void cpu_nmis_take(struct cpu *cpu, u32 count)
 {
-	u32 waiting = atomic_load(&cpu->nmis), limit = sim_cpu_nmi_limit(cpu);
+	u32 waiting = atomic_load(&cpu->nmis), limit = cpu_nmi_limit(cpu);
 
 	/* Another thread may post one at any time: it adds, then sets the bit. */
-	sim_cpu_unpost(cpu, SIM_PENDING_NMI);
+	cpu_unpost(cpu, CPU_PENDING_NMI);
 	atomic_fetch_sub(&cpu->nmis, count + (waiting > limit ? waiting - limit : 0));
 	if (atomic_load(&cpu->nmis))
-		sim_cpu_post(cpu, SIM_PENDING_NMI);
+		cpu_post(cpu, CPU_PENDING_NMI);
 }
 
 /* An interrupt or NMI that may be taken becomes the event. */
-static void accept_interrupt(struct sim_cpu *cpu, u32 pending)
+static void accept_interrupt(struct cpu *cpu, u32 pending)
 {
-	if (pending & SIM_PENDING_NMI) {
+	if (pending & CPU_PENDING_NMI) {
 		bool there = atomic_load(&cpu->nmis);
 
-		sim_nmis_take(cpu, there);
+		cpu_nmis_take(cpu, there);
 		if (there)
-			cpu->event = (struct sim_event){.kind = SIM_EVENT_NMI, .vector = EXC_NMI};
-	} else if (pending & SIM_PENDING_INTR) {
+			cpu->event = (struct cpu_event){.kind = CPU_EVENT_NMI, .vector = EXC_NMI};
+	} else if (pending & CPU_PENDING_INTR) {
 		int vector = cpu->bus->interrupt_ack ? cpu->bus->interrupt_ack(cpu->ctx) : -1;
 
 		if (vector >= 0)
-			cpu->event = (struct sim_event){.kind = SIM_EVENT_INTR, .vector = (u8)vector};
+			cpu->event = (struct cpu_event){.kind = CPU_EVENT_INTR, .vector = (u8)vector};
 	}
 }
 
 /* True: go on with the next block; false: leave with cpu->exit. */
-static bool look_around(struct sim_cpu *cpu)
+static bool look_around(struct cpu *cpu)
 {
 	u32 pending;
 
 	if (cpu->exit >= 0)
 		return false;
-	while (cpu->event.kind != SIM_EVENT_NONE) {
-		if (sim_debug_takes(cpu))
+	while (cpu->event.kind != CPU_EVENT_NONE) {
+		if (cpu_debug_takes(cpu))
 			return false;
-		sim_deliver(cpu);
+		cpu_deliver(cpu);
 	}
 	pending = atomic_load_explicit(&cpu->pending, memory_order_acquire) & cpu->accept;
-	if (pending & SIM_PENDING_FLUSH)
-		sim_map_take(cpu);
-	if (pending & SIM_PENDING_STOP) {
-		cpu->exit = SIM_EXIT_STOPPED;
+	if (pending & CPU_PENDING_FLUSH)
+		cpu_map_take(cpu);
+	if (pending & CPU_PENDING_STOP) {
+		cpu->exit = CPU_EXIT_STOPPED;
 		return false;
 	}
-	if (!cpu->shadow && pending & (SIM_PENDING_INTR | SIM_PENDING_NMI)) {
+	if (!cpu->shadow && pending & (CPU_PENDING_INTR | CPU_PENDING_NMI)) {
 		accept_interrupt(cpu, pending);
-		if (cpu->event.kind != SIM_EVENT_NONE)
-			sim_deliver(cpu);
-	} else if (!cpu->shadow && pending & SIM_PENDING_WINDOW) {
-		cpu->exit = SIM_EXIT_WINDOW;
+		if (cpu->event.kind != CPU_EVENT_NONE)
+			cpu_deliver(cpu);
+	} else if (!cpu->shadow && pending & CPU_PENDING_WINDOW) {
+		cpu->exit = CPU_EXIT_WINDOW;
 		return false;
 	}
 	if (cpu->icount >= cpu->deadline) {
-		cpu->exit = SIM_EXIT_DEADLINE;
+		cpu->exit = CPU_EXIT_DEADLINE;
 		return false;
 	}
 	if (cpu->trace && cpu->trace(cpu->trace_ctx, cpu)) {
-		cpu->exit = SIM_EXIT_TRACED;
+		cpu->exit = CPU_EXIT_TRACED;
 		return false;
 	}
 	return true;
@@ -297,28 +297,28 @@ static bool look_around(struct sim_cpu *cpu)
 
 /* ---- blocks ---- */
 
-static u64 code_linear(struct sim_cpu *cpu)
+static u64 code_linear(struct cpu *cpu)
 {
 	if (likely(cpu->mode & MODE_64))
 		return REG_RIP;
-	return (u32)(cpu->seg[SIM_CS].base + REG_RIP);
+	return (u32)(cpu->seg[CPU_CS].base + REG_RIP);
 }
 
 /* Outside 64-bit mode: does the block, or at least its first instruction, lie within CS? */
-static unsigned within_limit(struct sim_cpu *cpu, const struct sim_block *block)
+static unsigned within_limit(struct cpu *cpu, const struct cpu_block *block)
 {
-	u64 limit = cpu->seg[SIM_CS].limit;
+	u64 limit = cpu->seg[CPU_CS].limit;
 
 	if (REG_RIP + block->bytes_size - 1 <= limit)
 		return block->count;
 	if (REG_RIP + block->ops[0].len - 1 > limit)
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 	return 1;
 }
 
-ALWAYS void run_block(struct sim_cpu *cpu, struct sim_block *block, unsigned count)
+ALWAYS void run_block(struct cpu *cpu, struct cpu_block *block, unsigned count)
 {
-	const struct sim_op *op = block->ops;
+	const struct cpu_op *op = block->ops;
 
 	cpu->block = block;
 	cpu->op_end = op + count;
@@ -334,13 +334,13 @@ ALWAYS void run_block(struct sim_cpu *cpu, struct sim_block *block, unsigned cou
 }
 
 /* One instruction, with its breakpoints, the single-step trap and the end of an interrupt shadow. */
-static void run_single(struct sim_cpu *cpu, struct sim_block *block, bool resumed)
+static void run_single(struct cpu *cpu, struct cpu_block *block, bool resumed)
 {
-	bool step = sim_debug_steps(cpu, &block->ops[0]);
+	bool step = cpu_debug_steps(cpu, &block->ops[0]);
 	u64 rip = REG_RIP;
 
 	if (!resumed)
-		sim_debug_before(cpu, code_linear(cpu));
+		cpu_debug_before(cpu, code_linear(cpu));
 	if (!(cpu->mode & MODE_64))
 		within_limit(cpu, block);
 	cpu->rflags_rest &= ~(u64)FLAG_RF;
@@ -348,17 +348,17 @@ static void run_single(struct sim_cpu *cpu, struct sim_block *block, bool resume
 	run_block(cpu, block, 1);
 	if (block->ops[0].flags & (OP_REP | OP_REPNE) && REG_RIP == rip) /* its next iteration */
 		cpu->rflags_rest |= FLAG_RF;
-	sim_debug_after(cpu, &block->ops[0], step);
+	cpu_debug_after(cpu, &block->ops[0], step);
 	attention_update(cpu);
 }
 
-static void run_blocks(struct sim_cpu *cpu)
+static void run_blocks(struct cpu *cpu)
 {
-	struct sim_jump *jumps = sim_code_jumps(cpu);
+	struct cpu_jump *jumps = cpu_code_jumps(cpu);
 
 	for (;;) {
-		struct sim_block *block;
-		const struct sim_jump *jump;
+		struct cpu_block *block;
+		const struct cpu_jump *jump;
 		u64 linear;
 
 		if (unlikely(cpu->attention || cpu->icount >= cpu->deadline ||
@@ -366,10 +366,10 @@ static void run_blocks(struct sim_cpu *cpu)
 		        !look_around(cpu))
 			return;
 		linear = code_linear(cpu);
-		jump = &jumps[sim_jump_index(linear)];
+		jump = &jumps[cpu_jump_index(linear)];
 		block = likely(jump->linear == linear && jump->tag == cpu->exec_tag)
 		                ? jump->block
-		                : sim_code_find(cpu, linear);
+		                : cpu_code_find(cpu, linear);
 		if (unlikely(cpu->attention))
 			run_single(cpu, block, false);
 		else
@@ -378,16 +378,16 @@ static void run_blocks(struct sim_cpu *cpu)
 }
 
 /* The data of the access that the last run left for is there now. */
-static void complete_access(struct sim_cpu *cpu)
+static void complete_access(struct cpu *cpu)
 {
-	struct sim_access *access = &cpu->access[cpu->accesses ? cpu->accesses - 1 : 0];
+	struct cpu_access *access = &cpu->access[cpu->accesses ? cpu->accesses - 1 : 0];
 
 	if (cpu->access_waits && cpu->accesses) {
-		if (cpu->exit == SIM_EXIT_MMIO && !cpu->exit_info.mmio.write)
+		if (cpu->exit == CPU_EXIT_MMIO && !cpu->exit_info.mmio.write)
 			access->data = load_le(cpu->exit_info.mmio.data, cpu->exit_info.mmio.size);
-		else if (cpu->exit == SIM_EXIT_IO && !cpu->exit_info.io.write && !cpu->ins_ready)
+		else if (cpu->exit == CPU_EXIT_IO && !cpu->exit_info.io.write && !cpu->ins_ready)
 			access->data = load_le(cpu->exit_info.io.data, cpu->exit_info.io.size);
-		else if (cpu->exit == SIM_EXIT_MSR && !cpu->exit_info.msr.write)
+		else if (cpu->exit == CPU_EXIT_MSR && !cpu->exit_info.msr.write)
 			access->data = cpu->exit_info.msr.data;
 	}
 	cpu->access_waits = false;
@@ -395,45 +395,45 @@ static void complete_access(struct sim_cpu *cpu)
 }
 
 /* The instruction whose access was completed goes first, whatever else waits. */
-static void finish_instruction(struct sim_cpu *cpu)
+static void finish_instruction(struct cpu *cpu)
 {
-	struct sim_block *block = sim_code_find(cpu, code_linear(cpu));
+	struct cpu_block *block = cpu_code_find(cpu, code_linear(cpu));
 
 	run_single(cpu, block, true);
 }
 
 /* An instruction or a delivery was given up. */
-static void come_back(struct sim_cpu *cpu)
+static void come_back(struct cpu *cpu)
 {
-	sim_rmw_abandon(cpu);
-	sim_flags_changed(cpu);
-	if (cpu->exit < 0 && cpu->toil >= SIM_TOIL_MAX)
-		cpu->exit = SIM_EXIT_DEADLINE;
+	cpu_rmw_abandon(cpu);
+	cpu_flags_changed(cpu);
+	if (cpu->exit < 0 && cpu->toil >= CPU_TOIL_MAX)
+		cpu->exit = CPU_EXIT_DEADLINE;
 }
 
-static void leave_missing(struct sim_cpu *cpu)
+static void leave_missing(struct cpu *cpu)
 {
 	give_up_delivery(cpu);
 	give_up(cpu);
-	cpu->exit = SIM_EXIT_MISSING;
+	cpu->exit = CPU_EXIT_MISSING;
 	come_back(cpu);
 }
 
-enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
+enum cpu_exit cpu_run(struct cpu *cpu, uint64_t deadline)
 {
 	jmp_buf env;
-	struct ram_guard guard = {.back = &env, .owns = sim_is_guest_memory, .start = cpu};
-	volatile bool resume = cpu->access_waits && cpu->event.kind == SIM_EVENT_NONE;
+	struct ram_guard guard = {.back = &env, .owns = cpu_is_guest_memory, .start = cpu};
+	volatile bool resume = cpu->access_waits && cpu->event.kind == CPU_EVENT_NONE;
 
 	cpu->unwind = &env;
 	cpu->deadline = deadline;
 	cpu->toil = 0;
 	complete_access(cpu);
 	cpu->exit = -1;
-	sim_map_enter(cpu);
-	sim_code_serialize(cpu);
-	sim_mode_changed(cpu);
-	ram_guard_begin(&guard);
+	cpu_map_enter(cpu);
+	cpu_code_serialize(cpu);
+	cpu_mode_changed(cpu);
+	cpu_ram_guard_begin(&guard);
 	switch (setjmp(env)) {
 	case 0: break;
 	case RAM_FAULT:
@@ -448,8 +448,8 @@ enum sim_exit sim_cpu_run(struct sim_cpu *cpu, uint64_t deadline)
 	}
 	if (cpu->exit < 0)
 		run_blocks(cpu);
-	ram_guard_end(&guard);
-	sim_map_leave(cpu);
+	cpu_ram_guard_end(&guard);
+	cpu_map_leave(cpu);
 	cpu->unwind = NULL;
-	return (enum sim_exit)cpu->exit;
+	return (enum cpu_exit)cpu->exit;
 }

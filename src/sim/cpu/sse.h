@@ -1,23 +1,23 @@
 /*
  * sse: what the SSE files share: registers, operands, and exceptions of the host's arithmetic.
  */
-#ifndef SIM_CPU_SSE_H
-#define SIM_CPU_SSE_H
+#ifndef CPU_SSE_H
+#define CPU_SSE_H
 
 #include "ops.h"
 
 typedef long long sse_value __attribute__((vector_size(16)));
 
-ALWAYS sse_value *sse_xmm(struct sim_cpu *cpu, unsigned number)
+ALWAYS sse_value *sse_xmm(struct cpu *cpu, unsigned number)
 {
 	return (sse_value *)(void *)cpu->xmm[number];
 }
 
-sse_value sim_mem_read128(struct sim_cpu *cpu, u64 linear, unsigned seg);
-void sim_mem_write128(struct sim_cpu *cpu, u64 linear, sse_value value, unsigned seg);
+sse_value cpu_mem_read128(struct cpu *cpu, u64 linear, unsigned seg);
+void cpu_mem_write128(struct cpu *cpu, u64 linear, sse_value value, unsigned seg);
 
 /* A register, or 16 bytes of memory that must be aligned, #GP(0), unless MXCSR.MM says that they need not. */
-ALWAYS sse_value sse_source(struct sim_cpu *cpu, const struct sim_op *op)
+ALWAYS sse_value sse_source(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 linear;
 
@@ -25,27 +25,27 @@ ALWAYS sse_value sse_source(struct sim_cpu *cpu, const struct sim_op *op)
 		return *sse_xmm(cpu, op->xrm);
 	linear = op_linear(cpu, op, 16, ACCESS_READ);
 	if (unlikely(linear % 16) && !(cpu->mxcsr & MXCSR_MM))
-		sim_raise_error(cpu, EXC_GP, 0);
-	return sim_mem_read128(cpu, linear, op->seg);
+		cpu_raise_error(cpu, EXC_GP, 0);
+	return cpu_mem_read128(cpu, linear, op->seg);
 }
 
-ALWAYS sse_value sse_source_unaligned(struct sim_cpu *cpu, const struct sim_op *op)
+ALWAYS sse_value sse_source_unaligned(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (!(op->flags & OP_MEM))
 		return *sse_xmm(cpu, op->xrm);
-	return sim_mem_read128(cpu, op_linear(cpu, op, 16, ACCESS_READ), op->seg);
+	return cpu_mem_read128(cpu, op_linear(cpu, op, 16, ACCESS_READ), op->seg);
 }
 
 /* A register, or 2, 4 or 8 bytes of memory in the low end. */
-ALWAYS sse_value sse_source_part(struct sim_cpu *cpu, const struct sim_op *op, unsigned bytes)
+ALWAYS sse_value sse_source_part(struct cpu *cpu, const struct cpu_op *op, unsigned bytes)
 {
 	if (!(op->flags & OP_MEM))
 		return *sse_xmm(cpu, op->xrm);
-	return (sse_value){(long long)sim_rm_read(cpu, op, bytes), 0};
+	return (sse_value){(long long)cpu_rm_read(cpu, op, bytes), 0};
 }
 
 /* After arithmetic whose MXCSR was mxcsr: takes the exceptions over; #XM if one is not masked. */
-void sse_exceptions(struct sim_cpu *cpu, u32 mxcsr);
+void cpu_sse_exceptions(struct cpu *cpu, u32 mxcsr);
 
 /* What an instruction does in each of its lanes, by the scalar instruction that does it. */
 enum sse_step {
@@ -65,13 +65,13 @@ struct sse_shape {
 	bool horizontal; /* neighbours in a, then in b */
 };
 /* The flags of MXCSR if overflow or underflow is not masked (sse_late.c). */
-u32 sse_late_flags(const struct sim_cpu *cpu, const struct sse_shape *shape, sse_value a, sse_value b);
+u32 cpu_sse_late_flags(const struct cpu *cpu, const struct sse_shape *shape, sse_value a, sse_value b);
 
 /*
  * The guest's rounding and denormal modes with all exceptions masked and none set. Where the guest wants
  * underflow to trap, flushing to zero makes the host tell of exact results, too.
  */
-ALWAYS u32 sse_control(const struct sim_cpu *cpu)
+ALWAYS u32 sse_control(const struct cpu *cpu)
 {
 	return ((cpu->mxcsr | 0x1f80) & 0xffc0) | (cpu->mxcsr & MXCSR_UM ? 0 : MXCSR_FTZ);
 }

@@ -5,10 +5,10 @@
 
 /* xmm = xmm insn source; SHA's memory operands have any alignment. */
 #define CRYPTO(name, insn, source) \
-	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		sse_value b; \
-		sim_sse_check(cpu); \
+		cpu_sse_check(cpu); \
 		b = source(cpu, op); \
 		__asm__(insn \
 		        : [a] "+x"(*sse_xmm(cpu, op->xreg)) \
@@ -27,12 +27,12 @@ CRYPTO(sha256msg1, "sha256msg1 %[b], %[a]", sse_source_unaligned)
 CRYPTO(sha256msg2, "sha256msg2 %[b], %[a]", sse_source_unaligned)
 
 /* The immediate, which the host's instruction wants as a constant, is XORed into two of the four words. */
-void op_aeskeygenassist(struct sim_cpu *cpu, const struct sim_op *op)
+void op_aeskeygenassist(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 round = op->imm << 32;
 	sse_value b;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	b = sse_source(cpu, op);
 	__asm__("aeskeygenassist $0, %[b], %[a]" : [a] "=x"(*sse_xmm(cpu, op->xreg)) : [b] "x"(b));
 	*sse_xmm(cpu, op->xreg) ^= (sse_value){(long long)round, (long long)round};
@@ -41,11 +41,11 @@ void op_aeskeygenassist(struct sim_cpu *cpu, const struct sim_op *op)
 #define CASE(insn, n, imm) \
 	case n: __asm__(insn " $" #imm ", %[b], %[a]" : [a] "+x"(*a) : [b] "x"(b)); break
 
-void op_pclmulqdq(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pclmulqdq(struct cpu *cpu, const struct cpu_op *op)
 {
 	sse_value *a = sse_xmm(cpu, op->xreg), b;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	b = sse_source(cpu, op);
 	switch (op->imm & 0x11) {
 		CASE("pclmulqdq", 0x00, 0x00);
@@ -55,11 +55,11 @@ void op_pclmulqdq(struct sim_cpu *cpu, const struct sim_op *op)
 	}
 }
 
-void op_sha1rnds4(struct sim_cpu *cpu, const struct sim_op *op)
+void op_sha1rnds4(struct cpu *cpu, const struct cpu_op *op)
 {
 	sse_value *a = sse_xmm(cpu, op->xreg), b;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	b = sse_source_unaligned(cpu, op);
 	switch (op->imm & 3) {
 		CASE("sha1rnds4", 0, 0);
@@ -76,14 +76,14 @@ static u64 field_mask(u64 length)
 	return length & 63 ? ((u64)1 << (length & 63)) - 1 : ~(u64)0;
 }
 
-static void extract(struct sim_cpu *cpu, unsigned number, u64 length, u64 index)
+static void extract(struct cpu *cpu, unsigned number, u64 length, u64 index)
 {
 	sse_value *v = sse_xmm(cpu, number);
 
 	*v = (sse_value){(long long)(((u64)(*v)[0] >> (index & 63)) & field_mask(length)), 0};
 }
 
-static void insert(struct sim_cpu *cpu, const struct sim_op *op, u64 length, u64 index)
+static void insert(struct cpu *cpu, const struct cpu_op *op, u64 length, u64 index)
 {
 	sse_value *v = sse_xmm(cpu, op->xreg);
 	u64 mask = field_mask(length), field = (u64)(*sse_xmm(cpu, op->xrm))[0] & mask;
@@ -92,30 +92,30 @@ static void insert(struct sim_cpu *cpu, const struct sim_op *op, u64 length, u64
 	*v = (sse_value){(long long)(((u64)(*v)[0] & ~(mask << index)) | field << index), 0};
 }
 
-void op_extrq_imm(struct sim_cpu *cpu, const struct sim_op *op)
+void op_extrq_imm(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	extract(cpu, op->xrm, op->imm, op->imm >> 8);
 }
 
-void op_extrq(struct sim_cpu *cpu, const struct sim_op *op)
+void op_extrq(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 field = (u64)(*sse_xmm(cpu, op->xrm))[0];
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	extract(cpu, op->xreg, field, field >> 8);
 }
 
-void op_insertq_imm(struct sim_cpu *cpu, const struct sim_op *op)
+void op_insertq_imm(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	insert(cpu, op, op->imm, op->imm >> 8);
 }
 
-void op_insertq(struct sim_cpu *cpu, const struct sim_op *op)
+void op_insertq(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 field = (u64)(*sse_xmm(cpu, op->xrm))[1];
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	insert(cpu, op, field, field >> 8);
 }

@@ -4,7 +4,7 @@
  */
 #include "sse.h"
 
-void sse_exceptions(struct sim_cpu *cpu, u32 mxcsr)
+void cpu_sse_exceptions(struct cpu *cpu, u32 mxcsr)
 {
 	u32 flags = mxcsr & 0x3f, unmasked = ~(cpu->mxcsr >> 7);
 
@@ -14,19 +14,19 @@ void sse_exceptions(struct sim_cpu *cpu, u32 mxcsr)
 		flags &= 7;
 	cpu->mxcsr |= flags;
 	if (flags & unmasked)
-		sim_raise(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
+		cpu_raise(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
 }
 
 /* xmm = xmm insn source; the source is 16 aligned bytes, or fewer of any alignment. */
 #define FLOAT(name, insn, source) \
-	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		sse_value a = *sse_xmm(cpu, op->xreg), b; \
 		u32 after; \
-		sim_sse_check(cpu); \
+		cpu_sse_check(cpu); \
 		b = source; \
 		SSE_HOST(insn " %[b], %[a]", after, [a] "+x"(a), [b] "x"(b)); \
-		sse_exceptions(cpu, after); \
+		cpu_sse_exceptions(cpu, after); \
 		*sse_xmm(cpu, op->xreg) = a; \
 	}
 #define FLOATS(name) \
@@ -40,17 +40,17 @@ FLOATS(sqrt)
 
 /* What may overflow or underflow. */
 #define ARITH(name, source, ...) \
-	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		static const struct sse_shape shape = {__VA_ARGS__}; \
 		sse_value a = *sse_xmm(cpu, op->xreg), b; \
 		u32 after; \
-		sim_sse_check(cpu); \
+		cpu_sse_check(cpu); \
 		b = source; \
 		SSE_HOST(#name " %[b], %[a]", after, [a] "+x"(a), [b] "x"(b)); \
 		if (unlikely(~cpu->mxcsr & (MXCSR_OM | MXCSR_UM))) \
-			after = sse_late_flags(cpu, &shape, *sse_xmm(cpu, op->xreg), b); \
-		sse_exceptions(cpu, after); \
+			after = cpu_sse_late_flags(cpu, &shape, *sse_xmm(cpu, op->xreg), b); \
+		cpu_sse_exceptions(cpu, after); \
 		*sse_xmm(cpu, op->xreg) = a; \
 	}
 #define ARITHS(name, step) \
@@ -106,16 +106,16 @@ FLOAT(unpckhpd, "unpckhpd", sse_source(cpu, op))
 	CASE(insn, 14) CASE(insn, 15)
 /* clang-format on */
 #define FLOAT_IMM(name, insn, source, mask, cases) \
-	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		sse_value a = *sse_xmm(cpu, op->xreg), b; \
 		u32 after = 0; \
-		sim_sse_check(cpu); \
+		cpu_sse_check(cpu); \
 		b = source; \
 		switch (op->imm & (mask)) { \
 			cases(insn) \
 		} \
-		sse_exceptions(cpu, after); \
+		cpu_sse_exceptions(cpu, after); \
 		*sse_xmm(cpu, op->xreg) = a; \
 	}
 FLOAT_IMM(cmpps, "cmpps", sse_source(cpu, op), 7, CASES_8)
@@ -140,17 +140,17 @@ FLOAT_IMM(mpsadbw, "mpsadbw", sse_source(cpu, op), 7, CASES_8)
 	DOT_CASE(insn, 0xcf) DOT_CASE(insn, 0xdf) DOT_CASE(insn, 0xef) DOT_CASE(insn, 0xff)
 /* clang-format on */
 #define DOT(name, lanes) \
-	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		sse_value a = *sse_xmm(cpu, op->xreg), b; \
 		u8 *r = cpu->xmm[op->xreg]; \
 		u32 after = 0; \
-		sim_sse_check(cpu); \
+		cpu_sse_check(cpu); \
 		b = sse_source(cpu, op); \
 		switch (op->imm >> 4 & 15) { \
 			DOT_CASES(#name) \
 		} \
-		sse_exceptions(cpu, after); \
+		cpu_sse_exceptions(cpu, after); \
 		memset(r, 0, 16); \
 		for (unsigned i = 0; i < (lanes); i++) \
 			if (op->imm >> i & 1) \
@@ -162,36 +162,36 @@ DOT(dppd, 2)
 /* ---- to and from general registers ---- */
 
 #define FROM_INTEGER(name) \
-	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		sse_value a = *sse_xmm(cpu, op->xreg); \
 		u64 value; \
 		u32 after; \
-		sim_sse_check(cpu); \
-		value = sim_rm_read(cpu, op, op->size); \
+		cpu_sse_check(cpu); \
+		value = cpu_rm_read(cpu, op, op->size); \
 		if (op->size == 8) \
 			SSE_HOST(#name "q %[b], %[a]", after, [a] "+x"(a), [b] "r"(value)); \
 		else \
 			SSE_HOST(#name "l %k[b], %[a]", after, [a] "+x"(a), [b] "r"(value)); \
-		sse_exceptions(cpu, after); \
+		cpu_sse_exceptions(cpu, after); \
 		*sse_xmm(cpu, op->xreg) = a; \
 	}
 FROM_INTEGER(cvtsi2ss)
 FROM_INTEGER(cvtsi2sd)
 
 #define TO_INTEGER(name, bytes) \
-	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		sse_value b; \
 		u64 value; \
 		u32 after; \
-		sim_sse_check(cpu); \
+		cpu_sse_check(cpu); \
 		b = sse_source_part(cpu, op, bytes); \
 		if (op->size == 8) \
 			SSE_HOST(#name " %[b], %q[a]", after, [a] "=r"(value), [b] "x"(b)); \
 		else \
 			SSE_HOST(#name " %[b], %k[a]", after, [a] "=r"(value), [b] "x"(b)); \
-		sse_exceptions(cpu, after); \
+		cpu_sse_exceptions(cpu, after); \
 		reg_set(cpu, op->xreg * 8u, op->size, value); \
 	}
 TO_INTEGER(cvtss2si, 4)
@@ -201,14 +201,14 @@ TO_INTEGER(cvttsd2si, 8)
 
 /* LAHF takes ZF, PF and CF as the comparison set them; MXCSR's instructions leave them alone. */
 #define ORDER(name, bytes) \
-	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		sse_value a = *sse_xmm(cpu, op->xreg), b; \
 		u32 after, ax; \
-		sim_sse_check(cpu); \
+		cpu_sse_check(cpu); \
 		b = sse_source_part(cpu, op, bytes); \
 		SSE_HOST(#name " %[b], %[a]\n\tlahf", after, [ax] "=&a"(ax), [a] "x"(a), [b] "x"(b)); \
-		sse_exceptions(cpu, after); \
+		cpu_sse_exceptions(cpu, after); \
 		flags_arith_set(cpu, ax >> 8 & (FLAG_ZF | FLAG_PF | FLAG_CF)); \
 	}
 ORDER(comiss, 4)

@@ -7,17 +7,17 @@
 
 /* xmm = xmm insn (xmm or aligned 128 bits of memory). */
 #define XMM(name) \
-	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		sse_value b; \
-		sim_sse_check(cpu); \
+		cpu_sse_check(cpu); \
 		b = sse_source(cpu, op); \
 		__asm__(#name " %1, %0" : "+x"(*sse_xmm(cpu, op->xreg)) : "x"(b)); \
 	}
 
 /* mm = mm insn (mm or so many bytes of memory). */
 #define MMX(name, bytes) \
-	void op_mmx_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_mmx_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		u64 b = mmx_source(cpu, op, bytes), a = mmx_get(cpu, op->xreg); \
 		__asm__ volatile("movq %[a], %%mm0\n\tmovq %[b], %%mm1\n\t" #name \
@@ -34,10 +34,10 @@
 
 /* xmm = widened elements of the low bytes of xmm or of bytes of memory, of any alignment. */
 #define WIDEN(name, bytes) \
-	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		sse_value b; \
-		sim_sse_check(cpu); \
+		cpu_sse_check(cpu); \
 		b = sse_source_part(cpu, op, bytes); \
 		__asm__(#name " %1, %0" : "=x"(*sse_xmm(cpu, op->xreg)) : "x"(b)); \
 	}

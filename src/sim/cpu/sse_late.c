@@ -25,7 +25,7 @@ WIDE(divsd, "fldl", "fdivl (%[b])")
 WIDE(cvtsd2ss, "fldl", "fld1\n\tfmulp")
 
 #define LANE(name) \
-	static u32 lane_##name(const struct sim_cpu *cpu, sse_value a, sse_value b) \
+	static u32 lane_##name(const struct cpu *cpu, sse_value a, sse_value b) \
 	{ \
 		u32 after; \
 		SSE_HOST(#name " %[b], %[a]", after, [a] "+x"(a), [b] "x"(b)); \
@@ -43,7 +43,7 @@ LANE(cvtsd2ss)
 
 static const struct {
 	host_x87_fn *wide;
-	u32 (*lane)(const struct sim_cpu *cpu, sse_value a, sse_value b);
+	u32 (*lane)(const struct cpu *cpu, sse_value a, sse_value b);
 	u8 operand, result; /* bytes */
 } steps[] = {
         [SSE_ADDSS] = {wide_addss, lane_addss, 4, 4},
@@ -58,7 +58,7 @@ static const struct {
 };
 
 /* With denormals that are zeros. */
-static u64 operand(const struct sim_cpu *cpu, const u8 *at, unsigned bytes)
+static u64 operand(const struct cpu *cpu, const u8 *at, unsigned bytes)
 {
 	u64 value = load_le(at, bytes), sign = (u64)1 << (bytes * 8 - 1);
 	u64 exponent = bytes == 8 ? 0x7ff0000000000000u : 0x7f800000u;
@@ -66,7 +66,7 @@ static u64 operand(const struct sim_cpu *cpu, const u8 *at, unsigned bytes)
 	return cpu->mxcsr & MXCSR_DAZ && !(value & exponent) ? value & sign : value;
 }
 
-static u32 lane_flags(const struct sim_cpu *cpu, enum sse_step step, const u8 *at_a, const u8 *at_b)
+static u32 lane_flags(const struct cpu *cpu, enum sse_step step, const u8 *at_a, const u8 *at_b)
 {
 	unsigned bytes = steps[step].operand, range = steps[step].result == 8 ? 1023 : 127, exponent;
 	u64 a = operand(cpu, at_a, bytes), b = operand(cpu, at_b, bytes);
@@ -85,7 +85,7 @@ static u32 lane_flags(const struct sim_cpu *cpu, enum sse_step step, const u8 *a
 	return flags;
 }
 
-u32 sse_late_flags(const struct sim_cpu *cpu, const struct sse_shape *shape, sse_value a, sse_value b)
+u32 cpu_sse_late_flags(const struct cpu *cpu, const struct sse_shape *shape, sse_value a, sse_value b)
 {
 	const u8 *at_a = (const u8 *)&a, *at_b = (const u8 *)&b;
 	unsigned bytes = steps[shape->even].operand, pairs = shape->lanes / 2;

@@ -3,85 +3,85 @@
  */
 #include "sse.h"
 
-sse_value sim_mem_read128(struct sim_cpu *cpu, u64 linear, unsigned seg)
+sse_value cpu_mem_read128(struct cpu *cpu, u64 linear, unsigned seg)
 {
-	const struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
+	const struct cpu_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
 	sse_value value;
 
 	if (likely(e->read == ((linear + 15) & ~(u64)0xfff)))
 		ram_copy(&value, (const void *)(e->host + (uintptr_t)linear), 16);
 	else
-		sim_mem_read_bytes(cpu, linear, &value, 16, seg);
+		cpu_mem_read_bytes(cpu, linear, &value, 16, seg);
 	return value;
 }
 
-void sim_mem_write128(struct sim_cpu *cpu, u64 linear, sse_value value, unsigned seg)
+void cpu_mem_write128(struct cpu *cpu, u64 linear, sse_value value, unsigned seg)
 {
-	const struct sim_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
+	const struct cpu_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
 
 	if (likely(e->write == ((linear + 15) & ~(u64)0xfff)))
 		ram_copy((void *)(e->host + (uintptr_t)linear), &value, 16);
 	else
-		sim_mem_write_bytes(cpu, linear, &value, 16, seg);
+		cpu_mem_write_bytes(cpu, linear, &value, 16, seg);
 }
 
-static void store128(struct sim_cpu *cpu, const struct sim_op *op, bool aligned)
+static void store128(struct cpu *cpu, const struct cpu_op *op, bool aligned)
 {
 	u64 linear;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	if (!(op->flags & OP_MEM)) {
 		*sse_xmm(cpu, op->xrm) = *sse_xmm(cpu, op->xreg);
 		return;
 	}
 	linear = op_linear(cpu, op, 16, ACCESS_WRITE);
 	if (aligned && linear % 16)
-		sim_raise_error(cpu, EXC_GP, 0);
-	sim_mem_write128(cpu, linear, *sse_xmm(cpu, op->xreg), op->seg);
+		cpu_raise_error(cpu, EXC_GP, 0);
+	cpu_mem_write128(cpu, linear, *sse_xmm(cpu, op->xreg), op->seg);
 }
 
-void op_movups_load(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movups_load(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	*sse_xmm(cpu, op->xreg) = sse_source_unaligned(cpu, op);
 }
 
-void op_movups_store(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movups_store(struct cpu *cpu, const struct cpu_op *op)
 {
 	store128(cpu, op, false);
 }
 
-void op_movaps_load(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movaps_load(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	if (op->flags & OP_MEM && op_linear(cpu, op, 16, ACCESS_READ) % 16)
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 	*sse_xmm(cpu, op->xreg) = sse_source_unaligned(cpu, op);
 }
 
-void op_movaps_store(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movaps_store(struct cpu *cpu, const struct cpu_op *op)
 {
 	store128(cpu, op, true);
 }
 
-void op_lddqu(struct sim_cpu *cpu, const struct sim_op *op)
+void op_lddqu(struct cpu *cpu, const struct cpu_op *op)
 {
 	op_movups_load(cpu, op);
 }
 
-void op_movnt_store(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movnt_store(struct cpu *cpu, const struct cpu_op *op)
 {
 	store128(cpu, op, true);
 }
 
-void op_movntdqa(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movntdqa(struct cpu *cpu, const struct cpu_op *op)
 {
 	op_movaps_load(cpu, op);
 }
 
-void op_movnti(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movnti(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_rm_write(cpu, op, op->size, reg_get(cpu, op->reg, op->size));
+	cpu_rm_write(cpu, op, op->size, reg_get(cpu, op->reg, op->size));
 }
 
 /* ---- elements ---- */
@@ -90,19 +90,19 @@ void op_movnti(struct sim_cpu *cpu, const struct sim_op *op)
 
 /* From memory the upper part is cleared, from a register it stays. */
 #define MOVE_SCALAR(name, type, bytes) \
-	void op_##name##_load(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name##_load(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
-		sim_sse_check(cpu); \
+		cpu_sse_check(cpu); \
 		if (op->flags & OP_MEM) \
 			*sse_xmm(cpu, op->xreg) = sse_source_part(cpu, op, bytes); \
 		else \
 			LANE(type, op->xreg, 0) = LANE(type, op->xrm, 0); \
 	} \
-	void op_##name##_store(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name##_store(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
-		sim_sse_check(cpu); \
+		cpu_sse_check(cpu); \
 		if (op->flags & OP_MEM) \
-			sim_rm_write(cpu, op, bytes, LANE(type, op->xreg, 0)); \
+			cpu_rm_write(cpu, op, bytes, LANE(type, op->xreg, 0)); \
 		else \
 			LANE(type, op->xrm, 0) = LANE(type, op->xreg, 0); \
 	}
@@ -110,66 +110,66 @@ MOVE_SCALAR(movss, u32, 4)
 MOVE_SCALAR(movsd, u64, 8)
 
 /* MOVLPS, or MOVHLPS between registers */
-void op_movlps_load(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movlps_load(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	LANE(u64, op->xreg, 0) = op->flags & OP_MEM ? rm_mem_read(cpu, op, 8) : LANE(u64, op->xrm, 1);
 }
 
-void op_movlpd_load(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movlpd_load(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (!(op->flags & OP_MEM))
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 	op_movlps_load(cpu, op);
 }
 
-void op_movlps_store(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movlps_store(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	rm_mem_write(cpu, op, 8, LANE(u64, op->xreg, 0));
 }
 
 /* MOVHPS, or MOVLHPS between registers */
-void op_movhps_load(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movhps_load(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	LANE(u64, op->xreg, 1) = op->flags & OP_MEM ? rm_mem_read(cpu, op, 8) : LANE(u64, op->xrm, 0);
 }
 
-void op_movhpd_load(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movhpd_load(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (!(op->flags & OP_MEM))
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 	op_movhps_load(cpu, op);
 }
 
-void op_movhps_store(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movhps_store(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	rm_mem_write(cpu, op, 8, LANE(u64, op->xreg, 1));
 }
 
-void op_movd_load(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movd_load(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
-	*sse_xmm(cpu, op->xreg) = (sse_value){(long long)sim_rm_read(cpu, op, op->size), 0};
+	cpu_sse_check(cpu);
+	*sse_xmm(cpu, op->xreg) = (sse_value){(long long)cpu_rm_read(cpu, op, op->size), 0};
 }
 
-void op_movd_store(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movd_store(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
-	sim_rm_write(cpu, op, op->size, LANE(u64, op->xreg, 0));
+	cpu_sse_check(cpu);
+	cpu_rm_write(cpu, op, op->size, LANE(u64, op->xreg, 0));
 }
 
-void op_movq_load(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movq_load(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	*sse_xmm(cpu, op->xreg) = (sse_value){sse_source_part(cpu, op, 8)[0], 0};
 }
 
-void op_movq_store(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movq_store(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	if (op->flags & OP_MEM)
 		rm_mem_write(cpu, op, 8, LANE(u64, op->xreg, 0));
 	else
@@ -178,39 +178,39 @@ void op_movq_store(struct sim_cpu *cpu, const struct sim_op *op)
 
 /* ---- masks ---- */
 
-static void mask_to_register(struct sim_cpu *cpu, const struct sim_op *op, unsigned lanes)
+static void mask_to_register(struct cpu *cpu, const struct cpu_op *op, unsigned lanes)
 {
 	unsigned bytes = 16 / lanes;
 	u32 mask = 0;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	for (unsigned i = 0; i < lanes; i++)
 		mask |= (u32)(cpu->xmm[op->xrm][i * bytes + bytes - 1] >> 7) << i;
 	reg_set(cpu, op->xreg * 8u, 8, mask);
 }
 
-void op_movmskps(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movmskps(struct cpu *cpu, const struct cpu_op *op)
 {
 	mask_to_register(cpu, op, 4);
 }
 
-void op_movmskpd(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movmskpd(struct cpu *cpu, const struct cpu_op *op)
 {
 	mask_to_register(cpu, op, 2);
 }
 
-void op_pmovmskb(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pmovmskb(struct cpu *cpu, const struct cpu_op *op)
 {
 	mask_to_register(cpu, op, 16);
 }
 
-void op_maskmovdqu(struct sim_cpu *cpu, const struct sim_op *op)
+void op_maskmovdqu(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 offset = REG_RDI << op->address_shift >> op->address_shift;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	/* All of it must be writable, whatever the mask. */
-	sim_mem_probe(cpu, seg_linear(cpu, op->seg, offset, 16, ACCESS_WRITE), 16, ACCESS_WRITE, op->seg);
+	cpu_mem_probe(cpu, seg_linear(cpu, op->seg, offset, 16, ACCESS_WRITE), 16, ACCESS_WRITE, op->seg);
 	for (unsigned i = 0; i < 16; i++)
 		if (cpu->xmm[op->xrm][i] & 0x80)
 			mem_write(cpu, seg_linear(cpu, op->seg, offset + i, 1, ACCESS_WRITE), 1,
@@ -220,12 +220,12 @@ void op_maskmovdqu(struct sim_cpu *cpu, const struct sim_op *op)
 /* ---- shuffles ---- */
 
 /* dest dword i = source dword by two bits of the immediate; the first `own` are of the destination itself. */
-static void shuffle32(struct sim_cpu *cpu, const struct sim_op *op, unsigned own)
+static void shuffle32(struct cpu *cpu, const struct cpu_op *op, unsigned own)
 {
 	u32 a[4], b[4], r[4];
 	sse_value source;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	source = sse_source(cpu, op);
 	memcpy(b, &source, 16);
 	memcpy(a, cpu->xmm[op->xreg], 16);
@@ -234,31 +234,31 @@ static void shuffle32(struct sim_cpu *cpu, const struct sim_op *op, unsigned own
 	memcpy(cpu->xmm[op->xreg], r, 16);
 }
 
-void op_pshufd(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pshufd(struct cpu *cpu, const struct cpu_op *op)
 {
 	shuffle32(cpu, op, 0);
 }
 
-void op_shufps(struct sim_cpu *cpu, const struct sim_op *op)
+void op_shufps(struct cpu *cpu, const struct cpu_op *op)
 {
 	shuffle32(cpu, op, 2);
 }
 
-void op_shufpd(struct sim_cpu *cpu, const struct sim_op *op)
+void op_shufpd(struct cpu *cpu, const struct cpu_op *op)
 {
 	sse_value b, *a = sse_xmm(cpu, op->xreg);
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	b = sse_source(cpu, op);
 	*a = (sse_value){(*a)[op->imm & 1], b[op->imm >> 1 & 1]};
 }
 
-static void shuffle16(struct sim_cpu *cpu, const struct sim_op *op, unsigned at)
+static void shuffle16(struct cpu *cpu, const struct cpu_op *op, unsigned at)
 {
 	u16 b[8], r[8];
 	sse_value source;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	source = sse_source(cpu, op);
 	memcpy(b, &source, 16);
 	memcpy(r, b, 16);
@@ -267,58 +267,58 @@ static void shuffle16(struct sim_cpu *cpu, const struct sim_op *op, unsigned at)
 	memcpy(cpu->xmm[op->xreg], r, 16);
 }
 
-void op_pshufhw(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pshufhw(struct cpu *cpu, const struct cpu_op *op)
 {
 	shuffle16(cpu, op, 4);
 }
 
-void op_pshuflw(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pshuflw(struct cpu *cpu, const struct cpu_op *op)
 {
 	shuffle16(cpu, op, 0);
 }
 
-void op_pinsrw(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pinsrw(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	LANE(u16, op->xreg, op->imm & 7) =
 	        (u16)(op->flags & OP_MEM ? rm_mem_read(cpu, op, 2) : reg_get(cpu, op->xrm * 8u, 8));
 }
 
-void op_pextrw(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pextrw(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	reg_set(cpu, op->xreg * 8u, 8, LANE(u16, op->xrm, op->imm & 7));
 }
 
 /* ---- SSE3 duplications ---- */
 
-static void duplicate(struct sim_cpu *cpu, const struct sim_op *op, unsigned odd)
+static void duplicate(struct cpu *cpu, const struct cpu_op *op, unsigned odd)
 {
 	u32 b[4];
 	sse_value source;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	source = sse_source(cpu, op);
 	memcpy(b, &source, 16);
 	for (unsigned i = 0; i < 4; i++)
 		LANE(u32, op->xreg, i) = b[(i & ~1u) + odd];
 }
 
-void op_movsldup(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movsldup(struct cpu *cpu, const struct cpu_op *op)
 {
 	duplicate(cpu, op, 0);
 }
 
-void op_movshdup(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movshdup(struct cpu *cpu, const struct cpu_op *op)
 {
 	duplicate(cpu, op, 1);
 }
 
-void op_movddup(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movddup(struct cpu *cpu, const struct cpu_op *op)
 {
 	long long low;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	low = sse_source_part(cpu, op, 8)[0];
 	*sse_xmm(cpu, op->xreg) = (sse_value){low, low};
 }
@@ -326,13 +326,13 @@ void op_movddup(struct sim_cpu *cpu, const struct sim_op *op)
 /* ---- SSE4.1 and SSSE3: single elements and blends ---- */
 
 #define EXTRACT(name, type, count, bytes) \
-	void op_##name(struct sim_cpu *cpu, const struct sim_op *op) \
+	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
 		u64 value; \
-		sim_sse_check(cpu); \
+		cpu_sse_check(cpu); \
 		value = LANE(type, op->xreg, op->imm % (count)); \
 		if (op->flags & OP_MEM) \
-			sim_rm_write(cpu, op, bytes, value); \
+			cpu_rm_write(cpu, op, bytes, value); \
 		else \
 			reg_set(cpu, op->xrm * 8u, 8, value); \
 	}
@@ -340,37 +340,37 @@ EXTRACT(pextrb, u8, 16, 1)
 EXTRACT(pextrw_store, u16, 8, 2)
 EXTRACT(extractps, u32, 4, 4)
 
-void op_pextrd(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pextrd(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
-	sim_rm_write(cpu, op, op->size,
+	cpu_sse_check(cpu);
+	cpu_rm_write(cpu, op, op->size,
 	        op->size == 8 ? LANE(u64, op->xreg, op->imm & 1) : LANE(u32, op->xreg, op->imm & 3));
 }
 
-void op_pinsrb(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pinsrb(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	cpu->xmm[op->xreg][op->imm & 15] =
 	        (u8)(op->flags & OP_MEM ? rm_mem_read(cpu, op, 1) : reg_get(cpu, op->xrm * 8u, 8));
 }
 
-void op_pinsrd(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pinsrd(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 value;
 
-	sim_sse_check(cpu);
-	value = sim_rm_read(cpu, op, op->size);
+	cpu_sse_check(cpu);
+	value = cpu_rm_read(cpu, op, op->size);
 	if (op->size == 8)
 		LANE(u64, op->xreg, op->imm & 1) = value;
 	else
 		LANE(u32, op->xreg, op->imm & 3) = (u32)value;
 }
 
-void op_insertps(struct sim_cpu *cpu, const struct sim_op *op)
+void op_insertps(struct cpu *cpu, const struct cpu_op *op)
 {
 	u32 value;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	value = op->flags & OP_MEM ? rm_mem_read(cpu, op, 4) : LANE(u32, op->xrm, op->imm >> 6 & 3);
 	LANE(u32, op->xreg, op->imm >> 4 & 3) = value;
 	for (unsigned i = 0; i < 4; i++)
@@ -379,13 +379,13 @@ void op_insertps(struct sim_cpu *cpu, const struct sim_op *op)
 }
 
 /* Takes lane i of the source where bit i of the immediate is set. */
-static void blend(struct sim_cpu *cpu, const struct sim_op *op, unsigned lanes)
+static void blend(struct cpu *cpu, const struct cpu_op *op, unsigned lanes)
 {
 	unsigned bytes = 16 / lanes;
 	u8 b[16];
 	sse_value source;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	source = sse_source(cpu, op);
 	memcpy(b, &source, 16);
 	for (unsigned i = 0; i < lanes; i++)
@@ -393,29 +393,29 @@ static void blend(struct sim_cpu *cpu, const struct sim_op *op, unsigned lanes)
 			memcpy(cpu->xmm[op->xreg] + i * bytes, b + i * bytes, bytes);
 }
 
-void op_blendps(struct sim_cpu *cpu, const struct sim_op *op)
+void op_blendps(struct cpu *cpu, const struct cpu_op *op)
 {
 	blend(cpu, op, 4);
 }
 
-void op_blendpd(struct sim_cpu *cpu, const struct sim_op *op)
+void op_blendpd(struct cpu *cpu, const struct cpu_op *op)
 {
 	blend(cpu, op, 2);
 }
 
-void op_pblendw(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pblendw(struct cpu *cpu, const struct cpu_op *op)
 {
 	blend(cpu, op, 8);
 }
 
 /* As blend, by the signs of XMM0's lanes. */
-static void blend_variable(struct sim_cpu *cpu, const struct sim_op *op, unsigned lanes)
+static void blend_variable(struct cpu *cpu, const struct cpu_op *op, unsigned lanes)
 {
 	unsigned bytes = 16 / lanes;
 	u8 b[16], mask[16];
 	sse_value source;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	source = sse_source(cpu, op);
 	memcpy(b, &source, 16);
 	memcpy(mask, cpu->xmm[0], 16);
@@ -424,39 +424,39 @@ static void blend_variable(struct sim_cpu *cpu, const struct sim_op *op, unsigne
 			memcpy(cpu->xmm[op->xreg] + i, b + i, bytes);
 }
 
-void op_pblendvb(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pblendvb(struct cpu *cpu, const struct cpu_op *op)
 {
 	blend_variable(cpu, op, 16);
 }
 
-void op_blendvps(struct sim_cpu *cpu, const struct sim_op *op)
+void op_blendvps(struct cpu *cpu, const struct cpu_op *op)
 {
 	blend_variable(cpu, op, 4);
 }
 
-void op_blendvpd(struct sim_cpu *cpu, const struct sim_op *op)
+void op_blendvpd(struct cpu *cpu, const struct cpu_op *op)
 {
 	blend_variable(cpu, op, 2);
 }
 
-void op_palignr(struct sim_cpu *cpu, const struct sim_op *op)
+void op_palignr(struct cpu *cpu, const struct cpu_op *op)
 {
 	unsigned by = op->imm < 32 ? (unsigned)op->imm : 32;
 	u8 both[64] = {0};
 	sse_value source;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	source = sse_source(cpu, op);
 	memcpy(both, &source, 16);
 	memcpy(both + 16, cpu->xmm[op->xreg], 16);
 	memcpy(cpu->xmm[op->xreg], both + by, 16);
 }
 
-void op_ptest(struct sim_cpu *cpu, const struct sim_op *op)
+void op_ptest(struct cpu *cpu, const struct cpu_op *op)
 {
 	sse_value a = *sse_xmm(cpu, op->xreg), b;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	b = sse_source(cpu, op);
 	flags_arith_set(
 	        cpu, ((a & b)[0] | (a & b)[1] ? 0 : FLAG_ZF) | ((~a & b)[0] | (~a & b)[1] ? 0 : FLAG_CF));
@@ -464,7 +464,7 @@ void op_ptest(struct sim_cpu *cpu, const struct sim_op *op)
 
 /* ---- shifts by an immediate: 71 words, 72 dwords, 73 qwords or (/3, /7) the whole in bytes ---- */
 
-static void shift_bytes(struct sim_cpu *cpu, const struct sim_op *op, bool left)
+static void shift_bytes(struct cpu *cpu, const struct cpu_op *op, bool left)
 {
 	unsigned by = op->imm < 16 ? (unsigned)op->imm : 16;
 	u8 wide[48] = {0};
@@ -475,11 +475,11 @@ static void shift_bytes(struct sim_cpu *cpu, const struct sim_op *op, bool left)
 
 #define SHIFT_BY(insn) __asm__(insn " %1, %0" : "+x"(*v) : "x"(by))
 
-void op_shift_imm(struct sim_cpu *cpu, const struct sim_op *op)
+void op_shift_imm(struct cpu *cpu, const struct cpu_op *op)
 {
 	sse_value *v = sse_xmm(cpu, op->xrm), by = {(long long)op->imm, 0};
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	switch ((op->opcode & 3) << 4 | (op->modrm >> 3 & 7)) {
 	case 0x12: SHIFT_BY("psrlw"); break;
 	case 0x14: SHIFT_BY("psraw"); break;
@@ -491,6 +491,6 @@ void op_shift_imm(struct sim_cpu *cpu, const struct sim_op *op)
 	case 0x33: shift_bytes(cpu, op, false); break;
 	case 0x36: SHIFT_BY("psllq"); break;
 	case 0x37: shift_bytes(cpu, op, true); break;
-	default: sim_raise(cpu, EXC_UD);
+	default: cpu_raise(cpu, EXC_UD);
 	}
 }

@@ -34,7 +34,7 @@ static unsigned implicit_count(const u8 *bytes, u64 imm)
 }
 
 /* The magnitude of a register, at most all. */
-static unsigned explicit_count(struct sim_cpu *cpu, const struct sim_op *op, enum sim_reg reg)
+static unsigned explicit_count(struct cpu *cpu, const struct cpu_op *op, enum cpu_reg reg)
 {
 	unsigned lanes = wide(op->imm) ? 8 : 16;
 	s64 value = op->flags & OP_REXW ? (s64)cpu->gpr[reg] : (s32)cpu->gpr[reg];
@@ -93,7 +93,7 @@ static u32 aggregate(const struct text *a, const struct text *b, u64 imm)
 	return result;
 }
 
-static void index_result(struct sim_cpu *cpu, u64 imm, u32 bits)
+static void index_result(struct cpu *cpu, u64 imm, u32 bits)
 {
 	unsigned lanes = wide(imm) ? 8 : 16;
 
@@ -102,7 +102,7 @@ static void index_result(struct sim_cpu *cpu, u64 imm, u32 bits)
 	                       : (unsigned)__builtin_ctz(bits);
 }
 
-static void mask_result(struct sim_cpu *cpu, u64 imm, u32 bits)
+static void mask_result(struct cpu *cpu, u64 imm, u32 bits)
 {
 	unsigned bytes = wide(imm) ? 2 : 1;
 
@@ -115,7 +115,7 @@ static void mask_result(struct sim_cpu *cpu, u64 imm, u32 bits)
 		cpu->xmm[0][i] = bits >> (i / bytes) & 1 ? 0xff : 0;
 }
 
-static void text_compare(struct sim_cpu *cpu, const struct sim_op *op, bool given, bool mask)
+static void text_compare(struct cpu *cpu, const struct cpu_op *op, bool given, bool mask)
 {
 	unsigned lanes = wide(op->imm) ? 8 : 16;
 	sse_value source;
@@ -123,12 +123,12 @@ static void text_compare(struct sim_cpu *cpu, const struct sim_op *op, bool give
 	struct text a = {.bytes = a_bytes}, b = {.bytes = b_bytes};
 	u32 bits;
 
-	sim_sse_check(cpu);
+	cpu_sse_check(cpu);
 	source = sse_source_unaligned(cpu, op);
 	memcpy(a_bytes, cpu->xmm[op->xreg], 16);
 	memcpy(b_bytes, &source, 16);
-	a.count = given ? explicit_count(cpu, op, SIM_RAX) : implicit_count(a_bytes, op->imm);
-	b.count = given ? explicit_count(cpu, op, SIM_RDX) : implicit_count(b_bytes, op->imm);
+	a.count = given ? explicit_count(cpu, op, CPU_RAX) : implicit_count(a_bytes, op->imm);
+	b.count = given ? explicit_count(cpu, op, CPU_RDX) : implicit_count(b_bytes, op->imm);
 	bits = aggregate(&a, &b, op->imm);
 	if (mask)
 		mask_result(cpu, op->imm, bits);
@@ -138,22 +138,22 @@ static void text_compare(struct sim_cpu *cpu, const struct sim_op *op, bool give
 	                             (a.count < lanes ? FLAG_SF : 0) | (bits & 1 ? FLAG_OF : 0));
 }
 
-void op_pcmpestrm(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pcmpestrm(struct cpu *cpu, const struct cpu_op *op)
 {
 	text_compare(cpu, op, true, true);
 }
 
-void op_pcmpestri(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pcmpestri(struct cpu *cpu, const struct cpu_op *op)
 {
 	text_compare(cpu, op, true, false);
 }
 
-void op_pcmpistrm(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pcmpistrm(struct cpu *cpu, const struct cpu_op *op)
 {
 	text_compare(cpu, op, false, true);
 }
 
-void op_pcmpistri(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pcmpistri(struct cpu *cpu, const struct cpu_op *op)
 {
 	text_compare(cpu, op, false, false);
 }

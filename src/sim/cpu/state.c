@@ -1,5 +1,5 @@
 /*
- * state: life of a vCPU, and its registers as KVM's structs have them. Only outside sim_cpu_run().
+ * state: life of a vCPU, and its registers as KVM's structs have them. Only outside cpu_run().
  */
 #include "debug.h"
 #include "flags.h"
@@ -7,9 +7,9 @@
 
 #define DR6_RESET 0xffff0ff0u
 
-int sim_cpu_create(struct sim_bus *bus, void *ctx, struct sim_cpu **ret_cpu, struct err *err)
+int cpu_create(struct cpu_bus *bus, void *ctx, struct cpu **ret_cpu, struct err *err)
 {
-	struct sim_cpu *cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~(size_t)63);
+	struct cpu *cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~(size_t)63);
 
 	if (!cpu)
 		return err_set(err, ERR_FAILED, "no memory for a processor");
@@ -18,12 +18,12 @@ int sim_cpu_create(struct sim_bus *bus, void *ctx, struct sim_cpu **ret_cpu, str
 	cpu->ctx = ctx;
 	cpu->exit = -1;
 	cpu->tlb = malloc(sizeof(*cpu->tlb));
-	if (!cpu->tlb || sim_code_create(cpu, err)) {
-		sim_cpu_destroy(cpu);
+	if (!cpu->tlb || cpu_code_create(cpu, err)) {
+		cpu_destroy(cpu);
 		return err_set(err, ERR_FAILED, "no memory for a processor's caches");
 	}
 	memset(cpu->tlb->used, true, sizeof(cpu->tlb->used));
-	sim_tlb_flush(cpu);
+	cpu_tlb_flush(cpu);
 	cpu->mxcsr_mask = 0xffff;
 	cpu->pat = 0x0007040600070406;
 	cpu->xcr0 = 1;
@@ -31,44 +31,44 @@ int sim_cpu_create(struct sim_bus *bus, void *ctx, struct sim_cpu **ret_cpu, str
 	cpu->x87.fcw = 0x40;
 	cpu->x87.ftw = 0xff;
 	cpu->mxcsr = 0x1f80;
-	sim_cpu_init(cpu);
+	cpu_init(cpu);
 	*ret_cpu = cpu;
 	return 0;
 }
 
-void sim_cpu_destroy(struct sim_cpu *cpu)
+void cpu_destroy(struct cpu *cpu)
 {
 	if (!cpu)
 		return;
-	sim_code_destroy(cpu);
+	cpu_code_destroy(cpu);
 	free(cpu->tlb);
 	free(cpu->cpuid);
 	free(cpu);
 }
 
-static u32 signature(const struct sim_cpu *cpu)
+static u32 signature(const struct cpu *cpu)
 {
 	u32 regs[4];
 
-	sim_cpuid_query(cpu, 1, 0, regs);
+	cpu_cpuid_query(cpu, 1, 0, regs);
 	return regs[0] ? regs[0] : 0x600;
 }
 
 /* APM 2, 14.1.3, table 14-1 */
-void sim_cpu_init(struct sim_cpu *cpu)
+void cpu_init(struct cpu *cpu)
 {
 	memset(cpu->gpr, 0, sizeof(cpu->gpr));
 	REG_RDX = signature(cpu);
 	REG_RIP = 0xfff0;
 	cpu->rflags_rest = FLAG_ONE;
 	flags_arith_set(cpu, 0);
-	for (unsigned i = SIM_ES; i <= SIM_GS; i++)
-		cpu->seg[i] = (struct sim_seg){.limit = 0xffff, .attr = 0x93};
-	cpu->seg[SIM_CS] =
-	        (struct sim_seg){.base = 0xffff0000, .limit = 0xffff, .selector = 0xf000, .attr = 0x9b};
-	cpu->seg[SIM_LDTR] = (struct sim_seg){.limit = 0xffff, .attr = 0x82};
-	cpu->seg[SIM_TR] = (struct sim_seg){.limit = 0xffff, .attr = 0x8b};
-	cpu->gdtr = cpu->idtr = (struct sim_table){.limit = 0xffff};
+	for (unsigned i = CPU_ES; i <= CPU_GS; i++)
+		cpu->seg[i] = (struct cpu_seg){.limit = 0xffff, .attr = 0x93};
+	cpu->seg[CPU_CS] =
+	        (struct cpu_seg){.base = 0xffff0000, .limit = 0xffff, .selector = 0xf000, .attr = 0x9b};
+	cpu->seg[CPU_LDTR] = (struct cpu_seg){.limit = 0xffff, .attr = 0x82};
+	cpu->seg[CPU_TR] = (struct cpu_seg){.limit = 0xffff, .attr = 0x8b};
+	cpu->gdtr = cpu->idtr = (struct cpu_table){.limit = 0xffff};
 	cpu->cr0 = (cpu->cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
 	if (cpu->icount == 0)
 		cpu->cr0 = CR0_CD | CR0_NW | CR0_ET;
@@ -77,44 +77,44 @@ void sim_cpu_init(struct sim_cpu *cpu)
 	memset(cpu->dr, 0, sizeof(cpu->dr));
 	cpu->dr[6] = DR6_RESET;
 	cpu->dr[7] = 0x400;
-	sim_debug_changed(cpu);
-	cpu->event.kind = SIM_EVENT_NONE;
+	cpu_debug_changed(cpu);
+	cpu->event.kind = CPU_EVENT_NONE;
 	cpu->shadow = cpu->nmi_blocked = false;
-	sim_cpu_set_nmis(cpu, 0);
+	cpu_set_nmis(cpu, 0);
 	cpu->cpl = 0;
-	sim_access_forget(cpu);
-	sim_tlb_flush(cpu);
-	sim_mode_changed(cpu);
+	cpu_access_forget(cpu);
+	cpu_tlb_flush(cpu);
+	cpu_mode_changed(cpu);
 }
 
-void sim_cpu_sipi(struct sim_cpu *cpu, uint8_t vector)
+void cpu_sipi(struct cpu *cpu, uint8_t vector)
 {
-	cpu->seg[SIM_CS].selector = (u16)(vector << 8);
-	cpu->seg[SIM_CS].base = (u64)vector << 12;
+	cpu->seg[CPU_CS].selector = (u16)(vector << 8);
+	cpu->seg[CPU_CS].base = (u64)vector << 12;
 	REG_RIP = 0;
-	sim_mode_changed(cpu);
+	cpu_mode_changed(cpu);
 }
 
 /* ---- flags and general registers ---- */
 
-uint64_t sim_cpu_rflags(const struct sim_cpu *cpu)
+uint64_t cpu_rflags(const struct cpu *cpu)
 {
 	return cpu->rflags_rest | flags_arith(cpu);
 }
 
-void sim_cpu_set_rflags(struct sim_cpu *cpu, uint64_t rflags)
+void cpu_set_rflags(struct cpu *cpu, uint64_t rflags)
 {
 	u32 old = (u32)cpu->rflags_rest;
 
 	flags_arith_set(cpu, (u32)rflags & FLAG_ARITH);
 	cpu->rflags_rest = (rflags & 0x3f7700 & ~(u64)FLAG_ARITH) | FLAG_ONE;
 	if ((old ^ cpu->rflags_rest) & FLAG_VM)
-		sim_mode_changed(cpu);
+		cpu_mode_changed(cpu);
 	else
-		sim_flags_changed(cpu);
+		cpu_flags_changed(cpu);
 }
 
-void sim_cpu_get_regs(const struct sim_cpu *cpu, struct kvm_regs *ret_regs)
+void cpu_get_regs(const struct cpu *cpu, struct kvm_regs *ret_regs)
 {
 	*ret_regs = (struct kvm_regs){.rax = REG_RAX,
 	        .rbx = REG_RBX,
@@ -125,11 +125,11 @@ void sim_cpu_get_regs(const struct sim_cpu *cpu, struct kvm_regs *ret_regs)
 	        .rsp = REG_RSP,
 	        .rbp = REG_RBP,
 	        .rip = REG_RIP,
-	        .rflags = sim_cpu_rflags(cpu)};
+	        .rflags = cpu_rflags(cpu)};
 	memcpy(&ret_regs->r8, &cpu->gpr[8], 64);
 }
 
-void sim_cpu_set_regs(struct sim_cpu *cpu, const struct kvm_regs *regs)
+void cpu_set_regs(struct cpu *cpu, const struct kvm_regs *regs)
 {
 	REG_RAX = regs->rax;
 	REG_RBX = regs->rbx;
@@ -140,18 +140,18 @@ void sim_cpu_set_regs(struct sim_cpu *cpu, const struct kvm_regs *regs)
 	REG_RSP = regs->rsp;
 	REG_RBP = regs->rbp;
 	if (REG_RIP != regs->rip)
-		sim_access_forget(cpu);
+		cpu_access_forget(cpu);
 	REG_RIP = regs->rip;
 	memcpy(&cpu->gpr[8], &regs->r8, 64);
-	sim_cpu_set_rflags(cpu, regs->rflags);
+	cpu_set_rflags(cpu, regs->rflags);
 	/* As KVM: a pending exception is gone with the state that it was of. */
-	cpu->event.kind = SIM_EVENT_NONE;
-	sim_flags_changed(cpu);
+	cpu->event.kind = CPU_EVENT_NONE;
+	cpu_flags_changed(cpu);
 }
 
 /* ---- segments and control registers ---- */
 
-static struct kvm_segment seg_to_kvm(const struct sim_seg *s)
+static struct kvm_segment seg_to_kvm(const struct cpu_seg *s)
 {
 	return (struct kvm_segment){.base = s->base,
 	        .limit = s->limit,
@@ -167,9 +167,9 @@ static struct kvm_segment seg_to_kvm(const struct sim_seg *s)
 	        .unusable = !(s->attr & SEG_P)};
 }
 
-static struct sim_seg seg_from_kvm(const struct kvm_segment *k)
+static struct cpu_seg seg_from_kvm(const struct kvm_segment *k)
 {
-	struct sim_seg s = {.base = k->base, .limit = k->limit, .selector = k->selector};
+	struct cpu_seg s = {.base = k->base, .limit = k->limit, .selector = k->selector};
 
 	s.attr = (u16)((k->type & 15) | (k->s & 1) << 4 | (k->dpl & 3) << 5 |
 	               (k->present && !k->unusable) << 7 | (k->avl & 1) << 8 | (k->l & 1) << 9 |
@@ -177,16 +177,16 @@ static struct sim_seg seg_from_kvm(const struct kvm_segment *k)
 	return s;
 }
 
-void sim_cpu_get_sregs(const struct sim_cpu *cpu, struct kvm_sregs *ret_sregs)
+void cpu_get_sregs(const struct cpu *cpu, struct kvm_sregs *ret_sregs)
 {
-	*ret_sregs = (struct kvm_sregs){.es = seg_to_kvm(&cpu->seg[SIM_ES]),
-	        .cs = seg_to_kvm(&cpu->seg[SIM_CS]),
-	        .ss = seg_to_kvm(&cpu->seg[SIM_SS]),
-	        .ds = seg_to_kvm(&cpu->seg[SIM_DS]),
-	        .fs = seg_to_kvm(&cpu->seg[SIM_FS]),
-	        .gs = seg_to_kvm(&cpu->seg[SIM_GS]),
-	        .ldt = seg_to_kvm(&cpu->seg[SIM_LDTR]),
-	        .tr = seg_to_kvm(&cpu->seg[SIM_TR]),
+	*ret_sregs = (struct kvm_sregs){.es = seg_to_kvm(&cpu->seg[CPU_ES]),
+	        .cs = seg_to_kvm(&cpu->seg[CPU_CS]),
+	        .ss = seg_to_kvm(&cpu->seg[CPU_SS]),
+	        .ds = seg_to_kvm(&cpu->seg[CPU_DS]),
+	        .fs = seg_to_kvm(&cpu->seg[CPU_FS]),
+	        .gs = seg_to_kvm(&cpu->seg[CPU_GS]),
+	        .ldt = seg_to_kvm(&cpu->seg[CPU_LDTR]),
+	        .tr = seg_to_kvm(&cpu->seg[CPU_TR]),
 	        .gdt = {.base = cpu->gdtr.base, .limit = cpu->gdtr.limit},
 	        .idt = {.base = cpu->idtr.base, .limit = cpu->idtr.limit},
 	        .cr0 = cpu->cr0,
@@ -197,7 +197,7 @@ void sim_cpu_get_sregs(const struct sim_cpu *cpu, struct kvm_sregs *ret_sregs)
 	        .efer = cpu->efer};
 }
 
-static bool sregs_valid(const struct sim_cpu *cpu, const struct kvm_sregs *s)
+static bool sregs_valid(const struct cpu *cpu, const struct kvm_sregs *s)
 {
 	if (s->efer & EFER_LME && s->cr0 & CR0_PG) {
 		if (!(s->cr4 & CR4_PAE) || !(s->efer & EFER_LMA) ||
@@ -209,39 +209,39 @@ static bool sregs_valid(const struct sim_cpu *cpu, const struct kvm_sregs *s)
 	if (s->cr0 >> 32 || (s->cr0 & CR0_PG && !(s->cr0 & CR0_PE)) ||
 	        (s->cr0 & CR0_NW && !(s->cr0 & CR0_CD)))
 		return false;
-	return !(s->cr4 & ~sim_cr4_allowed(cpu)) && s->cr8 <= 15 && sim_efer_valid(cpu, s->efer);
+	return !(s->cr4 & ~cpu_cr4_allowed(cpu)) && s->cr8 <= 15 && cpu_efer_valid(cpu, s->efer);
 }
 
-static void forget(struct sim_cpu *cpu, void *arg)
+static void forget(struct cpu *cpu, void *arg)
 {
-	sim_tlb_flush(cpu);
-	sim_code_serialize(cpu);
-	sim_pdptes_load(cpu);
+	cpu_tlb_flush(cpu);
+	cpu_code_serialize(cpu);
+	cpu_pdptes_load(cpu);
 }
 
-int sim_cpu_set_sregs(struct sim_cpu *cpu, const struct kvm_sregs *sregs)
+int cpu_set_sregs(struct cpu *cpu, const struct kvm_sregs *sregs)
 {
 	const struct kvm_segment *segs[] = {&sregs->es, &sregs->cs, &sregs->ss, &sregs->ds, &sregs->fs,
 	        &sregs->gs, &sregs->ldt, &sregs->tr};
 
 	if (!sregs_valid(cpu, sregs))
 		return -1;
-	if (cpu->seg[SIM_CS].base != sregs->cs.base)
-		sim_access_forget(cpu);
+	if (cpu->seg[CPU_CS].base != sregs->cs.base)
+		cpu_access_forget(cpu);
 	for (unsigned i = 0; i < ARRAY_LEN(segs); i++)
 		cpu->seg[i] = seg_from_kvm(segs[i]);
-	cpu->gdtr = (struct sim_table){.base = sregs->gdt.base, .limit = sregs->gdt.limit};
-	cpu->idtr = (struct sim_table){.base = sregs->idt.base, .limit = sregs->idt.limit};
+	cpu->gdtr = (struct cpu_table){.base = sregs->gdt.base, .limit = sregs->gdt.limit};
+	cpu->idtr = (struct cpu_table){.base = sregs->idt.base, .limit = sregs->idt.limit};
 	cpu->cr0 = sregs->cr0 | CR0_ET;
 	cpu->cr2 = sregs->cr2;
 	cpu->cr3 = sregs->cr3;
 	cpu->cr4 = sregs->cr4;
 	cpu->cr8 = sregs->cr8;
 	cpu->efer = sregs->efer;
-	cpu->cpl = cpu->cr0 & CR0_PE ? SEG_DPL(cpu->seg[SIM_SS].attr) : 0;
+	cpu->cpl = cpu->cr0 & CR0_PE ? SEG_DPL(cpu->seg[CPU_SS].attr) : 0;
 	/* As with KVM, PDPTEs that cannot be read stay what they were. */
-	if (!sim_cpu_look(cpu, forget, NULL))
+	if (!cpu_look(cpu, forget, NULL))
 		log_guest(LOG_DEBUG, "KVM_SET_SREGS: the memory that CR3 points to is missing");
-	sim_mode_changed(cpu);
+	cpu_mode_changed(cpu);
 	return 0;
 }

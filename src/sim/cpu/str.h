@@ -1,23 +1,23 @@
 /*
  * str: what string.c and io.c share: the counters and pointers of string instructions.
  */
-#ifndef SIM_CPU_STR_H
-#define SIM_CPU_STR_H
+#ifndef CPU_STR_H
+#define CPU_STR_H
 
 #include "debug.h"
 #include "ops.h"
 
-ALWAYS unsigned address_width(const struct sim_op *op)
+ALWAYS unsigned address_width(const struct cpu_op *op)
 {
 	return 8u - op->address_shift / 8u;
 }
 
-ALWAYS u64 string_pointer(const struct sim_cpu *cpu, const struct sim_op *op, enum sim_reg reg)
+ALWAYS u64 string_pointer(const struct cpu *cpu, const struct cpu_op *op, enum cpu_reg reg)
 {
 	return cpu->gpr[reg] << op->address_shift >> op->address_shift;
 }
 
-ALWAYS void string_advance(struct sim_cpu *cpu, const struct sim_op *op, enum sim_reg reg, u64 bytes)
+ALWAYS void string_advance(struct cpu *cpu, const struct cpu_op *op, enum cpu_reg reg, u64 bytes)
 {
 	u64 by = cpu->rflags_rest & FLAG_DF ? -bytes : bytes;
 
@@ -25,7 +25,7 @@ ALWAYS void string_advance(struct sim_cpu *cpu, const struct sim_op *op, enum si
 }
 
 /* Iterations left: 1 without REP. */
-ALWAYS u64 string_count(const struct sim_cpu *cpu, const struct sim_op *op)
+ALWAYS u64 string_count(const struct cpu *cpu, const struct cpu_op *op)
 {
 	if (!(op->flags & (OP_REP | OP_REPNE)))
 		return 1;
@@ -33,26 +33,26 @@ ALWAYS u64 string_count(const struct sim_cpu *cpu, const struct sim_op *op)
 }
 
 /* n iterations are done for good: an exit or fault in the next repeats only that one. */
-ALWAYS void string_done(struct sim_cpu *cpu, const struct sim_op *op, u64 n)
+ALWAYS void string_done(struct cpu *cpu, const struct cpu_op *op, u64 n)
 {
 	if (op->flags & (OP_REP | OP_REPNE))
-		reg_set(cpu, SIM_RCX * 8u, address_width(op), REG_RCX - n);
+		reg_set(cpu, CPU_RCX * 8u, address_width(op), REG_RCX - n);
 	cpu->accesses = cpu->accesses_used = 0;
 }
 
 /* So many iterations before interrupts are looked at again. */
 #define STRING_CHUNK 4096u
 
-ALWAYS u64 string_budget(const struct sim_cpu *cpu)
+ALWAYS u64 string_budget(const struct cpu *cpu)
 {
-	return unlikely(sim_debug_active(cpu)) ? 1 : STRING_CHUNK;
+	return unlikely(cpu_debug_active(cpu)) ? 1 : STRING_CHUNK;
 }
 
 /*
  * A repeated instruction is a block's end: on to the next one, or, when it has had its time (budget: what is
  * left of STRING_CHUNK), once more. Its iterations take time, too.
  */
-ALWAYS void string_leave(struct sim_cpu *cpu, const struct sim_op *op, bool finished, u64 budget)
+ALWAYS void string_leave(struct cpu *cpu, const struct cpu_op *op, bool finished, u64 budget)
 {
 	if (op->flags & (OP_REP | OP_REPNE)) {
 		REG_RIP += finished ? op->next : op->next - op->len;
@@ -60,9 +60,9 @@ ALWAYS void string_leave(struct sim_cpu *cpu, const struct sim_op *op, bool fini
 	}
 }
 
-ALWAYS unsigned string_es(const struct sim_cpu *cpu)
+ALWAYS unsigned string_es(const struct cpu *cpu)
 {
-	return cpu->mode & MODE_64 ? SIM_SEG_FLAT : SIM_ES;
+	return cpu->mode & MODE_64 ? CPU_SEG_FLAT : CPU_ES;
 }
 
 #endif

@@ -4,14 +4,14 @@
  */
 #include "str.h"
 
-static u64 source_linear(struct sim_cpu *cpu, const struct sim_op *op)
+static u64 source_linear(struct cpu *cpu, const struct cpu_op *op)
 {
-	return seg_linear(cpu, op->seg, string_pointer(cpu, op, SIM_RSI), op->size, ACCESS_READ);
+	return seg_linear(cpu, op->seg, string_pointer(cpu, op, CPU_RSI), op->size, ACCESS_READ);
 }
 
-static u64 target_linear(struct sim_cpu *cpu, const struct sim_op *op, enum access access)
+static u64 target_linear(struct cpu *cpu, const struct cpu_op *op, enum access access)
 {
-	return seg_linear(cpu, string_es(cpu), string_pointer(cpu, op, SIM_RDI), op->size, access);
+	return seg_linear(cpu, string_es(cpu), string_pointer(cpu, op, CPU_RDI), op->size, access);
 }
 
 /* How many whole elements from linear to the end of its page, at most count. */
@@ -23,14 +23,14 @@ static u64 in_page(u64 linear, unsigned size, u64 count)
 }
 
 /* May elements be taken a page at a time? */
-static bool runs(const struct sim_cpu *cpu, const struct sim_op *op, u64 count)
+static bool runs(const struct cpu *cpu, const struct cpu_op *op, u64 count)
 {
 	return count > 1 && !(cpu->rflags_rest & FLAG_DF) && !(op->flags & OP_LEGACY) &&
 	       op->address_shift == 0;
 }
 
 /* Copies up to a page; 0 if it cannot be done at once. */
-static u64 copy_run(struct sim_cpu *cpu, const struct sim_op *op, u64 from, u64 to, u64 count)
+static u64 copy_run(struct cpu *cpu, const struct cpu_op *op, u64 from, u64 to, u64 count)
 {
 	u64 n = in_page(to, op->size, in_page(from, op->size, count)), bytes = n * op->size;
 	const u8 *source;
@@ -38,8 +38,8 @@ static u64 copy_run(struct sim_cpu *cpu, const struct sim_op *op, u64 from, u64 
 
 	if (!n)
 		return 0;
-	source = sim_mem_direct(cpu, from, false, op->seg);
-	target = source ? sim_mem_direct(cpu, to, true, SIM_SEG_FLAT) : NULL;
+	source = cpu_mem_direct(cpu, from, false, op->seg);
+	target = source ? cpu_mem_direct(cpu, to, true, CPU_SEG_FLAT) : NULL;
 	/* The destination's translation may have taken the source's place only if they are the same page. */
 	if (!target)
 		return 0;
@@ -53,7 +53,7 @@ static u64 copy_run(struct sim_cpu *cpu, const struct sim_op *op, u64 from, u64 
 	return n;
 }
 
-void op_movs(struct sim_cpu *cpu, const struct sim_op *op)
+void op_movs(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 left = string_count(cpu, op), budget = string_budget(cpu);
 
@@ -65,8 +65,8 @@ void op_movs(struct sim_cpu *cpu, const struct sim_op *op)
 			mem_write(cpu, to, op->size, mem_read(cpu, from, op->size, op->seg), string_es(cpu));
 			n = 1;
 		}
-		string_advance(cpu, op, SIM_RSI, n * op->size);
-		string_advance(cpu, op, SIM_RDI, n * op->size);
+		string_advance(cpu, op, CPU_RSI, n * op->size);
+		string_advance(cpu, op, CPU_RDI, n * op->size);
 		string_done(cpu, op, n);
 		left -= n;
 		budget -= n;
@@ -74,10 +74,10 @@ void op_movs(struct sim_cpu *cpu, const struct sim_op *op)
 	string_leave(cpu, op, left == 0, budget);
 }
 
-static u64 fill_run(struct sim_cpu *cpu, const struct sim_op *op, u64 to, u64 count)
+static u64 fill_run(struct cpu *cpu, const struct cpu_op *op, u64 to, u64 count)
 {
 	u64 n = in_page(to, op->size, count), value = reg_get(cpu, 0, op->size);
-	u8 *target = n ? sim_mem_direct(cpu, to, true, SIM_SEG_FLAT) : NULL;
+	u8 *target = n ? cpu_mem_direct(cpu, to, true, CPU_SEG_FLAT) : NULL;
 
 	if (!target)
 		return 0;
@@ -89,7 +89,7 @@ static u64 fill_run(struct sim_cpu *cpu, const struct sim_op *op, u64 to, u64 co
 	return n;
 }
 
-void op_stos(struct sim_cpu *cpu, const struct sim_op *op)
+void op_stos(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 left = string_count(cpu, op), budget = string_budget(cpu);
 
@@ -101,7 +101,7 @@ void op_stos(struct sim_cpu *cpu, const struct sim_op *op)
 			mem_write(cpu, to, op->size, reg_get(cpu, 0, op->size), string_es(cpu));
 			n = 1;
 		}
-		string_advance(cpu, op, SIM_RDI, n * op->size);
+		string_advance(cpu, op, CPU_RDI, n * op->size);
 		string_done(cpu, op, n);
 		left -= n;
 		budget -= n;
@@ -109,32 +109,32 @@ void op_stos(struct sim_cpu *cpu, const struct sim_op *op)
 	string_leave(cpu, op, left == 0, budget);
 }
 
-void op_lods(struct sim_cpu *cpu, const struct sim_op *op)
+void op_lods(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 left = string_count(cpu, op), budget = string_budget(cpu);
 
 	for (; left && budget; left--, budget--) {
 		reg_set(cpu, 0, op->size, mem_read(cpu, source_linear(cpu, op), op->size, op->seg));
-		string_advance(cpu, op, SIM_RSI, op->size);
+		string_advance(cpu, op, CPU_RSI, op->size);
 		string_done(cpu, op, 1);
 	}
 	string_leave(cpu, op, left == 0, budget);
 }
 
 /* Another iteration? REPE goes on while equal, REPNE while not. */
-static bool compare_goes_on(const struct sim_op *op, u64 left, u64 budget, bool equal)
+static bool compare_goes_on(const struct cpu_op *op, u64 left, u64 budget, bool equal)
 {
 	return left && budget && (op->flags & OP_REPNE ? !equal : equal);
 }
 
 /* The flags are those of the last comparison that was made, also when the next one faults. */
-void op_scas(struct sim_cpu *cpu, const struct sim_op *op)
+void op_scas(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 left = string_count(cpu, op), budget = string_budget(cpu), a = reg_get(cpu, 0, op->size), b = 0;
 
 	while (left && budget) {
 		b = mem_read(cpu, target_linear(cpu, op, ACCESS_READ), op->size, string_es(cpu));
-		string_advance(cpu, op, SIM_RDI, op->size);
+		string_advance(cpu, op, CPU_RDI, op->size);
 		string_done(cpu, op, 1);
 		alu_sub(cpu, a, b, op->size);
 		left--;
@@ -145,15 +145,15 @@ void op_scas(struct sim_cpu *cpu, const struct sim_op *op)
 	string_leave(cpu, op, !compare_goes_on(op, left, 1, a == b), budget);
 }
 
-void op_cmps(struct sim_cpu *cpu, const struct sim_op *op)
+void op_cmps(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 left = string_count(cpu, op), budget = string_budget(cpu), a = 0, b = 0;
 
 	while (left && budget) {
 		b = mem_read(cpu, target_linear(cpu, op, ACCESS_READ), op->size, string_es(cpu));
 		a = mem_read(cpu, source_linear(cpu, op), op->size, op->seg);
-		string_advance(cpu, op, SIM_RSI, op->size);
-		string_advance(cpu, op, SIM_RDI, op->size);
+		string_advance(cpu, op, CPU_RSI, op->size);
+		string_advance(cpu, op, CPU_RDI, op->size);
 		string_done(cpu, op, 1);
 		alu_sub(cpu, a, b, op->size);
 		left--;

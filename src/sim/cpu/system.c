@@ -9,189 +9,188 @@
 
 /* ---- descriptor tables ---- */
 
-static void table_store(struct sim_cpu *cpu, const struct sim_op *op, const struct sim_table *table)
+static void table_store(struct cpu *cpu, const struct cpu_op *op, const struct cpu_table *table)
 {
 	unsigned size = cpu->mode & MODE_64 ? 8 : 4;
 	u8 image[10];
 
 	if (cpu->cr4 & CR4_UMIP && cpu->cpl)
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 	memcpy(image, &table->limit, 2);
 	memcpy(image + 2, &table->base, 8);
-	sim_mem_write_bytes(cpu, op_linear(cpu, op, size + 2, ACCESS_WRITE), image, size + 2, op->seg);
+	cpu_mem_write_bytes(cpu, op_linear(cpu, op, size + 2, ACCESS_WRITE), image, size + 2, op->seg);
 }
 
-static void table_load(struct sim_cpu *cpu, const struct sim_op *op, struct sim_table *table)
+static void table_load(struct cpu *cpu, const struct cpu_op *op, struct cpu_table *table)
 {
 	unsigned size = cpu->mode & MODE_64 ? 8 : 4;
 	u8 image[10] = {0};
 	u64 base;
 
 	require_cpl0(cpu);
-	sim_mem_read_bytes(cpu, op_linear(cpu, op, size + 2, ACCESS_READ), image, size + 2, op->seg);
+	cpu_mem_read_bytes(cpu, op_linear(cpu, op, size + 2, ACCESS_READ), image, size + 2, op->seg);
 	base = load_le(image + 2, 8);
 	if (size == 8 && !is_canonical(base))
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 	/* With 16-bit operands the base has 24 bits. */
 	table->base = op->size == 2 && size == 4 ? base & 0xffffff : base;
 	table->limit = (u16)load_le(image, 2);
 }
 
-void op_sgdt(struct sim_cpu *cpu, const struct sim_op *op)
+void op_sgdt(struct cpu *cpu, const struct cpu_op *op)
 {
 	table_store(cpu, op, &cpu->gdtr);
 }
 
-void op_sidt(struct sim_cpu *cpu, const struct sim_op *op)
+void op_sidt(struct cpu *cpu, const struct cpu_op *op)
 {
 	table_store(cpu, op, &cpu->idtr);
 }
 
-void op_lgdt(struct sim_cpu *cpu, const struct sim_op *op)
+void op_lgdt(struct cpu *cpu, const struct cpu_op *op)
 {
 	table_load(cpu, op, &cpu->gdtr);
 }
 
-void op_lidt(struct sim_cpu *cpu, const struct sim_op *op)
+void op_lidt(struct cpu *cpu, const struct cpu_op *op)
 {
 	table_load(cpu, op, &cpu->idtr);
 }
 
 /* ---- flags ---- */
 
-static bool iopl_allows(const struct sim_cpu *cpu)
+static bool iopl_allows(const struct cpu *cpu)
 {
 	if (!(cpu->mode & MODE_PE))
 		return true;
 	return cpu->cpl <= (cpu->rflags_rest & FLAG_IOPL) >> 12;
 }
 
-void op_cli(struct sim_cpu *cpu, const struct sim_op *op)
+void op_cli(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (!iopl_allows(cpu))
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 	cpu->rflags_rest &= ~(u64)FLAG_IF;
-	sim_flags_changed(cpu);
+	cpu_flags_changed(cpu);
 }
 
-void op_sti(struct sim_cpu *cpu, const struct sim_op *op)
+void op_sti(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (!iopl_allows(cpu))
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 	if (!(cpu->rflags_rest & FLAG_IF))
 		cpu->shadow = true;
 	cpu->rflags_rest |= FLAG_IF;
-	sim_flags_changed(cpu);
+	cpu_flags_changed(cpu);
 }
 
-void op_pushf(struct sim_cpu *cpu, const struct sim_op *op)
+void op_pushf(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (cpu->mode & MODE_VM && (cpu->rflags_rest & FLAG_IOPL) != FLAG_IOPL)
-		sim_raise_error(cpu, EXC_GP, 0);
-	sim_push(cpu, op->size, sim_cpu_rflags(cpu) & ~(u64)(FLAG_RF | FLAG_VM));
+		cpu_raise_error(cpu, EXC_GP, 0);
+	cpu_push(cpu, op->size, cpu_rflags(cpu) & ~(u64)(FLAG_RF | FLAG_VM));
 }
 
-void op_popf(struct sim_cpu *cpu, const struct sim_op *op)
+void op_popf(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 change = FLAG_ARITH | FLAG_TF | FLAG_DF | FLAG_NT, flags;
 
 	if (cpu->mode & MODE_VM && (cpu->rflags_rest & FLAG_IOPL) != FLAG_IOPL)
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 	if (op->size > 2)
 		change |= FLAG_AC | FLAG_ID;
 	if (cpu->cpl == 0)
 		change |= FLAG_IOPL;
 	if (iopl_allows(cpu))
 		change |= FLAG_IF;
-	flags = sim_pop(cpu, op->size);
+	flags = cpu_pop(cpu, op->size);
 	/* RF reads as cleared by POPF. */
-	sim_cpu_set_rflags(
-	        cpu, (sim_cpu_rflags(cpu) & ~(change | (op->size > 2 ? FLAG_RF : 0))) | (flags & change));
+	cpu_set_rflags(cpu, (cpu_rflags(cpu) & ~(change | (op->size > 2 ? FLAG_RF : 0))) | (flags & change));
 }
 
-void op_clac(struct sim_cpu *cpu, const struct sim_op *op)
+void op_clac(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (cpu->cpl || !(cpu->mode & MODE_PE))
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 	cpu->rflags_rest &= ~(u64)FLAG_AC;
-	sim_flags_changed(cpu);
+	cpu_flags_changed(cpu);
 }
 
-void op_stac(struct sim_cpu *cpu, const struct sim_op *op)
+void op_stac(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (cpu->cpl || !(cpu->mode & MODE_PE))
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 	cpu->rflags_rest |= FLAG_AC;
-	sim_flags_changed(cpu);
+	cpu_flags_changed(cpu);
 }
 
 /* ---- others ---- */
 
-void op_hlt(struct sim_cpu *cpu, const struct sim_op *op)
+void op_hlt(struct cpu *cpu, const struct cpu_op *op)
 {
 	require_cpl0(cpu);
-	sim_exit_after(cpu, SIM_EXIT_HLT);
+	cpu_exit_after(cpu, CPU_EXIT_HLT);
 }
 
-void op_invlpg(struct sim_cpu *cpu, const struct sim_op *op)
+void op_invlpg(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 linear = op_offset(cpu, op) + cpu->seg[op->seg].base;
 
 	require_cpl0(cpu);
-	sim_tlb_flush_page(cpu, mode_is(cpu, MODE_64) ? linear : (u32)linear);
+	cpu_tlb_flush_page(cpu, mode_is(cpu, MODE_64) ? linear : (u32)linear);
 }
 
 /* WBINVD, INVD: caches are coherent here; it is a serializing instruction. */
-void op_wbinvd(struct sim_cpu *cpu, const struct sim_op *op)
+void op_wbinvd(struct cpu *cpu, const struct cpu_op *op)
 {
 	require_cpl0(cpu);
-	sim_code_serialize(cpu);
+	cpu_code_serialize(cpu);
 }
 
-void op_fence(struct sim_cpu *cpu, const struct sim_op *op)
+void op_fence(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (op->flags & OP_MEM) {
 		/* CLFLUSH and its kin: faults as a read of a byte does. */
 		u64 linear = op_linear(cpu, op, 1, ACCESS_READ);
 
-		sim_mem_probe(cpu, linear, 1, ACCESS_READ, op->seg);
-		sim_code_serialize(cpu);
+		cpu_mem_probe(cpu, linear, 1, ACCESS_READ, op->seg);
+		cpu_code_serialize(cpu);
 		return;
 	}
 	_mm_mfence();
 }
 
-void op_rdmsr(struct sim_cpu *cpu, const struct sim_op *op)
+void op_rdmsr(struct cpu *cpu, const struct cpu_op *op)
 {
 	u32 index = (u32)REG_RCX;
 	u64 value = 0;
 
 	require_cpl0(cpu);
-	if (!sim_msr_access(cpu, false, index, &value))
-		sim_raise_error(cpu, EXC_GP, 0);
+	if (!cpu_msr_access(cpu, false, index, &value))
+		cpu_raise_error(cpu, EXC_GP, 0);
 	REG_RAX = (u32)value;
 	REG_RDX = value >> 32;
 }
 
-void op_wrmsr(struct sim_cpu *cpu, const struct sim_op *op)
+void op_wrmsr(struct cpu *cpu, const struct cpu_op *op)
 {
 	u32 index = (u32)REG_RCX;
 	u64 value = (u64)(u32)REG_RDX << 32 | (u32)REG_RAX;
 
 	require_cpl0(cpu);
-	if (!sim_msr_access(cpu, true, index, &value))
-		sim_raise_error(cpu, EXC_GP, 0);
-	sim_code_serialize(cpu);
+	if (!cpu_msr_access(cpu, true, index, &value))
+		cpu_raise_error(cpu, EXC_GP, 0);
+	cpu_code_serialize(cpu);
 }
 
-static u64 read_tsc(struct sim_cpu *cpu)
+static u64 read_tsc(struct cpu *cpu)
 {
 	if (cpu->cr4 & CR4_TSD && cpu->cpl)
-		sim_raise_error(cpu, EXC_GP, 0);
-	return cpu->bus->tsc ? cpu->bus->tsc(cpu->ctx) : sim_cpu_icount(cpu);
+		cpu_raise_error(cpu, EXC_GP, 0);
+	return cpu->bus->tsc ? cpu->bus->tsc(cpu->ctx) : cpu_icount(cpu);
 }
 
-void op_rdtsc(struct sim_cpu *cpu, const struct sim_op *op)
+void op_rdtsc(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 value = read_tsc(cpu);
 
@@ -199,49 +198,49 @@ void op_rdtsc(struct sim_cpu *cpu, const struct sim_op *op)
 	REG_RDX = value >> 32;
 }
 
-void op_rdtscp(struct sim_cpu *cpu, const struct sim_op *op)
+void op_rdtscp(struct cpu *cpu, const struct cpu_op *op)
 {
 	op_rdtsc(cpu, op);
 	REG_RCX = (u32)cpu->tsc_aux;
 }
 
-void op_rdpid(struct sim_cpu *cpu, const struct sim_op *op)
+void op_rdpid(struct cpu *cpu, const struct cpu_op *op)
 {
 	reg_set(cpu, op->xrm * 8u, 8, (u32)cpu->tsc_aux);
 }
 
 /* There are no performance counters. */
-void op_rdpmc(struct sim_cpu *cpu, const struct sim_op *op)
+void op_rdpmc(struct cpu *cpu, const struct cpu_op *op)
 {
-	sim_raise_error(cpu, EXC_GP, 0);
+	cpu_raise_error(cpu, EXC_GP, 0);
 }
 
-void op_cpuid(struct sim_cpu *cpu, const struct sim_op *op)
+void op_cpuid(struct cpu *cpu, const struct cpu_op *op)
 {
 	u32 regs[4];
 
-	sim_cpuid_query(cpu, (u32)REG_RAX, (u32)REG_RCX, regs);
+	cpu_cpuid_query(cpu, (u32)REG_RAX, (u32)REG_RCX, regs);
 	REG_RAX = regs[0];
 	REG_RBX = regs[1];
 	REG_RCX = regs[2];
 	REG_RDX = regs[3];
-	sim_code_serialize(cpu);
+	cpu_code_serialize(cpu);
 }
 
-void op_swapgs(struct sim_cpu *cpu, const struct sim_op *op)
+void op_swapgs(struct cpu *cpu, const struct cpu_op *op)
 {
-	u64 base = cpu->seg[SIM_GS].base;
+	u64 base = cpu->seg[CPU_GS].base;
 
 	require_cpl0(cpu);
-	cpu->seg[SIM_GS].base = cpu->kernel_gs_base;
+	cpu->seg[CPU_GS].base = cpu->kernel_gs_base;
 	cpu->kernel_gs_base = base;
 }
 
 /* The caller answers in the registers. */
-void op_vmmcall(struct sim_cpu *cpu, const struct sim_op *op)
+void op_vmmcall(struct cpu *cpu, const struct cpu_op *op)
 {
 	cpu->exit_info.hypercall_length = op->len;
-	sim_exit_after(cpu, SIM_EXIT_HYPERCALL);
+	cpu_exit_after(cpu, CPU_EXIT_HYPERCALL);
 }
 
 /*
@@ -249,89 +248,89 @@ void op_vmmcall(struct sim_cpu *cpu, const struct sim_op *op)
  * tables, as a store of the guest's would, and to RIP itself: KVM leaves the base of CS out. The processor
  * then runs what it finds.
  */
-void op_vmcall(struct sim_cpu *cpu, const struct sim_op *op)
+void op_vmcall(struct cpu *cpu, const struct cpu_op *op)
 {
 	static const u8 vmmcall[] = {0x0f, 0x01, 0xd9};
 
 	if (!cpu->bus->fixes_vmcall || !cpu->bus->fixes_vmcall(cpu->ctx))
-		sim_raise(cpu, EXC_UD);
-	sim_mem_write_bytes(cpu, sim_op_rip(cpu), vmmcall, sizeof(vmmcall), SIM_SEG_FLAT);
-	sim_access_forget(cpu);
-	sim_leave(cpu, SIM_EXIT_STOPPED);
+		cpu_raise(cpu, EXC_UD);
+	cpu_mem_write_bytes(cpu, cpu_op_rip(cpu), vmmcall, sizeof(vmmcall), CPU_SEG_FLAT);
+	cpu_access_forget(cpu);
+	cpu_leave(cpu, CPU_EXIT_STOPPED);
 }
 
 /*
  * MONITOR and MWAIT are the kernel's alone (APM 3: HWCR.MonMwaitUserEn is 0). KVM makes them NOPs even where
  * CPUID lacks them, unless the VMM switched that off.
  */
-static void check_monitor(struct sim_cpu *cpu)
+static void check_monitor(struct cpu *cpu)
 {
 	u32 regs[4];
 
 	if (cpu->cpl)
-		sim_raise(cpu, EXC_UD);
-	if (sim_bus_has_quirk(cpu->bus, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS))
+		cpu_raise(cpu, EXC_UD);
+	if (cpu_bus_has_quirk(cpu->bus, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS))
 		return;
-	sim_cpuid_query(cpu, 1, 0, regs);
+	cpu_cpuid_query(cpu, 1, 0, regs);
 	if (!(regs[2] & CPUID_1_ECX_MONITOR))
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 }
 
-void op_monitor(struct sim_cpu *cpu, const struct sim_op *op)
+void op_monitor(struct cpu *cpu, const struct cpu_op *op)
 {
 	check_monitor(cpu);
-	sim_mem_probe(cpu,
+	cpu_mem_probe(cpu,
 	        seg_linear(cpu, op->seg, REG_RAX << op->address_shift >> op->address_shift, 1, ACCESS_READ),
 	        1, ACCESS_READ, op->seg);
 }
 
 /* May return at any time, as KVM's does: a NOP that lets others' writes be seen. */
-void op_mwait(struct sim_cpu *cpu, const struct sim_op *op)
+void op_mwait(struct cpu *cpu, const struct cpu_op *op)
 {
 	check_monitor(cpu);
-	sim_code_serialize(cpu);
+	cpu_code_serialize(cpu);
 }
 
-void op_xgetbv(struct sim_cpu *cpu, const struct sim_op *op)
+void op_xgetbv(struct cpu *cpu, const struct cpu_op *op)
 {
 	u32 d1[4];
 
 	if (!(cpu->cr4 & CR4_OSXSAVE))
-		sim_raise(cpu, EXC_UD);
-	sim_cpuid_query(cpu, 0xd, 1, d1);
+		cpu_raise(cpu, EXC_UD);
+	cpu_cpuid_query(cpu, 0xd, 1, d1);
 	/* ECX 1: which of XCR0's states are in use; all are taken for it. */
 	if ((u32)REG_RCX > (d1[0] >> 2 & 1))
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 	REG_RAX = (u32)cpu->xcr0;
 	REG_RDX = cpu->xcr0 >> 32;
 }
 
-void op_xsetbv(struct sim_cpu *cpu, const struct sim_op *op)
+void op_xsetbv(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 value = (u64)(u32)REG_RDX << 32 | (u32)REG_RAX;
 
 	if (!(cpu->cr4 & CR4_OSXSAVE))
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 	/* x87 always, SSE as offered; nothing else exists. */
 	if (cpu->cpl || (u32)REG_RCX || !(value & 1) || value & ~(u64)3)
-		sim_raise_error(cpu, EXC_GP, 0);
+		cpu_raise_error(cpu, EXC_GP, 0);
 	cpu->xcr0 = value;
 }
 
-void op_rdfsbase(struct sim_cpu *cpu, const struct sim_op *op)
+void op_rdfsbase(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (!(cpu->cr4 & CR4_FSGSBASE))
-		sim_raise(cpu, EXC_UD);
-	reg_set(cpu, op->rm, op->size, cpu->seg[(op->xreg & 1) ? SIM_GS : SIM_FS].base);
+		cpu_raise(cpu, EXC_UD);
+	reg_set(cpu, op->rm, op->size, cpu->seg[(op->xreg & 1) ? CPU_GS : CPU_FS].base);
 }
 
-void op_wrfsbase(struct sim_cpu *cpu, const struct sim_op *op)
+void op_wrfsbase(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 base = reg_get(cpu, op->rm, op->size);
 
 	if (!(cpu->cr4 & CR4_FSGSBASE))
-		sim_raise(cpu, EXC_UD);
+		cpu_raise(cpu, EXC_UD);
 	if (!is_canonical(base))
-		sim_raise_error(cpu, EXC_GP, 0);
-	cpu->seg[(op->xreg & 1) ? SIM_GS : SIM_FS].base = base;
+		cpu_raise_error(cpu, EXC_GP, 0);
+	cpu->seg[(op->xreg & 1) ? CPU_GS : CPU_FS].base = base;
 }

@@ -4,18 +4,18 @@
  */
 #include "internal.h"
 
-void sim_tlb_flush(struct sim_cpu *cpu)
+void cpu_tlb_flush(struct cpu *cpu)
 {
 	for (unsigned set = 0; set < TLB_SETS; set++) {
 		if (!cpu->tlb->used[set])
 			continue;
 		for (unsigned i = 0; i < TLB_ENTRIES; i++)
-			cpu->tlb->set[set][i] = (struct sim_tlb_entry){.read = TLB_NONE, .write = TLB_NONE};
+			cpu->tlb->set[set][i] = (struct cpu_tlb_entry){.read = TLB_NONE, .write = TLB_NONE};
 		cpu->tlb->used[set] = cpu->tlb->large[set] = false;
 	}
 	for (unsigned i = 0; i < EXEC_ENTRIES; i++)
 		cpu->tlb->exec[i].tag = 2;
-	sim_code_forget_jumps(cpu);
+	cpu_code_forget_jumps(cpu);
 	if (unlikely(cpu->bus->c_bit))
 		cpu->bus->view_end(cpu->ctx);
 }
@@ -26,24 +26,24 @@ static bool holds(u64 tag, u64 gpa, u64 linear)
 	return (tag ^ linear) >> GPA_SHIFT_OF(gpa) == 0;
 }
 
-static void set_flush_page(struct sim_tlb *tlb, unsigned set, u64 linear)
+static void set_flush_page(struct cpu_tlb *tlb, unsigned set, u64 linear)
 {
 	unsigned own = (linear >> 12) % TLB_ENTRIES;
 
 	/* The pieces of a large page are anywhere. */
 	for (unsigned i = tlb->large[set] ? 0 : own; i < (tlb->large[set] ? TLB_ENTRIES : own + 1); i++) {
-		struct sim_tlb_entry *e = &tlb->set[set][i];
+		struct cpu_tlb_entry *e = &tlb->set[set][i];
 
 		if (holds(e->read, e->gpa, linear))
-			*e = (struct sim_tlb_entry){.read = TLB_NONE, .write = TLB_NONE};
+			*e = (struct cpu_tlb_entry){.read = TLB_NONE, .write = TLB_NONE};
 	}
 }
 
-void sim_tlb_flush_page(struct sim_cpu *cpu, u64 linear)
+void cpu_tlb_flush_page(struct cpu *cpu, u64 linear)
 {
 	/* A view of decrypted memory ends as a whole. */
 	if (unlikely(cpu->bus->c_bit)) {
-		sim_tlb_flush(cpu);
+		cpu_tlb_flush(cpu);
 		return;
 	}
 	for (unsigned set = 0; set < TLB_SETS; set++)
@@ -52,10 +52,10 @@ void sim_tlb_flush_page(struct sim_cpu *cpu, u64 linear)
 	for (unsigned i = 0; i < EXEC_ENTRIES; i++)
 		if (holds(cpu->tlb->exec[i].tag, cpu->tlb->exec[i].gpa, linear))
 			cpu->tlb->exec[i].tag = 2;
-	sim_code_forget_jumps(cpu);
+	cpu_code_forget_jumps(cpu);
 }
 
-void sim_tlb_select(struct sim_cpu *cpu)
+void cpu_tlb_select(struct cpu *cpu)
 {
 	bool ac = cpu->rflags_rest & FLAG_AC;
 	enum tlb_set set;
@@ -67,11 +67,11 @@ void sim_tlb_select(struct sim_cpu *cpu)
 	cpu->tlb_now = cpu->tlb->set[set];
 }
 
-void sim_tlb_protect(struct sim_cpu *cpu, u64 gpa)
+void cpu_tlb_protect(struct cpu *cpu, u64 gpa)
 {
 	for (unsigned set = 0; set < TLB_SETS; set++)
 		for (unsigned i = 0; cpu->tlb->used[set] && i < TLB_ENTRIES; i++) {
-			struct sim_tlb_entry *e = &cpu->tlb->set[set][i];
+			struct cpu_tlb_entry *e = &cpu->tlb->set[set][i];
 
 			if (PAGE_OF(e->gpa) == gpa && !(e->write & TLB_NONE))
 				e->write |= TLB_SLOW;

@@ -20,47 +20,47 @@
 
 /* One walk in progress: which entries were met, for the accessed bits, and the rights so far. */
 struct path {
-	const struct sim_cpu *cpu;
+	const struct cpu *cpu;
 	u64 c_bit;       /* 0: tables are read as the VMM's memory has them */
 	u64 *entries[4]; /* NULL: kept in registers or in memory that cannot be written */
 	u64 values[4];
 	unsigned count;
 	bool writable, user, executable;
 	bool private;
-	enum sim_view table; /* the first that is not good */
+	enum cpu_view table; /* the first that is not good */
 	u64 gpa;             /* of the page; of a bad table */
 	u32 error;
 	unsigned shift;
 };
 
-static void *table_host(const struct sim_cpu *cpu, bool encrypted, u64 gpa, unsigned size, bool *ret_readonly,
-        enum sim_view *ret_view)
+static void *table_host(const struct cpu *cpu, bool encrypted, u64 gpa, unsigned size, bool *ret_readonly,
+        enum cpu_view *ret_view)
 {
-	const struct sim_slot *slot = sim_slot_find(cpu->map, gpa & ~(u64)(size - 1));
-	const struct sim_bus *bus = cpu->bus;
+	const struct cpu_slot *slot = cpu_slot_find(cpu->map, gpa & ~(u64)(size - 1));
+	const struct cpu_bus *bus = cpu->bus;
 	u8 *page;
 
 	if (slot)
-		*ret_readonly = slot->flags & SIM_SLOT_READONLY;
+		*ret_readonly = slot->flags & CPU_SLOT_READONLY;
 	if (unlikely(encrypted)) {
 		*ret_view = bus->view(cpu->ctx, slot, gpa & ~(u64)0xfff, true, true, &page);
-		return *ret_view != SIM_VIEW_GOOD || !page ? NULL : page + (gpa & 0xfff);
+		return *ret_view != CPU_VIEW_GOOD || !page ? NULL : page + (gpa & 0xfff);
 	}
 	return slot ? slot->host + (gpa - slot->gpa) : NULL;
 }
 
-void *sim_table_host(
-        const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, enum sim_view *ret_view)
+void *cpu_table_host(
+        const struct cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, enum cpu_view *ret_view)
 {
 	return table_host(cpu, cpu->bus->c_bit, gpa, size, ret_readonly, ret_view);
 }
 
 static void *entry_host(struct path *path, u64 gpa, unsigned size, bool *ret_readonly)
 {
-	enum sim_view view = SIM_VIEW_GOOD;
+	enum cpu_view view = CPU_VIEW_GOOD;
 	void *host = table_host(path->cpu, path->c_bit, gpa, size, ret_readonly, &view);
 
-	if (view != SIM_VIEW_GOOD && path->table == SIM_VIEW_GOOD) {
+	if (view != CPU_VIEW_GOOD && path->table == CPU_VIEW_GOOD) {
 		path->table = view;
 		path->gpa = gpa & ~(u64)0xfff;
 	}
@@ -81,7 +81,7 @@ static u64 entry_read(struct path *path, u64 gpa)
 
 static u64 reserved_bits(const struct path *path, unsigned level, bool large)
 {
-	const struct sim_cpu *cpu = path->cpu;
+	const struct cpu *cpu = path->cpu;
 	u64 reserved = PTE_ADDRESS & ~cpu->bus->phys_mask & ~path->c_bit;
 
 	if (!(cpu->efer & EFER_NXE))
@@ -167,7 +167,7 @@ static bool walk_narrow(struct path *path, u64 linear)
 	return entry & PTE_P;
 }
 
-static bool permitted(const struct sim_cpu *cpu, const struct path *path, const struct walk_query *query)
+static bool permitted(const struct cpu *cpu, const struct path *path, const struct walk_query *query)
 {
 	if (query->user && !path->user)
 		return false;
@@ -193,7 +193,7 @@ static bool mark_used(struct path *path, bool write, bool narrow)
 	return true;
 }
 
-static u32 fault_error(const struct sim_cpu *cpu, const struct walk_query *query, u32 error)
+static u32 fault_error(const struct cpu *cpu, const struct walk_query *query, u32 error)
 {
 	bool fetch_told = cpu->cr4 & CR4_SMEP || (cpu->efer & EFER_NXE && cpu->cr4 & CR4_PAE);
 
@@ -204,7 +204,7 @@ static u32 fault_error(const struct sim_cpu *cpu, const struct walk_query *query
 
 static bool walk_tables(struct path *path, u64 linear)
 {
-	const struct sim_cpu *cpu = path->cpu;
+	const struct cpu *cpu = path->cpu;
 
 	if (!(cpu->cr4 & CR4_PAE))
 		return walk_narrow(path, linear);
@@ -213,7 +213,7 @@ static bool walk_tables(struct path *path, u64 linear)
 	return walk_pae(path, linear);
 }
 
-bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *query, struct walk *ret)
+bool cpu_walk(const struct cpu *cpu, u64 linear, const struct walk_query *query, struct walk *ret)
 {
 	struct path path;
 
@@ -228,7 +228,7 @@ bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *qu
 		        .writable = true,
 		        .user = true,
 		        .executable = true};
-		if (!walk_tables(&path, linear) || path.table != SIM_VIEW_GOOD) {
+		if (!walk_tables(&path, linear) || path.table != CPU_VIEW_GOOD) {
 			*ret = (struct walk){.error = fault_error(cpu, query, path.error),
 			        .table = path.table,
 			        .gpa = path.gpa};
@@ -254,19 +254,19 @@ struct translation {
 	bool valid;
 };
 
-static void translate(struct sim_cpu *cpu, void *arg)
+static void translate(struct cpu *cpu, void *arg)
 {
 	struct walk_query query = {.access = ACCESS_READ, .peek = true};
 	struct translation *t = arg;
 
-	t->valid = sim_walk(cpu, t->linear, &query, &t->walk);
+	t->valid = cpu_walk(cpu, t->linear, &query, &t->walk);
 }
 
-bool sim_cpu_translate(struct sim_cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
+bool cpu_translate(struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa)
 {
 	struct translation t = {.linear = linear};
 
-	if (!sim_cpu_look(cpu, translate, &t) || !t.valid)
+	if (!cpu_look(cpu, translate, &t) || !t.valid)
 		return false;
 	*ret_gpa = t.walk.gpa | (linear & 0xfff);
 	return true;

@@ -1,23 +1,23 @@
 /*
  * walk: addresses looked up: in the map of guest memory that is in use (memory.c), in page tables (walk.c).
  */
-#ifndef SIM_CPU_WALK_H
-#define SIM_CPU_WALK_H
+#ifndef CPU_WALK_H
+#define CPU_WALK_H
 
 #include "internal.h"
 
 /* ---- the map ---- */
 
 /* Addresses are looked up between enter and leave only; take changes to the bus's present map in between. */
-void sim_map_enter(struct sim_cpu *cpu);
-void sim_map_take(struct sim_cpu *cpu);
-void sim_map_leave(struct sim_cpu *cpu);
+void cpu_map_enter(struct cpu *cpu);
+void cpu_map_take(struct cpu *cpu);
+void cpu_map_leave(struct cpu *cpu);
 /* For ram_guard.owns, with the vCPU as start: the memory of the map in use. */
-bool sim_is_guest_memory(const struct ram_guard *guard, uintptr_t address);
-/* Outside sim_cpu_run(): calls look() with the map in use. False: look() met memory that is missing. */
-bool sim_cpu_look(struct sim_cpu *cpu, void (*look)(struct sim_cpu *cpu, void *arg), void *arg) MUST_CHECK;
+bool cpu_is_guest_memory(const struct ram_guard *guard, uintptr_t address);
+/* Outside cpu_run(): calls look() with the map in use. False: look() met memory that is missing. */
+bool cpu_look(struct cpu *cpu, void (*look)(struct cpu *cpu, void *arg), void *arg) MUST_CHECK;
 
-const struct sim_slot *sim_slot_find(const struct sim_map *map, u64 gpa);
+const struct cpu_slot *cpu_slot_find(const struct cpu_map *map, u64 gpa);
 
 /* ---- the walker ---- */
 
@@ -34,13 +34,13 @@ struct walk {
 	u8 shift;            /* log2 of the bytes of the page in the tables */
 	bool writable;       /* a write of the same privilege may follow without another walk */
 	bool private;        /* under memory encryption: with the C-bit */
-	enum sim_view table; /* if refused: what is wrong with the table at gpa, or SIM_VIEW_GOOD */
+	enum cpu_view table; /* if refused: what is wrong with the table at gpa, or CPU_VIEW_GOOD */
 };
 
 /* linear is canonical. False: #PF with error, or a bad table. */
-bool sim_walk(const struct sim_cpu *cpu, u64 linear, const struct walk_query *query, struct walk *ret);
+bool cpu_walk(const struct cpu *cpu, u64 linear, const struct walk_query *query, struct walk *ret);
 /* Where size bytes at gpa are, as page tables are read: NULL if there is no memory, or a bad *ret_view. */
-void *sim_table_host(
-        const struct sim_cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, enum sim_view *ret_view);
+void *cpu_table_host(
+        const struct cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, enum cpu_view *ret_view);
 
 #endif

@@ -2,8 +2,8 @@
  * x87: the register stack, the status word and the exceptions of the x87, shared by its files (APM 5; APM 1,
  * 6).
  */
-#ifndef SIM_CPU_X87_H
-#define SIM_CPU_X87_H
+#ifndef CPU_X87_H
+#define CPU_X87_H
 
 #include "ops.h"
 
@@ -21,35 +21,35 @@ static const u8 x87_indefinite[10] = {0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff};
 
 /* ---- the stack ---- */
 
-static inline unsigned x87_physical(const struct sim_cpu *cpu, unsigned i)
+static inline unsigned x87_physical(const struct cpu *cpu, unsigned i)
 {
 	return ((cpu->x87.fsw >> 11) + i) & 7;
 }
 
-static inline u8 *x87_st(struct sim_cpu *cpu, unsigned i)
+static inline u8 *x87_st(struct cpu *cpu, unsigned i)
 {
 	return cpu->x87.st[x87_physical(cpu, i)];
 }
 
-static inline bool x87_empty(const struct sim_cpu *cpu, unsigned i)
+static inline bool x87_empty(const struct cpu *cpu, unsigned i)
 {
 	return !(cpu->x87.ftw >> x87_physical(cpu, i) & 1);
 }
 
-static inline void x87_set(struct sim_cpu *cpu, unsigned i, const void *value)
+static inline void x87_set(struct cpu *cpu, unsigned i, const void *value)
 {
 	memcpy(x87_st(cpu, i), value, 10);
 	cpu->x87.ftw |= (u8)(1u << x87_physical(cpu, i));
 }
 
-static inline void x87_top_move(struct sim_cpu *cpu, int by)
+static inline void x87_top_move(struct cpu *cpu, int by)
 {
 	unsigned top = ((cpu->x87.fsw >> 11) + (unsigned)by) & 7;
 
 	cpu->x87.fsw = (u16)((cpu->x87.fsw & ~FSW_TOP) | top << 11);
 }
 
-static inline void x87_pop(struct sim_cpu *cpu)
+static inline void x87_pop(struct cpu *cpu)
 {
 	cpu->x87.ftw &= (u8) ~(1u << x87_physical(cpu, 0));
 	x87_top_move(cpu, 1);
@@ -59,7 +59,7 @@ static inline void x87_pop(struct sim_cpu *cpu)
 
 #define AFTER 0x18u /* overflow, underflow: where they are not masked the result is another one */
 
-static inline u16 x87_host_control(const struct sim_cpu *cpu)
+static inline u16 x87_host_control(const struct cpu *cpu)
 {
 	return cpu->x87.fcw | (0x3f & ~AFTER);
 }
@@ -69,27 +69,27 @@ static inline u16 x87_host_control(const struct sim_cpu *cpu)
 #define STORE  0x1fu /* to memory: nor with overflow and underflow */
 
 /* Takes exceptions and C1 over; false: an unmasked one of the kinds forbids the result. */
-static inline bool x87_status(struct sim_cpu *cpu, unsigned sw, unsigned kinds)
+static inline bool x87_status(struct cpu *cpu, unsigned sw, unsigned kinds)
 {
 	/* Found before the computation, they prevent it and what it would have found. */
 	if (sw & ~cpu->x87.fcw & BEFORE)
 		sw &= BEFORE | FSW_SF | (sw & FSW_SF ? FSW_C1 : 0);
 	cpu->x87.fsw = (u16)((cpu->x87.fsw & ~FSW_C1) | (sw & (0x7f | FSW_C1)));
-	sim_x87_summary(cpu);
+	cpu_x87_summary(cpu);
 	return !(sw & ~cpu->x87.fcw & kinds);
 }
 
-static inline void x87_conditions(struct sim_cpu *cpu, unsigned sw, unsigned mask)
+static inline void x87_conditions(struct cpu *cpu, unsigned sw, unsigned mask)
 {
 	cpu->x87.fsw = (u16)((cpu->x87.fsw & ~mask) | (sw & mask));
 }
 
-static inline bool x87_underflow(struct sim_cpu *cpu)
+static inline bool x87_underflow(struct cpu *cpu)
 {
 	return x87_status(cpu, FSW_IE | FSW_SF, BEFORE);
 }
 
-static inline void x87_push(struct sim_cpu *cpu, const void *value)
+static inline void x87_push(struct cpu *cpu, const void *value)
 {
 	if (!x87_empty(cpu, 7)) {
 		if (!x87_status(cpu, FSW_IE | FSW_SF | FSW_C1, BEFORE))
@@ -101,13 +101,13 @@ static inline void x87_push(struct sim_cpu *cpu, const void *value)
 }
 
 /* x87_math.c: a result for ST(i) of ST(0) and, if not 0, ST(other), whose value b is. */
-void x87_result(struct sim_cpu *cpu, unsigned i, host_x87_fn *fn, unsigned other, const void *b);
-void x87_arith_memory(struct sim_cpu *cpu, const struct sim_op *op, unsigned kind);
-void x87_arith_register(struct sim_cpu *cpu, const struct sim_op *op, bool to_i, bool with_pop);
+void cpu_x87_result(struct cpu *cpu, unsigned i, host_x87_fn *fn, unsigned other, const void *b);
+void cpu_x87_arith_memory(struct cpu *cpu, const struct cpu_op *op, unsigned kind);
+void cpu_x87_arith_register(struct cpu *cpu, const struct cpu_op *op, bool to_i, bool with_pop);
 /* FCOM or, quiet, FUCOM with ST(i); false: an unmasked exception. */
-bool x87_compare_st(struct sim_cpu *cpu, unsigned i, bool quiet);
-void x87_compare_flags(struct sim_cpu *cpu, unsigned i, bool quiet, bool with_pop);
-void x87_functions(struct sim_cpu *cpu, const struct sim_op *op);
+bool cpu_x87_compare_st(struct cpu *cpu, unsigned i, bool quiet);
+void cpu_x87_compare_flags(struct cpu *cpu, unsigned i, bool quiet, bool with_pop);
+void cpu_x87_functions(struct cpu *cpu, const struct cpu_op *op);
 
 /* x87_memory.c */
 enum x87_format {
@@ -122,11 +122,11 @@ enum x87_format {
 	X87_TI32,
 	X87_TI64
 };
-void x87_load(struct sim_cpu *cpu, const struct sim_op *op, enum x87_format format);
-void x87_store(struct sim_cpu *cpu, const struct sim_op *op, enum x87_format format, bool with_pop);
-void x87_reset(struct sim_cpu *cpu);
-void x87_fnstenv(struct sim_cpu *cpu, const struct sim_op *op, bool with_registers);
-void x87_fldenv(struct sim_cpu *cpu, const struct sim_op *op, bool with_registers);
-void x87_fldcw(struct sim_cpu *cpu, const struct sim_op *op);
+void cpu_x87_load(struct cpu *cpu, const struct cpu_op *op, enum x87_format format);
+void cpu_x87_store(struct cpu *cpu, const struct cpu_op *op, enum x87_format format, bool with_pop);
+void cpu_x87_reset(struct cpu *cpu);
+void cpu_x87_fnstenv(struct cpu *cpu, const struct cpu_op *op, bool with_registers);
+void cpu_x87_fldenv(struct cpu *cpu, const struct cpu_op *op, bool with_registers);
+void cpu_x87_fldcw(struct cpu *cpu, const struct cpu_op *op);
 
 #endif

@@ -3,8 +3,8 @@
  * with all exceptions masked but overflow and underflow, of which the mask decides the result (APM 1, 6.8).
  * Each takes 80-bit (or memory) operands and returns the status word: exceptions and C0 to C3.
  */
-#ifndef SIM_CPU_X87_HOST_H
-#define SIM_CPU_X87_HOST_H
+#ifndef CPU_X87_HOST_H
+#define CPU_X87_HOST_H
 
 #include "x87.h"
 

@@ -73,7 +73,7 @@ HOST_X87(host_fsincos, TWO("fsincos"))
 HOST_X87(host_fxtract, A "fxtract" STATUS TAKE_2)
 
 /* A result for ST(i), of operands that were there. */
-void x87_result(struct sim_cpu *cpu, unsigned i, host_x87_fn *fn, unsigned other, const void *b)
+void cpu_x87_result(struct cpu *cpu, unsigned i, host_x87_fn *fn, unsigned other, const void *b)
 {
 	u8 r[16];
 
@@ -88,7 +88,7 @@ void x87_result(struct sim_cpu *cpu, unsigned i, host_x87_fn *fn, unsigned other
 
 /* ---- comparisons ---- */
 
-static bool x87_compare(struct sim_cpu *cpu, host_x87_fn *fn, bool missing, const void *b)
+static bool x87_compare(struct cpu *cpu, host_x87_fn *fn, bool missing, const void *b)
 {
 	unsigned sw = FSW_IE | FSW_SF | FSW_C0 | FSW_C2 | FSW_C3;
 
@@ -98,13 +98,13 @@ static bool x87_compare(struct sim_cpu *cpu, host_x87_fn *fn, bool missing, cons
 	return x87_status(cpu, sw, BEFORE);
 }
 
-bool x87_compare_st(struct sim_cpu *cpu, unsigned i, bool quiet)
+bool cpu_x87_compare_st(struct cpu *cpu, unsigned i, bool quiet)
 {
 	return x87_compare(cpu, quiet ? host_ucom : host_com_st, x87_empty(cpu, i), x87_st(cpu, i));
 }
 
 /* FCOMI and its kin: the flags are those of the integer unit. */
-void x87_compare_flags(struct sim_cpu *cpu, unsigned i, bool quiet, bool with_pop)
+void cpu_x87_compare_flags(struct cpu *cpu, unsigned i, bool quiet, bool with_pop)
 {
 	host_x87_fn *fn = quiet ? host_ucom : host_com_st;
 	unsigned sw = FSW_IE | FSW_SF | FSW_C0 | FSW_C2 | FSW_C3;
@@ -124,21 +124,21 @@ void x87_compare_flags(struct sim_cpu *cpu, unsigned i, bool quiet, bool with_po
 
 /* ---- D8 DA DC DE: arithmetic ---- */
 
-void x87_arith_memory(struct sim_cpu *cpu, const struct sim_op *op, unsigned kind)
+void cpu_x87_arith_memory(struct cpu *cpu, const struct cpu_op *op, unsigned kind)
 {
 	static const u8 sizes[5] = {0, 4, 4, 8, 2};
 	unsigned reg = op->modrm >> 3 & 7;
-	u64 value = sim_rm_read(cpu, op, sizes[kind]);
+	u64 value = cpu_rm_read(cpu, op, sizes[kind]);
 
 	if ((reg & 6) == 2) {
 		if (x87_compare(cpu, host_arith[reg][kind], false, &value) && reg == 3)
 			x87_pop(cpu);
 	} else {
-		x87_result(cpu, 0, host_arith[reg][kind], 0, &value);
+		cpu_x87_result(cpu, 0, host_arith[reg][kind], 0, &value);
 	}
 }
 
-void x87_arith_register(struct sim_cpu *cpu, const struct sim_op *op, bool to_i, bool with_pop)
+void cpu_x87_arith_register(struct cpu *cpu, const struct cpu_op *op, bool to_i, bool with_pop)
 {
 	unsigned reg = op->modrm >> 3 & 7, i = op->modrm & 7;
 	u16 before = cpu->x87.fsw;
@@ -149,14 +149,14 @@ void x87_arith_register(struct sim_cpu *cpu, const struct sim_op *op, bool to_i,
 			x87_pop(cpu);
 		return;
 	}
-	x87_result(cpu, to_i ? i : 0, host_arith[reg][0], i, x87_st(cpu, i));
+	cpu_x87_result(cpu, to_i ? i : 0, host_arith[reg][0], i, x87_st(cpu, i));
 	if (with_pop && !(cpu->x87.fsw & ~before & ~cpu->x87.fcw & BEFORE))
 		x87_pop(cpu);
 }
 
 /* ---- D9 with a register: E0 to FF ---- */
 
-static void two_results(struct sim_cpu *cpu, host_x87_fn *fn, bool ranged)
+static void two_results(struct cpu *cpu, host_x87_fn *fn, bool ranged)
 {
 	u8 r[32];
 	unsigned sw;
@@ -182,7 +182,7 @@ static void two_results(struct sim_cpu *cpu, host_x87_fn *fn, bool ranged)
 	x87_push(cpu, r + 16);
 }
 
-static void remainder_step(struct sim_cpu *cpu, host_x87_fn *fn)
+static void remainder_step(struct cpu *cpu, host_x87_fn *fn)
 {
 	u32 r[4 + 7] = {[4] = x87_host_control(cpu), cpu->x87.fsw & (FSW_C0 | FSW_C2 | FSW_C3), 0xffff};
 	unsigned sw;
@@ -201,24 +201,24 @@ static void remainder_step(struct sim_cpu *cpu, host_x87_fn *fn)
 	x87_set(cpu, 0, r);
 }
 
-static void pop_result(struct sim_cpu *cpu, host_x87_fn *fn)
+static void pop_result(struct cpu *cpu, host_x87_fn *fn)
 {
 	u16 before = cpu->x87.fsw;
 
-	x87_result(cpu, 1, fn, 1, x87_st(cpu, 1));
+	cpu_x87_result(cpu, 1, fn, 1, x87_st(cpu, 1));
 	if (!(cpu->x87.fsw & ~before & ~cpu->x87.fcw & BEFORE))
 		x87_pop(cpu);
 }
 
 /* FSIN, FCOS: C2 tells that the operand is out of range and stays. */
-static void ranged_result(struct sim_cpu *cpu, host_x87_fn *fn)
+static void ranged_result(struct cpu *cpu, host_x87_fn *fn)
 {
 	u8 r[16];
 	unsigned sw;
 
 	x87_conditions(cpu, 0, FSW_C2);
 	if (x87_empty(cpu, 0)) {
-		x87_result(cpu, 0, fn, 0, NULL);
+		cpu_x87_result(cpu, 0, fn, 0, NULL);
 		return;
 	}
 	sw = fn(x87_host_control(cpu), x87_st(cpu, 0), NULL, r);
@@ -227,7 +227,7 @@ static void ranged_result(struct sim_cpu *cpu, host_x87_fn *fn)
 		x87_set(cpu, 0, r);
 }
 
-static void examine(struct sim_cpu *cpu)
+static void examine(struct cpu *cpu)
 {
 	unsigned sw = host_fxam(x87_host_control(cpu), x87_st(cpu, 0), NULL, NULL);
 
@@ -236,7 +236,7 @@ static void examine(struct sim_cpu *cpu)
 	x87_conditions(cpu, sw, FSW_C0 | FSW_C1 | FSW_C2 | FSW_C3);
 }
 
-static void constant(struct sim_cpu *cpu, host_x87_fn *fn)
+static void constant(struct cpu *cpu, host_x87_fn *fn)
 {
 	u8 r[16];
 
@@ -245,14 +245,14 @@ static void constant(struct sim_cpu *cpu, host_x87_fn *fn)
 	x87_push(cpu, r);
 }
 
-void x87_functions(struct sim_cpu *cpu, const struct sim_op *op)
+void cpu_x87_functions(struct cpu *cpu, const struct cpu_op *op)
 {
 	switch (op->modrm) {
-	case 0xe0: x87_result(cpu, 0, host_fchs, 0, NULL); break;
-	case 0xe1: x87_result(cpu, 0, host_fabs, 0, NULL); break;
+	case 0xe0: cpu_x87_result(cpu, 0, host_fchs, 0, NULL); break;
+	case 0xe1: cpu_x87_result(cpu, 0, host_fabs, 0, NULL); break;
 	case 0xe4: x87_compare(cpu, host_ftst, false, NULL); break;
 	case 0xe5: examine(cpu); break;
-	case 0xf0: x87_result(cpu, 0, host_f2xm1, 0, NULL); break;
+	case 0xf0: cpu_x87_result(cpu, 0, host_f2xm1, 0, NULL); break;
 	case 0xf1: pop_result(cpu, host_fyl2x); break;
 	case 0xf2: two_results(cpu, host_fptan, true); break;
 	case 0xf3: pop_result(cpu, host_fpatan); break;
@@ -268,15 +268,15 @@ void x87_functions(struct sim_cpu *cpu, const struct sim_op *op)
 		break;
 	case 0xf8: remainder_step(cpu, host_fprem); break;
 	case 0xf9: pop_result(cpu, host_fyl2xp1); break;
-	case 0xfa: x87_result(cpu, 0, host_fsqrt, 0, NULL); break;
+	case 0xfa: cpu_x87_result(cpu, 0, host_fsqrt, 0, NULL); break;
 	case 0xfb: two_results(cpu, host_fsincos, true); break;
-	case 0xfc: x87_result(cpu, 0, host_frndint, 0, NULL); break;
-	case 0xfd: x87_result(cpu, 0, host_fscale, 1, x87_st(cpu, 1)); break;
+	case 0xfc: cpu_x87_result(cpu, 0, host_frndint, 0, NULL); break;
+	case 0xfd: cpu_x87_result(cpu, 0, host_fscale, 1, x87_st(cpu, 1)); break;
 	case 0xfe: ranged_result(cpu, host_fsin); break;
 	case 0xff: ranged_result(cpu, host_fcos); break;
 	default:
 		if (op->modrm < 0xe8 || op->modrm > 0xee)
-			sim_raise(cpu, EXC_UD);
+			cpu_raise(cpu, EXC_UD);
 		constant(cpu, host_constants[op->modrm - 0xe8]);
 	}
 }

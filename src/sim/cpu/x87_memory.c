@@ -38,13 +38,13 @@ static const struct {
 
 /* ---- loads and stores ---- */
 
-void x87_load(struct sim_cpu *cpu, const struct sim_op *op, enum x87_format format)
+void cpu_x87_load(struct cpu *cpu, const struct cpu_op *op, enum x87_format format)
 {
 	host_x87_fn *fn = formats[format].load;
 	unsigned size = formats[format].size;
 	u8 value[16] = {0}, r[16];
 
-	sim_mem_read_bytes(cpu, op_linear(cpu, op, size, ACCESS_READ), value, size, op->seg);
+	cpu_mem_read_bytes(cpu, op_linear(cpu, op, size, ACCESS_READ), value, size, op->seg);
 	if (!x87_empty(cpu, 7)) {
 		x87_push(cpu, x87_indefinite);
 		return;
@@ -57,14 +57,14 @@ void x87_load(struct sim_cpu *cpu, const struct sim_op *op, enum x87_format form
 	}
 }
 
-void x87_store(struct sim_cpu *cpu, const struct sim_op *op, enum x87_format format, bool with_pop)
+void cpu_x87_store(struct cpu *cpu, const struct cpu_op *op, enum x87_format format, bool with_pop)
 {
 	host_x87_fn *fn = formats[format].store;
 	unsigned size = formats[format].size;
 	u8 r[16];
 	u64 linear = op_linear(cpu, op, size, ACCESS_WRITE);
 
-	sim_mem_probe(cpu, linear, size, ACCESS_WRITE, op->seg);
+	cpu_mem_probe(cpu, linear, size, ACCESS_WRITE, op->seg);
 	if (x87_empty(cpu, 0)) {
 		/* The masked answer: what storing the indefinite value gives. */
 		if (!x87_underflow(cpu))
@@ -79,14 +79,14 @@ void x87_store(struct sim_cpu *cpu, const struct sim_op *op, enum x87_format for
 	} else if (!x87_status(cpu, fn(x87_host_control(cpu), x87_st(cpu, 0), NULL, r), STORE)) {
 		return;
 	}
-	sim_mem_write_bytes(cpu, linear, r, size, op->seg);
+	cpu_mem_write_bytes(cpu, linear, r, size, op->seg);
 	if (with_pop)
 		x87_pop(cpu);
 }
 
 /* ---- the environment (APM 1, 6.5) ---- */
 
-static u16 full_tags(struct sim_cpu *cpu)
+static u16 full_tags(struct cpu *cpu)
 {
 	u16 tags = 0;
 
@@ -105,14 +105,14 @@ static u16 full_tags(struct sim_cpu *cpu)
 	return tags;
 }
 
-static unsigned environment_size(const struct sim_op *op)
+static unsigned environment_size(const struct cpu_op *op)
 {
 	return op->size == 2 ? 14 : 28;
 }
 
-static unsigned environment_write(struct sim_cpu *cpu, const struct sim_op *op, u8 image[static 28])
+static unsigned environment_write(struct cpu *cpu, const struct cpu_op *op, u8 image[static 28])
 {
-	const struct sim_x87 *x = &cpu->x87;
+	const struct cpu_x87 *x = &cpu->x87;
 	const u16 words[7] = {x->fcw, x->fsw, full_tags(cpu), (u16)x->fip, 0, (u16)x->fdp, 0};
 	const u32 longs[7] = {0xffff0000u | x->fcw, 0xffff0000u | x->fsw, 0xffff0000u | full_tags(cpu),
 	        (u32)x->fip, (u32)(x->fop & 0x7ff) << 16, (u32)x->fdp, 0xffff0000u};
@@ -124,9 +124,9 @@ static unsigned environment_write(struct sim_cpu *cpu, const struct sim_op *op, 
 	return environment_size(op);
 }
 
-static void environment_read(struct sim_cpu *cpu, const u8 *image, unsigned size)
+static void environment_read(struct cpu *cpu, const u8 *image, unsigned size)
 {
-	struct sim_x87 *x = &cpu->x87;
+	struct cpu_x87 *x = &cpu->x87;
 	unsigned step = size / 7;
 	u16 tags = (u16)load_le(image + 2 * step, 2);
 
@@ -138,10 +138,10 @@ static void environment_read(struct sim_cpu *cpu, const u8 *image, unsigned size
 			x->ftw |= (u8)(1u << i);
 	x->fip = load_le(image + 3 * step, step);
 	x->fdp = load_le(image + 5 * step, step);
-	sim_x87_summary(cpu);
+	cpu_x87_summary(cpu);
 }
 
-void x87_reset(struct sim_cpu *cpu)
+void cpu_x87_reset(struct cpu *cpu)
 {
 	cpu->x87.fcw = 0x37f;
 	cpu->x87.fsw = 0;
@@ -151,16 +151,16 @@ void x87_reset(struct sim_cpu *cpu)
 }
 
 /* The first word is looked at first, then the last byte. */
-static u64 environment_linear(struct sim_cpu *cpu, const struct sim_op *op, unsigned size, enum access access)
+static u64 environment_linear(struct cpu *cpu, const struct cpu_op *op, unsigned size, enum access access)
 {
 	u64 linear = op_linear(cpu, op, size, access);
 
-	sim_mem_probe(cpu, linear, op->size == 2 ? 2 : 4, access, op->seg);
-	sim_mem_probe(cpu, linear + size - 1, 1, access, op->seg);
+	cpu_mem_probe(cpu, linear, op->size == 2 ? 2 : 4, access, op->seg);
+	cpu_mem_probe(cpu, linear + size - 1, 1, access, op->seg);
 	return linear;
 }
 
-void x87_fnstenv(struct sim_cpu *cpu, const struct sim_op *op, bool with_registers)
+void cpu_x87_fnstenv(struct cpu *cpu, const struct cpu_op *op, bool with_registers)
 {
 	u8 image[28 + 80];
 	unsigned size = environment_write(cpu, op, image);
@@ -170,27 +170,27 @@ void x87_fnstenv(struct sim_cpu *cpu, const struct sim_op *op, bool with_registe
 			memcpy(image + size + i * 10, x87_st(cpu, i), 10);
 		size += 80;
 	}
-	sim_mem_write_bytes(cpu, environment_linear(cpu, op, size, ACCESS_WRITE), image, size, op->seg);
+	cpu_mem_write_bytes(cpu, environment_linear(cpu, op, size, ACCESS_WRITE), image, size, op->seg);
 	if (with_registers)
-		x87_reset(cpu);
+		cpu_x87_reset(cpu);
 	else
 		cpu->x87.fcw |= 0x3f;
-	sim_x87_summary(cpu);
+	cpu_x87_summary(cpu);
 }
 
-void x87_fldenv(struct sim_cpu *cpu, const struct sim_op *op, bool with_registers)
+void cpu_x87_fldenv(struct cpu *cpu, const struct cpu_op *op, bool with_registers)
 {
 	unsigned head = environment_size(op), size = head + (with_registers ? 80 : 0);
 	u8 image[28 + 80];
 
-	sim_mem_read_bytes(cpu, environment_linear(cpu, op, size, ACCESS_READ), image, size, op->seg);
+	cpu_mem_read_bytes(cpu, environment_linear(cpu, op, size, ACCESS_READ), image, size, op->seg);
 	environment_read(cpu, image, head);
 	for (unsigned i = 0; with_registers && i < 8; i++)
 		memcpy(x87_st(cpu, i), image + head + i * 10, 10);
 }
 
-void x87_fldcw(struct sim_cpu *cpu, const struct sim_op *op)
+void cpu_x87_fldcw(struct cpu *cpu, const struct cpu_op *op)
 {
-	cpu->x87.fcw = (u16)((sim_rm_read(cpu, op, 2) & 0x1f7f) | 0x40);
-	sim_x87_summary(cpu);
+	cpu->x87.fcw = (u16)((cpu_rm_read(cpu, op, 2) & 0x1f7f) | 0x40);
+	cpu_x87_summary(cpu);
 }

@@ -54,7 +54,7 @@ static bool lapic_page(struct kvm_vcpu *v, bool write, uint64_t offset, uint32_t
 		irq_lapic_mmio(&v->lapic, write, (unsigned)offset, size, data, kvm_vcpu_now(v));
 		return true;
 	}
-	if (!sim_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_LAPIC_MMIO_HOLE))
+	if (!cpu_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_LAPIC_MMIO_HOLE))
 		return false;
 	if (!write)
 		memset(data, 0xff, size);
@@ -146,7 +146,7 @@ static int on_interrupt_ack(void *ctx)
 	return vector;
 }
 
-void kvm_bus_init(struct sim_bus *bus)
+void kvm_bus_init(struct cpu_bus *bus)
 {
 	bus->phys_mask = (UINT64_C(1) << KVM_PHYS_BITS) - 1;
 	bus->io = on_io;

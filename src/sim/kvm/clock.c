@@ -48,7 +48,7 @@ uint64_t kvm_vcpu_now(struct kvm_vcpu *v)
 
 	if (clock->host)
 		return kvm_clock_now(clock);
-	own = v->base_ns + (sim_cpu_icount(v->cpu) - v->base_icount);
+	own = v->base_ns + (cpu_icount(v->cpu) - v->base_icount);
 	seen = atomic_load_explicit(&clock->now_ns, memory_order_relaxed);
 	if (seen > own) {
 		v->base_ns += seen - own;
@@ -72,7 +72,7 @@ void kvm_vcpu_charge_access(struct kvm_vcpu *v, uint64_t ns)
  */
 void kvm_vcpu_charge_exit(struct kvm_vcpu *v, uint64_t key, bool write)
 {
-	uint64_t icount = sim_cpu_icount(v->cpu), ns = EXIT_NS;
+	uint64_t icount = cpu_icount(v->cpu), ns = EXIT_NS;
 
 	if (!write && key == v->poll.key && icount - v->poll.icount < POLL_GAP) {
 		uint64_t more = v->poll.waited_ns / POLL_PORTION;
@@ -94,17 +94,17 @@ void kvm_vcpu_retime(struct kvm_vcpu *v)
 
 	if (v->vm->platform->clock.host)
 		return;
-	icount = sim_cpu_icount(v->cpu);
+	icount = cpu_icount(v->cpu);
 	deadline = next <= now                          ? icount
 	           : next - now < v->slice_end - icount ? icount + (next - now)
 	                                                : v->slice_end;
-	sim_cpu_set_deadline(v->cpu, deadline);
+	cpu_set_deadline(v->cpu, deadline);
 }
 
 uint64_t kvm_vcpu_start_slice(struct kvm_vcpu *v)
 {
 	struct kvm_vm *vm = v->vm;
-	uint64_t now = kvm_vcpu_now(v), icount = sim_cpu_icount(v->cpu), next;
+	uint64_t now = kvm_vcpu_now(v), icount = cpu_icount(v->cpu), next;
 
 	if (atomic_load(&vm->next_timer_ns) <= now) {
 		pthread_mutex_lock(&vm->irq_lock);

@@ -136,7 +136,7 @@ bool kvm_vcpu_ring_is_full(const struct kvm_vcpu *v)
 }
 
 /* An entry's number, slot and page are written before its flags: the VMM reads them in the other order. */
-bool kvm_vcpu_dirtied(void *ctx, const struct sim_slot *slot, uint64_t page)
+bool kvm_vcpu_dirtied(void *ctx, const struct cpu_slot *slot, uint64_t page)
 {
 	struct kvm_vcpu *v = ctx;
 	struct kvm_dirty_gfn *entry = &v->ring[v->ring_at % v->ring_count];
@@ -148,7 +148,7 @@ bool kvm_vcpu_dirtied(void *ctx, const struct sim_slot *slot, uint64_t page)
 	__atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_DIRTY, __ATOMIC_RELEASE);
 	v->ring_at++;
 	if (kvm_vcpu_ring_is_full(v))
-		sim_cpu_post(v->cpu, SIM_PENDING_STOP);
+		cpu_post(v->cpu, CPU_PENDING_STOP);
 	return true;
 }
 

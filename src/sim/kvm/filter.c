@@ -121,7 +121,7 @@ bool kvm_vcpu_msr_exits(void *ctx, uint32_t reason)
 
 int kvm_vcpu_leave_msr(struct kvm_vcpu *v)
 {
-	const struct sim_exit_info *info = &v->cpu->exit_info;
+	const struct cpu_exit_info *info = &v->cpu->exit_info;
 
 	v->run->exit_reason = info->msr.write ? KVM_EXIT_X86_WRMSR : KVM_EXIT_X86_RDMSR;
 	v->run->msr.error = 0;

@@ -96,7 +96,7 @@ static int map_gpa_range(struct kvm_vcpu *v, const struct call *c, uint64_t *ret
 	run->hypercall.longmode = c->longmode;
 	run->hypercall.ret = 0;
 	v->waits = KVM_EXIT_HYPERCALL;
-	v->cpu->gpr[SIM_GPR_RIP] -= v->cpu->exit_info.hypercall_length;
+	v->cpu->gpr[CPU_GPR_RIP] -= v->cpu->exit_info.hypercall_length;
 	return 0;
 }
 
@@ -110,22 +110,22 @@ static int (*const answers[])(struct kvm_vcpu *v, const struct call *c, uint64_t
         [KVM_HC_MAP_GPA_RANGE] = map_gpa_range,
 };
 
-static struct call call_of(const struct sim_cpu *cpu)
+static struct call call_of(const struct cpu *cpu)
 {
-	bool longmode = cpu->efer & 0x400 && cpu->seg[SIM_CS].attr & 0x200;
+	bool longmode = cpu->efer & 0x400 && cpu->seg[CPU_CS].attr & 0x200;
 	uint64_t mask = longmode ? UINT64_MAX : UINT32_MAX;
 
 	return (struct call){
-	        .number = cpu->gpr[SIM_RAX] & mask,
-	        .args = {cpu->gpr[SIM_RBX] & mask, cpu->gpr[SIM_RCX] & mask, cpu->gpr[SIM_RDX] & mask,
-	                cpu->gpr[SIM_RSI] & mask},
+	        .number = cpu->gpr[CPU_RAX] & mask,
+	        .args = {cpu->gpr[CPU_RBX] & mask, cpu->gpr[CPU_RCX] & mask, cpu->gpr[CPU_RDX] & mask,
+	                cpu->gpr[CPU_RSI] & mask},
 	        .longmode = longmode,
 	};
 }
 
-static void put_result(struct sim_cpu *cpu, uint64_t result, bool longmode)
+static void put_result(struct cpu *cpu, uint64_t result, bool longmode)
 {
-	cpu->gpr[SIM_RAX] = longmode ? result : (uint32_t)result;
+	cpu->gpr[CPU_RAX] = longmode ? result : (uint32_t)result;
 }
 
 int kvm_vcpu_hypercall(struct kvm_vcpu *v)
@@ -145,7 +145,7 @@ int kvm_vcpu_hypercall(struct kvm_vcpu *v)
 void kvm_vcpu_finish_hypercall(struct kvm_vcpu *v)
 {
 	put_result(v->cpu, v->run->hypercall.ret, v->run->hypercall.longmode);
-	v->cpu->gpr[SIM_GPR_RIP] += v->cpu->exit_info.hypercall_length;
+	v->cpu->gpr[CPU_GPR_RIP] += v->cpu->exit_info.hypercall_length;
 }
 
 /* KVM does not see the instructions of encrypted guests: their VMCALL stays the processor's #UD. */
@@ -153,5 +153,5 @@ bool kvm_vcpu_fixes_vmcall(void *ctx)
 {
 	const struct kvm_vcpu *v = ctx;
 
-	return !v->vm->encrypted && sim_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
+	return !v->vm->encrypted && cpu_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
 }

@@ -45,10 +45,10 @@ static void start_again(struct kvm_vcpu *v)
 void kvm_vcpu_interrupts_changed(struct kvm_vcpu *v)
 {
 	if (!has_interrupt(v)) {
-		sim_cpu_unpost(v->cpu, SIM_PENDING_INTR);
+		cpu_unpost(v->cpu, CPU_PENDING_INTR);
 		return;
 	}
-	sim_cpu_post(v->cpu, SIM_PENDING_INTR);
+	cpu_post(v->cpu, CPU_PENDING_INTR);
 	if (v->mp_state == KVM_MP_STATE_HALTED && v->wakeable)
 		start_again(v);
 }
@@ -57,7 +57,7 @@ void kvm_vcpu_post_nmi(struct kvm_vcpu *v)
 {
 	if (!v)
 		return;
-	sim_cpu_post_nmi(v->cpu);
+	cpu_post_nmi(v->cpu);
 	if (v->mp_state == KVM_MP_STATE_HALTED)
 		start_again(v);
 }
@@ -77,14 +77,14 @@ void kvm_vcpu_request(struct kvm_vcpu *v, uint32_t request)
 	if (!v)
 		return;
 	v->requests |= request;
-	sim_cpu_post(v->cpu, SIM_PENDING_STOP);
+	cpu_post(v->cpu, CPU_PENDING_STOP);
 	wake(v);
 }
 
 void kvm_vcpu_take_requests(struct kvm_vcpu *v)
 {
 	if (v->requests & KVM_REQUEST_INIT) {
-		sim_cpu_init(v->cpu);
+		cpu_init(v->cpu);
 		irq_lapic_reset(&v->lapic, false);
 		v->waits = 0;
 		v->kicked = false;
@@ -92,7 +92,7 @@ void kvm_vcpu_take_requests(struct kvm_vcpu *v)
 		                                                 : KVM_MP_STATE_INIT_RECEIVED;
 	}
 	if (v->requests & KVM_REQUEST_SIPI && v->mp_state == KVM_MP_STATE_INIT_RECEIVED) {
-		sim_cpu_sipi(v->cpu, v->sipi_vector);
+		cpu_sipi(v->cpu, v->sipi_vector);
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 	}
 	v->requests = 0;

@@ -55,7 +55,7 @@ static void on_eoi(void *ctx, unsigned lapic, uint8_t vector)
 	if (!v || !irq_wants_eoi(v->vm->chip, &v->lapic, vector))
 		return;
 	v->eoi_vector = vector;
-	sim_cpu_post(v->cpu, SIM_PENDING_STOP);
+	cpu_post(v->cpu, CPU_PENDING_STOP);
 }
 
 void kvm_vm_timers_changed(struct kvm_vm *vm)
@@ -69,7 +69,7 @@ void kvm_vm_configure_chip(struct kvm_vm *vm)
 {
 	if (!vm->chip)
 		return;
-	vm->chip->lint0_masked = !sim_bus_has_quirk(&vm->bus, KVM_X86_QUIRK_LINT0_REENABLED);
+	vm->chip->lint0_masked = !cpu_bus_has_quirk(&vm->bus, KVM_X86_QUIRK_LINT0_REENABLED);
 	vm->chip->x2apic_api = vm->x2apic_api;
 }
 

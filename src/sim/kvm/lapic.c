@@ -17,7 +17,7 @@
 static uint64_t base_reserved(const struct kvm_vcpu *v)
 {
 	const struct kvm_cpuid_entry2 *features = kvm_vcpu_cpuid_leaf(v, 1);
-	uint64_t reserved = ~sim_cpu_phys_mask(v->cpu);
+	uint64_t reserved = ~cpu_phys_mask(v->cpu);
 
 	return features && features->ecx & CPUID_1_ECX_X2APIC ? reserved : reserved | IRQ_LAPIC_BASE_X2;
 }

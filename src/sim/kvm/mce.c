@@ -123,7 +123,7 @@ static void report_uncorrected(struct kvm_vcpu *v, uint64_t *bank, const struct 
 	}
 	set_bank(bank, mce);
 	v->mce.status = mce->mcg_status;
-	v->cpu->event = (struct sim_event){.kind = SIM_EVENT_EXCEPTION, .vector = VECTOR_MC};
+	v->cpu->event = (struct cpu_event){.kind = CPU_EVENT_EXCEPTION, .vector = VECTOR_MC};
 }
 
 int kvm_vcpu_set_mce(void *object, void *arg, uintptr_t user)

@@ -23,27 +23,27 @@ static bool overlaps(const region_t *a, const region_t *b)
 
 static int by_gpa(const void *a, const void *b)
 {
-	const struct sim_slot *x = a, *y = b;
+	const struct cpu_slot *x = a, *y = b;
 
 	return x->gpa < y->gpa ? -1 : x->gpa > y->gpa;
 }
 
-static struct sim_map *map_make(const struct kvm_vm *vm)
+static struct cpu_map *map_make(const struct kvm_vm *vm)
 {
-	struct sim_map *map = calloc(1, sizeof(*map) + KVM_SLOTS_MAX * sizeof(map->slots[0]));
+	struct cpu_map *map = calloc(1, sizeof(*map) + KVM_SLOTS_MAX * sizeof(map->slots[0]));
 
 	for (unsigned i = 0; map && i < KVM_SLOTS_MAX; i++) {
 		const region_t *r = &vm->slots[i].region;
 
 		if (r->memory_size)
-			map->slots[map->count++] = (struct sim_slot){
+			map->slots[map->count++] = (struct cpu_slot){
 			        .gpa = r->guest_phys_addr,
 			        .size = r->memory_size,
 			        .host = kvm_gmem_slot_host(vm, &vm->slots[i]),
 			        .id = i,
 			        .gmem = vm->slots[i].gmem,
 			        .gmem_offset = r->guest_memfd_offset,
-			        .flags = r->flags & KVM_MEM_READONLY ? SIM_SLOT_READONLY : 0,
+			        .flags = r->flags & KVM_MEM_READONLY ? CPU_SLOT_READONLY : 0,
 			        .dirty = vm->slots[i].dirty,
 			};
 	}
@@ -53,22 +53,22 @@ static struct sim_map *map_make(const struct kvm_vm *vm)
 }
 
 /* Waits until no processor uses another map: each looks at the end of the block that it runs. */
-static void wait_for_processors(struct kvm_vm *vm, const struct sim_map *map)
+static void wait_for_processors(struct kvm_vm *vm, const struct cpu_map *map)
 {
 	const struct timespec moment = {.tv_nsec = 20000};
 
 	for (unsigned i = 0; i < atomic_load(&vm->vcpu_count); i++) {
 		struct kvm_vcpu *v = vm->vcpus[i];
 
-		sim_cpu_post(v->cpu, SIM_PENDING_FLUSH);
-		while (sim_cpu_uses_other_map(v->cpu, map->generation))
+		cpu_post(v->cpu, CPU_PENDING_FLUSH);
+		while (cpu_uses_other_map(v->cpu, map->generation))
 			nanosleep(&moment, NULL);
 	}
 }
 
 int kvm_vm_map_publish(struct kvm_vm *vm)
 {
-	struct sim_map *map = map_make(vm), *old = vm->map;
+	struct cpu_map *map = map_make(vm), *old = vm->map;
 
 	if (!map)
 		return -ENOMEM;

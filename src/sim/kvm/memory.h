@@ -26,8 +26,8 @@ void kvm_vm_memory_finish(struct kvm_vm *vm);
 
 /* Makes the log of a slot that begins to be logged; the caller frees it. NULL: no memory. */
 _Atomic uint64_t *kvm_vm_dirty_make(const struct kvm_vm *vm, uint64_t pages);
-/* For struct sim_bus (dirtied): the processor is about to write to a page that is not in the log. */
-bool kvm_vcpu_dirtied(void *ctx, const struct sim_slot *slot, uint64_t page);
+/* For struct cpu_bus (dirtied): the processor is about to write to a page that is not in the log. */
+bool kvm_vcpu_dirtied(void *ctx, const struct cpu_slot *slot, uint64_t page);
 /* Does the vCPU's ring of written pages count as full? Then KVM_RUN leaves. */
 bool kvm_vcpu_ring_is_full(const struct kvm_vcpu *vcpu);
 

@@ -63,7 +63,7 @@ static bool has_mwait_switch(const struct kvm_vcpu *v)
 {
 	const struct kvm_cpuid_entry2 *features = kvm_vcpu_cpuid_leaf(v, 1);
 
-	return sim_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT) ||
+	return cpu_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT) ||
 	       (features && features->ecx & CPUID_1_ECX_SSE3);
 }
 
@@ -111,7 +111,7 @@ static bool write_hsave_pa(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	const uint64_t in_page = PAGE_SIZE_BYTES - 1;
 
-	if (!by_host && *value & (in_page | ~sim_cpu_phys_mask(v->cpu)))
+	if (!by_host && *value & (in_page | ~cpu_phys_mask(v->cpu)))
 		return false;
 	*value &= ~in_page;
 	return true;
@@ -191,7 +191,7 @@ void kvm_vcpu_msrs_reset(struct kvm_vcpu *v)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		v->msrs[rows[i].slot] = rows[i].value;
-	if (!sim_bus_has_quirk(&v->vm->bus, UAPI_QUIRK_STUFF_FEATURE_MSRS))
+	if (!cpu_bus_has_quirk(&v->vm->bus, UAPI_QUIRK_STUFF_FEATURE_MSRS))
 		v->msrs[MICROCODE] = 0;
 }
 

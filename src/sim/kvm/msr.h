@@ -25,7 +25,7 @@ bool kvm_vcpu_msr(struct kvm_vcpu *vcpu, bool write, uint32_t index, uint64_t *v
 bool kvm_vcpu_mce_known(const struct kvm_vcpu *vcpu, uint32_t index);
 bool kvm_vcpu_mce_msr(struct kvm_vcpu *vcpu, bool write, uint32_t index, uint64_t *value, bool by_host);
 
-/* For struct sim_bus (msr_known, msr_allowed, msr_exits). */
+/* For struct cpu_bus (msr_known, msr_allowed, msr_exits). */
 bool kvm_vcpu_msr_known(void *ctx, bool write, uint32_t index);
 bool kvm_vcpu_msr_allowed(void *ctx, bool write, uint32_t index);
 bool kvm_vcpu_msr_exits(void *ctx, uint32_t reason);

@@ -60,7 +60,7 @@ static uint8_t *port_data(struct kvm_vcpu *v)
 
 static int leave_io(struct kvm_vcpu *v)
 {
-	const struct sim_exit_info *info = &v->cpu->exit_info;
+	const struct cpu_exit_info *info = &v->cpu->exit_info;
 	uint32_t bytes = info->io.size * info->io.count;
 
 	v->run->exit_reason = KVM_EXIT_IO;
@@ -80,7 +80,7 @@ static int leave_io(struct kvm_vcpu *v)
 
 static int leave_mmio(struct kvm_vcpu *v)
 {
-	const struct sim_exit_info *info = &v->cpu->exit_info;
+	const struct cpu_exit_info *info = &v->cpu->exit_info;
 
 	v->run->exit_reason = KVM_EXIT_MMIO;
 	v->run->mmio.phys_addr = info->mmio.gpa;
@@ -99,7 +99,7 @@ static int leave_mmio(struct kvm_vcpu *v)
 /* What the VMM gave for the last exit goes to the processor. */
 static void bring_data(struct kvm_vcpu *v)
 {
-	struct sim_exit_info *info = &v->cpu->exit_info;
+	struct cpu_exit_info *info = &v->cpu->exit_info;
 	struct kvm_run *run = v->run;
 
 	if (v->waits == KVM_EXIT_IO && !info->io.write)
@@ -117,7 +117,7 @@ static void bring_data(struct kvm_vcpu *v)
 
 static int leave_failed(struct kvm_vcpu *v)
 {
-	const struct sim_exit_info *info = &v->cpu->exit_info;
+	const struct cpu_exit_info *info = &v->cpu->exit_info;
 	struct kvm_run *run = v->run;
 
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
@@ -136,7 +136,7 @@ static int leave_failed(struct kvm_vcpu *v)
 /* As of a nested page fault, what SVM's exits leave of it: EXITINFO2, the code, EXITINFO1. */
 static int leave_delivery(struct kvm_vcpu *v)
 {
-	const struct sim_exit_info *info = &v->cpu->exit_info;
+	const struct cpu_exit_info *info = &v->cpu->exit_info;
 	struct kvm_run *run = v->run;
 
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
@@ -170,10 +170,10 @@ static int halt(struct kvm_vcpu *v)
 	if (!v->vm->chip)
 		return leave(v, KVM_EXIT_HLT);
 	/* The trap of single stepping comes behind HLT, which is over with it. */
-	if (v->cpu->event.kind != SIM_EVENT_NONE)
+	if (v->cpu->event.kind != CPU_EVENT_NONE)
 		return 1;
 	pthread_mutex_lock(&v->vm->irq_lock);
-	v->wakeable = sim_cpu_interruptible(v->cpu);
+	v->wakeable = cpu_interruptible(v->cpu);
 	v->mp_state = v->kicked ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_HALTED;
 	v->kicked = false;
 	pthread_mutex_unlock(&v->vm->irq_lock);
@@ -181,34 +181,34 @@ static int halt(struct kvm_vcpu *v)
 }
 
 /* 1: go on; 0: to the VMM. */
-static int handle_exit(struct kvm_vcpu *v, enum sim_exit exit)
+static int handle_exit(struct kvm_vcpu *v, enum cpu_exit exit)
 {
 	switch (exit) {
-	case SIM_EXIT_IO: return leave_io(v);
-	case SIM_EXIT_MMIO: return leave_mmio(v);
-	case SIM_EXIT_HLT: return halt(v);
-	case SIM_EXIT_SHUTDOWN: return leave(v, KVM_EXIT_SHUTDOWN);
-	case SIM_EXIT_WINDOW:
-		sim_cpu_unpost(v->cpu, SIM_PENDING_WINDOW);
+	case CPU_EXIT_IO: return leave_io(v);
+	case CPU_EXIT_MMIO: return leave_mmio(v);
+	case CPU_EXIT_HLT: return halt(v);
+	case CPU_EXIT_SHUTDOWN: return leave(v, KVM_EXIT_SHUTDOWN);
+	case CPU_EXIT_WINDOW:
+		cpu_unpost(v->cpu, CPU_PENDING_WINDOW);
 		return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
-	case SIM_EXIT_HYPERCALL: return kvm_vcpu_hypercall(v);
-	case SIM_EXIT_MSR: return kvm_vcpu_leave_msr(v);
-	case SIM_EXIT_DEBUG: return kvm_vcpu_leave_debug(v);
-	case SIM_EXIT_FAULT: return v->vm->platform->hooks->vcpu_leave_fault(v);
-	case SIM_EXIT_DELIVERY: return leave_delivery(v);
-	case SIM_EXIT_MISSING: v->run->exit_reason = KVM_EXIT_UNKNOWN; return -EFAULT;
-	case SIM_EXIT_STOPPED:
-	case SIM_EXIT_DEADLINE: return 1;
+	case CPU_EXIT_HYPERCALL: return kvm_vcpu_hypercall(v);
+	case CPU_EXIT_MSR: return kvm_vcpu_leave_msr(v);
+	case CPU_EXIT_DEBUG: return kvm_vcpu_leave_debug(v);
+	case CPU_EXIT_FAULT: return v->vm->platform->hooks->vcpu_leave_fault(v);
+	case CPU_EXIT_DELIVERY: return leave_delivery(v);
+	case CPU_EXIT_MISSING: v->run->exit_reason = KVM_EXIT_UNKNOWN; return -EFAULT;
+	case CPU_EXIT_STOPPED:
+	case CPU_EXIT_DEADLINE: return 1;
 	default: return leave_failed(v);
 	}
 }
 
-static enum sim_exit run_processor(struct kvm_vcpu *v, uint64_t deadline)
+static enum cpu_exit run_processor(struct kvm_vcpu *v, uint64_t deadline)
 {
-	enum sim_exit exit;
+	enum cpu_exit exit;
 
 	kvm_vcpu_vapic_enter(v);
-	exit = sim_cpu_run(v->cpu, deadline);
+	exit = cpu_run(v->cpu, deadline);
 	kvm_vcpu_vapic_leave(v);
 	kvm_vcpu_now(v); /* what the VMM's devices read next is this vCPU's time */
 	return exit;
@@ -217,11 +217,11 @@ static enum sim_exit run_processor(struct kvm_vcpu *v, uint64_t deadline)
 /* The instruction whose data came with this KVM_RUN is completed even if KVM_RUN is to return at once. */
 static int finish_access(struct kvm_vcpu *v)
 {
-	enum sim_exit exit;
+	enum cpu_exit exit;
 
-	sim_cpu_post(v->cpu, SIM_PENDING_STOP);
-	exit = run_processor(v, sim_cpu_icount(v->cpu));
-	sim_cpu_unpost(v->cpu, SIM_PENDING_STOP);
+	cpu_post(v->cpu, CPU_PENDING_STOP);
+	exit = run_processor(v, cpu_icount(v->cpu));
+	cpu_unpost(v->cpu, CPU_PENDING_STOP);
 	return handle_exit(v, exit);
 }
 
@@ -229,12 +229,12 @@ static int finish_access(struct kvm_vcpu *v)
 static bool window_open(struct kvm_vcpu *v, bool completing)
 {
 	if (kvm_vm_has_pic(v->vm) || !v->run->request_interrupt_window) {
-		sim_cpu_unpost(v->cpu, SIM_PENDING_WINDOW);
+		cpu_unpost(v->cpu, CPU_PENDING_WINDOW);
 		return false;
 	}
 	if (!completing && kvm_vcpu_injectable(v))
 		return true;
-	sim_cpu_post(v->cpu, SIM_PENDING_WINDOW);
+	cpu_post(v->cpu, CPU_PENDING_WINDOW);
 	return false;
 }
 
@@ -242,7 +242,7 @@ static bool window_open(struct kvm_vcpu *v, bool completing)
 static void take_requests(struct kvm_vcpu *v)
 {
 	pthread_mutex_lock(&v->vm->irq_lock);
-	sim_cpu_unpost(v->cpu, SIM_PENDING_STOP);
+	cpu_unpost(v->cpu, CPU_PENDING_STOP);
 	if (v->requests)
 		kvm_vcpu_take_requests(v);
 	pthread_mutex_unlock(&v->vm->irq_lock);
@@ -272,7 +272,7 @@ static int run_loop(struct kvm_vcpu *v, bool completing)
 	while (result == 1) {
 		if (kvm_vcpu_interrupted(v))
 			return completing && (result = finish_access(v)) != 1 ? result : leave_interrupted(v);
-		if (atomic_load(&v->cpu->pending) & SIM_PENDING_STOP)
+		if (atomic_load(&v->cpu->pending) & CPU_PENDING_STOP)
 			take_requests(v);
 		if (v->mp_state != KVM_MP_STATE_RUNNABLE) {
 			if (kvm_vcpu_block(v) < 0)
@@ -341,7 +341,7 @@ int kvm_vcpu_run(void *object, void *arg, uintptr_t user)
 	if (user)
 		return -EINVAL;
 	if (!v->has_run)
-		ram_guard_prepare();
+		cpu_ram_guard_prepare();
 	v->has_run = true;
 	hold_signals(v, &old);
 	result = run_checked(v);

@@ -44,7 +44,7 @@ static bool cpuid_is_valid(const struct kvm_cpuid_entry2 *entries, uint32_t coun
 static void bring_up_to_date(const struct kvm_vcpu *v, struct kvm_cpuid_entry2 *entries, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		sim_cpu_cpuid_now(v->cpu, &entries[i]);
+		cpu_cpuid_now(v->cpu, &entries[i]);
 }
 
 static bool same_cpuid(struct kvm_vcpu *v, const struct kvm_cpuid_entry2 *entries, uint32_t count)
@@ -78,7 +78,7 @@ int kvm_vcpu_set_cpuid(void *object, void *arg, uintptr_t user)
 		return same_cpuid(v, entries, head->nent) ? 0 : -EINVAL;
 	if (!cpuid_is_valid(entries, head->nent))
 		return -EINVAL;
-	if (sim_cpu_set_cpuid(v->cpu, entries, head->nent, NULL) < 0)
+	if (cpu_set_cpuid(v->cpu, entries, head->nent, NULL) < 0)
 		return -ENOMEM;
 	free(v->cpuid);
 	v->cpuid = take_ptr(&entries);
@@ -111,9 +111,9 @@ static bool access_msr(struct kvm_vcpu *v, bool write, struct kvm_msr_entry *e)
 		return !kvm_vm_has_protected_state(v->vm);
 	}
 	if (write)
-		good = sim_cpu_msr_write(v->cpu, e->index, value, true);
+		good = cpu_msr_write(v->cpu, e->index, value, true);
 	else
-		good = sim_cpu_msr_read(v->cpu, e->index, &value, true);
+		good = cpu_msr_read(v->cpu, e->index, &value, true);
 	if (!good)
 		good = kvm_vcpu_msr(v, write, e->index, &value, true);
 	e->data = value;
@@ -156,9 +156,9 @@ int kvm_vcpu_set_msrs(void *object, void *arg, uintptr_t user)
 /* Without KVM_CAP_EXCEPTION_PAYLOAD an exception that waits counts as injected. */
 static void get_exception(const struct kvm_vcpu *v, struct kvm_vcpu_events *e)
 {
-	const struct sim_event *event = &v->cpu->event;
+	const struct cpu_event *event = &v->cpu->event;
 
-	if (event->kind != SIM_EVENT_EXCEPTION)
+	if (event->kind != CPU_EVENT_EXCEPTION)
 		return;
 	e->exception.pending = v->payload.pending;
 	e->exception.injected = !v->payload.pending || !v->vm->has_payload;
@@ -173,13 +173,13 @@ int kvm_vcpu_get_events(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_vcpu_events *e = arg;
 	struct kvm_vcpu *v = object;
-	const struct sim_event *event = &v->cpu->event;
+	const struct cpu_event *event = &v->cpu->event;
 
 	memset(e, 0, sizeof(*e));
 	get_exception(v, e);
 	/* KVM does not tell of an INT n: the instruction can run again. */
-	e->interrupt.injected = event->kind == SIM_EVENT_INTR;
-	e->nmi.injected = event->kind == SIM_EVENT_NMI;
+	e->interrupt.injected = event->kind == CPU_EVENT_INTR;
+	e->nmi.injected = event->kind == CPU_EVENT_NMI;
 	if (e->interrupt.injected) {
 		e->interrupt.nr = event->vector;
 	} else if (!v->vm->chip && v->user_vector >= 0) {
@@ -187,27 +187,27 @@ int kvm_vcpu_get_events(void *object, void *arg, uintptr_t user)
 		e->interrupt.nr = (uint8_t)v->user_vector;
 	}
 	e->interrupt.shadow = v->cpu->shadow ? KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS : 0;
-	e->nmi.pending = (uint8_t)sim_cpu_nmis(v->cpu);
+	e->nmi.pending = (uint8_t)cpu_nmis(v->cpu);
 	e->nmi.masked = v->cpu->nmi_blocked;
 	e->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM |
 	           (v->vm->has_payload ? KVM_VCPUEVENT_VALID_PAYLOAD : 0);
 	return 0;
 }
 
-static struct sim_event event_of(const struct kvm_vcpu_events *e, bool pending)
+static struct cpu_event event_of(const struct kvm_vcpu_events *e, bool pending)
 {
 	if (e->exception.injected || pending)
-		return (struct sim_event){.kind = SIM_EVENT_EXCEPTION,
+		return (struct cpu_event){.kind = CPU_EVENT_EXCEPTION,
 		        .vector = e->exception.nr,
 		        .has_error = e->exception.has_error_code,
 		        .error = e->exception.error_code,
 		        .given = true};
 	if (e->interrupt.injected)
-		return (struct sim_event){.kind = e->interrupt.soft ? SIM_EVENT_SOFT : SIM_EVENT_INTR,
+		return (struct cpu_event){.kind = e->interrupt.soft ? CPU_EVENT_SOFT : CPU_EVENT_INTR,
 		        .vector = e->interrupt.nr};
 	if (e->nmi.injected)
-		return (struct sim_event){.kind = SIM_EVENT_NMI, .vector = VECTOR_NMI};
-	return (struct sim_event){.kind = SIM_EVENT_NONE};
+		return (struct cpu_event){.kind = CPU_EVENT_NMI, .vector = VECTOR_NMI};
+	return (struct cpu_event){.kind = CPU_EVENT_NONE};
 }
 
 static int check_events(const struct kvm_vcpu *v, const struct kvm_vcpu_events *e, bool pending)
@@ -239,7 +239,7 @@ static void take_events(struct kvm_vcpu *v, const struct kvm_vcpu_events *e, boo
 	if (e->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		v->cpu->shadow = e->interrupt.shadow;
 	if (e->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
-		sim_cpu_set_nmis(v->cpu, e->nmi.pending);
+		cpu_set_nmis(v->cpu, e->nmi.pending);
 	if (e->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR)
 		v->sipi_vector = (uint8_t)e->sipi_vector;
 	kvm_vcpu_interrupts_changed(v);
@@ -262,7 +262,7 @@ int kvm_vcpu_set_events(void *object, void *arg, uintptr_t user)
 
 void kvm_vcpu_deliver_payload(struct kvm_vcpu *v)
 {
-	if (v->payload.pending && v->payload.has && v->cpu->event.kind == SIM_EVENT_EXCEPTION) {
+	if (v->payload.pending && v->payload.has && v->cpu->event.kind == CPU_EVENT_EXCEPTION) {
 		if (v->cpu->event.vector == VECTOR_DB)
 			v->cpu->debug_dr6 = v->payload.value;
 		if (v->cpu->event.vector == VECTOR_PF)
@@ -297,7 +297,7 @@ int kvm_vcpu_set_mp_state(void *object, void *arg, uintptr_t user)
 	pthread_mutex_lock(&v->vm->irq_lock);
 	v->mp_state = state->mp_state;
 	v->kicked &= state->mp_state != KVM_MP_STATE_RUNNABLE;
-	v->wakeable = sim_cpu_interruptible(v->cpu);
+	v->wakeable = cpu_interruptible(v->cpu);
 	if (state->mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
 		v->mp_state = KVM_MP_STATE_INIT_RECEIVED;
 		kvm_vcpu_request(v, KVM_REQUEST_SIPI);

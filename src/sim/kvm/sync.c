@@ -16,7 +16,7 @@ bool kvm_vm_has_pic(const struct kvm_vm *vm)
 
 bool kvm_vcpu_injectable(const struct kvm_vcpu *v)
 {
-	return sim_cpu_rflags(v->cpu) & 0x200 && !v->cpu->shadow && v->cpu->event.kind == SIM_EVENT_NONE &&
+	return cpu_rflags(v->cpu) & 0x200 && !v->cpu->shadow && v->cpu->event.kind == CPU_EVENT_NONE &&
 	       v->user_vector < 0 && (!v->vm->chip || irq_lapic_takes_pic(&v->lapic));
 }
 
@@ -67,7 +67,7 @@ static void sync_out(struct kvm_vcpu *v)
 	uint64_t sets = v->protected ? 0 : run->kvm_valid_regs;
 
 	if (sets & KVM_SYNC_X86_REGS)
-		sim_cpu_get_regs(v->cpu, &run->s.regs.regs);
+		cpu_get_regs(v->cpu, &run->s.regs.regs);
 	if (sets & KVM_SYNC_X86_SREGS)
 		kvm_vcpu_get_sregs(v, &run->s.regs.sregs, 0);
 	if (sets & KVM_SYNC_X86_EVENTS)
@@ -79,7 +79,7 @@ void kvm_vcpu_tell_state(struct kvm_vcpu *v)
 	struct kvm_run *run = v->run;
 
 	sync_out(v);
-	run->if_flag = sim_cpu_rflags(v->cpu) >> 9 & 1;
+	run->if_flag = cpu_rflags(v->cpu) >> 9 & 1;
 	run->flags = 0;
 	run->cr8 = v->vm->bus.cr8_read(v);
 	run->apic_base = v->lapic.base;

@@ -61,7 +61,7 @@ static uint32_t supported_cpuid(
 {
 	uint32_t count = KVM_CPUID_MAX;
 
-	sim_cpu_supported_cpuid(entries, &count);
+	cpu_supported_cpuid(entries, &count);
 	count = add_platform_leaves(entries, count);
 	return platform->hooks->add_cpuid(platform->secure, entries, count);
 }
@@ -86,7 +86,7 @@ static int get_msr_index_list(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_msr_list *head = arg;
 	uint32_t own, platform, room = head->nmsrs;
-	const uint32_t *own_list = sim_cpu_msr_list(&own), *platform_list = kvm_platform_msrs(&platform);
+	const uint32_t *own_list = cpu_msr_list(&own), *platform_list = kvm_platform_msrs(&platform);
 	uintptr_t at = user + sizeof(*head);
 
 	head->nmsrs = own + platform;

@@ -41,7 +41,7 @@ void kvm_vcpu_vapic_enter(struct kvm_vcpu *v)
 	uint32_t word;
 	uintptr_t at;
 
-	if (!v->vapic || !(atomic_load(&v->cpu->pending) & SIM_PENDING_INTR) || !find(v, v->vapic, &at))
+	if (!v->vapic || !(atomic_load(&v->cpu->pending) & CPU_PENDING_INTR) || !find(v, v->vapic, &at))
 		return;
 	pthread_mutex_lock(&v->vm->irq_lock);
 	word = irq_lapic_vapic(&v->lapic);

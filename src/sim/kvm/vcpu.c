@@ -15,7 +15,7 @@
 
 static int get_regs(void *object, void *arg, uintptr_t user)
 {
-	sim_cpu_get_regs(((struct kvm_vcpu *)object)->cpu, arg);
+	cpu_get_regs(((struct kvm_vcpu *)object)->cpu, arg);
 	return 0;
 }
 
@@ -26,9 +26,9 @@ int kvm_vcpu_set_regs(void *object, void *arg, uintptr_t user)
 	const struct kvm_regs *regs = arg;
 
 	/* An access that waits for its data goes on, unless the guest is somewhere else now. */
-	if (regs->rip != v->cpu->gpr[SIM_GPR_RIP])
+	if (regs->rip != v->cpu->gpr[CPU_GPR_RIP])
 		v->waits = 0;
-	sim_cpu_set_regs(v->cpu, regs);
+	cpu_set_regs(v->cpu, regs);
 	return 0;
 }
 
@@ -37,7 +37,7 @@ int kvm_vcpu_get_sregs(void *object, void *arg, uintptr_t user)
 	struct kvm_vcpu *v = object;
 	struct kvm_sregs *sregs = arg;
 
-	sim_cpu_get_sregs(v->cpu, sregs);
+	cpu_get_sregs(v->cpu, sregs);
 	sregs->apic_base = v->lapic.base;
 	if (v->vm->chip)
 		sregs->cr8 = v->vm->bus.cr8_read(v);
@@ -62,8 +62,8 @@ int kvm_vcpu_set_sregs_but_interrupt(struct kvm_vcpu *v, const struct kvm_sregs 
 
 	if (!kvm_vcpu_apic_base_valid(v, sregs->apic_base, true))
 		return -EINVAL;
-	moved = sregs->cs.base != v->cpu->seg[SIM_CS].base;
-	if (sim_cpu_set_sregs(v->cpu, sregs) < 0)
+	moved = sregs->cs.base != v->cpu->seg[CPU_CS].base;
+	if (cpu_set_sregs(v->cpu, sregs) < 0)
 		return -EINVAL;
 	v->sregs_set = true;
 	if (moved)
@@ -92,13 +92,13 @@ int kvm_vcpu_set_sregs(void *object, void *arg, uintptr_t user)
 
 static int get_fpu(void *object, void *arg, uintptr_t user)
 {
-	sim_cpu_get_fpu(((struct kvm_vcpu *)object)->cpu, arg);
+	cpu_get_fpu(((struct kvm_vcpu *)object)->cpu, arg);
 	return 0;
 }
 
 static int set_fpu(void *object, void *arg, uintptr_t user)
 {
-	sim_cpu_set_fpu(((struct kvm_vcpu *)object)->cpu, arg);
+	cpu_set_fpu(((struct kvm_vcpu *)object)->cpu, arg);
 	return 0;
 }
 
@@ -146,7 +146,7 @@ static int translate(void *object, void *arg, uintptr_t user)
 	uint64_t gpa = 0;
 
 	/* KVM has no CR3 of a guest whose registers are encrypted. */
-	t->valid = !v->protected && sim_cpu_translate(v->cpu, t->linear_address, &gpa);
+	t->valid = !v->protected && cpu_translate(v->cpu, t->linear_address, &gpa);
 	t->physical_address = t->valid ? gpa : UINT64_MAX;
 	t->writeable = 1;
 	t->usermode = 0;
@@ -276,7 +276,7 @@ void kvm_vcpu_destroy(struct kvm_vcpu *v)
 {
 	if (!v)
 		return;
-	sim_cpu_destroy(v->cpu);
+	cpu_destroy(v->cpu);
 	v->vm->platform->hooks->vcpu_destroy(v);
 	if (v->run)
 		munmap(v->run, KVM_RUN_BYTES);
@@ -298,7 +298,7 @@ static int make_parts(struct kvm_vcpu *v)
 	if (v->wake_fd < 0)
 		return -errno;
 	/* Of the two only memory is needed. */
-	return v->vm->platform->hooks->vcpu_create(v) < 0 || sim_cpu_create(&v->vm->bus, v, &v->cpu, NULL) < 0
+	return v->vm->platform->hooks->vcpu_create(v) < 0 || cpu_create(&v->vm->bus, v, &v->cpu, NULL) < 0
 	               ? -ENOMEM
 	               : 0;
 }
@@ -321,7 +321,7 @@ static int vcpu_make(struct kvm_vm *vm, unsigned id, struct kvm_vcpu **ret_vcpu)
 		kvm_vcpu_destroy(v);
 		return result;
 	}
-	sim_cpu_set_fpu(v->cpu, &initial_fpu);
+	cpu_set_fpu(v->cpu, &initial_fpu);
 	v->base_ns = kvm_clock_now(&vm->platform->clock);
 	kvm_vcpu_set_apic_base(v, irq_lapic_base_after_reset(id));
 	kvm_vcpu_msrs_reset(v);
@@ -404,7 +404,7 @@ void kvm_vcpu_add_figures(const struct kvm_vcpu *v, struct sim_figures *sum)
 {
 	size_t used = strlen(sum->unknown_names), room = sizeof(sum->unknown_names);
 
-	sum->instructions += sim_cpu_icount(v->cpu);
+	sum->instructions += cpu_icount(v->cpu);
 	sum->exits += v->exits;
 	sum->ghcb_uses += v->ghcb_uses;
 	for (uint32_t i = 0; i < v->cpu->unknown_count; i++) {
@@ -412,7 +412,7 @@ void kvm_vcpu_add_figures(const struct kvm_vcpu *v, struct sim_figures *sum)
 
 		sum->unknown += v->cpu->unknown[i].count;
 		used += (size_t)snprintf(sum->unknown_names + used, room - used, "%s%s x%llu",
-		        used ? ", " : "", sim_cpu_unknown_name(v->cpu->unknown[i].key, name),
+		        used ? ", " : "", cpu_unknown_name(v->cpu->unknown[i].key, name),
 		        (unsigned long long)v->cpu->unknown[i].count);
 		if (used >= room)
 			used = room - 1;

@@ -22,7 +22,7 @@ struct kvm_vcpu {
 	unsigned index, id;
 	pthread_mutex_t lock; /* held by every ioctl on the vCPU, so also while it runs */
 	struct kvm_run *run;
-	struct sim_cpu *cpu;
+	struct cpu *cpu;
 	struct irq_lapic lapic; /* if vm->chip */
 
 	/* kvm_vm.irq_lock */
@@ -82,7 +82,7 @@ void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);
 /* Adds what the vCPU did to *sum. kvm_platform.lock is held. */
 void kvm_vcpu_add_figures(const struct kvm_vcpu *vcpu, struct sim_figures *sum);
 /* Fills the functions that the processor calls for what is not memory. */
-void kvm_bus_init(struct sim_bus *bus);
+void kvm_bus_init(struct cpu_bus *bus);
 
 /* ---- running; the vCPU's thread ---- */
 
@@ -95,7 +95,7 @@ bool kvm_vcpu_interrupted(const struct kvm_vcpu *vcpu);
  */
 int kvm_vcpu_hypercall(struct kvm_vcpu *vcpu);
 void kvm_vcpu_finish_hypercall(struct kvm_vcpu *vcpu);
-/* For struct sim_bus (fixes_vmcall). */
+/* For struct cpu_bus (fixes_vmcall). */
 bool kvm_vcpu_fixes_vmcall(void *ctx);
 
 /* ---- sleeping, waking, interrupts ---- */

@@ -169,7 +169,7 @@ static int vm_fill(struct kvm_vm *vm)
 	vm->map = calloc(1, sizeof(*vm->map));
 	if (!vm->slots || !vm->map || vm->platform->hooks->vm_create(vm) < 0)
 		return -ENOMEM;
-	vm->map->generation = SIM_MAP_FIRST;
+	vm->map->generation = CPU_MAP_FIRST;
 	atomic_store(&vm->bus.map, vm->map);
 	return kvm_vm_has_private_memory(vm) ? kvm_vm_attributes_init(vm) : 0;
 }

@@ -43,8 +43,8 @@ struct kvm_vm {
 	_Atomic uint64_t
 	        *private; /* one bit a page of all of its addresses; NULL: it knows no private pages */
 	struct kvm_slot *slots;
-	struct sim_map *map;
-	struct sim_bus bus;
+	struct cpu_map *map;
+	struct cpu_bus bus;
 	struct kvm_vcpu *vcpus[KVM_VCPUS_MAX]; /* by index; they live as long as the VM */
 	_Atomic unsigned vcpu_count;
 	pthread_mutex_t irqfd_lock; /* the next five; of irqfds also irq_lock, to change them */

@@ -21,7 +21,7 @@
 #define FX_XMM_BYTES 256
 #define FX_FEATURES  464 /* where the kernel says what the area can have */
 
-static const uint8_t x87_reset[FX_X87_BYTES] = {0x7f, 0x03};
+static const uint8_t cpu_x87_reset[FX_X87_BYTES] = {0x7f, 0x03};
 
 static bool is_zero(const uint8_t *bytes, size_t size)
 {
@@ -38,8 +38,9 @@ int kvm_vcpu_get_xsave(void *object, void *arg, uintptr_t user)
 	uint8_t image[FX_BYTES], *area = arg;
 	uint64_t has = 0;
 
-	sim_cpu_get_fxsave(((struct kvm_vcpu *)object)->cpu, image);
-	if (memcmp(image, x87_reset, sizeof(x87_reset)) != 0 || !is_zero(image + FX_ST, FX_XMM - FX_ST))
+	cpu_get_fxsave(((struct kvm_vcpu *)object)->cpu, image);
+	if (memcmp(image, cpu_x87_reset, sizeof(cpu_x87_reset)) != 0 ||
+	        !is_zero(image + FX_ST, FX_XMM - FX_ST))
 		has |= XSTATE_X87;
 	if (!is_zero(image + FX_XMM, FX_XMM_BYTES))
 		has |= XSTATE_SSE;
@@ -59,7 +60,7 @@ int kvm_vcpu_set_xsave(void *object, void *arg, uintptr_t user)
 
 	if (has & ~XSTATE_KNOWN || !is_zero(area + XSTATE_BV + 8, HEADER_BYTES - 8))
 		return -EINVAL;
-	memcpy(image, x87_reset, sizeof(x87_reset));
+	memcpy(image, cpu_x87_reset, sizeof(cpu_x87_reset));
 	if (has & XSTATE_X87) {
 		memcpy(image, area, FX_X87_BYTES);
 		memcpy(image + FX_ST, area + FX_ST, FX_XMM - FX_ST);
@@ -69,7 +70,7 @@ int kvm_vcpu_set_xsave(void *object, void *arg, uintptr_t user)
 		memcpy(image + FX_X87_BYTES, area + FX_X87_BYTES, 4);
 		memcpy(image + FX_XMM, area + FX_XMM, FX_XMM_BYTES);
 	}
-	return sim_cpu_set_fxsave(v->cpu, image) < 0 ? -EINVAL : 0;
+	return cpu_set_fxsave(v->cpu, image) < 0 ? -EINVAL : 0;
 }
 
 /* ---- XCR0 ---- */

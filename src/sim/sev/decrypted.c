@@ -169,7 +169,7 @@ static void refresh(const struct sev_decrypted *m, struct decrypted_page *page, 
 }
 
 static bool fill(
-        struct sev_decrypted *m, const struct sim_slot *slot, struct decrypted_page *page, const uint8_t *raw)
+        struct sev_decrypted *m, const struct cpu_slot *slot, struct decrypted_page *page, const uint8_t *raw)
 {
 	uint64_t size = PAGE_SIZE_BYTES;
 
@@ -187,7 +187,7 @@ static bool fill(
 
 /* raw: what the VMM's memory at host holds. NULL: out of memory. */
 static struct decrypted_page *find(
-        struct sev_decrypted *m, const struct sim_slot *slot, uintptr_t host, const uint8_t *raw)
+        struct sev_decrypted *m, const struct cpu_slot *slot, uintptr_t host, const uint8_t *raw)
 {
 	size_t at = place(m, host);
 	struct decrypted_page *page = m->pages[at];
@@ -237,8 +237,8 @@ static bool hold(struct sev_vcpu *s, struct decrypted_page *page, bool written)
 }
 
 /* The lock of the memory is held. *ret_plain is NULL without a key or memory. */
-static enum sim_view view_private(
-        struct kvm_vcpu *v, const struct sim_slot *slot, uintptr_t host, bool write, uint8_t **ret_plain)
+static enum cpu_view view_private(
+        struct kvm_vcpu *v, const struct cpu_slot *slot, uintptr_t host, bool write, uint8_t **ret_plain)
 {
 	struct sev_decrypted *m = v->vm->sev->memory;
 	struct decrypted_page *page;
@@ -246,15 +246,16 @@ static enum sim_view view_private(
 
 	*ret_plain = NULL;
 	if (!m->cipher)
-		return SIM_VIEW_GOOD;
-	if ((write && !ram_try_touch((void *)host)) || !ram_try_read(raw, (const void *)host, sizeof(raw)))
-		return SIM_VIEW_MISSING;
+		return CPU_VIEW_GOOD;
+	if ((write && !cpu_ram_try_touch((void *)host)) ||
+	        !cpu_ram_try_read(raw, (const void *)host, sizeof(raw)))
+		return CPU_VIEW_MISSING;
 	page = find(m, slot, host, raw);
 	if (page && !is_held(page, v->sev))
 		refresh(m, page, raw);
 	if (page && hold(v->sev, page, write))
 		*ret_plain = page->plain;
-	return SIM_VIEW_GOOD;
+	return CPU_VIEW_GOOD;
 }
 
 /* What the VMM's memory does not take stays in plain, and is right for as long as that memory is as it was.
@@ -270,7 +271,7 @@ static void write_back(const struct sev_decrypted *m, struct decrypted_page *pag
 		while (at + size < PAGE_SIZE_BYTES &&
 		        memcmp(now + at + size, page->cipher + at + size, BLOCK) != 0)
 			size += BLOCK;
-		if (!size || !ram_try_write((uint8_t *)page->host + at, now + at, size))
+		if (!size || !cpu_ram_try_write((uint8_t *)page->host + at, now + at, size))
 			continue;
 		memcpy(page->cipher + at, now + at, size);
 		at += size - BLOCK;
@@ -313,7 +314,7 @@ void sev_decrypted_release(struct kvm_vcpu *v)
 	if (!v->sev->held_count)
 		return;
 	release(v);
-	sim_cpu_post(v->cpu, SIM_PENDING_FLUSH);
+	cpu_post(v->cpu, CPU_PENDING_FLUSH);
 }
 
 /* ---- the bus ---- */
@@ -322,7 +323,7 @@ void sev_decrypted_release(struct kvm_vcpu *v)
  * A private page of SNP: the guest's from the first touch on. No lock: who takes the guest_memfd away waits
  * for this processor to leave the map that it is in.
  */
-static uint8_t *page_of_gmem(const struct sim_slot *slot, uint64_t gpa)
+static uint8_t *page_of_gmem(const struct cpu_slot *slot, uint64_t gpa)
 {
 	uint64_t offset = slot->gmem_offset + (gpa - slot->gpa);
 
@@ -330,26 +331,26 @@ static uint8_t *page_of_gmem(const struct sim_slot *slot, uint64_t gpa)
 	return slot->gmem->pages + offset;
 }
 
-static enum sim_view on_view(
-        void *ctx, const struct sim_slot *slot, uint64_t gpa, bool private, bool write, uint8_t **ret_host)
+static enum cpu_view on_view(
+        void *ctx, const struct cpu_slot *slot, uint64_t gpa, bool private, bool write, uint8_t **ret_host)
 {
 	struct kvm_vcpu *v = ctx;
 	struct kvm_vm *vm = v->vm;
-	enum sim_view view = SIM_VIEW_GOOD;
+	enum cpu_view view = CPU_VIEW_GOOD;
 
 	*ret_host = slot ? slot->host + (gpa - slot->gpa) : NULL;
 	if (sev_is_snp(vm)) {
 		if (private != kvm_vm_page_is_private(vm, gpa) || (private && slot && !slot->gmem))
-			return SIM_VIEW_WRONG_KIND;
+			return CPU_VIEW_WRONG_KIND;
 		if (private && slot)
 			*ret_host = page_of_gmem(slot, gpa);
-		return SIM_VIEW_GOOD;
+		return CPU_VIEW_GOOD;
 	}
 	/* A mirror in a VM of the type SEV-SNP: no access of it is a private one to KVM. */
 	if (kvm_vm_page_is_private(vm, gpa))
-		return SIM_VIEW_WRONG_KIND;
+		return CPU_VIEW_WRONG_KIND;
 	if (!slot)
-		return SIM_VIEW_GOOD;
+		return CPU_VIEW_GOOD;
 	pthread_mutex_lock(&vm->sev->memory->lock);
 	if (private)
 		view = view_private(v, slot, (uintptr_t)*ret_host, write, ret_host);

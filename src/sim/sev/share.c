@@ -132,13 +132,13 @@ static void move_vcpus(struct kvm_vm *vm, struct kvm_vm *source)
 		struct kvm_fpu fpu;
 
 		sev_vcpu_keep_stale(to);
-		sim_cpu_get_regs(from->cpu, &regs);
-		sim_cpu_get_sregs(from->cpu, &sregs);
-		sim_cpu_get_fpu(from->cpu, &fpu);
-		if (sim_cpu_set_sregs(to->cpu, &sregs) < 0)
+		cpu_get_regs(from->cpu, &regs);
+		cpu_get_sregs(from->cpu, &sregs);
+		cpu_get_fpu(from->cpu, &fpu);
+		if (cpu_set_sregs(to->cpu, &sregs) < 0)
 			log_warn("software platform: a moved vCPU keeps its own control registers");
-		sim_cpu_set_regs(to->cpu, &regs);
-		sim_cpu_set_fpu(to->cpu, &fpu);
+		cpu_set_regs(to->cpu, &regs);
+		cpu_set_fpu(to->cpu, &fpu);
 		to->sev->vmsa = take_ptr(&from->sev->vmsa);
 		to->protected = true;
 		from->protected = false;

@@ -45,9 +45,9 @@ static const struct {
 
 void sev_vcpu_keep_stale(struct kvm_vcpu *v)
 {
-	sim_cpu_get_regs(v->cpu, &v->sev->stale.regs);
-	sim_cpu_get_debugregs(v->cpu, &v->sev->stale.debugregs);
-	sim_cpu_get_fxsave(v->cpu, v->sev->stale.fxsave);
+	cpu_get_regs(v->cpu, &v->sev->stale.regs);
+	cpu_get_debugregs(v->cpu, &v->sev->stale.debugregs);
+	cpu_get_fxsave(v->cpu, v->sev->stale.fxsave);
 	v->sev->stale.xcr0 = v->cpu->xcr0;
 }
 
@@ -64,10 +64,9 @@ static void exchange(struct kvm_vcpu *v)
 	struct kvm_debugregs debugregs;
 	uint8_t fxsave[SEV_FXSAVE_BYTES];
 
-	sim_cpu_get_debugregs(v->cpu, &debugregs);
-	sim_cpu_get_fxsave(v->cpu, fxsave);
-	if (sim_cpu_set_debugregs(v->cpu, &s->stale.debugregs) < 0 ||
-	        sim_cpu_set_fxsave(v->cpu, s->stale.fxsave) < 0)
+	cpu_get_debugregs(v->cpu, &debugregs);
+	cpu_get_fxsave(v->cpu, fxsave);
+	if (cpu_set_debugregs(v->cpu, &s->stale.debugregs) < 0 || cpu_set_fxsave(v->cpu, s->stale.fxsave) < 0)
 		log_error("software platform: a vCPU does not take back the registers that it gave");
 	v->cpu->xcr0 = s->stale.xcr0;
 	s->stale.debugregs = debugregs;

@@ -94,7 +94,7 @@ bool sev_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *valu
 
 int sev_vcpu_leave_fault(struct kvm_vcpu *v)
 {
-	const struct sim_exit_info *info = &v->cpu->exit_info;
+	const struct cpu_exit_info *info = &v->cpu->exit_info;
 	const struct uapi_memory_fault fault = {
 	        .flags = info->fault.private && sev_is_snp(v->vm) ? UAPI_MEMORY_EXIT_PRIVATE : 0,
 	        .gpa = info->fault.gpa,

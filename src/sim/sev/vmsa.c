@@ -15,7 +15,7 @@
 
 /* ---- segments ---- */
 
-static struct abi_segment segment(const struct sim_seg *seg, uint16_t clear, uint16_t set)
+static struct abi_segment segment(const struct cpu_seg *seg, uint16_t clear, uint16_t set)
 {
 	return (struct abi_segment){.selector = seg->selector,
 	        .attrib = (uint16_t)((seg->attr & ~clear) | set),
@@ -23,33 +23,33 @@ static struct abi_segment segment(const struct sim_seg *seg, uint16_t clear, uin
 	        .base = seg->base};
 }
 
-static struct abi_segment table(const struct sim_table *t)
+static struct abi_segment table(const struct cpu_table *t)
 {
 	return (struct abi_segment){.limit = t->limit, .base = t->base};
 }
 
 /* Before the VMM sets them they are as KVM's reset leaves them: not accessed, the TSS of 16 bits. */
-static void segments(const struct sim_cpu *cpu, bool raw, struct abi_vmsa *vmsa)
+static void segments(const struct cpu *cpu, bool raw, struct abi_vmsa *vmsa)
 {
 	const uint16_t clear = raw ? SEG_TYPE1 : 0;
 
-	vmsa->es = segment(&cpu->seg[SIM_ES], clear, 0);
-	vmsa->cs = segment(&cpu->seg[SIM_CS], clear, 0);
-	vmsa->ss = segment(&cpu->seg[SIM_SS], clear, 0);
-	vmsa->ds = segment(&cpu->seg[SIM_DS], clear, 0);
-	vmsa->fs = segment(&cpu->seg[SIM_FS], clear, 0);
-	vmsa->gs = segment(&cpu->seg[SIM_GS], clear, 0);
-	vmsa->ldtr = segment(&cpu->seg[SIM_LDTR], 0, 0);
-	vmsa->tr = raw ? segment(&cpu->seg[SIM_TR], 0xf, 0x3) : segment(&cpu->seg[SIM_TR], 0, 0);
+	vmsa->es = segment(&cpu->seg[CPU_ES], clear, 0);
+	vmsa->cs = segment(&cpu->seg[CPU_CS], clear, 0);
+	vmsa->ss = segment(&cpu->seg[CPU_SS], clear, 0);
+	vmsa->ds = segment(&cpu->seg[CPU_DS], clear, 0);
+	vmsa->fs = segment(&cpu->seg[CPU_FS], clear, 0);
+	vmsa->gs = segment(&cpu->seg[CPU_GS], clear, 0);
+	vmsa->ldtr = segment(&cpu->seg[CPU_LDTR], 0, 0);
+	vmsa->tr = raw ? segment(&cpu->seg[CPU_TR], 0xf, 0x3) : segment(&cpu->seg[CPU_TR], 0, 0);
 	vmsa->gdtr = table(&cpu->gdtr);
 	vmsa->idtr = table(&cpu->idtr);
-	vmsa->cpl = (uint8_t)(cpu->seg[SIM_SS].attr >> 5 & 3);
+	vmsa->cpl = (uint8_t)(cpu->seg[CPU_SS].attr >> 5 & 3);
 }
 
 /* ---- registers ---- */
 
 /* cr0: KVM's quirk clears CD and NW. cr4: the host's own machine-check bit. */
-static void control(const struct sim_cpu *cpu, struct abi_vmsa *vmsa)
+static void control(const struct cpu *cpu, struct abi_vmsa *vmsa)
 {
 	vmsa->efer = cpu->efer | EFER_SVME;
 	vmsa->cr0 = cpu->cr0 & ~(uint64_t)(CR0_CD | CR0_NW);
@@ -58,8 +58,8 @@ static void control(const struct sim_cpu *cpu, struct abi_vmsa *vmsa)
 	vmsa->cr4 = cpu->cr4 | CR4_MCE;
 	vmsa->dr6 = cpu->dr[6];
 	vmsa->dr7 = cpu->dr[7];
-	vmsa->rflags = sim_cpu_rflags(cpu);
-	vmsa->rip = cpu->gpr[SIM_GPR_RIP];
+	vmsa->rflags = cpu_rflags(cpu);
+	vmsa->rip = cpu->gpr[CPU_GPR_RIP];
 	vmsa->xcr0 = cpu->xcr0;
 	vmsa->g_pat = cpu->pat;
 	vmsa->star = cpu->star;
@@ -72,18 +72,18 @@ static void control(const struct sim_cpu *cpu, struct abi_vmsa *vmsa)
 	vmsa->sysenter_eip = cpu->sysenter_eip;
 }
 
-static void general(const struct sim_cpu *cpu, struct abi_vmsa *vmsa)
+static void general(const struct cpu *cpu, struct abi_vmsa *vmsa)
 {
 	const uint64_t *gpr = cpu->gpr;
 
-	vmsa->rax = gpr[SIM_RAX];
-	vmsa->rcx = gpr[SIM_RCX];
-	vmsa->rdx = gpr[SIM_RDX];
-	vmsa->rbx = gpr[SIM_RBX];
-	vmsa->rsp = gpr[SIM_RSP];
-	vmsa->rbp = gpr[SIM_RBP];
-	vmsa->rsi = gpr[SIM_RSI];
-	vmsa->rdi = gpr[SIM_RDI];
+	vmsa->rax = gpr[CPU_RAX];
+	vmsa->rcx = gpr[CPU_RCX];
+	vmsa->rdx = gpr[CPU_RDX];
+	vmsa->rbx = gpr[CPU_RBX];
+	vmsa->rsp = gpr[CPU_RSP];
+	vmsa->rbp = gpr[CPU_RBP];
+	vmsa->rsi = gpr[CPU_RSI];
+	vmsa->rdi = gpr[CPU_RDI];
 	vmsa->r8 = gpr[8];
 	vmsa->r9 = gpr[9];
 	vmsa->r10 = gpr[10];
@@ -95,11 +95,11 @@ static void general(const struct sim_cpu *cpu, struct abi_vmsa *vmsa)
 }
 
 /* Registers of 10 bytes lie as 8 times 8 bytes, then 8 times 2. The upper halves of YMM are not built. */
-static void fpu(const struct sim_cpu *cpu, struct abi_vmsa *vmsa)
+static void fpu(const struct cpu *cpu, struct abi_vmsa *vmsa)
 {
 	struct kvm_fpu state;
 
-	sim_cpu_get_fpu(cpu, &state);
+	cpu_get_fpu(cpu, &state);
 	vmsa->x87_dp = state.last_dp;
 	vmsa->x87_rip = state.last_ip;
 	vmsa->x87_ftw = state.ftwx;

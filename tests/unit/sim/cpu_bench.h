@@ -27,11 +27,11 @@
 
 struct bench {
 	struct {
-		struct sim_map map;
-		struct sim_slot slots[2];
+		struct cpu_map map;
+		struct cpu_slot slots[2];
 	} memory;
-	struct sim_bus bus;
-	struct sim_cpu *cpu;
+	struct cpu_bus bus;
+	struct cpu *cpu;
 	uint8_t *ram;
 	uint8_t rom[4096];
 	int vector; /* of a waiting interrupt, -1: none */
@@ -43,7 +43,7 @@ static inline int bench_ack(void *ctx)
 	int vector = b->vector;
 
 	b->vector = -1;
-	sim_cpu_unpost(b->cpu, SIM_PENDING_INTR);
+	cpu_unpost(b->cpu, CPU_PENDING_INTR);
 	return vector;
 }
 
@@ -57,17 +57,17 @@ static inline uint64_t bench_get(const struct bench *b, uint32_t at)
 	return load_le(b->ram + at, 8);
 }
 
-static inline struct sim_cpu *bench_cpu(struct bench *b)
+static inline struct cpu *bench_cpu(struct bench *b)
 {
 	struct kvm_cpuid_entry2 entries[64];
 	uint32_t count = ARRAY_LEN(entries);
-	struct sim_cpu *cpu = NULL;
+	struct cpu *cpu = NULL;
 	struct err err;
 
-	assert_ok(sim_cpu_create(&b->bus, b, &cpu, &err));
-	sim_cpu_supported_cpuid(entries, &count);
+	assert_ok(cpu_create(&b->bus, b, &cpu, &err));
+	cpu_supported_cpuid(entries, &count);
 	assert_true(count <= ARRAY_LEN(entries));
-	assert_ok(sim_cpu_set_cpuid(cpu, entries, count, &err));
+	assert_ok(cpu_set_cpuid(cpu, entries, count, &err));
 	return cpu;
 }
 
@@ -78,9 +78,9 @@ static inline int bench_setup(void **state)
 	b->ram = calloc(1, RAM_BYTES);
 	b->vector = -1;
 	b->memory.map.count = 2;
-	b->memory.map.slots[0] = (struct sim_slot){.size = RAM_BYTES, .host = b->ram};
-	b->memory.map.slots[1] = (struct sim_slot){
-	        .gpa = RAM_BYTES, .size = sizeof(b->rom), .host = b->rom, .flags = SIM_SLOT_READONLY};
+	b->memory.map.slots[0] = (struct cpu_slot){.size = RAM_BYTES, .host = b->ram};
+	b->memory.map.slots[1] = (struct cpu_slot){
+	        .gpa = RAM_BYTES, .size = sizeof(b->rom), .host = b->rom, .flags = CPU_SLOT_READONLY};
 	atomic_store(&b->bus.map, &b->memory.map);
 	b->bus.phys_mask = ((uint64_t)1 << 40) - 1;
 	b->bus.interrupt_ack = bench_ack;
@@ -93,7 +93,7 @@ static inline int bench_teardown(void **state)
 {
 	struct bench *b = *state;
 
-	sim_cpu_destroy(b->cpu);
+	cpu_destroy(b->cpu);
 	free(b->ram);
 	free(b);
 	return 0;
@@ -106,10 +106,10 @@ static inline void bench_real(struct bench *b, const uint8_t *code, const uint8_
 	struct kvm_regs regs = {.rip = CODE, .rsp = 0xf000, .rflags = 2};
 
 	memcpy(b->ram + CODE, code, (size_t)(end - code));
-	sim_cpu_get_sregs(b->cpu, &sregs);
+	cpu_get_sregs(b->cpu, &sregs);
 	sregs.cs.base = sregs.cs.selector = 0;
-	assert_int_equal(sim_cpu_set_sregs(b->cpu, &sregs), 0);
-	sim_cpu_set_regs(b->cpu, &regs);
+	assert_int_equal(cpu_set_sregs(b->cpu, &sregs), 0);
+	cpu_set_regs(b->cpu, &regs);
 }
 
 static inline void bench_gate(struct bench *b, unsigned vector, uint64_t handler, unsigned type, unsigned ist)
@@ -166,7 +166,7 @@ static inline void bench_long(struct bench *b, const uint8_t *code, const uint8_
 
 	memcpy(b->ram + CODE, code, (size_t)(end - code));
 	bench_tables(b);
-	sim_cpu_get_sregs(b->cpu, &s);
+	cpu_get_sregs(b->cpu, &s);
 	s.cs = bench_segment(cpl ? 0x2b : 0x08, 11, true);
 	s.ss = s.ds = s.es = bench_segment(cpl ? 0x23 : 0x10, 3, false);
 	s.tr = (struct kvm_segment){.base = TSS, .limit = 0x67, .type = 11, .present = 1, .selector = 0x30};
@@ -176,20 +176,20 @@ static inline void bench_long(struct bench *b, const uint8_t *code, const uint8_
 	s.cr3 = PML4;
 	s.cr4 = 0x620;
 	s.efer = 0xd01;
-	assert_int_equal(sim_cpu_set_sregs(b->cpu, &s), 0);
-	sim_cpu_set_regs(b->cpu, &regs);
+	assert_int_equal(cpu_set_sregs(b->cpu, &s), 0);
+	cpu_set_regs(b->cpu, &regs);
 }
 
-static inline enum sim_exit bench_run(struct bench *b)
+static inline enum cpu_exit bench_run(struct bench *b)
 {
-	return sim_cpu_run(b->cpu, sim_cpu_icount(b->cpu) + 1000000);
+	return cpu_run(b->cpu, cpu_icount(b->cpu) + 1000000);
 }
 
 static inline struct kvm_regs bench_regs(struct bench *b)
 {
 	struct kvm_regs regs;
 
-	sim_cpu_get_regs(b->cpu, &regs);
+	cpu_get_regs(b->cpu, &regs);
 	return regs;
 }
 
@@ -198,7 +198,7 @@ static inline int bench_vector(struct bench *b)
 {
 	uint64_t rip;
 
-	if (bench_run(b) != SIM_EXIT_HLT)
+	if (bench_run(b) != CPU_EXIT_HLT)
 		return -1;
 	rip = bench_regs(b).rip - 1;
 	return rip >= HANDLERS && rip < HANDLERS + 256 ? (int)(rip - HANDLERS) : -1;

@@ -50,10 +50,10 @@ static void test_code_decoded_while_it_changes_is_decoded_again(void **state)
 		while (!atomic_load(&w.writes))
 			sched_yield();
 		for (unsigned k = 0; k < RUNS; k++)
-			assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+			assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 		atomic_store(&w.enough, true);
 		pthread_barrier_wait(&w.end);
-		assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+		assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 		assert_int_equal(bench_regs(b).rax, b->ram[CODE + 1]);
 	}
 	pthread_join(w.thread, NULL);
@@ -69,12 +69,12 @@ GUEST(rewriting_guest, 64, "1: incb 2f+1(%rip); 2: mov $0, %al; inc %ecx; jmp 1b
 static void test_code_that_rewrites_itself_leaves_often_and_always_there(void **state)
 {
 	struct bench *b = *state;
-	struct sim_cpu *first = b->cpu;
+	struct cpu *first = b->cpu;
 	uint64_t rounds = 0;
 
 	bench_long(b, rewriting_guest, rewriting_guest_end, 0);
 	for (unsigned i = 0; i < 5; i++) {
-		assert_int_equal(sim_cpu_run(first, UINT64_MAX), SIM_EXIT_DEADLINE);
+		assert_int_equal(cpu_run(first, UINT64_MAX), CPU_EXIT_DEADLINE);
 		assert_in_range(bench_regs(b).rcx - rounds, 50, 1000);
 		rounds = bench_regs(b).rcx;
 		assert_int_equal((uint8_t)bench_regs(b).rax, (uint8_t)rounds);
@@ -82,10 +82,10 @@ static void test_code_that_rewrites_itself_leaves_often_and_always_there(void **
 	b->cpu = bench_cpu(b);
 	bench_long(b, rewriting_guest, rewriting_guest_end, 0);
 	for (unsigned i = 0; i < 5; i++)
-		assert_int_equal(sim_cpu_run(b->cpu, UINT64_MAX), SIM_EXIT_DEADLINE);
-	assert_int_equal(sim_cpu_icount(b->cpu), sim_cpu_icount(first));
+		assert_int_equal(cpu_run(b->cpu, UINT64_MAX), CPU_EXIT_DEADLINE);
+	assert_int_equal(cpu_icount(b->cpu), cpu_icount(first));
 	assert_int_equal(bench_regs(b).rcx, rounds);
-	sim_cpu_destroy(b->cpu);
+	cpu_destroy(b->cpu);
 	b->cpu = first;
 }
 

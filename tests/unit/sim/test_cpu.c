@@ -13,16 +13,16 @@ static void test_cpu_port_read_takes_data_and_goes_on(void **state)
 	struct bench *b = *state;
 
 	bench_real(b, port_guest, port_guest_end);
-	assert_int_equal(bench_run(b), SIM_EXIT_IO);
+	assert_int_equal(bench_run(b), CPU_EXIT_IO);
 	assert_false(b->cpu->exit_info.io.write);
 	assert_int_equal(b->cpu->exit_info.io.port, 0x3f8);
 	assert_int_equal(b->cpu->exit_info.io.size, 1);
 	b->cpu->exit_info.io.data[0] = 0x41;
-	assert_int_equal(bench_run(b), SIM_EXIT_IO);
+	assert_int_equal(bench_run(b), CPU_EXIT_IO);
 	assert_true(b->cpu->exit_info.io.write);
 	assert_int_equal(b->cpu->exit_info.io.port, 0x80);
 	assert_int_equal(b->cpu->exit_info.io.data[0], 0x42);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rip, CODE + (uint64_t)(port_guest_end - port_guest));
 }
 
@@ -34,10 +34,10 @@ static void test_cpu_rep_ins_comes_in_batches_within_a_page(void **state)
 {
 	struct bench *b = *state;
 	uint32_t got = 0;
-	enum sim_exit exit;
+	enum cpu_exit exit;
 
 	bench_long(b, string_port_guest, string_port_guest_end, 0);
-	while ((exit = bench_run(b)) == SIM_EXIT_IO && !b->cpu->exit_info.io.write) {
+	while ((exit = bench_run(b)) == CPU_EXIT_IO && !b->cpu->exit_info.io.write) {
 		assert_in_range(b->cpu->exit_info.io.count, 1, 1024);
 		for (uint32_t i = 0; i < b->cpu->exit_info.io.count; i++)
 			b->cpu->exit_info.io.data[i] = (uint8_t)((got + i) * 7);
@@ -48,11 +48,11 @@ static void test_cpu_rep_ins_comes_in_batches_within_a_page(void **state)
 		assert_int_equal(b->ram[0x7000 + i], (uint8_t)(i * 7));
 	/* OUTS leaves once an element. */
 	for (unsigned i = 0; i < 3; i++, exit = bench_run(b)) {
-		assert_int_equal(exit, SIM_EXIT_IO);
+		assert_int_equal(exit, CPU_EXIT_IO);
 		assert_int_equal(b->cpu->exit_info.io.count, 1);
 		assert_int_equal(b->cpu->exit_info.io.data[0], i * 7);
 	}
-	assert_int_equal(exit, SIM_EXIT_HLT);
+	assert_int_equal(exit, CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rsi, 0x7003);
 }
 
@@ -66,9 +66,9 @@ static void test_cpu_mmio_add_across_pages_comes_in_parts(void **state)
 	bench_long(b, mmio_guest, mmio_guest_end, 0);
 	regs = bench_regs(b);
 	regs.rax = 0x0000000100000002;
-	sim_cpu_set_regs(b->cpu, &regs);
+	cpu_set_regs(b->cpu, &regs);
 	for (unsigned i = 0; i < 4; i++) {
-		assert_int_equal(bench_run(b), SIM_EXIT_MMIO);
+		assert_int_equal(bench_run(b), CPU_EXIT_MMIO);
 		assert_int_equal(b->cpu->exit_info.mmio.write, i >= 2);
 		assert_int_equal(b->cpu->exit_info.mmio.gpa, DEVICE + (i % 2 ? 0x1000 : 0xffc));
 		assert_int_equal(b->cpu->exit_info.mmio.size, 4);
@@ -77,7 +77,7 @@ static void test_cpu_mmio_add_across_pages_comes_in_parts(void **state)
 		else
 			assert_int_equal(load_le(b->cpu->exit_info.mmio.data, 4), i == 2 ? 1 : 0x12);
 	}
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 }
 
 GUEST(rom_guest, 64, "mov $0x100010, %ebx; mov (%rbx), %eax; mov %ecx, (%rbx); hlt");
@@ -88,11 +88,11 @@ static void test_cpu_write_to_read_only_memory_is_mmio(void **state)
 
 	store_le(b->rom + 0x10, 4, 0x12345678);
 	bench_long(b, rom_guest, rom_guest_end, 0);
-	assert_int_equal(bench_run(b), SIM_EXIT_MMIO);
+	assert_int_equal(bench_run(b), CPU_EXIT_MMIO);
 	assert_true(b->cpu->exit_info.mmio.write);
 	assert_int_equal(b->cpu->exit_info.mmio.gpa, 0x100010);
 	assert_int_equal(bench_regs(b).rax, 0x12345678);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(load_le(b->rom + 0x10, 4), 0x12345678);
 }
 
@@ -103,7 +103,7 @@ static void test_cpu_code_outside_memory_fails_with_the_address(void **state)
 	struct bench *b = *state;
 
 	bench_long(b, nowhere_guest, nowhere_guest_end, 0);
-	assert_int_equal(bench_run(b), SIM_EXIT_FAILED);
+	assert_int_equal(bench_run(b), CPU_EXIT_FAILED);
 	assert_int_equal(b->cpu->exit_info.failed.gpa, DEVICE);
 }
 
@@ -118,7 +118,7 @@ static void test_cpu_sti_holds_interrupts_for_one_instruction(void **state)
 	bench_long(b, shadow_guest, shadow_guest_end, 0);
 	bench_gate(b, 0x30, HANDLERS + 0x30, 0x8e, 1);
 	b->vector = 0x30;
-	sim_cpu_post(b->cpu, SIM_PENDING_INTR);
+	cpu_post(b->cpu, CPU_PENDING_INTR);
 	assert_int_equal(bench_vector(b), 0x30);
 	/* The frame on the interrupt stack: behind the first NOP. */
 	assert_int_equal(bench_get(b, IST - 40), CODE + 2);
@@ -134,10 +134,10 @@ static void test_cpu_interrupt_wakes_behind_hlt(void **state)
 
 	bench_long(b, halt_guest, halt_guest_end, 0);
 	bench_gate(b, 0x31, HANDLERS + 0x31, 0x8e, 1);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
-	assert_true(sim_cpu_interruptible(b->cpu));
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
+	assert_true(cpu_interruptible(b->cpu));
 	b->vector = 0x31;
-	sim_cpu_post(b->cpu, SIM_PENDING_INTR);
+	cpu_post(b->cpu, CPU_PENDING_INTR);
 	assert_int_equal(bench_vector(b), 0x31);
 	assert_int_equal(bench_get(b, IST - 40), CODE + 2);
 }
@@ -149,12 +149,12 @@ static void test_cpu_nmi_is_taken_without_if_and_once_until_iret(void **state)
 	struct bench *b = *state;
 
 	bench_long(b, nmi_guest, nmi_guest_end, 0);
-	sim_cpu_post_nmi(b->cpu);
+	cpu_post_nmi(b->cpu);
 	assert_int_equal(bench_vector(b), 2);
-	sim_cpu_post_nmi(b->cpu);
+	cpu_post_nmi(b->cpu);
 	/* HLT's successor is another HLT, of vector 3: no second NMI comes in between. */
 	assert_int_equal(bench_vector(b), 3);
-	assert_int_equal(sim_cpu_nmis(b->cpu), 1);
+	assert_int_equal(cpu_nmis(b->cpu), 1);
 }
 
 GUEST(spin_guest, 64, "1: jmp 1b");
@@ -162,7 +162,7 @@ GUEST(spin_guest, 64, "1: jmp 1b");
 static void *post_stop(void *cpu)
 {
 	usleep(20000);
-	sim_cpu_post(cpu, SIM_PENDING_STOP);
+	cpu_post(cpu, CPU_PENDING_STOP);
 	return NULL;
 }
 
@@ -173,7 +173,7 @@ static void test_cpu_loop_without_interrupts_is_stopped_by_another_thread(void *
 
 	bench_long(b, spin_guest, spin_guest_end, 0);
 	assert_int_equal(pthread_create(&thread, NULL, post_stop, b->cpu), 0);
-	assert_int_equal(sim_cpu_run(b->cpu, UINT64_MAX), SIM_EXIT_STOPPED);
+	assert_int_equal(cpu_run(b->cpu, UINT64_MAX), CPU_EXIT_STOPPED);
 	pthread_join(thread, NULL);
 }
 
@@ -188,15 +188,15 @@ static void test_cpu_that_only_faults_leaves_often(void **state)
 	bench_long(b, faulting_guest, faulting_guest_end, 0);
 	bench_gate(b, 6, CODE, 0x8e, 1);
 	for (unsigned i = 0; i < 5; i++) {
-		assert_int_equal(sim_cpu_run(b->cpu, UINT64_MAX), SIM_EXIT_DEADLINE);
+		assert_int_equal(cpu_run(b->cpu, UINT64_MAX), CPU_EXIT_DEADLINE);
 		assert_in_range(bench_regs(b).rcx - rounds, 50, 1000);
 		rounds = bench_regs(b).rcx;
 	}
 	bench_gate(b, 6, CODE + 2, 0x8e, 1);
-	assert_int_equal(sim_cpu_run(b->cpu, UINT64_MAX), SIM_EXIT_DEADLINE);
-	before = sim_cpu_icount(b->cpu);
-	assert_int_equal(sim_cpu_run(b->cpu, UINT64_MAX), SIM_EXIT_DEADLINE);
-	assert_int_equal(sim_cpu_icount(b->cpu), before);
+	assert_int_equal(cpu_run(b->cpu, UINT64_MAX), CPU_EXIT_DEADLINE);
+	before = cpu_icount(b->cpu);
+	assert_int_equal(cpu_run(b->cpu, UINT64_MAX), CPU_EXIT_DEADLINE);
+	assert_int_equal(cpu_icount(b->cpu), before);
 }
 
 static void test_cpu_deadline_is_met_within_a_block(void **state)
@@ -204,8 +204,8 @@ static void test_cpu_deadline_is_met_within_a_block(void **state)
 	struct bench *b = *state;
 
 	bench_long(b, spin_guest, spin_guest_end, 0);
-	assert_int_equal(sim_cpu_run(b->cpu, 5000), SIM_EXIT_DEADLINE);
-	assert_in_range(sim_cpu_icount(b->cpu), 5000, 5032);
+	assert_int_equal(cpu_run(b->cpu, 5000), CPU_EXIT_DEADLINE);
+	assert_in_range(cpu_icount(b->cpu), 5000, 5032);
 }
 
 /* ---- exceptions ---- */
@@ -217,7 +217,7 @@ static void test_cpu_without_an_idt_shuts_down(void **state)
 	struct bench *b = *state;
 
 	bench_long(b, triple_guest, triple_guest_end, 0);
-	assert_int_equal(bench_run(b), SIM_EXIT_SHUTDOWN);
+	assert_int_equal(bench_run(b), CPU_EXIT_SHUTDOWN);
 }
 
 GUEST(double_guest, 64, "mov $0x7fffff0000000000, %rax; mov (%rax), %eax");
@@ -274,7 +274,7 @@ static void test_cpu_page_faults_tell_why(void **state)
 		bench_long(b, cases[i].code, cases[i].end, cases[i].cpl);
 		bench_put(b, PML4 + 0x3000 + 0x50 * 8, cases[i].entry);
 		assert_int_equal(bench_vector(b), 14);
-		sim_cpu_get_sregs(b->cpu, &sregs);
+		cpu_get_sregs(b->cpu, &sregs);
 		assert_int_equal(sregs.cr2, 0x50123);
 		assert_int_equal((uint32_t)bench_get(b, (uint32_t)bench_regs(b).rsp), cases[i].error);
 	}
@@ -286,11 +286,11 @@ static void test_cpu_accessed_and_dirty_bits_are_set(void **state)
 	uint32_t entry = PML4 + 0x3000 + 0x50 * 8;
 
 	bench_long(b, read_guest, read_guest_end, 0);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_get(b, entry), 0x50027);
 	assert_int_equal(bench_get(b, PML4) & 0x20, 0x20);
 	bench_long(b, write_guest, write_guest_end, 0);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_get(b, entry), 0x50067);
 }
 
@@ -305,9 +305,9 @@ static void test_cpu_iret_to_user_and_syscall_back(void **state)
 	struct bench *b = *state;
 
 	bench_long(b, user_guest, user_guest_end, 0);
-	assert_true(sim_cpu_msr_write(b->cpu, 0xc0000081, (uint64_t)0x08 << 32, true));
-	assert_true(sim_cpu_msr_write(b->cpu, 0xc0000082, HANDLERS + 0x40, true));
-	assert_true(sim_cpu_msr_write(b->cpu, 0xc0000084, 0x200, true));
+	assert_true(cpu_msr_write(b->cpu, 0xc0000081, (uint64_t)0x08 << 32, true));
+	assert_true(cpu_msr_write(b->cpu, 0xc0000082, HANDLERS + 0x40, true));
+	assert_true(cpu_msr_write(b->cpu, 0xc0000084, 0x200, true));
 	assert_int_equal(bench_vector(b), 0x40);
 	assert_int_equal(bench_regs(b).rax, 0x2b);
 	assert_int_equal(bench_regs(b).rcx, CODE + 0x104);
@@ -350,7 +350,7 @@ static void test_cpu_unreal_mode_reaches_beyond_64_kib(void **state)
 	struct bench *b = *state;
 
 	bench_real(b, unreal_guest, unreal_guest_end);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal((uint32_t)bench_get(b, 0x80000), 0x600df00d);
 }
 
@@ -364,7 +364,7 @@ static void test_cpu_own_writes_to_code_are_seen_at_once(void **state)
 	struct bench *b = *state;
 
 	bench_long(b, modify_guest, modify_guest_end, 0);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rbx, 5 * 0x41);
 }
 
@@ -375,10 +375,10 @@ static void test_cpu_code_written_from_outside_is_seen_after_an_exit(void **stat
 	struct bench *b = *state;
 
 	bench_long(b, again_guest, again_guest_end, 0);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rax, 1);
 	b->ram[CODE + 1] = 77;
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rax, 77);
 }
 
@@ -388,14 +388,14 @@ GUEST(count_guest, 64, "mov $100000, %ecx; 1: lock incl 0x60000; lock xaddl %eax
 
 static void *run_counter(void *cpu)
 {
-	assert_int_equal(sim_cpu_run(cpu, UINT64_MAX), SIM_EXIT_HLT);
+	assert_int_equal(cpu_run(cpu, UINT64_MAX), CPU_EXIT_HLT);
 	return NULL;
 }
 
 static void test_cpu_locked_operations_of_two_processors_are_atomic(void **state)
 {
 	struct bench *b = *state;
-	struct sim_cpu *first = b->cpu;
+	struct cpu *first = b->cpu;
 	pthread_t thread;
 
 	bench_long(b, count_guest, count_guest_end, 0);
@@ -404,7 +404,7 @@ static void test_cpu_locked_operations_of_two_processors_are_atomic(void **state
 	assert_int_equal(pthread_create(&thread, NULL, run_counter, first), 0);
 	run_counter(b->cpu);
 	pthread_join(thread, NULL);
-	sim_cpu_destroy(b->cpu);
+	cpu_destroy(b->cpu);
 	b->cpu = first;
 	assert_int_equal((uint32_t)bench_get(b, 0x60000), 200000);
 }
@@ -421,7 +421,7 @@ static void test_cpu_unknown_opcode_is_counted_and_named(void **state)
 	bench_long(b, unknown_guest, unknown_guest_end, 0);
 	assert_int_equal(bench_vector(b), 6);
 	assert_int_equal(b->cpu->unknown_count, 1);
-	assert_non_null(strstr(sim_cpu_unknown_name(b->cpu->unknown[0].key, text), "c5"));
+	assert_non_null(strstr(cpu_unknown_name(b->cpu->unknown[0].key, text), "c5"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)

@@ -11,10 +11,10 @@ static void set_breakpoint(struct bench *b, unsigned i, uint64_t address, unsign
 {
 	struct kvm_debugregs regs;
 
-	sim_cpu_get_debugregs(b->cpu, &regs);
+	cpu_get_debugregs(b->cpu, &regs);
 	regs.db[i] = address;
 	regs.dr7 |= 2u << (2 * i) | (uint64_t)(kind | length << 2) << (16 + 4 * i);
-	assert_int_equal(sim_cpu_set_debugregs(b->cpu, &regs), 0);
+	assert_int_equal(cpu_set_debugregs(b->cpu, &regs), 0);
 }
 
 /* Runs to the #DB handler. Returns where it would return to, from the start of the code. */
@@ -51,8 +51,8 @@ static void test_debug_rf_passes_one_instruction(void **state)
 	set_breakpoint(b, 0, CODE, 0, 0);
 	regs = bench_regs(b);
 	regs.rflags |= 0x10000;
-	sim_cpu_set_regs(b->cpu, &regs);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	cpu_set_regs(b->cpu, &regs);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rip, CODE + 4);
 	assert_int_equal(bench_regs(b).rflags & 0x10000, 0);
 }
@@ -72,7 +72,7 @@ static void test_debug_data_breakpoints_are_traps(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct bench *b = *state;
 
-		sim_cpu_init(b->cpu);
+		cpu_init(b->cpu);
 		bench_long(b, write_guest, write_guest_end, 0);
 		set_breakpoint(b, 2, rows[i].address, rows[i].kind, rows[i].length);
 		assert_int_equal(run_to_db(b), rows[i].rip);
@@ -87,7 +87,7 @@ static void test_debug_breakpoint_beside_the_access_is_not_met(void **state)
 	bench_long(b, write_guest, write_guest_end, 0);
 	set_breakpoint(b, 0, 0x50000, 1, 3);
 	set_breakpoint(b, 1, 0x50008, 3, 3);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rip, CODE + (uint64_t)(write_guest_end - write_guest));
 }
 
@@ -113,7 +113,7 @@ static void test_debug_trap_waits_behind_a_load_of_ss(void **state)
 	bench_long(b, ss_guest, ss_guest_end, 0);
 	set_breakpoint(b, 0, 0x50000, 3, 1);
 	assert_int_equal(run_to_db(b), 12); /* the write */
-	sim_cpu_set_regs(b->cpu, &(struct kvm_regs){.rip = CODE + 12, .rsp = STACK - 0x2000, .rflags = 2});
+	cpu_set_regs(b->cpu, &(struct kvm_regs){.rip = CODE + 12, .rsp = STACK - 0x2000, .rflags = 2});
 	assert_int_equal(run_to_db(b), 20); /* the load of SS, behind the NOP */
 }
 
@@ -157,13 +157,13 @@ static void test_debug_port_breakpoint_wants_cr4_de(void **state)
 		struct bench *b = *state;
 		struct kvm_sregs s;
 
-		sim_cpu_init(b->cpu);
+		cpu_init(b->cpu);
 		bench_long(b, port_guest, port_guest_end, 0);
-		sim_cpu_get_sregs(b->cpu, &s);
+		cpu_get_sregs(b->cpu, &s);
 		s.cr4 |= de ? 8 : 0;
-		assert_int_equal(sim_cpu_set_sregs(b->cpu, &s), 0);
+		assert_int_equal(cpu_set_sregs(b->cpu, &s), 0);
 		set_breakpoint(b, 3, 0x80, 2, 0);
-		assert_int_equal(bench_run(b), SIM_EXIT_IO);
+		assert_int_equal(bench_run(b), CPU_EXIT_IO);
 		assert_int_equal(bench_vector(b), de ? 1 : -1);
 		assert_int_equal(dr6(b), de ? 8 : 0);
 	}
@@ -177,7 +177,7 @@ static void test_debug_general_detection_stops_the_access_and_clears_itself(void
 	const struct kvm_debugregs regs = {.dr6 = 0xffff0ff0, .dr7 = 0x2400};
 
 	bench_long(b, dr_guest, dr_guest_end, 0);
-	assert_int_equal(sim_cpu_set_debugregs(b->cpu, &regs), 0);
+	assert_int_equal(cpu_set_debugregs(b->cpu, &regs), 0);
 	assert_int_equal(run_to_db(b), 0);
 	assert_int_equal(dr6(b), BD);
 	assert_int_equal(b->cpu->dr[7], 0x400);
@@ -190,13 +190,13 @@ static void test_debug_debugger_detects_accesses_of_debug_registers(void **state
 	const struct kvm_debugregs regs = {.dr6 = 0xffff0ff0, .dr7 = 0x2400};
 
 	bench_long(b, dr_guest, dr_guest_end, 0);
-	sim_cpu_set_debugger(b->cpu, &(struct sim_debugger){.ask = SIM_DEBUG_BREAK, .dr7 = 0x2400});
-	assert_int_equal(bench_run(b), SIM_EXIT_DEBUG);
+	cpu_set_debugger(b->cpu, &(struct cpu_debugger){.ask = CPU_DEBUG_BREAK, .dr7 = 0x2400});
+	assert_int_equal(bench_run(b), CPU_EXIT_DEBUG);
 	assert_int_equal(b->cpu->exit_info.debug.linear, CODE);
 	assert_int_equal(b->cpu->exit_info.debug.dr6, 0xffff0ff0 | BD);
-	assert_int_equal(sim_cpu_set_debugregs(b->cpu, &regs), 0);
-	sim_cpu_set_debugger(b->cpu, &(struct sim_debugger){.ask = SIM_DEBUG_BREAK, .dr7 = 0x400});
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(cpu_set_debugregs(b->cpu, &regs), 0);
+	cpu_set_debugger(b->cpu, &(struct cpu_debugger){.ask = CPU_DEBUG_BREAK, .dr7 = 0x400});
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 }
 
 static void test_debug_registers_of_a_user_are_privileged(void **state)
@@ -217,9 +217,9 @@ static void test_debug_debugger_steps_without_the_guest_noticing(void **state)
 	struct bench *b = *state;
 
 	bench_long(b, step_guest, step_guest_end, 0);
-	sim_cpu_set_debugger(b->cpu, &(struct sim_debugger){.ask = SIM_DEBUG_STEP});
+	cpu_set_debugger(b->cpu, &(struct cpu_debugger){.ask = CPU_DEBUG_STEP});
 	for (size_t i = 0; i < ARRAY_LEN(stops); i++) {
-		assert_int_equal(bench_run(b), SIM_EXIT_DEBUG);
+		assert_int_equal(bench_run(b), CPU_EXIT_DEBUG);
 		assert_int_equal(b->cpu->exit_info.debug.vector, 1);
 		assert_int_equal(b->cpu->exit_info.debug.linear, CODE + stops[i]);
 		assert_int_equal(b->cpu->exit_info.debug.dr6, 0xffff0ff0 | BS);
@@ -233,11 +233,11 @@ static void test_debug_debugger_takes_int3_at_the_instruction(void **state)
 	struct bench *b = *state;
 
 	bench_long(b, step_guest, step_guest_end, 0);
-	sim_cpu_set_debugger(b->cpu, &(struct sim_debugger){.ask = SIM_DEBUG_INT3});
-	assert_int_equal(bench_run(b), SIM_EXIT_DEBUG);
+	cpu_set_debugger(b->cpu, &(struct cpu_debugger){.ask = CPU_DEBUG_INT3});
+	assert_int_equal(bench_run(b), CPU_EXIT_DEBUG);
 	assert_int_equal(b->cpu->exit_info.debug.vector, 3);
 	assert_int_equal(bench_regs(b).rip, CODE + 6);
-	sim_cpu_set_debugger(b->cpu, &(struct sim_debugger){0});
+	cpu_set_debugger(b->cpu, &(struct cpu_debugger){0});
 	assert_int_equal(bench_vector(b), 3);
 }
 
@@ -247,17 +247,17 @@ static void test_debug_debuggers_breakpoints_hide_the_guests(void **state)
 
 	bench_long(b, nops_guest, nops_guest_end, 0);
 	set_breakpoint(b, 0, CODE + 1, 0, 0);
-	sim_cpu_set_debugger(
-	        b->cpu, &(struct sim_debugger){.ask = SIM_DEBUG_BREAK, .dr = {0, CODE + 2}, .dr7 = 0x404});
+	cpu_set_debugger(
+	        b->cpu, &(struct cpu_debugger){.ask = CPU_DEBUG_BREAK, .dr = {0, CODE + 2}, .dr7 = 0x404});
 	/* It stays there until the debugger takes the breakpoint away. */
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(bench_run(b), SIM_EXIT_DEBUG);
+		assert_int_equal(bench_run(b), CPU_EXIT_DEBUG);
 		assert_int_equal(b->cpu->exit_info.debug.linear, CODE + 2);
 		assert_int_equal(b->cpu->exit_info.debug.dr6 & 15, 2);
 		assert_int_equal(bench_regs(b).rflags & 0x10000, 0);
 	}
-	sim_cpu_set_debugger(b->cpu, &(struct sim_debugger){.ask = SIM_DEBUG_BREAK});
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	cpu_set_debugger(b->cpu, &(struct cpu_debugger){.ask = CPU_DEBUG_BREAK});
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)

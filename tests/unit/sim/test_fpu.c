@@ -52,11 +52,11 @@ static void test_fpu_register_takes_a_result_of_adjusted_exponent(void **state)
 		struct bench *b = *state;
 
 		bench_long(b, cases[i].code, cases[i].end, 0);
-		b->cpu->x87 = (struct sim_x87){0};
+		b->cpu->x87 = (struct cpu_x87){0};
 		bench_put(b, CONTROL, 0x37f & ~(FSW_OE | FSW_UE));
 		put_power(b, A, cases[i].a);
 		put_power(b, B, cases[i].b);
-		assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+		assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 		assert_power(b, RESULT, cases[i].result);
 		assert_int_equal(bench_regs(b).rbx & (FSW_OE | FSW_UE | FSW_ES | FSW_TOP),
 		        cases[i].status | FSW_ES | 7 << 11);
@@ -71,7 +71,7 @@ static void test_fpu_memory_takes_nothing_and_the_next_instruction_traps(void **
 	struct bench *b = *state;
 
 	bench_long(b, store_guest, store_guest_end, 0);
-	b->cpu->x87 = (struct sim_x87){0};
+	b->cpu->x87 = (struct cpu_x87){0};
 	bench_put(b, CONTROL, 0x37f & ~FSW_OE);
 	put_power(b, A, 0x7ffe);
 	bench_put(b, RESULT, 0x1234);
@@ -106,9 +106,9 @@ static void test_fpu_packed_result_that_traps_leaves_the_register(void **state)
 		struct kvm_sregs sregs;
 
 		bench_long(b, packed_guest, packed_guest_end, 0);
-		sim_cpu_get_sregs(b->cpu, &sregs);
+		cpu_get_sregs(b->cpu, &sregs);
 		sregs.cr4 &= ~(uint64_t)cases[i].cr4;
-		assert_int_equal(sim_cpu_set_sregs(b->cpu, &sregs), 0);
+		assert_int_equal(cpu_set_sregs(b->cpu, &sregs), 0);
 		bench_put(b, CONTROL, cases[i].mxcsr);
 		for (uint32_t at = A; at <= B; at += B - A)
 			bench_put(b, at, 0x3f8000003f800000);

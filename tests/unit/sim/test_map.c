@@ -1,7 +1,7 @@
 /*
  * Maps of guest memory: none is freed while a vCPU may use it. The allocator of this test gives the address
  * of the map that was freed last to the next one, so that a map that is told by its address passes for
- * another. Linked with --wrap for calloc, free and sim_tlb_flush.
+ * another. Linked with --wrap for calloc, free and cpu_tlb_flush.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,7 +11,7 @@
 
 #include "kvm/vm.h"
 
-#define MAP_BYTES (sizeof(struct sim_map) + KVM_SLOTS_MAX * sizeof(struct sim_slot))
+#define MAP_BYTES (sizeof(struct cpu_map) + KVM_SLOTS_MAX * sizeof(struct cpu_slot))
 #define MAPS_MAX  16
 #define HOLE      0x40000000u
 #define WAITS     300 /* milliseconds that a change of slots may take before it is held to wait for the vCPU */
@@ -35,8 +35,8 @@ void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void __real_free(void *p);
 void __wrap_free(void *p);
-void __real_sim_tlb_flush(struct sim_cpu *cpu);
-void __wrap_sim_tlb_flush(struct sim_cpu *cpu);
+void __real_cpu_tlb_flush(struct cpu *cpu);
+void __wrap_cpu_tlb_flush(struct cpu *cpu);
 
 static void **find_live(const void *p)
 {
@@ -81,11 +81,11 @@ void __wrap_free(void *p)
 	__real_free(p);
 }
 
-void __wrap_sim_tlb_flush(struct sim_cpu *cpu)
+void __wrap_cpu_tlb_flush(struct cpu *cpu)
 {
 	void (*on_flush)(void) = moment.on_flush;
 
-	__real_sim_tlb_flush(cpu);
+	__real_cpu_tlb_flush(cpu);
 	moment.on_flush = NULL;
 	if (on_flush)
 		on_flush();

@@ -102,14 +102,14 @@ static void test_attempts_say_what_can_be_done(void **state)
 	        *both = make_page(PROT_READ | PROT_WRITE);
 	uint8_t bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 
-	assert_false(ram_try_read(bytes, none, 8));
-	assert_false(ram_try_write(none, bytes, 8));
-	assert_false(ram_try_touch(none));
-	assert_true(ram_try_read(bytes + 4, read, 4));
-	assert_false(ram_try_write(read, bytes, 8));
-	assert_false(ram_try_touch(read));
-	assert_true(ram_try_write(both, bytes, 8));
-	assert_true(ram_try_touch(both));
+	assert_false(cpu_ram_try_read(bytes, none, 8));
+	assert_false(cpu_ram_try_write(none, bytes, 8));
+	assert_false(cpu_ram_try_touch(none));
+	assert_true(cpu_ram_try_read(bytes + 4, read, 4));
+	assert_false(cpu_ram_try_write(read, bytes, 8));
+	assert_false(cpu_ram_try_touch(read));
+	assert_true(cpu_ram_try_write(both, bytes, 8));
+	assert_true(cpu_ram_try_touch(both));
 	assert_memory_equal(both, "\1\2\3\4\0\0\0\0", 8);
 	munmap(none, PAGE);
 	munmap(read, PAGE);
@@ -153,7 +153,7 @@ static void ends_by_segv(void (*action)(void), bool with_handler)
 
 		dup2(ends[1], STDOUT_FILENO);
 		sigaction(SIGSEGV, &before, NULL);
-		ram_guard_prepare();
+		cpu_ram_guard_prepare();
 		action();
 		_exit(0);
 	}

@@ -26,12 +26,12 @@ static void start_reader(struct bench *b, uint64_t first, uint64_t second, uint6
 	regs.rsi = first;
 	regs.rdi = second;
 	regs.rbx = dropped;
-	sim_cpu_set_regs(b->cpu, &regs);
+	cpu_set_regs(b->cpu, &regs);
 }
 
 static void assert_reads(struct bench *b, uint64_t first, uint64_t second)
 {
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rax, first);
 	assert_int_equal(bench_regs(b).rdx, second);
 }
@@ -103,11 +103,11 @@ static void test_tlb_invlpg_drops_code(void **state)
 	put_function(b, OLD, 1);
 	put_function(b, OLD + 0x1000, 0x10);
 	put_function(b, NEW, 2);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rax, 0x11);
 	bench_put(b, ENTRY(OLD), NEW | 7);
 	bench_put(b, ENTRY(OLD + 0x1000), NEW | 7);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rax, 0x11 + 0x12);
 }
 
@@ -122,15 +122,15 @@ static void test_tlb_invlpg_wraps_outside_64_bit_mode(void **state)
 
 	bench_long(b, narrow_guest, narrow_guest_end, 0);
 	bench_put(b, GDT + 0x08, 0x00cf9b000000ffff);
-	sim_cpu_get_sregs(b->cpu, &sregs);
+	cpu_get_sregs(b->cpu, &sregs);
 	sregs.cs = bench_segment(0x08, 11, false);
-	assert_int_equal(sim_cpu_set_sregs(b->cpu, &sregs), 0);
+	assert_int_equal(cpu_set_sregs(b->cpu, &sregs), 0);
 	bench_put(b, OLD, OLD);
 	bench_put(b, NEW, NEW);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rax, OLD);
 	bench_put(b, ENTRY(OLD), NEW | 7);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rax, NEW);
 }
 

@@ -20,7 +20,7 @@ static void refuses_base(struct bench *b, const uint8_t *code, const uint8_t *en
 	assert_int_equal(bench_get(b, (uint32_t)bench_regs(b).rsp), 0x30);
 	bench_long(b, code, end, 0);
 	put_system_descriptor(b, type, 0xffff8000);
-	assert_int_equal(bench_run(b), SIM_EXIT_HLT);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
 	assert_int_equal(bench_regs(b).rip, CODE + (uint64_t)(end - code));
 }
 
@@ -41,9 +41,9 @@ static void move_idt(struct bench *b, uint64_t base)
 {
 	struct kvm_sregs s;
 
-	sim_cpu_get_sregs(b->cpu, &s);
+	cpu_get_sregs(b->cpu, &s);
 	s.idt.base = base;
-	assert_int_equal(sim_cpu_set_sregs(b->cpu, &s), 0);
+	assert_int_equal(cpu_set_sregs(b->cpu, &s), 0);
 }
 
 /* The exception waits as long as its table is a device, and is delivered once it is memory. */
@@ -54,7 +54,7 @@ static void test_traps_exception_waits_while_its_table_is_a_device(void **state)
 	bench_long(b, ud_guest, ud_guest_end, 0);
 	move_idt(b, DEVICE);
 	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(bench_run(b), SIM_EXIT_DELIVERY);
+		assert_int_equal(bench_run(b), CPU_EXIT_DELIVERY);
 		assert_int_equal(b->cpu->exit_info.delivery.gpa, DEVICE + 6 * 16);
 		assert_false(b->cpu->exit_info.delivery.write);
 		assert_int_equal(bench_regs(b).rip, CODE);
@@ -71,9 +71,9 @@ static void test_traps_int_runs_again_when_its_table_is_a_device(void **state)
 	bench_gate(b, 0x30, HANDLERS + 0x30, 0x8e, 0);
 	move_idt(b, DEVICE);
 	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(bench_run(b), SIM_EXIT_DELIVERY);
+		assert_int_equal(bench_run(b), CPU_EXIT_DELIVERY);
 		assert_int_equal(bench_regs(b).rip, CODE + 1);
-		assert_int_equal(b->cpu->event.kind, SIM_EVENT_NONE);
+		assert_int_equal(b->cpu->event.kind, CPU_EVENT_NONE);
 	}
 	move_idt(b, IDT);
 	assert_int_equal(bench_vector(b), 0x30);
@@ -102,10 +102,10 @@ static void test_traps_vmcall_becomes_vmmcall_in_memory(void **state)
 
 	b->bus.fixes_vmcall = yes;
 	bench_long(b, vmcall_guest, vmcall_guest_end, 0);
-	assert_int_equal(bench_run(b), SIM_EXIT_STOPPED);
+	assert_int_equal(bench_run(b), CPU_EXIT_STOPPED);
 	assert_int_equal(bench_regs(b).rip, CODE + 1);
 	assert_memory_equal(b->ram + CODE + 1, "\x0f\x01\xd9", 3);
-	assert_int_equal(bench_run(b), SIM_EXIT_HYPERCALL);
+	assert_int_equal(bench_run(b), CPU_EXIT_HYPERCALL);
 	assert_int_equal(bench_regs(b).rip, CODE + 4);
 }
 
