@@ -45,6 +45,8 @@ struct device_clock {
 enum device_event {
 	DEVICE_EVENT_POWER_OFF,
 	DEVICE_EVENT_RESET,
+	DEVICE_EVENT_CRASH, /* it says that it cannot go on */
+	DEVICE_EVENTS,
 };
 
 /*
@@ -52,8 +54,11 @@ enum device_event {
  * held. A member that is NULL is not called.
  */
 struct device_events {
-	/* Once per request. The access that made the request answers DEVICE_STOP. */
-	void (*on_event)(void *ctx, enum device_event event);
+	/*
+	 * Once per request. The access that made the request answers DEVICE_STOP. how is a constant text that
+	 * says by which way the guest asked, for messages: "port 0xcf9".
+	 */
+	void (*on_event)(void *ctx, enum device_event event, const char *how);
 	/* The guest wrote to a console while nothing was waiting. Whoever takes only a part of the output
 	 * comes back without being told again. */
 	void (*on_output)(void *ctx);

@@ -40,10 +40,10 @@ struct device_power {
 	bool sci;
 };
 
-static enum device_verdict stop(struct device_power *power, enum device_event event)
+static enum device_verdict stop(struct device_power *power, enum device_event event, const char *how)
 {
 	if (power->events.on_event)
-		power->events.on_event(power->events.ctx, event);
+		power->events.on_event(power->events.ctx, event, how);
 	return DEVICE_STOP;
 }
 
@@ -114,7 +114,7 @@ static enum device_verdict pm_write(void *dev, uint64_t offset, unsigned size, u
 		off |= pm_write_byte(power, offset + i, (uint8_t)(value >> (8 * i)));
 	update_sci(power);
 	pthread_mutex_unlock(&power->device.lock);
-	return off ? stop(power, DEVICE_EVENT_POWER_OFF) : DEVICE_RESUME;
+	return off ? stop(power, DEVICE_EVENT_POWER_OFF, "ACPI") : DEVICE_RESUME;
 }
 
 /* ---- GPE0 block: keeps the enable bits, so that the guest reads back what it wrote ---- */
@@ -173,7 +173,7 @@ static enum device_verdict cf9_write(void *dev, uint64_t offset, unsigned size, 
 	struct device_power *power = dev;
 
 	store_byte(power, &power->reset_control, value & 2);
-	return value & 4 ? stop(power, DEVICE_EVENT_RESET) : DEVICE_RESUME;
+	return value & 4 ? stop(power, DEVICE_EVENT_RESET, "port 0xcf9") : DEVICE_RESUME;
 }
 
 /* There is no keyboard controller. Its commands 0xf0-0xff pulse output pins low, and pin 0 resets the
@@ -185,7 +185,7 @@ static uint64_t keyboard_read(void *dev, uint64_t offset, unsigned size)
 
 static enum device_verdict keyboard_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
-	return (value & 0xf1) == 0xf0 ? stop(dev, DEVICE_EVENT_RESET) : DEVICE_RESUME;
+	return (value & 0xf1) == 0xf0 ? stop(dev, DEVICE_EVENT_RESET, "port 0x64") : DEVICE_RESUME;
 }
 
 /* System control port A: bit 0 resets, bit 1 was the A20 gate. Bit 0 reads as 0, so that a guest that writes
@@ -202,7 +202,7 @@ static enum device_verdict system_write(void *dev, uint64_t offset, unsigned siz
 	struct device_power *power = dev;
 
 	store_byte(power, &power->system_control, value & ~1ULL);
-	return value & 1 ? stop(power, DEVICE_EVENT_RESET) : DEVICE_RESUME;
+	return value & 1 ? stop(power, DEVICE_EVENT_RESET, "port 0x92") : DEVICE_RESUME;
 }
 
 /* ---- the loop's side ---- */

@@ -34,7 +34,7 @@ struct run {
 
 	/* What other threads noticed. */
 	struct loop_task event_task, output_task, room_task;
-	_Atomic bool power_off, reset;
+	_Atomic(const char *) events[DEVICE_EVENTS]; /* how each was asked for; NULL: it was not */
 
 	int signal_fd;
 	uint64_t signalled_ns; /* when the last signal that counted came; 0: none did */
@@ -48,15 +48,20 @@ struct run {
 
 static void step(struct run *run, enum run_life_event event);
 
+/* An event that means nothing in the guest's present state leaves it as it is. */
+static bool changes(const struct run *run, enum run_life_event event)
+{
+	return run_life_step(run->state, event).next != run->state;
+}
+
 /* ---- vCPUs ---- */
 
-/* What a vCPU came to counts only where it changes something: a guest that is being stopped may do as it
- * likes. */
+/* How a vCPU ended counts only where it changes something: a guest that is being stopped may crash. */
 static void on_bad_end(struct run *run, const struct run_vcpu *vcpu)
 {
 	enum run_life_event event = vcpu->outcome == RUN_VCPU_CRASHED ? RUN_LIFE_CRASH : RUN_LIFE_FAIL;
 
-	if (run_life_step(run->state, event).next == run->state)
+	if (!changes(run, event))
 		return;
 	run->err = vcpu->err;
 	memcpy(run->report, vcpu->report, sizeof(run->report));
@@ -206,24 +211,38 @@ static void step(struct run *run, enum run_life_event event)
 
 /* ---- what others notice ---- */
 
+static void on_crash(struct run *run, const char *how)
+{
+	if (!changes(run, RUN_LIFE_CRASH))
+		return;
+	err_set(&run->err, ERR_GUEST, "the guest crashed: %s", how);
+	step(run, RUN_LIFE_CRASH);
+}
+
 static void on_event_task(void *ctx)
 {
 	struct run *run = ctx;
+	const char *how[DEVICE_EVENTS];
 
-	if (atomic_exchange(&run->power_off, false))
+	for (unsigned event = 0; event < DEVICE_EVENTS; event++)
+		how[event] = atomic_exchange(&run->events[event], NULL);
+	if (how[DEVICE_EVENT_CRASH])
+		on_crash(run, how[DEVICE_EVENT_CRASH]);
+	if (how[DEVICE_EVENT_POWER_OFF]) {
+		log_debug("the guest switches itself off: %s", how[DEVICE_EVENT_POWER_OFF]);
 		step(run, RUN_LIFE_POWER_OFF);
-	if (atomic_exchange(&run->reset, false))
+	}
+	if (how[DEVICE_EVENT_RESET]) {
+		log_debug("the guest resets itself: %s", how[DEVICE_EVENT_RESET]);
 		step(run, RUN_LIFE_RESET);
+	}
 }
 
-static void on_event(void *ctx, enum device_event event)
+static void on_event(void *ctx, enum device_event event, const char *how)
 {
 	struct run *run = ctx;
 
-	if (event == DEVICE_EVENT_POWER_OFF)
-		run->power_off = true;
-	else
-		run->reset = true;
+	atomic_store(&run->events[event], how);
 	loop_post(run->loop, &run->event_task);
 }
 
@@ -279,7 +298,7 @@ static void on_expect_timeout(void *ctx)
 {
 	struct run *run = ctx;
 
-	if (run_life_step(run->state, RUN_LIFE_QUIT).next == run->state || run->state == RUN_LIFE_FLUSHING)
+	if (!changes(run, RUN_LIFE_QUIT) || run->state == RUN_LIFE_FLUSHING)
 		return;
 	run_expect_unmet(&run->console.expect, false, run->report, sizeof(run->report), &run->err);
 	step(run, RUN_LIFE_QUIT);

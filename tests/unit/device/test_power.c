@@ -8,12 +8,14 @@ struct fixture {
 	struct fake_clock clock;
 	struct fake_irq irq;
 	_Atomic unsigned off, reset;
+	_Atomic(const char *) how; /* the last of them was asked for */
 };
 
-static void on_event(void *ctx, enum device_event event)
+static void on_event(void *ctx, enum device_event event, const char *how)
 {
 	struct fixture *f = ctx;
 
+	atomic_store(&f->how, how);
 	atomic_fetch_add(event == DEVICE_EVENT_POWER_OFF ? &f->off : &f->reset, 1);
 }
 
@@ -262,10 +264,13 @@ static void test_power_every_reset_port_resets(void **state)
 	assert_int_equal(inw(f->bus, 0xcf9), 0xff02);
 	assert_int_equal(outb(f->bus, 0xcf9, 0x06), DEVICE_STOP);
 	assert_int_equal(f->reset, 1);
+	assert_string_equal(f->how, "port 0xcf9");
 	assert_int_equal(outb(f->bus, 0x64, 0xfe), DEVICE_STOP);
 	assert_int_equal(f->reset, 2);
+	assert_string_equal(f->how, "port 0x64");
 	assert_int_equal(outb(f->bus, 0x92, inb(f->bus, 0x92) | 1), DEVICE_STOP);
 	assert_int_equal(f->reset, 3);
+	assert_string_equal(f->how, "port 0x92");
 	assert_int_equal(outw(f->bus, 0xcf8, 0x0600), DEVICE_STOP); /* as two bytes */
 	assert_int_equal(f->reset, 4);
 	assert_int_equal(f->off, 0);
