@@ -50,6 +50,7 @@ struct config {
 		char *uuid;     /* 8-4-4-4-12 hexadecimal digits or "" */
 		char *serial;   /* the system's serial number in its SMBIOS tables */
 		char *debugcon; /* file that gets the guest's debug console (port 0x402) */
+		bool pvpanic;   /* a device by which the guest reports a kernel panic */
 	} machine;
 	struct {
 		char *kernel, *initrd, *cmdline;

@@ -121,7 +121,8 @@ struct device_kind {
 	KIND(serial) \
 	KIND(rtc) \
 	KIND(fw_cfg) \
-	KIND(debugcon)
+	KIND(debugcon) \
+	KIND(pvpanic)
 
 #define DEVICE_DECLARE_KIND(name) extern const struct device_kind device_##name##_kind;
 DEVICE_KINDS(DEVICE_DECLARE_KIND)

@@ -74,6 +74,10 @@ const struct config_key config_keys[] = {
                 .help = "The file that gets what the firmware writes to its debug console (port 0x402). A "
                         "regular file is emptied first, unless it is one that vmm was started with, as "
                         "/dev/stderr; pipes and devices are written through."},
+        {"machine.pvpanic", CONFIG_BOOL, AT(machine.pvpanic), .def = "true",
+                .help = "Give the guest a pvpanic device (port 0x505), by which its kernel reports a panic: "
+                        "vmm then ends the guest as crashed. A panic that starts a crash kernel is logged, "
+                        "and the guest goes on. Nothing of this is measured."},
 
         {"boot.kernel", CONFIG_PATH, FILE_KEY(boot.kernel),
                 .help = "What the firmware starts instead of looking for a disk: a Linux kernel (bzImage), "

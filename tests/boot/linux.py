@@ -26,14 +26,17 @@ echo "cpus=$(/busybox grep -c ^processor /proc/cpuinfo) memory=$(/busybox sed -n
 '''
 
 
-def make_initrd(folder, init=INIT):
+def make_initrd(folder, init=INIT, files=()):
+    """With busybox, init, and copies of these files."""
     root = pathlib.Path(folder) / 'root'
     root.mkdir()
     (root / 'busybox').write_bytes((KERNEL / 'busybox').read_bytes())
     (root / 'init').write_text(init)
     for name in 'busybox', 'init':
         (root / name).chmod(0o755)
-    names = '\n'.join(['.', 'busybox', 'init', ''])
+    for file in files:
+        (root / file.name).write_bytes(file.read_bytes())
+    names = '\n'.join(['.', 'busybox', 'init', *(file.name for file in files), ''])
     archive = subprocess.run([KERNEL / 'busybox', 'cpio', '-o', '-H', 'newc'], cwd=root, input=names.encode(),
                              capture_output=True, check=True).stdout
     initrd = pathlib.Path(folder) / 'initrd'

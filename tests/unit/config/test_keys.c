@@ -17,6 +17,7 @@ static void test_defaults_alone_are_good(void **state)
 	assert_int_equal(config->machine.memory_bytes, GIB(1));
 	assert_string_equal(config->machine.cpu, "EPYC-v4");
 	assert_string_equal(config->machine.debugcon, "");
+	assert_true(config->machine.pvpanic);
 	assert_false(config->boot.hashes);
 	assert_int_equal(config->sev.type, CONFIG_SEV_NONE);
 	assert_false(config->sev.policy_given);
@@ -85,7 +86,7 @@ static void test_keys_of_a_section_stand_together(void **state)
 static const char everything[] =
         "{\"name\": \"n\", \"host\": \"sim\", \"firmware\": \"f\","
         " \"machine\": {\"vcpus\": 64, \"memory\": \"4G\", \"cpu\": \"c\", \"hugepages\": true, "
-        "\"debugcon\": \"d\"},"
+        "\"debugcon\": \"d\", \"pvpanic\": false},"
         " \"boot\": {\"kernel\": \"k\", \"initrd\": \"i\", \"cmdline\": \"l\", \"hashes\": true},"
         " \"sev\": {\"type\": \"sev-snp\", \"policy\": 131072, \"vmsa-features\": \"0x21\", \"id-block\": "
         "\"b\","
@@ -105,6 +106,7 @@ static void test_every_key_reaches_its_field(void **state)
 	assert_string_equal(c->machine.cpu, "c");
 	assert_true(c->machine.hugepages);
 	assert_string_equal(c->machine.debugcon, "d");
+	assert_false(c->machine.pvpanic);
 	assert_string_equal(c->boot.kernel, "k");
 	assert_string_equal(c->boot.initrd, "i");
 	assert_string_equal(c->boot.cmdline, "l");

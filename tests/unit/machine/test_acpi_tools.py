@@ -23,6 +23,7 @@ EXPECTED = {
     'xsdt': [r'ACPI Table Address   0', r'ACPI Table Address   1'],
     'dsdt': [r'EisaId \("PNP0A03"\)', r'0x80000000,\s+// Range Minimum\n\s+0xFBFFFFFF,\s+// Range Maximum',
              r'Name \(_PRT, Package \(0x80\)', r'Name \(\\_S5', r'EisaId \("PNP0501"\)', r'EisaId \("PNP0B00"\)',
+             r'Device \(PEVT\)\s+\{\s+Name \(_HID, "QEMU0001"\).*\n(.*\n)*?\s+IO \(Decode16,\n\s+0x0505,.*\n\s+0x0505,',
              r'"ACPI0007"', r'Device \(C002\)'],
 }
 
