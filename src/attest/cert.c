@@ -56,7 +56,8 @@ static int from_der(const struct attest_blob *blob, const uint8_t *der, size_t s
 	if (!cert.key) {
 		attest_cert_finish(&cert);
 		return err_set(err, ERR_USAGE,
-		        "is no X.509 certificate in DER (%zu bytes), or its public key cannot be used", size);
+		        "is not an X.509 certificate in DER (%zu bytes), or its public key cannot be used",
+		        size);
 	}
 	common_name(cert.x509, cert.cn, sizeof(cert.cn));
 	*ret_cert = cert;
@@ -130,8 +131,8 @@ static int add_pem(struct attest_certs *certs, const struct attest_blob *blob, s
 	for (int n = 1; (size = attest_pem_next(&text, &left, der)) != 0; n++) {
 		if (size < 0)
 			return err_set(err, ERR_USAGE,
-			        "certificate %d is not whole: between its BEGIN and its END stands something "
-			        "else than Base64, or there is no END",
+			        "certificate %d is not whole: there is something other than Base64 between "
+			        "its BEGIN and its END, or there is no END",
 			        n);
 		if (from_der(blob, der, (size_t)size, &cert, err) < 0)
 			return err_wrap(err, "certificate %d", n);

@@ -51,7 +51,7 @@ static bool is_pss_sha384(X509 *x509)
 static const char *link_fault(const struct attest_cert *child, const struct attest_cert *parent)
 {
 	if (!is_rsa_ca(parent))
-		return "the signer is no certificate authority with an RSA key of 4096 bits";
+		return "the signer is not a certificate authority with an RSA key of 4096 bits";
 	if (X509_NAME_cmp(X509_get_issuer_name(child->x509), X509_get_subject_name(parent->x509)) != 0)
 		return "it names another issuer";
 	if (!is_pss_sha384(child->x509))

@@ -162,7 +162,7 @@ const char *attest_ecdsa_check(
 	auto_key EVP_PKEY *pkey = attest_key_from_ec(key);
 
 	return pkey ? attest_key_check_ecdsa(pkey, EVP_sha384(), data, size, sig)
-	            : "its key is no point of P-384 with zeros around it";
+	            : "its key is not a point of P-384 with zeros around it";
 }
 
 int attest_ecdsa_public(struct evp_pkey_st *key, struct abi_public_key *ret_key, struct err *err)

@@ -13,13 +13,13 @@ static void note_policy(const struct abi_snp_report *report, struct attest_verdi
 {
 	if (report->policy & ABI_SNP_POLICY_DEBUG)
 		attest_verdict_add(verdict, "debug", ATTEST_NOTE,
-		        "the policy lets the host debug the guest: its memory is no secret");
+		        "the policy lets the host debug the guest: its memory is not secret");
 	if (report->policy & ABI_SNP_POLICY_MIGRATE_MA)
 		attest_verdict_add(verdict, "migration", ATTEST_NOTE,
 		        "the policy allows a migration agent, which may move the guest elsewhere");
 	if (!(report->policy & ABI_SNP_POLICY_MUST_BE_ONE))
 		attest_verdict_add(verdict, "policy", ATTEST_NOTE,
-		        "bit 17 is 0, which firmware of today does not accept: the report is of an early "
+		        "bit 17 is 0, which current firmware does not accept: the report comes from an early "
 		        "one");
 }
 
@@ -66,7 +66,7 @@ static void note_tcb(const struct abi_snp_report *report, struct attest_verdict 
 		if (part < 0)
 			continue;
 		attest_verdict_add(verdict, "tcb-order", ATTEST_NOTE,
-		        "the current TCB is below the %s one (%s %d, %d): the host's firmware was put back",
+		        "the current TCB is below the %s one (%s %d, %d): the host's firmware was downgraded",
 		        rows[i].name, attest_tcb_part_name(part),
 		        attest_tcb_get(report->current_tcb, layout, part),
 		        attest_tcb_get(rows[i].tcb, layout, part));

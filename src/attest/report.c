@@ -17,7 +17,7 @@ static int refuse(const void *data, size_t size, struct err *err)
 	const char *guess = attest_form_guess(data, size);
 
 	return err_set(err, ERR_USAGE,
-	        "has %zu bytes and is no attestation report: neither one of %zu bytes, nor a report "
+	        "has %zu bytes and is not an attestation report: neither one of %zu bytes, nor a report "
 	        "response, nor a "
 	        "report of Azure's paravisor, as they are, in Base64 or in hexadecimal%s%s",
 	        size, sizeof(struct abi_snp_report), guess ? "; " : "", guess ?: "");

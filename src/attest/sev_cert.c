@@ -174,7 +174,8 @@ int attest_amd_raw_take(struct cursor *c, struct attest_amd_raw *ret_cert, struc
 	if (c->bad || cert.head.version != 1 || cert.head.exponent_bits != cert.head.modulus_bits ||
 	        (cert.head.modulus_bits != 2048 && cert.head.modulus_bits != 4096))
 		return err_set(err, ERR_USAGE,
-		        "is no ASK or ARK in AMD's binary format (832 bytes for Naples, 1600 since Rome)");
+		        "is not an ASK or ARK in AMD's binary format (832 bytes for Naples, 1600 since "
+		        "Rome)");
 	if (!cursor_take(c, 3 * cert.number_bytes))
 		return err_set(err, ERR_USAGE, "ends within the %s", attest_sev_usage_name(cert.head.usage));
 	cert.size = sizeof(cert.head) + 3 * cert.number_bytes;
@@ -193,7 +194,7 @@ int attest_sev_key_of_amd(const struct attest_amd_raw *cert, struct attest_sev_k
 	};
 
 	if (!key.key)
-		return err_set(err, ERR_USAGE, "%s: its numbers are no RSA key",
+		return err_set(err, ERR_USAGE, "%s: its numbers are not an RSA key",
 		        attest_sev_usage_name(cert->head.usage));
 	*ret_key = key;
 	return 0;

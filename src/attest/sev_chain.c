@@ -261,7 +261,7 @@ static void note_what_was_not_judged(const struct abi_sev_report *report,
 		        "was not judged: without --mnonce an old report passes");
 	if (!evidence->policy && !(report->policy & ABI_SEV_POLICY_NODBG))
 		attest_verdict_add(verdict, "policy", ATTEST_NOTE,
-		        "is %#x: it lets the host debug the guest, whose memory is no secret then",
+		        "is %#x: it lets the host debug the guest, whose memory is then not secret",
 		        report->policy);
 }
 

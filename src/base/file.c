@@ -65,8 +65,7 @@ static int wait_for_bytes(int fd, const char *name, struct err *err)
 		if (ready < 0 && errno != EINTR && errno != EAGAIN)
 			return err_sys(err, ERR_USAGE, errno, "%s: cannot be waited for", name);
 		if (asked_to_end())
-			return err_set(
-			        err, ERR_FAILED, "%s: a signal came while its bytes were waited for", name);
+			return err_set(err, ERR_FAILED, "%s: a signal ended the wait for its bytes", name);
 	}
 	return 0;
 }
@@ -89,8 +88,8 @@ static int read_to_end(int fd, const char *name, bool waits, size_t max, struct 
 		else if (errno != EINTR && errno != EAGAIN)
 			return err_sys(err, ERR_USAGE, errno, "%s: cannot be read", name);
 	}
-	return err_set(err, ERR_USAGE,
-	        "%s: has more than the %zu bytes that are taken; is it the right file?", name, max);
+	return err_set(
+	        err, ERR_USAGE, "%s: has more than %zu bytes, the limit; is it the right file?", name, max);
 }
 
 static bool is_source(mode_t mode)
@@ -110,9 +109,8 @@ static int examine(int fd, const char *name, size_t max, struct stat *ret_st, st
 		        : isatty(fd)        ? "a terminal"
 		                            : "a device");
 	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > max)
-		return err_set(err, ERR_USAGE,
-		        "%s: has %lld bytes, at most %zu are taken; is it the right file?", name,
-		        (long long)st.st_size, max);
+		return err_set(err, ERR_USAGE, "%s: has %lld bytes, the limit is %zu; is it the right file?",
+		        name, (long long)st.st_size, max);
 	*ret_st = st;
 	return 0;
 }
@@ -148,9 +146,8 @@ const char *file_why_unreadable(const char *path)
 		return "it is a device, a regular file or a pipe is needed";
 	/* open(2) gives ENXIO, for /dev/fd/N as well. */
 	if (!is_stdin && S_ISSOCK(st.st_mode))
-		return "it is a socket, which is read as the standard input only; a regular file or a pipe "
-		       "is "
-		       "needed";
+		return "it is a socket, which can only be read as the standard input; a regular file or a "
+		       "pipe is needed";
 	if (!is_stdin && access(path, R_OK) < 0)
 		return strerrordesc_np(errno);
 	return is_empty(path, is_stdin, &st) ? "it is empty" : NULL;

@@ -170,7 +170,7 @@ int file_make(const char *path, const void *data, size_t size, unsigned mode, st
 
 	if (fd < 0 && errno == EEXIST)
 		return err_set(err, ERR_USAGE,
-		        "%s: is there already and stays as it is; move it away or name another file", path);
+		        "%s: already exists and is not overwritten; move it away or name another file", path);
 	if (fd < 0)
 		return err_sys(err, ERR_USAGE, errno, "%s: cannot be made", path);
 	if (write_all(fd, data, size) == 0 && fsync(fd) == 0)

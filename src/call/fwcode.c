@@ -16,7 +16,7 @@ static const struct call_fw_code codes[] = {
         {0x08, "INACTIVE", "the guest is not active"},
         {0x09, "INVALID_ADDRESS", "an address is not valid"},
         {0x0a, "BAD_SIGNATURE", "a signature is wrong"},
-        {0x0b, "BAD_MEASUREMENT", "a measurement or an authentication code is another one"},
+        {0x0b, "BAD_MEASUREMENT", "a measurement or an authentication code does not match"},
         {0x0c, "ASID_OWNED", "the ASID belongs to another guest"},
         {0x0d, "INVALID_ASID", "the ASID is not valid for this guest"},
         {0x0e, "WBINVD_REQUIRED", "caches must be written back first"},
@@ -25,7 +25,7 @@ static const struct call_fw_code codes[] = {
         {0x11, "INVALID_COMMAND", "there is no such command"},
         {0x12, "ACTIVE", "the guest is active"},
         {0x13, "HWSEV_RET_PLATFORM", "a hardware fault; the platform may go on"},
-        {0x14, "HWSEV_RET_UNSAFE", "a hardware fault; the platform is not safe any more"},
+        {0x14, "HWSEV_RET_UNSAFE", "a hardware fault; the platform is no longer safe"},
         {0x15, "UNSUPPORTED", "the firmware does not support it"},
         {0x16, "INVALID_PARAM", "a parameter is not valid"},
         {0x17, "RESOURCE_LIMIT", "the firmware has run out of something"},
@@ -47,7 +47,7 @@ static const struct call_fw_code codes[] = {
         {0x28, "SHUTDOWN_INCOMPLETE", "the platform is not shut down"},
         {0x30, "INCORRECT_BUFFER_LENGTH", "a buffer has another length than expected"},
         {0x3a, "IN_USE", "it is in use"},
-        {CALL_FW_NOT_CALLED, "not called", "the kernel did not get as far as the firmware"},
+        {CALL_FW_NOT_CALLED, "not called", "the call did not reach the firmware"},
         {0},
 };
 

@@ -80,7 +80,8 @@ const struct config_key config_keys[] = {
                         "and the guest goes on. Nothing of this is measured."},
 
         {"boot.kernel", CONFIG_PATH, FILE_KEY(boot.kernel),
-                .help = "What the firmware starts instead of looking for a disk: a Linux kernel (bzImage), "
+                .help = "The program that the firmware starts instead of looking for a disk: a Linux kernel "
+                        "(bzImage), "
                         "or "
                         "an EFI program such as a shell, a boot loader or a unified kernel image."},
         {"boot.initrd", CONFIG_PATH, FILE_KEY(boot.initrd), .needs = "boot.kernel",
@@ -162,17 +163,18 @@ const struct config_key config_keys[] = {
                 .help = "The processor that the software platform pretends to be: Naples knows SEV, Rome "
                         "SEV-ES too, Milan, Genoa and Turin SEV-SNP too; none has no secure processor."},
         {"sim.seed", CONFIG_NUMBER, AT(sim.seed), .max = UINT32_MAX, .def = "1",
-                .help = "What the keys of the software platform's secure processor are made from: the same "
-                        "number, the same chip."},
+                .help = "The number from which the keys of the software platform's secure processor follow: "
+                        "the same number gives the same chip."},
         {"sim.firmware-version", CONFIG_STRING, AT(sim.firmware_version), .max = VERSION_MAX_BYTES,
                 .def = "\"\"",
                 .help = "The version of the secure processor's firmware on the software platform: API major "
-                        "and minor number, and build, as \"1.55.29\", for SEV and SEV-SNP alike. What an "
-                        "attestation report looks like depends on it. Empty is one that exists for "
+                        "and minor number, and build, as \"1.55.29\", for SEV and SEV-SNP alike. The layout "
+                        "of attestation reports depends on it. Empty selects a version that exists for "
                         "sim.product."},
         {"sim.tcb", CONFIG_HEX, AT(sim.tcb), .min = 16, .max = 16, .def = "\"\"",
                 .help = "The TCB version of the secure processor on the software platform as a number of 16 "
-                        "hexadecimal digits, whose bytes mean what they mean for sim.product; empty is the "
+                        "hexadecimal digits, whose bytes have the meaning that sim.product gives them; empty "
+                        "is the "
                         "product's own."},
         {"sim.asids", CONFIG_NUMBER, AT(sim.asids), .min = 1, .max = SIM_ASIDS_MAX, .def = "509",
                 .help = "The number of ASIDs, and so of confidential guests, on the software platform."},
@@ -196,7 +198,8 @@ const struct config_key config_keys[] = {
                         "the limits in its misc.max hold, the other files (misc.current, ...) are written. "
                         "Made if missing; one process at a time. Empty: no limits but the number of ASIDs."},
         {"log", CONFIG_WORD, AT(log), .words = log_words, .def = "\"warn\"",
-                .help = "How much is logged to standard error: this and what is worse."},
+                .help = "How much is logged to standard error: messages of this level and more serious "
+                        "ones."},
 };
 
 const size_t config_keys_count = ARRAY_LEN(config_keys);

@@ -114,7 +114,7 @@ static bool is_stalled(const struct host_writer *w)
 static void give_up_if_stalled(struct host_writer *w)
 {
 	if (w->held_bytes && is_stalled(w))
-		give_up(w, "its reader takes nothing any more");
+		give_up(w, "its reader has stopped reading");
 }
 
 void host_writer_init(struct host_writer *w, int fd)

@@ -77,7 +77,7 @@ static int parse_pem(
 	if (!is_p384(pkey)) {
 		EVP_PKEY_free(pkey);
 		return err_set(err, ERR_USAGE,
-		        "%s: is no P-384 key, and the firmware takes no other; openssl ecparam -name "
+		        "%s: is not a P-384 key, and the firmware takes no other; openssl ecparam -name "
 		        "secp384r1 -genkey -noout makes one",
 		        path);
 	}

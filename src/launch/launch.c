@@ -50,13 +50,13 @@ static int check_state(struct launch_work *work, const struct launch_row *row, s
 	if (status.state != row->state)
 		return err_set(err, ERR_HOST,
 		        "after the step \"%s\" the firmware says that the guest is in state %u (%s), not %s: "
-		        "something else than vmm drives this guest, or firmware and kernel do not fit",
+		        "another program drives this guest, or the firmware and the kernel do not match",
 		        row->name, status.state, launch_state_name(status.state),
 		        launch_state_name(row->state));
 	if (status.policy != (uint32_t)config->sev.policy)
 		return err_set(err, ERR_HOST,
-		        "the firmware says that the guest has the policy 0x%x, not 0x%x: firmware and kernel "
-		        "do not fit",
+		        "the firmware says that the guest has the policy 0x%x, not 0x%x: the firmware and "
+		        "the kernel do not match",
 		        status.policy, (uint32_t)config->sev.policy);
 	return 0;
 }

@@ -42,7 +42,7 @@ static int check_secret_address(const struct launch *launch, struct err *err)
 
 	if (!is_aligned(address, 16))
 		return err_set(err, ERR_USAGE,
-		        "sev.secret-address: 0x%" PRIx64 " is no multiple of 16; take one", address);
+		        "sev.secret-address: 0x%" PRIx64 " is not a multiple of 16; take one", address);
 	if (page_layout_make(config->machine.memory_bytes, launch->files.firmware.size_bytes, &layout, err) <
 	        0)
 		return -1;

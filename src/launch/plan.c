@@ -141,7 +141,7 @@ static int fill_vmsa(struct launch_plan *plan, const struct config *config, stru
 	if (!model->signature && !config->machine.cpu_signature_given)
 		return err_set(err, ERR_USAGE,
 		        "machine.cpu: with \"%s\" the digest depends on the host's processor: name a model "
-		        "(EPYC-Milan, ...), or set machine.cpu-signature, to have one that can be told "
+		        "(EPYC-Milan, ...), or set machine.cpu-signature, so that the digest is known "
 		        "beforehand",
 		        model->name);
 	if (plan->vmsa.legacy_init && plan->vmsa.sev_features)

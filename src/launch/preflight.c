@@ -250,7 +250,7 @@ static int check_cgroup(const struct launch *launch, struct err *err)
 		return 0;
 	if (errno == ENOENT && access(launch->config.cgroup, F_OK) == 0)
 		return err_set(err, ERR_USAGE,
-		        "cgroup: %s is no cgroup, it has no file cgroup.procs; name a folder below "
+		        "cgroup: %s is not a cgroup: it has no file cgroup.procs; name a folder below "
 		        "/sys/fs/cgroup",
 		        launch->config.cgroup);
 	err_sys(err, ERR_HOST, errno, "joining the cgroup %s", launch->config.cgroup);

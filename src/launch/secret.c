@@ -65,7 +65,7 @@ static int wait_for(const struct config *config, const struct timespec *measured
 
 		if (asked_to_end())
 			return err_set(err, ERR_FAILED,
-			        "sev.secret: a signal came while the guest owner's secret was waited for");
+			        "sev.secret: a signal ended the wait for the guest owner's secret");
 		if (left-- == 0)
 			return tell_missing(is_there(header, measured) ? secret : header, config, err);
 		nanosleep(&step, NULL);
@@ -95,7 +95,7 @@ static int read_files(const struct config *config, struct launch_secret *secret,
 		        "sev.secret: has %zu bytes; one launch secret has at most %llu", secret->size_bytes,
 		        (unsigned long long)ATTEST_SECRET_MAX_BYTES);
 	if (!secret->size_bytes || !is_aligned(secret->size_bytes, 16))
-		return err_set(err, ERR_USAGE, "sev.secret: has %zu bytes, which is no multiple of 16",
+		return err_set(err, ERR_USAGE, "sev.secret: has %zu bytes, which is not a multiple of 16",
 		        secret->size_bytes);
 	return 0;
 }

@@ -60,8 +60,8 @@ static int update_all(struct launch_work *work, struct uapi_sev_snp_launch_updat
 			return -1;
 		if (update->len > before)
 			return err_set(err, ERR_HOST,
-			        "KVM_SEV_SNP_LAUNCH_UPDATE: the kernel says that more is left than there "
-			        "was");
+			        "KVM_SEV_SNP_LAUNCH_UPDATE: the kernel reports more bytes left than it was "
+			        "given");
 		idle = update->len == before ? idle + 1 : 0;
 		if (idle == UPDATE_TRIES && result < 0)
 			return -1;
@@ -108,7 +108,7 @@ static int update_cpuid(struct launch_work *work, const struct launch_item *item
 		return -1;
 	changed = launch_cpuid_page_tell(&asked, page, adopt ? LOG_WARN : LOG_ERROR);
 	if (changed < 0)
-		return err_wrap(err, "the firmware's corrected CPUID page is none");
+		return err_wrap(err, "the CPUID page that the firmware corrected is not valid");
 	if (changed == 0 || !adopt)
 		return -1;
 	update = update_of(item, page);
@@ -177,5 +177,5 @@ int launch_snp_finish(struct launch_work *work, struct err *err)
 	if (call_snp_launch_finish(&work->sev, &finish, err) == 0)
 		return 0;
 	/* The processors' state is measured and encrypted by now; there is no way back. */
-	return err_wrap(err, "the launch cannot be finished, and not be tried again with this guest");
+	return err_wrap(err, "the launch cannot be finished, nor tried again with this guest");
 }

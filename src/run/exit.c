@@ -36,8 +36,8 @@ static enum run_vcpu_verdict on_internal_error(struct run_vcpu *vcpu)
 	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
 		return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
 		        "KVM could not emulate an instruction of the guest (KVM_EXIT_INTERNAL_ERROR, "
-		        "suberror 1): this "
-		        "KVM is no full one, or the guest executes outside its memory");
+		        "suberror 1): this KVM does not emulate every instruction, or the guest executes "
+		        "outside its memory");
 	return run_vcpu_end(vcpu, RUN_VCPU_FAIL, "KVM gave up (KVM_EXIT_INTERNAL_ERROR, suberror %u)",
 	        run->internal.suberror);
 }

@@ -32,7 +32,7 @@ enum run_vcpu_verdict run_vcpu_on_io(struct run_vcpu *vcpu)
 
 	if (!is_sane_io(vcpu))
 		return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
-		        "KVM reports a port access that cannot be: direction %u, %u bytes %u times, data at "
+		        "KVM reports an impossible port access: direction %u, %u bytes %u times, data at "
 		        "0x%llx of %zu mapped bytes",
 		        run->io.direction, run->io.size, run->io.count,
 		        (unsigned long long)run->io.data_offset, vcpu->kvm->run_size);

@@ -112,7 +112,7 @@ enum run_vcpu_verdict run_vcpu_on_hypercall(struct run_vcpu *vcpu)
 
 	if (run->hypercall.nr != KVM_HC_MAP_GPA_RANGE)
 		return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
-		        "KVM passes on hypercall %llu, which it was not asked for",
+		        "KVM passes on hypercall %llu, which vmm did not ask for",
 		        (unsigned long long)run->hypercall.nr);
 	run->hypercall.ret = 0;
 	/* A SEV guest tells what it shares; nothing has to be done about it. */

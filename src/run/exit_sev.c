@@ -55,5 +55,5 @@ enum run_vcpu_verdict run_vcpu_on_sev_term(struct run_vcpu *vcpu)
 	return run_vcpu_end(vcpu, RUN_VCPU_CRASH,
 	        "the guest ended itself (SEV termination request): %s (reason set %u, code %u)%s",
 	        reason_text(set, code), set, code,
-	        set == 0 && code == 0 ? ", often because it met what it does not take from this host" : "");
+	        set == 0 && code == 0 ? ", often because it does not accept something of this host" : "");
 }

@@ -88,9 +88,8 @@ static void put_sregs(struct text *text, const struct kvm_sregs *s)
 static void put_reset(struct text *text, const struct kvm_regs *regs, const struct kvm_sregs *sregs)
 {
 	if (sregs->cs.base + regs->rip == RESET_VECTOR)
-		put(text,
-		        "these are the registers of a reset: KVM on AMD's processors resets a vCPU before it "
-		        "tells of a triple fault, and what was in them is lost\n");
+		put(text, "these are the registers of a reset: KVM on AMD's processors resets a vCPU before "
+		          "it reports a triple fault, so their contents are lost\n");
 }
 
 void run_vcpu_report_registers(struct run_vcpu *vcpu)

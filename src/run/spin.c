@@ -92,7 +92,7 @@ static void start_timer(struct run_spin *spin)
 	struct err err;
 
 	if (loop_timer_start(spin->loop, RUN_SPIN_LOOK_S * SECOND_NS, on_time, spin, &spin->timer, &err) < 0)
-		log_debug("whether the guest spins is not watched: %s", err.text);
+		log_debug("cannot watch whether the guest spins: %s", err.text);
 }
 
 void run_spin_start(struct run_spin *spin, struct loop *loop, struct run_vcpu *vcpus, unsigned vcpu_count)

@@ -20,7 +20,7 @@ READ = set('pdh chain cek amd ask ark root keys measure entry raw config id-key 
 WRITTEN = set('trace certificates out-root out-keys out-session out-godh out-header out-secret out-block out-auth'.split())
 KEYS = {'machine.debugcon', 'sev.measurement'}
 THROUGH = {'--trace', 'machine.debugcon'}  # these may be pipes and devices
-REFUSED = re.compile(r'is there already|it is (a symbolic link|a pipe|a device|a socket|a directory)')
+REFUSED = re.compile(r'already exists|it is (a symbolic link|a pipe|a device|a socket|a directory)')
 MARK = 'mine\n'
 
 

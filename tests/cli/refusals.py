@@ -53,7 +53,7 @@ class Refusals(unittest.TestCase):
 
     def test_firmware_that_is_no_image(self):
         for size, text in ((0, 'it is empty'), (3, 'whole pages of 4 KiB'), (5000, 'whole pages of 4 KiB'),
-                           (64 << 20, 'at most 16777216 are taken; is it the right file?')):
+                           (64 << 20, 'the limit is 16777216; is it the right file?')):
             with self.subTest(size=size):
                 self.refused(2, ['firmware', f'{size}.fd', text], 'run', '--set', f'firmware={self.firmware_of(size)}')
 
@@ -214,7 +214,7 @@ class Refusals(unittest.TestCase):
                     self.assertIn(text, done.stdout + done.stderr)
 
     def test_dry_run_foresees_a_secret_that_has_no_place(self):
-        for address, text in (('801', '0x801 is no multiple of 16'), ('ffffffff00', '0xffffffff00 is not in the guest')):
+        for address, text in (('801', '0x801 is not a multiple of 16'), ('ffffffff00', '0xffffffff00 is not in the guest')):
             with self.subTest(address=address):
                 done = guests.run([guests.VMM, 'run', '--dry-run', '--host', 'sim'] + [
                     part for word in (f'firmware={self.firmware}', 'sev.type=sev', 'sev.secret=s', 'sev.secret-header=h',

@@ -127,7 +127,7 @@ def no_small_file(vmm):
         texts = {folder: 'is a directory, a regular file or a pipe is needed', '/dev/null':
                  'is a device, a regular file or a pipe is needed', 'none.json':
                  'cannot be opened: No such file or directory (ENOENT)', str(large):
-                 f'has {large.stat().st_size} bytes, at most 1048576 are taken; is it the right file?'}
+                 f'has {large.stat().st_size} bytes, the limit is 1048576; is it the right file?'}
         for path, text in texts.items():
             want = 2, f'{path}: {text}\n', 'vmm: the configuration has 1 mistake\n'
             wrong += compare(path, check(vmm, path), want)

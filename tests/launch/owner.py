@@ -205,7 +205,7 @@ class Owner(unittest.TestCase):
                  '--firmware', self.firmware)
         process.terminate()
         err = process.communicate(timeout=300)[1]
-        self.assertIn(b'a signal came while the guest owner\'s secret was waited for', err)
+        self.assertIn(b'a signal ended the wait for the guest owner\'s secret', err)
         self.assertEqual(process.returncode, 1)
         self.assert_silent(err, (self.path / 'trace').read_bytes())
 

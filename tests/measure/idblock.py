@@ -74,11 +74,11 @@ def main():
         keys = ('--id-key', 'id.pem', '--author-key', 'author.pem', '--out-block', 'block', '--out-auth', 'auth')
         call(vmm, 'idblock', 'make', *guest, *names, *keys, cwd=folder)
         check_made(folder, digest)
-        call(vmm, 'idblock', 'make', '--digest', digest, *keys, cwd=folder, fails=(2, 'there already'))
+        call(vmm, 'idblock', 'make', '--digest', digest, *keys, cwd=folder, fails=(2, 'already exists'))
         check_made(folder, digest)
         key = (folder / 'id.pem').read_bytes()
         call(vmm, 'idblock', 'make', '--digest', digest, *keys[:4], '--out-block', 'new', '--out-auth', 'id.pem',
-             cwd=folder, fails=(2, 'there already'))
+             cwd=folder, fails=(2, 'already exists'))
         assert (folder / 'id.pem').read_bytes() == key and not (folder / 'new').exists()
         for name in ('block', 'auth'):
             (folder / name).unlink()
@@ -98,7 +98,7 @@ def main():
         call(vmm, 'idblock', 'check', 'block', str(data / 'attestation/id-auth-example.bin'), cwd=folder,
              fails=(1, 'BAD_SIGNATURE'))
         call(vmm, 'idblock', 'check', 'block', 'block', cwd=folder, fails=(2, 'has 96 bytes'))
-        call(vmm, 'idblock', 'make', *guest, '--id-key', 'snp.fd', *keys[2:], cwd=folder, fails=(2, 'at most 16384'))
+        call(vmm, 'idblock', 'make', *guest, '--id-key', 'snp.fd', *keys[2:], cwd=folder, fails=(2, 'limit is 16384'))
         call(vmm, 'idblock', 'make', *guest, '--digest', digest, *keys, cwd=folder, fails=(2, 'stands alone'))
         call(vmm, 'idblock', 'make', '--digest', digest[2:], *keys, cwd=folder, fails=(2, '96 hexadecimal'))
         call(vmm, 'idblock', 'make', *keys, cwd=folder, fails=(2, 'which guest'))

@@ -226,7 +226,8 @@ static void test_forms_that_are_damaged_are_refused(void **state)
 
 	refuses(junk, chain, "what follows certificate 1");
 	refuses(zeros, chain, "what follows certificate 1");
-	refuses((struct attest_blob){leaf.data, leaf.size - 1, "cut"}, chain, "no X.509 certificate in DER");
+	refuses((struct attest_blob){leaf.data, leaf.size - 1, "cut"}, chain,
+	        "not an X.509 certificate in DER");
 	refuses(leaf, (struct attest_blob){chain.data, 2000, "cut"}, "certificate 1 is not whole");
 	refuses(leaf, (struct attest_blob){chain.data, chain.size - 2, "cut"}, "certificate 2 is not whole");
 	*first_end = '='; /* now the second one's END would end both */

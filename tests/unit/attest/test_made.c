@@ -208,7 +208,8 @@ static void test_made_intermediate_that_is_no_authority_fails(void **state)
 	X509_EXTENSION_free(X509_delete_ext(made.ask, at));
 	verify(&made, &report, true, &verdict);
 	assert_failed_checks(&verdict, "leaf-certificate ask-certificate");
-	assert_non_null(strstr(check_named(&verdict, "leaf-certificate")->text, "no certificate authority"));
+	assert_non_null(
+	        strstr(check_named(&verdict, "leaf-certificate")->text, "not a certificate authority"));
 	made_finish(&made);
 }
 

@@ -82,7 +82,7 @@ static void test_notes_name_what_is_odd(void **state)
 	        {AT(vmpl), 3, "vmpl", "is 3:"},
 	        {AT(vmpl), 4, "vmpl", "only 0 to 3 are known"},
 	        {AT(policy), 0x10000, "policy", "bit 17"},
-	        {AT(policy), 0xb0000, "debug", "no secret"},
+	        {AT(policy), 0xb0000, "debug", "not secret"},
 	        {AT(policy), 0x70000, "migration", "migration agent"},
 	        {AT(current_tcb), 0x7307000000000003, "tcb-order", "reported one (snp 7, 8)"},
 	        {AT(committed_tcb), 0x7408000000000003, "tcb-order", "committed one (microcode 115, 116)"},

@@ -26,9 +26,9 @@ static void test_report_responses_that_lie_are_refused(void **state)
 		const char *part;
 	} rows[] = {
 	        {0, 0x16, "status 0x16"},
-	        {4, 0xa1, "is no attestation report"},
-	        {8, 1, "is no attestation report"},
-	        {0x1f, 1, "is no attestation report"},
+	        {4, 0xa1, "is not an attestation report"},
+	        {8, 1, "is not an attestation report"},
+	        {0x1f, 1, "is not an attestation report"},
 	        {0x4c0, 1, "neither zeros nor a certificate table"},
 	        {0x20, 6, "version 6"},
 	        {0x20, 1, "version 1"},
@@ -101,7 +101,8 @@ static void test_report_in_another_file_is_refused(void **state)
 {
 	static const struct {
 		const char *text, *part;
-	} rows[] = {{"{\"report\": 1}", "jq -r"}, {"some words", "has 10 bytes and is no attestation report"},
+	} rows[] = {{"{\"report\": 1}", "jq -r"},
+	        {"some words", "has 10 bytes and is not an attestation report"},
 	        {"0\x82", "as a certificate in DER does"}};
 	struct abi_snp_report report;
 	struct err err;

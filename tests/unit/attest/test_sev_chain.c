@@ -292,7 +292,7 @@ static void test_sev_files_that_are_wrong_are_refused(void **state)
 	assert_fails(attest_sev_verify(&evidence, &verdict, &err), ERR_USAGE, "is of a PEK; that of the PDH");
 	evidence = evidence_of(p);
 	evidence.amd.size = 1600;
-	assert_fails(attest_sev_verify(&evidence, &verdict, &err), ERR_USAGE, "is no ASK or ARK");
+	assert_fails(attest_sev_verify(&evidence, &verdict, &err), ERR_USAGE, "is not an ASK or ARK");
 	evidence.amd.size = 1700;
 	assert_fails(attest_sev_verify(&evidence, &verdict, &err), ERR_USAGE, "ends within the ARK");
 	memcpy(longer, p->amd, sizeof(p->amd));

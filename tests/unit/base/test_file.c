@@ -62,7 +62,7 @@ static void test_file_refusals_name_the_reason(void **state)
 	make("three", "abc");
 	assert_fails(file_read_all("none", 9, &data, &size, &err), ERR_USAGE,
 	        "none: cannot be opened: No such file");
-	assert_fails(file_read_all("three", 2, &data, &size, &err), ERR_USAGE, "has 3 bytes, at most 2");
+	assert_fails(file_read_all("three", 2, &data, &size, &err), ERR_USAGE, "has 3 bytes, the limit is 2");
 	assert_fails(file_read_all("/", 9, &data, &size, &err), ERR_USAGE, "is a directory");
 	assert_fails(file_read_all("/dev/null", 9, &data, &size, &err), ERR_USAGE, "is a device");
 	assert_fails(file_read_all("/dev/fd/999", 9, &data, &size, &err), ERR_USAGE, "cannot be opened");
@@ -178,7 +178,7 @@ static void test_file_pipe_that_has_too_much_is_refused(void **state)
 	w.fd = ends[1];
 	start(&w);
 	snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
-	assert_fails(file_read_all(path, 10000, &data, &size, &err), ERR_USAGE, "more than the 10000 bytes");
+	assert_fails(file_read_all(path, 10000, &data, &size, &err), ERR_USAGE, "more than 10000 bytes");
 	close(ends[0]);
 	pthread_join(w.thread, NULL);
 	assert_null(data);
@@ -215,7 +215,7 @@ static void test_file_wait_for_a_pipe_ends_at_a_signal(void **state)
 	assert_int_equal(pipe(ends), 0);
 	snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
 	raise(SIGTERM);
-	assert_fails(file_read_all(path, 10, &data, &size, &err), ERR_FAILED, "a signal came");
+	assert_fails(file_read_all(path, 10, &data, &size, &err), ERR_FAILED, "a signal ended the wait");
 	assert_int_equal(sigwait(&term, &taken), 0);
 	assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &term, NULL), 0);
 	close(ends[0]);

@@ -67,7 +67,7 @@ static void test_output_other_things_are_never_replaced(void **state)
 		assert_int_equal(lstat("other", &before), 0);
 		assert_non_null(strstr(file_why_unwritable(FILE_WHOLE, "other"), kind));
 		assert_fails(file_replace("other", "new", 3, &err), ERR_USAGE, kind);
-		assert_fails(file_make("other", "new", 3, 0600, &err), ERR_USAGE, "is there already");
+		assert_fails(file_make("other", "new", 3, 0600, &err), ERR_USAGE, "already exists");
 		assert_int_equal(lstat("other", &after), 0);
 		assert_true(before.st_ino == after.st_ino && before.st_mode == after.st_mode);
 		assert_text("victim", "mine");
@@ -85,7 +85,7 @@ static void test_output_regular_files_and_new_names_are_replaced_whole(void **st
 	assert_null(file_why_unwritable(FILE_WHOLE, "whole"));
 	assert_ok(file_replace("whole", "2", 1, &err));
 	assert_text("whole", "2");
-	assert_fails(file_make("whole", "3", 1, 0600, &err), ERR_USAGE, "whole: is there already");
+	assert_fails(file_make("whole", "3", 1, 0600, &err), ERR_USAGE, "whole: already exists");
 	assert_text("whole", "2");
 	assert_ok(file_make("made", "3", 1, 0600, &err));
 	assert_int_equal(stat("made", &st), 0);

@@ -125,7 +125,7 @@ static void test_load_refuses_what_is_no_small_file(void **state)
 	assert_int_equal(config_load("/", NULL, 0, NULL, &config, &mistakes), -1);
 	assert_int_equal(config_load("/nonexistent", NULL, 0, NULL, &config, &mistakes), -1);
 	assert_int_equal(mistakes.count, 3);
-	assert_non_null(strstr(mistakes.list[0].text, "has 10485760 bytes, at most 1048576 are taken"));
+	assert_non_null(strstr(mistakes.list[0].text, "has 10485760 bytes, the limit is 1048576"));
 	assert_non_null(strstr(mistakes.list[1].text, "is a directory"));
 	assert_non_null(strstr(mistakes.list[2].text, "No such file"));
 	config_mistakes_finish(&mistakes);

@@ -109,7 +109,7 @@ static void test_idblock_changed_anywhere_is_refused(void **state)
 	assert_fails(launch_id_verify(&block, &auth, &err), ERR_USAGE, "author's signature");
 	auth = example;
 	auth.id_key.qx[0] ^= 1;
-	assert_fails(launch_id_verify(&block, &auth, &err), ERR_USAGE, "no point of P-384");
+	assert_fails(launch_id_verify(&block, &auth, &err), ERR_USAGE, "not a point of P-384");
 	auth = example;
 	auth.id_key_algo = 2;
 	assert_fails(launch_id_verify(&block, &auth, &err), ERR_USAGE, "key algorithm 2");
@@ -216,7 +216,7 @@ static void test_idblock_key_file_of_another_kind_is_refused(void **state)
 	static const struct {
 		const char *text, *part;
 	} cases[] = {
-	        {p256, "is no P-384 key"},
+	        {p256, "is not a P-384 key"},
 	        {encrypted, "the key is encrypted"},
 	        {"nothing", "holds no private key"},
 	        {"", "holds no private key"},

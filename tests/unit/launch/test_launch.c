@@ -272,7 +272,7 @@ static void test_launch_secret_address_is_judged_before_the_launch(void **state)
 	} wrong[] = {
 	        {"7ffff000", "sev.secret-address: 0x7ffff000 is not in the guest's memory; "},
 	        {"fffffffff0", "sev.secret-address: 0xfffffffff0 is not in the guest's memory; "},
-	        {"801", "sev.secret-address: 0x801 is no multiple of 16; "},
+	        {"801", "sev.secret-address: 0x801 is not a multiple of 16; "},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
@@ -376,7 +376,7 @@ static void test_launch_corrected_cpuid_page_is_refused_if_wanted(void **state)
 static void test_launch_answer_that_is_no_cpuid_page_is_not_adopted(void **state)
 {
 	bench.kernel.garble_cpuid = true;
-	refuses("sev-snp", NULL, ERR_HOST, "the firmware's corrected CPUID page is none");
+	refuses("sev-snp", NULL, ERR_HOST, "the CPUID page that the firmware corrected is not valid");
 }
 
 /* ---- refusals on the way ---- */
@@ -395,7 +395,7 @@ static void test_launch_failed_finish_is_final(void **state)
 	        .command = UAPI_SEV_SNP_LAUNCH_FINISH,
 	        .sys = EIO,
 	        .fw = 0xb};
-	refuses("sev-snp", NULL, ERR_HOST, "cannot be finished, and not be tried again with this guest");
+	refuses("sev-snp", NULL, ERR_HOST, "cannot be finished, nor tried again with this guest");
 	assert_non_null(strstr(bench.err.text, "BAD_MEASUREMENT"));
 	assert_int_equal(bench.err.fw, 0xb);
 }

@@ -228,7 +228,7 @@ static const struct cause causes[] = {
                 "joining the cgroup /nowhere: No such file or directory (ENOENT): there is no such cgroup; "
                 "make it"},
         {"sev-snp", NULL, {0}, "cgroup=/dev", 2,
-                "cgroup: /dev is no cgroup, it has no file cgroup.procs; name a folder below"},
+                "cgroup: /dev is not a cgroup: it has no file cgroup.procs; name a folder below"},
         {"sev-snp", no_metadata, {0}, NULL, 2, "firmware image /tmp/vmm-bench-"},
         {"sev", NULL, {.path = "/dev/sev", .sys = ENOENT}, NULL, 4,
                 "opening /dev/sev: No such file or directory (ENOENT): the kernel has found no secure "

@@ -39,7 +39,7 @@ static const struct cause causes[] = {
                 "taken; end"},
         {"sev", NULL, AT(UAPI_SEV_INIT2, EBUSY, 0xffffffff), NULL, 4,
                 "KVM_SEV_INIT2: Device or resource busy (EBUSY), firmware code 0xffffffff, not called: the "
-                "kernel did not get as far as the firmware: the ASIDs of SEV are all taken; end"},
+                "call did not reach the firmware: the ASIDs of SEV are all taken; end"},
         {"sev-es", NULL, AT(UAPI_SEV_INIT2, EINVAL, 0), NULL, 4,
                 "KVM_SEV_INIT2: Invalid argument (EINVAL): KVM refuses these VMSA features for this type; "
                 "set"},
@@ -97,7 +97,7 @@ static const struct cause causes[] = {
                 "certificate is not valid: the owner's Diffie-Hellman certificate is not valid; make"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_START, EIO, 0xb), NULL, 2,
                 "KVM_SEV_LAUNCH_START: Input/output error (EIO), firmware code 0xb, BAD_MEASUREMENT: a "
-                "measurement or an authentication code is another one: the session is for another platform "
+                "measurement or an authentication code does not match: the session is for another platform "
                 "key or another policy; export"},
         {"sev-es", NULL, AT(KVM_SEV_LAUNCH_START, EIO, 7), NULL, 2,
                 "KVM_SEV_LAUNCH_START: Input/output error (EIO), firmware code 0x7, POLICY_FAILURE: the "
@@ -109,11 +109,11 @@ static const struct cause causes[] = {
                 "KVM_SEV_LAUNCH_START: Input/output error (EIO), firmware code 0x17, RESOURCE_LIMIT: the "
                 "firmware has run out of something: the firmware keeps no more guests; end"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_START, EBADF, 0), NULL, 4,
-                "KVM_SEV_LAUNCH_START: Bad file descriptor (EBADF): the descriptor of /dev/sev is none any "
-                "more"},
+                "KVM_SEV_LAUNCH_START: Bad file descriptor (EBADF): the descriptor of /dev/sev is no longer "
+                "valid"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_START, ETIMEDOUT, 0xffffffff), NULL, 4,
                 "KVM_SEV_LAUNCH_START: Connection timed out (ETIMEDOUT), firmware code 0xffffffff, not "
-                "called: the kernel did not get as far as the firmware: the secure processor does not "
+                "called: the call did not reach the firmware: the secure processor does not "
                 "answer; reboot"},
 
         /* contents, state, measurement */
@@ -131,7 +131,7 @@ static const struct cause causes[] = {
                 "KVM_MEMORY_ENCRYPT_REG_REGION would fail with ENOMEM"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_UPDATE_DATA, EIO, 9), NULL, 4,
                 "firmware at 0xffff0000: KVM_SEV_LAUNCH_UPDATE_DATA: Input/output error (EIO), firmware code "
-                "0x9, INVALID_ADDRESS: an address is not valid: an address is no multiple of 16"},
+                "0x9, INVALID_ADDRESS: an address is not valid: an address is not a multiple of 16"},
         {"sev-es", NULL, AT(KVM_SEV_LAUNCH_UPDATE_VMSA, EINVAL, 0), NULL, 4,
                 "KVM_SEV_LAUNCH_UPDATE_VMSA: Invalid argument (EINVAL): a processor's state is encrypted "
                 "already"},
@@ -144,30 +144,30 @@ static const struct cause causes[] = {
 
         /* the end */
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_FINISH, EIO, 0xb), NULL, 4,
-                "the launch cannot be finished, and not be tried again with this guest: "
+                "the launch cannot be finished, nor tried again with this guest: "
                 "KVM_SEV_SNP_LAUNCH_FINISH: "
                 "Input/output error (EIO), firmware code 0xb, BAD_MEASUREMENT: a measurement or an "
-                "authentication code is another one: what was launched is not what the ID block names"},
+                "authentication code does not match: what was launched is not what the ID block names"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_FINISH, EIO, 0xa), NULL, 2,
-                "the launch cannot be finished, and not be tried again with this guest: "
+                "the launch cannot be finished, nor tried again with this guest: "
                 "KVM_SEV_SNP_LAUNCH_FINISH: "
                 "Input/output error (EIO), firmware code 0xa, BAD_SIGNATURE: a signature is wrong: a "
                 "signature in sev.id-auth is wrong; make both again"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_FINISH, EIO, 7), NULL, 2,
-                "the launch cannot be finished, and not be tried again with this guest: "
+                "the launch cannot be finished, nor tried again with this guest: "
                 "KVM_SEV_SNP_LAUNCH_FINISH: "
                 "Input/output error (EIO), firmware code 0x7, POLICY_FAILURE: the guest's policy does not "
                 "allow it: the ID block is for another policy; set sev.policy"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_FINISH, EINVAL, 0), NULL, 4,
-                "the launch cannot be finished, and not be tried again with this guest: "
+                "the launch cannot be finished, nor tried again with this guest: "
                 "KVM_SEV_SNP_LAUNCH_FINISH: "
                 "Invalid argument (EINVAL): the guest was finished already, or has no context"},
 
         /* anywhere */
         {"sev", NULL, AT(KVM_SEV_LAUNCH_FINISH, EIO, 0x14), NULL, 4,
                 "KVM_SEV_LAUNCH_FINISH: Input/output error (EIO), firmware code 0x14, HWSEV_RET_UNSAFE: a "
-                "hardware fault; the platform is not safe any more: the secure processor is not safe any "
-                "more; reboot"},
+                "hardware fault; the platform is no longer safe: the secure processor is no longer safe; "
+                "reboot"},
         {"sev", NULL, AT(KVM_SEV_LAUNCH_FINISH, ENODEV, 0), NULL, 4,
                 "KVM_SEV_LAUNCH_FINISH: No such device (ENODEV): the secure processor is gone; dmesg"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_START, EIO, 0x20), NULL, 4,
