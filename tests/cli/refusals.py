@@ -194,7 +194,7 @@ class Refusals(unittest.TestCase):
                            ('machine.cpu=z80', 'there are host, '), ('machine.memory=1500K', 'a multiple of 1M'),
                            ('machine.memory=0', 'from 1M'), ('machine.memory=9999999999999999999999', 'a size'),
                            ('machine.vcpus=0', 'from 1 to 512'), ('machine.vcpus=513', 'from 1 to 512'),
-                           ('machine.vcpus=65', 'a guest runs with at most 64'),
+                           ('machine.vcpus=65', 'a guest can run with at most 64'),
                            ('machine.memroy=1M', 'machine.memory'), ('nonsense', 'KEY=VALUE'), ('=', 'no such key'),
                            ('machine.debugcon=/nowhere/at/all', 'cannot be written'), ('machine.debugcon=/', 'directory'),
                            ('run.grace=-1', 'from 0 to 3600'), ('boot.kernel=/nowhere', 'cannot be read')):

@@ -148,7 +148,7 @@ class Owner(unittest.TestCase):
         self.assertNotIn(SIMULATED, self.vmm('cert', 'show', 'certs').stdout)
         full = (self.path / 'full').read_bytes()
         for size, text in ((len(full) - 1, 'certificate 6: ends within the ARK'), (2084 + 100, 'certificate 2: has 100 bytes'),
-                           (4 * 2084 + 500, 'certificate 5: ends within the ASK'), (3, 'certificate 1: is neither a SEV platform')):
+                           (4 * 2084 + 500, 'certificate 5: ends within the ASK'), (3, 'certificate 1: is neither a certificate of a SEV platform')):
             with self.subTest(size=size):
                 (self.path / 'cut').write_bytes(full[:size])
                 done = self.vmm('cert', 'show', 'cut', status=2)
