@@ -210,13 +210,13 @@ static int run(const struct cli_args *args, struct err *err)
 	struct attest_blob blob;
 	int status;
 
-	if (blob_read(cli_operand(args, 0), &blob, err) < 0)
+	if (cli_blob_read(cli_operand(args, 0), &blob, err) < 0)
 		return -1;
 	status = check(&blob, &origin, err);
 	if (status == 0)
 		status = cli_given(args, "json") ? show_json(&blob, origin, err)
 		                                 : show_words(&blob, origin, err);
-	blob_free(&blob);
+	cli_blob_free(&blob);
 	return status;
 }
 

@@ -31,13 +31,13 @@ static int read_wanted(const struct cli_args *args, struct wanted *wanted,
 	const char *policy = cli_value(args, "policy");
 	uint64_t number;
 
-	if (blob_read_option(args, "report", &evidence->report, err) < 0 ||
+	if (cli_blob_read_option(args, "report", &evidence->report, err) < 0 ||
 	        read_hex(args, "digest", wanted->digest, sizeof(wanted->digest), &evidence->digest, err) <
 	                0 ||
 	        read_hex(args, "mnonce", wanted->mnonce, sizeof(wanted->mnonce), &evidence->mnonce, err) < 0)
 		return -1;
 	if (policy) {
-		if (policy_read("policy", CONFIG_SEV, policy, &number, err) < 0)
+		if (cli_policy_read("policy", CONFIG_SEV, policy, &number, err) < 0)
 			return -1;
 		wanted->policy = (uint32_t)number;
 		evidence->policy = &wanted->policy;
@@ -55,18 +55,18 @@ static int run(const struct cli_args *args, struct err *err)
 	struct wanted wanted;
 	int status = -1;
 
-	if (owner_evidence_read(args, &evidence, err) < 0)
+	if (cli_owner_evidence_read(args, &evidence, err) < 0)
 		return -1;
 	if (read_wanted(args, &wanted, &evidence, err) == 0 &&
 	        attest_sev_verify(&evidence, &verdict, err) == 0)
-		status = verdict_print(&verdict, cli_given(args, "json"), err);
-	blob_free(&evidence.report);
-	owner_evidence_free(&evidence);
+		status = cli_verdict_print(&verdict, cli_given(args, "json"), err);
+	cli_blob_free(&evidence.report);
+	cli_owner_evidence_free(&evidence);
 	return status;
 }
 
 static const struct cli_option options[] = {
-        OWNER_OPTIONS_EVIDENCE,
+        CLI_OPTIONS_EVIDENCE,
         {"report", "FILE",
                 "Also verify what GET_ATTESTATION_REPORT gave for a SEV or SEV-ES guest (208 bytes)."},
         {"digest", "HEX", "The launch digest that the report must have, as vmm measure prints it."},

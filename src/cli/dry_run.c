@@ -43,7 +43,7 @@ static int measure(const struct launch *launch, json_t **ret_measurement, struct
 {
 	const struct launch_plan *plan = launch_plan_of(launch);
 
-	return plan ? measure_make(plan, true, ret_measurement, err) : 0;
+	return plan ? cli_measure_make(plan, true, ret_measurement, err) : 0;
 }
 
 static void print_words(const json_t *dry)
@@ -51,20 +51,20 @@ static void print_words(const json_t *dry)
 	const json_t *measurement = json_object_get(dry, "measurement"), *entry;
 	size_t i;
 
-	printf("dry run of \"%s\", sev.type %s: nothing was launched\n", measure_text(dry, "name"),
-	        measure_text(dry, "type"));
-	json_array_foreach(json_object_get(dry, "steps"), i, entry)
-	        printf("  %2zu %-16s %s\n", i + 1, measure_text(entry, "name"), measure_text(entry, "call"));
+	printf("dry run of \"%s\", sev.type %s: nothing was launched\n", cli_measure_text(dry, "name"),
+	        cli_measure_text(dry, "type"));
+	json_array_foreach(json_object_get(dry, "steps"), i, entry) printf(
+	        "  %2zu %-16s %s\n", i + 1, cli_measure_text(entry, "name"), cli_measure_text(entry, "call"));
 	if (json_is_object(measurement)) {
 		printf("measured:\n");
 		json_array_foreach(json_object_get(measurement, "rows"), i, entry)
-		        printf("  %-18s %7lld pages  %-10s %s\n", measure_text(entry, "gpa"),
+		        printf("  %-18s %7lld pages  %-10s %s\n", cli_measure_text(entry, "gpa"),
 		                (long long)json_integer_value(json_object_get(entry, "pages")),
-		                measure_text(entry, "type"), measure_text(entry, "name"));
-		printf("digest: %s\n", measure_text(measurement, "digest"));
+		                cli_measure_text(entry, "type"), cli_measure_text(entry, "name"));
+		printf("digest: %s\n", cli_measure_text(measurement, "digest"));
 	}
 	json_array_foreach(json_object_get(dry, "refusals"), i, entry)
-	        printf("would be refused: %s\n", measure_text(entry, "reason"));
+	        printf("would be refused: %s\n", cli_measure_text(entry, "reason"));
 	if (!json_array_size(json_object_get(dry, "refusals")))
 		printf("nothing that can be foreseen refuses this launch\n");
 }
@@ -80,7 +80,7 @@ static int show(const struct config *config, const struct outcome *outcome, bool
 {
 	auto_json json_t *dry =
 	        json_pack("{s:b, s:o, s:s, s:o, s:o, s:o, s:o}", "simulated", outcome->simulated, "name",
-	                json_doc_text(config->name), "type", measure_sev_types[config->sev.type], "steps",
+	                json_doc_text(config->name), "type", cli_measure_sev_types[config->sev.type], "steps",
 	                outcome->steps, "measurement", outcome->measurement ?: json_null(), "refusals",
 	                refusals_json(outcome->refusals), "warnings", cli_warnings_json(outcome->warnings));
 

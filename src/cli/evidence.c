@@ -9,7 +9,7 @@
 #include "evidence.h"
 #include "vmm/json.h"
 
-int blob_read(const char *path, struct attest_blob *ret_blob, struct err *err)
+int cli_blob_read(const char *path, struct attest_blob *ret_blob, struct err *err)
 {
 	auto_free void *data = NULL;
 	uint8_t *decoded;
@@ -29,38 +29,38 @@ int blob_read(const char *path, struct attest_blob *ret_blob, struct err *err)
 	return 0;
 }
 
-int blob_read_option(
+int cli_blob_read_option(
         const struct cli_args *args, const char *option, struct attest_blob *ret_blob, struct err *err)
 {
 	const char *path = cli_value(args, option);
 
 	*ret_blob = (struct attest_blob){0};
-	return path ? blob_read(path, ret_blob, err) : 0;
+	return path ? cli_blob_read(path, ret_blob, err) : 0;
 }
 
-void blob_free(struct attest_blob *blob)
+void cli_blob_free(struct attest_blob *blob)
 {
 	free((void *)(uintptr_t)blob->data);
 	*blob = (struct attest_blob){0};
 }
 
-int report_read(const char *path, struct attest_blob *ret_file, struct abi_snp_report *ret_report,
+int cli_report_read(const char *path, struct attest_blob *ret_file, struct abi_snp_report *ret_report,
         struct attest_blob *ret_table, struct err *err)
 {
 	struct attest_blob file;
 
-	if (blob_read(path, &file, err) < 0)
+	if (cli_blob_read(path, &file, err) < 0)
 		return -1;
 	if (attest_report_parse(file.data, file.size, ret_report, ret_table, err) < 0) {
 		err_wrap(err, "%s", file.name);
-		blob_free(&file);
+		cli_blob_free(&file);
 		return -1;
 	}
 	*ret_file = file;
 	return 0;
 }
 
-int number_read(const char *option, const char *text, uint64_t max, uint64_t *ret_number, struct err *err)
+int cli_number_read(const char *option, const char *text, uint64_t max, uint64_t *ret_number, struct err *err)
 {
 	char *end;
 	unsigned long long number;
@@ -74,7 +74,7 @@ int number_read(const char *option, const char *text, uint64_t max, uint64_t *re
 	return 0;
 }
 
-int policy_read(const char *option, enum config_sev_type type, const char *text, uint64_t *ret_policy,
+int cli_policy_read(const char *option, enum config_sev_type type, const char *text, uint64_t *ret_policy,
         struct err *err)
 {
 	uint64_t policy;
@@ -100,7 +100,7 @@ static bool take_date(const struct tm *given, time_t *ret_time)
 	return true;
 }
 
-int time_read(const char *text, time_t *ret_time, struct err *err)
+int cli_time_read(const char *text, time_t *ret_time, struct err *err)
 {
 	static const char *const formats[] = {"%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"};
 	char *end;
@@ -167,7 +167,7 @@ static void print_words(const struct attest_verdict *verdict)
 		printf("NOT VERIFIED: %zu of %zu checks failed\n", failed, judged);
 }
 
-int verdict_print(const struct attest_verdict *verdict, bool json, struct err *err)
+int cli_verdict_print(const struct attest_verdict *verdict, bool json, struct err *err)
 {
 	if (!json)
 		print_words(verdict);

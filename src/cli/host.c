@@ -10,7 +10,7 @@
 #include "hosts.h"
 #include "verbs.h"
 
-static void ask(const struct cli_hosts *hosts, const struct config *config, struct host_offer *offer)
+static void ask(const struct cli_hosts *hosts, const struct config *config, struct cli_host_offer *offer)
 {
 	const struct launch_process *process = cli_hosts_process(hosts);
 	struct launch_process own;
@@ -29,7 +29,7 @@ static void ask(const struct cli_hosts *hosts, const struct config *config, stru
 }
 
 /* Asks for the chip's id, by which AMD's key server knows the chip. */
-static void ask_id(struct host *host, struct host_offer *offer)
+static void ask_id(struct host *host, struct cli_host_offer *offer)
 {
 	int fd;
 
@@ -42,18 +42,18 @@ static void ask_id(struct host *host, struct host_offer *offer)
 static int show(const struct cli_args *args, const struct cli_hosts *hosts, const struct config *config,
         struct err *err)
 {
-	auto_free struct host_offer *offer = calloc(1, sizeof(*offer));
+	auto_free struct cli_host_offer *offer = calloc(1, sizeof(*offer));
 
 	if (!offer)
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for what the host offers");
-	if (host_certificates_write(args, hosts, err) < 0)
+	if (cli_host_certificates_write(args, hosts, err) < 0)
 		return -1;
 	offer->simulated = hosts->sim;
 	ask(hosts, config, offer);
 	ask_id(hosts->host, offer);
 	if (!cli_given(args, "json"))
-		host_print_words(offer);
-	else if (host_print_json(offer, err) < 0)
+		cli_host_print_words(offer);
+	else if (cli_host_print_json(offer, err) < 0)
 		return -1;
 	return offer->usable ? 0 : ERR_HOST;
 }
@@ -80,7 +80,7 @@ static const struct cli_option options[] = {
         CLI_OPTION_SET,
         CLI_OPTION_JSON,
         CLI_OPTION_HOST,
-        HOST_CERTS_OPTIONS,
+        CLI_OPTIONS_CERTS,
         {0},
 };
 

@@ -32,12 +32,12 @@ static int export_platform(struct host *host, struct platform_certs *ret_certs, 
 static int write_files(const struct cli_args *args, const void *data, size_t size,
         const struct sim_cert *root, struct err *err)
 {
-	const struct owner_file files[] = {
+	const struct cli_owner_file files[] = {
 	        {"certificates", cli_value(args, "certificates"), data, size},
 	        {"out-root", cli_value(args, "out-root"), root->data, root->size},
 	};
 
-	return owner_files_write(files, files[1].path ? 2 : 1, err);
+	return cli_owner_files_write(files, files[1].path ? 2 : 1, err);
 }
 
 static int write_own(const struct cli_args *args, const struct cli_hosts *hosts, struct err *err)
@@ -107,7 +107,7 @@ static int write_simulated(
 	return result;
 }
 
-int host_certificates_write(const struct cli_args *args, const struct cli_hosts *hosts, struct err *err)
+int cli_host_certificates_write(const struct cli_args *args, const struct cli_hosts *hosts, struct err *err)
 {
 	const char *generation = cli_value(args, "generation");
 

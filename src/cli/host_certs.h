@@ -11,10 +11,10 @@
  * Writes the files that --certificates, --generation and --out-root ask for. Does nothing if none of them is
  * given.
  */
-int host_certificates_write(
+int cli_host_certificates_write(
         const struct cli_args *args, const struct cli_hosts *hosts, struct err *err) MUST_CHECK;
 
-#define HOST_CERTS_OPTIONS \
+#define CLI_OPTIONS_CERTS \
 	{"certificates", "FILE", \
 	        "Write the platform's certificates (PDH, PEK, OCA and, unsigned, CEK) to FILE, which must " \
 	        "not exist: with the CEK that AMD signed, they are what the owner of a SEV or SEV-ES guest " \

@@ -118,7 +118,7 @@ static void print_tcb(const struct launch_facts *facts, const char *name, uint64
  * Writes the VCEK's address, which depends on the product and the reported TCB. It is "" if the chip has no
  * SEV-SNP.
  */
-static void vcek_url(const struct host_offer *offer, char ret_url[static ATTEST_URL_BYTES])
+static void vcek_url(const struct cli_host_offer *offer, char ret_url[static ATTEST_URL_BYTES])
 {
 	const struct launch_facts *facts = &offer->facts;
 	struct abi_snp_report report = {
@@ -139,7 +139,7 @@ static void vcek_url(const struct host_offer *offer, char ret_url[static ATTEST_
 	        facts->snp_status.kind || urls.count == 0 ? "" : urls.url[0]);
 }
 
-static void print_id(const struct host_offer *offer)
+static void print_id(const struct cli_host_offer *offer)
 {
 	char digits[2 * sizeof(offer->id) + 1], url[ATTEST_URL_BYTES];
 
@@ -204,7 +204,7 @@ static void print_masks(const struct launch_facts *facts)
 	                                                                 : "this KVM cannot ask for them");
 }
 
-static void print_capabilities(const struct host_offer *offer)
+static void print_capabilities(const struct cli_host_offer *offer)
 {
 	for (size_t i = 0; call_capabilities[i].name; i++) {
 		const struct call_capability_row *row = &call_capabilities[i];
@@ -216,7 +216,7 @@ static void print_capabilities(const struct host_offer *offer)
 	}
 }
 
-void host_print_words(const struct host_offer *offer)
+void cli_host_print_words(const struct cli_host_offer *offer)
 {
 	const struct launch_facts *facts = &offer->facts;
 
@@ -292,7 +292,7 @@ static json_t *snp_json(const struct launch_facts *facts)
 }
 
 /* The value is null if there is no KVM to ask. */
-static json_t *capabilities_json(const struct host_offer *offer)
+static json_t *capabilities_json(const struct cli_host_offer *offer)
 {
 	json_t *all;
 
@@ -304,7 +304,7 @@ static json_t *capabilities_json(const struct host_offer *offer)
 	return all;
 }
 
-static json_t *kvm_json(const struct host_offer *offer)
+static json_t *kvm_json(const struct cli_host_offer *offer)
 {
 	return json_pack("{s:b, s:o, s:o, s:o}", "usable", offer->usable, "reason",
 	        json_doc_text(offer->usable ? NULL : offer->reason.text), "version",
@@ -319,7 +319,7 @@ static json_t *processor_json(const struct launch_facts *facts)
 	        "signature", json_doc_mask(facts->cpu_signature), "c-bit", (int)facts->c_bit);
 }
 
-static json_t *chip_json(const struct host_offer *offer)
+static json_t *chip_json(const struct cli_host_offer *offer)
 {
 	char cek[ATTEST_URL_BYTES], vcek[ATTEST_URL_BYTES];
 
@@ -333,7 +333,7 @@ static json_t *chip_json(const struct host_offer *offer)
 	        *vcek ? vcek : NULL);
 }
 
-int host_print_json(const struct host_offer *offer, struct err *err)
+int cli_host_print_json(const struct cli_host_offer *offer, struct err *err)
 {
 	const struct launch_facts *facts = &offer->facts;
 	auto_json json_t *root = json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:{s:o, s:o}, s:o}",

@@ -6,7 +6,7 @@
 
 #include "vmm/launch.h"
 
-struct host_offer {
+struct cli_host_offer {
 	bool simulated; /* it is the software platform */
 	bool opened;    /* there is a KVM of the version that vmm knows; usable: it has all that vmm needs */
 	bool usable;
@@ -18,7 +18,7 @@ struct host_offer {
 	struct launch_facts facts;
 };
 
-void host_print_words(const struct host_offer *offer);
-int host_print_json(const struct host_offer *offer, struct err *err) MUST_CHECK;
+void cli_host_print_words(const struct cli_host_offer *offer);
+int cli_host_print_json(const struct cli_host_offer *offer, struct err *err) MUST_CHECK;
 
 #endif

@@ -45,14 +45,14 @@ static int parse_number(
 {
 	const char *text = cli_value(args, option);
 
-	return text ? number_read(option, text, max, number, err) : 0;
+	return text ? cli_number_read(option, text, max, number, err) : 0;
 }
 
 static int parse_policy(const struct cli_args *args, uint64_t *policy, struct err *err)
 {
 	const char *text = cli_value(args, "policy");
 
-	if (text && policy_read("policy", CONFIG_SEV_SNP, text, policy, err) < 0)
+	if (text && cli_policy_read("policy", CONFIG_SEV_SNP, text, policy, err) < 0)
 		return -1;
 	return config_policy_check(CONFIG_SEV_SNP, *policy, err) < 0 ? err_wrap(err, "--policy") : 0;
 }
@@ -147,7 +147,7 @@ static int run_make(const struct cli_args *args, struct err *err)
 	static const char *const needed[] = {"id-key", "out-block", "out-auth"};
 	struct abi_id_block block;
 	struct abi_id_auth auth;
-	const struct owner_file files[] = {
+	const struct cli_owner_file files[] = {
 	        {"out-block", cli_value(args, "out-block"), &block, sizeof(block)},
 	        {"out-auth", cli_value(args, "out-auth"), &auth, sizeof(auth)},
 	};
@@ -157,10 +157,10 @@ static int run_make(const struct cli_args *args, struct err *err)
 			return err_set(
 			        err, ERR_USAGE, "--%s is needed; see vmm idblock make --help", needed[i]);
 	}
-	owner_guard_secrets();
+	cli_owner_guard_secrets();
 	if (fill_block(args, &block, err) < 0 || sign(args, &block, &auth, err) < 0)
 		return -1;
-	return owner_files_write(files, ARRAY_LEN(files), err);
+	return cli_owner_files_write(files, ARRAY_LEN(files), err);
 }
 
 /* ---- show ---- */

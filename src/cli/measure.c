@@ -19,9 +19,10 @@ static void print_rows(const json_t *measurement)
 	for (size_t i = 0; i < json_array_size(rows); i++) {
 		const json_t *row = json_array_get(rows, i);
 
-		printf("%-18s %7lld  %-10s  %-17s  %s\n", measure_text(row, "gpa"),
+		printf("%-18s %7lld  %-10s  %-17s  %s\n", cli_measure_text(row, "gpa"),
 		        (long long)json_integer_value(json_object_get(row, "pages")),
-		        measure_text(row, "type"), measure_text(row, "name"), measure_text(row, "digest"));
+		        cli_measure_text(row, "type"), cli_measure_text(row, "name"),
+		        cli_measure_text(row, "digest"));
 	}
 }
 
@@ -31,7 +32,7 @@ static int print_measurement(const struct cli_args *args, const json_t *measurem
 		return json_doc_print(measurement, err);
 	if (cli_given(args, "rows"))
 		print_rows(measurement);
-	printf("%s\n", measure_text(measurement, "digest"));
+	printf("%s\n", cli_measure_text(measurement, "digest"));
 	return 0;
 }
 
@@ -65,7 +66,7 @@ static int print_differences(const struct cli_args *args, const json_t *then, co
 		if (json_doc_print(json, err) < 0)
 			return -1;
 	} else if (same) {
-		printf("the same: %s\n", measure_text(now, "digest"));
+		printf("the same: %s\n", cli_measure_text(now, "digest"));
 	}
 	for (size_t i = 0; !json && i < json_array_size(differences); i++)
 		printf("%s%s\n", i ? "       then: " : "first differs: ",
@@ -79,7 +80,7 @@ static int compare(const struct cli_args *args, const json_t *measurement, struc
 	auto_json json_t *saved = NULL, *differences = NULL;
 
 	if (load_saved(path, &saved, err) < 0 ||
-	        measure_compare(saved, path, measurement, &differences, err) < 0)
+	        cli_measure_compare(saved, path, measurement, &differences, err) < 0)
 		return -1;
 	return print_differences(args, saved, measurement, differences, err);
 }
@@ -95,7 +96,7 @@ static int check_id_block(const struct config *config, const json_t *measurement
 
 	if (!*config->sev.id_block)
 		return 0;
-	if (!hex_decode(measure_text(measurement, "digest"), digest.bytes, digest.size_bytes))
+	if (!hex_decode(cli_measure_text(measurement, "digest"), digest.bytes, digest.size_bytes))
 		return err_set(err, ERR_FAILED,
 		        "only SEV-SNP guests have ID blocks: leave sev.id-block out, or set sev.type to "
 		        "sev-snp");
@@ -112,7 +113,7 @@ static int measure_plan(const struct cli_args *args, const struct config *config
 	auto_json json_t *measurement = NULL;
 	bool rows = cli_given(args, "rows") || cli_given(args, "compare");
 
-	if (measure_make(plan, rows, &measurement, err) < 0)
+	if (cli_measure_make(plan, rows, &measurement, err) < 0)
 		return -1;
 	if (cli_given(args, "compare"))
 		return compare(args, measurement, err);

@@ -13,7 +13,7 @@
  * the register that has changed: the first 8 bytes of each page's SHA-256, or the registers. The caller
  * decrefs it.
  */
-int measure_make(
+int cli_measure_make(
         const struct launch_plan *plan, bool rows, json_t **ret_measurement, struct err *err) MUST_CHECK;
 
 /*
@@ -21,13 +21,13 @@ int measure_make(
  * and empty if nothing differs. then may be any JSON; ERR_USAGE, with path in its text, if it is not a
  * measurement with rows.
  */
-int measure_compare(const json_t *then, const char *path, const json_t *now, json_t **ret_differences,
+int cli_measure_compare(const json_t *then, const char *path, const json_t *now, json_t **ret_differences,
         struct err *err) MUST_CHECK;
 
 /* Returns the string under a key, or "" if there is none. */
-const char *measure_text(const json_t *object, const char *key);
+const char *cli_measure_text(const json_t *object, const char *key);
 
-extern const char *const measure_page_types[]; /* by enum abi_page_type */
-extern const char *const measure_sev_types[];  /* by enum config_sev_type */
+extern const char *const cli_measure_page_types[]; /* by enum abi_page_type */
+extern const char *const cli_measure_sev_types[];  /* by enum config_sev_type */
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * measure_compare: says what made one measurement differ from an earlier one. The earlier one is a file that
- * may hold anything; every access to it is checked. Main thread only.
+ * cli_measure_compare: says what made one measurement differ from an earlier one. The earlier one is a file
+ * that may hold anything; every access to it is checked. Main thread only.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,7 +14,7 @@ struct comparison {
 	json_t *differences;
 };
 
-const char *measure_text(const json_t *object, const char *key)
+const char *cli_measure_text(const json_t *object, const char *key)
 {
 	return json_string_value(json_object_get(object, key)) ?: "";
 }
@@ -43,7 +43,7 @@ static void PRINTF(2, 3) say(struct comparison *c, const char *fmt, ...)
 
 static bool is_vmsa(const json_t *row)
 {
-	return strcmp(measure_text(row, "type"), "vmsa") == 0;
+	return strcmp(cli_measure_text(row, "type"), "vmsa") == 0;
 }
 
 /* Counts the rows before the VMSAs, which come last. */
@@ -63,8 +63,9 @@ static void describe(const json_t *row, char *text, size_t size)
 	if (!row)
 		snprintf(text, size, "nothing");
 	else
-		snprintf(text, size, "%.40s at %.20s, %lld page%s, %.20s", measure_text(row, "name"),
-		        measure_text(row, "gpa"), pages, pages == 1 ? "" : "s", measure_text(row, "type"));
+		snprintf(text, size, "%.40s at %.20s, %lld page%s, %.20s", cli_measure_text(row, "name"),
+		        cli_measure_text(row, "gpa"), pages, pages == 1 ? "" : "s",
+		        cli_measure_text(row, "type"));
 }
 
 static bool same_place(const json_t *a, const json_t *b)
@@ -95,7 +96,8 @@ static void compare_hashes(struct comparison *c)
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(hashes); i++) {
-		const char *a = measure_text(then, hashes[i].key), *b = measure_text(now, hashes[i].key);
+		const char *a = cli_measure_text(then, hashes[i].key),
+		           *b = cli_measure_text(now, hashes[i].key);
 
 		if (strcmp(a, b) != 0)
 			say(c, "%s differs: SHA-256 %.64s -> %s", hashes[i].name, a, b);
@@ -105,7 +107,7 @@ static void compare_hashes(struct comparison *c)
 static void compare_pages(struct comparison *c, const json_t *then, const json_t *now)
 {
 	const json_t *a = json_object_get(then, "contents"), *b = json_object_get(now, "contents");
-	uint64_t start = strtoull(measure_text(now, "gpa"), NULL, 0), first = 0;
+	uint64_t start = strtoull(cli_measure_text(now, "gpa"), NULL, 0), first = 0;
 	size_t count = 0;
 
 	for (size_t i = 0; i < json_array_size(b); i++) {
@@ -115,11 +117,11 @@ static void compare_pages(struct comparison *c, const json_t *then, const json_t
 			first = start + i * PAGE_SIZE_BYTES;
 	}
 	if (count)
-		say(c, "%s page 0x%llx differs%s", measure_text(now, "name"), (unsigned long long)first,
+		say(c, "%s page 0x%llx differs%s", cli_measure_text(now, "name"), (unsigned long long)first,
 		        count == 1 ? "" : ", and others");
 	if (count > 1)
 		say(c, "%zu of the %zu pages of %s differ", count, json_array_size(b),
-		        measure_text(now, "name"));
+		        cli_measure_text(now, "name"));
 }
 
 /* Returns what a register stands for, if people know it by another name. */
@@ -150,7 +152,7 @@ static void compare_registers(struct comparison *c, const json_t *then, const js
 
 	json_object_foreach(b, name, value)
 	{
-		const char *was = measure_text(a, name), *is = json_string_value(value);
+		const char *was = cli_measure_text(a, name), *is = json_string_value(value);
 
 		if (strcmp(was, is) != 0)
 			say(c, "VMSA of vCPU %lld: %s %.20s -> %s%s",
@@ -168,7 +170,7 @@ static void compare_row(struct comparison *c, const json_t *then, const json_t *
 		describe(now, is, sizeof(is));
 		say(c, "%s -> %s", was, is);
 	}
-	if (strcmp(measure_text(now, "name"), "kernel hashes") == 0)
+	if (strcmp(cli_measure_text(now, "name"), "kernel hashes") == 0)
 		compare_hashes(c);
 	else if (same_place(then, now))
 		compare_pages(c, then, now);
@@ -193,28 +195,28 @@ static void compare_rows(struct comparison *c, const json_t *then, const json_t 
 /* The rows may hold less than the digest covers, so two digests that differ are always a difference. */
 static void compare_digests(struct comparison *c)
 {
-	const char *then = measure_text(c->then, "digest"), *now = measure_text(c->now, "digest");
+	const char *then = cli_measure_text(c->then, "digest"), *now = cli_measure_text(c->now, "digest");
 
 	if (strcmp(then, now) != 0 && json_array_size(c->differences) == 0)
 		say(c, "the digest differs (%.96s -> %s), but no row tells why: was the file changed?", then,
 		        now);
 }
 
-int measure_compare(
+int cli_measure_compare(
         const json_t *then, const char *path, const json_t *now, json_t **ret_differences, struct err *err)
 {
 	struct comparison c = {.then = then, .now = now};
 	const json_t *rows = json_object_get(then, "rows");
-	const char *type = measure_text(then, "type");
+	const char *type = cli_measure_text(then, "type");
 
-	if (!*measure_text(then, "digest") || !json_is_array(rows))
+	if (!*cli_measure_text(then, "digest") || !json_is_array(rows))
 		return err_set(err, ERR_USAGE,
 		        "%s: is not a measurement with rows; make one with vmm measure --json --rows", path);
 	c.differences = json_array();
 	if (!c.differences)
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the comparison");
-	if (strcmp(type, measure_text(now, "type")) != 0)
-		say(&c, "sev.type %.20s -> %s", type, measure_text(now, "type"));
+	if (strcmp(type, cli_measure_text(now, "type")) != 0)
+		say(&c, "sev.type %.20s -> %s", type, cli_measure_text(now, "type"));
 	else
 		compare_rows(&c, rows, json_object_get(now, "rows"));
 	compare_digests(&c);

@@ -1,5 +1,5 @@
 /*
- * measure_make: hashes a launch plan and writes down what was hashed. Main thread only.
+ * cli_measure_make: hashes a launch plan and writes down what was hashed. Main thread only.
  */
 #include <errno.h>
 
@@ -8,7 +8,7 @@
 
 #define PAGE_MARK_BYTES 8
 
-const char *const measure_page_types[] = {
+const char *const cli_measure_page_types[] = {
         [ABI_PAGE_NORMAL] = "normal",
         [ABI_PAGE_VMSA] = "vmsa",
         [ABI_PAGE_ZERO] = "zero",
@@ -17,7 +17,7 @@ const char *const measure_page_types[] = {
         [ABI_PAGE_CPUID] = "cpuid",
 };
 
-const char *const measure_sev_types[] = {
+const char *const cli_measure_sev_types[] = {
         [CONFIG_SEV_NONE] = "none",
         [CONFIG_SEV] = "sev",
         [CONFIG_SEV_ES] = "sev-es",
@@ -56,7 +56,7 @@ static json_t *registers_json(const struct launch_item *item)
 static json_t *row_json(const struct launch_item *item, const struct launch_digest *after)
 {
 	json_t *row = json_pack("{s:s, s:s, s:o, s:I, s:I, s:o}", "name", item->name, "type",
-	        measure_page_types[item->type], "gpa", json_doc_mask(item->gpa.raw), "pages",
+	        cli_measure_page_types[item->type], "gpa", json_doc_mask(item->gpa.raw), "pages",
 	        (json_int_t)((item->size_bytes + PAGE_SIZE_BYTES - 1) / PAGE_SIZE_BYTES), "bytes",
 	        (json_int_t)item->size_bytes, "digest", json_doc_bytes(after->bytes, after->size_bytes));
 
@@ -86,7 +86,7 @@ static json_t *measurement_json(
 {
 	bool has_vmsa = plan->type != CONFIG_SEV;
 	json_t *measurement = json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:o}", "digest",
-	        json_doc_bytes(digest->bytes, digest->size_bytes), "type", measure_sev_types[plan->type],
+	        json_doc_bytes(digest->bytes, digest->size_bytes), "type", cli_measure_sev_types[plan->type],
 	        "vcpus", (int)plan->vcpus, "policy", json_doc_policy(plan->type, plan->policy),
 	        "vmsa-features",
 	        has_vmsa ? json_doc_bits(plan->vmsa.sev_features, config_vmsa_feature_bits) : json_null(),
@@ -125,7 +125,8 @@ static uint64_t count_pages(const struct launch_plan *plan)
 	return pages;
 }
 
-int measure_make(const struct launch_plan *plan, bool with_rows, json_t **ret_measurement, struct err *err)
+int cli_measure_make(
+        const struct launch_plan *plan, bool with_rows, json_t **ret_measurement, struct err *err)
 {
 	struct cli_progress progress;
 	const struct launch_watch watch = {.on_page = on_page, .ctx = &progress};

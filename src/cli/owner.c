@@ -8,7 +8,7 @@
 
 #include "owner.h"
 
-void owner_guard_secrets(void)
+void cli_owner_guard_secrets(void)
 {
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		log_warn("a crash of vmm could leave keys in a core dump: %s", strerrordesc_np(errno));
@@ -32,7 +32,7 @@ static int read_struct(const char *path, const char *what, void *ret_struct, siz
 	return result < 0 ? err_wrap(err, "%s (%s)", file_name(path), what) : 0;
 }
 
-int owner_keys_read(const char *path, struct attest_owner_keys *ret_keys, struct err *err)
+int cli_owner_keys_read(const char *path, struct attest_owner_keys *ret_keys, struct err *err)
 {
 	struct stat st;
 
@@ -43,19 +43,19 @@ int owner_keys_read(const char *path, struct attest_owner_keys *ret_keys, struct
 	return 0;
 }
 
-int owner_measure_read(const char *path, struct abi_sev_measure *ret_measure, struct err *err)
+int cli_owner_measure_read(const char *path, struct abi_sev_measure *ret_measure, struct err *err)
 {
 	return read_struct(path, "the launch measurement", ret_measure, sizeof(*ret_measure), err);
 }
 
-static int write_new(const struct owner_file *file, struct err *err)
+static int write_new(const struct cli_owner_file *file, struct err *err)
 {
 	if (file_make(file->path, file->data, file->size, file->secret ? 0600 : 0644, err) < 0)
 		return err_wrap(err, "--%s", file->option);
 	return 0;
 }
 
-int owner_files_write(const struct owner_file *files, size_t count, struct err *err)
+int cli_owner_files_write(const struct cli_owner_file *files, size_t count, struct err *err)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (write_new(&files[i], err) == 0)
@@ -67,30 +67,30 @@ int owner_files_write(const struct owner_file *files, size_t count, struct err *
 	return 0;
 }
 
-int owner_evidence_read(
+int cli_owner_evidence_read(
         const struct cli_args *args, struct attest_sev_evidence *ret_evidence, struct err *err)
 {
 	struct attest_sev_evidence evidence = {0};
 
 	if (!cli_given(args, "pdh"))
 		return err_set(err, ERR_USAGE, "--pdh FILE is needed: the platform's PDH certificate");
-	if (blob_read_option(args, "pdh", &evidence.pdh, err) < 0 ||
-	        blob_read_option(args, "chain", &evidence.chain, err) < 0 ||
-	        blob_read_option(args, "cek", &evidence.cek, err) < 0 ||
-	        blob_read_option(args, "amd", &evidence.amd, err) < 0 ||
-	        blob_read_option(args, "root", &evidence.root, err) < 0) {
-		owner_evidence_free(&evidence);
+	if (cli_blob_read_option(args, "pdh", &evidence.pdh, err) < 0 ||
+	        cli_blob_read_option(args, "chain", &evidence.chain, err) < 0 ||
+	        cli_blob_read_option(args, "cek", &evidence.cek, err) < 0 ||
+	        cli_blob_read_option(args, "amd", &evidence.amd, err) < 0 ||
+	        cli_blob_read_option(args, "root", &evidence.root, err) < 0) {
+		cli_owner_evidence_free(&evidence);
 		return -1;
 	}
 	*ret_evidence = evidence;
 	return 0;
 }
 
-void owner_evidence_free(struct attest_sev_evidence *evidence)
+void cli_owner_evidence_free(struct attest_sev_evidence *evidence)
 {
-	blob_free(&evidence->pdh);
-	blob_free(&evidence->chain);
-	blob_free(&evidence->cek);
-	blob_free(&evidence->amd);
-	blob_free(&evidence->root);
+	cli_blob_free(&evidence->pdh);
+	cli_blob_free(&evidence->chain);
+	cli_blob_free(&evidence->cek);
+	cli_blob_free(&evidence->amd);
+	cli_blob_free(&evidence->root);
 }

@@ -10,13 +10,13 @@
  * Call it before a key is read or made. This process then leaves no core dump, and the user's other processes
  * cannot look into it.
  */
-void owner_guard_secrets(void);
+void cli_owner_guard_secrets(void);
 /* Reads TEK and TIK, 32 bytes, as vmm session new wrote them. */
-int owner_keys_read(const char *path, struct attest_owner_keys *ret_keys, struct err *err) MUST_CHECK;
+int cli_owner_keys_read(const char *path, struct attest_owner_keys *ret_keys, struct err *err) MUST_CHECK;
 /* Reads what LAUNCH_MEASURE gave: 48 bytes, or the same in Base64 or hexadecimal. */
-int owner_measure_read(const char *path, struct abi_sev_measure *ret_measure, struct err *err) MUST_CHECK;
+int cli_owner_measure_read(const char *path, struct abi_sev_measure *ret_measure, struct err *err) MUST_CHECK;
 
-struct owner_file {
+struct cli_owner_file {
 	const char *option, *path;
 	const void *data;
 	size_t size;
@@ -24,14 +24,14 @@ struct owner_file {
 };
 
 /* Makes all the files or none. ERR_USAGE if one of them exists already; it is not touched. */
-int owner_files_write(const struct owner_file *files, size_t count, struct err *err) MUST_CHECK;
+int cli_owner_files_write(const struct cli_owner_file *files, size_t count, struct err *err) MUST_CHECK;
 
-/* Reads the files of --pdh, --chain, --cek, --amd and --root. Free them with owner_evidence_free(). */
-int owner_evidence_read(
+/* Reads the files of --pdh, --chain, --cek, --amd and --root. Free them with cli_owner_evidence_free(). */
+int cli_owner_evidence_read(
         const struct cli_args *args, struct attest_sev_evidence *ret_evidence, struct err *err) MUST_CHECK;
-void owner_evidence_free(struct attest_sev_evidence *evidence);
+void cli_owner_evidence_free(struct attest_sev_evidence *evidence);
 
-#define OWNER_OPTIONS_EVIDENCE \
+#define CLI_OPTIONS_EVIDENCE \
 	{"pdh", "FILE", \
 	        "The platform's PDH certificate (2084 bytes), or PDH, PEK, OCA and CEK one after the " \
 	        "other, as vmm host and sevctl export write them; ASK and ARK may follow (sevctl export " \

@@ -206,9 +206,9 @@ static int run(const struct cli_args *args, struct err *err)
 	struct abi_snp_report report;
 	struct attest_blob file;
 
-	if (report_read(cli_operand(args, 0), &file, &report, NULL, err) < 0)
+	if (cli_report_read(cli_operand(args, 0), &file, &report, NULL, err) < 0)
 		return -1;
-	blob_free(&file);
+	cli_blob_free(&file);
 	if (cli_given(args, "json"))
 		return print_json(&report, err);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

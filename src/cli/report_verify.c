@@ -17,11 +17,11 @@ static int read_fields(const struct cli_args *args, struct attest_wanted *wanted
 			continue;
 		wanted->field_given[field] = true;
 		if (field == ATTEST_POLICY) {
-			if (policy_read(info->name, CONFIG_SEV_SNP, text, &number, err) < 0)
+			if (cli_policy_read(info->name, CONFIG_SEV_SNP, text, &number, err) < 0)
 				return -1;
 			store_le(wanted->field[field], (unsigned)info->size, number);
 		} else if (info->size <= 8) {
-			if (number_read(info->name, text, UINT32_MAX, &number, err) < 0)
+			if (cli_number_read(info->name, text, UINT32_MAX, &number, err) < 0)
 				return -1;
 			store_le(wanted->field[field], (unsigned)info->size, number);
 		} else if (!hex_decode(text, wanted->field[field], info->size)) {
@@ -43,7 +43,7 @@ static int read_min_tcb(const char *text, struct attest_wanted *wanted, struct e
 
 		if (strlen(name) != (size_t)(equals - text) || strncmp(text, name, strlen(name)) != 0)
 			continue;
-		if (number_read("min-tcb", equals + 1, 255, &level, err) < 0)
+		if (cli_number_read("min-tcb", equals + 1, 255, &level, err) < 0)
 			return -1;
 		wanted->tcb_given[part] = true;
 		wanted->tcb[part] = (uint8_t)level;
@@ -65,7 +65,7 @@ static int read_wanted(const struct cli_args *args, struct attest_wanted *wanted
 		if (read_min_tcb(levels[i], wanted, err) < 0)
 			return -1;
 	}
-	if (svn && number_read("min-guest-svn", svn, UINT32_MAX, &number, err) < 0)
+	if (svn && cli_number_read("min-guest-svn", svn, UINT32_MAX, &number, err) < 0)
 		return -1;
 	wanted->guest_svn_given = svn != NULL;
 	wanted->guest_svn = (uint32_t)number;
@@ -83,7 +83,7 @@ static int read_chain(const struct cli_args *args, struct attest_evidence *evide
 	if (count > ATTEST_CHAIN_FILES)
 		return err_set(err, ERR_USAGE, "--chain may be given %d times", ATTEST_CHAIN_FILES);
 	for (size_t i = 0; i < count; i++) {
-		if (blob_read(paths[i], &evidence->chain[i], err) < 0)
+		if (cli_blob_read(paths[i], &evidence->chain[i], err) < 0)
 			return -1;
 	}
 	return 0;
@@ -93,12 +93,12 @@ static int read_evidence(const struct cli_args *args, struct attest_evidence *ev
 {
 	if (cli_given(args, "vcek") && cli_given(args, "vlek"))
 		return err_set(err, ERR_USAGE, "a report is signed by a VCEK or a VLEK: give one of them");
-	if (blob_read_option(args, cli_given(args, "vlek") ? "vlek" : "vcek", &evidence->leaf, err) < 0 ||
+	if (cli_blob_read_option(args, cli_given(args, "vlek") ? "vlek" : "vcek", &evidence->leaf, err) < 0 ||
 	        read_chain(args, evidence, err) < 0 ||
-	        blob_read_option(args, "certs", &evidence->table, err) < 0 ||
-	        blob_read_option(args, "root", &evidence->root, err) < 0)
+	        cli_blob_read_option(args, "certs", &evidence->table, err) < 0 ||
+	        cli_blob_read_option(args, "root", &evidence->root, err) < 0)
 		return -1;
-	if (time_read(cli_value(args, "at"), &evidence->at, err) < 0)
+	if (cli_time_read(cli_value(args, "at"), &evidence->at, err) < 0)
 		return err_wrap(err, "--at");
 	return read_wanted(args, &evidence->wanted, err);
 }
@@ -111,22 +111,22 @@ static int run(const struct cli_args *args, struct err *err)
 	struct abi_snp_report report;
 	int status = -1;
 
-	if (report_read(cli_operand(args, 0), &file, &report, &quoted, err) == 0 &&
+	if (cli_report_read(cli_operand(args, 0), &file, &report, &quoted, err) == 0 &&
 	        read_evidence(args, &evidence, err) == 0) {
 		const struct attest_blob given = evidence.table;
 
 		if (!given.size)
 			evidence.table = quoted; /* a raw quote brings its certificates */
 		if (attest_report_verify(&report, &evidence, &verdict, err) == 0)
-			status = verdict_print(&verdict, cli_given(args, "json"), err);
+			status = cli_verdict_print(&verdict, cli_given(args, "json"), err);
 		evidence.table = given;
 	}
-	blob_free(&file);
-	blob_free(&evidence.leaf);
+	cli_blob_free(&file);
+	cli_blob_free(&evidence.leaf);
 	for (int i = 0; i < ATTEST_CHAIN_FILES; i++)
-		blob_free(&evidence.chain[i]);
-	blob_free(&evidence.table);
-	blob_free(&evidence.root);
+		cli_blob_free(&evidence.chain[i]);
+	cli_blob_free(&evidence.table);
+	cli_blob_free(&evidence.root);
 	return status;
 }
 

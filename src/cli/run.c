@@ -29,9 +29,9 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, co
 
 	if (run_create(&place, config, &console, &run, err) < 0)
 		return -1;
-	terminal_raw(STDIN_FILENO);
+	cli_terminal_raw(STDIN_FILENO);
 	result = run_guest(run, err);
-	terminal_restore();
+	cli_terminal_restore();
 	report = strdup(run_report(run));
 	run_destroy(run);
 	/*
@@ -71,7 +71,7 @@ static int run_configured(
 		return -1;
 	/* On the software platform this process holds keys that otherwise only a secure processor has. */
 	if (config->sev.type != CONFIG_SEV_NONE)
-		owner_guard_secrets();
+		cli_owner_guard_secrets();
 	result =
 	        cli_hosts_open(&hosts, config, cli_value(args, "trace"), dry && !json ? stdout : stderr, err);
 	if (result == 0)

@@ -70,17 +70,17 @@ static int pack(const struct cli_args *args, const struct attest_owner_keys *key
 	struct abi_sev_secret_header header;
 	struct abi_sev_measure measure;
 	auto_free uint8_t *cipher = malloc(size ?: 1);
-	const struct owner_file files[] = {
+	const struct cli_owner_file files[] = {
 	        {"out-header", cli_value(args, "out-header"), &header, sizeof(header)},
 	        {"out-secret", cli_value(args, "out-secret"), cipher, size},
 	};
 
 	if (!cipher)
 		return err_set(err, ERR_FAILED, "no memory for the secret");
-	if (owner_measure_read(cli_value(args, "measure"), &measure, err) < 0 ||
+	if (cli_owner_measure_read(cli_value(args, "measure"), &measure, err) < 0 ||
 	        attest_secret_pack(keys, measure.measure, plain, size, &header, cipher, err) < 0)
 		return -1;
-	return owner_files_write(files, ARRAY_LEN(files), err);
+	return cli_owner_files_write(files, ARRAY_LEN(files), err);
 }
 
 static int run(const struct cli_args *args, struct err *err)
@@ -98,8 +98,8 @@ static int run(const struct cli_args *args, struct err *err)
 	}
 	if (cli_given(args, "entry") == cli_given(args, "raw"))
 		return err_set(err, ERR_USAGE, "give either --entry GUID=FILE (once or more) or --raw FILE");
-	owner_guard_secrets();
-	if (owner_keys_read(cli_value(args, "keys"), &keys, err) < 0)
+	cli_owner_guard_secrets();
+	if (cli_owner_keys_read(cli_value(args, "keys"), &keys, err) < 0)
 		return -1;
 	status = read_plain(args, &plain, &size, err);
 	if (status == 0)

@@ -15,7 +15,7 @@ static int read_policy(const struct cli_args *args, uint32_t *ret_policy, struct
 	if (!text)
 		return err_set(err, ERR_USAGE,
 		        "--policy POLICY is needed: the guest's policy, as in its configuration");
-	if (policy_read("policy", CONFIG_SEV, text, &policy, err) < 0)
+	if (cli_policy_read("policy", CONFIG_SEV, text, &policy, err) < 0)
 		return -1;
 	type = policy & ABI_SEV_POLICY_ES ? CONFIG_SEV_ES : CONFIG_SEV;
 	if (config_policy_check(type, policy, err) < 0)
@@ -55,7 +55,7 @@ static int make(const struct cli_args *args, const struct attest_sev_evidence *e
 	struct attest_owner_keys keys;
 	struct abi_sev_session session;
 	struct abi_sev_cert pdh, godh;
-	const struct owner_file files[] = {
+	const struct cli_owner_file files[] = {
 	        {"out-keys", cli_value(args, "out-keys"), &keys, sizeof(keys), .secret = true},
 	        {"out-session", cli_value(args, "out-session"), &session, sizeof(session)},
 	        {"out-godh", cli_value(args, "out-godh"), &godh, sizeof(godh)},
@@ -69,7 +69,7 @@ static int make(const struct cli_args *args, const struct attest_sev_evidence *e
 	if (attest_sev_pdh(evidence, &pdh, err) < 0 || check_platform(evidence, err) < 0 ||
 	        attest_session_create(&pdh, policy, &session, &godh, &keys, err) < 0)
 		return -1;
-	status = owner_files_write(files, ARRAY_LEN(files), err);
+	status = cli_owner_files_write(files, ARRAY_LEN(files), err);
 	crypto_wipe(&keys, sizeof(keys));
 	return status;
 }
@@ -80,16 +80,16 @@ static int run(const struct cli_args *args, struct err *err)
 	uint32_t policy;
 	int status;
 
-	owner_guard_secrets();
-	if (read_policy(args, &policy, err) < 0 || owner_evidence_read(args, &evidence, err) < 0)
+	cli_owner_guard_secrets();
+	if (read_policy(args, &policy, err) < 0 || cli_owner_evidence_read(args, &evidence, err) < 0)
 		return -1;
 	status = make(args, &evidence, policy, err);
-	owner_evidence_free(&evidence);
+	cli_owner_evidence_free(&evidence);
 	return status;
 }
 
 static const struct cli_option options[] = {
-        OWNER_OPTIONS_EVIDENCE,
+        CLI_OPTIONS_EVIDENCE,
         {"policy", "POLICY",
                 "The guest's policy, a number or the words of sev.policy (nodbg,es); it must be that of the "
                 "configuration, or the launch is refused."},

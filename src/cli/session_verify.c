@@ -21,7 +21,7 @@ static int read_launch(const struct cli_args *args, struct attest_sev_launch *re
 			return err_set(
 			        err, ERR_USAGE, "--%s is needed; see vmm session verify --help", needed[i]);
 	}
-	if (policy_read("policy", CONFIG_SEV, cli_value(args, "policy"), &policy, err) < 0)
+	if (cli_policy_read("policy", CONFIG_SEV, cli_value(args, "policy"), &policy, err) < 0)
 		return -1;
 	if (!hex_decode(cli_value(args, "digest"), launch.digest, sizeof(launch.digest)))
 		return err_set(
@@ -48,14 +48,14 @@ static int check_session(
 
 	if (!cli_given(args, "session"))
 		return 0;
-	if (blob_read_option(args, "session", &blob, err) < 0)
+	if (cli_blob_read_option(args, "session", &blob, err) < 0)
 		return -1;
 	if (blob.size != sizeof(struct abi_sev_session))
 		status = err_set(err, ERR_USAGE, "%s: has %zu bytes, a session has %zu", blob.name, blob.size,
 		        sizeof(struct abi_sev_session));
 	else
 		status = attest_session_check(blob.data, keys, policy, &good, err);
-	blob_free(&blob);
+	cli_blob_free(&blob);
 	if (status < 0)
 		return -1;
 	printf("%-7s session           %s these keys and this policy\n", good ? "ok" : "FAILED",
@@ -70,7 +70,7 @@ static int check_measure(const struct cli_args *args, const struct attest_owner_
 	uint8_t expected[32];
 	bool good;
 
-	if (owner_measure_read(cli_value(args, "measure"), &measure, err) < 0 ||
+	if (cli_owner_measure_read(cli_value(args, "measure"), &measure, err) < 0 ||
 	        attest_measure_expected(keys, launch, measure.mnonce, expected, err) < 0)
 		return -1;
 	good = crypto_equal(expected, measure.measure, sizeof(expected));
@@ -86,8 +86,9 @@ static int run(const struct cli_args *args, struct err *err)
 	struct attest_sev_launch launch;
 	int session, measure = -1;
 
-	owner_guard_secrets();
-	if (read_launch(args, &launch, err) < 0 || owner_keys_read(cli_value(args, "keys"), &keys, err) < 0)
+	cli_owner_guard_secrets();
+	if (read_launch(args, &launch, err) < 0 ||
+	        cli_owner_keys_read(cli_value(args, "keys"), &keys, err) < 0)
 		return -1;
 	session = check_session(args, &keys, launch.policy, err);
 	if (session >= 0)

@@ -71,7 +71,7 @@ static void on_continue(int signal)
 	set(&raw);
 }
 
-bool terminal_raw(int fd)
+bool cli_terminal_raw(int fd)
 {
 	struct sigaction action = {.sa_handler = on_continue, .sa_flags = SA_RESTART};
 
@@ -89,7 +89,7 @@ bool terminal_raw(int fd)
 	return true;
 }
 
-void terminal_restore(void)
+void cli_terminal_restore(void)
 {
 	if (!is_raw)
 		return;

@@ -8,11 +8,11 @@
 
 /*
  * Puts the terminal into raw mode, so that keys reach the guest as they are typed. Returns false and does
- * nothing if fd is not a terminal. Until terminal_restore() every signal that stops, continues or ends the
- * process leaves the terminal as the shell expects it; only SIGKILL and SIGSTOP cannot be caught. Call it
+ * nothing if fd is not a terminal. Until cli_terminal_restore() every signal that stops, continues or ends
+ * the process leaves the terminal as the shell expects it; only SIGKILL and SIGSTOP cannot be caught. Call it
  * after the signals that have another purpose got their handlers or were ignored: it leaves those alone.
  */
-bool terminal_raw(int fd);
-void terminal_restore(void); /* allowed if the terminal never was raw */
+bool cli_terminal_raw(int fd);
+void cli_terminal_restore(void); /* allowed if the terminal never was raw */
 
 #endif

@@ -24,7 +24,7 @@ static json_t *make_measurement(void)
 	for (unsigned i = 0; i < plan.vcpus; i++)
 		plan.items[3 + i] = (struct launch_item){
 		        "VMSA", ABI_PAGE_VMSA, gpa(ABI_VMSA_GPA), sizeof(plan.bsp), &plan.bsp, i};
-	fuzz_assert(measure_make(&plan, true, &measurement, &err) == 0);
+	fuzz_assert(cli_measure_make(&plan, true, &measurement, &err) == 0);
 	return measurement;
 }
 
@@ -52,11 +52,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		now = make_measurement();
 	if (!then)
 		return 0;
-	if (measure_compare(then, "saved", now, &differences, &err) < 0) {
+	if (cli_measure_compare(then, "saved", now, &differences, &err) < 0) {
 		fuzz_assert(err.kind == ERR_USAGE);
 	} else {
 		check_sentences(differences);
-		if (strcmp(measure_text(then, "digest"), measure_text(now, "digest")) != 0)
+		if (strcmp(cli_measure_text(then, "digest"), cli_measure_text(now, "digest")) != 0)
 			fuzz_assert(json_array_size(differences) > 0);
 		json_decref(differences);
 	}

@@ -229,7 +229,7 @@ def format(root):
 
 
 # Rooms whose names do not begin with the room's yet. No room is added here.
-NOT_SWEPT = {'cli', 'psp'}
+NOT_SWEPT = {'psp'}
 
 
 def objects(root, build):
