@@ -13,16 +13,15 @@ static int make_call(void *object, const struct kvm_call *row, uintptr_t user)
 {
 	char arg[ARG_BYTES] __attribute__((aligned(64)));
 	size_t size = _IOC_SIZE(row->request);
-	int result = 0;
+	int result;
 
 	if (_IOC_DIR(row->request) == _IOC_NONE || row->raw)
 		return row->fn(object, NULL, user);
-	if (_IOC_DIR(row->request) & _IOC_WRITE)
-		result = object_copy_in(arg, user, size);
-	else
+	if (!(_IOC_DIR(row->request) & _IOC_WRITE))
 		memset(arg, 0, size);
-	if (result == 0)
-		result = row->fn(object, arg, user);
+	else if (object_copy_in(arg, user, size) < 0)
+		return -EFAULT;
+	result = row->fn(object, arg, user);
 	if (result >= 0 && _IOC_DIR(row->request) & _IOC_READ && object_copy_out(user, arg, size) < 0)
 		return -EFAULT;
 	return result;

@@ -373,31 +373,42 @@ static void attach(struct kvm_vm *vm, struct kvm_vcpu *v)
 	pthread_mutex_unlock(&vm->irq_lock);
 }
 
-int kvm_vcpu_create(struct kvm_vm *vm, unsigned long id)
+/* Makes a vCPU that is the VM's. Returns its descriptor, or a negated errno. kvm_vm.lock is held. */
+static int vcpu_add(struct kvm_vm *vm, unsigned long id, struct kvm_vcpu **ret_vcpu)
 {
 	struct kvm_vcpu *v;
 	int result;
 
-	if (id >= KVM_VCPU_IDS_MAX)
-		return -EINVAL;
-	pthread_mutex_lock(&vm->lock);
 	if (!vm->vcpu_ids)
 		vm->vcpu_ids = KVM_VCPU_IDS_MAX;
 	if (vm->vcpu_count >= KVM_VCPUS_MAX || id >= vm->vcpu_ids)
-		result = -EINVAL;
-	else if (id_is_taken(vm, id))
-		result = -EEXIST;
-	else
-		result = vcpu_make(vm, (unsigned)id, &v);
-	if (result == 0) {
-		result = vcpu_fd(v);
-		if (result < 0)
-			kvm_vcpu_destroy(v);
-		else
-			attach(vm, v);
+		return -EINVAL;
+	if (id_is_taken(vm, id))
+		return -EEXIST;
+	result = vcpu_make(vm, (unsigned)id, &v);
+	if (result < 0)
+		return result;
+	result = vcpu_fd(v);
+	if (result < 0) {
+		kvm_vcpu_destroy(v);
+		return result;
 	}
+	attach(vm, v);
+	*ret_vcpu = v;
+	return result;
+}
+
+int kvm_vcpu_create(struct kvm_vm *vm, unsigned long id)
+{
+	struct kvm_vcpu *v;
+	int fd;
+
+	if (id >= KVM_VCPU_IDS_MAX)
+		return -EINVAL;
+	pthread_mutex_lock(&vm->lock);
+	fd = vcpu_add(vm, id, &v);
 	pthread_mutex_unlock(&vm->lock);
-	return result < 0 ? result : object_open(vm->platform->objects, &v->object, result);
+	return fd < 0 ? fd : object_open(vm->platform->objects, &v->object, fd);
 }
 
 void kvm_vcpu_add_figures(const struct kvm_vcpu *v, struct sim_figures *sum)

@@ -164,20 +164,6 @@ int sev_copy_out_padded(uint64_t user, const void *data, size_t size, size_t roo
 	return 0;
 }
 
-/* As the kernel: after a refusal nothing is given back but by a query of the length. */
-int sev_answer(struct sev_call *call, uint32_t code, const struct sev_answer *a)
-{
-	uint32_t room = *a->len;
-	int result = sev_result(call, code);
-
-	if (room && result < 0)
-		return result;
-	if (result == 0 && a->user && sev_copy_out_padded(a->user, a->data, a->size, room) < 0)
-		result = -EFAULT;
-	*a->len = code == PSP_SUCCESS || code == PSP_INVALID_LEN ? (uint32_t)a->size : 0;
-	return sev_copy_out(call, a->params, a->params_size) < 0 ? -EFAULT : result;
-}
-
 void *sev_copy_blob(uint64_t user, uint64_t size, int *ret_result)
 {
 	void *blob;
@@ -187,10 +173,23 @@ void *sev_copy_blob(uint64_t user, uint64_t size, int *ret_result)
 		return NULL;
 	blob = malloc(size);
 	*ret_result = blob ? object_copy_in(blob, (uintptr_t)user, size) : -ENOMEM;
-	if (*ret_result == 0)
-		return blob;
-	free(blob);
-	return NULL;
+	if (*ret_result < 0)
+		free(take_ptr(&blob));
+	return blob;
+}
+
+int sev_blob_take(struct sev_blobs *blobs, unsigned i, uint64_t user, uint64_t size)
+{
+	int result;
+
+	blobs->at[i] = sev_copy_blob(user, size, &result);
+	return result;
+}
+
+void sev_blobs_free(struct sev_blobs *blobs)
+{
+	for (size_t i = 0; i < ARRAY_LEN(blobs->at); i++)
+		free(blobs->at[i]);
 }
 
 /* ---- the gate ---- */

@@ -69,6 +69,15 @@ int sev_copy_out_padded(uint64_t user, const void *data, size_t size, size_t roo
  */
 void *sev_copy_blob(uint64_t user, uint64_t size, int *ret_result);
 
+/* Such copies, for a command that has several; they are freed at the end of the block. */
+struct sev_blobs {
+	void *at[3];
+};
+/* Copies the i-th. Returns 0, or an error as that of sev_copy_blob(). */
+int sev_blob_take(struct sev_blobs *blobs, unsigned i, uint64_t user, uint64_t size);
+void sev_blobs_free(struct sev_blobs *blobs);
+#define auto_sev_blobs __attribute__((cleanup(sev_blobs_free)))
+
 static inline void *sev_pointer(uint64_t address)
 {
 	return (void *)(uintptr_t)address; /* NOLINT: the VMM's own memory, by number */
@@ -79,32 +88,30 @@ static inline void *sev_pointer(uint64_t address)
 /* The firmware's code as the ioctl's result: 0 or -EIO, and the code in cmd->error. */
 int sev_result(struct sev_call *call, uint32_t code);
 
-/* An answer of a size that the firmware knows, for a caller's buffer. */
-struct sev_answer {
-	const void *data;
-	size_t size;
-	void *params; /* the command's struct */
-	size_t params_size;
-	uint64_t user; /* the caller's buffer */
-	uint32_t *len; /* in params: the buffer's size */
-};
-/*
- * Gives the answer to the caller's *len bytes, then params, in which *len is as it is now. A query (*len is
- * 0) gets the length even though the firmware answered with PSP_INVALID_LEN. Returns 0 or a negated errno.
- */
-int sev_answer(struct sev_call *call, uint32_t code, const struct sev_answer *answer);
-
 /* ---- the guest's state ---- */
 
 /* Is the number that of an open /dev/sev? 0 or -EBADF. */
 int sev_check_device(const struct sev_call *call, int fd);
 /* For commands on a guest that was started: 0, -ENOTTY (not SEV) or -EBADF (its /dev/sev was closed). */
 int sev_ready(const struct sev_call *call);
-/* Makes the firmware's new guest that of the VM. Returns 0; or the guest is ended, and the result is an
- * error. */
-int sev_bind(struct sev_call *call, uint32_t handle, int fd);
-/* The caller could not be told of its new guest, which is ended. Returns -EFAULT. */
-int sev_unbind(struct sev_call *call);
+/* A command on a guest that was started, of which the firmware wants no more than its handle. */
+int sev_plain(struct sev_call *call, uint32_t (*command)(struct psp *psp, uint32_t handle));
+
+/* How a guest is started: by KVM_SEV_LAUNCH_START or KVM_SEV_RECEIVE_START. */
+struct sev_start {
+	/* Asks the firmware for a new guest, whose handle it puts into params. Returns the firmware's code.
+	 */
+	uint32_t (*ask)(struct sev_call *call, void *params, const struct sev_blobs *blobs);
+	void *params; /* the command's struct, which the caller gets back */
+	size_t size;
+	const uint32_t *handle; /* in params */
+	const struct sev_blobs *blobs;
+};
+/*
+ * Starts a guest through the caller's /dev/sev and makes it that of the VM. Returns 0 or a negated errno;
+ * then no guest is left over, not even if the caller cannot be told of it.
+ */
+int sev_start(struct sev_call *call, const struct sev_start *start);
 
 /* ---- the guest's memory ---- */
 

@@ -141,10 +141,12 @@ static int pek_cert_import(struct request *r)
 	if (copy_in(r, &params, sizeof(params)) < 0)
 		return -EFAULT;
 	pek = sev_copy_blob(params.pek_cert_address, params.pek_cert_len, &result);
-	if (result == 0)
-		oca = sev_copy_blob(params.oca_cert_address, params.oca_cert_len, &result);
-	if (result == 0)
-		result = make_init(r);
+	if (!pek)
+		return result;
+	oca = sev_copy_blob(params.oca_cert_address, params.oca_cert_len, &result);
+	if (!oca)
+		return result;
+	result = make_init(r);
 	if (result < 0)
 		return result;
 	if (params.pek_cert_len >= sizeof(*pek) && params.oca_cert_len >= sizeof(*oca))
@@ -164,11 +166,11 @@ static int pdh_cert_export_to(struct request *r, struct sev_user_data_pdh_cert_e
 	params->cert_chain_len = told_length(code, query, sizeof(chain), params->cert_chain_len);
 	if (copy_out(r, params, sizeof(*params)) < 0)
 		return -EFAULT;
-	if (result == 0 &&
-	        (object_copy_out((uintptr_t)params->pdh_cert_address, &pdh, sizeof(pdh)) < 0 ||
-	                object_copy_out((uintptr_t)params->cert_chain_address, &chain, sizeof(chain)) < 0))
-		result = -EFAULT;
-	return result;
+	if (result < 0)
+		return result;
+	if (object_copy_out((uintptr_t)params->pdh_cert_address, &pdh, sizeof(pdh)) < 0)
+		return -EFAULT;
+	return object_copy_out((uintptr_t)params->cert_chain_address, &chain, sizeof(chain));
 }
 
 /* Writing is asked for only if the platform must be initialised first, which it is while guests run. */

@@ -9,33 +9,8 @@
 #include "decrypted.h"
 #include "vmsa.h"
 
-/* The two things that a launch may begin with, of the size that the firmware reads whatever the length. */
-struct start_blobs {
-	struct abi_sev_cert *cert;
-	struct abi_sev_session *session;
-};
-
-static void blobs_free(struct start_blobs *blobs)
-{
-	free(blobs->cert);
-	free(blobs->session);
-}
-
-/* NULL address: none. The firmware wants whole ones: PSP_INVALID_LEN. */
-static int blob_take(uint64_t user, uint32_t size, size_t wanted, void **ret_blob, uint32_t *ret_code)
-{
-	int result;
-
-	*ret_blob = NULL;
-	if (!user)
-		return 0;
-	*ret_blob = sev_copy_blob(user, size, &result);
-	if (*ret_blob && size < wanted)
-		*ret_code = PSP_INVALID_LEN;
-	return result;
-}
-
-int sev_bind(struct sev_call *call, uint32_t handle, int fd)
+/* The firmware's new guest becomes that of the VM; if that is refused, the guest is ended. */
+static int bind(struct sev_call *call, uint32_t handle, int fd)
 {
 	struct sev_guest *sev = call->sev;
 	int result = sev_result(call, psp_activate(call->psp, handle, sev->asid));
@@ -50,7 +25,8 @@ int sev_bind(struct sev_call *call, uint32_t handle, int fd)
 	return 0;
 }
 
-int sev_unbind(struct sev_call *call)
+/* The caller could not be told of its guest, so the guest is ended. */
+static int unbind(struct sev_call *call)
 {
 	sev_decrypted_set_cipher(call->sev->memory, NULL);
 	psp_deactivate(call->psp, call->sev->handle);
@@ -59,70 +35,87 @@ int sev_unbind(struct sev_call *call)
 	return -EFAULT;
 }
 
-static int start(struct sev_call *call, struct kvm_sev_launch_start *params, const struct start_blobs *blobs,
-        uint32_t code)
+int sev_start(struct sev_call *call, const struct sev_start *start)
 {
 	pthread_mutex_t *driver_lock = &sev_platform_of(call->vm)->driver_lock;
-	int result = sev_check_device(call, (int)call->cmd->sev_fd);
+	int fd = (int)call->cmd->sev_fd, result = sev_check_device(call, fd);
 
 	if (result < 0)
 		return result;
 	pthread_mutex_lock(driver_lock);
-	if (code == PSP_SUCCESS)
-		code = psp_launch_start(
-		        call->psp, &params->handle, params->policy, blobs->cert, blobs->session);
-	result = sev_result(call, code);
+	result = sev_result(call, start->ask(call, start->params, start->blobs));
 	if (result == 0)
-		result = sev_bind(call, params->handle, (int)call->cmd->sev_fd);
+		result = bind(call, *start->handle, fd);
 	pthread_mutex_unlock(driver_lock);
-	if (result == 0 && sev_copy_out(call, params, sizeof(*params)) < 0)
-		result = sev_unbind(call);
-	return result;
+	if (result < 0)
+		return result;
+	return sev_copy_out(call, start->params, start->size) < 0 ? unbind(call) : 0;
+}
+
+/* ---- KVM_SEV_LAUNCH_START ---- */
+
+/* What a launch may begin with: the guest owner's certificate, and the session with it. */
+enum { CERT, SESSION };
+
+/* The firmware reads both in their whole size, whatever the caller's lengths, and wants both or neither. */
+static uint32_t launch_start(struct sev_call *call, void *params, const struct sev_blobs *blobs)
+{
+	struct kvm_sev_launch_start *p = params;
+
+	if (!blobs->at[CERT] != !blobs->at[SESSION])
+		return PSP_INVALID_PARAM;
+	if ((blobs->at[CERT] && p->dh_len < sizeof(struct abi_sev_cert)) ||
+	        (blobs->at[SESSION] && p->session_len < sizeof(struct abi_sev_session)))
+		return PSP_INVALID_LEN;
+	return psp_launch_start(call->psp, &p->handle, p->policy, blobs->at[CERT], blobs->at[SESSION]);
+}
+
+/* No address: the caller leaves it out. */
+static int take_optional(struct sev_blobs *blobs, unsigned i, uint64_t user, uint32_t size)
+{
+	return user ? sev_blob_take(blobs, i, user, size) : 0;
 }
 
 int sev_launch_start(struct sev_call *call)
 {
 	struct kvm_sev_launch_start params;
-	struct start_blobs blobs = {0};
-	uint32_t code = PSP_SUCCESS;
+	auto_sev_blobs struct sev_blobs blobs = {0};
+	const struct sev_start start = {launch_start, &params, sizeof(params), &params.handle, &blobs};
 	int result = sev_take_params(call, &params, sizeof(params));
 
 	if (result < 0)
 		return result;
-	result = blob_take(params.dh_uaddr, params.dh_len, sizeof(*blobs.cert), (void **)&blobs.cert, &code);
-	if (result == 0)
-		result = blob_take(params.session_uaddr, params.session_len, sizeof(*blobs.session),
-		        (void **)&blobs.session, &code);
-	if (result == 0 && !blobs.cert != !blobs.session)
-		code = PSP_INVALID_PARAM;
-	if (result == 0)
-		result = start(call, &params, &blobs, code);
-	blobs_free(&blobs);
-	return result;
+	result = take_optional(&blobs, CERT, params.dh_uaddr, params.dh_len);
+	if (result < 0)
+		return result;
+	result = take_optional(&blobs, SESSION, params.session_uaddr, params.session_len);
+	return result < 0 ? result : sev_start(call, &start);
 }
 
-/* For commands on what was started. 0, or -ENOTTY and -EBADF. */
+/* ---- commands on a guest that was started ---- */
+
 int sev_ready(const struct sev_call *call)
 {
 	return call->vm->encrypted ? sev_check_device(call, call->sev->fd) : -ENOTTY;
 }
 
-/* A command for each part that lies together, as the kernel gives them. */
+/* The firmware gets a command for each part that lies together, as the kernel gives them. */
 static int update_data(struct sev_call *call, uint64_t address, uint64_t left)
 {
-	int result = 0;
-
-	while (left && result == 0) {
+	while (left) {
 		uint64_t size = left, spa;
+		int result = sev_guest_spa(call, address, &size, &spa);
 
-		result = sev_guest_spa(call, address, &size, &spa);
-		if (result == 0)
-			result = sev_result(call, psp_launch_update_data(call->psp, call->sev->handle,
-			                                  sev_pointer(address), spa, size));
+		if (result < 0)
+			return result;
+		result = sev_result(call, psp_launch_update_data(call->psp, call->sev->handle,
+		                                  sev_pointer(address), spa, size));
+		if (result < 0)
+			return result;
 		address += size;
 		left -= size;
 	}
-	return result;
+	return 0;
 }
 
 int sev_launch_update_data(struct sev_call *call)
@@ -130,8 +123,9 @@ int sev_launch_update_data(struct sev_call *call)
 	struct kvm_sev_launch_update_data params;
 	int result = sev_take_params(call, &params, sizeof(params));
 
-	if (result == 0)
-		result = sev_pin(call->sev, params.uaddr, params.len, true);
+	if (result < 0)
+		return result;
+	result = sev_pin(call->sev, params.uaddr, params.len, true);
 	if (result < 0)
 		return result;
 	result = sev_ready(call);
@@ -139,6 +133,13 @@ int sev_launch_update_data(struct sev_call *call)
 		result = update_data(call, params.uaddr, params.len);
 	sev_unpin(call->sev, params.uaddr, params.len);
 	return result;
+}
+
+int sev_plain(struct sev_call *call, uint32_t (*command)(struct psp *psp, uint32_t handle))
+{
+	int result = sev_ready(call);
+
+	return result < 0 ? result : sev_result(call, command(call->psp, call->sev->handle));
 }
 
 static uint32_t update_vmsa(struct sev_call *call, struct abi_vmsa *vmsa, uint64_t spa)
@@ -151,71 +152,103 @@ int sev_launch_update_vmsa(struct sev_call *call)
 	return call->sev->es ? sev_vmsas_update(call, update_vmsa, call->sev->fd) : -ENOTTY;
 }
 
-/* Of an answer whose size the firmware knows: 1: it fits, 0: there is no room for it; or a negated errno. */
-static int answer_fits(const struct sev_call *call, const struct sev_answer *a)
+int sev_launch_finish(struct sev_call *call)
 {
-	int result;
+	return sev_plain(call, psp_launch_finish);
+}
 
-	if (*a->len && a->user && *a->len > SEV_BLOB_MAX_BYTES)
+int sev_guest_status(struct sev_call *call)
+{
+	struct kvm_sev_guest_status params = {.handle = call->sev->handle};
+	struct psp_sev_status status;
+	int result = sev_ready(call);
+
+	if (result < 0)
+		return result;
+	result = sev_result(call, psp_guest_status(call->psp, call->sev->handle, &status));
+	if (result < 0)
+		return result;
+	params.policy = status.policy;
+	params.state = status.state;
+	return sev_copy_out(call, &params, sizeof(params));
+}
+
+/* ---- answers of a size that the firmware knows ---- */
+
+/* A command whose answer goes to a buffer of the caller's. */
+struct question {
+	/* Asks the firmware; data is NULL if the buffer is too small. Returns the firmware's code. */
+	uint32_t (*ask)(struct sev_call *call, const void *params, void *data);
+	void *data;
+	size_t size;
+	void *params; /* the command's struct, in which are the two below */
+	size_t params_size;
+	const __u64 *user; /* the buffer's address */
+	uint32_t *len;     /* its size; 0: the caller asks for the size alone */
+};
+
+/*
+ * What the firmware answered goes into the buffer, and *len becomes the answer's size, which the firmware
+ * tells even if it answers PSP_INVALID_LEN. As with the kernel, nothing else is given back after a refusal,
+ * unless the caller asked for the size alone.
+ */
+static int give_answer(struct sev_call *call, const struct question *q, uint32_t code)
+{
+	uint32_t room = *q->len;
+	int result = sev_result(call, code);
+
+	if (room && result < 0)
+		return result;
+	if (result == 0 && *q->user && sev_copy_out_padded(*q->user, q->data, q->size, room) < 0)
+		result = -EFAULT;
+	*q->len = code == PSP_SUCCESS || code == PSP_INVALID_LEN ? (uint32_t)q->size : 0;
+	return sev_copy_out(call, q->params, q->params_size) < 0 ? -EFAULT : result;
+}
+
+static int ask_firmware(struct sev_call *call, const struct question *q)
+{
+	int result = sev_take_params(call, q->params, q->params_size);
+	bool fits;
+
+	if (result < 0)
+		return result;
+	if (*q->len && *q->user && *q->len > SEV_BLOB_MAX_BYTES)
 		return -EINVAL;
 	result = sev_ready(call);
-	return result < 0 ? result : a->user && *a->len >= a->size;
+	if (result < 0)
+		return result;
+	fits = *q->user && *q->len >= q->size;
+	return give_answer(call, q, q->ask(call, q->params, fits ? q->data : NULL));
+}
+
+static uint32_t ask_measure(struct sev_call *call, const void *params, void *data)
+{
+	return psp_launch_measure(call->psp, call->sev->handle, data);
 }
 
 int sev_launch_measure(struct sev_call *call)
 {
 	struct kvm_sev_launch_measure params;
 	struct abi_sev_measure measure;
-	struct sev_answer answer = {&measure, sizeof(measure), &params, sizeof(params), 0, &params.len};
-	int result = sev_take_params(call, &params, sizeof(params));
+	const struct question q = {
+	        ask_measure, &measure, sizeof(measure), &params, sizeof(params), &params.uaddr, &params.len};
 
-	if (result < 0)
-		return result;
-	answer.user = params.uaddr;
-	result = answer_fits(call, &answer);
-	if (result < 0)
-		return result;
-	return sev_answer(
-	        call, psp_launch_measure(call->psp, call->sev->handle, result ? &measure : NULL), &answer);
+	return ask_firmware(call, &q);
 }
 
-int sev_launch_finish(struct sev_call *call)
+static uint32_t ask_report(struct sev_call *call, const void *params, void *data)
 {
-	int result = sev_ready(call);
+	const struct kvm_sev_attestation_report *p = params;
 
-	return result < 0 ? result : sev_result(call, psp_launch_finish(call->psp, call->sev->handle));
-}
-
-int sev_guest_status(struct sev_call *call)
-{
-	struct psp_sev_status status;
-	int result = sev_ready(call);
-
-	if (result == 0)
-		result = sev_result(call, psp_guest_status(call->psp, call->sev->handle, &status));
-	if (result == 0) {
-		const struct kvm_sev_guest_status params = {
-		        .handle = call->sev->handle, .policy = status.policy, .state = status.state};
-
-		result = sev_copy_out(call, &params, sizeof(params));
-	}
-	return result;
+	return psp_attestation_report(call->psp, call->sev->handle, p->mnonce, data);
 }
 
 int sev_attestation_report(struct sev_call *call)
 {
 	struct kvm_sev_attestation_report params;
 	struct abi_sev_report report;
-	struct sev_answer answer = {&report, sizeof(report), &params, sizeof(params), 0, &params.len};
-	int result = sev_take_params(call, &params, sizeof(params));
+	const struct question q = {
+	        ask_report, &report, sizeof(report), &params, sizeof(params), &params.uaddr, &params.len};
 
-	if (result < 0)
-		return result;
-	answer.user = params.uaddr;
-	result = answer_fits(call, &answer);
-	if (result < 0)
-		return result;
-	return sev_answer(call,
-	        psp_attestation_report(call->psp, call->sev->handle, params.mnonce, result ? &report : NULL),
-	        &answer);
+	return ask_firmware(call, &q);
 }

@@ -177,14 +177,17 @@ static int secret_to(struct sev_call *call, const struct kvm_sev_launch_secret *
 	uint64_t spa = 0, size = params->guest_len;
 	int result = sev_guest_spa(call, params->guest_uaddr, &size, &spa);
 
-	if (result == 0 && size < params->guest_len)
-		result = -EINVAL;
-	if (result == 0)
-		packet = sev_copy_blob(params->trans_uaddr, params->trans_len, &result);
-	if (result == 0)
-		header = sev_copy_blob(params->hdr_uaddr, params->hdr_len, &result);
-	if (result == 0)
-		result = sev_ready(call);
+	if (result < 0)
+		return result;
+	if (size < params->guest_len)
+		return -EINVAL;
+	packet = sev_copy_blob(params->trans_uaddr, params->trans_len, &result);
+	if (!packet)
+		return result;
+	header = sev_copy_blob(params->hdr_uaddr, params->hdr_len, &result);
+	if (!header)
+		return result;
+	result = sev_ready(call);
 	return result < 0 ? result : sev_result(call, secret(call, params, spa, header, packet));
 }
 
@@ -193,8 +196,9 @@ int sev_launch_secret(struct sev_call *call)
 	struct kvm_sev_launch_secret params;
 	int result = sev_take_params(call, &params, sizeof(params));
 
-	if (result == 0)
-		result = sev_pin(call->sev, params.guest_uaddr, params.guest_len, true);
+	if (result < 0)
+		return result;
+	result = sev_pin(call->sev, params.guest_uaddr, params.guest_len, true);
 	if (result < 0)
 		return result;
 	result = secret_to(call, &params);
@@ -230,11 +234,10 @@ static int dbg_read(struct sev_call *call, uint64_t from, uint64_t to, size_t si
 	struct blocks b;
 	int result = blocks_around(call, &b, from, size);
 
-	if (result == 0)
-		result = decrypt(call, &b);
-	if (result == 0)
-		result = object_copy_out((uintptr_t)to, b.plain + b.offset, size);
-	return result;
+	if (result < 0)
+		return result;
+	result = decrypt(call, &b);
+	return result < 0 ? result : object_copy_out((uintptr_t)to, b.plain + b.offset, size);
 }
 
 /* Blocks that are written in part are decrypted first. */
@@ -243,10 +246,12 @@ static int dbg_write(struct sev_call *call, uint64_t from, uint64_t to, size_t s
 	struct blocks b;
 	int result = blocks_around(call, &b, to, size);
 
-	if (result == 0 && b.size != size)
-		result = decrypt(call, &b);
-	if (result == 0)
-		result = object_copy_in(b.plain + b.offset, (uintptr_t)from, size);
+	if (result < 0)
+		return result;
+	result = b.size != size ? decrypt(call, &b) : 0;
+	if (result < 0)
+		return result;
+	result = object_copy_in(b.plain + b.offset, (uintptr_t)from, size);
 	if (result < 0)
 		return result;
 	return sev_result(call, psp_dbg_encrypt(call->psp, call->sev->handle, b.plain, sev_pointer(b.address),
@@ -262,20 +267,27 @@ static size_t in_page(uint64_t address, size_t size)
 
 typedef int dbg_step_fn(struct sev_call *call, uint64_t from, uint64_t to, size_t size);
 
-/* A page of each, both pinned meanwhile. */
+static int dbg_pinned(struct sev_call *call, dbg_step_fn *step, uint64_t from, uint64_t to, size_t size)
+{
+	int result = sev_pin(call->sev, to, size, true);
+
+	if (result < 0)
+		return result;
+	result = sev_ready(call);
+	if (result == 0)
+		result = step(call, from, to, size);
+	sev_unpin(call->sev, to, size);
+	return result;
+}
+
+/* A page of each, and both stay pinned for the whole step. */
 static int dbg_page(struct sev_call *call, dbg_step_fn *step, uint64_t from, uint64_t to, size_t size)
 {
 	int result = sev_pin(call->sev, from, size, false);
 
 	if (result < 0)
 		return result;
-	result = sev_pin(call->sev, to, size, true);
-	if (result == 0) {
-		result = sev_ready(call);
-		if (result == 0)
-			result = step(call, from, to, size);
-		sev_unpin(call->sev, to, size);
-	}
+	result = dbg_pinned(call, step, from, to, size);
 	sev_unpin(call->sev, from, size);
 	return result;
 }
@@ -292,15 +304,17 @@ static int dbg(struct sev_call *call, dbg_step_fn *step)
 	if (!params.len || !params.src_uaddr || !params.dst_uaddr ||
 	        !add_ok(params.src_uaddr, params.len, &end) || !add_ok(params.dst_uaddr, params.len, &end))
 		return -EINVAL;
-	while (params.len && result == 0) {
+	while (params.len) {
 		size_t size = in_page(params.dst_uaddr, in_page(params.src_uaddr, params.len));
 
 		result = dbg_page(call, step, params.src_uaddr, params.dst_uaddr, size);
+		if (result < 0)
+			return result;
 		params.src_uaddr += size;
 		params.dst_uaddr += size;
 		params.len -= (uint32_t)size;
 	}
-	return result;
+	return 0;
 }
 
 int sev_dbg_decrypt(struct sev_call *call)

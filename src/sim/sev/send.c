@@ -8,32 +8,11 @@
 #include "command.h"
 #include "decrypted.h"
 
-/* Blobs of a command, freed together. */
-struct blobs {
-	void *at[3];
-};
-
-static void blobs_finish(const struct blobs *b)
-{
-	for (size_t i = 0; i < ARRAY_LEN(b->at); i++)
-		free(b->at[i]);
-}
-
-#define auto_blobs __attribute__((cleanup(blobs_finish)))
-
-static int take_blob(struct blobs *b, unsigned i, uint64_t user, uint32_t size)
-{
-	int result;
-
-	b->at[i] = sev_copy_blob(user, size, &result);
-	return result;
-}
-
 /* ---- out ---- */
 
 /* Lengths are the firmware's to judge, all but the one that asks for a length. */
-static uint32_t start_code(struct sev_call *call, struct kvm_sev_send_start *params, const struct blobs *b,
-        struct abi_sev_session *session)
+static uint32_t start_code(struct sev_call *call, struct kvm_sev_send_start *params,
+        const struct sev_blobs *b, struct abi_sev_session *session)
 {
 	const struct psp_receiver receiver = {
 	        params->pdh_cert_len == sizeof(struct abi_sev_cert) ? b->at[0] : NULL,
@@ -64,7 +43,8 @@ static int send_start_query(struct sev_call *call, struct kvm_sev_send_start *pa
 	return sev_copy_out(call, params, sizeof(*params)) < 0 ? -EFAULT : result;
 }
 
-static int send_start_with(struct sev_call *call, struct kvm_sev_send_start *params, const struct blobs *b)
+static int send_start_with(
+        struct sev_call *call, struct kvm_sev_send_start *params, const struct sev_blobs *b)
 {
 	struct abi_sev_session session;
 	int result = sev_result(call, start_code(call, params, b, &session));
@@ -74,10 +54,21 @@ static int send_start_with(struct sev_call *call, struct kvm_sev_send_start *par
 	return sev_copy_out(call, params, sizeof(*params)) < 0 ? -EFAULT : result;
 }
 
+/* Who the guest is for: the other platform's PDH, its chain, AMD's chain. */
+static int take_receiver(struct sev_blobs *b, const struct kvm_sev_send_start *params)
+{
+	int result = sev_blob_take(b, 0, params->pdh_cert_uaddr, params->pdh_cert_len);
+
+	if (result < 0)
+		return result;
+	result = sev_blob_take(b, 1, params->plat_certs_uaddr, params->plat_certs_len);
+	return result < 0 ? result : sev_blob_take(b, 2, params->amd_certs_uaddr, params->amd_certs_len);
+}
+
 int sev_send_start(struct sev_call *call)
 {
 	struct kvm_sev_send_start params;
-	auto_blobs struct blobs b = {0};
+	auto_sev_blobs struct sev_blobs b = {0};
 	int result = sev_take_params(call, &params, sizeof(params));
 
 	if (result < 0)
@@ -87,13 +78,10 @@ int sev_send_start(struct sev_call *call)
 	if (!params.pdh_cert_uaddr || !params.pdh_cert_len || !params.session_uaddr ||
 	        params.session_len > SEV_BLOB_MAX_BYTES)
 		return -EINVAL;
-	result = take_blob(&b, 0, params.pdh_cert_uaddr, params.pdh_cert_len);
-	if (result == 0)
-		result = take_blob(&b, 1, params.plat_certs_uaddr, params.plat_certs_len);
-	if (result == 0)
-		result = take_blob(&b, 2, params.amd_certs_uaddr, params.amd_certs_len);
-	if (result == 0)
-		result = sev_ready(call);
+	result = take_receiver(&b, &params);
+	if (result < 0)
+		return result;
+	result = sev_ready(call);
 	return result < 0 ? result : send_start_with(call, &params, &b);
 }
 
@@ -128,11 +116,12 @@ static int send_data(struct sev_call *call, const struct kvm_sev_send_update_dat
 	        sev_guest_spa(call, params->guest_uaddr, &size, &spa) < 0)
 		return -ENOMEM;
 	result = sev_ready(call);
-	if (result == 0)
-		result = sev_result(call,
-		        psp_send_update_data(call->psp, call->sev->handle, sev_pointer(params->guest_uaddr),
-		                spa, params->guest_len, params->hdr_len >= sizeof(header) ? &header : NULL,
-		                params->trans_len >= params->guest_len ? packet : NULL));
+	if (result < 0)
+		return result;
+	result = sev_result(
+	        call, psp_send_update_data(call->psp, call->sev->handle, sev_pointer(params->guest_uaddr),
+	                      spa, params->guest_len, params->hdr_len >= sizeof(header) ? &header : NULL,
+	                      params->trans_len >= params->guest_len ? packet : NULL));
 	if (result < 0)
 		return result;
 	if (sev_copy_out_padded(params->trans_uaddr, packet, params->guest_len, params->trans_len) < 0 ||
@@ -161,72 +150,56 @@ int sev_send_update_data(struct sev_call *call)
 	return result;
 }
 
-/* A command without data. */
-static int plain(struct sev_call *call, uint32_t (*command)(struct psp *psp, uint32_t handle))
-{
-	int result = sev_ready(call);
-
-	return result < 0 ? result : sev_result(call, command(call->psp, call->sev->handle));
-}
-
 int sev_send_finish(struct sev_call *call)
 {
-	return plain(call, psp_send_finish);
+	return sev_plain(call, psp_send_finish);
 }
 
 int sev_send_cancel(struct sev_call *call)
 {
-	return plain(call, psp_send_cancel);
+	return sev_plain(call, psp_send_cancel);
 }
 
 /* ---- in ---- */
 
-static int receive(struct sev_call *call, struct kvm_sev_receive_start *params, const struct blobs *b)
+/* The sender's PDH and the session with it, which the firmware reads in their whole size. */
+static uint32_t receive_start(struct sev_call *call, void *params, const struct sev_blobs *b)
 {
-	pthread_mutex_t *driver_lock = &sev_platform_of(call->vm)->driver_lock;
-	int fd = (int)call->cmd->sev_fd, result = sev_check_device(call, fd);
-	uint32_t code = PSP_INVALID_LEN;
+	struct kvm_sev_receive_start *p = params;
 
-	if (result < 0)
-		return result;
-	pthread_mutex_lock(driver_lock);
-	if (params->pdh_len >= sizeof(struct abi_sev_cert) &&
-	        params->session_len >= sizeof(struct abi_sev_session))
-		code = psp_receive_start(call->psp, &params->handle, params->policy, b->at[0], b->at[1]);
-	result = sev_result(call, code);
-	if (result == 0)
-		result = sev_bind(call, params->handle, fd);
-	pthread_mutex_unlock(driver_lock);
-	if (result == 0 && sev_copy_out(call, params, sizeof(*params)) < 0)
-		result = sev_unbind(call);
-	return result;
+	if (p->pdh_len < sizeof(struct abi_sev_cert) || p->session_len < sizeof(struct abi_sev_session))
+		return PSP_INVALID_LEN;
+	return psp_receive_start(call->psp, &p->handle, p->policy, b->at[0], b->at[1]);
 }
 
 int sev_receive_start(struct sev_call *call)
 {
 	struct kvm_sev_receive_start params;
-	auto_blobs struct blobs b = {0};
+	auto_sev_blobs struct sev_blobs b = {0};
+	const struct sev_start start = {receive_start, &params, sizeof(params), &params.handle, &b};
 	int result = sev_take_params(call, &params, sizeof(params));
 
-	if (result == 0 &&
-	        (!params.pdh_uaddr || !params.pdh_len || !params.session_uaddr || !params.session_len))
-		result = -EINVAL;
-	if (result == 0)
-		result = take_blob(&b, 0, params.pdh_uaddr, params.pdh_len);
-	if (result == 0)
-		result = take_blob(&b, 1, params.session_uaddr, params.session_len);
-	return result < 0 ? result : receive(call, &params, &b);
+	if (result < 0)
+		return result;
+	if (!params.pdh_uaddr || !params.pdh_len || !params.session_uaddr || !params.session_len)
+		return -EINVAL;
+	result = sev_blob_take(&b, 0, params.pdh_uaddr, params.pdh_len);
+	if (result < 0)
+		return result;
+	result = sev_blob_take(&b, 1, params.session_uaddr, params.session_len);
+	return result < 0 ? result : sev_start(call, &start);
 }
 
 static int receive_data(
-        struct sev_call *call, const struct kvm_sev_receive_update_data *params, const struct blobs *b)
+        struct sev_call *call, const struct kvm_sev_receive_update_data *params, const struct sev_blobs *b)
 {
 	uint64_t spa = 0, size = params->guest_len;
 	uint32_t code = PSP_INVALID_LEN;
 	int result = sev_guest_spa(call, params->guest_uaddr, &size, &spa);
 
-	if (result == 0)
-		result = sev_ready(call);
+	if (result < 0)
+		return result;
+	result = sev_ready(call);
 	if (result < 0)
 		return result;
 	if (params->hdr_len >= sizeof(struct abi_sev_secret_header) && params->trans_len >= params->guest_len)
@@ -239,7 +212,7 @@ static int receive_data(
 int sev_receive_update_data(struct sev_call *call)
 {
 	struct kvm_sev_receive_update_data params;
-	auto_blobs struct blobs b = {0};
+	auto_sev_blobs struct sev_blobs b = {0};
 	int result = call->vm->encrypted ? sev_copy_in(call, &params, sizeof(params)) : -EINVAL;
 
 	if (result < 0)
@@ -248,11 +221,13 @@ int sev_receive_update_data(struct sev_call *call)
 	        !params.trans_uaddr || !params.trans_len ||
 	        !within_page(params.guest_uaddr, params.guest_len))
 		return -EINVAL;
-	result = take_blob(&b, 0, params.hdr_uaddr, params.hdr_len);
-	if (result == 0)
-		result = take_blob(&b, 1, params.trans_uaddr, params.trans_len);
-	if (result == 0)
-		result = sev_pin(call->sev, params.guest_uaddr, params.guest_len, true);
+	result = sev_blob_take(&b, 0, params.hdr_uaddr, params.hdr_len);
+	if (result < 0)
+		return result;
+	result = sev_blob_take(&b, 1, params.trans_uaddr, params.trans_len);
+	if (result < 0)
+		return result;
+	result = sev_pin(call->sev, params.guest_uaddr, params.guest_len, true);
 	if (result < 0)
 		return result;
 	result = receive_data(call, &params, &b);
@@ -262,5 +237,5 @@ int sev_receive_update_data(struct sev_call *call)
 
 int sev_receive_finish(struct sev_call *call)
 {
-	return plain(call, psp_receive_finish);
+	return sev_plain(call, psp_receive_finish);
 }

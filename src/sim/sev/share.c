@@ -194,13 +194,14 @@ static int move(struct kvm_vm *vm, struct kvm_vm *source)
 	if (vm->type != source->type || vm->encrypted || !source->encrypted || sev_is_snp(source))
 		return -EINVAL;
 	result = check_vcpus(vm, source);
-	if (result == 0)
-		result = add_vcpu_parts(vm);
-	if (result == 0)
-		move_vcpus(vm, source);
-	if (result == 0)
-		move_context(vm, source);
-	return result;
+	if (result < 0)
+		return result;
+	result = add_vcpu_parts(vm);
+	if (result < 0)
+		return result;
+	move_vcpus(vm, source);
+	move_context(vm, source);
+	return 0;
 }
 
 static unsigned lock_vcpus(struct kvm_vm *vm)

@@ -101,10 +101,10 @@ static int update_page(struct sev_call *call, const struct uapi_sev_snp_launch_u
 	uint8_t page[PAGE_SIZE_BYTES] = {0};
 	int result = take_source(params, n, page);
 
-	if (result == 0 && !kvm_vm_page_is_private(call->vm, gpa))
-		result = -EINVAL;
 	if (result < 0)
 		return result;
+	if (!kvm_vm_page_is_private(call->vm, gpa))
+		return -EINVAL;
 	if (!kvm_gmem_own(row->gmem, offset))
 		return -EEXIST;
 	result = sev_check_device(call, (int)call->cmd->sev_fd);
@@ -217,18 +217,21 @@ int sev_snp_launch_finish(struct sev_call *call)
 	if (params.flags)
 		return -EINVAL;
 	result = sev_vmsas_update(call, update_vmsa, (int)call->cmd->sev_fd);
-	if (result == 0 && params.id_block_en)
-		result = take_id(&params, &block, &auth);
-	if (result == 0)
-		result = sev_check_device(call, call->sev->fd);
+	if (result < 0)
+		return result;
+	result = params.id_block_en ? take_id(&params, &block, &auth) : 0;
+	if (result < 0)
+		return result;
+	result = sev_check_device(call, call->sev->fd);
 	if (result < 0)
 		return result;
 	result = sev_result(
 	        call, psp_snp_launch_finish(call->psp, call->sev->gctx, &params,
 	                      params.id_block_en ? &block : NULL, params.id_block_en ? &auth : NULL));
-	if (result == 0)
-		atomic_store(&call->vm->may_prefault, true);
-	return result;
+	if (result < 0)
+		return result;
+	atomic_store(&call->vm->may_prefault, true);
+	return 0;
 }
 
 int sev_snp_enable_req_certs(struct sev_call *call)

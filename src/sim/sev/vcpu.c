@@ -134,11 +134,13 @@ static int vmsa_update(struct sev_call *call, struct kvm_vcpu *v, sev_vmsa_fn *u
 	sev_vmsa_build(v, call->sev->vmsa_features, legacy, v->sev->vmsa);
 	result = sev_check_device(call, fd);
 	spa = sev_spa_of(sev_platform_of(call->vm), v->sev->vmsa, (uintptr_t)v->sev->vmsa, &size);
-	if (result == 0)
-		result = sev_result(call, update(call, v->sev->vmsa, spa));
-	if (result == 0)
-		protect(v);
-	return result;
+	if (result < 0)
+		return result;
+	result = sev_result(call, update(call, v->sev->vmsa, spa));
+	if (result < 0)
+		return result;
+	protect(v);
+	return 0;
 }
 
 int sev_vmsas_update(struct sev_call *call, sev_vmsa_fn *update, int fd)
