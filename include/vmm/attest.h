@@ -1,7 +1,7 @@
 /*
- * attest: evidence of AMD's secure processor read and judged: SNP reports and their certificates, SEV's
- * platform certificates; and the guest owner's side of a SEV launch. Bytes in, words out: no guest, no
- * kernel, no network. Any thread; nothing is kept between calls. All bytes given are untrusted.
+ * attest: reads and judges evidence of AMD's secure processor: SNP reports with their certificates, and the
+ * certificates of SEV platforms. Bytes go in, a verdict comes out: no guest, no kernel, no network is needed.
+ * Any thread; nothing is kept between calls. All bytes given are untrusted.
  */
 #ifndef VMM_ATTEST_H
 #define VMM_ATTEST_H
@@ -219,8 +219,13 @@ struct evp_pkey_st; /* OpenSSL's EVP_PKEY */
 /* NULL if sig is the key's over data, otherwise why not. crypto_load() must have succeeded. */
 const char *attest_ecdsa_check(
         const struct abi_public_key *key, const void *data, size_t size, const struct abi_signature *sig);
-/* The public half of an own key. ERR_FAILED if it is no P-384 key. */
-int attest_ecdsa_public(struct evp_pkey_st *key, struct abi_public_key *ret_key, struct err *err) MUST_CHECK;
+/*
+ * The key for OpenSSL, which the caller frees with EVP_PKEY_free(). NULL if it is not a point of P-384, or if
+ * a byte that must be zero is not.
+ */
+struct evp_pkey_st *attest_key_from_ec(const struct abi_public_key *key);
+/* The public half of a P-384 key of our own, in the processor's layout. ERR_FAILED if it is another key. */
+int attest_key_to_ec(struct evp_pkey_st *key, struct abi_public_key *ret_key, struct err *err) MUST_CHECK;
 
 /* ---- SEV and SEV-ES: the platform's certificates (SEV API, appendices B and C) ---- */
 
@@ -270,59 +275,6 @@ int attest_sev_pdh(
  * missing or cannot be read.
  */
 int attest_sev_verify(const struct attest_sev_evidence *evidence, struct attest_verdict *ret_verdict,
-        struct err *err) MUST_CHECK;
-
-/* ---- SEV and SEV-ES: the guest owner's side of a launch (SEV API, LAUNCH_START to LAUNCH_SECRET) ---- */
-
-/* The owner's secrets. Wipe with crypto_wipe(). */
-struct attest_owner_keys {
-	uint8_t tek[16]; /* encrypts launch secrets */
-	uint8_t tik[16]; /* authenticates the measurement, the policy and launch secrets */
-};
-_Static_assert(sizeof(struct attest_owner_keys) == 32, "TEK and TIK are wrapped as one");
-
-/*
- * Makes new keys and wraps them for the platform whose PDH this is (its signatures are the caller's business,
- * attest_sev_verify()): the session blob and the owner's Diffie-Hellman certificate for LAUNCH_START.
- */
-int attest_session_create(const struct abi_sev_cert *pdh, uint32_t policy,
-        struct abi_sev_session *ret_session, struct abi_sev_cert *ret_godh,
-        struct attest_owner_keys *ret_keys, struct err *err) MUST_CHECK;
-/* Does policy_mac of the session belong to these keys and this policy? */
-int attest_session_check(const struct abi_sev_session *session, const struct attest_owner_keys *keys,
-        uint32_t policy, bool *ret_good, struct err *err) MUST_CHECK;
-
-/* What LAUNCH_MEASURE authenticates beside its nonce. */
-struct attest_sev_launch {
-	uint8_t api_major, api_minor, build; /* of the firmware that measured, PLATFORM_STATUS */
-	uint32_t policy;
-	uint8_t digest[SHA256_BYTES]; /* of all that was launched, `vmm measure` */
-};
-
-/* The MEASURE that a firmware with these keys must give for this launch and nonce. */
-int attest_measure_expected(const struct attest_owner_keys *keys, const struct attest_sev_launch *launch,
-        const uint8_t mnonce[static 16], uint8_t ret_measure[static 32], struct err *err) MUST_CHECK;
-
-#define ATTEST_SECRET_MAX_BYTES KIB(16) /* the kernel's limit for what goes to LAUNCH_SECRET */
-
-struct attest_secret_entry {
-	struct abi_efi_guid guid;
-	struct attest_blob value;
-};
-
-/*
- * The table of secrets as guests find it (edk2 OvmfPkg/AmdSev, Linux efi_secret), padded with zeros to 16
- * bytes. *ret_data is the caller's to wipe and free. ERR_USAGE if it would be larger than the limit, if an
- * entry is empty or two have the same GUID.
- */
-int attest_secret_table(const struct attest_secret_entry *entries, size_t count, uint8_t **ret_data,
-        size_t *ret_size, struct err *err) MUST_CHECK;
-/*
- * Encrypts data (size: a multiple of 16, at most the limit) for LAUNCH_SECRET of the launch whose MEASURE
- * this is. ret_ciphertext holds size bytes, undefined on failure.
- */
-int attest_secret_pack(const struct attest_owner_keys *keys, const uint8_t measure[static 32],
-        const uint8_t *data, size_t size, struct abi_sev_secret_header *ret_header, uint8_t *ret_ciphertext,
         struct err *err) MUST_CHECK;
 
 #endif

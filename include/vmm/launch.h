@@ -9,18 +9,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/abi/id_block.h"
-#include "vmm/abi/key.h"
 #include "vmm/abi/ovmf.h"
 #include "vmm/abi/snp.h"
 #include "vmm/abi/vmsa.h"
 #include "vmm/attest.h"
 #include "vmm/base.h"
 #include "vmm/config.h"
+#include "vmm/facts.h"
 #include "vmm/host.h"
 #include "vmm/machine.h"
 #include "vmm/page.h"
-#include "vmm/uapi.h"
 
 /* ---- the firmware image's own tables (edk2 OvmfPkg/ResetVector) ---- */
 
@@ -166,122 +164,6 @@ void launch_hasher_destroy(struct launch_hasher *hasher); /* NULL is allowed */
 int launch_plan_digest(const struct launch_plan *plan, const struct launch_watch *watch,
         struct launch_digest *ret_digest, struct err *err) MUST_CHECK;
 
-/* ---- ID block: the firmware refuses a guest whose digest is another (SNP ABI 8.18) ---- */
-
-#define LAUNCH_ID_FILE_MAX_BYTES KIB(16)
-
-/* A private ECDSA P-384 key. */
-struct launch_id_key;
-
-/* From a PEM file without a password. ERR_USAGE with the remedy if it holds no such key. */
-int launch_id_key_read(const char *path, struct launch_id_key **ret_key, struct err *err) MUST_CHECK;
-/* A new one, in memory only. */
-int launch_id_key_generate(struct launch_id_key **ret_key, struct err *err) MUST_CHECK;
-/* Wipes it. NULL is allowed. */
-void launch_id_key_destroy(struct launch_id_key *key);
-
-/* Signs the block, and with author (NULL: none) the ID key. */
-int launch_id_sign(const struct abi_id_block *block, const struct launch_id_key *id,
-        const struct launch_id_key *author, struct abi_id_auth *ret_auth, struct err *err) MUST_CHECK;
-/*
- * A block that lets only this digest and policy run, signed with a key that is wiped before this returns:
- * who launched need not be believed, but what was launched cannot be another. For sev.enforce-digest.
- */
-int launch_id_make(const struct launch_digest *digest, uint64_t policy, struct abi_id_block *ret_block,
-        struct abi_id_auth *ret_auth, struct err *err) MUST_CHECK;
-
-/* From a file: the bare structure, or Base64 of it in lines of any length, or hexadecimal. ERR_USAGE
- * otherwise. */
-int launch_id_block_read(const char *path, struct abi_id_block *ret_block, struct err *err) MUST_CHECK;
-int launch_id_auth_read(const char *path, struct abi_id_auth *ret_auth, struct err *err) MUST_CHECK;
-
-/* Is there an author key in it? */
-bool launch_id_has_author(const struct abi_id_auth *auth);
-/* SHA-384 of a key: ID_KEY_DIGEST and AUTHOR_KEY_DIGEST of the attestation report. */
-void launch_id_key_digest(const struct abi_public_key *key, uint8_t ret_digest[static SHA384_BYTES]);
-/* Would the firmware take block and signatures? ERR_USAGE says which of its checks fails. */
-int launch_id_verify(
-        const struct abi_id_block *block, const struct abi_id_auth *auth, struct err *err) MUST_CHECK;
-/* Would it take a guest of this digest and policy with them? ERR_USAGE says what differs. */
-int launch_id_match(const struct abi_id_block *block, const struct launch_digest *digest, uint64_t policy,
-        struct err *err) MUST_CHECK;
-
-/* ---- what this host can do (launch/facts.c) ---- */
-
-/* What no descriptor tells of a process and of its host's KVM. Strings are borrowed; "" means there is none.
- */
-struct launch_process {
-	const char *cgroup;     /* the folder whose misc controller counts this process's guests */
-	uint32_t hiding_asids;  /* kvm_amd.ciphertext_hiding_asids; 0: off, or not to be seen */
-	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK; UINT64_MAX: none, or CAP_IPC_LOCK is held */
-	bool smt;               /* simultaneous multithreading is on */
-	unsigned linux_version; /* LAUNCH_LINUX() of the host's kernel; 0: not known */
-	unsigned vcpu_files;    /* descriptors of this process that a vCPU takes */
-};
-
-#define LAUNCH_LINUX(major, minor) ((unsigned)(major) << 16 | (minor))
-
-/*
- * This process's own. join: the folder of another cgroup that the process will be in (the key cgroup), or "".
- * ret_process points into static storage: one thread.
- */
-void launch_process_own(const char *join, struct launch_process *ret_process);
-
-/* The ASIDs of a kind, as its misc controller and CPUID tell. */
-struct launch_asids {
-	uint64_t limit; /* of this host; 0: it has none of this kind */
-	uint64_t used;  /* by all guests, as far as can be seen */
-	uint64_t free;  /* for one more guest of this process */
-	bool used_known, free_known;
-	char limiting[160]; /* the cgroup whose limit free comes from; "": none limits more than the host */
-	const char *why;    /* why used or free are not known; NULL: they are */
-};
-
-enum launch_asid_kind { LAUNCH_ASIDS_SEV, LAUNCH_ASIDS_ES, LAUNCH_ASIDS_SNP, LAUNCH_ASID_KINDS };
-
-struct launch_facts {
-	struct err
-	        kvm; /* kind ERR_NONE: /dev/kvm is usable; otherwise nothing below but the device is known */
-	uint32_t vm_types;       /* a bit each, enum uapi_vm_type */
-	bool has_init2;          /* KVM_SEV_INIT2, Linux 6.10 */
-	bool has_private_memory; /* guest_memfd, its slots and attributes */
-	bool has_conversion;     /* KVM_CAP_EXIT_HYPERCALL */
-	bool features_known, policy_known, certs_known;
-	uint64_t vmsa_features, policy_bits, req_certs;
-	uint32_t cpu_signature; /* CPUID.1:EAX of the host */
-	enum attest_product product;
-	uint32_t sev_eax; /* CPUID 8000001F: generations */
-	unsigned c_bit, reduced_bits;
-	uint32_t sev_asid_max, sev_asid_min; /* ECX, EDX */
-
-	struct err device; /* kind ERR_NONE: /dev/sev was opened */
-	struct err status; /* of SEV_PLATFORM_STATUS; kind ERR_NONE: below is known */
-	uint8_t api_major, api_minor, build, state;
-	bool owned, es_initialised;
-	uint32_t guests;
-	struct err snp_status; /* of SNP_PLATFORM_STATUS; kind ERR_NONE: below is known */
-	struct uapi_sev_snp_status snp;
-
-	uint32_t hiding_asids; /* as in launch_process */
-	struct launch_asids asids[LAUNCH_ASID_KINDS];
-	uint64_t memlock_bytes; /* as in launch_process */
-	bool smt;               /* as in launch_process */
-	unsigned linux_version; /* as in launch_process */
-};
-
-/* The oldest firmware with which Linux initialises SEV-SNP: drivers/crypto/ccp, SNP_MIN_API_MAJOR and _MINOR.
- */
-#define LAUNCH_SNP_API_MAJOR 1
-#define LAUNCH_SNP_API_MINOR 51
-#define LAUNCH_SNP_API       "1.51"
-/* Is the firmware known, and older than that? */
-bool launch_firmware_is_too_old(const struct launch_facts *facts);
-
-/* Asks everything that costs nothing and changes nothing. Never fails: what is not to be had says why. */
-void launch_facts_gather(
-        struct host *host, const struct launch_process *process, struct launch_facts *ret_facts);
-enum launch_asid_kind launch_asid_kind(enum config_sev_type type);
-
 /* ---- a launch (launch/launch.c) ---- */
 
 /* What a launch does, in the order of most: the places at which it can be refused. */
@@ -312,13 +194,13 @@ struct launch;
  * irreversible happens yet. ERR_USAGE or ERR_HOST with the first reason why the launch would be refused.
  * host, config's strings and process are borrowed; process NULL: this process's own facts.
  */
-int launch_create(struct host *host, const struct config *config, const struct launch_process *process,
+int launch_create(struct host *host, const struct config *config, const struct facts_process *process,
         struct launch **ret_launch, struct err *err) MUST_CHECK;
 /* The files as the launch has read them, once, and measures them; as long as the launch. */
 struct machine_files launch_machine_files(const struct launch *launch);
 /* launch_create() that goes on where the host would refuse: for launch_findings(). */
 int launch_create_unjudged(struct host *host, const struct config *config,
-        const struct launch_process *process, struct launch **ret_launch, struct err *err) MUST_CHECK;
+        const struct facts_process *process, struct launch **ret_launch, struct err *err) MUST_CHECK;
 /*
  * One incarnation: a new VM at its reset vector, launched and measured. A reset is another one under the same
  * machine. The VM is the caller's to destroy, before the launch. Main thread.

@@ -7,6 +7,7 @@
 #include "vmm/base.h"
 #include "vmm/config.h"
 #include "vmm/device.h"
+#include "vmm/facts.h"
 #include "vmm/host.h"
 
 struct run;
@@ -20,13 +21,11 @@ struct run_console_io {
 	const struct run_script *script; /* waits for the guest's output and types; NULL: none */
 };
 
-struct launch_process;
-
 /* Where a guest runs; everything is borrowed. */
 struct run_place {
 	struct host *host;
-	const struct device_clock *clock;     /* of hosts with a time of their own; NULL: this computer's */
-	const struct launch_process *process; /* NULL: this process's own limits and cgroup */
+	const struct device_clock *clock;    /* of hosts with a time of their own; NULL: this computer's */
+	const struct facts_process *process; /* NULL: this process's own limits and cgroup */
 };
 
 /*

@@ -164,8 +164,3 @@ const char *attest_ecdsa_check(
 	return pkey ? attest_key_check_ecdsa(pkey, EVP_sha384(), data, size, sig)
 	            : "its key is not a point of P-384 with zeros around it";
 }
-
-int attest_ecdsa_public(struct evp_pkey_st *key, struct abi_public_key *ret_key, struct err *err)
-{
-	return attest_key_to_ec(key, ret_key, err);
-}

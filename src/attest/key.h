@@ -20,12 +20,8 @@ static inline void key_free_cleanup(EVP_PKEY **key)
 }
 #define auto_key __attribute__((cleanup(key_free_cleanup)))
 
-/* NULL if it is no point of P-384, or what must be zero is not. */
-EVP_PKEY *attest_key_from_ec(const struct abi_public_key *key);
 /* Numbers little-endian, of size bytes each. NULL if OpenSSL refuses them. */
 EVP_PKEY *attest_key_from_rsa(const uint8_t *modulus, const uint8_t *exponent, size_t size);
-/* The point of an own P-384 key, in the processor's layout. */
-int attest_key_to_ec(EVP_PKEY *key, struct abi_public_key *ret_key, struct err *err) MUST_CHECK;
 /* SHA-384 of the SubjectPublicKeyInfo. */
 bool attest_key_fingerprint(EVP_PKEY *key, uint8_t ret_digest[static SHA384_BYTES]) MUST_CHECK;
 

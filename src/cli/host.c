@@ -12,13 +12,13 @@
 
 static void ask(const struct cli_hosts *hosts, const struct config *config, struct cli_host_offer *offer)
 {
-	const struct launch_process *process = cli_hosts_process(hosts);
-	struct launch_process own;
+	const struct facts_process *process = cli_hosts_process(hosts);
+	struct facts_process own;
 	int fd = -1;
 
 	if (!process)
-		launch_process_own(config->cgroup, &own);
-	launch_facts_gather(hosts->host, process ?: &own, &offer->facts);
+		facts_process_own(config->cgroup, &own);
+	facts_gather(hosts->host, process ?: &own, &offer->facts);
 	if (call_kvm_open(hosts->host, &fd, &offer->reason) < 0)
 		return;
 	offer->opened = true;

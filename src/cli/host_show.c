@@ -14,14 +14,14 @@ static const struct {
 	const char *name, *key;
 	uint32_t cpuid; /* CPUID 8000001F EAX */
 	unsigned vm_type;
-	enum launch_asid_kind asids;
+	enum facts_asid_kind asids;
 } generations[] = {
-        {"SEV", "sev", 1u << 1, UAPI_VM_SEV, LAUNCH_ASIDS_SEV},
-        {"SEV-ES", "sev-es", 1u << 3, UAPI_VM_SEV_ES, LAUNCH_ASIDS_ES},
-        {"SEV-SNP", "sev-snp", 1u << 4, UAPI_VM_SNP, LAUNCH_ASIDS_SNP},
+        {"SEV", "sev", 1u << 1, UAPI_VM_SEV, FACTS_ASIDS_SEV},
+        {"SEV-ES", "sev-es", 1u << 3, UAPI_VM_SEV_ES, FACTS_ASIDS_ES},
+        {"SEV-SNP", "sev-snp", 1u << 4, UAPI_VM_SNP, FACTS_ASIDS_SNP},
 };
 
-static bool is_offered(const struct launch_facts *facts, size_t i)
+static bool is_offered(const struct facts *facts, size_t i)
 {
 	if (!facts->has_init2 && generations[i].vm_type != UAPI_VM_SNP)
 		return facts->sev_eax & generations[i].cpuid;
@@ -43,22 +43,21 @@ static const char *bit_words(const struct config_bit *table, uint64_t bits, char
 	return text;
 }
 
-#define OLD_FIRMWARE "Linux initialises SEV-SNP with firmware of API version " LAUNCH_SNP_API " or newer only"
+#define OLD_FIRMWARE "Linux initialises SEV-SNP with firmware of API version " FACTS_SNP_API " or newer only"
 
 /*
  * Returns why KVM does not offer what the processor has; NULL if KVM offers it, or if the reason cannot be
  * seen.
  */
-static const char *why_not(const struct launch_facts *facts, size_t i)
+static const char *why_not(const struct facts *facts, size_t i)
 {
 	bool snp = generations[i].vm_type == UAPI_VM_SNP;
 
-	return snp && facts->sev_eax & generations[i].cpuid && launch_firmware_is_too_old(facts)
-	               ? OLD_FIRMWARE
-	               : NULL;
+	return snp && facts->sev_eax & generations[i].cpuid && facts_firmware_is_too_old(facts) ? OLD_FIRMWARE
+	                                                                                        : NULL;
 }
 
-static enum attest_tcb_layout tcb_layout(const struct launch_facts *facts)
+static enum attest_tcb_layout tcb_layout(const struct facts *facts)
 {
 	return facts->product >= ATTEST_TURIN ? ATTEST_TCB_TURIN : ATTEST_TCB_MILAN;
 }
@@ -73,7 +72,7 @@ static const char *state_name(uint8_t state)
 
 /* ---- words ---- */
 
-static void print_asids(const struct launch_asids *asids)
+static void print_asids(const struct facts_asids *asids)
 {
 	printf("%" PRIu64 " ASIDs", asids->limit);
 	if (asids->used_known)
@@ -86,7 +85,7 @@ static void print_asids(const struct launch_asids *asids)
 	printf("\n");
 }
 
-static void print_generations(const struct launch_facts *facts)
+static void print_generations(const struct facts *facts)
 {
 	for (size_t i = 0; i < ARRAY_LEN(generations); i++) {
 		const char *why = why_not(facts, i);
@@ -100,7 +99,7 @@ static void print_generations(const struct launch_facts *facts)
 	}
 }
 
-static void print_tcb(const struct launch_facts *facts, const char *name, uint64_t tcb)
+static void print_tcb(const struct facts *facts, const char *name, uint64_t tcb)
 {
 	enum attest_tcb_layout layout = tcb_layout(facts);
 
@@ -120,7 +119,7 @@ static void print_tcb(const struct launch_facts *facts, const char *name, uint64
  */
 static void vcek_url(const struct cli_host_offer *offer, char ret_url[static ATTEST_URL_BYTES])
 {
-	const struct launch_facts *facts = &offer->facts;
+	const struct facts *facts = &offer->facts;
 	struct abi_snp_report report = {
 	        .version = 3,
 	        .cpuid_family =
@@ -161,7 +160,7 @@ static void print_id(const struct cli_host_offer *offer)
 		       "have\n");
 }
 
-static void print_firmware(const struct launch_facts *facts)
+static void print_firmware(const struct facts *facts)
 {
 	if (facts->device.kind) {
 		printf("firmware: cannot be asked: %s\n", facts->device.text);
@@ -185,7 +184,7 @@ static void print_firmware(const struct launch_facts *facts)
 	print_tcb(facts, "reported", facts->snp.reported_tcb_version);
 }
 
-static void print_masks(const struct launch_facts *facts)
+static void print_masks(const struct facts *facts)
 {
 	char words[WORDS_BYTES];
 
@@ -218,7 +217,7 @@ static void print_capabilities(const struct cli_host_offer *offer)
 
 void cli_host_print_words(const struct cli_host_offer *offer)
 {
-	const struct launch_facts *facts = &offer->facts;
+	const struct facts *facts = &offer->facts;
 
 	printf("KVM: %s%s\n", offer->usable ? "usable, API version 12" : "not usable: ",
 	        offer->usable ? "" : offer->reason.text);
@@ -245,14 +244,14 @@ static json_t *bits(bool known, uint64_t mask, const struct config_bit *table)
 	return known ? json_doc_bits(mask, table) : json_null();
 }
 
-static json_t *asids_json(const struct launch_asids *asids)
+static json_t *asids_json(const struct facts_asids *asids)
 {
 	return json_pack("{s:I, s:o, s:o, s:o, s:o}", "limit", (json_int_t)asids->limit, "used",
 	        number(asids->used_known, asids->used), "free", number(asids->free_known, asids->free),
 	        "limited-by", json_doc_text(asids->limiting), "unknown-because", json_doc_text(asids->why));
 }
 
-static json_t *generations_json(const struct launch_facts *facts)
+static json_t *generations_json(const struct facts *facts)
 {
 	json_t *all = json_object();
 
@@ -264,7 +263,7 @@ static json_t *generations_json(const struct launch_facts *facts)
 	return all;
 }
 
-static json_t *sev_json(const struct launch_facts *facts)
+static json_t *sev_json(const struct facts *facts)
 {
 	if (facts->status.kind)
 		return json_pack("{s:o, s:n, s:n, s:n, s:n, s:n}", "reason",
@@ -274,7 +273,7 @@ static json_t *sev_json(const struct launch_facts *facts)
 	        state_name(facts->state), "owned", facts->owned, "guests", (int)facts->guests);
 }
 
-static json_t *snp_json(const struct launch_facts *facts)
+static json_t *snp_json(const struct facts *facts)
 {
 	const struct uapi_sev_snp_status *snp = &facts->snp;
 	enum attest_tcb_layout layout = tcb_layout(facts);
@@ -311,7 +310,7 @@ static json_t *kvm_json(const struct cli_host_offer *offer)
 	        number(offer->opened, KVM_API_VERSION), "capabilities", capabilities_json(offer));
 }
 
-static json_t *processor_json(const struct launch_facts *facts)
+static json_t *processor_json(const struct facts *facts)
 {
 	bool known = facts->product != ATTEST_PRODUCT_UNKNOWN;
 
@@ -335,7 +334,7 @@ static json_t *chip_json(const struct cli_host_offer *offer)
 
 int cli_host_print_json(const struct cli_host_offer *offer, struct err *err)
 {
-	const struct launch_facts *facts = &offer->facts;
+	const struct facts *facts = &offer->facts;
 	auto_json json_t *root = json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:{s:o, s:o}, s:o}",
 	        "simulated", offer->simulated, "kvm", kvm_json(offer), "processor", processor_json(facts),
 	        "generations", generations_json(facts), "vm-types", json_doc_mask(facts->vm_types),

@@ -15,7 +15,7 @@ struct cli_host_offer {
 	bool id_known;
 	uint8_t id[64];       /* of the chip (SEV_GET_ID2) */
 	struct err id_reason; /* why it is not known */
-	struct launch_facts facts;
+	struct facts facts;
 };
 
 void cli_host_print_words(const struct cli_host_offer *offer);

@@ -70,7 +70,7 @@ static int open_real(struct cli_hosts *hosts, const struct config *config, FILE 
 	if (sim_host_create(&options, &hosts->real, err) < 0)
 		return -1;
 	hosts->sim = true;
-	hosts->process = (struct launch_process){
+	hosts->process = (struct facts_process){
 	        .vcpu_files = 2,
 	        .cgroup = config->sim.cgroup,
 	        .hiding_asids = config->sim.snp_asids,
@@ -126,7 +126,7 @@ const struct device_clock *cli_hosts_clock(const struct cli_hosts *hosts)
 	return hosts->own_time ? &hosts->clock : NULL;
 }
 
-const struct launch_process *cli_hosts_process(const struct cli_hosts *hosts)
+const struct facts_process *cli_hosts_process(const struct cli_hosts *hosts)
 {
 	return hosts->sim ? &hosts->process : NULL;
 }

@@ -17,8 +17,8 @@ struct cli_hosts {
 	struct host *traced; /* NULL if there is no trace */
 	FILE *trace;
 	bool sim;
-	struct launch_process process; /* for the software platform, from the configuration */
-	bool own_time;                 /* the guest has clock's time, not this computer's */
+	struct facts_process process; /* for the software platform, from the configuration */
+	bool own_time;                /* the guest has clock's time, not this computer's */
 	struct device_clock clock;
 };
 
@@ -34,7 +34,7 @@ int cli_sim_check(const struct config *config, struct err *err) MUST_CHECK;
 /* Returns the guest's clock, or NULL if the guest has this computer's time. */
 const struct device_clock *cli_hosts_clock(const struct cli_hosts *hosts);
 /* Returns the cgroup and the limits of this process on the software platform, or NULL if its own apply. */
-const struct launch_process *cli_hosts_process(const struct cli_hosts *hosts);
+const struct facts_process *cli_hosts_process(const struct cli_hosts *hosts);
 /* Closes the host. The software platform logs its figures. */
 void cli_hosts_close(struct cli_hosts *hosts);
 

@@ -8,6 +8,7 @@
 #include "verbs.h"
 #include "vmm/json.h"
 #include "vmm/launch.h"
+#include "vmm/owner.h"
 
 /* ---- what the verbs share ---- */
 
@@ -125,20 +126,20 @@ static int sign(const struct cli_args *args, const struct abi_id_block *block, s
         struct err *err)
 {
 	const char *author_path = cli_value(args, "author-key");
-	struct launch_id_key *id = NULL, *author = NULL;
-	int result = launch_id_key_read(cli_value(args, "id-key"), &id, err);
+	struct owner_id_key *id = NULL, *author = NULL;
+	int result = owner_id_key_read(cli_value(args, "id-key"), &id, err);
 
 	if (result < 0)
 		return err_wrap(err, "--id-key");
 	if (author_path) {
-		result = launch_id_key_read(author_path, &author, err);
+		result = owner_id_key_read(author_path, &author, err);
 		if (result < 0)
 			err_wrap(err, "--author-key");
 	}
 	if (result == 0)
-		result = launch_id_sign(block, id, author, ret_auth, err);
-	launch_id_key_destroy(id);
-	launch_id_key_destroy(author);
+		result = owner_id_sign(block, id, author, ret_auth, err);
+	owner_id_key_destroy(id);
+	owner_id_key_destroy(author);
 	return result;
 }
 
@@ -218,15 +219,15 @@ static int run_show(const struct cli_args *args, struct err *err)
 	struct shown shown = {0};
 	struct abi_id_auth auth;
 
-	if (crypto_load(err) < 0 || launch_id_block_read(cli_operand(args, 0), &shown.block, err) < 0)
+	if (crypto_load(err) < 0 || owner_id_block_read(cli_operand(args, 0), &shown.block, err) < 0)
 		return -1;
 	shown.has_auth = cli_operand(args, 1) != NULL;
 	if (shown.has_auth) {
-		if (launch_id_auth_read(cli_operand(args, 1), &auth, err) < 0)
+		if (owner_id_auth_read(cli_operand(args, 1), &auth, err) < 0)
 			return -1;
-		shown.has_author = launch_id_has_author(&auth);
-		launch_id_key_digest(&auth.id_key, shown.id_key);
-		launch_id_key_digest(&auth.author_key, shown.author_key);
+		shown.has_author = owner_id_has_author(&auth);
+		owner_id_key_digest(&auth.id_key, shown.id_key);
+		owner_id_key_digest(&auth.author_key, shown.author_key);
 	}
 	if (cli_given(args, "json"))
 		return print_json(&shown, err);
@@ -244,17 +245,17 @@ static int run_check(const struct cli_args *args, struct err *err)
 	uint64_t policy;
 	bool given;
 
-	if (launch_id_block_read(cli_operand(args, 0), &block, err) < 0 ||
-	        launch_id_auth_read(cli_operand(args, 1), &auth, err) < 0 ||
+	if (owner_id_block_read(cli_operand(args, 0), &block, err) < 0 ||
+	        owner_id_auth_read(cli_operand(args, 1), &auth, err) < 0 ||
 	        wanted(args, &digest, &policy, &given, err) < 0)
 		return -1;
 	/* That the block does not fit is an answer, not a mistake in the command line. */
-	if (launch_id_verify(&block, &auth, err) < 0 ||
-	        (given && launch_id_match(&block, &digest, policy, err) < 0)) {
+	if (owner_id_verify(&block, &auth, err) < 0 ||
+	        (given && owner_id_match(&block, digest.bytes, digest.size_bytes, policy, err) < 0)) {
 		err->kind = ERR_FAILED;
 		return -1;
 	}
-	printf("signature%s good%s\n", launch_id_has_author(&auth) ? "s" : "",
+	printf("signature%s good%s\n", owner_id_has_author(&auth) ? "s" : "",
 	        given ? ", digest and policy are this guest's" : "");
 	return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "measure.h"
 #include "verbs.h"
+#include "vmm/owner.h"
 
 #define SAVED_MAX_BYTES MIB(64)
 
@@ -100,11 +101,11 @@ static int check_id_block(const struct config *config, const json_t *measurement
 		return err_set(err, ERR_FAILED,
 		        "only SEV-SNP guests have ID blocks: leave sev.id-block out, or set sev.type to "
 		        "sev-snp");
-	if (launch_id_block_read(config->sev.id_block, &block, err) < 0 ||
-	        launch_id_auth_read(config->sev.id_auth, &auth, err) < 0 ||
-	        launch_id_verify(&block, &auth, err) < 0)
+	if (owner_id_block_read(config->sev.id_block, &block, err) < 0 ||
+	        owner_id_auth_read(config->sev.id_auth, &auth, err) < 0 ||
+	        owner_id_verify(&block, &auth, err) < 0)
 		return -1;
-	return launch_id_match(&block, &digest, config->sev.policy, err);
+	return owner_id_match(&block, digest.bytes, digest.size_bytes, config->sev.policy, err);
 }
 
 static int measure_plan(const struct cli_args *args, const struct config *config,

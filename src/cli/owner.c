@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "owner.h"
+#include "vmm/owner.h"
 
 void cli_owner_guard_secrets(void)
 {
@@ -32,7 +33,7 @@ static int read_struct(const char *path, const char *what, void *ret_struct, siz
 	return result < 0 ? err_wrap(err, "%s (%s)", file_name(path), what) : 0;
 }
 
-int cli_owner_keys_read(const char *path, struct attest_owner_keys *ret_keys, struct err *err)
+int cli_owner_keys_read(const char *path, struct owner_keys *ret_keys, struct err *err)
 {
 	struct stat st;
 

@@ -5,6 +5,7 @@
 #define VMM_CLI_OWNER_H
 
 #include "evidence.h"
+#include "vmm/owner.h"
 
 /*
  * Call it before a key is read or made. This process then leaves no core dump, and the user's other processes
@@ -12,7 +13,7 @@
  */
 void cli_owner_guard_secrets(void);
 /* Reads TEK and TIK, 32 bytes, as vmm session new wrote them. */
-int cli_owner_keys_read(const char *path, struct attest_owner_keys *ret_keys, struct err *err) MUST_CHECK;
+int cli_owner_keys_read(const char *path, struct owner_keys *ret_keys, struct err *err) MUST_CHECK;
 /* Reads what LAUNCH_MEASURE gave: 48 bytes, or the same in Base64 or hexadecimal. */
 int cli_owner_measure_read(const char *path, struct abi_sev_measure *ret_measure, struct err *err) MUST_CHECK;
 

@@ -17,7 +17,7 @@ static void wipe_and_free(void *data, size_t size)
 }
 
 /* Reads "GUID=FILE". */
-static int read_entry(const char *text, struct attest_secret_entry *ret_entry, struct err *err)
+static int read_entry(const char *text, struct owner_secret_entry *ret_entry, struct err *err)
 {
 	const char *equals = strchr(text, '=');
 	void *data;
@@ -27,7 +27,7 @@ static int read_entry(const char *text, struct attest_secret_entry *ret_entry, s
 		return err_set(err, ERR_USAGE,
 		        "--entry takes GUID=FILE (736869e5-84f0-4973-92ec-06879ce3da0b=FILE), not \"%s\"",
 		        TEXT_VALUE(text));
-	if (file_read_all(equals + 1, ATTEST_SECRET_MAX_BYTES, &data, &size, err) < 0)
+	if (file_read_all(equals + 1, OWNER_SECRET_MAX_BYTES, &data, &size, err) < 0)
 		return -1;
 	ret_entry->value = (struct attest_blob){data, size, equals + 1};
 	return 0;
@@ -36,7 +36,7 @@ static int read_entry(const char *text, struct attest_secret_entry *ret_entry, s
 static int read_table(
         const char *const *words, size_t count, uint8_t **ret_data, size_t *ret_size, struct err *err)
 {
-	struct attest_secret_entry entries[ENTRIES_MAX] = {0};
+	struct owner_secret_entry entries[ENTRIES_MAX] = {0};
 	int status = 0;
 
 	if (count > ENTRIES_MAX)
@@ -44,7 +44,7 @@ static int read_table(
 	for (size_t i = 0; status == 0 && i < count; i++)
 		status = read_entry(words[i], &entries[i], err);
 	if (status == 0)
-		status = attest_secret_table(entries, count, ret_data, ret_size, err);
+		status = owner_secret_table(entries, count, ret_data, ret_size, err);
 	for (size_t i = 0; i < count; i++)
 		wipe_and_free((void *)(uintptr_t)entries[i].value.data, entries[i].value.size);
 	return status;
@@ -58,14 +58,14 @@ static int read_plain(const struct cli_args *args, uint8_t **ret_data, size_t *r
 
 	if (count > 0)
 		return read_table(words, count, ret_data, ret_size, err);
-	if (file_read_all(cli_value(args, "raw"), ATTEST_SECRET_MAX_BYTES, &data, ret_size, err) < 0)
+	if (file_read_all(cli_value(args, "raw"), OWNER_SECRET_MAX_BYTES, &data, ret_size, err) < 0)
 		return -1;
 	*ret_data = data;
 	return 0;
 }
 
-static int pack(const struct cli_args *args, const struct attest_owner_keys *keys, const uint8_t *plain,
-        size_t size, struct err *err)
+static int pack(const struct cli_args *args, const struct owner_keys *keys, const uint8_t *plain, size_t size,
+        struct err *err)
 {
 	struct abi_sev_secret_header header;
 	struct abi_sev_measure measure;
@@ -78,7 +78,7 @@ static int pack(const struct cli_args *args, const struct attest_owner_keys *key
 	if (!cipher)
 		return err_set(err, ERR_FAILED, "no memory for the secret");
 	if (cli_owner_measure_read(cli_value(args, "measure"), &measure, err) < 0 ||
-	        attest_secret_pack(keys, measure.measure, plain, size, &header, cipher, err) < 0)
+	        owner_secret_pack(keys, measure.measure, plain, size, &header, cipher, err) < 0)
 		return -1;
 	return cli_owner_files_write(files, ARRAY_LEN(files), err);
 }
@@ -86,7 +86,7 @@ static int pack(const struct cli_args *args, const struct attest_owner_keys *key
 static int run(const struct cli_args *args, struct err *err)
 {
 	static const char *const needed[] = {"keys", "measure", "out-header", "out-secret"};
-	struct attest_owner_keys keys;
+	struct owner_keys keys;
 	uint8_t *plain = NULL;
 	size_t size = 0;
 	int status;

@@ -52,7 +52,7 @@ static int check_platform(const struct attest_sev_evidence *evidence, struct err
 static int make(const struct cli_args *args, const struct attest_sev_evidence *evidence, uint32_t policy,
         struct err *err)
 {
-	struct attest_owner_keys keys;
+	struct owner_keys keys;
 	struct abi_sev_session session;
 	struct abi_sev_cert pdh, godh;
 	const struct cli_owner_file files[] = {
@@ -67,7 +67,7 @@ static int make(const struct cli_args *args, const struct attest_sev_evidence *e
 			return err_set(err, ERR_USAGE, "--%s FILE is needed", files[i].option);
 	}
 	if (attest_sev_pdh(evidence, &pdh, err) < 0 || check_platform(evidence, err) < 0 ||
-	        attest_session_create(&pdh, policy, &session, &godh, &keys, err) < 0)
+	        owner_session_create(&pdh, policy, &session, &godh, &keys, err) < 0)
 		return -1;
 	status = cli_owner_files_write(files, ARRAY_LEN(files), err);
 	crypto_wipe(&keys, sizeof(keys));

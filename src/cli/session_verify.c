@@ -8,10 +8,10 @@
 #include "owner.h"
 #include "verbs.h"
 
-static int read_launch(const struct cli_args *args, struct attest_sev_launch *ret_launch, struct err *err)
+static int read_launch(const struct cli_args *args, struct owner_measured *ret_launch, struct err *err)
 {
 	static const char *const needed[] = {"keys", "measure", "digest", "policy", "firmware"};
-	struct attest_sev_launch launch;
+	struct owner_measured launch;
 	unsigned major, minor, build;
 	uint64_t policy;
 	int end = 0;
@@ -40,7 +40,7 @@ static int read_launch(const struct cli_args *args, struct attest_sev_launch *re
 }
 
 static int check_session(
-        const struct cli_args *args, const struct attest_owner_keys *keys, uint32_t policy, struct err *err)
+        const struct cli_args *args, const struct owner_keys *keys, uint32_t policy, struct err *err)
 {
 	struct attest_blob blob;
 	bool good;
@@ -54,7 +54,7 @@ static int check_session(
 		status = err_set(err, ERR_USAGE, "%s: has %zu bytes, a session has %zu", blob.name, blob.size,
 		        sizeof(struct abi_sev_session));
 	else
-		status = attest_session_check(blob.data, keys, policy, &good, err);
+		status = owner_session_check(blob.data, keys, policy, &good, err);
 	cli_blob_free(&blob);
 	if (status < 0)
 		return -1;
@@ -63,15 +63,15 @@ static int check_session(
 	return good ? 0 : ERR_FAILED;
 }
 
-static int check_measure(const struct cli_args *args, const struct attest_owner_keys *keys,
-        const struct attest_sev_launch *launch, struct err *err)
+static int check_measure(const struct cli_args *args, const struct owner_keys *keys,
+        const struct owner_measured *launch, struct err *err)
 {
 	struct abi_sev_measure measure;
 	uint8_t expected[32];
 	bool good;
 
 	if (cli_owner_measure_read(cli_value(args, "measure"), &measure, err) < 0 ||
-	        attest_measure_expected(keys, launch, measure.mnonce, expected, err) < 0)
+	        owner_measure_expected(keys, launch, measure.mnonce, expected, err) < 0)
 		return -1;
 	good = crypto_equal(expected, measure.measure, sizeof(expected));
 	printf("%-7s measure           %s\n", good ? "ok" : "FAILED",
@@ -82,8 +82,8 @@ static int check_measure(const struct cli_args *args, const struct attest_owner_
 
 static int run(const struct cli_args *args, struct err *err)
 {
-	struct attest_owner_keys keys;
-	struct attest_sev_launch launch;
+	struct owner_keys keys;
+	struct owner_measured launch;
 	int session, measure = -1;
 
 	cli_owner_guard_secrets();

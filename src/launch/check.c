@@ -6,6 +6,7 @@
 
 #include "launch.h"
 #include "vmm/machine.h"
+#include "vmm/owner.h"
 
 static void add(struct launch_findings *findings, const struct err *err)
 {
@@ -91,7 +92,7 @@ static int check_id_block(struct launch *launch, struct err *err)
 
 	if (!*config->sev.id_block || access(config->sev.id_block, R_OK) < 0)
 		return 0;
-	if (launch_id_block_read(config->sev.id_block, &launch->options.block, err) < 0)
+	if (owner_id_block_read(config->sev.id_block, &launch->options.block, err) < 0)
 		return err_wrap(err, "sev.id-block");
 	launch->options.has_id = true;
 	return 0;
@@ -105,7 +106,7 @@ static int check_id_auth(struct launch *launch, struct err *err)
 	launch->options.has_id = false;
 	if (!*config->sev.id_auth || access(config->sev.id_auth, R_OK) < 0)
 		return 0;
-	if (launch_id_auth_read(config->sev.id_auth, &launch->options.auth, err) < 0)
+	if (owner_id_auth_read(config->sev.id_auth, &launch->options.auth, err) < 0)
 		return err_wrap(err, "sev.id-auth");
 	launch->options.has_id = has_block;
 	return 0;

@@ -77,7 +77,7 @@ static int run_row(struct launch_work *work, const struct launch_row *row, struc
 	if (result == 0)
 		return 0;
 	if (launch->plan) {
-		struct launch_facts facts;
+		struct facts facts;
 
 		/* What was true when the launch was planned may have changed. */
 		launch_ask_facts(launch, &facts);
@@ -106,13 +106,13 @@ int launch_guest(struct launch *launch, struct machine *machine, struct machine_
 
 /* ---- life ---- */
 
-void launch_ask_facts(const struct launch *launch, struct launch_facts *ret_facts)
+void launch_ask_facts(const struct launch *launch, struct facts *ret_facts)
 {
-	struct launch_process own;
+	struct facts_process own;
 
 	if (!launch->process)
-		launch_process_own(launch->config.cgroup, &own);
-	launch_facts_gather(launch->host, launch->process ?: &own, ret_facts);
+		facts_process_own(launch->config.cgroup, &own);
+	facts_gather(launch->host, launch->process ?: &own, ret_facts);
 }
 
 /* On kernels without KVM_SEV_INIT2 the old commands, which change the measurement of a SEV-ES guest. */
@@ -144,7 +144,7 @@ static int prepare(struct launch *launch, struct err *err)
 }
 
 int launch_create_unjudged(struct host *host, const struct config *config,
-        const struct launch_process *process, struct launch **ret_launch, struct err *err)
+        const struct facts_process *process, struct launch **ret_launch, struct err *err)
 {
 	struct launch *launch = calloc(1, sizeof(*launch));
 
@@ -165,7 +165,7 @@ int launch_create_unjudged(struct host *host, const struct config *config,
 	return 0;
 }
 
-int launch_create(struct host *host, const struct config *config, const struct launch_process *process,
+int launch_create(struct host *host, const struct config *config, const struct facts_process *process,
         struct launch **ret_launch, struct err *err)
 {
 	struct launch *launch;

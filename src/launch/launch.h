@@ -6,9 +6,11 @@
 
 #include <time.h>
 
+#include "vmm/abi/id_block.h"
 #include "vmm/call.h"
 #include "vmm/launch.h"
 #include "vmm/machine.h"
+#include "vmm/uapi.h"
 
 /* ---- what the configuration brings beside the plan ---- */
 
@@ -34,21 +36,21 @@ void launch_options_finish(struct launch_options *options);
 
 struct launch {
 	struct host *host;
-	struct config config;                 /* borrowed strings; sev.init is never "auto" */
-	const struct launch_process *process; /* borrowed; NULL: this process itself */
-	struct launch_facts facts;
+	struct config config;                /* borrowed strings; sev.init is never "auto" */
+	const struct facts_process *process; /* borrowed; NULL: this process itself */
+	struct facts facts;
 	struct launch_files files;
 	struct launch_plan *plan; /* NULL: a plain guest */
 	struct launch_digest digest;
 	struct launch_options options;
 	struct launch_findings warnings;
-	unsigned vcpu_files; /* as in launch_process */
+	unsigned vcpu_files; /* as in facts_process */
 	int sev_fd;          /* from the first launch on */
 	bool in_cgroup;
 };
 
-/* launch_facts_gather() for this launch. */
-void launch_ask_facts(const struct launch *launch, struct launch_facts *ret_facts);
+/* facts_gather() for this launch. */
+void launch_ask_facts(const struct launch *launch, struct facts *ret_facts);
 
 /* One incarnation in the making. */
 struct launch_work {
@@ -146,6 +148,6 @@ void launch_owner_findings(const struct launch *launch, struct launch_findings *
 
 /* Adds cause and remedy to the error of a step. Returns -1. */
 int launch_explain(
-        enum launch_step step, enum config_sev_type type, const struct launch_facts *facts, struct err *err);
+        enum launch_step step, enum config_sev_type type, const struct facts *facts, struct err *err);
 
 #endif

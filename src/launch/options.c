@@ -6,6 +6,7 @@
 
 #include "launch.h"
 #include "vmm/attest.h"
+#include "vmm/owner.h"
 
 /* The kernel takes no more (SEV_FW_BLOB_MAX_SIZE). */
 #define BLOB_MAX_BYTES KIB(16)
@@ -50,14 +51,14 @@ static int read_id(const struct config *config, const struct launch_digest *dige
 {
 	options->has_id = true;
 	if (*config->sev.id_block) {
-		if (launch_id_block_read(config->sev.id_block, &options->block, err) < 0)
+		if (owner_id_block_read(config->sev.id_block, &options->block, err) < 0)
 			return -1;
-		return launch_id_auth_read(config->sev.id_auth, &options->auth, err);
+		return owner_id_auth_read(config->sev.id_auth, &options->auth, err);
 	}
 	options->has_id = config->sev.enforce_digest;
-	return options->has_id
-	               ? launch_id_make(digest, config->sev.policy, &options->block, &options->auth, err)
-	               : 0;
+	return options->has_id ? owner_id_make(digest->bytes, digest->size_bytes, config->sev.policy,
+	                                 &options->block, &options->auth, err)
+	                       : 0;
 }
 
 int launch_options_read(const struct config *config, const struct launch_digest *digest,

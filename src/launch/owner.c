@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "launch.h"
+#include "vmm/owner.h"
 
 #define SEV (CONFIG_FOR(CONFIG_SEV) | CONFIG_FOR(CONFIG_SEV_ES))
 #define SNP CONFIG_FOR(CONFIG_SEV_SNP)
@@ -16,9 +17,10 @@ static int check_id_block(const struct launch *launch, struct err *err)
 
 	if (!options->has_id)
 		return 0;
-	if (launch_id_verify(&options->block, &options->auth, err) < 0)
+	if (owner_id_verify(&options->block, &options->auth, err) < 0)
 		return err_wrap(err, "sev.id-block");
-	if (launch_id_match(&options->block, &launch->digest, launch->config.sev.policy, err) < 0)
+	if (owner_id_match(&options->block, launch->digest.bytes, launch->digest.size_bytes,
+	            launch->config.sev.policy, err) < 0)
 		return err_wrap(err, "sev.id-block");
 	return 0;
 }

@@ -48,7 +48,7 @@ static int check_kvm(const struct launch *launch, struct err *err)
 
 static int check_device(const struct launch *launch, struct err *err)
 {
-	const struct launch_facts *facts = &launch->facts;
+	const struct facts *facts = &launch->facts;
 
 	if (!facts->device.kind)
 		return 0;
@@ -68,7 +68,7 @@ static const struct generation {
 
 static int check_init(const struct launch *launch, struct err *err)
 {
-	const struct launch_facts *facts = &launch->facts;
+	const struct facts *facts = &launch->facts;
 
 	if (facts->kvm.kind || facts->has_init2 || launch->config.sev.init == CONFIG_SEV_INIT_LEGACY)
 		return 0;
@@ -87,7 +87,7 @@ static int check_init(const struct launch *launch, struct err *err)
 /* What a KVM that does not offer the generation tells of it means nothing. */
 static bool is_offered(const struct launch *launch)
 {
-	const struct launch_facts *facts = &launch->facts;
+	const struct facts *facts = &launch->facts;
 	enum config_sev_type type = launch->config.sev.type;
 
 	if (launch->config.sev.init == CONFIG_SEV_INIT_LEGACY)
@@ -100,23 +100,15 @@ static bool is_older(uint8_t major, uint8_t minor, uint8_t wanted_major, uint8_t
 	return major < wanted_major || (major == wanted_major && minor < wanted_minor);
 }
 
-/* The kernel's module ccp initialises SEV-SNP with no older firmware (SNP_MIN_API_MAJOR, SNP_MIN_API_MINOR).
- */
-bool launch_firmware_is_too_old(const struct launch_facts *facts)
-{
-	return !facts->status.kind &&
-	       is_older(facts->api_major, facts->api_minor, LAUNCH_SNP_API_MAJOR, LAUNCH_SNP_API_MINOR);
-}
-
 static int check_firmware(const struct launch *launch, struct err *err)
 {
-	const struct launch_facts *facts = &launch->facts;
+	const struct facts *facts = &launch->facts;
 
-	if (!launch_firmware_is_too_old(facts) || !(facts->sev_eax & generations[CONFIG_SEV_SNP].cpuid))
+	if (!facts_firmware_is_too_old(facts) || !(facts->sev_eax & generations[CONFIG_SEV_SNP].cpuid))
 		return 0;
 	return err_set(err, ERR_HOST,
 	        "%s: the secure processor's firmware has API version %u.%u, and Linux initialises SEV-SNP "
-	        "with " LAUNCH_SNP_API
+	        "with " FACTS_SNP_API
 	        " or newer only; update the host's firmware (its setup, or amd/amd_sev_*.sbin "
 	        "of the package with the processor's firmware)",
 	        is_offered(launch) ? "KVM_SEV_SNP_LAUNCH_START would fail with ENOTTY"
@@ -137,7 +129,7 @@ static const char *without_asids(const struct launch *launch)
 /* Why KVM does not offer a generation. */
 static int check_generation(const struct launch *launch, struct err *err)
 {
-	const struct launch_facts *facts = &launch->facts;
+	const struct facts *facts = &launch->facts;
 	enum config_sev_type type = launch->config.sev.type;
 	const struct generation *g = &generations[type];
 
@@ -152,14 +144,14 @@ static int check_generation(const struct launch *launch, struct err *err)
 		        "8000001F EAX is 0x%x); enable it in the host's firmware setup and in the module "
 		        "kvm_amd, or choose another sev.type",
 		        g->word, facts->sev_eax);
-	if (!facts->asids[launch_asid_kind(type)].limit)
+	if (!facts->asids[facts_asid_kind(type)].limit)
 		return err_set(err, ERR_HOST,
 		        "%s: this host has no ASIDs for %s (the least ASID of SEV is %u of %u%s); change "
 		        "that "
 		        "in the host's firmware setup",
 		        without_asids(launch), g->word, facts->sev_asid_min, facts->sev_asid_max,
 		        facts->hiding_asids ? ", and ciphertext hiding divides those below it" : "");
-	if (type == CONFIG_SEV_SNP && launch_firmware_is_too_old(facts))
+	if (type == CONFIG_SEV_SNP && facts_firmware_is_too_old(facts))
 		return 0;
 	if (!is_offered(launch))
 		return err_set(err, ERR_HOST,
@@ -174,7 +166,7 @@ static int check_generation(const struct launch *launch, struct err *err)
 
 static int check_private_memory(const struct launch *launch, struct err *err)
 {
-	const struct launch_facts *facts = &launch->facts;
+	const struct facts *facts = &launch->facts;
 
 	if (!is_offered(launch) || (facts->has_private_memory && facts->has_conversion))
 		return 0;
@@ -188,10 +180,10 @@ static int check_private_memory(const struct launch *launch, struct err *err)
 
 static int check_snp_initialised(const struct launch *launch, struct err *err)
 {
-	const struct launch_facts *facts = &launch->facts;
+	const struct facts *facts = &launch->facts;
 
 	if (facts->snp_status.kind || facts->snp.rmp_init & UAPI_SNP_STATUS_RMP_INITIALIZED ||
-	        launch_firmware_is_too_old(facts))
+	        facts_firmware_is_too_old(facts))
 		return 0;
 	return err_set(err, ERR_HOST,
 	        "KVM_SEV_SNP_LAUNCH_START would fail with ENOTTY: the firmware says that SEV-SNP is not "
@@ -203,7 +195,7 @@ static int check_snp_initialised(const struct launch *launch, struct err *err)
 static int check_asids(const struct launch *launch, struct err *err)
 {
 	enum config_sev_type type = launch->config.sev.type;
-	const struct launch_asids *asids = &launch->facts.asids[launch_asid_kind(type)];
+	const struct facts_asids *asids = &launch->facts.asids[facts_asid_kind(type)];
 
 	if (launch->facts.kvm.kind || !asids->limit || !asids->free_known || asids->free)
 		return 0;
@@ -223,7 +215,7 @@ static int check_asids(const struct launch *launch, struct err *err)
 /* While the firmware is measured, KVM counts its pages a second time. */
 static int check_memlock(const struct launch *launch, struct err *err)
 {
-	const struct launch_facts *facts = &launch->facts;
+	const struct facts *facts = &launch->facts;
 	uint64_t pinned = launch->config.machine.memory_bytes + launch->files.firmware.size_bytes;
 	uint64_t needed = pinned + launch->files.firmware.size_bytes;
 
@@ -261,7 +253,7 @@ static int check_cgroup(const struct launch *launch, struct err *err)
 
 static int check_policy_bits(const struct launch *launch, struct err *err)
 {
-	const struct launch_facts *facts = &launch->facts;
+	const struct facts *facts = &launch->facts;
 	uint64_t policy = launch->config.sev.policy, wrong = policy & ~facts->policy_bits;
 	char words[WORDS_BYTES];
 
@@ -295,7 +287,7 @@ static int check_policy_of_old_kernel(const struct launch *launch, struct err *e
  * distribution's kernel may have a later one's code under an earlier version, so the launch decides.
  */
 #define POLICY_SINGLE_SOCKET (UINT64_C(1) << 20)
-#define OLDEST_WITH_SOCKETS  LAUNCH_LINUX(6, 14)
+#define OLDEST_WITH_SOCKETS  FACTS_LINUX(6, 14)
 
 static int doubt_policy_of_old_kernel(const struct launch *launch, struct err *err)
 {
@@ -316,7 +308,7 @@ static int doubt_policy_of_old_kernel(const struct launch *launch, struct err *e
 
 static int check_version(const struct launch *launch, struct err *err)
 {
-	const struct launch_facts *facts = &launch->facts;
+	const struct facts *facts = &launch->facts;
 	bool snp = launch->config.sev.type == CONFIG_SEV_SNP;
 	uint64_t policy = launch->config.sev.policy;
 	uint8_t wanted_major = (uint8_t)(policy >> (snp ? 8 : 16)),
@@ -348,7 +340,7 @@ static const struct {
 
 static int check_platform_bits(const struct launch *launch, struct err *err)
 {
-	const struct launch_facts *facts = &launch->facts;
+	const struct facts *facts = &launch->facts;
 
 	if (facts->snp_status.kind)
 		return 0;
@@ -377,7 +369,7 @@ static int check_smt(const struct launch *launch, struct err *err)
 
 static int check_features(const struct launch *launch, struct err *err)
 {
-	const struct launch_facts *facts = &launch->facts;
+	const struct facts *facts = &launch->facts;
 	uint64_t wanted = launch->config.sev.vmsa_features & ~ABI_FEATURE_SNP;
 	uint64_t wrong = wanted & ~facts->vmsa_features;
 	char words[WORDS_BYTES];
@@ -436,7 +428,7 @@ void launch_doubt(const struct launch *launch, struct launch_findings *warnings)
 /* A plain guest needs no facts but one, for which it does not pay before its start. */
 static void find_plain(const struct launch *launch, struct launch_findings *findings)
 {
-	struct launch_facts facts;
+	struct facts facts;
 
 	launch_ask_facts(launch, &facts);
 	if (facts.kvm.kind)

@@ -22,52 +22,52 @@ struct reason {
 	unsigned types;
 	int sys;     /* 0: any */
 	uint32_t fw; /* 0: the firmware was not asked, FW_ANY */
-	bool (*fact)(const struct launch_facts *facts, enum config_sev_type type);
+	bool (*fact)(const struct facts *facts, enum config_sev_type type);
 	enum err_kind kind; /* 0: as the call has it */
 	const char *cause, *remedy;
 };
 
 /* ---- what is known of the host ---- */
 
-static bool is_cgroup_limit(const struct launch_facts *facts, enum config_sev_type type)
+static bool is_cgroup_limit(const struct facts *facts, enum config_sev_type type)
 {
-	const struct launch_asids *asids = &facts->asids[launch_asid_kind(type)];
+	const struct facts_asids *asids = &facts->asids[facts_asid_kind(type)];
 
 	return asids->free_known && asids->free == 0 && *asids->limiting;
 }
 
-static bool is_hiding(const struct launch_facts *facts, enum config_sev_type type)
+static bool is_hiding(const struct facts *facts, enum config_sev_type type)
 {
 	return facts->hiding_asids;
 }
 
-static bool is_without_init2(const struct launch_facts *facts, enum config_sev_type type)
+static bool is_without_init2(const struct facts *facts, enum config_sev_type type)
 {
 	return !facts->has_init2;
 }
 
 /* Before Linux 7.0: which policy bits KVM takes is not told. */
-static bool is_without_policy(const struct launch_facts *facts, enum config_sev_type type)
+static bool is_without_policy(const struct facts *facts, enum config_sev_type type)
 {
 	return !facts->policy_known;
 }
 
-static bool is_without_asids(const struct launch_facts *facts, enum config_sev_type type)
+static bool is_without_asids(const struct facts *facts, enum config_sev_type type)
 {
-	return !facts->kvm.kind && !facts->asids[launch_asid_kind(type)].limit;
+	return !facts->kvm.kind && !facts->asids[facts_asid_kind(type)].limit;
 }
 
-static bool is_old_firmware(const struct launch_facts *facts, enum config_sev_type type)
+static bool is_old_firmware(const struct facts *facts, enum config_sev_type type)
 {
-	return launch_firmware_is_too_old(facts);
+	return facts_firmware_is_too_old(facts);
 }
 
-static bool is_small_memlock(const struct launch_facts *facts, enum config_sev_type type)
+static bool is_small_memlock(const struct facts *facts, enum config_sev_type type)
 {
 	return facts->memlock_bytes != UINT64_MAX;
 }
 
-static bool is_without_rmp(const struct launch_facts *facts, enum config_sev_type type)
+static bool is_without_rmp(const struct facts *facts, enum config_sev_type type)
 {
 	return !facts->snp_status.kind && !(facts->snp.rmp_init & UAPI_SNP_STATUS_RMP_INITIALIZED);
 }
@@ -81,7 +81,7 @@ static bool is_without_rmp(const struct launch_facts *facts, enum config_sev_typ
 	"enable SEV-SNP and the RMP's coverage in the host's firmware setup and boot with iommu=nopt " \
 	"amd_iommu=on and kvm_amd.sev_snp=1; dmesg | grep -i sev says how far the kernel came"
 #define UPDATE_FIRMWARE \
-	"update the host's firmware to API version " LAUNCH_SNP_API \
+	"update the host's firmware to API version " FACTS_SNP_API \
 	" or newer: Linux initialises SEV-SNP with no " \
 	"older one"
 #define MOVE_ASIDS    "change the least ASID of SEV in the host's firmware setup"
@@ -312,7 +312,7 @@ static const struct reason reasons[] = {
 };
 
 static bool fits(const struct reason *reason, enum launch_step step, enum config_sev_type type,
-        const struct launch_facts *facts, const struct err *err)
+        const struct facts *facts, const struct err *err)
 {
 	return reason->steps >> step & 1 && reason->types & CONFIG_FOR(type) &&
 	       (!reason->sys || reason->sys == err->sys) && (reason->fw == FW_ANY || reason->fw == err->fw) &&
@@ -337,7 +337,7 @@ static bool is_the_hosts(enum launch_step step, const struct err *err)
 }
 
 int launch_explain(
-        enum launch_step step, enum config_sev_type type, const struct launch_facts *facts, struct err *err)
+        enum launch_step step, enum config_sev_type type, const struct facts *facts, struct err *err)
 {
 	if (!is_the_hosts(step, err))
 		return -1;

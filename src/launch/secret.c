@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "launch.h"
+#include "vmm/owner.h"
 
 #define WAIT_STEP_NS 50000000 /* between two looks for the owner's files */
 
@@ -90,10 +91,10 @@ static int read_files(const struct config *config, struct launch_secret *secret,
 	secret->size_bytes = size;
 	if (attest_form_decode(packet, size, secret->packet, &secret->size_bytes) == ATTEST_FORM_BYTES)
 		memcpy(secret->packet, packet, size);
-	if (secret->size_bytes > ATTEST_SECRET_MAX_BYTES)
+	if (secret->size_bytes > OWNER_SECRET_MAX_BYTES)
 		return err_set(err, ERR_USAGE,
 		        "sev.secret: has %zu bytes; one launch secret has at most %llu", secret->size_bytes,
-		        (unsigned long long)ATTEST_SECRET_MAX_BYTES);
+		        (unsigned long long)OWNER_SECRET_MAX_BYTES);
 	if (!secret->size_bytes || !is_aligned(secret->size_bytes, 16))
 		return err_set(err, ERR_USAGE, "sev.secret: has %zu bytes, which is not a multiple of 16",
 		        secret->size_bytes);

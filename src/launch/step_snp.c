@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "launch.h"
+#include "vmm/owner.h"
 
 #define FW_INVALID_PARAM 0x16
 
@@ -171,7 +172,7 @@ int launch_snp_finish(struct launch_work *work, struct err *err)
 		finish.id_block_en = 1;
 		finish.id_block_uaddr = (uintptr_t)&options->block;
 		finish.id_auth_uaddr = (uintptr_t)&options->auth;
-		finish.auth_key_en = launch_id_has_author(&options->auth);
+		finish.auth_key_en = owner_id_has_author(&options->auth);
 	}
 	memcpy(finish.host_data, options->host_data, sizeof(finish.host_data));
 	if (call_snp_launch_finish(&work->sev, &finish, err) == 0)

@@ -7,18 +7,19 @@
 #include "fuzz.h"
 #include "vmm/attest.h"
 #include "vmm/launch.h"
+#include "vmm/owner.h"
 
 static void check(const struct abi_id_block *block, const struct abi_id_auth *auth)
 {
 	struct abi_id_block changed = *block;
 	struct err err = {0};
 
-	if (launch_id_verify(block, auth, &err) < 0) {
+	if (owner_id_verify(block, auth, &err) < 0) {
 		fuzz_assert(err.kind == ERR_USAGE && *err.text);
 		return;
 	}
 	changed.family_id[0] ^= 1;
-	fuzz_assert(launch_id_verify(&changed, auth, &err) < 0);
+	fuzz_assert(owner_id_verify(&changed, auth, &err) < 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -97,7 +97,7 @@ static int answer(struct host *h, int fd, unsigned long request, void *arg)
 
 static int launch(const struct config *config, struct err *err)
 {
-	const struct launch_process process = {.cgroup = "", .memlock_bytes = UINT64_MAX};
+	const struct facts_process process = {.cgroup = "", .memlock_bytes = UINT64_MAX};
 	const struct device_events events = {0};
 	struct launch *launch = NULL;
 	struct machine *machine = NULL;

@@ -7,6 +7,7 @@
 
 #include "fuzz.h"
 #include "vmm/attest.h"
+#include "vmm/owner.h"
 
 #define PLATFORM_BYTES (4 * sizeof(struct abi_sev_cert))
 
@@ -53,19 +54,19 @@ static void parse_amd(const uint8_t *data, size_t size)
 
 static void make_session(const struct abi_sev_cert *pdh)
 {
-	struct attest_owner_keys keys;
+	struct owner_keys keys;
 	struct abi_sev_session session;
 	struct abi_sev_cert godh;
 	struct err err = {0};
 	bool good = false;
 
-	if (attest_session_create(pdh, 1, &session, &godh, &keys, &err) < 0) {
+	if (owner_session_create(pdh, 1, &session, &godh, &keys, &err) < 0) {
 		/* Wrong usage, or an RSA key: the form was good, the purpose is not. */
 		fuzz_assert(err.kind == ERR_USAGE && *err.text);
 		return;
 	}
-	fuzz_assert(attest_session_check(&session, &keys, 1, &good, NULL) == 0 && good);
-	fuzz_assert(attest_session_check(&session, &keys, 3, &good, NULL) == 0 && !good);
+	fuzz_assert(owner_session_check(&session, &keys, 1, &good, NULL) == 0 && good);
+	fuzz_assert(owner_session_check(&session, &keys, 3, &good, NULL) == 0 && !good);
 	fuzz_assert(attest_sev_cert_parse(&godh, sizeof(godh), &godh, NULL) == 0);
 }
 

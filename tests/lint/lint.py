@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-ROOMS = {'base': 0, 'config': 1, 'host': 1, 'attest': 1, 'sim': 2, 'call': 2, 'loop': 2, 'json': 2, 'page': 3, 'device': 4,
+ROOMS = {'base': 0, 'config': 1, 'host': 1, 'attest': 1, 'sim': 2, 'call': 2, 'loop': 2, 'owner': 2, 'json': 2, 'page': 3, 'facts': 3, 'device': 4,
          'machine': 5, 'launch': 6, 'run': 7, 'mirror': 8, 'migrate': 8, 'control': 8, 'cli': 9}
 # The inner rooms of sim, and which of them each may include: 'sim' itself is what lies in no inner room.
 SIM_ROOMS = {'object': set(), 'cpu': set(), 'irq': set(), 'psp': set(), 'kvm': {'object', 'cpu', 'irq'},

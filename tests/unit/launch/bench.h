@@ -16,7 +16,7 @@
 
 struct bench {
 	struct fake_kernel kernel;
-	struct launch_process process;
+	struct facts_process process;
 	char firmware[64];
 	struct image image;
 	struct config *config;
@@ -58,7 +58,7 @@ static inline void bench_start(struct bench *b)
 {
 	memset(b, 0, sizeof(*b));
 	fake_start(&b->kernel);
-	b->process = (struct launch_process){.cgroup = "", .memlock_bytes = UINT64_MAX};
+	b->process = (struct facts_process){.cgroup = "", .memlock_bytes = UINT64_MAX};
 	bench_image(b, true, true);
 }
 

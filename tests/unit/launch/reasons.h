@@ -25,7 +25,7 @@ static inline void old_kernel(struct bench *b)
 static inline void linux_6_12(struct bench *b)
 {
 	b->kernel.no_policy_bits = true;
-	b->process.linux_version = LAUNCH_LINUX(6, 12);
+	b->process.linux_version = FACTS_LINUX(6, 12);
 }
 
 static inline void small_memlock(struct bench *b)

@@ -55,7 +55,7 @@ static void no_rmp(struct bench *b)
 static void linux_6_14(struct bench *b)
 {
 	b->kernel.no_policy_bits = true;
-	b->process.linux_version = LAUNCH_LINUX(6, 14);
+	b->process.linux_version = FACTS_LINUX(6, 14);
 }
 
 /* Firmware with which the kernel does not initialise SEV-SNP; Linux 6.12 offers the type all the same. */

@@ -6,6 +6,7 @@
 
 #include "vmm/abi/policy.h"
 #include "vmm/attest.h"
+#include "vmm/owner.h"
 
 #define PAGE    0x10000
 #define SEV     0u
@@ -14,7 +15,7 @@
 #define ASID    9
 
 /* A guest with an owner's session, up to LAUNCH_START. */
-static uint32_t start_owned(struct psp *psp, uint32_t policy, struct attest_owner_keys *keys)
+static uint32_t start_owned(struct psp *psp, uint32_t policy, struct owner_keys *keys)
 {
 	struct abi_sev_cert pdh, godh;
 	struct abi_sev_cert_chain chain;
@@ -23,23 +24,23 @@ static uint32_t start_owned(struct psp *psp, uint32_t policy, struct attest_owne
 	struct err err;
 
 	assert_code(psp_pdh_cert_export(psp, &pdh, &chain), PSP_SUCCESS);
-	assert_ok(attest_session_create(&pdh, policy, &session, &godh, keys, &err));
+	assert_ok(owner_session_create(&pdh, policy, &session, &godh, keys, &err));
 	assert_code(psp_launch_start(psp, &handle, policy, &godh, &session), PSP_SUCCESS);
 	assert_int_not_equal(handle, 0);
 	assert_code(psp_activate(psp, handle, policy & ABI_SEV_POLICY_ES ? ES_ASID : ASID), PSP_SUCCESS);
 	return handle;
 }
 
-static void measured_as_owner_expects(struct psp *psp, uint32_t handle, const struct attest_owner_keys *keys,
+static void measured_as_owner_expects(struct psp *psp, uint32_t handle, const struct owner_keys *keys,
         uint32_t policy, const uint8_t *digest, struct abi_sev_measure *ret_measure)
 {
-	struct attest_sev_launch launch = {1, 55, 29, policy, {0}};
+	struct owner_measured launch = {1, 55, 29, policy, {0}};
 	uint8_t expected[32];
 	struct err err;
 
 	memcpy(launch.digest, digest, sizeof(launch.digest));
 	assert_code(psp_launch_measure(psp, handle, ret_measure), PSP_SUCCESS);
-	assert_ok(attest_measure_expected(keys, &launch, ret_measure->mnonce, expected, &err));
+	assert_ok(owner_measure_expected(keys, &launch, ret_measure->mnonce, expected, &err));
 	assert_memory_equal(ret_measure->measure, expected, sizeof(expected));
 }
 
@@ -48,7 +49,7 @@ static void test_psp_launch_of_sev_es_is_measured_and_encrypted(void **state)
 	static uint8_t image[2 * PAGE_SIZE_BYTES + sizeof(struct abi_vmsa)], memory[sizeof(image)],
 	        back[sizeof(image)];
 	struct psp *psp = bench_psp("Milan");
-	struct attest_owner_keys keys;
+	struct owner_keys keys;
 	struct abi_sev_measure measure;
 	uint8_t digest[32];
 	uint32_t handle = start_owned(psp, SEV_ES, &keys);
@@ -78,7 +79,7 @@ static void test_psp_secret_of_the_owner_arrives(void **state)
 	uint8_t image[64] = "firmware", digest[32], secret[48] = "the disk's key", packet[48], memory[48],
 	        back[48];
 	struct psp *psp = bench_psp("Rome");
-	struct attest_owner_keys keys;
+	struct owner_keys keys;
 	struct abi_sev_measure measure;
 	struct abi_sev_secret_header header;
 	struct err err;
@@ -87,7 +88,7 @@ static void test_psp_secret_of_the_owner_arrives(void **state)
 	hash_sha256(image, sizeof(image), digest);
 	assert_code(psp_launch_update_data(psp, handle, image, PAGE, sizeof(image)), PSP_SUCCESS);
 	measured_as_owner_expects(psp, handle, &keys, SEV, digest, &measure);
-	assert_ok(attest_secret_pack(&keys, measure.measure, secret, sizeof(secret), &header, packet, &err));
+	assert_ok(owner_secret_pack(&keys, measure.measure, secret, sizeof(secret), &header, packet, &err));
 	assert_code(
 	        psp_launch_secret(psp, handle, &header, packet, memory, PAGE, sizeof(memory)), PSP_SUCCESS);
 	psp_decrypt(psp_cipher(psp, ASID), PAGE, memory, back, sizeof(back));
@@ -120,12 +121,12 @@ static void test_psp_session_with_one_bit_flipped_is_refused(void **state)
 	struct abi_sev_cert pdh, godh;
 	struct abi_sev_cert_chain chain;
 	struct abi_sev_session session;
-	struct attest_owner_keys keys;
+	struct owner_keys keys;
 	struct err err;
 	uint32_t handle = 0;
 
 	assert_code(psp_pdh_cert_export(psp, &pdh, &chain), PSP_SUCCESS);
-	assert_ok(attest_session_create(&pdh, SEV_ES, &session, &godh, &keys, &err));
+	assert_ok(owner_session_create(&pdh, SEV_ES, &session, &godh, &keys, &err));
 	for (size_t bit = 0; bit < 8 * sizeof(session); bit += 11) {
 		uint8_t *byte = (uint8_t *)&session + bit / 8;
 
@@ -161,13 +162,13 @@ static void test_psp_policy_of_an_owner_is_held_against_the_firmware(void **stat
 	struct abi_sev_cert_chain chain;
 	struct abi_sev_cert pdh, godh;
 	struct abi_sev_session session;
-	struct attest_owner_keys keys;
+	struct owner_keys keys;
 	struct err err;
 	uint32_t handle;
 
 	assert_code(psp_pdh_cert_export(psp, &pdh, &chain), PSP_SUCCESS);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		assert_ok(attest_session_create(&pdh, cases[i].policy, &session, &godh, &keys, &err));
+		assert_ok(owner_session_create(&pdh, cases[i].policy, &session, &godh, &keys, &err));
 		handle = 0;
 		assert_code(psp_launch_start(psp, &handle, cases[i].policy, &godh, &session), cases[i].code);
 		handle = 0;

@@ -7,6 +7,7 @@
 #include "vmm/abi/policy.h"
 #include "vmm/attest.h"
 #include "vmm/launch.h"
+#include "vmm/owner.h"
 
 #define POLICY 0x30000
 #define ASID   2
@@ -174,7 +175,7 @@ struct identified {
 
 static void identified_init(struct identified *id, bool author)
 {
-	struct launch_id_key *id_key, *author_key;
+	struct owner_id_key *id_key, *author_key;
 	uint8_t page[PAGE_SIZE_BYTES] = {1};
 	struct psp_guest_view view;
 	struct err err;
@@ -186,11 +187,11 @@ static void identified_init(struct identified *id, bool author)
 	id->block = (struct abi_id_block){
 	        .version = 1, .guest_svn = 7, .policy = POLICY, .family_id = {1}, .image_id = {2}};
 	memcpy(id->block.ld, view.digest, sizeof(id->block.ld));
-	assert_ok(launch_id_key_generate(&id_key, &err));
-	assert_ok(launch_id_key_generate(&author_key, &err));
-	assert_ok(launch_id_sign(&id->block, id_key, author ? author_key : NULL, &id->auth, &err));
-	launch_id_key_destroy(id_key);
-	launch_id_key_destroy(author_key);
+	assert_ok(owner_id_key_generate(&id_key, &err));
+	assert_ok(owner_id_key_generate(&author_key, &err));
+	assert_ok(owner_id_sign(&id->block, id_key, author ? author_key : NULL, &id->auth, &err));
+	owner_id_key_destroy(id_key);
+	owner_id_key_destroy(author_key);
 }
 
 static uint32_t finish(const struct identified *id, bool author)
@@ -352,9 +353,9 @@ static void test_psp_snp_report_is_what_the_verifier_accepts(void **state)
 	assert_memory_equal(report.report_data, data, sizeof(data));
 	assert_memory_equal(report.host_data, "host data", 10);
 	assert_memory_equal(report.measurement, id.block.ld, 48);
-	launch_id_key_digest(&id.auth.id_key, digest);
+	owner_id_key_digest(&id.auth.id_key, digest);
 	assert_memory_equal(report.id_key_digest, digest, 48);
-	launch_id_key_digest(&id.auth.author_key, digest);
+	owner_id_key_digest(&id.auth.author_key, digest);
 	assert_memory_equal(report.author_key_digest, digest, 48);
 	assert_int_equal(report.key_info, ABI_SNP_KEY_AUTHOR);
 	judge(id.psp, &report, true);

@@ -8,6 +8,7 @@
 
 #include "psp/internal.h"
 #include "vmm/attest.h"
+#include "vmm/owner.h"
 
 #define SECRETS 6
 #define BYTES   16
@@ -47,12 +48,12 @@ static void launch_both(struct psp *psp, uint32_t *ret_handle, uint32_t *ret_gct
 	struct abi_sev_cert pdh, godh;
 	struct abi_sev_cert_chain chain;
 	struct abi_sev_session session;
-	struct attest_owner_keys keys;
+	struct owner_keys keys;
 	uint8_t page[PAGE_SIZE_BYTES] = {0};
 	struct err err;
 
 	assert_code(psp_pdh_cert_export(psp, &pdh, &chain), PSP_SUCCESS);
-	assert_ok(attest_session_create(&pdh, 0, &session, &godh, &keys, &err));
+	assert_ok(owner_session_create(&pdh, 0, &session, &godh, &keys, &err));
 	*ret_handle = 0;
 	assert_code(psp_launch_start(psp, ret_handle, 0, &godh, &session), PSP_SUCCESS);
 	assert_code(psp_activate(psp, *ret_handle, 9), PSP_SUCCESS);

@@ -42,7 +42,7 @@ static uint64_t minus(uint64_t limit, uint64_t used)
 	return limit > used ? limit - used : 0;
 }
 
-static void look_at(const char *folder, const char *resource, struct launch_asids *asids)
+static void look_at(const char *folder, const char *resource, struct facts_asids *asids)
 {
 	uint64_t current, max, capacity;
 
@@ -66,7 +66,7 @@ static void look_at(const char *folder, const char *resource, struct launch_asid
 	}
 }
 
-void launch_cgroup_asids(const char *folder, const char *resource, struct launch_asids *asids)
+void facts_cgroup_asids(const char *folder, const char *resource, struct facts_asids *asids)
 {
 	char path[4200];
 

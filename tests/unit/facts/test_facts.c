@@ -9,7 +9,7 @@
 #include "vmm/launch.h"
 
 static struct fake_kernel kernel;
-static struct launch_facts facts;
+static struct facts facts;
 static char root[64], group[80];
 static uint32_t hiding;
 
@@ -33,8 +33,8 @@ static int teardown(void **state)
 
 static void gather(const char *cgroup)
 {
-	launch_facts_gather(&kernel.host,
-	        &(struct launch_process){.cgroup = cgroup, .hiding_asids = hiding, .memlock_bytes = 4096},
+	facts_gather(&kernel.host,
+	        &(struct facts_process){.cgroup = cgroup, .hiding_asids = hiding, .memlock_bytes = 4096},
 	        &facts);
 	assert_int_equal(kernel.open_fds, 0);
 }
@@ -49,11 +49,11 @@ static void test_facts_of_a_whole_host(void **state)
 	assert_int_equal(facts.policy_bits, 0x1bffff);
 	assert_true(facts.has_init2 && facts.has_private_memory && facts.has_conversion);
 	assert_int_equal(facts.snp.api_minor, 55);
-	assert_int_equal(facts.asids[LAUNCH_ASIDS_SEV].limit, 410);
-	assert_int_equal(facts.asids[LAUNCH_ASIDS_ES].limit, 99);
-	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].limit, 99);
-	assert_false(facts.asids[LAUNCH_ASIDS_SNP].used_known || facts.asids[LAUNCH_ASIDS_SNP].free_known);
-	assert_non_null(facts.asids[LAUNCH_ASIDS_SNP].why);
+	assert_int_equal(facts.asids[FACTS_ASIDS_SEV].limit, 410);
+	assert_int_equal(facts.asids[FACTS_ASIDS_ES].limit, 99);
+	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].limit, 99);
+	assert_false(facts.asids[FACTS_ASIDS_SNP].used_known || facts.asids[FACTS_ASIDS_SNP].free_known);
+	assert_non_null(facts.asids[FACTS_ASIDS_SNP].why);
 }
 
 static void test_facts_without_devices_say_why(void **state)
@@ -74,13 +74,13 @@ static void test_facts_container_sees_its_limit_but_no_capacity(void **state)
 	folder_put(group, "misc.current", "sev 1\nsev_es 2\n");
 	folder_put(group, "misc.max", "sev max\nsev_es 5\n");
 	gather(group);
-	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].used, 2);
-	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].free, 3);
-	assert_string_equal(facts.asids[LAUNCH_ASIDS_SNP].limiting, group);
-	assert_null(facts.asids[LAUNCH_ASIDS_SNP].why);
-	assert_true(facts.asids[LAUNCH_ASIDS_SEV].used_known);
-	assert_false(facts.asids[LAUNCH_ASIDS_SEV].free_known);
-	assert_non_null(strstr(facts.asids[LAUNCH_ASIDS_SEV].why, "misc.capacity"));
+	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].used, 2);
+	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].free, 3);
+	assert_string_equal(facts.asids[FACTS_ASIDS_SNP].limiting, group);
+	assert_null(facts.asids[FACTS_ASIDS_SNP].why);
+	assert_true(facts.asids[FACTS_ASIDS_SEV].used_known);
+	assert_false(facts.asids[FACTS_ASIDS_SEV].free_known);
+	assert_non_null(strstr(facts.asids[FACTS_ASIDS_SEV].why, "misc.capacity"));
 }
 
 static void test_facts_host_counts_all_groups(void **state)
@@ -90,10 +90,10 @@ static void test_facts_host_counts_all_groups(void **state)
 	folder_put(root, "misc.current", "sev 10\nsev_es 90\n");
 	folder_put(root, "misc.capacity", "sev 410\nsev_es 99\n");
 	gather(group);
-	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].used, 90);
-	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].free, 9);
-	assert_string_equal(facts.asids[LAUNCH_ASIDS_SNP].limiting, "");
-	assert_int_equal(facts.asids[LAUNCH_ASIDS_SEV].free, 400);
+	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].used, 90);
+	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].free, 9);
+	assert_string_equal(facts.asids[FACTS_ASIDS_SNP].limiting, "");
+	assert_int_equal(facts.asids[FACTS_ASIDS_SEV].free, 400);
 }
 
 static void test_facts_group_above_its_limit_has_none_free(void **state)
@@ -101,8 +101,8 @@ static void test_facts_group_above_its_limit_has_none_free(void **state)
 	folder_put(group, "misc.current", "sev 7\n");
 	folder_put(group, "misc.max", "sev 5\n");
 	gather(group);
-	assert_true(facts.asids[LAUNCH_ASIDS_SEV].free_known);
-	assert_int_equal(facts.asids[LAUNCH_ASIDS_SEV].free, 0);
+	assert_true(facts.asids[FACTS_ASIDS_SEV].free_known);
+	assert_int_equal(facts.asids[FACTS_ASIDS_SEV].free, 0);
 }
 
 static void test_facts_ciphertext_hiding_divides_the_asids(void **state)
@@ -111,13 +111,13 @@ static void test_facts_ciphertext_hiding_divides_the_asids(void **state)
 	folder_put(group, "misc.current", "sev_es 2\n");
 	folder_put(group, "misc.max", "sev_es 5\n");
 	gather(group);
-	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].limit, 30);
-	assert_int_equal(facts.asids[LAUNCH_ASIDS_ES].limit, 69);
-	assert_false(facts.asids[LAUNCH_ASIDS_SNP].used_known || facts.asids[LAUNCH_ASIDS_SNP].free_known);
+	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].limit, 30);
+	assert_int_equal(facts.asids[FACTS_ASIDS_ES].limit, 69);
+	assert_false(facts.asids[FACTS_ASIDS_SNP].used_known || facts.asids[FACTS_ASIDS_SNP].free_known);
 	folder_put(group, "misc.max", "sev_es 2\n");
 	gather(group);
-	assert_true(facts.asids[LAUNCH_ASIDS_SNP].free_known);
-	assert_int_equal(facts.asids[LAUNCH_ASIDS_SNP].free, 0);
+	assert_true(facts.asids[FACTS_ASIDS_SNP].free_known);
+	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].free, 0);
 }
 
 static void test_facts_files_of_any_content_are_survived(void **state)
@@ -129,7 +129,7 @@ static void test_facts_files_of_any_content_are_survived(void **state)
 		folder_put(group, "misc.current", texts[i]);
 		folder_put(group, "misc.max", texts[i]);
 		gather(group);
-		assert_int_equal(facts.asids[LAUNCH_ASIDS_SEV].limit, 410);
+		assert_int_equal(facts.asids[FACTS_ASIDS_SEV].limit, 410);
 	}
 	gather("relative");
 	gather("////////////////");
@@ -142,11 +142,11 @@ static void test_facts_files_of_any_content_are_survived(void **state)
 static int look_from_a_user_namespace(void)
 {
 	const struct rlimit limit = {.rlim_cur = KIB(64), .rlim_max = KIB(64)};
-	struct launch_process process;
+	struct facts_process process;
 
 	if (unshare(CLONE_NEWUSER) < 0 || setrlimit(RLIMIT_MEMLOCK, &limit) < 0)
 		return 77;
-	launch_process_own("", &process);
+	facts_process_own("", &process);
 	return process.memlock_bytes == KIB(64) ? 0 : 1;
 }
 

@@ -1,6 +1,6 @@
 /*
  * facts: what this host can do, asked without changing anything: /dev/kvm, /dev/sev, the misc controller,
- * this process's limits. Any thread but launch_process_own().
+ * this process's limits. Any thread, except for facts_process_own().
  */
 #include <errno.h>
 #include <linux/kvm_para.h>
@@ -10,7 +10,9 @@
 #include <sys/utsname.h>
 
 #include "cgroup.h"
-#include "launch.h"
+#include "vmm/abi/report.h"
+#include "vmm/call.h"
+#include "vmm/facts.h"
 
 #define CAP_IPC_LOCK_BIT 14
 
@@ -32,7 +34,7 @@ static void find_own_cgroup(char *folder, size_t size)
 
 /*
  * Capabilities in a user namespace of a container's own do not count: the kernel asks for CAP_IPC_LOCK in the
- * initial one (capable() in launch_sev_pin_memory()), which is the one with this inode (PROC_USER_INIT_INO).
+ * initial one (capable() in Linux's sev_pin_memory()), which is the one with this inode (PROC_USER_INIT_INO).
  */
 #define INITIAL_USER_NAMESPACE 0xEFFFFFFDu
 
@@ -74,11 +76,11 @@ static unsigned linux_version(void)
 	struct utsname name;
 
 	return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2
-	               ? LAUNCH_LINUX(major, minor)
+	               ? FACTS_LINUX(major, minor)
 	               : 0;
 }
 
-void launch_process_own(const char *join, struct launch_process *ret_process)
+void facts_process_own(const char *join, struct facts_process *ret_process)
 {
 	static char folder[4200];
 	struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
@@ -88,7 +90,7 @@ void launch_process_own(const char *join, struct launch_process *ret_process)
 	else
 		find_own_cgroup(folder, sizeof(folder));
 	getrlimit(RLIMIT_MEMLOCK, &limit);
-	*ret_process = (struct launch_process){
+	*ret_process = (struct facts_process){
 	        .cgroup = folder,
 	        .hiding_asids = read_number("/sys/module/kvm_amd/parameters/ciphertext_hiding_asids"),
 	        .linux_version = linux_version(),
@@ -101,7 +103,7 @@ void launch_process_own(const char *join, struct launch_process *ret_process)
 
 /* ---- /dev/kvm ---- */
 
-static void take_cpuid(const struct kvm_cpuid2 *cpuid, struct launch_facts *facts)
+static void take_cpuid(const struct kvm_cpuid2 *cpuid, struct facts *facts)
 {
 	for (unsigned i = 0; i < cpuid->nent; i++) {
 		const struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
@@ -136,7 +138,7 @@ static enum attest_product product_of(uint32_t signature)
 	return attest_report_product(&as_reported);
 }
 
-static void ask_kvm(struct host *host, struct launch_facts *facts)
+static void ask_kvm(struct host *host, struct facts *facts)
 {
 	struct kvm_cpuid2 *cpuid = NULL;
 	struct err err;
@@ -163,7 +165,7 @@ static void ask_kvm(struct host *host, struct launch_facts *facts)
 
 /* ---- /dev/sev ---- */
 
-static void ask_device(struct host *host, struct launch_facts *facts)
+static void ask_device(struct host *host, struct facts *facts)
 {
 	struct sev_user_data_status status;
 	int fd;
@@ -186,29 +188,36 @@ static void ask_device(struct host *host, struct launch_facts *facts)
 	host_close(host, fd);
 }
 
+bool facts_firmware_is_too_old(const struct facts *facts)
+{
+	const unsigned version = facts->api_major << 8 | facts->api_minor;
+
+	return !facts->status.kind && version < (FACTS_SNP_API_MAJOR << 8 | FACTS_SNP_API_MINOR);
+}
+
 /* ---- ASIDs ---- */
 
-enum launch_asid_kind launch_asid_kind(enum config_sev_type type)
+enum facts_asid_kind facts_asid_kind(enum config_sev_type type)
 {
-	return type == CONFIG_SEV ? LAUNCH_ASIDS_SEV
-	                          : (type == CONFIG_SEV_ES ? LAUNCH_ASIDS_ES : LAUNCH_ASIDS_SNP);
+	return type == CONFIG_SEV ? FACTS_ASIDS_SEV
+	                          : (type == CONFIG_SEV_ES ? FACTS_ASIDS_ES : FACTS_ASIDS_SNP);
 }
 
 /*
  * ASIDs below the least one of SEV are for SEV-ES and SEV-SNP, which charge the same resource. With
  * ciphertext hiding SEV-SNP has the first of them and SEV-ES the others; the controller knows only their sum.
  */
-static void count_asids(const struct launch_process *process, struct launch_facts *facts)
+static void count_asids(const struct facts_process *process, struct facts *facts)
 {
-	struct launch_asids *sev = &facts->asids[LAUNCH_ASIDS_SEV], *es = &facts->asids[LAUNCH_ASIDS_ES],
-	                    *snp = &facts->asids[LAUNCH_ASIDS_SNP];
+	struct facts_asids *sev = &facts->asids[FACTS_ASIDS_SEV], *es = &facts->asids[FACTS_ASIDS_ES],
+	                   *snp = &facts->asids[FACTS_ASIDS_SNP];
 	uint32_t joint = facts->sev_asid_min ? facts->sev_asid_min - 1 : 0;
 	uint32_t hiding = facts->hiding_asids < joint ? facts->hiding_asids : joint;
 
 	if (facts->sev_asid_max >= facts->sev_asid_min && facts->sev_asid_min)
 		sev->limit = facts->sev_asid_max - facts->sev_asid_min + 1;
-	launch_cgroup_asids(process->cgroup, "sev", sev);
-	launch_cgroup_asids(process->cgroup, "sev_es", es);
+	facts_cgroup_asids(process->cgroup, "sev", sev);
+	facts_cgroup_asids(process->cgroup, "sev_es", es);
 	*snp = *es;
 	es->limit = joint - hiding;
 	snp->limit = hiding ? hiding : joint;
@@ -222,10 +231,9 @@ static void count_asids(const struct launch_process *process, struct launch_fact
 	        "controller counts their sum";
 }
 
-void launch_facts_gather(
-        struct host *host, const struct launch_process *process, struct launch_facts *ret_facts)
+void facts_gather(struct host *host, const struct facts_process *process, struct facts *ret_facts)
 {
-	struct launch_facts facts = {0};
+	struct facts facts = {0};
 
 	ask_kvm(host, &facts);
 	ask_device(host, &facts);

@@ -3,7 +3,13 @@
 
 #include "support/test.h"
 
-#include "vmm/launch.h"
+#include "vmm/owner.h"
+
+/* A digest of either length. */
+struct digest {
+	uint8_t bytes[SHA384_BYTES];
+	size_t size_bytes;
+};
 
 static struct abi_id_auth example;
 
@@ -12,7 +18,7 @@ static int start(void **state)
 	struct err err;
 
 	assert_ok(crypto_load(&err));
-	assert_ok(launch_id_auth_read(TEST_DATA "/attestation/id-auth-example.bin", &example, &err));
+	assert_ok(owner_id_auth_read(TEST_DATA "/attestation/id-auth-example.bin", &example, &err));
 	return 0;
 }
 
@@ -28,11 +34,11 @@ static void test_idblock_key_digests_are_those_of_the_report(void **state)
 {
 	uint8_t digest[SHA384_BYTES];
 
-	launch_id_key_digest(&example.id_key, digest);
+	owner_id_key_digest(&example.id_key, digest);
 	assert_hex(digest, sizeof(digest),
 	        "59fb2c686dfa4fef49f38339aa775c90051c28d57383ddc3baf3b5eb4b1496df"
 	        "3b0dbbdcbae5fe27677a644820773fe2");
-	launch_id_key_digest(&example.author_key, digest);
+	owner_id_key_digest(&example.author_key, digest);
 	assert_hex(digest, sizeof(digest),
 	        "eed81169fb0cb5e0ec34794f128fd4e0c4a46f67c65a1adfa81fcb24bcc088c2"
 	        "72369b7ffc3eb2b6af6a4284a1b36c5f");
@@ -54,8 +60,8 @@ static void test_idblock_example_of_another_program_verifies(void **state)
 	struct abi_id_block block = example_block();
 	struct err err;
 
-	assert_ok(launch_id_verify(&block, &example, &err));
-	assert_true(launch_id_has_author(&example));
+	assert_ok(owner_id_verify(&block, &example, &err));
+	assert_true(owner_id_has_author(&example));
 }
 
 static struct abi_id_block some_block(void)
@@ -71,21 +77,21 @@ static struct abi_id_block some_block(void)
 static void test_idblock_signed_verifies_with_and_without_author(void **state)
 {
 	struct abi_id_block block = some_block();
-	struct launch_id_key *id, *author;
+	struct owner_id_key *id, *author;
 	struct abi_id_auth auth;
 	struct err err;
 
-	assert_ok(launch_id_key_generate(&id, &err));
-	assert_ok(launch_id_key_generate(&author, &err));
-	assert_ok(launch_id_sign(&block, id, NULL, &auth, &err));
-	assert_false(launch_id_has_author(&auth));
-	assert_ok(launch_id_verify(&block, &auth, &err));
-	assert_ok(launch_id_sign(&block, id, author, &auth, &err));
-	assert_true(launch_id_has_author(&auth));
-	assert_ok(launch_id_verify(&block, &auth, &err));
-	launch_id_key_destroy(id);
-	launch_id_key_destroy(author);
-	launch_id_key_destroy(NULL);
+	assert_ok(owner_id_key_generate(&id, &err));
+	assert_ok(owner_id_key_generate(&author, &err));
+	assert_ok(owner_id_sign(&block, id, NULL, &auth, &err));
+	assert_false(owner_id_has_author(&auth));
+	assert_ok(owner_id_verify(&block, &auth, &err));
+	assert_ok(owner_id_sign(&block, id, author, &auth, &err));
+	assert_true(owner_id_has_author(&auth));
+	assert_ok(owner_id_verify(&block, &auth, &err));
+	owner_id_key_destroy(id);
+	owner_id_key_destroy(author);
+	owner_id_key_destroy(NULL);
 }
 
 /* Every bit of what is signed counts. */
@@ -98,43 +104,47 @@ static void test_idblock_changed_anywhere_is_refused(void **state)
 
 	for (size_t i = 0; i < sizeof(block); i += 5) {
 		bytes[i] ^= 0x10;
-		assert_int_equal(launch_id_verify(&block, &example, &err), -1);
+		assert_int_equal(owner_id_verify(&block, &example, &err), -1);
 		bytes[i] ^= 0x10;
 	}
 	auth = example;
 	auth.id_block_sig.r[3] ^= 1;
-	assert_fails(launch_id_verify(&block, &auth, &err), ERR_USAGE, "BAD_SIGNATURE");
+	assert_fails(owner_id_verify(&block, &auth, &err), ERR_USAGE, "BAD_SIGNATURE");
 	auth = example;
 	auth.id_key_sig.s[3] ^= 1;
-	assert_fails(launch_id_verify(&block, &auth, &err), ERR_USAGE, "author's signature");
+	assert_fails(owner_id_verify(&block, &auth, &err), ERR_USAGE, "author's signature");
 	auth = example;
 	auth.id_key.qx[0] ^= 1;
-	assert_fails(launch_id_verify(&block, &auth, &err), ERR_USAGE, "not a point of P-384");
+	assert_fails(owner_id_verify(&block, &auth, &err), ERR_USAGE, "not a point of P-384");
 	auth = example;
 	auth.id_key_algo = 2;
-	assert_fails(launch_id_verify(&block, &auth, &err), ERR_USAGE, "key algorithm 2");
+	assert_fails(owner_id_verify(&block, &auth, &err), ERR_USAGE, "key algorithm 2");
 	block.version = 2;
-	assert_fails(launch_id_verify(&block, &example, &err), ERR_USAGE, "version 2");
+	assert_fails(owner_id_verify(&block, &example, &err), ERR_USAGE, "version 2");
 }
 
 static void test_idblock_of_a_digest_fits_that_digest_and_policy_only(void **state)
 {
-	struct launch_digest digest = {.size_bytes = 48, .bytes = {1, 2, 3}}, other = digest;
-	struct launch_digest sev = {.size_bytes = 32, .bytes = {1, 2, 3}};
+	struct digest digest = {.size_bytes = 48, .bytes = {1, 2, 3}}, other = digest;
+	struct digest sev = {.size_bytes = 32, .bytes = {1, 2, 3}};
 	struct abi_id_block block;
 	struct abi_id_auth auth, again;
 	struct err err;
 
-	assert_ok(launch_id_make(&digest, 0x30000, &block, &auth, &err));
-	assert_ok(launch_id_verify(&block, &auth, &err));
-	assert_ok(launch_id_match(&block, &digest, 0x30000, &err));
+	assert_ok(owner_id_make(digest.bytes, digest.size_bytes, 0x30000, &block, &auth, &err));
+	assert_ok(owner_id_verify(&block, &auth, &err));
+	assert_ok(owner_id_match(&block, digest.bytes, digest.size_bytes, 0x30000, &err));
 	other.bytes[47] = 1;
-	assert_fails(launch_id_match(&block, &other, 0x30000, &err), ERR_USAGE, "BAD_MEASUREMENT");
-	assert_fails(launch_id_match(&block, &sev, 0x30000, &err), ERR_USAGE, "BAD_MEASUREMENT");
-	assert_fails(launch_id_match(&block, &digest, 0xb0000, &err), ERR_USAGE, "POLICY_FAILURE");
-	assert_fails(launch_id_make(&sev, 0x30000, &block, &auth, &err), ERR_FAILED, "32 bytes");
+	assert_fails(owner_id_match(&block, other.bytes, other.size_bytes, 0x30000, &err), ERR_USAGE,
+	        "BAD_MEASUREMENT");
+	assert_fails(owner_id_match(&block, sev.bytes, sev.size_bytes, 0x30000, &err), ERR_USAGE,
+	        "BAD_MEASUREMENT");
+	assert_fails(owner_id_match(&block, digest.bytes, digest.size_bytes, 0xb0000, &err), ERR_USAGE,
+	        "POLICY_FAILURE");
+	assert_fails(owner_id_make(sev.bytes, sev.size_bytes, 0x30000, &block, &auth, &err), ERR_FAILED,
+	        "32 bytes");
 	/* The key is thrown away: there is a new one each time. */
-	assert_ok(launch_id_make(&digest, 0x30000, &block, &again, &err));
+	assert_ok(owner_id_make(digest.bytes, digest.size_bytes, 0x30000, &block, &again, &err));
 	assert_memory_not_equal(&auth.id_key, &again.id_key, sizeof(auth.id_key));
 }
 
@@ -194,21 +204,21 @@ static void test_idblock_key_file_signs(void **state)
 {
 	char path[] = "/tmp/vmm-test-XXXXXX";
 	struct abi_id_block block = some_block();
-	struct launch_id_key *key;
+	struct owner_id_key *key;
 	struct abi_id_auth auth;
 	uint8_t digest[SHA384_BYTES];
 	struct err err;
 
-	assert_ok(launch_id_key_read(write_file(path, p384), &key, &err));
+	assert_ok(owner_id_key_read(write_file(path, p384), &key, &err));
 	unlink(path);
-	assert_ok(launch_id_sign(&block, key, key, &auth, &err));
-	assert_ok(launch_id_verify(&block, &auth, &err));
+	assert_ok(owner_id_sign(&block, key, key, &auth, &err));
+	assert_ok(owner_id_verify(&block, &auth, &err));
 	/* openssl ec -pubout -outform DER gives the point; reversed and hashed by a Python program. */
-	launch_id_key_digest(&auth.id_key, digest);
+	owner_id_key_digest(&auth.id_key, digest);
 	assert_hex(digest, sizeof(digest),
 	        "889d133972650ef829fe0758953c75fd80353536907198e7cfc19aceb3e1c4a4"
 	        "4db691a0cedbee3706e2a145405c0a76");
-	launch_id_key_destroy(key);
+	owner_id_key_destroy(key);
 }
 
 static void test_idblock_key_file_of_another_kind_is_refused(void **state)
@@ -221,14 +231,14 @@ static void test_idblock_key_file_of_another_kind_is_refused(void **state)
 	        {"nothing", "holds no private key"},
 	        {"", "holds no private key"},
 	};
-	struct launch_id_key *key;
+	struct owner_id_key *key;
 	struct err err;
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		char path[] = "/tmp/vmm-test-XXXXXX";
 
 		write_file(path, cases[i].text);
-		assert_fails(launch_id_key_read(path, &key, &err), ERR_USAGE, cases[i].part);
+		assert_fails(owner_id_key_read(path, &key, &err), ERR_USAGE, cases[i].part);
 		unlink(path);
 	}
 }

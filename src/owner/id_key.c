@@ -1,5 +1,5 @@
 /*
- * idkey: private keys that sign ID blocks. Any thread. OpenSSL clears a private key when it frees it; what
+ * id_key: private keys that sign ID blocks. Any thread. OpenSSL clears a private key when it frees it; what
  * passes through our buffers is wiped here. Law: SNP ABI, chapter 10 (signatures and keys).
  */
 #include <errno.h>
@@ -12,14 +12,14 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#include "idkey.h"
+#include "id_key.h"
 #include "vmm/attest.h"
 
-struct launch_id_key {
+struct owner_id_key {
 	EVP_PKEY *pkey;
 };
 
-void launch_id_key_destroy(struct launch_id_key *key)
+void owner_id_key_destroy(struct owner_id_key *key)
 {
 	if (!key)
 		return;
@@ -28,9 +28,9 @@ void launch_id_key_destroy(struct launch_id_key *key)
 }
 
 /* Takes pkey over, also on failure. */
-static int wrap(EVP_PKEY *pkey, struct launch_id_key **ret_key, struct err *err)
+static int wrap(EVP_PKEY *pkey, struct owner_id_key **ret_key, struct err *err)
 {
-	struct launch_id_key *key = calloc(1, sizeof(*key));
+	struct owner_id_key *key = calloc(1, sizeof(*key));
 
 	if (!key) {
 		EVP_PKEY_free(pkey);
@@ -57,7 +57,7 @@ static bool is_p384(EVP_PKEY *pkey)
 }
 
 static int parse_pem(
-        const char *path, const void *data, size_t size, struct launch_id_key **ret_key, struct err *err)
+        const char *path, const void *data, size_t size, struct owner_id_key **ret_key, struct err *err)
 {
 	bool encrypted = false;
 	BIO *bio = BIO_new_mem_buf(data, (int)size);
@@ -87,13 +87,13 @@ static int parse_pem(
 	return wrap(pkey, ret_key, err);
 }
 
-int launch_id_key_read(const char *path, struct launch_id_key **ret_key, struct err *err)
+int owner_id_key_read(const char *path, struct owner_id_key **ret_key, struct err *err)
 {
 	void *data;
 	size_t size;
 	int result;
 
-	if (crypto_load(err) < 0 || file_read_all(path, LAUNCH_ID_FILE_MAX_BYTES, &data, &size, err) < 0)
+	if (crypto_load(err) < 0 || file_read_all(path, OWNER_ID_FILE_MAX_BYTES, &data, &size, err) < 0)
 		return -1;
 	result = parse_pem(path, data, size, ret_key, err);
 	crypto_wipe(data, size);
@@ -101,7 +101,7 @@ int launch_id_key_read(const char *path, struct launch_id_key **ret_key, struct 
 	return result;
 }
 
-int launch_id_key_generate(struct launch_id_key **ret_key, struct err *err)
+int owner_id_key_generate(struct owner_id_key **ret_key, struct err *err)
 {
 	EVP_PKEY *pkey;
 
@@ -113,9 +113,9 @@ int launch_id_key_generate(struct launch_id_key **ret_key, struct err *err)
 	return wrap(pkey, ret_key, err);
 }
 
-int launch_id_key_public(const struct launch_id_key *key, struct abi_public_key *ret_public, struct err *err)
+int owner_id_key_public(const struct owner_id_key *key, struct abi_public_key *ret_public, struct err *err)
 {
-	return attest_ecdsa_public(key->pkey, ret_public, err);
+	return attest_key_to_ec(key->pkey, ret_public, err);
 }
 
 /* The two numbers of a DER signature, as the firmware has them. */
@@ -135,7 +135,7 @@ static bool from_der(const uint8_t *der, size_t size, struct abi_signature *ret_
 	return fits;
 }
 
-int launch_id_key_sign(const struct launch_id_key *key, const void *data, size_t size,
+int owner_id_key_sign(const struct owner_id_key *key, const void *data, size_t size,
         struct abi_signature *ret_sig, struct err *err)
 {
 	uint8_t der[160]; /* of two 384-bit numbers: at most 104 */

@@ -8,6 +8,7 @@
 
 #include "support/test.h"
 #include "vmm/launch.h"
+#include "vmm/owner.h"
 
 static struct err err;
 
@@ -89,7 +90,7 @@ static void test_wipe_the_search_finds_what_is_there(void **state)
  * OpenSSL gives the private number to who asks; vmm never does, so it is not among base's functions. A key's
  * first member is OpenSSL's.
  */
-static void find_number(const struct launch_id_key *key, struct needle *ret_big, struct needle *ret_little)
+static void find_number(const struct owner_id_key *key, struct needle *ret_big, struct needle *ret_little)
 {
 	void *lib = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_NOLOAD);
 	int (*get)(const void *, const char *, void **) =
@@ -116,14 +117,14 @@ static void test_wipe_id_key_is_nowhere_after_its_end(void **state)
 {
 	struct abi_id_block block = {.version = ABI_ID_BLOCK_VERSION};
 	struct needle big, little;
-	struct launch_id_key *key;
+	struct owner_id_key *key;
 	struct abi_id_auth auth;
 
-	assert_ok(launch_id_key_generate(&key, &err));
+	assert_ok(owner_id_key_generate(&key, &err));
 	find_number(key, &big, &little);
 	assert_true(is_in_memory(&little)); /* as big numbers are kept */
-	assert_ok(launch_id_sign(&block, key, key, &auth, &err));
-	launch_id_key_destroy(key);
+	assert_ok(owner_id_sign(&block, key, key, &auth, &err));
+	owner_id_key_destroy(key);
 	assert_false(is_in_memory(&little));
 	assert_false(is_in_memory(&big));
 }

@@ -1,16 +1,16 @@
 /*
- * cgroup: what the misc controller tells of ASIDs.
+ * cgroup: the ASIDs that the misc controller counts.
  */
-#ifndef VMM_LAUNCH_CGROUP_H
-#define VMM_LAUNCH_CGROUP_H
+#ifndef VMM_FACTS_CGROUP_H
+#define VMM_FACTS_CGROUP_H
 
-#include "vmm/launch.h"
+#include "vmm/facts.h"
 
 /*
  * Fills used and free of a kind whose limit is known; resource is the controller's name for it ("sev",
  * "sev_es"). folder may be anything; at most CGROUP_LEVELS_MAX folders are looked at.
  */
 #define CGROUP_LEVELS_MAX 32
-void launch_cgroup_asids(const char *folder, const char *resource, struct launch_asids *asids);
+void facts_cgroup_asids(const char *folder, const char *resource, struct facts_asids *asids);
 
 #endif

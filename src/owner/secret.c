@@ -6,35 +6,36 @@
 
 #include <openssl/rand.h>
 
-#include "bytes.h"
 #include "mac.h"
 
 #define PADDING 16 /* LAUNCH_SECRET takes multiples of it */
 
 static int table_size(
-        const struct attest_secret_entry *entries, size_t count, size_t *ret_size, struct err *err)
+        const struct owner_secret_entry *entries, size_t count, size_t *ret_size, struct err *err)
 {
 	size_t size = sizeof(struct abi_secret_header);
 
 	for (size_t i = 0; i < count; i++) {
 		if (!add_ok(size, entries[i].value.size, &size) ||
 		        !add_ok(size, sizeof(struct abi_secret_header), &size) ||
-		        size > ATTEST_SECRET_MAX_BYTES)
+		        size > OWNER_SECRET_MAX_BYTES)
 			return err_set(err, ERR_USAGE,
 			        "the secrets are too large: with \"%s\" the table exceeds %llu bytes, which "
 			        "is all "
 			        "that one launch secret can hold",
-			        entries[i].value.name, (unsigned long long)ATTEST_SECRET_MAX_BYTES);
+			        entries[i].value.name, (unsigned long long)OWNER_SECRET_MAX_BYTES);
 	}
 	*ret_size = size;
 	return 0;
 }
 
 /* Guests find a secret by its GUID, and none where it has no bytes. */
-static int check_entries(const struct attest_secret_entry *entries, size_t count, struct err *err)
+static int check_entries(const struct owner_secret_entry *entries, size_t count, struct err *err)
 {
+	static const struct abi_efi_guid zeros;
+
 	for (size_t i = 0; i < count; i++) {
-		if (bytes_are_zero(&entries[i].guid, sizeof(entries[i].guid)))
+		if (memcmp(&entries[i].guid, &zeros, sizeof(zeros)) == 0)
 			return err_set(err, ERR_USAGE,
 			        "%s is given the GUID of zeros, by which guests mark deleted secrets: Linux "
 			        "would never show it; give it another one",
@@ -63,7 +64,7 @@ static uint8_t *put(uint8_t *at, struct abi_efi_guid guid, const void *data, siz
 	return at + sizeof(header) + size;
 }
 
-int attest_secret_table(const struct attest_secret_entry *entries, size_t count, uint8_t **ret_data,
+int owner_secret_table(const struct owner_secret_entry *entries, size_t count, uint8_t **ret_data,
         size_t *ret_size, struct err *err)
 {
 	size_t size, padded;
@@ -87,14 +88,13 @@ int attest_secret_table(const struct attest_secret_entry *entries, size_t count,
 	return 0;
 }
 
-int attest_secret_pack(const struct attest_owner_keys *keys, const uint8_t measure[static 32],
-        const uint8_t *data, size_t size, struct abi_sev_secret_header *ret_header, uint8_t *ret_ciphertext,
-        struct err *err)
+int owner_secret_pack(const struct owner_keys *keys, const uint8_t measure[static 32], const uint8_t *data,
+        size_t size, struct abi_sev_secret_header *ret_header, uint8_t *ret_ciphertext, struct err *err)
 {
 	static const uint8_t context = 0x01;
 	struct abi_sev_secret_header header = {.flags = 0}; /* not compressed */
 	uint8_t length[4];
-	const struct attest_mac_part parts[] = {
+	const struct owner_mac_part parts[] = {
 	        {&context, sizeof(context)},
 	        {&header.flags, sizeof(header.flags)},
 	        {header.iv, sizeof(header.iv)},
@@ -104,18 +104,17 @@ int attest_secret_pack(const struct attest_owner_keys *keys, const uint8_t measu
 	        {measure, 32},
 	};
 
-	if (size == 0 || size % PADDING != 0 || size > ATTEST_SECRET_MAX_BYTES)
+	if (size == 0 || size % PADDING != 0 || size > OWNER_SECRET_MAX_BYTES)
 		return err_set(err, ERR_USAGE,
 		        "a launch secret has 16 to %llu bytes, a multiple of 16; not %zu",
-		        (unsigned long long)ATTEST_SECRET_MAX_BYTES, size);
+		        (unsigned long long)OWNER_SECRET_MAX_BYTES, size);
 	if (crypto_load(err) < 0)
 		return -1;
 	if (RAND_bytes(header.iv, sizeof(header.iv)) != 1)
 		return err_set(err, ERR_FAILED, "OpenSSL has no random numbers to give");
 	store_le(length, sizeof(length), size);
-	if (attest_mac_crypt(keys->tek, header.iv, data, size, ret_ciphertext, err) < 0 ||
-	        attest_mac_compute(keys->tik, sizeof(keys->tik), parts, ARRAY_LEN(parts), header.mac, err) <
-	                0)
+	if (owner_mac_crypt(keys->tek, header.iv, data, size, ret_ciphertext, err) < 0 ||
+	        owner_mac_compute(keys->tik, sizeof(keys->tik), parts, ARRAY_LEN(parts), header.mac, err) < 0)
 		return -1;
 	*ret_header = header;
 	return 0;

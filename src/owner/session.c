@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/rand.h>
 
 #include "mac.h"
-#include "sev_cert.h"
+
+#define P384_BYTES 48
 
 static int random_bytes(void *bytes, size_t size, struct err *err)
 {
@@ -17,32 +19,32 @@ static int random_bytes(void *bytes, size_t size, struct err *err)
 	return 0;
 }
 
-static int policy_mac(const struct attest_owner_keys *keys, uint32_t policy,
-        uint8_t ret_mac[static MAC_BYTES], struct err *err)
+static int policy_mac(
+        const struct owner_keys *keys, uint32_t policy, uint8_t ret_mac[static MAC_BYTES], struct err *err)
 {
 	uint8_t bytes[4];
 
 	store_le(bytes, sizeof(bytes), policy);
-	return attest_mac_compute(keys->tik, sizeof(keys->tik),
-	        &(struct attest_mac_part){bytes, sizeof(bytes)}, 1, ret_mac, err);
+	return owner_mac_compute(keys->tik, sizeof(keys->tik), &(struct owner_mac_part){bytes, sizeof(bytes)},
+	        1, ret_mac, err);
 }
 
-int attest_session_wrap(const uint8_t *z, size_t z_size, uint32_t policy,
-        const struct attest_owner_keys *keys, struct abi_sev_session *session, struct err *err)
+int owner_session_wrap(const uint8_t *z, size_t z_size, uint32_t policy, const struct owner_keys *keys,
+        struct abi_sev_session *session, struct err *err)
 {
 	struct {
 		uint8_t master[KEY_BYTES], kek[KEY_BYTES], kik[KEY_BYTES];
 	} secret;
 	int status = -1;
 
-	if (attest_mac_derive(z, z_size, "sev-master-secret", session->nonce, sizeof(session->nonce),
+	if (owner_mac_derive(z, z_size, "sev-master-secret", session->nonce, sizeof(session->nonce),
 	            secret.master, err) == 0 &&
-	        attest_mac_derive(secret.master, KEY_BYTES, "sev-kek", NULL, 0, secret.kek, err) == 0 &&
-	        attest_mac_derive(secret.master, KEY_BYTES, "sev-kik", NULL, 0, secret.kik, err) == 0 &&
-	        attest_mac_crypt(secret.kek, session->wrap_iv, (const uint8_t *)keys, sizeof(*keys),
+	        owner_mac_derive(secret.master, KEY_BYTES, "sev-kek", NULL, 0, secret.kek, err) == 0 &&
+	        owner_mac_derive(secret.master, KEY_BYTES, "sev-kik", NULL, 0, secret.kik, err) == 0 &&
+	        owner_mac_crypt(secret.kek, session->wrap_iv, (const uint8_t *)keys, sizeof(*keys),
 	                session->wrap_tk, err) == 0 &&
-	        attest_mac_compute(secret.kik, KEY_BYTES,
-	                &(struct attest_mac_part){session->wrap_tk, sizeof(session->wrap_tk)}, 1,
+	        owner_mac_compute(secret.kik, KEY_BYTES,
+	                &(struct owner_mac_part){session->wrap_tk, sizeof(session->wrap_tk)}, 1,
 	                session->wrap_mac, err) == 0)
 		status = policy_mac(keys, policy, session->policy_mac, err);
 	crypto_wipe(&secret, sizeof(secret));
@@ -80,7 +82,7 @@ static int make_godh(EVP_PKEY *own, struct abi_sev_cert *ret_godh, struct err *e
 }
 
 static int create(EVP_PKEY *peer, EVP_PKEY *own, uint32_t policy, struct abi_sev_session *session,
-        struct abi_sev_cert *godh, struct attest_owner_keys *keys, struct err *err)
+        struct abi_sev_cert *godh, struct owner_keys *keys, struct err *err)
 {
 	uint8_t z[P384_BYTES];
 	int status = -1;
@@ -89,17 +91,16 @@ static int create(EVP_PKEY *peer, EVP_PKEY *own, uint32_t policy, struct abi_sev
 	        random_bytes(session->nonce, sizeof(session->nonce), err) == 0 &&
 	        random_bytes(session->wrap_iv, sizeof(session->wrap_iv), err) == 0 &&
 	        make_godh(own, godh, err) == 0 && shared_secret(own, peer, z, err) == 0)
-		status = attest_session_wrap(z, sizeof(z), policy, keys, session, err);
+		status = owner_session_wrap(z, sizeof(z), policy, keys, session, err);
 	crypto_wipe(z, sizeof(z));
 	return status;
 }
 
-int attest_session_create(const struct abi_sev_cert *pdh, uint32_t policy,
-        struct abi_sev_session *ret_session, struct abi_sev_cert *ret_godh,
-        struct attest_owner_keys *ret_keys, struct err *err)
+int owner_session_create(const struct abi_sev_cert *pdh, uint32_t policy, struct abi_sev_session *ret_session,
+        struct abi_sev_cert *ret_godh, struct owner_keys *ret_keys, struct err *err)
 {
 	struct abi_sev_session session = {0};
-	struct attest_owner_keys keys;
+	struct owner_keys keys;
 	struct abi_sev_cert godh;
 	int status;
 
@@ -110,12 +111,14 @@ int attest_session_create(const struct abi_sev_cert *pdh, uint32_t policy,
 	if (crypto_load(err) < 0)
 		return -1;
 
-	auto_key EVP_PKEY *peer = attest_key_from_ec(&pdh->ec),
-	                  *own = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
+	EVP_PKEY *peer = attest_key_from_ec(&pdh->ec), *own = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
+
 	if (!peer || !own)
 		status = err_set(err, ERR_USAGE, "the PDH is no key on P-384");
 	else
 		status = create(peer, own, policy, &session, &godh, &keys, err);
+	EVP_PKEY_free(peer);
+	EVP_PKEY_free(own);
 	ERR_clear_error();
 	if (status == 0) {
 		*ret_session = session;
@@ -126,8 +129,8 @@ int attest_session_create(const struct abi_sev_cert *pdh, uint32_t policy,
 	return status;
 }
 
-int attest_session_check(const struct abi_sev_session *session, const struct attest_owner_keys *keys,
-        uint32_t policy, bool *ret_good, struct err *err)
+int owner_session_check(const struct abi_sev_session *session, const struct owner_keys *keys, uint32_t policy,
+        bool *ret_good, struct err *err)
 {
 	uint8_t mac[MAC_BYTES];
 
@@ -137,12 +140,12 @@ int attest_session_check(const struct abi_sev_session *session, const struct att
 	return 0;
 }
 
-int attest_measure_expected(const struct attest_owner_keys *keys, const struct attest_sev_launch *launch,
+int owner_measure_expected(const struct owner_keys *keys, const struct owner_measured *launch,
         const uint8_t mnonce[static 16], uint8_t ret_measure[static 32], struct err *err)
 {
 	const uint8_t head[] = {0x04, launch->api_major, launch->api_minor, launch->build};
 	uint8_t policy[4];
-	const struct attest_mac_part parts[] = {
+	const struct owner_mac_part parts[] = {
 	        {head, sizeof(head)},
 	        {policy, sizeof(policy)},
 	        {launch->digest, sizeof(launch->digest)},
@@ -152,5 +155,5 @@ int attest_measure_expected(const struct attest_owner_keys *keys, const struct a
 	store_le(policy, sizeof(policy), launch->policy);
 	if (crypto_load(err) < 0)
 		return -1;
-	return attest_mac_compute(keys->tik, sizeof(keys->tik), parts, ARRAY_LEN(parts), ret_measure, err);
+	return owner_mac_compute(keys->tik, sizeof(keys->tik), parts, ARRAY_LEN(parts), ret_measure, err);
 }

@@ -8,8 +8,8 @@
 
 #include <jansson.h>
 
-#include "attest/mac.h"
-#include "sample.h"
+#include "../attest/sample.h"
+#include "owner/mac.h"
 
 static json_t *vectors;
 
@@ -56,42 +56,42 @@ static void test_kdf_gives_the_vector(void **state)
 	uint8_t key[16];
 	struct err err;
 
-	assert_ok(attest_mac_derive(zero, sizeof(zero), "sev-master-secret", zero, sizeof(zero), key, &err));
+	assert_ok(owner_mac_derive(zero, sizeof(zero), "sev-master-secret", zero, sizeof(zero), key, &err));
 	expect(NULL, "kdf_zero_master", key, sizeof(key));
 }
 
 static void test_session_of_zeros_gives_the_vector(void **state)
 {
 	static const uint8_t zero[16];
-	const struct attest_owner_keys keys = {0};
+	const struct owner_keys keys = {0};
 	struct abi_sev_session session = {0};
 	bool good;
 	struct err err;
 
-	assert_ok(attest_session_wrap(zero, sizeof(zero), 0, &keys, &session, &err));
+	assert_ok(owner_session_wrap(zero, sizeof(zero), 0, &keys, &session, &err));
 	expect("session_zero", "wrap_tk", session.wrap_tk, sizeof(session.wrap_tk));
 	expect("session_zero", "wrap_mac", session.wrap_mac, sizeof(session.wrap_mac));
 	expect("session_zero", "policy_mac", session.policy_mac, sizeof(session.policy_mac));
-	assert_ok(attest_session_check(&session, &keys, 0, &good, &err));
+	assert_ok(owner_session_check(&session, &keys, 0, &good, &err));
 	assert_true(good);
-	assert_ok(attest_session_check(&session, &keys, 1, &good, &err));
+	assert_ok(owner_session_check(&session, &keys, 1, &good, &err));
 	assert_false(good);
 }
 
 static void test_measure_gives_the_vector(void **state)
 {
-	struct attest_sev_launch launch = {number("api_major"), number("api_minor"), number("build"), 0, {0}};
-	struct attest_owner_keys keys = {0};
+	struct owner_measured launch = {number("api_major"), number("api_minor"), number("build"), 0, {0}};
+	struct owner_keys keys = {0};
 	uint8_t mnonce[16], measure[32], other[32];
 	struct err err;
 
 	take("tik", keys.tik, sizeof(keys.tik));
 	take("digest", launch.digest, sizeof(launch.digest));
 	take("mnonce", mnonce, sizeof(mnonce));
-	assert_ok(attest_measure_expected(&keys, &launch, mnonce, measure, &err));
+	assert_ok(owner_measure_expected(&keys, &launch, mnonce, measure, &err));
 	expect("launch_measure", "measure", measure, sizeof(measure));
 	launch.policy = 1;
-	assert_ok(attest_measure_expected(&keys, &launch, mnonce, other, &err));
+	assert_ok(owner_measure_expected(&keys, &launch, mnonce, other, &err));
 	assert_memory_not_equal(measure, other, sizeof(measure));
 }
 
@@ -170,14 +170,14 @@ static void test_session_can_be_unwrapped_by_its_platform(void **state)
 	EVP_PKEY *platform = EVP_EC_gen("P-384");
 	struct abi_sev_cert pdh = {.version = 1, .usage = 0x1003, .algo = 3}, godh;
 	uint8_t z[48], master[32], kek[32], kik[32], mac[32], keys_out[32];
-	struct attest_owner_keys keys;
+	struct owner_keys keys;
 	struct abi_sev_session session;
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int size;
 	struct err err;
 
 	point_of(platform, &pdh);
-	assert_ok(attest_session_create(&pdh, 0x5, &session, &godh, &keys, &err));
+	assert_ok(owner_session_create(&pdh, 0x5, &session, &godh, &keys, &err));
 	agree(platform, &godh, z);
 	derive(z, sizeof(z), "sev-master-secret", session.nonce, 16, master);
 	derive(master, 16, "sev-kek", NULL, 0, kek);
@@ -200,13 +200,13 @@ static void test_session_is_new_each_time(void **state)
 {
 	EVP_PKEY *platform = EVP_EC_gen("P-384");
 	struct abi_sev_cert pdh = {.version = 1, .usage = 0x1003, .algo = 3}, godh[2];
-	struct attest_owner_keys keys[2];
+	struct owner_keys keys[2];
 	struct abi_sev_session session[2];
 	struct err err;
 
 	point_of(platform, &pdh);
 	for (int i = 0; i < 2; i++)
-		assert_ok(attest_session_create(&pdh, 1, &session[i], &godh[i], &keys[i], &err));
+		assert_ok(owner_session_create(&pdh, 1, &session[i], &godh[i], &keys[i], &err));
 	assert_memory_not_equal(keys[0].tek, keys[1].tek, 16);
 	assert_memory_not_equal(keys[0].tik, keys[1].tik, 16);
 	assert_memory_not_equal(session[0].nonce, session[1].nonce, 16);
@@ -219,26 +219,26 @@ static void test_session_for_a_bad_pdh_is_refused(void **state)
 {
 	EVP_PKEY *platform = EVP_EC_gen("P-384");
 	struct abi_sev_cert good = {.version = 1, .usage = 0x1003, .algo = 3}, pdh, godh;
-	struct attest_owner_keys keys;
+	struct owner_keys keys;
 	struct abi_sev_session session;
 	struct err err;
 
 	point_of(platform, &good);
 	pdh = good;
 	pdh.ec.qx[0] ^= 1; /* off the curve */
-	assert_fails(attest_session_create(&pdh, 1, &session, &godh, &keys, &err), ERR_USAGE, "P-384");
+	assert_fails(owner_session_create(&pdh, 1, &session, &godh, &keys, &err), ERR_USAGE, "P-384");
 	pdh = good;
 	pdh.ec.curve = 1;
-	assert_fails(attest_session_create(&pdh, 1, &session, &godh, &keys, &err), ERR_USAGE, "P-384");
+	assert_fails(owner_session_create(&pdh, 1, &session, &godh, &keys, &err), ERR_USAGE, "P-384");
 	pdh = good;
 	pdh.ec.qy[71] = 1;
-	assert_fails(attest_session_create(&pdh, 1, &session, &godh, &keys, &err), ERR_USAGE, "P-384");
+	assert_fails(owner_session_create(&pdh, 1, &session, &godh, &keys, &err), ERR_USAGE, "P-384");
 	pdh = good;
 	pdh.ec.reserved[879] = 1;
-	assert_fails(attest_session_create(&pdh, 1, &session, &godh, &keys, &err), ERR_USAGE, "P-384");
+	assert_fails(owner_session_create(&pdh, 1, &session, &godh, &keys, &err), ERR_USAGE, "P-384");
 	pdh = good;
 	pdh.usage = 0x1004;
-	assert_fails(attest_session_create(&pdh, 1, &session, &godh, &keys, &err), ERR_USAGE, "of a CEK");
+	assert_fails(owner_session_create(&pdh, 1, &session, &godh, &keys, &err), ERR_USAGE, "of a CEK");
 	EVP_PKEY_free(platform);
 }
 

@@ -11,7 +11,7 @@
 
 #include "mac.h"
 
-int attest_mac_compute(const void *key, size_t key_size, const struct attest_mac_part *parts, size_t count,
+int owner_mac_compute(const void *key, size_t key_size, const struct owner_mac_part *parts, size_t count,
         uint8_t ret_mac[static MAC_BYTES], struct err *err)
 {
 	char digest[] = "SHA256";
@@ -37,11 +37,11 @@ int attest_mac_compute(const void *key, size_t key_size, const struct attest_mac
 	return 0;
 }
 
-int attest_mac_derive(const void *key, size_t key_size, const char *label, const void *context,
+int owner_mac_derive(const void *key, size_t key_size, const char *label, const void *context,
         size_t context_size, uint8_t ret_key[static KEY_BYTES], struct err *err)
 {
 	uint8_t counter[4], bits[4], block[MAC_BYTES];
-	const struct attest_mac_part parts[] = {
+	const struct owner_mac_part parts[] = {
 	        {counter, sizeof(counter)},
 	        {label, strlen(label) + 1}, /* with the separating zero */
 	        {context, context_size},
@@ -50,14 +50,14 @@ int attest_mac_derive(const void *key, size_t key_size, const char *label, const
 
 	store_le(counter, sizeof(counter), 1);
 	store_le(bits, sizeof(bits), 8 * KEY_BYTES);
-	if (attest_mac_compute(key, key_size, parts, ARRAY_LEN(parts), block, err) < 0)
+	if (owner_mac_compute(key, key_size, parts, ARRAY_LEN(parts), block, err) < 0)
 		return -1;
 	memcpy(ret_key, block, KEY_BYTES);
 	crypto_wipe(block, sizeof(block));
 	return 0;
 }
 
-int attest_mac_crypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[static 16], const uint8_t *src,
+int owner_mac_crypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[static 16], const uint8_t *src,
         size_t size, uint8_t *dst, struct err *err)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
