@@ -1,4 +1,4 @@
-/* The software platform's own promises: its time, sleep, kicks, and what closes when. Through struct host. */
+/* The software platform's own promises: its time, sleep, kicks and memory. Through struct host. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -343,7 +343,7 @@ static void test_idle_for_long_goes_at_the_pace_of_the_host(void **state)
 	platform_close(&abi);
 }
 
-/* ---- memory and descriptors ---- */
+/* ---- memory ---- */
 
 static void *more_memory;
 
@@ -408,54 +408,6 @@ static void test_dirty_log_has_what_was_written_since(void **state)
 	platform_close(&abi);
 }
 
-static unsigned open_descriptors(void)
-{
-	unsigned count = 0;
-
-	for (int fd = 0; fd < 1024; fd++)
-		count += fcntl(fd, F_GETFD) >= 0;
-	return count;
-}
-
-static void test_descriptors_close_in_any_order_and_none_is_left(void **state)
-{
-	unsigned before = open_descriptors();
-	struct abi abi;
-	int vm, vcpu;
-
-	platform_open(&abi, SIM_CLOCK_VIRTUAL);
-	vm = ask_number(&abi, abi.kvm, KVM_CREATE_VM, 0);
-	vcpu = ask_number(&abi, vm, KVM_CREATE_VCPU, 0);
-	assert_int_equal(host_close(abi.host, vm), 0);
-	assert_int_equal(host_close(abi.host, abi.kvm), 0);
-	assert_int_equal(ask_number(&abi, vm, KVM_CREATE_VCPU, 1), -1);
-	assert_int_equal(errno, EBADF);
-	assert_int_equal(ask(&abi, vcpu, KVM_GET_REGS, &(struct kvm_regs){0}), 0); /* its VM lives on */
-	assert_int_equal(host_close(abi.host, vcpu), 0);
-	assert_int_equal(host_close(abi.host, vcpu), -1);
-	abi.kvm = host_open(abi.host, "/dev/kvm", O_RDWR);
-	vm = ask_number(&abi, abi.kvm, KVM_CREATE_VM, 0);
-	assert_true(ask_number(&abi, vm, KVM_CREATE_VCPU, 0) >= 0);
-	host_destroy(abi.host); /* closes what is open */
-	assert_int_equal(open_descriptors(), before);
-}
-
-static void test_other_paths_and_descriptors_are_the_kernels(void **state)
-{
-	struct abi abi;
-	int fd;
-
-	platform_open(&abi, SIM_CLOCK_VIRTUAL);
-	assert_int_equal(host_open(abi.host, "/dev/there-is-no-such", O_RDWR), -1);
-	assert_int_equal(errno, ENOENT);
-	fd = host_open(abi.host, "/dev/null", O_RDWR);
-	assert_true(fd >= 0);
-	assert_int_equal(ask_number(&abi, fd, KVM_GET_API_VERSION, 0), -1);
-	assert_int_equal(errno, ENOTTY);
-	assert_int_equal(host_close(abi.host, fd), 0);
-	platform_close(&abi);
-}
-
 static void test_figures_tell_what_ran(void **state)
 {
 	struct sim_figures figures;
@@ -490,8 +442,6 @@ int main(void)
 	        cmocka_unit_test(test_idle_for_long_goes_at_the_pace_of_the_host),
 	        cmocka_unit_test(test_memory_taken_away_under_a_running_guest_becomes_mmio),
 	        cmocka_unit_test(test_dirty_log_has_what_was_written_since),
-	        cmocka_unit_test(test_descriptors_close_in_any_order_and_none_is_left),
-	        cmocka_unit_test(test_other_paths_and_descriptors_are_the_kernels),
 	        cmocka_unit_test(test_figures_tell_what_ran),
 	};
 
