@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cases.h"
+#include "cpu/decode.h"
 #include "cpu/internal.h"
 
 #define CASES_PER_FORM 2000

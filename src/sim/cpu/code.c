@@ -4,6 +4,7 @@
  * the VMM writes is seen by comparing the bytes again after every event that orders such writes
  * (cpu_code_serialize).
  */
+#include "decode.h"
 #include "internal.h"
 
 #define HASH_SIZE   16384u

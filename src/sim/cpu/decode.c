@@ -2,6 +2,7 @@
  * decode: from bytes to a cpu_op, by the rows of the opcode maps (APM 3, 1 and appendix A). Pure: depends on
  * the bytes, the mode and the CPUID features alone.
  */
+#include "decode.h"
 #include "ops.h"
 
 #define INSTRUCTION_MAX 15u

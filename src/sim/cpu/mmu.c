@@ -320,42 +320,50 @@ static u64 second_page(const struct cpu *cpu, u64 linear)
 	return mode_is(cpu, MODE_LONG) ? next : (u32)next;
 }
 
-void cpu_mem_read_bytes(struct cpu *cpu, u64 linear, void *data, unsigned size, unsigned seg)
+/*
+ * Checks the address of an access. Returns how many of its bytes are in the first page; if these are not all,
+ * *ret_next is where the others are.
+ */
+static unsigned check_access(struct cpu *cpu, u64 linear, unsigned size, unsigned seg, u64 *ret_next)
 {
 	unsigned first = in_first_page(linear, size);
 
 	check_canonical(cpu, linear, seg);
 	check_alignment(cpu, linear, size);
-	if (first < size) {
-		u64 next = second_page(cpu, linear);
-
-		check_canonical(cpu, next, seg);
-		tlb_fill(cpu, linear, ACCESS_READ);
-		tlb_fill(cpu, next, ACCESS_READ);
-		page_read(cpu, linear, data, first);
-		page_read(cpu, next, (u8 *)data + first, size - first);
-		return;
-	}
-	page_read(cpu, linear, data, size);
+	*ret_next = second_page(cpu, linear);
+	if (first < size)
+		check_canonical(cpu, *ret_next, seg);
+	return first;
 }
 
+/* Both pages must be there before the first is read: a device's register may change when it is read. */
+void cpu_mem_read_bytes(struct cpu *cpu, u64 linear, void *data, unsigned size, unsigned seg)
+{
+	u64 next;
+	unsigned first = check_access(cpu, linear, size, seg, &next);
+
+	if (first < size) {
+		tlb_fill(cpu, linear, ACCESS_READ);
+		tlb_fill(cpu, next, ACCESS_READ);
+	}
+	page_read(cpu, linear, data, first);
+	if (first < size)
+		page_read(cpu, next, (u8 *)data + first, size - first);
+}
+
+/* Both pages must be there, and writable, before the first is written. */
 void cpu_mem_write_bytes(struct cpu *cpu, u64 linear, const void *data, unsigned size, unsigned seg)
 {
-	unsigned first = in_first_page(linear, size);
+	u64 next;
+	unsigned first = check_access(cpu, linear, size, seg, &next);
 
-	check_canonical(cpu, linear, seg);
-	check_alignment(cpu, linear, size);
 	if (first < size) {
-		u64 next = second_page(cpu, linear);
-
-		check_canonical(cpu, next, seg);
 		page_touch(cpu, linear, ACCESS_WRITE);
 		page_touch(cpu, next, ACCESS_WRITE);
-		page_write(cpu, linear, data, first);
-		page_write(cpu, next, (const u8 *)data + first, size - first);
-		return;
 	}
-	page_write(cpu, linear, data, size);
+	page_write(cpu, linear, data, first);
+	if (first < size)
+		page_write(cpu, next, (const u8 *)data + first, size - first);
 }
 
 u64 cpu_mem_read_slow(struct cpu *cpu, u64 linear, unsigned size, unsigned seg)

@@ -176,7 +176,7 @@ const char *cpu_unknown_name(uint32_t key, char text[static 32])
 
 static void attention_update(struct cpu *cpu)
 {
-	cpu->attention = cpu->event.kind != CPU_EVENT_NONE || cpu->shadow || cpu->exit >= 0 || cpu->trace ||
+	cpu->attention = cpu->event.kind != CPU_EVENT_NONE || cpu->shadow || cpu->exit >= 0 ||
 	                 cpu->rflags_rest & FLAG_RF || cpu_debug_active(cpu);
 }
 
@@ -286,10 +286,6 @@ static bool look_around(struct cpu *cpu)
 	}
 	if (cpu->icount >= cpu->deadline) {
 		cpu->exit = CPU_EXIT_DEADLINE;
-		return false;
-	}
-	if (cpu->trace && cpu->trace(cpu->trace_ctx, cpu)) {
-		cpu->exit = CPU_EXIT_TRACED;
 		return false;
 	}
 	return true;

@@ -127,13 +127,21 @@ static bool compare_goes_on(const struct cpu_op *op, u64 left, u64 budget, bool 
 	return left && budget && (op->flags & OP_REPNE ? !equal : equal);
 }
 
-/* The flags are those of the last comparison that was made, also when the next one faults. */
-void op_scas(struct cpu *cpu, const struct cpu_op *op)
+/*
+ * SCAS compares the accumulator with each element, CMPS the elements of two strings. The flags are those of
+ * the last comparison that was made, also when the next one faults.
+ */
+ALWAYS void compare(struct cpu *cpu, const struct cpu_op *op, bool two_strings)
 {
-	u64 left = string_count(cpu, op), budget = string_budget(cpu), a = reg_get(cpu, 0, op->size), b = 0;
+	u64 left = string_count(cpu, op), budget = string_budget(cpu);
+	u64 a = two_strings ? 0 : reg_get(cpu, 0, op->size), b = 0;
 
 	while (left && budget) {
 		b = mem_read(cpu, target_linear(cpu, op, ACCESS_READ), op->size, string_es(cpu));
+		if (two_strings) {
+			a = mem_read(cpu, source_linear(cpu, op), op->size, op->seg);
+			string_advance(cpu, op, CPU_RSI, op->size);
+		}
 		string_advance(cpu, op, CPU_RDI, op->size);
 		string_done(cpu, op, 1);
 		alu_sub(cpu, a, b, op->size);
@@ -145,21 +153,12 @@ void op_scas(struct cpu *cpu, const struct cpu_op *op)
 	string_leave(cpu, op, !compare_goes_on(op, left, 1, a == b), budget);
 }
 
+void op_scas(struct cpu *cpu, const struct cpu_op *op)
+{
+	compare(cpu, op, false);
+}
+
 void op_cmps(struct cpu *cpu, const struct cpu_op *op)
 {
-	u64 left = string_count(cpu, op), budget = string_budget(cpu), a = 0, b = 0;
-
-	while (left && budget) {
-		b = mem_read(cpu, target_linear(cpu, op, ACCESS_READ), op->size, string_es(cpu));
-		a = mem_read(cpu, source_linear(cpu, op), op->size, op->seg);
-		string_advance(cpu, op, CPU_RSI, op->size);
-		string_advance(cpu, op, CPU_RDI, op->size);
-		string_done(cpu, op, 1);
-		alu_sub(cpu, a, b, op->size);
-		left--;
-		budget--;
-		if (!compare_goes_on(op, left, budget, a == b))
-			break;
-	}
-	string_leave(cpu, op, !compare_goes_on(op, left, 1, a == b), budget);
+	compare(cpu, op, true);
 }

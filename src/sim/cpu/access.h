@@ -1,0 +1,156 @@
+/*
+ * access: reading and writing guest memory from an instruction (mmu.c). The inline functions are the fast
+ * path. seg is the segment of the address, which decides between #GP and #SS; everything here may raise #PF,
+ * #GP, #SS and #AC, and may leave with an exit.
+ */
+#ifndef CPU_ACCESS_H
+#define CPU_ACCESS_H
+
+#include "leave.h"
+#include "mode.h"
+#include "tlb.h"
+
+/* What the fast path below does not serve. size: up to 64 bytes, 1 to 8 for a value. */
+u64 cpu_mem_read_slow(struct cpu *cpu, u64 linear, unsigned size, unsigned seg);
+void cpu_mem_write_slow(struct cpu *cpu, u64 linear, unsigned size, u64 value, unsigned seg);
+void cpu_mem_read_bytes(struct cpu *cpu, u64 linear, void *data, unsigned size, unsigned seg);
+void cpu_mem_write_bytes(struct cpu *cpu, u64 linear, const void *data, unsigned size, unsigned seg);
+/* Raises what an access of size bytes would raise: for REP INS, and for what must not fault half way. */
+void cpu_mem_probe(struct cpu *cpu, u64 linear, unsigned size, enum access access, unsigned seg);
+/* The host address of linear if it is RAM that is there and may be accessed directly; else NULL. */
+u8 *cpu_mem_direct(struct cpu *cpu, u64 linear, bool write, unsigned seg);
+/* Are accesses checked for alignment: CPL 3 with CR0.AM and RFLAGS.AC? */
+bool cpu_alignment_checked(const struct cpu *cpu);
+
+/*
+ * A host address at which size bytes may be read, modified and written; rmw_end() follows. locked:
+ * atomically, even where the host has no atomic operation for the address.
+ */
+void *cpu_rmw_slow(struct cpu *cpu, u64 linear, unsigned size, unsigned seg, bool locked);
+/* Writes what was modified in the bounce buffer back. */
+void cpu_rmw_commit(struct cpu *cpu);
+/* Gives the bounce buffer and the bus lock up, after a fault or an exit in between. */
+void cpu_rmw_abandon(struct cpu *cpu);
+
+/* As supervisor whatever the CPL: descriptor tables, the TSS, the stacks of handlers. */
+u64 cpu_sys_read(struct cpu *cpu, u64 linear, unsigned size);
+void cpu_sys_write(struct cpu *cpu, u64 linear, unsigned size, u64 value);
+
+/*
+ * Device accesses of an instruction are kept, so that it can run again from its start after an exit. This
+ * takes the next one; true if an earlier run made it, and (*ret)->data is its result then.
+ */
+bool cpu_access_repeated(struct cpu *cpu, struct cpu_access **ret);
+/* The accesses belong to an instruction that is done, or given up for good. */
+void cpu_access_forget(struct cpu *cpu);
+/* One access of 1, 2 or 4 bytes to a port: *value is written, or set. */
+void cpu_port_access(struct cpu *cpu, bool write, u16 port, unsigned size, u64 *value);
+
+/* ---- the fast path: one comparison decides that the page is cached and the access ends in it ---- */
+
+ALWAYS const struct cpu_tlb_entry *tlb_entry(const struct cpu *cpu, u64 linear)
+{
+	return &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
+}
+
+ALWAYS u64 mem_read(struct cpu *cpu, u64 linear, unsigned size, unsigned seg)
+{
+	const struct cpu_tlb_entry *e = tlb_entry(cpu, linear);
+
+	if (likely(e->read == PAGE_OF(linear + size - 1)))
+		return ram_load((const void *)(e->host + (uintptr_t)linear), size);
+	return cpu_mem_read_slow(cpu, linear, size, seg);
+}
+
+ALWAYS void mem_write(struct cpu *cpu, u64 linear, unsigned size, u64 value, unsigned seg)
+{
+	const struct cpu_tlb_entry *e = tlb_entry(cpu, linear);
+
+	if (likely(e->write == PAGE_OF(linear + size - 1)))
+		ram_store((void *)(e->host + (uintptr_t)linear), size, value);
+	else
+		cpu_mem_write_slow(cpu, linear, size, value, seg);
+}
+
+/* A host address of any alignment for a read-modify-write; rmw_end() follows. */
+ALWAYS void *rmw_begin(struct cpu *cpu, u64 linear, unsigned size, unsigned seg)
+{
+	const struct cpu_tlb_entry *e = tlb_entry(cpu, linear);
+
+	if (likely(e->write == PAGE_OF(linear + size - 1)))
+		return (void *)(e->host + (uintptr_t)linear);
+	return cpu_rmw_slow(cpu, linear, size, seg, false);
+}
+
+/* The same for LOCK: an aligned address, for the atomic operations of ram.h. */
+ALWAYS void *rmw_begin_locked(struct cpu *cpu, u64 linear, unsigned size, unsigned seg)
+{
+	const struct cpu_tlb_entry *e = tlb_entry(cpu, linear);
+
+	if (likely(e->write == PAGE_OF(linear + size - 1) && linear % size == 0))
+		return (void *)(e->host + (uintptr_t)linear);
+	return cpu_rmw_slow(cpu, linear, size, seg, true);
+}
+
+ALWAYS void rmw_end(struct cpu *cpu, const void *p)
+{
+	if (unlikely(p == cpu->bounce))
+		cpu_rmw_commit(cpu);
+}
+
+/* ---- operands in memory ---- */
+
+/* Outside 64-bit mode: checks type and limit of the segment, raises #GP or #SS, and adds its base. */
+u64 cpu_seg_linear(struct cpu *cpu, unsigned seg, u64 offset, unsigned size, enum access access);
+
+ALWAYS u64 op_offset(const struct cpu *cpu, const struct cpu_op *op)
+{
+	return (cpu->gpr[op->base] + (cpu->gpr[op->index] << op->scale) + (u64)op->disp)
+	               << op->address_shift >>
+	       op->address_shift;
+}
+
+ALWAYS u64 seg_linear(struct cpu *cpu, unsigned seg, u64 offset, unsigned size, enum access access)
+{
+	if (unlikely(!(cpu->mode & MODE_64)))
+		return cpu_seg_linear(cpu, seg, offset, size, access);
+	return offset + cpu->seg[seg].base;
+}
+
+/* The linear address of a memory operand of size bytes. */
+ALWAYS u64 op_linear(struct cpu *cpu, const struct cpu_op *op, unsigned size, enum access access)
+{
+	u64 offset = op_offset(cpu, op);
+
+	if (unlikely(op->flags & OP_LEGACY))
+		return cpu_seg_linear(cpu, op->seg, offset, size, access);
+	return offset + cpu->seg[op->seg].base;
+}
+
+/* The memory operand. */
+ALWAYS u64 rm_mem_read(struct cpu *cpu, const struct cpu_op *op, unsigned size)
+{
+	return mem_read(cpu, op_linear(cpu, op, size, ACCESS_READ), size, op->seg);
+}
+
+ALWAYS void rm_mem_write(struct cpu *cpu, const struct cpu_op *op, unsigned size, u64 value)
+{
+	mem_write(cpu, op_linear(cpu, op, size, ACCESS_WRITE), size, value, op->seg);
+}
+
+/* The memory operand of a read-modify-write; rmw_end() follows. */
+ALWAYS void *rm_begin(struct cpu *cpu, const struct cpu_op *op, unsigned size)
+{
+	return rmw_begin(cpu, op_linear(cpu, op, size, ACCESS_WRITE), size, op->seg);
+}
+
+ALWAYS void *rm_begin_locked(struct cpu *cpu, const struct cpu_op *op, unsigned size)
+{
+	return rmw_begin_locked(cpu, op_linear(cpu, op, size, ACCESS_WRITE), size, op->seg);
+}
+
+/* The register or memory operand, of any size; for what is not hot. */
+u64 cpu_rm_read(struct cpu *cpu, const struct cpu_op *op, unsigned size);
+void cpu_rm_write(struct cpu *cpu, const struct cpu_op *op, unsigned size, u64 value);
+
+#endif

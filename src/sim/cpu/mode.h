@@ -1,0 +1,65 @@
+/*
+ * mode: the processor modes, and the features of CPUID that instructions depend on.
+ */
+#ifndef CPU_MODE_H
+#define CPU_MODE_H
+
+#include "cpu.h"
+#include "types.h"
+
+/* What decoding depends on; part of a block's key. */
+enum cpu_mode {
+	MODE_64 = 1,    /* 64-bit mode: long mode and CS.L */
+	MODE_CS32 = 2,  /* CS.D */
+	MODE_SS32 = 4,  /* SS.B */
+	MODE_PE = 8,    /* CR0.PE */
+	MODE_LONG = 16, /* EFER.LMA */
+	MODE_VM = 32,   /* virtual 8086 */
+};
+
+/* What a row of the opcode maps may need from CPUID. */
+enum cpu_feature {
+	FEATURE_NONE = 0,
+	FEATURE_SSE3 = 1 << 0,
+	FEATURE_SSSE3 = 1 << 1,
+	FEATURE_SSE41 = 1 << 2,
+	FEATURE_SSE42 = 1 << 3,
+	FEATURE_POPCNT = 1 << 4,
+	FEATURE_MOVBE = 1 << 5,
+	FEATURE_CX16 = 1 << 6,
+	FEATURE_LZCNT = 1 << 7,
+	FEATURE_BMI1 = 1 << 8,
+	FEATURE_XSAVEC = 1 << 9,
+	FEATURE_ADX = 1 << 10,
+	FEATURE_RDRAND = 1 << 11,
+	FEATURE_RDSEED = 1 << 12,
+	FEATURE_FSGSBASE = 1 << 13,
+	FEATURE_RDTSCP = 1 << 14,
+	FEATURE_XSAVE = 1 << 15,
+	FEATURE_SMAP = 1 << 16,
+	FEATURE_SMEP = 1 << 17,
+	FEATURE_NX = 1 << 18,
+	FEATURE_GB_PAGES = 1 << 19,
+	FEATURE_LM = 1 << 20,
+	FEATURE_CLFLUSHOPT = 1 << 22,
+	FEATURE_CLWB = 1 << 23,
+	FEATURE_UMIP = 1 << 24,
+	FEATURE_SSE4A = 1 << 25,
+	FEATURE_AES = 1 << 26,
+	FEATURE_PCLMUL = 1 << 27,
+	FEATURE_SHA = 1 << 28,
+	FEATURE_RDPID = 1 << 29,
+	FEATURE_XSAVEOPT = 1 << 30,
+};
+
+ALWAYS bool mode_is(const struct cpu *cpu, u32 bits)
+{
+	return (cpu->mode & bits) == bits;
+}
+
+/* Works out cpu->mode again, and what hangs on it. Call it after a change of CR0, EFER, CS, SS or CPL. */
+void cpu_mode_changed(struct cpu *cpu);
+/* Works out again which events may be taken. Call it after a change of RFLAGS.IF, TF or AC. */
+void cpu_flags_changed(struct cpu *cpu);
+
+#endif
