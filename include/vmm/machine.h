@@ -19,9 +19,9 @@
 /* ---- CPU models (machine/cpu_models.c) ---- */
 
 /*
- * A named CPU: immutable, never freed. Names and contents follow QEMU's x86 models as KVM guests get them,
- * and the signatures those of sev-snp-measure: launch digests of SEV-ES and SEV-SNP guests hold the
- * signature.
+ * A named CPU. It never changes and is never freed. Names and contents are those of QEMU's x86 models as KVM
+ * guests get them. The signatures are those of sev-snp-measure, because launch digests of SEV-ES and SEV-SNP
+ * guests depend on them.
  */
 struct machine_cpu_model {
 	const char *name;      /* "EPYC-Milan-v2"; "host" is what the host offers */
@@ -40,10 +40,10 @@ const char *machine_cpu_model_name(size_t i);
 
 /* ---- guest CPUID (machine/cpuid.c) ---- */
 
-/* More could be measured (CONFIG_VCPUS_MAX). */
+/* At most so many run. vmm can measure guests that have more (CONFIG_VCPUS_MAX). */
 #define MACHINE_VCPUS_MAX 64
 
-/* The CPUID page of SEV-SNP has room for 64 entries (SNP ABI, 8.14.2.6); a big `host` may need more. */
+/* The CPUID page of SEV-SNP has room for 64 entries (SNP ABI, 8.14.2.6). The model `host` may need more. */
 #define MACHINE_CPUID_ENTRIES_MAX 128
 
 /* What KVM_SET_CPUID2 takes: the layout of struct kvm_cpuid2 with room for its entries. */
@@ -57,13 +57,13 @@ struct machine_cpuid_ask {
 	const struct machine_cpu_model *model;
 	const uint32_t *signature;          /* in the place of the model's; NULL: the model's */
 	const struct kvm_cpuid2 *supported; /* what KVM_GET_SUPPORTED_CPUID gave */
-	bool tsc_deadline;                  /* KVM_CAP_TSC_DEADLINE_TIMER, which the list above never tells */
-	enum config_sev_type sev;           /* CPUID.8000001F tells the guest which of them it is */
-	bool report_sharing;  /* the guest shall tell which pages it shares (KVM_HC_MAP_GPA_RANGE) */
+	bool tsc_deadline;                  /* KVM_CAP_TSC_DEADLINE_TIMER: `supported` never holds it */
+	enum config_sev_type sev;           /* the guest reads it in CPUID.8000001F */
+	bool report_sharing;  /* asks the guest to report which pages it shares (KVM_HC_MAP_GPA_RANGE) */
 	unsigned vcpu, vcpus; /* index and count: 1..MACHINE_VCPUS_MAX; the index is the APIC id */
 };
 
-/* Features of the model that the guest does not get: the host does not offer them. Static strings. */
+/* Features of the model that the guest does not get because the host does not offer them. Static strings. */
 #define MACHINE_CPUID_DROPPED_MAX 256
 struct machine_cpuid_dropped {
 	const char *names[MACHINE_CPUID_DROPPED_MAX];
@@ -103,7 +103,7 @@ static inline unsigned machine_pci_gsi(unsigned device, unsigned pin)
 
 /* ---- ACPI tables (machine/acpi.c) ---- */
 
-/* Files for fw_cfg. The firmware follows the script: allocates, links and checksums (QEMU,
+/* Files for fw_cfg. The firmware follows the script: it allocates, links and checksums the tables (QEMU,
  * bios-linker-loader). */
 struct machine_acpi {
 	void *tables; /* etc/acpi/tables: FACS, DSDT, FADT, MADT, XSDT */
@@ -176,9 +176,9 @@ struct machine_files {
 };
 
 /*
- * Checks the configuration and its files against the host, and makes the devices. clock is the guest's time,
- * for hosts with a time of their own; NULL: this computer's. host, config and the files' bytes are borrowed:
- * the guest gets them from where they are. Errors name the file or key at fault.
+ * Checks the configuration and its files against the host, and makes the devices. clock is the guest's time
+ * on hosts that have a time of their own; NULL: this computer's time. host, config and the files' bytes are
+ * borrowed; the guest reads the bytes where they are. Errors name the file or key at fault.
  */
 int machine_create(struct host *host, const struct config *config, const struct machine_files *files,
         const struct device_clock *clock, const struct device_events *events, struct machine **ret_machine,
@@ -200,16 +200,18 @@ const struct device_board *machine_board(const struct machine *machine);
 #define MACHINE_INITRD_MAX_BYTES GIB(1)
 
 /*
- * How many of a file's first bytes go into the setup item of fw_cfg; the others are the kernel item. Of a
- * Linux bzImage they are the real-mode setup part (boot.rst, "setup_sects"); an EFI program is split at the
- * same byte, as QEMU does. 0: it is neither, or ends before the kernel. The file may hold anything.
+ * Returns how many of a file's first bytes go into the setup item of fw_cfg; the rest is the kernel item. In
+ * a Linux bzImage they are the real-mode setup part (boot.rst, "setup_sects"). An EFI program is split at the
+ * same byte, as QEMU does. 0: the file is neither, or ends before the kernel. The file may hold anything.
  */
 size_t machine_kernel_setup_bytes(const void *file, size_t size_bytes);
-/* The error for a file of which the above is 0: says what it is instead, if that can be seen. Returns -1. */
+/* Sets the error for a file that is refused so. It says what the file is instead, if that can be seen.
+ * Returns -1. */
 int machine_kernel_refuse(const char *path, const void *file, size_t size_bytes, struct err *err);
 /*
- * Where BIOS firmware is to put an initrd: as high as the kernel's header allows, below what firmware keeps
- * at the end of low RAM, on a page boundary. 0: there is no such place. setup is the kernel's setup part.
+ * Returns where BIOS firmware is to put an initrd: on a page boundary, as high as the kernel's header allows,
+ * and below what firmware keeps at the end of low RAM. 0: there is no such place. setup is the kernel's setup
+ * part.
  */
 uint64_t machine_kernel_initrd_address(
         const void *setup, size_t setup_bytes, uint64_t low_bytes, uint64_t initrd_bytes);
@@ -226,19 +228,21 @@ struct machine_vcpu {
 };
 
 /*
- * A new guest: fresh memory, the VM (type: enum uapi_vm_type) with its interrupt controllers, and all devices
- * as after power-on. Memory holds the firmware image, but for SEV guests, whose launch brings what is
- * measured; a SEV-SNP guest's memory has a private backing. At most one at a time. Main thread.
+ * Makes a new guest: fresh memory, the VM (type: enum uapi_vm_type) with its interrupt controllers, and all
+ * devices as after power-on. The memory of a plain guest holds the firmware image. A SEV guest's launch
+ * brings what is measured. A SEV-SNP guest's memory has a private backing. There is at most one guest at a
+ * time. Main thread.
  */
 int machine_vm_create(
         struct machine *machine, unsigned type, struct machine_vm **ret_vm, struct err *err) MUST_CHECK;
-/* Its vCPUs, as KVM resets them; once, and for SEV guests after their context was made. */
+/* Makes its vCPUs, in the state in which KVM resets them. Called once; for SEV guests after their context was
+ * made. */
 int machine_vm_add_vcpus(struct machine_vm *vm, struct err *err) MUST_CHECK;
-/* After all its vCPUs have stopped. NULL is allowed. */
+/* Called after all its vCPUs have stopped. NULL is allowed. */
 void machine_vm_destroy(struct machine_vm *vm);
 int machine_vm_fd(const struct machine_vm *vm);
 struct page_memory *machine_vm_memory(const struct machine_vm *vm);
-/* Of the first vCPU; after machine_vm_add_vcpus(). */
+/* The CPUID table of the first vCPU, after machine_vm_add_vcpus(). */
 const struct machine_cpuid *machine_vm_cpuid(const struct machine_vm *vm);
 unsigned machine_vm_vcpu_count(const struct machine_vm *vm);
 struct machine_vcpu *machine_vm_vcpu(struct machine_vm *vm, unsigned i);

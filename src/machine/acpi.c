@@ -1,6 +1,6 @@
 /*
  * acpi: the ACPI tables of the platform and the script by which firmware places, links and checksums them.
- * docs/platform.md is what they describe. Any thread; no state. ACPI 6.5, 5.2; QEMU docs/specs,
+ * docs/platform.md says what they describe. Any thread; no state. ACPI 6.5, 5.2; QEMU docs/specs,
  * bios-linker-loader.
  */
 #include "acpi.h"
@@ -48,7 +48,8 @@ static void loader_allocate(
 	loader_pad(b, start);
 }
 
-/* The field at `offset` of `file` holds an offset into the tables; firmware adds where it put them. */
+/* The field at `offset` of `file` holds an offset into the tables. Firmware adds the address at which it
+ * placed the tables. */
 static void loader_pointer(struct machine_acpi_blob *b, const char *file, size_t offset, unsigned bytes)
 {
 	size_t start = b->size;
@@ -109,7 +110,7 @@ static void table_close(struct tables *t, size_t start)
 	loader_checksum(&t->loader, TABLES_FILE, start + HEADER_CHECKSUM_AT, start, length);
 }
 
-/* No sleep state needs its waking vector, but an FADT without FACS is refused (ACPI 6.5, 5.2.10). */
+/* No sleep state needs its waking vector, but systems refuse a FADT without FACS (ACPI 6.5, 5.2.10). */
 static void put_facs(struct tables *t)
 {
 	uint8_t facs[64] = {'F', 'A', 'C', 'S', sizeof(facs), [32] = 1 /* version */};
@@ -125,15 +126,15 @@ static void put_facs(struct tables *t)
 #define FADT_X_DSDT_AT       140
 #define FADT_WBINVD          (1 << 0)
 #define FADT_PROC_C1         (1 << 2)
-#define FADT_SLEEP_BUTTON    (1 << 5) /* no fixed one; the power button is fixed */
-#define FADT_FIX_RTC         (1 << 6) /* the RTC wakes nobody */
+#define FADT_SLEEP_BUTTON    (1 << 5) /* not a fixed feature; the power button is one */
+#define FADT_FIX_RTC         (1 << 6) /* the RTC cannot wake the machine */
 #define FADT_RESET_REG_SUP   (1 << 10)
 #define FADT_LEGACY_DEVICES  (1 << 0)
 #define FADT_VGA_NOT_PRESENT (1 << 2)
 #define NO_C_STATE           0xfff
 #define RTC_CENTURY          0x32
 
-/* A generic address: I/O space, the width in bits; the port follows (ACPI 6.5, 5.2.3.2). */
+/* The head of a generic address: I/O space and the width in bits. The port follows (ACPI 6.5, 5.2.3.2). */
 #define GAS(width, access) (1 | (width) << 8 | (access) << 24)
 
 static const struct {
@@ -158,7 +159,7 @@ static const struct {
         {208, 4, GAS(32, 3)},
 };
 
-/* What says where the PM block is: the offset in the block is added. */
+/* The fields that hold a port of the PM block, each with its offset in the block. */
 static const struct {
 	uint16_t at;
 	uint8_t bytes, offset;
@@ -306,7 +307,7 @@ static void tables_finish(struct tables *t)
 static void put_all(struct tables *t, const struct device_board *board, unsigned vcpus)
 {
 	loader_allocate(&t->loader, RSDP_FILE, 16, ZONE_FSEG);
-	loader_allocate(&t->loader, TABLES_FILE, 64, ZONE_HIGH); /* the FACS, its first, wants 64 */
+	loader_allocate(&t->loader, TABLES_FILE, 64, ZONE_HIGH); /* its first table, the FACS, needs 64 */
 	put_facs(t);
 	put_dsdt(t, board, vcpus);
 	put_fadt(t);

@@ -1,5 +1,6 @@
 /*
- * acpi_blob: bytes written in order into a bounded buffer; what does not fit is remembered, not written.
+ * acpi_blob: bytes are written in order into a bounded buffer. Bytes that do not fit are not written, and the
+ * buffer remembers that (full).
  */
 #ifndef MACHINE_ACPI_BLOB_H
 #define MACHINE_ACPI_BLOB_H
@@ -29,7 +30,7 @@ static inline void acpi_put_le(struct machine_acpi_blob *b, unsigned bytes, uint
 	acpi_put(b, &value, bytes);
 }
 
-/* Overwrites what was put earlier. */
+/* Overwrites bytes that were put earlier. */
 static inline void acpi_patch_le(struct machine_acpi_blob *b, size_t at, unsigned bytes, uint64_t value)
 {
 	if (range_fits(at, bytes, b->size))

@@ -18,7 +18,8 @@ enum {
 	OP_EXTENDED_DEVICE = 0x82,
 };
 
-/* A PkgLength counts itself. Three bytes (lead 10b, 4 + 16 bits) serve all terms, however short. */
+/* A PkgLength counts its own bytes, too. Every term gets one of three bytes (lead 10b, 4 + 16 bits), even a
+ * short one. */
 #define PKG_LENGTH_BYTES 3
 #define PKG_LENGTH_LEAD  0x80
 
@@ -118,7 +119,7 @@ enum { SPACE_MEMORY, SPACE_IO, SPACE_BUS };
 #define SPACE_IO_ENTIRE    0x03
 #define SPACE_MEMORY_WRITE 0x01 /* read and write, not cacheable */
 
-/* The buffer's size is a word behind the package length, patched when it is known. */
+/* The buffer's size is a word behind the package length. It is patched once it is known. */
 struct machine_aml_resources machine_aml_resources_open(struct machine_acpi_blob *b)
 {
 	struct machine_aml_resources resources;

@@ -1,18 +1,18 @@
 /*
- * aml: ACPI Machine Language, the few terms that a description of fixed devices needs. Each function appends
- * one term; an _open is followed by its contents and the machine_aml_close of what it returned.
- * ACPI 6.5, 20.2.
+ * aml: ACPI Machine Language: the few terms that a description of fixed devices needs. Each function appends
+ * one term. After an _open come the term's contents, and then machine_aml_close() with what the _open
+ * returned. ACPI 6.5, 20.2.
  */
 #ifndef MACHINE_AML_H
 #define MACHINE_AML_H
 
 #include "acpi_blob.h"
 
-/* Names have four characters ("PCI0", "_SB_"); a leading \ (root) may stand before. */
+/* A name has four characters ("PCI0", "_SB_"), before which a \ (the root) may stand. */
 size_t machine_aml_scope_open(struct machine_acpi_blob *b, const char *name);
 size_t machine_aml_device_open(struct machine_acpi_blob *b, const char *name);
 size_t machine_aml_package_open(struct machine_acpi_blob *b, unsigned elements); /* at most 255 */
-/* A Buffer that holds resource descriptors; the end tag is written by its own close. */
+/* A Buffer that holds resource descriptors. Its own close writes the end tag. */
 struct machine_aml_resources {
 	size_t term, length_at;
 };

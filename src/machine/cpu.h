@@ -38,12 +38,12 @@ struct machine_cpu_place {
 };
 extern const struct machine_cpu_place machine_cpu_places[CPU_WORDS];
 
-/* NULL for a bit that no model and no rule here names. */
+/* NULL for a bit that has no name here, because no model and no rule needs it. */
 const char *machine_cpu_feature_name(enum machine_cpu_word word, unsigned bit);
 /* "avx -pku": adds, takes away. False if a name is unknown; the others are applied all the same. */
 bool machine_cpu_features_apply(struct machine_cpu_features *features, const char *list);
 bool machine_cpu_features_have(const struct machine_cpu_features *features, const char *name);
-/* Those of the named model and all its parents. */
+/* The features of the named model and all its parents. */
 void machine_cpu_model_features(
         const struct machine_cpu_model *model, struct machine_cpu_features *ret_features);
 

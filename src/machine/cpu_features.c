@@ -1,5 +1,5 @@
 /*
- * cpu_features: the names of CPU features, as QEMU's and libvirt's users know them, and sets of them. Any
+ * cpu_features: the names of CPU features, as users of QEMU and libvirt know them, and sets of features. Any
  * thread; no state. APM vol. 3, appendix E; Intel SDM vol. 2, CPUID.
  */
 #include <string.h>

@@ -6,7 +6,7 @@
 
 #include "cpuid.h"
 
-/* What cannot work without another feature; a host that offers it all the same is not believed. */
+/* Features that cannot work without another one. A host that offers one of them alone is not believed. */
 static const struct {
 	const char *needed, *without_it;
 } needs[] = {
@@ -24,8 +24,8 @@ static const char snp_never[] = "-tsc-deadline -tsc-adjust -spec-ctrl -stibp -fl
                                 "-core-capability -ssbd -virt-ssbd";
 
 /*
- * What a guest never has from the host: 5-level paging (some KVM offers it and then refuses CR4.LA57), what
- * follows the guest's own CR4, and what describes the host's topology.
+ * Features that a guest never gets from the host: 5-level paging (some versions of KVM offer it and then
+ * refuse CR4.LA57), bits that follow the guest's own CR4, and bits that describe the host's topology.
  */
 static const char host_never[] = "-la57 -osxsave -ospke -ht -cmp-legacy";
 
@@ -57,8 +57,7 @@ const struct kvm_cpuid_entry2 *machine_cpuid_find(
 	return machine_cpuid_entry(cpuid->entries, cpuid->nent, function, index);
 }
 
-/* The parts of the extended state that a host feature is of no use without (XCR0 bits, APM vol. 2, 11.5.2).
- */
+/* The parts of the extended state without which a feature is of no use (XCR0 bits, APM vol. 2, 11.5.2). */
 static void host_states_check(const struct machine_cpuid_ask *ask, struct machine_cpu_features *host)
 {
 	uint32_t states = machine_cpuid_host(ask, 0xd, 0)->eax;
@@ -98,7 +97,7 @@ static void dropped_note(
 			dropped->names[dropped->count++] = machine_cpu_feature_name(word, bit);
 }
 
-/* The rule itself. For `host` the model is everything but what a guest never has from the host. */
+/* The rule itself. The model `host` has every feature that a guest may get from the host. */
 static void choose_model(const struct machine_cpuid_ask *ask, const struct machine_cpu_features *host,
         struct machine_cpu_features *ret_chosen, struct machine_cpuid_dropped *dropped)
 {
@@ -114,7 +113,7 @@ static void choose_model(const struct machine_cpuid_ask *ask, const struct machi
 	}
 }
 
-/* What the machine adds to every model, where the host has it. */
+/* Features that the machine adds to every model if the host has them. */
 static void choose_platform(const struct machine_cpuid_ask *ask, const struct machine_cpu_features *host,
         struct machine_cpu_features *chosen)
 {
@@ -128,7 +127,7 @@ static void choose_platform(const struct machine_cpuid_ask *ask, const struct ma
 		machine_cpu_features_apply(chosen, machine_cpuid_is_amd(ask) ? "ht cmp-legacy" : "ht");
 }
 
-/* Encrypted guests cannot nest; what they may see of the rest is the firmware's decision. */
+/* Encrypted guests cannot nest. The firmware decides which of the other features they may see. */
 static void choose_sev(const struct machine_cpuid_ask *ask, struct machine_cpu_features *chosen)
 {
 	static const char *const shown[] = {

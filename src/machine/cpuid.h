@@ -11,7 +11,7 @@
 #define MACHINE_XCR0_AVX512 0x0e0
 #define MACHINE_XCR0_PKRU   0x200
 
-/* A table in the making. */
+/* A table while it is being made. */
 struct machine_cpuid_build {
 	const struct machine_cpuid_ask *ask;
 	struct machine_cpu_features features; /* what the guest gets */
@@ -31,7 +31,7 @@ static inline bool machine_cpuid_is_host(const struct machine_cpuid_ask *ask)
 	return ask->model->signature == 0;
 }
 
-/* "AuthenticAMD" begins so in EBX. Every named model is AMD's. */
+/* EBX of "AuthenticAMD". Every named model is AMD's. */
 #define MACHINE_CPUID_VENDOR_AMD_EBX 0x68747541
 static inline bool machine_cpuid_is_amd(const struct machine_cpuid_ask *ask)
 {

@@ -1,6 +1,6 @@
 /*
- * cpuid_leaves: the entries of a guest's CPUID table: feature words in their places, and around them what is
- * no feature: names, caches, topology, sizes. One row a leaf. Any thread. APM vol. 3, appendix E; KVM
+ * cpuid_leaves: the entries of a guest's CPUID table: the feature words in their places, and what else CPUID
+ * holds: names, caches, topology, sizes. Each leaf has a row. Any thread. APM vol. 3, appendix E; KVM
  * cpuid.rst.
  */
 #include <linux/kvm_para.h>
@@ -25,7 +25,7 @@ static bool is_nothing(const struct kvm_cpuid_entry2 *e)
 	return !(e->eax | e->ebx | e->ecx | e->edx);
 }
 
-/* Leaves that are not in the table read as zero, so zeros need no room in it. */
+/* Leaves that are not in the table read as zero, so a leaf of zeros is left out. */
 static void put(struct machine_cpuid_build *b, const struct kvm_cpuid_entry2 *e)
 {
 	if (is_nothing(e))
@@ -53,7 +53,8 @@ static void place_1(const struct machine_cpuid_build *b, struct kvm_cpuid_entry2
 	e->ebx = b->ask->vcpu << 24 | b->ask->vcpus << 16 | CLFLUSH_QWORDS << 8;
 }
 
-/* Intel's caches (SDM vol. 2, leaf 4): level 3 is everyone's, the others a core's own. */
+/* Intel's leaf of caches (SDM vol. 2, leaf 4): all cores share level 3, and each core has the other levels to
+ * itself. */
 static void place_4(const struct machine_cpuid_build *b, struct kvm_cpuid_entry2 *e)
 {
 	uint32_t ids = (1U << id_bits(b->ask->vcpus)) - 1, level = e->eax >> 5 & 7;
@@ -165,7 +166,7 @@ static void fill_8000001d(const struct machine_cpuid_build *b, struct kvm_cpuid_
 	e->edx = kinds[e->index].flags;
 }
 
-/* The counters' number goes with the feature (PPR: CPUID Fn8000_0022_EBX). */
+/* Only a guest that has the feature gets the number of counters (PPR: CPUID Fn8000_0022_EBX). */
 static void fill_80000022(const struct machine_cpuid_build *b, struct kvm_cpuid_entry2 *e)
 {
 	if (machine_cpu_features_have(&b->features, "perfmon-v2"))
@@ -279,7 +280,7 @@ static void put_topology(struct machine_cpuid_build *b)
 	               0xb, 1, SUBLEAF, id_bits(ask->vcpus), ask->vcpus, 2 << 8 | 1, ask->vcpu});
 }
 
-/* The extended state of the features that the guest has; the layout is the host's hardware's. */
+/* The extended state of the features that the guest has, laid out as on the host's processor. */
 static void put_xsave(struct machine_cpuid_build *b)
 {
 	const struct machine_cpu_features *f = &b->features;
@@ -296,7 +297,7 @@ static void put_xsave(struct machine_cpuid_build *b)
 		if (states >> i & 1 && e->ebx + e->eax > bytes)
 			bytes = e->ebx + e->eax;
 	}
-	/* The second number is the size for the XCR0 of the moment, which KVM keeps up to date. */
+	/* The second number is the size for the present value of XCR0. KVM keeps it up to date. */
 	put(b, &(struct kvm_cpuid_entry2){0xd, 0, SUBLEAF, states, legacy_bytes, bytes, 0});
 	put_leaf(b, (struct kvm_cpuid_entry2){0xd, 1, SUBLEAF, 0, legacy_bytes, 0, 0});
 	for (unsigned i = 2; i < 32; i++)
@@ -316,16 +317,17 @@ static void put_sev(struct machine_cpuid_build *b)
 }
 
 /*
- * KVM's paravirtual features, each for a reason, the others left out: they write into the guest's memory
- * (steal time, asynchronous page faults, end of interrupt) or save exits that are not worth another interface
- * to a guest that trusts nobody (spin locks, TLB flushes, IPIs by hypercall).
+ * KVM's paravirtual features that guests get, each with its reason. The others are left out: some make KVM
+ * write into the guest's memory (steal time, asynchronous page faults, end of interrupt). Some save exits
+ * (spin locks, TLB flushes, IPIs by hypercall), but a guest that does not trust its host is better off
+ * without another interface to it.
  */
 #define BIT(n) (UINT32_C(1) << (n))
 static const uint32_t kvm_features =
         BIT(KVM_FEATURE_CLOCKSOURCE2) |           /* the time of day and of a TSC whose frequency changes */
         BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) | /* without it Linux distrusts that clock between vCPUs */
         BIT(KVM_FEATURE_NOP_IO_DELAY);            /* saves an exit (a #VC) at each write to port 0x80 */
-/* A promise of this VMM rather than of KVM, which therefore does not list them. */
+/* KVM does not list these: the VMM promises them, not KVM. */
 static const uint32_t sharing_features =
         BIT(KVM_FEATURE_HC_MAP_GPA_RANGE) | BIT(KVM_FEATURE_MIGRATION_CONTROL);
 
@@ -342,7 +344,7 @@ static void put_kvm(struct machine_cpuid_build *b)
 	put(b, &features);
 }
 
-/* Other VMMs have models of their own, of which the configuration knows the signature alone. */
+/* Other VMMs have models of their own. The configuration holds only the signature of such a model. */
 static void place_signature(struct machine_cpuid_build *b)
 {
 	for (unsigned i = 0; b->ask->signature && i < b->cpuid.nent; i++) {

@@ -26,7 +26,7 @@ static bool is_linux(const uint8_t *bytes, size_t size_bytes)
 	return has(bytes, size_bytes, HEADER_MAGIC, "HdrS", 4);
 }
 
-/* A PE image for x86-64, or for x86, since there is 32-bit firmware, too. */
+/* Is it a PE image for x86-64, or for x86? 32-bit firmware starts the latter. */
 static bool is_efi_program(const uint8_t *bytes, size_t size_bytes)
 {
 	size_t pe;
@@ -49,12 +49,12 @@ size_t machine_kernel_setup_bytes(const void *file, size_t size_bytes)
 	setup = ((bytes[HEADER_SECTORS] ?: 4) + (size_t)1) * SECTOR_BYTES;
 	if (setup < size_bytes)
 		return setup;
-	/* In an EFI program that is no kernel the header's byte is any other byte. OVMF joins the two parts,
-	 * so every split does. */
+	/* In an EFI program that is not a kernel, this byte has another meaning. Any split will do, because
+	 * OVMF joins the two parts again. */
 	return efi ? SECTOR_BYTES : 0;
 }
 
-/* What people give in the place of a kernel, and what they can do about it. */
+/* Files that people give in place of a kernel, and what they can do instead. */
 static const struct {
 	const char *magic;
 	size_t length;
@@ -83,10 +83,10 @@ int machine_kernel_refuse(const char *path, const void *file, size_t size_bytes,
 
 /* ---- where BIOS firmware puts the initrd ---- */
 
-#define PROTOCOL_2_03         0x203 /* from here the header says how far up the initrd may reach */
+#define PROTOCOL_2_03         0x203 /* from this version on, the header says how far up the initrd may reach */
 #define PROTOCOL_2_12         0x20c
 #define INITRD_MAX_BEFORE_203 0x37ffffff
-#define FIRMWARE_TABLES_BYTES 0x28000 /* at the end of low RAM firmware keeps its tables */
+#define FIRMWARE_TABLES_BYTES 0x28000 /* what firmware keeps for its tables at the end of low RAM */
 
 /* The last byte that the initrd may have. */
 static uint64_t initrd_limit(const uint8_t *setup, size_t setup_bytes)

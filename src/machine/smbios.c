@@ -1,8 +1,8 @@
 /*
- * smbios: what dmidecode, cloud-init and systemd read of a machine: its maker, name, serial number, UUID,
- * processors and memory. Firmware adds what it knows of itself (type 0) and moves the tables to where systems
- * look. Any thread; no state. Law: DMTF DSP0134 (SMBIOS) 3.6, with a 2.8 entry point (5.2.1), which all
- * firmware takes.
+ * smbios: the tables in which dmidecode, cloud-init and systemd find a machine's maker, name, serial number,
+ * UUID, processors and memory. Firmware adds a structure about itself (type 0) and moves the tables to where
+ * systems look for them. Any thread; no state. Law: DMTF DSP0134 (SMBIOS) 3.6, with a 2.8 entry point
+ * (5.2.1), which all firmware takes.
  */
 #include "acpi_blob.h"
 #include "vmm/machine.h"
@@ -23,7 +23,7 @@ enum {
 	TYPE_BOOT = 32,
 	TYPE_END = 127,
 };
-/* Any numbers that differ; QEMU's. */
+/* Any numbers will do that differ from each other. These are QEMU's. */
 #define HANDLE_OF(type)      ((type) << 8)
 #define HANDLE_CHASSIS       HANDLE_OF(TYPE_CHASSIS)
 #define HANDLE_MEMORY_ARRAY  HANDLE_OF(TYPE_MEMORY_ARRAY)
@@ -59,7 +59,7 @@ static void open_structure(struct writer *w, unsigned type, unsigned handle, uin
 	put(w, 2, handle);
 }
 
-/* Strings go by their number; 0 is none. */
+/* A structure refers to its strings by number; 0 means that there is none. */
 static void put_string(struct writer *w, const char *text)
 {
 	if (*text)
@@ -128,7 +128,7 @@ static void put_processor(struct writer *w, const struct machine_cpu_model *mode
 	put(w, 6, 0);    /* clocks in MHz: unknown */
 	put(w, 1, 0x41); /* a socket with an enabled processor in it */
 	put(w, 1, OTHER);
-	put(w, 6, UINT64_MAX); /* caches are told by CPUID */
+	put(w, 6, UINT64_MAX); /* CPUID describes the caches */
 	put_string(w, "");
 	put_string(w, "");
 	put_string(w, "");
@@ -228,7 +228,7 @@ static uint8_t to_zero(const uint8_t *bytes, size_t count)
 	return (uint8_t)-sum;
 }
 
-/* Firmware fills in where the tables are, and sums anew; so the sums are those for address 0. */
+/* Firmware writes the address of the tables and sums again. Until then the sums are those of address 0. */
 static void make_anchor(const struct writer *w, uint8_t anchor[static MACHINE_SMBIOS_ANCHOR_BYTES])
 {
 	memset(anchor, 0, MACHINE_SMBIOS_ANCHOR_BYTES);

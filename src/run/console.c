@@ -1,6 +1,7 @@
 /*
- * console: keyboard to the guest, guest to the screen, and the escape that is for vmm. Main thread.
- * Input is read only as the guest takes it, so that a pipe of any length needs no memory.
+ * console: carries what the user types to the guest, and what the guest prints to the user. Ctrl-] is for vmm
+ * itself. Main thread. Input is read only as fast as the guest takes it, so that a pipe of any length needs
+ * no memory.
  */
 #include <errno.h>
 #include <poll.h>
@@ -11,7 +12,8 @@
 
 #define ESCAPE 0x1d /* Ctrl-] */
 
-/* What the user typed after the escape. Returns true if the byte is for the guest after all. */
+/* Does what the user asks for with the byte after Ctrl-]. Returns true if the byte is for the guest after
+ * all. */
 static bool on_escape(struct run_console *console, uint8_t byte)
 {
 	switch (byte) {
@@ -24,7 +26,7 @@ static bool on_escape(struct run_console *console, uint8_t byte)
 	}
 }
 
-/* Takes the escapes out of what was just read. */
+/* Takes the user's words to vmm out of what was just read. Returns how many bytes are left. */
 static size_t filter(struct run_console *console, uint8_t *data, size_t size)
 {
 	size_t kept = 0;
@@ -42,8 +44,8 @@ static size_t filter(struct run_console *console, uint8_t *data, size_t size)
 	return kept;
 }
 
-/* Returns true when everything that was read has been taken. What the script types goes first, in one piece.
- */
+/* Returns true when the guest has taken all that was read. The text that a script types goes first, in one
+ * piece. */
 static bool give_input(struct run_console *console)
 {
 	if (!run_expect_type(&console->expect, console->serial))
@@ -62,8 +64,9 @@ static void stop_reading(struct run_console *console)
 }
 
 /*
- * Would a read wait? A watch is a hint only: somebody who shares the descriptor may have been quicker, and
- * the watch of a terminal ends with EINVAL when its modes change (Linux 6.18). Errors and ends do not wait.
+ * Would a read wait? A watch is only a hint: another process that shares the descriptor may have read first,
+ * and the watch of a terminal ends with EINVAL when its modes change (Linux 6.18). A read that fails or finds
+ * the end does not wait.
  */
 static bool would_wait(int fd)
 {
@@ -146,7 +149,7 @@ static void on_drained(void *ctx)
 		console->on_idle(console->ctx);
 }
 
-/* A script reads on when nobody else does. */
+/* A script goes on reading when no other reader is left. */
 static void discard_output(struct run_console *console)
 {
 	if (!console->io.script)
@@ -157,7 +160,7 @@ static void on_output_lost(void *ctx, int sys)
 {
 	struct run_console *console = ctx;
 
-	/* A reader may go when it has seen enough; any other reason is worth a word. */
+	/* A reader may go when it has seen enough. Any other reason is worth a warning. */
 	log_at(sys == EPIPE ? LOG_INFO : LOG_WARN, "the console's output is dropped: %s (%s)",
 	        strerrordesc_np(sys), err_sys_name(sys));
 	discard_output(console);

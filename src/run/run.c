@@ -37,7 +37,7 @@ struct run {
 	_Atomic(const char *) events[DEVICE_EVENTS]; /* how each was asked for; NULL: it was not */
 
 	int signal_fd;
-	uint64_t signalled_ns; /* when the last signal that counted came; 0: none did */
+	uint64_t signalled_ns; /* when the last signal came that counted; 0: none has come */
 	sigset_t old_mask;
 	bool masked;
 	bool hurry; /* the guest is being ended: the console gets FLUSH_NS */
@@ -166,7 +166,7 @@ static void on_flush_over(void *ctx)
 	step(run, RUN_LIFE_GRACE_OVER);
 }
 
-/* Who ends a guest does not want to wait for the reader of its last words; a guest that shut down does. */
+/* A guest that shut down waits for the reader of its last output. A user who ends a guest does not. */
 static void flush(struct run *run)
 {
 	struct err err;
@@ -275,8 +275,8 @@ static void on_quit(void *ctx)
 	step(ctx, RUN_LIFE_QUIT);
 }
 
-/* The guest has ended already while its last output is written: the user may cut that off, a script does not.
- */
+/* While the last output is written, the guest has ended already. The user may cut the output off, a script
+ * may not. */
 static void on_script_quit(void *ctx)
 {
 	struct run *run = ctx;
@@ -293,7 +293,7 @@ static void on_console_idle(void *ctx)
 		step(run, RUN_LIFE_FLUSHED);
 }
 
-/* A guest that is being ended, or has ended, is judged at its end. */
+/* A guest that is being ended, or has ended, is judged by run_guest(). */
 static void on_expect_timeout(void *ctx)
 {
 	struct run *run = ctx;
@@ -328,7 +328,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
-/* Takes all that wait. Returns false if there were none. */
+/* Takes all signals that wait. Returns false if there were none. */
 static bool drop_signals(struct run *run)
 {
 	struct signalfd_siginfo info;
@@ -340,14 +340,14 @@ static bool drop_signals(struct run *run)
 }
 
 /*
- * One wish often comes as several signals at once: timeout(1) sends one to vmm and one to vmm's process
- * group, a terminal's hangup comes from the shell, too. So signals insist only when they come more than a
- * second later.
+ * One request often comes as several signals at once: timeout(1) sends one to vmm and one to vmm's process
+ * group, and the shell passes on a terminal's hangup. So a signal counts as a second request only if it comes
+ * more than a second later.
  */
 static void on_signal(void *ctx, int events)
 {
 	struct run *run = ctx;
-	uint64_t now = now_ns(); /* not later than their coming is known to anybody */
+	uint64_t now = now_ns(); /* before the signals are read: whoever sees them gone counts from then on */
 
 	if (!drop_signals(run))
 		return;
@@ -360,7 +360,8 @@ static void on_signal(void *ctx, int events)
 	step(run, RUN_LIFE_TERM);
 }
 
-/* nohup(1) and shells that start something in the background mean it: a blocked signal is never ignored. */
+/* nohup(1), and shells that start a program in the background, have signals ignored. Blocking one would undo
+ * that. */
 static void add_unless_ignored(sigset_t *mask, int signal)
 {
 	struct sigaction action;
@@ -378,7 +379,7 @@ static int take_signals(struct run *run, struct err *err)
 	sigaddset(&mask, SIGTERM);
 	add_unless_ignored(&mask, SIGINT);
 	add_unless_ignored(&mask, SIGHUP);
-	/* A reader that goes away is an error of the write, not a reason to die. */
+	/* When a reader goes away, the write fails. vmm does not die of it. */
 	sigaction(SIGPIPE, &ignore, NULL);
 	pthread_sigmask(SIG_BLOCK, &mask, &run->old_mask);
 	run->masked = true;
@@ -398,7 +399,7 @@ static int create_parts(struct run *run, const struct run_place *place, struct e
 	struct host *host = place->host;
 	struct machine_files files;
 
-	/* Why a launch would be refused is told before any device is made. */
+	/* vmm says why a launch would be refused before it makes any device. */
 	if (launch_create(host, run->config, place->process, &run->launch, err) < 0)
 		return -1;
 	files = launch_machine_files(run->launch);
@@ -406,7 +407,8 @@ static int create_parts(struct run *run, const struct run_place *place, struct e
 	        loop_create(&run->loop, err) < 0)
 		return -1;
 	run->console.loop = run->loop;
-	/* Signals come last: opening a FIFO for the debug console may wait, and must not be deaf. */
+	/* Signals come last: opening a FIFO for the debug console may wait, and a signal must be able to end
+	 * that. */
 	if (run_console_init(&run->console, run->machine, err) < 0)
 		return -1;
 	return take_signals(run, err);
@@ -467,7 +469,7 @@ void run_destroy(struct run *run)
 {
 	if (!run)
 		return;
-	/* An SEV guest's ASID is free only when its VM is gone, so that one is waited for. */
+	/* A SEV guest's ASID is free only when its VM is gone, so vmm waits for that. */
 	if (run->vm && run->config->sev.type == CONFIG_SEV_NONE)
 		loop_keep(run->loop, machine_vm_fd(run->vm));
 	machine_vm_destroy(run->vm);
@@ -476,7 +478,8 @@ void run_destroy(struct run *run)
 	machine_destroy(run->machine);
 	launch_destroy(run->launch);
 	if (run->signal_fd >= 0) {
-		/* What asked a guest to end that has ended must not end vmm before it has said how. */
+		/* A signal that asked an ended guest to end must not kill vmm before it has said how the
+		 * guest ended. */
 		drop_signals(run);
 		close(run->signal_fd);
 	}
