@@ -1,5 +1,6 @@
 /*
- * certificates: what AMD's key server has of a real processor, of the simulated one. Any thread.
+ * certificates: for the simulated processor, the certificates that AMD's key server has for a real one. Any
+ * thread may call.
  */
 #include <errno.h>
 #include <string.h>

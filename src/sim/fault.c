@@ -1,7 +1,7 @@
 /*
- * fault: calls that fail or are late, for tests and for whoever wants to see what a VMM does then. Any
- * thread; sim_platform.lock. The call that fails is not made; descriptors that are not the platform's are
- * left alone.
+ * fault: calls that fail or are late, for tests and for people who want to see what a VMM does then. Any
+ * thread may call; the faults change with sim_platform.lock held. A call that is to fail is not made. Calls
+ * on descriptors that are not the platform's are left alone.
  */
 #include <errno.h>
 #include <string.h>

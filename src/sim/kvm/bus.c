@@ -1,6 +1,7 @@
 /*
  * bus: what the processor finds beside memory inside the platform: the interrupt controllers, doorbells,
- * MSRs, the time-stamp counter. The vCPU's thread, called from the running processor; takes irq_lock.
+ * MSRs, the time-stamp counter. The running processor calls these functions on the vCPU's thread. They take
+ * kvm_vm.irq_lock themselves.
  */
 #include <string.h>
 

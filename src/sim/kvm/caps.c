@@ -1,6 +1,7 @@
 /*
- * caps: what KVM_CHECK_EXTENSION answers and what KVM_ENABLE_CAP switches on, as one table. Any thread;
- * kvm_vm.lock. Law: api.rst, 4.4, 7 and 8. What is left out on purpose: docs/architecture.md.
+ * caps: what KVM_CHECK_EXTENSION answers and what KVM_ENABLE_CAP switches on, as one table. Any thread may
+ * call; a capability is switched on with kvm_vm.lock held. Law: api.rst, 4.4, 7 and 8. docs/architecture.md
+ * lists what is left out on purpose.
  */
 #include <errno.h>
 #include <linux/kvm_para.h>

@@ -1,6 +1,22 @@
 /*
- * clock: the guest's time. Virtual time is the instructions of the vCPU that is ahead, 1 ns each, plus what
- * accesses to devices cost; idle.c skips it forward. Reading never goes back, on any thread.
+ * clock: the guest's time. With SIM_CLOCK_HOST it is the host's CLOCK_MONOTONIC. With SIM_CLOCK_VIRTUAL it
+ * does not depend on how fast this machine is, so that a slow machine does not make a guest's timeouts pass:
+ *
+ * - An instruction takes 1 ns. A vCPU counts its own instructions, and its time is base_ns plus what it
+ *   executed since base_icount.
+ * - An access to a device costs more, which is added to base_ns.
+ * - kvm_clock.now_ns is the latest time that any vCPU has seen. A vCPU that looks at the time and is behind
+ *   catches up, because base_ns grows by what it lacks. So no thread ever sees time go back.
+ * - When every vCPU is halted nobody executes instructions, and idle.c moves now_ns to the next timer. Only
+ *   a guest that has waited long for somebody outside waits at the host's pace.
+ *
+ *     vCPU 0's time   |==================> 800: looks, and now_ns becomes 800
+ *     vCPU 1's time   |===========> 500: looks, is told 800, and goes on from there (base_ns grew by 300)
+ *     now_ns          |                   800 ... both halt; a timer is due at 5,000, so now_ns becomes 5,000
+ *
+ * A vCPU runs in slices that end at the next timer, or after SLICE instructions, in order to look for
+ * signals. What is a vCPU's (struct kvm_vcpu) changes on its own thread; now_ns is atomic, and any thread
+ * may read it.
  */
 #include <time.h>
 

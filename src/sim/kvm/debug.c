@@ -1,6 +1,6 @@
 /*
- * debug: debug registers and the debugger outside the guest. The vCPU's calls; kvm_vcpu.lock.
- * Law: api.rst, KVM_GET_DEBUGREGS, KVM_SET_GUEST_DEBUG, KVM_EXIT_DEBUG.
+ * debug: debug registers, and the debugger outside the guest. Runs with kvm_vcpu.lock held. Law: api.rst,
+ * KVM_GET_DEBUGREGS, KVM_SET_GUEST_DEBUG, KVM_EXIT_DEBUG.
  */
 #include <errno.h>
 #include <string.h>

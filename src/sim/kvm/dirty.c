@@ -1,7 +1,8 @@
 /*
- * dirty: which pages the guests wrote: a bitmap a slot, or a ring a vCPU. A page counts once; taking it
- * out of the log makes every processor look at it again (kvm_vm_map_publish). kvm_vm.lock; kvm_vcpu_dirtied()
- * on the vCPU's thread. Law: api.rst, KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG, KVM_CAP_DIRTY_LOG_RING.
+ * dirty: which pages the guests wrote. A slot has a bitmap, or each vCPU has a ring. A page is logged once;
+ * when the VMM takes it out of the log, every processor looks at it again (kvm_vm_map_publish()). The calls
+ * run with kvm_vm.lock held, kvm_vcpu_dirtied() runs on the vCPU's thread. Law: api.rst, KVM_GET_DIRTY_LOG,
+ * KVM_CLEAR_DIRTY_LOG, KVM_CAP_DIRTY_LOG_RING.
  */
 #include <errno.h>
 #include <string.h>

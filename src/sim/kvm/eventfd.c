@@ -1,8 +1,9 @@
 /*
- * eventfd: interrupts from event descriptors (a thread per VM waits for them) and doorbells to them. The
- * platform keeps duplicates, so a number that the VMM closes and opens again means nothing here.
- * Law: api.rst, KVM_IRQFD, KVM_IOEVENTFD; Linux, virt/kvm/eventfd.c. The lists: irqfds irqfd_lock and
- * irq_lock, ioeventfds irq_lock, the irqfds of all VMs kvm_platform.lock.
+ * eventfd: interrupts from event descriptors, for which one thread per VM waits, and doorbells to them. The
+ * platform keeps duplicates of the descriptors, so it does not matter if the VMM closes a number and opens
+ * it again. Three lists with a lock each: the irqfds of a VM change with irqfd_lock and irq_lock held, its
+ * ioeventfds with irq_lock, and the irqfds of all VMs with kvm_platform.lock. Law: api.rst, KVM_IRQFD,
+ * KVM_IOEVENTFD; Linux's virt/kvm/eventfd.c.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /*
- * filter: which MSRs the guests may access, and which accesses the VMM answers. Any thread; the filter
- * changes under irq_lock. Law: api.rst, KVM_X86_SET_MSR_FILTER, KVM_CAP_X86_USER_SPACE_MSR.
+ * filter: which MSRs a guest may access, and which accesses the VMM answers. Any thread may call; the filter
+ * changes with kvm_vm.irq_lock held. Law: api.rst, KVM_X86_SET_MSR_FILTER, KVM_CAP_X86_USER_SPACE_MSR.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /*
- * gmem: guest_memfd, and which pages are private. The pages lie in the platform and cost memory only once
- * touched; only those that the VMM may map lie behind the descriptor, too. Any thread; kvm_vm.lock. Law:
- * api.rst, KVM_CREATE_GUEST_MEMFD, KVM_SET_MEMORY_ATTRIBUTES, KVM_PRE_FAULT_MEMORY; virt/kvm/guest_memfd.c.
+ * gmem: guest_memfd, and which pages are private. The pages are memory of the platform, which costs nothing
+ * until it is touched. Pages that the VMM may map are a file's as well. Any thread may call; slots and
+ * attributes change with kvm_vm.lock held. Law: api.rst, KVM_CREATE_GUEST_MEMFD, KVM_SET_MEMORY_ATTRIBUTES,
+ * KVM_PRE_FAULT_MEMORY; Linux's virt/kvm/guest_memfd.c.
  */
 #include <errno.h>
 #include <fcntl.h>

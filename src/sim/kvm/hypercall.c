@@ -1,7 +1,7 @@
 /*
- * hypercall: what a guest asks of KVM by VMMCALL. The vCPU's thread. Law: the kernel's
- * Documentation/virt/kvm/x86/hypercalls.rst. KVM_CAP_ENFORCE_PV_FEATURE_CPUID is not offered, so every call
- * is answered, whatever the guest's CPUID says.
+ * hypercall: what a guest asks of KVM by VMMCALL. Runs on the vCPU's thread. Every call is answered,
+ * whatever the guest's CPUID says, because KVM_CAP_ENFORCE_PV_FEATURE_CPUID is not offered. Law: the
+ * kernel's Documentation/virt/kvm/x86/hypercalls.rst.
  */
 #include <errno.h>
 #include <linux/kvm_para.h>

@@ -1,6 +1,7 @@
 /*
- * idle: vCPUs that do not run: what wakes them, INIT and SIPI, and the skip of virtual time when all are
- * halted. kvm_vm.irq_lock; kvm_vcpu_block() on the vCPU's thread.
+ * idle: vCPUs that do not run: what wakes them, INIT and SIPI, and the jump of virtual time when all are
+ * halted (clock.c explains). All of it runs with kvm_vm.irq_lock held, except kvm_vcpu_block(), which runs
+ * on the vCPU's thread and takes the lock itself.
  */
 #include <errno.h>
 #include <poll.h>

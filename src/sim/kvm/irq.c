@@ -1,6 +1,7 @@
 /*
- * irq: the calls that make, read and drive the interrupt controllers. Any thread; kvm_vm.irq_lock.
- * Law: api.rst, KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_IRQ_LINE, KVM_SET_GSI_ROUTING, KVM_SIGNAL_MSI.
+ * irq: the calls that make, read and drive the interrupt controllers. Any thread may call; the controllers
+ * are used with kvm_vm.irq_lock held. Law: api.rst, KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_IRQ_LINE,
+ * KVM_SET_GSI_ROUTING, KVM_SIGNAL_MSI.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
- * lapic: a vCPU's local APIC as KVM's calls and MSR 1B have it: its state, its base, what CPUID says
- * about it, and IPIs by hypercall. The base is there without an in-kernel LAPIC, too. Law: api.rst, 4.57;
- * Linux, arch/x86/kvm/lapic.c.
+ * lapic: a vCPU's local APIC as KVM's calls and MSR 1B have it: its state, its base, and what CPUID says
+ * about it. The base exists without an in-kernel LAPIC, too. Law: api.rst, 4.57; Linux's
+ * arch/x86/kvm/lapic.c.
  */
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 /*
- * memory: memory slots, published to the processors as one sorted map. Any thread; kvm_vm.lock.
- * Law: api.rst, KVM_SET_USER_MEMORY_REGION, KVM_SET_USER_MEMORY_REGION2.
+ * memory: memory slots, which the processors get as one sorted map. Any thread may call; slots change with
+ * kvm_vm.lock held. Law: api.rst, KVM_SET_USER_MEMORY_REGION, KVM_SET_USER_MEMORY_REGION2.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /*
  * msr: model-specific registers that are the platform's: time, the APIC, and those that KVM answers so that
- * systems start. The vCPU's thread, or its ioctls. Law: APM 2, appendix A; Intel SDM 4 for the shared ones.
+ * operating systems start. Runs on the vCPU's thread, or with kvm_vcpu.lock held. Law: APM 2, appendix A;
+ * Intel's SDM 4 for those that both vendors have.
  */
 #include "msr.h"
 #include "hooks.h"

@@ -1,6 +1,6 @@
 /*
- * run: KVM_RUN: from the VMM's struct kvm_run into the processor and back. The vCPU's thread, which holds
- * kvm_vcpu.lock. Law: api.rst, 4.10 and 5.
+ * run: KVM_RUN: from the VMM's struct kvm_run into the processor and back. Runs on the vCPU's thread with
+ * kvm_vcpu.lock held. Law: api.rst, 4.10 and 5.
  */
 #include <asm/svm.h>
 #include <errno.h>

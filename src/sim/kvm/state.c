@@ -1,6 +1,6 @@
 /*
- * state: the rest of a vCPU's state as KVM's structs have it: CPUID, MSRs, events, its run state. Any
- * thread; kvm_vcpu.lock. Law: api.rst, 4.18, 4.20, 4.31, 4.38.
+ * state: the rest of a vCPU's state as KVM's structs have it: CPUID, MSRs, events, its run state. Runs with
+ * kvm_vcpu.lock held. Law: api.rst, 4.18, 4.20, 4.31, 4.38.
  */
 #include <errno.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /*
- * sync: what KVM_RUN tells in struct kvm_run beside the exit, and the registers that come and go in it.
- * The vCPU's thread. Law: api.rst, 5 (struct kvm_run), KVM_CAP_SYNC_REGS.
+ * sync: what KVM_RUN tells in struct kvm_run beside the exit, and the registers that the VMM passes in it.
+ * Runs on the vCPU's thread. Law: api.rst, 5 (struct kvm_run), KVM_CAP_SYNC_REGS.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /*
- * system: calls on /dev/kvm. Any thread. Law: api.rst, 4.1 to 4.5 and 4.46.
+ * system: calls on /dev/kvm, and the platform as a whole. Any thread may call. Law: api.rst, 4.1 to 4.5 and
+ * 4.46.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /*
- * time: the calls about the guest's time, and the device attributes, of which the TSC's offset is one.
- * Any thread; kvm_vm.lock, kvm_vcpu.lock. Law: api.rst, KVM_GET_CLOCK, KVM_GET_TSC_KHZ, KVM_GET_DEVICE_ATTR.
+ * time: the calls about the guest's time, and device attributes, of which the TSC's offset is one. Any
+ * thread may call; what is a vCPU's changes with kvm_vcpu.lock held. Law: api.rst, KVM_GET_CLOCK,
+ * KVM_GET_TSC_KHZ, KVM_GET_DEVICE_ATTR.
  */
 #include <errno.h>
 #include <time.h>

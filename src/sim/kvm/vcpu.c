@@ -1,6 +1,6 @@
 /*
- * vcpu: a vCPU and the calls on its descriptor that move registers. Any thread; kvm_vcpu.lock, which
- * KVM_RUN holds too. Law: api.rst, 4.
+ * vcpu: a vCPU's life, and the calls on its descriptor that move registers. The calls run with kvm_vcpu.lock
+ * held, which KVM_RUN holds, too. Law: api.rst, 4.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * vm: a VM and the calls on its descriptor that are about the whole of it. Any thread; kvm_vm.lock.
- * Law: api.rst, 4.
+ * vm: a VM's life, and the calls on its descriptor that are about the whole of it. Any thread may call. Law:
+ * api.rst, 4.
  */
 #include <errno.h>
 #include <string.h>

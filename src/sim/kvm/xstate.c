@@ -1,6 +1,6 @@
 /*
- * xstate: the state that KVM added structs for later: XSAVE areas, XCR0, KVM_GET_SREGS2. The vCPU's
- * calls; kvm_vcpu.lock. Law: api.rst, 4.42 to 4.45, KVM_GET_SREGS2; APM 2, 11.5.2 (the layout of an XSAVE
+ * xstate: the state for which KVM added structs later: XSAVE areas, XCR0, KVM_GET_SREGS2. Runs with
+ * kvm_vcpu.lock held. Law: api.rst, 4.42 to 4.45, KVM_GET_SREGS2; APM 2, 11.5.2 (the layout of an XSAVE
  * area).
  */
 #include <errno.h>

@@ -1,6 +1,6 @@
 /*
- * asid: the pools of ASIDs and who is charged for one. Any thread; sev_platform.lock. Law: APM 2, 15.34.2;
- * sev_asid_new() of KVM.
+ * asid: the pools of ASIDs, and who is charged for one. Any thread may call; the functions take
+ * sev_platform.lock. Law: APM 2, 15.34.2; Linux's sev_asid_new().
  */
 #include <errno.h>
 

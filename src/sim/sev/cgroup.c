@@ -1,6 +1,7 @@
 /*
- * cgroup: the misc cgroup that the platform's guests are charged to, with the kernel's files in a folder:
- * misc.max is the user's to write, the others are written here. sev_platform.lock. Law: cgroup-v2.rst, Misc.
+ * cgroup: the misc cgroup that the platform's guests are charged to, with the kernel's files in a folder.
+ * The user writes misc.max; this file writes the others. Runs with sev_platform.lock held. Law:
+ * cgroup-v2.rst, Misc.
  */
 #include <errno.h>
 #include <fcntl.h>

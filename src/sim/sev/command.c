@@ -1,6 +1,7 @@
 /*
- * command: KVM_MEMORY_ENCRYPT_OP: the gate, the table of commands, and how a guest gets its context. Any
- * thread; sev_guest.lock stands for kvm->lock. Law: amd-memory-encryption.rst; sev_mem_enc_ioctl() of KVM.
+ * command: KVM_MEMORY_ENCRYPT_OP: which commands a guest may get, the table of commands, and how a guest
+ * gets its context. Any thread may call; a command runs with sev_guest.lock held, which stands for the
+ * kernel's kvm->lock. Law: amd-memory-encryption.rst; Linux's sev_mem_enc_ioctl().
  */
 #include <errno.h>
 #include <string.h>

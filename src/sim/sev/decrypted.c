@@ -1,7 +1,27 @@
 /*
- * decrypted: guest memory as the guest sees it. SEV and SEV-ES: the VMM's mapping holds ciphertext; what
- * processors touch is decrypted into a copy, like a cache line, and goes back when translations are forgotten
- * or the VMM gets the vCPU. SNP: the guest_memfd. The vCPU's thread. Law: APM 2, 15.34.5 to 15.34.9, 15.36.
+ * decrypted: guest memory as the guest sees it. For a guest of SEV or SEV-ES the VMM's mapping holds
+ * ciphertext. The processors could decrypt at each access, but that would be slow. So a page that a
+ * processor touches with the C-bit is decrypted into a copy, as a line of a cache is, and all accesses go to
+ * the copy:
+ *
+ *      the VMM's mapping            struct decrypted_page
+ *     +--------------+   touch   +----------------------------------------------+
+ *     | ciphertext   | --------> | plain:  what vCPUs that hold it read, write  |
+ *     |              | <-------- | cipher: what the mapping held when plain was |
+ *     +--------------+  release  |         right for it                         |
+ *                                +----------------------------------------------+
+ *
+ * - Touch (on_view()): if the mapping no longer equals cipher, somebody wrote to it, and the blocks of 16
+ *   bytes that differ are decrypted anew. Then the vCPU holds the page.
+ * - Release (sev_decrypted_release()): when a vCPU forgets its translations, or the VMM gets the vCPU back,
+ *   the pages that it wrote are encrypted, and the blocks that differ from cipher go to the mapping. So the
+ *   VMM finds the right ciphertext whenever it may look.
+ * - A page is tied to its system physical address (spa.c), as real ciphertext is.
+ *
+ * For SEV-SNP there is no copy: a private page is plain in the guest_memfd, of which the VMM has no address.
+ *
+ * Runs on the vCPU's thread; struct sev_decrypted has a lock of its own, since vCPUs and mirrors share it.
+ * Law: APM 2, 15.34.5 to 15.34.9, 15.36.
  */
 #include <string.h>
 

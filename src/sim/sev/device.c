@@ -1,6 +1,7 @@
 /*
- * device: /dev/sev: SEV_ISSUE_CMD with the platform's commands. Any thread. Law:
- * Documentation/virt/coco/sev-guest.rst, psp-sev.h; sev_ioctl() of drivers/crypto/ccp/sev-dev.c.
+ * device: /dev/sev: SEV_ISSUE_CMD with the platform's commands. Any thread may call; a command runs with
+ * sev_platform.driver_lock held. Law: Documentation/virt/coco/sev-guest.rst, psp-sev.h; Linux's sev_ioctl()
+ * in drivers/crypto/ccp/sev-dev.c.
  */
 #include <errno.h>
 #include <fcntl.h>

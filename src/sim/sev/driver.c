@@ -1,7 +1,8 @@
 /*
  * driver: what the kernel's driver of the secure processor remembers and does by itself: it initialises the
- * firmware, and shuts down again what it initialised for one command alone. sev_platform.driver_lock. Law:
- * sev_platform_init(), __sev_firmware_shutdown() of drivers/crypto/ccp/sev-dev.c.
+ * firmware, and shuts down again what it initialised for one command alone. Runs with
+ * sev_platform.driver_lock held. Law: Linux's sev_platform_init() and __sev_firmware_shutdown() in
+ * drivers/crypto/ccp/sev-dev.c.
  */
 #include "platform.h"
 

@@ -1,8 +1,8 @@
 /*
- * sev_hardware_cpuid: what CPUID says on the products with SEV-SNP: what their firmware judges a guest's
- * CPUID page by, whatever the software processor can do. The leaves with a rule in psp/snp_cpuid.c; values as
- * dumps of such processors have them, which were published. Any thread. AMD's Processor Programming
- * References.
+ * hardware_cpuid: what CPUID says on the products with SEV-SNP. Their firmware judges a guest's CPUID page
+ * by that, whatever the software processor can do. The file has the leaves for which psp/snp_cpuid.c has a
+ * rule; the values are those of published dumps of such processors. Any thread may call. Law: AMD's
+ * Processor Programming References.
  */
 #include <string.h>
 

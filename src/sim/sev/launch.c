@@ -1,6 +1,6 @@
 /*
- * launch: the commands that launch a SEV or SEV-ES guest. sev_guest.lock. Law:
- * amd-memory-encryption.rst, KVM_SEV_LAUNCH_START to KVM_SEV_GUEST_STATUS; sev.c of KVM.
+ * launch: the commands that launch a SEV or SEV-ES guest. Runs with sev_guest.lock held. Law:
+ * amd-memory-encryption.rst, KVM_SEV_LAUNCH_START to KVM_SEV_GUEST_STATUS; Linux's arch/x86/kvm/svm/sev.c.
  */
 #include <errno.h>
 #include <string.h>

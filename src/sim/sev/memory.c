@@ -1,7 +1,7 @@
 /*
  * memory: commands on the memory of a SEV or SEV-ES guest: registered regions, launch secrets, the
- * debugger's view. Guest memory is the VMM's own mapping, in ciphertext. sev_guest.lock. Law:
- * amd-memory-encryption.rst, KVM_SEV_LAUNCH_SECRET, KVM_SEV_DBG_DECRYPT; api.rst 4.110 and 4.111.
+ * debugger's view. Guest memory is the VMM's own mapping, in ciphertext. Runs with sev_guest.lock held. Law:
+ * amd-memory-encryption.rst, KVM_SEV_LAUNCH_SECRET, KVM_SEV_DBG_DECRYPT; api.rst, 4.110 and 4.111.
  */
 #include <errno.h>
 #include <limits.h>

@@ -1,6 +1,7 @@
 /*
  * platform: what kind of processor with SEV the platform pretends to be, and what KVM tells of it: VM types,
- * CPUID, device attributes. Any thread. Law: APM 3, E.4.17 (CPUID 8000_001F); api.rst, KVM_GET_DEVICE_ATTR.
+ * CPUID, device attributes. Any thread may call. Law: APM 3, E.4.17 (CPUID 8000_001F); api.rst,
+ * KVM_GET_DEVICE_ATTR.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /*
- * send: the commands that move a SEV guest to another machine, page by page. sev_guest.lock. Law:
- * amd-memory-encryption.rst, KVM_SEV_SEND_START to KVM_SEV_RECEIVE_FINISH; sev.c of KVM.
+ * send: the commands that move a SEV guest to another machine, page by page. Runs with sev_guest.lock held.
+ * Law: amd-memory-encryption.rst, KVM_SEV_SEND_START to KVM_SEV_RECEIVE_FINISH; Linux's
+ * arch/x86/kvm/svm/sev.c.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /*
- * share: two VMs and one encryption context: a mirror shares its owner's, a move takes it over. Any
- * thread. Law: api.rst, KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM; sev.c of KVM.
+ * share: two VMs and one encryption context. A mirror shares the context of its owner; a move takes the
+ * context over. Any thread may call; the functions take the locks of both VMs. Law: api.rst,
+ * KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM; Linux's arch/x86/kvm/svm/sev.c.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /*
- * snp: the commands that launch a SEV-SNP guest. sev_guest.lock. Law: amd-memory-encryption.rst,
- * KVM_SEV_SNP_LAUNCH_START to FINISH; snp_launch_update() and kvm_gmem_populate() of KVM.
+ * snp: the commands that launch a SEV-SNP guest. Runs with sev_guest.lock held. Law:
+ * amd-memory-encryption.rst, KVM_SEV_SNP_LAUNCH_START to FINISH; Linux's snp_launch_update() and
+ * kvm_gmem_populate().
  */
 #include <errno.h>
 #include <string.h>

@@ -1,8 +1,18 @@
 /*
- * spa: system physical addresses: which frames of the machine's memory the pages have that memory encryption
- * meets. The bytes lie in the VMM; the address is what ciphertext is tied to (APM 2, 15.34.1). A range begins
- * at the lowest place that has room, so that the same calls give the same addresses, wherever the VMM's
- * memory lies. Any thread; sev_platform.lock.
+ * spa: system physical addresses. Memory encryption ties ciphertext to the physical address of its frame
+ * (APM 2, 15.34.1): the same bytes at another address are other ciphertext. The platform has no frames, only
+ * the VMM's mappings. So it invents addresses: each encryption context (the owner) has ranges of frames, and
+ * each range stands for a piece of the VMM's memory:
+ *
+ *     owner     the VMM's memory       frames
+ *     guest A   slot 0, 2 MiB          1_0000_0000 to 1_001f_ffff   a slot lies together
+ *     guest A   slot 1, 4 MiB          1_0020_0000 to 1_005f_ffff
+ *     guest B   slot 0, 2 MiB          1_0060_0000 to 1_007f_ffff   other frames, even for the same memory
+ *     a VMSA    its own page           1_0080_0000 to 1_0080_0fff
+ *
+ * A mirror has the owner of its original, so both read the same bytes. A range begins at the lowest place
+ * that has room. So the same calls give the same addresses in every run, wherever the VMM's memory lies, and
+ * ciphertext can be compared between runs. The functions take sev_platform.lock; any thread may call.
  */
 #include "spa.h"
 

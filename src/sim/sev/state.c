@@ -1,7 +1,7 @@
 /*
- * state: what the VMM can still read and write of a vCPU whose registers are the guest's.
- * kvm_vcpu.lock. Law: guest_state_protected, has_protected_state and fpstate_is_confidential() in x86.c and
- * regs.c of KVM; sev_es_prevent_msr_access() in svm.c.
+ * state: what the VMM can still read and write of a vCPU whose registers are the guest's. Runs with
+ * kvm_vcpu.lock held. Law: guest_state_protected, has_protected_state and fpstate_is_confidential() of
+ * Linux's arch/x86/kvm, and sev_es_prevent_msr_access() in its svm.c.
  */
 #include <errno.h>
 #include <string.h>

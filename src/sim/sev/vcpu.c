@@ -1,7 +1,7 @@
 /*
- * vcpu: what a vCPU of a guest with memory encryption does otherwise: may it run, how a wrong view of
- * memory leaves, how its VMSA is made. kvm_vcpu.lock. Law: api.rst, KVM_RUN, KVM_EXIT_MEMORY_FAULT; sev.c of
- * KVM.
+ * vcpu: what memory encryption makes otherwise in a vCPU: whether it may run, how it leaves when it touches
+ * a page with the wrong C-bit, how its VMSA is made. Runs with kvm_vcpu.lock held. Law: api.rst, KVM_RUN,
+ * KVM_EXIT_MEMORY_FAULT; Linux's arch/x86/kvm/svm/sev.c.
  */
 #include <errno.h>
 

@@ -1,7 +1,7 @@
 /*
- * vmsa: the VMSA that KVM makes of a vCPU's state before the firmware measures it. The caller holds
- * kvm_vcpu.lock. Law: APM 2, table B-4; svm_vcpu_reset(), svm_set_segment(), svm_set_cr0(), svm_set_cr4(),
- * sev_es_sync_vmsa() of KVM.
+ * vmsa: the VMSA that KVM makes of a vCPU's state before the firmware measures it. Runs with kvm_vcpu.lock
+ * held. Law: APM 2, table B-4; Linux's svm_vcpu_reset(), svm_set_segment(), svm_set_cr0(), svm_set_cr4(),
+ * sev_es_sync_vmsa().
  */
 #include <string.h>
 
