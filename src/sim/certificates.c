@@ -25,7 +25,7 @@ static int copy(const void *data, size_t size, struct sim_cert *ret_cert, struct
 	return 0;
 }
 
-/* ASK and ARK are of one size. */
+/* ASK and ARK have the same size. */
 static int make_sev(struct psp *psp, struct sim_cert certs[static SIM_CERTS], struct err *err)
 {
 	auto_free uint8_t *amd = NULL;

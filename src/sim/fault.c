@@ -70,8 +70,10 @@ unsigned sim_fault_count(const struct host *h)
 	return atomic_load(&((const struct sim_platform *)h)->fault_count);
 }
 
-/* Counts the call in every fault that waits for it. Returns the errno of one that is due, with the delays of
- * all. */
+/*
+ * Counts the call in every fault that waits for it. Returns the errno of a fault that is due, and the sum of
+ * all delays.
+ */
 static int count_call(struct sim_platform *sim, const char *call, uint64_t *ret_delay_ns)
 {
 	int sys = 0;
@@ -104,6 +106,6 @@ int sim_fault_meet(struct sim_platform *sim, const char *call)
 	delay = (struct timespec){
 	        .tv_sec = (time_t)(ns / NS_PER_SECOND), .tv_nsec = (long)(ns % NS_PER_SECOND)};
 	if (ns)
-		nanosleep(&delay, NULL); /* a signal ends it, as it ends a call of the kernel that waits */
+		nanosleep(&delay, NULL); /* a signal ends the delay, as it ends a call in the kernel */
 	return -sys;
 }

@@ -16,7 +16,7 @@ static struct sim_platform *platform_of(struct host *h)
 	return (struct sim_platform *)h;
 }
 
-/* As a system call returns: -1 and errno for a negated one. */
+/* Turns a negated errno into -1 and errno, as a system call returns. */
 static int answer(int result)
 {
 	if (result >= 0)

@@ -45,7 +45,7 @@ static int service(struct irq_chip *chip, unsigned pin)
 
 	if (entry.fields.mask || (entry.fields.trig_mode && entry.fields.remote_irr))
 		return -1;
-	/* Set before: an end of interrupt may come from within. */
+	/* This is set before sending, because sending may lead to an end of interrupt at once. */
 	chip->ioapic.state.redirtbl[pin].fields.remote_irr = entry.fields.trig_mode;
 	taken = irq_deliver(chip, &m);
 	if (taken == 0)
@@ -111,7 +111,7 @@ static void write_entry(struct irq_chip *chip, unsigned pin, bool high, uint32_t
 		bits = (bits & (ENTRY_READONLY | UINT64_C(0xffffffff00000000))) |
 		       (value & ~ENTRY_READONLY & 0xffffffff);
 	s->redirtbl[pin].bits = bits;
-	/* Turning a pin to edge is how systems without an EOI register get rid of remote IRR. */
+	/* Systems without an EOI register clear remote IRR by turning a pin to edge-triggered. */
 	if (!s->redirtbl[pin].fields.trig_mode)
 		s->redirtbl[pin].fields.remote_irr = 0;
 	else if (s->irr & 1u << pin)
@@ -152,7 +152,7 @@ void irq_ioapic_set_state(struct irq_chip *chip, const struct kvm_ioapic_state *
 {
 	chip->ioapic.state = *state;
 	chip->ioapic.state.base_address = IRQ_IOAPIC_BASE;
-	/* Lines that were up stay up, and what waits is sent again, as KVM injects after a restore. */
+	/* Lines that were up stay up, and pending interrupts are sent again, as KVM does after a restore. */
 	for (unsigned pin = 0; pin < KVM_IOAPIC_NUM_PINS; pin++) {
 		chip->ioapic.lines[pin] = state->irr >> pin & 1;
 		if (state->irr >> pin & 1)

@@ -51,7 +51,7 @@ bool irq_lapic_is_enabled(const struct irq_lapic *l)
 	return irq_lapic_is_on(l) && (get(l, LAPIC_SPIV) & SPIV_ENABLED);
 }
 
-/* The processor priority: the task's or that of the interrupt in service, whichever is higher. */
+/* The processor priority is the task's or that of the interrupt in service, whichever is higher. */
 static uint32_t ppr(const struct irq_lapic *l)
 {
 	uint32_t tpr = get(l, LAPIC_TPR) & 0xff;
@@ -67,7 +67,7 @@ static void changed(struct irq_lapic *l)
 	l->chip->owner.changed(l->chip->owner.ctx, l->index);
 }
 
-/* KVM tells of it where the IOAPIC is not the kernel's, unless the VMM says. */
+/* KVM offers this bit if the IOAPIC is not the kernel's, unless the VMM has chosen. */
 void irq_lapic_set_version(struct irq_lapic *l)
 {
 	uint32_t api = l->chip->x2apic_api;
@@ -77,7 +77,9 @@ void irq_lapic_set_version(struct irq_lapic *l)
 	set(l, LAPIC_VERSION, directed ? VERSION | VERSION_DIRECTED_EOI : VERSION);
 }
 
-/* Software talks to the IOAPIC itself. KVM obeys where the VMM asked for it, or the IOAPIC is the kernel's.
+/*
+ * Software ends the interrupt at the IOAPIC itself. KVM obeys this bit if the VMM asked for that, or if the
+ * IOAPIC is the kernel's.
  */
 static bool eoi_is_directed(const struct irq_lapic *l)
 {
@@ -258,7 +260,7 @@ bool irq_lapic_matches(const struct irq_lapic *l, const struct irq_message *m)
 	}
 }
 
-/* One of several: which one follows from the vector, so that it is the same each time. */
+/* Chooses one of several by the vector, so that it is the same one each time. */
 static int deliver_lowest(struct irq_chip *chip, const struct irq_message *m)
 {
 	unsigned count = 0, chosen;
@@ -288,7 +290,9 @@ static bool has_xapic(const struct irq_chip *chip)
 	return found;
 }
 
-/* KVM looks destinations up in a table, where nobody is no failure; to all it asks one LAPIC after the other.
+/*
+ * KVM looks a destination up in a table, and then an empty destination is no failure. For a broadcast it
+ * asks one LAPIC after the other.
  */
 static bool is_looked_up(const struct irq_chip *chip, const struct irq_message *m)
 {
@@ -304,7 +308,7 @@ static int deliver(struct irq_chip *chip, const struct irq_message *m)
 	bool everybody = !m->logical && m->dest == BROADCAST;
 	int taken = -1;
 
-	/* KVM takes the lowest priority of a physical broadcast for a plain broadcast. */
+	/* KVM treats a physical broadcast of the lowest priority as a plain broadcast. */
 	if (m->delivery == IRQ_LOWEST && !everybody)
 		return deliver_lowest(chip, m);
 	for (unsigned i = 0; i < chip->lapics; i++) {

@@ -24,7 +24,10 @@
 /* X2_READ: an x2APIC lets it be read, but not written. */
 enum access { NONE = 0, R = 1, W = 2, RW = 3, X2_ONLY = 4, X1_ONLY = 8, X2_READ = 16 };
 
-/* By offset / 16; what is NONE reads as 0 through the page and is #GP through an MSR. */
+/*
+ * The registers by offset / 16. A register that is NONE reads as 0 through the page, and is #GP through an
+ * MSR.
+ */
 static const struct {
 	uint8_t access;
 	uint32_t mask; /* of what can be written */

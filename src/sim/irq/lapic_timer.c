@@ -17,7 +17,7 @@ static uint32_t mode(const struct irq_lapic *l)
 	return l->regs[LAPIC_LVT_TIMER >> 4] & l->timer_modes;
 }
 
-/* One-shot or periodic; not the deadline, nor the mode that is reserved. */
+/* True for a one-shot or periodic timer; false for the deadline and for the reserved mode. */
 static bool counts(const struct irq_lapic *l)
 {
 	return mode(l) == 0 || mode(l) == MODE_PERIODIC;
@@ -97,7 +97,7 @@ void irq_lapic_timer_resume(struct irq_lapic *l, uint64_t now_ns)
 	start(l, *at(l, LAPIC_TIMER_CURRENT), now_ns);
 }
 
-/* KVM does not forget a timer that ran down behind the mask, or in a LAPIC that was off. */
+/* KVM remembers a timer that ran down while it was masked, or while the LAPIC was off. */
 static void fire(struct irq_lapic *l)
 {
 	l->timer_due = !irq_lapic_is_enabled(l) || !irq_lapic_deliver_local(l, LAPIC_LVT_TIMER);

@@ -17,7 +17,7 @@
 
 static const uint8_t elcr_masks[2] = {0xf8, 0xde};
 
-/* Distance of the highest priority in bits from the rotating top, NOTHING if there is none. */
+/* How far the highest priority among bits is from the rotating top; NOTHING if there is none. */
 static unsigned priority(const struct kvm_pic_state *s, uint8_t bits)
 {
 	unsigned p = 0;
@@ -29,7 +29,7 @@ static unsigned priority(const struct kvm_pic_state *s, uint8_t bits)
 	return p;
 }
 
-/* The request that the chip asks for, -1: none. */
+/* The pin for which the chip requests an interrupt; -1: none. */
 static int request(const struct irq_pic *pic, unsigned which)
 {
 	const struct kvm_pic_state *s = &pic->chip[which];
@@ -144,7 +144,7 @@ uint8_t irq_pic_ack(struct irq_chip *chip)
 	return vector;
 }
 
-/* ICW1: everything back to the start but what the level of level-triggered pins asks for. */
+/* ICW1 resets everything, except requests of level-triggered pins that are still up. */
 static void start_init(struct irq_chip *chip, unsigned which, uint8_t value)
 {
 	struct kvm_pic_state *s = &chip->pic.chip[which];
@@ -217,7 +217,7 @@ static void write_data(struct kvm_pic_state *s, uint8_t value)
 	}
 }
 
-/* A read after OCW3's poll bit acknowledges in the place of the processor. */
+/* After OCW3's poll bit a read acknowledges the interrupt, as the processor otherwise does. */
 static uint8_t poll_read(struct irq_chip *chip, unsigned which)
 {
 	int pin = request(&chip->pic, which);

@@ -28,7 +28,7 @@ static uint64_t elapsed_ticks(const struct kvm_pit_channel_state *c, uint64_t no
 	return now_ns <= load ? 0 : scale(now_ns - load, HZ, NS);
 }
 
-/* A channel that was never loaded counts as from 65,536. */
+/* A channel that was never loaded counts as if from 65,536. */
 static uint32_t count_of(const struct kvm_pit_channel_state *c)
 {
 	return c->count ? c->count : 0x10000;
@@ -65,7 +65,7 @@ static bool repeats(const struct irq_pit *pit)
 	return pit->channel[0].mode == 2 || pit->channel[0].mode == 3;
 }
 
-/* When channel 0 has its next tick, from how many it had since it was loaded. */
+/* When channel 0 ticks next, computed from the number of ticks since it was loaded. */
 static void set_timer(struct irq_pit *pit)
 {
 	const struct kvm_pit_channel_state *c = &pit->channel[0];
@@ -250,7 +250,7 @@ void irq_pit_set_state(struct irq_pit *pit, const struct kvm_pit_state2 *state, 
 {
 	memcpy(pit->channel, state->channels, sizeof(pit->channel));
 	pit->flags = state->flags;
-	/* The counters start anew, as KVM's do. */
+	/* The counters start again from their loaded value, as KVM's do. */
 	for (unsigned i = 0; i < 3; i++) {
 		pit->channel[i].mode = pit->channel[i].mode > 5 ? 0xff : pit->channel[i].mode;
 		pit->channel[i].gate &= 1;

@@ -165,7 +165,7 @@ static bool routes_are_valid(
 	for (unsigned i = 0; i < count; i++) {
 		if (!route_is_valid(chip, &sorted[i]))
 			return false;
-		/* At most three (the irqchips) of one GSI pass, so this looks at few. */
+		/* One GSI has at most three routes (one for each irqchip), so this looks at few. */
 		for (unsigned j = i + 1; j < count && sorted[j].gsi == sorted[i].gsi; j++) {
 			if (routes_clash(&sorted[i], &sorted[j]))
 				return false;
@@ -195,7 +195,7 @@ int irq_routes_set(struct irq_chip *chip, const struct kvm_irq_routing_entry *ro
 	return 0;
 }
 
-/* The upper bits of an ID are where those of the address are (KVM_CAP_X2APIC_API). */
+/* The upper bits of the destination's ID are those of the address (KVM_CAP_X2APIC_API). */
 static struct irq_message message_of(const struct irq_chip *chip, uint64_t address, uint32_t data)
 {
 	return (struct irq_message){

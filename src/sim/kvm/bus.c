@@ -46,8 +46,8 @@ static bool in_range(uint64_t gpa, uint32_t size, uint64_t base, uint64_t bytes)
 }
 
 /*
- * The page of a LAPIC that is off, or that has MSRs in its place: KVM answers reads with ones and loses
- * writes, or knows nothing of it when the VMM switched this quirk off.
+ * The guest accesses the page of a LAPIC that is off, or that has MSRs in place of the page. KVM answers a
+ * read with ones and ignores a write. If the VMM switched this quirk off, KVM does not answer at all.
  */
 static bool lapic_page(struct kvm_vcpu *v, bool write, uint64_t offset, uint32_t size, void *data)
 {
@@ -124,7 +124,7 @@ static void on_cr8_write(void *ctx, uint8_t tpr)
 	pthread_mutex_unlock(&v->vm->irq_lock);
 }
 
-/* The PIC goes first, as with KVM, and so does what the VMM injects in its place. */
+/* As with KVM, an interrupt of the PIC goes first, or one that the VMM injects in its place. */
 static int on_interrupt_ack(void *ctx)
 {
 	struct kvm_vcpu *v = ctx;

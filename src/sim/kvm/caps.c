@@ -17,9 +17,9 @@ typedef int enable_fn(struct kvm_vm *vm, const struct kvm_enable_cap *cap);
 #define MSR_REASONS    (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
 #define MANUAL_FLAGS   (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 /*
- * Those of KVM for AMD's processors. Nothing follows here from CD_NW_CLEARED (there are no caches),
- * SLOT_ZAP_ALL (which translations are forgotten early shows nowhere), IGNORE_GUEST_PAT (Intel's) and the two
- * of nested guests.
+ * The quirks of KVM for AMD's processors. Some of them change nothing here: CD_NW_CLEARED (there are no
+ * caches), SLOT_ZAP_ALL (forgetting translations early has no visible effect), IGNORE_GUEST_PAT (Intel's),
+ * and the two of nested guests.
  */
 #define QUIRKS UINT64_C(0xfff)
 
@@ -34,7 +34,7 @@ static int enable_hypercall(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 	return 0;
 }
 
-/* They stay switched off. */
+/* A quirk that was switched off cannot be switched on again. */
 static int enable_known_quirks(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	pthread_mutex_lock(&vm->irq_lock);
@@ -49,7 +49,7 @@ static int enable_quirks(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 	return cap->args[0] & ~QUIRKS ? -EINVAL : enable_known_quirks(vm, cap);
 }
 
-/* What was chosen stays; of the two about ends of interrupts the later one counts. */
+/* Earlier choices stay. Of the two choices about ends of interrupts the later one counts. */
 static int enable_x2apic_api(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	uint32_t api = (uint32_t)cap->args[0];
@@ -67,7 +67,7 @@ static int enable_x2apic_api(struct kvm_vm *vm, const struct kvm_enable_cap *cap
 	return 0;
 }
 
-/* The highest APIC ID of a vCPU, plus 1: it is chosen once, by the first vCPU if not before. */
+/* The highest APIC ID of a vCPU, plus 1. It can be chosen once, before the first vCPU is made. */
 static int enable_max_id(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	if (cap->args[0] > KVM_VCPU_IDS_MAX || (vm->vcpu_ids && vm->vcpu_ids != cap->args[0]))
@@ -123,11 +123,11 @@ static int enable_ring(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 	return 0;
 }
 
-/* A capability that is not here is not there: 0. */
+/* KVM_CHECK_EXTENSION answers 0 for a capability without a row. */
 static const struct {
 	unsigned capability;
 	int value;
-	enable_fn *enable; /* NULL: there is nothing to switch */
+	enable_fn *enable; /* NULL: it cannot be switched on */
 } capabilities[] = {
         {KVM_CAP_IRQCHIP, 1, NULL},
         {KVM_CAP_HLT, 1, NULL},
@@ -192,7 +192,7 @@ static const struct {
         {KVM_CAP_DIRTY_LOG_RING_ACQ_REL, RING_BYTES_MAX, enable_ring},
         {KVM_CAP_DISABLE_QUIRKS, 1, enable_known_quirks},
         {KVM_CAP_DISABLE_QUIRKS2, (int)QUIRKS, enable_quirks},
-        {KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, 1, NULL}, /* switched by themselves */
+        {KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, 1, NULL}, /* kvm_vm_enable_cap() switches these two on */
         {KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM, 1, NULL},
         {UAPI_CAP_USER_MEMORY2, 1, NULL},
         {UAPI_CAP_MEMORY_FAULT_INFO, 1, NULL},
@@ -213,7 +213,7 @@ int kvm_vm_capability(const struct kvm_platform *platform, const struct kvm_vm *
 	case KVM_CAP_SYNC_REGS: return protected ? 0 : KVM_SYNC_X86_VALID_FIELDS;
 	default: break;
 	}
-	/* Ends of interrupts can be kept from an IOAPIC that is not the kernel's. */
+	/* Only the VMM's IOAPIC can be kept from hearing of ends of interrupts. */
 	if (capability == KVM_CAP_X2APIC_API && vm && !(vm->chip && vm->chip->split))
 		return (int)(X2APIC_API & ~UAPI_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST);
 	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {

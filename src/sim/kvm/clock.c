@@ -24,7 +24,7 @@
 #include "vcpu.h"
 
 #define SLICE        50000u /* instructions between two looks at signals and timers: about a millisecond */
-#define SLICE_HOST   20000u /* with the host's clock timers are seen only then */
+#define SLICE_HOST   20000u /* with the host's clock a vCPU notices timers only at the end of a slice */
 #define EXIT_NS      1000u  /* a port of the PC behind its slow bus */
 #define POLL_GAP     256u   /* instructions between two looks of a guest that polls */
 #define POLL_NS_MAX  50000u
@@ -82,9 +82,9 @@ void kvm_vcpu_charge_access(struct kvm_vcpu *v, uint64_t ns)
 }
 
 /*
- * A guest that waits for a device's timer by reading it again and again would need a read a microsecond.
- * The longer it polls one place, the more each read costs: a sixteenth of the wait, so no delay is more than
- * that too long.
+ * A guest may wait for a device's timer by reading it again and again. If each read cost a microsecond, a
+ * long wait would take very many exits. So a read costs more the longer the guest polls one place: a
+ * sixteenth of the time that it has waited. No wait becomes longer than by that portion.
  */
 void kvm_vcpu_charge_exit(struct kvm_vcpu *v, uint64_t key, bool write)
 {

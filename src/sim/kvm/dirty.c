@@ -43,7 +43,10 @@ static int find_row(struct kvm_vm *vm, uint32_t slot, struct kvm_slot **ret_row)
 	return (*ret_row)->dirty ? 0 : -ENOENT;
 }
 
-/* Takes the log: what was dirty is clean from here on, unless KVM_CLEAR_DIRTY_LOG is to say so. */
+/*
+ * Takes the log. The pages in it count as clean from here on, unless the VMM says so itself by
+ * KVM_CLEAR_DIRTY_LOG.
+ */
 static int take_log(struct kvm_vm *vm, const struct kvm_dirty_log *log)
 {
 	bool clear = !(vm->dirty_manual & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
@@ -62,7 +65,7 @@ static int take_log(struct kvm_vm *vm, const struct kvm_dirty_log *log)
 		bits[i] = clear ? atomic_exchange(&row->dirty[i], 0) : atomic_load(&row->dirty[i]);
 	if (clear && kvm_vm_map_publish(vm) < 0)
 		return -ENOMEM;
-	/* What was written before every processor had noticed. */
+	/* Pages that a processor wrote before it noticed that the log was taken. */
 	for (uint64_t i = 0; i < words && clear; i++)
 		bits[i] |= atomic_exchange(&row->dirty[i], 0);
 	return object_copy_out((uintptr_t)log->dirty_bitmap, bits, words * sizeof(*bits));
@@ -136,7 +139,7 @@ bool kvm_vcpu_ring_is_full(const struct kvm_vcpu *v)
 	return v->ring && ring_used(v) + RING_RESERVED >= v->ring_count;
 }
 
-/* An entry's number, slot and page are written before its flags: the VMM reads them in the other order. */
+/* An entry's slot and page are written before its flags, because the VMM reads the flags first. */
 bool kvm_vcpu_dirtied(void *ctx, const struct cpu_slot *slot, uint64_t page)
 {
 	struct kvm_vcpu *v = ctx;
@@ -153,7 +156,7 @@ bool kvm_vcpu_dirtied(void *ctx, const struct cpu_slot *slot, uint64_t page)
 	return true;
 }
 
-/* An entry is the VMM's memory: its numbers are checked. */
+/* The VMM can change an entry, so its numbers are checked. */
 static void forget_page(struct kvm_vm *vm, uint32_t slot, uint64_t page)
 {
 	struct kvm_slot *row = slot < KVM_SLOTS_MAX ? &vm->slots[slot] : NULL;

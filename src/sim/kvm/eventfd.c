@@ -35,7 +35,9 @@ static void destroy(struct kvm_eventfd *e)
 	free(e);
 }
 
-/* -EBADF, -EINVAL if it is no eventfd, else an own descriptor of it, or why there is none. */
+/*
+ * Returns a descriptor of our own for the eventfd, -EBADF, -EINVAL (it is no eventfd), or why there is none.
+ */
 static int duplicate(int fd)
 {
 	char path[40], target[40];
@@ -53,7 +55,7 @@ static int duplicate(int fd)
 	return result;
 }
 
-/* Adds without ever blocking: a counter that is full says enough already. */
+/* Adds to the counter and never blocks: if it is full, whoever waits will wake up anyway. */
 static void signal_fd(int fd)
 {
 	const uint64_t one = 1;
@@ -88,8 +90,9 @@ static unsigned long identify(int fd)
 }
 
 /*
- * Are they descriptors of one eventfd? Containers refuse kcmp(). Where it is there no file is opened, whose
- * number another thread of the VMM could take for one of its own that it has just closed.
+ * Are they descriptors of one eventfd? kcmp() is asked first, because reading fdinfo opens a file, and a
+ * thread of the VMM that has just closed a descriptor could take the file's number for its own. Containers
+ * refuse kcmp().
  */
 static bool same_eventfd(int a, int b)
 {
@@ -100,7 +103,10 @@ static bool same_eventfd(int a, int b)
 
 /* ---- irqfd ---- */
 
-/* An eventfd is an irqfd once, in whatever VM: false if it is one already (Linux 6.17 and later). */
+/*
+ * An eventfd can be an irqfd only once, over all VMs. Returns false if it is one already (Linux 6.17 and
+ * later).
+ */
 static bool claim(struct kvm_platform *platform, struct kvm_eventfd *e)
 {
 	struct kvm_eventfd *at;
@@ -151,7 +157,7 @@ static void *irqfd_thread(void *arg)
 		if (n == 1 && event.data.ptr) {
 			struct kvm_eventfd *e = event.data.ptr;
 
-			/* Under the lock an irqfd that ends waits for what is under way. */
+			/* The lock makes an irqfd that ends wait for an interrupt that is under way. */
 			pthread_mutex_lock(&vm->irqfd_lock);
 			for (struct kvm_eventfd *at = vm->irqfds; at; at = at->next) {
 				if (at == e && drain(e->fd))
@@ -163,7 +169,7 @@ static void *irqfd_thread(void *arg)
 	return NULL;
 }
 
-/* What the thread waits with; stop_fd tells it to end. */
+/* The descriptors that the thread waits for. stop_fd tells it to end. */
 static int open_waiter(struct kvm_vm *vm)
 {
 	struct epoll_event stop = {.events = EPOLLIN};
@@ -215,7 +221,7 @@ static struct kvm_eventfd *irqfd_make(const struct kvm_irqfd *ask, int *ret_erro
 	return e;
 }
 
-/* A level-triggered one needs the pins of the PIC and IOAPIC, any other a LAPIC. */
+/* A level-triggered irqfd needs the pins of the PIC and IOAPIC; any other needs a LAPIC. */
 static bool irqfd_is_allowed(struct kvm_vm *vm, bool resample)
 {
 	bool allowed;
@@ -269,7 +275,7 @@ static void irqfd_end(struct kvm_vm *vm, struct kvm_eventfd **at)
 	destroy(e);
 }
 
-/* As the kernel: ending what was not there is no mistake. */
+/* As in the kernel it is no mistake to end an irqfd that does not exist. */
 static int irqfd_deassign(struct kvm_vm *vm, const struct kvm_irqfd *ask)
 {
 	int own = duplicate((int)ask->fd);

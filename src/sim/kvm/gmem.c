@@ -15,8 +15,9 @@
 #define WORDS_OF(pages) (((pages) + 63) / 64)
 #define ADDRESSES_PAGES PAGES_OF(UINT64_C(1) << KVM_PHYS_BITS)
 /*
- * KVM has no huge pages of a guest_memfd, and does not let the VMM make any (MADV_COLLAPSE). Here Linux
- * refuses to: where the address is aligned to one, the place in the file is not.
+ * KVM has no huge pages of a guest_memfd, and MADV_COLLAPSE fails on one. Linux would collapse the pages of
+ * the file that stands in for it, unless they are one page off: where the address is aligned to a huge page,
+ * the offset in the file is not.
  */
 #define GMEM_MAP_OFFSET  PAGE_SIZE_BYTES
 #define ATTRIBUTES_BYTES (WORDS_OF(ADDRESSES_PAGES) * sizeof(uint64_t))
@@ -45,7 +46,7 @@ static void bit_clear(_Atomic uint64_t *bits, uint64_t n)
 	atomic_fetch_and(&bits[n / 64], ~(UINT64_C(1) << n % 64));
 }
 
-/* Words that are right already are not touched: they may cost no memory yet. */
+/* Words that are right already are not touched, because an untouched page costs no memory. */
 static void bits_change(_Atomic uint64_t *bits, uint64_t n, uint64_t end, bool value)
 {
 	const uint64_t word = value ? UINT64_MAX : 0;
@@ -77,9 +78,9 @@ static void gmem_free(struct kvm_gmem *gmem)
 }
 
 /*
- * Slots that it is behind have no private memory any more. What can be mapped lives on in the kernel for as
- * long as it is mapped; here a slot's memory is then what the VMM has at the slot's address, which is that
- * mapping.
+ * Slots that the guest_memfd is behind lose their private memory. In the kernel, pages that the VMM mapped
+ * live on while they are mapped. Here a slot's memory then is what the VMM has at the slot's address, which
+ * is that mapping.
  */
 static void gmem_end(struct object *object)
 {
@@ -99,8 +100,10 @@ static void gmem_end(struct object *object)
 	kvm_vm_unref(vm);
 }
 
-/* kvm_gmem_mmap(). An empty file has no page anywhere: whoever touches one gets SIGBUS, as for a private
- * page. */
+/*
+ * Linux's kvm_gmem_mmap(). The file of private pages is empty, so touching its mapping gives SIGBUS, as
+ * touching a private page does.
+ */
 static int gmem_map(struct object *object, size_t length, int prot, int flags, off_t *offset)
 {
 	const struct kvm_gmem *gmem = (struct kvm_gmem *)object;
@@ -116,7 +119,7 @@ static int gmem_map(struct object *object, size_t length, int prot, int flags, o
 	return gmem->map_fd;
 }
 
-/* What lies behind the end is punched without effect, as with the kernel. */
+/* As with the kernel, punching a hole behind the end has no effect. */
 static int punch(struct kvm_gmem *gmem, uint64_t offset, uint64_t length)
 {
 	uint64_t end = offset + length < gmem->size ? offset + length : gmem->size;
@@ -130,7 +133,7 @@ static int punch(struct kvm_gmem *gmem, uint64_t offset, uint64_t length)
 	               : 0;
 }
 
-/* vfs_fallocate(), then kvm_gmem_fallocate(). */
+/* The checks are in the order of Linux's vfs_fallocate(), then kvm_gmem_fallocate(). */
 static int gmem_fallocate(struct object *object, int mode, off_t offset, off_t length)
 {
 	struct kvm_gmem *gmem = (struct kvm_gmem *)object;
@@ -174,7 +177,7 @@ uint64_t kvm_vm_gmem_flags(const struct kvm_vm *vm)
 	return UAPI_GUEST_MEMFD_MMAP | (private ? 0 : UAPI_GUEST_MEMFD_INIT_SHARED);
 }
 
-/* What a real processor encrypts is in plain text here, so no core dump shows it. */
+/* These pages, which a real processor encrypts, are plain text here. So they are kept out of core dumps. */
 static uint8_t *private_pages(uint64_t size)
 {
 	void *p = reserve(size);
@@ -184,7 +187,7 @@ static uint8_t *private_pages(uint64_t size)
 	return p;
 }
 
-/* Pages that are shared are the mapped file's; others nobody finds. */
+/* Shared pages are those of the file that the VMM maps. Private pages have no file. */
 static uint8_t *gmem_pages(const struct kvm_gmem *gmem)
 {
 	off_t bytes;
@@ -238,10 +241,10 @@ int kvm_vm_create_gmem(void *object, void *arg, uintptr_t user)
 }
 
 /*
- * KVM takes a page of such a slot from the file, whatever the VMM has at the slot's address. Not so here for
- * a guest with memory encryption, whose pages are known by their place in the VMM: there the VMM must have
- * the file mapped at that address. Nor for SEV-SNP, where a shared view of such a slot leads nowhere (the
- * kernel makes the page private for it).
+ * KVM takes a page of such a slot from the file, whatever the VMM has at the slot's address. Here that
+ * differs for two kinds of guests. The pages of a guest with memory encryption are known by their place in
+ * the VMM, so the VMM must have mapped the file at the slot's address. In a VM of SEV-SNP a shared access to
+ * such a slot leads nowhere; the kernel would make the page private.
  */
 uint8_t *kvm_gmem_slot_host(const struct kvm_vm *vm, const struct kvm_slot *row)
 {
@@ -322,7 +325,7 @@ bool kvm_vm_page_is_private(const struct kvm_vm *vm, uint64_t gpa)
 	return vm->private && page < ADDRESSES_PAGES && atomic_load(&vm->private[page / 64]) >> page % 64 & 1;
 }
 
-/* Beyond the end of addresses nothing can be mapped, and nothing is noted. */
+/* Nothing can be mapped beyond the end of addresses, so no attributes are kept there. */
 static void attributes_change(struct kvm_vm *vm, uint64_t first, uint64_t count, bool private)
 {
 	uint64_t end = first + count < ADDRESSES_PAGES ? first + count : ADDRESSES_PAGES;
@@ -354,7 +357,7 @@ int kvm_vm_set_attributes(void *object, void *arg, uintptr_t user)
 
 /* ---- faults before their time ---- */
 
-/* What a fault would do: a private page becomes the guest's. Everything else is there at once. */
+/* Does what a fault would do: a private page becomes the guest's. Other pages need nothing. */
 static int prefault_page(struct kvm_vm *vm, uint64_t gpa)
 {
 	struct kvm_slot *row = kvm_vm_memory_slot(vm, gpa);
@@ -369,7 +372,7 @@ static int prefault_page(struct kvm_vm *vm, uint64_t gpa)
 	return 0;
 }
 
-/* What is left goes back, whatever the answer; one page done is success. */
+/* The VMM always gets back what is left of the range. The call succeeds if one page was done. */
 int kvm_vcpu_prefault(void *object, void *arg, uintptr_t user)
 {
 	struct uapi_pre_fault_memory *range = arg;

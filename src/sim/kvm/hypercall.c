@@ -10,7 +10,7 @@
 
 #define ICR_REFUSED (0x800u | 0xc0000u) /* logical destinations and shorthands */
 
-/* The registers as the call takes them: 32 bits of each outside of 64-bit code. */
+/* The registers as the call takes them. Outside of 64-bit code only 32 bits of each count. */
 struct call {
 	uint64_t number, args[4];
 	bool longmode;
@@ -36,14 +36,16 @@ static int kick_cpu(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_resu
 	return 1;
 }
 
-/* As a KVM does whose host does not tell the time by its TSC. */
+/* Answers as KVM does on a host that does not tell the time by its TSC. */
 static int clock_pairing(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
 {
 	*ret_result = -(uint64_t)KVM_EOPNOTSUPP;
 	return 1;
 }
 
-/* Two words of bits, one an APIC ID, counted from args[2] on; args[3] is what the ICR would be. */
+/*
+ * args[0] and args[1] have one bit for each APIC ID, counted from args[2] on; args[3] is a value of the ICR.
+ */
 static int send_ipi(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
 {
 	uint32_t icr = (uint32_t)c->args[3], first = (uint32_t)c->args[2];
@@ -68,14 +70,14 @@ static int send_ipi(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_resu
 	return 1;
 }
 
-/* The host's scheduler decides which processor runs, as KVM's does where none waits for a turn. */
+/* Does nothing: the host's scheduler decides which vCPU runs. */
 static int sched_yield_to(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
 {
 	*ret_result = 0;
 	return 1;
 }
 
-/* The VMM answers, if it wants to hear of it. */
+/* The VMM answers, if it has asked to (KVM_CAP_EXIT_HYPERCALL). */
 static int map_gpa_range(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
 {
 	uint64_t gpa = c->args[0], pages = c->args[1], end;
@@ -100,7 +102,9 @@ static int map_gpa_range(struct kvm_vcpu *v, const struct call *c, uint64_t *ret
 	return 0;
 }
 
-/* 1: answered, the guest goes on; 0: the VMM answers. The result is ENOSYS before. */
+/*
+ * Each returns 1: answered, the guest goes on; or 0: the VMM answers. *ret_result is ENOSYS before the call.
+ */
 static int (*const answers[])(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result) = {
         [KVM_HC_VAPIC_POLL_IRQ] = vapic_poll_irq,
         [KVM_HC_KICK_CPU] = kick_cpu,
@@ -148,7 +152,7 @@ void kvm_vcpu_finish_hypercall(struct kvm_vcpu *v)
 	v->cpu->gpr[CPU_GPR_RIP] += v->cpu->exit_info.hypercall_length;
 }
 
-/* KVM does not see the instructions of encrypted guests: their VMCALL stays the processor's #UD. */
+/* KVM cannot read the instructions of an encrypted guest, so VMCALL remains #UD there. */
 bool kvm_vcpu_fixes_vmcall(void *ctx)
 {
 	const struct kvm_vcpu *v = ctx;

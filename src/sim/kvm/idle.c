@@ -13,12 +13,13 @@
 #include "vcpu.h"
 
 /*
- * A guest that only waits, and has neither done nor been told anything for this long of its time, is waiting
- * for somebody outside: from then on its time goes at the pace of the host's, which it cannot see.
+ * If a guest has only waited for this long of its time, and nothing came in or went out, it waits for
+ * somebody outside. From then on its time passes at the pace of the host's clock, so that the outside has
+ * time to answer.
  */
 #define PATIENCE_NS  UINT64_C(30000000000)
 #define FOREVER      UINT64_MAX
-#define MASK_POLL_MS 5 /* a signal that KVM_SET_SIGNAL_MASK lets in is looked for this often */
+#define MASK_POLL_MS 5 /* how often a sleeping vCPU looks for signals that KVM_SET_SIGNAL_MASK lets in */
 
 static bool has_interrupt(const struct kvm_vcpu *v)
 {
@@ -109,8 +110,8 @@ static bool is_busy(struct kvm_vm *vm)
 }
 
 /*
- * One step of time while this vCPU has nothing to do. Returns how many ns of the host to wait before the
- * next one; patient: the last step's wait is over. irq_lock held.
+ * One step of time while this vCPU has nothing to do. patient: the wait of the step before is over. Returns
+ * how many ns of the host to wait before the next step. kvm_vm.irq_lock is held.
  */
 static uint64_t step(struct kvm_vm *vm, bool patient)
 {
@@ -129,7 +130,7 @@ static uint64_t step(struct kvm_vm *vm, bool patient)
 	return 0;
 }
 
-/* 1: it timed out, 0: it was woken, -EINTR: by a signal that the caller lets in, whose handler has run. */
+/* Returns 1: the time is over; 0: the vCPU was woken; -EINTR: a signal came that the caller lets in. */
 static int sleep_ns(struct kvm_vcpu *v, uint64_t ns)
 {
 	struct pollfd p = {.fd = v->wake_fd, .events = POLLIN};
@@ -152,8 +153,10 @@ static int sleep_ns(struct kvm_vcpu *v, uint64_t ns)
 	return n == 0 && !v->has_sigmask;
 }
 
-/* Is there something to run now? An NMI that waits for the end of another's handler does not end its HLT.
- * irq_lock held. */
+/*
+ * Is there something to run now? An NMI that waits until another's handler ends does not end a HLT.
+ * kvm_vm.irq_lock is held.
+ */
 static bool has_work(struct kvm_vcpu *v)
 {
 	bool nmi = atomic_load(&v->cpu->nmis) && !v->cpu->nmi_blocked;

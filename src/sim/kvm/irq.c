@@ -48,7 +48,7 @@ static void on_acked(void *ctx, unsigned irqchip, unsigned pin)
 	kvm_vm_irqfd_acked(ctx, irqchip, pin);
 }
 
-/* The VMM's IOAPIC hears of it by an exit. */
+/* An end of interrupt reaches the VMM's IOAPIC by an exit. */
 static void on_eoi(void *ctx, unsigned lapic, uint8_t vector)
 {
 	struct kvm_vcpu *v = kvm_vm_vcpu(ctx, lapic);
@@ -145,7 +145,7 @@ int kvm_vm_create_pit(void *object, void *arg, uintptr_t user)
 
 /* ---- state ---- */
 
-/* Runs f with the interrupt controllers locked; missing: the errno when there are none. */
+/* Calls f with the interrupt controllers locked. missing is the error if there are none. */
 static int with_chip(struct kvm_vm *vm, int (*f)(struct kvm_vm *vm, void *arg), void *arg, int missing)
 {
 	int result;
@@ -227,7 +227,7 @@ int kvm_vm_set_pit(void *object, void *arg, uintptr_t user)
 	return with_chip(object, set_pit, arg, -ENXIO);
 }
 
-/* Its number tells nothing of the struct that it takes. */
+/* The request's number does not tell the struct's size, so the struct is copied here. */
 int kvm_vm_reinject(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_reinject_control control;
@@ -242,7 +242,7 @@ int kvm_vm_get_irqchip(void *object, void *arg, uintptr_t user)
 	return with_chip(object, get_irqchip, arg, -ENXIO);
 }
 
-/* Its number says _IOR, but it reads the struct. */
+/* The request's number says _IOR, but the call reads the struct, so the struct is copied here. */
 int kvm_vm_set_irqchip(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_irqchip chip;
@@ -292,7 +292,7 @@ static int signal_msi(struct kvm_vm *vm, void *arg)
 	if (!irq_msi_is_valid(vm->chip, (uint64_t)msi->address_hi << 32))
 		return -EINVAL;
 	vm->idle_ns = 0;
-	/* -1, nobody took it, is EPERM to the caller, as it is with the kernel. */
+	/* Nobody took the message: that is -1, which the caller sees as EPERM, as with the kernel. */
 	return irq_msi(vm->chip, (uint64_t)msi->address_hi << 32 | msi->address_lo, msi->data);
 }
 

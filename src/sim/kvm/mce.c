@@ -14,7 +14,7 @@
 #define MCG_SER_P      (UINT64_C(1) << 24)
 #define MCG_OFFERED    (MCG_CTL_P | MCG_SER_P)
 #define MCG_BANKS      UINT64_C(0xff)
-#define MCG_EXTENDED   UINT64_C(0xff0000) /* how many extended registers: as the VMM says */
+#define MCG_EXTENDED   UINT64_C(0xff0000) /* how many extended registers there are: the VMM says */
 #define STATUS_MCIP    UINT64_C(4)
 #define BANK_VALID     (UINT64_C(1) << 63)
 #define BANK_OVERFLOW  (UINT64_C(1) << 62)
@@ -53,7 +53,10 @@ int kvm_vcpu_setup_mce(void *object, void *arg, uintptr_t user)
 
 static bool write_bank(uint64_t *reg, unsigned which, uint64_t value, bool by_host)
 {
-	/* All or nothing; systems leave out bits 0 and 10. A guest may only clear a status. */
+	/*
+	 * CTL takes all bits or none, where operating systems leave out bits 0 and 10. A guest may only
+	 * clear a status.
+	 */
 	if (which == CTL && value && (value | 1 | 1u << 10) != UINT64_MAX)
 		return false;
 	if (which == STATUS && value && !by_host)
@@ -112,7 +115,7 @@ static void set_bank(uint64_t *bank, const struct kvm_x86_mce *mce)
 	bank[MISC] = mce->misc;
 }
 
-/* An uncorrected error is an exception, or the end if the guest is not ready for one. */
+/* An uncorrected error raises #MC, or shuts the guest down if it is not ready for #MC. */
 static void report_uncorrected(struct kvm_vcpu *v, uint64_t *bank, const struct kvm_x86_mce *mce)
 {
 	if ((v->mce.cap & MCG_CTL_P && v->mce.ctl != UINT64_MAX) || bank[CTL] != UINT64_MAX)

@@ -52,7 +52,9 @@ static struct cpu_map *map_make(const struct kvm_vm *vm)
 	return map;
 }
 
-/* Waits until no processor uses another map: each looks at the end of the block that it runs. */
+/*
+ * Waits until no processor uses another map. Each looks for a new one at the end of the block that it runs.
+ */
 static void wait_for_processors(struct kvm_vm *vm, const struct cpu_map *map)
 {
 	const struct timespec moment = {.tv_nsec = 20000};
@@ -92,8 +94,8 @@ struct kvm_slot *kvm_vm_memory_slot(struct kvm_vm *vm, uint64_t gpa)
 }
 
 /*
- * Memory of a guest_memfd is neither logged nor read only. A write to read-only memory is emulated, for which
- * KVM needs registers that it may read.
+ * Memory of a guest_memfd can be neither logged nor read-only. KVM emulates a write to read-only memory, and
+ * for that it must read the registers.
  */
 static uint32_t valid_flags(const struct kvm_vm *vm, uint32_t flags)
 {
@@ -102,7 +104,7 @@ static uint32_t valid_flags(const struct kvm_vm *vm, uint32_t flags)
 	return KVM_MEM_LOG_DIRTY_PAGES | (kvm_vm_has_protected_state(vm) ? 0 : KVM_MEM_READONLY);
 }
 
-/* What is wrong with a region in itself. */
+/* Checks a region by itself. Returns 0 or a negated errno. */
 static int check(const struct kvm_vm *vm, const region_t *r)
 {
 	uint64_t end;
@@ -122,8 +124,8 @@ static int check(const struct kvm_vm *vm, const region_t *r)
 }
 
 /*
- * What is wrong with it beside what is there. A slot can move and change its log, nothing else; one with a
- * guest_memfd not even that.
+ * Checks a region against the slots that exist. A slot may move or change its log and nothing else; one with
+ * a guest_memfd may not change at all. Returns 0 or a negated errno.
  */
 static int check_change(const struct kvm_vm *vm, const region_t *r, const region_t *old)
 {
@@ -174,7 +176,9 @@ static int change(struct kvm_vm *vm, const region_t *r, struct kvm_gmem *gmem)
 	return result;
 }
 
-/* The guest_memfd is held meanwhile: a close by another thread then ends it behind this call, and not here.
+/*
+ * The guest_memfd is held during the call. If another thread closes it meanwhile, it ends after the lock is
+ * given back.
  */
 static int set_memory(struct kvm_vm *vm, const region_t *r)
 {
@@ -194,7 +198,7 @@ static int set_memory(struct kvm_vm *vm, const region_t *r)
 	return result;
 }
 
-/* The old call knows no guest_memfd. */
+/* The old call does not know guest_memfd. */
 int kvm_vm_set_memory(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_userspace_memory_region *old = arg;

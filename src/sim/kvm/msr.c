@@ -27,16 +27,16 @@
 #define VM_CR_SVMDIS       UINT64_C(0x10)
 #define VM_CR_KNOWN        UINT64_C(0x1f)
 
-/* What the rows keep, in kvm_vcpu.msrs. Slot 0 is for the rows that keep nothing. */
+/* Where rows keep a value in kvm_vcpu.msrs. Slot 0 is for rows that keep none. */
 enum slot { NOTHING, MICROCODE, MISC_ENABLE, POWER_CTL, HWCR, DE_CFG, VM_CR, HSAVE_PA, SLOTS };
 
-/* Takes what is written: changes it as KVM would, or refuses it (false: #GP for a guest). */
+/* Takes a written value: changes it as KVM would, or refuses it (returns false: a guest gets #GP). */
 typedef bool write_fn(struct kvm_vcpu *v, uint64_t *value, bool by_host);
 
 struct row {
 	uint32_t first, last;
 	enum slot slot;
-	uint64_t value;  /* after a reset; of a row that keeps nothing: what is read, always */
+	uint64_t value;  /* the value after a reset; a row that keeps none always reads this */
 	write_fn *write; /* NULL: KVM does not know how to write it */
 	bool write_only; /* it does not know how to read it */
 };
@@ -51,7 +51,7 @@ static bool write_zero(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 	return *value == 0;
 }
 
-/* Loading microcode is harmless: there is none. The VMM says what its revision is. */
+/* The guest may load microcode, which does nothing. Only the VMM changes the revision. */
 static bool write_microcode(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	if (!by_host)
@@ -59,7 +59,7 @@ static bool write_microcode(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 	return true;
 }
 
-/* Where CPUID's MONITOR follows MISC_ENABLE, that bit is there with SSE3 alone. */
+/* Without the quirk, CPUID's MONITOR follows this bit of MISC_ENABLE, and the bit exists only with SSE3. */
 static bool has_mwait_switch(const struct kvm_vcpu *v)
 {
 	const struct kvm_cpuid_entry2 *features = kvm_vcpu_cpuid_leaf(v, 1);
@@ -68,7 +68,10 @@ static bool has_mwait_switch(const struct kvm_vcpu *v)
 	       (features && features->ecx & CPUID_1_ECX_SSE3);
 }
 
-/* Branch trace store and PEBS are unavailable for ever, and performance monitoring is read-only. */
+/*
+ * A guest cannot change that branch trace store and PEBS are unavailable, nor the bit of performance
+ * monitoring.
+ */
 static bool write_misc_enable(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	const uint64_t unavailable = MISC_ENABLE_BTS | MISC_ENABLE_PEBS, old = v->msrs[MISC_ENABLE];
@@ -82,14 +85,17 @@ static bool write_misc_enable(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 	return true;
 }
 
-/* Cache and flush settings that systems turn on and nobody notices are dropped; few others may be set. */
+/*
+ * Bits for caches and flushes, which operating systems set, are dropped without effect. Few other bits may
+ * be set.
+ */
 static bool write_hwcr(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	*value &= ~HWCR_DROPPED;
 	return !(*value & ~HWCR_KEPT);
 }
 
-/* A feature MSR: after the vCPU has run the VMM may only write what is there. */
+/* A feature MSR: once the vCPU has run, the VMM may only write the value that it has. */
 static bool write_de_cfg(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	if (by_host && v->has_run && *value != v->msrs[DE_CFG])
@@ -97,7 +103,7 @@ static bool write_de_cfg(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 	return !(*value & ~DE_CFG_LFENCE);
 }
 
-/* Once SVM is disabled that and its lock stay as they are. */
+/* Once SVM is disabled, that bit and its lock cannot be changed. */
 static bool write_vm_cr(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	const uint64_t old = v->msrs[VM_CR], fixed = old & VM_CR_SVMDIS ? VM_CR_LOCK | VM_CR_SVMDIS : 0;
@@ -118,7 +124,10 @@ static bool write_hsave_pa(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 	return true;
 }
 
-/* Registers of the platform without further effect, one row for each. Law: KVM's msrs.c and svm.c. */
+/*
+ * Registers of the platform that do nothing else, one row for each. Law: Linux's arch/x86/kvm/x86.c and
+ * svm/svm.c.
+ */
 static const struct row rows[] = {
         {0x17, 0x17, NOTHING, 0, NULL},                               /* IA32_PLATFORM_ID */
         {0x2a, 0x2a, NOTHING, 0, NULL},                               /* EBL_CR_POWERON */
@@ -167,7 +176,7 @@ const uint32_t *kvm_platform_msrs(uint32_t *ret_count)
 	return list;
 }
 
-/* What may be set in feature MSRs; a vCPU starts with less. */
+/* The bits that may be set in feature MSRs. A vCPU starts with fewer. */
 static const uint32_t features[] = {0xc0011029, 0x8b};
 static const uint64_t feature_values[] = {DE_CFG_LFENCE, MICROCODE_REVISION};
 
@@ -253,7 +262,7 @@ static void deadline_access(struct kvm_vcpu *v, bool write, uint64_t *value)
 {
 	uint64_t now = kvm_vcpu_now(v), at = *value - (uint64_t)v->tsc_offset;
 
-	/* What lies behind, also by way of the offset, is due at once. */
+	/* A deadline in the past is due at once, also if only the TSC's offset makes it so. */
 	if ((int64_t)(at - now) < 0)
 		at = now;
 	if (write)
@@ -273,7 +282,7 @@ static bool base_access(struct kvm_vcpu *v, bool write, uint64_t *value, bool by
 	return true;
 }
 
-/* Without a LAPIC here the timer never runs; KVM answers its deadline all the same. */
+/* Without a LAPIC in the platform there is no timer, but KVM still answers for the MSR of its deadline. */
 static bool without_lapic(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
 {
 	if (index == MSR_APIC_BASE)

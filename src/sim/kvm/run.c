@@ -28,7 +28,7 @@ static uint64_t low_mask(const sigset_t *set)
 	return bits;
 }
 
-/* Everything waits while the guest runs, but for what only a fault of the program itself can raise. */
+/* While the guest runs all signals wait, except those that a fault of this program raises. */
 static void hold_signals(struct kvm_vcpu *v, sigset_t *ret_old)
 {
 	static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
@@ -52,7 +52,7 @@ bool kvm_vcpu_interrupted(const struct kvm_vcpu *v)
 
 /* ---- exits ---- */
 
-/* The page behind struct kvm_run. */
+/* The page behind struct kvm_run, for the data of ports. */
 static uint8_t *port_data(struct kvm_vcpu *v)
 {
 	return (uint8_t *)v->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE_BYTES;
@@ -71,7 +71,7 @@ static int leave_io(struct kvm_vcpu *v)
 	v->run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE_BYTES;
 	if (info->io.write)
 		memcpy(port_data(v), info->io.data, bytes);
-	v->waits = v->cpu->access_waits ? KVM_EXIT_IO : 0; /* OUT to port 7Eh is over */
+	v->waits = v->cpu->access_waits ? KVM_EXIT_IO : 0; /* after OUT to port 7Eh nothing waits */
 	kvm_vcpu_charge_exit(v, info->io.port, info->io.write);
 	if (info->io.write)
 		atomic_store(&v->vm->idle_ns, 0);
@@ -96,7 +96,7 @@ static int leave_mmio(struct kvm_vcpu *v)
 	return 0;
 }
 
-/* What the VMM gave for the last exit goes to the processor. */
+/* Brings what the VMM answered to the last exit to the processor. */
 static void bring_data(struct kvm_vcpu *v)
 {
 	struct cpu_exit_info *info = &v->cpu->exit_info;
@@ -133,7 +133,7 @@ static int leave_failed(struct kvm_vcpu *v)
 	return 0;
 }
 
-/* As of a nested page fault, what SVM's exits leave of it: EXITINFO2, the code, EXITINFO1. */
+/* Reported as a nested page fault, in the order of KVM for SVM: EXITINFO2, the exit code, EXITINFO1. */
 static int leave_delivery(struct kvm_vcpu *v)
 {
 	const struct cpu_exit_info *info = &v->cpu->exit_info;
@@ -164,12 +164,12 @@ static int leave_interrupted(struct kvm_vcpu *v)
 	return -EINTR;
 }
 
-/* With interrupt controllers here the vCPU sleeps here, else the VMM decides. */
+/* With interrupt controllers in the platform the vCPU sleeps in KVM_RUN; without them the VMM decides. */
 static int halt(struct kvm_vcpu *v)
 {
 	if (!v->vm->chip)
 		return leave(v, KVM_EXIT_HLT);
-	/* The trap of single stepping comes behind HLT, which is over with it. */
+	/* The trap of a single step over HLT comes after it and ends the HLT. */
 	if (v->cpu->event.kind != CPU_EVENT_NONE)
 		return 1;
 	pthread_mutex_lock(&v->vm->irq_lock);
@@ -180,7 +180,7 @@ static int halt(struct kvm_vcpu *v)
 	return 1;
 }
 
-/* 1: go on; 0: to the VMM. */
+/* Returns 1: the guest goes on; 0 or a negated errno: KVM_RUN returns. */
 static int handle_exit(struct kvm_vcpu *v, enum cpu_exit exit)
 {
 	switch (exit) {
@@ -214,7 +214,7 @@ static enum cpu_exit run_processor(struct kvm_vcpu *v, uint64_t deadline)
 	return exit;
 }
 
-/* The instruction whose data came with this KVM_RUN is completed even if KVM_RUN is to return at once. */
+/* Completes the instruction whose data came with this KVM_RUN, even if KVM_RUN is to return at once. */
 static int finish_access(struct kvm_vcpu *v)
 {
 	enum cpu_exit exit;
@@ -225,7 +225,7 @@ static int finish_access(struct kvm_vcpu *v)
 	return handle_exit(v, exit);
 }
 
-/* Without interrupt controllers here the VMM asks to be told when it can inject. */
+/* Without interrupt controllers in the platform the VMM asks to be told when it can inject. */
 static bool window_open(struct kvm_vcpu *v, bool completing)
 {
 	if (kvm_vm_has_pic(v->vm) || !v->run->request_interrupt_window) {
@@ -238,7 +238,7 @@ static bool window_open(struct kvm_vcpu *v, bool completing)
 	return false;
 }
 
-/* INIT and SIPI; the reason to stop is gone with them. */
+/* Takes INIT and SIPI. The processor has no reason to stop any longer. */
 static void take_requests(struct kvm_vcpu *v)
 {
 	pthread_mutex_lock(&v->vm->irq_lock);
@@ -248,7 +248,7 @@ static void take_requests(struct kvm_vcpu *v)
 	pthread_mutex_unlock(&v->vm->irq_lock);
 }
 
-/* What ends KVM_RUN before the guest goes on: 1: nothing. */
+/* Is there a reason to leave before the guest goes on? Returns 1 if there is none, else 0. */
 static int leave_for_request(struct kvm_vcpu *v)
 {
 	if (kvm_vcpu_ring_is_full(v))
@@ -295,7 +295,7 @@ static bool exits_at_once(const struct kvm_vcpu *v)
 	return __atomic_load_n(&v->run->immediate_exit, __ATOMIC_ACQUIRE);
 }
 
-/* A processor that was never started: its first INIT ends this KVM_RUN, as with the kernel. */
+/* The vCPU was never started. As with the kernel, its first INIT ends this KVM_RUN. */
 static int wait_for_init(struct kvm_vcpu *v)
 {
 	if (exits_at_once(v))
@@ -306,7 +306,10 @@ static int wait_for_init(struct kvm_vcpu *v)
 	return -EAGAIN;
 }
 
-/* What the last exit left is finished first; an immediate exit then tells no reason. */
+/*
+ * An instruction that the last exit left unfinished is completed first. After it, an immediate exit gives no
+ * exit reason.
+ */
 static int run_checked(struct kvm_vcpu *v)
 {
 	bool completing = v->waits != 0;

@@ -28,7 +28,7 @@ const struct kvm_cpuid_entry2 *kvm_vcpu_cpuid_leaf(const struct kvm_vcpu *v, uin
 	return NULL;
 }
 
-/* 48 or 57 bits of linear address, or nothing said. */
+/* CPUID may say 48 or 57 bits of linear address, or nothing. */
 static bool cpuid_is_valid(const struct kvm_cpuid_entry2 *entries, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -73,7 +73,7 @@ int kvm_vcpu_set_cpuid(void *object, void *arg, uintptr_t user)
 	if (object_copy_in(entries, user + sizeof(*head), bytes) < 0)
 		return -EFAULT;
 	bring_up_to_date(v, entries, head->nent);
-	/* Once it has run a vCPU keeps its CPUID; the same again is no change. */
+	/* Once a vCPU has run its CPUID cannot change; setting the same again is allowed. */
 	if (v->has_run)
 		return same_cpuid(v, entries, head->nent) ? 0 : -EINVAL;
 	if (!cpuid_is_valid(entries, head->nent))
@@ -120,7 +120,7 @@ static bool access_msr(struct kvm_vcpu *v, bool write, struct kvm_msr_entry *e)
 	return good;
 }
 
-/* Returns how many were done: the first that is refused ends it. */
+/* Returns how many were done. The first that is refused ends the call. */
 static int access_msrs(struct kvm_vcpu *v, bool write, const struct kvm_msrs *head, uintptr_t user)
 {
 	auto_free struct kvm_msr_entry *entries = NULL;
@@ -153,7 +153,7 @@ int kvm_vcpu_set_msrs(void *object, void *arg, uintptr_t user)
 
 /* ---- events ---- */
 
-/* Without KVM_CAP_EXCEPTION_PAYLOAD an exception that waits counts as injected. */
+/* Without KVM_CAP_EXCEPTION_PAYLOAD a pending exception is told as injected. */
 static void get_exception(const struct kvm_vcpu *v, struct kvm_vcpu_events *e)
 {
 	const struct cpu_event *event = &v->cpu->event;
@@ -177,7 +177,7 @@ int kvm_vcpu_get_events(void *object, void *arg, uintptr_t user)
 
 	memset(e, 0, sizeof(*e));
 	get_exception(v, e);
-	/* KVM does not tell of an INT n: the instruction can run again. */
+	/* KVM does not tell an INT n that was interrupted, because the instruction runs again. */
 	e->interrupt.injected = event->kind == CPU_EVENT_INTR;
 	e->nmi.injected = event->kind == CPU_EVENT_NMI;
 	if (e->interrupt.injected) {
@@ -226,7 +226,7 @@ static int check_events(const struct kvm_vcpu *v, const struct kvm_vcpu_events *
 	return 0;
 }
 
-/* irq_lock held */
+/* kvm_vm.irq_lock is held. */
 static void take_events(struct kvm_vcpu *v, const struct kvm_vcpu_events *e, bool pending)
 {
 	v->cpu->event = event_of(e, pending);
@@ -234,7 +234,7 @@ static void take_events(struct kvm_vcpu *v, const struct kvm_vcpu_events *e, boo
 	v->payload.has = pending && e->exception_has_payload;
 	v->payload.value = e->exception_payload;
 	if (!v->vm->chip)
-		v->user_vector = -1; /* it is, or was, the injected one */
+		v->user_vector = -1; /* the VMM has just said which interrupt is injected */
 	v->cpu->nmi_blocked = e->nmi.masked;
 	if (e->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		v->cpu->shadow = e->interrupt.shadow;

@@ -20,7 +20,7 @@ bool kvm_vcpu_injectable(const struct kvm_vcpu *v)
 	       v->user_vector < 0 && (!v->vm->chip || irq_lapic_takes_pic(&v->lapic));
 }
 
-/* The guest keeps its registers; what the VMM writes is what it reads with KVM_GET_REGS. */
+/* If the registers are the guest's, the VMM changes only the copy that KVM_GET_REGS reads. */
 static void set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs)
 {
 	struct kvm_regs copy = *regs;
@@ -31,7 +31,7 @@ static void set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs)
 		kvm_vcpu_set_regs(v, &copy, 0);
 }
 
-/* The VMM's memory may change meanwhile: each struct is copied once. */
+/* The VMM may change its memory at any time, so each struct is copied once. */
 int kvm_vcpu_sync_in(struct kvm_vcpu *v)
 {
 	struct kvm_run *run = v->run;

@@ -36,7 +36,10 @@ static int get_run_size(void *object, void *arg, uintptr_t user)
 	return user ? -EINVAL : (int)KVM_RUN_BYTES;
 }
 
-/* What is the platform's and not the processor's: the APIC's modes, and the leaves by which KVM is known. */
+/*
+ * Adds what is the platform's and not the processor's: the APIC's modes, and the leaves by which a guest
+ * knows KVM.
+ */
 static uint32_t add_platform_leaves(struct kvm_cpuid_entry2 *entries, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -82,7 +85,7 @@ static int get_supported_cpuid(void *object, void *arg, uintptr_t user)
 	return object_copy_out(user + sizeof(*head), entries, count * sizeof(*entries));
 }
 
-/* The count goes back even if the list does not fit: that is how callers learn it. */
+/* The count is given back even if the list does not fit, because callers learn it that way. */
 static int get_msr_index_list(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_msr_list *head = arg;
@@ -102,7 +105,7 @@ static int get_msr_index_list(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-/* What KVM can emulate where the processor lacks it; this one has both. */
+/* Instructions that KVM can emulate where a processor lacks them. This processor has both. */
 static int get_emulated_cpuid(void *object, void *arg, uintptr_t user)
 {
 	static const struct kvm_cpuid_entry2 entries[] = {
@@ -134,7 +137,7 @@ static int get_feature_list(void *object, void *arg, uintptr_t user)
 	return object_copy_out(user + sizeof(*head), list, count * sizeof(*list));
 }
 
-/* Returns how many could be read; the first that is not one of them ends it. */
+/* Returns how many could be read. The first that is no feature MSR ends the call. */
 static int get_feature_msrs(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_msrs *head = arg;

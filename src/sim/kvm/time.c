@@ -34,7 +34,7 @@ int kvm_vm_get_tsc_khz(void *object, void *arg, uintptr_t user)
 	return (int)KVM_TSC_KHZ;
 }
 
-/* The rate of vCPUs that are yet to come. */
+/* The rate of vCPUs that will be made later. */
 int kvm_vm_set_tsc_khz(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_vm *vm = object;
@@ -62,7 +62,7 @@ static uint64_t real_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* With REALTIME what has passed since the clock was read is added. */
+/* With KVM_CLOCK_REALTIME the time that has passed since the clock was read is added. */
 int kvm_vm_set_clock(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_clock_data *data = arg;
@@ -77,7 +77,7 @@ int kvm_vm_set_clock(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-/* No guest has switched KVM's clock on: it is not offered. */
+/* No guest has switched kvmclock on, because it is not offered. */
 int kvm_vcpu_kvmclock_ctrl(void *object, void *arg, uintptr_t user)
 {
 	return -EINVAL;
@@ -146,7 +146,7 @@ int kvm_system_get_attr(void *object, void *arg, uintptr_t user)
 	return result < 0 ? result : object_copy_out((uintptr_t)attr->addr, &value, sizeof(value));
 }
 
-/* None that applies to a processor without devices of its own. */
+/* There are no devices in the kernel that could be made by this call. */
 int kvm_vm_create_device(void *object, void *arg, uintptr_t user)
 {
 	return -ENODEV;

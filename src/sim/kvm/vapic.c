@@ -10,7 +10,7 @@
 #include "memory.h"
 #include "vcpu.h"
 
-/* The four bytes in the VMM's memory; false: no slot holds all of them. */
+/* Finds the four bytes in the VMM's memory. Returns false if no slot holds all of them. */
 static bool find(struct kvm_vcpu *v, uint64_t gpa, uintptr_t *ret_user)
 {
 	const struct kvm_slot *row;

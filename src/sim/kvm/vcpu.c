@@ -25,7 +25,7 @@ int kvm_vcpu_set_regs(void *object, void *arg, uintptr_t user)
 
 	const struct kvm_regs *regs = arg;
 
-	/* An access that waits for its data goes on, unless the guest is somewhere else now. */
+	/* An access that waits for data of the VMM goes on, unless RIP changes. */
 	if (regs->rip != v->cpu->gpr[CPU_GPR_RIP])
 		v->waits = 0;
 	cpu_set_regs(v->cpu, regs);
@@ -46,7 +46,9 @@ int kvm_vcpu_get_sregs(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-/* The interrupt that a VMM with its own controllers had injected before it saved the state. */
+/*
+ * Takes the interrupt that a VMM with interrupt controllers of its own had injected when it saved the state.
+ */
 static void set_injected(struct kvm_vcpu *v, const struct kvm_sregs *sregs)
 {
 	for (int i = 0; i < 4; i++) {
@@ -113,7 +115,10 @@ static int interrupt(void *object, void *arg, uintptr_t user)
 	if (kvm_vm_has_pic(v->vm))
 		return -ENXIO;
 	pthread_mutex_lock(&v->vm->irq_lock);
-	/* With a LAPIC here it is what the PIC of the VMM sends; the last one must have been taken. */
+	/*
+	 * With a LAPIC in the platform this is an interrupt of the VMM's PIC, and the last one must have
+	 * been taken.
+	 */
 	if (v->vm->chip && v->user_vector >= 0)
 		result = -EEXIST;
 	else
@@ -145,7 +150,7 @@ static int translate(void *object, void *arg, uintptr_t user)
 	struct kvm_vcpu *v = object;
 	uint64_t gpa = 0;
 
-	/* KVM has no CR3 of a guest whose registers are encrypted. */
+	/* KVM does not know CR3 of a guest whose registers are encrypted. */
 	t->valid = !v->protected && cpu_translate(v->cpu, t->linear_address, &gpa);
 	t->physical_address = t->valid ? gpa : UINT64_MAX;
 	t->writeable = 1;
@@ -153,7 +158,7 @@ static int translate(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-/* A NULL argument takes the mask away. */
+/* If the argument is NULL the mask is removed. */
 static int set_signal_mask(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_vcpu *v = object;
@@ -246,7 +251,7 @@ static int vcpu_ioctl(struct object *object, unsigned long request, uintptr_t us
 	return result;
 }
 
-/* Not to execute code from; and the ring, behind the struct kvm_run, is shared. */
+/* The mapping must not be executable, and the ring behind struct kvm_run can only be mapped shared. */
 static int vcpu_map(struct object *object, size_t length, int prot, int flags, off_t *offset)
 {
 	if (prot & PROT_EXEC)
@@ -297,7 +302,7 @@ static int make_parts(struct kvm_vcpu *v)
 	v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->wake_fd < 0)
 		return -errno;
-	/* Of the two only memory is needed. */
+	/* Both need nothing but memory. */
 	return v->vm->platform->hooks->vcpu_create(v) < 0 || cpu_create(&v->vm->bus, v, &v->cpu, NULL) < 0
 	               ? -ENOMEM
 	               : 0;
@@ -361,7 +366,10 @@ static int vcpu_fd(struct kvm_vcpu *v)
 	return fd;
 }
 
-/* It is the VM's only when nothing can fail any more. irq_lock: interrupts may be on their way to it. */
+/*
+ * The vCPU becomes the VM's once nothing can fail any more. Interrupts may reach it at once, so this runs
+ * with kvm_vm.irq_lock held.
+ */
 static void attach(struct kvm_vm *vm, struct kvm_vcpu *v)
 {
 	kvm_vm_ref(vm); /* its descriptor's */

@@ -25,7 +25,7 @@ static int create_vcpu(void *object, void *arg, uintptr_t user)
 	return kvm_vcpu_create(object, user);
 }
 
-/* Intel's crutches for real mode; this processor has none and needs no pages for them. */
+/* KVM needs these pages for real mode on Intel's processors. This processor does not need them. */
 static int set_tss_address(void *object, void *arg, uintptr_t user)
 {
 	return user > UINT32_MAX - 3 * PAGE_SIZE_BYTES + 1 ? -EINVAL : 0;
@@ -38,7 +38,7 @@ static int set_identity_map(void *object, void *arg, uintptr_t user)
 	return atomic_load(&vm->vcpu_count) ? -EINVAL : 0;
 }
 
-/* There are no shadow page tables, so no number of them has an effect. */
+/* There are no shadow page tables, so their number has no effect. */
 static int set_shadow_pages(void *object, void *arg, uintptr_t user)
 {
 	return user < SHADOW_PAGES_MIN ? -EINVAL : 0;
@@ -161,7 +161,7 @@ static void init_locks(struct kvm_vm *vm)
 	pthread_mutex_init(&vm->irq_lock, NULL);
 }
 
-/* What a VM is made of before it has a descriptor. */
+/* Makes what a VM needs before it has a descriptor. */
 static int vm_fill(struct kvm_vm *vm)
 {
 	kvm_bus_init(&vm->bus);

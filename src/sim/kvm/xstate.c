@@ -19,7 +19,7 @@
 #define FX_ST        32
 #define FX_XMM       160
 #define FX_XMM_BYTES 256
-#define FX_FEATURES  464 /* where the kernel says what the area can have */
+#define FX_FEATURES  464 /* where the kernel says which components the area can have */
 
 static const uint8_t cpu_x87_reset[FX_X87_BYTES] = {0x7f, 0x03};
 
@@ -93,7 +93,7 @@ int kvm_vcpu_get_xcrs(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-/* Registers other than XCR0 are passed over, as the kernel does. */
+/* Registers other than XCR0 are ignored, as the kernel does. */
 int kvm_vcpu_set_xcrs(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_xcrs *xcrs = arg;

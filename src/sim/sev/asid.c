@@ -6,10 +6,16 @@
 
 #include "asid.h"
 
-/* What was given back waits for the next flush, which comes when nothing else is left, as with KVM. */
+/*
+ * As with KVM, an ASID that was given back waits for the next flush, which happens when no clean ASID is
+ * left.
+ */
 enum asid_use { ASID_FREE, ASID_TAKEN, ASID_UNFLUSHED };
 
-/* 1..snp_asids, the rest up to es_asids, the rest: without ciphertext hiding SNP and SEV-ES share theirs. */
+/*
+ * SEV-SNP has 1 to snp_asids, SEV-ES the rest up to es_asids, SEV the rest. Without ciphertext hiding
+ * SEV-SNP and SEV-ES share theirs.
+ */
 void sev_asid_range(
         const struct sev_platform *secure, enum sev_asid_kind kind, uint32_t *ret_min, uint32_t *ret_max)
 {

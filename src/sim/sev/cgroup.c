@@ -22,7 +22,7 @@ static void write_file(const struct sev_cgroup *cgroup, const char *name, const 
 	auto_close int fd = openat(
 	        cgroup->dir, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, FILE_MODE);
 
-	/* A pipe or a device under this name cannot be cut to nothing, and is left alone. */
+	/* If there is a pipe or a device under this name it cannot be emptied, and it is left alone. */
 	if (fd < 0 || ftruncate(fd, 0) < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
 		log_warn("software platform: %s cannot be written: %s", name, err_sys_name(errno));
 }
@@ -46,7 +46,7 @@ static void write_events(const struct sev_cgroup *cgroup)
 	write_file(cgroup, "misc.events.local", text);
 }
 
-/* "sev 5" or "sev max"; what is not there or not readable sets no limit. */
+/* A line is "sev 5" or "sev max". A file that is missing or cannot be read sets no limit. */
 static uint64_t read_limit(const struct sev_cgroup *cgroup, enum sev_misc resource)
 {
 	auto_close int fd = openat(cgroup->dir, "misc.max", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);

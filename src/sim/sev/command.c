@@ -44,7 +44,7 @@ static bool init_is_valid(const struct sev_call *call, const struct uapi_sev_ini
 	       !(snp && init->ghcb_version == 1) && !call->vm->encrypted;
 }
 
-/* The firmware's code goes back after a refusal alone. */
+/* The caller gets the firmware's code only if it is a refusal. */
 static int sev_platform_init(struct sev_call *call)
 {
 	uint32_t code = sev_driver_init(sev_platform_of(call->vm));
@@ -52,7 +52,7 @@ static int sev_platform_init(struct sev_call *call)
 	return code == PSP_SUCCESS ? 0 : sev_result(call, code);
 }
 
-/* No vCPU comes in between: kvm_vm.lock is held. */
+/* kvm_vm.lock is held, so that no vCPU is made meanwhile. */
 static int context_make(struct sev_call *call, const struct uapi_sev_init *init, unsigned type)
 {
 	struct sev_platform *secure = sev_platform_of(call->vm);
@@ -198,7 +198,7 @@ void sev_blobs_free(struct sev_blobs *blobs)
 static const struct {
 	uint32_t id;
 	sev_command_fn *fn;
-	bool mirror; /* a mirror may give it too */
+	bool mirror; /* a mirror may give this command, too */
 } commands[] = {
         {KVM_SEV_INIT, sev_init, false},
         {KVM_SEV_ES_INIT, sev_es_init, false},
@@ -226,7 +226,10 @@ static const struct {
         {UAPI_SEV_SNP_ENABLE_REQ_CERTS, sev_snp_enable_req_certs, false},
 };
 
-/* In the kernel's order: what a mirror may, what an SNP guest may, the command; its number last. */
+/*
+ * The checks are in the kernel's order: what a mirror may do, what an SNP guest may do, whether the command
+ * exists.
+ */
 static int dispatch(struct sev_call *call, uintptr_t user)
 {
 	size_t i = 0;
@@ -277,7 +280,7 @@ int sev_vm_create(struct kvm_vm *vm)
 	return 0;
 }
 
-/* The guest's key goes, then its ASID. A mirror has neither. */
+/* First the guest's key is destroyed, then its ASID is free. A mirror has neither. */
 static void context_end(struct kvm_vm *vm)
 {
 	struct sev_platform *secure = sev_platform_of(vm);

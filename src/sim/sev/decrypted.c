@@ -36,13 +36,13 @@
 #define CHUNK_PAGES  256u
 #define HELD_WRITTEN 1u
 
-/* A page that was touched. It stays as long as the guest: a guest's memory is what bounds it. */
+/* A page that was touched. It stays as long as the guest, so the guest's memory limits how many there are. */
 struct decrypted_page {
 	uintptr_t host; /* its address in the VMM */
 	uint64_t spa;   /* the cipher ties bytes to it */
 	uint8_t *plain;
 	uint8_t *cipher;               /* what the VMM's memory held when plain was right for it */
-	const struct sev_vcpu *holder; /* the latest, in that epoch of it */
+	const struct sev_vcpu *holder; /* the vCPU that held it last, in that epoch of the vCPU */
 	uint64_t epoch;
 	bool written;
 };
@@ -175,7 +175,7 @@ static uint8_t *take_memory(struct sev_decrypted *m)
 	return m->chunk - 2 * (size_t)PAGE_SIZE_BYTES;
 }
 
-/* What changed in the VMM's memory, by the VMM or without the C-bit, is decrypted anew. */
+/* Decrypts anew what changed in the VMM's memory: the VMM wrote it, or the guest did without the C-bit. */
 static void refresh(const struct sev_decrypted *m, struct decrypted_page *page, const uint8_t *raw)
 {
 	if (memcmp(raw, page->cipher, PAGE_SIZE_BYTES) == 0)
@@ -205,7 +205,10 @@ static bool fill(
 	return true;
 }
 
-/* raw: what the VMM's memory at host holds. NULL: out of memory. */
+/*
+ * The page for host, made if there is none. raw: the bytes that the VMM's memory at host has. Returns NULL
+ * if there is no memory.
+ */
 static struct decrypted_page *find(
         struct sev_decrypted *m, const struct cpu_slot *slot, uintptr_t host, const uint8_t *raw)
 {
@@ -256,7 +259,10 @@ static bool hold(struct sev_vcpu *s, struct decrypted_page *page, bool written)
 	return true;
 }
 
-/* The lock of the memory is held. *ret_plain is NULL without a key or memory. */
+/*
+ * The page at host, decrypted and held by the vCPU. *ret_plain is NULL if there is no key or no memory.
+ * sev_decrypted.lock is held.
+ */
 static enum cpu_view view_private(
         struct kvm_vcpu *v, const struct cpu_slot *slot, uintptr_t host, bool write, uint8_t **ret_plain)
 {
@@ -278,7 +284,9 @@ static enum cpu_view view_private(
 	return CPU_VIEW_GOOD;
 }
 
-/* What the VMM's memory does not take stays in plain, and is right for as long as that memory is as it was.
+/*
+ * Encrypts the page and writes the blocks that changed. If the VMM's memory cannot be written, the bytes
+ * stay in plain, and are right for as long as that memory does not change.
  */
 static void write_back(const struct sev_decrypted *m, struct decrypted_page *page)
 {
@@ -299,9 +307,9 @@ static void write_back(const struct sev_decrypted *m, struct decrypted_page *pag
 }
 
 /*
- * A page that is about to be used without the C-bit: what any processor wrote with it goes out first, and not
- * later over what comes then. Processors keep the two in one domain of coherency (CPUID 8000_001F EAX[10]).
- * The lock of the memory is held.
+ * A page is about to be used without the C-bit. What processors wrote with the C-bit is written back first,
+ * so that it does not later overwrite what is written without it. Real processors keep both views coherent
+ * (CPUID 8000_001F EAX[10]). sev_decrypted.lock is held.
  */
 static void settle(struct sev_decrypted *m, uintptr_t host)
 {
@@ -319,7 +327,7 @@ static void release(struct kvm_vcpu *v)
 	if (!m || !s->held_count)
 		return;
 	pthread_mutex_lock(&m->lock);
-	/* A guest whose start was taken back has no key any more, and nobody to read what it wrote. */
+	/* A guest whose start was undone has no key any more, so what it wrote is dropped. */
 	for (unsigned i = 0; m->cipher && i < s->held_count; i++) {
 		if (s->held[i] & HELD_WRITTEN)
 			write_back(m, (struct decrypted_page *)(s->held[i] & ~(uintptr_t)HELD_WRITTEN));
@@ -340,8 +348,8 @@ void sev_decrypted_release(struct kvm_vcpu *v)
 /* ---- the bus ---- */
 
 /*
- * A private page of SNP: the guest's from the first touch on. No lock: who takes the guest_memfd away waits
- * for this processor to leave the map that it is in.
+ * A private page of SEV-SNP, which becomes the guest's when it is touched first. No lock is needed: before a
+ * guest_memfd ends, its owner waits until this processor uses another map.
  */
 static uint8_t *page_of_gmem(const struct cpu_slot *slot, uint64_t gpa)
 {
@@ -366,7 +374,7 @@ static enum cpu_view on_view(
 			*ret_host = page_of_gmem(slot, gpa);
 		return CPU_VIEW_GOOD;
 	}
-	/* A mirror in a VM of the type SEV-SNP: no access of it is a private one to KVM. */
+	/* In a mirror that is a VM of the type SEV-SNP, KVM takes no access for a private one. */
 	if (kvm_vm_page_is_private(vm, gpa))
 		return CPU_VIEW_WRONG_KIND;
 	if (!slot)
@@ -384,7 +392,7 @@ static void on_view_end(void *ctx)
 {
 	struct kvm_vcpu *v = ctx;
 
-	if (v->cpu) /* not while it is made */
+	if (v->cpu) /* NULL while the vCPU is being made */
 		release(v);
 }
 

@@ -22,7 +22,7 @@ struct request {
 	struct sev_platform *secure;
 	struct psp *psp;
 	struct sev_issue_cmd *cmd;
-	bool initialised; /* for this command alone: shut down behind it */
+	bool initialised; /* SEV was initialised for this command alone and is shut down after it */
 };
 
 /* The firmware's answer as the ioctl's: 0 or -EIO. */
@@ -42,7 +42,9 @@ static int copy_out(const struct request *r, const void *data, size_t size)
 	return object_copy_out((uintptr_t)r->cmd->data, data, size);
 }
 
-/* Most commands want an initialised platform; the driver sees to it, by what it remembers. */
+/*
+ * Most commands need an initialised platform. The driver initialises it unless it remembers having done so.
+ */
 static int make_init(struct request *r)
 {
 	int result;
@@ -101,7 +103,7 @@ static int pdh_gen(struct request *r)
 	return result < 0 ? result : result_of(r, psp_pdh_gen(r->psp));
 }
 
-/* A length that the firmware put into its command's buffer: of an answer, or of the room that it wants. */
+/* The length that the firmware put into the command's buffer: how long the answer is, or would be. */
 static uint32_t told_length(uint32_t code, bool query, size_t size, uint32_t given)
 {
 	if (code == PSP_SUCCESS || code == PSP_INVALID_LEN)
@@ -109,7 +111,7 @@ static uint32_t told_length(uint32_t code, bool query, size_t size, uint32_t giv
 	return query ? 0 : given;
 }
 
-/* Too long a length is -EFAULT: so it is in the driver. */
+/* A length that is too long gives -EFAULT, as in the driver. */
 static int pek_csr(struct request *r)
 {
 	struct sev_user_data_pek_csr params;
@@ -174,7 +176,7 @@ static int pdh_cert_export_to(struct request *r, struct sev_user_data_pdh_cert_e
 	return object_copy_out((uintptr_t)params->cert_chain_address, &chain, sizeof(chain));
 }
 
-/* Writing is asked for only if the platform must be initialised first, which it is while guests run. */
+/* A descriptor that may write is needed only if the platform must be initialised first. */
 static int pdh_cert_export(struct request *r)
 {
 	struct sev_user_data_pdh_cert_export params;
@@ -194,7 +196,7 @@ static int pdh_cert_export(struct request *r)
 	return result < 0 ? result : pdh_cert_export_to(r, &params, query);
 }
 
-/* There is room for two sockets' ids; the firmware of one processor writes its own. */
+/* There is room for the ids of two sockets. The firmware of one processor writes only its own. */
 static int get_id(struct request *r)
 {
 	uint8_t id[64];
@@ -264,7 +266,7 @@ static int snp_vlek_load(struct request *r)
 
 /* ---- the table ---- */
 
-/* In the order in which the driver looks. */
+/* What a command needs. The driver checks in this order. */
 #define DATA   1u /* wants data: else -EINVAL */
 #define WRITES 2u /* wants a descriptor that may write: else -EPERM */
 #define SNP    4u /* wants SEV-SNP to be initialised: else -ENODEV */

@@ -52,8 +52,9 @@ uint32_t sev_driver_shutdown_sev(struct sev_platform *secure)
 	return code;
 }
 
-/* SEV-SNP's guests hold ASIDs that no flush makes clean: with them the firmware refuses, and SEV-SNP stays
- * on. */
+/*
+ * While SEV-SNP guests exist their ASIDs cannot be flushed. Then the firmware refuses, and SEV-SNP stays on.
+ */
 void sev_driver_shutdown(struct sev_platform *secure)
 {
 	uint32_t code;

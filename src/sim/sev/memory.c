@@ -59,7 +59,10 @@ void sev_unpin(struct sev_guest *sev, uint64_t address, uint64_t size)
 
 /* ---- where it lies ---- */
 
-/* Slots whole, so that what is used bit by bit lies together. */
+/*
+ * Gives frames to the whole of each slot that the range touches, so that memory that is used piece by piece
+ * lies together.
+ */
 static bool place(struct kvm_vm *vm, uint64_t address, uint64_t size)
 {
 	struct sev_platform *secure = sev_platform_of(vm);
@@ -87,7 +90,7 @@ int sev_guest_spa(const struct sev_call *call, uint64_t address, uint64_t *size,
 
 /* ---- regions ---- */
 
-/* The kernel does not write there, so memory that is read-only to the VMM can be registered, too. */
+/* The kernel does not write to a region, so memory that the VMM may only read can be registered, too. */
 static int region_add(struct kvm_vm *vm, const struct kvm_enc_region *range)
 {
 	struct sev_guest *sev = vm->sev;
@@ -170,7 +173,7 @@ static uint32_t secret(struct sev_call *call, const struct kvm_sev_launch_secret
 	        sev_pointer(params->guest_uaddr), spa, params->guest_len);
 }
 
-/* Its place is pinned meanwhile. */
+/* The memory that the secret goes to is pinned by the caller. */
 static int secret_to(struct sev_call *call, const struct kvm_sev_launch_secret *params)
 {
 	auto_free void *header = NULL, *packet = NULL;
@@ -240,7 +243,7 @@ static int dbg_read(struct sev_call *call, uint64_t from, uint64_t to, size_t si
 	return result < 0 ? result : object_copy_out((uintptr_t)to, b.plain + b.offset, size);
 }
 
-/* Blocks that are written in part are decrypted first. */
+/* If only a part of the blocks is written, they are decrypted first. */
 static int dbg_write(struct sev_call *call, uint64_t from, uint64_t to, size_t size)
 {
 	struct blocks b;
@@ -292,7 +295,7 @@ static int dbg_page(struct sev_call *call, dbg_step_fn *step, uint64_t from, uin
 	return result;
 }
 
-/* Page by page, so that what was done before a failure stays done. */
+/* Goes page by page, so the pages before a failure stay done. */
 static int dbg(struct sev_call *call, dbg_step_fn *step)
 {
 	struct kvm_sev_dbg params;

@@ -22,8 +22,8 @@
 #define C_BIT_MAX        51
 
 /*
- * Firmware and TCB belong together, as a genuine report has them (Milan, Genoa, Turin); Naples and Rome,
- * which make no reports, have the firmware that Debian's package amd64-microcode brings.
+ * Firmware and TCB belong together: those of Milan, Genoa and Turin are from genuine reports. Naples and
+ * Rome make no reports; their firmware is that of Debian's package amd64-microcode.
  */
 static const struct sev_product products[] = {
         {"Naples", .firmware = {0, 17, 48}},
@@ -174,7 +174,9 @@ unsigned sev_platform_vm_types(const struct sev_platform *secure)
 	return types;
 }
 
-/* Memory encryption, as KVM shows it: no VMPLs, no bits of address lost; the ASIDs as the processor has them.
+/*
+ * The leaf of memory encryption as KVM shows it: no VMPLs, no lost bits of address, and the ASIDs of the
+ * processor.
  */
 static struct kvm_cpuid_entry2 sev_leaf(const struct sev_platform *secure)
 {
@@ -186,7 +188,7 @@ static struct kvm_cpuid_entry2 sev_leaf(const struct sev_platform *secure)
 	        .edx = secure->min_sev_asid};
 }
 
-/* The leaf of memory encryption, and the signature of the product that has it. */
+/* Adds the leaf of memory encryption, and changes the processor's signature to that of the product. */
 uint32_t sev_platform_add_cpuid(
         const struct sev_platform *secure, struct kvm_cpuid_entry2 *entries, uint32_t count)
 {

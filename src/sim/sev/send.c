@@ -11,7 +11,7 @@
 
 /* ---- out ---- */
 
-/* Lengths are the firmware's to judge, all but the one that asks for a length. */
+/* KVM leaves it to the firmware to judge lengths. Only a session length of 0 asks for the length. */
 static uint32_t start_code(struct sev_call *call, struct kvm_sev_send_start *params,
         const struct sev_blobs *b, struct abi_sev_session *session)
 {
@@ -30,7 +30,7 @@ static uint32_t start_code(struct sev_call *call, struct kvm_sev_send_start *par
 	return code;
 }
 
-/* The command buffer comes back whatever the answer, and only INVALID_LEN puts a length into it. */
+/* The command's buffer is always given back. Only after INVALID_LEN it has a length. */
 static int send_start_query(struct sev_call *call, struct kvm_sev_send_start *params)
 {
 	int result = sev_ready(call);
@@ -91,7 +91,7 @@ static bool within_page(uint64_t address, uint32_t size)
 	return size <= PAGE_SIZE_BYTES && address % PAGE_SIZE_BYTES + size <= PAGE_SIZE_BYTES;
 }
 
-/* KVM asks with nothing but the handle, so that no firmware could say how long the packet will be. */
+/* KVM asks with the handle alone, so the firmware cannot say how long the packet will be. */
 static int send_data_query(struct sev_call *call, struct kvm_sev_send_update_data *params)
 {
 	uint32_t code = PSP_SUCCESS;
@@ -209,7 +209,7 @@ static int receive_data(
 	return sev_result(call, code);
 }
 
-/* Not SEV is -EINVAL here, as with the kernel. */
+/* As with the kernel, the error for a guest without SEV is -EINVAL here. */
 int sev_receive_update_data(struct sev_call *call)
 {
 	struct kvm_sev_receive_update_data params;

@@ -8,7 +8,9 @@
 
 #include "decrypted.h"
 
-/* Both VMs, marked so that no other move or copy gets between; their locks in the order of their addresses.
+/*
+ * Marks both VMs, so that no other move or copy uses them, and takes their locks in the order of their
+ * addresses.
  */
 static int lock_two(struct kvm_vm *a, struct kvm_vm *b)
 {
@@ -52,7 +54,7 @@ static int with_source(struct kvm_vm *vm, int fd, int (*work)(struct kvm_vm *vm,
 
 /* ---- mirrors ---- */
 
-/* The features of VMSAs are not copied, nor is the version of the GHCB. */
+/* KVM copies neither the features of VMSAs nor the version of the GHCB. */
 static int copy(struct kvm_vm *vm, struct kvm_vm *source)
 {
 	struct sev_guest *to = vm->sev, *from = source->sev;
@@ -90,7 +92,7 @@ int sev_vm_copy_from(struct kvm_vm *vm, int source_fd)
 
 /* ---- moves ---- */
 
-/* SEV-ES: as many vCPUs, all of the source's with a VMSA. */
+/* A VM of SEV-ES needs as many vCPUs as the source has, and all of the source's must have a VMSA. */
 static int check_vcpus(struct kvm_vm *vm, struct kvm_vm *source)
 {
 	unsigned count = atomic_load(&source->vcpu_count);
@@ -106,7 +108,7 @@ static int check_vcpus(struct kvm_vm *vm, struct kvm_vm *source)
 	return 0;
 }
 
-/* vCPUs that were made before the guest came. */
+/* Gives a part to vCPUs that were made before the guest came. */
 static int add_vcpu_parts(struct kvm_vm *vm)
 {
 	for (unsigned i = 0; i < atomic_load(&vm->vcpu_count); i++) {
@@ -121,8 +123,8 @@ static int add_vcpu_parts(struct kvm_vm *vm)
 }
 
 /*
- * The registers of a SEV-ES guest are in its VMSAs, which go along. What KVM itself had of them stays: the
- * VMM sees those of the vCPU that it made, and of its FPU, which nothing has hidden.
+ * The registers of a SEV-ES guest are in its VMSAs, which move. What KVM itself has of them does not move:
+ * the VMM sees the registers of the vCPU that it made, and those of its FPU, which is not hidden.
  */
 static void move_vcpus(struct kvm_vm *vm, struct kvm_vm *source)
 {
@@ -146,7 +148,7 @@ static void move_vcpus(struct kvm_vm *vm, struct kvm_vm *source)
 	}
 }
 
-/* Mirrors follow, a mirror stays its owner's. sim_platform.lock. */
+/* Mirrors of the source become mirrors of the VM. kvm_platform.lock is held. */
 static void move_mirrors(struct kvm_vm *vm, struct kvm_vm *source)
 {
 	for (struct kvm_vm *m = vm->platform->vms; m; m = m->next) {
@@ -159,9 +161,9 @@ static void move_mirrors(struct kvm_vm *vm, struct kvm_vm *source)
 }
 
 /*
- * What sev_migrate_from() carries, and nothing else. The number of /dev/sev stays behind, so commands on the
- * guest look it up as 0. A VM of the type SEV or SEV-ES goes on to want the KVM_SEV_INIT2 that it cannot have
- * any more, and never runs: only guests of the VM type 0 survive a move.
+ * Moves exactly what Linux's sev_migrate_from() moves. The number of /dev/sev stays behind, so commands on
+ * the guest look up descriptor 0. A VM of the type SEV or SEV-ES still waits for a KVM_SEV_INIT2, which is
+ * now refused, and so it never runs. Only guests of the VM type 0 survive a move.
  */
 static void move_context(struct kvm_vm *vm, struct kvm_vm *source)
 {
@@ -187,7 +189,7 @@ static void move_context(struct kvm_vm *vm, struct kvm_vm *source)
 	atomic_store(&source->dead, true);
 }
 
-/* The cgroup is the same one: the charge moves with the ASID. */
+/* The charge moves with the ASID, because there is one cgroup. */
 static int move(struct kvm_vm *vm, struct kvm_vm *source)
 {
 	int result;
@@ -220,7 +222,7 @@ static void unlock_vcpus(struct kvm_vm *vm, unsigned count)
 		pthread_mutex_unlock(&vm->vcpus[i]->lock);
 }
 
-/* Both VMs' slots and numbers of vCPUs stay as they are: inside of the vCPUs' locks. */
+/* Keeps the slots and the numbers of vCPUs of both VMs as they are. The vCPUs' locks are held already. */
 static void lock_memory(struct kvm_vm *a, struct kvm_vm *b)
 {
 	pthread_mutex_lock(a < b ? &a->lock : &b->lock);
@@ -233,7 +235,7 @@ static void unlock_memory(struct kvm_vm *a, struct kvm_vm *b)
 	pthread_mutex_unlock(&b->lock);
 }
 
-/* No vCPU of either runs meanwhile; one that was made before the locks were held is -EBUSY. */
+/* No vCPU of either VM runs meanwhile. If one was made before the locks were held, the result is -EBUSY. */
 static int move_locked(struct kvm_vm *vm, struct kvm_vm *source)
 {
 	unsigned sources = lock_vcpus(source), count = lock_vcpus(vm);

@@ -10,7 +10,7 @@
 #include "kvm/gmem.h"
 #include "vmsa.h"
 
-/* A context only for what was started; the caller may try again after a refusal. */
+/* The VM keeps a context only if the guest was started, so the caller may try again after a refusal. */
 static int launch_start(struct sev_call *call, const struct uapi_sev_snp_launch_start *params)
 {
 	struct sev_guest *sev = call->sev;
@@ -67,7 +67,7 @@ static bool update_is_valid(const struct uapi_sev_snp_launch_update *params)
 	       type_is_known(params->type) && (params->type == ABI_PAGE_ZERO || placed);
 }
 
-/* The firmware refuses a CPUID page with the right one; the VMM gets that. */
+/* If the firmware refuses a CPUID page it answers with a corrected one, which the VMM gets. */
 static uint32_t give_page(
         struct sev_call *call, const struct uapi_sev_snp_launch_update *params, uint64_t gpa, uint8_t *page)
 {
@@ -80,8 +80,7 @@ static uint32_t give_page(
 	return code;
 }
 
-/* KVM wants a CPUID page that it can write a corrected one to, even if the firmware has nothing to correct.
- */
+/* KVM wants to be able to write a corrected CPUID page back, even if the firmware has nothing to correct. */
 static int take_source(const struct uapi_sev_snp_launch_update *params, uint64_t n, void *page)
 {
 	uint64_t from = params->uaddr + n * PAGE_SIZE_BYTES;
@@ -93,7 +92,10 @@ static int take_source(const struct uapi_sev_snp_launch_update *params, uint64_t
 	return object_copy_in(page, (uintptr_t)from, PAGE_SIZE_BYTES);
 }
 
-/* Page number n of the update. slots_lock of the kernel: kvm_vm.lock is held. */
+/*
+ * Gives page number n of the update to the firmware. kvm_vm.lock is held, which stands for the kernel's
+ * slots_lock.
+ */
 static int update_page(struct sev_call *call, const struct uapi_sev_snp_launch_update *params,
         const struct kvm_slot *row, uint64_t n)
 {
@@ -128,7 +130,10 @@ static const struct kvm_slot *slot_of(struct kvm_vm *vm, uint64_t gfn)
 	return row && row->region.flags & UAPI_MEM_GUEST_MEMFD ? row : NULL;
 }
 
-/* How many pages were done before the first failure, cut at the slot's end; a failure of the first is EIO. */
+/*
+ * Returns how many pages were done before the first failure or the slot's end; -EIO if the first page
+ * failed.
+ */
 static int64_t update_pages(
         struct sev_call *call, const struct uapi_sev_snp_launch_update *params, const struct kvm_slot *row)
 {
@@ -141,7 +146,7 @@ static int64_t update_pages(
 	return done ? (int64_t)done : -EIO;
 }
 
-/* The firmware's code goes back after a failure alone; 0 if it was not asked. */
+/* The caller gets the firmware's code only after a failure; it is 0 if the firmware was not asked. */
 static int64_t update_slot(struct sev_call *call, const struct uapi_sev_snp_launch_update *params)
 {
 	const struct kvm_slot *row = slot_of(call->vm, params->gfn_start);
@@ -182,13 +187,13 @@ int sev_snp_launch_update(struct sev_call *call)
 
 /* ---- the end ---- */
 
-/* The firmware hashes what it is given; who would encrypt the page is not built. */
+/* The firmware only hashes the VMSA. Encrypting it is not built. */
 static uint32_t update_vmsa(struct sev_call *call, struct abi_vmsa *vmsa, uint64_t spa)
 {
 	return psp_snp_launch_update(call->psp, call->sev->gctx, ABI_PAGE_VMSA, ABI_VMSA_GPA, vmsa);
 }
 
-/* psp_copy_user_blob() of a size that the kernel knows. */
+/* Linux's psp_copy_user_blob() with sizes that the kernel knows. */
 static int take_id(
         const struct uapi_sev_snp_launch_finish *params, struct abi_id_block *block, struct abi_id_auth *auth)
 {
@@ -201,7 +206,10 @@ static int take_id(
 	return object_copy_in(auth, (uintptr_t)params->id_auth_uaddr, sizeof(*auth));
 }
 
-/* The VMSAs come first: after a refusal there is no second try, the vCPUs are the guest's. */
+/*
+ * The VMSAs come first. After a later refusal the caller cannot try again, because the vCPUs are the
+ * guest's.
+ */
 int sev_snp_launch_finish(struct sev_call *call)
 {
 	struct uapi_sev_snp_launch_finish params;

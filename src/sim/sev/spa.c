@@ -16,10 +16,10 @@
  */
 #include "spa.h"
 
-#define SPA_FIRST  (UINT64_C(1) << 32) /* below are the firmware's and the devices' */
-#define LARGE_PAGE (UINT64_C(1) << 21) /* where ranges begin that have one */
+#define SPA_FIRST  (UINT64_C(1) << 32) /* addresses below are those of the firmware and of devices */
+#define LARGE_PAGE (UINT64_C(1) << 21) /* a range of at least that size begins at a multiple of it */
 
-/* Sorted by start. Those of an owner do not overlap in host either. */
+/* The list is sorted by start. The ranges of one owner do not overlap in host, either. */
 struct sev_spa_range {
 	struct sev_spa_range *next;
 	uint64_t start, size;
@@ -53,7 +53,7 @@ static bool take(struct sev_platform *secure, const void *owner, uintptr_t host,
 	return true;
 }
 
-/* The owner's range that holds host, else the first one above it; NULL: there is none. */
+/* Returns the owner's range that holds host, or else the next one above; NULL if there is none. */
 static const struct sev_spa_range *find(const struct sev_platform *secure, const void *owner, uintptr_t host)
 {
 	const struct sev_spa_range *found = NULL;

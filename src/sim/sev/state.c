@@ -13,9 +13,8 @@
 #define MSR_APIC_BASE 0x1bu
 
 /*
- * VMs of the types SEV-ES and SEV-SNP promise that such a call fails. A SEV-ES guest of KVM_SEV_ES_INIT has
- * the VM type 0, which promises nothing: there the call reaches what KVM had before, which the guest does not
- * use.
+ * In a VM of the type SEV-ES or SEV-SNP such a call fails. A SEV-ES guest of KVM_SEV_ES_INIT has the VM type
+ * 0. There the call works on what KVM had of the registers before, which the guest does not use.
  */
 enum access { REGISTERS, FPU, DEBUGGER };
 
@@ -56,7 +55,7 @@ void sev_vcpu_set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs)
 	v->sev->stale.regs = *regs;
 }
 
-/* The processor gets the VMM's copy for the time of a call, or the guest's registers back. */
+/* Exchanges the processor's registers with the VMM's copy: once before a call, once after it. */
 static void exchange(struct kvm_vcpu *v)
 {
 	const uint64_t xcr0 = v->cpu->xcr0;
@@ -74,7 +73,8 @@ static void exchange(struct kvm_vcpu *v)
 	s->stale.xcr0 = xcr0;
 }
 
-/* Of the system registers KVM knows only those whose changes the guest cannot hide (traps of CR0, CR4, EFER).
+/*
+ * KVM knows only those system registers whose changes the processor reports to it (traps of CR0, CR4, EFER).
  */
 static int stale_sregs(struct kvm_vcpu *v, uintptr_t user, bool second)
 {
@@ -92,7 +92,7 @@ static int stale_sregs(struct kvm_vcpu *v, uintptr_t user, bool second)
 	              : object_copy_out(user, &told, sizeof(told));
 }
 
-/* Nothing of them reaches the guest but the APIC's base, which both structs have at the same place. */
+/* Only the APIC's base reaches the guest. Both structs have it at the same place. */
 static int stale_set_sregs(struct kvm_vcpu *v, uintptr_t user, size_t size)
 {
 	struct kvm_sregs2 sregs;
@@ -104,7 +104,7 @@ static int stale_set_sregs(struct kvm_vcpu *v, uintptr_t user, size_t size)
 	               : -EINVAL;
 }
 
-/* Calls that do not work on the exchanged registers: true if this was one. */
+/* Makes a call that does not work on exchanged registers. Returns true if it was such a call. */
 static bool stale_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user, int *ret_result)
 {
 	struct kvm_regs *regs = &v->sev->stale.regs;
@@ -123,7 +123,7 @@ static bool stale_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user
 	}
 }
 
-/* An FPU that is hidden reads as zeros, and nothing that is written is kept. */
+/* A hidden FPU reads as zeros, and what the VMM writes is dropped. */
 static int hidden_fpu(unsigned long request, uintptr_t user)
 {
 	static const struct kvm_xsave zeros;
@@ -135,7 +135,7 @@ static int hidden_fpu(unsigned long request, uintptr_t user)
 	               : 0;
 }
 
-/* The call is made on the VMM's copy. */
+/* Makes the call on the VMM's copy. */
 static int call_exchanged(struct kvm_vcpu *v, unsigned long request, uintptr_t user)
 {
 	int result;
@@ -172,9 +172,9 @@ bool sev_vcpu_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user, in
 #define VENDOR_HYGON     0x6f677948u
 
 /*
- * Those whose writes KVM does not intercept, since the processor keeps them in the VMSA, or guests of SEV-ES
- * may write them as they like (svm_recalc_msr_intercepts(), sev_es_recalc_msr_intercepts()). TSC_AUX is not
- * among them: it is on processors that virtualise it, of which CPUID 8000_001F EAX[9] would tell.
+ * MSRs whose writes KVM does not intercept, because the processor keeps them in the VMSA, or because guests
+ * of SEV-ES may write any value (Linux's svm_recalc_msr_intercepts(), sev_es_recalc_msr_intercepts()).
+ * TSC_AUX would be among them on a processor that virtualises it, which CPUID 8000_001F EAX[9] would tell.
  */
 static const uint32_t passed[] = {
         0x174, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,      /* and SYSENTER_CS */
@@ -186,7 +186,10 @@ static const uint32_t passed[] = {
         0xc0010130,                                     /* the GHCB's */
 };
 
-/* For a guest that takes its processor for Intel's KVM keeps 64 bits of two MSRs that have 32 on AMD's. */
+/*
+ * Two MSRs have 32 bits on AMD's processors. If the guest's CPUID says that its processor is not AMD's, KVM
+ * intercepts them and keeps 64 bits.
+ */
 static bool is_intercepted(const struct kvm_vcpu *v, uint32_t index)
 {
 	if (index != MSR_SYSENTER_ESP && index != MSR_SYSENTER_EIP)

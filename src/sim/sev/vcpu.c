@@ -20,7 +20,10 @@ int sev_vcpu_create(struct kvm_vcpu *v)
 	return v->sev ? 0 : -ENOMEM;
 }
 
-/* The page of a VMSA is the kernel's own, and its frame goes along with it. NULL: no memory. */
+/*
+ * A VMSA lies in a page of the kernel's, which has its own frame, also after a move. Returns NULL if there
+ * is no memory.
+ */
 static struct abi_vmsa *vmsa_make(struct sev_platform *secure)
 {
 	struct abi_vmsa *vmsa = aligned_alloc(PAGE_SIZE_BYTES, sizeof(*vmsa));
@@ -47,7 +50,7 @@ void sev_vcpu_destroy(struct kvm_vcpu *v)
 	v->sev = NULL;
 }
 
-/* The processor refuses a VMSA that is not encrypted, and an ASID without a key. */
+/* The processor refuses to enter a guest whose VMSA is not encrypted, or whose ASID has no key. */
 static bool can_enter(const struct kvm_vcpu *v)
 {
 	const struct sev_guest *sev = v->vm->sev;
@@ -59,7 +62,9 @@ static bool can_enter(const struct kvm_vcpu *v)
 
 int sev_vcpu_enter(struct kvm_vcpu *v)
 {
-	/* Its context went away while this KVM_RUN waited for the vCPU: KVM_REQ_VM_DEAD. */
+	/*
+	 * The context was moved away while this KVM_RUN waited for the vCPU (the kernel's KVM_REQ_VM_DEAD).
+	 */
 	if (atomic_load(&v->vm->dead))
 		return -EIO;
 	if (v->vm->sev->need_init)
@@ -72,7 +77,10 @@ int sev_vcpu_enter(struct kvm_vcpu *v)
 	return 0;
 }
 
-/* What the guest, of SEV-ES or SNP, wants of the hypervisor through the GHCB; nobody answers. */
+/*
+ * A guest of SEV-ES or SEV-SNP calls the hypervisor through the GHCB. This is not built: the use is counted
+ * and gets no answer.
+ */
 void sev_vcpu_hypercall(struct kvm_vcpu *v)
 {
 	if (v->sev && v->vm->sev->es)
@@ -110,7 +118,9 @@ int sev_vcpu_leave_fault(struct kvm_vcpu *v)
 
 #define DR7_FIXED 0x400u
 
-/* The register state becomes the guest's. Only SEV-ES closes the FPU, too: snp_launch_update_vmsa() does not.
+/*
+ * The registers become the guest's. Only SEV-ES hides the FPU, too; Linux's snp_launch_update_vmsa() does
+ * not.
  */
 static void protect(struct kvm_vcpu *v)
 {

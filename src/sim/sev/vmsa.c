@@ -28,7 +28,10 @@ static struct abi_segment table(const struct cpu_table *t)
 	return (struct abi_segment){.limit = t->limit, .base = t->base};
 }
 
-/* Before the VMM sets them they are as KVM's reset leaves them: not accessed, the TSS of 16 bits. */
+/*
+ * Until the VMM sets the segments they are as KVM's reset leaves them: not accessed, and the TSS is one of
+ * 16 bits.
+ */
 static void segments(const struct cpu *cpu, bool raw, struct abi_vmsa *vmsa)
 {
 	const uint16_t clear = raw ? SEG_TYPE1 : 0;
@@ -94,7 +97,10 @@ static void general(const struct cpu *cpu, struct abi_vmsa *vmsa)
 	vmsa->r15 = gpr[15];
 }
 
-/* Registers of 10 bytes lie as 8 times 8 bytes, then 8 times 2. The upper halves of YMM are not built. */
+/*
+ * The x87 registers of 10 bytes are stored as 8 times 8 bytes, then 8 times 2. The upper halves of YMM are
+ * not built.
+ */
 static void fpu(const struct cpu *cpu, struct abi_vmsa *vmsa)
 {
 	struct kvm_fpu state;
