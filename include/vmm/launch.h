@@ -142,7 +142,7 @@ struct launch_digest {
 	unsigned size_bytes; /* 48 for SEV-SNP, 32 for SEV and SEV-ES */
 };
 
-/* Who wants to see how a digest comes about; each function may be NULL. */
+/* Callbacks for a caller that wants to see how a digest is computed; each may be NULL. */
 struct launch_watch {
 	/* Before a page (or less, at the end of an item) is hashed. */
 	void (*on_page)(void *ctx, const struct launch_item *item, uint64_t offset_bytes);
@@ -230,14 +230,15 @@ void launch_findings(const struct launch *launch, struct launch_findings *ret_fi
 /* ---- what a configuration and its files show on any host (launch/judge.c, launch/check.c) ---- */
 
 /*
- * What measures well and protects nothing, or starts and says nothing: warnings, each a sentence with a
- * remedy. files: those that config names; without a firmware image nothing is said.
+ * Warns of a configuration that is measured without an error but protects nothing, or that starts but never
+ * prints anything. Each warning is a sentence with a remedy. files: those that config names; without a
+ * firmware image there are no warnings.
  */
 void launch_judge(
         const struct config *config, const struct launch_files *files, struct launch_findings *ret_warnings);
-/* Says them, a line each, to the log. */
+/* Writes the warnings to the log, a line each. */
 void launch_warn(const struct launch_findings *warnings);
-/* Those of a launch, and what its host may refuse though nothing that is known decides it. */
+/* The warnings of a launch, including what its host may refuse although no known fact decides it. */
 const struct launch_findings *launch_warnings(const struct launch *launch);
 /*
  * Reads all files that config names, once, and tells every mistake that they show, with the key at fault in

@@ -16,7 +16,7 @@ static void add(struct launch_findings *findings, const struct err *err)
 
 /* ---- the files that are measured ---- */
 
-/* Whether a file can be read is judged with its key, and told there. */
+/* config_check_files() reports, with its key, a file that cannot be read. */
 static void read_files(struct launch *launch)
 {
 	const struct config *config = &launch->config;
@@ -61,7 +61,7 @@ static int check_firmware(struct launch *launch, struct err *err)
 	return err_wrap(err, "firmware: %s", config->firmware);
 }
 
-/* Without the hashes: what is wrong with them must not hide what else is. */
+/* The plan is made without the hashes, so that a mistake in them does not hide other mistakes. */
 static int check_plan(struct launch *launch, struct err *err)
 {
 	struct config config = launch->config;
@@ -126,7 +126,7 @@ static int check_session(struct launch *launch, struct err *err)
 #define SNP CONFIG_FOR(CONFIG_SEV_SNP)
 #define ALL (CONFIG_FOR(CONFIG_SEV_NONE) | SEV | SNP)
 
-/* In this order: each leaves in the launch what the later ones look at. */
+/* The order matters: each function puts into the launch what the later ones look at. */
 static const struct {
 	unsigned types;
 	int (*fn)(struct launch *launch, struct err *err);

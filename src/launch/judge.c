@@ -1,6 +1,6 @@
 /*
- * judge: what measures well and protects nothing, or starts and says nothing: a list of warnings about a
- * configuration and its files, the same for every verb and every host. Any thread; no state.
+ * judge: warns of configurations that are measured without an error but protect nothing, or that start but
+ * never print anything. The list is the same for every verb and every host. Any thread; no state.
  */
 #include <string.h>
 

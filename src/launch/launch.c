@@ -79,7 +79,7 @@ static int run_row(struct launch_work *work, const struct launch_row *row, struc
 	if (launch->plan) {
 		struct facts facts;
 
-		/* What was true when the launch was planned may have changed. */
+		/* Facts that the plan was made with may have changed. */
 		launch_ask_facts(launch, &facts);
 		launch_explain(step, launch->config.sev.type, &facts, err);
 	}
@@ -115,7 +115,7 @@ void launch_ask_facts(const struct launch *launch, struct facts *ret_facts)
 	facts_gather(launch->host, launch->process ?: &own, ret_facts);
 }
 
-/* On kernels without KVM_SEV_INIT2 the old commands, which change the measurement of a SEV-ES guest. */
+/* Kernels without KVM_SEV_INIT2 get the old commands, which change the measurement of a SEV-ES guest. */
 static void choose_init(struct launch *launch)
 {
 	struct config *config = &launch->config;
@@ -231,7 +231,7 @@ const struct launch_digest *launch_digest_of(const struct launch *launch)
 	return &launch->digest;
 }
 
-/* Steps that have nothing to do for this configuration are no news for people. */
+/* Steps that do nothing for this configuration are not shown to people. */
 static bool is_idle(const struct config *config, enum launch_step step)
 {
 	switch (step) {

@@ -126,7 +126,7 @@ void launch_secret_finish(struct launch_secret *secret);
 
 /* ---- preflight.c, limits.c, owner.c ---- */
 
-/* What would refuse a launch of these types; the error says it. */
+/* A check that can refuse a launch of these types; the error gives the reason. */
 struct launch_check_row {
 	unsigned types; /* CONFIG_FOR() */
 	int (*fn)(const struct launch *launch, struct err *err);
@@ -146,7 +146,7 @@ void launch_owner_findings(const struct launch *launch, struct launch_findings *
 
 /* ---- reason.c ---- */
 
-/* Adds cause and remedy to the error of a step. Returns -1. */
+/* Adds the cause and the remedy to the error of a step. Returns -1. */
 int launch_explain(
         enum launch_step step, enum config_sev_type type, const struct facts *facts, struct err *err);
 

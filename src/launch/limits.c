@@ -10,7 +10,9 @@
 
 /* ---- what there is ---- */
 
-/* Lines of /proc/self/fd; 0: it cannot be seen. The one that looks is not counted. */
+/*
+ * The number of entries in /proc/self/fd, without the descriptor that reads it. 0: the folder cannot be read.
+ */
 static uint64_t open_files(void)
 {
 	DIR *folder = opendir("/proc/self/fd");
@@ -151,7 +153,7 @@ void launch_limits(const struct launch *launch, struct launch_findings *findings
 	struct page_layout layout;
 	struct err err = {0};
 
-	/* A guest of no possible size is refused by whoever makes its memory. */
+	/* The code that makes a guest's memory refuses impossible sizes. */
 	if (page_layout_make(launch->config.machine.memory_bytes, launch->files.firmware.size_bytes, &layout,
 	            &err) < 0)
 		return;

@@ -1,6 +1,6 @@
 /*
- * owner: what is wrong with the files of a guest's owner, on whatever host: ID block, session, secret. Any
- * thread; no state.
+ * owner: finds mistakes in the files of a guest's owner that any host would refuse: ID block, session,
+ * secret. Any thread; no state.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -35,7 +35,10 @@ static int check_session(const struct launch *launch, struct err *err)
 	return err_wrap(err, "sev.dh-cert (the firmware would say INVALID_CERTIFICATE)");
 }
 
-/* Known before the secret itself: a guest should not be measured for nothing. */
+/*
+ * The address is known before the secret itself. Checking it now avoids a launch that must fail after its
+ * measurement.
+ */
 static int check_secret_address(const struct launch *launch, struct err *err)
 {
 	const struct config *config = &launch->config;

@@ -181,7 +181,7 @@ static int fill(struct launch_plan *plan, struct launch_inputs *inputs, struct e
 	return fill_hashes(plan, inputs, err);
 }
 
-/* What is refused here is the image's fault. */
+/* A refusal here is the image's fault. */
 static int add_items(struct launch_plan *plan, const struct launch_inputs *inputs, struct err *err)
 {
 	int result = plan->type == CONFIG_SEV_SNP ? launch_plan_snp(plan, inputs, err)

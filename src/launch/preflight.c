@@ -1,7 +1,7 @@
 /*
- * preflight: what would be refused, told before anything irreversible: a list of checks over the
- * configuration, the plan and what is known of the host. What is not known is no reason. Any thread; no
- * state.
+ * preflight: finds what would be refused before anything irreversible is done: a list of checks of the
+ * configuration and the plan against the known facts of the host. An unknown fact is no reason to refuse. Any
+ * thread; no state.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -72,7 +72,7 @@ static int check_init(const struct launch *launch, struct err *err)
 
 	if (facts->kvm.kind || facts->has_init2 || launch->config.sev.init == CONFIG_SEV_INIT_LEGACY)
 		return 0;
-	/* A processor without SEV, or another vendor's: the kernel's age is not the matter. */
+	/* The processor has no SEV or is another vendor's, so the age of the kernel does not matter. */
 	if (!(facts->sev_eax & generations[CONFIG_SEV].cpuid))
 		return 0;
 	if (launch->config.sev.type == CONFIG_SEV_SNP)
@@ -84,7 +84,7 @@ static int check_init(const struct launch *launch, struct err *err)
 	        "newer, or set sev.init to auto");
 }
 
-/* What a KVM that does not offer the generation tells of it means nothing. */
+/* A KVM that does not offer the generation gives no meaningful answers about it. */
 static bool is_offered(const struct launch *launch)
 {
 	const struct facts *facts = &launch->facts;
@@ -135,7 +135,7 @@ static int check_generation(const struct launch *launch, struct err *err)
 
 	if (facts->kvm.kind)
 		return 0;
-	/* A kernel that is too old hides SEV-SNP: check_init() said so. */
+	/* A kernel that is too old hides SEV-SNP; check_init() has reported that. */
 	if (!facts->has_init2 && type == CONFIG_SEV_SNP && facts->sev_eax & generations[CONFIG_SEV].cpuid)
 		return 0;
 	if (!(facts->sev_eax & g->cpuid))
@@ -326,7 +326,7 @@ static int check_version(const struct launch *launch, struct err *err)
 	        snp ? "ABI" : "API", major, minor, snp ? "abi=" : "api=");
 }
 
-/* Bits of the policy that want something of the platform which its status tells. */
+/* Bits of the policy that demand a property of the platform which its status shows. */
 static const struct {
 	uint64_t policy;
 	uint32_t flag;
@@ -425,7 +425,7 @@ void launch_doubt(const struct launch *launch, struct launch_findings *warnings)
 	launch_run_checks(launch, host_doubts, ARRAY_LEN(host_doubts), warnings);
 }
 
-/* A plain guest needs no facts but one, for which it does not pay before its start. */
+/* A plain guest needs only one fact, and does not spend time on it before its start. */
 static void find_plain(const struct launch *launch, struct launch_findings *findings)
 {
 	struct facts facts;

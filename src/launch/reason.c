@@ -46,7 +46,7 @@ static bool is_without_init2(const struct facts *facts, enum config_sev_type typ
 	return !facts->has_init2;
 }
 
-/* Before Linux 7.0: which policy bits KVM takes is not told. */
+/* Before Linux 7.0 KVM does not tell which policy bits it takes. */
 static bool is_without_policy(const struct facts *facts, enum config_sev_type type)
 {
 	return !facts->policy_known;
@@ -319,7 +319,7 @@ static bool fits(const struct reason *reason, enum launch_step step, enum config
 	       (!reason->fact || reason->fact(facts, type));
 }
 
-/* What the firmware's code says already is not said twice. */
+/* Does not repeat what the text of the firmware's code says already. */
 static bool is_said(const char *text, const char *cause)
 {
 	size_t length = strlen(text), part = strlen(cause);
@@ -327,7 +327,7 @@ static bool is_said(const char *text, const char *cause)
 	return length >= part && strcmp(text + length - part, cause) == 0;
 }
 
-/* Files, and memory of vmm's own, fail for reasons that their errors name. */
+/* Errors of files and of vmm's own memory name their reasons themselves. */
 static bool is_the_hosts(enum launch_step step, const struct err *err)
 {
 	if (!err->sys && !err->fw)

@@ -13,7 +13,7 @@
 
 #define WAIT_STEP_NS 50000000 /* between two looks for the owner's files */
 
-/* Whoever waits for the file must never see half of it. */
+/* The owner, who waits for the file, must never see half of it. */
 int launch_measure_write(const struct config *config, const struct abi_sev_measure *measure, struct err *err)
 {
 	const char *path = config->sev.measurement;
@@ -23,7 +23,10 @@ int launch_measure_write(const struct config *config, const struct abi_sev_measu
 	return err_wrap(err, "sev.measurement");
 }
 
-/* One from before the measurement is for an earlier launch: before a reset, or of yesterday. */
+/*
+ * A file that is older than the measurement belongs to an earlier launch: one before a reset, or of another
+ * day.
+ */
 static bool is_there(const char *path, const struct timespec *measured)
 {
 	struct stat st;
@@ -101,7 +104,7 @@ static int read_files(const struct config *config, struct launch_secret *secret,
 	return 0;
 }
 
-/* By address, or where the image says. */
+/* The secret's place: the configured address, or the place that the image names. */
 static int find_place(const struct config *config, const struct launch_plan *plan,
         struct launch_secret *secret, struct err *err)
 {

@@ -1,6 +1,6 @@
 /*
- * step_sev: the steps of a SEV or SEV-ES launch. What is measured lies in guest memory and is encrypted where
- * it is. Main thread. Law: SEV API 6.1 to 6.7; amd-memory-encryption.rst.
+ * step_sev: the steps of a SEV or SEV-ES launch. The measured contents are in guest memory, and the firmware
+ * encrypts them in place. Main thread. Law: SEV API 6.1 to 6.7; amd-memory-encryption.rst.
  */
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /*
- * step_snp: the steps of a SEV-SNP launch. The kernel copies what is measured into private pages. Main
+ * step_snp: the steps of a SEV-SNP launch. The kernel copies the measured contents into private pages. Main
  * thread. Law: SNP ABI 8.16 to 8.18; amd-memory-encryption.rst.
  */
 #include <errno.h>
@@ -40,8 +40,8 @@ int launch_snp_start(struct launch_work *work, struct err *err)
 /* ---- contents ---- */
 
 /*
- * Whatever befell the first page, the firmware's refusal apart, comes as EIO with code 0 (snp_launch_update()
- * of 6.11 and later): a signal, or memory that was short for a moment, may be behind it.
+ * Any failure with the first page, other than a refusal by the firmware, is EIO with code 0
+ * (snp_launch_update() of 6.11 and later). A signal, or memory that was short for a moment, may be the cause.
  */
 static bool may_pass(const struct err *err)
 {
@@ -89,8 +89,8 @@ static struct uapi_sev_snp_launch_update update_of(const struct launch_item *ite
 }
 
 /*
- * The firmware checks the page against the processor. One that it refuses comes back corrected, and may be
- * asked for once more.
+ * The firmware checks the page against the processor. It returns a page that it refuses with corrections, and
+ * the corrected page may be tried once.
  */
 static int update_cpuid(struct launch_work *work, const struct launch_item *item, struct abi_cpuid_page *page,
         struct err *err)
@@ -145,7 +145,7 @@ static size_t staging_bytes(const struct launch_plan *plan)
 	return most;
 }
 
-/* VMSAs are not among what is issued here: KVM measures them at the end, from the vCPUs. */
+/* VMSAs are not issued here, because KVM measures them at the end, from the vCPUs. */
 int launch_snp_update(struct launch_work *work, struct err *err)
 {
 	const struct launch_plan *plan = work->launch->plan;

@@ -63,7 +63,7 @@ int launch_init(struct launch_work *work, struct err *err)
 
 	if (config->sev.init == CONFIG_SEV_INIT_LEGACY)
 		return call_sev_init_legacy(&work->sev, config->sev.type == CONFIG_SEV_ES, err);
-	/* That a guest is SEV-SNP is KVM's to say. */
+	/* KVM sets the feature bit that marks a SEV-SNP guest. */
 	return call_sev_init2(&work->sev, config->sev.vmsa_features & ~ABI_FEATURE_SNP, err);
 }
 

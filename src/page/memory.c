@@ -8,7 +8,10 @@
 
 #define HUGE_PAGE_BYTES MIB(2)
 
-/* A memfd promises nothing: without this the guest would be killed when it touches what is not there. */
+/*
+ * A memfd reserves no memory. Without this check vmm would be killed when the guest touches a page that the
+ * host cannot provide.
+ */
 int page_memory_check(const struct page_layout *layout, struct err *err)
 {
 	uint64_t size_bytes = layout->low_bytes + layout->high_bytes;
@@ -45,7 +48,7 @@ static int map_region(struct page_memory *memory, unsigned i, bool hugepages, st
 	if (fd < 0)
 		return -1;
 	at = host_mmap(memory->host, NULL, region->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	/* Not for want of memory: of the pool, and that is another remedy than less of it. */
+	/* The pool of huge pages is too small, not the host's memory, so the remedy is another one. */
 	if (at == MAP_FAILED && huge && errno == ENOMEM)
 		return err_set(err, ERR_HOST,
 		        "the host's pool has no %llu free pages of 2 MiB for the guest's memory; enlarge it "

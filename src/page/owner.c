@@ -70,7 +70,7 @@ static bool part_in(const struct page_region *region, struct gpa start, uint64_t
 	return *ret_from < *ret_to;
 }
 
-/* The list is ahead of KVM while a conversion is under way, which holds the lock. */
+/* While a conversion is under way the list may differ from KVM's. The conversion holds the lock. */
 bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private)
 {
 	bool already = true;
@@ -107,8 +107,8 @@ static void mark(struct page_memory *memory, unsigned i, uint64_t offset, uint64
 }
 
 /*
- * The backing that a range no longer uses goes back to the host, or the guest would take its memory twice.
- * Huge pages are not given back in parts.
+ * Gives the backing that a range no longer uses back to the host; otherwise the guest would use its memory
+ * twice. Huge pages cannot be given back in parts.
  */
 static int free_other(struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes,
         bool private, struct err *err)
@@ -130,7 +130,10 @@ static int convert_piece(struct page_memory *memory, unsigned i, uint64_t start,
 	uint64_t offset = start - memory->layout.regions[i].gpa.raw;
 	int result;
 
-	/* Devices lose what becomes private before it does, and find what becomes shared after it is. */
+	/*
+	 * A page leaves the list of shared pages before it becomes private, and enters it after it has become
+	 * shared, so that a device never uses a page that it cannot read.
+	 */
 	pthread_mutex_lock(&memory->lock);
 	if (private)
 		mark(memory, i, offset, size_bytes, true);
@@ -144,7 +147,9 @@ static int convert_piece(struct page_memory *memory, unsigned i, uint64_t start,
 	return result;
 }
 
-/* What of [from, to) can be converted before it is time to look whether the guest is to end. */
+/*
+ * The end of the part of [from, to) that is converted before the next look whether the guest is being ended.
+ */
 static uint64_t piece_end(uint64_t from, uint64_t to)
 {
 	uint64_t end = (from / PAGE_CONVERT_BYTES + 1) * PAGE_CONVERT_BYTES;
