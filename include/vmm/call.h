@@ -140,15 +140,8 @@ int call_platform_id(
 int call_platform_certificates(struct host *h, int fd, struct abi_sev_cert *ret_pdh,
         struct abi_sev_cert_chain *ret_chain, struct err *err) MUST_CHECK;
 
-/* A status code of the firmware. */
-struct call_fw_code {
-	uint32_t code;
-	const char *name;    /* "POLICY_FAILURE" */
-	const char *meaning; /* half a sentence */
-};
-#define CALL_FW_NOT_CALLED UINT32_MAX /* the kernel's: the firmware was not asked */
-/* Never NULL. */
-const struct call_fw_code *call_fw_code_find(uint32_t code);
+/* The status code with which the kernel says that it did not ask the firmware. */
+#define CALL_FW_NOT_CALLED UINT32_MAX
 
 /* ---- a vCPU ---- */
 

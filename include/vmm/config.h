@@ -112,31 +112,31 @@ struct config_mistakes {
 /* ---- reading ---- */
 
 /*
- * What the caller alone can judge (names that another room knows, files), asked by config_load() in the same
- * go as its own checks, also when there are mistakes already: keys with a mistake then hold their default.
+ * A check that the caller of config_load() adds to the room's own, for what another room knows (names,
+ * files). It runs even if there are mistakes already; keys with a mistake then hold their default.
  */
 typedef void config_check(const struct config *config, struct config_mistakes *mistakes);
 
 /*
  * path: the JSON file, NULL for defaults only. sets: n_sets words KEY=VALUE, applied after the file in order;
- * a value is JSON or, for strings, sizes and words, plain text. check: more checks, or NULL. On success
- * *ret_config is the caller's to destroy; otherwise -1 and at least one mistake (none: no memory is left).
- * mistakes is zeroed by the caller and finished by it in either case. Any thread.
+ * a value is JSON or, for strings, sizes and words, plain text. check: more checks, or NULL. On success the
+ * caller destroys *ret_config. Otherwise this returns -1 and at least one mistake (none: no memory is left).
+ * The caller zeroes mistakes beforehand and finishes it in either case. Any thread.
  */
 int config_load(const char *path, const char *const *sets, size_t n_sets, config_check *check,
         struct config **ret_config, struct config_mistakes *mistakes) MUST_CHECK;
-/* config_load() over size bytes of text (NULL: no file), named name in the mistakes. */
+/* As config_load(), from size bytes of text (NULL: no file), which mistakes call name. */
 int config_parse(const char *name, const void *text, size_t size, const char *const *sets, size_t n_sets,
         config_check *check, struct config **ret_config, struct config_mistakes *mistakes) MUST_CHECK;
 void config_destroy(struct config *config); /* NULL is allowed */
 
-/* A config_check: files to be read exist and are readable; files to be written could be. */
-config_check config_check_files;
+/* A config_check: can the files to be read be read, and the files to be written be written? */
+void config_check_files(const struct config *config, struct config_mistakes *mistakes);
 /* Was the key given, in the file or by --set? */
 bool config_is_given(const struct config *config, const char *key);
 /*
  * Adds a mistake in the value of a key of config_keys, at its place. A key that has one already keeps that
- * one: what follows from a mistake is not worth telling.
+ * one, since a further mistake probably follows from it.
  */
 void config_mistake_at(const struct config *config, struct config_mistakes *mistakes, const char *key,
         const char *fmt, ...) PRINTF(4, 5);
@@ -224,7 +224,7 @@ int config_policy_check(enum config_sev_type type, uint64_t policy, struct err *
 
 /*
  * A policy as sev.policy takes it for this type: a number, or words ("smt,abi=1.55"). Whether such a guest
- * can be is config_policy_check()'s to say. The error goes on after the name of what holds it, too.
+ * is possible is judged by config_policy_check(). The error, too, goes on after the name of what holds it.
  */
 int config_policy_parse(
         enum config_sev_type type, const char *text, uint64_t *ret_policy, struct err *err) MUST_CHECK;

@@ -69,15 +69,6 @@ int host_kernel_create(struct host **ret_host, struct err *err) MUST_CHECK;
  */
 int host_trace_create(struct host *inner, int fd, struct host **ret_host, struct err *err) MUST_CHECK;
 
-/* ---- the fault injector: the n-th call fails ---- */
-
-/* Counts every call that can fail; fails number nth (from 1; 0: none) with sys, without making it. */
-int host_fault_create(
-        struct host *inner, uint64_t nth, int sys, struct host **ret_host, struct err *err) MUST_CHECK;
-uint64_t host_fault_calls(const struct host *h); /* made so far, the failed one included */
-/* What was failed, for messages of tests: "ioctl KVM_CREATE_VM"; "" if nothing yet. */
-const char *host_fault_name(const struct host *h);
-
 /* ---- names, for the trace, errors and tests ---- */
 
 /* "KVM_CREATE_VM" or NULL if the request is not one that vmm or its platform knows. */

@@ -8,6 +8,15 @@
 
 #include "vmm/call.h"
 
+/* A status code of the firmware. */
+struct call_fw_code {
+	uint32_t code;
+	const char *name;    /* "POLICY_FAILURE" */
+	const char *meaning; /* half a sentence */
+};
+/* The row of a code; a row for unknown codes, never NULL. */
+const struct call_fw_code *call_fw_code_find(uint32_t code);
+
 /* "CALL: Input/output error (EIO), firmware code 0x7, POLICY_FAILURE: ..."; fw 0: it was not asked. Returns
  * -1. */
 int call_firmware_refused(struct err *err, const char *call, int sys, uint32_t fw);

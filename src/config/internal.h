@@ -76,8 +76,8 @@ int config_value_text_check(const json_t *string, struct err *err) MUST_CHECK;
 
 /* ---- check.c ---- */
 
-/* What only several keys together show. */
-config_check config_check_between;
+/* Finds the mistakes that only several keys together show. */
+void config_check_between(const struct config *config, struct config_mistakes *mistakes);
 
 /* ---- load.c, text.c: what is being read ---- */
 

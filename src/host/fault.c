@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "fault.h"
 #include "names.h"
 
 struct host_fault {

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "vmm/launch.h"
+#include "plan.h"
 
 static void fill_hash(struct abi_hash *hash, struct abi_efi_guid guid, const void *data, size_t size_bytes)
 {

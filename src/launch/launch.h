@@ -52,6 +52,9 @@ struct launch {
 /* facts_gather() for this launch. */
 void launch_ask_facts(const struct launch *launch, struct facts *ret_facts);
 
+/* For tests. Zeroed for a plain guest. */
+const struct launch_digest *launch_digest_of(const struct launch *launch);
+
 /* One incarnation in the making. */
 struct launch_work {
 	struct launch *launch;
@@ -78,14 +81,46 @@ extern const struct launch_row launch_rows_none[], launch_rows_sev[], launch_row
 const struct launch_row *launch_rows(enum config_sev_type type);
 const char *launch_state_name(enum launch_state state);
 
-/* ---- steps.c: steps that generations share ---- */
+/* ---- steps.c: steps that generations share; each returns 0, or -1 with err set ---- */
 
-launch_step_fn launch_open_device, launch_join_cgroup, launch_create_vm, launch_init, launch_add_vcpus;
-/* ---- step_sev.c ---- */
-launch_step_fn launch_sev_pin_memory, launch_sev_start, launch_sev_update, launch_sev_update_vmsa,
-        launch_sev_measure, launch_sev_secret, launch_sev_finish;
-/* ---- step_snp.c ---- */
-launch_step_fn launch_snp_own_memory, launch_snp_start, launch_snp_update, launch_snp_finish;
+/* Opens /dev/sev, once a launch. */
+int launch_open_device(struct launch_work *work, struct err *err) MUST_CHECK;
+/* Moves this process into the cgroup that the configuration names, if it names one. */
+int launch_join_cgroup(struct launch_work *work, struct err *err) MUST_CHECK;
+/* Makes the VM and its memory. */
+int launch_create_vm(struct launch_work *work, struct err *err) MUST_CHECK;
+/* Makes the guest's context, which takes an ASID. */
+int launch_init(struct launch_work *work, struct err *err) MUST_CHECK;
+/* Adds the vCPUs and gives them the registers of the measured VMSAs. */
+int launch_add_vcpus(struct launch_work *work, struct err *err) MUST_CHECK;
+
+/* ---- step_sev.c: the steps of SEV and SEV-ES ---- */
+
+/* Pins guest memory, which the firmware encrypts where it lies. */
+int launch_sev_pin_memory(struct launch_work *work, struct err *err) MUST_CHECK;
+/* LAUNCH_START, with the guest owner's session if there is one. */
+int launch_sev_start(struct launch_work *work, struct err *err) MUST_CHECK;
+/* LAUNCH_UPDATE_DATA for each item of the plan. */
+int launch_sev_update(struct launch_work *work, struct err *err) MUST_CHECK;
+/* LAUNCH_UPDATE_VMSA for all vCPUs of a SEV-ES guest. */
+int launch_sev_update_vmsa(struct launch_work *work, struct err *err) MUST_CHECK;
+/* LAUNCH_MEASURE; the measurement goes to the file of sev.measurement. */
+int launch_sev_measure(struct launch_work *work, struct err *err) MUST_CHECK;
+/* LAUNCH_SECRET with the guest owner's secret, which may be waited for. */
+int launch_sev_secret(struct launch_work *work, struct err *err) MUST_CHECK;
+/* LAUNCH_FINISH. */
+int launch_sev_finish(struct launch_work *work, struct err *err) MUST_CHECK;
+
+/* ---- step_snp.c: the steps of SEV-SNP ---- */
+
+/* Makes all guest memory private, and has the guest's wishes for shared pages reported to vmm. */
+int launch_snp_own_memory(struct launch_work *work, struct err *err) MUST_CHECK;
+/* SNP_LAUNCH_START. */
+int launch_snp_start(struct launch_work *work, struct err *err) MUST_CHECK;
+/* SNP_LAUNCH_UPDATE for each item of the plan, except for the VMSAs. */
+int launch_snp_update(struct launch_work *work, struct err *err) MUST_CHECK;
+/* SNP_LAUNCH_FINISH, with the ID block if there is one. KVM measures the VMSAs here. */
+int launch_snp_finish(struct launch_work *work, struct err *err) MUST_CHECK;
 
 /* ---- vcpu_state.c: the registers that KVM builds a measured VMSA from ---- */
 

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "vmm/launch.h"
+#include "plan.h"
 
 struct known {
 	const char *name;

@@ -1,10 +1,33 @@
 /*
- * plan: what the makers of plans share. Any thread; a plan belongs to who makes it.
+ * plan: what the makers of plans share. Any thread; a plan belongs to the one who makes it.
  */
-#ifndef VMM_LAUNCH_PLAN_H
-#define VMM_LAUNCH_PLAN_H
+#ifndef VMM_LAUNCH_PLAN_MAKERS_H
+#define VMM_LAUNCH_PLAN_MAKERS_H
 
-#include "vmm/launch.h"
+#include "vmm/launch/plan.h"
+
+/* ---- what the items are made of ---- */
+
+/*
+ * Reads the tables of an image of any content. An image without them is not an error here (has_table is
+ * false); a table that contradicts itself is ERR_USAGE.
+ */
+int launch_ovmf_parse(
+        const void *image, size_t image_bytes, struct launch_ovmf *ret_ovmf, struct err *err) MUST_CHECK;
+
+#define LAUNCH_RESET_EIP 0xfffffff0u /* of the boot processor */
+
+void launch_vmsa_fill(const struct launch_vmsa *from, struct abi_vmsa *ret_vmsa);
+
+/*
+ * The table that the firmware compares with what fw_cfg hands it. The kernel's hash is that of the file:
+ * setup header and kernel go to the guest unchanged, and joined they are the file again. cmdline is hashed
+ * with its NUL; no initrd (NULL, 0) hashes as empty. crypto_load() must have succeeded.
+ */
+void launch_hashes_fill(const void *kernel, size_t kernel_bytes, const void *initrd, size_t initrd_bytes,
+        const char *cmdline, struct abi_hashes *ret_hashes);
+
+/* ---- the makers ---- */
 
 /* What a generation's maker is given; layout holds the guest's memory. */
 struct launch_inputs {
@@ -19,7 +42,7 @@ int launch_plan_snp(struct launch_plan *plan, const struct launch_inputs *inputs
 
 void launch_plan_add(struct launch_plan *plan, struct launch_item item);
 void launch_plan_add_firmware(struct launch_plan *plan, const struct launch_inputs *inputs);
-/* Is the range RAM below 4 GiB? The error's text begins with its verb. */
+/* Is the range RAM below 4 GiB? The error's text begins with a verb; the caller puts the subject in front. */
 int launch_plan_check_ram(
         const struct launch_inputs *inputs, uint64_t start, uint64_t size_bytes, struct err *err) MUST_CHECK;
 /* One VMSA a vCPU; needs the address in the image at which application processors start. */

@@ -3,7 +3,7 @@
  * the way processors are. Any thread; no state.
  * Law: APM volume 2, table B-4 (layout) and 14.1.3 (reset); kernel sev_es_sync_vmsa(), svm_set_cr4().
  */
-#include "vmm/launch.h"
+#include "plan.h"
 
 #define FIELD(name, value) \
 	{ \

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../../src/cli/measure.h"
+#include "../../src/launch/plan.h"
 #include "fuzz.h"
 
 static json_t *make_measurement(void)

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "../../src/launch/plan.h"
 #include "fuzz.h"
 #include "vmm/launch.h"
 

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
+#include "../../src/host/fault.h"
+#include "../../src/launch/launch.h"
 #include "support/cache.h"
 #include "support/folder.h"
 #include "unit/launch/bench.h"

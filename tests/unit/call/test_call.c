@@ -1,6 +1,7 @@
 #include <sys/stat.h>
 
 #include "../../../src/call/node.h"
+#include "../../../src/host/fault.h"
 #include "support/host_script.h"
 #include "support/test.h"
 #include "vmm/call.h"

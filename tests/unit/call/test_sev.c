@@ -1,6 +1,7 @@
 /* The firmware's commands as the kernel gets them, and how its refusals read. */
 #include <sys/ioctl.h>
 
+#include "../../../src/call/firmware.h"
 #include "support/host_script.h"
 #include "support/test.h"
 #include "vmm/call.h"

@@ -1,5 +1,6 @@
 #include <linux/kvm.h>
 
+#include "../../../src/host/fault.h"
 #include "support/host_script.h"
 #include "support/test.h"
 

@@ -1,4 +1,5 @@
 /* Failures by force: every firmware command with every code, every host call with an errno. */
+#include "../../../src/host/fault.h"
 #include "bench.h"
 
 static struct bench bench;

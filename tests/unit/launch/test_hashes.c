@@ -1,4 +1,5 @@
 /* Expected values: the tables that virtee/sev-snp-measure 0.0.13 builds from the same inputs. */
+#include "../../../src/launch/plan.h"
 #include "support/test.h"
 
 #include "vmm/launch.h"

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "../../../src/launch/launch.h"
 #include "bench.h"
 #include "support/folder.h"
 

@@ -1,3 +1,4 @@
+#include "../../../src/launch/plan.h"
 #include "image.h"
 
 #include "vmm/launch.h"

@@ -1,4 +1,5 @@
 /* Expected values: the save areas that virtee/sev-snp-measure 0.0.13 builds (its --dump-vmsa), by SHA-256. */
+#include "../../../src/launch/plan.h"
 #include "support/test.h"
 
 #include "vmm/launch.h"

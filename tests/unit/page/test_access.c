@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "../../../src/host/fault.h"
 #include "support/test.h"
 #include "vmm/page.h"
 

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 
+#include "../../../src/host/fault.h"
 #include "support/guest.h"
 
 #define RUNS 50

@@ -1,6 +1,7 @@
 /*
  * Guests that do what no guest should. vmm must answer, go on, and see them power off or crash.
  */
+#include "../../../src/host/fault.h"
 #include "support/guest.h"
 
 static struct host *real, *host; /* the second counts the calls of the first, of which most are exits */
