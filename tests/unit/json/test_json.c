@@ -79,6 +79,41 @@ static void test_document_with_a_missing_part_is_none(void **state)
 	assert_int_equal(err.kind, ERR_FAILED);
 }
 
+/* jansson's allocations from the one with the number fail_at on give nothing. */
+static unsigned allocations, fail_at;
+
+static void *failing_malloc(size_t size)
+{
+	return ++allocations >= fail_at ? NULL : malloc(size);
+}
+
+static json_t *make_document(void)
+{
+	json_t *list = json_array();
+
+	json_doc_append(&list, json_doc_policy(CONFIG_SEV_ES, 5));
+	json_doc_append(&list, json_doc_tcb(1, ATTEST_TCB_TURIN));
+	json_doc_append(&list, json_doc_text("words"));
+	return json_pack("{s:o, s:o}", "list", list, "digest", json_doc_bytes("abc", 3));
+}
+
+static void test_document_without_memory_is_none(void **state)
+{
+	auto_json json_t *whole = make_document(), *made = NULL;
+	unsigned failures = 0;
+
+	assert_non_null(whole);
+	json_set_alloc_funcs(failing_malloc, free);
+	for (fail_at = 1; !made && fail_at < 1000; fail_at++) {
+		allocations = 0;
+		made = make_document();
+		failures += !made;
+	}
+	json_set_alloc_funcs(malloc, free);
+	assert_true(failures > 20);
+	assert_true(json_equal(made, whole));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -88,6 +123,7 @@ int main(void)
 	        cmocka_unit_test(test_policy_has_the_words_of_the_configuration),
 	        cmocka_unit_test(test_tcb_of_milan_has_no_fmc),
 	        cmocka_unit_test(test_document_with_a_missing_part_is_none),
+	        cmocka_unit_test(test_document_without_memory_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
