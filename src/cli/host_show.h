@@ -18,6 +18,36 @@ struct cli_host_offer {
 	struct facts facts;
 };
 
+/* ---- what both ways of printing it need (host_offer.c) ---- */
+
+struct cli_host_generation {
+	const char *name, *key; /* for people and for tools */
+	uint32_t cpuid;         /* its bit in CPUID 8000001F EAX */
+	unsigned vm_type;
+	enum facts_asid_kind asids;
+};
+
+#define CLI_HOST_GENERATIONS 3
+extern const struct cli_host_generation cli_host_generations[CLI_HOST_GENERATIONS];
+
+/* Does KVM offer the generation with this index? */
+bool cli_host_offers(const struct facts *facts, size_t i);
+/*
+ * Returns why KVM does not offer a generation that the processor has; NULL if KVM offers it, or if the reason
+ * cannot be seen.
+ */
+const char *cli_host_why_not(const struct facts *facts, size_t i);
+enum attest_tcb_layout cli_host_tcb_layout(const struct facts *facts);
+/* Returns the name of a platform's state; NULL if the specification does not name the state. */
+const char *cli_host_state_name(uint8_t state);
+/*
+ * Writes the VCEK's address, which depends on the product and the reported TCB. It is "" if the chip has no
+ * SEV-SNP.
+ */
+void cli_host_vcek_url(const struct cli_host_offer *offer, char ret_url[static ATTEST_URL_BYTES]);
+
+/* ---- printing ---- */
+
 void cli_host_print_words(const struct cli_host_offer *offer);
 int cli_host_print_json(const struct cli_host_offer *offer, struct err *err) MUST_CHECK;
 
