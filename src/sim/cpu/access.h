@@ -1,7 +1,7 @@
 /*
- * access: reading and writing guest memory from an instruction (mmu.c). The inline functions are the fast
- * path. seg is the segment of the address, which decides between #GP and #SS; everything here may raise #PF,
- * #GP, #SS and #AC, and may leave with an exit.
+ * access: reading and writing guest memory from an instruction (mmu.c, device.c). The inline functions are
+ * the fast path. seg is the segment of the address, which decides between #GP and #SS; everything here may
+ * raise #PF, #GP, #SS and #AC, and may leave with an exit.
  */
 #ifndef CPU_ACCESS_H
 #define CPU_ACCESS_H
@@ -36,6 +36,10 @@ void cpu_rmw_abandon(struct cpu *cpu);
 u64 cpu_sys_read(struct cpu *cpu, u64 linear, unsigned size);
 void cpu_sys_write(struct cpu *cpu, u64 linear, unsigned size, u64 value);
 
+/* ---- devices (device.c) ---- */
+
+/* An access of up to 8 bytes to a place where there is no memory. Returns what was read. */
+u64 cpu_device_access(struct cpu *cpu, bool write, u64 gpa, unsigned size, u64 value);
 /*
  * Device accesses of an instruction are kept, so that it can run again from its start after an exit. This
  * takes the next one; true if an earlier run made it, and (*ret)->data is its result then.

@@ -41,7 +41,9 @@ EACH_CONDITION(JCC)
 #define JCC_ROW(cc) jcc_##cc,
 cpu_op_fn *const cpu_jcc[16] = {EACH_CONDITION(JCC_ROW)};
 
-/* A bad target leaves the stack as it was; what is wrong with the stack comes first. */
+/*
+ * If the target is bad, the stack stays as it was. A fault of the stack is found before one of the target.
+ */
 static void call(struct cpu *cpu, const struct cpu_op *op, u64 target)
 {
 	u64 from = REG_RIP;

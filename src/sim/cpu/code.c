@@ -1,8 +1,27 @@
 /*
- * code: the cache of decoded basic blocks. Each vCPU has its own, so nothing here is shared. Its own writes
- * to a page with code are seen at once (cpu_code_written, by the slow path of the TLB); what another vCPU or
- * the VMM writes is seen by comparing the bytes again after every event that orders such writes
- * (cpu_code_serialize).
+ * code: the cache of decoded blocks. A block is a run of instructions up to a branch, at most BLOCK_MAX, in
+ * one page; an instruction that crosses pages is a block of its own. Each vCPU has its own cache, so nothing
+ * here is shared.
+ *
+ *    CS:RIP, linear                          guest-physical address and mode
+ *         |                                             |
+ *         v                                             v
+ *    +----------+  not there    cpu_exec_     +--------------------+  not there   decode_run()
+ *    |  jumps   | ----------->  translate() ->|  hash of blocks    | -----------> puts a block into
+ *    +----------+                             +--------------------+              the arena
+ *         | linear and tag are equal             | are its bytes those in memory?
+ *         v                                      v
+ *       block  <---------------------------------+
+ *
+ *    arena: | block, operations, bytes | block, operations, bytes | ...   when it is full, all is dropped
+ *
+ * The tag of a jump is cpu.exec_tag. It changes with everything that makes jumps stale at once: translations,
+ * the mode, the privilege, and the question whether bytes are current. So nothing has to be searched for.
+ *
+ * Code may be written at any time. A vCPU's own writes are seen at once: the page is slow in its TLB (mmu.c),
+ * and cpu_code_written() drops the page's blocks. Writes of other vCPUs and of the VMM are not told of. They
+ * are found by comparing: cpu_code_serialize() starts a new epoch after each event that orders such writes,
+ * and a block of an older epoch is compared with memory before it runs again.
  */
 #include "decode.h"
 #include "internal.h"
@@ -14,7 +33,7 @@
 #define NO_PAGE     (~(u64)0)
 /* After so many instructions bytes are compared again even if nothing ordered it. */
 #define SERIALIZE_INTERVAL 262144u
-/* How often a waiting loop compares. */
+/* A loop that waits (PAUSE) has bytes compared no more often than this. */
 #define LAZY_INTERVAL 4096u
 
 struct block_ref {
@@ -179,8 +198,7 @@ void cpu_code_written(struct cpu *cpu, u64 gpa, unsigned size)
 
 /* ---- blocks ---- */
 
-/* Gathers up to 15 bytes at linear that may lie in two pages; the second must be there if the first end
- * early. */
+/* Copies 15 bytes at linear, which cross into a second page. That page must be there. */
 static unsigned fetch_crossing(
         struct cpu *cpu, u64 linear, const u8 *host, u8 bytes[static 16], u64 *ret_gpa2)
 {
@@ -195,7 +213,7 @@ static unsigned fetch_crossing(
 	return 15;
 }
 
-/* Does the block still say what memory says? */
+/* Are the bytes that the block was decoded from still those in memory? */
 static bool block_current(struct cpu *cpu, struct cpu_block *block, u64 linear, const u8 *host)
 {
 	u8 bytes[16];
@@ -224,7 +242,9 @@ static unsigned decode_run(const struct cpu *cpu, const u8 *bytes, unsigned size
 	return count;
 }
 
-/* The bytes are copied once: others may write them meanwhile, and operations must be what the kept bytes say.
+/*
+ * The bytes are copied once and then decoded. Another processor may write them meanwhile, and the
+ * operations must be those of the bytes that are kept for comparison.
  */
 static struct cpu_block *block_build(struct cpu *cpu, u64 linear, u64 gpa, const u8 *host)
 {

@@ -17,7 +17,9 @@ struct feature_bit {
 	u32 feature; /* enum cpu_feature; 0: nothing to obey */
 };
 
-/* All feature bits that are implemented; those with a feature are refused (#UD or reserved) when not offered.
+/*
+ * All feature bits that are implemented. If a bit has a feature of ours and the table does not offer it,
+ * its instructions are #UD and its control bits are reserved.
  */
 /* clang-format off */
 static const struct feature_bit feature_bits[] = {
@@ -103,7 +105,7 @@ static const struct kvm_cpuid_entry2 *find(const struct cpu *cpu, u32 leaf, u32 
 	return NULL;
 }
 
-/* In the legacy and the compact form x87 and SSE, which are all there is, take the same room. */
+/* There is nothing but x87 and SSE, and they take the same room in the legacy and in the compact form. */
 #define XSAVE_BYTES   0x240u
 #define D1_EAX_XSAVEC (1u << 1)
 #define D1_EAX_XSAVES (1u << 3)
@@ -191,7 +193,7 @@ int cpu_set_cpuid(struct cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint3
 	cpu->mxcsr_mask = 0xffff | (regs[ECX] >> 7 & 1 ? MXCSR_MM : 0);
 	cpu_cpuid_query(cpu, 0, 0, regs);
 	cpu->amd = is_amd(regs);
-	/* Blocks were decoded for other features. */
+	/* The blocks were decoded for other features. */
 	cpu_code_serialize(cpu);
 	cpu_code_forget_blocks(cpu);
 	return 0;
@@ -199,7 +201,7 @@ int cpu_set_cpuid(struct cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint3
 
 /* ---- what can be offered ---- */
 
-/* Of these the host's own instructions do the work. */
+/* The host's own instructions do the work of these, so the host must have them. */
 #define HOST_COMPUTED \
 	(FEATURE_SSSE3 | FEATURE_SSE41 | FEATURE_SSE42 | FEATURE_AES | FEATURE_PCLMUL | FEATURE_SHA)
 

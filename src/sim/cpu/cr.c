@@ -50,7 +50,7 @@ void cpu_pdptes_load(struct cpu *cpu)
 		memcpy(cpu->pdpte, entries, sizeof(entries));
 }
 
-/* A write to a control register that would give PAE paging reads the entries first; bad ones refuse it. */
+/* If the write turns PAE paging on, the four entries are read first, and bad entries refuse the write. */
 static void pdptes_check(struct cpu *cpu, u64 cr0, u64 cr3, u64 cr4, u64 efer)
 {
 	u64 entries[4];
@@ -62,7 +62,7 @@ static void pdptes_check(struct cpu *cpu, u64 cr0, u64 cr3, u64 cr4, u64 efer)
 	memcpy(cpu->pdpte, entries, sizeof(entries));
 }
 
-/* Paging goes on with EFER.LME: long mode begins; off: it ends. */
+/* With EFER.LME, long mode begins when paging is turned on, and ends when it is turned off. */
 static u64 long_mode_switch(struct cpu *cpu, u64 old, u64 value)
 {
 	if (!((old ^ value) & CR0_PG) || !(cpu->efer & EFER_LME))
@@ -121,7 +121,7 @@ void cpu_cr4_write(struct cpu *cpu, u64 value)
 	cpu_mode_changed(cpu);
 }
 
-/* A register that does not exist is #UD, whoever asks. */
+/* A register that does not exist is #UD at every privilege. */
 static void cr_check(struct cpu *cpu, unsigned number)
 {
 	if (number > 8 || !(0x11d >> number & 1))
@@ -169,7 +169,7 @@ void op_lmsw(struct cpu *cpu, const struct cpu_op *op)
 
 	require_cpl0(cpu);
 	value = cpu_rm_read(cpu, op, 2) & 0xf;
-	/* PE can be set, never cleared. */
+	/* LMSW can set PE but not clear it. */
 	cpu_cr0_write(cpu, (cpu->cr0 & ~(u64)0xe) | value);
 }
 

@@ -97,8 +97,9 @@ static bool debugger_takes(const struct cpu *cpu)
 }
 
 /*
- * Before the instruction, which the guest's handler goes on past with RF. What the debugger takes is not
- * delivered, so it leaves RF alone: the same breakpoint is met again unless the debugger moves it.
+ * Called before the instruction. The guest's handler sets RF to get past the breakpoint. A #DB that the
+ * debugger takes is not delivered and leaves RF alone, so the same breakpoint is met again unless the
+ * debugger moves it.
  */
 static _Noreturn void raise_debug(struct cpu *cpu, u64 dr6)
 {
@@ -143,8 +144,10 @@ void cpu_debug_after(struct cpu *cpu, const struct cpu_op *op, bool step)
 {
 	u64 dr6 = cpu->debug_hits | (step ? DR6_STEP : 0);
 
-	/* Behind a load of SS traps wait, or are lost (the step); behind STI only interrupts do. An INT n
-	 * goes first: cpu_debug_behind_int(). */
+	/*
+	 * After a load of SS, breakpoint traps wait for one instruction, and the single-step trap is lost.
+	 * After STI only interrupts wait. An INT n is delivered first: see cpu_debug_behind_int().
+	 */
 	if (!dr6 || (cpu->shadow && op->fn != op_sti) || cpu->event.kind != CPU_EVENT_NONE)
 		return;
 	if (cpu->exit == CPU_EXIT_HLT && cpu->debugger.ask & CPU_DEBUG_STEP) /* that is exit enough */

@@ -329,7 +329,9 @@ static bool refused(const struct decoder *d, const struct row *row, const struct
 
 static void decode_finish(struct decoder *d, const struct row *row, unsigned offset, struct cpu_op *op)
 {
-	/* A near branch of 16 bits, which 64-bit mode has on AMD's processors, goes the way of other modes.
+	/*
+	 * On AMD's processors 64-bit mode has near branches of 16 bits. They are executed as in the other
+	 * modes.
 	 */
 	bool narrow = row->flags & ROW_F64 && op->size == 2 && !(op->flags & OP_MEM);
 

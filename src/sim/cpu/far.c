@@ -9,7 +9,10 @@ static _Noreturn void refuse(struct cpu *cpu, u8 vector, u16 selector)
 	cpu_raise_error(cpu, vector, selector & ~3u);
 }
 
-/* Reads the descriptor of a code segment; #GP unless it is one, usable in this mode, and present. */
+/*
+ * Reads the descriptor of a code segment. Raises #GP or #NP unless it is one, is usable in this mode and
+ * is present.
+ */
 void cpu_code_descriptor(struct cpu *cpu, u16 selector, u32 ext, struct cpu_seg *ret, u64 *ret_linear)
 {
 	u64 descriptor[2];
@@ -117,8 +120,10 @@ static struct gate gate_enter(
 	return gate;
 }
 
-/* Through a gate to a more privileged level: onto the stack of the TSS, with the old one and parameters
- * pushed. */
+/*
+ * A call through a gate to a more privileged level: it changes to the stack that the TSS names, and pushes
+ * the old stack pointer and the parameters there.
+ */
 static void gate_call_inner(struct cpu *cpu, const struct gate *gate, const struct cpu_seg *cs)
 {
 	u32 cpl = SEG_DPL(cs->attr);
@@ -246,7 +251,7 @@ void op_call_far_indirect(struct cpu *cpu, const struct cpu_op *op)
 
 /* ---- returns ---- */
 
-/* The stack segment of the less privileged level that a return goes to. */
+/* Loads the stack segment of the less privileged level that a return goes to. */
 static struct cpu_seg outer_stack(struct cpu *cpu, u16 selector, u32 cpl, const struct cpu_seg *cs)
 {
 	u64 descriptor[2], linear;

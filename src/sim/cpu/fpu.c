@@ -108,7 +108,7 @@ static void fxsave_check(struct cpu *cpu, u64 linear)
 {
 	if (cpu->cr0 & (CR0_EM | CR0_TS))
 		cpu_raise(cpu, EXC_NM);
-	/* Alignment checking is for the words of the area. */
+	/* Alignment is checked for each word of the area, not for the area. */
 	if (linear % 4 && cpu_alignment_checked(cpu))
 		cpu_raise_error(cpu, EXC_AC, 0);
 	if (linear % 16)
@@ -129,7 +129,7 @@ void op_fxsave(struct cpu *cpu, const struct cpu_op *op)
 	u8 area[512] = {0};
 
 	fxsave_check(cpu, linear);
-	/* Of the whole area the last byte is looked at first. */
+	/* The processor looks at the last byte of the area first. */
 	cpu_mem_probe(cpu, linear + 511, 1, ACCESS_WRITE, op->seg);
 	cpu_fxsave_write(cpu, area, op->flags & OP_REXW, mode_is(cpu, MODE_64));
 	/* What lies behind the last register is not written. */

@@ -7,7 +7,7 @@
 
 enum other { OTHER_REG, OTHER_IMM };
 
-/* The operand that is no register or memory operand. */
+/* The second operand: the register in ModRM, or the immediate. */
 ALWAYS u64 other_operand(struct cpu *cpu, const struct cpu_op *op, unsigned size, enum other other)
 {
 	return other == OTHER_REG ? reg_get(cpu, op->reg, size) : zero_extend(op->imm, size);
@@ -210,7 +210,7 @@ static bool pair_exchange(struct cpu *cpu, void *memory, unsigned size, u64 *old
 
 	*old_low = REG_RAX;
 	*old_high = REG_RDX;
-	/* The compiler's own would call a library where the build machine might lack CMPXCHG16B. */
+	/* The compiler's own function would call a library if the build machine might lack CMPXCHG16B. */
 	if (size == 8)
 		__asm__ volatile("lock cmpxchg16b %1"
 		                 : "=@ccz"(equal), "+m"(*(u64(*)[2])memory), "+a"(*old_low), "+d"(*old_high)

@@ -22,7 +22,10 @@ ALWAYS void cf_from_bit(struct cpu *cpu, u64 a, u64 bit)
 	flag_cf_set(cpu, a >> bit & 1);
 }
 
-/* A bit offset in a register reaches beyond the operand: whole operands away from its address. */
+/*
+ * The address of the operand that holds the bit. A bit number in a register may reach beyond the memory
+ * operand, by whole operands and in both directions.
+ */
 ALWAYS u64 bit_linear(struct cpu *cpu, const struct cpu_op *op, u64 index, unsigned size, enum access access)
 {
 	unsigned shift = size == 2 ? 4 : size == 4 ? 5 : 6;
@@ -138,7 +141,7 @@ static void zf_set(struct cpu *cpu, bool zf)
 	flags_arith_set(cpu, (flags_arith(cpu) & ~FLAG_ZF) | (zf ? FLAG_ZF : 0));
 }
 
-/* A source of 0 leaves the destination alone: documented by AMD, done by all. */
+/* With a source of 0 the destination keeps its value. AMD documents it, and all processors do it. */
 void op_bsf(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 source = cpu_rm_read(cpu, op, op->size);

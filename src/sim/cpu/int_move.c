@@ -121,7 +121,10 @@ ALWAYS void movsx16_m(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 }
 HANDLERS_WIDE_RM(movsx16);
 
-/* Without REX.W it just moves; the memory operand has 32 bits whatever the register takes of it. */
+/*
+ * Without REX.W, MOVSXD is a plain move. The memory operand always has 32 bits, even if a 16-bit register
+ * takes only half of them.
+ */
 ALWAYS void movsxd_r(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
 	reg_set(cpu, op->reg, size, sign_extend(reg_get(cpu, op->rm, 4), 4));
@@ -282,7 +285,7 @@ EACH_CONDITION(CONDITION)
 #define CONDITION_ROW(cc) {setcc_r_##cc, setcc_m_##cc, cmov_##cc},
 static cpu_op_fn *const conditions[16][3] = {EACH_CONDITION(CONDITION_ROW)};
 
-/* The decoder puts the function in by condition. */
+/* The decoder asks for the handler of a condition and puts it into the operation. */
 cpu_op_fn *cpu_condition_handler(enum cpu_condition what, unsigned cc)
 {
 	return conditions[cc & 15][what];
@@ -360,7 +363,7 @@ void op_nop(struct cpu *cpu, const struct cpu_op *op)
 {
 }
 
-/* A loop that waits for another processor ends up here: what that one wrote may be code. */
+/* A loop that waits for another processor executes PAUSE, and what that processor wrote may be code. */
 void op_pause(struct cpu *cpu, const struct cpu_op *op)
 {
 	cpu_code_serialize_lazily(cpu);

@@ -93,7 +93,7 @@ void cpu_new_stack_commit(struct cpu *cpu, const struct new_stack *stack)
 
 #define PROTECTED_CLEAR (FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM)
 
-/* clear: flags that the handler starts without. */
+/* clear: the flags that are clear when the handler starts. */
 static void delivered(struct cpu *cpu, u64 clear)
 {
 	bool soft = cpu->event.kind == CPU_EVENT_SOFT;
@@ -240,7 +240,7 @@ void cpu_deliver(struct cpu *cpu)
 
 /* ---- INT n, INT3, INTO, INT1: traps, behind the instruction ---- */
 
-/* A fault of the delivery is reported at the instruction itself: soft_len takes rip back to it. */
+/* If the delivery faults, the fault is reported at the INT instruction: soft_len takes rip back to it. */
 static void raise_soft(struct cpu *cpu, const struct cpu_op *op, u8 vector, enum cpu_event_kind kind)
 {
 	REG_RIP += op->next;
@@ -250,7 +250,7 @@ static void raise_soft(struct cpu *cpu, const struct cpu_op *op, u8 vector, enum
 
 void op_int(struct cpu *cpu, const struct cpu_op *op)
 {
-	/* Without VME, INT n in virtual 8086 mode is the monitor's to do. */
+	/* Without VME, INT n in virtual 8086 mode is #GP, and the guest's monitor does the rest. */
 	if (cpu->mode & MODE_VM && (cpu->rflags_rest & FLAG_IOPL) != FLAG_IOPL)
 		cpu_raise_error(cpu, EXC_GP, 0);
 	raise_soft(cpu, op, (u8)op->imm, CPU_EVENT_SOFT);

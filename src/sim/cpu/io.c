@@ -81,7 +81,10 @@ static _Noreturn void leave_for_port(struct cpu *cpu, bool write, u16 port, unsi
 	cpu_leave(cpu, CPU_EXIT_IO);
 }
 
-/* One element of INS from an earlier exit, a device inside, or by an exit that brings several. */
+/*
+ * Takes one element of INS: from an earlier exit, from a device inside the platform, or by an exit that
+ * brings several elements.
+ */
 static u64 ins_element(struct cpu *cpu, const struct cpu_op *op, u64 linear, u64 left)
 {
 	struct cpu_access *access;
@@ -121,10 +124,16 @@ void op_ins(struct cpu *cpu, const struct cpu_op *op)
 	string_leave(cpu, op, left == 0, budget);
 }
 
-/* One exit an element, as KVM does it: what a device was sent must not have been read ahead. */
+/*
+ * As in KVM, each element of OUTS is an exit of its own, so that no element is read before the device got
+ * the one before.
+ */
 static void outs_element(struct cpu *cpu, const struct cpu_op *op, u64 linear)
 {
-	/* The read comes first, also when repeated: from a device it is in the log itself. */
+	/*
+	 * The element is read first, also when the instruction is repeated after an exit. If it came from
+	 * a device, that access is in the log, too.
+	 */
 	u64 value = cpu_mem_read_slow(cpu, linear, op->size, op->seg);
 	struct cpu_access *access;
 

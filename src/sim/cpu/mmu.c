@@ -1,15 +1,36 @@
 /*
- * mmu: what the software TLB does not serve at once: misses, page crossings, devices, pages with code, and
- * the repetition of device accesses after an exit. The vCPU's thread.
+ * mmu: from a linear address of the guest to bytes, when the software TLB's fast path (access.h) cannot do
+ * it. The vCPU's thread.
+ *
+ *              entry = tlb_now[bits 12 to 20 of the linear address]
+ *
+ *    linear ---> entry.read or entry.write, the tag: 63             12 11        2  1  0
+ *                                                   | linear page    |    0     | S  N |
+ *      |          is the tag the page of the access's last byte?
+ *      |
+ *      +-- yes ---> entry.host + linear: one load or store of the host. This is the fast path.
+ *      +-- no ----> here. Which of these is it?
+ *
+ *    N, or another page    translate() walks the page tables, and the entry is filled: "a miss"
+ *    S (TLB_SLOW)          the page is translated, but each access must pass here, because ...
+ *                            no memory is there, or it is read-only: a device answers, or an exit
+ *                            it holds code: the blocks of it must be dropped when it is written (code.c)
+ *                            alignment is checked, or a breakpoint is armed
+ *    two pages             each part by itself, after both pages were found to be there
+ *
+ * An entry for reading makes no entry for writing where the first write has to be seen: with a dirty log, and
+ * with memory encryption. There is a set of entries for each way in which privilege is checked (enum
+ * tlb_set), so that a change of CPL costs nothing; cpu.tlb_now is the set in use.
  */
 #include <pthread.h>
 
 #include "debug.h"
 #include "walk.h"
 
-#define PORT_7E 0x7e /* see KVM_X86_QUIRK_OUT_7E_INC_RIP */
-
-/* LOCK on what the host cannot do atomically: devices, misaligned and page-crossing operands. */
+/*
+ * Held for LOCK where the host has no atomic operation: for devices, and for operands that are misaligned
+ * or cross pages.
+ */
 static pthread_mutex_t bus_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- translations ---- */
@@ -60,7 +81,7 @@ static struct walk translate(struct cpu *cpu, u64 linear, enum access access)
 	return walk;
 }
 
-/* The page that the walk led to; NULL: no memory. */
+/* The host address of the page that the walk led to; NULL: there is no memory. */
 static u8 *page_host(
         struct cpu *cpu, const struct cpu_slot *slot, const struct walk *walk, enum access access)
 {
@@ -122,13 +143,16 @@ static struct cpu_tlb_entry *tlb_walk(struct cpu *cpu, u64 linear, enum access a
 	return e;
 }
 
-/* Looks the page up, in the tables if need be; raises #PF. The entry says whether it may be used directly. */
+/*
+ * Returns the entry of the page, and walks the page tables for it if need be; raises #PF. The tags of the
+ * entry say whether the page may be accessed directly.
+ */
 static struct cpu_tlb_entry *tlb_fill(struct cpu *cpu, u64 linear, enum access access)
 {
 	struct cpu_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
 	u64 tag = access == ACCESS_WRITE ? e->write : e->read;
 
-	/* A slow write is walked again: the page may have lost its code. */
+	/* A write to a slow page walks again, because the page may have no code any more. */
 	if ((tag & ~(u64)TLB_SLOW) == PAGE_OF(linear) &&
 	        !(tag & TLB_SLOW && access == ACCESS_WRITE && !(e->gpa & GPA_NO_RAM)))
 		return e;
@@ -161,97 +185,6 @@ const u8 *cpu_exec_translate(struct cpu *cpu, u64 linear, u64 *ret_gpa)
 	return e->host ? e->host + (linear & 0xfff) : NULL;
 }
 
-/* ---- devices ---- */
-
-void cpu_access_forget(struct cpu *cpu)
-{
-	cpu->accesses = cpu->accesses_used = 0;
-	cpu->access_waits = false;
-	cpu->ins_ready = cpu->ins_taken = 0;
-}
-
-/* The next access of the instruction; true if it was made before an exit already: data is its result. */
-bool cpu_access_repeated(struct cpu *cpu, struct cpu_access **ret)
-{
-	u64 id = cpu_icount(cpu);
-
-	if (cpu->access_id != id) {
-		cpu_access_forget(cpu);
-		cpu->access_id = id;
-	}
-	if (cpu->accesses_used < cpu->accesses) {
-		*ret = &cpu->access[cpu->accesses_used++];
-		return true;
-	}
-	if (cpu->accesses == CPU_ACCESS_MAX)
-		cpu_leave_failed(cpu, "an instruction with too many device accesses", 0);
-	*ret = &cpu->access[cpu->accesses++];
-	cpu->accesses_used++;
-	return false;
-}
-
-/* What a device raised is taken behind the instruction, not at the block's end. */
-static void device_raised(struct cpu *cpu)
-{
-	if (cpu->op && atomic_load_explicit(&cpu->pending, memory_order_relaxed) & cpu->accept)
-		cpu->op_end = cpu->op + 1;
-}
-
-static u64 device_access(struct cpu *cpu, bool write, u64 gpa, unsigned size, u64 value)
-{
-	struct cpu_access *access;
-
-	/* KVM cannot emulate an access that the processor makes to deliver an event. */
-	if (cpu->event.kind != CPU_EVENT_NONE) {
-		cpu->exit_info.delivery.write = write;
-		cpu->exit_info.delivery.gpa = gpa;
-		cpu_leave(cpu, CPU_EXIT_DELIVERY);
-	}
-	if (cpu_access_repeated(cpu, &access))
-		return access->data;
-	access->data = write ? value : 0;
-	if (cpu->bus->mmio && cpu->bus->mmio(cpu->ctx, write, gpa, size, &access->data)) {
-		device_raised(cpu);
-		return access->data;
-	}
-	cpu->exit_info.mmio.write = write;
-	cpu->exit_info.mmio.gpa = gpa;
-	cpu->exit_info.mmio.size = (u8)size;
-	memset(cpu->exit_info.mmio.data, 0, 8);
-	store_le(cpu->exit_info.mmio.data, size, access->data);
-	cpu->access_waits = true;
-	cpu_leave(cpu, CPU_EXIT_MMIO);
-}
-
-void cpu_port_access(struct cpu *cpu, bool write, u16 port, unsigned size, u64 *value)
-{
-	struct cpu_access *access;
-
-	if (cpu_access_repeated(cpu, &access)) {
-		*value = access->data;
-		return;
-	}
-	access->data = write ? *value : 0;
-	if (cpu->bus->io && cpu->bus->io(cpu->ctx, write, port, size, &access->data)) {
-		device_raised(cpu);
-		*value = access->data;
-		return;
-	}
-	cpu->exit_info.io.write = write;
-	cpu->exit_info.io.port = port;
-	cpu->exit_info.io.size = (u8)size;
-	cpu->exit_info.io.count = 1;
-	store_le(cpu->exit_info.io.data, size, access->data);
-	if (write && port == PORT_7E && cpu_bus_has_quirk(cpu->bus, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
-		/* KVM is done with this instruction before its exit. */
-		cpu->op_end = cpu->op + 1;
-		cpu_exit_after(cpu, CPU_EXIT_IO);
-		return;
-	}
-	cpu->access_waits = true;
-	cpu_leave(cpu, CPU_EXIT_IO);
-}
-
 /* ---- reading and writing within a page ---- */
 
 static void page_read(struct cpu *cpu, u64 linear, void *data, unsigned size)
@@ -266,7 +199,7 @@ static void page_read(struct cpu *cpu, u64 linear, void *data, unsigned size)
 	}
 	for (unsigned done = 0; done < size; done += 8) {
 		unsigned part = size - done < 8 ? size - done : 8;
-		u64 value = device_access(cpu, false, PAGE_OF(e->gpa) + (linear & 0xfff) + done, part, 0);
+		u64 value = cpu_device_access(cpu, false, PAGE_OF(e->gpa) + (linear & 0xfff) + done, part, 0);
 
 		memcpy((u8 *)data + done, &value, part);
 	}
@@ -290,11 +223,11 @@ static void page_write(struct cpu *cpu, u64 linear, const void *data, unsigned s
 		u64 value = 0;
 
 		memcpy(&value, (const u8 *)data + done, part);
-		device_access(cpu, true, gpa + done, part, value);
+		cpu_device_access(cpu, true, gpa + done, part, value);
 	}
 }
 
-/* Meets all that keeps the page from being accessed, before anything is changed. */
+/* Raises or leaves for whatever keeps the page from being accessed, before anything is changed. */
 static void page_touch(struct cpu *cpu, u64 linear, enum access access)
 {
 	const struct cpu_tlb_entry *e = tlb_fill(cpu, linear, access);

@@ -39,7 +39,10 @@ void op_mmx_maskmovq(struct cpu *cpu, const struct cpu_op *op)
 	u64 offset = REG_RDI << op->address_shift >> op->address_shift;
 	u64 mask = mmx_source(cpu, op, 8), value = mmx_get(cpu, op->xreg);
 
-	/* All of it must be writable, whatever the mask; a fault finds the registers in use. */
+	/*
+	 * All 8 bytes must be writable, whatever the mask says. If they are not, the MMX registers count
+	 * as used all the same.
+	 */
 	mmx_used(cpu);
 	cpu_mem_probe(cpu, seg_linear(cpu, op->seg, offset, 8, ACCESS_WRITE), 8, ACCESS_WRITE, op->seg);
 	for (unsigned i = 0; i < 8; i++)
@@ -112,7 +115,7 @@ void op_mmx_pmovmskb(struct cpu *cpu, const struct cpu_op *op)
 	mmx_used(cpu);
 }
 
-/* Each of so many bits shifted by the immediate. */
+/* Shifts each lane of so many bits; how is the /reg of the opcode. */
 static u64 shift_lanes(u64 a, unsigned bits, u64 by, unsigned how)
 {
 	u64 r = 0, mask = bits == 64 ? ~(u64)0 : ((u64)1 << bits) - 1;

@@ -97,7 +97,10 @@ const uint32_t *cpu_msr_list(uint32_t *ret_count)
 	static uint32_t list[ARRAY_LEN(msrs)];
 	uint32_t count = 0;
 
-	/* What a VMM saves it must be able to put back. Every thread would write the same. */
+	/*
+	 * A VMM must be able to write back each value that it saved. Several threads may fill the list at
+	 * once, all with the same.
+	 */
 	for (size_t i = 0; i < ARRAY_LEN(msrs); i++) {
 		if (msrs[i].rule != MSR_READ)
 			__atomic_store_n(&list[count++], msrs[i].index, __ATOMIC_RELAXED);

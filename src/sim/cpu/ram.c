@@ -23,8 +23,9 @@ static bool by_access(int signal, const siginfo_t *info)
 }
 
 /*
- * Does what would be done without this handler. By default, and if the signal is ignored, the process ends:
- * the access is repeated once this handler returns, and a sent signal is sent again.
+ * Does what the program would have done without this handler. By default, or if the signal is ignored, the
+ * process ends: the access is repeated when this handler returns, and a signal that was sent is sent
+ * again.
  */
 static void pass_on(int signal, siginfo_t *info, void *context)
 {

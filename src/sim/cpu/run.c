@@ -1,6 +1,26 @@
 /*
- * run: the dispatcher: block after block, what happens between them, and how an instruction is given up. A
- * translator to native code would take run_block()'s place. The vCPU's thread.
+ * run: the dispatcher. It runs block after block, looks around between them, and takes an instruction back
+ * that is given up. A translator to native code would take run_block()'s place. The vCPU's thread.
+ *
+ *    cpu_run() -> run_blocks():
+ *
+ *       +--> attention, deadline or pending?  -- yes --> look_around(): events, interrupts, exits
+ *       |              | no                                     |            |
+ *       |              v                                        v            +--> return cpu->exit
+ *       |        find the block (code.c)  <---------------------+
+ *       |              |
+ *       |              v
+ *       +------- run_block(): op->fn(cpu, op) for each operation
+ *                      |
+ *                      +-- cpu_raise(), cpu_leave(): longjmp() back to cpu_run(), with rip at the instruction
+ *
+ * How time is kept. An instruction is a unit of time, of which the platform makes a nanosecond. cpu.icount
+ * has the instructions up to the present block; within a block the operation that runs says how far it is
+ * (cpu_icount()). So time costs nothing while a block runs. It is exact whenever somebody asks, and the same
+ * in each run. The deadline is looked at between blocks, at most BLOCK_MAX instructions late. Toil is what
+ * takes the host long without being an instruction: decoding and faults. It is no time of the guest, so it is
+ * not in icount. It is only added up (cpu.toil), so that cpu_run() returns to its caller soon even if the
+ * guest does nothing else.
  */
 #include "debug.h"
 #include "flags.h"
@@ -25,7 +45,7 @@ uint64_t cpu_icount(const struct cpu *cpu)
 
 /* ---- leaving an instruction ---- */
 
-/* The instruction that runs was not: rip is at it again. */
+/* Takes the instruction that runs back: rip points to it again, and it is not counted. */
 static void give_up(struct cpu *cpu)
 {
 	if (!cpu->op)
@@ -43,7 +63,7 @@ static _Noreturn void unwind(struct cpu *cpu)
 	longjmp(*cpu->unwind, 1);
 }
 
-/* An INT n whose delivery is given up is at its instruction again. */
+/* If the event is an INT n, its delivery is given up: rip points to the INT n again. */
 static void give_up_delivery(struct cpu *cpu)
 {
 	if (cpu->event.kind != CPU_EVENT_SOFT || !cpu->event.soft_len)
@@ -373,7 +393,7 @@ static void run_blocks(struct cpu *cpu)
 	}
 }
 
-/* The data of the access that the last run left for is there now. */
+/* Takes over the data of the access for which the last run left. */
 static void complete_access(struct cpu *cpu)
 {
 	struct cpu_access *access = &cpu->access[cpu->accesses ? cpu->accesses - 1 : 0];
@@ -390,7 +410,7 @@ static void complete_access(struct cpu *cpu)
 	cpu->accesses_used = 0;
 }
 
-/* The instruction whose access was completed goes first, whatever else waits. */
+/* Runs the instruction whose access was completed, before anything else that waits. */
 static void finish_instruction(struct cpu *cpu)
 {
 	struct cpu_block *block = cpu_code_find(cpu, code_linear(cpu));
@@ -398,7 +418,7 @@ static void finish_instruction(struct cpu *cpu)
 	run_single(cpu, block, true);
 }
 
-/* An instruction or a delivery was given up. */
+/* Called after an instruction or a delivery was given up. */
 static void come_back(struct cpu *cpu)
 {
 	cpu_rmw_abandon(cpu);

@@ -198,7 +198,7 @@ void op_pop_seg(struct cpu *cpu, const struct cpu_op *op)
 	u32 mode = cpu->mode;
 
 	cpu_seg_load(cpu, index, selector);
-	/* A POP of SS moves the stack pointer of the width that held before. */
+	/* POP SS moves the stack pointer in the width of the old stack segment. */
 	if (index == CPU_SS && (mode ^ cpu->mode) & MODE_SS32)
 		reg_set(cpu, CPU_RSP * 8, mode & MODE_SS32 ? 4 : 2, REG_RSP + op->size);
 	else
@@ -232,7 +232,10 @@ static void zf_set(struct cpu *cpu, bool zf)
 	flags_arith_set(cpu, (flags_arith(cpu) & ~FLAG_ZF) | (zf ? FLAG_ZF : 0));
 }
 
-/* Is the descriptor one that the program may know of? system: the types LAR or LSL accepts, by bit. */
+/*
+ * May the program learn about the descriptor? system: the types of system descriptors that LAR or LSL
+ * accepts, a bit each.
+ */
 static bool visible(struct cpu *cpu, u16 selector, u32 system, struct cpu_seg *ret)
 {
 	u64 descriptor[2], linear;

@@ -8,7 +8,10 @@ void cpu_sse_exceptions(struct cpu *cpu, u32 mxcsr)
 {
 	u32 flags = mxcsr & 0x3f, unmasked = ~(cpu->mxcsr >> 7);
 
-	/* Invalid, denormal and division by zero are found before the others, which then are not looked for.
+	/*
+	 * Invalid operation, denormal operand and division by zero are found before the computation. If
+	 * one of them is not masked, nothing is computed, and overflow, underflow and precision cannot
+	 * come up.
 	 */
 	if (flags & unmasked & 7)
 		flags &= 7;
@@ -38,7 +41,7 @@ FLOATS(min)
 FLOATS(max)
 FLOATS(sqrt)
 
-/* What may overflow or underflow. */
+/* Instructions that may overflow or underflow. */
 #define ARITH(name, source, ...) \
 	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
@@ -128,7 +131,10 @@ FLOAT_IMM(roundss, "roundss", sse_source_part(cpu, op, 4), 15, CASES_16)
 FLOAT_IMM(roundsd, "roundsd", sse_source_part(cpu, op, 8), 15, CASES_16)
 FLOAT_IMM(mpsadbw, "mpsadbw", sse_source(cpu, op), 7, CASES_8)
 
-/* Dot products: the host's with all lanes of the result, by which lanes take part; then the lanes are chosen.
+/*
+ * Dot products. The upper half of the immediate says which lanes take part, the lower half which lanes of
+ * the result are written. The host computes with all lanes written, and the result's lanes are chosen
+ * afterwards.
  */
 #define DOT_CASE(insn, n) \
 	case n >> 4: SSE_HOST(insn " $" #n ", %[b], %[a]", after, [a] "+x"(a), [b] "x"(b)); break;

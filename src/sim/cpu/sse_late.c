@@ -57,7 +57,7 @@ static const struct {
         [SSE_CVTSD2SS] = {wide_cvtsd2ss, lane_cvtsd2ss, 8, 4},
 };
 
-/* With denormals that are zeros. */
+/* The operand; MXCSR.DAZ makes a denormal one zero. */
 static u64 operand(const struct cpu *cpu, const u8 *at, unsigned bytes)
 {
 	u64 value = load_le(at, bytes), sign = (u64)1 << (bytes * 8 - 1);

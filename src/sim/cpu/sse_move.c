@@ -88,7 +88,7 @@ void op_movnti(struct cpu *cpu, const struct cpu_op *op)
 
 #define LANE(type, number, i) (((type *)(void *)cpu->xmm[number])[i])
 
-/* From memory the upper part is cleared, from a register it stays. */
+/* A load from memory clears the upper part of the register. A move between registers keeps it. */
 #define MOVE_SCALAR(name, type, bytes) \
 	void op_##name##_load(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
@@ -209,7 +209,7 @@ void op_maskmovdqu(struct cpu *cpu, const struct cpu_op *op)
 	u64 offset = REG_RDI << op->address_shift >> op->address_shift;
 
 	cpu_sse_check(cpu);
-	/* All of it must be writable, whatever the mask. */
+	/* All 16 bytes must be writable, whatever the mask says. */
 	cpu_mem_probe(cpu, seg_linear(cpu, op->seg, offset, 16, ACCESS_WRITE), 16, ACCESS_WRITE, op->seg);
 	for (unsigned i = 0; i < 16; i++)
 		if (cpu->xmm[op->xrm][i] & 0x80)
@@ -408,7 +408,7 @@ void op_pblendw(struct cpu *cpu, const struct cpu_op *op)
 	blend(cpu, op, 8);
 }
 
-/* As blend, by the signs of XMM0's lanes. */
+/* The same as blend(), but the signs of XMM0's lanes choose. */
 static void blend_variable(struct cpu *cpu, const struct cpu_op *op, unsigned lanes)
 {
 	unsigned bytes = 16 / lanes;

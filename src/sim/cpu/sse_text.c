@@ -33,7 +33,7 @@ static unsigned implicit_count(const u8 *bytes, u64 imm)
 	return i;
 }
 
-/* The magnitude of a register, at most all. */
+/* The magnitude of the register, but at most the number of lanes. */
 static unsigned explicit_count(struct cpu *cpu, const struct cpu_op *op, enum cpu_reg reg)
 {
 	unsigned lanes = wide(op->imm) ? 8 : 16;

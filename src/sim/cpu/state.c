@@ -144,7 +144,7 @@ void cpu_set_regs(struct cpu *cpu, const struct kvm_regs *regs)
 	REG_RIP = regs->rip;
 	memcpy(&cpu->gpr[8], &regs->r8, 64);
 	cpu_set_rflags(cpu, regs->rflags);
-	/* As KVM: a pending exception is gone with the state that it was of. */
+	/* As in KVM, a pending exception is dropped together with the state that it belonged to. */
 	cpu->event.kind = CPU_EVENT_NONE;
 	cpu_flags_changed(cpu);
 }
@@ -239,7 +239,7 @@ int cpu_set_sregs(struct cpu *cpu, const struct kvm_sregs *sregs)
 	cpu->cr8 = sregs->cr8;
 	cpu->efer = sregs->efer;
 	cpu->cpl = cpu->cr0 & CR0_PE ? SEG_DPL(cpu->seg[CPU_SS].attr) : 0;
-	/* As with KVM, PDPTEs that cannot be read stay what they were. */
+	/* As in KVM, PDPTEs that cannot be read keep their values. */
 	if (!cpu_look(cpu, forget, NULL))
 		log_guest(LOG_DEBUG, "KVM_SET_SREGS: the memory that CR3 points to is missing");
 	cpu_mode_changed(cpu);

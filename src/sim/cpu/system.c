@@ -150,7 +150,7 @@ void op_wbinvd(struct cpu *cpu, const struct cpu_op *op)
 void op_fence(struct cpu *cpu, const struct cpu_op *op)
 {
 	if (op->flags & OP_MEM) {
-		/* CLFLUSH and its kin: faults as a read of a byte does. */
+		/* CLFLUSH and similar instructions fault as a read of one byte does. */
 		u64 linear = op_linear(cpu, op, 1, ACCESS_READ);
 
 		cpu_mem_probe(cpu, linear, 1, ACCESS_READ, op->seg);
@@ -284,7 +284,10 @@ void op_monitor(struct cpu *cpu, const struct cpu_op *op)
 	        1, ACCESS_READ, op->seg);
 }
 
-/* May return at any time, as KVM's does: a NOP that lets others' writes be seen. */
+/*
+ * As in KVM, MWAIT may return at any time. It is a NOP here, after which writes of other processors are
+ * seen.
+ */
 void op_mwait(struct cpu *cpu, const struct cpu_op *op)
 {
 	check_monitor(cpu);
@@ -298,7 +301,7 @@ void op_xgetbv(struct cpu *cpu, const struct cpu_op *op)
 	if (!(cpu->cr4 & CR4_OSXSAVE))
 		cpu_raise(cpu, EXC_UD);
 	cpu_cpuid_query(cpu, 0xd, 1, d1);
-	/* ECX 1: which of XCR0's states are in use; all are taken for it. */
+	/* With ECX 1: the states of XCR0 that are in use. All of them are reported. */
 	if ((u32)REG_RCX > (d1[0] >> 2 & 1))
 		cpu_raise_error(cpu, EXC_GP, 0);
 	REG_RAX = (u32)cpu->xcr0;

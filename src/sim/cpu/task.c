@@ -186,7 +186,7 @@ static void load_segments(struct cpu *cpu, const struct task *task, u32 ext)
 
 /* ---- the switch ---- */
 
-/* The old task is left as it stands; returns whether it is to be returned to. */
+/* Saves the old task. Returns whether the new one is to return to it. */
 static bool leave_task(struct cpu *cpu, const struct cpu_seg *tss, u64 linear, enum task_why why, u64 flags)
 {
 	const struct cpu_seg *old = &cpu->seg[CPU_TR];

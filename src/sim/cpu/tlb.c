@@ -30,7 +30,7 @@ static void set_flush_page(struct cpu_tlb *tlb, unsigned set, u64 linear)
 {
 	unsigned own = (linear >> 12) % TLB_ENTRIES;
 
-	/* The pieces of a large page are anywhere. */
+	/* The pieces of a large page may be anywhere in the TLB. */
 	for (unsigned i = tlb->large[set] ? 0 : own; i < (tlb->large[set] ? TLB_ENTRIES : own + 1); i++) {
 		struct cpu_tlb_entry *e = &tlb->set[set][i];
 
@@ -41,7 +41,7 @@ static void set_flush_page(struct cpu_tlb *tlb, unsigned set, u64 linear)
 
 void cpu_tlb_flush_page(struct cpu *cpu, u64 linear)
 {
-	/* A view of decrypted memory ends as a whole. */
+	/* The view of decrypted memory ends for all pages at once. */
 	if (unlikely(cpu->bus->c_bit)) {
 		cpu_tlb_flush(cpu);
 		return;

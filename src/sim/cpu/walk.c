@@ -95,7 +95,10 @@ static u64 reserved_bits(const struct path *path, unsigned level, bool large)
 	return reserved;
 }
 
-/* Tables of 512 entries of 8 bytes, from the given level down. False: error has what was found. */
+/*
+ * Walks tables of 512 entries of 8 bytes, from the given level down. False: the walk is refused, and error
+ * says why.
+ */
 static bool walk_wide(struct path *path, u64 linear, u64 table, unsigned level)
 {
 	for (;; level--) {

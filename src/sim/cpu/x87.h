@@ -71,7 +71,10 @@ static inline u16 x87_host_control(const struct cpu *cpu)
 /* Takes exceptions and C1 over; false: an unmasked one of the kinds forbids the result. */
 static inline bool x87_status(struct cpu *cpu, unsigned sw, unsigned kinds)
 {
-	/* Found before the computation, they prevent it and what it would have found. */
+	/*
+	 * If one of these is not masked, nothing is computed, so the exceptions of a computation cannot
+	 * come up.
+	 */
 	if (sw & ~cpu->x87.fcw & BEFORE)
 		sw &= BEFORE | FSW_SF | (sw & FSW_SF ? FSW_C1 : 0);
 	cpu->x87.fsw = (u16)((cpu->x87.fsw & ~FSW_C1) | (sw & (0x7f | FSW_C1)));

@@ -110,7 +110,7 @@ void cpu_x87_compare_flags(struct cpu *cpu, unsigned i, bool quiet, bool with_po
 	unsigned sw = FSW_IE | FSW_SF | FSW_C0 | FSW_C2 | FSW_C3;
 	bool stored;
 
-	/* C1 tells a stack fault, else it stays. */
+	/* C1 is set by a stack fault, and else keeps its value. */
 	if (!x87_empty(cpu, 0) && !x87_empty(cpu, i))
 		sw = (fn(x87_host_control(cpu), x87_st(cpu, 0), x87_st(cpu, i), NULL) & ~FSW_C1) |
 		     (cpu->x87.fsw & FSW_C1);
@@ -210,7 +210,7 @@ static void pop_result(struct cpu *cpu, host_x87_fn *fn)
 		x87_pop(cpu);
 }
 
-/* FSIN, FCOS: C2 tells that the operand is out of range and stays. */
+/* FSIN, FCOS: if the operand is out of range, C2 is set and the operand stays. */
 static void ranged_result(struct cpu *cpu, host_x87_fn *fn)
 {
 	u8 r[16];

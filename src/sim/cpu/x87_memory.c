@@ -66,7 +66,7 @@ void cpu_x87_store(struct cpu *cpu, const struct cpu_op *op, enum x87_format for
 
 	cpu_mem_probe(cpu, linear, size, ACCESS_WRITE, op->seg);
 	if (x87_empty(cpu, 0)) {
-		/* The masked answer: what storing the indefinite value gives. */
+		/* The answer to a masked exception: the result of storing the indefinite value. */
 		if (!x87_underflow(cpu))
 			return;
 		if (fn)
@@ -150,7 +150,7 @@ void cpu_x87_reset(struct cpu *cpu)
 	cpu->x87.fip = cpu->x87.fdp = 0;
 }
 
-/* The first word is looked at first, then the last byte. */
+/* The processor looks at the first word first, then at the last byte. */
 static u64 environment_linear(struct cpu *cpu, const struct cpu_op *op, unsigned size, enum access access)
 {
 	u64 linear = op_linear(cpu, op, size, access);
