@@ -58,7 +58,7 @@ class Pipes(unittest.TestCase):
     def test_configuration_that_never_ends(self):
         fd = self.pipe(b' ' * (4 << 20))
         done = self.vmm('check', f'/dev/fd/{fd}', fds=[fd], status=2)
-        self.assertIn(b'more than the 1048576 bytes', done.stdout + done.stderr)
+        self.assertIn(b'more than 1048576 bytes, the limit', done.stdout + done.stderr)
 
     def test_image_from_a_pipe(self):
         """One reading serves the measurement, the judgement and the guest."""
