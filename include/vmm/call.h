@@ -1,7 +1,7 @@
 /*
- * call: one short function per kernel call, with an error that names it. Each takes the host and a
- * descriptor; law: Documentation/virt/kvm/api.rst. Any thread, as far as the kernel allows for that
- * descriptor.
+ * call: one short function per kernel call, with an error that names the call. Each takes the host and a
+ * descriptor. Any thread, as far as the kernel allows it for that descriptor. Law:
+ * Documentation/virt/kvm/api.rst.
  */
 #ifndef VMM_CALL_H
 #define VMM_CALL_H
@@ -28,7 +28,7 @@ int call_kvm_open(struct host *h, int *ret_fd, struct err *err) MUST_CHECK;
 int call_capability(struct host *h, int fd, unsigned capability);
 /* Size in bytes of the mapping of a vCPU's struct kvm_run. */
 int call_kvm_run_size(struct host *h, int kvm_fd, size_t *ret_size, struct err *err) MUST_CHECK;
-/* What CPUID leaves KVM can offer; the caller frees. */
+/* The CPUID leaves that KVM can offer a guest; the caller frees *ret_cpuid. */
 int call_kvm_supported_cpuid(
         struct host *h, int kvm_fd, struct kvm_cpuid2 **ret_cpuid, struct err *err) MUST_CHECK;
 
@@ -40,7 +40,7 @@ struct call_capability_row {
 	const char *use; /* what for */
 };
 extern const struct call_capability_row call_capabilities[]; /* ends with a row without a name */
-/* A device attribute of /dev/kvm (UAPI_SEV_VMSA_FEATURES, ...); false: this kernel has no such. */
+/* A device attribute of /dev/kvm (UAPI_SEV_VMSA_FEATURES, ...); false: this kernel does not have it. */
 bool call_kvm_sev_attribute(struct host *h, int kvm_fd, unsigned attribute, uint64_t *ret_value);
 /* ERR_HOST naming the first needed capability that is missing. */
 int call_kvm_check(struct host *h, int kvm_fd, struct err *err) MUST_CHECK;
@@ -48,13 +48,15 @@ int call_kvm_check(struct host *h, int kvm_fd, struct err *err) MUST_CHECK;
 /* ---- a VM ---- */
 
 int call_vm_create(struct host *h, int kvm_fd, unsigned type, int *ret_fd, struct err *err) MUST_CHECK;
-/* Where KVM on Intel puts what real mode needs: four pages from address on, in no memory slot. Nothing on
- * AMD. */
+/*
+ * Gives KVM on Intel the four pages from address on, which it needs to run real mode. They lie in no memory
+ * slot. On AMD this does nothing.
+ */
 int call_vm_set_intel_pages(struct host *h, int vm_fd, uint64_t address, struct err *err) MUST_CHECK;
 int call_vm_create_irqchip(struct host *h, int vm_fd, struct err *err) MUST_CHECK;
 /*
- * Wires the interrupt lines: GSI 0-15 to both PICs and the IOAPIC, 16-23 to the IOAPIC, pin by pin but for
- * IRQ 0, which arrives at pin 2 of the IOAPIC as on a PC. After call_vm_create_irqchip().
+ * Wires the interrupt lines: GSI 0-15 to both PICs and the IOAPIC, 16-23 to the IOAPIC, each to the pin of
+ * its number. Only IRQ 0 arrives at pin 2 of the IOAPIC, as on a PC. After call_vm_create_irqchip().
  */
 int call_vm_set_pc_routing(struct host *h, int vm_fd, struct err *err) MUST_CHECK;
 int call_vm_create_pit(struct host *h, int vm_fd, struct err *err) MUST_CHECK;
@@ -67,7 +69,7 @@ int call_vm_irq_line(struct host *h, int vm_fd, unsigned gsi, bool level, struct
 int call_vm_enable_capability(
         struct host *h, int vm_fd, unsigned capability, uint64_t argument, struct err *err) MUST_CHECK;
 
-/* ---- memory that the guest alone can read (SEV-SNP) ---- */
+/* ---- memory that only the guest can read (SEV-SNP) ---- */
 
 int call_vm_create_guest_memfd(
         struct host *h, int vm_fd, uint64_t size_bytes, int *ret_fd, struct err *err) MUST_CHECK;
@@ -87,7 +89,10 @@ struct call_sev {
 	int sev_fd; /* of /dev/sev; KVM keeps its number, so it stays open as long as the guest is launched */
 };
 
-/* The context of a guest: takes an ASID. Before the first vCPU. vmsa_features without ABI_FEATURE_SNP. */
+/*
+ * Makes the guest's context, which takes an ASID. Call it before the first vCPU is made. vmsa_features does
+ * not contain ABI_FEATURE_SNP.
+ */
 int call_sev_init2(const struct call_sev *sev, uint64_t vmsa_features, struct err *err) MUST_CHECK;
 /* The same on kernels before 6.10, for VMs of type 0. */
 int call_sev_init_legacy(const struct call_sev *sev, bool es, struct err *err) MUST_CHECK;
@@ -113,8 +118,8 @@ int call_sev_guest_status(
 /* SEV-SNP (SNP ABI 8.16 to 8.18). */
 int call_snp_launch_start(const struct call_sev *sev, uint64_t policy, struct err *err) MUST_CHECK;
 /*
- * One call: success may mean that only some pages were done. gfn_start, uaddr and len then say what is left;
- * so they do after a failure.
+ * Makes one call. Success may mean that the kernel did only some of the pages. After success and after
+ * failure gfn_start, uaddr and len say what is left.
  */
 int call_snp_launch_update(
         const struct call_sev *sev, struct uapi_sev_snp_launch_update *update, struct err *err) MUST_CHECK;
@@ -125,8 +130,9 @@ int call_snp_launch_finish(const struct call_sev *sev, const struct uapi_sev_snp
 
 int call_platform_open(struct host *h, int *ret_fd, struct err *err) MUST_CHECK;
 /*
- * For who only asks. Linux initialises SEV for the certificates of a platform where it is not, if it may
- * write, and shuts SEV and SEV-SNP down behind it: by this descriptor it cannot.
+ * Opens /dev/sev for questions only. When a descriptor that may write asks for the certificates of a platform
+ * that is not initialised, Linux initialises SEV for that, and afterwards shuts SEV and SEV-SNP down. Through
+ * this descriptor Linux does not do so.
  */
 int call_platform_open_to_read(struct host *h, int *ret_fd, struct err *err) MUST_CHECK;
 int call_platform_status(
@@ -136,7 +142,7 @@ int call_platform_snp_status(
 #define CALL_PLATFORM_ID_BYTES 64
 int call_platform_id(
         struct host *h, int fd, uint8_t ret_id[static CALL_PLATFORM_ID_BYTES], struct err *err) MUST_CHECK;
-/* What a guest's owner needs to make a session: the PDH, and PEK, OCA and CEK. */
+/* The certificates from which a guest owner makes a session: the PDH, and PEK, OCA and CEK. */
 int call_platform_certificates(struct host *h, int fd, struct abi_sev_cert *ret_pdh,
         struct abi_sev_cert_chain *ret_chain, struct err *err) MUST_CHECK;
 
@@ -156,8 +162,9 @@ int call_vcpu_get_sregs(struct host *h, int vcpu_fd, struct kvm_sregs *ret_sregs
 int call_vcpu_set_sregs(
         struct host *h, int vcpu_fd, const struct kvm_sregs *sregs, struct err *err) MUST_CHECK;
 /*
- * 0: the guest exited, see kvm_run (KVM_EXIT_MEMORY_FAULT included, which comes with an errno of its own). 1:
- * interrupted (a signal, immediate_exit) or to be tried again. -1: it cannot run. run is the vCPU's mapping.
+ * Returns 0 if the guest exited: run, the vCPU's mapping, says why. KVM_EXIT_MEMORY_FAULT is among these
+ * exits, although KVM_RUN fails with an errno then. Returns 1 if KVM_RUN was interrupted (by a signal or
+ * immediate_exit) or must be tried again, and -1 if the vCPU cannot run.
  */
 int call_vcpu_run(struct host *h, int vcpu_fd, struct kvm_run *run, struct err *err) MUST_CHECK;
 

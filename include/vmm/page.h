@@ -24,7 +24,7 @@ static inline struct gpa gpa(uint64_t raw)
 /* ---- the address map ---- */
 
 #define PAGE_HOLE_START    GIB(2) /* RAM below 4 GiB ends here at the latest: the 32-bit PCI window follows */
-#define PAGE_HOLE_END      GIB(4) /* RAM that did not fit below goes on here */
+#define PAGE_HOLE_END      GIB(4) /* RAM that does not fit below the hole continues here */
 #define PAGE_RAM_MAX_BYTES GIB(16384)
 /* The firmware image ends at 4 GiB and must stay above the APICs at 0xfec00000. */
 #define PAGE_FIRMWARE_MAX_BYTES MIB(16)
@@ -50,7 +50,7 @@ struct page_layout {
  */
 int page_layout_make(uint64_t ram_bytes, uint64_t firmware_bytes, struct page_layout *ret_layout,
         struct err *err) MUST_CHECK;
-/* The region that holds the address, borrowed from layout; NULL: it is no memory. */
+/* The region that holds the address, borrowed from layout; NULL: there is no memory at it. */
 const struct page_region *page_layout_find(const struct page_layout *layout, uint64_t address);
 
 /* ---- the memory of one incarnation of a guest ---- */
@@ -67,8 +67,9 @@ int page_memory_create(struct host *host, const struct page_layout *layout, bool
         struct page_memory **ret_memory, struct err *err) MUST_CHECK;
 void page_memory_destroy(struct page_memory *memory); /* NULL is allowed */
 /*
- * The incarnation is being ended. Work on its memory whose length the guest chose looks for that between
- * bounded pieces and fails: conversions every PAGE_CONVERT_BYTES, a device's copies more often. Any thread.
+ * Marks the memory as stopped, because the incarnation is being ended. Work on the memory whose length the
+ * guest chose is done in bounded pieces. Between two pieces it looks for this mark, and fails if it is set:
+ * conversions after every PAGE_CONVERT_BYTES, the copies of devices more often. Any thread.
  */
 void page_memory_stop(struct page_memory *memory);
 bool page_memory_is_stopped(const struct page_memory *memory);
@@ -78,8 +79,8 @@ const struct page_layout *page_memory_layout(const struct page_memory *memory);
 void *page_memory_slot_address(const struct page_memory *memory, unsigned i);
 
 /*
- * Where kernel calls that encrypt guest memory in place find it (LAUNCH_UPDATE_DATA, LAUNCH_SECRET); for them
- * only. NULL: the range does not lie in one region.
+ * The address of guest memory for the kernel calls that encrypt it in place (LAUNCH_UPDATE_DATA,
+ * LAUNCH_SECRET), and for no other use. NULL: the range does not lie in one region.
  */
 void *page_kernel_address(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
 
@@ -87,23 +88,23 @@ void *page_kernel_address(const struct page_memory *memory, struct gpa start, ui
 
 /*
  * Gives each region a second backing that only the guest can read, a guest_memfd of this VM, and makes every
- * page private in the door's eyes. KVM learns it by page_convert(), once the memory slots are there.
+ * page private for the door. page_convert() tells KVM so, once the memory slots exist.
  */
 int page_memory_make_private(struct page_memory *memory, int vm_fd, struct err *err) MUST_CHECK;
 /* Of region number i, for the memory slots only; -1: the guest has no private memory. */
 int page_memory_guest_memfd(const struct page_memory *memory, unsigned i);
 /*
- * Hands a range of whole pages to the guest (private) or shares it with the host. What the pages held is lost
- * (the other backing is given back to the host); of the range, only memory changes. The guest chooses the
- * size, so the kernel is asked for PAGE_CONVERT_BYTES at a time, and -1 comes back between two of them when
- * the memory was stopped (page_memory_stop). Any thread.
+ * Hands a range of whole pages to the guest (private) or shares it with the host. The contents of the pages
+ * are lost, because the backing that they leave is given back to the host. Addresses of the range that are
+ * not memory are skipped. The guest chooses the size, so the kernel is asked for PAGE_CONVERT_BYTES at a
+ * time, and this fails between two of them if the memory was stopped (page_memory_stop()). Any thread.
  */
 int page_convert(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private,
         struct err *err) MUST_CHECK;
 
 /*
- * Are all pages of a range, which must lie in a SEV-SNP guest's memory, private (or shared) as it is? Another
- * vCPU may change that at any time. Any thread.
+ * Are all pages of a range private already, or shared already? The range must lie in a SEV-SNP guest's
+ * memory. Another vCPU may change the answer at any time. Any thread.
  */
 bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private);
 /* Does the whole range lie in the guest's memory, whoever owns the pages? */

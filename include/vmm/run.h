@@ -14,10 +14,12 @@ struct run;
 
 struct run_script;
 
-/* Where the guest's first serial port is connected to. Descriptors and script are borrowed; -1: nowhere. */
+/*
+ * What the guest's first serial port is connected to. Descriptors and script are borrowed; -1: to nothing.
+ */
 struct run_console_io {
 	int in, out;
-	bool escape;                     /* Ctrl-] q quits, s shows the status: for a terminal in raw mode */
+	bool escape; /* Ctrl-] q quits, Ctrl-] s shows the status; for a terminal in raw mode */
 	const struct run_script *script; /* waits for the guest's output and types; NULL: none */
 };
 
@@ -29,20 +31,20 @@ struct run_place {
 };
 
 /*
- * Makes the machine of a configuration, and refuses what its launch would be refused for. place and config
- * are borrowed. From here until run_destroy() SIGTERM, SIGINT and SIGHUP are taken by run_guest(), and the
- * calling thread must be the only one.
+ * Makes the machine of a configuration. Fails if the launch would be refused. place and config are borrowed.
+ * From here until run_destroy(), run_guest() takes the signals SIGTERM, SIGINT and SIGHUP, and the calling
+ * thread must be the only one.
  */
 int run_create(const struct run_place *place, const struct config *config,
         const struct run_console_io *console, struct run **ret_run, struct err *err) MUST_CHECK;
 /*
- * Launches the guest and runs it to its end. 0: it shut down, or the user quit. -1 otherwise: ERR_GUEST when
- * it crashed, else what failed; run_report() has more.
+ * Launches the guest and runs it to its end. Returns 0 if the guest shut down or the user quit. Otherwise -1:
+ * ERR_GUEST if the guest crashed, another kind if vmm or the host failed. run_report() has more.
  */
 int run_guest(struct run *run, struct err *err) MUST_CHECK;
 /*
  * The registers of the vCPU that crashed or that KVM gave up on, or the last output of a guest that did not
- * do what the script expected, as lines of text; "" if there is nothing to tell.
+ * do what the script expected, as lines of text; "" if there is nothing to report.
  */
 const char *run_report(const struct run *run);
 void run_destroy(struct run *run); /* NULL is allowed */

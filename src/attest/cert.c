@@ -48,7 +48,8 @@ static int from_der(const struct attest_blob *blob, const uint8_t *der, size_t s
 	const uint8_t *at = der;
 	struct attest_cert cert = {.x509 = d2i_X509(NULL, &at, (long)size), .file = blob->name};
 
-	/* What was wrong is told in our words; the library's queue would only grow. */
+	/* Our own message says what was wrong, so the library's queue of errors is emptied; it would only
+	 * grow. */
 	ERR_clear_error();
 	if (cert.x509 && is_canonical(cert.x509, der, size))
 		cert.key = X509_get0_pubkey(cert.x509);
@@ -64,7 +65,8 @@ static int from_der(const struct attest_blob *blob, const uint8_t *der, size_t s
 	return 0;
 }
 
-/* The same certificate again, as a chain with its root and the root beside it, is no other one. */
+/* A certificate that was given twice is kept once, as when a chain contains its root and the root is given,
+ * too. */
 static int add(struct attest_certs *certs, struct attest_cert *cert, struct err *err)
 {
 	for (size_t i = 0; i < certs->count; i++) {
@@ -81,7 +83,8 @@ static int add(struct attest_certs *certs, struct attest_cert *cert, struct err 
 	return 0;
 }
 
-/* Bytes of the element of DER at der: a SEQUENCE as long as a certificate is. Behind the data: it is none. */
+/* The size of the DER element at der, which must be a SEQUENCE. A size beyond the data: it is not a
+ * certificate. */
 static size_t der_size(const uint8_t *der, size_t size)
 {
 	size_t length = size >= 4 ? (size_t)der[2] << 8 | der[3] : 0;
@@ -89,7 +92,7 @@ static size_t der_size(const uint8_t *der, size_t size)
 	return size >= 4 && der[0] == 0x30 && der[1] == 0x82 && length + 4 <= size ? length + 4 : size;
 }
 
-/* What editors and shells leave behind a certificate. */
+/* White space, which editors and shells leave behind a certificate. */
 static bool is_blank(const uint8_t *bytes, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {

@@ -27,7 +27,7 @@ struct attest_certs {
 };
 
 /*
- * Adds what is in a file: one certificate or several, in DER one after the other (blanks may follow), or in
+ * Adds the certificates of a file, one or several, in DER one after the other (blanks may follow), or in
  * PEM. ERR_USAGE with the file's name, and what to do, if there is none or one cannot be read.
  */
 int attest_certs_add(struct attest_certs *certs, const struct attest_blob *blob, struct err *err) MUST_CHECK;

@@ -62,8 +62,8 @@ static const char *link_fault(const struct attest_cert *child, const struct atte
 }
 
 /*
- * AMD has an authority of its own for VLEKs, SEV-VLEK-Milan beside SEV-Milan: neither may vouch for the
- * other's keys, and RFC 5280 has no rule that says so (AMD 57230, the chains of VCEK and VLEK).
+ * AMD has a separate authority for VLEKs, SEV-VLEK-Milan beside SEV-Milan: neither may sign the other's keys,
+ * and no rule of RFC 5280 forbids it (AMD 57230, the chains of VCEK and VLEK).
  */
 static const char *leaf_fault(const struct attest_chain *chain)
 {

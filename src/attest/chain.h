@@ -22,12 +22,12 @@ int attest_chain_gather(const struct attest_evidence *evidence, bool wants_vlek,
         struct attest_chain *ret_chain, struct err *err) MUST_CHECK;
 #define ATTEST_CHAIN_DEPTH 3 /* leaf, ASK, ARK */
 
-/* What OpenSSL finds wrong with each certificate on the path, which lies on the path to it; NULL: nothing. */
+/* Writes what OpenSSL finds wrong with each certificate of the path; NULL: nothing. */
 void attest_path_judge(const struct attest_chain *chain, const char *ret_faults[static ATTEST_CHAIN_DEPTH]);
 /* Adds the checks of signatures, root and dates; sets root_product. */
 void attest_chain_judge(struct attest_chain *chain, time_t at, struct attest_verdict *verdict);
 
-/* Adds what is worth knowing beside the checks. */
+/* Adds notes: facts that a reader of the verdict should know although no check depends on them. */
 void attest_notes_add(const struct abi_snp_report *report, const struct attest_chain *chain,
         const struct attest_wanted *wanted, struct attest_verdict *verdict);
 

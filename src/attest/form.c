@@ -12,7 +12,7 @@ static bool is_space(uint8_t c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* The value of a digit of either alphabet of Base64; -1: it is none. */
+/* The value of a digit of either alphabet of Base64; -1: it is not a digit. */
 static int base64_digit(uint8_t c)
 {
 	if (c >= 'A' && c <= 'Z')

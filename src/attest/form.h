@@ -11,7 +11,7 @@
  * if it is anything else.
  */
 int attest_form_base64(const void *text, size_t size, uint8_t *ret_data);
-/* What a file that could not be read seems to be: a sentence without a full stop, or NULL. */
+/* A guess at what a file is that could not be read: a sentence without a full stop, or NULL. */
 const char *attest_form_guess(const void *data, size_t size);
 
 #endif

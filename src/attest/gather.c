@@ -21,7 +21,7 @@ static bool is_issuer_of(const struct attest_cert *issuer, const struct attest_c
 	return X509_NAME_cmp(X509_get_subject_name(issuer->x509), X509_get_issuer_name(cert->x509)) == 0;
 }
 
-/* What is looked for: the leaf, or the certificate of who issued child. */
+/* The search: for the leaf, or for the certificate that issued child. */
 struct wanted {
 	bool is_leaf, is_vlek;
 	const struct attest_cert *child;

@@ -23,7 +23,7 @@ static int refuse(const void *data, size_t size, struct err *err)
 	        size, sizeof(struct abi_snp_report), guess ? "; " : "", guess ?: "");
 }
 
-/* What a guest gets from its request: a header, the report, and the rest of the page. */
+/* The guest's request is answered with a header, the report, and the rest of the page. */
 static int skip_response_header(struct cursor *c, struct err *err)
 {
 	const struct cursor whole = *c;
@@ -46,7 +46,7 @@ static bool is_known_version(uint32_t version)
 	return version >= ATTEST_REPORT_VERSION_MIN && version <= ATTEST_REPORT_VERSION_MAX;
 }
 
-/* Up to the report. A response begins with its status, which is none of the report's versions. */
+/* Up to the report. A response begins with its status, whose values are not among the report's versions. */
 static int skip_header(struct cursor *c, struct err *err)
 {
 	if (c->left == sizeof(struct abi_snp_report) || (c->left >= 4 && is_known_version(load_le(c->at, 4))))

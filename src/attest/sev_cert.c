@@ -14,7 +14,7 @@ void attest_sev_key_finish(struct attest_sev_key *key)
 	*key = (struct attest_sev_key){0};
 }
 
-/* Who signs a certificate of this usage. */
+/* The usage of the key that signs certificates of this usage. */
 static const struct {
 	uint32_t usage;
 	const char *name;

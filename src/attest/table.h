@@ -19,7 +19,9 @@ struct attest_table_certs {
 	unsigned unknown;                             /* entries with other GUIDs */
 };
 
-/* ERR_USAGE if an entry leaves the table, overlaps, is there twice, or bytes that no entry owns are not zero.
+/*
+ * ERR_USAGE if an entry leaves the table, overlaps another, or is there twice, or if a byte outside all
+ * entries is not zero.
  */
 int attest_table_read(
         const struct attest_blob *blob, struct attest_table_certs *ret_table, struct err *err) MUST_CHECK;

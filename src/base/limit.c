@@ -41,7 +41,8 @@ const char *limit_words(enum limit which, char text[static LIMIT_WORDS_BYTES])
 	return text;
 }
 
-/* What each limit refuses with. That of threads shares EAGAIN with much else: limit_explain_thread(). */
+/* The errno with which each limit refuses. EAGAIN of the limit of threads has many other causes, too, so
+ * limit_explain_thread() handles it. */
 static const struct {
 	int sys;
 	enum limit limit;

@@ -15,7 +15,7 @@
 
 /* ---- judging a name ---- */
 
-/* What stands at a name, if that is neither a regular file nor a directory. */
+/* The kind of file at a path, if it is neither a regular file nor a directory. */
 static const char *kind_text(mode_t mode)
 {
 	switch (mode & S_IFMT) {

@@ -12,7 +12,7 @@ static bool is_continuation(char c)
 	return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-/* The length of the UTF-8 character that text begins with, 0: it is none (RFC 3629, section 4). */
+/* The length of the UTF-8 character that text begins with, 0: it is not one (RFC 3629, section 4). */
 static unsigned utf8_length(const char *text)
 {
 	const unsigned char *b = (const unsigned char *)text;
@@ -27,7 +27,7 @@ static unsigned utf8_length(const char *text)
 		if (!is_continuation(text[i]))
 			return 0;
 	}
-	/* Not the shortest form, surrogates, beyond U+10FFFF. */
+	/* Refuse forms that are not the shortest, surrogates, and code points beyond U+10FFFF. */
 	if ((b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) || (b[0] == 0xf0 && b[1] < 0x90) ||
 	        (b[0] == 0xf4 && b[1] > 0x8f))
 		return 0;

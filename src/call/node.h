@@ -7,8 +7,8 @@
 #define CALL_NODE_REMEDY_BYTES 300
 
 /*
- * What would let this user open a node that open(2) refused with sys (EACCES or EPERM), by its owner and
- * mode. Returns text.
+ * Writes a remedy for a node that open(2) refused with sys (EACCES or EPERM): what would let this user open
+ * it, judged by the node's owner and mode. Returns text.
  */
 const char *call_node_remedy(const char *path, int sys, char text[static CALL_NODE_REMEDY_BYTES]);
 

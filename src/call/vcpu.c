@@ -61,13 +61,13 @@ int call_vcpu_set_sregs(struct host *h, int vcpu_fd, const struct kvm_sregs *sre
 
 int call_vcpu_run(struct host *h, int vcpu_fd, struct kvm_run *run, struct err *err)
 {
-	/* What an earlier run left here must not be taken for the answer of this one. */
+	/* The answer of an earlier run must not be taken for the answer of this one. */
 	run->exit_reason = KVM_EXIT_UNKNOWN;
 	if (host_ioctl_number(h, vcpu_fd, KVM_RUN, 0) == 0)
 		return 0;
 	if (errno == EINTR || errno == EAGAIN)
 		return 1;
-	/* Only EFAULT asks for another kind of page; with any other errno the page itself is not to be had.
+	/* Only EFAULT asks for another kind of page. Any other errno means that the host has no page to give.
 	 */
 	if (errno == EFAULT && run->exit_reason == UAPI_EXIT_MEMORY_FAULT)
 		return 0;

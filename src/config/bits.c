@@ -53,7 +53,7 @@ const struct config_bit config_vmsa_feature_bits[] = {
         {0},
 };
 
-/* What the field of a generation looks like. */
+/* The policy's layout in each generation. */
 struct format {
 	const struct config_bit *bits;
 	uint64_t required, forbidden;
@@ -274,7 +274,8 @@ int config_bits_set(struct config *config, const struct config_key *key, const j
 	f += config->sev.type;
 	if (json_is_null(value)) {
 		bits = f->def;
-	} else if (f->bits) { /* without a type there is no meaning; config_check_between() says so */
+	} else if (f->bits) { /* without a type the words have no meaning, and config_check_between() reports
+		                 that */
 		if (read_bits(f, value, &bits, err) < 0 || check_bits(f, bits, err) < 0)
 			return -1;
 	}

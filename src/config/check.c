@@ -16,7 +16,8 @@ static bool is_set(const struct config *config, const struct config_key *key)
 	switch (key->type) {
 	case CONFIG_BOOL: return *(const bool *)field_of(config, key) != (strcmp(key->def, "true") == 0);
 	case CONFIG_WORD: return *(const unsigned *)field_of(config, key) != 0;
-	case CONFIG_FEATURES: /* none are no wish, except where they were not even read: without a type */
+	case CONFIG_FEATURES: /* an empty set asks for nothing, except where it was not read because there is
+	                         no type */
 		if (config->sev.type != CONFIG_SEV_NONE && *(const uint64_t *)field_of(config, key) == 0)
 			return false;
 		return *(const bool *)((const char *)config + key->given);
@@ -73,7 +74,7 @@ void config_check_between(const struct config *config, struct config_mistakes *m
 
 #define FIRMWARE_PACKAGES "/usr/share/"
 
-/* What brings a file that is missing. Only firmware images come from a package that can be named. */
+/* The package that a missing file comes from. Only for firmware images can it be named. */
 static const char *remedy(const struct config_key *key, const char *path)
 {
 	if (key->offset != offsetof(struct config, firmware) || access(path, F_OK) == 0 ||

@@ -53,7 +53,7 @@ struct config_scan config_scan_over(const void *text, size_t size);
 /* Past white space; on to the next c; each at most to the end. */
 void config_scan_space(struct config_scan *s);
 void config_scan_find(struct config_scan *s, char c);
-/* Steps into the object that s stands before; false: it is no object. */
+/* Steps into the object at s; false: there is no object. */
 bool config_scan_enter(struct config_scan *s);
 /* 1: the next member, 0: there is none, -1: no memory, or the text is not what jansson said it is. */
 int config_scan_next(struct config_scan *s, struct config_scan_member *ret_member);

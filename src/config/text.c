@@ -12,7 +12,7 @@ static struct config_place place_at(const struct config_parse *p, const struct c
 	return (struct config_place){.where = p->name, .line = at->line, .column = at->column};
 }
 
-/* What jansson says, in words that need no knowledge of jansson. */
+/* Jansson's message in words that need no knowledge of jansson. */
 static const char *syntax_text(const json_error_t *error)
 {
 	switch (json_error_code(error)) {
@@ -77,7 +77,7 @@ static const char *hex_text(
 	return hex;
 }
 
-/* What is wrong with a text that jansson does not take. */
+/* Adds the mistake of a text that jansson refuses. */
 static void refuse(struct config_parse *p, const struct config_scan *text, const json_error_t *error)
 {
 	char hex[HEX_TEXT_BYTES], sentence[160];

@@ -1,7 +1,7 @@
 /*
- * cgroup: the misc controller's files, from a process's own group up to the root: who may still take an ASID.
- * The files are the kernel's, or a platform's; anything may stand in them. Any thread; no state.
- * Law: Documentation/admin-guide/cgroup-v2.rst, Misc.
+ * cgroup: the misc controller's files, from a process's own group up to the root: how many ASIDs a guest of
+ * this process may still take. The files are the kernel's, or a platform's; anything may stand in them. Any
+ * thread; no state. Law: Documentation/admin-guide/cgroup-v2.rst, Misc.
  */
 #include <ctype.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@ static bool read_key(const char *folder, const char *file, const char *resource,
 	size_t length = strlen(resource);
 
 	snprintf(path, sizeof(path), "%s/%s", folder, file);
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not even a pipe makes it wait */
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe cannot make it wait */
 	auto_fclose FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 	if (!f)
 		return false;
@@ -48,7 +48,7 @@ static void look_at(const char *folder, const char *resource, struct facts_asids
 
 	if (!read_key(folder, "misc.current", resource, &current))
 		return;
-	/* Higher groups count what lower ones do: the last one seen knows most. */
+	/* A higher group's count includes those of the groups below it, so the last one seen is the best. */
 	asids->used = current;
 	asids->used_known = true;
 	if (read_key(folder, "misc.max", resource, &max) && max != UINT64_MAX &&
@@ -57,7 +57,7 @@ static void look_at(const char *folder, const char *resource, struct facts_asids
 		asids->free_known = true;
 		snprintf(asids->limiting, sizeof(asids->limiting), "%.150s", folder);
 	}
-	/* Only the root has it, and there it counts every guest of the host. */
+	/* Only the root group has this file, and its count covers every guest of the host. */
 	if (read_key(folder, "misc.capacity", resource, &capacity) &&
 	        (!asids->free_known || minus(capacity, current) < asids->free)) {
 		asids->free = minus(capacity, current);

@@ -61,7 +61,7 @@ static bool may_lock_memory(void)
 	return false;
 }
 
-/* 0: it is not there. */
+/* 0: the file does not exist. */
 static uint32_t read_number(const char *path)
 {
 	unsigned value = 0;

@@ -163,7 +163,7 @@ static void put_arguments(
 	put_fields(line, command.row, command.data);
 }
 
-/* What the firmware made of it, if it was asked. */
+/* The firmware's answer, if the firmware was asked. */
 static void put_answer(struct line *line, unsigned long request, const void *arg, int result)
 {
 	struct host_command command;

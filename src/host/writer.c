@@ -68,7 +68,8 @@ static void write_held(struct host_writer *w)
 {
 	size_t n = write_some(w, w->held, w->held_bytes);
 
-	/* What failed has dropped everything. A reader that took nothing costs no move of megabytes. */
+	/* After a failure everything was dropped. If the reader took nothing, the megabytes that wait are not
+	 * moved. */
 	if (w->broken || !n)
 		return;
 	w->held_bytes -= n;

@@ -8,7 +8,7 @@
 
 #define LEAF_XSTATE 0xd
 #define XCR0_X87    1
-/* Of the legacy area and header: what leaf 0xD tells of XCR0 1, whatever the guest enables later. */
+/* Of the legacy area and header: the size that leaf 0xD gives for XCR0 1; the guest may enable more later. */
 #define XSTATE_LEGACY_BYTES 0x240
 
 static struct abi_cpuid_entry entry_of(const struct kvm_cpuid_entry2 *e)

@@ -13,7 +13,7 @@
 #define SNP CONFIG_FOR(CONFIG_SEV_SNP)
 #define ALL (CONFIG_FOR(CONFIG_SEV_NONE) | SEV | SNP)
 
-/* What the rows look at. */
+/* What the rows below judge. */
 struct judged {
 	const struct config *config;
 	const uint8_t *image;

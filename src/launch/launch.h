@@ -125,7 +125,7 @@ int launch_snp_finish(struct launch_work *work, struct err *err) MUST_CHECK;
 /* ---- vcpu_state.c: the registers that KVM builds a measured VMSA from ---- */
 
 void launch_vcpu_regs(const struct abi_vmsa *vmsa, struct kvm_regs *ret_regs);
-/* sregs: as KVM gave them; what a VMSA says of them is replaced. */
+/* sregs: as KVM gave them. Those that a VMSA contains are replaced. */
 void launch_vcpu_sregs(const struct abi_vmsa *vmsa, struct kvm_sregs *sregs);
 
 /* ---- cpuid_page.c (SNP ABI 8.17.2.6) ---- */
@@ -135,7 +135,7 @@ int launch_cpuid_page_fill(
         const struct machine_cpuid *cpuid, struct abi_cpuid_page *ret_page, struct err *err) MUST_CHECK;
 /*
  * What the firmware changed, a line a changed register to the log at that level ("CPUID 80000008 ECX: 0x7 ->
- * 0x3, bits 2"). Returns how many registers changed; -1: the answer is no page that can be used.
+ * 0x3, bits 2"). Returns how many registers changed; -1: the answer is not a valid page.
  */
 int launch_cpuid_page_tell(
         const struct abi_cpuid_page *asked, const struct abi_cpuid_page *answer, enum log_level level);
@@ -153,8 +153,8 @@ struct launch_secret {
 	struct gpa gpa;
 };
 
-/* Waits for the owner's files, which are younger than the measurement. Returns 1, 0 if there is no secret,
- * -1. */
+/* Waits for the guest owner's files, which must be younger than the measurement. Returns 1, 0 if there is no
+ * secret, -1. */
 int launch_secret_read(const struct config *config, const struct launch_plan *plan,
         const struct timespec *measured, struct launch_secret *ret_secret, struct err *err) MUST_CHECK;
 void launch_secret_finish(struct launch_secret *secret);

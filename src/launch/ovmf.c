@@ -1,6 +1,6 @@
 /*
- * ovmf: what a firmware image says of itself: the table that ends 32 bytes before the image's end and the SEV
- * metadata it leads to. The image may hold anything. Any thread; no state.
+ * ovmf: what a firmware image says about itself: the table that ends 32 bytes before the image's end and the
+ * SEV metadata it leads to. The image may hold anything. Any thread; no state.
  * Law: edk2 OvmfPkg/ResetVector (Ia16/ResetVectorVtf0.asm, X64/OvmfSevMetadata.asm).
  */
 #include <string.h>

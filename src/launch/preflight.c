@@ -265,7 +265,7 @@ static int check_policy_bits(const struct launch *launch, struct err *err)
 	        policy, bit_words(config_snp_policy_bits, wrong, words), facts->policy_bits);
 }
 
-/* What any kernel that does not tell its policy bits can take: the version, bits 16, 17, 19 and 20. */
+/* All that a kernel can accept which does not report its policy bits: the version, bits 16, 17, 19 and 20. */
 #define OLD_POLICY_BITS (UINT64_C(0xffff) | ABI_SNP_POLICY_SMT | UINT64_C(0x1a) << 16)
 
 static int check_policy_of_old_kernel(const struct launch *launch, struct err *err)

@@ -11,7 +11,7 @@
 
 #define FW_INVALID_PARAM 0x16
 
-/* A kernel that is interrupted or short of something for a moment is asked again, but not for ever. */
+/* A kernel that was interrupted, or short of memory for a moment, is asked again, but not without end. */
 #define UPDATE_TRIES    100
 #define UPDATE_PAUSE_NS 1000000
 

@@ -15,7 +15,7 @@
 
 struct uring {
 	struct io_uring ring;
-	struct loop_queue queue; /* of what the kernel is to be told */
+	struct loop_queue queue; /* of the requests that go to the kernel next */
 };
 
 static struct io_uring_sqe *get_sqe(struct io_uring *ring)

@@ -81,7 +81,7 @@ static int parse_pem(
 		        "secp384r1 -genkey -noout makes one",
 		        path);
 	}
-	/* Whatever the file says: the point is wanted whole. */
+	/* Files may ask for compressed points, but the firmware needs the whole point. */
 	EVP_PKEY_set_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
 	        OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED);
 	return wrap(pkey, ret_key, err);

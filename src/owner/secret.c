@@ -29,7 +29,7 @@ static int table_size(
 	return 0;
 }
 
-/* Guests find a secret by its GUID, and none where it has no bytes. */
+/* Guests find a secret by its GUID. They cannot find a secret without bytes. */
 static int check_entries(const struct owner_secret_entry *entries, size_t count, struct err *err)
 {
 	static const struct abi_efi_guid zeros;

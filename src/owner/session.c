@@ -63,7 +63,8 @@ static int shared_secret(EVP_PKEY *own, EVP_PKEY *peer, uint8_t ret_z[static P38
 	return good ? 0 : err_set(err, ERR_FAILED, "OpenSSL agrees on no secret with the platform's PDH");
 }
 
-/* The firmware reads only the key of it; AMD's tools leave the form of a PDH and its signatures unchecked. */
+/* The firmware and AMD's tools read only the key of this certificate. They check neither its form nor its
+ * signatures. */
 static int make_godh(EVP_PKEY *own, struct abi_sev_cert *ret_godh, struct err *err)
 {
 	struct abi_sev_cert godh = {

@@ -63,7 +63,7 @@ void run_console_start(struct run_console *console);
 /* From the loop, after the machine said so. */
 void run_console_on_output(struct run_console *console);
 void run_console_on_room(struct run_console *console);
-/* Nothing waits to be written. */
+/* Is all output written? */
 bool run_console_idle(const struct run_console *console);
 
 #endif

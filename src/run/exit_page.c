@@ -38,7 +38,7 @@ static enum run_vcpu_verdict convert(
 	        (unsigned long long)start.raw, private ? "private" : "shared", err.text);
 }
 
-/* Not every fault asks for a change: without this one that does not would be answered for ever. */
+/* Some faults ask for no change. Without a limit on idle_faults they would be answered without end. */
 static enum run_vcpu_verdict answer_fault(
         struct run_vcpu *vcpu, const struct uapi_memory_fault *fault, bool private)
 {
@@ -115,7 +115,7 @@ enum run_vcpu_verdict run_vcpu_on_hypercall(struct run_vcpu *vcpu)
 		        "KVM passes on hypercall %llu, which vmm did not ask for",
 		        (unsigned long long)run->hypercall.nr);
 	run->hypercall.ret = 0;
-	/* A SEV guest tells what it shares; nothing has to be done about it. */
+	/* A SEV guest reports which pages it shares. There is nothing to do: KVM needs no change for them. */
 	if (!is_snp(vcpu))
 		return RUN_VCPU_RESUME;
 	if (!pages || !mul_ok(pages, PAGE_SIZE_BYTES, &size_bytes) || !is_aligned(start, PAGE_SIZE_BYTES) ||

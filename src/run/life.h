@@ -45,7 +45,7 @@ struct run_life_step {
 	enum run_life_action action;
 };
 
-/* What to do now; events that mean nothing in a state leave it as it is. */
+/* The step for an event. Events that have no meaning in a state leave the state as it is. */
 struct run_life_step run_life_step(enum run_life_state state, enum run_life_event event);
 const char *run_life_state_name(enum run_life_state state);
 

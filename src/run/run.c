@@ -32,7 +32,7 @@ struct run {
 	time_t started_s;
 	unsigned resets;
 
-	/* What other threads noticed. */
+	/* What other threads have reported. */
 	struct loop_task event_task, output_task, room_task;
 	_Atomic(const char *) events[DEVICE_EVENTS]; /* how each was asked for; NULL: it was not */
 

@@ -147,7 +147,7 @@ static int take_text(struct parser *p, struct run_script_text *ret_text)
 	return 0;
 }
 
-/* What is taken out of the output before it is looked at can never be found there. */
+/* Escape sequences are removed from the output before it is searched, so they could never be found there. */
 static int take_expected(struct parser *p, struct run_script_text *ret_text)
 {
 	const char *start;
@@ -195,7 +195,7 @@ static struct run_script_step *add_step(struct parser *p)
 	return &steps[p->script->count++];
 }
 
-/* Nothing can be done at a guest that has ended. */
+/* After the guest's end there is nothing that a step could act on. */
 static bool is_last(const struct run_script *script)
 {
 	enum run_script_kind kind = script->count ? script->steps[script->count - 1].kind : RUN_SCRIPT_SEND;

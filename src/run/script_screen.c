@@ -114,7 +114,7 @@ static size_t tail_start(const struct run_script_screen *screen)
 	return at;
 }
 
-/* Nothing of a line without text. */
+/* A line without text is not shown. */
 static void put_line(const char *line, size_t size, FILE *out)
 {
 	auto_free char *text = malloc(size + 1);

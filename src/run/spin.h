@@ -13,7 +13,7 @@
 #define RUN_SPIN_LOOK_S 10 /* between two looks */
 #define RUN_SPIN_TELL_S 60 /* of processor time without a device, before it is told */
 
-/* What was seen at the last look, and how long each vCPU has been busy since a device was last used. */
+/* The counters at the last look, and how long each vCPU has been busy since a device was last used. */
 struct run_spin_record {
 	uint64_t wall_ns, exits;
 	uint64_t cpu_ns[MACHINE_VCPUS_MAX], busy_ns[MACHINE_VCPUS_MAX];

@@ -17,7 +17,7 @@ enum run_vcpu_outcome {
 	RUN_VCPU_FAILED,  /* the host could not go on */
 };
 
-/* What becomes of the vCPU after an exit. */
+/* What the thread does with the vCPU after an exit. */
 enum run_vcpu_verdict { RUN_VCPU_RESUME, RUN_VCPU_STOP, RUN_VCPU_CRASH, RUN_VCPU_FAIL };
 
 struct run_vcpu {
