@@ -17,6 +17,7 @@
 #include "vmm/abi/sev_cert.h"
 #include "vmm/abi/sev_launch.h"
 #include "vmm/base.h"
+#include "vmm/product.h"
 
 /* Bytes that are somebody else's, with the name to use in messages (a path). size 0: not given. */
 struct attest_blob {
@@ -60,23 +61,13 @@ int attest_form_struct(
 int attest_report_parse(const void *data, size_t size, struct abi_snp_report *ret_report,
         struct attest_blob *ret_table, struct err *err) MUST_CHECK;
 
-enum attest_product {
-	ATTEST_PRODUCT_UNKNOWN,
-	ATTEST_NAPLES, /* SEV only, as Rome: their root keys are known, they make no reports */
-	ATTEST_ROME,
-	ATTEST_MILAN,
-	ATTEST_GENOA, /* and Bergamo, Siena */
-	ATTEST_TURIN,
-	ATTEST_VENICE,
-};
-
-const char *attest_product_name(enum attest_product product); /* "Milan"; "unknown" */
-/* By the CPUID fields of version 3 and later; UNKNOWN for older reports. */
-enum attest_product attest_report_product(const struct abi_snp_report *report);
+/* By the CPUID fields of version 3 and later; PRODUCT_UNKNOWN for older reports, and for products without
+ * SEV-SNP. */
+enum product_id attest_report_product(const struct abi_snp_report *report);
 
 /* The parts of a TCB_VERSION, in the order in which they are shown. */
 enum attest_tcb_part {
-	ATTEST_TCB_FMC, /* since Turin */
+	ATTEST_TCB_FMC, /* of PRODUCT_TCB_FMC alone */
 	ATTEST_TCB_BOOTLOADER,
 	ATTEST_TCB_TEE,
 	ATTEST_TCB_SNP,
@@ -84,14 +75,11 @@ enum attest_tcb_part {
 	ATTEST_TCB_PARTS
 };
 
-/* How the eight bytes of a TCB_VERSION are divided (SNP ABI, TCB_VERSION): Turin put FMC in front. */
-enum attest_tcb_layout { ATTEST_TCB_MILAN, ATTEST_TCB_TURIN };
-
-/* By CPUID; for version 2, by whether the chip id has Turin's 8 bytes. */
-enum attest_tcb_layout attest_report_tcb_layout(const struct abi_snp_report *report);
+/* By the CPUID fields; of version 2, which has none, by the length of the chip's id. */
+enum product_tcb_layout attest_report_tcb_layout(const struct abi_snp_report *report);
 const char *attest_tcb_part_name(enum attest_tcb_part part); /* "bootloader" */
 /* -1: this layout has no such part. */
-int attest_tcb_get(uint64_t tcb, enum attest_tcb_layout layout, enum attest_tcb_part part);
+int attest_tcb_get(uint64_t tcb, enum product_tcb_layout layout, enum attest_tcb_part part);
 
 /* A bit of a field in words; a table ends with a row without words. */
 struct attest_bit {
@@ -257,8 +245,8 @@ struct attest_amd_cert {
 	uint32_t usage;
 	unsigned bits; /* of its RSA key */
 	uint8_t key_id[16], certifying_id[16];
-	enum attest_product root; /* whose root's key it has; UNKNOWN: none of AMD's */
-	bool simulated;           /* it has the key of one of the software platform's roots */
+	enum product_id root; /* whose root's key it has; UNKNOWN: none of AMD's */
+	bool simulated;       /* it has the key of one of the software platform's roots */
 };
 /* Reads the first of the certificates in data; its signature is not looked at. ERR_USAGE names what is wrong.
  */

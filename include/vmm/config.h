@@ -11,20 +11,13 @@
 #include <stdint.h>
 
 #include "vmm/base.h"
+#include "vmm/product.h"
 
 #define CONFIG_VCPUS_MAX      512 /* that can be measured; a guest of ours has at most MACHINE_VCPUS_MAX */
 #define CONFIG_FILE_MAX_BYTES MIB(1)
 
 enum config_host { CONFIG_HOST_KVM, CONFIG_HOST_SIM };
 enum config_sim_clock { CONFIG_SIM_CLOCK_VIRTUAL, CONFIG_SIM_CLOCK_HOST };
-enum config_sim_product {
-	CONFIG_SIM_NONE,
-	CONFIG_SIM_NAPLES,
-	CONFIG_SIM_ROME,
-	CONFIG_SIM_MILAN,
-	CONFIG_SIM_GENOA,
-	CONFIG_SIM_TURIN,
-};
 enum config_sev_type { CONFIG_SEV_NONE, CONFIG_SEV, CONFIG_SEV_ES, CONFIG_SEV_SNP };
 /* How a SEV or SEV-ES guest's context is made; it changes the FPU fields of an ES guest's measured VMSA. */
 enum config_sev_init { CONFIG_SEV_INIT_AUTO, CONFIG_SEV_INIT2, CONFIG_SEV_INIT_LEGACY };
@@ -78,7 +71,7 @@ struct config {
 	} run;
 	struct {
 		enum config_sim_clock clock;
-		enum config_sim_product product;
+		enum product_id product; /* PRODUCT_UNKNOWN: none */
 		unsigned seed;
 		char *firmware_version; /* "MAJOR.MINOR.BUILD"; "": the product's */
 		char *tcb;              /* 16 hexadecimal digits or "" */

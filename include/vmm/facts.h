@@ -49,8 +49,6 @@ struct facts_asids {
 	const char *why;    /* why used or free are not known; NULL: they are */
 };
 
-enum facts_asid_kind { FACTS_ASIDS_SEV, FACTS_ASIDS_ES, FACTS_ASIDS_SNP, FACTS_ASID_KINDS };
-
 struct facts {
 	/* kind ERR_NONE: /dev/kvm can be used; otherwise only the facts of the device below are known. */
 	struct err kvm;
@@ -61,7 +59,7 @@ struct facts {
 	bool features_known, policy_known, certs_known;
 	uint64_t vmsa_features, policy_bits, req_certs;
 	uint32_t cpu_signature; /* CPUID.1:EAX of the host */
-	enum attest_product product;
+	enum product_id product;
 	uint32_t sev_eax; /* CPUID 8000001F: generations */
 	unsigned c_bit, reduced_bits;
 	uint32_t sev_asid_max, sev_asid_min; /* ECX, EDX */
@@ -75,7 +73,7 @@ struct facts {
 	struct uapi_sev_snp_status snp;
 
 	uint32_t hiding_asids; /* as in facts_process */
-	struct facts_asids asids[FACTS_ASID_KINDS];
+	struct facts_asids asids[PRODUCT_ASID_KINDS];
 	uint64_t memlock_bytes; /* as in facts_process */
 	bool smt;               /* as in facts_process */
 	unsigned linux_version; /* as in facts_process */
@@ -92,6 +90,6 @@ bool facts_firmware_is_too_old(const struct facts *facts);
 /* Never fails: where something could not be asked, ret_facts says why. Any thread. */
 void facts_gather(struct host *host, const struct facts_process *process, struct facts *ret_facts);
 /* Which ASIDs a guest of this type uses; not for CONFIG_SEV_NONE. */
-enum facts_asid_kind facts_asid_kind(enum config_sev_type type);
+enum product_asid_kind facts_asid_kind(enum config_sev_type type);
 
 #endif

@@ -38,7 +38,7 @@ json_t *json_doc_bits(uint64_t mask, const struct config_bit *table);
 /* The same for the policy of a guest of this type, with the firmware version that it asks for. */
 json_t *json_doc_policy(enum config_sev_type type, uint64_t policy);
 /* {"value": "0x...", "bootloader": 4, ...}: a TCB version and its parts; null where the layout lacks one. */
-json_t *json_doc_tcb(uint64_t tcb, enum attest_tcb_layout layout);
+json_t *json_doc_tcb(uint64_t tcb, enum product_tcb_layout layout);
 
 /* ---- putting them together ---- */
 

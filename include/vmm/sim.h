@@ -7,25 +7,21 @@
 #define VMM_SIM_H
 
 #include "vmm/host.h"
+#include "vmm/product.h"
 
 enum sim_clock_kind {
 	SIM_CLOCK_VIRTUAL, /* 1 instruction is 1 ns; when every vCPU halts, time skips to the next timer */
 	SIM_CLOCK_HOST,    /* CLOCK_MONOTONIC */
 };
 
-/* A version of the secure processor's firmware: the API's two numbers, and the build. */
-struct sim_firmware {
-	uint8_t major, minor, build;
-};
-
 /* All zero: a processor without SEV, and virtual time. */
 struct sim_options {
 	enum sim_clock_kind clock;
-	/* NULL, "none", "Naples" (SEV), "Rome" (and SEV-ES), "Milan", "Genoa", "Turin" (and SEV-SNP). */
+	/* One of product_words; NULL or "none": no SEV. */
 	const char *product;
-	uint64_t seed;                /* of the secure processor's keys */
-	uint64_t tcb;                 /* TCB_VERSION; 0: the product's */
-	struct sim_firmware firmware; /* 0.0.0: the product's */
+	uint64_t seed;                    /* of the secure processor's keys */
+	uint64_t tcb;                     /* TCB_VERSION; 0: the product's */
+	struct product_firmware firmware; /* 0.0.0: the product's */
 	/* ASIDs 1..es_asids are for SEV-ES and SEV-SNP, the rest for SEV; asids 0: 509 and 99. With
 	 * ciphertext hiding 1..snp_asids are for SEV-SNP alone; 0: no such partition. */
 	uint32_t asids, es_asids, snp_asids;

@@ -43,7 +43,7 @@ int attest_pem_next(const char **text, size_t *size, uint8_t *ret_der);
 /* ---- what AMD puts into certificates of chip keys (AMD 57230, "VCEK and VLEK certificates") ---- */
 
 struct attest_cert_chip {
-	enum attest_product product;
+	enum product_id product;
 	char product_name[32];     /* as the certificate has it: "Milan-B0" */
 	bool is_vlek;              /* a cloud provider's key, else one chip's */
 	char csp_id[64];           /* VLEK only */
@@ -58,7 +58,7 @@ int attest_cert_chip_read(
         const struct attest_cert *cert, struct attest_cert_chip *ret_chip, struct err *err) MUST_CHECK;
 
 /* AMD's roots by fingerprint. UNKNOWN: not AMD's. */
-enum attest_product attest_anchor_find(EVP_PKEY *key);
+enum product_id attest_anchor_find(EVP_PKEY *key);
 /* Is it a root of the software platform? No signature by it proves anything. */
 bool attest_anchor_is_simulated(EVP_PKEY *key);
 

@@ -104,9 +104,9 @@ static void judge_root(struct attest_chain *chain, struct attest_verdict *verdic
 
 	verdict->simulated = attest_anchor_is_simulated(chain->ark.key);
 	chain->root_product = attest_anchor_find(chain->ark.key);
-	if (chain->root_product != ATTEST_PRODUCT_UNKNOWN)
+	if (chain->root_product != PRODUCT_UNKNOWN)
 		attest_verdict_add(verdict, "root", ATTEST_PASSED, "AMD's root key for %s",
-		        attest_product_name(chain->root_product));
+		        product_get(chain->root_product)->name);
 	else if (!chain->root.x509)
 		attest_verdict_add(verdict, "root", ATTEST_FAILED,
 		        "\"%s\" has none of AMD's root keys; --root FILE trusts another root", chain->ark.cn);

@@ -8,10 +8,10 @@
 
 struct attest_chain {
 	struct attest_cert leaf, ask, ark;
-	struct attest_cert root;          /* what --root named; may be empty */
-	struct attest_cert_chip chip;     /* the leaf's extensions */
-	enum attest_product root_product; /* of ark's key; UNKNOWN: not AMD's */
-	unsigned unknown_entries;         /* of the certificate table */
+	struct attest_cert root;      /* what --root named; may be empty */
+	struct attest_cert_chip chip; /* the leaf's extensions */
+	enum product_id root_product; /* of ark's key; UNKNOWN: not AMD's */
+	unsigned unknown_entries;     /* of the certificate table */
 };
 
 void attest_chain_finish(struct attest_chain *chain);

@@ -73,16 +73,18 @@ static bool string(X509 *x509, const char *oid, char *text, size_t max)
 	return true;
 }
 
-static enum attest_product product_by_name(const char *name)
+/* VCEKs may name the stepping, too: "Milan-B0". */
+static enum product_id product_by_name(const char *name)
 {
-	for (enum attest_product p = ATTEST_MILAN; p <= ATTEST_VENICE; p++) {
-		size_t length = strlen(attest_product_name(p));
+	for (int id = PRODUCT_UNKNOWN + 1; id < PRODUCT_IDS; id++) {
+		const struct product *product = product_get((enum product_id)id);
+		size_t length = strlen(product->name);
 
-		if (strncmp(name, attest_product_name(p), length) == 0 &&
+		if (product->snp && strncmp(name, product->name, length) == 0 &&
 		        (name[length] == '\0' || name[length] == '-'))
-			return p;
+			return product->id;
 	}
-	return ATTEST_PRODUCT_UNKNOWN;
+	return PRODUCT_UNKNOWN;
 }
 
 /*
@@ -112,7 +114,7 @@ static int read_tcb(const struct attest_cert *cert, struct attest_cert_chip *chi
 	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
 		chip->tcb[part] = level(cert->x509, tcb_oids[part]);
 		if (chip->tcb[part] == -2 && part == ATTEST_TCB_FMC)
-			chip->tcb[part] = -1; /* a product before Turin */
+			chip->tcb[part] = -1; /* a product without FMC */
 		else if (chip->tcb[part] < 0)
 			return err_set(err, ERR_USAGE, "has no valid security level for \"%s\" (%s)",
 			        attest_tcb_part_name(part), tcb_oids[part]);
@@ -154,56 +156,56 @@ int attest_cert_chip_read(const struct attest_cert *cert, struct attest_cert_chi
 
 /* SHA-384 of the SubjectPublicKeyInfo of AMD's root keys; SEV and SNP, VCEK and VLEK share them. */
 struct anchor {
-	enum attest_product product;
+	enum product_id product;
 	const char *fingerprint;
 };
 static const struct anchor anchors[] = {
-        {ATTEST_NAPLES, "dbd7c2cf752133b5121db4df51417b12ae49fe579848e31d"
-                        "a21be18b281ae30fc2a59054619e434dddcad38e88de4ed8"},
-        {ATTEST_ROME, "f21bc580475df023cf4ac04425a39eeb342c3cf3d2f15b06"
-                      "f5e2e84daeb9230ab5212c632cc55f67af9860603d472e3c"},
-        {ATTEST_MILAN, "1249f67f15cf229a4069195e1a9ce537d1765ef706a1f4a1"
-                       "23c36be9518786515d25ecc007f366b564d2b3f31c48082e"},
-        {ATTEST_GENOA, "32ab53a6ce5ec14926207396e5c475ae768a6a9831b7e860"
-                       "b5acf2e1c1dff222bc5a8bfc43eb5e06393189c1f246d880"},
-        {ATTEST_TURIN, "3475f08a9727f8ac9a1deaea5f2a2097aa59d64d05c2a678"
-                       "c229c873e6359d3a6926287a2a22cd5f88a385e333a2fcc5"},
+        {PRODUCT_NAPLES, "dbd7c2cf752133b5121db4df51417b12ae49fe579848e31d"
+                         "a21be18b281ae30fc2a59054619e434dddcad38e88de4ed8"},
+        {PRODUCT_ROME, "f21bc580475df023cf4ac04425a39eeb342c3cf3d2f15b06"
+                       "f5e2e84daeb9230ab5212c632cc55f67af9860603d472e3c"},
+        {PRODUCT_MILAN, "1249f67f15cf229a4069195e1a9ce537d1765ef706a1f4a1"
+                        "23c36be9518786515d25ecc007f366b564d2b3f31c48082e"},
+        {PRODUCT_GENOA, "32ab53a6ce5ec14926207396e5c475ae768a6a9831b7e860"
+                        "b5acf2e1c1dff222bc5a8bfc43eb5e06393189c1f246d880"},
+        {PRODUCT_TURIN, "3475f08a9727f8ac9a1deaea5f2a2097aa59d64d05c2a678"
+                        "c229c873e6359d3a6926287a2a22cd5f88a385e333a2fcc5"},
 };
 
 /* The same of the software platform's root keys, which everybody can compute (sim/psp/rsa.h). */
 static const struct anchor simulated[] = {
-        {ATTEST_NAPLES, "6c5e4cf89691cfa14c74079efc5babe8ed46732b7ab69e2e"
-                        "2ef72206e8b8e4c03442072ed111a1ce8d6e16572ec80722"},
-        {ATTEST_ROME, "16ae7ead3f4b6ed79c7193b92c7869c76d56994318490db4"
-                      "58c5023f4a609970872a6b94affb83ef81073716cb697fde"},
-        {ATTEST_MILAN, "0e6e0d17a345a8e99289794214eacc6197fa59be163b1dd7"
-                       "3cb3c81ce12e0af037ae49a9e65d6645dda168d6095a28b5"},
-        {ATTEST_GENOA, "0b9aa4a682c595808ca4739b3374bed49cb37115fee6aec1"
-                       "afb588dc3849a82e62c4e605cc9301a568d6a8b7f01ab9c9"},
-        {ATTEST_TURIN, "628af84ae6af6f2295b2365b6a0e8bee62cfa790e473206a"
-                       "a99cc7b803ae78af162d90b478af4c7764f9f8226394546d"},
+        {PRODUCT_NAPLES, "6c5e4cf89691cfa14c74079efc5babe8ed46732b7ab69e2e"
+                         "2ef72206e8b8e4c03442072ed111a1ce8d6e16572ec80722"},
+        {PRODUCT_ROME, "16ae7ead3f4b6ed79c7193b92c7869c76d56994318490db4"
+                       "58c5023f4a609970872a6b94affb83ef81073716cb697fde"},
+        {PRODUCT_MILAN, "0e6e0d17a345a8e99289794214eacc6197fa59be163b1dd7"
+                        "3cb3c81ce12e0af037ae49a9e65d6645dda168d6095a28b5"},
+        {PRODUCT_GENOA, "0b9aa4a682c595808ca4739b3374bed49cb37115fee6aec1"
+                        "afb588dc3849a82e62c4e605cc9301a568d6a8b7f01ab9c9"},
+        {PRODUCT_TURIN, "628af84ae6af6f2295b2365b6a0e8bee62cfa790e473206a"
+                        "a99cc7b803ae78af162d90b478af4c7764f9f8226394546d"},
 };
 
-static enum attest_product find(const struct anchor *table, size_t count, EVP_PKEY *key)
+static enum product_id find(const struct anchor *table, size_t count, EVP_PKEY *key)
 {
 	uint8_t digest[SHA384_BYTES], known[SHA384_BYTES];
 
 	if (!attest_key_fingerprint(key, digest))
-		return ATTEST_PRODUCT_UNKNOWN;
+		return PRODUCT_UNKNOWN;
 	for (size_t i = 0; i < count; i++) {
 		if (hex_decode(table[i].fingerprint, known, sizeof(known)) &&
 		        crypto_equal(digest, known, sizeof(known)))
 			return table[i].product;
 	}
-	return ATTEST_PRODUCT_UNKNOWN;
+	return PRODUCT_UNKNOWN;
 }
 
-enum attest_product attest_anchor_find(EVP_PKEY *key)
+enum product_id attest_anchor_find(EVP_PKEY *key)
 {
 	return find(anchors, ARRAY_LEN(anchors), key);
 }
 
 bool attest_anchor_is_simulated(EVP_PKEY *key)
 {
-	return find(simulated, ARRAY_LEN(simulated), key) != ATTEST_PRODUCT_UNKNOWN;
+	return find(simulated, ARRAY_LEN(simulated), key) != PRODUCT_UNKNOWN;
 }

@@ -16,15 +16,15 @@ static const char *const parameters[ATTEST_TCB_PARTS] = {
 };
 
 static void write_url(
-        const struct abi_snp_report *report, enum attest_product product, char url[static ATTEST_URL_BYTES])
+        const struct abi_snp_report *report, enum product_id product, char url[static ATTEST_URL_BYTES])
 {
-	enum attest_tcb_layout layout = attest_report_tcb_layout(report);
+	enum product_tcb_layout layout = attest_report_tcb_layout(report);
 	char id[2 * sizeof(report->chip_id) + 1], separator = '?';
 	size_t used;
 
-	hex_encode(report->chip_id, layout == ATTEST_TCB_TURIN ? 8 : sizeof(report->chip_id), id);
+	hex_encode(report->chip_id, product_chip_id_bytes(layout), id);
 	used = (size_t)snprintf(url, ATTEST_URL_BYTES, "https://kdsintf.amd.com/vcek/v1/%s/%s",
-	        attest_product_name(product), id);
+	        product_get(product)->name, id);
 	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
 		int level = attest_tcb_get(report->reported_tcb, layout, part);
 
@@ -36,24 +36,29 @@ static void write_url(
 	}
 }
 
+/* A report of version 2 names no product; of those that made such reports, its layout leaves one or two. */
+static bool may_be_of(const struct abi_snp_report *report, enum product_id id)
+{
+	const struct product *product = product_get(id);
+
+	return product->silent_reports && product->tcb_layout == attest_report_tcb_layout(report);
+}
+
 void attest_report_vcek_urls(const struct abi_snp_report *report, struct attest_vcek_urls *ret_urls)
 {
-	enum attest_product product = attest_report_product(report);
+	enum product_id product = attest_report_product(report);
 
 	*ret_urls = (struct attest_vcek_urls){0};
 	if (ABI_SNP_KEY_SIGNER(report->key_info) != ABI_SNP_SIGNER_VCEK ||
 	        bytes_are_zero(report->chip_id, sizeof(report->chip_id)))
 		return;
-	if (product == ATTEST_PRODUCT_UNKNOWN && report->version >= 3)
+	if (product == PRODUCT_UNKNOWN && report->version >= 3)
 		return;
-	if (product == ATTEST_PRODUCT_UNKNOWN && attest_report_tcb_layout(report) == ATTEST_TCB_TURIN)
-		product = ATTEST_TURIN; /* its chip ids are the only short ones */
-	if (product != ATTEST_PRODUCT_UNKNOWN) {
-		write_url(report, product, ret_urls->url[ret_urls->count++]);
-		return;
+	for (int id = PRODUCT_UNKNOWN + 1; id < PRODUCT_IDS && ret_urls->count < ARRAY_LEN(ret_urls->url);
+	        id++) {
+		if (product == PRODUCT_UNKNOWN ? may_be_of(report, (enum product_id)id) : (int)product == id)
+			write_url(report, (enum product_id)id, ret_urls->url[ret_urls->count++]);
 	}
-	write_url(report, ATTEST_MILAN, ret_urls->url[ret_urls->count++]);
-	write_url(report, ATTEST_GENOA, ret_urls->url[ret_urls->count++]);
 }
 
 void attest_cek_url(const uint8_t id[static 64], char ret_url[static ATTEST_URL_BYTES])

@@ -41,7 +41,7 @@ static void note_vmpl(const struct abi_snp_report *report, struct attest_verdict
 }
 
 /* The first part in which low is below high; -1: none. */
-static int below(uint64_t low, uint64_t high, enum attest_tcb_layout layout)
+static int below(uint64_t low, uint64_t high, enum product_tcb_layout layout)
 {
 	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
 		if (attest_tcb_get(low, layout, part) < attest_tcb_get(high, layout, part))
@@ -53,7 +53,7 @@ static int below(uint64_t low, uint64_t high, enum attest_tcb_layout layout)
 /* The firmware keeps reported and committed TCB at or below the current one. */
 static void note_tcb(const struct abi_snp_report *report, struct attest_verdict *verdict)
 {
-	enum attest_tcb_layout layout = attest_report_tcb_layout(report);
+	enum product_tcb_layout layout = attest_report_tcb_layout(report);
 	const struct {
 		const char *name;
 		uint64_t tcb;
@@ -88,8 +88,8 @@ static void note_author(const struct abi_snp_report *report, struct attest_verdi
 /* All signed, so AMD's firmware wrote it: a later version of the report may mean something by it. */
 static void note_reserved(const struct abi_snp_report *report, struct attest_verdict *verdict)
 {
-	uint64_t tcb = attest_report_tcb_layout(report) == ATTEST_TCB_TURIN ? 0x00ffffff00000000
-	                                                                    : 0x0000ffffffff0000;
+	uint64_t tcb =
+	        attest_report_tcb_layout(report) == PRODUCT_TCB_FMC ? 0x00ffffff00000000 : 0x0000ffffffff0000;
 
 	if (report->reserved_4c || !bytes_are_zero(report->reserved_18b, sizeof(report->reserved_18b)) ||
 	        !bytes_are_zero(report->reserved_208, sizeof(report->reserved_208)) ||

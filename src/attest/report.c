@@ -11,6 +11,7 @@
 #include "table.h"
 
 #define HCL_HEADER_BYTES 32
+#define FAMILY_FMC       0x1a /* from this CPUID family on, also of products that are not known, TCBs have FMC */
 
 static int refuse(const void *data, size_t size, struct err *err)
 {
@@ -101,48 +102,30 @@ int attest_report_parse(const void *data, size_t size, struct abi_snp_report *re
 	return 0;
 }
 
-/* CPUID family and model of the products (AMD 57230, and the processors' own manuals). */
-static const struct {
-	uint8_t family, model_first, model_last;
-	enum attest_product product;
-} models[] = {
-        {0x19, 0x00, 0x0f, ATTEST_MILAN},
-        {0x19, 0x10, 0x1f, ATTEST_GENOA},
-        {0x19, 0xa0, 0xaf, ATTEST_GENOA},
-        {0x1a, 0x00, 0x11, ATTEST_TURIN},
-        {0x1a, 0x50, 0x57, ATTEST_VENICE},
-        {0x1a, 0x90, 0xaf, ATTEST_VENICE},
-        {0x1a, 0xc0, 0xc7, ATTEST_VENICE},
-};
-
-enum attest_product attest_report_product(const struct abi_snp_report *report)
+enum product_id attest_report_product(const struct abi_snp_report *report)
 {
-	if (report->version < 3)
-		return ATTEST_PRODUCT_UNKNOWN;
-	for (size_t i = 0; i < ARRAY_LEN(models); i++) {
-		if (models[i].family == report->cpuid_family &&
-		        report->cpuid_model >= models[i].model_first &&
-		        report->cpuid_model <= models[i].model_last)
-			return models[i].product;
-	}
-	return ATTEST_PRODUCT_UNKNOWN;
+	enum product_id id = report->version < 3
+	                             ? PRODUCT_UNKNOWN
+	                             : product_by_model(report->cpuid_family, report->cpuid_model);
+
+	return product_get(id)->snp ? id : PRODUCT_UNKNOWN;
 }
 
-const char *attest_product_name(enum attest_product product)
+static bool has_short_id(const struct abi_snp_report *report)
 {
-	static const char *const names[] = {"unknown", "Naples", "Rome", "Milan", "Genoa", "Turin", "Venice"};
+	size_t size = product_chip_id_bytes(PRODUCT_TCB_FMC);
 
-	return names[product];
+	return bytes_are_zero(report->chip_id + size, sizeof(report->chip_id) - size) &&
+	       !bytes_are_zero(report->chip_id, size);
 }
 
-enum attest_tcb_layout attest_report_tcb_layout(const struct abi_snp_report *report)
+enum product_tcb_layout attest_report_tcb_layout(const struct abi_snp_report *report)
 {
 	if (report->version >= 3)
-		return report->cpuid_family >= 0x1a ? ATTEST_TCB_TURIN : ATTEST_TCB_MILAN;
-	/* A masked chip id is all zero and tells nothing; Turin's firmware came with version 3. */
-	return bytes_are_zero(report->chip_id + 8, 56) && !bytes_are_zero(report->chip_id, 8)
-	               ? ATTEST_TCB_TURIN
-	               : ATTEST_TCB_MILAN;
+		return report->cpuid_family >= FAMILY_FMC ? PRODUCT_TCB_FMC : PRODUCT_TCB_PLAIN;
+	/* A masked chip id is all zeros, which says nothing. No report of version 2 with a short id was seen.
+	 */
+	return has_short_id(report) ? PRODUCT_TCB_FMC : PRODUCT_TCB_PLAIN;
 }
 
 /* Byte of each part in a TCB_VERSION; -1: the layout lacks it. */
@@ -162,7 +145,7 @@ const char *attest_tcb_part_name(enum attest_tcb_part part)
 	return tcb_parts[part].name;
 }
 
-int attest_tcb_get(uint64_t tcb, enum attest_tcb_layout layout, enum attest_tcb_part part)
+int attest_tcb_get(uint64_t tcb, enum product_tcb_layout layout, enum attest_tcb_part part)
 {
 	int byte = tcb_parts[part].byte[layout];
 
@@ -190,7 +173,8 @@ const struct attest_bit attest_platform_bits[] = {
         {3, "rapl-dis", "RAPL off", NULL},
         {4, "ciphertext-hiding", "ciphertext hiding on", NULL},
         {5, "alias-check", "memory alias check done", NULL},
-        /* Genuine Turin reports have it. No text of AMD's was found; the name is that of other verifiers. */
+        /* Genuine reports with FMC have it. No text of AMD's was found; the name is that of other verifiers.
+         */
         {6, "iommu-write-safe", "IOMMU write-safe (bit 6, named by others than AMD)", NULL},
         {7, "tio", "trusted I/O on", NULL},
         {0},

@@ -187,13 +187,13 @@ static void judge(struct attest_verdict *verdict, const char *name, uint32_t chi
 
 static void judge_root(const struct sev_chain *chain, struct attest_verdict *verdict)
 {
-	enum attest_product product = attest_anchor_find(chain->ark_key.key);
+	enum product_id product = attest_anchor_find(chain->ark_key.key);
 	uint8_t ark[SHA384_BYTES], root[SHA384_BYTES];
 
 	verdict->simulated = attest_anchor_is_simulated(chain->ark_key.key);
-	if (product != ATTEST_PRODUCT_UNKNOWN)
-		attest_verdict_add(verdict, "root", ATTEST_PASSED, "AMD's root key for %s",
-		        attest_product_name(product));
+	if (product != PRODUCT_UNKNOWN)
+		attest_verdict_add(
+		        verdict, "root", ATTEST_PASSED, "AMD's root key for %s", product_get(product)->name);
 	else if (chain->root_key.key && attest_key_fingerprint(chain->ark_key.key, ark) &&
 	         attest_key_fingerprint(chain->root_key.key, root) && crypto_equal(ark, root, sizeof(ark)))
 		attest_verdict_add(

@@ -40,20 +40,20 @@ static void judge_signer(const struct abi_snp_report *report, const struct attes
 static void judge_product(
         const struct abi_snp_report *report, const struct attest_chain *chain, struct attest_verdict *verdict)
 {
-	enum attest_product of_report = attest_report_product(report), of_chip = chain->chip.product;
-	bool silent = report->version < 3, foreign = chain->root_product == ATTEST_PRODUCT_UNKNOWN;
+	enum product_id of_report = attest_report_product(report), of_chip = chain->chip.product;
+	bool silent = report->version < 3, foreign = chain->root_product == PRODUCT_UNKNOWN;
 
 	attest_verdict_judge(verdict, "product",
-	        of_chip != ATTEST_PRODUCT_UNKNOWN && (silent || of_report == of_chip) &&
+	        of_chip != PRODUCT_UNKNOWN && (silent || of_report == of_chip) &&
 	                (foreign || chain->root_product == of_chip),
 	        "report: %s, certificate: %s, root: %s",
-	        silent ? "does not say" : attest_product_name(of_report), chain->chip.product_name,
-	        foreign ? "not AMD's" : attest_product_name(chain->root_product));
+	        silent ? "does not say" : product_get(of_report)->name, chain->chip.product_name,
+	        foreign ? "not AMD's" : product_get(chain->root_product)->name);
 }
 
-static enum attest_tcb_layout layout_of(const struct attest_cert_chip *chip)
+static enum product_tcb_layout layout_of(const struct attest_cert_chip *chip)
 {
-	return chip->tcb[ATTEST_TCB_FMC] >= 0 ? ATTEST_TCB_TURIN : ATTEST_TCB_MILAN;
+	return chip->tcb[ATTEST_TCB_FMC] >= 0 ? PRODUCT_TCB_FMC : PRODUCT_TCB_PLAIN;
 }
 
 /* The chip derives its key from reported_tcb, so the certificate must name exactly these levels. */
@@ -80,7 +80,8 @@ static void judge_tcb(const struct abi_snp_report *report, const struct attest_c
 	attest_verdict_judge(verdict, "tcb", good, "reported TCB: %s", text);
 }
 
-/* A VCEK belongs to one chip: 64 bytes, since Turin 8 and then zeros. A VLEK belongs to a provider. */
+/* A VCEK belongs to one chip, whose id may have 8 bytes, with zeros after them. A VLEK belongs to a provider.
+ */
 static void judge_chip(const struct abi_snp_report *report, const struct attest_cert_chip *chip,
         const struct attest_wanted *wanted, struct attest_verdict *verdict)
 {

@@ -63,10 +63,10 @@ static void print_amd_words(const struct attest_amd_cert *cert)
 	printf("  signed by  %s\n", id);
 	if (cert->usage == ABI_SEV_USAGE_ARK)
 		printf("  root       %s%s\n",
-		        cert->simulated                        ? "of the software platform"
-		        : cert->root != ATTEST_PRODUCT_UNKNOWN ? "AMD's for "
-		                                               : "neither AMD's nor the software platform's",
-		        cert->root != ATTEST_PRODUCT_UNKNOWN ? attest_product_name(cert->root) : "");
+		        cert->simulated                 ? "of the software platform"
+		        : cert->root != PRODUCT_UNKNOWN ? "AMD's for "
+		                                        : "neither AMD's nor the software platform's",
+		        cert->root != PRODUCT_UNKNOWN ? product_get(cert->root)->name : "");
 }
 
 /* Where certificates come from. Only the key of an ARK tells it. */
@@ -76,9 +76,9 @@ static enum origin origin_of(const struct attest_amd_cert *cert)
 {
 	if (cert->usage != ABI_SEV_USAGE_ARK)
 		return ORIGIN_UNKNOWN;
-	return cert->simulated                        ? ORIGIN_SIMULATED
-	       : cert->root != ATTEST_PRODUCT_UNKNOWN ? ORIGIN_AMD
-	                                              : ORIGIN_UNKNOWN;
+	return cert->simulated                 ? ORIGIN_SIMULATED
+	       : cert->root != PRODUCT_UNKNOWN ? ORIGIN_AMD
+	                                       : ORIGIN_UNKNOWN;
 }
 
 static json_t *origin_json(enum origin origin)
@@ -93,7 +93,7 @@ static json_t *amd_to_json(const struct attest_amd_cert *cert)
 	return json_pack("{s:s, s:i, s:o, s:o, s:o, s:s?}", "usage", attest_sev_usage_name(cert->usage),
 	        "bits", (int)cert->bits, "key-id", json_doc_bytes(cert->key_id, sizeof(cert->key_id)),
 	        "signed-by", json_doc_bytes(cert->certifying_id, sizeof(cert->certifying_id)), "simulated",
-	        origin_json(origin_of(cert)), "root-of", is_amds ? attest_product_name(cert->root) : NULL);
+	        origin_json(origin_of(cert)), "root-of", is_amds ? product_get(cert->root)->name : NULL);
 }
 
 /* ---- a file of both kinds ---- */

@@ -48,7 +48,7 @@ static json_t *sev_json(const struct facts *facts)
 static json_t *snp_json(const struct facts *facts)
 {
 	const struct uapi_sev_snp_status *snp = &facts->snp;
-	enum attest_tcb_layout layout = cli_host_tcb_layout(facts);
+	enum product_tcb_layout layout = cli_host_tcb_layout(facts);
 
 	if (facts->snp_status.kind)
 		return json_pack("{s:o, s:n, s:n, s:n, s:n, s:n, s:n, s:n}", "reason",
@@ -84,9 +84,9 @@ static json_t *kvm_json(const struct cli_host_offer *offer)
 
 static json_t *processor_json(const struct facts *facts)
 {
-	bool known = facts->product != ATTEST_PRODUCT_UNKNOWN;
+	bool known = facts->product != PRODUCT_UNKNOWN;
 
-	return json_pack("{s:s?, s:o, s:i}", "product", known ? attest_product_name(facts->product) : NULL,
+	return json_pack("{s:s?, s:o, s:i}", "product", known ? product_get(facts->product)->name : NULL,
 	        "signature", json_doc_mask(facts->cpu_signature), "c-bit", (int)facts->c_bit);
 }
 

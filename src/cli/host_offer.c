@@ -6,9 +6,9 @@
 #include "host_show.h"
 
 const struct cli_host_generation cli_host_generations[] = {
-        {"SEV", "sev", 1u << 1, UAPI_VM_SEV, FACTS_ASIDS_SEV},
-        {"SEV-ES", "sev-es", 1u << 3, UAPI_VM_SEV_ES, FACTS_ASIDS_ES},
-        {"SEV-SNP", "sev-snp", 1u << 4, UAPI_VM_SNP, FACTS_ASIDS_SNP},
+        {"SEV", "sev", 1u << 1, UAPI_VM_SEV, PRODUCT_ASID_SEV},
+        {"SEV-ES", "sev-es", 1u << 3, UAPI_VM_SEV_ES, PRODUCT_ASID_ES},
+        {"SEV-SNP", "sev-snp", 1u << 4, UAPI_VM_SNP, PRODUCT_ASID_SNP},
 };
 
 bool cli_host_offers(const struct facts *facts, size_t i)
@@ -29,9 +29,9 @@ const char *cli_host_why_not(const struct facts *facts, size_t i)
 	               : NULL;
 }
 
-enum attest_tcb_layout cli_host_tcb_layout(const struct facts *facts)
+enum product_tcb_layout cli_host_tcb_layout(const struct facts *facts)
 {
-	return facts->product >= ATTEST_TURIN ? ATTEST_TCB_TURIN : ATTEST_TCB_MILAN;
+	return product_get(facts->product)->tcb_layout;
 }
 
 static const char *const platform_states[] = {"UNINIT", "INIT", "WORKING"};
@@ -46,10 +46,8 @@ void cli_host_vcek_url(const struct cli_host_offer *offer, char ret_url[static A
 	const struct facts *facts = &offer->facts;
 	struct abi_snp_report report = {
 	        .version = 3,
-	        .cpuid_family =
-	                (uint8_t)((facts->cpu_signature >> 8 & 15) + (facts->cpu_signature >> 20 & 0xff)),
-	        .cpuid_model =
-	                (uint8_t)((facts->cpu_signature >> 4 & 15) | (facts->cpu_signature >> 12 & 0xf0)),
+	        .cpuid_family = (uint8_t)product_family(facts->cpu_signature),
+	        .cpuid_model = (uint8_t)product_model(facts->cpu_signature),
 	        .key_info = ABI_SNP_SIGNER_VCEK << 2,
 	        .reported_tcb = facts->snp.reported_tcb_version,
 	};

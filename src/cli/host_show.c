@@ -51,7 +51,7 @@ static void print_generations(const struct facts *facts)
 
 static void print_tcb(const struct facts *facts, const char *name, uint64_t tcb)
 {
-	enum attest_tcb_layout layout = cli_host_tcb_layout(facts);
+	enum product_tcb_layout layout = cli_host_tcb_layout(facts);
 
 	printf("  %s TCB 0x%016" PRIx64 ":", name, tcb);
 	for (enum attest_tcb_part part = 0; part < ATTEST_TCB_PARTS; part++) {
@@ -149,7 +149,7 @@ void cli_host_print_words(const struct cli_host_offer *offer)
 	if (!offer->usable && facts->kvm.kind)
 		return;
 	print_capabilities(offer);
-	printf("processor: %s, signature 0x%x, C-bit %u\n", attest_product_name(facts->product),
+	printf("processor: %s, signature 0x%x, C-bit %u\n", product_get(facts->product)->name,
 	        facts->cpu_signature, facts->c_bit);
 	print_generations(facts);
 	print_masks(facts);

@@ -24,7 +24,7 @@ struct cli_host_generation {
 	const char *name, *key; /* for people and for tools */
 	uint32_t cpuid;         /* its bit in CPUID 8000001F EAX */
 	unsigned vm_type;
-	enum facts_asid_kind asids;
+	enum product_asid_kind asids;
 };
 
 #define CLI_HOST_GENERATIONS 3
@@ -37,7 +37,7 @@ bool cli_host_offers(const struct facts *facts, size_t i);
  * cannot be seen.
  */
 const char *cli_host_why_not(const struct facts *facts, size_t i);
-enum attest_tcb_layout cli_host_tcb_layout(const struct facts *facts);
+enum product_tcb_layout cli_host_tcb_layout(const struct facts *facts);
 /* Returns the name of a platform's state; NULL if the specification does not name the state. */
 const char *cli_host_state_name(uint8_t state);
 /*

@@ -23,7 +23,7 @@ static int64_t sim_clock_wall(void *ctx)
 }
 
 /* Reads "1.55.29". An empty text leaves the product's own version. */
-static int take_version(const char *text, struct sim_firmware *ret_firmware, struct err *err)
+static int take_version(const char *text, struct product_firmware *ret_firmware, struct err *err)
 {
 	unsigned major, minor, build;
 	char rest;
@@ -36,7 +36,7 @@ static int take_version(const char *text, struct sim_firmware *ret_firmware, str
 		        "sim.firmware-version: must be three numbers up to 255, as \"1.55.29\"; this is "
 		        "\"%s\"",
 		        TEXT_VALUE(text));
-	*ret_firmware = (struct sim_firmware){(uint8_t)major, (uint8_t)minor, (uint8_t)build};
+	*ret_firmware = (struct product_firmware){(uint8_t)major, (uint8_t)minor, (uint8_t)build};
 	return 0;
 }
 
@@ -44,7 +44,7 @@ static int sim_options_of(const struct config *config, struct sim_options *ret_o
 {
 	*ret_options = (struct sim_options){
 	        .clock = config->sim.clock == CONFIG_SIM_CLOCK_HOST ? SIM_CLOCK_HOST : SIM_CLOCK_VIRTUAL,
-	        .product = config_key_find("sim.product")->words[config->sim.product],
+	        .product = product_words[config->sim.product],
 	        .seed = config->sim.seed,
 	        .tcb = *config->sim.tcb ? strtoull(config->sim.tcb, NULL, 16) : 0,
 	        .asids = config->sim.asids,

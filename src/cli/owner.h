@@ -46,8 +46,9 @@ void cli_owner_evidence_free(struct attest_sev_evidence *evidence);
 	                "AMD's ASK and ARK for the product, in AMD's binary format (ask_ark_milan.cert)."}, \
 	{ \
 		"root", "FILE", \
-		        "Also trust this ARK, which is not AMD's (a simulated platform). AMD's root keys " \
-		        "from Naples to Turin are built in." \
+		        "Also trust this ARK, which is not AMD's (a simulated platform). AMD's own root " \
+		        "keys " \
+		        "are built in." \
 	}
 
 #endif

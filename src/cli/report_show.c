@@ -80,7 +80,7 @@ static void print_bytes(const uint8_t *bytes, size_t size)
 	}
 }
 
-static void print_tcb(uint64_t value, enum attest_tcb_layout layout)
+static void print_tcb(uint64_t value, enum product_tcb_layout layout)
 {
 	printf("%#018llx:", (unsigned long long)value);
 	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
@@ -123,7 +123,7 @@ static void print_row(const struct row *row, const struct abi_snp_report *report
 	case FIRMWARE: printf("%u.%u build %u\n", at[2], at[1], at[0]); break;
 	case CPUID:
 		printf("%s (family %#x, model %#x, stepping %u)\n",
-		        attest_product_name(attest_report_product(report)), at[0], at[1], at[2]);
+		        product_get(attest_report_product(report))->name, at[0], at[1], at[2]);
 		break;
 	}
 }
@@ -148,11 +148,11 @@ static json_t *key_info_json(uint32_t value)
 
 static json_t *cpuid_json(const struct abi_snp_report *report, const uint8_t *at)
 {
-	enum attest_product product = attest_report_product(report);
+	enum product_id product = attest_report_product(report);
 
 	return json_pack("{s:s?, s:i, s:i, s:i}", "product",
-	        product != ATTEST_PRODUCT_UNKNOWN ? attest_product_name(product) : NULL, "family", at[0],
-	        "model", at[1], "stepping", at[2]);
+	        product != PRODUCT_UNKNOWN ? product_get(product)->name : NULL, "family", at[0], "model",
+	        at[1], "stepping", at[2]);
 }
 
 /* The value is null if reports of this version do not have the field. */

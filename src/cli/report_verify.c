@@ -146,7 +146,7 @@ static const struct cli_option options[] = {
                 "options above do not give."},
         {"root", "FILE",
                 "Also trust this root certificate, which is not AMD's (a simulated platform, a test). AMD's "
-                "root keys for Milan, Genoa and Turin are built in."},
+                "own root keys are built in."},
         {"at", "TIME",
                 "Judge the certificates' dates as of this time, not now: 2026-11-20, 2026-11-20T17:00:00Z or "
                 "@SECONDS, in UTC."},

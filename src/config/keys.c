@@ -13,7 +13,6 @@ static const char *const type_words[] = {"none", "sev", "sev-es", "sev-snp", NUL
 static const char *const init_words[] = {"auto", "init2", "legacy", NULL};
 static const char *const correction_words[] = {"adopt", "refuse", NULL};
 static const char *const clock_words[] = {"virtual", "host", NULL};
-static const char *const product_words[] = {"none", "Naples", "Rome", "Milan", "Genoa", "Turin", NULL};
 static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 
 #define SEV (CONFIG_FOR(CONFIG_SEV) | CONFIG_FOR(CONFIG_SEV_ES))
@@ -160,8 +159,9 @@ const struct config_key config_keys[] = {
                         "instructions and skips what it only waits for, so that every run is the same; or "
                         "that of the host."},
         {"sim.product", CONFIG_WORD, AT(sim.product), .words = product_words, .def = "\"Milan\"",
-                .help = "The processor that the software platform pretends to be: Naples knows SEV, Rome "
-                        "SEV-ES too, Milan, Genoa and Turin SEV-SNP too; none has no secure processor."},
+                .help = "The processor that the software platform pretends to be: Naples has SEV, Rome "
+                        "SEV-ES "
+                        "too, those from Milan on SEV-SNP too; none has no secure processor."},
         {"sim.seed", CONFIG_NUMBER, AT(sim.seed), .max = UINT32_MAX, .def = "1",
                 .help = "The number from which the keys of the software platform's secure processor follow: "
                         "the same number gives the same chip."},

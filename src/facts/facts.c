@@ -120,24 +120,6 @@ static void take_cpuid(const struct kvm_cpuid2 *cpuid, struct facts *facts)
 	}
 }
 
-/* The family, model and stepping of the signature (APM volume 3, E.3.2), as reports have them. */
-static enum attest_product product_of(uint32_t signature)
-{
-	const struct abi_snp_report as_reported = {
-	        .version = 3,
-	        .cpuid_family = (uint8_t)((signature >> 8 & 15) + (signature >> 20 & 0xff)),
-	        .cpuid_model = (uint8_t)((signature >> 4 & 15) | (signature >> 12 & 0xf0)),
-	        .cpuid_stepping = signature & 15,
-	};
-
-	/* Those without SEV-SNP make no reports. */
-	if (as_reported.cpuid_family == 0x17)
-		return as_reported.cpuid_model == 0x01   ? ATTEST_NAPLES
-		       : as_reported.cpuid_model == 0x31 ? ATTEST_ROME
-		                                         : ATTEST_PRODUCT_UNKNOWN;
-	return attest_report_product(&as_reported);
-}
-
 static void ask_kvm(struct host *host, struct facts *facts)
 {
 	struct kvm_cpuid2 *cpuid = NULL;
@@ -158,7 +140,7 @@ static void ask_kvm(struct host *host, struct facts *facts)
 	facts->has_init2 = facts->features_known;
 	if (call_kvm_supported_cpuid(host, fd, &cpuid, &err) == 0)
 		take_cpuid(cpuid, facts);
-	facts->product = product_of(facts->cpu_signature);
+	facts->product = product_by_signature(facts->cpu_signature);
 	free(cpuid);
 	host_close(host, fd);
 }
@@ -197,10 +179,10 @@ bool facts_firmware_is_too_old(const struct facts *facts)
 
 /* ---- ASIDs ---- */
 
-enum facts_asid_kind facts_asid_kind(enum config_sev_type type)
+enum product_asid_kind facts_asid_kind(enum config_sev_type type)
 {
-	return type == CONFIG_SEV ? FACTS_ASIDS_SEV
-	                          : (type == CONFIG_SEV_ES ? FACTS_ASIDS_ES : FACTS_ASIDS_SNP);
+	return type == CONFIG_SEV ? PRODUCT_ASID_SEV
+	                          : (type == CONFIG_SEV_ES ? PRODUCT_ASID_ES : PRODUCT_ASID_SNP);
 }
 
 /*
@@ -209,8 +191,8 @@ enum facts_asid_kind facts_asid_kind(enum config_sev_type type)
  */
 static void count_asids(const struct facts_process *process, struct facts *facts)
 {
-	struct facts_asids *sev = &facts->asids[FACTS_ASIDS_SEV], *es = &facts->asids[FACTS_ASIDS_ES],
-	                   *snp = &facts->asids[FACTS_ASIDS_SNP];
+	struct facts_asids *sev = &facts->asids[PRODUCT_ASID_SEV], *es = &facts->asids[PRODUCT_ASID_ES],
+	                   *snp = &facts->asids[PRODUCT_ASID_SNP];
 	uint32_t joint = facts->sev_asid_min ? facts->sev_asid_min - 1 : 0;
 	uint32_t hiding = facts->hiding_asids < joint ? facts->hiding_asids : joint;
 

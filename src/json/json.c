@@ -58,7 +58,7 @@ json_t *json_doc_policy(enum config_sev_type type, uint64_t policy)
 	return object;
 }
 
-json_t *json_doc_tcb(uint64_t tcb, enum attest_tcb_layout layout)
+json_t *json_doc_tcb(uint64_t tcb, enum product_tcb_layout layout)
 {
 	json_t *object = json_pack("{s:o}", "value", json_doc_mask(tcb));
 

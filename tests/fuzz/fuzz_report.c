@@ -7,7 +7,7 @@
 #include "fuzz.h"
 #include "vmm/attest.h"
 
-static void check_tcb(uint64_t tcb, enum attest_tcb_layout layout)
+static void check_tcb(uint64_t tcb, enum product_tcb_layout layout)
 {
 	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
 		int level = attest_tcb_get(tcb, layout, part);
@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	                                   (const uint8_t *)table.data + table.size == data + size));
 	fuzz_assert(
 	        report.version >= ATTEST_REPORT_VERSION_MIN && report.version <= ATTEST_REPORT_VERSION_MAX);
-	fuzz_assert(*attest_product_name(attest_report_product(&report)));
+	fuzz_assert(*product_get(attest_report_product(&report))->name);
 	fuzz_assert(*attest_signer_name(report.key_info));
 	check_tcb(report.reported_tcb, attest_report_tcb_layout(&report));
 	return 0;

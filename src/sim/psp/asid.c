@@ -5,17 +5,19 @@
 #include "internal.h"
 
 /* With ciphertext hiding SNP has ASIDs of its own, else it shares those of SEV-ES. */
-static bool is_for(const struct psp_options *o, uint32_t asid, enum psp_asid_kind kind)
+static bool is_for(const struct psp_options *o, uint32_t asid, enum product_asid_kind kind)
 {
-	uint32_t first[] = {[ASID_SEV] = o->es_asids + 1, [ASID_SEV_ES] = o->snp_asids + 1, [ASID_SNP] = 1};
-	uint32_t last[] = {[ASID_SEV] = o->asids,
-	        [ASID_SEV_ES] = o->es_asids,
-	        [ASID_SNP] = o->snp_asids ? o->snp_asids : o->es_asids};
+	uint32_t first[] = {[PRODUCT_ASID_SEV] = o->es_asids + 1,
+	        [PRODUCT_ASID_ES] = o->snp_asids + 1,
+	        [PRODUCT_ASID_SNP] = 1};
+	uint32_t last[] = {[PRODUCT_ASID_SEV] = o->asids,
+	        [PRODUCT_ASID_ES] = o->es_asids,
+	        [PRODUCT_ASID_SNP] = o->snp_asids ? o->snp_asids : o->es_asids};
 
 	return asid >= first[kind] && asid <= last[kind];
 }
 
-uint32_t psp_asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum psp_asid_kind kind,
+uint32_t psp_asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum product_asid_kind kind,
         const uint8_t seed[static SEED_BYTES])
 {
 	struct psp_asid_row *row;

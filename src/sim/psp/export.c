@@ -68,7 +68,7 @@ static bool put_vcek(struct psp *psp, struct psp_der *der)
 	return good;
 }
 
-char *psp_export_chain(const struct psp_product *product, enum psp_rsa_role signer)
+char *psp_export_chain(const struct product *product, enum psp_rsa_role signer)
 {
 	struct psp_der ca = {0}, ark = {0};
 

@@ -12,7 +12,7 @@ bool psp_export_start(struct psp *psp) MUST_CHECK;
 /* One certificate or two; the caller's to free. NULL: out of memory. */
 char *psp_export_pem(const struct psp_der *first, const struct psp_der *second);
 /* What signs a chip's key, ASK or ASVK, and then the ARK; the caller's to free. NULL: it was not made. */
-char *psp_export_chain(const struct psp_product *product, enum psp_rsa_role signer);
+char *psp_export_chain(const struct product *product, enum psp_rsa_role signer);
 int psp_export_fail(struct err *err);
 
 #endif

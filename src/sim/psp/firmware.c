@@ -191,10 +191,10 @@ uint64_t psp_command_count(struct psp *psp, enum psp_command command)
 
 static int check_options(const struct psp_options *options, struct err *err)
 {
-	if (!psp_product_find(options->product))
-		return err_set(err, ERR_USAGE,
-		        "the software platform knows no processor \"%s\"; it knows Naples, Rome, Milan, "
-		        "Genoa and Turin",
+	const struct product *product = product_find(options->product);
+
+	if (!product || !product->signature)
+		return err_set(err, ERR_USAGE, "the software platform knows no processor \"%s\"",
 		        options->product ?: "");
 	if (!options->asids || options->es_asids > options->asids || options->asids > PSP_ASIDS_MAX)
 		return err_set(err, ERR_USAGE,
@@ -220,7 +220,7 @@ int psp_create(const struct psp_options *options, struct psp **ret_psp, struct e
 		return err_set(err, ERR_FAILED, "no memory for the secure processor");
 	pthread_mutex_init(&psp->lock, NULL);
 	psp->options = *options;
-	psp->product = psp_product_find(options->product);
+	psp->product = product_find(options->product);
 	psp->options.product = psp->product->name;
 	psp->asids = calloc(options->asids + 1, sizeof(*psp->asids));
 	psp->cpuid = calloc(options->cpuid_count + 1, sizeof(*psp->cpuid));

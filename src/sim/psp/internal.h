@@ -15,19 +15,8 @@
 
 /* ---- what a product is (product.c) ---- */
 
-struct psp_product {
-	const char *name;
-	uint32_t signature; /* CPUID.1.EAX */
-	bool snp;
-	bool fmc;              /* TCB_VERSION has FMC in front, chip ids have 8 bytes */
-	unsigned root_bits;    /* of ARK, ASK and ASVK */
-	const char *vcek_name; /* in its VCEK: "Milan-B0"; a VLEK has the name without the stepping */
-	uint32_t
-	        prime_steps[6]; /* of p and q of ARK, ASK and ASVK, see rsa.c; without SNP there is no ASVK */
-};
-
-const struct psp_product *psp_product_find(const char *name); /* NULL: unknown */
-const struct psp_product *psp_product_nth(unsigned n);        /* from 0; NULL: there are not so many */
+/* How many steps lie before p (2 * role) or q (2 * role + 1) of an authority's key, see rsa.c. */
+uint32_t psp_product_prime_steps(const struct product *product, unsigned which);
 
 struct psp_product_report {
 	uint32_t version;
@@ -36,7 +25,7 @@ struct psp_product_report {
 
 /* What the reports of this firmware look like; all zero: the product makes none. */
 struct psp_product_report psp_product_report(
-        const struct psp_product *product, uint8_t major, uint8_t minor, uint8_t build);
+        const struct product *product, uint8_t major, uint8_t minor, uint8_t build);
 /* Is wanted in no part above tcb? */
 bool psp_product_tcb_covers(uint64_t tcb, uint64_t wanted);
 
@@ -93,10 +82,8 @@ struct psp_asid_row {
 	struct psp_cipher *cipher; /* while allocated or in use */
 };
 
-enum psp_asid_kind { ASID_SEV, ASID_SEV_ES, ASID_SNP };
-
 /* *asid is the guest's, 0: not active. */
-uint32_t psp_asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum psp_asid_kind kind,
+uint32_t psp_asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum product_asid_kind kind,
         const uint8_t seed[static SEED_BYTES]);
 void psp_asid_run(struct psp *psp, uint32_t asid);
 void psp_asid_deactivate(struct psp *psp, uint32_t *asid);
@@ -156,7 +143,7 @@ struct psp_failure {
 struct psp {
 	pthread_mutex_t lock;
 	struct psp_options options;
-	const struct psp_product *product;
+	const struct product *product;
 	struct abi_cpuid_entry *cpuid;
 
 	struct psp_failure failure;

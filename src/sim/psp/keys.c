@@ -77,7 +77,7 @@ bool psp_keys_of_chip(struct psp *psp)
 	store_le(seed, sizeof(seed), psp->options.seed);
 	good = crypto_load(NULL) == 0 &&
 	       psp_mac_of(MAC_SHA384, salt, sizeof(salt), parts, ARRAY_LEN(parts), psp->root) &&
-	       psp_keys_derive(psp, "chip-id", 0, chip.id, psp->product->fmc ? 8 : sizeof(chip.id)) &&
+	       psp_keys_derive(psp, "chip-id", 0, chip.id, product_chip_id_bytes(psp->product->tcb_layout)) &&
 	       psp_keys_derive_ec(psp, "cek", 0, &chip.cek);
 	if (good) {
 		psp->chip = chip;

@@ -95,7 +95,7 @@ uint32_t psp_snp_shutdown(struct psp *psp)
 
 static uint32_t status_flags(const struct psp *psp)
 {
-	bool hides = psp->options.snp_asids != 0, can_hide = hides || psp->product->fmc; /* since Turin */
+	bool hides = psp->options.snp_asids != 0, can_hide = hides || psp->product->ciphertext_hiding;
 
 	return UAPI_SNP_STATUS_FEATURE_INFO | (psp->mask_chip_id ? UAPI_SNP_STATUS_MASK_CHIP_ID : 0) |
 	       (psp->mask_chip_key ? UAPI_SNP_STATUS_MASK_CHIP_KEY : 0) |

@@ -1,19 +1,23 @@
 /*
- * product: the processors that the secure processor can be part of. Any thread.
- * CPUID signatures and TCB_VERSION: SNP ABI, chapter 2; AMD 57230.
+ * product: what only the secure processor knows of a product: its reports' form and the simulated roots'
+ * primes. Any thread.
  */
-#include <string.h>
-
 #include "internal.h"
 
-/* name, CPUID.1.EAX, SNP, FMC, bits of the authorities' keys, name in a VCEK, steps to their primes */
-static const struct psp_product products[] = {
-        {"Naples", 0x800f12, false, false, 2048, NULL, {499, 158, 672, 433}},
-        {"Rome", 0x830f10, false, false, 4096, NULL, {325, 1042, 341, 498}},
-        {"Milan", 0xa00f11, true, false, 4096, "Milan-B0", {888, 2131, 98, 2744, 325, 41}},
-        {"Genoa", 0xa10f11, true, false, 4096, "Genoa", {62, 419, 464, 2815, 46, 1050}},
-        {"Turin", 0xb00f21, true, true, 4096, "Turin", {205, 227, 558, 1840, 788, 329}},
+/* How many steps a search goes from its start to p and q of ARK, ASK and ASVK, see rsa.c; without SNP no
+ * ASVK. */
+static const uint32_t prime_steps[PRODUCT_IDS][6] = {
+        [PRODUCT_NAPLES] = {499, 158, 672, 433},
+        [PRODUCT_ROME] = {325, 1042, 341, 498},
+        [PRODUCT_MILAN] = {888, 2131, 98, 2744, 325, 41},
+        [PRODUCT_GENOA] = {62, 419, 464, 2815, 46, 1050},
+        [PRODUCT_TURIN] = {205, 227, 558, 1840, 788, 329},
 };
+
+uint32_t psp_product_prime_steps(const struct product *product, unsigned which)
+{
+	return prime_steps[product->id][which];
+}
 
 /*
  * What the reports of a product's firmware look like, from that build on: their version and the mitigation
@@ -24,19 +28,19 @@ static const struct psp_product products[] = {
  * version 2.
  */
 static const struct {
-	const char *product;
+	enum product_id product;
 	uint8_t major, minor, build;
 	struct psp_product_report report;
 } reports[] = {
-        {"Milan", 0, 0, 0, {2, 0}},
-        {"Milan", 1, 55, 29, {3, 0}},
-        {"Milan", 1, 55, 35, {5, 0x0b}},
-        {"Genoa", 0, 0, 0, {2, 0}},
-        {"Genoa", 1, 55, 39, {3, 0}},
-        {"Genoa", 1, 55, 43, {5, 0x01}},
-        {"Genoa", 1, 55, 49, {5, 0x0b}},
-        {"Turin", 0, 0, 0, {5, 0}},
-        {"Turin", 1, 55, 65, {5, 0x3f}},
+        {PRODUCT_MILAN, 0, 0, 0, {2, 0}},
+        {PRODUCT_MILAN, 1, 55, 29, {3, 0}},
+        {PRODUCT_MILAN, 1, 55, 35, {5, 0x0b}},
+        {PRODUCT_GENOA, 0, 0, 0, {2, 0}},
+        {PRODUCT_GENOA, 1, 55, 39, {3, 0}},
+        {PRODUCT_GENOA, 1, 55, 43, {5, 0x01}},
+        {PRODUCT_GENOA, 1, 55, 49, {5, 0x0b}},
+        {PRODUCT_TURIN, 0, 0, 0, {5, 0}},
+        {PRODUCT_TURIN, 1, 55, 65, {5, 0x3f}},
 };
 
 static unsigned version_rank(uint8_t major, uint8_t minor, uint8_t build)
@@ -45,38 +49,17 @@ static unsigned version_rank(uint8_t major, uint8_t minor, uint8_t build)
 }
 
 struct psp_product_report psp_product_report(
-        const struct psp_product *product, uint8_t major, uint8_t minor, uint8_t build)
+        const struct product *product, uint8_t major, uint8_t minor, uint8_t build)
 {
 	unsigned firmware = version_rank(major, minor, build);
 	struct psp_product_report found = {0};
 
 	for (size_t i = 0; i < ARRAY_LEN(reports); i++) {
-		if (strcmp(reports[i].product, product->name) == 0 &&
+		if (reports[i].product == product->id &&
 		        version_rank(reports[i].major, reports[i].minor, reports[i].build) <= firmware)
 			found = reports[i].report;
 	}
 	return found;
-}
-
-const struct psp_product *psp_product_find(const char *name)
-{
-	for (size_t i = 0; name && i < ARRAY_LEN(products); i++) {
-		if (strcmp(products[i].name, name) == 0)
-			return &products[i];
-	}
-	return NULL;
-}
-
-uint32_t psp_product_signature(const char *name)
-{
-	const struct psp_product *product = psp_product_find(name);
-
-	return product ? product->signature : 0;
-}
-
-const struct psp_product *psp_product_nth(unsigned n)
-{
-	return n < ARRAY_LEN(products) ? &products[n] : NULL;
 }
 
 bool psp_product_tcb_covers(uint64_t tcb, uint64_t wanted)

@@ -19,6 +19,7 @@
 #include "vmm/abi/snp.h"
 #include "vmm/abi/vmsa.h"
 #include "vmm/base.h"
+#include "vmm/product.h"
 #include "vmm/uapi.h"
 
 /* SEV API and SNP ABI, status codes. */
@@ -64,7 +65,7 @@ enum psp_code {
 /* Which processor and firmware it is. */
 struct psp_options {
 	uint64_t seed;       /* the same seed and the same commands give the same keys, reports and packets */
-	const char *product; /* "Milan", "Genoa", "Turin"; "Naples" and "Rome" know no SNP */
+	const char *product; /* one of product_words, but "none" */
 	uint8_t sev_major, sev_minor, sev_build; /* SEV API version and build */
 	uint8_t snp_major, snp_minor, snp_build; /* SNP ABI version and build */
 	uint64_t tcb;             /* current = committed = reported = launch TCB at the start */
@@ -80,9 +81,6 @@ struct psp_options {
 };
 
 struct psp;
-
-/* CPUID.1.EAX of a product; 0: there is none of this name. */
-uint32_t psp_product_signature(const char *product);
 
 /*
  * The processor as the kernel's driver leaves it at boot: INIT (SEV-ES enabled) and, if the product knows

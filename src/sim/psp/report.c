@@ -48,7 +48,7 @@ uint32_t psp_attestation_report(
 #define PLATFORM_ECC               (1u << 2)
 #define PLATFORM_CIPHERTEXT_HIDING (1u << 4)
 #define PLATFORM_ALIAS_CHECK       (1u << 5)
-#define PLATFORM_BIT_6             (1u << 6) /* set in every genuine report of a Turin; AMD's text has no name */
+#define PLATFORM_BIT_6             (1u << 6) /* set in every genuine report with FMC; AMD's text has no name */
 
 /* ECC and the alias check are told since version 3: so it is in genuine reports. */
 static uint64_t platform_info(const struct psp *psp, uint32_t version)
@@ -57,14 +57,14 @@ static uint64_t platform_info(const struct psp *psp, uint32_t version)
 
 	return (o->smt_off ? 0 : PLATFORM_SMT) | (o->snp_asids ? PLATFORM_CIPHERTEXT_HIDING : 0) |
 	       (version >= 3 ? PLATFORM_ECC | PLATFORM_ALIAS_CHECK : 0) |
-	       (psp->product->fmc ? PLATFORM_BIT_6 : 0);
+	       (psp->product->tcb_layout == PRODUCT_TCB_FMC ? PLATFORM_BIT_6 : 0);
 }
 
 static void put_processor(uint32_t signature, struct abi_snp_report *report)
 {
-	report->cpuid_family = (uint8_t)((signature >> 8 & 0xf) + (signature >> 20 & 0xff));
-	report->cpuid_model = (uint8_t)((signature >> 4 & 0xf) | (signature >> 12 & 0xf0));
-	report->cpuid_stepping = signature & 0xf;
+	report->cpuid_family = (uint8_t)product_family(signature);
+	report->cpuid_model = (uint8_t)product_model(signature);
+	report->cpuid_stepping = (uint8_t)product_stepping(signature);
 }
 
 static void put_platform(const struct psp *psp, struct abi_snp_report *report)

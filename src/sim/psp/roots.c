@@ -11,7 +11,7 @@ static void reverse(uint8_t *to, const uint8_t *from, size_t size)
 		to[i] = from[size - 1 - i];
 }
 
-static size_t cert_bytes(const struct psp_product *product)
+static size_t cert_bytes(const struct product *product)
 {
 	return sizeof(struct abi_amd_cert) + 3 * (product->root_bits / 8);
 }
@@ -25,7 +25,7 @@ static void key_id(const struct psp_rsa_public *public, uint8_t ret_id[static 16
 }
 
 /* Both are signed by the ARK. */
-static bool put(const struct psp_product *product, enum psp_rsa_role role, uint8_t *ret)
+static bool put(const struct product *product, enum psp_rsa_role role, uint8_t *ret)
 {
 	struct abi_amd_cert head = {
 	        .version = 1,
@@ -51,19 +51,18 @@ static bool put(const struct psp_product *product, enum psp_rsa_role role, uint8
 	return true;
 }
 
-bool psp_roots_put(
-        const struct psp_product *product, uint8_t ret_data[static ROOTS_BYTES_MAX], size_t *ret_size)
+bool psp_roots_put(const struct product *product, uint8_t ret_data[static ROOTS_BYTES_MAX], size_t *ret_size)
 {
 	*ret_size = 2 * cert_bytes(product);
 	return put(product, RSA_ASK, ret_data) && put(product, RSA_ARK, ret_data + cert_bytes(product));
 }
 
-static uint32_t algo_of(const struct psp_product *product)
+static uint32_t algo_of(const struct product *product)
 {
 	return product->root_bits == 2048 ? ABI_SEV_ALGO_RSA_SHA256 : ABI_SEV_ALGO_RSA_SHA384;
 }
 
-bool psp_roots_sign_cek(const struct psp_product *product, struct abi_sev_cert *cek)
+bool psp_roots_sign_cek(const struct product *product, struct abi_sev_cert *cek)
 {
 	struct abi_sev_signature *sig = &cek->sig[0];
 	uint8_t signature[RSA_BYTES_MAX];
@@ -76,23 +75,24 @@ bool psp_roots_sign_cek(const struct psp_product *product, struct abi_sev_cert *
 }
 
 /* There is one right form of the simulation's certificates, so they need not be read, only compared. */
-static const struct psp_product *product_of(const void *amd, size_t size)
+static const struct product *product_of(const void *amd, size_t size)
 {
-	const struct psp_product *product = NULL;
 	uint8_t own[ROOTS_BYTES_MAX];
 	size_t own_size;
 
-	for (unsigned i = 0; (product = psp_product_nth(i)) != NULL; i++) {
-		if (size == 2 * cert_bytes(product) && psp_roots_put(product, own, &own_size) &&
-		        memcmp(amd, own, own_size) == 0)
-			break;
+	for (int id = PRODUCT_UNKNOWN + 1; id < PRODUCT_IDS; id++) {
+		const struct product *product = product_get((enum product_id)id);
+
+		if (product->signature && size == 2 * cert_bytes(product) &&
+		        psp_roots_put(product, own, &own_size) && memcmp(amd, own, own_size) == 0)
+			return product;
 	}
-	return product;
+	return NULL;
 }
 
 bool psp_roots_signed(const void *amd, size_t size, const struct abi_sev_cert *cek)
 {
-	const struct psp_product *product = amd ? product_of(amd, size) : NULL;
+	const struct product *product = amd ? product_of(amd, size) : NULL;
 	const struct abi_sev_signature *sig = &cek->sig[0];
 	uint8_t signature[RSA_BYTES_MAX];
 	struct psp_rsa_public ask;

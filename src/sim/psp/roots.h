@@ -9,10 +9,10 @@
 #define ROOTS_BYTES_MAX (2 * (sizeof(struct abi_amd_cert) + 3 * RSA_BYTES_MAX))
 
 /* ASK, then ARK, in AMD's format. */
-bool psp_roots_put(const struct psp_product *product, uint8_t ret_data[static ROOTS_BYTES_MAX],
-        size_t *ret_size) MUST_CHECK;
+bool psp_roots_put(
+        const struct product *product, uint8_t ret_data[static ROOTS_BYTES_MAX], size_t *ret_size) MUST_CHECK;
 /* Signs a CEK with the ASK. */
-bool psp_roots_sign_cek(const struct psp_product *product, struct abi_sev_cert *cek) MUST_CHECK;
+bool psp_roots_sign_cek(const struct product *product, struct abi_sev_cert *cek) MUST_CHECK;
 /* Are these ASK and ARK of the simulation, of any product, and did the ASK sign the CEK? */
 bool psp_roots_signed(const void *amd, size_t size, const struct abi_sev_cert *cek);
 

@@ -40,7 +40,7 @@ static bool rsa_init(struct psp_rsa *rsa)
 }
 
 /* The search starts at an odd number that begins with two ones; each step is 2. */
-static bool prime(const struct psp_product *product, enum psp_rsa_role role, unsigned which, BIGNUM *ret)
+static bool prime(const struct product *product, enum psp_rsa_role role, unsigned which, BIGNUM *ret)
 {
 	static const char *const roles[] = {[RSA_ARK] = "ARK", [RSA_ASK] = "ASK", [RSA_ASVK] = "ASVK"};
 	uint8_t start[PRIME_BYTES_MAX];
@@ -53,7 +53,7 @@ static bool prime(const struct psp_product *product, enum psp_rsa_role role, uns
 	start[0] |= 0xc0;
 	start[size - 1] |= 1;
 	return BN_bin2bn(start, (int)size, ret) &&
-	       BN_add_word(ret, 2 * product->prime_steps[2 * role + which]);
+	       BN_add_word(ret, 2 * psp_product_prime_steps(product, 2 * role + which));
 }
 
 /* 1 / e modulo a prime less one. */
@@ -65,7 +65,7 @@ static bool exponent(struct psp_rsa *rsa, const BIGNUM *of, BIGNUM *ret)
 	       BN_mod_inverse(ret, v[B], v[A], rsa->ctx);
 }
 
-static bool make(struct psp_rsa *rsa, const struct psp_product *product, enum psp_rsa_role role)
+static bool make(struct psp_rsa *rsa, const struct product *product, enum psp_rsa_role role)
 {
 	BIGNUM **v = rsa->v;
 
@@ -74,8 +74,7 @@ static bool make(struct psp_rsa *rsa, const struct psp_product *product, enum ps
 	       exponent(rsa, v[Q], v[DQ]) && BN_mod_inverse(v[QINV], v[Q], v[P], rsa->ctx);
 }
 
-bool psp_rsa_public(
-        const struct psp_product *product, enum psp_rsa_role role, struct psp_rsa_public *ret_public)
+bool psp_rsa_public(const struct product *product, enum psp_rsa_role role, struct psp_rsa_public *ret_public)
 {
 	int bytes = (int)product->root_bits / 8;
 	struct psp_rsa rsa;
@@ -173,7 +172,7 @@ static bool power(struct psp_rsa *rsa)
 	       BN_add(v[C], v[A], v[B]);
 }
 
-bool psp_rsa_sign(const struct psp_product *product, enum psp_rsa_role role, const void *data, size_t size,
+bool psp_rsa_sign(const struct product *product, enum psp_rsa_role role, const void *data, size_t size,
         uint8_t *ret_signature)
 {
 	int bytes = (int)product->root_bits / 8;

@@ -18,13 +18,13 @@ struct psp_rsa_public {
 	uint8_t modulus[RSA_BYTES_MAX]; /* big-endian */
 };
 
-bool psp_rsa_public(const struct psp_product *product, enum psp_rsa_role role,
-        struct psp_rsa_public *ret_public) MUST_CHECK;
+bool psp_rsa_public(
+        const struct product *product, enum psp_rsa_role role, struct psp_rsa_public *ret_public) MUST_CHECK;
 /*
  * RSASSA-PSS with SHA-384, of keys of 2048 bits SHA-256, the salt as long as the hash; public->bytes long,
  * big-endian. The salt follows from the data, so that certificates repeat.
  */
-bool psp_rsa_sign(const struct psp_product *product, enum psp_rsa_role role, const void *data, size_t size,
+bool psp_rsa_sign(const struct product *product, enum psp_rsa_role role, const void *data, size_t size,
         uint8_t *ret_signature) MUST_CHECK;
 bool psp_rsa_verify(const struct psp_rsa_public *public, const void *data, size_t size,
         const uint8_t *signature) MUST_CHECK;

@@ -92,7 +92,7 @@ uint32_t psp_activate(struct psp *psp, uint32_t handle, uint32_t asid)
 	if (call.code)
 		return call.code;
 	code = psp_asid_activate(psp, &guest->asid, asid,
-	        guest->policy & ABI_SEV_POLICY_ES ? ASID_SEV_ES : ASID_SEV, guest->key_seed);
+	        guest->policy & ABI_SEV_POLICY_ES ? PRODUCT_ASID_ES : PRODUCT_ASID_SEV, guest->key_seed);
 	if (code)
 		return code;
 	if (guest->state != PSP_SEV_LUPDATE && guest->state != PSP_SEV_LSECRET &&

@@ -83,7 +83,7 @@ uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid)
 		return call.code;
 	if ((guest->policy & ABI_SNP_POLICY_SINGLE_SOCKET) && psp->options.sockets > 1)
 		return PSP_POLICY_FAILURE;
-	code = psp_asid_activate(psp, &guest->asid, asid, ASID_SNP, guest->key_seed);
+	code = psp_asid_activate(psp, &guest->asid, asid, PRODUCT_ASID_SNP, guest->key_seed);
 	if (code)
 		return code;
 	if (guest->state == SNP_RUNNING)

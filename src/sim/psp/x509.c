@@ -130,8 +130,8 @@ static const uint8_t level_oids[8] = {1, 2, 4, 5, 6, 7, 3, 8}, level_oids_fmc[8]
 
 static void put_chip_extensions(struct psp_der *der, const struct psp_x509_chip *chip)
 {
-	const struct psp_product *product = chip->product;
-	const uint8_t *oids = product->fmc ? level_oids_fmc : level_oids;
+	const struct product *product = chip->product;
+	const uint8_t *oids = product->tcb_layout == PRODUCT_TCB_FMC ? level_oids_fmc : level_oids;
 	struct psp_der name = {0}, version = {0}, csp = {0};
 	char provider[X509_CSP_BYTES];
 
@@ -146,7 +146,8 @@ static void put_chip_extensions(struct psp_der *der, const struct psp_x509_chip 
 		psp_der_text(&csp, DER_IA5, provider);
 		put_extension(der, OID(AMD_OID, 0x05), false, csp.bytes, csp.size);
 	} else {
-		put_extension(der, OID(AMD_OID, 0x04), false, chip->id, product->fmc ? 8 : 64);
+		put_extension(
+		        der, OID(AMD_OID, 0x04), false, chip->id, product_chip_id_bytes(product->tcb_layout));
 	}
 }
 
@@ -163,7 +164,7 @@ struct subject {
 	const struct psp_x509_chip *chip; /* of a chip's key */
 };
 
-static void put_cn(struct psp_der *der, const struct psp_product *product, const char *kind)
+static void put_cn(struct psp_der *der, const struct product *product, const char *kind)
 {
 	char cn[64];
 
@@ -171,7 +172,7 @@ static void put_cn(struct psp_der *der, const struct psp_product *product, const
 	put_name(der, cn);
 }
 
-static void put_body(struct psp_der *der, const struct psp_product *product, enum psp_rsa_role issuer,
+static void put_body(struct psp_der *der, const struct product *product, enum psp_rsa_role issuer,
         const struct subject *subject)
 {
 	static const uint8_t v3 = 2;
@@ -198,7 +199,7 @@ static void put_body(struct psp_der *der, const struct psp_product *product, enu
 	psp_der_close(der, DER_SEQUENCE, body);
 }
 
-static bool put_cert(struct psp_der *der, const struct psp_product *product, enum psp_rsa_role issuer,
+static bool put_cert(struct psp_der *der, const struct product *product, enum psp_rsa_role issuer,
         const struct subject *subject)
 {
 	uint8_t signature[1 + RSA_BYTES_MAX] = {0}; /* unused bits */
@@ -213,7 +214,7 @@ static bool put_cert(struct psp_der *der, const struct psp_product *product, enu
 	return !der->bad;
 }
 
-bool psp_x509_put_ca(struct psp_der *der, const struct psp_product *product, enum psp_rsa_role role)
+bool psp_x509_put_ca(struct psp_der *der, const struct product *product, enum psp_rsa_role role)
 {
 	struct psp_rsa_public public;
 	const struct subject subject = {

@@ -11,7 +11,7 @@
 
 /* Whose key it is: a VCEK's by its id, a VLEK's by its provider. */
 struct psp_x509_chip {
-	const struct psp_product *product;
+	const struct product *product;
 	const struct abi_public_key *key;
 	uint64_t tcb;
 	const uint8_t *id;
@@ -19,8 +19,7 @@ struct psp_x509_chip {
 };
 
 /* Each into an empty der; authorities are signed by the ARK, a VCEK by the ASK, a VLEK by the ASVK. */
-bool psp_x509_put_ca(
-        struct psp_der *der, const struct psp_product *product, enum psp_rsa_role role) MUST_CHECK;
+bool psp_x509_put_ca(struct psp_der *der, const struct product *product, enum psp_rsa_role role) MUST_CHECK;
 bool psp_x509_put_chip(struct psp_der *der, const struct psp_x509_chip *chip) MUST_CHECK;
 
 #endif

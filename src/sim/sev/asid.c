@@ -17,19 +17,19 @@ enum asid_use { ASID_FREE, ASID_TAKEN, ASID_UNFLUSHED };
  * SEV-SNP and SEV-ES share theirs.
  */
 void sev_asid_range(
-        const struct sev_platform *secure, enum sev_asid_kind kind, uint32_t *ret_min, uint32_t *ret_max)
+        const struct sev_platform *secure, enum product_asid_kind kind, uint32_t *ret_min, uint32_t *ret_max)
 {
 	uint32_t snp = secure->snp_asids;
 
-	*ret_min = kind == SEV_ASID_SEV ? secure->min_sev_asid : kind == SEV_ASID_ES ? snp + 1 : 1;
-	*ret_max = kind == SEV_ASID_SEV          ? secure->asids
-	           : kind == SEV_ASID_SNP && snp ? snp
-	                                         : secure->es_asids;
+	*ret_min = kind == PRODUCT_ASID_SEV ? secure->min_sev_asid : kind == PRODUCT_ASID_ES ? snp + 1 : 1;
+	*ret_max = kind == PRODUCT_ASID_SEV          ? secure->asids
+	           : kind == PRODUCT_ASID_SNP && snp ? snp
+	                                             : secure->es_asids;
 }
 
-static enum sev_misc resource_of(enum sev_asid_kind kind)
+static enum sev_misc resource_of(enum product_asid_kind kind)
 {
-	return kind == SEV_ASID_SEV ? SEV_MISC_SEV : SEV_MISC_SEV_ES;
+	return kind == PRODUCT_ASID_SEV ? SEV_MISC_SEV : SEV_MISC_SEV_ES;
 }
 
 static uint32_t find(const struct sev_platform *secure, uint32_t min, uint32_t max)
@@ -50,7 +50,7 @@ static void flush(struct sev_platform *secure, uint32_t min, uint32_t max)
 	}
 }
 
-static int take(struct sev_platform *secure, enum sev_asid_kind kind, uint32_t *ret_asid)
+static int take(struct sev_platform *secure, enum product_asid_kind kind, uint32_t *ret_asid)
 {
 	uint32_t min, max, asid;
 
@@ -73,7 +73,7 @@ static int take(struct sev_platform *secure, enum sev_asid_kind kind, uint32_t *
 	return 0;
 }
 
-int sev_asid_take(struct sev_platform *secure, enum sev_asid_kind kind, uint32_t *ret_asid)
+int sev_asid_take(struct sev_platform *secure, enum product_asid_kind kind, uint32_t *ret_asid)
 {
 	int result;
 
@@ -83,7 +83,7 @@ int sev_asid_take(struct sev_platform *secure, enum sev_asid_kind kind, uint32_t
 	return result;
 }
 
-void sev_asid_give(struct sev_platform *secure, enum sev_asid_kind kind, uint32_t asid)
+void sev_asid_give(struct sev_platform *secure, enum product_asid_kind kind, uint32_t asid)
 {
 	pthread_mutex_lock(&secure->lock);
 	secure->uses[asid] = ASID_UNFLUSHED;

@@ -6,16 +6,14 @@
 
 #include "platform.h"
 
-enum sev_asid_kind { SEV_ASID_SEV, SEV_ASID_ES, SEV_ASID_SNP, SEV_ASID_KINDS };
-
 /*
  * Takes an ASID that the caller gives back with sev_asid_give(), and charges the cgroup. Returns 0, -ENOTTY
  * (there are none of the kind), -EBUSY (limit or capacity reached, or all in use) or -ENOMEM.
  */
-int sev_asid_take(struct sev_platform *secure, enum sev_asid_kind kind, uint32_t *ret_asid);
-void sev_asid_give(struct sev_platform *secure, enum sev_asid_kind kind, uint32_t asid);
+int sev_asid_take(struct sev_platform *secure, enum product_asid_kind kind, uint32_t *ret_asid);
+void sev_asid_give(struct sev_platform *secure, enum product_asid_kind kind, uint32_t asid);
 /* The first and the last of the kind; the first is above the last if there are none. */
 void sev_asid_range(
-        const struct sev_platform *secure, enum sev_asid_kind kind, uint32_t *ret_min, uint32_t *ret_max);
+        const struct sev_platform *secure, enum product_asid_kind kind, uint32_t *ret_min, uint32_t *ret_max);
 
 #endif

@@ -22,14 +22,16 @@ bool sev_is_snp(const struct kvm_vm *vm)
 
 /* ---- contexts ---- */
 
-static enum sev_asid_kind asid_kind(unsigned type)
+static enum product_asid_kind asid_kind(unsigned type)
 {
-	return type == UAPI_VM_SNP ? SEV_ASID_SNP : type == UAPI_VM_SEV_ES ? SEV_ASID_ES : SEV_ASID_SEV;
+	return type == UAPI_VM_SNP      ? PRODUCT_ASID_SNP
+	       : type == UAPI_VM_SEV_ES ? PRODUCT_ASID_ES
+	                                : PRODUCT_ASID_SEV;
 }
 
-static enum sev_asid_kind asid_kind_of(const struct kvm_vm *vm)
+static enum product_asid_kind asid_kind_of(const struct kvm_vm *vm)
 {
-	return sev_is_snp(vm) ? SEV_ASID_SNP : vm->sev->es ? SEV_ASID_ES : SEV_ASID_SEV;
+	return sev_is_snp(vm) ? PRODUCT_ASID_SNP : vm->sev->es ? PRODUCT_ASID_ES : PRODUCT_ASID_SEV;
 }
 
 static bool init_is_valid(const struct sev_call *call, const struct uapi_sev_init *init, unsigned type)

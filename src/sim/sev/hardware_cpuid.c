@@ -4,13 +4,11 @@
  * rule; the values are those of published dumps of such processors. Any thread may call. Law: AMD's
  * Processor Programming References.
  */
-#include <string.h>
-
 #include "platform.h"
 
-#define MILAN 1u
-#define GENOA 2u
-#define TURIN 4u
+#define MILAN (1u << PRODUCT_MILAN)
+#define GENOA (1u << PRODUCT_GENOA)
+#define TURIN (1u << PRODUCT_TURIN)
 #define ALL   (MILAN | GENOA | TURIN)
 
 #define C_BIT_PLACE 0x3fu /* of leaf 0x8000001f, EBX */
@@ -20,10 +18,10 @@ static const struct {
 	unsigned products;
 	struct abi_cpuid_entry entry; /* leaf, subleaf, XCR0 and XSS asked for, EAX, EBX, ECX, EDX, reserved */
 } rows[] = {
-        {ALL, {0x0, 0, 0, 0, 0x10, 0x68747541, 0x444d4163, 0x69746e65, 0}},
-        {MILAN, {0x1, 0, 0, 0, 0xa00f11, 0x800800, 0x7efa320b, 0x178bfbff, 0}},
-        {GENOA, {0x1, 0, 0, 0, 0xa10f11, 0xc00800, 0x7efa320b, 0x178bfbff, 0}},
-        {TURIN, {0x1, 0, 0, 0, 0xb00f21, 0x400800, 0x7efa320b, 0x178bfbff, 0}},
+        {ALL, {0x0, 0, 0, 0, 0, 0x68747541, 0x444d4163, 0x69746e65, 0}},
+        {MILAN, {0x1, 0, 0, 0, 0, 0x800800, 0x7efa320b, 0x178bfbff, 0}},
+        {GENOA, {0x1, 0, 0, 0, 0, 0xc00800, 0x7efa320b, 0x178bfbff, 0}},
+        {TURIN, {0x1, 0, 0, 0, 0, 0x400800, 0x7efa320b, 0x178bfbff, 0}},
         {ALL, {0x6, 0, 0, 0, 0x4, 0, 0x1, 0, 0}},
         {MILAN, {0x7, 0, 0, 0, 0, 0x219c97a9, 0x40068c, 0x10, 0}},
         {GENOA, {0x7, 0, 0, 0, 0x1, 0xf1bf97a9, 0x415fce, 0x10000010, 0}},
@@ -44,11 +42,8 @@ static const struct {
         {MILAN | GENOA, {0xf, 0, 0, 0, 0, 0xff, 0, 0x2, 0}},
         {TURIN, {0xf, 0, 0, 0, 0, 0xfff, 0, 0x2, 0}},
         {ALL, {0x10, 0, 0, 0, 0, 0x2, 0, 0, 0}},
-        {MILAN, {0x80000000, 0, 0, 0, 0x80000023, 0x68747541, 0x444d4163, 0x69746e65, 0}},
-        {GENOA | TURIN, {0x80000000, 0, 0, 0, 0x80000028, 0x68747541, 0x444d4163, 0x69746e65, 0}},
-        {MILAN, {0x80000001, 0, 0, 0, 0xa00f11, 0x40000000, 0x75c237ff, 0x2fd3fbff, 0}},
-        {GENOA, {0x80000001, 0, 0, 0, 0xa10f11, 0x40000000, 0x75c237ff, 0x2fd3fbff, 0}},
-        {TURIN, {0x80000001, 0, 0, 0, 0xb00f21, 0x40000000, 0x75c237ff, 0x2fd3fbff, 0}},
+        {ALL, {0x80000000, 0, 0, 0, 0, 0x68747541, 0x444d4163, 0x69746e65, 0}},
+        {ALL, {0x80000001, 0, 0, 0, 0, 0x40000000, 0x75c237ff, 0x2fd3fbff, 0}},
         {ALL, {0x80000007, 0, 0, 0, 0, 0x3b, 0, 0x6799, 0}},
         {MILAN, {0x80000008, 0, 0, 0, 0x3030, 0x91bef75f, 0x707f, 0x10007, 0}},
         {GENOA, {0x80000008, 0, 0, 0, 0x3934, 0x79bef25f, 0x80bf, 0x10007, 0}},
@@ -83,30 +78,30 @@ static const struct {
 };
 /* clang-format on */
 
-static unsigned bit_of(const char *product)
+/* What stands in the table of products, and the place of the C-bit, which the configuration chooses. */
+static void complete(const struct sev_platform *secure, struct abi_cpuid_entry *e)
 {
-	static const char *const names[] = {"Milan", "Genoa", "Turin"};
-
-	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
-		if (strcmp(names[i], product) == 0)
-			return 1u << i;
+	switch (e->eax_in) {
+	case 0x0: e->eax = secure->product->cpuid_max; break;
+	case 0x1:
+	case 0x80000001: e->eax = secure->product->signature; break;
+	case 0x80000000: e->eax = secure->product->cpuid_max_ext; break;
+	case 0x8000001f: e->ebx = (e->ebx & ~C_BIT_PLACE) | secure->c_bit; break;
 	}
-	return 0;
 }
 
 unsigned sev_hardware_cpuid(
         const struct sev_platform *secure, struct abi_cpuid_entry entries[static PSP_CPUID_MAX])
 {
-	unsigned product = bit_of(secure->product->name), count = 0;
+	unsigned count = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct abi_cpuid_entry *e = &entries[count];
 
-		if (!(rows[i].products & product))
+		if (!(rows[i].products & 1u << secure->product->id))
 			continue;
 		*e = rows[i].entry;
-		if (e->eax_in == 0x8000001f)
-			e->ebx = (e->ebx & ~C_BIT_PLACE) | secure->c_bit;
+		complete(secure, e);
 		count++;
 	}
 	return count;

@@ -9,9 +9,6 @@
 #include "asid.h"
 #include "kvm/platform.h"
 
-#define FEATURES_DEBUG_SWAP ABI_FEATURE_DEBUG_SWAP
-#define FEATURES_TSC        (ABI_FEATURE_DEBUG_SWAP | ABI_FEATURE_SECURE_TSC)
-
 #define CPUID_SEV     (1u << 1)
 #define CPUID_SEV_ES  (1u << 3)
 #define CPUID_SEV_SNP (1u << 4)
@@ -21,27 +18,6 @@
 #define C_BIT_DEFAULT    51
 #define C_BIT_MAX        51
 
-/*
- * Firmware and TCB belong together: those of Milan, Genoa and Turin are from genuine reports. Naples and
- * Rome make no reports; their firmware is that of Debian's package amd64-microcode.
- */
-static const struct sev_product products[] = {
-        {"Naples", .firmware = {0, 17, 48}},
-        {"Rome", .es = true, .firmware = {0, 24, 20}},
-        {"Milan", .es = true, .snp = true, FEATURES_DEBUG_SWAP, 0xdb18000000000004, {1, 55, 29}},
-        {"Genoa", .es = true, .snp = true, FEATURES_TSC, 0x4817000000000009, {1, 55, 39}},
-        {"Turin", .es = true, .snp = true, FEATURES_TSC, 0x5100000004010101, {1, 55, 65}},
-};
-
-static const struct sev_product *product_find(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(products); i++) {
-		if (strcmp(products[i].name, name) == 0)
-			return &products[i];
-	}
-	return NULL;
-}
-
 /* The kernel's driver does not initialise SNP with older firmware (SNP_MIN_API_MAJOR, SNP_MIN_API_MINOR). */
 #define SNP_API_MAJOR 1
 #define SNP_API_MINOR 51
@@ -49,7 +25,7 @@ static const struct sev_product *product_find(const char *name)
 static int make_psp(struct sev_platform *secure, const struct sim_options *o, struct err *err)
 {
 	bool given = o->firmware.major || o->firmware.minor || o->firmware.build;
-	struct sim_firmware firmware = given ? o->firmware : secure->product->firmware;
+	struct product_firmware firmware = given ? o->firmware : secure->product->firmware;
 	bool new = firmware.major > SNP_API_MAJOR ||
 	           (firmware.major == SNP_API_MAJOR && firmware.minor >= SNP_API_MINOR);
 	struct abi_cpuid_entry rows[PSP_CPUID_MAX];
@@ -115,7 +91,7 @@ static int fill(struct sev_platform *secure, const struct sim_options *options, 
 
 int sev_platform_create(const struct sim_options *options, struct sev_platform **ret_secure, struct err *err)
 {
-	const struct sev_product *product;
+	const struct product *product;
 	struct sev_platform *secure;
 
 	*ret_secure = NULL;
@@ -153,7 +129,7 @@ void sev_platform_destroy(struct sev_platform *secure)
 
 /* ---- what KVM tells ---- */
 
-static bool has_asids(const struct sev_platform *secure, enum sev_asid_kind kind)
+static bool has_asids(const struct sev_platform *secure, enum product_asid_kind kind)
 {
 	uint32_t min, max;
 
@@ -165,11 +141,11 @@ unsigned sev_platform_vm_types(const struct sev_platform *secure)
 {
 	unsigned types = 1u << UAPI_VM_DEFAULT;
 
-	if (secure && has_asids(secure, SEV_ASID_SEV))
+	if (secure && has_asids(secure, PRODUCT_ASID_SEV))
 		types |= 1u << UAPI_VM_SEV;
-	if (secure && secure->product->es && has_asids(secure, SEV_ASID_ES))
+	if (secure && secure->product->es && has_asids(secure, PRODUCT_ASID_ES))
 		types |= 1u << UAPI_VM_SEV_ES;
-	if (secure && secure->has_snp_firmware && has_asids(secure, SEV_ASID_SNP))
+	if (secure && secure->has_snp_firmware && has_asids(secure, PRODUCT_ASID_SNP))
 		types |= 1u << UAPI_VM_SNP;
 	return types;
 }
@@ -197,7 +173,7 @@ uint32_t sev_platform_add_cpuid(
 	entries[count] = sev_leaf(secure);
 	for (uint32_t i = 0; i < count; i++) {
 		if (entries[i].function == 1 || entries[i].function == 0x80000001)
-			entries[i].eax = psp_product_signature(secure->product->name);
+			entries[i].eax = secure->product->signature;
 		if (entries[i].function == 0x80000000 && entries[i].eax < entries[count].function)
 			entries[i].eax = entries[count].function;
 	}

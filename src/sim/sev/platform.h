@@ -19,17 +19,8 @@
 	(0xffff | ABI_SNP_POLICY_SMT | ABI_SNP_POLICY_MUST_BE_ONE | ABI_SNP_POLICY_DEBUG | \
 	        ABI_SNP_POLICY_SINGLE_SOCKET)
 
-/* A product that it can be. */
-struct sev_product {
-	const char *name;
-	bool es, snp;
-	uint64_t vmsa_features; /* what KVM offers in KVM_X86_SEV_VMSA_FEATURES */
-	uint64_t tcb;
-	struct sim_firmware firmware; /* if the options name none */
-};
-
 struct sev_platform {
-	const struct sev_product *product;
+	const struct product *product;
 	uint32_t asids, es_asids; /* 1..es_asids: SEV-ES and SNP; the rest, from min_sev_asid: SEV */
 	uint32_t min_sev_asid;
 	uint32_t snp_asids; /* the partition of ciphertext hiding: 1..snp_asids; 0: none */

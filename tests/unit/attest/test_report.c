@@ -130,17 +130,17 @@ static void test_report_product_follows_cpuid(void **state)
 	static const struct {
 		uint32_t version;
 		uint8_t family, model;
-		enum attest_product product;
-		enum attest_tcb_layout layout;
+		enum product_id product;
+		enum product_tcb_layout layout;
 	} rows[] = {
-	        {2, 0x19, 0x01, ATTEST_PRODUCT_UNKNOWN, ATTEST_TCB_MILAN}, /* no CPUID before version 3 */
-	        {3, 0x19, 0x01, ATTEST_MILAN, ATTEST_TCB_MILAN},
-	        {3, 0x19, 0x11, ATTEST_GENOA, ATTEST_TCB_MILAN},
-	        {3, 0x19, 0xa0, ATTEST_GENOA, ATTEST_TCB_MILAN},
-	        {3, 0x19, 0x20, ATTEST_PRODUCT_UNKNOWN, ATTEST_TCB_MILAN},
-	        {5, 0x1a, 0x02, ATTEST_TURIN, ATTEST_TCB_TURIN},
-	        {5, 0x1a, 0x11, ATTEST_TURIN, ATTEST_TCB_TURIN},
-	        {5, 0x1a, 0x50, ATTEST_VENICE, ATTEST_TCB_TURIN},
+	        {2, 0x19, 0x01, PRODUCT_UNKNOWN, PRODUCT_TCB_PLAIN}, /* no CPUID before version 3 */
+	        {3, 0x19, 0x01, PRODUCT_MILAN, PRODUCT_TCB_PLAIN},
+	        {3, 0x19, 0x11, PRODUCT_GENOA, PRODUCT_TCB_PLAIN},
+	        {3, 0x19, 0xa0, PRODUCT_GENOA, PRODUCT_TCB_PLAIN},
+	        {3, 0x19, 0x20, PRODUCT_UNKNOWN, PRODUCT_TCB_PLAIN},
+	        {5, 0x1a, 0x02, PRODUCT_TURIN, PRODUCT_TCB_FMC},
+	        {5, 0x1a, 0x11, PRODUCT_TURIN, PRODUCT_TCB_FMC},
+	        {5, 0x1a, 0x50, PRODUCT_VENICE, PRODUCT_TCB_FMC},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -157,11 +157,11 @@ static void test_report_of_version_2_shows_its_layout_by_chip_id(void **state)
 {
 	struct abi_snp_report report = {.version = 2, .chip_id = {1}};
 
-	assert_int_equal(attest_report_tcb_layout(&report), ATTEST_TCB_TURIN);
+	assert_int_equal(attest_report_tcb_layout(&report), PRODUCT_TCB_FMC);
 	report.chip_id[63] = 1;
-	assert_int_equal(attest_report_tcb_layout(&report), ATTEST_TCB_MILAN);
+	assert_int_equal(attest_report_tcb_layout(&report), PRODUCT_TCB_PLAIN);
 	memset(report.chip_id, 0, sizeof(report.chip_id)); /* masked */
-	assert_int_equal(attest_report_tcb_layout(&report), ATTEST_TCB_MILAN);
+	assert_int_equal(attest_report_tcb_layout(&report), PRODUCT_TCB_PLAIN);
 }
 
 static void test_tcb_parts_lie_where_each_product_has_them(void **state)
@@ -169,8 +169,8 @@ static void test_tcb_parts_lie_where_each_product_has_them(void **state)
 	static const int milan[] = {-1, 0x10, 0x11, 0x16, 0x17}, turin[] = {0x10, 0x11, 0x12, 0x13, 0x17};
 
 	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
-		assert_int_equal(attest_tcb_get(0x1716151413121110, ATTEST_TCB_MILAN, part), milan[part]);
-		assert_int_equal(attest_tcb_get(0x1716151413121110, ATTEST_TCB_TURIN, part), turin[part]);
+		assert_int_equal(attest_tcb_get(0x1716151413121110, PRODUCT_TCB_PLAIN, part), milan[part]);
+		assert_int_equal(attest_tcb_get(0x1716151413121110, PRODUCT_TCB_FMC, part), turin[part]);
 	}
 }
 

@@ -43,17 +43,17 @@ static void test_facts_of_a_whole_host(void **state)
 {
 	gather("");
 	assert_int_equal(facts.kvm.kind, ERR_NONE);
-	assert_int_equal(facts.product, ATTEST_MILAN);
+	assert_int_equal(facts.product, PRODUCT_MILAN);
 	assert_int_equal(facts.c_bit, 51);
 	assert_int_equal(facts.vmsa_features, 0x20);
 	assert_int_equal(facts.policy_bits, 0x1bffff);
 	assert_true(facts.has_init2 && facts.has_private_memory && facts.has_conversion);
 	assert_int_equal(facts.snp.api_minor, 55);
-	assert_int_equal(facts.asids[FACTS_ASIDS_SEV].limit, 410);
-	assert_int_equal(facts.asids[FACTS_ASIDS_ES].limit, 99);
-	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].limit, 99);
-	assert_false(facts.asids[FACTS_ASIDS_SNP].used_known || facts.asids[FACTS_ASIDS_SNP].free_known);
-	assert_non_null(facts.asids[FACTS_ASIDS_SNP].why);
+	assert_int_equal(facts.asids[PRODUCT_ASID_SEV].limit, 410);
+	assert_int_equal(facts.asids[PRODUCT_ASID_ES].limit, 99);
+	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].limit, 99);
+	assert_false(facts.asids[PRODUCT_ASID_SNP].used_known || facts.asids[PRODUCT_ASID_SNP].free_known);
+	assert_non_null(facts.asids[PRODUCT_ASID_SNP].why);
 }
 
 static void test_facts_without_devices_say_why(void **state)
@@ -74,13 +74,13 @@ static void test_facts_container_sees_its_limit_but_no_capacity(void **state)
 	folder_put(group, "misc.current", "sev 1\nsev_es 2\n");
 	folder_put(group, "misc.max", "sev max\nsev_es 5\n");
 	gather(group);
-	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].used, 2);
-	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].free, 3);
-	assert_string_equal(facts.asids[FACTS_ASIDS_SNP].limiting, group);
-	assert_null(facts.asids[FACTS_ASIDS_SNP].why);
-	assert_true(facts.asids[FACTS_ASIDS_SEV].used_known);
-	assert_false(facts.asids[FACTS_ASIDS_SEV].free_known);
-	assert_non_null(strstr(facts.asids[FACTS_ASIDS_SEV].why, "misc.capacity"));
+	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].used, 2);
+	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].free, 3);
+	assert_string_equal(facts.asids[PRODUCT_ASID_SNP].limiting, group);
+	assert_null(facts.asids[PRODUCT_ASID_SNP].why);
+	assert_true(facts.asids[PRODUCT_ASID_SEV].used_known);
+	assert_false(facts.asids[PRODUCT_ASID_SEV].free_known);
+	assert_non_null(strstr(facts.asids[PRODUCT_ASID_SEV].why, "misc.capacity"));
 }
 
 static void test_facts_host_counts_all_groups(void **state)
@@ -90,10 +90,10 @@ static void test_facts_host_counts_all_groups(void **state)
 	folder_put(root, "misc.current", "sev 10\nsev_es 90\n");
 	folder_put(root, "misc.capacity", "sev 410\nsev_es 99\n");
 	gather(group);
-	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].used, 90);
-	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].free, 9);
-	assert_string_equal(facts.asids[FACTS_ASIDS_SNP].limiting, "");
-	assert_int_equal(facts.asids[FACTS_ASIDS_SEV].free, 400);
+	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].used, 90);
+	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].free, 9);
+	assert_string_equal(facts.asids[PRODUCT_ASID_SNP].limiting, "");
+	assert_int_equal(facts.asids[PRODUCT_ASID_SEV].free, 400);
 }
 
 static void test_facts_group_above_its_limit_has_none_free(void **state)
@@ -101,8 +101,8 @@ static void test_facts_group_above_its_limit_has_none_free(void **state)
 	folder_put(group, "misc.current", "sev 7\n");
 	folder_put(group, "misc.max", "sev 5\n");
 	gather(group);
-	assert_true(facts.asids[FACTS_ASIDS_SEV].free_known);
-	assert_int_equal(facts.asids[FACTS_ASIDS_SEV].free, 0);
+	assert_true(facts.asids[PRODUCT_ASID_SEV].free_known);
+	assert_int_equal(facts.asids[PRODUCT_ASID_SEV].free, 0);
 }
 
 static void test_facts_ciphertext_hiding_divides_the_asids(void **state)
@@ -111,13 +111,13 @@ static void test_facts_ciphertext_hiding_divides_the_asids(void **state)
 	folder_put(group, "misc.current", "sev_es 2\n");
 	folder_put(group, "misc.max", "sev_es 5\n");
 	gather(group);
-	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].limit, 30);
-	assert_int_equal(facts.asids[FACTS_ASIDS_ES].limit, 69);
-	assert_false(facts.asids[FACTS_ASIDS_SNP].used_known || facts.asids[FACTS_ASIDS_SNP].free_known);
+	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].limit, 30);
+	assert_int_equal(facts.asids[PRODUCT_ASID_ES].limit, 69);
+	assert_false(facts.asids[PRODUCT_ASID_SNP].used_known || facts.asids[PRODUCT_ASID_SNP].free_known);
 	folder_put(group, "misc.max", "sev_es 2\n");
 	gather(group);
-	assert_true(facts.asids[FACTS_ASIDS_SNP].free_known);
-	assert_int_equal(facts.asids[FACTS_ASIDS_SNP].free, 0);
+	assert_true(facts.asids[PRODUCT_ASID_SNP].free_known);
+	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].free, 0);
 }
 
 static void test_facts_files_of_any_content_are_survived(void **state)
@@ -129,7 +129,7 @@ static void test_facts_files_of_any_content_are_survived(void **state)
 		folder_put(group, "misc.current", texts[i]);
 		folder_put(group, "misc.max", texts[i]);
 		gather(group);
-		assert_int_equal(facts.asids[FACTS_ASIDS_SEV].limit, 410);
+		assert_int_equal(facts.asids[PRODUCT_ASID_SEV].limit, 410);
 	}
 	gather("relative");
 	gather("////////////////");

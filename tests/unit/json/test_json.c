@@ -52,10 +52,10 @@ static void test_policy_has_the_words_of_the_configuration(void **state)
 
 static void test_tcb_of_milan_has_no_fmc(void **state)
 {
-	assert_dump(json_doc_tcb(0xdb18000000000004, ATTEST_TCB_MILAN),
+	assert_dump(json_doc_tcb(0xdb18000000000004, PRODUCT_TCB_PLAIN),
 	        "{\"value\":\"0xdb18000000000004\",\"fmc\":null,\"bootloader\":4,\"tee\":0,\"snp\":24,"
 	        "\"microcode\":219}");
-	assert_dump(json_doc_tcb(0x4400000004030201, ATTEST_TCB_TURIN),
+	assert_dump(json_doc_tcb(0x4400000004030201, PRODUCT_TCB_FMC),
 	        "{\"value\":\"0x4400000004030201\",\"fmc\":1,\"bootloader\":2,\"tee\":3,\"snp\":4,"
 	        "\"microcode\":68}");
 }
@@ -92,7 +92,7 @@ static json_t *make_document(void)
 	json_t *list = json_array();
 
 	json_doc_append(&list, json_doc_policy(CONFIG_SEV_ES, 5));
-	json_doc_append(&list, json_doc_tcb(1, ATTEST_TCB_TURIN));
+	json_doc_append(&list, json_doc_tcb(1, PRODUCT_TCB_FMC));
 	json_doc_append(&list, json_doc_text("words"));
 	return json_pack("{s:o, s:o}", "list", list, "digest", json_doc_bytes("abc", 3));
 }

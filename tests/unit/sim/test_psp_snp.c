@@ -376,25 +376,24 @@ static void test_psp_snp_report_of_each_product_and_firmware(void **state)
 		uint64_t tcb;
 		uint32_t version;
 		uint64_t platform, mitigations;
-		enum attest_product is; /* version 2 does not say */
+		enum product_id is; /* version 2 does not say */
 	} cases[] = {
-	        {"Milan", 51, 3, 0x5d06000000000002, 2, 0x01, 0, ATTEST_PRODUCT_UNKNOWN},
-	        {"Milan", 55, 20, 0xd116000000000003, 2, 0x01, 0, ATTEST_PRODUCT_UNKNOWN},
-	        {"Milan", 55, 28, 0xd116000000000003, 2, 0x01, 0,
-	                ATTEST_PRODUCT_UNKNOWN}, /* as the older one */
-	        {"Milan", 55, 29, 0xdb18000000000004, 3, 0x25, 0, ATTEST_MILAN},
-	        {"Milan", 55, 35, 0xde1b000000000004, 5, 0x25, 0x0b, ATTEST_MILAN},
+	        {"Milan", 51, 3, 0x5d06000000000002, 2, 0x01, 0, PRODUCT_UNKNOWN},
+	        {"Milan", 55, 20, 0xd116000000000003, 2, 0x01, 0, PRODUCT_UNKNOWN},
+	        {"Milan", 55, 28, 0xd116000000000003, 2, 0x01, 0, PRODUCT_UNKNOWN}, /* as the older one */
+	        {"Milan", 55, 29, 0xdb18000000000004, 3, 0x25, 0, PRODUCT_MILAN},
+	        {"Milan", 55, 35, 0xde1b000000000004, 5, 0x25, 0x0b, PRODUCT_MILAN},
 	        {"Milan", 56, 1, 0xde1b000000000004, 5, 0x25, 0x0b,
-	                ATTEST_MILAN}, /* newer than those known */
-	        {"Genoa", 55, 24, 0x4815000000000009, 2, 0x01, 0, ATTEST_PRODUCT_UNKNOWN}, /* older */
-	        {"Genoa", 55, 39, 0x4817000000000009, 3, 0x25, 0, ATTEST_GENOA},
-	        {"Genoa", 55, 40, 0x541700000000000a, 3, 0x25, 0, ATTEST_GENOA},
-	        {"Genoa", 55, 43, 0x541900000000000a, 5, 0x25, 0x01, ATTEST_GENOA},
-	        {"Genoa", 55, 49, 0x581b00000000000a, 5, 0x25, 0x0b, ATTEST_GENOA},
-	        {"Turin", 55, 29, 0x4700000002000100, 5, 0x65, 0, ATTEST_TURIN}, /* older */
-	        {"Turin", 55, 61, 0x4700000002000100, 5, 0x65, 0, ATTEST_TURIN},
-	        {"Turin", 55, 65, 0x5100000004010101, 5, 0x65, 0x3f, ATTEST_TURIN},
-	        {"Turin", 58, 3, 0x6100000005020301, 5, 0x65, 0x3f, ATTEST_TURIN},
+	                PRODUCT_MILAN}, /* newer than those known */
+	        {"Genoa", 55, 24, 0x4815000000000009, 2, 0x01, 0, PRODUCT_UNKNOWN}, /* older */
+	        {"Genoa", 55, 39, 0x4817000000000009, 3, 0x25, 0, PRODUCT_GENOA},
+	        {"Genoa", 55, 40, 0x541700000000000a, 3, 0x25, 0, PRODUCT_GENOA},
+	        {"Genoa", 55, 43, 0x541900000000000a, 5, 0x25, 0x01, PRODUCT_GENOA},
+	        {"Genoa", 55, 49, 0x581b00000000000a, 5, 0x25, 0x0b, PRODUCT_GENOA},
+	        {"Turin", 55, 29, 0x4700000002000100, 5, 0x65, 0, PRODUCT_TURIN}, /* older */
+	        {"Turin", 55, 61, 0x4700000002000100, 5, 0x65, 0, PRODUCT_TURIN},
+	        {"Turin", 55, 65, 0x5100000004010101, 5, 0x65, 0x3f, PRODUCT_TURIN},
+	        {"Turin", 58, 3, 0x6100000005020301, 5, 0x65, 0x3f, PRODUCT_TURIN},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
