@@ -93,7 +93,8 @@ static void gmem_end(struct object *object)
 			vm->slots[i].gmem = NULL;
 	}
 	if (kvm_vm_map_publish(vm) < 0)
-		log_error("software platform: no memory; a closed guest_memfd is kept");
+		log_error("software platform: no memory for a new map of slots, so the pages of a closed "
+		          "guest_memfd stay allocated");
 	else
 		gmem_free(gmem);
 	pthread_mutex_unlock(&vm->lock);
@@ -372,27 +373,35 @@ static int prefault_page(struct kvm_vm *vm, uint64_t gpa)
 	return 0;
 }
 
+/* Does the pages of the range one after another; the range becomes what is left. */
+static int prefault(struct kvm_vm *vm, struct uapi_pre_fault_memory *range)
+{
+	uint64_t end;
+	int result;
+
+	if (range->flags || !is_aligned(range->gpa | range->size, PAGE_SIZE_BYTES) ||
+	        !add_ok(range->gpa, range->size, &end) || end <= range->gpa)
+		return -EINVAL;
+	if (kvm_vm_has_private_memory(vm) && !atomic_load(&vm->may_prefault))
+		return -EOPNOTSUPP;
+	for (; range->size; range->gpa += PAGE_SIZE_BYTES, range->size -= PAGE_SIZE_BYTES) {
+		result = prefault_page(vm, range->gpa);
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
 /* The VMM always gets back what is left of the range. The call succeeds if one page was done. */
 int kvm_vcpu_prefault(void *object, void *arg, uintptr_t user)
 {
 	struct uapi_pre_fault_memory *range = arg;
 	struct kvm_vm *vm = ((struct kvm_vcpu *)object)->vm;
-	uint64_t end, start = range->gpa;
-	int result = 0;
+	uint64_t start = range->gpa;
+	int result;
 
-	if (range->flags || !is_aligned(range->gpa | range->size, PAGE_SIZE_BYTES) ||
-	        !add_ok(range->gpa, range->size, &end) || end <= range->gpa)
-		result = -EINVAL;
-	else if (kvm_vm_has_private_memory(vm) && !atomic_load(&vm->may_prefault))
-		result = -EOPNOTSUPP;
 	pthread_mutex_lock(&vm->lock);
-	while (range->size && result == 0) {
-		result = prefault_page(vm, range->gpa);
-		if (result == 0) {
-			range->gpa += PAGE_SIZE_BYTES;
-			range->size -= PAGE_SIZE_BYTES;
-		}
-	}
+	result = prefault(vm, range);
 	pthread_mutex_unlock(&vm->lock);
 	if (object_copy_out(user, range, sizeof(*range)) < 0)
 		return -EFAULT;

@@ -139,7 +139,8 @@ static void move_vcpus(struct kvm_vm *vm, struct kvm_vm *source)
 		cpu_get_sregs(from->cpu, &sregs);
 		cpu_get_fpu(from->cpu, &fpu);
 		if (cpu_set_sregs(to->cpu, &sregs) < 0)
-			log_warn("software platform: a moved vCPU keeps its own control registers");
+			log_warn("software platform: a vCPU did not take the control registers of the guest "
+			         "that moved to it");
 		cpu_set_regs(to->cpu, &regs);
 		cpu_set_fpu(to->cpu, &fpu);
 		to->sev->vmsa = take_ptr(&from->sev->vmsa);

@@ -76,7 +76,8 @@ static uint32_t give_page(
 
 	if (code == PSP_INVALID_PARAM && params->type == ABI_PAGE_CPUID &&
 	        object_copy_out((uintptr_t)params->uaddr, page, PAGE_SIZE_BYTES) < 0)
-		log_warn("software platform: the right CPUID page has no place to go");
+		log_warn("software platform: the firmware corrected a CPUID page, but it cannot be written "
+		         "back to the VMM");
 	return code;
 }
 

@@ -66,7 +66,7 @@ static void exchange(struct kvm_vcpu *v)
 	cpu_get_debugregs(v->cpu, &debugregs);
 	cpu_get_fxsave(v->cpu, fxsave);
 	if (cpu_set_debugregs(v->cpu, &s->stale.debugregs) < 0 || cpu_set_fxsave(v->cpu, s->stale.fxsave) < 0)
-		log_error("software platform: a vCPU does not take back the registers that it gave");
+		log_error("software platform: a vCPU did not take its debug or FPU registers back");
 	v->cpu->xcr0 = s->stale.xcr0;
 	s->stale.debugregs = debugregs;
 	memcpy(s->stale.fxsave, fxsave, sizeof(fxsave));
