@@ -142,91 +142,101 @@ struct irq_chip {
 
 /* ---- the whole (routing.c) ---- */
 
-/* With the routes that KVM starts with. */
+/* Makes a chip with the routes that KVM starts with. Returns 0; -1: no memory. End it with
+ * irq_chip_destroy(). */
 int irq_chip_create(struct irq_owner owner, struct irq_chip **ret_chip);
-/* Before the first LAPIC: the rest is in user space, with so many pins (KVM_CAP_SPLIT_IRQCHIP). */
+/* KVM_CAP_SPLIT_IRQCHIP: only LAPICs are here; the VMM's IOAPIC has reserved pins. Before the first LAPIC. */
 void irq_chip_split(struct irq_chip *chip, unsigned reserved);
 /* Is the end of this interrupt at this LAPIC what an IOAPIC in user space waits for? */
 bool irq_wants_eoi(const struct irq_chip *chip, const struct irq_lapic *lapic, uint8_t vector);
 void irq_chip_destroy(struct irq_chip *chip); /* NULL is allowed; the LAPICs are their vCPUs' */
 /* When the next timer is due; IRQ_NEVER: none runs. */
 uint64_t irq_chip_next_timer(const struct irq_chip *chip);
-/* Delivers what is due. */
+/* Delivers the interrupts of all timers that are due. */
 void irq_chip_run_timers(struct irq_chip *chip, uint64_t now_ns);
 /* Answers the ports of PIC and PIT; false: another port. */
 bool irq_chip_io(
         struct irq_chip *chip, bool write, uint16_t port, unsigned size, void *data, uint64_t now_ns);
 
-/* -1 with EINVAL for routes that KVM refuses; the old ones then stay. */
+/* Copies the routes. Returns 0; -1 with EINVAL for routes that KVM refuses: then the old ones stay. */
 int irq_routes_set(struct irq_chip *chip, const struct kvm_irq_routing_entry *routes, unsigned count);
-/* As kvm_set_irq: -1: no route or no target, 0: coalesced, else how many took it. */
+/* Linux's kvm_set_irq(). Returns -1: no route or no target; 0: coalesced; else how many took it. */
 int irq_line_set(struct irq_chip *chip, enum irq_source source, uint32_t gsi, bool level);
-/* False: with 32-bit APIC IDs the low byte of the upper address must be 0. */
+/* With 32-bit APIC IDs the low byte of the upper address must be 0. Returns false if it is not. */
 bool irq_msi_is_valid(const struct irq_chip *chip, uint64_t address);
-/* -1: nobody took it, 0: coalesced, else how many took it. */
+/* Sends a message-signalled interrupt. Returns -1: nobody took it; 0: coalesced; else how many took it. */
 int irq_msi(struct irq_chip *chip, uint64_t address, uint32_t data);
-/* The GSI whose route ends at this pin, -1: none. */
+/* The GSI whose route ends at this pin; -1: none. */
 int irq_gsi_of_pin(const struct irq_chip *chip, unsigned irqchip, unsigned pin);
 
 /* ---- local APIC (lapic.c, lapic_bus.c, lapic_timer.c) ---- */
 
+/* As after power-on. index is that of its vCPU, id the APIC ID. */
 void irq_lapic_init(struct irq_lapic *lapic, struct irq_chip *chip, unsigned index, uint32_t id);
-/* INIT: everything but the base; with base: as after power-on. */
+/* INIT resets everything but the base. base: that too, as after power-on. */
 void irq_lapic_reset(struct irq_lapic *lapic, bool base);
-/* The vector that the processor may take now, -1: none. */
+/* The vector that the processor may take now; -1: none. irq_lapic_ack() takes it. */
 int irq_lapic_pending(const struct irq_lapic *lapic);
 int irq_lapic_ack(struct irq_lapic *lapic);
 /* Is the PIC's output wired through to this processor (LINT0 as ExtINT, or the LAPIC off)? */
 bool irq_lapic_takes_pic(const struct irq_lapic *lapic);
-/* Accepts an interrupt; true: taken, also where the vector waits already: KVM counts it so. */
+/* Accepts an interrupt. Returns true if it was taken; as in KVM also if the vector waits already. */
 bool irq_lapic_accept(struct irq_lapic *lapic, const struct irq_message *message);
+/* Is the message for this LAPIC? */
 bool irq_lapic_matches(const struct irq_lapic *lapic, const struct irq_message *message);
-/* -1: no target, 0: coalesced, else how many took it. */
+/* Sends to all that the message is for. Returns -1: no target; 0: coalesced; else how many took it. */
 int irq_deliver(struct irq_chip *chip, const struct irq_message *message);
-/* To the LAPICs that are on and have one of the IDs first to first + 63 whose bits are set. How many took it.
- */
+/* Sends to the LAPICs that are on and whose ID is first + n for a set bit n. Returns how many took it. */
 unsigned irq_deliver_ids(
         struct irq_chip *chip, uint64_t bits, uint32_t first, const struct irq_message *message);
+/* The task priority: bits 7:0 of its register. */
 uint32_t irq_lapic_tpr(const struct irq_lapic *lapic);
 void irq_lapic_set_tpr(struct irq_lapic *lapic, uint32_t tpr);
 /* Bits 7:0 the task priority, 15:8 the class of the interrupt in service, 31:24 the highest one requested. */
 uint32_t irq_lapic_vapic(const struct irq_lapic *lapic);
+/* The guest ends the interrupt in service that has the highest priority. */
 void irq_lapic_eoi(struct irq_lapic *lapic);
 
-/* MMIO at an offset into the page, any size and alignment. */
+/* An access to the page at an offset, of any size and alignment. */
 void irq_lapic_mmio(
         struct irq_lapic *lapic, bool write, unsigned offset, unsigned size, void *data, uint64_t now_ns);
-/* MSRs 0x800 to 0x8ff; false: #GP. */
+/* An access to MSRs 0x800 to 0x8ff. Returns false: #GP. */
 bool irq_lapic_msr(struct irq_lapic *lapic, bool write, uint32_t index, uint64_t *value, uint64_t now_ns);
 /*
  * MSR 1B: may it be set to this value? reserved: the bits that CPUID does not offer (x2APIC, addresses). The
  * guest may change the mode in some ways only, the host as it likes (APM 2, 16.9).
  */
 bool irq_lapic_base_is_valid(const struct irq_lapic *lapic, uint64_t base, uint64_t reserved, bool by_host);
+/* Sets MSR 1B to a valid value; the mode changes with it. */
 void irq_lapic_set_base(struct irq_lapic *lapic, uint64_t base);
-/* The version register, which tells whether ends of interrupts can be kept from IOAPICs. */
+/* Sets the version register, which tells whether ends of interrupts can be kept from IOAPICs. */
 void irq_lapic_set_version(struct irq_lapic *lapic);
+/* KVM_GET_LAPIC and KVM_SET_LAPIC. */
 void irq_lapic_get_state(struct irq_lapic *lapic, struct kvm_lapic_state *ret_state, uint64_t now_ns);
-/* -1 with EINVAL: KVM_CAP_X2APIC_API has 32-bit IDs, and this is not its own. */
+/* Returns -1 with EINVAL if KVM_CAP_X2APIC_API has 32-bit IDs and this is not the LAPIC's own. */
 int irq_lapic_set_state(struct irq_lapic *lapic, const struct kvm_lapic_state *state, uint64_t now_ns);
 
+/* The timer's registers; reg is one of enum irq_lapic_register. */
 void irq_lapic_timer_write(struct irq_lapic *lapic, unsigned reg, uint32_t value, uint64_t now_ns);
 uint32_t irq_lapic_timer_current(const struct irq_lapic *lapic, uint64_t now_ns);
-/* From TIMER_CURRENT on, as after KVM_SET_LAPIC. */
+/* The timer goes on from what TIMER_CURRENT says, as after KVM_SET_LAPIC. */
 void irq_lapic_timer_resume(struct irq_lapic *lapic, uint64_t now_ns);
+/* Delivers the timer's interrupt if it is due. */
 void irq_lapic_run_timer(struct irq_lapic *lapic, uint64_t now_ns);
-/* MSR 6E0: the deadline, and when that is; deadline_tsc 0 disarms. Nothing in another mode, or switched off.
+/*
+ * MSR 6E0: sets the deadline and the time of it; deadline_tsc 0 disarms. Does nothing in another mode, or if
+ * the LAPIC is off.
  */
 void irq_lapic_set_deadline(struct irq_lapic *lapic, uint64_t deadline_tsc, uint64_t at_ns);
 uint64_t irq_lapic_deadline(const struct irq_lapic *lapic);
-/* The timer may reach the processor now: what ran down behind the mask is delivered. */
+/* The timer's interrupt may reach the processor again: if it ran down while masked, it is delivered now. */
 void irq_lapic_timer_unmasked(struct irq_lapic *lapic);
-/* False: it is masked, or the LAPIC is off. */
+/* Raises a local interrupt. Returns false if it is masked, or the LAPIC is off. */
 bool irq_lapic_deliver_local(struct irq_lapic *lapic, unsigned lvt);
-/* Switched on by its base and by software. */
+/* Is it switched on, by its base and by software? */
 bool irq_lapic_is_enabled(const struct irq_lapic *lapic);
 
-/* Of MSR 1B, by the APIC's ID: only the boot processor's is 0. */
+/* The value of MSR 1B, by the APIC's ID, which is 0 only for the boot processor. */
 static inline uint64_t irq_lapic_base_after_reset(uint32_t id)
 {
 	return IRQ_LAPIC_BASE | IRQ_LAPIC_BASE_ON | (id == 0 ? IRQ_LAPIC_BASE_BSP : 0);
@@ -245,30 +255,43 @@ static inline bool irq_lapic_is_x2(const struct irq_lapic *lapic)
 
 /* ---- IOAPIC (ioapic.c) ---- */
 
+/* All pins masked, no line up. */
 void irq_ioapic_reset(struct irq_chip *chip);
+/* A source raises or lowers a pin. Returns as irq_line_set(). */
 int irq_ioapic_set(struct irq_chip *chip, enum irq_source source, unsigned pin, bool level);
+/* A LAPIC tells the end of an interrupt: level-triggered pins with that vector may send again. */
 void irq_ioapic_eoi(struct irq_chip *chip, uint8_t vector);
+/* An access to its registers, at an offset from IRQ_IOAPIC_BASE. */
 void irq_ioapic_mmio(struct irq_chip *chip, bool write, unsigned offset, unsigned size, void *data);
+/* KVM_SET_IRQCHIP. */
 void irq_ioapic_set_state(struct irq_chip *chip, const struct kvm_ioapic_state *state);
 
 /* ---- PIC pair (pic.c) ---- */
 
+/* As after power-on. */
 void irq_pic_reset(struct irq_chip *chip);
+/* A source raises or lowers a pin. Returns as irq_line_set(). */
 int irq_pic_set(struct irq_chip *chip, enum irq_source source, unsigned pin, bool level);
+/* The processor takes the interrupt that waits. Returns its vector. */
 uint8_t irq_pic_ack(struct irq_chip *chip);
+/* Is the port one of the two chips'? */
 bool irq_pic_port(uint16_t port);
 uint8_t irq_pic_read(struct irq_chip *chip, uint16_t port);
 void irq_pic_write(struct irq_chip *chip, uint16_t port, uint8_t value);
+/* KVM_SET_IRQCHIP; which: 0 the master, 1 the slave. */
 void irq_pic_set_state(struct irq_chip *chip, unsigned which, const struct kvm_pic_state *state);
 
 /* ---- PIT and port 61 (pit.c) ---- */
 
+/* As after power-on. */
 void irq_pit_reset(struct irq_pit *pit, uint64_t now_ns);
+/* Is the port the PIT's? pit NULL: there is none. */
 bool irq_pit_port(const struct irq_pit *pit, uint16_t port);
 uint8_t irq_pit_read(struct irq_pit *pit, uint16_t port, uint64_t now_ns);
 void irq_pit_write(struct irq_pit *pit, uint16_t port, uint8_t value, uint64_t now_ns);
-/* How many ticks of channel 0 were due; at most one is delivered for them. */
+/* Was a tick of channel 0 due, or several? At most one interrupt is delivered for them. */
 bool irq_pit_run(struct irq_pit *pit, uint64_t now_ns);
+/* KVM_SET_PIT2. */
 void irq_pit_set_state(struct irq_pit *pit, const struct kvm_pit_state2 *state, uint64_t now_ns);
 
 #endif
