@@ -1,10 +1,11 @@
 /*
- * asid: which guest's key an ASID has, and which ASIDs must be flushed before they get another. The caller
- * holds the lock. SEV API, ACTIVATE to DF_FLUSH: an ASID is clean, allocated, in use or dirty.
+ * asid: records which guest's key each ASID has, and which ASIDs must be flushed before they get another key.
+ * The caller holds the lock of the secure processor. SEV API, ACTIVATE to DF_FLUSH: an ASID is clean,
+ * allocated, in use or dirty.
  */
 #include "internal.h"
 
-/* With ciphertext hiding SNP has ASIDs of its own, else it shares those of SEV-ES. */
+/* With ciphertext hiding, SNP has ASIDs of its own; without it, SNP shares the ASIDs of SEV-ES. */
 static bool is_for(const struct psp_options *o, uint32_t asid, enum product_asid_kind kind)
 {
 	uint32_t first[] = {[PRODUCT_ASID_SEV] = o->es_asids + 1,
@@ -73,7 +74,7 @@ const struct psp_cipher *psp_cipher(struct psp *psp, uint32_t asid)
 	return cipher;
 }
 
-/* Every ASID in state a becomes b; were there any? */
+/* Moves every ASID from state a to state b. Returns whether any ASID was in state a. */
 static bool turn(struct psp *psp, enum psp_asid_state a, enum psp_asid_state b)
 {
 	bool any = false;

@@ -1,9 +1,12 @@
 /*
- * certs: SEV's certificates made, signed, judged. Any thread. SEV API, appendix C.
+ * certs: makes, signs and checks the certificates of SEV. Any thread. SEV API, appendix C.
  */
 #include "certs.h"
 
-/* Usage, algorithm of this firmware's keys for it, whose keys sign it. */
+/*
+ * The usage of a certificate, the algorithm that this firmware's keys have for it, and the usages of the keys
+ * that may sign it.
+ */
 static const struct {
 	uint32_t usage, algo, signers[2];
 } usages[] = {
@@ -62,7 +65,7 @@ const struct abi_sev_signature *psp_cert_signature(const struct abi_sev_cert *ce
 	return NULL;
 }
 
-/* An owner may have other algorithms than this firmware, but a key on P-384. */
+/* An owner may use other algorithms than this firmware does, but the key must be on P-384. */
 static bool form_ok(const struct abi_sev_cert *cert)
 {
 	return cert->version == 1 &&

@@ -1,6 +1,6 @@
 /*
- * der: lengths are known only at the end of what they count, so that moves up to make room. Any thread.
- * X.690.
+ * der: writes ASN.1. The length of an element stands before its contents but is known only after them, so the
+ * contents move up to make room for the length. Any thread. X.690.
  */
 #include <string.h>
 
@@ -26,11 +26,11 @@ void psp_der_close(struct psp_der *der, uint8_t tag, size_t begin)
 {
 	size_t length = der->size - begin;
 	const uint8_t head[] = {tag, 0x82, (uint8_t)(length >> 8), (uint8_t)length};
-	size_t octets = length < 0x80 ? 0 : length < 0x100 ? 1 : 2; /* of the long form */
+	size_t octets = length < 0x80 ? 0 : length < 0x100 ? 1 : 2; /* octets of the long form */
 	uint8_t short_head[4] = {tag, (uint8_t)(octets ? 0x80 + octets : length)};
 
 	memcpy(short_head + 2, head + 4 - octets, octets);
-	psp_der_raw(der, short_head, 2 + octets); /* room */
+	psp_der_raw(der, short_head, 2 + octets); /* makes room */
 	if (der->bad)
 		return;
 	memmove(der->bytes + begin + 2 + octets, der->bytes + begin, length);

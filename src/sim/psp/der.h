@@ -1,5 +1,6 @@
 /*
- * der: ASN.1 written front to back, in the form that is the only right one (X.690, DER). Private to psp.
+ * der: writes ASN.1 front to back in DER (X.690), which allows exactly one encoding of each value. Private to
+ * psp.
  */
 #ifndef SIM_PSP_DER_H
 #define SIM_PSP_DER_H
@@ -25,15 +26,18 @@ enum psp_der_tag {
 struct psp_der {
 	uint8_t bytes[DER_MAX_BYTES];
 	size_t size;
-	bool bad; /* something did not fit: nothing of it counts */
+	bool bad; /* something did not fit; the contents are unusable */
 };
 
 void psp_der_raw(struct psp_der *der, const void *data, size_t size);
 void psp_der_put(struct psp_der *der, uint8_t tag, const void *data, size_t size);
 void psp_der_text(struct psp_der *der, uint8_t tag, const char *text);
-/* A number that is not negative, big-endian. */
+/* Writes a number that is not negative; it is given in big-endian order. */
 void psp_der_number(struct psp_der *der, const uint8_t *number, size_t size);
-/* What is written until psp_der_close() lies within; returns where it begins. */
+/*
+ * Opens an element: what is written until psp_der_close() lies inside it. Returns the position that
+ * psp_der_close() needs.
+ */
 size_t psp_der_open(struct psp_der *der);
 void psp_der_close(struct psp_der *der, uint8_t tag, size_t begin);
 

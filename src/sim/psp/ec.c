@@ -1,7 +1,8 @@
 /*
- * ec: P-384 by the curve's own arithmetic, so that nothing depends on a random number. The caller holds the
- * lock of the secure processor. FIPS 186-5 (ECDSA), RFC 6979 (its nonces), SEC 1 (Diffie-Hellman).
- * Of OpenSSL come the numbers and points; they are not hardened against who watches this machine.
+ * ec: computes on P-384 with numbers and points, so that no result depends on a random number. The caller
+ * holds the lock of the secure processor. FIPS 186-5 (ECDSA), RFC 6979 (its nonces), SEC 1 (Diffie-Hellman).
+ * The numbers and points are OpenSSL's; these computations are not hardened against anyone who can observe
+ * this machine.
  */
 #include <string.h>
 
@@ -12,10 +13,10 @@
 #include "ec.h"
 #include "mac.h"
 
-#define COORDINATE_BYTES 72 /* of the processor's layout */
+#define COORDINATE_BYTES 72 /* of a coordinate in the secure processor's layout */
 #define NUMBERS          8
 
-/* What one operation needs; freed and wiped as one. */
+/* The numbers that one operation needs. They are wiped and freed together. */
 struct work {
 	EC_GROUP *group;
 	BN_CTX *ctx;
@@ -59,7 +60,7 @@ static bool is_zero(const uint8_t *bytes, size_t size)
 	return any == 0;
 }
 
-/* The number in a field of the layout; false if what must be zero is not. */
+/* Loads the number from a field of the layout. Returns false if bytes that must be zero are not. */
 static bool load(const uint8_t field[static COORDINATE_BYTES], BIGNUM *number)
 {
 	return is_zero(field + EC_BYTES, COORDINATE_BYTES - EC_BYTES) &&
@@ -71,7 +72,7 @@ static bool store(const BIGNUM *number, uint8_t field[static COORDINATE_BYTES])
 	return BN_bn2lebinpad(number, field, COORDINATE_BYTES) == COORDINATE_BYTES;
 }
 
-/* Refuses what does not lie on the curve; uses v[6] and v[7]. */
+/* Refuses a point that does not lie on the curve. Uses v[6] and v[7]. */
 static bool load_point(struct work *w, const struct abi_public_key *public, EC_POINT *point)
 {
 	return public->curve == ABI_CURVE_P384 && is_zero(public->reserved, sizeof(public->reserved)) &&
@@ -123,7 +124,10 @@ static size_t digest_of(
 	return SHA384_BYTES;
 }
 
-/* RFC 6979, 3.2: the nonce for a key and a digest; a P-384 number is as long as the longest digest. */
+/*
+ * The generator of nonces for a key and a digest (RFC 6979, 3.2). A P-384 number is as long as the longest
+ * digest.
+ */
 struct nonces {
 	enum psp_mac_hash hash;
 	size_t size; /* of k and v */
@@ -178,8 +182,8 @@ static bool nonces_next(struct nonces *n, const struct work *w, BIGNUM *ret_k)
 }
 
 /*
- * v[0] the digest, v[1] the scalar, v[2] k, v[3] r, v[4] s, v[5] 1 / k. The chance that r or s is 0 is that
- * of guessing the key: then there is no signature.
+ * v[0] is the digest, v[1] the scalar, v[2] k, v[3] r, v[4] s, v[5] 1 / k. If r or s is 0, there is no
+ * signature; that is as unlikely as guessing the key.
  */
 static bool sign(struct work *w, struct nonces *n)
 {

@@ -1,6 +1,6 @@
 /*
- * ec: P-384 as the secure processor uses it: keys from derived scalars, signatures that the same input always
- * gets again (RFC 6979), Diffie-Hellman. crypto_load() must have succeeded. Private to psp.
+ * ec: P-384 as the secure processor uses it: keys from derived scalars, signatures that are the same for the
+ * same input (RFC 6979), Diffie-Hellman. crypto_load() must have succeeded. Private to psp.
  */
 #ifndef SIM_PSP_EC_H
 #define SIM_PSP_EC_H
@@ -17,15 +17,15 @@ struct psp_ec_key {
 
 enum psp_ec_hash { EC_SHA256, EC_SHA384 };
 
-/* The key of a scalar in 1..n-1, big-endian; other scalars are not keys: false. */
+/* Makes the key of a big-endian scalar. Returns false if the scalar is not in 1..n-1. */
 bool psp_ec_key_make(const uint8_t scalar[static EC_BYTES], struct psp_ec_key *ret_key) MUST_CHECK;
-/* Is it a point of P-384 with zeros around it? */
+/* Is the key a point of P-384, with zeros in the rest of its fields? */
 bool psp_ec_public_ok(const struct abi_public_key *public);
 bool psp_ec_sign(const struct psp_ec_key *key, enum psp_ec_hash hash, const void *data, size_t size,
         struct abi_signature *ret_signature) MUST_CHECK;
 bool psp_ec_verify(const struct abi_public_key *public, enum psp_ec_hash hash, const void *data, size_t size,
         const struct abi_signature *signature) MUST_CHECK;
-/* The X coordinate of both keys' common point, big-endian. */
+/* Computes the X coordinate, big-endian, of the point that both keys share (Diffie-Hellman). */
 bool psp_ec_agree(const struct psp_ec_key *own, const struct abi_public_key *peer,
         uint8_t ret_z[static EC_BYTES]) MUST_CHECK;
 

@@ -1,8 +1,9 @@
 /*
- * encrypt: memory encryption: every block of 16 bytes with the guest's key and a tweak that is its address,
- * encrypted: XEX, which is XTS with a data unit of one block, so that a block needs no neighbours. Any
- * thread. APM volume 2, 7.10 and 15.34 say what it must do; which mode the processor has is AMD's secret.
- * Setting up OpenSSL costs more than a block, so its contexts are kept and used by one thread at a time.
+ * encrypt: encrypts memory. Every block of 16 bytes is encrypted with the guest's key and a tweak, which is
+ * the encrypted address of the block. This mode is XEX: XTS with a data unit of one block, so a block needs
+ * no neighbours. Any thread. APM volume 2, 7.10 and 15.34 say what memory encryption must do; AMD does not
+ * publish the mode of its processors. Setting up OpenSSL's contexts costs more than encrypting a block, so
+ * they are kept, and one thread at a time uses them.
  */
 #include <string.h>
 
@@ -32,7 +33,7 @@ static EVP_CIPHER_CTX *make(const uint8_t seed[static SEED_BYTES], const char *l
 		EVP_CIPHER_CTX_free(ctx);
 		ctx = NULL;
 	}
-	EVP_CIPHER_free(ecb); /* the context keeps its own hold */
+	EVP_CIPHER_free(ecb); /* the context has its own reference */
 	crypto_wipe(key, sizeof(key));
 	return ctx;
 }
@@ -59,14 +60,14 @@ void psp_cipher_destroy(struct psp_cipher *cipher)
 {
 	if (!cipher)
 		return;
-	EVP_CIPHER_CTX_free(cipher->tweak); /* wipes the key, as the others */
+	EVP_CIPHER_CTX_free(cipher->tweak); /* wipes the key, as the other calls do */
 	EVP_CIPHER_CTX_free(cipher->encrypt);
 	EVP_CIPHER_CTX_free(cipher->decrypt);
 	free(cipher->lock);
 	free(cipher);
 }
 
-/* Only a broken library fails here, and no plaintext may take the result's place. */
+/* Only a broken library fails here. The plaintext must not be left in place of the result. */
 static void ecb(EVP_CIPHER_CTX *ctx, uint64_t *data, size_t size)
 {
 	int done;

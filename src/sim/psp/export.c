@@ -1,6 +1,6 @@
 /*
- * export: what AMD's key server would give for this processor: certificates up to the simulated roots. Any
- * thread; the lock of the secure processor.
+ * export: gives out what AMD's key server would give for this processor: certificates up to the simulated
+ * roots. Any thread may call; each function takes the lock of the secure processor.
  */
 #include <string.h>
 
@@ -24,7 +24,7 @@ bool psp_export_start(struct psp *psp)
 	return psp_keys_of_chip(psp);
 }
 
-/* Appends to a stream that grows. */
+/* Appends a certificate in PEM to a stream. */
 static void put_pem(FILE *out, const struct psp_der *der)
 {
 	unsigned char line[LINE_BYTES / 3 * 4 + 1];

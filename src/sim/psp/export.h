@@ -1,5 +1,5 @@
 /*
- * export: how certificates leave. Private to psp.
+ * export: gives certificates to callers outside the secure processor. Private to psp.
  */
 #ifndef SIM_PSP_EXPORT_H
 #define SIM_PSP_EXPORT_H
@@ -7,11 +7,16 @@
 #include "der.h"
 #include "rsa.h"
 
-/* Takes the lock, whatever it returns; false: there are no keys. */
+/*
+ * Takes the lock, even when it returns false. False means that the secure processor could not make its keys.
+ */
 bool psp_export_start(struct psp *psp) MUST_CHECK;
-/* One certificate or two; the caller's to free. NULL: out of memory. */
+/* Returns one certificate or two in PEM, which the caller frees. NULL: out of memory. */
 char *psp_export_pem(const struct psp_der *first, const struct psp_der *second);
-/* What signs a chip's key, ASK or ASVK, and then the ARK; the caller's to free. NULL: it was not made. */
+/*
+ * Returns the chain above a chip's key in PEM: the ASK or ASVK, then the ARK. The caller frees it. NULL: the
+ * chain could not be made.
+ */
 char *psp_export_chain(const struct product *product, enum psp_rsa_role signer);
 int psp_export_fail(struct err *err);
 

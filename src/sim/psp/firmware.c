@@ -1,6 +1,7 @@
 /*
- * firmware: the secure processor's beginning and end, the frame around each of its commands, and the states
- * in which each is allowed. Any thread: one lock. SEV API, chapters 4 and 5; SNP ABI, chapter 8.
+ * firmware: creates and destroys the secure processor, frames each of its commands, and says in which states
+ * each command is allowed. Any thread may call; one lock guards everything. SEV API, chapters 4 and 5; SNP
+ * ABI, chapter 8.
  */
 #include <string.h>
 
@@ -16,16 +17,17 @@
 #define SEV(state) (1u << PSP_SEV_##state)
 #define SNP(state) (1u << SNP_##state)
 
-/* NEEDS_SNP: SNP_INIT must have been done. KEYLESS: answers without libcrypto. */
+/* NEEDS_SNP: SNP_INIT must have been done. KEYLESS: the command works without libcrypto. */
 enum { NEEDS_SNP = 1, SNP_PRODUCT = 2, KEYLESS = 4 };
 
 /*
- * The states of guests are those of AMD's published firmware, amd/AMD-ASPFW: state_tbl_sev[] of sev_guest.c
- * and the checks of sev_mcmd.c. So LAUNCH_FINISH needs the measurement before it (sev_mcmd_launch_finish()).
+ * The allowed states of guests are those of AMD's published firmware, amd/AMD-ASPFW: state_tbl_sev[] of
+ * sev_guest.c and the checks of sev_mcmd.c. For example, LAUNCH_FINISH is refused before LAUNCH_MEASURE
+ * (sev_mcmd_launch_finish()).
  */
 static const struct {
 	const char *name;
-	uint8_t platform; /* states of SEV; of SNP's commands any */
+	uint8_t platform; /* states of SEV's platform; SNP's commands allow any */
 	uint8_t guest;    /* states; 0: any */
 	uint8_t flags;
 } commands[] = {
@@ -87,7 +89,7 @@ const char *psp_command_name(enum psp_command command)
 
 /* ---- the frame ---- */
 
-/* The code of the prepared failure if this command is the one. */
+/* Returns the code of the failure that a test prepared, if it is due at this command. */
 static uint32_t injected(struct psp *psp, enum psp_command command)
 {
 	struct psp_failure *failure = &psp->failure;
@@ -125,7 +127,7 @@ void psp_command_leave(const struct psp_call *call)
 {
 	struct psp *psp = call->psp;
 
-	if (psp->has_keys) /* an error that a refusal left in OpenSSL's queue concerns no caller of OpenSSL */
+	if (psp->has_keys) /* a refusal may have left an error in OpenSSL's queue */
 		ERR_clear_error();
 	pthread_mutex_unlock(&psp->lock);
 }

@@ -1,7 +1,7 @@
 /*
- * identity: OCA, PEK and PDH: made from the seed, signed, exported, replaced by an owner's. The caller of
- * what has no psp_ in its name holds the lock. SEV API, chapter 5 and appendix C. All keys are on P-384 and
- * sign with SHA-256, as those of AMD's firmware.
+ * identity: makes OCA, PEK and PDH from the seed, signs and exports them, and replaces them with an owner's.
+ * Static functions run with the lock of the secure processor held. SEV API, chapter 5 and appendix C. All
+ * keys are on P-384 and sign with SHA-256, as those of AMD's firmware do.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@ static bool make_pdh(struct psp *psp, struct psp_identity *identity)
 	       psp_cert_sign(&identity->pdh_cert, 0, ABI_SEV_USAGE_PEK, &identity->pek);
 }
 
-/* An owner of its own: the OCA's key signs itself and the PEK, and is gone. */
+/* The platform owns itself: the OCA's key signs its own certificate and the PEK's, and is then forgotten. */
 static bool make_identity(struct psp *psp, struct psp_identity *identity)
 {
 	struct psp_ec_key oca;
@@ -34,7 +34,7 @@ static bool make_identity(struct psp *psp, struct psp_identity *identity)
 	return good;
 }
 
-/* Puts a new identity in the old one's place, if it came to be; wipes the copy. */
+/* Replaces the old identity with the new one if the new one was made; wipes the copy. */
 static uint32_t take(struct psp *psp, struct psp_identity *identity, bool good)
 {
 	if (good)

@@ -6,7 +6,7 @@
 
 #include "internal.h"
 
-/* The owner's keys and certificates, made now if there are none. NULL: OpenSSL failed. */
+/* Returns the owner's keys and certificates; makes them first if there are none. NULL: OpenSSL failed. */
 const struct psp_identity *psp_identity_get(struct psp *psp);
 void psp_identity_forget(struct psp *psp);
 

@@ -1,6 +1,7 @@
 /*
- * internal: what the files of the secure processor share. Functions that take a struct psp are called with
- * its lock held, but for psp_command_enter() and its kin.
+ * internal: what the files of the secure processor share. The lock of a struct psp is held around every
+ * function that takes one, except psp_command_enter(), psp_command_enter_sev() and psp_command_enter_snp(),
+ * which take the lock.
  */
 #ifndef SIM_PSP_INTERNAL_H
 #define SIM_PSP_INTERNAL_H
@@ -23,15 +24,15 @@ struct psp_product_report {
 	uint64_t mitigations; /* of launch and current mitigation vectors, version 5 */
 };
 
-/* What the reports of this firmware look like; all zero: the product makes none. */
+/* Returns the form of this firmware's reports; all zero if the product makes none. */
 struct psp_product_report psp_product_report(
         const struct product *product, uint8_t major, uint8_t minor, uint8_t build);
-/* Is wanted in no part above tcb? */
+/* Is every part of wanted at most the same part of tcb? */
 bool psp_product_tcb_covers(uint64_t tcb, uint64_t wanted);
 
 /* ---- keys (keys.c) ---- */
 
-/* The owner's certificates and keys: made anew by PEK_GEN and PDH_GEN, forgotten by PLATFORM_RESET. */
+/* The owner's certificates and keys. PEK_GEN and PDH_GEN make new ones, PLATFORM_RESET forgets them. */
 struct psp_identity {
 	bool made, owned;
 	struct psp_ec_key pek, pdh;
@@ -43,16 +44,16 @@ struct psp_chip {
 	struct psp_ec_key cek;
 };
 
-/* size bytes that only the seed, label and index decide. */
+/* Derives size bytes that depend only on the seed, the label and the index. */
 bool psp_keys_derive(struct psp *psp, const char *label, uint64_t index, void *ret, size_t size) MUST_CHECK;
 bool psp_keys_derive_ec(
         struct psp *psp, const char *label, uint64_t index, struct psp_ec_key *ret_key) MUST_CHECK;
-/* What the processor's random numbers are here: they follow from the seed and how many were drawn before. */
+/* Draws random numbers. On this platform they follow from the seed and from how many were drawn before. */
 bool psp_keys_random(struct psp *psp, void *ret, size_t size) MUST_CHECK;
 bool psp_keys_of_chip(struct psp *psp) MUST_CHECK;
-/* The chip's key for what SNP_CONFIG says is the TCB. */
+/* Makes the chip's key for the reported TCB, which SNP_CONFIG can set. */
 bool psp_keys_vcek(struct psp *psp, struct psp_ec_key *ret_key) MUST_CHECK;
-/* Bytes that anybody can compute. */
+/* Derives bytes that anybody can compute: they do not depend on the seed. */
 bool psp_keys_public(const char *label, uint64_t index, void *ret, size_t size) MUST_CHECK;
 
 /* ---- the provider's key (vlek.c) ---- */
@@ -71,7 +72,7 @@ void psp_cipher_destroy(struct psp_cipher *cipher); /* wipes the key; NULL is al
 
 enum psp_asid_state {
 	ASID_CLEAN,
-	ASID_ALLOCATED, /* activated, its guest is still being launched */
+	ASID_ALLOCATED, /* activated; its guest is still being launched */
 	ASID_IN_USE,
 	ASID_DIRTY,
 	ASID_WRITTEN_BACK /* dirty, and every core did WBINVD */
@@ -82,12 +83,12 @@ struct psp_asid_row {
 	struct psp_cipher *cipher; /* while allocated or in use */
 };
 
-/* *asid is the guest's, 0: not active. */
+/* *asid is the ASID of the guest, 0 if the guest is not active. */
 uint32_t psp_asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum product_asid_kind kind,
         const uint8_t seed[static SEED_BYTES]);
 void psp_asid_run(struct psp *psp, uint32_t asid);
 void psp_asid_deactivate(struct psp *psp, uint32_t *asid);
-bool psp_asids_are_clean(const struct psp *psp); /* none is active, or dirty */
+bool psp_asids_are_clean(const struct psp *psp); /* no ASID is active or dirty */
 const struct psp_cipher *psp_asid_cipher(struct psp *psp, uint32_t asid);
 
 /* ---- guests ---- */
@@ -108,7 +109,7 @@ struct psp_sev_guest {
 	uint32_t policy, asid;
 	uint8_t key_seed[SEED_BYTES];
 	struct psp_transport transport;
-	EVP_MD_CTX *hash; /* of what is launched; NULL after LAUNCH_MEASURE */
+	EVP_MD_CTX *hash; /* of the launched memory; NULL after LAUNCH_MEASURE */
 	uint8_t digest[SHA256_BYTES], measure[SHA256_BYTES];
 };
 
@@ -123,7 +124,7 @@ struct psp_snp_guest {
 	uint8_t vmpck[4][32];
 	uint8_t report_id[32];
 	uint8_t digest[SHA384_BYTES];
-	struct abi_id_block block; /* zeros without one */
+	struct abi_id_block block; /* zeros if the guest has none */
 	bool author_en, vcek_disabled;
 	uint8_t id_key_digest[SHA384_BYTES], author_key_digest[SHA384_BYTES];
 	uint8_t host_data[UAPI_SNP_HOST_DATA_BYTES];
@@ -152,7 +153,7 @@ struct psp {
 	bool has_keys; /* root and chip */
 	uint8_t root[SHA384_BYTES];
 	struct psp_chip chip;
-	uint64_t drawn;          /* random numbers */
+	uint64_t drawn;          /* how many random numbers were drawn */
 	uint64_t pek_no, pdh_no; /* generations of the owner's keys */
 	struct psp_identity identity;
 
@@ -181,43 +182,48 @@ struct psp {
  */
 struct psp_call {
 	struct psp *psp;
-	uint32_t code; /* not PSP_SUCCESS: the command must answer with this code and do nothing else */
+	uint32_t code; /* if not PSP_SUCCESS, the command must answer with this code and do nothing else */
 };
 
 #define auto_leave __attribute__((cleanup(psp_command_leave)))
 
 /*
  * Takes the lock and counts the command. The code is that of a failure that a test prepared, INVALID_COMMAND
- * on a product without SNP, or INVALID_PLATFORM_STATE where the table of commands does not allow the command.
+ * for a command of SNP on a product without SNP, or INVALID_PLATFORM_STATE if the table of commands does not
+ * allow the command in this state.
  */
 struct psp_call psp_command_enter(struct psp *psp, enum psp_command command);
-/* As psp_command_enter(), then finds the guest (INVALID_GUEST) and looks at its state (INVALID_GUEST_STATE).
+/*
+ * As psp_command_enter(). It then finds the guest (INVALID_GUEST) and checks its state (INVALID_GUEST_STATE).
  */
 struct psp_call psp_command_enter_sev(
         struct psp *psp, enum psp_command command, uint32_t handle, struct psp_sev_guest **ret_guest);
 /* As psp_command_enter_sev(), for a guest of SEV-SNP. */
 struct psp_call psp_command_enter_snp(
         struct psp *psp, enum psp_command command, uint32_t gctx, struct psp_snp_guest **ret_guest);
-/* Gives the lock back; auto_leave calls it. */
+/* Releases the lock. auto_leave calls this function. */
 void psp_command_leave(const struct psp_call *call);
 
-/* What a command answers if OpenSSL or memory failed it. */
+/* The code with which a command answers when OpenSSL fails or memory runs out. */
 #define PSP_BROKEN PSP_HWSEV_PLATFORM
 
 /* ---- SEV guests (sev.c) ---- */
 
 void psp_sev_guest_end(struct psp *psp, uint32_t handle);
 void psp_sev_guests_end(struct psp *psp);
-/* A new guest in this state; *handle as LAUNCH_START takes and gives it. */
+/* Adds a guest in this state. *handle is used as in LAUNCH_START. */
 uint32_t psp_sev_guest_add(struct psp *psp, uint32_t *handle, uint32_t policy,
         const struct psp_transport *transport, enum psp_sev_state state);
-/* Memory that a command changes in place, or reads. */
+/* Checks the address and size of guest memory that a command reads or changes in place. */
 uint32_t psp_sev_memory_check(const struct psp_sev_guest *guest, uint64_t address, size_t size);
 
 /* ---- SNP guests (snp.c) ---- */
 
 void psp_snp_guests_end(struct psp *psp);
-/* INVALID_PARAM: the page, of 4096 bytes, breaks a rule; then it is corrected, if it could be read at all. */
+/*
+ * Checks a CPUID page of 4096 bytes. INVALID_PARAM: the page breaks a rule. The function then corrects the
+ * page, unless its header is malformed.
+ */
 uint32_t psp_snp_cpuid_check(const struct psp *psp, void *page);
 
 #endif

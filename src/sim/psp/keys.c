@@ -1,7 +1,7 @@
 /*
- * keys: everything secret that the processor has follows from the seed, so that a platform is the same at
- * every start: the chip's own key, the owner's, what a processor would draw at random. The caller holds the
- * lock.
+ * keys: derives every secret of the secure processor from the seed, so that a platform is the same at every
+ * start: the chip's own key, the owner's keys, and what a real processor would draw at random. The caller
+ * holds the lock of the secure processor.
  */
 #include <string.h>
 
@@ -35,7 +35,9 @@ bool psp_keys_derive(struct psp *psp, const char *label, uint64_t index, void *r
 	return derive(psp->root, label, index, ret, size);
 }
 
-/* Of 2^194 numbers of 384 bits one is no scalar: then there is no key, as if OpenSSL had failed. */
+/*
+ * One in 2^194 numbers of 384 bits is not a valid scalar. The function then fails, as if OpenSSL had failed.
+ */
 bool psp_keys_derive_ec(struct psp *psp, const char *label, uint64_t index, struct psp_ec_key *ret_key)
 {
 	uint8_t scalar[EC_BYTES];

@@ -1,6 +1,7 @@
 /*
- * launch: the launch of SEV and SEV-ES guests: hashed, encrypted, measured, given secrets. Any thread; the
- * lock of the secure processor. SEV API, LAUNCH_START to ATTESTATION.
+ * launch: launches SEV and SEV-ES guests: hashes and encrypts their memory, measures them, and gives them
+ * secrets. Any thread may call; commands run with the lock of the secure processor held. SEV API,
+ * LAUNCH_START to ATTESTATION.
  */
 #include <string.h>
 
@@ -20,7 +21,10 @@ static EVP_MD_CTX *hash_start(void)
 	return NULL;
 }
 
-/* The transport keys of a guest whose owner sent a session; zeros for a guest without an owner. */
+/*
+ * Unwraps the transport keys of a guest whose owner sent a session. The keys are zeros for a guest without an
+ * owner.
+ */
 static uint32_t open_session(struct psp *psp, uint32_t policy, const struct abi_sev_cert *godh,
         const struct abi_sev_session *session, struct psp_transport *ret_transport)
 {

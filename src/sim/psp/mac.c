@@ -1,6 +1,6 @@
 /*
- * mac: HMAC, the key derivation of SEV's sessions, AES in counter mode. Any thread.
- * SEV API, chapter 2 ("Keys"); FIPS 198-1; NIST SP 800-108.
+ * mac: computes HMACs, derives the keys of SEV's sessions, encrypts with AES in counter mode. Any thread. SEV
+ * API, chapter 2 ("Keys"); FIPS 198-1; NIST SP 800-108.
  */
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /*
- * mac: authentication, key derivation and encryption in transit. crypto_load() must have succeeded; false:
- * OpenSSL failed. Private to psp.
+ * mac: authentication, key derivation and encryption in transit. crypto_load() must have succeeded. Functions
+ * return false if OpenSSL fails. Private to psp.
  */
 #ifndef SIM_PSP_MAC_H
 #define SIM_PSP_MAC_H
@@ -16,13 +16,18 @@ struct psp_mac_part {
 	size_t size;
 };
 
-/* HMAC over the parts, one after the other: 32 or 48 bytes. ret_mac may be the key or lie in a part. */
+/*
+ * Computes the HMAC (32 or 48 bytes) over the parts, one after the other. ret_mac may be the key or lie in a
+ * part.
+ */
 bool psp_mac_of(enum psp_mac_hash hash, const void *key, size_t key_size, const struct psp_mac_part *parts,
         size_t count, uint8_t *ret_mac) MUST_CHECK;
-/* 16 bytes: SP 800-108 in counter mode with HMAC-SHA256, numbers little-endian (SEV API, chapter 2). */
+/*
+ * Derives 16 bytes: SP 800-108 in counter mode with HMAC-SHA256, numbers little-endian (SEV API, chapter 2).
+ */
 bool psp_mac_kdf(const void *key, size_t key_size, const char *label, const void *context,
         size_t context_size, uint8_t ret_key[static MAC_KEY_BYTES]) MUST_CHECK;
-/* AES-128-CTR, either direction; from and to may be equal. */
+/* Encrypts or decrypts with AES-128-CTR. from and to may be equal. */
 bool psp_mac_ctr(const uint8_t key[static MAC_KEY_BYTES], const uint8_t iv[static 16], const void *from,
         void *to, size_t size) MUST_CHECK;
 
@@ -33,10 +38,10 @@ struct psp_mac_gcm {
 	bool encrypts;
 	const uint8_t *key, *iv;   /* 32 and 12 bytes */
 	struct psp_mac_part bound; /* authenticated, not encrypted */
-	uint8_t *tag;              /* made, or what must come out: else false, and the plaintext is zeros */
+	uint8_t *tag; /* the tag to make, or to check: if it is wrong, false and a plaintext of zeros */
 };
 
-/* AES-256-GCM; from and to may be equal. */
+/* Encrypts or decrypts with AES-256-GCM. from and to may be equal. */
 bool psp_mac_gcm(const struct psp_mac_gcm *gcm, const void *from, void *to, size_t size) MUST_CHECK;
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * platform: what the host's owner asks of the secure processor beside its keys: states, versions, TCBs. Any
- * thread; the lock of the secure processor. SEV API, chapter 5; SNP ABI, SNP_INIT to SNP_VLEK_LOAD.
+ * platform: the commands of the host's owner that are not about keys: states, versions, TCBs. Any thread may
+ * call; commands run with the lock of the secure processor held. SEV API, chapter 5; SNP ABI, SNP_INIT to
+ * SNP_VLEK_LOAD.
  */
 #include <string.h>
 
@@ -136,7 +137,9 @@ uint32_t psp_snp_feature_info(struct psp *psp, uint32_t index, uint32_t ret_regi
 	return PSP_SUCCESS;
 }
 
-/* No other firmware can be loaded into this one, so what is committed is what it started with. */
+/*
+ * No other firmware can be loaded, so the committed version is always the one that the platform started with.
+ */
 uint32_t psp_snp_commit(struct psp *psp)
 {
 	auto_leave struct psp_call call = psp_command_enter(psp, PSP_CMD_SNP_COMMIT);

@@ -1,9 +1,10 @@
 /*
- * psp: the secure processor of the software platform: what AMD's firmware does with its commands, with real
- * cryptography and keys that come from a seed. It knows no KVM and no descriptors; sev/command.c and
- * sev/device.c bring it bytes that were copied in. Every command answers with the firmware's code (enum
- * psp_code; 0: done). One lock inside: any thread may call. It shares no code with launch/ and attest/, which
- * are judged by it. Law: SEV API (55766), SNP ABI (56860).
+ * psp: the secure processor of the software platform. It carries out the commands of AMD's firmware, with
+ * real cryptography and keys that come from a seed. It knows nothing of KVM or of descriptors; sev/command.c
+ * and sev/device.c give it bytes that they have copied in. Every command answers with the firmware's code
+ * (enum psp_code; 0: done). Any thread may call; the secure processor has one lock of its own. It shares no
+ * code with launch/ and attest/, because it is the judge of these rooms. Law: SEV API (55766), SNP ABI
+ * (56860).
  */
 #ifndef SIM_PSP_H
 #define SIM_PSP_H
@@ -62,7 +63,7 @@ enum psp_code {
 	PSP_INVALID_KEY = 0x27,
 };
 
-/* Which processor and firmware it is. */
+/* The processor and firmware to simulate. */
 struct psp_options {
 	uint64_t seed;       /* the same seed and the same commands give the same keys, reports and packets */
 	const char *product; /* one of product_words, but "none" */
@@ -71,11 +72,11 @@ struct psp_options {
 	uint64_t tcb;             /* current = committed = reported = launch TCB at the start */
 	uint32_t asids, es_asids; /* 1..es_asids: SEV-ES and SNP; es_asids + 1..asids: SEV */
 	uint32_t snp_asids; /* not 0: ciphertext hiding is on, and of these 1..snp_asids are SNP's alone */
-	uint64_t vmsa_features; /* what a VMSA may have in SEV_FEATURES */
-	bool smt_off;           /* by the BIOS; else guests whose policy forbids SMT are refused */
+	uint64_t vmsa_features; /* the bits that a VMSA may have in SEV_FEATURES */
+	bool smt_off;           /* by the BIOS; if SMT is on, guests whose policy forbids it are refused */
 	bool snp_off;           /* SNP_INIT was not done */
 	unsigned sockets;       /* 0: one */
-	/* What CPUID says on the processor, against which a guest's CPUID page is checked. Copied. */
+	/* The processor's own CPUID, against which a guest's CPUID page is checked. Copied. */
 	const struct abi_cpuid_entry *cpuid;
 	unsigned cpuid_count;
 };
@@ -83,20 +84,20 @@ struct psp_options {
 struct psp;
 
 /*
- * The processor as the kernel's driver leaves it at boot: INIT (SEV-ES enabled) and, if the product knows
- * SNP and the options do not say otherwise, SNP_INIT were done. Cheap: libcrypto is loaded and keys are made
- * by the first command that needs them. ERR_FAILED, or ERR_USAGE for an unknown product, ASIDs that make no
- * sense (es_asids <= asids, 1 <= asids <= PSP_ASIDS_MAX, snp_asids <= es_asids), or more than PSP_CPUID_MAX
- * CPUID entries.
+ * Creates the secure processor as the kernel's driver leaves it at boot: INIT (SEV-ES enabled) has been done,
+ * and SNP_INIT too, unless the product does not have SNP or the options turn it off. The call is cheap: the
+ * first command that needs them loads libcrypto and makes the keys. ERR_FAILED; ERR_USAGE for an unknown
+ * product, for more than PSP_CPUID_MAX CPUID entries, or for ASIDs that break a rule (es_asids <= asids, 1 <=
+ * asids <= PSP_ASIDS_MAX, snp_asids <= es_asids).
  */
 int psp_create(const struct psp_options *options, struct psp **ret_psp, struct err *err) MUST_CHECK;
 void psp_destroy(struct psp *psp); /* wipes every key; NULL is allowed */
 
 #define PSP_ASIDS_MAX      2048
 #define PSP_CPUID_MAX      256
-#define PSP_SEV_GUESTS_MAX 1024 /* then LAUNCH_START and RECEIVE_START answer RESOURCE_LIMIT */
+#define PSP_SEV_GUESTS_MAX 1024 /* beyond it LAUNCH_START and RECEIVE_START answer RESOURCE_LIMIT */
 #define PSP_SNP_GUESTS_MAX \
-	4096 /* a bound of this platform; the firmware keeps contexts in the host's pages */
+	4096 /* a limit of this platform alone: AMD's firmware keeps contexts in the host's pages */
 
 /* ---- commands: their names, their count, their failure on request ---- */
 
@@ -155,11 +156,11 @@ enum psp_command {
 const char *psp_command_name(enum psp_command command); /* "LAUNCH_START"; "any" */
 
 /*
- * For tests: the nth next command (from 1) of this kind, or of any, answers with code and does nothing else.
- * One failure is prepared at a time, the latest; nth 0 takes it back.
+ * For tests: makes the nth next command (from 1) of this kind, or of any kind, answer with code and do
+ * nothing else. Only the failure that was prepared last counts; nth 0 cancels it.
  */
 void psp_fail(struct psp *psp, enum psp_command command, unsigned nth, uint32_t code);
-/* How many commands of this kind, or of any, were given since the processor was made. */
+/* Returns how many commands of this kind, or of any kind, the secure processor has been given so far. */
 uint64_t psp_command_count(struct psp *psp, enum psp_command command);
 
 /* ---- the platform: /dev/sev ---- */
@@ -167,10 +168,11 @@ uint64_t psp_command_count(struct psp *psp, enum psp_command command);
 enum psp_platform_state { PSP_PLATFORM_UNINIT, PSP_PLATFORM_INIT, PSP_PLATFORM_WORKING };
 
 /*
- * INIT and SHUTDOWN of SEV; the driver gives them, not the user. INIT: only in UNINIT, makes the platform's
- * keys if there are none. SHUTDOWN: in any state, ends every SEV guest. SNP's are refused with
- * INVALID_PLATFORM_STATE unless SEV is UNINIT, and SNP_INIT the second time. SNP_SHUTDOWN forgets the
- * contexts of SNP guests and the VLEK; while an ASID is active or not flushed it is DFFLUSH_REQUIRED.
+ * INIT and SHUTDOWN of SEV and of SNP. The driver gives these commands, not the user. INIT is allowed only in
+ * UNINIT, and makes the platform's keys if there are none. SHUTDOWN is allowed in any state, and ends every
+ * SEV guest. SNP_INIT and SNP_SHUTDOWN are refused with INVALID_PLATFORM_STATE unless SEV is UNINIT; so is a
+ * second SNP_INIT. SNP_SHUTDOWN forgets the contexts of SNP guests and the VLEK; it answers DFFLUSH_REQUIRED
+ * while an ASID is active or not flushed.
  */
 uint32_t psp_init(struct psp *psp, bool es);
 uint32_t psp_shutdown(struct psp *psp);
@@ -178,10 +180,10 @@ uint32_t psp_snp_init(struct psp *psp);
 uint32_t psp_snp_shutdown(struct psp *psp);
 
 /*
- * An ASID whose guest ran stays dirty after DEACTIVATE: it may be activated again (else DFFLUSH_REQUIRED)
- * only after every core did WBINVD (psp_wbinvd() says so; no command) and then DF_FLUSH (else
- * WBINVD_REQUIRED). An ASID whose guest never came to RUNNING stays clean. The driver flushes when it has no
- * clean ASID left.
+ * An ASID whose guest ran stays dirty after DEACTIVATE. ACTIVATE refuses it with DFFLUSH_REQUIRED until every
+ * core has done WBINVD, which psp_wbinvd() reports (it is not a command), and DF_FLUSH has followed; a
+ * DF_FLUSH without the WBINVD answers WBINVD_REQUIRED. An ASID whose guest never reached RUNNING stays clean.
+ * The driver flushes when it has no clean ASID left.
  */
 void psp_wbinvd(struct psp *psp);
 uint32_t psp_df_flush(struct psp *psp);
@@ -194,29 +196,30 @@ struct psp_platform_status {
 
 uint32_t psp_platform_status(struct psp *psp, struct psp_platform_status *ret_status);
 /*
- * PLATFORM_RESET, which the kernel calls FACTORY_RESET: only in UNINIT, so after SHUTDOWN; else
- * INVALID_PLATFORM_STATE. Forgets owner, PEK and PDH; the next INIT makes new ones.
+ * PLATFORM_RESET, which the kernel calls FACTORY_RESET. It is allowed only in UNINIT, that is, after
+ * SHUTDOWN; in other states it answers INVALID_PLATFORM_STATE. It forgets owner, PEK and PDH; the next INIT
+ * makes new ones.
  */
 uint32_t psp_factory_reset(struct psp *psp);
 /*
- * Commands whose answer the caller must have room for (PEK_CSR, PDH_CERT_EXPORT, GET_ID; of guests
- * LAUNCH_MEASURE, ATTESTATION, SEND_START, SEND_UPDATE_*): NULL says that there is none, which is INVALID_LEN
- * where AMD's firmware looks at lengths.
+ * For the answers of PEK_CSR, PDH_CERT_EXPORT and GET_ID, and of the guests' commands LAUNCH_MEASURE,
+ * ATTESTATION, SEND_START and SEND_UPDATE_*, the caller provides room. NULL means that the caller has no
+ * room; the command then answers INVALID_LEN at the point where AMD's firmware checks lengths.
  */
 uint32_t psp_pek_gen(struct psp *psp);
 uint32_t psp_pek_csr(struct psp *psp, struct abi_sev_cert *ret_csr);
 uint32_t psp_pek_cert_import(struct psp *psp, const struct abi_sev_cert *pek, const struct abi_sev_cert *oca);
 uint32_t psp_pdh_gen(struct psp *psp);
-/* The CEK is unsigned, see psp_export_sev_cek(). */
+/* The CEK that this command gives is unsigned, see psp_export_sev_cek(). */
 uint32_t psp_pdh_cert_export(
         struct psp *psp, struct abi_sev_cert *ret_pdh, struct abi_sev_cert_chain *ret_chain);
 uint32_t psp_get_id(struct psp *psp, uint8_t *ret_id); /* 64 bytes */
 
 uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *ret_status);
 /*
- * SNP_FEATURE_INFO, index 0 of CPUID Fn8000_0024: bits of ECX that say which bits of a policy the firmware
- * knows (PAGE_SWAP_DISABLE goes without, by ABI 1.58). What it knows the platform need not have: only
- * LAUNCH_START tells. Other indices: all zeros.
+ * SNP_FEATURE_INFO, index 0 of CPUID Fn8000_0024: bits of ECX say which bits of a policy the firmware knows
+ * (in ABI 1.58, PAGE_SWAP_DISABLE has no such bit). The platform need not have what the firmware knows: only
+ * LAUNCH_START shows that. Other indices answer with zeros.
  */
 #define PSP_FEATURE_RAPL_DIS          (1u << 2)
 #define PSP_FEATURE_CIPHERTEXT_HIDING (1u << 3)
@@ -226,20 +229,20 @@ uint32_t psp_snp_feature_info(struct psp *psp, uint32_t index, uint32_t ret_regi
 uint32_t psp_snp_commit(struct psp *psp);
 uint32_t psp_snp_set_config(struct psp *psp, const struct uapi_sev_snp_config *config);
 /*
- * From then on the VLEK signs reports, until SNP_CONFIG changes the reported TCB. INVALID_LEN, BAD_SVN
- * (wrapped for another TCB), BAD_MEASUREMENT (not for this chip).
+ * Loads a VLEK, which signs reports from then on, until SNP_CONFIG changes the reported TCB. INVALID_LEN,
+ * BAD_SVN (wrapped for another TCB), BAD_MEASUREMENT (not wrapped for this chip).
  */
 #define PSP_VLEK_BYTES 432
 uint32_t psp_snp_vlek_load(struct psp *psp, const void *wrapped, size_t size);
 
 /*
- * The certificates that end in the simulated roots, for who verifies: VCEK, ASK and ARK of SNP in PEM, each
- * the caller's to free; ASK and ARK of SEV in AMD's binary format. The roots' names say that they are a
- * simulation.
+ * Exports the certificates that a verifier needs, up to the simulated roots: VCEK, ASK and ARK of SNP in PEM,
+ * each freed by the caller; ASK and ARK of SEV in AMD's binary format. The names of the roots say that they
+ * are simulated.
  */
 int psp_export_snp_certs(
         struct psp *psp, char **ret_vcek_pem, char **ret_chain_pem, struct err *err) MUST_CHECK;
-/* The same three as DER, the bytes the caller's to free. */
+/* Exports the same three certificates of SNP as DER. The caller frees the bytes. */
 enum { PSP_EXPORT_VCEK, PSP_EXPORT_ASK, PSP_EXPORT_ARK, PSP_EXPORTS };
 struct psp_export {
 	uint8_t *bytes;
@@ -248,25 +251,35 @@ struct psp_export {
 int psp_export_snp_der(
         struct psp *psp, struct psp_export ret_certs[static PSP_EXPORTS], struct err *err) MUST_CHECK;
 /*
- * A provider's key for this chip and its reported TCB, for SNP_VLEK_LOAD; its certificate, whose provider is
- * "CN=" and csp_id (1 to 32 characters); and the ASVK, which signed it, with the ARK. In PEM, the caller's to
- * free.
+ * Makes a provider's key for this chip and its reported TCB, wrapped for SNP_VLEK_LOAD; the certificate of
+ * that key, whose provider is "CN=" and csp_id (1 to 32 characters); and the chain of ASVK, which signed the
+ * certificate, and ARK. The certificates are in PEM; the caller frees them.
  */
 int psp_export_vlek(struct psp *psp, const char *csp_id, uint8_t ret_wrapped[static PSP_VLEK_BYTES],
         char **ret_vlek_pem, char **ret_chain_pem, struct err *err) MUST_CHECK;
-/* The CEK signed by the ASK, which the CEK of PDH_CERT_EXPORT is not: it is AMD who signs it. */
+/*
+ * Exports the CEK with the signature of the ASK. PDH_CERT_EXPORT gives the CEK without it, because AMD's key
+ * server, not the platform, signs the CEK.
+ */
 int psp_export_sev_cek(struct psp *psp, struct abi_sev_cert *ret_cek, struct err *err) MUST_CHECK;
 int psp_export_sev_ask_ark(struct psp *psp, uint8_t **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;
 
 /* ---- memory encryption: one key an ASID (encrypt.c) ---- */
 
-/* AES-128 over blocks of 16 bytes, each tied to its address (XTS whose data unit is the block). Any thread.
+/*
+ * Encrypts blocks of 16 bytes with AES-128, each tied to its address (XTS with a data unit of one block). Any
+ * thread.
  */
 struct psp_cipher;
 
-/* NULL: no guest is active with this ASID. It lives until the guest is deactivated or decommissioned. */
+/*
+ * Returns the cipher of an ASID; NULL if no guest is active with it. The cipher lives until the guest is
+ * deactivated or decommissioned.
+ */
 const struct psp_cipher *psp_cipher(struct psp *psp, uint32_t asid);
-/* address and size in multiples of 16; from and to may be equal. address stands for the system physical one.
+/*
+ * address stands for the system physical address. address and size are multiples of 16. from and to may be
+ * equal.
  */
 void psp_encrypt(const struct psp_cipher *cipher, uint64_t address, const void *from, void *to, size_t size);
 void psp_decrypt(const struct psp_cipher *cipher, uint64_t address, const void *from, void *to, size_t size);
@@ -274,9 +287,10 @@ void psp_decrypt(const struct psp_cipher *cipher, uint64_t address, const void *
 /*
  * ---- SEV and SEV-ES guests; handles are the firmware's, from 1 ----
  *
- * Every command but a START answers INVALID_GUEST for a handle that is nobody's and INVALID_GUEST_STATE for a
- * guest in a state that the command is not for (the table in firmware.c). What is authenticated and is not
- * right, be it a session, a policy, a secret or a packet, is BAD_MEASUREMENT and changes nothing.
+ * Every command but LAUNCH_START and RECEIVE_START answers INVALID_GUEST for a handle that no guest has, and
+ * INVALID_GUEST_STATE if the command is not allowed in the guest's state (see the table in firmware.c). A
+ * session, policy, secret or packet whose authentication fails is refused with BAD_MEASUREMENT and changes
+ * nothing.
  */
 
 enum psp_sev_state {
@@ -295,9 +309,10 @@ struct psp_sev_status {
 };
 
 /*
- * *handle 0: a guest with a new key; else one that shares that guest's. Either way *handle becomes the new
- * guest's. godh NULL: the guest has no owner; session and policy are not looked at and the transport keys are
- * zero, as in AMD's firmware. session NULL beside a godh: INVALID_LEN.
+ * Adds a guest. With *handle 0 it gets a new key; otherwise it shares the key of the guest that has this
+ * handle. *handle becomes the handle of the new guest. If godh is NULL, the guest has no owner: session and
+ * policy are not looked at and the transport keys are zero, as in AMD's firmware. INVALID_LEN if session is
+ * NULL but godh is not.
  */
 uint32_t psp_launch_start(struct psp *psp, uint32_t *handle, uint32_t policy, const struct abi_sev_cert *godh,
         const struct abi_sev_session *session);
@@ -305,9 +320,9 @@ uint32_t psp_activate(struct psp *psp, uint32_t handle, uint32_t asid);
 uint32_t psp_deactivate(struct psp *psp, uint32_t handle);
 uint32_t psp_decommission(struct psp *psp, uint32_t handle);
 /*
- * Memory of an active guest (else INACTIVE), changed where it is: data points to its bytes, address is the
- * system physical one. Both address and size are multiples of 16, else INVALID_ADDRESS or INVALID_LEN.
- * LAUNCH_UPDATE_* hash, then encrypt.
+ * These commands change the memory of an active guest in place (INACTIVE if it is not active). data points to
+ * the bytes, address is their system physical address. Both address and size must be multiples of 16
+ * (INVALID_ADDRESS, INVALID_LEN). LAUNCH_UPDATE_* hash the memory, then encrypt it.
  */
 uint32_t psp_launch_update_data(struct psp *psp, uint32_t handle, void *data, uint64_t address, size_t size);
 uint32_t psp_launch_update_vmsa(struct psp *psp, uint32_t handle, struct abi_vmsa *vmsa, uint64_t address);
@@ -318,8 +333,7 @@ uint32_t psp_launch_finish(struct psp *psp, uint32_t handle);
 uint32_t psp_guest_status(struct psp *psp, uint32_t handle, struct psp_sev_status *ret_status);
 uint32_t psp_attestation_report(
         struct psp *psp, uint32_t handle, const uint8_t mnonce[static 16], struct abi_sev_report *ret_report);
-/* guest is memory of the guest (encrypted), plain that of the caller. POLICY_FAILURE if the policy says
- * NODBG. */
+/* guest is the guest's memory (encrypted), plain is the caller's. POLICY_FAILURE if the policy has NODBG. */
 uint32_t psp_dbg_decrypt(
         struct psp *psp, uint32_t handle, const void *guest, uint64_t address, void *plain, size_t size);
 uint32_t psp_dbg_encrypt(
@@ -327,15 +341,16 @@ uint32_t psp_dbg_encrypt(
 
 /*
  * Moving a guest (SEV API, SEND_START to RECEIVE_FINISH). SEND_START judges the receiver by its certificates:
- * a policy with SEV wants the chain up to the (simulated) ARK in amd, one with DOMAIN the sender's OCA; with
- * neither, chain and amd may be NULL. The session is for the receiver, which needs the sender's PDH, too.
- * That there is no room for it is INVALID_LEN in every state; the header of a packet, even for a guest that
- * is not. Packets are at most PSP_PACKET_MAX_BYTES long; guest memory as above.
+ * a policy with SEV demands the chain up to the (simulated) ARK in amd, a policy with DOMAIN demands the
+ * sender's OCA; with neither, chain and amd may be NULL. The session that SEND_START makes is for the
+ * receiver, which also needs the sender's PDH. Without room for the session, SEND_START answers INVALID_LEN
+ * in every state of the guest; without room for the header of a packet, SEND_UPDATE_* do so even if the guest
+ * does not exist. Packets are at most PSP_PACKET_MAX_BYTES long; guest memory is passed as above.
  */
 #define PSP_PACKET_MAX_BYTES 0x5000
 
 struct psp_receiver {
-	const struct abi_sev_cert *pdh; /* NULL here and in chain: of a wrong length */
+	const struct abi_sev_cert *pdh; /* NULL here or in chain: its length was wrong */
 	const struct abi_sev_cert_chain *chain;
 	const void *amd; /* ASK, then ARK, in AMD's format */
 	size_t amd_size;
@@ -349,7 +364,7 @@ uint32_t psp_send_update_vmsa(struct psp *psp, uint32_t handle, const struct abi
         struct abi_sev_secret_header *ret_header, void *ret_packet);
 uint32_t psp_send_finish(struct psp *psp, uint32_t handle);
 uint32_t psp_send_cancel(struct psp *psp, uint32_t handle);
-/* As LAUNCH_START, but pdh and session are needed. */
+/* As LAUNCH_START, but pdh and session must not be NULL. */
 uint32_t psp_receive_start(struct psp *psp, uint32_t *handle, uint32_t policy, const struct abi_sev_cert *pdh,
         const struct abi_sev_session *session);
 uint32_t psp_receive_update_data(struct psp *psp, uint32_t handle, const struct abi_sev_secret_header *header,
@@ -362,24 +377,27 @@ uint32_t psp_receive_finish(struct psp *psp, uint32_t handle);
 
 uint32_t psp_gctx_create(struct psp *psp, uint32_t *ret_gctx);
 uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid); /* after LAUNCH_START */
-uint32_t psp_snp_decommission(struct psp *psp, uint32_t gctx);            /* deactivates, too */
+uint32_t psp_snp_decommission(struct psp *psp, uint32_t gctx);            /* also deactivates the guest */
 uint32_t psp_snp_launch_start(
         struct psp *psp, uint32_t gctx, uint64_t policy, const uint8_t gosvw[static 16]);
 /*
- * page: 4096 bytes of plaintext of the guest; measured as its type says, filled where the firmware fills
- * (secrets; the CPUID page is checked, and on INVALID_PARAM holds the corrected table). It stays plaintext:
- * whoever owns the page encrypts it. type: enum abi_page_type, VMSA included (then gpa is ABI_VMSA_GPA).
+ * page is 4096 bytes of plaintext of the guest. It is measured as its type demands, and a secrets page is
+ * filled. A CPUID page is checked; on INVALID_PARAM, page holds the corrected table. The page stays
+ * plaintext: the caller encrypts it. type is an enum abi_page_type; for a VMSA, gpa is ABI_VMSA_GPA.
  */
 uint32_t psp_snp_launch_update(
         struct psp *psp, uint32_t gctx, enum abi_page_type type, uint64_t gpa, void *page);
 uint32_t psp_snp_launch_finish(struct psp *psp, uint32_t gctx,
         const struct uapi_sev_snp_launch_finish *finish, const struct abi_id_block *block,
-        const struct abi_id_auth *auth); /* NULL where finish has none */
-/* A guest's attestation report, signed with the VCEK: what MSG_REPORT_REQ will give. */
+        const struct abi_id_auth *auth); /* NULL if finish does not use it */
+/*
+ * Makes a guest's attestation report, as MSG_REPORT_REQ does, signed with the VCEK or, if one is loaded, the
+ * VLEK.
+ */
 uint32_t psp_snp_report(struct psp *psp, uint32_t gctx, const uint8_t report_data[static 64], uint32_t vmpl,
         struct abi_snp_report *ret_report);
 
-/* ---- for tests, and for who watches the platform ---- */
+/* ---- for tests, and for observers of the platform ---- */
 
 struct psp_guest_view {
 	bool snp;
@@ -390,7 +408,7 @@ struct psp_guest_view {
 	unsigned digest_bytes;
 };
 
-/* The n-th living guest, from 0; false: there are not so many. */
+/* Describes the n-th living guest, from 0. Returns false if there are fewer guests. */
 bool psp_guest_view(struct psp *psp, unsigned n, struct psp_guest_view *ret_view);
 
 #endif

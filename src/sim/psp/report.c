@@ -1,6 +1,7 @@
 /*
- * report: attestation reports, of SEV signed by the PEK, of SNP by the VCEK or VLEK. Any thread; the lock of
- * the secure processor. SEV API, ATTESTATION; SNP ABI, MSG_REPORT_REQ and ATTESTATION_REPORT.
+ * report: makes attestation reports; the PEK signs those of SEV, the VCEK or VLEK those of SNP. Any thread
+ * may call; commands run with the lock of the secure processor held. SEV API, ATTESTATION; SNP ABI,
+ * MSG_REPORT_REQ and ATTESTATION_REPORT.
  */
 #include <string.h>
 
@@ -50,7 +51,7 @@ uint32_t psp_attestation_report(
 #define PLATFORM_ALIAS_CHECK       (1u << 5)
 #define PLATFORM_BIT_6             (1u << 6) /* set in every genuine report with FMC; AMD's text has no name */
 
-/* ECC and the alias check are told since version 3: so it is in genuine reports. */
+/* ECC and the alias check appear from version 3 on, as genuine reports show. */
 static uint64_t platform_info(const struct psp *psp, uint32_t version)
 {
 	const struct psp_options *o = &psp->options;
@@ -103,7 +104,7 @@ static void put_guest(const struct psp_snp_guest *guest, struct abi_snp_report *
 	memset(report->report_id_ma, 0xff, sizeof(report->report_id_ma)); /* no migration agent */
 }
 
-/* A VLEK, if there is one, goes before the VCEK; a host that masks its chip's key signs with none. */
+/* A loaded VLEK signs in place of the VCEK. If the host masks its chip's key, the report is not signed. */
 static bool sign(struct psp *psp, const struct psp_snp_guest *guest, struct abi_snp_report *report)
 {
 	struct psp_ec_key key = {0};

@@ -1,5 +1,6 @@
 /*
- * roots: ARK and ASK in AMD's binary format, and what the ASK signs. Any thread. SEV API, appendix B.1.
+ * roots: writes ARK and ASK in AMD's binary format, and signs with the ASK. Any thread. SEV API, appendix
+ * B.1.
  */
 #include <string.h>
 
@@ -24,7 +25,7 @@ static void key_id(const struct psp_rsa_public *public, uint8_t ret_id[static 16
 	memcpy(ret_id, digest, 16);
 }
 
-/* Both are signed by the ARK. */
+/* The ARK signs both certificates. */
 static bool put(const struct product *product, enum psp_rsa_role role, uint8_t *ret)
 {
 	struct abi_amd_cert head = {
@@ -74,7 +75,9 @@ bool psp_roots_sign_cek(const struct product *product, struct abi_sev_cert *cek)
 	return true;
 }
 
-/* There is one right form of the simulation's certificates, so they need not be read, only compared. */
+/*
+ * The simulation's certificates of a product never differ, so they are compared as bytes instead of parsed.
+ */
 static const struct product *product_of(const void *amd, size_t size)
 {
 	uint8_t own[ROOTS_BYTES_MAX];

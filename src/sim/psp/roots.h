@@ -1,5 +1,5 @@
 /*
- * roots: ARK and ASK of the simulation as certificates. Private to psp.
+ * roots: the certificates of the simulation's ARK and ASK. Private to psp.
  */
 #ifndef SIM_PSP_ROOTS_H
 #define SIM_PSP_ROOTS_H
@@ -8,12 +8,12 @@
 
 #define ROOTS_BYTES_MAX (2 * (sizeof(struct abi_amd_cert) + 3 * RSA_BYTES_MAX))
 
-/* ASK, then ARK, in AMD's format. */
+/* Writes ASK, then ARK, in AMD's format. */
 bool psp_roots_put(
         const struct product *product, uint8_t ret_data[static ROOTS_BYTES_MAX], size_t *ret_size) MUST_CHECK;
 /* Signs a CEK with the ASK. */
 bool psp_roots_sign_cek(const struct product *product, struct abi_sev_cert *cek) MUST_CHECK;
-/* Are these ASK and ARK of the simulation, of any product, and did the ASK sign the CEK? */
+/* Is amd the simulation's ASK and ARK, of any product, and did that ASK sign the CEK? */
 bool psp_roots_signed(const void *amd, size_t size, const struct abi_sev_cert *cek);
 
 #endif

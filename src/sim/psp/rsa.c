@@ -1,7 +1,7 @@
 /*
- * rsa: root keys whose primes are found by a public rule, RSASSA-PSS by the book. Any thread.
- * RFC 8017, chapters 5.2, 8.1 and 9.1. Searching for primes takes seconds, so where the search ends stands in
- * the table of products; a test searches again.
+ * rsa: makes root keys, whose primes a public rule determines, and signs with RSASSA-PSS. Any thread. RFC
+ * 8017, chapters 5.2, 8.1 and 9.1. A search for primes takes seconds, so the table of products holds the step
+ * at which each search ended; a test repeats the search.
  */
 #include <string.h>
 
@@ -18,7 +18,7 @@ struct psp_rsa {
 	BIGNUM *v[NUMBERS];
 };
 
-/* What v holds. */
+/* The index of each number in v. */
 enum { N, P, Q, DP, DQ, QINV, A, B, C };
 
 static void rsa_finish(struct psp_rsa *rsa)
@@ -98,7 +98,7 @@ static size_t hash_of(size_t key_bytes, const void *data, size_t size, uint8_t r
 	return SHA384_BYTES;
 }
 
-/* H = hash of eight zeros, the message's hash and the salt. */
+/* H is the hash of eight zeros, the message's hash and the salt. */
 static void hash_salted(size_t key_bytes, const uint8_t *digest, const uint8_t *salt, size_t hash_bytes,
         uint8_t ret[static SHA384_BYTES])
 {
@@ -160,7 +160,10 @@ static bool pss_fits(size_t key_bytes, const void *data, size_t size, uint8_t *b
 
 /* ---- signatures ---- */
 
-/* By the Chinese remainders: A = m^DP mod P, B = m^DQ mod Q; B + Q * (QINV * (A - B) mod P). */
+/*
+ * Computes m^d by the Chinese remainder theorem: A = m^DP mod P, B = m^DQ mod Q; B + Q * (QINV * (A - B) mod
+ * P).
+ */
 static bool power(struct psp_rsa *rsa)
 {
 	BIGNUM **v = rsa->v;

@@ -1,7 +1,7 @@
 /*
  * rsa: the keys of the simulation's authorities for a product: ARK (the root), ASK (signs VCEKs, and SEV's
- * CEK) and ASVK (signs VLEKs). They are no secret: everybody can compute them, as the certificates' names
- * say. crypto_load() must have succeeded. Private to psp.
+ * CEK) and ASVK (signs VLEKs). These keys are not secret: everybody can compute them, as the names in the
+ * certificates say. crypto_load() must have succeeded. Private to psp.
  */
 #ifndef SIM_PSP_RSA_H
 #define SIM_PSP_RSA_H
@@ -21,8 +21,9 @@ struct psp_rsa_public {
 bool psp_rsa_public(
         const struct product *product, enum psp_rsa_role role, struct psp_rsa_public *ret_public) MUST_CHECK;
 /*
- * RSASSA-PSS with SHA-384, of keys of 2048 bits SHA-256, the salt as long as the hash; public->bytes long,
- * big-endian. The salt follows from the data, so that certificates repeat.
+ * Signs with RSASSA-PSS and SHA-384 (SHA-256 for keys of 2048 bits); the salt is as long as the hash. The
+ * signature is public->bytes long and big-endian. The salt is derived from the data, so that the same data
+ * always gets the same signature.
  */
 bool psp_rsa_sign(const struct product *product, enum psp_rsa_role role, const void *data, size_t size,
         uint8_t *ret_signature) MUST_CHECK;

@@ -1,6 +1,7 @@
 /*
- * send: SEV guests that leave, and that come. Any thread; the lock of the secure processor.
- * SEV API, SEND_START to RECEIVE_FINISH, of which AMD published an implementation.
+ * send: sends SEV guests to another platform, and receives them. Any thread may call; commands run with the
+ * lock of the secure processor held. SEV API, SEND_START to RECEIVE_FINISH, of which AMD published an
+ * implementation.
  */
 #include <string.h>
 
@@ -10,12 +11,15 @@
 #include "transport.h"
 #include "vmm/abi/policy.h"
 
-/* VMSAs, too: what is one is for the receiver's driver to know. */
+/* Packets of VMSAs have this context, too: the receiver's driver knows which packets hold a VMSA. */
 #define PACKET_CONTEXT 0x02
 
 /* ---- whom to send to ---- */
 
-/* SEV: the receiver is a processor of AMD's (here: of the simulation), with new enough firmware. */
+/*
+ * Policy bit SEV: the receiver must be a processor of AMD's (here: of the simulation) with new enough
+ * firmware.
+ */
 static uint32_t check_processor(uint32_t policy, const struct psp_receiver *receiver)
 {
 	const struct abi_sev_cert_chain *chain = receiver->chain;
@@ -30,7 +34,7 @@ static uint32_t check_processor(uint32_t policy, const struct psp_receiver *rece
 	               : PSP_SUCCESS;
 }
 
-/* DOMAIN: the receiver has the same owner. */
+/* Policy bit DOMAIN: the receiver must have the same owner as the sender. */
 static uint32_t check_domain(struct psp *psp, const struct psp_receiver *receiver)
 {
 	const struct psp_identity *identity = psp_identity_get(psp);
@@ -66,7 +70,7 @@ uint32_t psp_send_start(struct psp *psp, uint32_t handle, const struct psp_recei
 	auto_leave struct psp_call call = psp_command_enter_sev(psp, PSP_CMD_SEND_START, handle, &guest);
 	uint32_t code;
 
-	/* The room for the session is looked at before the guest's state. */
+	/* The firmware checks the room for the session before it checks the guest's state. */
 	if (!ret_session && (call.code == PSP_SUCCESS || call.code == PSP_INVALID_GUEST_STATE))
 		return PSP_INVALID_LEN;
 	if (call.code)
@@ -101,8 +105,10 @@ static struct psp_call enter_packet(struct psp *psp, enum psp_command command, u
 	return call;
 }
 
-/* The firmware looks at the room for the header before it looks at the guest, at the room for the packet
- * after. */
+/*
+ * The firmware checks the room for the header before it checks the guest, and the room for the packet after
+ * that.
+ */
 static bool is_about_guest(uint32_t code)
 {
 	return code == PSP_SUCCESS || code == PSP_INVALID_GUEST || code == PSP_INVALID_GUEST_STATE;
@@ -186,7 +192,7 @@ uint32_t psp_receive_start(struct psp *psp, uint32_t *handle, uint32_t policy, c
 	return psp_sev_guest_add(psp, handle, policy, &transport, PSP_SEV_RUPDATE);
 }
 
-/* Both ways end alike: the keys of the way are gone. */
+/* Ends the sending or the receiving of a guest: the transport keys are wiped. */
 static uint32_t end(struct psp *psp, enum psp_command command, uint32_t handle, enum psp_sev_state next)
 {
 	struct psp_sev_guest *guest;

@@ -1,6 +1,7 @@
 /*
- * sev: SEV and SEV-ES guests: their making and end, their ASIDs, their memory. Any thread; the lock of the
- * secure processor. SEV API, chapter 6 (ACTIVATE to DBG_ENCRYPT), of which AMD published an implementation.
+ * sev: makes and ends SEV and SEV-ES guests, and manages their ASIDs and memory. Any thread may call;
+ * commands run with the lock of the secure processor held. SEV API, chapter 6 (ACTIVATE to DBG_ENCRYPT), of
+ * which AMD published an implementation.
  */
 #include <string.h>
 

@@ -1,13 +1,13 @@
 /*
- * snp: SNP guests: their contexts, their ASIDs, the beginning of their launch. Any thread; the lock of the
- * secure processor. SNP ABI, SNP_GCTX_CREATE to SNP_LAUNCH_START.
+ * snp: manages the contexts and ASIDs of SNP guests, and begins their launch. Any thread may call; commands
+ * run with the lock of the secure processor held. SNP ABI, SNP_GCTX_CREATE to SNP_LAUNCH_START.
  */
 #include <string.h>
 
 #include "internal.h"
 #include "vmm/abi/policy.h"
 
-/* What a policy can demand of the platform beside the bits of abi.h. */
+/* Demands on the platform that a policy can make and that the ABI's headers do not name. */
 #define POLICY_AES_256_XTS       (1ull << 22)
 #define POLICY_RAPL_DIS          (1ull << 23)
 #define POLICY_CIPHERTEXT_HIDING (1ull << 24)
@@ -91,7 +91,10 @@ uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid)
 	return PSP_SUCCESS;
 }
 
-/* Bits that the firmware does not know, and what this platform never has: it encrypts with AES-128. */
+/*
+ * Returns the bits of a policy that are refused: those that the firmware does not know, and those that this
+ * platform never satisfies, because it encrypts with AES-128.
+ */
 static uint64_t policy_refused(const struct psp_options *o)
 {
 	uint64_t refused = ~ABI_SNP_POLICY_KNOWN | POLICY_AES_256_XTS | POLICY_RAPL_DIS;

@@ -1,6 +1,7 @@
 /*
- * snp_cpuid: a guest's CPUID page held against the processor's own CPUID: features may be hidden, never
- * invented. Any thread. SNP ABI, "CPUID Reporting"; AMD's Processor Programming References (the rules).
+ * snp_cpuid: checks a guest's CPUID page against the processor's own CPUID: the page may hide features, but
+ * not invent them. Any thread. SNP ABI, "CPUID Reporting"; AMD's Processor Programming References (the
+ * rules).
  */
 #include <string.h>
 
@@ -8,13 +9,16 @@
 
 enum { EAX, EBX, ECX, EDX };
 
-/* The bits in mask of a register: as they like, no others than the processor's, exactly those, at most those.
+/*
+ * How the bits in mask of a register compare with the processor's: FREE, they may have any value; SUBSET,
+ * only bits that the processor has are set; EQUAL, they are the same; AT_MOST, their value as a number is no
+ * higher.
  */
 enum rule { FREE, SUBSET, EQUAL, AT_MOST };
 
 #define ALL ~0u
 
-/* Registers of these leaves that stand in no row are free. Leaves that stand in no row read as zero. */
+/* If a leaf has a row here, its registers without a row are free. A leaf without any row must be zero. */
 static const struct {
 	uint32_t leaf, subleaf;
 	uint8_t reg, rule;
@@ -121,7 +125,8 @@ static const struct {
         {0x8000001d, 4, EDX, EQUAL, ALL},
         {0x8000001e, 0, EAX, FREE, 0},
         {0x8000001f, 0, EAX, SUBSET, ALL},
-        {0x8000001f, 0, EBX, EQUAL, 0x0000003f},   /* the C-bit's place; the bits it costs are free */
+        {0x8000001f, 0, EBX, EQUAL,
+                0x0000003f}, /* the C-bit's position; the count of lost address bits is free */
         {0x8000001f, 0, EBX, AT_MOST, 0x0000f000}, /* VMPLs */
         {0x80000020, 0, EAX, EQUAL, ALL},
         {0x80000020, 0, ECX, EQUAL, ALL},
@@ -179,7 +184,7 @@ static uint32_t corrected(enum rule rule, uint32_t mask, uint32_t value, uint32_
 	return (value & ~mask) | part;
 }
 
-/* The bytes that XSAVE, or XSAVES with its compact form, needs for the enabled parts of the state. */
+/* Returns how many bytes XSAVE, or XSAVES in its compact form, needs for the enabled parts of the state. */
 static uint32_t xsave_bytes(const struct psp *psp, const struct abi_cpuid_entry *entry)
 {
 	uint64_t enabled = entry->xcr0_in | (entry->ecx_in ? entry->xss_in : 0);
@@ -218,7 +223,10 @@ static void apply_rules(const struct psp *psp, const struct abi_cpuid_entry *ent
 		regs[EBX] = xsave_bytes(psp, entry);
 }
 
-/* Puts right what breaks a rule; was there anything? Leaves of hypervisors are nobody's business. */
+/*
+ * Corrects what breaks a rule. Returns whether there was anything to correct. Leaves of hypervisors are not
+ * checked.
+ */
 static bool correct(const struct psp *psp, struct abi_cpuid_entry *entry)
 {
 	uint32_t regs[] = {entry->eax, entry->ebx, entry->ecx, entry->edx},

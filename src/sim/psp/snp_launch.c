@@ -1,18 +1,18 @@
 /*
- * snp_launch: pages measured, checked and filled, and the launch's end. Any thread; the lock of the secure
- * processor. SNP ABI, SNP_LAUNCH_UPDATE and SNP_LAUNCH_FINISH.
+ * snp_launch: measures, checks and fills pages, and finishes the launch. Any thread may call; commands run
+ * with the lock of the secure processor held. SNP ABI, SNP_LAUNCH_UPDATE and SNP_LAUNCH_FINISH.
  */
 #include <string.h>
 
 #include "internal.h"
 
 #define SECRETS_VERSION 3
-#define TSC_FACTOR      200 /* as Genoa: how much slower than nominal it may run, in units of 1 / 100,000 */
+#define TSC_FACTOR      200 /* how much slower than nominal the TSC may run, in 1 / 100,000; as on Genoa */
 #define TSC_SCALE_ONE   (1ull << 32)
 
 /* ---- pages ---- */
 
-/* LD = SHA-384(PAGE_INFO), which holds the LD before. */
+/* The new LD is SHA-384(PAGE_INFO); PAGE_INFO holds the old LD. */
 static void extend(struct psp_snp_guest *guest, enum abi_page_type type, uint64_t gpa, const void *contents)
 {
 	struct abi_page_info info = {.length = sizeof(info), .page_type = (uint8_t)type, .gpa = gpa};
@@ -23,7 +23,10 @@ static void extend(struct psp_snp_guest *guest, enum abi_page_type type, uint64_
 	hash_sha384(&info, sizeof(info), guest->digest);
 }
 
-/* The TSC's scale and offset are the processor's to set and not measured. It has no VmsaRegProt. */
+/*
+ * The secure processor sets the TSC's scale and offset itself, and does not measure them. VmsaRegProt is not
+ * supported.
+ */
 static uint32_t update_vmsa(const struct psp *psp, struct psp_snp_guest *guest, uint64_t gpa, void *page)
 {
 	struct abi_vmsa vmsa;
@@ -103,7 +106,10 @@ static bool verify(const struct abi_public_key *key, const void *data, size_t si
 	return psp_ec_verify(key, EC_SHA384, data, size, signature);
 }
 
-/* Nothing of a block that is refused stays: the launch may still end without one. */
+/*
+ * Checks the ID block and keeps it if it is right. A refused block leaves nothing behind: the launch may
+ * still finish without one.
+ */
 static uint32_t identify(struct psp_snp_guest *guest, bool author_en, const struct abi_id_block *block,
         const struct abi_id_auth *auth)
 {

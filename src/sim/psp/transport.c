@@ -1,6 +1,7 @@
 /*
- * transport: sessions that wrap keys for one platform, and packets under those keys. The caller holds the
- * lock. SEV API, chapter 2 ("Keys"), LAUNCH_START, LAUNCH_SECRET, SEND_START to RECEIVE_UPDATE_VMSA.
+ * transport: wraps keys for one platform in a session, and protects packets with those keys. The caller holds
+ * the lock of the secure processor. SEV API, chapter 2 ("Keys"), LAUNCH_START, LAUNCH_SECRET, SEND_START to
+ * RECEIVE_UPDATE_VMSA.
  */
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "vmm/abi/policy.h"
 
 #define MEASURE_CONTEXT 0x04
-#define COMPRESSED      1u /* flag of a packet that no firmware ever took */
+#define COMPRESSED      1u /* a flag of packets that no firmware ever accepted */
 
 static void wipe_keys(struct psp_transport_keys *keys)
 {
@@ -61,7 +62,7 @@ static bool policy_mac(
 	return psp_mac_of(MAC_SHA256, transport->tik, sizeof(transport->tik), &part, 1, ret_mac);
 }
 
-/* An owner's policy: nothing that this firmware does not know, and no newer firmware than this. */
+/* Checks an owner's policy: this firmware must know all of its bits, and be as new as the policy demands. */
 static uint32_t policy_check(const struct psp *psp, uint32_t policy)
 {
 	uint8_t major = (uint8_t)(policy >> 16), minor = (uint8_t)(policy >> 24);
@@ -154,8 +155,8 @@ static bool packet_mac(const struct psp_transport *transport, uint8_t context, c
 	        {&context, sizeof(context)},
 	        {&header->flags, sizeof(header->flags)},
 	        {header->iv, sizeof(header->iv)},
-	        {length, sizeof(length)}, /* in the guest */
-	        {length, sizeof(length)}, /* in transit */
+	        {length, sizeof(length)}, /* its length in the guest */
+	        {length, sizeof(length)}, /* its length in transit */
 	        {packet, size},
 	        {measure, measure ? SHA256_BYTES : 0},
 	};

@@ -1,6 +1,6 @@
 /*
- * view: what who watches the platform, and its tests, may know of guests that are launched here; no real
- * processor tells this. Any thread; the lock of the secure processor.
+ * view: shows observers of the platform, and its tests, the guests that are launched here. A real secure
+ * processor does not show this. Any thread may call; each function takes the lock of the secure processor.
  */
 #include <string.h>
 
@@ -19,7 +19,7 @@ static const char *const sev_states[] = {
 static const char *const snp_states[] = {
         [SNP_INIT] = "INIT", [SNP_LAUNCH] = "LAUNCH", [SNP_RUNNING] = "RUNNING"};
 
-/* Of a guest that is still being launched: as if no more came. */
+/* For a guest that is still being launched, the digest is that of the memory launched so far. */
 static void sev_digest(const struct psp_sev_guest *guest, uint8_t ret_digest[static SHA256_BYTES])
 {
 	EVP_MD_CTX *copy = guest->hash ? EVP_MD_CTX_new() : NULL;

@@ -1,7 +1,8 @@
 /*
- * vlek: a key that belongs to a cloud provider instead of one chip, wrapped for the chip; here also the half
- * of AMD's key server that wraps it. Any thread; the lock of the secure processor. SNP ABI, SNP_VLEK_LOAD.
- * The real one is a chain of hashes that serves lower TCBs, too; this one serves the TCB it was wrapped for.
+ * vlek: loads a VLEK, a key that belongs to a cloud provider instead of one chip and comes wrapped for the
+ * chip; it also plays the key server of AMD that wraps the key. Any thread may call; commands run with the
+ * lock of the secure processor held. SNP ABI, SNP_VLEK_LOAD. A real VLEK is a chain of hashes that also
+ * serves lower TCBs; this one serves only the TCB that it was wrapped for.
  */
 #include <string.h>
 
@@ -21,7 +22,7 @@ struct wrapped {
 } ABI_PACKED;
 ABI_SIZE(struct wrapped, PSP_VLEK_BYTES);
 
-/* Encrypts or decrypts; bound to the TCB and what is reserved beside it. */
+/* Encrypts or decrypts the hashes. The TCB and the reserved bytes beside it are authenticated. */
 static bool crypt_hashes(struct psp *psp, bool encrypts, struct wrapped *wrapped, void *to)
 {
 	uint8_t key[MAC_GCM_KEY_BYTES];

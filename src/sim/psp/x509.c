@@ -1,6 +1,6 @@
 /*
- * x509: the certificates of SNP, as AMD's key server would give them, under roots whose names say what they
- * are. Any thread. RFC 5280, RFC 4055 (RSASSA-PSS), RFC 5480; AMD 57230 (the extensions).
+ * x509: makes the certificates of SNP as AMD's key server would give them, under roots whose names say that
+ * they are simulated. Any thread. RFC 5280, RFC 4055 (RSASSA-PSS), RFC 5480; AMD 57230 (the extensions).
  */
 #include <string.h>
 
@@ -103,7 +103,7 @@ static void put_extension(struct psp_der *der, const uint8_t *oid, size_t oid_si
 	psp_der_close(der, DER_SEQUENCE, extension);
 }
 
-/* As AMD's: no authority stands below ASK and ASVK. */
+/* As in AMD's certificates, ASK and ASVK may not sign certificates of authorities. */
 static void put_ca_extensions(struct psp_der *der, enum psp_rsa_role role)
 {
 	static const uint8_t is_root[] = {DER_SEQUENCE, 3, DER_BOOLEAN, 1, 0xff},
@@ -125,7 +125,7 @@ static void put_level(struct psp_der *der, uint8_t oid, uint8_t level)
 	put_extension(der, OID(AMD_OID, 0x03, oid), false, value.bytes, value.size);
 }
 
-/* Below 1.3.6.1.4.1.3704.1.3, by the bytes of a TCB_VERSION. */
+/* The last arc of an OID below 1.3.6.1.4.1.3704.1.3, for each byte of a TCB_VERSION. */
 static const uint8_t level_oids[8] = {1, 2, 4, 5, 6, 7, 3, 8}, level_oids_fmc[8] = {9, 1, 2, 3, 5, 6, 7, 8};
 
 static void put_chip_extensions(struct psp_der *der, const struct psp_x509_chip *chip)
@@ -142,7 +142,7 @@ static void put_chip_extensions(struct psp_der *der, const struct psp_x509_chip 
 	for (unsigned i = 0; i < 8; i++)
 		put_level(der, oids[i], (uint8_t)(chip->tcb >> 8 * i));
 	if (chip->csp_id) {
-		snprintf(provider, sizeof(provider), "CN=%s", chip->csp_id); /* the form of genuine ones */
+		snprintf(provider, sizeof(provider), "CN=%s", chip->csp_id); /* as in genuine certificates */
 		psp_der_text(&csp, DER_IA5, provider);
 		put_extension(der, OID(AMD_OID, 0x05), false, csp.bytes, csp.size);
 	} else {
@@ -153,7 +153,9 @@ static void put_chip_extensions(struct psp_der *der, const struct psp_x509_chip 
 
 /* ---- certificates ---- */
 
-/* As in AMD's names, "SEV-Milan" and "SEV-VLEK-Milan", without what names the simulation. */
+/*
+ * The names are AMD's, such as "SEV-Milan" and "SEV-VLEK-Milan", without the part that names the simulation.
+ */
 static const char *const authorities[] = {[RSA_ARK] = "ARK", [RSA_ASK] = "SEV", [RSA_ASVK] = "SEV-VLEK"};
 
 struct subject {

@@ -9,7 +9,7 @@
 
 #define X509_CSP_BYTES 64 /* "CN=", a provider's id, NUL */
 
-/* Whose key it is: a VCEK's by its id, a VLEK's by its provider. */
+/* Whose key it is: the chip's id for a VCEK, the provider for a VLEK. */
 struct psp_x509_chip {
 	const struct product *product;
 	const struct abi_public_key *key;
@@ -18,7 +18,7 @@ struct psp_x509_chip {
 	const char *csp_id; /* NULL: a VCEK */
 };
 
-/* Each into an empty der; authorities are signed by the ARK, a VCEK by the ASK, a VLEK by the ASVK. */
+/* Each function writes into an empty der. The ARK signs authorities, the ASK a VCEK, the ASVK a VLEK. */
 bool psp_x509_put_ca(struct psp_der *der, const struct product *product, enum psp_rsa_role role) MUST_CHECK;
 bool psp_x509_put_chip(struct psp_der *der, const struct psp_x509_chip *chip) MUST_CHECK;
 
