@@ -8,6 +8,7 @@
 #include <openssl/x509.h>
 
 #include "key.h"
+#include "vmm/attest/report.h"
 
 struct attest_cert {
 	X509 *x509;       /* NULL: none */

@@ -5,6 +5,8 @@
 #include "vmm/attest.h"
 
 #include "bytes.h"
+#include "vmm/attest/report.h"
+#include "vmm/attest/sev.h"
 
 /* In the order in which the key server's pages show them. */
 static const char *const parameters[ATTEST_TCB_PARTS] = {

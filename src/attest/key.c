@@ -12,6 +12,7 @@
 #include <openssl/x509.h>
 
 #include "key.h"
+#include "vmm/attest/key.h"
 
 #define RSA_BYTES_MAX 512
 

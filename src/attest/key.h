@@ -2,14 +2,15 @@
  * key: public keys and signatures as the secure processor lays them out (little-endian, zero-extended), for
  * OpenSSL. crypto_load() must have succeeded. Private to attest.
  */
-#ifndef VMM_ATTEST_KEY_H
-#define VMM_ATTEST_KEY_H
+#ifndef VMM_ATTEST_KEY_INTERNAL_H
+#define VMM_ATTEST_KEY_INTERNAL_H
 
 #include <openssl/evp.h>
 
 #include "vmm/attest.h"
 
 #include "bytes.h"
+#include "vmm/abi/key.h"
 
 #define P384_BYTES 48
 

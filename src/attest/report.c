@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "form.h"
 #include "table.h"
+#include "vmm/attest/report.h"
 
 #define HCL_HEADER_BYTES 32
 #define FAMILY_FMC       0x1a /* from this CPUID family on, also of products that are not known, TCBs have FMC */

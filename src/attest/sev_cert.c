@@ -6,6 +6,8 @@
 
 #include "cert.h"
 #include "sev_cert.h"
+#include "vmm/attest/key.h"
+#include "vmm/attest/sev.h"
 
 void attest_sev_key_finish(struct attest_sev_key *key)
 {

@@ -6,6 +6,8 @@
 #define VMM_ATTEST_SEV_CERT_H
 
 #include "key.h"
+#include "vmm/abi/sev_cert.h"
+#include "vmm/abi/sev_launch.h"
 
 /* A key that signs others. */
 struct attest_sev_key {

@@ -10,6 +10,7 @@
 #include "sev_cert.h"
 #include "verdict.h"
 #include "vmm/abi/policy.h"
+#include "vmm/attest/sev.h"
 
 enum { PDH, PEK, OCA, CEK, PLATFORM_CERTS };
 

@@ -6,6 +6,8 @@
 
 #include "bytes.h"
 #include "table.h"
+#include "vmm/abi/guid.h"
+#include "vmm/abi/report.h"
 
 #define ENTRIES_MAX 32
 

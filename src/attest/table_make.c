@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vmm/attest.h"
+#include "vmm/attest/report.h"
 
 int attest_table_make(const struct attest_table *from, uint8_t **ret_data, size_t *ret_size, struct err *err)
 {

@@ -4,6 +4,7 @@
  */
 #include "evidence.h"
 #include "verbs.h"
+#include "vmm/attest/sev.h"
 #include "vmm/json.h"
 
 #define X_BYTES 48 /* the coordinate of a point on P-384; little-endian, as in the certificate */

@@ -4,6 +4,7 @@
  */
 #include "owner.h"
 #include "verbs.h"
+#include "vmm/attest/sev.h"
 
 /* The values that the report must have. The evidence points to them. */
 struct wanted {

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "evidence.h"
+#include "vmm/attest/report.h"
 #include "vmm/json.h"
 
 int cli_blob_read(const char *path, struct attest_blob *ret_blob, struct err *err)

@@ -5,6 +5,7 @@
 #define VMM_CLI_EVIDENCE_H
 
 #include "cli.h"
+#include "vmm/abi/report.h"
 #include "vmm/attest.h"
 #include "vmm/config.h"
 

@@ -10,6 +10,7 @@
 
 #include "host_certs.h"
 #include "owner.h"
+#include "vmm/attest/report.h"
 
 /* The certificates of PDH_CERT_EXPORT, in the order of the files that sevctl writes. */
 struct platform_certs {

@@ -2,6 +2,7 @@
  * host_json: prints as JSON what `vmm host` found out. Main thread.
  */
 #include "host_show.h"
+#include "vmm/attest/sev.h"
 #include "vmm/call.h"
 #include "vmm/json.h"
 

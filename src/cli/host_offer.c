@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host_show.h"
+#include "vmm/attest/report.h"
 
 const struct cli_host_generation cli_host_generations[] = {
         {"SEV", "sev", 1u << 1, UAPI_VM_SEV, PRODUCT_ASID_SEV},

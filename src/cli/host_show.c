@@ -4,6 +4,8 @@
 #include <inttypes.h>
 
 #include "host_show.h"
+#include "vmm/attest/report.h"
+#include "vmm/attest/sev.h"
 #include "vmm/call.h"
 
 /* Writes the names of the bits that are set, or "none". */

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "owner.h"
+#include "vmm/attest/sev.h"
 #include "vmm/owner.h"
 
 void cli_owner_guard_secrets(void)

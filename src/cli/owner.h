@@ -5,6 +5,7 @@
 #define VMM_CLI_OWNER_H
 
 #include "evidence.h"
+#include "vmm/attest/sev.h"
 #include "vmm/owner.h"
 
 /*

@@ -4,6 +4,7 @@
  */
 #include "evidence.h"
 #include "verbs.h"
+#include "vmm/attest/report.h"
 #include "vmm/json.h"
 
 enum kind { NUMBER, VECTOR, BYTES, POLICY, PLATFORM, KEY_INFO, TCB, FIRMWARE, CPUID };

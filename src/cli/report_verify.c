@@ -5,6 +5,7 @@
 
 #include "evidence.h"
 #include "verbs.h"
+#include "vmm/attest/report.h"
 
 static int read_fields(const struct cli_args *args, struct attest_wanted *wanted, struct err *err)
 {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "vmm/attest/report.h"
 #include "vmm/json.h"
 
 json_t *json_doc_mask(uint64_t mask)

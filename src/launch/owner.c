@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "launch.h"
+#include "vmm/attest/sev.h"
 #include "vmm/owner.h"
 
 #define SEV (CONFIG_FOR(CONFIG_SEV) | CONFIG_FOR(CONFIG_SEV_ES))

@@ -7,6 +7,7 @@
 
 #include "id_key.h"
 #include "vmm/attest.h"
+#include "vmm/attest/key.h"
 
 /* ---- making ---- */
 

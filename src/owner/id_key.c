@@ -14,6 +14,7 @@
 
 #include "id_key.h"
 #include "vmm/attest.h"
+#include "vmm/attest/key.h"
 
 struct owner_id_key {
 	EVP_PKEY *pkey;

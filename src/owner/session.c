@@ -9,6 +9,8 @@
 #include <openssl/rand.h>
 
 #include "mac.h"
+#include "vmm/attest/key.h"
+#include "vmm/attest/sev.h"
 
 #define P384_BYTES 48
 

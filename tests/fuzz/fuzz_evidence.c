@@ -6,6 +6,7 @@
 
 #include "fuzz.h"
 #include "vmm/attest.h"
+#include "vmm/attest/report.h"
 
 enum { LEAF, CHAIN, TABLE, ROOT, ROLES };
 

@@ -6,6 +6,7 @@
 
 #include "fuzz.h"
 #include "vmm/attest.h"
+#include "vmm/attest/report.h"
 
 static void check_tcb(uint64_t tcb, enum product_tcb_layout layout)
 {

@@ -7,6 +7,7 @@
 
 #include "fuzz.h"
 #include "vmm/attest.h"
+#include "vmm/attest/sev.h"
 #include "vmm/owner.h"
 
 #define PLATFORM_BYTES (4 * sizeof(struct abi_sev_cert))

@@ -8,6 +8,7 @@
 #include <openssl/x509.h>
 
 #include "sample.h"
+#include "vmm/attest/report.h"
 
 #define PAIRS_MAX 100
 

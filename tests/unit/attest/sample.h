@@ -7,6 +7,7 @@
 #include "support/test.h"
 
 #include "vmm/attest.h"
+#include "vmm/attest/report.h"
 
 /* A moment at which all sample certificates are valid: 2025-06-15. */
 #define SAMPLE_TIME 1750000000

@@ -7,6 +7,8 @@
 #include <openssl/rsa.h>
 
 #include "made.h"
+#include "vmm/abi/sev_launch.h"
+#include "vmm/attest/sev.h"
 
 enum { PDH, PEK, OCA, CEK, CERTS };
 

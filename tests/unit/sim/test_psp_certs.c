@@ -11,6 +11,7 @@
 #include "psp/mac.h"
 #include "psp/transport.h"
 #include "vmm/attest.h"
+#include "vmm/attest/sev.h"
 
 /* ---- vectors ---- */
 

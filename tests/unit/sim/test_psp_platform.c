@@ -7,6 +7,7 @@
 
 #include "vmm/abi/policy.h"
 #include "vmm/attest.h"
+#include "vmm/attest/report.h"
 
 /* ---- ASIDs ---- */
 

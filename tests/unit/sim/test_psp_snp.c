@@ -6,6 +6,7 @@
 
 #include "vmm/abi/policy.h"
 #include "vmm/attest.h"
+#include "vmm/attest/report.h"
 #include "vmm/launch.h"
 #include "vmm/owner.h"
 

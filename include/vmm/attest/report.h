@@ -1,0 +1,144 @@
+/*
+ * report: the attestation reports of SEV-SNP guests, read and judged.
+ */
+#ifndef VMM_ATTEST_REPORT_H
+#define VMM_ATTEST_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "vmm/abi/report.h"
+#include "vmm/attest.h"
+#include "vmm/base.h"
+#include "vmm/product.h"
+
+/* ---- reading ---- */
+
+#define ATTEST_REPORT_VERSION_MIN 2
+#define ATTEST_REPORT_VERSION_MAX 5
+
+/*
+ * Reads a report (1184 bytes) that stands alone, in a MSG_REPORT_RSP (SNP ABI, MSG_REPORT_RSP) or in the
+ * report of Azure's paravisor ("HCLA"). Zeros may follow, or a certificate table (a raw quote of
+ * go-sev-guest), which goes to *ret_table (which may be NULL), borrowed from data; size 0: there is none.
+ * ERR_USAGE if it is neither, its version is not 2 to 5, or the firmware's status in the response is a
+ * refusal. Nothing in *ret_report is authentic before attest_report_verify().
+ */
+int attest_report_parse(const void *data, size_t size, struct abi_snp_report *ret_report,
+        struct attest_blob *ret_table, struct err *err) MUST_CHECK;
+
+/* By the CPUID fields of version 3 and later; PRODUCT_UNKNOWN for older reports, and for products without
+ * SEV-SNP. */
+enum product_id attest_report_product(const struct abi_snp_report *report);
+
+/* The parts of a TCB_VERSION, in the order in which they are shown. */
+enum attest_tcb_part {
+	ATTEST_TCB_FMC, /* of PRODUCT_TCB_FMC alone */
+	ATTEST_TCB_BOOTLOADER,
+	ATTEST_TCB_TEE,
+	ATTEST_TCB_SNP,
+	ATTEST_TCB_MICROCODE,
+	ATTEST_TCB_PARTS
+};
+
+/* By the CPUID fields; of version 2, which has none, by the length of the chip's id. */
+enum product_tcb_layout attest_report_tcb_layout(const struct abi_snp_report *report);
+const char *attest_tcb_part_name(enum attest_tcb_part part); /* "bootloader" */
+/* -1: this layout has no such part. */
+int attest_tcb_get(uint64_t tcb, enum product_tcb_layout layout, enum attest_tcb_part part);
+
+/* A bit of a field in words; a table ends with a row without words. */
+struct attest_bit {
+	unsigned bit;
+	const char *key;   /* for tools: "smt"; NULL: config_snp_policy_bits has the word */
+	const char *set;   /* what 1 says; NULL: nothing worth saying */
+	const char *clear; /* what 0 says; NULL: nothing worth saying */
+};
+
+extern const struct attest_bit attest_policy_bits[];   /* SNP ABI, guest policy */
+extern const struct attest_bit attest_platform_bits[]; /* SNP ABI, PLATFORM_INFO */
+const char *attest_signer_name(uint32_t key_info);     /* "VCEK", "VLEK", "none", "reserved" */
+
+/*
+ * Where AMD's key server has the VCEK that signed this report. Two places if it is one of two: a report of
+ * version 2 does not say whether its processor is a Milan or a Genoa. None if no VCEK signed it, if it hides
+ * its chip, or if its processor is not known.
+ */
+struct attest_vcek_urls {
+	size_t count;
+	char url[2][ATTEST_URL_BYTES];
+};
+void attest_report_vcek_urls(const struct abi_snp_report *report, struct attest_vcek_urls *ret_urls);
+
+/* ---- judging ---- */
+
+/* Fields that a report can be held against. */
+enum attest_field {
+	ATTEST_MEASUREMENT,
+	ATTEST_HOST_DATA,
+	ATTEST_REPORT_DATA,
+	ATTEST_ID_KEY,
+	ATTEST_AUTHOR_KEY,
+	ATTEST_FAMILY_ID,
+	ATTEST_IMAGE_ID,
+	ATTEST_CHIP_ID,
+	ATTEST_POLICY, /* as 8 bytes, little-endian */
+	ATTEST_VMPL,   /* as 4 bytes, little-endian */
+	ATTEST_FIELDS
+};
+
+struct attest_field_info {
+	const char *name;    /* also the option of `vmm report verify`: "host-data" */
+	size_t offset, size; /* in the report; size is at most 64 */
+};
+
+extern const struct attest_field_info attest_fields[ATTEST_FIELDS];
+
+/* Zeroed: nothing is wanted. */
+struct attest_wanted {
+	bool field_given[ATTEST_FIELDS];
+	uint8_t field[ATTEST_FIELDS][64];
+	bool tcb_given[ATTEST_TCB_PARTS];
+	uint8_t tcb[ATTEST_TCB_PARTS]; /* reported_tcb must not be lower */
+	bool guest_svn_given;
+	uint32_t guest_svn;  /* must not be lower */
+	const char *csp_id;  /* the cloud provider that a VLEK must name; NULL: any, or a VCEK */
+	const char *signer;  /* "VCEK" or "VLEK": the key must be such a one; NULL: either */
+	bool masked_chip_id; /* a report that hides its chip is accepted */
+};
+
+/* The certificates of a table that hosts hand to guests (GHCB, "SNP Extended Guest Request"), DER. */
+struct attest_table {
+	struct attest_blob vcek, vlek, ask, ark; /* size 0: not in it */
+};
+
+/* *ret_data is the caller's to free. ERR_USAGE: more than ATTEST_FILE_MAX_BYTES. */
+int attest_table_make(
+        const struct attest_table *from, uint8_t **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;
+
+#define ATTEST_CHAIN_FILES 4
+
+struct attest_evidence {
+	/*
+	 * Files with certificates in DER or PEM, one or more each: VCEK or VLEK, ASK or ASVK, ARK. What each
+	 * certificate is decides, not the file that it is in.
+	 */
+	struct attest_blob leaf, chain[ATTEST_CHAIN_FILES];
+	struct attest_blob table; /* the GHCB certificate table; holds what the files do not give */
+	struct attest_blob root;  /* a root key's certificate to trust beside AMD's, DER or PEM */
+	time_t at;                /* the certificates must be valid then */
+	struct attest_wanted wanted;
+};
+
+/*
+ * Judges a report: signature, certificates up to a trusted root, the certificate's TCB, chip and product, and
+ * every wanted value (SNP ABI, "Attestation Report Format"; AMD 57230, VCEK certificates). All checks are
+ * made and listed even if one fails. Returns -1 with ERR_USAGE only if a certificate is missing or cannot be
+ * read.
+ */
+int attest_report_verify(const struct abi_snp_report *report, const struct attest_evidence *evidence,
+        struct attest_verdict *ret_verdict, struct err *err) MUST_CHECK;
+
+#endif

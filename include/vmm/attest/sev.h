@@ -1,0 +1,68 @@
+/*
+ * sev: the certificates of SEV and SEV-ES platforms, and AMD's own, read and judged (SEV API, appendices B
+ * and C).
+ */
+#ifndef VMM_ATTEST_SEV_H
+#define VMM_ATTEST_SEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/abi/sev_cert.h"
+#include "vmm/attest.h"
+#include "vmm/base.h"
+#include "vmm/product.h"
+
+struct attest_sev_evidence {
+	struct attest_blob pdh;   /* the PDH (2084 bytes), or PDH, PEK, OCA, CEK one after the other */
+	struct attest_blob chain; /* PEK, OCA, CEK, as PDH_CERT_EXPORT gives them; if pdh is the PDH alone */
+	struct attest_blob cek; /* the CEK that AMD signed, in the place of the one there, which nobody did */
+	struct attest_blob amd; /* ASK and ARK in AMD's binary format, either order; may follow pdh's four */
+	struct attest_blob root; /* an ARK in that format to trust beside AMD's */
+
+	struct attest_blob report; /* what GET_ATTESTATION_REPORT gave (208 bytes), and what it must say: */
+	const uint8_t *digest;     /* 32 bytes; NULL: anything, as below */
+	const uint8_t *mnonce;     /* 16 bytes: the nonce that was asked with */
+	const uint32_t *policy;
+};
+
+const char *attest_sev_usage_name(uint32_t usage); /* "PEK"; "unknown" */
+const char *attest_sev_algo_name(uint32_t algo);   /* "ECDSA with SHA-384"; "unknown" */
+/*
+ * Reads one certificate and checks its form, not its signatures: version, key, no bits where zeros must be.
+ * ERR_USAGE names what is wrong.
+ */
+int attest_sev_cert_parse(
+        const void *data, size_t size, struct abi_sev_cert *ret_cert, struct err *err) MUST_CHECK;
+
+/* An ASK or ARK in AMD's binary format, to be shown. */
+struct attest_amd_cert {
+	size_t size; /* in bytes */
+	uint32_t usage;
+	unsigned bits; /* of its RSA key */
+	uint8_t key_id[16], certifying_id[16];
+	enum product_id root; /* whose root's key it has; UNKNOWN: none of AMD's */
+	bool simulated;       /* it has the key of one of the software platform's roots */
+};
+/* Reads the first of the certificates in data; its signature is not looked at. ERR_USAGE names what is wrong.
+ */
+int attest_amd_cert_parse(
+        const void *data, size_t size, struct attest_amd_cert *ret_cert, struct err *err) MUST_CHECK;
+/* Are AMD's certificates there, so that the platform can be verified? */
+bool attest_sev_has_amd(const struct attest_sev_evidence *evidence);
+/* The PDH of the evidence, unverified. */
+int attest_sev_pdh(
+        const struct attest_sev_evidence *evidence, struct abi_sev_cert *ret_pdh, struct err *err) MUST_CHECK;
+/*
+ * PDH signed by PEK, PEK by OCA and CEK, OCA by itself, CEK by ASK, ASK by ARK, which is AMD's or root's. All
+ * but root and report must be given; a report must be signed by the PEK. -1 with ERR_USAGE if something is
+ * missing or cannot be read.
+ */
+int attest_sev_verify(const struct attest_sev_evidence *evidence, struct attest_verdict *ret_verdict,
+        struct err *err) MUST_CHECK;
+
+/* Where AMD's key server has the signed CEK of the chip with this id (SEV API, GET_ID). */
+void attest_cek_url(const uint8_t id[static 64], char ret_url[static ATTEST_URL_BYTES]);
+
+#endif
