@@ -10,6 +10,7 @@
 bool psp_cert_init(const struct psp *psp, uint32_t usage, const struct abi_public_key *key,
         struct abi_sev_cert *ret_cert) MUST_CHECK;
 void psp_cert_strip(struct abi_sev_cert *cert); /* removes its signatures */
+/* Signs into this slot (0 or 1) as a signer of this usage. False: OpenSSL failed. */
 bool psp_cert_sign(
         struct abi_sev_cert *cert, unsigned slot, uint32_t signer, const struct psp_ec_key *key) MUST_CHECK;
 /* Returns the signature that a key of this usage made; NULL if there is none. */

@@ -29,8 +29,11 @@ struct psp_der {
 	bool bad; /* something did not fit; the contents are unusable */
 };
 
+/* Appends bytes as they are. */
 void psp_der_raw(struct psp_der *der, const void *data, size_t size);
+/* Appends an element of this tag with these contents. */
 void psp_der_put(struct psp_der *der, uint8_t tag, const void *data, size_t size);
+/* Appends a string of this tag, without its NUL. */
 void psp_der_text(struct psp_der *der, uint8_t tag, const char *text);
 /* Writes a number that is not negative; it is given in big-endian order. */
 void psp_der_number(struct psp_der *der, const uint8_t *number, size_t size);
@@ -39,6 +42,7 @@ void psp_der_number(struct psp_der *der, const uint8_t *number, size_t size);
  * psp_der_close() needs.
  */
 size_t psp_der_open(struct psp_der *der);
+/* Puts tag and length in front of what was written since begin. */
 void psp_der_close(struct psp_der *der, uint8_t tag, size_t begin);
 
 #endif

@@ -21,8 +21,10 @@ enum psp_ec_hash { EC_SHA256, EC_SHA384 };
 bool psp_ec_key_make(const uint8_t scalar[static EC_BYTES], struct psp_ec_key *ret_key) MUST_CHECK;
 /* Is the key a point of P-384, with zeros in the rest of its fields? */
 bool psp_ec_public_ok(const struct abi_public_key *public);
+/* ECDSA with a nonce of RFC 6979, so the same input has the same signature. False: OpenSSL failed. */
 bool psp_ec_sign(const struct psp_ec_key *key, enum psp_ec_hash hash, const void *data, size_t size,
         struct abi_signature *ret_signature) MUST_CHECK;
+/* Is the signature this key's over the data? False also if OpenSSL failed. */
 bool psp_ec_verify(const struct abi_public_key *public, enum psp_ec_hash hash, const void *data, size_t size,
         const struct abi_signature *signature) MUST_CHECK;
 /* Computes the X coordinate, big-endian, of the point that both keys share (Diffie-Hellman). */

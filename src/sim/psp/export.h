@@ -18,6 +18,7 @@ char *psp_export_pem(const struct psp_der *first, const struct psp_der *second);
  * chain could not be made.
  */
 char *psp_export_chain(const struct product *product, enum psp_rsa_role signer);
+/* Sets ERR_FAILED: OpenSSL did not make the certificates. Returns -1. */
 int psp_export_fail(struct err *err);
 
 #endif

@@ -8,6 +8,7 @@
 
 /* Returns the owner's keys and certificates; makes them first if there are none. NULL: OpenSSL failed. */
 const struct psp_identity *psp_identity_get(struct psp *psp);
+/* Wipes the owner's keys and certificates. */
 void psp_identity_forget(struct psp *psp);
 
 #endif

@@ -46,10 +46,12 @@ struct psp_chip {
 
 /* Derives size bytes that depend only on the seed, the label and the index. */
 bool psp_keys_derive(struct psp *psp, const char *label, uint64_t index, void *ret, size_t size) MUST_CHECK;
+/* A key on P-384 that the same three decide. False: OpenSSL failed, or the number is no scalar. */
 bool psp_keys_derive_ec(
         struct psp *psp, const char *label, uint64_t index, struct psp_ec_key *ret_key) MUST_CHECK;
 /* Draws random numbers. On this platform they follow from the seed and from how many were drawn before. */
 bool psp_keys_random(struct psp *psp, void *ret, size_t size) MUST_CHECK;
+/* Makes the root and the chip's keys if there are none. False: libcrypto cannot be loaded, or failed. */
 bool psp_keys_of_chip(struct psp *psp) MUST_CHECK;
 /* Makes the chip's key for the reported TCB, which SNP_CONFIG can set. */
 bool psp_keys_vcek(struct psp *psp, struct psp_ec_key *ret_key) MUST_CHECK;
@@ -58,15 +60,17 @@ bool psp_keys_public(const char *label, uint64_t index, void *ret, size_t size) 
 
 /* ---- the provider's key (vlek.c) ---- */
 
+/* Wipes the provider's key: from now on the chip's key signs reports. */
 void psp_vlek_unload(struct psp *psp);
 
 /* ---- memory encryption (encrypt.c) ---- */
 
 #define SEED_BYTES 32
 
-/* NULL: out of memory. */
+/* The key that follows from the seed. NULL: out of memory. Ends with psp_cipher_destroy(). */
 struct psp_cipher *psp_cipher_create(const uint8_t seed[static SEED_BYTES]);
-void psp_cipher_destroy(struct psp_cipher *cipher); /* wipes the key; NULL is allowed */
+/* Wipes the key. NULL is allowed. */
+void psp_cipher_destroy(struct psp_cipher *cipher);
 
 /* ---- ASIDs (asid.c) ---- */
 
@@ -83,12 +87,19 @@ struct psp_asid_row {
 	struct psp_cipher *cipher; /* while allocated or in use */
 };
 
-/* *asid is the ASID of the guest, 0 if the guest is not active. */
+/*
+ * Gives a guest the ASID that is wanted, with the key of the seed. *asid is the guest's own, 0: it has none.
+ * INVALID_ASID, ASID_OWNED, ACTIVE, DFFLUSH_REQUIRED.
+ */
 uint32_t psp_asid_activate(struct psp *psp, uint32_t *asid, uint32_t wanted, enum product_asid_kind kind,
         const uint8_t seed[static SEED_BYTES]);
+/* The guest runs: its ASID will be dirty when it ends. ASID 0 means that the guest has none. */
 void psp_asid_run(struct psp *psp, uint32_t asid);
+/* Takes the ASID back and destroys its key; *asid becomes 0. */
 void psp_asid_deactivate(struct psp *psp, uint32_t *asid);
-bool psp_asids_are_clean(const struct psp *psp); /* no ASID is active or dirty */
+/* Is no ASID active or dirty? */
+bool psp_asids_are_clean(const struct psp *psp);
+/* The key of an active ASID; NULL: it is not active. */
 const struct psp_cipher *psp_asid_cipher(struct psp *psp, uint32_t asid);
 
 /* ---- guests ---- */
@@ -209,9 +220,14 @@ void psp_command_leave(const struct psp_call *call);
 
 /* ---- SEV guests (sev.c) ---- */
 
+/* Takes the guest's ASID back, wipes the guest and frees its handle. */
 void psp_sev_guest_end(struct psp *psp, uint32_t handle);
+/* Ends every SEV guest. */
 void psp_sev_guests_end(struct psp *psp);
-/* Adds a guest in this state. *handle is used as in LAUNCH_START. */
+/*
+ * Makes a guest in this state. *handle is 0, or that of a guest whose key is shared; it becomes the new
+ * guest's. INVALID_GUEST, POLICY_FAILURE (no sharing), RESOURCE_LIMIT, UNSUPPORTED (no SEV-ES).
+ */
 uint32_t psp_sev_guest_add(struct psp *psp, uint32_t *handle, uint32_t policy,
         const struct psp_transport *transport, enum psp_sev_state state);
 /* Checks the address and size of guest memory that a command reads or changes in place. */
@@ -219,6 +235,7 @@ uint32_t psp_sev_memory_check(const struct psp_sev_guest *guest, uint64_t addres
 
 /* ---- SNP guests (snp.c) ---- */
 
+/* Ends every SNP guest. */
 void psp_snp_guests_end(struct psp *psp);
 /*
  * Checks a CPUID page of 4096 bytes. INVALID_PARAM: the page breaks a rule. The function then corrects the

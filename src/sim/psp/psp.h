@@ -91,7 +91,8 @@ struct psp;
  * asids <= PSP_ASIDS_MAX, snp_asids <= es_asids).
  */
 int psp_create(const struct psp_options *options, struct psp **ret_psp, struct err *err) MUST_CHECK;
-void psp_destroy(struct psp *psp); /* wipes every key; NULL is allowed */
+/* Ends every guest, wipes every key and frees the processor. NULL is allowed. No command may be running. */
+void psp_destroy(struct psp *psp);
 
 #define PSP_ASIDS_MAX      2048
 #define PSP_CPUID_MAX      256
@@ -153,7 +154,8 @@ enum psp_command {
 	PSP_CMD_ANY = PSP_COMMANDS
 };
 
-const char *psp_command_name(enum psp_command command); /* "LAUNCH_START"; "any" */
+/* The name in the specifications, "LAUNCH_START"; "any" for PSP_CMD_ANY. Constant text. */
+const char *psp_command_name(enum psp_command command);
 
 /*
  * For tests: makes the nth next command (from 1) of this kind, or of any kind, answer with code and do
@@ -168,15 +170,18 @@ uint64_t psp_command_count(struct psp *psp, enum psp_command command);
 enum psp_platform_state { PSP_PLATFORM_UNINIT, PSP_PLATFORM_INIT, PSP_PLATFORM_WORKING };
 
 /*
- * INIT and SHUTDOWN of SEV and of SNP. The driver gives these commands, not the user. INIT is allowed only in
- * UNINIT, and makes the platform's keys if there are none. SHUTDOWN is allowed in any state, and ends every
- * SEV guest. SNP_INIT and SNP_SHUTDOWN are refused with INVALID_PLATFORM_STATE unless SEV is UNINIT; so is a
- * second SNP_INIT. SNP_SHUTDOWN forgets the contexts of SNP guests and the VLEK; it answers DFFLUSH_REQUIRED
- * while an ASID is active or not flushed.
+ * INIT, which the driver gives, not the user. Allowed in UNINIT only. Makes the platform's keys if there are
+ * none; es says whether guests may be of SEV-ES.
  */
 uint32_t psp_init(struct psp *psp, bool es);
+/* SHUTDOWN, which the driver gives in any state. Ends every SEV guest; the platform is UNINIT then. */
 uint32_t psp_shutdown(struct psp *psp);
+/* SNP_INIT. INVALID_PLATFORM_STATE if it was done already, or unless SEV is UNINIT. */
 uint32_t psp_snp_init(struct psp *psp);
+/*
+ * SNP_SHUTDOWN. Forgets the contexts of SNP guests and the VLEK. INVALID_PLATFORM_STATE unless SEV is UNINIT;
+ * DFFLUSH_REQUIRED while an ASID is active or not flushed.
+ */
 uint32_t psp_snp_shutdown(struct psp *psp);
 
 /*
@@ -186,6 +191,7 @@ uint32_t psp_snp_shutdown(struct psp *psp);
  * The driver flushes when it has no clean ASID left.
  */
 void psp_wbinvd(struct psp *psp);
+/* DF_FLUSH. Dirty ASIDs that were written back become clean; WBINVD_REQUIRED if others stay dirty. */
 uint32_t psp_df_flush(struct psp *psp);
 
 struct psp_platform_status {
@@ -194,6 +200,7 @@ struct psp_platform_status {
 	uint32_t guest_count;
 };
 
+/* PLATFORM_STATUS: versions, state and how many SEV guests there are. Allowed in any state. */
 uint32_t psp_platform_status(struct psp *psp, struct psp_platform_status *ret_status);
 /*
  * PLATFORM_RESET, which the kernel calls FACTORY_RESET. It is allowed only in UNINIT, that is, after
@@ -206,15 +213,25 @@ uint32_t psp_factory_reset(struct psp *psp);
  * ATTESTATION, SEND_START and SEND_UPDATE_*, the caller provides room. NULL means that the caller has no
  * room; the command then answers INVALID_LEN at the point where AMD's firmware checks lengths.
  */
+
+/* PEK_GEN. Makes a new OCA of the platform's own, a new PEK and a new PDH. */
 uint32_t psp_pek_gen(struct psp *psp);
+/* PEK_CSR. The PEK's certificate without signatures, for an owner to sign. */
 uint32_t psp_pek_csr(struct psp *psp, struct abi_sev_cert *ret_csr);
+/*
+ * PEK_CERT_IMPORT. Takes the owner's OCA and the PEK that it signed; makes a new PDH. ALREADY_OWNED;
+ * INVALID_CERTIFICATE if a signature is wrong or the PEK is not this platform's.
+ */
 uint32_t psp_pek_cert_import(struct psp *psp, const struct abi_sev_cert *pek, const struct abi_sev_cert *oca);
+/* PDH_GEN. A new PDH, signed by the PEK that there is. */
 uint32_t psp_pdh_gen(struct psp *psp);
-/* The CEK that this command gives is unsigned, see psp_export_sev_cek(). */
+/* PDH_CERT_EXPORT. The PDH, and PEK, OCA and CEK. The CEK is unsigned, see psp_export_sev_cek(). */
 uint32_t psp_pdh_cert_export(
         struct psp *psp, struct abi_sev_cert *ret_pdh, struct abi_sev_cert_chain *ret_chain);
-uint32_t psp_get_id(struct psp *psp, uint8_t *ret_id); /* 64 bytes */
+/* GET_ID. The chip's id, 64 bytes. */
+uint32_t psp_get_id(struct psp *psp, uint8_t *ret_id);
 
+/* SNP_PLATFORM_STATUS: versions, state, features in use, TCBs, how many SNP guests there are. */
 uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *ret_status);
 /*
  * SNP_FEATURE_INFO, index 0 of CPUID Fn8000_0024: bits of ECX say which bits of a policy the firmware knows
@@ -226,7 +243,12 @@ uint32_t psp_snp_platform_status(struct psp *psp, struct uapi_sev_snp_status *re
 #define PSP_FEATURE_AES_256_XTS       (1u << 4)
 #define PSP_FEATURE_CXL_ALLOW         (1u << 5)
 uint32_t psp_snp_feature_info(struct psp *psp, uint32_t index, uint32_t ret_registers[static 4]);
+/* SNP_COMMIT. The committed TCB becomes the current one. */
 uint32_t psp_snp_commit(struct psp *psp);
+/*
+ * SNP_CONFIG. Sets the reported TCB (0: the committed one) and whether reports hide the chip's id or are not
+ * signed by its key. INVALID_PARAM for a TCB above the committed one, or for reserved bits.
+ */
 uint32_t psp_snp_set_config(struct psp *psp, const struct uapi_sev_snp_config *config);
 /*
  * Loads a VLEK, which signs reports from then on, until SNP_CONFIG changes the reported TCB. INVALID_LEN,
@@ -316,8 +338,11 @@ struct psp_sev_status {
  */
 uint32_t psp_launch_start(struct psp *psp, uint32_t *handle, uint32_t policy, const struct abi_sev_cert *godh,
         const struct abi_sev_session *session);
+/* ACTIVATE. INVALID_ASID (not for this kind of guest), ASID_OWNED, ACTIVE, DFFLUSH_REQUIRED. */
 uint32_t psp_activate(struct psp *psp, uint32_t handle, uint32_t asid);
+/* DEACTIVATE. The ASID is dirty then if the guest ran. INACTIVE if it has none. */
 uint32_t psp_deactivate(struct psp *psp, uint32_t handle);
+/* DECOMMISSION. Wipes the guest; its handle is free then. ACTIVE while it has an ASID. */
 uint32_t psp_decommission(struct psp *psp, uint32_t handle);
 /*
  * These commands change the memory of an active guest in place (INACTIVE if it is not active). data points to
@@ -325,17 +350,24 @@ uint32_t psp_decommission(struct psp *psp, uint32_t handle);
  * (INVALID_ADDRESS, INVALID_LEN). LAUNCH_UPDATE_* hash the memory, then encrypt it.
  */
 uint32_t psp_launch_update_data(struct psp *psp, uint32_t handle, void *data, uint64_t address, size_t size);
+/* LAUNCH_UPDATE_VMSA. UNSUPPORTED unless the policy says SEV-ES. */
 uint32_t psp_launch_update_vmsa(struct psp *psp, uint32_t handle, struct abi_vmsa *vmsa, uint64_t address);
+/* LAUNCH_MEASURE. Nothing can be added to the launch afterwards. */
 uint32_t psp_launch_measure(struct psp *psp, uint32_t handle, struct abi_sev_measure *ret_measure);
+/* LAUNCH_SECRET. Puts the packet's secret, size bytes, into guest memory. BAD_MEASUREMENT, INVALID_LEN. */
 uint32_t psp_launch_secret(struct psp *psp, uint32_t handle, const struct abi_sev_secret_header *header,
         const void *packet, void *data, uint64_t address, size_t size);
+/* LAUNCH_FINISH. The guest runs; its transport keys are wiped. */
 uint32_t psp_launch_finish(struct psp *psp, uint32_t handle);
+/* GUEST_STATUS. Allowed in every state of the guest. */
 uint32_t psp_guest_status(struct psp *psp, uint32_t handle, struct psp_sev_status *ret_status);
+/* ATTESTATION. A report of the launch digest with the caller's nonce, signed by the PEK. */
 uint32_t psp_attestation_report(
         struct psp *psp, uint32_t handle, const uint8_t mnonce[static 16], struct abi_sev_report *ret_report);
 /* guest is the guest's memory (encrypted), plain is the caller's. POLICY_FAILURE if the policy has NODBG. */
 uint32_t psp_dbg_decrypt(
         struct psp *psp, uint32_t handle, const void *guest, uint64_t address, void *plain, size_t size);
+/* As psp_dbg_decrypt(), the other way. */
 uint32_t psp_dbg_encrypt(
         struct psp *psp, uint32_t handle, const void *plain, void *guest, uint64_t address, size_t size);
 
@@ -356,28 +388,40 @@ struct psp_receiver {
 	size_t amd_size;
 };
 
+/* SEND_START. POLICY_FAILURE, INVALID_CERTIFICATE, INVALID_LEN. */
 uint32_t psp_send_start(struct psp *psp, uint32_t handle, const struct psp_receiver *receiver,
         uint32_t *ret_policy, struct abi_sev_session *ret_session);
+/* SEND_UPDATE_DATA. Guest memory becomes a packet of the same length. INVALID_LEN without room for it. */
 uint32_t psp_send_update_data(struct psp *psp, uint32_t handle, const void *data, uint64_t address,
         size_t size, struct abi_sev_secret_header *ret_header, void *ret_packet);
+/* SEND_UPDATE_VMSA. UNSUPPORTED unless the policy says SEV-ES. */
 uint32_t psp_send_update_vmsa(struct psp *psp, uint32_t handle, const struct abi_vmsa *vmsa, uint64_t address,
         struct abi_sev_secret_header *ret_header, void *ret_packet);
+/* SEND_FINISH. The guest is sent and never runs here again; the transport keys are wiped. */
 uint32_t psp_send_finish(struct psp *psp, uint32_t handle);
+/* SEND_CANCEL. The guest runs on here; the transport keys are wiped. */
 uint32_t psp_send_cancel(struct psp *psp, uint32_t handle);
 /* As LAUNCH_START, but pdh and session must not be NULL. */
 uint32_t psp_receive_start(struct psp *psp, uint32_t *handle, uint32_t policy, const struct abi_sev_cert *pdh,
         const struct abi_sev_session *session);
+/* RECEIVE_UPDATE_DATA. A packet of psp_send_update_data() becomes guest memory. BAD_MEASUREMENT. */
 uint32_t psp_receive_update_data(struct psp *psp, uint32_t handle, const struct abi_sev_secret_header *header,
         const void *packet, void *data, uint64_t address, size_t size);
+/* RECEIVE_UPDATE_VMSA. UNSUPPORTED unless the policy says SEV-ES; BAD_MEASUREMENT. */
 uint32_t psp_receive_update_vmsa(struct psp *psp, uint32_t handle, const struct abi_sev_secret_header *header,
         const void *packet, struct abi_vmsa *vmsa, uint64_t address);
+/* RECEIVE_FINISH. The guest runs; the transport keys are wiped. */
 uint32_t psp_receive_finish(struct psp *psp, uint32_t handle);
 
 /* ---- SNP guests; a context's number stands for its page's address, from 1 ---- */
 
+/* SNP_GCTX_CREATE. RESOURCE_LIMIT if PSP_SNP_GUESTS_MAX contexts are there. */
 uint32_t psp_gctx_create(struct psp *psp, uint32_t *ret_gctx);
-uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid); /* after LAUNCH_START */
-uint32_t psp_snp_decommission(struct psp *psp, uint32_t gctx);            /* also deactivates the guest */
+/* SNP_ACTIVATE, after LAUNCH_START. POLICY_FAILURE (one socket demanded), and as psp_activate(). */
+uint32_t psp_snp_activate(struct psp *psp, uint32_t gctx, uint32_t asid);
+/* SNP_DECOMMISSION. Takes the guest's ASID back and wipes its context. */
+uint32_t psp_snp_decommission(struct psp *psp, uint32_t gctx);
+/* SNP_LAUNCH_START. POLICY_FAILURE if firmware or platform cannot keep the policy. */
 uint32_t psp_snp_launch_start(
         struct psp *psp, uint32_t gctx, uint64_t policy, const uint8_t gosvw[static 16]);
 /*
@@ -387,6 +431,11 @@ uint32_t psp_snp_launch_start(
  */
 uint32_t psp_snp_launch_update(
         struct psp *psp, uint32_t gctx, enum abi_page_type type, uint64_t gpa, void *page);
+/*
+ * SNP_LAUNCH_FINISH. The guest runs. block and auth may be NULL only if finish does not use an ID block
+ * (INVALID_ADDRESS). INACTIVE; for a wrong ID block BAD_MEASUREMENT, POLICY_FAILURE, INVALID_PARAM or
+ * BAD_SIGNATURE.
+ */
 uint32_t psp_snp_launch_finish(struct psp *psp, uint32_t gctx,
         const struct uapi_sev_snp_launch_finish *finish, const struct abi_id_block *block,
         const struct abi_id_auth *auth); /* NULL if finish does not use it */

@@ -18,6 +18,7 @@ struct psp_rsa_public {
 	uint8_t modulus[RSA_BYTES_MAX]; /* big-endian */
 };
 
+/* The public key of an authority. False: OpenSSL failed. */
 bool psp_rsa_public(
         const struct product *product, enum psp_rsa_role role, struct psp_rsa_public *ret_public) MUST_CHECK;
 /*
@@ -27,6 +28,7 @@ bool psp_rsa_public(
  */
 bool psp_rsa_sign(const struct product *product, enum psp_rsa_role role, const void *data, size_t size,
         uint8_t *ret_signature) MUST_CHECK;
+/* Is the signature, public->bytes long, this key's over the data? */
 bool psp_rsa_verify(const struct psp_rsa_public *public, const void *data, size_t size,
         const uint8_t *signature) MUST_CHECK;
 

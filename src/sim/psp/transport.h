@@ -12,6 +12,7 @@ struct psp_transport_keys {
 	uint8_t kek[MAC_KEY_BYTES], kik[MAC_KEY_BYTES];
 };
 
+/* KEK and KIK of a common secret and the session's nonce. False: OpenSSL failed. */
 bool psp_transport_keys_of(const uint8_t *z, size_t z_size, const uint8_t nonce[static 16],
         struct psp_transport_keys *ret_keys) MUST_CHECK;
 /* BAD_MEASUREMENT: the session was made with other keys or for another policy. */

@@ -18,8 +18,12 @@ struct psp_x509_chip {
 	const char *csp_id; /* NULL: a VCEK */
 };
 
-/* Each function writes into an empty der. The ARK signs authorities, the ASK a VCEK, the ASVK a VLEK. */
+/*
+ * Writes the certificate of an authority, signed by the ARK, into an empty der. False: it does not fit, or
+ * OpenSSL failed.
+ */
 bool psp_x509_put_ca(struct psp_der *der, const struct product *product, enum psp_rsa_role role) MUST_CHECK;
+/* The same for the key of a chip: the ASK signs a VCEK, the ASVK signs a VLEK. */
 bool psp_x509_put_chip(struct psp_der *der, const struct psp_x509_chip *chip) MUST_CHECK;
 
 #endif
