@@ -232,9 +232,9 @@ const char *file_why_unwritable(enum file_output how, const char *path);
  * shared with other programs. Waits for the reader of a named pipe. ERR_USAGE.
  */
 int file_stream_open(const char *path, int *ret_fd, struct err *err) MUST_CHECK;
-/* Puts a file of these bytes in the place of a regular file or a new name: nobody sees half of it. */
+/* Puts these bytes in the place of a regular file or a new name. Readers never see half of it. */
 int file_replace(const char *path, const void *data, size_t size, struct err *err) MUST_CHECK;
-/* Makes a new file with these bytes. Whatever stands there already is not touched: ERR_USAGE. */
+/* Makes a new file with these bytes. ERR_USAGE if a file of that name exists, which is left untouched. */
 int file_make(const char *path, const void *data, size_t size, unsigned mode, struct err *err) MUST_CHECK;
 
 /* ---- limits of this process ---- */
@@ -267,7 +267,7 @@ void limit_explain_thread(struct err *err);
  */
 #define TEXT_SAFE_BYTES 8
 unsigned text_safe_next(const char **text, char ret_shown[static TEXT_SAFE_BYTES]);
-/* Writes text that a file, a guest or a peer may have had a hand in. */
+/* Writes text that may come in part from a file, a guest or a peer. */
 void text_put_safe(FILE *out, const char *text);
 /*
  * Copies text so that it fits: what is too long loses its middle, for "...", and no character of UTF-8 is

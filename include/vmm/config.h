@@ -1,7 +1,7 @@
 /*
- * config: what the user asked for. A JSON file and --set words become one const struct config; every mistake
- * is reported, not only the first. The keys are one table (config_keys), from which the checks, the example,
- * the man page and the suggestions come.
+ * config: the configuration of a guest. A JSON file and --set words become one const struct config; every
+ * mistake is reported, not only the first. The keys are one table (config_keys), from which the checks, the
+ * example, the man page and the suggestions come.
  */
 #ifndef VMM_CONFIG_H
 #define VMM_CONFIG_H
@@ -59,7 +59,7 @@ struct config {
 		char *id_block, *id_auth; /* files */
 		char *host_data;          /* 64 hexadecimal digits or "" */
 		bool enforce_digest;
-		char *dh_cert, *session; /* files, from the guest's owner */
+		char *dh_cert, *session; /* files, from the guest owner */
 		enum config_cpuid_correction cpuid_correction;
 		char *measurement;            /* file that gets what LAUNCH_MEASURE gave */
 		char *secret_header, *secret; /* files that may come only after that */
@@ -134,14 +134,14 @@ bool config_is_given(const struct config *config, const char *key);
 void config_mistake_at(const struct config *config, struct config_mistakes *mistakes, const char *key,
         const char *fmt, ...) PRINTF(4, 5);
 /*
- * The candidate(ctx, 0), candidate(ctx, 1), ... up to NULL that a word probably meant, or NULL. config_same()
- * knows other spellings (case, "_" for "-", a key without its section) and what other programs call the same;
- * config_nearest() takes what was mistyped, too.
+ * Both return the candidate that a word probably means, or NULL. The candidates are candidate(ctx, 0),
+ * candidate(ctx, 1) and so on up to NULL. config_same() finds other spellings (case, "_" for "-", a key
+ * without its section) and the names that other programs use; config_nearest() finds mistyped words, too.
  */
 typedef const char *config_candidate(const void *ctx, size_t i);
 const char *config_same(const char *word, config_candidate *candidate, const void *ctx);
 const char *config_nearest(const char *word, config_candidate *candidate, const void *ctx);
-/* Why vmm has nothing like what other programs call so, or NULL. */
+/* The reason why vmm has nothing like the thing that other programs call by this word, or NULL. */
 const char *config_why_none(const char *word);
 void config_mistakes_finish(struct config_mistakes *mistakes);
 /*

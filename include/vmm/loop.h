@@ -17,7 +17,7 @@ struct loop;
 
 int loop_create(struct loop **ret_loop, struct err *err) MUST_CHECK;
 /*
- * Ends whatever is still watched or under way without calling anybody. Writes are interrupted, and waited
+ * Ends all watches and operations without calling their callbacks. Writes are interrupted, and waited
  * for: when it returns, nobody reads their data any more. NULL is allowed.
  */
 void loop_destroy(struct loop *loop);
@@ -41,7 +41,7 @@ void loop_post(struct loop *loop, struct loop_task *task);
 /*
  * Keeps a descriptor's object alive until the loop is destroyed, when one of the kernel's own threads lets go
  * of it: the kernel takes many milliseconds to take a VM apart, and nobody has to wait for that. At most one;
- * failing to keep it costs only time, so it is not told. Without io_uring it does nothing.
+ * a failure costs only time, so it is not reported. Without io_uring it does nothing.
  */
 void loop_keep(struct loop *loop, int fd);
 

@@ -65,17 +65,14 @@ static int run_row(struct launch_work *work, const struct launch_row *row, struc
 {
 	const struct launch *launch = work->launch;
 	enum launch_step step = row->step;
-	int result;
 
 	log_debug("launch: %s", row->name);
 	*err = (struct err){0};
-	result = row->fn(work, err);
-	if (result == 0) {
-		result = check_state(work, row, err);
+	if (row->fn(work, err) == 0) {
+		if (check_state(work, row, err) == 0)
+			return 0;
 		step = LAUNCH_STEP_STATUS;
 	}
-	if (result == 0)
-		return 0;
 	if (launch->plan) {
 		struct facts facts;
 
