@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The manual pages and the example against the tables and against other tools; exit 77 is "skipped".
 
 usage: check.py lint PAGE... | check.py example TABLES EXAMPLE VMM | check.py examples PAGE VMM |

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tables: what the manual pages and the example say of keys, bits and verbs, from the tables that the program
  * itself reads, so that they cannot drift. Runs when the tree is built. mdoc(7).

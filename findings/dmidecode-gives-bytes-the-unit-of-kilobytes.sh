@@ -8,6 +8,8 @@
 # Who meets it: whoever writes the tables of a large guest and lets dmidecode judge them; a right table looks wrong by 1024, and one that
 # is made to look right is wrong by the specification.
 # The table here holds one such structure: the 2 TiB that start at 4 TiB.
+#
+# SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -6,6 +6,8 @@
 # package ships the Go files and leaves out the .pem files, so that the embedding has nothing to embed.
 # Who meets it: everybody who writes a verifier of SEV-SNP attestation reports in Go and takes the library from Debian. Parsing reports
 # (package abi) works, and so the package looks whole until the first import of verify.
+#
+# SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 certificates=$(cd "$(dirname "$0")/../tests/data/attestation" && pwd)
 folder=$(mktemp -d)

@@ -8,6 +8,8 @@
 # answers "Measurement does not match, VM is not trustworthy". The same registers given as files (--vmsa-cpu0, --vmsa-cpu1) are taken.
 # Who meets it: an owner whose host moved to a newer kernel or QEMU, with nothing changed in the guest.
 # The measurements are made here, by the SEV API's formula (LAUNCH_MEASURE) under keys of this script, for an image with no code in it.
+#
+# SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -7,6 +7,8 @@
 # "reserved bytes ... contain non-zero data" where the firmware has something to say. Who meets it: users whose host gets new
 # firmware (Milan's 1.55.35, Genoa's 1.55.43, Turin's 1.55.65 were seen to set bits in them), with nothing changed in the guest.
 # The report is one of this tree's test data with the fields of version 5 filled in; only its reading is tried, which comes first.
+#
+# SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 data=$(cd "$(dirname "$0")/../tests/data/attestation" && pwd)
 folder=$(mktemp -d)

@@ -7,6 +7,8 @@
 # another certificate, though the one that they have is right. A version 3 report of the same processor is told clearly that only Genoa
 # is supported. Who meets it: whoever verifies reports of hosts with older firmware, and everybody who takes an error message as a hint.
 # The report and its VCEK are a genuine pair from this tree's test data.
+#
+# SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 data=$(cd "$(dirname "$0")/../tests/data/attestation" && pwd)
 folder=$(mktemp -d)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # Packages out of Debian's archive, unpacked into a folder and never installed: pieces of other suites than the machine's.
 # The mirror, its proxy and its credentials are those of the machine's own apt; lists and downloads stay in the cache, and every

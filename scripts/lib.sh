@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # What the scripts share: how they speak, where things are, how they become root. Source it after `set -euo pipefail`.
 
@@ -22,7 +23,7 @@ die() {
 }
 
 # The comment block at the head of the calling script is its help.
-usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '3,/^[^#]/s/^# \{0,1\}//p' "$0"; }
 
 # need_root WHAT COMMAND: ends, unless we are root or sudo lets us be. COMMAND is what somebody else may do as root instead.
 need_root() {

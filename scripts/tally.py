@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Counts what the suites of scripts/test did, over all of them.
 
 usage: tally.py meson SUITE TESTLOG RESULTS   adds the tests of a meson-logs/testlog.json

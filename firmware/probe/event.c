@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * event: interrupts at every boundary, NMI and its blocking, breakpoints and single steps, faults in the
  * delivery of faults. The local APIC interrupts itself.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gate: far transfers and returns: direct, by call gates with and without privilege change, IRET; and what
  * interrupt and trap gates check.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * layout: where things lie in memory, and selectors, for C and assembly. The word of the image is 32 or 64
  * bits: there is one of each.

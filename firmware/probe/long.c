@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * long: what is of long mode alone: SYSCALL and SYSRET, SWAPGS, addresses that are not
  * canonical, compatibility mode, IST, and entering and leaving it.

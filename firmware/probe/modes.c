@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * modes: from protected mode into long mode and back, and what refuses to.
  */

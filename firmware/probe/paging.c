@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * paging: rights, error codes, accessed and dirty bits at each level, in tables of two levels, PAE and four
  * levels. Everything is mapped one to one by large pages, TEST_PAGE by a table of its own.

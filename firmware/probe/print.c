@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * print: text on the first serial port, and the end of the machine.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * probe: what a test is: a piece of code, the state in which it starts, and what is printed of how it ended.
  * It ends at the first exception, interrupt or INT VECTOR_DONE, whatever mode and level it has come to.

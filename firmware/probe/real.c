@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * real: real mode: its interrupts, limits, and what is not there.
  */

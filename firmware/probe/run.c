@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * run: runs one test and prints its line: what it met, how it ended, and each register that changed.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * segment: segment registers and their descriptors, limits, the stack, and what may be asked about them.
  */

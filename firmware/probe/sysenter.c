@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sysenter: SYSENTER and SYSEXIT, which AMD's processors have in legacy mode alone; SYSCALL and SYSRET there.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * system: control registers, MSRs, ports, and instructions that privilege guards.
  */

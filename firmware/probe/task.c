@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * task: hardware task switches of 32 and 16 bits, by JMP, CALL, IRET and task gates, and faults on the way.
  */

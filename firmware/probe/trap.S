@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * trap: into a piece of code with all registers as wanted, and out of it at its first exception or interrupt
  * with all registers seen.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * virtual: virtual 8086 mode: entered by IRET, what it may do by IOPL, and the way out.
  */

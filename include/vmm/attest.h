@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attest: reads and judges evidence of AMD's secure processor. attest/report.h has the reports of SEV-SNP,
  * attest/sev.h the certificates of SEV platforms, attest/key.h the keys, and this header what all of them

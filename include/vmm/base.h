@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base: what every room stands on: errors, log, bounded cursors, checked arithmetic, hashes.
  * Nothing here knows about guests.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * call: one short function per kernel call, with an error that names the call. Each takes the host and a
  * descriptor. Any thread, as far as the kernel allows it for that descriptor. Law:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * config: the configuration of a guest. A JSON file and --set words become one const struct config; every
  * mistake is reported, not only the first. The keys are one table (config_keys), from which the checks, the

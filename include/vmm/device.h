@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * device: what all devices share. A device is what the guest sees on ports or in memory-mapped registers.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * facts: what this host can do for a confidential guest: its KVM, its secure processor, the ASIDs that are
  * left, the limits of this process. Everything is asked without changing anything.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host: the one door to the kernel. Everything that reaches /dev/kvm, /dev/sev, a guest_memfd or guest memory
  * goes through a table of operations; nothing above `cli` knows which table it got.

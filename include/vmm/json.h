@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * json: the values that every JSON document of vmm is made of, and the one place that prints a document. The
  * documents are described in docs/json.md.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * launch: takes a machine to a measured guest. launch/plan.h has what is measured, launch/digest.h the digest
  * of that, and this header the launch itself: its steps, what this host would refuse, and warnings.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * loop: the event loop, on io_uring, or on poll(2) where io_uring is refused. It belongs to the main thread,
  * which never blocks anywhere else; only loop_post() may be called from other threads. Callbacks run on the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * machine: the parts put together: which CPU the guest sees, which tables it finds, and what answers at which
  * address. docs/platform.md is the map, docs/cpu-models.md the policy for CPUID.

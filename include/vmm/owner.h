@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * owner: the guest owner's side of a launch. The guest owner is the person whose guest runs on somebody
  * else's host. For SEV and SEV-ES, a session carries the owner's keys to the secure processor, a measurement

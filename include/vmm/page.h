@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * page: guest memory. The address map of RAM, its backing, and the only door to its bytes (page/access.c): no
  * other room dereferences guest memory.

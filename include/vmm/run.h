@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * run: a guest's life, from its launch to the exit status: vCPU threads, exits, console, signals.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sim: the software platform: a host that answers KVM's ioctls in the process, with a processor and
  * interrupt controllers in software. It runs guests on any x86-64 Linux without /dev/kvm; it protects

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * uapi: structs and numbers of the kernel that the headers of Debian 12 lack, under names of our own, so that
  * newer headers do not clash: uapi_x is the kernel's kvm_x or sev's x. Law: api.rst;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bytes: what several files here do to byte strings. Private to attest.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cert: X.509 certificates read strictly. Any thread. RFC 5280; X.690 (DER).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cert: X.509 certificates read from files. DER must be what OpenSSL would write, so that no byte of it can
  * change unnoticed; of PEM what stands around the certificates is not looked at. Private to attest.

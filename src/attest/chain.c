@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chain: VCEK or VLEK, signed by ASK or ASVK, signed by ARK, which must be AMD's. Any thread.
  * AMD 57230: RSA-4096 keys sign with PSS and SHA-384, chip keys are P-384. What RFC 5280 demands besides is

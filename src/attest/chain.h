@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chain: a chip key's certificate, AMD's intermediate and root, gathered and judged. Private to attest.
  */

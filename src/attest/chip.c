@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chip: what AMD puts into certificates of chip keys, and AMD's root keys. Any thread.
  * AMD 57230 (VCEK certificate and KDS interface): extensions below 1.3.6.1.4.1.3704.1.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * form: bytes that come as text. Tools hand the same structure around as it is, in Base64 or in hexadecimal,
  * in one line or in many. Any thread. RFC 4648: section 4 (Base64), 5 (the alphabet for URLs), 8 (Base16).

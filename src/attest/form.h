@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * form: what attest's readers of files share beside attest_form_decode(). Private to attest.
  */

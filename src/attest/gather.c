@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gather: out of all the certificates that were given, those that this report needs. What a certificate is
  * decides: who signs chip keys and providers' keys is told by names, who signs itself is a root. Any thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kds: where AMD's key server has the certificate for a report. Nothing is fetched. Any thread.
  * AMD 57230, "VCEK certificate and KDS interface".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * key: public keys and signatures of the secure processor, turned to what OpenSSL takes. Any thread.
  * SEV API, appendix C; SNP ABI, chapter 10: P-384 and RSA-PSS, numbers little-endian.

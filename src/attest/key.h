@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * key: public keys and signatures as the secure processor lays them out (little-endian, zero-extended), for
  * OpenSSL. crypto_load() must have succeeded. Private to attest.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * notes: what is odd about a report, and what nobody asked about but an owner should see. A note judges
  * nothing. Any thread. SNP ABI, "Attestation Report Format", guest policy, TCB_VERSION.

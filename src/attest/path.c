@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * path: the certification path as OpenSSL judges it: path lengths, critical extensions, names, policies. What
  * chain.c judges itself, and says more clearly, is left out. Any thread. RFC 5280, section 6.1.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pem: the certificates in a text, whatever stands around them: comments, `openssl x509 -text`, empty lines.
  * Any thread. RFC 7468, sections 2 and 5.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * report: SNP attestation reports taken apart, and their bits in words. Any thread.
  * SNP ABI: ATTESTATION_REPORT, MSG_REPORT_RSP, TCB_VERSION, guest policy, PLATFORM_INFO.

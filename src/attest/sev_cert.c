@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev_cert: SEV's platform certificates and AMD's own, their form and their signatures. Any thread.
  * SEV API, appendix B.1 (ASK and ARK) and appendix C (PDH, PEK, OCA, CEK).

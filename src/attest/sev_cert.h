@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev_cert: SEV's platform certificates as keys that sign and certificates that are signed. Private to
  * attest.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev_chain: a SEV platform's certificates judged from the PDH to AMD's root. Any thread.
  * SEV API, chapter 2 ("Chain of trust") and appendices B and C.

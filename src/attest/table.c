@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * table: the certificate table of an extended guest request. Any thread.
  * GHCB, "SNP Extended Guest Request": entries of 24 bytes up to a zero GUID, then the certificates.

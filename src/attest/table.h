@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * table: the certificate table that a host gives its guests beside a report. Private to attest.
  */

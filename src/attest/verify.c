@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * verify: a report held against its certificates and against what is wanted. Any thread.
  * SNP ABI, "Attestation Report Format" and "Report Signature"; AMD 57230.

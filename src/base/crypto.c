@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * crypto: brings libcrypto in when it is first needed, and the few wrappers that everyone needs.
  * Any thread. The list of functions is libcrypto.S.

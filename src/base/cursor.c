@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cursor: bounded little-endian reading, for every format that a file, a guest or a peer hands us. Any
  * thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * err: the caller-held error. Any thread; no state. docs/errors.md is its law.
  */

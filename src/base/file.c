@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * file: a file, a pipe or the standard input read whole, with an error that says what to do. Any thread.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The functions of OpenSSL's libcrypto that the tree calls, each a jump through a slot that crypto_load()
  * fills. Linking libcrypto the plain way would load and relocate it at every start, also of a guest that

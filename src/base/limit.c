@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * limit: the limits of this process by name, what is refused because of each, and how to raise it. Any
  * thread; no state. Law: setrlimit(2), systemd.exec(5).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * log: one line, one write(2), to standard error, so that lines of several threads never mix.
  * Any thread. Never guest memory, never secrets.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * output: files that are written, by one law: nothing but a regular file is ever replaced or removed. A
  * device, a pipe or a link that has the name of an output is written through or refused. Any thread.

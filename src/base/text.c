@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * text: text that is safe to show, hexadecimal. Any thread.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * firmware: how calls that reach the secure processor report its refusals.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fwcode: the secure processor's status codes by name, and how a refused call becomes an error. Any thread;
  * constant. Law: SEV API (55766), Status Codes; SNP ABI (56860), Status Codes.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * memory: calls for memory that the guest alone can read: guest_memfd and memory attributes. Main thread,
  * call_vm_set_attributes from any. Law: api.rst, 4.140 to 4.142.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * node: says what would let this user open a device's node, by who owns it and its mode. Main thread:
  * getgrgid(3).

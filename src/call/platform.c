@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * platform: calls on /dev/sev, the secure processor itself. Any thread.
  * Law: uapi psp-sev.h; SEV API 5; SNP ABI 8.3 (SNP_PLATFORM_STATUS).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev: KVM_MEMORY_ENCRYPT_OP for SEV and SEV-ES, and what all generations share. Main thread.
  * Law: Documentation/virt/kvm/x86/amd-memory-encryption.rst; SEV API 6.

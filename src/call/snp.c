@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * snp: KVM_MEMORY_ENCRYPT_OP for SEV-SNP. Main thread.
  * Law: Documentation/virt/kvm/x86/amd-memory-encryption.rst; SNP ABI 8.16 to 8.18.

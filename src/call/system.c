@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * system: calls on /dev/kvm itself. Any thread. Law: api.rst, 4.1 to 4.5.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vcpu: calls on a vCPU descriptor. The thread that runs the vCPU, or the main thread before it runs.
  * Law: api.rst, 4 and 5.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vm: calls on a VM descriptor. Main thread, call_vm_irq_line from any. Law: api.rst, 4.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * args: a verb's command line against its table of options. Main thread only.
  */

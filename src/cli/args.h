@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * args: the part of the parser that only cli.c and the tests need.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cert show: prints SEV certificates in words or as JSON. Main thread only. SEV API, appendices B.1 (ASK,
  * ARK) and C.

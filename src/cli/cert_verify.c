@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cert verify: checks a SEV platform's certificates, and a report signed by it, up to AMD's root. Main thread
  * only. SEV API, GET_ATTESTATION_REPORT.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * check: reports every mistake of a configuration in one go. Main thread only.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cli: finds the verb, prints help and errors. Main thread only.
  */

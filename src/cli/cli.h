@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cli: one file per verb. A verb is a row: its options are a table, from which parsing, --help and the man
  * page come. Main thread only.

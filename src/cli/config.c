@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * config: loads and judges the configuration that a verb's command line names. Main thread only.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * dry_run: says what `vmm run` would do and why it would be refused, and launches nothing. Main thread.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * evidence: reads files of reports and certificates, and prints verdicts. Main thread only.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * evidence: files of reports and certificates, and verdicts on them, as several verbs read and print them.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host: `vmm host` says what this machine offers, or why it offers nothing. Main thread.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host_certs: writes the certificates of a platform for its guests' owners. The firmware exports some. For
  * the software platform vmm also writes those that AMD's key server has for a real processor. Main thread.

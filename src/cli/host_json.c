@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host_json: prints as JSON what `vmm host` found out. Main thread.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host_offer: what words and JSON about a host have in common. Main thread.
  */

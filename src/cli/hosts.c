@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hosts: opens the kernel or the software platform, and puts a trace around it if one is asked for. Main
  * thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hosts: the host that a verb works on, which is the kernel or, if the user says so, the software platform.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * idblock: makes and checks ID blocks. The firmware refuses a guest that is not the one of its ID
  * block. Main thread only.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * idblock show: prints what an ID block holds, in words or as JSON. Main thread only.
  */

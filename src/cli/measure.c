@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * measure: computes the launch digest that a configuration must have, on any machine. Main thread only.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * measure: what the files of the verb `measure` share, and dry_run.c. Main thread only.
  */

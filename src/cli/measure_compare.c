@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cli_measure_compare: says what made one measurement differ from an earlier one. The earlier one is a file
  * that may hold anything; every access to it is checked. Main thread only.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cli_measure_make: hashes a launch plan and writes down what was hashed. Main thread only.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * owner: reads and writes the files of a guest's owner. Main thread only.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * owner: files of a guest's owner as several verbs read and write them. Secrets are wiped after use.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * progress: a line on the terminal of standard error, rewritten a few times a second. Main thread only.
  */

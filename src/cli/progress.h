@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * progress: shows people at a terminal how far a long piece of work is. Nothing is written to a pipe, or for
  * work that is done at once. Main thread only.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * report show: prints an attestation report in words or as JSON. Main thread only. SNP ABI,
  * ATTESTATION_REPORT.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * report verify: checks an attestation report against certificates and wanted values. Main thread only.
  */

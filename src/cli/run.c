@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * run: `vmm run` goes from a configuration to the exit status. Main thread.
  */

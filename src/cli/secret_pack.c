@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * secret pack: encrypts secrets for the platform of a launched SEV guest. Main thread only. SEV API,
  * LAUNCH_SECRET.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * session new: makes, for one platform, what a guest's owner gives to a SEV launch. Main thread only. SEV
  * API, LAUNCH_START.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * session verify: checks the measurement of a launched SEV guest for its owner. Main thread only. SEV API,
  * LAUNCH_MEASURE.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * terminal: puts the terminal into raw mode and back. Runs on the main thread and in signal handlers, which
  * use tcsetattr, tcgetpgrp and getpgrp only.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * terminal: puts the user's terminal into raw mode and, whatever happens, back.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * verbs: the rows of all verbs. Each verb has a file of its own.
  */

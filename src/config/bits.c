@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bits: the guest policy and the VMSA features, as numbers or as words. Any thread.
  * SEV API 55766 (guest policy structure), SNP ABI 56860 (guest policy), APM volume 2 (SEV_FEATURES).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * check: what only several keys together show, and the files that keys name. Any thread.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * foreign: what QEMU, libvirt, Cloud Hypervisor, sev-snp-measure and the documents of AMD call what vmm knows
  * under another name. Case and the marks between words do not count. Any thread; constant.

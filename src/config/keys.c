@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * keys: the table of configuration keys, from which reading, checks, the example, the man page and the
  * suggestions come. Any thread; constant. sev.type stands before the keys whose meaning depends on it.

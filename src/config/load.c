@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * load: from bytes and --set words to a configuration, with every mistake on the way. Any thread.
  */

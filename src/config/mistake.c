@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mistake: the list of what is wrong, in the order of the file. Any thread. Text from the file is hostile:
  * it is cut when kept and escaped when shown.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * scan: where things are in a JSON text. jansson tells a position only for errors of syntax, so the members
  * of the few objects that hold keys are walked here, in text that jansson has already found valid; values are

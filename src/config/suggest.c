@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * suggest: the known word that was probably meant, for "did you mean": another spelling, another program's
  * name, or the nearest by edit distance (optimal string alignment). Any thread.

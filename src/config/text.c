@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * text: the values of a JSON text, by key, with where they stand. Any thread.
  * The text is judged by jansson; where its keys stand is scan.c's to say. RFC 8259.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * value: one JSON value becomes one field of the configuration, by the type of its key. Any thread.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * board: the devices of one machine, as a list. Main thread, while no vCPU runs; device_board_find() runs on
  * any thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bus: finds the device behind a port or an MMIO address. Any thread. Ranges are claimed before the guest
  * first runs and are only read from then on, so a look-up takes no lock. The base of a range that the guest

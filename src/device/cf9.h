@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cf9: the reset control register is one byte among the four of PCI's address register. pci.c, which owns
  * those ports, passes accesses to that byte on to power.c.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * debugcon: the debug console of firmware, port 0x402. Each byte written there waits in a bounded ring for
  * the loop. Runs on any vCPU thread and on the loop, with one lock. QEMU, "-device isa-debugcon"; edk2

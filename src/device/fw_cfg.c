@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fw_cfg: hands named items to the guest's firmware, byte by byte or by DMA. Runs on any vCPU thread. The
  * lock guards the selector, the offset and the bytes of items, some of which are brought up to date when they

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pci: configuration mechanism 1 over the functions of bus 0. Runs on any vCPU thread, with one lock, which
  * is held while a function is told of a change. PCI Local Bus 3.0, section 3.2.2.3.2 and chapter 6; Intel

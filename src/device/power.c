@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * power: the power management function of the PIIX4 with its ACPI registers, and the three ports by which PCs
  * are reset. Runs on any vCPU thread and on the loop, with one lock, which is not held while events are told.

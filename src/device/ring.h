@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ring: a bounded queue of bytes between a guest and the loop. The lock of the device that owns the ring
  * guards it.

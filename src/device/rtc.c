@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rtc: an MC146818 with 128 bytes of CMOS memory, ports 0x70 and 0x71. Runs on any vCPU thread, with one
  * lock. As in the chip, the time cells hold the time. They catch up with the clock when the guest looks at

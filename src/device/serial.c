@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * serial: a 16550A. Runs on any vCPU thread and on the loop, with one lock. Bytes that the guest sends leave
  * at once and wait in a ring for the loop; when that ring is nearly full, the transmitter says that it is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cgroup: the misc controller's files, from a process's own group up to the root: how many ASIDs a guest of
  * this process may still take. The files are the kernel's, or a platform's; anything may stand in them. Any

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * facts: what this host can do, asked without changing anything: /dev/kvm, /dev/sev, the misc controller,
  * this process's limits. Any thread, except for facts_process_own().

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * commands: the secure processor's commands, which hide behind one kernel call each for VMs and for the
  * platform: their names and what of their arguments a trace shows: numbers, never keys, sessions or

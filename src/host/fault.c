@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fault: a host around another one that fails the n-th call, for the tests that walk every failure of a path.
  * Closing and unmapping are passed on uncounted: nobody can act on their failure. Any thread.

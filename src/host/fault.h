@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fault: the fault injector, a host for tests that makes the n-th call fail.
  */

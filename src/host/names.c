@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * names: kernel calls, exits and the arguments worth tracing, as tables. Any thread.
  * Law: Documentation/virt/kvm/api.rst.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * names: the kernel calls that vmm knows, with the arguments worth a place in a trace.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * trace: a host around another one that writes a line per call. Any thread; one lock keeps lines and the
  * roles of descriptors in order. Nothing in a line differs between two runs that do the same.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * writer: the trace's output. A reader that stops reading must stop neither the main thread nor, for long, a
  * guest. So lines that the reader does not take at once are held in memory. Callers hold the trace's lock.

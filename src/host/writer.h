@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * writer: takes the trace's lines to a descriptor without making anybody wait for its reader.
  */

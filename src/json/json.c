@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * json: values of JSON documents, and how a document is printed. Any thread. docs/json.md describes the
  * documents.

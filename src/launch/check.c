@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * check: every mistake that the files of a configuration show, told in one go; a launch stops at the first.
  * Each file is read once: it may be a pipe. Any thread; no state.

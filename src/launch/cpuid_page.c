@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpuid_page: the guest's CPUID as the page that the firmware of SEV-SNP checks, and its answer to a page
  * that it does not like. The answer is not trusted. Any thread; no state. Law: SNP ABI 8.17.2.6 and 7.1.

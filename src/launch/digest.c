@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * digest: what the firmware's measurement of a launch will be. SEV, SEV-ES: one SHA-256 over all contents
  * (SEV API 6.2). SEV-SNP: a chain of SHA-384, a link per 4 KiB page (SNP ABI 8.17.2). One thread at a time.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hashes: the table of kernel hashes by which a small measurement covers a large kernel. Any thread; no
  * state. Law: edk2 OvmfPkg/AmdSev/BlobVerifierLibSevHashes, which refuses a blob whose hash is another.

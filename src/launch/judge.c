@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * judge: warns of configurations that are measured without an error but protect nothing, or that start but
  * never print anything. The list is the same for every verb and every host. Any thread; no state.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * launch: carries out the rows of a generation, one incarnation of a guest after the other, and asks the
  * firmware after each whether the guest is where it should be. Main thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * launch: what the files of this room share of a launch under way. Main thread.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * limits: does a guest fit into what this process may have: descriptors, file sizes, addresses, threads, huge
  * pages? The limits are those of the real process, whichever host it uses. Main thread; no state.

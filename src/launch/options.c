@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * options: what a launch takes beside the plan: the owner's session, the ID block, host data. Files may hold
  * anything. Main thread.

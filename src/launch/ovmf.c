@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ovmf: what a firmware image says about itself: the table that ends 32 bytes before the image's end and the
  * SEV metadata it leads to. The image may hold anything. Any thread; no state.

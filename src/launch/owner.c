@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * owner: finds mistakes in the files of a guest's owner that any host would refuse: ID block, session,
  * secret. Any thread; no state.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plan: makes the launch plan: what all generations share. Any thread.
  */

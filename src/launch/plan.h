@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plan: what the makers of plans share. Any thread; a plan belongs to the one who makes it.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plan_sev: the steps of a SEV or SEV-ES launch, and what it measures: the firmware image, the kernel hashes
  * if any, the VMSAs if any. Any thread. Law: SEV API 6.2 to 6.4 (LAUNCH_UPDATE_DATA, LAUNCH_UPDATE_VMSA).

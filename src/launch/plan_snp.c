@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plan_snp: the steps of a SEV-SNP launch, and what it measures: the firmware image, the sections of its SEV
  * metadata in their order, the VMSAs. Any thread. Law: SNP ABI 8.17 (SNP_LAUNCH_UPDATE); the order is QEMU's,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * preflight: finds what would be refused before anything irreversible is done: a list of checks of the
  * configuration and the plan against the known facts of the host. An unknown fact is no reason to refuse. Any

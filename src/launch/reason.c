@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * reason: why a step of a launch was refused and what helps, from the step, the errno, the firmware's code
  * and what is known of the host. A table; its first row that fits speaks. Any thread; constant.

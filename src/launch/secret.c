@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * secret: the launch measurement goes out to the guest's owner, the owner's encrypted secret comes in. vmm
  * cannot read it: only the secure processor has the key. Main thread. Law: SEV API 6.5, 6.6.

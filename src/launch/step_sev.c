@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * step_sev: the steps of a SEV or SEV-ES launch. The measured contents are in guest memory, and the firmware
  * encrypts them in place. Main thread. Law: SEV API 6.1 to 6.7; amd-memory-encryption.rst.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * step_snp: the steps of a SEV-SNP launch. The kernel copies the measured contents into private pages. Main
  * thread. Law: SNP ABI 8.16 to 8.18; amd-memory-encryption.rst.

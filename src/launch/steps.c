@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * steps: the steps of a launch that generations share: the device, the cgroup, the VM, its context, its
  * vCPUs. Main thread. Law: amd-memory-encryption.rst.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vcpu_state: a vCPU's registers from the VMSA that was measured for it, so that the one which KVM builds
  * from the vCPU is the same. Any thread; no state.

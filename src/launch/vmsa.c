@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vmsa: the save area that the firmware measures for each vCPU, as KVM builds it from a vCPU that was reset
  * the way processors are. Any thread; no state.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * volume: looks into an EDK II image: firmware volumes, their files, and the volumes that the main one holds
  * compressed. The image may hold anything. Any thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * volume: what an EDK II image holds, as far as warnings depend on it.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * backend: what the loop's front (loop.c) and its two back ends know of each other. io_uring is the first
  * choice; poll(2) takes over where the kernel or a container's seccomp profile refuses io_uring.

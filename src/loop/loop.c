@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * loop: the contract of vmm/loop.h, on one of two back ends: operations, posted tasks, life. Main thread;
  * loop_post() from any. Posted tasks arrive by a watch on an eventfd.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * poll: the loop on poll(2), for hosts and containers that refuse io_uring. Main thread, and the writer's
  * threads. A machine has few descriptors to watch, so nothing is gained by epoll(7), which refuses regular

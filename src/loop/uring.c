@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * uring: the loop on io_uring. Main thread. An operation that is to be armed or cancelled waits in a queue
  * until the submission queue has an entry for it, so that nothing is lost when there is none. Law:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * uring: the seam through which a test takes the submission queue's entries away.
  */

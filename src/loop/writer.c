@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * writer: as many threads as there are writes under way, kept for the next ones. A write to a terminal or a
  * pipe may block for as long as nobody reads; that poll(2) says POLLOUT promises a terminal's writer little.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * writer: threads that write(2) for the main thread, which must never block. Used where io_uring is refused.
  */

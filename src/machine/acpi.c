@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * acpi: the ACPI tables of the platform and the script by which firmware places, links and checksums them.
  * docs/platform.md says what they describe. Any thread; no state. ACPI 6.5, 5.2; QEMU docs/specs,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * acpi: between the tables (acpi.c) and the namespace of devices in the DSDT (dsdt.c).
  */

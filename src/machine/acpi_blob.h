@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * acpi_blob: bytes are written in order into a bounded buffer. Bytes that do not fit are not written, and the
  * buffer remembers that (full).

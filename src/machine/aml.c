@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * aml: the encoding of AML terms and resource descriptors. Any thread; no state. ACPI 6.5, 20.2 and 6.4.
  */

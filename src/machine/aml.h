@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * aml: ACPI Machine Language: the few terms that a description of fixed devices needs. Each function appends
  * one term. After an _open come the term's contents, and then machine_aml_close() with what the _open

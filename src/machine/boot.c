@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * boot: the kernel, its initrd and command line, as fw_cfg items from which the firmware loads them. Main
  * thread. Law: QEMU, docs/specs/fw_cfg.rst (the keys).

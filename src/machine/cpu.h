@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpu: what cpu_models.c, cpu_features.c and cpuid.c share: features by name, caches by number.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpu_features: the names of CPU features, as users of QEMU and libvirt know them, and sets of features. Any
  * thread; no state. APM vol. 3, appendix E; Intel SDM vol. 2, CPUID.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpu_models: the CPUs that a guest can be given, by QEMU's names. Each is written as what it adds to an
  * earlier one. Any thread; no state. AMD PPRs of families 17h, 19h, 1Ah; docs/cpu-models.md says how to add

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpuid: which CPU features a guest gets: the model AND what the host offers. docs/cpu-models.md is the
  * policy in words. Any thread; no state. KVM api.rst, KVM_GET_SUPPORTED_CPUID.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpuid: between the choice of features (cpuid.c) and the leaves that hold them (cpuid_leaves.c).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpuid_leaves: the entries of a guest's CPUID table: the feature words in their places, and what else CPUID
  * holds: names, caches, topology, sizes. Each leaf has a row. Any thread. APM vol. 3, appendix E; KVM

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * dsdt: describes what no bus can be asked about: the PCI host bridge and its interrupts, the devices behind
  * the ISA bridge, the processors, power-off. Any thread; no state. ACPI 6.5, chapters 6 and 9; 20.2.

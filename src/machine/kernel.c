@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kernel: what kind of file boot.kernel is, how it is split into the two fw_cfg items, and where BIOS
  * firmware puts its parts. Any thread; no state. Law: Linux, Documentation/arch/x86/boot.rst; PE Format, 3.1

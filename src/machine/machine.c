@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * machine: an i440fx board put together from its devices, as firmware expects it (docs/platform.md). Runs on
  * the main thread; what devices call runs on any thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * machine: what machine.c, boot.c and vm.c share.
  */

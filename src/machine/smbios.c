@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * smbios: the tables in which dmidecode, cloud-init and systemd find a machine's maker, name, serial number,
  * UUID, processors and memory. Firmware adds a structure about itself (type 0) and moves the tables to where

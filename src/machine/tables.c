@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tables: the small files by which firmware learns the memory map and the sleep states. Any thread; no state.
  * ACPI 6.5, 15.1 (E820); OVMF's PlatformInitLib and S3 support are their readers.

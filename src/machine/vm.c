@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vm: one incarnation of the guest: its memory, its VM, its vCPUs. A reset is a new one under the same
  * machine. Main thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * id_block: the ID block, by which the firmware refuses a SEV-SNP guest that is not the expected one, and its
  * authentication. Files may hold anything. Any thread; no state.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * id_key: private keys that sign ID blocks. Any thread. OpenSSL clears a private key when it frees it; what
  * passes through our buffers is wiped here. Law: SNP ABI, chapter 10 (signatures and keys).

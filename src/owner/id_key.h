@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * id_key: what id_block.c does with private keys. Any thread.
  */

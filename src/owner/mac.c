@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mac: the key derivation, encryption and authentication of SEV's launch session. Any thread.
  * SEV API, chapter 2 ("Keys"), NIST SP 800-108. OpenSSL's KBKDF counts big-endian, the processor

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mac: the key derivation, encryption and authentication of SEV's launch session. Private to owner.
  */

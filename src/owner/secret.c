@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * secret: what the guest's owner sends to LAUNCH_SECRET: a table that guests can read, encrypted. Any thread.
  * SEV API, LAUNCH_SECRET; edk2 OvmfPkg/AmdSev/SecretDxe and Linux efi_secret (the table).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * session: the guest owner's side of a SEV launch: keys wrapped for the platform, its measurement checked.
  * Any thread. SEV API, LAUNCH_START ("session"), LAUNCH_MEASURE, appendix A.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * access: the only door to the bytes of a guest. Any thread. The guest may change what is read while it is
  * read: callers copy once, check the copy, use the copy.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * layout: where RAM and the firmware image lie. RAM starts at 0, leaves the hole that the 32-bit PCI window,
  * the APICs and the firmware need, and goes on at 4 GiB. Any thread; no state.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * memory: the backing of a guest's memory, one memfd a region. Made and ended by the main thread.
  */

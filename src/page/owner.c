@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * owner: which pages of a SEV-SNP guest are its own (private, in a guest_memfd) and which it shares. KVM has
  * the same list as memory attributes; this one keeps devices away from what they could not read anyway. The

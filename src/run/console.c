@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * console: carries what the user types to the guest, and what the guest prints to the user. Ctrl-] is for vmm
  * itself. Main thread. Input is read only as fast as the guest takes it, so that a pipe of any length needs

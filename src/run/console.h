@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * console: the guest's first serial port on a pair of descriptors, its debug console in a file.
  */

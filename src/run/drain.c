@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * drain: from a device's ring to a descriptor. Main thread.
  */

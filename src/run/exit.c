@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * exit: what a vCPU does about each reason to leave the guest. The vCPU's thread. Law: api.rst, 5.
  */

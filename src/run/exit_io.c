@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * exit_io: port and memory-mapped accesses become accesses of the bus. The vCPU's thread.
  * Law: api.rst, 5 (KVM_EXIT_IO, KVM_EXIT_MMIO).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * exit_page: a SEV-SNP guest wants a page to be private or shared: by touching it that way, or by saying so.
  * The vCPU's thread. Law: api.rst, KVM_EXIT_MEMORY_FAULT, KVM_EXIT_HYPERCALL (KVM_HC_MAP_GPA_RANGE).

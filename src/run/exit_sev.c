@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * exit_sev: a SEV-ES or SEV-SNP guest ends itself, with a reason. The vCPU's thread.
  * Law: GHCB (56421), 2.3.1 Termination Request; kernel asm/sev-common.h and edk2 for the reasons.

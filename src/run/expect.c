@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * expect: a script at the guest's console. Main thread. What the output brings about is done by a posted
  * task, since output comes while the console is being drained.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * expect: carries a script out at the guest's console: waits for its output, types, minds the time.
  */

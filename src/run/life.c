@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * life: the lifecycle as one table [state][event]. No state of its own; run.c keeps the current one.
  */

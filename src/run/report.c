@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * report: the registers of a vCPU that ended badly. The vCPU's thread. Of a SEV-ES or SEV-SNP guest KVM gives
  * none, or stale ones.

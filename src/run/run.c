@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * run: carries out what the lifecycle table says. Main thread; what other threads notice is posted to it.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * script: what `vmm run --expect` does at the guest's console, as steps, and where the guest's output has got
  * to. No clock and no descriptor: expect.c has those.

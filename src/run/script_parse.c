@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * script_parse: the file of `vmm run --expect`, a statement a line: expect, send, timeout, quit. Main thread.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * script_screen: the guest's output as text, in which a script's texts are looked for. Main thread.
  * Facts: ECMA-48 (CSI: parameters, intermediates, a final byte from 40h to 7Eh); xterm's control sequences

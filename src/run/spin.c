@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * spin: a look at the vCPUs every few seconds. A kernel that has panicked, or firmware that waits for what
  * this machine does not have, keeps a core busy for ever and says nothing. Main thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * spin: notices a guest that keeps its processors busy and uses no device: it computes, or it will never do
  * anything again.

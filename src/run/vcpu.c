@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vcpu: the thread of a vCPU: run, handle the exit, again. A stop is a flag, immediate_exit and a signal: the
  * flag is seen between exits, immediate_exit closes the gap before KVM_RUN, the signal ends one under way.

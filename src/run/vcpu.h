@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vcpu: one thread that runs one vCPU, and what it makes of its exits.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * certificates: for the simulated processor, the certificates that AMD's key server has for a real one. Any
  * thread may call.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fault: calls that fail or are late, for tests and for people who want to see what a VMM does then. Any
  * thread may call; the faults change with sim_platform.lock held. A call that is to fail is not made. Calls

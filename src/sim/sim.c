@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sim: the host that is the software platform: which call goes to the kernel and which to an object of the
  * platform, and what the platform is made of. Any thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sim: the software platform's root: what its files share. It stands above all of its inner rooms.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * watch: what the guests did and what the secure processor knows of them, for whoever watches; and its
  * commands that fail, for tests. Any thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * abi: one program that drives KVM's ioctls through struct host and prints what comes of it. On the real
  * kernel and on the software platform the transcripts are to be equal (tests/abi/README.md).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * asm: the few instructions that the guests of these tests are made of, for 16-, 32- and 64-bit code.
  * Encodings from APM 3.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """usage: compare.py ABI kvm|sim      runs the program on that host and compares each chapter of what it prints with what a real KVM printed
        compare.py --write <OUTPUT   makes the files of the chapters in the output of a real KVM: tests/abi/transcripts
 Lines of tests/abi/differences say where the software platform differs, and why."""

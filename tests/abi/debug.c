@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * debug: guests under a debugger: single step, INT3, breakpoints, and the guest's own trap flag.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * dirty: which pages a guest wrote: by bitmap, cleared at once or by the VMM, and by ring.
  */

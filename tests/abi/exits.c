@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * exits: tiny guests whose ports and memory accesses come to the VMM, in 16-, 32- and 64-bit code.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * guest: a tiny guest: memory, code, tables, vCPUs, and the telling of its exits.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hypercalls: what KVM's paravirtual calls answer that ask for no exit: interrupts to several processors at
  * once, kicks of halted ones, yields, pairs of clocks. Law: the kernel's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * irqs: tiny guests that take interrupts: injected ones, by the PIC, IOAPIC, LAPIC timer, PIT, messages,
  * eventfds, and between two processors.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lapic: the local APIC as a guest and as the VMM have it: its page and its MSRs, which bits of its registers
  * are kept, its base, its state.

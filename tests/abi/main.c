@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * main: abi kvm|sim [CHAPTER]...: prints the transcript of one host. A watchdog ends a guest that hangs.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * missing: guest memory that the VMM protected, unmapped or cut off. KVM_RUN fails with EFAULT, nothing of
  * the instruction is done, and the guest goes on once the memory is back.

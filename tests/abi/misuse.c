@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * misuse: wrong arguments and their errno, call by call; the good ones between them.
  */

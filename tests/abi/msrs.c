@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * msrs: which MSRs a guest may access, and those that the VMM answers.
  */

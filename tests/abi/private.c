@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * private: memory calls and SEV calls on a host without SEV: what the kernel says when there is none.
  */

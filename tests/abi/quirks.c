@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * quirks: oddities of KVM that a VMM may switch off (KVM_CAP_DISABLE_QUIRKS2), and what then becomes of each;
  * the page of a LAPIC that is off is in lapic.c.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * registers: MSRs, one after the other: what a new vCPU has in them, which values the VMM may set, which the
  * guest; EFER in KVM_SET_SREGS; what KVM_GET_CPUID2 answers while registers change.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * runs: KVM_RUN itself: what it finishes and tells when it is to return at once, signals and their mask,
  * registers in struct kvm_run, hypercalls.

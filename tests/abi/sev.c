@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev: SEV, SEV-ES and SEV-SNP guests up to their first instruction: every command in order, out of order and
  * with wrong arguments. For hosts that have them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev: a VM with memory encryption, and its commands, for the chapters on hosts that have it.
  */

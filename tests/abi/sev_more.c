@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev_more: memory of SEV guests, mirrors and moves, SEV-SNP, /dev/sev. For hosts that have them.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev_send: what comes back of the commands that send a SEV guest: lengths, and what lies behind an answer.
  * For hosts that have SEV. The receiver is the platform itself.

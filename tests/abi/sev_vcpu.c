@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev_vcpu: what the VMM can read and write of a vCPU whose registers are the guest's, and what a VM's type
  * says of it. For hosts that have SEV.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * split: LAPICs in the kernel with PIC, IOAPIC and PIT in the VMM; and no controller in the kernel at all.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * state: the state of a vCPU and of a VM in all of KVM's structs: what a new one has, what is refused, what
  * comes back as it was set.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * traps: NMIs that come together, traps of SYSCALL and SYSRET, segments that a return makes null, breakpoints
  * of a debugger that stays where it is, exceptions that are delivered by way of a device, VMCALL.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """From start to `Shell>` of an OVMF image: the software platform against QEMU's TCG, in alternating runs.
 
 usage: boot.py VMM FIRMWARE [--qemu PATH] [--runs N]

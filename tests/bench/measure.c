@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * measure: what a launch digest costs, against plain hashing of the same bytes in the same process. The runs
  * alternate, the medians count. It judges nothing: docs/performance.md has the figures.

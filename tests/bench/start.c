@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * start: from exec to exit of a 64 KiB image that ends the guest from its reset vector: vmm against QEMU's
  * microvm on the same /dev/kvm, in alternating runs. Prints medians and ratios; judges nothing.

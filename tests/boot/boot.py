@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Boots Debian's OVMF images to the UEFI shell and ends them from there, under a real KVM or on the software platform.
 
 usage: boot.py VMM [--host HOST] [--case WORD] [--echo] [--no-skip]   runs the cases whose name has the word; TAP on standard output

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A program on a terminal of its own, read and typed at as a person would: a vmm whose guest is on the console."""
 import contextlib
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Boots the lab's own Linux kernel through OVMF: boot.kernel, ACPI tables, several processors, interrupts, power-off by S5.
 
 usage: linux.py VMM [--host sim] [--echo]   TAP on standard output

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What vmm says where KVM is missing, forbidden or something else. Moves /dev/kvm about, so it runs in the lab only.
 
 usage: refusals.py VMM; TAP on standard output

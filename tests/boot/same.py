@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """usage: same.py VMM: on the software platform two runs of one vCPU make the same kernel calls and exits, line by line: Debian 13's OVMF,
 from reset to the shell's prompt, plain and as a SEV guest. Where the runs are ended from outside, the longer trace may go on."""
 import os

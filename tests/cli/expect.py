@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """vmm run --expect: waits for the guest's output, types, minds the time, and says by its exit status what came of it."""
 import fcntl
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Guests without an operating system, as 64 KiB images, and vmm run over them."""
 import contextlib
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Guests at full speed: vmm stays small and answers, and SIGTERM ends it in time."""
 import os
 import subprocess

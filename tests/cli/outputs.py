@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Every output of every verb: what is neither a regular file nor a new name is written through or refused, never replaced
 or removed. Devices are copies in a folder of the test's own."""
 import contextlib

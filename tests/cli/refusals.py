@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What vmm refuses: one line on standard error that says what and what to do, and the documented exit status."""
 import json
 import os

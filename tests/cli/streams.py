@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A guest's console on every kind of standard input, output and error: nothing breaks, nothing hangs."""
 import fcntl
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """vmm run on a pseudo-terminal: raw while the guest runs, and as it was after every kind of end."""
 import array
 import contextlib

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cases: generates instruction forms. A form is written as the manuals write it: opcode bytes, then /r, /0 to
  * /7, +r, ib iw iz iv; a leading 66, f2 or f3 is a mandatory prefix. Knows encodings and undefined flags, and

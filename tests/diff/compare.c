@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * compare: what is equal of two results, and the list of what a vendor's processors do by their own
  * definition. A rule loosens one form, under one condition, in what it names, on such hosts alone.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpu_coverage: is every instruction that the software processor implements among the forms of cpu_diff? A
  * unit is an encoding: map, opcode, mandatory prefix, LOCK, /reg, register or memory. What no form can hold

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * diff: the same instruction bytes on the host's processor and on the software one. A case is a machine state
  * and code; both sides start from it, run to the INT3 behind the code or to a fault, and give back a result.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * forms: what the differential test executes, as the manuals write it, with the flags that the manuals leave
  * undefined.

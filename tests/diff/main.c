@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpu_diff: the differential test: batches of cases on both sides, by several threads. Prints the seed; exit
  * status 1 and a report of the first differences if there are any. --vendor: as if the host were of that one,

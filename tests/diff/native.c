@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * native: the host's side of the test: starts the process that runs cases (native_child.c) and hands them
  * over.

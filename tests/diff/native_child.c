@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * native_child: the process that runs cases on the host's processor. Each case ends with a signal (INT3's or
  * a fault's); the handler takes the state out of the signal frame and puts the next case's in. Built without

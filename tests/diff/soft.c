@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * soft: runs cases on the software processor: a guest with page tables that map the same addresses, user
  * segments as Linux has them, and an IDT whose 32 handlers are a HLT each: where it halts says which vector

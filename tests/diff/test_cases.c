@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Of what is generated: that locked accesses stay within a cache line where that is asked for. Where an
  * instruction wrote is seen in the data.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Of the rules by which a host's processor may differ from the software one: what is excused, and where.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * values: random numbers, and what is random in a case's registers: integers and floating-point values of
  * which many lie at the edges.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """docs/json.md against what vmm prints: every key of every document is in its table, with a value of the table's type, and every
 key of a table is printed. usage: documents.py VMM TREE; exit 77 is "skipped".
 """

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Runs the commands that README.md, docs/*.md and the manual pages show, as they are written, in a folder that looks like
 the tree after scripts/demo. What cannot run here stands in NOT_RUN with the reason. Exit 77: no firmware image.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz: what every target includes. An assertion here is about our own promises, never about the input.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_bus: a guest that makes any sequence of port accesses to a bus with all devices on it, while time
  * passes and the loop types, reads, presses the button and resets. It must get answers of the right size,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_bzimage: the header of a kernel file from hostile bytes: a Linux bzImage or an EFI program. What is
  * taken for the setup part lies in the file, has whole sectors, as many as the header says where that can be,

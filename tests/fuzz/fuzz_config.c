@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_config: a configuration and its --set words from hostile bytes: the text, a byte 0x1e, then at most
  * three words, each ending with NUL. What is accepted must be what jansson reads.

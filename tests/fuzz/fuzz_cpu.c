@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_cpu: random bytes as code with random state: the software processor must neither crash nor hang nor
  * touch host memory outside the guest's. Input: 64 bytes of state, then code.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_evidence: certificates from hostile bytes, held against the genuine report a: the first byte says what
  * the rest is given as.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_form: bytes that may be text, from hostile bytes. What is decoded must be what an encoder would have
  * written, and a structure must be taken only if its size is right.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_fw_cfg: any sequence of selections, reads and DMA descriptors over a real guest memory of 1 MiB.
  * Bytes, results and what is left in memory must be what a plain model says.

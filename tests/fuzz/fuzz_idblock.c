@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_idblock: an ID block file, and after its length (16 bits, little-endian) an ID authentication file,
  * from hostile bytes. What verifies must stop verifying when a byte of the block changes.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_ioctl: a random sequence of calls with random arguments on the software platform: VMs of all types,
  * vCPUs that run random code, event descriptors. Input: steps, each a kind and its bytes; what runs out is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_launch: a kernel and a firmware that answer whatever they like. A byte chooses the generation; then
  * for each of their commands a byte: 0 to 199 the right answer, else an errno and a firmware code from the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_ovmf: a firmware image from hostile bytes: its tables, and the launch plans made of them. Whatever the
  * image says, what a plan would write lies in the guest's memory, and no page of it is launched twice.

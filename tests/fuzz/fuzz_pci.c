@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_pci: any sequence of configuration accesses. What is read must be what a plain model of the mechanism
  * says: the same bytes in every lane and size, only writable bits changed, ones where nobody is.

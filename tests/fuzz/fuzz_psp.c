@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_psp: the secure processor under a hostile host: bytes are commands with their arguments, in any order.
  * After each command the books must be right: guests counted, no ASID with two keys; a CPUID page that was

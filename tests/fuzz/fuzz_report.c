@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_report: an attestation report, bare, in a response, in a raw quote or of Azure, from hostile bytes.
  * What is accepted must lie in the input as it is, and its names and levels must be known ones.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_script: the file of `vmm run --expect`, and what a guest writes while it is carried out, from hostile
  * bytes: the script ends at the first NUL, the rest is output. A file that is refused is named with a place;

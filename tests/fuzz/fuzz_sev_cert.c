@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_sev_cert: a SEV platform's certificates from hostile bytes: PDH, PEK, OCA, CEK, then ASK and ARK,
  * whose last bytes are also the report. No input that was not signed by AMD may pass, and a PDH that is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_volume: an image from hostile bytes: volumes, files, sections and what is compressed. Whatever the
  * image says, looking into it ends, and finds in its beginning nothing that the whole does not hold.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs a fuzz target over each file of a folder, in builds without libFuzzer. usage: replay FOLDER
  */

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """vmm check against the configurations beside this file.
 
 pass-<what>.json has no mistakes; fail-<reason>.json has exactly the lines of fail-<reason>.expected, and --json says the

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Starts what other people wrote, unmodified, on the software platform: BIOS and other firmware, boot loaders, EFI programs, unified
 kernel images. Each is taken to where it speaks to a person, and answered where it listens.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tests/guests makes itself: the least BIOS, an initial RAM disk with a shell, a unified kernel image."""
 import re
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a test in the lab may blame on the emulation, and how that is judged.
 
 The lab's processor is QEMU's emulation of AMD-V. It loses a nested guest now and then: the guest ends in a triple fault at a random

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What probe.py takes for a fault of the lab's emulation, and what not; vmm and QEMU are played by small scripts."""
 import contextlib
 import io

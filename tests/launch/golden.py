@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What vmm says about launches on the software platform, and the calls that they issue, against golden files.
 
 usage: golden.py VMM [--write]     --write makes the golden files anew: look at what git diff says of them

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """ID blocks of SEV-SNP guests on the software platform: the right one launches, every wrong one is foreseen."""
 import subprocess
 import unittest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A firmware image of 64 KiB with all that launches look for: SEV metadata, a reset block, a place for secrets."""
 import pathlib
 import struct

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A guest's owner and a host, each with vmm alone: session, measurement, secret, on the software platform; and nothing
 of the owner's keys or secrets in what the host's side says."""
 import base64

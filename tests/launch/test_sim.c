@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Launches on the software platform, whose secure processor measures by code of its own: its digest must be
  * the one that was told beforehand, and the guest must reach its first instruction. The image is Debian 13's

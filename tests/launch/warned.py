@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What vmm warns of with Debian's firmware images, the same in every verb. usage: warned.py VMM; exit 77: no images."""
 import json
 import pathlib

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The house rules that a machine can check. One function a rule; lint.py RULE ROOT [BUILD]; exit 77 is "skipped"."""
 import json
 import pathlib
@@ -189,6 +190,32 @@ def words(root):
             for pattern, why in WORDS:
                 if re.search(pattern, line):
                     yield path, number, why
+
+
+SPDX = 'SPDX-License-Identifier: Apache-2.0'
+
+
+def spdx(root):
+    """The first line of a source file names the licence; in a script the second, behind the interpreter. A finding opens with its surprise."""
+    listed = subprocess.run(['git', '-C', root, 'ls-files', '-co', '--exclude-standard'], capture_output=True, text=True)
+    if listed.returncode:
+        skip('not a git checkout')
+    for path in (root / name for name in listed.stdout.splitlines()):
+        if not path.is_file() or path.is_symlink() or path.is_relative_to(root / 'tests/fuzz/corpus'):
+            continue
+        head = path.read_bytes()[:2000].decode(errors='replace').splitlines() or ['']
+        script, comment = head[0].startswith('#!'), '/* ' + SPDX + ' */'
+        if path.suffix in ('.c', '.h', '.S'):
+            good, where = head[0] == comment, 1
+        elif path.parent.name == 'findings':
+            good, where = not script or '# ' + SPDX in head, 1
+        elif script or path.suffix in ('.py', '.sh') or path.name in ('meson.build', 'meson_options.txt'):
+            where = 2 if script else 1
+            good = head[where - 1:where] == ['# ' + SPDX]
+        else:
+            continue
+        if not good:
+            yield path, where, f'the line must be "{comment if path.suffix in (".c", ".h", ".S") else "# " + SPDX}"'
 
 
 def modules(root):

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What documents and comments refer to exists: files, folders, links, anchors, functions. Exit 77 is "skipped".
 
 usage: references.py ROOT | references.py test

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """golden.py VMM [--write]: vmm measure over the cases in tests/golden/measure. CASE.args holds the words after "vmm
 measure", one a line; CASE.expected the exit status and all that is printed. Images are made by ovmf.py."""
 import pathlib

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """idblock.py VMM DATA: ID blocks that vmm makes, taken apart here by SNP ABI 8.18 and verified by openssl; and what vmm
 says of blocks that do not fit. Exit 77: there is no openssl."""
 import base64

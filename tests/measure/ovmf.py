@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes firmware images with OVMF's tables, by the description in edk2, for tests of refusals."""
 import struct
 import uuid

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """table.py VMM TABLE [FIRMWARE]: every launch digest of an expected-digests.json (of this image), computed by an
 outside tool, must be what vmm measure prints; what the tool refuses must be refused with a remedy. Exit 77: no image here."""
 import hashlib

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Runs an image of firmware/probe/ and compares what it prints with tests/probe/expected/.
 
 usage: probe.py IMAGE NAME sim|kvm VMM     on the software platform, or on this machine's KVM

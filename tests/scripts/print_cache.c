@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Prints where C tests look for the cache, for tests/scripts/scripts.py.
  */

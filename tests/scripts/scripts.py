@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What the scripts say when something is missing, and what they count; apt and sudo are played by small scripts.
 
 usage: scripts.py PRINT_CACHE [TEST...]

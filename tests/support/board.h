@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * board: a board with a device of every kind, whatever a configuration would want. What looks at all devices
  * asks here, so that a new kind is among them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cache: where scripts/setup keeps firmware images. The rule is that of scripts/lib.sh, which
  * tests/scripts/scripts.py compares.

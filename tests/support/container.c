@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * usage: container ERRNO COMMAND [ARGUMENT...]
  * Runs a command as in a container: support/container.h. ERRNO is the number that io_uring is refused with.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * container: a seccomp filter that refuses what a container's runtime refuses, so that tests see it on any
  * machine. Facts: the default profile of Docker (moby/profiles, seccomp/default.json), which containerd's

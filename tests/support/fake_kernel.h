@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fake_kernel: a host that answers as a kernel with a secure processor would, from a few facts and without
  * any memory of what is right: it records what it is asked, and refuses what a test tells it to. Guests do

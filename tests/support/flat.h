@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * flat: tiny guests without an operating system, as 64 KiB images whose last 16 bytes are the reset vector.
  * Code is written as bytes of 16-bit real mode, a call per instruction group.

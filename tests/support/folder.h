@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * folder: small text files in a folder of a test's own, which stand for the kernel's.
  */

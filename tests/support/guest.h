@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * guest: runs a flat guest through the room `run` and catches what it writes. One guest at a time.
  */

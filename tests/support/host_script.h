@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host_script: a host for tests that answers from a script instead of a kernel, and counts what it was asked.
  */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where scripts/setup keeps firmware images and the lab. The rule is that of scripts/lib.sh, for tests that were not started by a
 script: tests/scripts/scripts.py compares the two."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A file that stands in for a firmware image of every kind of guest, and for a Linux kernel: what vmm looks for is there."""
 import pathlib
 import sys

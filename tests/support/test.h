@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test: what every unit test includes. cmocka needs its includes in this order.
  */

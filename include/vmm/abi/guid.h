@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * guid: GUIDs as they lie in memory. There are two orders of bytes, and each has a type of its own, so that
  * they cannot be mixed up. Layouts and numbers only; any room may include this.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * id_block: the ID block: the launch digest and policy that the guest owner signed. Little-endian. Layouts
  * and numbers only; any room may include this.

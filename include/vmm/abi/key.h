@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * key: keys and signatures as the firmware lays them out. Little-endian. Layouts and numbers only; any room
  * may include this.

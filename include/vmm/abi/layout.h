@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * layout: how layouts are declared: packed, with sizes and offsets that the compiler checks. Layouts and
  * numbers only; any room may include this.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ovmf: tables between OVMF and the VMM: those at the end of the image, and the kernel hashes. Little-
  * endian. Layouts and numbers only; any room may include this.

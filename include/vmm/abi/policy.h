@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * policy: guest policies, which the guest owner sets and the firmware enforces. Layouts and numbers only;
  * any room may include this.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * report: the attestation report of SEV-SNP, and the certificate table that hosts hand to guests beside it.
  * Little-endian. Layouts and numbers only; any room may include this.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev_cert: certificates of SEV and SEV-ES platforms, and AMD's own. Little-endian. Layouts and numbers
  * only; any room may include this.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev_launch: SEV and SEV-ES: what the guest owner sends to a launch and gets from it. Little-endian.
  * Layouts and numbers only; any room may include this.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * snp: SEV-SNP: types of launched pages, what the launch digest hashes, and the pages that the firmware
  * checks or fills. Little-endian. Layouts and numbers only; any room may include this.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vmsa: the VMSA: the saved state of a vCPU whose registers are encrypted. Little-endian. Layouts and
  * numbers only; any room may include this.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * key: ECDSA P-384 with SHA-384 in the secure processor's layout (SNP ABI, chapter 10).
  */

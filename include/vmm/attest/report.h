@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * report: the attestation reports of SEV-SNP guests, read and judged.
  */

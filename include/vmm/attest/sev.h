@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev: the certificates of SEV and SEV-ES platforms, and AMD's own, read and judged (SEV API, appendices B
  * and C).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bus: which device answers at a port or at a memory-mapped address.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fw_cfg: named items that the guest's firmware reads, ports 0x510-0x51b. QEMU, docs/specs/fw_cfg.rst.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pci: the functions on PCI bus 0, reached by configuration mechanism 1 (ports 0xcf8-0xcff). The i440fx host
  * bridge (8086:1237, 00:00.0) and the PIIX3 ISA bridge (8086:7000, 00:01.0) are there from the start.

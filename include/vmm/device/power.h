@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * power: the PIIX4's power management function (00:01.3) with its block of registers, and the ports by which
  * the guest resets the machine (0xcf9, 0x64, 0x92).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * serial: COM1, a 16550A and the guest's console. Bytes wait in bounded rings between the guest and the loop.
  */

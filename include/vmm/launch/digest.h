@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * digest: the launch digest, computed from a plan as the SEV firmware computes it.
  */

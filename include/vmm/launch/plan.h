@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plan: what the SEV firmware will measure, in its exact order. One code path makes the plan; `vmm measure`
  * hashes it and a launch issues it, so the guest that was measured beforehand is the guest that is launched.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * access: reading and writing guest memory from an instruction (mmu.c, device.c). The inline functions are
  * the fast path. seg is the segment of the address, which decides between #GP and #SS; everything here may

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * arch: bits and numbers of the architecture (APM 2, 3 to 8).
  */

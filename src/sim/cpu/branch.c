@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * branch: near jumps, calls and returns, LOOP. Far ones are in far.c.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bus: guest memory, and what the platform supplies to the processor.
  */

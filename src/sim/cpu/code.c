@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * code: the cache of decoded blocks. A block is a run of instructions up to a branch, at most BLOCK_MAX, in
  * one page; an instruction that crosses pages is a block of its own. Each vCPU has its own cache, so nothing

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * code: the cache of decoded blocks (code.c, which begins with a picture), and toil.
  */

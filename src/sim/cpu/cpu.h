@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpu: the software x86-64 processor of the software platform, as the rest of the platform sees it. It knows
  * guest memory, bytes on a bus and vectors; nothing of KVM's descriptors, devices or threads. One struct cpu

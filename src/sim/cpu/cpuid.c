@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpuid: the CPUID table of a vCPU, what of it the instruction set obeys, and what this processor can offer.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cr: the control registers: CR0, CR2, CR3, CR4, CR8, and entering and leaving long mode (APM
  * 2, 3.1, 14.6).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cr: control registers, MSRs and CPUID, as the processor's other files use them (cr.c, msr.c, cpuid.c).
  */

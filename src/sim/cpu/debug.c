@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * debug: debug registers, breakpoints, single step, and a debugger outside the guest that takes what they
  * find. While a breakpoint is armed each instruction runs alone and no page is accessed directly. The vCPU's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * debug: what debug.c tells and asks the rest of the processor: breakpoints, single steps, the debugger
  * outside the guest. The vCPU's thread. Law: APM 2, 13.1.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * decode: from bytes to a cpu_op, by the rows of the opcode maps (APM 3, 1 and appendix A). Pure: depends on
  * the bytes, the mode and the CPUID features alone.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * device: accesses of an instruction that a device answers, in memory or at a port. The vCPU's thread.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * exit: events that the processor is told of, and why cpu_run() returns.
  */

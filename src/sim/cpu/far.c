@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * far: control transfers that load CS: far JMP, CALL and RET with call gates, IRET (APM 2, 4.7; APM 3). All
  * that can fault comes before the first register changes.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * far: what far transfers, interrupts and task switches share: code segments and the stacks of inner levels.
  */

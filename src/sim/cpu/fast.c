@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fast: SYSCALL, SYSENTER and their returns (APM 2, 6.1; APM 3): no tables are read, no stack is written.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * flags: the arithmetic flags, kept as the last result and a word of carries, and computed when asked.
  * aux: bit 63 CF, bit 62 the carry into the sign (OF = 63 ^ 62), bit 3 AF, bits 0 and 1 turn SF and PF over

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fpu: who may use the FPU and SSE, and the instructions that save, restore and configure them (APM 5, 1; APM
  * 1, 6).

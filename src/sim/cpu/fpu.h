@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fpu: the state of x87, MMX and SSE, and the checks before their instructions (fpu.c, x87.c).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * int_alu: ADD to CMP, TEST, INC, DEC, NEG, NOT, XADD, CMPXCHG in all sizes and operand forms. What they
  * compute and which flags they set is in flags.h. eg: rm op= reg, ge: reg op= rm, ei: rm op= immediate, e: rm

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * int_bit: BT to BTC, BSF to POPCNT, BSWAP, MOVBE, CRC32, ADCX, ADOX, RDRAND.
  */

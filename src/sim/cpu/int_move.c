@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * int_move: MOV and its kin, XCHG, LEA, PUSH, POP, CMOVcc, SETcc, sign extension, the flag instructions.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * int_mul: MUL, IMUL, DIV, IDIV; and the decimal instructions of other than 64-bit mode.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * int_shift: ROL to SAR, SHLD, SHRD in all sizes. Flags that the manuals leave undefined are as current
  * processors compute them where that is known: OF of counts other than 1 as if for 1.

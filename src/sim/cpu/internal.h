@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * internal: what most files of the processor need. Each header says what it is about; the vCPU's thread calls
  * all of it.

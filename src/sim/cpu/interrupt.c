@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * interrupt: the one path by which interrupts and exceptions are delivered, in real, protected and long mode
  * (APM 2, 8), and the instructions that raise them. The place where #VC and event injection will come in.

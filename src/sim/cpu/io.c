@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * io: IN, OUT, INS, OUTS, and who may use which port (APM 2, 12.2.4; APM 3).
  */

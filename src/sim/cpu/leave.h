@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * leave: how an instruction is given up, or ends the run (run.c).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * memory: which map of guest memory the vCPU uses, from before it looks an address up until after, and what
  * the map has there. The vCPU's thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mmu: from a linear address of the guest to bytes, when the software TLB's fast path (access.h) cannot do
  * it. The vCPU's thread.

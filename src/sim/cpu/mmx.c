@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mmx: the MMX instructions (APM 5) that move and pick; those that compute are in sse_int.c with their twins
  * on XMM registers.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mmx: the MMX registers, which are the mantissas of the x87's (APM 5).
  */

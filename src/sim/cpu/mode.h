@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mode: the processor modes, and the features of CPUID that instructions depend on.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * msr: the model-specific registers that are the processor's own; TSC, APIC and KVM's are the platform's.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ops: the handlers of the instructions, and the macros that make them for each operand size.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ram: guest memory that is not there. A guard's thread comes back from a SIGSEGV or SIGBUS that an access to
  * guest memory caused; every other signal goes to whoever had it before. Any thread; guards belong to one.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ram: guest memory as the host sees it: of no alignment, and read and written by other processors and the
  * VMM meanwhile. Copies by way of libc have its frame on top in the thread sanitizer's reports, so

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rows: the array that the decoder looks in, made of the lists rows_int.h and rows_sse.h.
  */

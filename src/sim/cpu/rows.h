@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rows: how an opcode is decoded and by what it is executed. The rows are written in rows_int.h and
  * rows_sse.h, an instruction a line, with the operands in the manual's own letters (APM 3, appendix A); here

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rows_int: the rows of the general instructions: those of one byte and behind 0F and 0F 38 (APM 3, appendix
  * A). rows.h says what the letters mean. Included by ops.h for the handlers' declarations, and by rows.c for

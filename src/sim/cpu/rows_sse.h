@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rows_sse: the rows of the SSE and MMX instructions (APM 4 and 5; APM 3, appendix A). rows.h says what the
  * letters mean. With `mmx` the row is two: the same opcode without 66 is the instruction's twin on MMX

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * run: the dispatcher. It runs block after block, looks around between them, and takes an instruction back
  * that is given up. A translator to native code would take run_block()'s place. The vCPU's thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * segment: segment registers, their descriptors and limits, and the stack that SS makes (APM 2, 4).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * segment: the stack, segment registers and descriptors (segment.c), and events (interrupt.c).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sse: what the SSE files share: registers, operands, and exceptions of the host's arithmetic.
  */

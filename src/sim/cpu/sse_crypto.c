@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sse_crypto: AES, PCLMULQDQ and SHA, computed by the host's own instructions, and SSE4A (APM 4).
  */

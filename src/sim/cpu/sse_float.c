@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sse_float: the floating-point instructions of SSE to SSE4.1, computed by the host's own under the guest's
  * MXCSR (APM 4; APM 1, 4.8 for exceptions).

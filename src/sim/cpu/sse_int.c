@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sse_int: the integer instructions of MMX and of SSE2 to SSE4.2, computed by the host's own (APM 4, APM 5).
  * An instruction a line.

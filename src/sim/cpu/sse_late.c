@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sse_late: overflow and underflow of SSE arithmetic that are not masked. The host computes with both masked,
  * which tells too little: unmasked, an exact result that is too small is an underflow as well, and the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sse_move: the instructions of SSE to SSE4.1 that move, shuffle and pick without computing (APM 4).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sse_text: the string comparisons of SSE4.2 (APM 4, PCMPESTRI and its kin).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * state: life of a vCPU, and its registers as KVM's structs have them. Only outside cpu_run().
  */

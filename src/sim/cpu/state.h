@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * state: the architectural state of a processor, and what it keeps beside that.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * str: what string.c and io.c share: the counters and pointers of string instructions.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * string: MOVS, STOS, LODS, SCAS, CMPS and their repetition (APM 3). Long forward copies and fills run a page
  * at a time; what crosses pages, runs backwards or meets devices goes one by one.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * system: privileged and system instructions: tables, flags, HLT, MSRs, CPUID, time.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * task: hardware task switches, by far JMP and CALL, IRET with NT, and task gates (APM 2, 12.3). Not in long
  * mode. Up to commit() a fault belongs to the old task; behind it, to the new one.

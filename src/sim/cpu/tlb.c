@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tlb: the software TLB as a whole: what it forgets, and which part of it the privilege at hand uses. mmu.c
  * fills it. The vCPU's thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tlb: the software TLB (tlb.c; mmu.c fills it). mmu.c shows how an entry is used.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * types: short names of integers, what the compiler is told, and integers of other sizes.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * walk: the one page walker: linear to guest-physical, rights, accessed and dirty bits (APM 2, 5), and the
  * C-bit of memory encryption (APM 2, 15.34.5): tables and code are private whatever it says.

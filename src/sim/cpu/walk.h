@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * walk: addresses looked up: in the map of guest memory that is in use (memory.c), in page tables (walk.c).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * x87: the instructions D8 to DF, by opcode (APM 5). Values are computed by the host's x87 (x87_host.h).
  */

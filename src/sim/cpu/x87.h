@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * x87: the register stack, the status word and the exceptions of the x87, shared by its files (APM 5; APM 1,
  * 6).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * x87_host: the arithmetic of the x87, done by the host's x87 with the guest's precision and rounding, and
  * with all exceptions masked but overflow and underflow, of which the mask decides the result (APM 1, 6.8).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * x87_math: arithmetic, comparisons and functions of the x87 (APM 5).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * x87_memory: what the x87 loads, stores and converts, and its environment (APM 5; APM 1, 6.5).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ioapic: 24 pins to messages for local APICs. The caller holds the VM's interrupt lock. Law: 82093AA, with
  * KVM's reading of it: the polarity bit is not looked at, a line is active when it is 1.

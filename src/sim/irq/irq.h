@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * irq: the interrupt controllers of the software platform: local APICs, IOAPIC, the PIC pair, the PIT and the
  * routes from GSI numbers to them. One irq_chip per VM; its owner holds one lock around every call and

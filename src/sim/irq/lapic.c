@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lapic: a local APIC's priorities and what it accepts; delivery of a message to those it is for. The
  * caller holds the VM's interrupt lock. Law: APM 2, 16.6.

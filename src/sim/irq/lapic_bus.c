@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lapic_bus: a local APIC as software sees it: the xAPIC page, the x2APIC MSRs, the base MSR, and the state
  * as KVM_GET_LAPIC has it. The caller holds the VM's interrupt lock. Law: APM 2, 16.3 and 16.9; Linux,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lapic_timer: the timer of a local APIC: one-shot, periodic, TSC deadline; its bus runs at 1 GHz as KVM's,
  * so a tick is 1 ns times the divisor. The caller holds the VM's interrupt lock. Law: APM 2, 16.4.1.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pic: the two 8259A as a PC has them, with the edge/level registers of the PIIX. The caller holds the VM's
  * interrupt lock. Law: 8259A data sheet; PIIX3, 2.5.5 for 4D0 and 4D1.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pit: the 8254 with its three channels, channel 0 at GSI 0, and port 0x61, which gates channel 2. The caller
  * holds the VM's interrupt lock. Law: 8254 data sheet;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * routing: the interrupt controllers as a whole: from GSI numbers to pins and messages, timers, ports. The
  * caller holds the VM's interrupt lock. Law: api.rst, KVM_SET_GSI_ROUTING.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bus: what the processor finds beside memory inside the platform: the interrupt controllers, doorbells,
  * MSRs, the time-stamp counter. The running processor calls these functions on the vCPU's thread. They take

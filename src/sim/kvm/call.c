@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * call: from an ioctl's number to the function that answers it, with the caller's struct copied. Any thread.
  */

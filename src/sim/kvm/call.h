@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * call: the calls on a kind of descriptor as a table, which one function works through.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * caps: what KVM_CHECK_EXTENSION answers and what KVM_ENABLE_CAP switches on, as one table. Any thread may
  * call; a capability is switched on with kvm_vm.lock held. Law: api.rst, 4.4, 7 and 8. docs/architecture.md

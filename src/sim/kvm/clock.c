@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * clock: the guest's time. With SIM_CLOCK_HOST it is the host's CLOCK_MONOTONIC. With SIM_CLOCK_VIRTUAL it
  * does not depend on how fast this machine is, so that a slow machine does not make a guest's timeouts pass:

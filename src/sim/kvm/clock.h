@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * clock: the guest's time, and the calls about it (clock.c, time.c). clock.c explains how time passes.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * debug: debug registers, and the debugger outside the guest. Runs with kvm_vcpu.lock held. Law: api.rst,
  * KVM_GET_DEBUGREGS, KVM_SET_GUEST_DEBUG, KVM_EXIT_DEBUG.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * dirty: which pages the guests wrote. A slot has a bitmap, or each vCPU has a ring. A page is logged once;
  * when the VMM takes it out of the log, every processor looks at it again (kvm_vm_map_publish()). The calls

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * eventfd: interrupts from event descriptors, for which one thread per VM waits, and doorbells to them. The
  * platform keeps duplicates of the descriptors, so it does not matter if the VMM closes a number and opens

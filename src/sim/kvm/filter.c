@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * filter: which MSRs a guest may access, and which accesses the VMM answers. Any thread may call; the filter
  * changes with kvm_vm.irq_lock held. Law: api.rst, KVM_X86_SET_MSR_FILTER, KVM_CAP_X86_USER_SPACE_MSR.

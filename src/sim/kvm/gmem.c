@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gmem: guest_memfd, and which pages are private. The pages are memory of the platform, which costs nothing
  * until it is touched. Pages that the VMM may map are a file's as well. Any thread may call; slots and

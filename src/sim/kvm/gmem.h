@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gmem: guest_memfd, and which pages of a VM are private (gmem.c).
  */

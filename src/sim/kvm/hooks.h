@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hooks: what memory encryption does otherwise, as one table of functions, as the kernel's kvm_x86_ops. This
  * room knows no SEV: the table comes from a room above it, which knows this one. Most functions are called

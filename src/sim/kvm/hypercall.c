@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hypercall: what a guest asks of KVM by VMMCALL. Runs on the vCPU's thread. Every call is answered,
  * whatever the guest's CPUID says, because KVM_CAP_ENFORCE_PV_FEATURE_CPUID is not offered. Law: the

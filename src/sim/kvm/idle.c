@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * idle: vCPUs that do not run: what wakes them, INIT and SIPI, and the jump of virtual time when all are
  * halted (clock.c explains). All of it runs with kvm_vm.irq_lock held, except kvm_vcpu_block(), which runs

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * irq: the calls that make, read and drive the interrupt controllers. Any thread may call; the controllers
  * are used with kvm_vm.irq_lock held. Law: api.rst, KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_IRQ_LINE,

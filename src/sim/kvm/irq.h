@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * irq: the calls on the interrupt controllers, irqfds and doorbells (irq.c, eventfd.c).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lapic: a vCPU's local APIC as KVM's calls and MSR 1B have it: its state, its base, and what CPUID says
  * about it. The base exists without an in-kernel LAPIC, too. Law: api.rst, 4.57; Linux's

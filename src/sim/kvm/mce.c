@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mce: machine-check banks, which guests set up and in which a VMM may report errors. Runs on the vCPU's
  * thread, or with kvm_vcpu.lock held. Law: api.rst, KVM_X86_SETUP_MCE, KVM_X86_SET_MCE; APM 2, 9.3.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * memory: memory slots, which the processors get as one sorted map. Any thread may call; slots change with
  * kvm_vm.lock held. Law: api.rst, KVM_SET_USER_MEMORY_REGION, KVM_SET_USER_MEMORY_REGION2.

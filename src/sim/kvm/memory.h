@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * memory: slots of guest memory and the log of written pages (memory.c, dirty.c).
  */

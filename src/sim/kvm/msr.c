@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * msr: model-specific registers that are the platform's: time, the APIC, and those that KVM answers so that
  * operating systems start. Runs on the vCPU's thread, or with kvm_vcpu.lock held. Law: APM 2, appendix A;

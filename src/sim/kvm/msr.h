@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * msr: model-specific registers that are the platform's and not the processor's, and which of them a guest
  * may access (msr.c, mce.c, filter.c). by_host: the VMM accesses it, not the guest.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * platform: the simulated KVM as a whole: its VMs, its clock, and /dev/kvm (system.c).
  */

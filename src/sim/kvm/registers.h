@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * registers: a vCPU's registers, CPUID, events and run state as KVM's structs have them (vcpu.c, state.c,
  * xstate.c, debug.c, sync.c). The vCPU's thread, or kvm_vcpu.lock is held.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * run: KVM_RUN: from the VMM's struct kvm_run into the processor and back. Runs on the vCPU's thread with
  * kvm_vcpu.lock held. Law: api.rst, 4.10 and 5.

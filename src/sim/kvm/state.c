@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * state: the rest of a vCPU's state as KVM's structs have it: CPUID, MSRs, events, its run state. Runs with
  * kvm_vcpu.lock held. Law: api.rst, 4.18, 4.20, 4.31, 4.38.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * system: calls on /dev/kvm, and the platform as a whole. Any thread may call. Law: api.rst, 4.1 to 4.5 and
  * 4.46.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * time: the calls about the guest's time, and device attributes, of which the TSC's offset is one. Any
  * thread may call; what is a vCPU's changes with kvm_vcpu.lock held. Law: api.rst, KVM_GET_CLOCK,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vapic: KVM_SET_VAPIC_ADDR. A guest whose code was changed to read its task priority from memory shares
  * four bytes with its LAPIC: the task priority, and the highest vectors in service and requested. A change

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vcpu: a vCPU's life, and the calls on its descriptor that move registers. The calls run with kvm_vcpu.lock
  * held, which KVM_RUN holds, too. Law: api.rst, 4.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vcpu: a virtual processor: its life, how it runs, sleeps and is interrupted (vcpu.c, run.c, idle.c,
  * lapic.c, vapic.c, hypercall.c, bus.c). Its registers are in registers.h and msr.h.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vm: a VM's life, and the calls on its descriptor that are about the whole of it. Any thread may call. Law:
  * api.rst, 4.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vm: a virtual machine, and the calls about the whole of it (vm.c, caps.c). Order of locks: sev_guest.lock,
  * kvm_vcpu.lock, kvm_vm.lock, kvm_vm.irqfd_lock, kvm_vm.irq_lock, kvm_platform.lock, object_table.lock.

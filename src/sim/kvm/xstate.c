@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * xstate: the state for which KVM added structs later: XSAVE areas, XCR0, KVM_GET_SREGS2. Runs with
  * kvm_vcpu.lock held. Law: api.rst, 4.42 to 4.45, KVM_GET_SREGS2; APM 2, 11.5.2 (the layout of an XSAVE

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * copy: the caller's memory, which may be no memory at all: a wrong address is -EFAULT and no crash, because
  * the kernel copies. Any thread.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * object: the table of descriptors and objects, and who holds an object. Any thread; takes
  * object_table.lock and calls nobody with it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * object: the descriptors that the software platform hands out, and the objects behind them. A descriptor is
  * a real one of the kernel's (a memfd), so its number, mmap() and the limits are the kernel's; the table

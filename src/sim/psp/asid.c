@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * asid: records which guest's key each ASID has, and which ASIDs must be flushed before they get another key.
  * The caller holds the lock of the secure processor. SEV API, ACTIVATE to DF_FLUSH: an ASID is clean,

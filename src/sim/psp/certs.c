@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * certs: makes, signs and checks the certificates of SEV. Any thread. SEV API, appendix C.
  */

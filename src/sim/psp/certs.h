@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * certs: certificates of SEV's platform in AMD's binary format. Private to psp.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * der: writes ASN.1. The length of an element stands before its contents but is known only after them, so the
  * contents move up to make room for the length. Any thread. X.690.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * der: writes ASN.1 front to back in DER (X.690), which allows exactly one encoding of each value. Private to
  * psp.

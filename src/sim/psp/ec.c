@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ec: computes on P-384 with numbers and points, so that no result depends on a random number. The caller
  * holds the lock of the secure processor. FIPS 186-5 (ECDSA), RFC 6979 (its nonces), SEC 1 (Diffie-Hellman).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ec: P-384 as the secure processor uses it: keys from derived scalars, signatures that are the same for the
  * same input (RFC 6979), Diffie-Hellman. crypto_load() must have succeeded. Private to psp.

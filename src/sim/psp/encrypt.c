@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * encrypt: encrypts memory. Every block of 16 bytes is encrypted with the guest's key and a tweak, which is
  * the encrypted address of the block. This mode is XEX: XTS with a data unit of one block, so a block needs

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * export: gives out what AMD's key server would give for this processor: certificates up to the simulated
  * roots. Any thread may call; each function takes the lock of the secure processor.

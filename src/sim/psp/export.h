@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * export: gives certificates to callers outside the secure processor. Private to psp.
  */

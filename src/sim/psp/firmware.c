@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * firmware: creates and destroys the secure processor, frames each of its commands, and says in which states
  * each command is allowed. Any thread may call; one lock guards everything. SEV API, chapters 4 and 5; SNP

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * identity: makes OCA, PEK and PDH from the seed, signs and exports them, and replaces them with an owner's.
  * Static functions run with the lock of the secure processor held. SEV API, chapter 5 and appendix C. All

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * identity: the platform's own keys and certificates. Private to psp.
  */

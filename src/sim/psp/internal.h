@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * internal: what the files of the secure processor share. The lock of a struct psp is held around every
  * function that takes one, except psp_command_enter(), psp_command_enter_sev() and psp_command_enter_snp(),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * keys: derives every secret of the secure processor from the seed, so that a platform is the same at every
  * start: the chip's own key, the owner's keys, and what a real processor would draw at random. The caller

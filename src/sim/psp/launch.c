@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * launch: launches SEV and SEV-ES guests: hashes and encrypts their memory, measures them, and gives them
  * secrets. Any thread may call; commands run with the lock of the secure processor held. SEV API,

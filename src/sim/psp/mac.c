@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mac: computes HMACs, derives the keys of SEV's sessions, encrypts with AES in counter mode. Any thread. SEV
  * API, chapter 2 ("Keys"); FIPS 198-1; NIST SP 800-108.

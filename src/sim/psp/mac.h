@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mac: authentication, key derivation and encryption in transit. crypto_load() must have succeeded. Functions
  * return false if OpenSSL fails. Private to psp.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * platform: the commands of the host's owner that are not about keys: states, versions, TCBs. Any thread may
  * call; commands run with the lock of the secure processor held. SEV API, chapter 5; SNP ABI, SNP_INIT to

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * product: what only the secure processor knows of a product: its reports' form and the simulated roots'
  * primes. Any thread.

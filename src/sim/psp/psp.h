@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * psp: the secure processor of the software platform. It carries out the commands of AMD's firmware, with
  * real cryptography and keys that come from a seed. It knows nothing of KVM or of descriptors; sev/command.c

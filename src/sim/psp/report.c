@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * report: makes attestation reports; the PEK signs those of SEV, the VCEK or VLEK those of SNP. Any thread
  * may call; commands run with the lock of the secure processor held. SEV API, ATTESTATION; SNP ABI,

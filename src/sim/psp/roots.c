@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * roots: writes ARK and ASK in AMD's binary format, and signs with the ASK. Any thread. SEV API, appendix
  * B.1.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * roots: the certificates of the simulation's ARK and ASK. Private to psp.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rsa: makes root keys, whose primes a public rule determines, and signs with RSASSA-PSS. Any thread. RFC
  * 8017, chapters 5.2, 8.1 and 9.1. A search for primes takes seconds, so the table of products holds the step

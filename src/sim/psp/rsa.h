@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rsa: the keys of the simulation's authorities for a product: ARK (the root), ASK (signs VCEKs, and SEV's
  * CEK) and ASVK (signs VLEKs). These keys are not secret: everybody can compute them, as the names in the

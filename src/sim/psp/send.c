@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * send: sends SEV guests to another platform, and receives them. Any thread may call; commands run with the
  * lock of the secure processor held. SEV API, SEND_START to RECEIVE_FINISH, of which AMD published an

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev: makes and ends SEV and SEV-ES guests, and manages their ASIDs and memory. Any thread may call;
  * commands run with the lock of the secure processor held. SEV API, chapter 6 (ACTIVATE to DBG_ENCRYPT), of

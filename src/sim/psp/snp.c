@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * snp: manages the contexts and ASIDs of SNP guests, and begins their launch. Any thread may call; commands
  * run with the lock of the secure processor held. SNP ABI, SNP_GCTX_CREATE to SNP_LAUNCH_START.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * snp_cpuid: checks a guest's CPUID page against the processor's own CPUID: the page may hide features, but
  * not invent them. Any thread. SNP ABI, "CPUID Reporting"; AMD's Processor Programming References (the

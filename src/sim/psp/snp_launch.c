@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * snp_launch: measures, checks and fills pages, and finishes the launch. Any thread may call; commands run
  * with the lock of the secure processor held. SNP ABI, SNP_LAUNCH_UPDATE and SNP_LAUNCH_FINISH.

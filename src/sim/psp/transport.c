@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * transport: wraps keys for one platform in a session, and protects packets with those keys. The caller holds
  * the lock of the secure processor. SEV API, chapter 2 ("Keys"), LAUNCH_START, LAUNCH_SECRET, SEND_START to

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * transport: sessions and packets that travel between this platform and a guest's owner or another platform.
  * Private to psp.

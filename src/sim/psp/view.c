@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * view: shows observers of the platform, and its tests, the guests that are launched here. A real secure
  * processor does not show this. Any thread may call; each function takes the lock of the secure processor.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vlek: loads a VLEK, a key that belongs to a cloud provider instead of one chip and comes wrapped for the
  * chip; it also plays the key server of AMD that wraps the key. Any thread may call; commands run with the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * x509: makes the certificates of SNP as AMD's key server would give them, under roots whose names say that
  * they are simulated. Any thread. RFC 5280, RFC 4055 (RSASSA-PSS), RFC 5480; AMD 57230 (the extensions).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * asid: the pools of ASIDs, and who is charged for one. Any thread may call; the functions take
  * sev_platform.lock. Law: APM 2, 15.34.2; Linux's sev_asid_new().

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * asid: the pools of ASIDs, one for each kind of guest. Any thread; takes sev_platform.lock.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cgroup: the misc cgroup that the platform's guests are charged to, with the kernel's files in a folder.
  * The user writes misc.max; this file writes the others. Runs with sev_platform.lock held. Law:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cgroup: the misc cgroup that guests are charged to. Law: cgroup-v2.rst (misc). sev_platform.lock is held.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * command: KVM_MEMORY_ENCRYPT_OP: which commands a guest may get, the table of commands, and how a guest
  * gets its context. Any thread may call; a command runs with sev_guest.lock held, which stands for the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * command: the commands of KVM_MEMORY_ENCRYPT_OP, and what they share. sev_guest.lock is held throughout.
  */

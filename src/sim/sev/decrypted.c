@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * decrypted: guest memory as the guest sees it. For a guest of SEV or SEV-ES the VMM's mapping holds
  * ciphertext. The processors could decrypt at each access, but that would be slow. So a page that a

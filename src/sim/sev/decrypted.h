@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * decrypted: memory as a guest with memory encryption sees it (decrypted.c explains).
  */

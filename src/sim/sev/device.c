@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * device: /dev/sev: SEV_ISSUE_CMD with the platform's commands. Any thread may call; a command runs with
  * sev_platform.driver_lock held. Law: Documentation/virt/coco/sev-guest.rst, psp-sev.h; Linux's sev_ioctl()

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * driver: what the kernel's driver of the secure processor remembers and does by itself: it initialises the
  * firmware, and shuts down again what it initialised for one command alone. Runs with

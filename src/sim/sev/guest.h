@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * guest: what a VM and its vCPUs have beside those of KVM when their memory is encrypted (struct kvm_sev_info
  * of the kernel). Law: Documentation/virt/kvm/x86/amd-memory-encryption.rst.

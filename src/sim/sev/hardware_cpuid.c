@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hardware_cpuid: what CPUID says on the products with SEV-SNP. Their firmware judges a guest's CPUID page
  * by that, whatever the software processor can do. The file has the leaves for which psp/snp_cpuid.c has a

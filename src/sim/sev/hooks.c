@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hooks: which of SEV's functions stands for which of KVM's hooks.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * launch: the commands that launch a SEV or SEV-ES guest. Runs with sev_guest.lock held. Law:
  * amd-memory-encryption.rst, KVM_SEV_LAUNCH_START to KVM_SEV_GUEST_STATUS; Linux's arch/x86/kvm/svm/sev.c.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * memory: commands on the memory of a SEV or SEV-ES guest: registered regions, launch secrets, the
  * debugger's view. Guest memory is the VMM's own mapping, in ciphertext. Runs with sev_guest.lock held. Law:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * platform: what kind of processor with SEV the platform pretends to be, and what KVM tells of it: VM types,
  * CPUID, device attributes. Any thread may call. Law: APM 3, E.4.17 (CPUID 8000_001F); api.rst,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * platform: the secure processor as the kernel sees it: the product that the platform pretends to be, its
  * ASIDs and frames, and the kernel's driver of its firmware (platform.c, hardware_cpuid.c, driver.c). What

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * send: the commands that move a SEV guest to another machine, page by page. Runs with sev_guest.lock held.
  * Law: amd-memory-encryption.rst, KVM_SEV_SEND_START to KVM_SEV_RECEIVE_FINISH; Linux's

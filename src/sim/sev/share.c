@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * share: two VMs and one encryption context. A mirror shares the context of its owner; a move takes the
  * context over. Any thread may call; the functions take the locks of both VMs. Law: api.rst,

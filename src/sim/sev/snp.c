@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * snp: the commands that launch a SEV-SNP guest. Runs with sev_guest.lock held. Law:
  * amd-memory-encryption.rst, KVM_SEV_SNP_LAUNCH_START to FINISH; Linux's snp_launch_update() and

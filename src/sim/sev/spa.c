@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * spa: system physical addresses. Memory encryption ties ciphertext to the physical address of its frame
  * (APM 2, 15.34.1): the same bytes at another address are other ciphertext. The platform has no frames, only

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * spa: system physical addresses: which frames of the machine's memory hold the pages of a guest (spa.c
  * explains). Any thread; takes sev_platform.lock.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * state: what the VMM can still read and write of a vCPU whose registers are the guest's. Runs with
  * kvm_vcpu.lock held. Law: guest_state_protected, has_protected_state and fpstate_is_confidential() of

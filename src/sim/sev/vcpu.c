@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vcpu: what memory encryption makes otherwise in a vCPU: whether it may run, how it leaves when it touches
  * a page with the wrong C-bit, how its VMSA is made. Runs with kvm_vcpu.lock held. Law: api.rst, KVM_RUN,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vmsa: the VMSA that KVM makes of a vCPU's state before the firmware measures it. Runs with kvm_vcpu.lock
  * held. Law: APM 2, table B-4; Linux's svm_vcpu_reset(), svm_set_segment(), svm_set_cr0(), svm_set_cr4(),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vmsa: the save areas that hold a vCPU's registers (vmsa.c, vcpu.c).
  */

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Verbs run over tests/data, compared with what they printed when a person last looked.
 
 <name>.args holds the command line, a word a line; <name>.expected the exit status, standard output and standard error.

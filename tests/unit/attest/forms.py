@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Reports, certificates and ID blocks in the forms and from the places that people have them in, as the verbs take them.
 
 usage: forms.py VMM DATA

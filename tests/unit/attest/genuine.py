@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Genuine reports and certificates of many machines, which are not part of the tree: unpacks them for test_attest_pairs.
 
 usage: genuine.py PAIRS-PROGRAM ARCHIVE    (exit 77: the archive is not there)

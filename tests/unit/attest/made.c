@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * made: a self-made chain of the shape of AMD's, written with OpenSSL alone.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * made: a self-made chain of the shape of AMD's, and reports signed by it. Nothing of src/attest is used, so
  * that what both sides agree on is the specification.

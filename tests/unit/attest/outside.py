@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """vmm's attestation verbs against the openssl program and Python's hmac: what both find must agree.
 
 usage: outside.py VMM DATA    (exit 77: the openssl program is not installed)

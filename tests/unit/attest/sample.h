@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sample: the genuine evidence of tests/data/attestation, loaded. TEST_DATA is the folder tests/data.
  */

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Debian's snphost, by which hosts make the certificate table that guests hand on, against vmm.
 
 usage: snphost.py VMM DATA    (exit 77: snphost is not in the cache; scripts/setup --sid fetches it)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every byte tried: a bit flipped anywhere in a report or in a certificate, in DER or in PEM, must make
  * verification fail, be it with a failed check or with a refusal to read. docs/attestation.md says what is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * In which forms the genuine certificates of report a are taken, and in which not; and bytes that come as
  * text.

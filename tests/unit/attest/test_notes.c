@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is odd about a report, and what nobody asked about: notes, which fail nothing; and the options that
  * demand or accept it.

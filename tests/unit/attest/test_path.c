@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Chains that are signed as they must be, and that RFC 5280 or AMD's rules refuse all the same.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "sample.h"
 
 static void test_report_bare_and_in_a_response_read_the_same(void **state)

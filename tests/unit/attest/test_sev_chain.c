@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A platform's chain made with OpenSSL alone; no genuine one is in the tree.
  */

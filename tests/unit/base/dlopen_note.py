@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The ELF note by which packagers learn of the libraries that are loaded by name, against the names in the sources.
 
 usage: dlopen_note.py PROGRAM    UAPI group, "dlopen() Metadata for ELF Files"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "support/test.h"
 
 /* FIPS 180-4 examples, "abc". */

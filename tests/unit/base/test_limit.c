@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What errors that come of limits say, and that they say it whatever stands before. */
 #include <errno.h>
 #include <string.h>

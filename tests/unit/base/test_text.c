@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "support/test.h"
 
 static void test_hex_there_and_back(void **state)

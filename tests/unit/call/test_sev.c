@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The firmware's commands as the kernel gets them, and how its refusals read. */
 #include <sys/ioctl.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Expected values are from the tables of SEV API 55766 and SNP ABI 56860, written out here as numbers. */
 #include <inttypes.h>
 

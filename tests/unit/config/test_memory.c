@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every allocation fails once: nothing crashes, leaks or passes for good. The allocating functions are
  * wrapped by the linker (meson.build), jansson's by its own door.

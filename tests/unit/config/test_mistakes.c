@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "parse.h"
 
 static void test_mistakes_come_in_the_order_of_the_file(void **state)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "parse.h"
 
 static uint64_t memory(const char *set)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fw_cfg_items: a machine with a few items and 2 MiB of RAM, as the tests of fw_cfg share it.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * guest: what the device tests share: port accesses by their usual names, a clock and interrupt lines that a
  * test can look at, and guests that try everything.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * serial_port: COM1 on a bus, as the tests of the serial port share it.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "guest.h"
 
 /* A device that remembers its last access and reads as its offset repeated. */

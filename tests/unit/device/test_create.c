@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Making a board with every device while memory ends or a port is taken: the result is an error, and nothing
  * is leaked (the sanitizers look). The linker wraps the allocating functions (meson.build).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "serial_port.h"
 
 /* A patient guest loses nothing, however slow the reader. */

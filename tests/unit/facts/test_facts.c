@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is known of a host, and what is not: from calls, from the misc controller's files, from neither. */
 #include <sched.h>
 #include <sys/resource.h>

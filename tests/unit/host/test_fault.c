@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include <linux/kvm.h>
 
 #include "../../../src/host/fault.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * json: the values of documents, and what becomes of a document when a part of it cannot be made.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bench: launches a small guest on the fake kernel: an image with all that a launch looks for, 4 MiB of
  * memory. One at a time.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * image: makes firmware images for tests, byte by byte, without the layouts of abi.h.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * reasons: rows that provoke why a launch is refused, by a fact of the host or by a call that fails, and what
  * a row's error must say: cause and remedy in one sentence.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Failures by force: every firmware command with every code, every host call with an errno. */
 #include "../../../src/host/fault.h"
 #include "bench.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The CPUID page as the firmware gets it, and what becomes of its answer. */
 #include "support/test.h"
 

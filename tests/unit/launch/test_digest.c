@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Expected values: a Python program over hashlib that follows the text of SNP ABI 8.17.2 and SEV API 6.2. */
 #include "support/test.h"
 

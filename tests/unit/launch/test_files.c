@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Each file is read once: what is measured is what the guest gets. */
 #include "bench.h"
 #include "support/folder.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Expected values: the tables that virtee/sev-snp-measure 0.0.13 builds from the same inputs. */
 #include "../../../src/launch/plan.h"
 #include "support/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is warned of: images that start nothing or protect nothing, kernels that nobody measures, little
  * memory. */
 #include "bench.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a launch asks of the kernel, in which order, and what it makes of the answers. */
 #include <sys/stat.h>
 #include <time.h>

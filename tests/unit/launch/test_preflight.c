@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is known to refuse a launch before anything irreversible happens: a row a check, and more. */
 #include "reasons.h"
 

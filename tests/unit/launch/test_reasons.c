@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Why a step of a launch was refused, in one sentence: what failed with errno and firmware code, the likely
  * cause, the remedy. Each row makes a call fail; the first two parts are the call's own.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* KVM_SEV_SNP_LAUNCH_UPDATE: what becomes of an answer that is neither a success nor a refusal. */
 #include "bench.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Expected values: the save areas that virtee/sev-snp-measure 0.0.13 builds (its --dump-vmsa), by SHA-256. */
 #include "../../../src/launch/plan.h"
 #include "support/test.h"

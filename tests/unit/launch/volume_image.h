@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * volume_image: makes images as EDK II's build does, byte by byte: a volume with one file, which holds
  * volumes with their files, compressed.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where io_uring is refused the loop takes poll(2). Each case is a child of its own: a filter stays for good.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * acpi_firmware: what firmware does with the files of fw_cfg, for tests: runs the script of etc/table-loader
  * on copies of the files and finds the tables as an operating system would. Shares no code with the builder.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * acpi_write DIRECTORY VCPUS: writes the tables of a board with every device as firmware leaves them in
  * memory, one file each, for test_acpi_tools.py.

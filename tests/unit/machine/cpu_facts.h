@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Facts from outside about CPUs, for tests. Feature words: QEMU 10.0.2, asked by QMP for the properties
  * "feature-words" and "filtered-features" of `-accel tcg -cpu MODEL,+vme,-monitor,-svm` (KVM's defaults for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * smbios_write FILE MEMORY-MIB: writes the SMBIOS tables as `dmidecode --from-dump` reads them, for
  * test_smbios_tools.py: the entry point, with the place of the tables filled in as firmware does, then those.

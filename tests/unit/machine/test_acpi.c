@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ACPI files after a firmware of our own has run the script (acpi_firmware.h). What iasl and an AML
  * interpreter make of them is test_acpi_tools.py's business.

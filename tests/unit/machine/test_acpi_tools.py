@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The ACPI tables as ACPICA reads them: iasl disassembles each without a complaint and compiles what it read without
 an error or warning; acpiexec loads the DSDT and evaluates it. Argument: the program acpi_write."""
 import pathlib

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The CPU models against facts from outside (cpu_facts.h), seen through the public functions only.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The policy for guest CPUID: what is dropped, what is kept, what each vCPU sees of the others.
  */

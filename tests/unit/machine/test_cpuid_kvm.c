@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every model on the KVM of the machine that runs the test: KVM takes the tables, and no feature bit is in
  * them that it did not offer. Prints what each model loses here. Skipped without /dev/kvm.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the setup part of a kernel file ends, what is taken for one, and where its initrd goes: files made
  * here by boot.rst and by the PE format.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The SMBIOS tables as dmidecode reads them, without a complaint. Argument: the program smbios_write."""
 import pathlib
 import re

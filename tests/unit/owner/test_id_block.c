@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* TEST_DATA/attestation/id-auth-example.bin and the digests of its keys come from virtee/sev's own tests. */
 #include <unistd.h>
 

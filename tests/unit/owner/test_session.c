@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The vectors are of other people's making; the platform's half is written here with OpenSSL alone.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a core dump would hold: after keys and secrets were used, this process's writable memory is searched
  * for them. The searched bytes are kept turned around, so that the search does not find itself.

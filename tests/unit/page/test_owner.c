@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Private pages are out of the door's reach, shared ones are not, and the unused backing goes back. */
 #include "support/fake_kernel.h"
 #include "support/test.h"

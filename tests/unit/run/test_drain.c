@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A drain whose reader has gone, and one whose writes cannot be started: on a loop that refuses them. */
 #include <errno.h>
 #include <stdio.h>

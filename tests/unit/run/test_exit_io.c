@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Port and memory accesses, given by hand as the kernel would, and as it never should. */
 #include "../../../src/run/vcpu.h"
 #include "unit/launch/bench.h"

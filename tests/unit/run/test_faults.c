@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every call that a flat guest's life makes fails in turn. Leaks are the sanitizer's to find, descriptors
  * ours.

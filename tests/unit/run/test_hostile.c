@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Guests that do what no guest should. vmm must answer, go on, and see them power off or crash.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "../../../src/run/life.h"
 #include "support/test.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Exits that only confidential guests cause, given by hand; and the registers that nobody may read. */
 #include "../../../src/run/vcpu.h"
 #include "unit/launch/bench.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* When a guest is said to spin: figures of each look, given by hand. No guest and no clock. */
 #include "../../../src/run/spin.h"
 #include "support/test.h"

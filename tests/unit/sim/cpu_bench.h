@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpu_bench: a guest of 1 MiB for the tests of the software processor: real mode code at 0x1000, or long mode
  * with the tables below; what it does on its bus is kept.

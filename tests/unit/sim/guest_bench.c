@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* guest_bench: what guest.c of tests/abi needs of its program, and a platform. */
 #include <errno.h>
 #include <fcntl.h>

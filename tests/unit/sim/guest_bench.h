@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * guest_bench: the guests of tests/abi in tests that say by assertions what they saw: a platform for each
  * test, as *state, a struct abi.

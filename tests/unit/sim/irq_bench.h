@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * irq_bench: an irq_chip with four local APICs on the bench: what it tells its owner is counted, registers
  * are set as software does.

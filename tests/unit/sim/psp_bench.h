@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * psp_bench: what the tests of the secure processor share: a processor and guests of each kind.
  */

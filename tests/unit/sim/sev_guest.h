@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sev_guest: a tiny guest with memory encryption on the software platform, for the tests of its kernel's
  * half: 64 KiB of memory at 0, one vCPU that starts in real mode at GUEST_CODE.

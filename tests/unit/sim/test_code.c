@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The software processor's cache of decoded code, while that code is written. */
 #include <pthread.h>
 #include <sched.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The software processor's exits, interrupts and memory, by tiny guests. Instructions are judged in
  * tests/diff. */
 #include <pthread.h>

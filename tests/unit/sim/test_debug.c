@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * debug registers of the software processor: breakpoints of every kind, the trap flag, general detection, and
  * a debugger outside the guest. What the guest sees is in DR6 and on the stack of its #DB handler.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the software platform promises about descriptors: what closes when, and which are not its own. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The error numbers of calls that fail for want of something of this process. */
 #include <errno.h>
 #include <sys/eventfd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Calls on the software platform that fail or are late because somebody asked for it. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Overflow and underflow that are not masked: what is stored, what stays, which exception comes when. */
 #include "cpu_bench.h"
 

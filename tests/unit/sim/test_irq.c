@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Local APICs, IOAPIC, PIC and routes, driven as software and lines drive them. */
 #include <errno.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a transcript that a real KVM shares cannot show of the software platform: a ring that is about to
  * overflow, entries of the VMM's making, filters at the edges of their ranges, machine checks.

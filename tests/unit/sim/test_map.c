@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Maps of guest memory: none is freed while a vCPU may use it. The allocator of this test gives the address
  * of the map that was freed last to the next one, so that a map that is told by its address passes for

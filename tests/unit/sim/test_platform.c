@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The software platform's own promises: its time, sleep, kicks and memory. Through struct host. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The CPUID page of SNP guests against the processor's CPUID: what each rule refuses, and the corrected
  * table.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The launch of SEV and SEV-ES guests. The guest's owner is src/attest, which shares nothing with the
  * processor.

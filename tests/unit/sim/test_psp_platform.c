@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The platform around the guests: ASIDs, limits, owners, TCBs, the provider's key, failures on request.
  */

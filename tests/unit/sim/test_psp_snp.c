@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The launch of SNP guests. ID blocks are made by src/launch, reports judged by src/attest, which share
  * nothing with the processor.

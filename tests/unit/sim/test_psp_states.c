@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every command in every state: SEV API, chapters 5 and 6, and SNP ABI, chapter 8, say which are allowed. The
  * tables here are written from there, not from the processor's.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * No key outlives what it was for: every block that the processor frees is searched for keys that the test
  * knows, and the processor itself after a guest's end. Linked with --wrap=free.

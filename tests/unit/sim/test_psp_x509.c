@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SNP's certificates and the keys of the simulation's authorities, judged by libcrypto's verifier. What they
  * must say was read from genuine certificates.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Guest memory that comes and goes under running vCPUs, and signals that have nothing to do with it. */
 #include <errno.h>
 #include <pthread.h>

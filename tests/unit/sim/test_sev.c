@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* SEV and SEV-ES guests on the software platform: from the context to the first instruction. */
 #include "sev_guest.h"
 #include "vmm/abi/vmsa.h"

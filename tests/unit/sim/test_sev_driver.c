@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the kernel's driver of the secure processor does by itself: it goes by what it remembers of the
  * platform, and undoes what it did for one command. Here and not in tests/abi, since a factory reset takes a

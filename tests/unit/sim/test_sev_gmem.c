@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* guest_memfds that the VMM maps: its memory and the guest's, and what of them is neither's to touch. */
 #include <linux/falloc.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the software platform offers as a host with SEV: products, ASIDs, the misc cgroup, /dev/sev; mirrors
  * and moves. */
 #include <sys/stat.h>

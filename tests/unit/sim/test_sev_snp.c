@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* SEV-SNP guests on the software platform: private memory, what it costs, and views that disagree. */
 #include <linux/falloc.h>
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* System physical addresses of the software platform, as ciphertext tells them: what a page's is, and how
  * long. */
 #include "sev_guest.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Threads of one VMM that disturb each other's calls on guests with memory encryption: no crash, no hang. */
 #include <linux/falloc.h>
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The timers of the local APIC and the PIT, against the clock that the tests turn. */
 #include "irq_bench.h"
 

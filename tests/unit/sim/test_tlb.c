@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* INVLPG: which translations of the software processor it drops, and which it keeps. */
 #include "cpu_bench.h"
 

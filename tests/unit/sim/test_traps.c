@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The software processor's refusals and exits that no real KVM in the lab can judge: its emulation differs.
  */
 #include "cpu_bench.h"
