@@ -14,7 +14,7 @@
 
 #include "vmm/base.h"
 
-/* Bytes that are somebody else's, with the name to use in messages (a path). size 0: not given. */
+/* Borrowed bytes, with the name that messages use for them (a path). size 0: not given. */
 struct attest_blob {
 	const void *data;
 	size_t size;
@@ -22,21 +22,21 @@ struct attest_blob {
 };
 
 #define ATTEST_FILE_MAX_BYTES \
-	KIB(128) /* of every file here; a certificate table has some KiB, as text twice that */
+	KIB(128) /* the limit of every file here; a certificate table has a few KiB, as text twice that */
 
-/* ---- bytes that come as text ---- */
+/* ---- bytes that are written as text ---- */
 
 enum attest_form { ATTEST_FORM_BYTES, ATTEST_FORM_HEX, ATTEST_FORM_BASE64 };
 
 /*
- * Decodes text that is hexadecimal (xxd -p) or Base64 (base64, openssl base64, sevctl, libvirt) alone, in
- * lines of any length. ret_data holds size bytes. Returns which it was; BYTES, and *ret_size untouched, if it
- * is anything else: binary, PEM, JSON.
+ * Decodes text that holds only hexadecimal (xxd -p) or Base64 (base64, openssl base64, sevctl, libvirt), in
+ * lines of any length. ret_data has room for size bytes. Returns the form that it found. For anything else,
+ * such as binary, PEM or JSON, it returns BYTES and does not touch *ret_size.
  */
 enum attest_form attest_form_decode(const void *data, size_t size, uint8_t *ret_data, size_t *ret_size);
 /*
- * A structure of this size as it is, in Base64 or in hexadecimal. ERR_USAGE goes on after the name of what
- * holds it: "has 95 bytes in Base64: ...".
+ * Reads a structure of this size that is given as it is, in Base64 or in hexadecimal. The text of ERR_USAGE
+ * follows the name of the file: "has 95 bytes in Base64: ...".
  */
 int attest_form_struct(
         const void *data, size_t data_size, void *ret_struct, size_t size, struct err *err) MUST_CHECK;
@@ -48,13 +48,13 @@ int attest_form_struct(
 enum attest_result {
 	ATTEST_PASSED,
 	ATTEST_FAILED,
-	ATTEST_NOTE /* worth knowing, judges nothing */
+	ATTEST_NOTE /* worth knowing, but does not change the verdict */
 };
 
 struct attest_check {
-	const char *name; /* of static storage: "signature" */
+	const char *name; /* has static storage: "signature" */
 	enum attest_result result;
-	char text[300]; /* what was compared with what; why it failed */
+	char text[300]; /* what was compared with what, or why the check failed */
 };
 
 #define ATTEST_CHECKS_MAX 48
@@ -62,8 +62,8 @@ struct attest_check {
 struct attest_verdict {
 	struct attest_check checks[ATTEST_CHECKS_MAX];
 	size_t count;
-	bool passed;    /* at least one check was made, and none failed */
-	bool simulated; /* the root is one of the software platform: nothing protects that guest */
+	bool passed;    /* at least one check was made and none failed */
+	bool simulated; /* the root is the software platform's: nothing protects the guest */
 };
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bytes: what several files here do to byte strings. Private to attest.
+ * bytes: operations on byte strings that several files of this room use. Private to attest.
  */
 #ifndef VMM_ATTEST_BYTES_H
 #define VMM_ATTEST_BYTES_H
@@ -19,7 +19,7 @@ static inline bool bytes_are_zero(const void *data, size_t size)
 	return any == 0;
 }
 
-/* From little-endian to big-endian and back; dst and src do not overlap. */
+/* Copies bytes in reverse order: from little-endian to big-endian, or back. dst and src must not overlap. */
 static inline void bytes_reverse(uint8_t *dst, const uint8_t *src, size_t size)
 {
 	for (size_t i = 0; i < size; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cert: X.509 certificates read strictly. Any thread. RFC 5280; X.690 (DER).
+ * cert: reads X.509 certificates strictly. Any thread. RFC 5280; X.690 (DER).
  */
 #include <ctype.h>
 #include <string.h>
@@ -18,7 +18,7 @@ void attest_cert_finish(struct attest_cert *cert)
 	*cert = (struct attest_cert){0};
 }
 
-/* A certificate's text goes to terminals: what cannot be printed becomes '?'. */
+/* A certificate's text is shown on terminals, so each character that cannot be printed becomes '?'. */
 static void common_name(X509 *x509, char *cn, size_t size)
 {
 	int length = X509_NAME_get_text_by_NID(X509_get_subject_name(x509), NID_commonName, cn, (int)size);
@@ -32,7 +32,10 @@ static void common_name(X509 *x509, char *cn, size_t size)
 	}
 }
 
-/* Would OpenSSL write these bytes, and no more? The certificate's signature covers only their middle. */
+/*
+ * Would OpenSSL encode the certificate as exactly these bytes? The signature covers only a part of them, so
+ * the rest could otherwise be changed unnoticed.
+ */
 static bool is_canonical(X509 *x509, const uint8_t *der, size_t size)
 {
 	uint8_t *again = NULL;
@@ -49,8 +52,10 @@ static int from_der(const struct attest_blob *blob, const uint8_t *der, size_t s
 	const uint8_t *at = der;
 	struct attest_cert cert = {.x509 = d2i_X509(NULL, &at, (long)size), .file = blob->name};
 
-	/* Our own message says what was wrong, so the library's queue of errors is emptied; it would only
-	 * grow. */
+	/*
+	 * Our own message says what was wrong, so the library's queue of errors is emptied; it would only
+	 * grow.
+	 */
 	ERR_clear_error();
 	if (cert.x509 && is_canonical(cert.x509, der, size))
 		cert.key = X509_get0_pubkey(cert.x509);
@@ -66,8 +71,10 @@ static int from_der(const struct attest_blob *blob, const uint8_t *der, size_t s
 	return 0;
 }
 
-/* A certificate that was given twice is kept once, as when a chain contains its root and the root is given,
- * too. */
+/*
+ * A certificate that was given twice is kept once, as when a chain contains its root and the root is given,
+ * too.
+ */
 static int add(struct attest_certs *certs, struct attest_cert *cert, struct err *err)
 {
 	for (size_t i = 0; i < certs->count; i++) {
@@ -84,8 +91,10 @@ static int add(struct attest_certs *certs, struct attest_cert *cert, struct err 
 	return 0;
 }
 
-/* The size of the DER element at der, which must be a SEQUENCE. A size beyond the data: it is not a
- * certificate. */
+/*
+ * The size of the DER element at der, which must be a SEQUENCE. A size beyond the data: it is not a
+ * certificate.
+ */
 static size_t der_size(const uint8_t *der, size_t size)
 {
 	size_t length = size >= 4 ? (size_t)der[2] << 8 | der[3] : 0;
@@ -135,7 +144,7 @@ static int add_pem(struct attest_certs *certs, const struct attest_blob *blob, s
 	for (int n = 1; (size = attest_pem_next(&text, &left, der)) != 0; n++) {
 		if (size < 0)
 			return err_set(err, ERR_USAGE,
-			        "certificate %d is not whole: there is something other than Base64 between "
+			        "certificate %d is incomplete: there is something other than Base64 between "
 			        "its BEGIN and its END, or there is no END",
 			        n);
 		if (from_der(blob, der, (size_t)size, &cert, err) < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cert: X.509 certificates read from files. DER must be what OpenSSL would write, so that no byte of it can
- * change unnoticed; of PEM what stands around the certificates is not looked at. Private to attest.
+ * cert: reads X.509 certificates from files. DER must be what OpenSSL would write, so that no byte of it can
+ * change unnoticed. In PEM, the text around the certificates is ignored. Private to attest.
  */
 #ifndef VMM_ATTEST_CERT_H
 #define VMM_ATTEST_CERT_H
@@ -22,7 +22,7 @@ void attest_cert_finish(struct attest_cert *cert); /* a zeroed one is allowed */
 
 #define ATTEST_CERTS_MAX 8
 
-/* Certificates of one or several files, each once. Zeroed: none. */
+/* The certificates of one or several files, each certificate once. A zeroed struct holds none. */
 struct attest_certs {
 	struct attest_cert list[ATTEST_CERTS_MAX];
 	size_t count;
@@ -37,16 +37,17 @@ void attest_certs_finish(struct attest_certs *certs);
 
 bool attest_pem_is_in(const void *text, size_t size);
 /*
- * The next certificate of a text, to DER; ret_der holds *size bytes. Returns the bytes of DER and moves *text
- * and *size behind it; 0: there is no more; -1: it is not whole.
+ * Decodes the next certificate of a text to DER; ret_der has room for *size bytes. Returns the number of
+ * bytes of DER, and moves *text and *size past the certificate. Returns 0 if there are no more certificates,
+ * -1 if the next one is incomplete or malformed.
  */
 int attest_pem_next(const char **text, size_t *size, uint8_t *ret_der);
 
-/* ---- what AMD puts into certificates of chip keys (AMD 57230, "VCEK and VLEK certificates") ---- */
+/* ---- the contents of AMD's certificates of chip keys (AMD 57230, "VCEK and VLEK certificates") ---- */
 
 struct attest_cert_chip {
 	enum product_id product;
-	char product_name[32];     /* as the certificate has it: "Milan-B0" */
+	char product_name[32];     /* as in the certificate: "Milan-B0" */
 	bool is_vlek;              /* a cloud provider's key, else one chip's */
 	char csp_id[64];           /* VLEK only */
 	uint8_t hwid[64];          /* VCEK only */
@@ -54,14 +55,14 @@ struct attest_cert_chip {
 	int tcb[ATTEST_TCB_PARTS]; /* -1: this product has no such part */
 };
 
-/* Has it what only VCEKs and VLEKs have? */
+/* Does the certificate have the extensions that only VCEKs and VLEKs have? */
 bool attest_cert_is_chip(const struct attest_cert *cert);
 int attest_cert_chip_read(
         const struct attest_cert *cert, struct attest_cert_chip *ret_chip, struct err *err) MUST_CHECK;
 
-/* AMD's roots by fingerprint. UNKNOWN: not AMD's. */
+/* Finds the product of one of AMD's root keys by its fingerprint. UNKNOWN: the key is not AMD's. */
 enum product_id attest_anchor_find(EVP_PKEY *key);
-/* Is it a root of the software platform? No signature by it proves anything. */
+/* Is this a root key of the software platform? Signatures by such a key prove nothing. */
 bool attest_anchor_is_simulated(EVP_PKEY *key);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chain: VCEK or VLEK, signed by ASK or ASVK, signed by ARK, which must be AMD's. Any thread.
- * AMD 57230: RSA-4096 keys sign with PSS and SHA-384, chip keys are P-384. What RFC 5280 demands besides is
- * OpenSSL's to judge (path.c).
+ * chain: checks that AMD's ARK signed the ASK or ASVK, and that this key signed the VCEK or VLEK. Any thread.
+ * AMD 57230: RSA-4096 keys sign with PSS and SHA-384, chip keys are on P-384. OpenSSL judges the other rules
+ * of RFC 5280 (path.c).
  */
 #include <string.h>
 
@@ -22,7 +22,7 @@ void attest_chain_finish(struct attest_chain *chain)
 	attest_cert_finish(&chain->root);
 }
 
-/* X509_check_ca() looks at the basic constraints and, if there is one, at the key usage. */
+/* X509_check_ca() checks the basic constraints and, if the certificate has one, the key usage. */
 static bool is_rsa_ca(const struct attest_cert *cert)
 {
 	return EVP_PKEY_is_a(cert->key, "RSA") == 1 && EVP_PKEY_get_bits(cert->key) == RSA_BITS &&
@@ -38,7 +38,7 @@ static bool is_p384(const struct attest_cert *cert)
 	       (strcmp(group, "secp384r1") == 0 || strcmp(group, "P-384") == 0);
 }
 
-/* OpenSSL's flag for TLS says that MGF1 has the same digest and that the salt is as long as it. */
+/* OpenSSL sets its flag for TLS if MGF1 uses the same digest and the salt is as long as the digest. */
 static bool is_pss_sha384(X509 *x509)
 {
 	int md = NID_undef, key = NID_undef;
@@ -48,7 +48,10 @@ static bool is_pss_sha384(X509 *x509)
 	       X509_get_signature_nid(x509) == NID_rsassaPss && (flags & X509_SIG_INFO_TLS);
 }
 
-/* NULL if the parent signed the child, otherwise why not. Keys first: they bound the work. */
+/*
+ * Returns NULL if the parent signed the child, otherwise the reason. The keys are checked first, because
+ * their size bounds the work.
+ */
 static const char *link_fault(const struct attest_cert *child, const struct attest_cert *parent)
 {
 	if (!is_rsa_ca(parent))
@@ -74,7 +77,7 @@ static const char *leaf_fault(const struct attest_chain *chain)
 		return "it has no P-384 key";
 	if (X509_check_ca(chain->leaf.x509) != 0)
 		return "it says that it is a certificate authority, which a chip's key is not";
-	if (!(X509_get_key_usage(chain->leaf.x509) & KU_DIGITAL_SIGNATURE)) /* all bits if it does not say */
+	if (!(X509_get_key_usage(chain->leaf.x509) & KU_DIGITAL_SIGNATURE)) /* all if it has no key usage */
 		return "its key usage does not allow it to sign";
 	if (chain->chip.is_vlek != is_vlek_ca)
 		return is_vlek_ca ? "a VCEK is not signed by the authority for VLEKs"
@@ -133,7 +136,7 @@ static void judge_dates(
         struct attest_verdict *verdict, const char *name, const struct attest_cert *cert, time_t at)
 {
 	const ASN1_TIME *from = X509_get0_notBefore(cert->x509), *to = X509_get0_notAfter(cert->x509);
-	int started = X509_cmp_time(from, &at), ended = X509_cmp_time(to, &at); /* 0: unreadable */
+	int started = X509_cmp_time(from, &at), ended = X509_cmp_time(to, &at); /* 0: not readable */
 	char first[24], last[24], judged[24];
 	struct tm tm;
 

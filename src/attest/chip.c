@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chip: what AMD puts into certificates of chip keys, and AMD's root keys. Any thread.
- * AMD 57230 (VCEK certificate and KDS interface): extensions below 1.3.6.1.4.1.3704.1.
+ * chip: reads AMD's extensions in certificates of chip keys, and knows AMD's root keys. Any thread. AMD 57230
+ * (VCEK certificate and KDS interface): extensions below 1.3.6.1.4.1.3704.1.
  */
 #include <ctype.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static const char *const tcb_oids[ATTEST_TCB_PARTS] = {
         [ATTEST_TCB_MICROCODE] = OID_AMD "3.8",
 };
 
-/* The bytes of an extension. Returns 1, 0 if it is absent, -1 if it is there twice. */
+/* Finds the bytes of an extension. Returns 1, 0 if it is absent, -1 if it is there twice. */
 static int extension(X509 *x509, const char *oid, const uint8_t **ret_data, size_t *ret_size)
 {
 	ASN1_OBJECT *object = OBJ_txt2obj(oid, 1);
@@ -40,7 +40,10 @@ static int extension(X509 *x509, const char *oid, const uint8_t **ret_data, size
 	return 1;
 }
 
-/* A DER INTEGER of 0 to 255; -1: it is something else, -2: the extension is absent. */
+/*
+ * Returns the value of a DER INTEGER of 0 to 255; -1 if the extension holds something else, -2 if it is
+ * absent.
+ */
 static int level(X509 *x509, const char *oid)
 {
 	const uint8_t *d;
@@ -56,7 +59,7 @@ static int level(X509 *x509, const char *oid)
 	return -1;
 }
 
-/* An IA5String into text; false if it is absent, empty, too long or not printable. */
+/* Copies an IA5String to text. Returns false if it is absent, empty, too long or not printable. */
 static bool string(X509 *x509, const char *oid, char *text, size_t max)
 {
 	const uint8_t *d;
@@ -89,8 +92,8 @@ static enum product_id product_by_name(const char *name)
 }
 
 /*
- * AMD puts the bare bytes into the extension, as 57230 says; some issuers, and other verifiers, wrap them as
- * a DER OCTET STRING. The size tells which it is. Returns as extension().
+ * AMD puts the bare bytes into the extension, as 57230 says; some issuers, and other verifiers, put a DER
+ * OCTET STRING around them. The size shows which form it is. Returns as extension() does.
  */
 static int hardware_id(X509 *x509, const uint8_t **ret_data, size_t *ret_size)
 {
@@ -155,7 +158,7 @@ int attest_cert_chip_read(const struct attest_cert *cert, struct attest_cert_chi
 	return 0;
 }
 
-/* SHA-384 of the SubjectPublicKeyInfo of AMD's root keys; SEV and SNP, VCEK and VLEK share them. */
+/* SHA-384 of the SubjectPublicKeyInfo of AMD's root keys. A product has one root for SEV, VCEKs and VLEKs. */
 struct anchor {
 	enum product_id product;
 	const char *fingerprint;
@@ -173,7 +176,10 @@ static const struct anchor anchors[] = {
                         "c229c873e6359d3a6926287a2a22cd5f88a385e333a2fcc5"},
 };
 
-/* The same of the software platform's root keys, which everybody can compute (sim/psp/rsa.h). */
+/*
+ * The same hash of the software platform's root keys, whose private halves everybody can compute
+ * (sim/psp/rsa.h).
+ */
 static const struct anchor simulated[] = {
         {PRODUCT_NAPLES, "6c5e4cf89691cfa14c74079efc5babe8ed46732b7ab69e2e"
                          "2ef72206e8b8e4c03442072ed111a1ce8d6e16572ec80722"},

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * form: bytes that come as text. Tools hand the same structure around as it is, in Base64 or in hexadecimal,
- * in one line or in many. Any thread. RFC 4648: section 4 (Base64), 5 (the alphabet for URLs), 8 (Base16).
+ * form: decodes bytes that come as text. Tools pass the same structure on as it is, in Base64 or in
+ * hexadecimal, in one line or in many. Any thread. RFC 4648: section 4 (Base64), 5 (the alphabet for URLs), 8
+ * (Base16).
  */
 #include <ctype.h>
 #include <string.h>
@@ -47,7 +48,7 @@ int attest_form_base64(const void *text, size_t size, uint8_t *ret_data)
 		if (digits++ % 4 != 0)
 			ret_data[used++] = (uint8_t)(bits >> (6 - 2 * ((digits - 1) % 4)));
 	}
-	/* The last digit's spare bits are zero: the same bytes are not written in two ways. */
+	/* The unused bits of the last digit must be zero, so that no bytes can be written in two ways. */
 	if (digits % 4 == 1 || (digits % 4 == 2 && bits & 0xf) || (digits % 4 == 3 && bits & 3))
 		return -1;
 	if (pads && (digits % 4 == 0 || pads != 4 - digits % 4))
@@ -79,7 +80,7 @@ enum attest_form attest_form_decode(const void *data, size_t size, uint8_t *ret_
 	enum attest_form form = ATTEST_FORM_HEX;
 	int found;
 
-	/* The letters and dashes of PEM belong to the alphabet for URLs, too. */
+	/* PEM is refused first, because its letters and dashes all belong to the alphabet for URLs, too. */
 	if (memmem(data, size, "-----BEGIN ", 11))
 		return ATTEST_FORM_BYTES;
 	found = form_hex(data, size, ret_data);
@@ -109,7 +110,7 @@ int attest_form_struct(const void *data, size_t data_size, void *ret_struct, siz
 		return 0;
 	}
 	form = attest_form_decode(data, data_size, decoded, &found);
-	/* Base64 may happen to have digits of hexadecimal alone: the size tells. */
+	/* Base64 may consist of hexadecimal digits alone. The decoded size shows which of the two it is. */
 	if (form == ATTEST_FORM_HEX && found != size) {
 		base64 = attest_form_base64(data, data_size, decoded);
 		found = base64 == (int)size ? size : found;
@@ -129,13 +130,13 @@ const char *attest_form_guess(const void *data, size_t size)
 	static const struct {
 		const char *start, *what;
 	} rows[] = {
-	        {"{", "it begins as JSON does: take what is needed out of it, by jq -r"},
-	        {"[", "it begins as JSON does: take what is needed out of it, by jq -r"},
+	        {"{", "it begins like JSON: extract what is needed with jq -r"},
+	        {"[", "it begins like JSON: extract what is needed with jq -r"},
 	        {"-----BEGIN ", "it is PEM, but of something else"},
 	        {"HCLA", "it is a report of Azure's paravisor"},
 	        {"\x1f\x8b", "it is compressed by gzip"},
-	        {"\x30\x82", "it begins as a certificate in DER does"},
-	        {"<", "it begins as HTML or XML does: was it a server's error?"},
+	        {"\x30\x82", "it begins like a certificate in DER"},
+	        {"<", "it begins like HTML or XML: is it a server's error message?"},
 	};
 	const uint8_t *c = data;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gather: out of all the certificates that were given, those that this report needs. What a certificate is
- * decides: who signs chip keys and providers' keys is told by names, who signs itself is a root. Any thread.
+ * gather: finds, among all given certificates, those that a report needs. The contents of a certificate
+ * decide what it is: its issuer's name shows who signed it, and a certificate that names itself as its issuer
+ * is a root. Any thread.
  */
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "table.h"
 
 struct pools {
-	struct attest_certs files, table; /* the table holds what the files do not give */
+	struct attest_certs files, table; /* the table is used for what the files do not hold */
 };
 
 static bool is_self_issued(const struct attest_cert *cert)
@@ -29,7 +30,10 @@ struct wanted {
 	bool is_root;
 };
 
-/* 0: something else, 1: of this kind, 2: exactly the one that is wanted. */
+/*
+ * Returns 0 if the certificate is of another kind, 1 if it is of the wanted kind, 2 if it is exactly the
+ * wanted one.
+ */
 static int fit(const struct attest_cert *cert, const struct wanted *wanted)
 {
 	struct attest_cert_chip chip;
@@ -44,7 +48,10 @@ static int fit(const struct attest_cert *cert, const struct wanted *wanted)
 	return is_issuer_of(cert, wanted->child) ? 2 : 1;
 }
 
-/* Moves the best fit out of the pool. Returns 1, 0 if nothing fits, -1 with err if two fit equally well. */
+/*
+ * Moves the certificate that fits best out of the pool. Returns 1, 0 if none fits, -1 with err if two fit
+ * equally well.
+ */
 static int take_from(
         struct attest_certs *pool, const struct wanted *wanted, struct attest_cert *ret_cert, struct err *err)
 {
@@ -113,7 +120,7 @@ static int read_files(const struct attest_evidence *evidence, struct pools *pool
 	return 0;
 }
 
-/* A file with the whole chain is taken for its root. */
+/* If the file holds a whole chain, the root is taken from it. */
 static int read_root(const struct attest_blob *blob, struct attest_cert *ret_root, struct err *err)
 {
 	struct attest_certs certs = {0};

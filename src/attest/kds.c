@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kds: where AMD's key server has the certificate for a report. Nothing is fetched. Any thread.
- * AMD 57230, "VCEK certificate and KDS interface".
+ * kds: makes the URL of a report's certificate on AMD's key server. Nothing is fetched. Any thread. AMD
+ * 57230, "VCEK certificate and KDS interface".
  */
 #include "vmm/attest.h"
 
@@ -9,7 +9,7 @@
 #include "vmm/attest/report.h"
 #include "vmm/attest/sev.h"
 
-/* In the order in which the key server's pages show them. */
+/* The URL's parameters, in the order in which the key server's pages show them. */
 static const char *const parameters[ATTEST_TCB_PARTS] = {
         [ATTEST_TCB_FMC] = "fmcSPL",
         [ATTEST_TCB_BOOTLOADER] = "blSPL",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * key: public keys and signatures of the secure processor, turned to what OpenSSL takes. Any thread.
- * SEV API, appendix C; SNP ABI, chapter 10: P-384 and RSA-PSS, numbers little-endian.
+ * key: converts the secure processor's public keys and signatures to OpenSSL's forms. Any thread. SEV API,
+ * appendix C; SNP ABI, chapter 10: P-384 and RSA-PSS, numbers little-endian.
  */
 #include <string.h>
 
@@ -52,7 +52,10 @@ EVP_PKEY *attest_key_from_ec(const struct abi_public_key *key)
 EVP_PKEY *attest_key_from_rsa(const uint8_t *modulus, const uint8_t *exponent, size_t size)
 {
 	uint8_t n[RSA_BYTES_MAX], e[RSA_BYTES_MAX];
-	/* OSSL_PARAM integers are in the host's order, which is the processor's: little-endian. */
+	/*
+	 * OSSL_PARAM integers are in this machine's byte order, which is that of the secure processor:
+	 * little-endian.
+	 */
 	OSSL_PARAM params[] = {
 	        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, n, size),
 	        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, e, size),
@@ -73,7 +76,7 @@ int attest_key_to_ec(EVP_PKEY *key, struct abi_public_key *ret_key, struct err *
 
 	if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point), &size) != 1 ||
 	        size != sizeof(point) || point[0] != POINT_CONVERSION_UNCOMPRESSED)
-		return err_set(err, ERR_FAILED, "OpenSSL does not give the key's P-384 point");
+		return err_set(err, ERR_FAILED, "OpenSSL cannot give the key's P-384 point");
 	*ret_key = (struct abi_public_key){.curve = ABI_CURVE_P384};
 	bytes_reverse(ret_key->qx, point + 1, P384_BYTES);
 	bytes_reverse(ret_key->qy, point + 1 + P384_BYTES, P384_BYTES);
@@ -92,7 +95,7 @@ bool attest_key_fingerprint(EVP_PKEY *key, uint8_t ret_digest[static SHA384_BYTE
 	return true;
 }
 
-/* r and s as DER, which is what EVP takes. -1: no memory. */
+/* Encodes r and s as DER, the form that EVP accepts. Returns -1 if no memory is left. */
 static int ecdsa_to_der(const struct abi_signature *sig, uint8_t **ret_der)
 {
 	ECDSA_SIG *pair = ECDSA_SIG_new();
@@ -100,7 +103,7 @@ static int ecdsa_to_der(const struct abi_signature *sig, uint8_t **ret_der)
 	int size = -1;
 
 	if (pair && r && s && ECDSA_SIG_set0(pair, r, s) == 1) {
-		r = s = NULL; /* the pair's now */
+		r = s = NULL; /* pair now owns them */
 		size = i2d_ECDSA_SIG(pair, ret_der);
 	}
 	BN_free(r);
@@ -132,7 +135,10 @@ const char *attest_key_check_ecdsa(
 	int der_size;
 	bool good;
 
-	/* Unsigned bytes: whoever hides something in them must not be told that all is well. */
+	/*
+	 * No signature covers these bytes, so they must be zero: otherwise somebody could hide data in a
+	 * valid report.
+	 */
 	if (!bytes_are_zero(sig->r + P384_BYTES, sizeof(sig->r) - P384_BYTES) ||
 	        !bytes_are_zero(sig->s + P384_BYTES, sizeof(sig->s) - P384_BYTES) ||
 	        !bytes_are_zero(sig->reserved, sizeof(sig->reserved)))

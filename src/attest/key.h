@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * key: public keys and signatures as the secure processor lays them out (little-endian, zero-extended), for
- * OpenSSL. crypto_load() must have succeeded. Private to attest.
+ * key: converts public keys and signatures from the secure processor's layout (little-endian, zero-extended)
+ * to OpenSSL's. crypto_load() must have succeeded. Private to attest.
  */
 #ifndef VMM_ATTEST_KEY_INTERNAL_H
 #define VMM_ATTEST_KEY_INTERNAL_H
@@ -22,12 +22,16 @@ static inline void key_free_cleanup(EVP_PKEY **key)
 }
 #define auto_key __attribute__((cleanup(key_free_cleanup)))
 
-/* Numbers little-endian, of size bytes each. NULL if OpenSSL refuses them. */
+/*
+ * Makes an RSA key from two little-endian numbers of size bytes each. Returns NULL if OpenSSL refuses them.
+ */
 EVP_PKEY *attest_key_from_rsa(const uint8_t *modulus, const uint8_t *exponent, size_t size);
-/* SHA-384 of the SubjectPublicKeyInfo. */
+/* Computes the SHA-384 of the key's SubjectPublicKeyInfo. */
 bool attest_key_fingerprint(EVP_PKEY *key, uint8_t ret_digest[static SHA384_BYTES]) MUST_CHECK;
 
-/* NULL if the signature is good, otherwise why not: a string that ends "the signature ...". */
+/*
+ * Returns NULL if the signature is good, otherwise the reason: a string that completes "the signature ...".
+ */
 const char *attest_key_check_ecdsa(
         EVP_PKEY *key, const EVP_MD *md, const void *data, size_t size, const struct abi_signature *sig);
 const char *attest_key_check_pss(

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * notes: what is odd about a report, and what nobody asked about but an owner should see. A note judges
- * nothing. Any thread. SNP ABI, "Attestation Report Format", guest policy, TCB_VERSION.
+ * notes: adds notes about a report: what is odd about it, and what an owner should see without having asked.
+ * A note does not change the verdict. Any thread. SNP ABI, "Attestation Report Format", guest policy,
+ * TCB_VERSION.
  */
 #include "chain.h"
 #include "verdict.h"
 #include "vmm/abi/policy.h"
 
-#define VMPL_HOST 0xffffffffu /* SNP ABI, SNP_HV_REPORT_REQ: the host asked, no guest */
+#define VMPL_HOST 0xffffffffu /* SNP ABI, SNP_HV_REPORT_REQ: the host asked for the report, not the guest */
 #define VMPL_MAX  3u
 
 static void note_policy(const struct abi_snp_report *report, struct attest_verdict *verdict)
@@ -41,7 +42,7 @@ static void note_vmpl(const struct abi_snp_report *report, struct attest_verdict
 		        report->vmpl);
 }
 
-/* The first part in which low is below high; -1: none. */
+/* Returns the first part in which low is below high, -1 if there is none. */
 static int below(uint64_t low, uint64_t high, enum product_tcb_layout layout)
 {
 	for (int part = 0; part < ATTEST_TCB_PARTS; part++) {
@@ -51,7 +52,7 @@ static int below(uint64_t low, uint64_t high, enum product_tcb_layout layout)
 	return -1;
 }
 
-/* The firmware keeps reported and committed TCB at or below the current one. */
+/* The firmware keeps the reported and committed TCB at or below the current one. */
 static void note_tcb(const struct abi_snp_report *report, struct attest_verdict *verdict)
 {
 	enum product_tcb_layout layout = attest_report_tcb_layout(report);
@@ -86,7 +87,10 @@ static void note_author(const struct abi_snp_report *report, struct attest_verdi
 		                : "the report has the digest of one, and says that there was none");
 }
 
-/* All signed, so AMD's firmware wrote it: a later version of the report may mean something by it. */
+/*
+ * The signature covers the reserved bytes, so AMD's firmware wrote them. They may have a meaning in a later
+ * version of the report.
+ */
 static void note_reserved(const struct abi_snp_report *report, struct attest_verdict *verdict)
 {
 	uint64_t tcb =

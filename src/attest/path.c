@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * path: the certification path as OpenSSL judges it: path lengths, critical extensions, names, policies. What
- * chain.c judges itself, and says more clearly, is left out. Any thread. RFC 5280, section 6.1.
+ * path: lets OpenSSL judge the certification path: path lengths, critical extensions, names, policies. Errors
+ * that chain.c finds itself, and describes more clearly, are left out. Any thread. RFC 5280, section 6.1.
  */
 #include <openssl/x509_vfy.h>
 
 #include "chain.h"
 
-/* Errors that do not count here. */
+/* Is this an error that does not count here? */
 static bool is_left_out(int error)
 {
 	switch (error) {
-	/* Judged by chain.c: signatures, issuers, who is an authority, which root is trusted. */
+	/* chain.c judges these: signatures, issuers, which keys are authorities, which root is trusted. */
 	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -26,7 +26,7 @@ static bool is_left_out(int error)
 	}
 }
 
-/* Notes the first error of each certificate, and goes on. */
+/* Keeps the first error of each certificate and lets OpenSSL go on. */
 static int note(int good, X509_STORE_CTX *ctx)
 {
 	const char **faults = X509_STORE_CTX_get_ex_data(ctx, 0);
@@ -49,7 +49,7 @@ static bool judge(const struct attest_chain *chain, X509_STORE *store, X509_STOR
 	        X509_STORE_CTX_init(ctx, store, chain->leaf.x509, untrusted) != 1 ||
 	        X509_STORE_CTX_set_ex_data(ctx, 0, faults) != 1)
 		return false;
-	/* Dates are judged as of the time that the user names. */
+	/* OpenSSL does not check dates, because chain.c judges them at the time that the user names. */
 	X509_STORE_CTX_set_flags(
 	        ctx, X509_V_FLAG_X509_STRICT | X509_V_FLAG_CHECK_SS_SIGNATURE | X509_V_FLAG_NO_CHECK_TIME);
 	X509_STORE_CTX_set_verify_cb(ctx, note);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pem: the certificates in a text, whatever stands around them: comments, `openssl x509 -text`, empty lines.
- * Any thread. RFC 7468, sections 2 and 5.
+ * pem: finds the certificates in a text and ignores the text around them: comments, output of `openssl x509
+ * -text`, empty lines. Any thread. RFC 7468, sections 2 and 5.
  */
 #include <string.h>
 
@@ -24,7 +24,10 @@ int attest_pem_next(const char **text, size_t *size, uint8_t *ret_der)
 		return 0;
 	body += strlen(BEGIN);
 	end = memmem(body, (size_t)(limit - body), END, strlen(END));
-	/* Neither a second BEGIN nor the alphabet for URLs. */
+	/*
+	 * A '-' shows a second BEGIN; '-' and '_' also belong to the alphabet for URLs, which PEM does not
+	 * use.
+	 */
 	if (!end || memchr(body, '-', (size_t)(end - body)) || memchr(body, '_', (size_t)(end - body)))
 		return -1;
 	*text = end + strlen(END);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * report: SNP attestation reports taken apart, and their bits in words. Any thread.
- * SNP ABI: ATTESTATION_REPORT, MSG_REPORT_RSP, TCB_VERSION, guest policy, PLATFORM_INFO.
+ * report: reads SNP attestation reports, and names their bits in words. Any thread. SNP ABI:
+ * ATTESTATION_REPORT, MSG_REPORT_RSP, TCB_VERSION, guest policy, PLATFORM_INFO.
  */
 #include <string.h>
 
@@ -26,7 +26,7 @@ static int refuse(const void *data, size_t size, struct err *err)
 	        size, sizeof(struct abi_snp_report), guess ? "; " : "", guess ?: "");
 }
 
-/* The guest's request is answered with a header, the report, and the rest of the page. */
+/* Skips the header of the answer to a guest's request. The report and the rest of the page follow it. */
 static int skip_response_header(struct cursor *c, struct err *err)
 {
 	const struct cursor whole = *c;
@@ -49,7 +49,10 @@ static bool is_known_version(uint32_t version)
 	return version >= ATTEST_REPORT_VERSION_MIN && version <= ATTEST_REPORT_VERSION_MAX;
 }
 
-/* Up to the report. A response begins with its status, whose values are not among the report's versions. */
+/*
+ * Skips everything up to the report. A response begins with its status, and no status equals a report's
+ * version.
+ */
 static int skip_header(struct cursor *c, struct err *err)
 {
 	if (c->left == sizeof(struct abi_snp_report) || (c->left >= 4 && is_known_version(load_le(c->at, 4))))
@@ -61,8 +64,10 @@ static int skip_header(struct cursor *c, struct err *err)
 	return skip_response_header(c, err);
 }
 
-/* Zeros, as in a page or a buffer of the request; or a table, as in a raw quote; or the claims of a
- * paravisor. */
+/*
+ * Checks what follows the report: zeros, as in a page or a buffer of the request; a certificate table, as in
+ * a raw quote; or the claims of a paravisor.
+ */
 static int take_rest(const struct cursor *c, bool is_hcl, struct attest_blob *ret_table, struct err *err)
 {
 	const struct attest_blob rest = {c->at, c->left, "the certificate table behind the report"};
@@ -125,12 +130,14 @@ enum product_tcb_layout attest_report_tcb_layout(const struct abi_snp_report *re
 {
 	if (report->version >= 3)
 		return report->cpuid_family >= FAMILY_FMC ? PRODUCT_TCB_FMC : PRODUCT_TCB_PLAIN;
-	/* A masked chip id is all zeros, which says nothing. No report of version 2 with a short id was seen.
+	/*
+	 * A masked chip id is all zeros and hides its length. No report of version 2 with a short id was
+	 * seen.
 	 */
 	return has_short_id(report) ? PRODUCT_TCB_FMC : PRODUCT_TCB_PLAIN;
 }
 
-/* Byte of each part in a TCB_VERSION; -1: the layout lacks it. */
+/* The byte of each part in a TCB_VERSION; -1 if the layout does not have the part. */
 static const struct {
 	const char *name;
 	int byte[2];
@@ -175,8 +182,7 @@ const struct attest_bit attest_platform_bits[] = {
         {3, "rapl-dis", "RAPL off", NULL},
         {4, "ciphertext-hiding", "ciphertext hiding on", NULL},
         {5, "alias-check", "memory alias check done", NULL},
-        /* Genuine reports with FMC have it. No text of AMD's was found; the name is that of other verifiers.
-         */
+        /* Genuine reports with FMC set this bit. AMD's texts do not name it; other verifiers do. */
         {6, "iommu-write-safe", "IOMMU write-safe (bit 6, named by others than AMD)", NULL},
         {7, "tio", "trusted I/O on", NULL},
         {0},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sev_cert: SEV's platform certificates and AMD's own, their form and their signatures. Any thread.
+ * sev_cert: checks the form and the signatures of SEV's platform certificates and of AMD's own. Any thread.
  * SEV API, appendix B.1 (ASK and ARK) and appendix C (PDH, PEK, OCA, CEK).
  */
 #include <string.h>
@@ -21,7 +21,7 @@ void attest_sev_key_finish(struct attest_sev_key *key)
 static const struct {
 	uint32_t usage;
 	const char *name;
-	uint32_t signers[2]; /* in either order; INVALID: only one */
+	uint32_t signers[2]; /* in either order; INVALID if there is only one */
 } usages[] = {
         {ABI_SEV_USAGE_ARK, "ARK", {ABI_SEV_USAGE_ARK, ABI_SEV_USAGE_INVALID}},
         {ABI_SEV_USAGE_ASK, "ASK", {ABI_SEV_USAGE_ARK, ABI_SEV_USAGE_INVALID}},
@@ -72,7 +72,7 @@ static const EVP_MD *md_of(uint32_t algo)
 	return algo & 0x100 ? EVP_sha384() : EVP_sha256();
 }
 
-/* Is the slot one of those that a certificate of this usage has? An unused one holds nothing. */
+/* Do the two signature slots name exactly the signers of this usage? An unused slot must be empty. */
 static bool slots_fit(const struct abi_sev_cert *cert)
 {
 	const uint32_t *signers = NULL;
@@ -157,11 +157,11 @@ const char *attest_sev_report_fault(const struct abi_sev_report *report, const s
 {
 	struct abi_signature sig = {0};
 
-	/* Beside the signed bytes and the signature there is only what says by which key. */
+	/* The bytes beside the signed ones and the signature may only say which key signed. */
 	if (report->sig_usage != pek->usage || report->sig_algo != pek->algo || report->reserved != 0)
 		return "its signature is by another kind of key";
 	if (pek->rsa_bytes)
-		return "the PEK is no key on P-384";
+		return "the PEK is not a key on P-384";
 	memcpy(sig.r, report->r, sizeof(sig.r));
 	memcpy(sig.s, report->s, sizeof(sig.s));
 	return attest_key_check_ecdsa(

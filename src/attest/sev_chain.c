@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sev_chain: a SEV platform's certificates judged from the PDH to AMD's root. Any thread.
- * SEV API, chapter 2 ("Chain of trust") and appendices B and C.
+ * sev_chain: judges a SEV platform's certificates, from the PDH to AMD's root. Any thread. SEV API, chapter 2
+ * ("Chain of trust") and appendices B and C.
  */
 #include <string.h>
 
@@ -36,7 +36,9 @@ static void attest_chain_finish(struct sev_chain *chain)
 	attest_sev_key_finish(&chain->root_key);
 }
 
-/* The certificates that lie one after the other in a blob, the first of which has this place in the chain. */
+/*
+ * Reads the certificates that lie one after the other in a blob. The first one has this place in the chain.
+ */
 static int read_row(
         const struct attest_blob *blob, int first, int count, struct abi_sev_cert *ret_certs, struct err *err)
 {
@@ -63,7 +65,7 @@ static int read_row(
 
 #define PLATFORM_BYTES (PLATFORM_CERTS * sizeof(struct abi_sev_cert))
 
-/* The PDH's file may hold the whole platform, and AMD's certificates after it (sevctl export --full). */
+/* The PDH's file may hold all certificates of the platform, followed by AMD's (sevctl export --full). */
 static bool pdh_has_all(const struct attest_sev_evidence *evidence)
 {
 	return evidence->pdh.size >= PLATFORM_BYTES;
@@ -115,7 +117,7 @@ static int read_platform(const struct attest_sev_evidence *evidence, struct sev_
 	return read_row(&evidence->chain, PEK, 3, chain->certs + PEK, err);
 }
 
-/* The signed one takes the place of the one that the firmware gave. */
+/* The CEK that AMD signed replaces the one that the firmware gave. */
 static int read_cek(const struct attest_blob *blob, struct sev_chain *chain, struct err *err)
 {
 	return blob->size ? read_row(blob, CEK, 1, &chain->certs[CEK], err) : 0;
@@ -202,11 +204,11 @@ static void judge_root(const struct sev_chain *chain, struct attest_verdict *ver
 		        verdict, "root", ATTEST_PASSED, "NOT AMD'S: trusted only because --root names it");
 	else
 		attest_verdict_add(verdict, "root", ATTEST_FAILED,
-		        "the ARK is none of AMD's root keys%s; --root FILE trusts another",
+		        "the ARK is not one of AMD's root keys%s; --root FILE trusts another",
 		        chain->root_key.key ? " and not that of --root" : "");
 }
 
-/* An honest host has nothing better to give: say where the signed one is. */
+/* The firmware of an honest host gives an unsigned CEK, so the message says where to get the signed one. */
 static const char *cek_fault(const struct abi_sev_cert *cek, const struct attest_sev_key *ask)
 {
 	if (cek->sig[0].usage == ABI_SEV_USAGE_INVALID && cek->sig[1].usage == ABI_SEV_USAGE_INVALID)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * table: the certificate table of an extended guest request. Any thread.
- * GHCB, "SNP Extended Guest Request": entries of 24 bytes up to a zero GUID, then the certificates.
+ * table: reads the certificate table of an extended guest request. Any thread. GHCB, "SNP Extended Guest
+ * Request": entries of 24 bytes up to a zero GUID, then the certificates.
  */
 #include <string.h>
 
@@ -22,7 +22,9 @@ static const struct {
         [ATTEST_TABLE_ARK] = {ABI_CERT_ARK_GUID, "the table's ARK"},
 };
 
-/* Reads entries up to the terminator; returns how many, -1 with err. *ret_end is where the table's head ends.
+/*
+ * Reads entries up to the terminator. Returns how many there are, or -1 with err. *ret_end becomes the offset
+ * at which the table's head ends.
  */
 static int read_entries(const struct attest_blob *blob, struct abi_cert_table_entry *entries, size_t *ret_end,
         struct err *err)
@@ -41,10 +43,13 @@ static int read_entries(const struct attest_blob *blob, struct abi_cert_table_en
 			return err_set(err, ERR_USAGE, "%s: entry %d points outside of its %zu bytes",
 			        blob->name, n, blob->size);
 	}
-	return err_set(err, ERR_USAGE, "%s: more than %d entries are not taken", blob->name, ENTRIES_MAX);
+	return err_set(err, ERR_USAGE, "%s: has more than %d entries, the limit", blob->name, ENTRIES_MAX);
 }
 
-/* Every byte behind the head belongs to one entry or is zero: nothing lies there unseen. */
+/*
+ * Checks that every byte after the head belongs to one entry or is zero, so that no hidden data lies in the
+ * table.
+ */
 static int check_cover(const struct attest_blob *blob, const struct abi_cert_table_entry *entries, int count,
         size_t head, struct err *err)
 {

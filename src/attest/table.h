@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * table: the certificate table that a host gives its guests beside a report. Private to attest.
+ * table: reads the certificate table that a host gives its guests with a report. Private to attest.
  */
 #ifndef VMM_ATTEST_TABLE_H
 #define VMM_ATTEST_TABLE_H
@@ -16,7 +16,7 @@ enum attest_table_cert {
 };
 
 struct attest_table_certs {
-	struct attest_blob certs[ATTEST_TABLE_CERTS]; /* size 0: not in the table; borrowed from it */
+	struct attest_blob certs[ATTEST_TABLE_CERTS]; /* borrowed from the table; size 0: not in it */
 	unsigned unknown;                             /* entries with other GUIDs */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * table_make: the certificate table of an extended guest request, written. Any thread.
- * GHCB, "SNP Extended Guest Request": entries of 24 bytes up to a zero GUID, then the certificates.
+ * table_make: writes the certificate table of an extended guest request. Any thread. GHCB, "SNP Extended
+ * Guest Request": entries of 24 bytes up to a zero GUID, then the certificates.
  */
 #include <string.h>
 

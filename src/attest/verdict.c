@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verdict: the list of checks while it grows. Any thread.
+ * verdict: collects the checks of a verdict. Any thread.
  */
 #include <stdarg.h>
 

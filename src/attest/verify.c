@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verify: a report held against its certificates and against what is wanted. Any thread.
- * SNP ABI, "Attestation Report Format" and "Report Signature"; AMD 57230.
+ * verify: checks a report against its certificates and against the wanted values. Any thread. SNP ABI,
+ * "Attestation Report Format" and "Report Signature"; AMD 57230.
  */
 #include <string.h>
 
@@ -37,7 +37,7 @@ static void judge_signer(const struct abi_snp_report *report, const struct attes
 	        other ? ", demanded is a " : "", other ? demanded : "");
 }
 
-/* Report, chip certificate and root must speak of the same product; a report of version 2 does not say. */
+/* Report, chip certificate and root must name the same product; a report of version 2 does not name one. */
 static void judge_product(
         const struct abi_snp_report *report, const struct attest_chain *chain, struct attest_verdict *verdict)
 {
@@ -57,7 +57,7 @@ static enum product_tcb_layout layout_of(const struct attest_cert_chip *chip)
 	return chip->tcb[ATTEST_TCB_FMC] >= 0 ? PRODUCT_TCB_FMC : PRODUCT_TCB_PLAIN;
 }
 
-/* The chip derives its key from reported_tcb, so the certificate must name exactly these levels. */
+/* The chip derives its key from reported_tcb, so the certificate must name exactly the same levels. */
 static void judge_tcb(const struct abi_snp_report *report, const struct attest_cert_chip *chip,
         struct attest_verdict *verdict)
 {
@@ -81,8 +81,7 @@ static void judge_tcb(const struct abi_snp_report *report, const struct attest_c
 	attest_verdict_judge(verdict, "tcb", good, "reported TCB: %s", text);
 }
 
-/* A VCEK belongs to one chip, whose id may have 8 bytes, with zeros after them. A VLEK belongs to a provider.
- */
+/* A VCEK belongs to one chip, whose id has 64 bytes, or 8 and then zeros. A VLEK belongs to a provider. */
 static void judge_chip(const struct abi_snp_report *report, const struct attest_cert_chip *chip,
         const struct attest_wanted *wanted, struct attest_verdict *verdict)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * id_block: the ID block, by which the firmware refuses a SEV-SNP guest that is not the expected one, and its
- * authentication. Files may hold anything. Any thread; no state.
- * Law: SNP ABI 8.18 (SNP_LAUNCH_FINISH), ID Block and ID Authentication Information Structure.
+ * id_block: makes, reads and checks ID blocks and their signatures. With an ID block the firmware refuses a
+ * SEV-SNP guest that is not the expected one. Files are not trusted. Any thread; no state. Law: SNP ABI 8.18
+ * (SNP_LAUNCH_FINISH), ID Block and ID Authentication Information Structure.
  */
 #include <string.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * id_key: private keys that sign ID blocks. Any thread. OpenSSL clears a private key when it frees it; what
- * passes through our buffers is wiped here. Law: SNP ABI, chapter 10 (signatures and keys).
+ * id_key: reads and makes private keys, and signs ID blocks with them. Any thread. OpenSSL clears a private
+ * key when it frees it; the buffers of this file are wiped here. Law: SNP ABI, chapter 10 (signatures and
+ * keys).
  */
 #include <errno.h>
 #include <string.h>
@@ -29,7 +30,7 @@ void owner_id_key_destroy(struct owner_id_key *key)
 	free(key);
 }
 
-/* Takes pkey over, also on failure. */
+/* Takes ownership of pkey, even on failure. */
 static int wrap(EVP_PKEY *pkey, struct owner_id_key **ret_key, struct err *err)
 {
 	struct owner_id_key *key = calloc(1, sizeof(*key));
@@ -43,7 +44,7 @@ static int wrap(EVP_PKEY *pkey, struct owner_id_key **ret_key, struct err *err)
 	return 0;
 }
 
-/* OpenSSL would ask at the terminal for the password of an encrypted key. */
+/* Without this callback OpenSSL would ask for the password of an encrypted key at the terminal. */
 static int no_password(char *buffer, int size, int writing, void *ctx)
 {
 	*(bool *)ctx = true;
@@ -111,7 +112,7 @@ int owner_id_key_generate(struct owner_id_key **ret_key, struct err *err)
 		return -1;
 	pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", SN_secp384r1);
 	if (!pkey)
-		return err_set(err, ERR_FAILED, "OpenSSL makes no P-384 key");
+		return err_set(err, ERR_FAILED, "OpenSSL cannot make a P-384 key");
 	return wrap(pkey, ret_key, err);
 }
 
@@ -120,7 +121,7 @@ int owner_id_key_public(const struct owner_id_key *key, struct abi_public_key *r
 	return attest_key_to_ec(key->pkey, ret_public, err);
 }
 
-/* The two numbers of a DER signature, as the firmware has them. */
+/* Converts the two numbers of a DER signature to the firmware's layout. */
 static bool from_der(const uint8_t *der, size_t size, struct abi_signature *ret_sig)
 {
 	ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &der, (long)size);
@@ -140,7 +141,7 @@ static bool from_der(const uint8_t *der, size_t size, struct abi_signature *ret_
 int owner_id_key_sign(const struct owner_id_key *key, const void *data, size_t size,
         struct abi_signature *ret_sig, struct err *err)
 {
-	uint8_t der[160]; /* of two 384-bit numbers: at most 104 */
+	uint8_t der[160]; /* two 384-bit numbers need at most 104 */
 	size_t der_size = sizeof(der);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool good = ctx && EVP_DigestSignInit(ctx, NULL, EVP_sha384(), NULL, key->pkey) == 1 &&

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mac: the key derivation, encryption and authentication of SEV's launch session. Any thread.
- * SEV API, chapter 2 ("Keys"), NIST SP 800-108. OpenSSL's KBKDF counts big-endian, the processor
- * little-endian, so the one block that is ever needed is an HMAC of our own making.
+ * mac: the key derivation, encryption and authentication of SEV's launch session. Any thread. SEV API,
+ * chapter 2 ("Keys"), NIST SP 800-108. OpenSSL's KBKDF writes its counter big-endian, but the secure
+ * processor writes it little-endian. All keys fit in one block, so this file computes that block's HMAC
+ * itself.
  */
 #include <string.h>
 
@@ -32,7 +33,7 @@ int owner_mac_compute(const void *key, size_t key_size, const struct owner_mac_p
 	EVP_MAC_CTX_free(ctx);
 	EVP_MAC_free(mac);
 	if (!good)
-		return err_set(err, ERR_FAILED, "OpenSSL does not compute an HMAC-SHA256");
+		return err_set(err, ERR_FAILED, "OpenSSL cannot compute an HMAC-SHA256");
 	memcpy(ret_mac, result, sizeof(result));
 	crypto_wipe(result, sizeof(result));
 	return 0;
@@ -68,5 +69,5 @@ int owner_mac_crypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[static
 	            EVP_EncryptUpdate(ctx, dst, &done, src, (int)size) == 1 && done == (int)size;
 
 	EVP_CIPHER_CTX_free(ctx); /* wipes the key */
-	return good ? 0 : err_set(err, ERR_FAILED, "OpenSSL does not encrypt with AES-128-CTR");
+	return good ? 0 : err_set(err, ERR_FAILED, "OpenSSL cannot encrypt with AES-128-CTR");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * secret: what the guest's owner sends to LAUNCH_SECRET: a table that guests can read, encrypted. Any thread.
- * SEV API, LAUNCH_SECRET; edk2 OvmfPkg/AmdSev/SecretDxe and Linux efi_secret (the table).
+ * secret: makes what the guest's owner sends to LAUNCH_SECRET: a table that guests can read, encrypted. Any
+ * thread. SEV API, LAUNCH_SECRET; edk2 OvmfPkg/AmdSev/SecretDxe and Linux efi_secret (the table).
  */
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 #include "mac.h"
 
-#define PADDING 16 /* LAUNCH_SECRET takes multiples of it */
+#define PADDING 16 /* LAUNCH_SECRET accepts only multiples of this size */
 
 static int table_size(
         const struct owner_secret_entry *entries, size_t count, size_t *ret_size, struct err *err)
@@ -42,13 +42,13 @@ static int check_entries(const struct owner_secret_entry *entries, size_t count,
 			        "would never show it; give it another one",
 			        entries[i].value.name);
 		if (!entries[i].value.size)
-			return err_set(err, ERR_USAGE, "%s: is empty, a secret has at least a byte",
+			return err_set(err, ERR_USAGE, "%s: is empty; a secret needs at least one byte",
 			        entries[i].value.name);
 		for (size_t j = 0; j < i; j++) {
 			if (memcmp(&entries[i].guid, &entries[j].guid, sizeof(entries[i].guid)) == 0)
 				return err_set(err, ERR_USAGE,
-				        "%s and %s are given the same GUID, by which a guest would find one "
-				        "of them only",
+				        "%s and %s are given the same GUID, so a guest would find only one "
+				        "of them",
 				        entries[j].value.name, entries[i].value.name);
 		}
 	}
@@ -99,8 +99,8 @@ int owner_secret_pack(const struct owner_keys *keys, const uint8_t measure[stati
 	        {&context, sizeof(context)},
 	        {&header.flags, sizeof(header.flags)},
 	        {header.iv, sizeof(header.iv)},
-	        {length, sizeof(length)}, /* in the guest */
-	        {length, sizeof(length)}, /* on the way: not compressed */
+	        {length, sizeof(length)}, /* its length in the guest */
+	        {length, sizeof(length)}, /* its length on the way, which is the same: it is not compressed */
 	        {ret_ciphertext, size},
 	        {measure, 32},
 	};
@@ -112,7 +112,7 @@ int owner_secret_pack(const struct owner_keys *keys, const uint8_t measure[stati
 	if (crypto_load(err) < 0)
 		return -1;
 	if (RAND_bytes(header.iv, sizeof(header.iv)) != 1)
-		return err_set(err, ERR_FAILED, "OpenSSL has no random numbers to give");
+		return err_set(err, ERR_FAILED, "OpenSSL cannot make random numbers");
 	store_le(length, sizeof(length), size);
 	if (owner_mac_crypt(keys->tek, header.iv, data, size, ret_ciphertext, err) < 0 ||
 	        owner_mac_compute(keys->tik, sizeof(keys->tik), parts, ARRAY_LEN(parts), header.mac, err) < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * session: the guest owner's side of a SEV launch: keys wrapped for the platform, its measurement checked.
+ * session: the guest owner's side of a SEV launch: wraps keys for the platform and checks its measurement.
  * Any thread. SEV API, LAUNCH_START ("session"), LAUNCH_MEASURE, appendix A.
  */
 #include <string.h>
@@ -18,7 +18,7 @@
 static int random_bytes(void *bytes, size_t size, struct err *err)
 {
 	if (RAND_priv_bytes(bytes, (int)size) != 1)
-		return err_set(err, ERR_FAILED, "OpenSSL has no random numbers to give");
+		return err_set(err, ERR_FAILED, "OpenSSL cannot make random numbers");
 	return 0;
 }
 
@@ -54,7 +54,7 @@ int owner_session_wrap(const uint8_t *z, size_t z_size, uint32_t policy, const s
 	return status;
 }
 
-/* The X coordinate of both keys' common point. */
+/* Computes the X coordinate of the point that both keys share (Diffie-Hellman). */
 static int shared_secret(EVP_PKEY *own, EVP_PKEY *peer, uint8_t ret_z[static P384_BYTES], struct err *err)
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
@@ -63,11 +63,15 @@ static int shared_secret(EVP_PKEY *own, EVP_PKEY *peer, uint8_t ret_z[static P38
 	            EVP_PKEY_derive(ctx, ret_z, &size) == 1 && size == P384_BYTES;
 
 	EVP_PKEY_CTX_free(ctx);
-	return good ? 0 : err_set(err, ERR_FAILED, "OpenSSL agrees on no secret with the platform's PDH");
+	return good ? 0
+	            : err_set(err, ERR_FAILED,
+	                      "OpenSSL cannot compute the secret shared with the platform's PDH");
 }
 
-/* The firmware and AMD's tools read only the key of this certificate. They check neither its form nor its
- * signatures. */
+/*
+ * The firmware and AMD's tools read only the key of this certificate. They check neither its form nor its
+ * signatures.
+ */
 static int make_godh(EVP_PKEY *own, struct abi_sev_cert *ret_godh, struct err *err)
 {
 	struct abi_sev_cert godh = {
@@ -118,7 +122,7 @@ int owner_session_create(const struct abi_sev_cert *pdh, uint32_t policy, struct
 	EVP_PKEY *peer = attest_key_from_ec(&pdh->ec), *own = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
 
 	if (!peer || !own)
-		status = err_set(err, ERR_USAGE, "the PDH is no key on P-384");
+		status = err_set(err, ERR_USAGE, "the PDH is not a key on P-384");
 	else
 		status = create(peer, own, policy, &session, &godh, &keys, err);
 	EVP_PKEY_free(peer);

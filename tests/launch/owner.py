@@ -161,7 +161,7 @@ class Owner(unittest.TestCase):
                             (['--out-root', 'r'], '--out-root goes with --certificates'),
                             (['--certificates', 'c', '--out-root', 'r'], '--out-root goes with --generation'),
                             (['--certificates', 'c', '--generation', 'tdx'], 'must be sev or snp; this is "tdx"'),
-                            (['--certificates', 'c', '--generation', 'snp', '--set', 'sim.product=Rome'], 'a Rome knows no SNP')):
+                            (['--certificates', 'c', '--generation', 'snp', '--set', 'sim.product=Rome'], 'a Rome has no SEV-SNP')):
             with self.subTest(words=words):
                 done = self.vmm('host', '--host', 'sim', *words, status=2)
                 self.assertIn(text, done.stderr)

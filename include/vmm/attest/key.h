@@ -12,15 +12,21 @@
 
 struct evp_pkey_st; /* OpenSSL's EVP_PKEY */
 
-/* NULL if sig is the key's over data, otherwise why not. crypto_load() must have succeeded. */
+/*
+ * Returns NULL if sig is the key's signature of data, otherwise the reason. crypto_load() must have
+ * succeeded.
+ */
 const char *attest_ecdsa_check(
         const struct abi_public_key *key, const void *data, size_t size, const struct abi_signature *sig);
 /*
- * The key for OpenSSL, which the caller frees with EVP_PKEY_free(). NULL if it is not a point of P-384, or if
- * a byte that must be zero is not.
+ * Makes OpenSSL's form of the key, which the caller frees with EVP_PKEY_free(). Returns NULL if the key is
+ * not a point of P-384, or if a byte that must be zero is not.
  */
 struct evp_pkey_st *attest_key_from_ec(const struct abi_public_key *key);
-/* The public half of a P-384 key of our own, in the processor's layout. ERR_FAILED if it is another key. */
+/*
+ * Writes the public half of a P-384 key in the secure processor's layout. ERR_FAILED if the key is of another
+ * kind.
+ */
 int attest_key_to_ec(struct evp_pkey_st *key, struct abi_public_key *ret_key, struct err *err) MUST_CHECK;
 
 #endif

@@ -22,16 +22,19 @@
 
 /*
  * Reads a report (1184 bytes) that stands alone, in a MSG_REPORT_RSP (SNP ABI, MSG_REPORT_RSP) or in the
- * report of Azure's paravisor ("HCLA"). Zeros may follow, or a certificate table (a raw quote of
- * go-sev-guest), which goes to *ret_table (which may be NULL), borrowed from data; size 0: there is none.
- * ERR_USAGE if it is neither, its version is not 2 to 5, or the firmware's status in the response is a
- * refusal. Nothing in *ret_report is authentic before attest_report_verify().
+ * report of Azure's paravisor ("HCLA"). Zeros may follow the report, or a certificate table (a raw quote of
+ * go-sev-guest). *ret_table becomes the table, borrowed from data, with size 0 if there is none; ret_table
+ * may be NULL. ERR_USAGE if the data is none of these forms, if the report's version is not 2 to 5, or if the
+ * firmware's status in the response is a refusal. Nothing in *ret_report is authentic before
+ * attest_report_verify().
  */
 int attest_report_parse(const void *data, size_t size, struct abi_snp_report *ret_report,
         struct attest_blob *ret_table, struct err *err) MUST_CHECK;
 
-/* By the CPUID fields of version 3 and later; PRODUCT_UNKNOWN for older reports, and for products without
- * SEV-SNP. */
+/*
+ * Finds the product by the CPUID fields of version 3 and later. PRODUCT_UNKNOWN for older reports, and for
+ * products without SEV-SNP.
+ */
 enum product_id attest_report_product(const struct abi_snp_report *report);
 
 /* The parts of a TCB_VERSION, in the order in which they are shown. */
@@ -44,18 +47,20 @@ enum attest_tcb_part {
 	ATTEST_TCB_PARTS
 };
 
-/* By the CPUID fields; of version 2, which has none, by the length of the chip's id. */
+/*
+ * Finds the layout by the CPUID fields; for version 2, which has none, by the length of the chip's id.
+ */
 enum product_tcb_layout attest_report_tcb_layout(const struct abi_snp_report *report);
 const char *attest_tcb_part_name(enum attest_tcb_part part); /* "bootloader" */
-/* -1: this layout has no such part. */
+/* Returns -1 if this layout has no such part. */
 int attest_tcb_get(uint64_t tcb, enum product_tcb_layout layout, enum attest_tcb_part part);
 
-/* A bit of a field in words; a table ends with a row without words. */
+/* The words for a bit of a field. A table ends with a row without words. */
 struct attest_bit {
 	unsigned bit;
 	const char *key;   /* for tools: "smt"; NULL: config_snp_policy_bits has the word */
-	const char *set;   /* what 1 says; NULL: nothing worth saying */
-	const char *clear; /* what 0 says; NULL: nothing worth saying */
+	const char *set;   /* what 1 means; NULL: nothing worth showing */
+	const char *clear; /* what 0 means; NULL: nothing worth showing */
 };
 
 extern const struct attest_bit attest_policy_bits[];   /* SNP ABI, guest policy */
@@ -63,9 +68,9 @@ extern const struct attest_bit attest_platform_bits[]; /* SNP ABI, PLATFORM_INFO
 const char *attest_signer_name(uint32_t key_info);     /* "VCEK", "VLEK", "none", "reserved" */
 
 /*
- * Where AMD's key server has the VCEK that signed this report. Two places if it is one of two: a report of
- * version 2 does not say whether its processor is a Milan or a Genoa. None if no VCEK signed it, if it hides
- * its chip, or if its processor is not known.
+ * Gives the URL at which AMD's key server has the VCEK that signed this report. A report of version 2 does
+ * not say whether its processor is a Milan or a Genoa, so it gets two URLs. It gets none if no VCEK signed
+ * it, if it hides its chip, or if its processor is not known.
  */
 struct attest_vcek_urls {
 	size_t count;
@@ -75,7 +80,7 @@ void attest_report_vcek_urls(const struct abi_snp_report *report, struct attest_
 
 /* ---- judging ---- */
 
-/* Fields that a report can be held against. */
+/* The fields of a report that can be checked against a wanted value. */
 enum attest_field {
 	ATTEST_MEASUREMENT,
 	ATTEST_HOST_DATA,
@@ -97,7 +102,7 @@ struct attest_field_info {
 
 extern const struct attest_field_info attest_fields[ATTEST_FIELDS];
 
-/* Zeroed: nothing is wanted. */
+/* The values that a report must have. A zeroed struct demands nothing. */
 struct attest_wanted {
 	bool field_given[ATTEST_FIELDS];
 	uint8_t field[ATTEST_FIELDS][64];
@@ -105,17 +110,17 @@ struct attest_wanted {
 	uint8_t tcb[ATTEST_TCB_PARTS]; /* reported_tcb must not be lower */
 	bool guest_svn_given;
 	uint32_t guest_svn;  /* must not be lower */
-	const char *csp_id;  /* the cloud provider that a VLEK must name; NULL: any, or a VCEK */
-	const char *signer;  /* "VCEK" or "VLEK": the key must be such a one; NULL: either */
-	bool masked_chip_id; /* a report that hides its chip is accepted */
+	const char *csp_id;  /* the cloud provider that a VLEK must name; NULL: any provider, or a VCEK */
+	const char *signer;  /* "VCEK" or "VLEK": the kind of key that must have signed; NULL: either */
+	bool masked_chip_id; /* accept a report that hides its chip */
 };
 
 /* The certificates of a table that hosts hand to guests (GHCB, "SNP Extended Guest Request"), DER. */
 struct attest_table {
-	struct attest_blob vcek, vlek, ask, ark; /* size 0: not in it */
+	struct attest_blob vcek, vlek, ask, ark; /* size 0: not in the table */
 };
 
-/* *ret_data is the caller's to free. ERR_USAGE: more than ATTEST_FILE_MAX_BYTES. */
+/* Makes a table. The caller frees *ret_data. ERR_USAGE if the table would exceed ATTEST_FILE_MAX_BYTES. */
 int attest_table_make(
         const struct attest_table *from, uint8_t **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;
 
@@ -123,13 +128,13 @@ int attest_table_make(
 
 struct attest_evidence {
 	/*
-	 * Files with certificates in DER or PEM, one or more each: VCEK or VLEK, ASK or ASVK, ARK. What each
-	 * certificate is decides, not the file that it is in.
+	 * Files with one or more certificates each, in DER or PEM: VCEK or VLEK, ASK or ASVK, ARK. The
+	 * contents of a certificate decide what it is used for, not the file that holds it.
 	 */
 	struct attest_blob leaf, chain[ATTEST_CHAIN_FILES];
-	struct attest_blob table; /* the GHCB certificate table; holds what the files do not give */
+	struct attest_blob table; /* the GHCB certificate table, used for what the files do not hold */
 	struct attest_blob root;  /* a root key's certificate to trust beside AMD's, DER or PEM */
-	time_t at;                /* the certificates must be valid then */
+	time_t at;                /* the time at which the certificates must be valid */
 	struct attest_wanted wanted;
 };
 

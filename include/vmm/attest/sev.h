@@ -17,10 +17,10 @@
 
 struct attest_sev_evidence {
 	struct attest_blob pdh;   /* the PDH (2084 bytes), or PDH, PEK, OCA, CEK one after the other */
-	struct attest_blob chain; /* PEK, OCA, CEK, as PDH_CERT_EXPORT gives them; if pdh is the PDH alone */
-	struct attest_blob cek; /* the CEK that AMD signed, in the place of the one there, which nobody did */
-	struct attest_blob amd; /* ASK and ARK in AMD's binary format, either order; may follow pdh's four */
-	struct attest_blob root; /* an ARK in that format to trust beside AMD's */
+	struct attest_blob chain; /* PEK, OCA, CEK, as PDH_CERT_EXPORT gives them, if pdh is the PDH alone */
+	struct attest_blob cek;   /* the CEK that AMD signed; it replaces the unsigned one in chain or pdh */
+	struct attest_blob amd;   /* ASK and ARK in AMD's binary format, any order; may follow pdh's four */
+	struct attest_blob root;  /* an ARK in that format to trust beside AMD's */
 
 	struct attest_blob report; /* what GET_ATTESTATION_REPORT gave (208 bytes), and what it must say: */
 	const uint8_t *digest;     /* 32 bytes; NULL: anything, as below */
@@ -37,28 +37,27 @@ const char *attest_sev_algo_name(uint32_t algo);   /* "ECDSA with SHA-384"; "unk
 int attest_sev_cert_parse(
         const void *data, size_t size, struct abi_sev_cert *ret_cert, struct err *err) MUST_CHECK;
 
-/* An ASK or ARK in AMD's binary format, to be shown. */
+/* An ASK or ARK in AMD's binary format, described for display. */
 struct attest_amd_cert {
 	size_t size; /* in bytes */
 	uint32_t usage;
 	unsigned bits; /* of its RSA key */
 	uint8_t key_id[16], certifying_id[16];
-	enum product_id root; /* whose root's key it has; UNKNOWN: none of AMD's */
-	bool simulated;       /* it has the key of one of the software platform's roots */
+	enum product_id root; /* the product whose root key it holds; UNKNOWN: not a root of AMD's */
+	bool simulated;       /* it holds the key of one of the software platform's roots */
 };
-/* Reads the first of the certificates in data; its signature is not looked at. ERR_USAGE names what is wrong.
- */
+/* Reads the first certificate in data without checking its signature. ERR_USAGE says what is wrong. */
 int attest_amd_cert_parse(
         const void *data, size_t size, struct attest_amd_cert *ret_cert, struct err *err) MUST_CHECK;
-/* Are AMD's certificates there, so that the platform can be verified? */
+/* Does the evidence hold AMD's certificates, so that the platform can be verified? */
 bool attest_sev_has_amd(const struct attest_sev_evidence *evidence);
-/* The PDH of the evidence, unverified. */
+/* Reads the PDH of the evidence, without verifying it. */
 int attest_sev_pdh(
         const struct attest_sev_evidence *evidence, struct abi_sev_cert *ret_pdh, struct err *err) MUST_CHECK;
 /*
- * PDH signed by PEK, PEK by OCA and CEK, OCA by itself, CEK by ASK, ASK by ARK, which is AMD's or root's. All
- * but root and report must be given; a report must be signed by the PEK. -1 with ERR_USAGE if something is
- * missing or cannot be read.
+ * Verifies that the PEK signed the PDH, OCA and CEK the PEK, the OCA itself, the ASK the CEK, and the ARK the
+ * ASK. The ARK must be AMD's or root's. All evidence but root and report must be given; the PEK must have
+ * signed a given report. Returns -1 with ERR_USAGE if something is missing or cannot be read.
  */
 int attest_sev_verify(const struct attest_sev_evidence *evidence, struct attest_verdict *ret_verdict,
         struct err *err) MUST_CHECK;

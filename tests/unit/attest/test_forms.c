@@ -209,8 +209,8 @@ static void test_forms_of_something_else_are_refused(void **state)
 	        {"\x1f\x8b rest", "gzip"},
 	        {"<html>not found</html>", "a server's error"},
 	        {"words", "neither in DER nor in PEM"},
-	        {"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", "certificate 1 is not whole"},
-	        {"-----BEGIN CERTIFICATE-----\nMII=\n", "certificate 1 is not whole"},
+	        {"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", "certificate 1 is incomplete"},
+	        {"-----BEGIN CERTIFICATE-----\nMII=\n", "certificate 1 is incomplete"},
 	        {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "in DER (3 bytes)"},
 	};
 
@@ -229,10 +229,10 @@ static void test_forms_that_are_damaged_are_refused(void **state)
 	refuses(zeros, chain, "what follows certificate 1");
 	refuses((struct attest_blob){leaf.data, leaf.size - 1, "cut"}, chain,
 	        "not an X.509 certificate in DER");
-	refuses(leaf, (struct attest_blob){chain.data, 2000, "cut"}, "certificate 1 is not whole");
-	refuses(leaf, (struct attest_blob){chain.data, chain.size - 2, "cut"}, "certificate 2 is not whole");
+	refuses(leaf, (struct attest_blob){chain.data, 2000, "cut"}, "certificate 1 is incomplete");
+	refuses(leaf, (struct attest_blob){chain.data, chain.size - 2, "cut"}, "certificate 2 is incomplete");
 	*first_end = '='; /* now the second one's END would end both */
-	refuses(leaf, text, "certificate 1 is not whole");
+	refuses(leaf, text, "certificate 1 is incomplete");
 	sample_free(&junk);
 	sample_free(&zeros);
 	sample_free(&text);
