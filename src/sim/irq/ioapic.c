@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ioapic: 24 pins to messages for local APICs. The caller holds the VM's interrupt lock. Law: 82093AA, with
- * KVM's reading of it: the polarity bit is not looked at, a line is active when it is 1.
+ * ioapic: turns the states of 24 pins into messages for local APICs. The caller holds the VM's interrupt
+ * lock. Law: 82093AA, as KVM reads it: the polarity bit is ignored; a line is active when it is 1.
  */
 #include <string.h>
 

@@ -76,7 +76,7 @@ struct irq_message {
 	uint8_t vector;
 	enum irq_delivery delivery;
 	enum irq_shorthand shorthand;
-	struct irq_lapic *source; /* of an IPI, else NULL */
+	struct irq_lapic *source; /* the sender of an IPI, otherwise NULL */
 };
 
 struct irq_lapic {
@@ -86,14 +86,14 @@ struct irq_lapic {
 	uint64_t base;  /* MSR 1B */
 	uint32_t regs[64];
 	uint32_t timer_modes; /* the bits of the timer's LVT that choose its mode, as far as CPUID has them */
-	uint64_t timer_at_ns; /* IRQ_NEVER: not running */
-	bool timer_due;       /* it ran down, but its interrupt was masked */
+	uint64_t timer_at_ns; /* IRQ_NEVER: the timer is not running */
+	bool timer_due;       /* the timer ran down while its interrupt was masked */
 	uint64_t deadline_tsc;
 };
 
 struct irq_ioapic {
 	struct kvm_ioapic_state state;
-	uint8_t lines[KVM_IOAPIC_NUM_PINS]; /* a bit a source */
+	uint8_t lines[KVM_IOAPIC_NUM_PINS]; /* one bit for each source */
 };
 
 struct irq_pic {
@@ -111,12 +111,12 @@ struct irq_pit {
 	uint64_t ticks; /* of channel 0 since it was loaded */
 };
 
-/* Who holds a line; a line is high while any of them holds it. */
+/* The sources that can hold a line high. A line is high while at least one source holds it. */
 enum irq_source { IRQ_SOURCE_USER, IRQ_SOURCE_RESAMPLE, IRQ_SOURCE_PIT };
 
-/* What the owner supplies; called with its lock held. */
+/* Functions that the owner supplies. They are called with the owner's lock held. */
 struct irq_owner {
-	void (*changed)(void *ctx, unsigned lapic); /* what this processor could take may have changed */
+	void (*changed)(void *ctx, unsigned lapic); /* the processor may take other interrupts now */
 	void (*nmi)(void *ctx, unsigned lapic);
 	void (*init)(void *ctx, unsigned lapic);
 	void (*sipi)(void *ctx, unsigned lapic, uint8_t vector);
@@ -135,23 +135,25 @@ struct irq_chip {
 	struct irq_pit *pit; /* NULL until created */
 	struct kvm_irq_routing_entry *routes;
 	unsigned route_count;
-	bool lint0_masked;   /* at reset, also of the boot processor: the PIC does not reach it */
+	bool lint0_masked;   /* LINT0 is masked at reset, also on the boot processor */
 	uint32_t x2apic_api; /* KVM_CAP_X2APIC_API */
-	bool split;          /* LAPICs alone; PIC, IOAPIC and PIT are the VMM's */
-	unsigned reserved;   /* GSIs below are pins of the VMM's IOAPIC */
+	bool split;          /* only LAPICs are here; PIC, IOAPIC and PIT are the VMM's */
+	unsigned reserved;   /* GSIs below this number are pins of the VMM's IOAPIC */
 };
 
 /* ---- the whole (routing.c) ---- */
 
-/* Makes a chip with the routes that KVM starts with. Returns 0; -1: no memory. End it with
- * irq_chip_destroy(). */
+/*
+ * Makes a chip with the routes that KVM starts with. Returns 0, or -1 if no memory is left.
+ * irq_chip_destroy() ends it.
+ */
 int irq_chip_create(struct irq_owner owner, struct irq_chip **ret_chip);
 /* KVM_CAP_SPLIT_IRQCHIP: only LAPICs are here; the VMM's IOAPIC has reserved pins. Before the first LAPIC. */
 void irq_chip_split(struct irq_chip *chip, unsigned reserved);
 /* Is the end of this interrupt at this LAPIC what an IOAPIC in user space waits for? */
 bool irq_wants_eoi(const struct irq_chip *chip, const struct irq_lapic *lapic, uint8_t vector);
 void irq_chip_destroy(struct irq_chip *chip); /* NULL is allowed; the LAPICs are their vCPUs' */
-/* When the next timer is due; IRQ_NEVER: none runs. */
+/* Returns the time at which the next timer is due, IRQ_NEVER if no timer runs. */
 uint64_t irq_chip_next_timer(const struct irq_chip *chip);
 /* Delivers the interrupts of all timers that are due. */
 void irq_chip_run_timers(struct irq_chip *chip, uint64_t now_ns);
@@ -167,21 +169,26 @@ int irq_line_set(struct irq_chip *chip, enum irq_source source, uint32_t gsi, bo
 bool irq_msi_is_valid(const struct irq_chip *chip, uint64_t address);
 /* Sends a message-signalled interrupt. Returns -1: nobody took it; 0: coalesced; else how many took it. */
 int irq_msi(struct irq_chip *chip, uint64_t address, uint32_t data);
-/* The GSI whose route ends at this pin; -1: none. */
+/* Returns the GSI whose route ends at this pin, -1 if there is none. */
 int irq_gsi_of_pin(const struct irq_chip *chip, unsigned irqchip, unsigned pin);
 
 /* ---- local APIC (lapic.c, lapic_bus.c, lapic_timer.c) ---- */
 
-/* As after power-on. index is that of its vCPU, id the APIC ID. */
+/* Sets a local APIC up as after power-on. index is the index of its vCPU, id its APIC ID. */
 void irq_lapic_init(struct irq_lapic *lapic, struct irq_chip *chip, unsigned index, uint32_t id);
-/* INIT resets everything but the base. base: that too, as after power-on. */
+/*
+ * Resets a local APIC as INIT does: everything but the base. With base true, it resets the base, too, as
+ * after power-on.
+ */
 void irq_lapic_reset(struct irq_lapic *lapic, bool base);
-/* The vector that the processor may take now; -1: none. irq_lapic_ack() takes it. */
+/* Returns the vector that the processor may take now, -1 if there is none. irq_lapic_ack() takes it. */
 int irq_lapic_pending(const struct irq_lapic *lapic);
 int irq_lapic_ack(struct irq_lapic *lapic);
 /* Is the PIC's output wired through to this processor (LINT0 as ExtINT, or the LAPIC off)? */
 bool irq_lapic_takes_pic(const struct irq_lapic *lapic);
-/* Accepts an interrupt. Returns true if it was taken; as in KVM also if the vector waits already. */
+/*
+ * Accepts an interrupt. Returns true if it was taken, which as in KVM includes a vector that already waits.
+ */
 bool irq_lapic_accept(struct irq_lapic *lapic, const struct irq_message *message);
 /* Is the message for this LAPIC? */
 bool irq_lapic_matches(const struct irq_lapic *lapic, const struct irq_message *message);
@@ -190,7 +197,7 @@ int irq_deliver(struct irq_chip *chip, const struct irq_message *message);
 /* Sends to the LAPICs that are on and whose ID is first + n for a set bit n. Returns how many took it. */
 unsigned irq_deliver_ids(
         struct irq_chip *chip, uint64_t bits, uint32_t first, const struct irq_message *message);
-/* The task priority: bits 7:0 of its register. */
+/* Returns the task priority: bits 7:0 of its register. */
 uint32_t irq_lapic_tpr(const struct irq_lapic *lapic);
 void irq_lapic_set_tpr(struct irq_lapic *lapic, uint32_t tpr);
 /* Bits 7:0 the task priority, 15:8 the class of the interrupt in service, 31:24 the highest one requested. */
@@ -204,8 +211,8 @@ void irq_lapic_mmio(
 /* An access to MSRs 0x800 to 0x8ff. Returns false: #GP. */
 bool irq_lapic_msr(struct irq_lapic *lapic, bool write, uint32_t index, uint64_t *value, uint64_t now_ns);
 /*
- * MSR 1B: may it be set to this value? reserved: the bits that CPUID does not offer (x2APIC, addresses). The
- * guest may change the mode in some ways only, the host as it likes (APM 2, 16.9).
+ * May MSR 1B be set to this value? reserved: the bits that CPUID does not offer (x2APIC, addresses). The
+ * guest may make only some changes of the mode, the host any (APM 2, 16.9).
  */
 bool irq_lapic_base_is_valid(const struct irq_lapic *lapic, uint64_t base, uint64_t reserved, bool by_host);
 /* Sets MSR 1B to a valid value; the mode changes with it. */
@@ -220,7 +227,7 @@ int irq_lapic_set_state(struct irq_lapic *lapic, const struct kvm_lapic_state *s
 /* The timer's registers; reg is one of enum irq_lapic_register. */
 void irq_lapic_timer_write(struct irq_lapic *lapic, unsigned reg, uint32_t value, uint64_t now_ns);
 uint32_t irq_lapic_timer_current(const struct irq_lapic *lapic, uint64_t now_ns);
-/* The timer goes on from what TIMER_CURRENT says, as after KVM_SET_LAPIC. */
+/* Lets the timer run on from the count in TIMER_CURRENT, as after KVM_SET_LAPIC. */
 void irq_lapic_timer_resume(struct irq_lapic *lapic, uint64_t now_ns);
 /* Delivers the timer's interrupt if it is due. */
 void irq_lapic_run_timer(struct irq_lapic *lapic, uint64_t now_ns);
@@ -260,7 +267,7 @@ static inline bool irq_lapic_is_x2(const struct irq_lapic *lapic)
 void irq_ioapic_reset(struct irq_chip *chip);
 /* A source raises or lowers a pin. Returns as irq_line_set(). */
 int irq_ioapic_set(struct irq_chip *chip, enum irq_source source, unsigned pin, bool level);
-/* A LAPIC tells the end of an interrupt: level-triggered pins with that vector may send again. */
+/* A LAPIC reports the end of an interrupt. Level-triggered pins with that vector may send again. */
 void irq_ioapic_eoi(struct irq_chip *chip, uint8_t vector);
 /* An access to its registers, at an offset from IRQ_IOAPIC_BASE. */
 void irq_ioapic_mmio(struct irq_chip *chip, bool write, unsigned offset, unsigned size, void *data);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lapic: a local APIC's priorities and what it accepts; delivery of a message to those it is for. The
- * caller holds the VM's interrupt lock. Law: APM 2, 16.6.
+ * lapic: a local APIC orders interrupts by priority and accepts them; messages are delivered to the local
+ * APICs that they are for. The caller holds the VM's interrupt lock. Law: APM 2, 16.6.
  */
 #include <string.h>
 
@@ -52,7 +52,7 @@ bool irq_lapic_is_enabled(const struct irq_lapic *l)
 	return irq_lapic_is_on(l) && (get(l, LAPIC_SPIV) & SPIV_ENABLED);
 }
 
-/* The processor priority is the task's or that of the interrupt in service, whichever is higher. */
+/* The processor priority is the task's priority or that of the interrupt in service, whichever is higher. */
 static uint32_t ppr(const struct irq_lapic *l)
 {
 	uint32_t tpr = get(l, LAPIC_TPR) & 0xff;
@@ -68,7 +68,10 @@ static void changed(struct irq_lapic *l)
 	l->chip->owner.changed(l->chip->owner.ctx, l->index);
 }
 
-/* KVM offers this bit if the IOAPIC is not the kernel's, unless the VMM has chosen. */
+/*
+ * KVM offers directed ends of interrupts if the IOAPIC is not the kernel's, unless the VMM has chosen
+ * otherwise.
+ */
 void irq_lapic_set_version(struct irq_lapic *l)
 {
 	uint32_t api = l->chip->x2apic_api;
@@ -79,8 +82,8 @@ void irq_lapic_set_version(struct irq_lapic *l)
 }
 
 /*
- * Software ends the interrupt at the IOAPIC itself. KVM obeys this bit if the VMM asked for that, or if the
- * IOAPIC is the kernel's.
+ * With this bit software ends an interrupt at the IOAPIC itself. KVM obeys the bit if the VMM asked for that,
+ * or if the IOAPIC is the kernel's.
  */
 static bool eoi_is_directed(const struct irq_lapic *l)
 {
@@ -93,7 +96,7 @@ static bool eoi_is_directed(const struct irq_lapic *l)
 
 void irq_lapic_reset(struct irq_lapic *l, bool base)
 {
-	/* INIT leaves the ID that software gave an xAPIC. */
+	/* INIT does not change an xAPIC's ID, which software may have set. */
 	uint32_t id = base ? l->id << 24 : get(l, LAPIC_ID);
 
 	if (base)
@@ -213,7 +216,7 @@ bool irq_lapic_accept(struct irq_lapic *l, const struct irq_message *m)
 		owner->init(owner->ctx, l->index);
 		return true;
 	case IRQ_SIPI: owner->sipi(owner->ctx, l->index, m->vector); return true;
-	default: /* SMI: there is no SMM. ExtINT comes from the PIC alone, see irq_lapic_takes_pic(). */
+	default: /* There is no SMM for SMI. ExtINT comes only from the PIC: irq_lapic_takes_pic(). */
 		return false;
 	}
 }
@@ -253,7 +256,7 @@ bool irq_lapic_matches(const struct irq_lapic *l, const struct irq_message *m)
 	case IRQ_TO_ALL: return true;
 	case IRQ_TO_OTHERS: return l != m->source;
 	default:
-		/* The 8-bit destinations of devices reach everybody in either mode. */
+		/* A device's 8-bit broadcast reaches every local APIC, in either mode. */
 		if (!m->source && dest == BROADCAST && irq_lapic_is_x2(l) &&
 		        !(l->chip->x2apic_api & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK))
 			dest = BROADCAST_X2;
@@ -261,7 +264,7 @@ bool irq_lapic_matches(const struct irq_lapic *l, const struct irq_message *m)
 	}
 }
 
-/* Chooses one of several by the vector, so that it is the same one each time. */
+/* Chooses one of several targets by the vector, so that the same interrupt always goes to the same target. */
 static int deliver_lowest(struct irq_chip *chip, const struct irq_message *m)
 {
 	unsigned count = 0, chosen;
@@ -292,8 +295,8 @@ static bool has_xapic(const struct irq_chip *chip)
 }
 
 /*
- * KVM looks a destination up in a table, and then an empty destination is no failure. For a broadcast it
- * asks one LAPIC after the other.
+ * KVM looks most destinations up in a table; then a destination without a LAPIC is not a failure. For a
+ * broadcast KVM asks one LAPIC after the other.
  */
 static bool is_looked_up(const struct irq_chip *chip, const struct irq_message *m)
 {

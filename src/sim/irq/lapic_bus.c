@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lapic_bus: a local APIC as software sees it: the xAPIC page, the x2APIC MSRs, the base MSR, and the state
- * as KVM_GET_LAPIC has it. The caller holds the VM's interrupt lock. Law: APM 2, 16.3 and 16.9; Linux,
- * arch/x86/kvm/lapic.c, for which bits are kept and which are refused.
+ * as KVM_GET_LAPIC gives it. The caller holds the VM's interrupt lock. Law: APM 2, 16.3 and 16.9; Linux's
+ * arch/x86/kvm/lapic.c says which bits are kept and which are refused.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,12 +22,12 @@
 
 #define BASE_RESERVED UINT64_C(0x2ff)
 
-/* X2_READ: an x2APIC lets it be read, but not written. */
+/* X2_READ: an x2APIC lets software read the register, but not write it. */
 enum access { NONE = 0, R = 1, W = 2, RW = 3, X2_ONLY = 4, X1_ONLY = 8, X2_READ = 16 };
 
 /*
- * The registers by offset / 16. A register that is NONE reads as 0 through the page, and is #GP through an
- * MSR.
+ * The registers by offset / 16. A register with NONE reads as 0 through the page; through an MSR it causes
+ * #GP.
  */
 static const struct {
 	uint8_t access;
@@ -74,7 +74,7 @@ static bool allowed(const struct irq_lapic *l, unsigned reg, uint8_t want)
 
 static uint32_t read_register(struct irq_lapic *l, unsigned reg, uint64_t now_ns)
 {
-	/* The arbitration priority belongs to a bus that does not exist any more. */
+	/* The arbitration priority belongs to a bus that no longer exists. */
 	if (!allowed(l, reg, R) || reg == LAPIC_APR)
 		return 0;
 	return reg == LAPIC_TIMER_CURRENT ? irq_lapic_timer_current(l, now_ns) : *at(l, reg);
@@ -238,7 +238,7 @@ void irq_lapic_get_state(struct irq_lapic *l, struct kvm_lapic_state *ret_state,
 	*at(l, LAPIC_TIMER_CURRENT) = irq_lapic_timer_current(l, now_ns);
 	for (unsigned i = 0; i < ARRAY_LEN(l->regs); i++)
 		store_le(ret_state->regs + 16 * i, 4, l->regs[i]);
-	/* The ID is where the xAPIC has it in either mode, unless the VMM knows of longer ones. */
+	/* In either mode the ID stands where an xAPIC has it, unless the VMM has asked for 32-bit IDs. */
 	if (irq_lapic_is_x2(l) && !has_wide_ids(l))
 		store_le(ret_state->regs + LAPIC_ID, 4, l->id << 24);
 }
@@ -252,7 +252,7 @@ int irq_lapic_set_state(struct irq_lapic *l, const struct kvm_lapic_state *state
 	for (unsigned i = 0; i < ARRAY_LEN(l->regs); i++)
 		l->regs[i] = (uint32_t)load_le(state->regs + 16 * i, 4);
 	irq_lapic_set_version(l);
-	/* The ID of an x2APIC is fixed; KVM does not look at what else a VMM writes there. */
+	/* The ID of an x2APIC is fixed; KVM ignores any other ID that a VMM writes. */
 	if (irq_lapic_is_x2(l))
 		take_id(l);
 	irq_lapic_timer_resume(l, now_ns);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lapic_timer: the timer of a local APIC: one-shot, periodic, TSC deadline; its bus runs at 1 GHz as KVM's,
- * so a tick is 1 ns times the divisor. The caller holds the VM's interrupt lock. Law: APM 2, 16.4.1.
+ * lapic_timer: the timer of a local APIC: one-shot, periodic, TSC deadline. Its bus runs at 1 GHz, as KVM's
+ * does, so a tick is 1 ns times the divisor. The caller holds the VM's interrupt lock. Law: APM 2, 16.4.1.
  */
 #include "irq.h"
 
@@ -18,7 +18,7 @@ static uint32_t mode(const struct irq_lapic *l)
 	return l->regs[LAPIC_LVT_TIMER >> 4] & l->timer_modes;
 }
 
-/* True for a one-shot or periodic timer; false for the deadline and for the reserved mode. */
+/* Returns true for a one-shot or periodic timer, false for the deadline and the reserved mode. */
 static bool counts(const struct irq_lapic *l)
 {
 	return mode(l) == 0 || mode(l) == MODE_PERIODIC;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pic: the two 8259A as a PC has them, with the edge/level registers of the PIIX. The caller holds the VM's
- * interrupt lock. Law: 8259A data sheet; PIIX3, 2.5.5 for 4D0 and 4D1.
+ * pic: the two 8259As of a PC, with the edge/level registers of the PIIX. The caller holds the VM's interrupt
+ * lock. Law: 8259A data sheet; PIIX3, 2.5.5 for 4D0 and 4D1.
  */
 #include <string.h>
 
@@ -11,14 +11,14 @@
 #define SLAVE      1
 #define CASCADE    2
 #define SPURIOUS   7
-#define NOTHING    8 /* no bit of the eight */
+#define NOTHING    8 /* none of the eight bits is set */
 #define PORT_ELCR  0x4d0
 #define OCW2_FIXED 0x10 /* ICW1 */
 #define OCW3       0x08
 
 static const uint8_t elcr_masks[2] = {0xf8, 0xde};
 
-/* How far the highest priority among bits is from the rotating top; NOTHING if there is none. */
+/* Returns how far the bit of the highest priority is from the rotating top; NOTHING if no bit is set. */
 static unsigned priority(const struct kvm_pic_state *s, uint8_t bits)
 {
 	unsigned p = 0;
@@ -30,7 +30,7 @@ static unsigned priority(const struct kvm_pic_state *s, uint8_t bits)
 	return p;
 }
 
-/* The pin for which the chip requests an interrupt; -1: none. */
+/* Returns the pin for which the chip requests an interrupt; -1 if there is none. */
 static int request(const struct irq_pic *pic, unsigned which)
 {
 	const struct kvm_pic_state *s = &pic->chip[which];
@@ -145,7 +145,7 @@ uint8_t irq_pic_ack(struct irq_chip *chip)
 	return vector;
 }
 
-/* ICW1 resets everything, except requests of level-triggered pins that are still up. */
+/* ICW1 resets everything except the requests of level-triggered pins that are still up. */
 static void start_init(struct irq_chip *chip, unsigned which, uint8_t value)
 {
 	struct kvm_pic_state *s = &chip->pic.chip[which];
@@ -218,7 +218,7 @@ static void write_data(struct kvm_pic_state *s, uint8_t value)
 	}
 }
 
-/* After OCW3's poll bit a read acknowledges the interrupt, as the processor otherwise does. */
+/* After OCW3's poll bit, a read acknowledges the interrupt in place of the processor. */
 static uint8_t poll_read(struct irq_chip *chip, unsigned which)
 {
 	int pin = request(&chip->pic, which);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pit: the 8254 with its three channels, channel 0 at GSI 0, and port 0x61, which gates channel 2. The caller
- * holds the VM's interrupt lock. Law: 8254 data sheet;
- * KVM where it differs (in mode 1 OUT is high while it counts).
+ * pit: the 8254 with its three channels, of which channel 0 drives GSI 0, and port 0x61, which gates channel
+ * 2. The caller holds the VM's interrupt lock. Law: 8254 data sheet, or KVM where KVM differs from it (in
+ * mode 1, OUT is high while the channel counts).
  */
 #include <string.h>
 
@@ -29,7 +29,7 @@ static uint64_t elapsed_ticks(const struct kvm_pit_channel_state *c, uint64_t no
 	return now_ns <= load ? 0 : scale(now_ns - load, HZ, NS);
 }
 
-/* A channel that was never loaded counts as if from 65,536. */
+/* A channel that was never loaded counts as if it had been loaded with 65,536. */
 static uint32_t count_of(const struct kvm_pit_channel_state *c)
 {
 	return c->count ? c->count : 0x10000;
@@ -66,7 +66,10 @@ static bool repeats(const struct irq_pit *pit)
 	return pit->channel[0].mode == 2 || pit->channel[0].mode == 3;
 }
 
-/* When channel 0 ticks next, computed from the number of ticks since it was loaded. */
+/*
+ * Sets the time of channel 0's next tick. It follows from the number of ticks since the channel was loaded,
+ * so that rounding errors do not add up.
+ */
 static void set_timer(struct irq_pit *pit)
 {
 	const struct kvm_pit_channel_state *c = &pit->channel[0];
@@ -113,7 +116,7 @@ bool irq_pit_run(struct irq_pit *pit, uint64_t now_ns)
 	        count_of(&pit->channel[0]) < PERIOD_MIN ? PERIOD_MIN : count_of(&pit->channel[0]), NS, HZ);
 	pit->ticks += 1 + (now_ns - pit->timer_at_ns) / period;
 	set_timer(pit);
-	if (pit->timer_at_ns <= now_ns) { /* rounding */
+	if (pit->timer_at_ns <= now_ns) { /* because of rounding */
 		pit->ticks++;
 		set_timer(pit);
 	}
@@ -140,7 +143,7 @@ static void write_control(struct irq_pit *pit, uint8_t value, uint64_t now_ns)
 {
 	struct kvm_pit_channel_state *c = &pit->channel[value >> 6 & 3];
 
-	if (value >> 6 == 3) { /* read-back, of any of the channels */
+	if (value >> 6 == 3) { /* read-back, for any of the channels */
 		for (unsigned i = 0; i < 3; i++) {
 			if (!(value & 2u << i))
 				continue;
@@ -213,7 +216,7 @@ static void write_speaker(struct irq_pit *pit, uint8_t value, uint64_t now_ns)
 		pit->flags |= KVM_PIT_FLAGS_SPEAKER_DATA_ON;
 	else
 		pit->flags &= ~KVM_PIT_FLAGS_SPEAKER_DATA_ON;
-	/* A rising gate starts these modes again. */
+	/* A rising gate restarts the channel in every mode but 0 and 4. */
 	if (!c->gate && (value & 1) && c->mode != 0 && c->mode != 4)
 		c->count_load_time = (int64_t)now_ns;
 	c->gate = value & 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * routing: the interrupt controllers as a whole: from GSI numbers to pins and messages, timers, ports. The
- * caller holds the VM's interrupt lock. Law: api.rst, KVM_SET_GSI_ROUTING.
+ * routing: the interrupt controllers as a whole: routes GSI numbers to pins and messages, runs timers, and
+ * passes accesses to ports on. The caller holds the VM's interrupt lock. Law: api.rst, KVM_SET_GSI_ROUTING.
  */
 #include <errno.h>
 #include <string.h>
@@ -73,7 +73,7 @@ uint64_t irq_chip_next_timer(const struct irq_chip *chip)
 	return next;
 }
 
-/* A tick is an edge at GSI 0; processors that take the PIT as an NMI watchdog (LINT0 as NMI) get that. */
+/* A tick is an edge at GSI 0. Processors that use the PIT as an NMI watchdog (LINT0 as NMI) get an NMI. */
 static void pit_tick(struct irq_chip *chip)
 {
 	irq_line_set(chip, IRQ_SOURCE_PIT, 0, true);
@@ -145,7 +145,7 @@ static bool route_is_valid(const struct irq_chip *chip, const struct kvm_irq_rou
 	               : e->u.irqchip.irqchip <= KVM_IRQCHIP_PIC_SLAVE && e->u.irqchip.pin < 8;
 }
 
-/* A GSI may go to each irqchip once, or be one message. */
+/* A GSI may have one route to each irqchip, or one message. */
 static bool routes_clash(const struct kvm_irq_routing_entry *a, const struct kvm_irq_routing_entry *b)
 {
 	return a->gsi == b->gsi &&
@@ -166,7 +166,7 @@ static bool routes_are_valid(
 	for (unsigned i = 0; i < count; i++) {
 		if (!route_is_valid(chip, &sorted[i]))
 			return false;
-		/* One GSI has at most three routes (one for each irqchip), so this looks at few. */
+		/* A GSI has at most three routes (one for each irqchip), so this loop is short. */
 		for (unsigned j = i + 1; j < count && sorted[j].gsi == sorted[i].gsi; j++) {
 			if (routes_clash(&sorted[i], &sorted[j]))
 				return false;
@@ -196,7 +196,7 @@ int irq_routes_set(struct irq_chip *chip, const struct kvm_irq_routing_entry *ro
 	return 0;
 }
 
-/* The upper bits of the destination's ID are those of the address (KVM_CAP_X2APIC_API). */
+/* The upper bits of the address hold the upper bits of the destination's ID (KVM_CAP_X2APIC_API). */
 static struct irq_message message_of(const struct irq_chip *chip, uint64_t address, uint32_t data)
 {
 	return (struct irq_message){

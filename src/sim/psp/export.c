@@ -16,7 +16,7 @@
 
 int psp_export_fail(struct err *err)
 {
-	return err_set(err, ERR_FAILED, "OpenSSL does not make the software platform's certificates");
+	return err_set(err, ERR_FAILED, "OpenSSL cannot make the software platform's certificates");
 }
 
 bool psp_export_start(struct psp *psp)
@@ -83,7 +83,7 @@ static int make_vcek(struct psp *psp, struct psp_der *vcek, struct err *err)
 	bool good;
 
 	if (!psp->product->snp)
-		return err_set(err, ERR_USAGE, "a %s knows no SNP", psp->product->name);
+		return err_set(err, ERR_USAGE, "a %s has no SEV-SNP", psp->product->name);
 	good = psp_export_start(psp) && put_vcek(psp, vcek);
 	pthread_mutex_unlock(&psp->lock);
 	return good ? 0 : psp_export_fail(err);

@@ -197,11 +197,12 @@ static int check_options(const struct psp_options *options, struct err *err)
 	const struct product *product = product_find(options->product);
 
 	if (!product || !product->signature)
-		return err_set(err, ERR_USAGE, "the software platform knows no processor \"%s\"",
+		return err_set(err, ERR_USAGE, "the software platform has no processor \"%s\"",
 		        options->product ?: "");
 	if (!options->asids || options->es_asids > options->asids || options->asids > PSP_ASIDS_MAX)
 		return err_set(err, ERR_USAGE,
-		        "%u ASIDs, %u of them for SEV-ES and SNP: there are 1 to %d, and no more of those",
+		        "%u ASIDs, %u of them for SEV-ES and SNP: the first must be 1 to %d, the second at "
+		        "most as many",
 		        options->asids, options->es_asids, PSP_ASIDS_MAX);
 	if (options->snp_asids > options->es_asids)
 		return err_set(err, ERR_USAGE, "of %u ASIDs for SEV-ES and SNP %u cannot be SNP's alone",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * identity: makes OCA, PEK and PDH from the seed, signs and exports them, and replaces them with an owner's.
- * Static functions run with the lock of the secure processor held. SEV API, chapter 5 and appendix C. All
- * keys are on P-384 and sign with SHA-256, as those of AMD's firmware do.
+ * The commands take the lock of the secure processor; all other functions run with it held. SEV API, chapter
+ * 5 and appendix C. All keys are on P-384 and sign with SHA-256, as those of AMD's firmware do.
  */
 #include <string.h>
 

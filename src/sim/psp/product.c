@@ -5,8 +5,10 @@
  */
 #include "internal.h"
 
-/* How many steps a search goes from its start to p and q of ARK, ASK and ASVK, see rsa.c; without SNP no
- * ASVK. */
+/*
+ * How many steps a search goes from its start to p and q of ARK, ASK and ASVK, see rsa.c; without SNP there
+ * is no ASVK.
+ */
 static const uint32_t prime_steps[PRODUCT_IDS][6] = {
         [PRODUCT_NAPLES] = {499, 158, 672, 433},
         [PRODUCT_ROME] = {325, 1042, 341, 498},
@@ -21,12 +23,12 @@ uint32_t psp_product_prime_steps(const struct product *product, unsigned which)
 }
 
 /*
- * What the reports of a product's firmware look like, from that build on: their version and the mitigation
- * vector of version 5. From genuine reports, whose chains end at AMD's roots; no document of AMD's tells
- * which build brought which version. The builds seen are Milan 1.49.3 to 1.55.20, .29, .35; Genoa 1.55.39,
- * .40, .43, .49; Turin 1.55.61, .65, 1.58.3. A build between two of them is taken for the older one, an older
- * build than all of them for the first row: of Turin no report below version 5 was seen, of Genoa some of
- * version 2.
+ * The form of the reports that a product's firmware makes from this build on: their version, and the
+ * mitigation vector of version 5. The values come from genuine reports, whose chains end at AMD's roots; no
+ * document of AMD's says which build brought which version. The builds seen are Milan 1.49.3 to 1.55.20, .29,
+ * .35; Genoa 1.55.39, .40, .43, .49; Turin 1.55.61, .65, 1.58.3. A build between two of them has the form of
+ * the older one, a build older than all of them that of the first row: no report of Turin below version 5 was
+ * seen, and some of Genoa with version 2.
  */
 static const struct {
 	enum product_id product;
