@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bits: the guest policy and the VMSA features, as numbers or as words. Any thread.
- * SEV API 55766 (guest policy structure), SNP ABI 56860 (guest policy), APM volume 2 (SEV_FEATURES).
+ * bits: reads the guest policy and the VMSA features, given as numbers or as words. Any thread. SEV API 55766
+ * (guest policy structure), SNP ABI 56860 (guest policy), APM volume 2 (SEV_FEATURES).
  */
 #include <ctype.h>
 #include <errno.h>
@@ -58,8 +58,8 @@ const struct config_bit config_vmsa_feature_bits[] = {
 struct format {
 	const struct config_bit *bits;
 	uint64_t required, forbidden;
-	const char *why;     /* about both */
-	const char *version; /* the word for the least firmware version, NULL: has none */
+	const char *why;     /* the reason, for both cases */
+	const char *version; /* the word for the least firmware version; NULL: there is no such word */
 	unsigned major_shift, minor_shift;
 	uint64_t def;
 };
@@ -117,7 +117,7 @@ const char *config_policy_version(
 	return f->version;
 }
 
-/* "1.55" behind "abi=". */
+/* Reads the "1.55" of "abi=1.55". */
 static bool read_version(const struct format *f, const char *text, uint64_t *bits)
 {
 	unsigned part[2];
@@ -175,7 +175,7 @@ static int add_word(const struct format *f, const char *word, uint64_t *bits, st
 	return 0;
 }
 
-/* "smt,debug"; blanks around a word are allowed. */
+/* Adds the bits of words such as "smt,debug". Blanks around a word are allowed. */
 static int add_words(const struct format *f, const char *text, uint64_t *bits, struct err *err)
 {
 	for (;;) {
@@ -275,8 +275,7 @@ int config_bits_set(struct config *config, const struct config_key *key, const j
 	f += config->sev.type;
 	if (json_is_null(value)) {
 		bits = f->def;
-	} else if (f->bits) { /* without a type the words have no meaning, and config_check_between() reports
-		                 that */
+	} else if (f->bits) { /* no words without a type: config_check_between() reports that */
 		if (read_bits(f, value, &bits, err) < 0 || check_bits(f, bits, err) < 0)
 			return -1;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * check: what only several keys together show, and the files that keys name. Any thread.
+ * check: finds mistakes that only several keys together show, and files that cannot be used. Any thread.
  */
 #include <string.h>
 
@@ -11,14 +11,13 @@ static const void *field_of(const struct config *config, const struct config_key
 	return (const char *)config + key->offset;
 }
 
-/* Does the key ask for something? What holds its default does not. */
+/* Does the key ask for something? A key that holds its default does not. */
 static bool is_set(const struct config *config, const struct config_key *key)
 {
 	switch (key->type) {
 	case CONFIG_BOOL: return *(const bool *)field_of(config, key) != (strcmp(key->def, "true") == 0);
 	case CONFIG_WORD: return *(const unsigned *)field_of(config, key) != 0;
-	case CONFIG_FEATURES: /* an empty set asks for nothing, except where it was not read because there is
-	                         no type */
+	case CONFIG_FEATURES: /* an empty set asks for nothing; without a type it was not read */
 		if (config->sev.type != CONFIG_SEV_NONE && *(const uint64_t *)field_of(config, key) == 0)
 			return false;
 		return *(const bool *)((const char *)config + key->given);
@@ -86,7 +85,7 @@ static const char *remedy(const struct config_key *key, const char *path)
 	       "to an image in ~/.cache/vmm/firmware";
 }
 
-/* NULL: the key names no file, or one that can be used. */
+/* Returns why the file that the key names cannot be used; NULL if it can, or if the key names no file. */
 static const char *why_unusable(const struct config_key *key, const char *path)
 {
 	switch (*path ? key->type : CONFIG_STRING) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * foreign: what QEMU, libvirt, Cloud Hypervisor, sev-snp-measure and the documents of AMD call what vmm knows
- * under another name. Case and the marks between words do not count. Any thread; constant.
+ * foreign: the names that QEMU, libvirt, Cloud Hypervisor, sev-snp-measure and AMD's documents use for things
+ * that have another name in vmm. Case and the marks between words do not count. Any thread; constant.
  */
 #include "internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keys: the table of configuration keys, from which reading, checks, the example, the man page and the
- * suggestions come. Any thread; constant. sev.type stands before the keys whose meaning depends on it.
+ * keys: the table of configuration keys, which reading, checks, the example, the man page and the suggestions
+ * use. Any thread; constant. sev.type stands before the keys whose meaning depends on it.
  */
 #include <string.h>
 
@@ -81,9 +81,8 @@ const struct config_key config_keys[] = {
 
         {"boot.kernel", CONFIG_PATH, FILE_KEY(boot.kernel),
                 .help = "The program that the firmware starts instead of looking for a disk: a Linux kernel "
-                        "(bzImage), "
-                        "or "
-                        "an EFI program such as a shell, a boot loader or a unified kernel image."},
+                        "(bzImage), or an EFI program such as a shell, a boot loader or a unified kernel "
+                        "image."},
         {"boot.initrd", CONFIG_PATH, FILE_KEY(boot.initrd), .needs = "boot.kernel",
                 .help = "The initial RAM disk of boot.kernel."},
         {"boot.cmdline", CONFIG_STRING, AT(boot.cmdline), .max = CMDLINE_MAX_BYTES, .def = "\"\"",
@@ -120,9 +119,9 @@ const struct config_key config_keys[] = {
                 .help = "32 bytes that a SEV-SNP guest finds in its attestation reports (HOST_DATA)."},
         {"sev.enforce-digest", CONFIG_BOOL, AT(sev.enforce_digest), .def = "true", .types = SNP,
                 .help = "Refuse to launch a SEV-SNP guest whose measurement is not the one that vmm "
-                        "computed. "
-                        "Without sev.id-block, vmm makes an ID block with a key of its own for this launch "
-                        "alone: the ID key digest in the guest's reports is then that key's, not zeros."},
+                        "computed. Without sev.id-block, vmm makes an ID block with a key of its own for "
+                        "this launch alone: the ID key digest in the guest's reports is then that key's, not "
+                        "zeros."},
         {"sev.dh-cert", CONFIG_PATH, FILE_KEY(sev.dh_cert), .types = SEV, .needs = "sev.session",
                 .help = "The guest owner's Diffie-Hellman certificate, as it is or in Base64."},
         {"sev.session", CONFIG_PATH, FILE_KEY(sev.session), .types = SEV, .needs = "sev.dh-cert",
@@ -161,8 +160,7 @@ const struct config_key config_keys[] = {
                         "that of the host."},
         {"sim.product", CONFIG_WORD, AT(sim.product), .words = product_words, .def = "\"Milan\"",
                 .help = "The processor that the software platform pretends to be: Naples has SEV, Rome "
-                        "SEV-ES "
-                        "too, those from Milan on SEV-SNP too; none has no secure processor."},
+                        "SEV-ES too, those from Milan on SEV-SNP too; none has no secure processor."},
         {"sim.seed", CONFIG_NUMBER, AT(sim.seed), .max = UINT32_MAX, .def = "1",
                 .help = "The number from which the keys of the software platform's secure processor follow: "
                         "the same number gives the same chip."},
@@ -175,8 +173,7 @@ const struct config_key config_keys[] = {
         {"sim.tcb", CONFIG_HEX, AT(sim.tcb), .min = 16, .max = 16, .def = "\"\"",
                 .help = "The TCB version of the secure processor on the software platform as a number of 16 "
                         "hexadecimal digits, whose bytes have the meaning that sim.product gives them; empty "
-                        "is the "
-                        "product's own."},
+                        "is the product's own."},
         {"sim.asids", CONFIG_NUMBER, AT(sim.asids), .min = 1, .max = SIM_ASIDS_MAX, .def = "509",
                 .help = "The number of ASIDs, and so of confidential guests, on the software platform."},
         {"sim.es-asids", CONFIG_NUMBER, AT(sim.es_asids), .max = SIM_ASIDS_MAX, .def = "99",

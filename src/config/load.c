@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load: from bytes and --set words to a configuration, with every mistake on the way. Any thread.
+ * load: makes a configuration from bytes and --set words, and reports every mistake on the way. Any thread.
  */
 #include <string.h>
 
@@ -8,7 +8,10 @@
 
 /* ---- --set words ---- */
 
-/* JSON if it is, and must be a string where the key takes text; otherwise the text itself. */
+/*
+ * Reads the value of a --set word: as JSON if it is JSON (which must be a string if the key takes text),
+ * otherwise as plain text.
+ */
 static json_t *set_value(const struct config_key *key, const char *text)
 {
 	bool is_text = key->type != CONFIG_BOOL && key->type != CONFIG_NUMBER &&
@@ -70,7 +73,7 @@ static void apply_default(struct config_parse *p, const struct config_key *key)
 	json_decref(value);
 }
 
-/* Bits have a meaning only under a type: without a good one they are left alone. */
+/* Words for bits have a meaning only with a sev.type. If that has a mistake, the bits are not read. */
 static bool is_readable(const struct config_parse *p, const struct config_key *key)
 {
 	const struct config_key *type = config_key_find("sev.type");
@@ -79,7 +82,10 @@ static bool is_readable(const struct config_parse *p, const struct config_key *k
 	       !p->config->places[type - config_keys].bad;
 }
 
-/* In the order of the table, which sev.type's users rely on. */
+/*
+ * Applies the values in the order of the table, because keys that depend on sev.type need it to be read
+ * first.
+ */
 static void apply_values(struct config_parse *p)
 {
 	for (size_t i = 0; i < config_keys_count; i++) {

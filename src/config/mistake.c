@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mistake: the list of what is wrong, in the order of the file. Any thread. Text from the file is hostile:
- * it is cut when kept and escaped when shown.
+ * mistake: the list of mistakes, in the order of the file. Any thread. Text from the file may be hostile, so
+ * it is cut when it is kept and escaped when it is shown.
  */
 #include <stdarg.h>
 #include <string.h>
 
 #include "internal.h"
 
-#define WHERE_SHOWN_BYTES 4200 /* a path is shown whole */
+#define WHERE_SHOWN_BYTES 4200 /* room for a whole path */
 #define KEY_SHOWN_BYTES   80
 
-/* A copy of at most max bytes, "..." for the rest, never cut inside a UTF-8 character. */
+/* Returns a copy of at most max bytes, with "..." for the rest. It never cuts a UTF-8 character. */
 static char *copy_cut(const char *text, size_t max)
 {
 	size_t keep = strnlen(text ?: "", max + 1);
@@ -32,7 +32,10 @@ static void mistake_free(struct config_mistake *m)
 	free(m->text);
 }
 
-/* File first, --set words and defaults after it; equals stay in the order of arrival. */
+/*
+ * Mistakes in the file come first, then those in --set words and defaults. Equal ones keep the order in which
+ * they were found.
+ */
 static bool stands_before(const struct config_mistake *a, const struct config_mistake *b)
 {
 	if (!a->line || !b->line)
@@ -104,7 +107,7 @@ void config_mistake_at(
 	place = &config->places[key - config_keys];
 	if (place->bad)
 		return;
-	place->bad = true; /* also when no memory is left for the text: the configuration is not good */
+	place->bad = true; /* even if no memory is left for the text, so that the configuration is refused */
 	va_start(args, fmt);
 	if (add(mistakes, place, name, fmt, args) < 0)
 		log_error("no memory for a mistake in %s", name);

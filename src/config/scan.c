@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * scan: where things are in a JSON text. jansson tells a position only for errors of syntax, so the members
- * of the few objects that hold keys are walked here, in text that jansson has already found valid; values are
- * jansson's to read. RFC 8259. Any thread.
+ * scan: finds the positions of keys and values in a JSON text. jansson gives a position only for errors of
+ * syntax, so this file walks the members of the few objects that hold keys, in text that jansson has already
+ * found valid. jansson reads the values. RFC 8259. Any thread.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@ struct config_scan config_scan_over(const void *text, size_t size)
 	return (struct config_scan){.at = at, .end = at + size, .line = 1, .column = 1};
 }
 
-/* One byte on. Columns count characters: bytes that continue a UTF-8 sequence do not. */
+/* Moves on by one byte. Columns count characters, so bytes that continue a UTF-8 sequence are not counted. */
 static void step(struct config_scan *s)
 {
 	if (*s->at == '\n') {
@@ -33,7 +33,7 @@ void config_scan_space(struct config_scan *s)
 		step(s);
 }
 
-/* Past the closing quote of the string that s stands before. */
+/* Moves past the closing quote of the string that begins at s. */
 static void skip_string(struct config_scan *s)
 {
 	step(s);
@@ -47,7 +47,7 @@ static void skip_string(struct config_scan *s)
 		step(s);
 }
 
-/* Past one value of any depth, without recursion. */
+/* Moves past one value of any depth, without recursion. */
 static void skip_value(struct config_scan *s)
 {
 	size_t depth = 0;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * suggest: the known word that was probably meant, for "did you mean": another spelling, another program's
- * name, or the nearest by edit distance (optimal string alignment). Any thread.
+ * suggest: finds the known word that was probably meant, for "did you mean": by another spelling, by another
+ * program's name, or by the smallest edit distance (optimal string alignment). Any thread.
  */
 #include <ctype.h>
 #include <string.h>
 
 #include "internal.h"
 
-#define WORD_MAX_BYTES 64 /* nobody mistypes one that long */
+#define WORD_MAX_BYTES 64 /* a longer word is not compared */
 
 static unsigned char least(unsigned a, unsigned b, unsigned c)
 {
@@ -17,7 +17,9 @@ static unsigned char least(unsigned a, unsigned b, unsigned c)
 	return (unsigned char)(ab < c ? ab : c);
 }
 
-/* How many insertions, deletions, replacements and swaps of neighbours make b of a; both fit WORD_MAX_BYTES.
+/*
+ * Returns how many insertions, deletions, replacements and swaps of neighbours turn a into b. Both must fit
+ * WORD_MAX_BYTES.
  */
 static unsigned distance_between(const char *a, const char *b)
 {
@@ -66,7 +68,9 @@ static const char *skip_marks(const char *text)
 	return text + strspn(text, "-_ ");
 }
 
-/* Equal but for case and the marks between words: "SEV_SNP", "sevSnp" and "sev-snp". */
+/*
+ * Are the words equal except for case and the marks between words, as "SEV_SNP", "sevSnp" and "sev-snp" are?
+ */
 static bool is_same(const char *a, const char *b)
 {
 	for (a = skip_marks(a), b = skip_marks(b); *a && *b; a = skip_marks(a + 1), b = skip_marks(b + 1)) {
@@ -83,7 +87,7 @@ static const char *last_part(const char *dotted)
 	return dot ? dot + 1 : dotted;
 }
 
-/* A candidate that is this word, or whose name without its section is. */
+/* Returns the candidate that is this word, with or without its section. */
 static const char *find_same(const char *word, config_candidate *candidate, const void *ctx)
 {
 	const char *name, *part = last_part(word), *found = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * text: the values of a JSON text, by key, with where they stand. Any thread.
- * The text is judged by jansson; where its keys stand is scan.c's to say. RFC 8259.
+ * text: takes the values of a JSON text by key, with the position of each. Any thread. jansson checks the
+ * text; scan.c finds the positions. RFC 8259.
  */
 #include <ctype.h>
 #include <string.h>
@@ -18,7 +18,7 @@ static const char *syntax_text(const json_error_t *error)
 {
 	switch (json_error_code(error)) {
 	case json_error_stack_overflow: return "is nested too deeply";
-	case json_error_end_of_input_expected: return "there is more text behind the end of the object";
+	case json_error_end_of_input_expected: return "there is more text after the end of the object";
 	case json_error_null_byte_in_key: return "a key has a NUL character";
 	case json_error_numeric_overflow: return "the number is too large";
 	case json_error_invalid_utf8: return "the text is not valid UTF-8 here";
@@ -28,8 +28,9 @@ static const char *syntax_text(const json_error_t *error)
 }
 
 /*
- * jansson's column is the last character of the token that it stumbled over, which it shows if it is short
- * ("... near 'tru'"). The first is wanted; inside a string that does not end, the last says more.
+ * jansson reports the column of the last character of the wrong token, and shows the token if it is short
+ * ("... near 'tru'"). This function returns the column of its first character. Inside a string that does not
+ * end, it returns the last, which says more.
  */
 static unsigned syntax_column(const json_error_t *error)
 {
@@ -48,7 +49,7 @@ static unsigned syntax_column(const json_error_t *error)
 	return column;
 }
 
-/* The one mistake of a text that cannot be read. */
+/* Adds the only mistake of a text that cannot be read. */
 static void unreadable(struct config_parse *p, unsigned line, unsigned column, const char *text)
 {
 	struct config_place place = {.where = p->name, .line = line, .column = column};
@@ -57,7 +58,10 @@ static void unreadable(struct config_parse *p, unsigned line, unsigned column, c
 	config_note(p, config_mistake_add(p->mistakes, &place, NULL, "%s", text));
 }
 
-/* The hexadecimal number that jansson stumbled over behind its first 0: "0x30000". "": something else. */
+/*
+ * Finds the hexadecimal number, such as "0x30000", that jansson refused after its first 0. Writes "" if the
+ * error is another one.
+ */
 #define HEX_TEXT_BYTES 24
 static const char *hex_text(
         const struct config_scan *text, const json_error_t *error, char hex[static HEX_TEXT_BYTES])
@@ -69,7 +73,7 @@ static const char *hex_text(
 	if (x > text->end)
 		return hex;
 	while (x > text->at && isalpha((unsigned char)x[-1]))
-		x--; /* its token may have been "xff" */
+		x--; /* jansson's token may have been "xff" */
 	if (x == text->at || x >= text->end || x[-1] != '0' || (*x != 'x' && *x != 'X'))
 		return hex;
 	while (x + 1 + digits < text->end && isxdigit((unsigned char)x[1 + digits]))
@@ -92,10 +96,13 @@ static void refuse(struct config_parse *p, const struct config_scan *text, const
 	unreadable(p, (unsigned)error->line, syntax_column(error), sentence);
 }
 
-/* Is the whole text one JSON object? If not, there is one mistake, and nothing else is worth reading. */
+/* Is the whole text one JSON object? If not, this adds one mistake, and the rest is not read. */
 static bool text_is_object(struct config_parse *p, const struct config_scan *text)
 {
-	/* Large whole numbers pass here as reals, so that take_value() can tell whose value is too large. */
+	/*
+	 * Large whole numbers pass here as reals, so that take_value() can name the key whose value is too
+	 * large.
+	 */
 	const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
 	struct config_scan first = *text, nul = *text;
 	json_error_t error;
@@ -104,8 +111,9 @@ static bool text_is_object(struct config_parse *p, const struct config_scan *tex
 	config_scan_space(&first);
 	config_scan_find(&nul, '\0');
 	if (first.at == first.end)
-		unreadable(p, first.line, first.column, "is empty; the least configuration is an object, {}");
-	else if (nul.at < nul.end) /* jansson would take it for the end of the text */
+		unreadable(
+		        p, first.line, first.column, "is empty; the smallest configuration is an object, {}");
+	else if (nul.at < nul.end) /* jansson would take the NUL for the end of the text */
 		unreadable(p, nul.line, nul.column, "there is a NUL byte here; a text is needed");
 	else if (text->end - text->at >= 3 && memcmp(text->at, "\xef\xbb\xbf", 3) == 0)
 		unreadable(p, 1, 1, "begins with a byte order mark (U+FEFF); save the file without it");
@@ -139,7 +147,7 @@ int config_unknown_key(struct config_parse *p, const struct config_place *place,
 	const char *best;
 
 	if (p->mistakes->count == CONFIG_MISTAKES_MAX)
-		return 0; /* nobody will read a suggestion */
+		return 0; /* this mistake is not kept, so a suggestion would be wasted */
 	best = config_why_none(dotted);
 	if (best)
 		return config_mistake_add(p->mistakes, place, dotted, "there is no such key: %s", best);
@@ -177,7 +185,7 @@ static void take_value(
 		config_mistake_at(p->config, p->mistakes, key->name, "%s", syntax_text(&error));
 }
 
-/* False: these members are not worth reading. */
+/* Returns false if the members of this section must not be read. */
 static bool enter_section(struct config_parse *p, struct config_scan_member *m,
         const struct config_key *first, const char *dotted)
 {
@@ -211,7 +219,7 @@ static void take_member(struct config_parse *p, struct config_scan_member *m, co
 		take_members(p, &m->value, dotted);
 }
 
-/* Recursion ends where the table's dots end. */
+/* Takes the members of an object. The recursion is no deeper than the keys of the table have dots. */
 static void take_members(struct config_parse *p, struct config_scan *object, const char *section)
 {
 	struct config_scan_member m;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * value: one JSON value becomes one field of the configuration, by the type of its key. Any thread.
+ * value: converts a JSON value to a field of the configuration, by the type of its key. Any thread.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -96,7 +96,7 @@ static int set_number(
 	return 0;
 }
 
-/* "512", "512M", "2G", "1GiB": bytes, or binary multiples of them. */
+/* Reads bytes, or binary multiples of them: "512", "512M", "2G", "1GiB". */
 static bool size_read(const char *text, uint64_t *ret_bytes)
 {
 	static const char units[] = "KMGT";

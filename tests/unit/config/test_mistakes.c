@@ -86,10 +86,10 @@ static void test_text_that_is_no_object_is_one_mistake(void **state)
 {
 	auto_free char *deep = malloc(100000), *found = NULL;
 
-	assert_mistakes("", NULL, "t:1:1: is empty; the least configuration is an object, {}\n");
-	assert_mistakes(" \n\t", NULL, "t:2:2: is empty; the least configuration is an object, {}\n");
+	assert_mistakes("", NULL, "t:1:1: is empty; the smallest configuration is an object, {}\n");
+	assert_mistakes(" \n\t", NULL, "t:2:2: is empty; the smallest configuration is an object, {}\n");
 	assert_mistakes("[]", NULL, "t:1:1: a configuration is an object and begins with {\n");
-	assert_mistakes("{} x", "name=", "t:1:4: there is more text behind the end of the object\n");
+	assert_mistakes("{} x", "name=", "t:1:4: there is more text after the end of the object\n");
 	assert_mistakes("{\"name\": \"\xff\"}", NULL, "t:1:11: the text is not valid UTF-8 here\n");
 	assert_mistakes("{\"name\\u0000\": 1}", NULL, "t:1:2: a key has a NUL character\n");
 	assert_mistakes("{\"log\": 1e999}", NULL, "t:1:9: the number is too large\n");
