@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * crypto: brings libcrypto in when it is first needed, and the few wrappers that everyone needs.
- * Any thread. The list of functions is libcrypto.S.
+ * crypto: loads libcrypto when it is first needed, and wraps the few functions that several rooms need. Any
+ * thread. libcrypto.S lists the functions of libcrypto.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -21,7 +21,7 @@ void crypto_not_loaded(void);
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct err load_err;
 
-/* A programming error, not bad input: a room forgot crypto_load(). */
+/* This is a programming error, not bad input: a room did not call crypto_load(). */
 void crypto_not_loaded(void)
 {
 	log_error("libcrypto was called before crypto_load()");
@@ -63,7 +63,7 @@ int crypto_load(struct err *err)
 
 static void hash(const EVP_MD *md, const void *data, size_t size, uint8_t *ret_digest)
 {
-	/* Only a broken library fails here, and nothing sound can be done without a digest. */
+	/* Only a broken library fails here, and without a digest vmm cannot go on safely. */
 	if (EVP_Digest(data, size, ret_digest, NULL, md, NULL) != 1)
 		abort();
 }

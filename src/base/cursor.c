@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cursor: bounded little-endian reading, for every format that a file, a guest or a peer hands us. Any
+ * cursor: bounded little-endian reading of every format that comes from a file, a guest or a peer. Any
  * thread.
  */
 #include <string.h>

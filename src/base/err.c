@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * err: the caller-held error. Any thread; no state. docs/errors.md is its law.
+ * err: the error that the caller holds. Any thread; no state. Law: docs/errors.md.
  */
 #include <stdarg.h>
 #include <string.h>
@@ -18,10 +18,10 @@ const char *err_sys_name(int sys)
 	return number;
 }
 
-/* Longer than any path and what is said about it. */
+/* More than any path and the message about it need. */
 #define WHOLE_BYTES 10000
 
-/* Formats "<fmt><after>" into the error's text. */
+/* Writes "<fmt><after>", formatted, to the error's text. */
 static PRINTF(2, 0) void put_text(struct err *e, const char *fmt, va_list args, const char *after)
 {
 	char whole[WHOLE_BYTES];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * file: a file, a pipe or the standard input read whole, with an error that says what to do. Any thread.
+ * file: reads the whole of a file, a pipe or the standard input, with an error that says what to do. Any
+ * thread.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,15 +13,15 @@
 
 #include "vmm/base.h"
 
-#define FIRST_BYTES 4096u /* what is made room for when the size is not known */
-#define WAIT_MS     100   /* between two looks at the signals while a pipe is empty */
+#define FIRST_BYTES 4096u /* the first size of the buffer when the file's size is not known */
+#define WAIT_MS     100   /* between two checks for signals while a pipe is empty */
 
 struct buffer {
 	uint8_t *data;
 	size_t size, room;
 };
 
-/* The bytes may be a key: memory that held them is wiped before it is given back. */
+/* The bytes may be a key, so the memory that held them is wiped before it is freed. */
 static void buffer_finish(struct buffer *b)
 {
 	if (b->data)
@@ -29,7 +30,7 @@ static void buffer_finish(struct buffer *b)
 	*b = (struct buffer){0};
 }
 
-/* Makes room for one more byte at least; room never exceeds max + 1. */
+/* Makes room for at least one more byte; room never exceeds max + 1. */
 static bool buffer_grow(struct buffer *b, size_t max)
 {
 	struct buffer larger = {.size = b->size, .room = b->room ? 2 * b->room : FIRST_BYTES};
@@ -46,7 +47,7 @@ static bool buffer_grow(struct buffer *b, size_t max)
 	return true;
 }
 
-/* While a guest is launched the signals that end vmm are blocked: a read that waits must look for them. */
+/* During a launch the signals that end vmm are blocked, so a read that waits must look for them itself. */
 static bool asked_to_end(void)
 {
 	sigset_t pending;
@@ -56,7 +57,10 @@ static bool asked_to_end(void)
 	               sigismember(&pending, SIGHUP) == 1);
 }
 
-/* Waits until a pipe has bytes or its last writer is gone. A FIFO that nobody writes to yet is waited for. */
+/*
+ * Waits until a pipe has bytes or its last writer has closed it. If a FIFO has no writer yet, this waits for
+ * one.
+ */
 static int wait_for_bytes(int fd, const char *name, struct err *err)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -64,14 +68,16 @@ static int wait_for_bytes(int fd, const char *name, struct err *err)
 
 	while ((ready = poll(&p, 1, WAIT_MS)) <= 0) {
 		if (ready < 0 && errno != EINTR && errno != EAGAIN)
-			return err_sys(err, ERR_USAGE, errno, "%s: cannot be waited for", name);
+			return err_sys(err, ERR_USAGE, errno, "%s: vmm cannot wait for its bytes", name);
 		if (asked_to_end())
 			return err_set(err, ERR_FAILED, "%s: a signal ended the wait for its bytes", name);
 	}
 	return 0;
 }
 
-/* Reads to the end whatever size the file claims: files of /proc and configfs claim to have none. */
+/*
+ * Reads to the end and ignores the size that the file claims: files of /proc and configfs claim a size of 0.
+ */
 static int read_to_end(int fd, const char *name, bool waits, size_t max, struct buffer *b, struct err *err)
 {
 	while (b->size <= max) {
@@ -122,8 +128,8 @@ const char *file_name(const char *path)
 }
 
 /*
- * Is it sure that a regular file has no bytes? /proc, /sys and configfs have no blocks, and give their files
- * a size of 0 whatever a read finds.
+ * Is the file certainly an empty regular file? A size of 0 proves nothing on /proc, /sys and configfs: these
+ * file systems have no blocks, and give size 0 to files in which a read finds bytes.
  */
 static bool is_empty(const char *path, bool is_stdin, const struct stat *st)
 {
@@ -145,7 +151,7 @@ const char *file_why_unreadable(const char *path)
 		return "it is a directory, a file is needed";
 	if (!is_source(st.st_mode))
 		return "it is a device, a regular file or a pipe is needed";
-	/* open(2) gives ENXIO, for /dev/fd/N as well. */
+	/* open(2) of a socket fails with ENXIO, also through /dev/fd/N. */
 	if (!is_stdin && S_ISSOCK(st.st_mode))
 		return "it is a socket, which can only be read as the standard input; a regular file or a "
 		       "pipe is needed";
@@ -168,7 +174,7 @@ int file_read_all(const char *path, size_t max, void **ret_data, size_t *ret_siz
 	if (examine(fd, name, max, &st, err) < 0)
 		return -1;
 	if (S_ISREG(st.st_mode) && st.st_size > 0) {
-		b.room = (size_t)st.st_size + 1; /* one more, so that the end is seen without growing */
+		b.room = (size_t)st.st_size + 1; /* one more byte, so that the end is seen without growing */
 		b.data = malloc(b.room);
 		if (!b.data)
 			return err_sys(

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * limit: the limits of this process by name, what is refused because of each, and how to raise it. Any
- * thread; no state. Law: setrlimit(2), systemd.exec(5).
+ * limit: names the limits of this process, explains errors that come from them, and says how to raise each.
+ * Any thread; no state. Law: setrlimit(2), systemd.exec(5).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,8 +12,8 @@
 
 static const struct {
 	int resource;
-	const char *name, *shell, *unit; /* ulimit's option, the directive of a service */
-	unsigned shell_shift;            /* the shell counts in units of 2^shell_shift */
+	const char *name, *shell, *unit; /* the option of ulimit, the directive of a service */
+	unsigned shell_shift;            /* ulimit counts in units of 2^shell_shift */
 } limits[] = {
         [LIMIT_FILES] = {RLIMIT_NOFILE, "RLIMIT_NOFILE", "-n", "LimitNOFILE", 0},
         [LIMIT_FILE_BYTES] = {RLIMIT_FSIZE, "RLIMIT_FSIZE", "-f", "LimitFSIZE", 10},
@@ -42,8 +42,10 @@ const char *limit_words(enum limit which, char text[static LIMIT_WORDS_BYTES])
 	return text;
 }
 
-/* The errno with which each limit refuses. EAGAIN of the limit of threads has many other causes, too, so
- * limit_explain_thread() handles it. */
+/*
+ * The errno with which each limit refuses. EAGAIN of the limit of threads has many other causes, too, so
+ * limit_explain_thread() handles it.
+ */
 static const struct {
 	int sys;
 	enum limit limit;
@@ -71,7 +73,10 @@ void limit_explain(struct err *err)
 	}
 }
 
-/* The value is not told: nearly every user has such a limit, and root is exempt from it (setrlimit(2)). */
+/*
+ * The text does not give the limit's value: nearly every user has such a limit, and root is exempt from it
+ * (setrlimit(2)).
+ */
 void limit_explain_thread(struct err *err)
 {
 	if (err->sys != EAGAIN)

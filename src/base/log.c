@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log: one line, one write(2), to standard error, so that lines of several threads never mix.
- * Any thread. Never guest memory, never secrets.
+ * log: writes each line to standard error with one write(2), so that lines of several threads never mix. Any
+ * thread. Callers never log guest memory or secrets.
  */
 #include <poll.h>
 #include <stdarg.h>
@@ -24,7 +24,7 @@ enum log_level log_level(void)
 	return current;
 }
 
-/* Appends text with control characters escaped; returns the new length. */
+/* Appends text with its control characters escaped. Returns the new length. */
 static size_t escape(char *line, size_t used, size_t max, const char *text)
 {
 	unsigned length;
@@ -35,8 +35,9 @@ static size_t escape(char *line, size_t used, size_t max, const char *text)
 }
 
 /*
- * A log that cannot be written has nowhere to complain; a reader that has stopped must not stop the guest. A
- * signal that ends the wait wants the thread to end what it does: the line is lost then, too.
+ * Writes a line, or drops it. An error of the log itself has nowhere to be reported, and a reader that has
+ * stopped must not stop the guest. A signal that ends the wait asks the thread to end its work, so the line
+ * is dropped then, too.
  */
 static void put(const char *text, size_t size)
 {

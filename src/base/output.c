@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * output: files that are written, by one law: nothing but a regular file is ever replaced or removed. A
- * device, a pipe or a link that has the name of an output is written through or refused. Any thread.
+ * output: writes files by one rule: only a regular file is ever replaced or removed. If an output's name
+ * belongs to a device, a pipe or a link, vmm writes through it or refuses it. Any thread.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 
 #include "vmm/base.h"
 
-#define DESCRIPTORS_MAX 256 /* more than a shell gives to a program */
+#define DESCRIPTORS_MAX 256 /* more than a shell passes to a program */
 #define PART_TRIES      100
 #define PATH_BYTES      4200
 
@@ -27,7 +27,7 @@ static const char *kind_text(mode_t mode)
 	}
 }
 
-/* The folder of path with its slash, or "." */
+/* Says why no file can be made in the folder of path, or NULL. */
 static const char *why_no_folder(const char *path)
 {
 	auto_free char *folder = strdup(path);
@@ -44,7 +44,7 @@ static const char *why_no_folder(const char *path)
 	                                                     : NULL;
 }
 
-/* Something stands there. */
+/* Says why the existing file at path cannot be written through, or NULL. */
 static const char *why_not_through(const char *path, const struct stat *st)
 {
 	if (S_ISBLK(st->st_mode) || S_ISSOCK(st->st_mode))
@@ -67,7 +67,10 @@ const char *file_why_unwritable(enum file_output how, const char *path)
 
 /* ---- streams ---- */
 
-/* The descriptor that this process has been given for this very file, to write to; -1: none. */
+/*
+ * Returns a writable descriptor of this very file that this process already has, such as standard error; -1
+ * if there is none.
+ */
 static int given_descriptor(const struct stat *st)
 {
 	for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
@@ -91,9 +94,9 @@ int file_stream_open(const char *path, int *ret_fd, struct err *err)
 	if (stat(path, &st) < 0)
 		st = (struct stat){.st_mode = S_IFREG};
 	/*
-	 * A copy of a file's descriptor shares its place in the file, so that neither writes over the other.
-	 * Pipes and devices have no such place, and are opened anew: what is set on a copy, as O_NONBLOCK, is
-	 * set for all who share it, the user's shell among them.
+	 * A copy of a file's descriptor shares its offset, so that neither overwrites what the other wrote.
+	 * Pipes and devices have no offset and are opened anew: a flag such as O_NONBLOCK on a copy would be
+	 * set for every process that shares it, the user's shell among them.
 	 */
 	given = S_ISREG(st.st_mode) && st.st_ino ? given_descriptor(&st) : -1;
 	if (given >= 0)
@@ -127,7 +130,10 @@ static int write_all(int fd, const void *data, size_t size)
 	return 0;
 }
 
-/* A new file in the folder of path, under a name that nobody else has; -1 with errno. */
+/*
+ * Makes a new file in the folder of path, under a name that no other file has. Returns -1 with errno on
+ * failure.
+ */
 static int make_part(const char *path, char part[static PATH_BYTES])
 {
 	const char *slash = strrchr(path, '/');

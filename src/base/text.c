@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * text: text that is safe to show, hexadecimal. Any thread.
+ * text: makes text safe to show; reads and writes hexadecimal. Any thread.
  */
 #include <string.h>
 
@@ -35,7 +35,7 @@ static unsigned utf8_length(const char *text)
 	return length;
 }
 
-/* C0, DEL, and U+0080 to U+009F: terminals act on these (ECMA-48). */
+/* Terminals act on C0, DEL, and U+0080 to U+009F (ECMA-48). */
 static bool is_control(const char *text, unsigned length)
 {
 	unsigned char first = (unsigned char)text[0];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * commands: the secure processor's commands, which hide behind one kernel call each for VMs and for the
- * platform: their names and what of their arguments a trace shows: numbers, never keys, sessions or
- * addresses of this process. Any thread. Law: amd-memory-encryption.rst, psp-sev.h.
+ * commands: names the secure processor's commands, and the arguments of each that a trace shows. All commands
+ * of a VM share one kernel call, and all of the platform another. A trace shows numbers, but never keys,
+ * sessions or addresses of this process. Any thread. Law: amd-memory-encryption.rst, psp-sev.h.
  */
 #include <linux/psp-sev.h>
 

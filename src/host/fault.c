@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fault: a host around another one that fails the n-th call, for the tests that walk every failure of a path.
- * Closing and unmapping are passed on uncounted: nobody can act on their failure. Any thread.
+ * fault: a host around another one that makes the n-th call fail, for tests that walk through every failure
+ * of a path. Calls that close and unmap are passed on uncounted, because no caller can act on their failure.
+ * Any thread.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -22,7 +23,7 @@ static struct host_fault *fault_of(struct host *h)
 	return (struct host_fault *)h;
 }
 
-/* Counts a call; true if it is the one to fail. */
+/* Counts a call. Returns true if this call must fail. */
 static bool fails(struct host_fault *f, const char *call, const char *what)
 {
 	if (atomic_fetch_add(&f->calls, 1) + 1 != f->nth)

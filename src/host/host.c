@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host: the dispatch through a host's table. Any thread.
+ * host: passes each call on through the host's table of operations. Any thread.
  */
 #include "vmm/host.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kernel: the host that is the real kernel. Any thread; no state.
+ * kernel: the host that makes its calls to the real kernel. Any thread; no state.
  */
 #include <errno.h>
 #include <fcntl.h>

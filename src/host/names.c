@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * names: kernel calls, exits and the arguments worth tracing, as tables. Any thread.
- * Law: Documentation/virt/kvm/api.rst.
+ * names: tables of kernel calls, exits, and the arguments that a trace shows. Any thread. Law:
+ * Documentation/virt/kvm/api.rst.
  */
 #include <linux/kvm.h>
 #include <linux/psp-sev.h>
@@ -15,7 +15,7 @@
 		label, offsetof(type, member), sizeof(((type *)0)->member) \
 	}
 
-/* One without arguments that are worth a trace. */
+/* A call without arguments that a trace shows. */
 #define CALL(request) \
 	{ \
 		request, #request \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * trace: a host around another one that writes a line per call. Any thread; one lock keeps lines and the
- * roles of descriptors in order. Nothing in a line differs between two runs that do the same.
+ * trace: a host around another one that writes a line for each call. Any thread; one lock keeps lines and the
+ * roles of descriptors in order. Two runs that do the same write the same lines.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -17,7 +17,7 @@
 #define LINE_MAX_BYTES 320
 
 struct role {
-	char name[24]; /* "kvm", "vm0", "vcpu0.1"; "" for what the trace has not seen opened */
+	char name[24]; /* "kvm", "vm0", "vcpu0.1"; "" if the trace has not seen it opened */
 	const struct kvm_run *run;
 };
 
@@ -52,7 +52,9 @@ static void PRINTF(2, 3) put(struct line *line, const char *fmt, ...)
 		line->used += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-/* Ends the line with the result (a descriptor by its role) and writes it. errno is the caller's. */
+/*
+ * Ends the line with the result (a descriptor by its role) and writes it. Sets errno to sys for the caller.
+ */
 static void finish(struct host_trace *t, struct line *line, int result, int sys, const char *role)
 {
 	if (result < 0)
@@ -119,7 +121,7 @@ static int trace_close(struct host *h, int fd)
 	return result;
 }
 
-/* A new VM or vCPU gets its role. Returns the role's name or NULL. */
+/* Gives a new VM or vCPU its role. Returns the role's name or NULL. */
 static const char *name_result(
         struct host_trace *t, int fd, unsigned long request, const void *arg, int result)
 {
@@ -203,8 +205,9 @@ static void put_exit(struct line *line, const struct kvm_run *run)
 }
 
 /*
- * A guest waits for a slow reader, so that the trace is whole: KVM_RUN is where a vCPU's thread may block,
- * and what kicks it out of KVM_RUN ends this wait, too. No other call waits. The trace's lock is held.
+ * Makes a guest wait for a slow reader, so that the trace is complete. Only KVM_RUN waits, because a vCPU's
+ * thread may block there, and the kick that ends KVM_RUN also ends this wait. The caller holds the trace's
+ * lock.
  */
 static void wait_for_reader(struct host_trace *t, const struct kvm_run *run)
 {
@@ -217,7 +220,7 @@ static void wait_for_reader(struct host_trace *t, const struct kvm_run *run)
 	}
 }
 
-/* KVM_RUN blocks for as long as the guest runs: the lock is not held around it. */
+/* KVM_RUN blocks for as long as the guest runs, so the lock is not held around it. */
 static int trace_run(struct host_trace *t, int fd, unsigned long request, void *arg)
 {
 	struct line line = {0};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * writer: the trace's output. A reader that stops reading must stop neither the main thread nor, for long, a
- * guest. So lines that the reader does not take at once are held in memory. Callers hold the trace's lock.
+ * writer: the trace's output. A reader that stops reading must not stop the main thread, nor a guest for
+ * long, so lines that the reader does not take at once are held in memory. Callers hold the trace's lock.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include "writer.h"
 
 #define BEHIND_BYTES   KIB(64)
-#define HELD_MAX_BYTES MIB(4) /* what the main thread alone traces between two KVM_RUN is far less */
+#define HELD_MAX_BYTES MIB(4) /* far more than the main thread alone traces between two KVM_RUN */
 #define WAIT_MS        50
 
 static long long now_ms(void)
@@ -32,7 +32,7 @@ static void give_up(struct host_writer *w, const char *why)
 {
 	w->broken = true;
 	w->held_bytes = 0;
-	log_warn("the trace is not whole: %s", why);
+	log_warn("the trace is incomplete: %s", why);
 }
 
 static void give_up_for_error(struct host_writer *w, int sys)
@@ -44,7 +44,10 @@ static void give_up_for_error(struct host_writer *w, int sys)
 	give_up(w, err.text);
 }
 
-/* How many bytes the reader takes at once. A signal that arrives meanwhile changes nothing. */
+/*
+ * Writes as much as the reader takes at once, even if a signal arrives meanwhile. Returns the number of
+ * bytes.
+ */
 static size_t write_some(struct host_writer *w, const char *text, size_t size)
 {
 	size_t done = 0;
@@ -69,8 +72,10 @@ static void write_held(struct host_writer *w)
 {
 	size_t n = write_some(w, w->held, w->held_bytes);
 
-	/* After a failure everything was dropped. If the reader took nothing, the megabytes that wait are not
-	 * moved. */
+	/*
+	 * After a failure everything was dropped. If the reader took nothing, the megabytes that wait are not
+	 * moved.
+	 */
 	if (w->broken || !n)
 		return;
 	w->held_bytes -= n;
@@ -99,7 +104,7 @@ static bool make_room(struct host_writer *w, size_t size)
 static void hold(struct host_writer *w, const char *text, size_t size)
 {
 	if (!make_room(w, size)) {
-		give_up(w, "its reader takes too little");
+		give_up(w, "its reader is too slow");
 		return;
 	}
 	if (!w->held_bytes)
@@ -124,7 +129,9 @@ void host_writer_init(struct host_writer *w, int fd)
 	struct stat st;
 
 	*w = (struct host_writer){.fd = fd};
-	/* A file takes everything at once, and others may have it open by the same description. */
+	/*
+	 * A regular file takes everything at once, and other processes may share its open file description.
+	 */
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }

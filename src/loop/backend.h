@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * backend: what the loop's front (loop.c) and its two back ends know of each other. io_uring is the first
+ * backend: the interface between the loop's front (loop.c) and its two back ends. io_uring is the first
  * choice; poll(2) takes over where the kernel or a container's seccomp profile refuses io_uring.
  */
 #ifndef VMM_LOOP_BACKEND_H
@@ -16,7 +16,7 @@ enum loop_op_kind { LOOP_WATCH, LOOP_TIMER, LOOP_WRITE };
 struct loop_op {
 	struct loop *loop;
 	enum loop_op_kind kind;
-	bool stopped; /* nobody is told of it any more; its back end frees it */
+	bool stopped; /* it gets no more callbacks; its back end frees it */
 	int fd;
 	short events;
 	uint64_t ns;
@@ -27,15 +27,15 @@ struct loop_op {
 		void (*on_time)(void *ctx);
 	};
 	void *ctx;
-	struct loop_op *prev, *next; /* all operations of the loop, the newest first */
+	struct loop_op *prev, *next; /* the list of the loop's operations, newest first */
 
-	/* For the back end. */
-	bool queued; /* it waits in a queue, by queue_next */
+	/* The fields below are the back end's. */
+	bool queued; /* it waits in a queue, linked by queue_next */
 	struct loop_op *queue_next;
-	bool armed;                    /* uring: the kernel has it, and its completion is to come */
+	bool armed;                    /* uring: the kernel has it and will complete it */
 	struct __kernel_timespec time; /* uring: read by the kernel while it takes the timer */
-	uint64_t deadline_ns;          /* poll: of a timer, by CLOCK_MONOTONIC */
-	int result;                    /* poll: of a write, set by its thread */
+	uint64_t deadline_ns;          /* poll: the end of a timer, by CLOCK_MONOTONIC */
+	int result;                    /* poll: the result of a write, set by its thread */
 	struct loop_task ended;        /* poll: posted by a write's thread */
 };
 
@@ -47,41 +47,45 @@ struct loop_queue {
 struct loop_backend {
 	const char *name;
 	int (*create)(struct loop *loop, struct err *err);
-	/* When it returns, nobody reads the data of writes any more. Operations that are left are freed by
-	 * the loop. */
+	/*
+	 * After this returns, nobody reads the data of writes any longer. The loop frees the remaining
+	 * operations.
+	 */
 	void (*destroy)(struct loop *loop);
 	int (*start)(struct loop_op *op, struct err *err);
-	/* op->stopped was just set. The back end calls loop_op_free() as soon as nothing refers to op. */
+	/*
+	 * Called after op->stopped was set. The back end calls loop_op_free() as soon as nothing refers to
+	 * op.
+	 */
 	void (*stop)(struct loop_op *op);
-	/* Waits until something has happened, and calls back for it, until there is no more or the loop is
-	 * stopping. */
+	/* Waits for events and calls back for each, until there are no more or the loop is stopping. */
 	int (*turn)(struct loop *loop, struct err *err);
 	void (*keep)(struct loop *loop, int fd);
 };
 
 struct loop {
 	const struct loop_backend *backend;
-	void *state; /* the back end's */
+	void *state; /* the back end's own state */
 	bool stopping;
 	struct loop_op *ops;
 	int post_fd;
 	pthread_mutex_t lock;           /* guards the posted tasks */
-	struct loop_task *first, *last; /* in the order of posting */
+	struct loop_task *first, *last; /* the posted tasks, oldest first */
 };
 
 extern const struct loop_backend loop_uring, loop_poll;
 
-/* loop_create() with a back end of the caller's choice. */
+/* As loop_create(), with a back end of the caller's choice. */
 int loop_create_with(const struct loop_backend *backend, struct loop **ret_loop, struct err *err) MUST_CHECK;
 /*
- * Something has come of op: frees it unless it is a watch, and calls back. A stopped operation is only freed.
- * A watch that its own callback stopped is left to the back end.
+ * Calls back with the result of op, and frees op unless it is a watch. A stopped operation is only freed. A
+ * watch that its own callback stopped is left to the back end.
  */
 void loop_op_complete(struct loop_op *op, int result);
 void loop_op_free(struct loop_op *op);
 
 void loop_queue_add(struct loop_queue *queue, struct loop_op *op);
-/* NULL: the queue is empty. */
+/* Returns NULL if the queue is empty. */
 struct loop_op *loop_queue_take(struct loop_queue *queue);
 
 #endif

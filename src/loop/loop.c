@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * loop: the contract of vmm/loop.h, on one of two back ends: operations, posted tasks, life. Main thread;
- * loop_post() from any. Posted tasks arrive by a watch on an eventfd.
+ * loop: implements vmm/loop.h on one of two back ends: operations, posted tasks, creation and end. It runs on
+ * the main thread; any thread may call loop_post(). A watch on an eventfd notices posted tasks.
  */
 #include <errno.h>
 #include <poll.h>
@@ -102,7 +102,7 @@ void loop_op_stop(struct loop_op *op)
 
 void loop_op_complete(struct loop_op *op, int result)
 {
-	/* The callback may start the next operation of its kind, so one that has ended goes first. */
+	/* The callback may start the next operation, so the one that has ended is freed first. */
 	const struct loop_op done = *op;
 
 	if (op->stopped || op->kind != LOOP_WATCH)
@@ -182,7 +182,7 @@ static void on_post(void *ctx, int events)
 		return;
 	for (struct loop_task *task = take_tasks(loop), *next; task; task = next) {
 		next = task->next;
-		/* From here on it can be posted again, also by itself. */
+		/* From here on the task can be posted again, even by its own function. */
 		atomic_store(&task->queued, false);
 		task->fn(task->ctx);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * poll: the loop on poll(2), for hosts and containers that refuse io_uring. Main thread, and the writer's
- * threads. A machine has few descriptors to watch, so nothing is gained by epoll(7), which refuses regular
- * files besides.
+ * poll: the loop on poll(2), for hosts and containers that refuse io_uring. It runs on the main thread and on
+ * the writer's threads. A machine has few descriptors to watch, so epoll(7) would gain nothing, and it
+ * refuses regular files.
  */
 #include <errno.h>
 #include <poll.h>
@@ -14,7 +14,7 @@
 
 struct poller {
 	struct loop_writer *writer;
-	/* The watches of this turn. */
+	/* The descriptors of this turn's watches. */
 	struct pollfd *fds;
 	struct loop_op **ops;
 	size_t count, room;
@@ -49,8 +49,10 @@ static int poll_start(struct loop_op *op, struct err *err)
 	return loop_writer_add(poller->writer, op, err);
 }
 
-/* A watch or a timer is freed by the next turn: this one may still look at it. A write is when its thread is
- * done. */
+/*
+ * The next turn frees a stopped watch or timer, because this turn may still look at it. A write is freed when
+ * its thread is done.
+ */
 static void poll_stop(struct loop_op *op)
 {
 }
@@ -101,7 +103,7 @@ static int collect_watches(struct loop *loop, struct err *err)
 	return 0;
 }
 
-/* NULL: there is no timer. */
+/* Returns the timer that ends first, or NULL if there is none. */
 static struct loop_op *first_timer(struct loop *loop)
 {
 	struct loop_op *first = NULL;
@@ -129,7 +131,7 @@ static int wait_for_events(struct loop *loop)
 	return ppoll(poller->fds, poller->count, timer ? &time : NULL, NULL);
 }
 
-/* A watch that a callback stops is marked, and stays until the next turn. */
+/* A watch that a callback stops is only marked, and stays until the next turn. */
 static void complete_watches(struct loop *loop)
 {
 	struct poller *poller = loop->state;
@@ -193,7 +195,9 @@ static int poll_create(struct loop *loop, struct err *err)
 	return 0;
 }
 
-/* No thread of the kernel lets go of descriptors for this back end: who closes the last one waits. */
+/*
+ * With this back end no thread of the kernel can release the descriptor: whoever closes the last one waits.
+ */
 static void poll_keep(struct loop *loop, int fd)
 {
 }

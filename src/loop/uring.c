@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * uring: the loop on io_uring. Main thread. An operation that is to be armed or cancelled waits in a queue
- * until the submission queue has an entry for it, so that nothing is lost when there is none. Law:
+ * uring: the loop on io_uring. It runs on the main thread. An operation that must be armed or cancelled waits
+ * in a queue until the submission queue has a free entry, so that nothing is lost when it is full. Law:
  * io_uring_setup(2), io_uring_enter(2).
  */
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "uring.h"
 
 #define RING_ENTRIES 16
-#define RETRY_MS     1 /* until a kernel that could take no more is asked again */
+#define RETRY_MS     1 /* until a kernel that could take no more entries is tried again */
 #define CANCEL_MS    10
 
 struct uring {
@@ -26,7 +26,9 @@ static struct io_uring_sqe *get_sqe(struct io_uring *ring)
 
 struct io_uring_sqe *(*loop_uring_get_sqe)(struct io_uring *ring) = get_sqe;
 
-/* A full submission queue is flushed; the kernel takes what it can. */
+/*
+ * Returns a free entry. If the submission queue is full, it is flushed first; the kernel takes what it can.
+ */
 static struct io_uring_sqe *next_sqe(struct uring *uring)
 {
 	struct io_uring_sqe *sqe = loop_uring_get_sqe(&uring->ring);
@@ -62,13 +64,13 @@ static void enqueue(struct loop_op *op)
 		loop_queue_add(&uring->queue, op);
 }
 
-/* Arms and cancels what waits for it. Returns false if some of it has to wait still. */
+/* Arms and cancels the operations in the queue. Returns false if some must still wait. */
 static bool submit_queue(struct uring *uring)
 {
 	struct loop_op *op;
 
 	while ((op = uring->queue.first)) {
-		bool over = op->stopped && !op->armed; /* the kernel does not know it */
+		bool over = op->stopped && !op->armed; /* the kernel does not have it */
 		struct io_uring_sqe *sqe = over ? NULL : next_sqe(uring);
 
 		if (!over && !sqe)
@@ -100,13 +102,13 @@ static void complete(struct loop_op *op, int result)
 
 	op->armed = false;
 	if (op->queued)
-		return; /* it was stopped, and is freed where its cancellation would have been prepared */
+		return; /* it was stopped; submit_queue() frees it instead of cancelling it */
 	if (!watch || op->stopped) {
 		loop_op_complete(op, result);
 		return;
 	}
 	loop_op_complete(op, result < 0 ? POLLERR : result);
-	/* To be armed again, or freed if its callback stopped it. */
+	/* submit_queue() arms it again, or frees it if its callback stopped it. */
 	enqueue(op);
 }
 
@@ -160,7 +162,7 @@ static int uring_create(struct loop *loop, struct err *err)
 		free(uring);
 		return err_sys(err, ERR_HOST, -result, "event loop: io_uring_setup");
 	}
-	/* Linux 5.6, which brought IORING_OP_WRITE, too. */
+	/* This feature came with Linux 5.6, as IORING_OP_WRITE did. */
 	if (!(uring->ring.features & IORING_FEAT_RW_CUR_POS)) {
 		io_uring_queue_exit(&uring->ring);
 		free(uring);
@@ -170,7 +172,10 @@ static int uring_create(struct loop *loop, struct err *err)
 	return 0;
 }
 
-/* A ring lets go of its registered files in a work queue (io_uring_register(2), IORING_REGISTER_FILES). */
+/*
+ * A work queue of the kernel releases a ring's registered files (io_uring_register(2),
+ * IORING_REGISTER_FILES).
+ */
 static void uring_keep(struct loop *loop, int fd)
 {
 	struct uring *uring = loop->state;
@@ -194,8 +199,8 @@ static bool cancel_writes(struct loop *loop)
 }
 
 /*
- * The kernel's threads read a write's data until its completion, so that is waited for, as the process's exit
- * would. A cancellation may come too early to interrupt a write, so it is repeated.
+ * The kernel's threads read a write's data until its completion, so this waits for the completion, as the
+ * exit of the process would. A cancellation may come too early to interrupt a write, so it is repeated.
  */
 static void uring_destroy(struct loop *loop)
 {
@@ -203,7 +208,7 @@ static void uring_destroy(struct loop *loop)
 
 	loop->stopping = false;
 	for (struct loop_op *op = loop->ops; op; op = op->next)
-		op->stopped = true; /* nobody is called any more */
+		op->stopped = true; /* so that nobody is called back */
 	while (cancel_writes(loop)) {
 		submit_queue(uring);
 		io_uring_submit(&uring->ring);

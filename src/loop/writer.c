@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * writer: as many threads as there are writes under way, kept for the next ones. A write to a terminal or a
- * pipe may block for as long as nobody reads; that poll(2) says POLLOUT promises a terminal's writer little.
- * O_NONBLOCK would be shared with everybody who has the descriptor, so a thread that may block is the one way
- * that serves every kind.
+ * writer: runs each write on a thread of its own, and keeps the threads for later writes. A write to a
+ * terminal or a pipe may block for as long as nobody reads, and on a terminal POLLOUT does not promise that a
+ * write will not block. Every process that has the descriptor would share O_NONBLOCK, so only a thread that
+ * may block serves every kind of file.
  */
 #include <errno.h>
 #include <signal.h>
 
 #include "writer.h"
 
-#define INTERRUPT_SIGNAL SIGUSR1 /* that of the vCPUs' kick, whose handler is empty, too */
-#define INTERRUPT_NS     1000000 /* until a thread that has not ended yet is interrupted again */
+#define INTERRUPT_SIGNAL SIGUSR1 /* the signal that also kicks vCPUs, whose handler is empty, too */
+#define INTERRUPT_NS     1000000 /* until a thread that has not ended is interrupted again */
 
 struct thread {
 	struct loop_writer *writer;
@@ -26,14 +26,14 @@ struct loop_writer {
 	struct loop_queue queue; /* writes that no thread has taken yet */
 	unsigned free;           /* threads that have no write under way */
 	bool ending;
-	struct thread *threads; /* of the main thread */
+	struct thread *threads; /* used only by the main thread */
 };
 
 static void on_interrupt(int signal)
 {
 }
 
-/* NULL: the writer is ending. */
+/* Takes the next write, waiting for one. Returns NULL if the writer is ending. */
 static struct loop_op *take(struct loop_writer *writer)
 {
 	struct loop_op *op = NULL;
@@ -48,7 +48,10 @@ static struct loop_op *take(struct loop_writer *writer)
 	return op;
 }
 
-/* The thread is free before the main thread hears of it, whose next write then needs no other thread. */
+/*
+ * Counts the thread as free before it tells the main thread, so that the main thread's next write needs no
+ * other thread.
+ */
 static void finish(struct loop_writer *writer, struct loop_op *op, int result)
 {
 	op->result = result;
@@ -74,7 +77,7 @@ static void *thread_main(void *ctx)
 	return NULL;
 }
 
-/* Signals are for the other threads, but for the one that interrupts this one's writes. */
+/* The thread blocks all signals except the one that interrupts its writes; other threads handle them. */
 static int start_masked(struct thread *thread)
 {
 	sigset_t mask, old;
@@ -88,7 +91,7 @@ static int start_masked(struct thread *thread)
 	return sys;
 }
 
-/* With the lock held. */
+/* The caller holds the lock. */
 static int add_thread(struct loop_writer *writer, struct err *err)
 {
 	struct thread *thread = calloc(1, sizeof(*thread));
@@ -113,7 +116,9 @@ int loop_writer_add(struct loop_writer *writer, struct loop_op *op, struct err *
 	int result = 0;
 
 	pthread_mutex_lock(&writer->lock);
-	/* Free threads may be about to take what waits in the queue. */
+	/*
+	 * The free threads will take the writes that already wait, so only the free ones beyond those count.
+	 */
 	if (writer->free <= writer->queue.count)
 		result = add_thread(writer, err);
 	if (result == 0) {
@@ -126,7 +131,7 @@ int loop_writer_add(struct loop_writer *writer, struct loop_op *op, struct err *
 
 int loop_writer_create(struct loop_writer **ret_writer, struct err *err)
 {
-	const struct sigaction action = {.sa_handler = on_interrupt}; /* without SA_RESTART */
+	const struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: write(2) must end */
 	struct loop_writer *writer = calloc(1, sizeof(*writer));
 
 	if (!writer)
@@ -141,7 +146,7 @@ int loop_writer_create(struct loop_writer **ret_writer, struct err *err)
 	return 0;
 }
 
-/* A signal that comes before write(2) has begun interrupts nothing, so it is repeated. */
+/* A signal that comes before write(2) has begun interrupts nothing, so the signal is repeated. */
 static void interrupt_until_ended(struct thread *thread)
 {
 	const struct timespec pause = {.tv_nsec = INTERRUPT_NS};

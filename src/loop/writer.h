@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * writer: threads that write(2) for the main thread, which must never block. Used where io_uring is refused.
+ * writer: threads that call write(2) for the main thread, which must never block. They are used where
+ * io_uring is refused.
  */
 #ifndef VMM_LOOP_WRITER_H
 #define VMM_LOOP_WRITER_H
@@ -10,7 +11,7 @@
 struct loop_writer;
 
 int loop_writer_create(struct loop_writer **ret_writer, struct err *err) MUST_CHECK;
-/* A thread writes op's data; then it sets op->result and posts op->ended. */
+/* Lets a thread write op's data. The thread then sets op->result and posts op->ended. */
 int loop_writer_add(struct loop_writer *writer, struct loop_op *op, struct err *err) MUST_CHECK;
 /* Interrupts the writes under way and waits until their threads have ended. NULL is allowed. */
 void loop_writer_destroy(struct loop_writer *writer);

@@ -63,7 +63,7 @@ class Streams(unittest.TestCase):
     def test_a_trace_that_is_not_whole_is_told(self):
         done = guests.run(self.files.guest(HELLO) + ['--trace', '/dev/full'])
         self.assertEqual((done.returncode, done.stdout, done.stderr.count(b'\n')), (0, b'hello', 1), done.stderr)
-        self.assertIn(b'the trace is not whole: a line could not be written: No space left', done.stderr)
+        self.assertIn(b'the trace is incomplete: a line could not be written: No space left', done.stderr)
 
     def test_reader_that_goes_away(self):
         vmm = self.start(guests.POLITE_FLOOD, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
