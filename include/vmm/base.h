@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * base: what every room stands on: errors, log, bounded cursors, checked arithmetic, hashes.
+ * base: what every room uses: errors, log, bounded cursors, checked arithmetic, files, limits, text, hashes.
  * Nothing here knows about guests.
  */
 #ifndef VMM_BASE_H
@@ -77,7 +77,7 @@ static inline bool is_aligned(uint64_t value, uint64_t power_of_two)
 
 /* ---- errors ---- */
 
-/* What went wrong, by what the process exits with. */
+/* The kind of an error. Its number is the exit status of the process. */
 enum err_kind {
 	ERR_NONE = 0,
 	ERR_FAILED = 1, /* something failed while doing the job */
@@ -87,10 +87,11 @@ enum err_kind {
 };
 
 /*
- * A caller-held error. The lowest function makes it with the facts (err_set, err_sys), each caller may put
- * what it was doing in front (err_wrap), only main and the control socket print it. Functions that can fail
- * return 0 or -1 and take `struct err *` last; on failure their other outputs are untouched. A text that is
- * too long loses its middle, so that a long path or value hides neither what happened nor why.
+ * An error that the caller holds. The lowest function makes it with the facts (err_set, err_sys), each caller
+ * may put in front what it was doing (err_wrap), and only main and the control socket print it. Functions
+ * that can fail return 0 or -1 and take `struct err *` last; on failure they leave their other outputs
+ * untouched. A text that is too long loses its middle, so that a long path or value hides neither what
+ * happened nor why.
  */
 struct err {
 	enum err_kind kind;
@@ -99,15 +100,15 @@ struct err {
 	char text[600];
 };
 
-/* Each sets *e (which may be NULL) and returns -1, so that a function can `return err_set(...)`. */
+/* Each of these sets *e (e may be NULL) and returns -1, so that a function can `return err_set(...)`. */
 int err_set(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF(3, 4);
 /* Appends ": <strerror> (<ERRNO NAME>)" and keeps the number in e->sys. */
 int err_sys(struct err *e, enum err_kind kind, int sys, const char *fmt, ...) PRINTF(4, 5);
 /* Puts "<fmt>: " in front of the text; keeps kind, sys and fw. */
 int err_wrap(struct err *e, const char *fmt, ...) PRINTF(2, 3);
-/* Puts "<fmt>" behind the text, such as a cause and a remedy; keeps kind, sys and fw. Not for NULL. */
+/* Puts "<fmt>", such as a cause and a remedy, after the text; keeps kind, sys and fw. e must not be NULL. */
 void err_append(struct err *e, const char *fmt, ...) PRINTF(2, 3);
-/* Compilers and analyzers see the -1 too: otherwise they fear that a caller goes on with outputs unset. */
+/* Shows compilers and analyzers that the call returns -1; otherwise they warn that outputs may be unset. */
 #define ERR_ALWAYS(call) \
 	__extension__({ \
 		call; \
@@ -116,13 +117,13 @@ void err_append(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 #define err_set(...)  ERR_ALWAYS((err_set)(__VA_ARGS__))
 #define err_sys(...)  ERR_ALWAYS((err_sys)(__VA_ARGS__))
 #define err_wrap(...) ERR_ALWAYS((err_wrap)(__VA_ARGS__))
-/* "ENOENT" for 2; "errno 4095" style text for what libc cannot name. Never NULL. */
+/* Returns "ENOENT" for 2, and a text such as "errno 4095" for a number that libc cannot name. Never NULL. */
 const char *err_sys_name(int sys);
 
 /*
  * ---- log: one line, one write(2), to standard error ----
  *
- * Callers never wait long for a reader: what it does not take within LOG_WAIT_MS is dropped.
+ * A caller never waits long for a reader: a line that the reader does not take within LOG_WAIT_MS is dropped.
  */
 #define LOG_WAIT_MS 100
 
@@ -133,7 +134,7 @@ enum log_level log_level(void);
 /* Lines longer than 1,000 bytes are cut; control characters (guest text!) are written as \xNN. */
 void log_at(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
 
-/* For what the user asked for: whatever the level, as it is, cut at 1,000 bytes. */
+/* Prints text that the user asked for: at every log level, unchanged, and cut at 1,000 bytes. */
 void log_print(const char *fmt, ...) PRINTF(1, 2);
 
 #define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
@@ -142,8 +143,8 @@ void log_print(const char *fmt, ...) PRINTF(1, 2);
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 
 /*
- * For lines that a guest or a peer can provoke: at most LOG_LIMIT_BURST lines per site and second, then one
- * line that counts what was dropped. Zero-initialise; safe from any thread.
+ * For lines that a guest or a peer can provoke: each site logs at most LOG_LIMIT_BURST lines a second, then
+ * one line that counts the dropped ones. Zero-initialise it. Any thread.
  */
 #define LOG_LIMIT_BURST 5
 struct log_limit {
@@ -162,7 +163,7 @@ bool log_limit_pass(struct log_limit *limit);
 
 /* ---- bounded cursors: little-endian reading that cannot leave the buffer ---- */
 
-/* After a read past the end `bad` is set, everything reads as zero, and nothing moves any more. */
+/* A read past the end sets `bad`. From then on everything reads as zero and the cursor no longer moves. */
 struct cursor {
 	const uint8_t *at;
 	size_t left;
@@ -174,9 +175,9 @@ static inline struct cursor cursor_over(const void *data, size_t size)
 	return (struct cursor){.at = data, .left = size};
 }
 
-/* The next n bytes, or NULL (and bad) if there are fewer. */
+/* Returns the next n bytes; if there are fewer, sets bad and returns NULL. */
 const void *cursor_take(struct cursor *c, size_t n);
-/* Copies n bytes, zeros if there are fewer. */
+/* Copies the next n bytes; if there are fewer, sets bad and writes zeros. */
 void cursor_copy(struct cursor *c, void *dst, size_t n);
 uint8_t cursor_u8(struct cursor *c);
 uint16_t cursor_u16(struct cursor *c);
@@ -200,19 +201,20 @@ static inline void store_le(void *p, unsigned size, uint64_t v)
 /* ---- files that are read ---- */
 
 /*
- * Reads a whole file of at most max bytes: a regular file, a pipe (`<(...)`, /dev/fd/N, a FIFO, whose writer
- * is waited for) or, for "-", the standard input. ERR_USAGE and a text that names the path and the remedy if
- * it is missing, unreadable, a directory, a device or larger; ERR_FAILED if a signal that ends vmm comes
- * while a pipe is waited for. The buffer is the caller's to free; an empty file gives a non-NULL buffer and
- * size 0.
+ * Reads a whole file of at most max bytes: a regular file, a pipe (`<(...)`, /dev/fd/N, or a FIFO, for whose
+ * writer it waits) or, for "-", the standard input. ERR_USAGE, with a text that names the path and the
+ * remedy, if the file is missing, unreadable, a directory, a device or larger; ERR_FAILED if a signal that
+ * ends vmm comes while the function waits for a pipe. The caller frees the buffer; an empty file gives a
+ * non-NULL buffer and size 0.
  */
 int file_read_all(
         const char *path, size_t max, void **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;
-/* The path as messages show it: "standard input" for "-". */
+/* Returns the path as messages show it: "standard input" for "-". */
 const char *file_name(const char *path);
 /*
- * NULL: file_read_all() should take it, and finds something; otherwise why not, for "PATH cannot be read:
- * ...". Opens nothing: a pipe's writer would notice, and some devices act when they are opened.
+ * Returns NULL if file_read_all() is expected to read the file and to find bytes in it; otherwise the reason,
+ * which completes "PATH cannot be read: ...". It opens nothing: a pipe's writer would notice, and some
+ * devices act when they are opened.
  */
 const char *file_why_unreadable(const char *path);
 
@@ -223,14 +225,16 @@ enum file_output {
 	FILE_WHOLE,  /* appears whole: file_replace() */
 };
 
-/* NULL: it could be written in this way; otherwise why not, for "PATH cannot be written: ...". Opens nothing.
+/*
+ * Returns NULL if the file could be written in this way; otherwise the reason, which completes "PATH cannot
+ * be written: ...". It opens nothing.
  */
 const char *file_why_unwritable(enum file_output how, const char *path);
 /*
- * Opens a file to write to from now on; the caller closes it. A file that stands there under its own name is
- * emptied. Nothing is lost of a pipe, a character device, or what this process has open already, as the log
- * to which its standard error goes: that is written on. Only a regular file's open file description may be
- * shared with other programs. Waits for the reader of a named pipe. ERR_USAGE.
+ * Opens a file for writing; the caller closes it. An existing regular file is emptied, unless this process
+ * already has it open, as the log to which its standard error goes; then the new text follows the old. A pipe
+ * or a character device is written through. Only the open file description of a regular file may be shared
+ * with other programs. Waits for the reader of a named pipe. ERR_USAGE.
  */
 int file_stream_open(const char *path, int *ret_fd, struct err *err) MUST_CHECK;
 /* Puts these bytes in the place of a regular file or a new name. Readers never see half of it. */
@@ -242,40 +246,41 @@ int file_make(const char *path, const void *data, size_t size, unsigned mode, st
 
 enum limit { LIMIT_FILES, LIMIT_FILE_BYTES, LIMIT_ADDRESSES, LIMIT_LOCKED, LIMIT_THREADS };
 
-/* In bytes, files or threads; UINT64_MAX: none. */
+/* Returns the limit in bytes, files or threads; UINT64_MAX if there is none. */
 uint64_t limit_value(enum limit which);
 /* "RLIMIT_NOFILE is 16; raise it (ulimit -n, LimitNOFILE= of a service)". Returns text. */
 #define LIMIT_WORDS_BYTES 120
 const char *limit_words(enum limit which, char text[static LIMIT_WORDS_BYTES]);
 /*
- * An error that comes of a limit (EMFILE, EFBIG, ENOMEM) says so, and becomes ERR_HOST; others, and those
- * that name it already, stay as they are. For whoever shows the error.
+ * Explains an error that may come from a limit (EMFILE, EFBIG, ENOMEM): names the limit and makes the error
+ * an ERR_HOST. Other errors, and those that name the limit already, stay as they are. Call it where the error
+ * is shown.
  */
 void limit_explain(struct err *err);
 /*
- * The same for the error of a thread that could not be made: EAGAIN comes of the user's limit of threads, of
- * the cgroup's, or of memory for a stack, and does not tell which (pthread_create(3)). Others stay as they
- * are.
+ * Does the same for a thread that could not be made. EAGAIN can come from the user's limit of threads, from
+ * the cgroup's, or from a lack of memory for a stack, and does not say which (pthread_create(3)). Other
+ * errors stay as they are.
  */
 void limit_explain_thread(struct err *err);
 
 /* ---- text ---- */
 
 /*
- * The next character of a text as it may be shown: itself; or each of its bytes as \xNN if a terminal would
- * obey it (C0 and C1 control characters, DEL) or it is not UTF-8. Moves *text behind it; returns the length
- * of what it wrote, 0 at the end of the text; no NUL follows.
+ * Writes the next character of a text in a form that is safe to show: as it is, or each of its bytes as \xNN
+ * if a terminal would obey it (C0 and C1 control characters, DEL) or it is not UTF-8. Moves *text past the
+ * character. Returns how many bytes it wrote, 0 at the end of the text; it writes no NUL.
  */
 #define TEXT_SAFE_BYTES 8
 unsigned text_safe_next(const char **text, char ret_shown[static TEXT_SAFE_BYTES]);
 /* Writes text that may come in part from a file, a guest or a peer. */
 void text_put_safe(FILE *out, const char *text);
 /*
- * Copies text so that it fits: what is too long loses its middle, for "...", and no character of UTF-8 is
- * cut. Returns brief.
+ * Copies text so that it fits: in a text that is too long, "..." replaces the middle, and no UTF-8 character
+ * is cut. Returns brief.
  */
 const char *text_brief(const char *text, char *brief, size_t size);
-/* For a value in a message, whose reader wants the reason more than the value. */
+/* Shortens a value for a message, so that the reason after it stays in sight. */
 #define TEXT_VALUE_BYTES 64
 #define TEXT_VALUE(text) text_brief((text), (char[TEXT_VALUE_BYTES]){0}, TEXT_VALUE_BYTES)
 /* Lower-case hexadecimal of size bytes, NUL-terminated; text holds 2 * size + 1. */
@@ -283,8 +288,9 @@ void hex_encode(const void *data, size_t size, char *text);
 /* Reads exactly size bytes from 2 * size hexadecimal digits and nothing after them; false otherwise. */
 bool hex_decode(const char *text, void *data, size_t size) MUST_CHECK;
 /*
- * "736869e5-84f0-4973-92ec-06879ce3da0b", length characters of it, into EFI's and SMBIOS's order of bytes:
- * the first three groups are little-endian (UEFI, appendix A). False: it is none, and ret_bytes says nothing.
+ * Reads a GUID such as "736869e5-84f0-4973-92ec-06879ce3da0b" from length characters, and writes it in EFI's
+ * and SMBIOS's byte order: the first three groups are little-endian (UEFI, appendix A). Returns false if the
+ * text is not a GUID; ret_bytes is then undefined.
  */
 bool guid_decode(const char *text, size_t length, uint8_t ret_bytes[static 16]) MUST_CHECK;
 
@@ -304,7 +310,7 @@ void hash_sha256(const void *data, size_t size, uint8_t ret_digest[static SHA256
 void hash_sha384(const void *data, size_t size, uint8_t ret_digest[static SHA384_BYTES]);
 /* Constant-time comparison of secrets and digests. */
 bool crypto_equal(const void *a, const void *b, size_t size);
-/* Overwrites a secret in a way that the compiler keeps. */
+/* Overwrites a secret with zeros. The compiler cannot remove this write. */
 void crypto_wipe(void *secret, size_t size);
 
 #endif

@@ -14,13 +14,13 @@
 #include "vmm/base.h"
 #include "vmm/product.h"
 
-#define CONFIG_VCPUS_MAX      512 /* that can be measured; a guest of ours has at most MACHINE_VCPUS_MAX */
+#define CONFIG_VCPUS_MAX      512 /* the most that vmm can measure; it runs at most MACHINE_VCPUS_MAX */
 #define CONFIG_FILE_MAX_BYTES MIB(1)
 
 enum config_host { CONFIG_HOST_KVM, CONFIG_HOST_SIM };
 enum config_sim_clock { CONFIG_SIM_CLOCK_VIRTUAL, CONFIG_SIM_CLOCK_HOST };
 enum config_sev_type { CONFIG_SEV_NONE, CONFIG_SEV, CONFIG_SEV_ES, CONFIG_SEV_SNP };
-/* How a SEV or SEV-ES guest's context is made; it changes the FPU fields of an ES guest's measured VMSA. */
+/* How a SEV or SEV-ES guest's context is made. This changes the FPU fields of an ES guest's measured VMSA. */
 enum config_sev_init { CONFIG_SEV_INIT_AUTO, CONFIG_SEV_INIT2, CONFIG_SEV_INIT_LEGACY };
 
 /* What to do with a CPUID page that the firmware of SEV-SNP has corrected. */
@@ -28,7 +28,7 @@ enum config_cpuid_correction { CONFIG_CPUID_ADOPT, CONFIG_CPUID_REFUSE };
 
 struct config_place; /* where each key's value came from, so that later checks can point at it */
 
-/* Strings are owned by the configuration; "" means not given, never NULL. */
+/* The configuration owns its strings. "" means not given; no string is NULL. */
 struct config {
 	char *name;
 	enum config_host host;
@@ -38,7 +38,7 @@ struct config {
 		unsigned vcpus; /* 1..CONFIG_VCPUS_MAX */
 		uint64_t memory_bytes;
 		char *cpu;              /* CPU model by name, as machine_cpu_model() knows it */
-		uint32_t cpu_signature; /* CPUID.1:EAX in the place of the model's */
+		uint32_t cpu_signature; /* CPUID.1:EAX instead of the model's */
 		bool cpu_signature_given;
 		bool hugepages;
 		char *uuid;     /* 8-4-4-4-12 hexadecimal digits or "" */
@@ -53,22 +53,22 @@ struct config {
 	struct {
 		enum config_sev_type type;
 		enum config_sev_init init;
-		uint64_t policy; /* as the launch takes it; not given: 0x1 SEV, 0x5 SEV-ES, 0x30000 SNP */
+		uint64_t policy; /* for the launch; not given: 0x1 SEV, 0x5 SEV-ES, 0x30000 SNP */
 		bool policy_given;
-		uint64_t vmsa_features; /* the whole sev_features field as measured; not given: 1 for SNP */
+		uint64_t vmsa_features; /* the whole measured sev_features field; if not given: 1 for SNP */
 		bool vmsa_features_given;
 		char *id_block, *id_auth; /* files */
 		char *host_data;          /* 64 hexadecimal digits or "" */
 		bool enforce_digest;
 		char *dh_cert, *session; /* files, from the guest owner */
 		enum config_cpuid_correction cpuid_correction;
-		char *measurement;            /* file that gets what LAUNCH_MEASURE gave */
-		char *secret_header, *secret; /* files that may come only after that */
-		char *secret_address;         /* hexadecimal digits; "": the image's own place */
+		char *measurement;            /* the file to which the result of LAUNCH_MEASURE is written */
+		char *secret_header, *secret; /* files that may appear only after that */
+		char *secret_address;         /* hexadecimal digits; "": where the firmware image says */
 		unsigned secret_wait_s;
 	} sev;
 	struct {
-		unsigned grace_s; /* between the power button and the end of the guest; 0: end at once */
+		unsigned grace_s; /* from the power button to the end of the guest; 0: end at once */
 	} run;
 	struct {
 		enum config_sim_clock clock;
@@ -84,10 +84,13 @@ struct config {
 		char *cgroup;           /* a folder */
 	} sim;
 	enum log_level log;
-	struct config_place *places; /* one a row of config_keys */
+	struct config_place *places; /* one for each row of config_keys */
 };
 
-/* One mistake. line and column count from 1, in characters; 0 when it is in a --set word or at no place. */
+/*
+ * One mistake. line and column count from 1, in characters; both are 0 for a mistake in a --set word or
+ * without a place.
+ */
 struct config_mistake {
 	char *where; /* file name, "--set WORD" or "" */
 	unsigned line, column;
@@ -96,41 +99,41 @@ struct config_mistake {
 	bool in_set; /* where is a --set word */
 };
 
-/* In the order of the file; those without a line come last. */
+/* Mistakes in the order of the file; those without a line come last. */
 #define CONFIG_MISTAKES_MAX 100
 struct config_mistakes {
 	struct config_mistake *list;
-	size_t count; /* at most CONFIG_MISTAKES_MAX are kept; the last then says that there were more */
+	size_t count; /* at most CONFIG_MISTAKES_MAX; if there were more, the last one says so */
 };
 
 /* ---- reading ---- */
 
 /*
- * A check that the caller of config_load() adds to the room's own, for what another room knows (names,
- * files). It runs even if there are mistakes already; keys with a mistake then hold their default.
+ * A check that the caller of config_load() adds to those of this room, for facts that another room knows
+ * (names, files). It runs even if there are mistakes already; keys with a mistake then hold their default.
  */
 typedef void config_check(const struct config *config, struct config_mistakes *mistakes);
 
 /*
  * path: the JSON file, NULL for defaults only. sets: n_sets words KEY=VALUE, applied after the file in order;
  * a value is JSON or, for strings, sizes and words, plain text. check: more checks, or NULL. On success the
- * caller destroys *ret_config. Otherwise this returns -1 and at least one mistake (none: no memory is left).
- * The caller zeroes mistakes beforehand and finishes it in either case. Any thread.
+ * caller destroys *ret_config. Otherwise this returns -1 with at least one mistake, or with none if no memory
+ * is left. The caller zeroes mistakes before the call and finishes it in either case. Any thread.
  */
 int config_load(const char *path, const char *const *sets, size_t n_sets, config_check *check,
         struct config **ret_config, struct config_mistakes *mistakes) MUST_CHECK;
-/* As config_load(), from size bytes of text (NULL: no file), which mistakes call name. */
+/* As config_load(), from size bytes of text (NULL: no file). Mistakes use name as the file's name. */
 int config_parse(const char *name, const void *text, size_t size, const char *const *sets, size_t n_sets,
         config_check *check, struct config **ret_config, struct config_mistakes *mistakes) MUST_CHECK;
 void config_destroy(struct config *config); /* NULL is allowed */
 
-/* A config_check: can the files to be read be read, and the files to be written be written? */
+/* A config_check that checks the files that keys name: can each be read or written, as its key needs? */
 void config_check_files(const struct config *config, struct config_mistakes *mistakes);
-/* Was the key given, in the file or by --set? */
+/* Was the key given in the file or by --set? */
 bool config_is_given(const struct config *config, const char *key);
 /*
- * Adds a mistake in the value of a key of config_keys, at its place. A key that has one already keeps that
- * one, since a further mistake probably follows from it.
+ * Adds a mistake in the value of a key of config_keys, at the key's place. If the key already has a mistake,
+ * nothing is added, since a further mistake probably follows from the first.
  */
 void config_mistake_at(const struct config *config, struct config_mistakes *mistakes, const char *key,
         const char *fmt, ...) PRINTF(4, 5);
@@ -146,8 +149,8 @@ const char *config_nearest(const char *word, config_candidate *candidate, const 
 const char *config_why_none(const char *word);
 void config_mistakes_finish(struct config_mistakes *mistakes);
 /*
- * "file:line:column: key: what is wrong" (parts that do not apply are left out), control characters written
- * as \xNN; the caller frees. NULL: no memory.
+ * Returns "file:line:column: key: what is wrong", without the parts that do not apply and with control
+ * characters written as \xNN. The caller frees it. NULL: no memory is left.
  */
 char *config_mistake_format(const struct config_mistake *mistake);
 
@@ -174,30 +177,31 @@ enum config_type {
 struct config_key {
 	const char *name; /* dotted */
 	enum config_type type;
-	size_t offset;     /* into struct config */
-	size_t given;      /* offset of a bool set when the key was given; 0: none */
-	uint64_t min, max; /* of a number or size its value, of a string its length; 0 is always allowed
-	                      for a CONFIG_HEX */
-	const char *unit;  /* for messages and the man page; NULL: none */
+	size_t offset;            /* into struct config */
+	size_t given;             /* offset of a bool that is set if the key was given; 0: none */
+	uint64_t min, max;        /* limits of a value, or of a string's length; a CONFIG_HEX may be empty */
+	const char *unit;         /* for messages and the man page; NULL: none */
 	const char *const *words; /* CONFIG_WORD: NULL-terminated, in the order of the enum */
-	unsigned types;           /* CONFIG_FOR(sev type) of those that use it; 0: all */
-	const char *needs;        /* the key without which it says nothing; NULL: none */
-	const char *def;          /* as it would be written in the file, JSON; null: see help */
+	unsigned types;           /* CONFIG_FOR(sev type) of the types that use it; 0: all */
+	const char *needs;        /* the key without which this one has no effect; NULL: none */
+	const char *def;          /* the default, as JSON in the file would have it; null: see help */
 	const char *help;         /* one or more sentences, for the man page */
 };
 
 extern const struct config_key config_keys[];
 extern const size_t config_keys_count;
 
-/* The row of a dotted key, or NULL. */
+/* Returns the row of a dotted key, or NULL. */
 const struct config_key *config_key_find(const char *name);
-/* "sev, sev-es or sev-snp": the words of the bits of a mask, or of all words. Returns text, cut if need be.
+/*
+ * Lists the words whose bits are set in mask: "sev, sev-es or sev-snp". Returns text, which is cut if it is
+ * too long.
  */
 #define CONFIG_WORDS_TEXT_BYTES 100
 const char *config_words_text(
         const char *const *words, unsigned mask, char text[static CONFIG_WORDS_TEXT_BYTES]);
 
-/* The shortest way to write a size: "1G" rather than "1024M". Returns text. */
+/* Writes a size in its shortest form: "1G" rather than "1024M". Returns text. */
 #define CONFIG_SIZE_TEXT_BYTES 24
 const char *config_size_text(uint64_t bytes, char text[static CONFIG_SIZE_TEXT_BYTES]);
 
@@ -211,23 +215,24 @@ struct config_bit {
 };
 
 /*
- * Can a guest of this type (none but CONFIG_SEV_NONE) have this policy? The error (ERR_USAGE) goes on after
- * the name of what holds it: "is 0x1, but ...".
+ * Can a guest of this type, which is not CONFIG_SEV_NONE, have this policy? The text of ERR_USAGE follows the
+ * name of what holds the policy: "is 0x1, but ...".
  */
 int config_policy_check(enum config_sev_type type, uint64_t policy, struct err *err) MUST_CHECK;
 
 /*
- * A policy as sev.policy takes it for this type: a number, or words ("smt,abi=1.55"). Whether such a guest
- * is possible is judged by config_policy_check(). The error, too, goes on after the name of what holds it.
+ * Reads a policy as sev.policy has it for this type: a number, or words ("smt,abi=1.55").
+ * config_policy_check() decides whether such a guest is possible. The error's text follows the name of what
+ * holds the policy here, too.
  */
 int config_policy_parse(
         enum config_sev_type type, const char *text, uint64_t *ret_policy, struct err *err) MUST_CHECK;
 
-/* The words of the bits of this type's policy. */
+/* Returns the table of the policy's bits for this type. */
 const struct config_bit *config_policy_bits(enum config_sev_type type);
 /*
- * The least version of the firmware's interface that a policy asks for. Returns the word that stands for it
- * in sev.policy: "api", or "abi" for SEV-SNP.
+ * Finds the least version of the firmware's interface that a policy demands. Returns the word that gives this
+ * version in sev.policy: "api", or "abi" for SEV-SNP.
  */
 const char *config_policy_version(
         enum config_sev_type type, uint64_t policy, unsigned *ret_major, unsigned *ret_minor);

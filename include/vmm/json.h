@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * json: the values that every JSON document of vmm is made of, and the one place that prints a document. The
- * documents are described in docs/json.md.
+ * json: makes the values of which every JSON document of vmm consists, and prints the documents. docs/json.md
+ * describes them.
  *
- * A function that makes a value returns NULL when there is no memory. The value is the caller's;
- * json_pack()'s "o" and json_doc_set() take it over and pass the NULL on, so that a document is whole or
- * NULL. Any thread.
+ * A function that makes a value returns NULL if no memory is left. The caller owns the value; json_pack()'s
+ * "o" and json_doc_set() take ownership of it. They also pass a NULL on, so that a document is either
+ * complete or NULL. Any thread.
  */
 #ifndef VMM_JSON_H
 #define VMM_JSON_H
@@ -16,7 +16,7 @@
 #include "vmm/attest.h"
 #include "vmm/config.h"
 
-/* A local variable that gives its reference back at the end of its block; NULL is allowed. */
+/* A local variable that releases its reference at the end of its block. NULL is allowed. */
 static inline void json_doc_cleanup(json_t **document)
 {
 	json_decref(*document);
@@ -30,32 +30,36 @@ json_t *json_doc_mask(uint64_t mask);
 /* A byte string: "00ff", lower-case hexadecimal. */
 json_t *json_doc_bytes(const void *data, size_t size);
 /*
- * A text that a file, a guest or a peer may have had a hand in, escaped as text_put_safe() does; NULL is
- * null, as "" is.
+ * A text, some of which may come from a file, a guest or a peer; it is escaped as text_put_safe() does. Both
+ * NULL and "" become null.
  */
 json_t *json_doc_text(const char *text);
-/* {"value": "0x30000", "smt": true, ...}: a mask, and each bit by the word of the table. */
+/* A mask, and each bit under its word in the table: {"value": "0x30000", "smt": true, ...}. */
 json_t *json_doc_bits(uint64_t mask, const struct config_bit *table);
-/* The same for the policy of a guest of this type, with the firmware version that it asks for. */
+/* The same for the policy of a guest of this type, with the firmware version that the policy demands. */
 json_t *json_doc_policy(enum config_sev_type type, uint64_t policy);
-/* {"value": "0x...", "bootloader": 4, ...}: a TCB version and its parts; null where the layout lacks one. */
+/*
+ * A TCB version and its parts, which are null if the layout lacks them: {"value": "0x...", "bootloader": 4,
+ * ...}.
+ */
 json_t *json_doc_tcb(uint64_t tcb, enum product_tcb_layout layout);
 
 /* ---- putting them together ---- */
 
 /*
- * Puts value under key. If value is NULL, or there is no memory, the document is freed and *document is NULL;
- * with *document NULL only the value is freed. So one look at the end tells whether everything is there.
+ * Puts value under key. If value is NULL or no memory is left, the document is freed and *document becomes
+ * NULL. If *document is NULL already, only the value is freed. So one check at the end shows whether the
+ * document is complete.
  */
 void json_doc_set(json_t **document, const char *key, json_t *value);
-/* The same at the end of an array. */
+/* Does the same at the end of an array. */
 void json_doc_append(json_t **array, json_t *value);
 
 /* ---- printing ---- */
 
 /*
- * Prints a document to standard output, in the one form that all have, and a newline. ERR_FAILED if it cannot
- * be written, or if document is NULL.
+ * Prints a document and a newline to standard output. All documents have the same form. ERR_FAILED if the
+ * document cannot be written or is NULL.
  */
 int json_doc_print(const json_t *document, struct err *err) MUST_CHECK;
 

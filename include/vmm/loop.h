@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * loop: the event loop, on io_uring, or on poll(2) where io_uring is refused. It belongs to the main thread,
- * which never blocks anywhere else; only loop_post() may be called from other threads. Callbacks run on the
+ * loop: the event loop, on io_uring, or on poll(2) where io_uring is refused. The loop belongs to the main
+ * thread, which never blocks anywhere else; other threads may call only loop_post(). Callbacks run on the
  * main thread, one at a time.
  */
 #ifndef VMM_LOOP_H
@@ -22,14 +22,14 @@ int loop_create(struct loop **ret_loop, struct err *err) MUST_CHECK;
  * for: when it returns, nobody reads their data any more. NULL is allowed.
  */
 void loop_destroy(struct loop *loop);
-/* Runs callbacks until loop_stop(). -1 only if waiting itself fails. */
+/* Runs callbacks until loop_stop(). Returns -1 only if waiting itself fails. */
 int loop_run(struct loop *loop, struct err *err) MUST_CHECK;
 void loop_stop(struct loop *loop);
 
 /*
- * A piece of work for the loop's thread, owned by its poster, zeroed but for fn and ctx. Posting what is
- * already waiting does nothing, so posts cost no memory and a storm of them costs one call. The task must
- * outlive its call or the loop.
+ * A piece of work for the loop's thread. The poster owns it, sets fn and ctx, and zeroes the rest. Posting a
+ * task that already waits does nothing, so posts cost no memory and many posts cost one call. The task must
+ * live until it has been called or the loop is destroyed.
  */
 struct loop_task {
 	void (*fn)(void *ctx);
@@ -46,27 +46,30 @@ void loop_post(struct loop *loop, struct loop_task *task);
  */
 void loop_keep(struct loop *loop, int fd);
 
-/* An operation under way: a watch, a timer or a write. */
+/* An operation that has not ended: a watch, a timer or a write. */
 struct loop_op;
 
 /*
- * Calls on_ready with the poll(2) events seen, again and again until stopped; POLLERR if fd cannot be
- * watched. fd is borrowed. loop_op_stop() may be called from any callback, also its own.
+ * Calls on_ready with the poll(2) events of fd, again and again until the watch is stopped; with POLLERR if
+ * fd cannot be watched. fd is borrowed. loop_op_stop() may be called from any callback, even the watch's own.
  */
 int loop_watch_start(struct loop *loop, int fd, short events, void (*on_ready)(void *ctx, int events),
         void *ctx, struct loop_op **ret_op, struct err *err) MUST_CHECK;
-/* Calls on_time once, ns nanoseconds from now; the operation has then ended. */
+/* Calls on_time once, ns nanoseconds from now. The operation has ended when on_time is called. */
 int loop_timer_start(struct loop *loop, uint64_t ns, void (*on_time)(void *ctx), void *ctx,
         struct loop_op **ret_op, struct err *err) MUST_CHECK;
 /*
- * Writes up to size bytes to a descriptor that may block (it need not be made non-blocking, which would
- * change it for others that share it). data is borrowed until on_done, which gets the count or a negated
- * errno; the operation has then ended.
+ * Writes up to size bytes to a descriptor that may block. The descriptor need not be non-blocking, since
+ * making it so would affect every process that shares it. data is borrowed until on_done is called with the
+ * count or a negated errno; the operation has then ended.
  */
 int loop_write_start(struct loop *loop, int fd, const void *data, size_t size,
         void (*on_done)(void *ctx, int result), void *ctx, struct loop_op **ret_op,
         struct err *err) MUST_CHECK;
-/* No callback comes after this. For a write: data must stay until the loop is destroyed. NULL is allowed. */
+/*
+ * Stops an operation: no callback comes after this. The data of a write must stay valid until the loop is
+ * destroyed. NULL is allowed.
+ */
 void loop_op_stop(struct loop_op *op);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * uapi: structs and numbers of the kernel that the headers of Debian 12 lack, under names of our own, so that
- * newer headers do not clash: uapi_x is the kernel's kvm_x or sev's x. Law: api.rst;
+ * uapi: structs and numbers of the kernel that the headers of Debian 12 lack. They have names of our own, so
+ * that they do not clash with newer headers: uapi_x is the kernel's kvm_x or sev's x. Law: api.rst;
  * Documentation/virt/kvm/x86/amd-memory-encryption.rst.
  */
 #ifndef VMM_UAPI_H
@@ -48,7 +48,7 @@ enum uapi_vm_type {
 
 #define UAPI_MEMORY_EXIT_PRIVATE (UINT64_C(1) << 3)
 
-/* In kvm_run, at the place of its union. */
+/* This structure lies in kvm_run, at the offset of its union. */
 struct uapi_memory_fault {
 	uint64_t flags, gpa, size;
 };

@@ -8,8 +8,10 @@
 
 #include <stdint.h>
 
-/* The GUIDs of firmware tables and launch secrets: the first three groups are little-endian (UEFI, appendix
- * A). */
+/*
+ * The GUIDs of firmware tables and launch secrets: the first three groups are little-endian (UEFI, appendix
+ * A).
+ */
 struct abi_efi_guid {
 	uint8_t bytes[16];
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * report: the attestation report of SEV-SNP, and the certificate table that hosts hand to guests beside it.
+ * report: the attestation report of SEV-SNP, and the certificate table that hosts give to guests with it.
  * Little-endian. Layouts and numbers only; any room may include this.
  */
 #ifndef VMM_ABI_REPORT_H
@@ -84,7 +84,7 @@ ABI_AT(struct abi_snp_report, ABI_SNP_REPORT_SIGNED_BYTES, signature);
 #define ABI_SNP_KEY_AUTHOR           (1u << 0) /* the guest's ID block had an author key */
 #define ABI_SNP_KEY_MASKED           (1u << 1) /* mask_chip_key: the report is not signed */
 
-/* What MSG_REPORT_REQ is answered with; the report follows. */
+/* The header of the answer to MSG_REPORT_REQ. The report follows it. */
 struct abi_snp_report_rsp {
 	uint32_t status;
 	uint32_t report_size;
@@ -95,8 +95,8 @@ ABI_SIZE(struct abi_snp_report_rsp, 32);
 /*
  * ---- SNP: the certificate table of an extended guest request (GHCB, "SNP Extended Guest Request") ----
  *
- * The specification gives the GUIDs as text. Everybody stores them in the order of the text: AMD's sev-guest
- * by uuid_parse(), virtee/sev by Uuid::as_bytes(), go-sev-guest by uuid.UUID.
+ * The specification gives the GUIDs as text. All known programs store them in the order of the text: AMD's
+ * sev-guest with uuid_parse(), virtee/sev with Uuid::as_bytes(), go-sev-guest with uuid.UUID.
  */
 
 struct abi_cert_table_entry {

@@ -34,7 +34,7 @@ enum abi_sev_algo {
 };
 
 struct abi_sev_signature {
-	uint32_t usage; /* of the key that signed, ABI_SEV_USAGE_INVALID: none */
+	uint32_t usage; /* usage of the key that signed; ABI_SEV_USAGE_INVALID: no signature */
 	uint32_t algo;
 	union {
 		struct abi_signature ecdsa;
@@ -69,7 +69,7 @@ ABI_AT(struct abi_sev_cert, 0x8, usage);
 ABI_AT(struct abi_sev_cert, 0x10, ec);
 ABI_AT(struct abi_sev_cert, ABI_SEV_CERT_SIGNED_BYTES, sig);
 
-/* What PDH_CERT_EXPORT gives beside the PDH. */
+/* The certificates that PDH_CERT_EXPORT gives in addition to the PDH. */
 struct abi_sev_cert_chain {
 	struct abi_sev_cert pek, oca, cek;
 } ABI_PACKED;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sev_launch: SEV and SEV-ES: what the guest owner sends to a launch and gets from it. Little-endian.
- * Layouts and numbers only; any room may include this.
+ * sev_launch: what the guest owner of SEV and SEV-ES guests sends to a launch and gets from it.
+ * Little-endian. Layouts and numbers only; any room may include this.
  */
 #ifndef VMM_ABI_SEV_LAUNCH_H
 #define VMM_ABI_SEV_LAUNCH_H

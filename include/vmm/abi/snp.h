@@ -21,7 +21,9 @@ enum abi_page_type {
 	ABI_PAGE_CPUID = 6,
 };
 
-/* Where the RMP records VMSA pages: all ones, page aligned, cut to 48 bits. */
+/*
+ * The guest physical address under which the RMP records VMSA pages: all ones, page aligned, cut to 48 bits.
+ */
 #define ABI_VMSA_GPA 0xfffffffff000ull
 
 struct abi_page_info {
