@@ -237,7 +237,7 @@ const char *file_why_unwritable(enum file_output how, const char *path);
  * with other programs. Waits for the reader of a named pipe. ERR_USAGE.
  */
 int file_stream_open(const char *path, int *ret_fd, struct err *err) MUST_CHECK;
-/* Puts these bytes in the place of a regular file or a new name. Readers never see half of it. */
+/* Writes these bytes as a new file or instead of a regular file. Readers never see half of it. */
 int file_replace(const char *path, const void *data, size_t size, struct err *err) MUST_CHECK;
 /* Makes a new file with these bytes. ERR_USAGE if a file of that name exists, which is left untouched. */
 int file_make(const char *path, const void *data, size_t size, unsigned mode, struct err *err) MUST_CHECK;

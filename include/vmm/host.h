@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host: the one door to the kernel. Every call to /dev/kvm, /dev/sev, a guest_memfd or guest memory goes
- * through a table of operations. Only `cli`, which chooses the table, knows which one it is.
+ * through a table of operations. Only `cli`, which makes the host, knows which one it is.
  *
  * Hosts stack: a trace or a fault injector is a host around another one. Any thread may call; errors are
  * -1 (or MAP_FAILED) with errno, as the system calls give them.

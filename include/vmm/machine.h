@@ -56,7 +56,7 @@ struct machine_cpuid {
 
 struct machine_cpuid_ask {
 	const struct machine_cpu_model *model;
-	const uint32_t *signature;          /* in the place of the model's; NULL: the model's */
+	const uint32_t *signature;          /* replaces the model's; NULL: the model's is used */
 	const struct kvm_cpuid2 *supported; /* what KVM_GET_SUPPORTED_CPUID gave */
 	bool tsc_deadline;                  /* KVM_CAP_TSC_DEADLINE_TIMER: `supported` never holds it */
 	enum config_sev_type sev;           /* the guest reads it in CPUID.8000001F */

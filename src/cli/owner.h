@@ -41,9 +41,9 @@ void cli_owner_evidence_free(struct attest_sev_evidence *evidence);
 	        "--full)."}, \
 	        {"chain", "FILE", "PEK, OCA and CEK, if they are not with the PDH."}, \
 	        {"cek", "FILE", \
-	                "The CEK that AMD signed (2084 bytes), in the place of the one that the firmware " \
-	                "gave, which has no signature. AMD's key server has it, at the address that vmm " \
-	                "host prints."}, \
+	                "The CEK that AMD signed (2084 bytes). It replaces the one that the firmware gave, " \
+	                "which has no signature. AMD's key server has it, at the address that vmm host " \
+	                "prints."}, \
 	        {"amd", "FILE", \
 	                "AMD's ASK and ARK for the product, in AMD's binary format (ask_ark_milan.cert)."}, \
 	{ \

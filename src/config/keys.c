@@ -56,10 +56,10 @@ const struct config_key config_keys[] = {
                         "and SEV-SNP."},
         {"machine.cpu-signature", CONFIG_REGISTER, AT(machine.cpu_signature),
                 .given = offsetof(struct config, machine.cpu_signature_given), .def = "null",
-                .help = "The processor's signature (CPUID.1:EAX) as a number, in the place of that of the "
-                        "default model or of host: for guests of other VMMs whose model has no name here. "
-                        "It is what is measured for SEV-ES and SEV-SNP (the VMSA's RDX), and what the guest "
-                        "reads; null is the signature of machine.cpu."},
+                .help = "The processor's signature (CPUID.1:EAX) as a number, for guests of other VMMs whose "
+                        "model has no name here. It replaces the signature of the default model or of the "
+                        "model host. It is what is measured for SEV-ES and SEV-SNP (the VMSA's RDX), and "
+                        "what the guest reads. null is the signature of machine.cpu."},
         {"machine.hugepages", CONFIG_BOOL, AT(machine.hugepages), .def = "false",
                 .help = "Back the guest's memory with huge pages; machine.memory is then a multiple of 2 "
                         "MiB."},
@@ -134,8 +134,8 @@ const struct config_key config_keys[] = {
                         "or refuse. Each changed bit is logged. The page is not measured."},
         {"sev.measurement", CONFIG_OUTPUT_WHOLE, FILE_KEY(sev.measurement), .types = SEV,
                 .help = "The file that gets the launch measurement (48 bytes, LAUNCH_MEASURE), for the "
-                        "guest's owner to judge. It appears whole, during the launch, in the place of a "
-                        "regular file or under a new name; nothing else is ever replaced."},
+                        "guest's owner to judge. vmm writes it whole, during the launch, as a new file or "
+                        "instead of a regular file; it replaces nothing else."},
         {"sev.secret-header", CONFIG_STRING, AT(sev.secret_header), .max = PATH_MAX_BYTES, .def = "\"\"",
                 .types = SEV, .needs = "sev.secret",
                 .help = "The packet header of sev.secret, a file (vmm secret pack --out-header)."},

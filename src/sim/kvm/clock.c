@@ -24,7 +24,7 @@
 #include "irq.h"
 #include "vcpu.h"
 
-#define SLICE        50000u /* instructions between two looks at signals and timers: about a millisecond */
+#define SLICE        50000u /* instructions between two looks at signals: about a millisecond of this machine */
 #define SLICE_HOST   20000u /* with the host's clock a vCPU notices timers only at the end of a slice */
 #define EXIT_NS      1000u  /* a port of the PC behind its slow bus */
 #define POLL_GAP     256u   /* instructions between two looks of a guest that polls */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hooks: what memory encryption does otherwise, as one table of functions, as the kernel's kvm_x86_ops. This
- * room knows no SEV: the table comes from a room above it, which knows this one. Most functions are called
- * for every guest and do nothing for those whose memory is not encrypted; those "of a vCPU with a part" are
- * called if kvm_vcpu.sev is not NULL.
+ * hooks: what is different with memory encryption, in one table of functions, as the kernel's kvm_x86_ops.
+ * This room knows no SEV: the table comes from a room above it, which knows this one. Most functions are
+ * called for every guest and do nothing for those whose memory is not encrypted; those "of a vCPU with a
+ * part" are called if kvm_vcpu.sev is not NULL.
  */
 #ifndef KVM_HOOKS_H
 #define KVM_HOOKS_H

@@ -20,7 +20,7 @@ struct sev_platform;
 
 struct kvm_platform {
 	struct object_table *objects;  /* the root's */
-	const struct kvm_hooks *hooks; /* what memory encryption does otherwise (hooks.h) */
+	const struct kvm_hooks *hooks; /* what is different with memory encryption (hooks.h) */
 	struct sev_platform *secure;   /* what the hooks work on: the secure processor; NULL: there is none */
 	struct kvm_clock clock;
 	pthread_mutex_t lock; /* all below, and the refs of VMs */

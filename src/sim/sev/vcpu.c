@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vcpu: what memory encryption makes otherwise in a vCPU: whether it may run, how it leaves when it touches
- * a page with the wrong C-bit, how its VMSA is made. Runs with kvm_vcpu.lock held. Law: api.rst, KVM_RUN,
- * KVM_EXIT_MEMORY_FAULT; Linux's arch/x86/kvm/svm/sev.c.
+ * vcpu: what is different with memory encryption in a vCPU: whether it may run, how it leaves when it
+ * touches a page with the wrong C-bit, how its VMSA is made. Runs with kvm_vcpu.lock held. Law: api.rst,
+ * KVM_RUN, KVM_EXIT_MEMORY_FAULT; Linux's arch/x86/kvm/svm/sev.c.
  */
 #include <errno.h>
 
@@ -79,8 +79,8 @@ int sev_vcpu_enter(struct kvm_vcpu *v)
 }
 
 /*
- * A guest of SEV-ES or SEV-SNP calls the hypervisor through the GHCB. This is not built: the use is counted
- * and gets no answer.
+ * A guest of SEV-ES or SEV-SNP calls the hypervisor through the GHCB. This is not built: the use is counted,
+ * and the call is then answered as a plain guest's.
  */
 void sev_vcpu_hypercall(struct kvm_vcpu *v)
 {
