@@ -56,7 +56,7 @@ class Forms(unittest.TestCase):
     def test_files_that_are_no_report_are_described(self):
         for data, words in ((REPORT + b'\1' * 20, ['20 bytes after the report', 'head -c 1184']),
                             (b'{"attestation": "..."}', ['22 bytes', '1184', 'JSON']), (REPORT[:1000], ['1000 bytes']),
-                            (VCEK, ['1360 bytes', 'as a certificate in DER does']), (b'', ['is empty'])):
+                            (VCEK, ['1360 bytes', 'like a certificate in DER']), (b'', ['is empty'])):
             said = self.vmm(2, 'report', 'show', self.file(data))
             for word in words:
                 self.assertIn(word, said)

@@ -104,7 +104,7 @@ static void test_report_in_another_file_is_refused(void **state)
 		const char *text, *part;
 	} rows[] = {{"{\"report\": 1}", "jq -r"},
 	        {"some words", "has 10 bytes and is not an attestation report"},
-	        {"0\x82", "as a certificate in DER does"}};
+	        {"0\x82", "like a certificate in DER"}};
 	struct abi_snp_report report;
 	struct err err;
 
