@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bus: what the processor finds beside memory inside the platform: the interrupt controllers, doorbells,
- * MSRs, the time-stamp counter. The running processor calls these functions on the vCPU's thread. They take
- * kvm_vm.irq_lock themselves.
+ * bus: answers the processor's accesses inside the platform that are not to memory: interrupt controllers,
+ * doorbells, MSRs, the time-stamp counter. The running processor calls these functions on the vCPU's thread.
+ * They take kvm_vm.irq_lock themselves.
  */
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * call: from an ioctl's number to the function that answers it, with the caller's struct copied. Any thread.
+ * call: finds the function that answers an ioctl by the ioctl's number, and copies the caller's struct in and
+ * out. Any thread may call.
  */
 #include <errno.h>
 #include <string.h>

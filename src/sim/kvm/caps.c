@@ -50,7 +50,9 @@ static int enable_quirks(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 	return cap->args[0] & ~QUIRKS ? -EINVAL : enable_known_quirks(vm, cap);
 }
 
-/* Earlier choices stay. Of the two choices about ends of interrupts the later one counts. */
+/*
+ * Adds the choices to those made earlier. Of the two choices about ends of interrupts the later one counts.
+ */
 static int enable_x2apic_api(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	uint32_t api = (uint32_t)cap->args[0];
@@ -68,7 +70,7 @@ static int enable_x2apic_api(struct kvm_vm *vm, const struct kvm_enable_cap *cap
 	return 0;
 }
 
-/* The highest APIC ID of a vCPU, plus 1. It can be chosen once, before the first vCPU is made. */
+/* Sets the highest APIC ID of a vCPU, plus 1. It can be chosen once, before the first vCPU is made. */
 static int enable_max_id(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	if (cap->args[0] > KVM_VCPU_IDS_MAX || (vm->vcpu_ids && vm->vcpu_ids != cap->args[0]))
@@ -214,7 +216,7 @@ int kvm_vm_capability(const struct kvm_platform *platform, const struct kvm_vm *
 	case KVM_CAP_SYNC_REGS: return protected ? 0 : KVM_SYNC_X86_VALID_FIELDS;
 	default: break;
 	}
-	/* Only the VMM's IOAPIC can be kept from hearing of ends of interrupts. */
+	/* Only an IOAPIC in the VMM can be spared the reports of ends of interrupts. */
 	if (capability == KVM_CAP_X2APIC_API && vm && !(vm->chip && vm->chip->split))
 		return (int)(X2APIC_API & ~UAPI_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST);
 	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {

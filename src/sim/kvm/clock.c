@@ -16,8 +16,8 @@
  *     now_ns          |                   800 ... both halt; a timer is due at 5,000, so now_ns becomes 5,000
  *
  * A vCPU runs in slices that end at the next timer, or after SLICE instructions, in order to look for
- * signals. What is a vCPU's (struct kvm_vcpu) changes on its own thread; now_ns is atomic, and any thread
- * may read it.
+ * signals. A vCPU's own time (in struct kvm_vcpu) changes only on its own thread; now_ns is atomic, and any
+ * thread may read it.
  */
 #include <time.h>
 

@@ -22,23 +22,31 @@ struct kvm_clock {
 };
 
 void kvm_clock_init(struct kvm_clock *clock, enum sim_clock_kind kind);
-/* The time in ns since kvm_clock_init(). Any thread; it never goes back. */
+/* Returns the time in ns since kvm_clock_init(). It never goes back. Any thread. */
 uint64_t kvm_clock_now(const struct kvm_clock *clock);
-/* The virtual clock shows now_ns from now on, unless it is later already. Any thread. */
+/* Sets the virtual clock to now_ns, unless it is later already. Any thread. */
 void kvm_clock_skip_to(struct kvm_clock *clock, uint64_t now_ns);
 
 /* ---- on the vCPU's thread ---- */
 
-/* The vCPU's time in ns, from its instructions: never earlier than any time that a vCPU was told. */
+/*
+ * Returns the vCPU's time in ns, computed from its instructions. It is never earlier than a time that any
+ * vCPU has seen.
+ */
 uint64_t kvm_vcpu_now(struct kvm_vcpu *vcpu);
-/* An access to a device inside the platform took ns. */
+/* Adds ns to the vCPU's time, for an access to a device inside the platform. */
 void kvm_vcpu_charge_access(struct kvm_vcpu *vcpu, uint64_t ns);
-/* An access left to the VMM. key tells places apart; a guest that reads the same one again and again pays
- * more. */
+/*
+ * Adds the cost of an access that the VMM answers to the vCPU's time. key identifies the place of the access;
+ * a guest that reads the same place again and again pays more.
+ */
 void kvm_vcpu_charge_exit(struct kvm_vcpu *vcpu, uint64_t key, bool write);
-/* Runs the timers that are due, and returns up to which instruction count the processor may run. */
+/* Runs the timers that are due, and returns the instruction count up to which the processor may run. */
 uint64_t kvm_vcpu_start_slice(struct kvm_vcpu *vcpu);
-/* From a callback of the running processor: a timer may be due earlier now. */
+/*
+ * Shortens the slice, because a timer may be due earlier now. Called from a callback of the running
+ * processor.
+ */
 void kvm_vcpu_retime(struct kvm_vcpu *vcpu);
 
 /* ---- calls (struct kvm_call) ---- */

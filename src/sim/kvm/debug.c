@@ -23,7 +23,7 @@ int kvm_vcpu_set_debugregs(void *object, void *arg, uintptr_t user)
 	return cpu_set_debugregs(((struct kvm_vcpu *)object)->cpu, arg) < 0 ? -EINVAL : 0;
 }
 
-/* The exception that a debugger gives back to the guest. #BP is that of the INT3 at rip. */
+/* Injects an exception that a debugger gives back to the guest. A #BP is that of the INT3 at rip. */
 static int inject(struct kvm_vcpu *v, uint32_t control)
 {
 	const struct cpu_event db = {.kind = CPU_EVENT_EXCEPTION, .vector = VECTOR_DB, .given = true};

@@ -66,7 +66,7 @@ static int take_log(struct kvm_vm *vm, const struct kvm_dirty_log *log)
 		bits[i] = clear ? atomic_exchange(&row->dirty[i], 0) : atomic_load(&row->dirty[i]);
 	if (clear && kvm_vm_map_publish(vm) < 0)
 		return -ENOMEM;
-	/* Pages that a processor wrote before it noticed that the log was taken. */
+	/* Adds pages that a processor wrote before it noticed that the log was taken. */
 	for (uint64_t i = 0; i < words && clear; i++)
 		bits[i] |= atomic_exchange(&row->dirty[i], 0);
 	return object_copy_out((uintptr_t)log->dirty_bitmap, bits, words * sizeof(*bits));

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * eventfd: interrupts from event descriptors, for which one thread per VM waits, and doorbells to them. The
- * platform keeps duplicates of the descriptors, so it does not matter if the VMM closes a number and opens
- * it again. Three lists with a lock each: the irqfds of a VM change with irqfd_lock and irq_lock held, its
- * ioeventfds with irq_lock, and the irqfds of all VMs with kvm_platform.lock. Law: api.rst, KVM_IRQFD,
- * KVM_IOEVENTFD; Linux's virt/kvm/eventfd.c.
+ * eventfd: irqfds are event descriptors that raise interrupts; one thread per VM waits for them. ioeventfds
+ * are doorbells: a guest's write signals an event descriptor. The platform keeps duplicates of the
+ * descriptors, so it does not matter if the VMM closes a number and opens it again. Three lists with a lock
+ * each: the irqfds of a VM change with irqfd_lock and irq_lock held, its ioeventfds with irq_lock, and the
+ * irqfds of all VMs with kvm_platform.lock. Law: api.rst, KVM_IRQFD, KVM_IOEVENTFD; Linux's
+ * virt/kvm/eventfd.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +38,8 @@ static void destroy(struct kvm_eventfd *e)
 }
 
 /*
- * Returns a descriptor of our own for the eventfd, -EBADF, -EINVAL (it is no eventfd), or why there is none.
+ * Returns a descriptor of our own for the eventfd, -EBADF, -EINVAL (fd is not an eventfd), or another negated
+ * errno.
  */
 static int duplicate(int fd)
 {
@@ -91,7 +93,7 @@ static unsigned long identify(int fd)
 }
 
 /*
- * Are they descriptors of one eventfd? kcmp() is asked first, because reading fdinfo opens a file, and a
+ * Are a and b descriptors of one eventfd? kcmp() is asked first, because reading fdinfo opens a file, and a
  * thread of the VMM that has just closed a descriptor could take the file's number for its own. Containers
  * refuse kcmp().
  */
@@ -261,7 +263,7 @@ static int irqfd_assign(struct kvm_vm *vm, const struct kvm_irqfd *ask)
 	return 0;
 }
 
-/* Takes the irqfd at this place of the VM's list out of it, and ends it. */
+/* Removes the irqfd at this place of the VM's list, and ends it. */
 static void irqfd_end(struct kvm_vm *vm, struct kvm_eventfd **at)
 {
 	struct kvm_eventfd *e = *at;
@@ -276,7 +278,7 @@ static void irqfd_end(struct kvm_vm *vm, struct kvm_eventfd **at)
 	destroy(e);
 }
 
-/* As in the kernel it is no mistake to end an irqfd that does not exist. */
+/* Succeeds, as the kernel does, if there is no such irqfd. */
 static int irqfd_deassign(struct kvm_vm *vm, const struct kvm_irqfd *ask)
 {
 	int own = duplicate((int)ask->fd);

@@ -18,7 +18,7 @@ struct range {
 };
 
 struct kvm_filter {
-	bool allow; /* what no range is about */
+	bool allow; /* for MSRs that no range covers */
 	unsigned count;
 	struct range ranges[KVM_MSR_FILTER_MAX_RANGES];
 };
@@ -60,7 +60,7 @@ static int filter_make(const struct kvm_msr_filter *ask, struct kvm_filter **ret
 	filter->allow = !(ask->flags & KVM_MSR_FILTER_DEFAULT_DENY);
 	for (size_t i = 0; i < ARRAY_LEN(ask->ranges) && result == 0; i++)
 		result = add_range(filter, &ask->ranges[i]);
-	if (result == 0 && !filter->count && !filter->allow) /* to deny everything takes a range */
+	if (result == 0 && !filter->count && !filter->allow) /* denying everything needs a range */
 		result = -EINVAL;
 	if (result < 0)
 		kvm_vm_filter_free(filter);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gmem: guest_memfd, and which pages are private. The pages are memory of the platform, which costs nothing
- * until it is touched. Pages that the VMM may map are a file's as well. Any thread may call; slots and
+ * until it is touched. Pages that the VMM may map belong to a file as well. Any thread may call; slots and
  * attributes change with kvm_vm.lock held. Law: api.rst, KVM_CREATE_GUEST_MEMFD, KVM_SET_MEMORY_ATTRIBUTES,
  * KVM_PRE_FAULT_MEMORY; Linux's virt/kvm/guest_memfd.c.
  */
@@ -23,7 +23,7 @@
 #define GMEM_MAP_OFFSET  PAGE_SIZE_BYTES
 #define ATTRIBUTES_BYTES (WORDS_OF(ADDRESSES_PAGES) * sizeof(uint64_t))
 
-/* Memory that costs nothing until it is touched; NULL with errno: none. */
+/* Reserves memory that costs nothing until it is touched. Returns NULL with errno if it fails. */
 static void *reserve(uint64_t size)
 {
 	void *p =
@@ -79,9 +79,9 @@ static void gmem_free(struct kvm_gmem *gmem)
 }
 
 /*
- * Slots that the guest_memfd is behind lose their private memory. In the kernel, pages that the VMM mapped
- * live on while they are mapped. Here a slot's memory then is what the VMM has at the slot's address, which
- * is that mapping.
+ * Takes the guest_memfd out of the slots that use it, which then have no private memory. In the kernel, pages
+ * that the VMM mapped live on while they are mapped. Here such a slot goes on with the VMM's memory at the
+ * slot's address, which is that mapping.
  */
 static void gmem_end(struct object *object)
 {
@@ -357,7 +357,7 @@ int kvm_vm_set_attributes(void *object, void *arg, uintptr_t user)
 	return result;
 }
 
-/* ---- faults before their time ---- */
+/* ---- prefaulting ---- */
 
 /* Does what a fault would do: a private page becomes the guest's. Other pages need nothing. */
 static int prefault_page(struct kvm_vm *vm, uint64_t gpa)
@@ -374,7 +374,7 @@ static int prefault_page(struct kvm_vm *vm, uint64_t gpa)
 	return 0;
 }
 
-/* Does the pages of the range one after another; the range becomes what is left. */
+/* Prefaults the pages of the range one after another, and shortens the range to what is left. */
 static int prefault(struct kvm_vm *vm, struct uapi_pre_fault_memory *range)
 {
 	uint64_t end;
@@ -393,7 +393,7 @@ static int prefault(struct kvm_vm *vm, struct uapi_pre_fault_memory *range)
 	return 0;
 }
 
-/* The VMM always gets back what is left of the range. The call succeeds if one page was done. */
+/* The VMM always gets back what is left of the range. The call succeeds if at least one page was done. */
 int kvm_vcpu_prefault(void *object, void *arg, uintptr_t user)
 {
 	struct uapi_pre_fault_memory *range = arg;

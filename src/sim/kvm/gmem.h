@@ -8,25 +8,27 @@
 #include "memory.h"
 
 /*
- * A guest_memfd: its pages lie here, where the VMM does not reach them. With GUEST_MEMFD_FLAG_INIT_SHARED the
- * VMM may map them, too.
+ * A guest_memfd. Its pages are memory of the platform, which the VMM cannot reach. With GUEST_MEMFD_FLAG_MMAP
+ * the VMM may map the file, and with GUEST_MEMFD_FLAG_INIT_SHARED its pages.
  */
 struct kvm_gmem {
 	struct object object;
 	struct kvm_vm *vm;
 	uint64_t size, flags;
-	/* What the VMM maps: GMEM_MAP_OFFSET bytes and then the pages, if they are shared; else an empty
-	 * file. */
+	/*
+	 * The file that the VMM maps. If the pages are shared it holds GMEM_MAP_OFFSET bytes and then the
+	 * pages; otherwise it is empty.
+	 */
 	int map_fd;
 	uint8_t *pages;
-	_Atomic uint64_t *owned; /* one bit a page: the guest's, as the RMP has it */
+	_Atomic uint64_t *owned; /* one bit a page: the page is the guest's, as in the RMP */
 };
 
-/* The flags that KVM_CREATE_GUEST_MEMFD of the VM knows; vm NULL: of any. */
+/* Returns the flags that KVM_CREATE_GUEST_MEMFD takes for the VM; vm NULL: for any VM. */
 uint64_t kvm_vm_gmem_flags(const struct kvm_vm *vm);
 /*
- * The guest_memfd behind a descriptor, held for the caller until kvm_gmem_leave(); NULL: it is none. No lock
- * is held, here and there.
+ * Returns the guest_memfd behind a descriptor, held for the caller until kvm_gmem_leave(); NULL: the
+ * descriptor is not a guest_memfd's. The caller of either function holds no lock.
  */
 struct kvm_gmem *kvm_gmem_hold(struct kvm_vm *vm, int fd);
 void kvm_gmem_leave(struct kvm_gmem *gmem);
@@ -35,11 +37,15 @@ void kvm_gmem_leave(struct kvm_gmem *gmem);
  * what kvm_gmem_hold() gave for that number. kvm_vm.lock is held. Returns 0 or a negated errno.
  */
 int kvm_gmem_bind(struct kvm_vm *vm, struct kvm_slot *slot, struct kvm_gmem *gmem);
-/* Where the slot's memory is to the guest: of a guest_memfd that can be mapped, in the file itself. */
+/*
+ * Returns where the guest's shared accesses to the slot go. For a guest_memfd that the VMM can map, and a
+ * guest without memory encryption, that is in the file itself; otherwise it is the VMM's memory at the slot's
+ * address.
+ */
 uint8_t *kvm_gmem_slot_host(const struct kvm_vm *vm, const struct kvm_slot *slot);
-/* Makes the page at offset the guest's; false: it is already. Any thread. */
+/* Gives the page at offset to the guest. Returns false if the guest has it already. Any thread. */
 bool kvm_gmem_own(struct kvm_gmem *gmem, uint64_t offset);
-/* The page at offset is the guest's no longer. Any thread. */
+/* Takes the page at offset from the guest. Any thread. */
 void kvm_gmem_disown(struct kvm_gmem *gmem, uint64_t offset);
 
 /* Makes kvm_vm.private. Returns 0 or a negated errno. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hooks: what is different with memory encryption, in one table of functions, as the kernel's kvm_x86_ops.
- * This room knows no SEV: the table comes from a room above it, which knows this one. Most functions are
- * called for every guest and do nothing for those whose memory is not encrypted; those "of a vCPU with a
- * part" are called if kvm_vcpu.sev is not NULL.
+ * hooks: the functions by which memory encryption changes what KVM does, in one table like the kernel's
+ * kvm_x86_ops. This room does not know SEV: the table comes from a room above it, which knows this one. Most
+ * functions are called for every guest and do nothing for guests whose memory is not encrypted. Those of "a
+ * vCPU with a part" are called only if kvm_vcpu.sev is not NULL.
  */
 #ifndef KVM_HOOKS_H
 #define KVM_HOOKS_H
@@ -13,26 +13,30 @@
 struct kvm_hooks {
 	/* ---- /dev/kvm; secure is NULL where there is no secure processor ---- */
 
-	/* The types of VM that can be made: a mask of 1 << enum uapi_vm_type. */
+	/* Returns the types of VM that can be made, as a mask of 1 << enum uapi_vm_type. */
 	unsigned (*vm_types)(const struct sev_platform *secure);
-	/* Adds what CPUID says of memory encryption to count entries; there is room for KVM_CPUID_MAX.
-	 * Returns how many there are now. */
+	/*
+	 * Adds what CPUID says about memory encryption to count entries; there is room for KVM_CPUID_MAX.
+	 * Returns the new count.
+	 */
 	uint32_t (*add_cpuid)(
 	        const struct sev_platform *secure, struct kvm_cpuid_entry2 *entries, uint32_t count);
-	/* An attribute of the group KVM_X86_GRP_SEV. Returns 0 or -ENXIO. */
+	/* Reads an attribute of the group KVM_X86_GRP_SEV. Returns 0 or -ENXIO. */
 	int (*attribute)(const struct sev_platform *secure, uint64_t attribute, uint64_t *ret_value);
 
 	/* ---- a VM ---- */
 
 	/* Makes kvm_vm.sev. Returns 0 or -ENOMEM. */
 	int (*vm_create)(struct kvm_vm *vm);
-	/* The VM ends: kvm_vm.sev may be NULL. */
+	/* Frees kvm_vm.sev, which may be NULL, of a VM that ends. */
 	void (*vm_destroy)(struct kvm_vm *vm);
-	/* KVM_MEMORY_ENCRYPT_OP and the two calls on regions of memory. */
+	/* Answer KVM_MEMORY_ENCRYPT_OP and the two calls on regions of memory. */
 	int (*vm_command)(struct kvm_vm *vm, uintptr_t user);
 	int (*vm_register)(struct kvm_vm *vm, uintptr_t user);
 	int (*vm_unregister)(struct kvm_vm *vm, uintptr_t user);
-	/* KVM_CAP_VM_COPY_ENC_CONTEXT_FROM and KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM: fd is the other VM's. */
+	/*
+	 * Answer KVM_CAP_VM_COPY_ENC_CONTEXT_FROM and KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM; fd is the other VM's.
+	 */
 	int (*vm_copy_from)(struct kvm_vm *vm, int fd);
 	int (*vm_move_from)(struct kvm_vm *vm, int fd);
 
@@ -41,9 +45,9 @@ struct kvm_hooks {
 	/* Makes kvm_vcpu.sev if the VM is one with memory encryption. Returns 0 or -ENOMEM. */
 	int (*vcpu_create)(struct kvm_vcpu *vcpu);
 	void (*vcpu_destroy)(struct kvm_vcpu *vcpu);
-	/* The guest executed VMMCALL. */
+	/* Takes note that the guest executed VMMCALL. */
 	void (*vcpu_hypercall)(struct kvm_vcpu *vcpu);
-	/* The guest accesses the MSR of the GHCB or SEV_STATUS. False: it gets #GP(0). */
+	/* Makes the guest's access to the MSR of the GHCB or to SEV_STATUS. False: the guest gets #GP(0). */
 	bool (*vcpu_msr)(struct kvm_vcpu *vcpu, bool write, uint32_t index, uint64_t *value);
 	/* Is this an MSR that the VMM does not reach any more, because the processor keeps it in the VMSA? */
 	bool (*vcpu_hides_msr)(const struct kvm_vcpu *vcpu, uint32_t index);
@@ -53,15 +57,21 @@ struct kvm_hooks {
 	/* May the vCPU run? Returns 1, 0 (KVM_RUN is over, kvm_run tells why) or a negated errno. */
 	int (*vcpu_enter)(struct kvm_vcpu *vcpu);
 	/*
-	 * A call on the vCPU. Returns true if it was one on registers that are the guest's: then it was
-	 * refused, or made on what the VMM has of them instead, and *ret_result is its result.
+	 * Takes a call on the vCPU if it is about registers that are the guest's: refuses it, or makes it on
+	 * the VMM's copy of them. Returns true if it did, with the call's result in *ret_result.
 	 */
 	bool (*vcpu_call)(struct kvm_vcpu *vcpu, unsigned long request, uintptr_t user, int *ret_result);
-	/* The VMM wrote general registers into kvm_run, of a vCPU whose registers are the guest's. */
+	/*
+	 * Takes the general registers that the VMM wrote into kvm_run of a vCPU whose registers are the
+	 * guest's.
+	 */
 	void (*vcpu_set_regs)(struct kvm_vcpu *vcpu, const struct kvm_regs *regs);
-	/* The VMM gets the vCPU back: what the guest wrote into decrypted pages goes to memory. */
+	/* Writes what the guest wrote into decrypted pages to memory, because the VMM gets the vCPU back. */
 	void (*vcpu_release)(struct kvm_vcpu *vcpu);
-	/* The guest touched a page with the wrong C-bit: KVM_EXIT_MEMORY_FAULT. Returns -EFAULT. */
+	/*
+	 * Fills in KVM_EXIT_MEMORY_FAULT after the guest touched a page with the wrong C-bit. Returns
+	 * -EFAULT.
+	 */
 	int (*vcpu_leave_fault)(struct kvm_vcpu *vcpu);
 };
 

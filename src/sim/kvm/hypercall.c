@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hypercall: what a guest asks of KVM by VMMCALL. Runs on the vCPU's thread. Every call is answered,
- * whatever the guest's CPUID says, because KVM_CAP_ENFORCE_PV_FEATURE_CPUID is not offered. Law: the
- * kernel's Documentation/virt/kvm/x86/hypercalls.rst.
+ * hypercall: answers what a guest asks of KVM by VMMCALL. Runs on the vCPU's thread. Every call is answered,
+ * whatever the guest's CPUID says, because KVM_CAP_ENFORCE_PV_FEATURE_CPUID is not offered. Law: the kernel's
+ * Documentation/virt/kvm/x86/hypercalls.rst.
  */
 #include <errno.h>
 #include <linux/kvm_para.h>
@@ -37,7 +37,7 @@ static int kick_cpu(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_resu
 	return 1;
 }
 
-/* Answers as KVM does on a host that does not tell the time by its TSC. */
+/* Answers as KVM does on a host whose clock is not based on its TSC. */
 static int clock_pairing(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
 {
 	*ret_result = -(uint64_t)KVM_EOPNOTSUPP;
@@ -78,7 +78,7 @@ static int sched_yield_to(struct kvm_vcpu *v, const struct call *c, uint64_t *re
 	return 1;
 }
 
-/* The VMM answers, if it has asked to (KVM_CAP_EXIT_HYPERCALL). */
+/* Leaves the answer to the VMM, if it has asked for these calls (KVM_CAP_EXIT_HYPERCALL). */
 static int map_gpa_range(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
 {
 	uint64_t gpa = c->args[0], pages = c->args[1], end;
@@ -104,7 +104,8 @@ static int map_gpa_range(struct kvm_vcpu *v, const struct call *c, uint64_t *ret
 }
 
 /*
- * Each returns 1: answered, the guest goes on; or 0: the VMM answers. *ret_result is ENOSYS before the call.
+ * Each function returns 1 if it answered and the guest goes on, or 0 if the VMM answers. *ret_result is
+ * ENOSYS before the call.
  */
 static int (*const answers[])(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result) = {
         [KVM_HC_VAPIC_POLL_IRQ] = vapic_poll_irq,

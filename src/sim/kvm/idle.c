@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * idle: vCPUs that do not run: what wakes them, INIT and SIPI, and the jump of virtual time when all are
- * halted (clock.c explains). All of it runs with kvm_vm.irq_lock held, except kvm_vcpu_block(), which runs
- * on the vCPU's thread and takes the lock itself.
+ * idle: handles vCPUs that do not run: it wakes them, takes INIT and SIPI, and lets virtual time jump when
+ * all are halted (clock.c explains). All of it runs with kvm_vm.irq_lock held, except kvm_vcpu_block(), which
+ * runs on the vCPU's thread and takes the lock itself.
  */
 #include <errno.h>
 #include <poll.h>
@@ -111,8 +111,8 @@ static bool is_busy(struct kvm_vm *vm)
 }
 
 /*
- * One step of time while this vCPU has nothing to do. patient: the wait of the step before is over. Returns
- * how many ns of the host to wait before the next step. kvm_vm.irq_lock is held.
+ * Moves time on by one step while this vCPU has nothing to do. patient: the wait of the previous step is
+ * over. Returns how many ns of the host to wait before the next step. kvm_vm.irq_lock is held.
  */
 static uint64_t step(struct kvm_vm *vm, bool patient)
 {

@@ -10,7 +10,7 @@
 #include "irq.h"
 #include "vcpu.h"
 
-/* ---- what the controllers call ---- */
+/* ---- callbacks of the controllers ---- */
 
 static void on_changed(void *ctx, unsigned lapic)
 {
@@ -49,7 +49,7 @@ static void on_acked(void *ctx, unsigned irqchip, unsigned pin)
 	kvm_vm_irqfd_acked(ctx, irqchip, pin);
 }
 
-/* An end of interrupt reaches the VMM's IOAPIC by an exit. */
+/* Reports an end of interrupt to the VMM's IOAPIC by an exit. */
 static void on_eoi(void *ctx, unsigned lapic, uint8_t vector)
 {
 	struct kvm_vcpu *v = kvm_vm_vcpu(ctx, lapic);
@@ -293,7 +293,7 @@ static int signal_msi(struct kvm_vm *vm, void *arg)
 	if (!irq_msi_is_valid(vm->chip, (uint64_t)msi->address_hi << 32))
 		return -EINVAL;
 	vm->idle_ns = 0;
-	/* Nobody took the message: that is -1, which the caller sees as EPERM, as with the kernel. */
+	/* The result is -1 if nobody took the message; the caller sees it as EPERM, as with the kernel. */
 	return irq_msi(vm->chip, (uint64_t)msi->address_hi << 32 | msi->address_lo, msi->data);
 }
 

@@ -7,25 +7,31 @@
 
 #include "vm.h"
 
-/* Are the PIC, the IOAPIC and the PIT here, and not with the VMM? */
+/* Are the PIC, the IOAPIC and the PIT in the platform, and not in the VMM? */
 bool kvm_vm_has_pic(const struct kvm_vm *vm);
-/* The interrupt controllers, if they are here, do as capabilities and quirks say. kvm_vm.irq_lock is held. */
+/*
+ * Applies capabilities and quirks to the platform's interrupt controllers, if the VM has them.
+ * kvm_vm.irq_lock is held.
+ */
 void kvm_vm_configure_chip(struct kvm_vm *vm);
 /*
- * KVM_CAP_SPLIT_IRQCHIP: LAPICs alone; GSIs below reserved are pins of the VMM's IOAPIC. kvm_vm.lock is held.
- * Returns 0 or a negated errno.
+ * Answers KVM_CAP_SPLIT_IRQCHIP: gives the VM LAPICs alone. GSIs below reserved are pins of the VMM's IOAPIC.
+ * kvm_vm.lock is held. Returns 0 or a negated errno.
  */
 int kvm_vm_split_irqchip(struct kvm_vm *vm, unsigned reserved);
-/* Some timer of the VM was set or stopped: kvm_vm.next_timer_ns follows. kvm_vm.irq_lock is held. */
+/* Updates kvm_vm.next_timer_ns after some timer of the VM was set or stopped. kvm_vm.irq_lock is held. */
 void kvm_vm_timers_changed(struct kvm_vm *vm);
 
-/* All irqfds and doorbells of a VM that ends are gone; its thread has ended. */
+/* Ends the thread that waits for irqfds, and frees all irqfds and doorbells of a VM that ends. */
 void kvm_vm_eventfds_finish(struct kvm_vm *vm);
-/* The VM's descriptor was closed: its irqfds end, though its vCPUs may live on. */
+/* Ends the irqfds of a VM whose descriptor was closed, though its vCPUs may live on. */
 void kvm_vm_irqfds_release(struct kvm_vm *vm);
-/* The guest writes to a port (pio) or to memory: does a doorbell answer? kvm_vm.irq_lock is held. */
+/*
+ * Rings the doorbell, if there is one, for a guest's write to a port (pio) or to memory. Returns false if
+ * there is none. kvm_vm.irq_lock is held.
+ */
 bool kvm_vm_ioeventfd_write(struct kvm_vm *vm, bool pio, uint64_t address, uint32_t size, const void *data);
-/* The guest ended an interrupt of that pin: level-triggered irqfds hear of it. kvm_vm.irq_lock is held. */
+/* Tells level-triggered irqfds that the guest ended an interrupt of that pin. kvm_vm.irq_lock is held. */
 void kvm_vm_irqfd_acked(struct kvm_vm *vm, unsigned irqchip, unsigned pin);
 
 /* ---- calls (struct kvm_call) ---- */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lapic: a vCPU's local APIC as KVM's calls and MSR 1B have it: its state, its base, and what CPUID says
- * about it. The base exists without an in-kernel LAPIC, too. Law: api.rst, 4.57; Linux's
- * arch/x86/kvm/lapic.c.
+ * lapic: the calls and the MSR 1B of a vCPU's local APIC: its state, its base, and what CPUID says about it.
+ * The base exists without an in-kernel LAPIC, too. Law: api.rst, 4.57; Linux's arch/x86/kvm/lapic.c.
  */
 #include <errno.h>
 
@@ -14,7 +13,7 @@
 #define TIMER_PERIODIC           0x20000u
 #define TIMER_DEADLINE           0x40000u
 
-/* The bits of the base that this vCPU's CPUID does not offer. */
+/* Returns the bits of the base that this vCPU's CPUID does not offer. */
 static uint64_t base_reserved(const struct kvm_vcpu *v)
 {
 	const struct kvm_cpuid_entry2 *features = kvm_vcpu_cpuid_leaf(v, 1);

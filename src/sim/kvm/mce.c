@@ -15,7 +15,7 @@
 #define MCG_SER_P      (UINT64_C(1) << 24)
 #define MCG_OFFERED    (MCG_CTL_P | MCG_SER_P)
 #define MCG_BANKS      UINT64_C(0xff)
-#define MCG_EXTENDED   UINT64_C(0xff0000) /* how many extended registers there are: the VMM says */
+#define MCG_EXTENDED   UINT64_C(0xff0000) /* the count of extended registers, which the VMM sets */
 #define STATUS_MCIP    UINT64_C(4)
 #define BANK_VALID     (UINT64_C(1) << 63)
 #define BANK_OVERFLOW  (UINT64_C(1) << 62)
@@ -55,8 +55,8 @@ int kvm_vcpu_setup_mce(void *object, void *arg, uintptr_t user)
 static bool write_bank(uint64_t *reg, unsigned which, uint64_t value, bool by_host)
 {
 	/*
-	 * CTL takes all bits or none, where operating systems leave out bits 0 and 10. A guest may only
-	 * clear a status.
+	 * CTL takes all bits or no bit; operating systems may leave out bits 0 and 10. A guest may only clear
+	 * a status.
 	 */
 	if (which == CTL && value && (value | 1 | 1u << 10) != UINT64_MAX)
 		return false;

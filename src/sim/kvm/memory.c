@@ -54,7 +54,8 @@ static struct cpu_map *map_make(const struct kvm_vm *vm)
 }
 
 /*
- * Waits until no processor uses another map. Each looks for a new one at the end of the block that it runs.
+ * Waits until no processor uses another map. Each processor looks for a new map at the end of the block that
+ * it runs.
  */
 static void wait_for_processors(struct kvm_vm *vm, const struct cpu_map *map)
 {
@@ -147,7 +148,7 @@ static int check_change(const struct kvm_vm *vm, const region_t *r, const region
 	return range_fits(r->guest_phys_addr, r->memory_size, GPA_END) ? 0 : -EINVAL;
 }
 
-/* gmem: what is behind the descriptor in the region; NULL: no guest_memfd. */
+/* Changes the slot. gmem: the guest_memfd behind the descriptor in the region; NULL: the slot has none. */
 static int change(struct kvm_vm *vm, const region_t *r, struct kvm_gmem *gmem)
 {
 	struct kvm_slot *row = &vm->slots[r->slot], old = *row;

@@ -16,20 +16,22 @@ struct kvm_slot {
 };
 
 /*
- * The slots as they are now become the processors' map. Returns when no processor uses the old one: 0 or
- * -ENOMEM. kvm_vm.lock is held.
+ * Makes the slots as they are now the processors' map, and waits until no processor uses the old map. Returns
+ * 0 or -ENOMEM. kvm_vm.lock is held.
  */
 int kvm_vm_map_publish(struct kvm_vm *vm);
-/* The slot that the page at gpa is in, or NULL. kvm_vm.lock is held. */
+/* Returns the slot that holds the page at gpa, or NULL. kvm_vm.lock is held. */
 struct kvm_slot *kvm_vm_memory_slot(struct kvm_vm *vm, uint64_t gpa);
 /* Frees slots and map of a VM that ends. */
 void kvm_vm_memory_finish(struct kvm_vm *vm);
 
 /* Makes the log of a slot that begins to be logged; the caller frees it. NULL: no memory. */
 _Atomic uint64_t *kvm_vm_dirty_make(const struct kvm_vm *vm, uint64_t pages);
-/* For struct cpu_bus (dirtied): the processor is about to write to a page that is not in the log. */
+/*
+ * Logs a page that the processor is about to write to and that is not in the log (struct cpu_bus, dirtied).
+ */
 bool kvm_vcpu_dirtied(void *ctx, const struct cpu_slot *slot, uint64_t page);
-/* Does the vCPU's ring of written pages count as full? Then KVM_RUN leaves. */
+/* Does the vCPU's ring of written pages count as full? If so, KVM_RUN leaves the guest. */
 bool kvm_vcpu_ring_is_full(const struct kvm_vcpu *vcpu);
 
 /* ---- calls (struct kvm_call) ---- */

@@ -37,9 +37,9 @@ typedef bool write_fn(struct kvm_vcpu *v, uint64_t *value, bool by_host);
 struct row {
 	uint32_t first, last;
 	enum slot slot;
-	uint64_t value;  /* the value after a reset; a row that keeps none always reads this */
+	uint64_t value;  /* the value after a reset; a row that keeps no value always reads this */
 	write_fn *write; /* NULL: KVM does not know how to write it */
-	bool write_only; /* it does not know how to read it */
+	bool write_only; /* KVM does not know how to read it */
 };
 
 static bool write_any(struct kvm_vcpu *v, uint64_t *value, bool by_host)

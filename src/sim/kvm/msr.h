@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * msr: model-specific registers that are the platform's and not the processor's, and which of them a guest
- * may access (msr.c, mce.c, filter.c). by_host: the VMM accesses it, not the guest.
+ * may access (msr.c, mce.c, filter.c). by_host: the VMM makes the access, not the guest.
  */
 #ifndef KVM_MSR_H
 #define KVM_MSR_H
@@ -17,12 +17,15 @@ const uint32_t *kvm_platform_msrs(uint32_t *ret_count);
 const uint32_t *kvm_platform_features(uint32_t *ret_count);
 bool kvm_platform_feature(uint32_t index, uint64_t *ret_value);
 
-/* As after a reset. */
+/* Set the MSRs to their values after a reset. */
 void kvm_vcpu_msrs_reset(struct kvm_vcpu *vcpu);
 void kvm_vcpu_mce_reset(struct kvm_vcpu *vcpu);
-/* Reads or writes an MSR. False: there is none, or it does not take the value; a guest gets #GP(0). */
+/* Reads or writes an MSR. False: there is no such MSR, or it does not take the value; a guest gets #GP(0). */
 bool kvm_vcpu_msr(struct kvm_vcpu *vcpu, bool write, uint32_t index, uint64_t *value, bool by_host);
-/* Is it one of machine-check, and what kvm_vcpu_msr() does with those. */
+/*
+ * The first says whether the MSR is one of machine checks; the second does with such an MSR what
+ * kvm_vcpu_msr() does with others.
+ */
 bool kvm_vcpu_mce_known(const struct kvm_vcpu *vcpu, uint32_t index);
 bool kvm_vcpu_mce_msr(struct kvm_vcpu *vcpu, bool write, uint32_t index, uint64_t *value, bool by_host);
 
@@ -30,7 +33,7 @@ bool kvm_vcpu_mce_msr(struct kvm_vcpu *vcpu, bool write, uint32_t index, uint64_
 bool kvm_vcpu_msr_known(void *ctx, bool write, uint32_t index);
 bool kvm_vcpu_msr_allowed(void *ctx, bool write, uint32_t index);
 bool kvm_vcpu_msr_exits(void *ctx, uint32_t reason);
-/* Leaves to the VMM with an access that it answers. Returns 0. */
+/* Leaves the guest, for the VMM to answer the access to the MSR. Returns 0. */
 int kvm_vcpu_leave_msr(struct kvm_vcpu *vcpu);
 /* NULL is allowed. */
 void kvm_vm_filter_free(struct kvm_filter *filter);

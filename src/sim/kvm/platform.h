@@ -20,10 +20,10 @@ struct sev_platform;
 
 struct kvm_platform {
 	struct object_table *objects;  /* the root's */
-	const struct kvm_hooks *hooks; /* what is different with memory encryption (hooks.h) */
-	struct sev_platform *secure;   /* what the hooks work on: the secure processor; NULL: there is none */
+	const struct kvm_hooks *hooks; /* how memory encryption changes what KVM does (hooks.h) */
+	struct sev_platform *secure;   /* the secure processor, for the hooks; NULL: there is none */
 	struct kvm_clock clock;
-	pthread_mutex_t lock; /* all below, and the refs of VMs */
+	pthread_mutex_t lock; /* protects all below, and the refs of VMs */
 	struct kvm_vm *vms;
 	struct kvm_eventfd *irqfds; /* of all VMs */
 	struct sim_figures ended;   /* of VMs that are gone */
@@ -38,7 +38,10 @@ void kvm_platform_init(struct kvm_platform *platform, struct object_table *objec
 void kvm_platform_finish(struct kvm_platform *platform);
 /* Opens /dev/kvm. Returns the descriptor, or a negated errno. */
 int kvm_platform_open(struct kvm_platform *platform);
-/* What all guests did, those that are gone too. Any thread; exact when no vCPU runs. */
+/*
+ * Adds up what all guests did, including those that are gone. The sums are exact when no vCPU runs. Any
+ * thread.
+ */
 void kvm_platform_figures(struct kvm_platform *platform, struct sim_figures *ret_figures);
 
 #endif

@@ -12,21 +12,28 @@
 	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP | \
 	        KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_BLOCKIRQ)
 
-/* The first entry of a leaf in kvm_vcpu.cpuid; NULL: there is none. */
+/* Returns the first entry of a leaf in kvm_vcpu.cpuid; NULL: there is none. */
 const struct kvm_cpuid_entry2 *kvm_vcpu_cpuid_leaf(const struct kvm_vcpu *vcpu, uint32_t leaf);
-/* As KVM_SET_SREGS, but for its interrupt_bitmap. */
+/* Does what KVM_SET_SREGS does, except for its interrupt_bitmap. */
 int kvm_vcpu_set_sregs_but_interrupt(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs);
 /* Takes the registers that the VMM put into struct kvm_run. Returns 0 or -EINVAL. */
 int kvm_vcpu_sync_in(struct kvm_vcpu *vcpu);
-/* Puts into struct kvm_run what KVM_RUN tells beside the exit, and the registers that the VMM asked for. */
+/*
+ * Puts into struct kvm_run the state that KVM_RUN reports besides the exit, and the registers that the VMM
+ * asked for.
+ */
 void kvm_vcpu_tell_state(struct kvm_vcpu *vcpu);
-/* Could the VMM inject an interrupt now? An access that is under way does not matter: it is finished first.
+/*
+ * Could the VMM inject an interrupt now? An access that is under way does not matter, because it is finished
+ * first.
  */
 bool kvm_vcpu_injectable(const struct kvm_vcpu *vcpu);
-/* What KVM_SET_VCPU_EVENTS gave along with an exception (DR6, CR2) goes to the register where the guest
- * looks. */
+/*
+ * Writes the value that KVM_SET_VCPU_EVENTS gave along with an exception into the register where the guest
+ * looks for it (DR6 or CR2).
+ */
 void kvm_vcpu_deliver_payload(struct kvm_vcpu *vcpu);
-/* Leaves to the VMM for its debugger. Returns 0. */
+/* Leaves the guest, for the VMM's debugger. Returns 0. */
 int kvm_vcpu_leave_debug(struct kvm_vcpu *vcpu);
 
 /* ---- calls (struct kvm_call) ---- */

@@ -17,9 +17,9 @@
 
 #define NPF_WRITE UINT64_C(0x2) /* EXITINFO1 of a nested page fault (APM 2, 15.25.6) */
 #define NPF_USER  UINT64_C(0x4)
-#define NPF_FINAL UINT64_C(0x100000000) /* at the address itself, not in the guest's page tables */
+#define NPF_FINAL UINT64_C(0x100000000) /* the address itself faulted, not a guest's page table */
 
-/* ---- signals: as the kernel, KVM_RUN returns before a handler runs ---- */
+/* ---- signals: as with the kernel, KVM_RUN returns before a handler runs ---- */
 
 static uint64_t low_mask(const sigset_t *set)
 {
@@ -97,7 +97,7 @@ static int leave_mmio(struct kvm_vcpu *v)
 	return 0;
 }
 
-/* Brings what the VMM answered to the last exit to the processor. */
+/* Brings the VMM's answer to the last exit to the processor. */
 static void bring_data(struct kvm_vcpu *v)
 {
 	struct cpu_exit_info *info = &v->cpu->exit_info;
@@ -134,7 +134,10 @@ static int leave_failed(struct kvm_vcpu *v)
 	return 0;
 }
 
-/* Reported as a nested page fault, in the order of KVM for SVM: EXITINFO2, the exit code, EXITINFO1. */
+/*
+ * Leaves because an event could not be delivered. As KVM does on SVM, this is reported as a nested page
+ * fault: EXITINFO2, the exit code, EXITINFO1.
+ */
 static int leave_delivery(struct kvm_vcpu *v)
 {
 	const struct cpu_exit_info *info = &v->cpu->exit_info;

@@ -154,7 +154,7 @@ int kvm_vcpu_set_msrs(void *object, void *arg, uintptr_t user)
 
 /* ---- events ---- */
 
-/* Without KVM_CAP_EXCEPTION_PAYLOAD a pending exception is told as injected. */
+/* Without KVM_CAP_EXCEPTION_PAYLOAD a pending exception is reported as injected. */
 static void get_exception(const struct kvm_vcpu *v, struct kvm_vcpu_events *e)
 {
 	const struct cpu_event *event = &v->cpu->event;
@@ -178,7 +178,7 @@ int kvm_vcpu_get_events(void *object, void *arg, uintptr_t user)
 
 	memset(e, 0, sizeof(*e));
 	get_exception(v, e);
-	/* KVM does not tell an INT n that was interrupted, because the instruction runs again. */
+	/* KVM does not report an INT n that was interrupted, because the instruction runs again. */
 	e->interrupt.injected = event->kind == CPU_EVENT_INTR;
 	e->nmi.injected = event->kind == CPU_EVENT_NMI;
 	if (e->interrupt.injected) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sync: what KVM_RUN tells in struct kvm_run beside the exit, and the registers that the VMM passes in it.
- * Runs on the vCPU's thread. Law: api.rst, 5 (struct kvm_run), KVM_CAP_SYNC_REGS.
+ * sync: the state that KVM_RUN reports in struct kvm_run besides the exit, and the registers that it and the
+ * VMM exchange there. Runs on the vCPU's thread. Law: api.rst, 5 (struct kvm_run), KVM_CAP_SYNC_REGS.
  */
 #include <errno.h>
 #include <string.h>

@@ -106,7 +106,7 @@ static int get_msr_index_list(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-/* Instructions that KVM can emulate where a processor lacks them. This processor has both. */
+/* Lists the instructions that KVM can emulate where a processor lacks them. This processor has both. */
 static int get_emulated_cpuid(void *object, void *arg, uintptr_t user)
 {
 	static const struct kvm_cpuid_entry2 entries[] = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * time: the calls about the guest's time, and device attributes, of which the TSC's offset is one. Any
- * thread may call; what is a vCPU's changes with kvm_vcpu.lock held. Law: api.rst, KVM_GET_CLOCK,
- * KVM_GET_TSC_KHZ, KVM_GET_DEVICE_ATTR.
+ * time: the calls about the guest's time, and device attributes, of which the TSC's offset is one. Any thread
+ * may call; a vCPU's own time changes with kvm_vcpu.lock held. Law: api.rst, KVM_GET_CLOCK, KVM_GET_TSC_KHZ,
+ * KVM_GET_DEVICE_ATTR.
  */
 #include <errno.h>
 #include <time.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vapic: KVM_SET_VAPIC_ADDR. A guest whose code was changed to read its task priority from memory shares
- * four bytes with its LAPIC: the task priority, and the highest vectors in service and requested. A change
- * that the guest made there is taken when the vCPU leaves the guest; the bytes are written when an interrupt
- * waits. Runs on the vCPU's thread. Law: api.rst, KVM_SET_VAPIC_ADDR; Linux's arch/x86/kvm/lapic.c,
+ * vapic: KVM_SET_VAPIC_ADDR. A guest whose code was changed to read its task priority from memory shares four
+ * bytes with its LAPIC: the task priority, and the highest vectors in service and requested. The platform
+ * takes over the guest's changes there when the vCPU leaves the guest, and writes the bytes on entry if an
+ * interrupt waits. Runs on the vCPU's thread. Law: api.rst, KVM_SET_VAPIC_ADDR; Linux's arch/x86/kvm/lapic.c,
  * kvm_lapic_sync_to_vapic().
  */
 #include <errno.h>

@@ -117,8 +117,8 @@ static int interrupt(void *object, void *arg, uintptr_t user)
 		return -ENXIO;
 	pthread_mutex_lock(&v->vm->irq_lock);
 	/*
-	 * With a LAPIC in the platform this is an interrupt of the VMM's PIC, and the last one must have
-	 * been taken.
+	 * With a LAPIC in the platform this is an interrupt of the VMM's PIC, and the guest must have taken
+	 * the previous one.
 	 */
 	if (v->vm->chip && v->user_vector >= 0)
 		result = -EEXIST;
@@ -347,7 +347,7 @@ static int map_part(int fd, size_t offset, size_t bytes, void *ret_part)
 	return 0;
 }
 
-/* Makes the descriptor, with the struct kvm_run and the ring that the VMM maps from it. */
+/* Makes the descriptor, from which the VMM maps struct kvm_run and the ring. */
 static int vcpu_fd(struct kvm_vcpu *v)
 {
 	uint32_t ring_bytes = v->vm->ring_bytes;
@@ -368,8 +368,8 @@ static int vcpu_fd(struct kvm_vcpu *v)
 }
 
 /*
- * The vCPU becomes the VM's once nothing can fail any more. Interrupts may reach it at once, so this runs
- * with kvm_vm.irq_lock held.
+ * Adds the vCPU to the VM, once nothing can fail any more. Interrupts may reach the vCPU at once, so this
+ * runs with kvm_vm.irq_lock held.
  */
 static void attach(struct kvm_vm *vm, struct kvm_vcpu *v)
 {
@@ -382,7 +382,7 @@ static void attach(struct kvm_vm *vm, struct kvm_vcpu *v)
 	pthread_mutex_unlock(&vm->irq_lock);
 }
 
-/* Makes a vCPU that is the VM's. Returns its descriptor, or a negated errno. kvm_vm.lock is held. */
+/* Makes a vCPU of the VM. Returns its descriptor, or a negated errno. kvm_vm.lock is held. */
 static int vcpu_add(struct kvm_vm *vm, unsigned long id, struct kvm_vcpu **ret_vcpu)
 {
 	struct kvm_vcpu *v;

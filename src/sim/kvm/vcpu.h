@@ -31,7 +31,7 @@ struct kvm_vcpu {
 	uint32_t requests; /* enum kvm_request */
 	uint8_t sipi_vector;
 	bool sleeping;
-	int eoi_vector; /* an end of interrupt that the VMM is to hear of; -1: none */
+	int eoi_vector; /* an end of interrupt to report to the VMM; -1: none */
 	bool wakeable;  /* while halted: a maskable interrupt would be taken */
 	bool kicked;    /* KVM_HC_KICK_CPU: the next HLT is over at once */
 	int wake_fd;
@@ -46,18 +46,18 @@ struct kvm_vcpu {
 	struct {
 		uint64_t cap, status, ctl, bank[KVM_MCE_BANKS][4];
 	} mce;
-	bool triple_fault; /* the next KVM_RUN ends with it */
-	struct {           /* of the exception in cpu->event that KVM_SET_VCPU_EVENTS said is pending */
+	bool triple_fault; /* the next KVM_RUN ends with a shutdown */
+	struct {           /* of the exception in cpu->event that KVM_SET_VCPU_EVENTS made pending */
 		bool pending, has;
 		uint64_t value;
 	} payload;
 	struct kvm_dirty_gfn *ring; /* NULL: none; ring_count entries, a power of two */
 	uint32_t ring_count, ring_at;
-	_Atomic uint32_t ring_reset; /* up to here entries were given back; kvm_vm.lock */
+	_Atomic uint32_t ring_reset; /* entries before this one were given back; kvm_vm.lock */
 	struct {
 		uint64_t key, icount, waited_ns;
 	} poll;
-	uint32_t waits;  /* exit reason whose data the next KVM_RUN brings; 0: none */
+	uint32_t waits;  /* the exit reason for which the next KVM_RUN brings data; 0: none */
 	int user_vector; /* KVM_INTERRUPT; -1: none */
 	bool has_run;
 	uint32_t guest_debug; /* KVM_SET_GUEST_DEBUG; 0: no debugger */
@@ -69,8 +69,8 @@ struct kvm_vcpu {
 	uint64_t exits;
 	uint64_t ghcb_uses; /* VMGEXIT, VMMCALL and the GHCB's MSR of a SEV-ES or SNP guest: not built */
 
-	/* What memory encryption has made of the vCPU. The hooks set these, this room only reads them. */
-	struct sev_vcpu *sev; /* NULL: not a guest's with memory encryption */
+	/* The vCPU's part of memory encryption. The hooks set these members; this room only reads them. */
+	struct sev_vcpu *sev; /* NULL: the guest has no memory encryption */
 	bool protected;       /* the registers are the guest's (guest_state_protected of the kernel) */
 };
 
@@ -78,11 +78,11 @@ struct kvm_vcpu {
 
 /* KVM_CREATE_VCPU. Returns the vCPU's descriptor, or a negated errno. */
 int kvm_vcpu_create(struct kvm_vm *vm, unsigned long id);
-/* The VM ends, and with it the vCPU. NULL is allowed. */
+/* Frees a vCPU whose VM ends. NULL is allowed. */
 void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);
 /* Adds what the vCPU did to *sum. kvm_platform.lock is held. */
 void kvm_vcpu_add_figures(const struct kvm_vcpu *vcpu, struct sim_figures *sum);
-/* Fills the functions that the processor calls for what is not memory. */
+/* Fills in the functions that the processor calls for accesses that are not to memory. */
 void kvm_bus_init(struct cpu_bus *bus);
 
 /* ---- running; the vCPU's thread ---- */
@@ -91,23 +91,25 @@ int kvm_vcpu_run(void *object, void *arg, uintptr_t user); /* KVM_RUN (struct kv
 /* Does a signal, or immediate_exit, want KVM_RUN to return? */
 bool kvm_vcpu_interrupted(const struct kvm_vcpu *vcpu);
 /*
- * The guest executed VMMCALL. Returns 1: it was answered and the guest goes on; 0: the VMM answers, and
+ * Answers the guest's VMMCALL. Returns 1 if it was answered and the guest goes on; 0 if the VMM answers, and
  * kvm_vcpu_finish_hypercall() brings its answer to the guest.
  */
 int kvm_vcpu_hypercall(struct kvm_vcpu *vcpu);
 void kvm_vcpu_finish_hypercall(struct kvm_vcpu *vcpu);
-/* For struct cpu_bus (fixes_vmcall). */
+/* Does KVM execute the guest's VMCALL as VMMCALL? (struct cpu_bus, fixes_vmcall) */
 bool kvm_vcpu_fixes_vmcall(void *ctx);
 
 /* ---- sleeping, waking, interrupts ---- */
 
-/* Halted or waiting for INIT or SIPI: sleeps until there is something to run. Returns 0 or -EINTR. */
+/*
+ * Sleeps until a vCPU that is halted, or waits for INIT or SIPI, has something to run. Returns 0 or -EINTR.
+ */
 int kvm_vcpu_block(struct kvm_vcpu *vcpu);
-/* INIT and SIPI that wait take effect. kvm_vm.irq_lock is held, and the processor does not run. */
+/* Makes waiting INITs and SIPIs take effect. kvm_vm.irq_lock is held, and the processor does not run. */
 void kvm_vcpu_take_requests(struct kvm_vcpu *vcpu);
-/* Something for this vCPU may be waiting. kvm_vm.irq_lock is held, here and for the next three. */
+/* Looks again whether an interrupt waits for this vCPU. kvm_vm.irq_lock is held, as for the next three. */
 void kvm_vcpu_interrupts_changed(struct kvm_vcpu *vcpu);
-/* NULL is allowed, for the next three. */
+/* Posts an NMI. NULL is allowed, as for the next two. */
 void kvm_vcpu_post_nmi(struct kvm_vcpu *vcpu);
 /* Ends the vCPU's HLT, or its next one. */
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
@@ -118,11 +120,13 @@ void kvm_vcpu_request(struct kvm_vcpu *vcpu, uint32_t request);
 
 /* May MSR 1B (the APIC's base) be set to this value? */
 bool kvm_vcpu_apic_base_valid(const struct kvm_vcpu *vcpu, uint64_t base, bool by_host);
-/* Sets it to a valid value. kvm_vm.irq_lock is held. */
+/* Sets MSR 1B to a valid value. kvm_vm.irq_lock is held. */
 void kvm_vcpu_set_apic_base(struct kvm_vcpu *vcpu, uint64_t base);
-/* kvm_vcpu.cpuid is another one. */
+/* Adapts the LAPIC to a kvm_vcpu.cpuid that has changed. */
 void kvm_vcpu_lapic_cpuid_changed(struct kvm_vcpu *vcpu);
-/* The vCPU is about to enter its guest, or has left it: the page of KVM_SET_VAPIC_ADDR is read, or written.
+/*
+ * The first writes the bytes of KVM_SET_VAPIC_ADDR before the vCPU enters its guest, if an interrupt waits.
+ * The second reads them after the vCPU has left the guest.
  */
 void kvm_vcpu_vapic_enter(struct kvm_vcpu *vcpu);
 void kvm_vcpu_vapic_leave(struct kvm_vcpu *vcpu);

@@ -39,7 +39,7 @@ static int set_identity_map(void *object, void *arg, uintptr_t user)
 	return atomic_load(&vm->vcpu_count) ? -EINVAL : 0;
 }
 
-/* There are no shadow page tables, so their number has no effect. */
+/* Accepts a number of shadow page tables, which has no effect, because there are none. */
 static int set_shadow_pages(void *object, void *arg, uintptr_t user)
 {
 	return user < SHADOW_PAGES_MIN ? -EINVAL : 0;

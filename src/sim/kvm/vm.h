@@ -32,7 +32,7 @@ struct kvm_vm {
 	unsigned refs; /* objects (its own, vCPUs, guest_memfds), mirrors, kvm_vm_hold(); kvm_platform.lock */
 	unsigned type; /* enum uapi_vm_type */
 
-	/* What memory encryption has made of the VM. The hooks set these, this room only reads them. */
+	/* The VM's part of memory encryption. The hooks set these members; this room only reads them. */
 	struct sev_guest *sev;
 	_Atomic bool dead;         /* its encryption context was moved away: every call gives EIO */
 	_Atomic bool may_prefault; /* pages can be given to the guest beforehand (pre_fault_allowed of the
@@ -48,7 +48,7 @@ struct kvm_vm {
 	struct cpu_bus bus;
 	struct kvm_vcpu *vcpus[KVM_VCPUS_MAX]; /* by index; they live as long as the VM */
 	_Atomic unsigned vcpu_count;
-	pthread_mutex_t irqfd_lock; /* the next five; of irqfds also irq_lock, to change them */
+	pthread_mutex_t irqfd_lock; /* the next five; changing irqfds takes irq_lock, too */
 	struct kvm_eventfd *irqfds;
 	int epoll_fd, stop_fd; /* of the thread, once it was started */
 	pthread_t irqfd_thread;
@@ -69,28 +69,31 @@ struct kvm_vm {
 	struct kvm_eventfd *ioeventfds;
 	_Atomic unsigned ioeventfd_count;
 	_Atomic uint64_t next_timer_ns;
-	_Atomic uint64_t idle_ns; /* skipped since the guest last did or was told anything */
+	_Atomic uint64_t idle_ns; /* time skipped since the guest last did or received anything */
 };
 
-/* KVM_CREATE_VM. Returns the VM's descriptor, or a negated errno. */
+/* Answers KVM_CREATE_VM. Returns the VM's descriptor, or a negated errno. */
 int kvm_vm_create(struct kvm_platform *platform, unsigned long type);
-/* The VM behind a descriptor, held for the caller until kvm_vm_unref(); NULL: it is none. No lock is held. */
+/*
+ * Returns the VM behind a descriptor, held for the caller until kvm_vm_unref(); NULL: the descriptor is not a
+ * VM's. No lock is held.
+ */
 struct kvm_vm *kvm_vm_hold(struct kvm_platform *platform, int fd);
-/* One more hold on the VM, for whoever has one. Takes kvm_platform.lock. */
+/* Takes one more hold on the VM, on which the caller has a hold already. Takes kvm_platform.lock. */
 void kvm_vm_ref(struct kvm_vm *vm);
-/* Gives back one hold; the last ends the VM. NULL is allowed. No lock is held. */
+/* Gives back one hold; giving back the last one ends the VM. NULL is allowed. No lock is held. */
 void kvm_vm_unref(struct kvm_vm *vm);
-/* The vCPU of that index, or NULL. */
+/* Returns the vCPU with that index, or NULL. */
 struct kvm_vcpu *kvm_vm_vcpu(struct kvm_vm *vm, unsigned index);
 
 /*
- * What the VM's type says of it, whether the guest has an encryption context yet or not: the kernel's
+ * Say what follows from the VM's type, even if the guest has no encryption context yet: the kernel's
  * has_private_mem (SEV-SNP) and has_protected_state (SEV-ES, SEV-SNP).
  */
 bool kvm_vm_has_private_memory(const struct kvm_vm *vm);
 bool kvm_vm_has_protected_state(const struct kvm_vm *vm);
 
-/* KVM_CHECK_EXTENSION. vm NULL: of /dev/kvm. */
+/* Answers KVM_CHECK_EXTENSION. vm NULL: for /dev/kvm. */
 int kvm_vm_capability(const struct kvm_platform *platform, const struct kvm_vm *vm, unsigned long capability);
 int kvm_vm_enable_cap(void *object, void *arg, uintptr_t user); /* KVM_ENABLE_CAP (struct kvm_call) */
 

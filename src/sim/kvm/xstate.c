@@ -76,7 +76,7 @@ int kvm_vcpu_set_xsave(void *object, void *arg, uintptr_t user)
 
 /* ---- XCR0 ---- */
 
-/* What this vCPU's CPUID allows. */
+/* Returns the bits of XCR0 that this vCPU's CPUID allows. */
 static uint64_t xcr0_allowed(const struct kvm_vcpu *v)
 {
 	for (uint32_t i = 0; i < v->cpuid_count; i++) {
@@ -115,7 +115,7 @@ int kvm_vcpu_set_xcrs(void *object, void *arg, uintptr_t user)
 	return 0;
 }
 
-/* ---- KVM_GET_SREGS2: as the first, with the entries of PAE and without injected interrupts ---- */
+/* ---- KVM_GET_SREGS2: like KVM_GET_SREGS, with the entries of PAE and without injected interrupts ---- */
 
 #define CR0_PG   UINT64_C(0x80000000)
 #define CR4_PAE  UINT64_C(0x20)
