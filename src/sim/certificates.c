@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * certificates: for the simulated processor, the certificates that AMD's key server has for a real one. Any
- * thread may call.
+ * certificates: makes, for the simulated secure processor, the certificates that AMD's key server has for a
+ * real one. Any thread may call.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sim: the host that is the software platform: which call goes to the kernel and which to an object of the
- * platform, and what the platform is made of. Any thread.
+ * sim: the host that is the software platform. It decides which call goes to the kernel and which to an
+ * object of the platform, and it makes and ends the platform's parts. Any thread may call.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +65,7 @@ static int sim_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 	return answer(result);
 }
 
-/* The descriptor that is mapped in place of the object's, or a negated errno. */
+/* Returns the descriptor that is mapped in place of the object's, or a negated errno. */
 static int map_fd(
         struct sim_platform *sim, struct object *object, size_t length, int prot, int flags, off_t *offset)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * watch: what the guests did and what the secure processor knows of them, for whoever watches; and its
- * commands that fail, for tests. Any thread.
+ * watch: reports what the guests did and what the secure processor knows of them, and makes commands of the
+ * secure processor fail for tests. Any thread may call.
  */
 #include <string.h>
 

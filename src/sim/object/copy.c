@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * copy: the caller's memory, which may be no memory at all: a wrong address is -EFAULT and no crash, because
- * the kernel copies. Any thread.
+ * copy: copies from and to the caller's memory. A wrong address gives -EFAULT and no crash, because the
+ * kernel copies. Any thread may call.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,7 +15,7 @@ static int transfer(void *own, uintptr_t user, size_t size, bool out)
 	ssize_t n = out ? process_vm_writev(getpid(), &local, 1, &remote, 1, 0)
 	                : process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 
-	/* The kernel has no such call, or a filter of system calls refuses it: the pointer is trusted. */
+	/* If the kernel has no such call, or a filter of system calls refuses it, the pointer is trusted. */
 	if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
 		memcpy(out ? (void *)user : own, out ? own : (void *)user, size);
 		return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * object: the table of descriptors and objects, and who holds an object. Any thread; takes
- * object_table.lock and calls nobody with it.
+ * object: the table of descriptors and objects, and the holds on objects. Any thread may call. The functions
+ * take object_table.lock and call nothing else while they hold it.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -24,8 +24,9 @@ static bool is_in_table(int fd)
 }
 
 /*
- * A descriptor that is closed behind the platform's back leaves its object in the table. Whoever gets the
- * same number next finds that object here, and ends it.
+ * Puts the object at fd in the table, and returns the one that was there. A descriptor that is closed behind
+ * the platform's back leaves its object in the table; the next object with the same number replaces it, and
+ * the caller ends the old one.
  */
 static struct object *replace(struct object_table *table, int fd, struct object *object)
 {
@@ -38,7 +39,7 @@ static struct object *replace(struct object_table *table, int fd, struct object 
 	return old;
 }
 
-/* The object's descriptor is closed. Calls that are under way go on. */
+/* Gives back the hold of the object's descriptor, which is closed. Calls that are under way go on. */
 static void release(struct object_table *table, struct object *object)
 {
 	if (!object)

@@ -18,22 +18,25 @@
 struct object;
 
 /*
- * What a kind of object does with calls on its descriptor. Each call returns 0 or more, or a negated errno.
- * The object is held during a call. NULL in place of map, fallocate or closed: the kind knows no such call.
+ * The functions of a kind of object for calls on its descriptor. Each call returns 0 or more, or a negated
+ * errno. The object is held during a call. NULL in place of map, fallocate or closed: the kind knows no such
+ * call.
  */
 struct object_ops {
 	int (*ioctl)(struct object *object, unsigned long request, uintptr_t user);
 	/* Returns the descriptor that is mapped in place of the object's, and in *offset from where on. */
 	int (*map)(struct object *object, size_t length, int prot, int flags, off_t *offset);
 	int (*fallocate)(struct object *object, int mode, off_t offset, off_t length);
-	/* The descriptor was closed. Other calls on the object may still be under way. */
+	/* Called when the descriptor was closed. Other calls on the object may still be under way. */
 	void (*closed)(struct object *object);
-	/* The descriptor was closed and no call is under way any more: frees the object, or the hold it has.
+	/*
+	 * Frees the object, or the hold it has, once its descriptor is closed and no call is under way any
+	 * more.
 	 */
 	void (*end)(struct object *object);
 };
 
-/* The first member of whatever lies behind a descriptor. */
+/* The first member of every struct that lies behind a descriptor. */
 struct object {
 	const struct object_ops *ops;
 	int fd;
@@ -46,18 +49,21 @@ struct object_table {
 };
 
 void object_table_init(struct object_table *table);
-/* The caller has closed every descriptor (object_close()). */
+/* Ends the table. The caller has closed every descriptor (object_close()). */
 void object_table_finish(struct object_table *table);
 
 /* Makes a descriptor for an object: a file of size bytes. Returns it, or a negated errno. */
 int object_fd(const char *name, size_t size);
 /*
- * From now on calls on the descriptor fd reach the object, whose ops are set. Returns fd; a negative fd is
- * returned as it is, and nothing is done. The caller holds no lock, because an object that had the same
- * number before, and whose descriptor was not closed through the platform, ends here.
+ * Makes calls on the descriptor fd reach the object, whose ops are set. Returns fd. A negative fd is returned
+ * unchanged, and nothing else is done. The caller holds no lock, because an object that had the same number
+ * before, and whose descriptor was not closed through the platform, ends here.
  */
 int object_open(struct object_table *table, struct object *object, int fd);
-/* No call reaches the object behind fd any more. Does nothing if there is none. The caller holds no lock. */
+/*
+ * Takes fd out of the table, so that no call reaches its object any more. Does nothing if there is no object.
+ * The caller holds no lock.
+ */
 void object_close(struct object_table *table, int fd);
 
 /*
@@ -65,15 +71,17 @@ void object_close(struct object_table *table, int fd);
  * NULL and the object is of another kind.
  */
 struct object *object_hold(struct object_table *table, int fd, const struct object_ops *ops);
-/* Gives back a hold. The last one ends the object, so the caller holds none of the locks that ending takes.
+/*
+ * Gives back a hold. Giving back the last one ends the object, so the caller holds none of the locks that
+ * this takes.
  */
 void object_leave(struct object_table *table, struct object *object);
 /* Is an object of this kind behind fd now? */
 bool object_is(struct object_table *table, int fd, const struct object_ops *ops);
 
 /*
- * The memory of whoever calls, at an address that may be wrong: copies size bytes from it, or to it. Returns
- * 0 or -EFAULT, as the kernel does.
+ * Copy size bytes from the caller's memory, or to it, at an address that may be wrong. Return 0 or -EFAULT,
+ * as the kernel does.
  */
 int object_copy_in(void *to, uintptr_t user, size_t size);
 int object_copy_out(uintptr_t user, const void *from, size_t size);

@@ -13,7 +13,7 @@
  */
 int sev_asid_take(struct sev_platform *secure, enum product_asid_kind kind, uint32_t *ret_asid);
 void sev_asid_give(struct sev_platform *secure, enum product_asid_kind kind, uint32_t asid);
-/* The first and the last of the kind; the first is above the last if there are none. */
+/* Returns the first and the last ASID of the kind; the first is above the last if there are none. */
 void sev_asid_range(
         const struct sev_platform *secure, enum product_asid_kind kind, uint32_t *ret_min, uint32_t *ret_max);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command: KVM_MEMORY_ENCRYPT_OP: which commands a guest may get, the table of commands, and how a guest
- * gets its context. Any thread may call; a command runs with sev_guest.lock held, which stands for the
- * kernel's kvm->lock. Law: amd-memory-encryption.rst; Linux's sev_mem_enc_ioctl().
+ * command: answers KVM_MEMORY_ENCRYPT_OP. It has the table of commands, decides which of them a guest may
+ * get, and makes and ends a guest's context. Any thread may call; a command runs with sev_guest.lock held,
+ * which stands for the kernel's kvm->lock. Law: amd-memory-encryption.rst; Linux's sev_mem_enc_ioctl().
  */
 #include <errno.h>
 #include <string.h>

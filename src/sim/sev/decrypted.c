@@ -8,8 +8,8 @@
  *      the VMM's mapping            struct decrypted_page
  *     +--------------+   touch   +----------------------------------------------+
  *     | ciphertext   | --------> | plain:  what vCPUs that hold it read, write  |
- *     |              | <-------- | cipher: what the mapping held when plain was |
- *     +--------------+  release  |         right for it                         |
+ *     |              | <-------- | cipher: the ciphertext in the mapping that   |
+ *     +--------------+  release  |         plain belongs to                     |
  *                                +----------------------------------------------+
  *
  * - Touch (on_view()): if the mapping no longer equals cipher, somebody wrote to it, and the blocks of 16
@@ -42,7 +42,7 @@ struct decrypted_page {
 	uintptr_t host; /* its address in the VMM */
 	uint64_t spa;   /* the cipher ties bytes to it */
 	uint8_t *plain;
-	uint8_t *cipher;               /* what the VMM's memory held when plain was right for it */
+	uint8_t *cipher;               /* the ciphertext in the VMM's memory that plain belongs to */
 	const struct sev_vcpu *holder; /* the vCPU that held it last, in that epoch of the vCPU */
 	uint64_t epoch;
 	bool written;
@@ -154,7 +154,7 @@ static bool grow(struct sev_decrypted *m)
 	return true;
 }
 
-/* Two pages of memory: for plain and cipher. */
+/* Takes memory for two pages, plain and cipher. */
 static uint8_t *take_memory(struct sev_decrypted *m)
 {
 	if (!m->chunk_left) {
@@ -207,8 +207,8 @@ static bool fill(
 }
 
 /*
- * The page for host, made if there is none. raw: the bytes that the VMM's memory at host has. Returns NULL
- * if there is no memory.
+ * Returns the page for host, which it makes if there is none. raw: the bytes of the VMM's memory at host.
+ * Returns NULL if no memory is left.
  */
 static struct decrypted_page *find(
         struct sev_decrypted *m, const struct cpu_slot *slot, uintptr_t host, const uint8_t *raw)
@@ -261,7 +261,7 @@ static bool hold(struct sev_vcpu *s, struct decrypted_page *page, bool written)
 }
 
 /*
- * The page at host, decrypted and held by the vCPU. *ret_plain is NULL if there is no key or no memory.
+ * Decrypts the page at host and lets the vCPU hold it. *ret_plain is NULL if there is no key or no memory.
  * sev_decrypted.lock is held.
  */
 static enum cpu_view view_private(
@@ -308,9 +308,9 @@ static void write_back(const struct sev_decrypted *m, struct decrypted_page *pag
 }
 
 /*
- * A page is about to be used without the C-bit. What processors wrote with the C-bit is written back first,
- * so that it does not later overwrite what is written without it. Real processors keep both views coherent
- * (CPUID 8000_001F EAX[10]). sev_decrypted.lock is held.
+ * Prepares a page for use without the C-bit. The bytes that processors wrote with the C-bit are written back
+ * first, so that they do not later overwrite bytes that are written without it. Real processors keep both
+ * views coherent (CPUID 8000_001F EAX[10]). sev_decrypted.lock is held.
  */
 static void settle(struct sev_decrypted *m, uintptr_t host)
 {
@@ -349,8 +349,8 @@ void sev_decrypted_release(struct kvm_vcpu *v)
 /* ---- the bus ---- */
 
 /*
- * A private page of SEV-SNP, which becomes the guest's when it is touched first. No lock is needed: before a
- * guest_memfd ends, its owner waits until this processor uses another map.
+ * Returns a private page of SEV-SNP, which becomes the guest's when it is first touched. No lock is needed:
+ * before a guest_memfd ends, its owner waits until this processor uses another map.
  */
 static uint8_t *page_of_gmem(const struct cpu_slot *slot, uint64_t gpa)
 {
@@ -375,7 +375,7 @@ static enum cpu_view on_view(
 			*ret_host = page_of_gmem(slot, gpa);
 		return CPU_VIEW_GOOD;
 	}
-	/* In a mirror that is a VM of the type SEV-SNP, KVM takes no access for a private one. */
+	/* In a mirror whose VM is of the type SEV-SNP, KVM treats every access as a shared one. */
 	if (kvm_vm_page_is_private(vm, gpa))
 		return CPU_VIEW_WRONG_KIND;
 	if (!slot)

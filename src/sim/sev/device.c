@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * device: /dev/sev: SEV_ISSUE_CMD with the platform's commands. Any thread may call; a command runs with
- * sev_platform.driver_lock held. Law: Documentation/virt/coco/sev-guest.rst, psp-sev.h; Linux's sev_ioctl()
- * in drivers/crypto/ccp/sev-dev.c.
+ * device: the file /dev/sev, which answers SEV_ISSUE_CMD with the platform's commands. Any thread may call; a
+ * command runs with sev_platform.driver_lock held. Law: Documentation/virt/coco/sev-guest.rst, psp-sev.h;
+ * Linux's sev_ioctl() in drivers/crypto/ccp/sev-dev.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,7 @@ struct request {
 	bool initialised; /* SEV was initialised for this command alone and is shut down after it */
 };
 
-/* The firmware's answer as the ioctl's: 0 or -EIO. */
+/* Turns the firmware's code into the ioctl's result: 0 or -EIO. */
 static int result_of(const struct request *r, uint32_t code)
 {
 	r->cmd->error = code;
@@ -59,7 +59,7 @@ static int make_init(struct request *r)
 
 /* ---- SEV ---- */
 
-/* The one command that asks the firmware for its state. */
+/* Resets the platform to its factory state. This is the only command that asks the firmware for its state. */
 static int factory_reset(struct request *r)
 {
 	struct psp_platform_status status;
@@ -104,7 +104,10 @@ static int pdh_gen(struct request *r)
 	return result < 0 ? result : result_of(r, psp_pdh_gen(r->psp));
 }
 
-/* The length that the firmware put into the command's buffer: how long the answer is, or would be. */
+/*
+ * Returns the length that the firmware put into the command's buffer: that of the answer, even if it did not
+ * fit.
+ */
 static uint32_t told_length(uint32_t code, bool query, size_t size, uint32_t given)
 {
 	if (code == PSP_SUCCESS || code == PSP_INVALID_LEN)

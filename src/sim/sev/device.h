@@ -11,7 +11,9 @@
 /* The kind of object that is behind a descriptor of /dev/sev. */
 extern const struct object_ops sev_device_ops;
 
-/* Opens it, with the flags of open(). Returns the descriptor, or a negated errno: -ENOENT if secure is NULL.
+/*
+ * Opens /dev/sev with the flags of open(). Returns the descriptor, or a negated errno: -ENOENT if secure is
+ * NULL.
  */
 int sev_device_open(struct object_table *objects, struct sev_platform *secure, int flags);
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * driver: what the kernel's driver of the secure processor remembers and does by itself: it initialises the
- * firmware, and shuts down again what it initialised for one command alone. Runs with
- * sev_platform.driver_lock held. Law: Linux's sev_platform_init() and __sev_firmware_shutdown() in
- * drivers/crypto/ccp/sev-dev.c.
+ * driver: does what the kernel's driver of the secure processor does by itself: it initialises and shuts down
+ * the firmware, and remembers whether it did. Runs with sev_platform.driver_lock held. Law: Linux's
+ * sev_platform_init() and __sev_firmware_shutdown() in drivers/crypto/ccp/sev-dev.c.
  */
 #include "platform.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * guest: what a VM and its vCPUs have beside those of KVM when their memory is encrypted (struct kvm_sev_info
- * of the kernel). Law: Documentation/virt/kvm/x86/amd-memory-encryption.rst.
+ * guest: the state that a VM and its vCPUs have in addition to KVM's when their memory is encrypted (struct
+ * kvm_sev_info of the kernel). Law: Documentation/virt/kvm/x86/amd-memory-encryption.rst.
  */
 #ifndef SEV_GUEST_H
 #define SEV_GUEST_H
@@ -16,7 +16,7 @@ struct sev_region {
 };
 
 struct sev_guest {
-	pthread_mutex_t lock; /* all below, and kvm_vm.encrypted; it stands for the kernel's kvm->lock */
+	pthread_mutex_t lock; /* protects all below and kvm_vm.encrypted; stands for the kernel's kvm->lock */
 	bool es;              /* SEV-SNP is in vmsa_features: sev_is_snp() */
 	bool need_init;       /* of a VM type with SEV, until KVM_SEV_INIT2 */
 	bool req_certs;
@@ -26,12 +26,12 @@ struct sev_guest {
 	int fd;          /* of /dev/sev, as a number: looked up again by each command */
 	uint64_t vmsa_features;
 	uint16_t ghcb_version;
-	uint64_t pages_locked, pages_lockable; /* the latter is the limit; the former never above it */
+	uint64_t pages_locked, pages_lockable; /* the second is the limit of the first */
 	struct sev_region *regions;
 	struct sev_decrypted *memory; /* shared with mirrors; NULL: SNP, or none */
 
 	/* kvm_platform.lock */
-	struct kvm_vm *owner;   /* of a mirror; NULL: it is none */
+	struct kvm_vm *owner;   /* of a mirror; NULL: this VM is not a mirror */
 	_Atomic bool migrating; /* in another move or copy */
 };
 
@@ -45,7 +45,7 @@ struct sev_vcpu {
 	uintptr_t *held;
 	unsigned held_count, held_room;
 	uint64_t epoch;
-	struct { /* of a vCPU that is protected: what the VMM may go on to read and write, without effect */
+	struct { /* of a protected vCPU: a copy that the VMM may still read and write, without effect */
 		struct kvm_regs regs;
 		struct kvm_debugregs debugregs;
 		uint64_t xcr0;
@@ -53,18 +53,18 @@ struct sev_vcpu {
 	} stale;
 };
 
-/* What kvm/ is given: all of the functions below, and those of the headers beside this one. */
+/* The table that kvm/ gets: the functions below, and those of the other headers in this folder. */
 extern const struct kvm_hooks sev_hooks;
 
-/* The VM's secure processor. NULL: there is none, and so no VM with an encryption context. */
+/* Returns the VM's secure processor. NULL: there is none, and so no VM has an encryption context. */
 static inline struct sev_platform *sev_platform_of(const struct kvm_vm *vm)
 {
 	return vm->platform->secure;
 }
 
 /*
- * Is it a SEV-SNP guest: sev_snp_guest() of KVM, since KVM_SEV_INIT2? A VM of the type SEV-SNP that mirrors a
- * SEV-ES guest is none.
+ * Is the guest a SEV-SNP guest since KVM_SEV_INIT2 (sev_snp_guest() of KVM)? A VM of the type SEV-SNP that
+ * mirrors a SEV-ES guest is not.
  */
 bool sev_is_snp(const struct kvm_vm *vm);
 
@@ -87,7 +87,7 @@ bool sev_vcpu_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user, in
 void sev_vcpu_set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs);
 int sev_vcpu_leave_fault(struct kvm_vcpu *v);
 
-/* What the VMM is to see from now on: the registers as they are. kvm_vcpu.lock is held. */
+/* Copies the registers as they are; the VMM sees this copy from now on. kvm_vcpu.lock is held. */
 void sev_vcpu_keep_stale(struct kvm_vcpu *v);
 
 #endif

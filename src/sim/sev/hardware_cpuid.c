@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hardware_cpuid: what CPUID says on the products with SEV-SNP. Their firmware judges a guest's CPUID page
- * by that, whatever the software processor can do. The file has the leaves for which psp/snp_cpuid.c has a
- * rule; the values are those of published dumps of such processors. Any thread may call. Law: AMD's
+ * hardware_cpuid: the CPUID values of the products with SEV-SNP. Their firmware judges a guest's CPUID page
+ * by these values, whatever the software processor can do. The file has the leaves for which psp/snp_cpuid.c
+ * has a rule; the values are those of published dumps of such processors. Any thread may call. Law: AMD's
  * Processor Programming References.
  */
 #include "platform.h"
@@ -79,7 +79,10 @@ static const struct {
 };
 /* clang-format on */
 
-/* What stands in the table of products, and the place of the C-bit, which the configuration chooses. */
+/*
+ * Completes an entry with values from the table of products, and with the place of the C-bit, which the
+ * configuration chooses.
+ */
 static void complete(const struct sev_platform *secure, struct abi_cpuid_entry *e)
 {
 	switch (e->eax_in) {

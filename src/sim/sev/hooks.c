@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hooks: which of SEV's functions stands for which of KVM's hooks.
+ * hooks: the table that names a function of this room for each of KVM's hooks.
  */
 #include "decrypted.h"
 

@@ -10,7 +10,7 @@
 #include "decrypted.h"
 #include "vmsa.h"
 
-/* The firmware's new guest becomes that of the VM; if that is refused, the guest is ended. */
+/* Makes the firmware's new guest that of the VM; if the firmware refuses that, ends the guest. */
 static int bind(struct sev_call *call, uint32_t handle, int fd)
 {
 	struct sev_guest *sev = call->sev;
@@ -26,7 +26,7 @@ static int bind(struct sev_call *call, uint32_t handle, int fd)
 	return 0;
 }
 
-/* The caller could not be told of its guest, so the guest is ended. */
+/* Ends the guest, because its handle could not be written to the caller's memory. */
 static int unbind(struct sev_call *call)
 {
 	sev_decrypted_set_cipher(call->sev->memory, NULL);
@@ -55,7 +55,7 @@ int sev_start(struct sev_call *call, const struct sev_start *start)
 
 /* ---- KVM_SEV_LAUNCH_START ---- */
 
-/* What a launch may begin with: the guest owner's certificate, and the session with it. */
+/* The blobs that a launch may begin with: the guest owner's certificate, and the session with it. */
 enum { CERT, SESSION };
 
 /* The firmware reads both in their whole size, whatever the caller's lengths, and wants both or neither. */
@@ -71,7 +71,7 @@ static uint32_t launch_start(struct sev_call *call, void *params, const struct s
 	return psp_launch_start(call->psp, &p->handle, p->policy, blobs->at[CERT], blobs->at[SESSION]);
 }
 
-/* No address: the caller leaves it out. */
+/* Copies a blob that the caller may leave out by giving no address. */
 static int take_optional(struct sev_blobs *blobs, unsigned i, uint64_t user, uint32_t size)
 {
 	return user ? sev_blob_take(blobs, i, user, size) : 0;
@@ -100,7 +100,7 @@ int sev_ready(const struct sev_call *call)
 	return call->vm->encrypted ? sev_check_device(call, call->sev->fd) : -ENOTTY;
 }
 
-/* The firmware gets a command for each part that lies together, as the kernel gives them. */
+/* Gives the firmware one command for each part that lies together, as the kernel does. */
 static int update_data(struct sev_call *call, uint64_t address, uint64_t left)
 {
 	while (left) {
@@ -174,24 +174,24 @@ int sev_guest_status(struct sev_call *call)
 	return sev_copy_out(call, &params, sizeof(params));
 }
 
-/* ---- answers of a size that the firmware knows ---- */
+/* ---- answers whose size the firmware knows ---- */
 
-/* A command whose answer goes to a buffer of the caller's. */
+/* A command whose answer goes into a buffer of the caller. */
 struct question {
 	/* Asks the firmware; data is NULL if the buffer is too small. Returns the firmware's code. */
 	uint32_t (*ask)(struct sev_call *call, const void *params, void *data);
 	void *data;
 	size_t size;
-	void *params; /* the command's struct, in which are the two below */
+	void *params; /* the command's struct, which holds the two below */
 	size_t params_size;
 	const __u64 *user; /* the buffer's address */
 	uint32_t *len;     /* its size; 0: the caller asks for the size alone */
 };
 
 /*
- * What the firmware answered goes into the buffer, and *len becomes the answer's size, which the firmware
- * tells even if it answers PSP_INVALID_LEN. As with the kernel, nothing else is given back after a refusal,
- * unless the caller asked for the size alone.
+ * Copies the firmware's answer into the buffer and sets *len to the answer's size, which the firmware gives
+ * even with PSP_INVALID_LEN. As with the kernel, nothing else is given back after a refusal, unless the
+ * caller asked for the size alone.
  */
 static int give_answer(struct sev_call *call, const struct question *q, uint32_t code)
 {

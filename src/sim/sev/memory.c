@@ -58,7 +58,7 @@ void sev_unpin(struct sev_guest *sev, uint64_t address, uint64_t size)
 	sev->pages_locked -= pages_of(address, size);
 }
 
-/* ---- where it lies ---- */
+/* ---- where memory lies ---- */
 
 /*
  * Gives frames to the whole of each slot that the range touches, so that memory that is used piece by piece
@@ -212,7 +212,7 @@ int sev_launch_secret(struct sev_call *call)
 
 /* ---- the debugger's view ---- */
 
-/* Whole blocks around some bytes of a page: what the firmware reads and writes. */
+/* The whole blocks around some bytes of a page. The firmware reads and writes whole blocks only. */
 struct blocks {
 	uint64_t address, spa, size;
 	size_t offset;
@@ -284,7 +284,7 @@ static int dbg_pinned(struct sev_call *call, dbg_step_fn *step, uint64_t from, u
 	return result;
 }
 
-/* A page of each, and both stay pinned for the whole step. */
+/* Makes the step for a page of each side. Both pages stay pinned for the whole step. */
 static int dbg_page(struct sev_call *call, dbg_step_fn *step, uint64_t from, uint64_t to, size_t size)
 {
 	int result = sev_pin(call->sev, from, size, false);
@@ -296,7 +296,7 @@ static int dbg_page(struct sev_call *call, dbg_step_fn *step, uint64_t from, uin
 	return result;
 }
 
-/* Goes page by page, so the pages before a failure stay done. */
+/* Makes the command page by page, so the pages before a failure stay done. */
 static int dbg(struct sev_call *call, dbg_step_fn *step)
 {
 	struct kvm_sev_dbg params;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * platform: what kind of processor with SEV the platform pretends to be, and what KVM tells of it: VM types,
+ * platform: the processor with SEV that the platform pretends to be, and what KVM reports about it: VM types,
  * CPUID, device attributes. Any thread may call. Law: APM 3, E.4.17 (CPUID 8000_001F); api.rst,
  * KVM_GET_DEVICE_ATTR.
  */
@@ -128,7 +128,7 @@ void sev_platform_destroy(struct sev_platform *secure)
 	free(secure);
 }
 
-/* ---- what KVM tells ---- */
+/* ---- what KVM reports ---- */
 
 static bool has_asids(const struct sev_platform *secure, enum product_asid_kind kind)
 {
@@ -152,8 +152,8 @@ unsigned sev_platform_vm_types(const struct sev_platform *secure)
 }
 
 /*
- * The leaf of memory encryption as KVM shows it: no VMPLs, no lost bits of address, and the ASIDs of the
- * processor.
+ * Returns the leaf of memory encryption as KVM shows it: no VMPLs, no lost bits of address, and the ASIDs of
+ * the processor.
  */
 static struct kvm_cpuid_entry2 sev_leaf(const struct sev_platform *secure)
 {

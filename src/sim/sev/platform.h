@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * platform: the secure processor as the kernel sees it: the product that the platform pretends to be, its
- * ASIDs and frames, and the kernel's driver of its firmware (platform.c, hardware_cpuid.c, driver.c). What
- * the firmware does is psp/.
+ * ASIDs and frames, and the kernel's driver of its firmware (platform.c, hardware_cpuid.c, driver.c). The
+ * firmware itself is in psp/.
  */
 #ifndef SEV_PLATFORM_H
 #define SEV_PLATFORM_H
@@ -27,7 +27,7 @@ struct sev_platform {
 	uint32_t snp_asids; /* the partition of ciphertext hiding: 1..snp_asids; 0: none */
 	unsigned c_bit;
 	bool has_snp_firmware;  /* SNP, and new enough for the kernel to initialise it */
-	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK of whoever has a SEV or SEV-ES guest; UINT64_MAX: none */
+	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK of a process with a SEV or SEV-ES guest; UINT64_MAX: none */
 	struct psp *psp;
 
 	/*
@@ -36,23 +36,23 @@ struct sev_platform {
 	 * sev_platform.lock not.
 	 */
 	pthread_mutex_t driver_lock;
-	bool sev_is_on, snp_is_on; /* as the kernel's driver has it, which asks the firmware for neither */
+	bool sev_is_on, snp_is_on; /* as the kernel's driver remembers them, without asking the firmware */
 
-	pthread_mutex_t lock; /* all below; outside of the lock of psp, inside of every other */
+	pthread_mutex_t lock; /* protects all below; taken before the lock of psp and after every other */
 	uint8_t *uses;        /* of each ASID: enum asid_use (asid.c) */
 	struct sev_spa_range *spa_ranges;
 	struct sev_cgroup cgroup;
 };
 
 /*
- * Makes what the options describe; the caller ends it with sev_platform_destroy(). No product in the options:
- * there is no secure processor, *ret_secure is NULL, and that is success.
+ * Makes the secure processor that the options describe; the caller ends it with sev_platform_destroy(). If
+ * the options name no product there is no secure processor: *ret_secure is NULL, and the call succeeds.
  */
 int sev_platform_create(
         const struct sim_options *options, struct sev_platform **ret_secure, struct err *err) MUST_CHECK;
 void sev_platform_destroy(struct sev_platform *secure); /* NULL is allowed */
 
-/* ---- what KVM tells of it; for struct kvm_hooks, which says more ---- */
+/* ---- what KVM reports about it; struct kvm_hooks has the contracts ---- */
 
 unsigned sev_platform_vm_types(const struct sev_platform *secure);
 uint32_t sev_platform_add_cpuid(
@@ -60,17 +60,17 @@ uint32_t sev_platform_add_cpuid(
 int sev_platform_attribute(const struct sev_platform *secure, uint64_t attribute, uint64_t *ret_value);
 
 /*
- * What CPUID says on that product, if it has SEV-SNP, for its firmware to judge CPUID pages by. Returns how
- * many entries.
+ * Fills in the CPUID values of the product, if it has SEV-SNP. Its firmware judges CPUID pages by them.
+ * Returns the number of entries.
  */
 unsigned sev_hardware_cpuid(
         const struct sev_platform *secure, struct abi_cpuid_entry entries[static PSP_CPUID_MAX]);
 
 /* ---- the kernel's driver: each function returns the firmware's code ---- */
 
-/* For a guest: initialises SEV-SNP, then SEV, unless SEV is initialised. Takes driver_lock. */
+/* Initialises SEV-SNP and then SEV for a guest, unless SEV is initialised already. Takes driver_lock. */
 uint32_t sev_driver_init(struct sev_platform *secure);
-/* Initialises SEV, or shuts it down, if it is not so already. driver_lock is held. */
+/* The first initialises SEV, the second shuts it down, unless that is done already. driver_lock is held. */
 uint32_t sev_driver_init_sev(struct sev_platform *secure);
 uint32_t sev_driver_shutdown_sev(struct sev_platform *secure);
 /* Shuts down SEV and, unless it has guests, SEV-SNP. driver_lock is held. */

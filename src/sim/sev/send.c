@@ -31,7 +31,7 @@ static uint32_t start_code(struct sev_call *call, struct kvm_sev_send_start *par
 	return code;
 }
 
-/* The command's buffer is always given back. Only after INVALID_LEN it has a length. */
+/* Gives the command's buffer back in any case; it holds a length only after INVALID_LEN. */
 static int send_start_query(struct sev_call *call, struct kvm_sev_send_start *params)
 {
 	int result = sev_ready(call);
@@ -56,7 +56,7 @@ static int send_start_with(
 	return sev_copy_out(call, params, sizeof(*params)) < 0 ? -EFAULT : result;
 }
 
-/* Who the guest is for: the other platform's PDH, its chain, AMD's chain. */
+/* Copies the certificates of the platform that the guest goes to: its PDH, its chain, AMD's chain. */
 static int take_receiver(struct sev_blobs *b, const struct kvm_sev_send_start *params)
 {
 	int result = sev_blob_take(b, 0, params->pdh_cert_uaddr, params->pdh_cert_len);
@@ -92,7 +92,10 @@ static bool within_page(uint64_t address, uint32_t size)
 	return size <= PAGE_SIZE_BYTES && address % PAGE_SIZE_BYTES + size <= PAGE_SIZE_BYTES;
 }
 
-/* KVM asks with the handle alone, so the firmware cannot say how long the packet will be. */
+/*
+ * Asks for the lengths as KVM does, with the handle alone, so the firmware cannot say how long the packet
+ * will be.
+ */
 static int send_data_query(struct sev_call *call, struct kvm_sev_send_update_data *params)
 {
 	uint32_t code = PSP_SUCCESS;
@@ -164,7 +167,7 @@ int sev_send_cancel(struct sev_call *call)
 
 /* ---- in ---- */
 
-/* The sender's PDH and the session with it, which the firmware reads in their whole size. */
+/* Gives the firmware the sender's PDH and the session with it, which it reads in their whole size. */
 static uint32_t receive_start(struct sev_call *call, void *params, const struct sev_blobs *b)
 {
 	struct kvm_sev_receive_start *p = params;

@@ -68,7 +68,10 @@ static bool update_is_valid(const struct uapi_sev_snp_launch_update *params)
 	       type_is_known(params->type) && (params->type == ABI_PAGE_ZERO || placed);
 }
 
-/* If the firmware refuses a CPUID page it answers with a corrected one, which the VMM gets. */
+/*
+ * Gives a page to the firmware. If the firmware refuses a CPUID page, the VMM gets the corrected page with
+ * which it answers.
+ */
 static uint32_t give_page(
         struct sev_call *call, const struct uapi_sev_snp_launch_update *params, uint64_t gpa, uint8_t *page)
 {
@@ -195,7 +198,7 @@ static uint32_t update_vmsa(struct sev_call *call, struct abi_vmsa *vmsa, uint64
 	return psp_snp_launch_update(call->psp, call->sev->gctx, ABI_PAGE_VMSA, ABI_VMSA_GPA, vmsa);
 }
 
-/* Linux's psp_copy_user_blob() with sizes that the kernel knows. */
+/* Copies as Linux's psp_copy_user_blob() does, with sizes that the kernel knows. */
 static int take_id(
         const struct uapi_sev_snp_launch_finish *params, struct abi_id_block *block, struct abi_id_auth *auth)
 {

@@ -86,7 +86,7 @@ bool sev_spa_place(struct sev_platform *secure, const void *owner, uintptr_t hos
 	return ok;
 }
 
-/* 0: the owner has nothing there. */
+/* Returns 0 if the owner has nothing at host. */
 static uint64_t address_of(const struct sev_spa_range *r, uintptr_t host)
 {
 	return r && r->host <= host ? r->start + (host - r->host) : 0;

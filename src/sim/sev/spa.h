@@ -10,17 +10,17 @@
 
 /*
  * Gives frames to those pages of the size bytes at host, in the VMM's memory, that have none yet: one range
- * for what lies together. The owner is whoever encrypts them: all VMs and processors of an encryption context
- * have one. Another owner's frames are different ones, even for the same host. False: there is no memory
- * left.
+ * for what lies together. The owner is a pointer that stands for whoever encrypts the pages: an encryption
+ * context has one owner for all of its VMs and vCPUs, and each VMSA is its own. Another owner gets other
+ * frames, even for the same host. Returns false if no memory is left.
  */
 bool sev_spa_place(struct sev_platform *secure, const void *owner, uintptr_t host, uint64_t size);
 /*
- * Returns the address of the byte at host; 0: it has none. *size, the caller's wish, becomes how much of it
- * has the addresses that follow.
+ * Returns the address of the byte at host; 0: it has none. *size is the number of bytes that the caller
+ * wants, and becomes the number of them that have the addresses that follow.
  */
 uint64_t sev_spa_of(struct sev_platform *secure, const void *owner, uintptr_t host, uint64_t *size);
-/* All frames of the owner are free again. */
+/* Frees all frames of the owner. */
 void sev_spa_forget(struct sev_platform *secure, const void *owner);
 
 #endif

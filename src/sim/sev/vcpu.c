@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vcpu: what is different with memory encryption in a vCPU: whether it may run, how it leaves when it
- * touches a page with the wrong C-bit, how its VMSA is made. Runs with kvm_vcpu.lock held. Law: api.rst,
- * KVM_RUN, KVM_EXIT_MEMORY_FAULT; Linux's arch/x86/kvm/svm/sev.c.
+ * vcpu: how memory encryption changes a vCPU: whether it may run, how it leaves when it touches a page with
+ * the wrong C-bit, how its VMSA is made. Runs with kvm_vcpu.lock held. Law: api.rst, KVM_RUN,
+ * KVM_EXIT_MEMORY_FAULT; Linux's arch/x86/kvm/svm/sev.c.
  */
 #include <errno.h>
 
@@ -22,8 +22,8 @@ int sev_vcpu_create(struct kvm_vcpu *v)
 }
 
 /*
- * A VMSA lies in a page of the kernel's, which has its own frame, also after a move. Returns NULL if there
- * is no memory.
+ * Makes a VMSA. It lies in a page of the kernel, which has its own frame, also after a move. Returns NULL if
+ * there is no memory.
  */
 static struct abi_vmsa *vmsa_make(struct sev_platform *secure)
 {
@@ -120,7 +120,7 @@ int sev_vcpu_leave_fault(struct kvm_vcpu *v)
 #define DR7_FIXED 0x400u
 
 /*
- * The registers become the guest's. Only SEV-ES hides the FPU, too; Linux's snp_launch_update_vmsa() does
+ * Makes the registers the guest's. Only SEV-ES hides the FPU as well; Linux's snp_launch_update_vmsa() does
  * not.
  */
 static void protect(struct kvm_vcpu *v)

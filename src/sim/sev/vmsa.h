@@ -7,16 +7,19 @@
 
 #include "command.h"
 
-/* What KVM makes of the vCPU's state (sev_es_sync_vmsa). legacy: of KVM_SEV_ES_INIT, without the FPU. */
+/*
+ * Makes the VMSA as KVM does from the vCPU's state (sev_es_sync_vmsa). legacy: of KVM_SEV_ES_INIT, without
+ * the FPU.
+ */
 void sev_vmsa_build(const struct kvm_vcpu *v, uint64_t features, bool legacy, struct abi_vmsa *ret_vmsa);
 
-/* What the firmware does with a VMSA at a system physical address. Returns its code. */
+/* A command of the firmware on a VMSA at a system physical address. Returns the firmware's code. */
 typedef uint32_t sev_vmsa_fn(struct sev_call *call, struct abi_vmsa *vmsa, uint64_t spa);
 
 /*
- * Makes every vCPU's VMSA, by turns, and lets the firmware have it through the /dev/sev that fd is: SEV-ES
- * takes the descriptor of its start, SEV-SNP that of the call. Returns 0 or a negated errno; -EINVAL if one
- * is protected already, or has a debugger.
+ * Makes the VMSA of each vCPU in turn and gives it to the firmware through the /dev/sev behind fd: SEV-ES
+ * takes the descriptor of its start, SEV-SNP that of the call. Returns 0 or a negated errno; -EINVAL if a
+ * vCPU is protected already, or has a debugger.
  */
 int sev_vmsas_update(struct sev_call *call, sev_vmsa_fn *update, int fd);
 
