@@ -46,7 +46,7 @@ struct device_clock {
 enum device_event {
 	DEVICE_EVENT_POWER_OFF,
 	DEVICE_EVENT_RESET,
-	DEVICE_EVENT_CRASH, /* it says that it cannot go on */
+	DEVICE_EVENT_CRASH, /* the guest says that it cannot go on */
 	DEVICE_EVENTS,
 };
 
@@ -56,14 +56,16 @@ enum device_event {
  */
 struct device_events {
 	/*
-	 * Once per request. The access that made the request answers DEVICE_STOP. how is a constant text that
-	 * says by which way the guest asked, for messages: "port 0xcf9".
+	 * Called once per request. The access that made the request answers DEVICE_STOP. how is a constant
+	 * text for messages that says how the guest asked: "port 0xcf9".
 	 */
 	void (*on_event)(void *ctx, enum device_event event, const char *how);
-	/* The guest wrote to a console while nothing was waiting. Whoever takes only a part of the output
-	 * comes back without being told again. */
+	/*
+	 * Called when the guest wrote to a console on which no output was waiting. The owner fetches all of
+	 * the output: there is no further call while some of it waits.
+	 */
 	void (*on_output)(void *ctx);
-	/* Input that a console refused fits again. */
+	/* Called when a console has room again for input that it refused. */
 	void (*on_room)(void *ctx);
 	void *ctx;
 };
@@ -158,7 +160,7 @@ void device_board_finish(struct device_board *board);
  * device that does not exist: the board is then fit only for device_board_finish().
  */
 int device_board_add(struct device_board *board, const struct device_kind *kind, struct err *err) MUST_CHECK;
-/* The first device of this kind, NULL if the board has none. Any thread once the bus is frozen. */
+/* Returns the first device of this kind, NULL if the board has none. Any thread once the bus is frozen. */
 struct device *device_board_find(const struct device_board *board, const struct device_kind *kind);
 /* Resets all devices, in the order in which they were added. Main thread, while no vCPU runs. */
 void device_board_reset(struct device_board *board);

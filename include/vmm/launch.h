@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * launch: takes a machine to a measured guest. launch/plan.h has what is measured, launch/digest.h the digest
- * of that, and this header the launch itself: its steps, what this host would refuse, and warnings.
+ * launch: turns a machine into a measured guest. launch/plan.h lists what is measured, launch/digest.h
+ * computes the digest of that, and this header has the launch itself: its steps, what this host would refuse,
+ * and warnings.
  */
 #ifndef VMM_LAUNCH_H
 #define VMM_LAUNCH_H
@@ -49,9 +50,12 @@ struct launch;
  */
 int launch_create(struct host *host, const struct config *config, const struct facts_process *process,
         struct launch **ret_launch, struct err *err) MUST_CHECK;
-/* The files as the launch has read and measured them. They live as long as the launch. */
+/* Returns the files as the launch has read and measured them. They live as long as the launch. */
 struct machine_files launch_machine_files(const struct launch *launch);
-/* As launch_create(), but a host that would refuse is no error: for launch_findings(). */
+/*
+ * Does what launch_create() does, except that a host that would refuse the launch is no error; for
+ * launch_findings().
+ */
 int launch_create_unjudged(struct host *host, const struct config *config,
         const struct facts_process *process, struct launch **ret_launch, struct err *err) MUST_CHECK;
 /*
@@ -63,16 +67,16 @@ int launch_guest(struct launch *launch, struct machine *machine, struct machine_
         struct err *err) MUST_CHECK;
 void launch_destroy(struct launch *launch); /* NULL is allowed */
 
-/* NULL for a plain guest, which has no plan. The plan lives as long as the launch. */
+/* Returns the plan, which lives as long as the launch. NULL for a plain guest, which has no plan. */
 const struct launch_plan *launch_plan_of(const struct launch *launch);
-/* The steps, for people: name and kernel call of step i, from 0; false past the last. */
+/* Gives the name and the kernel call of step i, from 0, for people. False past the last step. */
 bool launch_step_words(const struct launch *launch, unsigned i, const char **ret_name, const char **ret_call);
 
 /* ---- preflight (launch/preflight.c) ---- */
 
 #define LAUNCH_FINDINGS_MAX 24
 
-/* Why a launch would be refused: each is a sentence with cause and remedy. */
+/* The reasons why a launch would be refused: each is a sentence with cause and remedy. */
 struct launch_findings {
 	struct err list[LAUNCH_FINDINGS_MAX];
 	unsigned count;
@@ -92,11 +96,11 @@ void launch_judge(
         const struct config *config, const struct launch_files *files, struct launch_findings *ret_warnings);
 /* Writes the warnings to the log, a line each. */
 void launch_warn(const struct launch_findings *warnings);
-/* The warnings of a launch, including what its host may refuse although no known fact decides it. */
+/* Returns the warnings of a launch, including what its host may refuse although no known fact decides it. */
 const struct launch_findings *launch_warnings(const struct launch *launch);
 /*
  * Reads all files that config names, each once, and finds every mistake in them, with the key at fault in
- * front ("boot.kernel: ..."), and the warnings. It says nothing of files that cannot be read:
+ * front ("boot.kernel: ..."), and the warnings. It says nothing about files that cannot be read:
  * config_check_files() does.
  */
 void launch_check(const struct config *config, struct launch_findings *ret_mistakes,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * machine: the parts put together: which CPU the guest sees, which tables it finds, and what answers at which
- * address. docs/platform.md is the map, docs/cpu-models.md the policy for CPUID.
+ * machine: puts the parts together: the CPU that the guest sees, the tables that it finds, and the devices
+ * that answer at its addresses. docs/platform.md is the map, docs/cpu-models.md the policy for CPUID.
  */
 #ifndef VMM_MACHINE_H
 #define VMM_MACHINE_H
@@ -34,14 +34,17 @@ struct machine_cpu_model {
 	const char *features; /* added to the parent's; "-name" takes one away */
 };
 
-/* By name or alias ("EPYC-Milan" is "EPYC-Milan-v1", "EPYC-IBPB" is "EPYC-v2"). NULL: there is none. */
+/*
+ * Finds a model by name or alias ("EPYC-Milan" is "EPYC-Milan-v1", "EPYC-IBPB" is "EPYC-v2"). NULL: there is
+ * none.
+ */
 const struct machine_cpu_model *machine_cpu_model(const char *name);
-/* Every name that machine_cpu_model() takes, aliases included, for lists. NULL after the last. */
+/* Returns name number i of those that machine_cpu_model() takes, aliases included. NULL after the last. */
 const char *machine_cpu_model_name(size_t i);
 
 /* ---- guest CPUID (machine/cpuid.c) ---- */
 
-/* At most so many run. vmm can measure guests that have more (CONFIG_VCPUS_MAX). */
+/* The most vCPUs that a guest can run with. vmm can measure guests that have more (CONFIG_VCPUS_MAX). */
 #define MACHINE_VCPUS_MAX 64
 
 /* The CPUID page of SEV-SNP has room for 64 entries (SNP ABI, 8.14.2.6). The model `host` may need more. */
@@ -56,7 +59,7 @@ struct machine_cpuid {
 
 struct machine_cpuid_ask {
 	const struct machine_cpu_model *model;
-	const uint32_t *signature;          /* replaces the model's; NULL: the model's is used */
+	const uint32_t *signature;          /* in place of the model's; NULL: the model's */
 	const struct kvm_cpuid2 *supported; /* what KVM_GET_SUPPORTED_CPUID gave */
 	bool tsc_deadline;                  /* KVM_CAP_TSC_DEADLINE_TIMER: `supported` never holds it */
 	enum config_sev_type sev;           /* the guest reads it in CPUID.8000001F */
@@ -72,16 +75,17 @@ struct machine_cpuid_dropped {
 };
 
 /*
- * The guest's CPUID table by the policy of docs/cpu-models.md: the model AND what the host offers, with the
- * topology of this vCPU. The dropped features are the same for every vCPU; ret_dropped may be NULL. ERR_HOST
- * if the host does not offer the wanted SEV generation or offers more entries than fit. Any thread.
+ * Makes the guest's CPUID table by the policy of docs/cpu-models.md: the features that both the model and the
+ * host have, with the topology of this vCPU. The dropped features are the same for every vCPU; ret_dropped
+ * may be NULL. ERR_HOST if the host does not offer the wanted SEV generation or offers more entries than fit.
+ * Any thread.
  */
 int machine_cpuid_make(const struct machine_cpuid_ask *ask, struct machine_cpuid *ret_cpuid,
         struct machine_cpuid_dropped *ret_dropped, struct err *err) MUST_CHECK;
-/* The entry of a leaf, NULL if there is none. index is ignored for leaves without subleaves. */
+/* Returns the entry of a leaf, NULL if there is none. index is ignored for leaves without subleaves. */
 const struct kvm_cpuid_entry2 *machine_cpuid_find(
         const struct machine_cpuid *cpuid, uint32_t function, uint32_t index);
-/* "svm, avx2, ...", cut with "and N more" if it does not fit; for the log. */
+/* Writes "svm, avx2, ...", for the log. A list that does not fit ends with "and N more". */
 void machine_cpuid_dropped_format(const struct machine_cpuid_dropped *dropped, char *text, size_t size);
 
 /* ---- fixed places of the platform that tables describe and devices answer ---- */
@@ -96,7 +100,10 @@ void machine_cpuid_dropped_format(const struct machine_cpuid_dropped *dropped, c
 #define MACHINE_GSI_PIT      2 /* IRQ 0 arrives here: KVM's routing needs GSI 0 at pin 2 of the IOAPIC */
 #define MACHINE_GSI_PCI_BASE 16
 
-/* The level-triggered GSI of a PCI function's interrupt pin (1: INTA .. 4: INTD) on bus 0, as _PRT tells. */
+/*
+ * Returns the level-triggered GSI of a PCI function's interrupt pin (1: INTA .. 4: INTD) on bus 0, as in
+ * _PRT.
+ */
 static inline unsigned machine_pci_gsi(unsigned device, unsigned pin)
 {
 	return MACHINE_GSI_PCI_BASE + (device + pin - 1) % 4;
@@ -117,8 +124,8 @@ struct machine_acpi {
 };
 
 /*
- * The tables of a board with that many vCPUs; they are the same for every guest that has both. ERR_USAGE
- * unless vcpus is 1..MACHINE_VCPUS_MAX. The caller finishes *ret_acpi.
+ * Makes the tables of a board with that many vCPUs. They are the same for every guest that has both.
+ * ERR_USAGE unless vcpus is 1..MACHINE_VCPUS_MAX. The caller finishes *ret_acpi.
  */
 int machine_acpi_build(const struct device_board *board, unsigned vcpus, struct machine_acpi *ret_acpi,
         struct err *err) MUST_CHECK;
@@ -143,7 +150,7 @@ struct machine_smbios_ask {
 	const struct page_layout *layout;
 };
 
-/* The caller finishes *ret_smbios. */
+/* Makes the tables. The caller finishes *ret_smbios. */
 int machine_smbios_build(
         const struct machine_smbios_ask *ask, struct machine_smbios *ret_smbios, struct err *err) MUST_CHECK;
 void machine_smbios_finish(struct machine_smbios *smbios); /* a zeroed one is allowed */
@@ -155,7 +162,7 @@ void machine_smbios_finish(struct machine_smbios *smbios); /* a zeroed one is al
 #define MACHINE_E820_MAX_BYTES     ((size_t)MACHINE_E820_ENTRIES_MAX * MACHINE_E820_ENTRY_BYTES)
 #define MACHINE_SYSTEM_STATES_SIZE 6
 
-/* etc/e820: the RAM of the layout, not the firmware image. Returns the bytes written. */
+/* Makes etc/e820: the RAM of the layout, without the firmware image. Returns the number of bytes written. */
 size_t machine_e820_make(const struct page_layout *layout, uint8_t ret_table[static MACHINE_E820_MAX_BYTES]);
 /* etc/system-states: S3 and S4 are not supported. */
 extern const uint8_t machine_system_states[MACHINE_SYSTEM_STATES_SIZE];
@@ -164,14 +171,16 @@ extern const uint8_t machine_system_states[MACHINE_SYSTEM_STATES_SIZE];
 
 struct machine;
 
-/* What a file holds. */
+/* The contents of a file. */
 struct machine_image {
 	const void *data; /* NULL: the configuration names none, or it is empty */
 	size_t size_bytes;
 };
 
-/* What the files `firmware`, `boot.kernel` and `boot.initrd` hold. They are read once, so that the bytes that
- * are measured are those that the guest gets. */
+/*
+ * The contents of the files `firmware`, `boot.kernel` and `boot.initrd`. They are read once, so that the
+ * bytes that are measured are those that the guest gets.
+ */
 struct machine_files {
 	struct machine_image firmware, kernel, initrd;
 };
@@ -192,7 +201,7 @@ void machine_destroy(struct machine *machine); /* NULL is allowed; after its mac
 int machine_check(const struct config *config, const struct machine_files *files, struct err *err) MUST_CHECK;
 const struct config *machine_config(const struct machine *machine);
 struct host *machine_host(const struct machine *machine);
-/* Its devices: device_serial_of(machine_board(machine)) is the console. */
+/* Returns the board with the devices: device_serial_of(machine_board(machine)) is the console. */
 const struct device_board *machine_board(const struct machine *machine);
 
 /* ---- the kernel that the firmware starts (machine/kernel.c, boot.c) ---- */
@@ -206,8 +215,10 @@ const struct device_board *machine_board(const struct machine *machine);
  * same byte, as QEMU does. 0: the file is neither, or ends before the kernel. The file may hold anything.
  */
 size_t machine_kernel_setup_bytes(const void *file, size_t size_bytes);
-/* Sets the error for a file that is refused so. It says what the file is instead, if that can be seen.
- * Returns -1. */
+/*
+ * Sets the error for a file for which machine_kernel_setup_bytes() returned 0. The error says what the file
+ * is instead, if that can be seen. Returns -1.
+ */
 int machine_kernel_refuse(const char *path, const void *file, size_t size_bytes, struct err *err);
 /*
  * Returns where BIOS firmware is to put an initrd: on a page boundary, as high as the kernel's header allows,
@@ -236,14 +247,13 @@ struct machine_vcpu {
  */
 int machine_vm_create(
         struct machine *machine, unsigned type, struct machine_vm **ret_vm, struct err *err) MUST_CHECK;
-/* Makes its vCPUs, in the state in which KVM resets them. Called once; for SEV guests after their context was
- * made. */
+/* Makes the guest's vCPUs, in KVM's reset state. Called once; for a SEV guest after its context was made. */
 int machine_vm_add_vcpus(struct machine_vm *vm, struct err *err) MUST_CHECK;
-/* Called after all its vCPUs have stopped. NULL is allowed. */
+/* Destroys the guest. Called after all its vCPUs have stopped. NULL is allowed. */
 void machine_vm_destroy(struct machine_vm *vm);
 int machine_vm_fd(const struct machine_vm *vm);
 struct page_memory *machine_vm_memory(const struct machine_vm *vm);
-/* The CPUID table of the first vCPU, after machine_vm_add_vcpus(). */
+/* Returns the CPUID table of the first vCPU, after machine_vm_add_vcpus(). */
 const struct machine_cpuid *machine_vm_cpuid(const struct machine_vm *vm);
 unsigned machine_vm_vcpu_count(const struct machine_vm *vm);
 struct machine_vcpu *machine_vm_vcpu(struct machine_vm *vm, unsigned i);

@@ -22,7 +22,7 @@ struct attest_sev_evidence {
 	struct attest_blob amd;   /* ASK and ARK in AMD's binary format, any order; may follow pdh's four */
 	struct attest_blob root;  /* an ARK in that format to trust beside AMD's */
 
-	struct attest_blob report; /* what GET_ATTESTATION_REPORT gave (208 bytes), and what it must say: */
+	struct attest_blob report; /* GET_ATTESTATION_REPORT's answer (208 bytes), and what it must say: */
 	const uint8_t *digest;     /* 32 bytes; NULL: anything, as below */
 	const uint8_t *mnonce;     /* 16 bytes: the nonce that was asked with */
 	const uint32_t *policy;
@@ -62,7 +62,7 @@ int attest_sev_pdh(
 int attest_sev_verify(const struct attest_sev_evidence *evidence, struct attest_verdict *ret_verdict,
         struct err *err) MUST_CHECK;
 
-/* Where AMD's key server has the signed CEK of the chip with this id (SEV API, GET_ID). */
+/* Gives the URL at which AMD's key server has the signed CEK of the chip with this id (SEV API, GET_ID). */
 void attest_cek_url(const uint8_t id[static 64], char ret_url[static ATTEST_URL_BYTES]);
 
 #endif

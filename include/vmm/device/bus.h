@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bus: which device answers at a port or at a memory-mapped address.
+ * bus: finds the device that answers at a port or at a memory-mapped address.
  */
 #ifndef VMM_DEVICE_BUS_H
 #define VMM_DEVICE_BUS_H
@@ -12,8 +12,8 @@
 
 /* What the vCPU does after an access. */
 enum device_verdict {
-	DEVICE_RESUME, /* it goes on */
-	DEVICE_STOP,   /* it leaves the guest: an event (power-off, reset) is on its way to the loop */
+	DEVICE_RESUME, /* the vCPU goes on */
+	DEVICE_STOP,   /* the vCPU leaves the guest: an event (power-off, reset) is on its way to the loop */
 };
 
 enum device_space { DEVICE_PIO, DEVICE_MMIO };
@@ -36,7 +36,7 @@ struct device_range {
 struct device_bus;
 struct device_claim; /* a range that the guest may move: PMBA, BARs */
 
-/* ERR_FAILED: no memory is left. */
+/* Makes an empty bus. ERR_FAILED: no memory is left. */
 int device_bus_create(struct device_bus **ret_bus, struct err *err) MUST_CHECK;
 void device_bus_destroy(struct device_bus *bus); /* NULL is allowed */
 /*
@@ -51,16 +51,16 @@ int device_bus_claim(struct device_bus *bus, const struct device_range *range, s
 int device_bus_claim_movable(struct device_bus *bus, const struct device_range *range,
         struct device_claim **ret_claim, struct err *err) MUST_CHECK;
 /*
- * Any thread. Where a movable range overlaps a fixed one, the fixed one answers. A range that would leave its
- * space is switched off.
+ * Moves a claim, or switches it on or off. Where a movable range overlaps a fixed one, the fixed one answers.
+ * A range that would leave its space is switched off. Any thread.
  */
 void device_claim_move(struct device_claim *claim, bool enabled, uint64_t base);
-/* From now on nothing is claimed, and the bus may be read and written. */
+/* Ends the claiming of ranges; from now on the bus may be read and written. */
 void device_bus_freeze(struct device_bus *bus);
 /*
- * Unclaimed bytes read as 0xff, and writes to them have no effect. The size is 1 to 8, the address any; what
- * lies past the end of the space is unclaimed, addresses do not wrap. After a DEVICE_STOP the remaining bytes
- * of a split write are not written. Any thread.
+ * Read and write. Unclaimed bytes read as 0xff, and writes to them have no effect. The size is 1 to 8, the
+ * address any; bytes past the end of the space are unclaimed, and addresses do not wrap. After a DEVICE_STOP
+ * the remaining bytes of a split write are not written. Any thread.
  */
 uint64_t device_bus_read(struct device_bus *bus, enum device_space space, uint64_t address, unsigned size);
 enum device_verdict device_bus_write(

@@ -9,11 +9,11 @@
 
 struct device_debugcon;
 
-/* NULL if the board has none. */
+/* Returns the board's device, NULL if it has none. */
 struct device_debugcon *device_debugcon_of(const struct device_board *board);
 /*
- * From the loop: takes what the guest wrote, at most max bytes, and returns how many there were. The port
- * cannot say "busy": what did not fit into the ring is lost.
+ * Takes bytes that the guest wrote, at most max, and returns their number. Called by the loop. The port
+ * cannot say "busy", so bytes that did not fit into the ring are lost.
  */
 size_t device_debugcon_output(struct device_debugcon *debugcon, void *data, size_t max);
 

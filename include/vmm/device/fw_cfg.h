@@ -30,8 +30,8 @@ enum device_fw_cfg_key {
 #define FW_CFG_FILES_MAX 32
 
 /*
- * NULL if the board has none. Signature, id and file directory are there from the start. The guest can only
- * read items. They are added before the guest runs.
+ * Returns the board's device, NULL if it has none. Signature, id and file directory are there from the start.
+ * The guest can only read items. They are added before the guest runs.
  */
 struct device_fw_cfg *device_fw_cfg_of(const struct device_board *board);
 /* Adds an item; the data is copied. Adding a key or a file twice is a programming error: ERR_FAILED. */
@@ -54,7 +54,10 @@ int device_fw_cfg_add_file(struct device_fw_cfg *fw_cfg, const char *name, const
  * lock held: it must not call device_fw_cfg_*().
  */
 typedef void device_fw_cfg_refresh(void *ctx, uint8_t *data, size_t size);
-/* For a file that was added and depends on what the guest does to other devices. Before the guest runs. */
+/*
+ * Sets the refresh function of an added file that depends on what the guest does to other devices. Called
+ * before the guest runs.
+ */
 void device_fw_cfg_follow(
         struct device_fw_cfg *fw_cfg, const char *name, device_fw_cfg_refresh *refresh, void *ctx);
 

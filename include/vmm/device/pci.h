@@ -18,21 +18,24 @@ struct device_pci_function {
 	uint8_t header_type; /* 0x80: more functions follow */
 	uint16_t subsystem_vendor_id, subsystem_id;
 	uint8_t interrupt_pin;
-	/* Values after reset of what no field above sets; NULL: zeros. 256 bytes, copied. */
+	/* Values after reset of the bytes that no field above sets; NULL: zeros. 256 bytes, copied. */
 	const uint8_t *initial;
 	/* Bits that the guest can write, beyond the standard ones; NULL: none. 256 bytes, copied. */
 	const uint8_t *write_mask;
 	/*
 	 * Called after a write or a reset, with PCI's lock held so that changes arrive in the order in which
-	 * they happened: it moves claims and must not call device_pci_*(). NULL: nobody is told.
+	 * they happened: it moves claims and must not call device_pci_*(). NULL: no call.
 	 */
 	void (*on_write)(void *ctx, const uint8_t config[256]);
 	void *ctx;
 };
 
-/* NULL if the board has none. */
+/* Returns the board's device, NULL if it has none. */
 struct device_pci *device_pci_of(const struct device_board *board);
-/* Before the bus is frozen. A place that is taken, or is none, is a programming error: ERR_FAILED. */
+/*
+ * Adds a function, before the bus is frozen. A place that is taken or does not exist is a programming error:
+ * ERR_FAILED.
+ */
 int device_pci_add(
         struct device_pci *pci, const struct device_pci_function *function, struct err *err) MUST_CHECK;
 

@@ -12,11 +12,13 @@
 
 struct device_power;
 
-/* NULL if the board has none. */
+/* Returns the board's device, NULL if it has none. */
 struct device_power *device_power_of(const struct device_board *board);
-/* From the loop: the user pressed the power button (PM1_STS.PWRBTN, and the SCI if it is enabled). */
+/*
+ * Presses the power button for the user (PM1_STS.PWRBTN, and the SCI if it is enabled). Called by the loop.
+ */
 void device_power_button(struct device_power *power);
-/* The port at which firmware put the PM block; 0: firmware has not placed it yet. Any thread. */
+/* Returns the port at which firmware put the PM block; 0: firmware has not placed it yet. Any thread. */
 uint16_t device_power_port(const struct device_power *power);
 
 #endif

@@ -12,18 +12,22 @@
 
 struct device_serial;
 
-/* NULL if the board has none. */
+/* Returns the board's device, NULL if it has none. */
 struct device_serial *device_serial_of(const struct device_board *board);
-/* From the loop: bytes for the guest. Returns how many were taken. The board's on_room is called after fewer
- * than size were. */
+/*
+ * Gives bytes to the guest, and returns how many were taken. If fewer than size were taken, the board's
+ * on_room is called once there is room. Called by the loop.
+ */
 size_t device_serial_input(struct device_serial *serial, const void *data, size_t size);
 /*
- * From the loop: takes what the guest wrote, at most max bytes, and returns how many there were. When the
- * ring is full the port says "busy" (THRE is clear), and the guest waits.
+ * Takes bytes that the guest wrote, at most max, and returns their number. When the ring is full the port
+ * says "busy" (THRE is clear), and the guest waits. Called by the loop.
  */
 size_t device_serial_output(struct device_serial *serial, void *data, size_t max);
-/* Nobody reads the output: it is dropped, also what waits already, so that the guest never waits for a
- * reader. */
+/*
+ * With discard, drops the output from now on, including bytes that wait already, because nobody reads it. So
+ * the guest never waits for a reader. Without discard, keeps the output again.
+ */
 void device_serial_discard(struct device_serial *serial, bool discard);
 
 #endif

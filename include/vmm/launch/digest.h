@@ -16,23 +16,23 @@ struct launch_digest {
 
 /* Callbacks for a caller that wants to see how a digest is computed; each may be NULL. */
 struct launch_watch {
-	/* Before a page (or less, at the end of an item) is hashed. */
+	/* Called before a page (or less, at the end of an item) is hashed. */
 	void (*on_page)(void *ctx, const struct launch_item *item, uint64_t offset_bytes);
 	void *ctx;
 };
 
 struct launch_hasher;
 
-/* type: SEV, SEV-ES or SEV-SNP. watch is borrowed, NULL: nobody. */
+/* Makes a hasher. type: SEV, SEV-ES or SEV-SNP. watch is borrowed; NULL: no callbacks. */
 int launch_hasher_create(enum config_sev_type type, const struct launch_watch *watch,
         struct launch_hasher **ret_hasher, struct err *err) MUST_CHECK;
 void launch_hasher_add(struct launch_hasher *hasher, const struct launch_item *item);
-/* The digest of all items so far; more may follow. */
+/* Computes the digest of all items so far; more may follow. */
 int launch_hasher_value(
         struct launch_hasher *hasher, struct launch_digest *ret_digest, struct err *err) MUST_CHECK;
 void launch_hasher_destroy(struct launch_hasher *hasher); /* NULL is allowed */
 
-/* The digest of a whole plan. */
+/* Computes the digest of a whole plan. */
 int launch_plan_digest(const struct launch_plan *plan, const struct launch_watch *watch,
         struct launch_digest *ret_digest, struct err *err) MUST_CHECK;
 

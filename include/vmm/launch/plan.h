@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plan: what the SEV firmware will measure, in its exact order. One code path makes the plan; `vmm measure`
- * hashes it and a launch issues it, so the guest that was measured beforehand is the guest that is launched.
+ * plan: the list of what the SEV firmware will measure, in its exact order. One code path makes the plan;
+ * `vmm measure` hashes it and a launch issues it, so the guest that was measured beforehand is the guest that
+ * is launched.
  */
 #ifndef VMM_LAUNCH_PLAN_H
 #define VMM_LAUNCH_PLAN_H
@@ -78,7 +79,7 @@ struct launch_plan {
 	struct abi_hashes hashes;
 	struct launch_item items[LAUNCH_ITEMS_MAX]; /* in the order of the launch */
 	unsigned count;
-	/* What items point to. */
+	/* The data that items point to. */
 	struct abi_vmsa bsp, ap;
 	uint8_t hash_page[PAGE_SIZE_BYTES];
 };
