@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * access: reading and writing guest memory from an instruction (mmu.c, device.c). The inline functions are
- * the fast path. seg is the segment of the address, which decides between #GP and #SS; everything here may
+ * access: reads and writes guest memory for an instruction (mmu.c, device.c). The inline functions are the
+ * fast path. seg is the segment of the address; it decides between #GP and #SS. Every function here may
  * raise #PF, #GP, #SS and #AC, and may leave with an exit.
  */
 #ifndef CPU_ACCESS_H
@@ -11,47 +11,49 @@
 #include "mode.h"
 #include "tlb.h"
 
-/* What the fast path below does not serve. size: up to 64 bytes, 1 to 8 for a value. */
+/* Serve the accesses that the fast path below cannot. size is up to 64 bytes, and 1 to 8 for a value. */
 u64 cpu_mem_read_slow(struct cpu *cpu, u64 linear, unsigned size, unsigned seg);
 void cpu_mem_write_slow(struct cpu *cpu, u64 linear, unsigned size, u64 value, unsigned seg);
 void cpu_mem_read_bytes(struct cpu *cpu, u64 linear, void *data, unsigned size, unsigned seg);
 void cpu_mem_write_bytes(struct cpu *cpu, u64 linear, const void *data, unsigned size, unsigned seg);
-/* Raises what an access of size bytes would raise: for REP INS, and for what must not fault half way. */
+/* Raises what an access of size bytes would raise, for REP INS, and for what must not fault halfway. */
 void cpu_mem_probe(struct cpu *cpu, u64 linear, unsigned size, enum access access, unsigned seg);
-/* The host address of linear if it is RAM that is there and may be accessed directly; else NULL. */
+/* Returns the host address of linear if RAM is there and may be accessed directly; else NULL. */
 u8 *cpu_mem_direct(struct cpu *cpu, u64 linear, bool write, unsigned seg);
-/* Are accesses checked for alignment: CPL 3 with CR0.AM and RFLAGS.AC? */
+/* Returns whether accesses are checked for alignment: at CPL 3 with CR0.AM and RFLAGS.AC. */
 bool cpu_alignment_checked(const struct cpu *cpu);
 
 /*
- * A host address at which size bytes may be read, modified and written; rmw_end() follows. locked:
- * atomically, even where the host has no atomic operation for the address.
+ * Returns a host address at which size bytes may be read, modified and written; the caller then calls
+ * rmw_end(). With locked, the modification is atomic even where the host has no atomic operation for the
+ * address.
  */
 void *cpu_rmw_slow(struct cpu *cpu, u64 linear, unsigned size, unsigned seg, bool locked);
-/* Writes what was modified in the bounce buffer back. */
+/* Writes the modified bytes of the bounce buffer to guest memory. */
 void cpu_rmw_commit(struct cpu *cpu);
-/* Gives the bounce buffer and the bus lock up, after a fault or an exit in between. */
+/* Gives up the bounce buffer and the bus lock, after a fault or an exit during a read-modify-write. */
 void cpu_rmw_abandon(struct cpu *cpu);
 
-/* As supervisor whatever the CPL: descriptor tables, the TSS, the stacks of handlers. */
+/* Access memory as supervisor, whatever the CPL is: descriptor tables, the TSS, the stacks of handlers. */
 u64 cpu_sys_read(struct cpu *cpu, u64 linear, unsigned size);
 void cpu_sys_write(struct cpu *cpu, u64 linear, unsigned size, u64 value);
 
 /* ---- devices (device.c) ---- */
 
-/* An access of up to 8 bytes to a place where there is no memory. Returns what was read. */
+/* Accesses up to 8 bytes at an address where there is no memory. Returns the value that was read. */
 u64 cpu_device_access(struct cpu *cpu, bool write, u64 gpa, unsigned size, u64 value);
 /*
- * Device accesses of an instruction are kept, so that it can run again from its start after an exit. This
- * takes the next one; true if an earlier run made it, and (*ret)->data is its result then.
+ * Takes the next device access of the instruction. The accesses are kept, so that the instruction can run
+ * again from its start after an exit. Returns true if an earlier run made this access; (*ret)->data is then
+ * its result.
  */
 bool cpu_access_repeated(struct cpu *cpu, struct cpu_access **ret);
-/* The accesses belong to an instruction that is done, or given up for good. */
+/* Forgets the accesses, because their instruction is done or given up for good. */
 void cpu_access_forget(struct cpu *cpu);
-/* One access of 1, 2 or 4 bytes to a port: *value is written, or set. */
+/* Makes one access of 1, 2 or 4 bytes to a port: writes *value, or sets it. */
 void cpu_port_access(struct cpu *cpu, bool write, u16 port, unsigned size, u64 *value);
 
-/* ---- the fast path: one comparison decides that the page is cached and the access ends in it ---- */
+/* ---- the fast path: one comparison shows that the page is cached and that the access ends in it ---- */
 
 ALWAYS const struct cpu_tlb_entry *tlb_entry(const struct cpu *cpu, u64 linear)
 {
@@ -77,7 +79,7 @@ ALWAYS void mem_write(struct cpu *cpu, u64 linear, unsigned size, u64 value, uns
 		cpu_mem_write_slow(cpu, linear, size, value, seg);
 }
 
-/* A host address of any alignment for a read-modify-write; rmw_end() follows. */
+/* Returns a host address of any alignment for a read-modify-write; the caller then calls rmw_end(). */
 ALWAYS void *rmw_begin(struct cpu *cpu, u64 linear, unsigned size, unsigned seg)
 {
 	const struct cpu_tlb_entry *e = tlb_entry(cpu, linear);
@@ -87,7 +89,7 @@ ALWAYS void *rmw_begin(struct cpu *cpu, u64 linear, unsigned size, unsigned seg)
 	return cpu_rmw_slow(cpu, linear, size, seg, false);
 }
 
-/* The same for LOCK: an aligned address, for the atomic operations of ram.h. */
+/* Does the same for LOCK; the address is aligned, for the atomic operations of ram.h. */
 ALWAYS void *rmw_begin_locked(struct cpu *cpu, u64 linear, unsigned size, unsigned seg)
 {
 	const struct cpu_tlb_entry *e = tlb_entry(cpu, linear);
@@ -105,7 +107,7 @@ ALWAYS void rmw_end(struct cpu *cpu, const void *p)
 
 /* ---- operands in memory ---- */
 
-/* Outside 64-bit mode: checks type and limit of the segment, raises #GP or #SS, and adds its base. */
+/* Checks type and limit of the segment (#GP or #SS) and adds its base; for use outside 64-bit mode. */
 u64 cpu_seg_linear(struct cpu *cpu, unsigned seg, u64 offset, unsigned size, enum access access);
 
 ALWAYS u64 op_offset(const struct cpu *cpu, const struct cpu_op *op)
@@ -122,7 +124,7 @@ ALWAYS u64 seg_linear(struct cpu *cpu, unsigned seg, u64 offset, unsigned size, 
 	return offset + cpu->seg[seg].base;
 }
 
-/* The linear address of a memory operand of size bytes. */
+/* Returns the linear address of a memory operand of size bytes. */
 ALWAYS u64 op_linear(struct cpu *cpu, const struct cpu_op *op, unsigned size, enum access access)
 {
 	u64 offset = op_offset(cpu, op);
@@ -132,7 +134,6 @@ ALWAYS u64 op_linear(struct cpu *cpu, const struct cpu_op *op, unsigned size, en
 	return offset + cpu->seg[op->seg].base;
 }
 
-/* The memory operand. */
 ALWAYS u64 rm_mem_read(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
 	return mem_read(cpu, op_linear(cpu, op, size, ACCESS_READ), size, op->seg);
@@ -143,7 +144,7 @@ ALWAYS void rm_mem_write(struct cpu *cpu, const struct cpu_op *op, unsigned size
 	mem_write(cpu, op_linear(cpu, op, size, ACCESS_WRITE), size, value, op->seg);
 }
 
-/* The memory operand of a read-modify-write; rmw_end() follows. */
+/* Begins a read-modify-write of the memory operand; the caller then calls rmw_end(). */
 ALWAYS void *rm_begin(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
 	return rmw_begin(cpu, op_linear(cpu, op, size, ACCESS_WRITE), size, op->seg);
@@ -154,7 +155,7 @@ ALWAYS void *rm_begin_locked(struct cpu *cpu, const struct cpu_op *op, unsigned 
 	return rmw_begin_locked(cpu, op_linear(cpu, op, size, ACCESS_WRITE), size, op->seg);
 }
 
-/* The register or memory operand, of any size; for what is not hot. */
+/* Read and write the register or memory operand, of any size, where speed does not matter. */
 u64 cpu_rm_read(struct cpu *cpu, const struct cpu_op *op, unsigned size);
 void cpu_rm_write(struct cpu *cpu, const struct cpu_op *op, unsigned size, u64 value);
 

@@ -90,8 +90,8 @@ enum vector {
 };
 
 #define SEG_TYPE   0xfu
-#define SEG_WRITE  0x2u /* of data: writable; of code: readable */
-#define SEG_DOWN   0x4u /* of data: expand-down; of code: conforming */
+#define SEG_WRITE  0x2u /* data: writable; code: readable */
+#define SEG_DOWN   0x4u /* data: expand-down; code: conforming */
 #define SEG_CODE   0x8u
 #define SEG_S      0x10u
 #define SEG_DPL(a) (((a) >> 5) & 3u)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * branch: near jumps, calls and returns, LOOP. Far ones are in far.c.
+ * branch: near jumps, calls and returns, and LOOP. Far transfers are in far.c.
  */
 #include "ops.h"
 
@@ -43,7 +43,8 @@ EACH_CONDITION(JCC)
 cpu_op_fn *const cpu_jcc[16] = {EACH_CONDITION(JCC_ROW)};
 
 /*
- * If the target is bad, the stack stays as it was. A fault of the stack is found before one of the target.
+ * Pushes the return address and jumps. If the target is bad, the stack stays as it was. A fault of the stack
+ * comes before a fault of the target.
  */
 static void call(struct cpu *cpu, const struct cpu_op *op, u64 target)
 {
@@ -94,7 +95,7 @@ void op_ret(struct cpu *cpu, const struct cpu_op *op)
 	cpu_stack_move(cpu, op->size + (u16)op->imm);
 }
 
-/* LOOPNE, LOOPE, LOOP, JCXZ: E0 to E3; the counter's size is the address size. */
+/* Handles LOOPNE, LOOPE, LOOP and JCXZ (E0 to E3). The counter is as wide as an address. */
 void op_loop(struct cpu *cpu, const struct cpu_op *op)
 {
 	unsigned width = 8u - op->address_shift / 8u;

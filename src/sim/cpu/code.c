@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * code: the cache of decoded blocks. A block is a run of instructions up to a branch, at most BLOCK_MAX, in
- * one page; an instruction that crosses pages is a block of its own. Each vCPU has its own cache, so nothing
- * here is shared.
+ * code: the cache of decoded blocks. A block is a run of instructions that ends at a branch; it has at most
+ * BLOCK_MAX instructions, all in one page. An instruction that crosses pages is a block of its own. Each
+ * vCPU has its own cache, so threads share nothing here.
  *
  *    CS:RIP, linear                          guest-physical address and mode
  *         |                                             |
@@ -16,13 +16,14 @@
  *
  *    arena: | block, operations, bytes | block, operations, bytes | ...   when it is full, all is dropped
  *
- * The tag of a jump is cpu.exec_tag. It changes with everything that makes jumps stale at once: translations,
- * the mode, the privilege, and the question whether bytes are current. So nothing has to be searched for.
+ * The tag of a jump is the value of cpu.exec_tag at its time. cpu.exec_tag changes with everything that
+ * makes all jumps stale at once: a change of translations, of the mode or of the privilege, or an event
+ * after which bytes may not be current. So the cache never has to be searched for stale jumps.
  *
- * Code may be written at any time. A vCPU's own writes are seen at once: the page is slow in its TLB (mmu.c),
- * and cpu_code_written() drops the page's blocks. Writes of other vCPUs and of the VMM are not told of. They
- * are found by comparing: cpu_code_serialize() starts a new epoch after each event that orders such writes,
- * and a block of an older epoch is compared with memory before it runs again.
+ * Code may be written at any time. A vCPU sees its own writes at once: the page is slow in its TLB (mmu.c),
+ * and cpu_code_written() drops the blocks of the page. Nobody reports the writes of other vCPUs and of the
+ * VMM, so they are found by comparing. cpu_code_serialize() starts a new epoch after each event that orders
+ * such writes, and a block of an older epoch is compared with memory before it runs again.
  */
 #include "decode.h"
 #include "internal.h"
@@ -30,11 +31,11 @@
 #define HASH_SIZE   16384u
 #define PAGE_HASH   4096u
 #define ARENA_BYTES MIB(8)
-#define BLOCK_MAX   32u /* instructions: how late an interrupt may be */
+#define BLOCK_MAX   32u /* instructions; an interrupt waits for at most so many */
 #define NO_PAGE     (~(u64)0)
-/* After so many instructions bytes are compared again even if nothing ordered it. */
+/* After so many instructions, bytes are compared again even if no event ordered a write. */
 #define SERIALIZE_INTERVAL 262144u
-/* A loop that waits (PAUSE) has bytes compared no more often than this. */
+/* A loop that waits (PAUSE) makes the vCPU compare bytes at most once in so many instructions. */
 #define LAZY_INTERVAL 4096u
 
 struct block_ref {
@@ -42,7 +43,7 @@ struct block_ref {
 	struct block_ref *next;
 };
 
-/* A guest page that blocks were decoded from; granules: a bit for each 64 bytes. */
+/* A guest page from which blocks were decoded. granules has a bit for each 64 bytes that a block uses. */
 struct code_page {
 	u64 gpa, granules;
 	struct block_ref *blocks;
@@ -60,7 +61,7 @@ struct cpu_code {
 
 int cpu_code_create(struct cpu *cpu, struct err *err)
 {
-	/* Zero pages until used. */
+	/* Pages of the cache take no memory until they are used. */
 	cpu->code = calloc(1, sizeof(*cpu->code));
 	if (!cpu->code)
 		return err_set(err, ERR_FAILED, "no memory for the cache of decoded instructions");
@@ -192,14 +193,16 @@ void cpu_code_written(struct cpu *cpu, u64 gpa, unsigned size)
 	page->blocks = NULL;
 	page->granules = 0;
 	cpu_code_forget_jumps(cpu);
-	/* The instruction that runs is the last of its block if that is stale now. */
+	/* If the block is stale now, the instruction that runs is the last one to run of it. */
 	if (cpu->op && cpu->block->dead)
 		cpu->op_end = cpu->op + 1;
 }
 
 /* ---- blocks ---- */
 
-/* Copies 15 bytes at linear, which cross into a second page. That page must be there. */
+/*
+ * Copies 15 bytes at linear, which cross into a second page. Leaves with CPU_EXIT_FAILED if that is not RAM.
+ */
 static unsigned fetch_crossing(
         struct cpu *cpu, u64 linear, const u8 *host, u8 bytes[static 16], u64 *ret_gpa2)
 {
@@ -214,7 +217,7 @@ static unsigned fetch_crossing(
 	return 15;
 }
 
-/* Are the bytes that the block was decoded from still those in memory? */
+/* Returns whether memory still has the bytes from which the block was decoded. */
 static bool block_current(struct cpu *cpu, struct cpu_block *block, u64 linear, const u8 *host)
 {
 	u8 bytes[16];
@@ -244,8 +247,8 @@ static unsigned decode_run(const struct cpu *cpu, const u8 *bytes, unsigned size
 }
 
 /*
- * The bytes are copied once and then decoded. Another processor may write them meanwhile, and the
- * operations must be those of the bytes that are kept for comparison.
+ * Copies the bytes once and decodes the copy. Another processor may write the memory meanwhile, and the
+ * operations must belong to the bytes that are kept for comparison.
  */
 static struct cpu_block *block_build(struct cpu *cpu, u64 linear, u64 gpa, const u8 *host)
 {

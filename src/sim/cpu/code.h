@@ -8,7 +8,7 @@
 #include "op.h"
 
 struct cpu_block {
-	u64 gpa, gpa2; /* gpa2: page of the second part of a lone instruction that crosses a page, else ~0 */
+	u64 gpa, gpa2; /* gpa2: the second page of a lone instruction that crosses pages, else ~0 */
 	u64 epoch;     /* when the bytes were last compared */
 	struct cpu_block *next;
 	u32 mode;
@@ -20,33 +20,40 @@ struct cpu_block {
 
 int cpu_code_create(struct cpu *cpu, struct err *err) MUST_CHECK;
 void cpu_code_destroy(struct cpu *cpu);
-/* The block that begins at linear, which is CS:RIP; decodes it if need be. Raises #PF and #GP of the fetch.
+/*
+ * Returns the block at linear, which is CS:RIP, and decodes it if necessary. Raises #PF and #GP of the
+ * fetch.
  */
 struct cpu_block *cpu_code_find(struct cpu *cpu, u64 linear);
 
-/* ---- what makes blocks and jumps stale ---- */
+/* ---- events that make blocks and jumps stale ---- */
 
-/* Translations changed: empties the jump cache. Blocks are kept, because they are of physical addresses. */
+/*
+ * Empties the jump cache after a change of translations. Blocks stay, because they have physical addresses.
+ */
 void cpu_code_forget_jumps(struct cpu *cpu);
-/* CPL is 3 or is not any more: jumps of the other privilege do not count. */
+/* Makes jumps of the other privilege not count, after a change of the CPL to or from 3. */
 void cpu_code_privilege_changed(struct cpu *cpu);
-/* Another processor or the VMM may have written code: each block's bytes are compared before it runs again.
+/*
+ * Makes the bytes of each block be compared before it runs again, because another processor or the VMM may
+ * have written code.
  */
 void cpu_code_serialize(struct cpu *cpu);
-/* The same, but only if the last time is a while ago: for loops that wait. */
+/* Does the same, but only if the last time is a while ago; for loops that wait. */
 void cpu_code_serialize_lazily(struct cpu *cpu);
 /* Drops all blocks. */
 void cpu_code_forget_blocks(struct cpu *cpu);
-/* Is there code in the page? The TLB asks, and makes writes to it slow. */
+/* Returns whether the page has code. The TLB makes writes to such a page slow. */
 bool cpu_code_in_page(const struct cpu *cpu, u64 gpa);
-/* Such a write: drops the blocks of the page if it met one. */
+/* Drops the blocks of a page with code if a write of size bytes at gpa met any of them. */
 void cpu_code_written(struct cpu *cpu, u64 gpa, unsigned size);
 
 /* ---- the jump cache ---- */
 
 /*
- * Where the dispatcher looks first: the block at a linear address, if linear and tag (cpu->exec_tag:
- * translations, mode, privilege, bytes known to be current) are equal.
+ * The block at a linear address; the dispatcher looks here first. An entry counts only if its linear address
+ * and its tag are the present ones. The tag (cpu->exec_tag) stands for the translations, the mode, the
+ * privilege, and the fact that bytes are known to be current.
  */
 struct cpu_jump {
 	u64 linear, tag;
@@ -62,8 +69,9 @@ ALWAYS unsigned cpu_jump_index(u64 linear)
 
 /*
  * ---- toil ----
- * Decoding and faults take the host much longer than instructions do, but no time of the guest. cpu.toil adds
- * them up, in instructions' time, and when there is too much of it, the caller of cpu_run() gets to look.
+ * Decoding and faults take the host much longer than instructions do, but they take no time of the guest.
+ * cpu.toil adds them up, in instructions' time. When there is too much of it, cpu_run() returns to its
+ * caller.
  */
 #define CPU_TOIL_BLOCK 250u /* to decode a block */
 #define CPU_TOIL_FAULT 200u /* to unwind a fault and deliver it */

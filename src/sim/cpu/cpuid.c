@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cpuid: the CPUID table of a vCPU, what of it the instruction set obeys, and what this processor can offer.
+ * cpuid: the CPUID table of a vCPU, the features in it that instructions depend on, and the features that
+ * this processor can offer.
  */
 #include <cpuid.h>
 
@@ -15,12 +16,12 @@ struct feature_bit {
 	u32 leaf, subleaf;
 	enum cpuid_reg reg;
 	u8 bit;
-	u32 feature; /* enum cpu_feature; 0: nothing to obey */
+	u32 feature; /* enum cpu_feature; 0: no instruction depends on the bit */
 };
 
 /*
- * All feature bits that are implemented. If a bit has a feature of ours and the table does not offer it,
- * its instructions are #UD and its control bits are reserved.
+ * All feature bits that are implemented. If a bit has a feature of ours (the last column) and the table does
+ * not offer it, its instructions raise #UD and its control bits are reserved.
  */
 /* clang-format off */
 static const struct feature_bit feature_bits[] = {
@@ -106,7 +107,7 @@ static const struct kvm_cpuid_entry2 *find(const struct cpu *cpu, u32 leaf, u32 
 	return NULL;
 }
 
-/* There is nothing but x87 and SSE, and they take the same room in the legacy and in the compact form. */
+/* x87 and SSE are the only states, and they take the same room in the legacy and in the compact form. */
 #define XSAVE_BYTES   0x240u
 #define D1_EAX_XSAVEC (1u << 1)
 #define D1_EAX_XSAVES (1u << 3)
@@ -194,7 +195,7 @@ int cpu_set_cpuid(struct cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint3
 	cpu->mxcsr_mask = 0xffff | (regs[ECX] >> 7 & 1 ? MXCSR_MM : 0);
 	cpu_cpuid_query(cpu, 0, 0, regs);
 	cpu->amd = is_amd(regs);
-	/* The blocks were decoded for other features. */
+	/* The old blocks were decoded for other features. */
 	cpu_code_serialize(cpu);
 	cpu_code_forget_blocks(cpu);
 	return 0;
@@ -202,7 +203,7 @@ int cpu_set_cpuid(struct cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint3
 
 /* ---- what can be offered ---- */
 
-/* The host's own instructions do the work of these, so the host must have them. */
+/* The host's own instructions do the work of these features, so the host must have them. */
 #define HOST_COMPUTED \
 	(FEATURE_SSSE3 | FEATURE_SSE41 | FEATURE_SSE42 | FEATURE_AES | FEATURE_PCLMUL | FEATURE_SHA)
 
@@ -221,7 +222,7 @@ static bool can_offer(const struct feature_bit *f)
 #define VENDOR_ECX 0x444d4163u
 #define INDEXED    KVM_CPUID_FLAG_SIGNIFCANT_INDEX
 
-/* Leaves without their feature bits. Family 25, model 1: what SEV-SNP guests know as Milan. */
+/* The leaves without their feature bits. Family 25, model 1 is Milan to SEV-SNP guests. */
 static const struct kvm_cpuid_entry2 leaves[] = {
         {.function = 0, .eax = 0xd, .ebx = VENDOR_EBX, .ecx = VENDOR_ECX, .edx = VENDOR_EDX},
         {.function = 1, .eax = 0x00a00f11, .ebx = 0x00000800},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cr: the control registers: CR0, CR2, CR3, CR4, CR8, and entering and leaving long mode (APM
- * 2, 3.1, 14.6).
+ * cr: the control registers CR0, CR2, CR3, CR4 and CR8, and the changes into and out of long mode (APM 2,
+ * 3.1, 14.6).
  */
 #include "ops.h"
 #include "walk.h"
@@ -21,7 +21,7 @@ u64 cpu_cr4_allowed(const struct cpu *cpu)
 	       (cpu->features & FEATURE_XSAVE ? CR4_OSXSAVE : 0);
 }
 
-/* The four entries that PAE keeps in the processor (APM 2, 5.2.3). False: a reserved bit is set. */
+/* Reads the four entries that PAE keeps in the processor (APM 2, 5.2.3). False: a reserved bit is set. */
 static bool pdptes_read(const struct cpu *cpu, u64 cr3, u64 ret_entries[static 4])
 {
 	u64 table = cr3 & 0xffffffe0, valid = cpu->bus->phys_mask | cpu->bus->c_bit;
@@ -51,7 +51,7 @@ void cpu_pdptes_load(struct cpu *cpu)
 		memcpy(cpu->pdpte, entries, sizeof(entries));
 }
 
-/* If the write turns PAE paging on, the four entries are read first, and bad entries refuse the write. */
+/* Reads the four entries if the write turns PAE paging on; bad entries refuse the write with #GP. */
 static void pdptes_check(struct cpu *cpu, u64 cr0, u64 cr3, u64 cr4, u64 efer)
 {
 	u64 entries[4];
@@ -63,7 +63,10 @@ static void pdptes_check(struct cpu *cpu, u64 cr0, u64 cr3, u64 cr4, u64 efer)
 	memcpy(cpu->pdpte, entries, sizeof(entries));
 }
 
-/* With EFER.LME, long mode begins when paging is turned on, and ends when it is turned off. */
+/*
+ * Returns EFER after a write to CR0. With EFER.LME, long mode begins when paging is turned on, and ends when
+ * paging is turned off.
+ */
 static u64 long_mode_switch(struct cpu *cpu, u64 old, u64 value)
 {
 	if (!((old ^ value) & CR0_PG) || !(cpu->efer & EFER_LME))
@@ -122,7 +125,7 @@ void cpu_cr4_write(struct cpu *cpu, u64 value)
 	cpu_mode_changed(cpu);
 }
 
-/* A register that does not exist is #UD at every privilege. */
+/* Raises #UD for a register that does not exist, at every privilege; else #GP above CPL 0. */
 static void cr_check(struct cpu *cpu, unsigned number)
 {
 	if (number > 8 || !(0x11d >> number & 1))

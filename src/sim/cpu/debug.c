@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * debug: debug registers, breakpoints, single step, and a debugger outside the guest that takes what they
- * find. While a breakpoint is armed each instruction runs alone and no page is accessed directly. The vCPU's
- * thread. Law: APM 2, 13.1.
+ * debug: debug registers, breakpoints, single step, and a debugger outside the guest that takes the
+ * exceptions that these cause. While a breakpoint is armed, each instruction runs alone and no page is
+ * accessed directly. Runs on the vCPU's thread. Law: APM 2, 13.1.
  */
 #include "debug.h"
 #include "ops.h"
@@ -20,7 +20,7 @@
 
 enum kind { KIND_CODE, KIND_WRITE, KIND_PORT, KIND_ACCESS };
 
-/* The debugger's breakpoints take the place of the guest's. */
+/* Returns the addresses of the debugger's breakpoints if these replace the guest's, else the guest's. */
 static const u64 *addresses(const struct cpu *cpu)
 {
 	return cpu->debugger.ask & CPU_DEBUG_BREAK ? cpu->debugger.dr : cpu->dr;
@@ -58,7 +58,7 @@ void cpu_debug_changed(struct cpu *cpu)
 	cpu_flags_changed(cpu);
 }
 
-/* Does breakpoint i, whose address is aligned to its length, lie in the bytes from at? */
+/* Returns whether breakpoint i, whose address is aligned to its length, overlaps size bytes from at. */
 static bool covers(const struct cpu *cpu, unsigned i, u64 at, unsigned size)
 {
 	u64 length = length_of(cpu, i), first = addresses(cpu)[i] & ~(length - 1);
@@ -83,7 +83,7 @@ void cpu_debug_port(struct cpu *cpu, u16 port, unsigned size)
 	}
 }
 
-/* ---- what is found ---- */
+/* ---- hits ---- */
 
 static struct cpu_event event_of(struct cpu *cpu, u64 dr6)
 {
@@ -91,16 +91,16 @@ static struct cpu_event event_of(struct cpu *cpu, u64 dr6)
 	return (struct cpu_event){.kind = CPU_EVENT_EXCEPTION, .vector = EXC_DB};
 }
 
-/* Does the debugger outside the guest take each #DB? */
+/* Returns whether the debugger outside the guest takes each #DB. */
 static bool debugger_takes(const struct cpu *cpu)
 {
 	return cpu->debugger.ask & (CPU_DEBUG_STEP | CPU_DEBUG_BREAK);
 }
 
 /*
- * Called before the instruction. The guest's handler sets RF to get past the breakpoint. A #DB that the
- * debugger takes is not delivered and leaves RF alone, so the same breakpoint is met again unless the
- * debugger moves it.
+ * Raises #DB before the instruction. If the guest gets the #DB, RF is set, so that the return from its
+ * handler gets past the breakpoint. A #DB that the debugger takes is not delivered and leaves RF alone, so
+ * the same breakpoint is met again unless the debugger moves it.
  */
 static _Noreturn void raise_debug(struct cpu *cpu, u64 dr6)
 {
@@ -114,7 +114,7 @@ void cpu_debug_before(struct cpu *cpu, u64 linear)
 {
 	u64 hits = 0;
 
-	if (!cpu->shadow) /* what a load of SS met waits for the instruction behind it */
+	if (!cpu->shadow) /* hits of a load of SS wait for the next instruction */
 		cpu->debug_hits = 0;
 	if (!(cpu->rflags_rest & FLAG_RF)) {
 		for (unsigned i = 0; i < 4; i++) {
@@ -151,7 +151,8 @@ void cpu_debug_after(struct cpu *cpu, const struct cpu_op *op, bool step)
 	 */
 	if (!dr6 || (cpu->shadow && op->fn != op_sti) || cpu->event.kind != CPU_EVENT_NONE)
 		return;
-	if (cpu->exit == CPU_EXIT_HLT && cpu->debugger.ask & CPU_DEBUG_STEP) /* that is exit enough */
+	/* The exit for HLT serves as the exit for the step. */
+	if (cpu->exit == CPU_EXIT_HLT && cpu->debugger.ask & CPU_DEBUG_STEP)
 		return;
 	cpu->event = event_of(cpu, dr6);
 	cpu->debug_hits = 0;
@@ -224,7 +225,7 @@ int cpu_set_debugregs(struct cpu *cpu, const struct kvm_debugregs *regs)
 
 /* ---- MOV to and from debug registers ---- */
 
-/* Checks the number, the privilege and general detection, in this order. */
+/* Checks the number, the privilege and general detection, in this order. Returns the register's number. */
 static unsigned debug_register(struct cpu *cpu, unsigned number)
 {
 	if (number >= 8 || ((number == 4 || number == 5) && cpu->cr4 & CR4_DE))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decode: from bytes to a cpu_op, by the rows of the opcode maps (APM 3, 1 and appendix A). Pure: depends on
- * the bytes, the mode and the CPUID features alone.
+ * decode: decodes bytes to a cpu_op by the rows of the opcode maps (APM 3, 1 and appendix A). The result
+ * depends only on the bytes, the mode and the CPUID features.
  */
 #include "decode.h"
 #include "ops.h"
@@ -17,7 +17,7 @@ struct decoder {
 	bool p66, p67, lock;
 	u8 rep; /* 0, F3 or F2 */
 	u8 rex;
-	u8 seg; /* override, or CPU_SEG_COUNT */
+	u8 seg; /* the segment of the override, or CPU_SEG_COUNT */
 	u8 opcode, map;
 	bool has_modrm;
 	u8 modrm;
@@ -94,7 +94,7 @@ static void decode_prefixes(struct decoder *d)
 	}
 }
 
-/* The repeat prefixes win over 66. */
+/* Returns the mandatory prefix. The repeat prefixes win over 66. */
 static enum row_prefix mandatory_prefix(const struct decoder *d)
 {
 	return d->rep == 0xf3 ? PREFIX_F3 : d->rep == 0xf2 ? PREFIX_F2 : d->p66 ? PREFIX_66 : PREFIX_NP;
@@ -152,7 +152,7 @@ static u8 operand_size(const struct decoder *d, const struct row *row)
 
 	if (row->flags & ROW_BYTE)
 		return 1;
-	if (row->flags & ROW_STRING && row->flags & ROW_Y) /* INS, OUTS: REX.W does not count */
+	if (row->flags & ROW_STRING && row->flags & ROW_Y) /* INS, OUTS: REX.W has no effect */
 		return wide != d->p66 ? 4 : 2;
 	if (d->long_mode) {
 		if (row->flags & (ROW_D64 | ROW_F64))
@@ -173,7 +173,7 @@ static u8 gpr_offset(const struct decoder *d, unsigned number, unsigned size)
 	return (u8)(number * 8);
 }
 
-/* The segment of a memory operand whose base register decides between DS and SS. */
+/* Chooses the segment of a memory operand; its base register decides between DS and SS. */
 static u8 choose_segment(const struct decoder *d, bool stack)
 {
 	if (d->seg == CPU_FS || d->seg == CPU_GS)
@@ -218,7 +218,7 @@ static void decode_sib(struct decoder *d, struct cpu_op *op, unsigned *mod)
 	}
 }
 
-/* offset is the instruction's from its block; rip-relative displacements are completed by decode_finish(). */
+/* Decodes a memory operand. decode_finish() completes displacements that are relative to rip. */
 static void decode_address(struct decoder *d, struct cpu_op *op)
 {
 	unsigned mod = d->modrm >> 6, rm = d->modrm & 7;
@@ -299,7 +299,10 @@ static cpu_op_fn *choose_handler(const struct decoder *d, const struct row *row,
 		        op->flags & OP_MEM ? CONDITION_SET_M : CONDITION_SET_R, d->opcode);
 	if (row->flags & ROW_CMOV)
 		return cpu_condition_handler(CONDITION_MOVE, d->opcode);
-	if (row->flags & ROW_NOP && op->xrm == 0) /* AMD's processors exchange whatever the prefix */
+	/*
+	 * 90 is NOP, or PAUSE with F3. With another register AMD's processors exchange, whatever the prefix.
+	 */
+	if (row->flags & ROW_NOP && op->xrm == 0)
 		return d->rep == 0xf3 ? op_pause : op_nop;
 	if (!row->h)
 		return row->fn;
@@ -308,7 +311,7 @@ static cpu_op_fn *choose_handler(const struct decoder *d, const struct row *row,
 	return op->flags & OP_MEM ? row->h->m[index] : row->h->r[index];
 }
 
-/* Combinations that the architecture refuses with #UD. */
+/* Returns whether the architecture refuses this combination with #UD. */
 static bool refused(const struct decoder *d, const struct row *row, const struct cpu_op *op)
 {
 	bool memory = op->flags & OP_MEM;
@@ -330,10 +333,7 @@ static bool refused(const struct decoder *d, const struct row *row, const struct
 
 static void decode_finish(struct decoder *d, const struct row *row, unsigned offset, struct cpu_op *op)
 {
-	/*
-	 * On AMD's processors 64-bit mode has near branches of 16 bits. They are executed as in the other
-	 * modes.
-	 */
+	/* AMD's processors have near branches of 16 bits in 64-bit mode. They run as in the other modes. */
 	bool narrow = row->flags & ROW_F64 && op->size == 2 && !(op->flags & OP_MEM);
 
 	op->len = (u8)d->at;
@@ -386,7 +386,7 @@ unsigned cpu_decode(const struct cpu *cpu, const u8 *code, unsigned size, unsign
 short_of_bytes:
 	if (size < INSTRUCTION_MAX)
 		return 0;
-	/* An instruction of more than 15 bytes is #GP (APM 3, 1.1). */
+	/* An instruction of more than 15 bytes raises #GP (APM 3, 1.1). */
 	op.fn = op_too_long;
 	op.len = INSTRUCTION_MAX;
 	op.next = (u16)(offset + INSTRUCTION_MAX);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * device: accesses of an instruction that a device answers, in memory or at a port. The vCPU's thread.
+ * device: accesses, in memory or at a port, that a device answers. Runs on the vCPU's thread.
  *
- * Devices make an instruction run in pieces. If nobody in the process answers an access, the instruction is
- * given up with an exit, and runs again from its start when the answer is there. The accesses that it made
- * before are kept in cpu.access[], and answered from there, so that a device meets each of them once.
+ * Devices make an instruction run in pieces. If no device in the process answers an access, the instruction
+ * is given up with an exit, and runs again from its start when the answer is there. The accesses that it has
+ * made are kept in cpu.access[] and answered from there, so that a device sees each of them once.
  */
 #include "internal.h"
 
@@ -36,7 +36,7 @@ bool cpu_access_repeated(struct cpu *cpu, struct cpu_access **ret)
 	return false;
 }
 
-/* If a device raised an interrupt, it is taken after this instruction and not at the block's end. */
+/* Ends the block after this instruction if a device raised an interrupt, so that it is taken at once. */
 static void device_raised(struct cpu *cpu)
 {
 	if (cpu->op && atomic_load_explicit(&cpu->pending, memory_order_relaxed) & cpu->accept)
@@ -89,7 +89,7 @@ void cpu_port_access(struct cpu *cpu, bool write, u16 port, unsigned size, u64 *
 	cpu->exit_info.io.count = 1;
 	store_le(cpu->exit_info.io.data, size, access->data);
 	if (write && port == PORT_7E && cpu_bus_has_quirk(cpu->bus, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
-		/* KVM is done with this instruction before its exit. */
+		/* KVM completes this instruction before its exit. */
 		cpu->op_end = cpu->op + 1;
 		cpu_exit_after(cpu, CPU_EXIT_IO);
 		return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * exit: events that the processor is told of, and why cpu_run() returns.
+ * exit: the events that may be posted to the processor, and the reasons for which cpu_run() returns.
  */
 #ifndef CPU_EXIT_H
 #define CPU_EXIT_H
@@ -10,15 +10,17 @@
 
 /* ---- events: bits of cpu.pending, which any thread may set with cpu_post() ---- */
 
-/* A maskable interrupt waits. The platform clears it when none waits any more. */
+/* A maskable interrupt waits. The platform clears the bit when none waits any more. */
 #define CPU_PENDING_INTR 0x01u
-/* An NMI waits, see cpu_post_nmi(). Cleared when none waits any more. */
+/* An NMI waits; see cpu_post_nmi(). The processor clears the bit when none waits any more. */
 #define CPU_PENDING_NMI 0x02u
-/* Exit with CPU_EXIT_WINDOW when an interrupt could be taken. The caller clears it. */
+/*
+ * The processor must exit with CPU_EXIT_WINDOW when an interrupt could be taken. The caller clears the bit.
+ */
 #define CPU_PENDING_WINDOW 0x04u
-/* Exit with CPU_EXIT_STOPPED at the next block end. The caller clears it. */
+/* The processor must exit with CPU_EXIT_STOPPED at the next block end. The caller clears the bit. */
 #define CPU_PENDING_STOP 0x08u
-/* Forget translations and take over bus->map. Cleared when done. */
+/* The processor must forget translations and take bus->map. It clears the bit then. */
 #define CPU_PENDING_FLUSH 0x10u
 
 /* ---- exits ---- */
@@ -33,16 +35,18 @@ enum cpu_exit {
 	CPU_EXIT_WINDOW,    /* CPU_PENDING_WINDOW */
 	CPU_EXIT_DEADLINE,  /* icount reached the deadline, or there was much toil */
 	CPU_EXIT_HYPERCALL, /* VMMCALL: rip is behind it; arguments and result are in registers */
-	CPU_EXIT_DEBUG,     /* exit.debug: #DB or INT3 that the debugger takes, instead of the guest */
+	CPU_EXIT_DEBUG,     /* exit.debug: #DB or INT3 that the debugger takes instead of the guest */
 	CPU_EXIT_FAULT,     /* exit.fault: see cpu_bus.view; run again to try again */
 	/*
 	 * A slot's memory cannot be accessed: the VMM unmapped or protected it. Nothing of the instruction
 	 * was done; run again to try again.
 	 */
 	CPU_EXIT_MISSING,
-	/* exit.delivery: an event is delivered by way of what is no memory; it still waits. */
+	/*
+	 * exit.delivery: the delivery of an event accesses an address without memory; the event still waits.
+	 */
 	CPU_EXIT_DELIVERY,
-	/* exit.failed: nothing sensible to do, such as code outside RAM (KVM_EXIT_INTERNAL_ERROR). */
+	/* exit.failed: the processor cannot go on, as with code outside RAM (KVM_EXIT_INTERNAL_ERROR). */
 	CPU_EXIT_FAILED,
 };
 
@@ -62,7 +66,7 @@ struct cpu_exit_info {
 		uint64_t gpa;
 		uint8_t data[8];
 	} mmio;
-	uint8_t hypercall_length; /* of the VMMCALL */
+	uint8_t hypercall_length; /* the length of the VMMCALL */
 	struct {
 		bool write, failed;
 		uint32_t index, reason; /* KVM_MSR_EXIT_REASON_* */
@@ -70,7 +74,7 @@ struct cpu_exit_info {
 	} msr;
 	struct {
 		uint8_t vector;  /* 1: #DB; 3: INT3, rip is at it */
-		uint64_t linear; /* rip with the base of CS */
+		uint64_t linear; /* rip plus the base of CS */
 		uint64_t dr6, dr7;
 	} debug;
 	struct {
@@ -85,7 +89,7 @@ struct cpu_exit_info {
 		const char *why; /* static text */
 		uint64_t gpa;    /* or rip */
 		uint8_t bytes[15];
-		uint8_t size; /* of bytes */
+		uint8_t size; /* how many of bytes count */
 	} failed;
 };
 

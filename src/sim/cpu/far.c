@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * far: control transfers that load CS: far JMP, CALL and RET with call gates, IRET (APM 2, 4.7; APM 3). All
- * that can fault comes before the first register changes.
+ * far: control transfers that load CS: far JMP, CALL and RET, also through call gates, and IRET (APM 2, 4.7;
+ * APM 3). All checks that can fault come before the first register changes.
  */
 #include "far.h"
 
@@ -11,8 +11,8 @@ static _Noreturn void refuse(struct cpu *cpu, u8 vector, u16 selector)
 }
 
 /*
- * Reads the descriptor of a code segment. Raises #GP or #NP unless it is one, is usable in this mode and
- * is present.
+ * Reads the descriptor of a code segment. Raises #GP unless it is one, and is usable in this mode. The
+ * caller checks whether it is present.
  */
 void cpu_code_descriptor(struct cpu *cpu, u16 selector, u32 ext, struct cpu_seg *ret, u64 *ret_linear)
 {
@@ -28,7 +28,7 @@ void cpu_code_descriptor(struct cpu *cpu, u16 selector, u32 ext, struct cpu_seg 
 		cpu_raise_error(cpu, EXC_GP, (selector & ~3u) | ext);
 }
 
-/* Checks the target before anything is changed. */
+/* Raises #GP for a bad target, before anything is changed. */
 void cpu_check_target(struct cpu *cpu, const struct cpu_seg *cs, u64 rip)
 {
 	bool wide = mode_is(cpu, MODE_LONG) && cs->attr & SEG_L;
@@ -69,7 +69,7 @@ static void far_real(struct cpu *cpu, u16 selector, u64 offset)
 struct gate {
 	u16 selector;
 	u64 offset;
-	unsigned size; /* of what is pushed */
+	unsigned size; /* of each value that is pushed */
 	unsigned params;
 };
 
@@ -97,7 +97,7 @@ static struct gate gate_unpack(const struct cpu *cpu, const u64 d[static 2])
 	return gate;
 }
 
-/* The checks of a gate and of the code segment behind it; a jump may not raise the privilege. */
+/* Checks a gate and the code segment behind it, and returns the gate; a jump may not raise the privilege. */
 static struct gate gate_enter(
         struct cpu *cpu, u16 selector, const u64 d[static 2], bool jump, struct cpu_seg *cs)
 {
@@ -122,8 +122,8 @@ static struct gate gate_enter(
 }
 
 /*
- * A call through a gate to a more privileged level: it changes to the stack that the TSS names, and pushes
- * the old stack pointer and the parameters there.
+ * Calls through a gate to a more privileged level: changes to the stack that the TSS names, and pushes the
+ * old stack pointer and the parameters there.
  */
 static void gate_call_inner(struct cpu *cpu, const struct gate *gate, const struct cpu_seg *cs)
 {
@@ -150,7 +150,7 @@ static void push_return(struct cpu *cpu, unsigned size)
 	cpu_stack_move(cpu, -2 * (s64)size);
 }
 
-/* To a task, by its TSS or by a task gate. */
+/* Switches to a task, by its TSS or by a task gate. */
 static void far_task(struct cpu *cpu, u16 selector, const u64 d[static 2], enum task_why why)
 {
 	u32 dpl = d[0] >> 45 & 3;
@@ -276,8 +276,8 @@ static struct cpu_seg outer_stack(struct cpu *cpu, u16 selector, u32 cpl, const 
 }
 
 /*
- * Segments that the outer level may not use become null: their selector and what it allows. The base stays,
- * and 64-bit code goes on using that of FS and GS.
+ * Makes segments null that the outer level may not use: clears their selectors and their rights. The bases
+ * stay, and 64-bit code goes on using those of FS and GS.
  */
 static void drop_privileged(struct cpu *cpu)
 {
@@ -291,7 +291,7 @@ static void drop_privileged(struct cpu *cpu)
 	}
 }
 
-/* The code segment of a return; its privilege is the selector's. */
+/* Reads and checks the code segment of a return; the selector decides the new privilege. */
 static void return_code(struct cpu *cpu, u16 selector, u64 rip, struct cpu_seg *cs)
 {
 	u32 cpl = selector & 3u, dpl;
@@ -342,7 +342,7 @@ void op_ret_far(struct cpu *cpu, const struct cpu_op *op)
 
 /* ---- IRET ---- */
 
-/* Which flags an IRET may change, by the privilege before it and the operand size. */
+/* Sets the flags that an IRET may change, by the privilege before it and the operand size. */
 static void iret_flags(struct cpu *cpu, u64 flags, unsigned size, u32 cpl)
 {
 	u64 change = FLAG_ARITH | FLAG_TF | FLAG_DF | FLAG_NT | (size > 2 ? FLAG_RF | FLAG_AC | FLAG_ID : 0);
@@ -367,7 +367,7 @@ static void iret_real(struct cpu *cpu, unsigned size)
 	iret_flags(cpu, flags, size, cpu->cpl);
 }
 
-/* To virtual 8086 mode: all segment registers are popped. */
+/* Returns to virtual 8086 mode: pops all segment registers. */
 static void iret_virtual(struct cpu *cpu, u64 rip, u16 selector, u64 flags)
 {
 	static const u8 order[] = {CPU_SS, CPU_ES, CPU_DS, CPU_FS, CPU_GS};
@@ -400,7 +400,7 @@ static void iret_protected(struct cpu *cpu, unsigned size)
 		return;
 	}
 	return_code(cpu, selector, rip, &cs);
-	/* In 64-bit mode SS:RSP is popped always. */
+	/* In 64-bit mode SS:RSP is always popped. */
 	if (cpl == old && !mode_is(cpu, MODE_64)) {
 		cpu_stack_move(cpu, 3 * size);
 		cpu_load_cs(cpu, &cs, cpl, rip);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fast: SYSCALL, SYSENTER and their returns (APM 2, 6.1; APM 3): no tables are read, no stack is written.
+ * fast: SYSCALL, SYSENTER and their returns (APM 2, 6.1; APM 3). They read no tables and write no stack.
  */
 #include "debug.h"
 #include "far.h"
@@ -59,7 +59,7 @@ void op_sysret(struct cpu *cpu, const struct cpu_op *op)
 	cpu_debug_step_behind(cpu);
 }
 
-/* AMD's SYSENTER and SYSEXIT are of legacy mode alone. */
+/* Raises #UD in long mode, where AMD's processors have no SYSENTER and SYSEXIT. */
 static void check_legacy(struct cpu *cpu)
 {
 	if (mode_is(cpu, MODE_LONG))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flags: the arithmetic flags, kept as the last result and a word of carries, and computed when asked.
- * aux: bit 63 CF, bit 62 the carry into the sign (OF = 63 ^ 62), bit 3 AF, bits 0 and 1 turn SF and PF over
- * (for flags that no result can have, such as ZF with SF after POPF).
+ * flags: the arithmetic flags. They are kept as the last result and a word of carries (aux), and computed
+ * when they are needed. In aux, bit 63 is CF, bit 62 the carry into the sign (OF is bit 63 ^ bit 62), and
+ * bit 3 AF. Bits 0 and 1 invert SF and PF, for flags that no result can have, such as ZF with SF after POPF.
  */
 #ifndef CPU_FLAGS_H
 #define CPU_FLAGS_H
@@ -39,7 +39,7 @@ ALWAYS bool flag_af(const struct cpu *cpu)
 	return cpu->flag_aux & AUX_AF;
 }
 
-/* result is sign-extended from the operand's size. */
+/* Sets all flags; result is sign-extended from the operand's size. */
 ALWAYS void flags_set(struct cpu *cpu, u64 result, bool cf, bool of, bool af)
 {
 	cpu->flag_result = result;
@@ -65,7 +65,7 @@ static inline u32 flags_arith(const struct cpu *cpu)
 
 static inline void flags_arith_set(struct cpu *cpu, u32 flags)
 {
-	/* With ZF the result is 0, whose SF is clear and PF set; without, 1 has SF and PF clear. */
+	/* The result 0 has ZF and PF set and SF clear; the result 1 has ZF, SF and PF clear. */
 	bool zf = flags & FLAG_ZF;
 
 	flags_set(cpu, zf ? 0 : 1, flags & FLAG_CF, flags & FLAG_OF, flags & FLAG_AF);
@@ -74,11 +74,11 @@ static inline void flags_arith_set(struct cpu *cpu, u32 flags)
 }
 
 /*
- * Arithmetic that sets the flags. Operands have size bytes and are zero-extended; of a result the low size
- * bytes count, and the bits above them are whatever the computation left there.
+ * Arithmetic that sets the flags. Operands have size bytes and are zero-extended. Only the low size bytes of
+ * a result count; the bits above them are whatever the computation left there.
  */
 
-/* Bit i of carries is the carry (or borrow) out of bit i. */
+/* Sets the flags; bit i of carries is the carry (or borrow) out of bit i. */
 ALWAYS void flags_carries(struct cpu *cpu, u64 result, u64 carries, unsigned size)
 {
 	cpu->flag_result = sign_extend(result, size);
@@ -108,7 +108,7 @@ ALWAYS u64 subtract_with_borrow(struct cpu *cpu, u64 a, u64 b, bool borrow, unsi
 	return r;
 }
 
-/* How ADD to NOT compute: a op b. */
+/* The functions that compute ADD to NOT: a op b. */
 typedef u64 alu_fn(struct cpu *cpu, u64 a, u64 b, unsigned size);
 
 ALWAYS u64 alu_add(struct cpu *cpu, u64 a, u64 b, unsigned size)
@@ -146,7 +146,7 @@ ALWAYS u64 alu_xor(struct cpu *cpu, u64 a, u64 b, unsigned size)
 	return flags_logic(cpu, a ^ b, size);
 }
 
-/* INC and DEC leave CF as it was. These and the next two have no second operand. */
+/* INC and DEC keep CF. They and the next two functions have no second operand. */
 ALWAYS u64 alu_inc(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
 	bool cf = flag_cf(cpu);
@@ -175,7 +175,7 @@ ALWAYS u64 alu_not(struct cpu *cpu, u64 a, u64 b, unsigned size)
 	return ~a;
 }
 
-/* Condition codes as in the low four bits of Jcc. */
+/* Returns whether a condition holds; cc is the condition code in the low four bits of Jcc. */
 ALWAYS bool flag_condition(const struct cpu *cpu, unsigned cc)
 {
 	bool yes;
@@ -193,7 +193,10 @@ ALWAYS bool flag_condition(const struct cpu *cpu, unsigned cc)
 	return yes ^ (cc & 1);
 }
 
-/* First in what sets flags before it writes memory, which may be missing: giving up restores the flags. */
+/*
+ * Saves the flags. An instruction that sets flags before it writes memory calls this first: the memory may
+ * be missing, and giving the instruction up restores the flags.
+ */
 ALWAYS void flags_save(struct cpu *cpu, const struct cpu_op *op)
 {
 	cpu->saved_op = op;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fpu: who may use the FPU and SSE, and the instructions that save, restore and configure them (APM 5, 1; APM
- * 1, 6).
+ * fpu: the checks whether the FPU and SSE may be used, and the instructions that save, restore and configure
+ * them (APM 5, 1; APM 1, 6).
  */
 #include "ops.h"
 
@@ -109,14 +109,14 @@ static void fxsave_check(struct cpu *cpu, u64 linear)
 {
 	if (cpu->cr0 & (CR0_EM | CR0_TS))
 		cpu_raise(cpu, EXC_NM);
-	/* Alignment is checked for each word of the area, not for the area. */
+	/* Alignment is checked for each word of the area, not for the area as a whole. */
 	if (linear % 4 && cpu_alignment_checked(cpu))
 		cpu_raise_error(cpu, EXC_AC, 0);
 	if (linear % 16)
 		cpu_raise_error(cpu, EXC_GP, 0);
 }
 
-/* Fast FXSAVE leaves the XMM registers out at CPL 0 in 64-bit mode. */
+/* Returns how many bytes FXSAVE writes. Fast FXSAVE leaves out the XMM registers at CPL 0 in 64-bit mode. */
 static unsigned fxsave_size(const struct cpu *cpu)
 {
 	return mode_is(cpu, MODE_64) && cpu->efer & EFER_FFXSR && cpu->cpl == 0 ? 160
@@ -130,10 +130,10 @@ void op_fxsave(struct cpu *cpu, const struct cpu_op *op)
 	u8 area[512] = {0};
 
 	fxsave_check(cpu, linear);
-	/* The processor looks at the last byte of the area first. */
+	/* The processor checks the last byte of the area first. */
 	cpu_mem_probe(cpu, linear + 511, 1, ACCESS_WRITE, op->seg);
 	cpu_fxsave_write(cpu, area, op->flags & OP_REXW, mode_is(cpu, MODE_64));
-	/* What lies behind the last register is not written. */
+	/* FXSAVE does not write the bytes behind the last register. */
 	cpu_mem_write_bytes(cpu, linear, area, fxsave_size(cpu), op->seg);
 }
 
@@ -217,7 +217,10 @@ void op_xsaveopt(struct cpu *cpu, const struct cpu_op *op)
 	op_xsave(cpu, op);
 }
 
-/* The compact form: the same as long as there is nothing but x87 and SSE, and the header says what is in. */
+/*
+ * Writes the compact form. With x87 and SSE as the only states it differs only in its header, which says
+ * which states the area has.
+ */
 void op_xsavec(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 linear = op_linear(cpu, op, XSAVE_BYTES, ACCESS_WRITE), mask = xsave_mask(cpu, linear);
@@ -232,7 +235,9 @@ static void cpu_x87_reset(struct cpu_x87 *x)
 	*x = (struct cpu_x87){.fcw = 0x37f};
 }
 
-/* The compact form names its states in XCOMP_BV; the standard one leaves that and more at zero. */
+/*
+ * Returns whether the header is valid. The compact form names its states in XCOMP_BV; the standard has zero.
+ */
 static bool xrstor_header_valid(const struct cpu *cpu, const u8 area[static XSAVE_BYTES])
 {
 	u64 has = load_le(area + 512, 8), compact = load_le(area + 520, 8);
@@ -257,7 +262,7 @@ static void xrstor_merge(u8 merged[static 512], const u8 area[static XSAVE_BYTES
 		memcpy(merged, area, 24);
 		memcpy(merged + 32, area + 32, 128);
 	}
-	/* The standard form has an MXCSR even if SSE's state is the initial one. */
+	/* The standard form has an MXCSR even if the state of SSE is the initial one. */
 	if (compact ? take & XSTATE_SSE : mask & XSTATE_SSE)
 		memcpy(merged + 24, area + 24, 4);
 	else if (mask & XSTATE_SSE)
@@ -312,7 +317,7 @@ void cpu_get_fpu(const struct cpu *cpu, struct kvm_fpu *ret_fpu)
 	memcpy(ret_fpu->xmm, cpu->xmm, 256);
 }
 
-/* KVM's struct has an mxcsr that KVM itself neither gives nor takes. */
+/* Sets the FPU's state but for mxcsr: KVM's struct has it, but KVM itself neither gives nor takes it. */
 void cpu_set_fpu(struct cpu *cpu, const struct kvm_fpu *fpu)
 {
 	u8 area[512];

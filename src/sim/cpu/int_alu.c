@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * int_alu: ADD to CMP, TEST, INC, DEC, NEG, NOT, XADD, CMPXCHG in all sizes and operand forms. What they
- * compute and which flags they set is in flags.h. eg: rm op= reg, ge: reg op= rm, ei: rm op= immediate, e: rm
- * alone.
+ * int_alu: ADD to CMP, TEST, INC, DEC, NEG, NOT, XADD and CMPXCHG in all sizes and operand forms. flags.h
+ * has the functions that compute them and set the flags. In names, eg stands for rm op= reg, ge for reg op=
+ * rm, ei for rm op= immediate, and e for rm alone.
  */
 #include "ops.h"
 
 enum other { OTHER_REG, OTHER_IMM };
 
-/* The second operand: the register in ModRM, or the immediate. */
+/* Returns the second operand: the register in ModRM, or the immediate. */
 ALWAYS u64 other_operand(struct cpu *cpu, const struct cpu_op *op, unsigned size, enum other other)
 {
 	return other == OTHER_REG ? reg_get(cpu, op->reg, size) : zero_extend(op->imm, size);
@@ -125,7 +125,7 @@ HANDLERS_RM(cmp_ge);
 
 /* ---- XADD: rm and reg are exchanged, rm gets the sum ---- */
 
-/* Of two registers, reg is written first (APM 3). */
+/* Exchanges and adds two registers; reg is written first (APM 3). */
 ALWAYS void xadd_r(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
 	u64 a = reg_get(cpu, op->rm, size), b = reg_get(cpu, op->reg, size);
@@ -160,8 +160,8 @@ HANDLERS_RML(xadd);
 
 /*
  * ---- CMPXCHG ----
- * The memory operand is always written, with what it held if the comparison fails; the accumulator is written
- * only then.
+ * The memory operand is always written: with its old value if the comparison fails. The accumulator is
+ * written only in that case.
  */
 
 ALWAYS void cmpxchg_r(struct cpu *cpu, const struct cpu_op *op, unsigned size)
@@ -204,14 +204,16 @@ ALWAYS void cmpxchg_l(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 }
 HANDLERS_RML(cmpxchg);
 
-/* CMPXCHG8B and CMPXCHG16B: as one access of the double width. */
+/* Performs CMPXCHG8B or CMPXCHG16B as one access of the double width. */
 static bool pair_exchange(struct cpu *cpu, void *memory, unsigned size, u64 *old_low, u64 *old_high)
 {
 	bool equal;
 
 	*old_low = REG_RAX;
 	*old_high = REG_RDX;
-	/* The compiler's own function would call a library if the build machine might lack CMPXCHG16B. */
+	/*
+	 * The compiler's own function would call a library, because the build machine might lack CMPXCHG16B.
+	 */
 	if (size == 8)
 		__asm__ volatile("lock cmpxchg16b %1"
 		                 : "=@ccz"(equal), "+m"(*(u64(*)[2])memory), "+a"(*old_low), "+d"(*old_high)

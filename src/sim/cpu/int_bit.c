@@ -6,7 +6,9 @@
 
 #include "ops.h"
 
-/* ---- BT to BTC: CF is the bit; OF, SF, AF, PF are undefined and ZF stays: all stay, as processors do ----
+/*
+ * ---- BT to BTC ----
+ * CF becomes the bit. ZF stays. OF, SF, AF and PF are undefined; they stay as well, as on real processors.
  */
 
 enum change { BIT_SET, BIT_RESET, BIT_COMPLEMENT };
@@ -24,8 +26,8 @@ ALWAYS void cf_from_bit(struct cpu *cpu, u64 a, u64 bit)
 }
 
 /*
- * The address of the operand that holds the bit. A bit number in a register may reach beyond the memory
- * operand, by whole operands and in both directions.
+ * Returns the address of the operand that holds the bit. A bit number in a register may reach beyond the
+ * memory operand, by whole operands and in both directions.
  */
 ALWAYS u64 bit_linear(struct cpu *cpu, const struct cpu_op *op, u64 index, unsigned size, enum access access)
 {
@@ -44,7 +46,7 @@ ALWAYS void change_r(struct cpu *cpu, const struct cpu_op *op, unsigned size, u6
 	cf_from_bit(cpu, a, bit);
 }
 
-/* p: from rmw_begin(). */
+/* Changes a bit at p, which rmw_begin() returned. */
 ALWAYS void change_at(struct cpu *cpu, void *p, unsigned size, u64 bit, enum change change)
 {
 	u64 a = ram_load(p, size);
@@ -54,7 +56,7 @@ ALWAYS void change_at(struct cpu *cpu, void *p, unsigned size, u64 bit, enum cha
 	cf_from_bit(cpu, a, bit);
 }
 
-/* p: from rmw_begin_locked(). */
+/* Changes a bit at p, which rmw_begin_locked() returned. */
 ALWAYS void change_at_locked(struct cpu *cpu, void *p, unsigned size, u64 bit, enum change change)
 {
 	u64 a = ram_load(p, size);
@@ -65,7 +67,7 @@ ALWAYS void change_at_locked(struct cpu *cpu, void *p, unsigned size, u64 bit, e
 	cf_from_bit(cpu, a, bit);
 }
 
-/* eg: the bit's number is in a register. */
+/* eg: a register has the number of the bit. */
 #define CHANGE_EG(name, change) \
 	ALWAYS void name##_eg_r(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
@@ -87,7 +89,7 @@ ALWAYS void change_at_locked(struct cpu *cpu, void *p, unsigned size, u64 bit, e
 	} \
 	HANDLERS_WIDE_RML(name##_eg);
 
-/* ei: it is the immediate. */
+/* ei: the immediate is the number of the bit. */
 #define CHANGE_EI(name, change) \
 	ALWAYS void name##_ei_r(struct cpu *cpu, const struct cpu_op *op, unsigned size) \
 	{ \
@@ -142,7 +144,9 @@ static void zf_set(struct cpu *cpu, bool zf)
 	flags_arith_set(cpu, (flags_arith(cpu) & ~FLAG_ZF) | (zf ? FLAG_ZF : 0));
 }
 
-/* With a source of 0 the destination keeps its value. AMD documents it, and all processors do it. */
+/*
+ * Scans forward. With a source of 0 the destination keeps its value, as AMD documents and all processors do.
+ */
 void op_bsf(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 source = cpu_rm_read(cpu, op, op->size);
@@ -223,7 +227,7 @@ void op_movbe_store(struct cpu *cpu, const struct cpu_op *op)
 	cpu_rm_write(cpu, op, op->size, swap_bytes(reg_get(cpu, op->reg, op->size), op->size));
 }
 
-/* CRC32 of SSE4.2: the Castagnoli polynomial, bit-reflected. op->size is the source's. */
+/* Computes CRC32 of SSE4.2: the Castagnoli polynomial, bit-reflected. op->size is the size of the source. */
 void op_crc32(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 source = cpu_rm_read(cpu, op, op->size);

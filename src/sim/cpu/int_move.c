@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * int_move: MOV and its kin, XCHG, LEA, PUSH, POP, CMOVcc, SETcc, sign extension, the flag instructions.
+ * int_move: MOV and its kin, XCHG, LEA, PUSH, POP, CMOVcc, SETcc, sign extension, and the flag instructions.
  */
 #include "ops.h"
 
@@ -51,7 +51,7 @@ ALWAYS void moffs_store_m(struct cpu *cpu, const struct cpu_op *op, unsigned siz
 }
 HANDLERS_M(moffs_store);
 
-/* ---- XCHG: with memory always as if with LOCK ---- */
+/* ---- XCHG: with memory it always behaves as with LOCK ---- */
 
 ALWAYS void xchg_r(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
@@ -76,7 +76,7 @@ ALWAYS void xchg_m(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 }
 HANDLERS_RML(xchg);
 
-/* ---- MOVZX, MOVSX, MOVSXD: the number is that of bits of the source ---- */
+/* ---- MOVZX, MOVSX, MOVSXD: the number in a name is the size of the source in bits ---- */
 
 ALWAYS void movzx8_r(struct cpu *cpu, const struct cpu_op *op, unsigned size)
 {
@@ -164,7 +164,7 @@ static void pop_r64(struct cpu *cpu, const struct cpu_op *op)
 	reg_set(cpu, op->rm, 8, value);
 }
 
-/* POP to memory: the address is computed with the stack pointer moved already (APM 3, POP). */
+/* Pops to memory. The address is computed with the stack pointer already moved (APM 3, POP). */
 static void pop_memory(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 value = cpu_stack_peek(cpu, 0, op->size), old = REG_RSP;
@@ -243,7 +243,7 @@ void op_enter(struct cpu *cpu, const struct cpu_op *op)
 		cpu_stack_poke(cpu, down, size, frame);
 	}
 	down -= (u16)op->imm;
-	/* The new top must be writable, although nothing is written (SDM 2, ENTER). */
+	/* The new top of the stack must be writable, although ENTER writes nothing there (SDM 2, ENTER). */
 	cpu_mem_probe(cpu, seg_linear(cpu, ss, (REG_RSP + (u64)down) & mask, size, ACCESS_WRITE), size,
 	        ACCESS_WRITE, ss);
 	reg_set(cpu, CPU_RBP * 8, size, frame);
@@ -286,7 +286,7 @@ EACH_CONDITION(CONDITION)
 #define CONDITION_ROW(cc) {setcc_r_##cc, setcc_m_##cc, cmov_##cc},
 static cpu_op_fn *const conditions[16][3] = {EACH_CONDITION(CONDITION_ROW)};
 
-/* The decoder asks for the handler of a condition and puts it into the operation. */
+/* Returns the handler of a condition, which the decoder puts into the operation. */
 cpu_op_fn *cpu_condition_handler(enum cpu_condition what, unsigned cc)
 {
 	return conditions[cc & 15][what];
@@ -364,13 +364,13 @@ void op_nop(struct cpu *cpu, const struct cpu_op *op)
 {
 }
 
-/* A loop that waits for another processor executes PAUSE, and what that processor wrote may be code. */
+/* A loop that waits for another processor executes PAUSE, and that processor may have written code. */
 void op_pause(struct cpu *cpu, const struct cpu_op *op)
 {
 	cpu_code_serialize_lazily(cpu);
 }
 
-/* Both bounds are read before either decides. */
+/* Reads both bounds before it compares the index with either. */
 void op_bound(struct cpu *cpu, const struct cpu_op *op)
 {
 	unsigned size = op->size, shift = 64 - size * 8;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * int_mul: MUL, IMUL, DIV, IDIV; and the decimal instructions of other than 64-bit mode.
+ * int_mul: MUL, IMUL, DIV and IDIV, and the decimal instructions, which 64-bit mode does not have.
  */
 #include "ops.h"
 
@@ -10,7 +10,7 @@ typedef __int128 s128;
 #define REG_AX 0u /* offsets into struct cpu */
 #define REG_DX (CPU_RDX * 8u)
 
-/* The two halves of a product, or quotient and remainder: in AL and AH, or the accumulator and DX to RDX. */
+/* Sets the halves of a product, or quotient and remainder: AL and AH, or the accumulator and DX to RDX. */
 ALWAYS void pair_set(struct cpu *cpu, u64 low, u64 high, unsigned size)
 {
 	if (size == 1) {
@@ -21,7 +21,7 @@ ALWAYS void pair_set(struct cpu *cpu, u64 low, u64 high, unsigned size)
 	}
 }
 
-/* The dividend of up to 8 bytes, zero-extended: AX, DX:AX or EDX:EAX. */
+/* Returns the dividend of up to 8 bytes, zero-extended: AX, DX:AX or EDX:EAX. */
 ALWAYS u64 pair_get(const struct cpu *cpu, unsigned size)
 {
 	if (size == 1)
@@ -29,7 +29,10 @@ ALWAYS u64 pair_get(const struct cpu *cpu, unsigned size)
 	return reg_get(cpu, REG_DX, size) << (size * 8) | reg_get(cpu, REG_AX, size);
 }
 
-/* CF and OF: the upper half matters. SF, ZF, AF, PF are undefined: of the low half, as processors do. */
+/*
+ * Sets the flags of a product. CF and OF say that the upper half matters. SF, ZF, AF and PF are undefined;
+ * here they follow the low half, as on real processors.
+ */
 ALWAYS void product_flags(struct cpu *cpu, u64 low, bool over, unsigned size)
 {
 	flags_set(cpu, sign_extend(low, size), over, over, false);
@@ -56,7 +59,7 @@ ALWAYS void by_imul(struct cpu *cpu, u64 value, unsigned size)
 	product_flags(cpu, low, product != (s64)sign_extend(low, size), size);
 }
 
-/* RDX:RAX by 64 bits. */
+/* Divides RDX:RAX by a value of 64 bits. */
 static void div_wide(struct cpu *cpu, u64 value)
 {
 	u128 n = (u128)REG_RDX << 64 | REG_RAX;
@@ -67,7 +70,7 @@ static void div_wide(struct cpu *cpu, u64 value)
 	REG_RDX = (u64)(n % value);
 }
 
-/* #DE: a division by zero, or a quotient that has no room. */
+/* Divides by value. Raises #DE for a division by zero, or if the quotient does not fit. */
 ALWAYS void by_div(struct cpu *cpu, u64 value, unsigned size)
 {
 	u64 n;

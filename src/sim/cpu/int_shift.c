@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * int_shift: ROL to SAR, SHLD, SHRD in all sizes. Flags that the manuals leave undefined are as current
- * processors compute them where that is known: OF of counts other than 1 as if for 1.
+ * int_shift: ROL to SAR, SHLD and SHRD in all sizes. Flags that the manuals leave undefined get the values
+ * that current processors compute, where these are known: OF for a count other than 1 is computed as for 1.
  */
 #include "ops.h"
 
-/* Bit number bit of a. */
+/* Returns bit number bit of a. */
 ALWAYS bool bit_of(u64 a, unsigned bit)
 {
 	return a >> bit & 1;
 }
 
-/* 5 bits of the count matter, and 6 if the operand has 64 bits (APM 3). */
+/* Returns the bits of the count that matter: 5, or 6 if the operand has 64 bits (APM 3). */
 ALWAYS unsigned count_of(u64 count, unsigned size)
 {
 	return (unsigned)count & (size == 8 ? 63 : 31);
 }
 
-/* ---- what each computes: count is cut; a count of 0 changes no flag ---- */
+/* ---- the computations: the count is already cut; a count of 0 changes no flag ---- */
 
 typedef u64 shift_fn(struct cpu *cpu, u64 a, unsigned count, unsigned size);
 
-/* a has size bytes. The conditions let the compiler find the host's rotation. */
+/* Rotates a, which has size bytes. The conditions let the compiler find the host's rotation. */
 ALWAYS u64 rotate_left(u64 a, unsigned n, unsigned size)
 {
 	if (size == 8)
@@ -57,7 +57,7 @@ ALWAYS u64 shift_ror(struct cpu *cpu, u64 a, unsigned count, unsigned size)
 	return a;
 }
 
-/* RCL and RCR rotate one bit more than the operand has: CF. */
+/* Rotates left through CF: RCL and RCR rotate one bit more than the operand has, which is CF. */
 ALWAYS u64 shift_rcl(struct cpu *cpu, u64 a, unsigned count, unsigned size)
 {
 	unsigned bits = size * 8, n = count % (bits + 1);
@@ -173,8 +173,8 @@ SHIFT(sar)
 typedef u64 double_fn(struct cpu *cpu, u64 a, u64 b, unsigned count, unsigned size);
 
 /*
- * Of 16-bit operands by more than 16 the result is undefined; here the pair is rotated, so that a comes once
- * more.
+ * Shifts a left and fills it from b. The result of a 16-bit shift by more than 16 is undefined; here the
+ * pair is rotated, so that the bits of a follow those of b once more.
  */
 ALWAYS u64 double_shl(struct cpu *cpu, u64 a, u64 b, unsigned count, unsigned size)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * internal: what most files of the processor need. Each header says what it is about; the vCPU's thread calls
- * all of it.
+ * internal: includes the headers that most files of the processor need. Each header says what it is about.
+ * All their functions run on the vCPU's thread.
  */
 #ifndef CPU_INTERNAL_H
 #define CPU_INTERNAL_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * interrupt: the one path by which interrupts and exceptions are delivered, in real, protected and long mode
- * (APM 2, 8), and the instructions that raise them. The place where #VC and event injection will come in.
+ * (APM 2, 8), and the instructions that raise them. #VC and event injection will come in here.
  */
 #include "debug.h"
 #include "far.h"
@@ -94,7 +94,7 @@ void cpu_new_stack_commit(struct cpu *cpu, const struct new_stack *stack)
 
 #define PROTECTED_CLEAR (FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM)
 
-/* clear: the flags that are clear when the handler starts. */
+/* Completes a delivery; clear has the flags that are clear when the handler starts. */
 static void delivered(struct cpu *cpu, u64 clear)
 {
 	bool soft = cpu->event.kind == CPU_EVENT_SOFT;
@@ -128,8 +128,10 @@ static void deliver_real(struct cpu *cpu)
 	delivered(cpu, FLAG_TF | FLAG_RF | FLAG_AC | FLAG_IF);
 }
 
-/* Faults push RF, so that the instruction does not meet its breakpoint again; traps, aborts and interrupts do
- * not. */
+/*
+ * Returns the flags to push. Faults push RF, so that the instruction does not meet its breakpoint again;
+ * traps, aborts and interrupts do not.
+ */
 static u64 pushed_flags(const struct cpu *cpu)
 {
 	u8 vector = cpu->event.vector;
@@ -171,10 +173,13 @@ static struct idt_gate gate_read(struct cpu *cpu, u32 ext)
 	return gate;
 }
 
-/* Virtual 8086 mode's are no selectors: a handler finds them on its stack, and null ones in the registers. */
+/*
+ * In virtual 8086 mode these registers hold no selectors: the handler finds their values on its stack, and
+ * null selectors in the registers.
+ */
 static const u8 virtual_saved[] = {CPU_GS, CPU_FS, CPU_DS, CPU_ES};
 
-/* Pushes the return frame: onto a new stack, or below the current stack pointer. */
+/* Pushes the return frame onto a new stack, or below the current stack pointer. */
 static void push_frame(struct cpu *cpu, struct new_stack *stack, unsigned size, bool with_stack)
 {
 	if (cpu->mode & MODE_VM)
@@ -239,9 +244,12 @@ void cpu_deliver(struct cpu *cpu)
 		deliver_protected(cpu);
 }
 
-/* ---- INT n, INT3, INTO, INT1: traps, behind the instruction ---- */
+/* ---- INT n, INT3, INTO, INT1: traps, which come after the instruction ---- */
 
-/* If the delivery faults, the fault is reported at the INT instruction: soft_len takes rip back to it. */
+/*
+ * Raises the event of an INT instruction. If the delivery faults, the fault is reported at the INT
+ * instruction: soft_len takes rip back to it.
+ */
 static void raise_soft(struct cpu *cpu, const struct cpu_op *op, u8 vector, enum cpu_event_kind kind)
 {
 	REG_RIP += op->next;
@@ -251,7 +259,7 @@ static void raise_soft(struct cpu *cpu, const struct cpu_op *op, u8 vector, enum
 
 void op_int(struct cpu *cpu, const struct cpu_op *op)
 {
-	/* Without VME, INT n in virtual 8086 mode is #GP, and the guest's monitor does the rest. */
+	/* Without VME, INT n in virtual 8086 mode raises #GP, and the guest's monitor does the rest. */
 	if (cpu->mode & MODE_VM && (cpu->rflags_rest & FLAG_IOPL) != FLAG_IOPL)
 		cpu_raise_error(cpu, EXC_GP, 0);
 	raise_soft(cpu, op, (u8)op->imm, CPU_EVENT_SOFT);

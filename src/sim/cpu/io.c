@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * io: IN, OUT, INS, OUTS, and who may use which port (APM 2, 12.2.4; APM 3).
+ * io: IN, OUT, INS and OUTS, and the check whether a program may use a port (APM 2, 12.2.4; APM 3).
  */
 #include "debug.h"
 #include "str.h"
 
-/* Beyond IOPL the bitmap of the task state segment decides. */
+/*
+ * Raises #GP if the program may not use the port. Beyond IOPL the bitmap of the task state segment decides.
+ */
 static void check_port(struct cpu *cpu, u16 port, unsigned size)
 {
 	const struct cpu_seg *tr = &cpu->seg[CPU_TR];
@@ -28,7 +30,7 @@ static void check_port(struct cpu *cpu, u16 port, unsigned size)
 		cpu_raise_error(cpu, EXC_GP, 0);
 }
 
-/* 8, 16 or 32 bits: REX.W does not count. */
+/* Returns the size in bytes: 1, 2 or 4, because REX.W has no effect. */
 static unsigned port_size(const struct cpu_op *op)
 {
 	return op->size == 8 ? 4 : op->size;
@@ -60,7 +62,7 @@ void op_out(struct cpu *cpu, const struct cpu_op *op)
 	cpu_port_access(cpu, true, port, size, &value);
 }
 
-/* How many elements one exit may carry: forward, within the page and the buffer. */
+/* Returns how many elements one exit may carry: only forward, within the page and the buffer. */
 static u32 batch(const struct cpu *cpu, const struct cpu_op *op, u64 linear, u64 left)
 {
 	u64 fit = (4096 - (linear & 0xfff)) / op->size;
@@ -126,14 +128,14 @@ void op_ins(struct cpu *cpu, const struct cpu_op *op)
 }
 
 /*
- * As in KVM, each element of OUTS is an exit of its own, so that no element is read before the device got
- * the one before.
+ * Writes one element of OUTS. As in KVM, each element is an exit of its own, so that no element is read
+ * before the device has the one before.
  */
 static void outs_element(struct cpu *cpu, const struct cpu_op *op, u64 linear)
 {
 	/*
-	 * The element is read first, also when the instruction is repeated after an exit. If it came from
-	 * a device, that access is in the log, too.
+	 * The element is read first, also when the instruction is repeated after an exit. If a device
+	 * answered that read, the access is in cpu.access[], too.
 	 */
 	u64 value = cpu_mem_read_slow(cpu, linear, op->size, op->seg);
 	struct cpu_access *access;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * memory: which map of guest memory the vCPU uses, from before it looks an address up until after, and what
- * the map has there. The vCPU's thread.
+ * memory: the map of guest memory that the vCPU uses while it looks up addresses, and the search in it. Runs
+ * on the vCPU's thread.
  */
 #include "walk.h"
 
-/* Whoever waits for the map to be in use may then also rely on what was written before. */
+/*
+ * Changes to the bus's present map. A thread that waits until the map is in use may then also rely on
+ * everything that the vCPU wrote before.
+ */
 void cpu_map_take(struct cpu *cpu)
 {
 	const struct cpu_map *map;
@@ -19,7 +22,7 @@ void cpu_map_take(struct cpu *cpu)
 	cpu_code_serialize(cpu);
 }
 
-/* From CPU_MAP_ANY on, nobody frees the map that is loaded next. */
+/* Begins to use the bus's map. Once map_used is CPU_MAP_ANY, no thread frees the map that is loaded next. */
 void cpu_map_enter(struct cpu *cpu)
 {
 	const struct cpu_map *map;

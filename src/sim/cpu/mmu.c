@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mmu: from a linear address of the guest to bytes, when the software TLB's fast path (access.h) cannot do
- * it. The vCPU's thread.
+ * mmu: reads and writes the bytes at a linear address of the guest when the fast path of the software TLB
+ * (access.h) cannot. Runs on the vCPU's thread.
  *
  *              entry = tlb_now[bits 12 to 20 of the linear address]
  *
@@ -10,18 +10,18 @@
  *      |          is the tag the page of the access's last byte?
  *      |
  *      +-- yes ---> entry.host + linear: one load or store of the host. This is the fast path.
- *      +-- no ----> here. Which of these is it?
+ *      +-- no ----> the functions of this file, for one of these reasons:
  *
  *    N, or another page    translate() walks the page tables, and the entry is filled: "a miss"
- *    S (TLB_SLOW)          the page is translated, but each access must pass here, because ...
+ *    S (TLB_SLOW)          the page is translated, but each access must come here, because ...
  *                            no memory is there, or it is read-only: a device answers, or an exit
- *                            it holds code: the blocks of it must be dropped when it is written (code.c)
+ *                            it holds code: a write must drop its blocks (code.c)
  *                            alignment is checked, or a breakpoint is armed
  *    two pages             each part by itself, after both pages were found to be there
  *
- * An entry for reading makes no entry for writing where the first write has to be seen: with a dirty log, and
- * with memory encryption. There is a set of entries for each way in which privilege is checked (enum
- * tlb_set), so that a change of CPL costs nothing; cpu.tlb_now is the set in use.
+ * A miss for reading does not fill the part of an entry that is for writing where the first write must be
+ * noticed: with a dirty log, and with memory encryption. There is a set of entries for each way in which
+ * privilege is checked (enum tlb_set), so that a change of CPL costs nothing; cpu.tlb_now is the set in use.
  */
 #include <pthread.h>
 
@@ -29,8 +29,8 @@
 #include "walk.h"
 
 /*
- * Held for LOCK where the host has no atomic operation: for devices, and for operands that are misaligned
- * or cross pages.
+ * The mutex that LOCK holds where the host has no atomic operation: for devices, and for operands that are
+ * misaligned or cross pages.
  */
 static pthread_mutex_t bus_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -41,7 +41,7 @@ bool cpu_alignment_checked(const struct cpu *cpu)
 	return cpu->tlb_now == cpu->tlb->set[TLB_USER_ALIGNED];
 }
 
-/* #AC at CPL 3, if CR0.AM and RFLAGS.AC ask for it; 10 bytes count as 8 (APM 2, 8.2.18). */
+/* Raises #AC at CPL 3 if CR0.AM and RFLAGS.AC ask for it; 10 bytes count as 8 (APM 2, 8.2.18). */
 static void check_alignment(struct cpu *cpu, u64 linear, unsigned size)
 {
 	unsigned unit = size == 10 ? 8 : size;
@@ -82,7 +82,7 @@ static struct walk translate(struct cpu *cpu, u64 linear, enum access access)
 	return walk;
 }
 
-/* The host address of the page that the walk led to; NULL: there is no memory. */
+/* Returns the host address of the page that the walk led to; NULL: there is no memory. */
 static u8 *page_host(
         struct cpu *cpu, const struct cpu_slot *slot, const struct walk *walk, enum access access)
 {
@@ -145,7 +145,7 @@ static struct cpu_tlb_entry *tlb_walk(struct cpu *cpu, u64 linear, enum access a
 }
 
 /*
- * Returns the entry of the page, and walks the page tables for it if need be; raises #PF. The tags of the
+ * Returns the entry of the page, and walks the page tables for it if necessary; raises #PF. The tags of the
  * entry say whether the page may be accessed directly.
  */
 static struct cpu_tlb_entry *tlb_fill(struct cpu *cpu, u64 linear, enum access access)
@@ -153,7 +153,7 @@ static struct cpu_tlb_entry *tlb_fill(struct cpu *cpu, u64 linear, enum access a
 	struct cpu_tlb_entry *e = &cpu->tlb_now[(linear >> 12) % TLB_ENTRIES];
 	u64 tag = access == ACCESS_WRITE ? e->write : e->read;
 
-	/* A write to a slow page walks again, because the page may have no code any more. */
+	/* A write to a slow page walks again, because the page may no longer have code. */
 	if ((tag & ~(u64)TLB_SLOW) == PAGE_OF(linear) &&
 	        !(tag & TLB_SLOW && access == ACCESS_WRITE && !(e->gpa & GPA_NO_RAM)))
 		return e;
@@ -228,7 +228,7 @@ static void page_write(struct cpu *cpu, u64 linear, const void *data, unsigned s
 	}
 }
 
-/* Raises or leaves for whatever keeps the page from being accessed, before anything is changed. */
+/* Raises an exception, or leaves, if something prevents access to the page, before anything is changed. */
 static void page_touch(struct cpu *cpu, u64 linear, enum access access)
 {
 	const struct cpu_tlb_entry *e = tlb_fill(cpu, linear, access);
@@ -237,7 +237,7 @@ static void page_touch(struct cpu *cpu, u64 linear, enum access access)
 		ram_touch((void *)(e->host + (uintptr_t)linear), access == ACCESS_WRITE);
 }
 
-/* ---- of any alignment ---- */
+/* ---- accesses of any alignment ---- */
 
 static unsigned in_first_page(u64 linear, unsigned size)
 {
@@ -246,7 +246,7 @@ static unsigned in_first_page(u64 linear, unsigned size)
 	return size < left ? size : left;
 }
 
-/* The second page's address: outside 64-bit mode addresses wrap at 4 GiB. */
+/* Returns the address of the second page. Outside 64-bit mode addresses wrap at 4 GiB. */
 static u64 second_page(const struct cpu *cpu, u64 linear)
 {
 	u64 next = PAGE_OF(linear) + 4096;
@@ -255,8 +255,8 @@ static u64 second_page(const struct cpu *cpu, u64 linear)
 }
 
 /*
- * Checks the address of an access. Returns how many of its bytes are in the first page; if these are not all,
- * *ret_next is where the others are.
+ * Checks the address of an access. Returns how many of its bytes are in the first page; if there are more,
+ * *ret_next is the address of the others.
  */
 static unsigned check_access(struct cpu *cpu, u64 linear, unsigned size, unsigned seg, u64 *ret_next)
 {
@@ -270,7 +270,9 @@ static unsigned check_access(struct cpu *cpu, u64 linear, unsigned size, unsigne
 	return first;
 }
 
-/* Both pages must be there before the first is read: a device's register may change when it is read. */
+/*
+ * Both pages must be there before the first is read, because a device's register may change when it is read.
+ */
 void cpu_mem_read_bytes(struct cpu *cpu, u64 linear, void *data, unsigned size, unsigned seg)
 {
 	u64 next;
@@ -285,7 +287,7 @@ void cpu_mem_read_bytes(struct cpu *cpu, u64 linear, void *data, unsigned size, 
 		page_read(cpu, next, (u8 *)data + first, size - first);
 }
 
-/* Both pages must be there, and writable, before the first is written. */
+/* Both pages must be there and be writable before the first is written. */
 void cpu_mem_write_bytes(struct cpu *cpu, u64 linear, const void *data, unsigned size, unsigned seg)
 {
 	u64 next;
@@ -385,7 +387,7 @@ void cpu_rmw_abandon(struct cpu *cpu)
 	bus_unlock(cpu);
 }
 
-/* ---- as supervisor ---- */
+/* ---- accesses as supervisor ---- */
 
 u64 cpu_sys_read(struct cpu *cpu, u64 linear, unsigned size)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mmx: the MMX instructions (APM 5) that move and pick; those that compute are in sse_int.c with their twins
- * on XMM registers.
+ * mmx: the MMX instructions (APM 5) that move and pick. The instructions that compute are in sse_int.c, with
+ * their twins on XMM registers.
  */
 #include "mmx.h"
 
@@ -41,8 +41,8 @@ void op_mmx_maskmovq(struct cpu *cpu, const struct cpu_op *op)
 	u64 mask = mmx_source(cpu, op, 8), value = mmx_get(cpu, op->xreg);
 
 	/*
-	 * All 8 bytes must be writable, whatever the mask says. If they are not, the MMX registers count
-	 * as used all the same.
+	 * All 8 bytes must be writable, whatever the mask says. If they are not, the MMX registers still
+	 * count as used.
 	 */
 	mmx_used(cpu);
 	cpu_mem_probe(cpu, seg_linear(cpu, op->seg, offset, 8, ACCESS_WRITE), 8, ACCESS_WRITE, op->seg);
@@ -52,7 +52,7 @@ void op_mmx_maskmovq(struct cpu *cpu, const struct cpu_op *op)
 			        (u8)(value >> (8 * i)), op->seg);
 }
 
-/* MOVDQ2Q and MOVQ2DQ: between the two files of registers. */
+/* MOVDQ2Q and MOVQ2DQ move between the two register files. */
 void op_mmx_from_xmm(struct cpu *cpu, const struct cpu_op *op)
 {
 	cpu_sse_check(cpu);
@@ -116,7 +116,7 @@ void op_mmx_pmovmskb(struct cpu *cpu, const struct cpu_op *op)
 	mmx_used(cpu);
 }
 
-/* Shifts each lane of so many bits; how is the /reg of the opcode. */
+/* Shifts each lane of a, which has so many bits; how is the /reg of the opcode. */
 static u64 shift_lanes(u64 a, unsigned bits, u64 by, unsigned how)
 {
 	u64 r = 0, mask = bits == 64 ? ~(u64)0 : ((u64)1 << bits) - 1;
@@ -136,7 +136,7 @@ static u64 shift_lanes(u64 a, unsigned bits, u64 by, unsigned how)
 	return r;
 }
 
-/* 71 words, 72 double words, 73 quad words; /2 logical right, /4 arithmetic right, /6 left. */
+/* Shifts by the immediate: 71 words, 72 dwords, 73 qwords; /2 logical right, /4 arithmetic right, /6 left. */
 void op_mmx_shift_imm(struct cpu *cpu, const struct cpu_op *op)
 {
 	unsigned how = op->modrm >> 3 & 7, bits = 8u << (op->opcode & 3);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mmx: the MMX registers, which are the mantissas of the x87's (APM 5).
+ * mmx: the MMX registers, which are the mantissas of the x87's registers (APM 5).
  */
 #ifndef CPU_MMX_H
 #define CPU_MMX_H
@@ -16,7 +16,7 @@ static inline void mmx_check(struct cpu *cpu)
 	cpu_x87_pending(cpu);
 }
 
-/* Any MMX instruction makes the x87's stack start at register 0 and all of it valid. */
+/* Marks the MMX registers as used: the x87's stack starts at register 0, and all its registers are valid. */
 static inline void mmx_used(struct cpu *cpu)
 {
 	cpu->x87.fsw &= (u16)~0x3800u;
@@ -35,7 +35,7 @@ static inline void mmx_set(struct cpu *cpu, unsigned number, u64 value)
 	mmx_used(cpu);
 }
 
-/* A register, or so many bytes of memory. */
+/* Returns a register, or so many bytes of memory. */
 static inline u64 mmx_source(struct cpu *cpu, const struct cpu_op *op, unsigned bytes)
 {
 	mmx_check(cpu);

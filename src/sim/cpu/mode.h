@@ -8,7 +8,7 @@
 #include "cpu.h"
 #include "types.h"
 
-/* What decoding depends on; part of a block's key. */
+/* The modes on which decoding depends; they are part of a block's key. */
 enum cpu_mode {
 	MODE_64 = 1,    /* 64-bit mode: long mode and CS.L */
 	MODE_CS32 = 2,  /* CS.D */
@@ -18,7 +18,7 @@ enum cpu_mode {
 	MODE_VM = 32,   /* virtual 8086 */
 };
 
-/* What a row of the opcode maps may need from CPUID. */
+/* The features of CPUID that a row of the opcode maps may need. */
 enum cpu_feature {
 	FEATURE_NONE = 0,
 	FEATURE_SSE3 = 1 << 0,
@@ -58,9 +58,9 @@ ALWAYS bool mode_is(const struct cpu *cpu, u32 bits)
 	return (cpu->mode & bits) == bits;
 }
 
-/* Works out cpu->mode again, and what hangs on it. Call it after a change of CR0, EFER, CS, SS or CPL. */
+/* Computes cpu->mode again, and what depends on it. Must follow each change of CR0, EFER, CS, SS or CPL. */
 void cpu_mode_changed(struct cpu *cpu);
-/* Works out again which events may be taken. Call it after a change of RFLAGS.IF, TF or AC. */
+/* Computes again which events may be taken. Must follow each change of RFLAGS.IF, TF or AC. */
 void cpu_flags_changed(struct cpu *cpu);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * msr: the model-specific registers that are the processor's own; TSC, APIC and KVM's are the platform's.
+ * msr: the model-specific registers of the processor itself. Those of TSC, APIC and KVM are the platform's.
  */
 #include <stddef.h>
 
@@ -16,7 +16,7 @@ enum msr_rule {
 	MSR_TSC_AUX,
 	MSR_PAT, /* eight memory types */
 	MSR_EFER,
-	MSR_READ, /* a constant; KVM does not know how to write it */
+	MSR_READ, /* a constant, which KVM cannot write */
 	MSR_MTRR_DEF,
 	MSR_MTRR_FIX, /* eight memory types that MTRRs may have */
 	MSR_MTRR_BASE,
@@ -99,8 +99,8 @@ const uint32_t *cpu_msr_list(uint32_t *ret_count)
 	uint32_t count = 0;
 
 	/*
-	 * A VMM must be able to write back each value that it saved. Several threads may fill the list at
-	 * once, all with the same.
+	 * A VMM must be able to write back each value that it saved, so the list has no constants. Several
+	 * threads may fill the list at once; they write the same values.
 	 */
 	for (size_t i = 0; i < ARRAY_LEN(msrs); i++) {
 		if (msrs[i].rule != MSR_READ)
@@ -110,7 +110,7 @@ const uint32_t *cpu_msr_list(uint32_t *ret_count)
 	return list;
 }
 
-/* TSC_AUX is there for RDTSCP and RDPID alone. */
+/* Returns whether the MSR exists: TSC_AUX exists only with RDTSCP or RDPID. */
 static bool present(const struct cpu *cpu, const struct msr *msr)
 {
 	return msr->rule != MSR_TSC_AUX || cpu->features & (FEATURE_RDTSCP | FEATURE_RDPID);
@@ -137,7 +137,7 @@ static bool pat_valid(u64 value)
 	return true;
 }
 
-/* UC, WC, WT, WP, WB (APM 2, 7.7.1) */
+/* Returns whether MTRRs may have this memory type: UC, WC, WT, WP, WB (APM 2, 7.7.1). */
 static bool mtrr_type(u64 value)
 {
 	return (value & 0xff) < 8 && 0x73 >> (value & 0xff) & 1;
@@ -152,7 +152,7 @@ static bool mtrr_types(u64 value)
 	return good;
 }
 
-/* Has CPUID the features that the bits of EFER switch? (kvm_valid_efer(): no SVM here) */
+/* Returns whether CPUID has the features that the bits of EFER switch (kvm_valid_efer(); no SVM here). */
 bool cpu_efer_valid(const struct cpu *cpu, u64 value)
 {
 	u64 known = EFER_SCE | (cpu->features & FEATURE_LM ? EFER_LME | EFER_LMA : 0) |
@@ -169,12 +169,12 @@ static bool efer_write(struct cpu *cpu, u64 value, bool by_host)
 {
 	const u64 known = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
 
-	/* The VMM may set more than CPUID has, and LME while paging is on. */
+	/* The VMM may set bits that CPUID does not offer, and LME while paging is on. */
 	if (by_host ? value & ~known : !cpu_efer_valid(cpu, value))
 		return false;
 	if (!by_host && (value ^ cpu->efer) & EFER_LME && cpu->cr0 & CR0_PG)
 		return false;
-	/* LMA is the processor's. */
+	/* Only the processor changes LMA. */
 	cpu->efer = (value & ~(u64)EFER_LMA) | (cpu->efer & EFER_LMA);
 	cpu_tlb_flush(cpu);
 	cpu_mode_changed(cpu);
@@ -197,7 +197,7 @@ static bool allowed(struct cpu *cpu, const struct msr *msr, u64 value, bool by_h
 	}
 }
 
-/* What becomes of a value that is allowed, as KVM's __kvm_set_msr() and svm_set_msr(). */
+/* Returns what the register keeps of an allowed value, as KVM's __kvm_set_msr() and svm_set_msr() do. */
 static u64 kept(const struct cpu *cpu, const struct msr *msr, u64 value)
 {
 	switch (msr->rule) {
@@ -244,7 +244,7 @@ bool cpu_msr_access(struct cpu *cpu, bool write, u32 index, u64 *value)
 	struct cpu_access *access;
 	u32 reason = KVM_MSR_EXIT_REASON_FILTER;
 
-	/* The one that an exit told of is answered by the caller, whatever was changed meanwhile. */
+	/* If this access left with an exit before, the caller's answer counts, whatever has changed since. */
 	if (cpu->access_id == cpu_icount(cpu) && cpu->accesses_used < cpu->accesses &&
 	        cpu_access_repeated(cpu, &access)) {
 		*value = access->data;

@@ -24,23 +24,23 @@ enum op_flag {
 
 struct cpu_op {
 	cpu_op_fn *fn;
-	u64 imm;  /* sign-extended; of relative branches: from the block's rip */
-	s64 disp; /* likewise for rip-relative addresses */
+	u64 imm;  /* sign-extended; of a relative branch: the offset from the block's rip */
+	s64 disp; /* of a rip-relative address: the offset from the block's rip */
 	u16 next; /* offset of the next instruction from the block's rip */
 	u8 len;
 	u8 flags;
-	u8 reg, rm;     /* byte offsets into gpr, AH..BH odd */
+	u8 reg, rm;     /* byte offsets into gpr; those of AH to BH are odd */
 	u8 base, index; /* indices into gpr */
 	u8 scale;
 	u8 address_shift; /* 64 minus the address size in bits */
 	u8 seg;
 	u8 size;   /* of the operand in bytes */
-	u8 opcode; /* its last byte */
+	u8 opcode; /* the last byte of the opcode */
 	u8 modrm;
 	u8 xreg, xrm; /* register numbers with REX */
 };
 
-/* Handlers by log2 of the operand size: register, memory, memory with LOCK. */
+/* Handlers by log2 of the operand size, for a register, for memory, and for memory with LOCK. */
 struct cpu_handlers {
 	cpu_op_fn *r[4], *m[4], *l[4];
 };
@@ -57,13 +57,13 @@ struct cpu_handlers {
 #define REG_RDI cpu->gpr[CPU_RDI]
 #define REG_RIP cpu->gpr[CPU_GPR_RIP]
 
-/* The register at offset in struct cpu; that of AH, CH, DH and BH is odd. */
+/* Reads the register at offset in struct cpu; the offsets of AH, CH, DH and BH are odd. */
 ALWAYS u64 reg_get(const struct cpu *cpu, unsigned offset, unsigned size)
 {
 	return ram_load((const char *)cpu + offset, size);
 }
 
-/* As the architecture has it: 4 bytes clear the upper half, 1 or 2 bytes leave the rest of the register. */
+/* Writes a register as the architecture does: 4 bytes clear the upper half, 1 or 2 bytes leave the rest. */
 ALWAYS void reg_set(struct cpu *cpu, unsigned offset, unsigned size, u64 value)
 {
 	if (size == 4)

@@ -11,7 +11,8 @@
 /*
  * A handler is written once, as an inline function whose last parameter is the operand's size in bytes:
  * name_r for a register, name_m for memory, name_l for memory with LOCK. The macros below make a handler for
- * each size of it, and put them into the table h_name. WIDE: there is no form for bytes.
+ * each size from it, and put these into the table h_name. A macro with WIDE in its name makes none for
+ * bytes.
  */
 #define ONE_SIZE(name, N) \
 	static void name##N(struct cpu *cpu, const struct cpu_op *op) \
@@ -58,7 +59,7 @@ enum cpu_condition { CONDITION_SET_R, CONDITION_SET_M, CONDITION_MOVE };
 cpu_op_fn *cpu_condition_handler(enum cpu_condition what, unsigned cc);
 extern cpu_op_fn *const cpu_jcc[16];
 
-/* ---- the handlers: one for each row of the lists, which may name it more than once ---- */
+/* ---- the handlers, declared from the lists of rows; several rows may name the same handler ---- */
 
 /* clang-format off */
 #define SIZED(table, at, name, ...)  extern const struct cpu_handlers h_##name;
@@ -77,6 +78,6 @@ extern cpu_op_fn *const cpu_jcc[16];
 #undef TWIN__
 #undef TWIN_mmx
 /* clang-format on */
-cpu_op_fn op_pause; /* NOP with F3 */
+cpu_op_fn op_pause; /* NOP with F3 is PAUSE */
 
 #endif

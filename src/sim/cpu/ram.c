@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ram: guest memory that is not there. A guard's thread comes back from a SIGSEGV or SIGBUS that an access to
- * guest memory caused; every other signal goes to whoever had it before. Any thread; guards belong to one.
- * Law: sigaction(2), setjmp(3).
+ * ram: survives accesses to guest memory that is not there. A thread with a guard comes back from a SIGSEGV
+ * or SIGBUS that its access to guest memory caused. Every other signal goes to the handler that was there
+ * before. Any thread; a guard belongs to one thread. Law: sigaction(2), setjmp(3).
  */
 #include <pthread.h>
 #include <signal.h>
 
 #include "ram.h"
 
-/* The handler reads it, and must not have to allocate it first. */
+/* The signal's handler reads this variable, and must not have to allocate it first. */
 static _Thread_local struct ram_guard *innermost __attribute__((tls_model("initial-exec")));
 
 static const struct sigaction by_default; /* all zero: SIG_DFL */
 static struct sigaction before_segv, before_bus;
 
-/* Did an access cause the signal, and not kill(2) or memory that the host's hardware lost? */
+/* Returns whether an access caused the signal, and not kill(2) or memory that the host's hardware lost. */
 static bool by_access(int signal, const siginfo_t *info)
 {
 	bool lost = signal == SIGBUS && (info->si_code == BUS_MCEERR_AR || info->si_code == BUS_MCEERR_AO);
@@ -24,9 +24,9 @@ static bool by_access(int signal, const siginfo_t *info)
 }
 
 /*
- * Does what the program would have done without this handler. By default, or if the signal is ignored, the
- * process ends: the access is repeated when this handler returns, and a signal that was sent is sent
- * again.
+ * Does what the program would have done without this handler. If the signal had the default action or was
+ * ignored, the process ends: the access is repeated when this handler returns, and a signal that was sent is
+ * sent again.
  */
 static void pass_on(int signal, siginfo_t *info, void *context)
 {
@@ -45,7 +45,7 @@ static void pass_on(int signal, siginfo_t *info, void *context)
 	}
 }
 
-/* The kernel blocks a signal while its handler runs, and longjmp() ends no handler. */
+/* Unblocks the signal. The kernel blocks it while its handler runs, and longjmp() does not end a handler. */
 static void unblock(int signal)
 {
 	sigset_t set;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ram: guest memory as the host sees it: of no alignment, and read and written by other processors and the
- * VMM meanwhile. Copies by way of libc have its frame on top in the thread sanitizer's reports, so
- * tests/support/tsan.supp knows the functions here by name.
+ * ram: guest memory as the host sees it. Accesses have any alignment, and other processors and the VMM read
+ * and write the memory meanwhile. The thread sanitizer reports a copy by libc with a frame of libc on top,
+ * so the copies are here, and tests/support/tsan.supp knows the functions by name.
  *
- * The VMM may unmap or protect guest memory at any time, or cut off the file behind it. KVM_RUN is to fail
- * with EFAULT then (Linux, arch/x86/kvm/mmu/mmu.c, kvm_handle_error_pfn()), and the process is to live on. A
- * struct ram_guard says what to do instead when the host's processor faults.
+ * The VMM may unmap or protect guest memory at any time, or cut off the file behind it. KVM_RUN must then
+ * fail with EFAULT (Linux, arch/x86/kvm/mmu/mmu.c, kvm_handle_error_pfn()), and the process must live on. A
+ * struct ram_guard says where to go on when the host's processor faults.
  */
 #ifndef CPU_RAM_H
 #define CPU_RAM_H
@@ -20,7 +20,7 @@ typedef uint16_t unaligned16 __attribute__((aligned(1), may_alias));
 typedef uint32_t unaligned32 __attribute__((aligned(1), may_alias));
 typedef uint64_t unaligned64 __attribute__((aligned(1), may_alias));
 
-/* Loads and stores 1, 2, 4 or 8 bytes at an address of any alignment; a load is zero-extended. */
+/* Load and store 1, 2, 4 or 8 bytes at an address of any alignment; a load is zero-extended. */
 static inline __attribute__((always_inline)) uint64_t ram_load(const void *at, unsigned size)
 {
 	return size == 8   ? *(const unaligned64 *)at
@@ -43,31 +43,34 @@ static inline __attribute__((always_inline)) void ram_store(void *at, unsigned s
 
 /*
  * While a guard is in force, a fault of this thread on host memory that the guard owns makes setjmp(*back)
- * return RAM_FAULT, with the guard no longer in force; ending it then changes nothing. No lock may be held
- * that the code behind setjmp() does not release. Guards nest. Faults that no guard owns end the process as
- * they would without any guard.
+ * return RAM_FAULT. The guard is no longer in force then, and ending it changes nothing. The code must not
+ * hold a lock that the code behind setjmp() does not release. Guards nest. A fault that no guard owns ends
+ * the process as it would without any guard.
  */
 struct ram_guard {
 	jmp_buf *back;
-	bool (*owns)(const struct ram_guard *guard, uintptr_t address); /* called by the signal's handler */
+	bool (*owns)(const struct ram_guard *guard, uintptr_t address); /* the signal's handler calls it */
 	const void *start;                                              /* for owns() */
 	size_t size;
 	struct ram_guard *outer;
 };
 #define RAM_FAULT 2
 
-/* The first guard takes SIGSEGV and SIGBUS. This takes them again, if the program has set other handlers. */
+/* Takes SIGSEGV and SIGBUS again, if the program has set other handlers since the first guard took them. */
 void cpu_ram_guard_prepare(void);
 void cpu_ram_guard_begin(struct ram_guard *guard);
-void cpu_ram_guard_end(struct ram_guard *guard); /* of the guard that began last */
+void cpu_ram_guard_end(struct ram_guard *guard); /* ends the guard that began last */
 
-/* Copies size bytes from or to guest memory that may be missing. False: it is, and part may be copied. */
+/*
+ * Copy size bytes from or to guest memory that may be missing. False: some of it is, and a part may be
+ * copied.
+ */
 bool cpu_ram_try_read(void *to, const void *guest, size_t size);
 bool cpu_ram_try_write(void *guest, const void *from, size_t size);
-/* Can the byte be written? It keeps its value, whoever else writes it meanwhile. */
+/* Returns whether the byte can be written. The byte keeps its value, whoever else writes it meanwhile. */
 bool cpu_ram_try_touch(void *guest);
 
-/* Meets the fault that an access to the byte would meet. */
+/* Causes the fault that an access to the byte would cause. */
 static inline void ram_touch(void *guest, bool write)
 {
 	if (write)
@@ -77,8 +80,8 @@ static inline void ram_touch(void *guest, bool write)
 }
 
 /*
- * Atomic operations on guest memory. The thread sanitizer's own hold a lock of its runtime while they access
- * the memory, which may be missing; so they are hidden from it.
+ * Atomic operations on guest memory. Those of the thread sanitizer hold a lock of its runtime while they
+ * access the memory, which may be missing; so these operations are hidden from it.
  */
 #ifdef __SANITIZE_THREAD__
 #define RAM_ATOMIC static __attribute__((noinline, unused, no_sanitize("thread")))
@@ -104,8 +107,8 @@ DEFINE_RAM_ATOMIC(uint32_t, 32)
 DEFINE_RAM_ATOMIC(uint64_t, 64)
 
 /*
- * Writes new if the size bytes at `at`, which are aligned, are *old. False: they were not; nothing was
- * written, and *old is what was there.
+ * Writes new if the size bytes at `at`, which are aligned, equal *old. False: they do not; nothing is
+ * written, and *old becomes their value.
  */
 static inline __attribute__((always_inline)) bool ram_replace(
         void *at, uint64_t *old, uint64_t new, unsigned size)
@@ -133,7 +136,7 @@ static inline __attribute__((always_inline)) bool ram_replace(
 	return replaced;
 }
 
-/* Each returns what the size bytes at `at` were before. */
+/* Exchange and add. Each returns the old value of the size bytes at `at`. */
 static inline __attribute__((always_inline)) uint64_t ram_exchange(void *at, uint64_t new, unsigned size)
 {
 	switch (size) {
@@ -154,7 +157,7 @@ static inline __attribute__((always_inline)) uint64_t ram_add(void *at, uint64_t
 	}
 }
 
-/* Copies size bytes from or to guest memory; the two may overlap. */
+/* Copies size bytes from or to guest memory; the two ranges may overlap. */
 static inline void ram_copy(void *to, const void *from, size_t size)
 {
 	memmove(to, from, size);

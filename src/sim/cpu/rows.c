@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rows: the array that the decoder looks in, made of the lists rows_int.h and rows_sse.h.
+ * rows: the array in which the decoder looks up opcodes, made of the lists rows_int.h and rows_sse.h.
  */
 #include "ops.h"
 

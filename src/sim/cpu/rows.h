@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rows: how an opcode is decoded and by what it is executed. The rows are written in rows_int.h and
- * rows_sse.h, an instruction a line, with the operands in the manual's own letters (APM 3, appendix A); here
- * is what the letters mean to the decoder.
+ * rows: how an opcode is decoded, and which handler executes it. rows_int.h and rows_sse.h have the rows,
+ * one instruction on each line, with the operands in the manual's own letters (APM 3, appendix A). This
+ * header defines what the letters mean to the decoder.
  */
 #ifndef CPU_ROWS_H
 #define CPU_ROWS_H
@@ -24,12 +24,12 @@ enum row_flag {
 	ROW_OPREG = 1 << 11,    /* rm is the register in the opcode */
 	ROW_RM8 = 1 << 12,      /* a register operand rm has 8 bits, whatever the operand's size (MOVZX) */
 	ROW_D64 = 1 << 13,      /* 64 bits by default in 64-bit mode, 16 with 66 */
-	ROW_F64 = 1 << 14,      /* likewise; of near branches, where Intel's processors ignore 66 */
+	ROW_F64 = 1 << 14,      /* the same for near branches, where Intel's processors ignore 66 */
 	ROW_Y = 1 << 15,        /* 32 bits, 64 with REX.W; 66 does not count */
 	ROW_LOCK = 1 << 16,     /* LOCK is allowed with a memory destination */
 	ROW_END = 1 << 17,      /* ends a block */
 	ROW_BRANCH = 1 << 18,   /* sets rip; ends a block */
-	ROW_STRING = 1 << 19,   /* with REP or REPNE a branch: maybe to itself */
+	ROW_STRING = 1 << 19,   /* with REP or REPNE a branch, which may lead to itself */
 	ROW_NO64 = 1 << 20,
 	ROW_MEM = 1 << 21, /* a register operand is #UD */
 	ROW_REG = 1 << 22, /* a memory operand is #UD */
@@ -39,13 +39,13 @@ enum row_flag {
 	ROW_PE = 1 << 26,   /* #UD in real and virtual 8086 mode */
 	ROW_MOD3 = 1 << 27, /* rm is a register, whatever the two bits of mod say (MOV to and from CR) */
 	ROW_ONLY64 = 1 << 28,
-	ROW_NOP = 1 << 29, /* with the first register this is NOP, and with F3 PAUSE (90) */
+	ROW_NOP = 1 << 29, /* 90: NOP with the first register, and PAUSE with F3 */
 };
 
 /*
- * Operands, by the letter of APM 3, appendix A, and its size: b 8 bits, w 16, v 16 to 64, z 16 or 32, y 32 or
- * 64. Which register file or memory the operand is in is the handler's affair; the decoder learns from the
- * first one how long operands are, and from all what follows the opcode.
+ * Operands, by their letter in APM 3, appendix A, and their size: b 8 bits, w 16, v 16 to 64, z 16 or 32, y
+ * 32 or 64. The handler knows in which register file or in which memory an operand is. The decoder learns
+ * the size of all operands from the first one, and from each operand which bytes follow the opcode.
  *
  *   E  rm: register or memory      G  the register in ModRM    M  rm: memory      R  rm: register
  *   I  immediate (sI: sign-extended)   J  relative to the next instruction      O  an address alone
@@ -90,7 +90,7 @@ enum first_operand {
 	FIRST_N = ROW_MODRM | ROW_REG,
 };
 
-/* The second and third operand. */
+/* The second and third operands. */
 enum next_operand {
 	NEXT__ = 0,
 	NEXT_Eb = ROW_MODRM | ROW_RM8,
@@ -129,26 +129,25 @@ enum next_operand {
 };
 #define OPERANDS(a, b, c) ((u32)FIRST_##a | (u32)NEXT_##b | (u32)NEXT_##c)
 
-/* How a row is chosen among those of a group: by /reg, the mandatory prefix, memory or register, rm, the
- * mode. */
+/* The criterion by which a group chooses a row: /reg, the prefix, memory or register, rm, or the mode. */
 enum row_split { SPLIT_NONE, SPLIT_REG, SPLIT_PREFIX, SPLIT_MOD, SPLIT_RM, SPLIT_LONG };
 
-/* The mandatory prefix. */
 enum row_prefix { PREFIX_NP, PREFIX_66, PREFIX_F3, PREFIX_F2 };
 
-/* Without a function and a group: not implemented. */
+/* A row with neither a handler nor a group is an opcode that is not implemented. */
 struct row {
-	cpu_op_fn *fn;                /* either this */
-	const struct cpu_handlers *h; /* or this, by the operand's size */
+	cpu_op_fn *fn;                /* the handler for all sizes */
+	const struct cpu_handlers *h; /* or the handlers by the operand's size */
 	u32 flags;
-	u32 feature; /* of CPUID; without it #UD */
-	u16 group;   /* where split says: the table in which to look on */
+	u32 feature; /* of CPUID; without it the opcode raises #UD */
+	u16 group;   /* if split is set: the table in which to look next */
 	u8 split;    /* enum row_split */
 };
 
 /*
- * All rows are in one array. A table is a piece of it, and its number says where it begins, in eights: the
- * maps have 256 rows, those of SSE a row for each mandatory prefix of an opcode, and groups 8 rows.
+ * All rows are in one array, and a table is a piece of it. The number of a table says where it begins, in
+ * units of eight rows. A map has 256 rows, an SSE table a row for each mandatory prefix of an opcode, and a
+ * group 8 rows.
  */
 enum row_table {
 	MAP_1 = 0,                /* one byte */

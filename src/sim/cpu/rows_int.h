@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rows_int: the rows of the general instructions: those of one byte and behind 0F and 0F 38 (APM 3, appendix
- * A). rows.h says what the letters mean. Included by ops.h for the handlers' declarations, and by rows.c for
- * the rows themselves.
+ * rows_int: the rows of the general instructions, whose opcodes have one byte or follow 0F or 0F 38 (APM 3,
+ * appendix A). rows.h says what the letters mean. ops.h includes this list to declare the handlers, and
+ * rows.c to make the rows.
  *
  *   SIZED  the handlers are h_NAME, by the operand's size      PLAIN  the handler is op_NAME, for all sizes
  *   SIZED8, PLAIN8  the same for eight opcodes from this one on; COND8: the condition chooses the handler

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rows_sse: the rows of the SSE and MMX instructions (APM 4 and 5; APM 3, appendix A). rows.h says what the
- * letters mean. With `mmx` the row is two: the same opcode without 66 is the instruction's twin on MMX
- * registers, which has the handler op_mmx_NAME. General registers of these instructions have 32 or 64 bits.
- * Included by ops.h for the handlers' declarations, and by rows.c for the rows themselves.
+ * letters mean. A line with `mmx` stands for two rows: the same opcode without 66 is the twin of the
+ * instruction on MMX registers, which has the handler op_mmx_NAME. General registers of these instructions
+ * have 32 or 64 bits. ops.h includes this list to declare the handlers, and rows.c to make the rows.
  */
 /* clang-format off */
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run: the dispatcher. It runs block after block, looks around between them, and takes an instruction back
- * that is given up. A translator to native code would take run_block()'s place. The vCPU's thread.
+ * run: the dispatcher. It runs block after block, handles events between them, and takes back an instruction
+ * that is given up. A translator to native code would take the place of run_block(). Runs on the vCPU's
+ * thread.
  *
  *    cpu_run() -> run_blocks():
  *
@@ -15,19 +16,19 @@
  *                      |
  *                      +-- cpu_raise(), cpu_leave(): longjmp() back to cpu_run(), with rip at the instruction
  *
- * How time is kept. An instruction is a unit of time, of which the platform makes a nanosecond. cpu.icount
- * has the instructions up to the present block; within a block the operation that runs says how far it is
- * (cpu_icount()). So time costs nothing while a block runs. It is exact whenever somebody asks, and the same
- * in each run. The deadline is looked at between blocks, at most BLOCK_MAX instructions late. Toil is what
- * takes the host long without being an instruction: decoding and faults. It is no time of the guest, so it is
- * not in icount. It is only added up (cpu.toil), so that cpu_run() returns to its caller soon even if the
- * guest does nothing else.
+ * How time is kept. An instruction is the unit of time; the platform counts it as a nanosecond. cpu.icount
+ * has the instructions before the present block. Within a block, cpu_icount() adds the position of the
+ * operation that runs. So time costs nothing while a block runs; it is exact whenever somebody asks, and the
+ * same in each run. The deadline is checked between blocks, at most BLOCK_MAX instructions late. Toil is
+ * work that takes the host long without being an instruction: decoding and faults. It takes no time of the
+ * guest, so icount does not include it. cpu.toil only adds it up, so that cpu_run() returns to its caller
+ * soon even if the guest does nothing else.
  */
 #include "debug.h"
 #include "flags.h"
 #include "walk.h"
 
-/* ---- where we are ---- */
+/* ---- the position in the code ---- */
 
 u64 cpu_op_rip(const struct cpu *cpu)
 {
@@ -46,7 +47,7 @@ uint64_t cpu_icount(const struct cpu *cpu)
 
 /* ---- leaving an instruction ---- */
 
-/* Takes the instruction that runs back: rip points to it again, and it is not counted. */
+/* Takes back the instruction that runs: rip points to it again, and it is not counted. */
 static void give_up(struct cpu *cpu)
 {
 	if (!cpu->op)
@@ -64,7 +65,7 @@ static _Noreturn void unwind(struct cpu *cpu)
 	longjmp(*cpu->unwind, 1);
 }
 
-/* If the event is an INT n, its delivery is given up: rip points to the INT n again. */
+/* Gives up the delivery of the event if that is an INT n: rip points to the INT n again. */
 static void give_up_delivery(struct cpu *cpu)
 {
 	if (cpu->event.kind != CPU_EVENT_SOFT || !cpu->event.soft_len)
@@ -105,7 +106,9 @@ static bool contributory(unsigned vector)
 	return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
 }
 
-/* A second exception while one is delivered (APM 2, 8.2.9): #DF, shutdown, or the second alone. */
+/*
+ * Combines an exception with the one in whose delivery it came (APM 2, 8.2.9): #DF, shutdown, or the second.
+ */
 static struct cpu_event combine(struct cpu *cpu, struct cpu_event first, struct cpu_event second)
 {
 	bool hard = first.kind == CPU_EVENT_EXCEPTION;
@@ -154,7 +157,7 @@ void cpu_raise_page_fault(struct cpu *cpu, u64 linear, u32 error)
 	                .kind = CPU_EVENT_EXCEPTION, .vector = EXC_PF, .has_error = true, .error = error});
 }
 
-/* ---- opcodes that do nothing but fail ---- */
+/* ---- opcodes that only fail ---- */
 
 void op_invalid(struct cpu *cpu, const struct cpu_op *op)
 {
@@ -254,14 +257,14 @@ void cpu_nmis_take(struct cpu *cpu, u32 count)
 {
 	u32 waiting = atomic_load(&cpu->nmis), limit = cpu_nmi_limit(cpu);
 
-	/* Another thread may post one at any time: it adds, then sets the bit. */
+	/* Another thread may post an NMI at any time; it adds the NMI first, and sets the bit then. */
 	cpu_unpost(cpu, CPU_PENDING_NMI);
 	atomic_fetch_sub(&cpu->nmis, count + (waiting > limit ? waiting - limit : 0));
 	if (atomic_load(&cpu->nmis))
 		cpu_post(cpu, CPU_PENDING_NMI);
 }
 
-/* An interrupt or NMI that may be taken becomes the event. */
+/* Makes an interrupt or NMI that may be taken the event. */
 static void accept_interrupt(struct cpu *cpu, u32 pending)
 {
 	if (pending & CPU_PENDING_NMI) {
@@ -278,7 +281,7 @@ static void accept_interrupt(struct cpu *cpu, u32 pending)
 	}
 }
 
-/* True: go on with the next block; false: leave with cpu->exit. */
+/* Handles events between two blocks. True: go on with the next block; false: leave with cpu->exit. */
 static bool look_around(struct cpu *cpu)
 {
 	u32 pending;
@@ -321,7 +324,10 @@ static u64 code_linear(struct cpu *cpu)
 	return (u32)(cpu->seg[CPU_CS].base + REG_RIP);
 }
 
-/* Outside 64-bit mode: does the block, or at least its first instruction, lie within CS? */
+/*
+ * Returns how many instructions may run outside 64-bit mode, where at least the first must lie within CS:
+ * all of the block, or one.
+ */
 static unsigned within_limit(struct cpu *cpu, const struct cpu_block *block)
 {
 	u64 limit = cpu->seg[CPU_CS].limit;
@@ -350,7 +356,7 @@ ALWAYS void run_block(struct cpu *cpu, struct cpu_block *block, unsigned count)
 	cpu->op = NULL;
 }
 
-/* One instruction, with its breakpoints, the single-step trap and the end of an interrupt shadow. */
+/* Runs one instruction, with its breakpoints, the single-step trap and the end of an interrupt shadow. */
 static void run_single(struct cpu *cpu, struct cpu_block *block, bool resumed)
 {
 	bool step = cpu_debug_steps(cpu, &block->ops[0]);
@@ -363,7 +369,7 @@ static void run_single(struct cpu *cpu, struct cpu_block *block, bool resumed)
 	cpu->rflags_rest &= ~(u64)FLAG_RF;
 	cpu->shadow = false;
 	run_block(cpu, block, 1);
-	if (block->ops[0].flags & (OP_REP | OP_REPNE) && REG_RIP == rip) /* its next iteration */
+	if (block->ops[0].flags & (OP_REP | OP_REPNE) && REG_RIP == rip) /* another iteration follows */
 		cpu->rflags_rest |= FLAG_RF;
 	cpu_debug_after(cpu, &block->ops[0], step);
 	attention_update(cpu);
@@ -419,7 +425,7 @@ static void finish_instruction(struct cpu *cpu)
 	run_single(cpu, block, true);
 }
 
-/* Called after an instruction or a delivery was given up. */
+/* Cleans up after an instruction or a delivery was given up. */
 static void come_back(struct cpu *cpu)
 {
 	cpu_rmw_abandon(cpu);

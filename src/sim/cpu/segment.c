@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * segment: segment registers, their descriptors and limits, and the stack that SS makes (APM 2, 4).
+ * segment: segment registers, their descriptors and limits, and the stack to which SS points (APM 2, 4).
  */
 #include "ops.h"
 
@@ -36,7 +36,7 @@ u64 cpu_seg_linear(struct cpu *cpu, unsigned seg, u64 offset, unsigned size, enu
 
 /* ---- descriptors ---- */
 
-/* base_limit: of the table that the selector names; false: beyond it. */
+/* Reads the descriptor that the selector names. False: it lies beyond its table's limit. */
 bool cpu_descriptor_read(struct cpu *cpu, u16 selector, u64 ret_descriptor[static 2], u64 *ret_linear)
 {
 	const struct cpu_seg *ldt = &cpu->seg[CPU_LDTR];
@@ -95,7 +95,7 @@ void cpu_seg_load_real(struct cpu *cpu, unsigned index, u16 selector)
 
 static void load_null(struct cpu *cpu, unsigned index, u16 selector)
 {
-	/* SS may be null in 64-bit mode only, below CPL 3. */
+	/* SS may be null only in 64-bit mode, at CPL 0 to 2. */
 	if (index == CPU_SS && (!mode_is(cpu, MODE_64) || cpu->cpl == 3 || (selector & 3) != cpu->cpl))
 		cpu_raise_error(cpu, EXC_GP, 0);
 	cpu->seg[index] = (struct cpu_seg){.selector = selector};
@@ -153,7 +153,7 @@ void op_mov_from_seg(struct cpu *cpu, const struct cpu_op *op)
 	cpu_rm_write(cpu, op, op->flags & OP_MEM ? 2 : op->size, cpu->seg[index].selector);
 }
 
-/* Interrupts wait until the instruction behind a load of SS is done (APM 2, 8.1.2). */
+/* Makes interrupts wait until the instruction after a load of SS is done (APM 2, 8.1.2). */
 static void shadow_ss(struct cpu *cpu)
 {
 	cpu->shadow = true;
@@ -171,7 +171,7 @@ void op_mov_to_seg(struct cpu *cpu, const struct cpu_op *op)
 		shadow_ss(cpu);
 }
 
-/* 06 0E 16 1E, 0F A0, 0F A8 */
+/* Returns the segment register of opcodes 06 0E 16 1E, 0F A0 and 0F A8. */
 static unsigned seg_of_opcode(const struct cpu_op *op)
 {
 	return (op->opcode >> 3) & 7 & (op->opcode >= 0xa0 ? 7 : 3);
@@ -181,7 +181,7 @@ void op_push_seg(struct cpu *cpu, const struct cpu_op *op)
 {
 	unsigned index = seg_of_opcode(op);
 
-	/* Processors write 16 bits of the slot and leave the rest; with 64-bit slots they write all. */
+	/* Processors write 16 bits of a 32-bit slot and leave the rest; they write all of a 64-bit slot. */
 	if (op->size == 4) {
 		cpu_mem_probe(
 		        cpu, seg_linear(cpu, CPU_SS, REG_RSP - 4, 4, ACCESS_WRITE), 4, ACCESS_WRITE, CPU_SS);
@@ -199,7 +199,7 @@ void op_pop_seg(struct cpu *cpu, const struct cpu_op *op)
 	u32 mode = cpu->mode;
 
 	cpu_seg_load(cpu, index, selector);
-	/* POP SS moves the stack pointer in the width of the old stack segment. */
+	/* POP SS moves the stack pointer that the old stack segment used: SP or ESP. */
 	if (index == CPU_SS && (mode ^ cpu->mode) & MODE_SS32)
 		reg_set(cpu, CPU_RSP * 8, mode & MODE_SS32 ? 4 : 2, REG_RSP + op->size);
 	else
@@ -208,7 +208,7 @@ void op_pop_seg(struct cpu *cpu, const struct cpu_op *op)
 		shadow_ss(cpu);
 }
 
-/* LES C4, LDS C5, LSS 0F B2, LFS B4, LGS B5 */
+/* Loads a far pointer: LES C4, LDS C5, LSS 0F B2, LFS B4, LGS B5. */
 void op_load_far(struct cpu *cpu, const struct cpu_op *op)
 {
 	unsigned index = op->opcode == 0xc4   ? CPU_ES
@@ -234,8 +234,8 @@ static void zf_set(struct cpu *cpu, bool zf)
 }
 
 /*
- * May the program learn about the descriptor? system: the types of system descriptors that LAR or LSL
- * accepts, a bit each.
+ * Returns whether the program may learn about the descriptor. system has a bit for each type of system
+ * descriptor that LAR or LSL accepts.
  */
 static bool visible(struct cpu *cpu, u16 selector, u32 system, struct cpu_seg *ret)
 {
@@ -281,7 +281,7 @@ static void verify(struct cpu *cpu, const struct cpu_op *op, enum access access)
 	struct cpu_seg s = {0};
 	bool yes = visible(cpu, selector, 0, &s);
 
-	s.attr |= SEG_P; /* presence does not matter to VERR and VERW */
+	s.attr |= SEG_P; /* VERR and VERW do not check presence */
 	zf_set(cpu, yes && type_allows(&s, access));
 }
 
@@ -325,7 +325,7 @@ void op_str(struct cpu *cpu, const struct cpu_op *op)
 	cpu_rm_write(cpu, op, op->flags & OP_MEM ? 2 : op->size, cpu->seg[CPU_TR].selector);
 }
 
-/* Reads a system descriptor of one of the types (by bit) from the GDT. */
+/* Reads a system descriptor from the GDT; types has a bit for each type that is accepted. */
 static void system_descriptor(struct cpu *cpu, u16 selector, u32 types, struct cpu_seg *ret, u64 *ret_linear)
 {
 	u64 descriptor[2];
@@ -337,7 +337,7 @@ static void system_descriptor(struct cpu *cpu, u16 selector, u32 types, struct c
 		cpu_raise_error(cpu, EXC_GP, selector & ~3u);
 	if (!(ret->attr & SEG_P))
 		cpu_raise_error(cpu, EXC_NP, selector & ~3u);
-	/* 64 bits of base (APM 2, 4.8.3) */
+	/* The base has 64 bits (APM 2, 4.8.3). */
 	if (!is_canonical(ret->base))
 		cpu_raise_error(cpu, EXC_GP, selector & ~3u);
 }

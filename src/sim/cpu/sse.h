@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sse: what the SSE files share: registers, operands, and exceptions of the host's arithmetic.
+ * sse: registers, operands, and exceptions of the host's arithmetic, which the SSE files share.
  */
 #ifndef CPU_SSE_H
 #define CPU_SSE_H
@@ -17,7 +17,7 @@ ALWAYS sse_value *sse_xmm(struct cpu *cpu, unsigned number)
 sse_value cpu_mem_read128(struct cpu *cpu, u64 linear, unsigned seg);
 void cpu_mem_write128(struct cpu *cpu, u64 linear, sse_value value, unsigned seg);
 
-/* A register, or 16 bytes of memory that must be aligned, #GP(0), unless MXCSR.MM says that they need not. */
+/* Reads a register, or 16 bytes of memory. Misaligned memory raises #GP(0), unless MXCSR.MM allows it. */
 ALWAYS sse_value sse_source(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 linear;
@@ -37,7 +37,7 @@ ALWAYS sse_value sse_source_unaligned(struct cpu *cpu, const struct cpu_op *op)
 	return cpu_mem_read128(cpu, op_linear(cpu, op, 16, ACCESS_READ), op->seg);
 }
 
-/* A register, or 2, 4 or 8 bytes of memory in the low end. */
+/* Reads a register, or 2, 4 or 8 bytes of memory, which become the low end of the value. */
 ALWAYS sse_value sse_source_part(struct cpu *cpu, const struct cpu_op *op, unsigned bytes)
 {
 	if (!(op->flags & OP_MEM))
@@ -45,10 +45,10 @@ ALWAYS sse_value sse_source_part(struct cpu *cpu, const struct cpu_op *op, unsig
 	return (sse_value){(long long)cpu_rm_read(cpu, op, bytes), 0};
 }
 
-/* After arithmetic whose MXCSR was mxcsr: takes the exceptions over; #XM if one is not masked. */
+/* Takes over the exceptions of arithmetic that left mxcsr in MXCSR; raises #XM if one is not masked. */
 void cpu_sse_exceptions(struct cpu *cpu, u32 mxcsr);
 
-/* What an instruction does in each of its lanes, by the scalar instruction that does it. */
+/* The scalar instruction that does the work of one lane. */
 enum sse_step {
 	SSE_ADDSS,
 	SSE_SUBSS,
@@ -58,26 +58,28 @@ enum sse_step {
 	SSE_SUBSD,
 	SSE_MULSD,
 	SSE_DIVSD,
-	SSE_CVTSD2SS, /* of b */
+	SSE_CVTSD2SS, /* converts the lane of b */
 };
 struct sse_shape {
 	enum sse_step even, odd;
 	u8 lanes;
-	bool horizontal; /* neighbours in a, then in b */
+	bool horizontal; /* computes with neighbours in a, then with neighbours in b */
 };
-/* The flags of MXCSR if overflow or underflow is not masked (sse_late.c). */
+/* Returns the flags of MXCSR if overflow or underflow is not masked (sse_late.c). */
 u32 cpu_sse_late_flags(const struct cpu *cpu, const struct sse_shape *shape, sse_value a, sse_value b);
 
 /*
- * The guest's rounding and denormal modes with all exceptions masked and none set. Where the guest wants
- * underflow to trap, flushing to zero makes the host tell of exact results, too.
+ * Returns an MXCSR with the guest's rounding and denormal modes, all exceptions masked, and none set. If the
+ * guest wants underflow to trap, flushing to zero makes the host report exact results, too.
  */
 ALWAYS u32 sse_control(const struct cpu *cpu)
 {
 	return ((cpu->mxcsr | 0x1f80) & 0xffc0) | (cpu->mxcsr & MXCSR_UM ? 0 : MXCSR_FTZ);
 }
 
-/* insn with the guest's MXCSR; its MXCSR afterwards is in `after`. One output and the inputs, as of __asm__.
+/*
+ * Executes insn with the guest's MXCSR, and stores the MXCSR that it leaves in `after`. One output and the
+ * inputs follow, as for __asm__.
  */
 #define SSE_HOST(insn, after, output, ...) \
 	do { \

@@ -27,7 +27,10 @@ CRYPTO(sha256rnds2, "sha256rnds2 %[zero], %[b], %[a]", sse_source_unaligned)
 CRYPTO(sha256msg1, "sha256msg1 %[b], %[a]", sse_source_unaligned)
 CRYPTO(sha256msg2, "sha256msg2 %[b], %[a]", sse_source_unaligned)
 
-/* The immediate, which the host's instruction wants as a constant, is XORed into two of the four words. */
+/*
+ * The host's instruction wants the immediate as a constant. It gets 0, and the real immediate is XORed into
+ * two of the four words of the result.
+ */
 void op_aeskeygenassist(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 round = op->imm << 32;

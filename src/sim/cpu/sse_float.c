@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sse_float: the floating-point instructions of SSE to SSE4.1, computed by the host's own under the guest's
- * MXCSR (APM 4; APM 1, 4.8 for exceptions).
+ * sse_float: the floating-point instructions of SSE to SSE4.1. The host's own instructions compute them
+ * under the guest's MXCSR (APM 4; APM 1, 4.8 for exceptions).
  */
 #include "sse.h"
 
@@ -10,9 +10,8 @@ void cpu_sse_exceptions(struct cpu *cpu, u32 mxcsr)
 	u32 flags = mxcsr & 0x3f, unmasked = ~(cpu->mxcsr >> 7);
 
 	/*
-	 * Invalid operation, denormal operand and division by zero are found before the computation. If
-	 * one of them is not masked, nothing is computed, and overflow, underflow and precision cannot
-	 * come up.
+	 * Invalid operation, denormal operand and division by zero are found before the computation. If one
+	 * of them is not masked, nothing is computed, and overflow, underflow and precision cannot occur.
 	 */
 	if (flags & unmasked & 7)
 		flags &= 7;
@@ -21,7 +20,7 @@ void cpu_sse_exceptions(struct cpu *cpu, u32 mxcsr)
 		cpu_raise(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
 }
 
-/* xmm = xmm insn source; the source is 16 aligned bytes, or fewer of any alignment. */
+/* xmm = xmm insn source; the source is 16 aligned bytes, or fewer bytes of any alignment. */
 #define FLOAT(name, insn, source) \
 	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
@@ -83,12 +82,12 @@ FLOAT(cvttps2dq, "cvttps2dq", sse_source(cpu, op))
 FLOAT(cvttpd2dq, "cvttpd2dq", sse_source(cpu, op))
 FLOAT(cvtdq2pd, "cvtdq2pd", sse_source_part(cpu, op, 8))
 FLOAT(cvtpd2dq, "cvtpd2dq", sse_source(cpu, op))
-/* Approximations: each vendor has its own. */
+/* These results are approximations, and each vendor has its own. */
 FLOAT(rcpps, "rcpps", sse_source(cpu, op))
 FLOAT(rcpss, "rcpss", sse_source_part(cpu, op, 4))
 FLOAT(rsqrtps, "rsqrtps", sse_source(cpu, op))
 FLOAT(rsqrtss, "rsqrtss", sse_source_part(cpu, op, 4))
-/* Bit operations and interleaving raise nothing. */
+/* Bit operations and interleaving raise no exceptions. */
 FLOAT(andps, "andps", sse_source(cpu, op))
 FLOAT(andnps, "andnps", sse_source(cpu, op))
 FLOAT(orps, "orps", sse_source(cpu, op))
@@ -134,7 +133,7 @@ FLOAT_IMM(mpsadbw, "mpsadbw", sse_source(cpu, op), 7, CASES_8)
 
 /*
  * Dot products. The upper half of the immediate says which lanes take part, the lower half which lanes of
- * the result are written. The host computes with all lanes written, and the result's lanes are chosen
+ * the result are written. The host computes with all lanes written, and the lanes of the result are chosen
  * afterwards.
  */
 #define DOT_CASE(insn, n) \
@@ -206,7 +205,7 @@ TO_INTEGER(cvtsd2si, 8)
 TO_INTEGER(cvttss2si, 4)
 TO_INTEGER(cvttsd2si, 8)
 
-/* LAHF takes ZF, PF and CF as the comparison set them; MXCSR's instructions leave them alone. */
+/* LAHF takes ZF, PF and CF as the comparison set them; the instructions that set MXCSR do not change them. */
 #define ORDER(name, bytes) \
 	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \

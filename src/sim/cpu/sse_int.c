@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sse_int: the integer instructions of MMX and of SSE2 to SSE4.2, computed by the host's own (APM 4, APM 5).
- * An instruction a line.
+ * sse_int: the integer instructions of MMX and of SSE2 to SSE4.2, which the host's own instructions compute
+ * (APM 4, APM 5). Each line is an instruction.
  */
 #include "mmx.h"
 #include "sse.h"
@@ -16,7 +16,7 @@
 		__asm__(#name " %1, %0" : "+x"(*sse_xmm(cpu, op->xreg)) : "x"(b)); \
 	}
 
-/* mm = mm insn (mm or so many bytes of memory). */
+/* mm = mm insn (mm or `bytes` bytes of memory). */
 #define MMX(name, bytes) \
 	void op_mmx_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \
@@ -29,11 +29,11 @@
 		mmx_set(cpu, op->xreg, a); \
 	}
 
-/* On both; LOW: the MMX instruction reads the low half of its source alone. */
+/* Define an instruction for both kinds of registers. LOW: on MMX it reads only the low half of its source. */
 #define PACKED(name)     XMM(name) MMX(name, 8)
 #define PACKED_LOW(name) XMM(name) MMX(name, 4)
 
-/* xmm = widened elements of the low bytes of xmm or of bytes of memory, of any alignment. */
+/* xmm = the widened elements of the low bytes of xmm, or of `bytes` bytes of memory of any alignment. */
 #define WIDEN(name, bytes) \
 	void op_##name(struct cpu *cpu, const struct cpu_op *op) \
 	{ \

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sse_late: overflow and underflow of SSE arithmetic that are not masked. The host computes with both masked,
- * which tells too little: unmasked, an exact result that is too small is an underflow as well, and the
- * precision flag is that of a result whose exponent has no bounds (APM 1, 4.10; SDM 1, 11.5.2.4). The x87 has
- * such results.
+ * sse_late: unmasked overflow and underflow of SSE arithmetic. The host computes with both masked, which
+ * does not give the right flags: unmasked, an exact result that is too small is an underflow as well, and
+ * the precision flag belongs to a result whose exponent has no bounds (APM 1, 4.10; SDM 1, 11.5.2.4). The
+ * x87 computes such results.
  */
 #include "sse.h"
 #include "x87_host.h"
@@ -45,7 +45,7 @@ LANE(cvtsd2ss)
 static const struct {
 	host_x87_fn *wide;
 	u32 (*lane)(const struct cpu *cpu, sse_value a, sse_value b);
-	u8 operand, result; /* bytes */
+	u8 operand, result; /* in bytes */
 } steps[] = {
         [SSE_ADDSS] = {wide_addss, lane_addss, 4, 4},
         [SSE_SUBSS] = {wide_subss, lane_subss, 4, 4},
@@ -58,7 +58,7 @@ static const struct {
         [SSE_CVTSD2SS] = {wide_cvtsd2ss, lane_cvtsd2ss, 8, 4},
 };
 
-/* The operand; MXCSR.DAZ makes a denormal one zero. */
+/* Returns an operand. MXCSR.DAZ makes a denormal operand zero. */
 static u64 operand(const struct cpu *cpu, const u8 *at, unsigned bytes)
 {
 	u64 value = load_le(at, bytes), sign = (u64)1 << (bytes * 8 - 1);

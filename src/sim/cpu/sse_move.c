@@ -220,7 +220,7 @@ void op_maskmovdqu(struct cpu *cpu, const struct cpu_op *op)
 
 /* ---- shuffles ---- */
 
-/* dest dword i = source dword by two bits of the immediate; the first `own` are of the destination itself. */
+/* Picks dwords by two bits of the immediate: the first `own` from the destination, others from the source. */
 static void shuffle32(struct cpu *cpu, const struct cpu_op *op, unsigned own)
 {
 	u32 a[4], b[4], r[4];
@@ -379,7 +379,7 @@ void op_insertps(struct cpu *cpu, const struct cpu_op *op)
 			LANE(u32, op->xreg, i) = 0;
 }
 
-/* Takes lane i of the source where bit i of the immediate is set. */
+/* Takes lane i from the source where bit i of the immediate is set. */
 static void blend(struct cpu *cpu, const struct cpu_op *op, unsigned lanes)
 {
 	unsigned bytes = 16 / lanes;
@@ -409,7 +409,7 @@ void op_pblendw(struct cpu *cpu, const struct cpu_op *op)
 	blend(cpu, op, 8);
 }
 
-/* The same as blend(), but the signs of XMM0's lanes choose. */
+/* Does the same as blend(), but the signs of XMM0's lanes choose. */
 static void blend_variable(struct cpu *cpu, const struct cpu_op *op, unsigned lanes)
 {
 	unsigned bytes = 16 / lanes;
@@ -463,7 +463,7 @@ void op_ptest(struct cpu *cpu, const struct cpu_op *op)
 	        cpu, ((a & b)[0] | (a & b)[1] ? 0 : FLAG_ZF) | ((~a & b)[0] | (~a & b)[1] ? 0 : FLAG_CF));
 }
 
-/* ---- shifts by an immediate: 71 words, 72 dwords, 73 qwords or (/3, /7) the whole in bytes ---- */
+/* ---- shifts by an immediate: 71 words, 72 dwords, 73 qwords or (/3, /7) the whole register by bytes ---- */
 
 static void shift_bytes(struct cpu *cpu, const struct cpu_op *op, bool left)
 {

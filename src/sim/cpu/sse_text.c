@@ -24,7 +24,7 @@ static s32 element(const u8 *bytes, unsigned i, u64 imm)
 	return imm & 2 ? (s16)word : word;
 }
 
-/* Up to the first zero. */
+/* Counts the elements before the first zero. */
 static unsigned implicit_count(const u8 *bytes, u64 imm)
 {
 	unsigned lanes = wide(imm) ? 8 : 16, i = 0;
@@ -34,7 +34,7 @@ static unsigned implicit_count(const u8 *bytes, u64 imm)
 	return i;
 }
 
-/* The magnitude of the register, but at most the number of lanes. */
+/* Returns the magnitude of the register, but at most the number of lanes. */
 static unsigned explicit_count(struct cpu *cpu, const struct cpu_op *op, enum cpu_reg reg)
 {
 	unsigned lanes = wide(op->imm) ? 8 : 16;
@@ -60,7 +60,7 @@ static bool in_ranges(const struct text *a, s32 e, u64 imm)
 	return false;
 }
 
-/* Does a begin at b + at? What lies beyond b's register counts as found. */
+/* Returns whether a begins at b + at. Elements beyond b's register count as equal. */
 static bool ordered(const struct text *a, const struct text *b, unsigned at, u64 imm)
 {
 	unsigned lanes = wide(imm) ? 8 : 16;

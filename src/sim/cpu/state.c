@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state: life of a vCPU, and its registers as KVM's structs have them. Only outside cpu_run().
+ * state: creates and destroys vCPUs, and gives and takes their registers in KVM's structs. All of it is
+ * called only outside cpu_run().
  */
 #include "debug.h"
 #include "flags.h"
@@ -55,7 +56,7 @@ static u32 signature(const struct cpu *cpu)
 	return regs[0] ? regs[0] : 0x600;
 }
 
-/* APM 2, 14.1.3, table 14-1 */
+/* The values are those of APM 2, 14.1.3, table 14-1. */
 void cpu_init(struct cpu *cpu)
 {
 	memset(cpu->gpr, 0, sizeof(cpu->gpr));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state: the architectural state of a processor, and what it keeps beside that.
+ * state: the architectural state of a processor, and the state that the simulation keeps beside it.
  */
 #ifndef CPU_STATE_H
 #define CPU_STATE_H
@@ -30,12 +30,12 @@ enum cpu_seg_index {
 	CPU_GS,
 	CPU_LDTR,
 	CPU_TR,
-	CPU_SEG_FLAT,    /* internal: base 0 in 64-bit mode; a bad address is #GP */
-	CPU_SEG_FLAT_SS, /* likewise; a bad address is #SS */
+	CPU_SEG_FLAT,    /* internal: base 0 in 64-bit mode; a bad address raises #GP */
+	CPU_SEG_FLAT_SS, /* the same, but a bad address raises #SS */
 	CPU_SEG_COUNT
 };
 
-/* As in the VMSA (APM 2, 15.5.1): attr bits 0-3 type, 4 S, 5-6 DPL, 7 P, 8 AVL, 9 L, 10 D/B, 11 G. */
+/* attr is as in the VMSA (APM 2, 15.5.1): bits 0-3 type, 4 S, 5-6 DPL, 7 P, 8 AVL, 9 L, 10 D/B, 11 G. */
 struct cpu_seg {
 	uint64_t base;
 	uint32_t limit; /* in bytes, already scaled by G */
@@ -59,20 +59,23 @@ struct cpu_x87 {
 #define CPU_GPR_RIP   17 /* of the block that runs; else of the next instruction */
 #define CPU_GPR_COUNT 18
 
-/* One device access of the instruction that runs; kept so that it can be repeated after an exit. */
+/*
+ * One device access of the instruction that runs, kept so that the instruction can be repeated after an
+ * exit.
+ */
 struct cpu_access {
 	uint64_t data;
 };
 #define CPU_ACCESS_MAX 80
 
-/* Counted per opcode that is not implemented, for the summary at the end. */
+/* How often an opcode was met that is not implemented, for the summary at the end. */
 struct cpu_unknown {
 	uint32_t key; /* see cpu_unknown_name() */
 	uint64_t count;
 };
 #define CPU_UNKNOWN_MAX 64
 
-/* An interrupt or exception to deliver (KVM_SET_VCPU_EVENTS, KVM_INTERRUPT use it too). */
+/* An interrupt or exception to deliver (KVM_SET_VCPU_EVENTS and KVM_INTERRUPT set it, too). */
 enum cpu_event_kind {
 	CPU_EVENT_NONE,
 	CPU_EVENT_INTR, /* external */
@@ -86,14 +89,14 @@ struct cpu_event {
 	uint8_t vector;
 	bool has_error;
 	uint32_t error;
-	uint8_t soft_len; /* of CPU_EVENT_SOFT: of the instruction, which lies before rip */
-	bool given;       /* from outside: no debugger takes it */
+	uint8_t soft_len; /* of CPU_EVENT_SOFT: the length of the instruction, which lies before rip */
+	bool given;       /* the event came from outside: no debugger takes it */
 };
 
-/* What a debugger outside the guest wants to see (KVM_SET_GUEST_DEBUG). */
+/* The events that a debugger outside the guest wants to see (KVM_SET_GUEST_DEBUG). */
 #define CPU_DEBUG_STEP  0x1u /* exit after each instruction */
 #define CPU_DEBUG_INT3  0x2u /* exit at INT3 */
-#define CPU_DEBUG_BREAK 0x4u /* dr and dr7 take the place of the guest's; every #DB exits */
+#define CPU_DEBUG_BREAK 0x4u /* dr and dr7 replace the guest's; every #DB exits */
 #define CPU_DEBUG_CALM  0x8u /* no maskable interrupts */
 
 struct cpu_debugger {
@@ -110,20 +113,21 @@ struct cpu {
 	/* ---- dispatch (run.c, code.c) ---- */
 	const struct cpu_op *op, *op_end;
 	struct cpu_block *block;
-	uint64_t icount, deadline; /* of instructions; icount is exact at block ends, else cpu_icount() */
-	uint32_t toil; /* decoding and faults of this cpu_run(), no time of the guest's: not in icount */
+	uint64_t icount, deadline; /* in instructions; icount is exact at block ends, else use cpu_icount() */
+	/* Decoding and faults of this cpu_run(): no time of the guest, so icount does not include them. */
+	uint32_t toil;
 	_Atomic uint32_t pending;
-	_Atomic uint32_t nmis; /* that wait; what is above cpu_nmi_limit() does not count */
+	_Atomic uint32_t nmis; /* that wait; those above cpu_nmi_limit() do not count */
 	uint32_t accept;       /* the pending bits that may be acted on now */
-	uint32_t mode;         /* enum cpu_mode bits (internal.h), from CR0, EFER, CS, SS */
+	uint32_t mode;         /* enum cpu_mode bits (mode.h), from CR0, EFER, CS, SS */
 	uint32_t cpl;
-	bool attention; /* something below wants a look before the next block */
+	bool attention; /* look_around() must run before the next block */
 	bool shadow;    /* interrupts are held off for one instruction (STI, MOV SS) */
 	bool nmi_blocked;
 	struct cpu_tlb *tlb;
-	struct cpu_tlb_entry *tlb_now; /* of the current privilege */
+	struct cpu_tlb_entry *tlb_now; /* the entries for the current privilege */
 	struct cpu_code *code;
-	uint64_t exec_tag; /* which entries of the jump cache hold (code.c) */
+	uint64_t exec_tag; /* the tag of the entries of the jump cache that hold (code.c) */
 
 	struct cpu_seg seg[CPU_SEG_COUNT];
 	struct cpu_table gdtr, idtr;
@@ -132,8 +136,8 @@ struct cpu {
 	struct cpu_debugger debugger;
 	uint8_t watch_code, watch_data, watch_port; /* a bit for each breakpoint that is armed, by kind */
 	uint32_t debug_hits;                        /* data and port breakpoints that this instruction met */
-	uint64_t debug_dr6; /* of the #DB in cpu.event, for DR6 when it is delivered */
-	uint64_t pdpte[4];  /* PAE: loaded with CR3 */
+	uint64_t debug_dr6;                         /* of the #DB in cpu.event; DR6 gets it at the delivery */
+	uint64_t pdpte[4];                          /* PAE: loaded with CR3 */
 
 	struct cpu_x87 x87;
 	uint8_t xmm[16][16] __attribute__((aligned(16)));
@@ -144,17 +148,17 @@ struct cpu {
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip, pat;
 	uint64_t mtrr_def, mtrr_fixed[11], mtrr_var[16];
 
-	/* What is delivered before the next instruction. */
+	/* The event that is delivered before the next instruction. */
 	struct cpu_event event;
 
 	/* ---- the instruction that runs ---- */
 	struct cpu_access access[CPU_ACCESS_MAX];
 	uint32_t accesses, accesses_used;
-	uint64_t access_id; /* the icount of the instruction that they belong to */
-	bool access_waits;  /* the last one's data is the caller's to give */
+	uint64_t access_id; /* the icount of the instruction that made the accesses */
+	bool access_waits;  /* the caller has yet to give the data of the last one */
 	bool bus_locked;
-	uint32_t ins_ready, ins_taken;    /* bytes of exit_info.io.data that INS may take, took */
-	uint64_t saved_result, saved_aux; /* the flags before saved_op, if it must be given up */
+	uint32_t ins_ready, ins_taken;    /* bytes of exit_info.io.data that INS may take, and has taken */
+	uint64_t saved_result, saved_aux; /* the flags before saved_op, in case it is given up */
 	const struct cpu_op *saved_op;
 	uint8_t bounce[64] __attribute__((aligned(64)));
 	uint64_t bounce_linear;
@@ -166,15 +170,15 @@ struct cpu {
 	/* ---- the platform ---- */
 	struct cpu_bus *bus;
 	void *ctx;
-	const struct cpu_map *map; /* what this vCPU looks addresses up in; NULL while it uses none */
+	const struct cpu_map *map; /* the map that this vCPU uses; NULL: it uses none */
 	_Atomic uint64_t map_used; /* the generation of map, CPU_MAP_NONE or CPU_MAP_ANY */
 	uint64_t map_cached;       /* the generation that the TLB's translations came from */
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t cpuid_count;
-	uint32_t features; /* enum cpu_feature (internal.h), from cpuid */
-	bool amd;          /* its vendor is AMD, or Hygon; else, also without a CPUID, Intel's rules hold */
+	uint32_t features; /* enum cpu_feature (mode.h), from cpuid */
+	bool amd;          /* the vendor is AMD or Hygon; else, and without a CPUID, Intel's rules hold */
 	bool apic_on;      /* MSR 1B says so, and CPUID repeats it */
-	bool mwait_on;     /* MISC_ENABLE says so, and CPUID repeats it if KVM's quirk about it is off */
+	bool mwait_on;     /* MISC_ENABLE says so; CPUID repeats it if KVM's quirk about it is off */
 
 	struct cpu_unknown unknown[CPU_UNKNOWN_MAX];
 	uint32_t unknown_count;

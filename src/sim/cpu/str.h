@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * str: what string.c and io.c share: the counters and pointers of string instructions.
+ * str: the counters and pointers of string instructions, which string.c and io.c share.
  */
 #ifndef CPU_STR_H
 #define CPU_STR_H
@@ -25,7 +25,7 @@ ALWAYS void string_advance(struct cpu *cpu, const struct cpu_op *op, enum cpu_re
 	reg_set(cpu, reg * 8u, address_width(op), cpu->gpr[reg] + by);
 }
 
-/* Iterations left: 1 without REP. */
+/* Returns how many iterations are left: 1 without REP. */
 ALWAYS u64 string_count(const struct cpu *cpu, const struct cpu_op *op)
 {
 	if (!(op->flags & (OP_REP | OP_REPNE)))
@@ -33,7 +33,7 @@ ALWAYS u64 string_count(const struct cpu *cpu, const struct cpu_op *op)
 	return REG_RCX << op->address_shift >> op->address_shift;
 }
 
-/* n iterations are done for good: an exit or fault in the next repeats only that one. */
+/* Completes n iterations for good: an exit or fault in the next one repeats only that one. */
 ALWAYS void string_done(struct cpu *cpu, const struct cpu_op *op, u64 n)
 {
 	if (op->flags & (OP_REP | OP_REPNE))
@@ -41,7 +41,7 @@ ALWAYS void string_done(struct cpu *cpu, const struct cpu_op *op, u64 n)
 	cpu->accesses = cpu->accesses_used = 0;
 }
 
-/* So many iterations before interrupts are looked at again. */
+/* The number of iterations after which interrupts are looked at again. */
 #define STRING_CHUNK 4096u
 
 ALWAYS u64 string_budget(const struct cpu *cpu)
@@ -50,8 +50,9 @@ ALWAYS u64 string_budget(const struct cpu *cpu)
 }
 
 /*
- * A repeated instruction is a block's end: on to the next one, or, when it has had its time (budget: what is
- * left of STRING_CHUNK), once more. Its iterations take time, too.
+ * Ends a repeated instruction, which is the last of its block. rip goes on to the next instruction, or stays
+ * for more iterations if the instruction has used up its time. budget is what is left of STRING_CHUNK; the
+ * iterations take time, too.
  */
 ALWAYS void string_leave(struct cpu *cpu, const struct cpu_op *op, bool finished, u64 budget)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * string: MOVS, STOS, LODS, SCAS, CMPS and their repetition (APM 3). Long forward copies and fills run a page
- * at a time; what crosses pages, runs backwards or meets devices goes one by one.
+ * string: MOVS, STOS, LODS, SCAS, CMPS and their repetition (APM 3). Long forward copies and fills run a
+ * page at a time. Elements that cross pages, run backwards or meet devices go one by one.
  */
 #include "str.h"
 
@@ -15,7 +15,7 @@ static u64 target_linear(struct cpu *cpu, const struct cpu_op *op, enum access a
 	return seg_linear(cpu, string_es(cpu), string_pointer(cpu, op, CPU_RDI), op->size, access);
 }
 
-/* How many whole elements from linear to the end of its page, at most count. */
+/* Returns how many whole elements there are from linear to the end of its page, at most count. */
 static u64 in_page(u64 linear, unsigned size, u64 count)
 {
 	u64 fit = (4096 - (linear & 0xfff)) / size;
@@ -23,14 +23,14 @@ static u64 in_page(u64 linear, unsigned size, u64 count)
 	return fit < count ? fit : count;
 }
 
-/* May elements be taken a page at a time? */
+/* Returns whether elements may be taken a page at a time. */
 static bool runs(const struct cpu *cpu, const struct cpu_op *op, u64 count)
 {
 	return count > 1 && !(cpu->rflags_rest & FLAG_DF) && !(op->flags & OP_LEGACY) &&
 	       op->address_shift == 0;
 }
 
-/* Copies up to a page; 0 if it cannot be done at once. */
+/* Copies up to a page. Returns the number of elements, or 0 if they cannot be copied at once. */
 static u64 copy_run(struct cpu *cpu, const struct cpu_op *op, u64 from, u64 to, u64 count)
 {
 	u64 n = in_page(to, op->size, in_page(from, op->size, count)), bytes = n * op->size;
@@ -41,11 +41,11 @@ static u64 copy_run(struct cpu *cpu, const struct cpu_op *op, u64 from, u64 to, 
 		return 0;
 	source = cpu_mem_direct(cpu, from, false, op->seg);
 	target = source ? cpu_mem_direct(cpu, to, true, CPU_SEG_FLAT) : NULL;
-	/* The destination's translation may have taken the source's place only if they are the same page. */
+	/* The destination's TLB entry may have replaced the source's; source stays valid until a flush. */
 	if (!target)
 		return 0;
 	if (target > source && target < source + bytes) {
-		/* Overlapping upwards repeats the pattern, element by element. */
+		/* An overlapping copy upwards repeats the pattern, element by element. */
 		for (u64 i = 0; i < bytes; i += op->size)
 			ram_copy(target + i, source + i, op->size);
 		return n;
@@ -122,15 +122,15 @@ void op_lods(struct cpu *cpu, const struct cpu_op *op)
 	string_leave(cpu, op, left == 0, budget);
 }
 
-/* Another iteration? REPE goes on while equal, REPNE while not. */
+/* Returns whether there is another iteration: REPE goes on while equal, REPNE while not. */
 static bool compare_goes_on(const struct cpu_op *op, u64 left, u64 budget, bool equal)
 {
 	return left && budget && (op->flags & OP_REPNE ? !equal : equal);
 }
 
 /*
- * SCAS compares the accumulator with each element, CMPS the elements of two strings. The flags are those of
- * the last comparison that was made, also when the next one faults.
+ * Compares the accumulator with each element (SCAS), or the elements of two strings (CMPS). The flags are
+ * those of the last comparison that was made, even if the next one faults.
  */
 ALWAYS void compare(struct cpu *cpu, const struct cpu_op *op, bool two_strings)
 {

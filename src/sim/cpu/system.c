@@ -105,7 +105,7 @@ void op_popf(struct cpu *cpu, const struct cpu_op *op)
 	if (iopl_allows(cpu))
 		change |= FLAG_IF;
 	flags = cpu_pop(cpu, op->size);
-	/* RF reads as cleared by POPF. */
+	/* POPF of more than 16 bits clears RF. */
 	cpu_set_rflags(cpu, (cpu_rflags(cpu) & ~(change | (op->size > 2 ? FLAG_RF : 0))) | (flags & change));
 }
 
@@ -141,7 +141,7 @@ void op_invlpg(struct cpu *cpu, const struct cpu_op *op)
 	cpu_tlb_flush_page(cpu, mode_is(cpu, MODE_64) ? linear : (u32)linear);
 }
 
-/* WBINVD, INVD: caches are coherent here; it is a serializing instruction. */
+/* Serializes, for WBINVD and INVD. They do nothing else, because caches are coherent here. */
 void op_wbinvd(struct cpu *cpu, const struct cpu_op *op)
 {
 	require_cpl0(cpu);
@@ -210,7 +210,7 @@ void op_rdpid(struct cpu *cpu, const struct cpu_op *op)
 	reg_set(cpu, op->xrm * 8u, 8, (u32)cpu->tsc_aux);
 }
 
-/* There are no performance counters. */
+/* Raises #GP, because there are no performance counters. */
 void op_rdpmc(struct cpu *cpu, const struct cpu_op *op)
 {
 	cpu_raise_error(cpu, EXC_GP, 0);
@@ -237,7 +237,7 @@ void op_swapgs(struct cpu *cpu, const struct cpu_op *op)
 	cpu->kernel_gs_base = base;
 }
 
-/* The caller answers in the registers. */
+/* Exits to the caller, who answers in the registers. */
 void op_vmmcall(struct cpu *cpu, const struct cpu_op *op)
 {
 	cpu->exit_info.hypercall_length = op->len;
@@ -245,9 +245,9 @@ void op_vmmcall(struct cpu *cpu, const struct cpu_op *op)
 }
 
 /*
- * Intel's VMCALL is #UD on AMD, unless KVM puts AMD's in its place. That goes through the guest's page
- * tables, as a store of the guest's would, and to RIP itself: KVM leaves the base of CS out. The processor
- * then runs what it finds.
+ * Raises #UD for Intel's VMCALL, as AMD's processors do, unless KVM writes AMD's VMMCALL over it. The write
+ * goes through the guest's page tables, as a store by the guest would, and to RIP itself, because KVM leaves
+ * out the base of CS. The processor then runs what it finds.
  */
 void op_vmcall(struct cpu *cpu, const struct cpu_op *op)
 {
@@ -261,8 +261,8 @@ void op_vmcall(struct cpu *cpu, const struct cpu_op *op)
 }
 
 /*
- * MONITOR and MWAIT are the kernel's alone (APM 3: HWCR.MonMwaitUserEn is 0). KVM makes them NOPs even where
- * CPUID lacks them, unless the VMM switched that off.
+ * Raises #UD if MONITOR and MWAIT may not be used. They are for the kernel alone (APM 3: HWCR.MonMwaitUserEn
+ * is 0). KVM makes them NOPs even where CPUID lacks them, unless the VMM switched that off.
  */
 static void check_monitor(struct cpu *cpu)
 {
@@ -285,10 +285,7 @@ void op_monitor(struct cpu *cpu, const struct cpu_op *op)
 	        1, ACCESS_READ, op->seg);
 }
 
-/*
- * As in KVM, MWAIT may return at any time. It is a NOP here, after which writes of other processors are
- * seen.
- */
+/* Does nothing, as MWAIT may return at any time in KVM. The vCPU sees other processors' writes afterwards. */
 void op_mwait(struct cpu *cpu, const struct cpu_op *op)
 {
 	check_monitor(cpu);
@@ -302,7 +299,7 @@ void op_xgetbv(struct cpu *cpu, const struct cpu_op *op)
 	if (!(cpu->cr4 & CR4_OSXSAVE))
 		cpu_raise(cpu, EXC_UD);
 	cpu_cpuid_query(cpu, 0xd, 1, d1);
-	/* With ECX 1: the states of XCR0 that are in use. All of them are reported. */
+	/* ECX 1 asks for the states of XCR0 that are in use. All of them are reported as in use. */
 	if ((u32)REG_RCX > (d1[0] >> 2 & 1))
 		cpu_raise_error(cpu, EXC_GP, 0);
 	REG_RAX = (u32)cpu->xcr0;
@@ -315,7 +312,7 @@ void op_xsetbv(struct cpu *cpu, const struct cpu_op *op)
 
 	if (!(cpu->cr4 & CR4_OSXSAVE))
 		cpu_raise(cpu, EXC_UD);
-	/* x87 always, SSE as offered; nothing else exists. */
+	/* x87 must be on, and SSE may be. There is no other state. */
 	if (cpu->cpl || (u32)REG_RCX || !(value & 1) || value & ~(u64)3)
 		cpu_raise_error(cpu, EXC_GP, 0);
 	cpu->xcr0 = value;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * task: hardware task switches, by far JMP and CALL, IRET with NT, and task gates (APM 2, 12.3). Not in long
- * mode. Up to commit() a fault belongs to the old task; behind it, to the new one.
+ * task: hardware task switches by far JMP and CALL, IRET with NT, and task gates (APM 2, 12.3). Long mode
+ * has none. Until commit() a fault belongs to the old task, and afterwards to the new one.
  */
 #include "debug.h"
 #include "far.h"
 
-#define TSS_WIDE 8u /* in the type: of 32 bits */
+#define TSS_WIDE 8u /* in the type: the fields have 32 bits */
 #define TSS_BUSY 2u
 #define TSS_CR3  0x1cu
 #define TSS_TRAP 0x64u
 
-/* What a task state segment keeps. */
+/* The part of a task that its task state segment keeps. */
 struct task {
 	u32 rip, flags, gpr[8], cr3;
 	u16 seg[6], ldt;
@@ -23,7 +23,10 @@ static bool is_wide(const struct cpu_seg *tss)
 	return tss->attr & TSS_WIDE;
 }
 
-/* Where IP lies; flags, registers, segments and LDT follow, each of a word of the TSS's width. */
+/*
+ * Returns the address of a word of the TSS, which has the TSS's width. Word 0 is IP; flags, registers,
+ * segments and LDT follow.
+ */
 static u64 tss_at(const struct cpu_seg *tss, unsigned word)
 {
 	return tss->base + (is_wide(tss) ? 0x20 + 4 * word : 0x0e + 2 * word);
@@ -34,7 +37,7 @@ static unsigned tss_segments(const struct cpu_seg *tss)
 	return is_wide(tss) ? 6 : 4;
 }
 
-/* The new task's TSS descriptor; where it must be busy is where IRET returns to. */
+/* Reads the descriptor of the new task's TSS, which must be busy for IRET, and must not be for the others. */
 static void tss_find(
         struct cpu *cpu, u16 selector, enum task_why why, u32 ext, struct cpu_seg *ret, u64 *ret_linear)
 {
@@ -90,14 +93,16 @@ static void descriptor_busy(struct cpu *cpu, u64 linear, bool busy)
 	cpu_sys_write(cpu, linear + 5, 1, busy ? type | TSS_BUSY : type & ~(u64)TSS_BUSY);
 }
 
-/* The registers become the new task's. Segments are the old task's but for the selector until they are
- * loaded: a fault in between can still be delivered. */
+/*
+ * Makes the registers the new task's. Until the segments are loaded they stay the old task's, but for the
+ * selectors, so that a fault in between can still be delivered.
+ */
 static void commit(struct cpu *cpu, const struct cpu_seg *tss, const struct task *task, bool nested)
 {
 	cpu->seg[CPU_TR] = *tss;
 	cpu->seg[CPU_TR].attr |= TSS_BUSY;
 	cpu->cr0 |= CR0_TS;
-	cpu->dr[7] &= ~(u64)0x155; /* breakpoints of the old task alone */
+	cpu->dr[7] &= ~(u64)0x155; /* local breakpoints belong to the old task */
 	if (cpu->cr0 & CR0_PG && is_wide(tss)) {
 		cpu->cr3 = task->cr3;
 		cpu_pdptes_load(cpu);
@@ -205,7 +210,10 @@ static bool leave_task(struct cpu *cpu, const struct cpu_seg *tss, u64 linear, e
 	return nested;
 }
 
-/* A fault of the new task's is not one of the instruction that switched: rip is the new task's. */
+/*
+ * Loads the new task's segments. A fault of the new task does not belong to the instruction that switched,
+ * so rip is the new task's.
+ */
 static void enter_task(struct cpu *cpu, const struct cpu_seg *tss, const struct task *task, u32 ext)
 {
 	const struct cpu_op *op = cpu->op;
@@ -221,7 +229,10 @@ static void enter_task(struct cpu *cpu, const struct cpu_seg *tss, const struct 
 	cpu->op = op;
 }
 
-/* IRET goes to the task that the current TSS names; others to selector's. flags: the old task's. */
+/*
+ * Switches to another task. IRET goes to the task that the current TSS names, the others to that of
+ * selector. flags are the old task's.
+ */
 void cpu_task_switch(struct cpu *cpu, u16 selector, enum task_why why, u64 flags)
 {
 	u32 ext = why == TASK_EVENT && cpu->event.kind != CPU_EVENT_SOFT;

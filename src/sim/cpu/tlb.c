@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tlb: the software TLB as a whole: what it forgets, and which part of it the privilege at hand uses. mmu.c
- * fills it. The vCPU's thread.
+ * tlb: forgets entries of the software TLB, and chooses the set of entries that the present privilege uses.
+ * mmu.c fills it. Runs on the vCPU's thread.
  */
 #include "internal.h"
 
@@ -21,7 +21,7 @@ void cpu_tlb_flush(struct cpu *cpu)
 		cpu->bus->view_end(cpu->ctx);
 }
 
-/* Is linear in the page that an entry is of or a piece of? */
+/* Returns whether linear is in the page of an entry, or in the large page of which the entry is a piece. */
 static bool holds(u64 tag, u64 gpa, u64 linear)
 {
 	return (tag ^ linear) >> GPA_SHIFT_OF(gpa) == 0;
@@ -42,7 +42,7 @@ static void set_flush_page(struct cpu_tlb *tlb, unsigned set, u64 linear)
 
 void cpu_tlb_flush_page(struct cpu *cpu, u64 linear)
 {
-	/* The view of decrypted memory ends for all pages at once. */
+	/* The bus ends its views of decrypted memory for all pages at once. */
 	if (unlikely(cpu->bus->c_bit)) {
 		cpu_tlb_flush(cpu);
 		return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * types: short names of integers, what the compiler is told, and integers of other sizes.
+ * types: short names of integers, hints to the compiler, and helpers for integers of other sizes.
  */
 #ifndef CPU_TYPES_H
 #define CPU_TYPES_H
@@ -24,8 +24,8 @@ typedef int64_t s64;
 #define ALWAYS      static inline __attribute__((always_inline))
 
 /*
- * Functions with a size take it in bytes: 1, 2, 4 or 8. Their callers mostly name a constant, so that one
- * host instruction is left of each. Values are zero-extended.
+ * Functions with a size take it in bytes: 1, 2, 4 or 8. Most callers name a constant, so that one host
+ * instruction is left of each function. Values are zero-extended.
  */
 ALWAYS u64 sign_extend(u64 value, unsigned size)
 {
@@ -37,7 +37,7 @@ ALWAYS u64 zero_extend(u64 value, unsigned size)
 	return value << (64 - size * 8) >> (64 - size * 8);
 }
 
-/* Bits 63 to 48 of an address as bit 47 has them (APM 2, 1.1.3). */
+/* Copies bit 47 of an address to bits 63 to 48 (APM 2, 1.1.3). */
 ALWAYS u64 make_canonical(u64 address)
 {
 	return (u64)((s64)(address << 16) >> 16);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * walk: the one page walker: linear to guest-physical, rights, accessed and dirty bits (APM 2, 5), and the
- * C-bit of memory encryption (APM 2, 15.34.5): tables and code are private whatever it says.
+ * walk: the one page walker. It translates linear to guest-physical addresses, checks rights, and sets
+ * accessed and dirty bits (APM 2, 5). It also reads the C-bit of memory encryption (APM 2, 15.34.5); tables
+ * and code are private whatever the C-bit says.
  */
 #include "walk.h"
 
@@ -19,17 +20,17 @@
 #define ERROR_U    4u
 #define ERROR_RSVD 8u
 
-/* One walk in progress: which entries were met, for the accessed bits, and the rights so far. */
+/* One walk in progress: the entries that it met, for the accessed bits, and the rights so far. */
 struct path {
 	const struct cpu *cpu;
-	u64 c_bit;       /* 0: tables are read as the VMM's memory has them */
-	u64 *entries[4]; /* NULL: kept in registers or in memory that cannot be written */
+	u64 c_bit;       /* 0: tables are read from the VMM's memory */
+	u64 *entries[4]; /* NULL: it is in a register, or in memory that cannot be written */
 	u64 values[4];
 	unsigned count;
 	bool writable, user, executable;
 	bool private;
-	enum cpu_view table; /* the first that is not good */
-	u64 gpa;             /* of the page; of a bad table */
+	enum cpu_view table; /* the first view of a table that is not good */
+	u64 gpa;             /* of the page, or of a bad table */
 	u32 error;
 	unsigned shift;
 };
@@ -68,7 +69,7 @@ static void *entry_host(struct path *path, u64 gpa, unsigned size, bool *ret_rea
 	return host;
 }
 
-/* A table outside RAM reads as zeros: not present. */
+/* Reads an entry. A table outside RAM reads as zeros, which are not present. */
 static u64 entry_read(struct path *path, u64 gpa)
 {
 	bool readonly = false;
@@ -148,7 +149,10 @@ static u32 entry_read32(struct path *path, u64 gpa)
 	return value;
 }
 
-/* The two-level tables of 32-bit entries, with 4 MiB pages if CR4.PSE. They have no C-bit: all is private. */
+/*
+ * Walks the two-level tables of 32-bit entries, with 4 MiB pages if CR4.PSE is set. They have no C-bit, so
+ * all pages are private.
+ */
 static bool walk_narrow(struct path *path, u64 linear)
 {
 	u32 entry = entry_read32(path, (path->cpu->cr3 & 0xfffff000) + ((linear >> 22) & 1023) * 4);
@@ -182,7 +186,10 @@ static bool permitted(const struct cpu *cpu, const struct path *path, const stru
 	return query->user || !path->user || !query->smap;
 }
 
-/* Sets A on the way and D on the leaf, each atomically; false if an entry changed meanwhile: walk again. */
+/*
+ * Sets A in all entries and D in the leaf, each atomically. False: an entry changed meanwhile, and the walk
+ * must be repeated.
+ */
 static bool mark_used(struct path *path, bool write, bool narrow)
 {
 	for (unsigned i = 0; i < path->count; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * x87: the instructions D8 to DF, by opcode (APM 5). Values are computed by the host's x87 (x87_host.h).
+ * x87: the instructions D8 to DF, by opcode (APM 5). The host's x87 computes the values (x87_host.h).
  */
 #include "x87.h"
 
@@ -23,7 +23,7 @@ static void exchange(struct cpu *cpu, unsigned i)
 	x87_set(cpu, i, a);
 }
 
-/* ST(0) to ST(i), which may be empty. */
+/* Copies ST(0) to ST(i), which may be empty. */
 static void copy_to(struct cpu *cpu, unsigned i, bool with_pop)
 {
 	x87_conditions(cpu, 0, FSW_C1);
@@ -41,7 +41,7 @@ static void copy_to(struct cpu *cpu, unsigned i, bool with_pop)
 static void conditional_move(struct cpu *cpu, unsigned i, bool yes)
 {
 	if (x87_empty(cpu, 0) || x87_empty(cpu, i)) {
-		/* Whatever the condition says. */
+		/* A stack fault occurs whatever the condition says. */
 		if (x87_underflow(cpu))
 			x87_set(cpu, 0, x87_indefinite);
 		return;
@@ -93,7 +93,7 @@ static void d9(struct cpu *cpu, const struct cpu_op *op)
 			cpu_raise(cpu, EXC_UD);
 		break;
 	case 3:
-		/* FSTP that does not fault if ST(0) is empty. */
+		/* This FSTP does not fault if ST(0) is empty. */
 		if (x87_empty(cpu, 0)) {
 			x87_conditions(cpu, 0, FSW_C1);
 			x87_pop(cpu);
@@ -245,8 +245,10 @@ static void df(struct cpu *cpu, const struct cpu_op *op)
 	}
 }
 
-/* FNINIT, FNCLEX, FNSTCW, FNSTSW, FNSTENV, FNSAVE do not report earlier exceptions; nor do they change the
- * pointers. */
+/*
+ * Returns whether the instruction controls the x87 and does not change the pointers. Of these, FNINIT,
+ * FNCLEX, FNSTCW, FNSTSW, FNSTENV and FNSAVE do not report earlier exceptions, either.
+ */
 static bool is_control(const struct cpu_op *op)
 {
 	unsigned reg = op->modrm >> 3 & 7;

@@ -58,7 +58,7 @@ static inline void x87_pop(struct cpu *cpu)
 
 /* ---- exceptions and condition codes ---- */
 
-#define AFTER 0x18u /* overflow, underflow: where they are not masked the result is another one */
+#define AFTER 0x18u /* overflow, underflow: unmasked, they change the result */
 
 static inline u16 x87_host_control(const struct cpu *cpu)
 {
@@ -66,16 +66,13 @@ static inline u16 x87_host_control(const struct cpu *cpu)
 }
 
 #define BEFORE 0x07u /* invalid, denormal, division by zero: nothing is stored */
-#define LOAD   0x05u /* from memory: a denormal is loaded all the same */
-#define STORE  0x1fu /* to memory: nor with overflow and underflow */
+#define LOAD   0x05u /* from memory: a denormal is still loaded */
+#define STORE  0x1fu /* to memory: overflow and underflow prevent it, too */
 
-/* Takes exceptions and C1 over; false: an unmasked one of the kinds forbids the result. */
+/* Takes over exceptions and C1. False: an unmasked exception of these kinds forbids the result. */
 static inline bool x87_status(struct cpu *cpu, unsigned sw, unsigned kinds)
 {
-	/*
-	 * If one of these is not masked, nothing is computed, so the exceptions of a computation cannot
-	 * come up.
-	 */
+	/* If one of these is not masked, nothing is computed, so those of a computation cannot occur. */
 	if (sw & ~cpu->x87.fcw & BEFORE)
 		sw &= BEFORE | FSW_SF | (sw & FSW_SF ? FSW_C1 : 0);
 	cpu->x87.fsw = (u16)((cpu->x87.fsw & ~FSW_C1) | (sw & (0x7f | FSW_C1)));
@@ -104,11 +101,11 @@ static inline void x87_push(struct cpu *cpu, const void *value)
 	x87_set(cpu, 0, value);
 }
 
-/* x87_math.c: a result for ST(i) of ST(0) and, if not 0, ST(other), whose value b is. */
+/* Sets ST(i) to the result of ST(0) and b (x87_math.c). If other is not 0, b is the value of ST(other). */
 void cpu_x87_result(struct cpu *cpu, unsigned i, host_x87_fn *fn, unsigned other, const void *b);
 void cpu_x87_arith_memory(struct cpu *cpu, const struct cpu_op *op, unsigned kind);
 void cpu_x87_arith_register(struct cpu *cpu, const struct cpu_op *op, bool to_i, bool with_pop);
-/* FCOM or, quiet, FUCOM with ST(i); false: an unmasked exception. */
+/* Compares ST(0) with ST(i) as FCOM does, or with quiet as FUCOM. False: there is an unmasked exception. */
 bool cpu_x87_compare_st(struct cpu *cpu, unsigned i, bool quiet);
 void cpu_x87_compare_flags(struct cpu *cpu, unsigned i, bool quiet, bool with_pop);
 void cpu_x87_functions(struct cpu *cpu, const struct cpu_op *op);

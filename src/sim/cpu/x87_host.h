@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * x87_host: the arithmetic of the x87, done by the host's x87 with the guest's precision and rounding, and
- * with all exceptions masked but overflow and underflow, of which the mask decides the result (APM 1, 6.8).
- * Each takes 80-bit (or memory) operands and returns the status word: exceptions and C0 to C3.
+ * x87_host: the arithmetic of the x87. The host's x87 computes it with the guest's precision and rounding.
+ * All exceptions are masked but overflow and underflow, because their masks decide the result (APM 1, 6.8).
+ * Each function takes 80-bit (or memory) operands and returns the status word: exceptions and C0 to C3.
  */
 #ifndef CPU_X87_HOST_H
 #define CPU_X87_HOST_H
@@ -22,7 +22,7 @@
 
 #define A  "fldt (%[a])\n\t"
 #define AB "fldt (%[b])\n\tfldt (%[a])\n\t"
-/* What the host met is not to become an exception there. */
+/* Clears the exceptions that the host met, so that they do not trap in the host. */
 #define STATUS "\n\tfnstsw %[sw]\n\tfnclex\n\t"
 #define TAKE   "fstpt (%[r])"
 #define DROP   "fstp %%st(0)"

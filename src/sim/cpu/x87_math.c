@@ -31,11 +31,14 @@ HOST_X87(host_com_i32, A "ficoml (%[b])" STATUS DROP)
 HOST_X87(host_com_i16, A "ficoms (%[b])" STATUS DROP)
 HOST_X87(host_ucom, AB "fucom %%st(1)" STATUS DROP "\n\t" DROP)
 
-/* By /reg, by operand: register, 32-bit float, 32-bit integer, 64-bit float, 16-bit integer (D8 DA DC DE). */
+/*
+ * The functions by /reg and operand: register, 32-bit float, 32-bit integer, 64-bit float, 16-bit integer
+ * (D8 DA DC DE).
+ */
 static host_x87_fn *const host_arith[8][5] = {HOST_ROW(host_add), HOST_ROW(host_mul), HOST_ROW(host_com),
         HOST_ROW(host_com), HOST_ROW(host_sub), HOST_ROW(host_subr), HOST_ROW(host_div), HOST_ROW(host_divr)};
 
-/* D9 E8 to EE and F0 to FF, by the low bits of the opcode; NULL: not arithmetic. */
+/* D9 E8 to EE load constants, and F0 to FF compute; the low bits of the opcode choose. */
 HOST_X87(host_fld1, "fld1" STATUS TAKE)
 HOST_X87(host_fldl2t, "fldl2t" STATUS TAKE)
 HOST_X87(host_fldl2e, "fldl2e" STATUS TAKE)
@@ -58,7 +61,7 @@ HOST_X87(host_frndint, A "frndint" STATUS TAKE)
 HOST_X87(host_fsin, A "fsin" STATUS TAKE)
 HOST_X87(host_fcos, A "fcos" STATUS TAKE)
 /* ST(0) and ST(1); the result stays in ST(0). */
-/* They leave some condition codes alone, sometimes: the environment to start from is at r + 16. */
+/* FPREM and FPREM1 sometimes keep condition codes, so they start from the environment at r + 16. */
 #define GIVEN "fldenv 16(%[r])\n\t"
 HOST_X87(host_fprem, GIVEN AB "fprem" STATUS TAKE "\n\t" DROP)
 HOST_X87(host_fprem1, GIVEN AB "fprem1" STATUS TAKE "\n\t" DROP)
@@ -67,13 +70,13 @@ HOST_X87(host_fscale, AB "fscale" STATUS TAKE "\n\t" DROP)
 HOST_X87(host_fyl2x, AB "fyl2x" STATUS TAKE)
 HOST_X87(host_fyl2xp1, AB "fyl2xp1" STATUS TAKE)
 HOST_X87(host_fpatan, AB "fpatan" STATUS TAKE)
-/* Two results: the new ST(0) at r + 16, the new ST(1) at r; out of range (C2): the operand alone at r. */
+/* Two results: the new ST(0) at r + 16, and the new ST(1) at r. Out of range (C2): the operand alone at r. */
 #define TWO(insn) A insn STATUS "testb $4, 1+%[sw]\n\tjnz 1f\n\tfstpt 16(%[r])\n\t1: " TAKE
 HOST_X87(host_fptan, TWO("fptan"))
 HOST_X87(host_fsincos, TWO("fsincos"))
 HOST_X87(host_fxtract, A "fxtract" STATUS TAKE_2)
 
-/* A result for ST(i), of operands that were there. */
+/* Sets ST(i) to a result; an empty operand is a stack underflow. */
 void cpu_x87_result(struct cpu *cpu, unsigned i, host_x87_fn *fn, unsigned other, const void *b)
 {
 	u8 r[16];
@@ -104,14 +107,14 @@ bool cpu_x87_compare_st(struct cpu *cpu, unsigned i, bool quiet)
 	return x87_compare(cpu, quiet ? host_ucom : host_com_st, x87_empty(cpu, i), x87_st(cpu, i));
 }
 
-/* FCOMI and its kin: the flags are those of the integer unit. */
+/* Compares for FCOMI and its kin, which set the flags of the integer unit. */
 void cpu_x87_compare_flags(struct cpu *cpu, unsigned i, bool quiet, bool with_pop)
 {
 	host_x87_fn *fn = quiet ? host_ucom : host_com_st;
 	unsigned sw = FSW_IE | FSW_SF | FSW_C0 | FSW_C2 | FSW_C3;
 	bool stored;
 
-	/* C1 is set by a stack fault, and else keeps its value. */
+	/* A stack underflow clears C1; otherwise C1 keeps its value. */
 	if (!x87_empty(cpu, 0) && !x87_empty(cpu, i))
 		sw = (fn(x87_host_control(cpu), x87_st(cpu, 0), x87_st(cpu, i), NULL) & ~FSW_C1) |
 		     (cpu->x87.fsw & FSW_C1);
@@ -211,7 +214,7 @@ static void pop_result(struct cpu *cpu, host_x87_fn *fn)
 		x87_pop(cpu);
 }
 
-/* FSIN, FCOS: if the operand is out of range, C2 is set and the operand stays. */
+/* Computes FSIN or FCOS. If the operand is out of range, C2 is set and the operand stays. */
 static void ranged_result(struct cpu *cpu, host_x87_fn *fn)
 {
 	u8 r[16];

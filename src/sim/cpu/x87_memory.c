@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * x87_memory: what the x87 loads, stores and converts, and its environment (APM 5; APM 1, 6.5).
+ * x87_memory: the loads, stores and conversions of the x87, and its environment (APM 5; APM 1, 6.5).
  */
 #include "x87_host.h"
 
@@ -67,7 +67,7 @@ void cpu_x87_store(struct cpu *cpu, const struct cpu_op *op, enum x87_format for
 
 	cpu_mem_probe(cpu, linear, size, ACCESS_WRITE, op->seg);
 	if (x87_empty(cpu, 0)) {
-		/* The answer to a masked exception: the result of storing the indefinite value. */
+		/* If the exception is masked, the result is that of storing the indefinite value. */
 		if (!x87_underflow(cpu))
 			return;
 		if (fn)
@@ -151,7 +151,10 @@ void cpu_x87_reset(struct cpu *cpu)
 	cpu->x87.fip = cpu->x87.fdp = 0;
 }
 
-/* The processor looks at the first word first, then at the last byte. */
+/*
+ * Checks the memory of the environment and returns its address. The processor checks the first word first,
+ * then the last byte.
+ */
 static u64 environment_linear(struct cpu *cpu, const struct cpu_op *op, unsigned size, enum access access)
 {
 	u64 linear = op_linear(cpu, op, size, access);
