@@ -14,8 +14,9 @@
 #define FEATURES_TSC (ABI_FEATURE_DEBUG_SWAP | ABI_FEATURE_SECURE_TSC)
 
 /*
- * Firmware and TCB of products with SEV-SNP stand together in a genuine report; the firmware of the others is
- * that of Debian's package amd64-microcode. The maxima of CPUID are those of dumps that were published.
+ * A genuine report of a product with SEV-SNP has this firmware and this TCB together. The firmware of the
+ * other products is that of Debian's package amd64-microcode. The maxima of CPUID are those of published
+ * dumps.
  */
 static const struct product products[PRODUCT_IDS] = {
         [PRODUCT_UNKNOWN] = {PRODUCT_UNKNOWN, "unknown"},
@@ -103,7 +104,7 @@ static const struct product products[PRODUCT_IDS] = {
                 },
 };
 
-/* The names again: the keys of the configuration, which are constant, take their words from here. */
+/* The names again, because the keys of the configuration are constant and take their words from here. */
 const char *const product_words[] = {"none", "Naples", "Rome", "Milan", "Genoa", "Turin", NULL};
 
 const struct product *product_get(enum product_id id)
