@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * made: a self-made chain of the shape of AMD's, and reports signed by it. Nothing of src/attest is used, so
- * that what both sides agree on is the specification.
+ * that both sides agree only if both follow the specification.
  */
 #ifndef VMM_ATTEST_MADE_H
 #define VMM_ATTEST_MADE_H
@@ -31,7 +31,7 @@ void made_finish(struct made *made);
 struct attest_blob made_der(X509 *x509, const char *name);
 struct attest_blob made_pem(X509 *first, X509 *second, const char *name);
 
-/* To change a certificate and sign it again. */
+/* Changes a certificate and signs it again. */
 void made_sign_cert(X509 *x509, EVP_PKEY *key, bool pss);
 void made_extend(X509 *x509, int nid, const char *value);
 void made_sign_cert_pss(X509 *x509, EVP_PKEY *key, const EVP_MD *mgf1, int salt);

@@ -69,7 +69,7 @@ static struct attest_blob chain_of(const struct row *row)
 	return (struct attest_blob){0};
 }
 
-/* Some were valid for a year only: the day after it began. */
+/* Some certificates were valid for a year only, so each is checked on the day after its validity began. */
 static time_t valid_at(const struct attest_blob *cert)
 {
 	const uint8_t *der = cert->data;

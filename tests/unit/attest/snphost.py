@@ -51,7 +51,7 @@ def vmm_reads_what_snphost_writes(folder):
 
 
 def snphost_reads_the_tests_table(folder):
-    """What the other tests take for a certificate table is one."""
+    """The bytes that the other tests take for a certificate table are one."""
     out = folder / 'exported'
     out.mkdir()
     snphost('export', 'der', DATA / 'milan-certs-a.bin', out)
@@ -60,7 +60,7 @@ def snphost_reads_the_tests_table(folder):
 
 
 def snphost_reads_what_vmm_writes(folder):
-    """Of each product, and openssl finds the chain of what came out."""
+    """Exports the certificates of each product; openssl verifies the chain of the result."""
     for product in 'Milan', 'Genoa', 'Turin':
         out = folder / product
         out.mkdir()

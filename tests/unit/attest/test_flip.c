@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every byte tried: a bit flipped anywhere in a report or in a certificate, in DER or in PEM, must make
- * verification fail, be it with a failed check or with a refusal to read. docs/attestation.md says what is
- * outside of that: what stands around certificates in PEM, and the twin of an ECDSA signature.
+ * verification fail, be it with a failed check or with a refusal to read. docs/attestation.md names the
+ * exceptions: the text around certificates in PEM, and the twin of an ECDSA signature.
  */
 #include "sample.h"
 
@@ -15,7 +15,7 @@ static bool passes(const struct attest_blob *report_file, const struct attest_ev
 	       attest_report_verify(&report, evidence, &verdict, NULL) == 0 && verdict.passed;
 }
 
-/* What stands around certificates in PEM is nobody's: only line ends here. */
+/* Is the byte outside of the certificates in PEM? Here only line ends are. */
 static bool is_around(const struct attest_blob *blob, size_t at)
 {
 	static const char end[] = "-----END CERTIFICATE-----";
@@ -25,7 +25,9 @@ static bool is_around(const struct attest_blob *blob, size_t at)
 	       memcmp(text + at - strlen(end), end, strlen(end)) == 0;
 }
 
-/* victim lies in the evidence or is the report; one bit of every byte, another one each time. */
+/*
+ * Flips one bit of every byte of victim, which lies in the evidence or is the report; another bit each time.
+ */
 static void flip_each(
         struct attest_blob *victim, const struct attest_blob *report, const struct attest_evidence *evidence)
 {
@@ -74,7 +76,9 @@ static void test_flip_in_chain_fails(void **state)
 	with_sample(state, offsetof(struct attest_evidence, chain));
 }
 
-/* Characters that carry no data, or less than their bits: every other value, not only one bit. */
+/*
+ * For characters that carry no data, or less data than their bits, tries every other value, not only one bit.
+ */
 static bool is_frame(const uint8_t *text, size_t i, size_t size)
 {
 	bool before_pad = i + 1 < size && text[i + 1] == '=' && text[i] != '=';
@@ -82,7 +86,7 @@ static bool is_frame(const uint8_t *text, size_t i, size_t size)
 	return text[i] == '=' || before_pad || (text[i] == '\n' && i % 5 == 0) || i == 0;
 }
 
-/* White space for white space says the same. */
+/* One white space in place of another changes nothing. */
 static bool is_same(uint8_t a, uint8_t b)
 {
 	return a == b || (memchr(" \t\r\n", a, 4) && memchr(" \t\r\n", b, 4));
@@ -139,8 +143,9 @@ static const uint8_t order[48] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
         0x29, 0x73};
 
 /*
- * The one change that nothing notices, as docs/attestation.md says: of an ECDSA signature (r, s) everybody
- * can make (r, n - s), which is as good. Both are found in genuine reports, so neither may be refused.
+ * This is the one change that no check notices, as docs/attestation.md says: anyone can make (r, n - s) from
+ * an ECDSA signature (r, s), and it is equally valid. Both are found in genuine reports, so neither may be
+ * refused.
  */
 static void test_signature_has_a_twin(void **state)
 {

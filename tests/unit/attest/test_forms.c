@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In which forms the genuine certificates of report a are taken, and in which not; and bytes that come as
- * text.
+ * The forms in which the genuine certificates of report a are accepted, and those in which they are not; and
+ * bytes that come as text.
  */
 #include <openssl/pem.h>
 
@@ -151,7 +151,9 @@ static void takes_files(struct attest_blob leaf_form, struct attest_blob first, 
 	assert_failed_checks(&verdict, "");
 }
 
-/* Whatever the file and the order: one file with all, as Azure gives it; one file each, as snphost exports.
+/*
+ * Certificates are accepted in any file and order: one file with all, as Azure gives it; one file each, as
+ * snphost exports.
  */
 static void test_forms_certificates_are_told_by_what_they_are(void **state)
 {
@@ -231,7 +233,7 @@ static void test_forms_that_are_damaged_are_refused(void **state)
 	        "not an X.509 certificate in DER");
 	refuses(leaf, (struct attest_blob){chain.data, 2000, "cut"}, "certificate 1 is incomplete");
 	refuses(leaf, (struct attest_blob){chain.data, chain.size - 2, "cut"}, "certificate 2 is incomplete");
-	*first_end = '='; /* now the second one's END would end both */
+	*first_end = '='; /* now the END of the second one would end both */
 	refuses(leaf, text, "certificate 1 is incomplete");
 	sample_free(&junk);
 	sample_free(&zeros);
@@ -276,7 +278,9 @@ static void test_forms_of_bytes_as_text_are_decoded(void **state)
 	}
 }
 
-/* Letters, dashes and white space: PEM would pass for Base64 in the alphabet for URLs, whatever its length.
+/*
+ * PEM consists of letters, dashes and white space, so it would pass for Base64 in the alphabet for URLs,
+ * whatever its length.
  */
 static void test_forms_of_pem_are_not_taken_for_base64(void **state)
 {
@@ -312,7 +316,7 @@ static void test_forms_of_a_structure_are_told_by_its_size(void **state)
 	assert_fails(attest_form_struct("", 0, bytes, 4, &err), ERR_USAGE, "has 0 bytes:");
 }
 
-/* BER allows a length to be written longer than it needs to be; DER, and we, do not. */
+/* BER allows a length to be written with more bytes than it needs; DER does not, and vmm does not. */
 static void test_forms_in_ber_are_refused(void **state)
 {
 	uint8_t ber[4096] = {0x30, 0x83, 0x00};

@@ -5,7 +5,7 @@
 
 static const struct made_chip turin = {"Turin-B0", NULL, {1, 2, 3, 4, 5, 6, 7, 8}, 8, 1, 2, 3, 4, 200};
 
-/* A report of version 5 as a Turin processor would make it; there is no genuine one to be had. */
+/* Makes a report of version 5 as a Turin processor would make it; no genuine one is available. */
 static struct abi_snp_report turin_report(void)
 {
 	struct abi_snp_report report = {
@@ -89,7 +89,7 @@ static void test_made_root_of_somebody_else_fails(void **state)
 	made_finish(&made);
 }
 
-/* Each field that the certificate binds, changed and signed again by the right key. */
+/* Changes each field that the certificate binds, and signs again with the right key. */
 static void test_made_report_that_disagrees_with_certificate_fails(void **state)
 {
 	static const struct {
@@ -195,7 +195,7 @@ static void test_made_vlek_report_names_its_provider(void **state)
 	made_finish(&made);
 }
 
-/* A chip key's certificate is no authority, whoever signs with it. */
+/* The certificate of a chip key is not an authority, whatever is signed with the key. */
 static void test_made_intermediate_that_is_no_authority_fails(void **state)
 {
 	struct abi_snp_report report = turin_report();

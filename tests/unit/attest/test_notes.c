@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is odd about a report, and what nobody asked about: notes, which fail nothing; and the options that
- * demand or accept it.
+ * Notes, which fail nothing: on odd values of a report, and on values that no option asked about; and the
+ * options that demand or accept such values.
  */
 #include "made.h"
 
@@ -39,7 +39,7 @@ static void verify(
 	made_finish(&made);
 }
 
-/* The notes' names, separated by spaces. */
+/* Returns the notes' names, separated by spaces. */
 static void assert_notes(const struct attest_verdict *verdict, const char *names)
 {
 	char found[200] = "";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Chains that are signed as they must be, and that RFC 5280 or AMD's rules refuse all the same.
+ * Chains that are signed correctly but are refused by RFC 5280 or AMD's rules.
  */
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
@@ -26,7 +26,7 @@ static struct abi_snp_report report_of(const struct made *made, const struct mad
 	return report;
 }
 
-/* Exactly these checks fail, and the first of them says why. */
+/* Asserts that exactly these checks fail, and that the first of them says why. */
 static void fails_in(struct made *made, const struct made_chip *chip, const char *checks, const char *why)
 {
 	struct abi_snp_report report = report_of(made, chip);

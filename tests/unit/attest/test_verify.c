@@ -73,7 +73,10 @@ static void test_verify_vlek_chain_does_not_sign_a_vcek(void **state)
 	sample_milan_free(&evidence);
 }
 
-/* The real Turin certificate up to AMD's Turin root: all that a chain can show without a report. */
+/*
+ * Verifies the real Turin certificate up to AMD's Turin root, which is all that a chain can show without a
+ * report.
+ */
 static void test_verify_genuine_turin_chain_holds(void **state)
 {
 	static const char *const passed[] = {"leaf-certificate", "ask-certificate", "ark-certificate", "root",

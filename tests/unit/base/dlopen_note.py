@@ -18,7 +18,7 @@ TOP = pathlib.Path(__file__).resolve().parents[3]
 
 
 def section(program, name):
-    """Its bytes, by a program that is not ours; '' if there is none."""
+    """Returns the section's bytes, read by a program that is not ours; b'' if there is no such section."""
     with tempfile.NamedTemporaryFile() as out:
         subprocess.run(['objcopy', '-O', 'binary', f'--only-section={name}', program, out.name], check=True)
         return pathlib.Path(out.name).read_bytes()

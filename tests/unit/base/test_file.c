@@ -185,7 +185,7 @@ static void test_file_pipe_that_has_too_much_is_refused(void **state)
 	assert_null(data);
 }
 
-/* /proc says that its files have no bytes, as configfs does of attestation reports. */
+/* /proc reports a size of 0 for its files, as configfs does for attestation reports. */
 static void test_file_without_a_size_is_read_whole(void **state)
 {
 	auto_free void *data = NULL;
@@ -200,7 +200,7 @@ static void test_file_without_a_size_is_read_whole(void **state)
 	assert_memory_equal(data, "Name:", 5);
 }
 
-/* Signals that end vmm are blocked during a launch; a silent pipe must not make it deaf. */
+/* Signals that end vmm are blocked during a launch, but must still end a read from a silent pipe. */
 static void test_file_wait_for_a_pipe_ends_at_a_signal(void **state)
 {
 	void *data = NULL;
@@ -234,7 +234,7 @@ static void test_file_is_judged_without_being_opened(void **state)
 	assert_non_null(strstr(file_why_unreadable("none"), "No such file"));
 }
 
-/* What is judged readable can be read: of sockets that is the standard input alone. */
+/* A file that is judged readable can be read. The only socket among these is the standard input. */
 static void test_file_socket_is_readable_as_standard_input_only(void **state)
 {
 	const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "socket"};
@@ -266,7 +266,7 @@ static void test_file_socket_is_readable_as_standard_input_only(void **state)
 	unlink("socket");
 }
 
-/* /proc and configfs say of files with bytes that they have none. */
+/* /proc and configfs report a size of 0 for files that have contents. */
 static void test_file_without_a_size_is_not_called_empty(void **state)
 {
 	int status = open("/proc/self/status", O_RDONLY), saved = dup(STDIN_FILENO);

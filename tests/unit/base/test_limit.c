@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What errors that come of limits say, and that they say it whatever stands before. */
+/* The texts of errors that are caused by limits; they are complete whatever text stands in front. */
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "support/test.h"
 
-/* A limit of threads is none for root, and a cgroup's is seen nowhere here: the words name both all the same.
+/*
+ * The text names both limits of threads, though the user's does not bind root, and the cgroup's cannot be
+ * seen here.
  */
 static void test_limit_of_threads_names_the_user_and_the_cgroup(void **state)
 {
@@ -32,7 +34,7 @@ static void test_limit_of_threads_is_not_behind_other_errors(void **state)
 	assert_null(strstr(err.text, "ulimit"));
 }
 
-/* A long path takes all of the text: its middle goes, and the remedy stays. */
+/* If a long path takes all of the text, its middle is cut and the remedy stays. */
 static void test_limit_remedy_survives_a_long_text(void **state)
 {
 	const struct rlimit limit = {.rlim_cur = 64, .rlim_max = 64};

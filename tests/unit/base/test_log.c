@@ -78,7 +78,10 @@ static void test_log_guest_storm_is_limited(void **state)
 
 	for (char *c = captured(emit_storm); *c; c++)
 		count += *c == '\n';
-	/* A second may end while it runs: a few lines more, and the line that counts. */
+	/*
+	 * A second may end meanwhile, which allows a few more lines and the line that counts the dropped
+	 * ones.
+	 */
 	assert_in_range(count, LOG_LIMIT_BURST, 3 * LOG_LIMIT_BURST + 2);
 }
 
@@ -111,7 +114,7 @@ static void wait_for_sleep(void)
 	}
 }
 
-/* One signal, as one kick stops a vCPU: after it no write may wait for the reader. */
+/* Sends one signal, as one kick stops a vCPU. After it no write may wait for the reader. */
 static void test_log_signal_ends_the_wait_for_a_reader(void **state)
 {
 	struct sigaction action = {.sa_handler = on_signal}, old;

@@ -42,7 +42,10 @@ static void assert_text(const char *name, const char *text)
 	assert_memory_equal(data, text, size);
 }
 
-/* What is neither a regular file nor a new name; returns its kind, NULL: not for this user. */
+/*
+ * Makes something that is neither a regular file nor a new name. Returns its kind; NULL: this user cannot
+ * make it.
+ */
 static const char *make_other(int i)
 {
 	switch (i) {
@@ -94,7 +97,7 @@ static void test_output_regular_files_and_new_names_are_replaced_whole(void **st
 	assert_fails(file_replace("none/whole", "2", 1, &err), ERR_USAGE, "its folder is missing");
 }
 
-/* Whoever makes a link under the name of a file that is about to be made leads nobody anywhere. */
+/* A link under the name of the temporary file is not followed, so it cannot redirect the output. */
 static void test_output_part_that_is_there_already_stays(void **state)
 {
 	char part[64];

@@ -28,7 +28,7 @@ static void test_kvm_open_says_why_not_and_what_to_do(void **state)
 	assert_int_equal(fd, -7);
 }
 
-/* The remedy is one that helps with this owner and this mode. */
+/* The remedy fits the owner and the mode of the device file. */
 static void test_node_remedy_fits_owner_and_mode(void **state)
 {
 	static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The firmware's commands as the kernel gets them, and how its refusals read. */
+/* The firmware's commands as the kernel gets them, and the texts of its refusals. */
 #include <sys/ioctl.h>
 
 #include "../../../src/call/firmware.h"

@@ -65,7 +65,7 @@ static void test_args_mistakes_are_named(void **state)
 	assert_fails(parse("test -x"), ERR_USAGE, "is not an option");
 }
 
-/* getopt() alone would name the word before it, or, among operands, any. */
+/* getopt() alone would name the word before the wrong one or, among operands, any word. */
 static void test_args_word_that_is_wrong_is_the_one_named(void **state)
 {
 	static const struct {

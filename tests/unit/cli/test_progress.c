@@ -23,8 +23,8 @@ static void restore(void)
 }
 
 /*
- * All that was written to the other end, which is closed for it: what a terminal was given arrives some time
- * later, but before the end.
+ * Returns everything that was written to the other end, which is closed for this: bytes written to a terminal
+ * arrive some time later, but before the end.
  */
 static size_t written(int other, char *text, size_t size)
 {
@@ -41,7 +41,7 @@ static size_t written(int other, char *text, size_t size)
 	return used;
 }
 
-/* Work that takes as long as it must: until the line is there, or for far too long. */
+/* Works until the line is there, or for far too long. */
 static void work(struct cli_progress *progress)
 {
 	struct timespec start, now;

@@ -8,7 +8,7 @@
 #include "support/test.h"
 #include "vmm/config.h"
 
-/* The configuration that a text and --set words (ending with NULL) make; mistakes fail the test. */
+/* Makes the configuration from a text and --set words (ending with NULL). Mistakes fail the test. */
 static inline struct config *parsed(const char *text, const char *const *sets)
 {
 	struct config_mistakes mistakes = {0};
@@ -24,8 +24,10 @@ static inline struct config *parsed(const char *text, const char *const *sets)
 	return config;
 }
 
-/* Every mistake of a text and one --set word (or NULL), a line each, as vmm check prints them; the caller
- * frees. */
+/*
+ * Returns every mistake of a text and one --set word (or NULL), a line each, as vmm check prints them. The
+ * caller frees the text.
+ */
 static inline char *mistakes_of(const void *text, size_t size, const char *set)
 {
 	struct config_mistakes mistakes = {0};

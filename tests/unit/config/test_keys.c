@@ -50,7 +50,7 @@ static void test_keys_are_found_by_name_and_unique(void **state)
 	assert_null(config_key_find(""));
 }
 
-/* What the code takes for granted of the table. */
+/* Checks the properties of the table on which the code relies. */
 static void test_keys_rows_are_whole(void **state)
 {
 	const struct config_key *type = config_key_find("sev.type");
@@ -164,7 +164,7 @@ static bool is_word(const char *name)
 	return false;
 }
 
-/* A row that leads nowhere would never be seen; models are machine's to know. */
+/* A row without effect would never be noticed. The names of models belong to the room machine. */
 static void test_keys_foreign_names_lead_somewhere(void **state)
 {
 	for (const struct config_foreign *f = config_foreign_names; f->theirs; f++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every allocation fails once: nothing crashes, leaks or passes for good. The allocating functions are
- * wrapped by the linker (meson.build), jansson's by its own door.
+ * Every allocation fails once: nothing crashes or leaks, and no failure passes for a success. The linker
+ * wraps the allocating functions (meson.build), and jansson has a function of its own to replace them.
  */
 #include <jansson.h>
 

@@ -10,7 +10,9 @@
 #include "guest.h"
 #include "vmm/device/fw_cfg.h"
 
-/* The kernel's view of the device: layouts and numbers that do not come from vmm. After guest.h: same names.
+/*
+ * The kernel's view of the device: layouts and numbers that do not come from vmm. This comes after guest.h,
+ * because some names are the same.
  */
 #include <linux/qemu_fw_cfg.h>
 

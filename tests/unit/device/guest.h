@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * guest: what the device tests share: port accesses by their usual names, a clock and interrupt lines that a
- * test can look at, and guests that try everything.
+ * guest: helpers that the device tests share: port accesses by their usual names, a clock and interrupt lines
+ * that a test can look at, and guests that try everything.
  */
 #ifndef TEST_DEVICE_GUEST_H
 #define TEST_DEVICE_GUEST_H
@@ -151,8 +151,10 @@ struct hammer_thread {
 	pthread_t thread;
 };
 
-/* At least once from beginning to end after the loop side has done its part, however the threads are
- * scheduled. */
+/*
+ * Runs at least once from beginning to end after the loop side has done its part, however the threads are
+ * scheduled.
+ */
 static inline void *hammer_until_done(void *ctx)
 {
 	struct hammer_thread *t = ctx;
@@ -165,7 +167,7 @@ static inline void *hammer_until_done(void *ctx)
 	return NULL;
 }
 
-/* Two vCPUs at it at once while the caller's loop side runs; for the thread sanitizer. */
+/* Runs two vCPUs at once while the caller's loop side runs, for the thread sanitizer. */
 static inline void hammer_from_two_threads(struct device_bus *bus, uint64_t first, uint64_t ports,
         void (*loop_side)(void *ctx, unsigned round), void *ctx)
 {

@@ -262,7 +262,7 @@ static void test_bus_full_of_ranges_refuses_one_more(void **state)
 	device_bus_destroy(bus);
 }
 
-/* Splitting must not show: bytes read one by one are the bytes of the whole. */
+/* Splitting must not be visible: bytes read one by one are the bytes of the whole access. */
 static void test_bus_any_access_equals_its_bytes(void **state)
 {
 	struct fixture *f = *state;

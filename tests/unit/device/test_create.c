@@ -58,7 +58,7 @@ static void test_create_each_failing_allocation_is_an_error(void **state)
 	assert_in_range(n, 12, 100); /* every device allocates at least once */
 }
 
-/* One of the ports is taken: the device that wants it, too, says who has it. */
+/* One of the ports is taken: the error of the device that also wants it names the device that has it. */
 static void test_create_taken_port_is_an_error(void **state)
 {
 	static const uint16_t ports[] = {

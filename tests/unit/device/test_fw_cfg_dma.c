@@ -112,7 +112,7 @@ static void test_fw_cfg_dma_of_all_ram_is_done(void **state)
 	assert_memory_equal(bytes, "byte", 4);
 }
 
-/* More than is copied at once, of an item and of the zeros behind it. */
+/* Copies more than is copied at once, of an item and of the zeros after it. */
 static void test_fw_cfg_dma_of_a_large_item_is_whole(void **state)
 {
 	enum { SIZE = 100001, READ = 200003 };
@@ -139,7 +139,7 @@ static void test_fw_cfg_dma_of_a_large_item_is_whole(void **state)
 static struct page_memory *copied_to;
 static void *trap;
 
-/* The copy has come to the page that is not accessible: what ends the guest comes just then. */
+/* The copy has come to the page that is not accessible. Just then the guest is ended. */
 static void on_trap(int signal)
 {
 	page_memory_stop(copied_to);

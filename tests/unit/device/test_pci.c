@@ -71,7 +71,7 @@ static uint32_t config_read(struct fixture *f, unsigned device, unsigned functio
 	return inl(f->bus, DATA);
 }
 
-/* What firmware does before anything else: which chipset is this? (16-bit read of the device id.) */
+/* Firmware first reads the device id, with 16 bits, to learn which chipset this is. */
 static void test_pci_firmware_recognises_the_i440fx(void **state)
 {
 	struct fixture *f = *state;
@@ -170,7 +170,7 @@ static void test_pci_every_byte_lane_reads_its_byte(void **state)
 	for (unsigned lane = 0; lane < 4; lane++)
 		assert_int_equal(inb(f->bus, DATA + lane), whole >> (8 * lane) & 0xff);
 	assert_int_equal(inw(f->bus, DATA + 1), 0x421a);
-	/* Across the last lane: the port behind is nobody's. */
+	/* The access crosses the last lane, and no device has the port after it. */
 	assert_int_equal(inw(f->bus, DATA + 3), 0xff10);
 	assert_int_equal(inl(f->bus, DATA + 2), 0xffff1042);
 	/* Across the first: the last byte of the address register is write-only in bytes. */

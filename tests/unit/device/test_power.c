@@ -109,7 +109,7 @@ static void test_power_block_is_where_and_when_configured(void **state)
 	assert_int_equal(inl(f->bus, 0x608), 0xffffffff);
 }
 
-/* What the ACPI tables must tell: the block's place, whether it is switched on yet or not. */
+/* The ACPI tables must name the block's place, even if it is not switched on yet. */
 static void test_power_port_follows_the_configuration(void **state)
 {
 	struct fixture *f = *state;
@@ -123,7 +123,9 @@ static void test_power_port_follows_the_configuration(void **state)
 	assert_int_equal(device_power_port(f->power), 0);
 }
 
-/* APMC_EN (PIIX4, 7.1.28): set up already, says SeaBIOS, and does not wait for an SMI. */
+/*
+ * APMC_EN (PIIX4, 7.1.28) is set from the start, so SeaBIOS takes SMIs for set up and does not wait for one.
+ */
 static void test_power_smi_needs_no_setting_up(void **state)
 {
 	struct fixture *f = *state;
@@ -330,7 +332,7 @@ static void test_power_two_vcpus_and_the_loop(void **state)
 	hammer_from_two_threads(f->bus, 0xb000, 0x80, press_and_move, f);
 	enable_at(f, 0xb000);
 	outw(f->bus, 0xb002, 0);
-	assert_false(f->irq.level[9]); /* the line is what the registers say, whoever was last */
+	assert_false(f->irq.level[9]); /* the line follows the registers, whoever wrote them last */
 }
 
 int main(void)

@@ -140,7 +140,7 @@ static void test_rtc_guest_sets_the_clock_across_midnight(void **state)
 	assert_shows(f, "2000-01-01 7 00:00:00");
 }
 
-/* While SET is on nothing moves, and what was written stays; it runs on from there. */
+/* While SET is on, the clock stands still and keeps what was written. Afterwards it goes on from there. */
 static void test_rtc_set_holds_the_clock(void **state)
 {
 	struct fixture *f = *state;
@@ -217,7 +217,10 @@ static void test_rtc_twelve_hours_count_as_clocks_do(void **state)
 	}
 }
 
-/* An update is announced 244 us ahead and over when the second has begun: who saw no UIP may read. */
+/*
+ * An update is announced 244 us ahead and is over when the second has begun, so a guest that saw no UIP may
+ * read.
+ */
 static void test_rtc_update_in_progress_clears(void **state)
 {
 	struct fixture *f = *state;
@@ -233,7 +236,10 @@ static void test_rtc_update_in_progress_clears(void **state)
 	assert_int_equal(get(f, 0), 0x59);
 }
 
-/* The wall's seconds begin anywhere between those of the monotonic clock; the cells change only after UIP. */
+/*
+ * The seconds of the wall clock begin anywhere between those of the monotonic clock; the cells change only
+ * after UIP.
+ */
 static void test_rtc_cells_change_only_with_uip(void **state)
 {
 	struct fixture *f = *state;
@@ -344,7 +350,7 @@ static void test_rtc_reset_keeps_the_time(void **state)
 	assert_shows(f, "2030-01-01 3 12:00:35");
 }
 
-/* No cell value is an error; the clock goes on from whatever it means. */
+/* No value of a cell is an error; the clock goes on from the time that the value stands for. */
 static void test_rtc_nonsense_times_run_on(void **state)
 {
 	struct fixture *f = *state;

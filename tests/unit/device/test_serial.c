@@ -57,7 +57,7 @@ static void test_serial_wide_access_is_two_registers(void **state)
 	assert_int_equal(inw(f->bus, COM1 + UART_MSR), 0x77b0);
 }
 
-/* The kernel tells the family of a UART by which bits stick. */
+/* The kernel recognises the family of a UART by the bits that keep their value. */
 static void test_serial_kernel_identifies_a_16550a(void **state)
 {
 	struct fixture *f = *state;
@@ -110,7 +110,7 @@ static void test_serial_without_fifo_overrun_keeps_the_newest(void **state)
 	assert_int_equal(get(f, UART_LSR), 0x60);
 }
 
-/* A new trigger level keeps what waits; switching the FIFO over does not. */
+/* A new trigger level keeps the bytes that wait; switching the FIFO on or off drops them. */
 static void test_serial_switching_the_fifo_empties_it(void **state)
 {
 	struct fixture *f = *state;

@@ -38,7 +38,7 @@ static void test_serial_guest_that_ignores_thre_loses_bytes(void **state)
 	assert_int_equal(get(f, UART_LSR) & UART_LSR_THRE, UART_LSR_THRE);
 }
 
-/* When the reader catches up the guest that waits for THRE is interrupted. */
+/* When the reader catches up, a guest that waits for THRE gets an interrupt. */
 static void test_serial_drained_output_interrupts_the_waiting_guest(void **state)
 {
 	struct fixture *f = *state;
@@ -122,7 +122,7 @@ static void test_serial_two_vcpus_and_the_loop(void **state)
 
 	hammer_from_two_threads(f->bus, COM1, 8, type_and_print, f);
 	reset_device(&f->board, &device_serial_kind);
-	assert_false(line(f)); /* the last level told is the last one that was */
+	assert_false(line(f)); /* the last level that the device reported is the current one */
 }
 
 int main(void)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is known of a host, and what is not: from calls, from the misc controller's files, from neither. */
+/*
+ * The facts that are known about a host, and those that are not: from calls, from the misc controller's
+ * files, from neither.
+ */
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -137,8 +140,8 @@ static void test_facts_files_of_any_content_are_survived(void **state)
 }
 
 /*
- * As root of a user namespace of its own, a process has every capability, and the kernel counts none of them
- * when memory is locked: so in rootless containers. Exit status 77: no such namespace is to be had.
+ * As root of a user namespace of its own, as in rootless containers, a process has every capability, but the
+ * kernel ignores them when memory is locked. Exit status 77: no such namespace can be made.
  */
 static int look_from_a_user_namespace(void)
 {

@@ -146,7 +146,7 @@ static void *read_slowly(void *ctx)
 	return NULL;
 }
 
-/* Nobody reads: a call that waited would wait for ever. What is held is bounded. */
+/* Nobody reads, so a call that waited would wait for ever. The amount of text that is kept is bounded. */
 static void test_trace_that_nobody_reads_makes_no_call_wait(void **state)
 {
 	struct reader reader = {.line = CLOSE_LINE};
@@ -188,8 +188,7 @@ static struct kvm_run *open_vcpu(void)
 	return &run;
 }
 
-/* A guest that is to be stopped does not wait for the trace's reader; 20,000 lines are much more than fits.
- */
+/* A guest that is being stopped does not wait for the trace's reader; 20,000 lines are much more than fit. */
 static void test_trace_vcpu_that_is_kicked_does_not_wait_for_the_reader(void **state)
 {
 	struct kvm_run *run = open_vcpu();

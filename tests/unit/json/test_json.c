@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * json: the values of documents, and what becomes of a document when a part of it cannot be made.
+ * json: the values of documents, and the result when a part of a document cannot be made.
  */
 #include <string.h>
 
@@ -80,7 +80,7 @@ static void test_document_with_a_missing_part_is_none(void **state)
 	assert_int_equal(err.kind, ERR_FAILED);
 }
 
-/* jansson's allocations from the one with the number fail_at on give nothing. */
+/* Makes jansson's allocations fail from number fail_at on. */
 static unsigned allocations, fail_at;
 
 static void *failing_malloc(size_t size)

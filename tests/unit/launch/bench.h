@@ -108,7 +108,7 @@ static inline int bench_launch(struct bench *b, const char *type, const char *co
 	return bench_launch_on(b, &b->kernel.host);
 }
 
-/* Ends what was launched; the kernel's notes stay. */
+/* Ends the guest; the fake kernel's records stay. */
 static inline void bench_end(struct bench *b)
 {
 	machine_vm_destroy(b->vm);

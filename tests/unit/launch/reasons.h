@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reasons: rows that provoke why a launch is refused, by a fact of the host or by a call that fails, and what
- * a row's error must say: cause and remedy in one sentence.
+ * reasons: rows that make a launch be refused, by a fact of the host or by a call that fails, and the error
+ * that each row must give: cause and remedy in one sentence.
  */
 #ifndef VMM_TEST_LAUNCH_REASONS_H
 #define VMM_TEST_LAUNCH_REASONS_H
@@ -22,7 +22,7 @@ static inline void old_kernel(struct bench *b)
 	b->kernel.vm_types = 1;
 }
 
-/* Linux 6.11: no policy bits are told, and single-socket is refused. */
+/* Linux 6.11 does not report policy bits, and refuses single-socket. */
 static inline void linux_6_12(struct bench *b)
 {
 	b->kernel.no_policy_bits = true;
@@ -68,7 +68,7 @@ struct cause {
 	struct fake_refusal refusal;
 	const char *set; /* one more word of the configuration */
 	enum err_kind status;
-	const char *sentence; /* what the error's text begins with, after "creating the guest: " if met */
+	const char *sentence; /* the beginning of the error's text, after "creating the guest: " if met */
 };
 
 static inline void check_cause(const struct cause *cause, size_t i)

@@ -43,7 +43,10 @@ static void test_codes_every_command_with_every_code(void **state)
 	}
 }
 
-/* Failing what is only asked for may change nothing; all else ends the launch, with an error. */
+/*
+ * A failure of a call that only asks for something may change nothing. Any other failure ends the launch with
+ * an error.
+ */
 static bool is_question(const char *name)
 {
 	static const char *const questions[] = {"ioctl KVM_CHECK_EXTENSION", "ioctl KVM_GET_DEVICE_ATTR",
@@ -57,7 +60,9 @@ static bool is_question(const char *name)
 	return false;
 }
 
-/* EIO without a firmware code may be a signal, or memory that was short for a moment: it is asked for again.
+/*
+ * EIO without a firmware code may come from a signal, or from memory that was short for a moment, so the call
+ * is repeated.
  */
 static bool may_pass(const char *name, int sys)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CPUID page as the firmware gets it, and what becomes of its answer. */
+/* The CPUID page as the firmware gets it, and what vmm does with the firmware's answer. */
 #include "support/test.h"
 
 #include "../../../src/launch/launch.h"

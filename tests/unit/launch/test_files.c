@@ -18,7 +18,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* What was judged and measured is what the guest gets, whatever has become of the file. */
+/* The guest gets the bytes that were judged and measured, even if the file has changed since. */
 static void test_launch_reads_the_firmware_once(void **state)
 {
 	static const char *const types[] = {"none", "sev", "sev-es", "sev-snp"};
@@ -51,7 +51,7 @@ static void put_file(const char *path, const char *text, size_t size)
 	fclose(f);
 }
 
-/* What the guest reads from fw_cfg, by the data port; the items of QEMU's fw_cfg.rst. */
+/* Reads an item of fw_cfg as the guest does, by the data port. The items are those of QEMU's fw_cfg.rst. */
 static void read_item(uint16_t key, void *data, size_t size)
 {
 	struct device_bus *bus = machine_board(bench.machine)->bus;

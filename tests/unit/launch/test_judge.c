@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is warned of: images that start nothing or protect nothing, kernels that nobody measures, little
- * memory. */
+/*
+ * The warnings: for images that start nothing or protect nothing, kernels that nobody measures, too little
+ * memory.
+ */
 #include "bench.h"
 #include "volume_image.h"
 
@@ -49,7 +51,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The warnings of a configuration with this image; sets: more words. */
+/* Makes the warnings of a configuration with this image; sets: more words. */
 static void judge(const char *type, const char *const *sets)
 {
 	const char *words[BENCH_SETS_MAX] = {"machine.memory=64M"};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a launch asks of the kernel, in which order, and what it makes of the answers. */
+/* The calls that a launch makes to the kernel, their order, and what it does with the answers. */
 #include <sys/stat.h>
 #include <time.h>
 
@@ -101,7 +101,7 @@ static void test_launch_plain_guest_needs_no_secure_processor(void **state)
 	assert_null(launch_plan_of(bench.launch));
 }
 
-/* ---- what the launch says is what the plan holds ---- */
+/* ---- the launch issues exactly what the plan holds ---- */
 
 static void check_update(struct fake_kernel *k, const struct uapi_sev_snp_launch_update *update)
 {

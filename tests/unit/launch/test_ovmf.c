@@ -64,7 +64,7 @@ static void test_ovmf_footer_longer_than_the_image_is_refused(void **state)
 	struct launch_ovmf ovmf;
 	struct err err;
 
-	/* The image cut to its last 60 bytes: the footer fits, the table it tells of does not. */
+	/* The image is cut to its last 60 bytes: the footer fits, but not the table that it describes. */
 	assert_fails(launch_ovmf_parse(image.bytes + IMAGE_BYTES - 60, 60, &ovmf, &err), ERR_USAGE,
 	        "the image is damaged");
 	store_le(image.bytes + IMAGE_FOOTER_AT, 2, 17);

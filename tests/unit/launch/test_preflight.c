@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is known to refuse a launch before anything irreversible happens: a row a check, and more. */
+/*
+ * The reasons for refusing a launch that are known before anything irreversible happens: a row a check, and
+ * more.
+ */
 #include "reasons.h"
 
 /* ---- facts ---- */
 
-/* Another vendor's processor: KVM tells neither of VMSA features nor of SEV. */
+/* On another vendor's processor KVM reports neither VMSA features nor SEV. */
 static void no_sev_at_all(struct bench *b)
 {
 	b->kernel.old = true;
@@ -256,7 +259,10 @@ static unsigned count_warnings(const struct launch *launch, const char *part)
 	return count;
 }
 
-/* Distributions put later code into kernels of an early version: what the version speaks against is tried. */
+/*
+ * Distributions put later code into kernels of an early version, so vmm tries calls that the version alone
+ * would rule out.
+ */
 static void test_preflight_backported_kernel_is_warned_of_not_refused(void **state)
 {
 	static const struct {
@@ -267,7 +273,7 @@ static void test_preflight_backported_kernel_is_warned_of_not_refused(void **sta
 	        {linux_6_12, "sev.policy=smt,single-socket", 1}, {linux_6_12, "sev.policy=debug", 1},
 	        {linux_6_12, "sev.policy=smt,debug", 0}, {linux_unknown, "sev.policy=single-socket", 1},
 	        {linux_6_14, "sev.policy=single-socket", 0},
-	        {smt_on, "sev.policy=smt,single-socket", 0}, /* it tells its policy bits */
+	        {smt_on, "sev.policy=smt,single-socket", 0}, /* it reports its policy bits */
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* KVM_SEV_SNP_LAUNCH_UPDATE: what becomes of an answer that is neither a success nor a refusal. */
+/* KVM_SEV_SNP_LAUNCH_UPDATE: answers that are neither a success nor a refusal. */
 #include "bench.h"
 
 static struct bench bench;
@@ -47,7 +47,7 @@ static void test_update_without_progress_ends(void **state)
 	assert_in_range(bench.kernel.count, 50, 200);
 }
 
-/* The kernel says EIO with code 0 for whatever befell the first page of an update. */
+/* The kernel answers EIO with code 0 for any failure on the first page of an update. */
 static void test_update_is_asked_for_again(void **state)
 {
 	static const int passing[] = {EIO, EINTR, EAGAIN};
@@ -75,7 +75,7 @@ static void test_update_is_not_asked_for_again_for_ever(void **state)
 	assert_int_equal(bench.kernel.refusal.times, 0);
 }
 
-/* What the firmware itself refuses stays refused. */
+/* A refusal by the firmware itself is final. */
 static void test_update_that_the_firmware_refuses_is_asked_for_once(void **state)
 {
 	bench.kernel.refusal = (struct fake_refusal){.request = KVM_MEMORY_ENCRYPT_OP,

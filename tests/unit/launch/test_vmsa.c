@@ -45,7 +45,7 @@ static void test_vmsa_legacy_init_leaves_the_fpu_fields_zero(void **state)
 	assert_int_equal(load_le(bytes + 0x178, 8), 0xfff0);
 }
 
-/* Who prints or compares a VMSA by the table of names misses nothing that is set. */
+/* The table of names covers every byte that is set, so printing or comparing a VMSA by it misses nothing. */
 static void test_vmsa_every_byte_that_is_set_has_a_name(void **state)
 {
 	struct launch_vmsa from = {.eip = 0xffffffff, .cpu_signature = 0xffffffff, .sev_features = ~0ull};

@@ -21,7 +21,7 @@ static const uint8_t kernel_guid[16] = {
         0x37, 0x94, 0xe7, 0x4d, 0xd2, 0xab, 0x7f, 0x42, 0xb8, 0x35, 0xd5, 0xb1, 0x72, 0xd2, 0x04, 0x5b};
 static const uint8_t some_guid[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
-/* What is put together, from the front. */
+/* The image as it is put together, from the front. */
 struct bytes {
 	uint8_t at[0x10000];
 	size_t size;
@@ -69,7 +69,7 @@ static inline void put_section(struct bytes *to, unsigned type, const void *data
 	put(to, data, size);
 }
 
-/* A volume with what lies in files, and erased flash behind it. */
+/* Appends a volume with the bytes in files, and erased flash after them. */
 static inline void put_volume(struct bytes *to, const uint8_t system[16], const struct bytes *files)
 {
 	static const uint8_t zero[16], erased[64] = {[0 ... 63] = 0xff};

@@ -203,7 +203,7 @@ static void write_on(void *ctx, int result)
 	        loop, endless->fd, endless->data, sizeof(endless->data), write_on, endless, &op, &err));
 }
 
-/* The caller's memory is the caller's again, and nobody reads it any more, whatever the reader does. */
+/* The caller may reuse its memory, because nothing reads it any more, whatever the reader does. */
 static void assert_data_given_back(int in, int out)
 {
 	static struct endless endless;
@@ -378,7 +378,7 @@ static void test_loop_many_operations_exceed_the_ring(void **state)
 	assert_int_equal(count, 200);
 }
 
-/* ---- what becomes of an operation for which the submission queue has no entry ---- */
+/* ---- operations for which the submission queue has no entry ---- */
 
 static unsigned denied;
 

@@ -16,7 +16,7 @@ static void on_time_stop(void *ctx)
 	loop_stop(ctx);
 }
 
-/* Which back end serves, by a timer that really comes. */
+/* Returns which back end serves, and checks it by a timer that really comes. */
 static int serve(void)
 {
 	struct loop_op *timer;
@@ -68,7 +68,8 @@ static void test_loop_without_io_uring_takes_poll(void **state)
 
 #define NOBODY 65534
 
-/* A ring is locked memory where the kernel counts it so; the limit does not bind who may lock what he likes.
+/*
+ * The kernel may count a ring as locked memory. The limit does not bind a process that may lock any amount.
  */
 static int no_locked_memory(int arg)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * acpi_firmware: what firmware does with the files of fw_cfg, for tests: runs the script of etc/table-loader
- * on copies of the files and finds the tables as an operating system would. Shares no code with the builder.
- * QEMU hw/acpi/bios-linker-loader; ACPI 6.5, 5.2.
+ * acpi_firmware: does for tests what firmware does with the files of fw_cfg: runs the script of
+ * etc/table-loader on copies of the files and finds the tables as an operating system would. Shares no code
+ * with the builder. QEMU hw/acpi/bios-linker-loader; ACPI 6.5, 5.2.
  */
 #ifndef TEST_ACPI_FIRMWARE_H
 #define TEST_ACPI_FIRMWARE_H
@@ -124,7 +124,7 @@ static inline struct firmware firmware_run(struct machine_acpi *acpi)
 	return fw;
 }
 
-/* The table at an address, whole and with a good checksum. */
+/* Returns the table at an address, whole and with a good checksum. */
 static inline const uint8_t *firmware_table(
         const struct firmware *fw, uint64_t gpa, const char *signature, uint32_t *ret_length)
 {
@@ -142,7 +142,7 @@ static inline const uint8_t *firmware_table(
 	return table;
 }
 
-/* By the RSDP and the XSDT, as an operating system finds it. */
+/* Finds a table by the RSDP and the XSDT, as an operating system does. */
 static inline const uint8_t *firmware_find(
         const struct firmware *fw, const char *signature, uint32_t *ret_length)
 {

@@ -8,7 +8,7 @@
 
 #define TABLES_AT 32
 
-/* As firmware: the sums are brought to zero again by what has changed. */
+/* Brings the sums to zero again after the change, as firmware does. */
 static void place(uint8_t *anchor)
 {
 	store_le(anchor + 0x18, 4, TABLES_AT);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ACPI files after a firmware of our own has run the script (acpi_firmware.h). What iasl and an AML
- * interpreter make of them is test_acpi_tools.py's business.
+ * The ACPI files after a firmware of our own has run the script (acpi_firmware.h). test_acpi_tools.py checks
+ * them with iasl and an AML interpreter.
  */
 #include "acpi_firmware.h"
 
@@ -32,7 +32,10 @@ static void test_acpi_every_table_is_found_and_sums_to_zero(void **state)
 	}
 }
 
-/* What FADT says where: ACPI 6.5, table 5.9. The ports are those that OVMF programs (PMBA 0xb000). */
+/*
+ * The fields of the FADT and their offsets: ACPI 6.5, table 5.9. The ports are those that OVMF programs (PMBA
+ * 0xb000).
+ */
 static void test_acpi_fadt_describes_the_platform(void **state)
 {
 	static const struct {
@@ -73,7 +76,7 @@ static void test_acpi_fadt_describes_the_platform(void **state)
 	machine_acpi_finish(&acpi);
 }
 
-/* Every field that names the PM block, no other byte, and the checksums are the script's to make. */
+/* Changes every field that names the PM block and no other byte; the script makes the checksums. */
 static void test_acpi_fadt_follows_the_pm_block(void **state)
 {
 	static const uint32_t fields[] = {56, 64, 76, 152, 176, 212};

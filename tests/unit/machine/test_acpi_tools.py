@@ -12,7 +12,7 @@ import tempfile
 VCPUS = 3
 COMPLAINT = re.compile(r'\b(error|warning|invalid|unknown|corrupt)', re.I)
 
-# What a person would look for in the disassembly, table by table.
+# Lines that a person would look for in the disassembly, table by table.
 EXPECTED = {
     'facp': [r'SCI Interrupt : 0009', r'PM1A Event Block Address : 0000B000', r'PM Timer Block Address : 0000B008',
              r'8042 Present on ports 60/64 \(V2\) : 0', r'Legacy Devices Supported \(V2\) : 1',

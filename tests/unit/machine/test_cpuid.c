@@ -285,7 +285,7 @@ static void test_cpuid_sev_not_offered_is_refused(void **state)
 	assert_int_equal(cpuid.nent, 7);
 }
 
-/* What is measured in RDX is what the guest reads. */
+/* The guest reads the signature that is measured in RDX. */
 static void test_cpuid_signature_by_number_goes_over_the_model(void **state)
 {
 	static const char *const models[] = {"EPYC-Milan", "host"};

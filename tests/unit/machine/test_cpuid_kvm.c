@@ -59,7 +59,9 @@ static const struct kvm_cpuid_entry2 *offered(const struct kvm *kvm, uint32_t fu
 	return NULL;
 }
 
-/* What the machine may set that the list of KVM lacks: topology, the hypervisor bit, TSC deadline, aliases.
+/*
+ * Returns the bits that the machine may set though KVM's list lacks them: topology, the hypervisor bit, TSC
+ * deadline, aliases.
  */
 static uint32_t may_add(size_t place, const struct machine_cpuid *cpuid)
 {
@@ -182,13 +184,13 @@ static void guest_cpuid(const struct guest *guest, uint32_t function, uint32_t i
 	guest->run->immediate_exit = 0;
 }
 
-/* What a KVM that keeps to its table computes all the same: the size for the XCR0 of the moment. */
+/* Is this a value that KVM computes in any case: the size for the current XCR0? */
 static bool is_kvms_own(uint32_t function, uint32_t index, unsigned reg)
 {
 	return function == 0xd && index <= 1 && reg == 1;
 }
 
-/* pvm cannot hide what the processor tells in user mode, and shows it in the table too. */
+/* pvm cannot hide what CPUID reports in user mode, and shows it in the table, too. */
 static bool keeps_to_table(const struct kvm *kvm, const struct machine_cpuid *cpuid)
 {
 	static struct machine_cpuid back = {.nent = MACHINE_CPUID_ENTRIES_MAX};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the setup part of a kernel file ends, what is taken for one, and where its initrd goes: files made
- * here by boot.rst and by the PE format.
+ * The end of a kernel file's setup part, the files that are taken for kernels, and the place of the initrd,
+ * with files made here by boot.rst and by the PE format.
  */
 #include <string.h>
 
@@ -45,7 +45,7 @@ static void test_kernel_other_file_is_refused(void **state)
 
 /* ---- EFI programs ---- */
 
-/* A PE header at `pe` for a machine type; byte is what stands where a bzImage has its setup_sects. */
+/* Makes a PE header at `pe` for a machine type; byte goes where a bzImage has its setup_sects. */
 static size_t efi_setup_of(uint32_t pe, uint16_t machine, uint8_t byte, size_t size)
 {
 	memset(file, 0, sizeof(file));
@@ -67,7 +67,7 @@ static void test_kernel_efi_program_is_split_as_qemu_splits_it(void **state)
 	assert_int_equal(efi_setup_of(FILE_BYTES - 7, 0x8664, 0, FILE_BYTES), 5 * 512);
 }
 
-/* The byte is code or text there, and must not make a good program a refused one. */
+/* The byte is code or text there, and must not make vmm refuse a good program. */
 static void test_kernel_efi_program_with_any_byte_at_the_header_is_taken(void **state)
 {
 	assert_int_equal(efi_setup_of(0x80, 0x8664, 255, 16384), 512);

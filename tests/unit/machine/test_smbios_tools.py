@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-# How much memory, and what a person would look for then, structure by structure.
+# The amount of memory, and the lines that a person would look for, structure by structure.
 ALWAYS = {
     'System Information': ['Manufacturer: vmm', 'Serial Number: ds=nocloud;s=http://10.0.2.2/',
                            'UUID: 123e4567-e89b-12d3-a456-426614174000', 'Wake-up Type: Power Switch'],

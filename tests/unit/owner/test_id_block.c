@@ -144,7 +144,7 @@ static void test_idblock_of_a_digest_fits_that_digest_and_policy_only(void **sta
 	        "POLICY_FAILURE");
 	assert_fails(owner_id_make(sev.bytes, sev.size_bytes, 0x30000, &block, &auth, &err), ERR_FAILED,
 	        "32 bytes");
-	/* The key is thrown away: there is a new one each time. */
+	/* The key is thrown away, so there is a new one each time. */
 	assert_ok(owner_id_make(digest.bytes, digest.size_bytes, 0x30000, &block, &again, &err));
 	assert_memory_not_equal(&auth.id_key, &again.id_key, sizeof(auth.id_key));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The vectors are of other people's making; the platform's half is written here with OpenSSL alone.
+ * The vectors were made by others; the platform's half is written here with OpenSSL alone.
  */
 #include <openssl/core_names.h>
 #include <openssl/ec.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a core dump would hold: after keys and secrets were used, this process's writable memory is searched
- * for them. The searched bytes are kept turned around, so that the search does not find itself.
+ * No key is left for a core dump: after keys and secrets were used, this process's writable memory is
+ * searched for them. The wanted bytes are kept in reverse, so that the search does not find its own copy.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -51,12 +51,14 @@ static bool is_in(const struct needle *needle, uintptr_t from, uintptr_t to)
 			found = is_at(needle, chunk + i);
 	}
 	close(fd);
-	/* What was copied here to be looked at must not be found the next time. */
+	/* The copy that was searched here must not be found the next time. */
 	crypto_wipe(chunk, sizeof(chunk));
 	return found;
 }
 
-/* Sanitizers keep freed memory and map much that is theirs; heap, stack and data are what a core would show.
+/*
+ * Only heap, stack and data are searched, which a core dump would show; sanitizers keep freed memory and map
+ * much memory of their own.
  */
 static bool is_in_memory(const struct needle *needle)
 {
@@ -88,8 +90,8 @@ static void test_wipe_the_search_finds_what_is_there(void **state)
 }
 
 /*
- * OpenSSL gives the private number to who asks; vmm never does, so it is not among base's functions. A key's
- * first member is OpenSSL's.
+ * Reads the private number of a key from OpenSSL. vmm never does this, so base has no function for it. The
+ * first member of a key is OpenSSL's.
  */
 static void find_number(const struct owner_id_key *key, struct needle *ret_big, struct needle *ret_little)
 {

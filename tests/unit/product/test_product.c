@@ -96,7 +96,7 @@ static void test_product_signature_is_taken_apart(void **state)
 	assert_int_equal(product_stepping(0x830f10), 0);
 }
 
-/* Each generation needs the one before it, and what only SEV-SNP has stands in no other row. */
+/* Each generation needs the one before it, and fields that only SEV-SNP has are empty in all other rows. */
 static void test_product_features_belong_together(void **state)
 {
 	for (int id = 0; id < PRODUCT_IDS; id++) {

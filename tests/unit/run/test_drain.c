@@ -76,7 +76,7 @@ static void start(struct bench *b, unsigned chunks)
 
 /* ---- tests ---- */
 
-/* A guest that writes as fast as it is read: each turn of the loop takes its share, and nothing is left. */
+/* A guest writes as fast as it is read: each turn of the loop takes its share, and nothing is left. */
 static void test_drain_throws_away_in_turns(void **state)
 {
 	struct bench b;
@@ -108,7 +108,7 @@ static void test_drain_little_is_thrown_away_at_once(void **state)
 	loop_destroy(b.loop);
 }
 
-/* The loop's own reason is told, and what the device still has does not stay there. */
+/* The error names the loop's own reason, and the bytes that the device still has are dropped. */
 static void test_drain_tells_why_no_write_starts(void **state)
 {
 	struct bench b;

@@ -104,7 +104,7 @@ static void test_exit_io_of_no_known_size_is_refused(void **state)
 	assert_refused(io(2, 1, 1, DATA_OFFSET), "direction 2");
 }
 
-/* Each element can be a transfer of gigabytes: what was to come after the stop is not done. */
+/* Each element can be a transfer of gigabytes, so elements after the stop are not done. */
 static void test_exit_io_of_a_guest_that_is_ended_stops(void **state)
 {
 	assert_int_equal(io(KVM_EXIT_IO_OUT, 1, 1, DATA_OFFSET), RUN_VCPU_RESUME);

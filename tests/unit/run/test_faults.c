@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every call that a flat guest's life makes fails in turn. Leaks are the sanitizer's to find, descriptors
- * ours.
+ * Every call that a flat guest's life makes fails in turn. The sanitizer finds leaks, this test finds
+ * descriptors left open.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -26,7 +26,7 @@ static unsigned open_descriptors(void)
 	return count;
 }
 
-/* The guest that lives through set-up and RUNS runs, its calls counted. */
+/* Counts the calls of a guest that lives through set-up and RUNS runs. */
 static uint64_t count_calls(struct host *real)
 {
 	struct host *counting;
@@ -60,8 +60,7 @@ static void fail_call(struct host *real, uint64_t nth, int sys)
 	assert_ok(host_fault_create(real, nth, sys, &failing, &err));
 	result = guest_run(&guest, failing, &flat, NULL);
 	failed = host_fault_name(failing);
-	/* A capability that is only asked for may be absent, and what is missing is then named by the
-	 * capability. */
+	/* A capability that is only asked for may be absent; the error then names the capability. */
 	if (strcmp(failed, "ioctl KVM_CHECK_EXTENSION") == 0) {
 		if (result < 0 && !strstr(guest.err.text, "KVM_CAP_"))
 			fail_msg("call %lu, %s: no capability is named: %s", (unsigned long)nth, failed,

@@ -69,14 +69,16 @@ static void test_guest_triple_fault_is_a_crash_with_registers(void **state)
 	assert_non_null(strstr(guest.err.text, "vCPU 0: the guest crashed with a triple fault"));
 	assert_non_null(strstr(guest.report, "rip "));
 	assert_non_null(strstr(guest.report, "cs   f000"));
-	/* The guest printed before it crashed: at the reset vector it can only be because KVM put it there.
+	/*
+	 * The guest printed before it crashed, so it can only be at the reset vector because KVM put it
+	 * there.
 	 */
 	assert_int_equal(!strstr(guest.report, "rip    000000000000fff0"),
 	        !strstr(guest.report, "registers of a reset"));
 	assert_string_equal(guest.output, "x");
 }
 
-/* Counts in a CMOS cell, which outlives the guest's resets. */
+/* Counts the guest's starts in a CMOS cell, which outlives resets. */
 static void test_guest_reset_is_a_new_guest_on_the_same_machine(void **state)
 {
 	flat_print(&flat, "r");

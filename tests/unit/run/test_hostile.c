@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guests that do what no guest should. vmm must answer, go on, and see them power off or crash.
+ * Guests that do things that no guest should do. vmm must answer, go on, and see them power off or crash.
  */
 #include "../../../src/host/fault.h"
 #include "support/guest.h"
@@ -24,13 +24,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* There everything is real, but an exit takes half a millisecond. */
+/* In such a place everything is real, but an exit takes half a millisecond. */
 static bool in_lab(void)
 {
 	return getenv("LAB") != NULL;
 }
 
-/* Some hosts emulate what guests execute, and not all of it. */
+/* Some hosts emulate the guest's instructions, but not all of them. */
 static void skip_if_not_emulated(int result)
 {
 	if (result == 0 || !strstr(guest.err.text, "could not emulate"))
@@ -39,7 +39,7 @@ static void skip_if_not_emulated(int result)
 	skip();
 }
 
-/* The guest must come to its end, and by so many exits that it cannot have left anything out. */
+/* The guest must come to its end with so many exits that it cannot have left anything out. */
 static void run_to_success(const char *const *sets, uint64_t exits)
 {
 	int result = guest_run(&guest, host, &flat, sets);
@@ -103,7 +103,7 @@ static void test_hostile_guest_with_long_string_io_goes_on(void **state)
 	run_to_success(NULL, in_lab() ? 15000 : 140000);
 }
 
-/* ---- memory that is none ---- */
+/* ---- addresses without memory ---- */
 
 /* Prints the mark unless the last comparison was equal. */
 static void check_equal(char mark)
@@ -130,7 +130,7 @@ static void test_hostile_guest_in_unclaimed_memory_reads_ones(void **state)
 	check_equal('4');
 	FLAT(&flat, 0x81, 0xc6, LE16(0x101), 0x0f, 0x83,
 	        LE16(again - flat.at - 8)); /* add si, 101; jnc again */
-	/* Half memory, half nothing: a dword at 0xffffe. */
+	/* A dword at 0xffffe lies half in memory and half outside of it. */
 	FLAT(&flat, 0x66, 0x31, 0xc0, 0x66, 0xa3, LE16(0x0e), 0x66, 0xa1, LE16(0x0e));
 	FLAT(&flat, 0x66, 0x3d, LE32(0xffff0000));
 	check_equal('x');
@@ -173,7 +173,7 @@ static void power_off_32(void)
 	FLAT(&flat, 0xf4, 0xeb, 0xfd);
 }
 
-/* Nothing, the interrupt controllers, the firmware image and the edges between them. */
+/* Addresses without memory, the interrupt controllers, the firmware image and the edges between them. */
 static const uint32_t places[] = {0x00200000, 0x001ffffd, 0x001ffff9, 0x10000000, 0x7ffffffd, 0x80000000,
         0xbfffffff, 0xc0000000, 0xe0000000, 0xfebf0000, 0xfebffffd, 0xfec00000, 0xfec00010, 0xfed00000,
         0xfedffffd, 0xfee00020, 0xfee00ffd, 0xfeefffff, 0xfeffbffd, 0xff000000, 0xfffefffd, 0xffff0000,
@@ -253,7 +253,7 @@ static const struct {
         {READ, 16, 0x2000, 0}, /* past the end: zeros */
         {DIRECTORY | WRITE, 16, 0x2000, ERROR},
         {DIRECTORY | WRITE, 0xffffffff, 0xffffffffffffffff, ERROR},
-        {0xffffffff, 16, 0x2000, 0}, /* an item that is not there, and every bit: reading wins */
+        {0xffffffff, 16, 0x2000, 0}, /* an item that is not there, with every bit set: reading wins */
         {0xffff0000 | SELECT | READ, 0xffffffff, 0, ERROR},
         {0, 0xffffffff, 0xffffffffffffffff, 0},
 };

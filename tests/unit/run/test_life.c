@@ -2,7 +2,7 @@
 #include "../../../src/run/life.h"
 #include "support/test.h"
 
-/* Walks the table along a story; returns the state at its end. */
+/* Applies a list of events to the table. Returns the state at the end. */
 static enum run_life_state after(const enum run_life_event *events, size_t count)
 {
 	enum run_life_state state = RUN_LIFE_NEW;
@@ -52,7 +52,7 @@ static void test_life_term_does_not_wait_for_the_console(void **state)
 	        AFTER(RUN_LIFE_START, RUN_LIFE_POWER_OFF, RUN_LIFE_STOPPED, RUN_LIFE_TERM), RUN_LIFE_ENDED);
 }
 
-/* Whatever happens in whatever order, the end is reached by stopping, and nothing leaves it. */
+/* In any order of events the end is reached only through stopping, and no event leaves it. */
 static void test_life_every_state_can_end(void **state)
 {
 	for (enum run_life_state s = RUN_LIFE_RUNNING; s < RUN_LIFE_ENDED; s++) {

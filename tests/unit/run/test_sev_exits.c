@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Exits that only confidential guests cause, given by hand; and the registers that nobody may read. */
+/* Exits that only confidential guests cause, made by hand; and registers that vmm may not read. */
 #include "../../../src/run/vcpu.h"
 #include "unit/launch/bench.h"
 
@@ -117,7 +117,7 @@ static void test_memory_fault_for_what_is_so_already_ends_after_a_while(void **s
 static int run_errno;
 static unsigned runs;
 
-/* A kernel that says the same for ever, until the test has seen enough. */
+/* Answers the same for ever, until the test has seen enough. */
 static int fail_run(struct fake_kernel *k)
 {
 	const struct uapi_memory_fault fault = {
@@ -180,7 +180,7 @@ static void test_map_gpa_range_converts_by_bit_4_alone(void **state)
 	assert_string_equal(bench.kernel.lines[1], "PRIVATE 0x10000");
 }
 
-/* It is being reset, perhaps: what it left undone is no failure. */
+/* The guest may be in the middle of a reset, so pages that it left undone are no failure. */
 static void test_map_gpa_range_of_a_guest_that_is_ended_stops(void **state)
 {
 	start("sev-snp");

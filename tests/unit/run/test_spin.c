@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When a guest is said to spin: figures of each look, given by hand. No guest and no clock. */
+/*
+ * The conditions under which vmm says that a guest spins, with figures of each look made by hand. There is no
+ * guest and no clock.
+ */
 #include "../../../src/run/spin.h"
 #include "support/test.h"
 
 #define LOOK_NS (RUN_SPIN_LOOK_S * 1000000000ull)
-#define LOOKS   (RUN_SPIN_TELL_S / RUN_SPIN_LOOK_S) /* of a vCPU that is always busy, before it is told */
+#define LOOKS   (RUN_SPIN_TELL_S / RUN_SPIN_LOOK_S) /* looks before a busy vCPU is reported */
 
 static struct run_spin_record record;
 static uint64_t wall_ns, exits, cpu_ns[2];
@@ -70,7 +73,7 @@ static void test_spin_guest_that_pauses_starts_anew(void **state)
 	}
 }
 
-/* Where processors are short the time of the guest's own counts, not the clock's. */
+/* Where processors are short, the guest's own processor time counts, not the clock's. */
 static void test_spin_on_a_busy_host_is_told_later(void **state)
 {
 	assert_quiet(1, 50, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpu_bench: a guest of 1 MiB for the tests of the software processor: real mode code at 0x1000, or long mode
- * with the tables below; what it does on its bus is kept.
+ * with the tables below; the bench records its accesses on the bus.
  */
 #ifndef CPU_BENCH_H
 #define CPU_BENCH_H
@@ -121,7 +121,7 @@ static inline void bench_gate(struct bench *b, unsigned vector, uint64_t handler
 	bench_put(b, IDT + vector * 16 + 8, handler >> 32);
 }
 
-/* The handler of vector v is a HLT at 0x3000 + v, so that where it stops tells which it was. */
+/* The handler of vector v is a HLT at 0x3000 + v, so that the address at which it stops gives the vector. */
 #define HANDLERS 0x3000u
 
 static inline void bench_tables(struct bench *b)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* guest_bench: what guest.c of tests/abi needs of its program, and a platform. */
+/* guest_bench: the functions that guest.c of tests/abi needs from its program, and a platform. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * guest_bench: the guests of tests/abi in tests that say by assertions what they saw: a platform for each
- * test, as *state, a struct abi.
+ * guest_bench: the guests of tests/abi for tests that check by assertions. Each test gets a platform: *state
+ * is a struct abi.
  */
 #ifndef GUEST_BENCH_H
 #define GUEST_BENCH_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * irq_bench: an irq_chip with four local APICs on the bench: what it tells its owner is counted, registers
- * are set as software does.
+ * irq_bench: an irq_chip with four local APICs. The bench counts the chip's calls to its owner, and sets
+ * registers as software does.
  */
 #ifndef VMM_TEST_IRQ_BENCH_H
 #define VMM_TEST_IRQ_BENCH_H

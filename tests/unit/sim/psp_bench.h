@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * psp_bench: what the tests of the secure processor share: a processor and guests of each kind.
+ * psp_bench: the helpers that the tests of the secure processor share: a processor and guests of each kind.
  */
 #ifndef TEST_PSP_BENCH_H
 #define TEST_PSP_BENCH_H

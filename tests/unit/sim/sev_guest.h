@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sev_guest: a tiny guest with memory encryption on the software platform, for the tests of its kernel's
- * half: 64 KiB of memory at 0, one vCPU that starts in real mode at GUEST_CODE.
+ * sev_guest: a tiny guest with memory encryption on the software platform, for the tests of the platform's
+ * kernel side: 64 KiB of memory at 0, one vCPU that starts in real mode at GUEST_CODE.
  */
 #ifndef VMM_TEST_SEV_GUEST_H
 #define VMM_TEST_SEV_GUEST_H
@@ -176,7 +176,7 @@ static inline int launch_measure(struct guest *g, struct abi_sev_measure *ret_me
 	return command(g, KVM_SEV_LAUNCH_MEASURE, &measure);
 }
 
-/* All of its memory and, with SEV-ES, its vCPUs, up to the end. */
+/* Launches all of the guest's memory and, with SEV-ES, its vCPUs, up to the end of the launch. */
 static inline void guest_launch(struct guest *g, uint32_t policy)
 {
 	struct abi_sev_measure measure;
@@ -194,7 +194,7 @@ static inline int guest_run(struct guest *g)
 	return number_of(g->m, g->vcpu, KVM_RUN, 0);
 }
 
-/* The guest wrote a byte to PORT, which is returned. */
+/* Runs until the guest writes a byte to PORT, and returns it. */
 static inline uint8_t run_to_port(struct guest *g)
 {
 	int result = guest_run(g);

@@ -34,7 +34,7 @@ static void *write_code(void *ctx)
 	return NULL;
 }
 
-/* What was decoded while the bytes changed is not taken for what they say afterwards. */
+/* Code that was decoded while its bytes changed is not used for the bytes as they are afterwards. */
 static void test_code_decoded_while_it_changes_is_decoded_again(void **state)
 {
 	struct bench *b = *state;

@@ -153,7 +153,7 @@ static void test_cpu_nmi_is_taken_without_if_and_once_until_iret(void **state)
 	cpu_post_nmi(b->cpu);
 	assert_int_equal(bench_vector(b), 2);
 	cpu_post_nmi(b->cpu);
-	/* HLT's successor is another HLT, of vector 3: no second NMI comes in between. */
+	/* After HLT comes another HLT, of vector 3: no second NMI comes in between. */
 	assert_int_equal(bench_vector(b), 3);
 	assert_int_equal(cpu_nmis(b->cpu), 1);
 }
@@ -180,7 +180,7 @@ static void test_cpu_loop_without_interrupts_is_stopped_by_another_thread(void *
 
 GUEST(faulting_guest, 64, "inc %ecx; ud2");
 
-/* Its handler is itself: entered behind INC, no instruction is ever completed. */
+/* The handler is the instruction itself, so after INC no instruction is ever completed. */
 static void test_cpu_that_only_faults_leaves_often(void **state)
 {
 	struct bench *b = *state;

@@ -184,7 +184,7 @@ static void test_debug_general_detection_stops_the_access_and_clears_itself(void
 	assert_int_equal(b->cpu->dr[7], 0x400);
 }
 
-/* The debugger's general detection in the guest's place, and the guest's has no effect beside it. */
+/* The debugger's general detection takes the place of the guest's, which has no effect meanwhile. */
 static void test_debug_debugger_detects_accesses_of_debug_registers(void **state)
 {
 	struct bench *b = *state;
@@ -250,7 +250,7 @@ static void test_debug_debuggers_breakpoints_hide_the_guests(void **state)
 	set_breakpoint(b, 0, CODE + 1, 0, 0);
 	cpu_set_debugger(
 	        b->cpu, &(struct cpu_debugger){.ask = CPU_DEBUG_BREAK, .dr = {0, CODE + 2}, .dr7 = 0x404});
-	/* It stays there until the debugger takes the breakpoint away. */
+	/* The guest stays there until the debugger takes the breakpoint away. */
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(bench_run(b), CPU_EXIT_DEBUG);
 		assert_int_equal(b->cpu->exit_info.debug.linear, CODE + 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the software platform promises about descriptors: what closes when, and which are not its own. */
+/* The software platform's promises about descriptors: when each closes, and which are not its own. */
 #include <errno.h>
 #include <fcntl.h>
 

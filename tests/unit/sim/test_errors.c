@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The error numbers of calls that fail for want of something of this process. */
+/* The error numbers of calls that fail because this process lacks something. */
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -35,7 +35,7 @@ static int make_ioeventfd(struct abi *abi, int vm, int event_fd)
 	return host_ioctl(abi->host, vm, KVM_IOEVENTFD, &ask);
 }
 
-/* With room for one descriptor more each time, until the call has all that it needs. */
+/* Makes the call with room for one more descriptor each time, until it has all that it needs. */
 static void assert_says_emfile(struct abi *abi, const struct call *call, int vm, int event_fd)
 {
 	struct rlimit old, now;

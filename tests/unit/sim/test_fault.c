@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls on the software platform that fail or are late because somebody asked for it. */
+/* Calls on the software platform that fail or are late because a test asked for it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <time.h>
@@ -64,7 +64,7 @@ static void test_fault_open_and_mmap_fail(void **state)
 	host_close(abi->host, vm);
 }
 
-/* The guest does not notice: the same KVM_RUN again goes on where it was. */
+/* The guest does not notice: the next KVM_RUN goes on where the guest was. */
 static void test_fault_failed_run_leaves_the_guest_alone(void **state)
 {
 	struct kvm_regs before, after;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a transcript that a real KVM shares cannot show of the software platform: a ring that is about to
- * overflow, entries of the VMM's making, filters at the edges of their ranges, machine checks.
+ * Behaviour of the software platform that a transcript shared with a real KVM cannot show: a ring that is
+ * about to overflow, entries that the VMM made up, filters at the edges of their ranges, machine checks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -104,7 +104,7 @@ static void test_kvm_ring_overflow_stops_within_an_instruction(void **state)
 	ring_close(&b);
 }
 
-/* Entries are the VMM's memory: slots and pages that are none are passed over. */
+/* Entries are the VMM's memory, so the platform skips slots and pages that do not exist. */
 static void test_kvm_ring_entries_of_nonsense_do_no_harm(void **state)
 {
 	static const struct kvm_dirty_gfn rows[] = {{2, 7, PAGES}, {2, 7, UINT64_MAX}, {2, 8, 0},
@@ -176,7 +176,7 @@ static void *signal_main(void *thread)
 	return NULL;
 }
 
-/* Without immediate_exit: that the handler has run is reason enough. */
+/* immediate_exit is not set: KVM_RUN returns because the handler has run. */
 static void test_kvm_signal_alone_ends_the_sleep_of_a_guest(void **state)
 {
 	pthread_t self = pthread_self(), thread;
@@ -248,8 +248,8 @@ static void limit_descriptors(rlim_t count)
 }
 
 /*
- * Two eventfds are told apart with no descriptor but the duplicates that are kept: its number could be one
- * that another thread of the VMM has just closed and asks about.
+ * Two eventfds are told apart without opening a descriptor, by the duplicates that the platform keeps: a new
+ * descriptor could get the number that another thread of the VMM has just closed and asks about.
  */
 static void test_kvm_irqfd_opens_nothing_but_its_duplicate(void **state)
 {

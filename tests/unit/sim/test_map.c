@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Maps of guest memory: none is freed while a vCPU may use it. The allocator of this test gives the address
- * of the map that was freed last to the next one, so that a map that is told by its address passes for
- * another. Linked with --wrap for calloc, free and cpu_tlb_flush.
+ * Maps of guest memory: no map is freed while a vCPU may use it. The allocator of this test gives the next
+ * map the address of the one freed last, so that code which compares maps by address takes a new map for the
+ * old one. Linked with --wrap for calloc, free and cpu_tlb_flush.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,7 +15,7 @@
 #define MAP_BYTES (sizeof(struct cpu_map) + KVM_SLOTS_MAX * sizeof(struct cpu_slot))
 #define MAPS_MAX  16
 #define HOLE      0x40000000u
-#define WAITS     300 /* milliseconds that a change of slots may take before it is held to wait for the vCPU */
+#define WAITS     300 /* milliseconds after which a change of slots counts as waiting for the vCPU */
 
 static struct {
 	pthread_mutex_t lock;
@@ -109,7 +109,7 @@ static void *change_slot(void *guest)
 	return NULL;
 }
 
-/* The change either ends, and then it may have freed nothing, or it waits for the vCPU. */
+/* Either the change ends and has freed nothing, or it waits for the vCPU. */
 static void change_while_looking(void)
 {
 	const struct timespec ms = {.tv_nsec = 1000000};

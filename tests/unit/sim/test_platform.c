@@ -111,7 +111,7 @@ struct record {
 	uint32_t value;
 };
 
-/* Work, interrupts of a timer in the middle of it, and the time-stamp counter, told at every step. */
+/* The guest works, is interrupted by a timer meanwhile, and writes the time-stamp counter at every step. */
 static void record_run(struct record *records, unsigned count)
 {
 	struct abi abi;
@@ -180,7 +180,7 @@ struct helper {
 	struct guest *g;
 	pthread_t thread, target;
 	clockid_t busy;     /* the target's processor time, which other work on this machine leaves alone */
-	uint64_t kicked_ns; /* of it, when it was told to leave */
+	uint64_t kicked_ns; /* the busy time when the target was asked to leave */
 	_Atomic bool returned;
 	unsigned delay_us;
 	void (*act)(struct helper *h);
@@ -233,14 +233,20 @@ static int run_with(struct guest *g, struct helper *h, unsigned delay_us, void (
 	return result;
 }
 
-/* What the vCPU may still do, in processor time. How slow a sanitizer makes it is not known. */
+/*
+ * The processor time that the vCPU may still use. It is generous with sanitizers, which slow the vCPU down by
+ * an unknown factor.
+ */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define KICK_NS_MAX UINT64_C(1000000000)
 #else
 #define KICK_NS_MAX UINT64_C(10000000)
 #endif
 
-/* What it still did after it was told to leave: the best of a few, for a first one has much to fetch. */
+/*
+ * Returns the processor time that the vCPU used after it was asked to leave: the best of a few attempts,
+ * because the first one has to fill caches.
+ */
 static uint64_t kick_latency_ns(struct guest *g, void (*act)(struct helper *h))
 {
 	uint64_t best = UINT64_MAX;
@@ -253,7 +259,7 @@ static uint64_t kick_latency_ns(struct guest *g, void (*act)(struct helper *h))
 		g->run[0]->immediate_exit = 0;
 		assert_int_equal(run_with(g, &h, 20000, act), -1);
 		took = clock_ns(h.busy) - h.kicked_ns;
-		left |= g->run[0]->exit_reason == KVM_EXIT_INTR; /* not if it was told before it began */
+		left |= g->run[0]->exit_reason == KVM_EXIT_INTR; /* not if it was asked before it began */
 		best = took < best ? took : best;
 	}
 	assert_true(left);
@@ -320,7 +326,7 @@ static void test_idle_for_long_goes_at_the_pace_of_the_host(void **state)
 	platform_open(&abi, SIM_CLOCK_VIRTUAL);
 	guest_open(&g, &abi, 32, 1, GUEST_IRQCHIP | GUEST_QUIET);
 	guest_set_handler(&g, 0x40, 1);
-	/* A handler that tells nothing. */
+	/* A handler that writes nothing. */
 	stub = guest_stub(&g, 0x40);
 	emit_bytes(&stub, 0x50);
 	store(&stub, LAPIC + 0xb0, 0);
@@ -328,7 +334,7 @@ static void test_idle_for_long_goes_at_the_pace_of_the_host(void **state)
 	start_timer(&g.code, 0x20040, 10000000);
 	sti(&g.code);
 	emit_bytes(&g.code, 0xf4, 0xeb, 0xfd); /* hlt; jmp */
-	/* It has its half minute as fast as this machine can. */
+	/* The guest's half minute passes as fast as this machine can run it. */
 	do {
 		g.run[0]->immediate_exit = 0;
 		assert_int_equal(run_with(&g, &h, 500000, kick), -1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keys and certificates: judged by libcrypto, whose signatures and certificates the processor does not use,
- * and by src/attest; vectors are of other people's making.
+ * and by src/attest. The vectors were made by others.
  */
 #include <jansson.h>
 

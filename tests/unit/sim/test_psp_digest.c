@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Debian's OVMF images launched: the processor's digest must be that of an outside tool
- * (tests/data/expected-digests.json). Only what is launched in which order comes from src/launch.
+ * (tests/data/expected-digests.json). Only the list of what is launched, in its order, comes from src/launch.
  */
 #include <jansson.h>
 

@@ -115,7 +115,7 @@ static void test_psp_secret_of_the_owner_arrives(void **state)
 	psp_destroy(psp);
 }
 
-/* Whatever bit is flipped: the keys do not come out, or the policy is another. */
+/* Whatever bit is flipped, the keys do not come out, or the policy is another one. */
 static void test_psp_session_with_one_bit_flipped_is_refused(void **state)
 {
 	struct psp *psp = bench_psp("Milan");
@@ -147,7 +147,7 @@ static void test_psp_session_with_one_bit_flipped_is_refused(void **state)
 	psp_destroy(psp);
 }
 
-/* The owner signs the policy, so the firmware looks at it only then. */
+/* The owner signs the policy, so the firmware checks the policy only if there is an owner. */
 static void test_psp_policy_of_an_owner_is_held_against_the_firmware(void **state)
 {
 	static const struct {

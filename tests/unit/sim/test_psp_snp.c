@@ -369,7 +369,7 @@ static void test_psp_snp_report_is_what_the_verifier_accepts(void **state)
 	psp_destroy(id.psp);
 }
 
-/* Rows without a note are what genuine reports say, whose chains end at AMD's roots. */
+/* Rows without a note have the values of genuine reports, whose chains end at AMD's roots. */
 static void test_psp_snp_report_of_each_product_and_firmware(void **state)
 {
 	static const struct {

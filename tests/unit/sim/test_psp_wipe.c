@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * No key outlives what it was for: every block that the processor frees is searched for keys that the test
- * knows, and the processor itself after a guest's end. Linked with --wrap=free.
+ * No key outlives its use: the test searches every block that the processor frees for keys that it knows, and
+ * the processor itself after a guest's end. Linked with --wrap=free.
  */
 #include <malloc.h>
 
@@ -43,7 +43,7 @@ static void know(const void *bytes)
 	memcpy(secret[secrets++], bytes, BYTES);
 }
 
-/* Of two guests, one of each kind, with every secret that can be known from outside or inside. */
+/* Launches two guests, one of each kind, and keeps every secret that can be known from outside or inside. */
 static void launch_both(struct psp *psp, uint32_t *ret_handle, uint32_t *ret_gctx)
 {
 	struct abi_sev_cert pdh, godh;

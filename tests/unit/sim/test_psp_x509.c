@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP's certificates and the keys of the simulation's authorities, judged by libcrypto's verifier. What they
- * must say was read from genuine certificates.
+ * SNP's certificates and the keys of the simulation's authorities, judged by libcrypto's verifier. The
+ * expected values were read from genuine certificates.
  */
 #include <openssl/bn.h>
 #include <openssl/hmac.h>
@@ -67,7 +67,7 @@ static void test_psp_snp_certificates_verify_with_libcrypto(void **state)
 	}
 }
 
-/* One walks from where everybody starts to the first factor; both factors must be primes. */
+/* Follows the search from its fixed start to the first factor. Both factors must be primes. */
 static void is_made_of_primes(const char *product, const char *role, EVP_PKEY *key)
 {
 	BIGNUM *n = NULL, *p, *q = BN_new(), *rest = BN_new();

@@ -47,7 +47,10 @@ static void increment(struct code *c, uint32_t at, bool locked)
 	emit_number(c, at, 4);
 }
 
-/* Each instruction is done once, however often its memory was missing. The guest counts until it is told. */
+/*
+ * Each instruction is done once, however often its memory was missing. The guest counts until the test stops
+ * it.
+ */
 static void test_instructions_are_done_once(void **state)
 {
 	struct toggler t = {0};
@@ -138,7 +141,7 @@ static void kill_self(void)
 	kill(getpid(), SIGSEGV);
 }
 
-/* In a process of its own: how it ends, and what it says. */
+/* Runs the action in a process of its own, and checks how it ends and what it prints. */
 static void ends_by_segv(void (*action)(void), bool with_handler)
 {
 	char said[32] = "";
@@ -167,7 +170,10 @@ static void ends_by_segv(void (*action)(void), bool with_handler)
 	assert_string_equal(said, with_handler ? "before\n" : "");
 }
 
-/* As if the platform were not there; a handler that another part of the program set is called. */
+/*
+ * The signal is handled as if the platform were not there: a handler that another part of the program set is
+ * called.
+ */
 static void test_other_faults_end_the_process(void **state)
 {
 	ends_by_segv(fault_unowned, false);

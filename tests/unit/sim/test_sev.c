@@ -113,7 +113,7 @@ static void test_sev_c_bit_tells_shared_from_private(void **state)
 	machine_close(&m);
 }
 
-/* What the guest shares after it was private is what it writes then, not what it wrote before. */
+/* A page that the guest shares after it was private holds what it writes then, not what it wrote before. */
 static void test_sev_page_that_becomes_shared_keeps_what_was_written_last(void **state)
 {
 	struct machine m;
@@ -157,7 +157,7 @@ static void test_es_vcpu_runs_once_its_vmsa_is_encrypted(void **state)
 	machine_close(&m);
 }
 
-/* Whoever starts such a guest must be told what ended it: no #VC, and nobody behind VMGEXIT. */
+/* The figures must show why such a guest ended: there is no #VC, and nothing answers VMGEXIT. */
 static void test_es_guest_that_asks_for_the_ghcb_is_counted(void **state)
 {
 	struct sim_figures figures;
@@ -303,7 +303,10 @@ static void test_es_addresses_are_not_translated(void **state)
 	machine_close(&m);
 }
 
-/* The VM type 0 refuses nothing: the VMM writes debug registers, its own, and the guest keeps the guest's. */
+/*
+ * The VM type 0 refuses nothing: the VMM writes its own copy of the debug registers, and the guest keeps its
+ * registers.
+ */
 static void test_es_legacy_debug_registers_are_the_vmms(void **state)
 {
 	struct kvm_debugregs theirs = {.db = {0x1234}, .dr6 = 0xffff0ff0, .dr7 = 0x400}, read;
@@ -325,7 +328,7 @@ static void test_es_legacy_debug_registers_are_the_vmms(void **state)
 	machine_close(&m);
 }
 
-/* Both pages of a debugger's access are pinned, and the page that is sent. */
+/* Both pages of a debugger's access are pinned, and so is a page that is sent. */
 static void test_memlock_bounds_what_debugger_and_sender_pin(void **state)
 {
 	const struct sim_options options = {.product = "Milan", .memlock_bytes = PAGE_SIZE_BYTES};
@@ -350,14 +353,14 @@ static void test_memlock_bounds_what_debugger_and_sender_pin(void **state)
 	machine_close(&m);
 }
 
-/* ---- VMSAs: what KVM makes of QEMU's reset state, and of its own ---- */
+/* ---- VMSAs that KVM makes from QEMU's reset state, and from its own ---- */
 
 static struct abi_segment segment_of(uint16_t selector, uint16_t attrib, uint64_t base)
 {
 	return (struct abi_segment){.selector = selector, .attrib = attrib, .limit = 0xffff, .base = base};
 }
 
-/* Of a vCPU whose registers were written back as KVM_GET_SREGS gave them, or never (raw). */
+/* Makes the VMSA of a vCPU whose registers were written back as KVM_GET_SREGS gave them, or never (raw). */
 static void expect_vmsa(struct abi_vmsa *v, bool raw, bool fpu)
 {
 	*v = (struct abi_vmsa){.cs = segment_of(0xf000, raw ? 0x9a : 0x9b, 0xffff0000),

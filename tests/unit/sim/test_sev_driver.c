@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kernel's driver of the secure processor does by itself: it goes by what it remembers of the
- * platform, and undoes what it did for one command. Here and not in tests/abi, since a factory reset takes a
- * host's keys.
+ * The behaviour of the kernel's driver of the secure processor: it relies on what it remembers of the
+ * platform, and undoes what it did for one command. The tests are here and not in tests/abi, because a
+ * factory reset destroys a host's keys.
  */
 #include "sev_guest.h"
 #include "vmm/abi/sev_cert.h"
@@ -47,7 +47,9 @@ static void start(struct machine *m, struct guest *g)
 	assert_int_equal(launch_start(g, 0), 0);
 }
 
-/* The driver has INIT in mind, though the firmware is WORKING: certificates need no right to write. */
+/*
+ * The driver remembers INIT, though the firmware is WORKING: exporting certificates needs no right to write.
+ */
 static void test_driver_exports_certificates_while_guests_run(void **state)
 {
 	static struct abi_sev_cert_chain chain;
@@ -75,8 +77,10 @@ static void test_driver_exports_certificates_while_guests_run(void **state)
 	machine_close(&m);
 }
 
-/* SEV was initialised for the command, so it is not any more behind it, nor is SEV-SNP. A guest brings both
- * back. */
+/*
+ * SEV was initialised for the command, so after it neither SEV nor SEV-SNP is initialised. A guest brings
+ * both back.
+ */
 static void test_driver_shuts_down_behind_a_command(void **state)
 {
 	struct uapi_sev_snp_config config = {0};
@@ -145,8 +149,10 @@ static void test_driver_that_cannot_init_tells_the_guest(void **state)
 	machine_close(&m);
 }
 
-/* A processor without SEV-SNP: the driver asks its firmware all the same, but for what would change
- * something. */
+/*
+ * On a processor without SEV-SNP the driver still asks the firmware, except for commands that would change
+ * something.
+ */
 static void test_driver_asks_firmware_without_snp(void **state)
 {
 	struct uapi_sev_snp_status status;
@@ -169,7 +175,10 @@ static void test_driver_asks_firmware_without_snp(void **state)
 	machine_close(&m);
 }
 
-/* One socket's id, though there is room for two; and no buffer that the kernel has not. */
+/*
+ * The answer is one socket's id, though there is room for two. A buffer that the kernel cannot allocate is
+ * refused.
+ */
 static void test_driver_writes_the_id_of_one_socket(void **state)
 {
 	struct sev_user_data_get_id id;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* guest_memfds that the VMM maps: its memory and the guest's, and what of them is neither's to touch. */
+/*
+ * guest_memfds that the VMM maps: memory of the VMM and the guest, and pages that one of them may not touch.
+ */
 #include <linux/falloc.h>
 #include <stdio.h>
 
@@ -67,7 +69,7 @@ static void test_gmem_is_shared_with_the_guest_that_runs_from_it(void **state)
 	machine_close(&m);
 }
 
-/* Closed, but mapped where the slot is: the kernel keeps the file for as long as that. */
+/* The file is closed, but mapped where the slot is: the kernel keeps it for as long as the mapping exists. */
 static void test_gmem_that_is_closed_stays_where_it_is_mapped(void **state)
 {
 	struct machine m;
@@ -94,7 +96,7 @@ static void test_gmem_that_is_closed_stays_where_it_is_mapped(void **state)
 	machine_close(&m);
 }
 
-/* A page that is private from the start is nothing that the VMM can touch, though it can map it. */
+/* The VMM can map a page that is private from the start, but cannot touch it. */
 static void test_gmem_private_pages_cannot_be_touched(void **state)
 {
 	static const unsigned types[] = {UAPI_VM_DEFAULT, UAPI_VM_SEV, UAPI_VM_SEV_ES, UAPI_VM_SNP};
@@ -123,7 +125,7 @@ static void test_gmem_private_pages_cannot_be_touched(void **state)
 	}
 }
 
-/* SEV: what the VMM encrypts in its mapping is what the guest decrypts. */
+/* With SEV, the guest decrypts what the VMM encrypts in its mapping. */
 static void sev_guest_runs_from_gmem(unsigned type)
 {
 	struct machine m;
@@ -157,7 +159,7 @@ static void test_gmem_of_a_sev_guest_is_measured_where_it_is_mapped(void **state
 	sev_guest_runs_from_gmem(UAPI_VM_SEV);
 }
 
-/* The VM is told that it is a guest of SEV when it has the slot already. */
+/* The VM becomes a guest with SEV when it has the slot already. */
 static void test_gmem_of_a_vm_that_becomes_a_sev_guest(void **state)
 {
 	sev_guest_runs_from_gmem(UAPI_VM_DEFAULT);
@@ -165,7 +167,10 @@ static void test_gmem_of_a_vm_that_becomes_a_sev_guest(void **state)
 
 #define ODD_BYTES 0x1235000u /* a size that nothing else has */
 
-/* How many mappings of about that size no core dump has. Two that are alike and meet are one to Linux. */
+/*
+ * Counts the mappings of about that size that are left out of core dumps. Linux merges two equal mappings
+ * that touch.
+ */
 static unsigned undumped(void)
 {
 	FILE *f = fopen("/proc/self/smaps", "re");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the software platform offers as a host with SEV: products, ASIDs, the misc cgroup, /dev/sev; mirrors
- * and moves. */
+/*
+ * The software platform as a host with SEV: products, ASIDs, the misc cgroup, /dev/sev; mirrors and moves.
+ */
 #include <sys/stat.h>
 
 #include "sev_guest.h"
@@ -183,7 +184,10 @@ static void test_asids_none_for_es_offers_no_es(void **state)
 
 /* ---- locked memory ---- */
 
-/* Registered regions count for as long as they are, what is measured while it is measured. */
+/*
+ * Registered regions count as locked as long as they are registered, and measured memory while it is
+ * measured.
+ */
 static void test_memlock_bounds_what_is_pinned(void **state)
 {
 	const struct sim_options options = {
@@ -305,7 +309,8 @@ static void test_mirror_reads_what_its_owner_wrote(void **state)
 	machine_close(&m);
 }
 
-/* Plain SEV: memory and key go, registers stay behind with the VMM. The VM type 0, the only one that goes on.
+/*
+ * Plain SEV: memory and key move, the registers stay with the VMM. Only the VM type 0 can run after a move.
  */
 static void test_move_takes_the_context_along(void **state)
 {
@@ -332,7 +337,7 @@ static void test_move_takes_the_context_along(void **state)
 	machine_close(&m);
 }
 
-/* SEV-ES: the registers are in the VMSA and go along. */
+/* With SEV-ES the registers are in the VMSA and move, too. */
 static void test_move_of_es_takes_registers_along(void **state)
 {
 	const struct kvm_regs own = {.rax = 0x1234};
@@ -407,7 +412,7 @@ static void send_page(struct guest *g, uint32_t at, struct packet *packet)
 
 	assert_int_equal(command(g, KVM_SEV_SEND_UPDATE_DATA, &update), -EIO);
 	assert_int_equal(update.hdr_len, sizeof(packet->header));
-	assert_int_equal(update.trans_len, 0); /* KVM does not tell the firmware what it is to send */
+	assert_int_equal(update.trans_len, 0); /* KVM names no page to the firmware */
 	update.trans_len = PAGE_SIZE_BYTES;
 	update.hdr_uaddr = (uintptr_t)&packet->header;
 	update.trans_uaddr = (uintptr_t)packet->data;

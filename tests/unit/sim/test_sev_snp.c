@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SEV-SNP guests on the software platform: private memory, what it costs, and views that disagree. */
+/*
+ * SEV-SNP guests on the software platform: private memory, its cost, and guests and VMMs that disagree about
+ * a page.
+ */
 #include <linux/falloc.h>
 #include <pthread.h>
 
@@ -34,7 +37,7 @@ static int snp_finish(struct guest *g)
 	return command(g, UAPI_SEV_SNP_LAUNCH_FINISH, &finish);
 }
 
-/* Up to its finish: pages up to GUEST_DATA's are private and the guest's. */
+/* Launches up to the finish: the pages up to that of GUEST_DATA are private and the guest's. */
 static void snp_make_on(struct guest *g, struct machine *m, const struct sim_options *options)
 {
 	machine_open(m, options);
@@ -87,7 +90,7 @@ static void test_snp_guest_runs_from_private_memory(void **state)
 	assert_int_equal(guest_run(&g), 0);
 	assert_int_equal(g.run->exit_reason, KVM_EXIT_FAIL_ENTRY);
 	assert_int_equal(snp_finish(&g), 0);
-	/* What the VMM does with its own mapping is nothing to the guest. */
+	/* The guest does not see what the VMM does with its own mapping. */
 	memset(g.memory, 0xee, GUEST_BYTES);
 	assert_int_equal(run_to_port(&g), 0x42);
 	assert_fault(&g, 0x3000, true);
@@ -100,7 +103,10 @@ static void test_snp_guest_runs_from_private_memory(void **state)
 	machine_close(&m);
 }
 
-/* KVM leaves the FPU of a SEV-SNP guest open: the VMM has its own side of it, the guest keeps the other. */
+/*
+ * KVM does not hide the FPU of a SEV-SNP guest: the VMM has its own copy of it, and the guest keeps its
+ * registers.
+ */
 static void test_snp_fpu_has_two_sides(void **state)
 {
 	struct kvm_fpu mine = {.fcw = 0x37f, .xmm[0] = {0x11}}, read;
@@ -141,7 +147,10 @@ static int64_t msr_10(struct guest *g, unsigned long request, int64_t value)
 	return (int64_t)msrs.entry.data;
 }
 
-/* With Secure TSC the VMM changes neither rate nor count, and only of the rate it is told. */
+/*
+ * With Secure TSC the VMM changes neither rate nor count, and only an attempt to change the rate gives an
+ * error.
+ */
 static void test_snp_secure_tsc_is_not_the_vmms(void **state)
 {
 	const struct sim_options genoa = {.product = "Genoa", .seed = 1};
@@ -278,8 +287,9 @@ static void test_snp_cpuid_page_comes_back_corrected(void **state)
 #define TURIN 4u
 #define ALL   (MILAN | GENOA | TURIN)
 
-/* What a guest's CPUID says, and the products whose firmware takes it: what they have, the software processor
- * or not.
+/*
+ * CPUID entries of guests, and the products whose firmware accepts them because the product has the feature,
+ * whether the software processor has it or not.
  */
 static const struct {
 	struct abi_cpuid_entry entry;
@@ -335,7 +345,7 @@ static void judge(struct guest *g, const char *name, unsigned product)
 	fail_msg("%s refuses the page", name);
 }
 
-/* The CPUID page is judged by the product's processor, not by what is simulated of it. */
+/* The firmware judges the CPUID page by the product's processor, not by the part of it that is simulated. */
 static void test_snp_cpuid_page_is_judged_by_the_product(void **state)
 {
 	static const char *const names[] = {"Milan", "Genoa", "Turin"};
@@ -401,7 +411,9 @@ static long resident_kib(void)
 static void test_gmem_costs_what_is_touched(void **state)
 {
 	const uint64_t huge = GIB(64);
-	/* Nobody touches the shared side, so it need not be there, only below the end of user space. */
+	/*
+	 * Nothing touches the shared side, so it need not exist, but it must lie below the end of user space.
+	 */
 	void *const nowhere = (void *)(uintptr_t)GIB(1024);
 	struct machine m;
 	struct guest g;
@@ -414,7 +426,7 @@ static void test_gmem_costs_what_is_touched(void **state)
 	assert_true(gmem >= 0);
 	assert_int_equal(set_memory(&g, 1, GIB(64), huge, nowhere, (int)gmem), 0);
 	assert_int_equal(set_private(&g, GIB(64), huge, true), 0);
-	/* A bit a page of what is private: 2 MiB, and the shadow that a sanitizer keeps of them. */
+	/* One bit for each private page makes 2 MiB, to which a sanitizer adds its shadow memory. */
 	assert_in_range(resident_kib() - before, 0, MIB(128) / 1024);
 	host_close(m.host, (int)gmem);
 	guest_close(&g);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* System physical addresses of the software platform, as ciphertext tells them: what a page's is, and how
- * long. */
+/*
+ * System physical addresses of the software platform, as ciphertext reveals them: the address of a page, and
+ * how long it has it.
+ */
 #include "sev_guest.h"
 
 static const struct sim_options milan = {.product = "Milan", .seed = 1};
@@ -63,7 +65,7 @@ static void test_spa_same_guest_twice_same_ciphertext_and_noise(void **state)
 	machine_close(&other);
 }
 
-/* The one's key is the other's, so that only addresses tell them apart. */
+/* Both guests have the same key, so that only addresses tell them apart. */
 static void test_spa_guests_share_no_frame_but_follow_each_other(void **state)
 {
 	struct kvm_sev_launch_start start = {.policy = 0};
@@ -116,7 +118,9 @@ static void test_spa_outlives_the_slot(void **state)
 	machine_close(&m);
 }
 
-/* Without a slot each piece comes to lie where it is first used: a secret wants its pages together. */
+/*
+ * Without a slot each piece gets its place when it is first used, but a secret needs pages that lie together.
+ */
 static void test_spa_pieces_are_pieces(void **state)
 {
 	uint8_t packet[2 * PAGE_SIZE_BYTES] = {0}, header[52] = {0};

@@ -20,8 +20,8 @@ static void in_thread(pthread_t *thread, void *(*work)(void *), void *arg)
 /* ---- descriptors ---- */
 
 /*
- * A descriptor that was closed, but not through the platform, leaves what was behind it. A vCPU that gets its
- * number ends that, while it is being made.
+ * A descriptor that was closed, but not through the platform, leaves its object behind. A vCPU that gets its
+ * number ends that object, while the vCPU is being made.
  */
 static void test_number_of_a_lost_descriptor_is_used_again(void **state)
 {
@@ -48,7 +48,7 @@ struct closer {
 	atomic_bool stop;
 };
 
-/* Calls on a number that is closed meanwhile, and may be another descriptor's then. */
+/* Makes calls on a number that is closed meanwhile, and may belong to another descriptor then. */
 static void *use_gmem(void *arg)
 {
 	struct closer *c = arg;
@@ -66,7 +66,7 @@ static void *use_gmem(void *arg)
 }
 
 /*
- * The address sanitizer sees who uses what is freed. The thread sanitizer would report what the test does
+ * The address sanitizer sees uses of freed memory. The thread sanitizer would report what the test does
  * itself, which is to close descriptors under calls.
  */
 static void test_gmem_is_closed_while_it_is_used(void **state)
@@ -107,7 +107,7 @@ static atomic_bool look_slowly, has_looked;
 uint32_t __real_psp_platform_status(struct psp *psp, struct psp_platform_status *ret_status);
 uint32_t __wrap_psp_platform_status(struct psp *psp, struct psp_platform_status *ret_status);
 
-/* Whoever looks gets to act on it late. */
+/* Delays the caller, so that it acts late on the status that it has read. */
 uint32_t __wrap_psp_platform_status(struct psp *psp, struct psp_platform_status *ret_status)
 {
 	uint32_t code = __real_psp_platform_status(psp, ret_status);
@@ -127,7 +127,7 @@ static void *reset_platform(void *arg)
 	return (void *)(intptr_t)call_of(m, m->sev, SEV_ISSUE_CMD, &cmd);
 }
 
-/* A guest starts before a factory reset, which is then refused, or not any more. */
+/* A guest is started during a factory reset: either the reset is refused, or the start fails. */
 static void test_guest_is_started_under_a_factory_reset(void **state)
 {
 	struct kvm_sev_guest_status status;
@@ -175,7 +175,10 @@ static void *make_vcpus(void *arg)
 	return NULL;
 }
 
-/* A SEV-ES guest moves only to as many vCPUs as it has: those that are made meanwhile count or do not. */
+/*
+ * A SEV-ES guest moves only to a VM with as many vCPUs as it has. vCPUs that are made meanwhile count or do
+ * not.
+ */
 static void test_move_while_vcpus_are_made(void **state)
 {
 	unsigned moved = 0;
@@ -222,7 +225,7 @@ static void *run_until_the_end(void *arg)
 	return NULL;
 }
 
-/* A KVM_RUN that waits for the move to be over ends as one that comes later: EIO. */
+/* A KVM_RUN that waits for the move to be over ends like one that comes later: with EIO. */
 static void test_move_under_a_vcpu_that_runs(void **state)
 {
 	struct machine m;
@@ -290,7 +293,7 @@ static void *run_guest(void *arg)
 	return NULL;
 }
 
-/* One that walks through its memory, and comes out at each step. */
+/* A guest that walks through its memory, and leaves at each step. */
 static void write_walker(struct guest *g)
 {
 	CODE(g, 0x88, 0x87, 0x00, 0x07, /* 1: mov %al, 0x700(%bx) */
@@ -299,7 +302,7 @@ static void write_walker(struct guest *g)
 	        0xeb, 0xf4);            /* jmp 1b */
 }
 
-/* Updates, attributes, holes and a guest that touches all of it, at a time. */
+/* Updates, changes of attributes, holes and a guest that touches all of the memory, all at the same time. */
 static void test_private_memory_changes_under_updates_and_the_guest(void **state)
 {
 	const struct uapi_sev_snp_launch_start start = {.policy = 0x30000};

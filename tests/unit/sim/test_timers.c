@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The timers of the local APIC and the PIT, against the clock that the tests turn. */
+/* The timers of the local APIC and the PIT, against a clock that the tests set. */
 #include "irq_bench.h"
 
 static void test_lapic_one_shot_fires_once_when_due(void **state)

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The software processor's refusals and exits that no real KVM in the lab can judge: its emulation differs.
+/*
+ * The software processor's refusals and exits that no real KVM in the lab can judge, because its emulation
+ * differs.
  */
 #include "cpu_bench.h"
 
 GUEST(ltr_guest, 64, "mov $0x30, %eax; ltr %ax; hlt");
 GUEST(lldt_guest, 64, "mov $0x30, %eax; lldt %ax; hlt");
 
-/* A system descriptor of the type whose base is 2^47, or what the processor can reach. */
+/*
+ * Makes a system descriptor of the type, whose base is 2^47, or the end of the addresses that the processor
+ * can reach.
+ */
 static void put_system_descriptor(struct bench *b, uint64_t type, uint32_t base_high)
 {
 	bench_put(b, GDT + 0x30, 0x0000800060000067 | (uint64_t)TSS << 16 | type << 40);
