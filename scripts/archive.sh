@@ -19,7 +19,7 @@ machine_suite() {
 	(. /etc/os-release && printf '%s\n' "${VERSION_CODENAME:-sid}")
 }
 
-# The bases of the repositories that the machine is configured for, and that have one of Debian's own suites.
+# Prints the base URLs of the machine's configured repositories that have one of Debian's own suites.
 archive_candidates() {
 	apt-get update --print-uris |
 		sed -nE "s#^'(.*)/dists/($(machine_suite)|stable|oldstable|testing|sid|unstable)/InRelease'.*#\1#p" | awk '!seen[$0]++'
@@ -36,7 +36,7 @@ archive_select() {
 	apt-get "${ARCHIVE_OPTIONS[@]}" --error-on=any update >"$ARCHIVE/log" 2>&1
 }
 
-# Finds the machine's mirror, once, or says why there is none and fails.
+# Finds the machine's mirror, once. If there is no mirror, prints the reason and fails.
 # Debian 12 may carry a keyring older than Debian 13: the machine's suite vouches for the newer one.
 archive_open() {
 	local mirror keyring machine_keyring=

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# What the scripts share: how they speak, where things are, how they become root. Source it after `set -euo pipefail`.
+# Functions that the scripts share: they print messages, find folders and become root. Source it after `set -euo pipefail`.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# One cache, told to all: the tests read VMM_CACHE, too. Relative to the folder of whoever called us, not to that of a child.
+# One cache for all: the tests read VMM_CACHE, too. A relative path counts from the folder of our caller, not from that of a child.
 VMM_CACHE=${VMM_CACHE:-${XDG_CACHE_HOME:-~/.cache}/vmm}
 case $VMM_CACHE in
 /*) ;;
@@ -25,7 +25,7 @@ die() {
 # The comment block at the head of the calling script is its help.
 usage() { sed -n '3,/^[^#]/s/^# \{0,1\}//p' "$0"; }
 
-# need_root WHAT COMMAND: ends, unless we are root or sudo lets us be. COMMAND is what somebody else may do as root instead.
+# need_root WHAT COMMAND: ends the script, unless we are root or sudo works. The message names COMMAND, for somebody else to run as root.
 need_root() {
 	local why='there is no sudo here'
 	[ "$(id -u)" != 0 ] || return 0

@@ -13,7 +13,7 @@ import re
 import sys
 
 TOLD = re.compile(r'^#? ?emulation: (.*)$', re.M)     # what tests/lab/emulation.py excused
-SAID = 40       # lines of a failed program that the report repeats: of a log, often only the end is at hand
+SAID = 40       # lines of a failed program that the report repeats, because often only the end of a log is at hand
 
 CMOCKA = re.compile(r'^\[ +(OK|FAILED|SKIPPED|ERROR) +\] (test_\w+)', re.M)
 CMOCKA_SKIP = re.compile(r'^\[ RUN +\] .*\n((?:(?!\[).*\n)*)\[ +SKIPPED +\] (test_\w+)', re.M)

@@ -23,7 +23,7 @@ def peak_mib(pid):
 
 
 def run(command):
-    """Seconds to the prompt, seconds of processor time, peak MiB, and the instructions if they are told."""
+    """Seconds to the prompt, seconds of processor time, peak MiB, and the instructions if vmm prints them."""
     start = time.monotonic()
     with Guest(command) as guest:
         if guest.expect('seconds to skip', 'Shell>') != 'Shell>':

@@ -18,9 +18,9 @@ from places import CACHE  # noqa: E402
 
 MEMORY = '512M'
 SILENCE = 270           # firmware may be silent for long where eight others want the processor
-# The manual's example waits for 300 seconds. In the lab a guest that falls silent must be seen to, before a script gives it up.
+# The manual's example waits for 300 seconds. In the lab a silent guest must be noticed before a script gives it up.
 PATIENCE = 1500 if emulation.IN_LAB else 300
-LONGEST = 6 * PATIENCE  # more than all that a script waits for
+LONGEST = 6 * PATIENCE  # longer than all waits of a script together
 SUITES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13'}
 # Scripts of vmm run --expect (vmm(1)); the first is the manual's example.
 POWER_OFF = (pathlib.Path(__file__).resolve().parents[2] / 'docs/shell.expect').read_text()

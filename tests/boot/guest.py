@@ -14,18 +14,18 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lab'))
 import emulation  # noqa: E402
 
-# What firmware and systems draw with: colours, cursor moves, titles. Tokens are matched in what is left.
+# Escape sequences of firmware and systems: colours, cursor moves, titles. Tokens are matched in the text without them.
 ESCAPES = re.compile(rb'\x1b(?:\[[0-9;?=]*[A-Za-z]|\][^\x07]*\x07|[()][A-Z0-9]|[A-Za-z=>])|[\x00\x07]')
-OWN_WORDS = b'vmm: '      # with which vmm's messages begin; they do not tell that the guest goes on
+OWN_WORDS = b'vmm: '      # vmm's messages begin with this; they do not show that the guest goes on
 OUTPUT_MAX = 1 << 20     # what a guest that never stops talking may cost
 
 
 class Failed(Exception):
-    """What was expected did not come."""
+    """The expected text did not come."""
 
 
 def end(*_):
-    """A test that is told to end takes its guests with it: they are in sessions of their own."""
+    """When the test is asked to end, it ends its guests, too, because they are in sessions of their own."""
     sys.exit(128 + signal.SIGTERM)
 
 
@@ -50,12 +50,12 @@ class Guest:
         os.close(self.master)
 
     def read(self, seconds):
-        """Takes in what came; False when there will be no more."""
+        """Reads the output that has come; False when there will be no more."""
         if not select.select([self.master], [], [], seconds)[0]:
             return True
         try:
             data = os.read(self.master, 65536)
-        except OSError:         # EIO: the last one at the other end has gone
+        except OSError:         # EIO: the last process at the other end has gone
             return False
         self.text = (self.text + data)[:OUTPUT_MAX]
         if not data.lstrip().startswith(OWN_WORDS):
@@ -114,7 +114,7 @@ class Guest:
             return 'the guest crashed' if self.process.wait(timeout=5) == emulation.CRASHED else ''
         if time.monotonic() - self.heard <= emulation.QUIET:
             return ''
-        # A second processor may ask its devices while the first waits for the interrupt that was lost: this is told, not judged.
+        # A second processor may ask its devices while the first waits for the interrupt that was lost, so this is only reported.
         return 'the guest fell silent' + (' and still asks its devices' if emulation.polls(self.process.pid) else '')
 
     def tail(self):

@@ -14,7 +14,7 @@ from boot import CACHE, MEMORY
 from guest import Failed, Guest, emulation
 
 KERNEL = CACHE / 'lab/kernel'
-# busybox is the only program there. What is asked of the kernel is what our tables told it.
+# busybox is the only program there. It asks the kernel for what our tables say.
 INIT = '''#!/busybox sh
 /busybox mkdir /proc /sys
 /busybox mount -t proc proc /proc

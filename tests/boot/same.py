@@ -14,7 +14,7 @@ from places import CACHE  # noqa: E402
 
 FIRMWARE = CACHE / 'firmware/trixie/OVMF.fd'
 LINES_MIN = 30000       # exits to the prompt
-END = b'munmap'         # of the guest's memory: the run is being ended
+END = b'munmap'         # these calls free the guest's memory: the run is being ended
 
 
 def trace(vmm, kind, path):

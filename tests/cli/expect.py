@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""vmm run --expect: waits for the guest's output, types, minds the time, and says by its exit status what came of it."""
+"""vmm run --expect: waits for the guest's output, types, keeps to its time limits, and reports the result by its exit status."""
 import fcntl
 import os
 import pathlib
@@ -30,7 +30,7 @@ class Scripts(unittest.TestCase):
         return guests.run(self.args(script, code, *sets), **{'timeout': LONG} | how)
 
     def assert_ends(self, done, status, *parts):
-        """The parts are told on standard error, in that order."""
+        """These parts are on standard error, in that order."""
         text = done.stderr.decode()
         self.assertEqual(done.returncode, status, text)
         at = 0
@@ -56,7 +56,7 @@ class Scripts(unittest.TestCase):
         self.assert_ends(self.run_script(f'expect "login" timeout {LONG}\nquit\n'), 0)
 
     def test_quit_cuts_off_no_output_of_a_guest_that_has_ended(self):
-        """The text that is waited for comes by, for want of a reader, when the guest has gone."""
+        """Without a reader, the text that the script waits for comes only when the guest has gone."""
         code = guests.letters(9000) + guests.text('X') + guests.letters(3000) + guests.POWER_OFF
         reader, writer = os.pipe()
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)

@@ -47,9 +47,9 @@ SPIN = b'\xfa\xeb\xfe'
 RESET = out8(0xcf9, 6) + b'\xf4'
 # An empty interrupt table and an interrupt; a KVM that emulates real mode gives up on it instead.
 TRIPLE_FAULT = bytes.fromhex('b078 0f011e0000 cc')
-# jmp ffff:0010, where no memory is with 1 MiB: no KVM can go on.
+# jmp ffff:0010, where a guest of 1 MiB has no memory: no KVM can go on.
 OUTSIDE = bytes.fromhex('ea1000ffff')
-# Writes at full speed: to the serial port without looking, to it when it says THRE, to nowhere.
+# Three guests write at full speed: to the serial port without looking, to it when it says THRE, and to no device.
 FLOOD = back(bytes.fromhex('baf803 b061 ee'))
 POLITE_FLOOD = back(bytes.fromhex('bafd03 ec a820 74fb baf803 b061 ee'))
 MMIO_FLOOD = bytes.fromhex('b8ffff 8ed8') + back(bytes.fromhex('a31000 a30020'))
@@ -109,7 +109,7 @@ def term(pid):
 
 
 def term_twice(pid):
-    """Insists: the second signal counts when it comes more than a second after the first."""
+    """Sends SIGTERM twice: the second one counts when it comes more than a second after the first."""
     term(pid)
     time.sleep(1.1)
     os.kill(pid, signal.SIGTERM)

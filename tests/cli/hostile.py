@@ -19,14 +19,14 @@ class Hostile(unittest.TestCase):
         self.files = guests.Folder(self)
 
     def start(self, code, *sets, memory='2M', **how):
-        # What the address sanitizer keeps of freed memory would pass for growth.
+        # The address sanitizer keeps freed memory, which would pass for growth.
         env = os.environ | {'ASAN_OPTIONS': 'quarantine_size_mb=1:' + os.environ.get('ASAN_OPTIONS', '')}
         how = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.DEVNULL, 'stderr': subprocess.PIPE, 'env': env} | how
         vmm = subprocess.Popen(self.files.guest(code, *sets, memory=memory), **how)
         self.addCleanup(vmm.stderr.close)
         self.addCleanup(vmm.wait)
         self.addCleanup(vmm.kill)
-        # A vCPU that resets the guest at once is seldom there when somebody looks.
+        # A vCPU that resets the guest at once is seldom seen when the test looks.
         guests.until(lambda: 'vcpu0' in guests.tasks(vmm.pid).values() or guests.processor_seconds(vmm.pid) > 0.3)
         time.sleep(0.5)
         return vmm
@@ -46,7 +46,7 @@ class Hostile(unittest.TestCase):
     def ended_by_terms(self, vmm, seconds=15):
         """The first presses a button that this guest ignores."""
         guests.term(vmm.pid)
-        time.sleep(1.1)  # a signal that comes sooner is the same wish
+        time.sleep(1.1)  # a signal that comes sooner counts as the same one
         started = time.monotonic()
         if vmm.poll() is None:
             vmm.terminate()
@@ -115,7 +115,7 @@ class Hostile(unittest.TestCase):
         vmm = self.start(guests.RESET)
         self.bounded_while(vmm)
         status, text = self.ended_by_terms(vmm)
-        self.assertEqual((status, text), (0, ''))  # asked to shut down, it reset: that is as good
+        self.assertEqual((status, text), (0, ''))  # asked to shut down, the guest reset instead, which is as good
 
     def test_flood_and_resets(self):
         flood = bytes.fromhex('b90040 baf803 b061 ee e2fd')

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What is read once may come from a pipe or a descriptor: configurations, images, the owner's files. Bounded."""
+"""Files that are read once may come from a pipe or a descriptor: configurations, images, the owner's files. Bounded."""
 import json
 import os
 import threading

@@ -137,7 +137,7 @@ class Outputs(unittest.TestCase):
                 self.assertIn('sev.measurement: out cannot be written: it is a pipe', done.stdout + done.stderr)
 
     def test_log_that_vmm_was_started_with_is_written_on(self):
-        """By its descriptor's name and by its own; what was there, and what comes from elsewhere, stays."""
+        """By its descriptor's name and by its own; the old contents stay, and so does text that others write."""
         log = self.path / 'log'
         plain = ['run', '--host', 'sim', 'guest.json', '--set', 'sev.type=none']
         for words in (['--trace', '/dev/stderr'], ['--trace', 'log'], ['--trace', '/dev/fd/2'], ['--set', 'machine.debugcon=log']):

@@ -73,7 +73,7 @@ class Refusals(unittest.TestCase):
 
     @unittest.skipIf(NO_NAMESPACE, NO_NAMESPACE)
     def test_firmware_whose_package_is_missing(self):
-        """The default, and the same by its name: what brings it is told, and a name that was given is no default."""
+        """The default, and the same file by its name: the error says how to get it, and calls only the former the default."""
         prefix = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs share /usr/share && exec "$@"', 'sh']
         remedy = ['/usr/share/ovmf/OVMF.fd', 'apt install ovmf', 'scripts/setup --firmware']
         self.refused(2, [*remedy, ', the default,'], 'run', '--host', 'sim', prefix=prefix)
@@ -174,7 +174,7 @@ class Refusals(unittest.TestCase):
         self.assertEqual(done.returncode, 4)
         self.assertIn('RLIMIT_NOFILE is 16; raise it (ulimit -n', done.stderr)
         needed = int(re.search(r'needs about (\d+) open files', done.stderr)[1])
-        # What is asked for is enough, and not much more than that.
+        # The error asks for enough, and not for much more than that.
         done = guests.run(['prlimit', f'--nofile={needed}', *run], text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertLess(needed, 2 * 16 + 25)

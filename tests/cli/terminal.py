@@ -16,8 +16,8 @@ import unittest
 
 import guests
 
-# A shell's part: makes the terminal its own, starts the job in a process group in the foreground, tells what becomes of
-# it, and hands a hangup on. SIGUSR1 is fg, SIGUSR2 bg.
+# A shell's part: makes the terminal its own, starts the job in a process group in the foreground, reports the job's
+# changes, and passes a hangup on. SIGUSR1 is fg, SIGUSR2 bg.
 SHELL = '''
 import fcntl, os, signal, sys, termios
 report, args = int(sys.argv[1]), sys.argv[2:]
@@ -84,7 +84,7 @@ class Terminal:
             os.close(self.master)
 
     def read(self, seconds=0.05):
-        """What comes within that time, up to the end."""
+        """Returns the output that comes within that time, up to the end."""
         end = time.monotonic() + seconds
         while select.select([self.master], [], [], max(0, end - time.monotonic()))[0]:
             try:

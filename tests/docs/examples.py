@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the commands that README.md, docs/*.md and the manual pages show, as they are written, in a folder that looks like
-the tree after scripts/demo. What cannot run here stands in NOT_RUN with the reason. Exit 77: no firmware image.
+the tree after scripts/demo. Commands that cannot run here are in NOT_RUN with the reason. Exit 77: no firmware image.
 
 usage: examples.py VMM TREE | examples.py guest VMM ARGUMENT... (a guest at whose prompt somebody types)
 """
@@ -37,7 +37,7 @@ NOT_RUN = {
     r'vmm report (show|verify) report.bin.*|curl .*': 'needs the report of a SEV-SNP guest, and the network',
     r'vmm run guest.json --set sev.policy=smt,single-socket': 'needs a host with SEV-SNP',
 }
-# What the documents show of output.
+# Output that the documents show.
 SHOWN = re.compile(r'vmm: |guest of this kind')
 
 PROLOGUE = r'''
@@ -96,7 +96,7 @@ def documents(tree):
 
 
 def choose(commands, met):
-    """Those that are to be run; what is not is told."""
+    """Yields the commands to run, and prints those that are left out."""
     for command in commands:
         row = next((row for row in NOT_RUN if re.fullmatch(row, command, re.S)), None)
         met.add(row)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests/guests makes itself: the least BIOS, an initial RAM disk with a shell, a unified kernel image."""
+"""Images that tests/guests makes itself: the least BIOS, an initial RAM disk with a shell, a unified kernel image."""
 import re
 import struct
 import subprocess
 
 import linux
 
-# Speaks of what our tables told Linux, then is a shell. ACPI's own words for a PM block that is not where the FADT says are in its log.
+# Prints what Linux read in our tables, then is a shell. Linux's log has ACPI's complaint if the PM block is not where the FADT says.
 INIT = '''#!/busybox sh
 /busybox mkdir /proc /sys /dev
 /busybox mount -t proc proc /proc

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a test in the lab may blame on the emulation, and how that is judged.
+"""Decides which failures a test in the lab may blame on the emulation.
 
 The lab's processor is QEMU's emulation of AMD-V. It loses a nested guest now and then: the guest ends in a triple fault at a random
 place, or goes on for ever without doing anything (docs/hacking.md has what was measured). Nothing of that is ever seen on the software
@@ -9,7 +9,7 @@ So a run may be repeated, but only if
 - this is the lab,
 - the run ended by a crash of the guest or by silence, and everything that the guest said until then is right,
 - the same guest does right, now and here, where no nested processor is involved.
-The test passes when one of RUNS runs is right as a whole. What was lost is told in a line that begins with TOLD.
+The test passes when one of RUNS runs is right as a whole. Each lost guest is reported in a line that begins with TOLD.
 """
 import os
 import pathlib
@@ -29,7 +29,7 @@ def kernel_counts(pid):
 
 
 def polls(pid):
-    """Whether the guest still asks its devices for something: then it is they that owe it an answer, and nobody else is to blame."""
+    """Does the guest still ask its devices for something? Then the devices owe it an answer, and the emulation is not to blame."""
     before = kernel_counts(pid)
     time.sleep(2)
     after = kernel_counts(pid)

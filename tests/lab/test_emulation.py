@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What probe.py takes for a fault of the lab's emulation, and what not; vmm and QEMU are played by small scripts."""
+"""Which failures probe.py takes for a fault of the lab's emulation; small scripts play vmm and QEMU."""
 import contextlib
 import io
 import os

@@ -12,7 +12,7 @@ import tempfile
 import images
 
 HERE = pathlib.Path(__file__).resolve().parent / 'golden'
-# The guest leaves its memory at once, and with the type the exit status tells whose fault that is.
+# The guest leaves its memory at once. The exit status shows whose fault that is, which depends on the type.
 TYPES = {'none': 1, 'sev': 1, 'sev-es': 1, 'sev-snp': 3}
 COMMON = ['machine.memory=1M', 'machine.cpu=EPYC-Milan', 'firmware=image.fd']
 

@@ -96,7 +96,7 @@ class Owner(unittest.TestCase):
         self.assert_silent(err, (self.path / 'trace').read_bytes(), (self.path / 'measure').read_bytes())
 
     def amds_part(self):
-        """The files that AMD's server has of a real processor."""
+        """Makes the files that AMD's server has for a real processor."""
         full = (self.path / 'full').read_bytes()
         self.assertEqual(full[:3 * 2084], (self.path / 'certs').read_bytes()[:3 * 2084])
         (self.path / 'cek').write_bytes(full[3 * 2084:4 * 2084])

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What vmm warns of with Debian's firmware images, the same in every verb. usage: warned.py VMM; exit 77: no images."""
+"""The warnings of vmm with Debian's firmware images, which are the same in every verb. usage: warned.py VMM; exit 77: no images."""
 import json
 import pathlib
 import subprocess

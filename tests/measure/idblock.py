@@ -42,7 +42,7 @@ def verify(folder, pem, signed, sig):
 
 
 def public(folder, pem):
-    """The 1028 bytes of a public key, from what openssl says of the private one."""
+    """The 1028 bytes of a public key, from the text that openssl prints for the private one."""
     der = call('openssl', 'ec', '-in', pem, '-pubout', '-outform', 'DER', cwd=folder)
     x, y = der[-96:-48], der[-48:]
     return struct.pack('<I', 2) + x[::-1] + bytes(24) + y[::-1] + bytes(24) + bytes(880)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the firmware images that measured digests are told for, by their SHA-256: they come from packages and are not
+"""Finds the firmware images for which digests are known, by their SHA-256: they come from packages and are not
 in the tree. Searched: $VMM_IMAGES, the cache of scripts/setup, /usr/share, and ../shared beside the checkout."""
 import hashlib
 import lzma

@@ -50,7 +50,7 @@ def check_digest(run, entry):
 
 
 def check_by_number(words, run):
-    """The same digest, when the model is known by nothing but the signature that --vcpu-sig of the tool takes."""
+    """The digest is the same if only the signature names the model, as with the tool's --vcpu-sig."""
     signature = json.loads(run.stdout).get('cpu-signature')
     if not signature:
         return None

@@ -103,7 +103,7 @@ def expected(name, host):
 
 
 def lost(run, want):
-    """How the emulation may have cut this run short, or ''. Not if anything is wrong in what the guest said before."""
+    """How the emulation may have cut this run short, or ''. It is '' if the text that the guest printed before is wrong in any way."""
     if not want.startswith(run.text):
         return ''
     if run.silent and not run.polls:

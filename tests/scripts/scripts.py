@@ -19,7 +19,7 @@ PYTHON_CACHE = f'import sys; sys.path.insert(0, "{ROOT}/tests/support"); import 
 PLACES = ('HOME', 'XDG_CACHE_HOME', 'VMM_CACHE')
 PRINT_CACHE = ''
 
-# A machine that knows no package and has no network. It says what apt of Debian 12 says.
+# A machine without known packages and without a network. It prints what apt of Debian 12 prints.
 APT_WITHOUT_NETWORK = r'''
 case "$*" in
 *update*) echo "W: Failed to fetch http://mirror/dists/stable/InRelease  Temporary failure resolving 'mirror'" >&2 ;;
@@ -51,7 +51,7 @@ class Scripts(unittest.TestCase):
         return kept | {'PATH': f'{self.bin}:{os.environ["PATH"]}'} | more
 
     def lib(self, text, **how):
-        """What a script says that has lib.sh."""
+        """Runs a script that sources lib.sh, and returns what it prints."""
         return run(['bash', '-c', f'set -euo pipefail; . "$0/scripts/lib.sh"; {text}', ROOT], **how)
 
     def setup_as(self, user, *options):
