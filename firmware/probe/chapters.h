@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chapters: what each image consists of.
+ * chapters: the chapters of tests that each image consists of.
  */
 #ifndef PROBE_CHAPTERS_H
 #define PROBE_CHAPTERS_H

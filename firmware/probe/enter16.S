@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * enter16: into a piece of code in real mode, at 1000:real_ip with the interrupt table that real_idt names, and
- * back in protected mode when something was caught.
+ * enter16: enters a piece of code in real mode, at 1000:real_ip with the interrupt table that real_idt names,
+ * and comes back to protected mode when an exception or interrupt was caught.
  */
 #include "layout.h"
 

@@ -156,7 +156,7 @@ static void pit_done(const struct probe *probe)
 	apic_write(APIC_LVT0, 0x10700);
 }
 
-/* Where a string was interrupted depends on time: only that it was, and can go on. */
+/* Prints only that a string was interrupted and can go on, because the place depends on time. */
 static void string_done(const struct probe *probe)
 {
 	word done = probe_seen.si - probe->si, left = probe_seen.cx;
@@ -297,7 +297,7 @@ static const struct probe probes[] = {
 
 const struct chapter chapter_event = {"events", probes, COUNT(probes), NULL};
 
-/* The last that it does: the machine shuts down, or starts again. */
+/* The last test of the image: the machine shuts down, or starts again. */
 static void idt_none(const struct probe *probe)
 {
 	table_load_idt(0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * layout: where things lie in memory, and selectors, for C and assembly. The word of the image is 32 or 64
- * bits: there is one of each.
+ * layout: addresses in memory and selectors, for C and assembly. There is an image whose word has 32 bits and
+ * one whose word has 64.
  */
 #ifndef PROBE_LAYOUT_H
 #define PROBE_LAYOUT_H
@@ -19,7 +19,7 @@
 #endif
 
 #define STACK_TOP  0x80000 /* of the program itself */
-#define STACK_0    0x84000 /* of what is probed in ring 0 */
+#define STACK_0    0x84000 /* of the code under test in ring 0 */
 #define SCRATCH    0x86000 /* what code may write to */
 #define STACK_3    0x88000 /* in rings 1 to 3 */
 #define STACK_IN   0x8c000 /* of the way in from outer rings */
@@ -34,7 +34,7 @@
 #define VECTOR_DONE 0x20 /* ends a piece of code */
 #define VECTOR_LAST 0x60
 
-/* Of struct state (probe.h), in words. */
+/* Offsets in struct state (probe.h), in words. */
 #define STATE_AX    (0 * WORD)
 #define STATE_CX    (1 * WORD)
 #define STATE_DX    (2 * WORD)

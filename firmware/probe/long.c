@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * long: what is of long mode alone: SYSCALL and SYSRET, SWAPGS, addresses that are not
- * canonical, compatibility mode, IST, and entering and leaving it.
+ * long: tests that only long mode has: SYSCALL and SYSRET, SWAPGS, addresses that are not canonical,
+ * compatibility mode, IST, and entering and leaving long mode.
  */
 #include "chapters.h"
 
@@ -161,7 +161,7 @@ static const struct probe probes[] = {
                 .ring = 3},
 };
 
-/* What an emulation that checks too little does not survive; an image of its own. */
+/* Tests that an emulation with too few checks does not survive, so they have an image of their own. */
 static const struct probe refused[] = {
         {"CR0, paging off", to_cr0, .ax = CR0_START & 0x7fffffff},
         {"CR4, PAE off", to_cr4, .ax = CR4_START & ~(word)0x20},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * modes: from protected mode into long mode and back, and what refuses to.
+ * modes: changes from protected mode into long mode and back, and changes that the processor refuses.
  */
 #include "chapters.h"
 

@@ -113,8 +113,10 @@ static void print_bits(u64 entry)
 	print(entry & D ? "D" : "-");
 }
 
-/* One access; prints how it ended and, if it was made, A and D of the entries: after a fault processors
- * differ. */
+/*
+ * Makes one access and prints how it ended. If it was made, prints A and D of the entries, too: after a fault
+ * processors differ in these.
+ */
 static void access_run(enum levels levels, const struct mapping *m, const struct probe *probe)
 {
 	struct state s = {.ip = (word)probe->code,
@@ -170,7 +172,7 @@ static void rights(enum levels levels, unsigned ring, bool protect)
 		}
 }
 
-/* ---- what has a name ---- */
+/* ---- cases with names ---- */
 
 #define ALL (P | W | U)
 #define UP  .upper = ALL
@@ -226,7 +228,7 @@ static const struct special {
 };
 
 #ifdef __x86_64__
-/* Behind what else is mapped: a page of 1 GiB, and what may not be in the upper levels. */
+/* Entries above all other mappings: a page of 1 GiB, and entries that the upper levels must not have. */
 static const struct {
 	const char *name;
 	const u8 *code;

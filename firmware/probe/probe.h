@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * probe: what a test is: a piece of code, the state in which it starts, and what is printed of how it ended.
- * It ends at the first exception, interrupt or INT VECTOR_DONE, whatever mode and level it has come to.
+ * probe: a test is a piece of code, the state in which it starts, and a choice of what to print of its end.
+ * It ends at the first exception, interrupt or INT VECTOR_DONE, in whatever mode and level it is then.
  */
 #ifndef PROBE_H
 #define PROBE_H
@@ -48,7 +48,7 @@ struct probe {
 	u16 cs, ss, ds;   /* 0: the flat ones of the ring */
 	word flags;       /* beside bit 1 and, at outer rings, nothing */
 	word sp;          /* 0: a stack of its own */
-	const u8 *target; /* where code may go to: told from there */
+	const u8 *target; /* where the code may jump to; addresses are printed relative to it */
 	void (*before)(const struct probe *probe);
 	void (*after)(const struct probe *probe); /* prints more */
 	u32 arg, arg2;                            /* for before() */
@@ -108,7 +108,7 @@ struct chapter {
 	const char *name;
 	const struct probe *probes;
 	size_t count;
-	void (*run)(void); /* NULL, or what prints lines of its own */
+	void (*run)(void); /* NULL, or a function that prints lines of its own */
 };
 
 /* ---- the processor ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * real: real mode: its interrupts, limits, and what is not there.
+ * real: real mode: its interrupts, its limits, and the instructions that it lacks.
  */
 #include "chapters.h"
 

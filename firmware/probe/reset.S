@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reset: from the reset vector to C: protected mode, the image copied into RAM and, in the image of 64 bits,
- * long mode with the first 4 GiB mapped one to one.
+ * reset: goes from the reset vector to C: enters protected mode, copies the image into RAM and, in the image
+ * of 64 bits, enters long mode with the first 4 GiB mapped one to one.
  */
 #include "layout.h"
 

@@ -15,7 +15,7 @@ static bool has_error(unsigned vector)
 	return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
 }
 
-/* Whether an interrupt from outside, or an abort, pushes RF set: processors differ. */
+/* Is RF left out? Processors differ in whether an interrupt from outside, or an abort, pushes it set. */
 static bool any_flag_rf(const struct state *s)
 {
 	return s->vector == 2 || s->vector == 8 || s->vector >= 0x40;
@@ -87,7 +87,7 @@ static const struct {
         {"gs", STATE_GS, 16},
 };
 
-/* Addresses in the code are told by their distance. */
+/* Prints a value. An address in the code is printed as a distance from the code's start. */
 static void print_value(const struct probe *probe, const char *name, word value)
 {
 	word from = probe_seen.cs == SEL_CODE16 || probe_seen.cs == 0x1000 ? 0x10000 : 0,

@@ -146,7 +146,7 @@ CODE(arpl, "arpl %bx, %ax");
 CODE(push_limit, "mov %eax, %ss; mov %ebx, %esp; push %ecx; mov $" TEXT(
                          SEL_DATA) ", %ecx; mov %ecx, %ss; mov $" TEXT(STACK_0) ", %esp");
 
-/* #SS needs a stack that works: a task of its own, whose first instruction ends the test. */
+/* #SS needs a stack that works, so it has a task of its own, whose first instruction ends the test. */
 CODE(in_task, "pop %ebx\n str %ax");
 
 static void stack_task(const struct probe *probe)

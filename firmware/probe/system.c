@@ -173,7 +173,7 @@ static const struct probe probes[] = {
         {"INS with a count of 0, forbidden", insb, .ring = 3, .di = 0x86000},
 };
 
-/* What an emulation that checks too little does not survive; an image of its own. */
+/* Tests that an emulation with too few checks does not survive, so they have an image of their own. */
 static const struct probe refused[] = {
         {"WRMSR of none", wrmsr, .cx = 0x12345},
         {"RDMSR of none", rdmsr, .cx = 0x12345},

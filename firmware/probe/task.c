@@ -93,7 +93,7 @@ static void task_gate_idt(const struct probe *probe)
 	idt_set(13, 0, (u16)probe->arg2, probe->arg, 0);
 }
 
-/* What an IRET with NT finds: arg is the link. */
+/* Makes the task to which an IRET with NT goes. arg is the link to it. */
 static void task_link(const struct probe *probe)
 {
 	static const struct probe plain;

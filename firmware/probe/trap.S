@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * trap: into a piece of code with all registers as wanted, and out of it at its first exception or interrupt
- * with all registers seen.
+ * trap: enters a piece of code with all registers set as wanted, and leaves it at its first exception or
+ * interrupt with all registers saved.
  */
 #include "layout.h"
 

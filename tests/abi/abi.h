@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * abi: one program that drives KVM's ioctls through struct host and prints what comes of it. On the real
- * kernel and on the software platform the transcripts are to be equal (tests/abi/README.md).
+ * abi: one program that drives KVM's ioctls through struct host and prints the results. The transcripts of
+ * the real kernel and of the software platform must be equal (tests/abi/README.md).
  */
 #ifndef VMM_TESTS_ABI_H
 #define VMM_TESTS_ABI_H
@@ -32,14 +32,14 @@ extern const struct chapter chapter_system, chapter_vm, chapter_vcpu, chapter_po
         chapter_sev_launch, chapter_sev_es, chapter_sev_memory, chapter_sev_share, chapter_snp_memory,
         chapter_snp_launch, chapter_sev_device, chapter_sev_types, chapter_sev_registers, chapter_sev_send;
 
-/* One line: the words, then 0, a number or an errno name. Returns the result. */
+/* Prints one line: the words, then 0, a number or an errno name. Returns the result. */
 int say(int result, const char *fmt, ...) PRINTF(2, 3);
 void tell(const char *fmt, ...) PRINTF(1, 2);
-/* Something that the transcript cannot go on without. */
+/* Ends the program, because what failed here is needed for the rest of the transcript. */
 _Noreturn void give_up(const char *what);
 
 int ask(struct abi *abi, int fd, unsigned long request, const void *arg);
-/* What comes of mapping a guest_memfd, and of its pages. */
+/* Maps a guest_memfd and touches its pages, and prints what happened. */
 void tell_mapping(struct abi *abi, int gmem, size_t size);
 int ask_number(struct abi *abi, int fd, unsigned long request, unsigned long number);
 
@@ -53,18 +53,18 @@ int ask_number(struct abi *abi, int fd, unsigned long request, unsigned long num
 #define GUEST_STUBS     0x5000 /* 32 bytes a vector */
 #define GUEST_TABLES    0x8000 /* page tables */
 #define GUEST_STACK     0xf000
-#define PORT_VECTOR     0xe0 /* a handler tells its vector */
+#define PORT_VECTOR     0xe0 /* a handler writes its vector here */
 #define PORT_DONE       0xf4
 
 enum guest_flag {
 	GUEST_IRQCHIP = 1,
 	GUEST_PIT = 2,
-	GUEST_QUIET = 4, /* exits are not told */
+	GUEST_QUIET = 4, /* exits are not printed */
 	GUEST_SPLIT = 8, /* LAPICs alone in the kernel */
 	GUEST_RING = 16, /* dirty pages go into rings of a page */
 };
 
-/* A flag, too: these quirks of KVM are switched off before there is a vCPU. */
+/* Makes one more flag: these quirks of KVM are switched off before there is a vCPU. */
 #define GUEST_WITHOUT(quirks) ((unsigned)(quirks) << 8)
 
 struct guest {
@@ -76,22 +76,29 @@ struct guest {
 	size_t run_bytes;
 	uint8_t *memory;
 	struct code code; /* of the first vCPU, to be written */
-	uint64_t input;   /* what port reads and MMIO reads get, byte by byte */
+	uint64_t input;   /* the answer to reads of ports and MMIO, byte by byte */
 };
 
-/* bits: the mode that the first vCPU starts in, at GUEST_CODE. */
+/* Makes a guest. bits: the mode in which the first vCPU starts, at GUEST_CODE. */
 void guest_open(struct guest *g, struct abi *abi, int bits, unsigned vcpus, unsigned flags);
 void guest_close(struct guest *g);
-/* Interrupts of the vectors tell themselves and end with EOI where eoi says: the LAPIC (1) or the PIC (2). */
+/*
+ * Makes a handler that writes its vector to PORT_VECTOR, and sends EOI to the LAPIC (eoi 1) or the PIC (2).
+ */
 void guest_set_handler(struct guest *g, unsigned vector, int eoi);
-/* Where the code of the vector's handler is, for handlers of a test's own; guest_set_handler() comes first.
+/*
+ * Returns the place for the code of the vector's handler, for a test that writes its own handler after
+ * guest_set_handler().
  */
 struct code guest_stub(struct guest *g, unsigned vector);
-/* KVM_RUN once; tells the exit. Returns the exit reason, or -1. */
+/* Calls KVM_RUN once and prints the exit. Returns the exit reason, or -1. */
 int guest_run_once(struct guest *g, unsigned vcpu);
-/* Until the guest is done, or something else than a port, MMIO or interruption comes. */
+/* Runs until the guest is done, or leaves for another reason than a port, MMIO or an interruption. */
 int guest_run(struct guest *g);
-/* As above, while the second vCPU runs in a thread; its exits are not told: they come when they come. */
+/*
+ * Does the same while the second vCPU runs in a thread, whose exits are not printed, because their order is
+ * not fixed.
+ */
 void guest_run_both(struct guest *g);
 
 #endif

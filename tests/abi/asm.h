@@ -71,7 +71,7 @@ static inline void in_dx(struct code *c, size_t size)
 	emit_bytes(c, size == 1 ? 0xec : 0xed);
 }
 
-/* Tells the test al, ax or eax at a port. */
+/* Writes al, ax or eax to a port, for the test to see. */
 static inline void tell_eax(struct code *c, uint8_t port)
 {
 	emit_operand_prefix(c, 4);

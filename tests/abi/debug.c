@@ -26,7 +26,7 @@ static void tell_debug(struct guest *g)
 	        (unsigned long long)r.rax, (unsigned)(r.rflags >> 8 & 1));
 }
 
-/* Through instructions that the processor runs, a port, a register of a device, CPUID and HLT. */
+/* Steps through instructions that the processor runs, a port, a register of a device, CPUID and HLT. */
 static void step(struct abi *abi, int bits)
 {
 	struct guest g;
@@ -44,7 +44,10 @@ static void step(struct abi *abi, int bits)
 	for (int i = 0; i < 20; i++) {
 		int reason;
 
-		/* Each step anew: what the kernel emulates takes the trap flag away. */
+		/*
+		 * This is set anew for each step, because instructions that the kernel emulates clear the
+		 * trap flag.
+		 */
 		set_debug(&g, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, 0, 0);
 		reason = guest_run_once(&g, 0);
 
@@ -110,7 +113,7 @@ static void injected(struct abi *abi, uint32_t control, unsigned vector)
 	guest_close(&g);
 }
 
-/* pushf; or [esp], 100h; popf; nop: the handler takes the flag off again and tells DR6. */
+/* pushf; or [esp], 100h; popf; nop: the handler clears the flag again and prints DR6. */
 static void trap_flag(struct abi *abi)
 {
 	struct guest g;
@@ -133,8 +136,8 @@ static void trap_flag(struct abi *abi)
 }
 
 /*
- * HLT under the trap flag: the trap comes behind it and wakes the processor, though interrupts are off. The
- * handler tells where it came from and takes the flag off.
+ * HLT under the trap flag: the trap comes after it and wakes the processor, though interrupts are off. The
+ * handler prints where it came from and clears the flag.
  */
 static void trapped_halt(struct abi *abi)
 {
@@ -155,7 +158,7 @@ static void trapped_halt(struct abi *abi)
 	guest_close(&g);
 }
 
-/* What the guest reads back from the registers, and what it may not write. */
+/* Prints what the guest reads back from the debug registers, and what it may not write to them. */
 static void registers(struct abi *abi)
 {
 	struct guest g;

@@ -124,7 +124,7 @@ static void write_repeated(struct code *c)
 	tell_eax(c, 0x80);
 }
 
-/* Above GUEST_BYTES nothing is; the access that spans the edge of a page comes in parts. */
+/* Above GUEST_BYTES there is no memory. An access that spans the edge of a page comes in parts. */
 static void run_memory(struct abi *abi)
 {
 	static const int modes[] = {16, 32, 64};
@@ -194,7 +194,7 @@ static void run_shutdown(struct abi *abi)
 	guest_close(&g);
 }
 
-/* A handler that takes the error code from the stack and tells it, with where and CR2. */
+/* Makes a handler that takes the error code from the stack and prints it with RIP and CR2. */
 static void write_fault_handler(struct guest *g)
 {
 	struct code stub = guest_stub(g, 14);

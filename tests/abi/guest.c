@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * guest: a tiny guest: memory, code, tables, vCPUs, and the telling of its exits.
+ * guest: a tiny guest: its memory, code, tables and vCPUs, and the printing of its exits.
  */
 #include <errno.h>
 #include <pthread.h>

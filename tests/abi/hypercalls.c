@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hypercalls: what KVM's paravirtual calls answer that ask for no exit: interrupts to several processors at
- * once, kicks of halted ones, yields, pairs of clocks. Law: the kernel's
+ * hypercalls: the answers of those of KVM's paravirtual calls that cause no exit: interrupts to several
+ * processors at once, kicks of halted ones, yields, pairs of clocks. Law: the kernel's
  * Documentation/virt/kvm/x86/hypercalls.rst.
  */
 #include "abi.h"
@@ -113,7 +113,7 @@ static void with_lapic(struct abi *abi, int bits)
 	guest_close(&g);
 }
 
-/* Two before the guest looks: is the second one told as taken? */
+/* Sends two interrupts before the guest looks. Is the second one reported as taken? */
 static void twice(struct abi *abi)
 {
 	const struct kvm_msi msi = {.address_lo = 0xfee00000, .data = VECTOR};
@@ -176,7 +176,7 @@ static void write_second(struct guest *g)
 	emit_bytes(&c, 0xf0, 0xff, 0x06, 0x00, 0x70, 0xf4);
 }
 
-/* Until the second processor has counted so far. */
+/* Waits until the second processor has counted that far. */
 static void await_count(struct code *c, uint8_t count)
 {
 	emit_bytes(c, 0xf3, 0x90, 0x66, 0xa1); /* again: pause; mov ax, [7000h] */
@@ -185,7 +185,7 @@ static void await_count(struct code *c, uint8_t count)
 	tell_eax(c, 0x80);
 }
 
-/* One processor ends the sleep of another, which no interrupt could. */
+/* One processor ends the sleep of another that no interrupt could wake. */
 static void kicked_by_another(struct abi *abi)
 {
 	struct guest g;

@@ -251,7 +251,7 @@ static void by_resampling(struct abi *abi)
 	close((int)irqfd.resamplefd);
 }
 
-/* What KVM_IRQ_LINE_STATUS says of a line that is masked, raised, raised again, lowered. */
+/* Prints what KVM_IRQ_LINE_STATUS reports for a line that is masked, raised, raised again, lowered. */
 static void line_status(struct abi *abi)
 {
 	static const struct {
@@ -398,7 +398,7 @@ static void *kick_main(void *ctx)
 	return NULL;
 }
 
-/* A guest that loops with interrupts off, and one that sleeps, leave when they are told. */
+/* A guest that loops with interrupts off, and one that sleeps, leave when a signal asks for it. */
 static void kicked(struct abi *abi, bool halted)
 {
 	pthread_t thread;
@@ -425,7 +425,10 @@ static int irqfd(struct abi *abi, int vm, int fd, uint32_t gsi, uint32_t flags)
 	return ask(abi, vm, KVM_IRQFD, &ask_for);
 }
 
-/* An eventfd is an irqfd once, and until its VM's descriptor is closed: the vCPU's keeps the VM, not that. */
+/*
+ * An eventfd can be an irqfd once, and only until its VM's descriptor is closed: a vCPU's descriptor keeps
+ * the VM alive, but not its irqfds.
+ */
 static void two_vms(struct abi *abi)
 {
 	int one = eventfd(0, EFD_CLOEXEC), other = eventfd(0, EFD_CLOEXEC), again = dup(one);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lapic: the local APIC as a guest and as the VMM have it: its page and its MSRs, which bits of its registers
+ * lapic: the local APIC as a guest and as the VMM see it: its page and its MSRs, which bits of its registers
  * are kept, its base, its state.
  */
 #include "abi.h"
@@ -13,7 +13,7 @@
 #define X2(reg)   (0x800 + ((reg) >> 4))
 #define PORT_READ 0x80
 
-/* A #GP tells itself and goes on behind the RDMSR or WRMSR. */
+/* Makes a handler for #GP that writes its vector and goes on after the RDMSR or WRMSR. */
 static void skip_faults(struct guest *g)
 {
 	struct code stub = guest_stub(g, GP);
@@ -71,8 +71,9 @@ static void run_and_close(struct guest *g)
 }
 
 /*
- * Each register is written with ones and zeros, then read. Not the task priority: its low half is lost
- * whenever a processor without AVIC leaves the guest, as it has the upper half alone (APM 2, 15.21.2: V_TPR).
+ * Each register is written with ones and zeros, then read. The task priority is left out: its low half is
+ * lost whenever a processor without AVIC leaves the guest, because such a processor keeps only the upper half
+ * (APM 2, 15.21.2: V_TPR).
  */
 static void kept_bits(struct abi *abi, bool enabled)
 {
@@ -92,7 +93,7 @@ static void kept_bits(struct abi *abi, bool enabled)
 	run_and_close(&g);
 }
 
-/* Nothing is sent: there is no processor 7, and the delivery mode 3 is for nobody. */
+/* Nothing is sent, because there is no processor 7, and delivery mode 3 is reserved. */
 static void command_register(struct abi *abi)
 {
 	static const uint32_t values[] = {0x00001340, 0xfff33340, 0x55502b40, 0x00000040, 0x000c0fff};
@@ -184,7 +185,7 @@ static int set_base(struct guest *g, uint64_t value)
 	return result;
 }
 
-/* CPUID says how many bits an address has; without a word on it they are 36. */
+/* CPUID says how many bits an address has; if it does not, they are 36. */
 static void base_by_vmm(struct abi *abi, unsigned flags)
 {
 	struct {
@@ -217,7 +218,7 @@ static void base_by_vmm(struct abi *abi, unsigned flags)
 	guest_close(&g);
 }
 
-/* Of each MSR: what may be written, and read. The timer runs down before anybody looks. */
+/* Prints what may be written to each MSR and what is read. The timer runs down before it is read. */
 static void x2apic(struct abi *abi)
 {
 	static const struct {
@@ -267,7 +268,7 @@ static void masked_timer(struct abi *abi)
 	run_and_close(&g);
 }
 
-/* Without CPUID's word on the deadline the timer has no such mode. */
+/* If CPUID does not offer the deadline, the timer has no such mode. */
 static void timer_modes(struct abi *abi)
 {
 	struct {
@@ -299,7 +300,7 @@ static void tell_state(struct guest *g, const char *what)
 	        (unsigned)load_le((uint8_t *)s.regs + 0x300, 4));
 }
 
-/* The VMM may write any ID; that of an x2APIC stays as it is, and its logical one follows from it. */
+/* The VMM may write any ID. The ID of an x2APIC stays as it is, and its logical ID follows from it. */
 static void state(struct abi *abi)
 {
 	struct kvm_lapic_state s = {0};

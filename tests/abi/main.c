@@ -65,7 +65,10 @@ int ask_number(struct abi *abi, int fd, unsigned long request, unsigned long num
 
 static int create_host(const char *name, bool sev, struct host **ret_host, struct err *err)
 {
-	/* Two processors of the software platform: chapters say which they are for. */
+	/*
+	 * The software platform has a processor with SEV and one without; each chapter says which one it is
+	 * for.
+	 */
 	const struct sim_options options = {.clock = SIM_CLOCK_VIRTUAL, .product = sev ? "Milan" : NULL};
 
 	if (strcmp(name, "sim") == 0)

@@ -31,7 +31,7 @@ static void tell_state(struct guest *g, const char *when)
 	        (unsigned)load_le(g->memory + DATA, 4));
 }
 
-/* Twice without the page, and then with it. The vCPU has used the page before. */
+/* Runs twice without the page, and then with it. The vCPU has used the page before. */
 static void refuse(struct guest *g, const char *what, unsigned page, int protection)
 {
 	void *at = g->memory + page;
@@ -111,7 +111,7 @@ static void instructions(struct abi *abi)
 	end(&g, "a store to two pages, of which the second can be read", DATA, PROT_READ);
 }
 
-/* The handler's stack is in the page; KVM_GET_VCPU_EVENTS does not tell of an INT n that waits. */
+/* The handler's stack is in the page. KVM_GET_VCPU_EVENTS does not report an INT n that waits. */
 static void delivery(struct abi *abi)
 {
 	struct guest g;
@@ -161,7 +161,7 @@ static void tables(struct abi *abi)
 	guest_close(&g);
 }
 
-/* What is behind the end of a file. */
+/* Touches memory beyond the end of a file. */
 static void file(struct abi *abi)
 {
 	struct kvm_userspace_memory_region region = {

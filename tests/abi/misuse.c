@@ -196,7 +196,7 @@ static int set_ids(struct abi *abi, int vm, uint64_t ids)
 	return ask(abi, vm, KVM_ENABLE_CAP, &cap);
 }
 
-/* How many IDs there are for vCPUs is said once, before the first one is made. */
+/* The number of IDs for vCPUs can be set once, before the first vCPU is made. */
 static void vcpu_ids(struct abi *abi)
 {
 	int vm = new_vm(abi), vcpu;

@@ -6,7 +6,7 @@
 
 #define GP 13
 
-/* Reads the MSR and tells it; a #GP tells itself and goes on behind the instruction. */
+/* Reads the MSR and writes it to a port. A #GP writes its vector and goes on after the instruction. */
 static void read_msr(struct code *c, uint32_t index)
 {
 	set_ecx(c, index);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * private: memory calls and SEV calls on a host without SEV: what the kernel says when there is none.
+ * private: memory calls and SEV calls on a host without SEV, and how the kernel refuses them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -63,7 +63,7 @@ static void attributes(struct abi *abi)
 	tell("the value: %llx", (unsigned long long)value);
 }
 
-/* Regions by the newer call, and what only it knows. */
+/* Makes regions by the newer call, with the flags that only it has. */
 static void regions(struct abi *abi, int vm, int gmem)
 {
 	char *memory = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -120,7 +120,7 @@ static void private_attributes(struct abi *abi, int vm)
 	say(ask(abi, vm, UAPI_SET_MEMORY_ATTRIBUTES, NOWHERE), "attributes: nowhere");
 }
 
-/* Misuse that is the same on every VM; returns a good one's descriptor, or -1. */
+/* Misuses the call in ways that every VM refuses. Returns the descriptor of a good guest_memfd, or -1. */
 static int guest_memfd(struct abi *abi, int vm)
 {
 	static const struct {
@@ -183,7 +183,7 @@ void tell_mapping(struct abi *abi, int gmem, size_t size)
 	}
 }
 
-/* Memory of a descriptor that both the VMM and the guest have: the slot needs no address in the VMM. */
+/* Memory of a descriptor that both the VMM and the guest use: the slot needs no address in the VMM. */
 static void shared_memory(struct abi *abi, int vm)
 {
 	struct uapi_create_guest_memfd create = {.size = 0x2000};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * quirks: oddities of KVM that a VMM may switch off (KVM_CAP_DISABLE_QUIRKS2), and what then becomes of each;
- * the page of a LAPIC that is off is in lapic.c.
+ * quirks: oddities of KVM that a VMM may switch off (KVM_CAP_DISABLE_QUIRKS2), and the behaviour without each
+ * of them; the page of a LAPIC that is off is in lapic.c.
  */
 #include "vmm/uapi.h"
 

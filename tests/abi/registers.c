@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * registers: MSRs, one after the other: what a new vCPU has in them, which values the VMM may set, which the
- * guest; EFER in KVM_SET_SREGS; what KVM_GET_CPUID2 answers while registers change.
+ * registers: MSRs, one after the other: their values in a new vCPU, the values that the VMM may set, and
+ * those that the guest may set; EFER in KVM_SET_SREGS; what KVM_GET_CPUID2 answers while registers change.
  */
 #include "abi.h"
 

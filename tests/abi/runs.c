@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * runs: KVM_RUN itself: what it finishes and tells when it is to return at once, signals and their mask,
+ * runs: KVM_RUN itself: what it finishes and reports when it must return at once, signals and their mask,
  * registers in struct kvm_run, hypercalls.
  */
 #include <errno.h>
@@ -27,7 +27,7 @@ static void tell_place(struct guest *g, const char *when)
 
 /* ---- at once ---- */
 
-/* What the VMM answered is finished, and then nothing more is done. */
+/* With immediate_exit, KVM_RUN finishes the access that the VMM answered, and then does nothing more. */
 static void at_once(struct abi *abi)
 {
 	struct guest g;
@@ -83,7 +83,7 @@ static int set_mask(struct guest *g, uint32_t len, uint64_t mask)
 	return ask(g->abi, g->vcpu[0], KVM_SET_SIGNAL_MASK, &arg);
 }
 
-/* A signal that waits: with the thread's mask it is not seen, with one of KVM_RUN's own it ends it. */
+/* A signal that waits: the thread's mask hides it, and a mask of KVM_RUN's own lets it end KVM_RUN. */
 static void with_mask(struct abi *abi)
 {
 	sigset_t usr1, old;
@@ -118,7 +118,7 @@ static void with_mask(struct abi *abi)
 	guest_close(&g);
 }
 
-/* A signal that waits and an answer that waits: the answer goes first. */
+/* A signal and an answer both wait: the answer goes first. */
 static void signal_and_answer(struct abi *abi)
 {
 	sigset_t usr1, old;

@@ -175,7 +175,7 @@ static void report(struct sev_vm *v)
 	command(v, KVM_SEV_GET_ATTESTATION_REPORT, &r, "report");
 }
 
-/* What comes first: is the guest one with SEV, or where are the command's parameters? */
+/* Shows which check comes first: whether the guest has SEV, or where the command's parameters are. */
 static void from_nowhere(struct sev_vm *v, const char *state)
 {
 	static const struct {

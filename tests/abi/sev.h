@@ -59,7 +59,7 @@ static inline void vm_close(struct sev_vm *v)
 	munmap(v->memory, MEMORY_BYTES);
 }
 
-/* Tells the errno, and the firmware's code if the kernel gave one back. */
+/* Prints the errno, and the firmware's code if the kernel gave one back. */
 static inline int command_by(struct sev_vm *v, int sev_fd, uint32_t id, const void *data, const char *what)
 {
 	struct kvm_sev_cmd cmd = {

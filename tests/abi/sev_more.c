@@ -163,7 +163,7 @@ static void moves(struct abi *abi, struct sev_vm *owner)
 	vm_close(&v);
 }
 
-/* A VM is SEV-SNP's by its context, which a mirror has from its owner, and not by its type. */
+/* A VM is a SEV-SNP guest by its context, which a mirror has from its owner, and not by its type. */
 static void mirror_of_another_type(struct abi *abi)
 {
 	struct kvm_sev_launch_start start = {.policy = ABI_SEV_POLICY_ES};

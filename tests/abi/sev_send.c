@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sev_send: what comes back of the commands that send a SEV guest: lengths, and what lies behind an answer.
- * For hosts that have SEV. The receiver is the platform itself.
+ * sev_send: the answers of the commands that send a SEV guest: lengths, and the bytes after an answer. For
+ * hosts that have SEV. The receiver is the platform itself.
  */
 #include "sev.h"
 #include "vmm/abi/sev_cert.h"

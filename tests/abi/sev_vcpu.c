@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sev_vcpu: what the VMM can read and write of a vCPU whose registers are the guest's, and what a VM's type
- * says of it. For hosts that have SEV.
+ * sev_vcpu: what the VMM can read and write of a vCPU whose registers are the guest's, and how a VM's type
+ * changes that. For hosts that have SEV.
  */
 #include "sev.h"
 #include "vmm/abi/policy.h"
@@ -94,8 +94,10 @@ static void try_registers(struct sev_vm *v, const char *when)
 	try_msr(v, 0x3b);
 }
 
-/* What is left of a SEV-ES guest's registers for a VM of type 0: those of control, which the guest cannot
- * hide. */
+/*
+ * Prints the registers of a SEV-ES guest that a VM of type 0 still shows: the control registers, which the
+ * guest cannot hide.
+ */
 static void tell_stale(struct sev_vm *v)
 {
 	struct kvm_regs regs = {.rax = 0x1234};

@@ -59,8 +59,8 @@ static void misuse(struct abi *abi)
 }
 
 /*
- * A level-triggered message of the VMM's IOAPIC: the VMM hears of its end, unless the guest's LAPIC keeps it
- * and may. An edge does not tell.
+ * A level-triggered message of the VMM's IOAPIC: KVM reports its end to the VMM, unless the guest's LAPIC
+ * suppresses the report and may do so. The end of an edge-triggered one is not reported.
  */
 static void end_of_interrupt(struct abi *abi, uint64_t api, uint32_t spurious)
 {
@@ -140,7 +140,7 @@ static void external(struct abi *abi)
 	guest_close(&g);
 }
 
-/* CR8 and the base of an APIC that the VMM has pass through struct kvm_run. */
+/* CR8 and the base of an APIC in the VMM pass through struct kvm_run. */
 static void without(struct abi *abi)
 {
 	const struct kvm_interrupt irq = {.irq = 0x40};

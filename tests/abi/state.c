@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state: the state of a vCPU and of a VM in all of KVM's structs: what a new one has, what is refused, what
- * comes back as it was set.
+ * state: the state of a vCPU and of a VM in all of KVM's structs: its values in a new one, the values that
+ * are refused, and those that come back as they were set.
  */
 #include <errno.h>
 
@@ -39,7 +39,10 @@ static void tell_xsave(struct bed *b, const char *when)
 	if (ask(b->abi, b->vcpu, KVM_GET_XSAVE, &x) < 0)
 		give_up("KVM_GET_XSAVE");
 	memcpy(&has, &x.region[128], 8);
-	/* Which components the processor found in use is its own affair beyond what was set. */
+	/*
+	 * The processor may report more components as in use than were set, so only those that were set
+	 * count.
+	 */
 	tell("%s: fcw %x mxcsr %x st0 %x xmm0 %x, has what was set %u", when, x.region[0] & 0xffff,
 	        x.region[6], x.region[8], x.region[40], (has & 3) == 3);
 }
@@ -299,7 +302,7 @@ static void run_machine_check(struct bed *b)
 	        (unsigned long long)msrs.entry[1].data, (unsigned long long)msrs.entry[2].data);
 }
 
-/* A page that a guest's code reads its task priority from, for guests whose LAPIC is slow. */
+/* Sets a page from which a guest's code reads its task priority, for guests whose LAPIC is slow. */
 static void run_vapic(struct bed *b)
 {
 	struct kvm_vapic_addr address = {0};

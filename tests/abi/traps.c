@@ -51,7 +51,7 @@ static void open_nmis(struct guest *g, struct abi *abi)
 	done(&g->code);
 }
 
-/* So many at once, while the vCPU does not run. */
+/* Sends that many NMIs at once, while the vCPU does not run. */
 static void nmis(struct abi *abi, unsigned count)
 {
 	struct guest g;
@@ -78,7 +78,10 @@ static void given_nmis(struct abi *abi, uint8_t pending, uint8_t masked, uint8_t
 	guest_close(&g);
 }
 
-/* Three come while the handler runs: the vCPU leaves for the handler's port, and IRET lets one of them in. */
+/*
+ * Three NMIs come while the handler runs: the vCPU leaves for the handler's port, and IRET lets one of them
+ * in.
+ */
 static void nmis_in_handler(struct abi *abi)
 {
 	struct guest g;
@@ -215,7 +218,7 @@ static void tell_segment(struct guest *g)
 	tell("gs %x base %llx present %u", s.gs.selector, (unsigned long long)s.gs.base, s.gs.present);
 }
 
-/* Ring 3 may not use the GS of ring 0: it is null behind the return, and its base is still there. */
+/* Ring 3 may not use the GS of ring 0: it is null after the return, and its base is still there. */
 static void nulled_segment(struct abi *abi, bool iret)
 {
 	struct guest g;
@@ -259,7 +262,10 @@ static void set_breakpoint(struct guest *g, unsigned i, uint64_t address)
 	say(ask(g->abi, g->vcpu[0], KVM_SET_GUEST_DEBUG, &d), "breakpoint %u", i);
 }
 
-/* It stops there each time: one register after the other, and the same one again. */
+/*
+ * The guest stops at the breakpoint each time, with one debug register after the other, and with the same one
+ * again.
+ */
 static void breakpoint_again(struct abi *abi)
 {
 	static const unsigned numbers[] = {0, 1, 1, 3};

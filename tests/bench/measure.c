@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * measure: what a launch digest costs, against plain hashing of the same bytes in the same process. The runs
- * alternate, the medians count. It judges nothing: docs/performance.md has the figures.
+ * measure: measures what a launch digest costs, against plain hashing of the same bytes in the same process.
+ * The runs alternate, and the medians count. It judges nothing: docs/performance.md has the figures.
  */
 #include <string.h>
 #include <time.h>
@@ -18,7 +18,7 @@ struct job {
 	enum config_sev_type type;
 };
 
-/* Of this thread: what else the machine does meanwhile is not ours. */
+/* Reads the time of this thread, which does not include other work on the machine. */
 static double seconds(void)
 {
 	struct timespec now;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * start: from exec to exit of a 64 KiB image that ends the guest from its reset vector: vmm against QEMU's
- * microvm on the same /dev/kvm, in alternating runs. Prints medians and ratios; judges nothing.
+ * start: measures the time from exec to exit with a 64 KiB image that ends the guest from its reset vector:
+ * vmm against QEMU's microvm on the same /dev/kvm, in alternating runs. Prints medians and ratios; judges
+ * nothing.
  *
- * A program of its own and in C because a child's peak memory starts at its parent's: this one is small.
+ * This is a program of its own, and in C, because a child's peak memory starts at its parent's, and this one
+ * is small.
  */
 #include <fcntl.h>
 #include <getopt.h>

@@ -78,7 +78,7 @@ static void aim(struct build *b, int base, int index, unsigned scale, int64_t di
 		gpr[base] &= 0xffffffff;
 }
 
-/* With 16-bit addresses, which reach nothing: the fault tells the address. */
+/* 16-bit addresses reach no mapped page, so the fault shows the address. */
 static void put_memory16(struct build *b, unsigned reg)
 {
 	unsigned mod = below(b->r, 3), rm = below(b->r, 8);
@@ -235,7 +235,7 @@ static void build_bytes(struct build *b)
 	}
 }
 
-/* What the counts of shifts leave undefined. */
+/* Returns the flags that a shift with this count leaves undefined. */
 static uint32_t shift_undefined(const struct build *b)
 {
 	const struct form *form = b->form;
@@ -275,8 +275,8 @@ static bool excluded(const struct build *b)
 }
 
 /*
- * Might LOCK, or XCHG which implies it, take parts of two cache lines? The address of a bit string goes on by
- * the operand's size.
+ * Might LOCK, or XCHG, which implies it, touch two cache lines? The address of a bit string moves on by the
+ * operand's size.
  */
 static bool splits_lock(const struct build *b)
 {
@@ -358,7 +358,7 @@ static void poke(struct build *b, unsigned number, uint64_t address, const void 
 	memcpy(p->bytes, bytes, size);
 }
 
-/* What XRSTOR and FXRSTOR take: mostly an MXCSR and a header without reserved bits. */
+/* Fills the area for XRSTOR and FXRSTOR, mostly with an MXCSR and a header without reserved bits. */
 static void poke_area(struct build *b)
 {
 	uint32_t mxcsr = one_in(b->r, 16) ? (uint32_t)diff_random(b->r) : 0x1f80 | below(b->r, 64);
@@ -390,7 +390,7 @@ bool diff_build(struct diff_random *r, const struct form *form, uint32_t feature
 	build_bytes(&b);
 	if (b.size > 15 || excluded(&b) || (!(features & DIFF_SPLIT_LOCK) && splits_lock(&b)))
 		return false;
-	/* The address needed the registers that say what is asked for. */
+	/* Refuses the case if the address needed the registers that choose the components. */
 	if (form->flags & AREA && (ret_case->start.gpr[0] > 3 || ret_case->start.gpr[2]))
 		return false;
 	if (form->flags & AREA)

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compare: what is equal of two results, and the list of what a vendor's processors do by their own
- * definition. A rule loosens one form, under one condition, in what it names, on such hosts alone.
+ * compare: compares two results, and lists what a vendor's processors do by their own definition. A rule
+ * excuses named parts of one form, under one condition, on the vendor's hosts only.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "diff.h"
 
-/* Elsewhere in the host's address space something else may be mapped: present or not does not matter. */
+/*
+ * Elsewhere in the host's address space something else may be mapped, so the bit for present pages does not
+ * matter.
+ */
 static bool foreign(uint64_t address)
 {
 	return address < DIFF_CODE || address > DIFF_DATA + 0x10000;
@@ -66,7 +69,7 @@ static bool has_prefix(const struct diff_case *c, uint8_t prefix)
 	return memchr(c->code, prefix, 4) != NULL;
 }
 
-/* 0: there is none. */
+/* Returns the REX prefix of the case; 0: there is none. */
 static uint8_t rex(const struct diff_case *c)
 {
 	unsigned i = 0;
@@ -179,7 +182,8 @@ CONDITION(both_x87)
 	return n->end.fxsave[2] & s->end.fxsave[2] & 0x80;
 }
 
-/* The native store was not made, for an exception that waits; the software processor looked at memory first.
+/*
+ * The native store was not made, because an exception waits; the software processor looked at memory first.
  */
 CONDITION(x87_store_prevented)
 {
@@ -200,7 +204,7 @@ CONDITION(x87_summary)
 	return !memcmp(a, b, 5) && !memcmp(a + 32, b + 32, 128);
 }
 
-/* Encodings that no manual has any more: second names of FCOM, FCOMP, FSTP, FXCH and FFREE. */
+/* Encodings that manuals no longer list: second encodings of FCOM, FCOMP, FSTP, FXCH and FFREE. */
 CONDITION(x87_alias)
 {
 	static const uint8_t aliases[][2] = {{0xd9, 0xd8}, {0xdc, 0xd0}, {0xdc, 0xd8}, {0xdd, 0xc8},
@@ -245,7 +249,7 @@ CONDITION(no_iteration)
 }
 
 static struct rule {
-	const char *host;  /* what it is for; NULL: the order of events is no vendor's to promise */
+	const char *host; /* the hosts it is for; NULL: any, because no vendor promises the order of events */
 	const char *forms; /* each followed by a semicolon; NULL: the condition knows */
 	condition_fn *when;
 	unsigned loose; /* enum diff_part */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpu_coverage: is every instruction that the software processor implements among the forms of cpu_diff? A
- * unit is an encoding: map, opcode, mandatory prefix, LOCK, /reg, register or memory. What no form can hold
- * is in a list with its reasons. Prints what is missing; exit status 1 if anything is.
+ * unit is an encoding: map, opcode, mandatory prefix, LOCK, /reg, register or memory. Units that no form can
+ * hold are in a list with their reasons. Prints the missing units; exit status 1 if there are any.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static unsigned unit_index(const struct unit *u)
 	return (((unsigned)u->prefix * MAPS + u->map) * 256 + u->opcode) * 16 + u->reg * 2 + u->memory;
 }
 
-/* ---- what no form holds; /reg 8: any, 9: of a register with F3 ---- */
+/* ---- units that no form holds; /reg 8: any, 9: of a register with F3 ---- */
 
 static const struct {
 	uint8_t map, first, last, reg;
@@ -112,7 +112,7 @@ static cpu_op_fn *handler(struct cpu *cpu, const struct unit *u, unsigned *ret_l
 	return op.fn == op_unknown || op.fn == op_invalid ? NULL : op.fn;
 }
 
-/* A ModRM byte that says memory has four more bytes of displacement behind it. */
+/* A ModRM byte for memory is followed by four bytes of displacement. */
 static bool has_modrm(struct cpu *cpu, struct unit u)
 {
 	unsigned memory, reg;
@@ -134,7 +134,9 @@ static bool is_escape(const struct cpu *cpu, const struct unit *u)
 	return u->map == 1 && (u->opcode == 0x38 || u->opcode == 0x3a);
 }
 
-/* Implemented, and not the same as without the prefix? 66 is another size and always counts. */
+/*
+ * Is the unit implemented, and not the same as without the prefix? 66 gives another size and always counts.
+ */
 static bool implemented(struct cpu *cpu, const struct unit *u)
 {
 	struct unit bare = *u;

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Linear addresses, the same on both sides; what is not named here is not mapped. */
+/* Linear addresses, the same on both sides. No other page is mapped. */
 #define DIFF_CODE       0x10000000u /* two pages, filled with INT3 */
 #define DIFF_CODE_BYTES 8192u
 #define DIFF_DATA       0x10010000u /* one page, of which the window is used */
@@ -53,7 +53,7 @@ struct diff_random {
 	uint64_t state;
 };
 uint64_t diff_random(struct diff_random *r);
-/* features: bits of enum diff_feature that both sides have; only: NULL, or what the form begins with. */
+/* features: bits of enum diff_feature that both sides have; only: NULL, or the beginning of the form. */
 void diff_generate(struct diff_random *r, uint32_t features, const char *only, struct diff_case *ret_case);
 
 enum diff_feature {
@@ -82,23 +82,27 @@ enum diff_feature {
 
 /* ---- compare.c ---- */
 
-/* What can differ. */
+/* The parts of a result that can differ. */
 enum diff_part {
 	PART_FAULT = 1, /* vector, error code, CR2, RIP */
 	PART_GPR = 2,
 	PART_FLAGS = 4,
 	PART_XMM = 8,
 	PART_X87 = 16,
-	PART_DATA = 32, /* the data page, which is the caller's to compare */
+	PART_DATA = 32, /* the data page, which the caller compares */
 	PART_MXCSR = 64,
 	PART_ALL = 127,
 };
 
-/* n is of the host's processor, s of the software one. Returns bits of enum diff_part. */
+/*
+ * Compares n, the result of the host's processor, with s, that of the software one. Returns bits of enum
+ * diff_part.
+ */
 unsigned diff_compare(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s);
 /*
- * Is it by its own definition that a processor differs in parts? hosts: what it is, ended by NULL: its
- * vendor, as CPUID says, and DIFF_LA57. What several rules loosen adds up. Counted. One thread at a time.
+ * Does the host's processor differ in parts by its own definition? hosts: the kinds of host that it is, ended
+ * by NULL: its vendor, as CPUID says, and DIFF_LA57. The parts that several rules excuse add up. Counts the
+ * use of the rules. One thread at a time.
  */
 #define DIFF_INTEL "GenuineIntel"
 #define DIFF_LA57  "five levels of paging"
@@ -110,7 +114,7 @@ void diff_excuses_print(void); /* those that were met, and how often */
 
 struct diff_native;
 struct diff_native *diff_native_start(const char *program); /* the path of native_child */
-/* At most DIFF_BATCH cases, one after the other on the data page. False: the child is gone or hangs. */
+/* Runs at most DIFF_BATCH cases, one after the other on the data page. False: the child is gone or hangs. */
 bool diff_native_run(struct diff_native *n, const struct diff_case *cases, unsigned count,
         uint8_t data[DIFF_DATA_BYTES], struct diff_result *ret_results);
 void diff_native_stop(struct diff_native *n);

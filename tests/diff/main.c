@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cpu_diff: the differential test: batches of cases on both sides, by several threads. Prints the seed; exit
- * status 1 and a report of the first differences if there are any. --vendor: as if the host were of that one,
- * in what is left out and what is excused.
+ * status 1 and a report of the first differences if there are any. --vendor: leaves out and excuses what it
+ * would if the host were of that vendor.
  */
 #include <cpuid.h>
 #include <pthread.h>
@@ -103,7 +103,7 @@ static void host_vendor(char ret_name[static 13])
 	ret_name[12] = 0;
 }
 
-/* Linux gives addresses above 47 bits to who asks for one, where there are any. */
+/* Linux gives an address above 47 bits to a caller that asks for one, where there are any. */
 static bool host_five_levels(void)
 {
 	void *at = mmap((void *)((uintptr_t)1 << 48), 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -114,12 +114,15 @@ static bool host_five_levels(void)
 	return (uintptr_t)at >> 47;
 }
 
-/* Tells what is missing: its forms are left out. */
+/* Prints the features that are missing; their forms are left out. */
 static uint32_t host_features(const char *vendor)
 {
 	uint32_t has = DIFF_MODE32 | DIFF_SPLIT_LOCK;
 
-	/* Linux makes who does it on such a processor wait (split_lock_detect=warn), or sends SIGBUS. */
+	/*
+	 * On such a processor Linux makes a process that does this wait (split_lock_detect=warn), or sends it
+	 * SIGBUS.
+	 */
 	if (!strcmp(vendor, DIFF_INTEL)) {
 		has &= ~(uint32_t)DIFF_SPLIT_LOCK;
 		printf("left out, the host may detect them: LOCKs across cache lines\n");
@@ -190,7 +193,7 @@ static bool run_both(struct worker *w, unsigned first, unsigned count, const uin
 	return true;
 }
 
-/* Equal but for what is excused, up to the data in the end. */
+/* Are the results equal except for what is excused, including the data at the end? */
 static bool batch_fine(const struct worker *w)
 {
 	bool fine = memcmp(w->native_data, w->soft_data, DIFF_DATA_BYTES) == 0;
@@ -230,7 +233,9 @@ static void judge(struct worker *w, uint64_t batch, unsigned i)
 	pthread_mutex_unlock(&run.lock);
 }
 
-/* All cases at once; if something differs, one by one, each from the data that the native side has. */
+/*
+ * Compares all cases at once. If something differs, runs them one by one, each from the native side's data.
+ */
 static bool run_batch(struct worker *w, uint64_t batch)
 {
 	generate(w, batch);

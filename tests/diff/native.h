@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * native: what native.c and the process that it starts share.
+ * native: the memory that native.c shares with the process that it starts.
  */
 #ifndef DIFF_NATIVE_H
 #define DIFF_NATIVE_H

@@ -50,7 +50,7 @@ static void load(const struct diff_case *c, ucontext_t *uc)
 	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)c->start.rip;
 	uc->uc_mcontext.gregs[REG_EFL] = (greg_t)c->start.rflags;
 	uc->uc_mcontext.gregs[REG_CSGSFS] = (greg_t)((segs & ~(uint64_t)0xffff) | (c->mode32 ? CS32 : CS64));
-	/* The kernel's own words at the image's end say how large it is: they stay. */
+	/* The kernel's own words at the image's end hold its size, so they stay. */
 	memcpy(uc->uc_mcontext.fpregs, c->start.fxsave, 416);
 	/* XSTATE_BV, where there is one: x87 and SSE are to be loaded from the image. */
 	if (((uint32_t *)uc->uc_mcontext.fpregs)[116] == XSTATE_MAGIC)

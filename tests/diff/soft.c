@@ -57,7 +57,7 @@ static void build_tables(struct diff_soft *s)
 {
 	for (uint32_t page = 0; page < CODE; page += 4096)
 		map_page(s, page, page | 3);
-	/* Of the user: code to read and execute, data to read and write. */
+	/* Pages of user mode: code to read and execute, data to read and write. */
 	map_page(s, DIFF_CODE, CODE | 5);
 	map_page(s, DIFF_CODE + 4096, (CODE + 4096) | 5);
 	map_page(s, DIFF_DATA, DATA | (uint64_t)1 << 63 | 7);
@@ -111,7 +111,7 @@ static void build_sregs(struct diff_soft *s)
 	s->sregs32.ds = s->sregs32.es = segment(SS, 3, false, 3);
 }
 
-/* By its MXCSR_MASK, which a hypervisor that hides the bit of CPUID cannot change. */
+/* Looks at MXCSR_MASK, which a hypervisor that hides the bit of CPUID cannot change. */
 static bool host_misaligned(void)
 {
 	uint8_t area[512] __attribute__((aligned(16)));
@@ -138,7 +138,7 @@ struct diff_soft *diff_soft_start(void)
 		abort();
 	cpu_supported_cpuid(entries, &count);
 	for (uint32_t i = 0; i < count; i++) {
-		/* TZCNT is decided by BMI1, of which nothing else is implemented. */
+		/* BMI1 decides about TZCNT; nothing else of BMI1 is implemented. */
 		if (entries[i].function == 7 && __builtin_cpu_supports("bmi"))
 			entries[i].ebx |= 1 << 3;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Of what is generated: that locked accesses stay within a cache line where that is asked for. Where an
- * instruction wrote is seen in the data.
+ * Tests of the generated cases: locked accesses stay within a cache line where the test asks for it. The data
+ * shows where an instruction wrote.
  */
 #include "diff.h"
 #include "support/test.h"

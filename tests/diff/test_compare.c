@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Of the rules by which a host's processor may differ from the software one: what is excused, and where.
+ * Tests of the rules by which a host's processor may differ from the software one: what they excuse, and
+ * where.
  */
 #include "diff.h"
 #include "support/test.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * values: random numbers, and what is random in a case's registers: integers and floating-point values of
- * which many lie at the edges.
+ * values: random numbers, and the random contents of a case's registers: integers and floating-point values,
+ * many of them edge cases.
  */
 #include <string.h>
 

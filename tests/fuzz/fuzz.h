@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz: what every target includes. An assertion here is about our own promises, never about the input.
+ * fuzz: the header that every target includes. An assertion here is about our own promises, never about the
+ * input.
  */
 #ifndef VMM_FUZZ_H
 #define VMM_FUZZ_H

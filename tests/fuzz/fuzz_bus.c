@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_bus: a guest that makes any sequence of port accesses to a bus with all devices on it, while time
- * passes and the loop types, reads, presses the button and resets. It must get answers of the right size,
- * stop exactly when an event was told, and be told of interrupt lines only when they change.
+ * passes and the loop types, reads, presses the button and resets. The guest must get answers of the right
+ * size and stop exactly when a device reported an event, and devices must report interrupt lines only when
+ * these change.
  */
 #include "fuzz.h"
 #include "support/board.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_bzimage: the header of a kernel file from hostile bytes: a Linux bzImage or an EFI program. What is
- * taken for the setup part lies in the file, has whole sectors, as many as the header says where that can be,
- * and leaves something to start. The initrd goes where header and memory allow, or nowhere. Every file that
- * is refused is named in a sentence.
+ * fuzz_bzimage: the header of a kernel file from hostile bytes: a Linux bzImage or an EFI program. The bytes
+ * taken for the setup part lie in the file, are whole sectors, as many as the header says where that is
+ * possible, and leave something to start. The initrd goes where header and memory allow, or nowhere. The
+ * error for a refused file is a sentence that says what the file is.
  */
 #include <string.h>
 

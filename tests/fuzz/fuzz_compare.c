@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_compare: a saved measurement from hostile bytes, compared with a real one. Whatever it holds, what is
- * said is plain text, and only what has this digest is called the same.
+ * fuzz_compare: a saved measurement from hostile bytes, compared with a real one. Whatever the file holds,
+ * the message is plain text, and only a measurement with this digest is called the same.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_config: a configuration and its --set words from hostile bytes: the text, a byte 0x1e, then at most
- * three words, each ending with NUL. What is accepted must be what jansson reads.
+ * three words, each ending with NUL. The accepted values must be those that jansson reads.
  */
 #include <jansson.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "fuzz.h"
 #include "vmm/config.h"
 
-/* The next NUL-terminated word; NULL: there is none. */
+/* Takes the next NUL-terminated word; NULL: there is none. */
 static const char *take_word(const uint8_t **data, size_t *size)
 {
 	const uint8_t *start = *data, *end = memchr(start, '\0', *size);
@@ -36,7 +36,7 @@ static void check_mistakes(const struct config_mistakes *mistakes, size_t lines)
 	}
 }
 
-/* The key at the top or in its section, whichever the text has. */
+/* Finds the key at the top or in its section, whichever the text has. */
 static const json_t *json_key(const json_t *root, const char *section, const char *key, const char *dotted)
 {
 	return json_object_get(root, dotted) ?: json_object_get(json_object_get(root, section), key);

@@ -76,7 +76,7 @@ static void build_tables(void)
 	put64(TABLES + 0x1000, (TABLES + 0x2000) | 7);
 	put64(TABLES + 0x2000, 0x87);
 	put64(TABLES + 0x2008, 0xfee00000 | 0x87);
-	/* A descriptor table and an interrupt table of something. */
+	/* A descriptor table and an interrupt table with some contents. */
 	put64(0x508, 0x00af9b000000ffff);
 	put64(0x510, 0x00cf93000000ffff);
 	put64(0x518, 0x00cf9b000000ffff);
@@ -102,7 +102,7 @@ static struct kvm_segment segment(uint8_t mode, bool code, uint8_t dpl)
 	        .g = mode != 0};
 }
 
-/* x87 and SSE of something, exceptions unmasked as it comes; XCR0 with SSE or without. */
+/* Fills x87 and SSE with bytes of the input, exceptions unmasked as it comes; XCR0 has SSE or not. */
 static void set_fpu(const uint8_t state[static STATE_SIZE])
 {
 	uint8_t area[512];

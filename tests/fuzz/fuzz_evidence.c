@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_evidence: certificates from hostile bytes, held against the genuine report a: the first byte says what
- * the rest is given as.
+ * fuzz_evidence: certificates from hostile bytes, held against the genuine report a: the first byte says as
+ * which evidence the rest is given.
  */
 #include <string.h>
 
@@ -36,7 +36,7 @@ static void load_sample(void)
 	sample.chain = load(TEST_DATA "/attestation/ask_ark_milan.pem");
 }
 
-/* As PEM, in a table or as a root the genuine certificates have more than one form; in DER only one. */
+/* The genuine certificates have more than one form as PEM, in a table or as a root, and only one in DER. */
 static bool may_pass(unsigned role, const struct attest_blob *given)
 {
 	return role != LEAF || *(const char *)given->data != '0' || /* DER begins with 30 */

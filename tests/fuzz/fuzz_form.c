@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_form: bytes that may be text, from hostile bytes. What is decoded must be what an encoder would have
- * written, and a structure must be taken only if its size is right.
+ * fuzz_form: bytes that may be text, from hostile bytes. The text that is decoded must be the text that an
+ * encoder would have written, and a structure must be taken only if its size is right.
  */
 #include <ctype.h>
 #include <string.h>

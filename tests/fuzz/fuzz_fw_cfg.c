@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_fw_cfg: any sequence of selections, reads and DMA descriptors over a real guest memory of 1 MiB.
- * Bytes, results and what is left in memory must be what a plain model says.
+ * Bytes, results and the memory afterwards must be as a plain model computes them.
  */
 #include <endian.h>
 #include <string.h>
@@ -23,7 +23,10 @@ struct model {
 	size_t offset;
 };
 
-/* Made once: making it is slow, and what one input leaves in it is for the next to find. */
+/*
+ * The device is made once, because making it is slow. The state that one input leaves is there for the next
+ * input.
+ */
 static struct page_memory *the_memory(void)
 {
 	static struct page_memory *memory;
@@ -57,7 +60,7 @@ static void make(struct model *m)
 	device_bus_freeze(m->bus);
 }
 
-/* The id and the directory are not modelled: their bytes are those of the unit test. */
+/* The id and the directory are not modelled; the unit test checks their bytes. */
 static bool is_modelled(const struct model *m)
 {
 	return m->key != FW_CFG_ID && m->key != FW_CFG_FILE_DIR;
@@ -149,7 +152,10 @@ static void dma(struct model *m, struct cursor *input)
 		m->offset += length;
 }
 
-/* A descriptor anywhere, of whatever bytes are there: only afterwards the model knows again where it is. */
+/*
+ * Gives a descriptor at any address, with the bytes that are there. The reset afterwards brings device and
+ * model back into step.
+ */
 static void wild_dma(struct model *m, struct cursor *input)
 {
 	start_dma(m, cursor_u64(input));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_idblock: an ID block file, and after its length (16 bits, little-endian) an ID authentication file,
- * from hostile bytes. What verifies must stop verifying when a byte of the block changes.
+ * from hostile bytes. A block that verifies must no longer verify when a byte of it changes.
  */
 #include <string.h>
 

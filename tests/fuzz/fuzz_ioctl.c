@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_ioctl: a random sequence of calls with random arguments on the software platform: VMs of all types,
- * vCPUs that run random code, event descriptors. Input: steps, each a kind and its bytes; what runs out is
- * zero. Pointers are made to point at memory of the target's own, but for one in sixteen.
+ * vCPUs that run random code, event descriptors. Input: steps, each a kind and its bytes; missing bytes are
+ * zero. Pointers are made to point at memory of the target's own, except for one in sixteen.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -140,7 +140,10 @@ static void put_pointer(size_t at, const void *to)
 		put(at, 8, (uintptr_t)to);
 }
 
-/* Guest memory is always the target's own: what a VMM gives that is none, it has only itself to blame for. */
+/*
+ * Makes guest memory the target's own in every case, because a VMM that gives a wrong address harms only
+ * itself.
+ */
 static void fix_region(void)
 {
 	uint64_t page = take8() % (RAM_BYTES / 4096), size = load_le(f.arg + 16, 8);
@@ -376,7 +379,9 @@ static void step_call(void)
 		keep(ROLE_GMEM, result);
 }
 
-/* Any number but those that are of the platform's own: they would give descriptors or run without end. */
+/*
+ * Takes any number except those of the platform's own calls, which would give descriptors or run without end.
+ */
 static void step_stranger(void)
 {
 	uint8_t role = take8();
@@ -424,14 +429,16 @@ static void step_other(void)
 static void create(void)
 {
 	const struct sim_options options = {.clock = SIM_CLOCK_VIRTUAL, .product = "Milan"};
-	/* To this thread: libFuzzer has another, which takes what is for the process while this one holds
-	 * signals back. */
+	/*
+	 * Sends the signal to this thread, because libFuzzer has another thread, which takes the process's
+	 * signals while this one blocks them.
+	 */
 	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KICK};
 	struct err err;
 
 	event._sigev_un._tid = gettid();
 	signal(KICK, on_kick);
-	/* Nothing of the sanitizer's lies beside it: what reaches beyond must be EFAULT. */
+	/* None of the sanitizer's memory lies next to it, so accesses beyond it must give EFAULT. */
 	f.ram = mmap(NULL, RAM_BYTES + 2 * GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (f.ram == MAP_FAILED)
 		abort();
@@ -443,7 +450,7 @@ static void create(void)
 	log_set_level(LOG_ERROR);
 }
 
-/* The lowest number that is free: the same before and after, or a descriptor was left open. */
+/* Returns the lowest free number. If it is not the same before and after, a descriptor was left open. */
 static int lowest_fd(void)
 {
 	int fd = dup(STDERR_FILENO);

@@ -2,8 +2,8 @@
 /*
  * fuzz_launch: a kernel and a firmware that answer whatever they like. A byte chooses the generation; then
  * for each of their commands a byte: 0 to 199 the right answer, else an errno and a firmware code from the
- * next two, and for a launch update how much is said to be left. What follows 0xff is laid over the CPUID
- * page. A launch ends, and says why if it fails.
+ * next two, and for a launch update the number of bytes that it reports as left. The bytes after 0xff are
+ * laid over the CPUID page. A launch must end, and say why if it fails.
  */
 #include "fuzz.h"
 #include "support/fake_kernel.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_ovmf: a firmware image from hostile bytes: its tables, and the launch plans made of them. Whatever the
- * image says, what a plan would write lies in the guest's memory, and no page of it is launched twice.
+ * image says, everything that a plan would write lies in the guest's memory, and no page is launched twice.
  */
 #include <string.h>
 
@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_ovmf(data, size);
 	if (whole > PAGE_FIRMWARE_MAX_BYTES)
 		return 0;
-	/* Tables are found from the end: what fills the image up comes first. */
+	/* Tables are found from the end, so the padding of the image comes first. */
 	image = calloc(1, whole);
 	fuzz_assert(image);
 	memcpy(image + whole - size, data, size);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_pci: any sequence of configuration accesses. What is read must be what a plain model of the mechanism
- * says: the same bytes in every lane and size, only writable bits changed, ones where nobody is.
+ * fuzz_pci: any sequence of configuration accesses. Reads must give what a plain model of the mechanism
+ * computes: the same bytes in every lane and size, only writable bits changed, ones where there is no
+ * function.
  */
 #include <string.h>
 
@@ -23,7 +24,10 @@ static void on_write(void *ctx, const uint8_t config[256])
 	((struct model *)ctx)->told++;
 }
 
-/* The bytes of the addressed double word as the model has them; NULL: nobody, or a bridge (not modelled). */
+/*
+ * Returns the model's bytes of the addressed double word; NULL: no function is there, or a bridge, which is
+ * not modelled.
+ */
 static uint8_t *modelled(struct model *model)
 {
 	bool here = (model->address & 0xffffff00) == (0x80000000u | DEVICE << 11 | FUNCTION << 8);

@@ -128,7 +128,7 @@ static void move(struct args *a, unsigned which)
 	}
 }
 
-/* What must be zero is not corrected, all else is. */
+/* Can the firmware correct the page? It corrects all fields except those that must be zero. */
 static bool is_correctable(const struct abi_cpuid_page *page)
 {
 	bool zeros = page->reserved_04 == 0 && page->reserved_08 == 0 && page->count <= ABI_CPUID_PAGE_MAX;

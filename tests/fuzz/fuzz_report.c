@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_report: an attestation report, bare, in a response, in a raw quote or of Azure, from hostile bytes.
- * What is accepted must lie in the input as it is, and its names and levels must be known ones.
+ * fuzz_report: an attestation report, bare, in a response, in a raw quote or of Azure, from hostile bytes. An
+ * accepted report must lie in the input unchanged, and its names and levels must be known ones.
  */
 #include <string.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_session: what the owner's side reads back: a session blob and keys from hostile bytes, and secrets of
- * any sizes into a table. Nothing but the sizes may make it fail, and no session of others may be accepted.
+ * fuzz_session: the files that the owner's side reads back: a session blob and keys from hostile bytes; and
+ * secrets of any sizes for a table. Nothing but the sizes may make it fail, and no session of others may be
+ * accepted.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_volume: an image from hostile bytes: volumes, files, sections and what is compressed. Whatever the
- * image says, looking into it ends, and finds in its beginning nothing that the whole does not hold.
+ * fuzz_volume: an image from hostile bytes: volumes, files, sections and compressed data. Whatever the image
+ * says, the search in it ends, and finds nothing in its beginning that it does not find in the whole.
  */
 #include "../../src/launch/volume.h"
 #include "fuzz.h"

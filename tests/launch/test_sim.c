@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Launches on the software platform, whose secure processor measures by code of its own: its digest must be
- * the one that was told beforehand, and the guest must reach its first instruction. The image is Debian 13's
- * OVMF where the cache has it, else a small one of our own.
+ * the one that was computed beforehand, and the guest must reach its first instruction. The image is Debian
+ * 13's OVMF where the cache has it, else a small one of our own.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -82,7 +82,7 @@ static void on_alarm(int signal)
 {
 }
 
-/* Runs the first vCPU until a signal comes; what it exits for is another test's business. */
+/* Runs the first vCPU until a signal comes. Other tests look at its exits. */
 static void assert_executes(void)
 {
 	const struct sigaction action = {.sa_handler = on_alarm};
@@ -230,7 +230,7 @@ static void test_sim_one_changed_byte_is_no_launch(void **state)
 	}
 }
 
-/* What preflight would have told is also told when it is met. */
+/* Without preflight the refusal itself names the cause that preflight would have named. */
 static void test_sim_policy_without_smt_is_refused_with_the_cause(void **state)
 {
 	assert_int_equal(launch_on_sim("sev-snp", 1, (const char *const[]){"sev.policy=debug", NULL}), -1);
@@ -265,7 +265,7 @@ static void test_sim_every_firmware_command_fails_in_turn(void **state)
 			if (failed && sim_guest_view(host, 0, &view))
 				fail_msg("%s, command %u: the firmware still has the guest in state %s",
 				        types[t], nth, view.state);
-			/* What a launch only asks may fail without consequence. */
+			/* Commands that only ask for something may fail without consequence. */
 			failed |= nth <= 3;
 			teardown(NULL);
 			setup(NULL);
@@ -318,7 +318,7 @@ static void other_host(struct sim_options options)
 	assert_ok(sim_host_create(&options, &host, &err));
 }
 
-/* One guest takes the only ASID; what a second one is told. */
+/* One guest takes the only ASID; the test looks at the error for a second guest. */
 static void assert_second_is_told(const char *type, const char *cgroup, uint32_t hiding, const char *sentence)
 {
 	static struct bench second;
@@ -334,7 +334,7 @@ static void assert_second_is_told(const char *type, const char *cgroup, uint32_t
 	if (!strstr(second.err.text, sentence))
 		fail_msg("\"%s\" lacks \"%s\"", second.err.text, sentence);
 	bench_end(&second);
-	/* With the first its ASID is gone, and there is room again. */
+	/* When the first guest ends its ASID is free, and there is room again. */
 	bench_end(&bench);
 	bench_start(&bench);
 	if (launch_on_sim(type, 1, NULL) < 0)

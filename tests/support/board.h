@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * board: a board with a device of every kind, whatever a configuration would want. What looks at all devices
- * asks here, so that a new kind is among them.
+ * board: a board with a device of every kind, whatever a configuration would want. Tests of all devices use
+ * it, so that they include new kinds.
  */
 #ifndef TEST_SUPPORT_BOARD_H
 #define TEST_SUPPORT_BOARD_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * container: a seccomp filter that refuses what a container's runtime refuses, so that tests see it on any
- * machine. Facts: the default profile of Docker (moby/profiles, seccomp/default.json), which containerd's
- * follows: what it does not list is refused with EPERM, io_uring among it; clone3 is refused with ENOSYS.
+ * container: a seccomp filter that refuses the calls that a container's runtime refuses, so that tests can
+ * see this on any machine. Facts: the default profile of Docker (moby/profiles, seccomp/default.json), which
+ * containerd's follows. Calls that it does not list, such as io_uring's, are refused with EPERM; clone3 is
+ * refused with ENOSYS.
  */
 #ifndef VMM_TEST_CONTAINER_H
 #define VMM_TEST_CONTAINER_H
@@ -17,7 +18,7 @@
 
 #include "vmm/base.h"
 
-/* Those of x86-64 that need a capability there which containers lack, or that nobody gets. */
+/* The calls of x86-64 that need a capability which containers lack, or that no container may make. */
 static const int container_refused[] = {
         SYS_syslog,
         SYS_uselib,
@@ -86,8 +87,10 @@ static inline void container_add(struct container_filter *filter, int call, int 
 	        (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)sys);
 }
 
-/* From here on this process and its children are refused those calls; io_uring's with the errno sys. Returns
- * 0 or -1. */
+/*
+ * Installs the filter for this process and its children; io_uring's calls fail with the errno sys. Returns 0
+ * or -1.
+ */
 static inline int container_enter(int sys)
 {
 	static const struct sock_filter start[] = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fake_kernel: a host that answers as a kernel with a secure processor would, from a few facts and without
- * any memory of what is right: it records what it is asked, and refuses what a test tells it to. Guests do
- * not run on it. Written from the kernel's documents alone; one guest at a time.
+ * checking the order of calls: it records the calls, and refuses those that a test tells it to refuse. Guests
+ * do not run on it. Written from the kernel's documents alone; one guest at a time.
  */
 #ifndef VMM_TEST_FAKE_KERNEL_H
 #define VMM_TEST_FAKE_KERNEL_H
@@ -22,7 +22,7 @@
 #define FAKE_FD        900 /* its descriptors count up from here: none of them is real */
 #define FAKE_VCPUS_MAX 64
 
-/* One answer that is not as it should be. */
+/* A wrong answer to give. */
 struct fake_refusal {
 	unsigned long request; /* of an ioctl; 0: open of a path */
 	uint32_t command;      /* of KVM_MEMORY_ENCRYPT_OP and SEV_ISSUE_CMD */
@@ -48,16 +48,16 @@ struct fake_kernel {
 	uint32_t partial_pages; /* LAUNCH_UPDATE does so many at a time; 0: all */
 	bool no_progress;
 	uint8_t state_lie; /* added to GUEST_STATUS */
-	/* The firmware changes this CPUID leaf's EBX and refuses the page as long as it is not so. */
+	/* The firmware changes this CPUID leaf's EBX to right_ebx, and refuses a page with another value. */
 	uint32_t wrong_leaf, right_ebx;
 	bool garble_cpuid; /* and its answer is no page */
 
 	/* Behaviour. */
 	struct fake_refusal refusal;
 	void (*on_update)(struct fake_kernel *k, const struct uapi_sev_snp_launch_update *update);
-	int (*on_run)(struct fake_kernel *k); /* answers KVM_RUN; NULL: it returns with nothing said */
+	int (*on_run)(struct fake_kernel *k); /* answers KVM_RUN; NULL: it returns without an exit reason */
 
-	/* What happened. */
+	/* A record of the calls. */
 	int next_fd, open_fds;
 	uint8_t guest_state;
 	uint32_t policy;
@@ -176,7 +176,7 @@ static inline int fake_fail(int sys)
 	return -1;
 }
 
-/* The CPUID page as the firmware wants it, or a refusal with a better one. */
+/* Accepts a CPUID page as the firmware wants it, or refuses it and corrects it. */
 static inline bool fake_cpuid_is_wrong(struct fake_kernel *k, struct abi_cpuid_page *page)
 {
 	if (k->garble_cpuid) {

@@ -32,7 +32,9 @@ static inline bool guest_kvm_usable(void)
 	return true;
 }
 
-/* 0 or -1 as run_guest() says; sets is a list of at most 8 --set words that ends with NULL, or NULL. */
+/*
+ * Returns 0 or -1 as run_guest() does. sets is a list of at most 8 --set words that ends with NULL, or NULL.
+ */
 static inline int guest_run(
         struct guest *g, struct host *host, const struct flat *flat, const char *const *sets)
 {

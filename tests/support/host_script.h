@@ -11,7 +11,7 @@
 
 struct host_script {
 	struct host host;
-	int result;   /* what every call gives; descriptors are counted up from it */
+	int result;   /* the result of every call; descriptors count up from it */
 	int sys;      /* with a negative result */
 	void *mapped; /* what mmap gives */
 	unsigned calls;

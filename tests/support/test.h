@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test: what every unit test includes. cmocka needs its includes in this order.
+ * test: the header that every unit test includes. cmocka needs its includes in this order.
  */
 #ifndef VMM_TEST_H
 #define VMM_TEST_H
