@@ -3,8 +3,8 @@
  * device: what all devices share. A device is what the guest sees on ports or in memory-mapped registers.
  *
  * Each device is an object of a kind, and each kind is one source file in src/device. A board holds the
- * devices that were added to it, in that order. What others ask of one certain device is declared in
- * vmm/device/<name>.h.
+ * devices that were added to it, in that order. Functions that others call for one certain device are
+ * declared in vmm/device/<name>.h.
  *
  * Devices are called from any vCPU thread and from the loop. Each device has a lock of its own. No device
  * blocks, allocates memory on behalf of the guest, or treats what the guest does as an error: nonsense reads
@@ -42,7 +42,7 @@ struct device_clock {
 	void *ctx;
 };
 
-/* What the guest did that concerns the whole machine. */
+/* An act of the guest that concerns the whole machine. */
 enum device_event {
 	DEVICE_EVENT_POWER_OFF,
 	DEVICE_EVENT_RESET,
@@ -89,8 +89,9 @@ struct device_isa {
 };
 
 /*
- * What a device is and what can be done with it. The board calls init, reset, attach and finish from the main
- * thread while no vCPU runs. Saving and loading a device's state belong here once guests can be moved.
+ * A kind of device: its properties, and the functions that act on a device. The board calls init, reset,
+ * attach and finish from the main thread while no vCPU runs. Saving and loading a device's state belong here
+ * once guests can be moved.
  */
 struct device_kind {
 	const char *name; /* for messages */

@@ -50,7 +50,7 @@ const char *machine_cpu_model_name(size_t i);
 /* The CPUID page of SEV-SNP has room for 64 entries (SNP ABI, 8.14.2.6). The model `host` may need more. */
 #define MACHINE_CPUID_ENTRIES_MAX 128
 
-/* What KVM_SET_CPUID2 takes: the layout of struct kvm_cpuid2 with room for its entries. */
+/* The argument of KVM_SET_CPUID2: the layout of struct kvm_cpuid2 with room for its entries. */
 struct machine_cpuid {
 	uint32_t nent;
 	uint32_t padding;

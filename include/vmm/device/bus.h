@@ -10,7 +10,7 @@
 
 #include "vmm/base.h"
 
-/* What the vCPU does after an access. */
+/* Says how the vCPU goes on after an access. */
 enum device_verdict {
 	DEVICE_RESUME, /* the vCPU goes on */
 	DEVICE_STOP,   /* the vCPU leaves the guest: an event (power-off, reset) is on its way to the loop */

@@ -68,7 +68,7 @@ struct launch_item {
 
 #define LAUNCH_ITEMS_MAX (2 + LAUNCH_SECTIONS_MAX + CONFIG_VCPUS_MAX)
 
-/* Borrows the files it was made from: they must outlive it. */
+/* A plan borrows the files that it was made from; they must outlive it. */
 struct launch_plan {
 	enum config_sev_type type;
 	uint64_t policy;

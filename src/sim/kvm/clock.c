@@ -12,7 +12,7 @@
  *   a guest that has waited long for somebody outside waits at the host's pace.
  *
  *     vCPU 0's time   |==================> 800: looks, and now_ns becomes 800
- *     vCPU 1's time   |===========> 500: looks, is told 800, and goes on from there (base_ns grew by 300)
+ *     vCPU 1's time   |===========> 500: looks, reads 800, and goes on from there (base_ns grew by 300)
  *     now_ns          |                   800 ... both halt; a timer is due at 5,000, so now_ns becomes 5,000
  *
  * A vCPU runs in slices that end at the next timer, or after SLICE instructions, in order to look for

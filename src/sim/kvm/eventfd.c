@@ -172,7 +172,7 @@ static void *irqfd_thread(void *arg)
 	return NULL;
 }
 
-/* The descriptors that the thread waits for. stop_fd tells it to end. */
+/* Opens the descriptors that the thread waits for. stop_fd tells it to end. */
 static int open_waiter(struct kvm_vm *vm)
 {
 	struct epoll_event stop = {.events = EPOLLIN};

@@ -53,7 +53,7 @@ bool kvm_vcpu_interrupted(const struct kvm_vcpu *v)
 
 /* ---- exits ---- */
 
-/* The page behind struct kvm_run, for the data of ports. */
+/* Returns the page after struct kvm_run, which holds the data of ports. */
 static uint8_t *port_data(struct kvm_vcpu *v)
 {
 	return (uint8_t *)v->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE_BYTES;
@@ -229,7 +229,7 @@ static int finish_access(struct kvm_vcpu *v)
 	return handle_exit(v, exit);
 }
 
-/* Without interrupt controllers in the platform the VMM asks to be told when it can inject. */
+/* Without interrupt controllers in the platform the VMM asks for an exit as soon as it can inject. */
 static bool window_open(struct kvm_vcpu *v, bool completing)
 {
 	if (kvm_vm_has_pic(v->vm) || !v->run->request_interrupt_window) {

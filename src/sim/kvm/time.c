@@ -35,7 +35,7 @@ int kvm_vm_get_tsc_khz(void *object, void *arg, uintptr_t user)
 	return (int)KVM_TSC_KHZ;
 }
 
-/* The rate of vCPUs that will be made later. */
+/* Sets the rate of vCPUs that will be made later. */
 int kvm_vm_set_tsc_khz(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_vm *vm = object;

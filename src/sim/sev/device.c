@@ -270,7 +270,7 @@ static int snp_vlek_load(struct request *r)
 
 /* ---- the table ---- */
 
-/* What a command needs. The driver checks in this order. */
+/* The needs of a command. The driver checks them in this order. */
 #define DATA   1u /* wants data: else -EINVAL */
 #define WRITES 2u /* wants a descriptor that may write: else -EPERM */
 #define SNP    4u /* wants SEV-SNP to be initialised: else -ENODEV */

@@ -124,8 +124,8 @@ static int add_vcpu_parts(struct kvm_vm *vm)
 }
 
 /*
- * The registers of a SEV-ES guest are in its VMSAs, which move. What KVM itself has of them does not move:
- * the VMM sees the registers of the vCPU that it made, and those of its FPU, which is not hidden.
+ * The registers of a SEV-ES guest are in its VMSAs, which move. KVM's own copy of them does not move: the VMM
+ * sees the registers of the vCPU that it made, and those of its FPU, which is not hidden.
  */
 static void move_vcpus(struct kvm_vm *vm, struct kvm_vm *source)
 {
