@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_script: the file of `vmm run --expect`, and what a guest writes while it is carried out, from hostile
- * bytes: the script ends at the first NUL, the rest is output. A file that is refused is named with a place;
- * what is taken has texts within its bounds; a step is found at most once in the same output, and nothing
- * outside the screen is touched.
+ * bytes: the script ends at the first NUL, the rest is output. The error for a refused file names a place in
+ * it; an accepted script has texts within its bounds; a step is found at most once in the same output, and
+ * nothing outside the screen is touched.
  */
 #include <string.h>
 

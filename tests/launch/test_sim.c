@@ -146,8 +146,10 @@ static void test_sim_vmsa_features_are_measured_as_told(void **state)
 
 /* ---- what must not be launched is not ---- */
 
-/* A host around another one that flips a byte of what a launch update brings, or moves a page that brings
- * none. */
+/*
+ * A host in front of another one, which flips a byte of the data of a launch update, or moves a page without
+ * data.
+ */
 struct flipping {
 	struct host host;
 	uint8_t type; /* of the page to change */

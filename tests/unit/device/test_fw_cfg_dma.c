@@ -192,7 +192,10 @@ static void test_fw_cfg_dma_skip_of_anything_is_bounded(void **state)
 	assert_int_equal(inb(f->bus, DATA), 0);
 }
 
-/* The data lands on the descriptor: what was copied before counts, and the result is written last. */
+/*
+ * The data overwrites the descriptor: the device goes by the copy that it made before, and writes the result
+ * last.
+ */
 static void test_fw_cfg_dma_over_its_own_descriptor(void **state)
 {
 	struct fixture *f = *state;

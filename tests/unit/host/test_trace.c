@@ -125,7 +125,7 @@ struct reader {
 	unsigned lines;
 };
 
-/* Reads to the end, a line at a time, and counts as long as it is that line again and again. */
+/* Reads to the end, a line at a time, and counts the lines as long as they are that line. */
 static void *read_slowly(void *ctx)
 {
 	struct reader *reader = ctx;

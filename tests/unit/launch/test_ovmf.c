@@ -152,7 +152,9 @@ static void test_ovmf_metadata_outside_the_image_is_refused(void **state)
 	}
 }
 
-/* Lengths that their own counts agree with, at the very end of the image; the last would take long to walk.
+/*
+ * Lengths that agree with their own counts, at the very end of the image. Walking the last one would take
+ * long.
  */
 static void test_ovmf_metadata_past_the_end_is_refused(void **state)
 {

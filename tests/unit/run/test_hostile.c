@@ -320,7 +320,7 @@ static void write_msr(uint32_t msr, uint32_t low)
 	FLAT(&flat, 0x66, 0xb8, LE32(low), 0x66, 0x31, 0xd2, 0x66, 0xb9, LE32(msr), 0x0f, 0x30);
 }
 
-/* The second processor gets, by INIT and start-up interrupts, to code without an interrupt table. */
+/* INIT and start-up interrupts bring the second processor to code without an interrupt table. */
 static void test_hostile_guest_whose_ap_faults_crashes(void **state)
 {
 	static const char *const sets[] = {"machine.vcpus=2", NULL};

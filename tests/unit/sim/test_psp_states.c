@@ -104,7 +104,7 @@ static uint32_t measure(struct bench *b)
 	return psp_launch_measure(b->psp, b->handle, &result);
 }
 
-/* It has no owner's keys, so that a secret that is let in is a wrong one. */
+/* The guest has no owner's keys, so a secret that passes the check of the state is refused as a wrong one. */
 static uint32_t secret(struct bench *b)
 {
 	return psp_launch_secret(b->psp, b->handle, &b->header, b->packet, b->memory, ADDRESS, 16);
