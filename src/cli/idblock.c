@@ -170,7 +170,7 @@ static int run_check(const struct cli_args *args, struct err *err)
 {
 	struct abi_id_block block;
 	struct abi_id_auth auth;
-	struct launch_digest digest;
+	struct launch_digest digest = {0};
 	uint64_t policy;
 	bool given;
 
