@@ -130,7 +130,6 @@ const char *err_sys_name(int sys);
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 void log_set_level(enum log_level level);
-enum log_level log_level(void);
 /* Lines longer than 1,000 bytes are cut; control characters (guest text!) are written as \xNN. */
 void log_at(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
 

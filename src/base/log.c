@@ -19,11 +19,6 @@ void log_set_level(enum log_level level)
 	current = level;
 }
 
-enum log_level log_level(void)
-{
-	return current;
-}
-
 /* Appends text with its control characters escaped. Returns the new length. */
 static size_t escape(char *line, size_t used, size_t max, const char *text)
 {
