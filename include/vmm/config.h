@@ -26,6 +26,51 @@ enum config_sev_init { CONFIG_SEV_INIT_AUTO, CONFIG_SEV_INIT2, CONFIG_SEV_INIT_L
 /* What to do with a CPUID page that the firmware of SEV-SNP has corrected. */
 enum config_cpuid_correction { CONFIG_CPUID_ADOPT, CONFIG_CPUID_REFUSE };
 
+/* The devices of devices[] (VIRTIO 5). */
+enum config_driver {
+	CONFIG_BLK,
+	CONFIG_NET,
+	CONFIG_RNG,
+	CONFIG_VSOCK,
+	CONFIG_CONSOLE,
+	CONFIG_FS,
+	CONFIG_BALLOON,
+	CONFIG_DRIVERS,
+};
+enum config_net { CONFIG_NET_PASST, CONFIG_NET_TAP };
+enum config_cache { CONFIG_CACHE_AUTO, CONFIG_CACHE_DIRECT, CONFIG_CACHE_PAGE };
+
+#define CONFIG_DEVICES_MAX 24
+
+/* A device of devices[]. It owns its strings; "" means not given. A driver uses only the fields of its own.
+ */
+struct config_device {
+	enum config_driver driver;
+	char *id; /* unique among the devices; given by the user or made ("blk0") */
+
+	/* blk */
+	char *file; /* a raw image, a block device, or an NBD URI (nbd://, nbd+unix://) */
+	bool read_only;
+	char *serial;            /* at most 20 bytes */
+	enum config_cache cache; /* how the host's page cache is used: AUTO is direct where the file can */
+	/* blk, net */
+	unsigned queues; /* 0: blk has one a vCPU, net one pair */
+
+	/* net */
+	enum config_net net;
+	char *tap;                       /* an interface's name */
+	int tap_fd;                      /* an inherited descriptor; -1: none */
+	char *mac;                       /* six pairs of hexadecimal digits with colons between them */
+	unsigned mtu;                    /* 0: the back end's own */
+	bool vhost;                      /* serve a tap in the kernel if that has vhost-net */
+	char *forward_tcp, *forward_udp; /* passt's -t and -u: ports to forward to the guest */
+
+	uint64_t cid;       /* vsock */
+	char *output;       /* console: the file that gets what the guest writes */
+	char *tag, *socket; /* fs: its name in the guest, and the socket of a running virtiofsd, or ... */
+	char *folder;       /* ... the folder for which vmm starts one */
+};
+
 struct config_place; /* where each key's value came from, so that later checks can point at it */
 
 /* The configuration owns its strings. "" means not given; no string is NULL. */
@@ -84,7 +129,9 @@ struct config {
 		char *cgroup;           /* a folder */
 	} sim;
 	enum log_level log;
-	struct config_place *places; /* one for each row of config_keys */
+	struct config_device *devices; /* in the order of the file */
+	size_t devices_count;          /* at most CONFIG_DEVICES_MAX */
+	struct config_place *places;   /* one for each row of config_keys */
 };
 
 /*

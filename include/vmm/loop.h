@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * loop: the event loop, on io_uring, or on poll(2) where io_uring is refused. The loop belongs to the main
- * thread, which never blocks anywhere else; other threads may call only loop_post(). Callbacks run on the
- * main thread, one at a time.
+ * loop: an event loop, on io_uring, or on poll(2) where io_uring is refused. A loop belongs to the thread
+ * that runs it, which never blocks anywhere else. Other threads may call only loop_post() and loop_call().
+ * Callbacks run on the loop's thread, one at a time. The main thread has one; a device that does much I/O has
+ * one of its own (loop_thread).
  */
 #ifndef VMM_LOOP_H
 #define VMM_LOOP_H
@@ -11,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "vmm/base.h"
 
@@ -38,6 +40,45 @@ struct loop_task {
 	struct loop_task *next;
 };
 void loop_post(struct loop *loop, struct loop_task *task);
+
+/*
+ * Runs fn on the loop's thread and returns when it is done. On that thread itself, and while nobody runs the
+ * loop, it is an ordinary call. Not to be called while holding a lock that a callback of the loop takes.
+ */
+void loop_call(struct loop *loop, void (*fn)(void *ctx), void *ctx);
+
+/* A thread that runs a loop of its own until loop_thread_destroy(), which joins it. name: for ps and logs. */
+struct loop_thread;
+int loop_thread_create(const char *name, struct loop_thread **ret_thread, struct err *err) MUST_CHECK;
+struct loop *loop_thread_loop(struct loop_thread *thread);
+void loop_thread_destroy(struct loop_thread *thread); /* NULL is allowed */
+
+/*
+ * Reads or writes a file at an offset, or changes its allocation. The caller owns the struct and its iov, and
+ * keeps both until on_done has been called on the loop's thread: with the count of bytes, 0 for the others,
+ * or a negated errno. Requests are taken together: they go to the kernel when the loop next waits. Without
+ * io_uring they block the loop's thread one after the other.
+ */
+enum loop_io_kind {
+	LOOP_IO_READ,
+	LOOP_IO_WRITE,
+	LOOP_IO_SYNC,    /* fdatasync(2) */
+	LOOP_IO_DISCARD, /* fallocate(2): punches a hole, the size stays */
+	LOOP_IO_ZERO,    /* fallocate(2): zeroes the range, the size stays */
+};
+struct loop_io {
+	enum loop_io_kind kind;
+	int fd;
+	uint64_t offset, bytes; /* bytes: of DISCARD and ZERO */
+	const struct iovec *iov;
+	unsigned iov_count;
+	void (*on_done)(struct loop_io *io, int result);
+
+	/* The fields below are the loop's. */
+	struct loop *loop;
+	struct loop_io *next;
+};
+void loop_io_start(struct loop *loop, struct loop_io *io);
 
 /*
  * Keeps a descriptor's object alive until the loop is destroyed, when one of the kernel's own threads lets go

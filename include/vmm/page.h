@@ -122,6 +122,12 @@ bool page_is_backed(const struct page_memory *memory, struct gpa start, uint64_t
  */
 int page_read(const struct page_memory *memory, struct gpa from, void *dst, uint64_t size_bytes) MUST_CHECK;
 int page_write(struct page_memory *memory, struct gpa to, const void *src, uint64_t size_bytes) MUST_CHECK;
+/*
+ * Lends a device a range for I/O that goes past copies: an address at which the bytes lie, and stay mapped
+ * until the memory is destroyed. The range must lie in RAM, in one region, and be shared; otherwise NULL. The
+ * guest may change the bytes, and may take the pages back: what is written then is lost. Any thread.
+ */
+void *page_loan(struct page_memory *memory, struct gpa start, uint64_t size_bytes);
 /* Could the whole range be copied (writable: written)? */
 bool page_is_memory(const struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool writable);
 /* Copies an image in, ROM included; for the launch, before the guest runs. */

@@ -71,6 +71,17 @@ void *page_kernel_address(const struct page_memory *memory, struct gpa start, ui
 	return n == size_bytes ? at : NULL;
 }
 
+void *page_loan(struct page_memory *memory, struct gpa start, uint64_t size_bytes)
+{
+	uint64_t n = 0;
+	uint8_t *at;
+
+	if (!size_bytes || !is_open(memory, start.raw, size_bytes, true))
+		return NULL;
+	at = piece(memory, start.raw, size_bytes, true, &n);
+	return n == size_bytes ? at : NULL;
+}
+
 bool page_is_memory(const struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool writable)
 {
 	return is_open(memory, start.raw, size_bytes, writable);

@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 ROOMS = {'base': 0, 'product': 0, 'config': 1, 'host': 1, 'attest': 1, 'sim': 2, 'call': 2, 'loop': 2, 'owner': 2, 'json': 2,
-         'page': 3, 'facts': 3, 'device': 4, 'machine': 5, 'launch': 6, 'run': 7, 'mirror': 8, 'migrate': 8, 'control': 8, 'cli': 9}
+         'page': 3, 'facts': 3, 'back': 4, 'device': 5, 'virtio': 6, 'machine': 7, 'launch': 8, 'run': 9,
+         'mirror': 10, 'migrate': 10, 'control': 10, 'cli': 11}
 # The inner rooms of sim, and which of them each may include: 'sim' itself is what lies in no inner room.
 SIM_ROOMS = {'object': set(), 'cpu': set(), 'irq': set(), 'psp': set(), 'kvm': {'object', 'cpu', 'irq'},
              'sev': {'object', 'cpu', 'psp', 'kvm'}, 'sim': {'object', 'psp', 'kvm', 'sev'}}
@@ -109,7 +110,7 @@ def headers(root):
 
 DOORS = [
     # pattern, folders or files where it may stand, what to use
-    (r'(?<![\w.>])(ioctl|mmap|munmap|fallocate)\s*\(', ('src/host/', 'src/sim/', 'src/cli/terminal.c'), 'host.h'),
+    (r'(?<![\w.>])(ioctl|mmap|munmap|fallocate)\s*\(', ('src/host/', 'src/sim/', 'src/cli/terminal.c', 'src/back/'), 'host.h'),
     (r'/dev/(kvm|sev)"', ('src/host/', 'src/sim/', 'src/call/', 'src/cli/'), 'call.h'),
     (r'page_memory_slot_address\s*\(', ('src/page/', 'src/machine/vm.c'), 'page_read and page_write'),
     (r'page_kernel_address\s*\(', ('src/page/', 'src/launch/step_sev.c'), 'page_read and page_write'),

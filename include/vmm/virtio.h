@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtio: devices whose requests wait in rings in the guest's memory. Virtual I/O Device (VIRTIO) 1.2.
+ *
+ * A device is a table of functions (struct virtio_kind) and a back end. It sees queues and chains, never the
+ * bus. The transport owns registers, interrupts and doorbells. The rings have one walker.
+ *
+ *     driver ── doorbell (eventfd) ──▶ loop of the device ── kick ──▶ device ── pop, push, flush ──▶ queue
+ *
+ * Threads: each device has one loop, and that loop's thread alone touches its queues, so that they need no
+ * lock: start, kick and stop run there. The guest's accesses to registers run on vCPU threads.
+ *
+ * The driver is hostile. Whatever it does wrong ends in virtio_device_break(): the device stops, and the
+ * driver must reset it (DEVICE_NEEDS_RESET). Nothing else is touched.
+ */
+#ifndef VMM_VIRTIO_H
+#define VMM_VIRTIO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vmm/base.h"
+#include "vmm/config.h"
+#include "vmm/device.h"
+#include "vmm/loop.h"
+#include "vmm/page.h"
+
+#define VIRTIO_QUEUES_MAX     66   /* of a device: 32 pairs of virtio-net, its control queue, one to spare */
+#define VIRTIO_QUEUE_SIZE_MAX 1024 /* entries of a ring; a power of two */
+#define VIRTIO_SEGMENTS_MAX   256  /* descriptors of a chain, indirect ones counted */
+
+struct virtio_device; /* the transport's half of a device */
+struct virtio_queue;
+
+/* ---- queues: VIRTIO 2.7, split virtqueues. On the thread of the device's loop ---- */
+
+/*
+ * A chain of buffers that the driver made available: first those that the device reads, then those that it
+ * writes. The descriptors were copied once and checked. Each iov is a loan of guest memory (page_loan()): it
+ * stays mapped until the chain is pushed, and the guest may change its bytes at any time.
+ */
+struct virtio_chain {
+	uint16_t head;
+	unsigned readable,
+	        writable; /* how many of iov, in this order; together at most VIRTIO_SEGMENTS_MAX */
+	uint64_t readable_bytes, writable_bytes; /* each less than 4 GiB */
+	struct iovec iov[VIRTIO_SEGMENTS_MAX];
+};
+
+/*
+ * Takes the next chain. Returns 1 with a chain, 0 if there is none, -1 if the ring is broken: the device was
+ * broken then (virtio_device_break()) and must not touch the queue until it is started again.
+ */
+int virtio_queue_pop(struct virtio_queue *queue, struct virtio_chain *ret_chain) MUST_CHECK;
+/* Puts the chain popped last back, so that the next pop returns it again. */
+void virtio_queue_unpop(struct virtio_queue *queue);
+/*
+ * Gives a chain back: written is how many bytes the device wrote to it. In any order. The driver sees it
+ * after the next virtio_queue_flush().
+ */
+void virtio_queue_push(struct virtio_queue *queue, uint16_t head, uint32_t written);
+/* Shows the driver all that was pushed, and interrupts it if it wants to be (VIRTIO 2.7.7, event index). */
+void virtio_queue_flush(struct virtio_queue *queue);
+/*
+ * Asks the driver not to ring while the device looks at the queue anyway, and to ring again. The second
+ * returns true if chains came meanwhile: the device then looks again before it waits.
+ */
+void virtio_queue_hush(struct virtio_queue *queue);
+bool virtio_queue_listen(struct virtio_queue *queue) MUST_CHECK;
+unsigned virtio_queue_index(const struct virtio_queue *queue);
+
+/*
+ * Copies out of the readable part and into the writable part of a chain, from a byte offset of that part on.
+ * They return how many bytes there were, at most size.
+ */
+size_t virtio_chain_read(const struct virtio_chain *chain, uint64_t offset, void *data, size_t size);
+size_t virtio_chain_write(const struct virtio_chain *chain, uint64_t offset, const void *data, size_t size);
+
+/* What a back end outside vmm needs (vhost in the kernel, vhost-user) to serve the queue itself. */
+struct virtio_queue_place {
+	uint64_t desc_gpa, avail_gpa, used_gpa;
+	void *desc, *avail, *used; /* the same in vmm's memory, for the kernel's vhost only */
+	uint16_t size;
+	int kick_fd; /* eventfd: the driver rang */
+	int call_fd; /* eventfd: interrupt the driver */
+};
+struct virtio_queue_place virtio_queue_place(const struct virtio_queue *queue);
+
+/* ---- devices ---- */
+
+/* What the driver has agreed to when it sets DRIVER_OK. */
+struct virtio_start {
+	uint64_t features;
+	struct virtio_queue *
+	        *queues;            /* NULL where the driver enabled none; count as in struct virtio_setup */
+	struct page_memory *memory; /* until stop */
+};
+
+/* A kind of device. ctx is that of struct virtio_setup. */
+struct virtio_kind {
+	const char *name;   /* "virtio-blk" */
+	uint16_t id;        /* VIRTIO 5, device id */
+	uint32_t pci_class; /* 24 bits: class, subclass, interface */
+	/*
+	 * Reads and writes the device's own configuration (VIRTIO 5). On a vCPU's thread, with the
+	 * transport's lock held; offset and size lie inside config_bytes. write NULL: the guest can write
+	 * nothing.
+	 */
+	void (*config_read)(void *ctx, unsigned offset, void *data, unsigned size);
+	void (*config_write)(void *ctx, unsigned offset, const void *data, unsigned size);
+	/* The functions below run on the thread of the device's loop. */
+	int (*start)(void *ctx, const struct virtio_start *start, struct err *err);
+	/* The driver rang, or may have. Not called for queues that are served outside. */
+	void (*kick)(void *ctx, struct virtio_queue *queue);
+	/*
+	 * Ends all work on the queues. The device calls virtio_device_stopped() when nothing is in flight any
+	 * more, from this function or later from the loop. It keeps nothing of struct virtio_start.
+	 */
+	void (*stop)(void *ctx);
+	/* Frees ctx. On the main thread; the device is stopped. */
+	void (*finish)(void *ctx);
+};
+
+struct virtio_setup {
+	const struct virtio_kind *kind;
+	void *ctx;
+	const char *id;    /* the configuration's name of the device, for messages; copied */
+	uint64_t features; /* bits that the device offers beside the transport's own (VIRTIO 6) */
+	unsigned queues;   /* 1..VIRTIO_QUEUES_MAX */
+	uint16_t queue_size;
+	unsigned config_bytes;
+	/*
+	 * The device's own thread (loop_thread_loop()) or the main loop. A device on the main loop stops
+	 * without waiting: its stop calls virtio_device_stopped() itself.
+	 */
+	struct loop *loop;
+	/* Bit i: queue i is served outside (vhost): its kick_fd is not read, its call_fd interrupts (irqfd).
+	 */
+	uint64_t outside[2];
+};
+
+/*
+ * Adds a device to a board's PCI bus, before its bus is frozen. The device owns ctx from then on, also after
+ * an error. Main thread.
+ */
+int virtio_pci_add(struct device_board *board, const struct virtio_setup *setup,
+        struct virtio_device **ret_device, struct err *err) MUST_CHECK;
+
+/* Says that stop is complete. On the loop's thread. */
+void virtio_device_stopped(struct virtio_device *device);
+/* The driver broke the rules: says so once in the log, stops the device, sets NEEDS_RESET. Any thread. */
+void virtio_device_break(struct virtio_device *device, const char *fmt, ...) PRINTF(2, 3);
+/* Tells the driver that the device's configuration changed. Any thread. */
+void virtio_device_config_changed(struct virtio_device *device);
+
+/* ---- the devices that a configuration names ---- */
+
+struct virtio_place {
+	struct device_board *board;
+	struct loop *main_loop;
+	unsigned vcpus;
+};
+
+/* Each opens the back end of a row of devices[] and adds the device. ERR_USAGE, ERR_HOST: why it cannot. */
+typedef int virtio_adder(
+        const struct virtio_place *place, const struct config_device *config, struct err *err);
+virtio_adder virtio_blk_add, virtio_net_add, virtio_rng_add, virtio_vsock_add, virtio_console_add,
+        virtio_fs_add, virtio_balloon_add;
+
+#endif
