@@ -22,6 +22,8 @@ static bool doorbell(struct kvm_vm *vm, bool pio, uint64_t address, uint32_t siz
 		return false;
 	pthread_mutex_lock(&vm->irq_lock);
 	answered = kvm_vm_ioeventfd_write(vm, pio, address, size, data);
+	if (answered)
+		atomic_store(&vm->rang_ns, kvm_clock_host_ns());
 	pthread_mutex_unlock(&vm->irq_lock);
 	return answered;
 }

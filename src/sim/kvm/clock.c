@@ -9,7 +9,8 @@
  * - kvm_clock.now_ns is the latest time that any vCPU has seen. A vCPU that looks at the time and is behind
  *   catches up, because base_ns grows by what it lacks. So no thread ever sees time go back.
  * - When every vCPU is halted nobody executes instructions, and idle.c moves now_ns to the next timer. Only
- *   a guest that has waited long for somebody outside waits at the host's pace.
+ *   a guest that rang a device's doorbell a moment ago, or that has waited long for somebody outside, waits
+ *   at the host's pace.
  *
  *     vCPU 0's time   |==================> 800: looks, and now_ns becomes 800
  *     vCPU 1's time   |===========> 500: looks, reads 800, and goes on from there (base_ns grew by 300)
@@ -31,7 +32,7 @@
 #define POLL_NS_MAX  50000u
 #define POLL_PORTION 16u
 
-static uint64_t host_ns(void)
+uint64_t kvm_clock_host_ns(void)
 {
 	struct timespec ts;
 
@@ -42,12 +43,12 @@ static uint64_t host_ns(void)
 void kvm_clock_init(struct kvm_clock *clock, enum sim_clock_kind kind)
 {
 	clock->host = kind == SIM_CLOCK_HOST;
-	clock->host_base_ns = host_ns();
+	clock->host_base_ns = kvm_clock_host_ns();
 }
 
 uint64_t kvm_clock_now(const struct kvm_clock *clock)
 {
-	return clock->host ? host_ns() - clock->host_base_ns : atomic_load(&clock->now_ns);
+	return clock->host ? kvm_clock_host_ns() - clock->host_base_ns : atomic_load(&clock->now_ns);
 }
 
 void kvm_clock_skip_to(struct kvm_clock *clock, uint64_t now_ns)

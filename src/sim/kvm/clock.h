@@ -24,6 +24,8 @@ struct kvm_clock {
 void kvm_clock_init(struct kvm_clock *clock, enum sim_clock_kind kind);
 /* Returns the time in ns since kvm_clock_init(). It never goes back. Any thread. */
 uint64_t kvm_clock_now(const struct kvm_clock *clock);
+/* Returns the host's time in ns (CLOCK_MONOTONIC). Any thread. */
+uint64_t kvm_clock_host_ns(void);
 /* Sets the virtual clock to now_ns, unless it is later already. Any thread. */
 void kvm_clock_skip_to(struct kvm_clock *clock, uint64_t now_ns);
 

@@ -18,7 +18,12 @@
  * somebody outside. From then on its time passes at the pace of the host's clock, so that the outside has
  * time to answer.
  */
-#define PATIENCE_NS  UINT64_C(30000000000)
+#define PATIENCE_NS UINT64_C(30000000000)
+/*
+ * A guest that rang a doorbell waits for a device: a disk, a network. The answer takes the host's time, so
+ * for this long the guest's time does not jump, and its timeouts mean what they say.
+ */
+#define ANSWER_NS    UINT64_C(3000000000)
 #define FOREVER      UINT64_MAX
 #define MASK_POLL_MS 5 /* how often a sleeping vCPU looks for signals that KVM_SET_SIGNAL_MASK lets in */
 
@@ -110,6 +115,24 @@ static bool is_busy(struct kvm_vm *vm)
 	return false;
 }
 
+/* Returns how long a device may still take to answer, in ns of the host. */
+static uint64_t answer_left(const struct kvm_vm *vm)
+{
+	uint64_t rang = atomic_load(&vm->rang_ns), since = rang ? kvm_clock_host_ns() - rang : ANSWER_NS;
+
+	return since < ANSWER_NS ? ANSWER_NS - since : 0;
+}
+
+/* Returns how long the host waits before the guest's time moves on by gap, both in ns. */
+static uint64_t wait_of(struct kvm_vm *vm, uint64_t gap)
+{
+	uint64_t left = answer_left(vm);
+
+	if (vm->platform->clock.host || atomic_load(&vm->idle_ns) > PATIENCE_NS)
+		return gap;
+	return gap < left ? gap : left;
+}
+
 /*
  * Moves time on by one step while this vCPU has nothing to do. patient: the wait of the previous step is
  * over. Returns how many ns of the host to wait before the next step. kvm_vm.irq_lock is held.
@@ -117,13 +140,14 @@ static bool is_busy(struct kvm_vm *vm)
 static uint64_t step(struct kvm_vm *vm, bool patient)
 {
 	struct kvm_clock *clock = &vm->platform->clock;
-	uint64_t next = atomic_load(&vm->next_timer_ns), now = kvm_clock_now(clock), gap;
+	uint64_t next = atomic_load(&vm->next_timer_ns), now = kvm_clock_now(clock), gap, wait;
 
 	if (next == IRQ_NEVER || (!clock->host && is_busy(vm)))
 		return FOREVER;
 	gap = next > now ? next - now : 0;
-	if (gap && (clock->host || (!patient && atomic_load(&vm->idle_ns) > PATIENCE_NS)))
-		return gap;
+	wait = patient && !clock->host ? 0 : wait_of(vm, gap);
+	if (wait)
+		return wait;
 	atomic_fetch_add(&vm->idle_ns, gap);
 	kvm_clock_skip_to(clock, next);
 	irq_chip_run_timers(vm->chip, kvm_clock_now(clock));

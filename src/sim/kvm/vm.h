@@ -70,6 +70,7 @@ struct kvm_vm {
 	_Atomic unsigned ioeventfd_count;
 	_Atomic uint64_t next_timer_ns;
 	_Atomic uint64_t idle_ns; /* time skipped since the guest last did or received anything */
+	_Atomic uint64_t rang_ns; /* when the guest last rang a doorbell, by the host's clock; 0: never */
 };
 
 /* Answers KVM_CREATE_VM. Returns the VM's descriptor, or a negated errno. */

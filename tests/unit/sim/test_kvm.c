@@ -280,6 +280,75 @@ static void test_kvm_irqfd_opens_nothing_but_its_duplicate(void **state)
 		close(fds[i]);
 }
 
+/* ---- time ---- */
+
+#define TIMER_VECTOR  0x42
+#define ANSWER_VECTOR 0x43
+#define LAPIC_BASE    0xfee00000u
+#define BELL_PORT     0x500
+
+struct device_thread {
+	struct guest *g;
+	int bell;
+};
+
+/* A device that takes a while: it waits for the doorbell, and answers with an interrupt. */
+static void *answer(void *ctx)
+{
+	struct device_thread *device = ctx;
+	const struct kvm_msi msi = {.address_lo = LAPIC_BASE, .data = ANSWER_VECTOR};
+	eventfd_t count;
+
+	eventfd_read(device->bell, &count);
+	usleep(50000);
+	ask(device->g->abi, device->g->vm, KVM_SIGNAL_MSI, &msi);
+	return NULL;
+}
+
+/* A guest that sets a timer of four seconds, rings or does not, and halts. Returns the first interrupt. */
+static unsigned first_interrupt(struct abi *abi, bool rings)
+{
+	struct device_thread device = {.bell = eventfd(0, EFD_CLOEXEC)};
+	const struct kvm_ioeventfd port = {
+	        .addr = BELL_PORT, .len = 1, .fd = device.bell, .flags = KVM_IOEVENTFD_FLAG_PIO};
+	pthread_t thread;
+	unsigned vector;
+	struct guest g;
+
+	guest_open(&g, abi, 32, 1, GUEST_IRQCHIP | GUEST_QUIET);
+	device.g = &g;
+	assert_int_equal(ask(abi, g.vm, KVM_IOEVENTFD, &port), 0);
+	guest_set_handler(&g, TIMER_VECTOR, 1);
+	guest_set_handler(&g, ANSWER_VECTOR, 1);
+	store(&g.code, LAPIC_BASE + 0xf0, 0x1ff); /* on */
+	store(&g.code, LAPIC_BASE + 0x3e0, 0xb);
+	store(&g.code, LAPIC_BASE + 0x320, TIMER_VECTOR);
+	store(&g.code, LAPIC_BASE + 0x380, 4000000000u);
+	set_edx(&g.code, rings ? BELL_PORT : BELL_PORT + 8);
+	out_dx(&g.code, 1);
+	sti(&g.code);
+	hlt(&g.code);
+	if (rings)
+		assert_int_equal(pthread_create(&thread, NULL, answer, &device), 0);
+	else
+		assert_int_equal(guest_run_once(&g, 0), KVM_EXIT_IO); /* nobody answers at that port */
+	assert_int_equal(guest_run_once(&g, 0), KVM_EXIT_IO);
+	assert_int_equal(g.run[0]->io.port, PORT_VECTOR);
+	vector = *((uint8_t *)g.run[0] + g.run[0]->io.data_offset);
+	if (rings)
+		pthread_join(thread, NULL);
+	guest_close(&g);
+	close(device.bell);
+	return vector;
+}
+
+/* The time of a guest that only waits jumps to its next timer, but not past a device's answer. */
+static void test_kvm_time_waits_for_the_answer_to_a_doorbell(void **state)
+{
+	assert_int_equal(first_interrupt(*state, false), TIMER_VECTOR);
+	assert_int_equal(first_interrupt(*state, true), ANSWER_VECTOR);
+}
+
 /* ---- machine checks ---- */
 
 static void test_kvm_uncorrected_error_is_an_exception_or_the_end(void **state)
@@ -318,6 +387,7 @@ int main(void)
 	        TEST(test_kvm_signal_alone_ends_the_sleep_of_a_guest),
 	        TEST(test_kvm_registers_of_an_es_guest_are_not_in_kvm_run),
 	        TEST(test_kvm_irqfd_opens_nothing_but_its_duplicate),
+	        TEST(test_kvm_time_waits_for_the_answer_to_a_doorbell),
 	        TEST(test_kvm_uncorrected_error_is_an_exception_or_the_end),
 	};
 
