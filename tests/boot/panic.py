@@ -52,7 +52,7 @@ def main():
         print('ok 1 - panic # SKIP no kernel or no firmware, run: scripts/setup --firmware --lab')
         return 0
     if len(MODULES) < 2:
-        print(f'ok 1 - panic # SKIP the kernel was unpacked without the modules of pvpanic: remove {KERNEL} and run scripts/setup --lab')
+        print('ok 1 - panic # SKIP the kernel was unpacked without the modules of pvpanic, run: scripts/setup --lab')
         return 0
     host, echo = sys.argv[sys.argv.index('--host') + 1] if '--host' in sys.argv else 'kvm', '--echo' in sys.argv
     why = emulation.judge(lambda: boot(vmm, host, echo), lambda: boot(vmm, 'sim', echo)[0])
