@@ -69,8 +69,13 @@ struct loop {
 	bool stopping;
 	struct loop_op *ops;
 	int post_fd;
-	pthread_mutex_t lock;           /* guards the posted tasks */
+	pthread_mutex_t lock;           /* guards the members below */
 	struct loop_task *first, *last; /* the posted tasks, oldest first */
+	bool taken;                     /* a thread runs the loop, or a call while nobody runs it */
+	pthread_t taker;
+	struct loop_waiting *calls; /* oldest first */
+	struct loop_task call_task; /* posted when a call waits */
+	pthread_cond_t changed;     /* a call is done, or the loop is not taken any more */
 };
 
 extern const struct loop_backend loop_uring, loop_poll;
@@ -83,6 +88,16 @@ int loop_create_with(const struct loop_backend *backend, struct loop **ret_loop,
  */
 void loop_op_complete(struct loop_op *op, int result);
 void loop_op_free(struct loop_op *op);
+
+/*
+ * Makes the calling thread the one that has the loop, and ends that. loop_take() waits for its turn; it
+ * returns false if the thread had the loop already.
+ */
+bool loop_take(struct loop *loop);
+void loop_leave(struct loop *loop);
+void loop_call_init(struct loop *loop);
+/* Starts a thread that blocks all signals but this one (0: all). Returns 0 or an errno. */
+int loop_thread_spawn(pthread_t *ret_thread, void *(*fn)(void *ctx), void *ctx, int signal) MUST_CHECK;
 
 void loop_queue_add(struct loop_queue *queue, struct loop_op *op);
 /* Returns NULL if the queue is empty. */

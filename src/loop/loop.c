@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * loop: implements vmm/loop.h on one of two back ends: operations, posted tasks, creation and end. It runs on
- * the main thread; any thread may call loop_post(). A watch on an eventfd notices posted tasks.
+ * the loop's thread; any thread may call loop_post(). A watch on an eventfd notices posted tasks.
  */
 #include <errno.h>
 #include <poll.h>
@@ -147,9 +147,12 @@ void loop_post(struct loop *loop, struct loop_task *task)
 {
 	uint64_t one = 1;
 
+	bool first;
+
 	if (atomic_exchange(&task->queued, true))
 		return;
 	pthread_mutex_lock(&loop->lock);
+	first = !loop->first;
 	task->next = NULL;
 	if (loop->last)
 		loop->last->next = task;
@@ -157,6 +160,8 @@ void loop_post(struct loop *loop, struct loop_task *task)
 		loop->first = task;
 	loop->last = task;
 	pthread_mutex_unlock(&loop->lock);
+	if (!first)
+		return; /* whoever posted the first task wakes the loop for all of them */
 	/* An eventfd takes 2^64 - 2 posts before it could refuse one. */
 	while (write(loop->post_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
@@ -203,6 +208,7 @@ int loop_create_with(const struct loop_backend *backend, struct loop **ret_loop,
 	}
 	loop->backend = backend;
 	pthread_mutex_init(&loop->lock, NULL);
+	loop_call_init(loop);
 	loop->post_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (loop->post_fd < 0) {
 		err_sys(err, ERR_FAILED, errno, "event loop: eventfd");
@@ -229,12 +235,15 @@ int loop_create(struct loop **ret_loop, struct err *err)
 
 int loop_run(struct loop *loop, struct err *err)
 {
+	bool taken = loop_take(loop);
+	int result = 0;
+
 	loop->stopping = false;
-	while (!loop->stopping) {
-		if (loop->backend->turn(loop, err) < 0)
-			return -1;
-	}
-	return 0;
+	while (!loop->stopping && result == 0)
+		result = loop->backend->turn(loop, err);
+	if (taken)
+		loop_leave(loop);
+	return result;
 }
 
 void loop_stop(struct loop *loop)
@@ -256,6 +265,7 @@ void loop_destroy(struct loop *loop)
 		loop_op_free(loop->ops);
 	if (loop->post_fd >= 0)
 		close(loop->post_fd);
+	pthread_cond_destroy(&loop->changed);
 	pthread_mutex_destroy(&loop->lock);
 	free(loop);
 }

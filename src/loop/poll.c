@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * poll: the loop on poll(2), for hosts and containers that refuse io_uring. It runs on the main thread and on
- * the writer's threads. A machine has few descriptors to watch, so epoll(7) would gain nothing, and it
+ * poll: the loop on poll(2), for hosts and containers that refuse io_uring. It runs on the loop's thread and
+ * on the writer's threads. A machine has few descriptors to watch, so epoll(7) would gain nothing, and it
  * refuses regular files.
  */
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * uring: the loop on io_uring. It runs on the main thread. An operation that must be armed or cancelled waits
- * in a queue until the submission queue has a free entry, so that nothing is lost when it is full. Law:
+ * uring: the loop on io_uring. It runs on the loop's thread. An operation that must be armed or cancelled
+ * waits in a queue until the submission queue has a free entry, so that nothing is lost when it is full. Law:
  * io_uring_setup(2), io_uring_enter(2).
  */
 #include <errno.h>

@@ -26,7 +26,7 @@ struct loop_writer {
 	struct loop_queue queue; /* writes that no thread has taken yet */
 	unsigned free;           /* threads that have no write under way */
 	bool ending;
-	struct thread *threads; /* used only by the main thread */
+	struct thread *threads; /* used only by the loop's thread */
 };
 
 static void on_interrupt(int signal)
@@ -49,7 +49,7 @@ static struct loop_op *take(struct loop_writer *writer)
 }
 
 /*
- * Counts the thread as free before it tells the main thread, so that the main thread's next write needs no
+ * Counts the thread as free before it tells the loop, so that the loop's next write needs no
  * other thread.
  */
 static void finish(struct loop_writer *writer, struct loop_op *op, int result)
@@ -58,7 +58,7 @@ static void finish(struct loop_writer *writer, struct loop_op *op, int result)
 	pthread_mutex_lock(&writer->lock);
 	writer->free++;
 	pthread_mutex_unlock(&writer->lock);
-	/* The main thread may free op at once. */
+	/* The loop's thread may free op at once. */
 	loop_post(op->loop, &op->ended);
 }
 
@@ -77,20 +77,6 @@ static void *thread_main(void *ctx)
 	return NULL;
 }
 
-/* The thread blocks all signals except the one that interrupts its writes; other threads handle them. */
-static int start_masked(struct thread *thread)
-{
-	sigset_t mask, old;
-	int sys;
-
-	sigfillset(&mask);
-	sigdelset(&mask, INTERRUPT_SIGNAL);
-	pthread_sigmask(SIG_SETMASK, &mask, &old);
-	sys = pthread_create(&thread->thread, NULL, thread_main, thread);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return sys;
-}
-
 /* The caller holds the lock. */
 static int add_thread(struct loop_writer *writer, struct err *err)
 {
@@ -99,7 +85,7 @@ static int add_thread(struct loop_writer *writer, struct err *err)
 
 	if (thread) {
 		thread->writer = writer;
-		sys = start_masked(thread);
+		sys = loop_thread_spawn(&thread->thread, thread_main, thread, INTERRUPT_SIGNAL);
 	}
 	if (sys) {
 		free(thread);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * writer: threads that call write(2) for the main thread, which must never block. They are used where
+ * writer: threads that call write(2) for the loop's thread, which must not block. They are used where
  * io_uring is refused.
  */
 #ifndef VMM_LOOP_WRITER_H
