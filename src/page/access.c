@@ -73,13 +73,17 @@ void *page_kernel_address(const struct page_memory *memory, struct gpa start, ui
 
 void *page_loan(struct page_memory *memory, struct gpa start, uint64_t size_bytes)
 {
-	uint64_t n = 0;
-	uint8_t *at;
+	const struct page_region *region = page_layout_find(&memory->layout, start.raw);
+	uint64_t offset;
+	unsigned i;
 
-	if (!size_bytes || !is_open(memory, start.raw, size_bytes, true))
+	if (!size_bytes || !region || region->kind != PAGE_RAM)
 		return NULL;
-	at = piece(memory, start.raw, size_bytes, true, &n);
-	return n == size_bytes ? at : NULL;
+	offset = start.raw - region->gpa.raw;
+	i = index_of(memory, region);
+	if (size_bytes > region->size_bytes - offset || !page_is_shared(memory, i, offset, size_bytes))
+		return NULL;
+	return memory->at[i] + offset;
 }
 
 bool page_is_memory(const struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool writable)

@@ -39,18 +39,34 @@ int page_memory_guest_memfd(const struct page_memory *memory, unsigned i)
 	return memory->guest_memfd[i];
 }
 
-/* Are all pages of a part of region i private, or all of them shared? */
+/* The bits of pages [page, end) that lie in the word of the first one, and how many these are. */
+static uint64_t word_bits(uint64_t page, uint64_t end, uint64_t *ret_count)
+{
+	uint64_t first = page % WORD_PAGES, left = end - page;
+	uint64_t count = left < WORD_PAGES - first ? left : WORD_PAGES - first;
+
+	*ret_count = count;
+	return (count == WORD_PAGES ? UINT64_MAX : (UINT64_C(1) << count) - 1) << first;
+}
+
+/*
+ * Are all pages of a part of region i private, or all of them shared? Whole words at once: a device asks for
+ * buffers whose length the guest chose.
+ */
 static bool is_all(
         const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes, bool private)
 {
-	uint64_t end = offset + size_bytes;
+	uint64_t page = offset / PAGE_SIZE_BYTES,
+	         end = (offset + size_bytes + PAGE_SIZE_BYTES - 1) / PAGE_SIZE_BYTES;
 
-	for (uint64_t page = offset / PAGE_SIZE_BYTES; page * PAGE_SIZE_BYTES < end; page++) {
-		uint64_t word =
-		        atomic_load_explicit(&memory->shared[i][page / WORD_PAGES], memory_order_relaxed);
+	while (page < end) {
+		uint64_t count, bits = word_bits(page, end, &count),
+		                word = atomic_load_explicit(
+		                        &memory->shared[i][page / WORD_PAGES], memory_order_relaxed);
 
-		if ((word >> page % WORD_PAGES & 1) == private)
+		if ((word & bits) != (private ? 0 : bits))
 			return false;
+		page += count;
 	}
 	return true;
 }
@@ -95,9 +111,7 @@ static void mark(struct page_memory *memory, unsigned i, uint64_t offset, uint64
 	uint64_t page = offset / PAGE_SIZE_BYTES, end = page + size_bytes / PAGE_SIZE_BYTES;
 
 	while (page < end) {
-		uint64_t first = page % WORD_PAGES, left = end - page,
-		         count = left < WORD_PAGES - first ? left : WORD_PAGES - first;
-		uint64_t bits = (count == WORD_PAGES ? UINT64_MAX : (UINT64_C(1) << count) - 1) << first;
+		uint64_t count, bits = word_bits(page, end, &count);
 
 		if (private)
 			atomic_fetch_and(&memory->shared[i][page / WORD_PAGES], ~bits);
