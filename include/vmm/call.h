@@ -55,11 +55,26 @@ int call_vm_create(struct host *h, int kvm_fd, unsigned type, int *ret_fd, struc
  */
 int call_vm_set_intel_pages(struct host *h, int vm_fd, uint64_t address, struct err *err) MUST_CHECK;
 int call_vm_create_irqchip(struct host *h, int vm_fd, struct err *err) MUST_CHECK;
+/* A message-signalled interrupt. */
+struct call_msi {
+	uint64_t address;
+	uint32_t data;
+};
+#define CALL_MSI_GSI 24 /* of the first message; the pins of the IOAPIC come before */
 /*
  * Wires the interrupt lines: GSI 0-15 to both PICs and the IOAPIC, 16-23 to the IOAPIC, each to the pin of
- * its number. Only IRQ 0 arrives at pin 2 of the IOAPIC, as on a PC. After call_vm_create_irqchip().
+ * its number. Only IRQ 0 arrives at pin 2 of the IOAPIC, as on a PC. GSI CALL_MSI_GSI + i sends messages[i].
+ * Replaces the wiring before it. After call_vm_create_irqchip(). Any thread.
  */
-int call_vm_set_pc_routing(struct host *h, int vm_fd, struct err *err) MUST_CHECK;
+int call_vm_set_routing(struct host *h, int vm_fd, const struct call_msi *messages, unsigned count,
+        struct err *err) MUST_CHECK;
+/* Sends a message-signalled interrupt. KVM refuses one whose address is no local APIC's. Any thread. */
+int call_vm_signal_msi(struct host *h, int vm_fd, const struct call_msi *message, struct err *err) MUST_CHECK;
+/* Lets an eventfd raise a GSI, edge-triggered, or no longer. Any thread. */
+int call_vm_irqfd(struct host *h, int vm_fd, int fd, unsigned gsi, bool on, struct err *err) MUST_CHECK;
+/* Lets writes of any size to a guest physical address signal an eventfd, or no longer. Any thread. */
+int call_vm_ioeventfd(
+        struct host *h, int vm_fd, int fd, uint64_t address, bool on, struct err *err) MUST_CHECK;
 int call_vm_create_pit(struct host *h, int vm_fd, struct err *err) MUST_CHECK;
 int call_vm_set_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, uint64_t size_bytes,
         void *host_address, struct err *err) MUST_CHECK;

@@ -35,6 +35,37 @@ struct device_irq {
 	void *ctx;
 };
 
+/* A message-signalled interrupt: a write of data to an address in the local APICs' range. */
+struct device_msi {
+	uint64_t address;
+	uint32_t data;
+};
+
+/*
+ * Ways past the interrupt lines and past the exits of vCPUs. They end in the guest that runs now; between two
+ * guests there is none, and all bindings and doorbells of the last one are gone. The functions may be called
+ * from any thread, with a device's lock held: they must not call a device. A member that is NULL is not
+ * connected.
+ */
+struct device_wires {
+	/* Sends a message. */
+	void (*send)(void *ctx, const struct device_msi *msi);
+	/*
+	 * Lets the kernel send a message whenever the eventfd fd is signalled, and take its count. A count
+	 * that waits already sends one at once. Returns -1 if that is not possible: whoever owns fd must then
+	 * read it and send the messages. An fd is bound once: unbind it before binding it to another message.
+	 */
+	int (*bind)(void *ctx, int fd, const struct device_msi *msi);
+	void (*unbind)(void *ctx, int fd);
+	/*
+	 * Lets the kernel signal the eventfd fd when the guest writes to exactly this address, with any size,
+	 * in place of an exit (on) or no longer. Returns -1 if that is not possible: the writes then arrive
+	 * as exits.
+	 */
+	int (*doorbell)(void *ctx, int fd, uint64_t address, bool on);
+	void *ctx;
+};
+
 /* The machine's one clock. Any thread. */
 struct device_clock {
 	uint64_t (*now_ns)(void *ctx); /* monotonic since the machine was made */
@@ -100,9 +131,9 @@ struct device_kind {
 	bool (*wanted)(const struct config *config);
 	/*
 	 * Puts a zeroed device into the state after power-on and claims its ranges on the board's bus. It may
-	 * look for devices that were added to the board before.
+	 * look for devices that were added to the board before. ask is what device_board_add() was given.
 	 */
-	int (*init)(struct device *device, struct device_board *board, struct err *err);
+	int (*init)(struct device *device, struct device_board *board, const void *ask, struct err *err);
 	/* Registers as after power-on. NULL: nothing in the device changes. */
 	void (*reset)(struct device *device);
 	/*
@@ -137,11 +168,12 @@ extern const size_t device_kinds_count;
 
 /* ---- the board ---- */
 
-#define DEVICE_BOARD_MAX 32
+#define DEVICE_BOARD_MAX 40 /* a PC's own devices, and CONFIG_DEVICES_MAX */
 
 struct device_board {
 	/* Set by the owner before the first device is added. */
 	struct device_irq irq;
+	struct device_wires wires;
 	struct device_clock clock;
 	struct device_events events;
 	uint64_t low_bytes, high_bytes; /* RAM below and above 4 GiB */
@@ -157,10 +189,12 @@ int device_board_init(struct device_board *board, struct err *err) MUST_CHECK;
 /* Destroys the devices, the last one first, and the bus. No vCPU runs any more. A zeroed board is allowed. */
 void device_board_finish(struct device_board *board);
 /*
- * Makes a device of this kind. Before device_bus_freeze() only. After an error the bus may hold ranges of a
- * device that does not exist: the board is then fit only for device_board_finish().
+ * Makes a device of this kind. ask says what the new device is to be, in a struct that the kind defines; NULL
+ * for kinds that ask for nothing. Before device_bus_freeze() only. After an error the bus may hold ranges of
+ * a device that does not exist: the board is then fit only for device_board_finish().
  */
-int device_board_add(struct device_board *board, const struct device_kind *kind, struct err *err) MUST_CHECK;
+int device_board_add(struct device_board *board, const struct device_kind *kind, const void *ask,
+        struct err *err) MUST_CHECK;
 /* Returns the first device of this kind, NULL if the board has none. Any thread once the bus is frozen. */
 struct device *device_board_find(const struct device_board *board, const struct device_kind *kind);
 /* Resets all devices, in the order in which they were added. Main thread, while no vCPU runs. */

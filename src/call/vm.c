@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vm: calls on a VM descriptor. Main thread, call_vm_irq_line from any. Law: api.rst, 4.
+ * vm: calls on a VM descriptor. Main thread; those about interrupts and doorbells run on any thread. Law:
+ * api.rst, 4.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -41,7 +42,8 @@ int call_vm_create_irqchip(struct host *h, int vm_fd, struct err *err)
 }
 
 #define PIC_LINES    16
-#define IOAPIC_LINES 24
+#define IOAPIC_LINES CALL_MSI_GSI
+#define PC_ROUTES    (PIC_LINES + IOAPIC_LINES - 1)
 
 static struct kvm_irq_routing_entry route(unsigned gsi, unsigned chip, unsigned pin)
 {
@@ -49,22 +51,38 @@ static struct kvm_irq_routing_entry route(unsigned gsi, unsigned chip, unsigned 
 	        .gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = {.irqchip = chip, .pin = pin}};
 }
 
-int call_vm_set_pc_routing(struct host *h, int vm_fd, struct err *err)
+/* Returns how many entries it wrote: PC_ROUTES. */
+static unsigned put_pc_routes(struct kvm_irq_routing_entry *entries)
 {
-	struct {
-		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entries[PIC_LINES + IOAPIC_LINES];
-	} table = {0};
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < PIC_LINES; i++)
-		table.entries[n++] = route(i, i < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, i % 8);
+		entries[n++] = route(i, i < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, i % 8);
 	for (unsigned i = 0; i < IOAPIC_LINES; i++) {
 		if (i != 2) /* line 2 of the PIC is the cascade, nobody raises it */
-			table.entries[n++] = route(i, KVM_IRQCHIP_IOAPIC, i == 0 ? 2 : i);
+			entries[n++] = route(i, KVM_IRQCHIP_IOAPIC, i == 0 ? 2 : i);
 	}
-	table.head.nr = n;
-	if (host_ioctl(h, vm_fd, KVM_SET_GSI_ROUTING, &table) < 0)
+	return n;
+}
+
+int call_vm_set_routing(
+        struct host *h, int vm_fd, const struct call_msi *messages, unsigned count, struct err *err)
+{
+	auto_free struct kvm_irq_routing *table =
+	        calloc(1, sizeof(*table) + (PC_ROUTES + (size_t)count) * sizeof(table->entries[0]));
+
+	if (!table)
+		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for %u interrupt routes", count);
+	table->nr = put_pc_routes(table->entries);
+	for (unsigned i = 0; i < count; i++)
+		table->entries[table->nr++] = (struct kvm_irq_routing_entry){
+		        .gsi = CALL_MSI_GSI + i,
+		        .type = KVM_IRQ_ROUTING_MSI,
+		        .u.msi = {.address_lo = (uint32_t)messages[i].address,
+		                .address_hi = (uint32_t)(messages[i].address >> 32),
+		                .data = messages[i].data},
+		};
+	if (host_ioctl(h, vm_fd, KVM_SET_GSI_ROUTING, table) < 0)
 		return err_sys(err, ERR_FAILED, errno, "KVM_SET_GSI_ROUTING");
 	return 0;
 }
@@ -102,5 +120,37 @@ int call_vm_irq_line(struct host *h, int vm_fd, unsigned gsi, bool level, struct
 
 	if (host_ioctl(h, vm_fd, KVM_IRQ_LINE, &line) < 0)
 		return err_sys(err, ERR_FAILED, errno, "KVM_IRQ_LINE %u", gsi);
+	return 0;
+}
+
+int call_vm_signal_msi(struct host *h, int vm_fd, const struct call_msi *message, struct err *err)
+{
+	struct kvm_msi msi = {.address_lo = (uint32_t)message->address,
+	        .address_hi = (uint32_t)(message->address >> 32),
+	        .data = message->data};
+
+	if (host_ioctl(h, vm_fd, KVM_SIGNAL_MSI, &msi) < 0)
+		return err_sys(err, ERR_FAILED, errno, "KVM_SIGNAL_MSI to 0x%llx",
+		        (unsigned long long)message->address);
+	return 0;
+}
+
+int call_vm_irqfd(struct host *h, int vm_fd, int fd, unsigned gsi, bool on, struct err *err)
+{
+	struct kvm_irqfd irqfd = {.fd = (uint32_t)fd, .gsi = gsi, .flags = on ? 0 : KVM_IRQFD_FLAG_DEASSIGN};
+
+	if (host_ioctl(h, vm_fd, KVM_IRQFD, &irqfd) < 0)
+		return err_sys(err, ERR_FAILED, errno, "KVM_IRQFD %u", gsi);
+	return 0;
+}
+
+int call_vm_ioeventfd(struct host *h, int vm_fd, int fd, uint64_t address, bool on, struct err *err)
+{
+	struct kvm_ioeventfd bell = {
+	        .addr = address, .fd = fd, .flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN};
+
+	if (host_ioctl(h, vm_fd, KVM_IOEVENTFD, &bell) < 0)
+		return err_sys(
+		        err, ERR_FAILED, errno, "KVM_IOEVENTFD at 0x%llx", (unsigned long long)address);
 	return 0;
 }

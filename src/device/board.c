@@ -32,7 +32,8 @@ void device_board_finish(struct device_board *board)
 	device_bus_destroy(take_ptr(&board->bus));
 }
 
-int device_board_add(struct device_board *board, const struct device_kind *kind, struct err *err)
+int device_board_add(
+        struct device_board *board, const struct device_kind *kind, const void *ask, struct err *err)
 {
 	struct device *device;
 
@@ -44,7 +45,7 @@ int device_board_add(struct device_board *board, const struct device_kind *kind,
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the %s", kind->name);
 	device->kind = kind;
 	pthread_mutex_init(&device->lock, NULL);
-	if (kind->init(device, board, err) < 0) {
+	if (kind->init(device, board, ask, err) < 0) {
 		destroy(device);
 		return -1;
 	}

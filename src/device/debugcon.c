@@ -58,7 +58,7 @@ static bool wanted(const struct config *config)
 	return *config->machine.debugcon;
 }
 
-static int init(struct device *device, struct device_board *board, struct err *err)
+static int init(struct device *device, struct device_board *board, const void *ask, struct err *err)
 {
 	struct device_debugcon *debugcon = (struct device_debugcon *)device;
 	const struct device_range range = {.name = "debug console",

@@ -335,7 +335,7 @@ static void reset(struct device *device)
 	pthread_mutex_unlock(&fw_cfg->device.lock);
 }
 
-static int init(struct device *device, struct device_board *board, struct err *err)
+static int init(struct device *device, struct device_board *board, const void *ask, struct err *err)
 {
 	struct device_fw_cfg *fw_cfg = (struct device_fw_cfg *)device;
 	const struct device_range ports[] = {

@@ -203,7 +203,7 @@ static const struct device_pci_function bridges[] = {
                 .write_mask = isa_write_mask},
 };
 
-static int init(struct device *device, struct device_board *board, struct err *err)
+static int init(struct device *device, struct device_board *board, const void *ask, struct err *err)
 {
 	struct device_pci *pci = (struct device_pci *)device;
 	const struct device_range ranges[] = {

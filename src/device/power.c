@@ -282,7 +282,7 @@ static int claim_ports(struct device_power *power, struct device_bus *bus, struc
 	return device_bus_claim_movable(bus, &pm, &power->pm, err);
 }
 
-static int init(struct device *device, struct device_board *board, struct err *err)
+static int init(struct device *device, struct device_board *board, const void *ask, struct err *err)
 {
 	struct device_power *power = (struct device_power *)device;
 	const struct device_range cf9 = {"reset control", DEVICE_PIO, 0, 1, cf9_read, cf9_write, power, 1};

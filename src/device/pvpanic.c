@@ -43,7 +43,7 @@ static bool wanted(const struct config *config)
 	return config->machine.pvpanic;
 }
 
-static int init(struct device *device, struct device_board *board, struct err *err)
+static int init(struct device *device, struct device_board *board, const void *ask, struct err *err)
 {
 	static const uint8_t port[2] = {PVPANIC_PORT & 0xff, PVPANIC_PORT >> 8};
 	struct pvpanic *pvpanic = (struct pvpanic *)device;

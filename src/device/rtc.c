@@ -264,7 +264,7 @@ static void reset(struct device *device)
 	pthread_mutex_unlock(&rtc->device.lock);
 }
 
-static int init(struct device *device, struct device_board *board, struct err *err)
+static int init(struct device *device, struct device_board *board, const void *ask, struct err *err)
 {
 	struct device_rtc *rtc = (struct device_rtc *)device;
 	const struct device_range range = {.name = "RTC",

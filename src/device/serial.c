@@ -354,7 +354,7 @@ static void reset(struct device *device)
 	settle_and_unlock(serial);
 }
 
-static int init(struct device *device, struct device_board *board, struct err *err)
+static int init(struct device *device, struct device_board *board, const void *ask, struct err *err)
 {
 	struct device_serial *serial = (struct device_serial *)device;
 	const struct device_range range = {.name = "serial port",

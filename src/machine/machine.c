@@ -113,7 +113,7 @@ static int add_devices(struct machine *machine, struct err *err)
 		const struct device_kind *kind = device_kinds[i];
 
 		if ((!kind->wanted || kind->wanted(machine->config)) &&
-		        device_board_add(&machine->board, kind, err) < 0)
+		        device_board_add(&machine->board, kind, NULL, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -125,8 +125,8 @@ static int create_devices(struct machine *machine, struct err *err)
 
 	board->low_bytes = machine->layout.low_bytes;
 	board->high_bytes = machine->layout.high_bytes;
-	if (device_board_init(board, err) < 0 || add_devices(machine, err) < 0 ||
-	        fill_fw_cfg(machine, device_fw_cfg_of(board), err) < 0)
+	if (machine_wires_create(machine, err) < 0 || device_board_init(board, err) < 0 ||
+	        add_devices(machine, err) < 0 || fill_fw_cfg(machine, device_fw_cfg_of(board), err) < 0)
 		return -1;
 	device_bus_freeze(board->bus);
 	return 0;
@@ -227,6 +227,7 @@ void machine_destroy(struct machine *machine)
 	if (!machine)
 		return;
 	device_board_finish(&machine->board);
+	machine_wires_destroy(machine);
 	host_close(machine->host, machine->kvm_fd);
 	free(machine->supported);
 	free(machine);

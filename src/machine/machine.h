@@ -23,9 +23,19 @@ struct machine {
 	struct machine_files files; /* borrowed */
 	struct page_layout layout;
 
+	struct machine_wires *wires;
 	struct device_board board;
 	size_t fadt_at; /* in etc/acpi/tables */
 };
+
+/* ---- messages and doorbells (wires.c): struct device_wires, for the guest that runs now ---- */
+
+struct machine_wires;
+
+int machine_wires_create(struct machine *machine, struct err *err) MUST_CHECK;
+void machine_wires_destroy(struct machine *machine);
+/* The guest's VM is about to be closed: forgets what was bound to it. */
+void machine_wires_cut(struct machine *machine);
 
 /* Adds the kernel, the initrd and the command line to fw_cfg; nothing if the configuration names no kernel.
  */

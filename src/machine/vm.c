@@ -90,7 +90,7 @@ static int create_vm(struct machine_vm *vm, unsigned type, struct err *err)
 	if (call_vm_create(host, machine->kvm_fd, type, &vm->fd, err) < 0 ||
 	        call_vm_set_intel_pages(host, vm->fd, INTEL_PAGES_GPA, err) < 0 || set_memory(vm, err) < 0 ||
 	        call_vm_create_irqchip(host, vm->fd, err) < 0 ||
-	        call_vm_set_pc_routing(host, vm->fd, err) < 0)
+	        call_vm_set_routing(host, vm->fd, NULL, 0, err) < 0)
 		return -1;
 	return call_vm_create_pit(host, vm->fd, err);
 }
@@ -179,8 +179,10 @@ void machine_vm_destroy(struct machine_vm *vm)
 	if (!vm)
 		return;
 	host = vm->machine->host;
-	vm->machine->vm_fd = -1;
+	/* The devices stop while they can still reach the VM. After that they interrupt nobody. */
 	device_board_attach(&vm->machine->board, NULL);
+	vm->machine->vm_fd = -1;
+	machine_wires_cut(vm->machine);
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		host_munmap(host, vm->vcpus[i].run, vm->vcpus[i].run_size);
 		host_close(host, vm->vcpus[i].fd);

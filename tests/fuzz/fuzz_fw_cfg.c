@@ -48,7 +48,7 @@ static void make(struct model *m)
 
 	m->memory = the_memory();
 	fuzz_assert(device_board_init(&m->board, &err) == 0);
-	fuzz_assert(device_board_add(&m->board, &device_fw_cfg_kind, &err) == 0);
+	fuzz_assert(device_board_add(&m->board, &device_fw_cfg_kind, NULL, &err) == 0);
 	m->bus = m->board.bus;
 	m->fw_cfg = device_fw_cfg_of(&m->board);
 	fuzz_assert(device_fw_cfg_add(m->fw_cfg, FW_CFG_CMDLINE_DATA, items[FW_CFG_CMDLINE_DATA],

@@ -114,7 +114,7 @@ static void make(struct model *model, struct device_board *board, struct cursor 
 
 	cursor_copy(input, model->mask, sizeof(model->mask));
 	fuzz_assert(device_board_init(board, &err) == 0);
-	fuzz_assert(device_board_add(board, &device_pci_kind, &err) == 0);
+	fuzz_assert(device_board_add(board, &device_pci_kind, NULL, &err) == 0);
 	fuzz_assert(device_pci_add(device_pci_of(board), &function, &err) == 0);
 	model->bus = board->bus;
 	device_bus_freeze(model->bus);

@@ -12,7 +12,7 @@
 static inline int board_fill(struct device_board *board, struct err *err)
 {
 	for (size_t i = 0; i < device_kinds_count; i++)
-		if (device_board_add(board, device_kinds[i], err) < 0)
+		if (device_board_add(board, device_kinds[i], NULL, err) < 0)
 			return -1;
 	return 0;
 }

@@ -87,7 +87,8 @@ static void test_failed_calls_name_themselves(void **state)
 	assert_fails(
 	        call_vm_set_intel_pages(failing(EIO), 3, 0, &err), ERR_FAILED, "KVM_SET_IDENTITY_MAP_ADDR");
 	assert_fails(call_vm_create_irqchip(failing(EEXIST), 3, &err), ERR_FAILED, "KVM_CREATE_IRQCHIP");
-	assert_fails(call_vm_set_pc_routing(failing(EINVAL), 3, &err), ERR_FAILED, "KVM_SET_GSI_ROUTING");
+	assert_fails(
+	        call_vm_set_routing(failing(EINVAL), 3, NULL, 0, &err), ERR_FAILED, "KVM_SET_GSI_ROUTING");
 	assert_fails(call_vm_create_pit(failing(EIO), 3, &err), ERR_FAILED, "KVM_CREATE_PIT2");
 	assert_fails(call_vm_set_memory(failing(EEXIST), 3, 1, 0, 4096, NULL, &err), ERR_FAILED, "of slot 1");
 	assert_fails(call_vm_irq_line(failing(EIO), 3, 4, true, &err), ERR_FAILED, "KVM_IRQ_LINE 4");

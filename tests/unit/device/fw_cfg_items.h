@@ -45,7 +45,7 @@ static inline int setup(void **state)
 	assert_ok(page_layout_make(RAM_BYTES, KIB(64), &layout, &err));
 	assert_ok(page_memory_create(f.host, &layout, false, &f.memory, &err));
 	assert_ok(device_board_init(&f.board, &err));
-	assert_ok(device_board_add(&f.board, &device_fw_cfg_kind, &err));
+	assert_ok(device_board_add(&f.board, &device_fw_cfg_kind, NULL, &err));
 	f.bus = f.board.bus;
 	f.fw_cfg = device_fw_cfg_of(&f.board);
 	assert_ok(device_fw_cfg_add(f.fw_cfg, FW_CFG_KERNEL_DATA, kernel, sizeof(kernel), &err));

@@ -40,7 +40,7 @@ static inline int setup(void **state)
 	f.board.irq = fake_irq(&f.irq);
 	f.board.events = (struct device_events){.on_output = on_output, .on_room = on_room, .ctx = &f};
 	assert_ok(device_board_init(&f.board, &err));
-	assert_ok(device_board_add(&f.board, &device_serial_kind, &err));
+	assert_ok(device_board_add(&f.board, &device_serial_kind, NULL, &err));
 	f.bus = f.board.bus;
 	f.serial = device_serial_of(&f.board);
 	device_bus_freeze(f.bus);

@@ -84,7 +84,8 @@ static void test_create_full_board_refuses_another_device(void **state)
 
 	assert_ok(device_board_init(&board, &err));
 	board.count = DEVICE_BOARD_MAX;
-	assert_fails(device_board_add(&board, &device_rtc_kind, &err), ERR_FAILED, "32 devices already");
+	assert_fails(
+	        device_board_add(&board, &device_rtc_kind, NULL, &err), ERR_FAILED, "40 devices already");
 	board.count = 0;
 	device_board_finish(&board);
 }
@@ -95,7 +96,7 @@ static void test_create_power_without_pci_is_an_error(void **state)
 	struct err err;
 
 	assert_ok(device_board_init(&board, &err));
-	assert_fails(device_board_add(&board, &device_power_kind, &err), ERR_FAILED, "needs PCI");
+	assert_fails(device_board_add(&board, &device_power_kind, NULL, &err), ERR_FAILED, "needs PCI");
 	assert_null(device_board_find(&board, &device_power_kind));
 	device_board_finish(&board);
 }

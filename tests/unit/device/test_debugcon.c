@@ -24,7 +24,7 @@ static int setup(void **state)
 	f = (struct fixture){0};
 	f.board.events = (struct device_events){.on_output = on_output, .ctx = &f};
 	assert_ok(device_board_init(&f.board, &err));
-	assert_ok(device_board_add(&f.board, &device_debugcon_kind, &err));
+	assert_ok(device_board_add(&f.board, &device_debugcon_kind, NULL, &err));
 	f.bus = f.board.bus;
 	f.debugcon = device_debugcon_of(&f.board);
 	device_bus_freeze(f.bus);

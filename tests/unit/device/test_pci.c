@@ -43,7 +43,7 @@ static int setup(void **state)
 
 	f = (struct fixture){0};
 	assert_ok(device_board_init(&f.board, &err));
-	assert_ok(device_board_add(&f.board, &device_pci_kind, &err));
+	assert_ok(device_board_add(&f.board, &device_pci_kind, NULL, &err));
 	f.bus = f.board.bus;
 	f.pci = device_pci_of(&f.board);
 	assert_ok(device_pci_add(f.pci, &card, &err));

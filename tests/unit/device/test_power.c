@@ -30,8 +30,8 @@ static int setup(void **state)
 	f.board.clock = fake_clock(&f.clock);
 	f.board.events = (struct device_events){.on_event = on_event, .ctx = &f};
 	assert_ok(device_board_init(&f.board, &err));
-	assert_ok(device_board_add(&f.board, &device_pci_kind, &err));
-	assert_ok(device_board_add(&f.board, &device_power_kind, &err));
+	assert_ok(device_board_add(&f.board, &device_pci_kind, NULL, &err));
+	assert_ok(device_board_add(&f.board, &device_power_kind, NULL, &err));
 	f.bus = f.board.bus;
 	f.power = device_power_of(&f.board);
 	device_bus_freeze(f.bus);

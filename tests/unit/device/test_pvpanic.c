@@ -28,8 +28,8 @@ static int setup(void **state)
 	f = (struct fixture){0};
 	f.board.events = (struct device_events){.on_event = on_event, .ctx = &f};
 	assert_ok(device_board_init(&f.board, &err));
-	assert_ok(device_board_add(&f.board, &device_fw_cfg_kind, &err));
-	assert_ok(device_board_add(&f.board, &device_pvpanic_kind, &err));
+	assert_ok(device_board_add(&f.board, &device_fw_cfg_kind, NULL, &err));
+	assert_ok(device_board_add(&f.board, &device_pvpanic_kind, NULL, &err));
 	f.bus = f.board.bus;
 	device_bus_freeze(f.bus);
 	*state = &f;

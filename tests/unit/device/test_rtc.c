@@ -21,7 +21,7 @@ static void make(struct fixture *f, uint64_t low_bytes, uint64_t high_bytes)
 	f->board.low_bytes = low_bytes;
 	f->board.high_bytes = high_bytes;
 	assert_ok(device_board_init(&f->board, &err));
-	assert_ok(device_board_add(&f->board, &device_rtc_kind, &err));
+	assert_ok(device_board_add(&f->board, &device_rtc_kind, NULL, &err));
 	f->bus = f->board.bus;
 	device_bus_freeze(f->bus);
 }
