@@ -128,6 +128,30 @@ int page_write(struct page_memory *memory, struct gpa to, const void *src, uint6
  * guest may change the bytes, and may take the pages back: what is written then is lost. Any thread.
  */
 void *page_loan(struct page_memory *memory, struct gpa start, uint64_t size_bytes);
+/*
+ * Gives the memory behind a loan back to the host: the whole pages (of the backing: 4 KiB or 2 MiB) that lie
+ * in it. They read as zeros afterwards, and take memory again when they are touched. For guests whose memory
+ * is not pinned: the pages of a SEV or SEV-ES guest would only be held twice. Returns -1 if the range is not
+ * one that page_loan() could have lent, or the host refuses. Any thread.
+ */
+int page_give_back(struct page_memory *memory, void *loan, uint64_t size_bytes) MUST_CHECK;
+
+/*
+ * All of the guest's RAM, for a vhost back end, which serves queues by itself and finds the buffers by guest
+ * address. at is for the kernel's vhost, fd for another process (vhost-user): both are borrowed, and the
+ * length of the file behind fd is sealed. Firmware is not lent, since devices cannot write to it. Of a
+ * SEV-SNP guest this is the backing of the shared pages: private ones read as zeros there, and what is
+ * written to them is lost.
+ */
+struct page_lent {
+	struct gpa gpa;
+	uint64_t size_bytes;
+	void *at;
+	int fd;
+};
+unsigned page_memory_lend(
+        const struct page_memory *memory, struct page_lent ret_lent[static PAGE_REGIONS_MAX]);
+
 /* Could the whole range be copied (writable: written)? */
 bool page_is_memory(const struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool writable);
 /* Copies an image in, ROM included; for the launch, before the guest runs. */

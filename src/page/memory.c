@@ -3,6 +3,8 @@
  * memory: the backing of a guest's memory, one memfd a region. Made and ended by the main thread.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
 #include <linux/memfd.h>
 
 #include "memory.h"
@@ -28,7 +30,7 @@ int page_memory_check(const struct page_layout *layout, struct err *err)
 static int open_backing(const struct page_region *region, bool hugepages, struct err *err)
 {
 	auto_close int fd = memfd_create(region->kind == PAGE_RAM ? "guest-ram" : "guest-firmware",
-	        MFD_CLOEXEC | (hugepages ? MFD_HUGETLB | MFD_HUGE_2MB : 0));
+	        MFD_CLOEXEC | MFD_ALLOW_SEALING | (hugepages ? MFD_HUGETLB | MFD_HUGE_2MB : 0));
 
 	if (fd < 0)
 		return err_sys(err, ERR_HOST, errno, "guest memory%s: memfd_create",
@@ -36,6 +38,10 @@ static int open_backing(const struct page_region *region, bool hugepages, struct
 	if (ftruncate(fd, (off_t)region->size_bytes) < 0)
 		return err_sys(err, ERR_HOST, errno, "%llu MiB of guest memory: lower machine.memory",
 		        (unsigned long long)(region->size_bytes >> 20));
+	/* A vhost-user back end gets this descriptor, and must not be able to cut the memory off under vmm.
+	 */
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return err_sys(err, ERR_HOST, errno, "guest memory: sealing its length");
 	return take_fd(&fd);
 }
 
@@ -123,4 +129,50 @@ const struct page_layout *page_memory_layout(const struct page_memory *memory)
 void *page_memory_slot_address(const struct page_memory *memory, unsigned i)
 {
 	return memory->at[i];
+}
+
+unsigned page_memory_lend(
+        const struct page_memory *memory, struct page_lent ret_lent[static PAGE_REGIONS_MAX])
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < memory->layout.count; i++) {
+		const struct page_region *region = &memory->layout.regions[i];
+
+		if (region->kind == PAGE_RAM)
+			ret_lent[count++] = (struct page_lent){
+			        region->gpa, region->size_bytes, memory->at[i], memory->fd[i]};
+	}
+	return count;
+}
+
+/* The region of RAM in whose mapping a loan lies, and the loan's offset in it; -1: none. */
+static int region_of_loan(
+        const struct page_memory *memory, const void *loan, uint64_t size_bytes, uint64_t *ret_offset)
+{
+	for (unsigned i = 0; i < memory->layout.count; i++) {
+		const struct page_region *region = &memory->layout.regions[i];
+		uint64_t offset = (uint64_t)(uintptr_t)loan - (uint64_t)(uintptr_t)memory->at[i];
+
+		if (region->kind == PAGE_RAM && range_fits(offset, size_bytes, region->size_bytes)) {
+			*ret_offset = offset;
+			return (int)i;
+		}
+	}
+	return -1;
+}
+
+int page_give_back(struct page_memory *memory, void *loan, uint64_t size_bytes)
+{
+	uint64_t page_bytes = memory->hugepages ? HUGE_PAGE_BYTES : PAGE_SIZE_BYTES, offset, from, to;
+	int i = region_of_loan(memory, loan, size_bytes, &offset);
+
+	if (i < 0)
+		return -1;
+	from = (offset + page_bytes - 1) & ~(page_bytes - 1);
+	to = (offset + size_bytes) & ~(page_bytes - 1);
+	if (from >= to)
+		return 0;
+	return host_fallocate(memory->host, memory->fd[i], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+	        (off_t)from, (off_t)(to - from));
 }

@@ -113,6 +113,7 @@ DOORS = [
     (r'(?<![\w.>])(ioctl|mmap|munmap|fallocate)\s*\(', ('src/host/', 'src/sim/', 'src/cli/terminal.c', 'src/back/'), 'host.h'),
     (r'/dev/(kvm|sev)"', ('src/host/', 'src/sim/', 'src/call/', 'src/cli/'), 'call.h'),
     (r'page_memory_slot_address\s*\(', ('src/page/', 'src/machine/vm.c'), 'page_read and page_write'),
+    (r'page_memory_lend\s*\(', ('src/page/', 'src/back/vhost'), 'page_read and page_write'),
     (r'page_kernel_address\s*\(', ('src/page/', 'src/launch/step_sev.c'), 'page_read and page_write'),
     (r'(?<![\w.>])json_dump\w*\s*\(', ('src/json/',), 'json_doc_print'),
     (r'(?<![\w.>])_?exit\s*\(', ('src/main.c',), 'a return value'),
