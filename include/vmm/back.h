@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * back: what devices are connected to outside the guest, such as the image of a disk or a network link. A
+ * back end knows neither queues nor buses. Each belongs to one loop: it is opened on the main thread, and
+ * then used on the loop's thread alone.
+ */
+#ifndef VMM_BACK_H
+#define VMM_BACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vmm/base.h"
+#include "vmm/config.h"
+#include "vmm/loop.h"
+
+/* ---- disks: a raw image, a block device, or a server of the NBD protocol ---- */
+
+struct back_disk;
+
+struct back_disk_facts {
+	uint64_t size_bytes;  /* whole blocks; what remains of a file is not shown, and vmm says so */
+	uint32_t block_bytes; /* a power of two from 512 on: requests are whole blocks */
+	uint32_t
+	        physical_bytes; /* a write of less than this makes the storage read first; at least a block */
+	uint32_t optimal_bytes; /* the size that the storage likes best; 0: it does not say */
+	bool read_only;
+	bool can_discard, can_zero;
+	uint32_t discard_bytes; /* a discard of less than this does nothing */
+};
+
+enum back_disk_kind {
+	BACK_DISK_READ,
+	BACK_DISK_WRITE,
+	BACK_DISK_FLUSH,   /* what was written and answered before survives the end of vmm and of the host */
+	BACK_DISK_DISCARD, /* the contents of the range become undefined */
+	BACK_DISK_ZERO,
+};
+
+/*
+ * A request. The caller owns the struct and what iov points at, and keeps both until on_done has been called
+ * on the loop's thread, with 0 or a negated errno. on_done may come before back_disk_start() returns.
+ */
+struct back_disk_request {
+	enum back_disk_kind kind;
+	bool through;           /* WRITE: flushed when it is done */
+	bool keep;              /* ZERO: the storage stays allocated */
+	uint64_t offset, bytes; /* whole blocks in the disk; not of FLUSH */
+	struct iovec *iov;      /* of READ and WRITE: bytes in all. The disk changes it */
+	unsigned iov_count;
+	void (*on_done)(struct back_disk_request *request, int result);
+
+	/* The fields below are the disk's. */
+	struct back_disk *disk;
+	struct back_disk_request *next;
+	struct loop_io io;
+	uint64_t done_bytes;
+	unsigned pieces; /* requests to an NBD server that are under way */
+	int failed;
+};
+
+/*
+ * Opens and locks the image that config->file names. ERR_USAGE, ERR_HOST: why it cannot. config is borrowed
+ * for the call only.
+ */
+int back_disk_open(const struct config_device *config, struct loop *loop, struct back_disk **ret_disk,
+        struct err *err) MUST_CHECK;
+/* Nothing may be in flight. On the main thread. NULL is allowed. */
+void back_disk_destroy(struct back_disk *disk);
+const struct back_disk_facts *back_disk_facts(const struct back_disk *disk);
+/*
+ * Starts a request. A range that is not whole blocks of the disk, or a write to a disk that is read only, is
+ * answered with -EINVAL or -EROFS. The disk says the first failure of each kind in the log.
+ */
+void back_disk_start(struct back_disk *disk, struct back_disk_request *request);
+
+#endif
