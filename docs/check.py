@@ -67,8 +67,11 @@ def examples(page, vmm):
     shown = re.findall(r'^\.Bd -literal.*?\n(\{.*?)\.Ed', pathlib.Path(page).read_text(), re.S | re.M)
     with tempfile.TemporaryDirectory() as folder:
         file = stand_in.write(folder + '/image')
-        files = [part for key in ('firmware', 'boot.kernel', 'boot.initrd') for part in ('--set', f'{key}={file}')]
-        return bool(shown) and all([vmm_check(vmm, text, *files) for text in shown])
+        keys = ['firmware', 'boot.kernel', 'boot.initrd']
+        disks = [[f'devices[{i}].file' for i, device in enumerate(json.loads(text).get('devices', [])) if 'file' in device]
+                 for text in shown]
+        sets = [[part for key in keys + more for part in ('--set', f'{key}={file}')] for more in disks]
+        return bool(shown) and all([vmm_check(vmm, text, *more) for text, more in zip(shown, sets)])
 
 
 def script(page, path):

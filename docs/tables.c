@@ -101,6 +101,8 @@ static void put_type(const struct config_key *key)
 		printf("%" PRIu64 " hexadecimal digits, or nothing", key->max);
 		break;
 	case CONFIG_UUID: printf("a UUID, or nothing"); break;
+	case CONFIG_MAC: printf("an address such as 52:54:00:12:34:56, or nothing"); break;
+	case CONFIG_FD: printf("a number of an open descriptor or null"); break;
 	case CONFIG_REGISTER: printf("a number of 32 bits or null"); break;
 	case CONFIG_POLICY:
 	case CONFIG_FEATURES: printf("a number, words or null"); break;
@@ -132,6 +134,31 @@ static void put_keys(void)
 		puts(" )");
 		put_text(key->help);
 		put_conditions(key);
+	}
+	puts(".El");
+}
+
+/* The keys of devices. A row for several drivers names them all. */
+static void put_devices(void)
+{
+	char words[CONFIG_WORDS_TEXT_BYTES];
+
+	puts(".Bl -tag -width Ds");
+	for (size_t i = 0; i < config_device_keys_count; i++) {
+		const struct config_key *key = &config_device_keys[i];
+
+		printf(".It Ic %s No \"(", key->name);
+		put_type(key);
+		if (key->def) {
+			fputs("; default\" Li", stdout);
+			put_argument(key->def);
+			puts(" )");
+		} else {
+			puts("; required)\"");
+		}
+		if (key->types)
+			printf("For %s:\n", config_words_text(config_driver_words, key->types, words));
+		put_text(key->help);
 	}
 	puts(".El");
 }
@@ -216,6 +243,7 @@ static const struct section {
 	void (*put)(void);
 } sections[] = {
         {"@keys@\n", put_keys},
+        {"@devices@\n", put_devices},
         {"@policy@\n", put_policy},
         {"@features@\n", put_features},
         {"@cpus@\n", put_cpus},
@@ -308,7 +336,7 @@ static int put_example(void)
 		}
 		printf("%s\"%s\": %s", bytes ? "    " : "  ", name + bytes + (bytes > 0), config_keys[i].def);
 	}
-	puts(bytes ? "\n  }\n}" : "\n}");
+	puts(bytes ? "\n  },\n  \"devices\": []\n}" : ",\n  \"devices\": []\n}");
 	return 0;
 }
 

@@ -65,13 +65,15 @@ struct config_device {
 	bool vhost;                      /* serve a tap in the kernel if that has vhost-net */
 	char *forward_tcp, *forward_udp; /* passt's -t and -u: ports to forward to the guest */
 
-	uint64_t cid;       /* vsock */
+	unsigned cid;       /* vsock */
 	char *output;       /* console: the file that gets what the guest writes */
 	char *tag, *socket; /* fs: its name in the guest, and the socket of a running virtiofsd, or ... */
 	char *folder;       /* ... the folder for which vmm starts one */
 };
 
-struct config_place; /* where each key's value came from, so that later checks can point at it */
+/* Where each key's value came from, so that later checks can point at it. */
+struct config_place;
+struct config_device_places;
 
 /* The configuration owns its strings. "" means not given; no string is NULL. */
 struct config {
@@ -90,6 +92,7 @@ struct config {
 		char *serial;   /* the system's serial number in its SMBIOS tables */
 		char *debugcon; /* file that gets the guest's debug console (port 0x402) */
 		bool pvpanic;   /* a device by which the guest reports a kernel panic */
+		bool rng;       /* devices gets a source of random numbers if it has others and none */
 	} machine;
 	struct {
 		char *kernel, *initrd, *cmdline;
@@ -129,9 +132,10 @@ struct config {
 		char *cgroup;           /* a folder */
 	} sim;
 	enum log_level log;
-	struct config_device *devices; /* in the order of the file */
-	size_t devices_count;          /* at most CONFIG_DEVICES_MAX */
-	struct config_place *places;   /* one for each row of config_keys */
+	struct config_device *devices;              /* in the order of the file */
+	size_t devices_count;                       /* at most CONFIG_DEVICES_MAX */
+	struct config_place *places;                /* one for each row of config_keys */
+	struct config_device_places *device_places; /* one for each device */
 };
 
 /*
@@ -162,10 +166,12 @@ struct config_mistakes {
 typedef void config_check(const struct config *config, struct config_mistakes *mistakes);
 
 /*
- * path: the JSON file, NULL for defaults only. sets: n_sets words KEY=VALUE, applied after the file in order;
- * a value is JSON or, for strings, sizes and words, plain text. check: more checks, or NULL. On success the
- * caller destroys *ret_config. Otherwise this returns -1 with at least one mistake, or with none if no memory
- * is left. The caller zeroes mistakes before the call and finishes it in either case. Any thread.
+ * path: the JSON file, NULL for defaults only. sets: n_sets words of the command line, applied after the file
+ * in order. KEY=VALUE sets a key; a value is JSON or, for strings, sizes and words, plain text. A word that
+ * begins with one of config_device_options and a blank ("--disk FILE,read-only") adds a device. check: more
+ * checks, or NULL. On success the caller destroys *ret_config. Otherwise this returns -1 with at least one
+ * mistake, or with none if no memory is left. The caller zeroes mistakes before the call and finishes it in
+ * either case. Any thread.
  */
 int config_load(const char *path, const char *const *sets, size_t n_sets, config_check *check,
         struct config **ret_config, struct config_mistakes *mistakes) MUST_CHECK;
@@ -174,13 +180,21 @@ int config_parse(const char *name, const void *text, size_t size, const char *co
         config_check *check, struct config **ret_config, struct config_mistakes *mistakes) MUST_CHECK;
 void config_destroy(struct config *config); /* NULL is allowed */
 
+/* The options that add a device, with their dashes: "--device", "--disk", "--net". Ends with NULL. */
+extern const char *const config_device_options[];
+
 /* A config_check that checks the files that keys name: can each be read or written, as its key needs? */
 void config_check_files(const struct config *config, struct config_mistakes *mistakes);
-/* Was the key given in the file or by --set? */
+/* Does the same for the files of devices, which nobody needs who only measures the guest. */
+void config_check_device_files(const struct config *config, struct config_mistakes *mistakes);
+/* Is the file of a blk device the URI of an NBD export? */
+bool config_is_nbd(const char *file);
+/* Was the key given in the file or on the command line? A device's key is "devices[1].file". */
 bool config_is_given(const struct config *config, const char *key);
 /*
  * Adds a mistake in the value of a key of config_keys, at the key's place. If the key already has a mistake,
- * nothing is added, since a further mistake probably follows from the first.
+ * nothing is added, since a further mistake probably follows from the first. A device's key is
+ * "devices[1].file"; if the key was not given, its place is that of the device.
  */
 void config_mistake_at(const struct config *config, struct config_mistakes *mistakes, const char *key,
         const char *fmt, ...) PRINTF(4, 5);
@@ -214,22 +228,25 @@ enum config_type {
 	CONFIG_WORD,         /* an enum */
 	CONFIG_HEX,          /* char *, hexadecimal digits */
 	CONFIG_UUID,         /* char *, 8-4-4-4-12 hexadecimal digits */
+	CONFIG_MAC,          /* char *, six pairs of hexadecimal digits with colons between them */
+	CONFIG_FD,           /* int, an inherited descriptor; null is -1 */
 	CONFIG_REGISTER,     /* uint32_t, and a bool: given */
 	CONFIG_POLICY,       /* uint64_t, and a bool: given */
 	CONFIG_FEATURES,     /* uint64_t, and a bool: given */
 };
 
-#define CONFIG_FOR(sev_type) (1u << (sev_type))
+#define CONFIG_FOR(type) (1u << (type))
 
 struct config_key {
 	const char *name; /* dotted */
 	enum config_type type;
-	size_t offset;            /* into struct config */
+	size_t offset;            /* into struct config or struct config_device */
 	size_t given;             /* offset of a bool that is set if the key was given; 0: none */
 	uint64_t min, max;        /* limits of a value, or of a string's length; a CONFIG_HEX may be empty */
 	const char *unit;         /* for messages and the man page; NULL: none */
 	const char *const *words; /* CONFIG_WORD: NULL-terminated, in the order of the enum */
-	unsigned types;           /* CONFIG_FOR(sev type) of the types that use it; 0: all */
+	unsigned types;           /* CONFIG_FOR(sev type or driver) of those that use it; 0: all */
+	bool required;            /* a device's key that has no default */
 	const char *needs;        /* the key without which this one has no effect; NULL: none */
 	const char *def;          /* the default, as JSON in the file would have it; null: see help */
 	const char *help;         /* one or more sentences, for the man page */
@@ -240,6 +257,13 @@ extern const size_t config_keys_count;
 
 /* Returns the row of a dotted key, or NULL. */
 const struct config_key *config_key_find(const char *name);
+
+/* The keys of devices[]. Their names have no dots: "driver", "file". The first row is "driver". */
+extern const struct config_key config_device_keys[];
+extern const size_t config_device_keys_count;
+extern const char *const config_driver_words[]; /* in the order of enum config_driver; ends with NULL */
+/* Returns the row of a device's key, or NULL. */
+const struct config_key *config_device_key_find(const char *name);
 /*
  * Lists the words whose bits are set in mask: "sev, sev-es or sev-snp". Returns text, which is cut if it is
  * too long.

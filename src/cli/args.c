@@ -61,6 +61,14 @@ const char *const *cli_values(const struct cli_args *args, const char *option, s
 	return args->values;
 }
 
+const char *cli_option_at(const struct cli_args *args, size_t i, const char **ret_value)
+{
+	if (i >= args->given_count)
+		return NULL;
+	*ret_value = args->given[i].value;
+	return args->given[i].name;
+}
+
 void cli_args_destroy(struct cli_args *args)
 {
 	if (!args)

@@ -15,10 +15,11 @@ static json_t *number_or_null(unsigned number)
 	return number ? json_integer(number) : json_null();
 }
 
-/* A mistake stands in a file or in a --set word, or belongs to neither. */
+/* A mistake stands in a file or in a word of the command line, or belongs to neither. */
 static json_t *mistake_json(const struct config_mistake *m)
 {
-	const char *word = m->in_set ? m->where + strlen("--set ") : NULL;
+	bool is_key = strncmp(m->where, "--set ", strlen("--set ")) == 0;
+	const char *word = m->in_set ? m->where + (is_key ? strlen("--set ") : 0) : NULL;
 
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "file", json_doc_text(m->in_set ? NULL : m->where),
 	        "set", json_doc_text(word), "line", number_or_null(m->line), "column",
@@ -65,7 +66,7 @@ static int run(const struct cli_args *args, struct err *err)
 	return result;
 }
 
-static const struct cli_option options[] = {CLI_OPTION_SET, CLI_OPTION_JSON, {0}};
+static const struct cli_option options[] = {CLI_OPTION_SET, CLI_OPTIONS_DEVICES, CLI_OPTION_JSON, {0}};
 
 const struct cli_verb cli_verb_check = {
         .name = "check",

@@ -40,6 +40,23 @@ extern const struct cli_verb *const cli_verbs[];
 		"set", "KEY=VALUE", "Set a configuration key, after the file; see vmm.conf(5).", \
 		        .repeats = true \
 	}
+/* The options that add a device, as config_device_options has them. */
+#define CLI_OPTIONS_DEVICES \
+	{"disk", "FILE[,KEY=VALUE...]", \
+	        "Add a disk: a raw image, a block device or an NBD URI; see vmm.conf(5) for the keys. A " \
+	        "key without a value is true: --disk debian.raw,read-only.", \
+	        .repeats = true}, \
+	        {"net", "user[,KEY=VALUE...]", \
+	                "Add a network card: user is connected through a passt process and needs no " \
+	                "privilege " \
+	                "(--net user,forward-tcp=2222:22), tap=INTERFACE to a tap interface.", \
+	                .repeats = true}, \
+	{ \
+		"device", "DRIVER[,KEY=VALUE...]", \
+		        "Add a device of any kind: --device vsock,cid=3. A comma in a value is written " \
+		        "twice.", \
+		        .repeats = true \
+	}
 #define CLI_OPTION_JSON \
 	{ \
 		"json", NULL, "Print JSON for tools instead of words for people." \
@@ -51,14 +68,16 @@ bool cli_given(const struct cli_args *args, const char *option);
 const char *cli_value(const struct cli_args *args, const char *option); /* the last one given; NULL: none */
 /* All values of a repeating option, in order. */
 const char *const *cli_values(const struct cli_args *args, const char *option, size_t *ret_count);
+/* The i-th option of the command line and its value, from 0; NULL past the last. */
+const char *cli_option_at(const struct cli_args *args, size_t i, const char **ret_value);
 
 struct config;
 struct config_mistakes;
 struct launch_findings;
 /*
- * Loads the configuration in path (NULL: defaults) and the verb's --set words, and judges it, with its files,
- * as one that is to run. Mistakes are printed to out, a line each; then -1 with err, ERR_USAGE. If out is
- * standard error, a single mistake is err's text instead.
+ * Loads the configuration in path (NULL: defaults), the verb's --set words and its devices, and judges it,
+ * with its files, as one that is to run. Mistakes are printed to out, a line each; then -1 with err,
+ * ERR_USAGE. If out is standard error, a single mistake is err's text instead.
  */
 int cli_config_load(const struct cli_args *args, const char *path, FILE *out, struct config **ret_config,
         struct err *err) MUST_CHECK;

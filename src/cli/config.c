@@ -97,6 +97,7 @@ static void check_run(const struct config *config, struct config_mistakes *mista
 {
 	check_measured(config, mistakes);
 	check_vcpus(config, mistakes);
+	config_check_device_files(config, mistakes);
 }
 
 /* ---- everything that files show ---- */
@@ -146,13 +147,51 @@ static void check_whole(const struct config *config, struct config_mistakes *mis
 	}
 }
 
+static bool is_device_option(const char *name)
+{
+	for (const char *const *option = config_device_options; *option; option++) {
+		if (strcmp(*option + strlen("--"), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Makes the words that config_load() takes, in their order. The words of --set are borrowed. */
+static size_t make_words(const struct cli_args *args, const char **words, char **made)
+{
+	const char *name, *value;
+	size_t n = 0;
+
+	for (size_t i = 0; (name = cli_option_at(args, i, &value)); i++) {
+		if (strcmp(name, "set") == 0)
+			words[n++] = value;
+		else if (is_device_option(name))
+			words[n++] =
+			        asprintf(&made[i], "--%s %s", name, value) < 0 ? (made[i] = NULL) : made[i];
+	}
+	return n;
+}
+
 static int load(const struct cli_args *args, const char *path, config_check *check,
         struct config **ret_config, struct config_mistakes *mistakes)
 {
-	size_t n_sets;
-	const char *const *sets = cli_values(args, "set", &n_sets);
+	const char *value;
+	size_t count = 0, n;
+	int result = -1;
 
-	return config_load(path, sets, n_sets, check, ret_config, mistakes);
+	while (cli_option_at(args, count, &value))
+		count++;
+	auto_free const char **words = calloc(count + 1, sizeof(*words));
+	auto_free char **made = calloc(count + 1, sizeof(*made));
+
+	if (words && made) {
+		n = make_words(args, words, made);
+		if (n == 0 || words[n - 1])
+			result = config_load(path, words, n, check, ret_config, mistakes);
+	}
+	for (size_t i = 0; made && i < count; i++)
+		free(made[i]);
+	return result;
 }
 
 static int load_or_print(const struct cli_args *args, const char *path, config_check *check, FILE *out,

@@ -102,6 +102,7 @@ static int run_verb(const struct cli_args *args, struct err *err)
 
 static const struct cli_option options[] = {
         CLI_OPTION_SET,
+        CLI_OPTIONS_DEVICES,
         CLI_OPTION_HOST,
         {"dry-run", NULL,
                 "Launch nothing: print the steps of the launch, what is measured, the digest, and all that "

@@ -267,8 +267,9 @@ int config_policy_parse(enum config_sev_type type, const char *text, uint64_t *r
 	return 0;
 }
 
-int config_bits_set(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+int config_bits_set(void *record, const struct config_key *key, const json_t *value, struct err *err)
 {
+	struct config *config = record;
 	const struct format *f = key->type == CONFIG_POLICY ? policies : features;
 	uint64_t bits = 0;
 

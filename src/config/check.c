@@ -31,7 +31,7 @@ static bool is_set(const struct config *config, const struct config_key *key)
 
 bool config_is_given(const struct config *config, const char *name)
 {
-	return config->places[config_key_find(name) - config_keys].given;
+	return config_place_find(config, name)->given;
 }
 
 static bool is_bad(const struct config *config, const char *name)

@@ -79,6 +79,11 @@ const struct config_key config_keys[] = {
                         "vmm then ends the guest as crashed. A panic that starts a crash kernel is logged, "
                         "and the guest goes on. Nothing of this is measured."},
 
+        {"machine.rng", CONFIG_BOOL, AT(machine.rng), .def = "true",
+                .help = "Give a guest that has devices, and no rng among them, one more: a source of random "
+                        "numbers, without which firmware of 2025 boots from no network. Neither it nor any "
+                        "other device is measured."},
+
         {"boot.kernel", CONFIG_PATH, FILE_KEY(boot.kernel),
                 .help = "The program that the firmware starts instead of looking for a disk: a Linux kernel "
                         "(bzImage), or an EFI program such as a shell, a boot loader or a unified kernel "

@@ -12,11 +12,9 @@
  * Reads the value of a --set word: as JSON if it is JSON (which must be a string if the key takes text),
  * otherwise as plain text.
  */
-static json_t *set_value(const struct config_key *key, const char *text)
+json_t *config_word_value(const struct config_key *key, const char *text)
 {
-	bool is_text = key->type != CONFIG_BOOL && key->type != CONFIG_NUMBER &&
-	               key->type != CONFIG_REGISTER && key->type != CONFIG_POLICY &&
-	               key->type != CONFIG_FEATURES;
+	bool is_text = key->type == CONFIG_SIZE || key->type == CONFIG_WORD || config_value_is_text(key);
 	json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 
 	if (value && (!is_text || json_is_string(value)))
@@ -27,9 +25,27 @@ static json_t *set_value(const struct config_key *key, const char *text)
 
 static int set_refused(struct config_parse *p, const struct config_place *place, const char *name)
 {
+	if (strcmp(name, "devices") == 0)
+		return config_mistake_add(p->mistakes, place, name,
+		        "is a list; set a key of one device (devices[0].file=FILE), or add a device with "
+		        "--disk, --net or --device");
 	if (config_section_find(name))
 		return config_mistake_add(p->mistakes, place, name, "is a section; set one of its keys");
 	return config_unknown_key(p, place, name);
+}
+
+/* Takes over where. */
+static void set_key(struct config_parse *p, const struct config_key *key, const char *text, char *where)
+{
+	struct config_place *place = &p->config->places[key - config_keys];
+	json_t **value = &p->values[key - config_keys];
+
+	free(place->where);
+	*place = (struct config_place){.where = where, .given = true, .in_set = true};
+	json_decref(*value);
+	*value = config_word_value(key, text);
+	if (!*value)
+		config_mistake_at(p->config, p->mistakes, key->name, "is not valid UTF-8");
 }
 
 static void take_set(struct config_parse *p, const char *word)
@@ -37,7 +53,8 @@ static void take_set(struct config_parse *p, const char *word)
 	auto_free char *where = NULL, *name = strndup(word, strcspn(word, "="));
 	const struct config_key *key = name ? config_key_find(name) : NULL;
 	struct config_place place = {.in_set = true};
-	json_t *value;
+	const char *equals = strchr(word, '='), *device_key;
+	size_t device;
 
 	if (!name || asprintf(&where, "--set %s", TEXT_VALUE(word)) < 0) {
 		where = NULL;
@@ -45,32 +62,38 @@ static void take_set(struct config_parse *p, const char *word)
 		return;
 	}
 	place.where = where;
-	if (!strchr(word, '=')) {
+	if (!equals)
 		config_note(p, config_mistake_add(p->mistakes, &place, NULL, "KEY=VALUE is needed"));
-	} else if (!key) {
+	else if (key)
+		set_key(p, key, equals + 1, take_ptr(&where));
+	else if (config_device_name_read(name, &device, &device_key))
+		config_device_set(p, name, equals + 1, take_ptr(&where));
+	else
 		config_note(p, set_refused(p, &place, name));
-	} else {
-		struct config_place *kept = &p->config->places[key - config_keys];
-
-		free(kept->where);
-		*kept = (struct config_place){.where = take_ptr(&where), .given = true, .in_set = true};
-		value = set_value(key, strchr(word, '=') + 1);
-		json_decref(p->values[key - config_keys]);
-		p->values[key - config_keys] = value;
-		if (!value)
-			config_mistake_at(p->config, p->mistakes, key->name, "is not valid UTF-8");
-	}
 }
 
 /* ---- together ---- */
 
-static void apply_default(struct config_parse *p, const struct config_key *key)
+void config_apply_default(struct config_parse *p, const struct config_key *key, void *record)
 {
-	json_t *value = json_loads(key->def, JSON_DECODE_ANY, NULL);
+	char **text = (char **)((char *)record + key->offset);
+	json_t *value = key->def ? json_loads(key->def, JSON_DECODE_ANY, NULL) : NULL;
 
-	if (!value || config_value_set(p->config, key, value, NULL) < 0)
-		p->failed = true;
+	if (key->def)
+		p->failed |= !value || config_value_set(record, key, value, NULL) < 0;
+	else if (config_value_is_text(key))
+		p->failed |= !(*text = strdup(""));
 	json_decref(value);
+}
+
+void config_apply(struct config_parse *p, const struct config_key *key, void *record, const json_t *value,
+        const char *dotted)
+{
+	struct err err = {0};
+
+	config_apply_default(p, key, record);
+	if (value && config_value_set(record, key, value, &err) < 0)
+		config_mistake_at(p->config, p->mistakes, dotted, "%s", err.text);
 }
 
 /* Words for bits have a meaning only with a sev.type. If that has a mistake, the bits are not read. */
@@ -90,12 +113,8 @@ static void apply_values(struct config_parse *p)
 {
 	for (size_t i = 0; i < config_keys_count; i++) {
 		const struct config_key *key = &config_keys[i];
-		struct err err = {0};
 
-		apply_default(p, key);
-		if (p->values[i] && is_readable(p, key) &&
-		        config_value_set(p->config, key, p->values[i], &err) < 0)
-			config_mistake_at(p->config, p->mistakes, key->name, "%s", err.text);
+		config_apply(p, key, p->config, is_readable(p, key) ? p->values[i] : NULL, key->name);
 	}
 }
 
@@ -119,20 +138,22 @@ static struct config *config_create(const char *name)
 	return config;
 }
 
+void config_record_finish(void *record, const struct config_key *keys, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (config_value_is_text(&keys[i]))
+			free(*(char **)((char *)record + keys[i].offset));
+	}
+}
+
 void config_destroy(struct config *config)
 {
 	if (!config)
 		return;
-	for (size_t i = 0; i < config_keys_count; i++) {
-		const struct config_key *key = &config_keys[i];
-
-		if (config->places)
-			free(config->places[i].where);
-		if (key->type == CONFIG_STRING || key->type == CONFIG_PATH || key->type == CONFIG_OUTPUT ||
-		        key->type == CONFIG_OUTPUT_WHOLE || key->type == CONFIG_HEX ||
-		        key->type == CONFIG_UUID)
-			free(*(char **)((char *)config + key->offset));
-	}
+	for (size_t i = 0; config->places && i < config_keys_count; i++)
+		free(config->places[i].where);
+	config_record_finish(config, config_keys, config_keys_count);
+	config_devices_destroy(config);
 	free(config->places);
 	free(config);
 }
@@ -143,6 +164,12 @@ static bool is_good(const struct config_parse *p)
 		if (p->config->places[i].bad)
 			return false;
 	}
+	for (size_t d = 0; d < p->config->devices_count; d++) {
+		for (size_t i = 0; i < config_device_keys_count; i++) {
+			if (p->config->device_places[d].rows[i].bad)
+				return false;
+		}
+	}
 	return !p->failed && p->mistakes->count == 0;
 }
 
@@ -151,16 +178,30 @@ static void read_all(struct config_parse *p, const void *text, size_t size, cons
 {
 	if (text)
 		config_text_take(p, text, size);
-	for (size_t i = 0; i < n_sets && !p->failed; i++)
-		take_set(p, sets[i]);
+	for (size_t i = 0; i < n_sets && !p->failed; i++) {
+		if (!config_device_word(p, sets[i]))
+			take_set(p, sets[i]);
+	}
 	if (p->failed)
 		return;
 	apply_values(p);
+	config_devices_apply(p);
 	if (p->failed)
 		return;
 	config_check_between(p->config, p->mistakes);
+	config_devices_check(p->config, p->mistakes);
 	if (check)
 		check(p->config, p->mistakes);
+}
+
+static void values_finish(struct config_parse *p)
+{
+	for (size_t i = 0; i < config_keys_count; i++)
+		json_decref(p->values[i]);
+	for (size_t d = 0; d < CONFIG_DEVICES_MAX; d++) {
+		for (size_t i = 0; i < config_device_keys_count; i++)
+			json_decref(p->device_values[d][i]);
+	}
 }
 
 int config_parse(const char *name, const void *text, size_t size, const char *const *sets, size_t n_sets,
@@ -179,8 +220,7 @@ int config_parse(const char *name, const void *text, size_t size, const char *co
 	if (p.config && own_name && values && lines) {
 		read_all(&p, text, size, sets, n_sets, check);
 		good = is_good(&p);
-		for (size_t i = 0; i < config_keys_count; i++)
-			json_decref(values[i]);
+		values_finish(&p);
 	}
 	if (good)
 		*ret_config = take_ptr(&p.config);

@@ -95,17 +95,27 @@ int config_mistake_add(struct config_mistakes *mistakes, const struct config_pla
 	return result;
 }
 
+struct config_place *config_place_find(const struct config *config, const char *name)
+{
+	const struct config_key *key = config_key_find(name);
+	const char *device_key;
+	size_t device;
+
+	if (key)
+		return &config->places[key - config_keys];
+	if (!config_device_name_read(name, &device, &device_key) || device >= config->devices_count)
+		return NULL;
+	key = config_device_key_find(*device_key ? device_key : config_device_keys[0].name);
+	return key ? &config->device_places[device].rows[key - config_device_keys] : NULL;
+}
+
 void config_mistake_at(
         const struct config *config, struct config_mistakes *mistakes, const char *name, const char *fmt, ...)
 {
-	const struct config_key *key = config_key_find(name);
-	struct config_place *place;
+	struct config_place *place = config_place_find(config, name);
 	va_list args;
 
-	if (!key)
-		return;
-	place = &config->places[key - config_keys];
-	if (place->bad)
+	if (!place || place->bad)
 		return;
 	place->bad = true; /* even if no memory is left for the text, so that the configuration is refused */
 	va_start(args, fmt);

@@ -95,6 +95,23 @@ bool config_scan_enter(struct config_scan *s)
 	return skip_char(s, '{');
 }
 
+bool config_scan_enter_list(struct config_scan *s)
+{
+	return skip_char(s, '[');
+}
+
+bool config_scan_element(struct config_scan *s, struct config_scan *ret_element)
+{
+	skip_char(s, ',');
+	config_scan_space(s);
+	if (s->at == s->end || *s->at == ']')
+		return false;
+	*ret_element = *s;
+	skip_value(s);
+	ret_element->end = s->at;
+	return true;
+}
+
 json_t *config_scan_value(const struct config_scan *s, json_error_t *error)
 {
 	return json_loadb(s->at, (size_t)(s->end - s->at), JSON_DECODE_ANY | JSON_ALLOW_NUL, error);

@@ -148,7 +148,21 @@ static const char *nearest_section(const char *word, char text[static CONFIG_SUG
 		if (is_better(word, section, &distance))
 			best = memcpy(text, section, sizeof(section));
 	}
+	if (is_better(word, "devices", &distance)) {
+		snprintf(text, CONFIG_SUGGEST_SECTION_BYTES, "devices");
+		best = text;
+	}
 	return best;
+}
+
+static const char *device_key_name(const void *unused, size_t i)
+{
+	return i < config_device_keys_count ? config_device_keys[i].name : NULL;
+}
+
+const char *config_suggest_device_key(const char *name)
+{
+	return config_nearest(name, device_key_name, NULL);
 }
 
 const char *config_why_none(const char *dotted)

@@ -8,7 +8,7 @@
 
 #include "internal.h"
 
-static struct config_place place_at(const struct config_parse *p, const struct config_scan *at)
+struct config_place config_text_place(const struct config_parse *p, const struct config_scan *at)
 {
 	return (struct config_place){.where = p->name, .line = at->line, .column = at->column};
 }
@@ -100,8 +100,8 @@ static void refuse(struct config_parse *p, const struct config_scan *text, const
 static bool text_is_object(struct config_parse *p, const struct config_scan *text)
 {
 	/*
-	 * Large whole numbers pass here as reals, so that take_value() can name the key whose value is too
-	 * large.
+	 * Large whole numbers pass here as reals, so that config_text_take_value() can name the key whose
+	 * value is too large.
 	 */
 	const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
 	struct config_scan first = *text, nul = *text;
@@ -141,40 +141,56 @@ const struct config_key *config_section_find(const char *dotted)
 	return NULL;
 }
 
-int config_unknown_key(struct config_parse *p, const struct config_place *place, const char *dotted)
+/* why and meant are NULL if there is nothing to say. */
+static int no_such_key(struct config_parse *p, const struct config_place *place, const char *dotted,
+        const char *why, const char *meant)
 {
-	char section[CONFIG_SUGGEST_SECTION_BYTES];
-	const char *best;
-
-	if (p->mistakes->count == CONFIG_MISTAKES_MAX)
-		return 0; /* this mistake is not kept, so a suggestion would be wasted */
-	best = config_why_none(dotted);
-	if (best)
-		return config_mistake_add(p->mistakes, place, dotted, "there is no such key: %s", best);
-	best = config_suggest_key(dotted, section);
-	if (best)
+	if (why)
+		return config_mistake_add(p->mistakes, place, dotted, "there is no such key: %s", why);
+	if (meant)
 		return config_mistake_add(
-		        p->mistakes, place, dotted, "there is no such key; did you mean %s?", best);
+		        p->mistakes, place, dotted, "there is no such key; did you mean %s?", meant);
 	return config_mistake_add(p->mistakes, place, dotted, "there is no such key; vmm.conf(5) lists them");
 }
 
-static int given_twice(
+int config_unknown_key(struct config_parse *p, const struct config_place *place, const char *dotted)
+{
+	char section[CONFIG_SUGGEST_SECTION_BYTES];
+	const char *why;
+
+	if (p->mistakes->count == CONFIG_MISTAKES_MAX)
+		return 0; /* this mistake is not kept, so a suggestion would be wasted */
+	why = config_why_none(dotted);
+	return no_such_key(p, place, dotted, why, why ? NULL : config_suggest_key(dotted, section));
+}
+
+int config_unknown_device_key(struct config_parse *p, const struct config_place *place, const char *dotted)
+{
+	const char *meant, *key = dotted;
+	size_t device;
+
+	if (p->mistakes->count == CONFIG_MISTAKES_MAX)
+		return 0;
+	config_device_name_read(dotted, &device, &key);
+	meant = config_suggest_device_key(key);
+	return no_such_key(p, place, dotted, meant ? NULL : config_why_none(key), meant);
+}
+
+int config_text_given_twice(
         struct config_parse *p, const struct config_scan *at, const char *dotted, unsigned first)
 {
-	struct config_place place = place_at(p, at);
+	struct config_place place = config_text_place(p, at);
 
 	return config_mistake_add(p->mistakes, &place, dotted, "is given twice, first on line %u", first);
 }
 
-static void take_value(
-        struct config_parse *p, const struct config_scan_member *m, const struct config_key *key)
+void config_text_take_value(struct config_parse *p, const struct config_scan_member *m, const char *dotted,
+        struct config_place *place, json_t **value)
 {
-	struct config_place *place = &p->config->places[key - config_keys];
-	json_t **value = &p->values[key - config_keys];
 	json_error_t error;
 
 	if (*value) {
-		config_note(p, given_twice(p, &m->key_at, key->name, place->line));
+		config_note(p, config_text_given_twice(p, &m->key_at, dotted, place->line));
 		return;
 	}
 	place->line = m->value.line;
@@ -182,7 +198,7 @@ static void take_value(
 	place->given = true;
 	*value = config_scan_value(&m->value, &error);
 	if (!*value)
-		config_mistake_at(p->config, p->mistakes, key->name, "%s", syntax_text(&error));
+		config_mistake_at(p->config, p->mistakes, dotted, "%s", syntax_text(&error));
 }
 
 /* Returns false if the members of this section must not be read. */
@@ -190,10 +206,10 @@ static bool enter_section(struct config_parse *p, struct config_scan_member *m,
         const struct config_key *first, const char *dotted)
 {
 	unsigned *line = &p->section_lines[first - config_keys];
-	struct config_place place = place_at(p, &m->value);
+	struct config_place place = config_text_place(p, &m->value);
 
 	if (*line) {
-		config_note(p, given_twice(p, &m->key_at, dotted, *line));
+		config_note(p, config_text_given_twice(p, &m->key_at, dotted, *line));
 		return false;
 	}
 	*line = m->key_at.line;
@@ -209,10 +225,13 @@ static void take_members(struct config_parse *p, struct config_scan *object, con
 static void take_member(struct config_parse *p, struct config_scan_member *m, const char *dotted)
 {
 	const struct config_key *key = config_key_find(dotted), *first = config_section_find(dotted);
-	struct config_place place = place_at(p, &m->key_at);
+	struct config_place place = config_text_place(p, &m->key_at);
 
 	if (key)
-		take_value(p, m, key);
+		config_text_take_value(
+		        p, m, dotted, &p->config->places[key - config_keys], &p->values[key - config_keys]);
+	else if (strcmp(dotted, "devices") == 0)
+		config_devices_take(p, m);
 	else if (!first)
 		config_note(p, config_unknown_key(p, &place, dotted));
 	else if (enter_section(p, m, first, dotted))

@@ -62,9 +62,9 @@ int config_value_text_check(const json_t *string, struct err *err)
 	return 0;
 }
 
-static void *field_of(struct config *config, const struct config_key *key)
+static void *field_of(void *record, const struct config_key *key)
 {
-	return (char *)config + key->offset;
+	return (char *)record + key->offset;
 }
 
 static int wrong(const char *needed, const json_t *value, struct err *err)
@@ -74,25 +74,29 @@ static int wrong(const char *needed, const json_t *value, struct err *err)
 	return err_set(err, ERR_USAGE, "must be %s; this is %s", needed, config_value_text(value, text));
 }
 
-static int set_bool(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+static int set_bool(void *record, const struct config_key *key, const json_t *value, struct err *err)
 {
 	if (!json_is_boolean(value))
 		return wrong("true or false", value, err);
-	*(bool *)field_of(config, key) = json_is_true(value);
+	*(bool *)field_of(record, key) = json_is_true(value);
 	return 0;
 }
 
-static int set_number(
-        struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+static int set_number(void *record, const struct config_key *key, const json_t *value, struct err *err)
 {
 	json_int_t n = json_integer_value(value);
-	char needed[100];
+	bool may_be_null = strcmp(key->def ?: "", "null") == 0;
+	char needed[120];
 
-	snprintf(needed, sizeof(needed), "a whole number%s%s from %" PRIu64 " to %" PRIu64,
-	        key->unit ? " of " : "", key->unit ?: "", key->min, key->max);
+	if (may_be_null && json_is_null(value)) {
+		*(unsigned *)field_of(record, key) = 0;
+		return 0;
+	}
+	snprintf(needed, sizeof(needed), "%sa whole number%s%s from %" PRIu64 " to %" PRIu64,
+	        may_be_null ? "null or " : "", key->unit ? " of " : "", key->unit ?: "", key->min, key->max);
 	if (!json_is_integer(value) || n < 0 || (uint64_t)n < key->min || (uint64_t)n > key->max)
 		return wrong(needed, value, err);
-	*(unsigned *)field_of(config, key) = (unsigned)n;
+	*(unsigned *)field_of(record, key) = (unsigned)n;
 	return 0;
 }
 
@@ -132,7 +136,7 @@ const char *config_size_text(uint64_t bytes, char text[static CONFIG_SIZE_TEXT_B
 	return text;
 }
 
-static int set_size(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+static int set_size(void *record, const struct config_key *key, const json_t *value, struct err *err)
 {
 	char needed[100], min[CONFIG_SIZE_TEXT_BYTES], max[CONFIG_SIZE_TEXT_BYTES];
 	uint64_t bytes;
@@ -148,14 +152,13 @@ static int set_size(struct config *config, const struct config_key *key, const j
 		return wrong(needed, value, err);
 	if (!is_aligned(bytes, MIB(1)))
 		return wrong("a multiple of 1M", value, err);
-	*(uint64_t *)field_of(config, key) = bytes;
+	*(uint64_t *)field_of(record, key) = bytes;
 	return 0;
 }
 
-static int replace_text(
-        struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+static int replace_text(void *record, const struct config_key *key, const json_t *value, struct err *err)
 {
-	char **field = field_of(config, key);
+	char **field = field_of(record, key);
 	char *copy = strdup(json_string_value(value));
 
 	if (!copy)
@@ -165,7 +168,7 @@ static int replace_text(
 	return 0;
 }
 
-static int set_text(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+static int set_text(void *record, const struct config_key *key, const json_t *value, struct err *err)
 {
 	size_t length = json_string_length(value);
 
@@ -179,11 +182,10 @@ static int set_text(struct config *config, const struct config_key *key, const j
 	if (length > key->max)
 		return err_set(
 		        err, ERR_USAGE, "has %zu bytes, at most %" PRIu64 " are taken", length, key->max);
-	return replace_text(config, key, value, err);
+	return replace_text(record, key, value, err);
 }
 
-static int set_register(
-        struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+static int set_register(void *record, const struct config_key *key, const json_t *value, struct err *err)
 {
 	const char *text = json_string_value(value);
 	uint64_t number = UINT64_MAX;
@@ -197,12 +199,12 @@ static int set_register(
 		number = UINT64_MAX;
 	if (number > UINT32_MAX)
 		return wrong("a number of 32 bits, such as \"0xa00f11\", or null", value, err);
-	*(uint32_t *)field_of(config, key) = (uint32_t)number;
-	*(bool *)((char *)config + key->given) = !json_is_null(value);
+	*(uint32_t *)field_of(record, key) = (uint32_t)number;
+	*(bool *)((char *)record + key->given) = !json_is_null(value);
 	return 0;
 }
 
-static int set_hex(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+static int set_hex(void *record, const struct config_key *key, const json_t *value, struct err *err)
 {
 	size_t length = json_string_length(value);
 	char needed[80], least[24] = "";
@@ -219,17 +221,54 @@ static int set_hex(struct config *config, const struct config_key *key, const js
 		return err_set(err, ERR_USAGE, "must be %s; this one has %zu characters", needed, length);
 	if (strspn(json_string_value(value), "0123456789abcdefABCDEF") != length)
 		return wrong(needed, value, err);
-	return replace_text(config, key, value, err);
+	return replace_text(record, key, value, err);
 }
 
-static int set_uuid(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+static int set_uuid(void *record, const struct config_key *key, const json_t *value, struct err *err)
 {
 	const char *text = json_string_value(value);
 	uint8_t bytes[16];
 
 	if (!text || (json_string_length(value) && !guid_decode(text, json_string_length(value), bytes)))
 		return wrong("\"\" or a UUID such as \"123e4567-e89b-12d3-a456-426614174000\"", value, err);
-	return replace_text(config, key, value, err);
+	return replace_text(record, key, value, err);
+}
+
+/* IEEE 802: the lowest bit of the first byte marks an address of a group, which no card can have. */
+static bool is_mac(const char *text)
+{
+	uint8_t bytes[6];
+
+	if (strlen(text) != 3 * sizeof(bytes) - 1)
+		return false;
+	for (size_t i = 0; i < sizeof(bytes); i++) {
+		char pair[3] = {text[3 * i], text[3 * i + 1]};
+
+		if (!hex_decode(pair, &bytes[i], 1) || (i > 0 && text[3 * i - 1] != ':'))
+			return false;
+	}
+	return !(bytes[0] & 1) && (bytes[0] | bytes[1] | bytes[2] | bytes[3] | bytes[4] | bytes[5]);
+}
+
+static int set_mac(void *record, const struct config_key *key, const json_t *value, struct err *err)
+{
+	const char *text = json_string_value(value);
+
+	if (!text || config_value_text_check(value, NULL) < 0 || (*text && !is_mac(text)))
+		return wrong("\"\" or the address of one card, as \"52:54:00:12:34:56\" (the second digit is "
+		             "even)",
+		        value, err);
+	return replace_text(record, key, value, err);
+}
+
+static int set_fd(void *record, const struct config_key *key, const json_t *value, struct err *err)
+{
+	json_int_t n = json_is_null(value) ? -1 : json_integer_value(value);
+
+	if (!json_is_null(value) && (!json_is_integer(value) || n < (json_int_t)key->min || n > INT32_MAX))
+		return wrong("null or the number of an open descriptor, from 3", value, err);
+	*(int *)field_of(record, key) = (int)n;
+	return 0;
 }
 
 static const char *word_name(const void *words, size_t i)
@@ -249,23 +288,21 @@ static int wrong_word(const struct config_key *key, const json_t *value, struct 
 	        meant ? "; did you mean \"" : "", meant ?: "", meant ? "\"?" : "");
 }
 
-static int set_word(struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+static int set_word(void *record, const struct config_key *key, const json_t *value, struct err *err)
 {
 	for (unsigned i = 0; json_is_string(value) && key->words[i]; i++) {
 		if (strcmp(key->words[i], json_string_value(value)) == 0 &&
 		        config_value_text_check(value, NULL) == 0) {
-			*(unsigned *)field_of(config, key) = i;
+			*(unsigned *)field_of(record, key) = i;
 			return 0;
 		}
 	}
 	return wrong_word(key, value, err);
 }
 
-int config_value_set(
-        struct config *config, const struct config_key *key, const json_t *value, struct err *err)
+int config_value_set(void *record, const struct config_key *key, const json_t *value, struct err *err)
 {
-	static int (*const setters[])(
-	        struct config *, const struct config_key *, const json_t *, struct err *) = {
+	static int (*const setters[])(void *, const struct config_key *, const json_t *, struct err *) = {
 	        [CONFIG_BOOL] = set_bool,
 	        [CONFIG_NUMBER] = set_number,
 	        [CONFIG_SIZE] = set_size,
@@ -276,10 +313,26 @@ int config_value_set(
 	        [CONFIG_WORD] = set_word,
 	        [CONFIG_HEX] = set_hex,
 	        [CONFIG_UUID] = set_uuid,
+	        [CONFIG_MAC] = set_mac,
+	        [CONFIG_FD] = set_fd,
 	        [CONFIG_REGISTER] = set_register,
 	        [CONFIG_POLICY] = config_bits_set,
 	        [CONFIG_FEATURES] = config_bits_set,
 	};
 
-	return setters[key->type](config, key, value, err);
+	return setters[key->type](record, key, value, err);
+}
+
+bool config_value_is_text(const struct config_key *key)
+{
+	switch (key->type) {
+	case CONFIG_STRING:
+	case CONFIG_PATH:
+	case CONFIG_OUTPUT:
+	case CONFIG_OUTPUT_WHOLE:
+	case CONFIG_HEX:
+	case CONFIG_UUID:
+	case CONFIG_MAC: return true;
+	default: return false;
+	}
 }

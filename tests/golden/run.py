@@ -3,7 +3,8 @@
 """vmm check against the configurations beside this file.
 
 pass-<what>.json has no mistakes; fail-<reason>.json has exactly the lines of fail-<reason>.expected, and --json says the
-same. A file with the ending .args holds --set words, one a line. usage: run.py VMM
+same. A file with the ending .args holds --set words, one a line, or other
+options with their words (--disk FILE). usage: run.py VMM
 """
 import json
 import pathlib
@@ -22,7 +23,7 @@ FAIL_AT_LEAST, PASS_AT_LEAST = 100, 14
 
 def check(vmm, config, words=(), folder=HERE, options=()):
     """Exit status, standard output, standard error; warnings have tests of their own."""
-    sets = [part for word in words for part in ('--set', word)]
+    sets = [part for word in words for part in (word.split(' ', 1) if word.startswith('--') else ('--set', word))]
     run = subprocess.run([vmm, 'check', str(config), *sets, *options], cwd=folder, stdin=subprocess.DEVNULL, timeout=300,
                          capture_output=True)
     err = run.stderr.decode(errors='replace').splitlines(keepends=True)
@@ -50,7 +51,8 @@ def make_files(vmm, folder):
 def lines_of(document):
     """The lines of words that say what the document of --json does."""
     for m in json.loads(document)['mistakes']:
-        where = f'{m["file"]}' if m['file'] else f'--set {m["set"]}' if m['set'] else ''
+        word = m['set'] or ''
+        where = m['file'] or ('--set ' if word and not word.startswith('--') else '') + word
         place = f':{m["line"]}:{m["column"]}' if m['line'] else ''
         yield ': '.join(part for part in (where + place, m['key'], m['text']) if part) + '\n'
 
@@ -74,14 +76,17 @@ def wanted(config):
 
 
 def misplaced(config, out):
-    """Lines whose line:column is neither the named key nor its value; keys written with escapes cannot be judged."""
+    """Lines whose line:column is neither the named key, nor its value, nor the device that lacks the key; keys written
+    with escapes cannot be judged."""
     text = config.read_bytes().decode(errors='replace')
     for line in out.splitlines():
-        match = re.match(r'[^:]+:(\d+):(\d+): ([\w.-]+): ', line)
+        match = re.match(r'[^:]+:(\d+):(\d+): ([\w.\[\]-]+): ', line)
         if not match or '\\u00' in text:
             continue
         source, column = text.split('\n')[int(match[1]) - 1], int(match[2]) - 1
         names = {f'"{match[3]}"', '"' + match[3].rsplit('.')[-1] + '"'}
+        if match[3].startswith('devices') and re.match(r'\{|\d', source[column:]):
+            continue
         if not any(source[:column].endswith(n + ': ') or source[column:].startswith(n + ':') for n in names):
             yield line
 

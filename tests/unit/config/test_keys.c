@@ -70,6 +70,22 @@ static void test_keys_rows_are_whole(void **state)
 	}
 }
 
+static void test_device_keys_rows_are_whole(void **state)
+{
+	assert_string_equal(config_device_keys[0].name, "driver");
+	for (size_t i = 0; i < config_device_keys_count; i++) {
+		const struct config_key *key = &config_device_keys[i];
+
+		assert_ptr_equal(config_device_key_find(key->name), key);
+		assert_true(key->offset < sizeof(struct config_device) && key->min <= key->max);
+		assert_true(*key->help && key->help[strlen(key->help) - 1] == '.');
+		assert_true((key->type == CONFIG_WORD) == (key->words != NULL));
+		assert_true(key->required == !key->def);
+		assert_true(key->types < CONFIG_FOR(CONFIG_DRIVERS) && !key->given && !key->needs);
+	}
+	assert_null(config_device_key_find("devices[0].file"));
+}
+
 static void test_keys_of_a_section_stand_together(void **state)
 {
 	for (size_t i = 1; i < config_keys_count; i++) {
@@ -155,6 +171,12 @@ static bool is_word(const char *name)
 				return true;
 		}
 	}
+	for (size_t i = 0; i < config_device_keys_count; i++) {
+		for (const char *const *word = config_device_keys[i].words; word && *word; word++) {
+			if (strcmp(*word, name) == 0)
+				return true;
+		}
+	}
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
 		for (const struct config_bit *bit = tables[i]; bit->name; bit++) {
 			if (strcmp(bit->name, name) == 0)
@@ -169,8 +191,8 @@ static void test_keys_foreign_names_lead_somewhere(void **state)
 {
 	for (const struct config_foreign *f = config_foreign_names; f->theirs; f++) {
 		assert_true(!f->ours != !f->why);
-		if (f->ours && !config_key_find(f->ours) && !is_word(f->ours) &&
-		        strncmp(f->ours, "EPYC", 4) != 0)
+		if (f->ours && !config_key_find(f->ours) && !config_device_key_find(f->ours) &&
+		        !is_word(f->ours) && strncmp(f->ours, "EPYC", 4) != 0)
 			fail_msg("%s: %s is nothing", f->theirs, f->ours);
 	}
 }
@@ -182,6 +204,7 @@ int main(void)
 	        cmocka_unit_test(test_keys_defaults_are_json_and_pass_when_written),
 	        cmocka_unit_test(test_keys_are_found_by_name_and_unique),
 	        cmocka_unit_test(test_keys_rows_are_whole),
+	        cmocka_unit_test(test_device_keys_rows_are_whole),
 	        cmocka_unit_test(test_keys_foreign_names_lead_somewhere),
 	        cmocka_unit_test(test_keys_of_a_section_stand_together),
 	        cmocka_unit_test(test_every_key_reaches_its_field),

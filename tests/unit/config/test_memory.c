@@ -45,14 +45,16 @@ int __wrap_asprintf(char **p, const char *fmt, ...)
 /* Returns whether the n-th allocation was never asked for. */
 static bool run_with_failure(long n, const char *text, bool good)
 {
-	static const char *const sets[] = {"machine.memory=2G", "sev.type=sev-snp"};
+	static const char *const sets[] = {
+	        "machine.memory=2G", "sev.type=sev-snp", "--net user,mtu=1500", "devices[0].mtu=1400"};
 	struct config_mistakes mistakes = {0};
 	struct config *config = NULL;
 	bool done;
 	int result;
 
 	countdown = n;
-	result = config_parse("t", text, strlen(text), sets, 2, config_check_files, &config, &mistakes);
+	result = config_parse(
+	        "t", text, strlen(text), sets, ARRAY_LEN(sets), config_check_files, &config, &mistakes);
 	done = countdown >= 0;
 	countdown = -1;
 	if (done)
@@ -71,9 +73,11 @@ static bool run_with_failure(long n, const char *text, bool good)
 static void test_config_survives_every_failing_allocation(void **state)
 {
 	const char *good = "{\"name\": \"x\", \"firmware\": \"/proc/self/exe\", \"machine\": {\"vcpus\": 2},"
-	                   " \"sev\": {\"policy\": [\"smt\"]}}";
+	                   " \"sev\": {\"policy\": [\"smt\"]}, \"devices\": [{\"driver\": \"net\"},"
+	                   " {\"driver\": \"blk\", \"file\": \"/proc/self/exe\"}]}";
 	const char *bad = "{\"name\": 3, \"firmware\": \"/nonexistent\", \"machine\": 3, \"nmae\": 1,"
-	                  " \"sev\": {\"policy\": [\"smt\"], \"policy\": 0, \"id-block\": \"x\"}}";
+	                  " \"sev\": {\"policy\": [\"smt\"], \"policy\": 0, \"id-block\": \"x\"},"
+	                  " \"devices\": [{\"driver\": \"blk\", \"path\": 1}, 3, {\"tag\": \"a\"}]}";
 	long n = 0;
 
 	while (!run_with_failure(n, good, true))
