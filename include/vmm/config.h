@@ -79,8 +79,9 @@ struct config_device_places;
 struct config {
 	char *name;
 	enum config_host host;
-	char *firmware; /* path of the image that ends at 4 GiB */
-	char *cgroup;   /* folder of the cgroup to be in before an ASID is taken */
+	char *firmware;      /* path of the image that ends at 4 GiB */
+	char *firmware_vars; /* path of the store of its variables */
+	char *cgroup;        /* folder of the cgroup to be in before an ASID is taken */
 	struct {
 		unsigned vcpus; /* 1..CONFIG_VCPUS_MAX */
 		uint64_t memory_bytes;

@@ -7,11 +7,4 @@
 
 #include "vmm/back.h"
 
-/*
- * Locks an image until its open file description is closed: for writing, or so that nobody writes it. Returns
- * ERR_USAGE if somebody else uses it, ERR_HOST if the file system has no locks; the text follows the file's
- * name.
- */
-int back_lock(int fd, bool writable, struct err *err) MUST_CHECK;
-
 #endif

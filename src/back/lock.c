@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "disk.h"
+#include "vmm/back.h"
 
 enum permission { READ, WRITE, RESIZE = 3 };
 #define BIT(permission) (1u << (permission))

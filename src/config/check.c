@@ -58,6 +58,22 @@ static void check_need(
 		config_mistake_at(config, mistakes, key->name, "needs %s too", key->needs);
 }
 
+/*
+ * OVMF reads the store with string instructions. Where accesses to devices go through its #VC handler, it
+ * cannot do that, because the handler does not decode them (edk2, CcExitLib). In a SEV-SNP guest it
+ * does not look for a store.
+ */
+static void check_vars(const struct config *config, struct config_mistakes *mistakes)
+{
+	const char *const *types = config_key_find("sev.type")->words;
+
+	if (*config->firmware_vars && config->sev.type > CONFIG_SEV)
+		config_mistake_at(config, mistakes, "firmware-vars",
+		        "is for sev.type none or sev; the type is %s, and firmware cannot read the store of "
+		        "such a guest through vmm",
+		        types[config->sev.type]);
+}
+
 void config_check_between(const struct config *config, struct config_mistakes *mistakes)
 {
 	for (size_t i = 0; i < config_keys_count; i++) {
@@ -65,6 +81,7 @@ void config_check_between(const struct config *config, struct config_mistakes *m
 			check_use(config, mistakes, &config_keys[i]);
 		check_need(config, mistakes, &config_keys[i]);
 	}
+	check_vars(config, mistakes);
 	if (config->machine.hugepages && !is_aligned(config->machine.memory_bytes, MIB(2)))
 		config_mistake_at(config, mistakes, "machine.memory",
 		        "must be a multiple of 2M, because machine.hugepages is on");

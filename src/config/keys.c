@@ -41,6 +41,13 @@ const struct config_key config_keys[] = {
                 .def = "\"/usr/share/ovmf/OVMF.fd\"",
                 .help = "The firmware image that ends at 4 GiB. A SEV-SNP guest needs one with SEV metadata, "
                         "boot.hashes one with a table for the hashes."},
+        {"firmware-vars", CONFIG_PATH, FILE_KEY(firmware_vars),
+                .help = "A file in which the firmware keeps its variables (boot entries, settings), so that "
+                        "they "
+                        "last: a copy of OVMF_VARS_4M.fd, with the image OVMF_CODE_4M.fd as firmware. It is "
+                        "written while the guest runs, and locked. It is not part of what is measured. For "
+                        "plain "
+                        "and SEV guests."},
         {"cgroup", CONFIG_STRING, AT(cgroup), .max = PATH_MAX_BYTES, .def = "\"\"",
                 .help = "The folder of a cgroup that vmm joins before it makes a confidential guest, so that "
                         "the guest's ASID is charged to that group (misc controller). Empty: the one that "

@@ -126,7 +126,8 @@ static int create_devices(struct machine *machine, struct err *err)
 	board->low_bytes = machine->layout.low_bytes;
 	board->high_bytes = machine->layout.high_bytes;
 	if (machine_wires_create(machine, err) < 0 || device_board_init(board, err) < 0 ||
-	        add_devices(machine, err) < 0 || fill_fw_cfg(machine, device_fw_cfg_of(board), err) < 0)
+	        add_devices(machine, err) < 0 || machine_flash_add(machine, err) < 0 ||
+	        fill_fw_cfg(machine, device_fw_cfg_of(board), err) < 0)
 		return -1;
 	device_bus_freeze(board->bus);
 	return 0;
@@ -185,6 +186,7 @@ static struct machine *allocate(struct host *host, const struct config *config,
 	machine->files = *files;
 	machine->kvm_fd = -1;
 	machine->vm_fd = -1;
+	machine->vars_fd = -1;
 	machine->start_ns = monotonic_ns();
 	machine->board.irq = (struct device_irq){irq_set, machine};
 	machine->board.clock = clock ? *clock : (struct device_clock){clock_now_ns, clock_wall_s, machine};
@@ -227,6 +229,8 @@ void machine_destroy(struct machine *machine)
 	if (!machine)
 		return;
 	device_board_finish(&machine->board);
+	if (machine->vars_fd >= 0)
+		close(machine->vars_fd);
 	machine_wires_destroy(machine);
 	host_close(machine->host, machine->kvm_fd);
 	free(machine->supported);

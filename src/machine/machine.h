@@ -25,6 +25,7 @@ struct machine {
 
 	struct machine_wires *wires;
 	struct device_board board;
+	int vars_fd;    /* the store of the firmware's variables; -1: none */
 	size_t fadt_at; /* in etc/acpi/tables */
 };
 
@@ -40,5 +41,8 @@ void machine_wires_cut(struct machine *machine);
 /* Adds the kernel, the initrd and the command line to fw_cfg; nothing if the configuration names no kernel.
  */
 int machine_boot_add(struct machine *machine, struct device_fw_cfg *fw_cfg, struct err *err) MUST_CHECK;
+
+/* Adds the flash chip with the firmware's variables; nothing if the configuration names no store. */
+int machine_flash_add(struct machine *machine, struct err *err) MUST_CHECK;
 
 #endif

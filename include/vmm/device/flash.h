@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flash: the memory chip below the firmware image in which firmware keeps its variables (boot entries,
+ * settings). Its contents are a file, which the guest changes by the commands of a parallel flash chip.
+ */
+#ifndef VMM_DEVICE_FLASH_H
+#define VMM_DEVICE_FLASH_H
+
+#include "vmm/device.h"
+
+#define DEVICE_FLASH_BLOCK_BYTES KIB(4) /* what an erase command erases; OVMF expects this size */
+
+/* What device_board_add() of this kind is given. */
+struct device_flash_ask {
+	int fd;           /* an open file of that size that can be read and written. Borrowed until the end */
+	const char *name; /* of the file, for messages. Borrowed until the end */
+	uint64_t base, size_bytes; /* its address; whole blocks */
+};
+
+extern const struct device_kind device_flash_kind;
+
+#endif
