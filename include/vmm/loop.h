@@ -40,6 +40,11 @@ struct loop_task {
 	struct loop_task *next;
 };
 void loop_post(struct loop *loop, struct loop_task *task);
+/*
+ * Takes a task back: it is not called before it is posted again. On the loop's thread, or while nobody runs
+ * it; no other thread posts the task at the same time.
+ */
+void loop_cancel(struct loop *loop, struct loop_task *task);
 
 /*
  * Runs fn on the loop's thread and returns when it is done. On that thread itself, and while nobody runs the

@@ -69,7 +69,8 @@ struct loop {
 	bool stopping;
 	struct loop_op *ops;
 	int post_fd;
-	pthread_mutex_t lock;           /* guards the members below */
+	struct loop_task *due; /* the posted tasks that are being called; the loop's thread has them */
+	pthread_mutex_t lock;  /* guards the members below */
 	struct loop_task *first, *last; /* the posted tasks, oldest first */
 	bool taken;                     /* a thread runs the loop, or a call while nobody runs it */
 	pthread_t taker;

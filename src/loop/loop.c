@@ -185,12 +185,42 @@ static void on_post(void *ctx, int events)
 
 	if (read(loop->post_fd, &count, sizeof(count)) < 0)
 		return;
-	for (struct loop_task *task = take_tasks(loop), *next; task; task = next) {
-		next = task->next;
+	loop->due = take_tasks(loop);
+	while (loop->due) {
+		struct loop_task *task = loop->due;
+
+		loop->due = task->next;
 		/* From here on the task can be posted again, even by its own function. */
 		atomic_store(&task->queued, false);
 		task->fn(task->ctx);
 	}
+}
+
+/* Removes a task from a list if it is there. Returns the task before it, NULL if there is none. */
+static struct loop_task *unlink_task(struct loop_task **first, struct loop_task *task)
+{
+	struct loop_task *before = NULL;
+
+	for (struct loop_task **at = first; *at; before = *at, at = &(*at)->next) {
+		if (*at == task) {
+			*at = task->next;
+			break;
+		}
+	}
+	return before;
+}
+
+void loop_cancel(struct loop *loop, struct loop_task *task)
+{
+	struct loop_task *before;
+
+	unlink_task(&loop->due, task);
+	pthread_mutex_lock(&loop->lock);
+	before = unlink_task(&loop->first, task);
+	if (loop->last == task)
+		loop->last = before;
+	pthread_mutex_unlock(&loop->lock);
+	atomic_store(&task->queued, false);
 }
 
 /* ---- life ---- */

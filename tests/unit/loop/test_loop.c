@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <poll.h>
-#include <pthread.h>
 #include <pty.h>
 #include <termios.h>
 
@@ -325,49 +324,6 @@ static void test_loop_two_watches_of_one_descriptor(void **state)
 	assert_int_equal(count, 2);
 }
 
-#define POSTS 1000
-
-static _Atomic unsigned posted_runs;
-static struct loop_task task;
-
-static void on_posted(void *ctx)
-{
-	if (++posted_runs == POSTS)
-		loop_stop(loop);
-}
-
-static void *post_one_by_one(void *ctx)
-{
-	for (unsigned i = 0; i < POSTS; i++) {
-		while (posted_runs < i)
-			;
-		loop_post(loop, &task);
-	}
-	return NULL;
-}
-
-static void test_loop_post_from_a_thread_arrives_each_time(void **state)
-{
-	pthread_t thread;
-
-	posted_runs = 0;
-	task = (struct loop_task){.fn = on_posted};
-	assert_int_equal(pthread_create(&thread, NULL, post_one_by_one, NULL), 0);
-	assert_ok(loop_run(loop, &err));
-	pthread_join(thread, NULL);
-	assert_int_equal(posted_runs, POSTS);
-}
-
-static void test_loop_post_of_what_waits_is_one_call(void **state)
-{
-	posted_runs = 0;
-	task = (struct loop_task){.fn = on_posted};
-	for (int i = 0; i < 100; i++)
-		loop_post(loop, &task);
-	run_for(20);
-	assert_int_equal(posted_runs, 1);
-}
-
 static void test_loop_many_operations_exceed_the_ring(void **state)
 {
 	struct loop_op *ops[200];
@@ -448,8 +404,6 @@ static int run_contract(const struct loop_backend *with)
 	        T(test_loop_destroy_gives_the_data_of_a_terminal_back),
 	        T(test_loop_destroy_leaves_no_write_under_way),
 	        T(test_loop_stopped_write_is_silent),
-	        T(test_loop_post_from_a_thread_arrives_each_time),
-	        T(test_loop_post_of_what_waits_is_one_call),
 	        T(test_loop_many_operations_exceed_the_ring),
 	};
 
