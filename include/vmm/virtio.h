@@ -154,6 +154,30 @@ void virtio_device_break(struct virtio_device *device, const char *fmt, ...) PRI
 /* Tells the driver that the device's configuration changed. Any thread. */
 void virtio_device_config_changed(struct virtio_device *device);
 
+/*
+ * Finds a device of a kind on a board by its id; NULL: the first one. Returns the ctx of its struct
+ * virtio_setup, NULL if there is none. Any thread once the bus is frozen.
+ */
+void *virtio_device_find(const struct device_board *board, const struct virtio_kind *kind, const char *id);
+
+/* ---- a console's bytes: main thread ---- */
+
+struct virtio_console;
+
+/* NULL: the board has no console with this id. */
+struct virtio_console *virtio_console_of(const struct device_board *board, const char *id);
+/*
+ * Takes bytes that the guest wrote, at most max, and returns their number. When it has returned less than
+ * max, the board's on_output is called as soon as there are more. The guest waits while its bytes are not
+ * taken.
+ */
+size_t virtio_console_output(struct virtio_console *console, void *data, size_t max);
+/*
+ * Gives the guest bytes and returns how many it had room for. When these are less than size, the board's
+ * on_room is called as soon as there is room.
+ */
+size_t virtio_console_input(struct virtio_console *console, const void *data, size_t size);
+
 /* ---- the devices that a configuration names ---- */
 
 struct virtio_place {
