@@ -21,7 +21,8 @@ struct loop;
 int loop_create(struct loop **ret_loop, struct err *err) MUST_CHECK;
 /*
  * Ends all watches and operations without calling their callbacks. Writes are interrupted, and waited
- * for: when it returns, nobody reads their data any more. NULL is allowed.
+ * for, and so are the requests of loop_io_start(): when it returns, nobody uses their data any more. NULL is
+ * allowed.
  */
 void loop_destroy(struct loop *loop);
 /* Runs callbacks until loop_stop(). Returns -1 only if waiting itself fails. */
@@ -73,6 +74,7 @@ enum loop_io_kind {
 };
 struct loop_io {
 	enum loop_io_kind kind;
+	bool through; /* of WRITE: on_done comes when the data is on the storage (RWF_DSYNC) */
 	int fd;
 	uint64_t offset, bytes; /* bytes: of DISCARD and ZERO */
 	const struct iovec *iov;
@@ -92,7 +94,7 @@ void loop_io_start(struct loop *loop, struct loop_io *io);
  */
 void loop_keep(struct loop *loop, int fd);
 
-/* An operation that has not ended: a watch, a timer or a write. */
+/* An operation that has not ended: a watch, a bell, a timer or a write. */
 struct loop_op;
 
 /*
@@ -101,6 +103,12 @@ struct loop_op;
  */
 int loop_watch_start(struct loop *loop, int fd, short events, void (*on_ready)(void *ctx, int events),
         void *ctx, struct loop_op **ret_op, struct err *err) MUST_CHECK;
+/*
+ * Calls on_ring after somebody wrote to the eventfd, once or more for several writes. The loop reads the
+ * eventfd, or never does; nobody else may. fd is borrowed. Cheaper than a watch.
+ */
+int loop_bell_start(struct loop *loop, int fd, void (*on_ring)(void *ctx), void *ctx, struct loop_op **ret_op,
+        struct err *err) MUST_CHECK;
 /* Calls on_time once, ns nanoseconds from now. The operation has ended when on_time is called. */
 int loop_timer_start(struct loop *loop, uint64_t ns, void (*on_time)(void *ctx), void *ctx,
         struct loop_op **ret_op, struct err *err) MUST_CHECK;

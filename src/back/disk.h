@@ -2,9 +2,9 @@
 /*
  * disk: what the kinds of disks share.
  */
-#ifndef VMM_BACK_DISK_H
-#define VMM_BACK_DISK_H
+#ifndef VMM_BACK_DISK_PRIVATE_H
+#define VMM_BACK_DISK_PRIVATE_H
 
-#include "vmm/back.h"
+#include "vmm/back/disk.h"
 
 #endif

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "vmm/back.h"
+#include "vmm/back/disk.h"
 
 enum permission { READ, WRITE, RESIZE = 3 };
 #define BIT(permission) (1u << (permission))

@@ -11,7 +11,7 @@
 
 #include "vmm/loop.h"
 
-enum loop_op_kind { LOOP_WATCH, LOOP_TIMER, LOOP_WRITE };
+enum loop_op_kind { LOOP_WATCH, LOOP_BELL, LOOP_TIMER, LOOP_WRITE };
 
 struct loop_op {
 	struct loop *loop;
@@ -24,7 +24,7 @@ struct loop_op {
 	size_t size;
 	union {
 		void (*on_result)(void *ctx, int result);
-		void (*on_time)(void *ctx);
+		void (*on_time)(void *ctx); /* of a bell, too */
 	};
 	void *ctx;
 	struct loop_op *prev, *next; /* the list of the loop's operations, newest first */
@@ -67,7 +67,13 @@ struct loop {
 	const struct loop_backend *backend;
 	void *state; /* the back end's own state */
 	bool stopping;
+	/*
+	 * The thread that makes the loop also runs and destroys it, and has much to do: io_uring may rely on
+	 * that (IORING_SETUP_SINGLE_ISSUER).
+	 */
+	bool bound;
 	struct loop_op *ops;
+	struct loop_io *first_io, *last_io; /* those that the back end has not taken, oldest first */
 	int post_fd;
 	struct loop_task *due; /* the posted tasks that are being called; the loop's thread has them */
 	pthread_mutex_t lock;  /* guards the members below */
@@ -83,9 +89,11 @@ extern const struct loop_backend loop_uring, loop_poll;
 
 /* As loop_create(), with a back end of the caller's choice. */
 int loop_create_with(const struct loop_backend *backend, struct loop **ret_loop, struct err *err) MUST_CHECK;
+/* As loop_create(), for a loop that is bound to the calling thread. */
+int loop_create_bound(struct loop **ret_loop, struct err *err) MUST_CHECK;
 /*
- * Calls back with the result of op, and frees op unless it is a watch. A stopped operation is only freed. A
- * watch that its own callback stopped is left to the back end.
+ * Calls back with the result of op, and frees op unless it calls again. A stopped operation is only freed. A
+ * watch or bell that its own callback stopped is left to the back end.
  */
 void loop_op_complete(struct loop_op *op, int result);
 void loop_op_free(struct loop_op *op);
@@ -99,6 +107,15 @@ void loop_leave(struct loop *loop);
 void loop_call_init(struct loop *loop);
 /* Starts a thread that blocks all signals but this one (0: all). Returns 0 or an errno. */
 int loop_thread_spawn(pthread_t *ret_thread, void *(*fn)(void *ctx), void *ctx, int signal) MUST_CHECK;
+
+/* Does op call back again and again until it is stopped? */
+bool loop_op_repeats(const struct loop_op *op);
+
+/* Takes the oldest request that waits; NULL if there is none. */
+struct loop_io *loop_io_take(struct loop *loop);
+/* The mode of fallocate(2) for a request, and the flags of pwritev2(2). */
+int loop_io_mode(const struct loop_io *io);
+int loop_io_flags(const struct loop_io *io);
 
 void loop_queue_add(struct loop_queue *queue, struct loop_op *op);
 /* Returns NULL if the queue is empty. */

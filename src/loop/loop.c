@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * loop: implements vmm/loop.h on one of two back ends: operations, posted tasks, creation and end. It runs on
- * the loop's thread; any thread may call loop_post(). A watch on an eventfd notices posted tasks.
+ * the loop's thread; any thread may call loop_post(). A bell tells of posted tasks.
  */
 #include <errno.h>
 #include <poll.h>
@@ -66,6 +66,19 @@ int loop_watch_start(struct loop *loop, int fd, short events, void (*on_ready)(v
 	return op_start(op, ret_op, err);
 }
 
+int loop_bell_start(struct loop *loop, int fd, void (*on_ring)(void *ctx), void *ctx, struct loop_op **ret_op,
+        struct err *err)
+{
+	struct loop_op *op = op_create(loop, LOOP_BELL, ctx);
+
+	if (!op)
+		return no_memory(err);
+	op->fd = fd;
+	op->events = POLLIN;
+	op->on_time = on_ring;
+	return op_start(op, ret_op, err);
+}
+
 int loop_timer_start(struct loop *loop, uint64_t ns, void (*on_time)(void *ctx), void *ctx,
         struct loop_op **ret_op, struct err *err)
 {
@@ -100,16 +113,21 @@ void loop_op_stop(struct loop_op *op)
 	op->loop->backend->stop(op);
 }
 
+bool loop_op_repeats(const struct loop_op *op)
+{
+	return op->kind == LOOP_WATCH || op->kind == LOOP_BELL;
+}
+
 void loop_op_complete(struct loop_op *op, int result)
 {
 	/* The callback may start the next operation, so the one that has ended is freed first. */
 	const struct loop_op done = *op;
 
-	if (op->stopped || op->kind != LOOP_WATCH)
+	if (op->stopped || !loop_op_repeats(op))
 		loop_op_free(op);
 	if (done.stopped)
 		return;
-	if (done.kind == LOOP_TIMER)
+	if (done.kind == LOOP_TIMER || done.kind == LOOP_BELL)
 		done.on_time(done.ctx);
 	else
 		done.on_result(done.ctx, result);
@@ -178,13 +196,10 @@ static struct loop_task *take_tasks(struct loop *loop)
 	return first;
 }
 
-static void on_post(void *ctx, int events)
+static void on_post(void *ctx)
 {
 	struct loop *loop = ctx;
-	uint64_t count;
 
-	if (read(loop->post_fd, &count, sizeof(count)) < 0)
-		return;
 	loop->due = take_tasks(loop);
 	while (loop->due) {
 		struct loop_task *task = loop->due;
@@ -225,13 +240,14 @@ void loop_cancel(struct loop *loop, struct loop_task *task)
 
 /* ---- life ---- */
 
-int loop_create_with(const struct loop_backend *backend, struct loop **ret_loop, struct err *err)
+static int create(const struct loop_backend *backend, bool bound, struct loop **ret_loop, struct err *err)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
 	struct loop_op *op = NULL;
 
 	if (!loop)
 		return err_sys(err, ERR_FAILED, ENOMEM, "event loop");
+	loop->bound = bound;
 	if (backend->create(loop, err) < 0) {
 		free(loop);
 		return -1;
@@ -245,7 +261,7 @@ int loop_create_with(const struct loop_backend *backend, struct loop **ret_loop,
 		loop_destroy(loop);
 		return -1;
 	}
-	if (loop_watch_start(loop, loop->post_fd, POLLIN, on_post, loop, &op, err) < 0) {
+	if (loop_bell_start(loop, loop->post_fd, on_post, loop, &op, err) < 0) {
 		loop_destroy(loop);
 		return -1;
 	}
@@ -253,14 +269,29 @@ int loop_create_with(const struct loop_backend *backend, struct loop **ret_loop,
 	return 0;
 }
 
-int loop_create(struct loop **ret_loop, struct err *err)
+int loop_create_with(const struct loop_backend *backend, struct loop **ret_loop, struct err *err)
+{
+	return create(backend, false, ret_loop, err);
+}
+
+static int create_any(bool bound, struct loop **ret_loop, struct err *err)
 {
 	struct err refused;
 
-	if (loop_create_with(&loop_uring, ret_loop, &refused) == 0)
+	if (create(&loop_uring, bound, ret_loop, &refused) == 0)
 		return 0;
 	log_debug("%s; the event loop uses poll(2) instead", refused.text);
-	return loop_create_with(&loop_poll, ret_loop, err);
+	return create(&loop_poll, bound, ret_loop, err);
+}
+
+int loop_create(struct loop **ret_loop, struct err *err)
+{
+	return create_any(false, ret_loop, err);
+}
+
+int loop_create_bound(struct loop **ret_loop, struct err *err)
+{
+	return create_any(true, ret_loop, err);
 }
 
 int loop_run(struct loop *loop, struct err *err)

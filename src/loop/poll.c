@@ -5,7 +5,9 @@
  * refuses regular files.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include "writer.h"
@@ -93,7 +95,7 @@ static int collect_watches(struct loop *loop, struct err *err)
 
 	poller->count = 0;
 	for (struct loop_op *op = loop->ops; op; op = op->next) {
-		if (op->kind != LOOP_WATCH)
+		if (!loop_op_repeats(op))
 			continue;
 		if (make_room(poller, poller->count + 1) < 0)
 			return err_sys(err, ERR_FAILED, ENOMEM, "event loop: its descriptors");
@@ -122,13 +124,21 @@ static int wait_for_events(struct loop *loop)
 	struct loop_op *timer = first_timer(loop);
 	struct timespec time = {0};
 
-	if (timer) {
+	if (timer && !loop->first_io) {
 		uint64_t now = now_ns(), left = timer->deadline_ns > now ? timer->deadline_ns - now : 0;
 
 		time.tv_sec = (time_t)(left / SECOND_NS);
 		time.tv_nsec = (long)(left % SECOND_NS);
 	}
-	return ppoll(poller->fds, poller->count, timer ? &time : NULL, NULL);
+	return ppoll(poller->fds, poller->count, timer || loop->first_io ? &time : NULL, NULL);
+}
+
+/* Takes the rings of a bell. Returns false if there were none. */
+static bool hush(int fd)
+{
+	uint64_t rings;
+
+	return read(fd, &rings, sizeof(rings)) == sizeof(rings);
 }
 
 /* A watch that a callback stops is only marked, and stays until the next turn. */
@@ -139,7 +149,8 @@ static void complete_watches(struct loop *loop)
 	for (size_t i = 0; i < poller->count && !loop->stopping; i++) {
 		int events = poller->fds[i].revents;
 
-		if (events && !poller->ops[i]->stopped)
+		if (events && !poller->ops[i]->stopped &&
+		        (poller->ops[i]->kind == LOOP_WATCH || hush(poller->fds[i].fd)))
 			loop_op_complete(poller->ops[i], events & POLLNVAL ? POLLERR : events);
 	}
 }
@@ -151,6 +162,36 @@ static void complete_timers(struct loop *loop)
 
 	while (!loop->stopping && (op = first_timer(loop)) && op->deadline_ns <= now)
 		loop_op_complete(op, 0);
+}
+
+static int do_io(const struct loop_io *io)
+{
+	ssize_t n = -1;
+
+	switch (io->kind) {
+	case LOOP_IO_READ: n = preadv2(io->fd, io->iov, (int)io->iov_count, (off_t)io->offset, 0); break;
+	case LOOP_IO_WRITE:
+		n = pwritev2(io->fd, io->iov, (int)io->iov_count, (off_t)io->offset, loop_io_flags(io));
+		break;
+	case LOOP_IO_SYNC: n = fdatasync(io->fd); break;
+	case LOOP_IO_DISCARD:
+	case LOOP_IO_ZERO:
+		n = fallocate(io->fd, loop_io_mode(io), (off_t)io->offset, (off_t)io->bytes);
+		break;
+	}
+	return n < 0 ? -errno : (int)n;
+}
+
+/* Does the requests that waited at the start of the turn; those that their callbacks start wait for the next.
+ */
+static void complete_io(struct loop *loop)
+{
+	struct loop_io *last = loop->last_io, *io = NULL;
+
+	while (!loop->stopping && io != last) {
+		io = loop_io_take(loop);
+		io->on_done(io, do_io(io));
+	}
 }
 
 static int poll_turn(struct loop *loop, struct err *err)
@@ -166,6 +207,7 @@ static int poll_turn(struct loop *loop, struct err *err)
 	if (result > 0)
 		complete_watches(loop);
 	complete_timers(loop);
+	complete_io(loop);
 	return 0;
 }
 

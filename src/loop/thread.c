@@ -49,7 +49,7 @@ static void *thread_main(void *ctx)
 	struct err err;
 
 	pthread_setname_np(pthread_self(), thread->name);
-	if (loop_create(&loop, &thread->err) == 0) {
+	if (loop_create_bound(&loop, &thread->err) == 0) {
 		thread->loop = loop;
 		loop_take(loop); /* so that calls wait for loop_run() instead of being ordinary ones */
 	}

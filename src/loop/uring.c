@@ -10,14 +10,20 @@
 #include "backend.h"
 #include "uring.h"
 
-#define RING_ENTRIES 16
-#define RETRY_MS     1 /* until a kernel that could take no more entries is tried again */
-#define CANCEL_MS    10
+#define RING_ENTRIES       16
+#define BOUND_RING_ENTRIES 128 /* of a loop with much to do */
+#define RETRY_MS           1   /* until a kernel that could take no more entries is tried again */
+#define CANCEL_MS          10
 
 struct uring {
 	struct io_uring ring;
-	struct loop_queue queue; /* of the requests that go to the kernel next */
+	struct loop_queue queue; /* of the operations that are armed or cancelled next */
+	unsigned ios;            /* requests of loop_io_start() that the kernel has */
+	bool ending;             /* nobody is called back any more */
 };
+
+/* The lowest bit of an entry's user_data tells a struct loop_io from a struct loop_op. */
+#define IO_BIT 1u
 
 static struct io_uring_sqe *get_sqe(struct io_uring *ring)
 {
@@ -45,6 +51,7 @@ static void arm(struct loop_op *op, struct io_uring_sqe *sqe)
 {
 	switch (op->kind) {
 	case LOOP_WATCH: io_uring_prep_poll_add(sqe, op->fd, (unsigned)op->events); break;
+	case LOOP_BELL: io_uring_prep_poll_multishot(sqe, op->fd, POLLIN); break;
 	case LOOP_TIMER:
 		op->time.tv_sec = (long long)(op->ns / 1000000000u);
 		op->time.tv_nsec = (long long)(op->ns % 1000000000u);
@@ -88,6 +95,38 @@ static bool submit_queue(struct uring *uring)
 	return true;
 }
 
+static void prepare_io(struct loop_io *io, struct io_uring_sqe *sqe)
+{
+	switch (io->kind) {
+	case LOOP_IO_READ: io_uring_prep_readv(sqe, io->fd, io->iov, io->iov_count, io->offset); break;
+	case LOOP_IO_WRITE:
+		io_uring_prep_writev2(sqe, io->fd, io->iov, io->iov_count, io->offset, loop_io_flags(io));
+		break;
+	case LOOP_IO_SYNC: io_uring_prep_fsync(sqe, io->fd, IORING_FSYNC_DATASYNC); break;
+	case LOOP_IO_DISCARD:
+	case LOOP_IO_ZERO:
+		io_uring_prep_fallocate(sqe, io->fd, loop_io_mode(io), (off_t)io->offset, (off_t)io->bytes);
+		break;
+	}
+	io_uring_sqe_set_data64(sqe, (uintptr_t)io | IO_BIT);
+}
+
+/* Gives the waiting requests to the submission queue. Returns false if some must still wait. */
+static bool submit_ios(struct loop *loop)
+{
+	struct uring *uring = loop->state;
+	struct io_uring_sqe *sqe;
+
+	while (loop->first_io) {
+		sqe = next_sqe(uring);
+		if (!sqe)
+			return false;
+		prepare_io(loop_io_take(loop), sqe);
+		uring->ios++;
+	}
+	return true;
+}
+
 static int uring_start(struct loop_op *op, struct err *err)
 {
 	enqueue(op);
@@ -96,20 +135,41 @@ static int uring_start(struct loop_op *op, struct err *err)
 
 /* ---- completing ---- */
 
-static void complete(struct loop_op *op, int result)
+/* armed: the kernel still has it, and will complete it again. */
+static void complete(struct loop_op *op, int result, bool armed)
 {
-	bool watch = op->kind == LOOP_WATCH;
-
-	op->armed = false;
+	op->armed = armed;
 	if (op->queued)
-		return; /* it was stopped; submit_queue() frees it instead of cancelling it */
-	if (!watch || op->stopped) {
+		return; /* it was stopped; submit_queue() cancels it, or only frees it if it is not armed */
+	if (!loop_op_repeats(op) || (op->stopped && !armed)) {
 		loop_op_complete(op, result);
 		return;
 	}
-	loop_op_complete(op, result < 0 ? POLLERR : result);
-	/* submit_queue() arms it again, or frees it if its callback stopped it. */
-	enqueue(op);
+	if (!op->stopped && (op->kind == LOOP_WATCH || result >= 0))
+		loop_op_complete(op, result < 0 ? POLLERR : result);
+	/*
+	 * submit_queue() arms it again, or frees it if its callback stopped it. The kernel cancels what a
+	 * thread armed when that thread ends. A bell that cannot be polled is not armed again.
+	 */
+	if (!armed && (op->kind == LOOP_WATCH || result >= 0 || result == -ECANCELED))
+		enqueue(op);
+}
+
+static void complete_io(struct uring *uring, struct loop_io *io, int result)
+{
+	uring->ios--;
+	if (!uring->ending)
+		io->on_done(io, result);
+}
+
+static struct loop_io *io_of(uint64_t data)
+{
+	return (struct loop_io *)(uintptr_t)(data - IO_BIT);
+}
+
+static struct loop_op *op_of(uint64_t data)
+{
+	return (struct loop_op *)(uintptr_t)data;
 }
 
 static void complete_all(struct loop *loop)
@@ -118,12 +178,15 @@ static void complete_all(struct loop *loop)
 	struct io_uring_cqe *cqe;
 
 	while (!loop->stopping && io_uring_peek_cqe(&uring->ring, &cqe) == 0) {
-		struct loop_op *op = io_uring_cqe_get_data(cqe);
+		uint64_t data = io_uring_cqe_get_data64(cqe);
+		bool armed = cqe->flags & IORING_CQE_F_MORE;
 		int result = cqe->res;
 
 		io_uring_cqe_seen(&uring->ring, cqe);
-		if (op)
-			complete(op, result);
+		if (data & IO_BIT)
+			complete_io(uring, io_of(data), result);
+		else if (data)
+			complete(op_of(data), result, armed);
 	}
 }
 
@@ -132,12 +195,13 @@ static void wait_for_completion(struct uring *uring, int ms)
 	struct pollfd ready = {.fd = uring->ring.ring_fd, .events = POLLIN};
 
 	poll(&ready, 1, ms);
+	io_uring_get_events(&uring->ring);
 }
 
 static int uring_turn(struct loop *loop, struct err *err)
 {
 	struct uring *uring = loop->state;
-	bool all = submit_queue(uring);
+	bool all = submit_queue(uring) && submit_ios(loop);
 	int result = io_uring_submit_and_wait(&uring->ring, all ? 1 : 0);
 
 	if (result < 0 && result != -EINTR && result != -EBUSY && result != -EAGAIN)
@@ -150,6 +214,19 @@ static int uring_turn(struct loop *loop, struct err *err)
 
 /* ---- life ---- */
 
+/*
+ * The kernel interrupts the thread of a bound loop only when it waits for completions, which saves work for
+ * each of them (Linux 6.1; io_uring_setup(2)).
+ */
+static int init_ring(struct loop *loop, struct io_uring *ring)
+{
+	unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+
+	if (loop->bound && io_uring_queue_init(BOUND_RING_ENTRIES, ring, flags) == 0)
+		return 0;
+	return io_uring_queue_init(loop->bound ? BOUND_RING_ENTRIES : RING_ENTRIES, ring, 0);
+}
+
 static int uring_create(struct loop *loop, struct err *err)
 {
 	struct uring *uring = calloc(1, sizeof(*uring));
@@ -157,16 +234,17 @@ static int uring_create(struct loop *loop, struct err *err)
 
 	if (!uring)
 		return err_sys(err, ERR_FAILED, ENOMEM, "event loop");
-	result = io_uring_queue_init(RING_ENTRIES, &uring->ring, 0);
+	result = init_ring(loop, &uring->ring);
 	if (result < 0) {
 		free(uring);
 		return err_sys(err, ERR_HOST, -result, "event loop: io_uring_setup");
 	}
-	/* This feature came with Linux 5.6, as IORING_OP_WRITE did. */
-	if (!(uring->ring.features & IORING_FEAT_RW_CUR_POS)) {
+	/* This feature came with Linux 5.13, as the polls did that stay armed (IORING_POLL_ADD_MULTI). */
+	if (!(uring->ring.features & IORING_FEAT_RSRC_TAGS)) {
 		io_uring_queue_exit(&uring->ring);
 		free(uring);
-		return err_sys(err, ERR_HOST, ENOSYS, "event loop: io_uring cannot write before Linux 5.6");
+		return err_sys(
+		        err, ERR_HOST, ENOSYS, "event loop: io_uring keeps no poll armed before Linux 5.13");
 	}
 	loop->state = uring;
 	return 0;
@@ -199,17 +277,18 @@ static bool cancel_writes(struct loop *loop)
 }
 
 /*
- * The kernel's threads read a write's data until its completion, so this waits for the completion, as the
- * exit of the process would. A cancellation may come too early to interrupt a write, so it is repeated.
+ * The kernel uses a request's data until its completion, so this waits for the completion, as the exit of the
+ * process would. A cancellation may come too early to interrupt a write, so it is repeated.
  */
 static void uring_destroy(struct loop *loop)
 {
 	struct uring *uring = loop->state;
 
 	loop->stopping = false;
+	uring->ending = true;
 	for (struct loop_op *op = loop->ops; op; op = op->next)
 		op->stopped = true; /* so that nobody is called back */
-	while (cancel_writes(loop)) {
+	while (cancel_writes(loop) || uring->ios) {
 		submit_queue(uring);
 		io_uring_submit(&uring->ring);
 		wait_for_completion(uring, CANCEL_MS);

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "machine.h"
-#include "vmm/back.h"
+#include "vmm/back/disk.h"
 #include "vmm/device/flash.h"
 
 #define HOW_TO_MAKE_ONE \

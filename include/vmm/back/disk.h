@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * back: what devices are connected to outside the guest, such as the image of a disk or a network link. A
- * back end knows neither queues nor buses. Each belongs to one loop: it is opened on the main thread, and
- * then used on the loop's thread alone.
+ * disk: what a disk of the guest is on the host: a raw image, a block device, or a server of the NBD
+ * protocol. A back end knows neither queues nor buses. Each belongs to one loop: it is opened on the main
+ * thread, and then used on the loop's thread alone.
  */
-#ifndef VMM_BACK_H
-#define VMM_BACK_H
+#ifndef VMM_BACK_DISK_H
+#define VMM_BACK_DISK_H
 
 #include <stdbool.h>
 #include <stdint.h>
