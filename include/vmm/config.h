@@ -65,10 +65,11 @@ struct config_device {
 	bool vhost;                      /* serve a tap in the kernel if that has vhost-net */
 	char *forward_tcp, *forward_udp; /* passt's -t and -u: ports to forward to the guest */
 
-	unsigned cid;       /* vsock */
-	char *output;       /* console: the file that gets what the guest writes */
-	char *tag, *socket; /* fs: its name in the guest, and the socket of a running virtiofsd, or ... */
-	char *folder;       /* ... the folder for which vmm starts one */
+	unsigned cid;           /* vsock */
+	char *output;           /* console: the file that gets what the guest writes */
+	char *tag, *socket;     /* fs: its name in the guest, and the socket of a running virtiofsd, or ... */
+	char *folder;           /* ... the folder for which vmm starts one */
+	uint64_t inflate_bytes; /* balloon: memory that the guest is asked to give back */
 };
 
 /* Where each key's value came from, so that later checks can point at it. */

@@ -178,6 +178,17 @@ size_t virtio_console_output(struct virtio_console *console, void *data, size_t 
  */
 size_t virtio_console_input(struct virtio_console *console, const void *data, size_t size);
 
+/* ---- a balloon's size. Any thread ---- */
+
+struct virtio_balloon;
+
+/* NULL: the board has no balloon. */
+struct virtio_balloon *virtio_balloon_of(const struct device_board *board);
+/* Asks the guest to give this much of its memory back, in whole pages. It does so as far as it can. */
+void virtio_balloon_ask(struct virtio_balloon *balloon, uint64_t bytes);
+/* How much the guest says that it has given back. */
+uint64_t virtio_balloon_given(const struct virtio_balloon *balloon);
+
 /* ---- the devices that a configuration names ---- */
 
 struct virtio_place {

@@ -88,6 +88,23 @@ static void check_fs(const struct look *look)
 		MISTAKE(look, "folder", "is missing; the driver fs needs it, or socket");
 }
 
+/*
+ * The kernel pins the memory of a SEV or SEV-ES guest, so a page that was given back would be held twice; a
+ * SEV-SNP guest's free pages are private, and it would have to accept them again. Linux's driver does not
+ * start in any of them: it refuses ACCESS_PLATFORM, without which these guests use no device.
+ */
+static void check_balloon(const struct look *look)
+{
+	const struct config *config = look->config;
+
+	if (config->sev.type != CONFIG_SEV_NONE)
+		MISTAKE(look, "driver",
+		        "is balloon, and sev.type is not none: a confidential guest cannot give "
+		        "memory back");
+	else if (device_of(look)->inflate_bytes >= config->machine.memory_bytes)
+		MISTAKE(look, "inflate", "is all that the guest has; it must be less than machine.memory");
+}
+
 /* A word that stands in messages and in names of threads and files. */
 static void check_id(const struct look *look)
 {
@@ -174,6 +191,7 @@ static void check_device(const struct look *look)
 	case CONFIG_BLK: check_blk(look); break;
 	case CONFIG_NET: check_net(look); break;
 	case CONFIG_FS: check_fs(look); break;
+	case CONFIG_BALLOON: check_balloon(look); break;
 	default: break;
 	}
 	check_id(look);

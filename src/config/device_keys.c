@@ -14,6 +14,7 @@
 #define VSOCK   CONFIG_FOR(CONFIG_VSOCK)
 #define CONSOLE CONFIG_FOR(CONFIG_CONSOLE)
 #define FS      CONFIG_FOR(CONFIG_FS)
+#define BALLOON CONFIG_FOR(CONFIG_BALLOON)
 
 #define ID_MAX_BYTES      31
 #define PATH_MAX_BYTES    4095
@@ -26,6 +27,7 @@
 #define CID_LAST          0xfffffffe /* ... 0xffffffff and all that need more than 32 bits */
 #define MTU_MIN           68         /* VIRTIO 5.1.4.1 */
 #define QUEUES_MAX        64
+#define MEMORY_MAX        GIB(1024)
 
 const char *const config_driver_words[] = {"blk", "net", "rng", "vsock", "console", "fs", "balloon", NULL};
 static const char *const cache_words[] = {"auto", "direct", "page", NULL};
@@ -93,6 +95,13 @@ const struct config_key config_device_keys[] = {
                 .help = "The socket of a virtiofsd that runs already."},
         {"folder", CONFIG_STRING, AT(folder), .max = PATH_MAX_BYTES, .types = FS, .def = "\"\"",
                 .help = "The folder for which vmm starts a virtiofsd of its own."},
+
+        {"inflate", CONFIG_SIZE, AT(inflate_bytes), .max = MEMORY_MAX, .types = BALLOON, .def = "0",
+                .help = "How much of its memory the guest is asked to give back while it runs. It takes "
+                        "memory "
+                        "back when it would run out of it. Whatever this says, memory that the guest has "
+                        "free "
+                        "goes back to this machine."},
 };
 
 const size_t config_device_keys_count = ARRAY_LEN(config_device_keys);
