@@ -64,7 +64,10 @@ static int fs_start(void *ctx, const struct virtio_start *start, struct err *err
 
 	if (!fs->vhost && connect_back_end(fs, err) < 0)
 		return -1;
-	return virtio_vhost_start(fs->vhost, start, 0, QUEUES, err);
+	if (virtio_vhost_start(fs->vhost, start, 0, QUEUES, err) == 0)
+		return 0;
+	disconnect(fs);
+	return -1;
 }
 
 static void fs_kick(void *ctx, struct virtio_queue *queue)
@@ -75,7 +78,7 @@ static void fs_stop(void *ctx)
 {
 	struct fs *fs = ctx;
 
-	if (!back_vhost_stop(fs->vhost))
+	if (fs->vhost && !back_vhost_stop(fs->vhost))
 		disconnect(fs);
 	virtio_device_stopped(fs->device);
 }

@@ -37,7 +37,7 @@ enum peer_manners {
 };
 
 struct peer {
-	int fd;
+	int fd, listener; /* listener: the one whose first connection is taken; 0: none */
 	uint64_t features, protocol_features;
 	enum peer_manners manners;
 	unsigned when; /* the request from which on it has those manners; 0: always */
@@ -167,6 +167,8 @@ static inline void *peer_main(void *ctx)
 	unsigned fd_count;
 	int fds[8];
 
+	if (peer->listener)
+		peer->fd = accept(peer->listener, NULL, NULL);
 	while (peer_receive(peer, &header, payload, fds, &fd_count)) {
 		peer_note(peer, &header, payload, fds, fd_count);
 		if (!peer_serve(peer, &header, payload))
@@ -186,6 +188,14 @@ static inline int peer_start(struct peer *peer)
 	peer->kick_fd = peer->error_fd = -1;
 	assert_int_equal(pthread_create(&peer->thread, NULL, peer_main, peer), 0);
 	return fds[1];
+}
+
+/* Serves the first connection to a socket that listens. */
+static inline void peer_listen(struct peer *peer, int listener)
+{
+	peer->listener = listener;
+	peer->kick_fd = peer->error_fd = -1;
+	assert_int_equal(pthread_create(&peer->thread, NULL, peer_main, peer), 0);
 }
 
 /* After vmm has closed its end, or the peer has hung up. */
