@@ -90,24 +90,14 @@ void machine_cpuid_dropped_format(const struct machine_cpuid_dropped *dropped, c
 
 /* ---- fixed places of the platform that tables describe and devices answer ---- */
 
-#define MACHINE_IOAPIC_GPA   UINT64_C(0xfec00000)
-#define MACHINE_LAPIC_GPA    UINT64_C(0xfee00000)
-#define MACHINE_PCI_WINDOW   UINT64_C(0x80000000) /* memory BARs: from PAGE_HOLE_START ... */
-#define MACHINE_PCI_LIMIT    UINT64_C(0xfc000000) /* ... up to here */
-#define MACHINE_PM_PORT      0xb000               /* where OVMF puts the PIIX4 PM block (PMBA) */
-#define MACHINE_RESET_PORT   0xcf9
-#define MACHINE_RESET_VALUE  6
-#define MACHINE_GSI_PIT      2 /* IRQ 0 arrives here: KVM's routing needs GSI 0 at pin 2 of the IOAPIC */
-#define MACHINE_GSI_PCI_BASE 16
-
-/*
- * Returns the level-triggered GSI of a PCI function's interrupt pin (1: INTA .. 4: INTD) on bus 0, as in
- * _PRT.
- */
-static inline unsigned machine_pci_gsi(unsigned device, unsigned pin)
-{
-	return MACHINE_GSI_PCI_BASE + (device + pin - 1) % 4;
-}
+#define MACHINE_IOAPIC_GPA  UINT64_C(0xfec00000)
+#define MACHINE_LAPIC_GPA   UINT64_C(0xfee00000)
+#define MACHINE_PCI_WINDOW  UINT64_C(0x80000000) /* memory BARs: from PAGE_HOLE_START ... */
+#define MACHINE_PCI_LIMIT   UINT64_C(0xfc000000) /* ... up to here */
+#define MACHINE_PM_PORT     0xb000               /* where OVMF puts the PIIX4 PM block (PMBA) */
+#define MACHINE_RESET_PORT  0xcf9
+#define MACHINE_RESET_VALUE 6
+#define MACHINE_GSI_PIT     2 /* IRQ 0 arrives here: KVM's routing needs GSI 0 at pin 2 of the IOAPIC */
 
 /* ---- ACPI tables (machine/acpi.c) ---- */
 

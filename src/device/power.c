@@ -252,7 +252,7 @@ static int add_function(struct device_power *power, struct device_pci *pci, stru
 	static const uint8_t initial[256] = {
 	        [PMBA] = 1, [DEVACTB + DEVACTB_APMC_EN / 8] = 1 << DEVACTB_APMC_EN % 8};
 	static const uint8_t write_mask[256] = {[PMBA] = 0xc0, [PMBA + 1] = 0xff, [PMREGMISC] = 1};
-	const struct device_pci_function function = {.device = 1,
+	const struct device_pci_setup function = {.device = 1,
 	        .function = 3,
 	        .vendor_id = 0x8086,
 	        .device_id = 0x7113,
@@ -264,7 +264,7 @@ static int add_function(struct device_power *power, struct device_pci *pci, stru
 	        .on_write = on_config,
 	        .ctx = power};
 
-	return device_pci_add(pci, &function, err);
+	return device_pci_add(pci, &function, NULL, err);
 }
 
 static int claim_ports(struct device_power *power, struct device_bus *bus, struct err *err)

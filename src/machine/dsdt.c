@@ -7,6 +7,7 @@
 
 #include "acpi.h"
 #include "aml.h"
+#include "vmm/device/pci.h"
 
 #define PCI_SLOTS 32
 #define PCI_PINS  4
@@ -51,7 +52,7 @@ static void put_pin_routes(struct machine_acpi_blob *b)
 		machine_aml_integer(b, (i / PCI_PINS) << 16 | 0xffff);
 		machine_aml_integer(b, i % PCI_PINS);
 		machine_aml_integer(b, 0);
-		machine_aml_integer(b, machine_pci_gsi(i / PCI_PINS, i % PCI_PINS + 1));
+		machine_aml_integer(b, device_pci_gsi(i / PCI_PINS, i % PCI_PINS + 1));
 		machine_aml_close(b, route);
 	}
 	machine_aml_close(b, table);

@@ -101,7 +101,7 @@ static void make(struct model *model, struct device_board *board, struct cursor 
 {
 	static const uint8_t standard[256] = {[4] = 0x47, [5] = 0x05, [0x0c] = 0xff, 0xff, [0x3c] = 0xff};
 	static const uint8_t header[16] = {0xf4, 0x1a, 0x42, 0x10, 0, 0, 0, 0, 7, 0, 0x80, 0x01};
-	struct device_pci_function function = {.device = DEVICE,
+	struct device_pci_setup function = {.device = DEVICE,
 	        .function = FUNCTION,
 	        .vendor_id = 0x1af4,
 	        .device_id = 0x1042,
@@ -115,7 +115,7 @@ static void make(struct model *model, struct device_board *board, struct cursor 
 	cursor_copy(input, model->mask, sizeof(model->mask));
 	fuzz_assert(device_board_init(board, &err) == 0);
 	fuzz_assert(device_board_add(board, &device_pci_kind, NULL, &err) == 0);
-	fuzz_assert(device_pci_add(device_pci_of(board), &function, &err) == 0);
+	fuzz_assert(device_pci_add(device_pci_of(board), &function, NULL, &err) == 0);
 	model->bus = board->bus;
 	device_bus_freeze(model->bus);
 	memcpy(model->config, header, sizeof(header));

@@ -27,7 +27,7 @@ static int setup(void **state)
 	static const uint8_t write_mask[256] = {
 	        [0x05] = 0x80, [0x10] = 0xf0, 0xff, 0xff, 0xff, [0x4f] = 0x0f};
 	static struct fixture f;
-	struct device_pci_function card = {.device = 5,
+	struct device_pci_setup card = {.device = 5,
 	        .vendor_id = 0x1af4,
 	        .device_id = 0x1042,
 	        .class_code = 0x018000,
@@ -46,7 +46,7 @@ static int setup(void **state)
 	assert_ok(device_board_add(&f.board, &device_pci_kind, NULL, &err));
 	f.bus = f.board.bus;
 	f.pci = device_pci_of(&f.board);
-	assert_ok(device_pci_add(f.pci, &card, &err));
+	assert_ok(device_pci_add(f.pci, &card, NULL, &err));
 	device_bus_freeze(f.bus);
 	*state = &f;
 	return 0;
@@ -236,15 +236,15 @@ static void test_pci_reset_restores_and_tells(void **state)
 static void test_pci_function_added_twice_is_refused(void **state)
 {
 	struct fixture *f = *state;
-	struct device_pci_function function = {.device = 5, .vendor_id = 1};
+	struct device_pci_setup function = {.device = 5, .vendor_id = 1};
 	struct err err;
 
-	assert_fails(device_pci_add(f->pci, &function, &err), ERR_FAILED, "00:05.0");
+	assert_fails(device_pci_add(f->pci, &function, NULL, &err), ERR_FAILED, "00:05.0");
 	function.device = 32;
-	assert_fails(device_pci_add(f->pci, &function, &err), ERR_FAILED, "cannot be added");
+	assert_fails(device_pci_add(f->pci, &function, NULL, &err), ERR_FAILED, "cannot be added");
 	function.device = 6;
 	function.function = 8;
-	assert_fails(device_pci_add(f->pci, &function, &err), ERR_FAILED, "cannot be added");
+	assert_fails(device_pci_add(f->pci, &function, NULL, &err), ERR_FAILED, "cannot be added");
 }
 
 static void test_pci_survives_random_accesses(void **state)
