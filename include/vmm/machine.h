@@ -15,6 +15,7 @@
 #include "vmm/config.h"
 #include "vmm/device.h"
 #include "vmm/host.h"
+#include "vmm/loop.h"
 #include "vmm/page.h"
 
 /* ---- CPU models (machine/cpu_models.c) ---- */
@@ -175,18 +176,26 @@ struct machine_files {
 	struct machine_image firmware, kernel, initrd;
 };
 
+/* Where a machine lives; everything is borrowed. */
+struct machine_place {
+	struct host *host;
+	const struct device_clock *clock; /* of hosts with a time of their own; NULL: this computer's */
+	const struct device_events *events;
+	struct loop *loop; /* the main loop, for devices; it is destroyed after the machine */
+};
+
 /*
- * Checks the configuration and its files against the host, and makes the devices. clock is the guest's time
- * on hosts that have a time of their own; NULL: this computer's time. host, config and the files' bytes are
- * borrowed; the guest reads the bytes where they are. Errors name the file or key at fault.
+ * Checks the configuration and its files against the host, and makes the devices and what they are connected
+ * to. config and the files' bytes are borrowed; the guest reads the bytes where they are. Errors name the
+ * file or key at fault.
  */
-int machine_create(struct host *host, const struct config *config, const struct machine_files *files,
-        const struct device_clock *clock, const struct device_events *events, struct machine **ret_machine,
-        struct err *err) MUST_CHECK;
+int machine_create(const struct machine_place *place, const struct config *config,
+        const struct machine_files *files, struct machine **ret_machine, struct err *err) MUST_CHECK;
 void machine_destroy(struct machine *machine); /* NULL is allowed; after its machine_vm */
 /*
  * Checks what does not depend on KVM: the files, and whether this computer has the memory. Fails if
- * machine_create() or the guest's memory would be refused because of them. Asks no host. Main thread.
+ * machine_create() or the guest's memory would be refused because of them. Asks no host, and opens nothing
+ * that the devices of devices[] are connected to. Main thread.
  */
 int machine_check(const struct config *config, const struct machine_files *files, struct err *err) MUST_CHECK;
 const struct config *machine_config(const struct machine *machine);

@@ -110,6 +110,8 @@ struct virtio_kind {
 	void (*config_read)(void *ctx, unsigned offset, void *data, unsigned size);
 	void (*config_write)(void *ctx, unsigned offset, const void *data, unsigned size);
 	/* The functions below run on the thread of the device's loop. */
+	/* The driver is ready. After an error the device is broken, with the error's text, and not stopped.
+	 */
 	int (*start)(void *ctx, const struct virtio_start *start, struct err *err);
 	/* The driver rang, or may have. Not called for queues that are served outside. */
 	void (*kick)(void *ctx, struct virtio_queue *queue);
@@ -125,9 +127,14 @@ struct virtio_kind {
 struct virtio_setup {
 	const struct virtio_kind *kind;
 	void *ctx;
-	const char *id;    /* the configuration's name of the device, for messages; copied */
-	uint64_t features; /* bits that the device offers beside the transport's own (VIRTIO 6) */
-	unsigned queues;   /* 1..VIRTIO_QUEUES_MAX */
+	const char *id; /* the configuration's name of the device, for messages; copied */
+	/*
+	 * Bits that the device offers. The transport adds VERSION_1 and ACCESS_PLATFORM, and what the ring
+	 * walker can do (INDIRECT_DESC, EVENT_IDX) unless queues are served outside: then the device says
+	 * which of these the back end can do. Other bits of VIRTIO 6 are not offered.
+	 */
+	uint64_t features;
+	unsigned queues; /* 1..VIRTIO_QUEUES_MAX */
 	uint16_t queue_size;
 	unsigned config_bytes;
 	/*

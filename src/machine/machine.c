@@ -119,7 +119,8 @@ static int add_devices(struct machine *machine, struct err *err)
 	return 0;
 }
 
-static int create_devices(struct machine *machine, struct err *err)
+/* loop: NULL if the devices of devices[] are not to be made. */
+static int create_devices(struct machine *machine, struct loop *loop, struct err *err)
 {
 	struct device_board *board = &machine->board;
 
@@ -128,6 +129,8 @@ static int create_devices(struct machine *machine, struct err *err)
 	if (machine_wires_create(machine, err) < 0 || device_board_init(board, err) < 0 ||
 	        add_devices(machine, err) < 0 || machine_flash_add(machine, err) < 0 ||
 	        fill_fw_cfg(machine, device_fw_cfg_of(board), err) < 0)
+		return -1;
+	if (loop && machine_devices_add(machine, loop, err) < 0)
 		return -1;
 	device_bus_freeze(board->bus);
 	return 0;
@@ -171,9 +174,8 @@ static int open_kvm(struct machine *machine, struct err *err)
 }
 
 /* A machine that has no device yet and has not opened KVM. NULL with err: no memory is left. */
-static struct machine *allocate(struct host *host, const struct config *config,
-        const struct machine_files *files, const struct device_clock *clock,
-        const struct device_events *events, struct err *err)
+static struct machine *allocate(const struct machine_place *place, const struct config *config,
+        const struct machine_files *files, struct err *err)
 {
 	struct machine *machine = calloc(1, sizeof(*machine));
 
@@ -181,7 +183,7 @@ static struct machine *allocate(struct host *host, const struct config *config,
 		err_sys(err, ERR_FAILED, ENOMEM, "machine");
 		return NULL;
 	}
-	machine->host = host;
+	machine->host = place->host;
 	machine->config = config;
 	machine->files = *files;
 	machine->kvm_fd = -1;
@@ -189,34 +191,35 @@ static struct machine *allocate(struct host *host, const struct config *config,
 	machine->vars_fd = -1;
 	machine->start_ns = monotonic_ns();
 	machine->board.irq = (struct device_irq){irq_set, machine};
-	machine->board.clock = clock ? *clock : (struct device_clock){clock_now_ns, clock_wall_s, machine};
-	machine->board.events = *events;
+	machine->board.clock =
+	        place->clock ? *place->clock : (struct device_clock){clock_now_ns, clock_wall_s, machine};
+	machine->board.events = *place->events;
 	return machine;
 }
 
 int machine_check(const struct config *config, const struct machine_files *files, struct err *err)
 {
 	const struct device_events nobody = {0};
-	struct machine *machine = allocate(NULL, config, files, NULL, &nobody, err);
+	const struct machine_place nowhere = {.events = &nobody};
+	struct machine *machine = allocate(&nowhere, config, files, err);
 	int result = -1;
 
 	if (machine && find_model(machine, err) == 0 && place_firmware(machine, err) == 0 &&
 	        page_memory_check(&machine->layout, err) == 0)
-		result = create_devices(machine, err);
+		result = create_devices(machine, NULL, err);
 	machine_destroy(machine);
 	return result;
 }
 
-int machine_create(struct host *host, const struct config *config, const struct machine_files *files,
-        const struct device_clock *clock, const struct device_events *events, struct machine **ret_machine,
-        struct err *err)
+int machine_create(const struct machine_place *place, const struct config *config,
+        const struct machine_files *files, struct machine **ret_machine, struct err *err)
 {
-	struct machine *machine = allocate(host, config, files, clock, events, err);
+	struct machine *machine = allocate(place, config, files, err);
 
 	if (!machine)
 		return -1;
 	if (find_model(machine, err) < 0 || place_firmware(machine, err) < 0 || open_kvm(machine, err) < 0 ||
-	        create_devices(machine, err) < 0) {
+	        create_devices(machine, place->loop, err) < 0) {
 		machine_destroy(machine);
 		return -1;
 	}

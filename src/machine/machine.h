@@ -38,6 +38,8 @@ void machine_wires_destroy(struct machine *machine);
 /* The guest's VM is about to be closed: forgets what was bound to it. */
 void machine_wires_cut(struct machine *machine);
 
+/* Adds the devices of devices[], with what they are connected to (devices.c). */
+int machine_devices_add(struct machine *machine, struct loop *loop, struct err *err) MUST_CHECK;
 /* Adds the kernel, the initrd and the command line to fw_cfg; nothing if the configuration names no kernel.
  */
 int machine_boot_add(struct machine *machine, struct device_fw_cfg *fw_cfg, struct err *err) MUST_CHECK;

@@ -397,15 +397,17 @@ static int take_signals(struct run *run, struct err *err)
 static int create_parts(struct run *run, const struct run_place *place, struct err *err)
 {
 	const struct device_events events = {on_event, on_output, on_room, run};
-	struct host *host = place->host;
+	struct machine_place machine = {.host = place->host, .clock = place->clock, .events = &events};
 	struct machine_files files;
 
 	/* vmm says why a launch would be refused before it makes any device. */
-	if (launch_create(host, run->config, place->process, &run->launch, err) < 0)
+	if (launch_create(place->host, run->config, place->process, &run->launch, err) < 0)
 		return -1;
 	files = launch_machine_files(run->launch);
-	if (machine_create(host, run->config, &files, place->clock, &events, &run->machine, err) < 0 ||
-	        loop_create(&run->loop, err) < 0)
+	if (loop_create(&run->loop, err) < 0)
+		return -1;
+	machine.loop = run->loop;
+	if (machine_create(&machine, run->config, &files, &run->machine, err) < 0)
 		return -1;
 	run->console.loop = run->loop;
 	/* Signals come last: opening a FIFO for the debug console may wait, and a signal must be able to end
@@ -475,8 +477,8 @@ void run_destroy(struct run *run)
 		loop_keep(run->loop, machine_vm_fd(run->vm));
 	machine_vm_destroy(run->vm);
 	run_console_finish(&run->console);
-	loop_destroy(run->loop);
 	machine_destroy(run->machine);
+	loop_destroy(run->loop);
 	launch_destroy(run->launch);
 	if (run->signal_fd >= 0) {
 		/* A signal that asked an ended guest to end must not kill vmm before it has said how the

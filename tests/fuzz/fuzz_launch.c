@@ -100,6 +100,7 @@ static int launch(const struct config *config, struct err *err)
 {
 	const struct facts_process process = {.cgroup = "", .memlock_bytes = UINT64_MAX};
 	const struct device_events events = {0};
+	const struct machine_place place = {.host = &kernel.host, .events = &events};
 	struct launch *launch = NULL;
 	struct machine *machine = NULL;
 	struct machine_vm *vm = NULL;
@@ -109,7 +110,7 @@ static int launch(const struct config *config, struct err *err)
 	if (launch_create(&kernel.host, config, &process, &launch, err) < 0)
 		return -1;
 	files = launch_machine_files(launch);
-	if (machine_create(&kernel.host, config, &files, NULL, &events, &machine, err) == 0)
+	if (machine_create(&place, config, &files, &machine, err) == 0)
 		result = launch_guest(launch, machine, &vm, err);
 	machine_vm_destroy(vm);
 	machine_destroy(machine);

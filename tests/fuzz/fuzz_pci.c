@@ -10,7 +10,7 @@
 #include "vmm/device/pci.h"
 
 #define DEVICE   3
-#define FUNCTION 2
+#define FUNCTION 0
 
 struct model {
 	struct device_bus *bus;

@@ -39,6 +39,8 @@ static int setup(void **state)
 	        .write_mask = write_mask,
 	        .on_write = on_write,
 	        .ctx = &f};
+	const struct device_pci_setup second = {
+	        .device = 1, .function = 3, .vendor_id = 0x8086, .device_id = 0x7113};
 	struct err err;
 
 	f = (struct fixture){0};
@@ -47,6 +49,7 @@ static int setup(void **state)
 	f.bus = f.board.bus;
 	f.pci = device_pci_of(&f.board);
 	assert_ok(device_pci_add(f.pci, &card, NULL, &err));
+	assert_ok(device_pci_add(f.pci, &second, NULL, &err));
 	device_bus_freeze(f.bus);
 	*state = &f;
 	return 0;
@@ -91,6 +94,8 @@ static void test_pci_isa_bridge_is_multifunction_and_routes_interrupts(void **st
 	assert_int_equal(config_read(f, 1, 0, 0), 0x70008086);
 	assert_int_equal(config_read(f, 1, 0, 8) >> 8, 0x060100);
 	assert_int_equal(config_read(f, 1, 0, 0x0c) >> 16 & 0xff, 0x80);
+	assert_int_equal(config_read(f, 1, 3, 0x0c) >> 16 & 0xff, 0x80);
+	assert_int_equal(config_read(f, 0, 0, 0x0c) >> 16 & 0xff, 0);
 	assert_int_equal(config_read(f, 1, 0, 0x60), 0x80808080);
 	outb(f->bus, DATA + 0, 0x0a);
 	outb(f->bus, DATA + 1, 0x0a);
@@ -144,7 +149,7 @@ static void test_pci_scan_finds_only_what_is_there(void **state)
 			assert_int_equal(bus, 0);
 			found++;
 		}
-	assert_int_equal(found, 3);
+	assert_int_equal(found, 4);
 	assert_int_equal(config_read(f, 31, 7, 0xfc), 0xffffffff);
 	outl(f->bus, ADDRESS, at(0, 31, 7, 4));
 	assert_int_equal(outl(f->bus, DATA, 0), DEVICE_RESUME);
@@ -243,6 +248,8 @@ static void test_pci_function_added_twice_is_refused(void **state)
 	function.device = 32;
 	assert_fails(device_pci_add(f->pci, &function, NULL, &err), ERR_FAILED, "cannot be added");
 	function.device = 6;
+	function.function = 1; /* nobody would look for it without function 0 */
+	assert_fails(device_pci_add(f->pci, &function, NULL, &err), ERR_FAILED, "cannot be added");
 	function.function = 8;
 	assert_fails(device_pci_add(f->pci, &function, NULL, &err), ERR_FAILED, "cannot be added");
 }

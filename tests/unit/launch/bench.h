@@ -90,9 +90,10 @@ static inline int bench_plan_on(struct bench *b, struct host *host)
 static inline int bench_guest_on(struct bench *b, struct host *host)
 {
 	static const struct device_events events = {0};
+	const struct machine_place place = {.host = host, .events = &events};
 	const struct machine_files files = launch_machine_files(b->launch);
 
-	if (machine_create(host, b->config, &files, NULL, &events, &b->machine, &b->err) < 0)
+	if (machine_create(&place, b->config, &files, &b->machine, &b->err) < 0)
 		return -1;
 	return launch_guest(b->launch, b->machine, &b->vm, &b->err);
 }

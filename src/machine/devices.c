@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * devices: the devices that the configuration names, in its order. Main thread.
+ */
+#include "machine.h"
+#include "vmm/virtio.h"
+
+/* NULL: this vmm has no such device. */
+static virtio_adder *const adders[CONFIG_DRIVERS] = {
+        NULL,
+};
+
+int machine_devices_add(struct machine *machine, struct loop *loop, struct err *err)
+{
+	const struct config *config = machine->config;
+	const struct virtio_place place = {
+	        .board = &machine->board, .main_loop = loop, .vcpus = config->machine.vcpus};
+
+	for (size_t i = 0; i < config->devices_count; i++) {
+		const struct config_device *device = &config->devices[i];
+		virtio_adder *adder = adders[device->driver];
+
+		if (!adder)
+			return err_set(err, ERR_USAGE,
+			        "devices[%zu], \"%s\": this vmm was built without such a device", i,
+			        device->id);
+		if (adder(&place, device, err) < 0)
+			return err_wrap(err, "devices[%zu], \"%s\"", i, device->id);
+	}
+	return 0;
+}

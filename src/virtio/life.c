@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * life: a device starts when its driver is ready, and stops when the driver resets it or breaks the rules, or
+ * when the guest ends. Each function says on which thread it runs. VIRTIO 1.2, sections 2.1, 2.4, 3.1.
+ */
+#include <poll.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "device.h"
+
+static void drain(int fd)
+{
+	uint64_t count;
+
+	if (fd >= 0 && read(fd, &count, sizeof(count)) < 0)
+		return;
+}
+
+/* ---- on the thread of the device's loop ---- */
+
+static void unwatch(struct virtio_device *device)
+{
+	for (unsigned i = 0; i < device->setup.queues; i++)
+		loop_op_stop(take_ptr(&device->slots[i].watch));
+}
+
+/* May be called again and again: only the first call stops the device. */
+static void stop_on_loop(void *ctx)
+{
+	struct virtio_device *device = ctx;
+	bool first;
+
+	pthread_mutex_lock(&device->run_lock);
+	first = device->run == VIRTIO_RUNNING;
+	if (first)
+		device->run = VIRTIO_STOPPING;
+	pthread_mutex_unlock(&device->run_lock);
+	if (!first)
+		return;
+	unwatch(device);
+	device->setup.kind->stop(device->setup.ctx);
+}
+
+static void on_kick(void *ctx, int events)
+{
+	struct virtio_slot *slot = ctx;
+	struct virtio_device *device = slot->device;
+
+	drain(slot->kick_fd);
+	if (!(device->status & VIRTIO_NEEDS_RESET))
+		device->setup.kind->kick(device->setup.ctx, &slot->queue);
+	if (device->status & VIRTIO_NEEDS_RESET)
+		stop_on_loop(device);
+}
+
+/* A queue that is served outside wants to interrupt, and the kernel does not do it. */
+static void on_call(void *ctx, int events)
+{
+	const struct virtio_slot *slot = ctx;
+
+	drain(slot->call_fd);
+	virtio_interrupt_queue(slot->device, slot->index);
+}
+
+static int watch(struct virtio_slot *slot, struct err *err)
+{
+	struct loop *loop = slot->device->setup.loop;
+
+	if (!virtio_is_outside(slot))
+		return loop_watch_start(loop, slot->kick_fd, POLLIN, on_kick, slot, &slot->watch, err);
+	if (!slot->wired)
+		return loop_watch_start(loop, slot->call_fd, POLLIN, on_call, slot, &slot->watch, err);
+	return 0;
+}
+
+static int try_start(struct virtio_device *device, struct err *err)
+{
+	const struct virtio_start start = {device->driver_features, device->started, device->memory};
+
+	for (unsigned i = 0; i < device->setup.queues; i++)
+		if (device->started[i] && watch(&device->slots[i], err) < 0)
+			return -1;
+	return device->setup.kind->start(device->setup.ctx, &start, err);
+}
+
+static void start_on_loop(void *ctx)
+{
+	struct virtio_device *device = ctx;
+
+	if (try_start(device, &device->start_err) < 0) {
+		unwatch(device);
+		return;
+	}
+	pthread_mutex_lock(&device->run_lock);
+	device->run = VIRTIO_RUNNING;
+	pthread_mutex_unlock(&device->run_lock);
+}
+
+void virtio_device_stopped(struct virtio_device *device)
+{
+	pthread_mutex_lock(&device->run_lock);
+	device->run = VIRTIO_IDLE;
+	pthread_cond_broadcast(&device->run_changed);
+	pthread_mutex_unlock(&device->run_lock);
+}
+
+/* ---- on a vCPU's thread or the main thread, with the transport's lock held ---- */
+
+/* A driver that wants no vector for a queue wants no interrupts. */
+static bool connect_call(struct virtio_slot *slot)
+{
+	struct device_msix *msix = slot->device->msix;
+
+	if (slot->vector == VIRTIO_NO_VECTOR)
+		return device_msix_is_on(msix);
+	return device_msix_connect(msix, slot->vector, slot->call_fd) == 0;
+}
+
+void virtio_life_rewire(struct virtio_slot *slot)
+{
+	if (!slot->wired)
+		return;
+	device_msix_disconnect(slot->device->msix, slot->call_fd);
+	if (!connect_call(slot))
+		log_guest(LOG_WARN, "%s: the interrupts of queue %u are lost", slot->device->id, slot->index);
+}
+
+static int start_queue(struct virtio_device *device, struct virtio_slot *slot, struct err *err)
+{
+	const struct virtio_queue_setup setup = {
+	        .owner = &device->owner,
+	        .memory = device->memory,
+	        .desc_gpa = slot->desc_gpa,
+	        .avail_gpa = slot->avail_gpa,
+	        .used_gpa = slot->used_gpa,
+	        .size = slot->size,
+	        .features = device->driver_features,
+	        .index = slot->index,
+	        .kick_fd = slot->kick_fd,
+	        .call_fd = slot->call_fd,
+	};
+
+	if (virtio_queue_start(&slot->queue, &setup, err) < 0)
+		return -1;
+	device->started[slot->index] = &slot->queue;
+	slot->wired = virtio_is_outside(slot) && connect_call(slot);
+	return 0;
+}
+
+static int start_queues(struct virtio_device *device, struct err *err)
+{
+	for (unsigned i = 0; i < device->setup.queues; i++)
+		if (device->slots[i].enabled && start_queue(device, &device->slots[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+/* Also after a start that failed half-way. */
+static void end_queues(struct virtio_device *device)
+{
+	for (unsigned i = 0; i < device->setup.queues; i++) {
+		struct virtio_slot *slot = &device->slots[i];
+
+		device->started[i] = NULL;
+		if (slot->wired)
+			device_msix_disconnect(device->msix, slot->call_fd);
+		slot->wired = false;
+		drain(slot->kick_fd);
+		drain(slot->call_fd);
+	}
+}
+
+static enum virtio_run run_of(struct virtio_device *device)
+{
+	enum virtio_run run;
+
+	pthread_mutex_lock(&device->run_lock);
+	run = device->run;
+	pthread_mutex_unlock(&device->run_lock);
+	return run;
+}
+
+void virtio_life_start(struct virtio_device *device)
+{
+	if (start_queues(device, &device->start_err) == 0)
+		loop_call(device->setup.loop, start_on_loop, device);
+	if (run_of(device) == VIRTIO_IDLE) {
+		end_queues(device);
+		virtio_life_broken(device, device->start_err.text);
+		return;
+	}
+	virtio_bell_hang(device, true);
+	/* The driver may have filled the queues before it was ready. */
+	for (unsigned i = 0; i < device->setup.queues; i++)
+		if (device->started[i])
+			virtio_bell_ring(&device->slots[i]);
+}
+
+void virtio_life_reset(struct virtio_device *device)
+{
+	virtio_bell_hang(device, false);
+	if (run_of(device) != VIRTIO_IDLE)
+		loop_call(device->setup.loop, stop_on_loop, device);
+	pthread_mutex_lock(&device->run_lock);
+	while (device->run != VIRTIO_IDLE)
+		pthread_cond_wait(&device->run_changed, &device->run_lock);
+	pthread_mutex_unlock(&device->run_lock);
+	end_queues(device);
+	virtio_common_reset(device);
+	virtio_interrupt_status(device);
+}
+
+/* ---- on any thread ---- */
+
+/*
+ * The loop stops the device: it may be in the middle of its work. A queue that the loop watches brings it
+ * there; a device without one stops when it is reset.
+ */
+void virtio_life_broken(void *ctx, const char *text)
+{
+	struct virtio_device *device = ctx;
+
+	if (atomic_fetch_or(&device->status, VIRTIO_NEEDS_RESET) & VIRTIO_NEEDS_RESET)
+		return;
+	log_guest(LOG_WARN, "%s %s stops until its driver resets it: %s", device->setup.kind->name,
+	        device->id, text);
+	virtio_interrupt_config(device);
+	for (unsigned i = 0; i < device->setup.queues; i++)
+		if (!virtio_is_outside(&device->slots[i]))
+			virtio_bell_ring(&device->slots[i]);
+}
+
+void virtio_device_break(struct virtio_device *device, const char *fmt, ...)
+{
+	char text[200];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	virtio_life_broken(device, text);
+}
