@@ -7,7 +7,11 @@
 
 /* NULL: this vmm has no such device. */
 static virtio_adder *const adders[CONFIG_DRIVERS] = {
-        NULL,
+        [CONFIG_RNG] = virtio_rng_add,
+        [CONFIG_VSOCK] = virtio_vsock_add,
+        [CONFIG_CONSOLE] = virtio_console_add,
+        [CONFIG_FS] = virtio_fs_add,
+        [CONFIG_BALLOON] = virtio_balloon_add,
 };
 
 int machine_devices_add(struct machine *machine, struct loop *loop, struct err *err)

@@ -56,10 +56,11 @@ struct virtio_slot {
 	int kick_fd; /* eventfd: the driver rang */
 	int call_fd; /* eventfd of a queue that is served outside: interrupt the driver; -1 */
 
-	bool wired;            /* call_fd belongs to the vector: the loop does not watch it */
-	struct loop_op *watch; /* of kick_fd, or of a call_fd that nobody else reads; the loop's thread */
-	bool hung;             /* with bell_lock: the kernel signals kick_fd when the guest writes to ... */
-	uint64_t bell;         /* ... this address */
+	bool wired; /* call_fd belongs to the vector: the loop does not listen to it */
+	struct loop_op
+	        *bell_op; /* listens to kick_fd, or to a call_fd that is not wired; the loop's thread */
+	bool hung;        /* with bell_lock: the kernel signals kick_fd when the guest writes to ... */
+	uint64_t bell;    /* ... this address */
 };
 
 enum virtio_run { VIRTIO_IDLE, VIRTIO_RUNNING, VIRTIO_STOPPING };

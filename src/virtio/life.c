@@ -3,7 +3,6 @@
  * life: a device starts when its driver is ready, and stops when the driver resets it or breaks the rules, or
  * when the guest ends. Each function says on which thread it runs. VIRTIO 1.2, sections 2.1, 2.4, 3.1.
  */
-#include <poll.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -19,10 +18,10 @@ static void drain(int fd)
 
 /* ---- on the thread of the device's loop ---- */
 
-static void unwatch(struct virtio_device *device)
+static void unhear(struct virtio_device *device)
 {
 	for (unsigned i = 0; i < device->setup.queues; i++)
-		loop_op_stop(take_ptr(&device->slots[i].watch));
+		loop_op_stop(take_ptr(&device->slots[i].bell_op));
 }
 
 /* May be called again and again: only the first call stops the device. */
@@ -38,16 +37,15 @@ static void stop_on_loop(void *ctx)
 	pthread_mutex_unlock(&device->run_lock);
 	if (!first)
 		return;
-	unwatch(device);
+	unhear(device);
 	device->setup.kind->stop(device->setup.ctx);
 }
 
-static void on_kick(void *ctx, int events)
+static void on_kick(void *ctx)
 {
 	struct virtio_slot *slot = ctx;
 	struct virtio_device *device = slot->device;
 
-	drain(slot->kick_fd);
 	if (!(device->status & VIRTIO_NEEDS_RESET))
 		device->setup.kind->kick(device->setup.ctx, &slot->queue);
 	if (device->status & VIRTIO_NEEDS_RESET)
@@ -55,22 +53,21 @@ static void on_kick(void *ctx, int events)
 }
 
 /* A queue that is served outside wants to interrupt, and the kernel does not do it. */
-static void on_call(void *ctx, int events)
+static void on_call(void *ctx)
 {
 	const struct virtio_slot *slot = ctx;
 
-	drain(slot->call_fd);
 	virtio_interrupt_queue(slot->device, slot->index);
 }
 
-static int watch(struct virtio_slot *slot, struct err *err)
+static int hear(struct virtio_slot *slot, struct err *err)
 {
 	struct loop *loop = slot->device->setup.loop;
 
 	if (!virtio_is_outside(slot))
-		return loop_watch_start(loop, slot->kick_fd, POLLIN, on_kick, slot, &slot->watch, err);
+		return loop_bell_start(loop, slot->kick_fd, on_kick, slot, &slot->bell_op, err);
 	if (!slot->wired)
-		return loop_watch_start(loop, slot->call_fd, POLLIN, on_call, slot, &slot->watch, err);
+		return loop_bell_start(loop, slot->call_fd, on_call, slot, &slot->bell_op, err);
 	return 0;
 }
 
@@ -79,7 +76,7 @@ static int try_start(struct virtio_device *device, struct err *err)
 	const struct virtio_start start = {device->driver_features, device->started, device->memory};
 
 	for (unsigned i = 0; i < device->setup.queues; i++)
-		if (device->started[i] && watch(&device->slots[i], err) < 0)
+		if (device->started[i] && hear(&device->slots[i], err) < 0)
 			return -1;
 	return device->setup.kind->start(device->setup.ctx, &start, err);
 }
@@ -89,7 +86,7 @@ static void start_on_loop(void *ctx)
 	struct virtio_device *device = ctx;
 
 	if (try_start(device, &device->start_err) < 0) {
-		unwatch(device);
+		unhear(device);
 		return;
 	}
 	pthread_mutex_lock(&device->run_lock);

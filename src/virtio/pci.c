@@ -362,6 +362,18 @@ static const struct device_kind pci_kind = {
         .finish = finish,
 };
 
+void *virtio_device_find(const struct device_board *board, const struct virtio_kind *kind, const char *id)
+{
+	for (unsigned i = 0; i < board->count; i++) {
+		const struct virtio_device *device = (const struct virtio_device *)board->devices[i];
+
+		if (device->device.kind == &pci_kind && device->setup.kind == kind &&
+		        (!id || strcmp(device->id, id) == 0))
+			return device->setup.ctx;
+	}
+	return NULL;
+}
+
 int virtio_pci_add(struct device_board *board, const struct virtio_setup *setup,
         struct virtio_device **ret_device, struct err *err)
 {
