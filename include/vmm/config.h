@@ -57,7 +57,7 @@ struct config_device {
 	unsigned queues; /* 0: blk has one a vCPU, net one pair */
 
 	/* net */
-	enum config_net net;
+	enum config_net net;             /* follows from tap and tap_fd */
 	char *tap;                       /* an interface's name */
 	int tap_fd;                      /* an inherited descriptor; -1: none */
 	char *mac;                       /* six pairs of hexadecimal digits with colons between them */

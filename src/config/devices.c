@@ -173,8 +173,12 @@ static bool wants_rng(const struct config *config)
 
 static void apply_device(struct config_parse *p, size_t device)
 {
+	struct config_device *fields = &p->config->devices[device];
+
 	for (size_t i = 0; i < config_device_keys_count && !p->failed; i++)
 		apply_key(p, device, &config_device_keys[i]);
+	if (!p->failed)
+		fields->net = *fields->tap || fields->tap_fd >= 0 ? CONFIG_NET_TAP : CONFIG_NET_PASST;
 }
 
 static void add_rng(struct config_parse *p)

@@ -17,7 +17,7 @@ struct config_place {
 	bool bad;              /* the key already has a mistake */
 };
 
-#define CONFIG_DEVICE_KEYS_MAX 32
+#define CONFIG_DEVICE_KEYS_MAX 32 /* the rows of config_device_keys have room */
 struct config_device_places {
 	struct config_place rows[CONFIG_DEVICE_KEYS_MAX]; /* one for each row of config_device_keys */
 };
