@@ -84,6 +84,7 @@ enum err_kind {
 	ERR_USAGE = 2,  /* the command line, the configuration or a named file is wrong */
 	ERR_GUEST = 3,  /* the guest crashed or terminated itself */
 	ERR_HOST = 4,   /* this host cannot do it */
+	ERR_REBOOT = 5, /* the guest asked for a reboot, and run.on-reboot ends it then */
 };
 
 /*

@@ -26,6 +26,9 @@ enum config_sev_init { CONFIG_SEV_INIT_AUTO, CONFIG_SEV_INIT2, CONFIG_SEV_INIT_L
 /* What to do with a CPUID page that the firmware of SEV-SNP has corrected. */
 enum config_cpuid_correction { CONFIG_CPUID_ADOPT, CONFIG_CPUID_REFUSE };
 
+/* What becomes of a guest that resets itself. */
+enum config_on_reboot { CONFIG_REBOOT_RESTART, CONFIG_REBOOT_EXIT };
+
 /* The devices of devices[] (VIRTIO 5). */
 enum config_driver {
 	CONFIG_BLK,
@@ -119,6 +122,7 @@ struct config {
 	} sev;
 	struct {
 		unsigned grace_s; /* from the power button to the end of the guest; 0: end at once */
+		enum config_on_reboot on_reboot;
 	} run;
 	struct {
 		enum config_sim_clock clock;

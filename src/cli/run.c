@@ -126,7 +126,8 @@ const struct cli_verb cli_verb_run = {
         .help = "On a terminal, Ctrl-] then q quits, Ctrl-] then s shows the status, and Ctrl-] twice sends "
                 "one. SIGTERM presses the power button; the guest is ended when run.grace has "
                 "passed, or at a second SIGTERM that comes more than a second after the first.\n"
-                "The exit status is 0 when the guest shut down or the user quit, 3 when it crashed, 1 "
+                "The exit status is 0 when the guest shut down or the user quit, 3 when it crashed, 5 when "
+                "it rebooted and run.on-reboot is exit, 1 "
                 "when it did not do what --expect waits for; see vmm --help.",
         .options = options,
         .run = run_verb,

@@ -94,6 +94,9 @@ const struct config_foreign config_foreign_names[] = {
         {"entropy", NULL, "machine.rng, or an entry of devices: {\"driver\": \"rng\"}"},
         {"balloon", NULL, "a balloon is an entry of devices: {\"driver\": \"balloon\"}"},
         {"memballoon", NULL, "a balloon is an entry of devices: {\"driver\": \"balloon\"}"},
+        {"no-reboot", "run.on-reboot"},
+        {"reboot", "run.on-reboot"},
+        {"restart", "run.on-reboot"},
 
         /* keys of devices */
         {"path", "file"},
@@ -171,6 +174,9 @@ const struct config_foreign config_foreign_names[] = {
         {"memballoon", "balloon"},
         {"none", "direct"},
         {"directsync", "direct"},
+        {"destroy", "exit"},
+        {"shutdown", "exit"},
+        {"reset", "restart"},
         {"writeback", "page"},
         {"writethrough", "page"},
         {"unsafe", "page"},

@@ -13,6 +13,7 @@ static const char *const host_words[] = {"kvm", "sim", NULL};
 static const char *const type_words[] = {"none", "sev", "sev-es", "sev-snp", NULL};
 static const char *const init_words[] = {"auto", "init2", "legacy", NULL};
 static const char *const correction_words[] = {"adopt", "refuse", NULL};
+static const char *const reboot_words[] = {"restart", "exit", NULL};
 static const char *const clock_words[] = {"virtual", "host", NULL};
 static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 
@@ -166,6 +167,9 @@ const struct config_key config_keys[] = {
         {"run.grace", CONFIG_NUMBER, AT(run.grace_s), .max = 3600, .unit = "seconds", .def = "30",
                 .help = "The time between pressing the guest's power button and ending it; 0 ends it at "
                         "once."},
+        {"run.on-reboot", CONFIG_WORD, AT(run.on_reboot), .words = reboot_words, .def = "\"restart\"",
+                .help = "What happens when the guest reboots: it is launched again, or vmm ends with an exit "
+                        "status of its own, 5, so that whoever started vmm decides."},
         {"sim.clock", CONFIG_WORD, AT(sim.clock), .words = clock_words, .def = "\"virtual\"",
                 .help = "The time of a guest on the software platform: virtual, which advances with its "
                         "instructions and skips what it only waits for, so that every run is the same; or "

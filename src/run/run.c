@@ -6,11 +6,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 
 #include "console.h"
 #include "life.h"
+#include "signals.h"
 #include "spin.h"
 #include "vcpu.h"
 #include "vmm/device/power.h"
@@ -220,6 +220,25 @@ static void on_crash(struct run *run, const char *how)
 	step(run, RUN_LIFE_CRASH);
 }
 
+static void on_power_off(struct run *run, const char *how)
+{
+	if (changes(run, RUN_LIFE_POWER_OFF))
+		log_info("the guest switched itself off (%s)", how);
+	step(run, RUN_LIFE_POWER_OFF);
+}
+
+static void on_reset(struct run *run, const char *how)
+{
+	if (run->state == RUN_LIFE_RUNNING && run->config->run.on_reboot == CONFIG_REBOOT_EXIT) {
+		err_set(&run->err, ERR_REBOOT, "the guest rebooted (%s) and was ended (run.on-reboot)", how);
+		step(run, RUN_LIFE_POWER_OFF);
+		return;
+	}
+	if (changes(run, RUN_LIFE_RESET))
+		log_info("the guest rebooted (%s)", how);
+	step(run, RUN_LIFE_RESET);
+}
+
 static void on_event_task(void *ctx)
 {
 	struct run *run = ctx;
@@ -229,14 +248,10 @@ static void on_event_task(void *ctx)
 		how[event] = atomic_exchange(&run->events[event], NULL);
 	if (how[DEVICE_EVENT_CRASH])
 		on_crash(run, how[DEVICE_EVENT_CRASH]);
-	if (how[DEVICE_EVENT_POWER_OFF]) {
-		log_debug("the guest switches itself off: %s", how[DEVICE_EVENT_POWER_OFF]);
-		step(run, RUN_LIFE_POWER_OFF);
-	}
-	if (how[DEVICE_EVENT_RESET]) {
-		log_debug("the guest resets itself: %s", how[DEVICE_EVENT_RESET]);
-		step(run, RUN_LIFE_RESET);
-	}
+	if (how[DEVICE_EVENT_POWER_OFF])
+		on_power_off(run, how[DEVICE_EVENT_POWER_OFF]);
+	if (how[DEVICE_EVENT_RESET])
+		on_reset(run, how[DEVICE_EVENT_RESET]);
 }
 
 static void on_event(void *ctx, enum device_event event, const char *how)
@@ -329,17 +344,6 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
-/* Takes all signals that wait. Returns false if there were none. */
-static bool drop_signals(struct run *run)
-{
-	struct signalfd_siginfo info;
-	bool some = false;
-
-	while (read(run->signal_fd, &info, sizeof(info)) == sizeof(info))
-		some = true;
-	return some;
-}
-
 /*
  * One request often comes as several signals at once: timeout(1) sends one to vmm and one to vmm's process
  * group, and the shell passes on a terminal's hangup. So a signal counts as a second request only if it comes
@@ -350,7 +354,7 @@ static void on_signal(void *ctx, int events)
 	struct run *run = ctx;
 	uint64_t now = now_ns(); /* before the signals are read: whoever sees them gone counts from then on */
 
-	if (!drop_signals(run))
+	if (!run_signals_drop(run->signal_fd))
 		return;
 	if (run->signalled_ns && now - run->signalled_ns <= SECOND_NS)
 		return;
@@ -361,33 +365,10 @@ static void on_signal(void *ctx, int events)
 	step(run, RUN_LIFE_TERM);
 }
 
-/* nohup(1), and shells that start a program in the background, have signals ignored. Blocking one would undo
- * that. */
-static void add_unless_ignored(sigset_t *mask, int signal)
-{
-	struct sigaction action;
-
-	if (sigaction(signal, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-		sigaddset(mask, signal);
-}
-
 static int take_signals(struct run *run, struct err *err)
 {
-	struct sigaction ignore = {.sa_handler = SIG_IGN};
-	sigset_t mask;
-
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	add_unless_ignored(&mask, SIGINT);
-	add_unless_ignored(&mask, SIGHUP);
-	/* When a reader goes away, the write fails. vmm does not die of it. */
-	sigaction(SIGPIPE, &ignore, NULL);
-	pthread_sigmask(SIG_BLOCK, &mask, &run->old_mask);
 	run->masked = true;
-	run->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (run->signal_fd < 0)
-		return err_sys(err, ERR_FAILED, errno, "signalfd");
-	if (run_vcpu_prepare_kick(err) < 0)
+	if (run_signals_take(&run->signal_fd, &run->old_mask, err) < 0 || run_vcpu_prepare_kick(err) < 0)
 		return -1;
 	return loop_watch_start(run->loop, run->signal_fd, POLLIN, on_signal, run, &run->signal_watch, err);
 }
@@ -483,7 +464,7 @@ void run_destroy(struct run *run)
 	if (run->signal_fd >= 0) {
 		/* A signal that asked an ended guest to end must not kill vmm before it has said how the
 		 * guest ended. */
-		drop_signals(run);
+		run_signals_drop(run->signal_fd);
 		close(run->signal_fd);
 	}
 	if (run->masked)

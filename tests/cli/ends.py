@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How vmm ends when a guest reports its own end: by pvpanic. Without a KVM the guests run on the software platform."""
+"""What vmm says, and which exit status it has, when a guest ends itself: powers off, reboots, panics, crashes. Without a
+KVM the guests run on the software platform."""
 import unittest
 
 import guests
@@ -39,6 +40,32 @@ class Ends(unittest.TestCase):
         done = self.ends(0, guests.out8(PORT, PANICKED) + guests.text('on') + guests.POWER_OFF, 'machine.pvpanic=false')
         self.assertEqual(done.stdout, 'on')
         self.assertNotIn('panic', done.stderr)
+
+    def test_power_off_is_told_at_level_info(self):
+        done = self.ends(0, guests.POWER_OFF, 'log=info')
+        self.assertIn('vmm: info: the guest switched itself off (ACPI)', done.stderr)
+        self.assertNotIn('switched', self.ends(0, guests.POWER_OFF).stderr)
+
+    def test_reboot_can_end_the_guest(self):
+        """The exit status is none of a guest that powered off or crashed."""
+        done = self.ends(5, guests.text('up') + guests.RESET, 'run.on-reboot=exit')
+        self.assertEqual(done.stdout, 'up')
+        self.assertIn('vmm: the guest rebooted (port 0xcf9) and was ended (run.on-reboot)\n', done.stderr)
+
+    def test_reboot_launches_the_guest_again(self):
+        """The script ends the guest at its second life."""
+        script = self.files.path / 'twice.expect'
+        script.write_text('expect "up"\nexpect "up"\nquit\n')
+        command = self.files.guest(guests.text('up\n') + guests.RESET, *HOST, 'log=info') + ['--expect', str(script)]
+        done = guests.run(command, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('vmm: info: the guest rebooted (port 0xcf9)', done.stderr)
+
+    def test_triple_fault_is_a_crash(self):
+        """On the software platform, because a KVM that emulates real mode gives up on this code."""
+        done = guests.run(self.files.guest(guests.TRIPLE_FAULT, 'host=sim'), text=True)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn('the guest crashed with a triple fault', done.stderr)
 
 
 if __name__ == '__main__':

@@ -19,6 +19,7 @@ import guests
 # Options that take the name of a file: read, or written. A new one must be put into one of these.
 READ = set('pdh chain cek amd ask ark root keys measure entry raw config id-key author-key vcek vlek certs report session compare expect'.split())
 WRITTEN = set('trace certificates out-root out-keys out-session out-godh out-header out-secret out-block out-auth'.split())
+DISKS = {'disk'}  # both, by the guest
 KEYS = {'machine.debugcon', 'sev.measurement'}
 THROUGH = {'--trace', 'machine.debugcon'}  # these may be pipes and devices
 REFUSED = re.compile(r'already exists|it is (a symbolic link|a pipe|a device|a socket|a directory)')
@@ -110,7 +111,7 @@ class Outputs(unittest.TestCase):
         for verb in verbs():
             text = self.vmm(*verb.split(), '--help').stdout
             for name in re.findall(r'^  --([a-z-]+) \S*(?:FILE|PEM)', text, re.M):
-                self.assertIn(name, READ | WRITTEN, f'vmm {verb} --{name}: is it read or written?')
+                self.assertIn(name, READ | WRITTEN | DISKS, f'vmm {verb} --{name}: is it read or written?')
 
     def test_all_keys_are_known(self):
         """A key that is written to says so of a directory."""
