@@ -25,6 +25,7 @@ static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 #define SERIAL_MAX_BYTES  255
 #define PATH_MAX_BYTES    4095 /* PATH_MAX of Linux, without its NUL */
 #define VERSION_MAX_BYTES 11   /* "255.255.255" */
+#define MEMORY_MAX_BYTES  GIB(16 * 1024)
 #define SIM_ASIDS_MAX     2048
 #define MEMLOCK_MAX_BYTES GIB(1024 * 1024)
 #define CMDLINE_MAX_BYTES 2047 /* COMMAND_LINE_SIZE of x86 Linux, without its NUL */
@@ -57,7 +58,7 @@ const struct config_key config_keys[] = {
         {"machine.vcpus", CONFIG_NUMBER, AT(machine.vcpus), .min = 1, .max = CONFIG_VCPUS_MAX, .def = "1",
                 .help = "The number of virtual processors. It is part of what is measured for SEV-ES and "
                         "SEV-SNP. A guest runs with at most 64; more can only be measured."},
-        {"machine.memory", CONFIG_SIZE, AT(machine.memory_bytes), .min = MIB(1), .max = GIB(1024),
+        {"machine.memory", CONFIG_SIZE, AT(machine.memory_bytes), .min = MIB(1), .max = MEMORY_MAX_BYTES,
                 .unit = "bytes", .def = "\"1G\"", .help = "The guest's memory, in whole MiB."},
         {"machine.cpu", CONFIG_STRING, AT(machine.cpu), .min = 1, .max = NAME_MAX_BYTES, .def = "\"EPYC-v4\"",
                 .help = "The processor model by name. Its signature is part of what is measured for SEV-ES "

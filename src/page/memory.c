@@ -64,6 +64,12 @@ static int map_region(struct page_memory *memory, unsigned i, bool hugepages, st
 	if (at == MAP_FAILED)
 		return err_sys(err, ERR_HOST, errno, "mapping %llu KiB of guest memory",
 		        (unsigned long long)(region->size_bytes >> 10));
+	/*
+	 * Where the administrator lets files in memory have huge pages if they ask (shmem_enabled "advise"),
+	 * this memory asks. The firmware is too small for one. A refusal costs nothing but speed.
+	 */
+	if (!huge && region->kind == PAGE_RAM)
+		madvise(at, region->size_bytes, MADV_HUGEPAGE);
 	memory->at[i] = at;
 	memory->fd[i] = take_fd(&fd);
 	return 0;

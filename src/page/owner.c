@@ -27,6 +27,11 @@ int page_memory_make_private(struct page_memory *memory, int vm_fd, struct err *
 		memory->shared[i] = calloc(region_pages(region) / WORD_PAGES + 1, sizeof(*memory->shared[i]));
 		if (!memory->shared[i])
 			return err_sys(err, ERR_FAILED, ENOMEM, "the list of the guest's shared pages");
+		/*
+		 * Little of this memory is ever shared, a page here and there. A huge page for each of them
+		 * would take much of the guest's size a second time.
+		 */
+		madvise(memory->at[i], region->size_bytes, MADV_NOHUGEPAGE);
 		if (call_vm_create_guest_memfd(
 		            memory->host, vm_fd, region->size_bytes, &memory->guest_memfd[i], err) < 0)
 			return -1;

@@ -39,9 +39,9 @@ static void test_size_wrong_text_is_refused(void **state)
 static void test_size_out_of_range_or_off_a_page_is_refused(void **state)
 {
 	assert_mistakes("{\"machine\": {\"memory\": 4096}}", NULL,
-	        "t:1:24: machine.memory: must be from 1M to 1T; this is 4096\n");
-	assert_mistakes("{\"machine\": {\"memory\": \"2T\"}}", NULL,
-	        "t:1:24: machine.memory: must be from 1M to 1T; this is \"2T\"\n");
+	        "t:1:24: machine.memory: must be from 1M to 16T; this is 4096\n");
+	assert_mistakes("{\"machine\": {\"memory\": \"17T\"}}", NULL,
+	        "t:1:24: machine.memory: must be from 1M to 16T; this is \"17T\"\n");
 	assert_mistakes("{\"machine\": {\"memory\": 1048577}}", NULL,
 	        "t:1:24: machine.memory: must be a multiple of 1M; this is 1048577\n");
 	assert_mistakes("{\"machine\": {\"memory\": \"3M\", \"hugepages\": true}}", NULL,

@@ -3,6 +3,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "support/test.h"
@@ -49,6 +51,36 @@ static void fill(uint64_t start, uint64_t size_bytes)
 
 	assert_non_null(loan);
 	memset(loan, 0xa5, size_bytes);
+}
+
+/* The kernel's flags of the mapping that holds an address (proc_pid_smaps(5)). The caller frees them. */
+static char *flags_of(const void *at)
+{
+	uint64_t address = (uint64_t)(uintptr_t)at, start, end;
+	char line[500];
+	bool inside = false;
+
+	auto_fclose FILE *smaps = fopen("/proc/self/smaps", "re");
+	assert_non_null(smaps);
+	while (fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2)
+			inside = start <= address && address < end;
+		if (inside && strncmp(line, "VmFlags:", strlen("VmFlags:")) == 0)
+			return strdup(line);
+	}
+	fail_msg("no mapping has %p", at);
+	return NULL;
+}
+
+static void test_memory_asks_for_huge_pages(void **state)
+{
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) < 0)
+		skip();
+	for (unsigned i = 0; i < count; i++) {
+		auto_free char *flags = flags_of(lent[i].at);
+
+		assert_non_null(strstr(flags, " hg"));
+	}
 }
 
 static void test_lend_all_ram_and_no_firmware(void **state)
@@ -110,6 +142,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+	        TEST(test_memory_asks_for_huge_pages),
 	        TEST(test_lend_all_ram_and_no_firmware),
 	        TEST(test_lend_nobody_can_cut_the_memory_off),
 	        TEST(test_give_back_returns_whole_pages_and_leaves_the_rest),
