@@ -21,7 +21,6 @@
  * name.
  */
 int back_lock(int fd, bool writable, struct err *err) MUST_CHECK;
-
 /* ---- disks: a raw image, a block device, or a server of the NBD protocol ---- */
 
 struct back_disk;
