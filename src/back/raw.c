@@ -346,7 +346,7 @@ int back_raw_open(
 	raw->fd = -1;
 	if (back_disk_init(&raw->disk, &raw_ops, config, loop, err) < 0 || open_image(raw, config, err) < 0) {
 		raw_destroy(&raw->disk);
-		return err_wrap(err, "%s: %s", config->id, config->file);
+		return err_wrap(err, "%s", config->file);
 	}
 	*ret_disk = &raw->disk;
 	return 0;

@@ -58,7 +58,10 @@ struct loop_backend {
 	 * op.
 	 */
 	void (*stop)(struct loop_op *op);
-	/* Waits for events and calls back for each, until there are no more or the loop is stopping. */
+	/*
+	 * Waits for events, unless loop->posted, and calls back for each, until there are no more or the loop
+	 * is stopping.
+	 */
 	int (*turn)(struct loop *loop, struct err *err);
 	void (*keep)(struct loop *loop, int fd);
 };
@@ -67,6 +70,7 @@ struct loop {
 	const struct loop_backend *backend;
 	void *state; /* the back end's own state */
 	bool stopping;
+	bool posted; /* the loop's own thread posted a task: it runs at the end of the turn */
 	/*
 	 * The thread that makes the loop also runs and destroys it, and has much to do: io_uring may rely on
 	 * that (IORING_SETUP_SINGLE_ISSUER).
@@ -105,6 +109,8 @@ void loop_op_free(struct loop_op *op);
 bool loop_take(struct loop *loop);
 void loop_leave(struct loop *loop);
 void loop_call_init(struct loop *loop);
+/* Does the calling thread have the loop? The caller holds the loop's lock. */
+bool loop_is_mine(const struct loop *loop);
 /* Starts a thread that blocks all signals but this one (0: all). Returns 0 or an errno. */
 int loop_thread_spawn(pthread_t *ret_thread, void *(*fn)(void *ctx), void *ctx, int signal) MUST_CHECK;
 

@@ -15,7 +15,7 @@ struct loop_waiting {
 
 /* ---- who has the loop; the caller holds the lock ---- */
 
-static bool is_mine(const struct loop *loop)
+bool loop_is_mine(const struct loop *loop)
 {
 	return loop->taken && pthread_equal(loop->taker, pthread_self());
 }
@@ -31,7 +31,7 @@ bool loop_take(struct loop *loop)
 	bool mine;
 
 	pthread_mutex_lock(&loop->lock);
-	mine = is_mine(loop);
+	mine = loop_is_mine(loop);
 	while (!mine && loop->taken)
 		pthread_cond_wait(&loop->changed, &loop->lock);
 	take(loop);
@@ -105,7 +105,7 @@ void loop_call(struct loop *loop, void (*fn)(void *ctx), void *ctx)
 	bool mine, done = false;
 
 	pthread_mutex_lock(&loop->lock);
-	mine = is_mine(loop);
+	mine = loop_is_mine(loop);
 	if (!mine) {
 		add(loop, &call);
 		pthread_mutex_unlock(&loop->lock);

@@ -165,23 +165,24 @@ void loop_post(struct loop *loop, struct loop_task *task)
 {
 	uint64_t one = 1;
 
-	bool first;
+	bool wake;
 
 	if (atomic_exchange(&task->queued, true))
 		return;
 	pthread_mutex_lock(&loop->lock);
-	first = !loop->first;
 	task->next = NULL;
 	if (loop->last)
 		loop->last->next = task;
 	else
 		loop->first = task;
+	/* Whoever posted the first task wakes the loop for all of them. The loop's own thread need not. */
+	wake = loop->first == task && !loop_is_mine(loop);
+	if (loop->first == task && !wake)
+		loop->posted = true;
 	loop->last = task;
 	pthread_mutex_unlock(&loop->lock);
-	if (!first)
-		return; /* whoever posted the first task wakes the loop for all of them */
 	/* An eventfd takes 2^64 - 2 posts before it could refuse one. */
-	while (write(loop->post_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+	while (wake && write(loop->post_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 }
 
@@ -192,6 +193,7 @@ static struct loop_task *take_tasks(struct loop *loop)
 	pthread_mutex_lock(&loop->lock);
 	first = loop->first;
 	loop->first = loop->last = NULL;
+	loop->posted = false;
 	pthread_mutex_unlock(&loop->lock);
 	return first;
 }
@@ -300,8 +302,11 @@ int loop_run(struct loop *loop, struct err *err)
 	int result = 0;
 
 	loop->stopping = false;
-	while (!loop->stopping && result == 0)
+	while (!loop->stopping && result == 0) {
 		result = loop->backend->turn(loop, err);
+		if (loop->posted && !loop->stopping)
+			on_post(loop);
+	}
 	if (taken)
 		loop_leave(loop);
 	return result;

@@ -122,15 +122,16 @@ static int wait_for_events(struct loop *loop)
 {
 	struct poller *poller = loop->state;
 	struct loop_op *timer = first_timer(loop);
+	bool at_once = loop->posted || loop->first_io;
 	struct timespec time = {0};
 
-	if (timer && !loop->first_io) {
+	if (timer && !at_once) {
 		uint64_t now = now_ns(), left = timer->deadline_ns > now ? timer->deadline_ns - now : 0;
 
 		time.tv_sec = (time_t)(left / SECOND_NS);
 		time.tv_nsec = (long)(left % SECOND_NS);
 	}
-	return ppoll(poller->fds, poller->count, timer || loop->first_io ? &time : NULL, NULL);
+	return ppoll(poller->fds, poller->count, timer || at_once ? &time : NULL, NULL);
 }
 
 /* Takes the rings of a bell. Returns false if there were none. */

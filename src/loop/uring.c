@@ -202,7 +202,8 @@ static int uring_turn(struct loop *loop, struct err *err)
 {
 	struct uring *uring = loop->state;
 	bool all = submit_queue(uring) && submit_ios(loop);
-	int result = io_uring_submit_and_wait(&uring->ring, all ? 1 : 0);
+	int result = all && !loop->posted ? io_uring_submit_and_wait(&uring->ring, 1)
+	                                  : io_uring_submit_and_get_events(&uring->ring);
 
 	if (result < 0 && result != -EINTR && result != -EBUSY && result != -EAGAIN)
 		return err_sys(err, ERR_FAILED, -result, "event loop: io_uring_enter");

@@ -7,6 +7,7 @@
 
 /* NULL: this vmm has no such device. */
 static virtio_adder *const adders[CONFIG_DRIVERS] = {
+        [CONFIG_BLK] = virtio_blk_add,
         [CONFIG_RNG] = virtio_rng_add,
         [CONFIG_VSOCK] = virtio_vsock_add,
         [CONFIG_CONSOLE] = virtio_console_add,

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * blk: the block device. Its queues and its disk belong to a thread of the device's own. Law:
+ * VIRTIO 1.2, 5.2.
+ *
+ * A request is taken from a queue, checked, and given to the disk; when the disk is done, the chain goes
+ * back. At most BLK_REQUESTS of a queue are under way; the queue's other chains wait in the guest's memory.
+ * What was done in one turn of the loop is shown to the driver together, at the turn's end.
+ */
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "vmm/back/disk.h"
+#include "vmm/virtio.h"
+
+#define BLK_ID         2
+#define BLK_PCI_CLASS  0x018000 /* mass storage, other */
+#define BLK_QUEUE_SIZE 256
+#define BLK_REQUESTS   128
+#define BLK_SEGMENTS   (VIRTIO_SEGMENTS_MAX - 2) /* without the header and the status */
+#define BLK_SECTOR     512u
+#define BLK_ID_BYTES   20
+#define BLK_QUEUES_MAX 64
+#define BLK_CHANGE_MAX MIB(64) /* the most that a request discards or zeroes */
+
+#define FEATURE(bit) (UINT64_C(1) << (bit))
+
+struct blk_request {
+	struct back_disk_request disk; /* the first member */
+	struct blk_queue *queue;
+	uint8_t *status; /* a loan: the last byte that the device writes */
+	struct virtio_chain chain;
+	struct blk_request *next; /* while it is free */
+};
+
+struct blk_queue {
+	struct blk *blk;
+	struct virtio_queue *queue;   /* NULL: stopped, or broken */
+	struct blk_request *requests; /* BLK_REQUESTS, made with the device */
+	struct blk_request *free;
+	unsigned fresh; /* the requests before this one were used once */
+	bool more;      /* chains may wait that were not looked at */
+	bool pushed;    /* since the driver was last shown something */
+};
+
+struct blk {
+	struct virtio_device *device;
+	struct loop_thread *thread;
+	struct loop *loop;
+	struct back_disk *disk;
+	const struct back_disk_facts *facts;
+	struct virtio_blk_config config;
+	char serial[BLK_ID_BYTES];
+	uint64_t features;
+	unsigned in_flight;
+	bool stopping;
+	struct loop_task turn_end; /* posted when a queue has `more` or `pushed` */
+	unsigned queues_count;
+	struct blk_queue queues[];
+};
+
+/* ---- the end of a request ---- */
+
+static struct blk_request *take_free(struct blk_queue *queue)
+{
+	struct blk_request *request = queue->free;
+
+	if (request)
+		queue->free = request->next;
+	else if (queue->fresh < BLK_REQUESTS)
+		request = &queue->requests[queue->fresh++];
+	return request;
+}
+
+static void give_free(struct blk_request *request)
+{
+	request->next = request->queue->free;
+	request->queue->free = request;
+}
+
+static void end(struct blk_request *request, uint8_t status)
+{
+	struct blk_queue *queue = request->queue;
+	struct blk *blk = queue->blk;
+	bool ok = status == VIRTIO_BLK_S_OK;
+
+	if (queue->queue) {
+		*request->status = status;
+		virtio_queue_push(
+		        queue->queue, request->chain.head, ok ? (uint32_t)request->chain.writable_bytes : 0);
+		queue->pushed = true;
+		loop_post(blk->loop, &blk->turn_end);
+	}
+	give_free(request);
+	blk->in_flight--;
+	if (blk->stopping && !blk->in_flight) {
+		blk->stopping = false;
+		virtio_device_stopped(blk->device);
+	}
+}
+
+static void on_done(struct back_disk_request *disk_request, int result)
+{
+	end((struct blk_request *)disk_request, result < 0 ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
+}
+
+/* ---- the start of a request: 5.2.6 ---- */
+
+/* Where a request's data lies in its chain: without the header in front and the status at the end. */
+struct blk_data {
+	struct iovec *iov;
+	unsigned count;
+	uint64_t bytes;
+};
+
+static struct blk_data data_out(struct virtio_chain *chain)
+{
+	struct blk_data data = {
+	        chain->iov, chain->readable, chain->readable_bytes - sizeof(struct virtio_blk_outhdr)};
+	uint64_t skip = sizeof(struct virtio_blk_outhdr);
+
+	while (data.count && skip >= data.iov->iov_len) {
+		skip -= data.iov->iov_len;
+		data.iov++;
+		data.count--;
+	}
+	if (data.count) {
+		data.iov->iov_base = (uint8_t *)data.iov->iov_base + skip;
+		data.iov->iov_len -= skip;
+	}
+	return data;
+}
+
+static struct blk_data data_in(struct virtio_chain *chain)
+{
+	struct blk_data data = {chain->iov + chain->readable, chain->writable, chain->writable_bytes - 1};
+	struct iovec *last = &data.iov[data.count - 1];
+
+	if (!--last->iov_len)
+		data.count--;
+	return data;
+}
+
+static void start_disk(struct blk_request *request, const struct back_disk_request *disk)
+{
+	request->disk = *disk;
+	request->disk.on_done = on_done;
+	back_disk_start(request->queue->blk->disk, &request->disk);
+}
+
+/* Reads or writes sectors. A driver that never flushes expects every write to last (5.2.6.2). */
+static void transfer(
+        struct blk_request *request, enum back_disk_kind kind, uint64_t sector, struct blk_data data)
+{
+	struct back_disk_request disk = {
+	        .kind = kind,
+	        .through = !(request->queue->blk->features & FEATURE(VIRTIO_BLK_F_FLUSH)),
+	        .bytes = data.bytes,
+	        .iov = data.iov,
+	        .iov_count = data.count,
+	};
+
+	if (!mul_ok(sector, BLK_SECTOR, &disk.offset))
+		end(request, VIRTIO_BLK_S_IOERR);
+	else
+		start_disk(request, &disk);
+}
+
+/* Discards or zeroes the one range that the configuration allows a request. */
+static void change(struct blk_request *request, enum back_disk_kind kind)
+{
+	struct virtio_blk_discard_write_zeroes range;
+	struct back_disk_request disk = {
+	        .kind = kind, .through = !(request->queue->blk->features & FEATURE(VIRTIO_BLK_F_FLUSH))};
+	uint32_t allowed = kind == BACK_DISK_ZERO ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0;
+	struct virtio_chain *chain = &request->chain;
+
+	if (chain->readable_bytes != sizeof(struct virtio_blk_outhdr) + sizeof(range)) {
+		end(request, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	virtio_chain_read(chain, sizeof(struct virtio_blk_outhdr), &range, sizeof(range));
+	disk.keep = !(range.flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
+	disk.bytes = (uint64_t)range.num_sectors * BLK_SECTOR;
+	if (range.flags & ~allowed)
+		end(request, VIRTIO_BLK_S_UNSUPP); /* 5.2.6.2 */
+	else if (disk.bytes > BLK_CHANGE_MAX || !mul_ok(range.sector, BLK_SECTOR, &disk.offset))
+		end(request, VIRTIO_BLK_S_IOERR);
+	else
+		start_disk(request, &disk);
+}
+
+static void tell_id(struct blk_request *request)
+{
+	const struct blk *blk = request->queue->blk;
+	uint64_t bytes = request->chain.writable_bytes - 1;
+
+	virtio_chain_write(&request->chain, 0, blk->serial, bytes < BLK_ID_BYTES ? bytes : BLK_ID_BYTES);
+	end(request, VIRTIO_BLK_S_OK);
+}
+
+static void dispatch(struct blk_request *request, uint32_t type, uint64_t sector)
+{
+	uint64_t features = request->queue->blk->features;
+
+	if (type == VIRTIO_BLK_T_IN)
+		transfer(request, BACK_DISK_READ, sector, data_in(&request->chain));
+	else if (type == VIRTIO_BLK_T_OUT)
+		transfer(request, BACK_DISK_WRITE, sector, data_out(&request->chain));
+	else if (type == VIRTIO_BLK_T_FLUSH)
+		start_disk(request, &(struct back_disk_request){.kind = BACK_DISK_FLUSH});
+	else if (type == VIRTIO_BLK_T_GET_ID)
+		tell_id(request);
+	else if (type == VIRTIO_BLK_T_DISCARD && (features & FEATURE(VIRTIO_BLK_F_DISCARD)))
+		change(request, BACK_DISK_DISCARD);
+	else if (type == VIRTIO_BLK_T_WRITE_ZEROES && (features & FEATURE(VIRTIO_BLK_F_WRITE_ZEROES)))
+		change(request, BACK_DISK_ZERO);
+	else
+		end(request, VIRTIO_BLK_S_UNSUPP);
+}
+
+/* Returns false if the request has no header or no room for a status: then nobody can answer it. */
+static bool begin(struct blk_request *request)
+{
+	struct virtio_chain *chain = &request->chain;
+	struct virtio_blk_outhdr header;
+	const struct iovec *last = &chain->iov[chain->readable + chain->writable - 1];
+
+	if (chain->readable_bytes < sizeof(header) || !chain->writable_bytes)
+		return false;
+	virtio_chain_read(chain, 0, &header, sizeof(header));
+	request->status = (uint8_t *)last->iov_base + last->iov_len - 1;
+	request->queue->blk->in_flight++;
+	dispatch(request, header.type, header.sector);
+	return true;
+}
+
+/* ---- queues ---- */
+
+static void broken(struct blk_queue *queue, const struct virtio_chain *chain)
+{
+	struct blk *blk = queue->blk;
+
+	virtio_device_break(blk->device, "a request of %llu bytes to read and %llu to write",
+	        (unsigned long long)chain->readable_bytes, (unsigned long long)chain->writable_bytes);
+	for (unsigned i = 0; i < blk->queues_count; i++)
+		blk->queues[i].queue = NULL;
+}
+
+/* Begins the next request. Returns 1, 0 if there is none, -1 if the queue is of no use any more. */
+static int serve_one(struct blk_queue *queue, struct blk_request *request)
+{
+	int there = virtio_queue_pop(queue->queue, &request->chain);
+
+	request->queue = queue;
+	if (there <= 0) {
+		give_free(request);
+		return there;
+	}
+	if (begin(request))
+		return 1;
+	give_free(request);
+	broken(queue, &request->chain);
+	return -1;
+}
+
+/* Begins requests until there are none, or no more can be under way, or the loop's other work has its turn.
+ */
+static void serve(struct blk_queue *queue)
+{
+	struct blk_request *request = NULL;
+	unsigned left = BLK_REQUESTS;
+	int there = 1;
+
+	queue->more = false;
+	virtio_queue_hush(queue->queue);
+	do {
+		while (left && (request = take_free(queue)) && (there = serve_one(queue, request)) > 0)
+			left--;
+		if (there < 0) {
+			queue->queue = NULL;
+			return;
+		}
+		if (there > 0) {
+			queue->more = true;
+			/* Whoever ends a request looks again. */
+			if (!left)
+				loop_post(queue->blk->loop, &queue->blk->turn_end);
+			return;
+		}
+	} while (virtio_queue_listen(queue->queue));
+}
+
+static void on_turn_end(void *ctx)
+{
+	struct blk *blk = ctx;
+
+	for (unsigned i = 0; i < blk->queues_count; i++) {
+		struct blk_queue *queue = &blk->queues[i];
+
+		if (queue->queue && queue->pushed) {
+			queue->pushed = false;
+			virtio_queue_flush(queue->queue);
+		}
+		if (queue->queue && queue->more)
+			serve(queue);
+	}
+}
+
+/* ---- the kind ---- */
+
+static void config_read(void *ctx, unsigned offset, void *data, unsigned size)
+{
+	const struct blk *blk = ctx;
+
+	memcpy(data, (const uint8_t *)&blk->config + offset, size);
+}
+
+static int start(void *ctx, const struct virtio_start *start, struct err *err)
+{
+	struct blk *blk = ctx;
+
+	blk->features = start->features;
+	for (unsigned i = 0; i < blk->queues_count; i++) {
+		blk->queues[i].queue = start->queues[i];
+		blk->queues[i].more = blk->queues[i].pushed = false;
+	}
+	return 0;
+}
+
+static void kick(void *ctx, struct virtio_queue *queue)
+{
+	struct blk *blk = ctx;
+	struct blk_queue *ours = &blk->queues[virtio_queue_index(queue)];
+
+	if (ours->queue)
+		serve(ours);
+}
+
+/* What is under way goes on, since nobody can call it back, and its memory is the guest's until it is done.
+ */
+static void stop(void *ctx)
+{
+	struct blk *blk = ctx;
+
+	for (unsigned i = 0; i < blk->queues_count; i++)
+		blk->queues[i].queue = NULL;
+	loop_cancel(blk->loop, &blk->turn_end);
+	if (blk->in_flight)
+		blk->stopping = true;
+	else
+		virtio_device_stopped(blk->device);
+}
+
+static void finish(void *ctx)
+{
+	struct blk *blk = ctx;
+
+	back_disk_destroy(blk->disk);
+	loop_thread_destroy(blk->thread);
+	for (unsigned i = 0; i < blk->queues_count; i++)
+		free(blk->queues[i].requests);
+	free(blk);
+}
+
+static const struct virtio_kind blk_kind = {
+        .name = "virtio-blk",
+        .id = BLK_ID,
+        .pci_class = BLK_PCI_CLASS,
+        .config_read = config_read,
+        .start = start,
+        .kick = kick,
+        .stop = stop,
+        .finish = finish,
+};
+
+/* ---- making it: 5.2.3, 5.2.4 ---- */
+
+static uint8_t log2_of(uint32_t ratio)
+{
+	uint8_t log2 = 0;
+
+	while (ratio >> (log2 + 1))
+		log2++;
+	return log2;
+}
+
+static uint16_t cut16(uint32_t value)
+{
+	return value > UINT16_MAX ? UINT16_MAX : (uint16_t)value;
+}
+
+/* CONFIG_WCE is not offered: with FLUSH this means a write-back cache (5.2.5.1). */
+static uint64_t offer(const struct back_disk_facts *facts)
+{
+	uint64_t features = FEATURE(VIRTIO_BLK_F_SEG_MAX) | FEATURE(VIRTIO_BLK_F_BLK_SIZE) |
+	                    FEATURE(VIRTIO_BLK_F_TOPOLOGY) | FEATURE(VIRTIO_BLK_F_FLUSH) |
+	                    FEATURE(VIRTIO_BLK_F_MQ);
+
+	if (facts->read_only)
+		features |= FEATURE(VIRTIO_BLK_F_RO);
+	if (facts->can_discard)
+		features |= FEATURE(VIRTIO_BLK_F_DISCARD);
+	if (facts->can_zero)
+		features |= FEATURE(VIRTIO_BLK_F_WRITE_ZEROES);
+	return features;
+}
+
+static struct virtio_blk_config configure(const struct back_disk_facts *facts, unsigned queues)
+{
+	return (struct virtio_blk_config){
+	        .capacity = facts->size_bytes / BLK_SECTOR,
+	        .seg_max = BLK_SEGMENTS,
+	        .blk_size = facts->block_bytes,
+	        .physical_block_exp = log2_of(facts->physical_bytes / facts->block_bytes),
+	        .min_io_size = cut16(facts->physical_bytes / facts->block_bytes),
+	        .opt_io_size = facts->optimal_bytes / facts->block_bytes,
+	        .num_queues = (uint16_t)queues,
+	        .max_discard_sectors = BLK_CHANGE_MAX / BLK_SECTOR,
+	        .max_discard_seg = 1,
+	        .discard_sector_alignment = facts->discard_bytes / BLK_SECTOR,
+	        .max_write_zeroes_sectors = BLK_CHANGE_MAX / BLK_SECTOR,
+	        .max_write_zeroes_seg = 1,
+	        .write_zeroes_may_unmap = 1,
+	};
+}
+
+static int make_queues(struct blk *blk, struct err *err)
+{
+	for (unsigned i = 0; i < blk->queues_count; i++) {
+		struct blk_queue *queue = &blk->queues[i];
+
+		queue->blk = blk;
+		queue->requests = calloc(BLK_REQUESTS, sizeof(*queue->requests));
+		if (!queue->requests)
+			return err_sys(err, ERR_FAILED, ENOMEM, "the requests of a disk");
+	}
+	return 0;
+}
+
+static int make(struct blk *blk, const struct config_device *config, struct err *err)
+{
+	if (make_queues(blk, err) < 0 || loop_thread_create(config->id, &blk->thread, err) < 0)
+		return -1;
+	blk->loop = loop_thread_loop(blk->thread);
+	if (back_disk_open(config, blk->loop, &blk->disk, err) < 0)
+		return -1;
+	blk->facts = back_disk_facts(blk->disk);
+	blk->turn_end = (struct loop_task){.fn = on_turn_end, .ctx = blk};
+	blk->config = configure(blk->facts, blk->queues_count);
+	memcpy(blk->serial, config->serial, strnlen(config->serial, sizeof(blk->serial)));
+	return 0;
+}
+
+int virtio_blk_add(const struct virtio_place *place, const struct config_device *config, struct err *err)
+{
+	unsigned wanted = config->queues ? config->queues : place->vcpus,
+	         queues = wanted < BLK_QUEUES_MAX ? wanted : BLK_QUEUES_MAX;
+	struct virtio_setup setup = {
+	        .kind = &blk_kind,
+	        .id = config->id,
+	        .queues = queues,
+	        .queue_size = BLK_QUEUE_SIZE,
+	        .config_bytes = offsetof(struct virtio_blk_config, max_secure_erase_sectors),
+	};
+	struct blk *blk = calloc(1, sizeof(*blk) + queues * sizeof(blk->queues[0]));
+
+	if (!blk)
+		return err_sys(err, ERR_FAILED, ENOMEM, "%s", config->id);
+	blk->queues_count = queues;
+	if (make(blk, config, err) < 0) {
+		finish(blk);
+		return -1;
+	}
+	setup.ctx = blk;
+	setup.loop = blk->loop;
+	setup.features = offer(blk->facts);
+	return virtio_pci_add(place->board, &setup, &blk->device, err);
+}
