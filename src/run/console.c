@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "console.h"
-#include "vmm/device/debugcon.h"
 
 #define ESCAPE 0x1d /* Ctrl-] */
 
@@ -117,13 +116,12 @@ void run_console_on_room(struct run_console *console)
 void run_console_on_output(struct run_console *console)
 {
 	run_console_drain_kick(&console->output);
-	if (console->debug.take)
-		run_console_drain_kick(&console->debug);
+	run_console_files_kick(console);
 }
 
 bool run_console_idle(const struct run_console *console)
 {
-	return run_console_drain_idle(&console->output) && run_console_drain_idle(&console->debug);
+	return run_console_drain_idle(&console->output) && run_console_files_idle(console);
 }
 
 /* ---- life ---- */
@@ -135,11 +133,6 @@ static size_t take_serial(void *ctx, void *data, size_t max)
 
 	run_expect_output(&console->expect, data, n);
 	return n;
-}
-
-static size_t take_debugcon(void *device, void *data, size_t max)
-{
-	return device_debugcon_output(device, data, max);
 }
 
 static void on_drained(void *ctx)
@@ -165,39 +158,6 @@ static void on_output_lost(void *ctx, int sys)
 	log_at(sys == EPIPE ? LOG_INFO : LOG_WARN, "the console's output is dropped: %s (%s)",
 	        strerrordesc_np(sys), err_sys_name(sys));
 	discard_output(console);
-}
-
-static void on_debug_lost(void *ctx, int sys)
-{
-	log_warn("the debug console's output is dropped: %s (%s)", strerrordesc_np(sys), err_sys_name(sys));
-}
-
-static void drain_init(struct run_console *console, struct run_console_drain *drain, int fd,
-        size_t (*take)(void *device, void *data, size_t max), void *device,
-        void (*on_error)(void *ctx, int sys))
-{
-	*drain = (struct run_console_drain){
-	        .loop = console->loop,
-	        .take = take,
-	        .device = device,
-	        .fd = fd,
-	        .on_idle = on_drained,
-	        .on_error = on_error,
-	        .ctx = console,
-	};
-}
-
-static int init_debug(struct run_console *console, struct machine *machine, struct err *err)
-{
-	const char *path = machine_config(machine)->machine.debugcon;
-	struct device_debugcon *debugcon = device_debugcon_of(machine_board(machine));
-
-	if (!debugcon)
-		return 0;
-	if (file_stream_open(path, &console->debug_fd, err) < 0)
-		return err_wrap(err, "machine.debugcon");
-	drain_init(console, &console->debug, console->debug_fd, take_debugcon, debugcon, on_debug_lost);
-	return 0;
 }
 
 static void on_script_types(void *ctx)
@@ -227,19 +187,24 @@ void run_console_start(struct run_console *console)
 int run_console_init(struct run_console *console, struct machine *machine, struct err *err)
 {
 	console->serial = device_serial_of(machine_board(machine));
-	console->debug_fd = -1;
 	console->expect = (struct run_expect){.loop = console->loop,
 	        .script = console->io.script,
 	        .on_type = on_script_types,
 	        .on_quit = on_script_quits,
 	        .on_timeout = on_script_timeout,
 	        .ctx = console};
-	drain_init(console, &console->output, console->io.out, take_serial, console, on_output_lost);
+	console->output = (struct run_console_drain){.loop = console->loop,
+	        .take = take_serial,
+	        .device = console,
+	        .fd = console->io.out,
+	        .on_idle = on_drained,
+	        .on_error = on_output_lost,
+	        .ctx = console};
 	if (console->io.out < 0) {
 		console->output.broken = true;
 		discard_output(console);
 	}
-	if (init_debug(console, machine, err) < 0)
+	if (run_console_files_init(console, machine, err) < 0)
 		return -1;
 	read_more(console);
 	return 0;
@@ -250,8 +215,5 @@ void run_console_finish(struct run_console *console)
 	stop_reading(console);
 	run_expect_finish(&console->expect);
 	loop_op_stop(console->output.op);
-	loop_op_stop(console->debug.op);
-	if (console->debug_fd >= 0)
-		close(console->debug_fd);
-	console->debug_fd = -1;
+	run_console_files_finish(console);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * console: the guest's first serial port on a pair of descriptors, its debug console in a file.
+ * console: the guest's first serial port on a pair of descriptors; its debug console and its virtio consoles
+ * in files.
  */
 #ifndef VMM_RUN_CONSOLE_H
 #define VMM_RUN_CONSOLE_H
 
 #include "expect.h"
+#include "vmm/config.h"
 #include "vmm/loop.h"
 #include "vmm/machine.h"
 #include "vmm/run.h"
@@ -33,12 +35,22 @@ struct run_console_drain {
 void run_console_drain_kick(struct run_console_drain *drain);
 bool run_console_drain_idle(const struct run_console_drain *drain);
 
+/* A console that writes to a file (files.c). */
+struct run_console_file {
+	struct run_console *console;
+	const char *name; /* for messages */
+	struct run_console_drain drain;
+	int fd; /* -1: there is no file */
+};
+#define RUN_CONSOLE_FILES_MAX (1 + CONFIG_DEVICES_MAX)
+
 struct run_console {
 	struct loop *loop;
 	struct device_serial *serial;
 	struct run_console_io io;
-	struct run_console_drain output, debug;
-	int debug_fd;
+	struct run_console_drain output;
+	struct run_console_file files[RUN_CONSOLE_FILES_MAX];
+	unsigned files_count;
 	struct loop_op
 	        *watch;     /* of io.in; NULL while the guest takes no more, and after the end of the input */
 	bool ended;         /* the input has */
@@ -66,5 +78,12 @@ void run_console_on_output(struct run_console *console);
 void run_console_on_room(struct run_console *console);
 /* Is all output written? */
 bool run_console_idle(const struct run_console *console);
+
+/* ---- files.c: the consoles that write to files ---- */
+
+int run_console_files_init(struct run_console *console, struct machine *machine, struct err *err) MUST_CHECK;
+void run_console_files_kick(struct run_console *console);
+bool run_console_files_idle(const struct run_console *console);
+void run_console_files_finish(struct run_console *console);
 
 #endif

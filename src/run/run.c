@@ -411,7 +411,6 @@ int run_create(const struct run_place *place, const struct config *config,
 	run->output_task = (struct loop_task){.fn = on_output_task, .ctx = run};
 	run->room_task = (struct loop_task){.fn = on_room_task, .ctx = run};
 	run->console = (struct run_console){.io = *console,
-	        .debug_fd = -1,
 	        .on_quit = on_quit,
 	        .on_status = on_status,
 	        .on_idle = on_console_idle,
