@@ -1,170 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The transport between a driver that keeps the rules and a device that only remembers what it was told:
- * doorbells, interrupts, start and stop, queues that are served outside vmm.
+ * The transport between a driver that keeps the rules and a device: how it is found, started and stopped, its
+ * doorbells and its configuration.
  */
-#include <sys/eventfd.h>
-
-#include "support/test.h"
-#include "support/virtio_guest.h"
-#include "support/wires.h"
-#include "vmm/device/pci.h"
-
-#include "../../../src/virtio/queue.h"
-
-#define QUEUES           3
-#define OUTSIDE          2 /* the queue that is served outside; the kernel sends the interrupts of its vector */
-#define RINGS            0x10000u
-#define SIZE             8
-#define BELL(bar, queue) ((bar) + 0x3000 + 4 * (queue))
-#define READY \
-	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK | \
-	        VIRTIO_CONFIG_S_DRIVER_OK)
-
-static struct virtio_guest guest;
-static struct fake_wires wires;
-static struct virtio_function function;
-
-/* ---- the device ---- */
-
-static struct fake {
-	struct virtio_device *device;
-	uint64_t features;
-	struct virtio_queue *queues[QUEUES]; /* while it runs */
-	unsigned starts, stops, finished, kicks[QUEUES];
-	bool fail;     /* the start */
-	bool break_it; /* in the next kick */
-	uint8_t config[6];
-} fake;
-
-static void fake_config_read(void *ctx, unsigned offset, void *data, unsigned size)
-{
-	memcpy(data, &fake.config[offset], size);
-}
-
-static void fake_config_write(void *ctx, unsigned offset, const void *data, unsigned size)
-{
-	memcpy(&fake.config[offset], data, size);
-}
-
-static int fake_start(void *ctx, const struct virtio_start *start, struct err *err)
-{
-	if (fake.fail)
-		return err_set(err, ERR_HOST, "there is no back end");
-	fake.starts++;
-	fake.features = start->features;
-	memcpy(fake.queues, start->queues, sizeof(fake.queues));
-	return 0;
-}
-
-static void fake_kick(void *ctx, struct virtio_queue *queue)
-{
-	fake.kicks[virtio_queue_index(queue)]++;
-	if (fake.break_it)
-		virtio_device_break(fake.device, "%s", "the driver asks for the impossible");
-	assert_int_equal(fake.stops, 0);
-}
-
-static void fake_stop(void *ctx)
-{
-	fake.stops++;
-	memset(fake.queues, 0, sizeof(fake.queues));
-	virtio_device_stopped(fake.device);
-}
-
-static void fake_finish(void *ctx)
-{
-	fake.finished++;
-}
-
-static const struct virtio_kind kind = {.name = "virtio-fake",
-        .id = 30,
-        .pci_class = 0xff0000,
-        .config_read = fake_config_read,
-        .config_write = fake_config_write,
-        .start = fake_start,
-        .kick = fake_kick,
-        .stop = fake_stop,
-        .finish = fake_finish};
-
-static struct virtio_setup make_setup(void)
-{
-	return (struct virtio_setup){.kind = &kind,
-	        .ctx = &fake,
-	        .id = "fake0",
-	        .features = UINT64_C(1) << 5 | UINT64_C(1) << 40 | UINT64_C(1) << 29,
-	        .queues = QUEUES,
-	        .queue_size = SIZE,
-	        .config_bytes = sizeof(fake.config),
-	        .loop = guest.loop,
-	        .outside = {1 << OUTSIDE}};
-}
-
-static int setup(void **state)
-{
-	struct virtio_setup one;
-	struct err err;
-
-	fake = (struct fake){.config = {1, 2, 3, 4, 5, 6}};
-	virtio_guest_init(&guest);
-	guest.board.wires = fake_wires(&wires);
-	one = make_setup();
-	assert_ok(virtio_pci_add(&guest.board, &one, &fake.device, &err));
-	virtio_guest_start(&guest);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	virtio_guest_finish(&guest);
-	assert_int_equal(fake.finished, 1);
-	assert_int_equal(fake.starts, fake.stops);
-	assert_false(wires.wrong);
-	assert_int_equal(wires.bound_count, 0);
-	assert_int_equal(wires.bell_count, 0);
-	return 0;
-}
-
-/* ---- the driver ---- */
-
-/* Finds the device and makes it ready with these queues; bit i is queue i. */
-static void make_ready(bool msix, unsigned queues)
-{
-	struct driver driver;
-
-	assert_true(virtio_function_find(&function, &guest, 0, msix));
-	if (msix)
-		virtio_function_unmask(&function);
-	virtio_function_negotiate(&function, UINT64_MAX);
-	virtio_function_set(&function, VIRTIO_PCI_COMMON_MSIX, 2, 0);
-	for (unsigned i = 0; i < QUEUES; i++)
-		if (queues >> i & 1)
-			virtio_function_queue(&function, i, &driver, RINGS + 0x1000 * i, SIZE, false);
-	virtio_function_add_status(&function, VIRTIO_CONFIG_S_DRIVER_OK);
-}
-
-static uint64_t isr(void)
-{
-	return device_bus_read(guest.board.bus, DEVICE_MMIO, function.isr, 1);
-}
-
-static uint64_t config_get(unsigned offset, unsigned size)
-{
-	return device_bus_read(guest.board.bus, DEVICE_MMIO, function.config + offset, size);
-}
-
-static bool line(void)
-{
-	return guest.lines[device_pci_gsi(function.slot, 1)];
-}
-
-/* What virtio_queue_flush() does when the driver wants an interrupt. */
-static void call_driver(unsigned queue)
-{
-	const struct virtio_queue_owner *owner = fake.queues[queue]->setup.owner;
-
-	owner->call(owner->ctx, queue);
-}
+#include "transport.h"
 
 /* ---- identity and features ---- */
 
@@ -346,54 +185,7 @@ static void test_transport_works_where_the_kernel_refuses_doorbells(void **state
 	wires.refuse = false;
 }
 
-/* ---- interrupts ---- */
-
-static void test_transport_queue_interrupts_by_its_vector(void **state)
-{
-	make_ready(true, 3);
-	call_driver(1);
-	assert_int_equal(wires.sent, 1);
-	assert_int_equal(wires.last.data, 2);
-	assert_int_equal(isr(), 0);
-	virtio_function_set(&function, VIRTIO_PCI_COMMON_Q_SELECT, 2, 1);
-	virtio_function_set(&function, VIRTIO_PCI_COMMON_Q_MSIX, 2, VIRTIO_MSI_NO_VECTOR);
-	call_driver(1);
-	assert_int_equal(wires.sent, 1);
-	assert_false(line());
-}
-
-/* Without MSI-X: the pin is high until the driver has read the status, which is then 0. */
-static void test_transport_queue_interrupts_by_the_pin(void **state)
-{
-	make_ready(false, 3);
-	assert_false(line());
-	call_driver(0);
-	call_driver(1);
-	assert_true(line());
-	virtio_device_config_changed(fake.device);
-	assert_int_equal(isr(), 3);
-	assert_false(line());
-	assert_int_equal(isr(), 0);
-	assert_int_equal(wires.sent, 0);
-	call_driver(0);
-	virtio_function_reset(&function);
-	assert_false(line());
-}
-
-/* VIRTIO 2.4.1: the generation differs, so that a driver that read half of it reads again. */
-static void test_transport_tells_that_the_configuration_changed(void **state)
-{
-	uint64_t before;
-
-	virtio_device_config_changed(fake.device);
-	make_ready(true, 3);
-	assert_int_equal(wires.sent, 0); /* no driver was there to be told */
-	before = virtio_function_get(&function, VIRTIO_PCI_COMMON_CFGGENERATION, 1);
-	virtio_device_config_changed(fake.device);
-	assert_int_equal(wires.sent, 1);
-	assert_int_equal(wires.last.data, 0);
-	assert_int_not_equal(virtio_function_get(&function, VIRTIO_PCI_COMMON_CFGGENERATION, 1), before);
-}
+/* ---- registers behind which there is more ---- */
 
 static void test_transport_reaches_no_byte_behind_the_configuration(void **state)
 {
@@ -430,48 +222,6 @@ static void test_transport_window_shows_a_register(void **state)
 	        0x0403);
 }
 
-/* ---- queues that are served outside ---- */
-
-static void test_transport_outside_queue_interrupts_through_the_kernel(void **state)
-{
-	struct virtio_queue_place place;
-
-	make_ready(true, 1 | 1 << OUTSIDE);
-	place = virtio_queue_place(fake.queues[OUTSIDE]);
-	assert_int_equal(wires.bound_count, 1);
-	assert_int_equal(wires.bound[0].fd, place.call_fd);
-	assert_int_equal(wires.bound[0].message.data, OUTSIDE + 1);
-	assert_int_equal(place.kick_fd, fake_wires_bell(&wires, BELL(function.bars[0], OUTSIDE)));
-	/* The driver moves the queue to another vector, and to none. */
-	virtio_function_set(&function, VIRTIO_PCI_COMMON_Q_SELECT, 2, OUTSIDE);
-	virtio_function_set(&function, VIRTIO_PCI_COMMON_Q_MSIX, 2, 1);
-	assert_int_equal(wires.bound_count, 1);
-	assert_int_equal(wires.bound[0].message.data, 1);
-	virtio_function_set(&function, VIRTIO_PCI_COMMON_Q_MSIX, 2, VIRTIO_MSI_NO_VECTOR);
-	assert_int_equal(wires.bound_count, 0);
-	/* Kicks are the back end's alone. */
-	virtio_function_kick(&function, OUTSIDE);
-	virtio_guest_turn(&guest, 4);
-	assert_int_equal(fake.kicks[OUTSIDE], 0);
-}
-
-/* The loop forwards the interrupts if the kernel does not: it has no message for a pin. */
-static void test_transport_outside_queue_interrupts_through_the_loop(void **state)
-{
-	for (unsigned refused = 0; refused < 2; refused++) {
-		wires.refuse = refused;
-		guest.next_bar = VIRTIO_GUEST_BARS;
-		make_ready(refused, 1 << OUTSIDE);
-		assert_int_equal(wires.bound_count, 0);
-		assert_int_equal(eventfd_write(virtio_queue_place(fake.queues[OUTSIDE]).call_fd, 1), 0);
-		VIRTIO_GUEST_UNTIL(&guest, line() || wires.sent);
-		assert_int_equal(line(), !refused);
-		assert_int_equal(wires.sent, refused);
-		assert_int_equal(isr(), !refused);
-	}
-	wires.refuse = false;
-}
-
 static void test_transport_setup_that_cannot_be_added_frees_the_device(void **state)
 {
 	struct virtio_setup one = make_setup();
@@ -502,13 +252,8 @@ int main(void)
 	        TEST(test_transport_kick_reaches_the_device),
 	        TEST(test_transport_doorbells_follow_the_bar),
 	        TEST(test_transport_works_where_the_kernel_refuses_doorbells),
-	        TEST(test_transport_queue_interrupts_by_its_vector),
-	        TEST(test_transport_queue_interrupts_by_the_pin),
-	        TEST(test_transport_tells_that_the_configuration_changed),
 	        TEST(test_transport_reaches_no_byte_behind_the_configuration),
 	        TEST(test_transport_window_shows_a_register),
-	        TEST(test_transport_outside_queue_interrupts_through_the_kernel),
-	        TEST(test_transport_outside_queue_interrupts_through_the_loop),
 	        TEST(test_transport_setup_that_cannot_be_added_frees_the_device),
 	};
 
