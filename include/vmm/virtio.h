@@ -64,7 +64,8 @@ void virtio_queue_push(struct virtio_queue *queue, uint16_t head, uint32_t writt
 void virtio_queue_flush(struct virtio_queue *queue);
 /*
  * Asks the driver not to ring while the device looks at the queue anyway, and to ring again. The second
- * returns true if chains came meanwhile: the device then looks again before it waits.
+ * returns true if chains came meanwhile: the device then looks again before it waits. A device that never
+ * asks for silence need not ask for kicks.
  */
 void virtio_queue_hush(struct virtio_queue *queue);
 bool virtio_queue_listen(struct virtio_queue *queue) MUST_CHECK;

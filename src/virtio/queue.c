@@ -192,7 +192,18 @@ static uint64_t flight_bit(uint16_t head)
 	return UINT64_C(1) << head % 64;
 }
 
-/* Returns 1 if there are entries to take. The index is read only when all that were seen before are taken. */
+/* Says with which entry the driver is to ring next. Returns its index as it is after that. */
+static uint16_t ask_for_kick(struct virtio_queue *queue)
+{
+	if (queue->event_idx)
+		store_u16(avail_event(queue), queue->avail_next, __ATOMIC_SEQ_CST);
+	return load_u16(queue->avail + RING_IDX, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Returns 1 if there are entries to take. The index is read only when all that were seen before are taken. A
+ * device that did not hush the driver is rung with the next entry without asking for it.
+ */
 static int look(struct virtio_queue *queue)
 {
 	uint16_t idx;
@@ -202,6 +213,8 @@ static int look(struct virtio_queue *queue)
 	if (queue->avail_next != queue->avail_idx)
 		return 1;
 	idx = load_u16(queue->avail + RING_IDX, __ATOMIC_ACQUIRE);
+	if (idx == queue->avail_next && !queue->hushed)
+		idx = ask_for_kick(queue);
 	if ((uint16_t)(idx - queue->avail_next) > queue->setup.size)
 		return breach(queue, "the available index jumped from %u to %u", queue->avail_next, idx);
 	queue->avail_idx = idx;
@@ -273,20 +286,20 @@ void virtio_queue_flush(struct virtio_queue *queue)
 		queue->setup.owner->call(queue->setup.owner->ctx, queue->setup.index);
 }
 
-/* With event indices the driver rings once for each event that it is asked for, so silence needs nothing. */
+/* With event indices the driver rings once for each event that it is asked for, so silence needs no word. */
 void virtio_queue_hush(struct virtio_queue *queue)
 {
+	queue->hushed = true;
 	if (!queue->event_idx)
 		store_u16(queue->used + RING_FLAGS, NO_NOTIFICATION, __ATOMIC_RELAXED);
 }
 
 bool virtio_queue_listen(struct virtio_queue *queue)
 {
-	if (queue->event_idx)
-		store_u16(avail_event(queue), queue->avail_next, __ATOMIC_SEQ_CST);
-	else
+	queue->hushed = false;
+	if (!queue->event_idx)
 		store_u16(queue->used + RING_FLAGS, 0, __ATOMIC_SEQ_CST);
-	return load_u16(queue->avail + RING_IDX, __ATOMIC_SEQ_CST) != queue->avail_next;
+	return ask_for_kick(queue) != queue->avail_next;
 }
 
 /* ---- life ---- */

@@ -37,6 +37,7 @@ struct virtio_queue {
 	struct virtio_queue_setup setup;
 	uint8_t *desc, *avail, *used; /* loans of guest memory: the driver writes there at any time */
 	bool event_idx, indirect;
+	bool hushed; /* the driver was asked not to ring */
 	bool broken;
 	uint16_t popped;     /* the head of the chain popped last */
 	uint16_t avail_next; /* the next entry of the available ring to take */

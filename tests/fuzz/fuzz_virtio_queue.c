@@ -20,7 +20,7 @@ static uint8_t *ram;
 static struct virtio_queue queue;
 static struct virtio_queue_setup setup;
 static struct virtio_chain chain;
-static bool started, broken;
+static bool started, broken, hushed;
 static bool in_flight[VIRTIO_QUEUE_SIZE_MAX];
 static uint16_t next, seen, used, shown; /* of the available ring, of the used ring */
 static unsigned calls, breaks;
@@ -98,7 +98,7 @@ static void start(struct cursor *input)
 		fuzz_assert(err.kind == ERR_GUEST);
 	memset(in_flight, 0, sizeof(in_flight));
 	next = seen = used = shown = 0;
-	broken = false;
+	broken = hushed = false;
 	breaks = 0;
 }
 
@@ -193,6 +193,12 @@ static int model_pop(struct walk *walk, uint16_t *ret_head)
 		return -1;
 	if (next == seen) {
 		seen = ram_u16(setup.avail_gpa + 2);
+		/* The pop asks for the next kick. The areas may overlap, so that this may change the index.
+		 */
+		if (seen == next && !hushed && (setup.features & VIRTIO_F_EVENT_IDX)) {
+			store_le(ram + setup.used_gpa + 4 + 8u * setup.size, 2, next);
+			seen = ram_u16(setup.avail_gpa + 2);
+		}
 		if ((uint16_t)(seen - next) > setup.size)
 			return -1;
 		if (seen == next)
@@ -282,6 +288,7 @@ static void listen(void)
 {
 	bool more = virtio_queue_listen(&queue);
 
+	hushed = false;
 	if (setup.features & VIRTIO_F_EVENT_IDX)
 		fuzz_assert(ram_u16(setup.used_gpa + 4 + 8u * setup.size) == next);
 	else
@@ -292,6 +299,7 @@ static void listen(void)
 static void hush(void)
 {
 	virtio_queue_hush(&queue);
+	hushed = true;
 	if (!(setup.features & VIRTIO_F_EVENT_IDX))
 		fuzz_assert(ram_u16(setup.used_gpa) & VRING_USED_F_NO_NOTIFY);
 }
