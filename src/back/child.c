@@ -15,15 +15,19 @@ extern char **environ;
 
 #define LOOK_MS 10
 
-static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes, int fd)
+static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes, int fd, int log_fd)
 {
 	sigset_t none, all;
 
 	sigemptyset(&none);
 	sigfillset(&all);
+	/* The two descriptors go to their places in an order in which neither overwrites the other. */
 	return posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDONLY, 0) ?:
-	       posix_spawn_file_actions_addopen(files, 1, "/dev/null", O_WRONLY, 0) ?:
+	       (log_fd < 0 ? posix_spawn_file_actions_addopen(files, 1, "/dev/null", O_WRONLY, 0)
+	                   : posix_spawn_file_actions_adddup2(files, log_fd, 1)
+	                             ?: posix_spawn_file_actions_adddup2(files, log_fd, 2)) ?:
 	       posix_spawn_file_actions_adddup2(files, fd, BACK_CHILD_FD) ?:
+	       posix_spawn_file_actions_addclosefrom_np(files, BACK_CHILD_FD + 1) ?:
 	       posix_spawnattr_setsigmask(attributes, &none) ?:
 	       posix_spawnattr_setsigdefault(attributes, &all) ?:
 	       posix_spawnattr_setpgroup(attributes, 0) ?:
@@ -31,7 +35,7 @@ static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attribu
 	               POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 }
 
-int back_child_start(const char *const *argv, int fd, pid_t *ret_pid, struct err *err)
+int back_child_start(const char *const *argv, int fd, int log_fd, pid_t *ret_pid, struct err *err)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
@@ -40,7 +44,7 @@ int back_child_start(const char *const *argv, int fd, pid_t *ret_pid, struct err
 
 	posix_spawn_file_actions_init(&files);
 	posix_spawnattr_init(&attributes);
-	sys = prepare(&files, &attributes, fd)
+	sys = prepare(&files, &attributes, fd, log_fd)
 	              ?: posix_spawnp(
 	                         &pid, argv[0], &files, &attributes, (char *const *)(uintptr_t)argv, environ);
 	posix_spawnattr_destroy(&attributes);

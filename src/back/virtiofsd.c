@@ -99,7 +99,7 @@ static int start_program(unsigned i, const char *folder, int listener, pid_t *re
 		        "the virtiofsd of this machine takes no folder with a comma in its name");
 	snprintf(old_source, sizeof(old_source), "source=%s", folder);
 	snprintf(source, sizeof(source), "--shared-dir=%s", folder);
-	return back_child_start(programs[i].old ? old : new, listener, ret_pid, err);
+	return back_child_start(programs[i].old ? old : new, listener, -1, ret_pid, err);
 }
 
 int back_virtiofsd_start(const char *folder, int *ret_socket, pid_t *ret_pid, struct err *err)

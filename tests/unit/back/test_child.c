@@ -29,7 +29,7 @@ static pid_t start(const char *script)
 	const char *const argv[] = {"sh", "-c", script, NULL};
 	pid_t pid;
 
-	assert_ok(back_child_start(argv, fds[1], &pid, &err));
+	assert_ok(back_child_start(argv, fds[1], -1, &pid, &err));
 	return pid;
 }
 
@@ -84,7 +84,7 @@ static void test_child_program_that_is_missing_is_told_as_such(void **state)
 	const char *const argv[] = {"/no/such/program", NULL};
 	pid_t pid = 7;
 
-	assert_fails(back_child_start(argv, fds[1], &pid, &err), ERR_HOST,
+	assert_fails(back_child_start(argv, fds[1], -1, &pid, &err), ERR_HOST,
 	        "starting /no/such/program: No such file");
 	assert_int_equal(err.sys, ENOENT);
 	assert_int_equal(pid, 7);
