@@ -203,6 +203,7 @@ struct virtio_place {
 	struct device_board *board;
 	struct loop *main_loop;
 	unsigned vcpus;
+	const char *machine; /* what tells this machine from others: its UUID, or its name */
 };
 
 /* Each opens the back end of a row of devices[] and adds the device. ERR_USAGE, ERR_HOST: why it cannot. */

@@ -8,6 +8,7 @@
 /* NULL: this vmm has no such device. */
 static virtio_adder *const adders[CONFIG_DRIVERS] = {
         [CONFIG_BLK] = virtio_blk_add,
+        [CONFIG_NET] = virtio_net_add,
         [CONFIG_RNG] = virtio_rng_add,
         [CONFIG_VSOCK] = virtio_vsock_add,
         [CONFIG_CONSOLE] = virtio_console_add,
@@ -19,7 +20,11 @@ int machine_devices_add(struct machine *machine, struct loop *loop, struct err *
 {
 	const struct config *config = machine->config;
 	const struct virtio_place place = {
-	        .board = &machine->board, .main_loop = loop, .vcpus = config->machine.vcpus};
+	        .board = &machine->board,
+	        .main_loop = loop,
+	        .vcpus = config->machine.vcpus,
+	        .machine = *config->machine.uuid ? config->machine.uuid : config->name,
+	};
 
 	for (size_t i = 0; i < config->devices_count; i++) {
 		const struct config_device *device = &config->devices[i];
