@@ -230,6 +230,8 @@ void back_disk_finish(struct back_disk *disk)
 int back_disk_open(
         const struct config_device *config, struct loop *loop, struct back_disk **ret_disk, struct err *err)
 {
+	if (config_is_nbd(config->file))
+		return back_nbd_open(config, loop, ret_disk, err);
 	return back_raw_open(config, loop, ret_disk, err);
 }
 

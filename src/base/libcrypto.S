@@ -190,7 +190,8 @@ crypto_slots_end:
 
 	/*
 	 * What dpkg-shlibdeps cannot see is told to packagers: the ELF note of libraries that are loaded by name
-	 * (UAPI group, "dlopen() Metadata for ELF Files"). The names are those of crypto.c and launch/volume.c.
+	 * (UAPI group, "dlopen() Metadata for ELF Files"). The names are those of crypto.c,
+	 * launch/volume.c and back/nbd_library.c.
 	 */
 	.section .note.dlopen, "a", @note
 	.balign 4
@@ -203,6 +204,8 @@ crypto_slots_end:
 	.ascii "[{\"soname\":[\"libcrypto.so.3\"],\"feature\":\"crypto\",\"priority\":\"required\","
 	.ascii "\"description\":\"measuring, attesting and launching confidential guests\"},"
 	.ascii "{\"soname\":[\"liblzma.so.5\"],\"feature\":\"warnings\",\"priority\":\"suggested\","
-	.asciz "\"description\":\"looking into firmware images, to warn of those that cannot work\"}]"
+	.ascii "\"description\":\"looking into firmware images, to warn of those that cannot work\"},"
+	.ascii "{\"soname\":[\"libnbd.so.0\"],\"feature\":\"nbd\",\"priority\":\"suggested\","
+	.asciz "\"description\":\"disks that a server of the NBD protocol has\"}]"
 .Lnote_end:
 	.balign 4
