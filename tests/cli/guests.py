@@ -70,9 +70,12 @@ def echo():
 
 
 def image(code):
+    """The code lies at START, or, if it is too long for that, at the start of the image."""
+    start = START if len(code) <= 0xfff0 - START else 0
+    assert len(code) <= 0xfff0
     data = bytearray(BYTES)
-    data[START:START + len(code)] = code
-    data[0xfff0:0xfff3] = b'\xe9' + struct.pack('<h', START - 0xfff3)
+    data[start:start + len(code)] = code
+    data[0xfff0:0xfff3] = b'\xe9' + struct.pack('<H', (start - 0xfff3) & 0xffff)
     return bytes(data)
 
 
