@@ -52,8 +52,9 @@ struct device_wires {
 	void (*send)(void *ctx, const struct device_msi *msi);
 	/*
 	 * Lets the kernel send a message whenever the eventfd fd is signalled, and take its count. A count
-	 * that waits already sends one at once. Returns -1 if that is not possible: whoever owns fd must then
-	 * read it and send the messages. An fd is bound once: unbind it before binding it to another message.
+	 * that waits already sends one at once, but the kernel may leave it until the next signal. Returns -1
+	 * if that is not possible: whoever owns fd must then read it and send the messages. An fd is bound
+	 * once: unbind it before binding it to another message.
 	 */
 	int (*bind)(void *ctx, int fd, const struct device_msi *msi);
 	void (*unbind)(void *ctx, int fd);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pci.h"
 
@@ -81,7 +82,7 @@ static struct device_msi message_of(const struct vector *vector)
 	        .data = (uint32_t)load_le(&vector->bytes[PCI_MSIX_ENTRY_DATA], 4)};
 }
 
-static void notify(struct device_msix *msix, struct vector *vector)
+static void notify(const struct device_msix *msix, struct vector *vector)
 {
 	const struct device_msi message = message_of(vector);
 
@@ -90,10 +91,25 @@ static void notify(struct device_msix *msix, struct vector *vector)
 		msix->wires->send(msix->wires->ctx, &message);
 }
 
+static bool has_count(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/*
+ * What was signalled before the kernel listens is sent from here: the kernel would send it, too, but leave
+ * the count, which would look like an interrupt that is pending.
+ */
 static int bind_fd(const struct device_msix *msix, struct connection *connection)
 {
-	const struct device_msi message = message_of(&msix->vectors[connection->vector]);
+	struct vector *vector = &msix->vectors[connection->vector];
+	const struct device_msi message = message_of(vector);
+	uint64_t count;
 
+	if (has_count(connection->fd) && read(connection->fd, &count, sizeof(count)) > 0)
+		notify(msix, vector);
 	if (!msix->wires->bind || msix->wires->bind(msix->wires->ctx, connection->fd, &message) < 0)
 		return -1;
 	connection->bound = true;
@@ -195,13 +211,6 @@ uint64_t device_msix_bar_bytes(unsigned vectors)
 	while (size < table_bytes(vectors) + (vectors + 63) / 64 * 8)
 		size *= 2;
 	return size;
-}
-
-static bool has_count(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-
-	return poll(&p, 1, 0) == 1;
 }
 
 static bool is_pending(const struct device_msix *msix, unsigned vector)

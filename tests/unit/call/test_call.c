@@ -92,6 +92,11 @@ static void test_failed_calls_name_themselves(void **state)
 	assert_fails(call_vm_create_pit(failing(EIO), 3, &err), ERR_FAILED, "KVM_CREATE_PIT2");
 	assert_fails(call_vm_set_memory(failing(EEXIST), 3, 1, 0, 4096, NULL, &err), ERR_FAILED, "of slot 1");
 	assert_fails(call_vm_irq_line(failing(EIO), 3, 4, true, &err), ERR_FAILED, "KVM_IRQ_LINE 4");
+	assert_fails(call_vm_signal_msi(failing(EPERM), 3, &(struct call_msi){0xfee01000, 0x31}, &err),
+	        ERR_FAILED, "KVM_SIGNAL_MSI to 0xfee01000");
+	assert_fails(call_vm_irqfd(failing(EBADF), 3, 5, 24, true, &err), ERR_FAILED, "KVM_IRQFD 24");
+	assert_fails(call_vm_ioeventfd(failing(EEXIST), 3, 5, 0xe0003000, true, &err), ERR_FAILED,
+	        "KVM_IOEVENTFD at 0xe0003000");
 	assert_fails(call_vcpu_create(failing(EIO), 3, 9, &fd, &err), ERR_FAILED, "KVM_CREATE_VCPU 9");
 	assert_fails(call_vcpu_map_run(failing(EIO), 3, 4096, &run, &err), ERR_FAILED, "struct kvm_run");
 	assert_fails(call_vcpu_get_sregs(failing(EIO), 3, &sregs, &err), ERR_FAILED, "KVM_GET_SREGS");

@@ -181,7 +181,7 @@ static void test_msix_eventfd_is_bound_while_its_vector_is_not_masked(void **sta
 	assert_int_equal(f->b.wires.bound_count, 0);
 }
 
-/* Nobody reads the eventfd meanwhile, so that binding it sends the message. */
+/* Nobody reads the eventfd meanwhile. Its message is sent with the unmasking. */
 static void test_msix_eventfd_of_a_masked_vector_is_pending(void **state)
 {
 	struct fixture *f = *state;
@@ -192,6 +192,9 @@ static void test_msix_eventfd_of_a_masked_vector_is_pending(void **state)
 	signal_fd(f->fd);
 	assert_int_equal(mmio_get(&f->b, PBA_AT, 8), 1 << 3);
 	set_vector(f, 3, 0xfee02000, 0x71, false);
+	assert_int_equal(mmio_get(&f->b, PBA_AT, 8), 0);
+	assert_int_equal(f->b.wires.sent, 1);
+	set_vector(f, 3, 0xfee02000, 0x71, true);
 	assert_int_equal(mmio_get(&f->b, PBA_AT, 8), 0);
 }
 
