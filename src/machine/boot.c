@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "machine.h"
+#include "vmm/device/pci.h"
 
 /* Where BIOS firmware is to put a kernel's parts: the addresses that QEMU uses for Linux 2.4 and later. */
 #define SETUP_ADDRESS   0x10000
@@ -56,12 +57,43 @@ static int add_kernel(struct machine *machine, struct device_fw_cfg *fw_cfg, str
 	return *machine->config->boot.initrd ? add_initrd(machine, fw_cfg, kernel, setup, err) : 0;
 }
 
+/*
+ * The order in which firmware tries the devices: a path of Open Firmware a line, and a NUL at the end. A
+ * store of variables has an order of its own, which a person may have changed, so then there is no such file.
+ */
+static int add_order(const struct config *config, struct device_fw_cfg *fw_cfg, struct err *err)
+{
+	static const struct {
+		const char *name, *unit;
+	} kinds[CONFIG_DRIVERS] = {
+	        [CONFIG_BLK] = {"scsi", "disk@0,0"},
+	        [CONFIG_NET] = {"ethernet", "ethernet-phy@0"},
+	};
+	char text[CONFIG_DEVICES_MAX * 48];
+	size_t used = 0;
+
+	for (size_t i = 0; i < config->devices_count && !*config->firmware_vars; i++) {
+		enum config_driver driver = config->devices[i].driver;
+
+		/* Each device of devices[] is one function, and they are added in this order. */
+		if (kinds[driver].name)
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "/pci@i0cf8/%s@%zx/%s\n",
+			        kinds[driver].name, DEVICE_PCI_FIRST + i, kinds[driver].unit);
+	}
+	if (!used)
+		return 0;
+	text[used - 1] = '\0';
+	return device_fw_cfg_add_file(fw_cfg, "bootorder", text, used, err);
+}
+
 int machine_boot_add(struct machine *machine, struct device_fw_cfg *fw_cfg, struct err *err)
 {
 	static const struct part cmdline = {
 	        FW_CFG_CMDLINE_SIZE, FW_CFG_CMDLINE_DATA, FW_CFG_CMDLINE_ADDR, CMDLINE_ADDRESS};
 	const struct config *config = machine->config;
 
+	if (add_order(config, fw_cfg, err) < 0)
+		return -1;
 	if (!*config->boot.kernel)
 		return 0;
 	if (add_kernel(machine, fw_cfg, err) < 0)
