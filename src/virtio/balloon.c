@@ -127,12 +127,16 @@ static bool serve_chain(struct virtio_balloon *balloon, unsigned queue)
 static void serve(struct virtio_balloon *balloon, struct virtio_queue *queue)
 {
 	unsigned left = CHAINS_AT_ONCE;
+	int there = 0;
 
-	for (; left && virtio_queue_pop(queue, &balloon->chain) > 0; left--) {
-		if (!serve_chain(balloon, virtio_queue_index(queue)))
-			return;
-		virtio_queue_push(queue, balloon->chain.head, 0);
-	}
+	virtio_queue_hush(queue);
+	do {
+		for (; left && (there = virtio_queue_pop(queue, &balloon->chain)) > 0; left--) {
+			if (!serve_chain(balloon, virtio_queue_index(queue)))
+				return;
+			virtio_queue_push(queue, balloon->chain.head, 0);
+		}
+	} while (left && there == 0 && virtio_queue_listen(queue));
 	virtio_queue_flush(queue);
 	if (!left)
 		loop_post(loop_thread_loop(balloon->thread), &balloon->more);
