@@ -10,11 +10,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "disk.h"
 
 #define SECTOR_BYTES       512u
 #define PHYSICAL_MAX_BYTES 65536u
+#define LOCK_TRIES         100
+#define LOCK_PAUSE_NS      10000000
 
 struct raw {
 	struct back_disk disk;
@@ -300,11 +303,28 @@ static int cut_to_blocks(struct raw *raw, struct err *err)
 	return 0;
 }
 
+/*
+ * A vmm that was killed keeps its lock for a moment, until the kernel has taken its io_uring apart. So a vmm
+ * that is started in its place tries for a second.
+ */
+static int lock_in_time(const struct raw *raw, struct err *err)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+	unsigned tries = 0;
+
+	while (back_lock(raw->fd, !raw->disk.facts.read_only, err) < 0) {
+		if (err->kind == ERR_HOST || ++tries == LOCK_TRIES)
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static int lock(struct raw *raw, struct err *err)
 {
 	struct err none;
 
-	if (back_lock(raw->fd, !raw->disk.facts.read_only, &none) == 0)
+	if (lock_in_time(raw, &none) == 0)
 		return 0;
 	if (none.kind != ERR_HOST) {
 		*err = none;

@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 TICKS = os.sysconf('SC_CLK_TCK')
+EXITS = ['exits', 'io_exits', 'mmio_exits', 'halt_exits', 'irq_injections', 'irq_window_exits', 'signal_exits', 'request_irq_exits']
 JOBS = ['read:4096:1:1000', 'read:4096:32:4000', 'write:4096:1:1000', 'write:4096:32:4000', 'scan:1048576:4:128',
         'fill:1048576:4:128']
 
@@ -43,6 +44,12 @@ def spent(pid):
     return user + kernel, user + kernel - guest
 
 
+def counted(pid):
+    """What KVM counted for the process's VM, where debugfs is mounted."""
+    folders = list(pathlib.Path('/sys/kernel/debug/kvm').glob(f'{pid}-*')) if os.geteuid() == 0 else []
+    return {name: int((folder / name).read_text()) for folder in folders for name in EXITS if (folder / name).exists()}
+
+
 def run(command, jobs):
     """For each job: I/Os a second, microseconds of processor time an I/O without the guest, and with it."""
     found, before = {}, None
@@ -50,12 +57,14 @@ def run(command, jobs):
         for line in process.stdout:
             text = line.decode(errors='replace')
             if match := re.search(r'begin (\S+)', text):
-                before = spent(process.pid)
+                before, exits = spent(process.pid), counted(process.pid)
             elif match := re.search(r'end (\S+) (\d+)', text):
                 after, count = spent(process.pid), int(match.group(1).split(':')[3])
+                told = ', '.join(f'{name} {(n - exits[name]) / count:.2f}' for name, n in counted(process.pid).items())
+                print(f'{pathlib.Path(command[0]).name:5} {match.group(1):22} an I/O: {told}', flush=True)
                 found[match.group(1)] = (count * 1e6 / int(match.group(2)),
                                          *((a - b) * 1e6 / TICKS / count for a, b in zip(after[::-1], before[::-1])))
-            elif 'failed' in text or 'panic' in text:
+            elif 'clock ' in text or 'failed' in text or 'panic' in text:
                 print(text, end='', file=sys.stderr)
     if set(found) != set(jobs):
         sys.exit(f'{command[0]}: no result of {set(jobs) - set(found)}')
