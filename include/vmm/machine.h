@@ -220,6 +220,12 @@ size_t machine_kernel_setup_bytes(const void *file, size_t size_bytes);
  */
 int machine_kernel_refuse(const char *path, const void *file, size_t size_bytes, struct err *err);
 /*
+ * Returns how much memory a Linux kernel needs to unpack itself and run (boot.rst, "init_size"); of a kernel
+ * that does not say so, and of another EFI program, the size of the file. file may be
+ * NULL.
+ */
+uint64_t machine_kernel_unpacked_bytes(const void *file, size_t size_bytes);
+/*
  * Returns where BIOS firmware is to put an initrd: on a page boundary, as high as the kernel's header allows,
  * and below what firmware keeps at the end of low RAM. 0: there is no such place. setup is the kernel's setup
  * part.

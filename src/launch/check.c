@@ -62,6 +62,11 @@ static int check_firmware(struct launch *launch, struct err *err)
 	return err_wrap(err, "firmware: %s", config->firmware);
 }
 
+static int check_fit(struct launch *launch, struct err *err)
+{
+	return launch_fit(&launch->config, &launch->files, err);
+}
+
 /* The plan is made without the hashes, so that a mistake in them does not hide other mistakes. */
 static int check_plan(struct launch *launch, struct err *err)
 {
@@ -133,6 +138,7 @@ static const struct {
 	int (*fn)(struct launch *launch, struct err *err);
 } checks[] = {
         {ALL, check_kernel},
+        {ALL, check_fit},
         {CONFIG_FOR(CONFIG_SEV_NONE), check_firmware},
         {SEV | SNP, check_plan},
         {SEV | SNP, check_hashes},

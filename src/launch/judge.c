@@ -7,6 +7,7 @@
 
 #include "launch.h"
 #include "plan.h"
+#include "vmm/machine.h"
 #include "volume.h"
 
 #define SEV (CONFIG_FOR(CONFIG_SEV) | CONFIG_FOR(CONFIG_SEV_ES))
@@ -19,6 +20,7 @@ struct judged {
 	const struct config *config;
 	const uint8_t *image;
 	size_t image_bytes, kernel_bytes, initrd_bytes;
+	uint64_t unpacked_bytes; /* of the kernel */
 	struct launch_ovmf
 	        ovmf; /* empty if the image's table contradicts itself, which is an error elsewhere */
 	struct launch_volume volume;
@@ -108,14 +110,17 @@ static bool is_too_little_memory(const struct judged *j)
 	return j->volume.is_edk2 && j->config->machine.memory_bytes < OVMF_BYTES;
 }
 
-/* OVMF holds what it has fetched, and hands out a copy of it. */
+/*
+ * OVMF holds what it has fetched, and hands out a copy of it, and the kernel unpacks itself beside all that.
+ * fit.c refuses what certainly fails.
+ */
 static bool is_too_large_a_kernel(const struct judged *j)
 {
 	const struct config *config = j->config;
 	uint64_t files = j->kernel_bytes + j->initrd_bytes;
 
 	return *config->boot.kernel && j->volume.is_edk2 && !is_too_little_memory(j) &&
-	       config->machine.memory_bytes < OVMF_BYTES + 2 * files;
+	       config->machine.memory_bytes < OVMF_BYTES + 2 * files + j->unpacked_bytes;
 }
 
 /* ---- the policy ---- */
@@ -176,7 +181,8 @@ static const struct row {
         {ALL, "machine.memory", is_too_little_memory,
                 "is too little for OVMF, which needs 64M: it would stop without a word", "raise it"},
         {ALL, "machine.memory", is_too_large_a_kernel,
-                "may be too little: OVMF needs 64M, and memory for boot.kernel and boot.initrd twice",
+                "may be too little: OVMF needs 64M, memory for boot.kernel and boot.initrd twice, and for "
+                "the kernel to unpack itself",
                 "raise it"},
         {SEV | SNP, "sev.policy", allows_debugging, "lets the host read and change the guest's memory",
                 "add the word nodbg (SEV-SNP: leave out debug), unless the guest is to be debugged"},
@@ -208,6 +214,7 @@ static void look(const struct config *config, const struct launch_files *files, 
 	        .image_bytes = files->firmware.size_bytes,
 	        .kernel_bytes = files->kernel.size_bytes,
 	        .initrd_bytes = files->initrd.size_bytes,
+	        .unpacked_bytes = machine_kernel_unpacked_bytes(files->kernel.data, files->kernel.size_bytes),
 	};
 	bool whole;
 	struct err err;

@@ -129,7 +129,8 @@ static void choose_init(struct launch *launch)
 
 static int prepare(struct launch *launch, struct err *err)
 {
-	if (launch_files_read(&launch->config, &launch->files, err) < 0)
+	if (launch_files_read(&launch->config, &launch->files, err) < 0 ||
+	        launch_fit(&launch->config, &launch->files, err) < 0)
 		return -1;
 	if (launch->config.sev.type == CONFIG_SEV_NONE)
 		return 0;

@@ -33,6 +33,14 @@ int launch_session_read(
         const struct config *config, struct launch_file *ret_file, struct err *err) MUST_CHECK;
 void launch_options_finish(struct launch_options *options);
 
+/* ---- fit.c ---- */
+
+/*
+ * Refuses a guest whose memory certainly cannot hold kernel and initial RAM disk while the firmware starts
+ * the kernel. ERR_USAGE, beginning with the key.
+ */
+int launch_fit(const struct config *config, const struct launch_files *files, struct err *err) MUST_CHECK;
+
 /* ---- a guest's launches ---- */
 
 struct launch {

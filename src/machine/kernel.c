@@ -13,6 +13,7 @@
 #define HEADER_PROTOCOL   0x206
 #define HEADER_INITRD_MAX 0x22c
 #define HEADER_XLOADFLAGS 0x236
+#define HEADER_INIT_SIZE  0x260
 #define XLF_ABOVE_4G      2
 #define SECTOR_BYTES      512
 #define PE_OFFSET         0x3c
@@ -55,6 +56,20 @@ size_t machine_kernel_setup_bytes(const void *file, size_t size_bytes)
 	return efi ? SECTOR_BYTES : 0;
 }
 
+#define PROTOCOL_2_10 0x20a /* from this version on, the header says how much memory the kernel needs */
+
+uint64_t machine_kernel_unpacked_bytes(const void *file, size_t size_bytes)
+{
+	const uint8_t *bytes = file;
+	uint64_t init;
+
+	if (!bytes || size_bytes < HEADER_INIT_SIZE + 4 || !is_linux(bytes, size_bytes) ||
+	        load_le(bytes + HEADER_PROTOCOL, 2) < PROTOCOL_2_10)
+		return size_bytes;
+	init = load_le(bytes + HEADER_INIT_SIZE, 4);
+	return init > size_bytes ? init : size_bytes;
+}
+
 /* Files that people give in place of a kernel, and what they can do instead. */
 static const struct {
 	const char *magic;
@@ -62,11 +77,15 @@ static const struct {
 	const char *what;
 } mistakes[] = {
         {"\177ELF", 4, "is an ELF file (vmlinux); firmware starts the bzImage (vmlinuz) made of it"},
-        {"\x1f\x8b", 2, "is a gzip file; unpack it first"},
+        {"\x1f\x8b", 2, "is a gzip file, which no firmware unpacks; unpack it first"},
         {"\xfd"
          "7zXZ",
                 5, "is an xz file; unpack it first"},
         {"\x28\xb5\x2f\xfd", 4, "is a zstd file; unpack it first"},
+        {"BZh", 3, "is a bzip2 file; unpack it first"},
+        {"\x04\x22\x4d\x18", 4, "is an lz4 file; unpack it first"},
+        {"0707", 4, "is a cpio archive; boot.initrd takes those"},
+        {"QFI\xfb", 4, "is a qcow2 image; a disk is an entry of devices"},
         {"MZ", 2, "is an EFI program for another kind of processor, or not a whole one"},
 };
 

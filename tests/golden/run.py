@@ -40,6 +40,7 @@ def make_files(vmm, folder):
     (folder / 'tableless').write_bytes(bytes(4094) + b'\xeb\xfe')
     (folder / 'no-kernel').write_bytes(b'\x1f\x8b' + bytes(1000))
     (folder / 'short').write_bytes(bytes(95))
+    (folder / 'two-mib').write_bytes(bytes(2 << 20))
     call('openssl', 'ecparam', '-name', 'secp384r1', '-genkey', '-noout', '-out', 'id.pem')
     call(vmm, 'idblock', 'make', '--set', 'firmware=some-file', '--set', 'sev.type=sev-snp', '--id-key', 'id.pem',
          '--out-block', 'id-block', '--out-auth', 'id-auth')

@@ -12,6 +12,8 @@ def contents():
     data[-16:] = b'\xeb\xfe' + b'\x90' * 14  # code at the reset vector
     data[0x1f1] = 1                          # setup sectors
     data[0x202:0x206] = b'HdrS'
+    data[0x206:0x208] = b'\x0f\x02'            # protocol 2.15
+    data[0x260:0x264] = bytes([0, 0, 1, 0])    # 64 KiB when it runs
     return bytes(data)
 
 

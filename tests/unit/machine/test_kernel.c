@@ -98,6 +98,10 @@ static void test_kernel_that_is_none_is_called_what_it_is(void **state)
 	         "7zXZ\0",
 	                6, "xz"},
 	        {"\x28\xb5\x2f\xfd", 4, "zstd"},
+	        {"BZh9", 4, "bzip2"},
+	        {"\x04\x22\x4d\x18", 4, "lz4"},
+	        {"070701", 6, "boot.initrd"},
+	        {"QFI\xfb", 4, "devices"},
 	        {"MZ", 2, "another kind of processor"},
 	        {"", 0, "neither a whole Linux bzImage"},
 	        {"M", 1, "neither a whole Linux bzImage"},
@@ -110,6 +114,21 @@ static void test_kernel_that_is_none_is_called_what_it_is(void **state)
 		assert_non_null(strstr(err.text, "boot.kernel: a-file"));
 		assert_non_null(strstr(err.text, rows[i].says));
 	}
+}
+
+static void test_kernel_says_how_much_memory_it_needs(void **state)
+{
+	setup_of(1, FILE_BYTES);
+	store_le(file + 0x260, 4, MIB(50));
+	store_le(file + 0x206, 2, 0x20a);
+	assert_int_equal(machine_kernel_unpacked_bytes(file, FILE_BYTES), MIB(50));
+	assert_int_equal(machine_kernel_unpacked_bytes(file, 0x263), 0x263);
+	store_le(file + 0x206, 2, 0x209);
+	assert_int_equal(machine_kernel_unpacked_bytes(file, FILE_BYTES), FILE_BYTES);
+	store_le(file + 0x206, 2, 0x20f);
+	store_le(file + 0x260, 4, 1);
+	assert_int_equal(machine_kernel_unpacked_bytes(file, FILE_BYTES), FILE_BYTES);
+	assert_int_equal(machine_kernel_unpacked_bytes(file, 0), 0);
 }
 
 /* ---- the initrd's place ---- */
@@ -146,6 +165,7 @@ int main(void)
 	        cmocka_unit_test(test_kernel_efi_program_is_split_as_qemu_splits_it),
 	        cmocka_unit_test(test_kernel_efi_program_with_any_byte_at_the_header_is_taken),
 	        cmocka_unit_test(test_kernel_efi_program_of_another_processor_or_cut_is_refused),
+	        cmocka_unit_test(test_kernel_says_how_much_memory_it_needs),
 	        cmocka_unit_test(test_kernel_that_is_none_is_called_what_it_is),
 	        cmocka_unit_test(test_kernel_initrd_lies_where_header_and_memory_allow),
 	};
