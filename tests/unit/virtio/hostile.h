@@ -176,7 +176,7 @@ static inline void loop_of_descriptors(void)
 
 static inline void jumping_index(void)
 {
-	driver.ring.avail->idx = 0x4000;
+	__atomic_store_n(&driver.ring.avail->idx, 0x4000, __ATOMIC_SEQ_CST);
 }
 
 /* A number that looks random and is the same in each run. */

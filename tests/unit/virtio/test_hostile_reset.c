@@ -73,7 +73,7 @@ static void test_hostile_reset_under_fire(void **state)
 	for (unsigned round = 0; round < 20; round++) {
 		start_slow();
 		if (round % 4 == 3) {
-			driver.ring.avail->idx = 0x4000;
+			jumping_index();
 			virtio_function_kick(&victim, 0);
 		}
 		virtio_function_reset(&victim);
