@@ -67,11 +67,25 @@ static inline struct driver *fuzz_virtio_queue(
 	return &f->queues[*ret_index];
 }
 
+static inline void fuzz_virtio_reset(struct fuzz_virtio *f)
+{
+	/* The input may have moved the registers, or switched them off. */
+	for (unsigned i = 0; i < ARRAY_LEN(f->device.bars); i++)
+		virtio_guest_pci_write(
+		        &f->guest, f->device.slot, PCI_BASE_ADDRESS_0 + 4 * i, 4, f->device.bars[i]);
+	virtio_guest_pci_write(
+	        &f->guest, f->device.slot, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	virtio_function_reset(&f->device);
+}
+
 /* Starts the device as the specification wants it, with the features that the input likes. */
 static inline void fuzz_virtio_start(struct fuzz_virtio *f, struct cursor *input)
 {
-	uint64_t features = virtio_function_negotiate(&f->device, cursor_u64(input));
+	uint64_t features;
 	uint8_t queues = cursor_u8(input);
+
+	fuzz_virtio_reset(f);
+	features = virtio_function_negotiate(&f->device, cursor_u64(input));
 
 	for (unsigned i = 0; i < FUZZ_VIRTIO_QUEUES; i++)
 		if (queues >> i & 1)
@@ -100,8 +114,8 @@ static inline void fuzz_virtio_desc(struct fuzz_virtio *f, struct cursor *input)
 }
 
 /*
- * Makes a request of the usual form available: bytes of the input to read, room for data, and room for a
- * status. Most devices know nothing else.
+ * Makes a request of the usual form available: bytes of the input to read, a buffer for data unless it is
+ * empty, and room for a status. Most devices know nothing else.
  */
 static inline void fuzz_virtio_request(struct fuzz_virtio *f, struct cursor *input)
 {
@@ -114,7 +128,7 @@ static inline void fuzz_virtio_request(struct fuzz_virtio *f, struct cursor *inp
 	head = shape % FUZZ_VIRTIO_SIZE & ~3u;
 	cursor_copy(input, at + 0x400 * head, size);
 	driver_desc(driver, head, FUZZ_VIRTIO_BUFFERS + 0x400 * head, size, VRING_DESC_F_NEXT,
-	        (uint16_t)(head + 1));
+	        (uint16_t)(room ? head + 1 : head + 2));
 	driver_desc(driver, head + 1, FUZZ_VIRTIO_BUFFERS + 0x10000, room,
 	        VRING_DESC_F_NEXT | (shape & 0x80 ? VRING_DESC_F_WRITE : 0), (uint16_t)(head + 2));
 	driver_desc(driver, head + 2, FUZZ_VIRTIO_BUFFERS + 0x400 * head + 0x200, 1, VRING_DESC_F_WRITE, 0);
@@ -189,6 +203,19 @@ static inline void fuzz_virtio_step(struct fuzz_virtio *f, struct cursor *input)
 
 /* ---- the board, which is made once ---- */
 
+/* Strings that are not given are empty, as in a configuration that was read. */
+static inline void fuzz_virtio_fill(struct config_device *config)
+{
+	static char none[] = "";
+	char **const strings[] = {&config->file, &config->serial, &config->tap, &config->mac,
+	        &config->forward_tcp, &config->forward_udp, &config->output, &config->tag, &config->socket,
+	        &config->folder};
+
+	for (size_t i = 0; i < ARRAY_LEN(strings); i++)
+		if (!*strings[i])
+			*strings[i] = none;
+}
+
 static inline struct fuzz_virtio *fuzz_virtio_make(const struct fuzz_virtio_target *target)
 {
 	static struct fuzz_virtio f;
@@ -200,6 +227,7 @@ static inline struct fuzz_virtio *fuzz_virtio_make(const struct fuzz_virtio_targ
 	log_set_level(LOG_ERROR);
 	f.target = target;
 	config.id = device;
+	fuzz_virtio_fill(&config);
 	virtio_guest_init(&f.guest);
 	virtio_guest_add(&f.guest, target->add, &config);
 	virtio_guest_add(&f.guest, virtio_rng_add, &rng);
@@ -232,10 +260,8 @@ static inline int fuzz_virtio_run(const struct fuzz_virtio_target *target, const
 	while (input.left && !input.bad)
 		fuzz_virtio_step(f, &input);
 	virtio_guest_turn(&f->guest, 2);
-	virtio_guest_pci_write(&f->guest, f->device.slot, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
-	virtio_function_reset(&f->device);
+	fuzz_virtio_reset(f);
 	fuzz_virtio_ask_witness(f);
-	/* The selected queue is what the kick selected. */
 	fuzz_virtio_registers(&f->witness, after);
 	fuzz_assert(memcmp(before, after, sizeof(before)) == 0);
 	return 0;
