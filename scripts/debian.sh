@@ -85,6 +85,14 @@ debian_grub() {
 		"boot/grub/grub.cfg=$folder/early.cfg"
 }
 
+# debian_bios_grub FOLDER: a disk for BIOS with nothing but GRUB, which comes to its prompt.
+debian_bios_grub() {
+	local folder=$1 modules=/usr/lib/grub/i386-pc
+	printf 'serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\n' >"$folder/early.cfg"
+	grub-mkimage -O i386-pc -d "$modules" -c "$folder/early.cfg" -p /boot/grub -o "$folder/core.img" biosdisk part_gpt serial terminal normal ls \
+		echo halt && cat "$modules/boot.img" "$folder/core.img" >"$folder/grub-bios.raw" && truncate -s 1M "$folder/grub-bios.raw"
+}
+
 # debian_disk FOLDER: without mounting anything.
 debian_disk() {
 	local folder=$1 disk=$1/disk.raw esp=$1/disk.raw@@1M root_mib=$((1 + DEBIAN_ESP_MIB))
@@ -97,7 +105,7 @@ debian_disk() {
 	mkfs.ext4 -q -F -L root -d "$folder/system" -E "offset=$((root_mib << 20))" "$disk" $((DEBIAN_MIB - root_mib - 1))M
 }
 
-# fetch_debian FOLDER: disk.raw, and kernels and initial RAM disks beside it for boot.kernel. Two hundred MiB are fetched.
+# fetch_debian FOLDER: disk.raw, grub-bios.raw, and kernels and initial RAM disks beside it for boot.kernel. Two hundred MiB are fetched.
 fetch_debian() {
 	local folder=$1 options number
 	archive_suites trixie sid || return 1
@@ -118,6 +126,6 @@ fetch_debian() {
 	for number in "$folder"/system/usr/lib/modules/*; do
 		rm -f "$number/vmlinuz" && depmod -b "$folder/system/usr" "${number##*/}" || return 1
 	done
-	debian_settle "$folder/system" && debian_grub "$folder" && debian_disk "$folder" || return 1
-	rm -rf "$folder"/{system,tree,kernel-?,initrd-tree,log,early.cfg,grub.cfg,bootx64.efi}
+	debian_settle "$folder/system" && debian_grub "$folder" && debian_bios_grub "$folder" && debian_disk "$folder" || return 1
+	rm -rf "$folder"/{system,tree,kernel-?,initrd-tree,log,early.cfg,grub.cfg,bootx64.efi,core.img}
 }

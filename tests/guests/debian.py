@@ -65,10 +65,20 @@ class Server(threading.Thread):
         self.listener.close()
 
 
+def ip(*words):
+    subprocess.run(['ip', *words], check=True, capture_output=True)
+
+
+def make_uplink():
+    """The lab has no network of its own, and Debian 12's passt wants an interface with a default route."""
+    ip('tuntap', 'add', 'dev', 'up0', 'mode', 'tap')
+    ip('addr', 'add', '192.0.2.2/24', 'dev', 'up0')
+    ip('link', 'set', 'up0', 'up')
+    ip('route', 'add', 'default', 'via', '192.0.2.1')
+
+
 @contextlib.contextmanager
 def tap_interface():
-    def ip(*words):
-        subprocess.run(['ip', *words], check=True, capture_output=True)
     ip('tuntap', 'add', 'dev', TAP, 'mode', 'tap')
     try:
         ip('addr', 'add', f'{TAP_HOST}/24', 'dev', TAP)
@@ -291,7 +301,7 @@ def run(case, vmm, host, echo):
 def cases_for(options):
     cases = [*CASES, *(SEV_MATRIX if options.host == 'sim' else [])]
     for case in cases:
-        case.mib, case.fio_mib = options.mib, 4 if not case.whole else 32
+        case.mib, case.fio_mib = (options.mib, 32) if case.whole else (min(4, options.mib), 4)
         case.network = options.network if options.network == 'tap' or options.network == 'passt' and passt_works() else ''
         case.vsock = os.path.exists('/dev/vhost-vsock')
     return [case for case in cases if options.case in case.name]
@@ -308,6 +318,8 @@ def main():
     options = parser.parse_args()
     vmm, cases, wrong = str(pathlib.Path(options.vmm).resolve()), cases_for(options), 0
     print(f'1..{len(cases)}', flush=True)
+    if emulation.IN_LAB and options.network == 'passt':
+        make_uplink()
     with tap_interface() if options.network == 'tap' else contextlib.nullcontext():
         for number, case in enumerate(cases, 1):
             if not (DEBIAN / 'disk.raw').exists():
