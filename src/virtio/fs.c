@@ -53,6 +53,8 @@ static int connect_back_end(struct fs *fs, struct err *err)
 	            &(struct back_vhost_events){on_broken, fs}, &fs->vhost, err) == 0 &&
 	        virtio_vhost_check(fs->vhost, "virtiofsd", err) == 0)
 		return 0;
+	if (*fs->folder)
+		err_append(err, "; virtiofsd itself may have said why (that of Debian 12 needs root)");
 	disconnect(fs);
 	return -1;
 }
