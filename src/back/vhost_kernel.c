@@ -101,13 +101,18 @@ static int start_queue(
  */
 static int stop_queue(struct back_vhost *vhost, unsigned index, struct err *err)
 {
+	const struct vhost_vring_addr nowhere = {.index = index};
 	struct vhost_vring_state base = {index, 0};
 
 	if (set_fd(vhost, VHOST_SET_VRING_KICK, "VHOST_SET_VRING_KICK", index, -1, err) < 0 ||
 	        set_fd(vhost, VHOST_SET_VRING_CALL, "VHOST_SET_VRING_CALL", index, -1, err) < 0 ||
 	        set_fd(vhost, VHOST_SET_VRING_ERR, "VHOST_SET_VRING_ERR", index, -1, err) < 0)
 		return -1;
-	return CALL(vhost, VHOST_GET_VRING_BASE, &base, err);
+	/* The kernel keeps the addresses, which may belong to something else when the guest's memory has
+	 * gone. */
+	if (CALL(vhost, VHOST_GET_VRING_BASE, &base, err) < 0)
+		return -1;
+	return CALL(vhost, VHOST_SET_VRING_ADDR, &nowhere, err);
 }
 
 static const struct back_vhost_ops ops = {

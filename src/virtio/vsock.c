@@ -37,6 +37,9 @@ static int vsock_start(void *ctx, const struct virtio_start *start, struct err *
 {
 	struct vsock *vsock = ctx;
 
+	/* The kernel serves both or none. */
+	if (!start->queues[0] || !start->queues[1])
+		return err_set(err, ERR_GUEST, "the driver has enabled only one of the queues for data");
 	if (virtio_vhost_start(vsock->vhost, start, 0, DATA_QUEUES, err) < 0)
 		return -1;
 	if (set_running(vsock, 1, err) == 0)
