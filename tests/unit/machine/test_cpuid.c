@@ -123,7 +123,7 @@ static void test_cpuid_host_model_passes_on_all_but_what_cannot_work(void **stat
 	assert_int_equal(leaf(0x80000008, 0)->eax, 0x3030);
 	assert_null(machine_cpuid_find(&cpuid, 0xd, 0)); /* no XSAVE */
 	assert_int_equal(leaf(0x80000021, 0)->eax, 0x244);
-	assert_int_equal(leaf(0x40000001, 0)->eax, 1U << 24 | 1 << 3 | 1 << 1);
+	assert_int_equal(leaf(0x40000001, 0)->eax, 1U << 24 | 1 << 6 | 1 << 3 | 1 << 1);
 }
 
 static void test_cpuid_host_model_topology_is_the_guests(void **state)
@@ -338,9 +338,13 @@ static void test_cpuid_sharing_reports_are_asked_for_only_when_wanted(void **sta
 	        .model = machine_cpu_model("EPYC-Milan"), .supported = &host.kvm, .vcpus = 1};
 
 	assert_ok(machine_cpuid_make(&ask, &cpuid, NULL, &err));
-	assert_int_equal(leaf(0x40000001, 0)->eax, 0x0100000a);
+	assert_int_equal(leaf(0x40000001, 0)->eax, 0x0100004a);
 	assert_memory_equal(&leaf(0x40000000, 0)->ebx, "KVMKVMKVM\0\0\0", 12);
 	ask.report_sharing = true;
+	assert_ok(machine_cpuid_make(&ask, &cpuid, NULL, &err));
+	assert_int_equal(leaf(0x40000001, 0)->eax, 0x0103004a);
+	/* KVM writes into no page of a confidential guest when an interrupt ends. */
+	ask.sev = CONFIG_SEV_SNP;
 	assert_ok(machine_cpuid_make(&ask, &cpuid, NULL, &err));
 	assert_int_equal(leaf(0x40000001, 0)->eax, 0x0103000a);
 }
