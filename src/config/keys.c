@@ -59,7 +59,10 @@ const struct config_key config_keys[] = {
                 .help = "The number of virtual processors. It is part of what is measured for SEV-ES and "
                         "SEV-SNP. A guest runs with at most 64; more can only be measured."},
         {"machine.memory", CONFIG_SIZE, AT(machine.memory_bytes), .min = MIB(1), .max = MEMORY_MAX_BYTES,
-                .unit = "bytes", .def = "\"1G\"", .help = "The guest's memory, in whole MiB."},
+                .unit = "bytes", .def = "\"1G\"",
+                .help = "The guest's memory, in whole MiB. OVMF needs 64M. More than this machine has cannot "
+                        "be run, "
+                        "only measured."},
         {"machine.cpu", CONFIG_STRING, AT(machine.cpu), .min = 1, .max = NAME_MAX_BYTES, .def = "\"EPYC-v4\"",
                 .help = "The processor model by name. Its signature is part of what is measured for SEV-ES "
                         "and SEV-SNP."},

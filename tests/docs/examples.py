@@ -32,6 +32,8 @@ NOT_RUN = {
     r'vmm run --host sim guest.json --expect - .*': 'needs an operating system with a login',
     r'test "\$\(vmm measure guest.json\).*': 'needs the digest that a project has kept',
     r'vmm run (--dry-run )?guest.json': 'needs a host with SEV',
+    r'vmm run --disk .*(debian.raw|nbd\+unix).*': 'needs an operating system on a disk; tests/boot does it',
+    r'ip (tuntap|link) .*|modprobe .*|qemu-nbd .*': 'changes the network or the kernel of this machine, or needs a qcow2 image',
     r'vmm host': 'judges this machine, which may offer nothing',
     r'cat /sys/module/kvm_amd/.*|dmesg .*|usermod .*|udevadm .*': 'reads or changes a host with SEV',
     r'vmm report (show|verify) report.bin.*|curl .*': 'needs the report of a SEV-SNP guest, and the network',
