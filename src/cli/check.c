@@ -41,6 +41,8 @@ static int print_json(
 static int print(const struct cli_args *args, int result, const struct config_mistakes *mistakes,
         const struct launch_findings *warnings, struct err *err)
 {
+	const char *path = cli_operand(args, 0);
+
 	launch_warn(warnings);
 	if (cli_given(args, "json")) {
 		if (print_json(mistakes, warnings, err) < 0)
@@ -49,7 +51,7 @@ static int print(const struct cli_args *args, int result, const struct config_mi
 	}
 	if (result < 0)
 		return cli_mistakes_print(stdout, mistakes, err);
-	printf("%s: no mistakes\n", file_name(cli_operand(args, 0)));
+	printf("%s: no mistakes\n", path ? file_name(path) : "the command line");
 	return 0;
 }
 
@@ -70,13 +72,13 @@ static const struct cli_option options[] = {CLI_OPTION_SET, CLI_OPTIONS_DEVICES,
 
 const struct cli_verb cli_verb_check = {
         .name = "check",
-        .operands = "CONFIG",
-        .operands_min = 1,
+        .operands = "[CONFIG]",
         .operands_max = 1,
         .summary = "report every mistake in a configuration",
         .help = "Each mistake is a line on standard output: file:line:column: key: what is wrong. Files that "
                 "the configuration names are read and judged as a launch would judge them. Whether this host "
-                "can launch the guest is what vmm run --dry-run says. A configuration that measures well and "
+                "can launch the guest is what vmm run --dry-run says. Without CONFIG the options are judged "
+                "alone. A configuration that measures well and "
                 "protects nothing is a warning on standard error. Nothing is launched.",
         .options = options,
         .run = run,

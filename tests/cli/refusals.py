@@ -244,7 +244,7 @@ class Refusals(unittest.TestCase):
         for args, text in ((['frob'], 'vmm --help'), (['rnu'], 'did you mean run'), (['report'], 'vmm report show'),
                            (['run', '--frob'], 'vmm run --help'), (['run', '--set'], 'needs a value'),
                            (['run', '-x'], 'vmm run --help'), (['run', 'a', 'b'], 'usage: vmm run [CONFIG]'),
-                           (['host', 'x'], 'usage: vmm host\n'), (['check'], 'usage: vmm check CONFIG'),
+                           (['host', 'x'], 'usage: vmm host\n'), (['check', 'a', 'b'], 'usage: vmm check [CONFIG]'),
                            (['host', '--frob'], 'vmm host --help'), (['help', 'frob'], 'vmm --help'), ([''], 'vmm --help')):
             with self.subTest(args=args):
                 self.refused(2, text, *args)
