@@ -43,8 +43,13 @@ static bool is_bad(const struct look *look, const char *key)
 
 bool config_is_nbd(const char *file)
 {
-	return strncmp(file, "nbd://", strlen("nbd://")) == 0 ||
-	       strncmp(file, "nbd+unix://", strlen("nbd+unix://")) == 0;
+	static const char *const schemes[] = {"nbd://", "nbds://", "nbd+unix://", "nbds+unix://"};
+
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+		if (strncmp(file, schemes[i], strlen(schemes[i])) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void check_blk(const struct look *look)
@@ -52,7 +57,8 @@ static void check_blk(const struct look *look)
 	const char *file = device_of(look)->file, *scheme = strstr(file, "://");
 
 	if (scheme && !config_is_nbd(file) && !memchr(file, '/', (size_t)(scheme - file)))
-		MISTAKE(look, "file", "is a URI that vmm does not know; it knows nbd:// and nbd+unix://");
+		MISTAKE(look, "file",
+		        "is a URI that vmm does not know; it knows nbd://, nbds:// and nbd+unix://");
 }
 
 /* Keys of a network card that only one of the two kinds of network has. */
