@@ -5,7 +5,6 @@
 #include "machine.h"
 #include "vmm/virtio.h"
 
-/* NULL: this vmm has no such device. */
 static virtio_adder *const adders[CONFIG_DRIVERS] = {
         [CONFIG_BLK] = virtio_blk_add,
         [CONFIG_NET] = virtio_net_add,
@@ -28,13 +27,8 @@ int machine_devices_add(struct machine *machine, struct loop *loop, struct err *
 
 	for (size_t i = 0; i < config->devices_count; i++) {
 		const struct config_device *device = &config->devices[i];
-		virtio_adder *adder = adders[device->driver];
 
-		if (!adder)
-			return err_set(err, ERR_USAGE,
-			        "devices[%zu], \"%s\": this vmm was built without such a device", i,
-			        device->id);
-		if (adder(&place, device, err) < 0)
+		if (adders[device->driver](&place, device, err) < 0)
 			return err_wrap(err, "devices[%zu], \"%s\"", i, device->id);
 	}
 	return 0;

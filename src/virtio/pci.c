@@ -235,7 +235,7 @@ static int add_function(struct virtio_device *device, struct err *err)
 	};
 
 	if (device_pci_add(device_pci_of(device->board), &setup, &device->function, err) < 0)
-		return err_wrap(err, "%s", device->id);
+		return -1;
 	device->msix = device_pci_msix(device->function);
 	return add_capabilities(device, err);
 }
@@ -257,7 +257,7 @@ static int open_slots(struct virtio_device *device, struct err *err)
 {
 	device->slots = calloc(device->setup.queues, sizeof(device->slots[0]));
 	if (!device->slots)
-		return err_sys(err, ERR_FAILED, ENOMEM, "%s: queues", device->id);
+		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for %u queues", device->setup.queues);
 	for (unsigned i = 0; i < device->setup.queues; i++) {
 		struct virtio_slot *slot = &device->slots[i];
 
@@ -303,7 +303,7 @@ static int init(struct device *base, struct device_board *board, const void *arg
 	pthread_cond_init(&device->run_changed, NULL);
 	device->id = strdup(device->setup.id);
 	if (!device->id)
-		return err_sys(err, ERR_FAILED, ENOMEM, "%s", device->setup.id);
+		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for the device's name");
 	device->setup.id = device->id;
 	if (open_slots(device, err) < 0 || add_function(device, err) < 0)
 		return -1;
