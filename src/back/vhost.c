@@ -132,6 +132,7 @@ static int start_all(struct back_vhost *vhost, uint64_t features, const struct p
 int back_vhost_start(struct back_vhost *vhost, uint64_t features, const struct page_memory *memory,
         const struct back_vhost_queue *queues, unsigned count, struct err *err)
 {
+	back_vhost_set_deadline(vhost);
 	if (start_all(vhost, features, memory, queues, count, err) == 0)
 		return 0;
 	back_vhost_stop(vhost);
@@ -143,6 +144,7 @@ bool back_vhost_stop(struct back_vhost *vhost)
 	bool stopped = true;
 	struct err err;
 
+	back_vhost_set_deadline(vhost);
 	while (vhost->started_count) {
 		if (vhost->ops->stop_queue(vhost, vhost->started[--vhost->started_count], &err) < 0) {
 			/* A process that has hung up has let go of the memory. */

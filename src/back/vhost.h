@@ -40,10 +40,14 @@ struct back_vhost {
 	bool is_process;
 	bool has_protocol; /* VHOST_USER_F_PROTOCOL_FEATURES */
 	bool acknowledges; /* VHOST_USER_PROTOCOL_F_REPLY_ACK */
+	int64_t deadline_ms;
 };
 
 /* A back end without features yet. fd becomes its own, also after an error (NULL). */
 struct back_vhost *back_vhost_allocate(const struct back_vhost_ops *ops, int fd, const char *name,
         struct loop *loop, const struct back_vhost_events *events, struct err *err);
+
+/* From now on a process has BACK_VHOST_WAIT_MS for all that it is asked. */
+void back_vhost_set_deadline(struct back_vhost *vhost);
 
 #endif

@@ -82,11 +82,16 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Waits for the socket; the time for all of one exchange ends at deadline. */
-static int wait_for(const struct back_vhost *vhost, short events, int64_t deadline, struct err *err)
+void back_vhost_set_deadline(struct back_vhost *vhost)
+{
+	vhost->deadline_ms = now_ms() + BACK_VHOST_WAIT_MS;
+}
+
+/* Waits for the socket until the deadline. */
+static int wait_for(const struct back_vhost *vhost, short events, struct err *err)
 {
 	struct pollfd poll_fd = {.fd = vhost->fd, .events = events};
-	int64_t left = deadline - now_ms();
+	int64_t left = vhost->deadline_ms - now_ms();
 	int n = left > 0 ? poll(&poll_fd, 1, (int)left) : 0;
 
 	if (n < 0 && errno != EINTR)
@@ -119,8 +124,8 @@ static ssize_t send_some(
 
 /* The whole message goes in one piece: it is small, and a socket takes it whole or not at all until it is
  * full. */
-static int send_message(struct back_vhost *vhost, const struct message *message, uint32_t flags,
-        int64_t deadline, struct err *err)
+static int send_message(
+        struct back_vhost *vhost, const struct message *message, uint32_t flags, struct err *err)
 {
 	struct header header = {message->request, VERSION | flags, message->size};
 	const struct iovec iov[2] = {
@@ -128,7 +133,7 @@ static int send_message(struct back_vhost *vhost, const struct message *message,
 	ssize_t n;
 
 	while ((n = send_some(vhost, iov, message)) < 0 && (errno == EAGAIN || errno == EINTR)) {
-		if (wait_for(vhost, POLLOUT, deadline, err) < 0)
+		if (wait_for(vhost, POLLOUT, err) < 0)
 			return -1;
 	}
 	if (n < 0)
@@ -139,7 +144,7 @@ static int send_message(struct back_vhost *vhost, const struct message *message,
 }
 
 /* Descriptors that come with the bytes are closed by the kernel, since there is no room for them. */
-static int receive(struct back_vhost *vhost, void *data, size_t size, int64_t deadline, struct err *err)
+static int receive(struct back_vhost *vhost, void *data, size_t size, struct err *err)
 {
 	uint8_t *at = data;
 
@@ -150,7 +155,7 @@ static int receive(struct back_vhost *vhost, void *data, size_t size, int64_t de
 			return err_set(err, ERR_FAILED, "it has hung up");
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			return err_sys(err, ERR_FAILED, errno, "receiving");
-		if (n < 0 && wait_for(vhost, POLLIN, deadline, err) < 0)
+		if (n < 0 && wait_for(vhost, POLLIN, err) < 0)
 			return -1;
 		if (n > 0) {
 			at += n;
@@ -162,12 +167,12 @@ static int receive(struct back_vhost *vhost, void *data, size_t size, int64_t de
 
 /* ---- messages ---- */
 
-static int receive_answer(struct back_vhost *vhost, enum request request, void *answer, uint32_t size,
-        int64_t deadline, struct err *err)
+static int receive_answer(
+        struct back_vhost *vhost, enum request request, void *answer, uint32_t size, struct err *err)
 {
 	struct header header;
 
-	if (receive(vhost, &header, sizeof(header), deadline, err) < 0)
+	if (receive(vhost, &header, sizeof(header), err) < 0)
 		return -1;
 	if (header.request != request || (header.flags & (3u | REPLY)) != (VERSION | REPLY) ||
 	        header.size != size)
@@ -175,19 +180,17 @@ static int receive_answer(struct back_vhost *vhost, enum request request, void *
 		        "request %u was answered with request %u, flags %#x and %u bytes; expected were %u "
 		        "bytes",
 		        request, header.request, header.flags, header.size, size);
-	return receive(vhost, answer, size, deadline, err);
+	return receive(vhost, answer, size, err);
 }
 
 /* Sends a message, and takes the answer if size is not 0. After a failure nothing more is said. */
 static int exchange(struct back_vhost *vhost, const struct message *message, uint32_t flags, void *answer,
         uint32_t size, struct err *err)
 {
-	int64_t deadline = now_ms() + BACK_VHOST_WAIT_MS;
-
 	if (vhost->broken)
 		return err_set(err, ERR_FAILED, "it failed before");
-	if (send_message(vhost, message, flags, deadline, err) < 0 ||
-	        (size && receive_answer(vhost, message->request, answer, size, deadline, err) < 0)) {
+	if (send_message(vhost, message, flags, err) < 0 ||
+	        (size && receive_answer(vhost, message->request, answer, size, err) < 0)) {
 		vhost->broken = true;
 		return -1;
 	}
@@ -321,6 +324,7 @@ static int meet(struct back_vhost *vhost, struct err *err)
 {
 	uint64_t features;
 
+	back_vhost_set_deadline(vhost);
 	if (ask(vhost, GET_FEATURES, &features, err) < 0 ||
 	        ((features & F_PROTOCOL_FEATURES) && agree_on_protocol(vhost, err) < 0))
 		return -1;

@@ -34,6 +34,7 @@ enum peer_manners {
 	PEER_NO_REPLY_FLAG,
 	PEER_TRICKLES, /* a byte now and then, for ever */
 	PEER_SENDS_FDS,
+	PEER_SLOW, /* takes a second for each answer */
 };
 
 struct peer {
@@ -134,6 +135,8 @@ static inline bool peer_answer(struct peer *peer, uint32_t request, const void *
 
 	if (manners == PEER_HANGS_UP)
 		return false;
+	if (manners == PEER_SLOW)
+		usleep(1000000);
 	memcpy(reply, &header, sizeof(header));
 	memcpy(reply + sizeof(header), data, size);
 	while (manners == PEER_TRICKLES) {

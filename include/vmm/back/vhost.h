@@ -6,9 +6,9 @@
  *
  *     guest ── doorbell (ioeventfd) ──▶ back end ── interrupt (irqfd) ──▶ guest
  *
- * A back end is not trusted: a call to it waits at most BACK_VHOST_WAIT_MS, and one that failed once is not
- * called again. It does have all of the guest's shared memory. All functions run on one thread, that of the
- * loop that they got.
+ * A back end is not trusted: each function below waits for it at most BACK_VHOST_WAIT_MS, and a process that
+ * failed once is not called again. It does have all of the guest's shared memory. All functions run on one
+ * thread, that of the loop that they got.
  */
 #ifndef VMM_BACK_VHOST_H
 #define VMM_BACK_VHOST_H

@@ -171,6 +171,15 @@ static void test_vhost_user_answer_has_a_deadline(void **state)
 	assert_fails(meet(), ERR_FAILED, "virtiofsd: no answer within 5 s");
 }
 
+static void test_vhost_user_start_has_a_deadline_as_a_whole(void **state)
+{
+	peer.manners = PEER_SLOW;
+	peer.when = PEER_SET_FEATURES;
+	assert_ok(meet());
+	assert_fails(start(), ERR_FAILED, "virtiofsd: no answer within 5 s");
+	assert_fails(start(), ERR_HOST, "virtiofsd: it failed before");
+}
+
 static void test_vhost_user_death_while_it_serves_is_told_once(void **state)
 {
 	assert_ok(meet());
@@ -215,6 +224,7 @@ int main(void)
 	        TEST(test_vhost_user_wrong_answers_are_refused),
 	        TEST(test_vhost_user_descriptors_that_it_sends_are_closed),
 	        TEST(test_vhost_user_answer_has_a_deadline),
+	        TEST(test_vhost_user_start_has_a_deadline_as_a_whole),
 	        TEST(test_vhost_user_death_while_it_serves_is_told_once),
 	        TEST(test_vhost_user_unasked_words_break_it),
 	        TEST(test_vhost_user_error_of_a_queue_is_told_and_can_be_got_over),
