@@ -21,7 +21,7 @@ READ = set('pdh chain cek amd ask ark root keys measure entry raw config id-key 
 WRITTEN = set('trace certificates out-root out-keys out-session out-godh out-header out-secret out-block out-auth'.split())
 DISKS = {'disk'}  # both, by the guest
 KEYS = {'machine.debugcon', 'sev.measurement'}
-THROUGH = {'--trace', 'machine.debugcon'}  # these may be pipes and devices
+THROUGH = {'--trace', 'machine.debugcon', '--device console'}  # these may be pipes and devices
 REFUSED = re.compile(r'already exists|it is (a symbolic link|a pipe|a device|a socket|a directory)')
 MARK = 'mine\n'
 
@@ -66,6 +66,7 @@ class Outputs(unittest.TestCase):
         }
         found = {'--trace': [*run, '--trace', 'OUT'], '--certificates': ['host', '--host', 'sim', '--certificates', 'OUT'],
                  '--out-root': ['host', '--host', 'sim', '--certificates', 'new-certificates', '--generation', 'snp', '--out-root', 'OUT']}
+        found['--device console'] = [*run, '--device', 'console,output=OUT']
         for key in KEYS:
             found[key] = [*run, '--set', f'{key}=OUT']
         for words, names in pairs.items():
@@ -123,7 +124,7 @@ class Outputs(unittest.TestCase):
     def test_nothing_but_a_regular_file_is_replaced(self):
         self.make_inputs()
         commands = self.commands()
-        self.assertEqual(set(commands), {f'--{name}' for name in WRITTEN} | KEYS)
+        self.assertEqual(set(commands), {f'--{name}' for name in WRITTEN} | KEYS | {'--device console'})
         for output, words in commands.items():
             for what, make in self.others().items():
                 with self.subTest(output=output, what=what):
