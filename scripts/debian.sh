@@ -60,6 +60,8 @@ debian_settle() {
 	printf '/dev/vda2 / ext4 rw 0 1\n' >"$root/etc/fstab"
 	printf 'debian\n' >"$root/etc/hostname"
 	printf '127.0.0.1 localhost debian\n' >"$root/etc/hosts"
+	mkdir -p "$root/etc/systemd/system.conf.d" # on a busy machine devices and services take longer than systemd waits
+	printf '[Manager]\nDefaultDeviceTimeoutSec=1h\nDefaultTimeoutStartSec=1h\n' >"$root/etc/systemd/system.conf.d/slow.conf"
 	: >"$root/etc/machine-id"
 	rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*
 }
