@@ -19,6 +19,7 @@
 #define BLK_PCI_CLASS  0x018000 /* mass storage, other */
 #define BLK_QUEUE_SIZE 256
 #define BLK_REQUESTS   128
+#define BLK_BUSY       8 /* requests of a queue under way, from which on the driver need not ring */
 #define BLK_SEGMENTS   (VIRTIO_SEGMENTS_MAX - 2) /* without the header and the status */
 #define BLK_SECTOR     512u
 #define BLK_ID_BYTES   20
@@ -40,6 +41,7 @@ struct blk_queue {
 	struct virtio_queue *queue;   /* NULL: stopped, or broken */
 	struct blk_request *requests; /* BLK_REQUESTS, made with the device */
 	struct blk_request *free;
+	unsigned under_way;
 	unsigned fresh; /* the requests before this one were used once */
 	bool more;      /* chains may wait that were not looked at */
 	bool pushed;    /* since the driver was last shown something */
@@ -94,6 +96,7 @@ static void end(struct blk_request *request, uint8_t status)
 		loop_post(blk->loop, &blk->turn_end);
 	}
 	give_free(request);
+	queue->under_way--;
 	blk->in_flight--;
 	if (blk->stopping && !blk->in_flight) {
 		blk->stopping = false;
@@ -232,6 +235,7 @@ static bool begin(struct blk_request *request)
 		return false;
 	virtio_chain_read(chain, 0, &header, sizeof(header));
 	request->status = (uint8_t *)last->iov_base + last->iov_len - 1;
+	request->queue->under_way++;
 	request->queue->blk->in_flight++;
 	dispatch(request, header.type, header.sector);
 	return true;
@@ -283,10 +287,10 @@ static void serve(struct blk_queue *queue)
 			queue->queue = NULL;
 			return;
 		}
-		if (there > 0) {
+		if (there > 0 || queue->under_way >= BLK_BUSY) {
 			queue->more = true;
 			/* Whoever ends a request looks again. */
-			if (!left)
+			if (there > 0 && !left)
 				loop_post(queue->blk->loop, &queue->blk->turn_end);
 			return;
 		}
