@@ -114,6 +114,7 @@ def ask(guest, command, seconds=PATIENCE):
     guest.expect(':', seconds=seconds)
     output = guest.plain()[start:end - len('endof:')].decode(errors='replace').replace('\r', '').strip()
     status = guest.plain()[end:guest.seen - 1].decode()
+    guest.expect('root@debian:~# ', seconds=seconds)    # what is typed before the prompt is there is echoed twice
     if status != '0':
         raise Failed(f'in the guest, status {status}: {command}\n{output}')
     return output
