@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 OWNER, TYPE = b'FDO\0', 0x407c0c0a
-SOURCES = {'src/base/crypto.c': 'required', 'src/launch/volume.c': 'suggested'}
+SOURCES = {'src/base/crypto.c': 'required', 'src/launch/volume.c': 'suggested', 'src/back/nbd_library.c': 'suggested'}
 TOP = pathlib.Path(__file__).resolve().parents[3]
 
 
