@@ -22,6 +22,7 @@ struct loop_op {
 	uint64_t ns;
 	const void *data;
 	size_t size;
+	bool blocks; /* a write: it may block although poll(2) says that there is room */
 	union {
 		void (*on_result)(void *ctx, int result);
 		void (*on_time)(void *ctx); /* of a bell, too */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 #include "backend.h"
 
@@ -91,6 +92,17 @@ int loop_timer_start(struct loop *loop, uint64_t ns, void (*on_time)(void *ctx),
 	return op_start(op, ret_op, err);
 }
 
+/*
+ * A terminal that has room for a part of a write takes that part, and then waits for the reader. io_uring
+ * would wait with it, on the loop's thread.
+ */
+static bool is_device(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode);
+}
+
 int loop_write_start(struct loop *loop, int fd, const void *data, size_t size,
         void (*on_done)(void *ctx, int result), void *ctx, struct loop_op **ret_op, struct err *err)
 {
@@ -101,6 +113,7 @@ int loop_write_start(struct loop *loop, int fd, const void *data, size_t size,
 	op->fd = fd;
 	op->data = data;
 	op->size = size;
+	op->blocks = is_device(fd);
 	op->on_result = on_done;
 	return op_start(op, ret_op, err);
 }

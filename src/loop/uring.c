@@ -57,7 +57,11 @@ static void arm(struct loop_op *op, struct io_uring_sqe *sqe)
 		op->time.tv_nsec = (long long)(op->ns % 1000000000u);
 		io_uring_prep_timeout(sqe, &op->time, 0, 0);
 		break;
-	case LOOP_WRITE: io_uring_prep_write(sqe, op->fd, op->data, (unsigned)op->size, (uint64_t)-1); break;
+	case LOOP_WRITE:
+		io_uring_prep_write(sqe, op->fd, op->data, (unsigned)op->size, (uint64_t)-1);
+		/* A thread of the kernel's makes the write. */
+		io_uring_sqe_set_flags(sqe, op->blocks ? IOSQE_ASYNC : 0);
+		break;
 	}
 	io_uring_sqe_set_data(sqe, op);
 	op->armed = true;
