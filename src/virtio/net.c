@@ -122,7 +122,8 @@ static int net_start(void *ctx, const struct virtio_start *start, struct err *er
 		return -1;
 	if (net->vhost)
 		return virtio_net_vhost_start(net, start, err);
-	for (unsigned i = 0; i < net->pairs_count; i++)
+	/* Without MQ there is one pair: the queue that would belong to the next one is for control. */
+	for (unsigned i = 0; i < (net_has(net, NET_F_MQ) ? net->pairs_count : 1); i++)
 		start_pair(&net->pairs[i], start);
 	return 0;
 }

@@ -144,8 +144,15 @@ static enum result place_rest(struct net_pair *pair)
 	while (rx->frame_placed < rx->frame_bytes) {
 		uint64_t before = rx->bytes, left = rx->frame_bytes - rx->frame_placed;
 		const uint8_t *rest = rx->spill + NET_SPILL_BYTES - left;
-		int popped = has_room(rx) ? take_buffer(pair) : 0;
+		int popped;
 
+		if (!has_room(rx)) {
+			virtio_device_break(pair->net->device,
+			        "buffers for a received frame of %u parts, with room for %llu bytes",
+			        rx->iov_count, (unsigned long long)before);
+			return RX_BROKEN;
+		}
+		popped = take_buffer(pair);
 		if (popped <= 0)
 			return popped < 0 ? RX_BROKEN : RX_STARVED;
 		put(rx, before, rest, left);

@@ -261,6 +261,24 @@ static uint8_t link_status(void)
 	return status[0];
 }
 
+/* Buffers of so many small parts that no frame fits into as many as the device looks at. */
+static void test_net_is_broken_by_buffers_in_crumbs(void **state)
+{
+	struct driver *driver = &card.drivers[0];
+
+	card_stop();
+	card_start(MERGED, 1024);
+	card_wait(5000, 1);
+	for (uint16_t i = 0; i < 900; i++)
+		driver_desc(driver, i, driver_gpa(driver, card_buffer(0, 0)) + i, 4,
+		        VRING_DESC_F_WRITE | (i % 3 < 2 ? VRING_DESC_F_NEXT : 0), (uint16_t)(i + 1));
+	for (uint16_t i = 0; i < 900; i += 3)
+		driver_offer(driver, i);
+	card_kick(0);
+	assert_int_equal(card.breaks, 1);
+	assert_non_null(strstr(card.broken, "parts"));
+}
+
 static void test_net_tells_that_the_link_is_down(void **state)
 {
 	struct vring_used_elem used = {0};
@@ -352,6 +370,34 @@ static void test_net_obeys_the_control_queue(void **state)
 	card_finish();
 }
 
+/* Without MQ the control queue has the number that the second pair would have. */
+static void test_net_has_one_pair_without_mq(void **state)
+{
+	struct driver *driver = &card.drivers[2];
+	struct vring_used_elem used = {0};
+	uint8_t *data;
+
+	card.back.net.queues = 2;
+	card.back.net.offloads = BACK_NET_CSUM;
+	card_add(&plain);
+	card_start(MERGED | NET_BIT(NET_F_CTRL_VQ) | NET_BIT(NET_F_CTRL_GUEST_OFFLOADS) |
+	                   NET_BIT(NET_F_GUEST_CSUM),
+	        64);
+	data = card_buffer(2, 0);
+	memset(data, 0, 10);
+	data[0] = 5;
+	driver_desc(driver, 0, driver_gpa(driver, data), 10, VRING_DESC_F_NEXT, 1);
+	driver_desc(driver, 1, driver_gpa(driver, data + 100), 1, VRING_DESC_F_WRITE, 0);
+	driver_offer(driver, 0);
+	card_ready(1, POLLIN);
+	card_kick(2);
+	assert_true(driver_take(driver, &used));
+	assert_int_equal(used.len, 1);
+	assert_int_equal(card.breaks, 0);
+	assert_int_equal(card.back.offloads, 0);
+	card_finish();
+}
+
 static void test_net_offers_what_the_back_end_has(void **state)
 {
 	card.back.net.mtu = 1400;
@@ -425,9 +471,11 @@ int main(void)
 	        ON_CARD(test_net_takes_all_frames_that_wait),
 	        ON_CARD(test_net_is_broken_by_a_tiny_buffer),
 	        ON_CARD(test_net_loses_long_frames_without_merging),
+	        ON_CARD(test_net_is_broken_by_buffers_in_crumbs),
 	        ON_CARD(test_net_tells_that_the_link_is_down),
 	        ON_CARD(test_net_starts_again_after_a_reset),
 	        cmocka_unit_test(test_net_obeys_the_control_queue),
+	        cmocka_unit_test(test_net_has_one_pair_without_mq),
 	        cmocka_unit_test(test_net_offers_what_the_back_end_has),
 	        cmocka_unit_test(test_net_asks_only_for_offloads_that_go_together),
 	        cmocka_unit_test(test_net_mac_is_stable_and_differs),
