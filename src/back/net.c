@@ -72,6 +72,11 @@ int back_net_tap_fd(const struct back_net *net, unsigned queue)
 	return net->ops->tap_fd ? net->ops->tap_fd(net, queue) : -1;
 }
 
+int back_net_watch_end(struct back_net *net, struct err *err)
+{
+	return net->down || !net->ops->watch_end ? 0 : net->ops->watch_end(net, err);
+}
+
 /* ---- for back ends ---- */
 
 static void on_ready(void *ctx, int events)

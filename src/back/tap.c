@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/ethtool.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <poll.h>
@@ -29,6 +30,8 @@ struct tap {
 	struct back_net net;
 	bool has_header; /* frames have a header of virtio-net in front */
 	bool detached[BACK_NET_QUEUES_MAX];
+	int links; /* a netlink socket that hears of changes of interfaces; -1: none */
+	struct loop_op *links_watch;
 	struct back_net_port ports[BACK_NET_QUEUES_MAX];
 };
 
@@ -188,8 +191,40 @@ static void tap_watch(struct back_net *net, unsigned queue, int events)
 
 static void tap_stop(struct back_net *net)
 {
+	struct tap *tap = tap_of(net);
+
 	for (unsigned i = 0; i < net->queues; i++)
-		back_net_port_watch(&tap_of(net)->ports[i], 0);
+		back_net_port_watch(&tap->ports[i], 0);
+	loop_op_stop(tap->links_watch);
+	tap->links_watch = NULL;
+	if (tap->links >= 0)
+		close(tap->links);
+	tap->links = -1;
+}
+
+/* Some interface changed: was it ours that went? What the message says does not matter. */
+static void on_links(void *ctx, int events)
+{
+	struct back_net *net = ctx;
+	const struct tap *tap = tap_of(net);
+	struct ifreq request;
+	char message[4096];
+
+	while (recv(tap->links, message, sizeof(message), MSG_DONTWAIT) > 0)
+		;
+	if (ioctl(tap->ports[0].fd, TUNGETIFF, &request) < 0 && is_gone(errno))
+		back_net_end(net, GONE);
+}
+
+static int tap_watch_end(struct back_net *net, struct err *err)
+{
+	struct tap *tap = tap_of(net);
+	const struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+
+	tap->links = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (tap->links < 0 || bind(tap->links, (const struct sockaddr *)&links, sizeof(links)) < 0)
+		return err_sys(err, ERR_HOST, errno, "%s: a netlink socket", net->name);
+	return loop_watch_start(net->loop, tap->links, POLLIN, on_links, net, &tap->links_watch, err);
 }
 
 static int tap_fd(const struct back_net *net, unsigned queue)
@@ -205,6 +240,8 @@ static void tap_destroy(struct back_net *net)
 		if (tap->ports[i].fd >= 0)
 			close(tap->ports[i].fd);
 	}
+	if (tap->links >= 0)
+		close(tap->links);
 	free(net->name);
 	free(tap);
 }
@@ -218,6 +255,7 @@ static const struct back_net_ops tap_ops = {
         .set_offloads = tap_set_offloads,
         .set_queues = tap_set_queues,
         .tap_fd = tap_fd,
+        .watch_end = tap_watch_end,
         .destroy = tap_destroy,
 };
 
@@ -387,6 +425,7 @@ int back_tap_open(const struct config_device *config, struct back_net **ret_net,
 	        .name = strdup(config->tap),
 	        .queues = config->queues ? config->queues : 1,
 	        .frame_max = BACK_NET_FRAME_MAX};
+	tap->links = -1;
 	for (unsigned i = 0; i < BACK_NET_QUEUES_MAX; i++)
 		tap->ports[i] = (struct back_net_port){.net = &tap->net, .queue = i, .fd = -1};
 	if (!tap->net.name || tap->net.queues > BACK_NET_QUEUES_MAX) {

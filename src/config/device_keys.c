@@ -66,8 +66,8 @@ const struct config_key config_device_keys[] = {
                 .help = "The number of an open descriptor of a tap interface, which vmm inherits."},
         {"mac", CONFIG_MAC, AT(mac), .types = NET, .def = "\"\"",
                 .help = "The card's address: six pairs of hexadecimal digits with colons between them. "
-                        "Empty: one that follows from machine.uuid or name, and from the device's place in "
-                        "the list."},
+                        "Empty: one that follows from machine.uuid or name, from the device's id, and from "
+                        "the name of the tap."},
         {"mtu", CONFIG_NUMBER, AT(mtu), .min = MTU_MIN, .max = UINT16_MAX, .unit = "bytes", .types = NET,
                 .def = "null",
                 .help = "The largest packet of the network, which the guest's interface then has. null: what "

@@ -109,23 +109,71 @@ static int start_back(struct virtio_net *net, struct err *err)
 	return back_net_set_offloads(net->back, virtio_net_guest_offloads(net->features), err);
 }
 
+static void on_control(void *ctx)
+{
+	virtio_net_control(ctx);
+}
+
+/*
+ * 5.1.2: without MQ the control queue follows the first pair. There it has the number of one that vhost
+ * serves, so the transport does not hear its kicks.
+ */
+static int start_control(struct virtio_net *net, const struct virtio_start *start, struct err *err)
+{
+	unsigned index = net_has(net, NET_F_MQ) ? 2 * net->pairs_count : 2;
+
+	if (!net_has(net, NET_F_CTRL_VQ))
+		return 0;
+	net->control = start->queues[index];
+	if (!net->control || !net->vhost || index == 2 * net->pairs_count)
+		return 0;
+	return loop_bell_start(loop_thread_loop(net->thread), virtio_queue_place(net->control).kick_fd,
+	        on_control, net, &net->control_bell, err);
+}
+
+static int start_all(struct virtio_net *net, const struct virtio_start *start, struct err *err)
+{
+	if (start_back(net, err) < 0 || start_control(net, start, err) < 0)
+		return -1;
+	if (net->vhost)
+		return virtio_net_vhost_start(net, start, err);
+	/* Without MQ there is one pair; behind it may come the control queue. */
+	for (unsigned i = 0; i < (net_has(net, NET_F_MQ) ? net->pairs_count : 1); i++)
+		start_pair(&net->pairs[i], start);
+	return 0;
+}
+
+static void forget(struct net_pair *pair)
+{
+	struct net_rx *rx = &pair->rx;
+
+	rx->queue = pair->tx.queue = NULL;
+	rx->first = rx->count = rx->iov_first = rx->iov_count = 0;
+	rx->bytes = rx->frame_bytes = rx->frame_placed = 0;
+	rx->starved = false;
+	pair->tx.first = pair->tx.count = 0;
+}
+
+static void stop_all(struct virtio_net *net)
+{
+	if (net->vhost)
+		virtio_net_vhost_stop(net);
+	back_net_stop(net->back);
+	for (unsigned i = 0; i < net->pairs_count; i++)
+		forget(&net->pairs[i]);
+	loop_op_stop(take_ptr(&net->control_bell));
+	net->control = NULL;
+}
+
 static int net_start(void *ctx, const struct virtio_start *start, struct err *err)
 {
 	struct virtio_net *net = ctx;
 
 	net->features = start->features;
-	/* 5.1.2: without MQ the control queue follows the first pair. */
-	net->control = net_has(net, NET_F_CTRL_VQ)
-	                       ? start->queues[net_has(net, NET_F_MQ) ? 2 * net->pairs_count : 2]
-	                       : NULL;
-	if (start_back(net, err) < 0)
-		return -1;
-	if (net->vhost)
-		return virtio_net_vhost_start(net, start, err);
-	/* Without MQ there is one pair: the queue that would belong to the next one is for control. */
-	for (unsigned i = 0; i < (net_has(net, NET_F_MQ) ? net->pairs_count : 1); i++)
-		start_pair(&net->pairs[i], start);
-	return 0;
+	if (start_all(net, start, err) == 0)
+		return 0;
+	stop_all(net);
+	return -1;
 }
 
 static void net_kick(void *ctx, struct virtio_queue *queue)
@@ -143,27 +191,11 @@ static void net_kick(void *ctx, struct virtio_queue *queue)
 		virtio_net_receive(&net->pairs[index / 2]);
 }
 
-static void forget(struct net_pair *pair)
-{
-	struct net_rx *rx = &pair->rx;
-
-	rx->queue = pair->tx.queue = NULL;
-	rx->first = rx->count = rx->iov_first = rx->iov_count = 0;
-	rx->bytes = rx->frame_bytes = rx->frame_placed = 0;
-	rx->starved = false;
-	pair->tx.first = pair->tx.count = 0;
-}
-
 static void net_stop(void *ctx)
 {
 	struct virtio_net *net = ctx;
 
-	if (net->vhost)
-		virtio_net_vhost_stop(net);
-	back_net_stop(net->back);
-	for (unsigned i = 0; i < net->pairs_count; i++)
-		forget(&net->pairs[i]);
-	net->control = NULL;
+	stop_all(net);
 	virtio_device_stopped(net->device);
 }
 

@@ -88,8 +88,9 @@ struct virtio_net {
 	uint16_t mtu; /* 0: none to offer */
 	_Atomic bool link_up;
 	bool vhost, vhost_started;
-	uint64_t offered, features; /* features: agreed */
-	struct virtio_queue *control;
+	uint64_t offered, features;   /* features: agreed */
+	struct virtio_queue *control; /* NULL: none */
+	struct loop_op *control_bell; /* where the transport does not hear its kicks */
 	struct loop_task down;
 	unsigned pairs_count;
 	struct net_pair *pairs;

@@ -56,6 +56,9 @@ static int connect_tap(struct net_pair *pair, int fd, struct err *err)
 
 static int start_pair(struct net_pair *pair, const struct virtio_start *start, struct err *err)
 {
+	/* Without MQ there is one pair; behind it may come the control queue, which is not for vhost. */
+	if (pair->index && !net_has(pair->net, NET_F_MQ))
+		return 0;
 	if (!start->queues[2 * pair->index] || !start->queues[2 * pair->index + 1])
 		return 0;
 	if (virtio_vhost_start(pair->vhost, start, 2 * pair->index, 2, err) < 0)
@@ -65,6 +68,8 @@ static int start_pair(struct net_pair *pair, const struct virtio_start *start, s
 
 int virtio_net_vhost_start(struct virtio_net *net, const struct virtio_start *start, struct err *err)
 {
+	if (back_net_watch_end(net->back, err) < 0)
+		return -1;
 	for (unsigned i = 0; i < net->pairs_count; i++) {
 		if (start_pair(&net->pairs[i], start, err) == 0)
 			continue;

@@ -70,6 +70,7 @@ struct back_net_ops {
 	int (*set_offloads)(struct back_net *net, unsigned offloads, struct err *err);
 	int (*set_queues)(struct back_net *net, unsigned count, struct err *err);
 	int (*tap_fd)(const struct back_net *net, unsigned queue);
+	int (*watch_end)(struct back_net *net, struct err *err);
 	void (*destroy)(struct back_net *net);
 };
 
@@ -123,5 +124,10 @@ int back_net_set_offloads(struct back_net *net, unsigned offloads, struct err *e
 int back_net_set_queues(struct back_net *net, unsigned count, struct err *err) MUST_CHECK;
 /* The descriptor of a tap's queue, borrowed, for the kernel's vhost; -1: the back end is no tap. */
 int back_net_tap_fd(const struct back_net *net, unsigned queue);
+/*
+ * Calls on_down() when the back end is gone, until back_net_stop(), also while nobody sends or receives here:
+ * for a tap that the kernel's vhost serves.
+ */
+int back_net_watch_end(struct back_net *net, struct err *err) MUST_CHECK;
 
 #endif

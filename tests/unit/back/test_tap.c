@@ -259,6 +259,32 @@ static void test_tap_tells_once_that_the_interface_is_gone(void **state)
 	finish(&card);
 }
 
+static void on_down_stop(void *ctx)
+{
+	on_down(ctx);
+	loop_stop(((struct card *)ctx)->loop);
+}
+
+/* Nobody reads or writes here: the kernel's vhost does, of which the end cannot be seen. */
+static void test_tap_hears_of_its_end_while_vhost_serves_it(void **state)
+{
+	struct card card = {0};
+	const struct back_net_events events = {.on_down = on_down_stop, .ctx = &card};
+	struct err err;
+
+	need_network();
+	make(tap0, IFF_TAP);
+	assert_ok(open_tap(tap0, -1, 0, &card.net, &err));
+	assert_ok(loop_create(&card.loop, &err));
+	assert_ok(back_net_start(card.net, card.loop, &events, &err));
+	assert_ok(back_net_watch_end(card.net, &err));
+	set_up(tap0, true);
+	delete (tap0);
+	assert_ok(loop_run(card.loop, &err));
+	assert_int_equal(card.downs, 1);
+	finish(&card);
+}
+
 static void test_tap_is_inherited_with_and_without_a_header(void **state)
 {
 	need_network();
@@ -356,6 +382,7 @@ int main(void)
 	        cmocka_unit_test(test_tap_carries_frames),
 	        cmocka_unit_test(test_tap_loses_frames_while_the_interface_is_down),
 	        cmocka_unit_test(test_tap_tells_once_that_the_interface_is_gone),
+	        cmocka_unit_test(test_tap_hears_of_its_end_while_vhost_serves_it),
 	        cmocka_unit_test(test_tap_is_inherited_with_and_without_a_header),
 	        cmocka_unit_test(test_tap_refuses_other_descriptors),
 	        cmocka_unit_test(test_tap_says_what_is_wrong_with_a_name),
