@@ -127,7 +127,7 @@ int back_vhost_open(const char *name, struct loop *loop, const struct back_vhost
 {
 	struct back_vhost *vhost;
 	char path[64], module[64];
-	uint64_t features;
+	uint64_t features = 0;
 	int fd;
 
 	snprintf(path, sizeof(path), "/dev/%s", name);

@@ -132,10 +132,16 @@ static void apply_key(struct config_parse *p, size_t device, const struct config
 		missing_key(p, device, key);
 }
 
+/* A string is NULL only after no memory was left for it. */
+static bool is_given(const char *string)
+{
+	return string && *string;
+}
+
 static bool has_id(const struct config *config, const char *id)
 {
 	for (size_t d = 0; d < config->devices_count; d++) {
-		if (strcmp(config->devices[d].id, id) == 0)
+		if (is_given(config->devices[d].id) && strcmp(config->devices[d].id, id) == 0)
 			return true;
 	}
 	return false;
@@ -177,8 +183,7 @@ static void apply_device(struct config_parse *p, size_t device)
 
 	for (size_t i = 0; i < config_device_keys_count && !p->failed; i++)
 		apply_key(p, device, &config_device_keys[i]);
-	if (!p->failed)
-		fields->net = *fields->tap || fields->tap_fd >= 0 ? CONFIG_NET_TAP : CONFIG_NET_PASST;
+	fields->net = is_given(fields->tap) || fields->tap_fd >= 0 ? CONFIG_NET_TAP : CONFIG_NET_PASST;
 }
 
 static void add_rng(struct config_parse *p)
@@ -202,7 +207,7 @@ void config_devices_apply(struct config_parse *p)
 	if (!p->failed && wants_rng(config))
 		add_rng(p);
 	for (size_t d = 0; d < config->devices_count && !p->failed; d++) {
-		if (!*config->devices[d].id)
+		if (!is_given(config->devices[d].id))
 			name_device(p, &config->devices[d]);
 	}
 }

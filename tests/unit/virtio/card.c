@@ -97,7 +97,7 @@ int __wrap_back_net_open(
         const struct config_device *config, const uint8_t *mac, struct back_net **ret_net, struct err *err);
 int __wrap_virtio_pci_add(struct device_board *board, const struct virtio_setup *setup,
         struct virtio_device **ret_device, struct err *err);
-void __wrap_virtio_device_break(struct virtio_device *device, const char *fmt, ...);
+void __wrap_virtio_device_break(struct virtio_device *device, const char *fmt, ...) PRINTF(2, 3);
 void __wrap_virtio_device_config_changed(struct virtio_device *device);
 void __wrap_virtio_device_stopped(struct virtio_device *device);
 

@@ -12,7 +12,7 @@
 
 struct virtio_device {
 	struct virtio_setup setup;
-	unsigned stops, breaks;
+	_Atomic unsigned stops, breaks;
 	char broken[200];
 };
 
@@ -23,7 +23,8 @@ int __wrap_virtio_pci_add(struct device_board *board, const struct virtio_setup 
 int __wrap_virtio_pci_add(struct device_board *board, const struct virtio_setup *setup,
         struct virtio_device **ret_device, struct err *err)
 {
-	fake = (struct virtio_device){.setup = *setup};
+	fake.setup = *setup;
+	fake.stops = fake.breaks = 0;
 	*ret_device = &fake;
 	return 0;
 }
@@ -42,15 +43,15 @@ void __wrap_virtio_device_stopped(struct virtio_device *device)
 	device->stops++;
 }
 
-void __wrap_virtio_device_break(struct virtio_device *device, const char *fmt, ...);
+void __wrap_virtio_device_break(struct virtio_device *device, const char *fmt, ...) PRINTF(2, 3);
 void __wrap_virtio_device_break(struct virtio_device *device, const char *fmt, ...)
 {
 	va_list args;
 
-	device->breaks++;
 	va_start(args, fmt);
 	vsnprintf(device->broken, sizeof(device->broken), fmt, args);
 	va_end(args);
+	device->breaks++; /* last: who sees it may read the text */
 }
 
 /* Starts the device on these queues, as a driver that sets DRIVER_OK does. */
@@ -70,9 +71,18 @@ static inline void fake_kick(struct virtio_queue *queue)
 	fake.setup.kind->kick(fake.setup.ctx, queue);
 }
 
-static inline void fake_stop(void)
+static inline void fake_stop_now(void *unused)
 {
 	fake.setup.kind->stop(fake.setup.ctx);
+}
+
+/* A device on the main loop has none here. */
+static inline void fake_stop(void)
+{
+	if (fake.setup.loop)
+		loop_call(fake.setup.loop, fake_stop_now, NULL);
+	else
+		fake_stop_now(NULL);
 }
 
 #endif

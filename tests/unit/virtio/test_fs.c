@@ -96,7 +96,7 @@ static void stop(void)
 /* Until the device's thread has noticed that the back end hung up. */
 static void wait_for_break(void)
 {
-	while (!__atomic_load_n(&fake.breaks, __ATOMIC_SEQ_CST))
+	while (!fake.breaks)
 		usleep(1000);
 }
 
