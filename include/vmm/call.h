@@ -175,6 +175,9 @@ int call_vcpu_set_cpuid(
 int call_vcpu_get_regs(struct host *h, int vcpu_fd, struct kvm_regs *ret_regs, struct err *err) MUST_CHECK;
 int call_vcpu_set_regs(struct host *h, int vcpu_fd, const struct kvm_regs *regs, struct err *err) MUST_CHECK;
 int call_vcpu_get_sregs(struct host *h, int vcpu_fd, struct kvm_sregs *ret_sregs, struct err *err) MUST_CHECK;
+/* *ret_taken: KVM knows the MSR and takes the value. */
+int call_vcpu_set_msr(struct host *h, int vcpu_fd, uint32_t index, uint64_t value, bool *ret_taken,
+        struct err *err) MUST_CHECK;
 int call_vcpu_set_sregs(
         struct host *h, int vcpu_fd, const struct kvm_sregs *sregs, struct err *err) MUST_CHECK;
 /*

@@ -40,6 +40,21 @@ int call_vcpu_set_cpuid(struct host *h, int vcpu_fd, const struct kvm_cpuid2 *cp
 	return transfer(h, vcpu_fd, KVM_SET_CPUID2, cpuid, err);
 }
 
+int call_vcpu_set_msr(
+        struct host *h, int vcpu_fd, uint32_t index, uint64_t value, bool *ret_taken, struct err *err)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = {.head.nmsrs = 1, .entry = {.index = index, .data = value}};
+	int set = host_ioctl(h, vcpu_fd, KVM_SET_MSRS, &msrs);
+
+	if (set < 0)
+		return err_sys(err, ERR_FAILED, errno, "KVM_SET_MSRS of MSR 0x%x", index);
+	*ret_taken = set == 1;
+	return 0;
+}
+
 int call_vcpu_get_regs(struct host *h, int vcpu_fd, struct kvm_regs *ret_regs, struct err *err)
 {
 	return transfer(h, vcpu_fd, KVM_GET_REGS, ret_regs, err);

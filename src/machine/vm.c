@@ -131,6 +131,26 @@ static int set_cpuid(struct machine_vm *vm, struct machine_vcpu *vcpu, struct er
 	return call_vcpu_set_cpuid(machine->host, vcpu->fd, (const struct kvm_cpuid2 *)&cpuid, err);
 }
 
+/* APM vol. 2, hardware configuration register: TscFreqSel says that the TSC counts at the frequency of P0. */
+#define MSR_HWCR         0xc0010015u
+#define HWCR_TSCFREQSEL  (UINT64_C(1) << 24)
+#define CPUID_POWER      0x80000007u
+#define CPUID_POWER_ITSC (1u << 8) /* EDX: the TSC is invariant */
+
+/*
+ * Linux reports a fault of the firmware if the TSC is invariant and this bit is clear. KVM takes the bit
+ * since Linux 6.8; without it the guest loses nothing but a line of its log.
+ */
+static int set_hwcr(const struct machine_vm *vm, const struct machine_vcpu *vcpu, struct err *err)
+{
+	const struct kvm_cpuid_entry2 *power = machine_cpuid_find(&vm->cpuid, CPUID_POWER, 0);
+	bool taken;
+
+	if (!power || !(power->edx & CPUID_POWER_ITSC))
+		return 0;
+	return call_vcpu_set_msr(vm->machine->host, vcpu->fd, MSR_HWCR, HWCR_TSCFREQSEL, &taken, err);
+}
+
 static int create_vcpu(struct machine_vm *vm, unsigned index, struct err *err)
 {
 	struct machine_vcpu *vcpu = &vm->vcpus[index];
@@ -141,7 +161,7 @@ static int create_vcpu(struct machine_vm *vm, unsigned index, struct err *err)
 	if (call_vcpu_create(host, vm->fd, index, &vcpu->fd, err) < 0 ||
 	        call_vcpu_map_run(host, vcpu->fd, vcpu->run_size, &vcpu->run, err) < 0)
 		return -1;
-	return set_cpuid(vm, vcpu, err);
+	return set_cpuid(vm, vcpu, err) < 0 ? -1 : set_hwcr(vm, vcpu, err);
 }
 
 int machine_vm_create(struct machine *machine, unsigned type, struct machine_vm **ret_vm, struct err *err)

@@ -33,9 +33,6 @@ CMDLINE = 'console=ttyS0 quiet'
 TAP = 'vmm-debian'
 TAP_HOST, TAP_GUEST = '192.168.77.1', '192.168.77.2'
 VSOCK_CID, VSOCK_PORT = 77, 7777
-# Warnings that QEMU's guest does not have here, each with its reason.
-KNOWN = {"[Firmware Bug]: TSC doesn't count with PN frequency!": 'the models offer an invariant TSC, which QEMU without a KVM does not, and vmm does not '
-         'set the bit of HWCR (TscFreqSel) that Linux then looks for'}
 VERSIONS = {'6': '6.', '7': '7.'}
 
 
@@ -294,7 +291,7 @@ def run(case, vmm, host, echo):
                     log_in(guest)
                     ask(guest, 'test "$(cat ~/kept)" = kept')
                     powers_off(guest)
-                more = warned - (qemu_warnings(case.kernel, case.vcpus) or warned) - KNOWN.keys()
+                more = warned - (qemu_warnings(case.kernel, case.vcpus) or warned)
                 if more:
                     raise Failed('the kernel warns here, and not in a guest of QEMU:\n' + '\n'.join(sorted(more)))
         except Failed as failed:

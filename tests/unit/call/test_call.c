@@ -78,6 +78,7 @@ static void test_failed_calls_name_themselves(void **state)
 	struct kvm_sregs sregs;
 	struct kvm_run *run;
 	size_t size;
+	bool taken;
 	int fd;
 
 	assert_fails(call_kvm_run_size(failing(EIO), 3, &size, &err), ERR_FAILED, "KVM_GET_VCPU_MMAP_SIZE");
@@ -100,6 +101,8 @@ static void test_failed_calls_name_themselves(void **state)
 	assert_fails(call_vcpu_create(failing(EIO), 3, 9, &fd, &err), ERR_FAILED, "KVM_CREATE_VCPU 9");
 	assert_fails(call_vcpu_map_run(failing(EIO), 3, 4096, &run, &err), ERR_FAILED, "struct kvm_run");
 	assert_fails(call_vcpu_get_sregs(failing(EIO), 3, &sregs, &err), ERR_FAILED, "KVM_GET_SREGS");
+	assert_fails(call_vcpu_set_msr(failing(EIO), 3, 0xc0010015, 1, &taken, &err), ERR_FAILED,
+	        "KVM_SET_MSRS of MSR 0xc0010015");
 	assert_fails(call_vcpu_run(failing(EFAULT), 3, &answer, &err), ERR_FAILED,
 	        "KVM_RUN: Bad address (EFAULT)");
 	assert_null(cpuid);
