@@ -55,11 +55,13 @@ int back_child_start(const char *const *argv, int fd, int log_fd, pid_t *ret_pid
 	return 0;
 }
 
+/* Leaves the child for waitpid(2), so that its number is still its own. */
 static bool has_ended(pid_t pid)
 {
-	pid_t ended = waitpid(pid, NULL, WNOHANG);
+	siginfo_t info = {0};
+	int result = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
 
-	return ended == pid || (ended < 0 && errno == ECHILD);
+	return result == 0 ? info.si_pid == pid : errno == ECHILD;
 }
 
 void back_child_end(pid_t pid)
@@ -68,13 +70,11 @@ void back_child_end(pid_t pid)
 
 	if (!pid)
 		return;
-	kill(pid, SIGTERM);
-	for (unsigned ms = 0; ms < BACK_CHILD_WAIT_MS; ms += LOOK_MS) {
-		if (has_ended(pid))
-			return;
+	/* The child's process group has its number. What the child has started ends with it. */
+	kill(-pid, SIGTERM);
+	for (unsigned ms = 0; ms < BACK_CHILD_WAIT_MS && !has_ended(pid); ms += LOOK_MS)
 		nanosleep(&look, NULL);
-	}
-	kill(pid, SIGKILL);
+	kill(-pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }

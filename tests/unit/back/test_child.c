@@ -70,6 +70,19 @@ static void test_child_that_does_not_want_to_end_is_killed(void **state)
 	assert_int_equal(kill(pid, 0), -1);
 }
 
+/* The descriptor is closed when the last process that has it is gone. */
+static void test_child_that_has_children_takes_them_along(void **state)
+{
+	pid_t pid = start("(trap '' TERM; printf a >&3; sleep 1000; :) & sleep 1000; :");
+	char byte;
+
+	hear('a');
+	close(fds[1]);
+	back_child_end(pid);
+	assert_int_equal(read(fds[0], &byte, 1), 0);
+	fds[1] = -1;
+}
+
 static void test_child_that_has_ended_is_reaped(void **state)
 {
 	pid_t pid = start("exit 3");
@@ -142,6 +155,7 @@ int main(void)
 	        TEST(test_child_has_its_descriptor_and_no_other),
 	        TEST(test_child_is_in_a_process_group_of_its_own),
 	        TEST(test_child_that_does_not_want_to_end_is_killed),
+	        TEST(test_child_that_has_children_takes_them_along),
 	        TEST(test_child_that_has_ended_is_reaped),
 	        TEST(test_child_program_that_is_missing_is_told_as_such),
 	        TEST(test_virtiofsd_is_found_in_path_and_gets_the_folder),
