@@ -128,47 +128,49 @@ static void request_done(struct back_disk_request *request)
 	nbd->done_last = request;
 }
 
-static int on_flushed(void *ctx, int *error)
+/*
+ * libnbd tells the result of a command by a callback. A call that fails may have called it or not, since the
+ * call may have noticed that the connection is dead. So the end of a command is the call of its callback's
+ * free function, which libnbd makes exactly once in any case (libnbd(3), callback lifetimes).
+ */
+static int on_result(void *ctx, int *error)
 {
 	struct back_disk_request *request = ctx;
 
 	if (*error)
 		request->failed = -*error;
-	request_done(request);
 	return 1;
+}
+
+static void on_flush_end(void *ctx)
+{
+	request_done(ctx);
 }
 
 static void start_flush(struct back_disk_request *request)
 {
 	struct nbd *nbd = nbd_of(request->disk);
-	const nbd_completion_callback done = {.callback = on_flushed, .user_data = request};
+	const nbd_completion_callback done = {
+	        .callback = on_result, .free = on_flush_end, .user_data = request};
 
-	if (!nbd->can_flush) {
+	if (!nbd->can_flush)
 		request_done(request);
-	} else if (back_nbd_library.aio_flush(nbd->handle, done, 0) < 0) {
+	else if (back_nbd_library.aio_flush(nbd->handle, done, 0) < 0)
 		request->failed = -EIO;
+}
+
+static void on_piece_end(void *ctx)
+{
+	struct back_disk_request *request = ctx;
+
+	if (--request->pieces == 0)
 		request_done(request);
-	}
-}
-
-static void piece_done(struct back_disk_request *request, int error)
-{
-	if (error)
-		request->failed = -error;
-	if (--request->pieces)
-		return;
-	request_done(request);
-}
-
-static int on_piece(void *ctx, int *error)
-{
-	piece_done(ctx, *error);
-	return 1;
 }
 
 static int64_t start_piece(struct nbd *nbd, struct back_disk_request *request, void *at, uint64_t bytes)
 {
-	const nbd_completion_callback done = {.callback = on_piece, .user_data = request};
+	const nbd_completion_callback done = {
+	        .callback = on_result, .free = on_piece_end, .user_data = request};
 	uint64_t offset = request->offset + request->done_bytes;
 
 	switch (request->kind) {
@@ -185,7 +187,7 @@ static void add_piece(struct nbd *nbd, struct back_disk_request *request, void *
 {
 	request->pieces++;
 	if (start_piece(nbd, request, at, bytes) < 0)
-		piece_done(request, EIO);
+		request->failed = -EIO;
 	request->done_bytes += bytes;
 }
 
@@ -204,7 +206,7 @@ static void start_pieces(struct nbd *nbd, struct back_disk_request *request)
 			add_piece(nbd, request, at, n);
 		}
 	}
-	piece_done(request, 0);
+	on_piece_end(request);
 }
 
 /* Are all pieces of memory whole blocks of the server? */
