@@ -54,6 +54,12 @@ static void say(struct back_disk *disk, const struct back_disk_request *request,
 	log_guest(LOG_WARN, "%s%s. The guest gets an I/O error; this is said once", err.text, remedy(sys));
 }
 
+void back_disk_hurry(struct back_disk *disk, bool hurry)
+{
+	if (disk->ops->hurry)
+		disk->ops->hurry(disk, hurry);
+}
+
 void back_disk_hush(struct back_disk *disk, int sys)
 {
 	for (unsigned kind = 0; kind < BACK_DISK_KINDS; kind++)

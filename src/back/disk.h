@@ -13,7 +13,8 @@ struct back_disk_ops {
 	 * goes to back_disk_bounce(), but never one of the disk's own buffer.
 	 */
 	void (*start)(struct back_disk *disk, struct back_disk_request *request);
-	void (*destroy)(struct back_disk *disk); /* frees disk */
+	void (*hurry)(struct back_disk *disk, bool hurry); /* NULL: requests always end by themselves */
+	void (*destroy)(struct back_disk *disk);           /* frees disk */
 };
 
 #define BACK_DISK_KINDS (BACK_DISK_ZERO + 1)

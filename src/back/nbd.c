@@ -27,7 +27,7 @@ struct nbd {
 	uint64_t payload_bytes;
 	bool can_flush, can_trim, can_zero;
 	bool gone;
-	struct loop_op *watch;
+	struct loop_op *watch, *hurry;
 	int direction; /* what the watch waits for */
 	struct back_disk_request *done_first, *done_last;
 };
@@ -62,7 +62,8 @@ static void lose(struct nbd *nbd)
 	if (nbd->gone)
 		return;
 	nbd->gone = true;
-	log_warn("%s: the NBD server of %s has ended the connection. The guest gets an I/O error for every "
+	log_warn("%s: the NBD server of %s has ended the connection, or answers no more. The guest gets an "
+	         "I/O error for every "
 	         "request "
 	         "until vmm is started again",
 	        nbd->disk.id, nbd->disk.file);
@@ -120,6 +121,8 @@ static void request_done(struct back_disk_request *request)
 {
 	struct nbd *nbd = nbd_of(request->disk);
 
+	if (nbd->gone && !request->failed)
+		request->failed = -EIO;
 	request->next = NULL;
 	if (nbd->done_first)
 		nbd->done_last->next = request;
@@ -153,7 +156,7 @@ static void start_flush(struct back_disk_request *request)
 	const nbd_completion_callback done = {
 	        .callback = on_result, .free = on_flush_end, .user_data = request};
 
-	if (!nbd->can_flush)
+	if (!nbd->can_flush || nbd->gone)
 		request_done(request);
 	else if (back_nbd_library.aio_flush(nbd->handle, done, 0) < 0)
 		request->failed = -EIO;
@@ -242,6 +245,29 @@ static void nbd_start(struct back_disk *disk, struct back_disk_request *request)
 	}
 	start_on_server(nbd, request);
 	after_work(nbd, 0);
+}
+
+/* Closing the connection ends what is under way: libnbd frees its callbacks. */
+static void on_hurry_over(void *ctx)
+{
+	struct nbd *nbd = ctx;
+
+	nbd->hurry = NULL;
+	lose(nbd);
+	back_nbd_library.close(take_ptr(&nbd->handle));
+	end_done(nbd);
+}
+
+static void nbd_hurry(struct back_disk *disk, bool hurry)
+{
+	struct nbd *nbd = nbd_of(disk);
+	struct err err;
+
+	loop_op_stop(take_ptr(&nbd->hurry));
+	if (hurry && !nbd->gone &&
+	        loop_timer_start(nbd->disk.loop, BACK_DISK_HURRY_MS * UINT64_C(1000000), on_hurry_over, nbd,
+	                &nbd->hurry, &err) < 0)
+		on_hurry_over(nbd);
 }
 
 /* ---- opening ---- */
@@ -348,6 +374,7 @@ static void stop_watching(void *ctx)
 	struct nbd *nbd = ctx;
 
 	loop_op_stop(take_ptr(&nbd->watch));
+	loop_op_stop(take_ptr(&nbd->hurry));
 }
 
 static void nbd_destroy(struct back_disk *disk)
@@ -363,7 +390,7 @@ static void nbd_destroy(struct back_disk *disk)
 	free(nbd);
 }
 
-static const struct back_disk_ops nbd_ops = {.start = nbd_start, .destroy = nbd_destroy};
+static const struct back_disk_ops nbd_ops = {.start = nbd_start, .hurry = nbd_hurry, .destroy = nbd_destroy};
 
 static int open_export(struct nbd *nbd, const struct config_device *config, struct err *err)
 {

@@ -100,6 +100,7 @@ static void end(struct blk_request *request, uint8_t status)
 	blk->in_flight--;
 	if (blk->stopping && !blk->in_flight) {
 		blk->stopping = false;
+		back_disk_hurry(blk->disk, false);
 		virtio_device_stopped(blk->device);
 	}
 }
@@ -352,10 +353,12 @@ static void stop(void *ctx)
 	for (unsigned i = 0; i < blk->queues_count; i++)
 		blk->queues[i].queue = NULL;
 	loop_cancel(blk->loop, &blk->turn_end);
-	if (blk->in_flight)
-		blk->stopping = true;
-	else
+	if (!blk->in_flight) {
 		virtio_device_stopped(blk->device);
+		return;
+	}
+	blk->stopping = true;
+	back_disk_hurry(blk->disk, true);
 }
 
 static void finish(void *ctx)

@@ -74,6 +74,13 @@ int back_disk_open(const struct config_device *config, struct loop *loop, struct
         struct err *err) MUST_CHECK;
 /* Nothing may be in flight. On the main thread. NULL is allowed. */
 void back_disk_destroy(struct back_disk *disk);
+/*
+ * Says that somebody waits for all requests to end, and that he does not any more. While he waits, a server
+ * that answers none of them for BACK_DISK_HURRY_MS counts as gone, and they fail. The kernel always ends
+ * requests to a file. On the loop's thread.
+ */
+#define BACK_DISK_HURRY_MS 5000
+void back_disk_hurry(struct back_disk *disk, bool hurry);
 const struct back_disk_facts *back_disk_facts(const struct back_disk *disk);
 /*
  * Starts a request. A range that is not whole blocks of the disk, or a write to a disk that is read only, is

@@ -228,6 +228,25 @@ static void test_nbd_server_that_dies_is_an_error(void **state)
 	assert_true(range(BACK_DISK_FLUSH, 0, 0, false) < 0);
 }
 
+static void hurry(void *unused)
+{
+	back_disk_hurry(disk, true);
+}
+
+/* A guest that ends does not wait for a server that answers nothing. */
+static void test_nbd_server_that_sleeps_is_given_up_when_the_guest_ends(void **state)
+{
+	char *argv[] = {(char[]){"nbdkit"}, (char[]){"-f"}, (char[]){"-U"}, sock, (char[]){"--filter=delay"},
+	        (char[]){"memory"}, (char[]){"size=1M"}, (char[]){"delay-read=1000"}, NULL};
+	struct loop_task task = {.fn = hurry};
+
+	start_server(argv);
+	assert_ok(back_disk_open(&config, loop, &disk, &err));
+	loop_post(loop, &task);
+	assert_int_equal(transfer(BACK_DISK_READ, 0, in, 4096, 4096, false), -EIO);
+	assert_int_equal(transfer(BACK_DISK_READ, 0, in, 4096, 4096, false), -EIO);
+}
+
 static void test_nbd_server_that_is_not_there_is_refused(void **state)
 {
 	assert_fails(back_disk_open(&config, loop, &disk, &err), ERR_HOST, "the NBD server");
@@ -256,6 +275,7 @@ int main(void)
 	        T(test_nbd_that_is_read_only_needs_the_key),
 	        T(test_nbd_leaves_out_what_is_no_whole_block),
 	        T(test_nbd_server_that_dies_is_an_error),
+	        T(test_nbd_server_that_sleeps_is_given_up_when_the_guest_ends),
 	        T(test_nbd_server_that_is_not_there_is_refused),
 	        T(test_nbd_server_that_does_not_answer_is_given_up),
 	};
