@@ -37,6 +37,7 @@ def make_initrd(folder, init=INIT, files=()):
         (root / name).chmod(0o755)
     for file in files:
         (root / file.name).write_bytes(file.read_bytes())
+        (root / file.name).chmod(0o755)
     names = '\n'.join(['.', 'busybox', 'init', *(file.name for file in files), ''])
     archive = subprocess.run([KERNEL / 'busybox', 'cpio', '-o', '-H', 'newc'], cwd=root, input=names.encode(),
                              capture_output=True, check=True).stdout
