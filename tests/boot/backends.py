@@ -159,16 +159,26 @@ def memory_goes_back(bench):
         demand(full - empty > GONE, f'{full // MIB} MiB were resident, and {empty // MIB} MiB after {FILE // MIB} MiB had become free')
 
 
+def connect(guest, end):
+    """A connection to the guest's port, which does not listen yet when it says so. A socket that was refused is of no more use."""
+    while True:
+        s = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+        s.settimeout(30)
+        error = s.connect_ex((CID, PORT))
+        if not error:
+            s.settimeout(120)
+            return s
+        s.close()
+        demand(time.monotonic() < end, f'no connection to the guest: {os.strerror(error)}')
+        guest.read(0.5)
+
+
 def sockets_echo(bench):
     files = [*modules('vsock', 'vmw_vsock_virtio_transport_common', 'vmw_vsock_virtio_transport'), bench.program]
     with bench.start(f'vsock,cid={CID}', VSOCK, files) as guest:
         guest.expect('listening')
         data, heard = os.urandom(MIB), b''
-        with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as s:
-            s.settimeout(120)
-            end = time.monotonic() + 120
-            while s.connect_ex((CID, PORT)) and time.monotonic() < end:
-                guest.read(0.5)
+        with connect(guest, time.monotonic() + 120) as s:
             for at in range(0, MIB, 16384):
                 s.sendall(data[at:at + 16384])
                 while len(heard) < at + 16384:
