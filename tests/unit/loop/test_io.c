@@ -6,8 +6,7 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
-#include "../../../src/loop/backend.h"
-#include "support/test.h"
+#include "both.h"
 
 #define FILE_BYTES 65536
 #define MANY       1000
@@ -330,11 +329,5 @@ static int run_on(const struct loop_backend *with)
 
 int main(void)
 {
-	int failed = 0;
-
-	if (loop_create_with(&loop_uring, &loop, &err) == 0) {
-		loop_destroy(take_ptr(&loop));
-		failed = run_on(&loop_uring);
-	}
-	return failed + run_on(&loop_poll);
+	return both_run(run_on);
 }

@@ -3,8 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include "../../../src/loop/backend.h"
-#include "support/test.h"
+#include "both.h"
 
 #define CALLERS 4
 #define CALLS   500
@@ -181,11 +180,5 @@ static int run_on(const struct loop_backend *with)
 
 int main(void)
 {
-	int failed = 0;
-
-	if (loop_create_with(&loop_uring, &loop, &err) == 0) {
-		loop_destroy(take_ptr(&loop));
-		failed = run_on(&loop_uring);
-	}
-	return failed + run_on(&loop_poll);
+	return both_run(run_on);
 }
