@@ -10,60 +10,24 @@
  *
  * The console gets "begin JOB", "end JOB MICROSECONDS" and "flushed N".
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/fs.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/reboot.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "guest.h"
 
 #define DEPTH_MAX 128
 #define BLOCK     4096u
 
 static int disk = -1;
 static uint64_t disk_bytes;
-
-static void power_off(void)
-{
-	sync();
-	reboot(RB_POWER_OFF);
-	for (;;)
-		pause();
-}
-
-static void die(const char *what)
-{
-	printf("failed: %s: %s\n", what, strerror(errno));
-	power_off();
-}
-
-/* ---- modules: /modules/NN-NAME.ko in their order, as the lab has them ---- */
-
-static void load_modules(void)
-{
-	for (unsigned i = 0; i < 100; i++) {
-		char path[32];
-		int fd;
-
-		snprintf(path, sizeof(path), "/modules/%02u.ko", i);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 && syscall(SYS_finit_module, fd, "", 0) < 0)
-			die(path);
-		if (fd >= 0)
-			close(fd);
-	}
-}
 
 static void open_disk(void)
 {

@@ -9,55 +9,20 @@
  * The console gets "begin JOB" and "end JOB MICROSECONDS": until the host has said that it has all of it.
  */
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "guest.h"
 
 static unsigned host;
 static char block[256 * 1024];
-
-static void power_off(void)
-{
-	reboot(RB_POWER_OFF);
-	for (;;)
-		pause();
-}
-
-static void die(const char *what)
-{
-	printf("failed: %s: %s\n", what, strerror(errno));
-	power_off();
-}
-
-/* /modules/NN.ko in their order. */
-static void load_modules(void)
-{
-	for (unsigned i = 0; i < 100; i++) {
-		char path[32];
-		int fd;
-
-		snprintf(path, sizeof(path), "/modules/%02u.ko", i);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			return;
-		if (syscall(SYS_finit_module, fd, "", 0) < 0)
-			die(path);
-		close(fd);
-	}
-}
 
 static struct sockaddr address_of(unsigned address)
 {
