@@ -8,17 +8,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "../../../src/back/disk.h"
-#include "support/test.h"
+#include "disk_run.h"
 
 #define IMAGE_BYTES MIB(8)
 
 static char path[] = "/tmp/vmm-disk-XXXXXX", id[] = "blk0", no_file[] = "/no/such/file", null[] = "/dev/null",
             folder[] = "/tmp";
 static struct config_device config;
-static struct loop *loop;
-static struct back_disk *disk;
-static struct err err;
 static uint8_t *out, *in; /* IMAGE_BYTES each, aligned, with one block more */
 
 /* ---- the kernel's failures ---- */
@@ -75,26 +71,6 @@ static int teardown(void **state)
 	free(out);
 	free(in);
 	return 0;
-}
-
-static int answer;
-static bool answered;
-
-static void on_done(struct back_disk_request *request, int result)
-{
-	answer = result;
-	answered = true;
-	loop_stop(loop);
-}
-
-static int run(struct back_disk_request request)
-{
-	request.on_done = on_done;
-	answered = false;
-	back_disk_start(disk, &request);
-	if (!answered)
-		assert_ok(loop_run(loop, &err));
-	return answer;
 }
 
 /* Reads or writes, in pieces of memory of these sizes, which are repeated. */

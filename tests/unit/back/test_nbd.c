@@ -8,17 +8,13 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "../../../src/back/disk.h"
+#include "disk_run.h"
 #include "support/folder.h"
-#include "support/test.h"
 
 #define IMAGE_BYTES MIB(8)
 
 static char folder[] = "/tmp/vmm-nbd-XXXXXX", image[64], sock[64], uri[100], id[] = "blk0";
 static struct config_device config;
-static struct loop *loop;
-static struct back_disk *disk;
-static struct err err;
 static pid_t server;
 static uint8_t *out, *in;
 
@@ -92,26 +88,6 @@ static void start_qemu_nbd(char *option)
 	        sock, image, option, NULL};
 
 	start_server(argv);
-}
-
-static int answer;
-static bool answered;
-
-static void on_done(struct back_disk_request *request, int result)
-{
-	answer = result;
-	answered = true;
-	loop_stop(loop);
-}
-
-static int run(struct back_disk_request request)
-{
-	request.on_done = on_done;
-	answered = false;
-	back_disk_start(disk, &request);
-	if (!answered)
-		assert_ok(loop_run(loop, &err));
-	return answer;
 }
 
 static int transfer(
