@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MUST_CHECK        __attribute__((warn_unused_result))
@@ -58,6 +59,15 @@ static inline int take_fd(int *fd)
 		*(p) = NULL; \
 		taken_; \
 	})
+
+/* Reads a clock of clock_gettime(2), in ns. 0 if there is no such clock. */
+static inline uint64_t clock_ns(clockid_t id)
+{
+	struct timespec now = {0};
+
+	clock_gettime(id, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 /* ---- checked arithmetic: true when the result fits (and was stored) ---- */
 

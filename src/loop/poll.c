@@ -22,14 +22,6 @@ struct poller {
 	size_t count, room;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
-
 /* ---- operations ---- */
 
 static void on_write_ended(void *ctx)
@@ -43,7 +35,7 @@ static int poll_start(struct loop_op *op, struct err *err)
 {
 	struct poller *poller = op->loop->state;
 
-	if (op->kind == LOOP_TIMER && !add_ok(now_ns(), op->ns, &op->deadline_ns))
+	if (op->kind == LOOP_TIMER && !add_ok(clock_ns(CLOCK_MONOTONIC), op->ns, &op->deadline_ns))
 		op->deadline_ns = UINT64_MAX;
 	if (op->kind != LOOP_WRITE)
 		return 0;
@@ -126,7 +118,8 @@ static int wait_for_events(struct loop *loop)
 	struct timespec time = {0};
 
 	if (timer && !at_once) {
-		uint64_t now = now_ns(), left = timer->deadline_ns > now ? timer->deadline_ns - now : 0;
+		uint64_t now = clock_ns(CLOCK_MONOTONIC),
+		         left = timer->deadline_ns > now ? timer->deadline_ns - now : 0;
 
 		time.tv_sec = (time_t)(left / SECOND_NS);
 		time.tv_nsec = (long)(left % SECOND_NS);
@@ -158,7 +151,7 @@ static void complete_watches(struct loop *loop)
 
 static void complete_timers(struct loop *loop)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	struct loop_op *op;
 
 	while (!loop->stopping && (op = first_timer(loop)) && op->deadline_ns <= now)

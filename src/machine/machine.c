@@ -23,19 +23,11 @@ static void irq_set(void *ctx, unsigned gsi, bool level)
 		log_guest(LOG_WARN, "%s", err.text);
 }
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static uint64_t clock_now_ns(void *ctx)
 {
 	const struct machine *machine = ctx;
 
-	return monotonic_ns() - machine->start_ns;
+	return clock_ns(CLOCK_MONOTONIC) - machine->start_ns;
 }
 
 static int64_t clock_wall_s(void *ctx)
@@ -189,7 +181,7 @@ static struct machine *allocate(const struct machine_place *place, const struct 
 	machine->kvm_fd = -1;
 	machine->vm_fd = -1;
 	machine->vars_fd = -1;
-	machine->start_ns = monotonic_ns();
+	machine->start_ns = clock_ns(CLOCK_MONOTONIC);
 	machine->board.irq = (struct device_irq){irq_set, machine};
 	machine->board.clock =
 	        place->clock ? *place->clock : (struct device_clock){clock_now_ns, clock_wall_s, machine};

@@ -35,14 +35,6 @@ static void platform_close(struct abi *abi)
 	host_destroy(abi->host);
 }
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * SECOND_NS + (uint64_t)ts.tv_nsec;
-}
-
 static void start_timer(struct code *c, uint32_t lvt, uint32_t ticks)
 {
 	store(c, LAPIC + 0xf0, 0x1ff);
