@@ -141,6 +141,15 @@ const char *err_sys_name(int sys);
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 void log_set_level(enum log_level level);
+/*
+ * Is standard error a stream of systemd's journal? From then on each line begins with its priority as the
+ * journal wants it ("<3>") instead of words (sd-daemon(3); systemd.exec(5), JOURNAL_STREAM). Main thread, at
+ * the start.
+ */
+void log_find_journal(void);
+bool log_is_journal(void);
+/* Returns the text with which a line of this level begins. */
+const char *log_prefix(enum log_level level);
 /* Lines longer than 1,000 bytes are cut; control characters (guest text!) are written as \xNN. */
 void log_at(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
 

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "vmm/base.h"
@@ -13,10 +14,37 @@
 #define LINE_MAX_BYTES 1000
 
 static _Atomic enum log_level current = LOG_WARN;
+static bool to_journal;
 
 void log_set_level(enum log_level level)
 {
 	current = level;
+}
+
+/* The journal names its socket by device and inode, since the variable outlives a redirection. */
+void log_find_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+	char rest;
+
+	to_journal = stream && sscanf(stream, "%llu:%llu%c", &device, &inode, &rest) == 2 &&
+	             fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+bool log_is_journal(void)
+{
+	return to_journal;
+}
+
+const char *log_prefix(enum log_level level)
+{
+	static const char *const words[] = {"vmm: error: ", "vmm: warning: ", "vmm: info: ", "vmm: debug: "};
+	/* sd-daemon(3); the numbers are those of syslog(3). */
+	static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
+
+	return to_journal ? priorities[level] : words[level];
 }
 
 /* Appends text with its control characters escaped. Returns the new length. */
@@ -44,7 +72,6 @@ static void put(const char *text, size_t size)
 
 void log_at(enum log_level level, const char *fmt, ...)
 {
-	static const char *const words[] = {"error", "warning", "info", "debug"};
 	char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 32];
 	va_list args;
 	size_t used;
@@ -54,7 +81,7 @@ void log_at(enum log_level level, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	used = (size_t)snprintf(line, sizeof(line), "vmm: %s: ", words[level]);
+	used = (size_t)snprintf(line, sizeof(line), "%s", log_prefix(level));
 	used = escape(line, used, sizeof(line) - 1, text);
 	line[used++] = '\n';
 	put(line, used);

@@ -258,12 +258,13 @@ int cli_main(int argc, char **argv)
 
 	fill_closed_descriptors();
 	ignore_file_size_signal();
+	log_find_journal();
 	status = dispatch(argc, argv, &err);
 	if (finish_output(status < 0 ? NULL : &err) < 0 && status >= 0)
 		status = -1;
 	if (status < 0) {
 		limit_explain(&err);
-		fputs("vmm: ", stderr);
+		fputs(log_is_journal() ? log_prefix(LOG_ERROR) : "vmm: ", stderr);
 		text_put_safe(stderr, err.text);
 		fputc('\n', stderr);
 		status = err.kind ? (int)err.kind : ERR_FAILED;
