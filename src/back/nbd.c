@@ -196,10 +196,12 @@ static void add_piece(struct nbd *nbd, struct back_disk_request *request, void *
 /* The protocol moves one piece of memory a request, up to a size. */
 static void start_pieces(struct nbd *nbd, struct back_disk_request *request)
 {
+	uint8_t none; /* of a request without memory */
+
 	request->pieces = 1; /* so that no piece ends the request before all have started */
 	request->failed = 0;
 	if (!request->iov_count)
-		add_piece(nbd, request, NULL, request->bytes);
+		add_piece(nbd, request, &none, request->bytes);
 	for (unsigned i = 0; i < request->iov_count; i++) {
 		uint8_t *at = request->iov[i].iov_base;
 
