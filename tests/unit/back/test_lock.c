@@ -114,8 +114,10 @@ static void test_lock_keeps_qemu_out(void **state)
 {
 	auto_close int fd = open_image(true);
 
-	if (!have("qemu-io"))
+	if (!have("qemu-io")) {
+		print_message("no qemu-io (package qemu-utils)\n");
 		skip();
+	}
 	assert_int_equal(qemu_io("", "write 0 512"), 0);
 	assert_ok(back_lock(fd, true, &err));
 	assert_int_not_equal(qemu_io("", "write 0 512"), 0);
@@ -126,8 +128,10 @@ static void test_lock_of_a_reader_lets_qemu_read(void **state)
 {
 	auto_close int fd = open_image(false);
 
-	if (!have("qemu-io"))
+	if (!have("qemu-io")) {
+		print_message("no qemu-io (package qemu-utils)\n");
 		skip();
+	}
 	assert_ok(back_lock(fd, false, &err));
 	assert_int_equal(qemu_io("-r", "read 0 512"), 0);
 	assert_int_not_equal(qemu_io("", "write 0 512"), 0);
@@ -160,8 +164,10 @@ static void test_lock_heeds_a_qemu_that_writes(void **state)
 	auto_close int fd = open_image(true), reader = open_image(false);
 	pid_t qemu;
 
-	if (!have("qemu-io"))
+	if (!have("qemu-io")) {
+		print_message("no qemu-io (package qemu-utils)\n");
 		skip();
+	}
 	qemu = start_qemu(fd);
 	assert_fails(back_lock(fd, true, &err), ERR_USAGE, "another program writes it");
 	assert_fails(back_lock(reader, false, &err), ERR_USAGE, "another program writes it");

@@ -73,8 +73,10 @@ static void start_server(char *const *argv)
 			return;
 		if (waitpid(server, &status, WNOHANG) == server) {
 			server = 0;
-			if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+			if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+				print_message("no %s here\n", argv[0]);
 				skip();
+			}
 			fail_msg("%s ended with status %d", argv[0], status);
 		}
 		usleep(10000);

@@ -36,8 +36,10 @@ static int add(unsigned cid)
 
 static void need_vhost(void)
 {
-	if (access("/dev/vhost-vsock", R_OK | W_OK) < 0)
+	if (access("/dev/vhost-vsock", R_OK | W_OK) < 0) {
+		print_message("this kernel has no /dev/vhost-vsock\n");
 		skip();
+	}
 }
 
 static void finish(const struct virtio_setup *device)
