@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include "vmm/base.h"
@@ -57,6 +58,8 @@ void loop_call(struct loop *loop, void (*fn)(void *ctx), void *ctx);
 struct loop_thread;
 int loop_thread_create(const char *name, struct loop_thread **ret_thread, struct err *err) MUST_CHECK;
 struct loop *loop_thread_loop(struct loop_thread *thread);
+/* The number of the thread that was made for this loop; 0: none was. Any thread. */
+pid_t loop_thread_id(const struct loop *loop);
 void loop_thread_destroy(struct loop_thread *thread); /* NULL is allowed */
 
 /*
@@ -93,6 +96,15 @@ void loop_io_start(struct loop *loop, struct loop_io *io);
  * a failure costs only time, so it is not reported. Without io_uring it does nothing.
  */
 void loop_keep(struct loop *loop, int fd);
+
+/*
+ * look is called before the loop's thread waits for events: it does work that nobody announces, and returns
+ * true if there was some. While last is false, it is called again and again for a moment, and may leave
+ * whoever brings work silent. When last is true the thread is about to sleep, so look must ask to be rung
+ * from now on. One look a loop; NULL: none. On the loop's thread.
+ */
+#define LOOP_LOOK_MAX_NS 50000 /* the longest such moment */
+void loop_look(struct loop *loop, bool (*look)(void *ctx, bool last), void *ctx);
 
 /* An operation that has not ended: a watch, a bell, a timer or a write. */
 struct loop_op;

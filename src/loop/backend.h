@@ -60,10 +60,15 @@ struct loop_backend {
 	 */
 	void (*stop)(struct loop_op *op);
 	/*
-	 * Waits for events, unless loop->posted, and calls back for each, until there are no more or the loop
-	 * is stopping.
+	 * Waits for events, unless loop->posted or loop->awake, and calls back for each, until there are no
+	 * more or the loop is stopping.
 	 */
 	int (*turn)(struct loop *loop, struct err *err);
+	/*
+	 * Would a turn find an event without waiting? The answer may be wrong, which costs time and nothing
+	 * else. NULL: this back end does not know.
+	 */
+	bool (*is_ready)(const struct loop *loop);
 	void (*keep)(struct loop *loop, int fd);
 };
 
@@ -77,6 +82,12 @@ struct loop {
 	 * that (IORING_SETUP_SINGLE_ISSUER).
 	 */
 	bool bound;
+	pid_t thread_id; /* of the thread that loop_thread_create() made for it; 0: it is none's */
+	bool (*look)(void *ctx, bool last); /* NULL: nobody has anything to look for */
+	void *look_ctx;
+	uint64_t spin_ns;   /* how long it looks before it sleeps */
+	uint64_t asleep_ns; /* when it last went to sleep, by CLOCK_MONOTONIC */
+	bool awake;         /* the next turn must not wait */
 	struct loop_op *ops;
 	struct loop_io *first_io, *last_io; /* those that the back end has not taken, oldest first */
 	int post_fd;
@@ -114,6 +125,10 @@ void loop_call_init(struct loop *loop);
 bool loop_is_mine(const struct loop *loop);
 /* Starts a thread that blocks all signals but this one (0: all). Returns 0 or an errno. */
 int loop_thread_spawn(pthread_t *ret_thread, void *(*fn)(void *ctx), void *ctx, int signal) MUST_CHECK;
+
+/* Looks for work before a turn; after the turn, learns how long it had to wait. */
+void loop_spin(struct loop *loop);
+void loop_spin_adapt(struct loop *loop);
 
 /* Does op call back again and again until it is stopped? */
 bool loop_op_repeats(const struct loop_op *op);

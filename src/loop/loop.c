@@ -316,7 +316,9 @@ int loop_run(struct loop *loop, struct err *err)
 
 	loop->stopping = false;
 	while (!loop->stopping && result == 0) {
+		loop_spin(loop);
 		result = loop->backend->turn(loop, err);
+		loop_spin_adapt(loop);
 		if (loop->posted && !loop->stopping)
 			on_post(loop);
 	}

@@ -114,7 +114,7 @@ static int wait_for_events(struct loop *loop)
 {
 	struct poller *poller = loop->state;
 	struct loop_op *timer = first_timer(loop);
-	bool at_once = loop->posted || loop->first_io;
+	bool at_once = loop->posted || loop->awake || loop->first_io;
 	struct timespec time = {0};
 
 	if (timer && !at_once) {

@@ -7,6 +7,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backend.h"
 
@@ -50,6 +51,7 @@ static void *thread_main(void *ctx)
 
 	pthread_setname_np(pthread_self(), thread->name);
 	if (loop_create_bound(&loop, &thread->err) == 0) {
+		loop->thread_id = gettid();
 		thread->loop = loop;
 		loop_take(loop); /* so that calls wait for loop_run() instead of being ordinary ones */
 	}
@@ -116,6 +118,11 @@ int loop_thread_create(const char *name, struct loop_thread **ret_thread, struct
 struct loop *loop_thread_loop(struct loop_thread *thread)
 {
 	return thread->loop;
+}
+
+pid_t loop_thread_id(const struct loop *loop)
+{
+	return loop->thread_id;
 }
 
 void loop_thread_destroy(struct loop_thread *thread)

@@ -20,6 +20,7 @@ struct uring {
 	struct loop_queue queue; /* of the operations that are armed or cancelled next */
 	unsigned ios;            /* requests of loop_io_start() that the kernel has */
 	bool ending;             /* nobody is called back any more */
+	bool idle;               /* the last turn found no completion */
 };
 
 /* The lowest bit of an entry's user_data tells a struct loop_io from a struct loop_op. */
@@ -181,6 +182,7 @@ static void complete_all(struct loop *loop)
 	struct uring *uring = loop->state;
 	struct io_uring_cqe *cqe;
 
+	uring->idle = !io_uring_cq_ready(&uring->ring);
 	while (!loop->stopping && io_uring_peek_cqe(&uring->ring, &cqe) == 0) {
 		uint64_t data = io_uring_cqe_get_data64(cqe);
 		bool armed = cqe->flags & IORING_CQE_F_MORE;
@@ -206,8 +208,8 @@ static int uring_turn(struct loop *loop, struct err *err)
 {
 	struct uring *uring = loop->state;
 	bool all = submit_queue(uring) && submit_ios(loop);
-	int result = all && !loop->posted ? io_uring_submit_and_wait(&uring->ring, 1)
-	                                  : io_uring_submit_and_get_events(&uring->ring);
+	int result = all && !loop->posted && !loop->awake ? io_uring_submit_and_wait(&uring->ring, 1)
+	                                                  : io_uring_submit_and_get_events(&uring->ring);
 
 	if (result < 0 && result != -EINTR && result != -EBUSY && result != -EAGAIN)
 		return err_sys(err, ERR_FAILED, -result, "event loop: io_uring_enter");
@@ -215,6 +217,19 @@ static int uring_turn(struct loop *loop, struct err *err)
 		wait_for_completion(uring, RETRY_MS);
 	complete_all(loop);
 	return 0;
+}
+
+/*
+ * The kernel also tells when it has work for this thread that ends in completions. It may set that flag again
+ * just after it has done the work, so the flag counts only until a turn finds nothing.
+ */
+static bool uring_is_ready(const struct loop *loop)
+{
+	const struct uring *uring = loop->state;
+
+	return io_uring_cq_ready(&uring->ring) ||
+	       (!uring->idle &&
+	               (__atomic_load_n(uring->ring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN));
 }
 
 /* ---- life ---- */
@@ -225,7 +240,7 @@ static int uring_turn(struct loop *loop, struct err *err)
  */
 static int init_ring(struct loop *loop, struct io_uring *ring)
 {
-	unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+	unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
 
 	if (loop->bound && io_uring_queue_init(BOUND_RING_ENTRIES, ring, flags) == 0)
 		return 0;
@@ -310,5 +325,6 @@ const struct loop_backend loop_uring = {
         .start = uring_start,
         .stop = enqueue,
         .turn = uring_turn,
+        .is_ready = uring_is_ready,
         .keep = uring_keep,
 };

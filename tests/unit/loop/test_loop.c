@@ -5,7 +5,7 @@
 
 #include "../../../src/loop/backend.h"
 #include "../../../src/loop/uring.h"
-#include "support/test.h"
+#include "support/loop_run.h"
 
 static const struct loop_backend *backend;
 static struct loop *loop;
@@ -27,20 +27,6 @@ static int teardown(void **state)
 	close(ends[0]);
 	close(ends[1]);
 	return 0;
-}
-
-static void on_time_stop(void *ctx)
-{
-	loop_stop(loop);
-}
-
-/* Runs the loop for a while, so that what should not happen has time to. */
-static void run_for(unsigned ms)
-{
-	struct loop_op *timer;
-
-	assert_ok(loop_timer_start(loop, ms * 1000000ull, on_time_stop, NULL, &timer, &err));
-	assert_ok(loop_run(loop, &err));
 }
 
 static void on_ready_read(void *ctx, int events)
@@ -71,7 +57,7 @@ static void test_loop_watch_stopped_by_its_callback_is_silent(void **state)
 {
 	assert_ok(loop_watch_start(loop, ends[0], POLLIN, on_ready_stop_watching, NULL, &op, &err));
 	assert_int_equal(write(ends[1], "abc", 3), 3);
-	run_for(20);
+	loop_run_for(loop, 20);
 	assert_int_equal(count, 1);
 }
 
@@ -80,7 +66,7 @@ static void test_loop_watch_stopped_before_is_silent(void **state)
 	assert_ok(loop_watch_start(loop, ends[0], POLLIN, on_ready_stop_watching, NULL, &op, &err));
 	loop_op_stop(op);
 	assert_int_equal(write(ends[1], "abc", 3), 3);
-	run_for(20);
+	loop_run_for(loop, 20);
 	assert_int_equal(count, 0);
 }
 
@@ -112,7 +98,7 @@ static void test_loop_timer_fires_once_and_not_when_stopped(void **state)
 	assert_ok(loop_timer_start(loop, 1000000, on_time_count, NULL, &op, &err));
 	assert_ok(loop_timer_start(loop, 1000000, on_time_count, NULL, &stopped, &err));
 	loop_op_stop(stopped);
-	run_for(30);
+	loop_run_for(loop, 30);
 	assert_int_equal(count, 1);
 }
 
@@ -166,7 +152,7 @@ static void test_loop_blocked_write_does_not_block_the_loop(void **state)
 
 	fill(ends[1]);
 	assert_ok(loop_write_start(loop, ends[1], data, sizeof(data), on_written_to_full, NULL, &op, &err));
-	run_for(20);
+	loop_run_for(loop, 20);
 }
 
 static void test_loop_blocked_write_does_not_block_another(void **state)
@@ -212,7 +198,7 @@ static void assert_data_given_back(int in, int out)
 	endless.fd = out;
 	memset(endless.data, 'a', sizeof(endless.data));
 	write_on(&endless, 0);
-	run_for(2);
+	loop_run_for(loop, 2);
 	loop_destroy(take_ptr(&loop));
 	memset(endless.data, 'b', sizeof(endless.data));
 	while (poll(&more, 1, 5) == 1) {
@@ -255,7 +241,7 @@ static void test_loop_destroy_leaves_no_write_under_way(void **state)
 		fill(ends[1]);
 		assert_ok(loop_write_start(
 		        loop, ends[1], data, sizeof(data), on_written_to_full, NULL, &op, &err));
-		run_for(2);
+		loop_run_for(loop, 2);
 		loop_destroy(take_ptr(&loop));
 		close(ends[1]);
 		assert_int_equal(poll(&end, 1, 0), 1);
@@ -273,12 +259,12 @@ static void test_loop_stopped_write_is_silent(void **state)
 
 	fill(ends[1]);
 	assert_ok(loop_write_start(loop, ends[1], data, sizeof(data), on_written_to_full, NULL, &op, &err));
-	run_for(2);
+	loop_run_for(loop, 2);
 	loop_op_stop(op);
-	run_for(2);
+	loop_run_for(loop, 2);
 	for (int i = 0; i < 4096; i++)
 		assert_int_equal(read(ends[0], &byte, 1), 1);
-	run_for(20);
+	loop_run_for(loop, 20);
 }
 
 static void on_ready_count(void *ctx, int events)
@@ -320,7 +306,7 @@ static void test_loop_two_watches_of_one_descriptor(void **state)
 
 	assert_ok(loop_watch_start(loop, ends[1], POLLOUT, on_writable, &first, &first, &err));
 	assert_ok(loop_watch_start(loop, ends[1], POLLOUT, on_writable, &second, &second, &err));
-	run_for(20);
+	loop_run_for(loop, 20);
 	assert_int_equal(count, 2);
 }
 
@@ -330,7 +316,7 @@ static void test_loop_many_operations_exceed_the_ring(void **state)
 
 	for (int i = 0; i < 200; i++)
 		assert_ok(loop_timer_start(loop, 1000000, on_time_count, NULL, &ops[i], &err));
-	run_for(50);
+	loop_run_for(loop, 50);
 	assert_int_equal(count, 200);
 }
 
@@ -376,7 +362,7 @@ static void test_uring_operations_start_and_stop_without_entries(void **state)
 	assert_ok(loop_timer_start(loop, 0, on_time_count, NULL, &timer, &err));
 	loop_op_stop(op);
 	assert_int_equal(write(ends[1], "abc", 3), 3);
-	run_for(20);
+	loop_run_for(loop, 20);
 	assert_int_equal(count, 1);
 	assert_int_equal(denied, 0);
 	loop_uring_get_sqe = whole;

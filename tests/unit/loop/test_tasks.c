@@ -3,7 +3,7 @@
 #include <pthread.h>
 
 #include "../../../src/loop/backend.h"
-#include "support/test.h"
+#include "support/loop_run.h"
 
 static const struct loop_backend *backend;
 static struct loop *loop;
@@ -18,20 +18,6 @@ static int teardown(void **state)
 {
 	loop_destroy(take_ptr(&loop));
 	return 0;
-}
-
-static void on_time_stop(void *ctx)
-{
-	loop_stop(loop);
-}
-
-/* Runs the loop for a while, so that what should not happen has time to. */
-static void run_for(unsigned ms)
-{
-	struct loop_op *timer;
-
-	assert_ok(loop_timer_start(loop, ms * 1000000ull, on_time_stop, NULL, &timer, &err));
-	assert_ok(loop_run(loop, &err));
 }
 
 #define POSTS 1000
@@ -73,7 +59,7 @@ static void test_loop_post_of_what_waits_is_one_call(void **state)
 	task = (struct loop_task){.fn = on_posted};
 	for (int i = 0; i < 100; i++)
 		loop_post(loop, &task);
-	run_for(20);
+	loop_run_for(loop, 20);
 	assert_int_equal(posted_runs, 1);
 }
 
@@ -107,17 +93,17 @@ static void test_loop_cancelled_task_is_not_called(void **state)
 	loop_cancel(loop, &tasks[2]);
 	loop_cancel(loop, &tasks[2]); /* it does not wait any more */
 	post_noted(3);
-	run_for(20);
+	loop_run_for(loop, 20);
 	assert_string_equal(called, "13");
 	/* Tasks that were taken from the list to be called can be taken back, too. */
 	for (unsigned i = 0; i < 4; i++)
 		post_noted(i);
-	run_for(20);
+	loop_run_for(loop, 20);
 	assert_string_equal(called, "1302");
 	post_noted(1);
 	loop_cancel(loop, &tasks[1]);
 	post_noted(1);
-	run_for(20);
+	loop_run_for(loop, 20);
 	assert_string_equal(called, "13021");
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtio-rng on a queue of its own and a real loop. */
 #include "fake_transport.h"
+#include "support/loop_run.h"
 
 static struct err err;
 static struct loop *loop;
@@ -22,19 +23,6 @@ static int teardown(void **state)
 	fake.setup.kind->finish(fake.setup.ctx);
 	loop_destroy(loop);
 	return bench_teardown(state);
-}
-
-static void on_time_stop(void *ctx)
-{
-	loop_stop(loop);
-}
-
-static void run_for(unsigned ms)
-{
-	struct loop_op *timer;
-
-	assert_ok(loop_timer_start(loop, ms * 1000000ull, on_time_stop, NULL, &timer, &err));
-	assert_ok(loop_run(loop, &err));
 }
 
 static void start(struct bench *bench, uint16_t size)
@@ -110,7 +98,7 @@ static void test_rng_leaves_the_loop_its_turn(void **state)
 	while (driver_take(&bench->driver, &elem))
 		taken++;
 	assert_in_range(taken, 1, 32);
-	run_for(50);
+	loop_run_for(loop, 50);
 	while (driver_take(&bench->driver, &elem))
 		taken++;
 	assert_int_equal(taken, 64);
@@ -137,7 +125,7 @@ static void test_rng_stopped_touches_nothing(void **state)
 	while (driver_take(&bench->driver, &elem))
 		taken++;
 	assert_true(taken < 64);
-	run_for(20);
+	loop_run_for(loop, 20);
 	assert_false(driver_take(&bench->driver, &elem));
 	assert_int_equal(fake.stops, 1);
 }
@@ -156,7 +144,7 @@ static void test_rng_buffer_to_read_breaks_it(void **state)
 	assert_non_null(strstr(fake.broken, "buffer to read"));
 	driver_offer(&bench->driver, 1);
 	fake_kick(&bench->queue);
-	run_for(20);
+	loop_run_for(loop, 20);
 	assert_false(driver_take(&bench->driver, &elem));
 	assert_int_equal(fake.breaks, 1);
 	fake_stop();
