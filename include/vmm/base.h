@@ -267,6 +267,8 @@ enum limit { LIMIT_FILES, LIMIT_FILE_BYTES, LIMIT_ADDRESSES, LIMIT_LOCKED, LIMIT
 
 /* Returns the limit in bytes, files or threads; UINT64_MAX if there is none. */
 uint64_t limit_value(enum limit which);
+/* How many pages of memory this machine has, as when it was asked first. In the sandbox nobody may ask. */
+uint64_t limit_memory_pages(void);
 /* "RLIMIT_NOFILE is 16; raise it (ulimit -n, LimitNOFILE= of a service)". Returns text. */
 #define LIMIT_WORDS_BYTES 120
 const char *limit_words(enum limit which, char text[static LIMIT_WORDS_BYTES]);

@@ -258,6 +258,8 @@ int machine_vm_add_vcpus(struct machine_vm *vm, struct err *err) MUST_CHECK;
 void machine_vm_destroy(struct machine_vm *vm);
 int machine_vm_fd(const struct machine_vm *vm);
 struct page_memory *machine_vm_memory(const struct machine_vm *vm);
+/* Returns what backs the memory of a guest with this configuration. */
+enum page_backing machine_backing(const struct config *config);
 /* Returns the CPUID table of the first vCPU, after machine_vm_add_vcpus(). */
 const struct machine_cpuid *machine_vm_cpuid(const struct machine_vm *vm);
 unsigned machine_vm_vcpu_count(const struct machine_vm *vm);

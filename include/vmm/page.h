@@ -60,11 +60,14 @@ struct page_memory;
 
 /* ERR_HOST if this host has less memory than such a guest. */
 int page_memory_check(const struct page_layout *layout, struct err *err) MUST_CHECK;
-/*
- * Zero-filled, from memfds; hugepages asks for 2 MiB pages of the host's pool (RAM must then be whole 2 MiB).
- * ERR_HOST if this host has less memory than asked for. host is borrowed.
- */
-int page_memory_create(struct host *host, const struct page_layout *layout, bool hugepages,
+/* Where the memory comes from. */
+enum page_backing {
+	PAGE_OWN,    /* anonymous memory, which the kernel backs with huge pages where it can */
+	PAGE_SHARED, /* memfds, which another process can map, too */
+	PAGE_POOL,   /* memfds of 2 MiB pages of the host's pool; RAM must be whole 2 MiB */
+};
+/* Zero-filled. ERR_HOST if this host has less memory than asked for. host is borrowed. */
+int page_memory_create(struct host *host, const struct page_layout *layout, enum page_backing backing,
         struct page_memory **ret_memory, struct err *err) MUST_CHECK;
 void page_memory_destroy(struct page_memory *memory); /* NULL is allowed */
 /*
@@ -138,10 +141,10 @@ int page_give_back(struct page_memory *memory, void *loan, uint64_t size_bytes) 
 
 /*
  * All of the guest's RAM, for a vhost back end, which serves queues by itself and finds the buffers by guest
- * address. at is for the kernel's vhost, fd for another process (vhost-user): both are borrowed, and the
- * length of the file behind fd is sealed. Firmware is not lent, since devices cannot write to it. Of a
- * SEV-SNP guest this is the backing of the shared pages: private ones read as zeros there, and what is
- * written to them is lost.
+ * address. at is for the kernel's vhost, fd for another process (vhost-user; -1 with PAGE_OWN): both are
+ * borrowed, and the length of the file behind fd is sealed. Firmware is not lent, since devices cannot write
+ * to it. Of a SEV-SNP guest this is the backing of the shared pages: private ones read as zeros there, and
+ * what is written to them is lost.
  */
 struct page_lent {
 	struct gpa gpa;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * limit: names the limits of this process, explains errors that come from them, and says how to raise each.
- * Any thread; no state. Law: setrlimit(2), systemd.exec(5).
+ * Any thread. Law: setrlimit(2), systemd.exec(5).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -30,6 +30,15 @@ uint64_t limit_value(enum limit which)
 	        limit.rlim_cur == RLIM_INFINITY)
 		return UINT64_MAX;
 	return limit.rlim_cur;
+}
+
+uint64_t limit_memory_pages(void)
+{
+	static _Atomic uint64_t pages;
+
+	if (!pages)
+		pages = (uint64_t)sysconf(_SC_PHYS_PAGES);
+	return pages;
 }
 
 const char *limit_words(enum limit which, char text[static LIMIT_WORDS_BYTES])

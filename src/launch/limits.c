@@ -46,7 +46,8 @@ static uint64_t read_number(const char *path)
 static uint64_t files_needed(const struct launch *launch, const struct page_layout *layout)
 {
 	const struct config *config = &launch->config;
-	uint64_t region = config->sev.type == CONFIG_SEV_SNP ? 2 : 1;
+	uint64_t region =
+	        (machine_backing(config) == PAGE_OWN ? 0 : 1) + (config->sev.type == CONFIG_SEV_SNP ? 1 : 0);
 
 	return open_files() + FILES_OF_A_GUEST + (*config->machine.debugcon ? 1 : 0) +
 	       region * layout->count + (uint64_t)config->machine.vcpus * launch->vcpu_files;
@@ -77,13 +78,13 @@ static int check_files(const struct launch *launch, const struct page_layout *la
 	        launch->config.machine.vcpus, needed, limit_words(LIMIT_FILES, words));
 }
 
-/* Guest memory is a file, too. */
+/* Guest memory may be a file, too. */
 static int check_file_bytes(const struct launch *launch, const struct page_layout *layout, struct err *err)
 {
 	uint64_t needed = largest_region(layout);
 	char words[LIMIT_WORDS_BYTES];
 
-	if (needed <= limit_value(LIMIT_FILE_BYTES))
+	if (machine_backing(&launch->config) == PAGE_OWN || needed <= limit_value(LIMIT_FILE_BYTES))
 		return 0;
 	return err_set(err, ERR_HOST, "the guest's memory needs a file of %" PRIu64 " KiB (EFBIG), and %s",
 	        needed >> 10, limit_words(LIMIT_FILE_BYTES, words));

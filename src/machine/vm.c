@@ -38,12 +38,27 @@ static int load_firmware(struct page_memory *memory, const struct machine_image 
 	return page_load(memory, gpa(BIOS_END - low), data + size - low, low);
 }
 
+/*
+ * virtiofsd maps the guest's memory. A SEV-SNP guest gives the backing of its shared pages back piece by
+ * piece.
+ */
+enum page_backing machine_backing(const struct config *config)
+{
+	if (config->machine.hugepages)
+		return PAGE_POOL;
+	for (unsigned i = 0; i < config->devices_count; i++) {
+		if (config->devices[i].driver == CONFIG_FS)
+			return PAGE_SHARED;
+	}
+	return config->sev.type == CONFIG_SEV_SNP ? PAGE_SHARED : PAGE_OWN;
+}
+
 static int create_memory(struct machine_vm *vm, struct err *err)
 {
 	struct machine *machine = vm->machine;
 
-	if (page_memory_create(machine->host, &machine->layout, machine->config->machine.hugepages,
-	            &vm->memory, err) < 0)
+	if (page_memory_create(
+	            machine->host, &machine->layout, machine_backing(machine->config), &vm->memory, err) < 0)
 		return -1;
 	/* A SEV guest gets its measured memory from the launch plan. */
 	if (machine->config->sev.type != CONFIG_SEV_NONE)

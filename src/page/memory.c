@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * memory: the backing of a guest's memory, one memfd a region. Made and ended by the main thread.
+ * memory: the backing of a guest's memory, a mapping for each region. Made and ended by the main thread.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/memfd.h>
+#include <sys/mman.h>
 
 #include "memory.h"
 
 #define HUGE_PAGE_BYTES MIB(2)
 
 /*
- * A memfd reserves no memory. Without this check vmm would be killed when the guest touches a page that the
- * host cannot provide.
+ * The mapping reserves no memory. Without this check vmm would be killed when the guest touches a page that
+ * the host cannot provide.
  */
 int page_memory_check(const struct page_layout *layout, struct err *err)
 {
 	uint64_t size_bytes = layout->low_bytes + layout->high_bytes;
-	uint64_t host_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t host_bytes = limit_memory_pages() * (uint64_t)sysconf(_SC_PAGESIZE);
 
 	if (size_bytes <= host_bytes)
 		return 0;
@@ -27,14 +28,14 @@ int page_memory_check(const struct page_layout *layout, struct err *err)
 	        (unsigned long long)(size_bytes >> 20), (unsigned long long)(host_bytes >> 20));
 }
 
-static int open_backing(const struct page_region *region, bool hugepages, struct err *err)
+static int open_file(const struct page_region *region, bool pool, struct err *err)
 {
 	auto_close int fd = memfd_create(region->kind == PAGE_RAM ? "guest-ram" : "guest-firmware",
-	        MFD_CLOEXEC | MFD_ALLOW_SEALING | (hugepages ? MFD_HUGETLB | MFD_HUGE_2MB : 0));
+	        MFD_CLOEXEC | MFD_ALLOW_SEALING | (pool ? MFD_HUGETLB | MFD_HUGE_2MB : 0));
 
 	if (fd < 0)
-		return err_sys(err, ERR_HOST, errno, "guest memory%s: memfd_create",
-		        hugepages ? " of 2 MiB pages" : "");
+		return err_sys(
+		        err, ERR_HOST, errno, "guest memory%s: memfd_create", pool ? " of 2 MiB pages" : "");
 	if (ftruncate(fd, (off_t)region->size_bytes) < 0)
 		return err_sys(err, ERR_HOST, errno, "%llu MiB of guest memory: lower machine.memory",
 		        (unsigned long long)(region->size_bytes >> 20));
@@ -45,18 +46,37 @@ static int open_backing(const struct page_region *region, bool hugepages, struct
 	return take_fd(&fd);
 }
 
-static int map_region(struct page_memory *memory, unsigned i, bool hugepages, struct err *err)
+/*
+ * Maps a region where a huge page begins, within addresses that are kept for it. KVM gives the guest a huge
+ * page only if it begins at the same place for the guest and for vmm, and regions of RAM begin at whole 2 MiB
+ * for the guest.
+ */
+static void *map_aligned(struct page_memory *memory, unsigned i, int flags, int fd)
+{
+	uint64_t size_bytes = memory->layout.regions[i].size_bytes;
+	uint8_t *kept = host_mmap(memory->host, NULL, size_bytes + HUGE_PAGE_BYTES, PROT_NONE,
+	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (kept == MAP_FAILED)
+		return kept;
+	memory->kept[i] = kept;
+	return host_mmap(memory->host, kept + (-(uintptr_t)kept & (HUGE_PAGE_BYTES - 1)), size_bytes,
+	        PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
+}
+
+static int map_region(struct page_memory *memory, unsigned i, struct err *err)
 {
 	const struct page_region *region = &memory->layout.regions[i];
-	bool huge = hugepages && region->kind == PAGE_RAM;
-	auto_close int fd = open_backing(region, huge, err);
+	bool own = memory->backing == PAGE_OWN,
+	     pool = memory->backing == PAGE_POOL && region->kind == PAGE_RAM;
+	auto_close int fd = own ? -1 : open_file(region, pool, err);
 	void *at;
 
-	if (fd < 0)
+	if (fd < 0 && !own)
 		return -1;
-	at = host_mmap(memory->host, NULL, region->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	at = map_aligned(memory, i, own ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED, fd);
 	/* The pool of huge pages is too small, not the host's memory, so the remedy is another one. */
-	if (at == MAP_FAILED && huge && errno == ENOMEM)
+	if (at == MAP_FAILED && pool && errno == ENOMEM)
 		return err_set(err, ERR_HOST,
 		        "the host's pool has no %llu free pages of 2 MiB for the guest's memory; enlarge it "
 		        "(sysctl vm.nr_hugepages), or set machine.hugepages to false",
@@ -65,22 +85,25 @@ static int map_region(struct page_memory *memory, unsigned i, bool hugepages, st
 		return err_sys(err, ERR_HOST, errno, "mapping %llu KiB of guest memory",
 		        (unsigned long long)(region->size_bytes >> 10));
 	/*
-	 * Where the administrator lets files in memory have huge pages if they ask (shmem_enabled "advise"),
-	 * this memory asks. The firmware is too small for one. A refusal costs nothing but speed.
+	 * Memory that asks gets huge pages wherever the administrator did not forbid them: anonymous memory
+	 * nearly everywhere, memfds where shmem_enabled is "advise". The firmware is too small for one. A
+	 * refusal costs nothing but speed.
 	 */
-	if (!huge && region->kind == PAGE_RAM)
+	if (!pool && region->kind == PAGE_RAM)
 		madvise(at, region->size_bytes, MADV_HUGEPAGE);
+	/* A core file is for vmm's own state. It need not have the guest's secrets, and the guest's size. */
+	madvise(at, region->size_bytes, MADV_DONTDUMP);
 	memory->at[i] = at;
 	memory->fd[i] = take_fd(&fd);
 	return 0;
 }
 
-int page_memory_create(struct host *host, const struct page_layout *layout, bool hugepages,
+int page_memory_create(struct host *host, const struct page_layout *layout, enum page_backing backing,
         struct page_memory **ret_memory, struct err *err)
 {
 	struct page_memory *memory;
 
-	if (hugepages && !is_aligned(layout->low_bytes, HUGE_PAGE_BYTES))
+	if (backing == PAGE_POOL && !is_aligned(layout->low_bytes, HUGE_PAGE_BYTES))
 		return err_set(err, ERR_USAGE, "machine.memory must be whole 2 MiB with machine.hugepages");
 	if (page_memory_check(layout, err) < 0)
 		return -1;
@@ -89,12 +112,12 @@ int page_memory_create(struct host *host, const struct page_layout *layout, bool
 		return err_sys(err, ERR_FAILED, ENOMEM, "guest memory");
 	memory->host = host;
 	memory->layout = *layout;
-	memory->hugepages = hugepages;
+	memory->backing = backing;
 	pthread_mutex_init(&memory->lock, NULL);
 	for (unsigned i = 0; i < PAGE_REGIONS_MAX; i++)
 		memory->fd[i] = memory->guest_memfd[i] = -1;
 	for (unsigned i = 0; i < layout->count; i++) {
-		if (map_region(memory, i, hugepages, err) < 0) {
+		if (map_region(memory, i, err) < 0) {
 			page_memory_destroy(memory);
 			return -1;
 		}
@@ -109,7 +132,9 @@ void page_memory_destroy(struct page_memory *memory)
 		return;
 	page_memory_finish_private(memory);
 	for (unsigned i = 0; i < memory->layout.count; i++) {
-		host_munmap(memory->host, memory->at[i], memory->layout.regions[i].size_bytes);
+		if (memory->kept[i])
+			host_munmap(memory->host, memory->kept[i],
+			        memory->layout.regions[i].size_bytes + HUGE_PAGE_BYTES);
 		if (memory->fd[i] >= 0)
 			close(memory->fd[i]);
 	}
@@ -170,7 +195,8 @@ static int region_of_loan(
 
 int page_give_back(struct page_memory *memory, void *loan, uint64_t size_bytes)
 {
-	uint64_t page_bytes = memory->hugepages ? HUGE_PAGE_BYTES : PAGE_SIZE_BYTES, offset, from, to;
+	uint64_t page_bytes = memory->backing == PAGE_POOL ? HUGE_PAGE_BYTES : PAGE_SIZE_BYTES, offset, from,
+	         to;
 	int i = region_of_loan(memory, loan, size_bytes, &offset);
 
 	if (i < 0)
@@ -179,6 +205,8 @@ int page_give_back(struct page_memory *memory, void *loan, uint64_t size_bytes)
 	to = (offset + size_bytes) & ~(page_bytes - 1);
 	if (from >= to)
 		return 0;
+	if (memory->backing == PAGE_OWN)
+		return madvise(memory->at[i] + from, to - from, MADV_DONTNEED);
 	return host_fallocate(memory->host, memory->fd[i], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 	        (off_t)from, (off_t)(to - from));
 }

@@ -13,16 +13,17 @@
 struct page_memory {
 	struct host *host;
 	struct page_layout layout;
+	void *kept[PAGE_REGIONS_MAX];  /* addresses: those of the region and 2 MiB more */
 	uint8_t *at[PAGE_REGIONS_MAX]; /* where each region is mapped; the guest writes there at any time */
-	int fd[PAGE_REGIONS_MAX];      /* behind that */
-	bool hugepages;
+	int fd[PAGE_REGIONS_MAX];      /* behind that; -1 with PAGE_OWN */
+	enum page_backing backing;
 	_Atomic bool stopped;
 
-	/* SEV-SNP; else -1 and NULL. */
+	/* SEV-SNP; else -1. */
 	int vm_fd;
 	int guest_memfd[PAGE_REGIONS_MAX];
 	pthread_mutex_t lock;                       /* of conversions */
-	_Atomic uint64_t *shared[PAGE_REGIONS_MAX]; /* a bit a page */
+	_Atomic uint64_t *shared[PAGE_REGIONS_MAX]; /* the record, a bit a page; NULL: there is none */
 };
 
 /* Is all of a piece of region i shared with the host? */

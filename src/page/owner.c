@@ -135,7 +135,7 @@ static int free_other(struct page_memory *memory, unsigned i, uint64_t offset, u
 {
 	int fd = private ? memory->fd[i] : memory->guest_memfd[i];
 
-	if (fd < 0 || (private && memory->hugepages))
+	if (memory->guest_memfd[i] < 0 || fd < 0 || (private && memory->backing == PAGE_POOL))
 		return 0;
 	if (host_fallocate(memory->host, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
 	            (off_t)size_bytes) < 0)

@@ -139,7 +139,9 @@ class Refusals(unittest.TestCase):
 
     @unittest.skipUnless(guests.KVM, '/dev/kvm cannot be opened here')
     def test_memory_beyond_the_limit_of_a_file(self):
-        self.refused_run(4, ["guest's memory", 'EFBIG', 'RLIMIT_FSIZE is 8192 KiB', 'ulimit -f'], 'machine.memory=16M', prefix=['prlimit', f'--fsize={8 << 20}'])
+        """Memory that another process maps, here virtiofsd, is a file."""
+        self.refused(4, ["guest's memory", 'EFBIG', 'RLIMIT_FSIZE is 8192 KiB', 'ulimit -f'], 'run', '--set', f'firmware={self.firmware}', '--set',
+                     'machine.memory=16M', '--device', f'fs,tag=t,folder={self.files.path}', prefix=['prlimit', f'--fsize={8 << 20}'])
 
     def test_output_beyond_the_limit_of_a_file(self):
         with open(self.files.path / 'out', 'wb') as out:

@@ -38,7 +38,7 @@ static struct page_memory *the_memory(void)
 		return memory;
 	fuzz_assert(host_kernel_create(&host, &err) == 0);
 	fuzz_assert(page_layout_make(RAM_BYTES, KIB(4), &layout, &err) == 0);
-	fuzz_assert(page_memory_create(host, &layout, false, &memory, &err) == 0);
+	fuzz_assert(page_memory_create(host, &layout, PAGE_OWN, &memory, &err) == 0);
 	return memory;
 }
 

@@ -32,7 +32,7 @@ static void make_world(void)
 		return;
 	fuzz_assert(host_kernel_create(&host, &err) == 0);
 	fuzz_assert(page_layout_make(MIB(1), KIB(4), &layout, &err) == 0);
-	fuzz_assert(page_memory_create(host, &layout, false, &memory, &err) == 0);
+	fuzz_assert(page_memory_create(host, &layout, PAGE_SHARED, &memory, &err) == 0);
 	eventfd_of_all = eventfd(0, EFD_CLOEXEC);
 }
 

@@ -47,7 +47,7 @@ static void make_memory(void)
 		return;
 	fuzz_assert(host_kernel_create(&host, &err) == 0);
 	fuzz_assert(page_layout_make(RAM_BYTES, KIB(4), &layout, &err) == 0);
-	fuzz_assert(page_memory_create(host, &layout, false, &memory, &err) == 0);
+	fuzz_assert(page_memory_create(host, &layout, PAGE_OWN, &memory, &err) == 0);
 	ram = page_memory_slot_address(memory, 0);
 }
 

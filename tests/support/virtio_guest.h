@@ -67,7 +67,7 @@ static inline void virtio_guest_init(struct virtio_guest *guest)
 	*guest = (struct virtio_guest){.next_bar = VIRTIO_GUEST_BARS};
 	VIRTIO_GUEST_NEEDS(host_kernel_create(&guest->host, &err) == 0);
 	VIRTIO_GUEST_NEEDS(page_layout_make(VIRTIO_GUEST_MEMORY, KIB(4), &layout, &err) == 0);
-	VIRTIO_GUEST_NEEDS(page_memory_create(guest->host, &layout, false, &guest->memory, &err) == 0);
+	VIRTIO_GUEST_NEEDS(page_memory_create(guest->host, &layout, PAGE_OWN, &guest->memory, &err) == 0);
 	guest->ram = page_memory_slot_address(guest->memory, 0);
 	VIRTIO_GUEST_NEEDS(loop_create(&guest->loop, &err) == 0);
 	guest->board.irq = (struct device_irq){.set = virtio_guest_on_line, .ctx = guest};

@@ -32,7 +32,7 @@ static int setup(void **state)
 
 	assert_ok(host_kernel_create(&host, &err));
 	assert_ok(page_layout_make(RAM, MIB(1), &layout, &err));
-	assert_ok(page_memory_create(host, &layout, false, &memory, &err));
+	assert_ok(page_memory_create(host, &layout, PAGE_SHARED, &memory, &err));
 	assert_ok(loop_create(&loop, &err));
 	kick_fd = eventfd(0, EFD_CLOEXEC);
 	call_fd = eventfd(0, EFD_CLOEXEC);

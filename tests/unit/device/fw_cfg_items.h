@@ -43,7 +43,7 @@ static inline int setup(void **state)
 	f = (struct fixture){0};
 	assert_ok(host_kernel_create(&f.host, &err));
 	assert_ok(page_layout_make(RAM_BYTES, KIB(64), &layout, &err));
-	assert_ok(page_memory_create(f.host, &layout, false, &f.memory, &err));
+	assert_ok(page_memory_create(f.host, &layout, PAGE_OWN, &f.memory, &err));
 	assert_ok(device_board_init(&f.board, &err));
 	assert_ok(device_board_add(&f.board, &device_fw_cfg_kind, NULL, &err));
 	f.bus = f.board.bus;

@@ -15,7 +15,7 @@ static int setup(void **state)
 	struct page_layout layout;
 
 	return host_kernel_create(&host, &err) || page_layout_make(GIB(2) + MIB(1), MIB(2), &layout, &err) ||
-	       page_memory_create(host, &layout, false, &memory, &err);
+	       page_memory_create(host, &layout, PAGE_OWN, &memory, &err);
 }
 
 static int teardown(void **state)
@@ -76,7 +76,8 @@ static void test_memory_beyond_the_host_is_refused(void **state)
 	struct page_layout layout;
 
 	assert_ok(page_layout_make(PAGE_RAM_MAX_BYTES, MIB(2), &layout, &err));
-	assert_fails(page_memory_create(host, &layout, false, &big, &err), ERR_HOST, "lower machine.memory");
+	assert_fails(
+	        page_memory_create(host, &layout, PAGE_OWN, &big, &err), ERR_HOST, "lower machine.memory");
 	assert_null(big);
 }
 
@@ -90,7 +91,7 @@ static void test_memory_every_failing_call_is_told(void **state)
 		struct host *fault;
 
 		assert_ok(host_fault_create(host, nth, ENOMEM, &fault, &err));
-		assert_fails(page_memory_create(fault, &layout, false, &none, &err), ERR_HOST, "mapping");
+		assert_fails(page_memory_create(fault, &layout, PAGE_OWN, &none, &err), ERR_HOST, "mapping");
 		assert_null(none);
 		host_destroy(fault);
 	}

@@ -39,7 +39,7 @@ static int setup(void **state)
 	ops.fallocate = note_fallocate;
 	kernel.host.ops = &ops;
 	assert_ok(page_layout_make(RAM, PAGE_SIZE_BYTES, &layout, &err));
-	assert_ok(page_memory_create(&kernel.host, &layout, false, &memory, &err));
+	assert_ok(page_memory_create(&kernel.host, &layout, PAGE_SHARED, &memory, &err));
 	return 0;
 }
 

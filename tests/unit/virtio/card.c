@@ -162,7 +162,7 @@ void card_add(const struct config_device *config)
 		card.back.net.frame_max = 65535;
 	assert_ok(host_kernel_create(&card.host, &err));
 	assert_ok(page_layout_make(CARD_MEMORY, DRIVER_ROM, &layout, &err));
-	assert_ok(page_memory_create(card.host, &layout, false, &card.memory, &err));
+	assert_ok(page_memory_create(card.host, &layout, PAGE_SHARED, &card.memory, &err));
 	card.ram = page_memory_slot_address(card.memory, 0);
 	assert_ok(virtio_net_add(&place, config, &err));
 }

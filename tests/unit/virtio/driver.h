@@ -59,7 +59,7 @@ static inline int bench_setup(void **state)
 	bench.owner = (struct virtio_queue_owner){bench_on_call, bench_on_broken, &bench};
 	return host_kernel_create(&bench.host, &bench.err) ||
 	       page_layout_make(DRIVER_MEMORY, DRIVER_ROM, &layout, &bench.err) ||
-	       page_memory_create(bench.host, &layout, false, &bench.memory, &bench.err);
+	       page_memory_create(bench.host, &layout, PAGE_SHARED, &bench.memory, &bench.err);
 }
 
 static inline int bench_teardown(void **state)
