@@ -88,29 +88,41 @@ void *page_memory_slot_address(const struct page_memory *memory, unsigned i);
  */
 void *page_kernel_address(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
 
-/* ---- who owns each page: SEV-SNP (page/owner.c) ---- */
+/* ---- who owns each page (page/owner.c) ---- */
 
 /*
- * Gives each region a second backing that only the guest can read, a guest_memfd of this VM, and makes every
- * page private for the door. page_convert() tells KVM so, once the memory slots exist.
+ * Begins the record of a SEV or SEV-ES guest, in which every page is the guest's own at first. It takes a bit
+ * a page, whatever the guest reports, and the door stays open: what a device reads of a page that is the
+ * guest's own is ciphertext. Called once, before the vCPUs run.
+ */
+int page_memory_keep_record(struct page_memory *memory, struct err *err) MUST_CHECK;
+/* Is there a record? Every SEV-SNP guest has one. */
+bool page_memory_has_record(const struct page_memory *memory);
+/*
+ * For a SEV-SNP guest: begins the record, gives each region a second backing that only the guest can read, a
+ * guest_memfd of this VM, and makes every page private for the door. page_convert() tells KVM so, once the
+ * memory slots exist.
  */
 int page_memory_make_private(struct page_memory *memory, int vm_fd, struct err *err) MUST_CHECK;
 /* Of region number i, for the memory slots only; -1: the guest has no private memory. */
 int page_memory_guest_memfd(const struct page_memory *memory, unsigned i);
 /*
- * Hands a range of whole pages to the guest (private) or shares it with the host. The contents of the pages
- * are lost, because the backing that they leave is given back to the host. Addresses of the range that are
- * not memory are skipped. The guest chooses the size, so the kernel is asked for PAGE_CONVERT_BYTES at a
- * time, and this fails between two of them if the memory was stopped (page_memory_stop()). Any thread.
+ * Hands a range of whole pages to the guest (private) or shares it with the host, and records it. The
+ * contents of a SEV-SNP guest's pages are lost, because the backing that they leave is given back to the
+ * host; of another guest's nothing but the record changes. Addresses of the range that are not memory are
+ * skipped. The guest chooses the size, so PAGE_CONVERT_BYTES are done at a time, and this fails between two
+ * of them if the memory was stopped (page_memory_stop()). Any thread.
  */
 int page_convert(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private,
         struct err *err) MUST_CHECK;
 
 /*
- * Are all pages of a range private already, or shared already? The range must lie in a SEV-SNP guest's
- * memory. Another vCPU may change the answer at any time. Any thread.
+ * Are all pages of a range private by the record, or all of them shared? The range must lie in the memory of
+ * a guest that has a record. Another vCPU may change the answer at any time. Any thread.
  */
 bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private);
+/* How many bytes of RAM are private by the record, and shared. Guests change that all the time. */
+void page_memory_count(const struct page_memory *memory, uint64_t *ret_private, uint64_t *ret_shared);
 /* Does the whole range lie in the guest's memory, whoever owns the pages? */
 bool page_is_backed(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
 

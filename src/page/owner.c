@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * owner: which pages of a SEV-SNP guest are its own (private, in a guest_memfd) and which it shares. KVM has
- * the same list as memory attributes; this one keeps devices away from what they could not read anyway. The
- * lists change under a lock and are read without it. Any thread. Law: api.rst, KVM_SET_MEMORY_ATTRIBUTES.
+ * owner: which pages of a confidential guest are its own (private) and which it shares: a record with a bit a
+ * page, whose size no guest can change. A SEV-SNP guest's private pages are in a guest_memfd. KVM has the
+ * same list as memory attributes; this one keeps devices away from what they could not read anyway. Of a SEV
+ * or SEV-ES guest, which has its pages in one place, it only says what the guest reported. The record changes
+ * under a lock and is read without it. Any thread. Law: api.rst, KVM_SET_MEMORY_ATTRIBUTES.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,15 +20,31 @@ static uint64_t region_pages(const struct page_region *region)
 	return region->size_bytes / PAGE_SIZE_BYTES;
 }
 
+int page_memory_keep_record(struct page_memory *memory, struct err *err)
+{
+	for (unsigned i = 0; i < memory->layout.count; i++) {
+		uint64_t words = region_pages(&memory->layout.regions[i]) / WORD_PAGES + 1;
+
+		memory->shared[i] = calloc(words, sizeof(*memory->shared[i]));
+		if (!memory->shared[i])
+			return err_sys(err, ERR_FAILED, ENOMEM, "the list of the guest's shared pages");
+	}
+	return 0;
+}
+
+bool page_memory_has_record(const struct page_memory *memory)
+{
+	return memory->shared[0];
+}
+
 int page_memory_make_private(struct page_memory *memory, int vm_fd, struct err *err)
 {
+	if (page_memory_keep_record(memory, err) < 0)
+		return -1;
 	memory->vm_fd = vm_fd;
 	for (unsigned i = 0; i < memory->layout.count; i++) {
 		const struct page_region *region = &memory->layout.regions[i];
 
-		memory->shared[i] = calloc(region_pages(region) / WORD_PAGES + 1, sizeof(*memory->shared[i]));
-		if (!memory->shared[i])
-			return err_sys(err, ERR_FAILED, ENOMEM, "the list of the guest's shared pages");
 		/*
 		 * Little of this memory is ever shared, a page here and there. A huge page for each of them
 		 * would take much of the guest's size a second time.
@@ -78,7 +96,7 @@ static bool is_all(
 
 bool page_is_shared(const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes)
 {
-	return !memory->shared[i] || is_all(memory, i, offset, size_bytes, false);
+	return memory->guest_memfd[i] < 0 || is_all(memory, i, offset, size_bytes, false);
 }
 
 /* The part of a range that lies in a region: false if there is none. */
@@ -108,6 +126,24 @@ bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size
 	}
 	pthread_mutex_unlock(&memory->lock);
 	return already;
+}
+
+void page_memory_count(const struct page_memory *memory, uint64_t *ret_private, uint64_t *ret_shared)
+{
+	uint64_t all = 0, shared = 0;
+
+	for (unsigned i = 0; i < memory->layout.count; i++) {
+		uint64_t pages = region_pages(&memory->layout.regions[i]);
+
+		if (memory->layout.regions[i].kind != PAGE_RAM)
+			continue;
+		all += pages;
+		for (uint64_t word = 0; memory->shared[i] && word < pages / WORD_PAGES + 1; word++)
+			shared += (unsigned)__builtin_popcountll(
+			        atomic_load_explicit(&memory->shared[i][word], memory_order_relaxed));
+	}
+	*ret_shared = shared * PAGE_SIZE_BYTES;
+	*ret_private = (all - shared) * PAGE_SIZE_BYTES;
 }
 
 /* Whole words at once where the range has them: all of RAM may change hands in one go. */
@@ -144,6 +180,16 @@ static int free_other(struct page_memory *memory, unsigned i, uint64_t offset, u
 	return 0;
 }
 
+/* Tells KVM which backing a range uses. A SEV or SEV-ES guest has one for all its pages. */
+static int choose_backing(struct page_memory *memory, unsigned i, uint64_t start, uint64_t size_bytes,
+        bool private, struct err *err)
+{
+	if (memory->guest_memfd[i] < 0)
+		return 0;
+	return call_vm_set_attributes(memory->host, memory->vm_fd, start, size_bytes,
+	        private ? UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0, err);
+}
+
 static int convert_piece(struct page_memory *memory, unsigned i, uint64_t start, uint64_t size_bytes,
         bool private, struct err *err)
 {
@@ -157,8 +203,7 @@ static int convert_piece(struct page_memory *memory, unsigned i, uint64_t start,
 	pthread_mutex_lock(&memory->lock);
 	if (private)
 		mark(memory, i, offset, size_bytes, true);
-	result = call_vm_set_attributes(memory->host, memory->vm_fd, start, size_bytes,
-	        private ? UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0, err);
+	result = choose_backing(memory, i, start, size_bytes, private, err);
 	if (result == 0 && !private)
 		mark(memory, i, offset, size_bytes, false);
 	if (result == 0)

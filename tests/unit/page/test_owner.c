@@ -50,6 +50,50 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void test_owner_record_alone_keeps_the_door_open_and_asks_nobody(void **state)
+{
+	uint64_t private, shared;
+
+	assert_false(page_memory_has_record(memory));
+	assert_ok(page_memory_keep_record(memory, &err));
+	assert_true(page_memory_has_record(memory));
+	memset(&punched, 0, sizeof(punched));
+	kernel.count = 0;
+
+	assert_ok(page_convert(memory, gpa(0x10000), 0x3000, false, &err));
+	assert_ok(page_convert(memory, gpa(0x11000), 0x1000, true, &err));
+	assert_true(page_is_already(memory, gpa(0x10000), 0x1000, false));
+	assert_true(page_is_already(memory, gpa(0x11000), 0x1000, true));
+	assert_true(page_is_already(memory, gpa(0x12000), 0x1000, false));
+	assert_true(page_is_already(memory, gpa(0x13000), RAM - 0x13000, true));
+	page_memory_count(memory, &private, &shared);
+	assert_int_equal(shared, 0x2000);
+	assert_int_equal(private, RAM - 0x2000);
+
+	assert_int_equal(page_write(memory, gpa(0x11000), "abc", 3), 0);
+	assert_int_equal(page_write(memory, gpa(0), "abc", 3), 0);
+	assert_int_equal(kernel.count, 0);  /* no attributes, ... */
+	assert_int_equal(punched.calls, 0); /* ... and the memory stays where it is */
+}
+
+/* Every other page shared is the worst that a guest can do to a record of ranges. */
+static void test_owner_record_of_alternating_pages_is_exact(void **state)
+{
+	uint64_t private, shared;
+
+	assert_ok(page_memory_keep_record(memory, &err));
+	for (uint64_t at = 0; at < RAM; at += 2 * PAGE_SIZE_BYTES)
+		assert_ok(page_convert(memory, gpa(at), PAGE_SIZE_BYTES, false, &err));
+	page_memory_count(memory, &private, &shared);
+	assert_int_equal(shared, RAM / 2);
+	assert_int_equal(private, RAM / 2);
+	for (uint64_t at = 0; at < RAM; at += PAGE_SIZE_BYTES)
+		assert_true(page_is_already(memory, gpa(at), PAGE_SIZE_BYTES, at / PAGE_SIZE_BYTES % 2));
+	assert_ok(page_convert(memory, gpa(0), RAM, true, &err));
+	page_memory_count(memory, &private, &shared);
+	assert_int_equal(shared, 0);
+}
+
 static void make_private(void)
 {
 	assert_ok(page_memory_make_private(memory, 77, &err));
@@ -144,6 +188,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+	        TEST(test_owner_record_alone_keeps_the_door_open_and_asks_nobody),
+	        TEST(test_owner_record_of_alternating_pages_is_exact),
 	        TEST(test_owner_without_private_memory_everything_is_shared),
 	        TEST(test_owner_private_pages_are_out_of_reach),
 	        TEST(test_owner_shared_range_is_open_to_its_last_byte_and_no_further),
