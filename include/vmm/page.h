@@ -30,7 +30,8 @@ static inline struct gpa gpa(uint64_t raw)
 /* The firmware image ends at 4 GiB and must stay above the APICs at 0xfec00000. */
 #define PAGE_FIRMWARE_MAX_BYTES MIB(16)
 
-enum page_region_kind { PAGE_RAM, PAGE_FIRMWARE };
+/* PAGE_STORE: the firmware's variables, where a guest reads them as memory. The host never encrypts it. */
+enum page_region_kind { PAGE_RAM, PAGE_FIRMWARE, PAGE_STORE };
 
 struct page_region {
 	enum page_region_kind kind;
@@ -38,7 +39,7 @@ struct page_region {
 	uint64_t size_bytes;
 };
 
-#define PAGE_REGIONS_MAX 3
+#define PAGE_REGIONS_MAX 4
 struct page_layout {
 	struct page_region regions[PAGE_REGIONS_MAX]; /* ascending, disjoint */
 	unsigned count;
@@ -51,6 +52,11 @@ struct page_layout {
  */
 int page_layout_make(uint64_t ram_bytes, uint64_t firmware_bytes, struct page_layout *ret_layout,
         struct err *err) MUST_CHECK;
+/*
+ * Adds a region of PAGE_STORE that ends where the firmware image begins. size_bytes: a multiple of 4 KiB;
+ * image and store have at most PAGE_FIRMWARE_MAX_BYTES together. ERR_USAGE otherwise. Called once.
+ */
+int page_layout_add_store(struct page_layout *layout, uint64_t size_bytes, struct err *err) MUST_CHECK;
 /* The region that holds the address, borrowed from layout; NULL: there is no memory at it. */
 const struct page_region *page_layout_find(const struct page_layout *layout, uint64_t address);
 

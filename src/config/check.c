@@ -58,20 +58,14 @@ static void check_need(
 		config_mistake_at(config, mistakes, key->name, "needs %s too", key->needs);
 }
 
-/*
- * OVMF reads the store with string instructions. Where accesses to devices go through its #VC handler, it
- * cannot do that, because the handler does not decode them (edk2, CcExitLib). In a SEV-SNP guest it
- * does not look for a store.
- */
+/* OVMF does not look for a store in a SEV-SNP guest (edk2, since 202502). */
 static void check_vars(const struct config *config, struct config_mistakes *mistakes)
 {
-	const char *const *types = config_key_find("sev.type")->words;
-
-	if (*config->firmware_vars && config->sev.type > CONFIG_SEV)
+	if (*config->firmware_vars && config->sev.type == CONFIG_SEV_SNP)
 		config_mistake_at(config, mistakes, "firmware-vars",
-		        "is for sev.type none or sev; the type is %s, and firmware cannot read the store of "
-		        "such a guest through vmm",
-		        types[config->sev.type]);
+		        "is for sev.type none, sev or sev-es; the type is sev-snp, and firmware does not use "
+		        "a "
+		        "store in such a guest");
 }
 
 void config_check_between(const struct config *config, struct config_mistakes *mistakes)

@@ -47,9 +47,9 @@ const struct config_key config_keys[] = {
                 .help = "A file in which the firmware keeps its variables (boot entries, settings), so that "
                         "they "
                         "last: a copy of OVMF_VARS_4M.fd, with the image OVMF_CODE_4M.fd as firmware. It is "
-                        "written while the guest runs, and locked. It is not part of what is measured. For "
-                        "plain "
-                        "and SEV guests."},
+                        "written while the guest runs, and locked. It is not part of what is measured. Not "
+                        "for "
+                        "SEV-SNP guests."},
         {"cgroup", CONFIG_STRING, AT(cgroup), .max = PATH_MAX_BYTES, .def = "\"\"",
                 .help = "The folder of a cgroup that vmm joins before it makes a confidential guest, so that "
                         "the guest's ASID is charged to that group (misc controller). Empty: the one that "

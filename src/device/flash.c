@@ -46,6 +46,8 @@ struct device_flash {
 	struct device device;
 	struct device_flash_ask ask;
 	uint8_t *data; /* the file's contents */
+	/* The guest's memory, if that shows the chip's contents to reads; NULL: reads come here. */
+	struct page_memory *memory;
 	enum state state;
 	uint8_t status;
 	bool complained;
@@ -57,6 +59,14 @@ struct device_flash {
 };
 
 /* ---- contents ---- */
+
+/* Copies a part of the contents to where the guest reads it. The range was checked when memory was lent. */
+static void show(struct device_flash *flash, uint64_t offset, size_t size)
+{
+	if (flash->memory &&
+	        page_load(flash->memory, gpa(flash->ask.base + offset), flash->data + offset, size) < 0)
+		log_error("firmware-vars: %s: the guest's memory does not show the chip", flash->ask.name);
+}
 
 /* Says once why the file could not be written. The guest reads it from the status each time. */
 static void complain(struct device_flash *flash, int error)
@@ -84,6 +94,7 @@ static int store(struct device_flash *flash, uint64_t offset, const uint8_t *byt
 		}
 	}
 	memcpy(flash->data + offset, bytes, size);
+	show(flash, offset, size);
 	return 0;
 }
 
@@ -299,6 +310,15 @@ static void reset(struct device *device)
 	flash->status = STATUS_READY;
 }
 
+static void attach(struct device *device, struct page_memory *memory)
+{
+	struct device_flash *flash = (struct device_flash *)device;
+	const struct device_flash_ask *ask = &flash->ask;
+
+	flash->memory = memory && page_is_backed(memory, gpa(ask->base), ask->size_bytes) ? memory : NULL;
+	show(flash, 0, ask->size_bytes);
+}
+
 static void finish(struct device *device)
 {
 	struct device_flash *flash = (struct device_flash *)device;
@@ -313,5 +333,6 @@ const struct device_kind device_flash_kind = {
         .size = sizeof(struct device_flash),
         .init = init,
         .reset = reset,
+        .attach = attach,
         .finish = finish,
 };

@@ -92,5 +92,14 @@ int machine_flash_add(struct machine *machine, struct err *err)
 		return err_wrap(err, "firmware-vars: %s", ask.name);
 	ask.fd = machine->vars_fd;
 	ask.base = PAGE_HOLE_END - machine->files.firmware.size_bytes - ask.size_bytes;
+	/*
+	 * The firmware of a SEV-ES guest reads its store as shared memory, because its #VC handler does not
+	 * decode string instructions, and asks for each write by VMGEXIT (edk2,
+	 * QemuFlashFvbServicesRuntimeDxe). A read-only memory slot would not do: KVM refuses them for such
+	 * guests.
+	 */
+	if (machine->config->sev.type == CONFIG_SEV_ES &&
+	        page_layout_add_store(&machine->layout, ask.size_bytes, err) < 0)
+		return err_wrap(err, "firmware-vars: %s", ask.name);
 	return device_board_add(&machine->board, &device_flash_kind, &ask, err);
 }

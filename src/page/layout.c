@@ -3,6 +3,8 @@
  * layout: where RAM and the firmware image lie. RAM starts at 0, leaves the hole that the 32-bit PCI window,
  * the APICs and the firmware need, and goes on at 4 GiB. Any thread; no state.
  */
+#include <string.h>
+
 #include "vmm/page.h"
 
 static void add(struct page_layout *layout, enum page_region_kind kind, uint64_t start, uint64_t size_bytes)
@@ -36,6 +38,23 @@ int page_layout_make(
 	add(&layout, PAGE_FIRMWARE, PAGE_HOLE_END - firmware_bytes, firmware_bytes);
 	add(&layout, PAGE_RAM, PAGE_HOLE_END, layout.high_bytes);
 	*ret_layout = layout;
+	return 0;
+}
+
+int page_layout_add_store(struct page_layout *layout, uint64_t size_bytes, struct err *err)
+{
+	struct page_region *firmware = &layout->regions[1]; /* there is always RAM below it */
+	const struct page_region store = {PAGE_STORE, gpa(firmware->gpa.raw - size_bytes), size_bytes};
+
+	if (!size_bytes || !is_aligned(size_bytes, PAGE_SIZE_BYTES) ||
+	        size_bytes > PAGE_FIRMWARE_MAX_BYTES - firmware->size_bytes)
+		return err_set(err, ERR_USAGE,
+		        "has %llu bytes: a store of variables has whole pages of 4 KiB, and at most %llu MiB "
+		        "together with its image",
+		        (unsigned long long)size_bytes, (unsigned long long)(PAGE_FIRMWARE_MAX_BYTES >> 20));
+	memmove(firmware + 1, firmware, (layout->count - 1) * sizeof(*firmware));
+	*firmware = store;
+	layout->count++;
 	return 0;
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * flash: the memory chip below the firmware image in which firmware keeps its variables (boot entries,
- * settings). Its contents are a file, which the guest changes by the commands of a parallel flash chip.
+ * settings). Its contents are a file, which the guest changes by the commands of a parallel flash chip. Where
+ * the guest has memory at the chip's address, that shows the contents, whatever state the chip is in, and
+ * only writes by VMGEXIT come to the chip.
  */
 #ifndef VMM_DEVICE_FLASH_H
 #define VMM_DEVICE_FLASH_H

@@ -19,6 +19,16 @@ struct fixture {
 	int fd;
 };
 
+static void *plain_mmap(struct host *h, void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	return mmap(addr, length, prot, flags, fd, offset);
+}
+
+static int plain_munmap(struct host *h, void *addr, size_t length)
+{
+	return munmap(addr, length);
+}
+
 static const struct device_flash_ask *ask_for(const struct fixture *f)
 {
 	static struct device_flash_ask ask;
@@ -313,6 +323,39 @@ static void test_flash_file_that_cannot_be_written_is_a_status(void **state)
 	assert_int_equal(get(f, 0), 1);
 }
 
+/* A SEV-ES guest reads memory, whatever the chip's state is, and its commands come by VMGEXIT. */
+static void test_flash_shows_its_contents_in_memory_that_is_there(void **state)
+{
+	static const struct host_ops ops = {.mmap = plain_mmap, .munmap = plain_munmap};
+	struct host host = {.ops = &ops};
+	struct fixture *f = *state;
+	struct page_memory *memory;
+	struct page_layout layout;
+	uint8_t bytes[3];
+	struct err err;
+
+	assert_ok(page_layout_make(MIB(1), GIB(4) - BASE - SIZE, &layout, &err));
+	assert_ok(page_layout_add_store(&layout, SIZE, &err));
+	assert_ok(page_memory_create(&host, &layout, PAGE_OWN, &memory, &err));
+	device_board_attach(&f->board, memory);
+	assert_int_equal(page_read(memory, gpa(BASE + BLOCK - 1), bytes, 3), 0);
+	assert_memory_equal(bytes, "\1\2\2", 3);
+
+	put(f, BLOCK, 0x10);
+	put(f, BLOCK, 0x55);
+	put(f, 2 * BLOCK, 0x20);
+	put(f, 2 * BLOCK, 0xd0);
+	assert_int_equal(page_read(memory, gpa(BASE + BLOCK - 1), bytes, 3), 0);
+	assert_memory_equal(bytes, "\1\x55\2", 3);
+	assert_int_equal(page_read(memory, gpa(BASE + 2 * BLOCK - 1), bytes, 3), 0);
+	assert_memory_equal(bytes, "\2\xff\xff", 3);
+	assert_int_equal(page_write(memory, gpa(BASE), bytes, 1), -1); /* other devices keep away */
+
+	device_board_attach(&f->board, NULL);
+	page_memory_destroy(memory);
+	program(f, 0, 0x66); /* nobody looks */
+}
+
 static void test_flash_file_that_ends_early_is_an_error(void **state)
 {
 	struct fixture f;
@@ -332,6 +375,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	        TEST(test_flash_shows_the_file_at_any_width),
+	        TEST(test_flash_shows_its_contents_in_memory_that_is_there),
 	        TEST(test_flash_tells_its_id),
 	        TEST(test_flash_answers_the_query),
 	        TEST(test_flash_is_found_by_edk2),

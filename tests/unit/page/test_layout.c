@@ -28,6 +28,30 @@ static void test_layout_large_memory_goes_on_at_4g(void **state)
 	assert_int_equal(layout.regions[2].size_bytes, MIB(1));
 }
 
+static void test_layout_store_ends_where_the_image_begins(void **state)
+{
+	struct page_layout layout;
+
+	assert_ok(page_layout_make(GIB(3), MIB(3), &layout, &err));
+	assert_ok(page_layout_add_store(&layout, KIB(528), &err));
+	assert_int_equal(layout.count, 4);
+	assert_int_equal(layout.regions[1].kind, PAGE_STORE);
+	assert_int_equal(layout.regions[1].gpa.raw, GIB(4) - MIB(3) - KIB(528));
+	assert_int_equal(layout.regions[1].size_bytes, KIB(528));
+	assert_int_equal(layout.regions[2].kind, PAGE_FIRMWARE);
+	assert_int_equal(layout.regions[2].gpa.raw, GIB(4) - MIB(3));
+	assert_int_equal(layout.regions[3].kind, PAGE_RAM);
+	assert_ptr_equal(page_layout_find(&layout, GIB(4) - MIB(3) - 1), &layout.regions[1]);
+
+	assert_ok(page_layout_make(MIB(64), MIB(3), &layout, &err));
+	assert_fails(page_layout_add_store(&layout, 0, &err), ERR_USAGE, "store of variables");
+	assert_fails(page_layout_add_store(&layout, 4095, &err), ERR_USAGE, "store of variables");
+	assert_fails(page_layout_add_store(&layout, MIB(13) + 4096, &err), ERR_USAGE, "store of variables");
+	assert_fails(page_layout_add_store(&layout, -(uint64_t)4096, &err), ERR_USAGE, "store of variables");
+	assert_int_equal(layout.count, 2);
+	assert_ok(page_layout_add_store(&layout, MIB(13), &err));
+}
+
 static void test_layout_impossible_sizes_are_refused(void **state)
 {
 	struct page_layout layout;
@@ -46,6 +70,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_layout_small_memory_lies_below_the_hole),
 	        cmocka_unit_test(test_layout_large_memory_goes_on_at_4g),
+	        cmocka_unit_test(test_layout_store_ends_where_the_image_begins),
 	        cmocka_unit_test(test_layout_impossible_sizes_are_refused),
 	};
 
