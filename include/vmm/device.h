@@ -99,6 +99,10 @@ struct device_events {
 	void (*on_output)(void *ctx);
 	/* Called when a console has room again for input that it refused. */
 	void (*on_room)(void *ctx);
+	/* Called after a disk answered a request with an I/O error. */
+	void (*on_disk_error)(void *ctx);
+	/* Called when a disk has become quiet, after virtio_blk_quieten(). */
+	void (*on_disk_quiet)(void *ctx);
 	void *ctx;
 };
 

@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "vmm/back/disk.h"
+#include "vmm/back/net.h"
 #include "vmm/base.h"
 #include "vmm/config.h"
 #include "vmm/device.h"
@@ -69,6 +71,8 @@ void virtio_queue_flush(struct virtio_queue *queue);
  */
 void virtio_queue_hush(struct virtio_queue *queue);
 bool virtio_queue_listen(struct virtio_queue *queue) MUST_CHECK;
+/* Are there chains to pop? Cheap; the driver rings, or stays silent, as before. */
+bool virtio_queue_has_more(const struct virtio_queue *queue);
 unsigned virtio_queue_index(const struct virtio_queue *queue);
 
 /*
@@ -167,6 +171,11 @@ void virtio_device_config_changed(struct virtio_device *device);
  * virtio_setup, NULL if there is none. Any thread once the bus is frozen.
  */
 void *virtio_device_find(const struct device_board *board, const struct virtio_kind *kind, const char *id);
+/*
+ * Returns the thread that serves the queues of the device with this id; 0: there is no such device, or the
+ * main thread does it. Any thread once the bus is frozen.
+ */
+pid_t virtio_device_thread(const struct device_board *board, const char *id);
 
 /* ---- a console's bytes: main thread ---- */
 
@@ -196,6 +205,35 @@ struct virtio_balloon *virtio_balloon_of(const struct device_board *board);
 void virtio_balloon_ask(struct virtio_balloon *balloon, uint64_t bytes);
 /* How much the guest says that it has given back. */
 uint64_t virtio_balloon_given(const struct virtio_balloon *balloon);
+
+/* ---- what controllers know of disks, and change. Main thread ---- */
+
+/* id: of the configuration. The counters are those of vmm's life; disks count by themselves. */
+struct virtio_blk_facts {
+	uint64_t size_bytes;
+	uint32_t block_bytes;
+	bool read_only;
+	uint64_t requests[BACK_DISK_KINDS], bytes[BACK_DISK_KINDS]; /* that were done, by their kind */
+	uint64_t failed;                                            /* requests */
+	enum back_disk_kind failed_kind;                            /* of the last one that failed, ... */
+	int failed_sys;                                             /* ... and its errno */
+};
+/* false: there is no such disk. */
+bool virtio_blk_facts(
+        const struct device_board *board, const char *id, struct virtio_blk_facts *ret_facts) MUST_CHECK;
+/*
+ * Gives a disk another size, as back_disk_resize() can, and tells the driver. Waits for the disk's thread.
+ */
+int virtio_blk_resize(
+        const struct device_board *board, const char *id, uint64_t bytes, struct err *err) MUST_CHECK;
+/*
+ * Asks a disk to do all that the guest has given it, while no vCPU runs. struct device_events' on_disk_quiet
+ * is called when that is done: from then on nothing reads or writes the image until a vCPU runs again.
+ * A server that does not answer keeps its disk busy. false: there is no such disk.
+ */
+bool virtio_blk_quieten(const struct device_board *board, const char *id) MUST_CHECK;
+/* Has the disk become quiet since virtio_blk_quieten() was called last? */
+bool virtio_blk_is_quiet(const struct device_board *board, const char *id) MUST_CHECK;
 
 /* ---- the devices that a configuration names ---- */
 

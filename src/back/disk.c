@@ -214,6 +214,28 @@ void back_disk_start(struct back_disk *disk, struct back_disk_request *request)
 		disk->ops->start(disk, request);
 }
 
+int back_disk_resize(struct back_disk *disk, uint64_t bytes, struct err *err)
+{
+	struct back_disk_facts *facts = &disk->facts;
+
+	if (!bytes || !is_aligned(bytes, facts->block_bytes))
+		return err_set(err, ERR_USAGE, "%llu bytes are not whole blocks of %u bytes",
+		        (unsigned long long)bytes, facts->block_bytes);
+	if (bytes < facts->size_bytes)
+		return err_set(err, ERR_USAGE,
+		        "the disk has %llu bytes, and would lose what lies behind %llu; only larger sizes "
+		        "are taken",
+		        (unsigned long long)facts->size_bytes, (unsigned long long)bytes);
+	if (bytes == facts->size_bytes)
+		return 0;
+	if (!disk->ops->grow)
+		return err_set(err, ERR_USAGE, "a disk behind a server keeps its size while vmm runs");
+	if (disk->ops->grow(disk, bytes, err) < 0)
+		return -1;
+	facts->size_bytes = bytes;
+	return 0;
+}
+
 /* ---- life ---- */
 
 int back_disk_init(struct back_disk *disk, const struct back_disk_ops *ops,

@@ -14,10 +14,10 @@ struct back_disk_ops {
 	 */
 	void (*start)(struct back_disk *disk, struct back_disk_request *request);
 	void (*hurry)(struct back_disk *disk, bool hurry); /* NULL: requests always end by themselves */
-	void (*destroy)(struct back_disk *disk);           /* frees disk */
+	/* Makes at least so many bytes there, which are more than facts has. NULL: it cannot. */
+	int (*grow)(struct back_disk *disk, uint64_t bytes, struct err *err);
+	void (*destroy)(struct back_disk *disk); /* frees disk */
 };
-
-#define BACK_DISK_KINDS (BACK_DISK_ZERO + 1)
 
 struct back_disk {
 	const struct back_disk_ops *ops;

@@ -156,7 +156,47 @@ static void raw_destroy(struct back_disk *disk)
 	free(raw);
 }
 
-static const struct back_disk_ops raw_ops = {.start = raw_start, .destroy = raw_destroy};
+static int device_has(const struct raw *raw, uint64_t bytes, struct err *err)
+{
+	uint64_t there = 0;
+
+	if (ioctl(raw->fd, BLKGETSIZE64, &there) < 0)
+		return err_sys(err, ERR_HOST, errno, "the block device does not tell its size");
+	if (there < bytes)
+		return err_set(err, ERR_USAGE,
+		        "the block device %s has only %llu bytes: make it larger first", raw->disk.file,
+		        (unsigned long long)there);
+	return 0;
+}
+
+static int file_grow(const struct raw *raw, uint64_t bytes, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(raw->fd, &st) < 0)
+		return err_sys(err, ERR_HOST, errno, "fstat");
+	if ((uint64_t)st.st_size >= bytes)
+		return 0;
+	if (raw->disk.facts.read_only)
+		return err_set(err, ERR_USAGE, "the image %s is read only, and has only %llu bytes",
+		        raw->disk.file, (unsigned long long)st.st_size);
+	if (ftruncate(raw->fd, (off_t)bytes) < 0)
+		return err_sys(err, ERR_HOST, errno, "%s cannot be made larger", raw->disk.file);
+	return 0;
+}
+
+static int raw_grow(struct back_disk *disk, uint64_t bytes, struct err *err)
+{
+	struct raw *raw = raw_of(disk);
+
+	if ((raw->is_device ? device_has(raw, bytes, err) : file_grow(raw, bytes, err)) < 0)
+		return -1;
+	if (raw->end < bytes)
+		raw->end = bytes;
+	return 0;
+}
+
+static const struct back_disk_ops raw_ops = {.start = raw_start, .grow = raw_grow, .destroy = raw_destroy};
 
 /* ---- opening ---- */
 

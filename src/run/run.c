@@ -377,7 +377,7 @@ static int take_signals(struct run *run, struct err *err)
 
 static int create_parts(struct run *run, const struct run_place *place, struct err *err)
 {
-	const struct device_events events = {on_event, on_output, on_room, run};
+	const struct device_events events = {on_event, on_output, on_room, NULL, NULL, run};
 	struct machine_place machine = {.host = place->host, .clock = place->clock, .events = &events};
 	struct machine_files files;
 

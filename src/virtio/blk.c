@@ -5,28 +5,22 @@
  *
  * A request is taken from a queue, checked, and given to the disk; when the disk is done, the chain goes
  * back. At most BLK_REQUESTS of a queue are under way; the queue's other chains wait in the guest's memory.
- * What was done in one turn of the loop is shown to the driver together, at the turn's end.
+ * The driver is shown together what was done in one turn of the loop, or in a few turns while it brings more.
  */
 #include <errno.h>
-#include <linux/virtio_blk.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "vmm/back/disk.h"
-#include "vmm/virtio.h"
+#include "blk.h"
 
 #define BLK_ID         2
 #define BLK_PCI_CLASS  0x018000 /* mass storage, other */
 #define BLK_QUEUE_SIZE 256
 #define BLK_REQUESTS   128
-#define BLK_BUSY       8 /* requests of a queue under way, from which on the driver need not ring */
-#define BLK_SEGMENTS   (VIRTIO_SEGMENTS_MAX - 2) /* without the header and the status */
-#define BLK_SECTOR     512u
+#define BLK_BUSY       8  /* requests of a queue under way, from which on the driver need not ring */
+#define BLK_HELD       16 /* answers that may wait while the driver brings requests */
 #define BLK_ID_BYTES   20
 #define BLK_QUEUES_MAX 64
-#define BLK_CHANGE_MAX MIB(64) /* the most that a request discards or zeroes */
-
-#define FEATURE(bit) (UINT64_C(1) << (bit))
 
 struct blk_request {
 	struct back_disk_request disk; /* the first member */
@@ -42,12 +36,13 @@ struct blk_queue {
 	struct blk_request *requests; /* BLK_REQUESTS, made with the device */
 	struct blk_request *free;
 	unsigned under_way;
-	unsigned fresh; /* the requests before this one were used once */
-	bool more;      /* chains may wait that were not looked at */
-	bool pushed;    /* since the driver was last shown something */
+	unsigned fresh;  /* the requests before this one were used once */
+	bool more;       /* chains may wait that were not looked at, since the driver does not ring */
+	unsigned pushed; /* answers since the driver was last shown some */
 };
 
 struct blk {
+	struct blk_told told; /* the first member */
 	struct virtio_device *device;
 	struct loop_thread *thread;
 	struct loop *loop;
@@ -92,12 +87,14 @@ static void end(struct blk_request *request, uint8_t status)
 		*request->status = status;
 		virtio_queue_push(
 		        queue->queue, request->chain.head, ok ? (uint32_t)request->chain.writable_bytes : 0);
-		queue->pushed = true;
+		queue->pushed++;
 		loop_post(blk->loop, &blk->turn_end);
 	}
 	give_free(request);
 	queue->under_way--;
 	blk->in_flight--;
+	if (!blk->in_flight && virtio_blk_is_quietening(&blk->told))
+		loop_post(blk->loop, &blk->told.quieten);
 	if (blk->stopping && !blk->in_flight) {
 		blk->stopping = false;
 		back_disk_hurry(blk->disk, false);
@@ -107,7 +104,10 @@ static void end(struct blk_request *request, uint8_t status)
 
 static void on_done(struct back_disk_request *disk_request, int result)
 {
-	end((struct blk_request *)disk_request, result < 0 ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
+	struct blk_request *request = (struct blk_request *)disk_request;
+
+	virtio_blk_count(&request->queue->blk->told, disk_request, result);
+	end(request, result < 0 ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
 }
 
 /* ---- the start of a request: 5.2.6 ---- */
@@ -160,7 +160,7 @@ static void transfer(
 {
 	struct back_disk_request disk = {
 	        .kind = kind,
-	        .through = !(request->queue->blk->features & FEATURE(VIRTIO_BLK_F_FLUSH)),
+	        .through = !(request->queue->blk->features & BLK_FEATURE(VIRTIO_BLK_F_FLUSH)),
 	        .bytes = data.bytes,
 	        .iov = data.iov,
 	        .iov_count = data.count,
@@ -177,7 +177,7 @@ static void change(struct blk_request *request, enum back_disk_kind kind)
 {
 	struct virtio_blk_discard_write_zeroes range;
 	struct back_disk_request disk = {
-	        .kind = kind, .through = !(request->queue->blk->features & FEATURE(VIRTIO_BLK_F_FLUSH))};
+	        .kind = kind, .through = !(request->queue->blk->features & BLK_FEATURE(VIRTIO_BLK_F_FLUSH))};
 	uint32_t allowed = kind == BACK_DISK_ZERO ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0;
 	struct virtio_chain *chain = &request->chain;
 
@@ -217,9 +217,9 @@ static void dispatch(struct blk_request *request, uint32_t type, uint64_t sector
 		start_disk(request, &(struct back_disk_request){.kind = BACK_DISK_FLUSH});
 	else if (type == VIRTIO_BLK_T_GET_ID)
 		tell_id(request);
-	else if (type == VIRTIO_BLK_T_DISCARD && (features & FEATURE(VIRTIO_BLK_F_DISCARD)))
+	else if (type == VIRTIO_BLK_T_DISCARD && (features & BLK_FEATURE(VIRTIO_BLK_F_DISCARD)))
 		change(request, BACK_DISK_DISCARD);
-	else if (type == VIRTIO_BLK_T_WRITE_ZEROES && (features & FEATURE(VIRTIO_BLK_F_WRITE_ZEROES)))
+	else if (type == VIRTIO_BLK_T_WRITE_ZEROES && (features & BLK_FEATURE(VIRTIO_BLK_F_WRITE_ZEROES)))
 		change(request, BACK_DISK_ZERO);
 	else
 		end(request, VIRTIO_BLK_S_UNSUPP);
@@ -271,47 +271,95 @@ static int serve_one(struct blk_queue *queue, struct blk_request *request)
 	return -1;
 }
 
-/* Begins requests until there are none, or no more can be under way, or the loop's other work has its turn.
+/*
+ * Begins the requests that wait. It leaves some for later when BLK_REQUESTS are under way, or when it began
+ * so many that the loop's other work must have its turn. From now on the driver need not ring: whoever ends a
+ * request looks for new ones, and so does look(). Returns true if it began some.
  */
-static void serve(struct blk_queue *queue)
+static bool serve(struct blk_queue *queue)
 {
 	struct blk_request *request = NULL;
 	unsigned left = BLK_REQUESTS;
 	int there = 1;
 
-	queue->more = false;
+	queue->more = true;
 	virtio_queue_hush(queue->queue);
-	do {
-		while (left && (request = take_free(queue)) && (there = serve_one(queue, request)) > 0)
-			left--;
-		if (there < 0) {
-			queue->queue = NULL;
-			return;
-		}
-		if (there > 0 || queue->under_way >= BLK_BUSY) {
-			queue->more = true;
-			/* Whoever ends a request looks again. */
-			if (there > 0 && !left)
-				loop_post(queue->blk->loop, &queue->blk->turn_end);
-			return;
-		}
-	} while (virtio_queue_listen(queue->queue));
+	while (left && (request = take_free(queue)) && (there = serve_one(queue, request)) > 0)
+		left--;
+	if (there < 0)
+		queue->queue = NULL;
+	else if (!left)
+		loop_post(queue->blk->loop, &queue->blk->turn_end);
+	return left < BLK_REQUESTS;
 }
 
+static void show(struct blk_queue *queue)
+{
+	if (queue->pushed)
+		virtio_queue_flush(queue->queue);
+	queue->pushed = 0;
+}
+
+/*
+ * Looks for requests that the driver did not ring for. The last time it shows the driver what is done, and
+ * lets a queue with little to do ring.
+ */
+static bool look_at(struct blk_queue *queue, bool last)
+{
+	if (last)
+		show(queue);
+	if (!queue->more || queue->under_way == BLK_REQUESTS)
+		return false;
+	if (last && queue->under_way < BLK_BUSY)
+		queue->more = virtio_queue_listen(queue->queue);
+	return queue->more && virtio_queue_has_more(queue->queue) && serve(queue);
+}
+
+static bool look(void *ctx, bool last)
+{
+	struct blk *blk = ctx;
+	bool found = false;
+
+	for (unsigned i = 0; i < blk->queues_count; i++) {
+		if (blk->queues[i].queue && look_at(&blk->queues[i], last))
+			found = true;
+	}
+	return found;
+}
+
+/*
+ * A driver that brings requests is not waiting for answers, so the answers of a few turns are shown together,
+ * with one interrupt.
+ */
 static void on_turn_end(void *ctx)
 {
 	struct blk *blk = ctx;
 
 	for (unsigned i = 0; i < blk->queues_count; i++) {
 		struct blk_queue *queue = &blk->queues[i];
+		bool brings = queue->queue && (queue->more || queue->pushed) && serve(queue);
 
-		if (queue->queue && queue->pushed) {
-			queue->pushed = false;
-			virtio_queue_flush(queue->queue);
-		}
-		if (queue->queue && queue->more)
-			serve(queue);
+		if (queue->queue && !(brings && queue->pushed < BLK_HELD))
+			show(queue);
 	}
+}
+
+/*
+ * The vCPUs wait, so what is in the rings now is the last that comes. A ring is looked at even if its bell
+ * has not been heard yet. The end of the last request posts this task again.
+ */
+static void on_quieten(void *ctx)
+{
+	struct blk *blk = ctx;
+	unsigned asked = blk->told.quiet_asked;
+	bool began = false;
+
+	for (unsigned i = 0; i < blk->queues_count; i++)
+		began |= blk->queues[i].queue && serve(&blk->queues[i]);
+	if (!blk->in_flight && began)
+		loop_post(blk->loop, &blk->told.quieten);
+	else if (!blk->in_flight)
+		virtio_blk_tell_quiet(&blk->told, asked);
 }
 
 /* ---- the kind ---- */
@@ -319,18 +367,22 @@ static void on_turn_end(void *ctx)
 static void config_read(void *ctx, unsigned offset, void *data, unsigned size)
 {
 	const struct blk *blk = ctx;
+	struct virtio_blk_config config = blk->config;
 
-	memcpy(data, (const uint8_t *)&blk->config + offset, size);
+	config.capacity = blk->told.sectors;
+	memcpy(data, (const uint8_t *)&config + offset, size);
 }
 
 static int start(void *ctx, const struct virtio_start *start, struct err *err)
 {
 	struct blk *blk = ctx;
 
+	loop_look(blk->loop, look, blk);
 	blk->features = start->features;
 	for (unsigned i = 0; i < blk->queues_count; i++) {
 		blk->queues[i].queue = start->queues[i];
-		blk->queues[i].more = blk->queues[i].pushed = false;
+		blk->queues[i].more = false;
+		blk->queues[i].pushed = 0;
 	}
 	return 0;
 }
@@ -372,7 +424,7 @@ static void finish(void *ctx)
 	free(blk);
 }
 
-static const struct virtio_kind blk_kind = {
+const struct virtio_kind virtio_blk_kind = {
         .name = "virtio-blk",
         .id = BLK_ID,
         .pci_class = BLK_PCI_CLASS,
@@ -383,56 +435,7 @@ static const struct virtio_kind blk_kind = {
         .finish = finish,
 };
 
-/* ---- making it: 5.2.3, 5.2.4 ---- */
-
-static uint8_t log2_of(uint32_t ratio)
-{
-	uint8_t log2 = 0;
-
-	while (ratio >> (log2 + 1))
-		log2++;
-	return log2;
-}
-
-static uint16_t cut16(uint32_t value)
-{
-	return value > UINT16_MAX ? UINT16_MAX : (uint16_t)value;
-}
-
-/* CONFIG_WCE is not offered: with FLUSH this means a write-back cache (5.2.5.1). */
-static uint64_t offer(const struct back_disk_facts *facts)
-{
-	uint64_t features = FEATURE(VIRTIO_BLK_F_SEG_MAX) | FEATURE(VIRTIO_BLK_F_BLK_SIZE) |
-	                    FEATURE(VIRTIO_BLK_F_TOPOLOGY) | FEATURE(VIRTIO_BLK_F_FLUSH) |
-	                    FEATURE(VIRTIO_BLK_F_MQ);
-
-	if (facts->read_only)
-		features |= FEATURE(VIRTIO_BLK_F_RO);
-	if (facts->can_discard)
-		features |= FEATURE(VIRTIO_BLK_F_DISCARD);
-	if (facts->can_zero)
-		features |= FEATURE(VIRTIO_BLK_F_WRITE_ZEROES);
-	return features;
-}
-
-static struct virtio_blk_config configure(const struct back_disk_facts *facts, unsigned queues)
-{
-	return (struct virtio_blk_config){
-	        .capacity = facts->size_bytes / BLK_SECTOR,
-	        .seg_max = BLK_SEGMENTS,
-	        .blk_size = facts->block_bytes,
-	        .physical_block_exp = log2_of(facts->physical_bytes / facts->block_bytes),
-	        .min_io_size = cut16(facts->physical_bytes / facts->block_bytes),
-	        .opt_io_size = facts->optimal_bytes / facts->block_bytes,
-	        .num_queues = (uint16_t)queues,
-	        .max_discard_sectors = BLK_CHANGE_MAX / BLK_SECTOR,
-	        .max_discard_seg = 1,
-	        .discard_sector_alignment = facts->discard_bytes / BLK_SECTOR,
-	        .max_write_zeroes_sectors = BLK_CHANGE_MAX / BLK_SECTOR,
-	        .max_write_zeroes_seg = 1,
-	        .write_zeroes_may_unmap = 1,
-	};
-}
+/* ---- making it ---- */
 
 static int make_queues(struct blk *blk, struct err *err)
 {
@@ -447,7 +450,8 @@ static int make_queues(struct blk *blk, struct err *err)
 	return 0;
 }
 
-static int make(struct blk *blk, const struct config_device *config, struct err *err)
+static int make(struct blk *blk, const struct virtio_place *place, const struct config_device *config,
+        struct err *err)
 {
 	if (make_queues(blk, err) < 0 || loop_thread_create(config->id, &blk->thread, err) < 0)
 		return -1;
@@ -455,8 +459,13 @@ static int make(struct blk *blk, const struct config_device *config, struct err 
 	if (back_disk_open(config, blk->loop, &blk->disk, err) < 0)
 		return -1;
 	blk->facts = back_disk_facts(blk->disk);
+	blk->told.board = place->board;
+	blk->told.loop = blk->loop;
+	blk->told.disk = blk->disk;
+	blk->told.sectors = blk->facts->size_bytes / BLK_SECTOR;
 	blk->turn_end = (struct loop_task){.fn = on_turn_end, .ctx = blk};
-	blk->config = configure(blk->facts, blk->queues_count);
+	blk->told.quieten = (struct loop_task){.fn = on_quieten, .ctx = blk};
+	blk->config = virtio_blk_configure(blk->facts, blk->queues_count);
 	memcpy(blk->serial, config->serial, strnlen(config->serial, sizeof(blk->serial)));
 	return 0;
 }
@@ -466,7 +475,7 @@ int virtio_blk_add(const struct virtio_place *place, const struct config_device 
 	unsigned wanted = config->queues ? config->queues : place->vcpus,
 	         queues = wanted < BLK_QUEUES_MAX ? wanted : BLK_QUEUES_MAX;
 	struct virtio_setup setup = {
-	        .kind = &blk_kind,
+	        .kind = &virtio_blk_kind,
 	        .id = config->id,
 	        .queues = queues,
 	        .queue_size = BLK_QUEUE_SIZE,
@@ -477,12 +486,15 @@ int virtio_blk_add(const struct virtio_place *place, const struct config_device 
 	if (!blk)
 		return err_sys(err, ERR_FAILED, ENOMEM, "%s", config->id);
 	blk->queues_count = queues;
-	if (make(blk, config, err) < 0) {
+	if (make(blk, place, config, err) < 0) {
 		finish(blk);
 		return -1;
 	}
 	setup.ctx = blk;
 	setup.loop = blk->loop;
-	setup.features = offer(blk->facts);
-	return virtio_pci_add(place->board, &setup, &blk->device, err);
+	setup.features = virtio_blk_offer(blk->facts);
+	if (virtio_pci_add(place->board, &setup, &blk->device, err) < 0)
+		return -1;
+	blk->told.device = blk->device;
+	return 0;
 }

@@ -374,6 +374,17 @@ void *virtio_device_find(const struct device_board *board, const struct virtio_k
 	return NULL;
 }
 
+pid_t virtio_device_thread(const struct device_board *board, const char *id)
+{
+	for (unsigned i = 0; i < board->count; i++) {
+		const struct virtio_device *device = (const struct virtio_device *)board->devices[i];
+
+		if (device->device.kind == &pci_kind && strcmp(device->id, id) == 0)
+			return loop_thread_id(device->setup.loop);
+	}
+	return 0;
+}
+
 int virtio_pci_add(struct device_board *board, const struct virtio_setup *setup,
         struct virtio_device **ret_device, struct err *err)
 {

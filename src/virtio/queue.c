@@ -286,11 +286,18 @@ void virtio_queue_flush(struct virtio_queue *queue)
 		queue->setup.owner->call(queue->setup.owner->ctx, queue->setup.index);
 }
 
-/* With event indices the driver rings once for each event that it is asked for, so silence needs no word. */
+bool virtio_queue_has_more(const struct virtio_queue *queue)
+{
+	return !queue->broken && load_u16(queue->avail + RING_IDX, __ATOMIC_ACQUIRE) != queue->avail_next;
+}
+
+/* With event indices, silence is to ask for an event that has passed. */
 void virtio_queue_hush(struct virtio_queue *queue)
 {
 	queue->hushed = true;
-	if (!queue->event_idx)
+	if (queue->event_idx)
+		store_u16(avail_event(queue), (uint16_t)(queue->avail_next - 1), __ATOMIC_RELAXED);
+	else
 		store_u16(queue->used + RING_FLAGS, NO_NOTIFICATION, __ATOMIC_RELAXED);
 }
 

@@ -43,6 +43,7 @@ enum back_disk_kind {
 	BACK_DISK_DISCARD, /* the contents of the range become undefined */
 	BACK_DISK_ZERO,
 };
+#define BACK_DISK_KINDS (BACK_DISK_ZERO + 1)
 
 /*
  * A request. The caller owns the struct and what iov points at, and keeps both until on_done has been called
@@ -82,6 +83,12 @@ void back_disk_destroy(struct back_disk *disk);
 #define BACK_DISK_HURRY_MS 5000
 void back_disk_hurry(struct back_disk *disk, bool hurry);
 const struct back_disk_facts *back_disk_facts(const struct back_disk *disk);
+/*
+ * Gives the disk another size, in whole blocks, on the loop's thread. An image that is a file grows if it
+ * must; a block device must have that many bytes already. ERR_USAGE: the disk would lose data, or cannot be
+ * resized.
+ */
+int back_disk_resize(struct back_disk *disk, uint64_t bytes, struct err *err) MUST_CHECK;
 /*
  * Starts a request. A range that is not whole blocks of the disk, or a write to a disk that is read only, is
  * answered with -EINVAL or -EROFS. The disk says the first failure of each kind in the log.

@@ -21,6 +21,26 @@ static struct config_device config;
 static struct bench *b;
 static struct err err;
 static int file;
+static _Atomic unsigned disk_errors, changes, quiets;
+
+static void on_disk_error(void *ctx)
+{
+	disk_errors++;
+}
+
+static void on_disk_quiet(void *ctx)
+{
+	quiets++;
+}
+
+static struct device_board board = {
+        .events = {.on_disk_error = on_disk_error, .on_disk_quiet = on_disk_quiet}};
+
+void __wrap_virtio_device_config_changed(struct virtio_device *device);
+void __wrap_virtio_device_config_changed(struct virtio_device *device)
+{
+	changes++;
+}
 
 static inline int setup(void **state)
 {
@@ -66,7 +86,7 @@ static void on_read_stops(void *ctx)
 
 static inline void open_device(uint64_t features)
 {
-	const struct virtio_place place = {.vcpus = 1};
+	const struct virtio_place place = {.board = &board, .vcpus = 1};
 
 	assert_ok(virtio_blk_add(&place, &config, &err));
 	agreed = fake.setup.features & features;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The block device: what a driver may ask, what it may not, many requests at once. */
+#include <errno.h>
+#include <sys/stat.h>
+
 #include "blk_bench.h"
 
 /* ---- what it does ---- */
@@ -69,7 +72,7 @@ static void test_blk_tells_its_configuration(void **state)
 
 static void test_blk_has_a_queue_for_each_vcpu(void **state)
 {
-	const struct virtio_place place = {.vcpus = 4};
+	const struct virtio_place place = {.board = &board, .vcpus = 4};
 
 	config.queues = 0;
 	assert_ok(virtio_blk_add(&place, &config, &err));
@@ -237,6 +240,118 @@ static void test_blk_stops_in_the_middle_of_requests(void **state)
 	}
 }
 
+/* ---- quiet ---- */
+
+static void become_quiet(void)
+{
+	unsigned before = quiets;
+
+	assert_true(virtio_blk_quieten(&board, id));
+	for (unsigned i = 0; i < 600000 && !virtio_blk_is_quiet(&board, id); i++)
+		usleep(100);
+	assert_true(virtio_blk_is_quiet(&board, id));
+	/* The disk says so just after that. */
+	for (unsigned i = 0; i < 600000 && quiets == before; i++)
+		usleep(100);
+	assert_int_equal(quiets, before + 1);
+}
+
+/* The requests lie in the ring, and nobody has rung for them. */
+static void test_blk_is_quiet_when_all_requests_are_done(void **state)
+{
+	struct vring_used_elem elem;
+
+	open_device(ALL_BITS);
+	become_quiet();
+	for (unsigned round = 0; round < 10; round++) {
+		offer_writes(round);
+		become_quiet();
+		for (unsigned i = 0; i < AT_ONCE; i++) {
+			assert_true(driver_take(&b->driver, &elem));
+			assert_int_equal(*at(STATUS + i), VIRTIO_BLK_S_OK);
+		}
+	}
+}
+
+static void test_blk_is_quiet_when_its_driver_is_gone(void **state)
+{
+	open_device(ALL_BITS);
+	offer_writes(0);
+	kick();
+	stop_device();
+	become_quiet();
+	fake.setup.kind->finish(fake.setup.ctx);
+	fake = (struct virtio_device){0};
+}
+
+/* ---- what controllers know and change ---- */
+
+static void test_blk_counts_what_it_does(void **state)
+{
+	struct virtio_blk_facts facts;
+	unsigned before = disk_errors;
+
+	open_device(ALL_BITS);
+	request(VIRTIO_BLK_T_OUT, 8, 4096, false);
+	request(VIRTIO_BLK_T_OUT, 16, 512, false);
+	request(VIRTIO_BLK_T_IN, 8, 1024, true);
+	request(VIRTIO_BLK_T_FLUSH, 0, 0, false);
+	assert_true(virtio_blk_facts(&board, id, &facts));
+	assert_int_equal(facts.size_bytes, DISK_BYTES);
+	assert_int_equal(facts.requests[BACK_DISK_WRITE], 2);
+	assert_int_equal(facts.bytes[BACK_DISK_WRITE], 4096 + 512);
+	assert_int_equal(facts.requests[BACK_DISK_READ], 1);
+	assert_int_equal(facts.bytes[BACK_DISK_READ], 1024);
+	assert_int_equal(facts.requests[BACK_DISK_FLUSH], 1);
+	assert_int_equal(facts.failed, 0);
+	assert_int_equal(disk_errors, before);
+	request(VIRTIO_BLK_T_OUT, DISK_BYTES / 512, 512, false);
+	assert_true(virtio_blk_facts(&board, id, &facts));
+	assert_int_equal(facts.failed, 1);
+	assert_int_equal(facts.failed_kind, BACK_DISK_WRITE);
+	assert_int_equal(facts.failed_sys, EINVAL);
+	assert_int_equal(facts.requests[BACK_DISK_WRITE], 2);
+	assert_int_equal(disk_errors, before + 1);
+}
+
+static uint64_t capacity(void)
+{
+	uint64_t sectors = 0;
+
+	fake.setup.kind->config_read(fake.setup.ctx, 0, &sectors, sizeof(sectors));
+	return sectors;
+}
+
+static void test_blk_grows_and_tells_the_driver(void **state)
+{
+	struct stat st;
+	unsigned before = changes;
+
+	open_device(ALL_BITS);
+	assert_int_equal(request(VIRTIO_BLK_T_OUT, DISK_BYTES / 512, 512, false), VIRTIO_BLK_S_IOERR);
+	assert_ok(virtio_blk_resize(&board, id, 2 * DISK_BYTES, &err));
+	assert_int_equal(changes, before + 1);
+	assert_int_equal(capacity(), 2 * DISK_BYTES / 512);
+	assert_int_equal(fstat(file, &st), 0);
+	assert_int_equal(st.st_size, 2 * DISK_BYTES);
+	assert_int_equal(request(VIRTIO_BLK_T_OUT, DISK_BYTES / 512, 512, false), VIRTIO_BLK_S_OK);
+}
+
+static void test_blk_loses_nothing_by_another_size(void **state)
+{
+	struct stat st;
+	unsigned before = changes;
+
+	open_device(ALL_BITS);
+	assert_fails(virtio_blk_resize(&board, id, DISK_BYTES / 2, &err), ERR_USAGE, "would lose");
+	assert_fails(virtio_blk_resize(&board, id, DISK_BYTES + 1, &err), ERR_USAGE, "whole blocks");
+	assert_fails(virtio_blk_resize(&board, id, 0, &err), ERR_USAGE, "whole blocks");
+	assert_int_equal(changes, before);
+	assert_int_equal(fstat(file, &st), 0);
+	assert_int_equal(st.st_size, DISK_BYTES);
+	assert_int_equal(capacity(), DISK_BYTES / 512);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -255,6 +370,11 @@ int main(void)
 	        T(test_blk_tells_the_guest_that_the_file_was_cut),
 	        T(test_blk_does_many_requests_at_once),
 	        T(test_blk_stops_in_the_middle_of_requests),
+	        T(test_blk_is_quiet_when_all_requests_are_done),
+	        T(test_blk_is_quiet_when_its_driver_is_gone),
+	        T(test_blk_counts_what_it_does),
+	        T(test_blk_grows_and_tells_the_driver),
+	        T(test_blk_loses_nothing_by_another_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
