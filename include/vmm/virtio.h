@@ -206,9 +206,9 @@ void virtio_balloon_ask(struct virtio_balloon *balloon, uint64_t bytes);
 /* How much the guest says that it has given back. */
 uint64_t virtio_balloon_given(const struct virtio_balloon *balloon);
 
-/* ---- what controllers know of disks, and change. Main thread ---- */
+/* ---- what controllers know of disks and networks, and change. Main thread ---- */
 
-/* id: of the configuration. The counters are those of vmm's life; disks count by themselves. */
+/* id: of the configuration. The counters are those of vmm's life; disks and networks count by themselves. */
 struct virtio_blk_facts {
 	uint64_t size_bytes;
 	uint32_t block_bytes;
@@ -234,6 +234,25 @@ int virtio_blk_resize(
 bool virtio_blk_quieten(const struct device_board *board, const char *id) MUST_CHECK;
 /* Has the disk become quiet since virtio_blk_quieten() was called last? */
 bool virtio_blk_is_quiet(const struct device_board *board, const char *id) MUST_CHECK;
+
+struct virtio_net_facts {
+	uint8_t mac[BACK_NET_MAC_BYTES];
+	const char *back; /* what it is connected to: "tap0", "passt"; lives as long as the board */
+	bool link_up;     /* as the driver sees it */
+	bool outside;     /* the kernel moves the frames (vhost-net), and nothing is counted here */
+	uint64_t rx_frames, rx_bytes; /* that the guest received; bytes with Ethernet's headers */
+	uint64_t tx_frames, tx_bytes; /* that the guest sent, ... */
+	uint64_t tx_lost; /* ... and that are lost, because they cannot be sent or the link is down */
+	uint64_t rx_lost; /* too long for the driver's buffers, or the link was down */
+};
+/* false: there is no such network. */
+bool virtio_net_facts(
+        const struct device_board *board, const char *id, struct virtio_net_facts *ret_facts) MUST_CHECK;
+/*
+ * Pulls the cable, or puts it in again, and tells the driver. While it is pulled no frame passes. A back end
+ * that is gone for good keeps the link down. false: there is no such network. Waits for the network's thread.
+ */
+bool virtio_net_set_link(const struct device_board *board, const char *id, bool up) MUST_CHECK;
 
 /* ---- the devices that a configuration names ---- */
 

@@ -27,7 +27,7 @@ static void net_config_read(void *ctx, unsigned offset, void *data, unsigned siz
 {
 	const struct virtio_net *net = ctx;
 	struct registers registers = {
-	        .status = net->link_up ? LINK_UP : 0,
+	        .status = net_link_is_up(net) ? LINK_UP : 0,
 	        .max_virtqueue_pairs = (uint16_t)net->pairs_count,
 	        .mtu = net->mtu,
 	};
@@ -58,7 +58,7 @@ static void on_ready(void *ctx, unsigned queue, int events)
 
 void virtio_net_link_down(struct virtio_net *net)
 {
-	net->link_up = false;
+	net->gone = true;
 	virtio_device_config_changed(net->device);
 }
 
@@ -221,7 +221,7 @@ static void net_finish(void *ctx)
 	free(net);
 }
 
-static const struct virtio_kind net_kind = {
+const struct virtio_kind virtio_net_kind = {
         .name = "virtio-net",
         .id = NET_DEVICE_ID,
         .pci_class = NET_PCI_CLASS,
@@ -258,7 +258,7 @@ static int create(const struct virtio_place *place, const struct config_device *
         struct virtio_net *net, struct err *err)
 {
 	net->down = (struct loop_task){.fn = drop_waiting, .ctx = net};
-	net->link_up = true;
+	net->plugged = true;
 	net->id = strdup(config->id);
 	if (!net->id)
 		return err_sys(err, ERR_FAILED, ENOMEM, "network");
@@ -276,7 +276,7 @@ static int create(const struct virtio_place *place, const struct config_device *
 int virtio_net_add(const struct virtio_place *place, const struct config_device *config, struct err *err)
 {
 	struct virtio_net *net = calloc(1, sizeof(*net));
-	struct virtio_setup setup = {.kind = &net_kind,
+	struct virtio_setup setup = {.kind = &virtio_net_kind,
 	        .ctx = net,
 	        .id = config->id,
 	        .queue_size = NET_QUEUE_SIZE,

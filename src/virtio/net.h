@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * net: the parts of virtio-net (VIRTIO 5.1). net.c is the device, net_features.c what it offers, net_rx.c and
- * net_tx.c move frames, net_control.c obeys the control queue, net_vhost.c lets the kernel move the frames.
+ * net_tx.c move frames, net_control.c obeys the control queue, net_vhost.c lets the kernel move the frames,
+ * net_told.c answers controllers.
  * Everything runs on the device's loop, but for the adding and the registers.
  */
 #ifndef VIRTIO_NET_H
 #define VIRTIO_NET_H
 
+#include "count.h"
 #include "vmm/back/net.h"
 #include "vmm/back/vhost.h"
 #include "vmm/virtio.h"
@@ -76,6 +78,7 @@ struct net_pair {
 	struct net_rx rx;
 	struct net_tx tx;
 	struct back_vhost *vhost; /* NULL: we move the frames */
+	bool served;              /* vhost was started */
 	struct loop_task rx_again, tx_again;
 };
 
@@ -85,8 +88,11 @@ struct virtio_net {
 	struct loop_thread *thread;
 	char *id;
 	uint8_t mac[BACK_NET_MAC_BYTES];
-	uint16_t mtu; /* 0: none to offer */
-	_Atomic bool link_up;
+	uint16_t mtu;         /* 0: none to offer */
+	_Atomic bool plugged; /* nobody pulled the cable */
+	_Atomic bool gone;    /* the back end, for good */
+	/* Written by the device's thread alone. */
+	_Atomic uint64_t rx_frames, rx_bytes, rx_lost, tx_frames, tx_bytes, tx_lost;
 	bool vhost, vhost_started;
 	uint64_t offered, features;   /* features: agreed */
 	struct virtio_queue *control; /* NULL: none */
@@ -96,10 +102,18 @@ struct virtio_net {
 	struct net_pair *pairs;
 };
 
+/* As the driver sees it. */
+static inline bool net_link_is_up(const struct virtio_net *net)
+{
+	return net->plugged && !net->gone;
+}
+
 static inline bool net_has(const struct virtio_net *net, unsigned bit)
 {
 	return net->features & NET_BIT(bit);
 }
+
+extern const struct virtio_kind virtio_net_kind;
 
 /* net_features.c: what the device offers, and what the driver's choice means to the back end. */
 uint64_t virtio_net_offer(const struct virtio_net *net);
@@ -121,6 +135,8 @@ int virtio_net_vhost_start(
         struct virtio_net *net, const struct virtio_start *start, struct err *err) MUST_CHECK;
 void virtio_net_vhost_stop(struct virtio_net *net);
 void virtio_net_vhost_close(struct virtio_net *net);
+/* The cable was pulled, or put in again. */
+void virtio_net_vhost_plug(struct virtio_net *net);
 
 /* net.c: watches the back end for what a pair of queues waits for. */
 void virtio_net_watch(struct net_pair *pair);

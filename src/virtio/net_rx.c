@@ -174,8 +174,12 @@ static enum result receive_frame(struct net_pair *pair)
 	if (bytes <= BACK_NET_HEADER_BYTES)
 		return RX_EMPTY;
 	/* 5.1.6.4: without merged buffers a frame that does not fit into one is lost, as on a cable. */
-	if (bytes > rx->bytes && !is_mergeable(pair))
+	if (bytes > rx->bytes && !is_mergeable(pair)) {
+		count_add(&pair->net->rx_lost, 1);
 		return RX_MORE;
+	}
+	count_add(&pair->net->rx_frames, 1);
+	count_add(&pair->net->rx_bytes, bytes - BACK_NET_HEADER_BYTES);
 	rx->frame_bytes = bytes;
 	rx->frame_placed = bytes < rx->bytes ? bytes : rx->bytes;
 	if (rx->frame_placed < bytes)
@@ -183,10 +187,23 @@ static enum result receive_frame(struct net_pair *pair)
 	return place_rest(pair);
 }
 
+/* What comes while the cable is pulled is lost. */
+static enum result lose_frame(struct net_pair *pair)
+{
+	const struct iovec spill = {pair->rx.spill, NET_SPILL_BYTES};
+
+	if (back_net_receive(pair->net->back, pair->index, &spill, 1) <= BACK_NET_HEADER_BYTES)
+		return RX_EMPTY;
+	count_add(&pair->net->rx_lost, 1);
+	return RX_MORE;
+}
+
 static enum result step(struct net_pair *pair)
 {
 	if (pair->rx.frame_bytes)
 		return place_rest(pair);
+	if (!pair->net->plugged)
+		return lose_frame(pair);
 	if (fill(pair) < 0)
 		return RX_BROKEN;
 	return pair->rx.count ? receive_frame(pair) : RX_STARVED;

@@ -33,12 +33,33 @@ static int take(struct net_pair *pair)
 			        (unsigned long long)chain->readable_bytes);
 			return -1;
 		}
-		if (is_frame(pair, chain))
+		if (is_frame(pair, chain)) {
 			tx->count++;
-		else
+		} else {
 			virtio_queue_push(tx->queue, chain->head, 0);
+			count_add(&pair->net->tx_lost, 1);
+		}
 	}
 	return popped < 0 ? -1 : chains;
+}
+
+/* Returns how many frames are gone. A cable that was pulled loses them all. */
+static unsigned put_on_cable(struct net_pair *pair, const struct back_net_frame *frames, unsigned count)
+{
+	struct virtio_net *net = pair->net;
+	uint64_t bytes = 0;
+	unsigned taken;
+
+	if (!net_link_is_up(net)) {
+		count_add(&net->tx_lost, count);
+		return count;
+	}
+	taken = back_net_send(net->back, pair->index, frames, count);
+	for (unsigned i = 0; i < taken; i++)
+		bytes += frames[i].bytes;
+	count_add(&net->tx_frames, taken);
+	count_add(&net->tx_bytes, bytes);
+	return taken;
 }
 
 /* Sends the batch. Returns false if a part of it has to wait. */
@@ -55,7 +76,7 @@ static bool send_batch(struct net_pair *pair)
 		        .iov_count = chain->readable,
 		        .bytes = chain->readable_bytes - BACK_NET_HEADER_BYTES};
 	}
-	taken = back_net_send(pair->net->back, pair->index, frames, tx->count);
+	taken = put_on_cable(pair, frames, tx->count);
 	for (unsigned i = 0; i < taken; i++)
 		virtio_queue_push(tx->queue, tx->chains[tx->first + i].head, 0);
 	tx->first += taken;

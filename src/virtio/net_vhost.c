@@ -17,9 +17,9 @@ static void on_broken(void *ctx, const char *why)
 	virtio_net_link_down(net);
 }
 
-static void open_all(void *ctx)
+/* The main thread opens the devices, since the thread of the loop may open nothing. */
+static void open_all(struct virtio_net *net)
 {
-	struct virtio_net *net = ctx;
 	const struct back_vhost_events events = {.on_broken = on_broken, .ctx = net};
 	struct err err;
 
@@ -38,7 +38,7 @@ static void open_all(void *ctx)
 void virtio_net_vhost_open(struct virtio_net *net)
 {
 	if (back_net_tap_fd(net->back, 0) >= 0)
-		loop_call(loop_thread_loop(net->thread), open_all, net);
+		open_all(net);
 }
 
 /* Connects the kernel's two queues of a pair to the tap's queue, or with -1 to nothing. */
@@ -54,6 +54,13 @@ static int connect_tap(struct net_pair *pair, int fd, struct err *err)
 	return 0;
 }
 
+static int plug(struct net_pair *pair, struct err *err)
+{
+	int fd = pair->net->plugged ? back_net_tap_fd(pair->net->back, pair->index) : -1;
+
+	return connect_tap(pair, fd, err);
+}
+
 static int start_pair(struct net_pair *pair, const struct virtio_start *start, struct err *err)
 {
 	/* Without MQ there is one pair; behind it may come the control queue, which is not for vhost. */
@@ -63,7 +70,18 @@ static int start_pair(struct net_pair *pair, const struct virtio_start *start, s
 		return 0;
 	if (virtio_vhost_start(pair->vhost, start, 2 * pair->index, 2, err) < 0)
 		return -1;
-	return connect_tap(pair, back_net_tap_fd(pair->net->back, pair->index), err);
+	pair->served = true;
+	return plug(pair, err);
+}
+
+void virtio_net_vhost_plug(struct virtio_net *net)
+{
+	struct err err;
+
+	for (unsigned i = 0; i < net->pairs_count; i++) {
+		if (net->pairs[i].served && plug(&net->pairs[i], &err) < 0)
+			log_warn("%s: %s", net->id, err.text);
+	}
 }
 
 int virtio_net_vhost_start(struct virtio_net *net, const struct virtio_start *start, struct err *err)
@@ -84,6 +102,7 @@ void virtio_net_vhost_stop(struct virtio_net *net)
 	struct err err;
 
 	for (unsigned i = 0; i < net->pairs_count; i++) {
+		net->pairs[i].served = false;
 		if (!net->pairs[i].vhost)
 			continue;
 		/* A kernel that no longer knows the tap has let go of it already. */

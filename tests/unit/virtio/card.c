@@ -100,6 +100,14 @@ int __wrap_virtio_pci_add(struct device_board *board, const struct virtio_setup 
 void __wrap_virtio_device_break(struct virtio_device *device, const char *fmt, ...) PRINTF(2, 3);
 void __wrap_virtio_device_config_changed(struct virtio_device *device);
 void __wrap_virtio_device_stopped(struct virtio_device *device);
+void *__wrap_virtio_device_find(
+        const struct device_board *board, const struct virtio_kind *kind, const char *id);
+
+void *__wrap_virtio_device_find(
+        const struct device_board *board, const struct virtio_kind *kind, const char *id)
+{
+	return kind == card.setup.kind ? card.setup.ctx : NULL;
+}
 
 int __wrap_back_net_open(
         const struct config_device *config, const uint8_t *mac, struct back_net **ret_net, struct err *err)
