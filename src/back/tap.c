@@ -16,13 +16,15 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "net.h"
 
 #define TUN_PATH "/dev/net/tun"
 /* These came with Linux 6.2, later than the headers of Debian 12. */
-#define TUN_USO4 0x20
-#define TUN_USO6 0x40
+#define NO_OFFSET (-1) /* preadv2(2): as readv does; the sandbox then needs one call fewer */
+#define TUN_USO4  0x20
+#define TUN_USO6  0x40
 
 #define GONE "the interface is gone"
 
@@ -121,7 +123,7 @@ static ssize_t write_frame(const struct tap *tap, unsigned queue, const struct i
 		count = skip_header(iov, count, body);
 		iov = body;
 	}
-	return writev(tap->ports[queue].fd, iov, (int)count);
+	return pwritev2(tap->ports[queue].fd, iov, (int)count, NO_OFFSET, 0);
 }
 
 static unsigned tap_send(
@@ -153,7 +155,7 @@ static size_t tap_receive(struct back_net *net, unsigned queue, const struct iov
 		iov_count = skip_header(iov, iov_count, body);
 		iov = body;
 	}
-	got = readv(tap->ports[queue].fd, iov, (int)iov_count);
+	got = preadv2(tap->ports[queue].fd, iov, (int)iov_count, NO_OFFSET, 0);
 	if (got < 0 && is_gone(errno))
 		back_net_end(net, GONE);
 	return got <= 0 ? 0 : (size_t)got + missing;
@@ -197,9 +199,6 @@ static void tap_stop(struct back_net *net)
 		back_net_port_watch(&tap->ports[i], 0);
 	loop_op_stop(tap->links_watch);
 	tap->links_watch = NULL;
-	if (tap->links >= 0)
-		close(tap->links);
-	tap->links = -1;
 }
 
 /* Some interface changed: was it ours that went? What the message says does not matter. */
@@ -219,11 +218,7 @@ static void on_links(void *ctx, int events)
 static int tap_watch_end(struct back_net *net, struct err *err)
 {
 	struct tap *tap = tap_of(net);
-	const struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
 
-	tap->links = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (tap->links < 0 || bind(tap->links, (const struct sockaddr *)&links, sizeof(links)) < 0)
-		return err_sys(err, ERR_HOST, errno, "%s: a netlink socket", net->name);
 	return loop_watch_start(net->loop, tap->links, POLLIN, on_links, net, &tap->links_watch, err);
 }
 
@@ -397,13 +392,24 @@ static unsigned mtu_of(const char *name)
 	return (unsigned)request.ifr_mtu;
 }
 
+/* The socket that tells of changes of interfaces. It is opened before the sandbox, which opens none. */
+static int open_links(struct tap *tap, struct err *err)
+{
+	const struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+
+	tap->links = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (tap->links < 0 || bind(tap->links, (const struct sockaddr *)&links, sizeof(links)) < 0)
+		return err_sys(err, ERR_HOST, errno, "%s: a netlink socket", tap->net.name);
+	return 0;
+}
+
 static int set_up(struct tap *tap, const struct config_device *config, struct err *err)
 {
 	unsigned mtu;
 
 	if ((config->tap_fd >= 0 ? inherit(tap, config->tap_fd, err) : attach_all(tap, config->tap, err)) <
 	                0 ||
-	        set_header(tap, err) < 0)
+	        set_header(tap, err) < 0 || open_links(tap, err) < 0)
 		return -1;
 	mtu = mtu_of(tap->net.name);
 	if (mtu && config->mtu > mtu)

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "vmm/device/flash.h"
@@ -84,7 +85,8 @@ static void complain(struct device_flash *flash, int error)
 static int store(struct device_flash *flash, uint64_t offset, const uint8_t *bytes, size_t size)
 {
 	for (size_t done = 0; done < size;) {
-		ssize_t n = pwrite(flash->ask.fd, bytes + done, size - done, (off_t)(offset + done));
+		const struct iovec iov = {(void *)(uintptr_t)(bytes + done), size - done};
+		ssize_t n = pwritev2(flash->ask.fd, &iov, 1, (off_t)(offset + done), 0);
 
 		if (n > 0)
 			done += (size_t)n;
