@@ -5,6 +5,7 @@
 #ifndef BACK_NET_H
 #define BACK_NET_H
 
+#include "vmm/back/helper.h"
 #include "vmm/back/net.h"
 
 /* A descriptor of a back end, and the events for which the loop watches it. */
@@ -30,5 +31,9 @@ void back_net_clear_header(const struct iovec *iov, unsigned iov_count);
 int back_tap_open(const struct config_device *config, struct back_net **ret_net, struct err *err) MUST_CHECK;
 int back_passt_open(const struct config_device *config, const uint8_t mac[static BACK_NET_MAC_BYTES],
         struct back_net **ret_net, struct err *err) MUST_CHECK;
+
+/* Starts a passt for the device; its descriptors and number go to ret_server. */
+int back_passt_spawn(
+        const struct config_device *config, struct back_server *ret_server, struct err *err) MUST_CHECK;
 
 #endif

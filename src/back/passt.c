@@ -14,6 +14,7 @@
 
 #include "stream.h"
 #include "vmm/back/child.h"
+#include "vmm/back/helper.h"
 
 #define PROGRAM     "passt"
 #define MTU_DEFAULT 1500 /* Ethernet's */
@@ -137,8 +138,13 @@ static void on_message(void *ctx, int events)
 
 /* ---- the child ---- */
 
+static unsigned mtu_of(const struct config_device *config)
+{
+	return config->mtu ? config->mtu : MTU_DEFAULT;
+}
+
 static int start_program(
-        struct passt *passt, const struct config_device *config, int socket, int log_fd, struct err *err)
+        const struct config_device *config, int socket, int log_fd, pid_t *ret_pid, struct err *err)
 {
 	char mtu[16];
 	const char *tcp = *config->forward_tcp ? config->forward_tcp : "none";
@@ -146,17 +152,15 @@ static int start_program(
 	const char *const words[] = {PROGRAM, "--foreground", "--fd", "3", "--mtu", mtu, "--tcp-ports", tcp,
 	        "--udp-ports", udp, NULL};
 
-	snprintf(mtu, sizeof(mtu), "%u", passt->stream.net.mtu);
-	if (back_child_start(words, socket, log_fd, &passt->pid, err) == 0)
+	snprintf(mtu, sizeof(mtu), "%u", mtu_of(config));
+	if (back_child_start(words, socket, log_fd, ret_pid, err) == 0)
 		return 0;
 	if (err->sys == ENOENT)
 		err_append(err, "; the guest's network needs this program: apt install passt");
 	return -1;
 }
 
-/* Starts passt; ret_socket is our end of its connection. */
-static int start_child(
-        struct passt *passt, const struct config_device *config, int *ret_socket, struct err *err)
+int back_passt_spawn(const struct config_device *config, struct back_server *ret_server, struct err *err)
 {
 	int sockets[2], pipes[2], result;
 
@@ -168,15 +172,17 @@ static int start_child(
 		close(sockets[1]);
 		return err_sys(err, ERR_HOST, errno, PROGRAM);
 	}
-	passt->log_fd = pipes[0];
-	result = start_program(passt, config, sockets[1], pipes[1], err);
+	result = start_program(config, sockets[1], pipes[1], &ret_server->pid, err);
 	close(sockets[1]);
 	close(pipes[1]);
-	if (result < 0)
+	if (result < 0) {
 		close(sockets[0]);
-	else
-		*ret_socket = sockets[0];
-	return result;
+		close(pipes[0]);
+		return -1;
+	}
+	ret_server->fd = sockets[0];
+	ret_server->log_fd = pipes[0];
+	return 0;
 }
 
 /* ---- is it ready? ---- */
@@ -271,7 +277,7 @@ static void passt_destroy(struct back_net *net)
 	struct passt *passt = passt_of(net);
 
 	back_stream_finish(&passt->stream);
-	back_child_end(passt->pid);
+	back_server_end(passt->pid);
 	if (passt->log_fd >= 0)
 		close(passt->log_fd);
 	free(passt);
@@ -289,14 +295,17 @@ static const struct back_net_ops passt_ops = {
 static int set_up(struct passt *passt, const struct config_device *config,
         const uint8_t mac[static BACK_NET_MAC_BYTES], struct err *err)
 {
-	int socket = -1;
+	struct back_server server;
 
 	if (config->queues > 1)
 		return err_set(err, ERR_USAGE, "passt has one queue; more need a tap");
 	if (check_forward("forward-tcp", config->forward_tcp, err) < 0 ||
 	        check_forward("forward-udp", config->forward_udp, err) < 0 ||
-	        start_child(passt, config, &socket, err) < 0 ||
-	        back_stream_init(&passt->stream, PROGRAM, socket, err) < 0)
+	        back_server_start(config, &server, err) < 0)
+		return -1;
+	passt->pid = server.pid;
+	passt->log_fd = server.log_fd;
+	if (back_stream_init(&passt->stream, PROGRAM, server.fd, err) < 0)
 		return -1;
 	return wait_until_ready(passt, mac, err);
 }
@@ -309,7 +318,7 @@ int back_passt_open(const struct config_device *config, const uint8_t mac[static
 	if (!passt)
 		return err_sys(err, ERR_FAILED, ENOMEM, PROGRAM);
 	passt->stream.net.ops = &passt_ops;
-	passt->stream.net.mtu = config->mtu ? config->mtu : MTU_DEFAULT;
+	passt->stream.net.mtu = mtu_of(config);
 	passt->stream.port.fd = -1;
 	passt->log_fd = -1;
 	if (set_up(passt, config, mac, err) < 0) {

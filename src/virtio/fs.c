@@ -8,8 +8,7 @@
 #include <string.h>
 
 #include "vhost.h"
-#include "vmm/back/child.h"
-#include "vmm/back/virtiofsd.h"
+#include "vmm/back/helper.h"
 
 #define TAG_BYTES 36
 #define QUEUES    2 /* requests that go first, and requests */
@@ -17,9 +16,9 @@
 struct fs {
 	struct virtio_device *device;
 	struct loop_thread *thread;
-	const char *folder, *socket; /* borrowed from the configuration; one of them is "" */
-	struct back_vhost *vhost;    /* NULL: there is none, start makes it */
-	pid_t child;                 /* 0: virtiofsd is not ours */
+	const struct config_device *wanted; /* borrowed: a folder, or the socket of a virtiofsd */
+	struct back_vhost *vhost;           /* NULL: there is none, start makes it */
+	pid_t child;                        /* 0: virtiofsd is not ours */
 	struct {
 		char tag[TAG_BYTES]; /* no NUL if it is that long */
 		uint32_t request_queues;
@@ -37,23 +36,23 @@ static void disconnect(void *ctx)
 {
 	struct fs *fs = ctx;
 
-	back_child_end(fs->child);
+	back_server_end(fs->child);
 	fs->child = 0;
 	back_vhost_destroy(take_ptr(&fs->vhost));
 }
 
 static int connect_back_end(struct fs *fs, struct err *err)
 {
-	int socket;
+	struct back_server server;
 
-	if (*fs->folder ? back_virtiofsd_start(fs->folder, &socket, &fs->child, err) < 0
-	                : back_virtiofsd_connect(fs->socket, &socket, err) < 0)
+	if (back_server_start(fs->wanted, &server, err) < 0)
 		return -1;
-	if (back_vhost_user_create(socket, "virtiofsd", loop_thread_loop(fs->thread),
+	fs->child = server.pid;
+	if (back_vhost_user_create(server.fd, "virtiofsd", loop_thread_loop(fs->thread),
 	            &(struct back_vhost_events){on_broken, fs}, &fs->vhost, err) == 0 &&
 	        virtio_vhost_check(fs->vhost, "virtiofsd", err) == 0)
 		return 0;
-	if (*fs->folder)
+	if (*fs->wanted->folder)
 		err_append(err, "; virtiofsd itself may have said why (that of Debian 12 needs root)");
 	disconnect(fs);
 	return -1;
@@ -143,8 +142,7 @@ int virtio_fs_add(const struct virtio_place *place, const struct config_device *
 
 	if (!fs)
 		return err_sys(err, ERR_FAILED, ENOMEM, "virtio-fs");
-	fs->folder = config->folder;
-	fs->socket = config->socket;
+	fs->wanted = config;
 	memcpy(fs->config.tag, config->tag, strnlen(config->tag, TAG_BYTES));
 	fs->config.request_queues = QUEUES - 1;
 	if (prepare(fs, err) < 0) {

@@ -44,7 +44,7 @@ static int teardown(void **state)
 
 static int add(void)
 {
-	const struct config_device config = {.driver = CONFIG_FS,
+	static struct config_device config = {.driver = CONFIG_FS,
 	        .id = (char *)(uintptr_t) "fs0",
 	        .tag = (char *)(uintptr_t) "home",
 	        .folder = (char *)(uintptr_t) "",

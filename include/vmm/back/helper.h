@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * helper: a second process, which starts and ends the programs that serve devices (virtiofsd, passt) for a
+ * vmm whose sandbox lets it start none. It knows the configuration and does only what that says. Without a
+ * helper vmm does the same itself.
+ */
+#ifndef VMM_BACK_HELPER_H
+#define VMM_BACK_HELPER_H
+
+#include <sys/types.h>
+
+#include "vmm/config.h"
+
+/* Whoever serves a device, as its start gives it. */
+struct back_server {
+	int fd;     /* the connection */
+	int log_fd; /* what it writes to its standard error; -1: that goes to vmm's own */
+	pid_t pid;  /* 0: it is not ours */
+};
+
+/*
+ * Makes the helper if a device of the configuration may need one. Main thread, before there are others. The
+ * configuration is borrowed until back_helper_stop(). ERR_FAILED.
+ */
+int back_helper_start(const struct config *config, struct err *err) MUST_CHECK;
+/* Ends it, and what it has started. Allowed if there is none. */
+void back_helper_stop(void);
+
+/*
+ * Starts the program that serves a device, or connects to one that runs (fs with a socket). The caller closes
+ * the descriptors and calls back_server_end(). If there is a helper, the device must be one of its
+ * configuration. ERR_HOST; err->sys is ENOENT if there is no such program. Any thread.
+ */
+int back_server_start(
+        const struct config_device *device, struct back_server *ret_server, struct err *err) MUST_CHECK;
+/* As back_child_end(): the program is gone when it returns. */
+void back_server_end(pid_t pid);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The helper does what its configuration says and nothing else, and ends what it has started, however vmm
+ * ends.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "support/folder.h"
+#include "support/test.h"
+#include "vmm/back/helper.h"
+
+static char empty[] = "", shared[] = "/some/folder", missing[] = "/no/such/socket";
+static char folder[] = "/tmp/helper.XXXXXX";
+static struct err err;
+
+static struct config_device devices[] = {
+        {.driver = CONFIG_FS, .folder = shared, .socket = empty},
+        {.driver = CONFIG_BLK, .folder = empty, .socket = empty},
+        {.driver = CONFIG_FS, .folder = empty, .socket = missing},
+        {.driver = CONFIG_NET, .tap = empty, .tap_fd = -1, .forward_tcp = empty, .forward_udp = empty},
+};
+static const struct config config = {.devices = devices, .devices_count = ARRAY_LEN(devices)};
+
+/* Each program is a script that lives until it is ended; passt says a word first. */
+static int setup(void **state)
+{
+	static const char serves[] = "#!/bin/sh\nexec /bin/sleep 1000\n",
+	                  speaks[] = "#!/bin/sh\necho words >&2\nexec /bin/sleep 1000\n";
+	char path[100];
+
+	strcpy(folder, "/tmp/helper.XXXXXX");
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(path, sizeof(path), "%s/virtiofsd", folder);
+	assert_ok(file_make(path, serves, sizeof(serves) - 1, 0700, &err));
+	snprintf(path, sizeof(path), "%s/passt", folder);
+	assert_ok(file_make(path, speaks, sizeof(speaks) - 1, 0700, &err));
+	setenv("PATH", folder, 1);
+	assert_ok(back_helper_start(&config, &err));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	back_helper_stop();
+	setenv("PATH", "/usr/bin:/bin", 1);
+	folder_remove(folder);
+	return 0;
+}
+
+static bool is_gone(pid_t pid)
+{
+	return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+static void test_helper_starts_and_ends_what_serves_a_device(void **state)
+{
+	struct back_server server;
+
+	assert_ok(back_server_start(&devices[0], &server, &err));
+	assert_true(server.fd >= 0 && server.log_fd < 0);
+	assert_int_equal(kill(server.pid, 0), 0);
+	assert_int_equal(waitpid(server.pid, NULL, WNOHANG), -1); /* it is the helper's child, not ours */
+	back_server_end(server.pid);
+	assert_true(is_gone(server.pid));
+	close(server.fd);
+}
+
+static void test_helper_hands_over_the_messages_of_passt(void **state)
+{
+	struct back_server server;
+	struct pollfd ready;
+	char words[16];
+
+	assert_ok(back_server_start(&devices[3], &server, &err));
+	ready = (struct pollfd){.fd = server.log_fd, .events = POLLIN};
+	assert_int_equal(poll(&ready, 1, 60000), 1);
+	assert_int_equal(read(server.log_fd, words, sizeof(words)), 6);
+	assert_memory_equal(words, "words\n", 6);
+	back_server_end(server.pid);
+	close(server.fd);
+	close(server.log_fd);
+}
+
+static void test_helper_serves_only_devices_of_its_configuration(void **state)
+{
+	struct back_server server;
+
+	assert_fails(back_server_start(&devices[1], &server, &err), ERR_FAILED, "serves no such device");
+	assert_fails(back_server_start(&devices[ARRAY_LEN(devices)], &server, &err), ERR_FAILED,
+	        "serves no such device");
+}
+
+static void test_helper_passes_errors_on(void **state)
+{
+	struct back_server server;
+
+	assert_fails(back_server_start(&devices[2], &server, &err), ERR_HOST, "connecting to virtiofsd");
+	assert_int_equal(err.sys, ENOENT);
+}
+
+static void test_helper_ends_nothing_that_it_did_not_start(void **state)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		pause();
+		_Exit(0);
+	}
+	back_server_end(pid);
+	assert_int_equal(kill(pid, 0), 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	back_server_end(0);
+}
+
+static void test_helper_stop_ends_all(void **state)
+{
+	struct back_server first, second;
+
+	assert_ok(back_server_start(&devices[0], &first, &err));
+	assert_ok(back_server_start(&devices[0], &second, &err));
+	back_helper_stop();
+	assert_true(is_gone(first.pid) && is_gone(second.pid));
+	close(first.fd);
+	close(second.fd);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        TEST(test_helper_starts_and_ends_what_serves_a_device),
+	        TEST(test_helper_hands_over_the_messages_of_passt),
+	        TEST(test_helper_serves_only_devices_of_its_configuration),
+	        TEST(test_helper_passes_errors_on),
+	        TEST(test_helper_ends_nothing_that_it_did_not_start),
+	        TEST(test_helper_stop_ends_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
