@@ -3,7 +3,7 @@
 """The manual pages and the example against the tables and against other tools; exit 77 is "skipped".
 
 usage: check.py lint PAGE... | check.py example TABLES EXAMPLE VMM | check.py examples PAGE VMM |
-       check.py script PAGE EXAMPLE
+       check.py script PAGE EXAMPLE | check.py made PROGRAM PAGE
 """
 import json
 import pathlib
@@ -33,6 +33,18 @@ def lint(*pages):
     found = [line for line in run.stdout.splitlines() if not re.search(r'referenced manual not found: Xr vmm', line)]
     print('\n'.join(found))
     return not found
+
+
+def made(program, path):
+    """The end of the page is what a program makes of the table that vmm itself uses."""
+    mark = f'<!-- What follows is made from the table: build/docs/{pathlib.Path(program).name} -->\n\n'
+    new = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    head, found, tail = pathlib.Path(path).read_text().partition(mark)
+    if found and tail == new:
+        return True
+    pathlib.Path(program).with_suffix('.md').write_text(head + mark + new)
+    print(f'{path} is not what the table says; write it anew: cp {program}.md {path}')
+    return False
 
 
 def vmm_check(vmm, text, *sets):
@@ -82,7 +94,7 @@ def script(page, path):
 
 def main():
     absolute = [str(pathlib.Path(word).resolve()) for word in sys.argv[2:]]
-    sys.exit(0 if {'lint': lint, 'example': example, 'examples': examples, 'script': script}[sys.argv[1]](*absolute) else 1)
+    sys.exit(0 if {'lint': lint, 'example': example, 'examples': examples, 'script': script, 'made': made}[sys.argv[1]](*absolute) else 1)
 
 
 main()

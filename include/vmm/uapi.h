@@ -186,4 +186,18 @@ struct uapi_sev_snp_vlek_load {
 };
 UAPI_SIZE(struct uapi_sev_snp_vlek_load, 16);
 
+/* ---- /proc/PID/maps (linux/fs.h since 6.11) ---- */
+
+#define UAPI_PROCMAP_VMA_SHARED 0x8u /* of vma_flags */
+
+struct uapi_procmap_query {
+	uint64_t size, query_flags, query_addr;
+	uint64_t vma_start, vma_end, vma_flags, vma_page_size, vma_offset;
+	uint64_t inode;
+	uint32_t dev_major, dev_minor, vma_name_size, build_id_size;
+	uint64_t vma_name_addr, build_id_addr;
+};
+UAPI_SIZE(struct uapi_procmap_query, 104);
+#define UAPI_PROCMAP_QUERY _IOWR('f', 17, struct uapi_procmap_query)
+
 #endif

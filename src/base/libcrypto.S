@@ -191,7 +191,7 @@ crypto_slots_end:
 	/*
 	 * What dpkg-shlibdeps cannot see is told to packagers: the ELF note of libraries that are loaded by name
 	 * (UAPI group, "dlopen() Metadata for ELF Files"). The names are those of crypto.c,
-	 * launch/volume.c and back/nbd_library.c.
+	 * launch/volume.c, back/nbd_library.c and sandbox/library.c.
 	 */
 	.section .note.dlopen, "a", @note
 	.balign 4
@@ -206,6 +206,8 @@ crypto_slots_end:
 	.ascii "{\"soname\":[\"liblzma.so.5\"],\"feature\":\"warnings\",\"priority\":\"suggested\","
 	.ascii "\"description\":\"looking into firmware images, to warn of those that cannot work\"},"
 	.ascii "{\"soname\":[\"libnbd.so.0\"],\"feature\":\"nbd\",\"priority\":\"suggested\","
-	.asciz "\"description\":\"disks that a server of the NBD protocol has\"}]"
+	.ascii "\"description\":\"disks that a server of the NBD protocol has\"},"
+	.ascii "{\"soname\":[\"libseccomp.so.2\"],\"feature\":\"sandbox\",\"priority\":\"required\","
+	.asciz "\"description\":\"holding the threads of a running guest to lists of system calls\"}]"
 .Lnote_end:
 	.balign 4

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "vmm/sandbox.h"
 
 #define NAME_BYTES 16 /* pthread_setname_np(3), with the NUL */
 
@@ -53,6 +54,7 @@ static void *thread_main(void *ctx)
 	if (loop_create_bound(&loop, &thread->err) == 0) {
 		loop->thread_id = gettid();
 		thread->loop = loop;
+		sandbox_enter(SANDBOX_DEVICE);
 		loop_take(loop); /* so that calls wait for loop_run() instead of being ordinary ones */
 	}
 	sem_post(&thread->ready);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "vmm/sandbox.h"
 #include "writer.h"
 
 #define INTERRUPT_SIGNAL SIGUSR1 /* the signal that also kicks vCPUs, whose handler is empty, too */
@@ -68,6 +69,7 @@ static void *thread_main(void *ctx)
 	struct loop_op *op;
 
 	pthread_setname_np(pthread_self(), "writer");
+	sandbox_enter(SANDBOX_WRITER);
 	while ((op = take(thread->writer))) {
 		ssize_t n = write(op->fd, op->data, op->size);
 

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-ROOMS = {'base': 0, 'product': 0, 'config': 1, 'host': 1, 'attest': 1, 'sim': 2, 'call': 2, 'loop': 2, 'owner': 2, 'json': 2,
+ROOMS = {'base': 0, 'product': 0, 'config': 1, 'host': 1, 'attest': 1, 'sandbox': 1, 'sim': 2, 'call': 2, 'loop': 2, 'owner': 2, 'json': 2,
          'page': 3, 'facts': 3, 'back': 4, 'device': 5, 'virtio': 6, 'machine': 7, 'launch': 8, 'run': 9,
          'mirror': 10, 'migrate': 10, 'control': 10, 'cli': 11}
 # The inner rooms of sim, and which of them each may include: 'sim' itself is what lies in no inner room.
@@ -247,6 +247,28 @@ def msrs(root):
                 if index in seen:
                     yield path, number, f'MSR {index:#x} has a row at {seen[index]}, too'
                 seen[index] = f'{path.relative_to(root)}:{number}'
+
+
+CALLS_MAX = 60
+
+
+def calls(root):
+    """Each system call of the sandbox has its reason beside it, and there are few of them. Calls that are refused do not count."""
+    path = root / 'src/sandbox/lists.c'
+    text, seen = path.read_text(), set()
+    table = text[text.index('sandbox_rows[] = {'):text.index('sandbox_row_count')]
+    rows = re.split(r'^ +(?=\{")', table, flags=re.M)[1:]
+    for row in rows:
+        name = re.match(r'\{"(\w+)"', row)[1]
+        number = text.count('\n', 0, text.index(row)) + 1
+        if not re.search(r'\.why = "[^"]{10,}"', row):
+            yield path, number, f'{name} has no reason'
+        if '.refuse' not in row:
+            seen.add(name)
+    if len(rows) != len(re.findall(r'\.why = ', table)) or not rows:
+        yield path, 1, 'the rows have a form that lint.py does not know'
+    if len(seen) > CALLS_MAX:
+        yield path, 1, f'{len(seen)} calls, at most {CALLS_MAX}'
 
 
 def format(root):

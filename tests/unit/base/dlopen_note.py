@@ -13,7 +13,8 @@ import sys
 import tempfile
 
 OWNER, TYPE = b'FDO\0', 0x407c0c0a
-SOURCES = {'src/base/crypto.c': 'required', 'src/launch/volume.c': 'suggested', 'src/back/nbd_library.c': 'suggested'}
+SOURCES = {'src/base/crypto.c': 'required', 'src/launch/volume.c': 'suggested', 'src/back/nbd_library.c': 'suggested',
+           'src/sandbox/library.c': 'required'}
 TOP = pathlib.Path(__file__).resolve().parents[3]
 
 
@@ -36,5 +37,5 @@ assert len(note) == 12 + padded(owner_size) + padded(size) and text[-1:] == b'\0
 libraries = json.loads(text[:-1])
 assert len(libraries) == len(SOURCES), libraries
 for row, (source, priority) in zip(libraries, SOURCES.items()):
-    loaded = re.search('#define LIBRARY "(.*)"', (TOP / source).read_text()).group(1)
+    loaded = re.search('#define LIBRARY +"(.*)"', (TOP / source).read_text()).group(1)
     assert row['soname'] == [loaded] and row['priority'] == priority and row['feature'] and row['description'], row

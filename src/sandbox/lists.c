@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lists: the system calls of each kind of thread, each with its reason. Data only. The names are those of
+ * syscalls(2). tests/lint/lint.py counts the calls: there are at most 60. None of them makes a process or
+ * runs a program.
+ */
+#include <asm/termbits.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/if_tun.h>
+#include <linux/sched.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "vmm/sandbox.h"
+#include "vmm/uapi.h"
+
+#define MAIN   (1u << SANDBOX_MAIN)
+#define VCPU   (1u << SANDBOX_VCPU)
+#define DEVICE (1u << SANDBOX_DEVICE)
+#define WRITER (1u << SANDBOX_WRITER)
+#define ALL    (MAIN | VCPU | DEVICE | WRITER)
+#define LOOPS  (MAIN | DEVICE)
+
+/* Conditions. The number of an ioctl has its driver's letter in bits 8 to 15 (ioctl(2)). */
+#define DRIVER(letter)  .argument = 1, .mask = 0xff00, .value = (uint64_t)(letter) << 8
+#define REQUEST(number) .argument = 1, .mask = UINT32_MAX, .value = (number)
+#define A_THREAD        .argument = 0, .mask = CLONE_THREAD, .value = CLONE_THREAD
+#define NOT_EXECUTABLE  .argument = 2, .mask = PROT_EXEC, .value = 0
+#define OWN_PROCESS     .own_process = true
+#define SIMULATED       .simulated = true
+#define CERTIFICATES    .certificates = true
+#define TO_READ         .argument = 2, .mask = O_ACCMODE | O_CREAT | O_TRUNC, .value = O_RDONLY
+
+const struct sandbox_row sandbox_rows[] = {
+        /* Every thread: the C library, locks, the log, and the signals that kick a vCPU or end vmm. */
+        {"futex", ALL, .why = "locks and conditions between threads"},
+        {"read", ALL, .why = "eventfds, signals, the console's input, files of a launch"},
+        {"write", ALL, .why = "the log, consoles, eventfds that ring"},
+        {"writev", ALL, .why = "the C library's last words, as of a heap that is broken"},
+        {"poll", ALL, .why = "waits with a limit, as the log does for its reader"},
+        {"close", ALL, .why = "descriptors of a device or an incarnation that ends"},
+        {"fstat", ALL, .why = "what kind of file a descriptor is, for newer glibc (2.41)"},
+        {"newfstatat", ALL, .why = "the same for older glibc; files of a launch"},
+        {"brk", ALL, .why = "malloc's heap"},
+        {"mmap", ALL, NOT_EXECUTABLE, .why = "malloc, stacks of threads, guest memory, kvm_run"},
+        {"munmap", ALL, .why = "free, and the memory of a guest that has ended"},
+        {"mremap", ALL, .refuse = ENOMEM, .why = "realloc of a large block copies it instead"},
+        {"mprotect", ALL, NOT_EXECUTABLE, .why = "heaps of threads, guard pages of stacks"},
+        {"madvise", ALL, .why = "stacks of threads that end, huge pages of guest memory"},
+        {"clock_gettime", ALL, .why = "the processor time of a thread; other clocks need no call"},
+        {"clock_nanosleep", ALL, .why = "waits of a few milliseconds"},
+        {"restart_syscall", ALL,
+                .why = "how the kernel goes on with a wait when a stopped process continues"},
+        {"rt_sigprocmask", ALL, .why = "which signals a thread takes"},
+        {"rt_sigreturn", ALL, .why = "the end of a signal handler"},
+        {"rt_sigaction", ALL, .why = "handlers that restore the terminal before a signal ends vmm"},
+        {"tgkill", ALL, OWN_PROCESS, .why = "kicks a vCPU, and repeats a signal that ends vmm"},
+        {"getpid", ALL, .why = "the C library asks before it sends a signal"},
+        {"gettid", ALL, .why = "the C library asks before it sends a signal"},
+        {"ioctl", ALL, REQUEST(TCGETS), .why = "modes of the terminal, when a signal restores it"},
+        {"ioctl", ALL, REQUEST(TCSETS), .why = "modes of the terminal, when a signal restores it"},
+        {"ioctl", ALL, REQUEST(TCGETS2), .why = "the same, for newer glibc (2.43)"},
+        {"ioctl", ALL, REQUEST(TCSETS2), .why = "the same, for newer glibc (2.43)"},
+        {"ioctl", ALL, REQUEST(TIOCGPGRP), .why = "whether the terminal is vmm's then"},
+        {"exit", ALL, .why = "the end of a thread"},
+        {"exit_group", ALL, .why = "the end of the process"},
+
+        /* The guest: its memory, its vCPUs, its interrupts. */
+        {"ioctl", MAIN | VCPU | DEVICE, DRIVER(0xae), .why = "KVM: running, interrupts, memory, the launch"},
+        {"fallocate", MAIN | VCPU | DEVICE, .why = "gives pages back, and discards blocks of a disk"},
+        {"ioctl", MAIN, DRIVER('S'), .why = "the secure processor (/dev/sev)"},
+        {"memfd_create", MAIN, .why = "the memory of an incarnation"},
+        {"ftruncate", MAIN | DEVICE, .why = "the size of that memory, and of a disk that grows"},
+        {"fcntl", MAIN, .why = "seals its size"},
+
+        /* Loops and the back ends of devices. */
+        {"io_uring_enter", LOOPS, .why = "a loop's one wait, and all that it reads and writes"},
+        {"io_uring_register", MAIN, .why = "leaves the end of a VM to the kernel"},
+        {"ppoll", LOOPS, .why = "a loop's one wait where io_uring is refused"},
+        {"preadv2", LOOPS, .why = "reads of a disk where io_uring is refused"},
+        {"pwritev2", MAIN | VCPU | DEVICE,
+                .why = "variables of the firmware; disks where io_uring is refused"},
+        {"fdatasync", LOOPS, .why = "flushes of a disk where io_uring is refused"},
+        {"eventfd2", LOOPS, .why = "doorbells and interrupts that a back end gets"},
+        {"sendto", LOOPS, .why = "NBD servers and passt"},
+        {"recvfrom", LOOPS, .why = "NBD servers, passt, virtiofsd"},
+        {"shutdown", LOOPS, .why = "libnbd ends its connection"},
+        {"sendmsg", LOOPS, .why = "virtiofsd, with descriptors"},
+        {"recvmsg", LOOPS, .why = "messages that may bring descriptors"},
+        {"ioctl", LOOPS, DRIVER(0xaf), .why = "the kernel's vhost"},
+        {"ioctl", LOOPS, REQUEST(TUNSETOFFLOAD), .why = "what the guest's driver takes from a tap"},
+        {"ioctl", LOOPS, REQUEST(TUNSETQUEUE), .why = "how many queues of a tap the driver uses"},
+        {"ioctl", LOOPS, REQUEST(TUNGETIFF), .why = "whether a tap is still there"},
+        {"ioctl", LOOPS, REQUEST(BLKGETSIZE64), .why = "the size of a block device that grew"},
+        {"getrandom", LOOPS, .why = "the guest's source of random numbers, sessions of TLS"},
+
+        /* A launch, which a reset repeats, and the end. */
+        {"accept4", MAIN, .why = "a client of the control socket"},
+        {"getsockopt", MAIN, .why = "which user that client is (SO_PEERCRED)"},
+        {"openat", MAIN, .why = "/dev/kvm, /dev/sev and the owner's files at each launch"},
+        {"rt_sigpending", MAIN, .why = "a signal that ends the wait for a file of a launch"},
+        {"rename", MAIN, .why = "the measurement for the guest's owner appears whole"},
+        {"unlink", MAIN, .why = "what is left of a measurement that could not be written"},
+        {"access", MAIN, .why = "whether the measurement for the owner can be written"},
+        {"prlimit64", MAIN, .why = "names the limit that made a launch fail"},
+        {"clone", MAIN, A_THREAD, .why = "a new thread, and no process"},
+        {"clone3", MAIN, .refuse = ENOSYS, .why = "its flags lie in memory; glibc uses clone instead"},
+        {"set_robust_list", MAIN, .why = "the locks of a new thread"},
+        {"rseq", MAIN, .why = "the C library registers each new thread"},
+        {"prctl", MAIN, .why = "the name of a new thread, and no_new_privs before its list"},
+        {"seccomp", MAIN, .why = "a new thread takes its own list on top"},
+
+        /* The certificates of a SEV-SNP guest (sev.certificates), which its requests bring. */
+        {"openat", VCPU, TO_READ, CERTIFICATES, .why = "the file of certificates, or those of a folder"},
+        {"fcntl", VCPU, .argument = 1, .mask = UINT32_MAX, .value = F_OFD_SETLK, CERTIFICATES,
+                .why = "locks them while a report is made"},
+
+        /* The software platform, which plays the kernel in this process. */
+        {"process_vm_readv", MAIN | VCPU | DEVICE, OWN_PROCESS, SIMULATED,
+                .why = "pointers of callers that may be bad"},
+        {"process_vm_writev", MAIN | VCPU | DEVICE, OWN_PROCESS, SIMULATED,
+                .why = "pointers of callers that may be bad"},
+        {"ioctl", MAIN | VCPU, REQUEST(UAPI_PROCMAP_QUERY), SIMULATED,
+                .why = "which pages of guest memory are the same ones of a file"},
+        {"rt_sigpending", VCPU, SIMULATED, .why = "signals that end a run of the processor"},
+        {"getrandom", VCPU, SIMULATED, .why = "random numbers for RDRAND"},
+        {"ppoll", VCPU, SIMULATED, .why = "a halted vCPU waits for signals"},
+        {"kcmp", MAIN | VCPU, SIMULATED, .refuse = EPERM, .why = "fdinfo tells whether two eventfds are one"},
+        {"readlink", MAIN | VCPU, SIMULATED, .refuse = EPERM, .why = "fdinfo tells what an eventfd is"},
+        {"openat", VCPU, SIMULATED, .why = "whether a descriptor is an eventfd (fdinfo)"},
+        {"fcntl", VCPU, SIMULATED, .why = "descriptors that the platform keeps"},
+        {"eventfd2", VCPU, SIMULATED, .why = "ends the thread that waits for irqfds"},
+        {"epoll_create1", MAIN | VCPU, SIMULATED, .why = "one thread waits for all irqfds"},
+        {"epoll_ctl", MAIN | VCPU, SIMULATED, .why = "one thread waits for all irqfds"},
+        {"epoll_wait", MAIN | VCPU, SIMULATED, .why = "irqfds; their thread obeys the list of who made it"},
+        {"clone", VCPU, A_THREAD, SIMULATED, .why = "the thread that waits for irqfds"},
+        {"clone3", VCPU, SIMULATED, .refuse = ENOSYS, .why = "glibc uses clone instead"},
+        {"set_robust_list", VCPU, SIMULATED, .why = "the locks of that thread"},
+        {"rseq", VCPU, SIMULATED, .why = "the C library registers that thread"},
+};
+
+const size_t sandbox_row_count = ARRAY_LEN(sandbox_rows);
