@@ -132,6 +132,7 @@ crypto_names:
 	lazy EVP_PKEY_is_a
 	lazy EVP_PKEY_set_utf8_string_param
 	lazy EVP_aes_128_ctr
+	lazy EVP_sha1
 	lazy EVP_sha256
 	lazy EVP_sha384
 	lazy OBJ_txt2obj

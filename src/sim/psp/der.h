@@ -17,11 +17,13 @@ enum psp_der_tag {
 	DER_OCTET_STRING = 0x04,
 	DER_OID = 0x06,
 	DER_UTF8 = 0x0c,
+	DER_PRINTABLE = 0x13,
 	DER_IA5 = 0x16,
 	DER_UTC_TIME = 0x17,
 	DER_SEQUENCE = 0x30,
 	DER_SET = 0x31,
-	DER_CONTEXT = 0xa0, /* + number */
+	DER_CONTEXT_PRIMITIVE = 0x80, /* + number */
+	DER_CONTEXT = 0xa0,           /* + number; it holds elements */
 };
 
 struct psp_der {

@@ -20,6 +20,15 @@
 /* How many steps lie before p (2 * role) or q (2 * role + 1) of an authority's key, see rsa.c. */
 uint32_t psp_product_prime_steps(const struct product *product, unsigned which);
 
+/* What the certificate of an authority says of its issue. The dates are UTCTime. */
+struct psp_product_issue {
+	uint32_t serial;
+	char not_before[14], not_after[14];
+};
+
+/* Returns it for a role of rsa.h; the product has SNP. */
+const struct psp_product_issue *psp_product_issue(const struct product *product, unsigned role);
+
 struct psp_product_report {
 	uint32_t version;
 	uint64_t mitigations; /* of launch and current mitigation vectors, version 5 */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * product: what only the secure processor knows of a product: its reports' form and the simulated roots'
- * primes. Any thread.
+ * product: what only the secure processor knows of a product: its reports' form, and the simulated roots'
+ * primes, serial numbers and dates. Any thread.
  */
 #include "internal.h"
 
@@ -20,6 +20,21 @@ static const uint32_t prime_steps[PRODUCT_IDS][6] = {
 uint32_t psp_product_prime_steps(const struct product *product, unsigned which)
 {
 	return prime_steps[product->id][which];
+}
+
+/* ARK, ASK and ASVK have the serial numbers and dates of AMD's, which are valid for 25 years. */
+static const struct psp_product_issue issues[PRODUCT_IDS][3] = {
+        [PRODUCT_MILAN] = {{0x010000, "201022172305Z", "451022172305Z"},
+                {0x010001, "201022182420Z", "451022182420Z"}, {0x010101, "221116224524Z", "471116224524Z"}},
+        [PRODUCT_GENOA] = {{0x020000, "220126153437Z", "470126153437Z"},
+                {0x020002, "221031133348Z", "471031133348Z"}, {0x020101, "221118204834Z", "471118204834Z"}},
+        [PRODUCT_TURIN] = {{0x030000, "230515200312Z", "480515200312Z"},
+                {0x030001, "230515202521Z", "480515202521Z"}, {0x030101, "230515210941Z", "480515210941Z"}},
+};
+
+const struct psp_product_issue *psp_product_issue(const struct product *product, unsigned role)
+{
+	return &issues[product->id][role];
 }
 
 /*

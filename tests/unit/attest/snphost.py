@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's snphost, by which hosts make the certificate table that guests hand on, against vmm.
+"""Debian's snphost, by which hosts make the certificate table that guests hand on, and verify its chain, against vmm.
 
 usage: snphost.py VMM DATA    (exit 77: snphost is not in the cache; scripts/setup --sid fetches it)
 """
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ END = '-----END CERTIFICATE-----\n'
 def snphost(*args):
     run = subprocess.run([SNPHOST, *map(str, args)], capture_output=True, text=True)
     assert run.returncode == 0, (args, run.stdout, run.stderr)
+    return run.stdout
 
 
 def der_of(pem):
@@ -59,20 +61,37 @@ def snphost_reads_the_tests_table(folder):
     assert found == genuine('der'), sorted(found)
 
 
+SIGNED, NOT_SIGNED = '\u2b11', '\u2b11\u0338'
+
+
+def signatures(folder):
+    """What `snphost verify certs` says of the two signatures of a chain; its exit status is 0 for bad ones, too."""
+    said = re.sub(r'\x1b\[[0-9;]*m', '', snphost('verify', 'certs', folder))
+    return [re.search(rf'^{signer} (\S+) {signed}$', said, re.M).group(1) for signer, signed in (('ARK', 'ask'), ('ask', 'vcek'))]
+
+
 def snphost_reads_what_vmm_writes(folder):
-    """Exports the certificates of each product; openssl verifies the chain of the result."""
+    """Exports the certificates of each product; snphost and openssl verify the chain of the result, and a new table passes, too."""
     for product in 'Milan', 'Genoa', 'Turin':
-        out = folder / product
+        out, table, root = folder / product, folder / f'{product}.table', folder / f'{product}.root'
         out.mkdir()
-        run = subprocess.run([VMM, 'host', '--host', 'sim', '--set', f'sim.product={product}', '--certificates', folder / f'{product}.table',
-                              '--generation', 'snp', '--out-root', folder / f'{product}.root'], capture_output=True, text=True)
+        run = subprocess.run([VMM, 'host', '--host', 'sim', '--set', f'sim.product={product}', '--certificates', table,
+                              '--generation', 'snp', '--out-root', root], capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
-        snphost('export', 'pem', folder / f'{product}.table', out)
+        snphost('export', 'pem', table, out)
         assert sorted(path.name for path in out.iterdir()) == ['ark.pem', 'ask.pem', 'vcek.pem'], list(out.iterdir())
-        assert der_of((out / 'ark.pem').read_text()) == (folder / f'{product}.root').read_bytes()
+        assert der_of((out / 'ark.pem').read_text()) == root.read_bytes()
+        assert signatures(out) == [SIGNED, SIGNED]
         run = subprocess.run(['openssl', 'verify', '-check_ss_sig', '-CAfile', out / 'ark.pem', '-untrusted', out / 'ask.pem',
                               out / 'vcek.pem'], capture_output=True, text=True)
         assert run.returncode == 0, (run.stdout, run.stderr)
+        snphost('import', out, folder / f'{product}.again')
+        again = folder / f'{product}-again'
+        again.mkdir()
+        snphost('export', 'pem', folder / f'{product}.again', again)
+        assert {path.name: path.read_text() for path in again.iterdir()} == {path.name: path.read_text() for path in out.iterdir()}
+    (folder / 'Turin/ask.pem').write_bytes((folder / 'Genoa/ask.pem').read_bytes())
+    assert signatures(folder / 'Turin') == [NOT_SIGNED, NOT_SIGNED]
 
 
 def main():

@@ -123,32 +123,37 @@ static void test_psp_session_and_measure_give_the_vectors(void **state)
 	json_decref(all);
 }
 
-/* AES-128-XTS with data units of 16 bytes, numbered by their address. */
-static void test_psp_memory_encryption_is_xts_of_single_blocks(void **state)
+/* AES-128-XTS with pages as data units, numbered by their address; the parts of a page fit together. */
+static void test_psp_memory_encryption_is_xts_of_pages(void **state)
 {
 	const uint8_t seed[SEED_BYTES] = "seed";
 	struct psp_cipher *cipher = psp_cipher_create(seed);
-	uint8_t key[32], plain[2 * PAGE_SIZE_BYTES + 32], own[sizeof(plain)], other[16];
-	const uint64_t address = 0x123456fff0;
+	uint8_t key[32], plain[4 * PAGE_SIZE_BYTES], own[sizeof(plain)], page[PAGE_SIZE_BYTES];
+	const uint64_t address = 0x1234567000;
+	const size_t parts[] = {0, 16, 48, PAGE_SIZE_BYTES - 16, 3 * PAGE_SIZE_BYTES - 32, sizeof(plain)};
 
 	assert_non_null(cipher);
 	assert_true(psp_mac_kdf(seed, sizeof(seed), "memory", NULL, 0, key));
 	assert_true(psp_mac_kdf(seed, sizeof(seed), "tweak", NULL, 0, key + 16));
 	for (size_t i = 0; i < sizeof(plain); i++)
 		plain[i] = (uint8_t)(i * 13);
-	psp_encrypt(cipher, address, plain, own, sizeof(plain));
-	for (size_t at = 0; at < sizeof(plain); at += 16) {
+	for (size_t i = 0; i + 1 < ARRAY_LEN(parts); i++)
+		psp_encrypt(cipher, address + parts[i], plain + parts[i], own + parts[i],
+		        parts[i + 1] - parts[i]);
+	for (size_t at = 0; at < sizeof(plain); at += sizeof(page)) {
 		EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 		uint8_t unit[16] = {0};
 		int done;
 
 		store_le(unit, 8, address + at);
 		assert_int_equal(EVP_EncryptInit_ex(ctx, EVP_aes_128_xts(), NULL, key, unit), 1);
-		assert_int_equal(EVP_EncryptUpdate(ctx, other, &done, plain + at, 16), 1);
+		assert_int_equal(EVP_EncryptUpdate(ctx, page, &done, plain + at, sizeof(page)), 1);
 		EVP_CIPHER_CTX_free(ctx);
-		assert_memory_equal(own + at, other, 16);
+		assert_memory_equal(own + at, page, sizeof(page));
 	}
-	psp_decrypt(cipher, address, own, own, sizeof(own));
+	for (size_t i = 0; i + 1 < ARRAY_LEN(parts); i++)
+		psp_decrypt(
+		        cipher, address + parts[i], own + parts[i], own + parts[i], parts[i + 1] - parts[i]);
 	assert_memory_equal(own, plain, sizeof(plain));
 	psp_cipher_destroy(cipher);
 }
@@ -407,7 +412,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_psp_ecdsa_gives_the_vectors_of_rfc_6979),
 	        cmocka_unit_test(test_psp_session_and_measure_give_the_vectors),
-	        cmocka_unit_test(test_psp_memory_encryption_is_xts_of_single_blocks),
+	        cmocka_unit_test(test_psp_memory_encryption_is_xts_of_pages),
 	        cmocka_unit_test(test_psp_sev_chain_and_report_are_what_the_verifier_accepts),
 	        cmocka_unit_test(test_psp_sev_signature_of_the_wrong_signer_is_none),
 	        cmocka_unit_test(test_psp_unsigned_cek_is_told_and_replaced),
