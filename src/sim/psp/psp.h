@@ -290,7 +290,7 @@ int psp_export_sev_ask_ark(struct psp *psp, uint8_t **ret_data, size_t *ret_size
 /* ---- memory encryption: one key an ASID (encrypt.c) ---- */
 
 /*
- * Encrypts blocks of 16 bytes with AES-128, each tied to its address (XTS with a data unit of one block). Any
+ * Encrypts blocks of 16 bytes with AES-128, each tied to its address (XTS with a page as data unit). Any
  * thread.
  */
 struct psp_cipher;
