@@ -38,24 +38,49 @@ static void destroy(struct kvm_eventfd *e)
 }
 
 /*
+ * Returns the kernel's own number of an eventfd, from fdinfo: all eventfds share an inode. 0: the descriptor
+ * is not an eventfd.
+ */
+static unsigned long identify(int fd)
+{
+	char path[40], line[80];
+	auto_fclose FILE *f = NULL;
+	unsigned long id = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "eventfd-id: %lu", &id) == 1)
+			break;
+	}
+	return id;
+}
+
+/* Is it an eventfd? Opens a file only where readlink() is refused, as in the sandbox. */
+static bool is_eventfd(int fd)
+{
+	char path[40], target[40];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, target, sizeof(target) - 1);
+	return n < 0 ? identify(fd) : strncmp(target, "anon_inode:[eventfd]", (size_t)n) == 0;
+}
+
+/*
  * Returns a descriptor of our own for the eventfd, -EBADF, -EINVAL (fd is not an eventfd), or another negated
  * errno.
  */
 static int duplicate(int fd)
 {
-	char path[40], target[40];
-	ssize_t n;
-	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0), result;
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
 	if (own < 0)
 		return -errno;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", own);
-	n = readlink(path, target, sizeof(target) - 1);
-	result = n < 0 ? -errno : -EINVAL;
-	if (n > 0 && strncmp(target, "anon_inode:[eventfd]", (size_t)n) == 0)
+	if (is_eventfd(own))
 		return own;
 	close(own);
-	return result;
+	return -EINVAL;
 }
 
 /* Adds to the counter and never blocks: if it is full, whoever waits will wake up anyway. */
@@ -74,22 +99,6 @@ static bool drain(int fd)
 	uint64_t count;
 
 	return poll(&p, 1, 0) == 1 && read(fd, &count, sizeof(count)) == sizeof(count);
-}
-
-/* All eventfds share an inode; the kernel's own number of one is in fdinfo. */
-static unsigned long identify(int fd)
-{
-	char path[40], line[80];
-	auto_fclose FILE *f = NULL;
-	unsigned long id = 0;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "eventfd-id: %lu", &id) == 1)
-			break;
-	}
-	return id;
 }
 
 /*
