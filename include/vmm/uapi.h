@@ -54,6 +54,12 @@ struct uapi_memory_fault {
 };
 UAPI_SIZE(struct uapi_memory_fault, 24);
 
+/* KVM_EXIT_SNP_REQ_CERTS: a page of the guest, how many pages it has there, the answer (0 or an errno). */
+struct uapi_snp_req_certs {
+	uint64_t gpa, npages, ret;
+};
+UAPI_SIZE(struct uapi_snp_req_certs, 24);
+
 /* ---- memory ---- */
 
 #define UAPI_MEM_GUEST_MEMFD (1u << 2)

@@ -98,6 +98,9 @@ static inline bool cpu_uses_other_map(const struct cpu *cpu, uint64_t generation
 	return used != CPU_MAP_NONE && used != generation;
 }
 
+/* Has the processor ask the bus again before it writes to a page (cpu_bus.view). Only outside cpu_run(). */
+void cpu_tlb_forget_writes(struct cpu *cpu);
+
 /* Returns whether a maskable interrupt could be taken now: IF is set, no shadow, nothing in delivery. */
 bool cpu_interruptible(const struct cpu *cpu);
 

@@ -16,6 +16,8 @@ void cpu_map_take(struct cpu *cpu)
 	cpu_unpost(cpu, CPU_PENDING_FLUSH);
 	map = atomic_load(&cpu->bus->map);
 	cpu_tlb_flush(cpu);
+	if (unlikely(cpu->bus->c_bit))
+		cpu->bus->view_end(cpu->ctx);
 	cpu->map = map;
 	cpu->map_cached = map->generation;
 	atomic_store(&cpu->map_used, map->generation);

@@ -91,7 +91,7 @@ static u8 *page_host(
 	if (likely(!cpu->bus->c_bit))
 		return slot ? slot->host + (walk->gpa - slot->gpa) : NULL;
 	switch (cpu->bus->view(cpu->ctx, slot, walk->gpa, walk->private, access == ACCESS_WRITE, &host)) {
-	case CPU_VIEW_GOOD: return host;
+	case CPU_VIEW_GOOD: cpu_tlb_take_view(cpu, walk->gpa, walk->private, host); return host;
 	case CPU_VIEW_MISSING: cpu_leave(cpu, CPU_EXIT_MISSING);
 	default: leave_fault(cpu, walk->gpa, walk->private);
 	}

@@ -114,9 +114,7 @@ static bool in_range(const struct ram_guard *guard, uintptr_t address)
 	return address - (uintptr_t)guard->start < guard->size;
 }
 
-enum attempt { ATTEMPT_READ, ATTEMPT_WRITE, ATTEMPT_TOUCH };
-
-static bool try(enum attempt attempt, void *to, const void *from, size_t size, const void *guest)
+bool cpu_ram_try(void *guest, size_t size, void (*work)(uint8_t *guest, void *arg), void *arg)
 {
 	jmp_buf back;
 	struct ram_guard guard = {.back = &back, .owns = in_range, .start = guest, .size = size};
@@ -124,27 +122,42 @@ static bool try(enum attempt attempt, void *to, const void *from, size_t size, c
 
 	cpu_ram_guard_begin(&guard);
 	if (!setjmp(back)) {
-		if (attempt == ATTEMPT_TOUCH)
-			ram_touch(to, true);
-		else
-			ram_copy(to, from, size);
+		work(guest, arg);
 		done = true;
 	}
 	cpu_ram_guard_end(&guard);
 	return done;
 }
 
+struct bytes {
+	void *to;
+	const void *from;
+	size_t size;
+};
+
+static void copy(uint8_t *guest, void *arg)
+{
+	const struct bytes *bytes = arg;
+
+	ram_copy(bytes->to, bytes->from, bytes->size);
+}
+
+static void touch(uint8_t *guest, void *arg)
+{
+	ram_touch(guest, true);
+}
+
 bool cpu_ram_try_read(void *to, const void *guest, size_t size)
 {
-	return try(ATTEMPT_READ, to, guest, size, guest);
+	return cpu_ram_try((void *)(uintptr_t)guest, size, copy, &(struct bytes){to, guest, size});
 }
 
 bool cpu_ram_try_write(void *guest, const void *from, size_t size)
 {
-	return try(ATTEMPT_WRITE, guest, from, size, guest);
+	return cpu_ram_try(guest, size, copy, &(struct bytes){guest, from, size});
 }
 
 bool cpu_ram_try_touch(void *guest)
 {
-	return try(ATTEMPT_TOUCH, guest, NULL, 1, guest);
+	return cpu_ram_try(guest, 1, touch, NULL);
 }

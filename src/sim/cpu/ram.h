@@ -62,6 +62,11 @@ void cpu_ram_guard_begin(struct ram_guard *guard);
 void cpu_ram_guard_end(struct ram_guard *guard); /* ends the guard that began last */
 
 /*
+ * Calls work(guest, arg), which accesses only size bytes of guest memory from there on. False: some of it is
+ * missing, and the work is not done, or done in part. The work holds no lock.
+ */
+bool cpu_ram_try(void *guest, size_t size, void (*work)(uint8_t *guest, void *arg), void *arg);
+/*
  * Copy size bytes from or to guest memory that may be missing. False: some of it is, and a part may be
  * copied.
  */

@@ -16,9 +16,8 @@ void cpu_tlb_flush(struct cpu *cpu)
 	}
 	for (unsigned i = 0; i < EXEC_ENTRIES; i++)
 		cpu->tlb->exec[i].tag = 2;
+	cpu->tlb->shared = 0;
 	cpu_code_forget_jumps(cpu);
-	if (unlikely(cpu->bus->c_bit))
-		cpu->bus->view_end(cpu->ctx);
 }
 
 /* Returns whether linear is in the page of an entry, or in the large page of which the entry is a piece. */
@@ -42,11 +41,6 @@ static void set_flush_page(struct cpu_tlb *tlb, unsigned set, u64 linear)
 
 void cpu_tlb_flush_page(struct cpu *cpu, u64 linear)
 {
-	/* The bus ends its views of decrypted memory for all pages at once. */
-	if (unlikely(cpu->bus->c_bit)) {
-		cpu_tlb_flush(cpu);
-		return;
-	}
 	for (unsigned set = 0; set < TLB_SETS; set++)
 		if (cpu->tlb->used[set])
 			set_flush_page(cpu->tlb, set, linear);
@@ -66,6 +60,43 @@ void cpu_tlb_select(struct cpu *cpu)
 	else
 		set = cpu->cr4 & CR4_SMAP && !ac ? TLB_SUPERVISOR : TLB_SUPERVISOR_AC;
 	cpu->tlb_now = cpu->tlb->set[set];
+}
+
+void cpu_tlb_forget_writes(struct cpu *cpu)
+{
+	for (unsigned set = 0; set < TLB_SETS; set++)
+		for (unsigned i = 0; cpu->tlb->used[set] && i < TLB_ENTRIES; i++)
+			cpu->tlb->set[set][i].write = TLB_NONE;
+}
+
+/* Forgets translations of a page that lead to another place than host. */
+static void forget_others(struct cpu *cpu, u64 gpa, const u8 *host)
+{
+	for (unsigned set = 0; set < TLB_SETS; set++)
+		for (unsigned i = 0; cpu->tlb->used[set] && i < TLB_ENTRIES; i++) {
+			struct cpu_tlb_entry *e = &cpu->tlb->set[set][i];
+
+			if (PAGE_OF(e->gpa) == gpa && !(e->read & TLB_NONE) &&
+			        e->host + PAGE_OF(e->read) != (uintptr_t)host)
+				*e = (struct cpu_tlb_entry){.read = TLB_NONE, .write = TLB_NONE};
+		}
+	for (unsigned i = 0; i < EXEC_ENTRIES; i++) {
+		struct cpu_exec_entry *e = &cpu->tlb->exec[i];
+
+		if (PAGE_OF(e->gpa) == gpa && e->host != host)
+			e->tag = 2;
+	}
+}
+
+void cpu_tlb_take_view(struct cpu *cpu, u64 gpa, bool private, const u8 *host)
+{
+	u64 bit = (u64)1 << (gpa >> 12) % 64;
+
+	if (private && !(cpu->tlb->shared & bit))
+		return;
+	if (!private)
+		cpu->tlb->shared |= bit;
+	forget_others(cpu, gpa, host);
 }
 
 void cpu_tlb_protect(struct cpu *cpu, u64 gpa)

@@ -40,9 +40,11 @@ struct cpu_tlb {
 	struct cpu_exec_entry exec[EXEC_ENTRIES];
 	bool used[TLB_SETS];
 	bool large[TLB_SETS]; /* entries may be pieces of large pages */
+	u64 shared; /* with memory encryption: a bit for each 64th page; pages used without the C-bit have it
+	             */
 };
 
-/* Forgets all translations, and ends the views of memory that the bus gave. */
+/* Forgets all translations. */
 void cpu_tlb_flush(struct cpu *cpu);
 /* Forgets the page of linear, and all of it if it is a large page (INVLPG). */
 void cpu_tlb_flush_page(struct cpu *cpu, u64 linear);
@@ -50,6 +52,11 @@ void cpu_tlb_flush_page(struct cpu *cpu, u64 linear);
 void cpu_tlb_select(struct cpu *cpu);
 /* Makes writes to the page slow wherever it is cached, because code was decoded from it. */
 void cpu_tlb_protect(struct cpu *cpu, u64 gpa);
+/*
+ * Says that the page at gpa is now at host for one of its views, with the C-bit (private) or without it. The
+ * translations for the other view are forgotten, so that the next access by it asks the bus again.
+ */
+void cpu_tlb_take_view(struct cpu *cpu, u64 gpa, bool private, const u8 *host);
 /*
  * Returns the host address of code at linear, or NULL if no RAM is there, and sets *ret_gpa. Raises #PF and
  * #GP as the fetch would.

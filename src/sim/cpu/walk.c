@@ -25,18 +25,20 @@ struct path {
 	const struct cpu *cpu;
 	u64 c_bit;       /* 0: tables are read from the VMM's memory */
 	u64 *entries[4]; /* NULL: it is in a register, or in memory that cannot be written */
+	u64 addresses[4];
 	u64 values[4];
 	unsigned count;
 	bool writable, user, executable;
 	bool private;
 	enum cpu_view table; /* the first view of a table that is not good */
+	bool no_table;       /* a table has no memory */
 	u64 gpa;             /* of the page, or of a bad table */
 	u32 error;
 	unsigned shift;
 };
 
-static void *table_host(const struct cpu *cpu, bool encrypted, u64 gpa, unsigned size, bool *ret_readonly,
-        enum cpu_view *ret_view)
+static void *table_host(const struct cpu *cpu, bool encrypted, u64 gpa, unsigned size, bool write,
+        bool *ret_readonly, enum cpu_view *ret_view)
 {
 	const struct cpu_slot *slot = cpu_slot_find(cpu->map, gpa & ~(u64)(size - 1));
 	const struct cpu_bus *bus = cpu->bus;
@@ -45,7 +47,7 @@ static void *table_host(const struct cpu *cpu, bool encrypted, u64 gpa, unsigned
 	if (slot)
 		*ret_readonly = slot->flags & CPU_SLOT_READONLY;
 	if (unlikely(encrypted)) {
-		*ret_view = bus->view(cpu->ctx, slot, gpa & ~(u64)0xfff, true, true, &page);
+		*ret_view = bus->view(cpu->ctx, slot, gpa & ~(u64)0xfff, true, write, &page);
 		return *ret_view != CPU_VIEW_GOOD || !page ? NULL : page + (gpa & 0xfff);
 	}
 	return slot ? slot->host + (gpa - slot->gpa) : NULL;
@@ -54,18 +56,19 @@ static void *table_host(const struct cpu *cpu, bool encrypted, u64 gpa, unsigned
 void *cpu_table_host(
         const struct cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, enum cpu_view *ret_view)
 {
-	return table_host(cpu, cpu->bus->c_bit, gpa, size, ret_readonly, ret_view);
+	return table_host(cpu, cpu->bus->c_bit, gpa, size, false, ret_readonly, ret_view);
 }
 
-static void *entry_host(struct path *path, u64 gpa, unsigned size, bool *ret_readonly)
+static void *entry_host(struct path *path, u64 gpa, unsigned size, bool write, bool *ret_readonly)
 {
 	enum cpu_view view = CPU_VIEW_GOOD;
-	void *host = table_host(path->cpu, path->c_bit, gpa, size, ret_readonly, &view);
+	void *host = table_host(path->cpu, path->c_bit, gpa, size, write, ret_readonly, &view);
 
 	if (view != CPU_VIEW_GOOD && path->table == CPU_VIEW_GOOD) {
 		path->table = view;
 		path->gpa = gpa & ~(u64)0xfff;
 	}
+	path->no_table |= !host;
 	return host;
 }
 
@@ -73,10 +76,11 @@ static void *entry_host(struct path *path, u64 gpa, unsigned size, bool *ret_rea
 static u64 entry_read(struct path *path, u64 gpa)
 {
 	bool readonly = false;
-	u64 *host = entry_host(path, gpa, 8, &readonly);
+	u64 *host = entry_host(path, gpa, 8, false, &readonly);
 	u64 value = host ? __atomic_load_n(host, __ATOMIC_RELAXED) : 0;
 
 	path->entries[path->count] = readonly ? NULL : host;
+	path->addresses[path->count] = gpa;
 	path->values[path->count++] = value;
 	return value;
 }
@@ -139,10 +143,11 @@ static bool walk_pae(struct path *path, u64 linear)
 static u32 entry_read32(struct path *path, u64 gpa)
 {
 	bool readonly = false;
-	u32 *host = entry_host(path, gpa, 4, &readonly);
+	u32 *host = entry_host(path, gpa, 4, false, &readonly);
 	u32 value = host ? __atomic_load_n(host, __ATOMIC_RELAXED) : 0;
 
 	path->entries[path->count] = readonly ? NULL : (u64 *)(void *)host;
+	path->addresses[path->count] = gpa;
 	path->values[path->count++] = value;
 	path->writable &= !!(value & PTE_W);
 	path->user &= !!(value & PTE_U);
@@ -187,15 +192,21 @@ static bool permitted(const struct cpu *cpu, const struct path *path, const stru
 }
 
 /*
- * Sets A in all entries and D in the leaf, each atomically. False: an entry changed meanwhile, and the walk
- * must be repeated.
+ * Sets A in all entries and D in the leaf, each atomically; an entry that cannot be written stays. False: an
+ * entry changed meanwhile, and the walk must be repeated.
  */
 static bool mark_used(struct path *path, bool write, bool narrow)
 {
 	for (unsigned i = 0; i < path->count; i++) {
 		u64 old = path->values[i], new = old | PTE_A | (write && i + 1 == path->count ? PTE_D : 0);
+		bool readonly;
 
 		if (new == old || !path->entries[i])
+			continue;
+		if (path->c_bit) /* it was read through a view for reading */
+			path->entries[i] =
+			        entry_host(path, path->addresses[i], narrow ? 4 : 8, true, &readonly);
+		if (!path->entries[i])
 			continue;
 		if (!ram_replace(path->entries[i], &old, new, narrow ? 4 : 8))
 			return false;
@@ -224,6 +235,16 @@ static bool walk_tables(struct path *path, u64 linear)
 	return walk_pae(path, linear);
 }
 
+/* Always returns false. */
+static bool refused(const struct path *path, const struct walk_query *query, u32 error, struct walk *ret)
+{
+	*ret = (struct walk){.error = fault_error(path->cpu, query, error),
+	        .table = path->table,
+	        .no_table = path->no_table,
+	        .gpa = path->gpa};
+	return false;
+}
+
 bool cpu_walk(const struct cpu *cpu, u64 linear, const struct walk_query *query, struct walk *ret)
 {
 	struct path path;
@@ -239,17 +260,13 @@ bool cpu_walk(const struct cpu *cpu, u64 linear, const struct walk_query *query,
 		        .writable = true,
 		        .user = true,
 		        .executable = true};
-		if (!walk_tables(&path, linear) || path.table != CPU_VIEW_GOOD) {
-			*ret = (struct walk){.error = fault_error(cpu, query, path.error),
-			        .table = path.table,
-			        .gpa = path.gpa};
-			return false;
-		}
-		if (!permitted(cpu, &path, query)) {
-			*ret = (struct walk){.error = fault_error(cpu, query, ERROR_P)};
-			return false;
-		}
+		if (!walk_tables(&path, linear) || path.table != CPU_VIEW_GOOD)
+			return refused(&path, query, path.error, ret);
+		if (!permitted(cpu, &path, query))
+			return refused(&path, query, ERROR_P, ret);
 	} while (!query->peek && !mark_used(&path, query->access == ACCESS_WRITE, !(cpu->cr4 & CR4_PAE)));
+	if (path.table != CPU_VIEW_GOOD)
+		return refused(&path, query, 0, ret);
 
 	*ret = (struct walk){.gpa = path.gpa,
 	        .shift = (u8)path.shift,

@@ -36,6 +36,7 @@ struct walk {
 	bool writable;       /* a write of the same privilege may follow without another walk */
 	bool private;        /* the C-bit is set, under memory encryption */
 	enum cpu_view table; /* if refused: what is wrong with the table at gpa, or CPU_VIEW_GOOD */
+	bool no_table;       /* if refused: a table lies where there is no memory */
 };
 
 /* Walks the page tables; linear is canonical. False: #PF with ret->error, or a bad table. */

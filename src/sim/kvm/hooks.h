@@ -66,8 +66,11 @@ struct kvm_hooks {
 	 * guest's.
 	 */
 	void (*vcpu_set_regs)(struct kvm_vcpu *vcpu, const struct kvm_regs *regs);
-	/* Writes what the guest wrote into decrypted pages to memory, because the VMM gets the vCPU back. */
+	/* Writes what the guest wrote into decrypted pages to memory, because the VMM gets the vCPU back, or
+	 * the vCPU sleeps. */
 	void (*vcpu_release)(struct kvm_vcpu *vcpu);
+	/* Does the same now and then, between two slices of the guest's time. */
+	void (*vcpu_slice)(struct kvm_vcpu *vcpu);
 	/*
 	 * Fills in KVM_EXIT_MEMORY_FAULT after the guest touched a page with the wrong C-bit. Returns
 	 * -EFAULT.

@@ -279,6 +279,8 @@ static int run_loop(struct kvm_vcpu *v, bool completing)
 		if (atomic_load(&v->cpu->pending) & CPU_PENDING_STOP)
 			take_requests(v);
 		if (v->mp_state != KVM_MP_STATE_RUNNABLE) {
+			if (v->sev)
+				v->vm->platform->hooks->vcpu_release(v);
 			if (kvm_vcpu_block(v) < 0)
 				return leave_interrupted(v);
 			take_requests(v);
@@ -290,6 +292,8 @@ static int run_loop(struct kvm_vcpu *v, bool completing)
 			return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
 		completing = false;
 		result = handle_exit(v, run_processor(v, kvm_vcpu_start_slice(v)));
+		if (v->sev)
+			v->vm->platform->hooks->vcpu_slice(v);
 	}
 	return result;
 }

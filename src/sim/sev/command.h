@@ -139,6 +139,8 @@ bool sev_is_there(uint64_t address, uint64_t size, bool write);
  * exceeded, the memory is not there, or write is set and it is not writable).
  */
 int sev_pin(struct sev_guest *sev, uint64_t address, uint64_t size, bool write);
+/* Does the same as sev_pin() for reading, but takes no memory for what was never touched. */
+int sev_pin_region(struct sev_guest *sev, uint64_t address, uint64_t size);
 void sev_unpin(struct sev_guest *sev, uint64_t address, uint64_t size);
 
 #endif

@@ -2,322 +2,143 @@
 /*
  * decrypted: guest memory as the guest sees it. For a guest of SEV or SEV-ES the VMM's mapping holds
  * ciphertext. The processors could decrypt at each access, but that would be slow. So a page that a
- * processor touches with the C-bit is decrypted into a copy, as a line of a cache is, and all accesses go to
- * the copy:
+ * processor touches with the C-bit is decrypted into a cache (pages.c), and all accesses go there:
  *
- *      the VMM's mapping            struct decrypted_page
- *     +--------------+   touch   +----------------------------------------------+
- *     | ciphertext   | --------> | plain:  what vCPUs that hold it read, write  |
- *     |              | <-------- | cipher: the ciphertext in the mapping that   |
- *     +--------------+  release  |         plain belongs to                     |
- *                                +----------------------------------------------+
+ *      the VMM's mapping              the cache
+ *     +--------------+   touch   +---------------------+
+ *     | ciphertext   | --------> | what vCPUs that     |
+ *     |              | <-------- | hold it read, write |
+ *     +--------------+  release  +---------------------+
  *
- * - Touch (on_view()): if the mapping no longer equals cipher, somebody wrote to it, and the blocks of 16
- *   bytes that differ are decrypted anew. Then the vCPU holds the page.
- * - Release (sev_decrypted_release()): when a vCPU forgets its translations, or the VMM gets the vCPU back,
- *   the pages that it wrote are encrypted, and the blocks that differ from cipher go to the mapping. So the
- *   VMM finds the right ciphertext whenever it may look.
- * - A page is tied to its system physical address (spa.c), as real ciphertext is.
+ * - Touch (on_view()): the vCPU looks whether somebody wrote to the mapping, and from then on it holds the
+ *   page until its turn ends. To write a page, it looks again.
+ * - Save (save()): the pages that the vCPU wrote are encrypted, and what changed goes to the mapping. The
+ *   processor asks again before it writes more.
+ * - Release (release()): a save, and the end of the turn. The processor asks again for every page.
+ *
+ * The vCPU releases its pages when the VMM gets it back, before it sleeps, when it takes another map of
+ * memory, and when the turn has become old or has very many pages, since those cannot leave the cache.
+ * Between two slices of time (clock.c) it saves what it wrote, once the oldest of that is SAVE_NS old. A
+ * slice is shorter than that. So the VMM finds the right ciphertext whenever a vCPU is out of KVM_RUN, and 1
+ * ms after a write at the latest while all of them run.
+ *
+ * The same page with the C-bit and without it: real processors keep both coherent (CPUID 8000_001F EAX[10]).
+ * Here a vCPU that comes to a page by the other view sees what it wrote by the first one (settle(), and
+ * tlb.c, which forgets the translations of the first one). Another vCPU sees it after it forgot its
+ * translations, which the guest's kernel has it do, or in its next turn.
+ *
+ * A page is tied to its system physical address (spa.c), as real ciphertext is.
  *
  * For SEV-SNP there is no copy: a private page is plain in the guest_memfd, of which the VMM has no address.
  *
  * Runs on the vCPU's thread; struct sev_decrypted has a lock of its own, since vCPUs and mirrors share it.
  * Law: APM 2, 15.34.5 to 15.34.9, 15.36.
  */
-#include <string.h>
-
 #include "cpu/ram.h"
-#include "decrypted.h"
+#include "kvm/clock.h"
 #include "kvm/gmem.h"
-#include "spa.h"
+#include "pages.h"
 
-#define BLOCK        16u
-#define PAGES_FIRST  1024u
-#define HELD_FIRST   64u
-#define CHUNK_PAGES  256u
-#define HELD_WRITTEN 1u
-
-/* A page that was touched. It stays as long as the guest, so the guest's memory limits how many there are. */
-struct decrypted_page {
-	uintptr_t host; /* its address in the VMM */
-	uint64_t spa;   /* the cipher ties bytes to it */
-	uint8_t *plain;
-	uint8_t *cipher;               /* the ciphertext in the VMM's memory that plain belongs to */
-	const struct sev_vcpu *holder; /* the vCPU that held it last, in that epoch of the vCPU */
-	uint64_t epoch;
-	bool written;
-};
-
-struct sev_decrypted {
-	pthread_mutex_t lock;
-	unsigned refs;
-	struct sev_platform *secure;
-	const struct psp_cipher *cipher;
-	struct decrypted_page **pages; /* a hash table of a power of two */
-	size_t room, count;
-	uint8_t *chunk; /* of mapped memory, from which pages are made */
-	size_t chunk_left;
-	uint8_t **chunks;
-	size_t chunks_count;
-};
-
-#define CHUNK_BYTES ((size_t)CHUNK_PAGES * 2 * PAGE_SIZE_BYTES)
-
-struct sev_decrypted *sev_decrypted_create(struct sev_platform *secure)
-{
-	struct sev_decrypted *m = calloc(1, sizeof(*m));
-
-	if (!m)
-		return NULL;
-	m->refs = 1;
-	m->secure = secure;
-	m->room = PAGES_FIRST;
-	m->pages = calloc(m->room, sizeof(struct decrypted_page *));
-	if (!m->pages) {
-		free(m);
-		return NULL;
-	}
-	pthread_mutex_init(&m->lock, NULL);
-	return m;
-}
-
-struct sev_decrypted *sev_decrypted_share(struct sev_decrypted *m)
-{
-	pthread_mutex_lock(&m->lock);
-	m->refs++;
-	pthread_mutex_unlock(&m->lock);
-	return m;
-}
-
-static void destroy(struct sev_decrypted *m)
-{
-	sev_spa_forget(m->secure, m);
-	for (size_t i = 0; i < m->room; i++)
-		free(m->pages[i]);
-	for (size_t i = 0; i < m->chunks_count; i++) {
-		crypto_wipe(m->chunks[i], CHUNK_BYTES);
-		munmap(m->chunks[i], CHUNK_BYTES);
-	}
-	free((void *)m->chunks);
-	free((void *)m->pages);
-	pthread_mutex_destroy(&m->lock);
-	free(m);
-}
-
-void sev_decrypted_unref(struct sev_decrypted *m)
-{
-	bool last;
-
-	if (!m)
-		return;
-	pthread_mutex_lock(&m->lock);
-	last = --m->refs == 0;
-	pthread_mutex_unlock(&m->lock);
-	if (last)
-		destroy(m);
-}
-
-void sev_decrypted_set_cipher(struct sev_decrypted *m, const struct psp_cipher *cipher)
-{
-	pthread_mutex_lock(&m->lock);
-	m->cipher = cipher;
-	pthread_mutex_unlock(&m->lock);
-}
-
-/* ---- pages ---- */
-
-static size_t place(const struct sev_decrypted *m, uintptr_t host)
-{
-	size_t i = (size_t)((host / PAGE_SIZE_BYTES) * UINT64_C(0x9e3779b97f4a7c15) >> 20);
-
-	for (i &= m->room - 1; m->pages[i] && m->pages[i]->host != host;)
-		i = (i + 1) & (m->room - 1);
-	return i;
-}
-
-static bool grow(struct sev_decrypted *m)
-{
-	struct decrypted_page **old = m->pages;
-	size_t old_room = m->room;
-
-	m->pages = calloc(2 * old_room, sizeof(struct decrypted_page *));
-	if (!m->pages) {
-		m->pages = old;
-		return false;
-	}
-	m->room = 2 * old_room;
-	for (size_t i = 0; i < old_room; i++) {
-		if (old[i])
-			m->pages[place(m, old[i]->host)] = old[i];
-	}
-	free((void *)old);
-	return true;
-}
-
-/* Takes memory for two pages, plain and cipher. */
-static uint8_t *take_memory(struct sev_decrypted *m)
-{
-	if (!m->chunk_left) {
-		uint8_t **chunks = reallocarray((void *)m->chunks, m->chunks_count + 1, sizeof(*chunks));
-		void *chunk;
-
-		if (!chunks)
-			return NULL;
-		m->chunks = chunks;
-		chunk = mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (chunk == MAP_FAILED)
-			return NULL;
-		madvise(chunk, CHUNK_BYTES, MADV_DONTDUMP);
-		m->chunks[m->chunks_count++] = m->chunk = chunk;
-		m->chunk_left = CHUNK_PAGES;
-	}
-	m->chunk_left--;
-	m->chunk += 2 * (size_t)PAGE_SIZE_BYTES;
-	return m->chunk - 2 * (size_t)PAGE_SIZE_BYTES;
-}
-
-/* Decrypts anew what changed in the VMM's memory: the VMM wrote it, or the guest did without the C-bit. */
-static void refresh(const struct sev_decrypted *m, struct decrypted_page *page, const uint8_t *raw)
-{
-	if (memcmp(raw, page->cipher, PAGE_SIZE_BYTES) == 0)
-		return;
-	for (unsigned at = 0; at < PAGE_SIZE_BYTES; at += BLOCK) {
-		if (memcmp(raw + at, page->cipher + at, BLOCK) == 0)
-			continue;
-		memcpy(page->cipher + at, raw + at, BLOCK);
-		psp_decrypt(m->cipher, page->spa + at, page->cipher + at, page->plain + at, BLOCK);
-	}
-}
-
-static bool fill(
-        struct sev_decrypted *m, const struct cpu_slot *slot, struct decrypted_page *page, const uint8_t *raw)
-{
-	uint64_t size = PAGE_SIZE_BYTES;
-
-	if (!sev_spa_place(m->secure, m, (uintptr_t)slot->host, slot->size))
-		return false;
-	page->spa = sev_spa_of(m->secure, m, page->host, &size);
-	page->plain = take_memory(m);
-	if (!page->plain)
-		return false;
-	page->cipher = page->plain + PAGE_SIZE_BYTES;
-	memcpy(page->cipher, raw, PAGE_SIZE_BYTES);
-	psp_decrypt(m->cipher, page->spa, page->cipher, page->plain, PAGE_SIZE_BYTES);
-	return true;
-}
-
-/*
- * Returns the page for host, which it makes if there is none. raw: the bytes of the VMM's memory at host.
- * Returns NULL if no memory is left.
- */
-static struct decrypted_page *find(
-        struct sev_decrypted *m, const struct cpu_slot *slot, uintptr_t host, const uint8_t *raw)
-{
-	size_t at = place(m, host);
-	struct decrypted_page *page = m->pages[at];
-
-	if (page)
-		return page;
-	if (2 * m->count >= m->room && grow(m))
-		at = place(m, host);
-	page = m->count + 1 < m->room ? calloc(1, sizeof(*page)) : NULL;
-	if (!page)
-		return NULL;
-	page->host = host;
-	if (!fill(m, slot, page, raw)) {
-		free(page);
-		return NULL;
-	}
-	m->pages[at] = page;
-	m->count++;
-	return page;
-}
+#define HELD_FIRST 64u
+#define HELD_MAX   128u               /* pages that a vCPU holds before its turn ends soon */
+#define SAVE_NS    UINT64_C(500000)   /* what was written so long ago is saved after the slice */
+#define TURN_NS    UINT64_C(10000000) /* a turn of this length ends with its slice */
 
 /* ---- what a vCPU holds ---- */
 
-static bool is_held(const struct decrypted_page *page, const struct sev_vcpu *s)
+static struct sev_seen *seen_of(struct sev_vcpu *s, uintptr_t host)
 {
-	return page->holder && page->holder == s && page->epoch == s->epoch;
+	return &s->seen[host / PAGE_SIZE_BYTES % SEV_SEEN];
 }
 
-static bool hold(struct sev_vcpu *s, struct decrypted_page *page, bool written)
+/* Both numbers only grow, so what was seen before either of them grew does not count any more. */
+static uint64_t seen_tag(const struct kvm_vcpu *v)
 {
-	if (is_held(page, s) && (page->written || !written))
-		return true;
-	if (s->held_count == s->held_room) {
-		unsigned room = s->held_room ? 2 * s->held_room : HELD_FIRST;
-		uintptr_t *held = reallocarray(s->held, room, sizeof(*held));
+	return v->sev->turn + atomic_load_explicit(&v->vm->sev->memory->settles, memory_order_relaxed);
+}
 
-		if (!held)
-			return false;
-		s->held = held;
-		s->held_room = room;
-	}
-	s->held[s->held_count++] = (uintptr_t)page | (written ? HELD_WRITTEN : 0);
-	page->holder = s;
-	page->epoch = s->epoch;
-	page->written = written;
+/* Returns the plaintext of a page that the vCPU holds, or NULL if this short memory does not know it. */
+static uint8_t *recall(const struct kvm_vcpu *v, uintptr_t host, bool write)
+{
+	const struct sev_seen *e = seen_of(v->sev, host);
+
+	return e->host == host && e->tag == seen_tag(v) && (e->saves == v->sev->saves || !write) ? e->plain
+	                                                                                         : NULL;
+}
+
+/* Does the vCPU hold the page, which was not used without the C-bit since the vCPU looked at it? */
+static bool is_held(const struct sev_page *page, const struct sev_vcpu *s)
+{
+	return page->looker == s && page->turn == s->turn;
+}
+
+static bool is_writable(const struct sev_page *page, const struct sev_vcpu *s)
+{
+	return is_held(page, s) && s->held[page->at].written;
+}
+
+static bool make_room(struct sev_vcpu *s)
+{
+	unsigned room = s->held_room ? 2 * s->held_room : HELD_FIRST;
+	struct sev_held *held;
+
+	if (s->held_count < s->held_room)
+		return true;
+	held = reallocarray(s->held, room, sizeof(*held));
+	if (!held)
+		return false;
+	s->held = held;
+	s->held_room = room;
 	return true;
 }
 
-/*
- * Decrypts the page at host and lets the vCPU hold it. *ret_plain is NULL if there is no key or no memory.
- * sev_decrypted.lock is held.
- */
-static enum cpu_view view_private(
-        struct kvm_vcpu *v, const struct cpu_slot *slot, uintptr_t host, bool write, uint8_t **ret_plain)
+static bool hold(struct kvm_vcpu *v, struct sev_page *page)
 {
-	struct sev_decrypted *m = v->vm->sev->memory;
-	struct decrypted_page *page;
-	uint8_t raw[PAGE_SIZE_BYTES];
+	struct sev_vcpu *s = v->sev;
 
-	*ret_plain = NULL;
-	if (!m->cipher)
-		return CPU_VIEW_GOOD;
-	if ((write && !cpu_ram_try_touch((void *)host)) ||
-	        !cpu_ram_try_read(raw, (const void *)host, sizeof(raw)))
-		return CPU_VIEW_MISSING;
-	page = find(m, slot, host, raw);
-	if (page && !is_held(page, v->sev))
-		refresh(m, page, raw);
-	if (page && hold(v->sev, page, write))
-		*ret_plain = page->plain;
-	return CPU_VIEW_GOOD;
+	if (is_held(page, s))
+		return true;
+	if (!make_room(s))
+		return false;
+	if (!s->held_count)
+		s->turn_ns = kvm_clock_host_ns();
+	sev_page_hold(v->vm->sev->memory, page);
+	page->looker = s;
+	page->turn = s->turn;
+	page->at = s->held_count;
+	s->held[s->held_count++] = (struct sev_held){.page = page};
+	if (s->held_count >= HELD_MAX)
+		cpu_post(v->cpu, CPU_PENDING_FLUSH);
+	return true;
 }
 
-/*
- * Encrypts the page and writes the blocks that changed. If the VMM's memory cannot be written, the bytes
- * stay in plain, and are right for as long as that memory does not change.
- */
-static void write_back(const struct sev_decrypted *m, struct decrypted_page *page)
+static bool hold_for_writing(struct kvm_vcpu *v, struct sev_page *page, const uint8_t *raw)
 {
-	uint8_t now[PAGE_SIZE_BYTES];
+	struct sev_vcpu *s = v->sev;
 
-	psp_encrypt(m->cipher, page->spa, page->plain, now, PAGE_SIZE_BYTES);
-	for (unsigned at = 0; at < PAGE_SIZE_BYTES; at += BLOCK) {
-		unsigned size = 0;
+	if (!hold(v, page) || !sev_page_begin_write(v->vm->sev->memory, page, raw))
+		return false;
+	if (!s->has_written)
+		s->written_ns = kvm_clock_host_ns();
+	s->has_written = s->held[page->at].written = true;
+	return true;
+}
 
-		while (at + size < PAGE_SIZE_BYTES &&
-		        memcmp(now + at + size, page->cipher + at + size, BLOCK) != 0)
-			size += BLOCK;
-		if (!size || !cpu_ram_try_write((uint8_t *)page->host + at, now + at, size))
+/* sev_decrypted.lock is held. */
+static void save(struct kvm_vcpu *v)
+{
+	struct sev_vcpu *s = v->sev;
+
+	for (unsigned i = 0; s->has_written && i < s->held_count; i++) {
+		struct sev_held *held = &s->held[i];
+
+		if (!held->written)
 			continue;
-		memcpy(page->cipher + at, now + at, size);
-		at += size - BLOCK;
+		sev_page_end_write(v->vm->sev->memory, held->page);
+		held->written = false;
 	}
-}
-
-/*
- * Prepares a page for use without the C-bit. The bytes that processors wrote with the C-bit are written back
- * first, so that they do not later overwrite bytes that are written without it. Real processors keep both
- * views coherent (CPUID 8000_001F EAX[10]). sev_decrypted.lock is held.
- */
-static void settle(struct sev_decrypted *m, uintptr_t host)
-{
-	struct decrypted_page *page = m->cipher ? m->pages[place(m, host)] : NULL;
-
-	if (page)
-		write_back(m, page);
+	s->saves += s->has_written;
+	s->has_written = false;
 }
 
 static void release(struct kvm_vcpu *v)
@@ -328,13 +149,12 @@ static void release(struct kvm_vcpu *v)
 	if (!m || !s->held_count)
 		return;
 	pthread_mutex_lock(&m->lock);
-	/* A guest whose start was undone has no key any more, so what it wrote is dropped. */
-	for (unsigned i = 0; m->cipher && i < s->held_count; i++) {
-		if (s->held[i] & HELD_WRITTEN)
-			write_back(m, (struct decrypted_page *)(s->held[i] & ~(uintptr_t)HELD_WRITTEN));
-	}
+	save(v);
+	for (unsigned i = 0; i < s->held_count; i++)
+		sev_page_drop(m, s->held[i].page);
 	s->held_count = 0;
-	s->epoch++;
+	s->turn++;
+	sev_page_forget_frames(m);
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -344,6 +164,103 @@ void sev_decrypted_release(struct kvm_vcpu *v)
 		return;
 	release(v);
 	cpu_post(v->cpu, CPU_PENDING_FLUSH);
+}
+
+void sev_decrypted_slice(struct kvm_vcpu *v)
+{
+	struct sev_vcpu *s = v->sev;
+	uint64_t now = s->held_count ? kvm_clock_host_ns() : 0;
+
+	if (s->held_count && now - s->turn_ns >= TURN_NS) {
+		sev_decrypted_release(v);
+	} else if (s->has_written && now - s->written_ns >= SAVE_NS) {
+		pthread_mutex_lock(&v->vm->sev->memory->lock);
+		save(v);
+		pthread_mutex_unlock(&v->vm->sev->memory->lock);
+		cpu_tlb_forget_writes(v->cpu);
+	}
+}
+
+/* ---- the two views of a page ---- */
+
+/*
+ * Decrypts the page at host and lets the vCPU hold it. *ret_plain is NULL if there is no key or no memory.
+ * sev_decrypted.lock is held.
+ */
+static enum cpu_view view_private(
+        struct kvm_vcpu *v, const struct cpu_slot *slot, uintptr_t host, bool write, uint8_t **ret_plain)
+{
+	struct sev_decrypted *m = v->vm->sev->memory;
+	uint64_t spa = m->cipher ? sev_page_frame(m, slot, host) : 0;
+	struct sev_page *page = spa ? sev_page_find(m, spa) : NULL;
+	uint8_t raw[PAGE_SIZE_BYTES];
+
+	*ret_plain = NULL;
+	if (!spa)
+		return CPU_VIEW_GOOD;
+	if (!page || !(write ? is_writable(page, v->sev) : is_held(page, v->sev))) {
+		if ((write && !cpu_ram_try_touch((void *)host)) ||
+		        !cpu_ram_try_read(raw, (const void *)host, sizeof(raw)))
+			return CPU_VIEW_MISSING;
+		page = sev_page_get(m, spa, host, raw);
+		if (!page || !(write ? hold_for_writing(v, page, raw) : hold(v, page)))
+			return CPU_VIEW_GOOD;
+	}
+	*ret_plain = page->plain;
+	*seen_of(v->sev, host) = (struct sev_seen){.host = host,
+	        .tag = seen_tag(v),
+	        .plain = page->plain,
+	        .saves = is_writable(page, v->sev) ? v->sev->saves : SEV_SEEN_READ};
+	return CPU_VIEW_GOOD;
+}
+
+/*
+ * Prepares a page for use without the C-bit. The bytes that processors wrote with the C-bit are written back
+ * first, so that they do not later overwrite bytes that are written without it. A later touch with the C-bit
+ * looks at the ciphertext again. sev_decrypted.lock is held.
+ */
+static void settle(struct sev_decrypted *m, const struct cpu_slot *slot, uintptr_t host)
+{
+	struct sev_page *page = m->cipher ? sev_page_find(m, sev_page_frame(m, slot, host)) : NULL;
+
+	if (!page)
+		return;
+	if (page->writers)
+		sev_page_write_back(m, page);
+	page->looker = NULL;
+	atomic_fetch_add(&m->settles, 1);
+}
+
+void sev_decrypted_settle(struct kvm_vm *vm, const struct cpu_slot *slot, const uint8_t *host)
+{
+	struct sev_decrypted *m = vm->sev->memory;
+
+	if (!m)
+		return;
+	pthread_mutex_lock(&m->lock);
+	settle(m, slot, (uintptr_t)host);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static enum cpu_view view(
+        struct kvm_vcpu *v, const struct cpu_slot *slot, bool private, bool write, uint8_t **host)
+{
+	struct sev_decrypted *m = v->vm->sev->memory;
+	uintptr_t at = (uintptr_t)*host;
+	enum cpu_view view = CPU_VIEW_GOOD;
+	uint8_t *plain = private ? recall(v, at, write) : NULL;
+
+	if (plain) {
+		*host = plain;
+		return CPU_VIEW_GOOD;
+	}
+	pthread_mutex_lock(&m->lock);
+	if (private)
+		view = view_private(v, slot, at, write, host);
+	else
+		settle(m, slot, at);
+	pthread_mutex_unlock(&m->lock);
+	return view;
 }
 
 /* ---- the bus ---- */
@@ -365,7 +282,6 @@ static enum cpu_view on_view(
 {
 	struct kvm_vcpu *v = ctx;
 	struct kvm_vm *vm = v->vm;
-	enum cpu_view view = CPU_VIEW_GOOD;
 
 	*ret_host = slot ? slot->host + (gpa - slot->gpa) : NULL;
 	if (sev_is_snp(vm)) {
@@ -378,15 +294,7 @@ static enum cpu_view on_view(
 	/* In a mirror whose VM is of the type SEV-SNP, KVM treats every access as a shared one. */
 	if (kvm_vm_page_is_private(vm, gpa))
 		return CPU_VIEW_WRONG_KIND;
-	if (!slot)
-		return CPU_VIEW_GOOD;
-	pthread_mutex_lock(&vm->sev->memory->lock);
-	if (private)
-		view = view_private(v, slot, (uintptr_t)*ret_host, write, ret_host);
-	else
-		settle(vm->sev->memory, (uintptr_t)*ret_host);
-	pthread_mutex_unlock(&vm->sev->memory->lock);
-	return view;
+	return slot ? view(v, slot, private, write, ret_host) : CPU_VIEW_GOOD;
 }
 
 static void on_view_end(void *ctx)

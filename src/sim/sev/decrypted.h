@@ -23,11 +23,18 @@ void sev_decrypted_unref(struct sev_decrypted *memory);
 void sev_decrypted_set_cipher(struct sev_decrypted *memory, const struct psp_cipher *cipher);
 
 /*
+ * Makes the page at host, in the VMM's memory of the slot, hold as ciphertext what processors wrote to it
+ * with the C-bit, so that the kernel can read and write the VMM's memory. Any VM with a context may call.
+ */
+void sev_decrypted_settle(struct kvm_vm *vm, const struct cpu_slot *slot, const uint8_t *host);
+
+/*
  * Makes the VM's processors see memory as a guest with memory encryption does, and publishes the slots again,
  * because those of a guest_memfd lie elsewhere for such a guest. kvm_vm.lock is held.
  */
 void sev_bus_init(struct kvm_vm *vm);
-/* Implements vcpu_release of struct kvm_hooks. */
+/* Implement vcpu_release and vcpu_slice of struct kvm_hooks. */
 void sev_decrypted_release(struct kvm_vcpu *vcpu);
+void sev_decrypted_slice(struct kvm_vcpu *vcpu);
 
 #endif

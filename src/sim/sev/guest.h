@@ -35,16 +35,32 @@ struct sev_guest {
 	_Atomic bool migrating; /* in another move or copy */
 };
 
+struct sev_held {
+	struct sev_page *page;
+	bool written;
+};
+
+#define SEV_SEEN 1024u
+struct sev_seen {
+	uintptr_t host; /* 0: none */
+	uint64_t tag;   /* its age, see decrypted.c */
+	uint8_t *plain;
+	uint64_t saves; /* it may be written until the vCPU's number of saves is another one */
+};
+#define SEV_SEEN_READ UINT64_MAX /* in saves: it may only be read */
+
 #define SEV_FXSAVE_BYTES 512
 
 struct sev_vcpu {
 	struct abi_vmsa *vmsa;
 	bool fpu_hidden; /* the FPU's registers are the guest's, too: fpstate_is_confidential() of the kernel
 	                  */
-	/* Decrypted pages that its translations lead to, bit 0: written. */
-	uintptr_t *held;
+	/* Of SEV and SEV-ES: the decrypted pages that it holds in this turn (decrypted.c). */
+	uint64_t turn, saves, turn_ns, written_ns;
+	bool has_written;
+	struct sev_held *held;
 	unsigned held_count, held_room;
-	uint64_t epoch;
+	struct sev_seen seen[SEV_SEEN]; /* by address: the latest of them */
 	struct { /* of a protected vCPU: a copy that the VMM may still read and write, without effect */
 		struct kvm_regs regs;
 		struct kvm_debugregs debugregs;

@@ -24,5 +24,6 @@ const struct kvm_hooks sev_hooks = {
         .vcpu_call = sev_vcpu_call,
         .vcpu_set_regs = sev_vcpu_set_regs,
         .vcpu_release = sev_decrypted_release,
+        .vcpu_slice = sev_decrypted_slice,
         .vcpu_leave_fault = sev_vcpu_leave_fault,
 };

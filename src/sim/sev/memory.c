@@ -5,7 +5,6 @@
  * amd-memory-encryption.rst, KVM_SEV_LAUNCH_SECRET, KVM_SEV_DBG_DECRYPT; api.rst, 4.110 and 4.111.
  */
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "command.h"
@@ -13,50 +12,6 @@
 #include "spa.h"
 
 #define BLOCK 16u
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ  22 /* Linux 5.14 */
-#define MADV_POPULATE_WRITE 23
-#endif
-
-/* ---- pinning ---- */
-
-static uint64_t pages_of(uint64_t address, uint64_t size)
-{
-	return (address + size - 1) / PAGE_SIZE_BYTES - address / PAGE_SIZE_BYTES + 1;
-}
-
-bool sev_is_there(uint64_t address, uint64_t size, bool write)
-{
-	void *start = sev_pointer(address & ~(uint64_t)(PAGE_SIZE_BYTES - 1));
-
-	return madvise(start, pages_of(address, size) * PAGE_SIZE_BYTES,
-	               write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0;
-}
-
-/* Linux's sev_pin_memory(), sev_check_pin_count() */
-int sev_pin(struct sev_guest *sev, uint64_t address, uint64_t size, bool write)
-{
-	const uint64_t host_pages = (uint64_t)sysconf(_SC_PHYS_PAGES);
-	uint64_t end, pages;
-
-	if (!size || !add_ok(address, size, &end))
-		return -EINVAL;
-	pages = pages_of(address, size);
-	if (pages > INT_MAX || sev->pages_locked + pages > host_pages)
-		return -EINVAL;
-	if (sev->pages_locked + pages > sev->pages_lockable)
-		return -ENOMEM;
-	if (!sev_is_there(address, size, write))
-		return -ENOMEM;
-	sev->pages_locked += pages;
-	return 0;
-}
-
-void sev_unpin(struct sev_guest *sev, uint64_t address, uint64_t size)
-{
-	sev->pages_locked -= pages_of(address, size);
-}
 
 /* ---- where memory lies ---- */
 
@@ -100,7 +55,7 @@ static int region_add(struct kvm_vm *vm, const struct kvm_enc_region *range)
 
 	if (!region)
 		return -ENOMEM;
-	result = sev_pin(sev, range->addr, range->size, false);
+	result = sev_pin_region(sev, range->addr, range->size);
 	if (result < 0)
 		return result;
 	if (sev->memory && !place(vm, range->addr, range->size)) {

@@ -5,6 +5,7 @@
  * KVM_GET_DEVICE_ATTR.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "asid.h"
@@ -106,6 +107,7 @@ int sev_platform_create(const struct sim_options *options, struct sev_platform *
 		return err_sys(err, ERR_FAILED, ENOMEM, "software platform");
 	secure->product = product;
 	secure->cgroup.dir = -1;
+	secure->maps_fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	pthread_mutex_init(&secure->driver_lock, NULL);
 	pthread_mutex_init(&secure->lock, NULL);
 	if (fill(secure, options, err) < 0) {
@@ -122,6 +124,8 @@ void sev_platform_destroy(struct sev_platform *secure)
 		return;
 	psp_destroy(secure->psp);
 	sev_cgroup_close(&secure->cgroup);
+	if (secure->maps_fd >= 0)
+		close(secure->maps_fd);
 	pthread_mutex_destroy(&secure->lock);
 	pthread_mutex_destroy(&secure->driver_lock);
 	free(secure->uses);

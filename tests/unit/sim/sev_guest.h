@@ -154,6 +154,16 @@ static inline int guest_init2(struct guest *g)
 	return command(g, UAPI_SEV_INIT2, &init);
 }
 
+/* A machine, and a guest on it whose launch can start: it has its context and a vCPU. */
+static inline void guest_ready(
+        struct guest *g, struct machine *m, const struct sim_options *options, unsigned type)
+{
+	machine_open(m, options);
+	guest_make(g, m, type);
+	assert_int_equal(guest_init2(g), 0);
+	guest_add_vcpu(g);
+}
+
 static inline int launch_start(struct guest *g, uint32_t policy)
 {
 	struct kvm_sev_launch_start start = {.policy = policy};

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory of SEV guests on the software platform: what the VMM sees of it and when, what the guest sees after
+ * the VMM changed it, and the two views of a page, with the C-bit and without it.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "sev_guest.h"
+
+#define DATA  0x4000u
+#define OTHER 0x5000u
+#define OUT   0x6000u
+#define BLOCK 16u
+
+static const struct sim_options milan = {.product = "Milan", .seed = 1};
+
+static uint8_t pattern(unsigned page, unsigned i)
+{
+	return (uint8_t)(i * 7 + i / 256 + page / 256);
+}
+
+/*
+ * A guest in long mode that increments the first byte of DATA, and copies the page to OUT without the C-bit.
+ * DATA and OTHER hold patterns.
+ */
+static void reader_launch(struct guest *g, uint32_t policy)
+{
+	assert_int_equal(guest_init2(g), 0);
+	guest_add_vcpu(g);
+	CODE(g, 0xfe, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, /* 1: incb DATA */
+	        0xbe, 0x00, 0x40, 0x00, 0x00,             /* mov $DATA, %esi */
+	        0xbf, 0x00, 0x60, 0x20, 0x00,             /* mov $(SHARED + OUT), %edi */
+	        0xb9, 0x00, 0x10, 0x00, 0x00,             /* mov $4096, %ecx */
+	        0xf3, 0xa4,                               /* rep movsb */
+	        0xe6, PORT,                               /* out %al, $PORT */
+	        0xeb, 0xe4);                              /* jmp 1b */
+	for (unsigned i = 0; i < PAGE_SIZE_BYTES; i++) {
+		g->memory[DATA + i] = pattern(DATA, i);
+		g->memory[OTHER + i] = pattern(OTHER, i);
+	}
+	enter_long_mode(g);
+	guest_launch(g, policy);
+}
+
+static void reader_make(struct guest *g, struct machine *m, uint32_t policy)
+{
+	machine_open(m, &milan);
+	guest_make(g, m, policy & ABI_SEV_POLICY_ES ? UAPI_VM_SEV_ES : UAPI_VM_SEV);
+	reader_launch(g, policy);
+}
+
+static void reader_close(struct guest *g, struct machine *m)
+{
+	guest_close(g);
+	machine_close(m);
+}
+
+/* Asserts that OUT holds the pattern of the page, whose first byte was incremented some times. */
+static void assert_out(const struct guest *g, unsigned page, unsigned times)
+{
+	assert_int_equal(g->memory[OUT], (uint8_t)(pattern(page, 0) + times));
+	for (unsigned i = 1; i < PAGE_SIZE_BYTES; i++)
+		assert_int_equal(g->memory[OUT + i], pattern(page, i));
+}
+
+/* ---- what the VMM does to ciphertext ---- */
+
+static void test_sev_flipped_bit_is_garbage_in_its_block_alone(void **state)
+{
+	const unsigned at = 0x120; /* of the block */
+	struct machine m;
+	struct guest g;
+	unsigned equal = 0;
+
+	reader_make(&g, &m, 0);
+	run_to_port(&g);
+	assert_out(&g, DATA, 1);
+	g.memory[DATA + at + 3] ^= 0x10;
+	run_to_port(&g);
+	for (unsigned i = 1; i < PAGE_SIZE_BYTES; i++) {
+		if (i >= at && i < at + BLOCK)
+			equal += g.memory[OUT + i] == pattern(DATA, i);
+		else
+			assert_int_equal(g.memory[OUT + i], pattern(DATA, i));
+	}
+	assert_true(equal <= BLOCK / 4);
+	reader_close(&g, &m);
+}
+
+static void test_sev_ciphertext_at_another_page_is_garbage(void **state)
+{
+	struct machine m;
+	struct guest g;
+
+	reader_make(&g, &m, 0);
+	run_to_port(&g);
+	memcpy(g.memory + DATA, g.memory + OTHER, PAGE_SIZE_BYTES);
+	run_to_port(&g);
+	for (unsigned at = 0; at < PAGE_SIZE_BYTES; at += BLOCK) {
+		unsigned ours = 0, theirs = 0;
+
+		for (unsigned i = at; i < at + BLOCK; i++) {
+			ours += g.memory[OUT + i] == pattern(DATA, i);
+			theirs += g.memory[OUT + i] == pattern(OTHER, i);
+		}
+		assert_true(ours <= BLOCK / 2 && theirs <= BLOCK / 2);
+	}
+	reader_close(&g, &m);
+}
+
+/* SEV does not notice that the VMM brings back an old page. SEV-SNP would not let the VMM write it. */
+static void test_sev_old_ciphertext_is_old_data(void **state)
+{
+	uint8_t old[PAGE_SIZE_BYTES];
+	struct machine m;
+	struct guest g;
+
+	reader_make(&g, &m, 0);
+	run_to_port(&g);
+	memcpy(old, g.memory + DATA, sizeof(old));
+	run_to_port(&g);
+	run_to_port(&g);
+	assert_out(&g, DATA, 3);
+	assert_memory_not_equal(g.memory + DATA, old, BLOCK);
+	memcpy(g.memory + DATA, old, sizeof(old));
+	run_to_port(&g);
+	assert_out(&g, DATA, 2);
+	reader_close(&g, &m);
+}
+
+/* Splits the slot, so that DATA has one of its own. */
+static void split_slot(struct guest *g)
+{
+	assert_int_equal(set_memory(g, 0, 0, 0, g->memory, -1), 0);
+	assert_int_equal(set_memory(g, 0, 0, DATA, g->memory, -1), 0);
+	assert_int_equal(set_memory(g, 1, DATA, PAGE_SIZE_BYTES, g->memory + DATA, -1), 0);
+	assert_int_equal(set_memory(g, 2, OTHER, GUEST_BYTES - OTHER, g->memory + OTHER, -1), 0);
+}
+
+/* The address of a guest's page is not part of its encryption: the weakness that SEV-SNP mends. */
+static void test_sev_page_remapped_by_its_slot_is_the_other_page(void **state)
+{
+	struct machine m;
+	struct guest g;
+
+	reader_make(&g, &m, 0);
+	split_slot(&g);
+	run_to_port(&g);
+	assert_out(&g, DATA, 1);
+	assert_int_equal(set_memory(&g, 1, 0, 0, g.memory + DATA, -1), 0);
+	assert_int_equal(set_memory(&g, 1, DATA, PAGE_SIZE_BYTES, g.memory + OTHER, -1), 0);
+	run_to_port(&g);
+	assert_out(&g, OTHER, 1);
+	assert_int_equal(set_memory(&g, 1, 0, 0, g.memory + OTHER, -1), 0);
+	assert_int_equal(set_memory(&g, 1, DATA, PAGE_SIZE_BYTES, g.memory + DATA, -1), 0);
+	run_to_port(&g);
+	assert_out(&g, DATA, 2);
+	reader_close(&g, &m);
+}
+
+/* The same with a file: skipped where the kernel does not tell what is mapped. */
+static int file_reader_make(struct guest *g, struct machine *m)
+{
+	struct uapi_procmap_query query = {.size = sizeof(query), .query_addr = (uintptr_t)g};
+	int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC),
+	    told = ioctl(maps, UAPI_PROCMAP_QUERY, &query);
+	int fd = memfd_create("guest", MFD_CLOEXEC);
+
+	close(maps);
+	if (told < 0) {
+		print_message("skipped: the kernel is older than Linux 6.11\n");
+		close(fd);
+		skip();
+	}
+	machine_open(m, &milan);
+	guest_make(g, m, UAPI_VM_SEV);
+	assert_int_equal(ftruncate(fd, GUEST_BYTES), 0);
+	assert_ptr_equal(mmap(g->memory, GUEST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0),
+	        g->memory);
+	reader_launch(g, 0);
+	return fd;
+}
+
+static void test_sev_page_mapped_elsewhere_too_is_the_same_page(void **state)
+{
+	struct machine m;
+	struct guest g;
+	int fd = file_reader_make(&g, &m);
+	void *alias = mmap(NULL, PAGE_SIZE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, DATA);
+
+	assert_ptr_not_equal(alias, MAP_FAILED);
+	split_slot(&g);
+	run_to_port(&g);
+	assert_out(&g, DATA, 1);
+	assert_int_equal(set_memory(&g, 1, 0, 0, g.memory + DATA, -1), 0);
+	assert_int_equal(set_memory(&g, 1, DATA, PAGE_SIZE_BYTES, alias, -1), 0);
+	run_to_port(&g);
+	assert_out(&g, DATA, 2);
+	munmap(alias, PAGE_SIZE_BYTES);
+	close(fd);
+	reader_close(&g, &m);
+}
+
+static void test_sev_page_with_another_mapped_in_its_place_is_the_other_page(void **state)
+{
+	struct machine m;
+	struct guest g;
+	int fd = file_reader_make(&g, &m);
+	const unsigned pages[] = {OTHER, DATA, OTHER};
+
+	run_to_port(&g);
+	assert_out(&g, DATA, 1);
+	for (unsigned i = 0; i < ARRAY_LEN(pages); i++) {
+		assert_ptr_equal(mmap(g.memory + DATA, PAGE_SIZE_BYTES, PROT_READ | PROT_WRITE,
+		                         MAP_SHARED | MAP_FIXED, fd, pages[i]),
+		        g.memory + DATA);
+		run_to_port(&g);
+		assert_out(&g, pages[i], pages[i] == DATA ? 2 : 1 + i / 2);
+	}
+	close(fd);
+	reader_close(&g, &m);
+}
+
+/* ---- the two views ---- */
+
+/* What the VMM reads is what the guest reads without the C-bit. */
+static void test_sev_views_of_a_page_are_coherent(void **state)
+{
+	const uint64_t *out;
+	struct machine m;
+	struct guest g;
+
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
+	CODE(&g, 0x48, 0xc7, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, 0x44, 0x33, 0x22, 0x11, /* movq $.., DATA */
+	        0x48, 0x8b, 0x04, 0x25, 0x00, 0x40, 0x20, 0x00, /* mov SHARED + DATA, %rax */
+	        0x48, 0x8b, 0x1c, 0x25, 0x08, 0x40, 0x20, 0x00, /* mov SHARED + DATA + 8, %rbx */
+	        0x48, 0x89, 0x04, 0x25, 0x00, 0x60, 0x20, 0x00, /* mov %rax, SHARED + OUT */
+	        0x48, 0xc7, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, 0x78, 0x56, 0x34, 0x12, /* movq $.., DATA */
+	        0x48, 0x8b, 0x14, 0x25, 0x00, 0x40, 0x20, 0x00, /* mov SHARED + DATA, %rdx */
+	        0x48, 0x89, 0x14, 0x25, 0x08, 0x60, 0x20, 0x00, /* mov %rdx, SHARED + OUT + 8 */
+	        0x48, 0x89, 0x04, 0x25, 0x00, 0x40, 0x20, 0x00, /* mov %rax, SHARED + DATA */
+	        0x48, 0x89, 0x1c, 0x25, 0x08, 0x40, 0x20, 0x00, /* mov %rbx, SHARED + DATA + 8 */
+	        0x48, 0x8b, 0x14, 0x25, 0x00, 0x40, 0x00, 0x00, /* mov DATA, %rdx */
+	        0x48, 0x89, 0x14, 0x25, 0x10, 0x60, 0x20, 0x00, /* mov %rdx, SHARED + OUT + 16 */
+	        0xe6, PORT);                                    /* out %al, $PORT */
+	enter_long_mode(&g);
+	guest_launch(&g, 0);
+	run_to_port(&g);
+	out = (const uint64_t *)(const void *)(g.memory + OUT);
+	assert_int_not_equal(out[0], 0x11223344);
+	assert_int_not_equal(out[1], out[0]);
+	assert_int_equal(out[2], 0x11223344);
+	assert_memory_equal(g.memory + DATA, &out[0], sizeof(out[0]));
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* ---- when the VMM sees what was written ---- */
+
+struct runner {
+	pthread_t thread;
+	struct guest *g;
+	int result;
+};
+
+static void *run(void *arg)
+{
+	struct runner *r = arg;
+
+	r->result = guest_run(r->g);
+	return NULL;
+}
+
+static void on_signal(int number)
+{
+}
+
+static void runner_start(struct runner *r, struct guest *g)
+{
+	const struct sigaction action = {.sa_handler = on_signal};
+
+	assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+	r->g = g;
+	assert_int_equal(pthread_create(&r->thread, NULL, run, r), 0);
+}
+
+static void runner_end(struct runner *r)
+{
+	__atomic_store_n(&r->g->run->immediate_exit, 1, __ATOMIC_RELEASE);
+	pthread_kill(r->thread, SIGUSR1);
+	pthread_join(r->thread, NULL);
+	assert_int_equal(r->result, -EINTR);
+}
+
+/* Reads what the guest may be writing; its side of the race is not always known to the thread sanitizer. */
+static __attribute__((noinline, no_sanitize("thread"))) uint64_t word(const struct guest *g, unsigned at)
+{
+	return __atomic_load_n((uint64_t *)(void *)(g->memory + at), __ATOMIC_ACQUIRE);
+}
+
+#define TURNS_OF_1_MS \
+	500000u /* of two instructions, each of which takes a nanosecond of the guest's clock \
+	         */
+
+/*
+ * The guest writes a word with the C-bit, and then counts without it and never leaves. When its clock says
+ * that 1 ms has passed, the ciphertext must have changed.
+ */
+static void test_sev_write_is_ciphertext_1_ms_later_while_the_vcpu_runs(void **state)
+{
+	struct runner runner;
+	struct machine m;
+	struct guest g;
+	uint64_t before, turns;
+
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
+	CODE(&g, 0xe6, PORT,                                                            /* out %al, $PORT */
+	        0x48, 0xc7, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, 0x44, 0x33, 0x22, 0x11, /* movq $.., DATA */
+	        0x48, 0xff, 0x04, 0x25, 0x00, 0x60, 0x20, 0x00, /* 1: incq SHARED + OUT */
+	        0xeb, 0xf6);                                    /* jmp 1b */
+	enter_long_mode(&g);
+	guest_launch(&g, 0);
+	run_to_port(&g);
+	memset(g.memory + OUT, 0, BLOCK);
+	before = word(&g, DATA);
+	runner_start(&runner, &g);
+	do {
+		turns = word(&g, OUT);
+		if (word(&g, DATA) != before)
+			break;
+		if (turns >= TURNS_OF_1_MS)
+			fail_msg("no ciphertext after %llu turns", (unsigned long long)turns);
+	} while (usleep(50) == 0);
+	runner_end(&runner);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* A vCPU that halts sleeps in KVM_RUN, where interrupt controllers are in the platform. */
+static void test_sev_write_is_ciphertext_while_the_vcpu_sleeps(void **state)
+{
+	struct runner runner;
+	struct machine m;
+	struct guest g;
+	uint64_t before;
+
+	machine_open(&m, &milan);
+	guest_make(&g, &m, UAPI_VM_SEV);
+	assert_int_equal(number_of(&m, g.vm, KVM_CREATE_IRQCHIP, 0), 0);
+	assert_int_equal(guest_init2(&g), 0);
+	guest_add_vcpu(&g);
+	CODE(&g, 0xfe, 0x06, 0x00, 0x40, /* incb DATA */
+	        0xf4);                   /* hlt */
+	guest_launch(&g, 0);
+	before = word(&g, DATA);
+	runner_start(&runner, &g);
+	for (unsigned i = 0; word(&g, DATA) == before && i < 300000; i++)
+		usleep(100);
+	assert_int_not_equal(word(&g, DATA), before);
+	runner_end(&runner);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_sev_flipped_bit_is_garbage_in_its_block_alone),
+	        cmocka_unit_test(test_sev_ciphertext_at_another_page_is_garbage),
+	        cmocka_unit_test(test_sev_old_ciphertext_is_old_data),
+	        cmocka_unit_test(test_sev_page_remapped_by_its_slot_is_the_other_page),
+	        cmocka_unit_test(test_sev_page_mapped_elsewhere_too_is_the_same_page),
+	        cmocka_unit_test(test_sev_page_with_another_mapped_in_its_place_is_the_other_page),
+	        cmocka_unit_test(test_sev_views_of_a_page_are_coherent),
+	        cmocka_unit_test(test_sev_write_is_ciphertext_1_ms_later_while_the_vcpu_runs),
+	        cmocka_unit_test(test_sev_write_is_ciphertext_while_the_vcpu_sleeps),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
