@@ -148,6 +148,16 @@ static void set_state(const uint8_t state[static STATE_SIZE])
 	cpu_set_regs(cpu, &r);
 }
 
+/* Does what KVM may do to such a guest: lets an NMI in, posts another, changes what lies in memory. */
+static void answer_vmgexit(unsigned i)
+{
+	if (i % 2)
+		cpu_end_nmi_blocking(cpu);
+	else
+		cpu_post_nmi(cpu);
+	ram[0x1000 + i] = (uint8_t)i;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t state[STATE_SIZE] = {0};
@@ -163,6 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(ram + CODE, data + STATE_SIZE,
 		        size - STATE_SIZE < TABLES - CODE ? size - STATE_SIZE : TABLES - CODE);
 	cpu_init(cpu);
+	cpu_set_vc(cpu, state[31] & 4 ? CPU_VC_ON | (state[31] & 8 ? CPU_VC_DR7 : 0) : 0);
 	set_state(state);
 	set_fpu(state);
 	atomic_store(&cpu->pending, state[31] & 1 ? CPU_PENDING_INTR : 0);
@@ -173,6 +184,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		if (exit == CPU_EXIT_SHUTDOWN || exit == CPU_EXIT_FAILED || exit == CPU_EXIT_DEADLINE)
 			break;
+		fuzz_assert(!cpu->vc || (exit != CPU_EXIT_IO && exit != CPU_EXIT_MMIO &&
+		                                exit != CPU_EXIT_MSR && exit != CPU_EXIT_HYPERCALL));
+		fuzz_assert(cpu->vc || exit != CPU_EXIT_VMGEXIT);
+		if (exit == CPU_EXIT_VMGEXIT)
+			answer_vmgexit(i);
 		if (exit == CPU_EXIT_IO && !cpu->exit_info.io.write)
 			memset(cpu->exit_info.io.data, (int)i,
 			        (size_t)cpu->exit_info.io.size * cpu->exit_info.io.count);

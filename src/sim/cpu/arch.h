@@ -87,6 +87,7 @@ enum vector {
 	EXC_MF = 16,
 	EXC_AC = 17,
 	EXC_XM = 19,
+	EXC_VC = 29,
 };
 
 #define SEG_TYPE   0xfu

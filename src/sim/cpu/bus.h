@@ -81,6 +81,11 @@ struct cpu_bus {
 	bool (*msr_allowed)(void *ctx, bool write, uint32_t index);
 	/* Returns whether this is one of the MSRs that msr() answers, and can be read, or written. */
 	bool (*msr_known)(void *ctx, bool write, uint32_t index);
+	/*
+	 * Returns whether the hypervisor of a SEV-ES guest intercepts this MSR, so that it raises #VC. NULL:
+	 * it intercepts all but the processor's own. The MSR of the GHCB and SEV_STATUS never raise #VC.
+	 */
+	bool (*msr_intercepted)(void *ctx, bool write, uint32_t index);
 	/* Returns whether a refused access (KVM_MSR_EXIT_REASON_*) becomes an exit. False or NULL: #GP(0). */
 	bool (*msr_exits)(void *ctx, uint32_t reason);
 	/*

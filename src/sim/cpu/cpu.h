@@ -98,6 +98,19 @@ static inline bool cpu_uses_other_map(const struct cpu *cpu, uint64_t generation
 	return used != CPU_MAP_NONE && used != generation;
 }
 
+/*
+ * Says which events raise #VC in the guest, in place of an exit or a question to the bus: none, or CPU_VC_ON
+ * with further CPU_VC_* bits. A reset and an INIT leave this alone. Only outside cpu_run() (APM 2, 15.35.4
+ * and 15.35.5).
+ *
+ * While #VC is on, VMGEXIT leaves with CPU_EXIT_VMGEXIT at any CPL, and IRET does not end the blocking of
+ * NMIs, because KVM cannot intercept it: the caller ends it with cpu_end_nmi_blocking() when the guest says
+ * that it has handled the NMI.
+ */
+void cpu_set_vc(struct cpu *cpu, uint32_t vc);
+/* Lets the next NMI in. */
+void cpu_end_nmi_blocking(struct cpu *cpu);
+
 /* Has the processor ask the bus again before it writes to a page (cpu_bus.view). Only outside cpu_run(). */
 void cpu_tlb_forget_writes(struct cpu *cpu);
 
@@ -113,7 +126,9 @@ void cpu_set_regs(struct cpu *cpu, const struct kvm_regs *regs);
  * cpu_set_sregs() ignores them. cr8 is cpu->cr8.
  */
 void cpu_get_sregs(const struct cpu *cpu, struct kvm_sregs *ret_sregs);
-/* Returns -1 for a combination that KVM refuses with EINVAL (api.rst 4.14; kvm_is_valid_sregs). */
+/* Returns false for a combination that KVM refuses with EINVAL (api.rst 4.14; kvm_is_valid_sregs). */
+bool cpu_sregs_are_valid(const struct cpu *cpu, const struct kvm_sregs *sregs);
+/* Returns -1 if the registers are not valid. */
 int cpu_set_sregs(struct cpu *cpu, const struct kvm_sregs *sregs) MUST_CHECK;
 void cpu_get_fpu(const struct cpu *cpu, struct kvm_fpu *ret_fpu);
 void cpu_set_fpu(struct cpu *cpu, const struct kvm_fpu *fpu);
@@ -132,6 +147,12 @@ void cpu_set_rflags(struct cpu *cpu, uint64_t rflags);
  */
 bool cpu_msr_read(struct cpu *cpu, uint32_t index, uint64_t *ret_value, bool by_host) MUST_CHECK;
 bool cpu_msr_write(struct cpu *cpu, uint32_t index, uint64_t value, bool by_host) MUST_CHECK;
+/*
+ * Makes the guest's access to an MSR that it may access, the processor's own or the platform's. False: the
+ * guest gets #GP, or an exit for *ret_reason (KVM_MSR_EXIT_REASON_*).
+ */
+bool cpu_msr_answer(
+        struct cpu *cpu, bool write, uint32_t index, uint64_t *value, uint32_t *ret_reason) MUST_CHECK;
 /* Returns the indices of the processor's own MSRs, for KVM_GET_MSR_INDEX_LIST. */
 const uint32_t *cpu_msr_list(uint32_t *ret_count);
 /*
@@ -148,6 +169,8 @@ bool cpu_translate(struct cpu *cpu, uint64_t linear, uint64_t *ret_gpa) MUST_CHE
  */
 int cpu_set_cpuid(
         struct cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint32_t count, struct err *err) MUST_CHECK;
+/* Sets ret_regs to the answer of CPUID: EAX, EBX, ECX, EDX. */
+void cpu_cpuid_query(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t ret_regs[static 4]);
 /* Updates what follows the vCPU's state in a table's entry, as KVM's kvm_update_cpuid_runtime() does. */
 void cpu_cpuid_now(const struct cpu *cpu, struct kvm_cpuid_entry2 *entry);
 /* Returns the bits that a physical address may have by this vCPU's CPUID, for MTRRs and the APIC's base. */

@@ -32,7 +32,5 @@ bool cpu_efer_valid(const struct cpu *cpu, u64 value);
 
 /* Performs RDMSR or WRMSR: the processor, the platform or an exit answers. False: the guest gets #GP(0). */
 bool cpu_msr_access(struct cpu *cpu, bool write, u32 index, u64 *value);
-/* Sets ret_regs to the answer of CPUID: EAX, EBX, ECX, EDX. */
-void cpu_cpuid_query(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 ret_regs[static 4]);
 
 #endif

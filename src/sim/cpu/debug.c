@@ -6,6 +6,7 @@
  */
 #include "debug.h"
 #include "ops.h"
+#include "vc.h"
 
 #define DR6_FIXED   UINT64_C(0xffff0ff0)
 #define DR6_KNOWN   UINT64_C(0xe00f)
@@ -176,6 +177,9 @@ void cpu_debug_deliver(struct cpu *cpu)
 	cpu->dr[6] |= cpu->debug_dr6;
 	cpu->debug_dr6 = 0;
 	cpu->dr[7] &= ~DR7_GENERAL;
+	if (cpu->vc & CPU_VC_DR7 && !cpu->event.given)
+		cpu->event = (struct cpu_event){
+		        .kind = CPU_EVENT_EXCEPTION, .vector = EXC_VC, .has_error = true, .error = VC_DB};
 }
 
 bool cpu_debug_takes(struct cpu *cpu)
@@ -241,6 +245,8 @@ void op_mov_from_dr(struct cpu *cpu, const struct cpu_op *op)
 	unsigned number = debug_register(cpu, op->xreg);
 	u64 fixed = number == 6 ? DR6_FIXED : number == 7 ? DR7_FIXED : 0;
 
+	if (number == 7 && cpu->vc & CPU_VC_DR7)
+		vc_intercept(cpu, VC_DR7_READ);
 	reg_set(cpu, op->xrm * 8u, register_width(cpu), cpu->dr[number] | fixed);
 }
 
@@ -251,6 +257,8 @@ void op_mov_to_dr(struct cpu *cpu, const struct cpu_op *op)
 
 	if (number >= 6 && value >> 32)
 		cpu_raise_error(cpu, EXC_GP, 0);
+	if (number == 7 && cpu->vc & CPU_VC_DR7)
+		vc_intercept(cpu, VC_DR7_WRITE);
 	if (number == 6)
 		value = (value & DR6_KNOWN) | DR6_FIXED;
 	if (number == 7)

@@ -22,7 +22,10 @@ void cpu_debug_before(struct cpu *cpu, u64 linear);
 void cpu_debug_after(struct cpu *cpu, const struct cpu_op *op, bool step);
 /* Makes breakpoints that were met before the delivery of an INT n trap at its handler's first instruction. */
 void cpu_debug_behind_int(struct cpu *cpu);
-/* Sets DR6 and DR7 if cpu->event is a #DB that the guest gets. */
+/*
+ * Sets DR6 and DR7 if cpu->event is a #DB that the guest gets. KVM intercepts the #DB of a SEV-ES guest
+ * without DebugSwap, so the event becomes #VC then.
+ */
 void cpu_debug_deliver(struct cpu *cpu);
 /* Returns whether the debugger takes cpu->event; the event then becomes an exit. */
 bool cpu_debug_takes(struct cpu *cpu);

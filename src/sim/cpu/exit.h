@@ -35,6 +35,7 @@ enum cpu_exit {
 	CPU_EXIT_WINDOW,    /* CPU_PENDING_WINDOW */
 	CPU_EXIT_DEADLINE,  /* icount reached the deadline, or there was much toil */
 	CPU_EXIT_HYPERCALL, /* VMMCALL: rip is behind it; arguments and result are in registers */
+	CPU_EXIT_VMGEXIT,   /* VMGEXIT, only with cpu_set_vc(): rip is behind it */
 	CPU_EXIT_DEBUG,     /* exit.debug: #DB or INT3 that the debugger takes instead of the guest */
 	CPU_EXIT_FAULT,     /* exit.fault: see cpu_bus.view; run again to try again */
 	/*

@@ -427,10 +427,7 @@ void op_iret(struct cpu *cpu, const struct cpu_op *op)
 	} else {
 		iret_protected(cpu, op->size);
 	}
-	if (cpu->nmi_blocked) {
-		cpu_nmis_take(cpu, 0);
-		cpu->nmi_blocked = false;
-		cpu_flags_changed(cpu);
-	}
+	if (!cpu->vc)
+		cpu_end_nmi_blocking(cpu);
 	cpu_code_serialize(cpu);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * interrupt: the one path by which interrupts and exceptions are delivered, in real, protected and long mode
- * (APM 2, 8), and the instructions that raise them. #VC and event injection will come in here.
+ * (APM 2, 8), and the instructions that raise them.
  */
 #include "debug.h"
 #include "far.h"
+#include "vc.h"
 
 /* ---- stacks of inner levels ---- */
 
@@ -135,7 +136,8 @@ static void deliver_real(struct cpu *cpu)
 static u64 pushed_flags(const struct cpu *cpu)
 {
 	u8 vector = cpu->event.vector;
-	bool fault = cpu->event.kind == CPU_EVENT_EXCEPTION && vector != EXC_DB && vector != EXC_BP &&
+	bool debug = vector == EXC_DB || (vector == EXC_VC && cpu->event.error == VC_DB);
+	bool fault = cpu->event.kind == CPU_EVENT_EXCEPTION && !debug && vector != EXC_BP &&
 	             vector != EXC_OF && vector != EXC_DF;
 
 	return cpu_rflags(cpu) | (fault ? FLAG_RF : 0);
@@ -280,5 +282,6 @@ void op_into(struct cpu *cpu, const struct cpu_op *op)
 
 void op_int1(struct cpu *cpu, const struct cpu_op *op)
 {
+	vc_intercept(cpu, VC_ICEBP);
 	raise_soft(cpu, op, EXC_DB, CPU_EVENT_EXCEPTION);
 }

@@ -4,6 +4,7 @@
  */
 #include "debug.h"
 #include "str.h"
+#include "vc.h"
 
 /*
  * Raises #GP if the program may not use the port. Beyond IOPL the bitmap of the task state segment decides.
@@ -48,6 +49,7 @@ void op_in(struct cpu *cpu, const struct cpu_op *op)
 	u64 value = 0;
 
 	check_port(cpu, port, size);
+	vc_intercept(cpu, VC_IOIO);
 	cpu_port_access(cpu, false, port, size, &value);
 	reg_set(cpu, 0, size, value);
 }
@@ -59,6 +61,7 @@ void op_out(struct cpu *cpu, const struct cpu_op *op)
 	u64 value = reg_get(cpu, 0, size);
 
 	check_port(cpu, port, size);
+	vc_intercept(cpu, VC_IOIO);
 	cpu_port_access(cpu, true, port, size, &value);
 }
 
@@ -115,6 +118,8 @@ void op_ins(struct cpu *cpu, const struct cpu_op *op)
 	u64 left = string_count(cpu, op), budget = string_budget(cpu);
 
 	check_port(cpu, (u16)REG_RDX, op->size);
+	if (left)
+		vc_intercept(cpu, VC_IOIO); /* before the accesses to memory (APM 2, 15.10.2) */
 	for (; left && budget; left--, budget--) {
 		u64 linear = seg_linear(
 		        cpu, string_es(cpu), string_pointer(cpu, op, CPU_RDI), op->size, ACCESS_WRITE);
@@ -152,6 +157,8 @@ void op_outs(struct cpu *cpu, const struct cpu_op *op)
 	u64 left = string_count(cpu, op), budget = string_budget(cpu);
 
 	check_port(cpu, (u16)REG_RDX, op->size);
+	if (left)
+		vc_intercept(cpu, VC_IOIO); /* before the accesses to memory (APM 2, 15.10.2) */
 	for (; left && budget; left--, budget--) {
 		u64 linear =
 		        seg_linear(cpu, op->seg, string_pointer(cpu, op, CPU_RSI), op->size, ACCESS_READ);

@@ -26,6 +26,7 @@
 #include <pthread.h>
 
 #include "debug.h"
+#include "vc.h"
 #include "walk.h"
 
 /*
@@ -46,8 +47,10 @@ static void check_alignment(struct cpu *cpu, u64 linear, unsigned size)
 {
 	unsigned unit = size == 10 ? 8 : size;
 
-	if (cpu_alignment_checked(cpu) && unit <= 16 && !(unit & (unit - 1)) && linear & (unit - 1))
+	if (cpu_alignment_checked(cpu) && unit <= 16 && !(unit & (unit - 1)) && linear & (unit - 1)) {
+		vc_intercept(cpu, VC_AC);
 		cpu_raise_error(cpu, EXC_AC, 0);
+	}
 }
 
 static void check_canonical(struct cpu *cpu, u64 linear, unsigned seg)
@@ -77,6 +80,8 @@ static struct walk translate(struct cpu *cpu, u64 linear, enum access access)
 			cpu_leave(cpu, CPU_EXIT_MISSING);
 		if (walk.table == CPU_VIEW_WRONG_KIND)
 			leave_fault(cpu, walk.gpa, true);
+		if (walk.no_table)
+			vc_intercept(cpu, VC_MMIO);
 		cpu_raise_page_fault(cpu, linear, walk.error);
 	}
 	return walk;
@@ -95,6 +100,20 @@ static u8 *page_host(
 	case CPU_VIEW_MISSING: cpu_leave(cpu, CPU_EXIT_MISSING);
 	default: leave_fault(cpu, walk->gpa, walk->private);
 	}
+}
+
+/*
+ * A SEV-ES guest gets #VC where there is no memory, whatever the C-bit says, before anything of the
+ * instruction is done: KVM marks such pages in its page tables (Linux's svm_adjust_mmio_mask()), and that
+ * fault is no automatic exit (APM 2, 15.35.4). KVM cannot decode a write to read-only memory, and runs the
+ * guest again, which tries for ever (Linux's svm_check_emulate_instruction()).
+ */
+static void check_backing(struct cpu *cpu, const struct cpu_slot *slot, enum access access)
+{
+	if (!slot)
+		vc_intercept(cpu, VC_MMIO);
+	else if (cpu->vc && access == ACCESS_WRITE && slot->flags & CPU_SLOT_READONLY)
+		cpu_leave(cpu, CPU_EXIT_STOPPED);
 }
 
 static void mark_dirty(struct cpu *cpu, const struct cpu_slot *slot, u64 gpa)
@@ -119,6 +138,7 @@ static struct cpu_tlb_entry *tlb_walk(struct cpu *cpu, u64 linear, enum access a
 	walk = translate(cpu, linear, access);
 	slot = cpu_slot_find(cpu->map, walk.gpa);
 	host = page_host(cpu, slot, &walk, access);
+	check_backing(cpu, slot, access);
 	*e = (struct cpu_tlb_entry){.read = page, .write = TLB_NONE, .gpa = walk.gpa | GPA_SHIFT(walk.shift)};
 	set = (unsigned)(cpu->tlb_now - cpu->tlb->set[0]) / TLB_ENTRIES;
 	cpu->tlb->used[set] = true;
@@ -179,6 +199,7 @@ const u8 *cpu_exec_translate(struct cpu *cpu, u64 linear, u64 *ret_gpa)
 		walk = translate(cpu, linear, ACCESS_EXEC);
 		slot = cpu_slot_find(cpu->map, walk.gpa);
 		e->host = page_host(cpu, slot, &walk, ACCESS_EXEC);
+		check_backing(cpu, slot, ACCESS_EXEC);
 		e->gpa = walk.gpa | GPA_SHIFT(walk.shift);
 		e->tag = tag;
 	}

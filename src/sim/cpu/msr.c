@@ -5,8 +5,12 @@
 #include <stddef.h>
 
 #include "internal.h"
+#include "vc.h"
 
 #define CPUID_EDX_FFXSR 25 /* of 80000001h */
+#define EFER_INDEX      0xc0000080u
+#define MSR_GHCB        0xc0010130u
+#define MSR_SEV_STATUS  0xc0010131u
 
 enum msr_rule {
 	MSR_ANY,
@@ -222,8 +226,22 @@ bool cpu_msr_write(struct cpu *cpu, uint32_t index, uint64_t value, bool by_host
 
 /* ---- RDMSR, WRMSR ---- */
 
+/*
+ * KVM does not intercept EFER in a SEV-ES guest, which so sees the SVME that VMRUN demands. The processor
+ * ignores what the guest writes there.
+ */
+static bool real_efer(struct cpu *cpu, bool write, u64 *value)
+{
+	if (write)
+		return cpu_msr_write(cpu, EFER_INDEX, *value & ~(u64)EFER_SVME, false);
+	*value = cpu->efer | EFER_SVME;
+	return true;
+}
+
 static bool own_or_platform(struct cpu *cpu, bool write, u32 index, u64 *value)
 {
+	if (unlikely(cpu->vc) && index == EFER_INDEX)
+		return real_efer(cpu, write, value);
 	if (!find(index))
 		return cpu->bus->msr && cpu->bus->msr(cpu->ctx, write, index, value);
 	return write ? cpu_msr_write(cpu, index, *value, false) : cpu_msr_read(cpu, index, value, false);
@@ -239,22 +257,37 @@ static u32 refusal(struct cpu *cpu, bool write, u32 index)
 	return KVM_MSR_EXIT_REASON_UNKNOWN;
 }
 
+static bool intercepted(struct cpu *cpu, bool write, u32 index)
+{
+	if (index == MSR_GHCB || index == MSR_SEV_STATUS)
+		return false;
+	return cpu->bus->msr_intercepted ? cpu->bus->msr_intercepted(cpu->ctx, write, index) : !find(index);
+}
+
+bool cpu_msr_answer(struct cpu *cpu, bool write, uint32_t index, uint64_t *value, uint32_t *ret_reason)
+{
+	if (own_or_platform(cpu, write, index, value))
+		return true;
+	*ret_reason = refusal(cpu, write, index);
+	return false;
+}
+
 bool cpu_msr_access(struct cpu *cpu, bool write, u32 index, u64 *value)
 {
 	struct cpu_access *access;
 	u32 reason = KVM_MSR_EXIT_REASON_FILTER;
 
+	if (unlikely(cpu->vc) && intercepted(cpu, write, index))
+		vc_intercept(cpu, VC_MSR);
 	/* If this access left with an exit before, the caller's answer counts, whatever has changed since. */
 	if (cpu->access_id == cpu_icount(cpu) && cpu->accesses_used < cpu->accesses &&
 	        cpu_access_repeated(cpu, &access)) {
 		*value = access->data;
 		return !cpu->exit_info.msr.failed;
 	}
-	if (!cpu->bus->msr_allowed || cpu->bus->msr_allowed(cpu->ctx, write, index)) {
-		if (own_or_platform(cpu, write, index, value))
-			return true;
-		reason = refusal(cpu, write, index);
-	}
+	if ((!cpu->bus->msr_allowed || cpu->bus->msr_allowed(cpu->ctx, write, index)) &&
+	        cpu_msr_answer(cpu, write, index, value, &reason))
+		return true;
 	if (!cpu->bus->msr_exits || !cpu->bus->msr_exits(cpu->ctx, reason))
 		return false;
 	(void)cpu_access_repeated(cpu, &access);

@@ -103,7 +103,7 @@ void cpu_exit_after(struct cpu *cpu, enum cpu_exit exit)
 
 static bool contributory(unsigned vector)
 {
-	return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
+	return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP) || vector == EXC_VC;
 }
 
 /*
@@ -262,6 +262,15 @@ void cpu_nmis_take(struct cpu *cpu, u32 count)
 	atomic_fetch_sub(&cpu->nmis, count + (waiting > limit ? waiting - limit : 0));
 	if (atomic_load(&cpu->nmis))
 		cpu_post(cpu, CPU_PENDING_NMI);
+}
+
+void cpu_end_nmi_blocking(struct cpu *cpu)
+{
+	if (!cpu->nmi_blocked)
+		return;
+	cpu_nmis_take(cpu, 0);
+	cpu->nmi_blocked = false;
+	cpu_flags_changed(cpu);
 }
 
 /* Makes an interrupt or NMI that may be taken the event. */

@@ -89,6 +89,12 @@ void cpu_init(struct cpu *cpu)
 	cpu_mode_changed(cpu);
 }
 
+void cpu_set_vc(struct cpu *cpu, uint32_t vc)
+{
+	cpu->vc = vc;
+	cpu_tlb_flush(cpu); /* its entries may lead where there is no memory */
+}
+
 void cpu_sipi(struct cpu *cpu, uint8_t vector)
 {
 	cpu->seg[CPU_CS].selector = (u16)(vector << 8);
@@ -199,7 +205,7 @@ void cpu_get_sregs(const struct cpu *cpu, struct kvm_sregs *ret_sregs)
 	        .efer = cpu->efer};
 }
 
-static bool sregs_valid(const struct cpu *cpu, const struct kvm_sregs *s)
+bool cpu_sregs_are_valid(const struct cpu *cpu, const struct kvm_sregs *s)
 {
 	if (s->efer & EFER_LME && s->cr0 & CR0_PG) {
 		if (!(s->cr4 & CR4_PAE) || !(s->efer & EFER_LMA) ||
@@ -226,7 +232,7 @@ int cpu_set_sregs(struct cpu *cpu, const struct kvm_sregs *sregs)
 	const struct kvm_segment *segs[] = {&sregs->es, &sregs->cs, &sregs->ss, &sregs->ds, &sregs->fs,
 	        &sregs->gs, &sregs->ldt, &sregs->tr};
 
-	if (!sregs_valid(cpu, sregs))
+	if (!cpu_sregs_are_valid(cpu, sregs))
 		return -1;
 	if (cpu->seg[CPU_CS].base != sregs->cs.base)
 		cpu_access_forget(cpu);

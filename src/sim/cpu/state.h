@@ -104,6 +104,10 @@ struct cpu_debugger {
 	uint64_t dr[4], dr7;
 };
 
+/* What raises #VC, for cpu_set_vc(). */
+#define CPU_VC_ON  0x1u /* what every SEV-ES guest has to ask its hypervisor for */
+#define CPU_VC_DR7 0x2u /* #DB and MOV from and to DR7, which KVM does not intercept with DebugSwap */
+
 struct cpu {
 	uint64_t gpr[CPU_GPR_COUNT];
 	/* Lazy arithmetic flags (flags.h): read and write with cpu_rflags(), cpu_set_rflags(). */
@@ -121,6 +125,7 @@ struct cpu {
 	uint32_t accept;       /* the pending bits that may be acted on now */
 	uint32_t mode;         /* enum cpu_mode bits (mode.h), from CR0, EFER, CS, SS */
 	uint32_t cpl;
+	uint32_t vc;    /* CPU_VC_*; 0: nothing raises #VC */
 	bool attention; /* look_around() must run before the next block */
 	bool shadow;    /* interrupts are held off for one instruction (STI, MOV SS) */
 	bool nmi_blocked;

@@ -5,8 +5,10 @@
 #include <emmintrin.h>
 
 #include "ops.h"
+#include "vc.h"
 
-#define CPUID_1_ECX_MONITOR 0x8u
+#define CPUID_1_ECX_MONITOR  0x8u
+#define MWAIT_ECX_INTERRUPTS 0x1u /* MWAIT ends with an interrupt, even with IF clear */
 
 /* ---- descriptor tables ---- */
 
@@ -145,6 +147,7 @@ void op_invlpg(struct cpu *cpu, const struct cpu_op *op)
 void op_wbinvd(struct cpu *cpu, const struct cpu_op *op)
 {
 	require_cpl0(cpu);
+	vc_intercept(cpu, op->opcode == 0x08 ? VC_INVD : VC_WBINVD);
 	cpu_code_serialize(cpu);
 }
 
@@ -213,6 +216,8 @@ void op_rdpid(struct cpu *cpu, const struct cpu_op *op)
 /* Raises #GP, because there are no performance counters. */
 void op_rdpmc(struct cpu *cpu, const struct cpu_op *op)
 {
+	if (!cpu->cpl || cpu->cr4 & CR4_PCE)
+		vc_intercept(cpu, VC_RDPMC);
 	cpu_raise_error(cpu, EXC_GP, 0);
 }
 
@@ -220,6 +225,7 @@ void op_cpuid(struct cpu *cpu, const struct cpu_op *op)
 {
 	u32 regs[4];
 
+	vc_intercept(cpu, VC_CPUID);
 	cpu_cpuid_query(cpu, (u32)REG_RAX, (u32)REG_RCX, regs);
 	REG_RAX = regs[0];
 	REG_RBX = regs[1];
@@ -237,9 +243,18 @@ void op_swapgs(struct cpu *cpu, const struct cpu_op *op)
 	cpu->kernel_gs_base = base;
 }
 
-/* Exits to the caller, who answers in the registers. */
+/*
+ * Exits to the caller, who answers in the registers. With F3 or F2 before it, and in a SEV-ES guest, the
+ * instruction is VMGEXIT; all other guests ignore the prefix (APM 3, VMGEXIT).
+ */
 void op_vmmcall(struct cpu *cpu, const struct cpu_op *op)
 {
+	if (cpu->vc) {
+		if (!(op->flags & (OP_REP | OP_REPNE)))
+			vc_intercept(cpu, VC_VMMCALL);
+		cpu_exit_after(cpu, CPU_EXIT_VMGEXIT);
+		return;
+	}
 	cpu->exit_info.hypercall_length = op->len;
 	cpu_exit_after(cpu, CPU_EXIT_HYPERCALL);
 }
@@ -262,14 +277,20 @@ void op_vmcall(struct cpu *cpu, const struct cpu_op *op)
 
 /*
  * Raises #UD if MONITOR and MWAIT may not be used. They are for the kernel alone (APM 3: HWCR.MonMwaitUserEn
- * is 0). KVM makes them NOPs even where CPUID lacks them, unless the VMM switched that off.
+ * is 0). KVM makes them NOPs even where CPUID lacks them, unless the VMM switched that off. In a SEV-ES guest
+ * the processor decides, which has both, and knows only the extensions in ECX that are given here.
  */
-static void check_monitor(struct cpu *cpu)
+static void check_monitor(struct cpu *cpu, u32 extensions)
 {
 	u32 regs[4];
 
 	if (cpu->cpl)
 		cpu_raise(cpu, EXC_UD);
+	if (cpu->vc) {
+		if ((u32)REG_RCX & ~extensions)
+			cpu_raise_error(cpu, EXC_GP, 0);
+		return;
+	}
 	if (cpu_bus_has_quirk(cpu->bus, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS))
 		return;
 	cpu_cpuid_query(cpu, 1, 0, regs);
@@ -279,16 +300,18 @@ static void check_monitor(struct cpu *cpu)
 
 void op_monitor(struct cpu *cpu, const struct cpu_op *op)
 {
-	check_monitor(cpu);
+	check_monitor(cpu, 0);
 	cpu_mem_probe(cpu,
 	        seg_linear(cpu, op->seg, REG_RAX << op->address_shift >> op->address_shift, 1, ACCESS_READ),
 	        1, ACCESS_READ, op->seg);
+	vc_intercept(cpu, VC_MONITOR);
 }
 
 /* Does nothing, as MWAIT may return at any time in KVM. The vCPU sees other processors' writes afterwards. */
 void op_mwait(struct cpu *cpu, const struct cpu_op *op)
 {
-	check_monitor(cpu);
+	check_monitor(cpu, MWAIT_ECX_INTERRUPTS);
+	vc_intercept(cpu, VC_MWAIT);
 	cpu_code_serialize(cpu);
 }
 

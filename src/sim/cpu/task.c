@@ -5,6 +5,7 @@
  */
 #include "debug.h"
 #include "far.h"
+#include "vc.h"
 
 #define TSS_WIDE 8u /* in the type: the fields have 32 bits */
 #define TSS_BUSY 2u
@@ -244,6 +245,7 @@ void cpu_task_switch(struct cpu *cpu, u16 selector, enum task_why why, u64 flags
 	if (why == TASK_IRET)
 		selector = (u16)cpu_sys_read(cpu, cpu->seg[CPU_TR].base, 2);
 	tss_find(cpu, selector, why, ext, &tss, &linear);
+	vc_intercept(cpu, VC_TASK_SWITCH);
 	task = tss_read(cpu, &tss);
 	nested = leave_task(cpu, &tss, linear, why, flags);
 	commit(cpu, &tss, &task, nested);
