@@ -58,11 +58,6 @@ struct sim_figures {
 	uint64_t exits;          /* returns of KVM_RUN to the VMM */
 	uint64_t unknown;        /* instructions that are not implemented; each raised #UD */
 	char unknown_names[256]; /* "0f 38 f0 /0 mod 3 x12, ..." */
-	/*
-	 * VMGEXIT and accesses to the GHCB's MSR in SEV-ES and SNP guests; nothing implements or answers
-	 * them.
-	 */
-	uint64_t ghcb_uses;
 };
 void sim_figures(struct host *h, struct sim_figures *ret_figures);
 

@@ -143,11 +143,6 @@ static void tell_figures(struct cli_hosts *hosts)
 	if (figures.unknown)
 		log_warn("software platform: the guest used instructions that are not implemented: %s",
 		        figures.unknown_names);
-	if (figures.ghcb_uses)
-		log_warn("software platform: the guest needs #VC, VMGEXIT and the GHCB, which are not "
-		         "implemented (uses: %llu): SEV-ES and SEV-SNP guests are launched and measured "
-		         "here, but do not run on",
-		        (unsigned long long)figures.ghcb_uses);
 }
 
 void cli_hosts_close(struct cli_hosts *hosts)

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boots Debian's OVMF images to the UEFI shell and ends them from there, under a real KVM or on the software platform.
 
-usage: boot.py VMM [--host HOST] [--case WORD] [--echo] [--no-skip]   runs the cases whose name has the word; TAP on standard output
-With --no-skip a case that cannot be run has failed.
+usage: boot.py VMM [--host HOST] [--case WORD] [--all] [--echo] [--no-skip]   runs the cases whose name has the word; TAP on standard output
+--all takes more time: plain, SEV and SEV-ES guests with each image, with 1 and 4 vCPUs. With --no-skip a case that cannot be run has failed.
 vmm waits and types by itself (--expect); here it is given a terminal, and its exit status is judged.
 """
 import argparse
 import pathlib
+import shutil
 import sys
 import tempfile
 
@@ -21,7 +22,6 @@ SILENCE = 270           # firmware may be silent for long where eight others wan
 # The manual's example waits for 300 seconds. In the lab a silent guest must be noticed before a script gives it up.
 PATIENCE = 1500 if emulation.IN_LAB else 300
 LONGEST = 6 * PATIENCE  # longer than all waits of a script together
-SUITES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13'}
 # Scripts of vmm run --expect (vmm(1)); the first is the manual's example.
 POWER_OFF = (pathlib.Path(__file__).resolve().parents[2] / 'docs/shell.expect').read_text()
 RESET_AND_POWER_OFF = POWER_OFF.split('send "reset')[0] + r'send "reset -w\r"' + '\n' + POWER_OFF
@@ -35,27 +35,45 @@ quit
 """
 
 
-def command(vmm, host, suite, vcpus, kind, script):
-    keys = {'firmware': CACHE / 'firmware' / suite / 'OVMF.fd', 'machine.memory': MEMORY, 'machine.vcpus': vcpus, 'sev.type': kind}
-    return [vmm, 'run', '--host', host, '--expect', script,
+def command(vmm, host, suite, vcpus, kind, folder):
+    """Debian 12's image reads memory that nobody wrote, which is noise in an encrypted guest, unless it has flash (docs/platform.md)."""
+    images = CACHE / 'firmware' / suite
+    keys = {'firmware': images / 'OVMF.fd', 'machine.memory': MEMORY, 'machine.vcpus': vcpus, 'sev.type': kind}
+    if kind != 'none' and suite == 'bookworm':
+        keys |= {'firmware': images / 'OVMF_CODE.fd', 'firmware-vars': shutil.copy(images / 'OVMF_VARS.fd', folder)}
+    return [vmm, 'run', '--host', host, '--expect', folder / 'script',
             *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
 
 
+# Each image, and where it comes to by itself.
+IMAGES = [('Debian 12', 'bookworm', 'power off', POWER_OFF), ('Debian 13', 'trixie', 'power off', POWER_OFF),
+          ('Debian sid', 'sid', 'boot menu', BOOT_MENU)]
+TYPES = {'none': '', 'sev': ', SEV', 'sev-es': ', SEV-ES'}
+MATRIX = [(f'{name}{words}, {vcpus} vCPU: {title}', suite, vcpus, kind, steps)
+          for kind, words in TYPES.items() for name, suite, title, steps in IMAGES for vcpus in (1, 4)]
+# On hosts with a secure processor; a reset is another launch.
+SEV_CASES = [(f'Debian 13{TYPES[kind]}, {vcpus} vCPU: reset', 'trixie', vcpus, kind, RESET_AND_POWER_OFF)
+             for kind, vcpus in (('sev', 1), ('sev', 2), ('sev-es', 2))]
 CASES = [(f'{name}, {vcpus} vCPU: {title}', suite, vcpus, 'none', steps)
-         for suite, name in SUITES.items()
+         for name, suite, *_ in IMAGES[:2]
          for vcpus, title, steps in [(1, 'power off', POWER_OFF), (2, 'power off', POWER_OFF), (4, 'power off', POWER_OFF),
                                      (1, 'reset', RESET_AND_POWER_OFF), (2, 'reset', RESET_AND_POWER_OFF)]]
-# On hosts with a secure processor; a reset is another launch. Not Debian 12's image: docs/platform.md says why.
-SEV_CASES = [(f'Debian 13, SEV, {vcpus} vCPU: reset', 'trixie', vcpus, 'sev', RESET_AND_POWER_OFF) for vcpus in (1, 2)]
 CASES += [('Debian sid, 1 vCPU: boot menu', 'sid', 1, 'none', BOOT_MENU)]
+# Of the matrix, those that are run each time.
+USUAL = ('Debian 12, SEV, 1 vCPU', 'Debian 12, SEV-ES, 1 vCPU', 'Debian sid, SEV-ES, 4 vCPU')
+
+
+def cases_for(host, everything):
+    more = [case for case in MATRIX if case not in CASES and (everything or case[0].startswith(USUAL))]
+    return CASES + [case for case in SEV_CASES + more if host == 'sim' or case[3] == 'none']
 
 
 def run(vmm, host, suite, vcpus, kind, steps, echo):
     """('', '') or why it failed and how the lab's emulation may have lost the guest."""
-    with tempfile.NamedTemporaryFile('w', suffix='.expect') as script:
-        script.write(steps.replace('timeout 300', f'timeout {PATIENCE}'))
-        script.flush()
-        with Guest(command(vmm, host, suite, vcpus, kind, script.name), echo) as guest:
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / 'script').write_text(steps.replace('timeout 300', f'timeout {PATIENCE}'))
+        with Guest(command(vmm, host, suite, vcpus, kind, folder), echo) as guest:
             try:
                 guest.ends(0, LONGEST, SILENCE)
             except Failed as failed:
@@ -73,12 +91,12 @@ def main():
     parser.add_argument('vmm')
     parser.add_argument('--host', default='kvm')
     parser.add_argument('--case', default='')
+    parser.add_argument('--all', action='store_true')
     parser.add_argument('--echo', action='store_true')
     parser.add_argument('--no-skip', action='store_true')
     options = parser.parse_args()
     vmm = str(pathlib.Path(options.vmm).resolve())
-    cases = CASES + (SEV_CASES if options.host == 'sim' else [])
-    cases, wrong = [case for case in cases if options.case in case[0]], 0
+    cases, wrong = [case for case in cases_for(options.host, options.all) if options.case in case[0]], 0
     print(f'1..{len(cases)}', flush=True)
     for number, (name, suite, vcpus, kind, steps) in enumerate(cases, 1):
         if not (CACHE / 'firmware' / suite / 'OVMF.fd').exists():

@@ -83,7 +83,7 @@ def run(vmm, host, suite, image, kind, echo):
 
 
 CASES = [('Debian 13, 4 MiB', 'trixie', '_4M', 'none'), ('Debian 12, 2 MiB', 'bookworm', '', 'none')]
-SEV_CASES = [('Debian 13, 4 MiB, SEV', 'trixie', '_4M', 'sev')]
+SEV_CASES = [('Debian 13, 4 MiB, SEV', 'trixie', '_4M', 'sev'), ('Debian 13, 4 MiB, SEV-ES', 'trixie', '_4M', 'sev-es')]
 
 
 def main():

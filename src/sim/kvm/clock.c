@@ -29,6 +29,7 @@
 #define SLICE_HOST   20000u /* with the host's clock a vCPU notices timers only at the end of a slice */
 #define EXIT_NS      1000u  /* a port of the PC behind its slow bus */
 #define POLL_GAP     256u   /* instructions between two looks of a guest that polls */
+#define POLL_GAP_VC  4096u  /* the same where each look runs the guest's handler of #VC */
 #define POLL_NS_MAX  50000u
 #define POLL_PORTION 16u
 
@@ -90,9 +91,9 @@ void kvm_vcpu_charge_access(struct kvm_vcpu *v, uint64_t ns)
  */
 void kvm_vcpu_charge_exit(struct kvm_vcpu *v, uint64_t key, bool write)
 {
-	uint64_t icount = cpu_icount(v->cpu), ns = EXIT_NS;
+	uint64_t icount = cpu_icount(v->cpu), ns = EXIT_NS, gap = v->protected ? POLL_GAP_VC : POLL_GAP;
 
-	if (!write && key == v->poll.key && icount - v->poll.icount < POLL_GAP) {
+	if (!write && key == v->poll.key && icount - v->poll.icount < gap) {
 		uint64_t more = v->poll.waited_ns / POLL_PORTION;
 
 		ns += more < POLL_NS_MAX ? more : POLL_NS_MAX;

@@ -45,8 +45,6 @@ struct kvm_hooks {
 	/* Makes kvm_vcpu.sev if the VM is one with memory encryption. Returns 0 or -ENOMEM. */
 	int (*vcpu_create)(struct kvm_vcpu *vcpu);
 	void (*vcpu_destroy)(struct kvm_vcpu *vcpu);
-	/* Takes note that the guest executed VMMCALL. */
-	void (*vcpu_hypercall)(struct kvm_vcpu *vcpu);
 	/* Makes the guest's access to the MSR of the GHCB or to SEV_STATUS. False: the guest gets #GP(0). */
 	bool (*vcpu_msr)(struct kvm_vcpu *vcpu, bool write, uint32_t index, uint64_t *value);
 	/* Is this an MSR that the VMM does not reach any more, because the processor keeps it in the VMSA? */
@@ -56,6 +54,22 @@ struct kvm_hooks {
 
 	/* May the vCPU run? Returns 1, 0 (KVM_RUN is over, kvm_run tells why) or a negated errno. */
 	int (*vcpu_enter)(struct kvm_vcpu *vcpu);
+	/*
+	 * Answers the guest's VMGEXIT. Returns 1: the guest goes on; 0 or a negated errno: KVM_RUN returns.
+	 * If the VMM is to answer, the hook fills in kvm_run, sets kvm_vcpu.waits to KVM_WAITS_VMGEXIT and
+	 * returns 0. The next KVM_RUN, also one that is to return at once, then calls
+	 * vcpu_vmgexit_complete(), which takes the VMM's answer from kvm_run. It returns the same values, and
+	 * may leave to the VMM again in the same way.
+	 */
+	int (*vcpu_vmgexit)(struct kvm_vcpu *vcpu);
+	int (*vcpu_vmgexit_complete)(struct kvm_vcpu *vcpu);
+	/* Ends the last VMGEXIT, because the guest goes on now. */
+	void (*vcpu_resume)(struct kvm_vcpu *vcpu);
+	/*
+	 * Takes a SIPI of a vCPU whose registers are, or will be, the guest's: they stay as they are.
+	 * kvm_vm.irq_lock is held. Returns false if KVM sets the registers.
+	 */
+	bool (*vcpu_sipi)(struct kvm_vcpu *vcpu);
 	/*
 	 * Takes a call on the vCPU if it is about registers that are the guest's: refuses it, or makes it on
 	 * the VMM's copy of them. Returns true if it did, with the call's result in *ret_result.

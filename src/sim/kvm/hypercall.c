@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hypercall: answers what a guest asks of KVM by VMMCALL. Runs on the vCPU's thread. Every call is answered,
- * whatever the guest's CPUID says, because KVM_CAP_ENFORCE_PV_FEATURE_CPUID is not offered. Law: the kernel's
+ * hypercall: answers what a guest asks of KVM by VMMCALL, or by a VMGEXIT that stands for it. Runs on the
+ * vCPU's thread. Every call is answered, whatever the guest's CPUID says, because
+ * KVM_CAP_ENFORCE_PV_FEATURE_CPUID is not offered. Law: the kernel's
  * Documentation/virt/kvm/x86/hypercalls.rst.
  */
 #include <errno.h>
@@ -11,20 +12,14 @@
 
 #define ICR_REFUSED (0x800u | 0xc0000u) /* logical destinations and shorthands */
 
-/* The registers as the call takes them. Outside of 64-bit code only 32 bits of each count. */
-struct call {
-	uint64_t number, args[4];
-	bool longmode;
-};
-
-static int vapic_poll_irq(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
+static int vapic_poll_irq(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint64_t *ret_result)
 {
 	*ret_result = 0;
 	return 1;
 }
 
 /* Ends the HLT of the processor with this APIC ID, or its next one. */
-static int kick_cpu(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
+static int kick_cpu(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint64_t *ret_result)
 {
 	struct kvm_vm *vm = v->vm;
 	struct irq_message m = {.dest = (uint32_t)c->args[1], .delivery = IRQ_REMOTE_READ};
@@ -38,7 +33,7 @@ static int kick_cpu(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_resu
 }
 
 /* Answers as KVM does on a host whose clock is not based on its TSC. */
-static int clock_pairing(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
+static int clock_pairing(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint64_t *ret_result)
 {
 	*ret_result = -(uint64_t)KVM_EOPNOTSUPP;
 	return 1;
@@ -47,7 +42,7 @@ static int clock_pairing(struct kvm_vcpu *v, const struct call *c, uint64_t *ret
 /*
  * args[0] and args[1] have one bit for each APIC ID, counted from args[2] on; args[3] is a value of the ICR.
  */
-static int send_ipi(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
+static int send_ipi(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint64_t *ret_result)
 {
 	uint32_t icr = (uint32_t)c->args[3], first = (uint32_t)c->args[2];
 	struct kvm_vm *vm = v->vm;
@@ -72,14 +67,14 @@ static int send_ipi(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_resu
 }
 
 /* Does nothing: the host's scheduler decides which vCPU runs. */
-static int sched_yield_to(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
+static int sched_yield_to(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint64_t *ret_result)
 {
 	*ret_result = 0;
 	return 1;
 }
 
 /* Leaves the answer to the VMM, if it has asked for these calls (KVM_CAP_EXIT_HYPERCALL). */
-static int map_gpa_range(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result)
+static int map_gpa_range(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint64_t *ret_result)
 {
 	uint64_t gpa = c->args[0], pages = c->args[1], end;
 	struct kvm_run *run = v->run;
@@ -98,8 +93,6 @@ static int map_gpa_range(struct kvm_vcpu *v, const struct call *c, uint64_t *ret
 	run->hypercall.args[2] = c->args[2];
 	run->hypercall.longmode = c->longmode;
 	run->hypercall.ret = 0;
-	v->waits = KVM_EXIT_HYPERCALL;
-	v->cpu->gpr[CPU_GPR_RIP] -= v->cpu->exit_info.hypercall_length;
 	return 0;
 }
 
@@ -107,7 +100,7 @@ static int map_gpa_range(struct kvm_vcpu *v, const struct call *c, uint64_t *ret
  * Each function returns 1 if it answered and the guest goes on, or 0 if the VMM answers. *ret_result is
  * ENOSYS before the call.
  */
-static int (*const answers[])(struct kvm_vcpu *v, const struct call *c, uint64_t *ret_result) = {
+static int (*const answers[])(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint64_t *ret_result) = {
         [KVM_HC_VAPIC_POLL_IRQ] = vapic_poll_irq,
         [KVM_HC_KICK_CPU] = kick_cpu,
         [KVM_HC_CLOCK_PAIRING] = clock_pairing,
@@ -116,16 +109,28 @@ static int (*const answers[])(struct kvm_vcpu *v, const struct call *c, uint64_t
         [KVM_HC_MAP_GPA_RANGE] = map_gpa_range,
 };
 
-static struct call call_of(const struct cpu *cpu)
+int kvm_vcpu_answer_hypercall(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint64_t *ret_result)
+{
+	bool known = c->number < ARRAY_LEN(answers) && answers[c->number];
+
+	*ret_result = c->cpl ? -(uint64_t)KVM_EPERM : -(uint64_t)KVM_ENOSYS;
+	return c->cpl || !known ? 1 : answers[c->number](v, c, ret_result);
+}
+
+/* ---- VMMCALL ---- */
+
+/* Outside of 64-bit code only 32 bits of each register count. */
+static struct kvm_hypercall call_of(const struct cpu *cpu)
 {
 	bool longmode = cpu->efer & 0x400 && cpu->seg[CPU_CS].attr & 0x200;
 	uint64_t mask = longmode ? UINT64_MAX : UINT32_MAX;
 
-	return (struct call){
+	return (struct kvm_hypercall){
 	        .number = cpu->gpr[CPU_RAX] & mask,
 	        .args = {cpu->gpr[CPU_RBX] & mask, cpu->gpr[CPU_RCX] & mask, cpu->gpr[CPU_RDX] & mask,
 	                cpu->gpr[CPU_RSI] & mask},
 	        .longmode = longmode,
+	        .cpl = (uint8_t)cpu->cpl,
 	};
 }
 
@@ -136,14 +141,14 @@ static void put_result(struct cpu *cpu, uint64_t result, bool longmode)
 
 int kvm_vcpu_hypercall(struct kvm_vcpu *v)
 {
-	struct call c = call_of(v->cpu);
-	uint64_t result = -(uint64_t)KVM_ENOSYS;
+	struct kvm_hypercall c = call_of(v->cpu);
+	uint64_t result;
 
-	v->vm->platform->hooks->vcpu_hypercall(v);
-	if (v->cpu->cpl)
-		result = -(uint64_t)KVM_EPERM;
-	else if (c.number < ARRAY_LEN(answers) && answers[c.number] && answers[c.number](v, &c, &result) == 0)
+	if (kvm_vcpu_answer_hypercall(v, &c, &result) == 0) {
+		v->waits = KVM_EXIT_HYPERCALL;
+		v->cpu->gpr[CPU_GPR_RIP] -= v->cpu->exit_info.hypercall_length;
 		return 0;
+	}
 	put_result(v->cpu, result, c.longmode);
 	return 1;
 }

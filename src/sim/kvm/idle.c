@@ -10,8 +10,8 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include "hooks.h"
 #include "irq.h"
-#include "vcpu.h"
 
 /*
  * If a guest has only waited for this long of its time, and nothing came in or went out, it waits for
@@ -50,6 +50,12 @@ static void start_again(struct kvm_vcpu *v)
 	wake(v);
 }
 
+/* Does an interrupt or an NMI end what the vCPU waits for? */
+static bool is_halted(const struct kvm_vcpu *v)
+{
+	return v->mp_state == KVM_MP_STATE_HALTED || v->mp_state == KVM_MP_STATE_AP_RESET_HOLD;
+}
+
 void kvm_vcpu_interrupts_changed(struct kvm_vcpu *v)
 {
 	if (!has_interrupt(v)) {
@@ -57,7 +63,7 @@ void kvm_vcpu_interrupts_changed(struct kvm_vcpu *v)
 		return;
 	}
 	cpu_post(v->cpu, CPU_PENDING_INTR);
-	if (v->mp_state == KVM_MP_STATE_HALTED && v->wakeable)
+	if (is_halted(v) && v->wakeable)
 		start_again(v);
 }
 
@@ -66,7 +72,7 @@ void kvm_vcpu_post_nmi(struct kvm_vcpu *v)
 	if (!v)
 		return;
 	cpu_post_nmi(v->cpu);
-	if (v->mp_state == KVM_MP_STATE_HALTED)
+	if (is_halted(v))
 		start_again(v);
 }
 
@@ -74,7 +80,7 @@ void kvm_vcpu_kick(struct kvm_vcpu *v)
 {
 	if (!v)
 		return;
-	if (v->mp_state == KVM_MP_STATE_HALTED)
+	if (is_halted(v))
 		start_again(v);
 	else
 		v->kicked = true;
@@ -89,18 +95,35 @@ void kvm_vcpu_request(struct kvm_vcpu *v, uint32_t request)
 	wake(v);
 }
 
+/*
+ * Resets the processor. Registers that are the guest's stay, and so does an access that the VMM is to answer:
+ * the guest is where it was. Only the events that KVM would inject are gone.
+ */
+static void reset_processor(struct kvm_vcpu *v)
+{
+	if (!v->protected) {
+		cpu_init(v->cpu);
+		v->waits = 0;
+		return;
+	}
+	cpu_end_nmi_blocking(v->cpu);
+	cpu_set_nmis(v->cpu, 0);
+	if (v->cpu->event.kind == CPU_EVENT_INTR || v->cpu->event.kind == CPU_EVENT_NMI)
+		v->cpu->event.kind = CPU_EVENT_NONE;
+}
+
 void kvm_vcpu_take_requests(struct kvm_vcpu *v)
 {
 	if (v->requests & KVM_REQUEST_INIT) {
-		cpu_init(v->cpu);
+		reset_processor(v);
 		irq_lapic_reset(&v->lapic, false);
-		v->waits = 0;
 		v->kicked = false;
 		v->mp_state = v->lapic.base & IRQ_LAPIC_BASE_BSP ? KVM_MP_STATE_RUNNABLE
 		                                                 : KVM_MP_STATE_INIT_RECEIVED;
 	}
 	if (v->requests & KVM_REQUEST_SIPI && v->mp_state == KVM_MP_STATE_INIT_RECEIVED) {
-		cpu_sipi(v->cpu, v->sipi_vector);
+		if (!v->sev || !v->vm->platform->hooks->vcpu_sipi(v))
+			cpu_sipi(v->cpu, v->sipi_vector);
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 	}
 	v->requests = 0;
@@ -186,7 +209,7 @@ static bool has_work(struct kvm_vcpu *v)
 {
 	bool nmi = atomic_load(&v->cpu->nmis) && !v->cpu->nmi_blocked;
 
-	if (v->mp_state == KVM_MP_STATE_HALTED && (nmi || (v->wakeable && has_interrupt(v))))
+	if (is_halted(v) && (nmi || (v->wakeable && has_interrupt(v))))
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 	return v->mp_state == KVM_MP_STATE_RUNNABLE || v->requests;
 }

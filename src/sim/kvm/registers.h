@@ -14,6 +14,8 @@
 
 /* Returns the first entry of a leaf in kvm_vcpu.cpuid; NULL: there is none. */
 const struct kvm_cpuid_entry2 *kvm_vcpu_cpuid_leaf(const struct kvm_vcpu *vcpu, uint32_t leaf);
+/* May XCR0 have this value, by the vCPU's CPUID? */
+bool kvm_vcpu_xcr0_is_valid(const struct kvm_vcpu *vcpu, uint64_t value);
 /* Does what KVM_SET_SREGS does, except for its interrupt_bitmap. */
 int kvm_vcpu_set_sregs_but_interrupt(struct kvm_vcpu *vcpu, const struct kvm_sregs *sregs);
 /* Takes the registers that the VMM put into struct kvm_run. Returns 0 or -EINVAL. */

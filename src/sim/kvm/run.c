@@ -53,29 +53,49 @@ bool kvm_vcpu_interrupted(const struct kvm_vcpu *v)
 
 /* ---- exits ---- */
 
-/* Returns the page after struct kvm_run, which holds the data of ports. */
-static uint8_t *port_data(struct kvm_vcpu *v)
+uint8_t *kvm_vcpu_port_data(struct kvm_vcpu *v)
 {
 	return (uint8_t *)v->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE_BYTES;
+}
+
+void kvm_vcpu_tell_io(
+        struct kvm_vcpu *v, bool write, uint16_t port, uint8_t size, uint32_t count, const uint8_t *data)
+{
+	v->run->exit_reason = KVM_EXIT_IO;
+	v->run->io.direction = write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+	v->run->io.size = size;
+	v->run->io.port = port;
+	v->run->io.count = count;
+	v->run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE_BYTES;
+	if (write)
+		memcpy(kvm_vcpu_port_data(v), data, (size_t)size * count);
+	else
+		memset(kvm_vcpu_port_data(v), 0, (size_t)size * count);
+	kvm_vcpu_charge_exit(v, port, write);
+	if (write)
+		atomic_store(&v->vm->idle_ns, 0);
+}
+
+void kvm_vcpu_tell_mmio(struct kvm_vcpu *v, bool write, uint64_t gpa, uint32_t size, const uint8_t *data)
+{
+	v->run->exit_reason = KVM_EXIT_MMIO;
+	v->run->mmio.phys_addr = gpa;
+	v->run->mmio.len = size;
+	v->run->mmio.is_write = write;
+	memset(v->run->mmio.data, 0, sizeof(v->run->mmio.data));
+	if (write)
+		memcpy(v->run->mmio.data, data, size);
+	kvm_vcpu_charge_exit(v, gpa | UINT64_C(1) << 63, write);
+	if (write)
+		atomic_store(&v->vm->idle_ns, 0);
 }
 
 static int leave_io(struct kvm_vcpu *v)
 {
 	const struct cpu_exit_info *info = &v->cpu->exit_info;
-	uint32_t bytes = info->io.size * info->io.count;
 
-	v->run->exit_reason = KVM_EXIT_IO;
-	v->run->io.direction = info->io.write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
-	v->run->io.size = info->io.size;
-	v->run->io.port = info->io.port;
-	v->run->io.count = info->io.count;
-	v->run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE_BYTES;
-	if (info->io.write)
-		memcpy(port_data(v), info->io.data, bytes);
+	kvm_vcpu_tell_io(v, info->io.write, info->io.port, info->io.size, info->io.count, info->io.data);
 	v->waits = v->cpu->access_waits ? KVM_EXIT_IO : 0; /* after OUT to port 7Eh nothing waits */
-	kvm_vcpu_charge_exit(v, info->io.port, info->io.write);
-	if (info->io.write)
-		atomic_store(&v->vm->idle_ns, 0);
 	return 0;
 }
 
@@ -83,28 +103,23 @@ static int leave_mmio(struct kvm_vcpu *v)
 {
 	const struct cpu_exit_info *info = &v->cpu->exit_info;
 
-	v->run->exit_reason = KVM_EXIT_MMIO;
-	v->run->mmio.phys_addr = info->mmio.gpa;
-	v->run->mmio.len = info->mmio.size;
-	v->run->mmio.is_write = info->mmio.write;
-	memset(v->run->mmio.data, 0, sizeof(v->run->mmio.data));
-	if (info->mmio.write)
-		memcpy(v->run->mmio.data, info->mmio.data, info->mmio.size);
+	kvm_vcpu_tell_mmio(v, info->mmio.write, info->mmio.gpa, info->mmio.size, info->mmio.data);
 	v->waits = KVM_EXIT_MMIO;
-	kvm_vcpu_charge_exit(v, info->mmio.gpa | UINT64_C(1) << 63, info->mmio.write);
-	if (info->mmio.write)
-		atomic_store(&v->vm->idle_ns, 0);
 	return 0;
 }
 
-/* Brings the VMM's answer to the last exit to the processor. */
-static void bring_data(struct kvm_vcpu *v)
+/*
+ * Brings the VMM's answer to the last exit to the processor. Returns 1: the guest goes on; 0 or a negated
+ * errno: KVM_RUN returns.
+ */
+static int bring_data(struct kvm_vcpu *v)
 {
 	struct cpu_exit_info *info = &v->cpu->exit_info;
 	struct kvm_run *run = v->run;
+	bool vmgexit = v->waits == KVM_WAITS_VMGEXIT;
 
 	if (v->waits == KVM_EXIT_IO && !info->io.write)
-		memcpy(info->io.data, port_data(v), (size_t)info->io.size * info->io.count);
+		memcpy(info->io.data, kvm_vcpu_port_data(v), (size_t)info->io.size * info->io.count);
 	else if (v->waits == KVM_EXIT_MMIO && !info->mmio.write)
 		memcpy(info->mmio.data, run->mmio.data, info->mmio.size);
 	else if (v->waits == KVM_EXIT_HYPERCALL)
@@ -114,6 +129,7 @@ static void bring_data(struct kvm_vcpu *v)
 		info->msr.data = run->msr.data;
 	}
 	v->waits = 0;
+	return vmgexit ? v->vm->platform->hooks->vcpu_vmgexit_complete(v) : 1;
 }
 
 static int leave_failed(struct kvm_vcpu *v)
@@ -168,17 +184,16 @@ static int leave_interrupted(struct kvm_vcpu *v)
 	return -EINTR;
 }
 
-/* With interrupt controllers in the platform the vCPU sleeps in KVM_RUN; without them the VMM decides. */
-static int halt(struct kvm_vcpu *v)
+int kvm_vcpu_halt(struct kvm_vcpu *v, uint32_t mp_state, uint32_t exit_reason)
 {
 	if (!v->vm->chip)
-		return leave(v, KVM_EXIT_HLT);
+		return leave(v, exit_reason);
 	/* The trap of a single step over HLT comes after it and ends the HLT. */
 	if (v->cpu->event.kind != CPU_EVENT_NONE)
 		return 1;
 	pthread_mutex_lock(&v->vm->irq_lock);
 	v->wakeable = cpu_interruptible(v->cpu);
-	v->mp_state = v->kicked ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_HALTED;
+	v->mp_state = v->kicked ? KVM_MP_STATE_RUNNABLE : mp_state;
 	v->kicked = false;
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return 1;
@@ -190,12 +205,13 @@ static int handle_exit(struct kvm_vcpu *v, enum cpu_exit exit)
 	switch (exit) {
 	case CPU_EXIT_IO: return leave_io(v);
 	case CPU_EXIT_MMIO: return leave_mmio(v);
-	case CPU_EXIT_HLT: return halt(v);
+	case CPU_EXIT_HLT: return kvm_vcpu_halt(v, KVM_MP_STATE_HALTED, KVM_EXIT_HLT);
 	case CPU_EXIT_SHUTDOWN: return leave(v, KVM_EXIT_SHUTDOWN);
 	case CPU_EXIT_WINDOW:
 		cpu_unpost(v->cpu, CPU_PENDING_WINDOW);
 		return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
 	case CPU_EXIT_HYPERCALL: return kvm_vcpu_hypercall(v);
+	case CPU_EXIT_VMGEXIT: return v->vm->platform->hooks->vcpu_vmgexit(v);
 	case CPU_EXIT_MSR: return kvm_vcpu_leave_msr(v);
 	case CPU_EXIT_DEBUG: return kvm_vcpu_leave_debug(v);
 	case CPU_EXIT_FAULT: return v->vm->platform->hooks->vcpu_leave_fault(v);
@@ -211,6 +227,8 @@ static enum cpu_exit run_processor(struct kvm_vcpu *v, uint64_t deadline)
 {
 	enum cpu_exit exit;
 
+	if (v->sev)
+		v->vm->platform->hooks->vcpu_resume(v);
 	kvm_vcpu_vapic_enter(v);
 	exit = cpu_run(v->cpu, deadline);
 	kvm_vcpu_vapic_leave(v);
@@ -316,11 +334,11 @@ static int wait_for_init(struct kvm_vcpu *v)
 
 /*
  * An instruction that the last exit left unfinished is completed first. After it, an immediate exit gives no
- * exit reason.
+ * exit reason. A VMGEXIT is complete when its answer has come: its instruction was over before.
  */
 static int run_checked(struct kvm_vcpu *v)
 {
-	bool completing = v->waits != 0;
+	bool completing = v->waits && v->waits != KVM_WAITS_VMGEXIT;
 	int result;
 
 	if (v->mp_state == KVM_MP_STATE_UNINITIALIZED)
@@ -333,7 +351,9 @@ static int run_checked(struct kvm_vcpu *v)
 			return -EINVAL;
 		v->cpu->cr8 = v->run->cr8;
 	}
-	bring_data(v);
+	result = bring_data(v);
+	if (result != 1)
+		return result;
 	if (exits_at_once(v)) {
 		result = completing ? finish_access(v) : 1;
 		return result == 1 ? -EINTR : result;

@@ -292,7 +292,7 @@ int kvm_vcpu_set_mp_state(void *object, void *arg, uintptr_t user)
 	const struct kvm_mp_state *state = arg;
 	struct kvm_vcpu *v = object;
 
-	if (state->mp_state > KVM_MP_STATE_SIPI_RECEIVED ||
+	if ((state->mp_state > KVM_MP_STATE_SIPI_RECEIVED && state->mp_state != KVM_MP_STATE_AP_RESET_HOLD) ||
 	        (!v->vm->chip && state->mp_state != KVM_MP_STATE_RUNNABLE))
 		return -EINVAL;
 	pthread_mutex_lock(&v->vm->irq_lock);

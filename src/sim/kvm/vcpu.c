@@ -426,7 +426,6 @@ void kvm_vcpu_add_figures(const struct kvm_vcpu *v, struct sim_figures *sum)
 
 	sum->instructions += cpu_icount(v->cpu);
 	sum->exits += v->exits;
-	sum->ghcb_uses += v->ghcb_uses;
 	for (uint32_t i = 0; i < v->cpu->unknown_count; i++) {
 		char name[32];
 

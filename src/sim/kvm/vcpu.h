@@ -13,6 +13,9 @@
 #define KVM_RING_OFFSET (KVM_DIRTY_LOG_PAGE_OFFSET * PAGE_SIZE_BYTES) /* in a vCPU's descriptor */
 #define KVM_MCE_BANKS   32
 
+/* The value of kvm_vcpu.waits if a VMGEXIT left to the VMM, whatever the exit reason was. */
+#define KVM_WAITS_VMGEXIT UINT32_MAX
+
 enum kvm_request { KVM_REQUEST_INIT = 1, KVM_REQUEST_SIPI = 2 };
 
 struct sev_vcpu;
@@ -57,7 +60,8 @@ struct kvm_vcpu {
 	struct {
 		uint64_t key, icount, waited_ns;
 	} poll;
-	uint32_t waits;  /* the exit reason for which the next KVM_RUN brings data; 0: none */
+	uint32_t waits;  /* the exit reason for which the next KVM_RUN brings data; 0: none; KVM_WAITS_VMGEXIT
+	                  */
 	int user_vector; /* KVM_INTERRUPT; -1: none */
 	bool has_run;
 	uint32_t guest_debug; /* KVM_SET_GUEST_DEBUG; 0: no debugger */
@@ -67,7 +71,6 @@ struct kvm_vcpu {
 	uint32_t cpuid_count;
 	bool sregs_set; /* by the VMM, so they are no longer those of KVM's reset */
 	uint64_t exits;
-	uint64_t ghcb_uses; /* VMGEXIT, VMMCALL and the GHCB's MSR of a SEV-ES or SNP guest: not built */
 
 	/* The vCPU's part of memory encryption. The hooks set these members; this room only reads them. */
 	struct sev_vcpu *sev; /* NULL: the guest has no memory encryption */
@@ -90,6 +93,33 @@ void kvm_bus_init(struct cpu_bus *bus);
 int kvm_vcpu_run(void *object, void *arg, uintptr_t user); /* KVM_RUN (struct kvm_call) */
 /* Does a signal, or immediate_exit, want KVM_RUN to return? */
 bool kvm_vcpu_interrupted(const struct kvm_vcpu *vcpu);
+/*
+ * Fill in kvm_run for an access that the VMM answers. A port's count accesses of that size are all at data,
+ * at most a page; data is not used for reads. A register has 1 to 8 bytes. The caller sets kvm_vcpu.waits.
+ */
+void kvm_vcpu_tell_io(
+        struct kvm_vcpu *vcpu, bool write, uint16_t port, uint8_t size, uint32_t count, const uint8_t *data);
+void kvm_vcpu_tell_mmio(struct kvm_vcpu *vcpu, bool write, uint64_t gpa, uint32_t size, const uint8_t *data);
+/* Returns the page after struct kvm_run, which holds the data of ports. */
+uint8_t *kvm_vcpu_port_data(struct kvm_vcpu *vcpu);
+/*
+ * Lets the vCPU sleep in this state until an interrupt, an NMI, INIT or a kick comes. Returns 1, or without
+ * interrupt controllers in the platform 0: then the VMM gets this exit and decides.
+ */
+int kvm_vcpu_halt(struct kvm_vcpu *vcpu, uint32_t mp_state, uint32_t exit_reason);
+/* What a guest asks of KVM, and how: the values of RAX, then of RBX, RCX, RDX and RSI. */
+struct kvm_hypercall {
+	uint64_t number, args[4];
+	bool longmode; /* the guest's code has 64 bits, or its registers are hidden */
+	uint8_t cpl;
+};
+
+/*
+ * Answers a hypercall, for a VMMCALL or a VMGEXIT. Returns 1 with its answer, the guest's RAX, in
+ * *ret_result. Returns 0 if the VMM is to answer: kvm_run says what it is asked, and will have the answer in
+ * hypercall.ret; the caller sets kvm_vcpu.waits.
+ */
+int kvm_vcpu_answer_hypercall(struct kvm_vcpu *vcpu, const struct kvm_hypercall *call, uint64_t *ret_result);
 /*
  * Answers the guest's VMMCALL. Returns 1 if it was answered and the guest goes on; 0 if the VMM answers, and
  * kvm_vcpu_finish_hypercall() brings its answer to the guest.

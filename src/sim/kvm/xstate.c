@@ -86,6 +86,11 @@ static uint64_t xcr0_allowed(const struct kvm_vcpu *v)
 	return 0;
 }
 
+bool kvm_vcpu_xcr0_is_valid(const struct kvm_vcpu *v, uint64_t value)
+{
+	return value & XSTATE_X87 && !(value & ~(xcr0_allowed(v) | XSTATE_X87));
+}
+
 int kvm_vcpu_get_xcrs(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_xcrs *xcrs = arg;
@@ -107,7 +112,7 @@ int kvm_vcpu_set_xcrs(void *object, void *arg, uintptr_t user)
 
 		if (xcrs->xcrs[i].xcr)
 			continue;
-		if (!(value & XSTATE_X87) || value & ~(xcr0_allowed(v) | XSTATE_X87))
+		if (!kvm_vcpu_xcr0_is_valid(v, value))
 			return -EINVAL;
 		v->cpu->xcr0 = value;
 		break;

@@ -12,10 +12,6 @@
 #include "decrypted.h"
 #include "device.h"
 
-#define GHCB_VERSION_MIN     1
-#define GHCB_VERSION_DEFAULT 2
-#define GHCB_VERSION_MAX     2
-
 bool sev_is_snp(const struct kvm_vm *vm)
 {
 	return vm->sev->vmsa_features & ABI_FEATURE_SNP;
@@ -43,7 +39,7 @@ static bool init_is_valid(const struct sev_call *call, const struct uapi_sev_ini
 	if (!snp)
 		features &= ~ABI_FEATURE_SECURE_TSC;
 	return !atomic_load(&call->vm->vcpu_count) && !init->flags && !(init->vmsa_features & ~features) &&
-	       init->ghcb_version <= GHCB_VERSION_MAX && (es || !init->ghcb_version) &&
+	       init->ghcb_version <= SEV_GHCB_VERSION_MAX && (es || !init->ghcb_version) &&
 	       !(snp && init->ghcb_version == 1) && !call->vm->encrypted;
 }
 
@@ -84,7 +80,7 @@ static int context_make(struct sev_call *call, const struct uapi_sev_init *init,
 	sev->need_init = false;
 	call->vm->guest_keeps_tsc = init->vmsa_features & ABI_FEATURE_SECURE_TSC;
 	sev->vmsa_features = init->vmsa_features | (snp ? ABI_FEATURE_SNP : 0);
-	sev->ghcb_version = es && !init->ghcb_version ? GHCB_VERSION_DEFAULT : init->ghcb_version;
+	sev->ghcb_version = es && !init->ghcb_version ? SEV_GHCB_VERSION_DEFAULT : init->ghcb_version;
 	sev_bus_init(call->vm);
 	return 0;
 }
@@ -108,7 +104,7 @@ int sev_init(struct sev_call *call)
 
 int sev_es_init(struct sev_call *call)
 {
-	const struct uapi_sev_init init = {.ghcb_version = GHCB_VERSION_MIN};
+	const struct uapi_sev_init init = {.ghcb_version = SEV_GHCB_VERSION_MIN};
 
 	if (!(sev_platform_vm_types(sev_platform_of(call->vm)) >> UAPI_VM_SEV_ES & 1))
 		return -ENOTTY;

@@ -309,6 +309,7 @@ void sev_bus_init(struct kvm_vm *vm)
 {
 	vm->bus.view = on_view;
 	vm->bus.view_end = on_view_end;
+	vm->bus.msr_intercepted = sev_vcpu_msr_intercepted;
 	vm->bus.c_bit = UINT64_C(1) << sev_platform_of(vm)->c_bit;
 	if (kvm_vm_map_publish(vm) < 0)
 		log_error("software platform: no memory for a new map of slots, so slots of a guest_memfd "

@@ -6,6 +6,7 @@
 #ifndef SEV_GUEST_H
 #define SEV_GUEST_H
 
+#include "ghcb.h"
 #include "kvm/hooks.h"
 #include "platform.h"
 
@@ -26,6 +27,7 @@ struct sev_guest {
 	int fd;          /* of /dev/sev, as a number: looked up again by each command */
 	uint64_t vmsa_features;
 	uint16_t ghcb_version;
+	_Atomic uint64_t jump_table; /* an address that the guest's firmware keeps here for its kernel */
 	uint64_t pages_locked, pages_lockable; /* the second is the limit of the first */
 	struct sev_region *regions;
 	struct sev_decrypted *memory; /* shared with mirrors; NULL: SNP, or none */
@@ -61,7 +63,12 @@ struct sev_vcpu {
 	struct sev_held *held;
 	unsigned held_count, held_room;
 	struct sev_seen seen[SEV_SEEN]; /* by address: the latest of them */
-	struct { /* of a protected vCPU: a copy that the VMM may still read and write, without effect */
+	struct sev_ghcb ghcb;
+	/*
+	 * Of a protected vCPU: KVM's own copy. The VMM may still read and write it, without effect on the
+	 * guest. The general registers have what the last VMGEXIT was about.
+	 */
+	struct {
 		struct kvm_regs regs;
 		struct kvm_debugregs debugregs;
 		uint64_t xcr0;
@@ -95,14 +102,16 @@ int sev_vm_copy_from(struct kvm_vm *vm, int source_fd);
 int sev_vm_move_from(struct kvm_vm *vm, int source_fd);
 int sev_vcpu_create(struct kvm_vcpu *v);
 void sev_vcpu_destroy(struct kvm_vcpu *v);
-void sev_vcpu_hypercall(struct kvm_vcpu *v);
 bool sev_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value);
+bool sev_vcpu_msr_intercepted(void *ctx, bool write, uint32_t index); /* struct cpu_bus */
 bool sev_vcpu_hides_msr(const struct kvm_vcpu *v, uint32_t index);
 int sev_vcpu_enter(struct kvm_vcpu *v);
 bool sev_vcpu_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user, int *ret_result);
 void sev_vcpu_set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs);
 int sev_vcpu_leave_fault(struct kvm_vcpu *v);
 
+/* Lets the processor raise #VC, because its registers are the guest's from now on. */
+void sev_vcpu_set_vc(struct kvm_vcpu *v);
 /* Copies the registers as they are; the VMM sees this copy from now on. kvm_vcpu.lock is held. */
 void sev_vcpu_keep_stale(struct kvm_vcpu *v);
 

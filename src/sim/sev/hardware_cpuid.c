@@ -12,7 +12,8 @@
 #define TURIN (1u << PRODUCT_TURIN)
 #define ALL   (MILAN | GENOA | TURIN)
 
-#define C_BIT_PLACE 0x3fu /* of leaf 0x8000001f, EBX */
+#define TSC_AUX_VIRTUALISED 0x200u /* of leaf 0x8000001f, EAX */
+#define C_BIT_PLACE         0x3fu  /* of leaf 0x8000001f, EBX */
 
 /* clang-format off */
 static const struct {
@@ -92,6 +93,14 @@ static void complete(const struct sev_platform *secure, struct abi_cpuid_entry *
 	case 0x80000000: e->eax = secure->product->cpuid_max_ext; break;
 	case 0x8000001f: e->ebx = (e->ebx & ~C_BIT_PLACE) | secure->c_bit; break;
 	}
+}
+
+bool sev_hardware_has_tsc_aux(const struct sev_platform *secure)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].products & 1u << secure->product->id && rows[i].entry.eax_in == 0x8000001f)
+			return rows[i].entry.eax & TSC_AUX_VIRTUALISED;
+	return false;
 }
 
 unsigned sev_hardware_cpuid(

@@ -66,6 +66,8 @@ int sev_platform_attribute(const struct sev_platform *secure, uint64_t attribute
  */
 unsigned sev_hardware_cpuid(
         const struct sev_platform *secure, struct abi_cpuid_entry entries[static PSP_CPUID_MAX]);
+/* Does the product keep TSC_AUX in the VMSA, so that KVM need not intercept it? */
+bool sev_hardware_has_tsc_aux(const struct sev_platform *secure);
 
 /* ---- the kernel's driver: each function returns the firmware's code ---- */
 

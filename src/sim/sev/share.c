@@ -145,6 +145,8 @@ static void move_vcpus(struct kvm_vm *vm, struct kvm_vm *source)
 		cpu_set_regs(to->cpu, &regs);
 		cpu_set_fpu(to->cpu, &fpu);
 		to->sev->vmsa = take_ptr(&from->sev->vmsa);
+		sev_ghcb_move(to, from);
+		cpu_set_vc(to->cpu, from->cpu->vc);
 		to->protected = true;
 		from->protected = false;
 	}

@@ -2,16 +2,14 @@
 /*
  * state: what the VMM can still read and write of a vCPU whose registers are the guest's. Runs with
  * kvm_vcpu.lock held. Law: guest_state_protected, has_protected_state and fpstate_is_confidential() of
- * Linux's arch/x86/kvm, and sev_es_prevent_msr_access() in its svm.c.
+ * Linux's arch/x86/kvm.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "guest.h"
-#include "kvm/msr.h"
 #include "kvm/registers.h"
-
-#define MSR_APIC_BASE 0x1bu
 
 /*
  * In a VM of the type SEV-ES or SEV-SNP such a call fails. A SEV-ES guest of KVM_SEV_ES_INIT has the VM type
@@ -93,17 +91,29 @@ static int stale_sregs(struct kvm_vcpu *v, uintptr_t user, bool second)
 	              : object_copy_out(user, &told, sizeof(told));
 }
 
-/* Only the APIC's base reaches the guest. Both structs have it at the same place. */
-static int stale_set_sregs(struct kvm_vcpu *v, uintptr_t user, size_t size)
+/*
+ * KVM checks all registers, and then takes the APIC's base alone. KVM_SET_SREGS2 has its flags at the place
+ * where the other struct ends, and none may be set here.
+ */
+static int stale_set_sregs(struct kvm_vcpu *v, uintptr_t user, bool second)
 {
-	struct kvm_sregs2 sregs;
+	struct kvm_sregs sregs = {0};
+	uint64_t flags = 0;
 
-	if (object_copy_in(&sregs, user, size) < 0)
+	if (object_copy_in(&sregs, user, offsetof(struct kvm_sregs, interrupt_bitmap)) < 0 ||
+	        (second &&
+	                object_copy_in(&flags, user + offsetof(struct kvm_sregs2, flags), sizeof(flags)) < 0))
 		return -EFAULT;
-	return !v->vm->chip || kvm_vcpu_msr(v, true, MSR_APIC_BASE, &(uint64_t){sregs.apic_base}, true)
-	               ? 0
-	               : -EINVAL;
+	if (flags || !cpu_sregs_are_valid(v->cpu, &sregs) ||
+	        !kvm_vcpu_apic_base_valid(v, sregs.apic_base, true))
+		return -EINVAL;
+	pthread_mutex_lock(&v->vm->irq_lock);
+	kvm_vcpu_set_apic_base(v, sregs.apic_base);
+	pthread_mutex_unlock(&v->vm->irq_lock);
+	return 0;
 }
+_Static_assert(offsetof(struct kvm_sregs, interrupt_bitmap) == offsetof(struct kvm_sregs2, flags),
+        "the structs are alike up to there");
 
 /* Makes a call that does not work on exchanged registers. Returns true if it was such a call. */
 static bool stale_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user, int *ret_result)
@@ -116,10 +126,7 @@ static bool stale_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user
 	case KVM_GET_SREGS:
 	case KVM_GET_SREGS2: *ret_result = stale_sregs(v, user, request == KVM_GET_SREGS2); return true;
 	case KVM_SET_SREGS:
-	case KVM_SET_SREGS2:
-		*ret_result = stale_set_sregs(v, user,
-		        request == KVM_SET_SREGS ? sizeof(struct kvm_sregs) : sizeof(struct kvm_sregs2));
-		return true;
+	case KVM_SET_SREGS2: *ret_result = stale_set_sregs(v, user, request == KVM_SET_SREGS2); return true;
 	default: return false;
 	}
 }
@@ -163,52 +170,4 @@ bool sev_vcpu_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user, in
 	else if (rows[i].access == FPU || !stale_call(v, request, user, ret_result))
 		*ret_result = call_exchanged(v, request, user);
 	return true;
-}
-
-/* ---- MSRs ---- */
-
-#define MSR_SYSENTER_ESP 0x175u
-#define MSR_SYSENTER_EIP 0x176u
-#define VENDOR_AMD       0x68747541u /* CPUID.0.EBX: "Auth" */
-#define VENDOR_HYGON     0x6f677948u
-
-/*
- * MSRs whose writes KVM does not intercept, because the processor keeps them in the VMSA, or because guests
- * of SEV-ES may write any value (Linux's svm_recalc_msr_intercepts(), sev_es_recalc_msr_intercepts()).
- * TSC_AUX would be among them on a processor that virtualises it, which CPUID 8000_001F EAX[9] would tell.
- */
-static const uint32_t passed[] = {
-        0x174, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,      /* and SYSENTER_CS */
-        0x1d9, 0x1db, 0x1dc, 0x1dd, 0x1de,              /* DEBUGCTL, the last branch and interrupt */
-        0x277,                                          /* PAT */
-        0xc0000080,                                     /* EFER */
-        0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, /* STAR, LSTAR, CSTAR, SFMASK */
-        0xc0000100, 0xc0000101, 0xc0000102,             /* FS_BASE, GS_BASE, KERNEL_GS_BASE */
-        0xc0010130,                                     /* the GHCB's */
-};
-
-/*
- * Two MSRs have 32 bits on AMD's processors. If the guest's CPUID says that its processor is not AMD's, KVM
- * intercepts them and keeps 64 bits.
- */
-static bool is_intercepted(const struct kvm_vcpu *v, uint32_t index)
-{
-	if (index != MSR_SYSENTER_ESP && index != MSR_SYSENTER_EIP)
-		return false;
-	for (uint32_t i = 0; i < v->cpuid_count; i++) {
-		if (v->cpuid[i].function == 0)
-			return v->cpuid[i].ebx != VENDOR_AMD && v->cpuid[i].ebx != VENDOR_HYGON;
-	}
-	return true;
-}
-
-bool sev_vcpu_hides_msr(const struct kvm_vcpu *v, uint32_t index)
-{
-	if (!v->sev || !v->protected || is_intercepted(v, index))
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(passed); i++) {
-		if (passed[i] == index)
-			return true;
-	}
-	return false;
 }

@@ -18,7 +18,11 @@ int sev_vcpu_create(struct kvm_vcpu *v)
 	if (v->vm->type == UAPI_VM_DEFAULT && !v->vm->encrypted)
 		return 0;
 	v->sev = calloc(1, sizeof(*v->sev));
-	return v->sev ? 0 : -ENOMEM;
+	if (!v->sev)
+		return -ENOMEM;
+	if (v->vm->sev->es)
+		sev_ghcb_reset(v);
+	return 0;
 }
 
 /*
@@ -46,6 +50,7 @@ void sev_vcpu_destroy(struct kvm_vcpu *v)
 	if (!v->sev)
 		return;
 	vmsa_free(sev_platform_of(v->vm), v->sev->vmsa);
+	sev_ghcb_finish(&v->sev->ghcb);
 	free(v->sev->held);
 	free(v->sev);
 	v->sev = NULL;
@@ -79,23 +84,22 @@ int sev_vcpu_enter(struct kvm_vcpu *v)
 }
 
 /*
- * A guest of SEV-ES or SEV-SNP calls the hypervisor through the GHCB. This is not built: the use is counted,
- * and the call is then answered as a plain guest's.
+ * The GHCB's MSR is there with SEV-ES. SEV_STATUS is read-only, and says what protects the guest (APM 2,
+ * 15.34.10, 15.35.7, 15.36.2).
  */
-void sev_vcpu_hypercall(struct kvm_vcpu *v)
-{
-	if (v->sev && v->vm->sev->es)
-		v->ghcb_uses++;
-}
-
-/* SEV_STATUS is read-only, and says what protects the guest (APM 2, 15.34.10, 15.36.2). */
 bool sev_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value)
 {
 	const struct sev_guest *sev = v->vm->sev;
 
-	if (index == KVM_MSR_GHCB)
-		sev_vcpu_hypercall(v);
-	if (index != KVM_MSR_SEV_STATUS || write || !v->sev || !v->vm->encrypted)
+	if (!v->sev || !v->vm->encrypted)
+		return false;
+	if (index == KVM_MSR_GHCB && sev->es) {
+		if (write)
+			v->sev->ghcb.msr = *value;
+		*value = v->sev->ghcb.msr;
+		return true;
+	}
+	if (index != KVM_MSR_SEV_STATUS || write)
 		return false;
 	*value = 1 | (sev->es ? 2 : 0) | sev->vmsa_features << 2;
 	return true;
@@ -119,6 +123,12 @@ int sev_vcpu_leave_fault(struct kvm_vcpu *v)
 
 #define DR7_FIXED 0x400u
 
+/* KVM lets DR7 be intercepted unless the processor switches the debug registers (DebugSwap). */
+void sev_vcpu_set_vc(struct kvm_vcpu *v)
+{
+	cpu_set_vc(v->cpu, CPU_VC_ON | (v->vm->sev->vmsa_features & ABI_FEATURE_DEBUG_SWAP ? 0 : CPU_VC_DR7));
+}
+
 /*
  * Makes the registers the guest's. Only SEV-ES hides the FPU as well; Linux's snp_launch_update_vmsa() does
  * not.
@@ -128,6 +138,7 @@ static void protect(struct kvm_vcpu *v)
 	sev_vcpu_keep_stale(v);
 	v->protected = true;
 	v->sev->fpu_hidden = !sev_is_snp(v->vm);
+	sev_vcpu_set_vc(v);
 }
 
 static int vmsa_update(struct sev_call *call, struct kvm_vcpu *v, sev_vmsa_fn *update, int fd)

@@ -5,12 +5,18 @@
 
 static const struct sim_options milan = {.product = "Milan", .seed = 1};
 
-/* mov al, [GUEST_DATA]; out PORT, al; inc al; mov [GUEST_DATA + 1], al; hlt */
-#define READ_AND_WRITE 0xa0, 0x00, 0x20, 0xe6, PORT, 0xfe, 0xc0, 0xa2, 0x01, 0x20, 0xf4
+/* mov al, [GUEST_DATA]; tell al; inc al; mov [GUEST_DATA + 1], al; hlt */
+#define READ_AND_WRITE(...) 0xa0, 0x00, 0x20, __VA_ARGS__, 0xfe, 0xc0, 0xa2, 0x01, 0x20, 0xf4
 
 static void write_guest(struct guest *g)
 {
-	CODE(g, READ_AND_WRITE);
+	CODE(g, READ_AND_WRITE(0xe6, PORT));
+	g->memory[GUEST_DATA] = 0x42;
+}
+
+static void write_es_guest(struct guest *g)
+{
+	CODE(g, READ_AND_WRITE(TELL));
 	g->memory[GUEST_DATA] = 0x42;
 }
 
@@ -30,10 +36,7 @@ static void test_sev_guest_runs_from_encrypted_memory(void **state)
 	struct machine m;
 	struct guest g;
 
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_SEV);
-	assert_int_equal(guest_init2(&g), 0);
-	guest_add_vcpu(&g);
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
 	write_guest(&g);
 	memcpy(plain, g.memory, sizeof(plain));
 	assert_int_equal(launch_start(&g, ABI_SEV_POLICY_NODBG), 0);
@@ -62,10 +65,7 @@ static void test_sev_memory_that_is_missing_is_efault(void **state)
 	struct guest g;
 	uint8_t byte[2];
 
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_SEV);
-	assert_int_equal(guest_init2(&g), 0);
-	guest_add_vcpu(&g);
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
 	write_guest(&g);
 	guest_launch(&g, 0);
 	mprotect(g.memory + GUEST_DATA, PAGE_SIZE_BYTES, PROT_NONE);
@@ -91,10 +91,7 @@ static void test_sev_c_bit_tells_shared_from_private(void **state)
 	struct guest g;
 	uint8_t byte;
 
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_SEV);
-	assert_int_equal(guest_init2(&g), 0);
-	guest_add_vcpu(&g);
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
 	/* mov al, [SHARED + 0x3000]; out PORT, al; mov byte [0x4000], 0x77; mov byte [SHARED + 0x3001], 0x66;
 	 * mov al, [0x3010]; out PORT, al; hlt */
 	CODE(&g, 0x8a, 0x04, 0x25, 0x00, 0x30, 0x20, 0x00, 0xe6, PORT, 0xc6, 0x04, 0x25, 0x00, 0x40, 0x00,
@@ -119,10 +116,7 @@ static void test_sev_page_that_becomes_shared_keeps_what_was_written_last(void *
 	struct machine m;
 	struct guest g;
 
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_SEV);
-	assert_int_equal(guest_init2(&g), 0);
-	guest_add_vcpu(&g);
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
 	/* mov byte [0x4000], 1; mov rax, cr3; mov cr3, rax; mov byte [SHARED + 0x4000], 2; hlt */
 	CODE(&g, 0xc6, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, 0x01, 0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, 0xc6,
 	        0x04, 0x25, 0x00, 0x40, 0x20, 0x00, 0x02, 0xf4);
@@ -143,113 +137,13 @@ static void test_es_vcpu_runs_once_its_vmsa_is_encrypted(void **state)
 	struct machine m;
 	struct guest g;
 
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_SEV_ES);
-	assert_int_equal(guest_init2(&g), 0);
-	guest_add_vcpu(&g);
-	write_guest(&g);
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV_ES);
+	write_es_guest(&g);
 	assert_int_equal(guest_run(&g), 0);
 	assert_int_equal(g.run->exit_reason, KVM_EXIT_FAIL_ENTRY);
 	guest_launch(&g, ABI_SEV_POLICY_ES);
 	assert_int_equal(run_to_port(&g), 0x42);
 	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_REGS, &regs), -EINVAL);
-	guest_close(&g);
-	machine_close(&m);
-}
-
-/* The figures must show why such a guest ended: there is no #VC, and nothing answers VMGEXIT. */
-static void test_es_guest_that_asks_for_the_ghcb_is_counted(void **state)
-{
-	struct sim_figures figures;
-	struct machine m;
-	struct guest g;
-
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_SEV_ES);
-	assert_int_equal(guest_init2(&g), 0);
-	guest_add_vcpu(&g);
-	memcpy(g.memory + 4 * 13, (const uint8_t[]){0x0d, GUEST_CODE >> 8}, 2); /* #GP */
-	CODE(&g, 0xf3, 0x0f, 0x01, 0xd9,                                        /* vmgexit */
-	        0x66, 0xb9, 0x30, 0x01, 0x01, 0xc0,                             /* mov $0xc0010130, %ecx */
-	        0x0f, 0x32,                                                     /* rdmsr */
-	        0xf4,                                                           /* hlt: not reached */
-	        0xe6, PORT);                                                    /* out %al, $PORT */
-	guest_launch(&g, ABI_SEV_POLICY_ES);
-	run_to_port(&g);
-	sim_figures(m.host, &figures);
-	assert_int_equal(figures.ghcb_uses, 2);
-	guest_close(&g);
-	sim_figures(m.host, &figures);
-	assert_int_equal(figures.ghcb_uses, 2);
-	machine_close(&m);
-}
-
-static void test_es_legacy_registers_are_stale(void **state)
-{
-	struct kvm_regs regs = {0}, other = {.rax = 0x1234};
-	struct machine m;
-	struct guest g;
-
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_DEFAULT);
-	assert_int_equal(command(&g, KVM_SEV_ES_INIT, NULL), 0);
-	guest_add_vcpu(&g);
-	write_guest(&g);
-	guest_launch(&g, ABI_SEV_POLICY_ES);
-	assert_int_equal(run_to_port(&g), 0x42);
-	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_REGS, &regs), 0);
-	assert_int_equal(regs.rip, GUEST_CODE);
-	assert_int_equal(call_of(&m, g.vcpu, KVM_SET_REGS, &other), 0);
-	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_REGS, &regs), 0);
-	assert_int_equal(regs.rax, 0x1234);
-	assert_int_equal(guest_run(&g), 0); /* it goes on where it was */
-	assert_int_equal(g.run->exit_reason, KVM_EXIT_HLT);
-	guest_close(&g);
-	machine_close(&m);
-}
-
-/* ---- what the VMM still reaches ---- */
-
-static int read_msr(struct guest *g, uint32_t index)
-{
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msrs = {.head.nmsrs = 1, .entry = {.index = index}};
-
-	return call_of(g->m, g->vcpu, KVM_GET_MSRS, &msrs);
-}
-
-static void set_vendor(struct guest *g, uint32_t ebx)
-{
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entry;
-	} cpuid = {.head.nent = 1, .entry = {.function = 0, .eax = 1, .ebx = ebx}};
-
-	assert_int_equal(call_of(g->m, g->vcpu, KVM_SET_CPUID2, &cpuid), 0);
-}
-
-/* KVM intercepts SYSENTER_EIP for guests that take their processor for Intel's alone. */
-static void test_es_msrs_that_the_processor_keeps_are_hidden(void **state)
-{
-	struct machine m;
-	struct guest g;
-
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_SEV_ES);
-	assert_int_equal(guest_init2(&g), 0);
-	guest_add_vcpu(&g);
-	assert_int_equal(read_msr(&g, 0x176), 1);
-	guest_launch(&g, ABI_SEV_POLICY_ES);
-	assert_int_equal(read_msr(&g, 0x176), 1); /* no CPUID: not AMD's */
-	set_vendor(&g, 0x68747541);
-	assert_int_equal(read_msr(&g, 0x176), 0);
-	assert_int_equal(read_msr(&g, 0xc0000080), 0);
-	set_vendor(&g, 0x756e6547);
-	assert_int_equal(read_msr(&g, 0x176), 1);
-	assert_int_equal(read_msr(&g, 0xc0000080), 0);
-	assert_int_equal(read_msr(&g, 0x10), 1);
 	guest_close(&g);
 	machine_close(&m);
 }
@@ -262,10 +156,7 @@ static void test_sev_addresses_are_translated_by_what_the_vmm_can_read(void **st
 	struct machine m;
 	struct guest g;
 
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_SEV);
-	assert_int_equal(guest_init2(&g), 0);
-	guest_add_vcpu(&g);
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
 	enter_long_mode(&g);
 	assert_int_equal(call_of(&m, g.vcpu, KVM_TRANSLATE, &t), 0);
 	assert_false(t.valid); /* the C-bit of CR3 is a bit of an address to KVM */
@@ -280,50 +171,6 @@ static void test_sev_addresses_are_translated_by_what_the_vmm_can_read(void **st
 	guest_launch(&g, 0);
 	assert_int_equal(call_of(&m, g.vcpu, KVM_TRANSLATE, &t), 0);
 	assert_false(t.valid);
-	guest_close(&g);
-	machine_close(&m);
-}
-
-/* Page tables of a guest are as closed to KVM as the rest of its memory. */
-static void test_es_addresses_are_not_translated(void **state)
-{
-	struct kvm_translation t = {.linear_address = GUEST_CODE};
-	struct machine m;
-	struct guest g;
-
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_SEV_ES);
-	assert_int_equal(guest_init2(&g), 0);
-	guest_add_vcpu(&g);
-	enter_long_mode(&g);
-	guest_launch(&g, ABI_SEV_POLICY_ES);
-	assert_int_equal(call_of(&m, g.vcpu, KVM_TRANSLATE, &t), 0);
-	assert_false(t.valid);
-	guest_close(&g);
-	machine_close(&m);
-}
-
-/*
- * The VM type 0 refuses nothing: the VMM writes its own copy of the debug registers, and the guest keeps its
- * registers.
- */
-static void test_es_legacy_debug_registers_are_the_vmms(void **state)
-{
-	struct kvm_debugregs theirs = {.db = {0x1234}, .dr6 = 0xffff0ff0, .dr7 = 0x400}, read;
-	struct machine m;
-	struct guest g;
-
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_DEFAULT);
-	assert_int_equal(command(&g, KVM_SEV_ES_INIT, NULL), 0);
-	guest_add_vcpu(&g);
-	/* mov eax, dr0; out PORT, al; hlt */
-	CODE(&g, 0x0f, 0x21, 0xc0, 0xe6, PORT, 0xf4);
-	guest_launch(&g, ABI_SEV_POLICY_ES);
-	assert_int_equal(call_of(&m, g.vcpu, KVM_SET_DEBUGREGS, &theirs), 0);
-	assert_int_equal(run_to_port(&g), 0);
-	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_DEBUGREGS, &read), 0);
-	assert_int_equal(read.db[0], 0x1234);
 	guest_close(&g);
 	machine_close(&m);
 }
@@ -482,12 +329,7 @@ int main(void)
 	        cmocka_unit_test(test_sev_c_bit_tells_shared_from_private),
 	        cmocka_unit_test(test_sev_page_that_becomes_shared_keeps_what_was_written_last),
 	        cmocka_unit_test(test_es_vcpu_runs_once_its_vmsa_is_encrypted),
-	        cmocka_unit_test(test_es_guest_that_asks_for_the_ghcb_is_counted),
-	        cmocka_unit_test(test_es_legacy_registers_are_stale),
-	        cmocka_unit_test(test_es_msrs_that_the_processor_keeps_are_hidden),
 	        cmocka_unit_test(test_sev_addresses_are_translated_by_what_the_vmm_can_read),
-	        cmocka_unit_test(test_es_addresses_are_not_translated),
-	        cmocka_unit_test(test_es_legacy_debug_registers_are_the_vmms),
 	        cmocka_unit_test(test_memlock_bounds_what_debugger_and_sender_pin),
 	        cmocka_unit_test(test_vmsa_is_what_kvm_makes),
 	        cmocka_unit_test(test_firmware_fails_on_request),

@@ -349,8 +349,8 @@ static void test_move_of_es_takes_registers_along(void **state)
 	guest_make(&from, &m, UAPI_VM_DEFAULT);
 	assert_int_equal(command(&from, KVM_SEV_ES_INIT, NULL), 0);
 	guest_add_vcpu(&from);
-	/* mov al, 1; out PORT, al; inc al; out PORT, al; hlt */
-	CODE(&from, 0xb0, 0x01, 0xe6, PORT, 0xfe, 0xc0, 0xe6, PORT, 0xf4);
+	/* mov al, 1; tell al; inc al; tell al; hlt */
+	CODE(&from, 0xb0, 0x01, TELL, 0xfe, 0xc0, TELL, 0xf4);
 	guest_launch(&from, ABI_SEV_POLICY_ES);
 	assert_int_equal(run_to_port(&from), 1);
 	from.run->immediate_exit = 1; /* the access is completed before the guest goes */

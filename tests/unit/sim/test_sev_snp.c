@@ -75,8 +75,8 @@ static void assert_fault(struct guest *g, uint64_t gpa, bool private)
 	assert_int_equal(fault.flags, private ? UAPI_MEMORY_EXIT_PRIVATE : 0);
 }
 
-/* mov al, [GUEST_DATA]; out PORT, al; mov [0x3000], al; mov al, [0x3000]; out PORT, al; hlt */
-#define USE_ANOTHER_PAGE 0xa0, 0x00, 0x20, 0xe6, PORT, 0xa2, 0x00, 0x30, 0xa0, 0x00, 0x30, 0xe6, PORT, 0xf4
+/* mov al, [GUEST_DATA]; tell al; mov [0x3000], al; mov al, [0x3000]; tell al; hlt */
+#define USE_ANOTHER_PAGE 0xa0, 0x00, 0x20, TELL, 0xa2, 0x00, 0x30, 0xa0, 0x00, 0x30, TELL, 0xf4
 
 static void test_snp_guest_runs_from_private_memory(void **state)
 {
@@ -115,10 +115,9 @@ static void test_snp_fpu_has_two_sides(void **state)
 	struct guest g;
 
 	snp_make(&g, &m);
-	/* movd eax, xmm0; out PORT, al; mov al, 0x77; movd xmm0, eax; out PORT, al; movd eax, xmm0; out PORT,
-	 * al */
-	CODE(&g, 0x66, 0x0f, 0x7e, 0xc0, 0xe6, PORT, 0xb0, 0x77, 0x66, 0x0f, 0x6e, 0xc0, 0xe6, PORT, 0x66,
-	        0x0f, 0x7e, 0xc0, 0xe6, PORT);
+	/* movd eax, xmm0; tell al; mov al, 0x77; movd xmm0, eax; tell al; movd eax, xmm0; tell al */
+	CODE(&g, 0x66, 0x0f, 0x7e, 0xc0, TELL, 0xb0, 0x77, 0x66, 0x0f, 0x6e, 0xc0, TELL, 0x66, 0x0f, 0x7e,
+	        0xc0, TELL);
 	assert_int_equal(call_of(&m, g.vcpu, KVM_SET_FPU, &mine), 0);
 	enable_sse(&g);
 	assert_int_equal(snp_update(&g, 0, GUEST_DATA + 0x1000, ABI_PAGE_NORMAL), 0);

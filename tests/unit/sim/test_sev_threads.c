@@ -313,10 +313,7 @@ static void test_private_memory_changes_under_updates_and_the_guest(void **state
 	struct guest g;
 	struct race race = {.g = &g};
 
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_SNP);
-	assert_int_equal(guest_init2(&g), 0);
-	guest_add_vcpu(&g);
+	guest_ready(&g, &m, &milan, UAPI_VM_SNP);
 	write_walker(&g);
 	assert_int_equal(command(&g, UAPI_SEV_SNP_LAUNCH_START, &start), 0);
 	for (size_t i = 0; i < ARRAY_LEN(works); i++)
