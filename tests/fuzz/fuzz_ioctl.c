@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fuzz.h"
+#include "input.h"
 #include "vmm/sim.h"
 #include "vmm/uapi.h"
 
@@ -49,29 +49,9 @@ static struct {
 	uint8_t scratch[ARG_BYTES] __attribute__((aligned(64)));
 	struct descriptor fds[FDS_MAX];
 	unsigned count, runs;
-	const uint8_t *data;
-	size_t size;
 } f;
 
 /* ---- input ---- */
-
-static void take(void *to, size_t size)
-{
-	size_t n = size < f.size ? size : f.size;
-
-	memset(to, 0, size);
-	memcpy(to, f.data, n);
-	f.data += n;
-	f.size -= n;
-}
-
-static uint8_t take8(void)
-{
-	uint8_t value;
-
-	take(&value, 1);
-	return value;
-}
 
 static uint32_t take32(void)
 {
@@ -468,15 +448,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!f.host)
 		create();
 	lowest = lowest_fd();
-	f.data = data;
-	f.size = size;
+	input.data = data;
+	input.size = size;
 	f.runs = 0;
 	memset(f.ram, 0, RAM_BYTES);
 	memset(f.scratch, 0, sizeof(f.scratch));
 	keep(ROLE_SYSTEM, host_open(f.host, "/dev/kvm", O_RDWR));
 	keep(ROLE_SEV, host_open(f.host, "/dev/sev", O_RDWR));
 	keep(ROLE_VM, host_ioctl_number(f.host, f.fds[0].fd, KVM_CREATE_VM, take8() % 5));
-	for (unsigned i = 0; i < STEPS_MAX && f.size; i++)
+	for (unsigned i = 0; i < STEPS_MAX && input.size; i++)
 		steps[take8() % ARRAY_LEN(steps)]();
 	while (f.count)
 		drop(&f.fds[f.count - 1]);
