@@ -30,7 +30,8 @@ extern const struct chapter chapter_system, chapter_vm, chapter_vcpu, chapter_po
         chapter_msrs, chapter_registers, chapter_traps, chapter_lapic, chapter_quirks, chapter_split,
         chapter_dirty, chapter_runs, chapter_hypercalls, chapter_missing, chapter_no_sev, chapter_sev_context,
         chapter_sev_launch, chapter_sev_es, chapter_sev_memory, chapter_sev_share, chapter_snp_memory,
-        chapter_snp_launch, chapter_sev_device, chapter_sev_types, chapter_sev_registers, chapter_sev_send;
+        chapter_snp_launch, chapter_sev_device, chapter_sev_types, chapter_sev_registers, chapter_sev_send,
+        chapter_sev_init, chapter_sev_runs, chapter_sev_debug, chapter_sev_moves;
 
 /* Prints one line: the words, then 0, a number or an errno name. Returns the result. */
 int say(int result, const char *fmt, ...) PRINTF(2, 3);

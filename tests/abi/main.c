@@ -19,7 +19,8 @@ static const struct chapter *const chapters[] = {&chapter_system, &chapter_vm, &
         &chapter_quirks, &chapter_split, &chapter_dirty, &chapter_runs, &chapter_hypercalls, &chapter_missing,
         &chapter_no_sev, &chapter_sev_context, &chapter_sev_launch, &chapter_sev_es, &chapter_sev_memory,
         &chapter_sev_share, &chapter_snp_memory, &chapter_snp_launch, &chapter_sev_device, &chapter_sev_types,
-        &chapter_sev_registers, &chapter_sev_send};
+        &chapter_sev_registers, &chapter_sev_send, &chapter_sev_init, &chapter_sev_runs, &chapter_sev_debug,
+        &chapter_sev_moves};
 
 int say(int result, const char *fmt, ...)
 {

@@ -201,8 +201,29 @@ static void finish_by_two(struct abi *abi)
 	vm_close(&v);
 }
 
+/* The registers of a SEV guest are the host's to change. */
+static void run_sev(struct abi *abi)
+{
+	const struct kvm_sev_launch_start start = {.policy = 0};
+	struct kvm_regs regs = {.rip = 0x1234, .rflags = 2};
+	struct sev_vm v;
+
+	tell("- SEV");
+	vm_open(&v, abi, UAPI_VM_SEV);
+	init2(&v, "init2");
+	add_vcpu(&v);
+	command(&v, KVM_SEV_LAUNCH_START, &start, "start");
+	try_registers(&v, "registers of the guest");
+	ask(abi, v.vcpu, KVM_SET_REGS, &regs);
+	regs.rip = 0;
+	ask(abi, v.vcpu, KVM_GET_REGS, &regs);
+	tell("rip %x", (unsigned)regs.rip);
+	vm_close(&v);
+}
+
 static void run_registers(struct abi *abi)
 {
+	run_sev(abi);
 	run_es(abi, UAPI_VM_SEV_ES);
 	run_es(abi, UAPI_VM_DEFAULT);
 	run_snp(abi);
