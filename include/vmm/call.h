@@ -128,6 +128,9 @@ int call_sev_launch_measure(
 int call_sev_launch_secret(
         const struct call_sev *sev, const struct kvm_sev_launch_secret *secret, struct err *err) MUST_CHECK;
 int call_sev_launch_finish(const struct call_sev *sev, struct err *err) MUST_CHECK;
+/* The report that the firmware signs for a nonce (SEV API 6.8). */
+int call_sev_report(const struct call_sev *sev, const uint8_t nonce[static 16],
+        struct abi_sev_report *ret_report, struct err *err) MUST_CHECK;
 int call_sev_guest_status(
         const struct call_sev *sev, struct kvm_sev_guest_status *ret_status, struct err *err) MUST_CHECK;
 

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "vmm/abi/sev_launch.h"
 #include "vmm/base.h"
 #include "vmm/config.h"
 #include "vmm/facts.h"
@@ -59,13 +60,74 @@ struct machine_files launch_machine_files(const struct launch *launch);
 int launch_create_unjudged(struct host *host, const struct config *config,
         const struct facts_process *process, struct launch **ret_launch, struct err *err) MUST_CHECK;
 /*
- * Launches one incarnation of the guest: a new VM at its reset vector, measured. For a reset the caller ends
- * that incarnation and launches another one under the same machine. The caller destroys the VM, before the
- * launch. Main thread.
+ * Begins to launch an incarnation of the guest: a new VM at its reset vector, measured. For a reset the
+ * caller ends the incarnation and begins another one on the same machine. Main thread.
  */
-int launch_guest(struct launch *launch, struct machine *machine, struct machine_vm **ret_vm,
-        struct err *err) MUST_CHECK;
+void launch_begin(struct launch *launch, struct machine *machine);
+/*
+ * Does the next part of the launch, about as much as one call of the kernel does. Returns one of these, or
+ * -1. hold: the guest is to be paused, and its launch waits where its owner may want to take part.
+ */
+enum launch_next {
+	LAUNCH_DONE,  /* the guest can run */
+	LAUNCH_MORE,  /* call again */
+	LAUNCH_WAITS, /* for files of the guest's owner: call again in LAUNCH_WAIT_NS */
+	LAUNCH_HELD,  /* nothing was done: the launch is where that of a paused guest waits */
+};
+#define LAUNCH_WAIT_NS 50000000
+int launch_next(struct launch *launch, bool hold, struct err *err) MUST_CHECK;
+/* Which row is at work, or is the next one, for launch_row_facts(). */
+unsigned launch_row_at(const struct launch *launch);
+/* The incarnation's VM, borrowed; it has its vCPUs from the launch's step "processors" on. NULL: none yet. */
+struct machine_vm *launch_vm(const struct launch *launch);
+/* Ends the incarnation. Its vCPUs have stopped. Allowed when there is none. */
+void launch_end(struct launch *launch);
 void launch_destroy(struct launch *launch); /* NULL is allowed */
+
+/* ---- what a launch has done so far. Main thread ---- */
+
+enum launch_row_state { LAUNCH_ROW_WAITS, LAUNCH_ROW_RUNS, LAUNCH_ROW_DONE, LAUNCH_ROW_FAILED };
+
+struct launch_row_facts {
+	const char *name, *call; /* as launch_step_words() gives them */
+	enum launch_row_state state;
+	unsigned done, total; /* parts: items of the plan, regions of memory */
+	uint64_t ns;          /* how long it has worked or waited */
+};
+/*
+ * Of row i, from 0, of the launch under way, or of the last one. Rows that do nothing for this configuration
+ * are among them. False past the last row.
+ */
+bool launch_row_facts(const struct launch *launch, unsigned i, struct launch_row_facts *ret_facts);
+/* The state of the guest's context; LAUNCH_UNINIT for a plain guest. */
+enum launch_state launch_state_of(const struct launch *launch);
+/* QEMU's word for it: "launch-secret". */
+const char *launch_state_word(enum launch_state state);
+/* The digest that was computed beforehand. Zeroed for a plain guest. */
+const struct launch_digest *launch_digest_of(const struct launch *launch);
+/* What LAUNCH_MEASURE gave (SEV, SEV-ES); NULL before, and for other guests. */
+const struct abi_sev_measure *launch_measurement_of(const struct launch *launch);
+/* The guest's handle (SEV, SEV-ES); 0 before LAUNCH_START, and for other guests. */
+uint32_t launch_handle_of(const struct launch *launch);
+/* How many secrets of the guest's owner this incarnation got. */
+unsigned launch_secrets_of(const struct launch *launch);
+
+/*
+ * Gives a SEV or SEV-ES guest in the state LAUNCH_LSECRET a secret of its owner. gpa NULL: the place that the
+ * firmware image names. ERR_USAGE: not now, not for this guest, or not there; ERR_HOST: the firmware refuses.
+ */
+int launch_inject(struct launch *launch, const struct abi_sev_secret_header *header, const void *secret,
+        size_t size_bytes, const uint64_t *gpa, struct err *err) MUST_CHECK;
+/* The report of a SEV or SEV-ES guest that was launched (SEV API 6.8). ERR_USAGE, ERR_HOST. */
+int launch_report(struct launch *launch, const uint8_t nonce[static 16], struct abi_sev_report *ret_report,
+        struct err *err) MUST_CHECK;
+
+/* The facts of the host as they were before the launch; zeroed for a plain guest. */
+const struct facts *launch_facts_of(const struct launch *launch);
+/* Asks the host for its facts as they are now. */
+void launch_ask_facts(const struct launch *launch, struct facts *ret_facts);
+
+/* ---- for people ---- */
 
 /* Returns the plan, which lives as long as the launch. NULL for a plain guest, which has no plan. */
 const struct launch_plan *launch_plan_of(const struct launch *launch);

@@ -62,6 +62,24 @@ int call_sev_launch_measure(const struct call_sev *sev, struct abi_sev_measure *
 	return 0;
 }
 
+int call_sev_report(const struct call_sev *sev, const uint8_t nonce[static 16],
+        struct abi_sev_report *ret_report, struct err *err)
+{
+	struct abi_sev_report blob = {0};
+	struct kvm_sev_attestation_report report = {.uaddr = (uintptr_t)&blob, .len = sizeof(blob)};
+
+	memcpy(report.mnonce, nonce, sizeof(report.mnonce));
+	if (call_firmware_issue(
+	            sev, KVM_SEV_GET_ATTESTATION_REPORT, &report, "KVM_SEV_GET_ATTESTATION_REPORT", err) < 0)
+		return -1;
+	if (report.len != sizeof(blob))
+		return err_set(err, ERR_HOST,
+		        "KVM_SEV_GET_ATTESTATION_REPORT gave %u bytes, a report has %zu", report.len,
+		        sizeof(blob));
+	*ret_report = blob;
+	return 0;
+}
+
 int call_sev_launch_secret(
         const struct call_sev *sev, const struct kvm_sev_launch_secret *secret, struct err *err)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * launch: carries out the rows of a generation, one incarnation of a guest after the other, and asks the
- * firmware after each whether the guest is where it should be. Main thread.
+ * launch: what is prepared before the first incarnation of a guest is launched, and outlives all of them: the
+ * files, the plan, the digest, the facts of the host. work.c launches. Main thread.
  */
 #include <errno.h>
 #include <string.h>
@@ -35,73 +35,6 @@ const char *launch_state_name(enum launch_state state)
 	return state < ARRAY_LEN(names) ? names[state] : "another one";
 }
 
-/*
- * The firmware of SEV and SEV-ES tells where the guest is. That of SEV-SNP cannot be asked through KVM:
- * there, the state follows from the results.
- */
-static int check_state(struct launch_work *work, const struct launch_row *row, struct err *err)
-{
-	const struct config *config = &work->launch->config;
-	struct kvm_sev_guest_status status;
-
-	if (row->state == LAUNCH_UNINIT || config->sev.type == CONFIG_SEV_SNP)
-		return 0;
-	if (call_sev_guest_status(&work->sev, &status, err) < 0)
-		return -1;
-	if (status.state != row->state)
-		return err_set(err, ERR_HOST,
-		        "after the step \"%s\" the firmware says that the guest is in state %u (%s), not %s: "
-		        "another program drives this guest, or the firmware and the kernel do not match",
-		        row->name, status.state, launch_state_name(status.state),
-		        launch_state_name(row->state));
-	if (status.policy != (uint32_t)config->sev.policy)
-		return err_set(err, ERR_HOST,
-		        "the firmware says that the guest has the policy 0x%x, not 0x%x: the firmware and "
-		        "the kernel do not match",
-		        status.policy, (uint32_t)config->sev.policy);
-	return 0;
-}
-
-static int run_row(struct launch_work *work, const struct launch_row *row, struct err *err)
-{
-	const struct launch *launch = work->launch;
-	enum launch_step step = row->step;
-
-	log_debug("launch: %s", row->name);
-	*err = (struct err){0};
-	if (row->fn(work, err) == 0) {
-		if (check_state(work, row, err) == 0)
-			return 0;
-		step = LAUNCH_STEP_STATUS;
-	}
-	if (launch->plan) {
-		struct facts facts;
-
-		/* Facts that the plan was made with may have changed. */
-		launch_ask_facts(launch, &facts);
-		launch_explain(step, launch->config.sev.type, &facts, err);
-	}
-	return err_wrap(err, "creating the guest");
-}
-
-int launch_guest(struct launch *launch, struct machine *machine, struct machine_vm **ret_vm, struct err *err)
-{
-	struct launch_work work = {
-	        .launch = launch,
-	        .machine = machine,
-	        .sev = {.host = launch->host, .vm_fd = -1, .sev_fd = -1},
-	};
-
-	for (const struct launch_row *row = launch_rows(launch->config.sev.type); row->name; row++) {
-		if (run_row(&work, row, err) < 0) {
-			machine_vm_destroy(work.vm);
-			return -1;
-		}
-	}
-	*ret_vm = work.vm;
-	return 0;
-}
-
 /* ---- life ---- */
 
 void launch_ask_facts(const struct launch *launch, struct facts *ret_facts)
@@ -111,6 +44,11 @@ void launch_ask_facts(const struct launch *launch, struct facts *ret_facts)
 	if (!launch->process)
 		facts_process_own(launch->config.cgroup, &own);
 	facts_gather(launch->host, launch->process ?: &own, ret_facts);
+}
+
+const struct facts *launch_facts_of(const struct launch *launch)
+{
+	return &launch->facts;
 }
 
 /* Kernels without KVM_SEV_INIT2 get the old commands, which change the measurement of a SEV-ES guest. */
@@ -194,6 +132,7 @@ void launch_destroy(struct launch *launch)
 {
 	if (!launch)
 		return;
+	launch_end(launch);
 	host_close(launch->host, launch->sev_fd);
 	launch_options_finish(&launch->options);
 	launch_plan_destroy(launch->plan);
@@ -225,11 +164,6 @@ const struct launch_plan *launch_plan_of(const struct launch *launch)
 	return launch->plan;
 }
 
-const struct launch_digest *launch_digest_of(const struct launch *launch)
-{
-	return &launch->digest;
-}
-
 /* Steps that do nothing for this configuration are not shown to people. */
 static bool is_idle(const struct config *config, enum launch_step step)
 {
@@ -239,6 +173,15 @@ static bool is_idle(const struct config *config, enum launch_step step)
 	case LAUNCH_STEP_SECRET: return !*config->sev.secret;
 	default: return false;
 	}
+}
+
+const char *launch_row_call(const struct launch *launch, const struct launch_row *row)
+{
+	const struct config *config = &launch->config;
+
+	if (row->step != LAUNCH_STEP_INIT || config->sev.init != CONFIG_SEV_INIT_LEGACY)
+		return row->call;
+	return config->sev.type == CONFIG_SEV_ES ? "KVM_SEV_ES_INIT" : "KVM_SEV_INIT";
 }
 
 bool launch_step_words(const struct launch *launch, unsigned i, const char **ret_name, const char **ret_call)
@@ -253,8 +196,6 @@ bool launch_step_words(const struct launch *launch, unsigned i, const char **ret
 	if (!row->name)
 		return false;
 	*ret_name = row->name;
-	*ret_call = row->call;
-	if (row->step == LAUNCH_STEP_INIT && config->sev.init == CONFIG_SEV_INIT_LEGACY)
-		*ret_call = config->sev.type == CONFIG_SEV_ES ? "KVM_SEV_ES_INIT" : "KVM_SEV_INIT";
+	*ret_call = launch_row_call(launch, row);
 	return true;
 }

@@ -43,6 +43,30 @@ int launch_fit(const struct config *config, const struct launch_files *files, st
 
 /* ---- a guest's launches ---- */
 
+/* How far a row of the launch has come. */
+struct launch_progress {
+	enum launch_row_state state;
+	unsigned done, total; /* parts */
+	uint64_t began_ns, ns;
+};
+#define LAUNCH_ROWS_MAX 13
+
+/* One incarnation, in the making or made. */
+struct launch_work {
+	struct launch *launch;
+	struct machine *machine; /* NULL: there is none */
+	struct machine_vm *vm;
+	struct call_sev sev;
+	unsigned row, part; /* the next row to be done, and how many of its parts were done */
+	struct launch_progress progress[LAUNCH_ROWS_MAX];
+	enum launch_state state;
+	uint32_t handle;
+	void *staging;                  /* SEV-SNP: where the kernel copies contents from */
+	struct abi_sev_measure measure; /* SEV, SEV-ES: after LAUNCH_MEASURE */
+	struct timespec measured;       /* by the clock of file systems */
+	unsigned secrets;
+};
+
 struct launch {
 	struct host *host;
 	struct config config;                /* borrowed strings; sev.init is never "auto" */
@@ -56,24 +80,13 @@ struct launch {
 	unsigned vcpu_files; /* as in facts_process */
 	int sev_fd;          /* from the first launch on */
 	bool in_cgroup;
+	struct launch_work work;
 };
 
-/* facts_gather() for this launch. */
-void launch_ask_facts(const struct launch *launch, struct facts *ret_facts);
-
-/* For tests. Zeroed for a plain guest. */
-const struct launch_digest *launch_digest_of(const struct launch *launch);
-
-/* One incarnation in the making. */
-struct launch_work {
-	struct launch *launch;
-	struct machine *machine;
-	struct machine_vm *vm;
-	struct call_sev sev;
-	struct abi_sev_measure measure; /* SEV, SEV-ES: after LAUNCH_MEASURE */
-	struct timespec measured;       /* by the clock of file systems */
-};
-
+/*
+ * Does the next part of a row. Returns what launch_next() returns for it: LAUNCH_DONE when the row is done,
+ * LAUNCH_MORE when a part of it is, LAUNCH_WAITS; -1 with err set.
+ */
 typedef int launch_step_fn(struct launch_work *work, struct err *err);
 
 /* A row of a launch: steps in their order. */
@@ -83,14 +96,20 @@ struct launch_row {
 	enum launch_step step;
 	launch_step_fn *fn;
 	enum launch_state state; /* of the guest's context afterwards */
+	bool held;               /* a guest that is paused waits before it */
 };
 
 /* Each ends with a row without a name. */
 extern const struct launch_row launch_rows_none[], launch_rows_sev[], launch_rows_snp[];
 const struct launch_row *launch_rows(enum config_sev_type type);
 const char *launch_state_name(enum launch_state state);
+/* What the row asks the kernel for in this launch. */
+const char *launch_row_call(const struct launch *launch, const struct launch_row *row);
+/* The end of a part, of total ones that the row has: returns LAUNCH_DONE for the last one, else LAUNCH_MORE.
+ */
+int launch_parts(struct launch_work *work, unsigned total);
 
-/* ---- steps.c: steps that generations share; each returns 0, or -1 with err set ---- */
+/* ---- steps.c: steps that generations share ---- */
 
 /* Opens /dev/sev, once a launch. */
 int launch_open_device(struct launch_work *work, struct err *err) MUST_CHECK;
@@ -102,6 +121,9 @@ int launch_create_vm(struct launch_work *work, struct err *err) MUST_CHECK;
 int launch_init(struct launch_work *work, struct err *err) MUST_CHECK;
 /* Adds the vCPUs and gives them the registers of the measured VMSAs. */
 int launch_add_vcpus(struct launch_work *work, struct err *err) MUST_CHECK;
+
+/* How many items of a plan are contents; those behind them are the VMSAs. */
+unsigned launch_contents(const struct launch_plan *plan);
 
 /* ---- step_sev.c: the steps of SEV and SEV-ES ---- */
 
@@ -162,10 +184,20 @@ struct launch_secret {
 	struct gpa gpa;
 };
 
-/* Waits for the guest owner's files, which must be younger than the measurement. Returns 1, 0 if there is no
- * secret, -1. */
+/*
+ * Looks for the guest owner's files, which must be younger than the measurement. Returns LAUNCH_DONE if they
+ * are there, LAUNCH_WAITS if they may still come, -1. looks: how often this was asked before.
+ */
+int launch_secret_look(const struct config *config, const struct timespec *measured, unsigned looks,
+        struct err *err) MUST_CHECK;
+/* Reads them. The caller finishes *ret_secret, which is zeroed, also after an error. */
 int launch_secret_read(const struct config *config, const struct launch_plan *plan,
-        const struct timespec *measured, struct launch_secret *ret_secret, struct err *err) MUST_CHECK;
+        struct launch_secret *ret_secret, struct err *err) MUST_CHECK;
+/* Can a secret have this size? The error's text begins with a verb. */
+int launch_secret_check(size_t size_bytes, struct err *err) MUST_CHECK;
+/* The place that the firmware image has for a secret of this size. */
+int launch_secret_place(
+        const struct launch_plan *plan, size_t size_bytes, struct gpa *ret_gpa, struct err *err) MUST_CHECK;
 void launch_secret_finish(struct launch_secret *secret);
 
 /* ---- preflight.c, limits.c, owner.c ---- */

@@ -19,10 +19,13 @@ const struct launch_row launch_rows_sev[] = {
         {"processor state", "KVM_SEV_LAUNCH_UPDATE_VMSA", LAUNCH_STEP_VMSA, launch_sev_update_vmsa,
                 LAUNCH_LUPDATE},
         {"measurement", "KVM_SEV_LAUNCH_MEASURE", LAUNCH_STEP_MEASURE, launch_sev_measure, LAUNCH_LSECRET},
-        {"secret", "KVM_SEV_LAUNCH_SECRET", LAUNCH_STEP_SECRET, launch_sev_secret, LAUNCH_LSECRET},
+        {"secret", "KVM_SEV_LAUNCH_SECRET", LAUNCH_STEP_SECRET, launch_sev_secret, LAUNCH_LSECRET,
+                .held = true},
         {"finish", "KVM_SEV_LAUNCH_FINISH", LAUNCH_STEP_FINISH, launch_sev_finish, LAUNCH_RUNNING},
         {0},
 };
+
+_Static_assert(ARRAY_LEN(launch_rows_sev) - 1 <= LAUNCH_ROWS_MAX, "the progress of each row has a place");
 
 static int add_hashes(struct launch_plan *plan, const struct launch_inputs *inputs, struct err *err)
 {

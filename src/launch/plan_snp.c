@@ -19,9 +19,11 @@ const struct launch_row launch_rows_snp[] = {
                 LAUNCH_UNINIT},
         {"start", "KVM_SEV_SNP_LAUNCH_START", LAUNCH_STEP_START, launch_snp_start, LAUNCH_LUPDATE},
         {"contents", "KVM_SEV_SNP_LAUNCH_UPDATE", LAUNCH_STEP_UPDATE, launch_snp_update, LAUNCH_LUPDATE},
-        {"finish", "KVM_SEV_SNP_LAUNCH_FINISH", LAUNCH_STEP_FINISH, launch_snp_finish, LAUNCH_RUNNING},
+        {"finish", "KVM_SEV_SNP_LAUNCH_FINISH", LAUNCH_STEP_FINISH, launch_snp_finish, LAUNCH_RUNNING,
+                .held = true},
         {0},
 };
+_Static_assert(ARRAY_LEN(launch_rows_snp) - 1 <= LAUNCH_ROWS_MAX, "the progress of each row has a place");
 
 struct kind {
 	uint32_t type; /* enum abi_ovmf_section_type */

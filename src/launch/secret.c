@@ -4,15 +4,12 @@
  * cannot read it: only the secure processor has the key. Main thread. Law: SEV API 6.5, 6.6.
  */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "launch.h"
 #include "vmm/owner.h"
-
-#define WAIT_STEP_NS 50000000 /* between two looks for the owner's files */
 
 /* The owner, who waits for the file, must never see half of it. */
 int launch_measure_write(const struct config *config, const struct abi_sev_measure *measure, struct err *err)
@@ -37,16 +34,6 @@ static bool is_there(const char *path, const struct timespec *measured)
 	               (st.st_mtim.tv_sec == measured->tv_sec && st.st_mtim.tv_nsec >= measured->tv_nsec));
 }
 
-/* The loop does not run yet, so a request to end is looked for here. */
-static bool asked_to_end(void)
-{
-	sigset_t pending;
-
-	sigpending(&pending);
-	return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT) ||
-	       sigismember(&pending, SIGHUP);
-}
-
 static int tell_missing(const char *path, const struct config *config, struct err *err)
 {
 	return err_set(err, ERR_USAGE,
@@ -58,23 +45,27 @@ static int tell_missing(const char *path, const struct config *config, struct er
 	        config->sev.secret_wait_s);
 }
 
-static int wait_for(const struct config *config, const struct timespec *measured, struct err *err)
+int launch_secret_look(
+        const struct config *config, const struct timespec *measured, unsigned looks, struct err *err)
 {
 	const char *header = config->sev.secret_header, *secret = config->sev.secret;
-	uint64_t left = config->sev.secret_wait_s * (UINT64_C(1000000000) / WAIT_STEP_NS);
 
-	if (left)
+	if (is_there(header, measured) && is_there(secret, measured))
+		return LAUNCH_DONE;
+	if (looks >= config->sev.secret_wait_s * (1000000000 / LAUNCH_WAIT_NS))
+		return tell_missing(is_there(header, measured) ? secret : header, config, err);
+	if (!looks)
 		log_info("waiting for the guest owner's secret, %s and %s", header, secret);
-	while (!(is_there(header, measured) && is_there(secret, measured))) {
-		const struct timespec step = {.tv_nsec = WAIT_STEP_NS};
+	return LAUNCH_WAITS;
+}
 
-		if (asked_to_end())
-			return err_set(err, ERR_FAILED,
-			        "sev.secret: a signal ended the wait for the guest owner's secret");
-		if (left-- == 0)
-			return tell_missing(is_there(header, measured) ? secret : header, config, err);
-		nanosleep(&step, NULL);
-	}
+int launch_secret_check(size_t size_bytes, struct err *err)
+{
+	if (size_bytes > OWNER_SECRET_MAX_BYTES)
+		return err_set(err, ERR_USAGE, "has %zu bytes; one launch secret has at most %llu",
+		        size_bytes, (unsigned long long)OWNER_SECRET_MAX_BYTES);
+	if (!size_bytes || !is_aligned(size_bytes, 16))
+		return err_set(err, ERR_USAGE, "has %zu bytes, which is not a multiple of 16", size_bytes);
 	return 0;
 }
 
@@ -95,52 +86,43 @@ static int read_files(const struct config *config, struct launch_secret *secret,
 	secret->size_bytes = size;
 	if (attest_form_decode(packet, size, secret->packet, &secret->size_bytes) == ATTEST_FORM_BYTES)
 		memcpy(secret->packet, packet, size);
-	if (secret->size_bytes > OWNER_SECRET_MAX_BYTES)
-		return err_set(err, ERR_USAGE,
-		        "sev.secret: has %zu bytes; one launch secret has at most %llu", secret->size_bytes,
-		        (unsigned long long)OWNER_SECRET_MAX_BYTES);
-	if (!secret->size_bytes || !is_aligned(secret->size_bytes, 16))
-		return err_set(err, ERR_USAGE, "sev.secret: has %zu bytes, which is not a multiple of 16",
-		        secret->size_bytes);
-	return 0;
+	return launch_secret_check(secret->size_bytes, err) < 0 ? err_wrap(err, "sev.secret") : 0;
 }
 
-/* The secret's place: the configured address, or the place that the image names. */
-static int find_place(const struct config *config, const struct launch_plan *plan,
-        struct launch_secret *secret, struct err *err)
+int launch_secret_place(
+        const struct launch_plan *plan, size_t size_bytes, struct gpa *ret_gpa, struct err *err)
 {
 	const struct launch_ovmf_entry *area = &plan->ovmf.secret;
 
-	if (*config->sev.secret_address) {
-		secret->gpa = gpa(strtoull(config->sev.secret_address, NULL, 16)); /* judged beforehand */
-		return 0;
-	}
 	if (!area->present || !area->value[0])
 		return err_set(err, ERR_USAGE,
-		        "sev.secret: the firmware image has no place for secrets: set sev.secret-address, or "
+		        "the firmware image has no place for secrets: name an address (sev.secret-address), "
+		        "or "
 		        "use OVMF.amdsev.fd of Debian's ovmf-amdsev");
-	if (secret->size_bytes > area->value[1])
-		return err_set(err, ERR_USAGE,
-		        "sev.secret: has %zu bytes, the firmware image has room for %u", secret->size_bytes,
-		        area->value[1]);
-	secret->gpa = gpa(area->value[0]);
+	if (size_bytes > area->value[1])
+		return err_set(err, ERR_USAGE, "has %zu bytes, the firmware image has room for %u",
+		        size_bytes, area->value[1]);
+	*ret_gpa = gpa(area->value[0]);
+	return 0;
+}
+
+static int find_place(const struct config *config, const struct launch_plan *plan,
+        struct launch_secret *secret, struct err *err)
+{
+	if (!*config->sev.secret_address)
+		return launch_secret_place(plan, secret->size_bytes, &secret->gpa, err) < 0
+		               ? err_wrap(err, "sev.secret")
+		               : 0;
+	secret->gpa = gpa(strtoull(config->sev.secret_address, NULL, 16)); /* judged beforehand */
 	return 0;
 }
 
 int launch_secret_read(const struct config *config, const struct launch_plan *plan,
-        const struct timespec *measured, struct launch_secret *ret_secret, struct err *err)
+        struct launch_secret *ret_secret, struct err *err)
 {
-	struct launch_secret secret = {0};
-
-	if (!*config->sev.secret)
-		return 0;
-	if (wait_for(config, measured, err) < 0 || read_files(config, &secret, err) < 0 ||
-	        find_place(config, plan, &secret, err) < 0) {
-		launch_secret_finish(&secret);
+	if (read_files(config, ret_secret, err) < 0 || find_place(config, plan, ret_secret, err) < 0)
 		return -1;
-	}
-	*ret_secret = secret;
-	return 1;
+	return 0;
 }
 
 void launch_secret_finish(struct launch_secret *secret)

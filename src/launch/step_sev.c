@@ -11,16 +11,12 @@ int launch_sev_pin_memory(struct launch_work *work, struct err *err)
 {
 	const struct page_memory *memory = machine_vm_memory(work->vm);
 	const struct page_layout *layout = page_memory_layout(memory);
+	const struct page_region *region = &layout->regions[work->part];
 
-	for (unsigned i = 0; i < layout->count; i++) {
-		const struct page_region *region = &layout->regions[i];
-
-		if (call_sev_register_memory(&work->sev,
-		            page_kernel_address(memory, region->gpa, region->size_bytes), region->size_bytes,
-		            err) < 0)
-			return -1;
-	}
-	return 0;
+	if (call_sev_register_memory(&work->sev, page_kernel_address(memory, region->gpa, region->size_bytes),
+	            region->size_bytes, err) < 0)
+		return -1;
+	return launch_parts(work, layout->count);
 }
 
 int launch_sev_start(struct launch_work *work, struct err *err)
@@ -34,7 +30,10 @@ int launch_sev_start(struct launch_work *work, struct err *err)
 	        .session_len = (uint32_t)options->session.size_bytes,
 	};
 
-	return call_sev_launch_start(&work->sev, &start, err);
+	if (call_sev_launch_start(&work->sev, &start, err) < 0)
+		return -1;
+	work->handle = start.handle;
+	return LAUNCH_DONE;
 }
 
 static int update_item(struct launch_work *work, const struct launch_item *item, struct err *err)
@@ -53,11 +52,9 @@ int launch_sev_update(struct launch_work *work, struct err *err)
 {
 	const struct launch_plan *plan = work->launch->plan;
 
-	for (unsigned i = 0; i < plan->count; i++) {
-		if (plan->items[i].type == ABI_PAGE_NORMAL && update_item(work, &plan->items[i], err) < 0)
-			return -1;
-	}
-	return 0;
+	if (update_item(work, &plan->items[work->part], err) < 0)
+		return -1;
+	return launch_parts(work, launch_contents(plan));
 }
 
 /* One call measures every vCPU, in the order in which they were made. */
@@ -76,7 +73,7 @@ int launch_sev_measure(struct launch_work *work, struct err *err)
 	return launch_measure_write(&work->launch->config, &work->measure, err);
 }
 
-static int inject(struct launch_work *work, struct launch_secret *secret, struct err *err)
+static int inject(struct launch_work *work, const struct launch_secret *secret, struct err *err)
 {
 	void *at = page_kernel_address(machine_vm_memory(work->vm), secret->gpa, secret->size_bytes);
 	const struct kvm_sev_launch_secret call = {
@@ -89,24 +86,66 @@ static int inject(struct launch_work *work, struct launch_secret *secret, struct
 	};
 
 	if (!at)
-		return err_set(err, ERR_USAGE,
-		        "sev.secret: %zu bytes at 0x%llx do not lie in the guest's memory: set "
-		        "sev.secret-address",
+		return err_set(err, ERR_USAGE, "%zu bytes at 0x%llx do not lie in the guest's memory",
 		        secret->size_bytes, (unsigned long long)secret->gpa.raw);
-	return call_sev_launch_secret(&work->sev, &call, err);
+	if (call_sev_launch_secret(&work->sev, &call, err) < 0)
+		return -1;
+	work->secrets++;
+	return LAUNCH_DONE;
 }
 
 int launch_sev_secret(struct launch_work *work, struct err *err)
 {
-	struct launch_secret secret;
-	int found =
-	        launch_secret_read(&work->launch->config, work->launch->plan, &work->measured, &secret, err);
+	const struct config *config = &work->launch->config;
+	struct launch_secret secret = {0};
+	int result;
 
-	if (found <= 0)
-		return found;
-	found = inject(work, &secret, err);
+	if (!*config->sev.secret)
+		return LAUNCH_DONE;
+	result = launch_secret_look(config, &work->measured, work->part, err);
+	if (result != LAUNCH_DONE)
+		return result;
+	result = launch_secret_read(config, work->launch->plan, &secret, err);
+	if (result == 0 && inject(work, &secret, err) < 0)
+		result = err->kind == ERR_USAGE ? err_wrap(err, "sev.secret-address") : -1;
 	launch_secret_finish(&secret);
-	return found;
+	return result;
+}
+
+/* ---- what a controller asks for ---- */
+
+int launch_inject(struct launch *launch, const struct abi_sev_secret_header *header, const void *packet,
+        size_t size_bytes, const uint64_t *address, struct err *err)
+{
+	struct launch_work *work = &launch->work;
+	/* The kernel only reads the packet. */
+	struct launch_secret secret = {
+	        .header = *header, .packet = (void *)(uintptr_t)packet, .size_bytes = size_bytes};
+
+	if (!launch->plan || launch->config.sev.type == CONFIG_SEV_SNP)
+		return err_set(err, ERR_USAGE, "only SEV and SEV-ES guests take launch secrets");
+	if (work->state != LAUNCH_LSECRET || !work->vm)
+		return err_set(err, ERR_USAGE, "SEV: Not in correct state. (LSECRET) %s",
+		        launch_state_word(work->state));
+	if (launch_secret_check(size_bytes, err) < 0)
+		return -1;
+	if (address)
+		secret.gpa = gpa(*address);
+	else if (launch_secret_place(launch->plan, size_bytes, &secret.gpa, err) < 0)
+		return -1;
+	return inject(work, &secret, err);
+}
+
+int launch_report(struct launch *launch, const uint8_t nonce[static 16], struct abi_sev_report *ret_report,
+        struct err *err)
+{
+	if (!launch->plan || launch->config.sev.type == CONFIG_SEV_SNP)
+		return err_set(err, ERR_USAGE,
+		        "the host can ask for reports of SEV and SEV-ES guests only; a SEV-SNP guest asks "
+		        "for its own");
+	if (launch->work.state == LAUNCH_UNINIT || !launch->work.vm)
+		return err_set(err, ERR_USAGE, "the guest is not launched yet");
+	return call_sev_report(&launch->work.sev, nonce, ret_report, err);
 }
 
 int launch_sev_finish(struct launch_work *work, struct err *err)

@@ -20,17 +20,15 @@ int launch_snp_own_memory(struct launch_work *work, struct err *err)
 {
 	struct page_memory *memory = machine_vm_memory(work->vm);
 	const struct page_layout *layout = page_memory_layout(memory);
+	const struct page_region *region = &layout->regions[work->part];
 
 	/* The guest asks for its shared pages by a hypercall. */
-	if (call_vm_enable_capability(work->launch->host, work->sev.vm_fd, KVM_CAP_EXIT_HYPERCALL,
-	            1 << KVM_HC_MAP_GPA_RANGE, err) < 0)
+	if (!work->part && call_vm_enable_capability(work->launch->host, work->sev.vm_fd,
+	                           KVM_CAP_EXIT_HYPERCALL, 1 << KVM_HC_MAP_GPA_RANGE, err) < 0)
 		return -1;
-	for (unsigned i = 0; i < layout->count; i++) {
-		if (page_convert(memory, layout->regions[i].gpa, layout->regions[i].size_bytes, true, err) <
-		        0)
-			return -1;
-	}
-	return 0;
+	if (page_convert(memory, region->gpa, region->size_bytes, true, err) < 0)
+		return -1;
+	return launch_parts(work, layout->count);
 }
 
 int launch_snp_start(struct launch_work *work, struct err *err)
@@ -150,16 +148,18 @@ static size_t staging_bytes(const struct launch_plan *plan)
 int launch_snp_update(struct launch_work *work, struct err *err)
 {
 	const struct launch_plan *plan = work->launch->plan;
-	auto_free void *staging = aligned_alloc(PAGE_SIZE_BYTES, staging_bytes(plan));
+	int result;
 
-	if (!staging)
+	if (!work->staging)
+		work->staging = aligned_alloc(PAGE_SIZE_BYTES, staging_bytes(plan));
+	if (!work->staging)
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for what is measured");
-	for (unsigned i = 0; i < plan->count; i++) {
-		if (plan->items[i].type != ABI_PAGE_VMSA &&
-		        update_item(work, &plan->items[i], staging, err) < 0)
-			return -1;
-	}
-	return 0;
+	if (update_item(work, &plan->items[work->part], work->staging, err) < 0)
+		return -1;
+	result = launch_parts(work, launch_contents(plan));
+	if (result == LAUNCH_DONE)
+		free(take_ptr(&work->staging));
+	return result;
 }
 
 /* ---- the end ---- */

@@ -37,6 +37,16 @@ int launch_join_cgroup(struct launch_work *work, struct err *err)
 	return 0;
 }
 
+/* Every maker of plans adds the VMSAs last. */
+unsigned launch_contents(const struct launch_plan *plan)
+{
+	unsigned count = plan->count;
+
+	while (count && plan->items[count - 1].type == ABI_PAGE_VMSA)
+		count--;
+	return count;
+}
+
 static unsigned vm_type(const struct config *config)
 {
 	static const unsigned types[] = {

@@ -106,13 +106,29 @@ static int start_vcpus(struct run *run, struct err *err)
 
 /* ---- what the table orders ---- */
 
+/* Waits, while it must, for the files of the guest's owner. */
+static int launch_whole(struct run *run, struct err *err)
+{
+	int next;
+
+	launch_begin(run->launch, run->machine);
+	do {
+		next = launch_next(run->launch, false, err);
+		if (next == LAUNCH_WAITS)
+			nanosleep(&(const struct timespec){.tv_nsec = LAUNCH_WAIT_NS}, NULL);
+	} while (next > 0);
+	run->vm = next < 0 ? NULL : launch_vm(run->launch);
+	return next;
+}
+
 static void launch(struct run *run)
 {
 	struct err err = {0};
 
-	machine_vm_destroy(take_ptr(&run->vm));
+	launch_end(run->launch);
+	run->vm = NULL;
 	run->vcpu_count = 0;
-	if (launch_guest(run->launch, run->machine, &run->vm, &err) == 0 && start_vcpus(run, &err) == 0)
+	if (launch_whole(run, &err) == 0 && start_vcpus(run, &err) == 0)
 		return;
 	run->err = err;
 	step(run, RUN_LIFE_FAIL);
@@ -455,7 +471,8 @@ void run_destroy(struct run *run)
 	/* A SEV guest's ASID is free only when its VM is gone, so vmm waits for that. */
 	if (run->vm && run->config->sev.type == CONFIG_SEV_NONE)
 		loop_keep(run->loop, machine_vm_fd(run->vm));
-	machine_vm_destroy(run->vm);
+	if (run->launch)
+		launch_end(run->launch);
 	run_console_finish(&run->console);
 	machine_destroy(run->machine);
 	loop_destroy(run->loop);

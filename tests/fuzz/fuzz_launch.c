@@ -7,52 +7,15 @@
  */
 #include "fuzz.h"
 #include "support/fake_kernel.h"
+#include "support/launch.h"
+#include "support/measured_image.h"
 #include "vmm/launch.h"
 
-#define IMAGE_BYTES    0x2000
 #define COMMANDS_LIMIT 100000 /* more than any launch may ask */
 
 static struct fake_kernel kernel;
 static struct cursor input;
 static unsigned commands;
-static char path[64];
-
-/* A page of nothing, and a page with the tables that a launch looks for, by their bytes. */
-static void make_image(uint8_t *image)
-{
-	static const uint8_t tables[] = {
-	        /* metadata: "ASEV", 40 bytes, version 1, 2 sections: secrets, CPUID */
-	        'A', 'S', 'E', 'V', 40, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0x40, 1, 0, 0, 0x10, 0, 0, 2, 0,
-	        0, 0, 0, 0x50, 1, 0, 0, 0x10, 0, 0, 3, 0, 0, 0,
-	        /* reset block */
-	        4, 0xb0, 0x80, 0, 22, 0, 0xde, 0x71, 0xf7, 0x00, 0x7e, 0x1a, 0xcb, 0x4f, 0x89, 0x0e, 0x68,
-	        0xc7, 0x7e, 0x2f, 0xb4, 0x4e,
-	        /* where the metadata is: from the end */
-	        152, 0, 0, 0, 22, 0, 0x66, 0x65, 0x88, 0xdc, 0x4a, 0x98, 0x98, 0x47, 0xa7, 0x5e, 0x55, 0x85,
-	        0xa7, 0xbf, 0x67, 0xcc,
-	        /* footer */
-	        62, 0, 0xde, 0x82, 0xb5, 0x96, 0xb2, 0x1f, 0xf7, 0x45, 0xba, 0xea, 0xa3, 0x66, 0xc5, 0x5a,
-	        0x08, 0x2d};
-
-	memset(image, 0, IMAGE_BYTES);
-	memcpy(image + IMAGE_BYTES - 32 - sizeof(tables), tables, sizeof(tables));
-	store_le(image + IMAGE_BYTES - 32 - 18 - 22, 4, 32 + sizeof(tables));
-}
-
-static const char *firmware(void)
-{
-	uint8_t image[IMAGE_BYTES];
-	int fd;
-
-	if (*path)
-		return path;
-	make_image(image);
-	snprintf(path, sizeof(path), "/tmp/vmm-fuzz-launch-XXXXXX");
-	fd = mkstemp(path);
-	fuzz_assert(fd >= 0 && write(fd, image, sizeof(image)) == (ssize_t)sizeof(image));
-	close(fd);
-	return path;
-}
 
 /* ---- answers ---- */
 
@@ -111,8 +74,8 @@ static int launch(const struct config *config, struct err *err)
 		return -1;
 	files = launch_machine_files(launch);
 	if (machine_create(&place, config, &files, &machine, err) == 0)
-		result = launch_guest(launch, machine, &vm, err);
-	machine_vm_destroy(vm);
+		result = launch_whole(launch, machine, &vm, err);
+	launch_end(launch);
 	machine_destroy(machine);
 	launch_destroy(launch);
 	return result;
@@ -135,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ops.ioctl = answer;
 	kernel.host.ops = &ops;
 	commands = 0;
-	snprintf(word, sizeof(word), "firmware=%s", firmware());
+	snprintf(word, sizeof(word), "firmware=%s", measured_image_path());
 	const char *words[] = {types[cursor_u8(&input) % 3], word, "machine.memory=1M",
 	        "machine.cpu=EPYC-Milan", "sev.enforce-digest=false", "sev.vmsa-features=null"};
 	result = config_load(NULL, words, 4 + (words[0] == types[2]), NULL, &config, &mistakes);

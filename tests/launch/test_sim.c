@@ -122,9 +122,9 @@ static void test_sim_reset_is_a_new_guest_with_the_same_digest(void **state)
 
 	if (launch_on_sim("sev-snp", 1, NULL) < 0)
 		fail_msg("%s", bench.err.text);
-	machine_vm_destroy(take_ptr(&bench.vm));
+	launch_end(bench.launch);
 	assert_false(sim_guest_view(host, 0, &view));
-	assert_ok(launch_guest(bench.launch, bench.machine, &bench.vm, &err));
+	assert_ok(launch_whole(bench.launch, bench.machine, &bench.vm, &err));
 	assert_digest_as_told("sev-snp");
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "support/fake_kernel.h"
+#include "support/launch.h"
 #include "unit/launch/image.h"
 #include "vmm/launch.h"
 
@@ -95,7 +96,7 @@ static inline int bench_guest_on(struct bench *b, struct host *host)
 
 	if (machine_create(&place, b->config, &files, &b->machine, &b->err) < 0)
 		return -1;
-	return launch_guest(b->launch, b->machine, &b->vm, &b->err);
+	return launch_whole(b->launch, b->machine, &b->vm, &b->err);
 }
 
 static inline int bench_launch_on(struct bench *b, struct host *host)
@@ -112,7 +113,8 @@ static inline int bench_launch(struct bench *b, const char *type, const char *co
 /* Ends the guest; the fake kernel's records stay. */
 static inline void bench_end(struct bench *b)
 {
-	machine_vm_destroy(b->vm);
+	if (b->launch)
+		launch_end(b->launch);
 	machine_destroy(b->machine);
 	launch_destroy(b->launch);
 	config_destroy(b->config);
