@@ -123,6 +123,7 @@ struct config {
 	struct {
 		unsigned grace_s; /* from the power button to the end of the guest; 0: end at once */
 		enum config_on_reboot on_reboot;
+		bool paused; /* the guest waits for a controller to start it */
 	} run;
 	struct {
 		enum config_sim_clock clock;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run: a guest's life, from its launch to the exit status: vCPU threads, exits, console, signals.
+ * run: a guest's life, from its launch to the exit status: vCPU threads, exits, console, signals. What a
+ * controller says to a living guest and hears of it is in run/command.h, what it can know of it in
+ * run/facts.h.
  */
 #ifndef VMM_RUN_H
 #define VMM_RUN_H

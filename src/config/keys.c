@@ -174,6 +174,10 @@ const struct config_key config_keys[] = {
         {"run.on-reboot", CONFIG_WORD, AT(run.on_reboot), .words = reboot_words, .def = "\"restart\"",
                 .help = "What happens when the guest reboots: it is launched again, or vmm ends with an exit "
                         "status of its own, 5, so that whoever started vmm decides."},
+        {"run.paused", CONFIG_BOOL, AT(run.paused), .def = "false",
+                .help = "Launch the guest, and let it wait for a controller's cont. A SEV or SEV-ES guest "
+                        "waits before LAUNCH_SECRET, so that its owner can judge the measurement and send a "
+                        "secret; a SEV-SNP guest waits before SNP_LAUNCH_FINISH."},
         {"sim.clock", CONFIG_WORD, AT(sim.clock), .words = clock_words, .def = "\"virtual\"",
                 .help = "The time of a guest on the software platform: virtual, which advances with its "
                         "instructions and skips what it only waits for, so that every run is the same; or "

@@ -48,7 +48,7 @@ static size_t filter(struct run_console *console, uint8_t *data, size_t size)
  * piece. */
 static bool give_input(struct run_console *console)
 {
-	if (!run_expect_type(&console->expect, console->serial))
+	if (!console->open || !run_expect_type(&console->expect, console->serial))
 		return false;
 	console->input_start += device_serial_input(console->serial, console->input + console->input_start,
 	        console->input_end - console->input_start);
@@ -82,7 +82,8 @@ static void on_readable(void *ctx, int events)
 
 	if (would_wait(console->io.in))
 		return;
-	n = read(console->io.in, console->input, sizeof(console->input));
+	n = read(console->io.in, console->input + console->input_end,
+	        sizeof(console->input) - console->input_end);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n <= 0) {
@@ -90,9 +91,9 @@ static void on_readable(void *ctx, int events)
 		stop_reading(console);
 		return;
 	}
-	console->input_start = 0;
-	console->input_end = filter(console, console->input, (size_t)n);
-	if (!give_input(console))
+	console->input_end += filter(console, console->input + console->input_end, (size_t)n);
+	/* While the guest is launched, the user's escapes are read all the same, as long as there is room. */
+	if (!give_input(console) && (console->open || console->input_end == sizeof(console->input)))
 		stop_reading(console);
 }
 
@@ -100,7 +101,8 @@ static void read_more(struct run_console *console)
 {
 	struct err err;
 
-	if (console->ended || console->watch || console->io.in < 0)
+	if (console->ended || console->watch || console->io.in < 0 ||
+	        console->input_end == sizeof(console->input))
 		return;
 	if (loop_watch_start(
 	            console->loop, console->io.in, POLLIN, on_readable, console, &console->watch, &err) < 0)
@@ -181,7 +183,17 @@ static void on_script_timeout(void *ctx)
 
 void run_console_start(struct run_console *console)
 {
-	run_expect_start(&console->expect);
+	console->open = true;
+	if (!console->started)
+		run_expect_start(&console->expect);
+	console->started = true;
+	run_console_on_room(console);
+}
+
+void run_console_hold(struct run_console *console)
+{
+	console->open = false;
+	read_more(console);
 }
 
 int run_console_init(struct run_console *console, struct machine *machine, struct err *err)

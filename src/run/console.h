@@ -53,6 +53,8 @@ struct run_console {
 	unsigned files_count;
 	struct loop_op
 	        *watch;     /* of io.in; NULL while the guest takes no more, and after the end of the input */
+	bool started;       /* the script */
+	bool open;          /* the guest runs, and can take input */
 	bool ended;         /* the input has */
 	bool escaped;       /* the byte before was the escape */
 	uint8_t input[256]; /* read, not yet taken by the guest */
@@ -71,8 +73,10 @@ struct run_console {
 /* console is zeroed but for loop, io, ctx and what it tells. */
 int run_console_init(struct run_console *console, struct machine *machine, struct err *err) MUST_CHECK;
 void run_console_finish(struct run_console *console);
-/* The guest runs: its script begins. */
+/* The guest runs: it gets its input, and its script begins, if it has not begun. */
 void run_console_start(struct run_console *console);
+/* The guest's devices will be reset: the input waits until run_console_start(). At first it does. */
+void run_console_hold(struct run_console *console);
 /* From the loop, after the machine said so. */
 void run_console_on_output(struct run_console *console);
 void run_console_on_room(struct run_console *console);

@@ -16,7 +16,7 @@ enum run_vcpu_verdict run_vcpu_end(struct run_vcpu *vcpu, enum run_vcpu_verdict 
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	err_set(&vcpu->err, verdict == RUN_VCPU_CRASH ? ERR_GUEST : ERR_FAILED, "%s", text);
-	run_vcpu_report_registers(vcpu);
+	run_vcpu_report_registers(vcpu, vcpu->report);
 	return verdict;
 }
 
@@ -60,18 +60,48 @@ static enum run_vcpu_verdict on_system_event(struct run_vcpu *vcpu)
 	        vcpu->kvm->run->system_event.type);
 }
 
-static enum run_vcpu_verdict (*const handlers[])(struct run_vcpu *vcpu) = {
-        [KVM_EXIT_IO] = run_vcpu_on_io,
-        [KVM_EXIT_MMIO] = run_vcpu_on_mmio,
-        [KVM_EXIT_INTR] = on_nothing,
-        [KVM_EXIT_IRQ_WINDOW_OPEN] = on_nothing,
-        [KVM_EXIT_SHUTDOWN] = on_shutdown,
-        [KVM_EXIT_INTERNAL_ERROR] = on_internal_error,
-        [KVM_EXIT_FAIL_ENTRY] = on_fail_entry,
-        [KVM_EXIT_SYSTEM_EVENT] = on_system_event,
-        [KVM_EXIT_HYPERCALL] = run_vcpu_on_hypercall,
-        [UAPI_EXIT_MEMORY_FAULT] = run_vcpu_on_memory_fault,
+static const struct {
+	enum run_vcpu_verdict (*handle)(struct run_vcpu *vcpu);
+	enum run_exit kind;
+} rows[] = {
+        [KVM_EXIT_IO] = {run_vcpu_on_io, RUN_EXIT_IO},
+        [KVM_EXIT_MMIO] = {run_vcpu_on_mmio, RUN_EXIT_MMIO},
+        [KVM_EXIT_INTR] = {on_nothing, RUN_EXIT_INTR},
+        [KVM_EXIT_IRQ_WINDOW_OPEN] = {on_nothing, RUN_EXIT_OTHER},
+        [KVM_EXIT_SHUTDOWN] = {on_shutdown, RUN_EXIT_SHUTDOWN},
+        [KVM_EXIT_INTERNAL_ERROR] = {on_internal_error, RUN_EXIT_OTHER},
+        [KVM_EXIT_FAIL_ENTRY] = {on_fail_entry, RUN_EXIT_OTHER},
+        [KVM_EXIT_SYSTEM_EVENT] = {on_system_event, RUN_EXIT_SYSTEM_EVENT},
+        [KVM_EXIT_HYPERCALL] = {run_vcpu_on_hypercall, RUN_EXIT_HYPERCALL},
+        [UAPI_EXIT_MEMORY_FAULT] = {run_vcpu_on_memory_fault, RUN_EXIT_MEMORY_FAULT},
 };
+
+static bool is_known(uint32_t reason)
+{
+	return reason < ARRAY_LEN(rows) && rows[reason].handle;
+}
+
+enum run_exit run_vcpu_exit_kind(uint32_t reason)
+{
+	return is_known(reason) ? rows[reason].kind : RUN_EXIT_OTHER;
+}
+
+const char *run_exit_name(enum run_exit exit)
+{
+	static const char *const names[RUN_EXITS] = {
+	        [RUN_EXIT_IO] = "io",
+	        [RUN_EXIT_MMIO] = "mmio",
+	        [RUN_EXIT_INTR] = "intr",
+	        [RUN_EXIT_HYPERCALL] = "hypercall",
+	        [RUN_EXIT_MSR] = "msr",
+	        [RUN_EXIT_MEMORY_FAULT] = "memory-fault",
+	        [RUN_EXIT_SYSTEM_EVENT] = "system-event",
+	        [RUN_EXIT_SHUTDOWN] = "shutdown",
+	        [RUN_EXIT_OTHER] = "other",
+	};
+
+	return names[exit];
+}
 
 enum run_vcpu_verdict run_vcpu_on_exit(struct run_vcpu *vcpu)
 {
@@ -79,8 +109,8 @@ enum run_vcpu_verdict run_vcpu_on_exit(struct run_vcpu *vcpu)
 
 	if (reason != UAPI_EXIT_MEMORY_FAULT)
 		vcpu->idle_faults = 0;
-	if (reason < ARRAY_LEN(handlers) && handlers[reason])
-		return handlers[reason](vcpu);
+	if (is_known(reason))
+		return rows[reason].handle(vcpu);
 	return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
 	        "KVM left the guest for a reason that vmm does not know: %u (%s)", reason,
 	        host_exit_name(reason) ?: "unnamed");

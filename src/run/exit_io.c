@@ -27,7 +27,6 @@ enum run_vcpu_verdict run_vcpu_on_io(struct run_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->kvm->run;
 	struct device_bus *bus = machine_board(vcpu->machine)->bus;
-	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 	unsigned size = run->io.size;
 	enum run_vcpu_verdict verdict = RUN_VCPU_RESUME;
 
@@ -37,17 +36,22 @@ enum run_vcpu_verdict run_vcpu_on_io(struct run_vcpu *vcpu)
 		        "0x%llx of %zu mapped bytes",
 		        run->io.direction, run->io.size, run->io.count,
 		        (unsigned long long)run->io.data_offset, vcpu->kvm->run_size);
-	/* Each element may start a transfer by DMA, so before each one the vCPU looks whether the guest is to
-	 * end. */
-	for (uint32_t i = 0; i < run->io.count && verdict == RUN_VCPU_RESUME; i++, data += size) {
-		if (atomic_load(&vcpu->stop))
-			return RUN_VCPU_STOP;
+	/* Each element may start a transfer by DMA, so before each one the vCPU looks whether it is called.
+	 */
+	for (uint32_t i = vcpu->io_done; i < run->io.count && verdict == RUN_VCPU_RESUME; i++) {
+		uint8_t *data = (uint8_t *)run + run->io.data_offset + (size_t)i * size;
+
+		if (vcpu->called && i > vcpu->io_done) {
+			vcpu->io_done = i;
+			return RUN_VCPU_AGAIN;
+		}
 		if (run->io.direction == KVM_EXIT_IO_OUT)
 			verdict = verdict_of(
 			        device_bus_write(bus, DEVICE_PIO, run->io.port, size, load_le(data, size)));
 		else
 			store_le(data, size, device_bus_read(bus, DEVICE_PIO, run->io.port, size));
 	}
+	vcpu->io_done = 0;
 	return verdict;
 }
 

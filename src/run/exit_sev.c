@@ -46,6 +46,9 @@ enum run_vcpu_verdict run_vcpu_on_sev_term(struct run_vcpu *vcpu)
 	uint64_t msr = run->system_event.ndata ? run->system_event.data[0] : 0;
 	unsigned set = msr >> 12 & 15, code = msr >> 16 & 0xff;
 
+	vcpu->panic = RUN_PANIC_SEV;
+	vcpu->sev_set = set;
+	vcpu->sev_code = code;
 	/* A request through the GHCB's page leaves the page's address here. */
 	if ((msr & GHCB_MSR_INFO_MASK) != GHCB_MSR_TERM)
 		return run_vcpu_end(vcpu, RUN_VCPU_CRASH,

@@ -93,10 +93,10 @@ static void put_reset(struct text *text, const struct kvm_regs *regs, const stru
 		          "it reports a triple fault, so their contents are lost\n");
 }
 
-void run_vcpu_report_registers(struct run_vcpu *vcpu)
+void run_vcpu_report_registers(const struct run_vcpu *vcpu, char ret_text[static RUN_TEXT_BYTES])
 {
 	struct host *host = machine_host(vcpu->machine);
-	struct text text = {vcpu->report, sizeof(vcpu->report)};
+	struct text text = {ret_text, RUN_TEXT_BYTES};
 	struct kvm_sregs sregs = {0};
 	struct kvm_regs regs = {0};
 	struct err err;

@@ -10,14 +10,6 @@
 
 #define SECOND_NS 1000000000ull
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec now = {0};
-
-	clock_gettime(id, &now);
-	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
-
 /*
  * A vCPU that used less than half of the time is not taken for busy: it waits, or the host has too much to do
  * for any verdict.
@@ -78,7 +70,7 @@ static void on_time(void *ctx)
 
 	spin->timer = NULL;
 	for (unsigned i = 0; i < spin->vcpu_count; i++) {
-		exits += atomic_load(&spin->vcpus[i].exits);
+		exits += run_vcpu_work(&spin->vcpus[i]);
 		cpu_ns[i] = processor_time(&spin->vcpus[i]);
 	}
 	spinning = run_spin_look(&spin->record, clock_ns(CLOCK_MONOTONIC), exits, cpu_ns, spin->vcpu_count);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vcpu: the thread of a vCPU: run, handle the exit, again. A stop is a flag, immediate_exit and a signal: the
+ * vcpu: the thread of a vCPU: run, handle the exit, again. A call is a flag, immediate_exit and a signal: the
  * flag is seen between exits, immediate_exit closes the gap before KVM_RUN, the signal ends one under way.
  */
 #include <errno.h>
@@ -26,31 +26,100 @@ int run_vcpu_prepare_kick(struct err *err)
 	return 0;
 }
 
+/* ---- the thread ---- */
+
+static void count(struct run_vcpu *vcpu, enum run_exit exit)
+{
+	/* Nobody else writes it. */
+	atomic_store_explicit(&vcpu->exits[exit],
+	        atomic_load_explicit(&vcpu->exits[exit], memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+static void answer_looks(struct run_vcpu *vcpu)
+{
+	struct run_look *look;
+
+	while ((look = vcpu->looks)) {
+		vcpu->looks = look->next;
+		run_vcpu_report_registers(vcpu, look->text);
+		loop_post(vcpu->loop, &look->task);
+	}
+}
+
+/* Does what the vCPU was called for, and waits while it is to wait. Returns false when the thread is to end.
+ */
+static bool heed(struct run_vcpu *vcpu)
+{
+	enum run_vcpu_wish wish;
+
+	pthread_mutex_lock(&vcpu->lock);
+	answer_looks(vcpu);
+	while (vcpu->wish == RUN_VCPU_PARK) {
+		if (!vcpu->waits)
+			loop_post(vcpu->loop, &vcpu->parked);
+		vcpu->waits = true;
+		pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+		answer_looks(vcpu);
+	}
+	vcpu->waits = false;
+	wish = vcpu->wish;
+	if (wish == RUN_VCPU_GO) {
+		vcpu->called = false;
+		__atomic_store_n(&vcpu->kvm->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	}
+	pthread_mutex_unlock(&vcpu->lock);
+	return wish != RUN_VCPU_END;
+}
+
+int run_vcpu_to_exit(struct run_vcpu *vcpu)
+{
+	int result = call_vcpu_run(machine_host(vcpu->machine), vcpu->kvm->fd, vcpu->kvm->run, &vcpu->err);
+
+	if (result < 0) {
+		run_vcpu_explain_run(vcpu);
+		run_vcpu_report_registers(vcpu, vcpu->report);
+		return -1;
+	}
+	count(vcpu, result ? RUN_EXIT_INTR : run_vcpu_exit_kind(vcpu->kvm->run->exit_reason));
+	return result;
+}
+
 static enum run_vcpu_outcome run_until_end(struct run_vcpu *vcpu)
 {
-	static const enum run_vcpu_outcome outcomes[] = {
-	        [RUN_VCPU_RESUME] = RUN_VCPU_STOPPED,
-	        [RUN_VCPU_STOP] = RUN_VCPU_STOPPED,
-	        [RUN_VCPU_CRASH] = RUN_VCPU_CRASHED,
-	        [RUN_VCPU_FAIL] = RUN_VCPU_FAILED,
-	};
 	enum run_vcpu_verdict verdict = RUN_VCPU_RESUME;
 
-	while (verdict == RUN_VCPU_RESUME && !atomic_load(&vcpu->stop)) {
-		int result =
-		        call_vcpu_run(machine_host(vcpu->machine), vcpu->kvm->fd, vcpu->kvm->run, &vcpu->err);
+	while (!vcpu->called || heed(vcpu)) {
+		int result = verdict == RUN_VCPU_AGAIN ? 0 : run_vcpu_to_exit(vcpu);
 
-		if (result < 0) {
-			run_vcpu_explain_run(vcpu);
-			run_vcpu_report_registers(vcpu);
+		if (result < 0)
 			return RUN_VCPU_FAILED;
-		}
-		if (result == 0) {
-			atomic_fetch_add_explicit(&vcpu->exits, 1, memory_order_relaxed);
-			verdict = run_vcpu_on_exit(vcpu);
-		}
+		if (result > 0)
+			continue;
+		verdict = run_vcpu_on_exit(vcpu);
+		if (verdict == RUN_VCPU_CRASH)
+			return RUN_VCPU_CRASHED;
+		if (verdict == RUN_VCPU_FAIL)
+			return RUN_VCPU_FAILED;
+		if (verdict == RUN_VCPU_STOP)
+			break;
 	}
-	return outcomes[verdict];
+	return RUN_VCPU_STOPPED;
+}
+
+void run_vcpu_run_briefly(struct run_vcpu *vcpu, bool briefly)
+{
+	pthread_mutex_lock(&vcpu->lock);
+	/* A call wants the same, and goes on wanting it. */
+	__atomic_store_n(&vcpu->kvm->run->immediate_exit, briefly || vcpu->called, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+static void close_looks(struct run_vcpu *vcpu)
+{
+	pthread_mutex_lock(&vcpu->lock);
+	answer_looks(vcpu);
+	vcpu->closed = true;
+	pthread_mutex_unlock(&vcpu->lock);
 }
 
 static void *vcpu_main(void *ctx)
@@ -60,17 +129,36 @@ static void *vcpu_main(void *ctx)
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->kvm->index);
 	pthread_setname_np(pthread_self(), name);
+	vcpu->tid = gettid();
 	vcpu->outcome = run_until_end(vcpu);
 	if (vcpu->outcome != RUN_VCPU_STOPPED)
 		err_wrap(&vcpu->err, "vCPU %u", vcpu->kvm->index);
+	close_looks(vcpu);
 	loop_post(vcpu->loop, &vcpu->ended);
 	return NULL;
 }
 
+/* ---- the main thread ---- */
+
+void run_vcpu_prepare(struct run_vcpu *vcpu)
+{
+	uint64_t exits[RUN_EXITS];
+
+	for (unsigned i = 0; i < RUN_EXITS; i++)
+		exits[i] = vcpu->exits[i];
+	*vcpu = (struct run_vcpu){0};
+	for (unsigned i = 0; i < RUN_EXITS; i++)
+		vcpu->exits[i] = exits[i];
+	pthread_mutex_init(&vcpu->lock, NULL);
+	pthread_cond_init(&vcpu->changed, NULL);
+}
+
 int run_vcpu_start(struct run_vcpu *vcpu, struct err *err)
 {
-	int sys = pthread_create(&vcpu->thread, NULL, vcpu_main, vcpu);
+	int sys;
 
+	vcpu->called = vcpu->wish != RUN_VCPU_GO;
+	sys = pthread_create(&vcpu->thread, NULL, vcpu_main, vcpu);
 	if (sys) {
 		err_sys(err, ERR_FAILED, sys, "the thread of vCPU %u", vcpu->kvm->index);
 		limit_explain_thread(err);
@@ -80,12 +168,56 @@ int run_vcpu_start(struct run_vcpu *vcpu, struct err *err)
 	return 0;
 }
 
-void run_vcpu_stop(struct run_vcpu *vcpu)
+/* The lock is held. */
+static void call(struct run_vcpu *vcpu)
 {
-	atomic_store(&vcpu->stop, true);
+	vcpu->called = true;
 	__atomic_store_n(&vcpu->kvm->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	if (vcpu->started)
+	pthread_cond_signal(&vcpu->changed);
+	if (vcpu->started && !vcpu->waits)
 		pthread_kill(vcpu->thread, KICK_SIGNAL);
+}
+
+void run_vcpu_wish(struct run_vcpu *vcpu, enum run_vcpu_wish wish)
+{
+	pthread_mutex_lock(&vcpu->lock);
+	if (vcpu->wish != wish) {
+		vcpu->wish = wish;
+		call(vcpu);
+	}
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+bool run_vcpu_waits(struct run_vcpu *vcpu)
+{
+	bool waits;
+
+	pthread_mutex_lock(&vcpu->lock);
+	waits = vcpu->waits && vcpu->wish == RUN_VCPU_PARK;
+	pthread_mutex_unlock(&vcpu->lock);
+	return waits;
+}
+
+void run_vcpu_look(struct run_vcpu *vcpu, struct run_look *look)
+{
+	pthread_mutex_lock(&vcpu->lock);
+	if (vcpu->closed || !vcpu->started) {
+		loop_post(vcpu->loop, &look->task);
+	} else {
+		look->next = vcpu->looks;
+		vcpu->looks = look;
+		call(vcpu);
+	}
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+uint64_t run_vcpu_work(const struct run_vcpu *vcpu)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < RUN_EXITS; i++)
+		sum += i == RUN_EXIT_INTR ? 0 : atomic_load_explicit(&vcpu->exits[i], memory_order_relaxed);
+	return sum;
 }
 
 void run_vcpu_join(struct run_vcpu *vcpu)

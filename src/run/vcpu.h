@@ -10,6 +10,8 @@
 
 #include "vmm/loop.h"
 #include "vmm/machine.h"
+#include "vmm/run/command.h"
+#include "vmm/run/facts.h"
 
 /* Why a vCPU's thread ended. */
 enum run_vcpu_outcome {
@@ -19,40 +21,83 @@ enum run_vcpu_outcome {
 };
 
 /* What the thread does with the vCPU after an exit. */
-enum run_vcpu_verdict { RUN_VCPU_RESUME, RUN_VCPU_STOP, RUN_VCPU_CRASH, RUN_VCPU_FAIL };
+enum run_vcpu_verdict {
+	RUN_VCPU_RESUME,
+	RUN_VCPU_AGAIN, /* the rest of this exit, after a look at what the vCPU is to do */
+	RUN_VCPU_STOP,
+	RUN_VCPU_CRASH,
+	RUN_VCPU_FAIL
+};
+
+enum run_vcpu_wish { RUN_VCPU_GO, RUN_VCPU_PARK, RUN_VCPU_END };
 
 struct run_vcpu {
-	void *owner; /* for `ended` */
+	void *owner; /* for the tasks */
 	struct machine *machine;
 	struct machine_vm *vm;
 	struct machine_vcpu *kvm;
 	struct loop *loop;
-	struct loop_task ended; /* posted as the thread's last act */
+	struct loop_task ended;  /* posted as the thread's last act */
+	struct loop_task parked; /* posted when the thread waits */
 	pthread_t thread;
 	bool started;
-	_Atomic bool stop;
-	_Atomic uint64_t exits;
+	_Atomic pid_t tid; /* 0: the thread has not come so far */
+
+	/* What the thread is to do. The lock guards wish, waits, looks and closed. */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	_Atomic bool called; /* there is something to look at */
+	enum run_vcpu_wish wish;
+	bool waits;
+	struct run_look *looks; /* to be answered */
+	bool closed;            /* the thread answers no more */
+
+	/* Written by the thread alone. */
+	_Atomic uint64_t exits[RUN_EXITS];
 	unsigned idle_faults; /* memory faults in a row that asked for what was so already */
+	uint32_t io_done;     /* elements of a port access that were done before the vCPU was called */
 
 	/* Written by the thread, read once `ended` has been called. */
 	enum run_vcpu_outcome outcome;
 	struct err err;
-	char report[2048];
+	char report[RUN_TEXT_BYTES];
+	enum run_panic panic; /* of RUN_VCPU_CRASHED */
+	unsigned sev_set, sev_code;
 };
 
 /* Call once, before any vCPU starts: the kick is a signal with an empty handler. */
 int run_vcpu_prepare_kick(struct err *err) MUST_CHECK;
-/* vcpu is zeroed but for machine, vm, kvm, loop and ended. */
+/* For a vCPU of the guest that is to be started: keeps the counters of exits, and forgets all else. */
+void run_vcpu_prepare(struct run_vcpu *vcpu);
+/* vcpu is prepared, and has machine, vm, kvm, loop, the tasks and wish. */
 int run_vcpu_start(struct run_vcpu *vcpu, struct err *err) MUST_CHECK;
-/* Asks the thread to end; it posts `ended` when it has. Main thread. */
-void run_vcpu_stop(struct run_vcpu *vcpu);
+/*
+ * Tells the thread to run the vCPU, to wait, or to end. It posts `parked` when it waits, and `ended` when it
+ * has ended. Main thread.
+ */
+void run_vcpu_wish(struct run_vcpu *vcpu, enum run_vcpu_wish wish);
+/* Does it wait, and will it go on waiting? Main thread. */
+bool run_vcpu_waits(struct run_vcpu *vcpu);
+/* Has the thread write the registers into look->text and post look->task. Any thread. */
+void run_vcpu_look(struct run_vcpu *vcpu, struct run_look *look);
 /* Waits for the thread, which has posted `ended` or is about to. */
 void run_vcpu_join(struct run_vcpu *vcpu);
+/* How often the guest used a device or asked for something. Any thread. */
+uint64_t run_vcpu_work(const struct run_vcpu *vcpu);
 
 /* ---- for the thread itself ---- */
 
 /* exit.c: handles the exit in kvm_run. RUN_VCPU_CRASH and RUN_VCPU_FAIL have filled err and report. */
 enum run_vcpu_verdict run_vcpu_on_exit(struct run_vcpu *vcpu);
+/*
+ * vcpu.c: runs the vCPU up to an exit, or to a call. Returns 0 for an exit, 1 for a call or a signal, -1 if
+ * KVM_RUN failed; err and report are filled then.
+ */
+int run_vcpu_to_exit(struct run_vcpu *vcpu) MUST_CHECK;
+/* vcpu.c: the next KVM_RUN does what is left of the present exit, and returns before the guest runs. */
+void run_vcpu_run_briefly(struct run_vcpu *vcpu, bool briefly);
+/* The kind that an exit counts as. */
+enum run_exit run_vcpu_exit_kind(uint32_t reason);
 /* Fills err and report; returns the verdict, RUN_VCPU_CRASH or RUN_VCPU_FAIL. */
 enum run_vcpu_verdict run_vcpu_end(struct run_vcpu *vcpu, enum run_vcpu_verdict verdict, const char *fmt, ...)
         PRINTF(3, 4);
@@ -65,7 +110,7 @@ enum run_vcpu_verdict run_vcpu_on_sev_term(struct run_vcpu *vcpu);
 /* exit_io.c */
 enum run_vcpu_verdict run_vcpu_on_io(struct run_vcpu *vcpu);
 enum run_vcpu_verdict run_vcpu_on_mmio(struct run_vcpu *vcpu);
-/* report.c: fills vcpu->report with the registers, as far as KVM gives them. */
-void run_vcpu_report_registers(struct run_vcpu *vcpu);
+/* report.c: writes the registers, as far as KVM gives them. */
+void run_vcpu_report_registers(const struct run_vcpu *vcpu, char text[static RUN_TEXT_BYTES]);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,7 +17,7 @@
 
 struct guest {
 	char firmware[64]; /* the image's path */
-	int out;
+	atomic_int out;    /* a file with what it writes; before the first guest: 0 */
 	char output[4096]; /* what it wrote, after guest_run() */
 	char report[2048];
 	struct err err;
@@ -47,7 +48,9 @@ static inline int guest_run(
 	size_t count = 2;
 	int result, fd;
 
-	memset(g, 0, sizeof(*g));
+	memset(g->output, 0, sizeof(g->output));
+	memset(g->report, 0, sizeof(g->report));
+	g->err = (struct err){0};
 	snprintf(g->firmware, sizeof(g->firmware), "%s/vmm-flat-XXXXXX", folder ? folder : "/tmp");
 	fd = mkstemp(g->firmware);
 	assert_true(fd >= 0);
@@ -59,7 +62,8 @@ static inline int guest_run(
 	if (config_load(NULL, words, count, NULL, &config, &mistakes) < 0)
 		fail_msg("configuration: %s", mistakes.count ? mistakes.list[0].text : "no memory");
 	config_mistakes_finish(&mistakes);
-	g->out = memfd_create("output", 0);
+	if (!g->out)
+		g->out = memfd_create("output", 0);
 	result = run_create(&(struct run_place){.host = host}, config,
 	        &(struct run_console_io){.in = -1, .out = g->out}, &run, &g->err);
 	if (result == 0) {
@@ -70,7 +74,9 @@ static inline int guest_run(
 	config_destroy(config);
 	if (pread(g->out, g->output, sizeof(g->output) - 1, 0) < 0)
 		fail_msg("the guest's output cannot be read: %s", strerror(errno));
-	close(g->out);
+	/* The file is kept for the next guest: a thread of the test may still be about to look at it. */
+	assert_int_equal(ftruncate(g->out, 0), 0);
+	lseek(g->out, 0, SEEK_SET);
 	unlink(g->firmware);
 	return result;
 }

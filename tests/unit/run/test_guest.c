@@ -4,6 +4,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "support/guest.h"
@@ -114,10 +115,20 @@ static bool term_waits(void)
 	return sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) == 1;
 }
 
+/* Has the guest written something? */
+static bool guest_runs(void)
+{
+	struct stat facts;
+
+	return guest.out && fstat(guest.out, &facts) == 0 && facts.st_size > 0;
+}
+
 static void *send_term(void *ctx)
 {
 	const int *times = ctx;
 
+	while (!guest_runs())
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	for (int i = 0; i < *times; i++) {
 		/* The second counts when it comes more than a second after the first was taken. */
 		nanosleep(&(struct timespec){.tv_sec = i, .tv_nsec = 150000000}, NULL);
@@ -129,7 +140,7 @@ static void *send_term(void *ctx)
 }
 
 /* The tester's own thread must not take the signal: it inherits a mask that blocks it. */
-static pthread_t term_in_a_while(int *times)
+static pthread_t term_once_it_runs(int *times)
 {
 	sigset_t mask, old;
 	pthread_t thread;
@@ -147,8 +158,9 @@ static void test_guest_that_ignores_the_button_is_ended(void **state)
 	pthread_t thread;
 	int times = 1;
 
+	flat_print(&flat, "s");
 	flat_spin(&flat);
-	thread = term_in_a_while(&times);
+	thread = term_once_it_runs(&times);
 	assert_int_equal(guest_run(&guest, host, &flat, grace), -1);
 	pthread_join(thread, NULL);
 	assert_int_equal(guest.err.kind, ERR_FAILED);
@@ -161,8 +173,9 @@ static void test_guest_is_ended_by_a_second_term(void **state)
 	pthread_t thread;
 	int times = 2;
 
+	flat_print(&flat, "s");
 	flat_spin(&flat);
-	thread = term_in_a_while(&times);
+	thread = term_once_it_runs(&times);
 	assert_int_equal(guest_run(&guest, host, &flat, grace), -1);
 	pthread_join(thread, NULL);
 	assert_non_null(strstr(guest.err.text, "second"));
@@ -174,13 +187,14 @@ static void test_guest_that_sees_the_button_shuts_down(void **state)
 	pthread_t thread;
 	int times = 1;
 
+	flat_print(&flat, "s");
 	flat_out32(&flat, 0xcf8, 0x80000b40);
 	flat_out32(&flat, 0xcfc, 0xb001);
 	flat_out32(&flat, 0xcf8, 0x80000b80);
 	flat_out8(&flat, 0xcfc, 1);
 	FLAT(&flat, 0xba, 0x00, 0xb0, 0xed, 0xf6, 0xc4, 0x01, 0x74, 0xfa); /* in ax, dx; test ah, 1; jz */
 	flat_power_off(&flat);
-	thread = term_in_a_while(&times);
+	thread = term_once_it_runs(&times);
 	run_to_success(NULL);
 	pthread_join(thread, NULL);
 }

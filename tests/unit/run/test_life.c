@@ -18,44 +18,98 @@ static enum run_life_state after(const enum run_life_event *events, size_t count
 
 static void test_life_guest_that_powers_off_ends(void **state)
 {
-	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_POWER_OFF, RUN_LIFE_STOPPED, RUN_LIFE_FLUSHED),
+	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_POWER_OFF, RUN_LIFE_STOPPED,
+	                         RUN_LIFE_FLUSHED),
 	        RUN_LIFE_ENDED);
 	assert_int_equal(run_life_step(RUN_LIFE_FLUSHING, RUN_LIFE_FLUSHED).action, RUN_LIFE_FINISH);
 }
 
 static void test_life_reset_makes_a_new_guest(void **state)
 {
-	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_RESET, RUN_LIFE_STOPPED), RUN_LIFE_RUNNING);
+	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_RESET, RUN_LIFE_STOPPED),
+	        RUN_LIFE_LAUNCHING);
 	assert_int_equal(run_life_step(RUN_LIFE_RESETTING, RUN_LIFE_STOPPED).action, RUN_LIFE_RELAUNCH);
 }
 
 static void test_life_first_term_presses_second_ends(void **state)
 {
 	assert_int_equal(run_life_step(RUN_LIFE_RUNNING, RUN_LIFE_TERM).action, RUN_LIFE_PRESS);
-	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_TERM), RUN_LIFE_CLOSING);
-	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_TERM, RUN_LIFE_TERM), RUN_LIFE_STOPPING);
-	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_TERM, RUN_LIFE_GRACE_OVER), RUN_LIFE_STOPPING);
-	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_TERM, RUN_LIFE_POWER_OFF, RUN_LIFE_GRACE_OVER),
+	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_TERM), RUN_LIFE_CLOSING);
+	assert_int_equal(
+	        AFTER(RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_TERM, RUN_LIFE_TERM), RUN_LIFE_STOPPING);
+	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_TERM, RUN_LIFE_GRACE_OVER),
+	        RUN_LIFE_STOPPING);
+	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_TERM, RUN_LIFE_POWER_OFF,
+	                         RUN_LIFE_GRACE_OVER),
 	        RUN_LIFE_STOPPING);
 }
 
 static void test_life_crash_while_resetting_is_forgotten(void **state)
 {
-	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_RESET, RUN_LIFE_CRASH), RUN_LIFE_RESETTING);
 	assert_int_equal(
-	        AFTER(RUN_LIFE_START, RUN_LIFE_RESET, RUN_LIFE_TERM, RUN_LIFE_STOPPED), RUN_LIFE_FLUSHING);
+	        AFTER(RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_RESET, RUN_LIFE_CRASH), RUN_LIFE_RESETTING);
+	assert_int_equal(
+	        AFTER(RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_RESET, RUN_LIFE_TERM, RUN_LIFE_STOPPED),
+	        RUN_LIFE_FLUSHING);
 }
 
 static void test_life_term_does_not_wait_for_the_console(void **state)
 {
 	assert_int_equal(
-	        AFTER(RUN_LIFE_START, RUN_LIFE_POWER_OFF, RUN_LIFE_STOPPED, RUN_LIFE_TERM), RUN_LIFE_ENDED);
+	        AFTER(RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_POWER_OFF, RUN_LIFE_STOPPED, RUN_LIFE_TERM),
+	        RUN_LIFE_ENDED);
+}
+
+static void test_life_stop_during_the_launch_holds_the_guest(void **state)
+{
+	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_PAUSE, RUN_LIFE_HOLDS), RUN_LIFE_HELD);
+	assert_int_equal(
+	        AFTER(RUN_LIFE_START, RUN_LIFE_PAUSE, RUN_LIFE_CONT, RUN_LIFE_LAUNCHED), RUN_LIFE_RUNNING);
+	assert_int_equal(AFTER(RUN_LIFE_START_PAUSED, RUN_LIFE_LAUNCHED, RUN_LIFE_CONT, RUN_LIFE_LAUNCHED),
+	        RUN_LIFE_RUNNING);
+}
+
+static void test_life_guest_is_paused_when_its_disks_are_quiet(void **state)
+{
+#define PARKED RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_PAUSE, RUN_LIFE_PARKED
+	assert_int_equal(run_life_step(RUN_LIFE_PAUSING, RUN_LIFE_PARKED).action, RUN_LIFE_QUIETEN);
+	assert_int_equal(AFTER(PARKED), RUN_LIFE_QUIETENING);
+	assert_int_equal(AFTER(PARKED, RUN_LIFE_QUIET), RUN_LIFE_PAUSED);
+	assert_int_equal(run_life_step(RUN_LIFE_QUIETENING, RUN_LIFE_QUIET).action, RUN_LIFE_TELL);
+	/* Disks that become quiet for a stop that was taken back say nothing of the next one. */
+	assert_int_equal(AFTER(PARKED, RUN_LIFE_CONT, RUN_LIFE_QUIET), RUN_LIFE_RUNNING);
+	assert_int_equal(AFTER(PARKED, RUN_LIFE_CONT, RUN_LIFE_PAUSE, RUN_LIFE_QUIET), RUN_LIFE_PAUSING);
+	assert_int_equal(AFTER(PARKED, RUN_LIFE_POWER_OFF), RUN_LIFE_STOPPING);
+}
+
+static void test_life_stop_and_cont_mean_the_same_again(void **state)
+{
+	for (enum run_life_state s = RUN_LIFE_NEW; s < RUN_LIFE_STATES; s++) {
+		enum run_life_state once = run_life_step(s, RUN_LIFE_PAUSE).next,
+		                    back = run_life_step(s, RUN_LIFE_CONT).next;
+
+		assert_int_equal(run_life_step(once, RUN_LIFE_PAUSE).next, once);
+		assert_int_equal(run_life_step(back, RUN_LIFE_CONT).next, back);
+	}
+}
+
+static void test_life_paused_guest_is_reset_to_one_that_waits(void **state)
+{
+	static const enum run_life_state paused[] = {
+	        RUN_LIFE_HOLDING, RUN_LIFE_HELD, RUN_LIFE_PAUSING, RUN_LIFE_QUIETENING, RUN_LIFE_PAUSED};
+
+	for (size_t i = 0; i < ARRAY_LEN(paused); i++) {
+		enum run_life_state now = run_life_step(paused[i], RUN_LIFE_RESET).next;
+
+		now = run_life_step(now, RUN_LIFE_STOPPED).next;
+		assert_int_equal(run_life_step(now, RUN_LIFE_LAUNCHED).next, RUN_LIFE_HELD);
+	}
 }
 
 /* In any order of events the end is reached only through stopping, and no event leaves it. */
 static void test_life_every_state_can_end(void **state)
 {
-	for (enum run_life_state s = RUN_LIFE_RUNNING; s < RUN_LIFE_ENDED; s++) {
+	for (enum run_life_state s = RUN_LIFE_LAUNCHING; s < RUN_LIFE_ENDED; s++) {
 		enum run_life_state now = s;
 
 		now = run_life_step(now, RUN_LIFE_QUIT).next;
@@ -78,6 +132,10 @@ int main(void)
 	        cmocka_unit_test(test_life_first_term_presses_second_ends),
 	        cmocka_unit_test(test_life_crash_while_resetting_is_forgotten),
 	        cmocka_unit_test(test_life_term_does_not_wait_for_the_console),
+	        cmocka_unit_test(test_life_stop_during_the_launch_holds_the_guest),
+	        cmocka_unit_test(test_life_guest_is_paused_when_its_disks_are_quiet),
+	        cmocka_unit_test(test_life_stop_and_cont_mean_the_same_again),
+	        cmocka_unit_test(test_life_paused_guest_is_reset_to_one_that_waits),
 	        cmocka_unit_test(test_life_every_state_can_end),
 	};
 

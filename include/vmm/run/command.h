@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * command: what a controller tells a guest that lives, and what it hears of it. Everything here runs on the
+ * main thread, between run_create() and run_destroy().
+ */
+#ifndef VMM_RUN_COMMAND_H
+#define VMM_RUN_COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/base.h"
+
+struct run;
+
+/* ---- what happened ---- */
+
+enum run_event_kind {
+	RUN_EVENT_STOP,   /* all vCPUs wait, and the disks have done what the guest gave them */
+	RUN_EVENT_RESUME, /* the vCPUs run, for the first time or again; a reset of a running guest is no stop
+	                   */
+	RUN_EVENT_RESET,  /* the incarnation has ended, and another one is launched */
+	RUN_EVENT_POWERDOWN,  /* the power button was pressed */
+	RUN_EVENT_SHUTDOWN,   /* the guest ends; vmm will end, too */
+	RUN_EVENT_PANICKED,   /* the guest crashed; RUN_EVENT_SHUTDOWN follows */
+	RUN_EVENT_LAUNCH,     /* a step of the launch began, came forward or ended */
+	RUN_EVENT_DISK_ERROR, /* a disk answered a request with an I/O error */
+	RUN_EVENT_SETTLED,    /* run_is_settled() has become true */
+	RUN_EVENTS
+};
+
+/* Why a guest was reset or ended: QEMU's ShutdownCause, of which run_cause_name() gives the name. */
+enum run_cause {
+	RUN_CAUSE_HOST_ERROR,
+	RUN_CAUSE_HOST_QUIT,   /* run_quit() */
+	RUN_CAUSE_HOST_RESET,  /* run_reset() */
+	RUN_CAUSE_HOST_SIGNAL, /* SIGTERM and its like */
+	RUN_CAUSE_HOST_UI,     /* the user of the console, or an expect script */
+	RUN_CAUSE_GUEST_SHUTDOWN,
+	RUN_CAUSE_GUEST_RESET,
+	RUN_CAUSE_GUEST_PANIC,
+	RUN_CAUSES
+};
+/* "host-qmp-quit" */
+const char *run_cause_name(enum run_cause cause);
+/* Did the guest do it itself? */
+bool run_cause_is_guest(enum run_cause cause);
+
+/* How a guest told that it cannot go on. */
+enum run_panic {
+	RUN_PANIC_TRIPLE_FAULT, /* a vCPU shut down, or used memory that does not exist */
+	RUN_PANIC_PVPANIC,      /* the guest's kernel panicked and said so to the device pvpanic */
+	RUN_PANIC_SEV,          /* a termination request of a SEV-ES or SEV-SNP guest */
+};
+
+/* Members that belong to no kind of event are valid for all. Pointers are valid during the call. */
+struct run_event {
+	enum run_event_kind kind;
+	enum run_cause cause; /* RESET, SHUTDOWN */
+	/* PANICKED */
+	enum run_panic panic;
+	uint64_t sev_set, sev_code; /* of RUN_PANIC_SEV: GHCB 2.3.1 */
+	/* LAUNCH: which row of launch_row_facts() (vmm/launch.h), which tells the rest */
+	unsigned row;
+	/* DISK_ERROR: the id of the device in the configuration, and the errno of the request that failed
+	 * last */
+	const char *device;
+	bool writes; /* it was no read */
+	int sys;
+};
+
+/* Whoever wants to hear of events. on_event must not call run_*() functions that change the guest. */
+struct run_observer {
+	void (*on_event)(void *ctx, const struct run_event *event);
+	void *ctx;
+	struct run_observer *next; /* kept by run_observe() */
+};
+/*
+ * Adds an observer. It is borrowed until run_guest() returns: from then on it hears nothing, so it may be
+ * freed before run_destroy(). run itself stays valid until run_destroy(): run_status_of() and vmm/run/facts.h
+ * answer as before, and commands fail as for any guest that has ended.
+ */
+void run_observe(struct run *run, struct run_observer *observer);
+
+/* ---- what is to happen ---- */
+
+/*
+ * Each of these functions is idempotent, and returns before all of it has happened. When the guest is between
+ * two states afterwards, run_is_settled() is false, and RUN_EVENT_SETTLED comes when it has arrived. Whoever
+ * answers a command after that has all events of the command in front of the answer.
+ */
+bool run_is_settled(const struct run *run);
+
+/*
+ * Lets all vCPUs wait, and the disks do what the guest gave them: then nothing reads or writes their images
+ * until the guest runs again. A disk whose server does not answer keeps the guest on its way there. During a
+ * launch: the launch goes on up to where a paused guest waits, which is before the guest owner's secret (SEV,
+ * SEV-ES), before SNP_LAUNCH_FINISH (SEV-SNP), or after the last step. Fails for a guest that was asked to
+ * shut down by a signal.
+ */
+int run_stop(struct run *run, struct err *err) MUST_CHECK;
+/* Lets the vCPUs run, after the rest of the launch if there is one. Fails for a guest that is ending. */
+int run_cont(struct run *run, struct err *err) MUST_CHECK;
+/*
+ * Ends this incarnation and launches another one on the same machine. That of a guest that is paused or not
+ * yet started waits as a paused one does. Fails for a guest that is ending.
+ */
+int run_reset(struct run *run, struct err *err) MUST_CHECK;
+/* Presses the power button. A paused guest sees it when it runs again. Fails for a guest that is ending. */
+int run_powerdown(struct run *run, struct err *err) MUST_CHECK;
+/* Ends the guest at once, also during its launch. RUN_EVENT_SHUTDOWN has been sent when it returns. */
+void run_quit(struct run *run);
+
+/* ---- how the guest is ---- */
+
+struct run_status {
+	bool running;
+	const char *
+	        name; /* QEMU's RunState: prelaunch, running, paused, shutdown, guest-panicked, internal-error
+	               */
+	const char *phase; /* vmm's own words for the state: "asked to shut down" */
+	unsigned resets;
+	int64_t started_s; /* wall clock, when run_guest() was called */
+};
+struct run_status run_status_of(const struct run *run);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * command: what a controller wants of the guest. The lifecycle's table says what that means. Main thread.
+ */
+#include "run.h"
+#include "vmm/device/power.h"
+
+static bool is_ending(const struct run *run)
+{
+	return run->state == RUN_LIFE_STOPPING || run->state == RUN_LIFE_FLUSHING ||
+	       run->state == RUN_LIFE_ENDED;
+}
+
+static int refuse_ending(const struct run *run, struct err *err)
+{
+	return is_ending(run) ? err_set(err, ERR_USAGE, "the guest has ended") : 0;
+}
+
+int run_stop(struct run *run, struct err *err)
+{
+	if (refuse_ending(run, err) < 0)
+		return -1;
+	if (run->state == RUN_LIFE_CLOSING)
+		return err_set(err, ERR_USAGE,
+		        "a signal asked the guest to shut down, and it has at most %u s for that "
+		        "(run.grace): it "
+		        "cannot be paused now",
+		        run->config->run.grace_s);
+	run_step(run, RUN_LIFE_PAUSE);
+	return 0;
+}
+
+int run_cont(struct run *run, struct err *err)
+{
+	if (refuse_ending(run, err) < 0)
+		return -1;
+	run_step(run, RUN_LIFE_CONT);
+	return 0;
+}
+
+int run_reset(struct run *run, struct err *err)
+{
+	if (refuse_ending(run, err) < 0)
+		return -1;
+	run_step_because(run, RUN_LIFE_RESET, RUN_CAUSE_HOST_RESET);
+	return 0;
+}
+
+int run_powerdown(struct run *run, struct err *err)
+{
+	if (refuse_ending(run, err) < 0)
+		return -1;
+	device_power_button(device_power_of(machine_board(run->machine)));
+	run_tell(run, &(struct run_event){.kind = RUN_EVENT_POWERDOWN});
+	return 0;
+}
+
+void run_quit(struct run *run)
+{
+	run_step_because(run, RUN_LIFE_QUIT, RUN_CAUSE_HOST_QUIT);
+}
