@@ -85,6 +85,12 @@ int call_vm_irq_line(struct host *h, int vm_fd, unsigned gsi, bool level, struct
 int call_vm_enable_capability(
         struct host *h, int vm_fd, unsigned capability, uint64_t argument, struct err *err) MUST_CHECK;
 
+/*
+ * Takes one MSR from KVM: the guest's reads and writes of it become exits (KVM_EXIT_X86_RDMSR and _WRMSR).
+ * Replaces the filter that the VM had.
+ */
+int call_vm_take_msr(struct host *h, int vm_fd, uint32_t index, struct err *err) MUST_CHECK;
+
 /* ---- memory that only the guest can read (SEV-SNP) ---- */
 
 int call_vm_create_guest_memfd(

@@ -115,6 +115,7 @@ struct config {
 		bool enforce_digest;
 		char *dh_cert, *session; /* files, from the guest owner */
 		enum config_cpuid_correction cpuid_correction;
+		bool page_status;             /* a SEV or SEV-ES guest is asked which pages it shares */
 		char *measurement;            /* the file to which the result of LAUNCH_MEASURE is written */
 		char *secret_header, *secret; /* files that may appear only after that */
 		char *secret_address;         /* hexadecimal digits; "": where the firmware image says */

@@ -27,7 +27,8 @@ enum launch_step {
 	LAUNCH_STEP_CREATE, /* the VM, its memory */
 	LAUNCH_STEP_INIT,   /* the context: an ASID */
 	LAUNCH_STEP_VCPUS,
-	LAUNCH_STEP_MEMORY, /* pinned (SEV, SEV-ES) or made private (SEV-SNP) */
+	LAUNCH_STEP_REPORTS, /* of pages that a SEV or SEV-ES guest shares */
+	LAUNCH_STEP_MEMORY,  /* pinned (SEV, SEV-ES) or made private (SEV-SNP) */
 	LAUNCH_STEP_START,
 	LAUNCH_STEP_UPDATE,
 	LAUNCH_STEP_VMSA,

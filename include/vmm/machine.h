@@ -258,6 +258,12 @@ int machine_vm_add_vcpus(struct machine_vm *vm, struct err *err) MUST_CHECK;
 void machine_vm_destroy(struct machine_vm *vm);
 int machine_vm_fd(const struct machine_vm *vm);
 struct page_memory *machine_vm_memory(const struct machine_vm *vm);
+/*
+ * May the guest be migrated? A confidential guest starts with no, and says yes when its report of shared
+ * pages is complete (MSR_KVM_MIGRATION_CONTROL). Any thread.
+ */
+bool machine_vm_may_migrate(const struct machine_vm *vm);
+void machine_vm_set_may_migrate(struct machine_vm *vm, bool may);
 /* Returns what backs the memory of a guest with this configuration. */
 enum page_backing machine_backing(const struct config *config);
 /* Returns the CPUID table of the first vCPU, after machine_vm_add_vcpus(). */

@@ -114,6 +114,24 @@ int call_vm_set_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, u
 	return 0;
 }
 
+int call_vm_take_msr(struct host *h, int vm_fd, uint32_t index, struct err *err)
+{
+	uint64_t denied = 0; /* the kernel reads the bitmap in words of eight bytes */
+	struct kvm_msr_filter filter = {
+	        .ranges[0] = {.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+	                .nmsrs = 1,
+	                .base = index,
+	                .bitmap = (uint8_t *)&denied},
+	};
+
+	if (call_vm_enable_capability(h, vm_fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_FILTER, err) <
+	        0)
+		return -1;
+	if (host_ioctl(h, vm_fd, KVM_X86_SET_MSR_FILTER, &filter) < 0)
+		return err_sys(err, ERR_HOST, errno, "KVM_X86_SET_MSR_FILTER of MSR 0x%x", index);
+	return 0;
+}
+
 int call_vm_irq_line(struct host *h, int vm_fd, unsigned gsi, bool level, struct err *err)
 {
 	struct kvm_irq_level line = {.irq = gsi, .level = level};

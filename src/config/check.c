@@ -68,6 +68,23 @@ static void check_vars(const struct config *config, struct config_mistakes *mist
 		        "store in such a guest");
 }
 
+/* The reason is not the same for both types. */
+static void check_page_status(const struct config *config, struct config_mistakes *mistakes)
+{
+	if (!config->sev.page_status || is_bad(config, "sev.type"))
+		return;
+	if (config->sev.type == CONFIG_SEV_NONE)
+		config_mistake_at(config, mistakes, "sev.page-status",
+		        "is for sev.type sev or sev-es; the type is none, and the host sees all pages of "
+		        "such a "
+		        "guest");
+	if (config->sev.type == CONFIG_SEV_SNP)
+		config_mistake_at(config, mistakes, "sev.page-status",
+		        "is for sev.type sev or sev-es; the type is sev-snp, and KVM reports the pages of "
+		        "such a "
+		        "guest in any case");
+}
+
 void config_check_between(const struct config *config, struct config_mistakes *mistakes)
 {
 	for (size_t i = 0; i < config_keys_count; i++) {
@@ -76,6 +93,7 @@ void config_check_between(const struct config *config, struct config_mistakes *m
 		check_need(config, mistakes, &config_keys[i]);
 	}
 	check_vars(config, mistakes);
+	check_page_status(config, mistakes);
 	if (config->machine.hugepages && !is_aligned(config->machine.memory_bytes, MIB(2)))
 		config_mistake_at(config, mistakes, "machine.memory",
 		        "must be a multiple of 2M, because machine.hugepages is on");

@@ -149,6 +149,12 @@ const struct config_key config_keys[] = {
                 .help = "What to do when the secure processor corrects the CPUID page, which it does when "
                         "the guest's CPUID claims what the processor lacks: launch with the corrected page, "
                         "or refuse. Each changed bit is logged. The page is not measured."},
+        {"sev.page-status", CONFIG_BOOL, AT(sev.page_status), .def = "false",
+                .help = "Ask a SEV or SEV-ES guest to report which pages it shares with the host (CPUID: "
+                        "KVM_FEATURE_HC_MAP_GPA_RANGE, KVM_FEATURE_MIGRATION_CONTROL), and keep a record of "
+                        "them: vmm ctl status shows it. Linux reports them, OVMF does not. The record is "
+                        "what the guest says, and nothing is measured. A SEV-SNP guest reports them in any "
+                        "case."},
         {"sev.measurement", CONFIG_OUTPUT_WHOLE, FILE_KEY(sev.measurement), .types = SEV,
                 .help = "The file that gets the launch measurement (48 bytes, LAUNCH_MEASURE), for the "
                         "guest's owner to judge. vmm writes it whole, during the launch, as a new file or "

@@ -134,6 +134,8 @@ static void ask_kvm(struct host *host, struct facts *facts)
 	                            call_capability(host, fd, UAPI_CAP_USER_MEMORY2) &&
 	                            call_capability(host, fd, UAPI_CAP_MEMORY_ATTRIBUTES);
 	facts->has_conversion = call_capability(host, fd, KVM_CAP_EXIT_HYPERCALL) >> KVM_HC_MAP_GPA_RANGE & 1;
+	facts->has_msr_exits = call_capability(host, fd, KVM_CAP_X86_USER_SPACE_MSR) &&
+	                       call_capability(host, fd, KVM_CAP_X86_MSR_FILTER);
 	facts->features_known =
 	        call_kvm_sev_attribute(host, fd, UAPI_SEV_VMSA_FEATURES, &facts->vmsa_features);
 	facts->policy_known = call_kvm_sev_attribute(host, fd, UAPI_SNP_POLICY_BITS, &facts->policy_bits);

@@ -127,6 +127,8 @@ unsigned launch_contents(const struct launch_plan *plan);
 
 /* ---- step_sev.c: the steps of SEV and SEV-ES ---- */
 
+/* With sev.page-status: has the guest's reports of shared pages, and its word on migration, come to vmm. */
+int launch_sev_ask_reports(struct launch_work *work, struct err *err) MUST_CHECK;
 /* Pins guest memory, which the firmware encrypts where it lies. */
 int launch_sev_pin_memory(struct launch_work *work, struct err *err) MUST_CHECK;
 /* LAUNCH_START, with the guest owner's session if there is one. */

@@ -12,6 +12,8 @@ const struct launch_row launch_rows_sev[] = {
         {"VM", "KVM_CREATE_VM", LAUNCH_STEP_CREATE, launch_create_vm, LAUNCH_UNINIT},
         {"context", "KVM_SEV_INIT2", LAUNCH_STEP_INIT, launch_init, LAUNCH_UNINIT},
         {"processors", "KVM_CREATE_VCPU", LAUNCH_STEP_VCPUS, launch_add_vcpus, LAUNCH_UNINIT},
+        {"page reports", "KVM_X86_SET_MSR_FILTER", LAUNCH_STEP_REPORTS, launch_sev_ask_reports,
+                LAUNCH_UNINIT},
         {"pinned memory", "KVM_MEMORY_ENCRYPT_REG_REGION", LAUNCH_STEP_MEMORY, launch_sev_pin_memory,
                 LAUNCH_UNINIT},
         {"start", "KVM_SEV_LAUNCH_START", LAUNCH_STEP_START, launch_sev_start, LAUNCH_LUPDATE},

@@ -179,6 +179,22 @@ static int check_private_memory(const struct launch *launch, struct err *err)
 	                                  : "memory that only the guest can read (KVM_CAP_GUEST_MEMFD)");
 }
 
+static int check_page_status(const struct launch *launch, struct err *err)
+{
+	const struct facts *facts = &launch->facts;
+
+	if (!launch->config.sev.page_status || facts->kvm.kind ||
+	        (facts->has_conversion && facts->has_msr_exits))
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "%s would fail with EINVAL: this KVM lacks %s, which sev.page-status needs; use Linux 5.14 "
+	        "or "
+	        "newer, or leave sev.page-status out",
+	        facts->has_conversion ? "KVM_X86_SET_MSR_FILTER" : "KVM_ENABLE_CAP",
+	        facts->has_conversion ? "exits at a guest's MSRs (KVM_CAP_X86_USER_SPACE_MSR)"
+	                              : "reports of shared pages (KVM_CAP_EXIT_HYPERCALL)");
+}
+
 static int check_snp_initialised(const struct launch *launch, struct err *err)
 {
 	const struct facts *facts = &launch->facts;
@@ -393,6 +409,7 @@ static const struct launch_check_row host_checks[] = {
         {ALL, check_generation},
         {ALL, check_device},
         {SNP, check_private_memory},
+        {SEV, check_page_status},
         {SNP, check_snp_initialised},
         {ES | SNP, check_features},
         {SNP, check_policy_bits},

@@ -132,6 +132,11 @@ static const struct reason reasons[] = {
                 "lower machine.memory or end other guests"},
         {AT(CREATE) | AT(VCPUS), ALL, EMFILE, 0, NULL, 0, "this process has too many files open", MORE_FILES},
 
+        {AT(REPORTS), SEV, EINVAL, 0, NULL, 0, "this KVM does not pass on what the guest reports",
+                "use Linux 5.14 or newer, or leave sev.page-status out"},
+        {AT(REPORTS), SEV, ENOTTY, 0, NULL, 0, "this KVM has no filter of MSRs",
+                "use Linux 5.14 or newer, or leave sev.page-status out"},
+
         /* the context */
         {AT(INIT), ALL, EBUSY, FW_ANY, is_cgroup_limit, 0,
                 "the cgroup's limit of ASIDs (misc.max) is reached",

@@ -3,9 +3,25 @@
  * step_sev: the steps of a SEV or SEV-ES launch. The measured contents are in guest memory, and the firmware
  * encrypts them in place. Main thread. Law: SEV API 6.1 to 6.7; amd-memory-encryption.rst.
  */
+#include <asm/kvm_para.h>
+#include <linux/kvm_para.h>
 #include <string.h>
 
 #include "launch.h"
+
+/* KVM promises the guest neither of the two (machine/cpuid_leaves.c does), and knows nothing of the MSR. */
+int launch_sev_ask_reports(struct launch_work *work, struct err *err)
+{
+	struct host *host = work->launch->host;
+	int vm_fd = work->sev.vm_fd;
+
+	if (!work->launch->config.sev.page_status)
+		return LAUNCH_DONE;
+	if (call_vm_enable_capability(host, vm_fd, KVM_CAP_EXIT_HYPERCALL, 1 << KVM_HC_MAP_GPA_RANGE, err) <
+	        0)
+		return -1;
+	return call_vm_take_msr(host, vm_fd, MSR_KVM_MIGRATION_CONTROL, err);
+}
 
 int launch_sev_pin_memory(struct launch_work *work, struct err *err)
 {

@@ -4,6 +4,7 @@
  * machine. Main thread.
  */
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "machine.h"
 
@@ -19,6 +20,7 @@ struct machine_vm {
 	struct page_memory *memory;
 	struct machine_cpuid cpuid; /* of the first vCPU */
 	int fd;
+	_Atomic bool may_migrate;
 	unsigned vcpu_count;
 	struct machine_vcpu vcpus[MACHINE_VCPUS_MAX];
 };
@@ -59,6 +61,8 @@ static int create_memory(struct machine_vm *vm, struct err *err)
 
 	if (page_memory_create(
 	            machine->host, &machine->layout, machine_backing(machine->config), &vm->memory, err) < 0)
+		return -1;
+	if (machine->config->sev.page_status && page_memory_keep_record(vm->memory, err) < 0)
 		return -1;
 	/* A SEV guest gets its measured memory from the launch plan. */
 	if (machine->config->sev.type != CONFIG_SEV_NONE)
@@ -131,6 +135,7 @@ static int set_cpuid(struct machine_vm *vm, struct machine_vcpu *vcpu, struct er
 	        .supported = machine->supported,
 	        .tsc_deadline = machine->tsc_deadline,
 	        .sev = machine->config->sev.type,
+	        .report_sharing = machine->config->sev.page_status,
 	        .vcpu = vcpu->index,
 	        .vcpus = machine->config->machine.vcpus,
 	};
@@ -235,6 +240,16 @@ int machine_vm_fd(const struct machine_vm *vm)
 struct page_memory *machine_vm_memory(const struct machine_vm *vm)
 {
 	return vm->memory;
+}
+
+bool machine_vm_may_migrate(const struct machine_vm *vm)
+{
+	return atomic_load_explicit(&vm->may_migrate, memory_order_relaxed);
+}
+
+void machine_vm_set_may_migrate(struct machine_vm *vm, bool may)
+{
+	atomic_store_explicit(&vm->may_migrate, may, memory_order_relaxed);
 }
 
 const struct machine_cpuid *machine_vm_cpuid(const struct machine_vm *vm)

@@ -73,6 +73,8 @@ static const struct {
         [KVM_EXIT_FAIL_ENTRY] = {on_fail_entry, RUN_EXIT_OTHER},
         [KVM_EXIT_SYSTEM_EVENT] = {on_system_event, RUN_EXIT_SYSTEM_EVENT},
         [KVM_EXIT_HYPERCALL] = {run_vcpu_on_hypercall, RUN_EXIT_HYPERCALL},
+        [KVM_EXIT_X86_RDMSR] = {run_vcpu_on_msr, RUN_EXIT_MSR},
+        [KVM_EXIT_X86_WRMSR] = {run_vcpu_on_msr, RUN_EXIT_MSR},
         [UAPI_EXIT_MEMORY_FAULT] = {run_vcpu_on_memory_fault, RUN_EXIT_MEMORY_FAULT},
 };
 

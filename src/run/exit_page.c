@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * exit_page: a SEV-SNP guest wants a page to be private or shared: by touching it that way, or by saying so.
- * The vCPU's thread. Law: api.rst, KVM_EXIT_MEMORY_FAULT, KVM_EXIT_HYPERCALL (KVM_HC_MAP_GPA_RANGE).
+ * exit_page: a guest wants a page to be private or shared: a SEV-SNP guest by touching it that way, each
+ * guest by saying so. The vCPU's thread. Law: api.rst, KVM_EXIT_MEMORY_FAULT, KVM_EXIT_HYPERCALL
+ * (KVM_HC_MAP_GPA_RANGE).
  */
 #include <errno.h>
 #include <linux/kvm_para.h>
@@ -105,25 +106,32 @@ enum run_vcpu_verdict run_vcpu_on_memory_fault(struct run_vcpu *vcpu)
 	return answer_fault(vcpu, &fault, private);
 }
 
+/*
+ * The guest of a VMMCALL finds the answer in RAX, where errors are negative. The answer to a page state
+ * change of SEV-SNP is KVM's, which takes no other error (Linux's kvm_is_valid_map_gpa_range_ret()).
+ */
+static uint64_t refusal(const struct run_vcpu *vcpu)
+{
+	return is_snp(vcpu) ? EINVAL : -(uint64_t)EINVAL;
+}
+
 enum run_vcpu_verdict run_vcpu_on_hypercall(struct run_vcpu *vcpu)
 {
+	const struct page_memory *memory = machine_vm_memory(vcpu->vm);
 	struct kvm_run *run = vcpu->kvm->run;
 	uint64_t start = run->hypercall.args[0], pages = run->hypercall.args[1], size_bytes;
 	bool private = run->hypercall.args[2] & MAP_GPA_RANGE_ENCRYPTED;
 
-	if (run->hypercall.nr != KVM_HC_MAP_GPA_RANGE)
+	if (run->hypercall.nr != KVM_HC_MAP_GPA_RANGE || !page_memory_has_record(memory))
 		return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
 		        "KVM passes on hypercall %llu, which vmm did not ask for",
 		        (unsigned long long)run->hypercall.nr);
 	run->hypercall.ret = 0;
-	/* A SEV guest reports which pages it shares. There is nothing to do: KVM needs no change for them. */
-	if (!is_snp(vcpu))
-		return RUN_VCPU_RESUME;
 	if (!pages || !mul_ok(pages, PAGE_SIZE_BYTES, &size_bytes) || !is_aligned(start, PAGE_SIZE_BYTES) ||
-	        !page_is_backed(machine_vm_memory(vcpu->vm), gpa(start), size_bytes)) {
+	        !page_is_backed(memory, gpa(start), size_bytes)) {
 		log_guest(LOG_WARN, "the guest wants %llu pages at 0x%llx to be %s: it has no such memory",
 		        (unsigned long long)pages, (unsigned long long)start, private ? "private" : "shared");
-		run->hypercall.ret = EINVAL;
+		run->hypercall.ret = refusal(vcpu);
 		return RUN_VCPU_RESUME;
 	}
 	return convert(vcpu, gpa(start), size_bytes, private);

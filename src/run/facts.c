@@ -138,5 +138,6 @@ struct run_memory_facts run_memory_facts(const struct run *run)
 	if (!facts.known)
 		return facts;
 	page_memory_count(machine_vm_memory(vm), &facts.private_bytes, &facts.shared_bytes);
+	facts.may_migrate = machine_vm_may_migrate(vm);
 	return facts;
 }

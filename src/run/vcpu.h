@@ -101,11 +101,12 @@ enum run_exit run_vcpu_exit_kind(uint32_t reason);
 /* Fills err and report; returns the verdict, RUN_VCPU_CRASH or RUN_VCPU_FAIL. */
 enum run_vcpu_verdict run_vcpu_end(struct run_vcpu *vcpu, enum run_vcpu_verdict verdict, const char *fmt, ...)
         PRINTF(3, 4);
-/* exit_page.c, exit_sev.c */
+/* exit_page.c, exit_msr.c, exit_sev.c */
 enum run_vcpu_verdict run_vcpu_on_memory_fault(struct run_vcpu *vcpu);
 /* Adds to err, which KVM_RUN left there, which page it is about, the cause and the remedy. */
 void run_vcpu_explain_run(struct run_vcpu *vcpu);
 enum run_vcpu_verdict run_vcpu_on_hypercall(struct run_vcpu *vcpu);
+enum run_vcpu_verdict run_vcpu_on_msr(struct run_vcpu *vcpu);
 enum run_vcpu_verdict run_vcpu_on_sev_term(struct run_vcpu *vcpu);
 /* exit_io.c */
 enum run_vcpu_verdict run_vcpu_on_io(struct run_vcpu *vcpu);

@@ -41,6 +41,7 @@ struct fake_kernel {
 	bool old;            /* Linux before 6.10: no attributes of SEV, no KVM_SEV_INIT2 */
 	bool no_policy_bits; /* Linux 6.11 to 6.18: no such attribute */
 	bool very_old_psp;   /* no SNP_PLATFORM_STATUS */
+	bool no_msr_exits;   /* no KVM_CAP_X86_USER_SPACE_MSR */
 	uint64_t vmsa_features, policy_bits;
 	uint32_t sev_eax, asid_max, asid_min, signature;
 	struct sev_user_data_status status;
@@ -134,6 +135,7 @@ static inline int fake_capability(const struct fake_kernel *k, uintptr_t capabil
 	case UAPI_CAP_MEMORY_ATTRIBUTES: return k->memory_attributes;
 	case UAPI_CAP_GUEST_MEMFD: return k->guest_memfd;
 	case KVM_CAP_EXIT_HYPERCALL: return k->exit_hypercall;
+	case KVM_CAP_X86_USER_SPACE_MSR: return !k->no_msr_exits;
 	default: return 1;
 	}
 }

@@ -50,6 +50,11 @@ static void no_conversion(struct bench *b)
 	b->kernel.exit_hypercall = 0;
 }
 
+static void no_msr_exits(struct bench *b)
+{
+	b->kernel.no_msr_exits = true;
+}
+
 static void no_rmp(struct bench *b)
 {
 	b->kernel.snp.rmp_init = 0;
@@ -184,6 +189,12 @@ static const struct cause causes[] = {
                 "KVM_ENABLE_CAP would fail with EINVAL: this KVM lacks page state changes "
                 "(KVM_CAP_EXIT_HYPERCALL); "
                 "use Linux"},
+        {"sev", no_conversion, {0}, "sev.page-status=true", 4,
+                "KVM_ENABLE_CAP would fail with EINVAL: this KVM lacks reports of shared pages "
+                "(KVM_CAP_EXIT_HYPERCALL), which sev.page-status needs; use Linux 5.14"},
+        {"sev-es", no_msr_exits, {0}, "sev.page-status=true", 4,
+                "KVM_X86_SET_MSR_FILTER would fail with EINVAL: this KVM lacks exits at a guest's MSRs "
+                "(KVM_CAP_X86_USER_SPACE_MSR), which sev.page-status needs; use Linux 5.14"},
         {"sev-snp", no_rmp, {0}, NULL, 4,
                 "KVM_SEV_SNP_LAUNCH_START would fail with ENOTTY: the firmware says that SEV-SNP is not "
                 "initialised (state 0, no RMP); enable it"},

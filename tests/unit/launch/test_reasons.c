@@ -56,6 +56,14 @@ static const struct cause causes[] = {
                 "KVM_SEV_INIT2: Input/output error (EIO), firmware code 0x18, SECURE_DATA_INVALID: data from "
                 "a guest or its owner is not authentic: the firmware's stored keys are damaged; reset"},
 
+        /* what the guest reports */
+        {"sev", NULL, CALL(KVM_ENABLE_CAP, EINVAL), "sev.page-status=true", 4,
+                "KVM_ENABLE_CAP of capability 201: Invalid argument (EINVAL): this KVM does not pass on what "
+                "the guest reports; use Linux 5.14"},
+        {"sev-es", NULL, CALL(KVM_X86_SET_MSR_FILTER, ENOTTY), "sev.page-status=true", 4,
+                "KVM_X86_SET_MSR_FILTER of MSR 0x4b564d08: Inappropriate ioctl for device (ENOTTY): this KVM "
+                "has no filter of MSRs; use Linux 5.14"},
+
         /* memory */
         {"sev", NULL, CALL(KVM_MEMORY_ENCRYPT_REG_REGION, ENOMEM), NULL, 4,
                 "KVM_MEMORY_ENCRYPT_REG_REGION of 4096 KiB: Cannot allocate memory (ENOMEM): the host cannot "

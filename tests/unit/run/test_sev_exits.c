@@ -6,10 +6,10 @@
 static struct bench bench;
 static struct run_vcpu vcpu;
 
-static void start(const char *type)
+static void start_with(const char *type, const char *const *sets)
 {
 	bench_start(&bench);
-	if (bench_launch(&bench, type, NULL) < 0)
+	if (bench_launch(&bench, type, sets) < 0)
 		fail_msg("%s", bench.err.text);
 	vcpu = (struct run_vcpu){
 	        .machine = bench.machine,
@@ -17,6 +17,11 @@ static void start(const char *type)
 	        .kvm = machine_vm_vcpu(bench.vm, 0),
 	};
 	bench.kernel.count = 0;
+}
+
+static void start(const char *type)
+{
+	start_with(type, NULL);
 }
 
 static int teardown(void **state)
@@ -189,34 +194,109 @@ static void test_map_gpa_range_of_a_guest_that_is_ended_stops(void **state)
 	assert_int_equal(bench.kernel.count, 0);
 }
 
+static const struct {
+	uint64_t gpa, pages;
+} nonsense[] = {
+        {0x10000, 0},
+        {0x10008, 1},
+        {0x10000, UINT64_MAX},
+        {0x10000, UINT64_C(1) << 52},
+        {0, 1025}, /* 4 MiB and a page */
+        {UINT64_MAX - 4095, 1},
+        {0xc0000000, 1},
+};
+
 static void test_map_gpa_range_of_nonsense_is_refused(void **state)
 {
-	static const struct {
-		uint64_t gpa, pages;
-	} ranges[] = {
-	        {0x10000, 0},
-	        {0x10008, 1},
-	        {0x10000, UINT64_MAX},
-	        {0x10000, UINT64_C(1) << 52},
-	        {0, 1025}, /* 4 MiB and a page */
-	        {UINT64_MAX - 4095, 1},
-	        {0xc0000000, 1},
-	};
-
 	start("sev-snp");
-	for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
-		assert_int_equal(hypercall(12, ranges[i].gpa, ranges[i].pages, 0), RUN_VCPU_RESUME);
+	for (size_t i = 0; i < ARRAY_LEN(nonsense); i++) {
+		assert_int_equal(hypercall(12, nonsense[i].gpa, nonsense[i].pages, 0), RUN_VCPU_RESUME);
 		assert_int_equal(vcpu.kvm->run->hypercall.ret, EINVAL);
 	}
 	assert_int_equal(bench.kernel.count, 0);
 }
 
-static void test_map_gpa_range_of_a_sev_guest_is_news_only(void **state)
+static const char *const page_status[] = {"sev.page-status=true", NULL};
+
+static void test_map_gpa_range_of_a_sev_guest_is_recorded_and_converts_nothing(void **state)
+{
+	const struct page_memory *memory;
+
+	for (size_t i = 0; i < 2; i++) {
+		start_with(i ? "sev-es" : "sev", page_status);
+		memory = machine_vm_memory(bench.vm);
+		assert_int_equal(hypercall(12, 0x10000, 16, 0), RUN_VCPU_RESUME);
+		assert_int_equal(vcpu.kvm->run->hypercall.ret, 0);
+		assert_int_equal(hypercall(12, 0x11000, 1, 0x12), RUN_VCPU_RESUME);
+		assert_true(page_is_already(machine_vm_memory(bench.vm), gpa(0x10000), 0x1000, false));
+		assert_true(page_is_already(machine_vm_memory(bench.vm), gpa(0x11000), 0x1000, true));
+		assert_true(page_is_already(machine_vm_memory(bench.vm), gpa(0x12000), 0xe000, false));
+		assert_true(page_is_memory(memory, gpa(0x11000), 0x1000, true));
+		assert_int_equal(bench.kernel.count, 0);
+		bench_end(&bench);
+	}
+}
+
+static void test_map_gpa_range_of_nonsense_is_refused_to_a_sev_guest_as_kvm_would(void **state)
+{
+	start_with("sev", page_status);
+	for (size_t i = 0; i < ARRAY_LEN(nonsense); i++) {
+		assert_int_equal(hypercall(12, nonsense[i].gpa, nonsense[i].pages, 0), RUN_VCPU_RESUME);
+		assert_int_equal(vcpu.kvm->run->hypercall.ret, -(uint64_t)EINVAL);
+	}
+	assert_true(page_is_already(machine_vm_memory(bench.vm), gpa(0), MIB(4), true));
+}
+
+static void test_map_gpa_range_that_was_not_asked_for_ends_the_guest(void **state)
 {
 	start("sev");
-	assert_int_equal(hypercall(12, 0x10000, 16, 0), RUN_VCPU_RESUME);
-	assert_int_equal(vcpu.kvm->run->hypercall.ret, 0);
-	assert_int_equal(bench.kernel.count, 0);
+	assert_int_equal(hypercall(12, 0x10000, 16, 0), RUN_VCPU_FAIL);
+	assert_error(ERR_FAILED, "hypercall 12, which vmm did not ask for");
+}
+
+static enum run_vcpu_verdict msr(bool write, uint32_t index, uint64_t data)
+{
+	struct kvm_run *run = vcpu.kvm->run;
+
+	run->exit_reason = write ? KVM_EXIT_X86_WRMSR : KVM_EXIT_X86_RDMSR;
+	run->msr.index = index;
+	run->msr.data = data;
+	run->msr.error = 77;
+	return run_vcpu_on_exit(&vcpu);
+}
+
+#define MIGRATION_CONTROL 0x4b564d08
+
+static void test_migration_control_keeps_bit_0_and_knows_no_other(void **state)
+{
+	struct kvm_run *run;
+
+	start_with("sev-es", page_status);
+	run = vcpu.kvm->run;
+	assert_int_equal(msr(false, MIGRATION_CONTROL, 55), RUN_VCPU_RESUME);
+	assert_int_equal(run->msr.error, 0);
+	assert_int_equal(run->msr.data, 0);
+	for (unsigned bit = 1; bit < 64; bit++) {
+		assert_int_equal(msr(true, MIGRATION_CONTROL, UINT64_C(1) << bit | 1), RUN_VCPU_RESUME);
+		assert_int_equal(run->msr.error, 1);
+		assert_false(machine_vm_may_migrate(bench.vm));
+	}
+	assert_int_equal(msr(true, MIGRATION_CONTROL, 1), RUN_VCPU_RESUME);
+	assert_int_equal(run->msr.error, 0);
+	assert_int_equal(msr(false, MIGRATION_CONTROL, 55), RUN_VCPU_RESUME);
+	assert_int_equal(run->msr.data, 1);
+	assert_int_equal(msr(true, MIGRATION_CONTROL, 0), RUN_VCPU_RESUME);
+	assert_false(machine_vm_may_migrate(bench.vm));
+}
+
+static void test_msr_that_was_not_asked_for_ends_the_guest(void **state)
+{
+	start_with("sev", page_status);
+	assert_int_equal(msr(true, 0x10, 1), RUN_VCPU_FAIL);
+	assert_error(ERR_FAILED, "MSR 0x10, which vmm did not ask for");
+	bench_end(&bench);
+	start("sev");
+	assert_int_equal(msr(false, MIGRATION_CONTROL, 0), RUN_VCPU_FAIL);
 }
 
 static void test_hypercall_that_was_not_asked_for_ends_the_guest(void **state)
@@ -273,7 +353,11 @@ int main(void)
 	        TEST(test_map_gpa_range_converts_by_bit_4_alone),
 	        TEST(test_map_gpa_range_of_a_guest_that_is_ended_stops),
 	        TEST(test_map_gpa_range_of_nonsense_is_refused),
-	        TEST(test_map_gpa_range_of_a_sev_guest_is_news_only),
+	        TEST(test_map_gpa_range_of_a_sev_guest_is_recorded_and_converts_nothing),
+	        TEST(test_map_gpa_range_of_nonsense_is_refused_to_a_sev_guest_as_kvm_would),
+	        TEST(test_map_gpa_range_that_was_not_asked_for_ends_the_guest),
+	        TEST(test_migration_control_keeps_bit_0_and_knows_no_other),
+	        TEST(test_msr_that_was_not_asked_for_ends_the_guest),
 	        TEST(test_hypercall_that_was_not_asked_for_ends_the_guest),
 	        TEST(test_termination_is_told_by_name),
 	        TEST(test_report_asks_for_no_register_of_a_protected_vcpu),

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A SEV guest that reports which pages it shares, and allows its migration: what the record holds, what the
+ * guest is answered, and what a reset leaves of it.
+ */
+#include "life.h"
+#include "support/flat.h"
+
+#define MSR_MIGRATION 0x4b564d08u
+#define EAX           0xb8
+#define ECX           0xb9
+#define EDX           0xba
+#define EBX           0xbb
+
+static struct flat flat;
+
+static void set(uint8_t opcode, uint32_t value)
+{
+	FLAT(&flat, 0x66, opcode, value & 0xff, value >> 8 & 0xff, value >> 16 & 0xff, value >> 24);
+}
+
+/* Tells AL. */
+static void tell(void)
+{
+	FLAT(&flat, 0xba, 0xf8, 0x03, 0xee); /* mov dx, 0x3f8; out dx, al */
+}
+
+static void report(uint32_t at, uint32_t pages, uint32_t attributes)
+{
+	set(EAX, 12); /* KVM_HC_MAP_GPA_RANGE */
+	set(EBX, at);
+	set(ECX, pages);
+	set(EDX, attributes);
+	FLAT(&flat, 0x0f, 0x01, 0xd9); /* vmmcall */
+	tell();
+}
+
+static void write_msr(uint32_t low, uint32_t high)
+{
+	set(ECX, MSR_MIGRATION);
+	set(EAX, low);
+	set(EDX, high);
+	FLAT(&flat, 0x0f, 0x30);
+}
+
+static void read_msr(void)
+{
+	set(ECX, MSR_MIGRATION);
+	FLAT(&flat, 0x0f, 0x32);
+	tell();
+}
+
+#define HANDLER 0xff00
+
+/*
+ * The handler of #GP tells 'G' and goes on behind an instruction of two bytes. An interrupt leaves the
+ * segment of the reset vector for the real one, so the guest copies itself there first.
+ */
+static void write_handler(void)
+{
+	static const uint8_t code[] = {0xb0, 'G', 0xba, 0xf8, 0x03, 0xee, /* out 0x3f8, 'G' */
+	        0x89, 0xe5, 0x83, 0x46, 0x00, 0x02, 0xcf}; /* mov bp, sp; add word [bp], 2; iret */
+	uint16_t next;
+
+	memcpy(flat.image + HANDLER, code, sizeof(code));
+	FLAT(&flat, 0xb8, 0x00, 0xf0, 0x8e, 0xc0); /* mov ax, 0xf000; mov es, ax */
+	FLAT(&flat, 0xbe, 0x00, FLAT_START >> 8, 0xbf, 0x00, FLAT_START >> 8); /* mov si, mov di */
+	FLAT(&flat, 0xb9, 0x00, 0x10, 0x2e, 0xf3, 0xa4); /* mov cx, 0x1000; rep movs cs:[si] */
+	next = (uint16_t)(flat.at + 5);
+	FLAT(&flat, 0xea, next & 0xff, next >> 8, 0x00, 0xf0);             /* jmp 0xf000:next */
+	FLAT(&flat, 0xbc, 0x00, 0x80);                                     /* mov sp, 0x8000 */
+	FLAT(&flat, 0xc7, 0x06, 0x34, 0x00, HANDLER & 0xff, HANDLER >> 8); /* mov word [0x34] */
+	FLAT(&flat, 0xc7, 0x06, 0x36, 0x00, 0x00, 0xf0);                   /* mov word [0x36] */
+}
+
+/* Counts its starts in a CMOS cell. From the second on it reports one page, and jumps there by itself. */
+static void write_second_start(void)
+{
+	size_t jump;
+
+	flat_out8(&flat, 0x70, 0x40);
+	FLAT(&flat, 0xe4, 0x71, 0xfe, 0xc0, 0xe6, 0x71); /* in al, 0x71; inc al; out 0x71, al */
+	FLAT(&flat, 0x3c, 0x02, 0x72, 0x00);             /* cmp al, 2; jb */
+	jump = flat.at;
+	report(0x40000, 1, 0);
+	flat_spin(&flat);
+	flat.image[jump - 1] = (uint8_t)(flat.at - jump);
+}
+
+/* What the first start tells. */
+static const uint8_t told[] = {0, 0, 0, 0xea, 0xea, 0xea, 0, 'G', 'G', 0, 1};
+
+static void write_reporter(void)
+{
+	flat_init(&flat);
+	write_handler();
+	write_second_start();
+	report(0x10000, 16, 0x1);       /* a hint of 2 MiB changes nothing */
+	report(0x14000, 2, 0x10);       /* bit 4: encrypted again */
+	report(0x30000, 1, 0xfffffffe); /* no bit but 4 counts; here it is set */
+	report(0x10008, 1, 0);          /* KVM refuses this one, vmm the next two: -EINVAL */
+	report(0x3fe000, 3, 0);         /* the memory ends in the middle */
+	report(0xc0000000, 1, 0);
+	read_msr();
+	write_msr(3, 0);
+	write_msr(1, 1);
+	read_msr();
+	write_msr(1, 0);
+	read_msr();
+	flat_spin(&flat);
+}
+
+static void wait_for(struct life *l, bool come)
+{
+	if (!come)
+		loop_post(run_loop(l->run), &l->turn);
+}
+
+static uint64_t hypercalls, registers;
+
+/* Once the guest has come to its end, it is reset; once it has come there again, it is ended. */
+static void look(struct life *l)
+{
+	struct run_memory_facts facts = run_memory_facts(l->run);
+	struct run_vcpu_facts vcpu = run_vcpu_facts(l->run, 0);
+
+	hypercalls = vcpu.exits[RUN_EXIT_HYPERCALL];
+	registers = vcpu.exits[RUN_EXIT_MSR];
+	if (!l->step) {
+		wait_for(l, facts.may_migrate);
+		if (!facts.may_migrate)
+			return;
+		assert_true(facts.known);
+		assert_int_equal(facts.shared_bytes, 14 * 4096);
+		assert_int_equal(facts.private_bytes, MIB(4) - 14 * 4096);
+		assert_true(page_is_already(machine_vm_memory(run_vm(l->run)), gpa(0x14000), 0x2000, true));
+		l->step = 1;
+		assert_ok(run_reset(l->run, &err));
+		return;
+	}
+	if (l->step == 1)
+		return;
+	wait_for(l, facts.shared_bytes);
+	if (!facts.shared_bytes)
+		return;
+	assert_int_equal(facts.shared_bytes, 4096);
+	assert_false(facts.may_migrate);
+	run_quit(l->run);
+}
+
+static void settle(struct life *l)
+{
+	if (l->step == 1)
+		l->step = 2;
+	look(l);
+}
+
+static void test_pages_are_recorded_as_the_guest_reports_them(void **state)
+{
+	static const char *const sets[] = {"sev.page-status=true", NULL};
+	uint8_t output[64];
+	int out[2];
+
+	assert_int_equal(pipe(out), 0);
+	write_reporter();
+	life.image = flat.image;
+	life.out = out[1];
+	life.on_launch = look;
+	life.on_settled = settle;
+	assert_ends_well(life_run(&life, "sev", sets));
+	assert_string_equal(life.log, "RTQ");
+	assert_int_equal(read(out[0], output, sizeof(output)), sizeof(told) + 1);
+	assert_memory_equal(output, told, sizeof(told));
+	assert_int_equal(output[sizeof(told)], 0);
+	assert_int_equal(hypercalls, 6); /* KVM has refused one itself */
+	assert_int_equal(registers, 6);
+	close(out[0]);
+	close(out[1]);
+}
+
+/* ---- without the key ---- */
+
+static void look_at_nothing(struct life *l)
+{
+	assert_false(run_memory_facts(l->run).known);
+	run_quit(l->run);
+}
+
+static void write_asker(void)
+{
+	flat_init(&flat);
+	write_handler();
+	report(0x10000, 16, 0);
+	read_msr();
+	flat_power_off(&flat);
+}
+
+static void test_pages_are_asked_for_by_the_key_alone(void **state)
+{
+	uint8_t output[64];
+	int out[2];
+
+	assert_int_equal(pipe(out), 0);
+	write_asker();
+	life.image = flat.image;
+	life.out = out[1];
+	assert_ends_well(life_run(&life, "sev", NULL));
+	assert_int_equal(read(out[0], output, sizeof(output)), 3);
+	assert_int_equal(output[0], 0x18); /* -KVM_ENOSYS */
+	assert_int_equal(output[1], 'G');
+	life.on_settled = look_at_nothing;
+	life.out = 0;
+	assert_ends_well(life_run(&life, "sev", paused));
+	close(out[0]);
+	close(out[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        T(test_pages_are_recorded_as_the_guest_reports_them),
+	        T(test_pages_are_asked_for_by_the_key_alone),
+	};
+
+	log_set_level(LOG_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
