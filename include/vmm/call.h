@@ -142,6 +142,8 @@ int call_sev_guest_status(
 
 /* SEV-SNP (SNP ABI 8.16 to 8.18). */
 int call_snp_launch_start(const struct call_sev *sev, uint64_t policy, struct err *err) MUST_CHECK;
+/* After KVM_SEV_INIT2 and before the first vCPU: requests for certificates become KVM_EXIT_SNP_REQ_CERTS. */
+int call_snp_enable_req_certs(const struct call_sev *sev, struct err *err) MUST_CHECK;
 /*
  * Makes one call. Success may mean that the kernel did only some of the pages. After success and after
  * failure gfn_start, uaddr and len say what is left.

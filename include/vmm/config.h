@@ -112,6 +112,7 @@ struct config {
 		bool vmsa_features_given;
 		char *id_block, *id_auth; /* files */
 		char *host_data;          /* 64 hexadecimal digits or "" */
+		char *certificates;       /* a file or a folder, for the guest's reports */
 		bool enforce_digest;
 		char *dh_cert, *session; /* files, from the guest owner */
 		enum config_cpuid_correction cpuid_correction;

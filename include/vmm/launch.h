@@ -22,10 +22,11 @@
 
 /* The steps at which a launch can be refused, in the order that most launches have. */
 enum launch_step {
-	LAUNCH_STEP_OPEN,   /* /dev/sev */
-	LAUNCH_STEP_CGROUP, /* joining it */
-	LAUNCH_STEP_CREATE, /* the VM, its memory */
-	LAUNCH_STEP_INIT,   /* the context: an ASID */
+	LAUNCH_STEP_OPEN,         /* /dev/sev */
+	LAUNCH_STEP_CGROUP,       /* joining it */
+	LAUNCH_STEP_CREATE,       /* the VM, its memory */
+	LAUNCH_STEP_INIT,         /* the context: an ASID */
+	LAUNCH_STEP_CERTIFICATES, /* the guest's requests for them are to come to vmm (SEV-SNP) */
 	LAUNCH_STEP_VCPUS,
 	LAUNCH_STEP_REPORTS, /* of pages that a SEV or SEV-ES guest shares */
 	LAUNCH_STEP_MEMORY,  /* pinned (SEV, SEV-ES) or made private (SEV-SNP) */

@@ -12,6 +12,12 @@ int call_snp_launch_start(const struct call_sev *sev, uint64_t policy, struct er
 	return call_firmware_issue(sev, UAPI_SEV_SNP_LAUNCH_START, &start, "KVM_SEV_SNP_LAUNCH_START", err);
 }
 
+int call_snp_enable_req_certs(const struct call_sev *sev, struct err *err)
+{
+	return call_firmware_issue(
+	        sev, UAPI_SEV_SNP_ENABLE_REQ_CERTS, NULL, "KVM_SEV_SNP_ENABLE_REQ_CERTS", err);
+}
+
 int call_snp_launch_update(
         const struct call_sev *sev, struct uapi_sev_snp_launch_update *update, struct err *err)
 {

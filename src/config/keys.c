@@ -134,6 +134,12 @@ const struct config_key config_keys[] = {
                         "author's signature and key if there is one."},
         {"sev.host-data", CONFIG_HEX, AT(sev.host_data), .min = 64, .max = 64, .def = "\"\"", .types = SNP,
                 .help = "32 bytes that a SEV-SNP guest finds in its attestation reports (HOST_DATA)."},
+        {"sev.certificates", CONFIG_STRING, AT(sev.certificates), .max = PATH_MAX_BYTES, .def = "\"\"",
+                .types = SNP,
+                .help = "The certificates that a SEV-SNP guest gets with its attestation reports: a file "
+                        "with a certificate table (snphost import; on the software platform vmm host "
+                        "--certificates), or a folder with vcek or vlek, ask or asvk, and ark, as .der or "
+                        ".pem. They are read anew for each request, under a read lock (F_OFD_SETLK)."},
         {"sev.enforce-digest", CONFIG_BOOL, AT(sev.enforce_digest), .def = "true", .types = SNP,
                 .help = "Refuse to launch a SEV-SNP guest whose measurement is not the one that vmm "
                         "computed. Without sev.id-block, vmm makes an ID block with a key of its own for "

@@ -169,6 +169,7 @@ static bool is_idle(const struct config *config, enum launch_step step)
 {
 	switch (step) {
 	case LAUNCH_STEP_CGROUP: return !*config->cgroup;
+	case LAUNCH_STEP_CERTIFICATES: return !*config->sev.certificates;
 	case LAUNCH_STEP_VMSA: return config->sev.type != CONFIG_SEV_ES;
 	case LAUNCH_STEP_REPORTS: return !config->sev.page_status;
 	case LAUNCH_STEP_SECRET: return !*config->sev.secret;

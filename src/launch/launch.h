@@ -144,7 +144,18 @@ int launch_sev_secret(struct launch_work *work, struct err *err) MUST_CHECK;
 /* LAUNCH_FINISH. */
 int launch_sev_finish(struct launch_work *work, struct err *err) MUST_CHECK;
 
+/* ---- certificates.c ---- */
+
+/*
+ * Checks what sev.certificates names, as a verifier would need it; warns of what is missing. Files that
+ * somebody has locked are not looked at. ERR_USAGE, ERR_HOST, beginning with the key.
+ */
+int launch_certificates_check(const char *path, struct err *err) MUST_CHECK;
+
 /* ---- step_snp.c: the steps of SEV-SNP ---- */
+
+/* Has requests for certificates come to vmm, if the configuration names some. */
+int launch_snp_ask_certificates(struct launch_work *work, struct err *err) MUST_CHECK;
 
 /* Makes all guest memory private, and has the guest's wishes for shared pages reported to vmm. */
 int launch_snp_own_memory(struct launch_work *work, struct err *err) MUST_CHECK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * owner: finds mistakes in the files of a guest's owner that any host would refuse: ID block, session,
- * secret. Any thread; no state.
+ * secret; and in the certificates that the guest is to get. Any thread; no state.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -76,8 +76,16 @@ static int check_secret(const struct launch *launch, struct err *err)
 	        config->firmware);
 }
 
+static int check_certificates(const struct launch *launch, struct err *err)
+{
+	const char *path = launch->config.sev.certificates;
+
+	return *path ? launch_certificates_check(path, err) : 0;
+}
+
 static const struct launch_check_row checks[] = {
         {SNP, check_id_block},
+        {SNP, check_certificates},
         {SEV, check_session},
         {SEV, check_secret},
 };

@@ -14,6 +14,8 @@ const struct launch_row launch_rows_snp[] = {
         {"cgroup", "write to cgroup.procs", LAUNCH_STEP_CGROUP, launch_join_cgroup, LAUNCH_UNINIT},
         {"VM", "KVM_CREATE_VM", LAUNCH_STEP_CREATE, launch_create_vm, LAUNCH_UNINIT},
         {"context", "KVM_SEV_INIT2", LAUNCH_STEP_INIT, launch_init, LAUNCH_UNINIT},
+        {"certificates", "KVM_SEV_SNP_ENABLE_REQ_CERTS", LAUNCH_STEP_CERTIFICATES,
+                launch_snp_ask_certificates, LAUNCH_UNINIT},
         {"processors", "KVM_CREATE_VCPU", LAUNCH_STEP_VCPUS, launch_add_vcpus, LAUNCH_UNINIT},
         {"private memory", "KVM_SET_MEMORY_ATTRIBUTES", LAUNCH_STEP_MEMORY, launch_snp_own_memory,
                 LAUNCH_UNINIT},

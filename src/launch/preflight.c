@@ -266,6 +266,18 @@ static int check_cgroup(const struct launch *launch, struct err *err)
 	return launch_explain(LAUNCH_STEP_CGROUP, launch->config.sev.type, &launch->facts, err);
 }
 
+static int check_certificates(const struct launch *launch, struct err *err)
+{
+	const struct facts *facts = &launch->facts;
+
+	if (!*launch->config.sev.certificates || !is_offered(launch) ||
+	        (facts->certs_known && facts->req_certs))
+		return 0;
+	return err_set(err, ERR_HOST,
+	        "KVM_SEV_SNP_ENABLE_REQ_CERTS would fail with EINVAL: this kernel does not ask for the "
+	        "certificates of sev.certificates; use Linux 7.0 or newer, or leave the key empty");
+}
+
 /* ---- the policy ---- */
 
 static int check_policy_bits(const struct launch *launch, struct err *err)
@@ -411,6 +423,7 @@ static const struct launch_check_row host_checks[] = {
         {SNP, check_private_memory},
         {SEV, check_page_status},
         {SNP, check_snp_initialised},
+        {SNP, check_certificates},
         {ES | SNP, check_features},
         {SNP, check_policy_bits},
         {SNP, check_policy_of_old_kernel},

@@ -169,6 +169,9 @@ static const struct reason reasons[] = {
         {AT(INIT), ALL, EIO, 0x18, NULL, 0, "the firmware's stored keys are damaged",
                 "reset the platform (snphost or sevctl reset) and make new keys"},
 
+        {AT(CERTIFICATES), SNP, EINVAL, 0, NULL, 0, "this kernel does not ask for certificates",
+                "use Linux 7.0 or newer, or leave sev.certificates empty"},
+
         /* pinned or private memory */
         {AT(MEMORY), SEV, ENOMEM, 0, is_small_memlock, 0,
                 "the guest's memory must be locked, and the limit of locked memory is lower",

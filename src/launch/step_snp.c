@@ -16,6 +16,11 @@
 #define UPDATE_TRIES    100
 #define UPDATE_PAUSE_NS 1000000
 
+int launch_snp_ask_certificates(struct launch_work *work, struct err *err)
+{
+	return *work->launch->config.sev.certificates ? call_snp_enable_req_certs(&work->sev, err) : 0;
+}
+
 int launch_snp_own_memory(struct launch_work *work, struct err *err)
 {
 	struct page_memory *memory = machine_vm_memory(work->vm);

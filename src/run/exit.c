@@ -76,6 +76,7 @@ static const struct {
         [KVM_EXIT_X86_RDMSR] = {run_vcpu_on_msr, RUN_EXIT_MSR},
         [KVM_EXIT_X86_WRMSR] = {run_vcpu_on_msr, RUN_EXIT_MSR},
         [UAPI_EXIT_MEMORY_FAULT] = {run_vcpu_on_memory_fault, RUN_EXIT_MEMORY_FAULT},
+        [UAPI_EXIT_SNP_REQ_CERTS] = {run_vcpu_on_req_certs, RUN_EXIT_OTHER},
 };
 
 static bool is_known(uint32_t reason)

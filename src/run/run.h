@@ -27,7 +27,8 @@ struct run {
 	struct run_vcpu vcpus[MACHINE_VCPUS_MAX];
 	unsigned vcpu_count, running; /* that have a thread; whose thread has not ended */
 	struct run_spin spin;
-	int64_t started_s; /* wall clock; 0: not yet */
+	_Atomic bool told_certificates; /* that they cannot be read (exit_certs.c) */
+	int64_t started_s;              /* wall clock; 0: not yet */
 	unsigned resets;
 	enum run_cause cause; /* of the reset or the end that comes next */
 

@@ -37,8 +37,9 @@ struct run_vcpu {
 	struct machine_vm *vm;
 	struct machine_vcpu *kvm;
 	struct loop *loop;
-	struct loop_task ended;  /* posted as the thread's last act */
-	struct loop_task parked; /* posted when the thread waits */
+	_Atomic bool *told_certificates; /* the guest's: it was told that they cannot be read */
+	struct loop_task ended;          /* posted as the thread's last act */
+	struct loop_task parked;         /* posted when the thread waits */
 	pthread_t thread;
 	bool started;
 	_Atomic pid_t tid; /* 0: the thread has not come so far */
@@ -108,6 +109,8 @@ void run_vcpu_explain_run(struct run_vcpu *vcpu);
 enum run_vcpu_verdict run_vcpu_on_hypercall(struct run_vcpu *vcpu);
 enum run_vcpu_verdict run_vcpu_on_msr(struct run_vcpu *vcpu);
 enum run_vcpu_verdict run_vcpu_on_sev_term(struct run_vcpu *vcpu);
+/* exit_certs.c */
+enum run_vcpu_verdict run_vcpu_on_req_certs(struct run_vcpu *vcpu);
 /* exit_io.c */
 enum run_vcpu_verdict run_vcpu_on_io(struct run_vcpu *vcpu);
 enum run_vcpu_verdict run_vcpu_on_mmio(struct run_vcpu *vcpu);

@@ -71,6 +71,7 @@ static int start(struct run *run, enum run_vcpu_wish wish, struct err *err)
 		vcpu->vm = vm;
 		vcpu->kvm = machine_vm_vcpu(vm, i);
 		vcpu->loop = run->loop;
+		vcpu->told_certificates = &run->told_certificates;
 		vcpu->ended = (struct loop_task){.fn = on_vcpu_ended, .ctx = vcpu};
 		vcpu->parked = (struct loop_task){.fn = on_vcpu_parked, .ctx = vcpu};
 		vcpu->wish = wish;

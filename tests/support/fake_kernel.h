@@ -40,6 +40,7 @@ struct fake_kernel {
 	int vm_types, memory_attributes, guest_memfd, exit_hypercall;
 	bool old;            /* Linux before 6.10: no attributes of SEV, no KVM_SEV_INIT2 */
 	bool no_policy_bits; /* Linux 6.11 to 6.18: no such attribute */
+	bool no_req_certs;   /* Linux before 7.0: nobody asks for certificates */
 	bool very_old_psp;   /* no SNP_PLATFORM_STATUS */
 	bool no_msr_exits;   /* no KVM_CAP_X86_USER_SPACE_MSR */
 	uint64_t vmsa_features, policy_bits;
@@ -162,9 +163,10 @@ static inline int fake_cpuid(const struct fake_kernel *k, struct kvm_cpuid2 *cpu
 
 static inline int fake_attribute(const struct fake_kernel *k, const struct kvm_device_attr *attr)
 {
-	const uint64_t values[] = {k->vmsa_features, k->policy_bits, 0};
+	const uint64_t values[] = {k->vmsa_features, k->policy_bits, 1};
 
-	if (k->old || attr->group != 1 || attr->attr > 2 || (k->no_policy_bits && attr->attr == 1)) {
+	if (k->old || attr->group != 1 || attr->attr > 2 || (k->no_policy_bits && attr->attr == 1) ||
+	        (k->no_req_certs && attr->attr == 2)) {
 		errno = ENXIO;
 		return -1;
 	}
@@ -278,6 +280,9 @@ static inline int fake_guest_command(struct fake_kernel *k, struct kvm_sev_cmd *
 	case KVM_SEV_GUEST_STATUS:
 		fake_note(k, "GUEST_STATUS", k->guest_state);
 		return fake_guest_status(k, data);
+	case UAPI_SEV_SNP_ENABLE_REQ_CERTS:
+		fake_note(k, "SNP_ENABLE_REQ_CERTS", k->vcpus);
+		return k->no_req_certs || k->vcpus ? fake_fail(EINVAL) : 0;
 	case UAPI_SEV_SNP_LAUNCH_START:
 		fake_note(k, "SNP_LAUNCH_START", ((struct uapi_sev_snp_launch_start *)data)->policy);
 		return 0;

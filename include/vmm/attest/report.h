@@ -124,6 +124,25 @@ struct attest_table {
 int attest_table_make(
         const struct attest_table *from, uint8_t **ret_data, size_t *ret_size, struct err *err) MUST_CHECK;
 
+/*
+ * Finds the certificates of a table, which are borrowed from the blob. ERR_USAGE with the blob's name if an
+ * entry leaves the table, overlaps another, or is there twice, or if a byte outside all entries is not zero.
+ */
+int attest_table_parse(
+        const struct attest_blob *blob, struct attest_table *ret_table, struct err *err) MUST_CHECK;
+/*
+ * Checks that each certificate is X.509 and of its kind, that there is one of a key that signs reports, and
+ * that the names of the issuers fit. *ret_lacks becomes the words for what a verifier has to get elsewhere,
+ * or NULL. ERR_USAGE.
+ */
+int attest_table_check(const struct attest_table *table, const char **ret_lacks, struct err *err) MUST_CHECK;
+/*
+ * Decodes a file that holds one certificate, in PEM or in DER; ret_der has room for blob->size bytes. It does
+ * not look into the DER. ERR_USAGE with the blob's name.
+ */
+int attest_cert_decode(
+        const struct attest_blob *blob, uint8_t *ret_der, size_t *ret_size, struct err *err) MUST_CHECK;
+
 #define ATTEST_CHAIN_FILES 4
 
 struct attest_evidence {

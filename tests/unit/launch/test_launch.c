@@ -94,6 +94,15 @@ static void test_launch_snp_issues_the_plan(void **state)
 	assert_int_equal(bench.kernel.finish.auth_key_en, 0);
 }
 
+static void test_launch_snp_asks_for_certificates_before_the_vcpus(void **state)
+{
+	launches("sev-snp",
+	        (const char *const[]){"sev.certificates=" TEST_DATA "/attestation/milan-certs-a.bin", NULL});
+	assert_string_equal(bench.kernel.lines[1], "INIT2 0x0");
+	assert_string_equal(bench.kernel.lines[2], "SNP_ENABLE_REQ_CERTS 0x0");
+	assert_string_equal(bench.kernel.lines[3], "PRIVATE 0x0");
+}
+
 static void test_launch_plain_guest_needs_no_secure_processor(void **state)
 {
 	launches("none", NULL);
@@ -410,6 +419,7 @@ int main(void)
 	        TEST(test_launch_sev_es_measures_the_processors),
 	        TEST(test_launch_old_kernel_gets_the_old_commands),
 	        TEST(test_launch_snp_issues_the_plan),
+	        TEST(test_launch_snp_asks_for_certificates_before_the_vcpus),
 	        TEST(test_launch_plain_guest_needs_no_secure_processor),
 	        TEST(test_launch_snp_contents_are_the_plans),
 	        TEST(test_launch_registers_are_those_of_the_measured_vmsa),

@@ -122,6 +122,11 @@ static void hiding_all(struct bench *b)
 	b->process.hiding_asids = 200;
 }
 
+static void no_req_certs(struct bench *b)
+{
+	b->kernel.no_req_certs = true;
+}
+
 static void smt_on(struct bench *b)
 {
 	b->process.smt = true;
@@ -228,6 +233,9 @@ static const struct cause causes[] = {
         {"sev-snp", linux_unknown, {0}, "sev.policy=smt,cxl", 4,
                 "KVM_SEV_SNP_LAUNCH_START would fail with EINVAL: of sev.policy 0x230000, this kernel, which "
                 "does not tell what it takes, refuses bit 21 (cxl); leave"},
+        {"sev-snp", no_req_certs, {0}, "sev.certificates=" TEST_DATA "/attestation/milan-certs-a.bin", 4,
+                "KVM_SEV_SNP_ENABLE_REQ_CERTS would fail with EINVAL: this kernel does not ask for the "
+                "certificates of sev.certificates; use Linux 7.0"},
         {"sev", small_memlock, {0}, NULL, 4,
                 "KVM_MEMORY_ENCRYPT_REG_REGION would fail with ENOMEM: 4224 KiB must be locked, and "
                 "RLIMIT_MEMLOCK is 64 KiB; raise it (ulimit -l unlimited"},

@@ -76,6 +76,10 @@ static const struct cause causes[] = {
                 "make memory private; use Linux 6.11"},
 
         /* start */
+        {"sev-snp", NULL, AT(UAPI_SEV_SNP_ENABLE_REQ_CERTS, EINVAL, 0),
+                "sev.certificates=" TEST_DATA "/attestation/milan-certs-a.bin", 4,
+                "KVM_SEV_SNP_ENABLE_REQ_CERTS: Invalid argument (EINVAL): this kernel does not ask for "
+                "certificates; use Linux 7.0"},
         {"sev-snp", NULL, AT(UAPI_SEV_SNP_LAUNCH_START, EINVAL, 0), NULL, 2,
                 "KVM_SEV_SNP_LAUNCH_START: Invalid argument (EINVAL): KVM does not know one of the "
                 "policy's bits, or bit 17 is clear; vmm host shows"},
