@@ -314,7 +314,9 @@ static void test_termination_is_told_by_name(void **state)
 	} rows[] = {
 	        {0x100, "general (reason set 0, code 0)"},
 	        {0x20100, "SEV-SNP features that it needs are not supported (reason set 0, code 2)"},
-	        {0x21100, "PVALIDATE failed (reason set 1, code 2)"},
+	        {0x11100, "a #VC came too early (OVMF) (reason set 1, code 1)"},
+	        {0x21100, "PVALIDATE failed (Linux), or the host gave a wrong answer (OVMF) (reason set 1, "
+	                  "code 2)"},
 	        {0x41100, "the CPUID page is wrong (reason set 1, code 4)"},
 	        {0xff1100, "a reason that vmm does not know (reason set 1, code 255)"},
 	        {0x80b000, "GHCB MSR 0x80b000"},
@@ -324,6 +326,34 @@ static void test_termination_is_told_by_name(void **state)
 	start("sev-es");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		assert_int_equal(terminate(rows[i].msr), RUN_VCPU_CRASH);
+		assert_error(ERR_GUEST, rows[i].text);
+	}
+}
+
+/* A request through the page leaves the page's address in the MSR. */
+static void test_termination_by_the_page_is_told_by_name(void **state)
+{
+	static const struct {
+		uint64_t at, exit_code, info;
+		const char *text;
+	} rows[] = {
+	        {0xb000, 0x8000fffe, 0x20,
+	                "SEV-SNP features that it needs are not supported (reason set 0, code 2)"},
+	        {0xb000, 0x8000fffe, 0xfffffffffffff0a1, "secure TSC failed (reason set 1, code 10)"},
+	        {0xb000, 0x72, 0x20, "GHCB MSR 0xb000): it gave no reason"},
+	        {0xb800, 0x8000fffe, 0x20, "GHCB MSR 0xb800): it gave no reason"},
+	        {0x40000000, 0x8000fffe, 0x20, "GHCB MSR 0x40000000): it gave no reason"},
+	        {UINT64_MAX - 4095, 0x8000fffe, 0x20, "it gave no reason"},
+	};
+
+	start("sev-es");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const uint64_t words[] = {rows[i].exit_code, rows[i].info};
+		struct page_memory *memory = machine_vm_memory(bench.vm);
+
+		assert_int_equal(
+		        page_write(memory, gpa((rows[i].at & 0xffff) + 0x390), words, sizeof(words)), 0);
+		assert_int_equal(terminate(rows[i].at), RUN_VCPU_CRASH);
 		assert_error(ERR_GUEST, rows[i].text);
 	}
 }
@@ -360,6 +390,7 @@ int main(void)
 	        TEST(test_msr_that_was_not_asked_for_ends_the_guest),
 	        TEST(test_hypercall_that_was_not_asked_for_ends_the_guest),
 	        TEST(test_termination_is_told_by_name),
+	        TEST(test_termination_by_the_page_is_told_by_name),
 	        TEST(test_report_asks_for_no_register_of_a_protected_vcpu),
 	};
 
