@@ -62,5 +62,12 @@ void json_doc_append(json_t **array, json_t *value);
  * document cannot be written or is NULL.
  */
 int json_doc_print(const json_t *document, struct err *err) MUST_CHECK;
+/*
+ * Returns a value as one line of ASCII, with CR LF at its end, as QMP wants it; the caller frees it. NULL if
+ * no memory is left, or if value is NULL.
+ */
+char *json_doc_line(const json_t *value);
+/* Does the same in the form of printed documents, without a newline at its end. */
+char *json_doc_paragraph(const json_t *value);
 
 #endif

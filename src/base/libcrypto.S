@@ -92,6 +92,7 @@ crypto_names:
 	lazy EVP_CipherInit_ex
 	lazy EVP_CipherUpdate
 	lazy EVP_Digest
+	lazy EVP_DecodeBlock
 	lazy EVP_DigestFinal_ex
 	lazy EVP_DigestInit_ex
 	lazy EVP_DigestSign

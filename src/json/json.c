@@ -101,3 +101,16 @@ int json_doc_print(const json_t *document, struct err *err)
 		return err_sys(err, ERR_FAILED, errno ?: EIO, "standard output cannot be written");
 	return 0;
 }
+
+char *json_doc_line(const json_t *value)
+{
+	auto_free char *text = json_dumps(value, JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+	char *line;
+
+	return text && asprintf(&line, "%s\r\n", text) >= 0 ? line : NULL;
+}
+
+char *json_doc_paragraph(const json_t *value)
+{
+	return json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY);
+}
