@@ -128,6 +128,10 @@ struct config {
 		bool paused; /* the guest waits for a controller to start it */
 	} run;
 	struct {
+		char *socket; /* the path of the control socket, or "fd:N", a listening one; "": none */
+		char *allow;  /* users who may connect to it beside this one and root */
+	} control;
+	struct {
 		enum config_sim_clock clock;
 		enum product_id product; /* PRODUCT_UNKNOWN: none */
 		unsigned seed;

@@ -40,6 +40,18 @@ static void ask_id(struct host *host, struct cli_host_offer *offer)
 	host_close(host, fd);
 }
 
+json_t *cli_host_report(const struct cli_hosts *hosts, const struct config *config, struct err *err)
+{
+	auto_free struct cli_host_offer *offer = calloc(1, sizeof(*offer));
+
+	if (!offer)
+		return NULL;
+	offer->simulated = hosts->sim;
+	ask(hosts, config, offer);
+	ask_id(hosts->host, offer);
+	return cli_host_make_json(offer);
+}
+
 static int show(const struct cli_args *args, const struct cli_hosts *hosts, const struct config *config,
         struct err *err)
 {

@@ -106,16 +106,22 @@ static json_t *chip_json(const struct cli_host_offer *offer)
 	        *vcek ? vcek : NULL);
 }
 
-int cli_host_print_json(const struct cli_host_offer *offer, struct err *err)
+json_t *cli_host_make_json(const struct cli_host_offer *offer)
 {
 	const struct facts *facts = &offer->facts;
-	auto_json json_t *root = json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:{s:o, s:o}, s:o}",
-	        "simulated", offer->simulated, "kvm", kvm_json(offer), "processor", processor_json(facts),
-	        "generations", generations_json(facts), "vm-types", json_doc_mask(facts->vm_types),
-	        "policy-bits", bits(facts->policy_known, facts->policy_bits, config_snp_policy_bits),
-	        "vmsa-features", bits(facts->features_known, facts->vmsa_features, config_vmsa_feature_bits),
+
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:{s:o, s:o}, s:o}", "simulated",
+	        offer->simulated, "kvm", kvm_json(offer), "processor", processor_json(facts), "generations",
+	        generations_json(facts), "vm-types", json_doc_mask(facts->vm_types), "policy-bits",
+	        bits(facts->policy_known, facts->policy_bits, config_snp_policy_bits), "vmsa-features",
+	        bits(facts->features_known, facts->vmsa_features, config_vmsa_feature_bits),
 	        "asks-for-certificates", facts->certs_known && facts->req_certs, "firmware", "sev",
 	        sev_json(facts), "sev-snp", snp_json(facts), "chip", chip_json(offer));
+}
+
+int cli_host_print_json(const struct cli_host_offer *offer, struct err *err)
+{
+	auto_json json_t *root = cli_host_make_json(offer);
 
 	return json_doc_print(root, err);
 }

@@ -5,6 +5,8 @@
 #ifndef VMM_CLI_HOST_SHOW_H
 #define VMM_CLI_HOST_SHOW_H
 
+#include "hosts.h"
+#include "vmm/json.h"
 #include "vmm/launch.h"
 
 struct cli_host_offer {
@@ -51,5 +53,9 @@ void cli_host_vcek_url(const struct cli_host_offer *offer, char ret_url[static A
 
 void cli_host_print_words(const struct cli_host_offer *offer);
 int cli_host_print_json(const struct cli_host_offer *offer, struct err *err) MUST_CHECK;
+/* Makes the document that cli_host_print_json() prints; NULL if no memory is left. The caller decrefs it. */
+json_t *cli_host_make_json(const struct cli_host_offer *offer);
+/* Asks the host and makes the document. NULL with err. */
+json_t *cli_host_report(const struct cli_hosts *hosts, const struct config *config, struct err *err);
 
 #endif

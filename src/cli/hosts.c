@@ -59,6 +59,28 @@ static int sim_options_of(const struct config *config, struct sim_options *ret_o
 	return take_version(config->sim.firmware_version, &ret_options->firmware, err);
 }
 
+static uint64_t platform_now(void *ctx)
+{
+	return sim_now_ns(ctx);
+}
+
+static int platform_fail_call(
+        void *ctx, const char *call, uint64_t nth, int sys, uint64_t delay_ns, struct err *err)
+{
+	const struct sim_fault fault = {.call = call, .nth = nth, .sys = sys, .delay_ns = delay_ns};
+
+	return sim_fault_set(ctx, &fault, err);
+}
+
+static int platform_fail_firmware(
+        void *ctx, const char *command, unsigned nth, uint32_t code, struct err *err)
+{
+	if (sim_fail_firmware(ctx, command, nth, code) == 0)
+		return 0;
+	return err_set(err, ERR_USAGE, "the firmware has no command %s, or there is no SEV here",
+	        TEXT_VALUE(command));
+}
+
 static int open_real(struct cli_hosts *hosts, const struct config *config, FILE *tell, struct err *err)
 {
 	struct sim_options options;
@@ -80,6 +102,8 @@ static int open_real(struct cli_hosts *hosts, const struct config *config, FILE 
 	};
 	hosts->own_time = config->sim.clock == CONFIG_SIM_CLOCK_VIRTUAL;
 	hosts->clock = (struct device_clock){sim_clock_now, sim_clock_wall, hosts->real};
+	hosts->platform = (struct control_platform){
+	        hosts->own_time, platform_now, platform_fail_call, platform_fail_firmware, hosts->real};
 	return 0;
 }
 
@@ -130,6 +154,11 @@ const struct device_clock *cli_hosts_clock(const struct cli_hosts *hosts)
 const struct facts_process *cli_hosts_process(const struct cli_hosts *hosts)
 {
 	return hosts->sim ? &hosts->process : NULL;
+}
+
+const struct control_platform *cli_hosts_platform(const struct cli_hosts *hosts)
+{
+	return hosts->sim ? &hosts->platform : NULL;
 }
 
 static void tell_figures(struct cli_hosts *hosts)

@@ -7,6 +7,7 @@
 
 #include "cli.h"
 #include "vmm/config.h"
+#include "vmm/control.h"
 #include "vmm/device.h"
 #include "vmm/host.h"
 #include "vmm/launch.h"
@@ -21,6 +22,7 @@ struct cli_hosts {
 	struct facts_process process; /* for the software platform, from the configuration */
 	bool own_time;                /* the guest has clock's time, not this computer's */
 	struct device_clock clock;
+	struct control_platform platform; /* for controllers of guests on the software platform */
 };
 
 /*
@@ -36,6 +38,8 @@ int cli_sim_check(const struct config *config, struct err *err) MUST_CHECK;
 const struct device_clock *cli_hosts_clock(const struct cli_hosts *hosts);
 /* Returns the cgroup and the limits of this process on the software platform, or NULL if its own apply. */
 const struct facts_process *cli_hosts_process(const struct cli_hosts *hosts);
+/* Returns what controllers can do with the software platform, or NULL on another host. */
+const struct control_platform *cli_hosts_platform(const struct cli_hosts *hosts);
 /* Closes the host. The software platform logs its figures. */
 void cli_hosts_close(struct cli_hosts *hosts);
 

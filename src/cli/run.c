@@ -5,14 +5,55 @@
 #include <string.h>
 
 #include "vmm/config.h"
+#include "vmm/control.h"
 #include "vmm/host.h"
 #include "vmm/run.h"
 
 #include "dry_run.h"
+#include "host_show.h"
 #include "hosts.h"
 #include "owner.h"
 #include "terminal.h"
 #include "verbs.h"
+
+struct host_place {
+	const struct cli_hosts *hosts;
+	const struct config *config;
+};
+
+static json_t *report_host(void *ctx, struct err *err)
+{
+	const struct host_place *place = ctx;
+
+	return cli_host_report(place->hosts, place->config, err);
+}
+
+/* Runs the guest, and answers its controllers meanwhile. */
+static int run_controlled(const struct cli_hosts *hosts, const struct config *config, struct run *run,
+        int listen_fd, struct err *err)
+{
+	struct host_place host = {hosts, config};
+	const struct control_place place = {
+	        .run = run,
+	        .config = config,
+	        .platform = cli_hosts_platform(hosts),
+	        .host_report = report_host,
+	        .host_ctx = &host,
+	        .listen_fd = listen_fd,
+	};
+	struct control *control;
+	int result;
+
+	if (control_create(&place, &control, err) < 0)
+		return -1;
+	if (config->run.paused && !*config->control.socket && place.listen_fd < 0)
+		log_warn("run.paused: the guest waits, and nobody can start it; set control.socket");
+	cli_terminal_raw(STDIN_FILENO);
+	result = run_guest(run, err);
+	cli_terminal_restore();
+	control_destroy(control);
+	return result;
+}
 
 static int run_on(const struct cli_hosts *hosts, const struct config *config, const struct run_script *script,
         struct err *err)
@@ -26,13 +67,14 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, co
 	        .in = STDIN_FILENO, .out = STDOUT_FILENO, .escape = isatty(STDIN_FILENO), .script = script};
 	auto_free char *report = NULL;
 	struct run *run;
-	int result;
+	int listen_fd, result;
 
+	/* What the service manager hands over is for vmm alone, and not for programs that run_create()
+	 * starts. */
+	listen_fd = control_inherited();
 	if (run_create(&place, config, &console, &run, err) < 0)
 		return -1;
-	cli_terminal_raw(STDIN_FILENO);
-	result = run_guest(run, err);
-	cli_terminal_restore();
+	result = run_controlled(hosts, config, run, listen_fd, err);
 	report = strdup(run_report(run));
 	run_destroy(run);
 	/*

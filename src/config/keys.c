@@ -28,6 +28,7 @@ static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 #define MEMORY_MAX_BYTES  GIB(16 * 1024)
 #define SIM_ASIDS_MAX     2048
 #define MEMLOCK_MAX_BYTES GIB(1024 * 1024)
+#define ALLOW_MAX_BYTES   1023
 #define CMDLINE_MAX_BYTES 2047 /* COMMAND_LINE_SIZE of x86 Linux, without its NUL */
 
 #define FILE_KEY(field) AT(field), .max = PATH_MAX_BYTES, .def = "\"\""
@@ -190,6 +191,15 @@ const struct config_key config_keys[] = {
                 .help = "Launch the guest, and let it wait for a controller's cont. A SEV or SEV-ES guest "
                         "waits before LAUNCH_SECRET, so that its owner can judge the measurement and send a "
                         "secret; a SEV-SNP guest waits before SNP_LAUNCH_FINISH."},
+        {"control.socket", CONFIG_STRING, AT(control.socket), .max = PATH_MAX_BYTES, .def = "\"\"",
+                .help = "The Unix socket at which other programs ask about the guest and steer it (QMP): a "
+                        "path of at most 107 bytes, or fd:N for a listening socket that vmm inherits. Empty: "
+                        "none, or the one that systemd hands over. Only the user of vmm and root may "
+                        "connect."},
+        {"control.allow", CONFIG_STRING, AT(control.allow), .max = ALLOW_MAX_BYTES, .def = "\"\"",
+                .needs = "control.socket",
+                .help = "Names or numbers of more users who may connect to control.socket, with commas "
+                        "between them. They can end the guest and read what vmm knows of it."},
         {"sim.clock", CONFIG_WORD, AT(sim.clock), .words = clock_words, .def = "\"virtual\"",
                 .help = "The time of a guest on the software platform: virtual, which advances with its "
                         "instructions and skips what it only waits for, so that every run is the same; or "

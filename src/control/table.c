@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * table: the rows of all commands and events. Constant; any thread.
+ */
+#include <string.h>
+
+#include "control.h"
+
+const struct control_command control_commands[] = {
+        /* ---- the session ---- */
+        {"qmp_capabilities", control_arguments_capabilities, NULL, 0, control_capabilities,
+                "Ends the negotiation with which every connection begins. No other command comes before it, "
+                "and no event."},
+        {"query-version", NULL, &control_type_version, 0, control_query_version,
+                "The version of the protocol's model, which is QEMU's, and in `package` that of this "
+                "program."},
+        {"query-commands", NULL, &control_type_command_list, 0, control_query_commands,
+                "The names of all commands."},
+        {"query-qmp-schema", NULL, &control_type_schema_list, 0, control_query_schema,
+                "All commands, events and types, for programs (QEMU's introspection)."},
+
+        /* ---- the guest's life ---- */
+        {"query-status", NULL, &control_type_status, 0, control_query_status,
+                "Does the guest run? `prelaunch` is a guest that has not run yet, or that was reset while "
+                "it was stopped."},
+        {"stop", NULL, NULL, CONTROL_CHANGES, control_stop,
+                "Lets the guest's processors wait, and its disks finish; the event STOP comes first. "
+                "During a launch it takes effect at the launch's end."},
+        {"cont", NULL, NULL, CONTROL_CHANGES, control_cont,
+                "Lets the guest's processors run; the event RESUME comes first. The rest of a launch that "
+                "waits for it is done before."},
+        {"system_reset", NULL, NULL, CONTROL_CHANGES, control_reset,
+                "Resets the guest. It is launched again, with a new context and a new measurement, on the "
+                "same devices."},
+        {"system_powerdown", NULL, NULL, CONTROL_CHANGES, control_powerdown,
+                "Presses the power button. The guest decides what it does then."},
+        {"system_wakeup", NULL, NULL, CONTROL_CHANGES, control_wakeup,
+                "Fails: no guest can be suspended here."},
+        {"quit", NULL, NULL, CONTROL_CHANGES, control_quit, "Ends the guest at once, and vmm."},
+
+        /* ---- what the guest is ---- */
+        {"query-name", NULL, &control_type_name, 0, control_query_name, "The guest's name."},
+        {"query-uuid", NULL, &control_type_uuid, 0, control_query_uuid,
+                "The guest's UUID; zero if it has none."},
+        {"query-kvm", NULL, &control_type_kvm, 0, control_query_kvm,
+                "Does a KVM run the guest? Not on the software platform."},
+        {"query-target", NULL, &control_type_target, 0, control_query_target, "The guest's architecture."},
+        {"query-machines", NULL, &control_type_machine_list, 0, control_query_machines,
+                "The kinds of machines that there are: one."},
+        {"query-current-machine", NULL, &control_type_current_machine, 0, control_query_current_machine,
+                "What this machine can do."},
+        {"query-cpus-fast", NULL, &control_type_cpu_list, 0, control_query_cpus,
+                "The virtual processors and their threads."},
+        {"query-hotpluggable-cpus", NULL, &control_type_hotpluggable_list, 0, control_query_hotpluggable,
+                "The places of processors; all are taken, and none can be unplugged."},
+        {"query-memory-size-summary", NULL, &control_type_memory, 0, control_query_memory,
+                "How much memory the guest has."},
+        {"query-chardev", NULL, &control_type_chardev_list, 0, control_query_chardev,
+                "Serial port, debug console, virtio consoles and this socket."},
+        {"query-iothreads", NULL, &control_type_iothread_list, 0, control_query_iothreads,
+                "The threads that serve devices: one for each device that does much I/O. They cannot be "
+                "tuned."},
+
+        /* ---- devices ---- */
+        {"query-block", NULL, &control_type_block_list, 0, control_query_block, "The guest's disks."},
+        {"block_resize", control_arguments_resize, NULL, CONTROL_CHANGES, control_block_resize,
+                "Makes a disk larger and tells the guest. A smaller size is refused: data would be lost."},
+        {"set_link", control_arguments_link, NULL, CONTROL_CHANGES, control_set_link,
+                "Pulls the cable of a network card, or puts it in again."},
+        {"device_add", control_arguments_add, NULL, CONTROL_CHANGES, control_device_add,
+                "Fails: nothing can be plugged into a running machine."},
+        {"device_del", control_arguments_id, NULL, CONTROL_CHANGES, control_device_del,
+                "Fails: nothing can be unplugged from a running machine."},
+        {"getfd", control_arguments_fd, NULL, CONTROL_TAKES_FD, control_getfd,
+                "Keeps a descriptor that came with the request, under a name, for this connection."},
+        {"closefd", control_arguments_fd, NULL, 0, control_closefd, "Closes such a descriptor."},
+        {"add-fd", control_arguments_add_fd, &control_type_added_fd, CONTROL_TAKES_FD, control_add_fd,
+                "Keeps a descriptor that came with the request in a set, which all clients share. The sets "
+                "are "
+                "gone when no client is connected."},
+        {"remove-fd", control_arguments_remove_fd, NULL, 0, control_remove_fd,
+                "Closes a descriptor of a set, or all of them."},
+        {"query-fdsets", NULL, &control_type_fdset_list, 0, control_query_fdsets,
+                "The sets and their descriptors."},
+
+        /* ---- confidential guests ---- */
+        {"query-sev", NULL, &control_type_sev, 0, control_query_sev,
+                "State, policy and firmware of a confidential guest."},
+        {"query-sev-capabilities", NULL, &control_type_sev_capabilities, 0, control_query_sev_capabilities,
+                "What a guest's owner needs of this host to make a session."},
+        {"query-sev-launch-measure", NULL, &control_type_sev_measure, 0, control_query_sev_measure,
+                "The measurement of a SEV or SEV-ES guest, for its owner to judge."},
+        {"sev-inject-launch-secret", control_arguments_inject, NULL, CONTROL_CHANGES, control_inject,
+                "Gives a SEV or SEV-ES guest that waits for it (`run.paused`) a secret of its owner."},
+        {"query-sev-attestation-report", control_arguments_report, &control_type_sev_report, 0,
+                control_query_sev_report, "The firmware's report of a SEV or SEV-ES guest."},
+        {"dump-guest-memory", control_arguments_dump, NULL, 0, control_dump_memory,
+                "Fails: of a confidential guest the host sees ciphertext only, and of others vmm writes no "
+                "dumps."},
+
+        /* ---- people ---- */
+        {"human-monitor-command", control_arguments_hmp, &control_type_str, CONTROL_CHANGES, control_human,
+                "Carries out a line as people type it, and answers with text; `help` lists what there is."},
+
+        /* ---- vmm's own ---- */
+        {"__vmm_query-pages", NULL, &control_type_pages, 0, control_own_pages,
+                "How much memory is the guest's own, and how much it shares."},
+        {"__vmm_query-launch", NULL, &control_type_launch, 0, control_own_launch,
+                "The steps of the launch with their times."},
+        {"__vmm_query-digest", NULL, &control_type_digest, 0, control_own_digest,
+                "The digest that the guest must have, the one that it has, and what is measured."},
+        {"__vmm_query-exits", NULL, &control_type_exits, 0, control_own_exits,
+                "Why and how often each processor left the guest since the start."},
+        {"__vmm_query-disks", NULL, &control_type_disks, 0, control_own_disks,
+                "What the disks have moved since the start."},
+        {"__vmm_query-networks", NULL, &control_type_networks, 0, control_own_networks,
+                "What the networks have moved since the start."},
+        {"__vmm_query-asids", NULL, &control_type_asids, 0, control_own_asids,
+                "How many more confidential guests this host can have."},
+        {"__vmm_query-host", NULL, &control_type_any, 0, control_own_host,
+                "What `vmm host --json` prints (docs/json.md)."},
+        {"__vmm_set-log-level", control_arguments_log, NULL, CONTROL_CHANGES, control_own_log_level,
+                "How much is logged from now on; the key `log` says it at the start."},
+        {"__vmm_query-clock", NULL, &control_type_clock, CONTROL_SIM_ONLY, control_own_clock,
+                "The guest's time on the software platform."},
+        {"__vmm_inject-fault", control_arguments_fault, NULL, CONTROL_SIM_ONLY | CONTROL_CHANGES,
+                control_own_fault, "Lets a call to the software platform fail, or wait."},
+        {"__vmm_inject-firmware-fault", control_arguments_firmware_fault, NULL,
+                CONTROL_SIM_ONLY | CONTROL_CHANGES, control_own_firmware_fault,
+                "Lets a command of the simulated firmware fail."},
+};
+
+const size_t control_commands_count = ARRAY_LEN(control_commands);
+
+const struct control_command *control_command_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(control_commands); i++) {
+		if (strcmp(control_commands[i].name, name) == 0)
+			return &control_commands[i];
+	}
+	return NULL;
+}
+
+const struct control_event control_events[] = {
+        {"SHUTDOWN", control_event_ended, "The guest has ended, or is being ended; vmm ends next."},
+        {"POWERDOWN", NULL, "The guest's power button was pressed."},
+        {"RESET", control_event_ended, "The guest was reset. A confidential guest is launched anew."},
+        {"STOP", NULL, "The guest's processors have stopped."},
+        {"RESUME", NULL, "The guest's processors run."},
+        {"GUEST_PANICKED", control_event_panicked, "The guest told that it cannot go on."},
+        {"BLOCK_IO_ERROR", control_event_disk_error,
+                "A disk answered a request of the guest with an error. At most one a second is told."},
+        {"__VMM_LAUNCH", control_event_launch,
+                "A step of the launch began, came forward or ended (`__vmm_query-launch`)."},
+};
+
+const size_t control_events_count = ARRAY_LEN(control_events);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * types_own: the types of vmm's own commands and events. Their members are as docs/json.md has them.
+ * Constant; any thread.
+ */
+#include "define.h"
+
+OBJECT(control_type_pages, "__vmm_Pages", {"ram-bytes", INT, false, "Of the configuration."},
+        {"private-bytes", ANY, false,
+                "RAM that is the guest's own, of a SEV or SEV-ES guest by what it has reported; null before "
+                "the launch has made it, for a plain guest, and without sev.page-status for SEV and SEV-ES "
+                "guests."},
+        {"shared-bytes", ANY, false, "The rest of it; null likewise."},
+        {"migration-allowed", ANY, false,
+                "Does the guest allow migration (MSR_KVM_MIGRATION_CONTROL)? null without sev.page-status."});
+
+static ENUM(row_state, "__vmm_LaunchRowState", "waits", "runs", "done", "failed");
+static OBJECT(row, "__vmm_LaunchRow", {"name", STR, false, "As `vmm run --dry-run` shows it."},
+        {"call", STR, false, "What it asks the kernel for, above all."}, {"state", &row_state},
+        {"done", INT, false, "Parts that are done: items of the plan, regions of memory."},
+        {"total", INT, false, "All its parts."},
+        {"ns", INT, false, "How long it has worked or waited, in nanoseconds."});
+static LIST(row_list, "[__vmm_LaunchRow]", row);
+OBJECT(control_type_launch, "__vmm_Launch", {"phase", STR, false, "Where the guest's life is, for people."},
+        {"state", STR, false, "That of the guest's context: `launch-secret`."},
+        {"secrets", INT, false, "Secrets of the owner that this incarnation got."},
+        {"resets", INT, false, "Incarnations before this one."}, {"rows", &row_list});
+
+static OBJECT(item, "__vmm_MeasuredItem", {"name", STR}, {"gpa", STR, false, "A mask."}, {"size-bytes", INT},
+        {"vcpu", ANY, false, "Whose VMSA; null: it is none."});
+static LIST(item_list, "[__vmm_MeasuredItem]", item);
+OBJECT(control_type_digest, "__vmm_Digest",
+        {"expected", ANY, false, "The digest that was computed beforehand; null for a plain guest."},
+        {"actual", ANY, false,
+                "What the firmware reports of a SEV or SEV-ES guest. null: not launched yet, or a SEV-SNP "
+                "guest, of which only the guest gets a report."},
+        {"rows", &item_list, false, "What is measured, in its order."});
+
+static OBJECT(vcpu, "__vmm_VcpuExits", {"index", INT}, {"thread-id", INT, false, "0: it has none now."},
+        {"waits", BOOL, false, "Is it stopped?"}, {"processor-ns", INT, false, "Time that it has used."},
+        {"exits", ANY, false, "How often it left the guest, by kind."});
+static LIST(vcpu_list, "[__vmm_VcpuExits]", vcpu);
+OBJECT(control_type_exits, "__vmm_Exits", {"vcpus", &vcpu_list},
+        {"exits", ANY, false, "Those of all vCPUs together, by kind."});
+
+static OBJECT(asid_kind, "__vmm_AsidKind", {"kind", STR, false, "`sev`, `sev-es`, `sev-snp`"},
+        {"limit", INT, false, "Of this host."}, {"used", ANY, false, "null: it is not known."},
+        {"free", ANY, false, "For one more guest of this process; null: it is not known."});
+LIST(control_type_asids, "[__vmm_AsidKind]", asid_kind);
+
+static OBJECT(disk, "__vmm_Disk", {"id", STR}, {"size-bytes", INT},
+        {"requests", ANY, false, "That were done, by kind: `read`, `write`, `flush`, `discard`, `zero`."},
+        {"bytes", ANY, false, "By the same kinds."}, {"failed", INT, false, "Requests."});
+LIST(control_type_disks, "[__vmm_Disk]", disk);
+
+static OBJECT(network, "__vmm_Network", {"id", STR}, {"back", STR, false, "What it is connected to."},
+        {"link-up", BOOL}, {"outside", BOOL, false, "The kernel moves the frames, and none is counted here."},
+        {"rx-frames", INT}, {"rx-bytes", INT}, {"rx-lost", INT}, {"tx-frames", INT}, {"tx-bytes", INT},
+        {"tx-lost", INT});
+LIST(control_type_networks, "[__vmm_Network]", network);
+
+OBJECT(control_type_clock, "__vmm_Clock",
+        {"own-time", BOOL, false,
+                "Does it pass with the guest's instructions, not with this computer's clock?"},
+        {"ns", INT, false, "The guest's time since the start."});
+
+static ENUM(level, "__vmm_LogLevel", "error", "warn", "info", "debug");
+const struct control_member control_arguments_log[] = {{"level", &level}, {0}};
+const struct control_member control_arguments_fault[] = {
+        {"call", STR, false, "The name of a call, as in traces: `KVM_RUN`; `any`: any call."},
+        {"nth", INT, MAYBE, "Which of the calls from now on, from 1; 1 if it is not given."},
+        {"errno", INT, MAYBE, "The number with which it fails; 0 or not given: it is made."},
+        {"delay-ns", INT, MAYBE, "How long it waits before."}, {0}};
+const struct control_member control_arguments_firmware_fault[] = {
+        {"command", STR, false, "A command of the firmware: `LAUNCH_START`; `any`: any command."},
+        {"nth", INT, MAYBE, "Which of the commands from now on; 1 if it is not given; 0 takes a fault back."},
+        {"status", INT, false, "The status code of its answer."}, {0}};
+
+const struct control_member control_event_launch[] = {{"row", INT, false, "Which row, from 0."},
+        {"name", STR}, {"state", &row_state}, {"done", INT}, {"total", INT}, {0}};
