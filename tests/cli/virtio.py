@@ -18,6 +18,7 @@ ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, NEEDS_RESET = 1, 2, 4, 8, 64
 RUNNING = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK
 SIZE = 8                                             # of a queue
 WINDOW = 0x80                                        # the window's capability, in devices without configuration
+CONFIGURED = 0x90                                    # and in those with
 # Registers (VIRTIO 4.1.4.3), and where the structures lie in the BAR.
 DRIVER_SELECT, DRIVER_FEATURES, CONFIG_VECTOR, STATUS, SELECT, QUEUE_SIZE, VECTOR, ENABLE = 8, 0xc, 0x10, 0x14, 0x16, 0x18, 0x1a, 0x1c
 DESC_AT, AVAIL_AT, USED_AT = 0x20, 0x28, 0x30
@@ -45,8 +46,8 @@ def expect(test, mark):
 class Device:
     """Code that drives the device at a place of the PCI bus."""
 
-    def __init__(self, slot):
-        self.slot = slot
+    def __init__(self, slot, window=WINDOW):
+        self.slot, self.window = slot, window
 
     def config(self, offset, size, value):
         out = {1: guests.out8, 2: guests.out16, 4: guests.out32}[size]
@@ -54,16 +55,16 @@ class Device:
 
     def aim(self, offset, size):
         """Points the window at a register."""
-        return self.config(WINDOW + 4, 1, 0) + self.config(WINDOW + 8, 4, offset) + self.config(WINDOW + 12, 4, size)
+        return self.config(self.window + 4, 1, 0) + self.config(self.window + 8, 4, offset) + self.config(self.window + 12, 4, size)
 
     def set(self, offset, size, value):
         if size == 8:
             return self.set(offset, 4, value & 0xffffffff) + self.set(offset + 4, 4, value >> 32)
-        return self.aim(offset, size) + self.config(WINDOW + 16, size, value)
+        return self.aim(offset, size) + self.config(self.window + 16, size, value)
 
     def get(self, offset, size):
         """To eax."""
-        return self.aim(offset, size) + guests.out32(0xcf8, 0x80000000 | self.slot << 11 | WINDOW + 16) + bytes.fromhex('bafc0c 66ed')
+        return self.aim(offset, size) + guests.out32(0xcf8, 0x80000000 | self.slot << 11 | self.window + 16) + bytes.fromhex('bafc0c 66ed')
 
     def start(self, queue=0, desc=DESC, avail=AVAIL, used=USED):
         zeros = bytes.fromhex('1e 07 bf0010 b90018 31c0 fc f3ab')  # 12 KiB from DESC on
