@@ -123,6 +123,7 @@ struct config {
 		unsigned secret_wait_s;
 	} sev;
 	struct {
+		bool sandbox;     /* each thread is held to its list of system calls */
 		unsigned grace_s; /* from the power button to the end of the guest; 0: end at once */
 		enum config_on_reboot on_reboot;
 		bool paused; /* the guest waits for a controller to start it */

@@ -8,6 +8,7 @@
 #include "vmm/control.h"
 #include "vmm/host.h"
 #include "vmm/run.h"
+#include "vmm/sandbox.h"
 
 #include "dry_run.h"
 #include "host_show.h"
@@ -15,6 +16,16 @@
 #include "owner.h"
 #include "terminal.h"
 #include "verbs.h"
+
+/* Before any thread is made. */
+static int start_sandbox(const struct cli_hosts *hosts, const struct config *config, struct err *err)
+{
+	const struct sandbox_setup setup = {.simulated = hosts->sim,
+	        .certificates = *config->sev.certificates,
+	        .on_end = cli_terminal_restore};
+
+	return config->run.sandbox ? sandbox_start(&setup, err) : 0;
+}
 
 struct host_place {
 	const struct cli_hosts *hosts;
@@ -72,7 +83,7 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, co
 	/* What the service manager hands over is for vmm alone, and not for programs that run_create()
 	 * starts. */
 	listen_fd = control_inherited();
-	if (run_create(&place, config, &console, &run, err) < 0)
+	if (start_sandbox(hosts, config, err) < 0 || run_create(&place, config, &console, &run, err) < 0)
 		return -1;
 	result = run_controlled(hosts, config, run, listen_fd, err);
 	report = strdup(run_report(run));
@@ -112,6 +123,8 @@ static int run_configured(
 	log_set_level(config->log);
 	if (cli_host_word(cli_value(args, "host"), &config->host, err) < 0)
 		return -1;
+	if (cli_given(args, "no-sandbox"))
+		config->run.sandbox = false;
 	/* On the software platform this process holds keys that otherwise only a secure processor has. */
 	if (config->sev.type != CONFIG_SEV_NONE)
 		cli_owner_guard_secrets();
@@ -150,6 +163,8 @@ static const struct cli_option options[] = {
                 "Launch nothing: print the steps of the launch, what is measured, the digest, and all that "
                 "would be refused. The exit status is that of the first refusal."},
         {"json", NULL, "With --dry-run: print JSON for tools instead of words for people."},
+        {"no-sandbox", NULL,
+                "Hold no thread to its list of system calls: for debuggers and tracers (run.sandbox=false)."},
         {"expect", "FILE",
                 "Wait for output of the guest and type into the guest, as FILE says; see EXPECT FILES in "
                 "vmm(1). \"-\" is standard input."},

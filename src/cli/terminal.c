@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * terminal: puts the terminal into raw mode and back. Runs on the main thread and in signal handlers, which
- * use tcsetattr, tcgetpgrp and getpgrp only.
- * Law: termios(3); signal-safety(7).
+ * terminal: puts the terminal into raw mode and back, and knows its size. Runs on the main thread and in
+ * signal handlers, which use tcsetattr and tcgetpgrp only. Law: termios(3); signal-safety(7); ioctl_tty(2).
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 
 #include "terminal.h"
 
 static struct termios cooked, raw;
 static int terminal_fd = -1;
+static pid_t own_group;
 static volatile sig_atomic_t is_raw;
 
 /* By default these signals do nothing, or continue a stopped process (signal(7)). */
@@ -27,7 +29,7 @@ static void set(const struct termios *mode)
 	int saved = errno;
 	pid_t foreground = tcgetpgrp(terminal_fd);
 
-	if (foreground < 0 || foreground == getpgrp())
+	if (foreground < 0 || foreground == own_group)
 		tcsetattr(terminal_fd, TCSANOW, mode);
 	errno = saved;
 }
@@ -79,6 +81,7 @@ bool cli_terminal_raw(int fd)
 	if (!isatty(fd) || tcgetattr(fd, &cooked) < 0)
 		return false;
 	terminal_fd = fd;
+	own_group = getpgrp();
 	raw = cooked;
 	cfmakeraw(&raw);
 	/* The guest ends its lines itself, but vmm's own messages need the terminal to do it. */
@@ -96,4 +99,13 @@ void cli_terminal_restore(void)
 		return;
 	is_raw = 0;
 	set(&cooked);
+}
+
+unsigned cli_terminal_rows(int fd)
+{
+	struct winsize size;
+
+	if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_row < 3)
+		return UINT_MAX;
+	return size.ws_row;
 }

@@ -16,4 +16,7 @@
 bool cli_terminal_raw(int fd);
 void cli_terminal_restore(void); /* allowed if the terminal never was raw */
 
+/* Returns how many rows the terminal has, at least 3; UINT_MAX if that is not known. */
+unsigned cli_terminal_rows(int fd);
+
 #endif

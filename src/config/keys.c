@@ -191,6 +191,9 @@ const struct config_key config_keys[] = {
                 .help = "Launch the guest, and let it wait for a controller's cont. A SEV or SEV-ES guest "
                         "waits before LAUNCH_SECRET, so that its owner can judge the measurement and send a "
                         "secret; a SEV-SNP guest waits before SNP_LAUNCH_FINISH."},
+        {"run.sandbox", CONFIG_BOOL, AT(run.sandbox), .def = "true",
+                .help = "From the launch on vmm makes only the system calls that it needs, and ends itself "
+                        "when it makes another one: see docs/sandbox.md. --no-sandbox says false."},
         {"control.socket", CONFIG_STRING, AT(control.socket), .max = PATH_MAX_BYTES, .def = "\"\"",
                 .help = "The Unix socket at which other programs ask about the guest and steer it (QMP): a "
                         "path of at most 107 bytes, or fd:N for a listening socket that vmm inherits. Empty: "

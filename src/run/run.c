@@ -6,7 +6,9 @@
 #include <time.h>
 
 #include "run.h"
+#include "vmm/back/helper.h"
 #include "vmm/device/power.h"
+#include "vmm/sandbox.h"
 
 #define SECOND_NS 1000000000ull
 #define FLUSH_NS  SECOND_NS /* for the last output of a guest that was ended */
@@ -184,7 +186,7 @@ int run_create(const struct run_place *place, const struct config *config,
 	run_tell_init(run);
 	run_disks_init(run);
 	run_notice_init(run, console);
-	if (create_parts(run, place, err) < 0) {
+	if ((sandbox_is_on() && back_helper_start(config, err) < 0) || create_parts(run, place, err) < 0) {
 		run_destroy(run);
 		return -1;
 	}
@@ -195,6 +197,7 @@ int run_create(const struct run_place *place, const struct config *config,
 int run_guest(struct run *run, struct err *err)
 {
 	run->started_s = time(NULL);
+	sandbox_enter(SANDBOX_MAIN);
 	run_step(run, run->config->run.paused ? RUN_LIFE_START_PAUSED : RUN_LIFE_START);
 	if (loop_run(run->loop, err) < 0) {
 		run_vcpus_end_now(run);
@@ -224,6 +227,7 @@ void run_destroy(struct run *run)
 		launch_end(run->launch);
 	run_console_finish(&run->console);
 	machine_destroy(run->machine);
+	back_helper_stop();
 	loop_destroy(run->loop);
 	launch_destroy(run->launch);
 	run_signals_give_back(run);

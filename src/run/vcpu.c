@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "vmm/call.h"
+#include "vmm/sandbox.h"
 
 #include "vcpu.h"
 
@@ -130,6 +131,7 @@ static void *vcpu_main(void *ctx)
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->kvm->index);
 	pthread_setname_np(pthread_self(), name);
 	vcpu->tid = gettid();
+	sandbox_enter(SANDBOX_VCPU);
 	vcpu->outcome = run_until_end(vcpu);
 	if (vcpu->outcome != RUN_VCPU_STOPPED)
 		err_wrap(&vcpu->err, "vCPU %u", vcpu->kvm->index);

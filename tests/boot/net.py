@@ -116,9 +116,10 @@ def make_tap():
 
 
 def children(pid):
-    """The processes that a process has started, by name."""
+    """The processes that a process has started, by name; vmm's helper starts some for it."""
     listed = subprocess.run(['ps', '-o', 'pid=,comm=', '--ppid', str(pid)], capture_output=True, text=True).stdout
-    return {name: int(number) for number, name in (line.split() for line in listed.splitlines())}
+    found = {name: int(number) for number, name in (line.split() for line in listed.splitlines())}
+    return found | (children(found['vmm-helper']) if 'vmm-helper' in found else {})
 
 
 def kill_passt(guest):
