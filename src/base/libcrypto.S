@@ -193,7 +193,7 @@ crypto_slots_end:
 	/*
 	 * What dpkg-shlibdeps cannot see is told to packagers: the ELF note of libraries that are loaded by name
 	 * (UAPI group, "dlopen() Metadata for ELF Files"). The names are those of crypto.c,
-	 * launch/volume.c, back/nbd_library.c and sandbox/library.c.
+	 * launch/volume.c, back/nbd_library.c, sandbox/library.c and cli/ctl_edit.c.
 	 */
 	.section .note.dlopen, "a", @note
 	.balign 4
@@ -210,6 +210,8 @@ crypto_slots_end:
 	.ascii "{\"soname\":[\"libnbd.so.0\"],\"feature\":\"nbd\",\"priority\":\"suggested\","
 	.ascii "\"description\":\"disks that a server of the NBD protocol has\"},"
 	.ascii "{\"soname\":[\"libseccomp.so.2\"],\"feature\":\"sandbox\",\"priority\":\"required\","
-	.asciz "\"description\":\"holding the threads of a running guest to lists of system calls\"}]"
+	.ascii "\"description\":\"holding the threads of a running guest to lists of system calls\"},"
+	.ascii "{\"soname\":[\"libedit.so.2\"],\"feature\":\"prompt\",\"priority\":\"suggested\","
+	.asciz "\"description\":\"editing and completing lines at the prompt of ctl\"}]"
 .Lnote_end:
 	.balign 4

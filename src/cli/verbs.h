@@ -8,6 +8,7 @@
 #include "cli.h"
 
 extern const struct cli_verb cli_verb_check;
+extern const struct cli_verb cli_verb_ctl;
 extern const struct cli_verb cli_verb_measure;
 extern const struct cli_verb cli_verb_idblock_make;
 extern const struct cli_verb cli_verb_idblock_show;

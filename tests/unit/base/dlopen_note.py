@@ -14,7 +14,7 @@ import tempfile
 
 OWNER, TYPE = b'FDO\0', 0x407c0c0a
 SOURCES = {'src/base/crypto.c': 'required', 'src/launch/volume.c': 'suggested', 'src/back/nbd_library.c': 'suggested',
-           'src/sandbox/library.c': 'required'}
+           'src/sandbox/library.c': 'required', 'src/cli/ctl_edit.c': 'suggested'}
 TOP = pathlib.Path(__file__).resolve().parents[3]
 
 
