@@ -46,9 +46,14 @@ static int run_command(
 int cli_ctl_command(struct cli_ctl *ctl, const char *const *words, size_t count, struct err *err)
 {
 	const char *command = words[0];
+	bool watch = ctl->watch || (count == 2 && strcmp(words[1], "--watch") == 0);
 
 	if (strcmp(command, "help") == 0 && count <= 2)
 		return cli_ctl_help(count == 2 ? words[1] : NULL, err);
+	if (strcmp(command, "metrics") == 0 && count == 1)
+		return cli_ctl_metrics(ctl->link, err);
+	if (strcmp(command, "status") == 0 && (count == 1 || watch))
+		return cli_ctl_status(ctl->link, watch, ctl->form, err);
 	return run_command(ctl, command, words + 1, count - 1, err);
 }
 
