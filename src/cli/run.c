@@ -14,6 +14,7 @@
 #include "host_show.h"
 #include "hosts.h"
 #include "owner.h"
+#include "service.h"
 #include "terminal.h"
 #include "verbs.h"
 
@@ -77,17 +78,23 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, co
 	struct run_console_io console = {
 	        .in = STDIN_FILENO, .out = STDOUT_FILENO, .escape = isatty(STDIN_FILENO), .script = script};
 	auto_free char *report = NULL;
+	struct cli_service service;
 	struct run *run;
 	int listen_fd, result;
 
-	/* What the service manager hands over is for vmm alone, and not for programs that run_create()
+	/* What the service manager says to vmm is for vmm alone, and not for programs that run_create()
 	 * starts. */
+	cli_service_open(&service);
 	listen_fd = control_inherited();
-	if (start_sandbox(hosts, config, err) < 0 || run_create(&place, config, &console, &run, err) < 0)
+	if (start_sandbox(hosts, config, err) < 0 || run_create(&place, config, &console, &run, err) < 0) {
+		cli_service_close(&service);
 		return -1;
+	}
+	cli_service_watch(&service, run);
 	result = run_controlled(hosts, config, run, listen_fd, err);
 	report = strdup(run_report(run));
 	run_destroy(run);
+	cli_service_close(&service);
 	/*
 	 * If nobody reads standard error, this waits. So it comes after run_destroy(), when signals end vmm
 	 * again.

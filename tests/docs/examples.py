@@ -27,7 +27,7 @@ NOT_RUN = {
     r'(FUZZ_SECONDS=\d+ )?scripts/test .*': 'runs all other tests',
     r'(meson|ninja) .*': 'builds',
     r'build\S*/tests/.*': 'programs of the tests',
-    r'tests/(lab|bench)/.*': 'needs the lab, or measures',
+    r'(LAB_TIMEOUT=\d+ )?tests/(lab|bench)/.*|cpio .*': 'needs the lab, or measures',
     r'vmm run --set firmware=\$firmware --set machine.memory=512M': 'needs /dev/kvm; tests/boot does it',
     r'vmm run --host sim guest.json --expect - .*': 'needs an operating system with a login',
     r'test "\$\(vmm measure guest.json\).*': 'needs the digest that a project has kept',
@@ -36,6 +36,7 @@ NOT_RUN = {
     r'ip (tuntap|link) .*|modprobe .*|qemu-nbd .*': 'changes the network or the kernel of this machine, or needs a qcow2 image',
     r'vmm host': 'judges this machine, which may offer nothing',
     r'cat /sys/module/kvm_amd/.*|dmesg .*|usermod .*|udevadm .*': 'reads or changes a host with SEV',
+    r'(systemctl|journalctl) .*|vmm ctl /run/vmm/.*': 'changes the services of this machine, or asks one',
     r'vmm report (show|verify) report.bin.*|curl .*': 'needs the report of a SEV-SNP guest, and the network',
     r'vmm run guest.json --set sev.policy=smt,single-socket': 'needs a host with SEV-SNP',
 }
