@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Starts probe-efi.efi from a disk, and compares what it says from inside the guest with the configuration and with what vmm says.
+
+usage: facts.py VMM COMPILER=IMAGE... [--case WORD] [--print]   TAP on standard output; --print shows the line, too
+Each case takes the images in turn, so that those of all compilers run. On the software platform only.
+"""
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / 'support'), str(HERE.parent / 'control')]
+from monitor import Client  # noqa: E402
+from places import CACHE  # noqa: E402
+
+LIMIT = 600
+MIB = 1 << 20
+KEPT_BYTES = 8 * MIB        # firmware keeps this at most, and does not tell of it as RAM
+STATUS = {'none': 0, 'sev': 1, 'sev-es': 3}
+SEV, SEV_ES = 1 << 1, 1 << 3        # CPUID 8000001F, EAX
+VIRTUAL_KHZ = 1000000               # of the software platform's clock, which begins at this time
+VIRTUAL_DAY = '2026-01-01T'
+# name, image of Debian's, type of guest, vCPUs, MiB
+CASES = [('plain', 'trixie', 'none', 2, 512), ('SEV', 'trixie', 'sev', 4, 300), ('SEV', 'sid', 'sev', 2, 512),
+         ('SEV-ES', 'trixie', 'sev-es', 1, 512), ('SEV-ES', 'trixie', 'sev-es', 4, 512)]
+
+
+class Failed(Exception):
+    """Inside and outside differ."""
+
+
+def demand(what, inside, outside):
+    if inside != outside:
+        raise Failed(f'{what}: inside {inside}, outside {outside}')
+
+
+def make_disk(folder, image):
+    disk = folder / 'disk.raw'
+    for command in (['mformat', '-i', disk, '-C', '-f', '2880', '::'], ['mmd', '-i', disk, '::/EFI', '::/EFI/BOOT'],
+                    ['mcopy', '-i', disk, image, '::/EFI/BOOT/BOOTX64.EFI']):
+        subprocess.run(command, check=True)
+    return disk
+
+
+def connect(path, vmm):
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end and vmm.poll() is None:
+        try:
+            return Client(path).negotiated()
+        except (FileNotFoundError, ConnectionRefusedError):
+            time.sleep(0.05)
+    raise Failed('there is no control socket')
+
+
+def ask_vmm(path, vmm):
+    """What vmm says of the guest, which waits until then."""
+    client = connect(path, vmm)
+    said = {name: client.call(name) for name in ('query-sev', 'query-cpus-fast', 'query-memory-size-summary')}
+    client.call('cont')
+    client.close()
+    return said
+
+
+def run(vmm, folder, image, case):
+    """What was said inside, and outside."""
+    _, suite, kind, vcpus, mib = case
+    keys = {'firmware': CACHE / 'firmware' / suite / 'OVMF.fd', 'machine.memory': f'{mib}M', 'machine.vcpus': vcpus, 'sev.type': kind,
+            'control.socket': folder / 'control', 'run.paused': 'true'}
+    command = [vmm, 'run', '--host', 'sim', '--disk', f'{make_disk(folder, image)},read-only',
+               *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            outside = ask_vmm(folder / 'control', process)
+            text = process.communicate(timeout=LIMIT)[0].decode(errors='replace')
+        except subprocess.TimeoutExpired:
+            raise Failed(f'no end in {LIMIT} s') from None
+        finally:
+            process.kill()
+    lines = [line for line in text.splitlines() if line.startswith('{"probe":')]
+    if process.returncode or len(lines) != 1:
+        raise Failed(f'exit status {process.returncode}, {len(lines)} lines of JSON; the last output:\n{text[-1000:]}')
+    outside['host'] = json.loads(subprocess.run([vmm, 'host', '--host', 'sim', '--json'], check=True, stdout=subprocess.PIPE).stdout)
+    return lines[0], outside
+
+
+def compare_encryption(inside, outside, kind):
+    c_bit, leaf = outside['host']['processor']['c-bit'], inside['cpuid-8000001f']
+    demand('the type', inside['type'], kind)
+    demand('whether vmm says SEV', outside['query-sev']['enabled'], kind != 'none')
+    demand('SEV_STATUS', inside['sev-status'], hex(STATUS[kind]) if kind != 'none' else None)
+    if kind == 'none':
+        demand('what only encrypted guests have', [leaf, inside['c-bit'], inside['ghcb']], [None, None, None])
+        return
+    demand('SEV and SEV-ES of CPUID', int(leaf['eax'], 16) & (SEV | SEV_ES), SEV | (SEV_ES if kind == 'sev-es' else 0))
+    demand('the C-bit of CPUID', int(leaf['ebx'], 16) & 0x3f, c_bit)
+    demand('the C-bit', inside['c-bit'], {'position': c_bit, 'paging-levels': inside['c-bit']['paging-levels'], 'own-page': True,
+                                          'apic-page': False, 'hides': True, 'shares': True})
+
+
+def compare_ghcb(inside, outside, kind):
+    if kind != 'sev-es':
+        demand('the GHCB', inside['ghcb'], None)
+        return
+    ghcb = inside['ghcb']
+    demand('GHCB versions', (ghcb['version-min'], ghcb['version-max']), (1, 2))
+    demand("the GHCB's C-bit", ghcb['c-bit'], outside['host']['processor']['c-bit'])
+    demand('whether the features are known', ghcb['hypervisor-features'] is not None, True)
+
+
+def compare_board(inside, outside, vcpus, mib):
+    demand('the hypervisor', inside['hypervisor']['signature'], 'KVMKVMKVM')
+    demand('vCPUs', outside['query-cpus-fast'] and len(outside['query-cpus-fast']), vcpus)
+    demand('processors', inside['processors'], {'total': vcpus, 'enabled': vcpus, 'answered': vcpus, 'same-sev-status': True})
+    memory = outside['query-memory-size-summary']['base-memory']
+    demand('memory', memory, mib * MIB)
+    ram = inside['memory']['ram-bytes']
+    demand(f'whether {ram} bytes are the memory but for what firmware keeps', memory - KEPT_BYTES <= ram <= memory, True)
+
+
+def compare_time(clock):
+    demand('the day', clock['rtc'][:len(VIRTUAL_DAY)], VIRTUAL_DAY)
+    demand(f'whether {clock["tsc-khz"]} kHz agree with the ACPI timer', abs(clock['tsc-khz'] - VIRTUAL_KHZ) < VIRTUAL_KHZ // 100, True)
+    demand(f'whether {clock["timer-ticks"]} ticks came in 100 ms, one each 10 ms', 8 <= clock['timer-ticks'] <= 11, True)
+
+
+def judged(vmm, image, case, show):
+    """'' or why inside and outside differ."""
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            line, outside = run(vmm, pathlib.Path(name), image, case)
+            if show:
+                print(f'# {line}', flush=True)
+            inside = json.loads(line)
+            _, _, kind, vcpus, mib = case
+            compare_encryption(inside, outside, kind)
+            compare_ghcb(inside, outside, kind)
+            compare_board(inside, outside, vcpus, mib)
+            compare_time(inside['time'])
+        except (Failed, AssertionError) as failed:
+            return str(failed)
+    return ''
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument('vmm', type=lambda path: str(pathlib.Path(path).resolve()))
+    parser.add_argument('images', nargs='+')
+    parser.add_argument('--case', default='')
+    parser.add_argument('--print', action='store_true')
+    options = parser.parse_args()
+    images, wrong = [word.split('=', 1) for word in options.images], 0
+    named = [(f'{case[0]}, OVMF of {case[1]}, {case[3]} vCPU, built by {images[i % len(images)][0]}', images[i % len(images)][1], case)
+             for i, case in enumerate(CASES)]
+    named = [case for case in named if options.case in case[0]]
+    print(f'1..{len(named)}', flush=True)
+    for number, (name, image, case) in enumerate(named, 1):
+        if not shutil.which('mformat') or not (CACHE / 'firmware' / case[1] / 'OVMF.fd').exists():
+            print(f'ok {number} - {name} # SKIP no mtools or no firmware, run: scripts/setup --test --firmware --sid', flush=True)
+            continue
+        why = judged(options.vmm, image, case, options.print)
+        wrong += bool(why)
+        print(f'{"not ok" if why else "ok"} {number} - {name}' + (f'\n# {why}' if why else ''), flush=True)
+    return 1 if wrong or not named else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
