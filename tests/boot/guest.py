@@ -111,7 +111,7 @@ class Guest:
     def lost(self):
         """How the lab's emulation may have lost this guest, after something expected did not come; or ''."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return 'the guest crashed' if self.process.wait(timeout=5) == emulation.CRASHED else ''
+            return 'the guest crashed' if emulation.crashed(self.process.wait(timeout=5), self.plain().decode(errors='replace')) else ''
         if time.monotonic() - self.heard <= emulation.QUIET:
             return ''
         # A second processor may ask its devices while the first waits for the interrupt that was lost, so this is only reported.

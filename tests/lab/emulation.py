@@ -2,8 +2,8 @@
 """Decides which failures a test in the lab may blame on the emulation.
 
 The lab's processor is QEMU's emulation of AMD-V. It loses a nested guest now and then: the guest ends in a triple fault at a random
-place, or goes on for ever without doing anything (docs/hacking.md has what was measured). Nothing of that is ever seen on the software
-platform, nor where QEMU emulates the same guest without a KVM in between.
+place, or executes where there is no memory, or goes on for ever without doing anything (docs/hacking.md has what was measured). Nothing
+of that is ever seen on the software platform, nor where QEMU emulates the same guest without a KVM in between.
 
 So a run may be repeated, but only if
 - this is the lab,
@@ -19,6 +19,7 @@ RUNS = 5
 TOLD = 'emulation: '
 QUIET = 60              # seconds without a word: a line takes milliseconds, even where eight others want the processor
 CRASHED = 3             # vmm's exit status
+ASTRAY = 'KVM could not emulate an instruction of the guest'    # what vmm says of a guest that executes where there is no memory
 IN_LAB = os.environ.get('LAB') == 'inside'
 
 
@@ -35,6 +36,11 @@ def polls(pid):
     after = kernel_counts(pid)
     print('the kernel counted in two seconds:', *(f'{name} {after[name] - before[name]}' for name in sorted(after.keys() & before.keys())))
     return not before or any(after.get(name, 0) != before[name] for name in ('io_exits', 'mmio_exits'))
+
+
+def crashed(status, said):
+    """Did the guest crash, by vmm's exit status and its messages?"""
+    return status == CRASHED or ASTRAY in said
 
 
 def judge(run, evidence):

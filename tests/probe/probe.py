@@ -108,7 +108,7 @@ def lost(run, want):
         return ''
     if run.silent and not run.polls:
         return f'the guest fell silent behind {run.text[-40:]!r}'
-    return f'the guest crashed behind {run.text[-40:]!r}' if run.status == emulation.CRASHED else ''
+    return f'the guest crashed behind {run.text[-40:]!r}' if emulation.crashed(run.status, run.said) else ''
 
 
 def check(image, name, host, vmm):
