@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Makes the disk with Debian on it that tests/guests/debian.py starts, with mmdebstrap and as root: Debian 13, the cloud kernels of 13
+# Guests for tests/guests. The disk with Debian on it that debian.py starts is made with mmdebstrap and as root: Debian 13, the cloud kernels of 13
 # and sid, and GRUB for UEFI. Sourced after archive.sh.
 
 # Beside the essential packages: what the tests run in the guest.
@@ -64,6 +64,15 @@ debian_settle() {
 	printf '[Manager]\nDefaultDeviceTimeoutSec=1h\nDefaultTimeoutStartSec=1h\n' >"$root/etc/systemd/system.conf.d/slow.conf"
 	: >"$root/etc/machine-id"
 	rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*
+}
+
+# fetch_netboot FOLDER SUITE NUMBER: loaders, kernel and initial RAM disk of Debian's installer, flat. A hundred and thirty MiB are fetched.
+fetch_netboot() {
+	local folder=$1 suite=$2 number=$3
+	archive_suites "$suite" && archive_unpack "$suite" "$folder/tree" "debian-installer-$number-netboot-amd64" || return 1
+	mv "$folder/tree/usr/lib/debian-installer/images/$number/amd64/text/debian-installer/amd64"/{bootnetx64.efi,grubx64.efi,linux,initrd.gz} \
+		"$folder" || return 1
+	rm -rf "$folder/tree"
 }
 
 # debian_grub FOLDER: one EFI program with all its modules; its menu is on the disk.

@@ -96,6 +96,17 @@ def linux(guest):
     guest.ends(0)
 
 
+def xen(guest):
+    """Xen runs its first guest in ring 3, which switches the machine off."""
+    guest.expect('Xen version 4.')
+    guest.expect('Building a PV Dom0')
+    guest.expect('/ #')
+    guest.type('/busybox dmesg | /busybox grep -o "Booting kernel on Xen"\r')
+    guest.expect('\nBooting kernel on Xen')
+    guest.type('/busybox poweroff -f\r')
+    guest.ends(0)
+
+
 # ---- the cases ----
 
 @dataclasses.dataclass
@@ -159,6 +170,9 @@ CASES = [
     Case('a unified kernel image of the stub of Debian 13', OVMF, linux,
          lambda folder: images.uki(folder, GUESTS / 'trixie/linuxx64.efi.stub', KERNEL / 'vmlinuz', LINUX), memory='512M',
          needs=(GUESTS / 'trixie/linuxx64.efi.stub', *LAB), more=SYSTEM),
+    Case('Xen of Debian 12 and a paravirtualized Linux', OVMF, xen,
+         lambda folder: images.xen(folder, GUESTS / 'bookworm/xen-4.17-amd64.efi', KERNEL / 'vmlinuz'), memory='1G',
+         needs=(GUESTS / 'bookworm/xen-4.17-amd64.efi', *LAB)),
     efi('an EFI program whose hash is measured, and compared by OVMF.amdsev.fd', 'sid', 'shellx64.efi', efi_shell, memory='256M',
         more={'sev.type': 'sev', 'boot.hashes': 'true', 'firmware': FIRMWARE / 'sid/OVMF.amdsev.fd'},
         needs=(FIRMWARE / 'sid/OVMF.amdsev.fd',)),

@@ -54,18 +54,30 @@ def initrd(folder):
     return linux.make_initrd(folder, INIT)
 
 
-def uki(folder, stub, kernel, cmdline):
-    """The stub with the parts as sections behind its own, as systemd-stub(7) describes; what objdump says goes for objcopy, too."""
-    words = folder / 'cmdline'
-    words.write_text(cmdline)
-    table = subprocess.run(['objdump', '-h', stub], capture_output=True, text=True, check=True).stdout
-    sections = re.findall(r'^ *\d+ \S+ +([0-9a-f]+) +([0-9a-f]+) ', table, re.M)
-    at = max(int(vma, 16) + int(size, 16) for size, vma in sections)
+def with_sections(program, sections, image):
+    """An EFI program with files as sections behind its own; what objdump says of the last one goes for objcopy, too."""
+    table = subprocess.run(['objdump', '-h', program], capture_output=True, text=True, check=True).stdout
+    own = re.findall(r'^ *\d+ \S+ +([0-9a-f]+) +([0-9a-f]+) ', table, re.M)
+    at = max(int(vma, 16) + int(size, 16) for size, vma in own)
     command = ['objcopy']
-    for name, path in (('.cmdline', words), ('.initrd', initrd(folder)), ('.linux', kernel)):
+    for name, path in sections.items():
         at = -(-at // 0x10000) * 0x10000
         command += ['--add-section', f'{name}={path}', '--change-section-vma', f'{name}={at:#x}']
         at += path.stat().st_size
-    image = folder / 'uki.efi'
-    subprocess.run([*command, stub, image], check=True)
+    subprocess.run([*command, program, image], check=True)
     return image
+
+
+def uki(folder, stub, kernel, cmdline):
+    """The sections are those of systemd-stub(7)."""
+    words = folder / 'cmdline'
+    words.write_text(cmdline)
+    return with_sections(stub, {'.cmdline': words, '.initrd': initrd(folder), '.linux': kernel}, folder / 'uki.efi')
+
+
+def xen(folder, hypervisor, kernel):
+    """Xen's unified image: the configuration, and Linux as its first guest, paravirtualized. Xen has the serial port, Linux Xen's console."""
+    config = folder / 'xen.cfg'
+    config.write_text('[global]\ndefault=linux\n[linux]\noptions=com1=115200,8n1 console=com1 loglvl=info noreboot\n'
+                      'kernel=linux console=hvc0 panic=-1 quiet\nramdisk=initrd\n')
+    return with_sections(hypervisor, {'.config': config, '.ramdisk': initrd(folder), '.kernel': kernel}, folder / 'xen.efi')
