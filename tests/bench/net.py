@@ -79,16 +79,19 @@ def serve(mib):
     return {'send': listen(take), 'receive': listen(give)}
 
 
-def run(command):
+def run(command, patience):
     """MiB a second of each job."""
     found = {}
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        timer = threading.Timer(patience, process.kill)
+        timer.start()
         for line in process.stdout:
             text = line.decode(errors='replace')
             if match := re.search(r'end (\w+)/\d+/(\d+) (\d+)', text):
                 found[match.group(1)] = int(match.group(2)) * 1e6 / int(match.group(3))
             elif 'failed' in text or 'panic' in text:
                 print(text, end='', file=sys.stderr)
+        timer.cancel()
     return found
 
 
@@ -97,6 +100,8 @@ def passt(path):
     """QEMU connects to a passt that runs already; vmm starts its own."""
     with subprocess.Popen(['passt', '-f', '-1', '-m', '1500', '-s', path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while not os.path.exists(path):
+            if process.poll() is not None:
+                sys.exit(f'passt ended with {process.returncode} before it listened at {path}')
             time.sleep(0.01)
         yield
         process.terminate()
@@ -111,7 +116,7 @@ def one(options, image, ports, back, program):
         net = {'tap': 'tap=tap0,vhost=false', 'vhost': 'tap=tap0', 'passt': 'user'}[back]
         return run([options.vmm, 'run', '--host', options.host, '--set', f'firmware={options.firmware}', '--set', 'machine.memory=512M',
                     '--set', f'boot.kernel={options.kernel}', '--set', f'boot.initrd={image}', '--set', f'boot.cmdline={words}',
-                    '--net', net])
+                    '--net', net], options.patience)
     path = str(image.parent / 'passt')
     tap = 'tap,id=net,ifname=tap0,script=no,downscript=no,vhost='
     net = {'tap': tap + 'off', 'vhost': tap + 'on', 'passt': f'stream,id=net,server=off,addr.type=unix,addr.path={path}'}[back]
@@ -120,7 +125,7 @@ def one(options, image, ports, back, program):
                'stdio', '-kernel', options.kernel, '-initrd', str(image), '-append', words, '-netdev', net, '-device',
                'virtio-net-pci,netdev=net,romfile=']
     with passt(path) if back == 'passt' else contextlib.nullcontext():
-        return run(command)
+        return run(command, options.patience)
 
 
 def show(back, found):
@@ -140,6 +145,7 @@ def main():
     parser.add_argument('--qemu', default='qemu-system-x86_64')
     parser.add_argument('--back', nargs='+', default=['tap', 'vhost', 'passt'], choices=['tap', 'vhost', 'passt'])
     parser.add_argument('--runs', type=int, default=5)
+    parser.add_argument('--patience', type=float, default=300, help='seconds for a run; the emulation of the lab loses a guest now and then')
     parser.add_argument('--mib', type=int, default=64)
     parser.add_argument('--host', default='kvm', choices=['kvm', 'sim'])
     parser.add_argument('--inside', action='store_true', help=argparse.SUPPRESS)
@@ -150,6 +156,7 @@ def main():
     ports = serve(options.mib)
     print(f'{"back":6} {"job":8} {"vmm MiB/s":>9} {"qemu":>9} {"ratio":>6}', flush=True)
     with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)     # passt listens there, as nobody
         image = initrd(folder, options.modules, options.guest)
         for back in options.back:
             found = {'vmm': [], 'qemu': []}
