@@ -87,6 +87,8 @@ def report(results):
         for _, suite, name, reason, output in count[verdict]:
             print(f'{verdict}: {suite}: {name}' + (f' ({reason})' if reason else ''))
             print(''.join(f'    {line}\n' for line in output.splitlines()), end='')
+    for _, suite, name, _, _ in count['failed']:
+        print(f'failed: {suite}: {name}')       # once more, since often only the end of a log is at hand
     print('tests: ' + ', '.join(f'{len(count[verdict])} {verdict}' for verdict in ('passed', 'failed', 'skipped')))
     return 1 if count['failed'] or not count['passed'] else 0
 
