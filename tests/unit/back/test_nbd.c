@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -56,11 +55,22 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* A socket has its place in the folder before it listens. */
+static bool is_listening(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), result;
+
+	assert_true(fd >= 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", sock);
+	result = connect(fd, (const struct sockaddr *)&address, sizeof(address));
+	close(fd);
+	return result == 0;
+}
+
 /* Skips the test where the program is not installed. */
 static void start_server(char *const *argv)
 {
-	struct stat st;
-
 	server = fork();
 	if (!server) {
 		execvp(argv[0], argv);
@@ -69,7 +79,7 @@ static void start_server(char *const *argv)
 	for (unsigned i = 0; i < 6000; i++) {
 		int status;
 
-		if (stat(sock, &st) == 0)
+		if (is_listening())
 			return;
 		if (waitpid(server, &status, WNOHANG) == server) {
 			server = 0;
@@ -81,7 +91,7 @@ static void start_server(char *const *argv)
 		}
 		usleep(10000);
 	}
-	fail_msg("%s makes no socket", argv[0]);
+	fail_msg("%s does not listen", argv[0]);
 }
 
 static void start_qemu_nbd(char *option)
