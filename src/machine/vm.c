@@ -244,12 +244,12 @@ struct page_memory *machine_vm_memory(const struct machine_vm *vm)
 
 bool machine_vm_may_migrate(const struct machine_vm *vm)
 {
-	return atomic_load_explicit(&vm->may_migrate, memory_order_relaxed);
+	return atomic_load_explicit(&vm->may_migrate, memory_order_acquire);
 }
 
 void machine_vm_set_may_migrate(struct machine_vm *vm, bool may)
 {
-	atomic_store_explicit(&vm->may_migrate, may, memory_order_relaxed);
+	atomic_store_explicit(&vm->may_migrate, may, memory_order_release);
 }
 
 const struct machine_cpuid *machine_vm_cpuid(const struct machine_vm *vm)

@@ -137,7 +137,8 @@ struct run_memory_facts run_memory_facts(const struct run *run)
 	facts.known = vm && page_memory_has_record(machine_vm_memory(vm));
 	if (!facts.known)
 		return facts;
-	page_memory_count(machine_vm_memory(vm), &facts.private_bytes, &facts.shared_bytes);
+	/* In this order: a guest that allows its migration has reported its pages before. */
 	facts.may_migrate = machine_vm_may_migrate(vm);
+	page_memory_count(machine_vm_memory(vm), &facts.private_bytes, &facts.shared_bytes);
 	return facts;
 }
