@@ -11,10 +11,10 @@ static struct run_vcpu vcpu;
 static struct kvm_run *run;
 static uint8_t *data;
 
-static int setup(void **state)
+static void start(const char *type)
 {
 	bench_start(&bench);
-	if (bench_launch(&bench, "sev", NULL) < 0)
+	if (bench_launch(&bench, type, NULL) < 0)
 		fail_msg("%s", bench.err.text);
 	vcpu = (struct run_vcpu){
 	        .machine = bench.machine,
@@ -23,6 +23,11 @@ static int setup(void **state)
 	};
 	run = vcpu.kvm->run;
 	data = (uint8_t *)run + DATA_OFFSET;
+}
+
+static int setup(void **state)
+{
+	start("sev");
 	return 0;
 }
 
@@ -52,12 +57,17 @@ static enum run_vcpu_verdict mmio(uint32_t size, bool is_write)
 	return run_vcpu_on_exit(&vcpu);
 }
 
+static void assert_ended(enum err_kind kind, const char *part)
+{
+	assert_int_equal(vcpu.err.kind, kind);
+	if (!strstr(vcpu.err.text, part))
+		fail_msg("\"%s\" lacks \"%s\"", vcpu.err.text, part);
+}
+
 static void assert_refused(enum run_vcpu_verdict verdict, const char *part)
 {
 	assert_int_equal(verdict, RUN_VCPU_FAIL);
-	assert_int_equal(vcpu.err.kind, ERR_FAILED);
-	if (!strstr(vcpu.err.text, part))
-		fail_msg("\"%s\" lacks \"%s\"", vcpu.err.text, part);
+	assert_ended(ERR_FAILED, part);
 }
 
 static void test_exit_io_moves_each_element(void **state)
@@ -95,13 +105,43 @@ static void test_exit_io_whose_data_is_not_mapped_is_refused(void **state)
 		        "an impossible port access");
 }
 
+/* No instruction has such a size, so KVM made it up. */
 static void test_exit_io_of_no_known_size_is_refused(void **state)
 {
-	static const uint8_t sizes[] = {0, 3, 5, 8, 255};
+	static const uint8_t sizes[] = {0, 3, 5, 6, 7, 8, 255};
 
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
 		assert_refused(io(KVM_EXIT_IO_OUT, sizes[i], 1, DATA_OFFSET), "an impossible port access");
 	assert_refused(io(2, 1, 1, DATA_OFFSET), "direction 2");
+}
+
+/* A guest with a GHCB writes the size there, and KVM takes what fits into its field. The rest is KVM's. */
+static void test_exit_io_of_a_size_from_the_ghcb_is_the_guests_crash(void **state)
+{
+	static const char *const types[] = {"sev-es", "sev-snp"};
+	static const uint8_t guests[] = {3, 5, 6, 7}, kvms[] = {0, 8, 255};
+
+	for (size_t t = 0; t < ARRAY_LEN(types); t++) {
+		bench_end(&bench);
+		start(types[t]);
+		for (unsigned size = 1; size <= 4; size *= 2)
+			assert_int_equal(io(KVM_EXIT_IO_OUT, (uint8_t)size, 1, DATA_OFFSET), RUN_VCPU_RESUME);
+		for (size_t i = 0; i < ARRAY_LEN(guests); i++) {
+			char part[80];
+
+			snprintf(part, sizeof(part), "by its GHCB for an access of %u bytes to port 0x3ff",
+			        guests[i]);
+			for (uint8_t out = 0; out < 2; out++) {
+				assert_int_equal(io(out, guests[i], 1, DATA_OFFSET), RUN_VCPU_CRASH);
+				assert_ended(ERR_GUEST, part);
+			}
+			assert_refused(io(2, guests[i], 1, DATA_OFFSET), "direction 2");
+			assert_refused(io(KVM_EXIT_IO_IN, guests[i], 1, 0), "an impossible port access");
+		}
+		for (size_t i = 0; i < ARRAY_LEN(kvms); i++)
+			assert_refused(
+			        io(KVM_EXIT_IO_OUT, kvms[i], 1, DATA_OFFSET), "an impossible port access");
+	}
 }
 
 /*
@@ -142,6 +182,7 @@ int main(void)
 	        TEST(test_exit_io_moves_each_element),
 	        TEST(test_exit_io_whose_data_is_not_mapped_is_refused),
 	        TEST(test_exit_io_of_no_known_size_is_refused),
+	        TEST(test_exit_io_of_a_size_from_the_ghcb_is_the_guests_crash),
 	        TEST(test_exit_io_of_a_vcpu_that_is_called_is_done_in_parts),
 	        TEST(test_exit_mmio_of_an_impossible_size_is_refused),
 	};
