@@ -60,13 +60,27 @@ static enum run_vcpu_verdict on_system_event(struct run_vcpu *vcpu)
 	        vcpu->kvm->run->system_event.type);
 }
 
+/*
+ * KVM passes on a HLT, an AP Reset Hold or a new task priority only for a VM whose local APICs are user
+ * space's. Every VM of vmm has KVM's (KVM_CREATE_IRQCHIP), and only KVM can wake a processor by those.
+ */
+static enum run_vcpu_verdict on_user_apic(struct run_vcpu *vcpu)
+{
+	return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
+	        "KVM left to vmm what the local APIC decides (%s): it does so only for guests whose local "
+	        "APICs are not its own, and this guest's are",
+	        host_exit_name(vcpu->kvm->run->exit_reason));
+}
+
 static const struct {
 	enum run_vcpu_verdict (*handle)(struct run_vcpu *vcpu);
 	enum run_exit kind;
 } rows[] = {
         [KVM_EXIT_IO] = {run_vcpu_on_io, RUN_EXIT_IO},
+        [KVM_EXIT_HLT] = {on_user_apic, RUN_EXIT_OTHER},
         [KVM_EXIT_MMIO] = {run_vcpu_on_mmio, RUN_EXIT_MMIO},
         [KVM_EXIT_INTR] = {on_nothing, RUN_EXIT_INTR},
+        [KVM_EXIT_SET_TPR] = {on_user_apic, RUN_EXIT_OTHER},
         [KVM_EXIT_IRQ_WINDOW_OPEN] = {on_nothing, RUN_EXIT_OTHER},
         [KVM_EXIT_SHUTDOWN] = {on_shutdown, RUN_EXIT_SHUTDOWN},
         [KVM_EXIT_INTERNAL_ERROR] = {on_internal_error, RUN_EXIT_OTHER},
@@ -75,6 +89,7 @@ static const struct {
         [KVM_EXIT_HYPERCALL] = {run_vcpu_on_hypercall, RUN_EXIT_HYPERCALL},
         [KVM_EXIT_X86_RDMSR] = {run_vcpu_on_msr, RUN_EXIT_MSR},
         [KVM_EXIT_X86_WRMSR] = {run_vcpu_on_msr, RUN_EXIT_MSR},
+        [KVM_EXIT_AP_RESET_HOLD] = {on_user_apic, RUN_EXIT_OTHER},
         [UAPI_EXIT_MEMORY_FAULT] = {run_vcpu_on_memory_fault, RUN_EXIT_MEMORY_FAULT},
         [UAPI_EXIT_SNP_REQ_CERTS] = {run_vcpu_on_req_certs, RUN_EXIT_OTHER},
 };

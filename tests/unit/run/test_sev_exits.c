@@ -265,6 +265,33 @@ static enum run_vcpu_verdict msr(bool write, uint32_t index, uint64_t data)
 	return run_vcpu_on_exit(&vcpu);
 }
 
+/* KVM's local APICs decide on these for every guest of vmm, so an exit is none of the guest's doing. */
+static void test_exit_that_only_a_user_space_apic_has_is_kvms_fault(void **state)
+{
+	static const struct {
+		uint32_t reason;
+		const char *name;
+	} rows[] = {
+	        {KVM_EXIT_HLT, "KVM_EXIT_HLT"},
+	        {KVM_EXIT_SET_TPR, "KVM_EXIT_SET_TPR"},
+	        {KVM_EXIT_AP_RESET_HOLD, "KVM_EXIT_AP_RESET_HOLD"},
+	};
+
+	start("sev-es");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char part[80];
+
+		snprintf(part, sizeof(part), "what the local APIC decides (%s)", rows[i].name);
+		vcpu.kvm->run->exit_reason = rows[i].reason;
+		assert_int_equal(run_vcpu_on_exit(&vcpu), RUN_VCPU_FAIL);
+		assert_error(ERR_FAILED, part);
+		assert_int_equal(run_vcpu_exit_kind(rows[i].reason), RUN_EXIT_OTHER);
+	}
+	vcpu.kvm->run->exit_reason = KVM_EXIT_TPR_ACCESS; /* only KVM_TPR_ACCESS_REPORTING asks for it */
+	assert_int_equal(run_vcpu_on_exit(&vcpu), RUN_VCPU_FAIL);
+	assert_error(ERR_FAILED, "a reason that vmm does not know: 12 (KVM_EXIT_TPR_ACCESS)");
+}
+
 #define MIGRATION_CONTROL 0x4b564d08
 
 static void test_migration_control_keeps_bit_0_and_knows_no_other(void **state)
@@ -387,6 +414,7 @@ int main(void)
 	        TEST(test_map_gpa_range_of_nonsense_is_refused_to_a_sev_guest_as_kvm_would),
 	        TEST(test_map_gpa_range_that_was_not_asked_for_ends_the_guest),
 	        TEST(test_migration_control_keeps_bit_0_and_knows_no_other),
+	        TEST(test_exit_that_only_a_user_space_apic_has_is_kvms_fault),
 	        TEST(test_msr_that_was_not_asked_for_ends_the_guest),
 	        TEST(test_hypercall_that_was_not_asked_for_ends_the_guest),
 	        TEST(test_termination_is_told_by_name),
