@@ -260,6 +260,28 @@ void op_vmmcall(struct cpu *cpu, const struct cpu_op *op)
 }
 
 /*
+ * VMRUN, VMLOAD, VMSAVE, STGI, CLGI, SKINIT and INVLPGA. KVM offers no guest SVM, so they raise #UD:
+ * EFER.SVME is 0. Of a SEV-ES guest only the processor sees EFER, where SVME is 1, and it goes on to its
+ * other checks and the intercepts, all of which KVM has set (APM 2, 15.9; APM 3, VMRUN; Linux's
+ * svm_recalc_instruction_intercepts() in arch/x86/kvm/svm/svm.c).
+ */
+void op_svm(struct cpu *cpu, const struct cpu_op *op)
+{
+	static const u8 codes[8] = {
+	        VC_VMRUN, VC_VMMCALL, VC_VMLOAD, VC_VMSAVE, VC_STGI, VC_CLGI, VC_SKINIT, VC_INVLPGA};
+	const enum vc_code code = codes[op->modrm & 7];
+	const u64 rax = REG_RAX << op->address_shift >> op->address_shift;
+	const bool has_vmcb = code == VC_VMRUN || code == VC_VMLOAD || code == VC_VMSAVE;
+
+	if (!cpu->vc)
+		cpu_raise(cpu, EXC_UD);
+	require_cpl0(cpu);
+	if (has_vmcb && (rax & (PAGE_SIZE_BYTES - 1) || rax & ~cpu->bus->phys_mask))
+		cpu_raise_error(cpu, EXC_GP, 0);
+	vc_intercept(cpu, code);
+}
+
+/*
  * Raises #UD for Intel's VMCALL, as AMD's processors do, unless KVM writes AMD's VMMCALL over it. The write
  * goes through the guest's page tables, as a store by the guest would, and to RIP itself, because KVM leaves
  * out the base of CS. The processor then runs what it finds.

@@ -64,6 +64,15 @@ GUEST(from_dr7_guest, 64, "nop; mov %dr7, %rbx; hlt");
 GUEST(to_dr7_guest, 64, "nop; mov %rbx, %dr7; hlt");
 GUEST(icebp_guest, 64, "nop; .byte 0xf1; hlt");
 
+GUEST(vmrun_guest, 64, "nop; vmrun; hlt");
+GUEST(vmrun32_guest, 64, "nop; .byte 0x67; vmrun; hlt");
+GUEST(vmload_guest, 64, "nop; vmload; hlt");
+GUEST(vmsave_guest, 64, "nop; vmsave; hlt");
+GUEST(stgi_guest, 64, "nop; stgi; hlt");
+GUEST(clgi_guest, 64, "nop; clgi; hlt");
+GUEST(skinit_guest, 64, "nop; skinit; hlt");
+GUEST(invlpga_guest, 64, "nop; invlpga; hlt");
+
 /* What comes of an instruction: an exception with its error code. */
 struct outcome {
 	int vector;
@@ -108,6 +117,13 @@ static const struct {
         {INSTRUCTION(to_dr7), INTERCEPTED(0x37), GP},
         {INSTRUCTION(icebp), INTERCEPTED(0x88), INTERCEPTED(0x88)},
         {INSTRUCTION(vmmcall), INTERCEPTED(0x81), INTERCEPTED(0x81)},
+        {INSTRUCTION(vmrun), INTERCEPTED(0x80), GP},
+        {INSTRUCTION(vmload), INTERCEPTED(0x82), GP},
+        {INSTRUCTION(vmsave), INTERCEPTED(0x83), GP},
+        {INSTRUCTION(stgi), INTERCEPTED(0x84), GP},
+        {INSTRUCTION(clgi), INTERCEPTED(0x85), GP},
+        {INSTRUCTION(skinit), INTERCEPTED(0x86), GP},
+        {INSTRUCTION(invlpga), INTERCEPTED(0x7a), GP},
 };
 
 static void turn_on(struct bench *b)
@@ -228,6 +244,78 @@ static void test_vc_monitor_and_mwait_refuse_extensions(void **state)
 		cpu_set_regs(b->cpu, &regs);
 		expect(b, rcx == 1 ? &mwait : &refused);
 	}
+}
+
+static void with_rax(struct bench *b, const uint8_t *code, const uint8_t *end, uint64_t rax)
+{
+	struct kvm_regs regs;
+
+	start(b, code, end, 0);
+	regs = bench_regs(b);
+	regs.rax = rax;
+	cpu_set_regs(b->cpu, &regs);
+}
+
+/* The address in RAX is checked before the intercept, with the width of the instruction's addresses. */
+static void test_vc_svm_instructions_look_at_the_address(void **state)
+{
+	static const struct {
+		const uint8_t *code, *end;
+		unsigned exit;
+	} with_vmcb[] = {
+	        {vmrun_guest, vmrun_guest_end, 0x80},
+	        {vmload_guest, vmload_guest_end, 0x82},
+	        {vmsave_guest, vmsave_guest_end, 0x83},
+	};
+	const struct outcome refused = GP, invlpga = INTERCEPTED(0x7a), short_address = INTERCEPTED(0x80);
+	const uint64_t beyond = UINT64_C(1) << 52;
+	struct bench *b = *state;
+
+	turn_on(b);
+	for (size_t i = 0; i < ARRAY_LEN(with_vmcb); i++) {
+		const struct outcome intercepted = INTERCEPTED(with_vmcb[i].exit);
+
+		with_rax(b, with_vmcb[i].code, with_vmcb[i].end, 0x12345000);
+		expect(b, &intercepted);
+		with_rax(b, with_vmcb[i].code, with_vmcb[i].end, 0x12345008);
+		expect(b, &refused);
+		with_rax(b, with_vmcb[i].code, with_vmcb[i].end, beyond);
+		expect(b, &refused);
+	}
+	with_rax(b, vmrun32_guest, vmrun32_guest_end, beyond | 0x1000);
+	expect(b, &short_address);
+	with_rax(b, invlpga_guest, invlpga_guest_end, beyond | 1);
+	expect(b, &invlpga);
+}
+
+/* A guest whose EFER the hypervisor shows has no SVME. */
+static void test_vc_svm_instructions_without_vc_are_invalid(void **state)
+{
+	const struct outcome invalid = UD;
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].code[1] != 0x0f || rows[i].code[2] != 0x01 || rows[i].code[3] < 0xd8 ||
+		        rows[i].code == vmmcall_guest)
+			continue;
+		for (unsigned cpl = 0; cpl <= 3; cpl += 3) {
+			start(b, rows[i].code, rows[i].end, cpl);
+			expect(b, &invalid);
+		}
+	}
+}
+
+GUEST(svm_in_real_mode, 16, "nop; vmrun; hlt");
+
+static void test_vc_svm_instructions_need_protected_mode(void **state)
+{
+	struct bench *b = *state;
+
+	turn_on(b);
+	bench_real(b, svm_in_real_mode, svm_in_real_mode_end);
+	bench_put(b, 6 * 4, HANDLERS + 6);
+	memset(b->ram + HANDLERS, 0xf4, 256);
+	assert_int_equal(bench_vector(b), 6);
 }
 
 static void test_vc_rdpmc_of_a_program_needs_cr4(void **state)
@@ -396,6 +484,9 @@ int main(void)
 	        TEST(test_vc_ports_that_a_program_may_use),
 	        TEST(test_vc_string_io_asks_before_it_accesses_memory),
 	        TEST(test_vc_monitor_and_mwait_refuse_extensions),
+	        TEST(test_vc_svm_instructions_look_at_the_address),
+	        TEST(test_vc_svm_instructions_without_vc_are_invalid),
+	        TEST(test_vc_svm_instructions_need_protected_mode),
 	        TEST(test_vc_rdpmc_of_a_program_needs_cr4),
 	        TEST(test_vc_debug_registers_with_and_without_debug_swap),
 	        TEST(test_vc_alignment_check_is_intercepted),
