@@ -9,10 +9,18 @@
 
 #include "decrypted.h"
 
-/*
- * Marks both VMs, so that no other move or copy uses them, and takes their locks in the order of their
- * addresses.
- */
+/* Locks of one kind are taken in the order of their VMs' addresses, whichever of the two gives. */
+static struct kvm_vm *lower(struct kvm_vm *a, struct kvm_vm *b)
+{
+	return a < b ? a : b;
+}
+
+static struct kvm_vm *upper(struct kvm_vm *a, struct kvm_vm *b)
+{
+	return a < b ? b : a;
+}
+
+/* Marks both VMs, so that no other move or copy uses them, and takes their locks. */
 static int lock_two(struct kvm_vm *a, struct kvm_vm *b)
 {
 	if (a == b)
@@ -23,8 +31,8 @@ static int lock_two(struct kvm_vm *a, struct kvm_vm *b)
 		atomic_store(&a->sev->migrating, false);
 		return -EBUSY;
 	}
-	pthread_mutex_lock(a < b ? &a->sev->lock : &b->sev->lock);
-	pthread_mutex_lock(a < b ? &b->sev->lock : &a->sev->lock);
+	pthread_mutex_lock(&lower(a, b)->sev->lock);
+	pthread_mutex_lock(&upper(a, b)->sev->lock);
 	return 0;
 }
 
@@ -229,8 +237,8 @@ static void unlock_vcpus(struct kvm_vm *vm, unsigned count)
 /* Keeps the slots and the numbers of vCPUs of both VMs as they are. The vCPUs' locks are held already. */
 static void lock_memory(struct kvm_vm *a, struct kvm_vm *b)
 {
-	pthread_mutex_lock(a < b ? &a->lock : &b->lock);
-	pthread_mutex_lock(a < b ? &b->lock : &a->lock);
+	pthread_mutex_lock(&lower(a, b)->lock);
+	pthread_mutex_lock(&upper(a, b)->lock);
 }
 
 static void unlock_memory(struct kvm_vm *a, struct kvm_vm *b)
@@ -242,15 +250,16 @@ static void unlock_memory(struct kvm_vm *a, struct kvm_vm *b)
 /* No vCPU of either VM runs meanwhile. If one was made before the locks were held, the result is -EBUSY. */
 static int move_locked(struct kvm_vm *vm, struct kvm_vm *source)
 {
-	unsigned sources = lock_vcpus(source), count = lock_vcpus(vm);
+	struct kvm_vm *one = lower(vm, source), *two = upper(vm, source);
+	unsigned ones = lock_vcpus(one), twos = lock_vcpus(two);
 	int result = -EBUSY;
 
-	lock_memory(vm, source);
-	if (atomic_load(&source->vcpu_count) == sources && atomic_load(&vm->vcpu_count) == count)
+	lock_memory(one, two);
+	if (atomic_load(&one->vcpu_count) == ones && atomic_load(&two->vcpu_count) == twos)
 		result = move(vm, source);
-	unlock_memory(vm, source);
-	unlock_vcpus(vm, count);
-	unlock_vcpus(source, sources);
+	unlock_memory(one, two);
+	unlock_vcpus(two, twos);
+	unlock_vcpus(one, ones);
 	return result;
 }
 
