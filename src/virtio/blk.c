@@ -1,246 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * blk: the block device. Its queues and its disk belong to a thread of the device's own. Law:
+ * blk: the block device and its queues. Queues and disk belong to a thread of the device's own. Law:
  * VIRTIO 1.2, 5.2.
  *
- * A request is taken from a queue, checked, and given to the disk; when the disk is done, the chain goes
- * back. At most BLK_REQUESTS of a queue are under way; the queue's other chains wait in the guest's memory.
- * The driver is shown together what was done in one turn of the loop, or in a few turns while it brings more.
+ * A request is taken from a queue and begun (blk_request.c). At most BLK_REQUESTS of a queue are under way;
+ * the queue's other chains wait in the guest's memory. The driver is shown together what was done in one turn
+ * of the loop, or in a few turns while it brings more.
  */
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "blk.h"
+#include "blk_request.h"
 
 #define BLK_ID         2
 #define BLK_PCI_CLASS  0x018000 /* mass storage, other */
 #define BLK_QUEUE_SIZE 256
-#define BLK_REQUESTS   128
 #define BLK_BUSY       8  /* requests of a queue under way, from which on the driver need not ring */
 #define BLK_HELD       16 /* answers that may wait while the driver brings requests */
-#define BLK_ID_BYTES   20
 #define BLK_QUEUES_MAX 64
-
-struct blk_request {
-	struct back_disk_request disk; /* the first member */
-	struct blk_queue *queue;
-	uint8_t *status; /* a loan: the last byte that the device writes */
-	struct virtio_chain chain;
-	struct blk_request *next; /* while it is free */
-};
-
-struct blk_queue {
-	struct blk *blk;
-	struct virtio_queue *queue;   /* NULL: stopped, or broken */
-	struct blk_request *requests; /* BLK_REQUESTS, made with the device */
-	struct blk_request *free;
-	unsigned under_way;
-	unsigned fresh;  /* the requests before this one were used once */
-	bool more;       /* chains may wait that were not looked at, since the driver does not ring */
-	unsigned pushed; /* answers since the driver was last shown some */
-};
-
-struct blk {
-	struct blk_told told; /* the first member */
-	struct virtio_device *device;
-	struct loop_thread *thread;
-	struct loop *loop;
-	struct back_disk *disk;
-	const struct back_disk_facts *facts;
-	struct virtio_blk_config config;
-	char serial[BLK_ID_BYTES];
-	uint64_t features;
-	unsigned in_flight;
-	bool stopping;
-	struct loop_task turn_end; /* posted when a queue has `more` or `pushed` */
-	unsigned queues_count;
-	struct blk_queue queues[];
-};
-
-/* ---- the end of a request ---- */
-
-static struct blk_request *take_free(struct blk_queue *queue)
-{
-	struct blk_request *request = queue->free;
-
-	if (request)
-		queue->free = request->next;
-	else if (queue->fresh < BLK_REQUESTS)
-		request = &queue->requests[queue->fresh++];
-	return request;
-}
-
-static void give_free(struct blk_request *request)
-{
-	request->next = request->queue->free;
-	request->queue->free = request;
-}
-
-static void end(struct blk_request *request, uint8_t status)
-{
-	struct blk_queue *queue = request->queue;
-	struct blk *blk = queue->blk;
-	bool ok = status == VIRTIO_BLK_S_OK;
-
-	if (queue->queue) {
-		*request->status = status;
-		virtio_queue_push(
-		        queue->queue, request->chain.head, ok ? (uint32_t)request->chain.writable_bytes : 0);
-		queue->pushed++;
-		loop_post(blk->loop, &blk->turn_end);
-	}
-	give_free(request);
-	queue->under_way--;
-	blk->in_flight--;
-	if (!blk->in_flight && virtio_blk_is_quietening(&blk->told))
-		loop_post(blk->loop, &blk->told.quieten);
-	if (blk->stopping && !blk->in_flight) {
-		blk->stopping = false;
-		back_disk_hurry(blk->disk, false);
-		virtio_device_stopped(blk->device);
-	}
-}
-
-static void on_done(struct back_disk_request *disk_request, int result)
-{
-	struct blk_request *request = (struct blk_request *)disk_request;
-
-	virtio_blk_count(&request->queue->blk->told, disk_request, result);
-	end(request, result < 0 ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
-}
-
-/* ---- the start of a request: 5.2.6 ---- */
-
-/* Where a request's data lies in its chain: without the header in front and the status at the end. */
-struct blk_data {
-	struct iovec *iov;
-	unsigned count;
-	uint64_t bytes;
-};
-
-static struct blk_data data_out(struct virtio_chain *chain)
-{
-	struct blk_data data = {
-	        chain->iov, chain->readable, chain->readable_bytes - sizeof(struct virtio_blk_outhdr)};
-	uint64_t skip = sizeof(struct virtio_blk_outhdr);
-
-	while (data.count && skip >= data.iov->iov_len) {
-		skip -= data.iov->iov_len;
-		data.iov++;
-		data.count--;
-	}
-	if (data.count) {
-		data.iov->iov_base = (uint8_t *)data.iov->iov_base + skip;
-		data.iov->iov_len -= skip;
-	}
-	return data;
-}
-
-static struct blk_data data_in(struct virtio_chain *chain)
-{
-	struct blk_data data = {chain->iov + chain->readable, chain->writable, chain->writable_bytes - 1};
-	struct iovec *last = &data.iov[data.count - 1];
-
-	if (!--last->iov_len)
-		data.count--;
-	return data;
-}
-
-static void start_disk(struct blk_request *request, const struct back_disk_request *disk)
-{
-	request->disk = *disk;
-	request->disk.on_done = on_done;
-	back_disk_start(request->queue->blk->disk, &request->disk);
-}
-
-/* Reads or writes sectors. A driver that never flushes expects every write to last (5.2.6.2). */
-static void transfer(
-        struct blk_request *request, enum back_disk_kind kind, uint64_t sector, struct blk_data data)
-{
-	struct back_disk_request disk = {
-	        .kind = kind,
-	        .through = !(request->queue->blk->features & BLK_FEATURE(VIRTIO_BLK_F_FLUSH)),
-	        .bytes = data.bytes,
-	        .iov = data.iov,
-	        .iov_count = data.count,
-	};
-
-	if (!mul_ok(sector, BLK_SECTOR, &disk.offset))
-		end(request, VIRTIO_BLK_S_IOERR);
-	else
-		start_disk(request, &disk);
-}
-
-/* Discards or zeroes the one range that the configuration allows a request. */
-static void change(struct blk_request *request, enum back_disk_kind kind)
-{
-	struct virtio_blk_discard_write_zeroes range;
-	struct back_disk_request disk = {
-	        .kind = kind, .through = !(request->queue->blk->features & BLK_FEATURE(VIRTIO_BLK_F_FLUSH))};
-	uint32_t allowed = kind == BACK_DISK_ZERO ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0;
-	struct virtio_chain *chain = &request->chain;
-
-	if (chain->readable_bytes != sizeof(struct virtio_blk_outhdr) + sizeof(range)) {
-		end(request, VIRTIO_BLK_S_IOERR);
-		return;
-	}
-	virtio_chain_read(chain, sizeof(struct virtio_blk_outhdr), &range, sizeof(range));
-	disk.keep = !(range.flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
-	disk.bytes = (uint64_t)range.num_sectors * BLK_SECTOR;
-	if (range.flags & ~allowed)
-		end(request, VIRTIO_BLK_S_UNSUPP); /* 5.2.6.2 */
-	else if (disk.bytes > BLK_CHANGE_MAX || !mul_ok(range.sector, BLK_SECTOR, &disk.offset))
-		end(request, VIRTIO_BLK_S_IOERR);
-	else
-		start_disk(request, &disk);
-}
-
-static void tell_id(struct blk_request *request)
-{
-	const struct blk *blk = request->queue->blk;
-	uint64_t bytes = request->chain.writable_bytes - 1;
-
-	virtio_chain_write(&request->chain, 0, blk->serial, bytes < BLK_ID_BYTES ? bytes : BLK_ID_BYTES);
-	end(request, VIRTIO_BLK_S_OK);
-}
-
-static void dispatch(struct blk_request *request, uint32_t type, uint64_t sector)
-{
-	uint64_t features = request->queue->blk->features;
-
-	if (type == VIRTIO_BLK_T_IN)
-		transfer(request, BACK_DISK_READ, sector, data_in(&request->chain));
-	else if (type == VIRTIO_BLK_T_OUT)
-		transfer(request, BACK_DISK_WRITE, sector, data_out(&request->chain));
-	else if (type == VIRTIO_BLK_T_FLUSH)
-		start_disk(request, &(struct back_disk_request){.kind = BACK_DISK_FLUSH});
-	else if (type == VIRTIO_BLK_T_GET_ID)
-		tell_id(request);
-	else if (type == VIRTIO_BLK_T_DISCARD && (features & BLK_FEATURE(VIRTIO_BLK_F_DISCARD)))
-		change(request, BACK_DISK_DISCARD);
-	else if (type == VIRTIO_BLK_T_WRITE_ZEROES && (features & BLK_FEATURE(VIRTIO_BLK_F_WRITE_ZEROES)))
-		change(request, BACK_DISK_ZERO);
-	else
-		end(request, VIRTIO_BLK_S_UNSUPP);
-}
-
-/* Returns false if the request has no header or no room for a status: then nobody can answer it. */
-static bool begin(struct blk_request *request)
-{
-	struct virtio_chain *chain = &request->chain;
-	struct virtio_blk_outhdr header;
-	const struct iovec *last = &chain->iov[chain->readable + chain->writable - 1];
-
-	if (chain->readable_bytes < sizeof(header) || !chain->writable_bytes)
-		return false;
-	virtio_chain_read(chain, 0, &header, sizeof(header));
-	request->status = (uint8_t *)last->iov_base + last->iov_len - 1;
-	request->queue->under_way++;
-	request->queue->blk->in_flight++;
-	dispatch(request, header.type, header.sector);
-	return true;
-}
 
 /* ---- queues ---- */
 
@@ -261,12 +39,12 @@ static int serve_one(struct blk_queue *queue, struct blk_request *request)
 
 	request->queue = queue;
 	if (there <= 0) {
-		give_free(request);
+		virtio_blk_give(request);
 		return there;
 	}
-	if (begin(request))
+	if (virtio_blk_begin(request))
 		return 1;
-	give_free(request);
+	virtio_blk_give(request);
 	broken(queue, &request->chain);
 	return -1;
 }
@@ -284,7 +62,7 @@ static bool serve(struct blk_queue *queue)
 
 	queue->more = true;
 	virtio_queue_hush(queue->queue);
-	while (left && (request = take_free(queue)) && (there = serve_one(queue, request)) > 0)
+	while (left && (request = virtio_blk_take(queue)) && (there = serve_one(queue, request)) > 0)
 		left--;
 	if (there < 0)
 		queue->queue = NULL;

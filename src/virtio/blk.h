@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * blk: the parts of virtio-blk (VIRTIO 5.2). blk.c moves requests, blk_config.c says what the device offers,
- * blk_told.c answers controllers.
+ * blk: the parts of virtio-blk (VIRTIO 5.2). blk.c has the device and its queues, blk_request.c moves
+ * requests, blk_config.c says what the device offers, blk_told.c answers controllers.
  */
 #ifndef VIRTIO_BLK_H
 #define VIRTIO_BLK_H
