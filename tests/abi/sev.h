@@ -10,6 +10,7 @@
 #include <linux/psp-sev.h>
 #include <sys/mman.h>
 
+#include "vmm/abi/policy.h"
 #include "vmm/uapi.h"
 
 #include "abi.h"
@@ -81,6 +82,27 @@ static inline void add_vcpu(struct sev_vm *v)
 	v->vcpu = ask_number(v->abi, v->vm, KVM_CREATE_VCPU, 0);
 	if (v->vcpu < 0)
 		give_up("KVM_CREATE_VCPU");
+}
+
+/* A command that belongs to a launch, of which no line tells. */
+static inline void quietly(struct sev_vm *v, uint32_t id, const void *data)
+{
+	struct kvm_sev_cmd cmd = {.id = id, .data = (uintptr_t)data, .sev_fd = (uint32_t)v->sev};
+
+	if (ask(v->abi, v->vm, KVM_MEMORY_ENCRYPT_OP, &cmd) < 0)
+		give_up("a command of a launch");
+}
+
+/* What comes before the measurement. */
+static inline void begin(struct sev_vm *v, uint32_t policy)
+{
+	struct kvm_sev_launch_start start = {.policy = policy};
+	const struct kvm_sev_launch_update_data data = {(uintptr_t)v->memory, MEMORY_BYTES};
+
+	quietly(v, KVM_SEV_LAUNCH_START, &start);
+	quietly(v, KVM_SEV_LAUNCH_UPDATE_DATA, &data);
+	if (policy & ABI_SEV_POLICY_ES)
+		quietly(v, KVM_SEV_LAUNCH_UPDATE_VMSA, NULL);
 }
 
 static inline int init2(struct sev_vm *v, const char *what)
