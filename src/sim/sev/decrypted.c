@@ -14,10 +14,12 @@
  *   page until its turn ends. To write a page, it looks again.
  * - Save (save()): the pages that the vCPU wrote are encrypted, and what changed goes to the mapping. The
  *   processor asks again before it writes more.
+ * - Sweep (sweep()): the pages that the vCPU only read may leave the cache, since it holds too many. The
+ *   processor asks again for every page, and the vCPU holds it again without a look, if it is still there.
  * - Release (release()): a save, and the end of the turn. The processor asks again for every page.
  *
  * The vCPU releases its pages when the VMM gets it back, before it sleeps, when it takes another map of
- * memory, and when the turn has become old or has very many pages, since those cannot leave the cache.
+ * memory, and when the turn has become old. A guest that loads CR3 or flushes its TLB ends no turn.
  * Between two slices of time (clock.c) it saves what it wrote, once the oldest of that is SAVE_NS old. A
  * slice is shorter than that. So the VMM finds the right ciphertext whenever a vCPU is out of KVM_RUN, and 1
  * ms after a write at the latest while all of them run.
@@ -40,7 +42,7 @@
 #include "pages.h"
 
 #define HELD_FIRST 64u
-#define HELD_MAX   128u               /* pages that a vCPU holds before its turn ends soon */
+#define HELD_MAX   128u               /* pages that a vCPU holds before it sweeps */
 #define SAVE_NS    UINT64_C(500000)   /* what was written so long ago is saved after the slice */
 #define TURN_NS    UINT64_C(10000000) /* a turn of this length ends with its slice */
 
@@ -51,10 +53,11 @@ static struct sev_seen *seen_of(struct sev_vcpu *s, uintptr_t host)
 	return &s->seen[host / PAGE_SIZE_BYTES % SEV_SEEN];
 }
 
-/* Both numbers only grow, so what was seen before either of them grew does not count any more. */
+/* These numbers only grow, so what was seen before one of them grew does not count any more. */
 static uint64_t seen_tag(const struct kvm_vcpu *v)
 {
-	return v->sev->turn + atomic_load_explicit(&v->vm->sev->memory->settles, memory_order_relaxed);
+	return v->sev->turn + v->sev->sweeps +
+	       atomic_load_explicit(&v->vm->sev->memory->settles, memory_order_relaxed);
 }
 
 /* Returns the plaintext of a page that the vCPU holds, or NULL if this short memory does not know it. */
@@ -66,10 +69,19 @@ static uint8_t *recall(const struct kvm_vcpu *v, uintptr_t host, bool write)
 	                                                                                         : NULL;
 }
 
-/* Does the vCPU hold the page, which was not used without the C-bit since the vCPU looked at it? */
-static bool is_held(const struct sev_page *page, const struct sev_vcpu *s)
+/*
+ * Was the vCPU the last one to look at the page, in this turn, and was the page not used without the C-bit
+ * since then?
+ */
+static bool is_known(const struct sev_page *page, const struct sev_vcpu *s)
 {
 	return page->looker == s && page->turn == s->turn;
+}
+
+/* Does the vCPU also hold the page? */
+static bool is_held(const struct sev_page *page, const struct sev_vcpu *s)
+{
+	return is_known(page, s) && page->at < s->held_count && s->held[page->at].page == page;
 }
 
 static bool is_writable(const struct sev_page *page, const struct sev_vcpu *s)
@@ -92,6 +104,16 @@ static bool make_room(struct sev_vcpu *s)
 	return true;
 }
 
+/* No two turns have the same number, not even those of a vCPU and of a later one at its address. */
+static void begin_turn(struct kvm_vcpu *v)
+{
+	struct sev_vcpu *s = v->sev;
+
+	s->turn = ++v->vm->sev->memory->turns;
+	s->turn_ns = kvm_clock_host_ns();
+	s->in_turn = true;
+}
+
 static bool hold(struct kvm_vcpu *v, struct sev_page *page)
 {
 	struct sev_vcpu *s = v->sev;
@@ -100,15 +122,17 @@ static bool hold(struct kvm_vcpu *v, struct sev_page *page)
 		return true;
 	if (!make_room(s))
 		return false;
-	if (!s->held_count)
-		s->turn_ns = kvm_clock_host_ns();
+	if (!s->in_turn)
+		begin_turn(v);
 	sev_page_hold(v->vm->sev->memory, page);
 	page->looker = s;
 	page->turn = s->turn;
 	page->at = s->held_count;
 	s->held[s->held_count++] = (struct sev_held){.page = page};
-	if (s->held_count >= HELD_MAX)
+	if (s->held_count >= HELD_MAX) {
+		s->will_sweep = true;
 		cpu_post(v->cpu, CPU_PENDING_FLUSH);
+	}
 	return true;
 }
 
@@ -141,7 +165,28 @@ static void save(struct kvm_vcpu *v)
 	s->has_written = false;
 }
 
-static void release(struct kvm_vcpu *v)
+/* Drops the pages that the vCPU does not write. sev_decrypted.lock is held. */
+static void drop_unwritten(struct kvm_vcpu *v)
+{
+	struct sev_vcpu *s = v->sev;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < s->held_count; i++) {
+		struct sev_held held = s->held[i];
+
+		if (!held.written) {
+			sev_page_drop(v->vm->sev->memory, held.page);
+			continue;
+		}
+		if (is_known(held.page, s) && held.page->at == i)
+			held.page->at = kept;
+		s->held[kept++] = held;
+	}
+	s->held_count = kept;
+}
+
+/* The processor has forgotten its translations. */
+static void sweep(struct kvm_vcpu *v)
 {
 	struct sev_decrypted *m = v->vm->sev->memory;
 	struct sev_vcpu *s = v->sev;
@@ -149,10 +194,29 @@ static void release(struct kvm_vcpu *v)
 	if (!m || !s->held_count)
 		return;
 	pthread_mutex_lock(&m->lock);
+	s->will_sweep = false;
+	drop_unwritten(v);
+	if (s->held_count > HELD_MAX / 2) {
+		save(v);
+		drop_unwritten(v);
+	}
+	s->sweeps++;
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void release(struct kvm_vcpu *v)
+{
+	struct sev_decrypted *m = v->vm->sev->memory;
+	struct sev_vcpu *s = v->sev;
+
+	if (!m || !s->in_turn)
+		return;
+	pthread_mutex_lock(&m->lock);
 	save(v);
 	for (unsigned i = 0; i < s->held_count; i++)
 		sev_page_drop(m, s->held[i].page);
 	s->held_count = 0;
+	s->in_turn = s->will_sweep = false;
 	s->turn++;
 	sev_page_forget_frames(m);
 	pthread_mutex_unlock(&m->lock);
@@ -160,7 +224,7 @@ static void release(struct kvm_vcpu *v)
 
 void sev_decrypted_release(struct kvm_vcpu *v)
 {
-	if (!v->sev->held_count)
+	if (!v->sev->in_turn)
 		return;
 	release(v);
 	cpu_post(v->cpu, CPU_PENDING_FLUSH);
@@ -169,9 +233,9 @@ void sev_decrypted_release(struct kvm_vcpu *v)
 void sev_decrypted_slice(struct kvm_vcpu *v)
 {
 	struct sev_vcpu *s = v->sev;
-	uint64_t now = s->held_count ? kvm_clock_host_ns() : 0;
+	uint64_t now = s->in_turn ? kvm_clock_host_ns() : 0;
 
-	if (s->held_count && now - s->turn_ns >= TURN_NS) {
+	if (s->in_turn && now - s->turn_ns >= TURN_NS) {
 		sev_decrypted_release(v);
 	} else if (s->has_written && now - s->written_ns >= SAVE_NS) {
 		pthread_mutex_lock(&v->vm->sev->memory->lock);
@@ -198,7 +262,10 @@ static enum cpu_view view_private(
 	*ret_plain = NULL;
 	if (!spa)
 		return CPU_VIEW_GOOD;
-	if (!page || !(write ? is_writable(page, v->sev) : is_held(page, v->sev))) {
+	if (page && !write && is_known(page, v->sev)) {
+		if (!hold(v, page))
+			return CPU_VIEW_GOOD;
+	} else if (!page || !(write ? is_writable(page, v->sev) : is_held(page, v->sev))) {
 		if ((write && !cpu_ram_try_touch((void *)host)) ||
 		        !cpu_ram_try_read(raw, (const void *)host, sizeof(raw)))
 			return CPU_VIEW_MISSING;
@@ -217,13 +284,14 @@ static enum cpu_view view_private(
 /*
  * Prepares a page for use without the C-bit. The bytes that processors wrote with the C-bit are written back
  * first, so that they do not later overwrite bytes that are written without it. A later touch with the C-bit
- * looks at the ciphertext again. sev_decrypted.lock is held.
+ * looks at the ciphertext again. If nobody looked at it since it was prepared, no vCPU remembers it as one to
+ * use with the C-bit, and there is nothing to do. sev_decrypted.lock is held.
  */
 static void settle(struct sev_decrypted *m, const struct cpu_slot *slot, uintptr_t host)
 {
 	struct sev_page *page = m->cipher ? sev_page_find(m, sev_page_frame(m, slot, host)) : NULL;
 
-	if (!page)
+	if (!page || (!page->writers && !page->looker))
 		return;
 	if (page->writers)
 		sev_page_write_back(m, page);
@@ -297,11 +365,21 @@ static enum cpu_view on_view(
 	return slot ? view(v, slot, private, write, ret_host) : CPU_VIEW_GOOD;
 }
 
+/* Is the processor about to take another map? That map stays at least until the processor has taken it. */
+static bool map_changes(const struct kvm_vcpu *v)
+{
+	return atomic_load(&v->vm->bus.map)->generation != v->cpu->map_cached;
+}
+
 static void on_view_end(void *ctx)
 {
 	struct kvm_vcpu *v = ctx;
 
-	if (v->cpu) /* NULL while the vCPU is being made */
+	if (!v->cpu) /* the vCPU is being made */
+		return;
+	if (v->sev->will_sweep && !map_changes(v))
+		sweep(v);
+	else
 		release(v);
 }
 

@@ -58,8 +58,8 @@ struct sev_vcpu {
 	bool fpu_hidden; /* the FPU's registers are the guest's, too: fpstate_is_confidential() of the kernel
 	                  */
 	/* Of SEV and SEV-ES: the decrypted pages that it holds in this turn (decrypted.c). */
-	uint64_t turn, saves, turn_ns, written_ns;
-	bool has_written;
+	uint64_t turn, saves, sweeps, turn_ns, written_ns;
+	bool in_turn, will_sweep, has_written;
 	struct sev_held *held;
 	unsigned held_count, held_room;
 	struct sev_seen seen[SEV_SEEN]; /* by address: the latest of them */

@@ -172,6 +172,7 @@ static struct sev_page *take(struct sev_decrypted *m)
 	if (m->count >= PAGES_MAX && page != &m->idle) {
 		idle_remove(page);
 		table_remove(m, page);
+		page->looker = NULL;
 		return page;
 	}
 	page = calloc(1, sizeof(*page));
@@ -191,24 +192,29 @@ void sev_page_forget_frames(struct sev_decrypted *m)
 	m->run_size = 0;
 }
 
-/* Most often a slot lies together. */
+/* Looks up the frames from `from` on, in the slot. Returns whether that of host is among them. */
+static bool run_find(struct sev_decrypted *m, const struct cpu_slot *slot, uintptr_t from, uintptr_t host)
+{
+	m->run_host = from;
+	m->run_size = slot->size - (from - (uintptr_t)slot->host);
+	m->run_spa = sev_spa_of(m->secure, m, from, &m->run_size);
+	return host - from < m->run_size;
+}
+
+/* Most often a slot lies together, and has frames already. */
 uint64_t sev_page_frame(struct sev_decrypted *m, const struct cpu_slot *slot, uintptr_t host)
 {
 	uintptr_t start = (uintptr_t)slot->host;
 
 	if (host - m->run_host < m->run_size)
 		return m->run_spa + (host - m->run_host);
+	if (run_find(m, slot, start, host) || run_find(m, slot, host, host))
+		return m->run_spa + (host - m->run_host);
 	if (!sev_spa_place(m->secure, m, start, slot->size))
 		return 0;
-	m->run_host = start;
-	m->run_size = slot->size;
-	m->run_spa = sev_spa_of(m->secure, m, start, &m->run_size);
-	if (host - start >= m->run_size) {
-		m->run_host = host;
-		m->run_size = slot->size - (host - start);
-		m->run_spa = sev_spa_of(m->secure, m, host, &m->run_size);
-	}
-	return m->run_spa + (host - m->run_host);
+	if (run_find(m, slot, start, host) || run_find(m, slot, host, host))
+		return m->run_spa + (host - m->run_host);
+	return 0;
 }
 
 static void decrypt(const struct sev_decrypted *m, struct sev_page *page, const uint8_t *raw, uint64_t print)

@@ -42,6 +42,7 @@ struct sev_decrypted {
 	struct sev_page idle;                    /* the ends of the list of idle pages */
 	size_t count;
 	struct sev_frames frames;
+	uint64_t turns;           /* of all its vCPUs so far */
 	_Atomic uint64_t settles; /* how often a page of the cache was used without the C-bit */
 };
 

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory of SEV guests on the software platform: what the VMM sees of it and when, what the guest sees after
- * the VMM changed it, and the two views of a page, with the C-bit and without it.
+ * Memory of SEV guests on the software platform: what the VMM sees of it and when, and what the guest sees
+ * after the VMM changed it.
  */
-#include <pthread.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "sev_guest.h"
+#include "sev_runner.h"
 
 #define DATA  0x4000u
 #define OTHER 0x5000u
@@ -224,82 +222,7 @@ static void test_sev_page_with_another_mapped_in_its_place_is_the_other_page(voi
 	reader_close(&g, &m);
 }
 
-/* ---- the two views ---- */
-
-/* What the VMM reads is what the guest reads without the C-bit. */
-static void test_sev_views_of_a_page_are_coherent(void **state)
-{
-	const uint64_t *out;
-	struct machine m;
-	struct guest g;
-
-	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
-	CODE(&g, 0x48, 0xc7, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, 0x44, 0x33, 0x22, 0x11, /* movq $.., DATA */
-	        0x48, 0x8b, 0x04, 0x25, 0x00, 0x40, 0x20, 0x00, /* mov SHARED + DATA, %rax */
-	        0x48, 0x8b, 0x1c, 0x25, 0x08, 0x40, 0x20, 0x00, /* mov SHARED + DATA + 8, %rbx */
-	        0x48, 0x89, 0x04, 0x25, 0x00, 0x60, 0x20, 0x00, /* mov %rax, SHARED + OUT */
-	        0x48, 0xc7, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, 0x78, 0x56, 0x34, 0x12, /* movq $.., DATA */
-	        0x48, 0x8b, 0x14, 0x25, 0x00, 0x40, 0x20, 0x00, /* mov SHARED + DATA, %rdx */
-	        0x48, 0x89, 0x14, 0x25, 0x08, 0x60, 0x20, 0x00, /* mov %rdx, SHARED + OUT + 8 */
-	        0x48, 0x89, 0x04, 0x25, 0x00, 0x40, 0x20, 0x00, /* mov %rax, SHARED + DATA */
-	        0x48, 0x89, 0x1c, 0x25, 0x08, 0x40, 0x20, 0x00, /* mov %rbx, SHARED + DATA + 8 */
-	        0x48, 0x8b, 0x14, 0x25, 0x00, 0x40, 0x00, 0x00, /* mov DATA, %rdx */
-	        0x48, 0x89, 0x14, 0x25, 0x10, 0x60, 0x20, 0x00, /* mov %rdx, SHARED + OUT + 16 */
-	        0xe6, PORT);                                    /* out %al, $PORT */
-	enter_long_mode(&g);
-	guest_launch(&g, 0);
-	run_to_port(&g);
-	out = (const uint64_t *)(const void *)(g.memory + OUT);
-	assert_int_not_equal(out[0], 0x11223344);
-	assert_int_not_equal(out[1], out[0]);
-	assert_int_equal(out[2], 0x11223344);
-	assert_memory_equal(g.memory + DATA, &out[0], sizeof(out[0]));
-	guest_close(&g);
-	machine_close(&m);
-}
-
 /* ---- when the VMM sees what was written ---- */
-
-struct runner {
-	pthread_t thread;
-	struct guest *g;
-	int result;
-};
-
-static void *run(void *arg)
-{
-	struct runner *r = arg;
-
-	r->result = guest_run(r->g);
-	return NULL;
-}
-
-static void on_signal(int number)
-{
-}
-
-static void runner_start(struct runner *r, struct guest *g)
-{
-	const struct sigaction action = {.sa_handler = on_signal};
-
-	assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
-	r->g = g;
-	assert_int_equal(pthread_create(&r->thread, NULL, run, r), 0);
-}
-
-static void runner_end(struct runner *r)
-{
-	__atomic_store_n(&r->g->run->immediate_exit, 1, __ATOMIC_RELEASE);
-	pthread_kill(r->thread, SIGUSR1);
-	pthread_join(r->thread, NULL);
-	assert_int_equal(r->result, -EINTR);
-}
-
-/* Reads what the guest may be writing; its side of the race is not always known to the thread sanitizer. */
-static __attribute__((noinline, no_sanitize("thread"))) uint64_t word(const struct guest *g, unsigned at)
-{
-	return __atomic_load_n((uint64_t *)(void *)(g->memory + at), __ATOMIC_ACQUIRE);
-}
 
 #define TURNS_OF_1_MS \
 	500000u /* of two instructions, each of which takes a nanosecond of the guest's clock \
@@ -374,7 +297,6 @@ int main(void)
 	        cmocka_unit_test(test_sev_page_remapped_by_its_slot_is_the_other_page),
 	        cmocka_unit_test(test_sev_page_mapped_elsewhere_too_is_the_same_page),
 	        cmocka_unit_test(test_sev_page_with_another_mapped_in_its_place_is_the_other_page),
-	        cmocka_unit_test(test_sev_views_of_a_page_are_coherent),
 	        cmocka_unit_test(test_sev_write_is_ciphertext_1_ms_later_while_the_vcpu_runs),
 	        cmocka_unit_test(test_sev_write_is_ciphertext_while_the_vcpu_sleeps),
 	};

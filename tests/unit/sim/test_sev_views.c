@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The two views of a page of a SEV guest on the software platform, with the C-bit and without it. */
+#include <unistd.h>
+
+#include "sev_runner.h"
+
+#define DATA 0x4000u
+#define OUT  0x6000u
+
+static const struct sim_options milan = {.product = "Milan", .seed = 1};
+
+/* ---- one vCPU ---- */
+
+/* What the VMM reads is what the guest reads without the C-bit. */
+static void test_sev_views_of_a_page_are_coherent(void **state)
+{
+	const uint64_t *out;
+	struct machine m;
+	struct guest g;
+
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
+	CODE(&g, 0x48, 0xc7, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, 0x44, 0x33, 0x22, 0x11, /* movq $.., DATA */
+	        0x48, 0x8b, 0x04, 0x25, 0x00, 0x40, 0x20, 0x00, /* mov SHARED + DATA, %rax */
+	        0x48, 0x8b, 0x1c, 0x25, 0x08, 0x40, 0x20, 0x00, /* mov SHARED + DATA + 8, %rbx */
+	        0x48, 0x89, 0x04, 0x25, 0x00, 0x60, 0x20, 0x00, /* mov %rax, SHARED + OUT */
+	        0x48, 0xc7, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, 0x78, 0x56, 0x34, 0x12, /* movq $.., DATA */
+	        0x48, 0x8b, 0x14, 0x25, 0x00, 0x40, 0x20, 0x00, /* mov SHARED + DATA, %rdx */
+	        0x48, 0x89, 0x14, 0x25, 0x08, 0x60, 0x20, 0x00, /* mov %rdx, SHARED + OUT + 8 */
+	        0x48, 0x89, 0x04, 0x25, 0x00, 0x40, 0x20, 0x00, /* mov %rax, SHARED + DATA */
+	        0x48, 0x89, 0x1c, 0x25, 0x08, 0x40, 0x20, 0x00, /* mov %rbx, SHARED + DATA + 8 */
+	        0x48, 0x8b, 0x14, 0x25, 0x00, 0x40, 0x00, 0x00, /* mov DATA, %rdx */
+	        0x48, 0x89, 0x14, 0x25, 0x10, 0x60, 0x20, 0x00, /* mov %rdx, SHARED + OUT + 16 */
+	        0xe6, PORT);                                    /* out %al, $PORT */
+	enter_long_mode(&g);
+	guest_launch(&g, 0);
+	run_to_port(&g);
+	out = (const uint64_t *)(const void *)(g.memory + OUT);
+	assert_int_not_equal(out[0], 0x11223344);
+	assert_int_not_equal(out[1], out[0]);
+	assert_int_equal(out[2], 0x11223344);
+	assert_memory_equal(g.memory + DATA, &out[0], sizeof(out[0]));
+	guest_close(&g);
+	machine_close(&m);
+}
+
+/* ---- two vCPUs, each with its own view of a page ---- */
+
+#define SECOND_CODE 0x1100u
+enum {
+	COMMAND,
+	DONE,
+	OF_WRITER,
+	PRIVATE,
+	CIPHER,
+	PUT,
+	PUT_2
+}; /* words of OUT, which both use without the C-bit */
+
+static __attribute__((noinline, no_sanitize("thread"))) void put_word(
+        const struct guest *g, unsigned at, uint64_t value)
+{
+	__atomic_store_n((uint64_t *)(void *)(g->memory + at), value, __ATOMIC_RELEASE);
+}
+
+static void wait_for_word(const struct guest *g, unsigned at, uint64_t value)
+{
+	for (unsigned i = 0; word(g, at) != value && i < 300000; i++)
+		usleep(100);
+	assert_int_equal(word(g, at), value);
+}
+
+/* Makes a second vCPU, at SECOND_CODE. Closing it is up to the caller. */
+static void second_make(struct guest *second, struct guest *g)
+{
+	const struct kvm_regs regs = {.rip = SECOND_CODE, .rsp = 0xe000, .rflags = 2};
+
+	*second = *g;
+	second->vcpu = guest_add_vcpu(g);
+	second->run =
+	        host_mmap(g->m->host, NULL, (size_t)number_of(g->m, g->m->kvm, KVM_GET_VCPU_MMAP_SIZE, 0),
+	                PROT_READ | PROT_WRITE, MAP_SHARED, second->vcpu, 0);
+	assert_ptr_not_equal(second->run, MAP_FAILED);
+	enter_long_mode(second);
+	assert_int_equal(call_of(g->m, second->vcpu, KVM_SET_REGS, &regs), 0);
+}
+
+static void second_close(struct guest *second)
+{
+	const struct machine *m = second->m;
+
+	host_munmap(m->host, second->run, (size_t)number_of(m, m->kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+	host_close(m->host, second->vcpu);
+}
+
+/*
+ * The first vCPU writes COMMAND's word to DATA with the C-bit, says so in DONE, and shows in OF_WRITER what
+ * it finds there by this view. The second shows DATA in both views, and puts a block there without the C-bit.
+ */
+static void views_launch(struct guest *g, struct guest *second)
+{
+	CODE(g, 0x48, 0x8b, 0x04, 0x25, 0x00, 0x60, 0x20, 0x00, /* 1: mov COMMAND, %rax */
+	        0x48, 0x39, 0xc3,                               /* cmp %rax, %rbx */
+	        0x74, 0x13,                                     /* je 2f */
+	        0x48, 0x89, 0xc3,                               /* mov %rax, %rbx */
+	        0x48, 0x89, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, /* mov %rax, DATA */
+	        0x48, 0x89, 0x04, 0x25, 0x08, 0x60, 0x20, 0x00, /* mov %rax, DONE */
+	        0x0f, 0x20, 0xd9, 0x0f, 0x22, 0xd9,             /* 2: mov %cr3, %rcx; mov %rcx, %cr3 */
+	        0x48, 0x8b, 0x14, 0x25, 0x00, 0x40, 0x00, 0x00, /* mov DATA, %rdx */
+	        0x48, 0x89, 0x14, 0x25, 0x10, 0x60, 0x20, 0x00, /* mov %rdx, OF_WRITER */
+	        0xeb, 0xc8);                                    /* jmp 1b */
+	memcpy(g->memory + SECOND_CODE,
+	        (const uint8_t[]){
+	                0x48, 0x8b, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, /* 1: mov DATA, %rax */
+	                0x48, 0x89, 0x04, 0x25, 0x18, 0x60, 0x20, 0x00, /* mov %rax, PRIVATE */
+	                0x48, 0x8b, 0x04, 0x25, 0x00, 0x40, 0x20, 0x00, /* mov SHARED + DATA, %rax */
+	                0x48, 0x89, 0x04, 0x25, 0x20, 0x60, 0x20, 0x00, /* mov %rax, CIPHER */
+	                0x48, 0x8b, 0x04, 0x25, 0x28, 0x60, 0x20, 0x00, /* mov PUT, %rax */
+	                0x48, 0x85, 0xc0,                               /* test %rax, %rax */
+	                0x74, 0x18,                                     /* je 2f */
+	                0x48, 0x89, 0x04, 0x25, 0x00, 0x40, 0x20, 0x00, /* mov %rax, SHARED + DATA */
+	                0x48, 0x8b, 0x04, 0x25, 0x30, 0x60, 0x20, 0x00, /* mov PUT_2, %rax */
+	                0x48, 0x89, 0x04, 0x25, 0x08, 0x40, 0x20, 0x00, /* mov %rax, SHARED + DATA + 8 */
+	                0xe6, PORT,                                     /* 2: out %al, $PORT */
+	                0xeb, 0xb7,                                     /* jmp 1b */
+	        },
+	        73);
+	enter_long_mode(g);
+	second_make(second, g);
+	guest_launch(g, 0);
+	memset(g->memory + OUT, 0, PAGE_SIZE_BYTES);
+}
+
+/* Has the writer write the word. The other vCPU must see it and its ciphertext at once, which is returned. */
+static uint64_t written_by_one_seen_by_the_other(const struct guest *g, struct guest *second, uint64_t value)
+{
+	uint64_t cipher;
+
+	put_word(g, OUT + 8 * COMMAND, value);
+	wait_for_word(g, OUT + 8 * DONE, value);
+	run_to_port(second);
+	cipher = word(g, OUT + 8 * CIPHER);
+	assert_int_equal(word(g, OUT + 8 * PRIVATE), value);
+	assert_int_not_equal(cipher, value);
+	assert_int_equal(word(g, DATA), cipher);
+	return cipher;
+}
+
+/* The writer never leaves KVM_RUN, and loads CR3 all the time, which must not keep it from seeing memory. */
+static void test_sev_vcpus_see_one_page_by_both_views(void **state)
+{
+	const uint64_t values[] = {0x11223344, 0x55667788};
+	struct runner runner;
+	struct guest g, second;
+	struct machine m;
+	uint64_t first, first_2;
+
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
+	views_launch(&g, &second);
+	runner_start(&runner, &g);
+	first = written_by_one_seen_by_the_other(&g, &second, values[0]);
+	first_2 = word(&g, DATA + 8);
+	for (unsigned i = 1; i < 40; i++) {
+		uint64_t cipher = written_by_one_seen_by_the_other(&g, &second, values[i % 2]);
+
+		assert_int_equal(cipher == first, i % 2 == 0);
+	}
+	put_word(&g, OUT + 8 * PUT, first);
+	put_word(&g, OUT + 8 * PUT_2, first_2);
+	run_to_port(&second);
+	wait_for_word(&g, OUT + 8 * OF_WRITER, values[0]);
+	runner_end(&runner);
+	assert_int_equal(word(&g, DATA), first);
+	second_close(&second);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_sev_views_of_a_page_are_coherent),
+	        cmocka_unit_test(test_sev_vcpus_see_one_page_by_both_views),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
