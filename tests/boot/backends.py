@@ -85,7 +85,6 @@ class Bench:
     """What a case needs: vmm, the host, a folder of its own, the program for vsock."""
     def __init__(self, vmm, host, folder, echo, program):
         self.vmm, self.host, self.folder, self.echo, self.program = vmm, host, folder, echo, program
-        self.lost = ''  # how the lab's emulation may have lost the guest
 
     @contextlib.contextmanager
     def start(self, device, init, files, sev='none'):
@@ -94,11 +93,7 @@ class Bench:
                 'boot.initrd': make_initrd(self.folder, INIT + init, files), 'boot.cmdline': 'console=ttyS0 panic=-1 quiet', 'sev.type': sev}
         words = [word for key, value in keys.items() for word in ('--set', f'{key}={value}')]
         with Guest([self.vmm, 'run', '--host', self.host, *words, '--device', device], self.echo) as guest:
-            try:
-                yield guest
-            except Failed:
-                self.lost = guest.lost()
-                raise
+            yield guest
 
 
 def digest(path):
@@ -217,7 +212,7 @@ def attempt(case, vmm, host, echo, program):
         try:
             case(bench)
         except Failed as failed:
-            return str(failed), bench.lost
+            return str(failed), failed.lost
     return '', ''
 
 

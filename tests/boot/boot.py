@@ -73,11 +73,11 @@ def run(vmm, host, suite, vcpus, kind, steps, echo):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / 'script').write_text(steps.replace('timeout 300', f'timeout {PATIENCE}'))
-        with Guest(command(vmm, host, suite, vcpus, kind, folder), echo) as guest:
-            try:
+        try:
+            with Guest(command(vmm, host, suite, vcpus, kind, folder), echo) as guest:
                 guest.ends(0, LONGEST, SILENCE)
-            except Failed as failed:
-                return str(failed), guest.lost()
+        except Failed as failed:
+            return str(failed), failed.lost
     return '', ''
 
 

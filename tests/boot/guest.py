@@ -22,6 +22,7 @@ OUTPUT_MAX = 1 << 20     # what a guest that never stops talking may cost
 
 class Failed(Exception):
     """The expected text did not come."""
+    lost = ''       # how the lab's emulation may have lost the guest
 
 
 def end(*_):
@@ -43,7 +44,10 @@ class Guest:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, _, failed, __):
+        """How the guest was lost can be seen only while its vmm is there, so a failure learns it here."""
+        if isinstance(failed, Failed):
+            failed.lost = self.lost()
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

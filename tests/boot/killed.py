@@ -57,16 +57,16 @@ def check(image, last):
             raise Failed(f'block {number} is not there, and the guest had flushed all up to {last}')
 
 
-def run(options, folder, initrd):
-    """'' or why it failed."""
+def run(options, host, folder, initrd):
+    """('', '') or why it failed and how the lab's emulation may have lost the guest."""
     image = folder / 'image'
     with open(image, 'wb') as file:
         file.truncate(PLACES * BLOCK)
     try:
-        check(image, write_until_killed(command(options.vmm, options.host, folder, initrd), random.uniform(0, 2), options.echo))
+        check(image, write_until_killed(command(options.vmm, host, folder, initrd), random.uniform(0, 2), options.echo))
     except Failed as failed:
-        return str(failed)
-    return ''
+        return str(failed), failed.lost
+    return '', ''
 
 
 def main():
@@ -88,7 +88,7 @@ def main():
         folder = pathlib.Path(name)
         initrd = make_initrd(folder, INIT.format(module=module.name), [options.guest.resolve(), module])
         for number in range(1, options.times + 1):
-            why = run(options, folder, initrd)
+            why = emulation.judge(lambda: run(options, options.host, folder, initrd), lambda: run(options, 'sim', folder, initrd)[0])
             wrong += bool(why)
             print(f'{"not ok" if why else "ok"} {number} - killed while it wrote' + (f'\n# {why}' if why else ''), flush=True)
     return 1 if wrong else 0

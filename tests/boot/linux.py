@@ -53,15 +53,15 @@ def boot(vmm, host, vcpus, echo):
                 'boot.kernel': KERNEL / 'vmlinuz', 'boot.initrd': make_initrd(folder),
                 'boot.cmdline': 'console=ttyS0 panic=-1 quiet from-vmm=yes'}
         command = [vmm, 'run', '--host', host, *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
-        with Guest(command, echo) as guest:
-            try:
+        try:
+            with Guest(command, echo) as guest:
                 guest.expect(f'cpus={vcpus} memory=', seconds=300)
                 guest.expect('APIC', 'acpi=')
                 guest.expect('acpi=clean')
                 guest.expect('from-vmm=yes')
                 guest.ends(0)
-            except Failed as failed:
-                return str(failed), guest.lost()
+        except Failed as failed:
+            return str(failed), failed.lost
     return '', ''
 
 

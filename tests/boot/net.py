@@ -167,14 +167,14 @@ def boot(options, host, case):
                 'boot.cmdline': f'console=ttyS0 panic=-1 quiet {network} fetch={server.fetch} give={server.give}'}
         command = [options.vmm, 'run', '--host', host, '--net', device,
                    *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
-        with Guest(command, options.echo) as guest:
-            try:
+        try:
+            with Guest(command, options.echo) as guest:
                 judge(guest, data, server, os.geteuid() == 0, cut, gone)
-            except Failed as failed:
-                return str(failed), guest.lost()
-            finally:
-                if name.startswith('tap'):
-                    subprocess.run(['ip', 'link', 'del', 'tap0'], stderr=subprocess.DEVNULL)
+        except Failed as failed:
+            return str(failed), failed.lost
+        finally:
+            if name.startswith('tap'):
+                subprocess.run(['ip', 'link', 'del', 'tap0'], stderr=subprocess.DEVNULL)
     return '', ''
 
 

@@ -34,14 +34,14 @@ def boot(vmm, host, echo):
         keys = {'firmware': FIRMWARE, 'machine.memory': MEMORY, 'boot.kernel': KERNEL / 'vmlinuz', 'boot.initrd': make_initrd(folder, INIT, MODULES),
                 'boot.cmdline': 'console=ttyS0 panic=-1 quiet'}
         command = [vmm, 'run', '--host', host, *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
-        with Guest(command, echo) as guest:
-            try:
+        try:
+            with Guest(command, echo) as guest:
                 guest.expect('offered=3 used=3', seconds=300)
                 guest.expect('Kernel panic - not syncing')
                 guest.expect('the guest crashed: it reported a kernel panic (pvpanic)')
                 guest.ends(3)
-            except Failed as failed:
-                return str(failed), guest.lost()
+        except Failed as failed:
+            return str(failed), failed.lost
     return '', ''
 
 

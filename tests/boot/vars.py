@@ -62,23 +62,20 @@ def run(vmm, host, suite, image, kind, echo):
         store = pathlib.Path(folder) / 'vars.fd'
         shutil.copy(CACHE / 'firmware' / suite / f'OVMF_VARS{image}.fd', store)
         words = command(vmm, host, suite, image, kind, store)
-        with Guest(words, echo) as guest:
-            try:
+        try:
+            with Guest(words, echo) as guest:
                 shell(guest, (f'setvar Kept -guid {GUID} -bs -rt -nv =0x11223344', 'Shell>'))
                 second_is_refused(words)
                 guest.type('reset -w\r')
                 shell(guest, (f'setvar Kept -guid {GUID}', '44 33 22 11'), (f'setvar Last -guid {GUID} -bs -nv =0x99', 'Shell>'))
-            except Failed as failed:
-                return str(failed), guest.lost()
-        # Now vmm was killed by SIGKILL. What the guest saw as done is in the file.
-        with Guest(words, echo) as guest:
-            try:
+            # Now vmm was killed by SIGKILL. What the guest saw as done is in the file.
+            with Guest(words, echo) as guest:
                 shell(guest, (f'setvar Kept -guid {GUID}', '44 33 22 11'), (f'setvar Last -guid {GUID}', '99'))
                 guest.type('reset -s\r')
                 guest.ends(0, PATIENCE)
-                judged(store)
-            except Failed as failed:
-                return str(failed), guest.lost()
+            judged(store)
+        except Failed as failed:
+            return str(failed), failed.lost
     return '', ''
 
 

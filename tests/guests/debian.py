@@ -318,7 +318,7 @@ def run(case, vmm, host, echo):
                 if more:
                     raise Failed('the kernel warns here, and not in a guest of QEMU:\n' + '\n'.join(sorted(more)))
         except Failed as failed:
-            return str(failed), guest.lost()
+            return str(failed), failed.lost
     return '', ''
 
 

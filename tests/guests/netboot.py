@@ -61,14 +61,14 @@ def run(vmm, host, echo):
     command = [vmm, 'run', '--host', host, '--net', f'tap={CARD}', '--device', 'rng', '--set', f'firmware={FIRMWARE}/OVMF.fd', '--set', 'machine.memory=1G']
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        with network(folder), Guest(command, echo) as guest:
-            try:
+        try:
+            with network(folder), Guest(command, echo) as guest:
                 guest.expect('Start PXE over IPv4', seconds=PATIENCE)
                 guest.expect('NBP file downloaded successfully', seconds=PATIENCE)
                 guest.expect('GRUB was loaded by the network', seconds=PATIENCE)
                 guest.expect('Choose the language', seconds=PATIENCE)
-            except Failed as failed:
-                return f'{failed}\n{(folder / "log").read_text()}', guest.lost()
+        except Failed as failed:
+            return f'{failed}\n{(folder / "log").read_text()}', failed.lost
     return '', ''
 
 

@@ -138,6 +138,16 @@ class Emulation(unittest.TestCase):
         with guest.Guest(['/bin/bash', '-c', 'sleep 600']) as silent, mock.patch.object(emulation, 'polls', return_value=True):
             self.assertEqual(silent.lost(), 'the guest fell silent and still asks its devices')
 
+    def test_a_failure_tells_how_its_guest_was_lost(self):
+        for program, quiet, lost in (('sleep 600', 0.2, 'the guest fell silent'), ('sleep 600', 600, ''), ('exit 3', 600, 'the guest crashed'),
+                                     ('exit 1', 600, '')):
+            with self.subTest(program=program, quiet=quiet), mock.patch.object(emulation, 'polls', return_value=False):
+                self.patch(emulation, 'QUIET', quiet)
+                with self.assertRaises(guest.Failed) as raised, guest.Guest(['/bin/bash', '-c', program]) as started:
+                    started.expect('right', seconds=2)
+                self.assertEqual(raised.exception.lost, lost)
+        self.assertEqual(guest.Failed('of no guest').lost, '')
+
     def test_again_wants_two_right_runs_after_a_failure(self):
         for lab, ends, status, runs in (('inside', '0', 0, 1), ('inside', '100', 0, 3), ('inside', '110', 1, 2), ('inside', '101', 1, 3),
                                         ('native', '100', 1, 1)):
