@@ -213,7 +213,8 @@ def powers_off(guest):
 
 
 def presses_power_button(guest):
-    """What vmm does on SIGTERM."""
+    """What vmm does on SIGTERM. Debian hears it only once systemd-logind has opened the button, and a user may log in before."""
+    ask(guest, 'until ls -l /proc/$(systemctl show -p MainPID --value systemd-logind)/fd | grep -q /dev/input/; do sleep 1; done')
     os.kill(guest.process.pid, signal.SIGTERM)
     guest.ends(0, PATIENCE)
 
