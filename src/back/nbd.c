@@ -196,7 +196,7 @@ static void add_piece(struct nbd *nbd, struct back_disk_request *request, void *
 /* The protocol moves one piece of memory a request, up to a size. */
 static void start_pieces(struct nbd *nbd, struct back_disk_request *request)
 {
-	uint8_t none; /* of a request without memory */
+	uint8_t none = 0; /* of a request without memory */
 
 	request->pieces = 1; /* so that no piece ends the request before all have started */
 	request->failed = 0;
