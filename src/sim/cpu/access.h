@@ -20,6 +20,8 @@ void cpu_mem_write_bytes(struct cpu *cpu, u64 linear, const void *data, unsigned
 void cpu_mem_probe(struct cpu *cpu, u64 linear, unsigned size, enum access access, unsigned seg);
 /* Returns the host address of linear if RAM is there and may be accessed directly; else NULL. */
 u8 *cpu_mem_direct(struct cpu *cpu, u64 linear, bool write, unsigned seg);
+/* Has the bus execute the call on the page at linear, whose address and kind this fills in. */
+void cpu_mem_rmp(struct cpu *cpu, u64 linear, unsigned seg, struct cpu_rmp_call *call);
 /* Returns whether accesses are checked for alignment: at CPL 3 with CR0.AM and RFLAGS.AC. */
 bool cpu_alignment_checked(const struct cpu *cpu);
 

@@ -53,6 +53,17 @@ enum cpu_view {
 	CPU_VIEW_GOOD,
 	CPU_VIEW_WRONG_KIND, /* an access of this kind, private or shared, is not allowed (CPU_EXIT_FAULT) */
 	CPU_VIEW_MISSING,    /* the VMM's memory cannot be accessed (CPU_EXIT_MISSING) */
+	CPU_VIEW_NOT_VALIDATED, /* the guest has not accepted the page: #VC */
+	CPU_VIEW_REFUSED, /* the guest tries again, for ever if it is a fault that KVM does not resolve */
+};
+
+/* PVALIDATE or RMPADJUST, for cpu_bus.rmp: the page that it is about, and its operands. */
+struct cpu_rmp_call {
+	bool adjust;  /* RMPADJUST */
+	bool private; /* the C-bit is set */
+	uint64_t gpa, rcx, rdx;
+	uint32_t ret_result; /* for EAX */
+	bool ret_unchanged;  /* of PVALIDATE, for CF */
 };
 
 /*
@@ -119,6 +130,8 @@ struct cpu_bus {
 	enum cpu_view (*view)(void *ctx, const struct cpu_slot *slot, uint64_t gpa, bool private, bool write,
 	        uint8_t **ret_host);
 	void (*view_end)(void *ctx);
+	/* Executes the instruction, if the answer is CPU_VIEW_GOOD. NULL: the guest is no SEV-SNP guest. */
+	enum cpu_view (*rmp)(void *ctx, const struct cpu_slot *slot, struct cpu_rmp_call *call);
 };
 
 static inline bool cpu_bus_has_quirk(const struct cpu_bus *bus, uint32_t quirk)

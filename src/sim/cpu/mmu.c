@@ -66,6 +66,18 @@ static _Noreturn void leave_fault(struct cpu *cpu, u64 gpa, bool private)
 	cpu_leave(cpu, CPU_EXIT_FAULT);
 }
 
+/* Gives the instruction up unless the bus's answer about the page at gpa is good. */
+static void check_view(struct cpu *cpu, enum cpu_view view, u64 gpa, bool private)
+{
+	switch (view) {
+	case CPU_VIEW_GOOD: return;
+	case CPU_VIEW_MISSING: cpu_leave(cpu, CPU_EXIT_MISSING);
+	case CPU_VIEW_REFUSED: cpu_leave(cpu, CPU_EXIT_STOPPED);
+	case CPU_VIEW_NOT_VALIDATED: cpu_raise_error(cpu, EXC_VC, VC_NOT_VALIDATED);
+	default: leave_fault(cpu, gpa, private);
+	}
+}
+
 static struct walk translate(struct cpu *cpu, u64 linear, enum access access)
 {
 	struct walk_query query = {.access = access,
@@ -76,10 +88,7 @@ static struct walk translate(struct cpu *cpu, u64 linear, enum access access)
 	struct walk walk;
 
 	if (!cpu_walk(cpu, linear, &query, &walk)) {
-		if (walk.table == CPU_VIEW_MISSING)
-			cpu_leave(cpu, CPU_EXIT_MISSING);
-		if (walk.table == CPU_VIEW_WRONG_KIND)
-			leave_fault(cpu, walk.gpa, true);
+		check_view(cpu, walk.table, walk.gpa, true);
 		if (walk.no_table)
 			vc_intercept(cpu, VC_MMIO);
 		cpu_raise_page_fault(cpu, linear, walk.error);
@@ -95,11 +104,11 @@ static u8 *page_host(
 
 	if (likely(!cpu->bus->c_bit))
 		return slot ? slot->host + (walk->gpa - slot->gpa) : NULL;
-	switch (cpu->bus->view(cpu->ctx, slot, walk->gpa, walk->private, access == ACCESS_WRITE, &host)) {
-	case CPU_VIEW_GOOD: cpu_tlb_take_view(cpu, walk->gpa, walk->private, host); return host;
-	case CPU_VIEW_MISSING: cpu_leave(cpu, CPU_EXIT_MISSING);
-	default: leave_fault(cpu, walk->gpa, walk->private);
-	}
+	check_view(cpu,
+	        cpu->bus->view(cpu->ctx, slot, walk->gpa, walk->private, access == ACCESS_WRITE, &host),
+	        walk->gpa, walk->private);
+	cpu_tlb_take_view(cpu, walk->gpa, walk->private, host);
+	return host;
 }
 
 /*
@@ -357,6 +366,18 @@ u8 *cpu_mem_direct(struct cpu *cpu, u64 linear, bool write, unsigned seg)
 		return NULL;
 	ram_touch((void *)(e->host + (uintptr_t)linear), write);
 	return (u8 *)(e->host + (uintptr_t)linear);
+}
+
+void cpu_mem_rmp(struct cpu *cpu, u64 linear, unsigned seg, struct cpu_rmp_call *call)
+{
+	struct walk walk;
+
+	check_canonical(cpu, linear, seg);
+	walk = translate(cpu, linear, ACCESS_READ);
+	call->gpa = walk.gpa;
+	call->private = walk.private;
+	check_view(cpu, cpu->bus->rmp(cpu->ctx, cpu_slot_find(cpu->map, walk.gpa), call), walk.gpa,
+	        walk.private);
 }
 
 /* ---- read-modify-write ---- */

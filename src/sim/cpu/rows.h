@@ -188,6 +188,8 @@ enum row_table {
 	GROUP_7_3_RM,
 	GROUP_7_7,
 	GROUP_7_7_RM,
+	GROUP_7_7_6,
+	GROUP_7_7_7,
 	GROUP_8,
 	GROUP_9,
 	GROUP_9_4,

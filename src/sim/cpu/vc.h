@@ -35,6 +35,7 @@ enum vc_code {
 	VC_MONITOR = 0x8a,
 	VC_MWAIT = 0x8b,
 	VC_MMIO = 0x400, /* the nested page fault of an address without memory */
+	VC_NOT_VALIDATED = 0x404,
 };
 
 /*

@@ -32,19 +32,9 @@ static void *reserve(uint64_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-static uint64_t bitmap_bytes(const struct kvm_gmem *gmem)
+static uint64_t rmp_bytes(const struct kvm_gmem *gmem)
 {
-	return WORDS_OF(PAGES_OF(gmem->size)) * sizeof(uint64_t);
-}
-
-static bool bit_set(_Atomic uint64_t *bits, uint64_t n)
-{
-	return !(atomic_fetch_or(&bits[n / 64], UINT64_C(1) << n % 64) >> n % 64 & 1);
-}
-
-static void bit_clear(_Atomic uint64_t *bits, uint64_t n)
-{
-	atomic_fetch_and(&bits[n / 64], ~(UINT64_C(1) << n % 64));
+	return PAGES_OF(gmem->size) * sizeof(gmem->rmp[0]);
 }
 
 /* Words that are right already are not touched, because an untouched page costs no memory. */
@@ -58,9 +48,9 @@ static void bits_change(_Atomic uint64_t *bits, uint64_t n, uint64_t end, bool v
 		if (whole && atomic_load_explicit(&bits[n / 64], memory_order_relaxed) != word)
 			atomic_store(&bits[n / 64], word);
 		else if (!whole && value)
-			bit_set(bits, n);
+			atomic_fetch_or(&bits[n / 64], UINT64_C(1) << n % 64);
 		else if (!whole)
-			bit_clear(bits, n);
+			atomic_fetch_and(&bits[n / 64], ~(UINT64_C(1) << n % 64));
 		n += whole ? 64 : 1;
 	}
 }
@@ -71,8 +61,8 @@ static void gmem_free(struct kvm_gmem *gmem)
 {
 	if (gmem->pages)
 		munmap(gmem->pages, gmem->size);
-	if (gmem->owned)
-		munmap((void *)(uintptr_t)gmem->owned, bitmap_bytes(gmem));
+	if (gmem->rmp)
+		munmap((void *)(uintptr_t)gmem->rmp, rmp_bytes(gmem));
 	if (gmem->map_fd >= 0)
 		close(gmem->map_fd);
 	free(gmem);
@@ -121,18 +111,45 @@ static int gmem_map(struct object *object, size_t length, int prot, int flags, o
 	return gmem->map_fd;
 }
 
-/* As with the kernel, punching a hole behind the end has no effect. */
+/* Makes pages the host's again. An entry that nobody touched costs nothing afterwards, either. */
+static void disown(struct kvm_gmem *gmem, uint64_t page, uint64_t end)
+{
+	const uint64_t unit = PAGE_SIZE_BYTES / sizeof(gmem->rmp[0]);
+	uint64_t whole;
+
+	while (page < end && page % unit)
+		atomic_store(&gmem->rmp[page++], 0);
+	whole = page < end ? (end - page) / unit * unit : 0;
+	if (whole && madvise((void *)(uintptr_t)&gmem->rmp[page], whole * sizeof(gmem->rmp[0]),
+	                     MADV_DONTNEED) == 0)
+		page += whole;
+	while (page < end)
+		atomic_store(&gmem->rmp[page++], 0);
+}
+
+/*
+ * As with the kernel, punching a hole behind the end has no effect. Processors forget the pages before their
+ * bytes go, since a page that one of them has in its TLB would still be written; and until the bytes are gone
+ * a processor that comes back to such a page waits.
+ */
 static int punch(struct kvm_gmem *gmem, uint64_t offset, uint64_t length)
 {
 	uint64_t end = offset + length < gmem->size ? offset + length : gmem->size;
+	int result;
 
 	if (offset >= end)
 		return 0;
-	bits_change(gmem->owned, PAGES_OF(offset), PAGES_OF(end), false);
-	return madvise(gmem->pages + offset, end - offset,
-	               gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED ? MADV_REMOVE : MADV_DONTNEED) < 0
-	               ? -errno
-	               : 0;
+	atomic_store(&gmem->hole_start, offset);
+	atomic_store(&gmem->hole_end, end);
+	result = kvm_vm_has_private_memory(gmem->vm) ? kvm_vm_map_publish(gmem->vm) : 0;
+	if (result == 0) {
+		disown(gmem, PAGES_OF(offset), PAGES_OF(end));
+		if (madvise(gmem->pages + offset, end - offset,
+		            gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED ? MADV_REMOVE : MADV_DONTNEED) < 0)
+			result = -errno;
+	}
+	atomic_store(&gmem->hole_end, 0);
+	return result;
 }
 
 /* The checks are in the order of Linux's vfs_fallocate(), then kvm_gmem_fallocate(). */
@@ -179,13 +196,18 @@ uint64_t kvm_vm_gmem_flags(const struct kvm_vm *vm)
 	return UAPI_GUEST_MEMFD_MMAP | (private ? 0 : UAPI_GUEST_MEMFD_INIT_SHARED);
 }
 
-/* These pages, which a real processor encrypts, are plain text here. So they are kept out of core dumps. */
+/*
+ * These pages, which a real processor encrypts, are plain text here. So they are kept out of core dumps and
+ * out of what a child of fork() gets.
+ */
 static uint8_t *private_pages(uint64_t size)
 {
 	void *p = reserve(size);
 
-	if (p)
+	if (p) {
 		madvise(p, size, MADV_DONTDUMP);
+		madvise(p, size, MADV_DONTFORK);
+	}
 	return p;
 }
 
@@ -210,8 +232,8 @@ static bool gmem_fill(struct kvm_gmem *gmem)
 	if (gmem->map_fd < 0)
 		return false;
 	gmem->pages = gmem_pages(gmem);
-	gmem->owned = reserve(bitmap_bytes(gmem));
-	return gmem->pages && gmem->owned;
+	gmem->rmp = reserve(rmp_bytes(gmem));
+	return gmem->pages && gmem->rmp;
 }
 
 static int gmem_make(struct kvm_vm *vm, uint64_t size, uint64_t flags)
@@ -296,16 +318,6 @@ int kvm_gmem_bind(struct kvm_vm *vm, struct kvm_slot *row, struct kvm_gmem *gmem
 	return 0;
 }
 
-bool kvm_gmem_own(struct kvm_gmem *gmem, uint64_t offset)
-{
-	return bit_set(gmem->owned, PAGES_OF(offset));
-}
-
-void kvm_gmem_disown(struct kvm_gmem *gmem, uint64_t offset)
-{
-	bit_clear(gmem->owned, PAGES_OF(offset));
-}
-
 /* ---- attributes ---- */
 
 int kvm_vm_attributes_init(struct kvm_vm *vm)
@@ -369,7 +381,8 @@ static int prefault_page(struct kvm_vm *vm, uint64_t gpa)
 	if (kvm_vm_page_is_private(vm, gpa)) {
 		if (!row->gmem)
 			return -EFAULT;
-		kvm_gmem_own(row->gmem, row->region.guest_memfd_offset + (gpa - row->region.guest_phys_addr));
+		vm->platform->hooks->gmem_prepare(
+		        row->gmem, row->region.guest_memfd_offset + (gpa - row->region.guest_phys_addr), gpa);
 	}
 	return 0;
 }

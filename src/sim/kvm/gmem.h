@@ -21,7 +21,13 @@ struct kvm_gmem {
 	 */
 	int map_fd;
 	uint8_t *pages;
-	_Atomic uint64_t *owned; /* one bit a page: the page is the guest's, as in the RMP */
+	/*
+	 * The entries of these pages in the RMP. 0: the page is the host's. The hooks give the other values
+	 * their meaning.
+	 */
+	_Atomic uint64_t *rmp;
+	/* The bytes that a hole takes from the guest just now. No vCPU may have them back meanwhile. */
+	_Atomic uint64_t hole_start, hole_end;
 };
 
 /* Returns the flags that KVM_CREATE_GUEST_MEMFD takes for the VM; vm NULL: for any VM. */
@@ -43,10 +49,6 @@ int kvm_gmem_bind(struct kvm_vm *vm, struct kvm_slot *slot, struct kvm_gmem *gme
  * address.
  */
 uint8_t *kvm_gmem_slot_host(const struct kvm_vm *vm, const struct kvm_slot *slot);
-/* Gives the page at offset to the guest. Returns false if the guest has it already. Any thread. */
-bool kvm_gmem_own(struct kvm_gmem *gmem, uint64_t offset);
-/* Takes the page at offset from the guest. Any thread. */
-void kvm_gmem_disown(struct kvm_gmem *gmem, uint64_t offset);
 
 /* Makes kvm_vm.private. Returns 0 or a negated errno. */
 int kvm_vm_attributes_init(struct kvm_vm *vm);

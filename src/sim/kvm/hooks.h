@@ -10,6 +10,8 @@
 
 #include "vcpu.h"
 
+struct kvm_gmem;
+
 struct kvm_hooks {
 	/* ---- /dev/kvm; secure is NULL where there is no secure processor ---- */
 
@@ -39,6 +41,12 @@ struct kvm_hooks {
 	 */
 	int (*vm_copy_from)(struct kvm_vm *vm, int fd);
 	int (*vm_move_from)(struct kvm_vm *vm, int fd);
+
+	/*
+	 * Gives a page of a guest_memfd to the guest, as the first private access to it does, unless the
+	 * guest has it already (kvm_arch_gmem_prepare() of the kernel). Any thread.
+	 */
+	void (*gmem_prepare)(struct kvm_gmem *gmem, uint64_t offset, uint64_t gpa);
 
 	/* ---- a vCPU; its thread, or kvm_vcpu.lock is held ---- */
 

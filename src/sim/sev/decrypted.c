@@ -40,6 +40,7 @@
 #include "kvm/clock.h"
 #include "kvm/gmem.h"
 #include "pages.h"
+#include "rmp.h"
 
 #define HELD_FIRST 64u
 #define HELD_MAX   128u               /* pages that a vCPU holds before it sweeps */
@@ -333,18 +334,6 @@ static enum cpu_view view(
 
 /* ---- the bus ---- */
 
-/*
- * Returns a private page of SEV-SNP, which becomes the guest's when it is first touched. No lock is needed:
- * before a guest_memfd ends, its owner waits until this processor uses another map.
- */
-static uint8_t *page_of_gmem(const struct cpu_slot *slot, uint64_t gpa)
-{
-	uint64_t offset = slot->gmem_offset + (gpa - slot->gpa);
-
-	kvm_gmem_own(slot->gmem, offset);
-	return slot->gmem->pages + offset;
-}
-
 static enum cpu_view on_view(
         void *ctx, const struct cpu_slot *slot, uint64_t gpa, bool private, bool write, uint8_t **ret_host)
 {
@@ -352,13 +341,8 @@ static enum cpu_view on_view(
 	struct kvm_vm *vm = v->vm;
 
 	*ret_host = slot ? slot->host + (gpa - slot->gpa) : NULL;
-	if (sev_is_snp(vm)) {
-		if (private != kvm_vm_page_is_private(vm, gpa) || (private && slot && !slot->gmem))
-			return CPU_VIEW_WRONG_KIND;
-		if (private && slot)
-			*ret_host = page_of_gmem(slot, gpa);
-		return CPU_VIEW_GOOD;
-	}
+	if (sev_is_snp(vm))
+		return sev_rmp_view(vm, slot, gpa, private, ret_host);
 	/* In a mirror whose VM is of the type SEV-SNP, KVM treats every access as a shared one. */
 	if (kvm_vm_page_is_private(vm, gpa))
 		return CPU_VIEW_WRONG_KIND;
@@ -387,6 +371,7 @@ void sev_bus_init(struct kvm_vm *vm)
 {
 	vm->bus.view = on_view;
 	vm->bus.view_end = on_view_end;
+	vm->bus.rmp = sev_is_snp(vm) ? sev_rmp_execute : NULL;
 	vm->bus.msr_intercepted = sev_vcpu_msr_intercepted;
 	vm->bus.c_bit = UINT64_C(1) << sev_platform_of(vm)->c_bit;
 	if (kvm_vm_map_publish(vm) < 0)

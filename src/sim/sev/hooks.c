@@ -3,6 +3,7 @@
  * hooks: the table that names a function of this room for each of KVM's hooks.
  */
 #include "decrypted.h"
+#include "rmp.h"
 
 const struct kvm_hooks sev_hooks = {
         .vm_types = sev_platform_vm_types,
@@ -15,6 +16,7 @@ const struct kvm_hooks sev_hooks = {
         .vm_unregister = sev_vm_unregister,
         .vm_copy_from = sev_vm_copy_from,
         .vm_move_from = sev_vm_move_from,
+        .gmem_prepare = sev_rmp_prepare,
         .vcpu_create = sev_vcpu_create,
         .vcpu_destroy = sev_vcpu_destroy,
         .vcpu_msr = sev_vcpu_msr,

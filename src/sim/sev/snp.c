@@ -9,6 +9,7 @@
 
 #include "command.h"
 #include "kvm/gmem.h"
+#include "rmp.h"
 #include "vmsa.h"
 
 /* The VM keeps a context only if the guest was started, so the caller may try again after a refusal. */
@@ -113,15 +114,14 @@ static int update_page(struct sev_call *call, const struct uapi_sev_snp_launch_u
 		return result;
 	if (!kvm_vm_page_is_private(call->vm, gpa))
 		return -EINVAL;
-	if (!kvm_gmem_own(row->gmem, offset))
+	if (!sev_rmp_assign(row->gmem, offset, gpa))
 		return -EEXIST;
 	result = sev_check_device(call, (int)call->cmd->sev_fd);
 	if (result == 0)
 		result = sev_result(call, give_page(call, params, gpa, page));
 	if (result == 0)
 		memcpy(row->gmem->pages + offset, page, sizeof(page));
-	else
-		kvm_gmem_disown(row->gmem, offset);
+	sev_rmp_launched(row->gmem, offset, result == 0);
 	return result;
 }
 

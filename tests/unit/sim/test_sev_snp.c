@@ -78,13 +78,21 @@ static void assert_fault(struct guest *g, uint64_t gpa, bool private)
 /* mov al, [GUEST_DATA]; tell al; mov [0x3000], al; mov al, [0x3000]; tell al; hlt */
 #define USE_ANOTHER_PAGE 0xa0, 0x00, 0x20, TELL, 0xa2, 0x00, 0x30, 0xa0, 0x00, 0x30, TELL, 0xf4
 
+/* pvalidate of the page in ax; ecx and edx change */
+#define VALIDATE 0x66, 0x31, 0xc9, 0xba, 0x01, 0x00, 0xf2, 0x0f, 0x01, 0xff
+
+/* The same, with a page that the guest validates: mov si, ax; mov ax, 0x3000; validate; mov ax, si */
+#define VALIDATE_ANOTHER_PAGE \
+	0xa0, 0x00, 0x20, TELL, 0x89, 0xc6, 0xb8, 0x00, 0x30, VALIDATE, 0x89, 0xf0, 0xa2, 0x00, 0x30, 0xa0, \
+	        0x00, 0x30, TELL, 0xf4
+
 static void test_snp_guest_runs_from_private_memory(void **state)
 {
 	struct machine m;
 	struct guest g;
 
 	snp_make(&g, &m);
-	CODE(&g, USE_ANOTHER_PAGE);
+	CODE(&g, VALIDATE_ANOTHER_PAGE);
 	g.memory[GUEST_DATA] = 0x42;
 	assert_int_equal(snp_update(&g, 0, GUEST_DATA + 0x1000, ABI_PAGE_NORMAL), 0);
 	assert_int_equal(guest_run(&g), 0);
@@ -249,7 +257,8 @@ static void test_snp_hole_is_zero_and_can_be_given_again(void **state)
 	struct guest g;
 
 	snp_make(&g, &m);
-	CODE(&g, USE_ANOTHER_PAGE);
+	/* mov ax, GUEST_DATA; validate; mov al, [GUEST_DATA]; tell al */
+	CODE(&g, 0xb8, 0x00, 0x20, VALIDATE, 0xa0, 0x00, 0x20, TELL);
 	g.memory[GUEST_DATA] = 0x42;
 	assert_int_equal(snp_update(&g, 0, GUEST_DATA + 0x1000, ABI_PAGE_NORMAL), 0);
 	assert_int_equal(snp_update(&g, GUEST_DATA, 0x1000, ABI_PAGE_NORMAL), -EIO);
