@@ -100,6 +100,25 @@ ABI_AT(struct abi_ghcb, 0xffc, usage);
 #define ABI_GHCB_JUMP_TABLE_SET UINT64_C(0)
 #define ABI_GHCB_JUMP_TABLE_GET UINT64_C(1)
 
+/* The scratch area of ABI_GHCB_PSC: a list of page state changes (section 4.1.6). */
+struct abi_ghcb_psc {
+	uint16_t current, end; /* the entry that is next, and the last one */
+	uint32_t reserved;
+	uint64_t entries[];
+} ABI_PACKED;
+ABI_SIZE(struct abi_ghcb_psc, 8);
+/* An entry: how many of its pages are done, the page's number, the operation, whether it has 2 MiB. */
+#define ABI_GHCB_PSC_DONE             UINT64_C(0xfff)
+#define ABI_GHCB_PSC_GFN(entry)       ((entry) >> 12 & ((UINT64_C(1) << 40) - 1))
+#define ABI_GHCB_PSC_OPERATION(entry) ((unsigned)((entry) >> 52 & 0xf))
+#define ABI_GHCB_PSC_LARGE            (UINT64_C(1) << 56)
+#define ABI_GHCB_PSC_PRIVATE          1u
+#define ABI_GHCB_PSC_SHARED           2u
+/* sw_exit_info_2, with sw_exit_info_1 ABI_GHCB_DONE. */
+#define ABI_GHCB_PSC_BAD_HEADER (UINT64_C(1) << 32 | 1)
+#define ABI_GHCB_PSC_BAD_ENTRY  (UINT64_C(1) << 32 | 2)
+#define ABI_GHCB_PSC_FAILED     (UINT64_C(0x100) << 32)
+
 /* The hypervisor's features (section 2.3.1). */
 #define ABI_GHCB_FEATURE_SNP         UINT64_C(0x1)
 #define ABI_GHCB_FEATURE_AP_CREATION UINT64_C(0x2)
@@ -150,5 +169,8 @@ ABI_AT(struct abi_ghcb, 0xffc, usage);
 #define ABI_GHCB_MSR_OF(data, code) ((uint64_t)(data) << 12 | (code))
 #define ABI_GHCB_MSR_NO_PREFERENCE  ((UINT64_C(1) << 52) - 1)
 #define ABI_GHCB_MSR_PSC_FAILED     (UINT64_C(1) << 63 | ABI_GHCB_MSR_PSC)
+/* ABI_GHCB_MSR_PSC_ASK: the operation is ABI_GHCB_PSC_PRIVATE or ABI_GHCB_PSC_SHARED. */
+#define ABI_GHCB_MSR_PSC_OPERATION(msr) ((unsigned)((msr) >> 52 & 0xf))
+#define ABI_GHCB_MSR_PSC_GFN(msr)       ((msr) >> 12 & ((UINT64_C(1) << 40) - 1))
 
 #endif

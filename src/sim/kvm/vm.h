@@ -53,13 +53,13 @@ struct kvm_vm {
 	int epoll_fd, stop_fd; /* of the thread, once it was started */
 	pthread_t irqfd_thread;
 	bool irqfd_thread_runs;
-	uint32_t x2apic_api;        /* KVM_CAP_X2APIC_API */
-	unsigned vcpu_ids;          /* KVM_CAP_MAX_VCPU_ID; 0: not chosen yet */
-	uint64_t hypercall_exits;   /* KVM_CAP_EXIT_HYPERCALL */
-	_Atomic bool has_payload;   /* KVM_CAP_EXCEPTION_PAYLOAD */
-	uint32_t dirty_manual;      /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
-	uint32_t ring_bytes;        /* KVM_CAP_DIRTY_LOG_RING; 0: bitmaps */
-	_Atomic uint32_t msr_exits; /* KVM_CAP_X86_USER_SPACE_MSR */
+	uint32_t x2apic_api;              /* KVM_CAP_X2APIC_API */
+	unsigned vcpu_ids;                /* KVM_CAP_MAX_VCPU_ID; 0: not chosen yet */
+	_Atomic uint64_t hypercall_exits; /* KVM_CAP_EXIT_HYPERCALL */
+	_Atomic bool has_payload;         /* KVM_CAP_EXCEPTION_PAYLOAD */
+	uint32_t dirty_manual;            /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+	uint32_t ring_bytes;              /* KVM_CAP_DIRTY_LOG_RING; 0: bitmaps */
+	_Atomic uint32_t msr_exits;       /* KVM_CAP_X86_USER_SPACE_MSR */
 	_Atomic int64_t clock_offset;
 
 	pthread_mutex_t irq_lock;  /* everything below, and mp_state and sleep of every vCPU */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ghcb: how KVM answers the VMGEXITs of a SEV-ES or SEV-SNP guest. ghcb.c takes the page and finds the event,
- * ghcb_events.c and ghcb_io.c answer events, ghcb_msr.c answers the protocol in the MSR, ghcb_ap.c starts
- * processors. The vCPU's thread, with kvm_vcpu.lock held. Law: the GHCB specification (AMD 56421); Linux's
- * arch/x86/kvm/svm/sev.c.
+ * ghcb_events.c, ghcb_io.c and ghcb_psc.c answer events, ghcb_msr.c answers the protocol in the MSR,
+ * ghcb_ap.c starts processors. The vCPU's thread, with kvm_vcpu.lock held. Law: the GHCB specification (AMD
+ * 56421); Linux's arch/x86/kvm/svm/sev.c.
  */
 #ifndef SEV_GHCB_H
 #define SEV_GHCB_H
@@ -75,6 +75,20 @@ sev_ghcb_fn sev_ghcb_event;        /* ghcb_events.c: finds the event of the copi
 sev_ghcb_fn sev_ghcb_on_port;      /* ghcb_io.c */
 sev_ghcb_fn sev_ghcb_on_mmio;      /* ghcb_io.c */
 sev_ghcb_fn sev_ghcb_msr_protocol; /* ghcb_msr.c */
+sev_ghcb_fn sev_ghcb_on_psc;       /* ghcb_psc.c */
+sev_ghcb_fn sev_ghcb_psc_by_msr;   /* ghcb_psc.c */
+
+/* ---- the scratch area (ghcb_io.c) ---- */
+
+/*
+ * Makes size bytes of the scratch area, not 0, ready for an access; with sync the access fills them. Returns
+ * 0; 1 if the answer is that the area is bad; or a negated errno.
+ */
+int sev_ghcb_open_scratch(struct kvm_vcpu *v, uint64_t size, bool sync);
+/* Returns KVM's copy of the scratch area, of scratch.size bytes, from an offset on. */
+uint8_t *sev_ghcb_scratch(struct kvm_vcpu *v, uint64_t at);
+/* The guest's page gets bytes that an access brought. Those outside of it follow when the guest goes on. */
+void sev_ghcb_filled(struct kvm_vcpu *v, uint64_t at, uint64_t size);
 
 /* ---- for the functions that answer ---- */
 

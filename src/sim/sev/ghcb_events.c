@@ -266,7 +266,8 @@ struct event {
 	sev_ghcb_fn *answer;                             /* NULL: only SEV-SNP guests have this event */
 };
 
-/* Those of SEV-SNP are not answered yet: a SEV-SNP guest, too, is told that the event does not exist. */
+/* Guest requests and AP creation are not answered yet: a SEV-SNP guest, too, is told that they do not exist.
+ */
 static const struct event events[] = {
         {ABI_GHCB_READ_DR7, 0, NULL, on_nothing},
         {ABI_GHCB_WRITE_DR7, RAX, NULL, on_nothing},
@@ -286,7 +287,7 @@ static const struct event events[] = {
         {ABI_GHCB_NMI_COMPLETE, 0, NULL, on_nmi_complete},
         {ABI_GHCB_AP_RESET_HOLD, 0, NULL, on_reset_hold},
         {ABI_GHCB_AP_JUMP_TABLE, 0, NULL, on_jump_table},
-        {ABI_GHCB_PSC, SCRATCH, NULL, NULL},
+        {ABI_GHCB_PSC, SCRATCH, NULL, sev_ghcb_on_psc},
         {ABI_GHCB_GUEST_REQUEST, 0, NULL, NULL},
         {ABI_GHCB_EXT_GUEST_REQUEST, 0, NULL, NULL},
         {ABI_GHCB_AP_CREATION, 0, NULL, NULL},
@@ -319,7 +320,7 @@ int sev_ghcb_event(struct kvm_vcpu *v)
 	const struct event *e = find_event(v->sev->ghcb.guest.sw_exit_code);
 	unsigned needs = EXIT;
 
-	if (e && !e->answer)
+	if (e && (!e->answer || (e->code == ABI_GHCB_PSC && !sev_is_snp(v->vm))))
 		return sev_ghcb_malformed(v, ABI_GHCB_INVALID_EVENT);
 	if (e)
 		needs |= e->needs | (e->needs_too ? e->needs_too(v) : 0);

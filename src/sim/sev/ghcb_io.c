@@ -22,8 +22,7 @@ static bool is_version_2(const struct kvm_vcpu *v)
 
 /* ---- the scratch area ---- */
 
-/* Returns KVM's copy of the scratch area, of scratch.size bytes, from an offset on. */
-static uint8_t *scratch(struct kvm_vcpu *v, uint64_t at)
+uint8_t *sev_ghcb_scratch(struct kvm_vcpu *v, uint64_t at)
 {
 	struct sev_ghcb *g = &v->sev->ghcb;
 
@@ -62,11 +61,7 @@ static int use_outside(struct kvm_vcpu *v, uint64_t size, bool sync)
 	return 0;
 }
 
-/*
- * Makes size bytes of the scratch area, not 0, ready for an access; with sync the access fills them. Returns
- * 0; 1 if the answer is that the area is bad; or a negated errno.
- */
-static int open_scratch(struct kvm_vcpu *v, uint64_t size, bool sync)
+int sev_ghcb_open_scratch(struct kvm_vcpu *v, uint64_t size, bool sync)
 {
 	const struct sev_ghcb *g = &v->sev->ghcb;
 	uint64_t at = g->guest.sw_scratch, end;
@@ -76,13 +71,12 @@ static int open_scratch(struct kvm_vcpu *v, uint64_t size, bool sync)
 	return (at & ~ABI_GHCB_MSR_CODE) == g->msr ? use_page(v, size) : use_outside(v, size, sync);
 }
 
-/* The guest's page gets bytes that an access brought. Those outside of it follow when the guest goes on. */
-static void filled(struct kvm_vcpu *v, uint64_t at, uint64_t size)
+void sev_ghcb_filled(struct kvm_vcpu *v, uint64_t at, uint64_t size)
 {
 	struct sev_ghcb *g = &v->sev->ghcb;
 
 	if (!g->scratch.outside)
-		sev_ghcb_write(v, g->guest.sw_scratch - g->msr + at, scratch(v, at), size);
+		sev_ghcb_write(v, g->guest.sw_scratch - g->msr + at, sev_ghcb_scratch(v, at), size);
 }
 
 /* ---- ports ---- */
@@ -159,7 +153,7 @@ static void part_done(struct kvm_vcpu *v, uint32_t count)
 	uint64_t bytes = (uint64_t)count * g->access.size;
 
 	if (!g->access.write)
-		filled(v, g->access.done, bytes);
+		sev_ghcb_filled(v, g->access.done, bytes);
 	g->access.done += bytes;
 	g->access.left -= count;
 }
@@ -172,7 +166,7 @@ static int next_part(struct kvm_vcpu *v)
 	struct sev_ghcb *g = &v->sev->ghcb;
 
 	while (g->access.left) {
-		uint8_t *data = scratch(v, g->access.done);
+		uint8_t *data = sev_ghcb_scratch(v, g->access.done);
 		uint32_t count = PAGE_SIZE_BYTES / g->access.size;
 
 		g->access.now = count < g->access.left ? count : g->access.left;
@@ -190,7 +184,7 @@ static int complete_string(struct kvm_vcpu *v)
 	struct sev_ghcb *g = &v->sev->ghcb;
 
 	if (!g->access.write)
-		memcpy(scratch(v, g->access.done), kvm_vcpu_port_data(v),
+		memcpy(sev_ghcb_scratch(v, g->access.done), kvm_vcpu_port_data(v),
 		        (size_t)g->access.now * g->access.size);
 	part_done(v, g->access.now);
 	return next_part(v);
@@ -206,7 +200,7 @@ static int string(struct kvm_vcpu *v)
 		return -EINVAL;
 	if (!bytes)
 		return 1;
-	result = open_scratch(v, bytes, !g->access.write);
+	result = sev_ghcb_open_scratch(v, bytes, !g->access.write);
 	if (result)
 		return result;
 	g->access.left = (uint32_t)count;
@@ -240,7 +234,7 @@ static void piece_done(struct kvm_vcpu *v, uint32_t size)
 	struct sev_ghcb *g = &v->sev->ghcb;
 
 	if (!g->access.write)
-		filled(v, g->access.done, size);
+		sev_ghcb_filled(v, g->access.done, size);
 	g->access.at += size;
 	g->access.done += size;
 	g->access.left -= size;
@@ -255,7 +249,8 @@ static int leave_for_mmio(struct kvm_vcpu *v)
 
 	if (!g->access.left)
 		return 1;
-	kvm_vcpu_tell_mmio(v, g->access.write, g->access.at, piece_of(g), scratch(v, g->access.done));
+	kvm_vcpu_tell_mmio(
+	        v, g->access.write, g->access.at, piece_of(g), sev_ghcb_scratch(v, g->access.done));
 	return sev_ghcb_leave(v, complete_mmio);
 }
 
@@ -265,7 +260,7 @@ static int complete_mmio(struct kvm_vcpu *v)
 	uint32_t size = piece_of(g);
 
 	if (!g->access.write)
-		memcpy(scratch(v, g->access.done), v->run->mmio.data, size);
+		memcpy(sev_ghcb_scratch(v, g->access.done), v->run->mmio.data, size);
 	piece_done(v, size);
 	return leave_for_mmio(v);
 }
@@ -283,14 +278,15 @@ int sev_ghcb_on_mmio(struct kvm_vcpu *v)
 		return 1;
 	if (is_version_2(v) && size > MMIO_MAX)
 		return sev_ghcb_malformed(v, ABI_GHCB_INVALID_INPUT);
-	result = open_scratch(v, size, !g->access.write);
+	result = sev_ghcb_open_scratch(v, size, !g->access.write);
 	if (result)
 		return result;
 	g->access.left = (uint32_t)size;
 	while (g->access.left) {
 		uint32_t piece = piece_of(g);
 
-		if (!v->vm->bus.mmio(v, g->access.write, g->access.at, piece, scratch(v, g->access.done)))
+		if (!v->vm->bus.mmio(
+		            v, g->access.write, g->access.at, piece, sev_ghcb_scratch(v, g->access.done)))
 			break;
 		piece_done(v, piece);
 	}

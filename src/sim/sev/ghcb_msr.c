@@ -54,13 +54,6 @@ static int register_page(struct kvm_vcpu *v)
 	return 1;
 }
 
-/* Refuses, as KVM does if its VMM does not take hypercalls. No page changes its state here yet. */
-static int page_state(struct kvm_vcpu *v)
-{
-	v->sev->ghcb.msr = ABI_GHCB_MSR_PSC_FAILED;
-	return 1;
-}
-
 static const struct {
 	unsigned code;
 	bool snp; /* a SEV-ES guest that asks is ended */
@@ -71,7 +64,7 @@ static const struct {
         {ABI_GHCB_MSR_RESET_HOLD_ASK, false, reset_hold},
         {ABI_GHCB_MSR_PREFERRED_ASK, true, preferred},
         {ABI_GHCB_MSR_REGISTER_ASK, true, register_page},
-        {ABI_GHCB_MSR_PSC_ASK, true, page_state},
+        {ABI_GHCB_MSR_PSC_ASK, true, sev_ghcb_psc_by_msr},
         {ABI_GHCB_MSR_FEATURES_ASK, false, features},
         {ABI_GHCB_MSR_TERMINATE, false, sev_ghcb_terminate},
 };
