@@ -14,6 +14,7 @@
 #include "ec.h"
 #include "mac.h"
 #include "psp.h"
+#include "vmm/abi/message.h"
 
 /* ---- what a product is (product.c) ---- */
 
@@ -142,11 +143,13 @@ struct psp_snp_guest {
 	uint64_t policy, launch_tcb;
 	uint8_t key_seed[SEED_BYTES];
 	uint8_t gosvw[16];
-	uint8_t vmpck[4][32];
+	uint8_t vmpck[ABI_MESSAGE_VMPCKS][32];
 	uint8_t report_id[32];
+	uint8_t vmrk[32]; /* the root of keys that belong to the guest, not to the processor */
 	uint8_t digest[SHA384_BYTES];
 	struct abi_id_block block; /* zeros if the guest has none */
 	bool author_en, vcek_disabled;
+	uint64_t message_count[ABI_MESSAGE_VMPCKS]; /* messages with each VMPCK, those of both sides */
 	uint8_t id_key_digest[SHA384_BYTES], author_key_digest[SHA384_BYTES];
 	uint8_t host_data[UAPI_SNP_HOST_DATA_BYTES];
 };
@@ -252,5 +255,33 @@ void psp_snp_guests_end(struct psp *psp);
  * page, unless its header is malformed.
  */
 uint32_t psp_snp_cpuid_check(const struct psp *psp, void *page);
+
+#define PSP_TSC_FACTOR    200 /* how much slower than nominal the TSC may run, in 1 / 100,000; as on Genoa */
+#define PSP_TSC_SCALE_ONE (UINT64_C(1) << 32)
+
+/* ---- guest messages (message.c) ---- */
+
+/* A request of a guest, whose payload was decrypted and is as long as its type needs at least. */
+struct psp_question {
+	const struct psp_snp_guest *guest;
+	unsigned vmpck;
+	const void *payload;
+	size_t size;
+};
+
+/*
+ * Answers a question: fills in the payload of the answer, which is zeroed and has ABI_MESSAGE_PAYLOAD_MAX
+ * bytes, all but the status at its beginning. Returns the status.
+ */
+typedef uint32_t psp_answer_fn(struct psp *psp, const struct psp_question *question, void *ret_answer);
+
+psp_answer_fn psp_answer_cpuid;  /* snp_cpuid.c */
+psp_answer_fn psp_answer_key;    /* key.c */
+psp_answer_fn psp_answer_report; /* report.c */
+
+/* May a guest use the key that it selected (enum abi_key_select)? */
+bool psp_key_is_allowed(const struct psp *psp, const struct psp_snp_guest *guest, unsigned select);
+/* Is the selected key, which the guest may use, the VLEK? Otherwise it is the VCEK. */
+bool psp_key_is_vlek(const struct psp *psp, unsigned select);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mac: computes HMACs, derives the keys of SEV's sessions, encrypts with AES in counter mode. Any thread. SEV
- * API, chapter 2 ("Keys"); FIPS 198-1; NIST SP 800-108.
+ * mac: computes HMACs, derives keys, encrypts with AES in counter mode and with AES-GCM. Any thread. SEV API,
+ * chapter 2 ("Keys"); FIPS 198-1; NIST SP 800-38D, 800-108.
  */
 #include <string.h>
 
@@ -37,25 +37,40 @@ bool psp_mac_of(enum psp_mac_hash hash, const void *key, size_t key_size, const 
 	return good;
 }
 
-bool psp_mac_kdf(const void *key, size_t key_size, const char *label, const void *context,
-        size_t context_size, uint8_t ret_key[static MAC_KEY_BYTES])
+/* size is at most SHA256_BYTES: one block is all that is needed. */
+static bool kdf(const void *key, size_t key_size, const char *label, const struct psp_mac_part *context,
+        uint8_t *ret_key, size_t size)
 {
 	uint8_t counter[4], bits[4], block[SHA256_BYTES];
 	const struct psp_mac_part parts[] = {
 	        {counter, sizeof(counter)},
 	        {label, strlen(label) + 1}, /* with the separating zero */
-	        {context, context_size},
+	        *context,
 	        {bits, sizeof(bits)},
 	};
 	bool good;
 
-	store_le(counter, sizeof(counter), 1); /* one block is all that 16 bytes need */
-	store_le(bits, sizeof(bits), 8 * MAC_KEY_BYTES);
+	store_le(counter, sizeof(counter), 1);
+	store_le(bits, sizeof(bits), 8 * size);
 	good = psp_mac_of(MAC_SHA256, key, key_size, parts, ARRAY_LEN(parts), block);
 	if (good)
-		memcpy(ret_key, block, MAC_KEY_BYTES);
+		memcpy(ret_key, block, size);
 	crypto_wipe(block, sizeof(block));
 	return good;
+}
+
+bool psp_mac_kdf(const void *key, size_t key_size, const char *label, const void *context,
+        size_t context_size, uint8_t ret_key[static MAC_KEY_BYTES])
+{
+	return kdf(
+	        key, key_size, label, &(struct psp_mac_part){context, context_size}, ret_key, MAC_KEY_BYTES);
+}
+
+bool psp_mac_kdf_long(const void *key, size_t key_size, const char *label, const void *context,
+        size_t context_size, uint8_t ret_key[static MAC_LONG_KEY_BYTES])
+{
+	return kdf(key, key_size, label, &(struct psp_mac_part){context, context_size}, ret_key,
+	        MAC_LONG_KEY_BYTES);
 }
 
 bool psp_mac_ctr(const uint8_t key[static MAC_KEY_BYTES], const uint8_t iv[static 16], const void *from,

@@ -28,6 +28,11 @@ bool psp_mac_of(enum psp_mac_hash hash, const void *key, size_t key_size, const 
  */
 bool psp_mac_kdf(const void *key, size_t key_size, const char *label, const void *context,
         size_t context_size, uint8_t ret_key[static MAC_KEY_BYTES]) MUST_CHECK;
+#define MAC_LONG_KEY_BYTES 32
+
+/* Does the same for a key of 32 bytes. */
+bool psp_mac_kdf_long(const void *key, size_t key_size, const char *label, const void *context,
+        size_t context_size, uint8_t ret_key[static MAC_LONG_KEY_BYTES]) MUST_CHECK;
 /* Encrypts or decrypts with AES-128-CTR. from and to may be equal. */
 bool psp_mac_ctr(const uint8_t key[static MAC_KEY_BYTES], const uint8_t iv[static 16], const void *from,
         void *to, size_t size) MUST_CHECK;

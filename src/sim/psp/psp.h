@@ -150,7 +150,8 @@ enum psp_command {
 	PSP_CMD_SNP_LAUNCH_START,
 	PSP_CMD_SNP_LAUNCH_UPDATE,
 	PSP_CMD_SNP_LAUNCH_FINISH,
-	PSP_CMD_SNP_GUEST_REPORT, /* MSG_REPORT_REQ of SNP_GUEST_REQUEST */
+	PSP_CMD_SNP_GUEST_REQUEST,
+	PSP_CMD_SNP_GUEST_REPORT, /* psp_snp_report(), which is no command of AMD's */
 	PSP_COMMANDS,
 	PSP_CMD_ANY = PSP_COMMANDS
 };
@@ -440,6 +441,14 @@ uint32_t psp_snp_launch_update(
 uint32_t psp_snp_launch_finish(struct psp *psp, uint32_t gctx,
         const struct uapi_sev_snp_launch_finish *finish, const struct abi_id_block *block,
         const struct abi_id_auth *auth); /* NULL if finish does not use it */
+/*
+ * SNP_GUEST_REQUEST. Answers the message of a guest that runs (include/vmm/abi/message.h). Both pages have
+ * 4096 bytes and may be the same. Without PSP_SUCCESS the response stays as it is, and the guest may send the
+ * same sequence number again: INVALID_PARAM (header, type or version), BAD_MEASUREMENT (not what the guest
+ * sealed), AEAD_OFLOW (not the next sequence number, or the last one). What is wrong with a request itself
+ * says the status in the response, which only the guest can read.
+ */
+uint32_t psp_snp_guest_request(struct psp *psp, uint32_t gctx, const void *request, void *ret_response);
 /*
  * Makes a guest's attestation report, as MSG_REPORT_REQ does, signed with the VCEK or, if one is loaded, the
  * VLEK.

@@ -105,20 +105,25 @@ static void put_guest(const struct psp_snp_guest *guest, struct abi_snp_report *
 	memset(report->report_id_ma, 0xff, sizeof(report->report_id_ma)); /* no migration agent */
 }
 
-/* A loaded VLEK signs in place of the VCEK. If the host masks its chip's key, the report is not signed. */
-static bool sign(struct psp *psp, const struct psp_snp_guest *guest, struct abi_snp_report *report)
+/* Which key signs: by the guest's choice, and because a host can forbid its chip's key. */
+static uint32_t signer_of(const struct psp *psp, unsigned select)
 {
+	if (psp_key_is_vlek(psp, select))
+		return ABI_SNP_SIGNER_VLEK;
+	return psp->mask_chip_key ? ABI_SNP_SIGNER_NONE : ABI_SNP_SIGNER_VCEK;
+}
+
+static bool sign(
+        struct psp *psp, const struct psp_snp_guest *guest, unsigned select, struct abi_snp_report *report)
+{
+	uint32_t signer = signer_of(psp, select);
 	struct psp_ec_key key = {0};
-	uint32_t signer = ABI_SNP_SIGNER_NONE;
 	bool good = true;
 
-	if (psp->vlek.loaded) {
+	if (signer == ABI_SNP_SIGNER_VLEK)
 		key = psp->vlek.key;
-		signer = ABI_SNP_SIGNER_VLEK;
-	} else if (!psp->mask_chip_key) {
+	else if (signer == ABI_SNP_SIGNER_VCEK)
 		good = psp_keys_vcek(psp, &key);
-		signer = ABI_SNP_SIGNER_VCEK;
-	}
 	report->key_info = (guest->author_en ? ABI_SNP_KEY_AUTHOR : 0) |
 	                   (psp->mask_chip_key ? ABI_SNP_KEY_MASKED : 0) | signer << 2;
 	if (good && signer != ABI_SNP_SIGNER_NONE)
@@ -127,31 +132,53 @@ static bool sign(struct psp *psp, const struct psp_snp_guest *guest, struct abi_
 	return good;
 }
 
+/* vmpl_min is the level of the guest's code that asks: it may ask for less privileged code, too. */
 static uint32_t report_snp(struct psp *psp, const struct psp_snp_guest *guest,
-        const uint8_t report_data[static 64], uint32_t vmpl, struct abi_snp_report *ret_report)
+        const struct abi_msg_report_req *request, unsigned vmpl_min, struct abi_snp_report *ret_report)
 {
-	struct abi_snp_report report = {.vmpl = vmpl};
+	struct abi_snp_report report = {.vmpl = request->vmpl};
 
-	if (guest->vcek_disabled && !psp->vlek.loaded)
+	if (!psp_key_is_allowed(psp, guest, request->select))
 		return PSP_INVALID_KEY;
+	if (request->vmpl < vmpl_min || request->vmpl >= ABI_MESSAGE_VMPCKS)
+		return PSP_INVALID_PARAM;
 	put_platform(psp, &report);
 	put_guest(guest, &report);
-	memcpy(report.report_data, report_data, sizeof(report.report_data));
-	if (!sign(psp, guest, &report))
+	memcpy(report.report_data, request->report_data, sizeof(report.report_data));
+	if (!sign(psp, guest, request->select, &report))
 		return PSP_BROKEN;
 	*ret_report = report;
 	return PSP_SUCCESS;
 }
 
+uint32_t psp_answer_report(struct psp *psp, const struct psp_question *question, void *ret_answer)
+{
+	static const uint8_t zeros[sizeof(((struct abi_msg_report_req *)NULL)->reserved_48)];
+	const struct abi_snp_report_rsp head = {.report_size = sizeof(struct abi_snp_report)};
+	struct abi_msg_report_req request;
+	struct abi_snp_report report;
+	uint32_t code;
+
+	memcpy(&request, question->payload, sizeof(request));
+	memcpy(ret_answer, &head, sizeof(head));
+	if (request.select & ~ABI_REPORT_REQ_SELECT_KNOWN ||
+	        memcmp(request.reserved_48, zeros, sizeof(zeros)) != 0)
+		return PSP_INVALID_PARAM;
+	code = report_snp(psp, question->guest, &request, question->vmpck, &report);
+	if (code == PSP_SUCCESS)
+		memcpy((uint8_t *)ret_answer + sizeof(head), &report, sizeof(report));
+	return code;
+}
+
 uint32_t psp_snp_report(struct psp *psp, uint32_t gctx, const uint8_t report_data[static 64], uint32_t vmpl,
         struct abi_snp_report *ret_report)
 {
+	struct abi_msg_report_req request = {.vmpl = vmpl, .select = ABI_KEY_VLEK_OR_VCEK};
 	struct psp_snp_guest *guest;
 	auto_leave struct psp_call call = psp_command_enter_snp(psp, PSP_CMD_SNP_GUEST_REPORT, gctx, &guest);
 
 	if (call.code)
 		return call.code;
-	if (vmpl > 3)
-		return PSP_INVALID_PARAM;
-	return report_snp(psp, guest, report_data, vmpl, ret_report);
+	memcpy(request.report_data, report_data, sizeof(request.report_data));
+	return report_snp(psp, guest, &request, 0, ret_report);
 }

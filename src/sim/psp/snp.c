@@ -122,7 +122,8 @@ static uint32_t start(
 	if (!policy_ok(&psp->options, policy))
 		return PSP_POLICY_FAILURE;
 	if (!psp_keys_random(psp, guest->vmpck, sizeof(guest->vmpck)) ||
-	        !psp_keys_random(psp, guest->report_id, sizeof(guest->report_id)))
+	        !psp_keys_random(psp, guest->report_id, sizeof(guest->report_id)) ||
+	        !psp_keys_random(psp, guest->vmrk, sizeof(guest->vmrk)))
 		return PSP_BROKEN;
 	guest->policy = policy;
 	memcpy(guest->gosvw, gosvw, sizeof(guest->gosvw));

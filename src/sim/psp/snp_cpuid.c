@@ -224,17 +224,24 @@ static void apply_rules(const struct psp *psp, const struct abi_cpuid_entry *ent
 		regs[EBX] = xsave_bytes(psp, entry);
 }
 
+/* Is the leaf one that the firmware judges? */
+static bool is_judged(const struct abi_cpuid_entry *entry)
+{
+	uint32_t range = entry->eax_in & 0xffff0000u;
+
+	return range == 0 || range == 0x80000000u;
+}
+
 /*
  * Corrects what breaks a rule. Returns whether there was anything to correct. Leaves of hypervisors are not
- * checked.
+ * judged.
  */
 static bool correct(const struct psp *psp, struct abi_cpuid_entry *entry)
 {
-	uint32_t regs[] = {entry->eax, entry->ebx, entry->ecx, entry->edx},
-	         leaf = entry->eax_in & 0xffff0000u;
+	uint32_t regs[] = {entry->eax, entry->ebx, entry->ecx, entry->edx};
 	const uint32_t before[] = {entry->eax, entry->ebx, entry->ecx, entry->edx};
 
-	if (leaf != 0 && leaf != 0x80000000u)
+	if (!is_judged(entry))
 		return false;
 	apply_rules(psp, entry, regs);
 	entry->eax = regs[EAX];
@@ -257,4 +264,24 @@ uint32_t psp_snp_cpuid_check(const struct psp *psp, void *data)
 	if (bad)
 		memcpy(data, &page, sizeof(page));
 	return bad ? PSP_INVALID_PARAM : PSP_SUCCESS;
+}
+
+/* ---- MSG_CPUID_REQ ---- */
+
+uint32_t psp_answer_cpuid(struct psp *psp, const struct psp_question *question, void *ret_answer)
+{
+	struct abi_msg_cpuid_rsp head = {0};
+	struct abi_cpuid_page page = {0};
+	uint32_t code;
+
+	memcpy(&page, question->payload, question->size);
+	if (page.reserved_04 || page.reserved_08 || page.count > ABI_CPUID_PAGE_MAX ||
+	        sizeof(head) + page.count * sizeof(page.entries[0]) > question->size)
+		return PSP_INVALID_PARAM;
+	code = psp_snp_cpuid_check(psp, &page);
+	for (uint32_t i = 0; i < page.count; i++)
+		head.count += is_judged(&page.entries[i]);
+	memcpy(ret_answer, &head, sizeof(head));
+	memcpy((uint8_t *)ret_answer + sizeof(head), page.entries, page.count * sizeof(page.entries[0]));
+	return code;
 }

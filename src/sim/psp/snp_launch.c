@@ -8,8 +8,6 @@
 #include "internal.h"
 
 #define SECRETS_VERSION 3
-#define TSC_FACTOR      200 /* how much slower than nominal the TSC may run, in 1 / 100,000; as on Genoa */
-#define TSC_SCALE_ONE   (1ull << 32)
 
 /* ---- pages ---- */
 
@@ -39,7 +37,7 @@ static uint32_t update_vmsa(const struct psp *psp, struct psp_snp_guest *guest, 
 	vmsa.tsc_scale = vmsa.tsc_offset = 0;
 	extend(guest, ABI_PAGE_VMSA, gpa, &vmsa);
 	if (vmsa.sev_features & ABI_FEATURE_SECURE_TSC) {
-		vmsa.tsc_scale = TSC_SCALE_ONE;
+		vmsa.tsc_scale = PSP_TSC_SCALE_ONE;
 		memcpy(page, &vmsa, sizeof(vmsa));
 	}
 	crypto_wipe(&vmsa, sizeof(vmsa));
@@ -51,7 +49,7 @@ static void fill_secrets(const struct psp *psp, const struct psp_snp_guest *gues
 	struct abi_secrets_page secrets = {
 	        .version = SECRETS_VERSION,
 	        .fms = psp->product->signature,
-	        .tsc_factor = TSC_FACTOR,
+	        .tsc_factor = PSP_TSC_FACTOR,
 	};
 
 	memcpy(secrets.gosvw, guest->gosvw, sizeof(secrets.gosvw));

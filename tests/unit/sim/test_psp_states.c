@@ -208,6 +208,7 @@ static uint32_t code_of(char letter)
 	case 'p': return PSP_INVALID_PLATFORM_STATE;
 	case 'm': return PSP_BAD_MEASUREMENT;
 	case 'a': return PSP_ACTIVE;
+	case 'i': return PSP_INVALID_PARAM;
 	default: return PSP_SUCCESS;
 	}
 }
@@ -432,6 +433,15 @@ static uint32_t snp_report(struct bench *b)
 	return psp_snp_report(b->psp, b->handle, b->packet, 0, &report);
 }
 
+/* A page of zeros is no message. */
+static uint32_t snp_guest_request(struct bench *b)
+{
+	static const uint8_t zeros[PAGE_SIZE_BYTES];
+	uint8_t response[PAGE_SIZE_BYTES];
+
+	return psp_snp_guest_request(b->psp, b->handle, zeros, response);
+}
+
 static uint32_t snp_decommission(struct bench *b)
 {
 	return psp_snp_decommission(b->psp, b->handle);
@@ -443,6 +453,7 @@ static const struct row snp_rows[] = {
         {"SNP_ACTIVATE", snp_activate, "gsaa", NULL},
         {"SNP_LAUNCH_UPDATE", snp_update, "gsos", NULL},
         {"SNP_LAUNCH_FINISH", snp_finish, "gsos", "RUNNING"},
+        {"SNP_GUEST_REQUEST", snp_guest_request, "gssi", NULL},
         {"MSG_REPORT_REQ", snp_report, "gsso", NULL},
         {"SNP_DECOMMISSION", snp_decommission, "gooo", NULL},
 };

@@ -11,7 +11,7 @@
 #include "vmm/attest.h"
 #include "vmm/owner.h"
 
-#define SECRETS 6
+#define SECRETS 7
 #define BYTES   16
 
 static uint8_t secret[SECRETS][BYTES];
@@ -68,6 +68,7 @@ static void launch_both(struct psp *psp, uint32_t *ret_handle, uint32_t *ret_gct
 	know(((struct abi_secrets_page *)page)->vmpck[0]);
 	know(psp->guests[*ret_handle - 1]->key_seed);
 	know(psp->contexts[*ret_gctx - 1]->key_seed);
+	know(psp->contexts[*ret_gctx - 1]->vmrk);
 	know(psp->identity.pdh.scalar);
 }
 
