@@ -119,6 +119,14 @@ ABI_SIZE(struct abi_ghcb_psc, 8);
 #define ABI_GHCB_PSC_BAD_ENTRY  (UINT64_C(1) << 32 | 2)
 #define ABI_GHCB_PSC_FAILED     (UINT64_C(0x100) << 32)
 
+/*
+ * sw_exit_info_2 as the answer to ABI_GHCB_GUEST_REQUEST and ABI_GHCB_EXT_GUEST_REQUEST: the hypervisor's
+ * error above the firmware's code.
+ */
+#define ABI_GHCB_REQUEST_RESULT(error, code) ((uint64_t)(error) << 32 | (uint32_t)(code))
+#define ABI_GHCB_REQUEST_TOO_SMALL           1u /* too few pages for the certificates: RBX has the number */
+#define ABI_GHCB_REQUEST_BUSY                2u /* nothing was sent: ask again with the same message */
+
 /* The hypervisor's features (section 2.3.1). */
 #define ABI_GHCB_FEATURE_SNP         UINT64_C(0x1)
 #define ABI_GHCB_FEATURE_AP_CREATION UINT64_C(0x2)

@@ -273,6 +273,7 @@ int sev_vm_create(struct kvm_vm *vm)
 	if (!vm->sev)
 		return -ENOMEM;
 	pthread_mutex_init(&vm->sev->lock, NULL);
+	pthread_mutex_init(&vm->sev->request_lock, NULL);
 	vm->sev->need_init = vm->type != UAPI_VM_DEFAULT;
 	if (sev_platform_of(vm))
 		vm->sev->pages_lockable = sev_platform_of(vm)->memlock_bytes / PAGE_SIZE_BYTES;
@@ -311,6 +312,7 @@ void sev_vm_destroy(struct kvm_vm *vm)
 	}
 	if (vm->encrypted)
 		context_end(vm);
+	pthread_mutex_destroy(&vm->sev->request_lock);
 	pthread_mutex_destroy(&vm->sev->lock);
 	free(vm->sev);
 }

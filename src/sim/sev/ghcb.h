@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ghcb: how KVM answers the VMGEXITs of a SEV-ES or SEV-SNP guest. ghcb.c takes the page and finds the event,
- * ghcb_events.c, ghcb_io.c and ghcb_psc.c answer events, ghcb_msr.c answers the protocol in the MSR,
- * ghcb_ap.c starts processors. The vCPU's thread, with kvm_vcpu.lock held. Law: the GHCB specification (AMD
- * 56421); Linux's arch/x86/kvm/svm/sev.c.
+ * ghcb_events.c, ghcb_io.c, ghcb_psc.c and ghcb_snp.c answer events, ghcb_msr.c answers the protocol in the
+ * MSR, ghcb_ap.c starts processors. The vCPU's thread, with kvm_vcpu.lock held. Law: the GHCB specification
+ * (AMD 56421); Linux's arch/x86/kvm/svm/sev.c.
  */
 #ifndef SEV_GHCB_H
 #define SEV_GHCB_H
@@ -71,12 +71,14 @@ void sev_ghcb_move(struct kvm_vcpu *to, struct kvm_vcpu *from);
 
 /* ---- answers ---- */
 
-sev_ghcb_fn sev_ghcb_event;        /* ghcb_events.c: finds the event of the copied page, and answers it */
-sev_ghcb_fn sev_ghcb_on_port;      /* ghcb_io.c */
-sev_ghcb_fn sev_ghcb_on_mmio;      /* ghcb_io.c */
-sev_ghcb_fn sev_ghcb_msr_protocol; /* ghcb_msr.c */
-sev_ghcb_fn sev_ghcb_on_psc;       /* ghcb_psc.c */
-sev_ghcb_fn sev_ghcb_psc_by_msr;   /* ghcb_psc.c */
+sev_ghcb_fn sev_ghcb_event;          /* ghcb_events.c: finds the event of the copied page, and answers it */
+sev_ghcb_fn sev_ghcb_on_port;        /* ghcb_io.c */
+sev_ghcb_fn sev_ghcb_on_mmio;        /* ghcb_io.c */
+sev_ghcb_fn sev_ghcb_on_psc;         /* ghcb_psc.c */
+sev_ghcb_fn sev_ghcb_on_request;     /* ghcb_snp.c */
+sev_ghcb_fn sev_ghcb_on_ext_request; /* ghcb_snp.c */
+sev_ghcb_fn sev_ghcb_msr_protocol;   /* ghcb_msr.c */
+sev_ghcb_fn sev_ghcb_psc_by_msr;     /* ghcb_psc.c */
 
 /* ---- the scratch area (ghcb_io.c) ---- */
 

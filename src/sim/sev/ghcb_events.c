@@ -266,8 +266,7 @@ struct event {
 	sev_ghcb_fn *answer;                             /* NULL: only SEV-SNP guests have this event */
 };
 
-/* Guest requests and AP creation are not answered yet: a SEV-SNP guest, too, is told that they do not exist.
- */
+/* AP creation is not answered yet: a SEV-SNP guest, too, is told that it does not exist. */
 static const struct event events[] = {
         {ABI_GHCB_READ_DR7, 0, NULL, on_nothing},
         {ABI_GHCB_WRITE_DR7, RAX, NULL, on_nothing},
@@ -288,8 +287,8 @@ static const struct event events[] = {
         {ABI_GHCB_AP_RESET_HOLD, 0, NULL, on_reset_hold},
         {ABI_GHCB_AP_JUMP_TABLE, 0, NULL, on_jump_table},
         {ABI_GHCB_PSC, SCRATCH, NULL, sev_ghcb_on_psc},
-        {ABI_GHCB_GUEST_REQUEST, 0, NULL, NULL},
-        {ABI_GHCB_EXT_GUEST_REQUEST, 0, NULL, NULL},
+        {ABI_GHCB_GUEST_REQUEST, 0, NULL, sev_ghcb_on_request},
+        {ABI_GHCB_EXT_GUEST_REQUEST, 0, NULL, sev_ghcb_on_ext_request},
         {ABI_GHCB_AP_CREATION, 0, NULL, NULL},
         {ABI_GHCB_HV_FEATURES, 0, NULL, on_features},
         {ABI_GHCB_TERMINATE, 0, NULL, sev_ghcb_terminate},

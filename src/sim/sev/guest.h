@@ -32,6 +32,9 @@ struct sev_guest {
 	struct sev_region *regions;
 	struct sev_decrypted *memory; /* shared with mirrors; NULL: SNP, or none */
 
+	pthread_mutex_t request_lock;      /* taken after kvm_vcpu.lock: one guest request at a time */
+	uint8_t response[PAGE_SIZE_BYTES]; /* request_lock; the last answer of the secure processor */
+
 	/* kvm_platform.lock */
 	struct kvm_vm *owner;   /* of a mirror; NULL: this VM is not a mirror */
 	_Atomic bool migrating; /* in another move or copy */

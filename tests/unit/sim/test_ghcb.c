@@ -251,9 +251,9 @@ static void test_event_without_a_field_is_malformed(void **state)
 
 static void test_event_of_snp_does_not_exist(void **state)
 {
-	static const uint64_t codes[] = {ABI_GHCB_PSC, ABI_GHCB_GUEST_REQUEST, ABI_GHCB_EXT_GUEST_REQUEST,
-	        ABI_GHCB_AP_CREATION, 0x80000014, 0x80000015, 0x80000017, 0x80000018, 0x8000001a,
-	        UINT64_C(0x18000fffd), 0, 0x78, 0x7f, 0x88, 0x400, UINT64_MAX};
+	static const uint64_t codes[] = {ABI_GHCB_PSC, ABI_GHCB_AP_CREATION, 0x80000014, 0x80000015,
+	        0x80000017, 0x80000018, 0x8000001a, UINT64_C(0x18000fffd), 0, 0x78, 0x7f, 0x88, 0x400,
+	        UINT64_MAX};
 	struct machine m;
 	struct guest g;
 
