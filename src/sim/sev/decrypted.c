@@ -249,8 +249,8 @@ void sev_decrypted_slice(struct kvm_vcpu *v)
 /* ---- the two views of a page ---- */
 
 /*
- * Decrypts the page at host and lets the vCPU hold it. *ret_plain is NULL if there is no key or no memory.
- * sev_decrypted.lock is held.
+ * Decrypts the page at host and lets the vCPU hold it. The page is missing if there is no key, or no memory
+ * for it. sev_decrypted.lock is held.
  */
 static enum cpu_view view_private(
         struct kvm_vcpu *v, const struct cpu_slot *slot, uintptr_t host, bool write, uint8_t **ret_plain)
@@ -262,17 +262,17 @@ static enum cpu_view view_private(
 
 	*ret_plain = NULL;
 	if (!spa)
-		return CPU_VIEW_GOOD;
+		return CPU_VIEW_MISSING;
 	if (page && !write && is_known(page, v->sev)) {
 		if (!hold(v, page))
-			return CPU_VIEW_GOOD;
+			return CPU_VIEW_MISSING;
 	} else if (!page || !(write ? is_writable(page, v->sev) : is_held(page, v->sev))) {
 		if ((write && !cpu_ram_try_touch((void *)host)) ||
 		        !cpu_ram_try_read(raw, (const void *)host, sizeof(raw)))
 			return CPU_VIEW_MISSING;
 		page = sev_page_get(m, spa, host, raw);
 		if (!page || !(write ? hold_for_writing(v, page, raw) : hold(v, page)))
-			return CPU_VIEW_GOOD;
+			return CPU_VIEW_MISSING;
 	}
 	*ret_plain = page->plain;
 	*seen_of(v->sev, host) = (struct sev_seen){.host = host,
