@@ -122,6 +122,7 @@ static int update_page(struct sev_call *call, const struct uapi_sev_snp_launch_u
 	if (result == 0)
 		memcpy(row->gmem->pages + offset, page, sizeof(page));
 	sev_rmp_launched(row->gmem, offset, result == 0);
+	crypto_wipe(page, sizeof(page)); /* the firmware may have put the guest's keys there */
 	return result;
 }
 
