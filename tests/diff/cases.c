@@ -410,6 +410,7 @@ void diff_generate(struct diff_random *r, uint32_t features, const char *only, s
 
 	do
 		form = &diff_forms[below(r, diff_form_count)];
-	while (form->features & ~features || (only && strncmp(form->text, only, strlen(only)) != 0) ||
+	while (form->features & ~features || (form->flags & ONLY32 && !(features & DIFF_MODE32)) ||
+	        (only && strncmp(form->text, only, strlen(only)) != 0) ||
 	        !diff_build(r, form, features, ret_case));
 }

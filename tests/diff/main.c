@@ -114,11 +114,33 @@ static bool host_five_levels(void)
 	return (uintptr_t)at >> 47;
 }
 
-/* Prints the features that are missing; their forms are left out. */
-static uint32_t host_features(const char *vendor)
+/*
+ * Does INT3 raise #BP in a code segment of 32 bits? Where the host is itself a guest whose hypervisor has no
+ * such segment (PVM), or whose kernel was told to have none (ia32_emulation=off), the jump there raises #GP.
+ */
+static bool host_runs_32_bits(const char *native_program)
 {
-	uint32_t has = DIFF_MODE32 | DIFF_SPLIT_LOCK;
+	static const struct diff_case c = {
+	        .start = {.rip = DIFF_CODE, .rflags = 0x202}, .mode32 = true, .code = {0xcc}, .code_size = 1};
+	struct diff_native *native = diff_native_start(native_program);
+	uint8_t data[DIFF_DATA_BYTES] = {0};
+	struct diff_result result;
 
+	if (!diff_native_run(native, &c, 1, data, &result))
+		exit(2);
+	diff_native_stop(native);
+	return result.vector == 3;
+}
+
+/* Prints the features that are missing; their forms are left out. */
+static uint32_t host_features(const char *vendor, const char *native_program)
+{
+	uint32_t has = DIFF_SPLIT_LOCK;
+
+	if (host_runs_32_bits(native_program))
+		has |= DIFF_MODE32;
+	else
+		printf("left out, the host has no code segment of 32 bits: code of 32 bits\n");
 	/*
 	 * On such a processor Linux makes a process that does this wait (split_lock_detect=warn), or sends it
 	 * SIGBUS.
@@ -329,7 +351,7 @@ int main(int argc, char **argv)
 		run.hosts[0] = vendor;
 	if (host_five_levels())
 		run.hosts[1] = DIFF_LA57;
-	run.features = host_features(run.hosts[0]);
+	run.features = host_features(run.hosts[0], run.native_program);
 	printf("seed 0x%llx\n", (unsigned long long)run.seed);
 	fflush(stdout);
 	run_workers(jobs);
