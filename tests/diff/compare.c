@@ -108,11 +108,6 @@ CONDITION(both_operand)
 	return operand_fault(n) && operand_fault(s);
 }
 
-CONDITION(both_operand_rep)
-{
-	return has_prefix(c, 0xf3) && both_operand(c, n, s);
-}
-
 CONDITION(both_operand_mmx)
 {
 	return c->fpu && c->form[0] == '0' && both_operand(c, n, s);
@@ -257,8 +252,7 @@ static struct rule {
 	uint64_t met;
 } rules[] = {
         {DIFF_LA57, NULL, wide_address, PART_ALL, "with five levels of page tables 57 bits are canonical"},
-        {NULL, "a6;", both_operand_rep, PART_FAULT,
-                "REPE CMPSB of which both operands fault: which one is first"},
+        {NULL, "a6;a7;", both_operand, PART_FAULT, "CMPS of which both operands fault: which one is first"},
         {NULL,
                 "0f 14 /r;66 0f 14 /r;66 0f 60 /r;66 0f 61 /r;66 0f 62 /r;66 0f 6c /r;"
                 "66 0f d1 /r;66 0f d2 /r;66 0f d3 /r;66 0f e1 /r;66 0f e2 /r;66 0f f1 /r;66 0f f2 /r;"
