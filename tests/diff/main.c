@@ -53,9 +53,12 @@ static void report(const struct diff_case *c, const struct diff_result *n, const
 	        (unsigned long long)s->end.rflags & 0xfff, c->undefined, (unsigned long long)c->start.gpr[0],
 	        (unsigned long long)c->start.gpr[1]);
 	for (const struct diff_poke *p = c->pokes; p < c->pokes + 2; p++)
-		for (unsigned i = 0; i < p->size; i += 8)
-			printf("  data+%x was set to %016llx\n", p->at + i,
-			        *(const unsigned long long *)(const void *)(p->bytes + i));
+		for (unsigned i = 0; i < p->size; i += 8) {
+			unsigned long long value;
+
+			memcpy(&value, p->bytes + i, sizeof(value));
+			printf("  data+%x was set to %016llx\n", p->at + i, value);
+		}
 	print_bytes("fx", n->end.fxsave, s->end.fxsave, 32, 4);
 	if (c->fpu)
 		print_bytes("st", n->end.fxsave + 32, s->end.fxsave + 32, 128, 16);
