@@ -158,16 +158,17 @@ class Emulation(unittest.TestCase):
                 self.assertEqual((done.returncode, self.runs()), (status, runs), done.stdout)
                 self.assertEqual(emulation.TOLD in done.stdout, runs > 1)
 
-    def test_the_lab_starts_again_after_the_known_assertion_alone(self):
+    def test_the_lab_starts_again_after_the_known_faults_alone(self):
         (self.folder / 'lab/kernel/modules').mkdir(parents=True)
         (self.folder / 'lab/qemu').mkdir()
         self.script('lab/kernel/busybox', 'cat\n')
-        for failures, assertion, status, runs in ((0, 'bql_locked', 7, 1), (4, 'bql_locked', 7, 5), (9, 'bql_locked', 125, 5),
-                                                  (1, 'another', 125, 1)):
-            with self.subTest(failures=failures, assertion=assertion):
+        assertion, stall = 'echo bql_locked >&2; exit 134', 'echo "rcu: INFO: rcu_preempt detected stalls" >"$folder/kernel"; exit 124'
+        for failures, end, status, runs in ((0, assertion, 7, 1), (4, assertion, 7, 5), (9, assertion, 125, 5), (1, stall, 7, 2),
+                                            (9, stall, 124, 5), (1, 'echo another >&2; exit 134', 125, 1), (1, 'exit 124', 124, 1)):
+            with self.subTest(failures=failures, end=end):
                 (self.folder / 'count').unlink(missing_ok=True)
                 self.script('lab/qemu/run', f'echo >>"{self.folder}/count"; folder=$(expr "$*" : ".* lab=\\([^ ]*\\)")\n'
-                            f'if [ $(wc -l <"{self.folder}/count") -le {failures} ]; then echo {assertion} >&2; exit 134; fi\n'
+                            f'if [ $(wc -l <"{self.folder}/count") -le {failures} ]; then {end}; fi\n'
                             'echo 7 >"$folder/status"\n')
                 done = subprocess.run([HERE / 'lab', 'true'], env=os.environ | {'VMM_CACHE': str(self.folder), 'LAB': ''},
                                       stdin=subprocess.DEVNULL, capture_output=True, text=True)
