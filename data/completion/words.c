@@ -100,7 +100,8 @@ static void put_choice(const char *arg)
 	}
 }
 
-/* What an option's argument in the help says about its value. */
+/* Prints the shell command that lists the values of an option. Its argument's name in the help says which
+ * they are. */
 static void put_value(const char *arg)
 {
 	if (strcmp(arg, "KEY=VALUE") == 0)

@@ -18,7 +18,7 @@
 
 struct control;
 
-/* What only the software platform can do; everything is called on the main thread. */
+/* Functions that only the software platform has. The control socket calls them on the main thread. */
 struct control_platform {
 	bool own_time;                 /* the guest's time is not this computer's */
 	uint64_t (*now_ns)(void *ctx); /* the guest's time, from 0 */
@@ -33,7 +33,7 @@ struct control_platform {
 	void *ctx;
 };
 
-/* What a control socket belongs to; everything is borrowed. */
+/* The guest and the configuration that a control socket serves. It borrows all of them. */
 struct control_place {
 	struct run *run;
 	const struct config *config;

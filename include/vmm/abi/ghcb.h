@@ -62,7 +62,7 @@ ABI_AT(struct abi_ghcb, 0xffc, usage);
 
 /* ---- events: sw_exit_code (section 4.1, table 7) ---- */
 
-/* What the processor would have intercepted of a plain guest: the exit codes of APM 2, appendix C. */
+/* Events for which the processor leaves a plain guest, with the exit codes of APM 2, appendix C. */
 #define ABI_GHCB_READ_DR7  UINT64_C(0x27)
 #define ABI_GHCB_WRITE_DR7 UINT64_C(0x37)
 #define ABI_GHCB_RDTSC     UINT64_C(0x6e)
@@ -76,7 +76,7 @@ ABI_AT(struct abi_ghcb, 0xffc, usage);
 #define ABI_GHCB_WBINVD    UINT64_C(0x89)
 #define ABI_GHCB_MONITOR   UINT64_C(0x8a)
 #define ABI_GHCB_MWAIT     UINT64_C(0x8b)
-/* What only software asks for. */
+/* Events that no instruction causes: the guest's software asks for them. */
 #define ABI_GHCB_MMIO_READ         UINT64_C(0x80000001)
 #define ABI_GHCB_MMIO_WRITE        UINT64_C(0x80000002)
 #define ABI_GHCB_NMI_COMPLETE      UINT64_C(0x80000003)

@@ -91,7 +91,10 @@ enum abi_key_select {
 #define ABI_KEY_REQ_SELECT(select) ((select) >> 1 & 3u)
 #define ABI_KEY_REQ_SELECT_KNOWN   7u
 
-/* What is mixed into the key besides what always is (the root key, the VMPL, host data, the ID key). */
+/*
+ * The guest chooses which of these are mixed into the key. The root key, the VMPL, the host data and the ID
+ * key always are.
+ */
 #define ABI_KEY_FIELD_POLICY      (UINT64_C(1) << 0)
 #define ABI_KEY_FIELD_IMAGE_ID    (UINT64_C(1) << 1)
 #define ABI_KEY_FIELD_FAMILY_ID   (UINT64_C(1) << 2)

@@ -11,7 +11,7 @@
 
 #include "vmm/config.h"
 
-/* Whoever serves a device, as its start gives it. */
+/* A process that serves a device, and how vmm reaches it. */
 struct back_server {
 	int fd;     /* the connection */
 	int log_fd; /* what it writes to its standard error; -1: that goes to vmm's own */
@@ -23,7 +23,7 @@ struct back_server {
  * configuration is borrowed until back_helper_stop(). ERR_FAILED.
  */
 int back_helper_start(const struct config *config, struct err *err) MUST_CHECK;
-/* Ends it, and what it has started. Allowed if there is none. */
+/* Ends the helper and the programs that it has started. Does nothing if there is no helper. */
 void back_helper_stop(void);
 
 /*
