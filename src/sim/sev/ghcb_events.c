@@ -226,7 +226,8 @@ static int on_unsupported(struct kvm_vcpu *v)
 
 /* ---- the table ---- */
 
-enum need { RAX = 1, RCX = 2, RDX = 4, CPL = 8, XCR0 = 16, SCRATCH = 32, EXIT = 64 };
+/* Fields that must be valid, and SNP: the guest must be one of SEV-SNP. */
+enum need { RAX = 1, RCX = 2, RDX = 4, CPL = 8, XCR0 = 16, SCRATCH = 32, EXIT = 64, SNP = 128 };
 
 static const struct {
 	unsigned need, bit;
@@ -261,9 +262,9 @@ static unsigned need_of_msr(const struct kvm_vcpu *v)
 
 struct event {
 	uint64_t code;
-	unsigned needs;                                  /* fields that must be valid, besides EXIT */
+	unsigned needs;                                  /* of enum need, besides EXIT */
 	unsigned (*needs_too)(const struct kvm_vcpu *v); /* NULL: no others */
-	sev_ghcb_fn *answer;                             /* NULL: only SEV-SNP guests have this event */
+	sev_ghcb_fn *answer;                             /* NULL: not built */
 };
 
 /* AP creation is not answered yet: a SEV-SNP guest, too, is told that it does not exist. */
@@ -286,10 +287,10 @@ static const struct event events[] = {
         {ABI_GHCB_NMI_COMPLETE, 0, NULL, on_nmi_complete},
         {ABI_GHCB_AP_RESET_HOLD, 0, NULL, on_reset_hold},
         {ABI_GHCB_AP_JUMP_TABLE, 0, NULL, on_jump_table},
-        {ABI_GHCB_PSC, SCRATCH, NULL, sev_ghcb_on_psc},
-        {ABI_GHCB_GUEST_REQUEST, 0, NULL, sev_ghcb_on_request},
-        {ABI_GHCB_EXT_GUEST_REQUEST, 0, NULL, sev_ghcb_on_ext_request},
-        {ABI_GHCB_AP_CREATION, 0, NULL, NULL},
+        {ABI_GHCB_PSC, SCRATCH | SNP, NULL, sev_ghcb_on_psc},
+        {ABI_GHCB_GUEST_REQUEST, SNP, NULL, sev_ghcb_on_request},
+        {ABI_GHCB_EXT_GUEST_REQUEST, SNP, NULL, sev_ghcb_on_ext_request},
+        {ABI_GHCB_AP_CREATION, SNP, NULL, NULL},
         {ABI_GHCB_HV_FEATURES, 0, NULL, on_features},
         {ABI_GHCB_TERMINATE, 0, NULL, sev_ghcb_terminate},
         {ABI_GHCB_UNSUPPORTED, 0, NULL, on_unsupported},
@@ -319,7 +320,7 @@ int sev_ghcb_event(struct kvm_vcpu *v)
 	const struct event *e = find_event(v->sev->ghcb.guest.sw_exit_code);
 	unsigned needs = EXIT;
 
-	if (e && (!e->answer || (e->code == ABI_GHCB_PSC && !sev_is_snp(v->vm))))
+	if (e && (!e->answer || (e->needs & SNP && !sev_is_snp(v->vm))))
 		return sev_ghcb_malformed(v, ABI_GHCB_INVALID_EVENT);
 	if (e)
 		needs |= e->needs | (e->needs_too ? e->needs_too(v) : 0);

@@ -47,19 +47,19 @@ static int send_request(struct kvm_vcpu *v)
 	return result;
 }
 
-/* KVM looks at these before any other input, and answers as if one were missing. */
+/* KVM looks at these before any other input of a request. */
 static bool has_pages(const struct kvm_vcpu *v)
 {
 	const struct abi_ghcb *ghcb = &v->sev->ghcb.guest;
 
-	return sev_is_snp(v->vm) && is_aligned(ghcb->sw_exit_info_1, PAGE_SIZE_BYTES) &&
+	return is_aligned(ghcb->sw_exit_info_1, PAGE_SIZE_BYTES) &&
 	       is_aligned(ghcb->sw_exit_info_2, PAGE_SIZE_BYTES) &&
 	       ghcb->sw_exit_info_1 != ghcb->sw_exit_info_2;
 }
 
 int sev_ghcb_on_request(struct kvm_vcpu *v)
 {
-	return has_pages(v) ? send_request(v) : sev_ghcb_malformed(v, ABI_GHCB_MISSING_INPUT);
+	return has_pages(v) ? send_request(v) : sev_ghcb_malformed(v, ABI_GHCB_INVALID_INPUT);
 }
 
 /* ---- with certificates ---- */
@@ -119,7 +119,7 @@ int sev_ghcb_on_ext_request(struct kvm_vcpu *v)
 	uint8_t type;
 
 	if (!has_pages(v))
-		return sev_ghcb_malformed(v, ABI_GHCB_MISSING_INPUT);
+		return sev_ghcb_malformed(v, ABI_GHCB_INVALID_INPUT);
 	if (!sev_raw_read(v, at, &type, sizeof(type)))
 		return -EIO;
 	return type == ABI_MSG_REPORT_REQ ? with_certificates(v) : send_request(v);

@@ -186,9 +186,6 @@ static void test_page_is_checked_in_order(void **state)
 	ask(&g, ABI_GHCB_HV_FEATURES, 0, 0);
 	ghcb_of(&g)->usage = 0x80000000;
 	answers(&g, ABI_GHCB_MALFORMED, ABI_GHCB_BAD_USAGE);
-	ask(&g, ABI_GHCB_PSC, 0, 0);
-	memset(ghcb_of(&g)->valid_bitmap, 0, 16);
-	answers(&g, ABI_GHCB_MALFORMED, ABI_GHCB_INVALID_EVENT);
 	ask(&g, 0x7fffffff, 0, 0);
 	memset(ghcb_of(&g)->valid_bitmap, 0, 16);
 	answers(&g, ABI_GHCB_MALFORMED, ABI_GHCB_MISSING_INPUT);
@@ -249,11 +246,33 @@ static void test_event_without_a_field_is_malformed(void **state)
 	ghcb_end(&g);
 }
 
+/* KVM says so before it looks at what the page has, and so never at the addresses of a request. */
 static void test_event_of_snp_does_not_exist(void **state)
 {
-	static const uint64_t codes[] = {ABI_GHCB_PSC, ABI_GHCB_AP_CREATION, 0x80000014, 0x80000015,
-	        0x80000017, 0x80000018, 0x8000001a, UINT64_C(0x18000fffd), 0, 0x78, 0x7f, 0x88, 0x400,
-	        UINT64_MAX};
+	static const uint64_t codes[] = {
+	        ABI_GHCB_PSC, ABI_GHCB_GUEST_REQUEST, ABI_GHCB_EXT_GUEST_REQUEST, ABI_GHCB_AP_CREATION};
+	static const struct {
+		uint64_t info_1, info_2;
+		uint8_t valid;
+	} pages[] = {{0, 0, 0}, {GUEST_DATA, OUTSIDE, 0xff}, {GUEST_DATA + 8, OUTSIDE, 0xff}, {1, 0, 0}};
+	struct machine m;
+	struct guest g;
+
+	ghcb_start(&g, &m, 2);
+	for (size_t i = 0; i < ARRAY_LEN(codes) * ARRAY_LEN(pages); i++) {
+		size_t page = i % ARRAY_LEN(pages);
+
+		ask(&g, codes[i / ARRAY_LEN(pages)], pages[page].info_1, pages[page].info_2);
+		memset(ghcb_of(&g)->valid_bitmap, pages[page].valid, 16);
+		answers(&g, ABI_GHCB_MALFORMED, ABI_GHCB_INVALID_EVENT);
+	}
+	ghcb_end(&g);
+}
+
+static void test_event_that_nobody_has_does_not_exist(void **state)
+{
+	static const uint64_t codes[] = {0x80000014, 0x80000015, 0x80000017, 0x80000018, 0x8000001a,
+	        UINT64_C(0x18000fffd), 0, 0x78, 0x7f, 0x88, 0x400, UINT64_MAX};
 	struct machine m;
 	struct guest g;
 
@@ -418,6 +437,7 @@ int main(void)
 	        cmocka_unit_test(test_page_is_checked_in_order),
 	        cmocka_unit_test(test_event_without_a_field_is_malformed),
 	        cmocka_unit_test(test_event_of_snp_does_not_exist),
+	        cmocka_unit_test(test_event_that_nobody_has_does_not_exist),
 	        cmocka_unit_test(test_registers_go_through_the_page),
 	        cmocka_unit_test(test_event_without_effect_is_done),
 	        cmocka_unit_test(test_event_that_raises_an_exception_does_so),
