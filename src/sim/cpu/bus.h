@@ -57,11 +57,14 @@ enum cpu_view {
 	CPU_VIEW_REFUSED, /* the guest tries again, for ever if it is a fault that KVM does not resolve */
 };
 
-/* PVALIDATE or RMPADJUST, for cpu_bus.rmp: the page that it is about, and its operands. */
+enum cpu_rmp_op { CPU_RMP_PVALIDATE, CPU_RMP_ADJUST, CPU_RMP_QUERY };
+
+/* PVALIDATE, RMPADJUST or RMPQUERY, for cpu_bus.rmp: the page that it is about, and its operands. */
 struct cpu_rmp_call {
-	bool adjust;  /* RMPADJUST */
+	enum cpu_rmp_op op;
 	bool private; /* the C-bit is set */
-	uint64_t gpa, rcx, rdx;
+	uint64_t gpa;
+	uint64_t rcx, rdx;   /* RMPQUERY changes them */
 	uint32_t ret_result; /* for EAX */
 	bool ret_unchanged;  /* of PVALIDATE, for CF */
 };
@@ -132,6 +135,7 @@ struct cpu_bus {
 	void (*view_end)(void *ctx);
 	/* Executes the instruction, if the answer is CPU_VIEW_GOOD. NULL: the guest is no SEV-SNP guest. */
 	enum cpu_view (*rmp)(void *ctx, const struct cpu_slot *slot, struct cpu_rmp_call *call);
+	bool has_rmpquery; /* the processor has RMPQUERY */
 };
 
 static inline bool cpu_bus_has_quirk(const struct cpu_bus *bus, uint32_t quirk)

@@ -188,6 +188,7 @@ enum row_table {
 	GROUP_7_3_RM,
 	GROUP_7_7,
 	GROUP_7_7_RM,
+	GROUP_7_7_5,
 	GROUP_7_7_6,
 	GROUP_7_7_7,
 	GROUP_8,

@@ -372,6 +372,7 @@ void sev_bus_init(struct kvm_vm *vm)
 	vm->bus.view = on_view;
 	vm->bus.view_end = on_view_end;
 	vm->bus.rmp = sev_is_snp(vm) ? sev_rmp_execute : NULL;
+	vm->bus.has_rmpquery = sev_hardware_has(sev_platform_of(vm), SEV_HARDWARE_RMPQUERY);
 	vm->bus.msr_intercepted = sev_vcpu_msr_intercepted;
 	vm->bus.c_bit = UINT64_C(1) << sev_platform_of(vm)->c_bit;
 	if (kvm_vm_map_publish(vm) < 0)

@@ -12,8 +12,7 @@
 #define TURIN (1u << PRODUCT_TURIN)
 #define ALL   (MILAN | GENOA | TURIN)
 
-#define TSC_AUX_VIRTUALISED 0x200u /* of leaf 0x8000001f, EAX */
-#define C_BIT_PLACE         0x3fu  /* of leaf 0x8000001f, EBX */
+#define C_BIT_PLACE 0x3fu /* of leaf 0x8000001f, EBX */
 
 /* clang-format off */
 static const struct {
@@ -95,11 +94,11 @@ static void complete(const struct sev_platform *secure, struct abi_cpuid_entry *
 	}
 }
 
-bool sev_hardware_has_tsc_aux(const struct sev_platform *secure)
+bool sev_hardware_has(const struct sev_platform *secure, uint32_t feature)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].products & 1u << secure->product->id && rows[i].entry.eax_in == 0x8000001f)
-			return rows[i].entry.eax & TSC_AUX_VIRTUALISED;
+			return rows[i].entry.eax & feature;
 	return false;
 }
 

@@ -31,7 +31,7 @@ static bool tsc_aux_passes(const struct kvm_vcpu *v)
 	const struct kvm_cpuid_entry2 *late = kvm_vcpu_cpuid_leaf(v, 0x80000001),
 	                              *features = kvm_vcpu_cpuid_leaf(v, 7);
 
-	return sev_hardware_has_tsc_aux(sev_platform_of(v->vm)) &&
+	return sev_hardware_has(sev_platform_of(v->vm), SEV_HARDWARE_TSC_AUX) &&
 	       ((late && late->edx & EDX_RDTSCP) || (features && features->ecx & ECX_RDPID));
 }
 

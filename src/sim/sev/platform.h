@@ -66,8 +66,10 @@ int sev_platform_attribute(const struct sev_platform *secure, uint64_t attribute
  */
 unsigned sev_hardware_cpuid(
         const struct sev_platform *secure, struct abi_cpuid_entry entries[static PSP_CPUID_MAX]);
-/* Does the product keep TSC_AUX in the VMSA, so that KVM need not intercept it? */
-bool sev_hardware_has_tsc_aux(const struct sev_platform *secure);
+/* Does the product, which has SEV-SNP, have this feature of leaf 0x8000001f, EAX? */
+#define SEV_HARDWARE_RMPQUERY 0x40u
+#define SEV_HARDWARE_TSC_AUX  0x200u /* TSC_AUX is in the VMSA, so that KVM need not intercept it */
+bool sev_hardware_has(const struct sev_platform *secure, uint32_t feature);
 
 /* ---- the kernel's driver: each function returns the firmware's code ---- */
 

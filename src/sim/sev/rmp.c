@@ -21,7 +21,8 @@
 #define VMSA      UINT64_C(0x4)
 #define GPA       UINT64_C(0x000ffffffffff000)
 /* Four bits for each of the VMPLs 1 to 3: read, write, execute as user, execute as supervisor. */
-#define RIGHTS(vmpl, rights) ((uint64_t)(rights) << (48 + 4 * (vmpl)))
+#define RIGHTS_AT(vmpl)      (48 + 4 * (vmpl))
+#define RIGHTS(vmpl, rights) ((uint64_t)(rights) << RIGHTS_AT(vmpl))
 #define ALL_RIGHTS           0xfu
 #define VMPL_MAX             3u
 
@@ -32,7 +33,7 @@
 
 #define LARGE            UINT64_C(0x1) /* in RCX: the page has 2 MiB */
 #define LARGE_BYTES      MIB(2)
-#define ADJUST_VMPL(rdx) ((unsigned)((rdx)&0xff)) /* RMPADJUST's RDX */
+#define ADJUST_VMPL(rdx) ((unsigned)((rdx)&0xff)) /* RMPADJUST's RDX, and RMPQUERY's */
 #define ADJUST_RIGHTS(r) ((unsigned)((r) >> 8 & 0xff))
 #define ADJUST_VMSA      UINT64_C(0x10000)
 #define ADJUST_KNOWN     UINT64_C(0x10fff)
@@ -146,16 +147,37 @@ static enum cpu_view adjust(_Atomic uint64_t *entry, struct cpu_rmp_call *call)
 	               : CPU_VIEW_REFUSED;
 }
 
-/* Returns the code with which the instruction refuses its operands; 0: it goes on. */
+/*
+ * Gives the rights that a level has, and whether the page is a VMSA, where RMPADJUST takes them. Bit 0 of
+ * RCX, the page's size, is 0.
+ */
+static enum cpu_view query(_Atomic uint64_t *entry, struct cpu_rmp_call *call)
+{
+	const unsigned vmpl = ADJUST_VMPL(call->rdx);
+	const uint64_t now = atomic_load(entry);
+
+	if (!(now & VALIDATED))
+		return CPU_VIEW_NOT_VALIDATED;
+	call->rcx = 0;
+	call->rdx = vmpl | (now >> RIGHTS_AT(vmpl) & ALL_RIGHTS) << 8 | (now & VMSA ? ADJUST_VMSA : 0);
+	return CPU_VIEW_GOOD;
+}
+
+/*
+ * Returns the code with which the instruction refuses its operands; 0: it goes on. RMPQUERY has only the
+ * level, and may only say that it is not permitted.
+ */
 static uint32_t refusal(const struct cpu_rmp_call *call)
 {
 	const unsigned vmpl = ADJUST_VMPL(call->rdx);
 
-	if (call->adjust && (call->rdx & ~ADJUST_KNOWN || vmpl > VMPL_MAX))
+	if (call->op == CPU_RMP_QUERY)
+		return vmpl && vmpl <= VMPL_MAX ? 0 : FAIL_PERMISSION;
+	if (call->op == CPU_RMP_ADJUST && (call->rdx & ~ADJUST_KNOWN || vmpl > VMPL_MAX))
 		return FAIL_INPUT;
 	if (call->rcx & LARGE && !is_aligned(call->gpa, LARGE_BYTES))
 		return FAIL_INPUT;
-	if (call->adjust && !vmpl)
+	if (call->op == CPU_RMP_ADJUST && !vmpl)
 		return FAIL_PERMISSION;
 	return 0;
 }
@@ -178,9 +200,11 @@ enum cpu_view sev_rmp_execute(void *ctx, const struct cpu_slot *slot, struct cpu
 	view = find(vm, slot, call->gpa, &entry);
 	if (view != CPU_VIEW_GOOD)
 		return view;
+	if (call->op == CPU_RMP_QUERY)
+		return query(entry, call);
 	if (call->rcx & LARGE) {
 		call->ret_result = FAIL_SIZEMISMATCH;
 		return CPU_VIEW_GOOD;
 	}
-	return call->adjust ? adjust(entry, call) : pvalidate(vm, entry, call);
+	return call->op == CPU_RMP_ADJUST ? adjust(entry, call) : pvalidate(vm, entry, call);
 }

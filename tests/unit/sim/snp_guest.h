@@ -7,6 +7,8 @@
 #define VMM_TEST_SNP_GUEST_H
 
 #include <linux/falloc.h>
+#include <signal.h>
+#include <sys/time.h>
 
 #include "ghcb_guest.h"
 #include "vmm/abi/snp.h"
@@ -17,12 +19,15 @@
 #define TABLE  0x40000000u /* linear: the tables lead through the page FREE */
 #define VC_NOT 0x404u      /* the page is not validated */
 
-enum snp_do { DO_PVALIDATE, DO_RMPADJUST, DO_READ, DO_WRITE, DO_FETCH, DO_VMGEXIT };
+#define FLAG_CF 0x1u
+#define FLAG_ZF 0x40u
+
+enum snp_do { DO_PVALIDATE, DO_RMPADJUST, DO_READ, DO_WRITE, DO_FETCH, DO_VMGEXIT, DO_RMPQUERY };
 
 /* What test and guest tell each other, in the page NOTE. */
 struct snp_note {
 	uint64_t what, rax, rcx, rdx;
-	uint64_t rax_after, flags, vector, error, begun;
+	uint64_t rax_after, flags, vector, error, begun, rcx_after, rdx_after;
 };
 
 GHCB_CODE(snp_does, "1: movl $0xf000, %esp\n"
@@ -41,10 +46,14 @@ GHCB_CODE(snp_does, "1: movl $0xf000, %esp\n"
                     "je 6f\n"
                     "cmpl $5, %ebx\n"
                     "je 7f\n"
+                    "cmpl $6, %ebx\n"
+                    "je 8f\n"
                     ".byte 0xf2, 0x0f, 0x01, 0xff\n"
                     "2: pushfq\n"
                     "movq %rax, 0x205020\n"
                     "popq 0x205028\n"
+                    "movq %rcx, 0x205048\n"
+                    "movq %rdx, 0x205050\n"
                     "hlt\n"
                     "jmp 1b\n"
                     "3: .byte 0xf3, 0x0f, 0x01, 0xfe\n"
@@ -60,6 +69,8 @@ GHCB_CODE(snp_does, "1: movl $0xf000, %esp\n"
                     "rdmsr\n"
                     "shlq $32, %rdx\n"
                     "orq %rdx, %rax\n"
+                    "jmp 2b\n"
+                    "8: .byte 0xf3, 0x0f, 0x01, 0xfd\n"
                     "jmp 2b");
 #define SNP_TELLS(number, error) \
 	"movb $" #number ", 0x205030\n" error "hlt\n" \
@@ -120,13 +131,18 @@ static inline void snp_launch(struct guest *g)
 	memset(g->memory, 0, GUEST_BYTES);
 }
 
-static inline void snp_start(struct guest *g, struct machine *m, unsigned cpl)
+static inline void snp_start_on(struct guest *g, struct machine *m, const char *product, unsigned cpl)
 {
-	static const struct sim_options milan = {.product = "Milan", .seed = 1};
+	const struct sim_options options = {.product = product, .seed = 1};
 
-	guest_ready(g, m, &milan, UAPI_VM_SNP);
+	guest_ready(g, m, &options, UAPI_VM_SNP);
 	snp_prepare(g, cpl);
 	snp_launch(g);
+}
+
+static inline void snp_start(struct guest *g, struct machine *m, unsigned cpl)
+{
+	snp_start_on(g, m, "Milan", cpl);
 }
 
 static inline void snp_asks(struct guest *g, enum snp_do what, uint64_t rax, uint64_t rcx, uint64_t rdx)
@@ -166,6 +182,58 @@ static inline void snp_punch(struct guest *g, off_t at, off_t size)
 {
 	assert_int_equal(
 	        host_fallocate(g->m->host, g->gmem, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, size), 0);
+}
+
+static inline void snp_ends(struct guest *g)
+{
+	struct machine *m = g->m;
+
+	guest_close(g);
+	machine_close(m);
+}
+
+static inline void snp_leaves_fault(struct guest *g, uint64_t gpa, bool private)
+{
+	struct uapi_memory_fault fault;
+
+	assert_int_equal(guest_run(g), -EFAULT);
+	assert_int_equal(g->run->exit_reason, UAPI_EXIT_MEMORY_FAULT);
+	memcpy(&fault, &g->run->hw, sizeof(fault));
+	assert_int_equal(fault.gpa, gpa);
+	assert_int_equal(fault.flags, private ? UAPI_MEMORY_EXIT_PRIVATE : 0);
+}
+
+/* PVALIDATE of a page of 4 KiB: did it change anything? */
+static inline bool snp_validates(struct guest *g, uint64_t at, bool valid)
+{
+	assert_int_equal(snp_can(g, DO_PVALIDATE, at, 0, valid), 0);
+	return !(snp_note_of(g)->flags & FLAG_CF);
+}
+
+static inline void snp_on_alarm(int signal)
+{
+}
+
+/*
+ * The guest tries again for ever, because KVM cannot help. Alarms get the thread back: the last one when the
+ * guest has begun to try.
+ */
+static inline void snp_tries_for_ever(struct guest *g)
+{
+	const struct itimerval often = {.it_value.tv_usec = 20000, .it_interval.tv_usec = 20000};
+	const struct itimerval never = {.it_value.tv_usec = 0};
+	struct sigaction action = {.sa_handler = snp_on_alarm};
+	bool begun;
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	do {
+		begun = snp_note_of(g)->begun;
+		assert_int_equal(guest_run(g), -EINTR);
+	} while (!begun);
+	setitimer(ITIMER_REAL, &never, NULL);
+	assert_int_equal(snp_note_of(g)->vector, 0);
+	assert_int_equal(snp_note_of(g)->flags, 0);
 }
 
 #endif
