@@ -6,9 +6,11 @@ memory, nor in the core file that a debugger of root takes. The kernel writes no
 Only the software platform's own pages have it, as a processor's caches would. They are told apart by two flags in smaps that
 nothing else of vmm has together: no core file has them (dd), and no child gets them (dc).
 
-usage: marker.py VMM IMAGE   TAP on standard output
+usage: marker.py VMM IMAGE     TAP on standard output; the guest is IMAGE, marker.S
+       marker.py VMM --linux   the guest is Linux, and a program in it makes the word; it shares the word when it writes to a disk
 """
 import contextlib
+import hashlib
 import mmap
 import os
 import pathlib
@@ -21,13 +23,16 @@ import subprocess
 import sys
 import tempfile
 
+from boot import CACHE, MEMORY
 from guest import Failed, Guest
+from linux import KERNEL, make_initrd
 
+FIRMWARE = CACHE / 'firmware/trixie/OVMF.fd'
 # What marker.S has the complements of, one for each processor; and where the number of processors stands in the image.
 WORDS = [~complement & 0xffffffffffffffff for complement in (0x5c37e1946b0da2f8, 0x2e91c458fd7316ab)]
 VCPUS_AT, SHARED = 0xffe0, 0x5000
 RAM_BYTES = 4 << 20
-CASES = [(kind, vcpus) for kind in ('sev', 'sev-es') for vcpus in (1, 2)]
+KINDS = {'sev': 'AMD SEV', 'sev-es': 'AMD SEV SEV-ES'}    # and what Linux says of them
 CHUNK = 1 << 20
 CORE_OF_ALL = '0xff'    # core(5): also mappings of files, and shared ones
 ET_CORE = 4
@@ -64,7 +69,7 @@ def mappings(pid):
 
 
 def count(read, size, wanted):
-    """How often each of the patterns is in these bytes, at any address."""
+    """How often each of the patterns, which are equally long, is in these bytes, at any address."""
     found, at, rest = [0] * len(wanted), 0, b''
     while at < size:
         data = read(at, min(CHUNK, size - at))
@@ -72,7 +77,7 @@ def count(read, size, wanted):
             break
         for i, pattern in enumerate(wanted):
             found[i] += (rest + data).count(pattern)
-        rest, at = data[-7:], at + len(data)
+        rest, at = data[1 - len(wanted[0]):], at + len(data)
     return found
 
 
@@ -164,23 +169,86 @@ def run(vmm, image, kind, vcpus):
         os.chdir('/')
 
 
+# ---- Linux ----
+
+# Its word is a digest, so that no file of the guest's has it. A guest with encrypted memory copies what its disk gets into shared memory.
+INIT = '''#!/busybox sh
+/busybox mkdir -p /proc /dev
+/busybox mount -t proc proc /proc
+/busybox mount -t devtmpfs dev /dev
+/busybox insmod /virtio_blk.ko
+word=$(/busybox printf SEED | /busybox sha256sum | /busybox cut -c 1-16)
+echo "active: $(/busybox dmesg | /busybox sed -n 's/.*Memory Encryption Features active: //p')."
+read key
+echo "$word" >/dev/vda
+/busybox sync
+echo 'written'
+read key
+/busybox poweroff -f
+'''
+
+
+def linux_command(vmm, kind, folder, name, seed):
+    driver = folder / 'virtio_blk.ko'
+    driver.write_bytes(next((KERNEL / 'guest-modules').glob('*-virtio_blk.ko')).read_bytes())
+    (folder / 'disk').write_bytes(bytes(1 << 20))
+    keys = {'name': name, 'firmware': FIRMWARE, 'machine.memory': MEMORY, 'sev.type': kind, 'boot.kernel': KERNEL / 'vmlinuz',
+            'boot.initrd': make_initrd(folder, INIT.replace('SEED', seed), [driver]), 'boot.cmdline': 'console=ttyS0 panic=-1 quiet cryptomgr.notests=1'}
+    return [vmm, 'run', '--host', 'sim', '--disk', folder / 'disk', *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
+
+
+def run_linux(vmm, kind):
+    seed = os.urandom(16).hex()
+    wanted = [hashlib.sha256(seed.encode()).hexdigest()[:16].encode()]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        name = f'linux-of-{os.getpid()}-{kind}'
+        with Guest(linux_command(vmm, kind, folder, name, seed)) as guest:
+            guest.expect(f'active: {KINDS[kind]}.', seconds=600)
+            look_at_private(guest, wanted, folder, name)
+            guest.type('\r')
+            guest.expect('written')
+            found, _ = search(guest.process.pid, wanted)
+            demand(all(found['ram']), "the guest's RAM lacks the word that went to the disk", found)
+            demand((folder / 'disk').read_bytes().startswith(wanted[0]), 'the disk lacks the word', found)
+            guest.type('\r')
+            guest.ends(0)
+
+
+def cases(vmm, what):
+    """(name, the function that throws Failed)"""
+    if what == '--linux':
+        return [(f'{kind}, Linux: a private word is not in RAM nor in a core file, one on its way to a disk is in RAM',
+                 lambda kind=kind: run_linux(vmm, kind)) for kind in KINDS]
+    image = pathlib.Path(what).resolve()
+    return [(f'{kind}, {vcpus} vCPU: private words are not in RAM nor in a core file, shared ones are in RAM',
+             lambda kind=kind, vcpus=vcpus: run(vmm, image, kind, vcpus)) for kind in KINDS for vcpus in (1, 2)]
+
+
+def why_not(what):
+    if os.geteuid():
+        return 'only root can read the memory of a process that is not dumpable'
+    if what == '--linux' and not all(map(os.path.exists, [KERNEL / 'vmlinuz', FIRMWARE])):
+        return 'no kernel or no firmware, run: scripts/setup --firmware --lab'
+    return ''
+
+
 def main():
-    vmm, image = (str(pathlib.Path(word).resolve()) for word in sys.argv[1:3])
+    vmm, what, failed = str(pathlib.Path(sys.argv[1]).resolve()), sys.argv[2], 0
     pathlib.Path('/proc/self/coredump_filter').write_text(CORE_OF_ALL)
     resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
-    failed = 0
-    print(f'1..{len(CASES)}', flush=True)
-    for i, (kind, vcpus) in enumerate(CASES, 1):
-        what = f'{i} - {kind}, {vcpus} vCPU: private words are not in RAM nor in a core file, shared ones are in RAM'
-        if os.geteuid():
-            print(f'ok {what} # SKIP only root can read the memory of a process that is not dumpable')
+    rows = cases(vmm, what)
+    print(f'1..{len(rows)}', flush=True)
+    for number, (name, judge) in enumerate(rows, 1):
+        if why_not(what):
+            print(f'ok {number} - {name} # SKIP {why_not(what)}')
             continue
         try:
-            run(vmm, image, kind, vcpus)
-            print(f'ok {what}', flush=True)
+            judge()
+            print(f'ok {number} - {name}', flush=True)
         except Failed as why:
             failed += 1
-            print(f'not ok {what}\n# {why}', flush=True)
+            print(f'not ok {number} - {name}\n# {why}', flush=True)
     return 1 if failed else 0
 
 
