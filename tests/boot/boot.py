@@ -54,7 +54,7 @@ MATRIX = [(f'{name}{words}, {vcpus} vCPU: {title}', suite, vcpus, kind, steps)
 # On hosts with a secure processor; a reset is another launch.
 SEV_CASES = [(f'Debian 13{TYPES[kind]}, {vcpus} vCPU: reset', 'trixie', vcpus, kind, RESET_AND_POWER_OFF)
              for kind, vcpus in (('sev', 1), ('sev', 2), ('sev-es', 2))]
-SEV_CASES += [('Debian 13, SEV-SNP, 1 vCPU: reset', 'trixie', 1, 'sev-snp', RESET_AND_POWER_OFF)]
+SEV_CASES += [(f'Debian 13, SEV-SNP, {vcpus} vCPU: reset', 'trixie', vcpus, 'sev-snp', RESET_AND_POWER_OFF) for vcpus in (1, 2)]
 CASES = [(f'{name}, {vcpus} vCPU: {title}', suite, vcpus, 'none', steps)
          for name, suite, *_ in IMAGES[:2]
          for vcpus, title, steps in [(1, 'power off', POWER_OFF), (2, 'power off', POWER_OFF), (4, 'power off', POWER_OFF),

@@ -100,6 +100,13 @@ ABI_AT(struct abi_ghcb, 0xffc, usage);
 #define ABI_GHCB_JUMP_TABLE_SET UINT64_C(0)
 #define ABI_GHCB_JUMP_TABLE_GET UINT64_C(1)
 
+/* sw_exit_info_1 of ABI_GHCB_AP_CREATION: what to do with the vCPU that has this APIC id (section 4.1.9). */
+#define ABI_GHCB_AP_REQUEST(info)  ((uint32_t)(info))
+#define ABI_GHCB_AP_ID(info)       ((uint32_t)((info) >> 32))
+#define ABI_GHCB_AP_CREATE_ON_INIT 0u
+#define ABI_GHCB_AP_CREATE         1u
+#define ABI_GHCB_AP_DESTROY        2u
+
 /* The scratch area of ABI_GHCB_PSC: a list of page state changes (section 4.1.6). */
 struct abi_ghcb_psc {
 	uint16_t current, end; /* the entry that is next, and the last one */

@@ -127,6 +127,17 @@ static void disown(struct kvm_gmem *gmem, uint64_t page, uint64_t end)
 		atomic_store(&gmem->rmp[page++], 0);
 }
 
+/* Lets the vCPUs see whether their VMSAs are still there. */
+static void look_again(struct kvm_vm *vm)
+{
+	struct kvm_vcpu *v;
+
+	pthread_mutex_lock(&vm->irq_lock);
+	for (unsigned i = 0; (v = kvm_vm_vcpu(vm, i)); i++)
+		kvm_vcpu_request(v, KVM_REQUEST_VMSA_RELOAD);
+	pthread_mutex_unlock(&vm->irq_lock);
+}
+
 /*
  * As with the kernel, punching a hole behind the end has no effect. Processors forget the pages before their
  * bytes go, since a page that one of them has in its TLB would still be written; and until the bytes are gone
@@ -144,6 +155,7 @@ static int punch(struct kvm_gmem *gmem, uint64_t offset, uint64_t length)
 	result = kvm_vm_has_private_memory(gmem->vm) ? kvm_vm_map_publish(gmem->vm) : 0;
 	if (result == 0) {
 		disown(gmem, PAGES_OF(offset), PAGES_OF(end));
+		look_again(gmem->vm);
 		if (madvise(gmem->pages + offset, end - offset,
 		            gmem->flags & UAPI_GUEST_MEMFD_INIT_SHARED ? MADV_REMOVE : MADV_DONTNEED) < 0)
 			result = -errno;

@@ -60,8 +60,18 @@ struct kvm_hooks {
 
 	/* ---- a vCPU with a part ---- */
 
-	/* May the vCPU run? Returns 1, 0 (KVM_RUN is over, kvm_run tells why) or a negated errno. */
+	/* May KVM_RUN go on? Returns 1 or a negated errno. */
+	int (*vcpu_pre_run)(struct kvm_vcpu *vcpu);
+	/*
+	 * Enters the guest with the registers that vcpu_init() chose. Called as KVM_RUN enters the guest, and
+	 * after each request. Returns 1; or 0: the processor refuses, and kvm_run tells why.
+	 */
 	int (*vcpu_enter)(struct kvm_vcpu *vcpu);
+	/*
+	 * Takes an INIT: chooses the registers with which the guest goes on, and may change mp_state.
+	 * kvm_vm.irq_lock is held.
+	 */
+	void (*vcpu_init)(struct kvm_vcpu *vcpu);
 	/*
 	 * Answers the guest's VMGEXIT. Returns 1: the guest goes on; 0 or a negated errno: KVM_RUN returns.
 	 * If the VMM is to answer, the hook fills in kvm_run, sets kvm_vcpu.waits to KVM_WAITS_VMGEXIT and

@@ -112,27 +112,52 @@ static void reset_processor(struct kvm_vcpu *v)
 		v->cpu->event.kind = CPU_EVENT_NONE;
 }
 
-void kvm_vcpu_take_requests(struct kvm_vcpu *v)
+/* Resets the vCPU as Linux's kvm_vcpu_reset() does for an INIT. */
+static void reset_vcpu(struct kvm_vcpu *v)
 {
-	if (v->requests & KVM_REQUEST_INIT) {
-		reset_processor(v);
-		irq_lapic_reset(&v->lapic, false);
-		v->kicked = false;
+	reset_processor(v);
+	irq_lapic_reset(&v->lapic, false);
+	v->kicked = false;
+	if (v->sev)
+		v->vm->platform->hooks->vcpu_init(v);
+}
+
+/*
+ * Returns the requests that can take effect. A vCPU that waits for INIT or SIPI changes its state only after
+ * that.
+ */
+static uint32_t takeable(const struct kvm_vcpu *v)
+{
+	bool waits = v->mp_state == KVM_MP_STATE_UNINITIALIZED || v->mp_state == KVM_MP_STATE_INIT_RECEIVED;
+
+	return v->requests & (waits ? KVM_REQUESTS_OF_LAPIC : UINT32_MAX);
+}
+
+void kvm_vcpu_take_requests(struct kvm_vcpu *v, uint32_t which)
+{
+	uint32_t lapic = v->requests & which & KVM_REQUESTS_OF_LAPIC, taken;
+
+	if (lapic & KVM_REQUEST_INIT) {
+		reset_vcpu(v);
 		v->mp_state = v->lapic.base & IRQ_LAPIC_BASE_BSP ? KVM_MP_STATE_RUNNABLE
 		                                                 : KVM_MP_STATE_INIT_RECEIVED;
 	}
-	if (v->requests & KVM_REQUEST_SIPI && v->mp_state == KVM_MP_STATE_INIT_RECEIVED) {
+	if (lapic & KVM_REQUEST_SIPI && v->mp_state == KVM_MP_STATE_INIT_RECEIVED) {
 		if (!v->sev || !v->vm->platform->hooks->vcpu_sipi(v))
 			cpu_sipi(v->cpu, v->sipi_vector);
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 	}
-	v->requests = 0;
+	v->requests &= ~lapic;
+	taken = takeable(v) & which;
+	v->requests &= ~taken;
+	if (taken & KVM_REQUEST_UPDATE_PROTECTED_STATE)
+		reset_vcpu(v);
 }
 
 static bool is_busy(struct kvm_vm *vm)
 {
 	for (unsigned i = 0; i < atomic_load(&vm->vcpu_count); i++) {
-		if (vm->vcpus[i]->mp_state == KVM_MP_STATE_RUNNABLE || vm->vcpus[i]->requests)
+		if (vm->vcpus[i]->mp_state == KVM_MP_STATE_RUNNABLE || takeable(vm->vcpus[i]))
 			return true;
 	}
 	return false;
@@ -211,7 +236,7 @@ static bool has_work(struct kvm_vcpu *v)
 
 	if (is_halted(v) && (nmi || (v->wakeable && has_interrupt(v))))
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
-	return v->mp_state == KVM_MP_STATE_RUNNABLE || v->requests;
+	return v->mp_state == KVM_MP_STATE_RUNNABLE || takeable(v);
 }
 
 int kvm_vcpu_block(struct kvm_vcpu *v)

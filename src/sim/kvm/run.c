@@ -260,14 +260,19 @@ static bool window_open(struct kvm_vcpu *v, bool completing)
 	return false;
 }
 
-/* Takes INIT and SIPI. The processor has no reason to stop any longer. */
+/* Takes INIT, SIPI and the rest. The processor has no reason to stop any longer. */
 static void take_requests(struct kvm_vcpu *v)
 {
 	pthread_mutex_lock(&v->vm->irq_lock);
 	cpu_unpost(v->cpu, CPU_PENDING_STOP);
-	if (v->requests)
-		kvm_vcpu_take_requests(v);
+	kvm_vcpu_take_requests(v, UINT32_MAX);
 	pthread_mutex_unlock(&v->vm->irq_lock);
+}
+
+/* May the guest go on with the registers that it has now? Returns 1, 0 or a negated errno. */
+static int enter(struct kvm_vcpu *v)
+{
+	return v->sev ? v->vm->platform->hooks->vcpu_enter(v) : 1;
 }
 
 /* Is there a reason to leave before the guest goes on? Returns 1 if there is none, else 0. */
@@ -289,21 +294,29 @@ static int leave_for_request(struct kvm_vcpu *v)
 
 static int run_loop(struct kvm_vcpu *v, bool completing)
 {
+	bool entered = false;
 	int result = 1;
 
 	while (result == 1) {
 		if (kvm_vcpu_interrupted(v))
 			return completing && (result = finish_access(v)) != 1 ? result : leave_interrupted(v);
-		if (atomic_load(&v->cpu->pending) & CPU_PENDING_STOP)
+		if (atomic_load(&v->cpu->pending) & CPU_PENDING_STOP) {
 			take_requests(v);
+			entered = false;
+		}
 		if (v->mp_state != KVM_MP_STATE_RUNNABLE) {
 			if (v->sev)
 				v->vm->platform->hooks->vcpu_release(v);
 			if (kvm_vcpu_block(v) < 0)
 				return leave_interrupted(v);
 			take_requests(v);
+			entered = false;
 			continue;
 		}
+		result = entered ? 1 : enter(v);
+		if (result != 1)
+			return result;
+		entered = true;
 		if (!completing && leave_for_request(v) == 0)
 			return 0;
 		if (window_open(v, completing))
@@ -359,7 +372,7 @@ static int run_checked(struct kvm_vcpu *v)
 		return result == 1 ? -EINTR : result;
 	}
 	kvm_vcpu_deliver_payload(v);
-	result = v->sev ? v->vm->platform->hooks->vcpu_enter(v) : 1;
+	result = v->sev ? v->vm->platform->hooks->vcpu_pre_run(v) : 1;
 	return result == 1 ? run_loop(v, completing) : result;
 }
 

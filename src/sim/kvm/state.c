@@ -280,8 +280,7 @@ int kvm_vcpu_get_mp_state(void *object, void *arg, uintptr_t user)
 	struct kvm_vcpu *v = object;
 
 	pthread_mutex_lock(&v->vm->irq_lock);
-	if (v->requests)
-		kvm_vcpu_take_requests(v);
+	kvm_vcpu_take_requests(v, KVM_REQUESTS_OF_LAPIC);
 	state->mp_state = v->mp_state;
 	pthread_mutex_unlock(&v->vm->irq_lock);
 	return 0;

@@ -16,7 +16,13 @@
 /* The value of kvm_vcpu.waits if a VMGEXIT left to the VMM, whatever the exit reason was. */
 #define KVM_WAITS_VMGEXIT UINT32_MAX
 
-enum kvm_request { KVM_REQUEST_INIT = 1, KVM_REQUEST_SIPI = 2 };
+enum kvm_request {
+	KVM_REQUEST_INIT = 1,
+	KVM_REQUEST_SIPI = 2,
+	KVM_REQUEST_UPDATE_PROTECTED_STATE = 4, /* as an INIT, but the vCPU does not wait for a SIPI */
+	KVM_REQUEST_VMSA_RELOAD = 8,            /* the page with the guest's VMSA may be gone */
+};
+#define KVM_REQUESTS_OF_LAPIC (KVM_REQUEST_INIT | KVM_REQUEST_SIPI)
 
 struct sev_vcpu;
 
@@ -135,8 +141,11 @@ bool kvm_vcpu_fixes_vmcall(void *ctx);
  * Sleeps until a vCPU that is halted, or waits for INIT or SIPI, has something to run. Returns 0 or -EINTR.
  */
 int kvm_vcpu_block(struct kvm_vcpu *vcpu);
-/* Makes waiting INITs and SIPIs take effect. kvm_vm.irq_lock is held, and the processor does not run. */
-void kvm_vcpu_take_requests(struct kvm_vcpu *vcpu);
+/*
+ * Makes waiting requests take effect: those of these bits, each as far as the vCPU's state lets it.
+ * kvm_vm.irq_lock is held, and the processor does not run.
+ */
+void kvm_vcpu_take_requests(struct kvm_vcpu *vcpu, uint32_t which);
 /* Looks again whether an interrupt waits for this vCPU. kvm_vm.irq_lock is held, as for the next three. */
 void kvm_vcpu_interrupts_changed(struct kvm_vcpu *vcpu);
 /* Posts an NMI. NULL is allowed, as for the next two. */

@@ -74,6 +74,7 @@ void sev_ghcb_move(struct kvm_vcpu *to, struct kvm_vcpu *from);
 sev_ghcb_fn sev_ghcb_event;          /* ghcb_events.c: finds the event of the copied page, and answers it */
 sev_ghcb_fn sev_ghcb_on_port;        /* ghcb_io.c */
 sev_ghcb_fn sev_ghcb_on_mmio;        /* ghcb_io.c */
+sev_ghcb_fn sev_ghcb_on_ap_creation; /* guest_vmsa.c */
 sev_ghcb_fn sev_ghcb_on_psc;         /* ghcb_psc.c */
 sev_ghcb_fn sev_ghcb_on_request;     /* ghcb_snp.c */
 sev_ghcb_fn sev_ghcb_on_ext_request; /* ghcb_snp.c */

@@ -260,14 +260,20 @@ static unsigned need_of_msr(const struct kvm_vcpu *v)
 	return v->sev->ghcb.guest.sw_exit_info_1 ? RAX | RDX : 0;
 }
 
+static unsigned need_of_ap_creation(const struct kvm_vcpu *v)
+{
+	uint64_t info = v->sev->ghcb.guest.sw_exit_info_1;
+
+	return ABI_GHCB_AP_REQUEST(info) == ABI_GHCB_AP_DESTROY ? 0 : RAX;
+}
+
 struct event {
 	uint64_t code;
 	unsigned needs;                                  /* of enum need, besides EXIT */
 	unsigned (*needs_too)(const struct kvm_vcpu *v); /* NULL: no others */
-	sev_ghcb_fn *answer;                             /* NULL: not built */
+	sev_ghcb_fn *answer;
 };
 
-/* AP creation is not answered yet: a SEV-SNP guest, too, is told that it does not exist. */
 static const struct event events[] = {
         {ABI_GHCB_READ_DR7, 0, NULL, on_nothing},
         {ABI_GHCB_WRITE_DR7, RAX, NULL, on_nothing},
@@ -290,7 +296,7 @@ static const struct event events[] = {
         {ABI_GHCB_PSC, SCRATCH | SNP, NULL, sev_ghcb_on_psc},
         {ABI_GHCB_GUEST_REQUEST, SNP, NULL, sev_ghcb_on_request},
         {ABI_GHCB_EXT_GUEST_REQUEST, SNP, NULL, sev_ghcb_on_ext_request},
-        {ABI_GHCB_AP_CREATION, SNP, NULL, NULL},
+        {ABI_GHCB_AP_CREATION, SNP, need_of_ap_creation, sev_ghcb_on_ap_creation},
         {ABI_GHCB_HV_FEATURES, 0, NULL, on_features},
         {ABI_GHCB_TERMINATE, 0, NULL, sev_ghcb_terminate},
         {ABI_GHCB_UNSUPPORTED, 0, NULL, on_unsupported},
@@ -320,7 +326,7 @@ int sev_ghcb_event(struct kvm_vcpu *v)
 	const struct event *e = find_event(v->sev->ghcb.guest.sw_exit_code);
 	unsigned needs = EXIT;
 
-	if (e && (!e->answer || (e->needs & SNP && !sev_is_snp(v->vm))))
+	if (e && e->needs & SNP && !sev_is_snp(v->vm))
 		return sev_ghcb_malformed(v, ABI_GHCB_INVALID_EVENT);
 	if (e)
 		needs |= e->needs | (e->needs_too ? e->needs_too(v) : 0);

@@ -56,6 +56,17 @@ struct sev_seen {
 
 #define SEV_FXSAVE_BYTES 512
 
+#define SEV_NO_VMSA UINT64_MAX
+
+/* SEV-SNP: the VMSA that the guest made for a vCPU by AP creation (guest_vmsa.c). */
+struct sev_guest_vmsa {
+	bool waiting;     /* kvm_vm.irq_lock: the next INIT takes pending */
+	uint64_t pending; /* kvm_vm.irq_lock: guest-physical; SEV_NO_VMSA: the vCPU is to stop */
+	bool taken;       /* never again the one of the launch */
+	bool loaded;      /* its registers are in the processor */
+	uint64_t gpa;     /* if taken; SEV_NO_VMSA: none */
+};
+
 struct sev_vcpu {
 	struct abi_vmsa *vmsa;
 	bool fpu_hidden; /* the FPU's registers are the guest's, too: fpstate_is_confidential() of the kernel
@@ -67,6 +78,7 @@ struct sev_vcpu {
 	unsigned held_count, held_room;
 	struct sev_seen seen[SEV_SEEN]; /* by address: the latest of them */
 	struct sev_ghcb ghcb;
+	struct sev_guest_vmsa guest_vmsa;
 	/*
 	 * Of a protected vCPU: KVM's own copy. The VMM may still read and write it, without effect on the
 	 * guest. The general registers have what the last VMGEXIT was about.
@@ -108,13 +120,23 @@ void sev_vcpu_destroy(struct kvm_vcpu *v);
 bool sev_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value);
 bool sev_vcpu_msr_intercepted(void *ctx, bool write, uint32_t index); /* struct cpu_bus */
 bool sev_vcpu_hides_msr(const struct kvm_vcpu *v, uint32_t index);
+int sev_vcpu_pre_run(struct kvm_vcpu *v);
 int sev_vcpu_enter(struct kvm_vcpu *v);
+void sev_vcpu_init(struct kvm_vcpu *v);
 bool sev_vcpu_call(struct kvm_vcpu *v, unsigned long request, uintptr_t user, int *ret_result);
 void sev_vcpu_set_regs(struct kvm_vcpu *v, const struct kvm_regs *regs);
 int sev_vcpu_leave_fault(struct kvm_vcpu *v);
 
-/* Lets the processor raise #VC, because its registers are the guest's from now on. */
-void sev_vcpu_set_vc(struct kvm_vcpu *v);
+/*
+ * Lets the processor raise #VC, because its registers are the guest's from now on. features: sev_features of
+ * its VMSA.
+ */
+void sev_vcpu_set_vc(struct kvm_vcpu *v, uint64_t features);
+/*
+ * Makes the VMSA that the guest chose the vCPU's, if it is not yet. Returns false if the processor refuses
+ * it, or if there is none.
+ */
+bool sev_guest_vmsa_enter(struct kvm_vcpu *v);
 /* Copies the registers as they are; the VMM sees this copy from now on. kvm_vcpu.lock is held. */
 void sev_vcpu_keep_stale(struct kvm_vcpu *v);
 

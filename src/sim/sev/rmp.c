@@ -98,6 +98,18 @@ enum cpu_view sev_rmp_view(
 	return atomic_load(entry) & VALIDATED ? CPU_VIEW_GOOD : CPU_VIEW_NOT_VALIDATED;
 }
 
+const uint8_t *sev_rmp_vmsa(struct kvm_vm *vm, uint64_t gpa)
+{
+	const uint64_t want = gpa | ASSIGNED | VALIDATED | VMSA, mask = GPA | ASSIGNED | VALIDATED | VMSA;
+	const struct kvm_slot *slot = kvm_vm_memory_slot(vm, gpa);
+	uint64_t offset;
+
+	if (!slot || !slot->gmem || !kvm_vm_page_is_private(vm, gpa))
+		return NULL;
+	offset = slot->region.guest_memfd_offset + (gpa - slot->region.guest_phys_addr);
+	return (atomic_load(entry_of(slot->gmem, offset)) & mask) == want ? slot->gmem->pages + offset : NULL;
+}
+
 /* ---- instructions ---- */
 
 /* Makes the processors look again at their next block. A page that lost something may still be in a TLB. */

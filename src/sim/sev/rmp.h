@@ -17,6 +17,12 @@ bool sev_rmp_assign(struct kvm_gmem *gmem, uint64_t offset, uint64_t gpa);
 /* Ends what sev_rmp_assign() began: the page is validated, or the host's again if it is not taken. */
 void sev_rmp_launched(struct kvm_gmem *gmem, uint64_t offset, bool taken);
 
+/*
+ * Returns the page at gpa if it is a VMSA: validated, and made one by RMPADJUST; or NULL. kvm_vm.lock is
+ * held.
+ */
+const uint8_t *sev_rmp_vmsa(struct kvm_vm *vm, uint64_t gpa);
+
 /* For struct cpu_bus: what a SEV-SNP guest's access with the C-bit (private) or without it leads to. */
 enum cpu_view sev_rmp_view(
         struct kvm_vm *vm, const struct cpu_slot *slot, uint64_t gpa, bool private, uint8_t **host);

@@ -56,25 +56,33 @@ void sev_vcpu_destroy(struct kvm_vcpu *v)
 	v->sev = NULL;
 }
 
-/* The processor refuses to enter a guest whose VMSA is not encrypted, or whose ASID has no key. */
-static bool can_enter(const struct kvm_vcpu *v)
+/*
+ * The processor refuses to enter a guest whose VMSA is not encrypted, or not a good one, or whose ASID has no
+ * key.
+ */
+static bool can_enter(struct kvm_vcpu *v)
 {
 	const struct sev_guest *sev = v->vm->sev;
 
 	if (sev->es && !v->protected)
 		return false;
-	return sev_is_snp(v->vm) || psp_cipher(sev_platform_of(v->vm)->psp, sev->asid);
+	if (sev_is_snp(v->vm))
+		return !v->sev->guest_vmsa.taken || sev_guest_vmsa_enter(v);
+	return psp_cipher(sev_platform_of(v->vm)->psp, sev->asid);
 }
 
-int sev_vcpu_enter(struct kvm_vcpu *v)
+int sev_vcpu_pre_run(struct kvm_vcpu *v)
 {
 	/*
 	 * The context was moved away while this KVM_RUN waited for the vCPU (the kernel's KVM_REQ_VM_DEAD).
 	 */
 	if (atomic_load(&v->vm->dead))
 		return -EIO;
-	if (v->vm->sev->need_init)
-		return -EINVAL;
+	return v->vm->sev->need_init ? -EINVAL : 1;
+}
+
+int sev_vcpu_enter(struct kvm_vcpu *v)
+{
 	if (can_enter(v))
 		return 1;
 	v->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
@@ -124,9 +132,9 @@ int sev_vcpu_leave_fault(struct kvm_vcpu *v)
 #define DR7_FIXED 0x400u
 
 /* KVM lets DR7 be intercepted unless the processor switches the debug registers (DebugSwap). */
-void sev_vcpu_set_vc(struct kvm_vcpu *v)
+void sev_vcpu_set_vc(struct kvm_vcpu *v, uint64_t features)
 {
-	cpu_set_vc(v->cpu, CPU_VC_ON | (v->vm->sev->vmsa_features & ABI_FEATURE_DEBUG_SWAP ? 0 : CPU_VC_DR7));
+	cpu_set_vc(v->cpu, CPU_VC_ON | (features & ABI_FEATURE_DEBUG_SWAP ? 0 : CPU_VC_DR7));
 }
 
 /*
@@ -138,7 +146,7 @@ static void protect(struct kvm_vcpu *v)
 	sev_vcpu_keep_stale(v);
 	v->protected = true;
 	v->sev->fpu_hidden = !sev_is_snp(v->vm);
-	sev_vcpu_set_vc(v);
+	sev_vcpu_set_vc(v, v->vm->sev->vmsa_features);
 }
 
 static int vmsa_update(struct sev_call *call, struct kvm_vcpu *v, sev_vmsa_fn *update, int fd)

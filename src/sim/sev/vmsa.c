@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vmsa: the VMSA that KVM makes of a vCPU's state before the firmware measures it. Runs with kvm_vcpu.lock
- * held. Law: APM 2, table B-4; Linux's svm_vcpu_reset(), svm_set_segment(), svm_set_cr0(), svm_set_cr4(),
- * sev_es_sync_vmsa().
+ * vmsa: the VMSA that KVM makes of a vCPU's state before the firmware measures it, and the way back: what the
+ * processor takes from a VMSA that a SEV-SNP guest made. Runs with kvm_vcpu.lock held. Law: APM 2, table B-4;
+ * Linux's svm_vcpu_reset(), svm_set_segment(), svm_set_cr0(), svm_set_cr4(), sev_es_sync_vmsa().
  */
 #include <string.h>
 
+#include "kvm/registers.h"
 #include "vmsa.h"
 
 #define CR0_NW    0x20000000u
@@ -13,6 +14,8 @@
 #define CR4_MCE   0x40u
 #define EFER_SVME 0x1000u
 #define SEG_TYPE1 0x1u /* accessed */
+#define VINTR_TPR 0xfu
+#define X87_EMPTY 3u
 
 /* ---- segments ---- */
 
@@ -130,4 +133,129 @@ void sev_vmsa_build(const struct kvm_vcpu *v, uint64_t features, bool legacy, st
 	ret_vmsa->sev_features = features;
 	if (!legacy)
 		fpu(v->cpu, ret_vmsa);
+}
+
+/* ---- the way back ---- */
+
+static struct kvm_segment segment_of(const struct abi_segment *s)
+{
+	return (struct kvm_segment){.base = s->base,
+	        .limit = s->limit,
+	        .selector = s->selector,
+	        .type = s->attrib & 15,
+	        .s = s->attrib >> 4 & 1,
+	        .dpl = s->attrib >> 5 & 3,
+	        .present = s->attrib >> 7 & 1,
+	        .avl = s->attrib >> 8 & 1,
+	        .l = s->attrib >> 9 & 1,
+	        .db = s->attrib >> 10 & 1,
+	        .g = s->attrib >> 11 & 1};
+}
+
+static struct kvm_dtable table_of(const struct abi_segment *s)
+{
+	return (struct kvm_dtable){.base = s->base, .limit = (uint16_t)s->limit};
+}
+
+static struct kvm_sregs sregs_of(const struct abi_vmsa *vmsa)
+{
+	return (struct kvm_sregs){.es = segment_of(&vmsa->es),
+	        .cs = segment_of(&vmsa->cs),
+	        .ss = segment_of(&vmsa->ss),
+	        .ds = segment_of(&vmsa->ds),
+	        .fs = segment_of(&vmsa->fs),
+	        .gs = segment_of(&vmsa->gs),
+	        .ldt = segment_of(&vmsa->ldtr),
+	        .tr = segment_of(&vmsa->tr),
+	        .gdt = table_of(&vmsa->gdtr),
+	        .idt = table_of(&vmsa->idtr),
+	        .cr0 = vmsa->cr0,
+	        .cr2 = vmsa->cr2,
+	        .cr3 = vmsa->cr3,
+	        .cr4 = vmsa->cr4,
+	        .cr8 = vmsa->vintr & VINTR_TPR,
+	        .efer = vmsa->efer & ~(uint64_t)EFER_SVME};
+}
+
+static struct kvm_regs regs_of(const struct abi_vmsa *vmsa)
+{
+	return (struct kvm_regs){.rax = vmsa->rax,
+	        .rbx = vmsa->rbx,
+	        .rcx = vmsa->rcx,
+	        .rdx = vmsa->rdx,
+	        .rsi = vmsa->rsi,
+	        .rdi = vmsa->rdi,
+	        .rsp = vmsa->rsp,
+	        .rbp = vmsa->rbp,
+	        .r8 = vmsa->r8,
+	        .r9 = vmsa->r9,
+	        .r10 = vmsa->r10,
+	        .r11 = vmsa->r11,
+	        .r12 = vmsa->r12,
+	        .r13 = vmsa->r13,
+	        .r14 = vmsa->r14,
+	        .r15 = vmsa->r15,
+	        .rip = vmsa->rip,
+	        .rflags = vmsa->rflags};
+}
+
+/* The processor keeps two bits of the tag word for each register; struct kvm_fpu has one: it is not empty. */
+static uint8_t tags_of(uint16_t ftw)
+{
+	uint8_t tags = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		tags |= (uint8_t)((ftw >> (2 * i) & 3) != X87_EMPTY) << i;
+	return tags;
+}
+
+static struct kvm_fpu fpu_of(const struct abi_vmsa *vmsa)
+{
+	struct kvm_fpu state = {.last_dp = vmsa->x87_dp,
+	        .last_ip = vmsa->x87_rip,
+	        .ftwx = tags_of(vmsa->x87_ftw),
+	        .fsw = vmsa->x87_fsw,
+	        .fcw = vmsa->x87_fcw,
+	        .last_opcode = vmsa->x87_fop};
+
+	for (unsigned i = 0; i < 8; i++) {
+		memcpy(state.fpr[i], &vmsa->x87[8 * i], 8);
+		memcpy(state.fpr[i] + 8, &vmsa->x87[64 + 2 * i], 2);
+	}
+	memcpy(state.xmm, vmsa->xmm, sizeof(state.xmm));
+	return state;
+}
+
+static void take_msrs(struct cpu *cpu, const struct abi_vmsa *vmsa)
+{
+	cpu->pat = vmsa->g_pat;
+	cpu->star = vmsa->star;
+	cpu->lstar = vmsa->lstar;
+	cpu->cstar = vmsa->cstar;
+	cpu->sfmask = vmsa->sfmask;
+	cpu->kernel_gs_base = vmsa->kernel_gs_base;
+	cpu->sysenter_cs = vmsa->sysenter_cs;
+	cpu->sysenter_esp = vmsa->sysenter_esp;
+	cpu->sysenter_eip = vmsa->sysenter_eip;
+}
+
+bool sev_vmsa_load(struct kvm_vcpu *v, const struct abi_vmsa *vmsa)
+{
+	const struct kvm_debugregs debug = {
+	        .db = {vmsa->dr0, vmsa->dr1, vmsa->dr2, vmsa->dr3}, .dr6 = vmsa->dr6, .dr7 = vmsa->dr7};
+	const struct kvm_sregs sregs = sregs_of(vmsa);
+	const struct kvm_regs regs = regs_of(vmsa);
+	const struct kvm_fpu fpu = fpu_of(vmsa);
+	struct cpu *cpu = v->cpu;
+
+	cpu_init(cpu);
+	if (!(vmsa->efer & EFER_SVME) || !kvm_vcpu_xcr0_is_valid(v, vmsa->xcr0) ||
+	        cpu_set_debugregs(cpu, &debug) < 0 || cpu_set_sregs(cpu, &sregs) < 0)
+		return false;
+	cpu->xcr0 = vmsa->xcr0;
+	cpu_set_fpu(cpu, &fpu);
+	cpu->mxcsr = vmsa->mxcsr & cpu->mxcsr_mask;
+	take_msrs(cpu, vmsa);
+	cpu_set_regs(cpu, &regs);
+	return true;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vmsa: the save areas that hold a vCPU's registers (vmsa.c, vcpu.c).
+ * vmsa: the save areas that hold a vCPU's registers (vmsa.c, vcpu.c, guest_vmsa.c).
  */
 #ifndef SEV_VMSA_H
 #define SEV_VMSA_H
@@ -12,6 +12,12 @@
  * the FPU.
  */
 void sev_vmsa_build(const struct kvm_vcpu *v, uint64_t features, bool legacy, struct abi_vmsa *ret_vmsa);
+
+/*
+ * Gives the vCPU the registers of a VMSA that its guest made, and the rest the values that INIT gives.
+ * Returns false, and nothing is right any more, if the processor would not run with them (APM 2, 15.5.1).
+ */
+bool sev_vmsa_load(struct kvm_vcpu *v, const struct abi_vmsa *vmsa);
 
 /* A command of the firmware on a VMSA at a system physical address. Returns the firmware's code. */
 typedef uint32_t sev_vmsa_fn(struct sev_call *call, struct abi_vmsa *vmsa, uint64_t spa);

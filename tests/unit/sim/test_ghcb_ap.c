@@ -4,14 +4,10 @@
  * and NMIs, whose end KVM cannot see. The guest's second processor does not halt but asks to be ended, so
  * that KVM_RUN returns.
  */
-#include <signal.h>
-#include <sys/time.h>
+#include "ap_guest.h"
 
-#include "ghcb_guest.h"
-
-#define ON_NMI      0x1180u
-#define NMI_SEEN    0x5100u /* a byte, shared: how many NMIs the guest handled */
-#define PATIENCE_US 20000
+#define ON_NMI   0x1180u
+#define NMI_SEEN 0x5100u /* a byte, shared: how many NMIs the guest handled */
 
 /* With interrupt controllers in the platform: vCPU 1 is the test's, and vCPU 0 never runs. */
 GHCB_CODE(ghcb_tells, "movabs $0x1122334455667788, %rbx\n"
@@ -32,19 +28,13 @@ GHCB_CODE(ghcb_tells, "movabs $0x1122334455667788, %rbx\n"
                       "jmp 1b");
 GHCB_CODE(ghcb_on_nmi, "incb 0x205100\n iretq");
 
-static void on_alarm(int signal)
-{
-}
-
 static void ap_start(struct guest *g, struct machine *m)
 {
 	static const struct sim_options milan = {.product = "Milan", .seed = 1};
 	const struct kvm_regs regs = {.rip = GUEST_CODE, .rsp = 0xf000, .rflags = 2};
-	struct sigaction action = {.sa_handler = on_alarm};
 	struct kvm_sregs s;
 	int ap;
 
-	sigaction(SIGALRM, &action, NULL);
 	machine_open(m, &milan);
 	ghcb_make(g, m, 2);
 	assert_int_equal(number_of(m, g->vm, KVM_CREATE_IRQCHIP, 0), 0);
@@ -59,49 +49,13 @@ static void ap_start(struct guest *g, struct machine *m)
 	ghcb_cpuid(g, ap);
 	assert_int_equal(call_of(m, ap, KVM_SET_SREGS, &s), 0);
 	assert_int_equal(call_of(m, ap, KVM_SET_REGS, &regs), 0);
-	host_munmap(m->host, g->run, (size_t)number_of(m, m->kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+	run_unmap(m, g->run);
 	host_close(m->host, g->vcpu);
 	g->vcpu = ap;
-	g->run = host_mmap(m->host, NULL, (size_t)number_of(m, m->kvm, KVM_GET_VCPU_MMAP_SIZE, 0),
-	        PROT_READ | PROT_WRITE, MAP_SHARED, ap, 0);
-	assert_ptr_not_equal(g->run, MAP_FAILED);
+	g->run = run_of(m, ap);
 	guest_launch(g, ABI_SEV_POLICY_ES);
 	memset(g->memory + NOTE, 0, OUTSIDE + PAGE_SIZE_BYTES - NOTE);
 	note_of(g)->msr = ABI_GHCB_MSR_RESET_HOLD_ASK;
-}
-
-#define INIT 0x4500u
-#define SIPI 0x4600u
-
-static void send(struct guest *g, uint32_t data)
-{
-	const struct kvm_msi msi = {.address_lo = 0xfee01000, .data = data};
-
-	assert_int_equal(call_of(g->m, g->vm, KVM_SIGNAL_MSI, &msi), 1);
-}
-
-static uint32_t state_of(struct guest *g)
-{
-	struct kvm_mp_state state;
-
-	assert_int_equal(call_of(g->m, g->vcpu, KVM_GET_MP_STATE, &state), 0);
-	return state.mp_state;
-}
-
-/* Runs until the processor waits in this state; a signal gets the thread back. */
-static void runs_until(struct guest *g, uint32_t wanted)
-{
-	const struct itimerval often = {.it_value.tv_usec = PATIENCE_US, .it_interval.tv_usec = PATIENCE_US},
-	                       never = {.it_value.tv_usec = 0};
-
-	setitimer(ITIMER_REAL, &often, NULL);
-	do {
-		int result = guest_run(g);
-
-		if (result != -EINTR)
-			fail_msg("KVM_RUN: %d, exit %u", result, g->run->exit_reason);
-	} while (state_of(g) != wanted);
-	setitimer(ITIMER_REAL, &never, NULL);
 }
 
 /* The processor goes on, and says so. */
@@ -109,16 +63,6 @@ static void goes_on(struct guest *g)
 {
 	runs_to(g, KVM_EXIT_SYSTEM_EVENT);
 	assert_int_equal(note_of(g)->rbx_after, GUEST_RBX);
-}
-
-/* INIT, then the first SIPI: the processor runs from its VMSA, wherever the SIPI points to. */
-static void starts(struct guest *g)
-{
-	assert_int_equal(state_of(g), KVM_MP_STATE_UNINITIALIZED);
-	send(g, INIT);
-	assert_int_equal(guest_run(g), -EAGAIN);
-	assert_int_equal(state_of(g), KVM_MP_STATE_INIT_RECEIVED);
-	send(g, SIPI | 0x99);
 }
 
 static void test_first_sipi_starts_from_the_vmsa(void **state)
