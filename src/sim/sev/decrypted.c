@@ -20,9 +20,10 @@
  *
  * The vCPU releases its pages when the VMM gets it back, before it sleeps, when it takes another map of
  * memory, and when the turn has become old. A guest that loads CR3 or flushes its TLB ends no turn.
- * Between two slices of time (clock.c) it saves what it wrote, once the oldest of that is SAVE_NS old. A
- * slice is shorter than that. So the VMM finds the right ciphertext whenever a vCPU is out of KVM_RUN, and 1
- * ms after a write at the latest while all of them run.
+ * If several vCPUs use the pages, each of them saves what it wrote between two slices of time (clock.c), once
+ * the oldest of that is SAVE_NS old. A slice is shorter than that. So the VMM finds the right ciphertext
+ * whenever a vCPU is out of KVM_RUN, and, while all of several run, 1 ms after a write at the latest. What a
+ * single vCPU writes while it stays in KVM_RUN is saved when its turn has become old.
  *
  * The same page with the C-bit and without it: real processors keep both coherent (CPUID 8000_001F EAX[10]).
  * Here a vCPU that comes to a page by the other view sees what it wrote by the first one (settle(), and
@@ -42,10 +43,11 @@
 #include "pages.h"
 #include "rmp.h"
 
-#define HELD_FIRST 64u
-#define HELD_MAX   128u               /* pages that a vCPU holds before it sweeps */
-#define SAVE_NS    UINT64_C(500000)   /* what was written so long ago is saved after the slice */
-#define TURN_NS    UINT64_C(10000000) /* a turn of this length ends with its slice */
+#define HELD_FIRST   64u
+#define HELD_MAX     768u               /* pages that a vCPU holds before it sweeps */
+#define SAVE_NS      UINT64_C(500000)   /* what was written so long ago is saved after the slice */
+#define TURN_NS      UINT64_C(10000000) /* a turn of this length ends with its slice */
+#define LONE_TURN_NS UINT64_C(50000000) /* the same, of the only vCPU, which saves nothing before */
 
 /* ---- what a vCPU holds ---- */
 
@@ -115,14 +117,13 @@ static void begin_turn(struct kvm_vcpu *v)
 	s->in_turn = true;
 }
 
-static bool hold(struct kvm_vcpu *v, struct sev_page *page)
+/* There is room for the page. */
+static void hold(struct kvm_vcpu *v, struct sev_page *page)
 {
 	struct sev_vcpu *s = v->sev;
 
 	if (is_held(page, s))
-		return true;
-	if (!make_room(s))
-		return false;
+		return;
 	if (!s->in_turn)
 		begin_turn(v);
 	sev_page_hold(v->vm->sev->memory, page);
@@ -134,19 +135,16 @@ static bool hold(struct kvm_vcpu *v, struct sev_page *page)
 		s->will_sweep = true;
 		cpu_post(v->cpu, CPU_PENDING_FLUSH);
 	}
-	return true;
 }
 
-static bool hold_for_writing(struct kvm_vcpu *v, struct sev_page *page, const uint8_t *raw)
+static void hold_for_writing(struct kvm_vcpu *v, struct sev_page *page)
 {
 	struct sev_vcpu *s = v->sev;
 
-	if (!hold(v, page) || !sev_page_begin_write(v->vm->sev->memory, page, raw))
-		return false;
+	hold(v, page);
 	if (!s->has_written)
 		s->written_ns = kvm_clock_host_ns();
 	s->has_written = s->held[page->at].written = true;
-	return true;
 }
 
 /* sev_decrypted.lock is held. */
@@ -231,19 +229,39 @@ void sev_decrypted_release(struct kvm_vcpu *v)
 	cpu_post(v->cpu, CPU_PENDING_FLUSH);
 }
 
+/* Is there no other vCPU that uses these pages? */
+static bool is_alone(const struct kvm_vcpu *v)
+{
+	struct sev_decrypted *m = v->vm->sev->memory;
+	bool alone;
+
+	pthread_mutex_lock(&m->lock);
+	alone = m->refs == 1 && atomic_load(&v->vm->vcpu_count) == 1;
+	pthread_mutex_unlock(&m->lock);
+	return alone;
+}
+
+static void save_between_slices(struct kvm_vcpu *v)
+{
+	pthread_mutex_lock(&v->vm->sev->memory->lock);
+	save(v);
+	pthread_mutex_unlock(&v->vm->sev->memory->lock);
+	cpu_tlb_forget_writes(v->cpu);
+}
+
 void sev_decrypted_slice(struct kvm_vcpu *v)
 {
 	struct sev_vcpu *s = v->sev;
 	uint64_t now = s->in_turn ? kvm_clock_host_ns() : 0;
+	bool is_old = s->in_turn && now - s->turn_ns >= TURN_NS;
+	bool must_save = s->has_written && now - s->written_ns >= SAVE_NS;
 
-	if (s->in_turn && now - s->turn_ns >= TURN_NS) {
+	if ((!is_old && !must_save) || (now - s->turn_ns < LONE_TURN_NS && is_alone(v)))
+		return;
+	if (is_old)
 		sev_decrypted_release(v);
-	} else if (s->has_written && now - s->written_ns >= SAVE_NS) {
-		pthread_mutex_lock(&v->vm->sev->memory->lock);
-		save(v);
-		pthread_mutex_unlock(&v->vm->sev->memory->lock);
-		cpu_tlb_forget_writes(v->cpu);
-	}
+	else
+		save_between_slices(v);
 }
 
 /* ---- the two views of a page ---- */
@@ -258,21 +276,20 @@ static enum cpu_view view_private(
 	struct sev_decrypted *m = v->vm->sev->memory;
 	uint64_t spa = m->cipher ? sev_page_frame(m, slot, host) : 0;
 	struct sev_page *page = spa ? sev_page_find(m, spa) : NULL;
-	uint8_t raw[PAGE_SIZE_BYTES];
 
 	*ret_plain = NULL;
-	if (!spa)
+	if (!spa || !make_room(v->sev))
 		return CPU_VIEW_MISSING;
 	if (page && !write && is_known(page, v->sev)) {
-		if (!hold(v, page))
-			return CPU_VIEW_MISSING;
+		hold(v, page);
 	} else if (!page || !(write ? is_writable(page, v->sev) : is_held(page, v->sev))) {
-		if ((write && !cpu_ram_try_touch((void *)host)) ||
-		        !cpu_ram_try_read(raw, (const void *)host, sizeof(raw)))
+		page = !write || cpu_ram_try_touch((void *)host) ? sev_page_get(m, spa, host, write) : NULL;
+		if (!page)
 			return CPU_VIEW_MISSING;
-		page = sev_page_get(m, spa, host, raw);
-		if (!page || !(write ? hold_for_writing(v, page, raw) : hold(v, page)))
-			return CPU_VIEW_MISSING;
+		if (write)
+			hold_for_writing(v, page);
+		else
+			hold(v, page);
 	}
 	*ret_plain = page->plain;
 	*seen_of(v->sev, host) = (struct sev_seen){.host = host,

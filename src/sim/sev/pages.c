@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pages: the cache of decrypted pages. It is bounded: it holds the pages that vCPUs use at the moment, and
- * idle ones up to a limit, of which the one that is idle for the longest leaves for a new one. A page that
+ * idle ones up to a limit, of which the one that is idle for the longest leaves for another. A page that
  * left is decrypted again when it is touched.
  *
  *     touch:  the ciphertext's fingerprint is that of page.print? -- yes --> page.plain is right
@@ -22,8 +22,13 @@
 #include "pages.h"
 #include "spa.h"
 
-#define BLOCK     16u
-#define PAGES_MAX 448u /* idle ones leave the cache while it has so many */
+#define BLOCK 16u
+
+/*
+ * While pages have so many frames, idle pages leave the cache. A page has one frame for its plaintext, and
+ * one for a copy of its ciphertext while somebody writes it.
+ */
+#define FRAMES_MAX 1536u
 
 /* ---- the context ---- */
 
@@ -164,26 +169,51 @@ static void idle_remove(struct sev_page *page)
 
 /* ---- pages ---- */
 
-/* Returns a page that is in no list, NULL if no memory is left. */
-static struct sev_page *take(struct sev_decrypted *m)
+/* Takes the page that is idle for the longest out of the cache if that is full. Returns NULL if not. */
+static struct sev_page *evict(struct sev_decrypted *m)
 {
 	struct sev_page *page = m->idle.newer;
 
-	if (m->count >= PAGES_MAX && page != &m->idle) {
-		idle_remove(page);
-		table_remove(m, page);
-		page->looker = NULL;
+	if (m->frame_count < FRAMES_MAX || page == &m->idle)
+		return NULL;
+	idle_remove(page);
+	table_remove(m, page);
+	page->looker = NULL;
+	return page;
+}
+
+/* Returns a frame that the caller fills, NULL if no memory is left. */
+static uint8_t *frame_take(struct sev_decrypted *m)
+{
+	struct sev_page *page = evict(m);
+	uint8_t *frame = page ? page->plain : sev_frame_take(&m->frames);
+
+	m->frame_count += !page && frame;
+	free(page);
+	return frame;
+}
+
+static void frame_put(struct sev_decrypted *m, uint8_t *frame)
+{
+	sev_frame_put(&m->frames, frame);
+	m->frame_count--;
+}
+
+/* Returns a page that is in no list, NULL if no memory is left. */
+static struct sev_page *take(struct sev_decrypted *m)
+{
+	struct sev_page *page = evict(m);
+
+	if (page)
 		return page;
-	}
 	page = calloc(1, sizeof(*page));
 	if (!page)
 		return NULL;
-	page->plain = sev_frame_take(&m->frames);
+	page->plain = frame_take(m);
 	if (!page->plain) {
 		free(page);
 		return NULL;
 	}
-	m->count++;
 	return page;
 }
 
@@ -217,15 +247,28 @@ uint64_t sev_page_frame(struct sev_decrypted *m, const struct cpu_slot *slot, ui
 	return 0;
 }
 
-static void decrypt(const struct sev_decrypted *m, struct sev_page *page, const uint8_t *raw, uint64_t print)
+void sev_page_hold(struct sev_decrypted *m, struct sev_page *page)
 {
-	psp_decrypt(m->cipher, page->spa, raw, page->plain, PAGE_SIZE_BYTES);
-	page->print = print;
+	if (!page->holders++)
+		idle_remove(page);
+}
+
+void sev_page_drop(struct sev_decrypted *m, struct sev_page *page)
+{
+	if (!--page->holders)
+		idle_add(m, page);
 }
 
 static bool block_equal(const uint8_t *a, const uint8_t *b)
 {
 	return ram_load(a, 8) == ram_load(b, 8) && ram_load(a + 8, 8) == ram_load(b + 8, 8);
+}
+
+static void decrypt(const struct sev_decrypted *m, struct sev_page *page, const uint8_t *raw, uint64_t print)
+{
+	psp_decrypt(m->cipher, page->spa, raw, page->plain, PAGE_SIZE_BYTES);
+	page->print = print;
+	page->is_new = false;
 }
 
 /* Decrypts those blocks that somebody else wrote meanwhile: the VMM, or the guest without the C-bit. */
@@ -242,61 +285,90 @@ static void merge(const struct sev_decrypted *m, struct sev_page *page, const ui
 	crypto_wipe(plain, sizeof(plain));
 }
 
-static struct sev_page *make(struct sev_decrypted *m, uint64_t spa, uintptr_t host, const uint8_t *raw)
+struct look {
+	const struct sev_decrypted *m;
+	const struct sev_page *page;
+	bool same;
+};
+
+/* Finds out whether the ciphertext is still the one that plain belongs to. Nothing is copied for that. */
+static void look(uint8_t *cipher, void *arg)
+{
+	struct look *l = arg;
+
+	l->same = l->page->writers ? ram_equal(cipher, l->page->cipher, PAGE_SIZE_BYTES)
+	                           : fingerprint(l->m, cipher) == l->page->print;
+}
+
+/* Makes plain right. False: the VMM's memory is missing. */
+static bool refresh(struct sev_decrypted *m, struct sev_page *page)
+{
+	struct look l = {.m = m, .page = page};
+	uint8_t raw[PAGE_SIZE_BYTES];
+
+	if (!page->is_new && !cpu_ram_try((void *)page->host, PAGE_SIZE_BYTES, look, &l))
+		return false;
+	if (l.same)
+		return true;
+	if (!cpu_ram_try_read(raw, (const void *)page->host, sizeof(raw)))
+		return false;
+	if (page->writers)
+		merge(m, page, raw);
+	else
+		decrypt(m, page, raw, fingerprint(m, raw));
+	return true;
+}
+
+/* Lets plain be written, and makes it right. False: the VMM's memory is missing, or no memory is left. */
+static bool refresh_to_write(struct sev_decrypted *m, struct sev_page *page)
+{
+	uint8_t *cipher;
+	uint64_t print;
+
+	sev_page_hold(m, page); /* so it stays in the cache, whatever leaves for the frame */
+	cipher = frame_take(m);
+	sev_page_drop(m, page);
+	if (!cipher)
+		return false;
+	if (!cpu_ram_try_read(cipher, (const void *)page->host, PAGE_SIZE_BYTES)) {
+		frame_put(m, cipher);
+		return false;
+	}
+	print = fingerprint(m, cipher);
+	if (page->is_new || print != page->print)
+		decrypt(m, page, cipher, print);
+	page->cipher = cipher;
+	return true;
+}
+
+static struct sev_page *make(struct sev_decrypted *m, uint64_t spa)
 {
 	struct sev_page *page = take(m);
 
 	if (!page)
 		return NULL;
 	page->spa = spa;
-	page->host = host;
-	decrypt(m, page, raw, fingerprint(m, raw));
+	page->is_new = true;
 	table_add(m, page);
 	idle_add(m, page);
 	return page;
 }
 
-struct sev_page *sev_page_get(struct sev_decrypted *m, uint64_t spa, uintptr_t host, const uint8_t *raw)
+struct sev_page *sev_page_get(struct sev_decrypted *m, uint64_t spa, uintptr_t host, bool write)
 {
 	struct sev_page *page = sev_page_find(m, spa);
-	uint64_t print;
+	bool first;
 
 	if (!page)
-		return make(m, spa, host, raw);
+		page = make(m, spa);
+	if (!page)
+		return NULL;
 	page->host = host;
-	if (page->writers) {
-		if (memcmp(raw, page->cipher, PAGE_SIZE_BYTES) != 0)
-			merge(m, page, raw);
-		return page;
-	}
-	print = fingerprint(m, raw);
-	if (print != page->print)
-		decrypt(m, page, raw, print);
+	first = write && !page->writers;
+	if (!(first ? refresh_to_write(m, page) : refresh(m, page)))
+		return NULL;
+	page->writers += write;
 	return page;
-}
-
-void sev_page_hold(struct sev_decrypted *m, struct sev_page *page)
-{
-	if (!page->holders++)
-		idle_remove(page);
-}
-
-void sev_page_drop(struct sev_decrypted *m, struct sev_page *page)
-{
-	if (!--page->holders)
-		idle_add(m, page);
-}
-
-bool sev_page_begin_write(struct sev_decrypted *m, struct sev_page *page, const uint8_t *raw)
-{
-	if (!page->writers) {
-		page->cipher = sev_frame_take(&m->frames);
-		if (!page->cipher)
-			return false;
-		memcpy(page->cipher, raw, PAGE_SIZE_BYTES);
-	}
-	page->writers++;
-	return true;
 }
 
 void sev_page_end_write(struct sev_decrypted *m, struct sev_page *page)
@@ -306,7 +378,7 @@ void sev_page_end_write(struct sev_decrypted *m, struct sev_page *page)
 	if (--page->writers)
 		return;
 	page->print = fingerprint(m, page->cipher);
-	sev_frame_put(&m->frames, take_ptr(&page->cipher));
+	frame_put(m, take_ptr(&page->cipher));
 }
 
 /* Returns how many bytes from there on lie in blocks that differ. */

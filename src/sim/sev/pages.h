@@ -22,6 +22,7 @@ struct sev_page {
 	uint8_t *plain;
 	uint8_t *cipher; /* while there are writers: the ciphertext that plain belonged to at first */
 	unsigned holders, writers; /* vCPUs that use plain, and that write it */
+	bool is_new;               /* nothing was decrypted for it yet */
 	/* The vCPU that looked at the ciphertext last, in that turn of its, and its struct sev_held. */
 	const struct sev_vcpu *looker;
 	uint64_t turn;
@@ -40,7 +41,7 @@ struct sev_decrypted {
 	uint64_t run_size, run_spa;
 	struct sev_page *table[SEV_PAGES_TABLE]; /* by hash of spa */
 	struct sev_page idle;                    /* the ends of the list of idle pages */
-	size_t count;
+	size_t frame_count;                      /* of frames that pages have */
 	struct sev_frames frames;
 	uint64_t turns;           /* of all its vCPUs so far */
 	_Atomic uint64_t settles; /* how often a page of the cache was used without the C-bit */
@@ -53,19 +54,15 @@ uint64_t sev_page_frame(struct sev_decrypted *m, const struct cpu_slot *slot, ui
 /* Returns the page with that frame, NULL if it is not in the cache. */
 struct sev_page *sev_page_find(const struct sev_decrypted *m, uint64_t spa);
 /*
- * Returns the page with that frame, which is at host and whose ciphertext is raw, with the right plaintext.
- * An idle page may leave the cache for it. NULL: no memory is left.
+ * Returns the page with that frame, which is at host, with the plaintext of what is there now. An idle page
+ * may leave the cache for it. To write it, the caller is counted as one who does, up to sev_page_end_write().
+ * NULL: the VMM's memory is missing, or no memory is left.
  */
-struct sev_page *sev_page_get(struct sev_decrypted *m, uint64_t spa, uintptr_t host, const uint8_t *raw);
+struct sev_page *sev_page_get(struct sev_decrypted *m, uint64_t spa, uintptr_t host, bool write);
 /* Counts a vCPU that uses the page, which stays in the cache until sev_page_drop(). */
 void sev_page_hold(struct sev_decrypted *m, struct sev_page *page);
 void sev_page_drop(struct sev_decrypted *m, struct sev_page *page);
-/*
- * Counts a vCPU that holds the page and will write it. sev_page_get() has just got the page with raw. False:
- * no memory is left.
- */
-bool sev_page_begin_write(struct sev_decrypted *m, struct sev_page *page, const uint8_t *raw);
-/* Ends what sev_page_begin_write() began, and writes back. Without a key what was written is lost. */
+/* The vCPU does not write the page any more: writes back. Without a key what was written is lost. */
 void sev_page_end_write(struct sev_decrypted *m, struct sev_page *page);
 /* Encrypts a page that has writers, and writes those blocks to the VMM's memory that they changed. */
 void sev_page_write_back(const struct sev_decrypted *m, struct sev_page *page);

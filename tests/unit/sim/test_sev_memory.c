@@ -229,35 +229,56 @@ static void test_sev_page_with_another_mapped_in_its_place_is_the_other_page(voi
 	         */
 
 /*
- * The guest writes a word with the C-bit, and then counts without it and never leaves. When its clock says
- * that 1 ms has passed, the ciphertext must have changed.
+ * The guest writes a word with the C-bit, and then counts without it and never leaves. The ciphertext must
+ * change before the guest's clock says that 1 ms has passed, or, without a limit, at some time.
  */
-static void test_sev_write_is_ciphertext_1_ms_later_while_the_vcpu_runs(void **state)
+static void write_and_stay(struct guest *g, uint64_t turns_max)
 {
 	struct runner runner;
-	struct machine m;
-	struct guest g;
 	uint64_t before, turns;
 
-	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
-	CODE(&g, 0xe6, PORT,                                                            /* out %al, $PORT */
+	CODE(g, 0xe6, PORT,                                                             /* out %al, $PORT */
 	        0x48, 0xc7, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00, 0x44, 0x33, 0x22, 0x11, /* movq $.., DATA */
 	        0x48, 0xff, 0x04, 0x25, 0x00, 0x60, 0x20, 0x00, /* 1: incq SHARED + OUT */
 	        0xeb, 0xf6);                                    /* jmp 1b */
-	enter_long_mode(&g);
-	guest_launch(&g, 0);
-	run_to_port(&g);
-	memset(g.memory + OUT, 0, BLOCK);
-	before = word(&g, DATA);
-	runner_start(&runner, &g);
+	enter_long_mode(g);
+	guest_launch(g, 0);
+	run_to_port(g);
+	memset(g->memory + OUT, 0, BLOCK);
+	before = word(g, DATA);
+	runner_start(&runner, g);
 	do {
-		turns = word(&g, OUT);
-		if (word(&g, DATA) != before)
+		turns = word(g, OUT);
+		if (word(g, DATA) != before)
 			break;
-		if (turns >= TURNS_OF_1_MS)
+		if (turns >= turns_max)
 			fail_msg("no ciphertext after %llu turns", (unsigned long long)turns);
 	} while (usleep(50) == 0);
 	runner_end(&runner);
+}
+
+/* The other vCPU does not run, but could. */
+static void test_sev_write_is_ciphertext_1_ms_later_while_one_of_two_vcpus_runs(void **state)
+{
+	struct machine m;
+	struct guest g;
+	int second;
+
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
+	second = guest_add_vcpu(&g);
+	write_and_stay(&g, TURNS_OF_1_MS);
+	host_close(m.host, second);
+	guest_close(&g);
+	machine_close(&m);
+}
+
+static void test_sev_write_is_ciphertext_later_while_the_only_vcpu_runs(void **state)
+{
+	struct machine m;
+	struct guest g;
+
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
+	write_and_stay(&g, UINT64_MAX);
 	guest_close(&g);
 	machine_close(&m);
 }
@@ -297,7 +318,8 @@ int main(void)
 	        cmocka_unit_test(test_sev_page_remapped_by_its_slot_is_the_other_page),
 	        cmocka_unit_test(test_sev_page_mapped_elsewhere_too_is_the_same_page),
 	        cmocka_unit_test(test_sev_page_with_another_mapped_in_its_place_is_the_other_page),
-	        cmocka_unit_test(test_sev_write_is_ciphertext_1_ms_later_while_the_vcpu_runs),
+	        cmocka_unit_test(test_sev_write_is_ciphertext_1_ms_later_while_one_of_two_vcpus_runs),
+	        cmocka_unit_test(test_sev_write_is_ciphertext_later_while_the_only_vcpu_runs),
 	        cmocka_unit_test(test_sev_write_is_ciphertext_while_the_vcpu_sleeps),
 	};
 

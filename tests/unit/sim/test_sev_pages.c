@@ -49,7 +49,7 @@ static void add_hidden(const struct mapping *mapping, void *arg)
 }
 
 #define BIG_GPA   0x400000u
-#define BIG_PAGES 2048u
+#define BIG_PAGES 4096u
 #define BIG_BYTES ((size_t)BIG_PAGES * PAGE_SIZE_BYTES)
 
 /* The guest numbers more pages than the platform keeps decrypted, and counts those with a wrong number. */
@@ -73,7 +73,7 @@ static void test_sev_many_pages_are_right_and_few_are_decrypted(void **state)
 	        0x48, 0x89, 0x0f,                   /* 1: mov %rcx, (%rdi) */
 	        0x81, 0xc7, 0x00, 0x10, 0x00, 0x00, /* add $4096, %edi */
 	        0xff, 0xc1,                         /* inc %ecx */
-	        0x81, 0xf9, 0x00, 0x08, 0x00, 0x00, /* cmp $BIG_PAGES, %ecx */
+	        0x81, 0xf9, 0x00, 0x10, 0x00, 0x00, /* cmp $BIG_PAGES, %ecx */
 	        0x75, 0xed,                         /* jne 1b */
 	        0xbf, 0x00, 0x00, 0x40, 0x00,       /* mov $BIG_GPA, %edi */
 	        0x31, 0xc9,                         /* xor %ecx, %ecx */
@@ -83,7 +83,7 @@ static void test_sev_many_pages_are_right_and_few_are_decrypted(void **state)
 	        0xff, 0xc0,                         /* inc %eax */
 	        0x81, 0xc7, 0x00, 0x10, 0x00, 0x00, /* 3: add $4096, %edi */
 	        0xff, 0xc1,                         /* inc %ecx */
-	        0x81, 0xf9, 0x00, 0x08, 0x00, 0x00, /* cmp $BIG_PAGES, %ecx */
+	        0x81, 0xf9, 0x00, 0x10, 0x00, 0x00, /* cmp $BIG_PAGES, %ecx */
 	        0x75, 0xe9,                         /* jne 2b */
 	        0xe6, PORT);                        /* out %al, $PORT */
 	enter_long_mode(&g);
