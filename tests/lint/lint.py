@@ -115,6 +115,7 @@ DOORS = [
     (r'page_memory_slot_address\s*\(', ('src/page/', 'src/machine/vm.c'), 'page_read and page_write'),
     (r'page_memory_lend\s*\(', ('src/page/', 'src/back/vhost'), 'page_read and page_write'),
     (r'page_kernel_address\s*\(', ('src/page/', 'src/launch/step_sev.c'), 'page_read and page_write'),
+    (r'"(sim/)?malice\.h"', ('src/sim/malice.c',), 'nothing: attacks are for tests alone'),
     (r'(?<![\w.>])json_dump\w*\s*\(', ('src/json/',), 'json_doc_print'),
     (r'(?<![\w.>])_?exit\s*\(', ('src/main.c',), 'a return value'),
     (r'(?<![\w.>])(sprintf|strcpy|strcat|gets|atoi|atol|strtok)\s*\(', (), 'the bounded function'),

@@ -151,6 +151,35 @@ static void test_request_that_the_firmware_refuses(void **state)
 	bench_finish(&b);
 }
 
+/*
+ * A host that shows an old answer again, and one that numbers it anew. The guest takes an answer only with
+ * the number after its request's, and the number is part of what the key seals.
+ */
+static void test_answer_that_is_shown_again_is_no_answer(void **state)
+{
+	uint8_t old[PAGE_SIZE_BYTES], *page;
+	struct bench b;
+
+	bench_init(&b, false);
+	ask_report(&b, ABI_GHCB_GUEST_REQUEST);
+	answers(&b.g, 0, 0);
+	page = b.g.memory + RESPONSE;
+	memcpy(old, page, sizeof(old));
+	assert_report(&b);
+	ask_report(&b, ABI_GHCB_GUEST_REQUEST);
+	answers(&b.g, 0, 0);
+	memcpy(b.talker.response, page, sizeof(old));
+	memcpy(page, old, sizeof(old));
+	assert_int_not_equal(load_le(page + AT_SEQUENCE, 8), b.talker.next[0] + 1);
+	assert_true(crypt_page(false, b.talker.vmpck[0], page, 32 + 1184)); /* it is genuine, but old */
+	memcpy(page, old, sizeof(old));
+	store_le(page + AT_SEQUENCE, 8, b.talker.next[0] + 1);
+	assert_false(crypt_page(false, b.talker.vmpck[0], page, 32 + 1184));
+	memcpy(page, b.talker.response, sizeof(old)); /* the right one */
+	assert_report(&b);
+	bench_finish(&b);
+}
+
 static void test_request_without_its_pages_is_malformed(void **state)
 {
 	static const struct {
@@ -335,6 +364,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_request_brings_a_report),
 	        cmocka_unit_test(test_request_that_the_firmware_refuses),
+	        cmocka_unit_test(test_answer_that_is_shown_again_is_no_answer),
 	        cmocka_unit_test(test_request_without_its_pages_is_malformed),
 	        cmocka_unit_test(test_request_that_cannot_be_carried_ends_kvm_run),
 	        cmocka_unit_test(test_extended_request_without_a_vmm_has_an_empty_table),
