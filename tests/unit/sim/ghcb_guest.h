@@ -213,4 +213,22 @@ static inline void answers(struct guest *g, uint64_t info_1, uint64_t info_2)
 	assert_answer(g, info_1, info_2);
 }
 
+/* KVM wrote its answer, four registers, their valid bits and the shared buffer, and nothing else. */
+static inline void assert_only_answered(struct guest *g, const struct abi_ghcb *before)
+{
+	struct abi_ghcb now = *ghcb_of(g);
+
+	now.rax = before->rax;
+	now.rbx = before->rbx;
+	now.rcx = before->rcx;
+	now.rdx = before->rdx;
+	now.sw_exit_info_1 = before->sw_exit_info_1;
+	now.sw_exit_info_2 = before->sw_exit_info_2;
+	memcpy(now.valid_bitmap, before->valid_bitmap, sizeof(now.valid_bitmap));
+	memcpy(now.shared_buffer, before->shared_buffer, sizeof(now.shared_buffer));
+	assert_memory_equal(&now, before, sizeof(now));
+	assert_answer(g, ghcb_of(g)->sw_exit_info_1, ghcb_of(g)->sw_exit_info_2);
+	assert_in_range(ghcb_of(g)->sw_exit_info_1, 0, 2);
+}
+
 #endif

@@ -1,102 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A SEV-SNP guest asks its secure processor by the GHCB: what KVM carries, and what it refuses. The guest
- * copies its keys out of its secrets page; with them the test seals and opens its messages.
+ * A SEV-SNP guest asks its secure processor by the GHCB: what KVM carries, and what it refuses.
  */
-#include "ghcb_guest.h"
-#include "message_guest.h"
-#include "vmm/abi/snp.h"
-
-#define SECRETS  0x3000u /* private */
-#define REQUEST  OUTSIDE
-#define RESPONSE 0xc000u /* shared, as all that follow */
-#define CERTS    0xd000u
-#define KEYS     (NOTE + 0x800u) /* where the guest copies its secrets page to */
-#define POLICY   0x30000
-
-static const struct sim_options milan = {.product = "Milan", .seed = 1};
-
-GHCB_CODE(copy_secrets, "movl $0x3000, %esi\n"
-                        "movl $0x205800, %edi\n"
-                        "movl $0x100, %ecx\n"
-                        "rep movsb");
-
-struct bench {
-	struct machine m;
-	struct guest g;
-	int sev; /* the guest's /dev/sev */
-	struct talker talker;
-};
-
-static void snp_update(struct guest *g, uint32_t from, uint32_t to, uint8_t type)
-{
-	struct uapi_sev_snp_launch_update update = {.gfn_start = from >> 12,
-	        .uaddr = (uintptr_t)g->memory + from,
-	        .len = to - from,
-	        .type = type};
-
-	assert_int_equal(set_private(g, from, to - from, true), 0);
-	assert_int_equal(command(g, UAPI_SEV_SNP_LAUNCH_UPDATE, &update), 0);
-}
-
-static void snp_launch(struct bench *b)
-{
-	const struct uapi_sev_snp_launch_start start = {.policy = POLICY};
-	const struct uapi_sev_snp_launch_finish finish = {0};
-	struct guest *g = &b->g;
-
-	assert_int_equal(command_with(g, UAPI_SEV_SNP_LAUNCH_START, &start, b->sev), 0);
-	snp_update(g, 0, SECRETS, ABI_PAGE_NORMAL);
-	snp_update(g, SECRETS, SECRETS + 0x1000, ABI_PAGE_SECRETS);
-	snp_update(g, TABLES, RESPONSE, ABI_PAGE_NORMAL);
-	snp_update(g, CERTS + 0x1000, GUEST_BYTES, ABI_PAGE_NORMAL);
-	assert_int_equal(command(g, UAPI_SEV_SNP_LAUNCH_FINISH, &finish), 0);
-}
-
-/* A guest that runs, registered its GHCB and told its keys. */
-static void bench_init(struct bench *b, bool certs)
-{
-	struct guest *g = &b->g;
-
-	machine_open(&b->m, &milan);
-	b->sev = host_open(b->m.host, "/dev/sev", O_RDWR);
-	guest_make(g, &b->m, UAPI_VM_SNP);
-	assert_int_equal(guest_init2(g), 0);
-	if (certs)
-		assert_int_equal(command(g, UAPI_SEV_SNP_ENABLE_REQ_CERTS, NULL), 0);
-	guest_add_vcpu(g);
-	ghcb_prepare(g);
-	put_code(g, GUEST_CODE, copy_secrets, copy_secrets_end);
-	put_code(g, GUEST_CODE + (uint32_t)(copy_secrets_end - copy_secrets), ghcb_asks, ghcb_asks_end);
-	snp_launch(b);
-	note_of(g)->msr = GHCB | ABI_GHCB_MSR_REGISTER_ASK;
-	runs_to_halt(g);
-	assert_int_equal(note_of(g)->msr_after, GHCB | ABI_GHCB_MSR_REGISTER);
-	note_of(g)->msr = GHCB;
-	talker_init(&b->talker, g->memory + KEYS);
-}
-
-static void bench_finish(struct bench *b)
-{
-	guest_close(&b->g);
-	host_close(b->m.host, b->sev);
-	machine_close(&b->m);
-}
-
-/* Seals a request for a report, and names the pages. */
-static void ask_report(struct bench *b, uint64_t event)
-{
-	static const uint8_t payload[96] = "a nonce";
-
-	message_write(&b->talker, 0, REPORT_REQ, payload, sizeof(payload));
-	message_seal(&b->talker, 0, sizeof(payload));
-	memcpy(b->g.memory + REQUEST, b->talker.request, sizeof(b->talker.request));
-	memset(b->g.memory + RESPONSE, 0x5a, PAGE_SIZE_BYTES);
-	ask(&b->g, event, REQUEST, RESPONSE);
-}
+#include "request_guest.h"
 
 /* The guest finds the report that it asked for last. */
-static void assert_report(struct bench *b)
+static void assert_report(struct asker *b)
 {
 	const uint8_t *answer;
 
@@ -107,7 +16,7 @@ static void assert_report(struct bench *b)
 	assert_int_equal(load_le(answer + 32 + 8, 8), POLICY);
 }
 
-static void assert_no_answer(const struct bench *b)
+static void assert_no_answer(const struct asker *b)
 {
 	for (size_t i = 0; i < PAGE_SIZE_BYTES; i++)
 		assert_int_equal(b->g.memory[RESPONSE + i], 0x5a);
@@ -117,24 +26,24 @@ static void assert_no_answer(const struct bench *b)
 
 static void test_request_brings_a_report(void **state)
 {
-	struct bench b;
+	struct asker b;
 
-	bench_init(&b, false);
+	asker_init(&b, false);
 	for (int i = 0; i < 3; i++) {
 		ask_report(&b, ABI_GHCB_GUEST_REQUEST);
 		answers(&b.g, 0, 0);
 		assert_report(&b);
 	}
-	bench_finish(&b);
+	asker_finish(&b);
 }
 
 /* The firmware's code reaches the guest. KVM writes the page of its last answer again. */
 static void test_request_that_the_firmware_refuses(void **state)
 {
 	uint8_t last[PAGE_SIZE_BYTES];
-	struct bench b;
+	struct asker b;
 
-	bench_init(&b, false);
+	asker_init(&b, false);
 	ask_report(&b, ABI_GHCB_GUEST_REQUEST);
 	b.g.memory[REQUEST + HEADER_BYTES] ^= 1;
 	answers(&b.g, 0, 11); /* BAD_MEASUREMENT */
@@ -148,7 +57,7 @@ static void test_request_that_the_firmware_refuses(void **state)
 	answers(&b.g, 0, 29); /* AEAD_OFLOW: the same message again */
 	assert_memory_equal(b.g.memory + RESPONSE, last, sizeof(last));
 	assert_report(&b);
-	bench_finish(&b);
+	asker_finish(&b);
 }
 
 /*
@@ -158,9 +67,9 @@ static void test_request_that_the_firmware_refuses(void **state)
 static void test_answer_that_is_shown_again_is_no_answer(void **state)
 {
 	uint8_t old[PAGE_SIZE_BYTES], *page;
-	struct bench b;
+	struct asker b;
 
-	bench_init(&b, false);
+	asker_init(&b, false);
 	ask_report(&b, ABI_GHCB_GUEST_REQUEST);
 	answers(&b.g, 0, 0);
 	page = b.g.memory + RESPONSE;
@@ -177,7 +86,7 @@ static void test_answer_that_is_shown_again_is_no_answer(void **state)
 	assert_false(crypt_page(false, b.talker.vmpck[0], page, 32 + 1184));
 	memcpy(page, b.talker.response, sizeof(old)); /* the right one */
 	assert_report(&b);
-	bench_finish(&b);
+	asker_finish(&b);
 }
 
 static void test_request_without_its_pages_is_malformed(void **state)
@@ -185,19 +94,19 @@ static void test_request_without_its_pages_is_malformed(void **state)
 	static const struct {
 		uint64_t request, response;
 	} cases[] = {{REQUEST + 8, RESPONSE}, {REQUEST, RESPONSE + 0x800}, {REQUEST, REQUEST}};
-	struct bench b;
+	struct asker b;
 
-	bench_init(&b, false);
+	asker_init(&b, false);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		ask(&b.g, ABI_GHCB_GUEST_REQUEST, cases[i].request, cases[i].response);
 		answers(&b.g, ABI_GHCB_MALFORMED, ABI_GHCB_INVALID_INPUT);
 		ask(&b.g, ABI_GHCB_EXT_GUEST_REQUEST, cases[i].request, cases[i].response);
 		answers(&b.g, ABI_GHCB_MALFORMED, ABI_GHCB_INVALID_INPUT);
 	}
-	bench_finish(&b);
+	asker_finish(&b);
 }
 
-static void ends_kvm_run(struct bench *b, int result)
+static void ends_kvm_run(struct asker *b, int result)
 {
 	assert_int_equal(guest_run(&b->g), result);
 	assert_int_equal(b->g.run->exit_reason, KVM_EXIT_UNKNOWN);
@@ -207,9 +116,9 @@ static void ends_kvm_run(struct bench *b, int result)
 /* KVM_RUN fails where memory or the guest's /dev/sev is gone. */
 static void test_request_that_cannot_be_carried_ends_kvm_run(void **state)
 {
-	struct bench b;
+	struct asker b;
 
-	bench_init(&b, false);
+	asker_init(&b, false);
 	ask(&b.g, ABI_GHCB_GUEST_REQUEST, NOWHERE, RESPONSE);
 	ends_kvm_run(&b, -EIO);
 	ask(&b.g, ABI_GHCB_EXT_GUEST_REQUEST, NOWHERE, RESPONSE);
@@ -223,12 +132,12 @@ static void test_request_that_cannot_be_carried_ends_kvm_run(void **state)
 	b.sev = -1;
 	ends_kvm_run(&b, -EBADF);
 	assert_no_answer(&b);
-	bench_finish(&b);
+	asker_finish(&b);
 }
 
 /* ---- extended requests ---- */
 
-static void ask_extended(struct bench *b, uint64_t rax, uint64_t rbx)
+static void ask_extended(struct asker *b, uint64_t rax, uint64_t rbx)
 {
 	memset(b->g.memory + CERTS, 0x5a, PAGE_SIZE_BYTES);
 	ask_report(b, ABI_GHCB_EXT_GUEST_REQUEST);
@@ -237,7 +146,7 @@ static void ask_extended(struct bench *b, uint64_t rax, uint64_t rbx)
 }
 
 /* Of the page for certificates, so many bytes are zero; the rest is untouched. */
-static void assert_zeros(const struct bench *b, size_t zeros)
+static void assert_zeros(const struct asker *b, size_t zeros)
 {
 	for (size_t i = 0; i < PAGE_SIZE_BYTES; i++)
 		assert_int_equal(b->g.memory[CERTS + i], i < zeros ? 0 : 0x5a);
@@ -245,9 +154,9 @@ static void assert_zeros(const struct bench *b, size_t zeros)
 
 static void test_extended_request_without_a_vmm_has_an_empty_table(void **state)
 {
-	struct bench b;
+	struct asker b;
 
-	bench_init(&b, false);
+	asker_init(&b, false);
 	ask_extended(&b, CERTS, 1);
 	answers(&b.g, 0, 0);
 	assert_zeros(&b, 24);
@@ -262,14 +171,14 @@ static void test_extended_request_without_a_vmm_has_an_empty_table(void **state)
 	ask_extended(&b, NOWHERE, 1);
 	ends_kvm_run(&b, -EIO);
 	assert_no_answer(&b);
-	bench_finish(&b);
+	asker_finish(&b);
 }
 
 static void test_extended_request_needs_its_registers(void **state)
 {
-	struct bench b;
+	struct asker b;
 
-	bench_init(&b, true);
+	asker_init(&b, true);
 	ask_extended(&b, CERTS + 8, 1);
 	answers(&b.g, ABI_GHCB_MALFORMED, ABI_GHCB_INVALID_INPUT);
 	ask_report(&b, ABI_GHCB_EXT_GUEST_REQUEST);
@@ -279,16 +188,16 @@ static void test_extended_request_needs_its_registers(void **state)
 	GIVE(&b.g, rbx, 1);
 	answers(&b.g, ABI_GHCB_MALFORMED, ABI_GHCB_INVALID_INPUT);
 	assert_no_answer(&b);
-	bench_finish(&b);
+	asker_finish(&b);
 }
 
 /* Only reports have certificates: for other messages the registers have no meaning. */
 static void test_extended_request_for_something_else_is_a_plain_one(void **state)
 {
 	static const uint8_t payload[128];
-	struct bench b;
+	struct asker b;
 
-	bench_init(&b, true);
+	asker_init(&b, true);
 	message_write(&b.talker, 0, TSC_INFO_REQ, payload, sizeof(payload));
 	message_seal(&b.talker, 0, sizeof(payload));
 	memcpy(b.g.memory + REQUEST, b.talker.request, sizeof(b.talker.request));
@@ -296,10 +205,10 @@ static void test_extended_request_for_something_else_is_a_plain_one(void **state
 	answers(&b.g, 0, 0);
 	memcpy(b.talker.response, b.g.memory + RESPONSE, sizeof(b.talker.response));
 	assert_int_equal(load_le(message_read(&b.talker, 0, TSC_INFO_REQ, 128) + 8, 8), UINT64_C(1) << 32);
-	bench_finish(&b);
+	asker_finish(&b);
 }
 
-static struct uapi_snp_req_certs leaves_for_certs(struct bench *b, uint64_t pages)
+static struct uapi_snp_req_certs leaves_for_certs(struct asker *b, uint64_t pages)
 {
 	struct uapi_snp_req_certs certs;
 
@@ -321,9 +230,9 @@ static void test_extended_request_leaves_to_the_vmm(void **state)
 	} refusals[] = {
 	        {ENOSPC, UINT64_C(1) << 32}, {EAGAIN, UINT64_C(2) << 32}, {EIO, UINT64_C(0xffffffff) << 32}};
 	struct uapi_snp_req_certs certs;
-	struct bench b;
+	struct asker b;
 
-	bench_init(&b, true);
+	asker_init(&b, true);
 	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		certs = leaves_for_certs(&b, 2);
 		certs.ret = refusals[i].ret;
@@ -341,22 +250,22 @@ static void test_extended_request_leaves_to_the_vmm(void **state)
 	certs = leaves_for_certs(&b, 1);
 	answers(&b.g, 0, 0);
 	assert_report(&b);
-	bench_finish(&b);
+	asker_finish(&b);
 }
 
 /* The VMM holds its files while the firmware signs: KVM_RUN sends the request and returns at once. */
 static void test_extended_request_is_sent_by_a_kvm_run_that_returns(void **state)
 {
-	struct bench b;
+	struct asker b;
 
-	bench_init(&b, true);
+	asker_init(&b, true);
 	leaves_for_certs(&b, 1);
 	b.g.run->immediate_exit = 1;
 	assert_int_equal(guest_run(&b.g), -EINTR);
 	assert_report(&b);
 	b.g.run->immediate_exit = 0;
 	answers(&b.g, 0, 0);
-	bench_finish(&b);
+	asker_finish(&b);
 }
 
 int main(void)
