@@ -6,6 +6,7 @@
  * guest.
  */
 #include "ap_guest.h"
+#include "malice.h"
 #include "snp_guest.h"
 #include "vmm/abi/vmsa.h"
 
@@ -437,6 +438,30 @@ static void test_processor_ends_with_its_page(void **state)
 	}
 }
 
+/* A kernel edits the page, puts another of the guest's pages in its place, or takes it and gives it back. */
+static void test_kernel_attacks_the_vmsa_of_a_new_processor(void **state)
+{
+	const uint64_t rip = HOLD;
+	struct host *h;
+	struct bench b;
+
+	bench_init(&b);
+	h = b.m.host;
+	adjusts(&b, SAVED, true);
+	assert_int_equal(sim_malice_write(h, b.g.vm, SAVED + offsetof(struct abi_vmsa, rip), &rip, 8),
+	        SIM_MALICE_RMP_FAULT);
+	sim_malice_swap(h, b.g.vm, SAVED, OTHER);
+	requests(&b, ABI_GHCB_AP_CREATE, SAVED);
+	assert_cannot_enter(&b);
+	sim_malice_swap(h, b.g.vm, SAVED, OTHER);
+	requests(&b, ABI_GHCB_AP_CREATE, SAVED);
+	assert_started(&b);
+	sim_malice_rmpupdate(h, b.g.vm, SAVED, SAVED);
+	requests(&b, ABI_GHCB_AP_CREATE, SAVED);
+	assert_cannot_enter(&b);
+	bench_finish(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +473,7 @@ int main(void)
 	        cmocka_unit_test(test_vmsas_that_the_processor_refuses),
 	        cmocka_unit_test(test_page_must_be_a_vmsa_all_the_time),
 	        cmocka_unit_test(test_processor_ends_with_its_page),
+	        cmocka_unit_test(test_kernel_attacks_the_vmsa_of_a_new_processor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
