@@ -85,6 +85,25 @@ void run_vcpu_explain_run(struct run_vcpu *vcpu)
 	}
 }
 
+/*
+ * A SEV-SNP guest that uses an address without memory as private one means a device behind it, and has not
+ * taken the encryption bit from its page table. The first such device is the local APIC, which OVMF before
+ * edk2-stable202405 reaches that way.
+ */
+static enum run_vcpu_verdict end_without_memory(struct run_vcpu *vcpu, uint64_t at, bool private)
+{
+	const char *more = "";
+
+	if (is_snp(vcpu) && private)
+		more = at == MACHINE_LAPIC_GPA
+		               ? ": it took its local APIC for encrypted memory, as OVMF older than "
+		                 "edk2-stable202405 does; use OVMF.fd of Debian 13's package ovmf, or "
+		                 "OVMF.amdsev.fd of ovmf-amdsev"
+		               : ": it took a device, or nothing at all, for encrypted memory";
+	return run_vcpu_end(vcpu, RUN_VCPU_CRASH, "the guest used 0x%llx as %s memory, where it has none%s",
+	        (unsigned long long)at, private ? "private" : "shared", more);
+}
+
 enum run_vcpu_verdict run_vcpu_on_memory_fault(struct run_vcpu *vcpu)
 {
 	struct uapi_memory_fault fault;
@@ -100,9 +119,7 @@ enum run_vcpu_verdict run_vcpu_on_memory_fault(struct run_vcpu *vcpu)
 		        (unsigned long long)fault.flags, (unsigned long long)fault.size,
 		        (unsigned long long)fault.gpa);
 	if (!is_snp(vcpu) || !page_is_backed(machine_vm_memory(vcpu->vm), gpa(fault.gpa), fault.size))
-		return run_vcpu_end(vcpu, RUN_VCPU_CRASH,
-		        "the guest used 0x%llx as %s memory, where it has none",
-		        (unsigned long long)fault.gpa, private ? "private" : "shared");
+		return end_without_memory(vcpu, fault.gpa, private);
 	return answer_fault(vcpu, &fault, private);
 }
 

@@ -88,9 +88,22 @@ static void test_memory_fault_outside_memory_is_the_guests_crash(void **state)
 	start("sev-snp");
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
 		assert_int_equal(fault(places[i], 0x1000, 8), RUN_VCPU_CRASH);
-		assert_error(ERR_GUEST, "as private memory, where it has none");
+		assert_error(ERR_GUEST, "as private memory, where it has none: it took a device");
 	}
+	assert_int_equal(fault(0xc0000000, 0x1000, 0), RUN_VCPU_CRASH);
+	assert_error(ERR_GUEST, "0xc0000000 as shared memory, where it has none");
+	assert_null(strstr(vcpu.err.text, "encrypted"));
 	assert_int_equal(bench.kernel.count, 0);
+}
+
+static void test_memory_fault_at_the_local_apic_names_a_firmware_without_it(void **state)
+{
+	start("sev-snp");
+	assert_int_equal(fault(0xfee00000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), RUN_VCPU_CRASH);
+	assert_error(
+	        ERR_GUEST, "0xfee00000 as private memory, where it has none: it took its local APIC for");
+	assert_error(ERR_GUEST, "use OVMF.fd of Debian 13's package ovmf");
+	assert_error(ERR_GUEST, "OVMF.amdsev.fd of ovmf-amdsev");
 }
 
 static void test_memory_fault_that_makes_no_sense_is_kvms(void **state)
@@ -402,6 +415,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(test_memory_fault_converts_the_page_and_goes_on),
 	        TEST(test_memory_fault_outside_memory_is_the_guests_crash),
+	        TEST(test_memory_fault_at_the_local_apic_names_a_firmware_without_it),
 	        TEST(test_memory_fault_that_makes_no_sense_is_kvms),
 	        TEST(test_memory_fault_for_what_is_so_already_ends_after_a_while),
 	        TEST(test_run_of_a_poisoned_page_ends_the_guest),
