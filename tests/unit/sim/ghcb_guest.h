@@ -171,13 +171,24 @@ static inline void ask(struct guest *g, uint64_t code, uint64_t info_1, uint64_t
 	GIVE(g, sw_exit_info_2, info_2);
 }
 
+/* Runs until an exit. A signal of the test's runner, as libFuzzer's timer, is none of the guest's. */
+static inline int run_to_exit(struct guest *g)
+{
+	int result;
+
+	do
+		result = guest_run(g);
+	while (result == -EINTR);
+	return result;
+}
+
 /* Runs until the guest halts after its VMGEXIT, which KVM answered by itself. */
 static inline void runs_to_halt(struct guest *g)
 {
 	int result;
 
 	note_of(g)->vector = 0;
-	result = guest_run(g);
+	result = run_to_exit(g);
 	if (result != 0 || g->run->exit_reason != KVM_EXIT_HLT)
 		fail_msg("KVM_RUN: %d, exit %u", result, g->run->exit_reason);
 	assert_int_equal(note_of(g)->rbx_after, GUEST_RBX);
@@ -186,7 +197,7 @@ static inline void runs_to_halt(struct guest *g)
 /* Runs until KVM leaves to the VMM for this reason. */
 static inline void runs_to(struct guest *g, uint32_t reason)
 {
-	int result = guest_run(g);
+	int result = run_to_exit(g);
 
 	if (result != 0 || g->run->exit_reason != reason)
 		fail_msg("KVM_RUN: %d, exit %u in place of %u", result, g->run->exit_reason, reason);
