@@ -341,6 +341,8 @@ static enum cpu_view view(
 		return CPU_VIEW_GOOD;
 	}
 	pthread_mutex_lock(&m->lock);
+	if (write)
+		sev_page_populate(m, slot, at);
 	if (private)
 		view = view_private(v, slot, at, write, host);
 	else

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "command.h"
 #include "kvm/memory.h"
@@ -46,6 +47,17 @@ int sev_guest_spa(const struct sev_call *call, uint64_t address, uint64_t *size,
 
 /* ---- regions ---- */
 
+/*
+ * The guest's processors use decrypted copies of single pages. So huge pages make no access faster, and each
+ * of them takes 2 MiB where the guest may have touched one page. sev_page_populate() asks for some.
+ */
+static void use_small_pages(const struct kvm_enc_region *range)
+{
+	uintptr_t start = range->addr & ~(uintptr_t)(PAGE_SIZE_BYTES - 1);
+
+	madvise((void *)start, range->addr + range->size - start, MADV_NOHUGEPAGE);
+}
+
 /* The kernel does not write to a region, so memory that the VMM may only read can be registered, too. */
 static int region_add(struct kvm_vm *vm, const struct kvm_enc_region *range)
 {
@@ -55,6 +67,8 @@ static int region_add(struct kvm_vm *vm, const struct kvm_enc_region *range)
 
 	if (!region)
 		return -ENOMEM;
+	if (sev->memory)
+		use_small_pages(range); /* before any of them is made: pinning reads some */
 	result = sev_pin_region(sev, range->addr, range->size);
 	if (result < 0)
 		return result;

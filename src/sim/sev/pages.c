@@ -17,6 +17,7 @@
  * Law: APM 2, 15.34.5 to 15.34.9.
  */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "cpu/ram.h"
 #include "pages.h"
@@ -29,6 +30,10 @@
  * one for a copy of its ciphertext while somebody writes it.
  */
 #define FRAMES_MAX 1536u
+
+#define PIECE_BYTES (16 * PAGE_SIZE_BYTES)
+#define AREA_BYTES  (32 * (uintptr_t)PIECE_BYTES)
+#define AREA_FULL   32 /* pieces */
 
 /* ---- the context ---- */
 
@@ -245,6 +250,50 @@ uint64_t sev_page_frame(struct sev_decrypted *m, const struct cpu_slot *slot, ui
 	if (run_find(m, slot, start, host) || run_find(m, slot, host, host))
 		return m->run_spa + (host - m->run_host);
 	return 0;
+}
+
+static struct sev_area *area_of(struct sev_decrypted *m, uint64_t number)
+{
+	return &m->areas[number % SEV_AREAS];
+}
+
+static bool is_full(struct sev_decrypted *m, uint64_t number)
+{
+	const struct sev_area *area = area_of(m, number);
+
+	return area->number == number && __builtin_popcount(area->pieces) >= AREA_FULL;
+}
+
+/* Asks for a huge page where the guest is likely to write all of it, since it did so right before. */
+static bool make_huge(struct sev_decrypted *m, const struct cpu_slot *slot, uint64_t number)
+{
+	uintptr_t start = number * AREA_BYTES, offset = start - (uintptr_t)slot->host;
+
+	return is_full(m, number - 1) && offset < slot->size && slot->size - offset >= AREA_BYTES &&
+	       madvise((void *)start, AREA_BYTES, MADV_HUGEPAGE) == 0;
+}
+
+/* Where a call fails, the write itself says what is wrong. */
+void sev_page_populate(struct sev_decrypted *m, const struct cpu_slot *slot, uintptr_t host)
+{
+	uint64_t number = host / AREA_BYTES;
+	struct sev_area *area = area_of(m, number);
+	uint32_t bit = UINT32_C(1) << host / PIECE_BYTES % 32;
+	uintptr_t start = host & ~(uintptr_t)(PIECE_BYTES - 1), end = start + PIECE_BYTES;
+	uintptr_t slot_start = (uintptr_t)slot->host, slot_end = slot_start + slot->size;
+
+	if (area->number != number)
+		*area = (struct sev_area){.number = number};
+	if (slot->flags & CPU_SLOT_READONLY || area->pieces & bit)
+		return;
+	if (!area->pieces)
+		area->is_huge = make_huge(m, slot, number);
+	area->pieces |= bit;
+	if (area->is_huge)
+		return;
+	start = start > slot_start ? start : slot_start;
+	end = end < slot_end ? end : slot_end;
+	madvise((void *)start, end - start, MADV_POPULATE_WRITE);
 }
 
 void sev_page_hold(struct sev_decrypted *m, struct sev_page *page)

@@ -11,6 +11,7 @@
 
 #define SEV_PAGES_TABLE 2048u /* a power of two */
 #define SEV_PRINT_KEYS  8u
+#define SEV_AREAS       512u
 
 struct sev_page {
 	struct sev_page *next; /* in its chain of the table */
@@ -29,6 +30,13 @@ struct sev_page {
 	unsigned at;
 };
 
+/* 2 MiB of the VMM's memory. */
+struct sev_area {
+	uint64_t number; /* its address / 2 MiB; 0: none */
+	uint32_t pieces; /* a bit for each 64 KiB; those that were written have it */
+	bool is_huge;    /* the kernel was asked for a huge page */
+};
+
 struct sev_decrypted {
 	pthread_mutex_t lock;
 	unsigned refs;
@@ -43,14 +51,20 @@ struct sev_decrypted {
 	struct sev_page idle;                    /* the ends of the list of idle pages */
 	size_t frame_count;                      /* of frames that pages have */
 	struct sev_frames frames;
-	uint64_t turns;           /* of all its vCPUs so far */
-	_Atomic uint64_t settles; /* how often a page of the cache was used without the C-bit */
+	struct sev_area areas[SEV_AREAS]; /* by number: the latest of them */
+	uint64_t turns;                   /* of all its vCPUs so far */
+	_Atomic uint64_t settles;         /* how often a page of the cache was used without the C-bit */
 };
 
 /* Looks up again where pages have their frames, since the VMM may have mapped others there. */
 void sev_page_forget_frames(struct sev_decrypted *m);
 /* Returns the address of the frame of the page at host, in the slot. 0: no memory is left. */
 uint64_t sev_page_frame(struct sev_decrypted *m, const struct cpu_slot *slot, uintptr_t host);
+/*
+ * Has the kernel make the pages around host, in the slot, if this is the first write there: one call for
+ * several pages takes less time than a fault for each of them.
+ */
+void sev_page_populate(struct sev_decrypted *m, const struct cpu_slot *slot, uintptr_t host);
 /* Returns the page with that frame, NULL if it is not in the cache. */
 struct sev_page *sev_page_find(const struct sev_decrypted *m, uint64_t spa);
 /*

@@ -52,22 +52,49 @@ static void add_hidden(const struct mapping *mapping, void *arg)
 #define BIG_PAGES 4096u
 #define BIG_BYTES ((size_t)BIG_PAGES * PAGE_SIZE_BYTES)
 
+/*
+ * Makes a guest with a second slot of memory, which begins at a multiple of 2 MiB and asks for huge pages.
+ * The mapping that it lies in is returned.
+ */
+static void *big_make(struct guest *g, struct machine *m, uint8_t **ret_memory)
+{
+	void *map =
+	        mmap(NULL, BIG_BYTES + MIB(2), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kvm_enc_region region = {.size = BIG_BYTES};
+
+	assert_ptr_not_equal(map, MAP_FAILED);
+	*ret_memory = (uint8_t *)map + (-(uintptr_t)map & (MIB(2) - 1));
+	madvise(*ret_memory, BIG_BYTES, MADV_HUGEPAGE);
+	machine_open(m, &milan);
+	guest_make(g, m, UAPI_VM_SEV);
+	assert_int_equal(set_memory(g, 1, BIG_GPA, BIG_BYTES, *ret_memory, -1), 0);
+	assert_int_equal(guest_init2(g), 0);
+	region.addr = (uintptr_t)*ret_memory;
+	assert_int_equal(call_of(m, g->vm, KVM_MEMORY_ENCRYPT_REG_REGION, &region), 0);
+	guest_add_vcpu(g);
+	return map;
+}
+
+static void big_launch(struct guest *g)
+{
+	uint64_t *directory;
+
+	enter_long_mode(g);
+	directory = (uint64_t *)(void *)(g->memory + TABLES + 0x2000);
+	for (unsigned i = 0; i < BIG_BYTES / MIB(2); i++)
+		directory[2 + i] = (BIG_GPA + i * MIB(2)) | 0x87 | C_BIT;
+	guest_launch(g, 0);
+}
+
 /* The guest numbers more pages than the platform keeps decrypted, and counts those with a wrong number. */
 static void test_sev_many_pages_are_right_and_few_are_decrypted(void **state)
 {
 	unsigned long long before = 0, after = 0;
-	uint64_t *directory;
 	struct machine m;
 	struct guest g;
-	void *big;
+	uint8_t *memory;
+	void *map = big_make(&g, &m, &memory);
 
-	machine_open(&m, &milan);
-	guest_make(&g, &m, UAPI_VM_SEV);
-	big = mmap(NULL, BIG_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(big, MAP_FAILED);
-	assert_int_equal(set_memory(&g, 1, BIG_GPA, BIG_BYTES, big, -1), 0);
-	assert_int_equal(guest_init2(&g), 0);
-	guest_add_vcpu(&g);
 	CODE(&g, 0xbf, 0x00, 0x00, 0x40, 0x00,      /* mov $BIG_GPA, %edi */
 	        0x31, 0xc9,                         /* xor %ecx, %ecx */
 	        0x48, 0x89, 0x0f,                   /* 1: mov %rcx, (%rdi) */
@@ -86,11 +113,7 @@ static void test_sev_many_pages_are_right_and_few_are_decrypted(void **state)
 	        0x81, 0xf9, 0x00, 0x10, 0x00, 0x00, /* cmp $BIG_PAGES, %ecx */
 	        0x75, 0xe9,                         /* jne 2b */
 	        0xe6, PORT);                        /* out %al, $PORT */
-	enter_long_mode(&g);
-	directory = (uint64_t *)(void *)(g.memory + TABLES + 0x2000);
-	for (unsigned i = 0; i < BIG_BYTES / MIB(2); i++)
-		directory[2 + i] = (BIG_GPA + i * MIB(2)) | 0x87 | C_BIT;
-	guest_launch(&g, 0);
+	big_launch(&g);
 	each_mapping(add_hidden, &before);
 	assert_int_equal(run_to_port(&g), 0);
 	each_mapping(add_hidden, &after);
@@ -98,7 +121,35 @@ static void test_sev_many_pages_are_right_and_few_are_decrypted(void **state)
 	assert_true(after > before && after - before < BIG_BYTES / 1024 * 6 / 10);
 #endif
 	guest_close(&g);
-	munmap(big, BIG_BYTES);
+	munmap(map, BIG_BYTES + MIB(2));
+	machine_close(&m);
+}
+
+/* The guest writes a page in each 2 MiB. Its memory then holds those and few around them, and no huge pages.
+ */
+static void test_sev_memory_that_nobody_touches_is_not_there(void **state)
+{
+	unsigned char present[BIG_PAGES];
+	unsigned count = 0;
+	struct machine m;
+	struct guest g;
+	uint8_t *memory;
+	void *map = big_make(&g, &m, &memory);
+
+	CODE(&g, 0xbf, 0x00, 0x00, 0x40, 0x00,      /* mov $BIG_GPA, %edi */
+	        0x48, 0x89, 0x3f,                   /* 1: mov %rdi, (%rdi) */
+	        0x81, 0xc7, 0x00, 0x00, 0x20, 0x00, /* add $0x200000, %edi */
+	        0x81, 0xff, 0x00, 0x00, 0x40, 0x01, /* cmp $BIG_GPA + BIG_BYTES, %edi */
+	        0x75, 0xef,                         /* jne 1b */
+	        0xe6, PORT);                        /* out %al, $PORT */
+	big_launch(&g);
+	run_to_port(&g);
+	assert_int_equal(mincore(memory, BIG_BYTES, present), 0);
+	for (unsigned i = 0; i < BIG_PAGES; i++)
+		count += present[i] & 1;
+	assert_in_range(count, BIG_BYTES / MIB(2), 16 * BIG_BYTES / MIB(2) + 1); /* registering reads one */
+	guest_close(&g);
+	munmap(map, BIG_BYTES + MIB(2));
 	machine_close(&m);
 }
 
@@ -209,6 +260,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_sev_many_pages_are_right_and_few_are_decrypted),
+	        cmocka_unit_test(test_sev_memory_that_nobody_touches_is_not_there),
 	        cmocka_unit_test(test_sev_marker_is_nowhere_until_the_guest_shares_it),
 	        cmocka_unit_test(test_sev_registered_region_is_readable_and_takes_no_memory),
 	};
