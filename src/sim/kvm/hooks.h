@@ -53,7 +53,10 @@ struct kvm_hooks {
 	/* Makes kvm_vcpu.sev if the VM is one with memory encryption. Returns 0 or -ENOMEM. */
 	int (*vcpu_create)(struct kvm_vcpu *vcpu);
 	void (*vcpu_destroy)(struct kvm_vcpu *vcpu);
-	/* Makes the guest's access to the MSR of the GHCB or to SEV_STATUS. False: the guest gets #GP(0). */
+	/*
+	 * Makes the guest's access to the MSR of the GHCB, to SEV_STATUS or to GUEST_TSC_FREQ. False: the
+	 * guest gets #GP(0).
+	 */
 	bool (*vcpu_msr)(struct kvm_vcpu *vcpu, bool write, uint32_t index, uint64_t *value);
 	/* Is this an MSR that the VMM does not reach any more, because the processor keeps it in the VMSA? */
 	bool (*vcpu_hides_msr)(const struct kvm_vcpu *vcpu, uint32_t index);

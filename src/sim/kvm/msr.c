@@ -327,7 +327,7 @@ bool kvm_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *valu
 		tsc_adjust_access(v, write, value, by_host);
 	else if (kvm_vcpu_mce_known(v, index))
 		return kvm_vcpu_mce_msr(v, write, index, value, by_host);
-	else if (index == KVM_MSR_GHCB || index == KVM_MSR_SEV_STATUS)
+	else if (index == KVM_MSR_GHCB || index == KVM_MSR_SEV_STATUS || index == KVM_MSR_GUEST_TSC_FREQ)
 		return !by_host && v->vm->platform->hooks->vcpu_msr(v, write, index, value);
 	else if (index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE || (index & ~0xffu) == MSR_X2APIC)
 		return apic_access(v, write, index, value, by_host);

@@ -8,8 +8,9 @@
 
 #include "vcpu.h"
 
-#define KVM_MSR_GHCB       0xc0010130u
-#define KVM_MSR_SEV_STATUS 0xc0010131u
+#define KVM_MSR_GHCB           0xc0010130u
+#define KVM_MSR_SEV_STATUS     0xc0010131u
+#define KVM_MSR_GUEST_TSC_FREQ 0xc0010134u /* with Secure TSC */
 
 /* The list of MSRs that the VMM saves and restores (KVM_GET_MSR_INDEX_LIST). */
 const uint32_t *kvm_platform_msrs(uint32_t *ret_count);

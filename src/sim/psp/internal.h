@@ -256,7 +256,6 @@ void psp_snp_guests_end(struct psp *psp);
  */
 uint32_t psp_snp_cpuid_check(const struct psp *psp, void *page);
 
-#define PSP_TSC_FACTOR    200 /* how much slower than nominal the TSC may run, in 1 / 100,000; as on Genoa */
 #define PSP_TSC_SCALE_ONE (UINT64_C(1) << 32)
 
 /* ---- guest messages (message.c) ---- */

@@ -24,6 +24,8 @@
 #include "vmm/product.h"
 #include "vmm/uapi.h"
 
+#define PSP_TSC_FACTOR 200 /* how much slower than nominal the TSC runs, in 1 / 100,000; as on Genoa */
+
 /* SEV API and SNP ABI, status codes. */
 enum psp_code {
 	PSP_SUCCESS,

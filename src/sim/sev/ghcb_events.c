@@ -125,7 +125,7 @@ static bool access_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t 
 	if (!kvm_vcpu_msr_allowed(v, write, index))
 		return false;
 	*ret_reason = KVM_MSR_EXIT_REASON_UNKNOWN;
-	if (index == KVM_MSR_SEV_STATUS) /* it is the processor's */
+	if (index == KVM_MSR_SEV_STATUS || index == KVM_MSR_GUEST_TSC_FREQ) /* they are the processor's */
 		return false;
 	*ret_reason = KVM_MSR_EXIT_REASON_INVAL;
 	if (!sev_vcpu_hides_msr(v, index))

@@ -56,7 +56,16 @@ bool sev_vcpu_hides_msr(const struct kvm_vcpu *v, uint32_t index)
 	       (index == KVM_MSR_GHCB || passes(v, index));
 }
 
+/* With Secure TSC a guest reads the rate of its TSC without KVM. */
+static bool reads_tsc_rate(const struct kvm_vcpu *v, bool write, uint32_t index)
+{
+	return index == KVM_MSR_GUEST_TSC_FREQ && !write &&
+	       v->vm->sev->vmsa_features & ABI_FEATURE_SECURE_TSC;
+}
+
 bool sev_vcpu_msr_intercepted(void *ctx, bool write, uint32_t index)
 {
+	if (reads_tsc_rate(ctx, write, index))
+		return !kvm_vcpu_msr_allowed(ctx, write, index);
 	return !passes(ctx, index) || !kvm_vcpu_msr_allowed(ctx, write, index);
 }

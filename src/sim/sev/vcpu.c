@@ -91,9 +91,12 @@ int sev_vcpu_enter(struct kvm_vcpu *v)
 	return 0;
 }
 
+/* In MHz; the TSC's rate is a little lower, as the secrets page and the TSC information tell (TSC_FACTOR). */
+#define NOMINAL_TSC_MHZ (KVM_TSC_KHZ * UINT64_C(100000) / (100000 - PSP_TSC_FACTOR) / 1000)
+
 /*
  * The GHCB's MSR is there with SEV-ES. SEV_STATUS is read-only, and says what protects the guest (APM 2,
- * 15.34.10, 15.35.7, 15.36.2).
+ * 15.34.10, 15.35.7, 15.36.2). GUEST_TSC_FREQ is there with Secure TSC (15.36.18).
  */
 bool sev_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value)
 {
@@ -105,6 +108,10 @@ bool sev_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *valu
 		if (write)
 			v->sev->ghcb.msr = *value;
 		*value = v->sev->ghcb.msr;
+		return true;
+	}
+	if (index == KVM_MSR_GUEST_TSC_FREQ && !write && sev->vmsa_features & ABI_FEATURE_SECURE_TSC) {
+		*value = NOMINAL_TSC_MHZ;
 		return true;
 	}
 	if (index != KVM_MSR_SEV_STATUS || write)

@@ -22,7 +22,7 @@
 #define FLAG_CF 0x1u
 #define FLAG_ZF 0x40u
 
-enum snp_do { DO_PVALIDATE, DO_RMPADJUST, DO_READ, DO_WRITE, DO_FETCH, DO_VMGEXIT, DO_RMPQUERY };
+enum snp_do { DO_PVALIDATE, DO_RMPADJUST, DO_READ, DO_WRITE, DO_FETCH, DO_VMGEXIT, DO_RMPQUERY, DO_RDMSR };
 
 /* What test and guest tell each other, in the page NOTE. */
 struct snp_note {
@@ -48,6 +48,8 @@ GHCB_CODE(snp_does, "1: movl $0xf000, %esp\n"
                     "je 7f\n"
                     "cmpl $6, %ebx\n"
                     "je 8f\n"
+                    "cmpl $7, %ebx\n"
+                    "je 9f\n"
                     ".byte 0xf2, 0x0f, 0x01, 0xff\n"
                     "2: pushfq\n"
                     "movq %rax, 0x205020\n"
@@ -71,6 +73,10 @@ GHCB_CODE(snp_does, "1: movl $0xf000, %esp\n"
                     "orq %rdx, %rax\n"
                     "jmp 2b\n"
                     "8: .byte 0xf3, 0x0f, 0x01, 0xfd\n"
+                    "jmp 2b\n"
+                    "9: rdmsr\n"
+                    "shlq $32, %rdx\n"
+                    "orq %rdx, %rax\n"
                     "jmp 2b");
 #define SNP_TELLS(number, error) \
 	"movb $" #number ", 0x205030\n" error "hlt\n" \
