@@ -53,6 +53,7 @@ while read word data; do
 	case $word in
 	report) report $data ;;
 	key) echo "key=$(sev_key)" ;;
+	features) echo "status=$(dmesg | grep -c 'SEV: Status:.*SecureTSC')" ;;
 	*) $word -f ;;
 	esac
 done
@@ -68,8 +69,8 @@ poweroff -f
 '''
 
 
-def settings(**more):
-    keys = {'firmware': FIRMWARE, 'sev.type': 'sev-snp', 'sev.host-data': HOST_DATA, **{key.replace('_', '.'): value for key, value in more.items()}}
+def settings(more):
+    keys = {'firmware': FIRMWARE, 'sev.type': 'sev-snp', 'sev.host-data': HOST_DATA, **more}
     return [str(word) for key, value in keys.items() for word in ('--set', f'{key}={value}')]
 
 
@@ -121,15 +122,19 @@ def judge(options, folder, report, table, nonce, measurement):
         raise Failed('a simulated report passed for AMD\'s')
 
 
-def attest(options, folder, vcpus):
+def attest(options, folder, vcpus, product='Milan', features=''):
     """Reports with the data that was given, as predicted; certificates as the platform's; keys that repeat; and all of it after a restart."""
-    vmm(options.vmm, 'host', '--host', 'sim', '--certificates', folder / 'certificates', '--generation', 'snp', '--out-root', folder / 'ark')
-    words = settings(machine_memory='512M', machine_vcpus=vcpus, sev_certificates=folder / 'certificates')
+    vmm(options.vmm, 'host', '--host', 'sim', '--set', f'sim.product={product}', '--certificates', folder / 'certificates', '--generation', 'snp',
+        '--out-root', folder / 'ark')
+    words = settings({'machine.memory': '512M', 'machine.vcpus': vcpus, 'sev.certificates': folder / 'certificates', 'sim.product': product,
+                      **({'sev.vmsa-features': features} if features else {})})
     measurement = vmm(options.vmm, 'measure', *words)
     keys = set()
     with start(options, folder, words, ATTEST, [options.key]) as guest:
         for last in False, True:
             greets(guest, vcpus)
+            if features and ask(guest, 'features', 'status')[0] != '1':
+                raise Failed('the kernel does not see Secure TSC')
             for nonce in '11' * 64, '22' * 64:
                 report, table = map(base64.b64decode, ask(guest, f'report {nonce}', 'report', 'certificates'))
                 if report[MEASUREMENT].hex() != measurement or report[REPORT_DATA].hex() != nonce:
@@ -146,7 +151,7 @@ def attest(options, folder, vcpus):
 
 def accept(options, folder):
     """Firmware leaves memory above 4 GiB unaccepted; the kernel accepts it when it is wanted."""
-    with start(options, folder, settings(machine_memory='6G', machine_vcpus=1), MEMORY) as guest:
+    with start(options, folder, settings({'machine.memory': '6G', 'machine.vcpus': 1}), MEMORY) as guest:
         greets(guest, 1)
         guest.expect('unaccepted=', seconds=SECONDS)
         guest.expect('filled=943718400 unaccepted=', seconds=SECONDS)
@@ -158,6 +163,8 @@ def accept(options, folder):
 
 CASES = [('reports, certificates and keys, 4 vCPU', lambda options, folder: attest(options, folder, 4))]
 MORE = [('reports, certificates and keys, 1 vCPU', lambda options, folder: attest(options, folder, 1)),
+        ('the same, Genoa with Secure TSC, 2 vCPU', lambda options, folder: attest(options, folder, 2, 'Genoa', 'secure-tsc')),
+        ('the same, Turin, 2 vCPU', lambda options, folder: attest(options, folder, 2, 'Turin')),
         ('memory is accepted when it is wanted', accept)]
 
 

@@ -7,6 +7,7 @@ usage: debian.py VMM [--host HOST] [--case WORD] [--network passt|tap|none] [--m
 The disk is in the cache: scripts/setup --debian. What this machine cannot offer (passt, a tap interface, vsock) is left out and named.
 """
 import argparse
+import base64
 import contextlib
 import dataclasses
 import hashlib
@@ -34,7 +35,8 @@ TAP = 'vmm-debian'
 TAP_HOST, TAP_GUEST = '192.168.77.1', '192.168.77.2'
 VSOCK_CID, VSOCK_PORT = 77, 7777
 VERSIONS = {'6': '6.', '7': '7.'}
-FEATURES = {'none': '', 'sev': 'AMD SEV', 'sev-es': 'AMD SEV SEV-ES'}    # of which the kernel says that they are active
+FEATURES = {'none': '', 'sev': 'AMD SEV', 'sev-es': 'AMD SEV SEV-ES', 'sev-snp': 'AMD SEV SEV-ES SEV-SNP'}    # which the kernel calls active
+MEASUREMENT = slice(0x90, 0xc0)    # in an attestation report
 SEV_WARNINGS = {'software IO TLB: Memory encryption is active and system is using DMA bounce buffers'}    # QEMU's guests here have no SEV
 
 
@@ -193,18 +195,30 @@ def echoes(guest, case):
         raise Failed(f'by vsock came: {answer}')
 
 
+def attests(guest, case):
+    """A SEV-SNP guest's own driver fetches a report, which has the measurement that vmm predicted; also after a restart."""
+    if not case.measurement:
+        return
+    one = '/sys/kernel/config/tsm/report/one'
+    ask(guest, f'modprobe sev-guest && mkdir {one} && head -c 64 /dev/urandom >{one}/inblob')
+    found = base64.b64decode(ask(guest, f'base64 -w 0 {one}/outblob'))[MEASUREMENT].hex()
+    if found != case.measurement:
+        raise Failed(f'the report has the measurement {found}, not {case.measurement}')
+
+
 def warnings(guest):
     """The kernel's warnings and errors, without what is different each time: times, numbers, addresses."""
     text = ask(guest, 'dmesg -t -l emerg,alert,crit,err,warn')
     return {re.sub(r'0x[0-9a-f]+|\d+', 'N', line) for line in text.splitlines()}
 
 
-def reboots(guest):
+def reboots(guest, case):
     ask(guest, 'echo kept >~/kept; sync')
     guest.type('reboot\r')
     log_in(guest)
     if ask(guest, 'cat ~/kept') != 'kept':
         raise Failed('the file that was written before the reboot is gone')
+    attests(guest, case)
 
 
 def powers_off(guest):
@@ -233,6 +247,7 @@ class Case:
     mib: int = 0
     fio_mib: int = 0
     vsock: bool = False
+    measurement: str = ''   # of a SEV-SNP guest, filled in from what vmm predicts
 
     def keys(self, folder):
         keys = {'firmware': FIRMWARE / 'OVMF.fd', 'machine.memory': '512M', 'machine.vcpus': self.vcpus, 'sev.type': self.kind, 'run.grace': 600}
@@ -255,7 +270,8 @@ class Case:
 
 MATRIX = [Case(f'Debian 13, kernel {kernel}, {vcpus} vCPU', kernel, vcpus) for kernel in '67' for vcpus in (1, 2, 4)]
 SEV_MATRIX = [Case(f'Debian 13, kernel {kernel}, {kind.upper()}, {vcpus} vCPU', kernel, vcpus, kind)
-              for kind in ('sev', 'sev-es') for kernel, vcpus in (('6', 1), ('7', 2))]
+              for kind, guests in (('sev', [('6', 1), ('7', 2)]), ('sev-es', [('6', 1), ('7', 2)]), ('sev-snp', [('6', 1), ('6', 4), ('7', 2)]))
+              for kernel, vcpus in guests]
 CASES = [
     Case('to the login prompt: Debian 13, kernel 6, 1 vCPU', '6', 1, whole=False),
     *MATRIX,
@@ -293,6 +309,7 @@ def first_boot(guest, case):
         transfers(guest, case)
     if case.vsock:
         echoes(guest, case)
+    attests(guest, case)
     return warnings(guest)
 
 
@@ -302,11 +319,14 @@ def run(case, vmm, host, echo):
         folder = pathlib.Path(name)
         make_files(folder)
         command = case.command(vmm, host, folder)
+        if case.kind == 'sev-snp':
+            words = [word for key, value in case.keys(folder).items() for word in ('--set', f'{key}={value}')]
+            case.measurement = subprocess.run([vmm, 'measure', *words], check=True, capture_output=True, text=True).stdout.strip()
         try:
             with Guest(command, echo) as guest:
                 warned = first_boot(guest, case)
                 if case.whole:
-                    reboots(guest)
+                    reboots(guest, case)
                     presses_power_button(guest)
                 else:
                     powers_off(guest)
