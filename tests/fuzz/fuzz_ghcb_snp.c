@@ -24,7 +24,7 @@ static struct {
 	int kind; /* -1: there is no guest */
 } f = {.kind = -1};
 
-/* What a request has come to so far. */
+/* How far the guest has come with its latest request. */
 struct course {
 	bool good;      /* the firmware must answer the message, if the VMM lets it pass */
 	bool refused;   /* the VMM gave another answer than 0 */

@@ -269,15 +269,6 @@ static const struct object_ops vcpu_ops = {.ioctl = vcpu_ioctl, .map = vcpu_map,
 
 /* ---- life ---- */
 
-static bool id_is_taken(const struct kvm_vm *vm, unsigned long id)
-{
-	for (unsigned i = 0; i < vm->vcpu_count; i++) {
-		if (vm->vcpus[i]->id == id)
-			return true;
-	}
-	return false;
-}
-
 void kvm_vcpu_destroy(struct kvm_vcpu *v)
 {
 	if (!v)
@@ -392,7 +383,7 @@ static int vcpu_add(struct kvm_vm *vm, unsigned long id, struct kvm_vcpu **ret_v
 		vm->vcpu_ids = KVM_VCPU_IDS_MAX;
 	if (vm->vcpu_count >= KVM_VCPUS_MAX || id >= vm->vcpu_ids)
 		return -EINVAL;
-	if (id_is_taken(vm, id))
+	if (kvm_vm_vcpu_by_id(vm, id))
 		return -EEXIST;
 	result = vcpu_make(vm, (unsigned)id, &v);
 	if (result < 0)

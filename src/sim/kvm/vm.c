@@ -77,6 +77,17 @@ struct kvm_vcpu *kvm_vm_vcpu(struct kvm_vm *vm, unsigned index)
 	return index < atomic_load(&vm->vcpu_count) ? vm->vcpus[index] : NULL;
 }
 
+struct kvm_vcpu *kvm_vm_vcpu_by_id(struct kvm_vm *vm, unsigned long id)
+{
+	struct kvm_vcpu *v;
+
+	for (unsigned i = 0; (v = kvm_vm_vcpu(vm, i)); i++) {
+		if (v->id == id)
+			return v;
+	}
+	return NULL;
+}
+
 const struct kvm_call kvm_vm_calls[] = {
         {KVM_CHECK_EXTENSION, check_extension},
         {KVM_CREATE_VCPU, create_vcpu},

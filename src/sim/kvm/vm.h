@@ -86,6 +86,8 @@ void kvm_vm_ref(struct kvm_vm *vm);
 void kvm_vm_unref(struct kvm_vm *vm);
 /* Returns the vCPU with that index, or NULL. */
 struct kvm_vcpu *kvm_vm_vcpu(struct kvm_vm *vm, unsigned index);
+/* Returns the vCPU that was made with that number (KVM_CREATE_VCPU), or NULL. */
+struct kvm_vcpu *kvm_vm_vcpu_by_id(struct kvm_vm *vm, unsigned long id);
 
 /*
  * Say what follows from the VM's type, even if the guest has no encryption context yet: the kernel's

@@ -133,8 +133,8 @@ int sev_vcpu_leave_fault(struct kvm_vcpu *v);
  */
 void sev_vcpu_set_vc(struct kvm_vcpu *v, uint64_t features);
 /*
- * Makes the VMSA that the guest chose the vCPU's, if it is not yet. Returns false if the processor refuses
- * it, or if there is none.
+ * Loads the registers of the VMSA that the guest chose, if they are not loaded yet. Returns false if there is
+ * no such VMSA, or if the processor refuses it.
  */
 bool sev_guest_vmsa_enter(struct kvm_vcpu *v);
 /* Copies the registers as they are; the VMM sees this copy from now on. kvm_vcpu.lock is held. */

@@ -67,17 +67,6 @@ bool sev_guest_vmsa_enter(struct kvm_vcpu *v)
 
 /* ---- the request ---- */
 
-static struct kvm_vcpu *find(struct kvm_vm *vm, uint32_t apic_id)
-{
-	struct kvm_vcpu *v;
-
-	for (unsigned i = 0; (v = kvm_vm_vcpu(vm, i)); i++) {
-		if (v->id == apic_id)
-			return v;
-	}
-	return NULL;
-}
-
 static bool may_create(const struct kvm_vcpu *v, uint64_t gpa)
 {
 	return v->sev->stale.regs.rax == v->vm->sev->vmsa_features &&
@@ -99,7 +88,7 @@ int sev_ghcb_on_ap_creation(struct kvm_vcpu *v)
 {
 	const struct abi_ghcb *ghcb = &v->sev->ghcb.guest;
 	const unsigned request = ABI_GHCB_AP_REQUEST(ghcb->sw_exit_info_1);
-	struct kvm_vcpu *target = find(v->vm, ABI_GHCB_AP_ID(ghcb->sw_exit_info_1));
+	struct kvm_vcpu *target = kvm_vm_vcpu_by_id(v->vm, ABI_GHCB_AP_ID(ghcb->sw_exit_info_1));
 	bool create = request == ABI_GHCB_AP_CREATE || request == ABI_GHCB_AP_CREATE_ON_INIT;
 
 	if (!target || (!create && request != ABI_GHCB_AP_DESTROY) ||

@@ -171,7 +171,7 @@ static inline void ask(struct guest *g, uint64_t code, uint64_t info_1, uint64_t
 	GIVE(g, sw_exit_info_2, info_2);
 }
 
-/* Runs until an exit. A signal of the test's runner, as libFuzzer's timer, is none of the guest's. */
+/* Runs until the guest leaves to the VMM. A signal for somebody else, as libFuzzer's timer, ends no run. */
 static inline int run_to_exit(struct guest *g)
 {
 	int result;

@@ -16,14 +16,14 @@
 #define OTHER   0xe000u
 #define FEATURE ABI_FEATURE_SNP
 
-/* What test and first vCPU tell each other, in the page NOTE. */
+/* The test orders, and the first vCPU answers, in the page NOTE. */
 struct order {
 	uint64_t page, adjust; /* RMPADJUST of this page, 0: none, with this RDX */
 	uint64_t adjusted;     /* what it left in EAX */
 	uint64_t msr;          /* then a VMGEXIT with this GHCB MSR, 0: none */
 };
 
-/* What the second vCPU tells of its registers, behind it. */
+/* The second vCPU writes its registers here, behind the order. */
 struct told {
 	uint64_t rbx, rbp, r15, rflags, xmm, efer, cr3, lstar;
 	uint32_t mxcsr, count;
