@@ -30,17 +30,33 @@ static enum run_vcpu_verdict on_shutdown(struct run_vcpu *vcpu)
 	return run_vcpu_end(vcpu, RUN_VCPU_CRASH, "the guest crashed with a triple fault");
 }
 
+/* What KVM's suberrors mean; api.rst, 5, and the names in the kernel's uapi header. */
+static const char *const internal_errors[] = {
+        [KVM_INTERNAL_ERROR_EMULATION] =
+                "could not emulate an instruction of the guest: this KVM does not emulate every "
+                "instruction, or the guest executes outside its memory",
+        [KVM_INTERNAL_ERROR_SIMUL_EX] = "met a second exception of the guest while it delivered one",
+        [KVM_INTERNAL_ERROR_DELIVERY_EV] =
+                "could not deliver an interrupt or exception: the guest's IDT or stack is not in its memory",
+        [KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON] = "does not know why the processor left the guest",
+};
+
+/* The meaning of the words of data differs by suberror and version of the kernel, so vmm tells them as they
+ * are; KVM fills five. */
 static enum run_vcpu_verdict on_internal_error(struct run_vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->kvm->run;
+	uint32_t suberror = run->internal.suberror;
+	uint32_t count = run->internal.ndata;
+	char data[6 * 20] = "";
+	size_t used = 0;
 
-	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
-		return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
-		        "KVM could not emulate an instruction of the guest (KVM_EXIT_INTERNAL_ERROR, "
-		        "suberror 1): this KVM does not emulate every instruction, or the guest executes "
-		        "outside its memory");
-	return run_vcpu_end(vcpu, RUN_VCPU_FAIL, "KVM gave up (KVM_EXIT_INTERNAL_ERROR, suberror %u)",
-	        run->internal.suberror);
+	for (uint32_t i = 0; i < count && i < 6; i++)
+		used += (size_t)snprintf(data + used, sizeof(data) - used, " 0x%llx",
+		        (unsigned long long)run->internal.data[i]);
+	return run_vcpu_end(vcpu, RUN_VCPU_FAIL, "KVM %s (KVM_EXIT_INTERNAL_ERROR, suberror %u%s%s)",
+	        (suberror < ARRAY_LEN(internal_errors) ? internal_errors[suberror] : NULL) ?: "gave up",
+	        suberror, count ? ", data" : "", data);
 }
 
 static enum run_vcpu_verdict on_fail_entry(struct run_vcpu *vcpu)
