@@ -24,16 +24,21 @@ static void judge_signature(
 	        fault ? "not " : "", chain->leaf.cn, fault ? ": " : "", fault ?: "");
 }
 
+/*
+ * A host that masks its chip's key (MASK_CHIP_KEY) gets no report signed by a VCEK. The firmware still signs
+ * with a VLEK, and the report says both. SNP ABI, MSG_REPORT_REQ and SNP_CONFIG.
+ */
 static void judge_signer(const struct abi_snp_report *report, const struct attest_chain *chain,
         const struct attest_wanted *wanted, struct attest_verdict *verdict)
 {
 	const char *kind = chain->chip.is_vlek ? "VLEK" : "VCEK",
 	           *claimed = attest_signer_name(report->key_info), *demanded = wanted->signer ?: kind;
-	bool masked = report->key_info & ABI_SNP_KEY_MASKED, other = strcmp(kind, demanded) != 0;
+	bool masked = report->key_info & ABI_SNP_KEY_MASKED && !chain->chip.is_vlek,
+	     other = strcmp(kind, demanded) != 0;
 
 	attest_verdict_judge(verdict, "signer", !masked && !other && strcmp(kind, claimed) == 0,
 	        "the report names %s, the certificate is of a %s%s%s%s", claimed, kind,
-	        masked ? "; this host is set not to sign reports (mask_chip_key)" : "",
+	        masked ? "; this host is set not to sign with its chip's key (mask_chip_key)" : "",
 	        other ? ", demanded is a " : "", other ? demanded : "");
 }
 

@@ -97,7 +97,7 @@ static void print_tcb(uint64_t value, enum product_tcb_layout layout)
 static void print_key_info(uint32_t value)
 {
 	printf("%#x: signed by %s%s%s\n", value, attest_signer_name(value),
-	        value & ABI_SNP_KEY_MASKED ? ", signing masked by the host" : "",
+	        value & ABI_SNP_KEY_MASKED ? ", chip's key masked by the host" : "",
 	        value & ABI_SNP_KEY_AUTHOR ? ", ID block with author key" : ", no author key");
 }
 

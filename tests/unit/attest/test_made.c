@@ -186,9 +186,13 @@ static void test_made_vlek_report_names_its_provider(void **state)
 	evidence.wanted.csp_id = "Cloud";
 	assert_ok(attest_report_verify(&report, &evidence, &verdict, &err));
 	assert_failed_checks(&verdict, "csp-id");
+	evidence.wanted.csp_id = NULL;
+	report.key_info |= ABI_SNP_KEY_MASKED; /* the host forbids its chip's key, which a VLEK is not */
+	made_sign(&made, &report);
+	assert_ok(attest_report_verify(&report, &evidence, &verdict, &err));
+	assert_failed_checks(&verdict, "");
 	report.key_info = 0; /* says VCEK, the certificate is a VLEK */
 	made_sign(&made, &report);
-	evidence.wanted.csp_id = NULL;
 	assert_ok(attest_report_verify(&report, &evidence, &verdict, &err));
 	assert_failed_checks(&verdict, "signer");
 	sample_milan_free(&evidence);
