@@ -90,7 +90,9 @@ static int check_bits(const struct format *f, uint64_t bits, struct err *err)
 	if (f->version)
 		known |= UINT64_C(0xff) << f->major_shift | UINT64_C(0xff) << f->minor_shift;
 	if ((bits & f->required) != f->required || (bits & f->forbidden))
-		return err_set(err, ERR_USAGE, "is 0x%" PRIx64 ", but %s", bits, f->why);
+		return err_set(err, ERR_USAGE, "is 0x%" PRIx64 ", but %s: write 0x%" PRIx64 "%s", bits,
+		        f->why, (bits | f->required) & ~f->forbidden,
+		        f->required ? ", or words, which need not say this bit" : "");
 	if (bits & ~known)
 		return err_set(err, ERR_USAGE, "is 0x%" PRIx64 ", of which 0x%" PRIx64 " is reserved", bits,
 		        bits & ~known);

@@ -89,8 +89,12 @@ static void test_features_numbers_and_words(void **state)
 static const struct refusal {
 	const char *key, *type, *value, *text;
 } refusals[] = {
-        {"policy", "sev-snp", "65536", "is 0x10000, but every SNP policy must have bit 17 set"},
-        {"policy", "sev-snp", "\"0x300000\"", "is 0x300000, but every SNP policy must have bit 17 set"},
+        {"policy", "sev-snp", "65536",
+                "is 0x10000, but every SNP policy must have bit 17 set: write 0x30000, or words, which need "
+                "not say this bit"},
+        {"policy", "sev-snp", "\"0x300000\"",
+                "is 0x300000, but every SNP policy must have bit 17 set: write 0x320000, or words, which "
+                "need not say this bit"},
         {"policy", "sev-snp", "\"0x8000000000030000\"",
                 "is 0x8000000000030000, of which 0x8000000000000000 is reserved"},
         {"policy", "sev-snp", "\"0x4020000\"", "is 0x4020000, of which 0x4000000 is reserved"},
@@ -112,18 +116,22 @@ static const struct refusal {
         {"policy", "sev-snp", "[\"smt,debug\"]", "has no word \"smt,debug\"; there are smt, "},
         {"policy", "sev", "\"smt\"",
                 "has no word \"smt\"; there are nodbg, noks, es, nosend, domain, sev and api="},
-        {"policy", "sev", "5", "is 0x5, but bit 2 (es) belongs to sev.type \"sev-es\""},
-        {"policy", "sev", "\"es\"", "is 0x4, but bit 2 (es) belongs to sev.type \"sev-es\""},
+        {"policy", "sev", "5", "is 0x5, but bit 2 (es) belongs to sev.type \"sev-es\": write 0x1"},
+        {"policy", "sev", "\"es\"", "is 0x4, but bit 2 (es) belongs to sev.type \"sev-es\": write 0x0"},
         {"policy", "sev", "64", "is 0x40, of which 0x40 is reserved"},
         {"policy", "sev", "4294967296", "is 0x100000000, of which 0x100000000 is reserved"},
-        {"policy", "sev-es", "1", "is 0x1, but a sev-es guest needs bit 2 (es) in its policy"},
+        {"policy", "sev-es", "1",
+                "is 0x1, but a sev-es guest needs bit 2 (es) in its policy: write 0x5, or words, which need "
+                "not say this bit"},
         {"policy", "none", "1", "is for sev.type sev, sev-es or sev-snp; the type is none"},
         {"vmsa-features", "sev-snp", "32",
-                "is 0x20, but bit 0 (snp) is set in every sev-snp guest's features"},
+                "is 0x20, but bit 0 (snp) is set in every sev-snp guest's features: write 0x21, or words, "
+                "which need not say this bit"},
         {"vmsa-features", "sev-snp", "\"0x2001\"", "is 0x2001, of which 0x2000 is reserved"},
         {"vmsa-features", "sev-snp", "\"debug_swap\"",
                 "has no word \"debug_swap\"; did you mean \"debug-swap\"?"},
-        {"vmsa-features", "sev-es", "1", "is 0x1, but bit 0 (snp) belongs to sev.type \"sev-snp\""},
+        {"vmsa-features", "sev-es", "1",
+                "is 0x1, but bit 0 (snp) belongs to sev.type \"sev-snp\": write 0x0"},
         {"vmsa-features", "sev", "1", "is for sev.type sev-es or sev-snp; the type is sev"},
         {"vmsa-features", "none", "\"x\"", "is for sev.type sev-es or sev-snp; the type is none"},
 };
