@@ -14,11 +14,10 @@ import sys
 import tempfile
 import time
 
-from boot import CACHE, MEMORY
+from boot import MEMORY
 from guest import Failed, Guest, emulation
-from linux import KERNEL, make_initrd
+from linux import FIRMWARE, KERNEL, make_initrd
 
-FIRMWARE = CACHE / 'firmware/trixie/OVMF.fd'
 VIRTIOFSD = ['/usr/libexec/virtiofsd', '/usr/lib/virtiofsd', '/usr/lib/qemu/virtiofsd']
 MIB = 1 << 20
 FILE = 100 * MIB

@@ -5,20 +5,19 @@ after the host reset it while the interrupt of an earlier press was still raised
 
 usage: button.py VMM [--host sim] [--echo]   TAP on standard output
 """
-import os
 import pathlib
 import sys
 import tempfile
 
-from boot import CACHE, MEMORY
-from guest import Failed, Guest, emulation
-from linux import KERNEL, make_initrd
+from boot import MEMORY
+from guest import Failed, Guest, test_one
+from linux import FIRMWARE, KERNEL, make_initrd, why_not
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / 'control'))
 from monitor import Client  # noqa: E402
 
-FIRMWARE = CACHE / 'firmware/trixie/OVMF.fd'
 MODULES = [file for file in sorted((KERNEL / 'guest-modules').glob('*.ko')) if file.name.split('-', 1)[1] in ('button.ko', 'evdev.ko')]
+VCPUS = 2
 PRESSES = 2     # in each life of the guest; the second comes only if the first was taken back
 # A press is heard only while the input device is open. It is four events of 24 bytes: the key is down, a report's end, the key is up, another end.
 INIT = '''#!/busybox sh
@@ -69,11 +68,11 @@ def steps(guest, client):
     guest.ends(0)
 
 
-def boot(vmm, host, vcpus, echo):
+def boot(vmm, host, echo):
     """('', '') or why it failed and how the lab's emulation may have lost the guest."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        keys = {'firmware': FIRMWARE, 'machine.memory': MEMORY, 'machine.vcpus': vcpus, 'boot.kernel': KERNEL / 'vmlinuz',
+        keys = {'firmware': FIRMWARE, 'machine.memory': MEMORY, 'machine.vcpus': VCPUS, 'boot.kernel': KERNEL / 'vmlinuz',
                 'boot.initrd': make_initrd(folder, INIT, MODULES), 'boot.cmdline': 'console=ttyS0 panic=-1 quiet', 'control.socket': folder / 'control'}
         command = [vmm, 'run', '--host', host, *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
         try:
@@ -89,21 +88,9 @@ def boot(vmm, host, vcpus, echo):
 
 
 def main():
-    vmm = str(pathlib.Path(sys.argv[1]).resolve())
-    print('1..1', flush=True)
-    if not all(map(os.path.exists, [KERNEL / 'vmlinuz', FIRMWARE])):
-        print('ok 1 - power button # SKIP no kernel or no firmware, run: scripts/setup --firmware --lab')
-        return 0
-    if len(MODULES) < 2:
-        print('ok 1 - power button # SKIP the kernel was unpacked without the modules of the button, run: scripts/setup --lab')
-        return 0
-    host, echo = sys.argv[sys.argv.index('--host') + 1] if '--host' in sys.argv else 'kvm', '--echo' in sys.argv
-    why = emulation.judge(lambda: boot(vmm, host, 2, echo), lambda: boot(vmm, 'sim', 2, echo)[0])
-    if why:
-        print(f'not ok 1 - power button\n# {why}')
-        return 1
-    print('ok 1 - Linux, 2 vCPU: hears each press of the power button from power-on, after a restart, and after a reset with a press on its way')
-    return 0
+    missing = '' if len(MODULES) >= 2 else 'the kernel was unpacked without the modules of the button, run: scripts/setup --lab'
+    right = 'Linux hears each press from power-on, after a restart, and after a reset with a press on its way'
+    return test_one(f'power button, {VCPUS} vCPU', right, why_not() or missing, boot)
 
 
 if __name__ == '__main__':

@@ -126,3 +126,17 @@ class Guest:
         lines = [line for line in self.plain().decode(errors='replace').splitlines() if line.strip()]
         report = next((at for at, line in enumerate(lines) if 'Sanitizer:' in line or 'runtime error:' in line), None)
         return '\n'.join('    ' + line for line in (lines[-15:] if report is None else lines[report:report + 50]))
+
+
+def test_one(what, right, why_not, boot):
+    """A test with one guest: TAP on standard output, and the exit status. what is tested, what is said if it is right, and why it cannot run here
+    or ''. boot(vmm, host, echo), which come from the command line, returns ('', '') or why it failed and how the lab's emulation may have lost the guest."""
+    vmm = str(pathlib.Path(sys.argv[1]).resolve())
+    host, echo = sys.argv[sys.argv.index('--host') + 1] if '--host' in sys.argv else 'kvm', '--echo' in sys.argv
+    print('1..1', flush=True)
+    if why_not:
+        print(f'ok 1 - {what} # SKIP {why_not}')
+        return 0
+    why = emulation.judge(lambda: boot(vmm, host, echo), lambda: boot(vmm, 'sim', echo)[0])
+    print(f'not ok 1 - {what}\n# {why}' if why else f'ok 1 - {what}: {right}')
+    return 1 if why else 0

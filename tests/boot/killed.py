@@ -15,9 +15,8 @@ import sys
 import tempfile
 import time
 
-from boot import CACHE
 from guest import Failed, Guest, emulation
-from linux import KERNEL, make_initrd
+from linux import FIRMWARE, KERNEL, make_initrd
 
 BLOCK, PLACES = 4096, 4096     # the log goes round in an image of 16 MiB
 WAIT = 1500 if emulation.IN_LAB else 300
@@ -28,7 +27,7 @@ exec /disk_guest
 
 
 def command(vmm, host, folder, initrd):
-    keys = {'firmware': CACHE / 'firmware/trixie/OVMF.fd', 'machine.memory': '512M', 'boot.kernel': KERNEL / 'vmlinuz', 'boot.initrd': initrd,
+    keys = {'firmware': FIRMWARE, 'machine.memory': '512M', 'boot.kernel': KERNEL / 'vmlinuz', 'boot.initrd': initrd,
             'boot.cmdline': 'console=ttyS0 panic=-1 quiet cryptomgr.notests=1 log'}
     return [vmm, 'run', '--host', host, '--disk', str(folder / 'image'), *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
 

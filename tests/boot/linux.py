@@ -11,9 +11,10 @@ import sys
 import tempfile
 
 from boot import CACHE, MEMORY
-from guest import Failed, Guest, emulation
+from guest import Failed, Guest, test_one
 
-KERNEL = CACHE / 'lab/kernel'
+KERNEL, FIRMWARE = CACHE / 'lab/kernel', CACHE / 'firmware/trixie/OVMF.fd'
+VCPUS = 2
 # busybox is the only program there. It asks the kernel for what our tables say.
 INIT = '''#!/busybox sh
 /busybox mkdir /proc /sys
@@ -46,16 +47,21 @@ def make_initrd(folder, init=INIT, files=()):
     return initrd
 
 
-def boot(vmm, host, vcpus, echo):
+def why_not():
+    """What is missing for a boot of this kernel; or ''."""
+    return '' if all(map(os.path.exists, [KERNEL / 'vmlinuz', FIRMWARE])) else 'no kernel or no firmware, run: scripts/setup --firmware --lab'
+
+
+def boot(vmm, host, echo):
     """('', '') or why it failed and how the lab's emulation may have lost the guest."""
     with tempfile.TemporaryDirectory() as folder:
-        keys = {'firmware': CACHE / 'firmware/trixie/OVMF.fd', 'machine.memory': MEMORY, 'machine.vcpus': vcpus,
+        keys = {'firmware': FIRMWARE, 'machine.memory': MEMORY, 'machine.vcpus': VCPUS,
                 'boot.kernel': KERNEL / 'vmlinuz', 'boot.initrd': make_initrd(folder),
                 'boot.cmdline': 'console=ttyS0 panic=-1 quiet from-vmm=yes'}
         command = [vmm, 'run', '--host', host, *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
         try:
             with Guest(command, echo) as guest:
-                guest.expect(f'cpus={vcpus} memory=', seconds=300)
+                guest.expect(f'cpus={VCPUS} memory=', seconds=300)
                 guest.expect('APIC', 'acpi=')
                 guest.expect('acpi=clean')
                 guest.expect('from-vmm=yes')
@@ -66,19 +72,7 @@ def boot(vmm, host, vcpus, echo):
 
 
 def main():
-    vmm = str(pathlib.Path(sys.argv[1]).resolve())
-    needed = [KERNEL / 'vmlinuz', CACHE / 'firmware/trixie/OVMF.fd']
-    print('1..1', flush=True)
-    if not all(map(os.path.exists, needed)):
-        print('ok 1 - Linux # SKIP no kernel or no firmware, run: scripts/setup --firmware --lab')
-        return 0
-    host, echo = sys.argv[sys.argv.index('--host') + 1] if '--host' in sys.argv else 'kvm', '--echo' in sys.argv
-    why = emulation.judge(lambda: boot(vmm, host, 2, echo), lambda: boot(vmm, 'sim', 2, echo)[0])
-    if why:
-        print(f'not ok 1 - Linux\n# {why}')
-        return 1
-    print('ok 1 - Linux, 2 vCPU: boots by boot.kernel, reads its tables, powers off by ACPI')
-    return 0
+    return test_one(f'Linux, {VCPUS} vCPU', 'boots by boot.kernel, reads its tables, powers off by ACPI', why_not(), boot)
 
 
 if __name__ == '__main__':

@@ -23,11 +23,10 @@ import subprocess
 import sys
 import tempfile
 
-from boot import CACHE, MEMORY
+from boot import MEMORY
 from guest import Failed, Guest
-from linux import KERNEL, make_initrd
+from linux import FIRMWARE, KERNEL, make_initrd
 
-FIRMWARE = CACHE / 'firmware/trixie/OVMF.fd'
 # What marker.S has the complements of, one for each processor; and where the number of processors stands in the image.
 WORDS = [~complement & 0xffffffffffffffff for complement in (0x5c37e1946b0da2f8, 0x2e91c458fd7316ab)]
 VCPUS_AT, SHARED = 0xffe0, 0x5000

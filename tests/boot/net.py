@@ -20,11 +20,9 @@ import sys
 import tempfile
 import threading
 
-from boot import CACHE
 from guest import Failed, Guest, emulation
-from linux import KERNEL, make_initrd
+from linux import FIRMWARE, KERNEL, make_initrd
 
-FIRMWARE = CACHE / 'firmware/trixie/OVMF.fd'
 MODULES = [path for name in ('failover', 'net_failover', 'virtio_net') for path in (KERNEL / 'guest-modules').glob(f'*-{name}.ko')]
 PINGED = '192.0.2.99'
 # The words of the kernel's command line that the guest looks for: net=ADDRESS or net=dhcp, and the ports of this test.

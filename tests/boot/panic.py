@@ -4,16 +4,13 @@
 
 usage: panic.py VMM [--host sim] [--echo]   TAP on standard output
 """
-import os
-import pathlib
 import sys
 import tempfile
 
-from boot import CACHE, MEMORY
-from guest import Failed, Guest, emulation
-from linux import KERNEL, make_initrd
+from boot import MEMORY
+from guest import Failed, Guest, test_one
+from linux import FIRMWARE, KERNEL, make_initrd, why_not
 
-FIRMWARE = CACHE / 'firmware/trixie/OVMF.fd'
 MODULES = sorted((KERNEL / 'guest-modules').glob('*pvpanic*'))
 # The events that the device offers are those that the driver reports. Without the device, the kernel would restart the guest (panic=-1).
 INIT = '''#!/busybox sh
@@ -46,21 +43,8 @@ def boot(vmm, host, echo):
 
 
 def main():
-    vmm = str(pathlib.Path(sys.argv[1]).resolve())
-    print('1..1', flush=True)
-    if not all(map(os.path.exists, [KERNEL / 'vmlinuz', FIRMWARE])):
-        print('ok 1 - panic # SKIP no kernel or no firmware, run: scripts/setup --firmware --lab')
-        return 0
-    if len(MODULES) < 2:
-        print('ok 1 - panic # SKIP the kernel was unpacked without the modules of pvpanic, run: scripts/setup --lab')
-        return 0
-    host, echo = sys.argv[sys.argv.index('--host') + 1] if '--host' in sys.argv else 'kvm', '--echo' in sys.argv
-    why = emulation.judge(lambda: boot(vmm, host, echo), lambda: boot(vmm, 'sim', echo)[0])
-    if why:
-        print(f'not ok 1 - panic\n# {why}')
-        return 1
-    print('ok 1 - panic: the driver finds pvpanic by ACPI, and the panic ends vmm with status 3')
-    return 0
+    missing = '' if len(MODULES) >= 2 else 'the kernel was unpacked without the modules of pvpanic, run: scripts/setup --lab'
+    return test_one('panic', 'the driver finds pvpanic by ACPI, and the panic ends vmm with status 3', why_not() or missing, boot)
 
 
 if __name__ == '__main__':

@@ -12,11 +12,9 @@ import subprocess
 import sys
 import tempfile
 
-from boot import CACHE
 from guest import Failed, Guest
-from linux import KERNEL, make_initrd
+from linux import FIRMWARE, KERNEL, make_initrd
 
-FIRMWARE = CACHE / 'firmware/trixie/OVMF.fd'
 VERIFY = pathlib.Path(__file__).resolve().parents[2] / 'scripts/openssl-verify'
 MODULES = [file for name in ('configfs', 'tsm_report', 'sev-guest') for file in (KERNEL / 'guest-modules').glob(f'*-{name}.ko')]
 REPORT_DATA, MEASUREMENT = slice(0x50, 0x90), slice(0x90, 0xc0)
