@@ -138,7 +138,9 @@ def judge(guest, data, server, pinged, cut, gone):
     guest.expect('host=')
     guest.expect('carrier=1')
     guest.expect('2 packets received' if pinged else 'packets received', seconds=120)
-    guest.expect(f'fetched={wanted}', 'fetched=', seconds=1500)
+    guest.expect('fetched=', seconds=1500)
+    if guest.expect(wanted, '\n') != wanted:
+        raise Failed(f'what the host sent did not come whole; the last output:\n{guest.tail()}')
     guest.expect('errors=0 0', seconds=1500)
     if not server.came.wait(300) or server.taken != wanted:
         raise Failed(f'what came back has the hash {server.taken}, not {wanted}')
