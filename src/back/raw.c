@@ -16,7 +16,7 @@
 
 #define SECTOR_BYTES       512u
 #define PHYSICAL_MAX_BYTES 65536u
-#define LOCK_TRIES         100
+#define LOCK_TRIES         500
 #define LOCK_PAUSE_NS      10000000
 
 struct raw {
@@ -344,8 +344,8 @@ static int cut_to_blocks(struct raw *raw, struct err *err)
 }
 
 /*
- * A vmm that was killed keeps its lock for a moment, until the kernel has taken its io_uring apart. So a vmm
- * that is started in its place tries for a second.
+ * A vmm that was killed keeps its lock until a thread of the kernel has taken its io_uring apart, which took
+ * more than a second on a busy machine. So a vmm that is started in its place tries for five seconds.
  */
 static int lock_in_time(const struct raw *raw, struct err *err)
 {

@@ -38,6 +38,21 @@ static void write_log(uint64_t n, int to)
 	}
 }
 
+/*
+ * Waits until the kernel has taken the killed process's io_uring apart, which holds its locks. The device
+ * waits, too, but only for seconds.
+ */
+static void wait_for_locks(void)
+{
+	struct flock lock;
+
+	do {
+		usleep(1000);
+		lock = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+		assert_int_equal(fcntl(file, F_OFD_GETLK, &lock), 0);
+	} while (lock.l_type != F_UNLCK);
+}
+
 /* Returns the last number that was flushed before the kill. */
 static uint64_t run_and_kill(uint64_t last, unsigned round)
 {
@@ -61,6 +76,7 @@ static uint64_t run_and_kill(uint64_t last, unsigned round)
 	while (read(ends[0], &n, sizeof(n)) == sizeof(n))
 		;
 	close(ends[0]);
+	wait_for_locks();
 	return n;
 }
 
