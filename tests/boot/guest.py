@@ -80,8 +80,13 @@ class Guest:
     def plain(self):
         return ESCAPES.sub(b'', self.text)
 
-    def expect(self, *tokens, seconds=300):
-        """Waits until one of the tokens appears after what was expected before, and returns it."""
+    def demand_noise(self, silence):
+        """Fails if the guest has said nothing for so many seconds (None: it may be silent)."""
+        if silence and time.monotonic() - self.heard > silence:
+            raise Failed(f'nothing was said for {silence} s; the last output:\n{self.tail()}')
+
+    def expect(self, *tokens, seconds=300, silence=None):
+        """Waits until one of the tokens appears after what was expected before, and returns it. A guest that says nothing for so long fails before."""
         end = time.monotonic() + seconds
         going = True
         while going and time.monotonic() < end:
@@ -93,6 +98,7 @@ class Guest:
                 at, token = min(found)
                 self.seen = at + len(token)
                 return token
+            self.demand_noise(silence)
         why = f'in {seconds} s' if going else 'before the end'
         raise Failed(f'no {" or ".join(map(repr, tokens))} {why}; the last output:\n{self.tail()}')
 
@@ -103,8 +109,7 @@ class Guest:
         """Waits for the end, and demands this exit status. A guest that says nothing for so long fails before."""
         end = time.monotonic() + seconds
         while self.read(0.5) and time.monotonic() < end:
-            if silence and time.monotonic() - self.heard > silence:
-                raise Failed(f'nothing was said for {silence} s; the last output:\n{self.tail()}')
+            self.demand_noise(silence)
         try:
             found = self.process.wait(timeout=max(1, end - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -114,9 +119,12 @@ class Guest:
 
     def lost(self):
         """How the lab's emulation may have lost this guest, after something expected did not come; or ''."""
+        status = None
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return 'the guest crashed' if emulation.crashed(self.process.wait(timeout=5), self.plain().decode(errors='replace')) else ''
-        if time.monotonic() - self.heard <= emulation.QUIET:
+            status = self.process.wait(timeout=5)
+        if emulation.crashed(status, self.plain().decode(errors='replace')):
+            return 'the guest crashed'
+        if status is not None or time.monotonic() - self.heard <= emulation.QUIET:
             return ''
         # A second processor may ask its devices while the first waits for the interrupt that was lost, so this is only reported.
         return 'the guest fell silent' + (' and still asks its devices' if emulation.polls(self.process.pid) else '')

@@ -2,8 +2,9 @@
 """Decides which failures a test in the lab may blame on the emulation.
 
 The lab's processor is QEMU's emulation of AMD-V. It loses a nested guest now and then: the guest ends in a triple fault at a random
-place, or executes or takes an interrupt where there is no memory, or goes on for ever without doing anything (docs/hacking.md has what was measured). Nothing
-of that is ever seen on the software platform, nor where QEMU emulates the same guest without a KVM in between.
+place, or executes or takes an interrupt where there is no memory, or its kernel panics, or it goes on for ever without doing anything
+(docs/hacking.md has what was measured). Nothing of that is ever seen on the software platform, nor where QEMU emulates the same guest
+without a KVM in between.
 
 So a run may be repeated, but only if
 - this is the lab,
@@ -21,6 +22,8 @@ QUIET = 60              # seconds without a word: a line takes milliseconds, eve
 CRASHED = 3             # vmm's exit status
 # What vmm says of a guest that executes, or has its stack, where there is no memory.
 ASTRAY = ('KVM could not emulate an instruction of the guest', 'KVM could not deliver an interrupt or exception')
+# Linux finds itself there with a page fault or a double fault, and says so. It may restart itself then, so that vmm goes on.
+PANIC = 'Kernel panic - not syncing'
 IN_LAB = os.environ.get('LAB') == 'inside'
 
 
@@ -40,8 +43,8 @@ def polls(pid):
 
 
 def crashed(status, said):
-    """Did the guest crash, by vmm's exit status and its messages?"""
-    return status == CRASHED or any(words in said for words in ASTRAY)
+    """Did the guest crash, by vmm's exit status (None: it has none yet) and by what was said?"""
+    return status == CRASHED or any(words in said for words in (*ASTRAY, PANIC))
 
 
 def judge(run, evidence):

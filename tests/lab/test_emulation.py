@@ -90,6 +90,13 @@ class Emulation(unittest.TestCase):
                         astray.ends(0, seconds=60)
                     self.assertEqual(astray.lost(), 'the guest crashed')
 
+    def test_a_kernel_that_panics_has_crashed(self):
+        for end in ('sleep 600', 'exit 0'):
+            with self.subTest(end=end), mock.patch.object(emulation, 'QUIET', 600), self.assertRaises(guest.Failed) as raised:
+                with guest.Guest(['/bin/bash', '-c', f'echo "[ 1.2] {emulation.PANIC}: double fault"; {end}']) as panicked:
+                    panicked.expect('right', seconds=2)
+            self.assertEqual(raised.exception.lost, 'the guest crashed')
+
     def test_vmm_says_these_words(self):
         source = (HERE.parents[1] / 'src/run/exit.c').read_text()
         for words in emulation.ASTRAY:
@@ -137,6 +144,8 @@ class Emulation(unittest.TestCase):
         with guest.Guest(['/bin/bash', '-c', 'printf half; while sleep 0.2; do echo "vmm: warning: it spins"; done']) as silent:
             with self.assertRaisesRegex(guest.Failed, 'nothing was said for 1 s'):
                 silent.ends(0, seconds=60, silence=1)
+            with self.assertRaisesRegex(guest.Failed, 'nothing was said for 1 s'):
+                silent.expect('whole', seconds=60, silence=1)
 
     def test_a_silent_boot_may_be_lost(self):
         self.patch(emulation, 'QUIET', 0.2)
