@@ -95,9 +95,9 @@ int call_vm_take_msr(struct host *h, int vm_fd, uint32_t index, struct err *err)
 
 int call_vm_create_guest_memfd(
         struct host *h, int vm_fd, uint64_t size_bytes, int *ret_fd, struct err *err) MUST_CHECK;
-/* A slot with both backings: host_address for shared pages, guest_memfd from its start for private ones. */
+/* A slot with both backings: host_address for shared pages, guest_memfd from offset on for private ones. */
 int call_vm_set_private_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, uint64_t size_bytes,
-        void *host_address, int guest_memfd, struct err *err) MUST_CHECK;
+        void *host_address, int guest_memfd, uint64_t offset, struct err *err) MUST_CHECK;
 /* attributes: UAPI_MEMORY_ATTRIBUTE_PRIVATE or 0; whole pages. Moves no contents. */
 int call_vm_set_attributes(struct host *h, int vm_fd, uint64_t gpa, uint64_t size_bytes, uint64_t attributes,
         struct err *err) MUST_CHECK;
@@ -120,6 +120,9 @@ int call_sev_init2(const struct call_sev *sev, uint64_t vmsa_features, struct er
 int call_sev_init_legacy(const struct call_sev *sev, bool es, struct err *err) MUST_CHECK;
 /* Pins memory that will be encrypted where it is (SEV, SEV-ES). */
 int call_sev_register_memory(
+        const struct call_sev *sev, void *host_address, uint64_t size_bytes, struct err *err) MUST_CHECK;
+/* Takes that back, for exactly the same memory. */
+int call_sev_unregister_memory(
         const struct call_sev *sev, void *host_address, uint64_t size_bytes, struct err *err) MUST_CHECK;
 
 /* SEV and SEV-ES, in the order of a launch (SEV API 6.1 to 6.7); start's handle is filled in. */

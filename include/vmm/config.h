@@ -89,8 +89,9 @@ struct config {
 	struct {
 		unsigned vcpus; /* 1..CONFIG_VCPUS_MAX */
 		uint64_t memory_bytes;
-		char *cpu;              /* CPU model by name, as machine_cpu_model() knows it */
-		uint32_t cpu_signature; /* CPUID.1:EAX instead of the model's */
+		uint64_t memory_max_bytes; /* what it may grow to; 0: memory_bytes */
+		char *cpu;                 /* CPU model by name, as machine_cpu_model() knows it */
+		uint32_t cpu_signature;    /* CPUID.1:EAX instead of the model's */
 		bool cpu_signature_given;
 		bool hugepages;
 		char *uuid;     /* 8-4-4-4-12 hexadecimal digits or "" */

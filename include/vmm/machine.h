@@ -259,6 +259,17 @@ void machine_vm_destroy(struct machine_vm *vm);
 int machine_vm_fd(const struct machine_vm *vm);
 struct page_memory *machine_vm_memory(const struct machine_vm *vm);
 /*
+ * Finds the place of the next piece of RAM, as page_plug_find() does; nothing changes. ERR_USAGE also if all
+ * slots are taken. Main thread.
+ */
+int machine_vm_plug_find(
+        struct machine_vm *vm, uint64_t size_bytes, struct page_plug *ret_plug, struct err *err) MUST_CHECK;
+/*
+ * Gives the guest that piece while it runs, and tells it. A SEV or SEV-ES guest's is pinned already. A reset
+ * keeps it. Main thread.
+ */
+int machine_vm_plug(struct machine_vm *vm, const struct page_plug *plug, struct err *err) MUST_CHECK;
+/*
  * May the guest be migrated? A confidential guest starts with no, and says yes when its report of shared
  * pages is complete (MSR_KVM_MIGRATION_CONTROL). Any thread.
  */

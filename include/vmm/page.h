@@ -30,8 +30,12 @@ static inline struct gpa gpa(uint64_t raw)
 /* The firmware image ends at 4 GiB and must stay above the APICs at 0xfec00000. */
 #define PAGE_FIRMWARE_MAX_BYTES MIB(16)
 
-/* PAGE_STORE: the firmware's variables, where a guest reads them as memory. The host never encrypts it. */
-enum page_region_kind { PAGE_RAM, PAGE_FIRMWARE, PAGE_STORE };
+/*
+ * PAGE_STORE: the firmware's variables, where a guest reads them as memory. The host never encrypts it.
+ * PAGE_PLUGGED: addresses for RAM that is added while the guest runs. Only its first page_memory_plugged()
+ * bytes are memory.
+ */
+enum page_region_kind { PAGE_RAM, PAGE_FIRMWARE, PAGE_STORE, PAGE_PLUGGED };
 
 struct page_region {
 	enum page_region_kind kind;
@@ -39,7 +43,7 @@ struct page_region {
 	uint64_t size_bytes;
 };
 
-#define PAGE_REGIONS_MAX 4
+#define PAGE_REGIONS_MAX 5
 struct page_layout {
 	struct page_region regions[PAGE_REGIONS_MAX]; /* ascending, disjoint */
 	unsigned count;
@@ -57,6 +61,24 @@ int page_layout_make(uint64_t ram_bytes, uint64_t firmware_bytes, struct page_la
  * image and store have at most PAGE_FIRMWARE_MAX_BYTES together. ERR_USAGE otherwise. Called once.
  */
 int page_layout_add_store(struct page_layout *layout, uint64_t size_bytes, struct err *err) MUST_CHECK;
+/* RAM is added in whole blocks: Linux takes no less (x86: MIN_MEMORY_BLOCK_SIZE). */
+#define PAGE_PLUG_BYTES MIB(128)
+/* How often RAM can be added. */
+#define PAGE_PLUGS_MAX 16
+/*
+ * Adds the region PAGE_PLUGGED above all RAM, at a multiple of 2 GiB. size_bytes: a multiple of
+ * PAGE_PLUG_BYTES, at least one, and no more RAM than PAGE_RAM_MAX_BYTES in all. ERR_USAGE otherwise. Called
+ * once.
+ */
+int page_layout_add_plugged(struct page_layout *layout, uint64_t size_bytes, struct err *err) MUST_CHECK;
+/* That region, borrowed from layout; NULL: no RAM can be added. */
+const struct page_region *page_layout_plugged(const struct page_layout *layout);
+/*
+ * What every piece of RAM that is added must be a multiple of: PAGE_PLUG_BYTES; with 64 GiB and more at the
+ * start Linux takes memory in blocks of up to 2 GiB, as large as the end of that RAM is aligned
+ * (probe_memory_block_size()).
+ */
+uint64_t page_layout_block_bytes(const struct page_layout *layout);
 /* The region that holds the address, borrowed from layout; NULL: there is no memory at it. */
 const struct page_region *page_layout_find(const struct page_layout *layout, uint64_t address);
 
@@ -87,6 +109,33 @@ bool page_memory_is_stopped(const struct page_memory *memory);
 const struct page_layout *page_memory_layout(const struct page_memory *memory);
 /* Where region number i is mapped, for KVM's memory slots only. */
 void *page_memory_slot_address(const struct page_memory *memory, unsigned i);
+
+/* ---- RAM that is added while the guest runs (page/plug.c) ---- */
+
+/* A piece of the region PAGE_PLUGGED, with what KVM needs to know of it. */
+struct page_plug {
+	struct gpa gpa;
+	uint64_t size_bytes;
+	void *at;        /* for the memory slot, and for pinning; for no other use */
+	int guest_memfd; /* of private pages; -1: the guest has no private memory */
+	uint64_t offset; /* of the piece in that file */
+};
+/*
+ * Finds the place of the next piece of RAM; nothing changes. ERR_USAGE: no RAM can be added to this guest,
+ * the size is not a multiple of page_layout_block_bytes(), or larger than what is left. ERR_HOST: this host
+ * has less memory than that. Main thread.
+ */
+int page_plug_find(const struct page_memory *memory, uint64_t size_bytes, struct page_plug *ret_plug,
+        struct err *err) MUST_CHECK;
+/*
+ * Makes such a piece memory for the door. All its pages are the guest's own in the record, if there is one.
+ * Main thread; other threads see all of the piece or nothing of it.
+ */
+void page_plug_open(struct page_memory *memory, const struct page_plug *plug);
+/* Takes the last piece back, of which the guest has not been told. Main thread. */
+void page_plug_close(struct page_memory *memory, const struct page_plug *plug);
+/* How many bytes were added. Any thread. */
+uint64_t page_memory_plugged(const struct page_memory *memory);
 
 /*
  * The address of guest memory for the kernel calls that encrypt it in place (LAUNCH_UPDATE_DATA,
@@ -162,7 +211,8 @@ int page_give_back(struct page_memory *memory, void *loan, uint64_t size_bytes) 
  * address. at is for the kernel's vhost, fd for another process (vhost-user; -1 with PAGE_OWN): both are
  * borrowed, and the length of the file behind fd is sealed. Firmware is not lent, since devices cannot write
  * to it. Of a SEV-SNP guest this is the backing of the shared pages: private ones read as zeros there, and
- * what is written to them is lost.
+ * what is written to them is lost. All of PAGE_PLUGGED is lent from the start, so that a back end need not
+ * hear of RAM that is added: what lies there and is no memory yet reads as zeros.
  */
 struct page_lent {
 	struct gpa gpa;

@@ -20,7 +20,7 @@ int call_vm_create_guest_memfd(struct host *h, int vm_fd, uint64_t size_bytes, i
 }
 
 int call_vm_set_private_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, uint64_t size_bytes,
-        void *host_address, int guest_memfd, struct err *err)
+        void *host_address, int guest_memfd, uint64_t offset, struct err *err)
 {
 	struct uapi_userspace_memory_region2 region = {
 	        .slot = slot,
@@ -29,6 +29,7 @@ int call_vm_set_private_memory(struct host *h, int vm_fd, unsigned slot, uint64_
 	        .memory_size = size_bytes,
 	        .userspace_addr = (uintptr_t)host_address,
 	        .guest_memfd = (uint32_t)guest_memfd,
+	        .guest_memfd_offset = offset,
 	};
 
 	if (host_ioctl(h, vm_fd, UAPI_SET_USER_MEMORY_REGION2, &region) < 0)

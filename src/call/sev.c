@@ -114,3 +114,14 @@ int call_sev_register_memory(
 		        (unsigned long long)(size_bytes >> 10));
 	return 0;
 }
+
+int call_sev_unregister_memory(
+        const struct call_sev *sev, void *host_address, uint64_t size_bytes, struct err *err)
+{
+	struct kvm_enc_region region = {.addr = (uintptr_t)host_address, .size = size_bytes};
+
+	if (host_ioctl(sev->host, sev->vm_fd, KVM_MEMORY_ENCRYPT_UNREG_REGION, &region) < 0)
+		return err_sys(err, ERR_HOST, errno, "KVM_MEMORY_ENCRYPT_UNREG_REGION of %llu KiB",
+		        (unsigned long long)(size_bytes >> 10));
+	return 0;
+}

@@ -85,6 +85,25 @@ static void check_page_status(const struct config *config, struct config_mistake
 		        "guest in any case");
 }
 
+#define GROWTH_BYTES MIB(128) /* a block of memory of Linux */
+
+/* Memory of the pool is promised when it is mapped, and what may never be used should not be promised. */
+static void check_growth(const struct config *config, struct config_mistakes *mistakes)
+{
+	uint64_t memory = config->machine.memory_bytes, most = config->machine.memory_max_bytes;
+
+	if (!most || is_bad(config, "machine.memory"))
+		return;
+	if (most < memory)
+		config_mistake_at(config, mistakes, "machine.memory-max", "is less than machine.memory");
+	else if (!is_aligned(most - memory, GROWTH_BYTES))
+		config_mistake_at(config, mistakes, "machine.memory-max",
+		        "must be machine.memory and a multiple of 128M, which is how guests take memory");
+	else if (most > memory && config->machine.hugepages)
+		config_mistake_at(config, mistakes, "machine.memory-max",
+		        "cannot be had with machine.hugepages: the memory of such a guest does not grow");
+}
+
 void config_check_between(const struct config *config, struct config_mistakes *mistakes)
 {
 	for (size_t i = 0; i < config_keys_count; i++) {
@@ -94,6 +113,7 @@ void config_check_between(const struct config *config, struct config_mistakes *m
 	}
 	check_vars(config, mistakes);
 	check_page_status(config, mistakes);
+	check_growth(config, mistakes);
 	if (config->machine.hugepages && !is_aligned(config->machine.memory_bytes, MIB(2)))
 		config_mistake_at(config, mistakes, "machine.memory",
 		        "must be a multiple of 2M, because machine.hugepages is on");

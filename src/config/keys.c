@@ -64,6 +64,11 @@ const struct config_key config_keys[] = {
                 .help = "The guest's memory, in whole MiB. OVMF needs 64M. More than this machine has cannot "
                         "be run, "
                         "only measured."},
+        {"machine.memory-max", CONFIG_SIZE, AT(machine.memory_max_bytes), .max = MEMORY_MAX_BYTES,
+                .unit = "bytes", .def = "\"0\"",
+                .help = "What the guest's memory may grow to while it runs (control command device_add): "
+                        "machine.memory and a multiple of 128M. It takes addresses and little else until it "
+                        "is used, and nothing of it is measured. 0: the memory does not grow."},
         {"machine.cpu", CONFIG_STRING, AT(machine.cpu), .min = 1, .max = NAME_MAX_BYTES, .def = "\"EPYC-v4\"",
                 .help = "The processor model by name. Its signature is part of what is measured for SEV-ES "
                         "and SEV-SNP."},

@@ -22,8 +22,6 @@
 #define CNT_SLP_EN       (1u << 13)
 #define CNT_SLP_TYP(cnt) ((cnt) >> 10 & 7)
 #define SLP_TYP_S5       0 /* as on the PIIX4; what the DSDT's _S5 must say */
-#define GPE0_PORT        0xafe0
-#define GPE0_BYTES       4 /* two of status (no sources), two of enable */
 
 enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8 };
 
@@ -36,7 +34,7 @@ struct device_power {
 	_Atomic uint16_t port; /* of the PM block; 0: nowhere */
 
 	uint16_t sts, en, cnt;
-	uint8_t gpe_en[2];
+	uint8_t gpe_sts[2], gpe_en[2];
 	uint8_t reset_control, system_control; /* ports 0xcf9 and 0x92 */
 	bool sci;
 };
@@ -53,7 +51,8 @@ static enum device_verdict stop(struct device_power *power, enum device_event ev
 /* Events raise the SCI whatever SCI_EN says: there is no SMM whose SMI they could raise instead. */
 static void update_sci(struct device_power *power)
 {
-	bool level = power->sts & power->en;
+	bool level = power->sts & power->en || power->gpe_sts[0] & power->gpe_en[0] ||
+	             power->gpe_sts[1] & power->gpe_en[1];
 
 	if (level == power->sci)
 		return;
@@ -118,7 +117,7 @@ static enum device_verdict pm_write(void *dev, uint64_t offset, unsigned size, u
 	return off ? stop(power, DEVICE_EVENT_POWER_OFF, "ACPI") : DEVICE_RESUME;
 }
 
-/* ---- GPE0 block: keeps the enable bits, so that the guest reads back what it wrote ---- */
+/* ---- GPE0 block: what other devices tell by device_power_gpe() ---- */
 
 static uint64_t gpe_read(void *dev, uint64_t offset, unsigned size)
 {
@@ -126,7 +125,7 @@ static uint64_t gpe_read(void *dev, uint64_t offset, unsigned size)
 	uint64_t value;
 
 	pthread_mutex_lock(&power->device.lock);
-	value = offset < 2 ? 0 : power->gpe_en[offset - 2];
+	value = offset < 2 ? power->gpe_sts[offset] : power->gpe_en[offset - 2];
 	pthread_mutex_unlock(&power->device.lock);
 	return value;
 }
@@ -136,8 +135,11 @@ static enum device_verdict gpe_write(void *dev, uint64_t offset, unsigned size, 
 	struct device_power *power = dev;
 
 	pthread_mutex_lock(&power->device.lock);
-	if (offset >= 2)
+	if (offset < 2)
+		power->gpe_sts[offset] &= (uint8_t)~value;
+	else
 		power->gpe_en[offset - 2] = (uint8_t)value;
+	update_sci(power);
 	pthread_mutex_unlock(&power->device.lock);
 	return DEVICE_RESUME;
 }
@@ -216,6 +218,14 @@ void device_power_button(struct device_power *power)
 	pthread_mutex_unlock(&power->device.lock);
 }
 
+void device_power_gpe(struct device_power *power, unsigned event)
+{
+	pthread_mutex_lock(&power->device.lock);
+	power->gpe_sts[event / 8] |= (uint8_t)(1 << event % 8);
+	update_sci(power);
+	pthread_mutex_unlock(&power->device.lock);
+}
+
 uint16_t device_power_port(const struct device_power *power)
 {
 	return power->port;
@@ -238,6 +248,7 @@ static void reset(struct device *device)
 
 	pthread_mutex_lock(&power->device.lock);
 	power->sts = power->en = power->cnt = 0;
+	memset(power->gpe_sts, 0, sizeof(power->gpe_sts));
 	memset(power->gpe_en, 0, sizeof(power->gpe_en));
 	power->reset_control = 0;
 	power->system_control = 2;
@@ -271,7 +282,8 @@ static int claim_ports(struct device_power *power, struct device_bus *bus, struc
 {
 	const struct device_range pm = {"PM block", DEVICE_PIO, 0, PM_BYTES, pm_read, pm_write, power, 0};
 	const struct device_range fixed[] = {
-	        {"GPE0 block", DEVICE_PIO, GPE0_PORT, GPE0_BYTES, gpe_read, gpe_write, power, 1},
+	        {"GPE0 block", DEVICE_PIO, DEVICE_POWER_GPE_PORT, DEVICE_POWER_GPE_PORTS, gpe_read, gpe_write,
+	                power, 1},
 	        {"keyboard controller", DEVICE_PIO, 0x64, 1, keyboard_read, keyboard_write, power, 1},
 	        {"system control port", DEVICE_PIO, 0x92, 1, system_read, system_write, power, 1},
 	};

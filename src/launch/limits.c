@@ -92,7 +92,8 @@ static int check_file_bytes(const struct launch *launch, const struct page_layou
 
 static int check_addresses(const struct launch *launch, const struct page_layout *layout, struct err *err)
 {
-	uint64_t needed = layout->low_bytes + layout->high_bytes;
+	const struct page_region *plugged = page_layout_plugged(layout);
+	uint64_t needed = layout->low_bytes + layout->high_bytes + (plugged ? plugged->size_bytes : 0);
 	char words[LIMIT_WORDS_BYTES];
 
 	/* Nearly nobody has this limit, so nothing is read for it at every start. */
@@ -158,6 +159,11 @@ void launch_limits(const struct launch *launch, struct launch_findings *findings
 	/* The code that makes a guest's memory refuses impossible sizes. */
 	if (page_layout_make(launch->config.machine.memory_bytes, launch->files.firmware.size_bytes, &layout,
 	            &err) < 0)
+		return;
+	if (launch->config.machine.memory_max_bytes > launch->config.machine.memory_bytes &&
+	        page_layout_add_plugged(&layout,
+	                launch->config.machine.memory_max_bytes - launch->config.machine.memory_bytes,
+	                &err) < 0)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
 		err = (struct err){0};

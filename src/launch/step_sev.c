@@ -28,9 +28,10 @@ int launch_sev_pin_memory(struct launch_work *work, struct err *err)
 	const struct page_memory *memory = machine_vm_memory(work->vm);
 	const struct page_layout *layout = page_memory_layout(memory);
 	const struct page_region *region = &layout->regions[work->part];
+	uint64_t size_bytes = region->kind == PAGE_PLUGGED ? page_memory_plugged(memory) : region->size_bytes;
 
-	if (call_sev_register_memory(&work->sev, page_kernel_address(memory, region->gpa, region->size_bytes),
-	            region->size_bytes, err) < 0)
+	if (size_bytes && call_sev_register_memory(&work->sev,
+	                          page_kernel_address(memory, region->gpa, size_bytes), size_bytes, err) < 0)
 		return -1;
 	return launch_parts(work, layout->count);
 }

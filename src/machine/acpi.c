@@ -6,6 +6,7 @@
  */
 #include "acpi.h"
 #include "aml.h"
+#include "vmm/device/dimms.h"
 #include "vmm/device/power.h"
 
 #define TABLES_FILE "etc/acpi/tables"
@@ -138,11 +139,13 @@ static void put_facs(struct tables *t)
 /* The head of a generic address: I/O space and the width in bits. The port follows (ACPI 6.5, 5.2.3.2). */
 #define GAS(width, access) (1 | (width) << 8 | (access) << 24)
 
-static const struct {
+struct fadt_field {
 	uint16_t at;
 	uint8_t bytes;
 	uint32_t value;
-} fadt_fields[] = {
+};
+
+static const struct fadt_field fadt_fields[] = {
         {46, 2, DEVICE_POWER_GSI},
         {88, 1, 4}, /* lengths of PM1a events, PM1a control, PM timer */
         {89, 1, 2},
@@ -158,6 +161,14 @@ static const struct {
         {148, 4, GAS(32, 2)}, /* PM1a events, PM1a control, PM timer */
         {172, 4, GAS(16, 2)},
         {208, 4, GAS(32, 3)},
+};
+
+/* The general-purpose events, of machines that have one. */
+static const struct fadt_field fadt_gpe_fields[] = {
+        {80, 4, DEVICE_POWER_GPE_PORT},
+        {92, 1, DEVICE_POWER_GPE_PORTS},
+        {220, 4, GAS(8 * DEVICE_POWER_GPE_PORTS, 1)},
+        {224, 8, DEVICE_POWER_GPE_PORT},
 };
 
 /* The fields that hold a port of the PM block, each with its offset in the block. */
@@ -180,15 +191,21 @@ void machine_acpi_set_pm_port(uint8_t *fadt, uint16_t port)
 		        (uint64_t)port + fadt_pm_fields[i].offset);
 }
 
-static void put_fadt(struct tables *t)
+static void put_fadt_fields(struct tables *t, const struct fadt_field *fields, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		acpi_patch_le(&t->blob, t->fadt + fields[i].at, fields[i].bytes, fields[i].value);
+}
+
+static void put_fadt(struct tables *t, const struct device_board *board)
 {
 	static const uint8_t zeros[FADT_BYTES];
 
 	t->fadt = table_open(&t->blob, "FACP", 3);
 	acpi_put(&t->blob, zeros, t->fadt + FADT_BYTES - t->blob.size);
-	for (size_t i = 0; i < ARRAY_LEN(fadt_fields); i++)
-		acpi_patch_le(
-		        &t->blob, t->fadt + fadt_fields[i].at, fadt_fields[i].bytes, fadt_fields[i].value);
+	put_fadt_fields(t, fadt_fields, ARRAY_LEN(fadt_fields));
+	if (device_dimms_are_announced(board))
+		put_fadt_fields(t, fadt_gpe_fields, ARRAY_LEN(fadt_gpe_fields));
 	if (!t->blob.full)
 		machine_acpi_set_pm_port(t->blob.data + t->fadt, MACHINE_PM_PORT);
 	acpi_patch_le(&t->blob, t->fadt + FADT_FACS_AT, 4, t->facs);
@@ -311,7 +328,7 @@ static void put_all(struct tables *t, const struct device_board *board, unsigned
 	loader_allocate(&t->loader, TABLES_FILE, 64, ZONE_HIGH); /* its first table, the FACS, needs 64 */
 	put_facs(t);
 	put_dsdt(t, board, vcpus);
-	put_fadt(t);
+	put_fadt(t, board);
 	put_madt(t, vcpus);
 	put_xsdt(t);
 	put_rsdp(t);

@@ -7,6 +7,7 @@
 
 #include "acpi.h"
 #include "aml.h"
+#include "vmm/device/dimms.h"
 #include "vmm/device/pci.h"
 
 #define PCI_SLOTS 32
@@ -132,6 +133,10 @@ void machine_dsdt_put(struct machine_acpi_blob *b, const struct device_board *bo
 
 	put_pci(b, board);
 	put_processors(b, vcpus);
+	if (device_dimms_are_announced(board))
+		machine_dsdt_put_memory(b);
 	machine_aml_close(b, scope);
+	if (device_dimms_are_announced(board))
+		machine_dsdt_put_memory_event(b);
 	put_power_off(b);
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "machine.h"
+#include "vmm/device/dimms.h"
 #include "vmm/device/power.h"
 #include "vmm/device/serial.h"
 
@@ -80,6 +81,18 @@ static int add_smbios(struct machine *machine, struct device_fw_cfg *fw_cfg, str
 	return result;
 }
 
+/* Firmware must put nothing where RAM may be added: it keeps 64-bit PCI windows above this address. */
+static int add_reserved(struct machine *machine, struct device_fw_cfg *fw_cfg, struct err *err)
+{
+	const struct page_region *region = page_layout_plugged(&machine->layout);
+	uint8_t end[8];
+
+	if (!region)
+		return 0;
+	store_le(end, 8, (region->gpa.raw + region->size_bytes + GIB(1) - 1) & ~(GIB(1) - 1));
+	return device_fw_cfg_add_file(fw_cfg, "etc/reserved-memory-end", end, sizeof(end), err);
+}
+
 static int fill_fw_cfg(struct machine *machine, struct device_fw_cfg *fw_cfg, struct err *err)
 {
 	static const uint8_t serial_port[2] = {DEVICE_SERIAL_PORT & 0xff, DEVICE_SERIAL_PORT >> 8};
@@ -94,7 +107,8 @@ static int fill_fw_cfg(struct machine *machine, struct device_fw_cfg *fw_cfg, st
 	/* SeaBIOS uses this port as its screen and keyboard. No other firmware reads the file. */
 	if (device_fw_cfg_add_file(fw_cfg, "etc/sercon-port", serial_port, sizeof(serial_port), err) < 0)
 		return -1;
-	if (add_acpi(machine, fw_cfg, err) < 0 || add_smbios(machine, fw_cfg, err) < 0)
+	if (add_reserved(machine, fw_cfg, err) < 0 || add_acpi(machine, fw_cfg, err) < 0 ||
+	        add_smbios(machine, fw_cfg, err) < 0)
 		return -1;
 	return machine_boot_add(machine, fw_cfg, err);
 }
@@ -111,6 +125,19 @@ static int add_devices(struct machine *machine, struct err *err)
 	return 0;
 }
 
+/*
+ * A SEV-SNP guest must accept memory before it uses it. Linux does not do that with memory of which ACPI
+ * tells, and would end at its first access, so such a guest is left to look at the registers itself.
+ */
+static int add_dimms(struct machine *machine, struct err *err)
+{
+	const struct device_dimms_ask ask = {.announced = machine->config->sev.type != CONFIG_SEV_SNP};
+
+	if (!page_layout_plugged(&machine->layout))
+		return 0;
+	return device_board_add(&machine->board, &device_dimms_kind, &ask, err);
+}
+
 /* loop: NULL if the devices of devices[] are not to be made. */
 static int create_devices(struct machine *machine, struct loop *loop, struct err *err)
 {
@@ -119,8 +146,8 @@ static int create_devices(struct machine *machine, struct loop *loop, struct err
 	board->low_bytes = machine->layout.low_bytes;
 	board->high_bytes = machine->layout.high_bytes;
 	if (machine_wires_create(machine, err) < 0 || device_board_init(board, err) < 0 ||
-	        add_devices(machine, err) < 0 || machine_flash_add(machine, err) < 0 ||
-	        fill_fw_cfg(machine, device_fw_cfg_of(board), err) < 0)
+	        add_devices(machine, err) < 0 || add_dimms(machine, err) < 0 ||
+	        machine_flash_add(machine, err) < 0 || fill_fw_cfg(machine, device_fw_cfg_of(board), err) < 0)
 		return -1;
 	if (loop && machine_devices_add(machine, loop, err) < 0)
 		return -1;
@@ -141,6 +168,10 @@ static int place_firmware(struct machine *machine, struct err *err)
 	if (page_layout_make(config->machine.memory_bytes, machine->files.firmware.size_bytes,
 	            &machine->layout, err) < 0)
 		return err_wrap(err, "firmware: %s", config->firmware);
+	if (config->machine.memory_max_bytes > config->machine.memory_bytes &&
+	        page_layout_add_plugged(&machine->layout,
+	                config->machine.memory_max_bytes - config->machine.memory_bytes, err) < 0)
+		return err_wrap(err, "machine.memory-max");
 	return 0;
 }
 

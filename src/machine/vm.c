@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "machine.h"
+#include "vmm/device/dimms.h"
 
 /* Four pages below the APICs, where no device answers: the 32-bit PCI window ends before them. */
 #define INTEL_PAGES_GPA 0xfeffc000u
@@ -72,17 +73,45 @@ static int create_memory(struct machine_vm *vm, struct err *err)
 	return 0;
 }
 
-static int set_slot(struct machine_vm *vm, unsigned i, struct err *err)
+/* Regions have the first slots, in their order; pieces of RAM that were added have those behind them. */
+#define FIRST_PLUG_SLOT PAGE_REGIONS_MAX
+
+static int set_slot(struct machine_vm *vm, unsigned slot, const struct page_plug *piece, struct err *err)
+{
+	struct host *host = vm->machine->host;
+
+	if (piece->guest_memfd < 0)
+		return call_vm_set_memory(
+		        host, vm->fd, slot, piece->gpa.raw, piece->size_bytes, piece->at, err);
+	return call_vm_set_private_memory(host, vm->fd, slot, piece->gpa.raw, piece->size_bytes, piece->at,
+	        piece->guest_memfd, piece->offset, err);
+}
+
+static int set_region(struct machine_vm *vm, unsigned i, struct err *err)
 {
 	const struct page_region *region = &vm->machine->layout.regions[i];
-	void *at = page_memory_slot_address(vm->memory, i);
-	int guest_memfd = page_memory_guest_memfd(vm->memory, i);
+	const struct page_plug whole = {.gpa = region->gpa,
+	        .size_bytes = region->size_bytes,
+	        .at = page_memory_slot_address(vm->memory, i),
+	        .guest_memfd = page_memory_guest_memfd(vm->memory, i)};
 
-	if (guest_memfd < 0)
-		return call_vm_set_memory(
-		        vm->machine->host, vm->fd, i, region->gpa.raw, region->size_bytes, at, err);
-	return call_vm_set_private_memory(
-	        vm->machine->host, vm->fd, i, region->gpa.raw, region->size_bytes, at, guest_memfd, err);
+	return region->kind == PAGE_PLUGGED ? 0 : set_slot(vm, i, &whole, err);
+}
+
+/* What was added to an earlier incarnation stays: its system knows that much memory. */
+static int set_plugged(struct machine_vm *vm, struct err *err)
+{
+	struct device_dimm dimms[PAGE_PLUGS_MAX];
+	unsigned count = device_dimms_list(device_dimms_of(&vm->machine->board), dimms);
+	struct page_plug plug;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (page_plug_find(vm->memory, dimms[i].size_bytes, &plug, err) < 0 ||
+		        set_slot(vm, FIRST_PLUG_SLOT + i, &plug, err) < 0)
+			return -1;
+		page_plug_open(vm->memory, &plug);
+	}
+	return 0;
 }
 
 static int set_memory(struct machine_vm *vm, struct err *err)
@@ -93,10 +122,10 @@ static int set_memory(struct machine_vm *vm, struct err *err)
 	        page_memory_make_private(vm->memory, vm->fd, err) < 0)
 		return -1;
 	for (unsigned i = 0; i < machine->layout.count; i++) {
-		if (set_slot(vm, i, err) < 0)
+		if (set_region(vm, i, err) < 0)
 			return -1;
 	}
-	return 0;
+	return set_plugged(vm, err);
 }
 
 static int create_vm(struct machine_vm *vm, unsigned type, struct err *err)
@@ -240,6 +269,42 @@ int machine_vm_fd(const struct machine_vm *vm)
 struct page_memory *machine_vm_memory(const struct machine_vm *vm)
 {
 	return vm->memory;
+}
+
+int machine_vm_plug_find(
+        struct machine_vm *vm, uint64_t size_bytes, struct page_plug *ret_plug, struct err *err)
+{
+	struct device_dimm dimms[PAGE_PLUGS_MAX];
+
+	if (device_dimms_list(device_dimms_of(&vm->machine->board), dimms) == PAGE_PLUGS_MAX)
+		return err_set(err, ERR_USAGE,
+		        "the guest got memory %u times, and there are no more slots: add more at a time "
+		        "after the next start of vmm",
+		        PAGE_PLUGS_MAX);
+	return page_plug_find(vm->memory, size_bytes, ret_plug, err);
+}
+
+int machine_vm_plug(struct machine_vm *vm, const struct page_plug *plug, struct err *err)
+{
+	struct device_dimms *dimms = device_dimms_of(&vm->machine->board);
+	struct device_dimm list[PAGE_PLUGS_MAX];
+	unsigned slot = FIRST_PLUG_SLOT + device_dimms_list(dimms, list);
+	struct page_plug nothing = *plug;
+	struct err ignored;
+
+	if (set_slot(vm, slot, plug, err) < 0)
+		return -1;
+	page_plug_open(vm->memory, plug);
+	/* As after a launch, all of it is private, and the guest has accepted nothing of it. */
+	if (plug->guest_memfd >= 0 && page_convert(vm->memory, plug->gpa, plug->size_bytes, true, err) < 0) {
+		page_plug_close(vm->memory, plug);
+		nothing.size_bytes = 0;
+		if (set_slot(vm, slot, &nothing, &ignored) < 0)
+			log_warn("%s", ignored.text);
+		return -1;
+	}
+	device_dimms_add(dimms, plug->gpa, plug->size_bytes);
+	return 0;
 }
 
 bool machine_vm_may_migrate(const struct machine_vm *vm)

@@ -17,12 +17,15 @@ static uint8_t *piece(
         const struct page_memory *memory, uint64_t start, uint64_t size, bool writable, uint64_t *ret_size)
 {
 	const struct page_region *region = page_layout_find(&memory->layout, start);
-	uint64_t offset, left;
+	uint64_t offset, left, there;
 
-	if (!region || (writable && region->kind != PAGE_RAM))
+	if (!region || (writable && !page_region_is_ram(region)))
 		return NULL;
 	offset = start - region->gpa.raw;
-	left = region->size_bytes - offset;
+	there = page_region_bytes(memory, index_of(memory, region));
+	if (offset >= there)
+		return NULL;
+	left = there - offset;
 	*ret_size = size < left ? size : left;
 	return memory->at[index_of(memory, region)] + offset;
 }
@@ -77,11 +80,12 @@ void *page_loan(struct page_memory *memory, struct gpa start, uint64_t size_byte
 	uint64_t offset;
 	unsigned i;
 
-	if (!size_bytes || !region || region->kind != PAGE_RAM)
+	if (!size_bytes || !region || !page_region_is_ram(region))
 		return NULL;
 	offset = start.raw - region->gpa.raw;
 	i = index_of(memory, region);
-	if (size_bytes > region->size_bytes - offset || !page_is_shared(memory, i, offset, size_bytes))
+	if (!range_fits(offset, size_bytes, page_region_bytes(memory, i)) ||
+	        !page_is_shared(memory, i, offset, size_bytes))
 		return NULL;
 	return memory->at[i] + offset;
 }

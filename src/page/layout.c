@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * layout: where RAM and the firmware image lie. RAM starts at 0, leaves the hole that the 32-bit PCI window,
- * the APICs and the firmware need, and goes on at 4 GiB. Any thread; no state.
+ * the APICs and the firmware need, and goes on at 4 GiB. Above it is the place of RAM that is added while the
+ * guest runs. Any thread; no state.
  */
 #include <string.h>
 
@@ -56,6 +57,44 @@ int page_layout_add_store(struct page_layout *layout, uint64_t size_bytes, struc
 	*firmware = store;
 	layout->count++;
 	return 0;
+}
+
+#define PLUGGED_ALIGNMENT GIB(2) /* Linux's largest block of memory on x86 */
+
+int page_layout_add_plugged(struct page_layout *layout, uint64_t size_bytes, struct err *err)
+{
+	uint64_t end = PAGE_HOLE_END + layout->high_bytes, ram_bytes = layout->low_bytes + layout->high_bytes;
+
+	if (!size_bytes || !is_aligned(size_bytes, PAGE_PLUG_BYTES) ||
+	        size_bytes > PAGE_RAM_MAX_BYTES - ram_bytes)
+		return err_set(err, ERR_USAGE,
+		        "%llu MiB cannot be added to %llu MiB of memory: it must be a multiple of %llu MiB, "
+		        "and there can be %llu TiB in all",
+		        (unsigned long long)(size_bytes >> 20), (unsigned long long)(ram_bytes >> 20),
+		        (unsigned long long)(PAGE_PLUG_BYTES >> 20),
+		        (unsigned long long)(PAGE_RAM_MAX_BYTES >> 40));
+	add(layout, PAGE_PLUGGED, (end + PLUGGED_ALIGNMENT - 1) & ~(PLUGGED_ALIGNMENT - 1), size_bytes);
+	return 0;
+}
+
+const struct page_region *page_layout_plugged(const struct page_layout *layout)
+{
+	const struct page_region *last = &layout->regions[layout->count - 1];
+
+	return last->kind == PAGE_PLUGGED ? last : NULL;
+}
+
+#define LARGE_BLOCKS_FROM GIB(64)
+
+uint64_t page_layout_block_bytes(const struct page_layout *layout)
+{
+	uint64_t end = PAGE_HOLE_END + layout->high_bytes, block = PAGE_PLUG_BYTES;
+
+	if (!layout->high_bytes || end < LARGE_BLOCKS_FROM)
+		return block;
+	while (block < PLUGGED_ALIGNMENT && is_aligned(end, 2 * block))
+		block *= 2;
+	return block;
 }
 
 const struct page_region *page_layout_find(const struct page_layout *layout, uint64_t address)

@@ -16,21 +16,24 @@
  * The mapping reserves no memory. Without this check vmm would be killed when the guest touches a page that
  * the host cannot provide.
  */
-int page_memory_check(const struct page_layout *layout, struct err *err)
+int page_memory_fits(uint64_t size_bytes, const char *remedy, struct err *err)
 {
-	uint64_t size_bytes = layout->low_bytes + layout->high_bytes;
 	uint64_t host_bytes = limit_memory_pages() * (uint64_t)sysconf(_SC_PAGESIZE);
 
 	if (size_bytes <= host_bytes)
 		return 0;
-	return err_set(err, ERR_HOST,
-	        "%llu MiB of guest memory: this host has %llu MiB in all; lower machine.memory",
-	        (unsigned long long)(size_bytes >> 20), (unsigned long long)(host_bytes >> 20));
+	return err_set(err, ERR_HOST, "%llu MiB of guest memory: this host has %llu MiB in all; %s",
+	        (unsigned long long)(size_bytes >> 20), (unsigned long long)(host_bytes >> 20), remedy);
+}
+
+int page_memory_check(const struct page_layout *layout, struct err *err)
+{
+	return page_memory_fits(layout->low_bytes + layout->high_bytes, "lower machine.memory", err);
 }
 
 static int open_file(const struct page_region *region, bool pool, struct err *err)
 {
-	auto_close int fd = memfd_create(region->kind == PAGE_RAM ? "guest-ram" : "guest-firmware",
+	auto_close int fd = memfd_create(page_region_is_ram(region) ? "guest-ram" : "guest-firmware",
 	        MFD_CLOEXEC | MFD_ALLOW_SEALING | (pool ? MFD_HUGETLB | MFD_HUGE_2MB : 0));
 
 	if (fd < 0)
@@ -68,7 +71,7 @@ static int map_region(struct page_memory *memory, unsigned i, struct err *err)
 {
 	const struct page_region *region = &memory->layout.regions[i];
 	bool own = memory->backing == PAGE_OWN,
-	     pool = memory->backing == PAGE_POOL && region->kind == PAGE_RAM;
+	     pool = memory->backing == PAGE_POOL && page_region_is_ram(region);
 	auto_close int fd = own ? -1 : open_file(region, pool, err);
 	void *at;
 
@@ -89,7 +92,7 @@ static int map_region(struct page_memory *memory, unsigned i, struct err *err)
 	 * nearly everywhere, memfds where shmem_enabled is "advise". The firmware is too small for one. A
 	 * refusal costs nothing but speed.
 	 */
-	if (!pool && region->kind == PAGE_RAM)
+	if (!pool && page_region_is_ram(region))
 		madvise(at, region->size_bytes, MADV_HUGEPAGE);
 	/* A core file is for vmm's own state. It need not have the guest's secrets, and the guest's size. */
 	madvise(at, region->size_bytes, MADV_DONTDUMP);
@@ -170,7 +173,7 @@ unsigned page_memory_lend(
 	for (unsigned i = 0; i < memory->layout.count; i++) {
 		const struct page_region *region = &memory->layout.regions[i];
 
-		if (region->kind == PAGE_RAM)
+		if (page_region_is_ram(region))
 			ret_lent[count++] = (struct page_lent){
 			        region->gpa, region->size_bytes, memory->at[i], memory->fd[i]};
 	}
@@ -185,7 +188,8 @@ static int region_of_loan(
 		const struct page_region *region = &memory->layout.regions[i];
 		uint64_t offset = (uint64_t)(uintptr_t)loan - (uint64_t)(uintptr_t)memory->at[i];
 
-		if (region->kind == PAGE_RAM && range_fits(offset, size_bytes, region->size_bytes)) {
+		if (page_region_is_ram(region) &&
+		        range_fits(offset, size_bytes, page_region_bytes(memory, i))) {
 			*ret_offset = offset;
 			return (int)i;
 		}

@@ -18,6 +18,8 @@ struct page_memory {
 	int fd[PAGE_REGIONS_MAX];      /* behind that; -1 with PAGE_OWN */
 	enum page_backing backing;
 	_Atomic bool stopped;
+	_Atomic uint64_t
+	        plugged_bytes; /* of PAGE_PLUGGED, from its start, are memory; grows while vCPUs run */
 
 	/* SEV-SNP; else -1. */
 	int vm_fd;
@@ -25,6 +27,23 @@ struct page_memory {
 	pthread_mutex_t lock;                       /* of conversions */
 	_Atomic uint64_t *shared[PAGE_REGIONS_MAX]; /* the record, a bit a page; NULL: there is none */
 };
+
+/* Can devices write there? */
+static inline bool page_region_is_ram(const struct page_region *region)
+{
+	return region->kind == PAGE_RAM || region->kind == PAGE_PLUGGED;
+}
+
+/* How much of region i, from its start, is memory. */
+static inline uint64_t page_region_bytes(const struct page_memory *memory, unsigned i)
+{
+	const struct page_region *region = &memory->layout.regions[i];
+
+	return region->kind == PAGE_PLUGGED ? atomic_load(&memory->plugged_bytes) : region->size_bytes;
+}
+
+/* ERR_HOST: this host has no size_bytes of memory; remedy says what to do. */
+int page_memory_fits(uint64_t size_bytes, const char *remedy, struct err *err) MUST_CHECK;
 
 /* Is all of a piece of region i shared with the host? */
 bool page_is_shared(const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes);

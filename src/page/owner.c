@@ -99,13 +99,14 @@ bool page_is_shared(const struct page_memory *memory, unsigned i, uint64_t offse
 	return memory->guest_memfd[i] < 0 || is_all(memory, i, offset, size_bytes, false);
 }
 
-/* The part of a range that lies in a region: false if there is none. */
-static bool part_in(const struct page_region *region, struct gpa start, uint64_t size_bytes,
+/* The part of a range that is memory of region i: false if there is none. */
+static bool part_in(const struct page_memory *memory, unsigned i, struct gpa start, uint64_t size_bytes,
         uint64_t *ret_from, uint64_t *ret_to)
 {
-	uint64_t end = start.raw + size_bytes, limit = region->gpa.raw + region->size_bytes;
+	struct gpa first = memory->layout.regions[i].gpa;
+	uint64_t end = start.raw + size_bytes, limit = first.raw + page_region_bytes(memory, i);
 
-	*ret_from = start.raw > region->gpa.raw ? start.raw : region->gpa.raw;
+	*ret_from = start.raw > first.raw ? start.raw : first.raw;
 	*ret_to = end < limit ? end : limit;
 	return *ret_from < *ret_to;
 }
@@ -120,7 +121,7 @@ bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size
 	for (unsigned i = 0; i < memory->layout.count; i++) {
 		const struct page_region *region = &memory->layout.regions[i];
 
-		if (memory->shared[i] && part_in(region, start, size_bytes, &from, &to) &&
+		if (memory->shared[i] && part_in(memory, i, start, size_bytes, &from, &to) &&
 		        !is_all(memory, i, from - region->gpa.raw, to - from, private))
 			already = false;
 	}
@@ -133,9 +134,9 @@ void page_memory_count(const struct page_memory *memory, uint64_t *ret_private, 
 	uint64_t all = 0, shared = 0;
 
 	for (unsigned i = 0; i < memory->layout.count; i++) {
-		uint64_t pages = region_pages(&memory->layout.regions[i]);
+		uint64_t pages = page_region_bytes(memory, i) / PAGE_SIZE_BYTES;
 
-		if (memory->layout.regions[i].kind != PAGE_RAM)
+		if (!page_region_is_ram(&memory->layout.regions[i]))
 			continue;
 		all += pages;
 		for (uint64_t word = 0; memory->shared[i] && word < pages / WORD_PAGES + 1; word++)
@@ -241,7 +242,7 @@ int page_convert(
 	uint64_t from, to;
 
 	for (unsigned i = 0; i < memory->layout.count; i++) {
-		if (memory->shared[i] && part_in(&memory->layout.regions[i], start, size_bytes, &from, &to) &&
+		if (memory->shared[i] && part_in(memory, i, start, size_bytes, &from, &to) &&
 		        convert_in_region(memory, i, from, to, private, err) < 0)
 			return -1;
 	}

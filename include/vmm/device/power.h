@@ -18,6 +18,13 @@ struct device_power *device_power_of(const struct device_board *board);
  * Presses the power button for the user (PM1_STS.PWRBTN, and the SCI if it is enabled). Called by the loop.
  */
 void device_power_button(struct device_power *power);
+/* The ports of the general-purpose events: two bytes of status, two of enable bits. */
+#define DEVICE_POWER_GPE_PORT  0xafe0
+#define DEVICE_POWER_GPE_PORTS 4
+#define DEVICE_POWER_GPES      16
+/* Sets the status of an event, below DEVICE_POWER_GPES, and raises the SCI if the event is enabled. Any
+ * thread. */
+void device_power_gpe(struct device_power *power, unsigned event);
 /* Returns the port at which firmware put the PM block; 0: firmware has not placed it yet. Any thread. */
 uint16_t device_power_port(const struct device_power *power);
 

@@ -135,7 +135,7 @@ static void test_memory_calls_name_themselves(void **state)
 	assert_fails(call_vm_create_guest_memfd(h, 3, MIB(2), &fd, &err), ERR_HOST,
 	        "KVM_CREATE_GUEST_MEMFD of 2 MiB");
 	assert_int_equal(last_request, 0xc040aed4);
-	assert_fails(call_vm_set_private_memory(h, 3, 1, 0, MIB(2), NULL, 4, &err), ERR_HOST,
+	assert_fails(call_vm_set_private_memory(h, 3, 1, 0, MIB(2), NULL, 4, 0, &err), ERR_HOST,
 	        "KVM_SET_USER_MEMORY_REGION2 of slot 1");
 	assert_int_equal(last_request, 0x40a0ae49);
 	assert_fails(call_vm_set_attributes(h, 3, 0x1000, 4096, 8, &err), ERR_HOST,

@@ -245,6 +245,32 @@ static void test_power_enable_bits_without_an_event_stay_zero(void **state)
 	assert_false(f->irq.level[9]);
 }
 
+static void test_power_gpe_raises_the_sci_until_it_is_cleared(void **state)
+{
+	struct fixture *f = *state;
+
+	outw(f->bus, 0xafe2, 0x8000);
+	device_power_gpe(f->power, 3);
+	assert_false(f->irq.level[9]);
+	device_power_gpe(f->power, 15);
+	assert_true(f->irq.level[9]);
+	assert_int_equal(inw(f->bus, 0xafe0), 0x8008);
+	/* An event of the PM block on the same line. */
+	enable_at(f, 0xb000);
+	outw(f->bus, 0xb002, 0x0100);
+	device_power_button(f->power);
+	outw(f->bus, 0xafe0, 0x8000);
+	assert_true(f->irq.level[9]);
+	outw(f->bus, 0xb000, 0x0100);
+	assert_false(f->irq.level[9]);
+	assert_int_equal(inw(f->bus, 0xafe0), 0x0008);
+	outb(f->bus, 0xafe2, 0x08);
+	assert_true(f->irq.level[9]);
+	reset_device(&f->board, &device_power_kind);
+	assert_false(f->irq.level[9]);
+	assert_int_equal(inl(f->bus, 0xafe0), 0);
+}
+
 static void test_power_gpe_block_is_quiet_storage(void **state)
 {
 	struct fixture *f = *state;
@@ -351,6 +377,7 @@ int main(void)
 	        TEST(test_power_enabling_late_still_raises),
 	        TEST(test_power_enable_bits_without_an_event_stay_zero),
 	        TEST(test_power_gpe_block_is_quiet_storage),
+	        TEST(test_power_gpe_raises_the_sci_until_it_is_cleared),
 	        TEST(test_power_every_reset_port_resets),
 	        TEST(test_power_harmless_writes_do_not_reset),
 	        TEST(test_power_survives_random_accesses),

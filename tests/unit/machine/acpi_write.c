@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * acpi_write DIRECTORY VCPUS: writes the tables of a board with every device as firmware leaves them in
- * memory, one file each, for test_acpi_tools.py.
+ * acpi_write DIRECTORY VCPUS: writes the tables of a board with every device, and slots for memory, as
+ * firmware leaves them in memory, one file each, for test_acpi_tools.py.
  */
 #include "acpi_firmware.h"
 #include "support/board.h"
+#include "vmm/device/dimms.h"
 
 static bool write_table(const char *directory, const char *name, const uint8_t *table, uint32_t length)
 {
@@ -30,6 +31,7 @@ static int64_t no_s(void *ctx)
 
 int main(int argc, char **argv)
 {
+	const struct device_dimms_ask dimms = {.announced = true};
 	struct device_board board = {0};
 	struct machine_acpi acpi;
 	struct firmware fw;
@@ -40,6 +42,7 @@ int main(int argc, char **argv)
 
 	board.clock = (struct device_clock){no_ns, no_s, NULL};
 	if (argc != 3 || device_board_init(&board, &err) < 0 || board_fill(&board, &err) < 0 ||
+	        device_board_add(&board, &device_dimms_kind, &dimms, &err) < 0 ||
 	        machine_acpi_build(&board, (unsigned)strtoul(argv[2], NULL, 10), &acpi, &err) < 0)
 		return 1;
 	fw = firmware_run(&acpi);

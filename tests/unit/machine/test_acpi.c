@@ -4,6 +4,7 @@
  * them with iasl and an AML interpreter.
  */
 #include "acpi_firmware.h"
+#include "vmm/device/dimms.h"
 
 static const struct device_board board; /* without devices */
 static struct err err;
@@ -74,6 +75,44 @@ static void test_acpi_fadt_describes_the_platform(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
 		assert_int_equal(load_le(fadt + want[i].at, want[i].bytes), want[i].value);
 	machine_acpi_finish(&acpi);
+}
+
+static uint64_t no_ns(void *ctx)
+{
+	return 0;
+}
+
+/* Only machines with slots for memory, of which their guests are told, have a general-purpose event. */
+static void test_acpi_events_are_described_where_memory_grows(void **state)
+{
+	static const struct {
+		unsigned at, bytes;
+		uint64_t value;
+	} want[] = {{80, 4, 0xafe0}, {92, 1, 4}, {220, 4, 0x01002001}, {224, 8, 0xafe0}};
+
+	for (unsigned announced = 0; announced < 2; announced++) {
+		const struct device_dimms_ask ask = {announced};
+		struct device_board with = {.clock.now_ns = no_ns};
+		struct machine_acpi acpi;
+		struct firmware fw;
+		const uint8_t *fadt, *dsdt;
+		uint32_t length;
+
+		assert_ok(device_board_init(&with, &err));
+		assert_ok(device_board_add(&with, &device_pci_kind, NULL, &err));
+		assert_ok(device_board_add(&with, &device_power_kind, NULL, &err));
+		assert_ok(device_board_add(&with, &device_dimms_kind, &ask, &err));
+		assert_ok(machine_acpi_build(&with, 64, &acpi, &err));
+		fw = firmware_run(&acpi);
+		fadt = firmware_find(&fw, "FACP", &length);
+		for (size_t i = 0; i < ARRAY_LEN(want); i++)
+			assert_int_equal(
+			        load_le(fadt + want[i].at, want[i].bytes), announced ? want[i].value : 0);
+		dsdt = firmware_table(&fw, load_le(fadt + 40, 4), "DSDT", &length);
+		assert_int_equal(memmem(dsdt, length, "M015", 4) != NULL, announced);
+		machine_acpi_finish(&acpi);
+		device_board_finish(&with);
+	}
 }
 
 /* Changes every field that names the PM block and no other byte; the script makes the checksums. */
@@ -151,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_acpi_every_table_is_found_and_sums_to_zero),
 	        cmocka_unit_test(test_acpi_fadt_describes_the_platform),
+	        cmocka_unit_test(test_acpi_events_are_described_where_memory_grows),
 	        cmocka_unit_test(test_acpi_fadt_follows_the_pm_block),
 	        cmocka_unit_test(test_acpi_madt_lists_every_vcpu_and_interrupt),
 	        cmocka_unit_test(test_acpi_vcpus_out_of_range_are_refused),

@@ -17,7 +17,7 @@ EXPECTED = {
     'facp': [r'SCI Interrupt : 0009', r'PM1A Event Block Address : 0000B000', r'PM Timer Block Address : 0000B008',
              r'8042 Present on ports 60/64 \(V2\) : 0', r'Legacy Devices Supported \(V2\) : 1',
              r'Reset Register Supported \(V2\) : 1', r'Use 32-Bit PM Timer \(V1\)?.*: 0|32-bit PM Timer \(V1\) : 0',
-             r'Value to cause reset : 06', r'Control Method Power Button \(V1\) : 0'],
+             r'Value to cause reset : 06', r'GPE0 Block Address : 0000AFE0', r'GPE0 Block Length : 04', r'Control Method Power Button \(V1\) : 0'],
     'apic': [r'Local Apic Address : FEE00000', r'PC-AT Compatibility : 1', r'Local Apic ID : 02',
              r'Address : FEC00000', r'Interrupt : 00000002', r'Polarity : 1\n.*Trigger Mode : 3', r'Interrupt Input LINT : 01'],
     'facs': [r'Length : 00000040', r'Version : 01'],
@@ -25,7 +25,8 @@ EXPECTED = {
     'dsdt': [r'EisaId \("PNP0A03"\)', r'0x80000000,\s+// Range Minimum\n\s+0xFBFFFFFF,\s+// Range Maximum',
              r'Name \(_PRT, Package \(0x80\)', r'Name \(\\_S5', r'EisaId \("PNP0501"\)', r'EisaId \("PNP0B00"\)',
              r'Device \(PEVT\)\s+\{\s+Name \(_HID, "QEMU0001"\).*\n(.*\n)*?\s+IO \(Decode16,\n\s+0x0505,.*\n\s+0x0505,',
-             r'"ACPI0007"', r'Device \(C002\)'],
+             r'"ACPI0007"', r'Device \(C002\)', r'OperationRegion \(REGS, SystemIO, 0x0A00, 0x18\)', r'Device \(M015\)',
+             r'Method \(_E03, 0, Serialized\).*\n\s+\{\s+\\_SB.MEMS.SCAN'],
 }
 
 
@@ -73,6 +74,16 @@ def evaluate(folder):
           'acpiexec: _CRS', output)
 
 
+def evaluate_memory(folder):
+    """The interpreter has plain memory behind the ports, so what is written as slot, source and status is read as an address and a size."""
+    status, output = run('acpiexec', '-b', r'execute \_SB.MEMS.TELL 5 2 8192;resources \_SB.MEMS.M007;execute \_SB.MEMS.M007._STA;'
+                         r'execute \_GPE._E03', 'dsdt.aml', cwd=folder)
+    said = output.replace('AcpiSetCurrentResources failed: AE_NOT_FOUND', '')   # there is no _SRS
+    check(status == 0 and 'AE_' not in said, 'acpiexec: memory slots', output)
+    found = re.search(r'Address Minimum : (\w+)\n\s+Address Maximum : (\w+)\n.*\n\s+Address Length : (\w+)', output)
+    check(found and [int(n, 16) for n in found.groups()] == [0x200000007, 0x200002006, 0x2000], 'acpiexec: _CRS of a memory slot', output)
+
+
 def main():
     for tool in ('iasl', 'acpiexec'):
         if not shutil.which(tool):
@@ -85,6 +96,7 @@ def main():
             disassemble(folder, table)
             compile_again(folder, table)
         evaluate(folder)
+        evaluate_memory(folder)
 
 
 main()
