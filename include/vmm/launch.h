@@ -124,6 +124,13 @@ int launch_inject(struct launch *launch, const struct abi_sev_secret_header *hea
 int launch_report(struct launch *launch, const uint8_t nonce[static 16], struct abi_sev_report *ret_report,
         struct err *err) MUST_CHECK;
 
+/*
+ * Gives a guest that was launched another size_bytes of RAM. That of a SEV or SEV-ES guest is pinned, that of
+ * a SEV-SNP guest private and not validated. ERR_USAGE: the guest cannot have it (machine_vm_plug_find());
+ * ERR_HOST: this host does not give it. Nothing has changed then.
+ */
+int launch_plug(struct launch *launch, uint64_t size_bytes, struct err *err) MUST_CHECK;
+
 /* The facts of the host as they were before the launch; zeroed for a plain guest. */
 const struct facts *launch_facts_of(const struct launch *launch);
 /* Asks the host for its facts as they are now. */

@@ -72,6 +72,18 @@ struct control_fdsets {
 	unsigned count;
 };
 
+/* Backends of memory, in no order, and the DIMMs that use them. */
+struct control_memory {
+	struct control_ram {
+		char *id;
+		uint64_t size_bytes;
+		bool plugged;
+		unsigned slot; /* the next two: of the DIMM, if it is plugged */
+		char *device;  /* its id; "": it has none */
+	} rams[PAGE_PLUGS_MAX];
+	unsigned count;
+};
+
 struct control {
 	struct control_place place;
 	struct loop *loop;
@@ -86,6 +98,7 @@ struct control {
 	struct loop_task settle_task;
 	struct control_look *looks; /* at registers, under way */
 	struct control_fdsets fdsets;
+	struct control_memory memory;
 	struct control_told told;
 	struct control_disk_told *disks_told; /* those that had errors */
 };
@@ -201,6 +214,9 @@ bool control_command_exists(const struct control *control, const struct control_
 /* fds.c: close what a client has sent, and what is in sets. */
 void control_fds_finish(struct control_client *client);
 void control_fdsets_finish(struct control *control);
+/* memory.c: is there a DIMM with this id? */
+bool control_is_dimm(const struct control_call *call, const char *id);
+void control_memory_finish(struct control *control);
 /* hmp_info.c: the guest has ended before these looks at registers were done; their clients hear that. */
 void control_looks_finish(struct control *control);
 /* own.c */
@@ -229,7 +245,6 @@ json_t *control_wakeup(struct control_call *call, struct err *err);
 /* machine.c */
 json_t *control_query_cpus(struct control_call *call, struct err *err);
 json_t *control_query_hotpluggable(struct control_call *call, struct err *err);
-json_t *control_query_memory(struct control_call *call, struct err *err);
 json_t *control_query_current_machine(struct control_call *call, struct err *err);
 json_t *control_query_machines(struct control_call *call, struct err *err);
 json_t *control_query_iothreads(struct control_call *call, struct err *err);
@@ -237,6 +252,13 @@ json_t *control_query_chardev(struct control_call *call, struct err *err);
 json_t *control_device_add(struct control_call *call, struct err *err);
 json_t *control_device_del(struct control_call *call, struct err *err);
 json_t *control_dump_memory(struct control_call *call, struct err *err);
+/* memory.c */
+json_t *control_query_memory(struct control_call *call, struct err *err);
+json_t *control_query_memory_devices(struct control_call *call, struct err *err);
+json_t *control_query_ospm(struct control_call *call, struct err *err);
+json_t *control_object_add(struct control_call *call, struct err *err);
+json_t *control_object_del(struct control_call *call, struct err *err);
+json_t *control_dimm_add(struct control_call *call, struct err *err); /* device_add of a pc-dimm */
 /* device.c */
 json_t *control_query_block(struct control_call *call, struct err *err);
 json_t *control_block_resize(struct control_call *call, struct err *err);

@@ -162,14 +162,27 @@ static json_t *registers(struct control_call *call, const char *rest, struct err
 
 static json_t *memory_size(struct control_call *call, const char *rest, struct err *err)
 {
-	return json_sprintf("base memory: %" PRIu64 "\r\nplugged memory: 0\r\n",
-	        call->control->place.config->machine.memory_bytes);
+	const struct run_memory_facts facts = run_memory_facts(call->control->place.run);
+
+	return json_sprintf("base memory: %" PRIu64 "\r\nplugged memory: %" PRIu64 "\r\n",
+	        facts.ram_bytes - facts.plugged_bytes, facts.plugged_bytes);
 }
 
 static void add_range(struct control_text *text, uint64_t start, uint64_t bytes, const char *what)
 {
 	control_text_add(
 	        text, "  %016" PRIx64 "-%016" PRIx64 " (prio 0, %s\r\n", start, start + bytes - 1, what);
+}
+
+static void add_region(
+        struct control_text *text, const struct page_memory *memory, const struct page_region *region)
+{
+	bool plugged = region->kind == PAGE_PLUGGED;
+	uint64_t bytes = plugged ? page_memory_plugged(memory) : region->size_bytes;
+
+	if (bytes)
+		add_range(text, region->gpa.raw, bytes,
+		        plugged || region->kind == PAGE_RAM ? "ram): RAM" : "rom): firmware");
 }
 
 static json_t *mtree(struct control_call *call, const char *rest, struct err *err)
@@ -180,8 +193,7 @@ static json_t *mtree(struct control_call *call, const char *rest, struct err *er
 
 	control_text_add(&text, "address-space: memory\r\n");
 	for (unsigned i = 0; layout && i < layout->count; i++)
-		add_range(&text, layout->regions[i].gpa.raw, layout->regions[i].size_bytes,
-		        layout->regions[i].kind == PAGE_RAM ? "ram): RAM" : "rom): firmware");
+		add_region(&text, machine_vm_memory(vm), &layout->regions[i]);
 	add_range(&text, MACHINE_PCI_WINDOW, MACHINE_PCI_LIMIT - MACHINE_PCI_WINDOW, "i/o): PCI");
 	add_range(&text, MACHINE_IOAPIC_GPA, PAGE_SIZE_BYTES, "i/o): IOAPIC");
 	add_range(&text, MACHINE_LAPIC_GPA, PAGE_SIZE_BYTES, "i/o): local APIC");

@@ -40,12 +40,6 @@ json_t *control_query_hotpluggable(struct control_call *call, struct err *err)
 	return list;
 }
 
-json_t *control_query_memory(struct control_call *call, struct err *err)
-{
-	return json_pack("{s:I,s:i}", "base-memory",
-	        (json_int_t)call->control->place.config->machine.memory_bytes, "plugged-memory", 0);
-}
-
 json_t *control_query_current_machine(struct control_call *call, struct err *err)
 {
 	return json_pack("{s:b}", "wakeup-suspend-support", 0);
@@ -105,6 +99,8 @@ json_t *control_query_chardev(struct control_call *call, struct err *err)
 
 json_t *control_device_add(struct control_call *call, struct err *err)
 {
+	if (strcmp(json_string_value(json_object_get(call->arguments, "driver")), "pc-dimm") == 0)
+		return control_dimm_add(call, err);
 	err_set(err, ERR_USAGE,
 	        "Bus 'pci.0' does not support hotplugging; add the device to the configuration (devices[])");
 	return NULL;
@@ -120,6 +116,10 @@ json_t *control_device_del(struct control_call *call, struct err *err)
 			err_set(err, ERR_USAGE, "Bus 'pci.0' does not support hotplugging");
 			return NULL;
 		}
+	}
+	if (control_is_dimm(call, id)) {
+		err_set(err, ERR_USAGE, "Device '%s' stays: memory that was added is not taken back", id);
+		return NULL;
 	}
 	return control_call_refuse(
 	        call, CONTROL_DEVICE_NOT_FOUND, err, "Device '%s' not found", TEXT_VALUE(id));

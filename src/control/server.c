@@ -189,6 +189,7 @@ void control_destroy(struct control *control)
 	refuse_unsettled(control);
 	control_looks_finish(control);
 	control_disks_told_free(control);
+	control_memory_finish(control);
 	while (control->clients) {
 		control_client_flush(control->clients);
 		control_client_drop(control->clients, NULL);

@@ -19,7 +19,7 @@ extern const struct control_type control_type_version, control_type_command_list
 extern const struct control_type control_type_cpu_list, control_type_memory, control_type_current_machine,
         control_type_machine_list, control_type_chardev_list, control_type_iothread_list,
         control_type_hotpluggable_list, control_type_block_list, control_type_added_fd,
-        control_type_fdset_list;
+        control_type_fdset_list, control_type_memory_device_list, control_type_ospm_list;
 
 /* types_sev.c */
 extern const struct control_type control_type_sev, control_type_sev_capabilities, control_type_sev_measure,
@@ -34,7 +34,8 @@ extern const struct control_member control_arguments_capabilities[], control_arg
         control_arguments_report[], control_arguments_dump[], control_arguments_hmp[],
         control_arguments_resize[], control_arguments_link[], control_arguments_add[], control_arguments_id[],
         control_arguments_fd[], control_arguments_add_fd[], control_arguments_remove_fd[],
-        control_arguments_log[], control_arguments_fault[], control_arguments_firmware_fault[];
+        control_arguments_object[], control_arguments_object_id[], control_arguments_log[],
+        control_arguments_fault[], control_arguments_firmware_fault[];
 
 /* The data of events. */
 extern const struct control_member control_event_ended[], control_event_panicked[],

@@ -17,7 +17,23 @@ static OBJECT(hotpluggable, "HotpluggableCPU", {"type", STR}, {"vcpus-count", IN
 LIST(control_type_hotpluggable_list, "[HotpluggableCPU]", hotpluggable);
 
 OBJECT(control_type_memory, "MemoryInfo", {"base-memory", U64, false, "Bytes."},
-        {"plugged-memory", U64, MAYBE});
+        {"plugged-memory", U64, MAYBE, "What was added."});
+
+static OBJECT(dimm, "PCDIMMDeviceInfo", {"id", STR, MAYBE}, {"addr", INT, false, "Where the guest finds it."},
+        {"size", INT}, {"slot", INT}, {"node", INT}, {"memdev", STR, false, "Its backend: `/objects/ID`."},
+        {"hotplugged", BOOL}, {"hotpluggable", BOOL});
+static ENUM(memory_kind, "MemoryDeviceInfoKind", "dimm", "nvdimm", "virtio-pmem", "virtio-mem", "sgx-epc",
+        "hv-balloon");
+static OBJECT(dimm_data, "PCDIMMDeviceInfoWrapper", {"data", &dimm});
+static const struct control_variant memory_rows[] = {{"dimm", &dimm_data}, {0}};
+static UNION(memory_device, "MemoryDeviceInfo", "type", memory_rows, {"type", &memory_kind});
+LIST(control_type_memory_device_list, "[MemoryDeviceInfo]", memory_device);
+
+static ENUM(slot_type, "ACPISlotType", "DIMM", "CPU");
+static OBJECT(ospm, "ACPIOSTInfo", {"device", STR, MAYBE}, {"slot", STR}, {"slot-type", &slot_type},
+        {"source", INT, false, "What the answer is about: 1 is the news of a device; 0: there is no answer."},
+        {"status", INT, false, "0: the system uses the memory; others are failures (ACPI 6.5, 6.3.5)."});
+LIST(control_type_ospm_list, "[ACPIOSTInfo]", ospm);
 OBJECT(control_type_current_machine, "CurrentMachineParams", {"wakeup-suspend-support", BOOL});
 
 static OBJECT(machine, "MachineInfo", {"name", STR}, {"alias", STR, MAYBE}, {"is-default", BOOL, MAYBE},
@@ -67,7 +83,13 @@ const struct control_member control_arguments_resize[] = {{"device", STR, MAYBE,
 const struct control_member control_arguments_link[] = {
         {"name", STR, false, "The device's id."}, {"up", BOOL, false, "Is the cable in?"}, {0}};
 const struct control_member control_arguments_add[] = {{"driver", STR, false, "What is to be plugged."},
-        {"bus", STR, MAYBE}, {"id", STR, MAYBE}, {NULL, ANY}};
+        {"bus", STR, MAYBE}, {"id", STR, MAYBE},
+        {"memdev", STR, MAYBE, "Of a `pc-dimm`: its backend, which object-add has made."}, {NULL, ANY}};
+static ENUM(backend, "ObjectType", "memory-backend-ram");
+const struct control_member control_arguments_object[] = {
+        {"qom-type", &backend, false, "What is to be made."}, {"id", STR, false, "A name for it."},
+        {"size", U64, false, "Bytes."}, {0}};
+const struct control_member control_arguments_object_id[] = {{"id", STR, false, "Its name."}, {0}};
 const struct control_member control_arguments_id[] = {{"id", STR, false, "The device's id."}, {0}};
 const struct control_member control_arguments_fd[] = {{"fdname", STR, false, "A name for it."}, {0}};
 const struct control_member control_arguments_add_fd[] = {

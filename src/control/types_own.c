@@ -5,7 +5,8 @@
  */
 #include "define.h"
 
-OBJECT(control_type_pages, "__vmm_Pages", {"ram-bytes", INT, false, "Of the configuration."},
+OBJECT(control_type_pages, "__vmm_Pages",
+        {"ram-bytes", INT, false, "Of the configuration, and what was added."},
         {"private-bytes", ANY, false,
                 "RAM that is the guest's own, of a SEV or SEV-ES guest by what it has reported; null before "
                 "the launch has made it, for a plain guest, and without sev.page-status for SEV and SEV-ES "

@@ -55,6 +55,26 @@ int run_powerdown(struct run *run, struct err *err)
 	return 0;
 }
 
+int run_plug(struct run *run, uint64_t size_bytes, struct err *err)
+{
+	if (refuse_ending(run, err) < 0)
+		return -1;
+	switch (run->state) {
+	case RUN_LIFE_RUNNING:
+	case RUN_LIFE_PAUSING:
+	case RUN_LIFE_QUIETENING:
+	case RUN_LIFE_PAUSED:
+	case RUN_LIFE_CLOSING: break;
+	default:
+		return err_set(err, ERR_USAGE, "the guest is %s: add memory when it runs (cont)",
+		        run_life_state_name(run->state));
+	}
+	if (launch_plug(run->launch, size_bytes, err) < 0)
+		return -1;
+	log_info("the guest got %llu MiB more memory", (unsigned long long)(size_bytes >> 20));
+	return 0;
+}
+
 void run_quit(struct run *run)
 {
 	run_step_because(run, RUN_LIFE_QUIT, RUN_CAUSE_HOST_QUIT);

@@ -134,6 +134,8 @@ struct run_memory_facts run_memory_facts(const struct run *run)
 	const struct machine_vm *vm = launch_vm(run->launch);
 	struct run_memory_facts facts = {.ram_bytes = run->config->machine.memory_bytes};
 
+	facts.plugged_bytes = vm ? page_memory_plugged(machine_vm_memory(vm)) : 0;
+	facts.ram_bytes += facts.plugged_bytes;
 	facts.known = vm && page_memory_has_record(machine_vm_memory(vm));
 	if (!facts.known)
 		return facts;

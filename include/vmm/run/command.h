@@ -108,6 +108,12 @@ int run_cont(struct run *run, struct err *err) MUST_CHECK;
 int run_reset(struct run *run, struct err *err) MUST_CHECK;
 /* Presses the power button. A paused guest sees it when it runs again. Fails for a guest that is ending. */
 int run_powerdown(struct run *run, struct err *err) MUST_CHECK;
+/*
+ * Gives the guest another size_bytes of RAM (launch_plug()), and tells it, unless it is a SEV-SNP guest. A
+ * paused guest hears of it when it runs again. Fails for a guest whose launch is not complete, or that is
+ * ending.
+ */
+int run_plug(struct run *run, uint64_t size_bytes, struct err *err) MUST_CHECK;
 /* Ends the guest at once, also during its launch. RUN_EVENT_SHUTDOWN has been sent when it returns. */
 void run_quit(struct run *run);
 

@@ -74,7 +74,8 @@ void run_look_start(struct run *run, unsigned vcpu, struct run_look *look);
 /* ---- memory ---- */
 
 struct run_memory_facts {
-	uint64_t ram_bytes; /* of the configuration */
+	uint64_t ram_bytes;     /* of the configuration, and what was added */
+	uint64_t plugged_bytes; /* what was added */
 	/*
 	 * Is it known which pages are shared? Of a SEV-SNP guest; of a SEV or SEV-ES guest with
 	 * sev.page-status, as far as it has reported them. Otherwise the rest is 0.
