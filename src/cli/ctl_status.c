@@ -116,6 +116,24 @@ static void put_launch(struct view *view)
 	fprintf(view->out, ", %.3f s\n", ns / 1e9);
 }
 
+/* ", converted 40.0KiB to private": each way that there was. */
+static void put_conversions(struct view *view)
+{
+	const json_t *exits = json_object_get(view->now, "__vmm_query-exits");
+	const char *kind;
+	json_t *pages;
+
+	json_object_foreach(json_object_get(exits, "converted-pages"), kind, pages)
+	{
+		if (json_number_value(pages) <= 0)
+			continue;
+		fputs(", converted ", view->out);
+		put_amount(view, json_number_value(pages) * PAGE_SIZE_BYTES, 1024);
+		fputs(" to ", view->out);
+		text_put_safe(view->out, kind);
+	}
+}
+
 static void put_memory(struct view *view)
 {
 	const json_t *pages = json_object_get(view->now, "__vmm_query-pages");
@@ -130,6 +148,7 @@ static void put_memory(struct view *view)
 		fputs(", shared ", view->out);
 		put_amount(view, cli_ctl_number(pages, "shared-bytes"), 1024);
 	}
+	put_conversions(view);
 	if (json_is_true(json_object_get(pages, "migration-allowed")))
 		fputs(", may be migrated", view->out);
 	fputc('\n', view->out);

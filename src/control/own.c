@@ -109,23 +109,46 @@ static json_t *exits_of(const uint64_t exits[static RUN_EXITS])
 	return all;
 }
 
+static json_t *conversions_of(const uint64_t counts[static RUN_CONVERSIONS])
+{
+	json_t *all = json_object();
+
+	for (unsigned kind = 0; kind < RUN_CONVERSIONS; kind++)
+		json_doc_set(&all, run_conversion_name(kind), json_integer((json_int_t)counts[kind]));
+	return all;
+}
+
+static json_t *vcpu_of(unsigned index, const struct run_vcpu_facts *facts)
+{
+	return json_pack("{s:i,s:I,s:b,s:I,s:o,s:o,s:o}", "index", (int)index, "thread-id",
+	        (json_int_t)facts->thread, "waits", facts->waits, "processor-ns",
+	        (json_int_t)facts->processor_ns, "exits", exits_of(facts->counts.exits), "conversions",
+	        conversions_of(facts->counts.conversions), "converted-pages",
+	        conversions_of(facts->counts.converted_pages));
+}
+
+static void add(uint64_t *sum, const uint64_t *counts, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		sum[i] += counts[i];
+}
+
 json_t *control_own_exits(struct control_call *call, struct err *err)
 {
 	struct run *run = call->control->place.run;
-	uint64_t sum[RUN_EXITS] = {0};
+	struct run_vcpu_counts sum = {0};
 	json_t *vcpus = json_array();
 
 	for (unsigned i = 0; i < run_vcpus(run); i++) {
 		struct run_vcpu_facts facts = run_vcpu_facts(run, i);
 
-		for (unsigned kind = 0; kind < RUN_EXITS; kind++)
-			sum[kind] += facts.exits[kind];
-		json_doc_append(
-		        &vcpus, json_pack("{s:i,s:I,s:b,s:I,s:o}", "index", (int)i, "thread-id",
-		                        (json_int_t)facts.thread, "waits", facts.waits, "processor-ns",
-		                        (json_int_t)facts.processor_ns, "exits", exits_of(facts.exits)));
+		add(sum.exits, facts.counts.exits, RUN_EXITS);
+		add(sum.conversions, facts.counts.conversions, RUN_CONVERSIONS);
+		add(sum.converted_pages, facts.counts.converted_pages, RUN_CONVERSIONS);
+		json_doc_append(&vcpus, vcpu_of(i, &facts));
 	}
-	return json_pack("{s:o,s:o}", "vcpus", vcpus, "exits", exits_of(sum));
+	return json_pack("{s:o,s:o,s:o,s:o}", "vcpus", vcpus, "exits", exits_of(sum.exits), "conversions",
+	        conversions_of(sum.conversions), "converted-pages", conversions_of(sum.converted_pages));
 }
 
 /* ---- the host ---- */

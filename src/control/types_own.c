@@ -37,12 +37,20 @@ OBJECT(control_type_digest, "__vmm_Digest",
                 "guest, of which only the guest gets a report."},
         {"rows", &item_list, false, "What is measured, in its order."});
 
+#define CONVERSIONS \
+	{"conversions", ANY, false, \
+	        "How often the guest's exits made pages `private` or `shared`. Of a SEV or SEV-ES guest, " \
+	        "how " \
+	        "often it reported that."}, \
+	{ \
+		"converted-pages", ANY, false, "The pages of these, by the same kinds." \
+	}
 static OBJECT(vcpu, "__vmm_VcpuExits", {"index", INT}, {"thread-id", INT, false, "0: it has none now."},
         {"waits", BOOL, false, "Is it stopped?"}, {"processor-ns", INT, false, "Time that it has used."},
-        {"exits", ANY, false, "How often it left the guest, by kind."});
+        {"exits", ANY, false, "How often it left the guest, by kind."}, CONVERSIONS);
 static LIST(vcpu_list, "[__vmm_VcpuExits]", vcpu);
 OBJECT(control_type_exits, "__vmm_Exits", {"vcpus", &vcpu_list},
-        {"exits", ANY, false, "Those of all vCPUs together, by kind."});
+        {"exits", ANY, false, "Those of all vCPUs together, by kind."}, CONVERSIONS);
 
 static OBJECT(asid_kind, "__vmm_AsidKind", {"kind", STR, false, "`sev`, `sev-es`, `sev-snp`"},
         {"limit", INT, false, "Of this host."}, {"used", ANY, false, "null: it is not known."},

@@ -30,10 +30,14 @@ static enum run_vcpu_verdict convert(
         struct run_vcpu *vcpu, struct gpa start, uint64_t size_bytes, bool private)
 {
 	struct page_memory *memory = machine_vm_memory(vcpu->vm);
+	enum run_conversion conversion = private ? RUN_TO_PRIVATE : RUN_TO_SHARED;
 	struct err err;
 
-	if (page_convert(memory, start, size_bytes, private, &err) == 0)
+	if (page_convert(memory, start, size_bytes, private, &err) == 0) {
+		run_vcpu_count(&vcpu->counters.conversions[conversion], 1);
+		run_vcpu_count(&vcpu->counters.converted_pages[conversion], size_bytes / PAGE_SIZE_BYTES);
 		return RUN_VCPU_RESUME;
+	}
 	if (page_memory_is_stopped(memory))
 		return RUN_VCPU_STOP;
 	return run_vcpu_end(vcpu, RUN_VCPU_FAIL, "the guest's page at 0x%llx cannot become %s: %s",

@@ -96,6 +96,17 @@ static uint64_t processor_ns(const struct run_vcpu *vcpu)
 	return vcpu->started && pthread_getcpuclockid(vcpu->thread, &id) == 0 ? clock_ns(id) : 0;
 }
 
+const char *run_conversion_name(enum run_conversion conversion)
+{
+	return conversion == RUN_TO_PRIVATE ? "private" : "shared";
+}
+
+static void read_counters(const _Atomic uint64_t *counters, unsigned count, uint64_t *ret_counts)
+{
+	for (unsigned i = 0; i < count; i++)
+		ret_counts[i] = atomic_load_explicit(&counters[i], memory_order_relaxed);
+}
+
 struct run_vcpu_facts run_vcpu_facts(struct run *run, unsigned i)
 {
 	struct run_vcpu *vcpu = &run->vcpus[i];
@@ -105,8 +116,9 @@ struct run_vcpu_facts run_vcpu_facts(struct run *run, unsigned i)
 	        .processor_ns = processor_ns(vcpu),
 	};
 
-	for (unsigned kind = 0; kind < RUN_EXITS; kind++)
-		facts.exits[kind] = atomic_load_explicit(&vcpu->exits[kind], memory_order_relaxed);
+	read_counters(vcpu->counters.exits, RUN_EXITS, facts.counts.exits);
+	read_counters(vcpu->counters.conversions, RUN_CONVERSIONS, facts.counts.conversions);
+	read_counters(vcpu->counters.converted_pages, RUN_CONVERSIONS, facts.counts.converted_pages);
 	return facts;
 }
 

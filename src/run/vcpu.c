@@ -29,11 +29,11 @@ int run_vcpu_prepare_kick(struct err *err)
 
 /* ---- the thread ---- */
 
-static void count(struct run_vcpu *vcpu, enum run_exit exit)
+void run_vcpu_count(_Atomic uint64_t *counter, uint64_t more)
 {
 	/* Nobody else writes it. */
-	atomic_store_explicit(&vcpu->exits[exit],
-	        atomic_load_explicit(&vcpu->exits[exit], memory_order_relaxed) + 1, memory_order_relaxed);
+	atomic_store_explicit(
+	        counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
 }
 
 static void answer_looks(struct run_vcpu *vcpu)
@@ -75,13 +75,15 @@ static bool heed(struct run_vcpu *vcpu)
 int run_vcpu_to_exit(struct run_vcpu *vcpu)
 {
 	int result = call_vcpu_run(machine_host(vcpu->machine), vcpu->kvm->fd, vcpu->kvm->run, &vcpu->err);
+	enum run_exit exit;
 
 	if (result < 0) {
 		run_vcpu_explain_run(vcpu);
 		run_vcpu_report_registers(vcpu, vcpu->report);
 		return -1;
 	}
-	count(vcpu, result ? RUN_EXIT_INTR : run_vcpu_exit_kind(vcpu->kvm->run->exit_reason));
+	exit = result ? RUN_EXIT_INTR : run_vcpu_exit_kind(vcpu->kvm->run->exit_reason);
+	run_vcpu_count(&vcpu->counters.exits[exit], 1);
 	return result;
 }
 
@@ -144,13 +146,9 @@ static void *vcpu_main(void *ctx)
 
 void run_vcpu_prepare(struct run_vcpu *vcpu)
 {
-	uint64_t exits[RUN_EXITS];
+	struct run_vcpu_counters counters = vcpu->counters;
 
-	for (unsigned i = 0; i < RUN_EXITS; i++)
-		exits[i] = vcpu->exits[i];
-	*vcpu = (struct run_vcpu){0};
-	for (unsigned i = 0; i < RUN_EXITS; i++)
-		vcpu->exits[i] = exits[i];
+	*vcpu = (struct run_vcpu){.counters = counters};
 	pthread_mutex_init(&vcpu->lock, NULL);
 	pthread_cond_init(&vcpu->changed, NULL);
 }
@@ -218,7 +216,9 @@ uint64_t run_vcpu_work(const struct run_vcpu *vcpu)
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < RUN_EXITS; i++)
-		sum += i == RUN_EXIT_INTR ? 0 : atomic_load_explicit(&vcpu->exits[i], memory_order_relaxed);
+		sum += i == RUN_EXIT_INTR
+		               ? 0
+		               : atomic_load_explicit(&vcpu->counters.exits[i], memory_order_relaxed);
 	return sum;
 }
 

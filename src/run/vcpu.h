@@ -31,6 +31,12 @@ enum run_vcpu_verdict {
 
 enum run_vcpu_wish { RUN_VCPU_GO, RUN_VCPU_PARK, RUN_VCPU_END };
 
+/* As struct run_vcpu_counts. The thread of the vCPU writes them, and others read them meanwhile. */
+struct run_vcpu_counters {
+	_Atomic uint64_t exits[RUN_EXITS];
+	_Atomic uint64_t conversions[RUN_CONVERSIONS], converted_pages[RUN_CONVERSIONS];
+};
+
 struct run_vcpu {
 	void *owner; /* for the tasks */
 	struct machine *machine;
@@ -54,7 +60,7 @@ struct run_vcpu {
 	bool closed;            /* the thread answers no more */
 
 	/* Written by the thread alone. */
-	_Atomic uint64_t exits[RUN_EXITS];
+	struct run_vcpu_counters counters;
 	unsigned idle_faults; /* memory faults in a row that asked for what was so already */
 	uint32_t io_done;     /* elements of a port access that were done before the vCPU was called */
 
@@ -68,7 +74,7 @@ struct run_vcpu {
 
 /* Call once, before any vCPU starts: the kick is a signal with an empty handler. */
 int run_vcpu_prepare_kick(struct err *err) MUST_CHECK;
-/* For a vCPU of the guest that is to be started: keeps the counters of exits, and forgets all else. */
+/* For a vCPU of the guest that is to be started: keeps the counters, and forgets all else. */
 void run_vcpu_prepare(struct run_vcpu *vcpu);
 /* vcpu is prepared, and has machine, vm, kvm, loop, the tasks and wish. */
 int run_vcpu_start(struct run_vcpu *vcpu, struct err *err) MUST_CHECK;
@@ -103,6 +109,8 @@ enum run_exit run_vcpu_exit_kind(uint32_t reason);
 enum run_vcpu_verdict run_vcpu_end(struct run_vcpu *vcpu, enum run_vcpu_verdict verdict, const char *fmt, ...)
         PRINTF(3, 4);
 /* exit_page.c, exit_msr.c, exit_sev.c */
+/* Adds to one of the vCPU's counters. Its thread. */
+void run_vcpu_count(_Atomic uint64_t *counter, uint64_t more);
 enum run_vcpu_verdict run_vcpu_on_memory_fault(struct run_vcpu *vcpu);
 /* Adds to err, which KVM_RUN left there, which page it is about, the cause and the remedy. */
 void run_vcpu_explain_run(struct run_vcpu *vcpu);

@@ -32,7 +32,9 @@ FACTS = {
     '__vmm_query-pages': {'ram-bytes': 16 << 20, 'private-bytes': 12 << 20, 'shared-bytes': 4 << 20,
                           'migration-allowed': True},
     '__vmm_query-exits': {'vcpus': [{'index': 0, 'thread-id': 1, 'waits': False, 'processor-ns': 2500000000,
-                                     'exits': {'io': 7, 'mmio': 0}}], 'exits': {'io': 7, 'mmio': 0}},
+                                     'exits': {'io': 7, 'mmio': 0}, 'conversions': {'private': 2, 'shared': 0},
+                                     'converted-pages': {'private': 10, 'shared': 0}}], 'exits': {'io': 7, 'mmio': 0},
+                          'conversions': {'private': 2, 'shared': 0}, 'converted-pages': {'private': 10, 'shared': 0}},
     '__vmm_query-disks': [{'id': 'disk0', 'size-bytes': 1 << 30, 'requests': {'read': 5}, 'bytes': {'read': 4096}, 'failed': 1}],
     '__vmm_query-networks': [{'id': 'net0', 'back': 'user', 'link-up': True, 'outside': False, 'rx-frames': 1, 'rx-bytes': 60,
                               'rx-lost': 0, 'tx-frames': 2, 'tx-bytes': 120, 'tx-lost': 0}],
@@ -352,6 +354,7 @@ class Facts(Ctl):
                 ('vmm_guest_running', ''): '1', ('vmm_guest_status', ',status="running"'): '1', ('vmm_guest_resets_total', ''): '2',
                 ('vmm_launch_step_seconds', ',step="start"'): '1.500000000', ('vmm_launch_step_seconds', ',step="update"'): '0.000000250',
                 ('vmm_memory_private_bytes', ''): str(12 << 20), ('vmm_vcpu_exits_total', ',vcpu="0",kind="io"'): '7',
+                ('vmm_vcpu_page_conversions_total', ',vcpu="0",kind="private"'): '2', ('vmm_vcpu_converted_pages_total', ',vcpu="0",kind="private"'): '10',
                 ('vmm_vcpu_processor_seconds_total', ',vcpu="0"'): '2.500000000', ('vmm_disk_requests_total', ',disk="disk0",kind="read"'): '5',
                 ('vmm_network_transmit_bytes_total', ',network="net0"'): '120', ('vmm_host_asids', ',kind="sev"'): '10'}.items():
             self.assertEqual(found.get((name, guest + more)), value, (name, more))
@@ -376,7 +379,7 @@ class Facts(Ctl):
         self.assertEqual(self.ctl(server, 'status', '--pretty').stdout, '''\
 guest   a "b" \\c: running, 2 resets
 launch  running, update runs (3 of 7), 1.500 s
-memory  16.0MiB, private 12.0MiB, shared 4.0MiB, may be migrated
+memory  16.0MiB, private 12.0MiB, shared 4.0MiB, converted 40.0KiB to private, may be migrated
 disk    disk0: read 4.0KiB, written 0B, 1 failed, size 1.0GiB
 network net0 (user, link up): received 60B (1 frames, 0 lost), sent 120B (2 frames, 0 lost)
 vCPU    0 runs, 2.5 s of processor time, 7 exits: io 7

@@ -48,11 +48,26 @@ enum run_exit {
 /* "memory-fault" */
 const char *run_exit_name(enum run_exit exit);
 
+/* What became of pages that changed hands. */
+enum run_conversion { RUN_TO_PRIVATE, RUN_TO_SHARED, RUN_CONVERSIONS };
+/* "private", "shared" */
+const char *run_conversion_name(enum run_conversion conversion);
+
+/* What a vCPU has done since run_guest() was called, over all incarnations. */
+struct run_vcpu_counts {
+	uint64_t exits[RUN_EXITS];
+	/*
+	 * Conversions that this vCPU's exits asked for and that vmm has done, and their pages. Of a SEV or
+	 * SEV-ES guest: what it has reported (sev.page-status). A page that was so already counts, too.
+	 */
+	uint64_t conversions[RUN_CONVERSIONS], converted_pages[RUN_CONVERSIONS];
+};
+
 struct run_vcpu_facts {
-	pid_t thread;              /* 0: it has none, because the guest is being launched or has ended */
-	bool waits;                /* it is paused */
-	uint64_t processor_ns;     /* the processor time of this thread */
-	uint64_t exits[RUN_EXITS]; /* since run_guest() was called, over all incarnations */
+	pid_t thread;          /* 0: it has none, because the guest is being launched or has ended */
+	bool waits;            /* it is paused */
+	uint64_t processor_ns; /* the processor time of this thread */
+	struct run_vcpu_counts counts;
 };
 /* How many vCPUs the guest has, also while it is launched. */
 unsigned run_vcpus(const struct run *run);

@@ -70,6 +70,17 @@ static void assert_error(enum err_kind kind, const char *part)
 		fail_msg("\"%s\" lacks \"%s\"", vcpu.err.text, part);
 }
 
+/* What the vCPU has counted: conversions to private and their pages, conversions to shared and their pages.
+ */
+static void assert_converted(
+        uint64_t to_private, uint64_t private_pages, uint64_t to_shared, uint64_t shared_pages)
+{
+	assert_int_equal(vcpu.counters.conversions[RUN_TO_PRIVATE], to_private);
+	assert_int_equal(vcpu.counters.converted_pages[RUN_TO_PRIVATE], private_pages);
+	assert_int_equal(vcpu.counters.conversions[RUN_TO_SHARED], to_shared);
+	assert_int_equal(vcpu.counters.converted_pages[RUN_TO_SHARED], shared_pages);
+}
+
 static void test_memory_fault_converts_the_page_and_goes_on(void **state)
 {
 	start("sev-snp");
@@ -79,6 +90,7 @@ static void test_memory_fault_converts_the_page_and_goes_on(void **state)
 	assert_int_equal(fault(0x3000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), RUN_VCPU_RESUME);
 	assert_string_equal(bench.kernel.lines[1], "PRIVATE 0x3000");
 	assert_false(page_is_memory(machine_vm_memory(bench.vm), gpa(0x3000), 1, true));
+	assert_converted(1, 1, 1, 1);
 }
 
 static void test_memory_fault_outside_memory_is_the_guests_crash(void **state)
@@ -196,6 +208,7 @@ static void test_map_gpa_range_converts_by_bit_4_alone(void **state)
 	assert_string_equal(bench.kernel.lines[0], "SHARED 0x10000");
 	assert_int_equal(hypercall(12, 0x10000, 16, 0x10), RUN_VCPU_RESUME);
 	assert_string_equal(bench.kernel.lines[1], "PRIVATE 0x10000");
+	assert_converted(1, 16, 1, 16);
 }
 
 /* The guest may be in the middle of a reset, so pages that it left undone are no failure. */
@@ -227,6 +240,7 @@ static void test_map_gpa_range_of_nonsense_is_refused(void **state)
 		assert_int_equal(vcpu.kvm->run->hypercall.ret, EINVAL);
 	}
 	assert_int_equal(bench.kernel.count, 0);
+	assert_converted(0, 0, 0, 0);
 }
 
 static const char *const page_status[] = {"sev.page-status=true", NULL};
