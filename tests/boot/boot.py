@@ -18,9 +18,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 from places import CACHE  # noqa: E402
 
 MEMORY = '512M'
-SILENCE = 270           # firmware may be silent for long where eight others want the processor
-# The manual's example waits for 300 seconds. In the lab a silent guest must be noticed before a script gives it up.
-PATIENCE = 1500 if emulation.IN_LAB else 300
+# OVMF.amdsev.fd computes for seconds without a word, which take minutes where twenty others want the processor. In the lab
+# a guest may be lost, which must be noticed before a script gives it up. (The manual's example waits for 300 seconds.)
+SILENCE, PATIENCE = (270, 1500) if emulation.IN_LAB else (900, 1000)
 LONGEST = 6 * PATIENCE  # longer than all waits of a script together
 # Scripts of vmm run --expect (vmm(1)); the first is the manual's example.
 POWER_OFF = (pathlib.Path(__file__).resolve().parents[2] / 'docs/shell.expect').read_text()
