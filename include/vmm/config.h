@@ -139,6 +139,8 @@ struct config {
 		unsigned seed;
 		char *firmware_version; /* "MAJOR.MINOR.BUILD"; "": the product's */
 		char *tcb;              /* 16 hexadecimal digits or "" */
+		char *vlek;             /* the provider of the VLEK; "": none */
+		unsigned mask_chip;     /* as MASK_CHIP of SNP_CONFIG: bit 0 the id, bit 1 the key */
 		unsigned asids, es_asids,
 		        snp_asids; /* ASIDs 1..es_asids: SEV-ES and SNP; 1..snp_asids: SNP alone */
 		unsigned c_bit;

@@ -15,6 +15,8 @@ enum sim_clock_kind {
 	SIM_CLOCK_HOST,    /* CLOCK_MONOTONIC */
 };
 
+#define SIM_CSP_ID_MAX 32
+
 /* All zeros: a processor without SEV, and virtual time. */
 struct sim_options {
 	enum sim_clock_kind clock;
@@ -23,6 +25,13 @@ struct sim_options {
 	uint64_t seed;                    /* of the secure processor's keys */
 	uint64_t tcb;                     /* TCB_VERSION; 0: the product's */
 	struct product_firmware firmware; /* 0.0.0: the product's */
+	/*
+	 * The provider, of at most SIM_CSP_ID_MAX characters, whose VLEK is loaded; NULL or "": none. And
+	 * MASK_CHIP of SNP_CONFIG: bit 0 hides the chip's id, bit 1 forbids the chip's key. With either the
+	 * product and its firmware must have SEV-SNP.
+	 */
+	const char *vlek;
+	unsigned mask_chip;
 	/*
 	 * ASIDs 1..es_asids are for SEV-ES and SEV-SNP, the rest for SEV; asids 0: 509 and 99. With
 	 * ciphertext hiding, ASIDs 1..snp_asids are for SEV-SNP alone; snp_asids 0: there is no such
@@ -63,8 +72,11 @@ void sim_figures(struct host *h, struct sim_figures *ret_figures);
 
 /* ---- the certificates that AMD's key server has of a real processor ---- */
 
-/* The certificate of the chip's key, that of the key that signed it, and the root. */
-enum { SIM_CERT_LEAF, SIM_CERT_ASK, SIM_CERT_ARK, SIM_CERTS };
+/*
+ * The certificate of the chip's key, or that of the VLEK in its place; that of the key that signed it; and
+ * the root.
+ */
+enum { SIM_CERT_CHIP, SIM_CERT_VLEK, SIM_CERT_ASK, SIM_CERT_ARK, SIM_CERTS };
 struct sim_cert {
 	void *data;
 	size_t size;
@@ -72,9 +84,10 @@ struct sim_cert {
 
 /*
  * Gets the certificates. For SEV these are the signed CEK (struct abi_sev_cert), ASK and ARK in AMD's binary
- * format; for SNP the VCEK of the reported TCB, ASK and ARK as DER. All end in a root that is the software
- * platform's. h must be what sim_host_create() returned, not a wrapper of it. Free them with
- * sim_certificates_free(). ERR_HOST: the processor has no SEV; ERR_USAGE: it has no SNP.
+ * format; for SNP the VCEK of the reported TCB and ASK, or VLEK and ASVK, and ARK as DER. What is not there
+ * has size 0. All end in a root that is the software platform's. h must be what sim_host_create() returned,
+ * not a wrapper of it. Free them with sim_certificates_free(). ERR_HOST: the processor has no SEV; ERR_USAGE:
+ * it has no SNP.
  */
 int sim_certificates(
         struct host *h, bool snp, struct sim_cert ret_certs[static SIM_CERTS], struct err *err) MUST_CHECK;

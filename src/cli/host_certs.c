@@ -68,7 +68,7 @@ static int write_sev(const struct cli_args *args, const struct cli_hosts *hosts,
 		return err_sys(err, ERR_FAILED, ENOMEM, "no memory for certificates");
 	if (export_platform(hosts->host, &certs, err) < 0)
 		return -1;
-	memcpy(&certs.chain.cek, amd[SIM_CERT_LEAF].data, sizeof(certs.chain.cek));
+	memcpy(&certs.chain.cek, amd[SIM_CERT_CHIP].data, sizeof(certs.chain.cek));
 	memcpy(all, &certs, sizeof(certs));
 	memcpy(all + sizeof(certs), ask->data, ask->size);
 	memcpy(all + sizeof(certs) + ask->size, ark->data, ark->size);
@@ -80,7 +80,8 @@ static int write_snp(const struct cli_args *args, const struct cli_hosts *hosts,
         const struct sim_cert amd[static SIM_CERTS], struct err *err)
 {
 	const struct attest_table table = {
-	        .vcek = {amd[SIM_CERT_LEAF].data, amd[SIM_CERT_LEAF].size, "VCEK"},
+	        .vcek = {amd[SIM_CERT_CHIP].data, amd[SIM_CERT_CHIP].size, "VCEK"},
+	        .vlek = {amd[SIM_CERT_VLEK].data, amd[SIM_CERT_VLEK].size, "VLEK"},
 	        .ask = {amd[SIM_CERT_ASK].data, amd[SIM_CERT_ASK].size, "ASK"},
 	        .ark = {amd[SIM_CERT_ARK].data, amd[SIM_CERT_ARK].size, "ARK"},
 	};

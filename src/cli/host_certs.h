@@ -23,8 +23,8 @@ int cli_host_certificates_write(
 	        {"generation", "sev|snp", \
 	                "With --host sim: let FILE also hold the certificates that AMD's key server has " \
 	                "for a real processor. sev: PDH, PEK, OCA, the signed CEK, ASK and ARK one after " \
-	                "the other. snp: VCEK, ASK and ARK as the certificate table that a host hands to " \
-	                "guests."}, \
+	                "the other. snp: VCEK, ASK and ARK, or with sim.vlek VLEK, ASVK and ARK, as the " \
+	                "certificate table that a host hands to guests."}, \
 	{ \
 		"out-root", "FILE", \
 		        "With --generation: write the simulated root (ARK) to FILE, for --root of other " \

@@ -48,6 +48,8 @@ static int sim_options_of(const struct config *config, struct sim_options *ret_o
 	        .product = product_words[config->sim.product],
 	        .seed = config->sim.seed,
 	        .tcb = *config->sim.tcb ? strtoull(config->sim.tcb, NULL, 16) : 0,
+	        .vlek = config->sim.vlek,
+	        .mask_chip = config->sim.mask_chip,
 	        .asids = config->sim.asids,
 	        .es_asids = config->sim.es_asids,
 	        .snp_asids = config->sim.snp_asids,

@@ -15,6 +15,7 @@ static const char *const init_words[] = {"auto", "init2", "legacy", NULL};
 static const char *const correction_words[] = {"adopt", "refuse", NULL};
 static const char *const reboot_words[] = {"restart", "exit", NULL};
 static const char *const clock_words[] = {"virtual", "host", NULL};
+static const char *const mask_words[] = {"none", "id", "key", "both", NULL}; /* the bits of MASK_CHIP */
 static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 
 #define SEV (CONFIG_FOR(CONFIG_SEV) | CONFIG_FOR(CONFIG_SEV_ES))
@@ -25,6 +26,7 @@ static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 #define SERIAL_MAX_BYTES  255
 #define PATH_MAX_BYTES    4095 /* PATH_MAX of Linux, without its NUL */
 #define VERSION_MAX_BYTES 11   /* "255.255.255" */
+#define CSP_ID_MAX_BYTES  32   /* of a CSP_ID, without the "CN=" before it */
 #define MEMORY_MAX_BYTES  GIB(16 * 1024)
 #define SIM_ASIDS_MAX     2048
 #define MEMLOCK_MAX_BYTES GIB(1024 * 1024)
@@ -228,6 +230,14 @@ const struct config_key config_keys[] = {
                 .help = "The TCB version of the secure processor on the software platform as a number of 16 "
                         "hexadecimal digits, whose bytes have the meaning that sim.product gives them; empty "
                         "is the product's own."},
+        {"sim.vlek", CONFIG_STRING, AT(sim.vlek), .max = CSP_ID_MAX_BYTES, .def = "\"\"",
+                .help = "The cloud provider whose key (VLEK) the secure processor of the software platform "
+                        "has loaded: the attestation reports of SEV-SNP guests are signed by it, unless they "
+                        "demand the chip's key (VCEK). Empty: none."},
+        {"sim.mask-chip", CONFIG_WORD, AT(sim.mask_chip), .words = mask_words, .def = "\"none\"",
+                .help = "What the host of the software platform keeps out of attestation reports "
+                        "(SNP_CONFIG): the id of its chip, signatures and derived keys by the chip's key "
+                        "(VCEK), or both. A VLEK signs in any case."},
         {"sim.asids", CONFIG_NUMBER, AT(sim.asids), .min = 1, .max = SIM_ASIDS_MAX, .def = "509",
                 .help = "The number of ASIDs, and so of confidential guests, on the software platform."},
         {"sim.es-asids", CONFIG_NUMBER, AT(sim.es_asids), .max = SIM_ASIDS_MAX, .def = "99",

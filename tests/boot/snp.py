@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linux as a SEV-SNP guest on the software platform: the kernel's own driver fetches reports, certificates and keys; others verify them.
 
-usage: snp.py VMM KEY [--case NAME] [--all] [--echo]   TAP on standard output; KEY is the program sev_key; --all takes minutes more
+usage: snp.py VMM KEY [--case NAME] [--all] [--keep FOLDER] [--echo]   TAP on standard output; KEY is the program sev_key
+--all takes minutes more; --keep leaves the last report, its certificate table, and the root as report, table and ark in FOLDER.
 The kernel is that of the lab, with the modules configfs, tsm_report and sev-guest: scripts/setup --firmware --lab
 """
 import base64
+import contextlib
 import pathlib
 import re
 import subprocess
@@ -17,8 +19,9 @@ from linux import FIRMWARE, KERNEL, make_initrd
 
 VERIFY = pathlib.Path(__file__).resolve().parents[2] / 'scripts/openssl-verify'
 MODULES = [file for name in ('configfs', 'tsm_report', 'sev-guest') for file in (KERNEL / 'guest-modules').glob(f'*-{name}.ko')]
-REPORT_DATA, MEASUREMENT = slice(0x50, 0x90), slice(0x90, 0xc0)
+REPORT_DATA, MEASUREMENT, CHIP_ID = slice(0x50, 0x90), slice(0x90, 0xc0), slice(0x1a0, 0x1e0)
 HOST_DATA = 'b7' * 32
+NONCES = '11' * 64, b'a nonce'.ljust(64, b'\0').hex()
 SECONDS = 600
 
 INIT = '''#!/busybox sh
@@ -104,11 +107,11 @@ def ask(guest, what, *names):
     return [re.search(rf'^{name}=(\S*)\s*$', said, re.M)[1] for name in names]
 
 
-def judge(options, folder, report, table, nonce, measurement):
+def judge(options, folder, report, table, nonce, measurement, more=()):
     """vmm and openssl accept the report, and vmm does not without the simulated root."""
     (folder / 'report').write_bytes(report)
     (folder / 'table').write_bytes(table)
-    wanted = ['--measurement', measurement, '--report-data', nonce, '--host-data', HOST_DATA, '--vmpl', '0']
+    wanted = ['--measurement', measurement, '--report-data', nonce, '--host-data', HOST_DATA, '--vmpl', '0', *more]
     vmm(options.vmm, 'report', 'verify', folder / 'report', '--certs', folder / 'table', '--root', folder / 'ark', *wanted)
     vmm(VERIFY, folder / 'report', folder / 'table', folder / 'ark', measurement, nonce)
     try:
@@ -133,7 +136,7 @@ def attest(options, folder, vcpus, product='Milan', features=''):
             greets(guest, vcpus)
             if features and ask(guest, 'features', 'status')[0] != '1':
                 raise Failed('the kernel does not see Secure TSC')
-            for nonce in '11' * 64, '22' * 64:
+            for nonce in NONCES:
                 report, table = map(base64.b64decode, ask(guest, f'report {nonce}', 'report', 'certificates'))
                 if report[MEASUREMENT].hex() != measurement or report[REPORT_DATA].hex() != nonce:
                     raise Failed(f'a report of {report[MEASUREMENT].hex()} with {report[REPORT_DATA].hex()}')
@@ -145,6 +148,22 @@ def attest(options, folder, vcpus, product='Milan', features=''):
         guest.ends(0)
     if len(keys) != 1 or not re.fullmatch('[0-9a-f]{64}', min(keys)):
         raise Failed(f'keys derived in the same way: {keys}')
+
+
+def attest_by_vlek(options, folder):
+    """A cloud provider's key signs, and its host keeps the chip out of the report: no id, and no key that is derived from the chip's."""
+    words = settings({'machine.memory': '512M', 'sev.certificates': folder / 'certificates', 'sim.vlek': 'cloud.example', 'sim.mask-chip': 'both'})
+    vmm(options.vmm, 'host', '--host', 'sim', *words[-4:], '--certificates', folder / 'certificates', '--generation', 'snp', '--out-root', folder / 'ark')
+    with start(options, folder, words, ATTEST, [options.key]) as guest:
+        greets(guest, 1)
+        report, table = map(base64.b64decode, ask(guest, f'report {NONCES[0]}', 'report', 'certificates'))
+        judge(options, folder, report, table, NONCES[0], vmm(options.vmm, 'measure', *words), ['--csp-id', 'CN=cloud.example'])
+        if ask(guest, 'key', 'key')[0]:
+            raise Failed('a key was derived from a chip whose key the host forbids')
+        guest.type('poweroff\r')
+        guest.ends(0)
+    if any(report[CHIP_ID]):
+        raise Failed('the report names the chip')
 
 
 def accept(options, folder):
@@ -163,6 +182,7 @@ CASES = [('reports, certificates and keys, 4 vCPU', lambda options, folder: atte
 MORE = [('reports, certificates and keys, 1 vCPU', lambda options, folder: attest(options, folder, 1)),
         ('the same, Genoa with Secure TSC, 2 vCPU', lambda options, folder: attest(options, folder, 2, 'Genoa', 'secure-tsc')),
         ('the same, Turin, 2 vCPU', lambda options, folder: attest(options, folder, 2, 'Turin')),
+        ("a report by a cloud provider's key", attest_by_vlek),
         ('memory is accepted when it is wanted', accept)]
 
 
@@ -170,7 +190,7 @@ class Options:
     def __init__(self, words):
         self.vmm, self.key = (pathlib.Path(word).resolve() for word in words[:2])
         self.echo = '--echo' in words
-        self.case = words[words.index('--case') + 1] if '--case' in words else ''
+        self.case, self.keep = (words[words.index(name) + 1] if name in words else '' for name in ('--case', '--keep'))
 
 
 def main():
@@ -183,7 +203,7 @@ def main():
             print(f'ok {number} - {name} # SKIP no kernel with these modules, or no firmware, run: scripts/setup --firmware --lab')
             continue
         try:
-            with tempfile.TemporaryDirectory() as folder:
+            with contextlib.nullcontext(options.keep) if options.keep else tempfile.TemporaryDirectory() as folder:
                 run(options, pathlib.Path(folder))
             print(f'ok {number} - Linux, SEV-SNP: {name}', flush=True)
         except Failed as why:

@@ -105,13 +105,15 @@ int psp_export_snp_certs(struct psp *psp, char **ret_vcek_pem, char **ret_chain_
 	return 0;
 }
 
-int psp_export_snp_der(struct psp *psp, struct psp_export ret_certs[static PSP_EXPORTS], struct err *err)
+int psp_export_snp_der(
+        struct psp *psp, const char *csp_id, struct psp_export ret_certs[static PSP_EXPORTS], struct err *err)
 {
 	struct psp_der certs[PSP_EXPORTS] = {0};
 
-	if (make_vcek(psp, &certs[PSP_EXPORT_VCEK], err) < 0)
+	if (csp_id ? psp_vlek_certify(psp, csp_id, &certs[PSP_EXPORT_LEAF], err) < 0
+	           : make_vcek(psp, &certs[PSP_EXPORT_LEAF], err) < 0)
 		return -1;
-	if (!psp_x509_put_ca(&certs[PSP_EXPORT_ASK], psp->product, RSA_ASK) ||
+	if (!psp_x509_put_ca(&certs[PSP_EXPORT_ASK], psp->product, csp_id ? RSA_ASVK : RSA_ASK) ||
 	        !psp_x509_put_ca(&certs[PSP_EXPORT_ARK], psp->product, RSA_ARK))
 		return psp_export_fail(err);
 	for (int i = 0; i < PSP_EXPORTS; i++) {

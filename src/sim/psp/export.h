@@ -19,6 +19,12 @@ char *psp_export_pem(const struct psp_der *first, const struct psp_der *second);
  * chain could not be made.
  */
 char *psp_export_chain(const struct product *product, enum psp_rsa_role signer);
+/*
+ * Makes the certificate of the key of the provider "CN=" and csp_id (vlek.c). Takes the lock. ERR_USAGE,
+ * ERR_FAILED.
+ */
+int psp_vlek_certify(
+        struct psp *psp, const char *csp_id, struct psp_der *ret_cert, struct err *err) MUST_CHECK;
 /* Sets ERR_FAILED: OpenSSL did not make the certificates. Returns -1. */
 int psp_export_fail(struct err *err);
 

@@ -268,14 +268,18 @@ uint32_t psp_snp_vlek_load(struct psp *psp, const void *wrapped, size_t size);
  */
 int psp_export_snp_certs(
         struct psp *psp, char **ret_vcek_pem, char **ret_chain_pem, struct err *err) MUST_CHECK;
-/* Exports the same three certificates of SNP as DER. The caller frees the bytes. */
-enum { PSP_EXPORT_VCEK, PSP_EXPORT_ASK, PSP_EXPORT_ARK, PSP_EXPORTS };
+/*
+ * Exports the same three certificates of SNP as DER, or with csp_id (else NULL; see psp_export_vlek()) that
+ * of the provider's key, ASVK and ARK. The caller frees the bytes. ERR_USAGE: the product has no SNP, or
+ * csp_id is too long or empty.
+ */
+enum { PSP_EXPORT_LEAF, PSP_EXPORT_ASK, PSP_EXPORT_ARK, PSP_EXPORTS };
 struct psp_export {
 	uint8_t *bytes;
 	size_t size;
 };
-int psp_export_snp_der(
-        struct psp *psp, struct psp_export ret_certs[static PSP_EXPORTS], struct err *err) MUST_CHECK;
+int psp_export_snp_der(struct psp *psp, const char *csp_id, struct psp_export ret_certs[static PSP_EXPORTS],
+        struct err *err) MUST_CHECK;
 /*
  * Makes a provider's key for this chip and its reported TCB, wrapped for SNP_VLEK_LOAD; the certificate of
  * that key, whose provider is "CN=" and csp_id (1 to 32 characters); and the chain of ASVK, which signed the

@@ -77,9 +77,10 @@ uint32_t psp_snp_vlek_load(struct psp *psp, const void *wrapped, size_t size)
 
 /* ---- the key server ---- */
 
-static bool wrap(struct psp *psp, const char *csp_id, struct wrapped *wrapped, struct psp_der *ret_cert)
+/* Makes the provider's key for the reported TCB, as hashes, and its certificate. */
+static bool make(struct psp *psp, const char *csp_id, uint8_t ret_hashes[static HASHES][EC_BYTES],
+        struct psp_der *ret_cert)
 {
-	uint8_t hashes[HASHES][EC_BYTES];
 	char label[LABEL_BYTES];
 	struct psp_ec_key key = {0};
 	const struct psp_x509_chip chip = {
@@ -87,33 +88,55 @@ static bool wrap(struct psp *psp, const char *csp_id, struct wrapped *wrapped, s
 	bool good;
 
 	snprintf(label, sizeof(label), "vlek %s", csp_id);
-	wrapped->tcb = psp->reported_tcb;
-	good = psp_keys_public(label, psp->reported_tcb, hashes, sizeof(hashes)) &&
-	       psp_ec_key_make(hashes[HASHES - 1], &key) &&
-	       psp_keys_random(psp, wrapped->iv, sizeof(wrapped->iv));
-	if (good) {
-		memcpy(wrapped->hashes, hashes, sizeof(hashes));
-		good = crypt_hashes(psp, true, wrapped, wrapped->hashes) &&
-		       psp_x509_put_chip(ret_cert, &chip);
-	}
-	crypto_wipe(hashes, sizeof(hashes));
+	good = psp_keys_public(label, psp->reported_tcb, ret_hashes, HASHES * EC_BYTES) &&
+	       psp_ec_key_make(ret_hashes[HASHES - 1], &key) && psp_x509_put_chip(ret_cert, &chip);
 	crypto_wipe(&key, sizeof(key));
 	return good;
+}
+
+static bool wrap(struct psp *psp, const uint8_t hashes[static HASHES][EC_BYTES], struct wrapped *wrapped)
+{
+	wrapped->tcb = psp->reported_tcb;
+	memcpy(wrapped->hashes, hashes, sizeof(wrapped->hashes));
+	return psp_keys_random(psp, wrapped->iv, sizeof(wrapped->iv)) &&
+	       crypt_hashes(psp, true, wrapped, wrapped->hashes);
+}
+
+static int check_provider(const struct psp *psp, const char *csp_id, struct err *err)
+{
+	if (psp->product->snp && strlen(csp_id) > 0 && strlen(csp_id) <= CSP_ID_MAX)
+		return 0;
+	return err_set(
+	        err, ERR_USAGE, "a %s has no VLEK for the provider \"%s\"", psp->product->name, csp_id);
+}
+
+int psp_vlek_certify(struct psp *psp, const char *csp_id, struct psp_der *ret_cert, struct err *err)
+{
+	uint8_t hashes[HASHES][EC_BYTES];
+	bool good;
+
+	if (check_provider(psp, csp_id, err) < 0)
+		return -1;
+	good = psp_export_start(psp) && make(psp, csp_id, hashes, ret_cert);
+	pthread_mutex_unlock(&psp->lock);
+	crypto_wipe(hashes, sizeof(hashes));
+	return good ? 0 : psp_export_fail(err);
 }
 
 int psp_export_vlek(struct psp *psp, const char *csp_id, uint8_t ret_wrapped[static PSP_VLEK_BYTES],
         char **ret_vlek_pem, char **ret_chain_pem, struct err *err)
 {
 	auto_free char *pem = NULL, *chain_pem = NULL;
+	uint8_t hashes[HASHES][EC_BYTES];
 	struct wrapped wrapped = {0};
 	struct psp_der cert = {0};
 	bool good;
 
-	if (!psp->product->snp || strlen(csp_id) == 0 || strlen(csp_id) > CSP_ID_MAX)
-		return err_set(err, ERR_USAGE, "a %s has no VLEK for the provider \"%s\"", psp->product->name,
-		        csp_id);
-	good = psp_export_start(psp) && wrap(psp, csp_id, &wrapped, &cert);
+	if (check_provider(psp, csp_id, err) < 0)
+		return -1;
+	good = psp_export_start(psp) && make(psp, csp_id, hashes, &cert) && wrap(psp, hashes, &wrapped);
 	pthread_mutex_unlock(&psp->lock);
+	crypto_wipe(hashes, sizeof(hashes));
 	pem = good ? psp_export_pem(&cert, NULL) : NULL;
 	chain_pem = pem ? psp_export_chain(psp->product, RSA_ASVK) : NULL;
 	if (!chain_pem)

@@ -24,6 +24,33 @@
 #define SNP_API_MAJOR 1
 #define SNP_API_MINOR 51
 
+/* What the host's owner does by snphost: SNP_CONFIG, and SNP_VLEK_LOAD of a key that AMD's server wrapped. */
+static int configure(struct sev_platform *secure, const struct sim_options *o, struct err *err)
+{
+	const struct uapi_sev_snp_config config = {.mask_chip = o->mask_chip};
+	bool has_vlek = o->vlek && *o->vlek;
+	auto_free char *cert = NULL, *chain = NULL;
+	uint8_t wrapped[PSP_VLEK_BYTES];
+
+	if (!o->mask_chip && !has_vlek)
+		return 0;
+	if (!secure->snp_is_on)
+		return err_set(err, ERR_USAGE,
+		        "software platform: sim.vlek and sim.mask-chip need SEV-SNP, which this sim.product "
+		        "or this sim.firmware-version lacks");
+	if (o->mask_chip && psp_snp_set_config(secure->psp, &config) != PSP_SUCCESS)
+		return err_set(
+		        err, ERR_USAGE, "software platform: SNP_CONFIG refuses MASK_CHIP %u", o->mask_chip);
+	if (!has_vlek)
+		return 0;
+	if (psp_export_vlek(secure->psp, o->vlek, wrapped, &cert, &chain, err) < 0)
+		return -1;
+	snprintf(secure->vlek, sizeof(secure->vlek), "%s", o->vlek);
+	if (psp_snp_vlek_load(secure->psp, wrapped, sizeof(wrapped)) == PSP_SUCCESS)
+		return 0;
+	return err_set(err, ERR_FAILED, "software platform: SNP_VLEK_LOAD refuses the key that it has made");
+}
+
 static int make_psp(struct sev_platform *secure, const struct sim_options *o, struct err *err)
 {
 	bool given = o->firmware.major || o->firmware.minor || o->firmware.build;
@@ -55,7 +82,7 @@ static int make_psp(struct sev_platform *secure, const struct sim_options *o, st
 		return -1;
 	secure->has_snp_firmware = secure->snp_is_on = secure->product->snp && new;
 	secure->sev_is_on = true;
-	return 0;
+	return configure(secure, o, err);
 }
 
 static int take_options(struct sev_platform *secure, const struct sim_options *o, struct err *err)

@@ -29,7 +29,8 @@ struct sev_platform {
 	bool has_snp_firmware;  /* SNP, and new enough for the kernel to initialise it */
 	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK of a process with a SEV or SEV-ES guest; UINT64_MAX: none */
 	struct psp *psp;
-	int maps_fd; /* /proc/self/maps, for sev_backing_of(); -1: there is none */
+	char vlek[SIM_CSP_ID_MAX + 1]; /* the provider whose VLEK was loaded; "": none */
+	int maps_fd;                   /* /proc/self/maps, for sev_backing_of(); -1: there is none */
 
 	/*
 	 * Protects the two below. It is held while a guest is started, so that no command of /dev/sev shuts

@@ -321,9 +321,9 @@ static void judge_by_table(struct psp *psp, const struct abi_snp_report *report)
 	uint8_t *data;
 	size_t size;
 
-	assert_ok(psp_export_snp_der(psp, certs, &err));
+	assert_ok(psp_export_snp_der(psp, NULL, certs, &err));
 	const struct attest_table table = {
-	        .vcek = {certs[PSP_EXPORT_VCEK].bytes, certs[PSP_EXPORT_VCEK].size, "VCEK"},
+	        .vcek = {certs[PSP_EXPORT_LEAF].bytes, certs[PSP_EXPORT_LEAF].size, "VCEK"},
 	        .ask = {certs[PSP_EXPORT_ASK].bytes, certs[PSP_EXPORT_ASK].size, "ASK"},
 	        .ark = {certs[PSP_EXPORT_ARK].bytes, certs[PSP_EXPORT_ARK].size, "ARK"},
 	};

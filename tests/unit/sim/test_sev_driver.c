@@ -194,6 +194,30 @@ static void test_driver_writes_the_id_of_one_socket(void **state)
 	machine_close(&m);
 }
 
+/* The options that stand for SNP_CONFIG and SNP_VLEK_LOAD; the platform's status tells both. */
+static void test_vlek_and_masks_are_loaded_by_the_options(void **state)
+{
+	struct sim_options options = {.product = "Genoa", .vlek = "cloud.example", .mask_chip = 2};
+	struct uapi_sev_snp_status status = {0};
+	struct sim_cert certs[SIM_CERTS];
+	struct err err;
+	struct machine m;
+	struct host *h;
+
+	machine_open(&m, &options);
+	assert_int_equal(issue(&m, m.sev, UAPI_SNP_PLATFORM_STATUS, &status, NULL), 0);
+	assert_int_equal(status.flags & 7, UAPI_SNP_STATUS_MASK_CHIP_KEY | UAPI_SNP_STATUS_VLEK_EN);
+	assert_ok(sim_certificates(m.host, true, certs, &err));
+	assert_true(certs[SIM_CERT_VLEK].size && !certs[SIM_CERT_CHIP].size && certs[SIM_CERT_ASK].size);
+	sim_certificates_free(certs);
+	machine_close(&m);
+	options.product = "Rome";
+	assert_fails(
+	        sim_host_create(&options, &h, &err), ERR_USAGE, "sim.vlek and sim.mask-chip need SEV-SNP");
+	options = (struct sim_options){.product = "Milan", .vlek = "a provider with a name of 33 chars"};
+	assert_fails(sim_host_create(&options, &h, &err), ERR_USAGE, "has no VLEK for the provider");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +227,7 @@ int main(void)
 	        cmocka_unit_test(test_driver_that_cannot_init_tells_the_guest),
 	        cmocka_unit_test(test_driver_asks_firmware_without_snp),
 	        cmocka_unit_test(test_driver_writes_the_id_of_one_socket),
+	        cmocka_unit_test(test_vlek_and_masks_are_loaded_by_the_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
