@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """go-sev-guest, the verifier that Go programs use, judges reports of the software platform and genuine ones, and vmm beside it.
 
-usage: witness.py VMM SIMULATED-REPORT    (exit 77: it is not in the cache; scripts/setup --witness fetches it)
+usage: witness.py VMM SIMULATED-REPORT KEY    (exit 77: it is not in the cache; scripts/setup --witness fetches it)
+
+The reports come from the program SIMULATED-REPORT, and one from a SEV-SNP guest with Linux, whose own driver fetched it with its
+certificates (tests/boot/snp.py, which wants KEY, the program sev_key).
 
 It demands AMD's names in certificates. So it is built twice: as Debian has it, which must refuse simulated certificates for their common
 names and for nothing else, and with "SIMULATED-" put before the names that it demands, which must accept them. Debian's package lacks the
@@ -10,6 +13,8 @@ roots of AMD that the library embeds; they come from tests/data.
 """
 import pathlib
 import shutil
+import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -19,8 +24,10 @@ DATA = HERE.parent / 'data/attestation'
 sys.path.insert(0, str(HERE.parent / 'support'))
 from places import CACHE  # noqa: E402
 
-VMM, MAKER = (str(pathlib.Path(word).resolve()) for word in sys.argv[1:3])
+VMM, MAKER, KEY = (str(pathlib.Path(word).resolve()) for word in sys.argv[1:4])
 TOOLS = CACHE / 'tools/go-sev-guest'
+LINUX = HERE.parent / 'boot/snp.py', 'reports, certificates and keys, 1 vCPU'
+ASK = bytes.fromhex('4ab7b379bbac4fe4a02f05aef327c782')    # in a certificate table
 LIBRARY = 'src/github.com/google/go-sev-guest'
 # The names that it demands, of the chips' keys, ASK, ASVK and ARK, and the one by which it tells an ASVK from an ASK.
 NAMES = {'verify/verify.go': ('"SEV-%v"', '"SEV-%s"', '"SEV-VLEK-%s"', '"ARK-%s"'), 'verify/trust/trust.go': ('"SEV-VLEK"',)}
@@ -86,19 +93,51 @@ def judge(case, folder, plain, patched):
     report = (folder / 'report.bin').read_bytes()
     assert int.from_bytes(report[:4], 'little') == version
     vmm_agrees(folder, signer == 'masked')
-    said = says(patched, product, folder)
     if refusal:
+        said = says(patched, product, folder)
         assert refusal in said and not said.startswith('accepted'), said
         return
+    accepted_but_for_names(product, folder, plain, patched, 'SEV-VLEK' if signer == 'vlek' else 'SEV-VCEK')
+
+
+def accepted_but_for_names(product, folder, plain, patched, key):
+    """And with a changed byte it is not."""
+    said = says(patched, product, folder)
     assert said.startswith('accepted'), said
     said = says(plain, product, folder)
-    key = 'SEV-VLEK' if signer == 'vlek' else 'SEV-VCEK'
     assert f'common name SIMULATED-{key} not expected. Expected {key}' in said, said
+    report = (folder / 'report.bin').read_bytes()
     for at in 0x50, 0x90, 0x2a0:    # report data, measurement, signature
         bad = bytearray(report)
         bad[at] ^= 1
         (folder / 'report.bin').write_bytes(bad)
         assert 'signature verification' in says(patched, product, folder), hex(at)
+
+
+def ask_of(table):
+    """The ASK of a certificate table, in DER."""
+    for at in range(0, len(table), 24):
+        guid, offset, size = struct.unpack_from('<16sII', table, at)
+        if guid == ASK:
+            return table[offset:offset + size]
+    raise AssertionError('the table has no ASK')
+
+
+def from_linux(folder, plain, patched):
+    """What configfs-tsm gives in a guest. False: there is no kernel for it."""
+    script, case = LINUX
+    run = subprocess.run([script, VMM, KEY, '--case', case, '--keep', folder], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    if '# SKIP' in run.stdout:
+        print(run.stdout)
+        return False
+    (folder / 'report').rename(folder / 'report.bin')
+    table = (folder / 'table').rename(folder / 'table.bin').read_bytes()
+    certificates = ask_of(table), (folder / 'ark').read_bytes()
+    (folder / 'chain.pem').write_text(''.join(map(ssl.DER_cert_to_PEM_cert, certificates)))
+    vmm_agrees(folder, False)
+    accepted_but_for_names('Milan', folder, plain, patched, 'SEV-VCEK')
+    return True
 
 
 def genuine(folder, plain, patched):
@@ -122,6 +161,9 @@ def main():
         for case in CASES:
             judge(case, folder, plain, patched)
             print('as wanted:', *case)
+        (folder / 'linux').mkdir()
+        if from_linux(folder / 'linux', plain, patched):
+            print('as wanted: the report of a guest with Linux')
 
 
 main()
