@@ -191,7 +191,7 @@ ARGUMENTS = {
     '__vmm_inject-firmware-fault': {'command': 'LAUNCH_START', 'status': 3},
 }
 # Commands that have tests of their own, or that fail on this guest.
-ELSEWHERE = {'qmp_capabilities', 'quit', 'system_wakeup', 'device_add', 'device_del', 'dump-guest-memory', 'getfd', 'closefd',
+ELSEWHERE = {'qmp_capabilities', 'quit', 'system_wakeup', 'device_add', 'device_del', 'object-add', 'object-del', 'dump-guest-memory', 'getfd', 'closefd',
              'add-fd', 'remove-fd', 'set_link', 'sev-inject-launch-secret', 'query-sev-launch-measure', 'query-sev-attestation-report'}
 
 
