@@ -22,13 +22,17 @@ from places import CACHE  # noqa: E402
 LIMIT = 600
 MIB = 1 << 20
 KEPT_BYTES = 8 * MIB        # firmware keeps this at most, and does not tell of it as RAM
-STATUS = {'none': 0, 'sev': 1, 'sev-es': 3}
-SEV, SEV_ES = 1 << 1, 1 << 3        # CPUID 8000001F, EAX
+STATUS = {'none': 0, 'sev': 1, 'sev-es': 3, 'sev-snp': 7}
+SEV, SEV_ES, SEV_SNP = 1 << 1, 1 << 3, 1 << 4   # CPUID 8000001F, EAX
+BITS = {'sev': SEV, 'sev-es': SEV | SEV_ES, 'sev-snp': SEV | SEV_ES | SEV_SNP}
+ADDED = [128, 256]                  # MiB that a SEV-SNP guest gets while it runs
+ADDED_GPA = 4 << 30
 VIRTUAL_KHZ = 1000000               # of the software platform's clock, which begins at this time
 VIRTUAL_DAY = '2026-01-01T'
 # name, image of Debian's, type of guest, vCPUs, MiB
 CASES = [('plain', 'trixie', 'none', 2, 512), ('SEV', 'trixie', 'sev', 4, 300), ('SEV', 'sid', 'sev', 2, 512),
-         ('SEV-ES', 'trixie', 'sev-es', 1, 512), ('SEV-ES', 'trixie', 'sev-es', 4, 512)]
+         ('SEV-ES', 'trixie', 'sev-es', 1, 512), ('SEV-ES', 'trixie', 'sev-es', 4, 512),
+         ('SEV-SNP with more memory', 'trixie', 'sev-snp', 2, 512), ('SEV-SNP with more memory', 'sid', 'sev-snp', 1, 300)]
 
 
 class Failed(Exception):
@@ -58,11 +62,22 @@ def connect(path, vmm):
     raise Failed('there is no control socket')
 
 
-def ask_vmm(path, vmm):
+def add_memory(client):
+    """The guest has run only for a moment, so the program has not started."""
+    client.call('stop')
+    for number, mib in enumerate(ADDED):
+        client.call('object-add', qom_type='memory-backend-ram', id=f'ram{number}', size=mib * MIB)
+        client.call('device_add', driver='pc-dimm', id=f'dimm{number}', memdev=f'ram{number}')
+    client.call('cont')
+
+
+def ask_vmm(path, vmm, kind):
     """What vmm says of the guest, which waits until then."""
     client = connect(path, vmm)
     said = {name: client.call(name) for name in ('query-sev', 'query-cpus-fast', 'query-memory-size-summary')}
     client.call('cont')
+    if kind == 'sev-snp':
+        add_memory(client)
     client.close()
     return said
 
@@ -72,11 +87,13 @@ def run(vmm, folder, image, case):
     _, suite, kind, vcpus, mib = case
     keys = {'firmware': CACHE / 'firmware' / suite / 'OVMF.fd', 'machine.memory': f'{mib}M', 'machine.vcpus': vcpus, 'sev.type': kind,
             'control.socket': folder / 'control', 'run.paused': 'true'}
+    if kind == 'sev-snp':
+        keys['machine.memory-max'] = f'{mib + sum(ADDED)}M'
     command = [vmm, 'run', '--host', 'sim', '--disk', f'{make_disk(folder, image)},read-only',
                *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
-            outside = ask_vmm(folder / 'control', process)
+            outside = ask_vmm(folder / 'control', process, kind)
             text = process.communicate(timeout=LIMIT)[0].decode(errors='replace')
         except subprocess.TimeoutExpired:
             raise Failed(f'no end in {LIMIT} s') from None
@@ -97,14 +114,15 @@ def compare_encryption(inside, outside, kind):
     if kind == 'none':
         demand('what only encrypted guests have', [leaf, inside['c-bit'], inside['ghcb']], [None, None, None])
         return
-    demand('SEV and SEV-ES of CPUID', int(leaf['eax'], 16) & (SEV | SEV_ES), SEV | (SEV_ES if kind == 'sev-es' else 0))
+    demand('SEV of CPUID', int(leaf['eax'], 16) & (SEV | SEV_ES | SEV_SNP), BITS[kind])
     demand('the C-bit of CPUID', int(leaf['ebx'], 16) & 0x3f, c_bit)
     demand('the C-bit', inside['c-bit'], {'position': c_bit, 'paging-levels': inside['c-bit']['paging-levels'], 'own-page': True,
-                                          'apic-page': False, 'hides': True, 'shares': True})
+                                          'apic-page': False, 'hides': None if kind == 'sev-snp' else True,
+                                          'shares': None if kind == 'sev-snp' else True})
 
 
 def compare_ghcb(inside, outside, kind):
-    if kind != 'sev-es':
+    if kind not in ('sev-es', 'sev-snp'):
         demand('the GHCB', inside['ghcb'], None)
         return
     ghcb = inside['ghcb']
@@ -121,6 +139,15 @@ def compare_board(inside, outside, vcpus, mib):
     demand('memory', memory, mib * MIB)
     ram = inside['memory']['ram-bytes']
     demand(f'whether {ram} bytes are the memory but for what firmware keeps', memory - KEPT_BYTES <= ram <= memory, True)
+
+
+def compare_added(inside, kind):
+    """All of it was accepted by the program, and nobody accepted it before."""
+    rows, at = [], ADDED_GPA
+    for size in (mib * MIB for mib in ADDED):
+        rows.append({'gpa': hex(at), 'size-bytes': size, 'accepted-bytes': size, 'accepted-before-bytes': 0, 'refused-bytes': 0, 'held-bytes': size})
+        at += size
+    demand('memory that was added', inside['added-memory'], rows if kind == 'sev-snp' else None)
 
 
 def compare_time(clock):
@@ -141,6 +168,7 @@ def judged(vmm, image, case, show):
             compare_encryption(inside, outside, kind)
             compare_ghcb(inside, outside, kind)
             compare_board(inside, outside, vcpus, mib)
+            compare_added(inside, kind)
             compare_time(inside['time'])
         except (Failed, AssertionError) as failed:
             return str(failed)

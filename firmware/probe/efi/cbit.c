@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cbit: whether the C-bit stands in firmware's page tables where it should, and whether it works. A page of
- * the program's is mapped a second time without the bit, in page tables of the program's own: firmware's may
- * be write-protected. They are in use for a few instructions at a time, with interrupts off.
+ * the program's is mapped a second time without the bit, in page tables of the program's own.
  *
  * A SEV-SNP guest must not do that: an access without the bit to a page that is not shared ends it, or
  * silently makes the page shared.
@@ -11,45 +10,26 @@
  */
 #include "facts.h"
 
-#define PRESENT_WRITE 0x3u
-#define LARGE         0x80u
-#define ADDRESS       0x000ffffffffff000ull
-#define ENTRIES       512u
-#define HALF          256u /* entries of the top table for lower addresses */
-#define CR4_LA57      (1u << 12)
 #define LINE_BYTES    16u /* no cache line is shorter; CLFLUSH of one twice does no harm */
-#define LEVELS_MAX    5u
 #define WORDS         (EFI_SIZE_MINIMUM / sizeof(uint64_t))
 #define APIC_ENABLED  0x800u
 #define APIC_EXTENDED 0x400u /* x2APIC: no page */
 
 struct pages {
-	uint64_t *tables[LEVELS_MAX]; /* the program's own, from the top */
-	uint64_t *own, *copy;         /* own is mapped twice */
-	volatile uint64_t *without;   /* own, without the C-bit, while the tables are in use */
-	uint64_t cr3;
+	struct tables tables; /* own, without the C-bit, is in their window */
+	uint64_t *own, *copy; /* own is mapped twice */
 };
-
-static unsigned levels(void)
-{
-	return read_cr4() & CR4_LA57 ? 5 : 4;
-}
-
-static uint64_t *table_at(const struct guest *guest, uint64_t entry)
-{
-	return (uint64_t *)(entry & ADDRESS & ~(1ull << guest->c_bit));
-}
 
 /* The entry that maps an address; 0: none. */
 static uint64_t leaf(const struct guest *guest, uint64_t address)
 {
 	uint64_t entry = read_cr3();
 
-	for (unsigned level = levels(); level; level--) {
-		entry = table_at(guest, entry)[address >> (12 + 9 * (level - 1)) & (ENTRIES - 1)];
+	for (unsigned level = tables_levels(); level; level--) {
+		entry = tables_at(guest, entry)[address >> (12 + 9 * (level - 1)) & (TABLE_ENTRIES - 1)];
 		if (!(entry & 1))
 			return 0;
-		if (level < 4 && (entry & LARGE))
+		if (level < 4 && (entry & TABLE_LARGE))
 			return entry;
 	}
 	return entry;
@@ -67,42 +47,12 @@ static void flush(const volatile uint64_t *page)
 	__asm__ volatile("mfence" : : : "memory");
 }
 
-static uint64_t *page(const struct guest *guest)
-{
-	uint64_t address;
-
-	if (guest->system->BootServices->AllocatePages(AllocateAnyPages, EfiBootServicesData, 1, &address))
-		return NULL;
-	for (size_t i = 0; i < WORDS; i++)
-		((uint64_t *)address)[i] = 0;
-	return (uint64_t *)address;
-}
-
-/* Firmware's top table and, at a place that is free there, a chain of tables to the page. */
 static bool map_twice(const struct guest *guest, struct pages *pages)
 {
-	uint64_t c_bit = 1ull << guest->c_bit, *top;
-	unsigned count = levels(), free = HALF;
-
-	for (unsigned i = 0; i < count; i++)
-		if (!(pages->tables[i] = page(guest)))
-			return false;
-	if (!(pages->own = page(guest)) || !(pages->copy = page(guest)))
+	if (!tables_make(guest, tables_levels(), &pages->tables) || !(pages->own = tables_page(guest)) ||
+	        !(pages->copy = tables_page(guest)))
 		return false;
-	top = table_at(guest, read_cr3());
-	for (unsigned i = 0; i < ENTRIES; i++) {
-		pages->tables[0][i] = top[i];
-		if (i && i < HALF && !(top[i] & 1))
-			free = i;
-	}
-	if (free == HALF)
-		return false;
-	pages->tables[0][free] = (uint64_t)pages->tables[1] | c_bit | PRESENT_WRITE;
-	for (unsigned i = 1; i + 1 < count; i++)
-		pages->tables[i][0] = (uint64_t)pages->tables[i + 1] | c_bit | PRESENT_WRITE;
-	pages->tables[count - 1][0] = (uint64_t)pages->own | PRESENT_WRITE;
-	pages->without = (volatile uint64_t *)((uint64_t)free << (12 + 9 * (count - 1)));
-	pages->cr3 = (uint64_t)pages->tables[0] | (read_cr3() & c_bit);
+	pages->tables.last[0] = (uint64_t)pages->own | TABLE_WRITE;
 	return true;
 }
 
@@ -112,13 +62,13 @@ static void move(const struct pages *pages, bool to_copy)
 	uint64_t flags = interrupts_off(), cr3 = read_cr3();
 
 	flush(pages->own);
-	write_cr3(pages->cr3);
+	write_cr3(pages->tables.cr3);
 	for (size_t i = 0; i < WORDS; i++)
 		if (to_copy)
-			pages->copy[i] = pages->without[i];
+			pages->copy[i] = pages->tables.window[i];
 		else
-			pages->without[i] = pages->copy[i];
-	flush(pages->without);
+			pages->tables.window[i] = pages->copy[i];
+	flush(pages->tables.window);
 	write_cr3(cr3);
 	interrupts_back(flags);
 }
@@ -164,7 +114,7 @@ static void facts_apic(const struct guest *guest)
 	uint64_t base = rdmsr(MSR_APIC_BASE);
 
 	if ((base & (APIC_ENABLED | APIC_EXTENDED)) == APIC_ENABLED)
-		print_bool("apic-page", has_c_bit(guest, base & ADDRESS));
+		print_bool("apic-page", has_c_bit(guest, base & TABLE_ADDRESS));
 	else
 		print_null("apic-page");
 }
@@ -179,7 +129,7 @@ void facts_c_bit(const struct guest *guest)
 	}
 	print_open("c-bit", '{');
 	print_number("position", guest->c_bit);
-	print_number("paging-levels", levels());
+	print_number("paging-levels", tables_levels());
 	print_bool("own-page", has_c_bit(guest, (uint64_t)guest->system)); /* RAM of firmware */
 	facts_apic(guest);
 	if (!(guest->sev_status & SEV_STATUS_SNP) && map_twice(guest, &pages)) {

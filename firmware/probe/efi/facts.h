@@ -84,6 +84,11 @@ static inline uint32_t in32(uint16_t port)
 	return value;
 }
 
+static inline void out32(uint16_t port, uint32_t value)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+}
+
 static inline uint64_t interrupts_off(void)
 {
 	uint64_t flags;
@@ -118,6 +123,29 @@ static inline uint64_t read_cr4(void)
 	return value;
 }
 
+/* ---- tables.c: page tables of the program's own ---- */
+
+#define TABLE_ENTRIES    512u
+#define TABLE_LEVELS_MAX 5u
+#define TABLE_WRITE      0x3u  /* present and writable */
+#define TABLE_LARGE      0x80u /* a page of 2 MiB */
+#define TABLE_ADDRESS    0x000ffffffffff000ull
+
+struct tables {
+	uint64_t *table[TABLE_LEVELS_MAX]; /* firmware's top table, and those for the window */
+	uint64_t *last;                    /* which the program fills; its first entry maps ... */
+	volatile uint64_t *window;         /* ... this address, while cr3 is in use */
+	uint64_t cr3;
+};
+
+unsigned tables_levels(void);
+/* The table to which an entry, or CR3, leads. */
+uint64_t *tables_at(const struct guest *guest, uint64_t entry);
+/* A page of zeros; NULL: firmware has none. It is never freed. */
+uint64_t *tables_page(const struct guest *guest);
+/* Makes tables of that many levels, from the top. false: firmware has no page, or no free entry. */
+bool tables_make(const struct guest *guest, unsigned count, struct tables *tables);
+
 /* ---- print.c: JSON. key is NULL in a list. ---- */
 
 void print_begin(void); /* of the line */
@@ -137,6 +165,7 @@ void print_time(const char *key, const EFI_TIME *time);
 /* ---- one file a subject; each prints its own key ---- */
 
 void facts_memory_map(const struct guest *guest); /* memory.c */
+void facts_added(const struct guest *guest);      /* added.c */
 void facts_c_bit(const struct guest *guest);      /* cbit.c */
 void facts_ghcb(const struct guest *guest);       /* ghcb.c */
 void facts_processors(const struct guest *guest); /* processors.c */

@@ -90,6 +90,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	facts_hypervisor(&guest);
 	facts_processors(&guest);
 	facts_memory_map(&guest);
+	facts_added(&guest);
 	facts_time(&guest);
 	print_end();
 	system->RuntimeServices->ResetSystem(EfiResetShutdown, EFI_SUCCESS, 0, NULL);
