@@ -78,8 +78,6 @@ def grows(guest, client, name, mib, before):
 
 
 def life(guest, client):
-    guest.expect('acpi=clean', seconds=600)
-    guest.expect('ready')
     at_first = total(guest)
     more = grows(guest, client, 'first', FIRST, at_first)
     more = grows(guest, client, 'second', SECOND, more)
@@ -114,13 +112,12 @@ def boot(vmm, host, kind, echo):
         command = [vmm, 'run', '--host', host, *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
         try:
             with Guest(command, echo) as guest:
-                until(path.exists)
-                client = Client(path)
-                client.raw('{"execute": "qmp_capabilities"}')
-                life(guest, client)
+                guest.expect('acpi=clean', seconds=600)
+                guest.expect('ready')
+                life(guest, Client(path).negotiated())
                 guest.ends(0)
-        except Failed as failed:
-            return str(failed), failed.lost
+        except (Failed, AssertionError) as failed:
+            return str(failed), getattr(failed, 'lost', '')
     return '', ''
 
 
