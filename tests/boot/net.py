@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A network card, by passt and by tap: the lab's own Linux kernel gets an address, fetches a file from this machine, sends it back,
-pings, and loses the link when passt dies or the tap is deleted.
+pings, is reached from this machine (by a forwarded port of passt), and loses the link when passt dies or the tap is deleted.
 
 usage: net.py VMM [--host sim] [--echo] [--mib N]   TAP on standard output
 
@@ -9,6 +9,7 @@ As root it runs in a network namespace of its own, in which a tap `up0` stands f
 network, and the cases with a tap are skipped.
 """
 import argparse
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -19,12 +20,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from guest import Failed, Guest, emulation
 from linux import FIRMWARE, KERNEL, make_initrd
 
 MODULES = [path for name in ('failover', 'net_failover', 'virtio_net') for path in (KERNEL / 'guest-modules').glob(f'*-{name}.ko')]
 PINGED = '192.0.2.99'
+PORT = 28080    # at which the guest listens, and the one of this machine that passt forwards to it
 # The lab's emulation may silence a guest. One that ticks shows that it only waits for its network.
 TICK, SILENCE = (5, 2 * emulation.QUIET) if emulation.IN_LAB else (0, None)
 # The words of the kernel's command line that the guest looks for: net=ADDRESS or net=dhcp, the ports of this test, and tick=SECONDS or tick=0.
@@ -58,6 +61,8 @@ wget -q -O /file "http://$host:$(word fetch)/"
 echo "fetched=$(sha256sum </file)"
 nc "$host" "$(word give)" </file
 echo "errors=$(cat /sys/class/net/eth0/statistics/rx_errors) $(dmesg | grep -c -i -E 'virtio.*(fail|error|warn)')"
+echo "listens"
+echo "heard=$(echo answer | nc -l -p "$(word listen)")"
 echo "cut the cable"
 while [ "$(cat /sys/class/net/eth0/carrier)" = 1 ]; do sleep 1; done
 echo "carrier=$(cat /sys/class/net/eth0/carrier)"
@@ -136,7 +141,20 @@ def delete_tap(_):
     ip('link', 'del', 'tap0')
 
 
-def judge(guest, data, server, pinged, cut, gone):
+def call(guest, reach):
+    """Connects to the guest, and goes on until it listens. Before, its refusal ends the connection that passt has taken for it. Debian 12's
+    passt lets the guest's connection begin only once this side has said something (docs/devices.md)."""
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection((reach, PORT), timeout=300) as connection:
+            connection.sendall(b'question\n')
+            if connection.recv(64) == b'answer\n':
+                return
+        guest.read(0.5)
+    raise Failed(f'the guest was not reached by port {PORT} of {reach}')
+
+
+def judge(guest, data, server, pinged, reach, cut, gone):
     wanted = hashlib.sha256(data).hexdigest()
     guest.expect('host=')
     guest.expect('carrier=1')
@@ -147,6 +165,11 @@ def judge(guest, data, server, pinged, cut, gone):
     guest.expect('errors=0 0', seconds=1500, silence=SILENCE)
     if not server.came.wait(300) or server.taken != wanted:
         raise Failed(f'what came back has the hash {server.taken}, not {wanted}')
+    guest.expect('listens')
+    call(guest, reach)
+    guest.expect('heard=', silence=SILENCE)
+    if guest.expect('question', '\n') != 'question':
+        raise Failed(f'what was said to the guest did not come; the last output:\n{guest.tail()}')
     guest.expect('cut the cable')
     cut(guest)
     guest.expect(gone)
@@ -159,7 +182,7 @@ def judge(guest, data, server, pinged, cut, gone):
 
 def boot(options, host, case):
     """('', '') or why it failed and how the lab's emulation may have lost the guest."""
-    name, device, network, address, cut, gone = case
+    name, device, network, address, reach, cut, gone = case
     data = os.urandom(1 << 20) * options.mib
     if name.startswith('tap'):
         make_tap()
@@ -167,12 +190,12 @@ def boot(options, host, case):
     with tempfile.TemporaryDirectory() as folder:
         keys = {'firmware': FIRMWARE, 'machine.memory': f'{256 + options.mib}M', 'boot.kernel': KERNEL / 'vmlinuz',
                 'boot.initrd': make_initrd(folder, INIT, MODULES),
-                'boot.cmdline': f'console=ttyS0 panic=-1 quiet {network} tick={TICK} fetch={server.fetch} give={server.give}'}
+                'boot.cmdline': f'console=ttyS0 panic=-1 quiet {network} tick={TICK} fetch={server.fetch} give={server.give} listen={PORT}'}
         command = [options.vmm, 'run', '--host', host, '--net', device,
                    *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
         try:
             with Guest(command, options.echo) as guest:
-                judge(guest, data, server, os.geteuid() == 0, cut, gone)
+                judge(guest, data, server, os.geteuid() == 0, reach, cut, gone)
         except Failed as failed:
             return str(failed), failed.lost
         finally:
@@ -181,11 +204,11 @@ def boot(options, host, case):
     return '', ''
 
 
-TAP_NETWORK = 'net=198.51.100.2 host=198.51.100.1'
+TAP_NETWORK, TAP_HOST, TAP_GUEST = 'net=198.51.100.2 host=198.51.100.1', '198.51.100.1', '198.51.100.2'
 CASES = [
-    ('passt', 'user', f'net=dhcp ping={PINGED}', '127.0.0.1', kill_passt, 'passt: it ended the connection'),
-    ('tap', 'tap=tap0,vhost=false', TAP_NETWORK, '198.51.100.1', delete_tap, 'tap0: the interface is gone'),
-    ('tap with vhost-net', 'tap=tap0', TAP_NETWORK, '198.51.100.1', delete_tap, 'link is down'),
+    ('passt', f'user,forward-tcp=127.0.0.1/{PORT}', f'net=dhcp ping={PINGED}', '127.0.0.1', '127.0.0.1', kill_passt, 'passt: it ended the connection'),
+    ('tap', 'tap=tap0,vhost=false', TAP_NETWORK, TAP_HOST, TAP_GUEST, delete_tap, 'tap0: the interface is gone'),
+    ('tap with vhost-net', 'tap=tap0', TAP_NETWORK, TAP_HOST, TAP_GUEST, delete_tap, 'link is down'),
 ]
 
 
@@ -223,7 +246,7 @@ def main():
             continue
         why = emulation.judge(lambda: boot(options, options.host, case), lambda: boot(options, 'sim', case)[0])
         failures += bool(why)
-        print(f'not ok {number} - {case[0]}\n# {why}' if why else f'ok {number} - {case[0]}: {options.mib} MiB each way, ping, link down', flush=True)
+        print(f'not ok {number} - {case[0]}\n# {why}' if why else f'ok {number} - {case[0]}: {options.mib} MiB each way, ping, a call from here, link down', flush=True)
     return 1 if failures else 0
 
 
