@@ -40,6 +40,7 @@ VSOCK_CID, VSOCK_PORT = 77, 7777
 VERSIONS = {'6': '6.', '7': '7.'}
 FEATURES = {'none': '', 'sev': 'AMD SEV', 'sev-es': 'AMD SEV SEV-ES', 'sev-snp': 'AMD SEV SEV-ES SEV-SNP'}    # which the kernel calls active
 MEASUREMENT = slice(0x90, 0xc0)    # in an attestation report
+BUSY_WARNINGS = {'clocksource: Long readout interval, skipping watchdog check: cs_nsec: N wd_nsec: N'}    # of a processor that had to wait for this machine's
 SEV_WARNINGS = {'software IO TLB: Memory encryption is active and system is using DMA bounce buffers'}    # QEMU's guests here have no SEV
 
 
@@ -364,7 +365,9 @@ def run(case, vmm, host, echo):
                     log_in(guest)
                     ask(guest, 'test "$(cat ~/kept)" = kept')
                     powers_off(guest)
-                more = warned - (qemu_warnings(case.kernel, case.vcpus) or warned) - (SEV_WARNINGS if case.kind != 'none' else set())
+                more = warned - BUSY_WARNINGS - (SEV_WARNINGS if case.kind != 'none' else set())
+                if more:    # QEMU's guest takes a quarter of an hour in the lab, and often there is nothing to compare
+                    more -= qemu_warnings(case.kernel, case.vcpus) or more
                 if more:
                     raise Failed('the kernel warns here, and not in a guest of QEMU:\n' + '\n'.join(sorted(more)))
         except Failed as failed:
