@@ -20,6 +20,7 @@
 
 #define WINDOW_PAGES (UINT64_C(1) << 31)
 #define BLOCK_EDGES  56u
+#define GROUP_EDGES  8u
 #define NO_EDGE      UINT32_MAX /* behind the last edge of a block */
 
 struct block {
@@ -68,20 +69,34 @@ static inline uint64_t window_end(const struct page_range_map *map, uint64_t fra
 	return end < map->pages ? end : map->pages;
 }
 
-/* The position of a frame's block in the directory, which may be changing: one that exists. */
+/* How many of the entries [at + step, at + 2 * step, ...] are not above a key. */
+static inline uint32_t directory_below(
+        const struct page_range_map *map, uint32_t at, uint32_t step, uint32_t count, uint64_t key)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 1; i <= count; i++)
+		n += atomic_load_explicit(&map->directory[at + i * step], memory_order_relaxed) <= key;
+	return n;
+}
+
+/*
+ * The position of a frame's block in the directory, which may be changing: one that exists. Each step leaves
+ * an eighth.
+ */
 static inline uint32_t directory_find(const struct page_range_map *map, uint64_t frame)
 {
 	uint64_t key = frame << DIRECTORY_NUMBER_BITS | DIRECTORY_NUMBER;
 	uint32_t at = 0, left = atomic_load_explicit(&map->directory_count, memory_order_acquire);
 
-	while (left > 1) {
-		uint32_t half = left / 2;
-		uint64_t entry = atomic_load_explicit(&map->directory[at + half], memory_order_relaxed);
+	while (left > 8) {
+		uint32_t step = (left + 7) / 8,
+		         skipped = step * directory_below(map, at, step, (left - 1) / step, key);
 
-		at += entry <= key ? half : 0;
-		left -= half;
+		at += skipped;
+		left = left - skipped < step ? left - skipped : step;
 	}
-	return at;
+	return at + directory_below(map, at, 1, left - 1, key);
 }
 
 static inline struct block *directory_block(const struct page_range_map *map, uint32_t position)
@@ -116,16 +131,21 @@ static inline uint32_t block_count(const struct block *block)
 	return atomic_load_explicit(&block->count, memory_order_acquire);
 }
 
-/* How many edges are below an offset. The steps have the sum BLOCK_EDGES, and none needs a branch. */
+/*
+ * How many edges are below an offset: first whole groups, then those in the group. Comparisons of one kind do
+ * not wait for each other, as the steps of a binary search would, and none is a branch to be guessed.
+ */
 static inline uint32_t block_below(const struct block *block, uint32_t offset)
 {
-	static const uint8_t steps[] = {28, 14, 7, 4, 2, 1};
-	uint32_t n = 0;
+	uint32_t groups = 0, n = 0;
 
-#pragma GCC unroll 6
-	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-		n += block_edge(block, n + steps[i] - 1) < offset ? steps[i] : 0;
-	return n;
+#pragma GCC unroll 7
+	for (uint32_t i = GROUP_EDGES - 1; i < BLOCK_EDGES - 1; i += GROUP_EDGES)
+		groups += block_edge(block, i) < offset;
+#pragma GCC unroll 8
+	for (uint32_t i = 0; i < GROUP_EDGES; i++)
+		n += block_edge(block, groups * GROUP_EDGES + i) < offset;
+	return groups * GROUP_EDGES + n;
 }
 
 /* Waits until another thread has gone on; it may have lost its processor in the middle of a change. */
@@ -139,7 +159,8 @@ static inline void block_wait(unsigned *tries)
 		nanosleep(&moment, NULL);
 }
 
-static inline void block_lock(struct block *block)
+/* Returns whether it had to wait. */
+static inline bool block_lock(struct block *block)
 {
 	unsigned tries = 0;
 
@@ -148,7 +169,7 @@ static inline void block_lock(struct block *block)
 
 		if (!(sequence & 1) && atomic_compare_exchange_weak_explicit(&block->sequence, &sequence,
 		                               sequence + 1, memory_order_acquire, memory_order_relaxed))
-			return;
+			return tries;
 		block_wait(&tries);
 	}
 }
@@ -162,6 +183,8 @@ static inline void block_unlock(struct block *block, bool changed)
 
 /* Takes ranges out of those that are left. Returns false if there are too few. */
 bool page_range_take(struct page_range_map *map, uint32_t ranges);
+/* Splits the block of a frame, for which two threads have waited, so that they do not wait again. */
+void page_range_split(struct page_range_map *map, uint64_t frame);
 /* A change that concerns more than one block, or for which a block has no room. */
 enum page_range_verdict page_range_change(
         struct page_range_map *map, uint64_t first, uint64_t end, bool shared);

@@ -18,6 +18,7 @@
 #define UNUSED_MIN           2u
 #define BLOCKS(ranges)       (2 * (ranges) / 25 + 1 + UNUSED_MIN)
 #define SPLIT_IN_THREE_EDGES 100u /* so that the blocks have room afterwards */
+#define WANTED_EDGES         8u   /* a block with fewer is not split because threads wait for it */
 
 /* ---- the blocks ---- */
 
@@ -112,11 +113,13 @@ static void add_edges(struct edges *edges, const struct block *block, uint32_t f
 
 /*
  * Deals edges out to the locked blocks [at, end) of the directory, to more of them if they need more, or to
- * fewer, and unlocks all of these. Between two blocks it takes the middle of what is private.
+ * fewer, but not below a least number, and unlocks all of these. Between two blocks it takes the middle of
+ * what is private.
  */
-static void deal(struct page_range_map *map, uint32_t at, uint32_t end, const struct edges *edges)
+static void deal(
+        struct page_range_map *map, uint32_t at, uint32_t end, const struct edges *edges, uint32_t least)
 {
-	uint32_t wanted = edges->count <= BLOCK_EDGES ? 1 : edges->count <= SPLIT_IN_THREE_EDGES ? 2 : 3;
+	uint32_t wanted = edges->count <= BLOCK_EDGES ? least : edges->count <= SPLIT_IN_THREE_EDGES ? 2 : 3;
 	struct block *blocks[3];
 	uint64_t low = block_low(directory_block(map, at)), high = block_high(directory_block(map, end - 1)),
 	         window = window_of(low);
@@ -155,7 +158,7 @@ static bool join(struct page_range_map *map, uint32_t at)
 	block_lock(right);
 	add_edges(&edges, left, 0, block_count(left));
 	add_edges(&edges, right, 0, block_count(right));
-	deal(map, at, at + 2, &edges);
+	deal(map, at, at + 2, &edges, 1);
 	return true;
 }
 
@@ -268,7 +271,7 @@ static enum page_range_verdict change_locked(
 	for (uint64_t next = first; next < end; next = part.last_end) {
 		take_part(map, next, end, &part);
 		plan(map, &part, shared);
-		deal(map, part.at, part.end, &part.edges);
+		deal(map, part.at, part.end, &part.edges, 1);
 	}
 	if (more < 0)
 		atomic_fetch_add(&map->left, (uint32_t)-more);
@@ -287,6 +290,26 @@ enum page_range_verdict page_range_change(
 		verdict = change_locked(map, first, end, shared);
 	pthread_mutex_unlock(&map->lock);
 	return verdict;
+}
+
+/* Only half of the blocks may be used up like this. */
+void page_range_split(struct page_range_map *map, uint64_t frame)
+{
+	struct edges edges = {0};
+	struct block *block;
+	uint32_t at;
+
+	pthread_mutex_lock(&map->lock);
+	at = directory_find(map, frame);
+	block = directory_block(map, at);
+	block_lock(block);
+	if (block_count(block) >= WANTED_EDGES && unused(map) > map->blocks_max / 2) {
+		add_edges(&edges, block, 0, block_count(block));
+		deal(map, at, at + 1, &edges, 2);
+	} else {
+		block_unlock(block, false);
+	}
+	pthread_mutex_unlock(&map->lock);
 }
 
 /* ---- the map ---- */

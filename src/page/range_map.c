@@ -83,24 +83,39 @@ static bool change_block(struct page_range_map *map, struct block *block, uint32
 	return true;
 }
 
+/* The block that this thread changed last, if it covers the frame: drivers flip the same few pages. */
+static struct block *guess_block(const struct page_range_map *map, uint64_t frame, uint32_t last)
+{
+	struct block *block = &map->blocks[last];
+
+	if (last < atomic_load_explicit(&map->blocks_used, memory_order_acquire) &&
+	        block_low(block) <= frame && frame < block_high(block))
+		return block;
+	return directory_block(map, directory_find(map, frame));
+}
+
 enum page_range_verdict page_range_map_set(
         struct page_range_map *map, uint64_t first, uint64_t end, bool shared)
 {
+	static _Thread_local uint32_t last; /* of whatever map */
 	unsigned tries = 0;
 
 	if (first >= end || end > map->pages)
 		return PAGE_RANGE_OUTSIDE;
 	for (;; block_wait(&tries)) {
-		struct block *block = directory_block(map, directory_find(map, first));
-		bool covers, alone, changed = false, done = false;
+		struct block *block = guess_block(map, first, last);
+		bool covers, alone, waited, changed = false, done = false;
 
-		block_lock(block);
+		last = (uint32_t)(block - map->blocks);
+		waited = block_lock(block);
 		covers = block_low(block) <= first && first < block_high(block);
 		alone = covers && is_alone(block, first, end);
 		if (alone)
 			done = change_block(map, block, (uint32_t)(first % WINDOW_PAGES),
 			        (uint32_t)(end - window_of(first)), shared, &changed);
 		block_unlock(block, done && changed);
+		if (covers && waited)
+			page_range_split(map, first);
 		if (done)
 			return changed ? PAGE_RANGE_CHANGED : PAGE_RANGE_SAME;
 		if (covers)
@@ -204,17 +219,20 @@ size_t page_range_map_get(const struct page_range_map *map, uint64_t first, uint
 
 void page_range_map_count(const struct page_range_map *map, uint64_t *ret_ranges, uint64_t *ret_pages)
 {
-	struct page_range ranges[64];
-	uint64_t count = 0, pages = 0;
-	size_t n;
+	uint64_t ranges = 0, pages = 0, last_end = 0;
+	struct copy copy;
 
-	for (uint64_t at = 0; (n = page_range_map_get(map, at, map->pages, ranges, ARRAY_LEN(ranges))) > 0;
-	        at = ranges[n - 1].end + 1) {
-		count += n;
-		for (size_t i = 0; i < n; i++)
-			pages += ranges[i].end - ranges[i].first;
+	for (uint64_t at = 0; at < map->pages; at = copy.high) {
+		copy_block(map, at, &copy);
+		ranges += copy.count / 2;
+		for (uint32_t i = 0; i < copy.count; i += 2)
+			pages += copy.edges[i + 1] - copy.edges[i];
+		if (copy.count && last_end == copy.base + copy.edges[0] && last_end)
+			ranges--; /* it was cut at a window */
+		if (copy.count)
+			last_end = copy.base + copy.edges[copy.count - 1];
 	}
-	*ret_ranges = count;
+	*ret_ranges = ranges;
 	*ret_pages = pages;
 }
 
