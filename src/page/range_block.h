@@ -169,7 +169,7 @@ static inline bool block_lock(struct block *block)
 
 		if (!(sequence & 1) && atomic_compare_exchange_weak_explicit(&block->sequence, &sequence,
 		                               sequence + 1, memory_order_acquire, memory_order_relaxed))
-			return tries;
+			return tries > 0;
 		block_wait(&tries);
 	}
 }
