@@ -5,6 +5,7 @@
  *
  * It is a B+ tree of two levels: sorted blocks, which hold up to 28 ranges in four cache lines, below one
  * sorted directory. A change locks one block and moves at most its 224 bytes; a reader locks nothing.
+ * tests/bench/range_map.c measured it against a bitmap, a list and a red-black tree (docs/performance.md).
  */
 #include <errno.h>
 
