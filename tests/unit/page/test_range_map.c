@@ -195,12 +195,14 @@ static void test_range_map_memory_stays_within_its_bound(void **state)
 	struct page_range range;
 
 	for (uint64_t round = 0; round < 30; round++) {
-		uint64_t start = round << 21, wanted = 0;
+		uint64_t start = round << 21, wanted = 0, ranges, pages;
 
 		for (uint64_t i = 0;
 		        page_range_map_set(map, start + 2 * i, start + 2 * i + 1, true) != PAGE_RANGE_FULL;
 		        i++)
 			assert_true(i < max);
+		page_range_map_count(map, &ranges, &pages);
+		assert_int_equal(ranges, max);
 		for (uint64_t at = 0; page_range_map_get(map, at, UINT64_MAX, &range, 1); at = range.end + 1)
 			if (wanted++ % 20)
 				assert_int_equal(page_range_map_set(map, range.first, range.end, false),
