@@ -14,8 +14,9 @@
 #include "vmm/base.h"
 #include "vmm/product.h"
 
-#define CONFIG_VCPUS_MAX      512 /* the most that vmm can measure; it runs at most MACHINE_VCPUS_MAX */
-#define CONFIG_FILE_MAX_BYTES MIB(1)
+#define CONFIG_VCPUS_MAX         512 /* the most that vmm can measure; it runs at most MACHINE_VCPUS_MAX */
+#define CONFIG_SHARED_RANGES_MAX 1048576 /* sev.shared-ranges-max, at most */
+#define CONFIG_FILE_MAX_BYTES    MIB(1)
 
 enum config_host { CONFIG_HOST_KVM, CONFIG_HOST_SIM };
 enum config_sim_clock { CONFIG_SIM_CLOCK_VIRTUAL, CONFIG_SIM_CLOCK_HOST };
@@ -118,6 +119,7 @@ struct config {
 		char *dh_cert, *session; /* files, from the guest owner */
 		enum config_cpuid_correction cpuid_correction;
 		bool page_status;             /* a SEV or SEV-ES guest is asked which pages it shares */
+		uint64_t shared_ranges_max;   /* of a guest whose shared pages are recorded */
 		char *measurement;            /* the file to which the result of LAUNCH_MEASURE is written */
 		char *secret_header, *secret; /* files that may appear only after that */
 		char *secret_address;         /* hexadecimal digits; "": where the firmware image says */

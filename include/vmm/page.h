@@ -11,6 +11,7 @@
 
 #include "vmm/base.h"
 #include "vmm/host.h"
+#include "vmm/page/range_map.h"
 
 /* A guest physical address: a type that cannot be dereferenced or mixed up with a host address. */
 struct gpa {
@@ -146,11 +147,11 @@ void *page_kernel_address(const struct page_memory *memory, struct gpa start, ui
 /* ---- who owns each page (page/owner.c) ---- */
 
 /*
- * Begins the record of a SEV or SEV-ES guest, in which every page is the guest's own at first. It takes a bit
- * a page, whatever the guest reports, and the door stays open: what a device reads of a page that is the
- * guest's own is ciphertext. Called once, before the vCPUs run.
+ * Begins the record of a SEV or SEV-ES guest, in which every page is the guest's own at first. It holds up to
+ * ranges_max ranges of shared pages (vmm/page/range_map.h), and the door stays open: what a device reads of a
+ * page that is the guest's own is ciphertext. Called once, before the vCPUs run.
  */
-int page_memory_keep_record(struct page_memory *memory, struct err *err) MUST_CHECK;
+int page_memory_keep_record(struct page_memory *memory, uint32_t ranges_max, struct err *err) MUST_CHECK;
 /* Is there a record? Every SEV-SNP guest has one. */
 bool page_memory_has_record(const struct page_memory *memory);
 /*
@@ -158,7 +159,8 @@ bool page_memory_has_record(const struct page_memory *memory);
  * guest_memfd of this VM, and makes every page private for the door. page_convert() tells KVM so, once the
  * memory slots exist.
  */
-int page_memory_make_private(struct page_memory *memory, int vm_fd, struct err *err) MUST_CHECK;
+int page_memory_make_private(
+        struct page_memory *memory, int vm_fd, uint32_t ranges_max, struct err *err) MUST_CHECK;
 /* Of region number i, for the memory slots only; -1: the guest has no private memory. */
 int page_memory_guest_memfd(const struct page_memory *memory, unsigned i);
 /*
@@ -166,8 +168,14 @@ int page_memory_guest_memfd(const struct page_memory *memory, unsigned i);
  * contents of a SEV-SNP guest's pages are lost, because the backing that they leave is given back to the
  * host; of another guest's nothing but the record changes. Addresses of the range that are not memory are
  * skipped. The guest chooses the size, so PAGE_CONVERT_BYTES are done at a time, and this fails between two
- * of them if the memory was stopped (page_memory_stop()). Any thread.
+ * of them if the memory was stopped (page_memory_stop()).
+ *
+ * PAGE_CONVERT_REFUSED: the record has no room for the change, which is no error of vmm. Pieces before the
+ * one that did not fit are converted. A SEV-SNP guest has its other pages as before. Another guest may go on
+ * as if it had been heard, so the record is incomplete from then on. Any thread; of a SEV or SEV-ES guest,
+ * changes of different pages do not wait for each other.
  */
+#define PAGE_CONVERT_REFUSED 1
 int page_convert(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private,
         struct err *err) MUST_CHECK;
 
@@ -178,6 +186,17 @@ int page_convert(struct page_memory *memory, struct gpa start, uint64_t size_byt
 bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private);
 /* How many bytes of RAM are private by the record, and shared. Guests change that all the time. */
 void page_memory_count(const struct page_memory *memory, uint64_t *ret_private, uint64_t *ret_shared);
+
+/* How full the record of a guest that has one is, and whether it is right. */
+struct page_record {
+	uint64_t ranges;     /* of shared pages */
+	uint32_t ranges_max; /* there may be */
+	uint64_t refused;    /* conversions, for want of room */
+	bool complete;       /* if not, what it says of the frames in doubt may be wrong */
+	struct page_range doubt;
+};
+/* Takes time for each range. Any thread. */
+void page_record_count(struct page_memory *memory, struct page_record *ret_record);
 /* Does the whole range lie in the guest's memory, whoever owns the pages? */
 bool page_is_backed(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
 

@@ -134,6 +134,17 @@ static void put_conversions(struct view *view)
 	}
 }
 
+static void put_record(struct view *view, const json_t *record)
+{
+	double ranges = cli_ctl_number(record, "ranges");
+
+	if (!json_is_object(record))
+		return;
+	fprintf(view->out, " in %.0f range%s", ranges, ranges == 1 ? "" : "s");
+	if (json_is_false(json_object_get(record, "complete")))
+		fputs(" and perhaps more (sev.shared-ranges-max was reached)", view->out);
+}
+
 static void put_memory(struct view *view)
 {
 	const json_t *pages = json_object_get(view->now, "__vmm_query-pages");
@@ -147,6 +158,7 @@ static void put_memory(struct view *view)
 		put_amount(view, cli_ctl_number(pages, "private-bytes"), 1024);
 		fputs(", shared ", view->out);
 		put_amount(view, cli_ctl_number(pages, "shared-bytes"), 1024);
+		put_record(view, json_object_get(pages, "record"));
 	}
 	put_conversions(view);
 	if (json_is_true(json_object_get(pages, "migration-allowed")))

@@ -169,6 +169,13 @@ const struct config_key config_keys[] = {
                         "them: vmm ctl status shows it. Linux reports them, OVMF does not. The record is "
                         "what the guest says, and nothing is measured. A SEV-SNP guest reports them in any "
                         "case."},
+        {"sev.shared-ranges-max", CONFIG_NUMBER, AT(sev.shared_ranges_max), .min = 1,
+                .max = CONFIG_SHARED_RANGES_MAX, .def = "65536",
+                .help = "How many ranges of shared pages the record of a guest may hold (SEV-SNP; SEV and "
+                        "SEV-ES with sev.page-status), so that no guest can fill the host's memory: 24 bytes "
+                        "each. A Linux guest has some tens. Past it a conversion is refused: a SEV-SNP guest "
+                        "ends itself, and of another guest, which goes on, vmm ctl status says that the "
+                        "record is incomplete."},
         {"sev.measurement", CONFIG_OUTPUT_WHOLE, FILE_KEY(sev.measurement), .types = SEV,
                 .help = "The file that gets the launch measurement (48 bytes, LAUNCH_MEASURE), for the "
                         "guest's owner to judge. vmm writes it whole, during the launch, as a new file or "

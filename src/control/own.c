@@ -20,15 +20,37 @@ static json_t *known(bool is_known, uint64_t value)
 
 /* ---- memory and launch ---- */
 
+static json_t *doubt_of(const struct page_record *record)
+{
+	uint64_t pages = record->doubt.end - record->doubt.first;
+
+	if (record->complete)
+		return json_null();
+	return json_pack("{s:I,s:I}", "gpa", (json_int_t)(record->doubt.first * PAGE_SIZE_BYTES),
+	        "size-bytes", (json_int_t)(pages * PAGE_SIZE_BYTES));
+}
+
+static json_t *record_of(const struct run_memory_facts *facts)
+{
+	const struct page_record *record = &facts->record;
+
+	if (!facts->known)
+		return json_null();
+	return json_pack("{s:I,s:I,s:I,s:b,s:o}", "ranges", (json_int_t)record->ranges, "ranges-max",
+	        (json_int_t)record->ranges_max, "refused", (json_int_t)record->refused, "complete",
+	        record->complete, "doubt", doubt_of(record));
+}
+
 json_t *control_own_pages(struct control_call *call, struct err *err)
 {
 	struct run_memory_facts facts = run_memory_facts(call->control->place.run);
 	bool asked = call->control->place.config->sev.page_status;
 
-	return json_pack("{s:I,s:o,s:o,s:o}", "ram-bytes", (json_int_t)facts.ram_bytes, "private-bytes",
+	return json_pack("{s:I,s:o,s:o,s:o,s:o}", "ram-bytes", (json_int_t)facts.ram_bytes, "private-bytes",
 	        known(facts.known, facts.private_bytes), "shared-bytes",
 	        known(facts.known, facts.shared_bytes), "migration-allowed",
-	        asked && facts.known ? json_boolean(facts.may_migrate) : json_null());
+	        asked && facts.known ? json_boolean(facts.may_migrate) : json_null(), "record",
+	        record_of(&facts));
 }
 
 const char *control_row_state_name(enum launch_row_state state)

@@ -161,6 +161,9 @@ const struct control_event control_events[] = {
                 "A disk answered a request of the guest with an error. At most one a second is told."},
         {"__VMM_LAUNCH", control_event_launch,
                 "A step of the launch began, came forward or ended (`__vmm_query-launch`)."},
+        {"__VMM_SHARED_RANGES_FULL", control_event_shared_ranges_full,
+                "The guest was refused to share a page, or to take one back, since the record of its shared "
+                "pages is full. Told once for each incarnation; `__vmm_query-pages` counts."},
 };
 
 const size_t control_events_count = ARRAY_LEN(control_events);

@@ -13,7 +13,12 @@ OBJECT(control_type_pages, "__vmm_Pages",
                 "guests."},
         {"shared-bytes", ANY, false, "The rest of it; null likewise."},
         {"migration-allowed", ANY, false,
-                "Does the guest allow migration (MSR_KVM_MIGRATION_CONTROL)? null without sev.page-status."});
+                "Does the guest allow migration (MSR_KVM_MIGRATION_CONTROL)? null without sev.page-status."},
+        {"record", ANY, false,
+                "The record of shared pages: how many `ranges` it has, of at most `ranges-max`; how often it "
+                "`refused` a conversion for want of room; whether it is `complete`, or may be wrong in "
+                "`doubt` (`gpa`, `size-bytes`), because the guest went on after a refusal. null: there is "
+                "none."});
 
 static ENUM(row_state, "__vmm_LaunchRowState", "waits", "runs", "done", "failed");
 static OBJECT(row, "__vmm_LaunchRow", {"name", STR, false, "As `vmm run --dry-run` shows it."},
@@ -87,3 +92,6 @@ const struct control_member control_arguments_firmware_fault[] = {
 
 const struct control_member control_event_launch[] = {{"row", INT, false, "Which row, from 0."},
         {"name", STR}, {"state", &row_state}, {"done", INT}, {"total", INT}, {0}};
+
+const struct control_member control_event_shared_ranges_full[] = {
+        {"shared-ranges-max", INT, false, "sev.shared-ranges-max of the configuration."}, {0}};

@@ -56,6 +56,13 @@ enum page_backing machine_backing(const struct config *config)
 	return config->sev.type == CONFIG_SEV_SNP ? PAGE_SHARED : PAGE_OWN;
 }
 
+_Static_assert(CONFIG_SHARED_RANGES_MAX == PAGE_RANGE_MAP_RANGES_MAX, "every value of the key makes a map");
+
+static uint32_t ranges_max(const struct machine *machine)
+{
+	return (uint32_t)machine->config->sev.shared_ranges_max;
+}
+
 static int create_memory(struct machine_vm *vm, struct err *err)
 {
 	struct machine *machine = vm->machine;
@@ -63,7 +70,8 @@ static int create_memory(struct machine_vm *vm, struct err *err)
 	if (page_memory_create(
 	            machine->host, &machine->layout, machine_backing(machine->config), &vm->memory, err) < 0)
 		return -1;
-	if (machine->config->sev.page_status && page_memory_keep_record(vm->memory, err) < 0)
+	if (machine->config->sev.page_status &&
+	        page_memory_keep_record(vm->memory, ranges_max(machine), err) < 0)
 		return -1;
 	/* A SEV guest gets its measured memory from the launch plan. */
 	if (machine->config->sev.type != CONFIG_SEV_NONE)
@@ -119,7 +127,7 @@ static int set_memory(struct machine_vm *vm, struct err *err)
 	const struct machine *machine = vm->machine;
 
 	if (machine->config->sev.type == CONFIG_SEV_SNP &&
-	        page_memory_make_private(vm->memory, vm->fd, err) < 0)
+	        page_memory_make_private(vm->memory, vm->fd, ranges_max(machine), err) < 0)
 		return -1;
 	for (unsigned i = 0; i < machine->layout.count; i++) {
 		if (set_region(vm, i, err) < 0)

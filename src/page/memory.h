@@ -24,8 +24,11 @@ struct page_memory {
 	/* SEV-SNP; else -1. */
 	int vm_fd;
 	int guest_memfd[PAGE_REGIONS_MAX];
-	pthread_mutex_t lock;                       /* of conversions */
-	_Atomic uint64_t *shared[PAGE_REGIONS_MAX]; /* the record, a bit a page; NULL: there is none */
+	pthread_mutex_t lock; /* of conversions */
+
+	struct page_range_map *shared; /* the record; NULL: there is none */
+	uint32_t ranges_max;           /* how many ranges it may hold */
+	_Atomic uint64_t refused;      /* conversions for which it had no room */
 };
 
 /* Can devices write there? */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * owner: which pages of a confidential guest are its own (private) and which it shares: a record with a bit a
- * page, whose size no guest can change. A SEV-SNP guest's private pages are in a guest_memfd. KVM has the
- * same list as memory attributes; this one keeps devices away from what they could not read anyway. Of a SEV
- * or SEV-ES guest, which has its pages in one place, it only says what the guest reported. The record changes
- * under a lock and is read without it. Any thread. Law: api.rst, KVM_SET_MEMORY_ATTRIBUTES.
+ * owner: which pages of a confidential guest are its own (private) and which it shares: a map of shared
+ * ranges, whose size has a bound. A SEV-SNP guest's private pages are in a guest_memfd. KVM has the same list
+ * as memory attributes; this one keeps devices away from what they could not read anyway. Of a SEV or SEV-ES
+ * guest, which has its pages in one place, it only says what the guest reported. The map is read without a
+ * lock. Any thread. Law: api.rst, KVM_SET_MEMORY_ATTRIBUTES.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,33 +13,33 @@
 #include "memory.h"
 #include "vmm/call.h"
 
-#define WORD_PAGES 64
-
-static uint64_t region_pages(const struct page_region *region)
+/* A part of region i as frames of the map: whole pages that hold it. */
+static struct page_range frames_of(
+        const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes)
 {
-	return region->size_bytes / PAGE_SIZE_BYTES;
+	uint64_t start = memory->layout.regions[i].gpa.raw + offset;
+
+	return (struct page_range){
+	        start / PAGE_SIZE_BYTES, (start + size_bytes + PAGE_SIZE_BYTES - 1) / PAGE_SIZE_BYTES};
 }
 
-int page_memory_keep_record(struct page_memory *memory, struct err *err)
+int page_memory_keep_record(struct page_memory *memory, uint32_t ranges_max, struct err *err)
 {
-	for (unsigned i = 0; i < memory->layout.count; i++) {
-		uint64_t words = region_pages(&memory->layout.regions[i]) / WORD_PAGES + 1;
+	const struct page_region *last = &memory->layout.regions[memory->layout.count - 1];
 
-		memory->shared[i] = calloc(words, sizeof(*memory->shared[i]));
-		if (!memory->shared[i])
-			return err_sys(err, ERR_FAILED, ENOMEM, "the list of the guest's shared pages");
-	}
-	return 0;
+	memory->ranges_max = ranges_max;
+	return page_range_map_create(
+	        (last->gpa.raw + last->size_bytes) / PAGE_SIZE_BYTES, ranges_max, &memory->shared, err);
 }
 
 bool page_memory_has_record(const struct page_memory *memory)
 {
-	return memory->shared[0];
+	return memory->shared;
 }
 
-int page_memory_make_private(struct page_memory *memory, int vm_fd, struct err *err)
+int page_memory_make_private(struct page_memory *memory, int vm_fd, uint32_t ranges_max, struct err *err)
 {
-	if (page_memory_keep_record(memory, err) < 0)
+	if (page_memory_keep_record(memory, ranges_max, err) < 0)
 		return -1;
 	memory->vm_fd = vm_fd;
 	for (unsigned i = 0; i < memory->layout.count; i++) {
@@ -62,36 +62,13 @@ int page_memory_guest_memfd(const struct page_memory *memory, unsigned i)
 	return memory->guest_memfd[i];
 }
 
-/* The bits of pages [page, end) that lie in the word of the first one, and how many these are. */
-static uint64_t word_bits(uint64_t page, uint64_t end, uint64_t *ret_count)
-{
-	uint64_t first = page % WORD_PAGES, left = end - page;
-	uint64_t count = left < WORD_PAGES - first ? left : WORD_PAGES - first;
-
-	*ret_count = count;
-	return (count == WORD_PAGES ? UINT64_MAX : (UINT64_C(1) << count) - 1) << first;
-}
-
-/*
- * Are all pages of a part of region i private, or all of them shared? Whole words at once: a device asks for
- * buffers whose length the guest chose.
- */
+/* Are all pages of a part of region i private, or all of them shared? */
 static bool is_all(
         const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes, bool private)
 {
-	uint64_t page = offset / PAGE_SIZE_BYTES,
-	         end = (offset + size_bytes + PAGE_SIZE_BYTES - 1) / PAGE_SIZE_BYTES;
+	struct page_range frames = frames_of(memory, i, offset, size_bytes);
 
-	while (page < end) {
-		uint64_t count, bits = word_bits(page, end, &count),
-		                word = atomic_load_explicit(
-		                        &memory->shared[i][page / WORD_PAGES], memory_order_relaxed);
-
-		if ((word & bits) != (private ? 0 : bits))
-			return false;
-		page += count;
-	}
-	return true;
+	return page_range_map_is(memory->shared, frames.first, frames.end, !private);
 }
 
 bool page_is_shared(const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes)
@@ -121,7 +98,7 @@ bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size
 	for (unsigned i = 0; i < memory->layout.count; i++) {
 		const struct page_region *region = &memory->layout.regions[i];
 
-		if (memory->shared[i] && part_in(memory, i, start, size_bytes, &from, &to) &&
+		if (part_in(memory, i, start, size_bytes, &from, &to) &&
 		        !is_all(memory, i, from - region->gpa.raw, to - from, private))
 			already = false;
 	}
@@ -129,38 +106,46 @@ bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size
 	return already;
 }
 
+static uint64_t count_shared(const struct page_memory *memory, struct page_range frames)
+{
+	struct page_range found[64];
+	uint64_t pages = 0;
+	size_t count;
+
+	do {
+		count = page_range_map_get(memory->shared, frames.first, frames.end, found, ARRAY_LEN(found));
+		for (size_t i = 0; i < count; i++)
+			pages += found[i].end - found[i].first;
+		if (count)
+			frames.first = found[count - 1].end + 1;
+	} while (count == ARRAY_LEN(found) && frames.first < frames.end);
+	return pages;
+}
+
 void page_memory_count(const struct page_memory *memory, uint64_t *ret_private, uint64_t *ret_shared)
 {
 	uint64_t all = 0, shared = 0;
 
 	for (unsigned i = 0; i < memory->layout.count; i++) {
-		uint64_t pages = page_region_bytes(memory, i) / PAGE_SIZE_BYTES;
+		uint64_t size_bytes = page_region_bytes(memory, i);
 
 		if (!page_region_is_ram(&memory->layout.regions[i]))
 			continue;
-		all += pages;
-		for (uint64_t word = 0; memory->shared[i] && word < pages / WORD_PAGES + 1; word++)
-			shared += (unsigned)__builtin_popcountll(
-			        atomic_load_explicit(&memory->shared[i][word], memory_order_relaxed));
+		all += size_bytes;
+		shared += count_shared(memory, frames_of(memory, i, 0, size_bytes)) * PAGE_SIZE_BYTES;
 	}
-	*ret_shared = shared * PAGE_SIZE_BYTES;
-	*ret_private = (all - shared) * PAGE_SIZE_BYTES;
+	*ret_shared = shared;
+	*ret_private = all - shared;
 }
 
-/* Whole words at once where the range has them: all of RAM may change hands in one go. */
-static void mark(struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes, bool private)
+void page_record_count(struct page_memory *memory, struct page_record *ret_record)
 {
-	uint64_t page = offset / PAGE_SIZE_BYTES, end = page + size_bytes / PAGE_SIZE_BYTES;
+	uint64_t pages;
 
-	while (page < end) {
-		uint64_t count, bits = word_bits(page, end, &count);
-
-		if (private)
-			atomic_fetch_and(&memory->shared[i][page / WORD_PAGES], ~bits);
-		else
-			atomic_fetch_or(&memory->shared[i][page / WORD_PAGES], bits);
-		page += count;
-	}
+	*ret_record = (struct page_record){
+	        .ranges_max = memory->ranges_max, .refused = atomic_load(&memory->refused)};
+	page_range_map_count(memory->shared, &ret_record->ranges, &pages);
+	ret_record->complete = page_range_map_is_complete(memory->shared, &ret_record->doubt);
 }
 
 /*
@@ -172,7 +157,7 @@ static int free_other(struct page_memory *memory, unsigned i, uint64_t offset, u
 {
 	int fd = private ? memory->fd[i] : memory->guest_memfd[i];
 
-	if (memory->guest_memfd[i] < 0 || fd < 0 || (private && memory->backing == PAGE_POOL))
+	if (fd < 0 || (private && memory->backing == PAGE_POOL))
 		return 0;
 	if (host_fallocate(memory->host, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
 	            (off_t)size_bytes) < 0)
@@ -181,34 +166,60 @@ static int free_other(struct page_memory *memory, unsigned i, uint64_t offset, u
 	return 0;
 }
 
-/* Tells KVM which backing a range uses. A SEV or SEV-ES guest has one for all its pages. */
-static int choose_backing(struct page_memory *memory, unsigned i, uint64_t start, uint64_t size_bytes,
-        bool private, struct err *err)
+/* Tells KVM which backing a range uses. */
+static int choose_backing(
+        struct page_memory *memory, uint64_t start, uint64_t size_bytes, bool private, struct err *err)
 {
-	if (memory->guest_memfd[i] < 0)
-		return 0;
 	return call_vm_set_attributes(memory->host, memory->vm_fd, start, size_bytes,
 	        private ? UAPI_MEMORY_ATTRIBUTE_PRIVATE : 0, err);
+}
+
+/* Returns whether the map took the change. It had no room, if not. */
+static bool mark(struct page_memory *memory, struct page_range frames, bool private)
+{
+	return page_range_map_set(memory->shared, frames.first, frames.end, !private) <= PAGE_RANGE_SAME;
+}
+
+/*
+ * A page leaves the map before it becomes private, and enters it after it has become shared, so that a device
+ * never uses a page that it cannot read. The lock is held.
+ */
+static int change_hands(struct page_memory *memory, unsigned i, uint64_t start, uint64_t size_bytes,
+        bool private, struct err *err)
+{
+	uint64_t offset = start - memory->layout.regions[i].gpa.raw;
+	struct page_range frames = frames_of(memory, i, offset, size_bytes);
+
+	if (private && !mark(memory, frames, true))
+		return PAGE_CONVERT_REFUSED;
+	if (choose_backing(memory, start, size_bytes, private, err) < 0)
+		return -1;
+	if (!private && !mark(memory, frames, false))
+		return choose_backing(memory, start, size_bytes, true, err) < 0 ? -1 : PAGE_CONVERT_REFUSED;
+	return free_other(memory, i, offset, size_bytes, private, err);
+}
+
+/* A SEV or SEV-ES guest has one backing for all its pages. If it is refused, it may go on all the same. */
+static int report(struct page_memory *memory, unsigned i, uint64_t start, uint64_t size_bytes, bool private)
+{
+	struct page_range frames =
+	        frames_of(memory, i, start - memory->layout.regions[i].gpa.raw, size_bytes);
+
+	if (mark(memory, frames, private))
+		return 0;
+	page_range_map_doubt(memory->shared, frames.first, frames.end);
+	return PAGE_CONVERT_REFUSED;
 }
 
 static int convert_piece(struct page_memory *memory, unsigned i, uint64_t start, uint64_t size_bytes,
         bool private, struct err *err)
 {
-	uint64_t offset = start - memory->layout.regions[i].gpa.raw;
 	int result;
 
-	/*
-	 * A page leaves the list of shared pages before it becomes private, and enters it after it has become
-	 * shared, so that a device never uses a page that it cannot read.
-	 */
+	if (memory->guest_memfd[i] < 0)
+		return report(memory, i, start, size_bytes, private);
 	pthread_mutex_lock(&memory->lock);
-	if (private)
-		mark(memory, i, offset, size_bytes, true);
-	result = choose_backing(memory, i, start, size_bytes, private, err);
-	if (result == 0 && !private)
-		mark(memory, i, offset, size_bytes, false);
-	if (result == 0)
-		result = free_other(memory, i, offset, size_bytes, private, err);
+	result = change_hands(memory, i, start, size_bytes, private, err);
 	pthread_mutex_unlock(&memory->lock);
 	return result;
 }
@@ -227,11 +238,14 @@ static int convert_in_region(
         struct page_memory *memory, unsigned i, uint64_t from, uint64_t to, bool private, struct err *err)
 {
 	for (uint64_t end; from < to; from = end) {
+		int result;
+
 		end = piece_end(from, to);
 		if (page_memory_is_stopped(memory))
 			return err_set(err, ERR_FAILED, "the guest is being ended");
-		if (convert_piece(memory, i, from, end - from, private, err) < 0)
-			return -1;
+		result = convert_piece(memory, i, from, end - from, private, err);
+		if (result != 0)
+			return result;
 	}
 	return 0;
 }
@@ -240,19 +254,20 @@ int page_convert(
         struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private, struct err *err)
 {
 	uint64_t from, to;
+	int result = 0;
 
-	for (unsigned i = 0; i < memory->layout.count; i++) {
-		if (memory->shared[i] && part_in(memory, i, start, size_bytes, &from, &to) &&
-		        convert_in_region(memory, i, from, to, private, err) < 0)
-			return -1;
+	for (unsigned i = 0; i < memory->layout.count && result == 0; i++) {
+		if (part_in(memory, i, start, size_bytes, &from, &to))
+			result = convert_in_region(memory, i, from, to, private, err);
 	}
-	return 0;
+	if (result == PAGE_CONVERT_REFUSED)
+		atomic_fetch_add(&memory->refused, 1);
+	return result;
 }
 
 void page_memory_finish_private(struct page_memory *memory)
 {
-	for (unsigned i = 0; i < memory->layout.count; i++) {
+	for (unsigned i = 0; i < memory->layout.count; i++)
 		host_close(memory->host, memory->guest_memfd[i]);
-		free(memory->shared[i]);
-	}
+	page_range_map_destroy(memory->shared);
 }

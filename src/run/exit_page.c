@@ -26,31 +26,65 @@ static bool is_snp(const struct run_vcpu *vcpu)
 	return machine_config(vcpu->machine)->sev.type == CONFIG_SEV_SNP;
 }
 
+/* Once for each incarnation: a guest may ask without end. */
+static void tell_full(struct run_vcpu *vcpu, struct gpa start, bool private)
+{
+	if (atomic_exchange(vcpu->told_full, true))
+		return;
+	log_guest(LOG_WARN,
+	        "the guest's page at 0x%llx cannot become %s: the record of its shared pages is full "
+	        "(sev.shared-ranges-max is %llu)%s",
+	        (unsigned long long)start.raw, private ? "private" : "shared",
+	        (unsigned long long)machine_config(vcpu->machine)->sev.shared_ranges_max,
+	        is_snp(vcpu) ? "" : "; the record is incomplete from now on, for the guest may go on");
+	loop_post(vcpu->loop, vcpu->full);
+}
+
+/* *ret_refused: the record of shared pages has no room for the change. */
 static enum run_vcpu_verdict convert(
-        struct run_vcpu *vcpu, struct gpa start, uint64_t size_bytes, bool private)
+        struct run_vcpu *vcpu, struct gpa start, uint64_t size_bytes, bool private, bool *ret_refused)
 {
 	struct page_memory *memory = machine_vm_memory(vcpu->vm);
 	enum run_conversion conversion = private ? RUN_TO_PRIVATE : RUN_TO_SHARED;
 	struct err err;
+	int result = page_convert(memory, start, size_bytes, private, &err);
 
-	if (page_convert(memory, start, size_bytes, private, &err) == 0) {
+	*ret_refused = result == PAGE_CONVERT_REFUSED;
+	if (result == 0) {
 		run_vcpu_count(&vcpu->counters.conversions[conversion], 1);
 		run_vcpu_count(&vcpu->counters.converted_pages[conversion], size_bytes / PAGE_SIZE_BYTES);
-		return RUN_VCPU_RESUME;
 	}
+	if (*ret_refused)
+		tell_full(vcpu, start, private);
+	if (result >= 0)
+		return RUN_VCPU_RESUME;
 	if (page_memory_is_stopped(memory))
 		return RUN_VCPU_STOP;
 	return run_vcpu_end(vcpu, RUN_VCPU_FAIL, "the guest's page at 0x%llx cannot become %s: %s",
 	        (unsigned long long)start.raw, private ? "private" : "shared", err.text);
 }
 
+/* A fault cannot be refused: the vCPU would fault again, without end. */
+static enum run_vcpu_verdict end_without_room(struct run_vcpu *vcpu, uint64_t at, bool private)
+{
+	return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
+	        "the guest's page at 0x%llx cannot become %s: the guest has more ranges of shared pages than "
+	        "sev.shared-ranges-max allows (%llu)",
+	        (unsigned long long)at, private ? "private" : "shared",
+	        (unsigned long long)machine_config(vcpu->machine)->sev.shared_ranges_max);
+}
+
 /* Some faults ask for no change. Without a limit on idle_faults they would be answered without end. */
 static enum run_vcpu_verdict answer_fault(
         struct run_vcpu *vcpu, const struct uapi_memory_fault *fault, bool private)
 {
+	enum run_vcpu_verdict verdict;
+	bool refused;
+
 	if (!page_is_already(machine_vm_memory(vcpu->vm), gpa(fault->gpa), fault->size, private)) {
 		vcpu->idle_faults = 0;
-		return convert(vcpu, gpa(fault->gpa), fault->size, private);
+		verdict = convert(vcpu, gpa(fault->gpa), fault->size, private, &refused);
+		return refused ? end_without_room(vcpu, fault->gpa, private) : verdict;
 	}
 	if (++vcpu->idle_faults < IDLE_FAULTS_MAX)
 		return RUN_VCPU_RESUME;
@@ -129,11 +163,11 @@ enum run_vcpu_verdict run_vcpu_on_memory_fault(struct run_vcpu *vcpu)
 
 /*
  * The guest of a VMMCALL finds the answer in RAX, where errors are negative. The answer to a page state
- * change of SEV-SNP is KVM's, which takes no other error (Linux's kvm_is_valid_map_gpa_range_ret()).
+ * change of SEV-SNP is KVM's, which takes EINVAL and EAGAIN alone (Linux's kvm_is_valid_map_gpa_range_ret()).
  */
-static uint64_t refusal(const struct run_vcpu *vcpu)
+static uint64_t refusal(const struct run_vcpu *vcpu, uint64_t sys)
 {
-	return is_snp(vcpu) ? EINVAL : -(uint64_t)EINVAL;
+	return is_snp(vcpu) ? sys : -sys;
 }
 
 enum run_vcpu_verdict run_vcpu_on_hypercall(struct run_vcpu *vcpu)
@@ -141,7 +175,8 @@ enum run_vcpu_verdict run_vcpu_on_hypercall(struct run_vcpu *vcpu)
 	const struct page_memory *memory = machine_vm_memory(vcpu->vm);
 	struct kvm_run *run = vcpu->kvm->run;
 	uint64_t start = run->hypercall.args[0], pages = run->hypercall.args[1], size_bytes;
-	bool private = run->hypercall.args[2] & MAP_GPA_RANGE_ENCRYPTED;
+	bool private = run->hypercall.args[2] & MAP_GPA_RANGE_ENCRYPTED, refused;
+	enum run_vcpu_verdict verdict;
 
 	if (run->hypercall.nr != KVM_HC_MAP_GPA_RANGE || !page_memory_has_record(memory))
 		return run_vcpu_end(vcpu, RUN_VCPU_FAIL,
@@ -152,8 +187,11 @@ enum run_vcpu_verdict run_vcpu_on_hypercall(struct run_vcpu *vcpu)
 	        !page_is_backed(memory, gpa(start), size_bytes)) {
 		log_guest(LOG_WARN, "the guest wants %llu pages at 0x%llx to be %s: it has no such memory",
 		        (unsigned long long)pages, (unsigned long long)start, private ? "private" : "shared");
-		run->hypercall.ret = refusal(vcpu);
+		run->hypercall.ret = refusal(vcpu, EINVAL);
 		return RUN_VCPU_RESUME;
 	}
-	return convert(vcpu, gpa(start), size_bytes, private);
+	verdict = convert(vcpu, gpa(start), size_bytes, private, &refused);
+	if (refused)
+		run->hypercall.ret = refusal(vcpu, EAGAIN);
+	return verdict;
 }

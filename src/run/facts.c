@@ -154,5 +154,6 @@ struct run_memory_facts run_memory_facts(const struct run *run)
 	/* In this order: a guest that allows its migration has reported its pages before. */
 	facts.may_migrate = machine_vm_may_migrate(vm);
 	page_memory_count(machine_vm_memory(vm), &facts.private_bytes, &facts.shared_bytes);
+	page_record_count(machine_vm_memory(vm), &facts.record);
 	return facts;
 }

@@ -28,6 +28,7 @@ struct run {
 	unsigned vcpu_count, running; /* that have a thread; whose thread has not ended */
 	struct run_spin spin;
 	_Atomic bool told_certificates; /* that they cannot be read (exit_certs.c) */
+	_Atomic bool told_full;         /* of this incarnation: its record of shared pages is full */
 	int64_t started_s;              /* wall clock; 0: not yet */
 	unsigned resets;
 	enum run_cause cause; /* of the reset or the end that comes next */
@@ -47,7 +48,7 @@ struct run {
 	uint64_t disk_errors[CONFIG_DEVICES_MAX]; /* of each disk, that observers know of */
 
 	/* What other threads have reported. */
-	struct loop_task event_task, output_task, room_task;
+	struct loop_task event_task, output_task, room_task, full_task;
 	_Atomic(const char *) events[DEVICE_EVENTS]; /* how each was asked for; NULL: it was not */
 
 	int signal_fd;

@@ -44,8 +44,10 @@ struct run_vcpu {
 	struct machine_vcpu *kvm;
 	struct loop *loop;
 	_Atomic bool *told_certificates; /* the guest's: it was told that they cannot be read */
-	struct loop_task ended;          /* posted as the thread's last act */
-	struct loop_task parked;         /* posted when the thread waits */
+	_Atomic bool *told_full; /* the guest's: it was told that its record of shared pages is full */
+	struct loop_task *full;  /* the guest's: posted when that is told */
+	struct loop_task ended;  /* posted as the thread's last act */
+	struct loop_task parked; /* posted when the thread waits */
 	pthread_t thread;
 	bool started;
 	_Atomic pid_t tid; /* 0: the thread has not come so far */

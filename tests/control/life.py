@@ -245,7 +245,8 @@ class Sev(unittest.TestCase):
         client.call('cont')
         pages = client.call('__vmm_query-pages')
         self.assertEqual(pages, {'ram-bytes': 16 << 20, 'private-bytes': 16 << 20, 'shared-bytes': 0,
-                                 'migration-allowed': None})
+                                 'migration-allowed': None, 'record': {'ranges': 0, 'ranges-max': 65536, 'refused': 0,
+                                                                       'complete': True, 'doubt': None}})
         self.assertEqual(len(bytes.fromhex(client.call('__vmm_query-digest')['expected'])), 48)
 
 

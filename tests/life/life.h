@@ -58,7 +58,8 @@ static inline void life_on_event(void *ctx, const struct run_event *event)
 	        [RUN_EVENT_RESET] = 'T',
 	        [RUN_EVENT_POWERDOWN] = 'P',
 	        [RUN_EVENT_SHUTDOWN] = 'Q',
-	        [RUN_EVENT_PANICKED] = 'C'};
+	        [RUN_EVENT_PANICKED] = 'C',
+	        [RUN_EVENT_SHARED_RANGES_FULL] = 'F'};
 	struct life *life = ctx;
 
 	if (letters[event->kind])

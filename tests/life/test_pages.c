@@ -231,11 +231,61 @@ static void test_pages_are_asked_for_by_the_key_alone(void **state)
 	close(out[1]);
 }
 
+/* ---- a record that is full ---- */
+
+static struct run_memory_facts at_end;
+
+/* The guest has shared a page, another one, and at its end four more: what was refused does not count. */
+static void look_when_done(struct life *l)
+{
+	if (!has_come(l, 6))
+		return;
+	if (!strchr(l->log, 'F')) { /* it is on its way */
+		loop_post(run_loop(l->run), &l->turn);
+		return;
+	}
+	at_end = run_memory_facts(l->run);
+	run_quit(l->run);
+}
+
+static void test_pages_past_the_bound_are_refused_and_told_once(void **state)
+{
+	static const char *const sets[] = {"sev.page-status=true", "sev.shared-ranges-max=2", NULL};
+	static const uint8_t answers[] = {0, 0, 0xf5, 0xf5, 0}; /* -KVM_EAGAIN twice */
+	uint8_t output[64];
+	int out[2];
+
+	assert_int_equal(pipe(out), 0);
+	flat_init(&flat);
+	report(0x10000, 1, 0);
+	report(0x20000, 1, 0);
+	report(0x30000, 1, 0);
+	report(0x38000, 2, 0);
+	report(0x20000, 1, 0x10);
+	be_done();
+	life.image = flat.image;
+	life.out = out[1];
+	life.on_launch = look_when_done;
+	assert_ends_well(life_run(&life, "sev", sets));
+	assert_string_equal(life.log, "RFQ");
+	assert_int_equal(read(out[0], output, sizeof(output)), sizeof(answers));
+	assert_memory_equal(output, answers, sizeof(answers));
+	assert_int_equal(at_end.shared_bytes, 5 * 4096);
+	assert_int_equal(at_end.record.ranges, 2);
+	assert_int_equal(at_end.record.refused, 2);
+	assert_false(at_end.record.complete);
+	assert_int_equal(at_end.record.doubt.first, 0x30);
+	assert_int_equal(at_end.record.doubt.end, 0x3a);
+	close(out[0]);
+	close(out[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        T(test_pages_are_recorded_as_the_guest_reports_them),
 	        T(test_pages_are_asked_for_by_the_key_alone),
+	        T(test_pages_past_the_bound_are_refused_and_told_once),
 	};
 
 	log_set_level(LOG_ERROR);

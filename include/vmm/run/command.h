@@ -20,12 +20,14 @@ enum run_event_kind {
 	RUN_EVENT_RESUME, /* the vCPUs run, for the first time or again; a reset of a running guest is no stop
 	                   */
 	RUN_EVENT_RESET,  /* the incarnation has ended, and another one is launched */
-	RUN_EVENT_POWERDOWN,  /* the power button was pressed */
-	RUN_EVENT_SHUTDOWN,   /* the guest ends; vmm will end, too */
-	RUN_EVENT_PANICKED,   /* the guest crashed; RUN_EVENT_SHUTDOWN follows */
-	RUN_EVENT_LAUNCH,     /* a step of the launch began, came forward or ended */
-	RUN_EVENT_DISK_ERROR, /* a disk answered a request with an I/O error */
-	RUN_EVENT_SETTLED,    /* run_is_settled() has become true */
+	RUN_EVENT_POWERDOWN,          /* the power button was pressed */
+	RUN_EVENT_SHUTDOWN,           /* the guest ends; vmm will end, too */
+	RUN_EVENT_PANICKED,           /* the guest crashed; RUN_EVENT_SHUTDOWN follows */
+	RUN_EVENT_LAUNCH,             /* a step of the launch began, came forward or ended */
+	RUN_EVENT_DISK_ERROR,         /* a disk answered a request with an I/O error */
+	RUN_EVENT_SHARED_RANGES_FULL, /* a conversion was refused for want of room in the record of shared
+	                                 pages; told once for each incarnation */
+	RUN_EVENT_SETTLED,            /* run_is_settled() has become true */
 	RUN_EVENTS
 };
 

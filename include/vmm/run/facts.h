@@ -16,6 +16,7 @@
 #include "vmm/launch.h"
 #include "vmm/loop.h"
 #include "vmm/machine.h"
+#include "vmm/page.h"
 
 struct run;
 
@@ -98,7 +99,8 @@ struct run_memory_facts {
 	bool known;
 	uint64_t private_bytes; /* RAM that is the guest's own; the firmware's place is no RAM */
 	uint64_t shared_bytes;  /* the rest of it */
-	bool may_migrate;       /* a SEV or SEV-ES guest has said so (MSR_KVM_MIGRATION_CONTROL) */
+	struct page_record record;
+	bool may_migrate; /* a SEV or SEV-ES guest has said so (MSR_KVM_MIGRATION_CONTROL) */
 };
 struct run_memory_facts run_memory_facts(const struct run *run);
 

@@ -4,7 +4,8 @@
 #include "support/test.h"
 #include "vmm/page.h"
 
-#define RAM MIB(600)
+#define RAM    MIB(600)
+#define RANGES 100
 
 static struct fake_kernel kernel;
 static struct page_memory *memory;
@@ -55,7 +56,7 @@ static void test_owner_record_alone_keeps_the_door_open_and_asks_nobody(void **s
 	uint64_t private, shared;
 
 	assert_false(page_memory_has_record(memory));
-	assert_ok(page_memory_keep_record(memory, &err));
+	assert_ok(page_memory_keep_record(memory, 100000, &err));
 	assert_true(page_memory_has_record(memory));
 	memset(&punched, 0, sizeof(punched));
 	kernel.count = 0;
@@ -81,7 +82,7 @@ static void test_owner_record_of_alternating_pages_is_exact(void **state)
 {
 	uint64_t private, shared;
 
-	assert_ok(page_memory_keep_record(memory, &err));
+	assert_ok(page_memory_keep_record(memory, 100000, &err));
 	for (uint64_t at = 0; at < RAM; at += 2 * PAGE_SIZE_BYTES)
 		assert_ok(page_convert(memory, gpa(at), PAGE_SIZE_BYTES, false, &err));
 	page_memory_count(memory, &private, &shared);
@@ -96,7 +97,7 @@ static void test_owner_record_of_alternating_pages_is_exact(void **state)
 
 static void make_private(void)
 {
-	assert_ok(page_memory_make_private(memory, 77, &err));
+	assert_ok(page_memory_make_private(memory, 77, RANGES, &err));
 	memset(&punched, 0, sizeof(punched));
 }
 
@@ -173,6 +174,60 @@ static void test_owner_refused_conversion_to_shared_changes_nothing(void **state
 	assert_int_equal(punched.calls, 0);
 }
 
+static void share_every_other(unsigned count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		assert_int_equal(
+		        page_convert(memory, gpa(2 * i * PAGE_SIZE_BYTES), PAGE_SIZE_BYTES, false, &err), 0);
+}
+
+static void test_owner_of_an_snp_guest_refuses_what_the_record_cannot_hold(void **state)
+{
+	const uint64_t next = UINT64_C(2) * RANGES * PAGE_SIZE_BYTES;
+	struct page_record record;
+	unsigned calls;
+
+	make_private();
+	share_every_other(RANGES);
+	calls = punched.calls;
+	assert_int_equal(page_convert(memory, gpa(next), PAGE_SIZE_BYTES, false, &err), PAGE_CONVERT_REFUSED);
+	assert_int_equal(page_write(memory, gpa(next), "x", 1), -1);
+	assert_int_equal(punched.calls, calls); /* the guest's page has kept its memory ... */
+	assert_string_equal(
+	        kernel.lines[kernel.count - 1], "PRIVATE 0xc8000"); /* ... and is the guest's again */
+	page_record_count(memory, &record);
+	assert_int_equal(record.ranges, RANGES);
+	assert_int_equal(record.ranges_max, RANGES);
+	assert_int_equal(record.refused, 1);
+	assert_true(record.complete); /* the guest knows that it was refused: KVM and the record agree */
+
+	/* Pages that are there flip as before, and a range that is given up makes room. */
+	assert_ok(page_convert(memory, gpa(0), PAGE_SIZE_BYTES, true, &err));
+	assert_ok(page_convert(memory, gpa(0), PAGE_SIZE_BYTES, false, &err));
+	assert_ok(page_convert(memory, gpa(0), PAGE_SIZE_BYTES, true, &err));
+	assert_ok(page_convert(memory, gpa(next), PAGE_SIZE_BYTES, false, &err));
+}
+
+static void test_owner_record_of_a_guest_that_is_refused_is_incomplete(void **state)
+{
+	struct page_record record;
+
+	assert_ok(page_memory_keep_record(memory, RANGES, &err));
+	share_every_other(RANGES);
+	page_record_count(memory, &record);
+	assert_true(record.complete);
+	assert_int_equal(page_convert(memory, gpa(0x1000000), 0x3000, false, &err), PAGE_CONVERT_REFUSED);
+	/* To take back the middle of a range would make two of it. */
+	assert_ok(page_convert(memory, gpa(0), PAGE_SIZE_BYTES, true, &err));
+	assert_ok(page_convert(memory, gpa(0x2000000), 0x3000, false, &err));
+	assert_int_equal(page_convert(memory, gpa(0x2001000), 0x1000, true, &err), PAGE_CONVERT_REFUSED);
+	page_record_count(memory, &record);
+	assert_int_equal(record.refused, 2);
+	assert_false(record.complete);
+	assert_int_equal(record.doubt.first, 0x1000);
+	assert_int_equal(record.doubt.end, 0x2002);
+}
+
 static void test_owner_conversion_ends_within_a_piece_of_the_stop(void **state)
 {
 	make_private();
@@ -196,6 +251,8 @@ int main(void)
 	        TEST(test_owner_whole_memory_changes_hands_in_a_call_a_piece),
 	        TEST(test_owner_unused_backing_is_given_back),
 	        TEST(test_owner_refused_conversion_to_shared_changes_nothing),
+	        TEST(test_owner_of_an_snp_guest_refuses_what_the_record_cannot_hold),
+	        TEST(test_owner_record_of_a_guest_that_is_refused_is_incomplete),
 	        TEST(test_owner_conversion_ends_within_a_piece_of_the_stop),
 	};
 

@@ -138,7 +138,7 @@ static void test_plug_record_counts_what_is_there(void **state)
 	uint64_t private, shared;
 
 	make(PAGE_SHARED);
-	assert_ok(page_memory_make_private(memory, 77, &err));
+	assert_ok(page_memory_make_private(memory, 77, 100, &err));
 	assert_ok(page_convert(memory, gpa(PLACE), MIB(128), false, &err));
 	page_memory_count(memory, &private, &shared);
 	assert_int_equal(private, RAM);
