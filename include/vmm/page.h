@@ -194,9 +194,16 @@ struct page_record {
 	uint64_t refused;    /* conversions, for want of room */
 	bool complete;       /* if not, what it says of the frames in doubt may be wrong */
 	struct page_range doubt;
+	uint64_t generation; /* every change makes it larger */
 };
 /* Takes time for each range. Any thread. */
 void page_record_count(struct page_memory *memory, struct page_record *ret_record);
+/*
+ * Writes the shared ranges from this frame on, in order, until ret_ranges is full, and returns how many.
+ * There may be more if it is full: they are behind the end of the last one, plus one. Any thread.
+ */
+size_t page_record_get(
+        const struct page_memory *memory, uint64_t first, struct page_range *ret_ranges, size_t capacity);
 /* Does the whole range lie in the guest's memory, whoever owns the pages? */
 bool page_is_backed(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
 

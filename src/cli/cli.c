@@ -15,6 +15,7 @@
 const struct cli_verb *const cli_verbs[] = {
         &cli_verb_run,
         &cli_verb_ctl,
+        &cli_verb_map,
         &cli_verb_check,
         &cli_verb_host,
         &cli_verb_measure,

@@ -109,3 +109,10 @@ unsigned cli_terminal_rows(int fd)
 		return UINT_MAX;
 	return size.ws_row;
 }
+
+unsigned cli_terminal_columns(int fd)
+{
+	struct winsize size;
+
+	return ioctl(fd, TIOCGWINSZ, &size) < 0 || !size.ws_col ? 80 : size.ws_col;
+}

@@ -18,5 +18,7 @@ void cli_terminal_restore(void); /* allowed if the terminal never was raw */
 
 /* Returns how many rows the terminal has, at least 3; UINT_MAX if that is not known. */
 unsigned cli_terminal_rows(int fd);
+/* Returns how many columns it has; 80 if that is not known. */
+unsigned cli_terminal_columns(int fd);
 
 #endif

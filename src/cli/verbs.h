@@ -9,6 +9,7 @@
 
 extern const struct cli_verb cli_verb_check;
 extern const struct cli_verb cli_verb_ctl;
+extern const struct cli_verb cli_verb_map;
 extern const struct cli_verb cli_verb_measure;
 extern const struct cli_verb cli_verb_idblock_make;
 extern const struct cli_verb cli_verb_idblock_show;

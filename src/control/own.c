@@ -26,16 +26,12 @@ static json_t *doubt_of(const struct page_record *record)
 
 	if (record->complete)
 		return json_null();
-	return json_pack("{s:I,s:I}", "gpa", (json_int_t)(record->doubt.first * PAGE_SIZE_BYTES),
+	return json_pack("{s:o,s:I}", "gpa", json_doc_mask(record->doubt.first * PAGE_SIZE_BYTES),
 	        "size-bytes", (json_int_t)(pages * PAGE_SIZE_BYTES));
 }
 
-static json_t *record_of(const struct run_memory_facts *facts)
+json_t *control_record_facts(const struct page_record *record)
 {
-	const struct page_record *record = &facts->record;
-
-	if (!facts->known)
-		return json_null();
 	return json_pack("{s:I,s:I,s:I,s:b,s:o}", "ranges", (json_int_t)record->ranges, "ranges-max",
 	        (json_int_t)record->ranges_max, "refused", (json_int_t)record->refused, "complete",
 	        record->complete, "doubt", doubt_of(record));
@@ -50,7 +46,7 @@ json_t *control_own_pages(struct control_call *call, struct err *err)
 	        known(facts.known, facts.private_bytes), "shared-bytes",
 	        known(facts.known, facts.shared_bytes), "migration-allowed",
 	        asked && facts.known ? json_boolean(facts.may_migrate) : json_null(), "record",
-	        record_of(&facts));
+	        facts.known ? control_record_facts(&facts.record) : json_null());
 }
 
 const char *control_row_state_name(enum launch_row_state state)

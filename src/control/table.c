@@ -114,6 +114,10 @@ const struct control_command control_commands[] = {
         /* ---- vmm's own ---- */
         {"__vmm_query-pages", NULL, &control_type_pages, 0, control_own_pages,
                 "How much memory is the guest's own, and how much it shares."},
+        {"__vmm_query-map", control_arguments_map, &control_type_map, 0, control_own_map,
+                "The guest's memory, and the ranges of it that are shared, up to some thousands at once. It "
+                "changes while the guest runs: if `generation` is the same in all answers, they belong "
+                "together."},
         {"__vmm_query-launch", NULL, &control_type_launch, 0, control_own_launch,
                 "The steps of the launch with their times."},
         {"__vmm_query-digest", NULL, &control_type_digest, 0, control_own_digest,

@@ -26,16 +26,17 @@ extern const struct control_type control_type_sev, control_type_sev_capabilities
         control_type_sev_report;
 
 /* types_own.c */
-extern const struct control_type control_type_pages, control_type_launch, control_type_digest,
-        control_type_exits, control_type_asids, control_type_clock, control_type_disks, control_type_networks;
+extern const struct control_type control_type_pages, control_type_map, control_type_launch,
+        control_type_digest, control_type_exits, control_type_asids, control_type_clock, control_type_disks,
+        control_type_networks;
 
 /* Arguments. Each ends with a row without a name. */
 extern const struct control_member control_arguments_capabilities[], control_arguments_inject[],
-        control_arguments_report[], control_arguments_dump[], control_arguments_hmp[],
-        control_arguments_resize[], control_arguments_link[], control_arguments_add[], control_arguments_id[],
-        control_arguments_fd[], control_arguments_add_fd[], control_arguments_remove_fd[],
-        control_arguments_object[], control_arguments_object_id[], control_arguments_log[],
-        control_arguments_fault[], control_arguments_firmware_fault[];
+        control_arguments_report[], control_arguments_dump[], control_arguments_map[],
+        control_arguments_hmp[], control_arguments_resize[], control_arguments_link[],
+        control_arguments_add[], control_arguments_id[], control_arguments_fd[], control_arguments_add_fd[],
+        control_arguments_remove_fd[], control_arguments_object[], control_arguments_object_id[],
+        control_arguments_log[], control_arguments_fault[], control_arguments_firmware_fault[];
 
 /* The data of events. */
 extern const struct control_member control_event_ended[], control_event_panicked[],

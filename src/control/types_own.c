@@ -20,6 +20,20 @@ OBJECT(control_type_pages, "__vmm_Pages",
                 "`doubt` (`gpa`, `size-bytes`), because the guest went on after a refusal. null: there is "
                 "none."});
 
+const struct control_member control_arguments_map[] = {
+        {"start", INT, MAYBE, "The ranges from this guest address on; 0 if it is not given."}, {0}};
+static OBJECT(region, "__vmm_MapRegion", {"kind", STR, false, "`ram`, `added`, `firmware` or `store`."},
+        {"gpa", STR, false, "A mask."}, {"size-bytes", INT});
+static LIST(region_list, "[__vmm_MapRegion]", region);
+static OBJECT(range, "__vmm_MapRange", {"gpa", STR, false, "A mask."}, {"size-bytes", INT});
+static LIST(range_list, "[__vmm_MapRange]", range);
+OBJECT(control_type_map, "__vmm_Map",
+        {"regions", &region_list, false, "All of the guest's memory, in order."},
+        {"ranges", &range_list, false, "What is shared, in order. The rest is private."},
+        {"next", ANY, false, "The `start` of the next answer; null: there is no more."},
+        {"generation", INT, false, "Every change makes it larger."},
+        {"record", ANY, false, "As in `__vmm_query-pages`."});
+
 static ENUM(row_state, "__vmm_LaunchRowState", "waits", "runs", "done", "failed");
 static OBJECT(row, "__vmm_LaunchRow", {"name", STR, false, "As `vmm run --dry-run` shows it."},
         {"call", STR, false, "What it asks the kernel for, above all."}, {"state", &row_state},

@@ -144,8 +144,15 @@ void page_record_count(struct page_memory *memory, struct page_record *ret_recor
 
 	*ret_record = (struct page_record){
 	        .ranges_max = memory->ranges_max, .refused = atomic_load(&memory->refused)};
+	ret_record->generation = page_range_map_generation(memory->shared);
 	page_range_map_count(memory->shared, &ret_record->ranges, &pages);
 	ret_record->complete = page_range_map_is_complete(memory->shared, &ret_record->doubt);
+}
+
+size_t page_record_get(
+        const struct page_memory *memory, uint64_t first, struct page_range *ret_ranges, size_t capacity)
+{
+	return page_range_map_get(memory->shared, first, PAGE_RANGE_MAP_PAGES_MAX, ret_ranges, capacity);
 }
 
 /*

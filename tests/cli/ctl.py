@@ -31,7 +31,7 @@ FACTS = {
         {'name': 'start', 'call': 'the same name again', 'state': 'waits', 'done': 0, 'total': 1, 'ns': 0}]},
     '__vmm_query-pages': {'ram-bytes': 16 << 20, 'private-bytes': 12 << 20, 'shared-bytes': 4 << 20,
                           'migration-allowed': True, 'record': {'ranges': 3, 'ranges-max': 4, 'refused': 1, 'complete': False,
-                                                                'doubt': {'gpa': 4096, 'size-bytes': 8192}}},
+                                                                'doubt': {'gpa': '0x1000', 'size-bytes': 8192}}},
     '__vmm_query-exits': {'vcpus': [{'index': 0, 'thread-id': 1, 'waits': False, 'processor-ns': 2500000000,
                                      'exits': {'io': 7, 'mmio': 0}, 'conversions': {'private': 2, 'shared': 0},
                                      'converted-pages': {'private': 10, 'shared': 0}}], 'exits': {'io': 7, 'mmio': 0},

@@ -15,10 +15,11 @@ import subprocess
 import unittest
 
 import guests
+import map as maps
 
 # Options that take the name of a file: read, or written. A new one must be put into one of these.
 READ = set('pdh chain cek amd ask ark root keys measure entry raw config id-key author-key vcek vlek certs report session compare expect'.split())
-WRITTEN = set('trace certificates out-root out-keys out-session out-godh out-header out-secret out-block out-auth'.split())
+WRITTEN = set('trace certificates out-root out-keys out-session out-godh out-header out-secret out-block out-auth svg'.split())
 DISKS = {'disk'}  # both, by the guest
 KEYS = {'machine.debugcon', 'sev.measurement'}
 THROUGH = {'--trace', 'machine.debugcon', '--device console'}  # these may be pipes and devices
@@ -66,6 +67,7 @@ class Outputs(unittest.TestCase):
         }
         found = {'--trace': [*run, '--trace', 'OUT'], '--certificates': ['host', '--host', 'sim', '--certificates', 'OUT'],
                  '--out-root': ['host', '--host', 'sim', '--certificates', 'new-certificates', '--generation', 'snp', '--out-root', 'OUT']}
+        found['--svg'] = ['map', str(maps.Server(self, lambda *_: maps.answer()).path), '--svg', 'OUT']
         found['--device console'] = [*run, '--device', 'console,output=OUT']
         for key in KEYS:
             found[key] = [*run, '--set', f'{key}=OUT']

@@ -3,7 +3,9 @@
 """docs/json.md against what vmm prints: every key of every document is in its table, with a value of the table's type, and every
 key of a table is printed. usage: documents.py VMM TREE; exit 77 is "skipped".
 """
+import contextlib
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -122,7 +124,19 @@ def make_files(call, folder):
     (folder / 'saved').write_text(call(0, 'measure', 'guest.json', '--json', '--rows', *sets('sev.type=sev-snp')))
 
 
-def cases(data, corpus):
+@contextlib.contextmanager
+def map_server(tree, vmm):
+    """A control socket that knows nothing but a map."""
+    os.environ['VMM_PROGRAM'] = str(vmm)
+    sys.path.insert(0, str(tree / 'tests/cli'))
+    import map as maps
+    with contextlib.ExitStack() as stack:
+        stack.addCleanup = stack.callback
+        record = maps.RECORD | {'complete': False, 'doubt': {'gpa': '0x5000', 'size-bytes': 4096}}
+        yield maps.Server(stack, lambda *_: maps.answer(record=record)).path
+
+
+def cases(data, corpus, socket):
     """Title of the table, exit status (None: either), words. Together they show every key."""
     snp, es, sev = (sets(f'sev.type={kind}') for kind in ('sev-snp', 'sev-es', 'sev'))
     hashes = sets('boot.kernel=kernel', 'boot.hashes=true')
@@ -133,6 +147,7 @@ def cases(data, corpus):
     yield 'vmm host', None, ['host']
     for words in ('sim.cgroup=group', 'sim.cgroup=limited', 'sim.product=none', 'sim.product=Turin', 'sim.firmware-version=1.49.3'):
         yield 'vmm host', 0, [*sim, *sets(words)]
+    yield 'vmm map', 0, ['map', str(socket)]
     for words in (snp, es, sev, snp + hashes, ['--rows'] + snp, ['--rows'] + es, ['--rows'] + sev):
         yield 'vmm measure', 0, ['measure', 'guest.json', *words]
     yield 'vmm measure --compare', 0, ['measure', 'guest.json', '--compare', 'saved', *snp]
@@ -176,9 +191,10 @@ def main():
 
         make_files(call, folder)
         count = 0
-        for title, status, words in cases(tree / 'tests/data/attestation', tree / 'tests/fuzz/corpus'):
-            judge.document(title, call(status, *words, '--json'), ' '.join(words))
-            count += 1
+        with map_server(tree, vmm) as socket:
+            for title, status, words in cases(tree / 'tests/data/attestation', tree / 'tests/fuzz/corpus', socket):
+                judge.document(title, call(status, *words, '--json'), ' '.join(words))
+                count += 1
         documented = {re.sub(' --(compare|dry-run)$', '', title) for title in judge.tables if title.startswith('vmm ')}
         if documented != (printed := set(verbs_with_json(call))):
             judge.wrong.append(f'documented and printed are not the same verbs: {sorted(documented ^ printed)}')

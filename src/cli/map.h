@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * map: what the parts of `vmm map` share: the guest's memory and what of it is shared, as the control socket
+ * told it.
+ */
+#ifndef VMM_CLI_MAP_H
+#define VMM_CLI_MAP_H
+
+#include <stdio.h>
+
+#include "vmm/base.h"
+
+/* Bytes [start, end) of guest addresses. */
+struct cli_map_range {
+	uint64_t start, end;
+};
+
+struct cli_map_region {
+	struct cli_map_range at;
+	char kind[16];
+};
+
+#define CLI_MAP_REGIONS_MAX 16
+
+/* Ordered and disjoint, whatever the server said. */
+struct cli_map {
+	struct cli_map_region regions[CLI_MAP_REGIONS_MAX];
+	unsigned region_count;
+	struct cli_map_range *ranges; /* shared */
+	size_t range_count;
+	bool torn; /* the guest changed ranges while they were read */
+	bool complete;
+	struct cli_map_range doubt; /* if not complete */
+};
+
+/* How many bytes of a range are shared. */
+uint64_t cli_map_shared(const struct cli_map *map, struct cli_map_range range);
+/* "2.0GiB". Returns text. */
+#define CLI_MAP_SIZE_BYTES 24
+const char *cli_map_size(uint64_t bytes, char text[static CLI_MAP_SIZE_BYTES]);
+
+/* Draw the map: for a terminal of so many columns, and as a page that a browser shows. */
+void cli_map_draw(FILE *out, const struct cli_map *map, unsigned columns); /* map_draw.c */
+void cli_map_draw_svg(FILE *out, const struct cli_map *map);               /* map_svg.c */
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * map_draw: draws guest memory in characters. A cell is a piece of memory, and its character says how much of
+ * it is shared; all cells of a picture have the same size.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "map.h"
+
+#define ADDRESS_COLUMNS 16
+#define CELLS_MIN       16u
+#define CELLS_MAX       128u
+#define ROWS            24u /* of cells, about */
+#define LARGEST         10u /* ranges in the table */
+
+static void put_address(FILE *out, uint64_t address)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)address);
+	fprintf(out, "%*s ", ADDRESS_COLUMNS - 1, text);
+}
+
+/* A cell with one shared page must not look private. */
+static char mark_of(uint64_t shared, uint64_t all)
+{
+	if (shared == 0)
+		return '.';
+	if (shared == all)
+		return '#';
+	return shared * 2 < all ? '-' : '+';
+}
+
+/* A power of two, so that rows begin at round addresses. */
+static uint64_t cell_bytes(const struct cli_map *map, unsigned cells)
+{
+	uint64_t all = 0, cell = PAGE_SIZE_BYTES;
+
+	for (unsigned i = 0; i < map->region_count; i++)
+		all += map->regions[i].at.end - map->regions[i].at.start;
+	while (cell < UINT64_C(1) << 60 && all / cell > (uint64_t)cells * ROWS)
+		cell *= 2;
+	return cell;
+}
+
+static void draw_region(FILE *out, const struct cli_map *map, const struct cli_map_region *region,
+        unsigned cells, uint64_t cell)
+{
+	char size[CLI_MAP_SIZE_BYTES];
+
+	fputs("\n", out);
+	text_put_safe(out, region->kind);
+	fprintf(out, ", %s", cli_map_size(region->at.end - region->at.start, size));
+	fprintf(out, ", %s shared\n", cli_map_size(cli_map_shared(map, region->at), size));
+	for (uint64_t at = region->at.start; at < region->at.end;) {
+		put_address(out, at);
+		for (unsigned i = 0; i < cells && at < region->at.end; i++) {
+			uint64_t end = region->at.end - at < cell ? region->at.end : at + cell;
+
+			fputc(mark_of(cli_map_shared(map, (struct cli_map_range){at, end}), end - at), out);
+			at = end;
+		}
+		fputc('\n', out);
+	}
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const struct cli_map_range *x = a, *y = b;
+	uint64_t left = x->end - x->start, right = y->end - y->start;
+
+	if (left != right)
+		return left < right ? 1 : -1;
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static void draw_table(FILE *out, const struct cli_map *map)
+{
+	auto_free struct cli_map_range *sorted = calloc(map->range_count + 1, sizeof(*sorted));
+	size_t shown = map->range_count < LARGEST ? map->range_count : LARGEST;
+	char size[CLI_MAP_SIZE_BYTES];
+
+	fprintf(out, "\n%zu shared range%s", map->range_count, map->range_count == 1 ? "" : "s");
+	if (!sorted || !shown) {
+		fputc('\n', out);
+		return;
+	}
+	memcpy(sorted, map->ranges, map->range_count * sizeof(*sorted));
+	qsort(sorted, map->range_count, sizeof(*sorted), by_size);
+	fprintf(out, "%s:\n", shown < map->range_count ? ", the largest" : "");
+	for (size_t i = 0; i < shown; i++) {
+		put_address(out, sorted[i].start);
+		fprintf(out, "%10s\n", cli_map_size(sorted[i].end - sorted[i].start, size));
+	}
+}
+
+void cli_map_draw(FILE *out, const struct cli_map *map, unsigned columns)
+{
+	unsigned cells = CELLS_MIN;
+	char size[CLI_MAP_SIZE_BYTES];
+	uint64_t cell;
+
+	while (cells < CELLS_MAX && cells * 2 + ADDRESS_COLUMNS <= columns)
+		cells *= 2;
+	cell = cell_bytes(map, cells);
+	fprintf(out, "a character is %s: . private, - and + shared in part, # shared\n",
+	        cli_map_size(cell, size));
+	for (unsigned i = 0; i < map->region_count; i++)
+		draw_region(out, map, &map->regions[i], cells, cell);
+	draw_table(out, map);
+	if (!map->complete)
+		fprintf(out,
+		        "\nnot complete: sev.shared-ranges-max was reached, and pages from 0x%llx to 0x%llx "
+		        "may be others than shown\n",
+		        (unsigned long long)map->doubt.start, (unsigned long long)map->doubt.end);
+	if (map->torn)
+		fputs("\nthe guest changed ranges meanwhile: they are not those of one moment\n", out);
+}

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""vmm map against a server of the test's own, which answers what the test wants."""
+import json
+import subprocess
+import unittest
+import xml.etree.ElementTree
+
+import guests
+from ctl import LIMIT, Server
+
+MIB = 1 << 20
+REGIONS = [{'kind': 'ram', 'gpa': '0x0', 'size-bytes': 8 * MIB}, {'kind': 'firmware', 'gpa': '0xffc00000', 'size-bytes': 4 * MIB}]
+RECORD = {'ranges': 4, 'ranges-max': 65536, 'refused': 0, 'complete': True, 'doubt': None}
+RANGES = [(0x1000, 0x1000), (0x10000, 0x10000), (0x200000, 0x100000), (0x7ff000, 0x1000)]
+PICTURE = '''\
+a character is 8KiB: . private, - and + shared in part, # shared
+
+ram, 8MiB, 1.1MiB shared
+            0x0 +.......########................................................
+        0x80000 ................................................................
+       0x100000 ................................................................
+       0x180000 ................................................................
+       0x200000 ################################################################
+       0x280000 ################################################################
+       0x300000 ................................................................
+       0x380000 ................................................................
+       0x400000 ................................................................
+       0x480000 ................................................................
+       0x500000 ................................................................
+       0x580000 ................................................................
+       0x600000 ................................................................
+       0x680000 ................................................................
+       0x700000 ................................................................
+       0x780000 ...............................................................+
+
+firmware, 4MiB, 0B shared
+     0xffc00000 ................................................................
+     0xffc80000 ................................................................
+     0xffd00000 ................................................................
+     0xffd80000 ................................................................
+     0xffe00000 ................................................................
+     0xffe80000 ................................................................
+     0xfff00000 ................................................................
+     0xfff80000 ................................................................
+
+4 shared ranges:
+       0x200000       1MiB
+        0x10000      64KiB
+         0x1000       4KiB
+       0x7ff000       4KiB
+'''
+
+
+def ranges(pairs):
+    return [{'gpa': hex(start) if isinstance(start, int) else start, 'size-bytes': size} for start, size in pairs]
+
+
+def answer(pairs=RANGES, **more):
+    return {'regions': REGIONS, 'ranges': ranges(pairs), 'next': None, 'generation': 7, 'record': RECORD} | more
+
+
+class Map(unittest.TestCase):
+    maxDiff = None
+
+    def map(self, server, *words, status=0):
+        path = server.path if isinstance(server, Server) else server
+        done = subprocess.run([guests.VMM, 'map', str(path), *map(str, words)], capture_output=True, text=True, timeout=LIMIT)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done
+
+    def pieces(self):
+        """A server that gives the ranges one at a time."""
+        def give(command, arguments):
+            start = arguments['start']
+            at = next(i for i, (first, _) in enumerate(RANGES) if first >= start)
+            return answer(RANGES[at:at + 1], next=sum(RANGES[at]) + 4096 if at + 1 < len(RANGES) else None)
+        return Server(self, give)
+
+    def test_picture(self):
+        self.assertEqual(self.map(Server(self, lambda *_: answer())).stdout, PICTURE)
+
+    def test_several_answers_are_one_map(self):
+        server = self.pieces()
+        self.assertEqual(self.map(server).stdout, PICTURE)
+        self.assertEqual([arguments['start'] for _, arguments in server.requests], [0, 0x3000, 0x21000, 0x301000])
+        self.assertEqual(json.loads(self.map(server, '--json').stdout), answer())
+
+    def test_map_that_changes_meanwhile_is_read_again_and_told(self):
+        numbers = iter(range(100))
+        server = Server(self, lambda *_: answer(next=None if (number := next(numbers)) % 2 else 8 * MIB, generation=number,
+                                                pairs=[] if number % 2 else RANGES))
+        self.assertIn('the guest changed ranges meanwhile', self.map(server).stdout)
+        self.assertEqual(len(server.requests), 6)
+
+    def test_map_that_is_not_complete_says_where(self):
+        record = RECORD | {'complete': False, 'doubt': {'gpa': '0x5000', 'size-bytes': 0x3000}}
+        server = Server(self, lambda *_: answer(record=record))
+        self.assertIn('pages from 0x5000 to 0x8000 may be others than shown', self.map(server).stdout)
+        file = server.folder / 'map.svg'
+        self.map(server, '--svg', file)
+        self.assertIn('not complete', file.read_text())
+
+    def test_image(self):
+        server = Server(self, lambda *_: answer())
+        file = server.folder / 'map.svg'
+        self.assertEqual(self.map(server, '--svg', file).stdout, '')
+        root = xml.etree.ElementTree.parse(file).getroot()
+        space = '{http://www.w3.org/2000/svg}'
+        bars = [bar for bar in root.iter(space + 'rect') if bar.get('class') == 'shared']
+        self.assertEqual([bar.find(space + 'title').text for bar in bars],
+                         ['0x1000, 4KiB shared', '0x10000, 64KiB shared', '0x200000, 1MiB shared', '0x7ff000, 4KiB shared'])
+        self.assertEqual([(bar.get('x'), bar.get('width')) for bar in bars][2], ('266.00', '125.00'))
+        self.assertIn('prefers-color-scheme: dark', root.find(space + 'style').text)
+        self.assertEqual([text.text for text in root.iter(space + 'text')],
+                         ['ram at 0x0: 8MiB, 1.1MiB shared', 'firmware at 0xffc00000: 4MiB, 0B shared', '4 shared ranges'])
+
+    def test_nonsense_is_refused(self):
+        for what in (answer([(0x2000, 0x1000), (0x1000, 0x1000)]), answer([(0x1000, 0x2000), (0x2000, 0x1000)]), answer([(-4096, 4096)]),
+                     answer([(4096, 0)]), answer([((1 << 63) - 4096, 8192)]), answer([('x', 1)]), answer([('0x', 1)]), answer([('0x10000000000000000', 1)]), answer([('0X1000', 1)]),
+                     answer(regions=REGIONS * 9),
+                     answer(regions=[REGIONS[0] | {'kind': '<b>'}]), answer(regions=[REGIONS[0] | {'kind': 'r' * 16}]),
+                     answer(regions=list(reversed(REGIONS))), answer(next=0), answer(next=-1), answer([], next=4096), answer(ranges=[None])):
+            with self.subTest(what=str(what)[:80]):
+                done = self.map(Server(self, lambda *_, what=what: what), status=1)
+                self.assertIn('is no map of memory', done.stderr)
+
+    def test_server_without_a_map_is_told(self):
+        def refuse(command, _):
+            raise LookupError(f'The command {command} has not been found')
+        self.assertIn('The command __vmm_query-map has not been found', self.map(Server(self, refuse), status=1).stderr)
+
+    def test_options_that_exclude_each_other(self):
+        for words in (('--json', '--svg', 'x'), ('--json', '--watch')):
+            self.assertIn('exclude each other', self.map('nowhere', *words, status=2).stderr)
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
