@@ -104,24 +104,28 @@ int call_sev_guest_status(
 	return 0;
 }
 
-int call_sev_register_memory(
-        const struct call_sev *sev, void *host_address, uint64_t size_bytes, struct err *err)
+/* name: of the request, for the error. */
+static int pin_or_unpin(const struct call_sev *sev, unsigned long request, const char *name,
+        void *host_address, uint64_t size_bytes, struct err *err)
 {
 	struct kvm_enc_region region = {.addr = (uintptr_t)host_address, .size = size_bytes};
 
-	if (host_ioctl(sev->host, sev->vm_fd, KVM_MEMORY_ENCRYPT_REG_REGION, &region) < 0)
-		return err_sys(err, ERR_HOST, errno, "KVM_MEMORY_ENCRYPT_REG_REGION of %llu KiB",
-		        (unsigned long long)(size_bytes >> 10));
+	if (host_ioctl(sev->host, sev->vm_fd, request, &region) < 0)
+		return err_sys(
+		        err, ERR_HOST, errno, "%s of %llu KiB", name, (unsigned long long)(size_bytes >> 10));
 	return 0;
+}
+
+int call_sev_register_memory(
+        const struct call_sev *sev, void *host_address, uint64_t size_bytes, struct err *err)
+{
+	return pin_or_unpin(sev, KVM_MEMORY_ENCRYPT_REG_REGION, "KVM_MEMORY_ENCRYPT_REG_REGION", host_address,
+	        size_bytes, err);
 }
 
 int call_sev_unregister_memory(
         const struct call_sev *sev, void *host_address, uint64_t size_bytes, struct err *err)
 {
-	struct kvm_enc_region region = {.addr = (uintptr_t)host_address, .size = size_bytes};
-
-	if (host_ioctl(sev->host, sev->vm_fd, KVM_MEMORY_ENCRYPT_UNREG_REGION, &region) < 0)
-		return err_sys(err, ERR_HOST, errno, "KVM_MEMORY_ENCRYPT_UNREG_REGION of %llu KiB",
-		        (unsigned long long)(size_bytes >> 10));
-	return 0;
+	return pin_or_unpin(sev, KVM_MEMORY_ENCRYPT_UNREG_REGION, "KVM_MEMORY_ENCRYPT_UNREG_REGION",
+	        host_address, size_bytes, err);
 }
