@@ -22,12 +22,12 @@ static json_t *known(bool is_known, uint64_t value)
 
 static json_t *doubt_of(const struct page_record *record)
 {
-	uint64_t pages = record->doubt.end - record->doubt.first;
+	uint64_t bytes = (record->doubt.end - record->doubt.first) * PAGE_SIZE_BYTES;
 
 	if (record->complete)
 		return json_null();
 	return json_pack("{s:o,s:I}", "gpa", json_doc_mask(record->doubt.first * PAGE_SIZE_BYTES),
-	        "size-bytes", (json_int_t)(pages * PAGE_SIZE_BYTES));
+	        "size-bytes", (json_int_t)bytes);
 }
 
 json_t *control_record_facts(const struct page_record *record)

@@ -33,8 +33,7 @@ static enum run_vcpu_verdict on_shutdown(struct run_vcpu *vcpu)
 /* What KVM's suberrors mean; api.rst, 5, and the names in the kernel's uapi header. */
 static const char *const internal_errors[] = {
         [KVM_INTERNAL_ERROR_EMULATION] =
-                "could not emulate an instruction of the guest: this KVM does not emulate every "
-                "instruction, or the guest executes outside its memory",
+                "could not emulate an instruction of the guest, or the guest executes outside its memory",
         [KVM_INTERNAL_ERROR_SIMUL_EX] = "met a second exception of the guest while it delivered one",
         [KVM_INTERNAL_ERROR_DELIVERY_EV] =
                 "could not deliver an interrupt or exception: the guest's IDT or stack is not in its memory",
