@@ -122,9 +122,10 @@ struct page_plug {
 	uint64_t offset; /* of the piece in that file */
 };
 /*
- * Finds the place of the next piece of RAM; nothing changes. ERR_USAGE: no RAM can be added to this guest,
- * the size is not a multiple of page_layout_block_bytes(), or larger than what is left. ERR_HOST: this host
- * has less memory than that. Main thread.
+ * Finds the place of the next piece of RAM; nothing changes for the guest. With PAGE_POOL the host promises
+ * the pages of the piece. If the piece is not opened, the promise is kept for the next one. ERR_USAGE: no RAM
+ * can be added to this guest, the size is not a multiple of page_layout_block_bytes(), or larger than what is
+ * left. ERR_HOST: this host has less memory than that, or its pool fewer pages. Main thread.
  */
 int page_plug_find(const struct page_memory *memory, uint64_t size_bytes, struct page_plug *ret_plug,
         struct err *err) MUST_CHECK;

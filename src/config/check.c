@@ -87,7 +87,6 @@ static void check_page_status(const struct config *config, struct config_mistake
 
 #define GROWTH_BYTES MIB(128) /* a block of memory of Linux */
 
-/* Memory of the pool is promised when it is mapped, and what may never be used should not be promised. */
 static void check_growth(const struct config *config, struct config_mistakes *mistakes)
 {
 	uint64_t memory = config->machine.memory_bytes, most = config->machine.memory_max_bytes;
@@ -99,9 +98,6 @@ static void check_growth(const struct config *config, struct config_mistakes *mi
 	else if (!is_aligned(most - memory, GROWTH_BYTES))
 		config_mistake_at(config, mistakes, "machine.memory-max",
 		        "must be machine.memory and a multiple of 128M, which is how guests take memory");
-	else if (most > memory && config->machine.hugepages)
-		config_mistake_at(config, mistakes, "machine.memory-max",
-		        "cannot be had with machine.hugepages: the memory of such a guest does not grow");
 }
 
 void config_check_between(const struct config *config, struct config_mistakes *mistakes)

@@ -82,7 +82,8 @@ const struct config_key config_keys[] = {
                         "what the guest reads. null is the signature of machine.cpu."},
         {"machine.hugepages", CONFIG_BOOL, AT(machine.hugepages), .def = "false",
                 .help = "Back the guest's memory with huge pages; machine.memory is then a multiple of 2 "
-                        "MiB."},
+                        "MiB. They come from the host's pool (vm.nr_hugepages), which promises them to the "
+                        "guest when it starts, and those of memory that is added when it is added."},
         {"machine.uuid", CONFIG_UUID, AT(machine.uuid), .def = "\"\"",
                 .help = "The system's UUID in the SMBIOS tables, where Linux, dmidecode and cloud-init find "
                         "it. Neither it nor the serial number is measured: the host can tell the guest "

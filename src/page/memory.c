@@ -10,8 +10,6 @@
 
 #include "memory.h"
 
-#define HUGE_PAGE_BYTES MIB(2)
-
 /*
  * The mapping reserves no memory. Without this check vmm would be killed when the guest touches a page that
  * the host cannot provide.
@@ -57,14 +55,34 @@ static int open_file(const struct page_region *region, bool pool, struct err *er
 static void *map_aligned(struct page_memory *memory, unsigned i, int flags, int fd)
 {
 	uint64_t size_bytes = memory->layout.regions[i].size_bytes;
-	uint8_t *kept = host_mmap(memory->host, NULL, size_bytes + HUGE_PAGE_BYTES, PROT_NONE,
+	uint8_t *kept = host_mmap(memory->host, NULL, size_bytes + PAGE_HUGE_BYTES, PROT_NONE,
 	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (kept == MAP_FAILED)
 		return kept;
 	memory->kept[i] = kept;
-	return host_mmap(memory->host, kept + (-(uintptr_t)kept & (HUGE_PAGE_BYTES - 1)), size_bytes,
+	return host_mmap(memory->host, kept + (-(uintptr_t)kept & (PAGE_HUGE_BYTES - 1)), size_bytes,
 	        PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
+}
+
+/* The pool of huge pages is too small, not the host's memory, so the remedy is another one. */
+int page_pool_lacks(uint64_t size_bytes, const char *remedy, struct err *err)
+{
+	return err_set(err, ERR_HOST,
+	        "the host's pool has no %llu free pages of 2 MiB for the guest's memory; enlarge it "
+	        "(sysctl vm.nr_hugepages), or %s",
+	        (unsigned long long)(size_bytes / PAGE_HUGE_BYTES), remedy);
+}
+
+/*
+ * The kernel promises pages of the pool to whoever maps them, but for a mapping without a promise. Memory
+ * that may be added later has one: its pages are promised when it is added.
+ */
+static int mapping_flags(const struct page_memory *memory, const struct page_region *region)
+{
+	if (memory->backing == PAGE_OWN)
+		return MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	return region->kind == PAGE_PLUGGED ? MAP_SHARED | MAP_NORESERVE : MAP_SHARED;
 }
 
 static int map_region(struct page_memory *memory, unsigned i, struct err *err)
@@ -77,13 +95,9 @@ static int map_region(struct page_memory *memory, unsigned i, struct err *err)
 
 	if (fd < 0 && !own)
 		return -1;
-	at = map_aligned(memory, i, own ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED, fd);
-	/* The pool of huge pages is too small, not the host's memory, so the remedy is another one. */
+	at = map_aligned(memory, i, mapping_flags(memory, region), fd);
 	if (at == MAP_FAILED && pool && errno == ENOMEM)
-		return err_set(err, ERR_HOST,
-		        "the host's pool has no %llu free pages of 2 MiB for the guest's memory; enlarge it "
-		        "(sysctl vm.nr_hugepages), or set machine.hugepages to false",
-		        (unsigned long long)(region->size_bytes / HUGE_PAGE_BYTES));
+		return page_pool_lacks(region->size_bytes, "set machine.hugepages to false", err);
 	if (at == MAP_FAILED)
 		return err_sys(err, ERR_HOST, errno, "mapping %llu KiB of guest memory",
 		        (unsigned long long)(region->size_bytes >> 10));
@@ -106,7 +120,7 @@ int page_memory_create(struct host *host, const struct page_layout *layout, enum
 {
 	struct page_memory *memory;
 
-	if (backing == PAGE_POOL && !is_aligned(layout->low_bytes, HUGE_PAGE_BYTES))
+	if (backing == PAGE_POOL && !is_aligned(layout->low_bytes, PAGE_HUGE_BYTES))
 		return err_set(err, ERR_USAGE, "machine.memory must be whole 2 MiB with machine.hugepages");
 	if (page_memory_check(layout, err) < 0)
 		return -1;
@@ -137,7 +151,7 @@ void page_memory_destroy(struct page_memory *memory)
 	for (unsigned i = 0; i < memory->layout.count; i++) {
 		if (memory->kept[i])
 			host_munmap(memory->host, memory->kept[i],
-			        memory->layout.regions[i].size_bytes + HUGE_PAGE_BYTES);
+			        memory->layout.regions[i].size_bytes + PAGE_HUGE_BYTES);
 		if (memory->fd[i] >= 0)
 			close(memory->fd[i]);
 	}
@@ -199,7 +213,7 @@ static int region_of_loan(
 
 int page_give_back(struct page_memory *memory, void *loan, uint64_t size_bytes)
 {
-	uint64_t page_bytes = memory->backing == PAGE_POOL ? HUGE_PAGE_BYTES : PAGE_SIZE_BYTES, offset, from,
+	uint64_t page_bytes = memory->backing == PAGE_POOL ? PAGE_HUGE_BYTES : PAGE_SIZE_BYTES, offset, from,
 	         to;
 	int i = region_of_loan(memory, loan, size_bytes, &offset);
 

@@ -10,6 +10,8 @@
 
 #include "vmm/page.h"
 
+#define PAGE_HUGE_BYTES MIB(2) /* a page of the host's pool, and what huge pages are aligned to */
+
 struct page_memory {
 	struct host *host;
 	struct page_layout layout;
@@ -47,6 +49,10 @@ static inline uint64_t page_region_bytes(const struct page_memory *memory, unsig
 
 /* ERR_HOST: this host has no size_bytes of memory; remedy says what to do. */
 int page_memory_fits(uint64_t size_bytes, const char *remedy, struct err *err) MUST_CHECK;
+
+/* Makes the error ERR_HOST, that the pool lacks pages for size_bytes, and returns -1. remedy says what to do
+ * instead. */
+int page_pool_lacks(uint64_t size_bytes, const char *remedy, struct err *err);
 
 /* Is all of a piece of region i shared with the host? */
 bool page_is_shared(const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Memory that is added to a guest while it runs: what is told of it, what is refused, and that a host that refuses changes nothing."""
+import pathlib
 import unittest
 
 import monitor
@@ -10,6 +11,13 @@ MIB = 1 << 20
 PLACE = 4 << 30     # the guests have less than 2 GiB
 GROWTH = 512
 TYPES = {'none': 2, 'sev': 16, 'sev-es': 16, 'sev-snp': 16}    # and the MiB of memory that the guests of monitor.py have
+POOL = pathlib.Path('/sys/kernel/mm/hugepages/hugepages-2048kB')
+
+
+def free_mib():
+    """What the host's pool of huge pages can promise."""
+    free, promised = (int((POOL / name).read_text()) if POOL.exists() else 0 for name in ('free_hugepages', 'resv_hugepages'))
+    return 2 * (free - promised)
 
 
 class Memory(unittest.TestCase):
@@ -50,6 +58,20 @@ class Memory(unittest.TestCase):
                     client.call('system_reset')
                     monitor.until(lambda: client.call('query-status')['running'])
                 client.call('quit')
+
+    @unittest.skipUnless(144 <= free_mib() < 272, 'the pool of huge pages must have 72 to 135 free pages (vm.nr_hugepages)')
+    def test_memory_of_the_pool(self):
+        for kind in TYPES:
+            with self.subTest(kind=kind):
+                _, client = self.machine(kind, 'machine.hugepages=true')
+                self.assertEqual(self.add(client, 1, 128)['return'], {})
+                self.assertRegex(self.add(client, 2, 128)['error']['desc'], 'pool has no 64 free pages.*add less')
+                self.assertEqual(self.plugged(client), 128)
+                client.call('system_reset')
+                monitor.until(lambda client=client: client.call('query-status')['running'])
+                self.assertEqual(self.plugged(client), 128)
+                client.call('quit')
+                monitor.until(lambda: free_mib() >= 144)
 
     def test_what_is_refused(self):
         _, client = self.machine('none')
