@@ -168,8 +168,9 @@ int page_memory_guest_memfd(const struct page_memory *memory, unsigned i);
  * Hands a range of whole pages to the guest (private) or shares it with the host, and records it. The
  * contents of a SEV-SNP guest's pages are lost, because the backing that they leave is given back to the
  * host; of another guest's nothing but the record changes. Addresses of the range that are not memory are
- * skipped. The guest chooses the size, so PAGE_CONVERT_BYTES are done at a time, and this fails between two
- * of them if the memory was stopped (page_memory_stop()).
+ * skipped, or remembered apart (page_memory_keep_devices()). The guest chooses the size, so
+ * PAGE_CONVERT_BYTES are done at a time, and this fails between two of them if the memory was stopped
+ * (page_memory_stop()).
  *
  * PAGE_CONVERT_REFUSED: the record has no room for the change, which is no error of vmm. Pieces before the
  * one that did not fit are converted. A SEV-SNP guest has its other pages as before. Another guest may go on
@@ -205,6 +206,33 @@ void page_record_count(struct page_memory *memory, struct page_record *ret_recor
  */
 size_t page_record_get(
         const struct page_memory *memory, uint64_t first, struct page_range *ret_ranges, size_t capacity);
+/* How many bytes of a range are memory. The range does not wrap around. Any thread. */
+uint64_t page_memory_bytes_in(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
+
+/* ---- what is shared and is no memory (page/devices.c) ---- */
+
+/* How many such ranges are remembered: boards have tens of devices. */
+#define PAGE_DEVICES_MAX 1024u
+/* Where RAM is added in the middle of such a range later, it is seen as two. */
+#define PAGE_DEVICES_SHOWN (PAGE_DEVICES_MAX + PAGE_REGIONS_MAX)
+/*
+ * From now on page_convert() remembers what a SEV or SEV-ES guest shares and is no memory, apart from its
+ * memory: addresses of devices, and holes. address_bits: how many bits a guest physical address has, 32 to 52
+ * (CPUID 0x80000008 EAX[7:0]). Called once, after page_memory_keep_record().
+ */
+int page_memory_keep_devices(struct page_memory *memory, unsigned address_bits, struct err *err) MUST_CHECK;
+/*
+ * May the guest say who owns the pages of this range? All of it must be memory; with
+ * page_memory_keep_devices(), it must only lie within the guest's addresses. Any thread.
+ */
+bool page_is_reportable(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
+/*
+ * Writes these ranges in order and returns how many there are. *ret_complete: the guest has shared no more of
+ * them than there was room for; what there was no room for is not remembered. Any thread.
+ */
+size_t page_devices_get(struct page_memory *memory, struct page_range ret_ranges[static PAGE_DEVICES_SHOWN],
+        bool *ret_complete);
+
 /* Does the whole range lie in the guest's memory, whoever owns the pages? */
 bool page_is_backed(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
 

@@ -98,25 +98,27 @@ static int read_regions(struct cli_map *map, const json_t *list, struct err *err
 	return 0;
 }
 
-static int read_ranges(struct cli_map *map, const json_t *list, struct err *err)
+/* Adds the ranges of a list to those that are there, behind which they must lie. */
+static int read_ranges(
+        struct cli_map_range **ranges, size_t *range_count, const json_t *list, struct err *err)
 {
 	size_t count = json_array_size(list), i;
 	struct cli_map_range *grown;
 	json_t *row;
 
-	if (count > RANGES_MAX - map->range_count)
+	if (count > RANGES_MAX - *range_count)
 		return nonsense(err);
-	grown = reallocarray(map->ranges, map->range_count + count + 1, sizeof(*grown));
+	grown = reallocarray(*ranges, *range_count + count + 1, sizeof(*grown));
 	if (!grown)
-		return err_set(err, ERR_FAILED, "no memory for %zu ranges", map->range_count + count);
-	map->ranges = grown;
+		return err_set(err, ERR_FAILED, "no memory for %zu ranges", *range_count + count);
+	*ranges = grown;
 	json_array_foreach(list, i, row)
 	{
-		uint64_t from = map->range_count ? grown[map->range_count - 1].end : 0;
+		uint64_t from = *range_count ? grown[*range_count - 1].end : 0;
 
-		if (!range_read(row, from, &grown[map->range_count]))
+		if (!range_read(row, from, &grown[*range_count]))
 			return nonsense(err);
-		map->range_count++;
+		(*range_count)++;
 	}
 	return 0;
 }
@@ -125,6 +127,17 @@ static void read_record(struct cli_map *map, const json_t *record)
 {
 	map->complete = !json_is_false(json_object_get(record, "complete")) ||
 	                !range_read(json_object_get(record, "doubt"), 0, &map->doubt);
+}
+
+/* Reads what is the same in all answers from the first one. */
+static int read_first(struct cli_map *map, const json_t *answer, struct err *err)
+{
+	map->device_count = 0;
+	map->devices_complete = !json_is_false(json_object_get(answer, "devices-complete"));
+	read_record(map, json_object_get(answer, "record"));
+	if (read_regions(map, json_object_get(answer, "regions"), err) < 0)
+		return -1;
+	return read_ranges(&map->devices, &map->device_count, json_object_get(answer, "devices"), err);
 }
 
 /* Reads the map, which may take several answers. *ret_all becomes one object with all of it. */
@@ -140,7 +153,8 @@ static int read_once(struct cli_ctl_link *link, struct cli_map *map, json_t **re
 		const json_t *next = json_object_get(answer, "next");
 		json_int_t generation = json_integer_value(json_object_get(answer, "generation"));
 
-		if (!answer || read_ranges(map, json_object_get(answer, "ranges"), err) < 0)
+		if (!answer || read_ranges(&map->ranges, &map->range_count, json_object_get(answer, "ranges"),
+		                       err) < 0)
 			return -1;
 		more = json_is_integer(next);
 		if (more && (json_integer_value(next) <= start ||
@@ -148,9 +162,8 @@ static int read_once(struct cli_ctl_link *link, struct cli_map *map, json_t **re
 			return nonsense(err);
 		if (!start) {
 			first = generation;
-			if (read_regions(map, json_object_get(answer, "regions"), err) < 0)
+			if (read_first(map, answer, err) < 0)
 				return -1;
-			read_record(map, json_object_get(answer, "record"));
 			*ret_all = json_incref(answer);
 		} else {
 			json_array_extend(
@@ -241,6 +254,7 @@ static int run(const struct cli_args *args, struct err *err)
 	result = show_until_end(args, link, &map, err);
 	cli_ctl_link_close(link);
 	free(map.ranges);
+	free(map.devices);
 	return result;
 }
 

@@ -28,6 +28,9 @@ struct cli_map {
 	unsigned region_count;
 	struct cli_map_range *ranges; /* shared */
 	size_t range_count;
+	struct cli_map_range *devices; /* shared where there is no memory */
+	size_t device_count;
+	bool devices_complete;
 	bool torn; /* the guest changed ranges while they were read */
 	bool complete;
 	struct cli_map_range doubt; /* if not complete */

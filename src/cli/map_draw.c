@@ -75,20 +75,21 @@ static int by_size(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-static void draw_table(FILE *out, const struct cli_map *map)
+/* where: what comes behind "3 shared ranges". */
+static void draw_table(FILE *out, const struct cli_map_range *ranges, size_t count, const char *where)
 {
-	auto_free struct cli_map_range *sorted = calloc(map->range_count + 1, sizeof(*sorted));
-	size_t shown = map->range_count < LARGEST ? map->range_count : LARGEST;
+	auto_free struct cli_map_range *sorted = calloc(count + 1, sizeof(*sorted));
+	size_t shown = count < LARGEST ? count : LARGEST;
 	char size[CLI_MAP_SIZE_BYTES];
 
-	fprintf(out, "\n%zu shared range%s", map->range_count, map->range_count == 1 ? "" : "s");
+	fprintf(out, "\n%zu shared range%s%s", count, count == 1 ? "" : "s", where);
 	if (!sorted || !shown) {
 		fputc('\n', out);
 		return;
 	}
-	memcpy(sorted, map->ranges, map->range_count * sizeof(*sorted));
-	qsort(sorted, map->range_count, sizeof(*sorted), by_size);
-	fprintf(out, "%s:\n", shown < map->range_count ? ", the largest" : "");
+	memcpy(sorted, ranges, count * sizeof(*sorted));
+	qsort(sorted, count, sizeof(*sorted), by_size);
+	fprintf(out, "%s:\n", shown < count ? ", the largest" : "");
 	for (size_t i = 0; i < shown; i++) {
 		put_address(out, sorted[i].start);
 		fprintf(out, "%10s\n", cli_map_size(sorted[i].end - sorted[i].start, size));
@@ -108,7 +109,11 @@ void cli_map_draw(FILE *out, const struct cli_map *map, unsigned columns)
 	        cli_map_size(cell, size));
 	for (unsigned i = 0; i < map->region_count; i++)
 		draw_region(out, map, &map->regions[i], cells, cell);
-	draw_table(out, map);
+	draw_table(out, map->ranges, map->range_count, "");
+	if (map->device_count)
+		draw_table(out, map->devices, map->device_count, " where there is no memory");
+	if (!map->devices_complete)
+		fputs("\nthe guest shares more ranges without memory than are remembered\n", out);
 	if (!map->complete)
 		fprintf(out,
 		        "\nnot complete: sev.shared-ranges-max was reached, and pages from 0x%llx to 0x%llx "

@@ -36,6 +36,30 @@ static json_t *regions_of(const struct page_memory *memory)
 	return regions;
 }
 
+static json_t *devices_of(struct page_memory *memory, bool *ret_complete)
+{
+	struct page_range found[PAGE_DEVICES_SHOWN];
+	size_t count = page_devices_get(memory, found, ret_complete);
+	json_t *devices = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_doc_append(&devices, piece(NULL, found[i].first * PAGE_SIZE_BYTES,
+		                                  (found[i].end - found[i].first) * PAGE_SIZE_BYTES));
+	return devices;
+}
+
+/* What each answer says beside its ranges. Takes them over. */
+static json_t *answer(
+        struct page_memory *memory, const struct page_record *record, json_t *ranges, json_t *next)
+{
+	bool devices_complete;
+	json_t *devices = devices_of(memory, &devices_complete);
+
+	return json_pack("{s:o,s:o,s:o,s:b,s:o,s:I,s:o}", "regions", regions_of(memory), "ranges", ranges,
+	        "devices", devices, "devices-complete", devices_complete, "next", next, "generation",
+	        (json_int_t)record->generation, "record", control_record_facts(record));
+}
+
 json_t *control_own_map(struct control_call *call, struct err *err)
 {
 	const struct machine_vm *vm = run_vm(call->control->place.run);
@@ -63,7 +87,6 @@ json_t *control_own_map(struct control_call *call, struct err *err)
 		next = count ? found[count - 1].end + 1 : next;
 		sum += count;
 	} while (count == ARRAY_LEN(found) && sum < RANGES_AT_ONCE);
-	return json_pack("{s:o,s:o,s:o,s:I,s:o}", "regions", regions_of(memory), "ranges", ranges, "next",
-	        count == ARRAY_LEN(found) ? json_integer((json_int_t)(next * PAGE_SIZE_BYTES)) : json_null(),
-	        "generation", (json_int_t)record.generation, "record", control_record_facts(&record));
+	return answer(memory, &record, ranges,
+	        count == ARRAY_LEN(found) ? json_integer((json_int_t)(next * PAGE_SIZE_BYTES)) : json_null());
 }

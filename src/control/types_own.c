@@ -30,6 +30,9 @@ static LIST(range_list, "[__vmm_MapRange]", range);
 OBJECT(control_type_map, "__vmm_Map",
         {"regions", &region_list, false, "All of the guest's memory, in order."},
         {"ranges", &range_list, false, "What is shared, in order. The rest is private."},
+        {"devices", &range_list, false,
+                "What a SEV or SEV-ES guest shares where there is no memory, in order, in every answer."},
+        {"devices-complete", BOOL, false, "false: the guest shares more such ranges than there is room for."},
         {"next", ANY, false, "The `start` of the next answer; null: there is no more."},
         {"generation", INT, false, "Every change makes it larger."},
         {"record", ANY, false, "As in `__vmm_query-pages`."});

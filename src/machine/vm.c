@@ -63,6 +63,24 @@ static uint32_t ranges_max(const struct machine *machine)
 	return (uint32_t)machine->config->sev.shared_ranges_max;
 }
 
+#define CPUID_ADDRESS_BITS 0x80000008u /* EAX[7:0]: of physical addresses */
+#define ADDRESS_BITS_MIN   36u         /* what processors without that leaf have */
+#define ADDRESS_BITS_MAX   52u
+
+/* The guest's CPUID has the host's number. */
+static unsigned address_bits(const struct machine *machine)
+{
+	const struct kvm_cpuid2 *host = machine->supported;
+	unsigned bits = 0;
+
+	for (uint32_t i = 0; i < host->nent; i++) {
+		if (host->entries[i].function == CPUID_ADDRESS_BITS)
+			bits = host->entries[i].eax & 0xff;
+	}
+	bits = bits > ADDRESS_BITS_MIN ? bits : ADDRESS_BITS_MIN;
+	return bits < ADDRESS_BITS_MAX ? bits : ADDRESS_BITS_MAX;
+}
+
 static int create_memory(struct machine_vm *vm, struct err *err)
 {
 	struct machine *machine = vm->machine;
@@ -71,7 +89,8 @@ static int create_memory(struct machine_vm *vm, struct err *err)
 	            machine->host, &machine->layout, machine_backing(machine->config), &vm->memory, err) < 0)
 		return -1;
 	if (machine->config->sev.page_status &&
-	        page_memory_keep_record(vm->memory, ranges_max(machine), err) < 0)
+	        (page_memory_keep_record(vm->memory, ranges_max(machine), err) < 0 ||
+	                page_memory_keep_devices(vm->memory, address_bits(machine), err) < 0))
 		return -1;
 	/* A SEV guest gets its measured memory from the launch plan. */
 	if (machine->config->sev.type != CONFIG_SEV_NONE)

@@ -28,9 +28,11 @@ struct page_memory {
 	int guest_memfd[PAGE_REGIONS_MAX];
 	pthread_mutex_t lock; /* of conversions */
 
-	struct page_range_map *shared; /* the record; NULL: there is none */
-	uint32_t ranges_max;           /* how many ranges it may hold */
-	_Atomic uint64_t refused;      /* conversions for which it had no room */
+	struct page_range_map *shared;  /* the record; NULL: there is none */
+	uint32_t ranges_max;            /* how many ranges it may hold */
+	_Atomic uint64_t refused;       /* conversions for which it had no room */
+	struct page_range_map *devices; /* what is shared where there is no memory; NULL: nobody asks */
+	uint64_t address_end;           /* of what the guest can address, with devices */
 };
 
 /* Can devices write there? */
@@ -57,5 +59,7 @@ int page_pool_lacks(uint64_t size_bytes, const char *remedy, struct err *err);
 /* Is all of a piece of region i shared with the host? */
 bool page_is_shared(const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes);
 void page_memory_finish_private(struct page_memory *memory);
+/* devices.c: remembers of a report what is no memory, if page_memory_keep_devices() was called. */
+void page_devices_mark(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private);
 
 #endif

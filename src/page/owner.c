@@ -88,6 +88,17 @@ static bool part_in(const struct page_memory *memory, unsigned i, struct gpa sta
 	return *ret_from < *ret_to;
 }
 
+uint64_t page_memory_bytes_in(const struct page_memory *memory, struct gpa start, uint64_t size_bytes)
+{
+	uint64_t from, to, bytes = 0;
+
+	for (unsigned i = 0; i < memory->layout.count; i++) {
+		if (part_in(memory, i, start, size_bytes, &from, &to))
+			bytes += to - from;
+	}
+	return bytes;
+}
+
 /* While a conversion is under way the list may differ from KVM's. The conversion holds the lock. */
 bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private)
 {
@@ -269,6 +280,8 @@ int page_convert(
 	}
 	if (result == PAGE_CONVERT_REFUSED)
 		atomic_fetch_add(&memory->refused, 1);
+	if (result == 0)
+		page_devices_mark(memory, start, size_bytes, private);
 	return result;
 }
 
@@ -277,4 +290,5 @@ void page_memory_finish_private(struct page_memory *memory)
 	for (unsigned i = 0; i < memory->layout.count; i++)
 		host_close(memory->host, memory->guest_memfd[i]);
 	page_range_map_destroy(memory->shared);
+	page_range_map_destroy(memory->devices);
 }

@@ -52,7 +52,8 @@ static enum run_vcpu_verdict convert(
 	*ret_refused = result == PAGE_CONVERT_REFUSED;
 	if (result == 0) {
 		run_vcpu_count(&vcpu->counters.conversions[conversion], 1);
-		run_vcpu_count(&vcpu->counters.converted_pages[conversion], size_bytes / PAGE_SIZE_BYTES);
+		run_vcpu_count(&vcpu->counters.converted_pages[conversion],
+		        page_memory_bytes_in(memory, start, size_bytes) / PAGE_SIZE_BYTES);
 	}
 	if (*ret_refused)
 		tell_full(vcpu, start, private);
@@ -184,8 +185,8 @@ enum run_vcpu_verdict run_vcpu_on_hypercall(struct run_vcpu *vcpu)
 		        (unsigned long long)run->hypercall.nr);
 	run->hypercall.ret = 0;
 	if (!pages || !mul_ok(pages, PAGE_SIZE_BYTES, &size_bytes) || !is_aligned(start, PAGE_SIZE_BYTES) ||
-	        !page_is_backed(memory, gpa(start), size_bytes)) {
-		log_guest(LOG_WARN, "the guest wants %llu pages at 0x%llx to be %s: it has no such memory",
+	        !page_is_reportable(memory, gpa(start), size_bytes)) {
+		log_guest(LOG_WARN, "the guest wants %llu pages at 0x%llx to be %s: it has no such pages",
 		        (unsigned long long)pages, (unsigned long long)start, private ? "private" : "shared");
 		run->hypercall.ret = refusal(vcpu, EINVAL);
 		return RUN_VCPU_RESUME;

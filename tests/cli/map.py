@@ -13,6 +13,7 @@ MIB = 1 << 20
 REGIONS = [{'kind': 'ram', 'gpa': '0x0', 'size-bytes': 8 * MIB}, {'kind': 'firmware', 'gpa': '0xffc00000', 'size-bytes': 4 * MIB}]
 RECORD = {'ranges': 4, 'ranges-max': 65536, 'refused': 0, 'complete': True, 'doubt': None}
 RANGES = [(0x1000, 0x1000), (0x10000, 0x10000), (0x200000, 0x100000), (0x7ff000, 0x1000)]
+DEVICES = [(0xfec00000, 0x1000), (0x800000000, 0x200000)]
 PICTURE = '''\
 a character is 8KiB: . private, - and + shared in part, # shared
 
@@ -57,7 +58,8 @@ def ranges(pairs):
 
 
 def answer(pairs=RANGES, **more):
-    return {'regions': REGIONS, 'ranges': ranges(pairs), 'next': None, 'generation': 7, 'record': RECORD} | more
+    return {'regions': REGIONS, 'ranges': ranges(pairs), 'devices': [], 'devices-complete': True, 'next': None, 'generation': 7,
+            'record': RECORD} | more
 
 
 class Map(unittest.TestCase):
@@ -101,8 +103,19 @@ class Map(unittest.TestCase):
         self.map(server, '--svg', file)
         self.assertIn('not complete', file.read_text())
 
+    def test_devices_are_shown_apart(self):
+        server = Server(self, lambda *_: answer(devices=ranges(DEVICES)))
+        self.assertEqual(self.map(server).stdout, PICTURE + '''
+2 shared ranges where there is no memory:
+    0x800000000       2MiB
+     0xfec00000       4KiB
+''')
+        self.assertEqual(json.loads(self.map(server, '--json').stdout)['devices'], ranges(DEVICES))
+        server = Server(self, lambda *_: answer(**{'devices-complete': False}))
+        self.assertIn('more ranges without memory than are remembered', self.map(server).stdout)
+
     def test_image(self):
-        server = Server(self, lambda *_: answer())
+        server = Server(self, lambda *_: answer(devices=ranges(DEVICES)))
         file = server.folder / 'map.svg'
         self.assertEqual(self.map(server, '--svg', file).stdout, '')
         root = xml.etree.ElementTree.parse(file).getroot()
@@ -113,12 +126,15 @@ class Map(unittest.TestCase):
         self.assertEqual([(bar.get('x'), bar.get('width')) for bar in bars][2], ('266.00', '125.00'))
         self.assertIn('prefers-color-scheme: dark', root.find(space + 'style').text)
         self.assertEqual([text.text for text in root.iter(space + 'text')],
-                         ['ram at 0x0: 8MiB, 1.1MiB shared', 'firmware at 0xffc00000: 4MiB, 0B shared', '4 shared ranges'])
+                         ['ram at 0x0: 8MiB, 1.1MiB shared', 'no memory at 0x800000: 4.0GiB', 'firmware at 0xffc00000: 4MiB, 0B shared',
+                          'no memory at 0x100000000: 28.0GiB', '4 shared ranges'])
+        devices = [(bar.find(space + 'title').text, bar.get('width')) for bar in root.iter(space + 'rect') if bar.get('class') == 'device']
+        self.assertEqual(devices, [('0xfec00000, 4KiB shared', '0.60'), ('0x800000000, 2MiB shared', '0.60')])
 
     def test_nonsense_is_refused(self):
         for what in (answer([(0x2000, 0x1000), (0x1000, 0x1000)]), answer([(0x1000, 0x2000), (0x2000, 0x1000)]), answer([(-4096, 4096)]),
                      answer([(4096, 0)]), answer([((1 << 63) - 4096, 8192)]), answer([('x', 1)]), answer([('0x', 1)]), answer([('0x10000000000000000', 1)]), answer([('0X1000', 1)]),
-                     answer(regions=REGIONS * 9),
+                     answer(regions=REGIONS * 9), answer(devices=ranges([(8192, 4096), (4096, 4096)])),
                      answer(regions=[REGIONS[0] | {'kind': '<b>'}]), answer(regions=[REGIONS[0] | {'kind': 'r' * 16}]),
                      answer(regions=list(reversed(REGIONS))), answer(next=0), answer(next=-1), answer([], next=4096), answer(ranges=[None])):
             with self.subTest(what=str(what)[:80]):

@@ -248,7 +248,8 @@ class Sev(unittest.TestCase):
                                  'migration-allowed': None, 'record': {'ranges': 0, 'ranges-max': 65536, 'refused': 0,
                                                                        'complete': True, 'doubt': None}})
         found = client.call('__vmm_query-map', start=4096)
-        self.assertEqual({key: found[key] for key in ('ranges', 'next', 'record')}, {'ranges': [], 'next': None, 'record': pages['record']})
+        self.assertEqual({key: found[key] for key in ('ranges', 'next', 'record', 'devices', 'devices-complete')},
+                         {'ranges': [], 'next': None, 'record': pages['record'], 'devices': [], 'devices-complete': True})
         self.assertEqual([region['kind'] for region in found['regions']], ['ram', 'firmware'])
         self.assertEqual(found['regions'][0], {'kind': 'ram', 'gpa': '0x0', 'size-bytes': 16 << 20})
         self.assertEqual(len(bytes.fromhex(client.call('__vmm_query-digest')['expected'])), 48)

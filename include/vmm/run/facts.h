@@ -59,7 +59,8 @@ struct run_vcpu_counts {
 	uint64_t exits[RUN_EXITS];
 	/*
 	 * Conversions that this vCPU's exits asked for and that vmm has done, and their pages. Of a SEV or
-	 * SEV-ES guest: what it has reported (sev.page-status). A page that was so already counts, too.
+	 * SEV-ES guest: what it has reported (sev.page-status). A page that was so already counts, too; what
+	 * is no memory has no pages.
 	 */
 	uint64_t conversions[RUN_CONVERSIONS], converted_pages[RUN_CONVERSIONS];
 };

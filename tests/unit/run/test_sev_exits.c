@@ -159,8 +159,8 @@ static const struct {
         {0x10008, 1},
         {0x10000, UINT64_MAX},
         {0x10000, UINT64_C(1) << 52},
-        {0, 1025}, /* 4 MiB and a page */
         {UINT64_MAX - 4095, 1},
+        {0, 1025}, /* 4 MiB and a page */
         {0xc0000000, 1},
 };
 
@@ -196,14 +196,61 @@ static void test_map_gpa_range_of_a_sev_guest_is_recorded_and_converts_nothing(v
 	}
 }
 
+/* Where a guest has no memory, a SEV-SNP guest asks for pages that cannot change hands. A SEV guest reports.
+ */
+#define NOWHERE 2
+
 static void test_map_gpa_range_of_nonsense_is_refused_to_a_sev_guest_as_kvm_would(void **state)
 {
 	start_with("sev", page_status);
-	for (size_t i = 0; i < ARRAY_LEN(nonsense); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(nonsense) - NOWHERE; i++) {
 		assert_int_equal(hypercall(12, nonsense[i].gpa, nonsense[i].pages, 0), RUN_VCPU_RESUME);
 		assert_int_equal(vcpu.kvm->run->hypercall.ret, -(uint64_t)EINVAL);
 	}
 	assert_true(page_is_already(machine_vm_memory(bench.vm), gpa(0), MIB(4), true));
+	assert_converted(0, 0, 0, 0);
+}
+
+/* The bench's processor has 48 bits of physical addresses. */
+static void test_map_gpa_range_of_a_sev_guest_ends_with_its_addresses(void **state)
+{
+	const uint64_t end = UINT64_C(1) << 48;
+
+	start_with("sev", page_status);
+	assert_int_equal(hypercall(12, end - 0x1000, 1, 0), RUN_VCPU_RESUME);
+	assert_int_equal(vcpu.kvm->run->hypercall.ret, 0);
+	assert_int_equal(hypercall(12, end - 0x1000, 2, 0), RUN_VCPU_RESUME);
+	assert_int_equal(vcpu.kvm->run->hypercall.ret, -(uint64_t)EINVAL);
+	assert_int_equal(hypercall(12, end, 1, 0), RUN_VCPU_RESUME);
+	assert_int_equal(vcpu.kvm->run->hypercall.ret, -(uint64_t)EINVAL);
+}
+
+static void test_map_gpa_range_beyond_memory_is_kept_apart(void **state)
+{
+	struct page_range found[PAGE_DEVICES_SHOWN];
+	uint64_t private, shared;
+	struct page_memory *memory;
+	bool complete;
+
+	start_with("sev", page_status);
+	memory = machine_vm_memory(bench.vm);
+	assert_int_equal(hypercall(12, MIB(4) - 0x1000, 3, 0), RUN_VCPU_RESUME);
+	assert_int_equal(vcpu.kvm->run->hypercall.ret, 0);
+	assert_int_equal(hypercall(12, 0xc0000000, 16, 0), RUN_VCPU_RESUME);
+	assert_int_equal(hypercall(12, 0xc0002000, 1, 0x10), RUN_VCPU_RESUME);
+	assert_converted(1, 0, 2, 1);
+	page_memory_count(memory, &private, &shared);
+	assert_int_equal(shared, 0x1000);
+	assert_int_equal(private, MIB(4) - 0x1000);
+	assert_false(page_is_memory(memory, gpa(MIB(4)), 1, false));
+	assert_int_equal(page_devices_get(memory, found, &complete), 3);
+	assert_true(complete);
+	assert_int_equal(found[0].first, 0x400);
+	assert_int_equal(found[0].end, 0x402);
+	assert_int_equal(found[1].first, 0xc0000);
+	assert_int_equal(found[1].end, 0xc0002);
+	assert_int_equal(found[2].first, 0xc0003);
+	assert_int_equal(found[2].end, 0xc0010);
 }
 
 static void test_map_gpa_range_that_was_not_asked_for_ends_the_guest(void **state)
@@ -372,6 +419,8 @@ int main(void)
 	        TEST(test_map_gpa_range_of_nonsense_is_refused),
 	        TEST(test_map_gpa_range_of_a_sev_guest_is_recorded_and_converts_nothing),
 	        TEST(test_map_gpa_range_of_nonsense_is_refused_to_a_sev_guest_as_kvm_would),
+	        TEST(test_map_gpa_range_of_a_sev_guest_ends_with_its_addresses),
+	        TEST(test_map_gpa_range_beyond_memory_is_kept_apart),
 	        TEST(test_map_gpa_range_that_was_not_asked_for_ends_the_guest),
 	        TEST(test_migration_control_keeps_bit_0_and_knows_no_other),
 	        TEST(test_exit_that_only_a_user_space_apic_has_is_kvms_fault),
