@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Starts probe-efi.efi from a disk, and compares what it says from inside the guest with the configuration and with what vmm says.
+"""Starts probe-efi.efi, and compares what it says from inside the guest with the configuration and with what vmm says.
 
 usage: facts.py VMM COMPILER=IMAGE... [--case WORD] [--print]   TAP on standard output; --print shows the line, too
 Each case takes the images in turn, so that those of all compilers run. On the software platform only.
@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -29,10 +30,13 @@ ADDED = [128, 256]                  # MiB that a SEV-SNP guest gets while it run
 ADDED_GPA = 4 << 30
 VIRTUAL_KHZ = 1000000               # of the software platform's clock, which begins at this time
 VIRTUAL_DAY = '2026-01-01T'
-# name, image of Debian's, type of guest, vCPUs, MiB
-CASES = [('plain', 'trixie', 'none', 2, 512), ('SEV', 'trixie', 'sev', 4, 300), ('SEV', 'sid', 'sev', 2, 512),
-         ('SEV-ES', 'trixie', 'sev-es', 1, 512), ('SEV-ES', 'trixie', 'sev-es', 4, 512),
-         ('SEV-SNP with more memory', 'trixie', 'sev-snp', 2, 512), ('SEV-SNP with more memory', 'sid', 'sev-snp', 1, 300)]
+# name, image of Debian's, type of guest, vCPUs, MiB; does the guest wait while vmm is asked who has its pages?
+CASES = [('plain', 'trixie', 'none', 2, 512, False), ('SEV', 'trixie', 'sev', 4, 300, True), ('SEV', 'sid', 'sev', 2, 512, False),
+         ('SEV-ES', 'trixie', 'sev-es', 1, 512, False), ('SEV-ES', 'trixie', 'sev-es', 4, 512, True),
+         ('SEV-SNP with more memory', 'trixie', 'sev-snp', 2, 512, True), ('SEV-SNP with more memory', 'sid', 'sev-snp', 1, 300, True)]
+FRAME = 4096
+TURNS = [1, 2, 1, 3, 1, 2]          # of the probe's conversions: odd ones leave the pages shared
+HOLE = (0xa0000, 0x60000)           # video memory and option ROMs
 
 
 class Failed(Exception):
@@ -82,22 +86,56 @@ def ask_vmm(path, vmm, kind):
     return said
 
 
-def run(vmm, folder, image, case):
-    """What was said inside, and outside."""
-    _, suite, kind, vcpus, mib = case
+def ask_map(vmm, path):
+    """The same map by the command line and by the socket."""
+    drawn = json.loads(subprocess.run([vmm, 'map', '--json', path], check=True, stdout=subprocess.PIPE).stdout)
+    client = Client(path).negotiated()
+    asked = client.call('__vmm_query-map')
+    client.close()
+    for key in ('regions', 'ranges', 'generation'):
+        demand(f'{key} of vmm map', drawn[key], asked[key])
+    return asked
+
+
+def read_to_the_end(process, vmm, path):
+    """What the guest printed. The map is asked for while the guest, which has told what it maps, waits for a key."""
+    text, found = '', None
+    for line in process.stdout:
+        text += line.decode(errors='replace')
+        if path and line.startswith(b'{"probe":'):
+            found = ask_map(vmm, path)
+            process.stdin.write(b'k')
+            process.stdin.flush()
+    process.wait()
+    return text, found
+
+
+def command_of(vmm, folder, image, case):
+    _, suite, kind, vcpus, mib, waits = case
     keys = {'firmware': CACHE / 'firmware' / suite / 'OVMF.fd', 'machine.memory': f'{mib}M', 'machine.vcpus': vcpus, 'sev.type': kind,
             'control.socket': folder / 'control', 'run.paused': 'true'}
     if kind == 'sev-snp':
         keys['machine.memory-max'] = f'{mib + sum(ADDED)}M'
-    command = [vmm, 'run', '--host', 'sim', '--disk', f'{make_disk(folder, image)},read-only',
-               *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    elif waits:
+        keys['sev.page-status'] = 'true'
+    if waits:
+        keys |= {'boot.kernel': image, 'boot.cmdline': 'wait'}
+    disk = [] if waits else ['--disk', f'{make_disk(folder, image)},read-only']
+    return [vmm, 'run', '--host', 'sim', *disk, *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
+
+
+def run(vmm, folder, image, case):
+    """What was said inside, and outside."""
+    socket, waits = folder / 'control', case[5]
+    with subprocess.Popen(command_of(vmm, folder, image, case), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as process:
+        watchdog = threading.Timer(LIMIT, process.kill)
+        watchdog.start()
         try:
-            outside = ask_vmm(folder / 'control', process, kind)
-            text = process.communicate(timeout=LIMIT)[0].decode(errors='replace')
-        except subprocess.TimeoutExpired:
-            raise Failed(f'no end in {LIMIT} s') from None
+            outside = ask_vmm(socket, process, case[2])
+            text, outside['map'] = read_to_the_end(process, vmm, waits and socket)
         finally:
+            watchdog.cancel()
             process.kill()
     lines = [line for line in text.splitlines() if line.startswith('{"probe":')]
     if process.returncode or len(lines) != 1:
@@ -150,6 +188,74 @@ def compare_added(inside, kind):
     demand('memory that was added', inside['added-memory'], rows if kind == 'sev-snp' else None)
 
 
+# ---- pages ----
+
+
+def frames(runs, bound):
+    """The numbers of the pages of all runs, below a bound in bytes."""
+    found = set()
+    for run_ in runs:
+        first = int(run_['gpa'], 16) // FRAME
+        found.update(range(first, min(first + run_['size-bytes'] // FRAME, bound // FRAME)))
+    return found
+
+
+def words_of(pages):
+    """The runs of these pages, for a person."""
+    words, last = [], None
+    for page in sorted(pages):
+        if last is not None and page == last + 1:
+            words[-1][1] += 1
+        else:
+            words.append([page * FRAME, 1])
+        last = page
+    return ', '.join(f'{count} pages at {at:#x}' for at, count in words) or 'none'
+
+
+def compare_tables(inside, ram):
+    """The pages of RAM that the guest's page tables share; all others they map as the guest's own."""
+    shared, encrypted = (frames(inside['page-tables'][key], max(ram) * FRAME + FRAME) & ram for key in ('shared', 'encrypted'))
+    demand('bytes that firmware maps elsewhere', inside['page-tables']['moved-bytes'], 0)
+    demand('pages mapped both ways', words_of(shared & encrypted), 'none')
+    demand('pages of RAM that no table maps', words_of(ram - shared - encrypted), 'none')
+    demand('conversions', [(piece['turns'], piece['shared']) for piece in inside['conversions']], [(turns, turns % 2 == 1) for turns in TURNS])
+    for piece in inside['conversions']:
+        pages = frames([piece], max(ram) * FRAME)
+        demand(f'pages that the probe has {"shared" if piece["shared"] else "taken back"} and the tables have not',
+               words_of(pages - (shared if piece['shared'] else encrypted)), 'none')
+    return shared
+
+
+def untold(inside, kind, vcpus):
+    """Pages of RAM that the guest's tables share, and of which the hypervisor is not told."""
+    hole = frames([{'gpa': hex(HOLE[0]), 'size-bytes': HOLE[1]}], 1 << 40)  # firmware takes it for devices, as on a PC
+    if kind != 'sev-es':
+        return hole
+    # Firmware calls the GHCBs, one for each processor and a page of its own behind each, reserved memory. The probe reports RAM.
+    return hole | {int(inside['ghcb']['msr'], 16) // FRAME + 2 * i for i in range(vcpus)}
+
+
+def compare_pages(inside, outside, kind, vcpus, mib):
+    if kind == 'none':
+        demand('pages of a plain guest', [inside[key] for key in ('conversions', 'reports', 'page-tables')], [None] * 3)
+        return
+    shared = compare_tables(inside, set(range(mib * MIB // FRAME)))
+    if not outside['map']:
+        demand('reports', inside['reports'], None)
+        return
+    demand('reports that were refused', inside['reports'] and inside['reports']['refused'], None if kind == 'sev-snp' else 0)
+    demand('whether the record is complete', outside['map']['record']['complete'], True)
+    ram = frames([region for region in outside['map']['regions'] if region['kind'] == 'ram'], 1 << 40)
+    demand('RAM', ram, set(range(mib * MIB // FRAME)))
+    told, rest = frames(outside['map']['ranges'], 1 << 40), untold(inside, kind, vcpus)
+    demand('pages that the tables share and vmm does not', words_of((shared - told) - rest), 'none')
+    demand('pages that vmm shares and the tables do not', words_of((told & ram) - shared), 'none')
+    demand('pages that nobody tells vmm of', words_of(rest - (shared - told)), 'none')
+    # The program has accepted added memory by tables of its own. Firmware maps its addresses as it maps devices.
+    demand('added memory that is shared', words_of(told & frames(
+        [region for region in outside['map']['regions'] if region['kind'] == 'added'], 1 << 40)), 'none')
+
+
 def compare_time(clock):
     demand('the day', clock['rtc'][:len(VIRTUAL_DAY)], VIRTUAL_DAY)
     demand(f'whether {clock["tsc-khz"]} kHz agree with the ACPI timer', abs(clock['tsc-khz'] - VIRTUAL_KHZ) < VIRTUAL_KHZ // 100, True)
@@ -164,11 +270,12 @@ def judged(vmm, image, case, show):
             if show:
                 print(f'# {line}', flush=True)
             inside = json.loads(line)
-            _, _, kind, vcpus, mib = case
+            _, _, kind, vcpus, mib, _ = case
             compare_encryption(inside, outside, kind)
             compare_ghcb(inside, outside, kind)
             compare_board(inside, outside, vcpus, mib)
             compare_added(inside, kind)
+            compare_pages(inside, outside, kind, vcpus, mib)
             compare_time(inside['time'])
         except (Failed, AssertionError) as failed:
             return str(failed)

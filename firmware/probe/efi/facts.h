@@ -23,6 +23,7 @@
 /* What the guest is, as far as it decides what may be asked. */
 struct guest {
 	EFI_SYSTEM_TABLE *system;
+	EFI_HANDLE image; /* the program's own */
 	bool has_sev_leaf;
 	bool has_sev;        /* CPUID says so, and SEV_STATUS exists */
 	uint64_t sev_status; /* 0 without SEV */
@@ -146,9 +147,32 @@ uint64_t *tables_page(const struct guest *guest);
 /* Makes tables of that many levels, from the top. false: firmware has no page, or no free entry. */
 bool tables_make(const struct guest *guest, unsigned count, struct tables *tables);
 
+/* ---- walk.c: what firmware's page tables map ---- */
+
+/*
+ * Calls on_run for each run of pages with the C-bit (encrypted), or without it, by their addresses in memory.
+ * Returns how many bytes have another virtual address.
+ */
+uint64_t walk(const struct guest *guest, bool encrypted,
+        void (*on_run)(void *ctx, uint64_t at, uint64_t bytes), void *ctx);
+
+/* ---- memory.c ---- */
+
+/* Finds the first RAM in [at, end) of which firmware tells. Called after facts_memory_map(). */
+bool memory_next_ram(uint64_t at, uint64_t end, uint64_t *ret_from, uint64_t *ret_to);
+
+/* ---- report.c: what a SEV or SEV-ES guest tells its hypervisor of its pages ---- */
+
+/* Tells what is shared now. */
+void report_begin(const struct guest *guest);
+/* Tells of a change, if the hypervisor wants to know. */
+void report_pages(const struct guest *guest, uint64_t at, uint64_t bytes, bool shared);
+void report_end(void); /* prints how much was told */
+
 /* ---- print.c: JSON. key is NULL in a list. ---- */
 
 void print_begin(void); /* of the line */
+void await_key(void);   /* a byte from the port that it is printed on */
 void print_end(void);
 void print_open(const char *key, char bracket); /* '{' or '[' */
 void print_close(char bracket);
@@ -170,5 +194,9 @@ void facts_c_bit(const struct guest *guest);      /* cbit.c */
 void facts_ghcb(const struct guest *guest);       /* ghcb.c */
 void facts_processors(const struct guest *guest); /* processors.c */
 void facts_time(const struct guest *guest);       /* time.c */
+/* Shares some pages with the hypervisor, and takes some of them back. */
+void facts_conversions(const struct guest *guest); /* conversions.c */
+/* What firmware's page tables map. Firmware must not change them meanwhile. */
+void facts_page_tables(const struct guest *guest); /* walk.c */
 
 #endif

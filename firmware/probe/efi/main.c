@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * main: what the guest is, and the order of the line's keys. Then the machine is switched off.
+ * main: what the guest is, and the order of the line's keys. Then the machine is switched off; with the load
+ * option "wait" only after a key, and until then nothing in the guest changes.
  *
  * Law: AMD APM 24594, E.4.17 (CPUID 8000001F); APM 24593, 15.34.10 (SEV_STATUS).
  */
@@ -13,9 +14,9 @@
 #define IS_GUEST          (1u << 31)
 
 /* SEV_STATUS exists only where CPUID tells of SEV; elsewhere reading it is a #GP. */
-static struct guest look(EFI_SYSTEM_TABLE *system)
+static struct guest look(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 {
-	struct guest guest = {.system = system};
+	struct guest guest = {.system = system, .image = image};
 
 	guest.has_sev_leaf = cpuid(CPUID_EXTENDED).eax >= CPUID_SEV;
 	guest.has_sev = guest.has_sev_leaf && (cpuid(CPUID_SEV).eax & 2);
@@ -75,11 +76,31 @@ static void facts_hypervisor(const struct guest *guest)
 	print_close('}');
 }
 
+/* Was the program started with the word wait? */
+static bool shall_wait(const struct guest *guest)
+{
+	static const EFI_GUID protocol = EFI_LOADED_IMAGE_PROTOCOL_GUID;
+	static const CHAR16 wait[] = {'w', 'a', 'i', 't'};
+	const EFI_LOADED_IMAGE_PROTOCOL *self;
+	void *found;
+
+	if (guest->system->BootServices->HandleProtocol(guest->image, &protocol, &found))
+		return false;
+	self = found;
+	if (self->LoadOptionsSize < sizeof(wait))
+		return false;
+	for (size_t i = 0; i < sizeof(wait) / sizeof(wait[0]); i++)
+		if (((const CHAR16 *)self->LoadOptions)[i] != wait[i])
+			return false;
+	return true;
+}
+
 EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 
 EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 {
-	struct guest guest = look(system);
+	struct guest guest = look(image, system);
+	bool wait = shall_wait(&guest);
 
 	print_begin();
 	print_number("probe", 1); /* the version of this line */
@@ -92,7 +113,13 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	facts_memory_map(&guest);
 	facts_added(&guest);
 	facts_time(&guest);
+	facts_conversions(&guest);
+	/* From here on no driver of firmware runs, so the tables stay as they are printed. */
+	interrupts_off();
+	facts_page_tables(&guest);
 	print_end();
+	if (wait)
+		await_key();
 	system->RuntimeServices->ResetSystem(EfiResetShutdown, EFI_SUCCESS, 0, NULL);
 	return EFI_SUCCESS;
 }

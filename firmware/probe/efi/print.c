@@ -8,6 +8,7 @@
 
 #define COM1         0x3f8
 #define LINE_STATUS  (COM1 + 5)
+#define HAS_BYTE     0x01
 #define CAN_TAKE     0x20
 #define LONGEST_WAIT 1000000
 #define FIRST_TEXT   0x20 /* below are control characters */
@@ -68,6 +69,13 @@ void print_begin(void)
 void print_end(void)
 {
 	puts_raw("}\r\n");
+}
+
+void await_key(void)
+{
+	while (!(in8(LINE_STATUS) & HAS_BYTE))
+		__asm__ volatile("pause");
+	in8(COM1);
 }
 
 void print_open(const char *key, char bracket)

@@ -70,8 +70,9 @@ typedef struct {
 	void *WaitForEvent, *SignalEvent;
 	EFI_STATUS(EFIAPI *CloseEvent)(EFI_EVENT event);
 	void *CheckEvent;
-	void *InstallProtocolInterface, *ReinstallProtocolInterface, *UninstallProtocolInterface,
-	        *HandleProtocol, *Reserved;
+	void *InstallProtocolInterface, *ReinstallProtocolInterface, *UninstallProtocolInterface;
+	EFI_STATUS(EFIAPI *HandleProtocol)(EFI_HANDLE handle, const EFI_GUID *protocol, void **interface);
+	void *Reserved;
 	void *RegisterProtocolNotify, *LocateHandle, *LocateDevicePath, *InstallConfigurationTable;
 	void *LoadImage, *StartImage, *Exit, *UnloadImage, *ExitBootServices;
 	void *GetNextMonotonicCount, *Stall, *SetWatchdogTimer;
@@ -130,6 +131,52 @@ typedef struct {
 	size_t NumberOfTableEntries;
 	EFI_CONFIGURATION_TABLE *ConfigurationTable;
 } EFI_SYSTEM_TABLE;
+
+/* 9.1: what the program was started with. */
+#define EFI_LOADED_IMAGE_PROTOCOL_GUID \
+	{ \
+		0x5b1b31a1, 0x9562, 0x11d2, \
+		{ \
+			0x8e, 0x3f, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b \
+		} \
+	}
+
+typedef struct {
+	uint32_t Revision;
+	EFI_HANDLE ParentHandle;
+	EFI_SYSTEM_TABLE *SystemTable;
+	EFI_HANDLE DeviceHandle;
+	void *FilePath, *Reserved;
+	uint32_t LoadOptionsSize; /* bytes */
+	const void *LoadOptions;
+} EFI_LOADED_IMAGE_PROTOCOL;
+
+/*
+ * Not of the specification, but of EDK II: memory for devices. In an encrypted guest it is shared with the
+ * hypervisor while it is mapped.
+ */
+#define EDKII_IOMMU_PROTOCOL_GUID \
+	{ \
+		0x4e939de9, 0xd948, 0x4b0f, \
+		{ \
+			0x88, 0xed, 0xe6, 0xe1, 0xce, 0x51, 0x7c, 0x1e \
+		} \
+	}
+#define EDKII_IOMMU_ATTRIBUTE_DUAL_ADDRESS_CYCLE   0x8000u
+#define EdkiiIoMmuOperationBusMasterCommonBuffer64 5
+
+typedef struct EDKII_IOMMU_PROTOCOL {
+	uint64_t Revision;
+	void *SetAttribute;
+	EFI_STATUS(EFIAPI *Map)
+	(struct EDKII_IOMMU_PROTOCOL *self, int operation, void *host, size_t *bytes, uint64_t *device,
+	        void **mapping);
+	EFI_STATUS(EFIAPI *Unmap)(struct EDKII_IOMMU_PROTOCOL *self, void *mapping);
+	EFI_STATUS(EFIAPI *AllocateBuffer)
+	(struct EDKII_IOMMU_PROTOCOL *self, int type, int memory_type, size_t pages, void **host,
+	        uint64_t attributes);
+	void *FreeBuffer;
+} EDKII_IOMMU_PROTOCOL;
 
 /* The platform initialization specification 1.7, volume 2, 13.4: processors. */
 #define EFI_MP_SERVICES_PROTOCOL_GUID \
