@@ -127,6 +127,18 @@ struct sim_guest_view {
 
 /* Gets the n-th guest of the secure processor, from 0. False: there are not so many. Any thread. */
 bool sim_guest_view(struct host *h, unsigned n, struct sim_guest_view *ret_view);
+/* What KVM and the processor say of a page of a SEV-SNP guest, each for itself. */
+struct sim_page_view {
+	bool private;   /* by KVM's memory attribute (KVM_SET_MEMORY_ATTRIBUTES) */
+	bool assigned;  /* by the RMP the page of the guest_memfd is the guest's, at this address ... */
+	bool validated; /* ... and the guest has accepted it (PVALIDATE) or was launched with it */
+};
+/*
+ * Gets the view of the page at gpa, a multiple of 4 KiB. The guest is the one that was created last. False:
+ * there is no guest, or there is no memory of a guest_memfd at gpa. Any thread; while a vCPU runs, the page
+ * may change hands between two looks.
+ */
+bool sim_page_view(struct host *h, uint64_t gpa, struct sim_page_view *ret_view);
 /*
  * Makes the n-th next firmware command of this name ("LAUNCH_START", "SNP_LAUNCH_UPDATE", "any"), from 1,
  * answer with code and do nothing else. One failure is prepared at a time; nth 0 takes it back. -1: there is

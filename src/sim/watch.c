@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * watch: reports what the guests did and what the secure processor knows of them, and makes commands of the
- * secure processor fail for tests. Any thread may call.
+ * watch: reports what the guests did, what the secure processor knows of them and whose their pages are, and
+ * makes commands of the secure processor fail for tests. Any thread may call.
  */
 #include <string.h>
 
 #include "sev/platform.h"
+#include "sev/rmp.h"
 #include "sim.h"
 
 void sim_figures(struct host *h, struct sim_figures *ret_figures)
@@ -42,6 +43,20 @@ bool sim_guest_view(struct host *h, unsigned n, struct sim_guest_view *ret_view)
 	};
 	memcpy(ret_view->digest, view.digest, sizeof(ret_view->digest));
 	return true;
+}
+
+bool sim_page_view(struct host *h, uint64_t gpa, struct sim_page_view *ret_view)
+{
+	struct kvm_vm *vm = kvm_vm_hold_newest(&((struct sim_platform *)h)->kvm);
+	bool found;
+
+	if (!vm)
+		return false;
+	pthread_mutex_lock(&vm->lock);
+	found = sev_rmp_look(vm, gpa, ret_view);
+	pthread_mutex_unlock(&vm->lock);
+	kvm_vm_unref(vm);
+	return found;
 }
 
 static int command_find(const char *name, enum psp_command *ret_command)

@@ -35,6 +35,7 @@ CASES = [('plain', 'trixie', 'none', 2, 512, False), ('SEV', 'trixie', 'sev', 4,
          ('SEV-ES', 'trixie', 'sev-es', 1, 512, False), ('SEV-ES', 'trixie', 'sev-es', 4, 512, True),
          ('SEV-SNP with more memory', 'trixie', 'sev-snp', 2, 512, True), ('SEV-SNP with more memory', 'sid', 'sev-snp', 1, 300, True)]
 FRAME = 4096
+BOUND = 8 << 30                     # no RAM of these guests is above it
 TURNS = [1, 2, 1, 3, 1, 2]          # of the probe's conversions: odd ones leave the pages shared
 HOLE = (0xa0000, 0x60000)           # video memory and option ROMs
 
@@ -228,7 +229,7 @@ def compare_tables(inside, ram):
 
 def untold(inside, kind, vcpus):
     """Pages of RAM that the guest's tables share, and of which the hypervisor is not told."""
-    hole = frames([{'gpa': hex(HOLE[0]), 'size-bytes': HOLE[1]}], 1 << 40)  # firmware takes it for devices, as on a PC
+    hole = frames([{'gpa': hex(HOLE[0]), 'size-bytes': HOLE[1]}], BOUND)  # firmware takes it for devices, as on a PC
     if kind != 'sev-es':
         return hole
     # Firmware calls the GHCBs, one for each processor and a page of its own behind each, reserved memory. The probe reports RAM.
@@ -245,15 +246,15 @@ def compare_pages(inside, outside, kind, vcpus, mib):
         return
     demand('reports that were refused', inside['reports'] and inside['reports']['refused'], None if kind == 'sev-snp' else 0)
     demand('whether the record is complete', outside['map']['record']['complete'], True)
-    ram = frames([region for region in outside['map']['regions'] if region['kind'] == 'ram'], 1 << 40)
+    ram = frames([region for region in outside['map']['regions'] if region['kind'] == 'ram'], BOUND)
     demand('RAM', ram, set(range(mib * MIB // FRAME)))
-    told, rest = frames(outside['map']['ranges'], 1 << 40), untold(inside, kind, vcpus)
+    told, rest = frames(outside['map']['ranges'], BOUND), untold(inside, kind, vcpus)
     demand('pages that the tables share and vmm does not', words_of((shared - told) - rest), 'none')
     demand('pages that vmm shares and the tables do not', words_of((told & ram) - shared), 'none')
     demand('pages that nobody tells vmm of', words_of(rest - (shared - told)), 'none')
     # The program has accepted added memory by tables of its own. Firmware maps its addresses as it maps devices.
     demand('added memory that is shared', words_of(told & frames(
-        [region for region in outside['map']['regions'] if region['kind'] == 'added'], 1 << 40)), 'none')
+        [region for region in outside['map']['regions'] if region['kind'] == 'added'], BOUND)), 'none')
 
 
 def compare_time(clock):

@@ -242,6 +242,18 @@ void kvm_vm_ref(struct kvm_vm *vm)
 	pthread_mutex_unlock(&vm->platform->lock);
 }
 
+struct kvm_vm *kvm_vm_hold_newest(struct kvm_platform *platform)
+{
+	struct kvm_vm *vm;
+
+	pthread_mutex_lock(&platform->lock);
+	vm = platform->vms;
+	if (vm)
+		vm->refs++;
+	pthread_mutex_unlock(&platform->lock);
+	return vm;
+}
+
 void kvm_vm_unref(struct kvm_vm *vm)
 {
 	struct kvm_vm **at;

@@ -80,6 +80,8 @@ int kvm_vm_create(struct kvm_platform *platform, unsigned long type);
  * VM's. No lock is held.
  */
 struct kvm_vm *kvm_vm_hold(struct kvm_platform *platform, int fd);
+/* Returns the VM that was created last, held as by kvm_vm_hold(); NULL: there is none. */
+struct kvm_vm *kvm_vm_hold_newest(struct kvm_platform *platform);
 /* Takes one more hold on the VM, on which the caller has a hold already. Takes kvm_platform.lock. */
 void kvm_vm_ref(struct kvm_vm *vm);
 /* Gives back one hold; giving back the last one ends the VM. NULL is allowed. No lock is held. */

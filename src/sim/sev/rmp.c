@@ -98,6 +98,27 @@ enum cpu_view sev_rmp_view(
 	return atomic_load(entry) & VALIDATED ? CPU_VIEW_GOOD : CPU_VIEW_NOT_VALIDATED;
 }
 
+static uint64_t offset_of(const struct kvm_slot *slot, uint64_t gpa)
+{
+	return slot->region.guest_memfd_offset + (gpa - slot->region.guest_phys_addr);
+}
+
+bool sev_rmp_look(struct kvm_vm *vm, uint64_t gpa, struct sim_page_view *ret_view)
+{
+	const struct kvm_slot *slot = kvm_vm_memory_slot(vm, gpa);
+	uint64_t entry;
+	bool assigned;
+
+	if (!slot || !slot->gmem)
+		return false;
+	entry = atomic_load(entry_of(slot->gmem, offset_of(slot, gpa)));
+	assigned = (entry & (GPA | ASSIGNED)) == (gpa | ASSIGNED);
+	*ret_view = (struct sim_page_view){.private = kvm_vm_page_is_private(vm, gpa),
+	        .assigned = assigned,
+	        .validated = assigned && entry & VALIDATED};
+	return true;
+}
+
 const uint8_t *sev_rmp_vmsa(struct kvm_vm *vm, uint64_t gpa)
 {
 	const uint64_t want = gpa | ASSIGNED | VALIDATED | VMSA, mask = GPA | ASSIGNED | VALIDATED | VMSA;
@@ -106,7 +127,7 @@ const uint8_t *sev_rmp_vmsa(struct kvm_vm *vm, uint64_t gpa)
 
 	if (!slot || !slot->gmem || !kvm_vm_page_is_private(vm, gpa))
 		return NULL;
-	offset = slot->region.guest_memfd_offset + (gpa - slot->region.guest_phys_addr);
+	offset = offset_of(slot, gpa);
 	return (atomic_load(entry_of(slot->gmem, offset)) & mask) == want ? slot->gmem->pages + offset : NULL;
 }
 

@@ -9,6 +9,7 @@
 
 #include "guest.h"
 #include "kvm/gmem.h"
+#include "vmm/sim.h"
 
 /* For struct kvm_hooks: assigns the page, which the guest has yet to validate. */
 void sev_rmp_prepare(struct kvm_gmem *gmem, uint64_t offset, uint64_t gpa);
@@ -16,6 +17,12 @@ void sev_rmp_prepare(struct kvm_gmem *gmem, uint64_t offset, uint64_t gpa);
 bool sev_rmp_assign(struct kvm_gmem *gmem, uint64_t offset, uint64_t gpa);
 /* Ends what sev_rmp_assign() began: the page is validated, or the host's again if it is not taken. */
 void sev_rmp_launched(struct kvm_gmem *gmem, uint64_t offset, bool taken);
+
+/*
+ * Gets what attribute and entry of the page at gpa are. False: no guest_memfd is behind the slot there, if
+ * there is one. kvm_vm.lock is held.
+ */
+bool sev_rmp_look(struct kvm_vm *vm, uint64_t gpa, struct sim_page_view *ret_view);
 
 /*
  * Returns the page at gpa if it is a VMSA: validated, and made one by RMPADJUST; or NULL. kvm_vm.lock is

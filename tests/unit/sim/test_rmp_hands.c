@@ -23,6 +23,38 @@ static void test_a_hole_takes_the_page_from_the_guest(void **state)
 	snp_ends(&g);
 }
 
+static void sees(struct guest *g, uint64_t gpa, bool private, bool assigned, bool validated)
+{
+	struct sim_page_view view;
+
+	assert_true(sim_page_view(g->m->host, gpa, &view));
+	assert_int_equal(view.private, private);
+	assert_int_equal(view.assigned, assigned);
+	assert_int_equal(view.validated, validated);
+}
+
+static void test_an_observer_sees_attribute_and_entry(void **state)
+{
+	struct sim_page_view view;
+	struct machine m;
+	struct guest g;
+
+	snp_start(&g, &m, 0);
+	sees(&g, GUEST_DATA, true, true, true);
+	sees(&g, GHCB, false, false, false);
+	sees(&g, FREE, true, false, false);
+	snp_gets(&g, DO_READ, FREE, 29, VC_NOT);
+	sees(&g, FREE, true, true, false);
+	assert_true(snp_validates(&g, FREE, true));
+	sees(&g, FREE, true, true, true);
+	assert_int_equal(set_private(&g, GUEST_DATA, 0x1000, false), 0);
+	sees(&g, GUEST_DATA, false, true, true);
+	snp_punch(&g, GUEST_DATA, 0x1000);
+	sees(&g, GUEST_DATA, false, false, false);
+	assert_false(sim_page_view(m.host, GUEST_BYTES, &view));
+	snp_ends(&g);
+}
+
 /* The attribute alone leaves the page as it is, as in the kernel: the hole makes it the host's. */
 static void test_the_attribute_leaves_the_page_to_the_guest(void **state)
 {
@@ -236,6 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_a_hole_takes_the_page_from_the_guest),
+	        cmocka_unit_test(test_an_observer_sees_attribute_and_entry),
 	        cmocka_unit_test(test_the_attribute_leaves_the_page_to_the_guest),
 	        cmocka_unit_test(test_a_page_is_the_guests_at_one_address),
 	        cmocka_unit_test(test_pvalidate_of_a_shared_page_tries_for_ever),
