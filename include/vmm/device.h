@@ -103,6 +103,8 @@ struct device_events {
 	void (*on_disk_error)(void *ctx);
 	/* Called when a disk has become quiet, after virtio_blk_quieten(). */
 	void (*on_disk_quiet)(void *ctx);
+	/* Called after the guest's system answered for memory that was added (device_dimms_list()). */
+	void (*on_dimm_answer)(void *ctx);
 	void *ctx;
 };
 

@@ -100,7 +100,7 @@ struct control {
 	struct control_fdsets fdsets;
 	struct control_memory memory;
 	struct control_told told;
-	struct control_disk_told *disks_told; /* those that had errors */
+	struct control_limited *limited; /* events that came, of which a guest can cause many */
 };
 
 /* ---- a client (client.c, output.c) ---- */
@@ -204,9 +204,10 @@ int control_check_arguments(
 void control_event_send(struct control *control, const char *name, json_t *data);
 /* For struct run_observer; ctx is the struct control. */
 void control_event_on_run(void *ctx, const struct run_event *event);
-/* event_disk.c */
+/* event_limited.c */
 void control_event_on_disk_error(struct control *control, const struct run_event *event);
-void control_disks_told_free(struct control *control);
+void control_event_on_dimm(struct control *control, const struct run_event *event);
+void control_limited_free(struct control *control);
 
 /* Is this command there at all for this guest? */
 bool control_command_exists(const struct control *control, const struct control_command *command);
@@ -217,6 +218,9 @@ void control_fdsets_finish(struct control *control);
 /* memory.c: is there a DIMM with this id? */
 bool control_is_dimm(const struct control_call *call, const char *id);
 void control_memory_finish(struct control *control);
+/* memory.c: what the guest's system answered for the DIMM of a slot (ACPIOSTInfo). */
+json_t *control_memory_ost(
+        const struct control_memory *memory, unsigned slot, uint32_t source, uint32_t status);
 /* hmp_info.c: the guest has ended before these looks at registers were done; their clients hear that. */
 void control_looks_finish(struct control *control);
 /* own.c */

@@ -94,6 +94,7 @@ void control_event_on_run(void *ctx, const struct run_event *event)
 	case RUN_EVENT_PANICKED: control_event_send(control, "GUEST_PANICKED", panic(event)); break;
 	case RUN_EVENT_LAUNCH: tell_launch(control, event); break;
 	case RUN_EVENT_DISK_ERROR: control_event_on_disk_error(control, event); break;
+	case RUN_EVENT_DIMM: control_event_on_dimm(control, event); break;
 	case RUN_EVENT_SHARED_RANGES_FULL: tell_full(control); break;
 	case RUN_EVENT_SETTLED: control_on_settled(control); break;
 	case RUN_EVENTS: break;

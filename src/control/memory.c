@@ -232,6 +232,18 @@ json_t *control_query_memory_devices(struct control_call *call, struct err *err)
 	return devices;
 }
 
+json_t *control_memory_ost(
+        const struct control_memory *memory, unsigned slot, uint32_t source, uint32_t status)
+{
+	const struct control_ram *ram = ram_in(memory, slot);
+	json_t *info = json_pack("{s:o,s:s,s:I,s:I}", "slot", json_sprintf("%u", slot), "slot-type", "DIMM",
+	        "source", (json_int_t)source, "status", (json_int_t)status);
+
+	if (ram)
+		put_id(&info, "device", ram);
+	return info;
+}
+
 json_t *control_query_ospm(struct control_call *call, struct err *err)
 {
 	struct device_dimm list[PAGE_PLUGS_MAX];
@@ -239,13 +251,8 @@ json_t *control_query_ospm(struct control_call *call, struct err *err)
 	json_t *slots = json_array();
 
 	for (unsigned i = 0; i < count; i++) {
-		const struct control_ram *ram = ram_in(memory_of(call), i);
-		json_t *slot = json_pack("{s:o,s:s,s:I,s:I}", "slot", json_sprintf("%u", i), "slot-type",
-		        "DIMM", "source", (json_int_t)list[i].source, "status", (json_int_t)list[i].status);
-
-		if (ram)
-			put_id(&slot, "device", ram);
-		json_doc_append(&slots, slot);
+		json_doc_append(
+		        &slots, control_memory_ost(memory_of(call), i, list[i].source, list[i].status));
 	}
 	return slots;
 }

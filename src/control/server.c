@@ -188,7 +188,7 @@ void control_destroy(struct control *control)
 	answer_settled(control);
 	refuse_unsettled(control);
 	control_looks_finish(control);
-	control_disks_told_free(control);
+	control_limited_free(control);
 	control_memory_finish(control);
 	while (control->clients) {
 		control_client_flush(control->clients);

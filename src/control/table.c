@@ -163,6 +163,9 @@ const struct control_event control_events[] = {
         {"GUEST_PANICKED", control_event_panicked, "The guest told that it cannot go on."},
         {"BLOCK_IO_ERROR", control_event_disk_error,
                 "A disk answered a request of the guest with an error. At most one a second is told."},
+        {"ACPI_DEVICE_OST", control_event_ost,
+                "The guest's system answered for memory that was added. At most one a second is told of a "
+                "slot; the last answer always is."},
         {"__VMM_LAUNCH", control_event_launch,
                 "A step of the launch began, came forward or ended (`__vmm_query-launch`)."},
         {"__VMM_SHARED_RANGES_FULL", control_event_shared_ranges_full,

@@ -34,6 +34,7 @@ static OBJECT(ospm, "ACPIOSTInfo", {"device", STR, MAYBE}, {"slot", STR}, {"slot
         {"source", INT, false, "What the answer is about: 1 is the news of a device; 0: there is no answer."},
         {"status", INT, false, "0: the system uses the memory; others are failures (ACPI 6.5, 6.3.5)."});
 LIST(control_type_ospm_list, "[ACPIOSTInfo]", ospm);
+const struct control_member control_event_ost[] = {{"info", &ospm}, {0}};
 OBJECT(control_type_current_machine, "CurrentMachineParams", {"wakeup-suspend-support", BOOL});
 
 static OBJECT(machine, "MachineInfo", {"name", STR}, {"alias", STR, MAYBE}, {"is-default", BOOL, MAYBE},

@@ -18,6 +18,7 @@ enum { SELECT = 0, OST_SOURCE = 4, OST_STATUS = 8, CONTROL = FLAGS };
 struct device_dimms {
 	struct device device;
 	struct device_power *power;
+	const struct device_events *events; /* of the board */
 	bool announced;
 
 	struct device_dimm list[PAGE_PLUGS_MAX];
@@ -53,7 +54,8 @@ static uint64_t dimms_read(void *dev, uint64_t offset, unsigned size)
 	return load_le(block + offset, size);
 }
 
-static void write_slot(struct device_dimms *dimms, uint64_t offset, uint32_t value)
+/* Returns whether the guest's system has answered. */
+static bool write_slot(struct device_dimms *dimms, uint64_t offset, uint32_t value)
 {
 	struct device_dimm *dimm = &dimms->list[dimms->selected];
 
@@ -63,19 +65,22 @@ static void write_slot(struct device_dimms *dimms, uint64_t offset, uint32_t val
 		dimm->answered = true;
 		dimm->source = dimms->source;
 		dimm->status = value;
-		break;
+		dimm->answers++;
+		return true;
 	case CONTROL:
 		if (value & FLAG_INSERTED)
 			dimms->inserted[dimms->selected] = false;
 		break;
 	default: break;
 	}
+	return false;
 }
 
 /* Registers are written whole: the flags as a byte, the others as four. */
 static enum device_verdict dimms_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct device_dimms *dimms = dev;
+	bool answered = false;
 
 	if (size != (offset == CONTROL ? 1 : 4))
 		return DEVICE_RESUME;
@@ -83,8 +88,10 @@ static enum device_verdict dimms_write(void *dev, uint64_t offset, unsigned size
 	if (offset == SELECT)
 		dimms->selected = (uint32_t)value;
 	else if (dimms->selected < dimms->count)
-		write_slot(dimms, offset, (uint32_t)value);
+		answered = write_slot(dimms, offset, (uint32_t)value);
 	pthread_mutex_unlock(&dimms->device.lock);
+	if (answered && dimms->events->on_dimm_answer)
+		dimms->events->on_dimm_answer(dimms->events->ctx);
 	return DEVICE_RESUME;
 }
 
@@ -98,6 +105,7 @@ static void reset(struct device *device)
 	for (unsigned i = 0; i < dimms->count; i++) {
 		dimms->inserted[i] = false;
 		dimms->list[i].answered = false;
+		dimms->list[i].source = dimms->list[i].status = 0;
 	}
 	pthread_mutex_unlock(&dimms->device.lock);
 }
@@ -111,6 +119,7 @@ static int init(struct device *device, struct device_board *board, const void *a
 	dimms->power = device_power_of(board);
 	if (!dimms->power)
 		return err_set(err, ERR_FAILED, "memory slots need power management, which the board lacks");
+	dimms->events = &board->events;
 	dimms->announced = ((const struct device_dimms_ask *)ask)->announced;
 	return device_bus_claim(board->bus, &ports, err);
 }

@@ -145,6 +145,7 @@ struct device_events run_notice_events(struct run *run)
 	        .on_room = on_room,
 	        .on_disk_error = run_disks_on_error,
 	        .on_disk_quiet = run_disks_on_quiet,
+	        .on_dimm_answer = run_dimms_on_answer,
 	        .ctx = run,
 	};
 }

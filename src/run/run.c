@@ -185,6 +185,7 @@ int run_create(const struct run_place *place, const struct config *config,
 	run_launching_init(run);
 	run_tell_init(run);
 	run_disks_init(run);
+	run_dimms_init(run);
 	run_notice_init(run, console);
 	if ((sandbox_is_on() && back_helper_start(config, err) < 0) || create_parts(run, place, err) < 0) {
 		run_destroy(run);

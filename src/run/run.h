@@ -47,6 +47,10 @@ struct run {
 	struct loop_task disk_error_task, disk_quiet_task;
 	uint64_t disk_errors[CONFIG_DEVICES_MAX]; /* of each disk, that observers know of */
 
+	/* dimms.c */
+	struct loop_task dimm_task;
+	uint64_t dimm_answers[PAGE_PLUGS_MAX]; /* of each slot, that observers know of */
+
 	/* What other threads have reported. */
 	struct loop_task event_task, output_task, room_task, full_task;
 	_Atomic(const char *) events[DEVICE_EVENTS]; /* how each was asked for; NULL: it was not */
@@ -124,5 +128,11 @@ void run_disks_quieten(struct run *run);
 /* struct device_events' on_disk_error and on_disk_quiet. Any thread. */
 void run_disks_on_error(void *run);
 void run_disks_on_quiet(void *run);
+
+/* ---- dimms.c ---- */
+
+void run_dimms_init(struct run *run);
+/* struct device_events' on_dimm_answer. Any thread. */
+void run_dimms_on_answer(void *run);
 
 #endif

@@ -71,6 +71,8 @@ def grows(guest, client, name, mib, before):
     said = client.call('query-acpi-ospm-status')
     if said[-1]['device'] != name or said[-1]['status'] != 0:
         raise Failed(f'the kernel says of the memory: {said}')
+    while client.wait_event('ACPI_DEVICE_OST')['data']['info'] != said[-1]:
+        pass
     now = total(guest)
     if now != before + mib:
         raise Failed(f'{before} MiB grew by {mib} MiB, and are {now} MiB')

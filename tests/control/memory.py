@@ -11,6 +11,11 @@ MIB = 1 << 20
 PLACE = 4 << 30     # the guests have less than 2 GiB
 GROWTH = 512
 TYPES = {'none': 2, 'sev': 16, 'sev-es': 16, 'sev-snp': 16}    # and the MiB of memory that the guests of monitor.py have
+# A guest waits until the first slot has a size, answers three times at once, the last time that it uses the memory, and says so.
+WAIT = guests.out32(0xa00, 0) + bytes.fromhex('ba080a 66ed 6685c0 74f9')
+ANSWER = b''.join(guests.out32(0xa04, 1) + guests.out32(0xa08, status) for status in (0x80, 0x81, 0))
+# Another answers for ever, each time something else.
+FLOOD = WAIT + guests.out32(0xa04, 1) + guests.back(bytes.fromhex('ba080a 6640 66ef'))
 POOL = pathlib.Path('/sys/kernel/mm/hugepages/hugepages-2048kB')
 
 
@@ -21,9 +26,9 @@ def free_mib():
 
 
 class Memory(unittest.TestCase):
-    def machine(self, kind, *sets, most=None):
+    def machine(self, kind, *sets, most=None, code=guests.SPIN):
         words = [] if kind == 'none' else [f'sev.type={kind}']
-        machine = monitor.Machine(self, guests.SPIN, *words, f'machine.memory-max={most or TYPES[kind] + GROWTH}M', *sets)
+        machine = monitor.Machine(self, code, *words, f'machine.memory-max={most or TYPES[kind] + GROWTH}M', *sets)
         client = machine.monitor()
         monitor.until(lambda: client.call('query-status')['running'])
         return machine, client
@@ -72,6 +77,27 @@ class Memory(unittest.TestCase):
                 self.assertEqual(self.plugged(client), 128)
                 client.call('quit')
                 monitor.until(lambda: free_mib() >= 144)
+
+    def test_answer_of_the_guest_is_told(self):
+        _, client = self.machine('none', code=WAIT + ANSWER + guests.SPIN)
+        self.assertEqual(self.add(client, 1, 128)['return'], {})
+        status, told = None, []
+        while status != 0:
+            info = client.wait_event('ACPI_DEVICE_OST')['data']['info']
+            status = info.pop('status')
+            told.append(status)
+            self.assertEqual(info, {'device': 'dimm1', 'slot': '0', 'slot-type': 'DIMM', 'source': 1})
+        self.assertEqual(told, [status for status in (0x80, 0x81, 0) if status in told])
+        self.assertEqual(client.call('query-acpi-ospm-status'), [{'device': 'dimm1', 'slot': '0', 'slot-type': 'DIMM', 'source': 1, 'status': 0}])
+
+    def test_guest_that_answers_for_ever_is_told_once_a_second(self):
+        _, client = self.machine('none', code=FLOOD)
+        self.assertEqual(self.add(client, 1, 128)['return'], {})
+        first, second, third = (client.wait_event('ACPI_DEVICE_OST') for _ in range(3))
+        for before, after in (first, second), (second, third):
+            self.assertNotEqual(before['data']['info']['status'], after['data']['info']['status'])
+            passed = [event['timestamp']['seconds'] + event['timestamp']['microseconds'] / 1e6 for event in (before, after)]
+            self.assertGreater(passed[1] - passed[0], 0.9)
 
     def test_what_is_refused(self):
         _, client = self.machine('none')

@@ -25,7 +25,8 @@ struct device_dimm {
 	uint64_t size_bytes;
 	/* What the guest's system said of it since the last reset (_OST, ACPI 6.5, 6.3.5). */
 	bool answered;
-	uint32_t source, status; /* status 0: it uses the memory */
+	uint32_t source, status; /* status 0: it uses the memory; both are 0 before an answer */
+	uint64_t answers;        /* how many came since the DIMM was added */
 };
 
 /* Returns the board's device, NULL if it has none. */

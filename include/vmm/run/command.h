@@ -25,6 +25,7 @@ enum run_event_kind {
 	RUN_EVENT_PANICKED,           /* the guest crashed; RUN_EVENT_SHUTDOWN follows */
 	RUN_EVENT_LAUNCH,             /* a step of the launch began, came forward or ended */
 	RUN_EVENT_DISK_ERROR,         /* a disk answered a request with an I/O error */
+	RUN_EVENT_DIMM,               /* the guest's system answered for memory that was added (_OST) */
 	RUN_EVENT_SHARED_RANGES_FULL, /* a conversion was refused for want of room in the record of shared
 	                                 pages; told once for each incarnation */
 	RUN_EVENT_SETTLED,            /* run_is_settled() has become true */
@@ -69,6 +70,9 @@ struct run_event {
 	const char *device;
 	bool writes; /* it was no read */
 	int sys;
+	/* DIMM: the slot, and the latest answer (struct device_dimm) */
+	unsigned slot;
+	uint32_t source, status;
 };
 
 /* Whoever wants to hear of events. on_event must not call run_*() functions that change the guest. */

@@ -39,7 +39,7 @@ static int tear_down(void **state)
 
 	while (bench->control.clients)
 		control_client_drop(bench->control.clients, NULL);
-	control_disks_told_free(&bench->control);
+	control_limited_free(&bench->control);
 	loop_destroy(bench->control.loop);
 	close(bench->peer);
 	free(bench);
@@ -133,6 +133,9 @@ static void test_events_are_qemus_byte_for_byte(void **state)
 	                "\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"device\": \"blk0\", \"qom-path\": "
 	                "\"blk0\", \"operation\": \"write\", \"action\": \"report\", \"nospace\": true, "
 	                "\"reason\": \"No space left on device\"}}\r\n"},
+	        {{.kind = RUN_EVENT_DIMM, .slot = 1, .source = 1, .status = UINT32_MAX},
+	                "\"event\": \"ACPI_DEVICE_OST\", \"data\": {\"info\": {\"slot\": \"1\", "
+	                "\"slot-type\": \"DIMM\", \"source\": 1, \"status\": 4294967295}}}\r\n"},
 	};
 	struct bench *bench = *state;
 

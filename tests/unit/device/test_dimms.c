@@ -13,7 +13,15 @@ struct fixture {
 	struct device_dimms *dimms;
 	struct fake_clock clock;
 	struct fake_irq irq;
+	unsigned answers; /* that the board's owner was told of */
 };
+
+static void on_answer(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	f->answers++;
+}
 
 static void start(struct fixture *f, bool announced)
 {
@@ -23,6 +31,7 @@ static void start(struct fixture *f, bool announced)
 	*f = (struct fixture){0};
 	f->board.irq = fake_irq(&f->irq);
 	f->board.clock = fake_clock(&f->clock);
+	f->board.events = (struct device_events){.on_dimm_answer = on_answer, .ctx = f};
 	assert_ok(device_board_init(&f->board, &err));
 	assert_ok(device_board_add(&f->board, &device_pci_kind, NULL, &err));
 	assert_ok(device_board_add(&f->board, &device_power_kind, NULL, &err));
@@ -120,11 +129,17 @@ static void test_dimms_answer_of_the_system_is_kept(void **state)
 	device_dimms_add(f->dimms, gpa(GIB(4)), MIB(128));
 	assert_int_equal(device_dimms_list(f->dimms, list), 1);
 	assert_false(list[0].answered);
+	outl(f->bus, PORT, 1);
+	outl(f->bus, PORT + 4, 1);
+	outl(f->bus, PORT + 8, 0x80); /* for a slot that is empty */
 	outl(f->bus, PORT, 0);
 	outl(f->bus, PORT + 4, 1);
+	assert_int_equal(f->answers, 0);
 	outl(f->bus, PORT + 8, 0x81);
+	assert_int_equal(f->answers, 1);
 	device_dimms_list(f->dimms, list);
 	assert_true(list[0].answered);
+	assert_int_equal(list[0].answers, 1);
 	assert_int_equal(list[0].source, 1);
 	assert_int_equal(list[0].status, 0x81);
 	assert_int_equal(list[0].gpa.raw, GIB(4));
@@ -138,7 +153,7 @@ static void test_dimms_stay_after_a_reset_and_are_not_new(void **state)
 
 	device_dimms_add(f->dimms, gpa(GIB(4)), MIB(128));
 	outl(f->bus, PORT + 4, 1);
-	outl(f->bus, PORT + 8, 0);
+	outl(f->bus, PORT + 8, 0x81);
 	outl(f->bus, PORT, 3);
 	device_board_reset(&f->board);
 	assert_int_equal(inw(f->bus, GPE), 0);
@@ -146,6 +161,9 @@ static void test_dimms_stay_after_a_reset_and_are_not_new(void **state)
 	check_slot(f, 0, GIB(4), MIB(128), 1);
 	assert_int_equal(device_dimms_list(f->dimms, list), 1);
 	assert_false(list[0].answered);
+	assert_int_equal(list[0].source, 0);
+	assert_int_equal(list[0].status, 0);
+	assert_int_equal(list[0].answers, 1);
 }
 
 static void test_dimms_that_are_not_announced_make_no_event(void **state)
