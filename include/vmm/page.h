@@ -106,7 +106,7 @@ void page_memory_destroy(struct page_memory *memory); /* NULL is allowed */
  */
 void page_memory_stop(struct page_memory *memory);
 bool page_memory_is_stopped(const struct page_memory *memory);
-#define PAGE_CONVERT_BYTES MIB(256)
+#define PAGE_CONVERT_BYTES MIB(32)
 const struct page_layout *page_memory_layout(const struct page_memory *memory);
 /* Where region number i is mapped, for KVM's memory slots only. */
 void *page_memory_slot_address(const struct page_memory *memory, unsigned i);
@@ -174,8 +174,8 @@ int page_memory_guest_memfd(const struct page_memory *memory, unsigned i);
  *
  * PAGE_CONVERT_REFUSED: the record has no room for the change, which is no error of vmm. Pieces before the
  * one that did not fit are converted. A SEV-SNP guest has its other pages as before. Another guest may go on
- * as if it had been heard, so the record is incomplete from then on. Any thread; of a SEV or SEV-ES guest,
- * changes of different pages do not wait for each other.
+ * as if it had been heard, so the record is incomplete from then on. Any thread. Changes of different pages
+ * do not wait for each other, except for pages of a SEV-SNP guest in the same 2 MiB, and by chance.
  */
 #define PAGE_CONVERT_REFUSED 1
 int page_convert(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private,

@@ -70,6 +70,7 @@ json_t *control_own_map(struct control_call *call, struct err *err)
 	uint64_t next = start < 0 ? 0 : (uint64_t)start / PAGE_SIZE_BYTES;
 	json_t *ranges;
 	size_t count, sum = 0;
+	uint64_t more;
 
 	if (!memory || !page_memory_has_record(memory)) {
 		err_set(err, ERR_FAILED,
@@ -87,6 +88,7 @@ json_t *control_own_map(struct control_call *call, struct err *err)
 		next = count ? found[count - 1].end + 1 : next;
 		sum += count;
 	} while (count == ARRAY_LEN(found) && sum < RANGES_AT_ONCE);
+	more = next * PAGE_SIZE_BYTES;
 	return answer(memory, &record, ranges,
-	        count == ARRAY_LEN(found) ? json_integer((json_int_t)(next * PAGE_SIZE_BYTES)) : json_null());
+	        count == ARRAY_LEN(found) ? json_integer((json_int_t)more) : json_null());
 }

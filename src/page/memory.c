@@ -130,7 +130,8 @@ int page_memory_create(struct host *host, const struct page_layout *layout, enum
 	memory->host = host;
 	memory->layout = *layout;
 	memory->backing = backing;
-	pthread_mutex_init(&memory->lock, NULL);
+	for (unsigned i = 0; i < PAGE_LOCKS; i++)
+		pthread_mutex_init(&memory->locks[i], NULL);
 	for (unsigned i = 0; i < PAGE_REGIONS_MAX; i++)
 		memory->fd[i] = memory->guest_memfd[i] = -1;
 	for (unsigned i = 0; i < layout->count; i++) {
@@ -155,7 +156,8 @@ void page_memory_destroy(struct page_memory *memory)
 		if (memory->fd[i] >= 0)
 			close(memory->fd[i]);
 	}
-	pthread_mutex_destroy(&memory->lock);
+	for (unsigned i = 0; i < PAGE_LOCKS; i++)
+		pthread_mutex_destroy(&memory->locks[i]);
 	free(memory);
 }
 

@@ -12,6 +12,14 @@
 
 #define PAGE_HUGE_BYTES MIB(2) /* a page of the host's pool, and what huge pages are aligned to */
 
+/*
+ * Whoever converts pages of a SEV-SNP guest holds the locks of the 2 MiB in which they lie, taken in
+ * ascending order. There are few, so far addresses share a lock; a piece of PAGE_CONVERT_BYTES needs a part
+ * of them.
+ */
+#define PAGE_LOCKS      64u
+#define PAGE_LOCK_BYTES MIB(2)
+
 struct page_memory {
 	struct host *host;
 	struct page_layout layout;
@@ -26,7 +34,7 @@ struct page_memory {
 	/* SEV-SNP; else -1. */
 	int vm_fd;
 	int guest_memfd[PAGE_REGIONS_MAX];
-	pthread_mutex_t lock; /* of conversions */
+	pthread_mutex_t locks[PAGE_LOCKS]; /* of conversions, by address */
 
 	struct page_range_map *shared;  /* the record; NULL: there is none */
 	uint32_t ranges_max;            /* how many ranges it may hold */

@@ -99,22 +99,57 @@ uint64_t page_memory_bytes_in(const struct page_memory *memory, struct gpa start
 	return bytes;
 }
 
-/* While a conversion is under way the list may differ from KVM's. The conversion holds the lock. */
+/*
+ * The end of the part of [from, to) for which locks are held at once. Between two such parts a conversion
+ * looks whether the guest is being ended.
+ */
+static uint64_t piece_end(uint64_t from, uint64_t to)
+{
+	uint64_t end = (from / PAGE_CONVERT_BYTES + 1) * PAGE_CONVERT_BYTES;
+
+	return end < to ? end : to;
+}
+
+/* A piece begins at the first of the locks, or behind it, and ends at the last, at most: so they ascend. */
+_Static_assert(PAGE_LOCKS *PAGE_LOCK_BYTES % PAGE_CONVERT_BYTES == 0, "no piece goes round");
+
+static void lock_piece(struct page_memory *memory, uint64_t from, uint64_t end)
+{
+	for (uint64_t n = from / PAGE_LOCK_BYTES; n * PAGE_LOCK_BYTES < end; n++)
+		pthread_mutex_lock(&memory->locks[n % PAGE_LOCKS]);
+}
+
+static void unlock_piece(struct page_memory *memory, uint64_t from, uint64_t end)
+{
+	for (uint64_t n = from / PAGE_LOCK_BYTES; n * PAGE_LOCK_BYTES < end; n++)
+		pthread_mutex_unlock(&memory->locks[n % PAGE_LOCKS]);
+}
+
+/* While a conversion is under way the list may differ from KVM's. The conversion holds the locks. */
+static bool is_already_in(struct page_memory *memory, unsigned i, uint64_t from, uint64_t to, bool private)
+{
+	uint64_t base = memory->layout.regions[i].gpa.raw;
+	bool already = true;
+
+	for (uint64_t end; from < to && already; from = end) {
+		end = piece_end(from, to);
+		lock_piece(memory, from, end);
+		already = is_all(memory, i, from - base, end - from, private);
+		unlock_piece(memory, from, end);
+	}
+	return already;
+}
+
 bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private)
 {
-	bool already = true;
 	uint64_t from, to;
 
-	pthread_mutex_lock(&memory->lock);
 	for (unsigned i = 0; i < memory->layout.count; i++) {
-		const struct page_region *region = &memory->layout.regions[i];
-
 		if (part_in(memory, i, start, size_bytes, &from, &to) &&
-		        !is_all(memory, i, from - region->gpa.raw, to - from, private))
-			already = false;
+		        !is_already_in(memory, i, from, to, private))
+			return false;
 	}
-	pthread_mutex_unlock(&memory->lock);
-	return already;
+	return true;
 }
 
 static uint64_t count_shared(const struct page_memory *memory, struct page_range frames)
@@ -200,7 +235,7 @@ static bool mark(struct page_memory *memory, struct page_range frames, bool priv
 
 /*
  * A page leaves the map before it becomes private, and enters it after it has become shared, so that a device
- * never uses a page that it cannot read. The lock is held.
+ * never uses a page that it cannot read. The locks of the range are held.
  */
 static int change_hands(struct page_memory *memory, unsigned i, uint64_t start, uint64_t size_bytes,
         bool private, struct err *err)
@@ -236,20 +271,10 @@ static int convert_piece(struct page_memory *memory, unsigned i, uint64_t start,
 
 	if (memory->guest_memfd[i] < 0)
 		return report(memory, i, start, size_bytes, private);
-	pthread_mutex_lock(&memory->lock);
+	lock_piece(memory, start, start + size_bytes);
 	result = change_hands(memory, i, start, size_bytes, private, err);
-	pthread_mutex_unlock(&memory->lock);
+	unlock_piece(memory, start, start + size_bytes);
 	return result;
-}
-
-/*
- * The end of the part of [from, to) that is converted before the next look whether the guest is being ended.
- */
-static uint64_t piece_end(uint64_t from, uint64_t to)
-{
-	uint64_t end = (from / PAGE_CONVERT_BYTES + 1) * PAGE_CONVERT_BYTES;
-
-	return end < to ? end : to;
 }
 
 static int convert_in_region(
