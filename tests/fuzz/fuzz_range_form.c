@@ -30,6 +30,24 @@ static void check(
 	free(again);
 }
 
+/* A map that came from a peer goes on as any other: its bound is kept, and all of it can be taken back. */
+static void use(struct page_range_map *map, uint64_t pages, uint32_t ranges_max)
+{
+	uint64_t before, after, shared;
+	enum page_range_verdict verdict;
+
+	page_range_map_count(map, &before, &shared);
+	verdict = page_range_map_set(
+	        map, pages / 2, pages / 2 + 1, page_range_map_is(map, pages / 2, pages / 2 + 1, false));
+	page_range_map_count(map, &after, &shared);
+	fuzz_assert(verdict == PAGE_RANGE_CHANGED || (verdict == PAGE_RANGE_FULL && before == after));
+	fuzz_assert(after <= ranges_max);
+	verdict = page_range_map_set(map, 0, pages, false);
+	fuzz_assert(verdict == (after ? PAGE_RANGE_CHANGED : PAGE_RANGE_SAME));
+	page_range_map_count(map, &after, &shared);
+	fuzz_assert(!after && !shared && page_range_map_is(map, 0, pages, false));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct page_range_map *map = NULL;
@@ -41,10 +59,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	pages = UINT64_C(1) << data[0] % 41;
 	ranges_max = 1u << data[0] / 41 * 3;
-	if (page_range_form_read(data + 1, size - 1, pages, ranges_max, &map, &err) == 0)
+	if (page_range_form_read(data + 1, size - 1, pages, ranges_max, &map, &err) == 0) {
 		check(map, pages, ranges_max, data + 1, size - 1);
-	else
+		use(map, pages, ranges_max);
+	} else {
 		fuzz_assert(!map && err.text[0]);
+	}
 	page_range_map_destroy(map);
 	return 0;
 }

@@ -171,10 +171,113 @@ static void test_range_threads_each_sees_its_own_pages_and_readers_whole_maps(vo
 	page_range_map_destroy(map);
 }
 
+/* ---- at the bound ---- */
+
+#define TIGHT_MAX   500u
+#define WANTED      (TIGHT_MAX + 1) /* so that even one filler alone is refused */
+#define ROUNDS      20u
+#define FILLER_AREA (UINT64_C(1) << 20)
+
+struct filler {
+	unsigned number, refused;
+	bool failed;
+	pthread_t thread;
+};
+
+/* Shares every second page of its own area, and takes back what it got. */
+static bool fill_and_empty(struct filler *filler)
+{
+	uint64_t start = filler->number * FILLER_AREA;
+	enum page_range_verdict verdict;
+	bool got[WANTED], good = true;
+
+	for (unsigned i = 0; i < WANTED; i++) {
+		uint64_t page = start + 2 * i;
+
+		verdict = page_range_map_set(map, page, page + 1, true);
+		got[i] = verdict == PAGE_RANGE_CHANGED;
+		filler->refused += verdict == PAGE_RANGE_FULL;
+		good &= got[i] || verdict == PAGE_RANGE_FULL;
+	}
+	for (unsigned i = 0; i < WANTED; i++) {
+		uint64_t page = start + 2 * i;
+
+		good &= page_range_map_is(map, page, page + 1, got[i]);
+		verdict = page_range_map_set(map, page, page + 1, false);
+		good &= verdict == (got[i] ? PAGE_RANGE_CHANGED : PAGE_RANGE_SAME);
+	}
+	return good;
+}
+
+static void *run_filler(void *arg)
+{
+	struct filler *filler = arg;
+
+	for (unsigned round = 0; round < ROUNDS && !filler->failed; round++)
+		filler->failed = !fill_and_empty(filler);
+	atomic_fetch_sub(&writing, 1);
+	return NULL;
+}
+
+static void *watch_bound(void *arg)
+{
+	_Atomic bool *failed = arg;
+	struct page_range_snapshot snapshot;
+
+	while (atomic_load(&writing)) {
+		if (page_range_map_snapshot(map, &snapshot, NULL) < 0) {
+			*failed = true;
+			break;
+		}
+		if (!is_in_order(&snapshot) || (snapshot.exact && snapshot.count > TIGHT_MAX))
+			*failed = true;
+		page_range_snapshot_finish(&snapshot);
+	}
+	return NULL;
+}
+
+/* Nothing of the bound was lost or won: exactly so many ranges are taken as at the start. */
+static void fill_to_the_bound(void)
+{
+	uint64_t ranges, pages;
+
+	for (unsigned i = 0; i < TIGHT_MAX; i++)
+		assert_int_equal(page_range_map_set(map, 2 * i, 2 * i + 1, true), PAGE_RANGE_CHANGED);
+	assert_int_equal(page_range_map_set(map, 2 * TIGHT_MAX, 2 * TIGHT_MAX + 1, true), PAGE_RANGE_FULL);
+	page_range_map_count(map, &ranges, &pages);
+	assert_int_equal(ranges, TIGHT_MAX);
+	assert_int_equal(pages, TIGHT_MAX);
+}
+
+static void test_range_threads_share_one_bound_and_keep_it(void **state)
+{
+	static struct filler fillers[WRITERS];
+	static _Atomic bool failed;
+	pthread_t watcher;
+
+	assert_ok(page_range_map_create(WRITERS * FILLER_AREA, TIGHT_MAX, &map, &err));
+	writing = WRITERS;
+	assert_int_equal(pthread_create(&watcher, NULL, watch_bound, &failed), 0);
+	for (unsigned i = 0; i < WRITERS; i++) {
+		fillers[i].number = i;
+		assert_int_equal(pthread_create(&fillers[i].thread, NULL, run_filler, &fillers[i]), 0);
+	}
+	for (unsigned i = 0; i < WRITERS; i++) {
+		assert_int_equal(pthread_join(fillers[i].thread, NULL), 0);
+		assert_false(fillers[i].failed);
+		assert_true(fillers[i].refused >= ROUNDS);
+	}
+	assert_int_equal(pthread_join(watcher, NULL), 0);
+	assert_false(failed);
+	fill_to_the_bound();
+	page_range_map_destroy(map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_range_threads_each_sees_its_own_pages_and_readers_whole_maps),
+	        cmocka_unit_test(test_range_threads_share_one_bound_and_keep_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
