@@ -81,8 +81,8 @@ static int map_gpa_range(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint
 
 	if (!(v->vm->hypercall_exits >> KVM_HC_MAP_GPA_RANGE & 1))
 		return 1;
-	if (!is_aligned(gpa, PAGE_SIZE_BYTES) || !pages || !mul_ok(pages, PAGE_SIZE_BYTES, &end) ||
-	        !add_ok(gpa, end, &end)) {
+	/* As many pages as would overflow in bytes are the VMM's to refuse. */
+	if (!is_aligned(gpa, PAGE_SIZE_BYTES) || !pages || !add_ok(gpa / PAGE_SIZE_BYTES, pages, &end)) {
 		*ret_result = -(uint64_t)KVM_EINVAL;
 		return 1;
 	}
