@@ -120,6 +120,7 @@ struct config {
 		enum config_cpuid_correction cpuid_correction;
 		bool page_status;             /* a SEV or SEV-ES guest is asked which pages it shares */
 		uint64_t shared_ranges_max;   /* of a guest whose shared pages are recorded */
+		uint64_t conversion_storm;    /* conversions within a second that are told; 0: never */
 		char *measurement;            /* the file to which the result of LAUNCH_MEASURE is written */
 		char *secret_header, *secret; /* files that may appear only after that */
 		char *secret_address;         /* hexadecimal digits; "": where the firmware image says */

@@ -11,6 +11,7 @@
 
 #include "vmm/base.h"
 #include "vmm/host.h"
+#include "vmm/page/flips.h"
 #include "vmm/page/range_map.h"
 
 /* A guest physical address: a type that cannot be dereferenced or mixed up with a host address. */
@@ -153,6 +154,13 @@ void *page_kernel_address(const struct page_memory *memory, struct gpa start, ui
  * page that is the guest's own is ciphertext. Called once, before the vCPUs run.
  */
 int page_memory_keep_record(struct page_memory *memory, uint32_t ranges_max, struct err *err) MUST_CHECK;
+/*
+ * Makes the table of what the guest converts most often (vmm/page/flips.h), to which whoever hears of the
+ * guest's conversions notes them. Its times begin now. storm: as for page_flips_create(). Called once.
+ */
+int page_memory_count_flips(struct page_memory *memory, uint32_t storm, struct err *err) MUST_CHECK;
+/* Borrowed; NULL: there is none. */
+struct page_flips *page_memory_flips(const struct page_memory *memory);
 /* Is there a record? Every SEV-SNP guest has one. */
 bool page_memory_has_record(const struct page_memory *memory);
 /*
@@ -196,7 +204,8 @@ struct page_record {
 	uint64_t refused;    /* conversions, for want of room */
 	bool complete;       /* if not, what it says of the frames in doubt may be wrong */
 	struct page_range doubt;
-	uint64_t generation; /* every change makes it larger */
+	uint64_t generation;           /* every change makes it larger */
+	struct page_flip_totals flips; /* zero without page_memory_count_flips() */
 };
 /* Takes time for each range. Any thread. */
 void page_record_count(struct page_memory *memory, struct page_record *ret_record);
@@ -206,6 +215,23 @@ void page_record_count(struct page_memory *memory, struct page_record *ret_recor
  */
 size_t page_record_get(
         const struct page_memory *memory, uint64_t first, struct page_range *ret_ranges, size_t capacity);
+
+/* Private pages of a SEV-SNP guest for which the backing of its shared pages holds memory, too. */
+#define PAGE_TWICE_SHOWN 16u
+struct page_twice {
+	bool known; /* if not, the rest is 0 */
+	uint64_t pages;
+	struct page_range ranges[PAGE_TWICE_SHOWN]; /* the first of them */
+	size_t count;
+};
+/*
+ * Finds out which pages take memory twice; of a SEV-SNP guest without machine.hugepages it is known if the
+ * kernel tells which parts of a memfd have memory, and the guest has not made too many of them. Whether the
+ * guest has already used its own side of such a page, no kernel tells. Main thread; it takes some
+ * milliseconds at most.
+ */
+void page_memory_twice(const struct page_memory *memory, struct page_twice *ret_twice);
+
 /* How many bytes of a range are memory. The range does not wrap around. Any thread. */
 uint64_t page_memory_bytes_in(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
 

@@ -177,6 +177,14 @@ const struct config_key config_keys[] = {
                         "each. A Linux guest has some tens. Past it a conversion is refused: a SEV-SNP guest "
                         "ends itself, and of another guest, which goes on, vmm ctl status says that the "
                         "record is incomplete."},
+        {"sev.conversion-storm", CONFIG_NUMBER, AT(sev.conversion_storm), .min = 0, .max = 1000000000,
+                .def = "10000",
+                .help = "More conversions of pages to private or shared than this within a second are told, "
+                        "by a warning and by the control socket's event __VMM_CONVERSION_STORM (SEV-SNP; SEV "
+                        "and SEV-ES with sev.page-status). Each takes the host some ten microseconds, so "
+                        "10000 of them take a tenth of a processor; a Linux guest boots with some hundreds. "
+                        "It comes from a driver that shares its buffers anew for each request, or once, at "
+                        "the start, from a guest that accepts much memory in small pieces. 0: never."},
         {"sev.measurement", CONFIG_OUTPUT_WHOLE, FILE_KEY(sev.measurement), .types = SEV,
                 .help = "The file that gets the launch measurement (48 bytes, LAUNCH_MEASURE), for the "
                         "guest's owner to judge. vmm writes it whole, during the launch, as a new file or "

@@ -288,6 +288,7 @@ json_t *control_own_pages(struct control_call *call, struct err *err);
 /* The record of shared pages as answers have it. */
 json_t *control_record_facts(const struct page_record *record);
 json_t *control_own_map(struct control_call *call, struct err *err); /* map.c */
+json_t *control_flip(const struct page_flip *flip);                  /* a range that was converted often */
 json_t *control_own_launch(struct control_call *call, struct err *err);
 json_t *control_own_digest(struct control_call *call, struct err *err);
 json_t *control_own_exits(struct control_call *call, struct err *err);

@@ -81,6 +81,22 @@ static void tell_full(struct control *control)
 	                (json_int_t)control->place.config->sev.shared_ranges_max));
 }
 
+/* When an incarnation has just ended, nobody is there to ask. */
+static void tell_storm(struct control *control)
+{
+	const struct machine_vm *vm = run_vm(control->place.run);
+	struct page_flips *flips = vm ? page_memory_flips(machine_vm_memory(vm)) : NULL;
+	struct page_flip top;
+
+	if (!flips)
+		return;
+	control_event_send(control, "__VMM_CONVERSION_STORM",
+	        json_pack("{s:I,s:I,s:o}", "conversion-storm",
+	                (json_int_t)control->place.config->sev.conversion_storm, "conversions",
+	                (json_int_t)page_flips_count(flips, clock_ns(CLOCK_MONOTONIC)).conversions, "top",
+	                page_flips_top(flips, &top) ? control_flip(&top) : json_null()));
+}
+
 void control_event_on_run(void *ctx, const struct run_event *event)
 {
 	struct control *control = ctx;
@@ -96,6 +112,7 @@ void control_event_on_run(void *ctx, const struct run_event *event)
 	case RUN_EVENT_DISK_ERROR: control_event_on_disk_error(control, event); break;
 	case RUN_EVENT_DIMM: control_event_on_dimm(control, event); break;
 	case RUN_EVENT_SHARED_RANGES_FULL: tell_full(control); break;
+	case RUN_EVENT_CONVERSION_STORM: tell_storm(control); break;
 	case RUN_EVENT_SETTLED: control_on_settled(control); break;
 	case RUN_EVENTS: break;
 	}

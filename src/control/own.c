@@ -32,9 +32,24 @@ static json_t *doubt_of(const struct page_record *record)
 
 json_t *control_record_facts(const struct page_record *record)
 {
-	return json_pack("{s:I,s:I,s:I,s:b,s:o}", "ranges", (json_int_t)record->ranges, "ranges-max",
-	        (json_int_t)record->ranges_max, "refused", (json_int_t)record->refused, "complete",
-	        record->complete, "doubt", doubt_of(record));
+	const struct page_flip_totals *flips = &record->flips;
+
+	return json_pack("{s:I,s:I,s:I,s:b,s:o,s:I,s:I,s:I,s:I}", "ranges", (json_int_t)record->ranges,
+	        "ranges-max", (json_int_t)record->ranges_max, "refused", (json_int_t)record->refused,
+	        "complete", record->complete, "doubt", doubt_of(record), "conversions",
+	        (json_int_t)flips->conversions, "conversions-per-second",
+	        (json_int_t)(flips->per_second + 0.5), "flips", (json_int_t)flips->flips, "storms",
+	        (json_int_t)flips->storms);
+}
+
+static json_t *held_twice(const struct control_call *call)
+{
+	const struct machine_vm *vm = run_vm(call->control->place.run);
+	struct page_twice twice = {0};
+
+	if (vm)
+		page_memory_twice(machine_vm_memory(vm), &twice);
+	return known(twice.known, twice.pages * PAGE_SIZE_BYTES);
 }
 
 json_t *control_own_pages(struct control_call *call, struct err *err)
@@ -42,11 +57,11 @@ json_t *control_own_pages(struct control_call *call, struct err *err)
 	struct run_memory_facts facts = run_memory_facts(call->control->place.run);
 	bool asked = call->control->place.config->sev.page_status;
 
-	return json_pack("{s:I,s:o,s:o,s:o,s:o}", "ram-bytes", (json_int_t)facts.ram_bytes, "private-bytes",
-	        known(facts.known, facts.private_bytes), "shared-bytes",
-	        known(facts.known, facts.shared_bytes), "migration-allowed",
-	        asked && facts.known ? json_boolean(facts.may_migrate) : json_null(), "record",
-	        facts.known ? control_record_facts(&facts.record) : json_null());
+	return json_pack("{s:I,s:o,s:o,s:o,s:o,s:o}", "ram-bytes", (json_int_t)facts.ram_bytes,
+	        "private-bytes", known(facts.known, facts.private_bytes), "shared-bytes",
+	        known(facts.known, facts.shared_bytes), "held-twice-bytes", held_twice(call),
+	        "migration-allowed", asked && facts.known ? json_boolean(facts.may_migrate) : json_null(),
+	        "record", facts.known ? control_record_facts(&facts.record) : json_null());
 }
 
 const char *control_row_state_name(enum launch_row_state state)

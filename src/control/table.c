@@ -171,6 +171,9 @@ const struct control_event control_events[] = {
         {"__VMM_SHARED_RANGES_FULL", control_event_shared_ranges_full,
                 "The guest was refused to share a page, or to take one back, since the record of its shared "
                 "pages is full. Told once for each incarnation; `__vmm_query-pages` counts."},
+        {"__VMM_CONVERSION_STORM", control_event_conversion_storm,
+                "The guest converts more pages within a second than `sev.conversion-storm` allows without a "
+                "word. At most one in ten seconds is told."},
 };
 
 const size_t control_events_count = ARRAY_LEN(control_events);

@@ -41,6 +41,6 @@ extern const struct control_member control_arguments_capabilities[], control_arg
 /* The data of events. */
 extern const struct control_member control_event_ended[], control_event_panicked[],
         control_event_disk_error[], control_event_ost[], control_event_launch[],
-        control_event_shared_ranges_full[];
+        control_event_shared_ranges_full[], control_event_conversion_storm[];
 
 #endif

@@ -12,13 +12,18 @@ OBJECT(control_type_pages, "__vmm_Pages",
                 "the launch has made it, for a plain guest, and without sev.page-status for SEV and SEV-ES "
                 "guests."},
         {"shared-bytes", ANY, false, "The rest of it; null likewise."},
+        {"held-twice-bytes", ANY, false,
+                "Private memory of a SEV-SNP guest for which the backing of its shared pages holds memory, "
+                "too. null: not known, or another guest, of which nothing is held twice."},
         {"migration-allowed", ANY, false,
                 "Does the guest allow migration (MSR_KVM_MIGRATION_CONTROL)? null without sev.page-status."},
         {"record", ANY, false,
                 "The record of shared pages: how many `ranges` it has, of at most `ranges-max`; how often it "
                 "`refused` a conversion for want of room; whether it is `complete`, or may be wrong in "
-                "`doubt` (`gpa`, `size-bytes`), because the guest went on after a refusal. null: there is "
-                "none."});
+                "`doubt` (`gpa`, `size-bytes`), because the guest went on after a refusal; how many "
+                "`conversions` this incarnation has made, `conversions-per-second` of the last five seconds; "
+                "how many of them were `flips`, of ranges that it had converted before, at least; how many "
+                "`storms` there were (`sev.conversion-storm`). null: there is none."});
 
 const struct control_member control_arguments_map[] = {
         {"start", INT, MAYBE, "The ranges from this guest address on; 0 if it is not given."}, {0}};
@@ -26,13 +31,30 @@ static OBJECT(region, "__vmm_MapRegion", {"kind", STR, false, "`ram`, `added`, `
         {"gpa", STR, false, "A mask."}, {"size-bytes", INT});
 static LIST(region_list, "[__vmm_MapRegion]", region);
 static OBJECT(range, "__vmm_MapRange", {"gpa", STR, false, "A mask."}, {"size-bytes", INT});
+static OBJECT(flipped, "__vmm_MapSharedRange", {"gpa", STR, false, "A mask."}, {"size-bytes", INT},
+        {"flips", INT, false,
+                "How often what begins in it was converted, as far as it is remembered: at least."},
+        {"last-ns", ANY, false,
+                "When that was last, in nanoseconds since the launch began; null: it is not remembered."});
+static LIST(flipped_list, "[__vmm_MapSharedRange]", flipped);
 static LIST(range_list, "[__vmm_MapRange]", range);
+static OBJECT(flip, "__vmm_Flip",
+        {"gpa", STR, false, "A mask: of the range's first page, by which it is known."},
+        {"size-bytes", INT, false, "Of its last conversion."},
+        {"flips", INT, false, "How often it was converted, at least."},
+        {"last-ns", INT, false, "When the last conversion was, in nanoseconds since the launch began."});
+static LIST(flip_list, "[__vmm_Flip]", flip);
 OBJECT(control_type_map, "__vmm_Map",
         {"regions", &region_list, false, "All of the guest's memory, in order."},
-        {"ranges", &range_list, false, "What is shared, in order. The rest is private."},
+        {"ranges", &flipped_list, false, "What is shared, in order. The rest is private."},
         {"devices", &range_list, false,
                 "What a SEV or SEV-ES guest shares where there is no memory, in order, in every answer."},
         {"devices-complete", BOOL, false, "false: the guest shares more such ranges than there is room for."},
+        {"flippers", &flip_list, false, "The ten ranges that were converted most often, in every answer."},
+        {"held-twice", ANY, false,
+                "Private memory that takes memory twice: `size-bytes` in all, and the first 16 `ranges`. "
+                "null: "
+                "not known, or no SEV-SNP guest."},
         {"next", ANY, false, "The `start` of the next answer; null: there is no more."},
         {"generation", INT, false, "Every change makes it larger."},
         {"record", ANY, false, "As in `__vmm_query-pages`."});
@@ -112,3 +134,10 @@ const struct control_member control_event_launch[] = {{"row", INT, false, "Which
 
 const struct control_member control_event_shared_ranges_full[] = {
         {"shared-ranges-max", INT, false, "sev.shared-ranges-max of the configuration."}, {0}};
+
+const struct control_member control_event_conversion_storm[] = {
+        {"conversion-storm", INT, false, "sev.conversion-storm of the configuration."},
+        {"conversions", INT, false, "Of this incarnation so far."},
+        {"top", ANY, false,
+                "The range that was converted most often, as in `flippers` of `__vmm_query-map`."},
+        {0}};

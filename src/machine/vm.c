@@ -92,6 +92,9 @@ static int create_memory(struct machine_vm *vm, struct err *err)
 	        (page_memory_keep_record(vm->memory, ranges_max(machine), err) < 0 ||
 	                page_memory_keep_devices(vm->memory, address_bits(machine), err) < 0))
 		return -1;
+	if ((machine->config->sev.page_status || machine->config->sev.type == CONFIG_SEV_SNP) &&
+	        page_memory_count_flips(vm->memory, (uint32_t)machine->config->sev.conversion_storm, err) < 0)
+		return -1;
 	/* A SEV guest gets its measured memory from the launch plan. */
 	if (machine->config->sev.type != CONFIG_SEV_NONE)
 		return 0;

@@ -41,6 +41,7 @@ struct page_memory {
 	_Atomic uint64_t refused;       /* conversions for which it had no room */
 	struct page_range_map *devices; /* what is shared where there is no memory; NULL: nobody asks */
 	uint64_t address_end;           /* of what the guest can address, with devices */
+	struct page_flips *flips;       /* NULL: nobody asks */
 };
 
 /* Can devices write there? */

@@ -32,6 +32,16 @@ int page_memory_keep_record(struct page_memory *memory, uint32_t ranges_max, str
 	        (last->gpa.raw + last->size_bytes) / PAGE_SIZE_BYTES, ranges_max, &memory->shared, err);
 }
 
+int page_memory_count_flips(struct page_memory *memory, uint32_t storm, struct err *err)
+{
+	return page_flips_create(clock_ns(CLOCK_MONOTONIC), storm, &memory->flips, err);
+}
+
+struct page_flips *page_memory_flips(const struct page_memory *memory)
+{
+	return memory->flips;
+}
+
 bool page_memory_has_record(const struct page_memory *memory)
 {
 	return memory->shared;
@@ -193,6 +203,8 @@ void page_record_count(struct page_memory *memory, struct page_record *ret_recor
 	ret_record->generation = page_range_map_generation(memory->shared);
 	page_range_map_count(memory->shared, &ret_record->ranges, &pages);
 	ret_record->complete = page_range_map_is_complete(memory->shared, &ret_record->doubt);
+	if (memory->flips)
+		ret_record->flips = page_flips_count(memory->flips, clock_ns(CLOCK_MONOTONIC));
 }
 
 size_t page_record_get(
@@ -316,4 +328,5 @@ void page_memory_finish_private(struct page_memory *memory)
 		host_close(memory->host, memory->guest_memfd[i]);
 	page_range_map_destroy(memory->shared);
 	page_range_map_destroy(memory->devices);
+	page_flips_destroy(memory->flips);
 }

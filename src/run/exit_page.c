@@ -40,6 +40,31 @@ static void tell_full(struct run_vcpu *vcpu, struct gpa start, bool private)
 	loop_post(vcpu->loop, vcpu->full);
 }
 
+/* The event comes again while it lasts, the warning does not. */
+static void tell_storm(struct run_vcpu *vcpu)
+{
+	struct page_flip top;
+
+	if (!atomic_exchange(vcpu->told_storm, true) &&
+	        page_flips_top(page_memory_flips(machine_vm_memory(vcpu->vm)), &top))
+		log_guest(LOG_WARN,
+		        "the guest converted pages to private or shared more than %llu times within a second "
+		        "(sev.conversion-storm), most often the one at 0x%llx: %llu times since its start",
+		        (unsigned long long)machine_config(vcpu->machine)->sev.conversion_storm,
+		        (unsigned long long)top.first * PAGE_SIZE_BYTES, (unsigned long long)top.count);
+	loop_post(vcpu->loop, vcpu->storm);
+}
+
+static void note(struct run_vcpu *vcpu, struct gpa start, uint64_t size_bytes)
+{
+	struct page_flips *flips = page_memory_flips(machine_vm_memory(vcpu->vm));
+
+	/* The coarse clock takes a third of the time, and is right to some milliseconds. */
+	if (flips && page_flips_note(flips, start.raw / PAGE_SIZE_BYTES, size_bytes / PAGE_SIZE_BYTES,
+	                     clock_ns(CLOCK_MONOTONIC_COARSE)))
+		tell_storm(vcpu);
+}
+
 /* *ret_refused: the record of shared pages has no room for the change. */
 static enum run_vcpu_verdict convert(
         struct run_vcpu *vcpu, struct gpa start, uint64_t size_bytes, bool private, bool *ret_refused)
@@ -54,6 +79,7 @@ static enum run_vcpu_verdict convert(
 		run_vcpu_count(&vcpu->counters.conversions[conversion], 1);
 		run_vcpu_count(&vcpu->counters.converted_pages[conversion],
 		        page_memory_bytes_in(memory, start, size_bytes) / PAGE_SIZE_BYTES);
+		note(vcpu, start, size_bytes);
 	}
 	if (*ret_refused)
 		tell_full(vcpu, start, private);

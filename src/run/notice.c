@@ -77,6 +77,11 @@ static void on_full_task(void *ctx)
 	run_tell(ctx, &(struct run_event){.kind = RUN_EVENT_SHARED_RANGES_FULL});
 }
 
+static void on_storm_task(void *ctx)
+{
+	run_tell(ctx, &(struct run_event){.kind = RUN_EVENT_CONVERSION_STORM});
+}
+
 static void on_room_task(void *ctx)
 {
 	run_console_on_room(&((struct run *)ctx)->console);
@@ -155,6 +160,7 @@ void run_notice_init(struct run *run, const struct run_console_io *io)
 	run->event_task = (struct loop_task){.fn = on_event_task, .ctx = run};
 	run->output_task = (struct loop_task){.fn = on_output_task, .ctx = run};
 	run->full_task = (struct loop_task){.fn = on_full_task, .ctx = run};
+	run->storm_task = (struct loop_task){.fn = on_storm_task, .ctx = run};
 	run->room_task = (struct loop_task){.fn = on_room_task, .ctx = run};
 	run->console = (struct run_console){
 	        .io = *io,

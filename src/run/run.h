@@ -29,6 +29,7 @@ struct run {
 	struct run_spin spin;
 	_Atomic bool told_certificates; /* that they cannot be read (exit_certs.c) */
 	_Atomic bool told_full;         /* of this incarnation: its record of shared pages is full */
+	_Atomic bool told_storm;        /* of this incarnation: it converted many pages */
 	int64_t started_s;              /* wall clock; 0: not yet */
 	unsigned resets;
 	enum run_cause cause; /* of the reset or the end that comes next */
@@ -52,7 +53,7 @@ struct run {
 	uint64_t dimm_answers[PAGE_PLUGS_MAX]; /* of each slot, that observers know of */
 
 	/* What other threads have reported. */
-	struct loop_task event_task, output_task, room_task, full_task;
+	struct loop_task event_task, output_task, room_task, full_task, storm_task;
 	_Atomic(const char *) events[DEVICE_EVENTS]; /* how each was asked for; NULL: it was not */
 
 	int signal_fd;

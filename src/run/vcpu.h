@@ -44,10 +44,12 @@ struct run_vcpu {
 	struct machine_vcpu *kvm;
 	struct loop *loop;
 	_Atomic bool *told_certificates; /* the guest's: it was told that they cannot be read */
-	_Atomic bool *told_full; /* the guest's: it was told that its record of shared pages is full */
-	struct loop_task *full;  /* the guest's: posted when that is told */
-	struct loop_task ended;  /* posted as the thread's last act */
-	struct loop_task parked; /* posted when the thread waits */
+	_Atomic bool *told_full;  /* the guest's: it was told that its record of shared pages is full */
+	struct loop_task *full;   /* the guest's: posted when that is told */
+	_Atomic bool *told_storm; /* the guest's: it was warned of a storm of conversions */
+	struct loop_task *storm;  /* the guest's: posted when there is one */
+	struct loop_task ended;   /* posted as the thread's last act */
+	struct loop_task parked;  /* posted when the thread waits */
 	pthread_t thread;
 	bool started;
 	_Atomic pid_t tid; /* 0: the thread has not come so far */

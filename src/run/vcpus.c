@@ -63,6 +63,7 @@ static int start(struct run *run, enum run_vcpu_wish wish, struct err *err)
 
 	run->vcpu_count = machine_vm_vcpu_count(vm);
 	atomic_store(&run->told_full, false);
+	atomic_store(&run->told_storm, false);
 	for (unsigned i = 0; i < run->vcpu_count; i++) {
 		struct run_vcpu *vcpu = &run->vcpus[i];
 
@@ -75,6 +76,8 @@ static int start(struct run *run, enum run_vcpu_wish wish, struct err *err)
 		vcpu->told_certificates = &run->told_certificates;
 		vcpu->told_full = &run->told_full;
 		vcpu->full = &run->full_task;
+		vcpu->told_storm = &run->told_storm;
+		vcpu->storm = &run->storm_task;
 		vcpu->ended = (struct loop_task){.fn = on_vcpu_ended, .ctx = vcpu};
 		vcpu->parked = (struct loop_task){.fn = on_vcpu_parked, .ctx = vcpu};
 		vcpu->wish = wish;

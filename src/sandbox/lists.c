@@ -74,6 +74,7 @@ const struct sandbox_row sandbox_rows[] = {
         {"memfd_create", MAIN, .why = "the memory of an incarnation"},
         {"ftruncate", MAIN | DEVICE, .why = "the size of that memory, and of a disk that grows"},
         {"fcntl", MAIN, .why = "seals its size"},
+        {"lseek", MAIN, .why = "which parts of it are there (SEEK_DATA), for a controller that asks"},
 
         /* Loops and the back ends of devices. */
         {"io_uring_enter", LOOPS, .why = "a loop's one wait, and all that it reads and writes"},

@@ -244,12 +244,14 @@ class Sev(unittest.TestCase):
             self.assertEqual(client.ask(command, **arguments)['error'], {'class': 'GenericError', 'desc': words})
         client.call('cont')
         pages = client.call('__vmm_query-pages')
+        self.assertIn(pages.pop('held-twice-bytes'), (0, None))
         self.assertEqual(pages, {'ram-bytes': 16 << 20, 'private-bytes': 16 << 20, 'shared-bytes': 0,
                                  'migration-allowed': None, 'record': {'ranges': 0, 'ranges-max': 65536, 'refused': 0,
-                                                                       'complete': True, 'doubt': None}})
+                                                                       'complete': True, 'doubt': None, 'conversions': 0,
+                                                                       'conversions-per-second': 0, 'flips': 0, 'storms': 0}})
         found = client.call('__vmm_query-map', start=4096)
-        self.assertEqual({key: found[key] for key in ('ranges', 'next', 'record', 'devices', 'devices-complete')},
-                         {'ranges': [], 'next': None, 'record': pages['record'], 'devices': [], 'devices-complete': True})
+        self.assertEqual({key: found[key] for key in ('ranges', 'next', 'record', 'devices', 'devices-complete', 'flippers')},
+                         {'ranges': [], 'next': None, 'record': pages['record'], 'devices': [], 'devices-complete': True, 'flippers': []})
         self.assertEqual([region['kind'] for region in found['regions']], ['ram', 'firmware'])
         self.assertEqual(found['regions'][0], {'kind': 'ram', 'gpa': '0x0', 'size-bytes': 16 << 20})
         self.assertEqual(len(bytes.fromhex(client.call('__vmm_query-digest')['expected'])), 48)

@@ -21,7 +21,8 @@ struct life {
 	struct err err;
 	const uint8_t *image; /* in place of one that spins; IMAGE_BYTES */
 	int out;              /* gets what the guest prints; 0: nobody */
-	/* What happened, a letter an event: (R)esume, (S)top, rese(T), (P)owerdown, shutdown (Q), (C)rash. */
+	/* What happened, a letter an event: (R)esume, (S)top, rese(T), (P)owerdown, shutdown (Q), (C)rash,
+	 * record (F)ull, conversion storm (W). */
 	char log[512];
 	enum run_cause cause;       /* of the last SHUTDOWN, ... */
 	const char *last_status;    /* ... and the guest's status then */
@@ -59,7 +60,8 @@ static inline void life_on_event(void *ctx, const struct run_event *event)
 	        [RUN_EVENT_POWERDOWN] = 'P',
 	        [RUN_EVENT_SHUTDOWN] = 'Q',
 	        [RUN_EVENT_PANICKED] = 'C',
-	        [RUN_EVENT_SHARED_RANGES_FULL] = 'F'};
+	        [RUN_EVENT_SHARED_RANGES_FULL] = 'F',
+	        [RUN_EVENT_CONVERSION_STORM] = 'W'};
 	struct life *life = ctx;
 
 	if (letters[event->kind])

@@ -295,12 +295,44 @@ static void test_pages_past_the_bound_are_refused_and_told_once(void **state)
 	close(out[1]);
 }
 
+/* ---- a guest that converts without end ---- */
+
+static void look_for_storm(struct life *l)
+{
+	if (!strchr(l->log, 'W')) {
+		loop_post(run_loop(l->run), &l->turn);
+		return;
+	}
+	at_end = run_memory_facts(l->run);
+	run_quit(l->run);
+}
+
+/* Two of its conversions come within a second at some time, however slow the machine is. */
+static void test_pages_that_are_converted_without_end_are_a_storm(void **state)
+{
+	static const char *const sets[] = {"sev.page-status=true", "sev.conversion-storm=1", NULL};
+	size_t start;
+
+	flat_init(&flat);
+	start = flat.at;
+	call(0x10000, 1, 0);
+	call(0x10000, 1, 0x10);
+	FLAT(&flat, 0xe9, (uint8_t)(start - flat.at - 3), (uint8_t)((start - flat.at - 3) >> 8)); /* jmp */
+	life.image = flat.image;
+	life.on_launch = look_for_storm;
+	assert_ends_well(life_run(&life, "sev", sets));
+	assert_true(at_end.record.flips.storms > 0);
+	assert_true(at_end.record.flips.conversions > 1);
+	assert_true(at_end.record.flips.flips > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        T(test_pages_are_recorded_as_the_guest_reports_them),
 	        T(test_pages_are_asked_for_by_the_key_alone),
 	        T(test_pages_past_the_bound_are_refused_and_told_once),
+	        T(test_pages_that_are_converted_without_end_are_a_storm),
 	};
 
 	log_set_level(LOG_ERROR);

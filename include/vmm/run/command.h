@@ -28,6 +28,7 @@ enum run_event_kind {
 	RUN_EVENT_DIMM,               /* the guest's system answered for memory that was added (_OST) */
 	RUN_EVENT_SHARED_RANGES_FULL, /* a conversion was refused for want of room in the record of shared
 	                                 pages; told once for each incarnation */
+	RUN_EVENT_CONVERSION_STORM,   /* the guest converts many pages; at most one in PAGE_FLIPS_TELL_S */
 	RUN_EVENT_SETTLED,            /* run_is_settled() has become true */
 	RUN_EVENTS
 };

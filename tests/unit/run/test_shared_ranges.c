@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A guest that has as many ranges of shared pages as sev.shared-ranges-max allows is refused more. */
+/*
+ * A guest that has as many ranges of shared pages as sev.shared-ranges-max allows is refused more. One that
+ * converts many pages is told of.
+ */
 #include "sev_exits.h"
 
 static _Atomic bool told_full;
@@ -73,12 +76,57 @@ static void test_memory_fault_past_the_bound_ends_the_guest_with_the_key(void **
 	empty();
 }
 
+/* With a limit of 1 the second conversion within a second is a storm. It comes, however slow the machine is.
+ */
+static void test_storm_of_conversions_is_told(void **state)
+{
+	static const char *const sets[] = {"sev.page-status=true", "sev.conversion-storm=1", NULL};
+	static _Atomic bool warned;
+	struct page_flip_totals totals;
+	struct page_flip top;
+	struct err err;
+
+	start_with("sev", sets);
+	told = 0;
+	vcpu.told_storm = &warned;
+	vcpu.storm = &full_task;
+	assert_ok(loop_create(&vcpu.loop, &err));
+	while (!warned)
+		assert_int_equal(hypercall(12, 0x10000, 1, 0), RUN_VCPU_RESUME);
+	assert_int_equal(hypercall(12, 0x10000, 3, 0), RUN_VCPU_RESUME);
+	totals = page_flips_count(page_memory_flips(machine_vm_memory(bench.vm)), clock_ns(CLOCK_MONOTONIC));
+	assert_int_equal(totals.conversions, vcpu.counters.conversions[RUN_TO_SHARED]);
+	assert_int_equal(totals.flips, totals.conversions - 1);
+	assert_true(totals.storms > 0);
+	assert_true(page_flips_top(page_memory_flips(machine_vm_memory(bench.vm)), &top));
+	assert_int_equal(top.first, 0x10);
+	assert_int_equal(top.pages, 3);
+	assert_int_equal(top.count, totals.conversions);
+	empty();
+}
+
+/* A fault of a SEV-SNP guest that asks for a page to change is one, too; what is refused is none. */
+static void test_conversions_by_faults_are_noted(void **state)
+{
+	struct page_flip top;
+
+	fill("sev-snp");
+	assert_int_equal(fault(0x20000, 0x1000, UAPI_MEMORY_EXIT_PRIVATE), RUN_VCPU_RESUME);
+	assert_int_equal(page_flips_count(page_memory_flips(machine_vm_memory(bench.vm)), 0).conversions, 3);
+	assert_true(page_flips_top(page_memory_flips(machine_vm_memory(bench.vm)), &top));
+	assert_int_equal(top.first, 0x20);
+	assert_int_equal(top.count, 2);
+	empty();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 	const struct CMUnitTest tests[] = {
 	        TEST(test_map_gpa_range_past_the_bound_is_refused_and_told_once),
 	        TEST(test_memory_fault_past_the_bound_ends_the_guest_with_the_key),
+	        TEST(test_storm_of_conversions_is_told),
+	        TEST(test_conversions_by_faults_are_noted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
