@@ -32,17 +32,20 @@ struct metric {
 	const char *value; /* the member with the value */
 	const char *kind;  /* the label that tells the members of a value apart */
 	enum unit unit;
+	const char
+	        *part; /* the member of the answer in which all that is; NULL: it is in the answer itself */
 };
 
-#define COUNTER "counter"
-#define GAUGE   "gauge"
-#define EXITS   "__vmm_query-exits", "vcpus", "vcpu", "index"
-#define DISKS   "__vmm_query-disks", "", "disk", "id"
-#define NETS    "__vmm_query-networks", "", "network", "id"
-#define PAGES   "__vmm_query-pages", NULL, NULL, NULL
-#define LAUNCH  "__vmm_query-launch"
-#define ASIDS   "__vmm_query-asids", "", "kind", "kind"
-#define STATUS  "query-status", NULL, NULL, NULL
+#define COUNTER          "counter"
+#define GAUGE            "gauge"
+#define EXITS            "__vmm_query-exits", "vcpus", "vcpu", "index"
+#define DISKS            "__vmm_query-disks", "", "disk", "id"
+#define NETS             "__vmm_query-networks", "", "network", "id"
+#define PAGES            "__vmm_query-pages", NULL, NULL, NULL
+#define IN_RECORD(value) value, NULL, PLAIN, "record"
+#define LAUNCH           "__vmm_query-launch"
+#define ASIDS            "__vmm_query-asids", "", "kind", "kind"
+#define STATUS           "query-status", NULL, NULL, NULL
 
 static const struct metric metrics[] = {
         {"vmm_guest_running", GAUGE, "Whether the guest's processors run.", STATUS, "running"},
@@ -58,6 +61,20 @@ static const struct metric metrics[] = {
         {"vmm_memory_private_bytes", GAUGE, "Memory that is the guest's own.", PAGES, "private-bytes"},
         {"vmm_memory_shared_bytes", GAUGE, "Memory that the guest shares with its host.", PAGES,
                 "shared-bytes"},
+        {"vmm_memory_held_twice_bytes", GAUGE,
+                "Memory of the guest's own that takes memory of its host twice.", PAGES, "held-twice-bytes"},
+        {"vmm_shared_ranges", GAUGE, "Ranges in the record of shared pages.", PAGES, IN_RECORD("ranges")},
+        {"vmm_shared_ranges_limit", GAUGE, "Ranges that the record may have.", PAGES,
+                IN_RECORD("ranges-max")},
+        {"vmm_shared_ranges_complete", GAUGE, "Whether the record holds all that the guest shares.", PAGES,
+                IN_RECORD("complete")},
+        {"vmm_shared_ranges_refused_total", COUNTER, "Changes that the record had no room for.", PAGES,
+                IN_RECORD("refused")},
+        {"vmm_page_flips_total", COUNTER,
+                "Changes of ranges to private or shared that had been changed before, at least.", PAGES,
+                IN_RECORD("flips")},
+        {"vmm_conversion_storms_total", COUNTER,
+                "Seconds with more changes of pages than sev.conversion-storm.", PAGES, IN_RECORD("storms")},
         {"vmm_vcpu_exits_total", COUNTER, "Exits of a virtual processor, by kind.", EXITS, "exits", "kind"},
         {"vmm_vcpu_page_conversions_total", COUNTER,
                 "Changes of pages to private or shared that exits of a virtual processor asked for.", EXITS,
@@ -206,6 +223,8 @@ static void put_metric(struct page *page, const struct metric *metric)
 {
 	json_t *answer = json_object_get(page->facts, metric->command);
 
+	if (metric->part)
+		answer = json_object_get(answer, metric->part);
 	if (!metric->list)
 		put_value(page, metric, NULL, json_object_get(answer, metric->value));
 	else

@@ -145,6 +145,26 @@ static void put_record(struct view *view, const json_t *record)
 		fputs(" and perhaps more (sev.shared-ranges-max was reached)", view->out);
 }
 
+/* What costs the guest its speed, or the host memory. */
+static void put_waste(struct view *view, const json_t *pages)
+{
+	const json_t *record = json_object_get(pages, "record");
+	double rate = cli_ctl_number(record, "conversions-per-second"),
+	       storms = cli_ctl_number(record, "storms");
+
+	if (cli_ctl_number(pages, "held-twice-bytes") > 0) {
+		fputs(", held twice ", view->out);
+		put_amount(view, cli_ctl_number(pages, "held-twice-bytes"), 1024);
+	}
+	if (rate > 0) {
+		fputs(", ", view->out);
+		put_amount(view, rate, 1000);
+		fputs(" conversions/s", view->out);
+	}
+	if (storms > 0)
+		fprintf(view->out, ", %.0f conversion storm%s", storms, storms == 1 ? "" : "s");
+}
+
 static void put_memory(struct view *view)
 {
 	const json_t *pages = json_object_get(view->now, "__vmm_query-pages");
@@ -161,6 +181,7 @@ static void put_memory(struct view *view)
 		put_record(view, json_object_get(pages, "record"));
 	}
 	put_conversions(view);
+	put_waste(view, pages);
 	if (json_is_true(json_object_get(pages, "migration-allowed")))
 		fputs(", may be migrated", view->out);
 	fputc('\n', view->out);

@@ -56,6 +56,16 @@ const char *cli_map_size(uint64_t bytes, char text[static CLI_MAP_SIZE_BYTES])
 
 /* ---- from the control socket ---- */
 
+static void read_flips(const json_t *object, struct cli_map_range *range)
+{
+	json_int_t flips = json_integer_value(json_object_get(object, "flips"));
+	const json_t *last = json_object_get(object, "last-ns");
+
+	range->flips = flips > 0 ? (uint64_t)flips : 0;
+	if (json_is_integer(last) && json_integer_value(last) >= 0)
+		range->changed_ns = (uint64_t)json_integer_value(last);
+}
+
 static bool range_read(const json_t *object, uint64_t from, struct cli_map_range *ret_range)
 {
 	const char *gpa = json_string_value(json_object_get(object, "gpa")) ?: "";
@@ -66,7 +76,8 @@ static bool range_read(const json_t *object, uint64_t from, struct cli_map_range
 	        strspn(gpa + 2, "0123456789abcdef") != strlen(gpa + 2) || start < from || start > INT64_MAX ||
 	        size <= 0 || (uint64_t)size > INT64_MAX - start)
 		return false;
-	*ret_range = (struct cli_map_range){start, start + (uint64_t)size};
+	*ret_range = (struct cli_map_range){start, start + (uint64_t)size, 0, CLI_MAP_UNKNOWN};
+	read_flips(object, ret_range);
 	return true;
 }
 
@@ -129,13 +140,37 @@ static void read_record(struct cli_map *map, const json_t *record)
 	                !range_read(json_object_get(record, "doubt"), 0, &map->doubt);
 }
 
+static int read_flippers(struct cli_map *map, const json_t *list, struct err *err)
+{
+	json_t *row;
+	size_t i;
+
+	map->flipper_count = 0;
+	json_array_foreach(list, i, row)
+	{
+		if (i == CLI_MAP_FLIPPERS_MAX || !range_read(row, 0, &map->flippers[i]))
+			return nonsense(err);
+		map->flipper_count++;
+	}
+	return 0;
+}
+
+static uint64_t read_twice(const json_t *twice)
+{
+	json_int_t bytes = json_integer_value(json_object_get(twice, "size-bytes"));
+
+	return bytes > 0 ? (uint64_t)bytes : 0;
+}
+
 /* Reads what is the same in all answers from the first one. */
 static int read_first(struct cli_map *map, const json_t *answer, struct err *err)
 {
 	map->device_count = 0;
 	map->devices_complete = !json_is_false(json_object_get(answer, "devices-complete"));
+	map->twice_bytes = read_twice(json_object_get(answer, "held-twice"));
 	read_record(map, json_object_get(answer, "record"));
-	if (read_regions(map, json_object_get(answer, "regions"), err) < 0)
+	if (read_regions(map, json_object_get(answer, "regions"), err) < 0 ||
+	        read_flippers(map, json_object_get(answer, "flippers"), err) < 0)
 		return -1;
 	return read_ranges(&map->devices, &map->device_count, json_object_get(answer, "devices"), err);
 }
@@ -215,6 +250,7 @@ static int show(const struct cli_args *args, const struct cli_map *map, const js
 	if (cli_given(args, "watch") && isatty(STDOUT_FILENO))
 		fputs("\033[H\033[2J", stdout); /* ECMA-48: CUP, ED */
 	cli_map_draw(stdout, map, cli_terminal_columns(STDOUT_FILENO));
+	cli_map_list(stdout, map, cli_given(args, "all"));
 	fflush(stdout);
 	return 0;
 }
@@ -260,6 +296,7 @@ static int run(const struct cli_args *args, struct err *err)
 
 static const struct cli_option options[] = {
         {"svg", "FILE", "Write an SVG image, which browsers show, in place of the picture."},
+        {"all", NULL, "List all shared ranges below the picture, by address; else at most 20 of them."},
         {"watch", NULL, "Draw it anew every second, until the guest ends."},
         CLI_OPTION_JSON,
         {0},
@@ -273,7 +310,10 @@ const struct cli_verb cli_verb_map = {
         .summary = "draw which memory a confidential guest shares",
         .help = "SOCKET is what the guest's key control.socket names. The picture has a character for each "
                 "piece of the guest's memory: . is private, # is shared, - and + are in part. Below it are "
-                "the largest of the shared ranges. Of a SEV or SEV-ES guest the map is what the guest has "
+                "shared ranges, those that were converted most often and the largest first, and what the "
+                "guest shares where it has no memory, as registers of devices. A count of conversions is at "
+                "least that, and a change is told in seconds since the launch began. Of a SEV or SEV-ES "
+                "guest the map is what the guest has "
                 "reported, which it does if the key sev.page-status is on; Linux reports, OVMF does not. A "
                 "plain guest has no map.",
         .options = options,

@@ -3,16 +3,12 @@
  * map_draw: draws guest memory in characters. A cell is a piece of memory, and its character says how much of
  * it is shared; all cells of a picture have the same size.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "map.h"
 
 #define ADDRESS_COLUMNS 16
 #define CELLS_MIN       16u
 #define CELLS_MAX       128u
 #define ROWS            24u /* of cells, about */
-#define LARGEST         10u /* ranges in the table */
 
 static void put_address(FILE *out, uint64_t address)
 {
@@ -65,37 +61,6 @@ static void draw_region(FILE *out, const struct cli_map *map, const struct cli_m
 	}
 }
 
-static int by_size(const void *a, const void *b)
-{
-	const struct cli_map_range *x = a, *y = b;
-	uint64_t left = x->end - x->start, right = y->end - y->start;
-
-	if (left != right)
-		return left < right ? 1 : -1;
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-/* where: what comes behind "3 shared ranges". */
-static void draw_table(FILE *out, const struct cli_map_range *ranges, size_t count, const char *where)
-{
-	auto_free struct cli_map_range *sorted = calloc(count + 1, sizeof(*sorted));
-	size_t shown = count < LARGEST ? count : LARGEST;
-	char size[CLI_MAP_SIZE_BYTES];
-
-	fprintf(out, "\n%zu shared range%s%s", count, count == 1 ? "" : "s", where);
-	if (!sorted || !shown) {
-		fputc('\n', out);
-		return;
-	}
-	memcpy(sorted, ranges, count * sizeof(*sorted));
-	qsort(sorted, count, sizeof(*sorted), by_size);
-	fprintf(out, "%s:\n", shown < count ? ", the largest" : "");
-	for (size_t i = 0; i < shown; i++) {
-		put_address(out, sorted[i].start);
-		fprintf(out, "%10s\n", cli_map_size(sorted[i].end - sorted[i].start, size));
-	}
-}
-
 void cli_map_draw(FILE *out, const struct cli_map *map, unsigned columns)
 {
 	unsigned cells = CELLS_MIN;
@@ -109,16 +74,4 @@ void cli_map_draw(FILE *out, const struct cli_map *map, unsigned columns)
 	        cli_map_size(cell, size));
 	for (unsigned i = 0; i < map->region_count; i++)
 		draw_region(out, map, &map->regions[i], cells, cell);
-	draw_table(out, map->ranges, map->range_count, "");
-	if (map->device_count)
-		draw_table(out, map->devices, map->device_count, " where there is no memory");
-	if (!map->devices_complete)
-		fputs("\nthe guest shares more ranges without memory than are remembered\n", out);
-	if (!map->complete)
-		fprintf(out,
-		        "\nnot complete: sev.shared-ranges-max was reached, and pages from 0x%llx to 0x%llx "
-		        "may be others than shown\n",
-		        (unsigned long long)map->doubt.start, (unsigned long long)map->doubt.end);
-	if (map->torn)
-		fputs("\nthe guest changed ranges meanwhile: they are not those of one moment\n", out);
 }

@@ -49,9 +49,12 @@ static void put_bar(FILE *out, const struct band *band, struct cli_map_range ran
 
 	fprintf(out,
 	        "<rect class=\"%s\" x=\"%.2f\" y=\"%u\" width=\"%.2f\" height=\"%u\"><title>0x%llx, %s "
-	        "shared</title></rect>\n",
+	        "shared",
 	        band->kind ? "shared" : "device", MARGIN + x, y, width < BAR_MIN ? BAR_MIN : width,
 	        BAND_HEIGHT, (unsigned long long)range.start, cli_map_size(range.end - range.start, size));
+	if (range.flips)
+		fprintf(out, ", converted %llu times", (unsigned long long)range.flips);
+	fputs("</title></rect>\n", out);
 }
 
 static void put_title(FILE *out, const struct cli_map *map, const struct band *band, unsigned y)

@@ -29,9 +29,10 @@ FACTS = {
         {'name': 'start', 'call': 'LAUNCH_START', 'state': 'done', 'done': 1, 'total': 1, 'ns': 1500000000},
         {'name': 'update', 'call': 'LAUNCH_UPDATE', 'state': 'runs', 'done': 3, 'total': 7, 'ns': 250},
         {'name': 'start', 'call': 'the same name again', 'state': 'waits', 'done': 0, 'total': 1, 'ns': 0}]},
-    '__vmm_query-pages': {'ram-bytes': 16 << 20, 'private-bytes': 12 << 20, 'shared-bytes': 4 << 20,
+    '__vmm_query-pages': {'ram-bytes': 16 << 20, 'private-bytes': 12 << 20, 'shared-bytes': 4 << 20, 'held-twice-bytes': 8192,
                           'migration-allowed': True, 'record': {'ranges': 3, 'ranges-max': 4, 'refused': 1, 'complete': False,
-                                                                'doubt': {'gpa': '0x1000', 'size-bytes': 8192}}},
+                                                                'doubt': {'gpa': '0x1000', 'size-bytes': 8192}, 'conversions': 70,
+                                                                'conversions-per-second': 2, 'flips': 60, 'storms': 1}},
     '__vmm_query-exits': {'vcpus': [{'index': 0, 'thread-id': 1, 'waits': False, 'processor-ns': 2500000000,
                                      'exits': {'io': 7, 'mmio': 0}, 'conversions': {'private': 2, 'shared': 0},
                                      'converted-pages': {'private': 10, 'shared': 0}}], 'exits': {'io': 7, 'mmio': 0},
@@ -380,7 +381,7 @@ class Facts(Ctl):
         self.assertEqual(self.ctl(server, 'status', '--pretty').stdout, '''\
 guest   a "b" \\c: running, 2 resets
 launch  running, update runs (3 of 7), 1.500 s
-memory  16.0MiB, private 12.0MiB, shared 4.0MiB in 3 ranges and perhaps more (sev.shared-ranges-max was reached), converted 40.0KiB to private, may be migrated
+memory  16.0MiB, private 12.0MiB, shared 4.0MiB in 3 ranges and perhaps more (sev.shared-ranges-max was reached), converted 40.0KiB to private, held twice 8.0KiB, 2 conversions/s, 1 conversion storm, may be migrated
 disk    disk0: read 4.0KiB, written 0B, 1 failed, size 1.0GiB
 network net0 (user, link up): received 60B (1 frames, 0 lost), sent 120B (2 frames, 0 lost)
 vCPU    0 runs, 2.5 s of processor time, 7 exits: io 7
