@@ -308,16 +308,18 @@ static int convert_in_region(
 int page_convert(
         struct page_memory *memory, struct gpa start, uint64_t size_bytes, bool private, struct err *err)
 {
-	uint64_t from, to;
+	uint64_t from, to, left = size_bytes;
 	int result = 0;
 
-	for (unsigned i = 0; i < memory->layout.count && result == 0; i++) {
-		if (part_in(memory, i, start, size_bytes, &from, &to))
-			result = convert_in_region(memory, i, from, to, private, err);
+	for (unsigned i = 0; i < memory->layout.count && left && result == 0; i++) {
+		if (!part_in(memory, i, start, size_bytes, &from, &to))
+			continue;
+		result = convert_in_region(memory, i, from, to, private, err);
+		left -= to - from;
 	}
 	if (result == PAGE_CONVERT_REFUSED)
 		atomic_fetch_add(&memory->refused, 1);
-	if (result == 0)
+	if (result == 0 && left)
 		page_devices_mark(memory, start, size_bytes, private);
 	return result;
 }
