@@ -46,8 +46,9 @@ struct facts_asids {
 	uint64_t used;  /* by all guests, as far as this process can see */
 	uint64_t free;  /* for one more guest of this process */
 	bool used_known, free_known;
-	char limiting[160]; /* the cgroup whose limit free comes from; "": none limits more than the host */
-	const char *why;    /* why used or free are not known; NULL: they are */
+	uint64_t group_limit; /* the least limit of this process's cgroup and those above; UINT64_MAX: none */
+	char limiting[160];   /* the cgroup whose limit free comes from; "": none limits more than the host */
+	const char *why;      /* why used or free are not known; NULL: they are */
 };
 
 struct facts {

@@ -64,7 +64,9 @@ static int show(const struct cli_args *args, const struct cli_hosts *hosts, cons
 	offer->simulated = hosts->sim;
 	ask(hosts, config, offer);
 	ask_id(hosts->host, offer);
-	if (!cli_given(args, "json"))
+	if (cli_given(args, "format"))
+		cli_host_print_format(offer, cli_value(args, "format"));
+	else if (!cli_given(args, "json"))
 		cli_host_print_words(offer);
 	else if (cli_host_print_json(offer, err) < 0)
 		return -1;
@@ -74,14 +76,15 @@ static int show(const struct cli_args *args, const struct cli_hosts *hosts, cons
 static int run_verb(const struct cli_args *args, struct err *err)
 {
 	struct cli_hosts hosts = {0};
+	bool for_tools = cli_given(args, "json") || cli_given(args, "format");
 	struct config *config;
 	int result;
 
-	if (cli_config_load_bare(args, &config, err) < 0)
+	if (cli_host_format_check(args, err) < 0 || cli_config_load_bare(args, &config, err) < 0)
 		return -1;
 	result = cli_host_word(cli_value(args, "host"), &config->host, err);
 	if (result == 0)
-		result = cli_hosts_open(&hosts, config, NULL, cli_given(args, "json") ? stderr : stdout, err);
+		result = cli_hosts_open(&hosts, config, NULL, for_tools ? stderr : stdout, err);
 	if (result == 0)
 		result = show(args, &hosts, config, err);
 	cli_hosts_close(&hosts);
@@ -92,6 +95,10 @@ static int run_verb(const struct cli_args *args, struct err *err)
 static const struct cli_option options[] = {
         CLI_OPTION_SET,
         CLI_OPTION_JSON,
+        {"format", "prometheus|nfd",
+                "Print how many confidential guests of each kind this host can have, for programs that place "
+                "guests. prometheus: the text that node-exporter reads from files. nfd: local features of "
+                "Kubernetes' Node Feature Discovery."},
         CLI_OPTION_HOST,
         CLI_OPTIONS_CERTS,
         {0},

@@ -19,9 +19,10 @@ static json_t *bits(bool known, uint64_t mask, const struct config_bit *table)
 
 static json_t *asids_json(const struct facts_asids *asids)
 {
-	return json_pack("{s:I, s:o, s:o, s:o, s:o}", "limit", (json_int_t)asids->limit, "used",
+	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "limit", (json_int_t)asids->limit, "used",
 	        number(asids->used_known, asids->used), "free", number(asids->free_known, asids->free),
-	        "limited-by", json_doc_text(asids->limiting), "unknown-because", json_doc_text(asids->why));
+	        "cgroup-limit", number(asids->group_limit != UINT64_MAX, asids->group_limit), "limited-by",
+	        json_doc_text(asids->limiting), "unknown-because", json_doc_text(asids->why));
 }
 
 static json_t *generations_json(const struct facts *facts)

@@ -55,6 +55,10 @@ void cli_host_print_words(const struct cli_host_offer *offer);
 int cli_host_print_json(const struct cli_host_offer *offer, struct err *err) MUST_CHECK;
 /* Makes the document that cli_host_print_json() prints; NULL if no memory is left. The caller decrefs it. */
 json_t *cli_host_make_json(const struct cli_host_offer *offer);
+/* Are the options --format and --json right? ERR_USAGE otherwise. */
+int cli_host_format_check(const struct cli_args *args, struct err *err) MUST_CHECK;
+/* Prints the IDs of confidential guests in a format that was checked: "prometheus" or "nfd". */
+void cli_host_print_format(const struct cli_host_offer *offer, const char *name);
 /* Asks the host and makes the document. NULL with err. */
 json_t *cli_host_report(const struct cli_hosts *hosts, const struct config *config, struct err *err);
 

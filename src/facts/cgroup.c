@@ -52,8 +52,11 @@ static void look_at(const char *folder, const char *resource, struct facts_asids
 	/* A higher group's count includes those of the groups below it, so the last one seen is the best. */
 	asids->used = current;
 	asids->used_known = true;
-	if (read_key(folder, "misc.max", resource, &max) && max != UINT64_MAX &&
-	        (!asids->free_known || minus(max, current) < asids->free)) {
+	if (!read_key(folder, "misc.max", resource, &max))
+		max = UINT64_MAX;
+	if (max < asids->group_limit)
+		asids->group_limit = max;
+	if (max != UINT64_MAX && (!asids->free_known || minus(max, current) < asids->free)) {
 		asids->free = minus(max, current);
 		asids->free_known = true;
 		snprintf(asids->limiting, sizeof(asids->limiting), "%.150s", folder);
@@ -71,6 +74,7 @@ void facts_cgroup_asids(const char *folder, const char *resource, struct facts_a
 {
 	char path[4200];
 
+	asids->group_limit = UINT64_MAX;
 	snprintf(path, sizeof(path), "%s", folder);
 	for (unsigned level = 0; level < CGROUP_LEVELS_MAX && *path; level++) {
 		char *slash = strrchr(path, '/');

@@ -510,5 +510,42 @@ class Live(Ctl):
         self.assertEqual(events.returncode, 0)
 
 
+NFD_NAME = re.compile(r'feature\.node\.kubernetes\.io/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?')  # Kubernetes' rule for labels
+
+
+class HostFormats(Ctl):
+    def host(self, *words, status=0):
+        done = guests.run([guests.VMM, 'host', *words], text=True)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done
+
+    def ids(self, text, name):
+        return {labels_of(labels)['kind']: (labels_of(labels)['pool'], value) for (found, labels), value in self.samples(text).items() if found == name}
+
+    def test_prometheus_has_the_numbers_of_json(self):
+        words = ('--host', 'sim', '--set', 'sim.snp-asids=20')
+        kinds = json.loads(self.host('--json', *words).stdout)['generations']
+        self.assertEqual(self.ids(self.host('--format', 'prometheus', *words).stdout, 'vmm_host_guest_ids'),
+                         {kind: (kind, str(facts['asids']['limit'])) for kind, facts in kinds.items()})
+
+    def test_a_joint_pool_is_named_once(self):
+        pools = self.ids(self.host('--format', 'prometheus', '--host', 'sim').stdout, 'vmm_host_guest_ids')
+        self.assertEqual([pools[kind][0] for kind in ('sev', 'sev-es', 'sev-snp')], ['sev', 'sev-es', 'sev-es'])
+
+    def test_nfd_has_lines_that_kubernetes_takes(self):
+        text = self.host('--format', 'nfd', '--host', 'sim').stdout
+        lines = [line for line in text.splitlines() if not line.startswith('#')]
+        self.assertGreater(len(lines), 6)
+        for line in lines:
+            name, value = line.split('=')
+            self.assertTrue(NFD_NAME.fullmatch(name), name)
+            self.assertIn('/simulated-guests.', name)
+            self.assertTrue(re.fullmatch(r'[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?', value), value)
+
+    def test_formats_are_checked(self):
+        self.assertIn('must be prometheus or nfd', self.host('--format', 'xml', '--host', 'sim', status=2).stderr)
+        self.assertIn('exclude', self.host('--format', 'nfd', '--json', '--host', 'sim', status=2).stderr)
+
+
 if __name__ == '__main__':
     guests.main()

@@ -43,6 +43,9 @@ def cases():
     yield 'host-hiding', ['host', '--host', 'sim', *sets('sim.snp-asids=20', 'sim.cgroup=cgroup')], 0, 'out'
     yield 'host-limited', ['host', '--host', 'sim', *sets('sim.cgroup=limited')], 0, 'out'
     yield 'host-limited-json', ['host', '--host', 'sim', '--json', *sets('sim.cgroup=limited')], 0, 'out'
+    for name in ('prometheus', 'nfd'):
+        yield f'host-{name}', ['host', '--host', 'sim', '--format', name, *sets('sim.cgroup=limited')], 0, 'out'
+        yield f'host-{name}-hiding', ['host', '--host', 'sim', '--format', name, *sets('sim.snp-asids=20', 'sim.cgroup=cgroup')], 0, 'out'
     yield 'host-json', ['host', '--host', 'sim', '--json', *sets('sim.cgroup=cgroup')], 0, 'out'
 
 

@@ -81,6 +81,8 @@ static void test_facts_container_sees_its_limit_but_no_capacity(void **state)
 	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].used, 2);
 	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].free, 3);
 	assert_string_equal(facts.asids[PRODUCT_ASID_SNP].limiting, group);
+	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].group_limit, 5);
+	assert_true(facts.asids[PRODUCT_ASID_SEV].group_limit == UINT64_MAX);
 	assert_null(facts.asids[PRODUCT_ASID_SNP].why);
 	assert_true(facts.asids[PRODUCT_ASID_SEV].used_known);
 	assert_false(facts.asids[PRODUCT_ASID_SEV].free_known);
@@ -97,6 +99,7 @@ static void test_facts_host_counts_all_groups(void **state)
 	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].used, 90);
 	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].free, 9);
 	assert_string_equal(facts.asids[PRODUCT_ASID_SNP].limiting, "");
+	assert_int_equal(facts.asids[PRODUCT_ASID_SNP].group_limit, 50);
 	assert_int_equal(facts.asids[PRODUCT_ASID_SEV].free, 400);
 }
 
