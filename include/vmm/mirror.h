@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mirror: a second VM that shares the encryption context of a SEV guest. Its vCPU reads and writes the
+ * guest's private memory, which the host cannot. What it runs is a helper: a part of the guest's measured
+ * image, or a program that the guest has put into its memory for this. The helper halts when it has nothing
+ * to do, and is told by entering it again that there is work.
+ *
+ * The memory is the guest's, at the guest's addresses; the mirror has slots of its own, so it sees only what
+ * it is to see. A mirror holds the guest's ASID: it is destroyed before the guest. One thread at a time, but
+ * for mirror_kick(). Law: api.rst, KVM_CAP_VM_COPY_ENC_CONTEXT_FROM.
+ */
+#ifndef VMM_MIRROR_H
+#define VMM_MIRROR_H
+
+#include <linux/kvm.h>
+
+#include "vmm/base.h"
+#include "vmm/config.h"
+#include "vmm/host.h"
+#include "vmm/page.h"
+
+struct mirror;
+
+/* The guest whose context is shared. All is borrowed until mirror_destroy(). */
+struct mirror_guest {
+	struct host *host;
+	int kvm_fd;       /* of /dev/kvm */
+	int vm_fd;        /* the guest's VM... */
+	unsigned vm_type; /* ... and its type (enum uapi_vm_type) */
+	enum config_sev_type sev;
+	struct page_memory *memory;
+	const struct kvm_cpuid2 *cpuid; /* of the guest's first vCPU */
+};
+
+/* A piece of the guest's memory that the mirror sees: whole pages of one region. */
+struct mirror_view {
+	struct gpa start;
+	uint64_t size_bytes;
+};
+
+#define MIRROR_VIEWS_MAX 32
+
+/* Where the helper begins: in 64-bit mode, at privilege level 0, with interrupts off and flat segments. */
+struct mirror_entry {
+	uint64_t cr3; /* of the helper's page tables, with the C-bit if they are private */
+	uint64_t rip, rsp;
+	uint64_t rdi; /* its argument */
+};
+
+/*
+ * Makes a VM with the guest's context, gives it the views, in ascending order and disjoint, and one vCPU that
+ * stands at the entry. The guest has been launched, and may run meanwhile.
+ *
+ * ERR_USAGE: a view is not memory of the guest. ERR_HOST: the guest is not of the type SEV, for which the
+ * text says why; or KVM refuses. ERR_FAILED: no memory.
+ */
+int mirror_create(const struct mirror_guest *guest, const struct mirror_view *views, unsigned count,
+        const struct mirror_entry *entry, struct mirror **ret_mirror, struct err *err) MUST_CHECK;
+void mirror_destroy(struct mirror *mirror); /* NULL is allowed */
+
+enum mirror_exit {
+	MIRROR_HALTED, /* the helper executed HLT; the next run goes on behind it */
+	MIRROR_KICKED, /* by mirror_kick(); the next run goes on where it was */
+};
+/*
+ * Runs the helper until it halts or is kicked. For as long the caller waits, and a helper that does not halt
+ * is for the caller to kick. ERR_FAILED: the helper did what nobody answers: it used an address without
+ * memory, or a port, or crashed. A mirror that failed so can only be destroyed.
+ */
+int mirror_run(struct mirror *mirror, enum mirror_exit *ret_exit, struct err *err) MUST_CHECK;
+/*
+ * Lets the run that is under way, or else the next one, return at once. It sends the thread that runs the
+ * mirror the signal SIGUSR1, for which the process has a handler. Any thread, until mirror_destroy() is
+ * called.
+ */
+void mirror_kick(struct mirror *mirror);
+
+#endif
