@@ -75,7 +75,7 @@ static void read_flips(struct page_memory *memory, struct flips *ret_flips)
 
 	ret_flips->count = table ? page_flips_get(table, ret_flips->rows) : 0;
 	ret_flips->top = json_array();
-	for (size_t i = 0; i < ret_flips->count && i < FLIPPERS; i++)
+	for (size_t i = 0; i < ret_flips->count && i < FLIPPERS && ret_flips->rows[i].count > 1; i++)
 		json_doc_append(&ret_flips->top, control_flip(&ret_flips->rows[i]));
 	qsort(ret_flips->rows, ret_flips->count, sizeof(ret_flips->rows[0]), by_address);
 }

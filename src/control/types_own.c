@@ -50,7 +50,9 @@ OBJECT(control_type_map, "__vmm_Map",
         {"devices", &range_list, false,
                 "What a SEV or SEV-ES guest shares where there is no memory, in order, in every answer."},
         {"devices-complete", BOOL, false, "false: the guest shares more such ranges than there is room for."},
-        {"flippers", &flip_list, false, "The ten ranges that were converted most often, in every answer."},
+        {"flippers", &flip_list, false,
+                "The ranges that were converted most often, ten of those that were converted again, in every "
+                "answer."},
         {"held-twice", ANY, false,
                 "Private memory that takes memory twice: `size-bytes` in all, and the first 16 `ranges`. "
                 "null: "

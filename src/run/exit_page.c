@@ -59,7 +59,7 @@ static void note(struct run_vcpu *vcpu, struct gpa start, uint64_t size_bytes)
 {
 	struct page_flips *flips = page_memory_flips(machine_vm_memory(vcpu->vm));
 
-	/* The coarse clock takes a third of the time, and is right to some milliseconds. */
+	/* The coarse clock takes a quarter of the time, and is right to some milliseconds. */
 	if (flips && page_flips_note(flips, start.raw / PAGE_SIZE_BYTES, size_bytes / PAGE_SIZE_BYTES,
 	                     clock_ns(CLOCK_MONOTONIC_COARSE)))
 		tell_storm(vcpu);

@@ -256,6 +256,31 @@ class Sev(unittest.TestCase):
         self.assertEqual(found['regions'][0], {'kind': 'ram', 'gpa': '0x0', 'size-bytes': 16 << 20})
         self.assertEqual(len(bytes.fromhex(client.call('__vmm_query-digest')['expected'])), 48)
 
+    def test_conversions_are_told_by_map_and_event(self):
+        def report(at, pages, attributes):  # mov eax, ebx, ecx, edx: KVM_HC_MAP_GPA_RANGE; vmmcall
+            return b''.join(b'\x66' + bytes([code]) + value.to_bytes(4, 'little')
+                            for code, value in ((0xb8, 12), (0xbb, at), (0xb9, pages), (0xba, attributes))) + b'\x0f\x01\xd9'
+        once = report(0xc0000000, 2, 0) + report(0x20000, 3, 0)
+        turn = report(0x10000, 1, 0) + report(0x10000, 1, 0x10)
+        code = once + turn + b'\xeb' + (-len(turn) - 2).to_bytes(1, 'little', signed=True)
+        _, client = self.paused('sev', 'sev.page-status=true', 'sev.conversion-storm=1', code=code)
+        client.call('cont')
+        told = client.wait_event('__VMM_CONVERSION_STORM')['data']
+        self.assertEqual(told['conversion-storm'], 1)
+        monitor.until(lambda: client.call('__vmm_query-map')['flippers'])
+        client.call('stop')
+        found = client.call('__vmm_query-map')
+        self.assertEqual((found['devices'], found['devices-complete']), ([{'gpa': '0xc0000000', 'size-bytes': 8192}], True))
+        self.assertIsNone(found['held-twice'])
+        shared = next(row for row in found['ranges'] if row['gpa'] == '0x20000')
+        self.assertEqual((shared['size-bytes'], shared['flips']), (12288, 1))
+        self.assertGreaterEqual(found['record']['storms'], 1)
+        top, = found['flippers']
+        self.assertEqual((top['gpa'], top['size-bytes']), ('0x10000', 4096))
+        self.assertEqual(top['flips'] + 2, found['record']['conversions'])
+        self.assertEqual(top['flips'] - 1, found['record']['flips'])
+        self.assertGreaterEqual(top['last-ns'], shared['last-ns'])
+
 
 if __name__ == '__main__':
     monitor.main()
