@@ -358,6 +358,9 @@ class Facts(Ctl):
                 ('vmm_memory_private_bytes', ''): str(12 << 20), ('vmm_vcpu_exits_total', ',vcpu="0",kind="io"'): '7',
                 ('vmm_vcpu_page_conversions_total', ',vcpu="0",kind="private"'): '2', ('vmm_vcpu_converted_pages_total', ',vcpu="0",kind="private"'): '10',
                 ('vmm_vcpu_processor_seconds_total', ',vcpu="0"'): '2.500000000', ('vmm_disk_requests_total', ',disk="disk0",kind="read"'): '5',
+                ('vmm_memory_held_twice_bytes', ''): '8192', ('vmm_shared_ranges', ''): '3', ('vmm_shared_ranges_limit', ''): '4',
+                ('vmm_shared_ranges_complete', ''): '0', ('vmm_shared_ranges_refused_total', ''): '1', ('vmm_page_flips_total', ''): '60',
+                ('vmm_conversion_storms_total', ''): '1',
                 ('vmm_network_transmit_bytes_total', ',network="net0"'): '120', ('vmm_host_asids', ',kind="sev"'): '10'}.items():
             self.assertEqual(found.get((name, guest + more)), value, (name, more))
         self.assertFalse([name for name, _ in found if name == 'vmm_host_asids_free'])
