@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 from boot import CACHE
-from guest import Failed, Guest, emulation
+from guest import Failed, Guest, emulation, init_begins
 from linux import KERNEL, make_initrd
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / 'control'))
@@ -20,16 +20,7 @@ FIRMWARE = CACHE / 'firmware/trixie/OVMF.fd'
 MIB = 1 << 20
 MEMORY, MOST, FIRST, SECOND = 512, 2560, 1024, 256
 # "total" says how much there is, "fill MIB" writes that much to a file in memory and reads it.
-INIT = '''#!/busybox sh
-PATH=/
-for name in mkdir mount sed dd reboot poweroff rm dmesg grep; do
-	/busybox ln -s busybox /$name
-done
-mkdir -p /proc /sys /dev /tmp
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-mount -t tmpfs -o size=2g tmpfs /tmp
+INIT = init_begins('sed', 'dd', 'reboot', 'poweroff', 'rm', 'dmesg', 'grep') + '''mount -t tmpfs -o size=2g tmpfs /tmp
 dmesg | grep -E 'ACPI (BIOS )?Error|ACPI Warning' || echo "acpi=clean"
 echo "ready"
 while read word size; do

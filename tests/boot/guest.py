@@ -136,6 +136,20 @@ class Guest:
         return '\n'.join('    ' + line for line in (lines[-15:] if report is None else lines[report:report + 50]))
 
 
+def init_begins(*programs):
+    """The beginning of an /init beside which there is busybox alone: these of its programs get names, and the kernel's file systems their places."""
+    return f'''#!/busybox sh
+PATH=/
+for name in mkdir mount {' '.join(programs)}; do
+	/busybox ln -s busybox /$name
+done
+mkdir -p /proc /sys /dev /tmp
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+'''
+
+
 def test_one(what, right, why_not, boot):
     """A test with one guest: TAP on standard output, and the exit status. what is tested, what is said if it is right, and why it cannot run here
     or ''. boot(vmm, host, echo), which come from the command line, returns ('', '') or why it failed and how the lab's emulation may have lost the guest."""

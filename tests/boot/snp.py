@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-from guest import Failed, Guest
+from guest import Failed, Guest, init_begins
 from linux import FIRMWARE, KERNEL, make_initrd
 
 VERIFY = pathlib.Path(__file__).resolve().parents[2] / 'scripts/openssl-verify'
@@ -24,16 +24,7 @@ HOST_DATA = 'b7' * 32
 NONCES = '11' * 64, b'a nonce'.ljust(64, b'\0').hex()
 SECONDS = 600
 
-INIT = '''#!/busybox sh
-PATH=/
-for name in mount mkdir insmod dmesg grep sed base64 xxd cat nproc dd rm reboot poweroff wc; do
-	/busybox ln -s busybox /$name
-done
-mkdir -p /proc /sys /dev /tmp
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs dev /dev
-for module in /*.ko; do
+INIT = init_begins('insmod', 'dmesg', 'grep', 'sed', 'base64', 'xxd', 'cat', 'nproc', 'dd', 'rm', 'reboot', 'poweroff', 'wc') + '''for module in /*.ko; do
 	insmod "$module" || echo "no $module"
 done
 dmesg | grep -E 'Memory Encryption Features active|SNP running at' | sed 's/.*\\] //'
