@@ -304,6 +304,14 @@ const char *text_brief(const char *text, char *brief, size_t size);
 /* Shortens a value for a message, so that the reason after it stays in sight. */
 #define TEXT_VALUE_BYTES 64
 #define TEXT_VALUE(text) text_brief((text), (char[TEXT_VALUE_BYTES]){0}, TEXT_VALUE_BYTES)
+/*
+ * Write an amount for people and return text: "4KiB", "1.1MiB", "28.0GiB" of bytes; "12", "1.5K" of things.
+ * An amount that is whole in its unit has no fraction; of others there is one digit, rounded, and of an
+ * amount below the first unit none. amount: at least 0.
+ */
+#define TEXT_AMOUNT_BYTES 24
+const char *text_bytes(double amount, char text[static TEXT_AMOUNT_BYTES]);
+const char *text_count(double amount, char text[static TEXT_AMOUNT_BYTES]);
 /* Lower-case hexadecimal of size bytes, NUL-terminated; text holds 2 * size + 1. */
 void hex_encode(const void *data, size_t size, char *text);
 /* Reads exactly size bytes from 2 * size hexadecimal digits and nothing after them; false otherwise. */

@@ -292,7 +292,10 @@ const struct config_key *config_device_key_find(const char *name);
 const char *config_words_text(
         const char *const *words, unsigned mask, char text[static CONFIG_WORDS_TEXT_BYTES]);
 
-/* Writes a size in its shortest form: "1G" rather than "1024M". Returns text. */
+/*
+ * Writes a size as a configuration may hold it, exact and as short as can be: "1G" rather than "1024M".
+ * Returns text. People who read amounts get text_bytes().
+ */
 #define CONFIG_SIZE_TEXT_BYTES 24
 const char *config_size_text(uint64_t bytes, char text[static CONFIG_SIZE_TEXT_BYTES]);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * text: makes text safe to show; reads and writes hexadecimal. Any thread.
+ * text: makes text safe to show; writes amounts; reads and writes hexadecimal. Any thread.
  */
 #include <string.h>
 
@@ -91,6 +91,33 @@ const char *text_brief(const char *text, char *brief, size_t size)
 		tail--;
 	snprintf(brief, size, "%.*s%s%s", (int)head, text, gap, text + length - tail);
 	return brief;
+}
+
+/* No amount is shown as a whole step: "1024.0KiB" is "1.0MiB". */
+static const char *put_amount(double amount, double step, const char *const *units, char *text)
+{
+	unsigned unit = 0;
+
+	for (; amount >= step - (unit ? 0.05 : 0.5) && units[unit + 1]; unit++)
+		amount /= step;
+	snprintf(text, TEXT_AMOUNT_BYTES,
+	        !unit || (amount < step && amount == (double)(unsigned)amount) ? "%.0f%s" : "%.1f%s", amount,
+	        units[unit]);
+	return text;
+}
+
+const char *text_bytes(double amount, char text[static TEXT_AMOUNT_BYTES])
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", NULL};
+
+	return put_amount(amount, 1024, units, text);
+}
+
+const char *text_count(double amount, char text[static TEXT_AMOUNT_BYTES])
+{
+	static const char *const units[] = {"", "K", "M", "G", "T", "P", "E", NULL};
+
+	return put_amount(amount, 1000, units, text);
 }
 
 void hex_encode(const void *data, size_t size, char *text)

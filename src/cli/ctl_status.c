@@ -35,19 +35,12 @@ static void put_text(struct view *view, const char *blank, const json_t *object,
 	text_put_safe(view->out, text);
 }
 
-/* "12.3M" of things, which have the step 1000, "12.3MiB" of bytes, which have the step 1024. */
+/* Of things, which have the step 1000, or of bytes, which have the step 1024. */
 static void put_amount(struct view *view, double amount, double step)
 {
-	static const char units[] = " KMGTPE";
-	unsigned unit = 0;
+	char text[TEXT_AMOUNT_BYTES];
 
-	for (; amount >= 999.5 && unit < sizeof(units) - 2; unit++)
-		amount /= step;
-	fprintf(view->out, unit && amount < 99.95 ? "%.1f" : "%.0f", amount);
-	if (unit)
-		fputc(units[unit], view->out);
-	if (step == 1024)
-		fputs(unit ? "iB" : "B", view->out);
+	fputs(step == 1024 ? text_bytes(amount, text) : text_count(amount, text), view->out);
 }
 
 /* How much a number has grown: a second, if there is a view before this one; otherwise at all. */

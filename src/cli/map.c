@@ -41,19 +41,6 @@ uint64_t cli_map_shared(const struct cli_map *map, struct cli_map_range range)
 	return shared;
 }
 
-const char *cli_map_size(uint64_t bytes, char text[static CLI_MAP_SIZE_BYTES])
-{
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-	double amount = (double)bytes;
-	unsigned unit = 0;
-
-	for (; amount >= 1024 && unit + 1 < ARRAY_LEN(units); unit++)
-		amount /= 1024;
-	snprintf(text, CLI_MAP_SIZE_BYTES, amount == (double)(uint64_t)amount ? "%.0f%s" : "%.1f%s", amount,
-	        units[unit]);
-	return text;
-}
-
 /* ---- from the control socket ---- */
 
 static void read_flips(const json_t *object, struct cli_map_range *range)

@@ -45,9 +45,6 @@ struct cli_map {
 
 /* How many bytes of a range are shared. */
 uint64_t cli_map_shared(const struct cli_map *map, struct cli_map_range range);
-/* "2.0GiB". Returns text. */
-#define CLI_MAP_SIZE_BYTES 24
-const char *cli_map_size(uint64_t bytes, char text[static CLI_MAP_SIZE_BYTES]);
 
 /* Draw the map: for a terminal of so many columns, and as a page that a browser shows. */
 void cli_map_draw(FILE *out, const struct cli_map *map, unsigned columns); /* map_draw.c */

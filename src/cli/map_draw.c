@@ -43,12 +43,12 @@ static uint64_t cell_bytes(const struct cli_map *map, unsigned cells)
 static void draw_region(FILE *out, const struct cli_map *map, const struct cli_map_region *region,
         unsigned cells, uint64_t cell)
 {
-	char size[CLI_MAP_SIZE_BYTES];
+	char size[TEXT_AMOUNT_BYTES];
 
 	fputs("\n", out);
 	text_put_safe(out, region->kind);
-	fprintf(out, ", %s", cli_map_size(region->at.end - region->at.start, size));
-	fprintf(out, ", %s shared\n", cli_map_size(cli_map_shared(map, region->at), size));
+	fprintf(out, ", %s", text_bytes(region->at.end - region->at.start, size));
+	fprintf(out, ", %s shared\n", text_bytes(cli_map_shared(map, region->at), size));
 	for (uint64_t at = region->at.start; at < region->at.end;) {
 		put_address(out, at);
 		for (unsigned i = 0; i < cells && at < region->at.end; i++) {
@@ -64,14 +64,14 @@ static void draw_region(FILE *out, const struct cli_map *map, const struct cli_m
 void cli_map_draw(FILE *out, const struct cli_map *map, unsigned columns)
 {
 	unsigned cells = CELLS_MIN;
-	char size[CLI_MAP_SIZE_BYTES];
+	char size[TEXT_AMOUNT_BYTES];
 	uint64_t cell;
 
 	while (cells < CELLS_MAX && cells * 2 + ADDRESS_COLUMNS <= columns)
 		cells *= 2;
 	cell = cell_bytes(map, cells);
 	fprintf(out, "a character is %s: . private, - and + shared in part, # shared\n",
-	        cli_map_size(cell, size));
+	        text_bytes(cell, size));
 	for (unsigned i = 0; i < map->region_count; i++)
 		draw_region(out, map, &map->regions[i], cells, cell);
 }

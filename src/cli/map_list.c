@@ -24,10 +24,10 @@ static const char *kind_of(const struct cli_map *map, uint64_t address)
 
 static void put_row(FILE *out, const struct cli_map *map, const struct cli_map_range *range)
 {
-	char address[24], size[CLI_MAP_SIZE_BYTES];
+	char address[24], size[TEXT_AMOUNT_BYTES];
 
 	snprintf(address, sizeof(address), "0x%llx", (unsigned long long)range->start);
-	fprintf(out, "%15s %11s  %-8s", address, cli_map_size(range->end - range->start, size),
+	fprintf(out, "%15s %11s  %-8s", address, text_bytes(range->end - range->start, size),
 	        kind_of(map, range->start) ?: "device");
 	if (range->flips)
 		fprintf(out, " %12llu", (unsigned long long)range->flips);
@@ -81,7 +81,7 @@ static void put_table(FILE *out, const struct cli_map *map, const struct cli_map
 
 void cli_map_list(FILE *out, const struct cli_map *map, bool all)
 {
-	char size[CLI_MAP_SIZE_BYTES];
+	char size[TEXT_AMOUNT_BYTES];
 
 	put_table(out, map, map->ranges, map->range_count, "", all);
 	if (map->device_count)
@@ -92,7 +92,7 @@ void cli_map_list(FILE *out, const struct cli_map *map, bool all)
 	}
 	if (map->twice_bytes)
 		fprintf(out, "\n%s of private memory take memory of the host twice\n",
-		        cli_map_size(map->twice_bytes, size));
+		        text_bytes(map->twice_bytes, size));
 	if (!map->devices_complete)
 		fputs("\nthe guest shares more ranges without memory than are remembered\n", out);
 	if (!map->complete)

@@ -45,13 +45,13 @@ static void put_bar(FILE *out, const struct band *band, struct cli_map_range ran
 	double scale = WIDTH / (double)(band->at.end - band->at.start);
 	double x = (double)(range.start - band->at.start) * scale;
 	double width = (double)(range.end - range.start) * scale;
-	char size[CLI_MAP_SIZE_BYTES];
+	char size[TEXT_AMOUNT_BYTES];
 
 	fprintf(out,
 	        "<rect class=\"%s\" x=\"%.2f\" y=\"%u\" width=\"%.2f\" height=\"%u\"><title>0x%llx, %s "
 	        "shared",
 	        band->kind ? "shared" : "device", MARGIN + x, y, width < BAR_MIN ? BAR_MIN : width,
-	        BAND_HEIGHT, (unsigned long long)range.start, cli_map_size(range.end - range.start, size));
+	        BAND_HEIGHT, (unsigned long long)range.start, text_bytes(range.end - range.start, size));
 	if (range.flips)
 		fprintf(out, ", converted %llu times", (unsigned long long)range.flips);
 	fputs("</title></rect>\n", out);
@@ -59,12 +59,12 @@ static void put_bar(FILE *out, const struct band *band, struct cli_map_range ran
 
 static void put_title(FILE *out, const struct cli_map *map, const struct band *band, unsigned y)
 {
-	char size[CLI_MAP_SIZE_BYTES], shared[CLI_MAP_SIZE_BYTES];
+	char size[TEXT_AMOUNT_BYTES], shared[TEXT_AMOUNT_BYTES];
 
 	fprintf(out, "<text x=\"%u\" y=\"%u\">%s at 0x%llx: %s", MARGIN, y, band->kind ?: "no memory",
-	        (unsigned long long)band->at.start, cli_map_size(band->at.end - band->at.start, size));
+	        (unsigned long long)band->at.start, text_bytes(band->at.end - band->at.start, size));
 	if (band->kind)
-		fprintf(out, ", %s shared", cli_map_size(cli_map_shared(map, band->at), shared));
+		fprintf(out, ", %s shared", text_bytes(cli_map_shared(map, band->at), shared));
 	fputs("</text>\n", out);
 }
 

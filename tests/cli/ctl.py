@@ -384,8 +384,8 @@ class Facts(Ctl):
         self.assertEqual(self.ctl(server, 'status', '--pretty').stdout, '''\
 guest   a "b" \\c: running, 2 resets
 launch  running, update runs (3 of 7), 1.500 s
-memory  16.0MiB, private 12.0MiB, shared 4.0MiB in 3 ranges and perhaps more (sev.shared-ranges-max was reached), converted 40.0KiB to private, held twice 8.0KiB, 2 conversions/s, 1 conversion storm, may be migrated
-disk    disk0: read 4.0KiB, written 0B, 1 failed, size 1.0GiB
+memory  16MiB, private 12MiB, shared 4MiB in 3 ranges and perhaps more (sev.shared-ranges-max was reached), converted 40KiB to private, held twice 8KiB, 2 conversions/s, 1 conversion storm, may be migrated
+disk    disk0: read 4KiB, written 0B, 1 failed, size 1GiB
 network net0 (user, link up): received 60B (1 frames, 0 lost), sent 120B (2 frames, 0 lost)
 vCPU    0 runs, 2.5 s of processor time, 7 exits: io 7
 ''')

@@ -88,6 +88,40 @@ static void test_text_brief_keeps_both_ends(void **state)
 	        63);
 }
 
+static void test_text_amounts_have_one_form(void **state)
+{
+	static const struct {
+		double amount;
+		const char *bytes, *count;
+	} rows[] = {
+	        {0, "0B", "0"},
+	        {0.4, "0B", "0"},
+	        {999, "999B", "999"},
+	        {999.4, "999B", "999"},
+	        {999.5, "1000B", "1.0K"},
+	        {1000, "1000B", "1K"},
+	        {1023, "1023B", "1.0K"},
+	        {1024, "1KiB", "1.0K"},
+	        {1536, "1.5KiB", "1.5K"},
+	        {4096, "4KiB", "4.1K"},
+	        {4097, "4.0KiB", "4.1K"},
+	        {524288.0 - 1, "512.0KiB", "524.3K"},
+	        {1048576.0 - 1, "1.0MiB", "1.0M"},
+	        {1048576.0, "1MiB", "1.0M"},
+	        {30064771072.0, "28GiB", "30.1G"},
+	        {1e18, "888.2PiB", "1E"},
+	};
+	char text[TEXT_AMOUNT_BYTES];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_string_equal(text_bytes(rows[i].amount, text), rows[i].bytes);
+		assert_string_equal(text_count(rows[i].amount, text), rows[i].count);
+	}
+	/* What a peer may claim is cut. */
+	assert_int_equal(strlen(text_bytes(1e300, text)), TEXT_AMOUNT_BYTES - 1);
+	assert_int_equal(strlen(text_count(1e300, text)), TEXT_AMOUNT_BYTES - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -95,6 +129,7 @@ int main(void)
 	        cmocka_unit_test(test_text_shown_has_no_c1_characters),
 	        cmocka_unit_test(test_text_shown_keeps_whole_characters),
 	        cmocka_unit_test(test_text_brief_keeps_both_ends),
+	        cmocka_unit_test(test_text_amounts_have_one_form),
 	        cmocka_unit_test(test_hex_there_and_back),
 	        cmocka_unit_test(test_hex_wrong_length_or_digit_is_refused),
 	};
