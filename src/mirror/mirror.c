@@ -88,11 +88,10 @@ static int set_views(const struct mirror *mirror, const struct mirror_guest *gue
 
 /* ---- the vCPU ---- */
 
-#define CR0_64BIT (UINT64_C(1) << 31 | 1u << 16 | 1u << 5 | 1u << 4 | 1u << 1 | 1u) /* PG WP NE ET MP PE */
-#define CR4_64BIT \
-	(UINT64_C(1) << 10 | 1u << 9 | 1u << 5)           /* OSXMMEXCPT OSFXSR PAE: the helper may use SSE \
-	                                                   */
-#define EFER_64BIT (UINT64_C(1) << 10 | UINT64_C(1) << 8) /* LMA LME */
+/* CR0: PG, WP, NE, ET, MP, PE. CR4: OSXMMEXCPT, OSFXSR, PAE, so the helper may use SSE. EFER: LMA, LME. */
+#define CR0_64BIT  0x80010033u
+#define CR4_64BIT  0x620u
+#define EFER_64BIT 0x500u
 
 static const struct kvm_segment code = {.selector = 0x8,
         .limit = UINT32_MAX,
