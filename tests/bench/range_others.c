@@ -456,7 +456,7 @@ static void tree_snapshot(void *arg)
 
 #define KIND(name) name##_create, name##_destroy, name##_set, name##_is_shared, name##_walk, name##_snapshot
 const struct kind kinds[KINDS] = {
-        {"ranges", KIND(map), map_bytes},
+        {"map", KIND(map), map_bytes},
         {"bitmap", KIND(bitmap), bitmap_bytes},
         {"list", KIND(list), .is_linear = true},
         {"tree", KIND(tree)},
