@@ -48,7 +48,8 @@ void gcm_key_set(struct gcm_key *key, enum gcm_form form, const uint8_t secret[s
 
 /*
  * Encrypts size bytes and writes the tag of them and of aad. Both sizes are whole blocks; size is at most
- * GCM_BYTES_MAX. to may be from. An IV must never be used twice with a key.
+ * GCM_BYTES_MAX. to may be from. Nobody else may write to it meanwhile: the tag is made of what lies there.
+ * An IV must never be used twice with a key.
  */
 void gcm_seal(const struct gcm_key *key, const uint8_t iv[static GCM_IV_BYTES], const void *aad,
         size_t aad_bytes, const void *from, size_t size, void *to, uint8_t ret_tag[static GCM_TAG_BYTES]);

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ring: the helper's half of the ring: one request after the other is copied, checked and done.
+ */
+#include <string.h>
+
+#include "ring.h"
+
+#define NUMBER_MAX  (UINT64_C(1) << 48) /* records of a key and stream; long before that a new key is made */
+#define VERSION     1u
+#define PAGE_OFFSET (HELPER_PAGE_BYTES - 1)
+
+enum kind { KIND_PAGE = 1, KIND_TRAILER };
+
+/* ---- what is sealed with a record, and its nonce ---- */
+
+static void put(uint8_t *at, uint64_t value, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		at[i] = (uint8_t)(value >> 8 * i);
+}
+
+/* Each direction has a key of its own, so stream and number are the whole nonce. */
+static void make_iv(const struct helper_slot *slot, uint8_t iv[static GCM_IV_BYTES])
+{
+	put(iv, slot->stream, 4);
+	put(iv + 4, slot->number, 8);
+}
+
+#define AAD_BYTES 32u
+
+static void make_aad(const struct helper *helper, const struct helper_slot *slot, enum kind kind,
+        uint32_t size, uint8_t aad[static AAD_BYTES])
+{
+	memset(aad, 0, AAD_BYTES);
+	aad[0] = VERSION;
+	aad[1] = (uint8_t)kind;
+	put(aad + 2, slot->stream, 2);
+	put(aad + 4, slot->pass, 4);
+	memcpy(aad + 8, helper->id, sizeof(helper->id));
+	put(aad + 16, slot->gpa, 8);
+	put(aad + 24, size, 4);
+}
+
+/*
+ * Seals into helper->page, which is private: the tag is made of the bytes that were stored, and a host that
+ * changed them meanwhile would get the tag of its own.
+ */
+static void seal_record(
+        struct helper *helper, struct helper_slot *slot, enum kind kind, const void *from, uint32_t size)
+{
+	uint8_t iv[GCM_IV_BYTES], aad[AAD_BYTES];
+
+	make_iv(slot, iv);
+	make_aad(helper, slot, kind, size, aad);
+	gcm_seal(&helper->seal, iv, aad, sizeof(aad), from, size, helper->page, slot->tag);
+}
+
+/* Opens helper->page, in its place. */
+static bool open_record(struct helper *helper, const struct helper_slot *slot, enum kind kind, uint32_t size)
+{
+	uint8_t iv[GCM_IV_BYTES], aad[AAD_BYTES];
+
+	make_iv(slot, iv);
+	make_aad(helper, slot, kind, size, aad);
+	return gcm_open(&helper->open, iv, aad, sizeof(aad), helper->page, size, helper->page, slot->tag);
+}
+
+/* ---- commands ---- */
+
+/* NULL: the helper may not touch it. */
+static uint8_t *guest_page(const struct helper *helper, uint64_t gpa)
+{
+	for (unsigned i = 0; i < helper->range_count; i++) {
+		const struct helper_range *range = &helper->ranges[i];
+
+		if (gpa >= range->first && gpa < range->end && range->end - gpa >= HELPER_PAGE_BYTES &&
+		        !(gpa & PAGE_OFFSET))
+			return helper->private_base + gpa;
+	}
+	return NULL;
+}
+
+static enum helper_status seal_page(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
+{
+	const uint8_t *page = guest_page(helper, slot->gpa);
+
+	if (!page)
+		return HELPER_BAD_ADDRESS;
+	seal_record(helper, slot, KIND_PAGE, page, HELPER_PAGE_BYTES);
+	memcpy(shared, helper->page, HELPER_PAGE_BYTES);
+	return HELPER_DONE;
+}
+
+static enum helper_status open_page(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
+{
+	uint8_t *page = guest_page(helper, slot->gpa);
+
+	if (!page)
+		return HELPER_BAD_ADDRESS;
+	memcpy(helper->page, shared, HELPER_PAGE_BYTES);
+	if (!open_record(helper, slot, KIND_PAGE, HELPER_PAGE_BYTES))
+		return HELPER_BAD_TAG;
+	memcpy(page, helper->page, HELPER_PAGE_BYTES);
+	return HELPER_DONE;
+}
+
+/* A trailer takes a number as well, which says how many pages its stream had. */
+static enum helper_status seal_trailer(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
+{
+	if (slot->gpa)
+		return HELPER_BAD_ADDRESS;
+	seal_record(helper, slot, KIND_TRAILER, helper->page, 0);
+	helper->seal_ended[slot->stream] = true;
+	return HELPER_DONE;
+}
+
+static enum helper_status open_trailer(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
+{
+	if (slot->gpa)
+		return HELPER_BAD_ADDRESS;
+	if (!open_record(helper, slot, KIND_TRAILER, 0))
+		return HELPER_BAD_TAG;
+	helper->open_ended[slot->stream] = true;
+	return HELPER_DONE;
+}
+
+static const struct {
+	bool seals;
+	enum helper_status (*run)(struct helper *helper, struct helper_slot *slot, uint8_t *shared);
+} commands[] = {
+        [HELPER_SEAL] = {true, seal_page},
+        [HELPER_OPEN] = {false, open_page},
+        [HELPER_END_SEAL] = {true, seal_trailer},
+        [HELPER_END_OPEN] = {false, open_trailer},
+};
+
+static bool is_known(const struct helper_slot *slot)
+{
+	return slot->command && slot->command < sizeof(commands) / sizeof(commands[0]) && !slot->reserved &&
+	       !slot->reserved_too;
+}
+
+/* slot is the copy; shared is the slot's page in the ring. */
+static enum helper_status answer(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
+{
+	enum helper_status status;
+	uint64_t *next;
+	bool seals;
+
+	if (!is_known(slot))
+		return HELPER_BAD_COMMAND;
+	seals = commands[slot->command].seals;
+	if (slot->stream >= HELPER_STREAMS ||
+	        (seals ? helper->seal_ended[slot->stream] : helper->open_ended[slot->stream]))
+		return HELPER_BAD_STREAM;
+	next = seals ? &helper->sealed[slot->stream] : &helper->opened[slot->stream];
+	if (*next >= NUMBER_MAX || (!seals && slot->number != *next))
+		return HELPER_BAD_NUMBER;
+	slot->number = *next;
+	status = commands[slot->command].run(helper, slot, shared);
+	*next += status == HELPER_DONE;
+	return status;
+}
+
+/* The host may write to the ring at any time, so the compiler must not read a field of it again. */
+static void serve_one(struct helper *helper, unsigned at)
+{
+	struct helper_slot *shared = &helper->ring->slots[at], slot = *shared;
+
+	__asm__ volatile("" ::: "memory");
+	slot.status = (uint16_t)answer(helper, &slot, helper->ring->pages[at]);
+	*shared = slot;
+}
+
+unsigned helper_serve(struct helper *helper)
+{
+	uint32_t waiting = __atomic_load_n(&helper->ring->produced, __ATOMIC_ACQUIRE) - helper->consumed;
+
+	if (waiting > HELPER_SLOTS)
+		helper->broken = true;
+	if (helper->broken)
+		return 0;
+	for (uint32_t i = 0; i < waiting; i++) {
+		serve_one(helper, helper->consumed % HELPER_SLOTS);
+		__atomic_store_n(&helper->ring->consumed, ++helper->consumed, __ATOMIC_RELEASE);
+	}
+	return waiting;
+}

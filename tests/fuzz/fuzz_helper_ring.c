@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ring of the migration helper, written by a hostile host: requests of any content, with pages that
+ * another helper has sealed, or that it has not. Nothing outside the helper's ranges changes, its memory
+ * changes only by records that are right, and numbers rise by one.
+ */
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "support/helper_forms.h"
+#include "support/helper_pair.h"
+
+#define ASK_BYTES 24u
+
+static uint8_t before[PAIR_BYTES];
+
+static void must(bool right)
+{
+	if (!right)
+		abort();
+}
+
+static uint64_t number(const uint8_t *at, unsigned bytes)
+{
+	uint64_t value = 0;
+
+	for (unsigned i = 0; i < bytes; i++)
+		value |= (uint64_t)at[i] << 8 * i;
+	return value;
+}
+
+static struct helper_slot slot_of(const uint8_t *data)
+{
+	return (struct helper_slot){.command = (uint16_t)number(data, 2),
+	        .stream = (uint16_t)number(data + 2, 2),
+	        .reserved = data[4],
+	        .pass = data[5],
+	        .gpa = number(data + 8, 8),
+	        .number = number(data + 16, 7)};
+}
+
+static void ask(const uint8_t *data)
+{
+	struct helper_slot slot = slot_of(data), sealed = {.command = HELPER_SEAL,
+	                                                 .stream = slot.stream,
+	                                                 .pass = slot.pass,
+	                                                 .gpa = slot.gpa};
+	const struct helper_slot *made, *answer;
+	uint16_t stream = slot.stream % HELPER_STREAMS;
+	uint64_t seals = target.helper.sealed[stream], opens = target.helper.opened[stream];
+	bool is_right = data[23] & 1, done;
+
+	made = end_ask(&source, sealed, NULL);
+	if (is_right && made->status == HELPER_DONE) {
+		memcpy(slot.tag, made->tag, sizeof(slot.tag));
+		slot.number = made->number;
+	}
+	answer = end_ask(&target, slot, end_page(&source, made));
+	done = answer->status == HELPER_DONE;
+	must(answer->status != HELPER_WAITS);
+	must(target.helper.sealed[stream] + target.helper.opened[stream] == seals + opens + done);
+	must(!done || slot.command != HELPER_OPEN || is_right);
+	if (!done || slot.command != HELPER_OPEN)
+		must(memcmp(target.memory, before, PAIR_BYTES) == 0);
+	else
+		must(memcmp(target.memory + slot.gpa, source.memory + slot.gpa, HELPER_PAGE_BYTES) == 0);
+	memcpy(before, target.memory, PAIR_BYTES);
+	/* A record that was not taken is made anew, so that later ones can be right. */
+	source.helper.sealed[stream] = target.helper.opened[stream];
+}
+
+static void must_be_untouched(uint64_t first, uint64_t end)
+{
+	for (uint64_t at = first; at < end; at++)
+		must(target.memory[at] == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	pair_start(form_runs(GCM_AESNI) ? GCM_AESNI : GCM_PLAIN);
+	memset(before, 0, sizeof(before));
+	for (; size >= ASK_BYTES; data += ASK_BYTES, size -= ASK_BYTES)
+		ask(data);
+	must_be_untouched(0, 0x1000);
+	must_be_untouched(0x8000, 0x10000);
+	if (size > 3)
+		target.ring.produced += (uint32_t)number(data, 4);
+	must(helper_serve(&target.helper) <= HELPER_SLOTS);
+	return 0;
+}
