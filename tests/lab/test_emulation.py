@@ -55,10 +55,10 @@ class Emulation(unittest.TestCase):
         return self.script('vmm', f'cd {self.folder}\nn=0\nif [ "$3" = kvm ]; then echo >>count; n=$(wc -l <count); fi\ncat says-$n\n'
                            'case $n in\n' + '\n'.join(f'{number}) {end} ;;' for number, end in enumerate(ends)) + '\nesac\n')
 
-    def probed(self, *runs, **more):
+    def probed(self, *runs, name=NAME, **more):
         """The exit status and what was said."""
         with contextlib.redirect_stdout(io.StringIO()) as said:
-            with mock.patch.object(sys, 'argv', ['probe.py', 'image', NAME, 'kvm', self.vmm(*runs, **more)]):
+            with mock.patch.object(sys, 'argv', ['probe.py', 'image', name, 'kvm', self.vmm(*runs, **more)]):
                 status = probe.main()
         return status, said.getvalue()
 
@@ -109,6 +109,19 @@ class Emulation(unittest.TestCase):
     def test_a_wrong_line_fails_at_once(self):
         status, said = self.probed(WRONG, RIGHT)
         self.assertEqual((status, self.runs()), (1, 1), said)
+
+    def test_a_line_without_a_verdict_wants_two_right_runs(self):
+        name = 'probe64-refused'
+        whole, sim = probe.expected(name, 'kvm'), (probe.expected(name, 'sim'), 0)
+        line = next(line for line in whole.splitlines() if ': #' in line)
+        right, empty = (whole, 0), (whole.replace(line, line.partition(':')[0] + ':  ax=7', 1), 0)
+        both = (empty[0].replace('\n', '?\n', 1), 0)    # another line is wrong, too
+        for runs, count, failed in (((empty, right, right), 3, 0), ((empty, right, empty, right, empty), emulation.RUNS, 1), ((both, right, right), 1, 1)):
+            with self.subTest(count=count):
+                (self.folder / 'count').unlink(missing_ok=True)
+                status, said = self.probed(*runs, name=name, sim=sim)
+                self.assertEqual((status, self.runs()), (failed, count), said)
+                self.assertEqual(emulation.TOLD in said, runs[0] == empty, said)
 
     def test_an_end_that_is_no_crash_fails_at_once(self):
         status, said = self.probed(POLITE, RIGHT)

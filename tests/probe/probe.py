@@ -102,10 +102,22 @@ def expected(name, host):
     return ''.join(other.get(line, line) + '\n' for line in lines)
 
 
-def lost(run, want):
-    """How the emulation may have cut this run short, or ''. It is '' if the text that the guest printed before is wrong in any way."""
-    if not want.startswith(run.text):
+def lost_verdict(run, want):
+    """The one test of a run in which all else is right that has no verdict, or ''. A verdict is 'done' or an exception, and the guest
+    always writes one, unless its state was lost in the middle of the test."""
+    lines, wanted = run.text.splitlines(), want.splitlines()
+    wrong = [pair for pair in zip(lines, wanted) if pair[0] != pair[1]]
+    if len(lines) != len(wanted) or len(wrong) != 1:
         return ''
+    name, _, rest = wrong[0][0].partition(':')
+    return name if wrong[0][1].startswith(f'{name}: ') and rest.startswith('  ') else ''
+
+
+def lost(run, want):
+    """How the emulation may have lost the guest, or ''. It is '' if the text that the guest printed is wrong in any other way."""
+    if not want.startswith(run.text):
+        name = lost_verdict(run, want)
+        return f'{emulation.WENT_ON} behind a test without a verdict: {name}' if name else ''
     if run.silent and not run.polls:
         return f'the guest fell silent behind {run.text[-40:]!r}'
     return f'the guest crashed behind {run.text[-40:]!r}' if emulation.crashed(run.status, run.said) else ''
