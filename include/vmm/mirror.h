@@ -3,7 +3,7 @@
  * mirror: a second VM that shares the encryption context of a SEV guest. Its vCPU reads and writes the
  * guest's private memory, which the host cannot. What it runs is a helper: a part of the guest's measured
  * image, or a program that the guest has put into its memory for this. The helper halts when it has nothing
- * to do, and is told by entering it again that there is work.
+ * to do. The caller enters it again when there is work.
  *
  * The memory is the guest's, at the guest's addresses; the mirror has slots of its own, so it sees only what
  * it is to see. A mirror holds the guest's ASID: it is destroyed before the guest. One thread at a time, but

@@ -108,7 +108,8 @@ static void print_prometheus(const struct cli_host_offer *offer)
 
 /* ---- Node Feature Discovery ---- */
 
-/* What may change at any time is a feature for rules, and no label. The directive holds for one line. */
+/* A figure that may change at any time becomes a feature for rules and not a label. The directive is for the
+ * next line. */
 static void put_feature(
         const struct cli_host_offer *offer, size_t i, const char *name, const char *value, bool is_label)
 {

@@ -20,7 +20,7 @@ int page_memory_keep_devices(struct page_memory *memory, unsigned address_bits, 
 	const struct page_region *last = last_region(memory);
 	uint64_t end = last->gpa.raw + last->size_bytes, all = UINT64_C(1) << address_bits;
 
-	/* A guest that cannot address its own memory has other sorrows. */
+	/* The guest may have more memory than it can address. The bound cuts none of it off. */
 	memory->address_end = end > all ? end : all;
 	return page_range_map_create(FRAME_OF(memory->address_end), PAGE_DEVICES_MAX, &memory->devices, err);
 }
