@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "vmm/base.h"
+#include "vmm/base/vmstate.h"
 #include "vmm/device/bus.h"
 #include "vmm/page.h"
 
@@ -127,9 +128,8 @@ struct device_isa {
 };
 
 /*
- * A kind of device: its properties, and the functions that act on a device. The board calls init, reset,
- * attach and finish from the main thread while no vCPU runs. Saving and loading a device's state belong here
- * once guests can be moved.
+ * A kind of device: its properties, and the functions that act on a device. The board calls all of them from
+ * one thread at a time, while no vCPU runs.
  */
 struct device_kind {
 	const char *name; /* for messages */
@@ -148,6 +148,15 @@ struct device_kind {
 	 * NULL between two of them. NULL: the device does not reach memory.
 	 */
 	void (*attach)(struct device *device, struct page_memory *memory);
+	/*
+	 * Visits all that the guest can have changed since power-on, for a guest that goes on elsewhere; when
+	 * it loads, the device is as after power-on, with the guest's memory attached, and goes on with what
+	 * was loaded: claims move, lines rise. What waits in a device's own rings to be read by the host does
+	 * not travel. NULL: there is nothing of the kind.
+	 */
+	void (*visit)(struct device *device, struct vmstate *s);
+	/* Completes "the guest cannot be moved: ...". NULL, or it returns NULL: the device can be moved. */
+	const char *(*unmovable)(struct device *device);
 	/* Frees what the device owns beside its own struct, also after a failed init. NULL: nothing. */
 	void (*finish)(struct device *device);
 	struct device_isa isa;
@@ -208,5 +217,22 @@ struct device *device_board_find(const struct device_board *board, const struct 
 void device_board_reset(struct device_board *board);
 /* Lends the guest's memory to all devices, or takes it back (NULL). Main thread, while no vCPU runs. */
 void device_board_attach(struct device_board *board, struct page_memory *memory);
+
+/* ---- a guest that goes on elsewhere: on a board that the same configuration made ---- */
+
+/*
+ * Returns why a guest on this board cannot be moved, as a text that completes "the guest cannot be moved:
+ * ..."; NULL: it can. Main thread.
+ */
+const char *device_board_unmovable(const struct device_board *board);
+/*
+ * Saves the state of device number i of the board, or loads it. No vCPU runs, and no device works
+ *. ERR_FAILED: what was loaded is impossible; the board is then fit only for
+ * device_board_finish(). save: the caller finishes *ret_state, also after an error.
+ */
+int device_board_save(
+        const struct device_board *board, unsigned i, struct vmstate *ret_state, struct err *err) MUST_CHECK;
+int device_board_load(const struct device_board *board, unsigned i, const void *data, size_t size,
+        struct err *err) MUST_CHECK;
 
 #endif

@@ -74,3 +74,38 @@ void device_board_attach(struct device_board *board, struct page_memory *memory)
 		if (board->devices[i]->kind->attach)
 			board->devices[i]->kind->attach(board->devices[i], memory);
 }
+
+const char *device_board_unmovable(const struct device_board *board)
+{
+	const char *why = NULL;
+
+	for (unsigned i = 0; i < board->count && !why; i++)
+		if (board->devices[i]->kind->unmovable)
+			why = board->devices[i]->kind->unmovable(board->devices[i]);
+	return why;
+}
+
+static void visit(const struct device_board *board, unsigned i, struct vmstate *s)
+{
+	struct device *device = board->devices[i];
+
+	if (device->kind->visit)
+		device->kind->visit(device, s);
+}
+
+int device_board_save(
+        const struct device_board *board, unsigned i, struct vmstate *ret_state, struct err *err)
+{
+	*ret_state = vmstate_save(board->devices[i]->kind->name);
+	visit(board, i, ret_state);
+	return vmstate_end(ret_state, err);
+}
+
+int device_board_load(
+        const struct device_board *board, unsigned i, const void *data, size_t size, struct err *err)
+{
+	struct vmstate s = vmstate_load(board->devices[i]->kind->name, data, size);
+
+	visit(board, i, &s);
+	return vmstate_end(&s, err);
+}
