@@ -100,6 +100,11 @@ struct virtio_start {
 	struct virtio_queue *
 	        *queues;            /* NULL where the driver enabled none; count as in struct virtio_setup */
 	struct page_memory *memory; /* until stop */
+	/*
+	 * The device was held (virtio_hold()), or held in another vmm, and goes on: what the driver has told
+	 * it since DRIVER_OK still counts. Chains that it had not pushed are in their queues again.
+	 */
+	bool goes_on;
 };
 
 /* A kind of device. ctx is that of struct virtio_setup. */
@@ -122,7 +127,9 @@ struct virtio_kind {
 	void (*kick)(void *ctx, struct virtio_queue *queue);
 	/*
 	 * Ends all work on the queues. The device calls virtio_device_stopped() when nothing is in flight any
-	 * more, from this function or later from the loop. It keeps nothing of struct virtio_start.
+	 * more, from this function or later from the loop. It keeps nothing of struct virtio_start. A kind
+	 * whose queues vmm serves pushes chains of a queue in the order in which it popped them, except for
+	 * chains that are done before it can be held.
 	 */
 	void (*stop)(void *ctx);
 	/* Frees ctx. On the main thread; the device is stopped. */
@@ -176,6 +183,23 @@ void *virtio_device_find(const struct device_board *board, const struct virtio_k
  * main thread does it. Any thread once the bus is frozen.
  */
 pid_t virtio_device_thread(const struct device_board *board, const char *id);
+
+/* ---- a guest that does not run ---- */
+
+/*
+ * Makes all devices of a board whose queues vmm serves do nothing, while no vCPU runs: they neither read nor
+ * write guest memory, and interrupt nobody. What they have done is shown to the driver before that, and
+ * requests that they have not finished go back to their queues. Disks have no requests under way
+ * (virtio_blk_quieten()). Devices whose queues are served outside go on: they are unmovable. Returns when it
+ * is done; it waits for threads of devices, but not for back ends. Main thread, as all that follows here.
+ */
+void virtio_hold(const struct device_board *board);
+/*
+ * Lets them go on where they were, and tells the driver what changed meanwhile. Held devices that were reset
+ * are not held any more. Called before vCPUs run again, and before the guest is ended, so that what it wrote
+ * last comes out; no vCPU runs yet. Devices that are not held stay as they are.
+ */
+void virtio_wake(const struct device_board *board);
 
 /* ---- a console's bytes: main thread ---- */
 

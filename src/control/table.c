@@ -24,7 +24,8 @@ const struct control_command control_commands[] = {
                 "Does the guest run? `prelaunch` is a guest that has not run yet, or that was reset while "
                 "it was stopped."},
         {"stop", NULL, NULL, CONTROL_CHANGES, control_stop,
-                "Lets the guest's processors wait, and its disks finish; the event STOP comes first. "
+                "Lets the guest's processors wait, its disks finish, and its other devices do nothing; "
+                "the event STOP comes first. "
                 "During a launch it takes effect at the launch's end."},
         {"cont", NULL, NULL, CONTROL_CHANGES, control_cont,
                 "Lets the guest's processors run; the event RESUME comes first. The rest of a launch that "

@@ -9,6 +9,7 @@
 #include "vmm/back/helper.h"
 #include "vmm/device/power.h"
 #include "vmm/sandbox.h"
+#include "vmm/virtio.h"
 
 #define SECOND_NS 1000000000ull
 #define FLUSH_NS  SECOND_NS /* for the last output of a guest that was ended */
@@ -25,6 +26,22 @@ bool run_is_pausing(const struct run *run)
 
 /* ---- what the table orders ---- */
 
+/* All vCPUs wait, and the disks are quiet. */
+static void rest(struct run *run)
+{
+	virtio_hold(machine_board(run->machine));
+	run->held = true;
+	run_tell_running(run, false);
+}
+
+/* A vCPU that runs may hold the lock of a device and wait for this thread, so this is for those that wait. */
+static void wake(struct run *run)
+{
+	if (run->held)
+		virtio_wake(machine_board(run->machine));
+	run->held = false;
+}
+
 static void relaunch(struct run *run)
 {
 	run->resets++;
@@ -38,6 +55,8 @@ static void start_vcpus(struct run *run, enum run_vcpu_wish wish)
 {
 	struct err err = {0};
 
+	if (wish == RUN_VCPU_GO)
+		wake(run);
 	if (run_vcpus_start(run, wish, &err) < 0) {
 		run->err = err;
 		run_step_because(run, RUN_LIFE_FAIL, RUN_CAUSE_HOST_ERROR);
@@ -51,6 +70,7 @@ static void start_vcpus(struct run *run, enum run_vcpu_wish wish)
 static void end_incarnation(struct run *run)
 {
 	run_launching_stop(run);
+	wake(run);
 	run_vcpus_end(run);
 }
 
@@ -115,7 +135,7 @@ static void act(struct run *run, enum run_life_action action)
 	case RUN_LIFE_GO: start_vcpus(run, RUN_VCPU_GO); break;
 	case RUN_LIFE_PARK: run_vcpus_park(run); break;
 	case RUN_LIFE_QUIETEN: run_disks_quieten(run); break;
-	case RUN_LIFE_TELL: run_tell_running(run, false); break;
+	case RUN_LIFE_TELL: rest(run); break;
 	case RUN_LIFE_PRESS: press(run); break;
 	case RUN_LIFE_STOP: end_incarnation(run); break;
 	case RUN_LIFE_END:

@@ -60,6 +60,7 @@ struct run {
 	uint64_t signalled_ns; /* when the last signal came that counted; 0: none has come */
 	sigset_t old_mask;
 	bool masked;
+	bool held;  /* devices do nothing (virtio_hold()) */
 	bool hurry; /* the guest is being ended: the console gets a short time */
 	struct loop_op *signal_watch, *grace, *flush;
 	struct err err; /* why the guest ended, if not by shutting down */

@@ -24,8 +24,8 @@ struct virtio_console {
 	struct device_events events;
 	struct virtio_queue *queues[QUEUES]; /* NULL: stopped */
 	struct virtio_chain out, in;
-	bool sending; /* `out` was popped, and its bytes up to `sent` were taken */
-	uint64_t sent;
+	bool sending;    /* `out` was popped */
+	uint64_t sent;   /* bytes of it, or of the chain that is popped next, that were taken */
 	bool wants_room; /* input was refused */
 };
 
@@ -60,7 +60,6 @@ static bool next_output(struct virtio_console *console)
 		return false;
 	}
 	console->sending = true;
-	console->sent = 0;
 	return true;
 }
 
@@ -78,9 +77,10 @@ size_t virtio_console_output(struct virtio_console *console, void *data, size_t 
 
 		taken += n;
 		console->sent += n;
-		if (console->sent == console->out.readable_bytes) {
+		if (console->sent >= console->out.readable_bytes) {
 			virtio_queue_push(queue, console->out.head, 0);
 			console->sending = false;
+			console->sent = 0;
 		}
 	}
 	virtio_queue_flush(queue);
@@ -125,6 +125,8 @@ static int start(void *ctx, const struct virtio_start *start, struct err *err)
 
 	for (unsigned i = 0; i < QUEUES; i++)
 		console->queues[i] = start->queues[i];
+	if (!start->goes_on)
+		console->sent = 0;
 	tell_room(console);
 	return 0;
 }

@@ -63,7 +63,8 @@ struct virtio_slot {
 	uint64_t bell;    /* ... this address */
 };
 
-enum virtio_run { VIRTIO_IDLE, VIRTIO_RUNNING, VIRTIO_STOPPING };
+/* HELD: stopped, but its queues keep their places, and it goes on when it is woken. */
+enum virtio_run { VIRTIO_IDLE, VIRTIO_RUNNING, VIRTIO_STOPPING, VIRTIO_HELD };
 
 struct virtio_device {
 	struct device device;
@@ -88,6 +89,8 @@ struct virtio_device {
 
 	pthread_mutex_t interrupt_lock;
 	bool live; /* there is a guest to interrupt */
+	bool held; /* but not now: ... */
+	bool late; /* ... the driver is told of a change of the configuration when it goes on */
 	uint8_t isr;
 
 	pthread_mutex_t bell_lock;
@@ -97,15 +100,26 @@ struct virtio_device {
 	pthread_mutex_t run_lock;
 	pthread_cond_t run_changed;
 	enum virtio_run run;
+	bool holding, goes_on; /* the next stop leads to VIRTIO_HELD; the next start comes from there */
 	struct virtio_queue
 	        *started[VIRTIO_QUEUES_MAX]; /* while it runs: the queues that the driver enabled */
 	struct err start_err;
 };
 
+static inline bool virtio_serves_itself(const struct virtio_device *device)
+{
+	return !device->setup.outside[0] && !device->setup.outside[1];
+}
+
 static inline bool virtio_is_outside(const struct virtio_slot *slot)
 {
 	return slot->device->setup.outside[slot->index / 64] >> (slot->index % 64) & 1;
 }
+
+/* ---- the board (pci.c) ---- */
+
+/* Returns device number i of a board; NULL: it is no virtio device. */
+struct virtio_device *virtio_pci_device(const struct device_board *board, unsigned i);
 
 /* ---- registers (pci_common.c). The transport's lock is held ---- */
 
@@ -122,6 +136,8 @@ void virtio_interrupt_config(struct virtio_device *device);
 uint8_t virtio_interrupt_status(struct virtio_device *device);
 /* Says whether there is a guest; forgets what was to be told to the last one. */
 void virtio_interrupt_live(struct virtio_device *device, bool live);
+/* Keeps interrupts about the configuration back, or sends the one that was kept back. */
+void virtio_interrupt_hold(struct virtio_device *device, bool held);
 
 /* ---- doorbells (pci_bell.c). Any thread ---- */
 
@@ -137,6 +153,9 @@ void virtio_bell_ring(const struct virtio_slot *slot);
 void virtio_life_start(struct virtio_device *device);
 /* Returns when the device has stopped and the registers are reset. The transport's lock is held. */
 void virtio_life_reset(struct virtio_device *device);
+/* virtio_hold() and virtio_wake() of one device. The transport's lock is held. */
+void virtio_life_hold(struct virtio_device *device);
+void virtio_life_wake(struct virtio_device *device);
 /* The vector of a queue has changed. The transport's lock is held. */
 void virtio_life_rewire(struct virtio_slot *slot);
 /* struct virtio_queue_owner's broken. */

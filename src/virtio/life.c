@@ -73,12 +73,22 @@ static int hear(struct virtio_slot *slot, struct err *err)
 
 static int try_start(struct virtio_device *device, struct err *err)
 {
-	const struct virtio_start start = {device->driver_features, device->started, device->memory};
+	const struct virtio_start start = {
+	        device->driver_features, device->started, device->memory, device->goes_on};
 
 	for (unsigned i = 0; i < device->setup.queues; i++)
 		if (device->started[i] && hear(&device->slots[i], err) < 0)
 			return -1;
 	return device->setup.kind->start(device->setup.ctx, &start, err);
+}
+
+static void settle_on_loop(void *ctx)
+{
+	struct virtio_device *device = ctx;
+
+	for (unsigned i = 0; i < device->setup.queues; i++)
+		if (device->started[i])
+			virtio_queue_settle(device->started[i]);
 }
 
 static void start_on_loop(void *ctx)
@@ -97,7 +107,7 @@ static void start_on_loop(void *ctx)
 void virtio_device_stopped(struct virtio_device *device)
 {
 	pthread_mutex_lock(&device->run_lock);
-	device->run = VIRTIO_IDLE;
+	device->run = device->holding ? VIRTIO_HELD : VIRTIO_IDLE;
 	pthread_cond_broadcast(&device->run_changed);
 	pthread_mutex_unlock(&device->run_lock);
 }
@@ -178,6 +188,32 @@ static enum virtio_run run_of(struct virtio_device *device)
 	return run;
 }
 
+/* Says where the next stop leads. A device that is held stays so, or is idle from now on. */
+static void set_holding(struct virtio_device *device, bool holding)
+{
+	pthread_mutex_lock(&device->run_lock);
+	device->holding = holding;
+	device->goes_on = !holding && device->run == VIRTIO_HELD;
+	if (device->goes_on)
+		device->run = VIRTIO_IDLE;
+	pthread_mutex_unlock(&device->run_lock);
+}
+
+static void wait_while(struct virtio_device *device, enum virtio_run run)
+{
+	pthread_mutex_lock(&device->run_lock);
+	while (device->run == run)
+		pthread_cond_wait(&device->run_changed, &device->run_lock);
+	pthread_mutex_unlock(&device->run_lock);
+}
+
+static void ring_all(struct virtio_device *device)
+{
+	for (unsigned i = 0; i < device->setup.queues; i++)
+		if (device->started[i])
+			virtio_bell_ring(&device->slots[i]);
+}
+
 void virtio_life_start(struct virtio_device *device)
 {
 	if (start_queues(device, &device->start_err) == 0)
@@ -188,21 +224,57 @@ void virtio_life_start(struct virtio_device *device)
 		return;
 	}
 	virtio_bell_hang(device, true);
-	/* The driver may have filled the queues before it was ready. */
-	for (unsigned i = 0; i < device->setup.queues; i++)
-		if (device->started[i])
-			virtio_bell_ring(&device->slots[i]);
+	ring_all(device); /* the driver may have filled the queues before it was ready */
+}
+
+/* The device stops as for a reset, but its registers, its queues and their doorbells stay. */
+void virtio_life_hold(struct virtio_device *device)
+{
+	if (!virtio_serves_itself(device))
+		return;
+	set_holding(device, true);
+	if (run_of(device) == VIRTIO_RUNNING)
+		loop_call(device->setup.loop, stop_on_loop, device);
+	wait_while(device, VIRTIO_STOPPING);
+	if (run_of(device) == VIRTIO_HELD)
+		loop_call(device->setup.loop, settle_on_loop, device);
+	virtio_interrupt_hold(device, true);
+}
+
+/* A driver that broke the rules before the device was held has to reset it. */
+static void go_on(struct virtio_device *device)
+{
+	bool broken = device->status & VIRTIO_NEEDS_RESET;
+
+	if (!broken)
+		loop_call(device->setup.loop, start_on_loop, device);
+	if (run_of(device) == VIRTIO_RUNNING) {
+		ring_all(device); /* it may have been rung, and not have heard it */
+		return;
+	}
+	virtio_bell_hang(device, false);
+	end_queues(device);
+	if (!broken)
+		virtio_life_broken(device, device->start_err.text);
+}
+
+void virtio_life_wake(struct virtio_device *device)
+{
+	set_holding(device, false);
+	if (device->goes_on)
+		go_on(device);
+	device->goes_on = false;
+	virtio_interrupt_hold(device, false);
 }
 
 void virtio_life_reset(struct virtio_device *device)
 {
 	virtio_bell_hang(device, false);
-	if (run_of(device) != VIRTIO_IDLE)
+	set_holding(device, false);
+	device->goes_on = false;
+	if (run_of(device) == VIRTIO_RUNNING)
 		loop_call(device->setup.loop, stop_on_loop, device);
-	pthread_mutex_lock(&device->run_lock);
-	while (device->run != VIRTIO_IDLE)
-		pthread_cond_wait(&device->run_changed, &device->run_lock);
-	pthread_mutex_unlock(&device->run_lock);
+	wait_while(device, VIRTIO_STOPPING);
 	end_queues(device);
 	virtio_common_reset(device);
 	virtio_interrupt_status(device);

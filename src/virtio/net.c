@@ -104,9 +104,9 @@ static int start_back(struct virtio_net *net, struct err *err)
 	const struct back_net_events events = {.on_ready = on_ready, .on_down = on_down, .ctx = net};
 
 	if (back_net_start(net->back, loop_thread_loop(net->thread), &events, err) < 0 ||
-	        back_net_set_queues(net->back, 1, err) < 0)
+	        back_net_set_queues(net->back, net->active, err) < 0)
 		return -1;
-	return back_net_set_offloads(net->back, virtio_net_guest_offloads(net->features), err);
+	return back_net_set_offloads(net->back, virtio_net_guest_offloads(net->offloads), err);
 }
 
 static void on_control(void *ctx)
@@ -147,6 +147,9 @@ static void forget(struct net_pair *pair)
 {
 	struct net_rx *rx = &pair->rx;
 
+	/* A frame that waited for the driver's buffers is lost. */
+	if (rx->frame_bytes)
+		count_add(&pair->net->rx_lost, 1);
 	rx->queue = pair->tx.queue = NULL;
 	rx->first = rx->count = rx->iov_first = rx->iov_count = 0;
 	rx->bytes = rx->frame_bytes = rx->frame_placed = 0;
@@ -170,6 +173,10 @@ static int net_start(void *ctx, const struct virtio_start *start, struct err *er
 	struct virtio_net *net = ctx;
 
 	net->features = start->features;
+	if (!start->goes_on) {
+		net->offloads = start->features;
+		net->active = 1;
+	}
 	if (start_all(net, start, err) == 0)
 		return 0;
 	stop_all(net);

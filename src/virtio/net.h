@@ -95,6 +95,8 @@ struct virtio_net {
 	_Atomic uint64_t rx_frames, rx_bytes, rx_lost, tx_frames, tx_bytes, tx_lost;
 	bool vhost, vhost_started;
 	uint64_t offered, features;   /* features: agreed */
+	uint64_t offloads;            /* GUEST_*: those that the driver wants at the moment */
+	unsigned active;              /* pairs that received frames are spread over */
 	struct virtio_queue *control; /* NULL: none */
 	struct loop_op *control_bell; /* where the transport does not hear its kicks */
 	struct loop_task down;

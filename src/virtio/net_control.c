@@ -21,14 +21,20 @@ static int set_offloads(struct virtio_net *net, uint64_t wanted, struct err *err
 	if (!net_has(net, NET_F_CTRL_GUEST_OFFLOADS) || (wanted & ~(net->features & OFFLOADS_ALL)))
 		return err_set(
 		        err, ERR_GUEST, "offloads %#llx that were not agreed to", (unsigned long long)wanted);
-	return back_net_set_offloads(net->back, virtio_net_guest_offloads(wanted), err);
+	if (back_net_set_offloads(net->back, virtio_net_guest_offloads(wanted), err) < 0)
+		return -1;
+	net->offloads = wanted;
+	return 0;
 }
 
 static int set_pairs(struct virtio_net *net, unsigned count, struct err *err)
 {
 	if (!net_has(net, NET_F_MQ) || count == 0 || count > net->pairs_count)
 		return err_set(err, ERR_GUEST, "%u pairs of queues", count);
-	return back_net_set_queues(net->back, count, err);
+	if (back_net_set_queues(net->back, count, err) < 0)
+		return -1;
+	net->active = count;
+	return 0;
 }
 
 static int obey(struct virtio_net *net, const struct virtio_chain *chain, struct err *err)

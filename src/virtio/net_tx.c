@@ -35,10 +35,14 @@ static int take(struct net_pair *pair)
 		}
 		if (is_frame(pair, chain)) {
 			tx->count++;
-		} else {
-			virtio_queue_push(tx->queue, chain->head, 0);
-			count_add(&pair->net->tx_lost, 1);
+			continue;
 		}
+		if (tx->count) {
+			virtio_queue_unpop(tx->queue); /* chains go back in order: those before it wait */
+			break;
+		}
+		virtio_queue_push(tx->queue, chain->head, 0);
+		count_add(&pair->net->tx_lost, 1);
 	}
 	return popped < 0 ? -1 : chains;
 }

@@ -271,12 +271,12 @@ static int open_slots(struct virtio_device *device, struct err *err)
 	return 0;
 }
 
-static uint64_t offered_features(const struct virtio_setup *setup)
+static uint64_t offered_features(const struct virtio_setup *setup, bool serves_itself)
 {
 	uint64_t features =
 	        (setup->features & DEVICE_FEATURES) | VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM;
 
-	if (!setup->outside[0] && !setup->outside[1])
+	if (serves_itself)
 		features |= VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX;
 	return features;
 }
@@ -295,7 +295,7 @@ static int init(struct device *base, struct device_board *board, const void *arg
 	ask->device = device;
 	device->board = board;
 	device->setup = *ask->setup;
-	device->offered = offered_features(&device->setup);
+	device->offered = offered_features(&device->setup, virtio_serves_itself(device));
 	device->owner = (struct virtio_queue_owner){virtio_interrupt_queue, virtio_life_broken, device};
 	pthread_mutex_init(&device->interrupt_lock, NULL);
 	pthread_mutex_init(&device->bell_lock, NULL);
@@ -362,13 +362,19 @@ static const struct device_kind pci_kind = {
         .finish = finish,
 };
 
+struct virtio_device *virtio_pci_device(const struct device_board *board, unsigned i)
+{
+	struct device *device = board->devices[i];
+
+	return device->kind == &pci_kind ? (struct virtio_device *)device : NULL;
+}
+
 void *virtio_device_find(const struct device_board *board, const struct virtio_kind *kind, const char *id)
 {
 	for (unsigned i = 0; i < board->count; i++) {
-		const struct virtio_device *device = (const struct virtio_device *)board->devices[i];
+		const struct virtio_device *device = virtio_pci_device(board, i);
 
-		if (device->device.kind == &pci_kind && device->setup.kind == kind &&
-		        (!id || strcmp(device->id, id) == 0))
+		if (device && device->setup.kind == kind && (!id || strcmp(device->id, id) == 0))
 			return device->setup.ctx;
 	}
 	return NULL;
@@ -377,9 +383,9 @@ void *virtio_device_find(const struct device_board *board, const struct virtio_k
 pid_t virtio_device_thread(const struct device_board *board, const char *id)
 {
 	for (unsigned i = 0; i < board->count; i++) {
-		const struct virtio_device *device = (const struct virtio_device *)board->devices[i];
+		const struct virtio_device *device = virtio_pci_device(board, i);
 
-		if (device->device.kind == &pci_kind && strcmp(device->id, id) == 0)
+		if (device && strcmp(device->id, id) == 0)
 			return loop_thread_id(device->setup.loop);
 	}
 	return 0;

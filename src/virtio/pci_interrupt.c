@@ -29,10 +29,35 @@ void virtio_interrupt_queue(void *ctx, unsigned index)
 	interrupt(device, ISR_QUEUE, device->slots[index].vector);
 }
 
+/* Is the driver to be told later? */
+static bool is_late(struct virtio_device *device)
+{
+	bool held;
+
+	pthread_mutex_lock(&device->interrupt_lock);
+	held = device->held;
+	device->late |= held;
+	pthread_mutex_unlock(&device->interrupt_lock);
+	return held;
+}
+
 void virtio_interrupt_config(struct virtio_device *device)
 {
-	if (device->status & VIRTIO_DRIVER_OK)
+	if (device->status & VIRTIO_DRIVER_OK && !is_late(device))
 		interrupt(device, ISR_CONFIG, device->config_vector);
+}
+
+void virtio_interrupt_hold(struct virtio_device *device, bool held)
+{
+	bool late;
+
+	pthread_mutex_lock(&device->interrupt_lock);
+	device->held = held;
+	late = !held && device->late;
+	device->late = held && device->late;
+	pthread_mutex_unlock(&device->interrupt_lock);
+	if (late)
+		virtio_interrupt_config(device);
 }
 
 /* The interrupt lock is held. */
@@ -60,6 +85,7 @@ void virtio_interrupt_live(struct virtio_device *device, bool live)
 {
 	pthread_mutex_lock(&device->interrupt_lock);
 	device->live = live;
+	device->held = device->late = false;
 	take_status(device);
 	pthread_mutex_unlock(&device->interrupt_lock);
 }

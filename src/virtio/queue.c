@@ -18,6 +18,7 @@
  * makes sure that at least one of them sees what the other did, so that no wake-up is lost.
  */
 #include <stdarg.h>
+#include <string.h>
 
 #include "queue.h"
 
@@ -346,6 +347,17 @@ int virtio_queue_start(struct virtio_queue *queue, const struct virtio_queue_set
 	new.indirect = setup->features &VIRTIO_F_INDIRECT_DESC;
 	*queue = new;
 	return 0;
+}
+
+/* Each chain that was popped was pushed or is in flight, so the two indices tell how many are. */
+void virtio_queue_settle(struct virtio_queue *queue)
+{
+	if (queue->broken)
+		return;
+	virtio_queue_flush(queue);
+	queue->avail_next = queue->avail_idx = queue->used_next;
+	queue->hushed = false;
+	memset(queue->in_flight, 0, sizeof(queue->in_flight));
 }
 
 unsigned virtio_queue_index(const struct virtio_queue *queue)

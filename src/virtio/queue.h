@@ -53,5 +53,10 @@ struct virtio_queue {
  */
 int virtio_queue_start(
         struct virtio_queue *queue, const struct virtio_queue_setup *setup, struct err *err) MUST_CHECK;
+/*
+ * Shows the driver all that was pushed, and puts all chains that are in flight back, so that the next pop
+ * returns the first of them again: they are those that were popped last. The device has stopped.
+ */
+void virtio_queue_settle(struct virtio_queue *queue);
 
 #endif
