@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "hkdf.h"
 #include "ring.h"
 
 #define NUMBER_MAX  (UINT64_C(1) << 48) /* records of a key and stream; long before that a new key is made */
@@ -125,32 +126,110 @@ static enum helper_status open_trailer(struct helper *helper, struct helper_slot
 	return HELPER_DONE;
 }
 
+/* ---- keys ---- */
+
+void helper_forget(struct helper *helper)
+{
+	helper->greeted = helper->has_keys = false;
+	helper_wipe(helper->nonce, sizeof(helper->nonce));
+	helper_wipe(&helper->seal, sizeof(helper->seal));
+	helper_wipe(&helper->open, sizeof(helper->open));
+	memset(helper->sealed, 0, sizeof(helper->sealed));
+	memset(helper->opened, 0, sizeof(helper->opened));
+	memset(helper->seal_ended, 0, sizeof(helper->seal_ended));
+	memset(helper->open_ended, 0, sizeof(helper->open_ended));
+}
+
+static enum helper_status forget(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
+{
+	helper_forget(helper);
+	return HELPER_DONE;
+}
+
+static enum helper_status hello(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
+{
+	struct helper_hello hello = {.version = HELPER_VERSION, .form = helper->form};
+
+	helper_forget(helper);
+	if (!key_nonce(helper->random, helper->nonce)) {
+		helper_forget(helper);
+		return HELPER_NO_RANDOM;
+	}
+	helper->greeted = true;
+	memcpy(hello.nonce, helper->nonce, sizeof(hello.nonce));
+	memcpy(shared, &hello, sizeof(hello));
+	return HELPER_DONE;
+}
+
+static void set_key(const struct helper *helper, const struct helper_terms *terms,
+        const uint8_t root[static HELPER_ROOT_BYTES], enum helper_role direction, struct gcm_key *key)
+{
+	uint8_t secret[GCM_SECRET_BYTES];
+
+	key_derive(root, terms, helper->nonce, direction, secret);
+	gcm_key_set(key, helper->form, secret);
+	helper_wipe(secret, sizeof(secret));
+}
+
+/* A nonce makes keys once, whatever the rest of the terms is: so no key counts from 0 twice. */
+static enum helper_status make_keys(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
+{
+	uint8_t root[HELPER_ROOT_BYTES];
+	struct helper_terms terms;
+
+	memcpy(&terms, shared, sizeof(terms));
+	__asm__ volatile("" ::: "memory");
+	if (!helper->greeted)
+		return HELPER_NO_HELLO;
+	if (terms.role > HELPER_TARGET || terms.reserved ||
+	        memcmp(terms.peer_nonce, helper->nonce, sizeof(helper->nonce)) == 0)
+		return HELPER_BAD_TERMS;
+	if (!key_find_root(helper->secret, HELPER_PAGE_BYTES, root))
+		return HELPER_NO_ROOT;
+	helper->greeted = false;
+	set_key(helper, &terms, root, terms.role == HELPER_SOURCE ? HELPER_SOURCE : HELPER_TARGET,
+	        &helper->seal);
+	set_key(helper, &terms, root, terms.role == HELPER_SOURCE ? HELPER_TARGET : HELPER_SOURCE,
+	        &helper->open);
+	helper_wipe(root, sizeof(root));
+	memcpy(helper->id, terms.move, sizeof(helper->id));
+	helper->has_keys = true;
+	return HELPER_DONE;
+}
+
+/* ---- any request ---- */
+
 static const struct {
-	bool seals;
+	enum { OPENS, SEALS, TALKS } does;
 	enum helper_status (*run)(struct helper *helper, struct helper_slot *slot, uint8_t *shared);
 } commands[] = {
-        [HELPER_SEAL] = {true, seal_page},
-        [HELPER_OPEN] = {false, open_page},
-        [HELPER_END_SEAL] = {true, seal_trailer},
-        [HELPER_END_OPEN] = {false, open_trailer},
+        [HELPER_SEAL] = {SEALS, seal_page},
+        [HELPER_OPEN] = {OPENS, open_page},
+        [HELPER_END_SEAL] = {SEALS, seal_trailer},
+        [HELPER_END_OPEN] = {OPENS, open_trailer},
+        [HELPER_HELLO] = {TALKS, hello},
+        [HELPER_KEYS] = {TALKS, make_keys},
+        [HELPER_FORGET] = {TALKS, forget},
 };
 
 static bool is_known(const struct helper_slot *slot)
 {
-	return slot->command && slot->command < sizeof(commands) / sizeof(commands[0]) && !slot->reserved &&
-	       !slot->reserved_too;
+	if (!slot->command || slot->command >= sizeof(commands) / sizeof(commands[0]) || slot->reserved ||
+	        slot->reserved_too)
+		return false;
+	return commands[slot->command].does != TALKS ||
+	       !(slot->stream || slot->pass || slot->gpa || slot->number);
 }
 
-/* slot is the copy; shared is the slot's page in the ring. */
-static enum helper_status answer(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
+/* A record has the next number of its stream. */
+static enum helper_status answer_record(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
 {
+	bool seals = commands[slot->command].does == SEALS;
 	enum helper_status status;
 	uint64_t *next;
-	bool seals;
 
-	if (!is_known(slot))
-		return HELPER_BAD_COMMAND;
-	seals = commands[slot->command].seals;
+	if (!helper->has_keys)
+		return HELPER_NO_KEYS;
 	if (slot->stream >= HELPER_STREAMS ||
 	        (seals ? helper->seal_ended[slot->stream] : helper->open_ended[slot->stream]))
 		return HELPER_BAD_STREAM;
@@ -161,6 +240,16 @@ static enum helper_status answer(struct helper *helper, struct helper_slot *slot
 	status = commands[slot->command].run(helper, slot, shared);
 	*next += status == HELPER_DONE;
 	return status;
+}
+
+/* slot is the copy; shared is the slot's page in the ring. */
+static enum helper_status answer(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
+{
+	if (!is_known(slot))
+		return HELPER_BAD_COMMAND;
+	if (commands[slot->command].does == TALKS)
+		return commands[slot->command].run(helper, slot, shared);
+	return answer_record(helper, slot, shared);
 }
 
 /* The host may write to the ring at any time, so the compiler must not read a field of it again. */
@@ -177,8 +266,10 @@ unsigned helper_serve(struct helper *helper)
 {
 	uint32_t waiting = __atomic_load_n(&helper->ring->produced, __ATOMIC_ACQUIRE) - helper->consumed;
 
-	if (waiting > HELPER_SLOTS)
+	if (waiting > HELPER_SLOTS) {
 		helper->broken = true;
+		helper_forget(helper);
+	}
 	if (helper->broken)
 		return 0;
 	for (uint32_t i = 0; i < waiting; i++) {

@@ -18,31 +18,48 @@ static const struct helper_range pair_ranges[] = {{0x1000, 0x8000}, {0x10000, 0x
 struct end {
 	struct helper helper;
 	struct helper_ring ring;
+	uint8_t secret[HELPER_PAGE_BYTES];
 	_Alignas(4096) uint8_t memory[PAIR_BYTES];
 };
 
 static struct end source, target;
 
-static inline void end_start(struct end *end, enum gcm_form form, const uint8_t *seal, const uint8_t *open)
+static inline void end_start(struct end *end, enum gcm_form form)
 {
 	memset(end, 0, sizeof(*end));
 	end->helper.ring = &end->ring;
 	end->helper.private_base = end->memory;
 	end->helper.ranges = pair_ranges;
 	end->helper.range_count = sizeof(pair_ranges) / sizeof(pair_ranges[0]);
+	end->helper.form = form;
+	end->helper.random = key_rdrand;
+	end->helper.secret = end->secret;
+}
+
+static inline void end_set_keys(struct end *end, enum gcm_form form, const uint8_t *seal, const uint8_t *open)
+{
+	helper_forget(&end->helper);
 	memcpy(end->helper.id, "one move", sizeof(end->helper.id));
 	gcm_key_set(&end->helper.seal, form, seal);
 	gcm_key_set(&end->helper.open, form, open);
+	end->helper.has_keys = true;
 }
 
-/* What the source seals the target opens, and the other way around. */
-static inline void pair_start(enum gcm_form form)
+/* What the source seals the target opens, and the other way around. Both begin to count. */
+static inline void pair_keys(enum gcm_form form)
 {
 	static const uint8_t one[GCM_SECRET_BYTES] = "from the source to the target, .",
 	                     other[GCM_SECRET_BYTES] = "from the target to the source, .";
 
-	end_start(&source, form, one, other);
-	end_start(&target, form, other, one);
+	end_set_keys(&source, form, one, other);
+	end_set_keys(&target, form, other, one);
+}
+
+static inline void pair_start(enum gcm_form form)
+{
+	end_start(&source, form);
+	end_start(&target, form);
+	pair_keys(form);
 	for (size_t i = 0; i < PAIR_BYTES; i++)
 		source.memory[i] = (uint8_t)(i * 7 + i / 256);
 }

@@ -111,7 +111,7 @@ static void test_ring_asks_for_nothing_that_is_not_the_helpers(void **state)
 		enum helper_status status;
 	} bad[] = {
 	        {{.command = 0, .gpa = 0x1000}, HELPER_BAD_COMMAND},
-	        {{.command = HELPER_END_OPEN + 1, .gpa = 0x1000}, HELPER_BAD_COMMAND},
+	        {{.command = HELPER_FORGET + 1, .gpa = 0x1000}, HELPER_BAD_COMMAND},
 	        {{.command = UINT16_MAX, .gpa = 0x1000}, HELPER_BAD_COMMAND},
 	        {{.command = HELPER_SEAL, .gpa = 0x1000, .reserved = 1}, HELPER_BAD_COMMAND},
 	        {{.command = HELPER_SEAL, .gpa = 0x1000, .reserved_too = 1}, HELPER_BAD_COMMAND},

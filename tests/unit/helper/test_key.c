@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The helper's hashes against OpenSSL's and RFC 5869, and its keys: two helpers of one owner come to the same
+ * ones if and only if they were told the same, and a nonce gives keys once.
+ */
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/kdf.h>
+
+#include "hkdf.h"
+#include "support/helper_pair.h"
+#include "support/test.h"
+#include "vmm/abi/sev_launch.h"
+
+#define LONGEST 300
+
+static uint64_t random_state = 0x9e3779b97f4a7c15;
+
+static uint8_t next(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (uint8_t)(random_state >> 32);
+}
+
+static void fill(uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = next();
+}
+
+/* ---- hashes ---- */
+
+/* In two pieces, wherever the first one ends. */
+static void test_key_sha256_is_openssls(void **state)
+{
+	uint8_t data[LONGEST], own[SHA256_HASH_BYTES], wanted[SHA256_HASH_BYTES];
+	struct sha256 hash;
+
+	for (size_t size = 0; size <= LONGEST; size++) {
+		size_t first = size ? next() % (size + 1) : 0;
+
+		fill(data, size);
+		sha256_begin(&hash);
+		sha256_add(&hash, data, first);
+		sha256_add(&hash, data + first, size - first);
+		sha256_end(&hash, own);
+		assert_int_equal(EVP_Digest(data, size, wanted, NULL, EVP_sha256(), NULL), 1);
+		assert_memory_equal(own, wanted, sizeof(wanted));
+	}
+}
+
+static void test_key_hmac_is_openssls(void **state)
+{
+	uint8_t key[LONGEST], data[LONGEST], own[SHA256_HASH_BYTES], wanted[SHA256_HASH_BYTES];
+	struct hmac mac;
+
+	for (size_t size = 0; size <= LONGEST; size++) {
+		fill(key, size);
+		fill(data, LONGEST - size);
+		hmac_begin(&mac, key, size);
+		hmac_add(&mac, data, LONGEST - size);
+		hmac_end(&mac, own);
+		assert_non_null(HMAC(EVP_sha256(), key, (int)size, data, LONGEST - size, wanted, NULL));
+		assert_memory_equal(own, wanted, sizeof(wanted));
+	}
+}
+
+static size_t hex(const char *text, uint8_t *ret_bytes)
+{
+	size_t size = strlen(text) / 2;
+	unsigned byte;
+
+	for (size_t i = 0; i < size; i++) {
+		assert_int_equal(sscanf(text + 2 * i, "%2x", &byte), 1);
+		ret_bytes[i] = (uint8_t)byte;
+	}
+	return size;
+}
+
+/* RFC 5869, A.1 to A.3. */
+static void test_key_hkdf_is_that_of_the_rfc(void **state)
+{
+	static const struct {
+		const char *secret, *salt, *info, *wanted;
+	} vectors[] = {
+	        {"0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "000102030405060708090a0b0c",
+	                "f0f1f2f3f4f5f6f7f8f9",
+	                "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b88718586"
+	                "5"},
+	        {"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2"
+	         "d2e2f303132333435363738393a3b3c3d3e3f404142434445464748494a4b4c4d4e4f",
+	                "606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f80818283848586878889"
+	                "8"
+	                "a8b8c8d8e8f909192939495969798999a9b9c9d9e9fa0a1a2a3a4a5a6a7a8a9aaabacadaeaf",
+	                "b0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7d8d9"
+	                "d"
+	                "adbdcdddedfe0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff",
+	                "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb"
+	                "4"
+	                "1c65e590e09da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87"},
+	        {"0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "", "",
+	                "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c"
+	                "8"},
+	};
+	uint8_t secret[80], salt[80], info[80], wanted[82], key[SHA256_HASH_BYTES], own[82];
+
+	for (size_t i = 0; i < ARRAY_LEN(vectors); i++) {
+		size_t size = hex(vectors[i].wanted, wanted), info_bytes = hex(vectors[i].info, info);
+
+		hkdf_extract(salt, hex(vectors[i].salt, salt), secret, hex(vectors[i].secret, secret), key);
+		hkdf_expand(key, info, info_bytes, own, size);
+		assert_memory_equal(own, wanted, size);
+	}
+}
+
+static void openssl_hkdf(const uint8_t *secret, size_t secret_bytes, const void *salt, size_t salt_bytes,
+        const void *info, size_t info_bytes, uint8_t *ret, size_t size)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
+
+	assert_non_null(ctx);
+	assert_int_equal(EVP_PKEY_derive_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_hkdf_md(ctx, EVP_sha256()), 1);
+	assert_int_equal(EVP_PKEY_CTX_set1_hkdf_salt(ctx, salt, (int)salt_bytes), 1);
+	assert_int_equal(EVP_PKEY_CTX_set1_hkdf_key(ctx, secret, (int)secret_bytes), 1);
+	assert_int_equal(EVP_PKEY_CTX_add1_hkdf_info(ctx, info, (int)info_bytes), 1);
+	assert_int_equal(EVP_PKEY_derive(ctx, ret, &size), 1);
+	EVP_PKEY_CTX_free(ctx);
+}
+
+static void test_key_hkdf_is_openssls(void **state)
+{
+	uint8_t secret[100], salt[100], info[100], key[SHA256_HASH_BYTES], own[LONGEST], wanted[LONGEST];
+
+	for (unsigned round = 0; round < 200; round++) {
+		size_t secret_bytes = 1 + next() % 99, salt_bytes = 1 + next() % 99,
+		       info_bytes = 1 + next() % 99, size = 1 + (size_t)next() % (LONGEST - 1);
+
+		fill(secret, secret_bytes);
+		fill(salt, salt_bytes);
+		fill(info, info_bytes);
+		hkdf_extract(salt, salt_bytes, secret, secret_bytes, key);
+		hkdf_expand(key, info, info_bytes, own, size);
+		openssl_hkdf(secret, secret_bytes, salt, salt_bytes, info, info_bytes, wanted, size);
+		assert_memory_equal(own, wanted, size);
+	}
+}
+
+/* ---- nonces ---- */
+
+static unsigned refusals; /* that are still to come */
+
+static bool reluctant(uint64_t *ret_value)
+{
+	*ret_value = random_state++;
+	return !refusals || refusals-- == 0;
+}
+
+static void test_key_nonce_waits_but_not_for_ever(void **state)
+{
+	uint8_t one[HELPER_NONCE_BYTES], two[HELPER_NONCE_BYTES];
+
+	refusals = 20;
+	assert_true(key_nonce(reluctant, one));
+	assert_int_equal(refusals, 0);
+	assert_true(key_nonce(reluctant, two));
+	assert_memory_not_equal(one, two, sizeof(one));
+	refusals = UINT32_MAX;
+	assert_false(key_nonce(reluctant, one));
+	assert_true(refusals > UINT32_MAX - 1000);
+	refusals = 0;
+}
+
+/* ---- the root ---- */
+
+static uint8_t secret[HELPER_PAGE_BYTES], root[HELPER_ROOT_BYTES];
+
+static size_t put_header(size_t at, struct abi_efi_guid guid, size_t length)
+{
+	struct abi_secret_header header = {guid, (uint32_t)length};
+
+	memcpy(secret + at, &header, sizeof(header));
+	return at + sizeof(header);
+}
+
+/* A table with another secret of so many bytes before the root. Returns its length. */
+static size_t put_table(size_t before, size_t root_bytes)
+{
+	size_t at = sizeof(struct abi_secret_header);
+
+	memset(secret, 0, sizeof(secret));
+	put_header(at, ABI_EFI_GUID(1, 2, 3, 4, 5), sizeof(struct abi_secret_header) + before);
+	at = put_header(at + sizeof(struct abi_secret_header) + before, HELPER_ROOT_GUID,
+	        sizeof(struct abi_secret_header) + root_bytes);
+	for (size_t i = 0; i < root_bytes; i++)
+		secret[at + i] = (uint8_t)(i + 1);
+	put_header(0, ABI_SECRET_TABLE_GUID, at + root_bytes);
+	return at + root_bytes;
+}
+
+static bool finds_root(void)
+{
+	return key_find_root(secret, sizeof(secret), root);
+}
+
+static void test_key_root_is_found_in_the_owners_table(void **state)
+{
+	for (size_t before = 0; before < 100; before++) {
+		put_table(before, HELPER_ROOT_BYTES);
+		assert_true(finds_root());
+		for (unsigned i = 0; i < HELPER_ROOT_BYTES; i++)
+			assert_int_equal(root[i], i + 1);
+	}
+}
+
+static void test_key_root_is_not_found_in_anything_else(void **state)
+{
+	size_t length = put_table(16, HELPER_ROOT_BYTES);
+
+	assert_false(key_find_root(secret, 19, root)); /* the table's head is cut off */
+	assert_false(key_find_root(secret, length - 1, root));
+	assert_true(key_find_root(secret, length, root));
+	for (size_t wrong = 0; wrong < length; wrong++) {
+		put_header(0, ABI_SECRET_TABLE_GUID, wrong);
+		assert_false(finds_root());
+	}
+	put_header(0, ABI_SECRET_TABLE_GUID, sizeof(secret) + 1);
+	assert_false(finds_root());
+	put_header(0, ABI_EFI_GUID(1, 2, 3, 4, 5), length);
+	assert_false(finds_root());
+	for (size_t bytes = 0; bytes < 2 * HELPER_ROOT_BYTES; bytes++) {
+		put_table(16, bytes);
+		assert_int_equal(finds_root(), bytes == HELPER_ROOT_BYTES);
+	}
+	put_table(16, HELPER_ROOT_BYTES); /* an entry that leads nowhere, and one that leads back */
+	put_header(20, ABI_EFI_GUID(1, 2, 3, 4, 5), UINT32_MAX);
+	assert_false(finds_root());
+	put_header(20, ABI_EFI_GUID(1, 2, 3, 4, 5), 0);
+	assert_false(finds_root());
+	memset(secret, 0, sizeof(secret));
+	assert_false(finds_root());
+}
+
+/* ---- keys by the ring ---- */
+
+static const struct helper_terms agreed = {.source_digest = "what the source was",
+        .target_digest = "what the target was",
+        .policy = 0x1,
+        .move = "a move"};
+
+static enum helper_status talk(struct end *end, enum helper_command command, const void *page, size_t size)
+{
+	uint8_t whole[HELPER_PAGE_BYTES] = {0};
+
+	if (size)
+		memcpy(whole, page, size);
+	return end_ask(end, (struct helper_slot){.command = (uint16_t)command}, whole)->status;
+}
+
+static struct helper_hello greet(struct end *end)
+{
+	struct helper_hello hello;
+
+	assert_int_equal(talk(end, HELPER_HELLO, NULL, 0), HELPER_DONE);
+	memcpy(&hello, end->ring.pages[(end->ring.produced - 1) % HELPER_SLOTS], sizeof(hello));
+	assert_int_equal(hello.version, HELPER_VERSION);
+	assert_int_equal(hello.form, GCM_PLAIN);
+	return hello;
+}
+
+static enum helper_status agree(
+        struct end *end, struct helper_terms terms, enum helper_role role, const struct helper_hello *peer)
+{
+	terms.role = role;
+	memcpy(terms.peer_nonce, peer->nonce, sizeof(peer->nonce));
+	return talk(end, HELPER_KEYS, &terms, sizeof(terms));
+}
+
+static void start_without_keys(void)
+{
+	pair_start(GCM_PLAIN);
+	put_table(8, HELPER_ROOT_BYTES);
+	memcpy(source.secret, secret, sizeof(secret));
+	memcpy(target.secret, secret, sizeof(secret));
+}
+
+/* Seals a page at the source. Returns what the target says to it. */
+static enum helper_status move_page(void)
+{
+	struct helper_slot *sealed =
+	        end_ask(&source, (struct helper_slot){.command = HELPER_SEAL, .gpa = 0x1000}, NULL);
+	struct helper_slot record = *sealed;
+
+	assert_int_equal(sealed->status, HELPER_DONE);
+	record.command = HELPER_OPEN;
+	return end_ask(&target, record, end_page(&source, sealed))->status;
+}
+
+static void test_key_both_ends_come_to_the_same_keys(void **state)
+{
+	struct helper_hello of_source, of_target;
+	struct helper_terms terms = agreed;
+	struct helper_info info = {.policy = 0x1};
+	uint8_t wanted[32];
+	struct gcm_key key;
+
+	start_without_keys();
+	of_source = greet(&source);
+	of_target = greet(&target);
+	assert_int_equal(agree(&source, terms, HELPER_SOURCE, &of_target), HELPER_DONE);
+	assert_int_equal(agree(&target, terms, HELPER_TARGET, &of_source), HELPER_DONE);
+	assert_int_equal(move_page(), HELPER_DONE);
+	assert_memory_equal(source.memory + 0x1000, target.memory + 0x1000, HELPER_PAGE_BYTES);
+
+	memcpy(info.source_nonce, of_source.nonce, sizeof(info.source_nonce));
+	memcpy(info.target_nonce, of_target.nonce, sizeof(info.target_nonce));
+	memcpy(info.source_digest, terms.source_digest, sizeof(info.source_digest));
+	memcpy(info.target_digest, terms.target_digest, sizeof(info.target_digest));
+	memcpy(info.move, terms.move, sizeof(info.move));
+	for (info.direction = HELPER_SOURCE; info.direction <= HELPER_TARGET; info.direction++) {
+		assert_true(finds_root());
+		openssl_hkdf(root, sizeof(root), HELPER_SALT, sizeof(HELPER_SALT), &info, sizeof(info),
+		        wanted, sizeof(wanted));
+		gcm_key_set(&key, GCM_PLAIN, wanted);
+		assert_memory_equal(key.round,
+		        info.direction == HELPER_SOURCE ? source.helper.seal.round : target.helper.seal.round,
+		        sizeof(key.round));
+	}
+}
+
+/* The target is told something else than the source, or has another root. */
+static void test_key_who_is_told_otherwise_has_other_keys(void **state)
+{
+	for (unsigned what = 0; what < 7; what++) {
+		struct helper_hello of_source, of_target;
+		struct helper_terms terms = agreed;
+		enum helper_role role = HELPER_TARGET;
+
+		start_without_keys();
+		of_source = greet(&source);
+		of_target = greet(&target);
+		assert_int_equal(agree(&source, terms, HELPER_SOURCE, &of_target), HELPER_DONE);
+		switch (what) {
+		case 0: terms.source_digest[31] ^= 1; break;
+		case 1: terms.target_digest[0] ^= 1; break;
+		case 2: terms.policy ^= 0x80; break;
+		case 3: terms.move[7] ^= 1; break;
+		case 4: of_source.nonce[31] ^= 1; break;
+		case 5: target.secret[20 + 20 + 8 + 20] ^= 1; break;
+		case 6: role = HELPER_SOURCE; break;
+		}
+		assert_int_equal(agree(&target, terms, role, &of_source), HELPER_DONE);
+		assert_int_equal(move_page(), HELPER_BAD_TAG);
+	}
+}
+
+static void assert_has_no_keys(struct end *end)
+{
+	static const struct gcm_key none;
+
+	assert_int_equal(
+	        end_ask(end, (struct helper_slot){.command = HELPER_SEAL, .gpa = 0x1000}, NULL)->status,
+	        HELPER_NO_KEYS);
+	assert_int_equal(
+	        end_ask(end, (struct helper_slot){.command = HELPER_END_OPEN}, NULL)->status, HELPER_NO_KEYS);
+	assert_memory_equal(&end->helper.seal, &none, sizeof(none));
+	assert_memory_equal(&end->helper.open, &none, sizeof(none));
+}
+
+static void test_key_a_nonce_gives_keys_once(void **state)
+{
+	struct helper_hello peer = {.nonce = "another"}, first, second;
+
+	start_without_keys();
+	assert_int_equal(talk(&source, HELPER_FORGET, NULL, 0), HELPER_DONE);
+	assert_has_no_keys(&source);
+	assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &peer), HELPER_NO_HELLO);
+	first = greet(&source);
+	assert_has_no_keys(&source);
+	assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &peer), HELPER_DONE);
+	assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &peer), HELPER_NO_HELLO);
+	assert_int_equal(
+	        end_ask(&source, (struct helper_slot){.command = HELPER_SEAL, .gpa = 0x1000}, NULL)->status,
+	        HELPER_DONE);
+	second = greet(&source);
+	assert_memory_not_equal(first.nonce, second.nonce, sizeof(first.nonce));
+	assert_has_no_keys(&source);
+	assert_true(source.helper.sealed[0] == 0);
+}
+
+static void test_key_bad_terms_are_refused(void **state)
+{
+	struct helper_hello own, peer = {.nonce = "another"};
+	struct helper_terms terms = agreed;
+
+	start_without_keys();
+	own = greet(&source);
+	assert_int_equal(agree(&source, terms, HELPER_SOURCE, &own), HELPER_BAD_TERMS);
+	assert_int_equal(agree(&source, terms, (enum helper_role)2, &peer), HELPER_BAD_TERMS);
+	terms.reserved = 1;
+	assert_int_equal(agree(&source, terms, HELPER_SOURCE, &peer), HELPER_BAD_TERMS);
+	source.secret[0] ^= 1;
+	assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &peer), HELPER_NO_ROOT);
+	assert_has_no_keys(&source);
+	source.secret[0] ^= 1;
+	assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &peer), HELPER_DONE);
+	assert_int_equal(
+	        end_ask(&source, (struct helper_slot){.command = HELPER_HELLO, .gpa = 1}, NULL)->status,
+	        HELPER_BAD_COMMAND);
+}
+
+static void test_key_without_random_numbers_there_are_no_keys(void **state)
+{
+	start_without_keys();
+	source.helper.random = reluctant;
+	refusals = UINT32_MAX;
+	assert_int_equal(talk(&source, HELPER_HELLO, NULL, 0), HELPER_NO_RANDOM);
+	assert_has_no_keys(&source);
+	refusals = 0;
+}
+
+static void test_key_a_broken_ring_ends_the_keys(void **state)
+{
+	static const struct gcm_key none;
+
+	start_without_keys();
+	source.ring.produced += HELPER_SLOTS + 1;
+	assert_int_equal(helper_serve(&source.helper), 0);
+	assert_memory_equal(&source.helper.seal, &none, sizeof(none));
+	assert_false(source.helper.has_keys);
+}
+
+int main(void)
+{
+	struct err err;
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_key_sha256_is_openssls),
+	        cmocka_unit_test(test_key_hmac_is_openssls),
+	        cmocka_unit_test(test_key_hkdf_is_that_of_the_rfc),
+	        cmocka_unit_test(test_key_hkdf_is_openssls),
+	        cmocka_unit_test(test_key_nonce_waits_but_not_for_ever),
+	        cmocka_unit_test(test_key_root_is_found_in_the_owners_table),
+	        cmocka_unit_test(test_key_root_is_not_found_in_anything_else),
+	        cmocka_unit_test(test_key_both_ends_come_to_the_same_keys),
+	        cmocka_unit_test(test_key_who_is_told_otherwise_has_other_keys),
+	        cmocka_unit_test(test_key_a_nonce_gives_keys_once),
+	        cmocka_unit_test(test_key_bad_terms_are_refused),
+	        cmocka_unit_test(test_key_without_random_numbers_there_are_no_keys),
+	        cmocka_unit_test(test_key_a_broken_ring_ends_the_keys),
+	};
+
+	if (crypto_load(&err) < 0) {
+		fprintf(stderr, "%s\n", err.text);
+		return 1;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
