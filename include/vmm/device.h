@@ -71,7 +71,7 @@ struct device_wires {
 /* The machine's one clock. Any thread. */
 struct device_clock {
 	uint64_t (*now_ns)(void *ctx); /* monotonic since the machine was made */
-	int64_t (*wall_s)(void *ctx);  /* seconds since 1970, UTC */
+	int64_t (*wall_ns)(void *ctx); /* since 1970, UTC; it may be set */
 	void *ctx;
 };
 
@@ -218,7 +218,16 @@ void device_board_reset(struct device_board *board);
 /* Lends the guest's memory to all devices, or takes it back (NULL). Main thread, while no vCPU runs. */
 void device_board_attach(struct device_board *board, struct page_memory *memory);
 
-/* ---- a guest that goes on elsewhere: on a board that the same configuration made ---- */
+/*
+ * ---- a guest that goes on elsewhere: on a board that the same configuration made ----
+ *
+ * The other machine first gets the DIMMs (device_dimms_visit()), then the guest's memory, its vCPUs, its
+ * interrupt controllers and its clock, and then the devices, in the order of the board. So a message that a
+ * device sends while it is loaded finds its local APIC. A level-triggered line that was high is raised again,
+ * which is no news to a controller that has it already. An edge-triggered line is not: the controllers' state
+ * says whether the edge was delivered. Saving changes no line and sends nothing, so it can be repeated, and
+ * the guest can also go on where it is.
+ */
 
 /*
  * Returns why a guest on this board cannot be moved, as a text that completes "the guest cannot be moved:
@@ -226,9 +235,10 @@ void device_board_attach(struct device_board *board, struct page_memory *memory)
  */
 const char *device_board_unmovable(const struct device_board *board);
 /*
- * Saves the state of device number i of the board, or loads it. No vCPU runs, and no device works
- *. ERR_FAILED: what was loaded is impossible; the board is then fit only for
- * device_board_finish(). save: the caller finishes *ret_state, also after an error.
+ * Saves the state of device number i of the board, or loads it into a board after power-on with the guest's
+ * memory attached. No vCPU runs, and no device works. ERR_FAILED: what was loaded is impossible; the board is
+ * then fit only for device_board_finish(). save: the caller finishes *ret_state, also after an error. Main
+ * thread.
  */
 int device_board_save(
         const struct device_board *board, unsigned i, struct vmstate *ret_state, struct err *err) MUST_CHECK;

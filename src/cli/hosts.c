@@ -11,7 +11,7 @@
 #include "hosts.h"
 
 /* Virtual time starts here, so that two runs read the same from the RTC: 2026-01-01 00:00:00 UTC. */
-#define SIM_WALL_START 1767225600
+#define SIM_WALL_START_NS INT64_C(1767225600000000000)
 
 static uint64_t sim_clock_now(void *ctx)
 {
@@ -20,7 +20,7 @@ static uint64_t sim_clock_now(void *ctx)
 
 static int64_t sim_clock_wall(void *ctx)
 {
-	return SIM_WALL_START + (int64_t)(sim_now_ns(ctx) / 1000000000u);
+	return SIM_WALL_START_NS + (int64_t)sim_now_ns(ctx);
 }
 
 /* Reads "1.55.29". An empty text leaves the product's own version. */

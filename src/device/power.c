@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "away.h"
 #include "cf9.h"
 #include "vmm/device/power.h"
 
@@ -17,10 +18,14 @@
 #define PM_TIMER_HZ      3579545
 #define PM_TIMER_MASK    0xffffff
 #define STS_PWRBTN       (1u << 8)
+#define STS_BITS         STS_PWRBTN /* that are ever set */
 #define EN_BITS          0x0721 /* RTC, PWRBTN, GBL, TMR: the guest's to set; only the button has a source */
 #define CNT_BITS         0x1c03 /* SLP_TYP, BM_RLD, SCI_EN; SLP_EN reads as zero */
 #define CNT_SLP_EN       (1u << 13)
 #define CNT_SLP_TYP(cnt) ((cnt) >> 10 & 7)
+#define RC_HARD          2
+#define SYSTEM_RESET     1
+#define SYSTEM_A20       2
 #define SLP_TYP_S5       0 /* as on the PIIX4; what the DSDT's _S5 must say */
 
 enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8 };
@@ -28,7 +33,7 @@ enum { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8 };
 struct device_power {
 	struct device device;
 	struct device_irq irq;
-	struct device_clock clock;
+	struct device_time time; /* of the PM timer */
 	struct device_events events;
 	struct device_claim *pm;
 	_Atomic uint16_t port; /* of the PM block; 0: nowhere */
@@ -66,7 +71,7 @@ static void update_sci(struct device_power *power)
 static uint32_t timer(const struct device_power *power)
 {
 	const uint64_t second = 1000000000;
-	uint64_t now = power->clock.now_ns(power->clock.ctx);
+	uint64_t now = device_time_now(&power->time);
 	uint64_t ticks = now / second * PM_TIMER_HZ + now % second * PM_TIMER_HZ / second;
 
 	return ticks & PM_TIMER_MASK;
@@ -175,7 +180,7 @@ static enum device_verdict cf9_write(void *dev, uint64_t offset, unsigned size, 
 {
 	struct device_power *power = dev;
 
-	store_byte(power, &power->reset_control, value & 2);
+	store_byte(power, &power->reset_control, value & RC_HARD);
 	return value & 4 ? stop(power, DEVICE_EVENT_RESET, "port 0xcf9") : DEVICE_RESUME;
 }
 
@@ -204,8 +209,8 @@ static enum device_verdict system_write(void *dev, uint64_t offset, unsigned siz
 {
 	struct device_power *power = dev;
 
-	store_byte(power, &power->system_control, value & ~1ULL);
-	return value & 1 ? stop(power, DEVICE_EVENT_RESET, "port 0x92") : DEVICE_RESUME;
+	store_byte(power, &power->system_control, value & (uint8_t)~SYSTEM_RESET);
+	return value & SYSTEM_RESET ? stop(power, DEVICE_EVENT_RESET, "port 0x92") : DEVICE_RESUME;
 }
 
 /* ---- the loop's side ---- */
@@ -251,8 +256,27 @@ static void reset(struct device *device)
 	memset(power->gpe_sts, 0, sizeof(power->gpe_sts));
 	memset(power->gpe_en, 0, sizeof(power->gpe_en));
 	power->reset_control = 0;
-	power->system_control = 2;
+	power->system_control = SYSTEM_A20;
 	update_sci(power);
+	pthread_mutex_unlock(&power->device.lock);
+}
+
+/* Where the PM block lies comes with PCI's state, which is loaded before this one. */
+static void visit(struct device *device, struct vmstate *s)
+{
+	struct device_power *power = (struct device_power *)device;
+
+	pthread_mutex_lock(&power->device.lock);
+	vmstate_u16(s, "PM1 status", &power->sts, STS_BITS);
+	vmstate_u16(s, "PM1 enable", &power->en, EN_BITS);
+	vmstate_u16(s, "PM1 control", &power->cnt, CNT_BITS);
+	vmstate_bytes(s, "GPE0 status", power->gpe_sts, sizeof(power->gpe_sts));
+	vmstate_bytes(s, "GPE0 enable", power->gpe_en, sizeof(power->gpe_en));
+	vmstate_u8(s, "reset control", &power->reset_control, RC_HARD);
+	vmstate_u8(s, "system control", &power->system_control, (uint8_t)~SYSTEM_RESET);
+	(void)device_time_visit(&power->time, s);
+	if (!s->bad)
+		update_sci(power);
 	pthread_mutex_unlock(&power->device.lock);
 }
 
@@ -303,7 +327,7 @@ static int init(struct device *device, struct device_board *board, const void *a
 	if (!pci)
 		return err_set(err, ERR_FAILED, "power management needs PCI, which the board lacks");
 	power->irq = board->irq;
-	power->clock = board->clock;
+	power->time.clock = board->clock;
 	power->events = board->events;
 	reset(device);
 	if (claim_ports(power, board->bus, err) < 0 || add_function(power, pci, err) < 0)
@@ -313,7 +337,12 @@ static int init(struct device *device, struct device_board *board, const void *a
 }
 
 const struct device_kind device_power_kind = {
-        .name = "power management", .size = sizeof(struct device_power), .init = init, .reset = reset};
+        .name = "power management",
+        .size = sizeof(struct device_power),
+        .init = init,
+        .reset = reset,
+        .visit = visit,
+};
 
 struct device_power *device_power_of(const struct device_board *board)
 {

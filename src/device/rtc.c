@@ -7,7 +7,7 @@
  */
 #include <time.h>
 
-#include "vmm/device.h"
+#include "away.h"
 
 #define RTC_PORT      0x70
 #define RTC_PORTS     2
@@ -16,6 +16,7 @@
 #define A_UIP         0x80
 #define B_SET         0x80
 #define B_PIE_AIE_UIE 0x70
+#define B_UIE         0x10
 #define B_SQWE        0x08
 #define B_BINARY      0x04
 #define B_24H         0x02
@@ -42,7 +43,7 @@ enum cell {
 
 struct device_rtc {
 	struct device device;
-	struct device_clock clock;
+	struct device_time time;
 	uint64_t low_bytes, high_bytes;
 	int64_t skew_s;    /* wall clock minus whole seconds of the monotonic one */
 	int64_t cells_s;   /* the second for which the time cells hold */
@@ -60,8 +61,8 @@ struct device_rtc {
  */
 static int64_t clock_seconds(struct device_rtc *rtc)
 {
-	int64_t up = (int64_t)(rtc->clock.now_ns(rtc->clock.ctx) / SECOND_NS);
-	int64_t skew = rtc->clock.wall_s(rtc->clock.ctx) - up;
+	int64_t up = (int64_t)(device_time_now(&rtc->time) / SECOND_NS);
+	int64_t skew = device_time_wall_s(&rtc->time) - up;
 
 	if (skew < rtc->skew_s - 1 || skew > rtc->skew_s + 1)
 		rtc->skew_s = skew;
@@ -70,7 +71,7 @@ static int64_t clock_seconds(struct device_rtc *rtc)
 
 static bool is_updating(const struct device_rtc *rtc)
 {
-	uint64_t phase = rtc->clock.now_ns(rtc->clock.ctx) % SECOND_NS;
+	uint64_t phase = device_time_now(&rtc->time) % SECOND_NS;
 
 	return !(rtc->cells[REG_B] & B_SET) && phase >= SECOND_NS - UIP_NS;
 }
@@ -160,7 +161,7 @@ static uint64_t period_ns(const struct device_rtc *rtc)
 /* The flags of what happened since register C was last read. Guests poll them; no interrupt follows. */
 static uint8_t read_reg_c(struct device_rtc *rtc)
 {
-	uint64_t now = rtc->clock.now_ns(rtc->clock.ctx), period = period_ns(rtc), before = rtc->flags_ns;
+	uint64_t now = device_time_now(&rtc->time), period = period_ns(rtc), before = rtc->flags_ns;
 	uint8_t flags = 0;
 
 	if (!(rtc->cells[REG_B] & B_SET) && now / SECOND_NS != before / SECOND_NS)
@@ -189,7 +190,7 @@ static void write_reg_b(struct device_rtc *rtc, uint8_t value)
 
 	catch_up(rtc);
 	time = cells_to_time(rtc);
-	rtc->cells[REG_B] = value & B_SET ? value & ~0x10 : value; /* SET also clears UIE */
+	rtc->cells[REG_B] = value & B_SET ? value & ~B_UIE : value; /* SET also clears UIE */
 	if (was_running)
 		time_to_cells(rtc, time);
 }
@@ -228,6 +229,42 @@ static enum device_verdict on_write(void *dev, uint64_t offset, unsigned size, u
 		write_cell(rtc, (uint8_t)value);
 	pthread_mutex_unlock(&rtc->device.lock);
 	return DEVICE_RESUME;
+}
+
+/* ---- a guest that goes on elsewhere ---- */
+
+static void check_cells(const struct device_rtc *rtc, struct vmstate *s)
+{
+	uint8_t b = rtc->cells[REG_B];
+
+	if (rtc->cells[REG_C] || rtc->cells[REG_D] || ((b & B_SET) && (b & B_UIE)))
+		vmstate_fail(s, "its registers are 0x%02x, 0x%02x, 0x%02x, which the chip prevents", b,
+		        rtc->cells[REG_C], rtc->cells[REG_D]);
+}
+
+/*
+ * The cells go on from the second for which they held, by the time that has passed since. So they keep what
+ * the guest made them differ from the wall clock, and never go back if the wall clock is behind here.
+ */
+static void visit(struct device *device, struct vmstate *s)
+{
+	struct device_rtc *rtc = (struct device_rtc *)device;
+	uint64_t saved_ns;
+
+	pthread_mutex_lock(&rtc->device.lock);
+	if (!s->loads)
+		catch_up(rtc);
+	saved_ns = device_time_visit(&rtc->time, s);
+	vmstate_u64(s, "the time of register C", &rtc->flags_ns, UINT64_MAX);
+	vmstate_u8(s, "index", &rtc->index, 0x7f);
+	vmstate_bytes(s, "cells", rtc->cells, sizeof(rtc->cells));
+	if (s->loads) {
+		check_cells(rtc, s);
+		rtc->skew_s =
+		        device_time_wall_s(&rtc->time) - (int64_t)(device_time_now(&rtc->time) / SECOND_NS);
+		rtc->cells_s = (int64_t)(saved_ns / SECOND_NS) + rtc->skew_s;
+	}
+	pthread_mutex_unlock(&rtc->device.lock);
 }
 
 /* ---- the kind ---- */
@@ -276,7 +313,7 @@ static int init(struct device *device, struct device_board *board, const void *a
 	        .dev = rtc,
 	        .widest = 1};
 
-	rtc->clock = board->clock;
+	rtc->time.clock = board->clock;
 	rtc->low_bytes = board->low_bytes;
 	rtc->high_bytes = board->high_bytes;
 	rtc->cells[REG_A] = REG_A_RESET;
@@ -292,5 +329,6 @@ const struct device_kind device_rtc_kind = {
         .size = sizeof(struct device_rtc),
         .init = init,
         .reset = reset,
+        .visit = visit,
         .isa = {"RTC_", "PNP0B00", RTC_PORT, RTC_PORTS, 0},
 };

@@ -31,9 +31,9 @@ static uint64_t clock_now_ns(void *ctx)
 	return clock_ns(CLOCK_MONOTONIC) - machine->start_ns;
 }
 
-static int64_t clock_wall_s(void *ctx)
+static int64_t clock_wall_ns(void *ctx)
 {
-	return time(NULL);
+	return (int64_t)clock_ns(CLOCK_REALTIME);
 }
 
 /* ---- devices ---- */
@@ -215,7 +215,7 @@ static struct machine *allocate(const struct machine_place *place, const struct 
 	machine->start_ns = clock_ns(CLOCK_MONOTONIC);
 	machine->board.irq = (struct device_irq){irq_set, machine};
 	machine->board.clock =
-	        place->clock ? *place->clock : (struct device_clock){clock_now_ns, clock_wall_s, machine};
+	        place->clock ? *place->clock : (struct device_clock){clock_now_ns, clock_wall_ns, machine};
 	machine->board.events = *place->events;
 	return machine;
 }

@@ -33,9 +33,9 @@ static uint64_t now_ns(void *ctx)
 	return ((struct machine *)ctx)->now_ns;
 }
 
-static int64_t wall_s(void *ctx)
+static int64_t wall_ns(void *ctx)
 {
-	return 1795219198 + (int64_t)(((struct machine *)ctx)->now_ns / 1000000000);
+	return (int64_t)(1795219198000000000u + ((struct machine *)ctx)->now_ns);
 }
 
 static void on_event(void *ctx, enum device_event event, const char *how)
@@ -49,7 +49,7 @@ static void make(struct machine *m)
 	struct err err;
 
 	m->board.irq = (struct device_irq){set_line, m};
-	m->board.clock = (struct device_clock){now_ns, wall_s, m};
+	m->board.clock = (struct device_clock){now_ns, wall_ns, m};
 	m->board.events = (struct device_events){.on_event = on_event, .ctx = m};
 	m->board.low_bytes = MIB(512);
 	fuzz_assert(device_board_init(&m->board, &err) == 0);

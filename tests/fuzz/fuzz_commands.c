@@ -364,9 +364,9 @@ static void send_requests(void)
 
 /* ---- an input ---- */
 
-static int64_t wall_s(void *ctx)
+static int64_t wall_ns(void *ctx)
 {
-	return 1767225600;
+	return 1767225600000000000;
 }
 
 static void create(void)
@@ -380,7 +380,7 @@ static void create(void)
 	        .listen_fd = f.listener};
 	struct err err;
 
-	clock = (struct device_clock){now_ns, wall_s, f.host};
+	clock = (struct device_clock){now_ns, wall_ns, f.host};
 	platform = (struct control_platform){true, now_ns, fail_call, fail_firmware, f.host};
 	if (run_create(&(struct run_place){.host = f.host, .clock = &clock, .process = &process}, f.config,
 	            &(struct run_console_io){.in = -1, .out = -1}, &f.run, &err) < 0) {

@@ -56,16 +56,17 @@ static inline uint64_t fake_now_ns(void *ctx)
 	return atomic_load(&((struct fake_clock *)ctx)->ns);
 }
 
-static inline int64_t fake_wall_s(void *ctx)
+/* Absurd times wrap around. */
+static inline int64_t fake_wall_ns(void *ctx)
 {
 	struct fake_clock *fake = ctx;
 
-	return atomic_load(&fake->wall_at_zero_s) + (int64_t)(atomic_load(&fake->ns) / SECOND_NS);
+	return (int64_t)((uint64_t)atomic_load(&fake->wall_at_zero_s) * SECOND_NS + atomic_load(&fake->ns));
 }
 
 static inline struct device_clock fake_clock(struct fake_clock *fake)
 {
-	return (struct device_clock){.now_ns = fake_now_ns, .wall_s = fake_wall_s, .ctx = fake};
+	return (struct device_clock){.now_ns = fake_now_ns, .wall_ns = fake_wall_ns, .ctx = fake};
 }
 
 /* ---- interrupt lines as an edge-triggered controller sees them ---- */
