@@ -78,9 +78,14 @@ static uint8_t interrupt(const struct device_serial *serial)
 }
 
 /* A PC connects the interrupt pin through a gate that OUT2 opens. */
+static bool wants_line(const struct device_serial *serial)
+{
+	return (serial->mcr & UART_MCR_OUT2) && interrupt(serial) != UART_IIR_NO_INT;
+}
+
 static void update_line(struct device_serial *serial)
 {
-	bool level = (serial->mcr & UART_MCR_OUT2) && interrupt(serial) != UART_IIR_NO_INT;
+	bool level = wants_line(serial);
 
 	if (level == serial->line)
 		return;
@@ -336,6 +341,68 @@ void device_serial_discard(struct device_serial *serial, bool discard)
 	settle_and_unlock(serial);
 }
 
+/* ---- a guest that goes on elsewhere ---- */
+
+static void visit_ring(struct vmstate *s, const char *field, struct ring *ring, size_t max)
+{
+	unsigned count = (unsigned)ring->count;
+
+	vmstate_count(s, field, &count, (unsigned)max);
+	if (s->loads) {
+		ring_clear(ring);
+		ring->count = count;
+	}
+	for (unsigned i = 0; i < count; i++)
+		vmstate_bytes(s, field, &ring->data[(ring->head + i) % ring->size], 1);
+}
+
+static void visit_registers(struct device_serial *serial, struct vmstate *s)
+{
+	vmstate_u8(s, "IER", &serial->ier, 0x0f);
+	vmstate_u8(s, "FCR", &serial->fcr, UART_FCR_TRIGGER_MASK | UART_FCR_ENABLE_FIFO);
+	if (serial->fcr && !has_fifo(serial))
+		vmstate_fail(s, "FCR has a trigger level without FIFOs");
+	vmstate_u8(s, "LCR", &serial->lcr, 0xff);
+	vmstate_u8(s, "MCR", &serial->mcr, 0x1f);
+	vmstate_u8(s, "SCR", &serial->scr, 0xff);
+	vmstate_u16(s, "divisor", &serial->divisor, 0xffff);
+	vmstate_u8(s, "LSR", &serial->errors, UART_LSR_OE);
+	vmstate_u8(s, "MSR", &serial->delta, UART_MSR_ANY_DELTA);
+	vmstate_bool(s, "THRE interrupt", &serial->thre_pending);
+}
+
+/*
+ * A line that is high is not told: its pin is edge-triggered, and the state of the interrupt controllers says
+ * already what became of the edge. The transmitter is empty here; a guest that found it busy hears of that.
+ */
+static void go_on(struct device_serial *serial, bool busy)
+{
+	serial->modem = modem_lines(serial->mcr);
+	serial->line = wants_line(serial);
+	if (busy && is_ready(serial))
+		serial->thre_pending = true;
+	refill(serial);
+}
+
+static void visit(struct device *device, struct vmstate *s)
+{
+	struct device_serial *serial = (struct device_serial *)device;
+	bool busy;
+
+	lock(serial);
+	busy = !is_ready(serial);
+	visit_registers(serial, s);
+	vmstate_bool(s, "transmitter", &busy);
+	visit_ring(s, "received bytes", &serial->fifo, has_fifo(serial) ? FIFO_BYTES : 1);
+	visit_ring(s, "waiting bytes", &serial->in, INPUT_BYTES);
+	if (!s->loads || s->bad) {
+		pthread_mutex_unlock(&serial->device.lock);
+		return;
+	}
+	go_on(serial, busy);
+	settle_and_unlock(serial);
+}
+
 /* ---- the kind ---- */
 
 /* The registers as after power-on. Bytes that wait in either ring stay. */
@@ -380,6 +447,7 @@ const struct device_kind device_serial_kind = {
         .size = sizeof(struct device_serial),
         .init = init,
         .reset = reset,
+        .visit = visit,
         .isa = {"COM1", "PNP0501", DEVICE_SERIAL_PORT, 8, DEVICE_SERIAL_GSI},
 };
 
