@@ -65,16 +65,20 @@ static const struct item *selected(const struct device_fw_cfg *fw_cfg)
 	return fw_cfg->key < ARRAY_LEN(fw_cfg->items) ? &fw_cfg->items[fw_cfg->key] : &nothing;
 }
 
+static void refresh_selected(struct device_fw_cfg *fw_cfg)
+{
+	const struct item *item = selected(fw_cfg);
+
+	if (item->refresh)
+		item->refresh(item->ctx, item->own, item->size);
+}
+
 static void select_key(struct device_fw_cfg *fw_cfg, uint16_t key)
 {
-	const struct item *item;
-
 	pthread_mutex_lock(&fw_cfg->device.lock);
 	fw_cfg->key = key & (uint16_t)~WRITE_CHANNEL;
 	fw_cfg->offset = 0;
-	item = selected(fw_cfg);
-	if (item->refresh)
-		item->refresh(item->ctx, item->own, item->size);
+	refresh_selected(fw_cfg);
 	pthread_mutex_unlock(&fw_cfg->device.lock);
 }
 
@@ -312,6 +316,45 @@ void device_fw_cfg_follow(
 	}
 }
 
+/* ---- a guest that goes on elsewhere ---- */
+
+/* The items are not moved: the same configuration has made them here. What the guest can tell by looking at
+ * the keys, the sizes and the names of files must be equal. */
+static void visit_items(const struct device_fw_cfg *fw_cfg, struct vmstate *s)
+{
+	struct directory theirs = fw_cfg->directory;
+	char field[40];
+
+	for (unsigned key = 0; key < FILE_FIRST; key++) {
+		const struct item *item = &fw_cfg->items[key];
+
+		snprintf(field, sizeof(field), "the number of items with key 0x%x", key);
+		vmstate_same(s, field, item->present);
+		snprintf(field, sizeof(field), "the size of the item with key 0x%x", key);
+		vmstate_same(s, field, item->size);
+	}
+	vmstate_bytes(s, "the files", &theirs, sizeof(theirs));
+	if (memcmp(&theirs, &fw_cfg->directory, sizeof(theirs)) != 0)
+		vmstate_fail(s, "the files there have other names or sizes than those here");
+}
+
+static void visit(struct device *device, struct vmstate *s)
+{
+	struct device_fw_cfg *fw_cfg = (struct device_fw_cfg *)device;
+	unsigned offset;
+
+	pthread_mutex_lock(&fw_cfg->device.lock);
+	visit_items(fw_cfg, s);
+	vmstate_u16(s, "key", &fw_cfg->key, (uint16_t)~WRITE_CHANNEL);
+	offset = (unsigned)fw_cfg->offset;
+	vmstate_count(s, "offset", &offset, (unsigned)selected(fw_cfg)->size);
+	fw_cfg->offset = offset;
+	vmstate_u32(s, "DMA address", &fw_cfg->dma_high, UINT32_MAX);
+	if (s->loads)
+		refresh_selected(fw_cfg);
+	pthread_mutex_unlock(&fw_cfg->device.lock);
+}
+
 /* ---- the kind ---- */
 
 /* Without memory, DMA does nothing. */
@@ -368,6 +411,7 @@ const struct device_kind device_fw_cfg_kind = {
         .init = init,
         .reset = reset,
         .attach = attach,
+        .visit = visit,
         .finish = finish,
 };
 
