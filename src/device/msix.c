@@ -330,3 +330,29 @@ void device_msix_reset(struct device_msix *msix)
 	follow_all(msix);
 	pthread_mutex_unlock(&msix->lock);
 }
+
+/* ---- a guest that goes on elsewhere ---- */
+
+static void visit_vector(struct device_msix *msix, unsigned i, struct vmstate *s)
+{
+	struct vector *vector = &msix->vectors[i];
+	bool pending = is_pending(msix, i);
+
+	vmstate_bytes(s, "interrupt vectors", vector->bytes, sizeof(vector->bytes));
+	vmstate_bool(s, "pending interrupts", &pending);
+	if (!s->loads)
+		return;
+	vector->pending = pending;
+	for (unsigned at = 0; at < sizeof(vector->bytes); at++)
+		if (vector->bytes[at] & ~writable(at))
+			vmstate_fail(s, "byte %u of interrupt vector %u is 0x%02x", at, i, vector->bytes[at]);
+}
+
+void device_msix_visit(struct device_msix *msix, struct vmstate *s)
+{
+	pthread_mutex_lock(&msix->lock);
+	vmstate_same(s, "the number of interrupt vectors", msix->count);
+	for (unsigned i = 0; i < msix->count; i++)
+		visit_vector(msix, i, s);
+	pthread_mutex_unlock(&msix->lock);
+}

@@ -363,6 +363,57 @@ static void reset(struct device *device)
 	pthread_mutex_unlock(&pci->device.lock);
 }
 
+/* ---- a guest that goes on elsewhere ---- */
+
+/* Takes what the guest can have changed, if the rest is as it is here: then it is the same function. */
+static void take_config(struct device_pci_function *function, const uint8_t config[256], struct vmstate *s)
+{
+	uint8_t *own = function->config;
+
+	for (unsigned i = 0; i < sizeof(function->config); i++) {
+		uint8_t mask = function->write_mask[i];
+
+		if (i == PCI_STATUS)
+			mask |= PCI_STATUS_INTERRUPT; /* of which update_line() decides */
+		if ((config[i] ^ own[i]) & ~mask)
+			vmstate_fail(s,
+			        "byte 0x%x of PCI function 00:%02x.%x is 0x%02x there and 0x%02x here, and "
+			        "no guest can change that",
+			        i, function->devfn >> 3, function->devfn & 7, config[i], own[i]);
+		own[i] = (uint8_t)((own[i] & ~mask) | (config[i] & mask));
+	}
+}
+
+static void visit_function(struct device_pci_function *function, struct vmstate *s)
+{
+	uint8_t config[sizeof(function->config)];
+
+	memcpy(config, function->config, sizeof(config));
+	vmstate_same(s, "the place of a PCI function", function->devfn);
+	vmstate_bytes(s, "configuration space", config, sizeof(config));
+	if (s->loads && !s->bad)
+		take_config(function, config, s);
+	vmstate_bool(s, "an interrupt pin", &function->level);
+	if (function->msix)
+		device_msix_visit(function->msix, s);
+}
+
+/* Claims move, lines rise and messages go out only when all of it is good. */
+static void visit(struct device *device, struct vmstate *s)
+{
+	struct device_pci *pci = (struct device_pci *)device;
+
+	pthread_mutex_lock(&pci->device.lock);
+	vmstate_u32(s, "address register", &pci->address, ADDRESS_BITS);
+	for (unsigned i = 0; i < FUNCTIONS_MAX; i++)
+		if (pci->functions[i])
+			visit_function(pci->functions[i], s);
+	for (unsigned i = 0; i < FUNCTIONS_MAX && s->loads && !s->bad; i++)
+		if (pci->functions[i])
+			changed(pci->functions[i]);
+	pthread_mutex_unlock(&pci->device.lock);
+}
+
 void device_pci_set_cf9(struct device_pci *pci, const struct device_range *range)
 {
 	pci->cf9 = *range;
@@ -415,7 +466,13 @@ static void finish(struct device *device)
 }
 
 const struct device_kind device_pci_kind = {
-        .name = "PCI bus", .size = sizeof(struct device_pci), .init = init, .reset = reset, .finish = finish};
+        .name = "PCI bus",
+        .size = sizeof(struct device_pci),
+        .init = init,
+        .reset = reset,
+        .visit = visit,
+        .finish = finish,
+};
 
 struct device_pci *device_pci_of(const struct device_board *board)
 {

@@ -56,5 +56,10 @@ void device_msix_describe(unsigned vectors, unsigned bar, uint8_t ret_body[DEVIC
 void device_msix_control(struct device_msix *msix, uint16_t control);
 /* Masks all vectors, as after power-on. */
 void device_msix_reset(struct device_msix *msix);
+/*
+ * Visits the table and what is pending, also in eventfds that nobody reads. Nothing is sent while it loads:
+ * device_msix_control() follows.
+ */
+void device_msix_visit(struct device_msix *msix, struct vmstate *s);
 
 #endif
