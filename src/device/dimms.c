@@ -110,6 +110,33 @@ static void reset(struct device *device)
 	pthread_mutex_unlock(&dimms->device.lock);
 }
 
+/* What is known of a DIMM beside its place. */
+static void visit_slot(struct device_dimms *dimms, unsigned slot, struct vmstate *s)
+{
+	struct device_dimm *dimm = &dimms->list[slot];
+
+	vmstate_same(s, "the address of a DIMM", dimm->gpa.raw);
+	vmstate_same(s, "the size of a DIMM", dimm->size_bytes);
+	vmstate_bool(s, "inserted", &dimms->inserted[slot]);
+	vmstate_bool(s, "answered", &dimm->answered);
+	vmstate_u32(s, "source", &dimm->source, UINT32_MAX);
+	vmstate_u32(s, "status", &dimm->status, UINT32_MAX);
+	vmstate_u64(s, "answers", &dimm->answers, UINT64_MAX);
+}
+
+static void visit(struct device *device, struct vmstate *s)
+{
+	struct device_dimms *dimms = (struct device_dimms *)device;
+
+	pthread_mutex_lock(&dimms->device.lock);
+	vmstate_same(s, "the number of DIMMs", dimms->count);
+	for (unsigned i = 0; i < dimms->count; i++)
+		visit_slot(dimms, i, s);
+	vmstate_u32(s, "the selected slot", &dimms->selected, UINT32_MAX);
+	vmstate_u32(s, "source", &dimms->source, UINT32_MAX);
+	pthread_mutex_unlock(&dimms->device.lock);
+}
+
 static int init(struct device *device, struct device_board *board, const void *ask, struct err *err)
 {
 	struct device_dimms *dimms = (struct device_dimms *)device;
@@ -125,7 +152,12 @@ static int init(struct device *device, struct device_board *board, const void *a
 }
 
 const struct device_kind device_dimms_kind = {
-        .name = "memory slots", .size = sizeof(struct device_dimms), .init = init, .reset = reset};
+        .name = "memory slots",
+        .size = sizeof(struct device_dimms),
+        .init = init,
+        .reset = reset,
+        .visit = visit,
+};
 
 struct device_dimms *device_dimms_of(const struct device_board *board)
 {
@@ -160,4 +192,24 @@ unsigned device_dimms_list(struct device_dimms *dimms, struct device_dimm ret_li
 	memcpy(ret_list, dimms->list, count * sizeof(*ret_list));
 	pthread_mutex_unlock(&dimms->device.lock);
 	return count;
+}
+
+void device_dimms_visit(struct device_dimms *dimms, struct vmstate *s)
+{
+	struct device_dimm list[PAGE_PLUGS_MAX];
+	unsigned count = device_dimms_list(dimms, list);
+
+	vmstate_count(s, "the number of DIMMs", &count, dimms ? PAGE_PLUGS_MAX : 0);
+	for (unsigned i = 0; i < count; i++) {
+		if (s->loads)
+			list[i] = (struct device_dimm){0};
+		vmstate_u64(s, "the address of a DIMM", &list[i].gpa.raw, UINT64_MAX);
+		vmstate_u64(s, "the size of a DIMM", &list[i].size_bytes, UINT64_MAX);
+	}
+	if (!dimms || !s->loads || s->bad)
+		return;
+	pthread_mutex_lock(&dimms->device.lock);
+	memcpy(dimms->list, list, count * sizeof(*list));
+	dimms->count = count;
+	pthread_mutex_unlock(&dimms->device.lock);
 }

@@ -128,7 +128,7 @@ static int set_region(struct machine_vm *vm, unsigned i, struct err *err)
 	return region->kind == PAGE_PLUGGED ? 0 : set_slot(vm, i, &whole, err);
 }
 
-/* What was added to an earlier incarnation stays: its system knows that much memory. */
+/* What was added to an earlier incarnation, or on another host, stays: its system knows that much memory. */
 static int set_plugged(struct machine_vm *vm, struct err *err)
 {
 	struct device_dimm dimms[PAGE_PLUGS_MAX];
@@ -136,8 +136,13 @@ static int set_plugged(struct machine_vm *vm, struct err *err)
 	struct page_plug plug;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (page_plug_find(vm->memory, dimms[i].size_bytes, &plug, err) < 0 ||
-		        set_slot(vm, FIRST_PLUG_SLOT + i, &plug, err) < 0)
+		if (page_plug_find(vm->memory, dimms[i].size_bytes, &plug, err) < 0)
+			return -1;
+		if (plug.gpa.raw != dimms[i].gpa.raw)
+			return err_set(err, ERR_FAILED,
+			        "memory was added at 0x%llx on the other host, and would be at 0x%llx here",
+			        (unsigned long long)dimms[i].gpa.raw, (unsigned long long)plug.gpa.raw);
+		if (set_slot(vm, FIRST_PLUG_SLOT + i, &plug, err) < 0)
 			return -1;
 		page_plug_open(vm->memory, &plug);
 	}
