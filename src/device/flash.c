@@ -266,6 +266,107 @@ static uint64_t on_read(void *dev, uint64_t offset, unsigned size)
 	return value;
 }
 
+/* ---- a guest that goes on elsewhere ---- */
+
+/* Does the chip need its buffer? If not, nobody will see what an earlier command has left in it. */
+static bool has_buffer(const struct device_flash *flash)
+{
+	return flash->state == COMMIT || (flash->state == FILL && flash->filled);
+}
+
+static void check_buffer(const struct device_flash *flash, struct vmstate *s)
+{
+	unsigned room = flash->state == COMMIT ? 0 : 1;
+
+	if (!flash->count || flash->filled + room > flash->count)
+		vmstate_fail(s, "%u of %u bytes are in the buffer", flash->filled, flash->count);
+	else if (flash->start >= flash->ask.size_bytes ||
+	         flash->start % DEVICE_FLASH_BLOCK_BYTES + flash->count > DEVICE_FLASH_BLOCK_BYTES)
+		vmstate_fail(s, "the buffer is for 0x%llx", (unsigned long long)flash->start);
+}
+
+static void visit_command(struct device_flash *flash, struct vmstate *s)
+{
+	unsigned state = flash->state;
+
+	vmstate_count(s, "command", &state, STATES - 1);
+	flash->state = state;
+	vmstate_u8(s, "status", &flash->status, STATUS_SEQUENCE | STATUS_READY);
+	if (flash->state != FILL && flash->state != COMMIT)
+		return;
+	vmstate_count(s, "size of the range", &flash->count, BUFFER_BYTES);
+	vmstate_count(s, "bytes in the buffer", &flash->filled, BUFFER_BYTES);
+	if (!has_buffer(flash))
+		flash->start = 0;
+	vmstate_u64(s, "start of the range", &flash->start, UINT64_MAX);
+	if (s->loads)
+		check_buffer(flash, s);
+	if (!s->bad && has_buffer(flash))
+		vmstate_bytes(s, "buffer", flash->buffer, flash->count);
+}
+
+static bool is_erased(const uint8_t *block)
+{
+	for (unsigned i = 0; i < DEVICE_FLASH_BLOCK_BYTES; i++)
+		if (block[i] != 0xff)
+			return false;
+	return true;
+}
+
+/* Blocks of nothing but ones, of which most stores consist, are not written out. */
+static void visit_contents(uint8_t *data, uint64_t size, struct vmstate *s)
+{
+	for (uint64_t at = 0; at < size && !s->bad; at += DEVICE_FLASH_BLOCK_BYTES) {
+		bool erased = !s->loads && is_erased(data + at);
+
+		vmstate_bool(s, "erased blocks", &erased);
+		if (!erased)
+			vmstate_bytes(s, "contents", data + at, DEVICE_FLASH_BLOCK_BYTES);
+		else
+			memset(data + at, 0xff, DEVICE_FLASH_BLOCK_BYTES);
+	}
+}
+
+/* The file here gets what is different. A file that both hosts share has the right bytes already. */
+static void take_contents(struct device_flash *flash, const uint8_t *data, struct vmstate *s)
+{
+	for (uint64_t at = 0; at < flash->ask.size_bytes && !s->bad; at += DEVICE_FLASH_BLOCK_BYTES)
+		if (memcmp(flash->data + at, data + at, DEVICE_FLASH_BLOCK_BYTES) != 0 &&
+		        store(flash, at, data + at, DEVICE_FLASH_BLOCK_BYTES) < 0)
+			vmstate_fail(s, "the file %s could not be written", flash->ask.name);
+}
+
+static void load_contents(struct device_flash *flash, struct vmstate *s)
+{
+	auto_free uint8_t *data = malloc(flash->ask.size_bytes);
+
+	if (!data) {
+		vmstate_fail(s, "no memory is left");
+		return;
+	}
+	visit_contents(data, flash->ask.size_bytes, s);
+	if (!s->bad && s->in.left)
+		vmstate_fail(s, "%zu bytes are left over", s->in.left);
+	if (!s->bad)
+		take_contents(flash, data, s);
+}
+
+static void visit(struct device *device, struct vmstate *s)
+{
+	struct device_flash *flash = (struct device_flash *)device;
+
+	pthread_mutex_lock(&flash->device.lock);
+	vmstate_same(s, "the chip's size", flash->ask.size_bytes);
+	visit_command(flash, s);
+	if (s->loads)
+		load_contents(flash, s);
+	else
+		visit_contents(flash->data, flash->ask.size_bytes, s);
+	if (s->bad)
+		flash->state = ARRAY;
+	pthread_mutex_unlock(&flash->device.lock);
+}
+
 /* ---- the kind ---- */
 
 static int load(struct device_flash *flash, struct err *err)
@@ -336,5 +437,6 @@ const struct device_kind device_flash_kind = {
         .init = init,
         .reset = reset,
         .attach = attach,
+        .visit = visit,
         .finish = finish,
 };
