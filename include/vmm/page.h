@@ -281,12 +281,36 @@ int page_write(struct page_memory *memory, struct gpa to, const void *src, uint6
  */
 void *page_loan(struct page_memory *memory, struct gpa start, uint64_t size_bytes);
 /*
+ * Says that a part of a loan was written, so that a copy of the memory elsewhere gets it, too. Call it after
+ * the bytes were stored, by vmm or by the kernel for vmm, and before the guest is told of them. Other
+ * addresses than those of a loan are ignored. It costs a few nanoseconds while nobody tracks. Any thread.
+ */
+void page_wrote(struct page_memory *memory, const void *loan, uint64_t size_bytes);
+/*
  * Gives the memory behind a loan back to the host: the whole pages (of the backing: 4 KiB or 2 MiB) that lie
  * in it. They read as zeros afterwards, and take memory again when they are touched. For guests whose memory
  * is not pinned: the pages of a SEV or SEV-ES guest would only be held twice. Returns -1 if the range is not
  * one that page_loan() could have lent, or the host refuses. Any thread.
  */
 int page_give_back(struct page_memory *memory, void *loan, uint64_t size_bytes) MUST_CHECK;
+
+/* ---- what vmm writes (page/written.c) ---- */
+
+/*
+ * From now on, or no longer, notes which frames vmm writes: page_write(), page_load(), page_wrote(),
+ * page_give_back(), and page_convert(), since the contents of a page change with its owner. What was noted
+ * before is forgotten. What other processes and the kernel's vhost write is not noted (page_memory_lend()).
+ * ERR_FAILED: no memory; only when it is switched on. The thread that collects.
+ */
+int page_memory_track(struct page_memory *memory, bool on, struct err *err) MUST_CHECK;
+struct page_dirty;
+/*
+ * Moves what was noted to a map of the same memory. Read the bytes of those frames afterwards: what is
+ * written after this call is found by the next. One thread at a time.
+ */
+void page_memory_collect_written(struct page_memory *memory, struct page_dirty *into);
+
+/* ---- for back ends ---- */
 
 /*
  * All of the guest's RAM, for a vhost back end, which serves queues by itself and finds the buffers by guest

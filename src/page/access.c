@@ -119,8 +119,10 @@ static int write_pieces(
 		return -1;
 	for (; size; to += n, in += n, size -= n) {
 		uint8_t *out = piece(memory, to, size, writable, &n);
+		const struct page_region *region = page_layout_find(&memory->layout, to);
 
 		memcpy(out, in, n);
+		page_written_mark(memory, index_of(memory, region), to - region->gpa.raw, n);
 	}
 	return 0;
 }

@@ -149,6 +149,7 @@ void page_memory_destroy(struct page_memory *memory)
 	if (!memory)
 		return;
 	page_memory_finish_private(memory);
+	page_written_finish(memory);
 	for (unsigned i = 0; i < memory->layout.count; i++) {
 		if (memory->kept[i])
 			host_munmap(memory->host, memory->kept[i],
@@ -196,8 +197,7 @@ unsigned page_memory_lend(
 	return count;
 }
 
-/* The region of RAM in whose mapping a loan lies, and the loan's offset in it; -1: none. */
-static int region_of_loan(
+int page_region_of_loan(
         const struct page_memory *memory, const void *loan, uint64_t size_bytes, uint64_t *ret_offset)
 {
 	for (unsigned i = 0; i < memory->layout.count; i++) {
@@ -217,7 +217,7 @@ int page_give_back(struct page_memory *memory, void *loan, uint64_t size_bytes)
 {
 	uint64_t page_bytes = memory->backing == PAGE_POOL ? PAGE_HUGE_BYTES : PAGE_SIZE_BYTES, offset, from,
 	         to;
-	int i = region_of_loan(memory, loan, size_bytes, &offset);
+	int i = page_region_of_loan(memory, loan, size_bytes, &offset), result;
 
 	if (i < 0)
 		return -1;
@@ -226,7 +226,10 @@ int page_give_back(struct page_memory *memory, void *loan, uint64_t size_bytes)
 	if (from >= to)
 		return 0;
 	if (memory->backing == PAGE_OWN)
-		return madvise(memory->at[i] + from, to - from, MADV_DONTNEED);
-	return host_fallocate(memory->host, memory->fd[i], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-	        (off_t)from, (off_t)(to - from));
+		result = madvise(memory->at[i] + from, to - from, MADV_DONTNEED);
+	else
+		result = host_fallocate(memory->host, memory->fd[i],
+		        FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from));
+	page_written_mark(memory, (unsigned)i, from, to - from);
+	return result;
 }

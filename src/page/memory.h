@@ -42,6 +42,9 @@ struct page_memory {
 	struct page_range_map *devices; /* what is shared where there is no memory; NULL: nobody asks */
 	uint64_t address_end;           /* of what the guest can address, with devices */
 	struct page_flips *flips;       /* NULL: nobody asks */
+
+	struct page_written *written;           /* what vmm wrote; NULL: nobody has asked yet */
+	_Atomic(struct page_written *) tracked; /* the same; NULL: nobody asks now */
 };
 
 /* Can devices write there? */
@@ -64,6 +67,14 @@ int page_memory_fits(uint64_t size_bytes, const char *remedy, struct err *err) M
 /* Makes the error ERR_HOST, that the pool lacks pages for size_bytes, and returns -1. remedy says what to do
  * instead. */
 int page_pool_lacks(uint64_t size_bytes, const char *remedy, struct err *err);
+
+/* The region of RAM in whose mapping a loan lies, and the loan's offset in it; -1: none. */
+int page_region_of_loan(
+        const struct page_memory *memory, const void *loan, uint64_t size_bytes, uint64_t *ret_offset);
+
+/* written.c: a part of region i was written; called after the bytes were stored. Any thread. */
+void page_written_mark(struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes);
+void page_written_finish(struct page_memory *memory);
 
 /* Is all of a piece of region i shared with the host? */
 bool page_is_shared(const struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes);

@@ -276,16 +276,23 @@ static int report(struct page_memory *memory, unsigned i, uint64_t start, uint64
 	return PAGE_CONVERT_REFUSED;
 }
 
+/*
+ * Another owner gives a page other contents. It is marked as written after the record says whose it is, so
+ * whoever collects the mark finds the new owner.
+ */
 static int convert_piece(struct page_memory *memory, unsigned i, uint64_t start, uint64_t size_bytes,
         bool private, struct err *err)
 {
 	int result;
 
-	if (memory->guest_memfd[i] < 0)
-		return report(memory, i, start, size_bytes, private);
-	lock_piece(memory, start, start + size_bytes);
-	result = change_hands(memory, i, start, size_bytes, private, err);
-	unlock_piece(memory, start, start + size_bytes);
+	if (memory->guest_memfd[i] < 0) {
+		result = report(memory, i, start, size_bytes, private);
+	} else {
+		lock_piece(memory, start, start + size_bytes);
+		result = change_hands(memory, i, start, size_bytes, private, err);
+		unlock_piece(memory, start, start + size_bytes);
+	}
+	page_written_mark(memory, i, start - memory->layout.regions[i].gpa.raw, size_bytes);
 	return result;
 }
 
