@@ -78,6 +78,27 @@ int call_vm_ioeventfd(
 int call_vm_create_pit(struct host *h, int vm_fd, struct err *err) MUST_CHECK;
 int call_vm_set_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, uint64_t size_bytes,
         void *host_address, struct err *err) MUST_CHECK;
+/*
+ * The same, with or without KVM's log of the pages that the guest writes. Of a slot that exists nothing but
+ * the log may change.
+ */
+int call_vm_set_logged_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, uint64_t size_bytes,
+        void *host_address, bool log, struct err *err) MUST_CHECK;
+/*
+ * Lets the caller say which logged pages become clean (call_vm_clear_log()), in place of
+ * call_vm_get_log(), if this kernel can (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2). A log that is switched on from
+ * then on begins with all pages, where the kernel offers that; so it need not write-protect all of them at
+ * once. *ret_can: whether it can.
+ */
+int call_vm_clear_log_by_hand(struct host *h, int vm_fd, bool *ret_can, struct err *err) MUST_CHECK;
+/* Writes a bit for each page of a slot that has a log: bits has whole 64-bit words for all of them. */
+int call_vm_get_log(struct host *h, int vm_fd, unsigned slot, uint64_t *bits, struct err *err) MUST_CHECK;
+/*
+ * Makes the pages of [first_page, first_page + pages) whose bits are set clean: bit 0 of bits[0] is
+ * first_page's. Both numbers are multiples of 64, or the range ends with the slot.
+ */
+int call_vm_clear_log(struct host *h, int vm_fd, unsigned slot, uint64_t first_page, uint32_t pages,
+        const uint64_t *bits, struct err *err) MUST_CHECK;
 /* Sets the level of an interrupt line of the in-kernel irqchip. */
 int call_vm_irq_line(struct host *h, int vm_fd, unsigned gsi, bool level, struct err *err) MUST_CHECK;
 

@@ -97,11 +97,12 @@ int call_vm_create_pit(struct host *h, int vm_fd, struct err *err)
 	return 0;
 }
 
-int call_vm_set_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, uint64_t size_bytes,
-        void *host_address, struct err *err)
+int call_vm_set_logged_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, uint64_t size_bytes,
+        void *host_address, bool log, struct err *err)
 {
 	struct kvm_userspace_memory_region region = {
 	        .slot = slot,
+	        .flags = log ? KVM_MEM_LOG_DIRTY_PAGES : 0,
 	        .guest_phys_addr = gpa,
 	        .memory_size = size_bytes,
 	        .userspace_addr = (uintptr_t)host_address,
@@ -111,6 +112,46 @@ int call_vm_set_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, u
 		return err_sys(err, ERR_FAILED, errno,
 		        "KVM_SET_USER_MEMORY_REGION of slot %u, %llu KiB at 0x%llx", slot,
 		        (unsigned long long)(size_bytes >> 10), (unsigned long long)gpa);
+	return 0;
+}
+
+int call_vm_set_memory(struct host *h, int vm_fd, unsigned slot, uint64_t gpa, uint64_t size_bytes,
+        void *host_address, struct err *err)
+{
+	return call_vm_set_logged_memory(h, vm_fd, slot, gpa, size_bytes, host_address, false, err);
+}
+
+int call_vm_clear_log_by_hand(struct host *h, int vm_fd, bool *ret_can, struct err *err)
+{
+	unsigned flags = (unsigned)call_capability(h, vm_fd, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) &
+	                 (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET);
+
+	*ret_can = flags & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+	if (!*ret_can)
+		return 0;
+	return call_vm_enable_capability(h, vm_fd, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, flags, err);
+}
+
+int call_vm_get_log(struct host *h, int vm_fd, unsigned slot, uint64_t *bits, struct err *err)
+{
+	struct kvm_dirty_log log = {.slot = slot, .dirty_bitmap = bits};
+
+	if (host_ioctl(h, vm_fd, KVM_GET_DIRTY_LOG, &log) < 0)
+		return err_sys(err, ERR_FAILED, errno, "KVM_GET_DIRTY_LOG of slot %u", slot);
+	return 0;
+}
+
+int call_vm_clear_log(struct host *h, int vm_fd, unsigned slot, uint64_t first_page, uint32_t pages,
+        const uint64_t *bits, struct err *err)
+{
+	struct kvm_clear_dirty_log clear = {.slot = slot,
+	        .num_pages = pages,
+	        .first_page = first_page,
+	        .dirty_bitmap = (void *)(uintptr_t)bits};
+
+	if (host_ioctl(h, vm_fd, KVM_CLEAR_DIRTY_LOG, &clear) < 0)
+		return err_sys(
+		        err, ERR_FAILED, errno, "KVM_CLEAR_DIRTY_LOG of %u pages of slot %u", pages, slot);
 	return 0;
 }
 

@@ -77,6 +77,7 @@ static void test_failed_calls_name_themselves(void **state)
 	struct kvm_cpuid2 *cpuid = NULL;
 	struct kvm_sregs sregs;
 	struct kvm_run *run;
+	uint64_t bits = 0;
 	size_t size;
 	bool taken;
 	int fd;
@@ -92,6 +93,10 @@ static void test_failed_calls_name_themselves(void **state)
 	        call_vm_set_routing(failing(EINVAL), 3, NULL, 0, &err), ERR_FAILED, "KVM_SET_GSI_ROUTING");
 	assert_fails(call_vm_create_pit(failing(EIO), 3, &err), ERR_FAILED, "KVM_CREATE_PIT2");
 	assert_fails(call_vm_set_memory(failing(EEXIST), 3, 1, 0, 4096, NULL, &err), ERR_FAILED, "of slot 1");
+	assert_fails(call_vm_get_log(failing(ENOENT), 3, 1, &bits, &err), ERR_FAILED,
+	        "KVM_GET_DIRTY_LOG of slot 1");
+	assert_fails(call_vm_clear_log(failing(EINVAL), 3, 1, 0, 64, &bits, &err), ERR_FAILED,
+	        "KVM_CLEAR_DIRTY_LOG of 64 pages of slot 1");
 	assert_fails(call_vm_irq_line(failing(EIO), 3, 4, true, &err), ERR_FAILED, "KVM_IRQ_LINE 4");
 	assert_fails(call_vm_signal_msi(failing(EPERM), 3, &(struct call_msi){0xfee01000, 0x31}, &err),
 	        ERR_FAILED, "KVM_SIGNAL_MSI to 0xfee01000");
@@ -106,6 +111,23 @@ static void test_failed_calls_name_themselves(void **state)
 	assert_fails(call_vcpu_run(failing(EFAULT), 3, &answer, &err), ERR_FAILED,
 	        "KVM_RUN: Bad address (EFAULT)");
 	assert_null(cpuid);
+}
+
+/* An older kernel lets nobody clear its log by hand, which is no error. */
+static void test_log_by_hand_is_asked_for_where_it_is(void **state)
+{
+	bool can = true;
+
+	assert_ok(call_vm_clear_log_by_hand(failing(EINVAL), 3, &can, &err));
+	assert_false(can);
+	script = (struct host_script){.host.ops = &script_ops, .result = KVM_DIRTY_LOG_INITIALLY_SET};
+	assert_ok(call_vm_clear_log_by_hand(&script.host, 3, &can, &err));
+	assert_false(can);
+	assert_int_equal(script.calls, 1);
+	script = (struct host_script){.host.ops = &script_ops, .result = 3};
+	assert_ok(call_vm_clear_log_by_hand(&script.host, 3, &can, &err));
+	assert_true(can);
+	assert_int_equal(script.calls, 2);
 }
 
 static void test_run_interrupted_is_no_failure(void **state)
@@ -142,6 +164,7 @@ int main(void)
 	        cmocka_unit_test(test_node_remedy_fits_owner_and_mode),
 	        cmocka_unit_test(test_kvm_open_other_version_is_refused),
 	        cmocka_unit_test(test_failed_calls_name_themselves),
+	        cmocka_unit_test(test_log_by_hand_is_asked_for_where_it_is),
 	        cmocka_unit_test(test_run_interrupted_is_no_failure),
 	        cmocka_unit_test(test_vm_create_interrupted_is_tried_again),
 	        cmocka_unit_test(test_kvm_check_names_what_is_missing),
