@@ -270,6 +270,23 @@ int machine_vm_plug_find(
  */
 int machine_vm_plug(struct machine_vm *vm, const struct page_plug *plug, struct err *err) MUST_CHECK;
 /*
+ * From now on, or no longer, the guest's writes (KVM's log of all memory slots, of memory that is plugged
+ * meanwhile, too) and vmm's own (page_memory_track()) are logged. When it is switched on, KVM may count all
+ * pages as written, and what was written before is not in the log: begin with all pages. While it is on,
+ * guests write more slowly. ERR_HOST: a SEV-SNP guest, whose private memory KVM does not log. Any thread
+ * while the incarnation lives.
+ */
+int machine_vm_log_writes(struct machine_vm *vm, bool on, struct err *err) MUST_CHECK;
+struct page_dirty;
+/*
+ * Moves to a map of this guest's memory what was logged. Read the bytes of its frames afterwards: what is
+ * written after this call is found by the next. Once all vCPUs are stopped and the devices are quiet, one
+ * more call finds all that is left. Not logged are the writes of other processes and of the kernel's vhost,
+ * and those of the secure processor. ERR_FAILED: nothing is logged. Any thread while the incarnation lives,
+ * one at a time.
+ */
+int machine_vm_collect_written(struct machine_vm *vm, struct page_dirty *into, struct err *err) MUST_CHECK;
+/*
  * May the guest be migrated? A confidential guest starts with no, and says yes when its report of shared
  * pages is complete (MSR_KVM_MIGRATION_CONTROL). Any thread.
  */

@@ -4,9 +4,8 @@
  * machine. Main thread.
  */
 #include <errno.h>
-#include <stdatomic.h>
 
-#include "machine.h"
+#include "vm.h"
 #include "vmm/device/dimms.h"
 
 /* Four pages below the APICs, where no device answers: the 32-bit PCI window ends before them. */
@@ -15,16 +14,6 @@
 /* The end of the firmware image is visible here, too. */
 #define BIOS_END       MIB(1)
 #define BIOS_MAX_BYTES KIB(128)
-
-struct machine_vm {
-	struct machine *machine;
-	struct page_memory *memory;
-	struct machine_cpuid cpuid; /* of the first vCPU */
-	int fd;
-	_Atomic bool may_migrate;
-	unsigned vcpu_count;
-	struct machine_vcpu vcpus[MACHINE_VCPUS_MAX];
-};
 
 /*
  * After its reset vector, a BIOS goes on below 1 MiB, where the end of its image is visible as on the i440fx.
@@ -103,20 +92,6 @@ static int create_memory(struct machine_vm *vm, struct err *err)
 	return 0;
 }
 
-/* Regions have the first slots, in their order; pieces of RAM that were added have those behind them. */
-#define FIRST_PLUG_SLOT PAGE_REGIONS_MAX
-
-static int set_slot(struct machine_vm *vm, unsigned slot, const struct page_plug *piece, struct err *err)
-{
-	struct host *host = vm->machine->host;
-
-	if (piece->guest_memfd < 0)
-		return call_vm_set_memory(
-		        host, vm->fd, slot, piece->gpa.raw, piece->size_bytes, piece->at, err);
-	return call_vm_set_private_memory(host, vm->fd, slot, piece->gpa.raw, piece->size_bytes, piece->at,
-	        piece->guest_memfd, piece->offset, err);
-}
-
 static int set_region(struct machine_vm *vm, unsigned i, struct err *err)
 {
 	const struct page_region *region = &vm->machine->layout.regions[i];
@@ -125,7 +100,7 @@ static int set_region(struct machine_vm *vm, unsigned i, struct err *err)
 	        .at = page_memory_slot_address(vm->memory, i),
 	        .guest_memfd = page_memory_guest_memfd(vm->memory, i)};
 
-	return region->kind == PAGE_PLUGGED ? 0 : set_slot(vm, i, &whole, err);
+	return region->kind == PAGE_PLUGGED ? 0 : machine_vm_set_slot(vm, i, &whole, err);
 }
 
 /* What was added to an earlier incarnation, or on another host, stays: its system knows that much memory. */
@@ -142,7 +117,7 @@ static int set_plugged(struct machine_vm *vm, struct err *err)
 			return err_set(err, ERR_FAILED,
 			        "memory was added at 0x%llx on the other host, and would be at 0x%llx here",
 			        (unsigned long long)dimms[i].gpa.raw, (unsigned long long)plug.gpa.raw);
-		if (set_slot(vm, FIRST_PLUG_SLOT + i, &plug, err) < 0)
+		if (machine_vm_set_slot(vm, MACHINE_FIRST_PLUG_SLOT + i, &plug, err) < 0)
 			return -1;
 		page_plug_open(vm->memory, &plug);
 	}
@@ -256,6 +231,7 @@ int machine_vm_create(struct machine *machine, unsigned type, struct machine_vm 
 		return err_sys(err, ERR_FAILED, ENOMEM, "guest");
 	vm->machine = machine;
 	vm->fd = -1;
+	pthread_mutex_init(&vm->log.lock, NULL);
 	device_board_reset(&machine->board);
 	if (create_memory(vm, err) < 0 || create_vm(vm, type, err) < 0) {
 		machine_vm_destroy(vm);
@@ -293,6 +269,7 @@ void machine_vm_destroy(struct machine_vm *vm)
 	}
 	host_close(host, vm->fd);
 	page_memory_destroy(vm->memory);
+	pthread_mutex_destroy(&vm->log.lock);
 	free(vm);
 }
 
@@ -323,18 +300,18 @@ int machine_vm_plug(struct machine_vm *vm, const struct page_plug *plug, struct 
 {
 	struct device_dimms *dimms = device_dimms_of(&vm->machine->board);
 	struct device_dimm list[PAGE_PLUGS_MAX];
-	unsigned slot = FIRST_PLUG_SLOT + device_dimms_list(dimms, list);
+	unsigned slot = MACHINE_FIRST_PLUG_SLOT + device_dimms_list(dimms, list);
 	struct page_plug nothing = *plug;
 	struct err ignored;
 
-	if (set_slot(vm, slot, plug, err) < 0)
+	if (machine_vm_set_slot(vm, slot, plug, err) < 0)
 		return -1;
 	page_plug_open(vm->memory, plug);
 	/* As after a launch, all of it is private, and the guest has accepted nothing of it. */
 	if (plug->guest_memfd >= 0 && page_convert(vm->memory, plug->gpa, plug->size_bytes, true, err) < 0) {
 		page_plug_close(vm->memory, plug);
 		nothing.size_bytes = 0;
-		if (set_slot(vm, slot, &nothing, &ignored) < 0)
+		if (machine_vm_set_slot(vm, slot, &nothing, &ignored) < 0)
 			log_warn("%s", ignored.text);
 		return -1;
 	}
