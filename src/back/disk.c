@@ -193,6 +193,8 @@ static int check(const struct back_disk *disk, const struct back_disk_request *r
 {
 	const struct back_disk_facts *facts = &disk->facts;
 
+	if (disk->released)
+		return -EIO;
 	if (request->kind != BACK_DISK_FLUSH &&
 	        (!request->bytes || !is_aligned(request->offset | request->bytes, facts->block_bytes) ||
 	                !range_fits(request->offset, request->bytes, facts->size_bytes)))
@@ -228,6 +230,8 @@ int back_disk_resize(struct back_disk *disk, uint64_t bytes, struct err *err)
 		        (unsigned long long)facts->size_bytes, (unsigned long long)bytes);
 	if (bytes == facts->size_bytes)
 		return 0;
+	if (disk->released)
+		return err_set(err, ERR_USAGE, "the disk is another vmm's while the guest moves");
 	if (!disk->ops->grow)
 		return err_set(err, ERR_USAGE, "a disk behind a server keeps its size while vmm runs");
 	if (disk->ops->grow(disk, bytes, err) < 0)
@@ -260,7 +264,42 @@ int back_disk_open(
 {
 	if (config_is_nbd(config->file))
 		return back_nbd_open(config, loop, ret_disk, err);
-	return back_raw_open(config, loop, ret_disk, err);
+	return back_raw_open(config, false, loop, ret_disk, err);
+}
+
+int back_disk_look(
+        const struct config_device *config, struct loop *loop, struct back_disk **ret_disk, struct err *err)
+{
+	int result = config_is_nbd(config->file) ? back_nbd_open(config, loop, ret_disk, err)
+	                                         : back_raw_open(config, true, loop, ret_disk, err);
+
+	if (result == 0)
+		(*ret_disk)->released = true;
+	return result;
+}
+
+void back_disk_release(struct back_disk *disk)
+{
+	disk->released = true;
+	if (disk->ops->release)
+		disk->ops->release(disk);
+}
+
+bool back_disk_is_released(const struct back_disk *disk)
+{
+	return disk->released;
+}
+
+int back_disk_take(struct back_disk *disk, uint64_t bytes, struct err *err)
+{
+	if (disk->ops->take && disk->ops->take(disk, bytes, err) < 0)
+		return -1;
+	if (!disk->ops->take && bytes != disk->facts.size_bytes)
+		return err_set(err, ERR_USAGE, "%s has %llu bytes, and the guest's disk has %llu", disk->file,
+		        (unsigned long long)disk->facts.size_bytes, (unsigned long long)bytes);
+	disk->facts.size_bytes = bytes;
+	disk->released = false;
+	return 0;
 }
 
 void back_disk_destroy(struct back_disk *disk)

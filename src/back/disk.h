@@ -16,6 +16,9 @@ struct back_disk_ops {
 	void (*hurry)(struct back_disk *disk, bool hurry); /* NULL: requests always end by themselves */
 	/* Makes at least so many bytes there, which are more than facts has. NULL: it cannot. */
 	int (*grow)(struct back_disk *disk, uint64_t bytes, struct err *err);
+	/* As back_disk_release() and back_disk_take(). NULL: the server is still connected to. */
+	void (*release)(struct back_disk *disk);
+	int (*take)(struct back_disk *disk, uint64_t bytes, struct err *err);
 	void (*destroy)(struct back_disk *disk); /* frees disk */
 };
 
@@ -26,6 +29,7 @@ struct back_disk {
 	char *id, *file;                   /* for messages */
 	uint64_t said[BACK_DISK_KINDS][3]; /* which errnos the log had: a bit for each */
 	bool unflushed;                    /* a flush failed */
+	bool released;                     /* another program may have the image */
 	/* The bounce buffer, and the requests that wait for it; the first has it. */
 	void *buffer;
 	struct back_disk_request *first, *last;
@@ -49,8 +53,8 @@ void back_disk_bounce(struct back_disk_request *request);
 void back_disk_hush(struct back_disk *disk, int sys);
 
 /* Each opens what config->file names. */
-int back_raw_open(const struct config_device *config, struct loop *loop, struct back_disk **ret_disk,
-        struct err *err) MUST_CHECK;
+int back_raw_open(const struct config_device *config, bool look, struct loop *loop,
+        struct back_disk **ret_disk, struct err *err) MUST_CHECK;
 int back_nbd_open(const struct config_device *config, struct loop *loop, struct back_disk **ret_disk,
         struct err *err) MUST_CHECK;
 

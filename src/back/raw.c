@@ -196,8 +196,6 @@ static int raw_grow(struct back_disk *disk, uint64_t bytes, struct err *err)
 	return 0;
 }
 
-static const struct back_disk_ops raw_ops = {.start = raw_start, .grow = raw_grow, .destroy = raw_destroy};
-
 /* ---- opening ---- */
 
 static const struct {
@@ -360,11 +358,11 @@ static int lock_in_time(const struct raw *raw, struct err *err)
 	return 0;
 }
 
-static int lock(struct raw *raw, struct err *err)
+static int lock(struct raw *raw, bool waits, struct err *err)
 {
 	struct err none;
 
-	if (lock_in_time(raw, &none) == 0)
+	if ((waits ? lock_in_time(raw, &none) : back_lock(raw->fd, !raw->disk.facts.read_only, &none)) == 0)
 		return 0;
 	if (none.kind != ERR_HOST) {
 		*err = none;
@@ -376,35 +374,94 @@ static int lock(struct raw *raw, struct err *err)
 }
 
 /* O_NONBLOCK: opening a pipe would wait for its other end. */
-static int open_image(struct raw *raw, const struct config_device *config, struct err *err)
+static int open_file(const char *file, bool read_only, int *ret_fd, struct err *err)
+{
+	*ret_fd = open(file, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+	if (*ret_fd >= 0)
+		return 0;
+	if (errno == EACCES || errno == EROFS || errno == EPERM)
+		return err_sys(err, ERR_USAGE, errno, "it cannot be %s%s", read_only ? "read" : "written",
+		        read_only ? "" : "; set read-only if the guest need not write");
+	return err_sys(err, ERR_USAGE, errno, "it cannot be opened");
+}
+
+static int open_image(struct raw *raw, const struct config_device *config, bool look, struct err *err)
 {
 	struct back_disk_facts *facts = &raw->disk.facts;
 
 	facts->read_only = config->read_only;
 	facts->can_discard = facts->can_zero = !config->read_only;
-	raw->fd = open(config->file, (config->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
-	if (raw->fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM))
-		return err_sys(err, ERR_USAGE, errno, "it cannot be %s%s",
-		        config->read_only ? "read" : "written",
-		        config->read_only ? "" : "; set read-only if the guest need not write");
-	if (raw->fd < 0)
-		return err_sys(err, ERR_USAGE, errno, "it cannot be opened");
-	if (find_facts(raw, err) < 0 || set_flags(raw->fd, 0) < 0 || lock(raw, err) < 0 ||
-	        refuse_formats(raw->fd, err) < 0 || cut_to_blocks(raw, err) < 0)
+	if (open_file(config->file, config->read_only || look, &raw->fd, err) < 0 ||
+	        find_facts(raw, err) < 0 || set_flags(raw->fd, 0) < 0 ||
+	        (!look && lock(raw, true, err) < 0) || refuse_formats(raw->fd, err) < 0 ||
+	        cut_to_blocks(raw, err) < 0)
 		return -1;
 	facts->discard_bytes = facts->physical_bytes;
 	return go_direct(raw, config->cache, err);
 }
 
-int back_raw_open(
-        const struct config_device *config, struct loop *loop, struct back_disk **ret_disk, struct err *err)
+/* ---- a guest that goes on elsewhere ---- */
+
+static void raw_release(struct back_disk *disk)
+{
+	close(take_fd(&raw_of(disk)->fd));
+}
+
+/* The image is the one that was looked at, or released, with at least so many bytes. */
+static int open_again(struct raw *raw, uint64_t bytes, struct err *err)
+{
+	bool was_device = raw->is_device;
+	uint64_t there;
+
+	raw->is_device = false;
+	if (open_file(raw->disk.file, raw->disk.facts.read_only, &raw->fd, err) < 0 ||
+	        find_facts(raw, err) < 0)
+		return -1;
+	there = raw->disk.facts.size_bytes;
+	if (raw->is_device != was_device || there < bytes)
+		return err_set(err, ERR_USAGE,
+		        "it has %llu bytes, and the guest's disk has %llu: it is not the image that was here "
+		        "before",
+		        (unsigned long long)there, (unsigned long long)bytes);
+	if (set_flags(raw->fd, raw->direct ? O_DIRECT : 0) < 0)
+		return err_sys(err, ERR_HOST, errno, "fcntl");
+	return lock(raw, false, err);
+}
+
+static int raw_take(struct back_disk *disk, uint64_t bytes, struct err *err)
+{
+	struct raw *raw = raw_of(disk), before = *raw;
+
+	raw->fd = -1;
+	if (open_again(raw, bytes, err) < 0) {
+		if (raw->fd >= 0)
+			close(raw->fd);
+		*raw = before;
+		return err_wrap(err, "%s", disk->file);
+	}
+	if (before.fd >= 0)
+		close(before.fd);
+	raw->end = disk->facts.size_bytes;
+	disk->facts = before.disk.facts; /* what the guest was told stays */
+	return 0;
+}
+
+static const struct back_disk_ops raw_ops = {.start = raw_start,
+        .grow = raw_grow,
+        .release = raw_release,
+        .take = raw_take,
+        .destroy = raw_destroy};
+
+int back_raw_open(const struct config_device *config, bool look, struct loop *loop,
+        struct back_disk **ret_disk, struct err *err)
 {
 	struct raw *raw = calloc(1, sizeof(*raw));
 
 	if (!raw)
 		return err_sys(err, ERR_FAILED, ENOMEM, "a disk");
 	raw->fd = -1;
-	if (back_disk_init(&raw->disk, &raw_ops, config, loop, err) < 0 || open_image(raw, config, err) < 0) {
+	if (back_disk_init(&raw->disk, &raw_ops, config, loop, err) < 0 ||
+	        open_image(raw, config, look, err) < 0) {
 		raw_destroy(&raw->disk);
 		return err_wrap(err, "%s", config->file);
 	}

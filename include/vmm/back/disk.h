@@ -73,6 +73,24 @@ struct back_disk_request {
  */
 int back_disk_open(const struct config_device *config, struct loop *loop, struct back_disk **ret_disk,
         struct err *err) MUST_CHECK;
+/*
+ * Opens it as long as it belongs to another program: to look what it is. The disk is as released. An NBD
+ * server is connected to already.
+ */
+int back_disk_look(const struct config_device *config, struct loop *loop, struct back_disk **ret_disk,
+        struct err *err) MUST_CHECK;
+/*
+ * Closes the image, by which its lock ends. Requests are answered with -EIO until it is taken. Nothing is in
+ * flight, and what was written has been flushed. On the loop's thread.
+ */
+void back_disk_release(struct back_disk *disk);
+bool back_disk_is_released(const struct back_disk *disk);
+/*
+ * Opens and locks an image that was looked at or released, at once: nobody is waited for. It must have at
+ * least so many bytes, which the disk has from then on. ERR_USAGE, ERR_HOST: why it cannot; the disk is as
+ * before. On the main thread, while the device does nothing.
+ */
+int back_disk_take(struct back_disk *disk, uint64_t bytes, struct err *err) MUST_CHECK;
 /* Nothing may be in flight. On the main thread. NULL is allowed. */
 void back_disk_destroy(struct back_disk *disk);
 /*
