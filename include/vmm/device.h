@@ -102,7 +102,8 @@ struct device_events {
 	void (*on_room)(void *ctx);
 	/* Called after a disk answered a request with an I/O error. */
 	void (*on_disk_error)(void *ctx);
-	/* Called when a disk has become quiet, after virtio_blk_quieten(). */
+	/* Called when a disk has become quiet, after virtio_blk_quieten(), or after virtio_disks_release().
+	 */
 	void (*on_disk_quiet)(void *ctx);
 	/* Called after the guest's system answered for memory that was added (device_dimms_list()). */
 	void (*on_dimm_answer)(void *ctx);

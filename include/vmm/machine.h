@@ -182,6 +182,7 @@ struct machine_place {
 	const struct device_clock *clock; /* of hosts with a time of their own; NULL: this computer's */
 	const struct device_events *events;
 	struct loop *loop; /* the main loop, for devices; it is destroyed after the machine */
+	bool arrives;      /* a guest comes from elsewhere (struct virtio_place) */
 };
 
 /*

@@ -132,8 +132,20 @@ struct virtio_kind {
 	 * chains that are done before it can be held.
 	 */
 	void (*stop)(void *ctx);
+	/*
+	 * Visits what the kind knows beside registers and queues, for a guest that goes on elsewhere: what
+	 * must be the same there, and what the guest or a controller has changed. works: the driver is ready,
+	 * and has agreed to these features; start follows with goes_on set when the guest runs. NULL: there
+	 * is nothing.
+	 */
+	void (*visit)(void *ctx, bool works, uint64_t features, struct vmstate *s);
 	/* Frees ctx. On the main thread; the device is stopped. */
 	void (*finish)(void *ctx);
+	/*
+	 * Why a guest cannot be moved that has such a device with queues that are served outside, as for
+	 * struct device_kind.
+	 */
+	const char *unmovable;
 };
 
 struct virtio_setup {
@@ -178,6 +190,8 @@ void virtio_device_config_changed(struct virtio_device *device);
  * virtio_setup, NULL if there is none. Any thread once the bus is frozen.
  */
 void *virtio_device_find(const struct device_board *board, const struct virtio_kind *kind, const char *id);
+/* Returns the ctx of device number i of a board if it is of this kind, or NULL. Any thread as above. */
+void *virtio_device_at(const struct device_board *board, const struct virtio_kind *kind, unsigned i);
 /*
  * Returns the thread that serves the queues of the device with this id; 0: there is no such device, or the
  * main thread does it. Any thread once the bus is frozen.
@@ -259,6 +273,32 @@ bool virtio_blk_quieten(const struct device_board *board, const char *id) MUST_C
 /* Has the disk become quiet since virtio_blk_quieten() was called last? */
 bool virtio_blk_is_quiet(const struct device_board *board, const char *id) MUST_CHECK;
 
+/*
+ * The images of a guest that goes on in another vmm. Each is open for writing, and locked, on one side at
+ * most. The order, with all devices held (virtio_hold()) from before the first step to after the last one:
+ *
+ *     source   virtio_disks_release(), until virtio_disks_released() returns 1     before it gives the guest
+ * away target   virtio_disks_take(), then virtio_wake()                           when the guest is its own
+ *     source   virtio_disks_take(), then virtio_wake()                           if it keeps the guest after
+ * all
+ *
+ * A disk that is woken without its image answers all requests with I/O errors. An NBD server is connected to
+ * from both sides at the same time, so it must take two clients (qemu-nbd -e 2).
+ *
+ * virtio_disks_release() asks all disks to flush, and then to close their images, by which the locks end.
+ * on_disk_quiet of struct device_events is called after each. A server that does not answer never releases.
+ */
+void virtio_disks_release(const struct device_board *board);
+/* Returns 1 if all disks are released, 0 if they are not yet, -1 with ERR_HOST if one could not be flushed.
+ */
+int virtio_disks_released(const struct device_board *board, struct err *err) MUST_CHECK;
+/*
+ * Opens the images of all disks that are released, or that were only looked at (struct virtio_place), and
+ * locks them. ERR_USAGE, ERR_HOST: one is missing, locked, or shorter than the guest's disk; those before it
+ * are taken, and it can be called again.
+ */
+int virtio_disks_take(const struct device_board *board, struct err *err) MUST_CHECK;
+
 struct virtio_net_facts {
 	uint8_t mac[BACK_NET_MAC_BYTES];
 	const char *back; /* what it is connected to: "tap0", "passt"; lives as long as the board */
@@ -285,6 +325,7 @@ struct virtio_place {
 	struct loop *main_loop;
 	unsigned vcpus;
 	const char *machine; /* what tells this machine from others: its UUID, or its name */
+	bool arrives; /* a guest from elsewhere: its disks are another vmm's until virtio_disks_take() */
 };
 
 /* Each opens the back end of a row of devices[] and adds the device. ERR_USAGE, ERR_HOST: why it cannot. */

@@ -23,6 +23,7 @@ int machine_devices_add(struct machine *machine, struct loop *loop, struct err *
 	        .main_loop = loop,
 	        .vcpus = config->machine.vcpus,
 	        .machine = *config->machine.uuid ? config->machine.uuid : config->name,
+	        .arrives = machine->arrives,
 	};
 
 	for (size_t i = 0; i < config->devices_count; i++) {

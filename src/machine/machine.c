@@ -217,6 +217,7 @@ static struct machine *allocate(const struct machine_place *place, const struct 
 	machine->board.clock =
 	        place->clock ? *place->clock : (struct device_clock){clock_now_ns, clock_wall_ns, machine};
 	machine->board.events = *place->events;
+	machine->arrives = place->arrives;
 	return machine;
 }
 

@@ -19,6 +19,7 @@ struct machine {
 	bool tsc_deadline; /* the local APIC's timer has that mode */
 	_Atomic int vm_fd; /* of the guest that runs now; -1: none */
 	uint64_t start_ns;
+	bool arrives; /* as in struct machine_place */
 
 	struct machine_files files; /* borrowed */
 	struct page_layout layout;

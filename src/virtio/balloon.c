@@ -207,6 +207,28 @@ static void balloon_config_write(void *ctx, unsigned offset, const void *data, u
 	balloon->fields[POISON] = fields[POISON];
 }
 
+/* Pages that the guest has given back are zeros there, and take no memory before they are used. */
+static void balloon_visit(void *ctx, bool works, uint64_t features, struct vmstate *s)
+{
+	static const struct {
+		const char *name;
+		uint32_t mask;
+	} all[FIELDS] = {
+	        [NUM_PAGES] = {"pages wanted", UINT32_MAX},
+	        [ACTUAL] = {"pages given back", UINT32_MAX},
+	        [FREE_PAGE_HINT_ID] = {"free page hint", 0},
+	        [POISON] = {"poison", UINT32_MAX},
+	};
+	struct virtio_balloon *balloon = ctx;
+
+	for (unsigned i = 0; i < FIELDS; i++) {
+		uint32_t value = balloon->fields[i];
+
+		vmstate_u32(s, all[i].name, &value, all[i].mask);
+		balloon->fields[i] = value;
+	}
+}
+
 static const struct virtio_kind balloon_kind = {
         .name = "virtio-balloon",
         .id = 5,
@@ -216,6 +238,7 @@ static const struct virtio_kind balloon_kind = {
         .start = balloon_start,
         .kick = balloon_kick,
         .stop = balloon_stop,
+        .visit = balloon_visit,
         .finish = balloon_finish,
 };
 

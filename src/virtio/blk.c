@@ -210,6 +210,7 @@ const struct virtio_kind virtio_blk_kind = {
         .start = start,
         .kick = kick,
         .stop = stop,
+        .visit = virtio_blk_visit,
         .finish = finish,
 };
 
@@ -234,10 +235,13 @@ static int make(struct blk *blk, const struct virtio_place *place, const struct 
 	if (make_queues(blk, err) < 0 || loop_thread_create(config->id, &blk->thread, err) < 0)
 		return -1;
 	blk->loop = loop_thread_loop(blk->thread);
-	if (back_disk_open(config, blk->loop, &blk->disk, err) < 0)
+	if ((place->arrives ? back_disk_look : back_disk_open)(config, blk->loop, &blk->disk, err) < 0)
 		return -1;
+	blk->told.released = place->arrives ? BLK_RELEASED : BLK_OURS;
+	blk->told.release = (struct loop_task){.fn = virtio_blk_release_on_loop, .ctx = &blk->told};
 	blk->facts = back_disk_facts(blk->disk);
 	blk->told.board = place->board;
+	blk->told.id = config->id;
 	blk->told.loop = blk->loop;
 	blk->told.disk = blk->disk;
 	blk->told.sectors = blk->facts->size_bytes / BLK_SECTOR;

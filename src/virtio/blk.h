@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * blk: the parts of virtio-blk (VIRTIO 5.2). blk.c has the device and its queues, blk_request.c moves
- * requests, blk_config.c says what the device offers, blk_told.c answers controllers.
+ * requests, blk_config.c says what the device offers, blk_told.c answers controllers, blk_move.c lets the
+ * guest go on elsewhere.
  */
 #ifndef VIRTIO_BLK_H
 #define VIRTIO_BLK_H
@@ -24,6 +25,7 @@ extern const struct virtio_kind virtio_blk_kind;
 struct blk_told {
 	struct virtio_device *device; /* NULL until it was added */
 	struct device_board *board;
+	const char *id; /* borrowed from the configuration */
 	struct loop *loop;
 	struct back_disk *disk;
 	_Atomic uint64_t sectors; /* the capacity that the driver reads */
@@ -33,7 +35,14 @@ struct blk_told {
 	/* The disk was asked to become quiet so many times, and the last of these that it did. */
 	_Atomic unsigned quiet_asked, quiet_done;
 	struct loop_task quieten;
+	/* blk_move.c: one of the values below, or the negated errno of the flush that failed. */
+	_Atomic int released;
+	struct loop_task release;
+	struct back_disk_request last_flush;
+	bool flushing, again; /* last_flush is under way; another one must follow it */
 };
+/* The guest's image is open here; it is being let go of; it is not open, or only to be looked at. */
+enum { BLK_OURS, BLK_RELEASING, BLK_RELEASED };
 
 /* blk_told.c: a request has ended. On the device's thread. */
 void virtio_blk_count(struct blk_told *told, const struct back_disk_request *request, int result);
@@ -44,6 +53,10 @@ static inline bool virtio_blk_is_quietening(const struct blk_told *told)
 }
 /* The disk is quiet: tells whoever asked up to the time asked. On the device's thread. */
 void virtio_blk_tell_quiet(struct blk_told *told, unsigned asked);
+
+/* blk_move.c: struct virtio_kind's visit, and the task `release`. On the device's thread. */
+void virtio_blk_visit(void *blk, bool works, uint64_t features, struct vmstate *s);
+void virtio_blk_release_on_loop(void *told);
 
 /* blk_config.c */
 uint64_t virtio_blk_offer(const struct back_disk_facts *facts);

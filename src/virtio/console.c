@@ -150,6 +150,15 @@ static void stop(void *ctx)
 	virtio_device_stopped(console->device);
 }
 
+/* How much of the first chain that waits was taken. */
+static void visit(void *ctx, bool works, uint64_t features, struct vmstate *s)
+{
+	struct virtio_console *console = ctx;
+
+	if (works)
+		vmstate_u64(s, "bytes taken", &console->sent, UINT32_MAX);
+}
+
 static const struct virtio_kind console_kind = {
         .name = "virtio-console",
         .id = CONSOLE_ID,
@@ -157,6 +166,7 @@ static const struct virtio_kind console_kind = {
         .start = start,
         .kick = kick,
         .stop = stop,
+        .visit = visit,
         .finish = free,
 };
 

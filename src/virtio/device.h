@@ -52,6 +52,7 @@ struct virtio_slot {
 	uint16_t size;
 	bool enabled;
 	uint64_t desc_gpa, avail_gpa, used_gpa;
+	uint16_t from; /* while the device's state is visited: where the queue goes on */
 	_Atomic uint16_t vector;
 	int kick_fd; /* eventfd: the driver rang */
 	int call_fd; /* eventfd of a queue that is served outside: interrupt the driver; -1 */
@@ -128,7 +129,21 @@ void virtio_common_write(struct virtio_device *device, unsigned offset, unsigned
 /* Puts the registers into the state after a reset. */
 void virtio_common_reset(struct virtio_device *device);
 
+/* Can the driver have agreed to these features? */
+bool virtio_common_agrees(const struct virtio_device *device);
+
+/* ---- a guest that goes on elsewhere (visit.c), as in struct device_kind. The transport's lock is held ----
+ */
+
+void virtio_visit(struct virtio_device *device, struct vmstate *s);
+const char *virtio_unmovable(const struct virtio_device *device);
+
 /* ---- interrupts (pci_interrupt.c). Any thread ---- */
+
+/* Bits of the interrupt status. */
+#define VIRTIO_ISR_QUEUE  1
+#define VIRTIO_ISR_CONFIG 2
+#define VIRTIO_ISR_BITS   (VIRTIO_ISR_QUEUE | VIRTIO_ISR_CONFIG)
 
 void virtio_interrupt_queue(void *device, unsigned index);
 void virtio_interrupt_config(struct virtio_device *device);
@@ -156,6 +171,12 @@ void virtio_life_reset(struct virtio_device *device);
 /* virtio_hold() and virtio_wake() of one device. The transport's lock is held. */
 void virtio_life_hold(struct virtio_device *device);
 void virtio_life_wake(struct virtio_device *device);
+bool virtio_life_is_held(struct virtio_device *device);
+/*
+ * Makes the device, which was reset, one that is held with what was loaded: each enabled queue at its index
+ * (`from`). Impossible addresses make s bad. The transport's lock is held.
+ */
+void virtio_life_arrive(struct virtio_device *device, struct vmstate *s);
 /* The vector of a queue has changed. The transport's lock is held. */
 void virtio_life_rewire(struct virtio_slot *slot);
 /* struct virtio_queue_owner's broken. */

@@ -110,6 +110,9 @@ static const struct virtio_kind fs_kind = {
         .kick = fs_kick,
         .stop = fs_stop,
         .finish = fs_finish,
+        .unmovable =
+                "it has an fs device, and virtiofsd knows which files the guest has open, which cannot be "
+                "moved; start it without the device",
 };
 
 struct first_connect {

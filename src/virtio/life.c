@@ -241,6 +241,27 @@ void virtio_life_hold(struct virtio_device *device)
 	virtio_interrupt_hold(device, true);
 }
 
+bool virtio_life_is_held(struct virtio_device *device)
+{
+	return run_of(device) == VIRTIO_HELD;
+}
+
+void virtio_life_arrive(struct virtio_device *device, struct vmstate *s)
+{
+	if (start_queues(device, &device->start_err) < 0) {
+		end_queues(device);
+		vmstate_fail(s, "%s", device->start_err.text);
+		return;
+	}
+	for (unsigned i = 0; i < device->setup.queues; i++)
+		if (device->started[i])
+			virtio_queue_go_on(device->started[i], device->slots[i].from);
+	pthread_mutex_lock(&device->run_lock);
+	device->run = VIRTIO_HELD;
+	pthread_mutex_unlock(&device->run_lock);
+	virtio_bell_hang(device, true);
+}
+
 /* A driver that broke the rules before the device was held has to reset it. */
 static void go_on(struct virtio_device *device)
 {

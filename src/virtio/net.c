@@ -13,6 +13,7 @@
 #define NET_DEVICE_ID 1
 #define NET_PCI_CLASS 0x020000 /* an Ethernet controller */
 #define LINK_UP       1
+#define ANNOUNCE      2
 #define MTU_MIN       68 /* Linux declines what is less (RFC 791 has this as the least) */
 
 /* struct virtio_net_config (5.1.4), as far as the features of this device reach. */
@@ -27,7 +28,7 @@ static void net_config_read(void *ctx, unsigned offset, void *data, unsigned siz
 {
 	const struct virtio_net *net = ctx;
 	struct registers registers = {
-	        .status = net_link_is_up(net) ? LINK_UP : 0,
+	        .status = (uint16_t)((net_link_is_up(net) ? LINK_UP : 0) | (net->announce ? ANNOUNCE : 0)),
 	        .max_virtqueue_pairs = (uint16_t)net->pairs_count,
 	        .mtu = net->mtu,
 	};
@@ -176,6 +177,7 @@ static int net_start(void *ctx, const struct virtio_start *start, struct err *er
 	if (!start->goes_on) {
 		net->offloads = start->features;
 		net->active = 1;
+		net->announce = false;
 	}
 	if (start_all(net, start, err) == 0)
 		return 0;
@@ -236,7 +238,11 @@ const struct virtio_kind virtio_net_kind = {
         .start = net_start,
         .kick = net_kick,
         .stop = net_stop,
+        .visit = virtio_net_visit,
         .finish = net_finish,
+        .unmovable =
+                "the kernel moves the frames of one of its networks (vhost-net), and writes to its memory "
+                "without telling vmm; start it with \"vhost\": false",
 };
 
 static int make_pairs(struct virtio_net *net, struct err *err)

@@ -29,6 +29,7 @@ enum {
 	NET_F_MRG_RXBUF = 15,
 	NET_F_STATUS = 16,
 	NET_F_CTRL_VQ = 17,
+	NET_F_GUEST_ANNOUNCE = 21,
 	NET_F_MQ = 22,
 	NET_F_GUEST_USO4 = 54,
 	NET_F_GUEST_USO6 = 55,
@@ -88,9 +89,10 @@ struct virtio_net {
 	struct loop_thread *thread;
 	char *id;
 	uint8_t mac[BACK_NET_MAC_BYTES];
-	uint16_t mtu;         /* 0: none to offer */
-	_Atomic bool plugged; /* nobody pulled the cable */
-	_Atomic bool gone;    /* the back end, for good */
+	uint16_t mtu;          /* 0: none to offer */
+	_Atomic bool plugged;  /* nobody pulled the cable */
+	_Atomic bool gone;     /* the back end, for good */
+	_Atomic bool announce; /* the guest has moved: its driver is to tell the network where it is */
 	/* Written by the device's thread alone. */
 	_Atomic uint64_t rx_frames, rx_bytes, rx_lost, tx_frames, tx_bytes, tx_lost;
 	bool vhost, vhost_started;
@@ -139,6 +141,9 @@ void virtio_net_vhost_stop(struct virtio_net *net);
 void virtio_net_vhost_close(struct virtio_net *net);
 /* The cable was pulled, or put in again. */
 void virtio_net_vhost_plug(struct virtio_net *net);
+
+/* net_move.c: struct virtio_kind's visit. */
+void virtio_net_visit(void *net, bool works, uint64_t features, struct vmstate *s);
 
 /* net.c: watches the back end for what a pair of queues waits for. */
 void virtio_net_watch(struct net_pair *pair);

@@ -5,8 +5,10 @@
  */
 #include "net.h"
 
+#define CLASS_ANNOUNCE 3
 #define CLASS_MQ       4
 #define CLASS_OFFLOADS 5
+#define ANNOUNCE_ACK   0
 #define MQ_PAIRS_SET   0
 #define OFFLOADS_SET   0
 #define OFFLOADS_ALL \
@@ -37,6 +39,15 @@ static int set_pairs(struct virtio_net *net, unsigned count, struct err *err)
 	return 0;
 }
 
+/* 5.1.6.5.4: the driver has told the network where the guest is. */
+static int end_announcement(struct virtio_net *net, struct err *err)
+{
+	if (!net_has(net, NET_F_GUEST_ANNOUNCE))
+		return err_set(err, ERR_GUEST, "an answer to an announcement that was not agreed to");
+	net->announce = false;
+	return 0;
+}
+
 static int obey(struct virtio_net *net, const struct virtio_chain *chain, struct err *err)
 {
 	uint8_t command[2], data[8] = {0};
@@ -45,6 +56,8 @@ static int obey(struct virtio_net *net, const struct virtio_chain *chain, struct
 	if (virtio_chain_read(chain, 0, command, sizeof(command)) != sizeof(command))
 		return err_set(err, ERR_GUEST, "a command without a number");
 	size = virtio_chain_read(chain, sizeof(command), data, sizeof(data));
+	if (command[0] == CLASS_ANNOUNCE && command[1] == ANNOUNCE_ACK && size == 0)
+		return end_announcement(net, err);
 	if (command[0] == CLASS_OFFLOADS && command[1] == OFFLOADS_SET && size == 8)
 		return set_offloads(net, load_le(data, 8), err);
 	if (command[0] == CLASS_MQ && command[1] == MQ_PAIRS_SET && size >= 2)

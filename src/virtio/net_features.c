@@ -35,6 +35,8 @@ uint64_t virtio_net_offer(const struct virtio_net *net)
 		offer |= NET_BIT(NET_F_CTRL_VQ) | NET_BIT(NET_F_CTRL_GUEST_OFFLOADS);
 	if (net->pairs_count > 1)
 		offer |= NET_BIT(NET_F_CTRL_VQ) | NET_BIT(NET_F_MQ);
+	if (offer & NET_BIT(NET_F_CTRL_VQ))
+		offer |= NET_BIT(NET_F_GUEST_ANNOUNCE);
 	if (net->vhost)
 		offer |= VIRTIO_VHOST_RINGS;
 	return offer;

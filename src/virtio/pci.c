@@ -353,12 +353,28 @@ static void attach(struct device *base, struct page_memory *memory)
 	pthread_mutex_unlock(&device->device.lock);
 }
 
+static void visit(struct device *base, struct vmstate *s)
+{
+	struct virtio_device *device = (struct virtio_device *)base;
+
+	pthread_mutex_lock(&device->device.lock);
+	virtio_visit(device, s);
+	pthread_mutex_unlock(&device->device.lock);
+}
+
+static const char *unmovable(struct device *base)
+{
+	return virtio_unmovable((const struct virtio_device *)base);
+}
+
 static const struct device_kind pci_kind = {
         .name = "virtio device",
         .size = sizeof(struct virtio_device),
         .init = init,
         .reset = reset,
         .attach = attach,
+        .visit = visit,
+        .unmovable = unmovable,
         .finish = finish,
 };
 
@@ -367,6 +383,13 @@ struct virtio_device *virtio_pci_device(const struct device_board *board, unsign
 	struct device *device = board->devices[i];
 
 	return device->kind == &pci_kind ? (struct virtio_device *)device : NULL;
+}
+
+void *virtio_device_at(const struct device_board *board, const struct virtio_kind *kind, unsigned i)
+{
+	const struct virtio_device *device = virtio_pci_device(board, i);
+
+	return device && device->setup.kind == kind ? device->setup.ctx : NULL;
 }
 
 void *virtio_device_find(const struct device_board *board, const struct virtio_kind *kind, const char *id)

@@ -58,7 +58,7 @@ static uint64_t get_status(const struct virtio_device *device)
 }
 
 /* A driver that does not know VERSION_1 speaks another protocol (VIRTIO 6.1). */
-static bool are_possible(const struct virtio_device *device)
+bool virtio_common_agrees(const struct virtio_device *device)
 {
 	return !(device->driver_features & ~device->offered) && device->driver_features & VIRTIO_F_VERSION_1;
 }
@@ -75,7 +75,7 @@ static void set_status(struct virtio_device *device, uint64_t value)
 	new = (uint8_t)value &(VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK |
 	                       VIRTIO_FAILED) &
 	      (uint8_t)~old;
-	if (new &VIRTIO_FEATURES_OK && !are_possible(device))
+	if (new &VIRTIO_FEATURES_OK && !virtio_common_agrees(device))
 		new &= (uint8_t)~VIRTIO_FEATURES_OK;
 	if (new &VIRTIO_DRIVER_OK && !((old | new) & VIRTIO_FEATURES_OK))
 		new &= (uint8_t)~VIRTIO_DRIVER_OK;

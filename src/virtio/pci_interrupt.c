@@ -5,10 +5,6 @@
  */
 #include "device.h"
 
-/* Bits of the interrupt status. */
-#define ISR_QUEUE  1
-#define ISR_CONFIG 2
-
 /* The lock keeps status and pin together, and lets no interrupt start after the guest has gone. */
 static void interrupt(struct virtio_device *device, uint8_t isr, uint16_t vector)
 {
@@ -26,7 +22,7 @@ void virtio_interrupt_queue(void *ctx, unsigned index)
 {
 	struct virtio_device *device = ctx;
 
-	interrupt(device, ISR_QUEUE, device->slots[index].vector);
+	interrupt(device, VIRTIO_ISR_QUEUE, device->slots[index].vector);
 }
 
 /* Is the driver to be told later? */
@@ -44,7 +40,7 @@ static bool is_late(struct virtio_device *device)
 void virtio_interrupt_config(struct virtio_device *device)
 {
 	if (device->status & VIRTIO_DRIVER_OK && !is_late(device))
-		interrupt(device, ISR_CONFIG, device->config_vector);
+		interrupt(device, VIRTIO_ISR_CONFIG, device->config_vector);
 }
 
 void virtio_interrupt_hold(struct virtio_device *device, bool held)

@@ -349,6 +349,11 @@ int virtio_queue_start(struct virtio_queue *queue, const struct virtio_queue_set
 	return 0;
 }
 
+void virtio_queue_go_on(struct virtio_queue *queue, uint16_t index)
+{
+	queue->avail_next = queue->avail_idx = queue->used_next = queue->used_shown = index;
+}
+
 /* Each chain that was popped was pushed or is in flight, so the two indices tell how many are. */
 void virtio_queue_settle(struct virtio_queue *queue)
 {

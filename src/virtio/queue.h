@@ -53,6 +53,8 @@ struct virtio_queue {
  */
 int virtio_queue_start(
         struct virtio_queue *queue, const struct virtio_queue_setup *setup, struct err *err) MUST_CHECK;
+/* Lets a queue that was started go on where another one was that had settled with this index. */
+void virtio_queue_go_on(struct virtio_queue *queue, uint16_t index);
 /*
  * Shows the driver all that was pushed, and puts all chains that are in flight back, so that the next pop
  * returns the first of them again: they are those that were popped last. The device has stopped.

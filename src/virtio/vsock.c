@@ -88,6 +88,9 @@ static const struct virtio_kind vsock_kind = {
         .kick = vsock_kick,
         .stop = vsock_stop,
         .finish = vsock_finish,
+        .unmovable =
+                "it has a vsock device, whose connections end here in the kernel, which also writes to the "
+                "guest's memory without telling vmm; start it without the device",
 };
 
 static int set_cid(struct vsock *vsock, struct err *err)

@@ -13,6 +13,7 @@
 #include "../../../src/virtio/queue.h"
 #include "support/test.h"
 #include "support/virtio_guest.h"
+#include "vmm/device/pci.h"
 
 enum move_device { RNG, CONSOLE, BLK, NET, BALLOON, DEVICES };
 
@@ -43,6 +44,7 @@ struct move_side {
 	uint64_t features[DEVICES];
 	unsigned queues[DEVICES];
 	_Atomic unsigned outputs, quiets;
+	_Atomic int bells; /* that hang */
 };
 
 static char move_path[] = "/tmp/virtio-move-XXXXXX";
@@ -162,6 +164,18 @@ static inline void move_on_quiet(void *ctx)
 	((struct move_side *)ctx)->quiets++;
 }
 
+static inline int move_on_bell(void *ctx, int fd, uint64_t address, bool on)
+{
+	((struct move_side *)ctx)->bells += on ? 1 : -1;
+	return 0;
+}
+
+/* Messages go to the guest as before. */
+static inline void move_on_message(void *ctx, const struct device_msi *msi)
+{
+	virtio_guest_on_message(&((struct move_side *)ctx)->guest, msi);
+}
+
 static char *const move_ids[DEVICES] = {(char *)(uintptr_t) "rng0", (char *)(uintptr_t) "con0",
         (char *)(uintptr_t) "disk0", (char *)(uintptr_t) "net0", (char *)(uintptr_t) "balloon0"};
 
@@ -184,24 +198,53 @@ static inline struct config_device move_config(enum move_device device)
 static virtio_adder *const move_adders[DEVICES] = {
         virtio_rng_add, virtio_console_add, virtio_blk_add, virtio_net_add, virtio_balloon_add};
 
-/* Makes a board whose devices the driver has found, and whose BARs it has placed. */
-static inline void move_make(struct move_side *side, bool msix)
+/*
+ * Makes a board whose devices the driver has found, and whose BARs it has placed. arrives: for a guest from
+ * another one (move_pci()).
+ */
+static inline void move_make(struct move_side *side, bool msix, bool arrives)
 {
+	struct virtio_place place;
+	struct err err;
+
 	virtio_guest_init(&side->guest);
 	side->guest.board.events = (struct device_events){
 	        .on_output = move_on_output, .on_disk_quiet = move_on_quiet, .ctx = side};
+	side->guest.board.wires =
+	        (struct device_wires){.send = move_on_message, .doorbell = move_on_bell, .ctx = side};
 	move_next_net = &side->net;
 	side->net = (struct move_net){.room = UINT32_MAX};
+	place = virtio_guest_place(&side->guest);
+	place.arrives = arrives;
 	for (unsigned i = 0; i < DEVICES; i++) {
 		struct config_device config = move_config(i);
 
-		virtio_guest_add(&side->guest, move_adders[i], &config);
+		if (move_adders[i](&place, &config, &err) < 0)
+			fail_msg("%s", err.text);
 	}
 	virtio_guest_start(&side->guest);
-	for (unsigned i = 0; i < DEVICES; i++) {
+	for (unsigned i = 0; i < DEVICES && !arrives; i++) {
 		assert_true(virtio_function_find(&side->functions[i], &side->guest, i, msix));
 		if (msix)
 			virtio_function_unmask(&side->functions[i]);
+	}
+}
+
+#define MOVE_FIRST 1 /* of the board's devices: PCI comes before */
+
+/* PCI's state comes first: where the BARs lie, and whom the vectors interrupt. */
+static inline void move_pci(const struct move_side *source, struct move_side *target)
+{
+	struct vmstate saved;
+	struct err err;
+
+	assert_ok(device_board_save(&source->guest.board, 0, &saved, &err));
+	if (device_board_load(&target->guest.board, 0, saved.data, saved.size, &err) < 0)
+		fail_msg("%s", err.text);
+	vmstate_finish(&saved);
+	for (unsigned i = 0; i < DEVICES; i++) {
+		target->functions[i] = source->functions[i];
+		target->functions[i].guest = &target->guest;
 	}
 }
 

@@ -8,7 +8,7 @@ static int setup(void **state)
 {
 	if (move_setup(state))
 		return -1;
-	move_make(&side, true);
+	move_make(&side, true, false);
 	for (unsigned i = 0; i < DEVICES; i++)
 		move_start(&side, i, UINT64_MAX);
 	return 0;

@@ -393,6 +393,45 @@ static void test_queue_two_threads_lose_no_wakeup(void **state)
 		race(*state, i & 1 ? 64 : 4, i & 2 ? VIRTIO_F_EVENT_IDX : 0, i & 4);
 }
 
+/* A queue that settles gives its chains again, in the same order, and what was pushed is shown. */
+static void test_queue_settles_and_goes_on_elsewhere(void **state)
+{
+	struct bench *bench = *state;
+	struct virtio_queue_setup setup = bench_queue(bench, 4, VIRTIO_F_EVENT_IDX);
+	struct vring_used_elem elem;
+
+	bench_start(bench, 4, VIRTIO_F_EVENT_IDX);
+	virtio_queue_go_on(&bench->queue, 65534);
+	bench->driver.avail_idx = bench->driver.used_seen = 65534;
+	bench->driver.ring.avail->idx = bench->driver.ring.used->idx = 65534;
+	for (unsigned i = 0; i < 4; i++) {
+		driver_desc(&bench->driver, i, DRIVER_BUFFERS, 8, 0, 0);
+		driver_offer(&bench->driver, (uint16_t)(3 - i));
+	}
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 1);
+	virtio_queue_push(&bench->queue, 3, 0);
+	assert_false(driver_take(&bench->driver, &elem));
+	virtio_queue_settle(&bench->queue);
+	assert_true(driver_take(&bench->driver, &elem));
+	assert_int_equal(elem.id, 3);
+	assert_int_equal(bench->queue.used_next, 65535);
+	assert_int_equal(virtio_queue_start(&bench->queue, &setup, &bench->err), 0);
+	virtio_queue_go_on(&bench->queue, 65535);
+	for (unsigned i = 1; i < 4; i++) {
+		assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 1);
+		assert_int_equal(chain.head, 3 - i);
+		virtio_queue_push(&bench->queue, chain.head, 0);
+	}
+	assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 0);
+	virtio_queue_flush(&bench->queue);
+	for (unsigned i = 1; i < 4; i++) {
+		assert_true(driver_take(&bench->driver, &elem));
+		assert_int_equal(elem.id, 3 - i);
+	}
+	assert_int_equal(bench->breaks, 0);
+}
+
 static void test_queue_place_names_what_the_driver_chose(void **state)
 {
 	struct bench *bench = *state;
@@ -428,6 +467,7 @@ int main(void)
 	        cmocka_unit_test(test_queue_asks_for_kicks),
 	        cmocka_unit_test(test_queue_rings_without_being_asked),
 	        cmocka_unit_test(test_queue_indices_wrap),
+	        cmocka_unit_test(test_queue_settles_and_goes_on_elsewhere),
 	        cmocka_unit_test(test_queue_two_threads_lose_no_wakeup),
 	        cmocka_unit_test(test_queue_place_names_what_the_driver_chose),
 	};

@@ -238,6 +238,24 @@ static void test_transport_setup_that_cannot_be_added_frees_the_device(void **st
 	fake.finished = 0;
 }
 
+/* Who serves queues outside vmm writes to the guest's memory without telling anybody. */
+static void test_transport_device_served_outside_cannot_be_moved(void **state)
+{
+	struct vmstate saved;
+	struct err err;
+
+	make_ready(true, 1 << OUTSIDE);
+	assert_non_null(strstr(device_board_unmovable(&guest.board), "another program serves"));
+	virtio_hold(&guest.board);
+	assert_int_equal(fake.stops, 0);
+	assert_int_equal(device_board_save(&guest.board, 1, &saved, &err), -1);
+	assert_non_null(strstr(err.text, "fake0: another program serves"));
+	vmstate_finish(&saved);
+	assert_int_equal(device_board_load(&guest.board, 1, "", 0, &err), -1);
+	virtio_wake(&guest.board);
+	assert_int_equal(fake.starts, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -254,6 +272,7 @@ int main(void)
 	        TEST(test_transport_works_where_the_kernel_refuses_doorbells),
 	        TEST(test_transport_reaches_no_byte_behind_the_configuration),
 	        TEST(test_transport_window_shows_a_register),
+	        TEST(test_transport_device_served_outside_cannot_be_moved),
 	        TEST(test_transport_setup_that_cannot_be_added_frees_the_device),
 	};
 

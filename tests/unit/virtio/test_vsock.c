@@ -100,6 +100,7 @@ static void test_vsock_starts_again_after_a_stop(void **state)
 		fake_stop();
 	}
 	assert_int_equal(fake.stops, 2);
+	assert_non_null(strstr(fake.setup.kind->unmovable, "vsock"));
 	queues[0] = NULL;
 	assert_fails(fake.setup.kind->start(fake.setup.ctx, &start, &err), ERR_GUEST,
 	        "enabled only one of the queues");
