@@ -25,6 +25,7 @@ void irq_ioapic_reset(struct irq_chip *chip)
 	for (unsigned pin = 0; pin < KVM_IOAPIC_NUM_PINS; pin++)
 		s->redirtbl[pin].bits = ENTRY_MASKED;
 	memset(chip->ioapic.lines, 0, sizeof(chip->ioapic.lines));
+	chip->ioapic.delivered = 0;
 }
 
 /* Sends the pin's interrupt unless it is masked or the last one is still in service. */
@@ -46,6 +47,8 @@ static int service(struct irq_chip *chip, unsigned pin)
 
 	if (entry.fields.mask || (entry.fields.trig_mode && entry.fields.remote_irr))
 		return -1;
+	if (!entry.fields.trig_mode)
+		chip->ioapic.delivered |= 1u << pin;
 	/* This is set before sending, because sending may lead to an end of interrupt at once. */
 	chip->ioapic.state.redirtbl[pin].fields.remote_irr = entry.fields.trig_mode;
 	taken = irq_deliver(chip, &m);
@@ -67,6 +70,8 @@ int irq_ioapic_set(struct irq_chip *chip, enum irq_source source, unsigned pin, 
 		return 1;
 	}
 	s->irr |= bit;
+	if (!s->redirtbl[pin].fields.trig_mode)
+		chip->ioapic.delivered &= ~bit;
 	if (was && !s->redirtbl[pin].fields.trig_mode)
 		return 0;
 	return service(chip, pin);
@@ -149,10 +154,17 @@ void irq_ioapic_mmio(struct irq_chip *chip, bool write, unsigned offset, unsigne
 		write_window(chip, (uint32_t)load_le(data, size < 4 ? size : 4));
 }
 
+void irq_ioapic_get_state(const struct irq_chip *chip, struct kvm_ioapic_state *ret_state)
+{
+	*ret_state = chip->ioapic.state;
+	ret_state->irr &= ~chip->ioapic.delivered;
+}
+
 void irq_ioapic_set_state(struct irq_chip *chip, const struct kvm_ioapic_state *state)
 {
 	chip->ioapic.state = *state;
 	chip->ioapic.state.base_address = IRQ_IOAPIC_BASE;
+	chip->ioapic.delivered = 0;
 	/* Lines that were up stay up, and pending interrupts are sent again, as KVM does after a restore. */
 	for (unsigned pin = 0; pin < KVM_IOAPIC_NUM_PINS; pin++) {
 		chip->ioapic.lines[pin] = state->irr >> pin & 1;

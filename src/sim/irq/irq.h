@@ -94,6 +94,7 @@ struct irq_lapic {
 struct irq_ioapic {
 	struct kvm_ioapic_state state;
 	uint8_t lines[KVM_IOAPIC_NUM_PINS]; /* one bit for each source */
+	uint32_t delivered; /* a bit for each pin in irr whose edge was sent, and whose line is still up */
 };
 
 struct irq_pic {
@@ -271,7 +272,8 @@ int irq_ioapic_set(struct irq_chip *chip, enum irq_source source, unsigned pin, 
 void irq_ioapic_eoi(struct irq_chip *chip, uint8_t vector);
 /* An access to its registers, at an offset from IRQ_IOAPIC_BASE. */
 void irq_ioapic_mmio(struct irq_chip *chip, bool write, unsigned offset, unsigned size, void *data);
-/* KVM_SET_IRQCHIP. */
+/* KVM_GET_IRQCHIP and KVM_SET_IRQCHIP. The state has no edge that was sent already. */
+void irq_ioapic_get_state(const struct irq_chip *chip, struct kvm_ioapic_state *ret_state);
 void irq_ioapic_set_state(struct irq_chip *chip, const struct kvm_ioapic_state *state);
 
 /* ---- PIC pair (pic.c) ---- */

@@ -197,7 +197,7 @@ static int get_irqchip(struct kvm_vm *vm, void *arg)
 	if (c->chip_id > KVM_IRQCHIP_IOAPIC)
 		return -EINVAL;
 	if (c->chip_id == KVM_IRQCHIP_IOAPIC)
-		c->chip.ioapic = vm->chip->ioapic.state;
+		irq_ioapic_get_state(vm->chip, &c->chip.ioapic);
 	else
 		c->chip.pic = vm->chip->pic.chip[c->chip_id];
 	return 0;
