@@ -37,6 +37,8 @@ struct pc {
 	int64_t wall_ns;
 	bool lines[24];
 	unsigned rises[24];
+	void (*on_line)(void *ctx, unsigned gsi, bool level); /* NULL: nobody else hears of lines */
+	void *line_ctx;
 	struct fake_wires wires;
 	int vars_fd;
 	bool bar_on; /* as on_move told it */
@@ -62,6 +64,8 @@ static inline void pc_set_line(void *ctx, unsigned gsi, bool level)
 
 	pc->rises[gsi] += level && !pc->lines[gsi];
 	pc->lines[gsi] = level;
+	if (pc->on_line)
+		pc->on_line(pc->line_ctx, gsi, level);
 }
 
 static inline void pc_on_output(void *ctx)
