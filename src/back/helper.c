@@ -12,20 +12,24 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "helper.h"
 #include "net.h"
+#include "vmm/back/address.h"
 #include "vmm/back/child.h"
 #include "vmm/back/helper.h"
 #include "vmm/back/virtiofsd.h"
+#include "vmm/sandbox.h"
 
 #define SOCKET_FD 3 /* in the helper */
 #define FDS_MAX   2
 
-enum request_kind { START, END, QUIT };
+enum request_kind { START, END, CONNECT, QUIT };
 
 struct request {
 	enum request_kind kind;
-	uint32_t device; /* of START: an index of devices[] */
-	pid_t pid;       /* of END */
+	uint32_t device;                      /* of START: an index of devices[] */
+	pid_t pid;                            /* of END */
+	char address[BACK_ADDRESS_MAX_BYTES]; /* of CONNECT */
 };
 
 struct reply {
@@ -147,6 +151,31 @@ void back_server_end(pid_t pid)
 		log_warn("the helper process of vmm is gone, and with it what it had started");
 }
 
+int back_address_connect(const char *address, int *ret_fd, struct err *err)
+{
+	struct request request = {.kind = CONNECT};
+	struct reply reply;
+	int fds[FDS_MAX];
+
+	*ret_fd = -1;
+	if (!config && sandbox_is_on())
+		return err_set(err, ERR_FAILED,
+		        "vmm has no helper process that could connect; hand it a descriptor");
+	if (!config)
+		return back_address_connect_here(address, ret_fd, err);
+	if (back_address_check(address, err) < 0)
+		return -1;
+	memcpy(request.address, address, strlen(address) + 1);
+	if (ask(&request, &reply, fds) < 0)
+		return err_set(err, ERR_FAILED, "the helper process of vmm is gone; start vmm again");
+	if (reply.result < 0) {
+		*err = reply.err;
+		return -1;
+	}
+	*ret_fd = fds[0];
+	return 0;
+}
+
 /* ---- the helper's side ---- */
 
 static pid_t children[CONFIG_DEVICES_MAX]; /* 0: free */
@@ -211,6 +240,8 @@ static int answer(const struct request *request)
 		start_for(request, &reply, fds);
 	else if (request->kind == END)
 		end_for(request);
+	else if (request->kind == CONNECT && !request->address[BACK_ADDRESS_MAX_BYTES - 1])
+		reply.result = back_address_connect_here(request->address, &fds[0], &reply.err);
 	else
 		end_all();
 	while (count < FDS_MAX && fds[count] >= 0)
@@ -256,18 +287,19 @@ static void become_helper(int fd)
 
 static bool needs_helper(const struct config *of)
 {
+	bool needs = false;
+
 	for (size_t i = 0; i < of->devices_count; i++)
-		if (is_served(&of->devices[i]))
-			return true;
-	return false;
+		needs |= is_served(&of->devices[i]);
+	return needs;
 }
 
-int back_helper_start(const struct config *of, struct err *err)
+int back_helper_start(const struct config *of, bool connects, struct err *err)
 {
 	int fds[2];
 	pid_t pid;
 
-	if (!needs_helper(of))
+	if (!connects && !needs_helper(of))
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return err_sys(err, ERR_FAILED, errno, "the helper process");

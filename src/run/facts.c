@@ -52,6 +52,12 @@ static const char *status_name(const struct run *run)
 	case RUN_LIFE_RESETTING:
 	case RUN_LIFE_LAUNCHING: return run->told_running ? "running" : "prelaunch";
 	case RUN_LIFE_PAUSED: return "paused";
+	case RUN_LIFE_ARRIVING:
+	case RUN_LIFE_AWAITING: return "inmigrate";
+	case RUN_LIFE_LEAVING:
+	case RUN_LIFE_LEAVING_QUIETLY:
+	case RUN_LIFE_LEFT: return "finish-migrate";
+	case RUN_LIFE_GIVEN: return "postmigrate";
 	case RUN_LIFE_STOPPING:
 	case RUN_LIFE_FLUSHING:
 	case RUN_LIFE_ENDED: return end_name(run->cause);

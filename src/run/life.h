@@ -16,6 +16,12 @@ enum run_life_state {
 	RUN_LIFE_PAUSING,    /* vCPUs are being parked */
 	RUN_LIFE_QUIETENING, /* disks do the rest of what the guest gave them */
 	RUN_LIFE_PAUSED,
+	RUN_LIFE_ARRIVING,          /* the machine is made for a guest that another vmm will send */
+	RUN_LIFE_AWAITING,          /* it waits for that guest, or has it and is not to run it yet */
+	RUN_LIFE_LEAVING,           /* vCPUs are being parked, to be sent to another vmm */
+	RUN_LIFE_LEAVING_QUIETLY,   /* they wait, and disks do the rest */
+	RUN_LIFE_LEFT,              /* nothing moves: the guest can be given away */
+	RUN_LIFE_GIVEN,             /* another vmm has it */
 	RUN_LIFE_CLOSING,           /* the power button was pressed, the guest has its grace period */
 	RUN_LIFE_RESETTING,         /* vCPUs are being stopped for a new incarnation */
 	RUN_LIFE_RESETTING_TO_HOLD, /* the same, and the new one is to wait */
@@ -28,14 +34,21 @@ enum run_life_state {
 enum run_life_event {
 	RUN_LIFE_START,
 	RUN_LIFE_START_PAUSED,
-	RUN_LIFE_LAUNCHED,  /* the launch has done all its steps */
-	RUN_LIFE_HOLDS,     /* the launch has come to where a paused guest waits */
-	RUN_LIFE_POWER_OFF, /* by the guest */
-	RUN_LIFE_RESET,     /* by the guest, or by a controller */
-	RUN_LIFE_PAUSE,     /* by a controller */
-	RUN_LIFE_CONT,      /* by a controller */
-	RUN_LIFE_PARKED,    /* all vCPUs wait */
-	RUN_LIFE_QUIET,     /* no disk does anything any more */
+	RUN_LIFE_START_EMPTY,   /* for a guest that another vmm will send */
+	RUN_LIFE_LAUNCHED,      /* the launch has done all its steps */
+	RUN_LIFE_HOLDS,         /* the launch has come to where a paused guest waits */
+	RUN_LIFE_POWER_OFF,     /* by the guest */
+	RUN_LIFE_RESET,         /* by the guest, or by a controller */
+	RUN_LIFE_PAUSE,         /* by a controller */
+	RUN_LIFE_CONT,          /* by a controller */
+	RUN_LIFE_PARKED,        /* all vCPUs wait */
+	RUN_LIFE_QUIET,         /* no disk does anything any more */
+	RUN_LIFE_ARRIVE,        /* the guest that was awaited is here, and runs from now on */
+	RUN_LIFE_ARRIVE_PAUSED, /* the same, and it was paused there */
+	RUN_LIFE_LEAVE,         /* it is to be sent to another vmm */
+	RUN_LIFE_STAY,          /* it is not, and runs again */
+	RUN_LIFE_STAY_PAUSED,   /* the same, and it was paused before */
+	RUN_LIFE_GIVE,          /* the other vmm has it */
 	RUN_LIFE_CRASH,
 	RUN_LIFE_FAIL, /* the host gave up */
 	RUN_LIFE_TERM, /* SIGTERM and its like */

@@ -21,7 +21,8 @@ bool run_changes(const struct run *run, enum run_life_event event)
 
 bool run_is_pausing(const struct run *run)
 {
-	return run->state == RUN_LIFE_PAUSING || run->state == RUN_LIFE_QUIETENING;
+	return run->state == RUN_LIFE_PAUSING || run->state == RUN_LIFE_QUIETENING ||
+	       run->state == RUN_LIFE_LEAVING || run->state == RUN_LIFE_LEAVING_QUIETLY;
 }
 
 /* ---- what the table orders ---- */
@@ -207,7 +208,8 @@ int run_create(const struct run_place *place, const struct config *config,
 	run_disks_init(run);
 	run_dimms_init(run);
 	run_notice_init(run, console);
-	if ((sandbox_is_on() && back_helper_start(config, err) < 0) || create_parts(run, place, err) < 0) {
+	if ((sandbox_is_on() && back_helper_start(config, place->controlled, err) < 0) ||
+	        create_parts(run, place, err) < 0) {
 		run_destroy(run);
 		return -1;
 	}
@@ -215,11 +217,18 @@ int run_create(const struct run_place *place, const struct config *config,
 	return 0;
 }
 
+static enum run_life_event first_event(const struct run *run)
+{
+	if (run->empty)
+		return RUN_LIFE_START_EMPTY;
+	return run->config->run.paused ? RUN_LIFE_START_PAUSED : RUN_LIFE_START;
+}
+
 int run_guest(struct run *run, struct err *err)
 {
 	run->started_s = time(NULL);
 	sandbox_enter(SANDBOX_MAIN);
-	run_step(run, run->config->run.paused ? RUN_LIFE_START_PAUSED : RUN_LIFE_START);
+	run_step(run, first_event(run));
 	if (loop_run(run->loop, err) < 0) {
 		run_vcpus_end_now(run);
 		run->state = RUN_LIFE_ENDED;

@@ -32,6 +32,9 @@ struct run {
 	_Atomic bool told_storm;        /* of this incarnation: it converted many pages */
 	int64_t started_s;              /* wall clock; 0: not yet */
 	unsigned resets;
+	bool empty;           /* the guest comes from another vmm */
+	bool memory_held;     /* none is added now */
+	bool left_paused;     /* it was paused before it was to be moved */
 	enum run_cause cause; /* of the reset or the end that comes next */
 
 	/* launching.c */

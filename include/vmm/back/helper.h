@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * helper: a second process, which starts and ends the programs that serve devices (virtiofsd, passt) for a
- * vmm whose sandbox lets it start none. It knows the configuration and does only what that says. Without a
- * helper vmm does the same itself.
+ * helper: a second process, which starts and ends the programs that serve devices (virtiofsd, passt), and
+ * connects to other vmms (vmm/back/address.h), for a vmm whose sandbox lets it do neither. It knows the
+ * configuration, and starts only what that says. Without a helper vmm does the same itself.
  */
 #ifndef VMM_BACK_HELPER_H
 #define VMM_BACK_HELPER_H
@@ -19,10 +19,11 @@ struct back_server {
 };
 
 /*
- * Makes the helper if a device of the configuration may need one. Main thread, before there are others. The
+ * Makes the helper if a device of the configuration may need one, or connects: a controller may want vmm to
+ * connect to another one. Main thread, before there are others. The
  * configuration is borrowed until back_helper_stop(). ERR_FAILED.
  */
-int back_helper_start(const struct config *config, struct err *err) MUST_CHECK;
+int back_helper_start(const struct config *config, bool connects, struct err *err) MUST_CHECK;
 /* Ends the helper and the programs that it has started. Does nothing if there is no helper. */
 void back_helper_stop(void);
 

@@ -121,8 +121,37 @@ int run_powerdown(struct run *run, struct err *err) MUST_CHECK;
  * ending.
  */
 int run_plug(struct run *run, uint64_t size_bytes, struct err *err) MUST_CHECK;
+/* While it is held, no memory is added: run_plug() is refused, because the guest is being moved. */
+void run_hold_memory(struct run *run, bool hold);
 /* Ends the guest at once, also during its launch. RUN_EVENT_SHUTDOWN has been sent when it returns. */
 void run_quit(struct run *run);
+
+/* ---- a guest that goes to another vmm, or comes from one (vmm/migrate.h calls these) ---- */
+
+/*
+ * Says before run_guest() that the guest will come from another vmm: the machine is made, its vCPUs wait, and
+ * no firmware runs. RUN_EVENT_SETTLED comes when the guest can be loaded, and run_is_awaiting() is true from
+ * then on, until the guest runs or vmm ends.
+ */
+void run_expect_guest(struct run *run);
+bool run_is_awaiting(const struct run *run);
+/* The guest that was awaited will not come: vmm ends with this error. */
+void run_miss(struct run *run, const struct err *why);
+/* The guest is here, and runs from now on, or is paused. */
+void run_arrive(struct run *run, bool paused);
+/*
+ * Stops the guest as run_stop() does, so that it can be sent. It has left when run_has_left() is true; until
+ * then and afterwards no other command but run_quit() changes it. Fails for a guest that neither runs nor is
+ * paused.
+ */
+int run_leave(struct run *run, struct err *err) MUST_CHECK;
+bool run_has_left(const struct run *run);
+/* Was it paused before run_leave()? */
+bool run_left_paused(const struct run *run);
+/* It runs here again, or is paused again; also after run_give(). */
+void run_stay(struct run *run);
+/* It is the other vmm's from now on. It has left. */
+void run_give(struct run *run);
 
 /* ---- how the guest is ---- */
 

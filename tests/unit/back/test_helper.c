@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "support/folder.h"
 #include "support/test.h"
+#include "vmm/back/address.h"
 #include "vmm/back/helper.h"
 
 static char empty[] = "", shared[] = "/some/folder", missing[] = "/no/such/socket";
@@ -39,7 +41,7 @@ static int setup(void **state)
 	snprintf(path, sizeof(path), "%s/passt", folder);
 	assert_ok(file_make(path, speaks, sizeof(speaks) - 1, 0700, &err));
 	setenv("PATH", folder, 1);
-	assert_ok(back_helper_start(&config, &err));
+	assert_ok(back_helper_start(&config, false, &err));
 	return 0;
 }
 
@@ -117,6 +119,31 @@ static void test_helper_ends_nothing_that_it_did_not_start(void **state)
 	back_server_end(0);
 }
 
+static void test_helper_connects(void **state)
+{
+	char address[100], *path;
+	int listener, fd;
+	bool listens;
+
+	snprintf(address, sizeof(address), "unix:%s/socket", folder);
+	assert_fails(back_address_connect(address, &fd, &err), ERR_FAILED, "Failed to connect to 'unix:");
+	assert_int_equal(err.sys, ENOENT);
+	assert_ok(back_address_listen(address, &listener, &listens, &path, &err));
+	assert_true(listens);
+	assert_ok(back_address_connect(address, &fd, &err));
+	assert_int_equal(send(fd, "x", 1, 0), 1);
+	close(fd);
+	close(listener);
+	/* Nobody listens there any more; the file is taken over. */
+	assert_fails(back_address_connect(address, &fd, &err), ERR_FAILED, "Failed to connect");
+	free(path);
+	assert_ok(back_address_listen(address, &listener, &listens, &path, &err));
+	close(listener);
+	unlink(path);
+	free(path);
+	assert_fails(back_address_connect("fd:3", &fd, &err), ERR_USAGE, "nothing can be connected to");
+}
+
 static void test_helper_stop_ends_all(void **state)
 {
 	struct back_server first, second;
@@ -139,6 +166,7 @@ int main(void)
 	        TEST(test_helper_serves_only_devices_of_its_configuration),
 	        TEST(test_helper_passes_errors_on),
 	        TEST(test_helper_ends_nothing_that_it_did_not_start),
+	        TEST(test_helper_connects),
 	        TEST(test_helper_stop_ends_all),
 	};
 

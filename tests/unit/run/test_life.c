@@ -106,6 +106,48 @@ static void test_life_paused_guest_is_reset_to_one_that_waits(void **state)
 	}
 }
 
+#define LEFT RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_LEAVE, RUN_LIFE_PARKED, RUN_LIFE_QUIET
+static void test_life_guest_leaves_or_stays(void **state)
+{
+	assert_int_equal(AFTER(LEFT), RUN_LIFE_LEFT);
+	assert_int_equal(AFTER(LEFT, RUN_LIFE_STAY), RUN_LIFE_RUNNING);
+	assert_int_equal(AFTER(LEFT, RUN_LIFE_GIVE), RUN_LIFE_GIVEN);
+	/* The move is over before the guest was stopped for it. */
+	assert_int_equal(
+	        AFTER(RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_LEAVE, RUN_LIFE_STAY), RUN_LIFE_RUNNING);
+	assert_int_equal(AFTER(PARKED, RUN_LIFE_QUIET, RUN_LIFE_LEAVE), RUN_LIFE_LEFT);
+	assert_int_equal(
+	        AFTER(PARKED, RUN_LIFE_QUIET, RUN_LIFE_LEAVE, RUN_LIFE_STAY_PAUSED), RUN_LIFE_PAUSED);
+	/* What the guest did just before it was parked still counts. */
+	assert_int_equal(AFTER(RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_LEAVE, RUN_LIFE_POWER_OFF),
+	        RUN_LIFE_STOPPING);
+	assert_int_equal(
+	        AFTER(RUN_LIFE_START, RUN_LIFE_LAUNCHED, RUN_LIFE_LEAVE, RUN_LIFE_RESET), RUN_LIFE_RESETTING);
+}
+
+/* A guest that was given away would run twice. */
+static void test_life_given_guest_never_runs_by_itself(void **state)
+{
+	for (enum run_life_event e = RUN_LIFE_START; e < RUN_LIFE_EVENTS; e++) {
+		enum run_life_state next = run_life_step(RUN_LIFE_GIVEN, e).next;
+
+		if (e != RUN_LIFE_STAY && e != RUN_LIFE_STAY_PAUSED)
+			assert_true(next == RUN_LIFE_GIVEN || next == RUN_LIFE_STOPPING);
+	}
+}
+
+static void test_life_awaited_guest_runs_when_it_is_here(void **state)
+{
+#define AWAITING RUN_LIFE_START_EMPTY, RUN_LIFE_LAUNCHED
+	assert_int_equal(AFTER(AWAITING), RUN_LIFE_AWAITING);
+	assert_int_equal(run_life_step(RUN_LIFE_ARRIVING, RUN_LIFE_LAUNCHED).action, RUN_LIFE_HOLD);
+	assert_int_equal(AFTER(AWAITING, RUN_LIFE_CONT, RUN_LIFE_RESET, RUN_LIFE_PAUSE, RUN_LIFE_PARKED),
+	        RUN_LIFE_AWAITING);
+	assert_int_equal(AFTER(AWAITING, RUN_LIFE_ARRIVE), RUN_LIFE_RUNNING);
+	assert_int_equal(AFTER(AWAITING, RUN_LIFE_ARRIVE_PAUSED), RUN_LIFE_PAUSED);
+	assert_int_equal(AFTER(AWAITING, RUN_LIFE_FAIL), RUN_LIFE_STOPPING);
+}
+
 /* In any order of events the end is reached only through stopping, and no event leaves it. */
 static void test_life_every_state_can_end(void **state)
 {
@@ -136,6 +178,9 @@ int main(void)
 	        cmocka_unit_test(test_life_guest_is_paused_when_its_disks_are_quiet),
 	        cmocka_unit_test(test_life_stop_and_cont_mean_the_same_again),
 	        cmocka_unit_test(test_life_paused_guest_is_reset_to_one_that_waits),
+	        cmocka_unit_test(test_life_guest_leaves_or_stays),
+	        cmocka_unit_test(test_life_given_guest_never_runs_by_itself),
+	        cmocka_unit_test(test_life_awaited_guest_runs_when_it_is_here),
 	        cmocka_unit_test(test_life_every_state_can_end),
 	};
 
