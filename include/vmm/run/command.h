@@ -126,7 +126,7 @@ void run_hold_memory(struct run *run, bool hold);
 /* Ends the guest at once, also during its launch. RUN_EVENT_SHUTDOWN has been sent when it returns. */
 void run_quit(struct run *run);
 
-/* ---- a guest that goes to another vmm, or comes from one (vmm/migrate.h calls these) ---- */
+/* ---- a guest that goes to another vmm, or comes from one (the room migrate calls these) ---- */
 
 /*
  * Says before run_guest() that the guest will come from another vmm: the machine is made, its vCPUs wait, and

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * side: the two sides of a move as states, each on a thread of its own that may block. docs/migration.md has
+ * the states.
+ */
+#ifndef MIGRATE_SIDE_H
+#define MIGRATE_SIDE_H
+
+#include "guest.h"
+#include "wire.h"
+
+enum migrate_phase {
+	MIGRATE_AGREE, /* both compare what guest they have */
+	MIGRATE_LIVE,  /* memory travels while the guest runs */
+	MIGRATE_STOPPED,
+	MIGRATE_DECIDED, /* source: the guest is given away. Target: it has all of it */
+	MIGRATE_OVER,
+};
+
+/* What became of the guest. */
+enum migrate_result {
+	MIGRATE_STAYS, /* source: it is still here, and nowhere else. Target: it never came */
+	MIGRATE_GONE,  /* source: it runs there. Target: it runs here */
+	MIGRATE_DOUBT, /* the connection broke where this side cannot know which of them has it */
+};
+
+/* How far it is; any thread may read it. Numbers of one moment do not belong together exactly. */
+struct migrate_progress {
+	_Atomic unsigned phase;
+	_Atomic uint64_t pass;                     /* from 1 */
+	_Atomic uint64_t data_pages, zero_pages;   /* that travelled */
+	_Atomic uint64_t left_pages;               /* known to be still to be sent */
+	_Atomic uint64_t written_per_s;            /* pages that the guest wrote anew, over the last pass */
+	_Atomic uint64_t pages_per_s, bytes_per_s; /* of the last pass */
+	_Atomic uint64_t setup_ms, expected_ms;    /* the time to agree; the stop, if it came now */
+	_Atomic uint64_t stopped_ms;               /* of the guest; 0: it was not stopped yet */
+};
+
+/* What a user may change while a guest moves. */
+struct migrate_limits {
+	_Atomic uint64_t bytes_per_s; /* 0: no limit; the last pass has none */
+	_Atomic uint64_t stop_ms;     /* the guest is stopped when the rest will take no longer */
+};
+
+struct migrate_side {
+	const struct migrate_guest *guest;
+	struct migrate_wire wire;
+	struct migrate_progress *progress;
+	const struct migrate_limits *limits; /* source */
+	uint8_t id[MIGRATE_ID_BYTES];        /* of this move: the source's choice */
+	bool paused;                         /* the guest was, before it was stopped for the move */
+	/* Called when phase or pass have changed. */
+	void (*on_progress)(void *ctx);
+	void *ctx;
+};
+
+/* Moves the guest to the other side. *err says why it stays, or what the doubt is. */
+enum migrate_result migrate_source(struct migrate_side *side, struct err *err);
+/* Asks the other side, over a new connection, what became of a guest in doubt, and ends the doubt. */
+enum migrate_result migrate_source_again(struct migrate_side *side, struct err *err);
+/*
+ * Takes a guest from the other side. After MIGRATE_DOUBT all of it is here, and migrate_target_again() may
+ * bring the order to run it over a new connection.
+ */
+enum migrate_result migrate_target(struct migrate_side *side, struct err *err);
+/* owned: the guest was taken, and the source asks whether it was. */
+enum migrate_result migrate_target_again(struct migrate_side *side, bool owned, struct err *err);
+
+/* ---- what both sides say (hello.c) ---- */
+
+/* Where a side is that speaks over a new connection of an old move. */
+enum migrate_standing { MIGRATE_NEW, MIGRATE_GAVE, MIGRATE_IS_READY, MIGRATE_OWNS };
+int migrate_hello_send(struct migrate_side *side, enum migrate_standing standing, struct err *err) MUST_CHECK;
+/* Refuses another version, and an id other than side->id unless take_id. */
+int migrate_hello_receive(struct migrate_side *side, bool take_id, enum migrate_standing *ret_standing,
+        struct err *err) MUST_CHECK;
+
+/* ---- pages (pages.c) ---- */
+
+/*
+ * Takes pages out of dirty, from *from (a frame) on, into a frame of the wire, and sends it. Returns how many
+ * pages that were, 0 if there are none, -1 with *err.
+ */
+int migrate_pages_send(
+        struct migrate_side *side, struct page_dirty *dirty, uint64_t *from, struct err *err) MUST_CHECK;
+/* Writes what came into memory. written: which pages of this side hold anything. Returns how many pages. */
+int migrate_pages_load(struct migrate_side *side, const struct migrate_frame *frame,
+        struct page_dirty *written, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source: gives the guest away: agrees with the target, sends memory while the guest runs, stops the guest,
+ * sends the rest, and hands it over. Up to DECIDED every failure leaves the guest here, as if nothing had
+ * been. From there on the guest runs here again only by an order of the operator, whatever happens.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "plan.h"
+#include "side.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+/* The state of a guest's parts, and what the target does until it runs the guest: about so long. */
+#define HANDOVER_MS 20
+/* The target looks through all of it before it says that it is ready. */
+#define READY_TIMES 4
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+static void set(_Atomic uint64_t *number, uint64_t value)
+{
+	atomic_store_explicit(number, value, memory_order_relaxed);
+}
+
+static void enter(struct migrate_side *side, enum migrate_phase phase)
+{
+	atomic_store_explicit(&side->progress->phase, phase, memory_order_release);
+	side->on_progress(side->ctx);
+}
+
+/* ---- AGREE ---- */
+
+static int send_plan(struct migrate_side *side, struct err *err)
+{
+	size_t size = strlen(side->guest->plan);
+
+	if (size > MIGRATE_PLAN_MAX_BYTES)
+		return err_set(err, ERR_FAILED, "the guest has so many parts that its plan is too long");
+	memcpy(migrate_wire_payload(&side->wire), side->guest->plan, size);
+	return migrate_wire_send(&side->wire, MIGRATE_PLAN, size, err);
+}
+
+static int agree(struct migrate_side *side, struct err *err)
+{
+	uint64_t begin = now_ns();
+	enum migrate_standing standing;
+	struct migrate_frame frame;
+
+	if (migrate_hello_send(side, MIGRATE_NEW, err) < 0 ||
+	        migrate_hello_receive(side, false, &standing, err) < 0 || send_plan(side, err) < 0 ||
+	        migrate_wire_expect(&side->wire, MIGRATE_PLAN, 0, 1, &frame, err) < 0)
+		return -1;
+	set(&side->progress->setup_ms, (now_ns() - begin) / 1000000);
+	return migrate_plan_compare(side->guest->plan, frame.payload, frame.size, err);
+}
+
+/* ---- passes over memory ---- */
+
+/* Waits until as many bytes may have been sent as were. */
+static void keep_limit(struct migrate_side *side, uint64_t begin_ns, uint64_t bytes)
+{
+	uint64_t limit = atomic_load_explicit(&side->limits->bytes_per_s, memory_order_relaxed);
+
+	while (limit && !atomic_load_explicit(side->wire.cancelled, memory_order_acquire)) {
+		uint64_t due_ns = (uint64_t)((double)bytes / (double)limit * (double)SECOND_NS);
+		uint64_t since_ns = now_ns() - begin_ns;
+		struct timespec nap = {0};
+
+		if (since_ns >= due_ns)
+			return;
+		nap.tv_nsec = (long)(due_ns - since_ns < SECOND_NS / 20 ? due_ns - since_ns : SECOND_NS / 20);
+		nanosleep(&nap, NULL);
+		limit = atomic_load_explicit(&side->limits->bytes_per_s, memory_order_relaxed);
+	}
+}
+
+static uint64_t sent_bytes(const struct migrate_side *side)
+{
+	return atomic_load_explicit(&side->wire.sent_bytes, memory_order_relaxed);
+}
+
+static int end_pass(struct migrate_side *side, uint64_t pass, uint64_t pages, bool last, struct err *err)
+{
+	uint8_t *payload = migrate_wire_payload(&side->wire);
+
+	store_le(payload, 4, pass);
+	store_le(payload + 4, 4, last);
+	store_le(payload + 8, 8, pages);
+	return migrate_wire_send(&side->wire, MIGRATE_PASS, 16, err);
+}
+
+/* Sends all that is dirty. What is written meanwhile is for the next pass. */
+static int send_pass(struct migrate_side *side, struct page_dirty *dirty, bool last, struct err *err)
+{
+	uint64_t begin = now_ns(), begin_bytes = sent_bytes(side), from = 0, pages = 0, ns, bytes;
+	uint64_t pass = atomic_fetch_add_explicit(&side->progress->pass, 1, memory_order_relaxed) + 1;
+	int more;
+
+	side->on_progress(side->ctx);
+	while ((more = migrate_pages_send(side, dirty, &from, err)) > 0) {
+		pages += (unsigned)more;
+		set(&side->progress->left_pages, page_dirty_count(dirty));
+		if (!last)
+			keep_limit(side, begin, sent_bytes(side) - begin_bytes);
+	}
+	if (more < 0 || end_pass(side, pass, pages, last, err) < 0)
+		return -1;
+	ns = now_ns() - begin + 1;
+	bytes = sent_bytes(side) - begin_bytes;
+	/* A pass over a few pages says nothing about the connection. */
+	if (bytes >= MIB(1) || pass == 1) {
+		set(&side->progress->pages_per_s, (uint64_t)((double)pages * (double)SECOND_NS / (double)ns));
+		set(&side->progress->bytes_per_s, (uint64_t)((double)bytes * (double)SECOND_NS / (double)ns));
+	}
+	return 0;
+}
+
+static int collect(struct migrate_side *side, struct page_dirty *dirty, uint64_t since_ns, struct err *err)
+{
+	uint64_t ns, rate = atomic_load_explicit(&side->progress->pages_per_s, memory_order_relaxed);
+
+	if (side->guest->collect(side->guest->ctx, dirty, err) < 0)
+		return -1;
+	ns = now_ns() - since_ns + 1;
+	set(&side->progress->left_pages, page_dirty_count(dirty));
+	set(&side->progress->written_per_s,
+	        (uint64_t)((double)page_dirty_count(dirty) * (double)SECOND_NS / (double)ns));
+	set(&side->progress->expected_ms,
+	        HANDOVER_MS + (rate ? page_dirty_count(dirty) * 1000 / rate : UINT32_MAX));
+	return 0;
+}
+
+/* Memory travels while the guest runs, until the rest takes no longer than the guest may be stopped. */
+static int live(struct migrate_side *side, struct page_dirty *dirty, struct err *err)
+{
+	uint64_t limit_ms, begin;
+
+	enter(side, MIGRATE_LIVE);
+	if (side->guest->log(side->guest->ctx, true, err) < 0)
+		return -1;
+	page_dirty_set_all(dirty);
+	do {
+		begin = now_ns();
+		if (send_pass(side, dirty, false, err) < 0 || collect(side, dirty, begin, err) < 0)
+			return -1;
+		limit_ms = atomic_load_explicit(&side->limits->stop_ms, memory_order_relaxed);
+	} while (atomic_load_explicit(&side->progress->expected_ms, memory_order_relaxed) >
+	         (limit_ms > HANDOVER_MS ? limit_ms : HANDOVER_MS));
+	return 0;
+}
+
+/* ---- STOPPED ---- */
+
+static const enum migrate_type part_types[MIGRATE_PARTS] = {
+        [MIGRATE_PART_VM] = MIGRATE_VM,
+        [MIGRATE_PART_VCPU] = MIGRATE_VCPU,
+        [MIGRATE_PART_DEVICE] = MIGRATE_DEVICE,
+};
+
+static int send_part(struct migrate_side *side, enum migrate_part part, unsigned i, struct err *err)
+{
+	uint8_t *payload = migrate_wire_payload(&side->wire);
+	struct vmstate state = {0};
+	int result = side->guest->save(side->guest->ctx, part, i, &state, err);
+
+	if (result == 0 && state.size > MIGRATE_PAYLOAD_MAX_BYTES - 64 - 8)
+		result = err_set(err, ERR_FAILED, "state of the %s: %zu bytes are too many to travel",
+		        state.part, state.size);
+	if (result == 0) {
+		store_le(payload, 4, i);
+		store_le(payload + 4, 4, 0);
+		memcpy(payload + 8, state.data, state.size);
+		result = migrate_wire_send(&side->wire, part_types[part], 8 + state.size, err);
+	}
+	vmstate_finish(&state);
+	return result;
+}
+
+static int send_parts(struct migrate_side *side, struct err *err)
+{
+	for (unsigned part = 0; part < MIGRATE_PARTS; part++) {
+		for (unsigned i = 0; i < side->guest->counts[part]; i++)
+			if (send_part(side, part, i, err) < 0)
+				return -1;
+	}
+	store_le(migrate_wire_payload(&side->wire), 4, side->paused);
+	return migrate_wire_send(&side->wire, MIGRATE_STATE, 4, err);
+}
+
+static int hand_over(struct migrate_side *side, struct page_dirty *dirty, struct err *err)
+{
+	struct migrate_frame frame;
+
+	enter(side, MIGRATE_STOPPED);
+	if (side->guest->stop(side->guest->ctx, err) < 0)
+		return -1;
+	if (side->guest->collect(side->guest->ctx, dirty, err) < 0 || send_pass(side, dirty, true, err) < 0 ||
+	        send_parts(side, err) < 0)
+		return -1;
+	return migrate_wire_expect(&side->wire, MIGRATE_READY, 0, READY_TIMES, &frame, err);
+}
+
+/* ---- DECIDED ---- */
+
+static int commit(struct migrate_side *side, struct err *err)
+{
+	struct migrate_frame frame;
+
+	memcpy(migrate_wire_payload(&side->wire), side->id, MIGRATE_ID_BYTES);
+	if (migrate_wire_send(&side->wire, MIGRATE_COMMIT, MIGRATE_ID_BYTES, err) < 0)
+		return -1;
+	return migrate_wire_expect(&side->wire, MIGRATE_DONE, 0, 1, &frame, err);
+}
+
+enum migrate_result migrate_source(struct migrate_side *side, struct err *err)
+{
+	enum migrate_result result = MIGRATE_STAYS;
+	struct page_dirty *dirty = NULL;
+	struct err ignored;
+
+	enter(side, MIGRATE_AGREE);
+	if (agree(side, err) == 0 && page_dirty_create(side->guest->memory, &dirty, err) == 0 &&
+	        live(side, dirty, err) == 0 && hand_over(side, dirty, err) == 0 &&
+	        side->guest->give(side->guest->ctx, side->id, err) == 0) {
+		enter(side, MIGRATE_DECIDED);
+		result = commit(side, err) < 0 ? MIGRATE_DOUBT : MIGRATE_GONE;
+	}
+	if (result == MIGRATE_STAYS) {
+		migrate_wire_abort(&side->wire, err->text);
+		if (side->guest->log(side->guest->ctx, false, &ignored) < 0)
+			log_warn("%s", ignored.text);
+	}
+	page_dirty_destroy(dirty);
+	return result;
+}
+
+enum migrate_result migrate_source_again(struct migrate_side *side, struct err *err)
+{
+	enum migrate_standing standing;
+
+	if (migrate_hello_send(side, MIGRATE_GAVE, err) < 0 ||
+	        migrate_hello_receive(side, false, &standing, err) < 0)
+		return MIGRATE_DOUBT;
+	switch (standing) {
+	case MIGRATE_OWNS: return MIGRATE_GONE;
+	case MIGRATE_IS_READY: return commit(side, err) < 0 ? MIGRATE_DOUBT : MIGRATE_GONE;
+	default:
+		err_set(err, ERR_FAILED,
+		        "the vmm at this address knows nothing of the guest; if that vmm was started anew, "
+		        "the guest "
+		        "is nowhere but here");
+		return MIGRATE_DOUBT;
+	}
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * target: takes a guest. Nothing of it runs before all of it is here, checked and complete, and the source
+ * has said that it is given away.
+ */
+#include <string.h>
+
+#include "plan.h"
+#include "side.h"
+
+/* The source may think, or wait for its guest's disks. */
+#define LIVE_TIMES 10
+
+static void enter(struct migrate_side *side, enum migrate_phase phase)
+{
+	atomic_store_explicit(&side->progress->phase, phase, memory_order_release);
+	side->on_progress(side->ctx);
+}
+
+/* ---- AGREE ---- */
+
+static int agree(struct migrate_side *side, struct err *err)
+{
+	const struct migrate_guest *guest = side->guest;
+	enum migrate_standing standing;
+	struct migrate_frame frame;
+	size_t size;
+
+	if (migrate_hello_receive(side, true, &standing, err) < 0 ||
+	        migrate_hello_send(side, MIGRATE_NEW, err) < 0)
+		return -1;
+	if (standing != MIGRATE_NEW)
+		return err_set(err, ERR_FAILED, "the other vmm asks for a guest that never came here");
+	if (migrate_wire_expect(&side->wire, MIGRATE_PLAN, 0, 1, &frame, err) < 0)
+		return -1;
+	if (guest->adopt && guest->adopt(guest->ctx, (const char *)frame.payload, frame.size, err) < 0)
+		return -1;
+	if (migrate_plan_compare(guest->plan, frame.payload, frame.size, err) < 0)
+		return -1;
+	size = strlen(guest->plan);
+	memcpy(migrate_wire_payload(&side->wire), guest->plan, size);
+	return migrate_wire_send(&side->wire, MIGRATE_PLAN, size, err);
+}
+
+/* ---- LOAD ---- */
+
+struct load {
+	struct migrate_side *side;
+	struct page_dirty *written; /* pages here that hold anything */
+	uint64_t all;               /* how many pages the guest has */
+	uint64_t pass, pages;       /* of the pass that comes: its number, how many pages have come */
+	bool last;                  /* the last pass is over */
+	unsigned part, next;        /* the part that comes next */
+};
+
+static int out_of_turn(const struct migrate_frame *frame, struct err *err)
+{
+	return err_set(err, ERR_FAILED, "the other vmm sent %s out of turn", migrate_type_name(frame->type));
+}
+
+static int on_pages(struct load *load, const struct migrate_frame *frame, struct err *err)
+{
+	struct migrate_progress *progress = load->side->progress;
+	int pages;
+
+	if (load->last)
+		return out_of_turn(frame, err);
+	pages = migrate_pages_load(load->side, frame, load->written, err);
+	if (pages < 0)
+		return -1;
+	load->pages += (unsigned)pages;
+	atomic_fetch_add_explicit(&progress->data_pages, (unsigned)pages, memory_order_relaxed);
+	return 0;
+}
+
+static int on_pass(struct load *load, const struct migrate_frame *frame, struct err *err)
+{
+	struct cursor in = cursor_over(frame->payload, frame->size);
+	uint32_t pass = cursor_u32(&in), last = cursor_u32(&in);
+	uint64_t pages = cursor_u64(&in);
+
+	if (load->last)
+		return out_of_turn(frame, err);
+	if (in.bad || in.left || last > 1 || pass != load->pass + 1)
+		return err_set(err, ERR_FAILED, "the other vmm ended a pass that did not begin");
+	if (pages != load->pages)
+		return err_set(err, ERR_FAILED, "%llu pages of pass %u were sent, and %llu came",
+		        (unsigned long long)pages, pass, (unsigned long long)load->pages);
+	/* The first pass brings every page. */
+	if (pass == 1 && pages < load->all)
+		return err_set(err, ERR_FAILED, "only %llu of the guest's %llu pages came",
+		        (unsigned long long)pages, (unsigned long long)load->all);
+	load->pass = pass;
+	load->pages = 0;
+	load->last = last;
+	atomic_store_explicit(&load->side->progress->pass, pass, memory_order_relaxed);
+	if (last)
+		enter(load->side, MIGRATE_STOPPED);
+	return 0;
+}
+
+static int on_part(
+        struct load *load, const struct migrate_frame *frame, enum migrate_part part, struct err *err)
+{
+	const struct migrate_guest *guest = load->side->guest;
+	struct cursor in = cursor_over(frame->payload, frame->size);
+	uint32_t i = cursor_u32(&in), zero = cursor_u32(&in);
+
+	while (load->part < MIGRATE_PARTS && load->next == guest->counts[load->part]) {
+		load->part++;
+		load->next = 0;
+	}
+	if (!load->last || in.bad || zero || load->part != part || load->next != i)
+		return out_of_turn(frame, err);
+	load->next++;
+	return guest->load(guest->ctx, part, i, in.at, in.left, err);
+}
+
+static bool has_all_parts(const struct load *load)
+{
+	unsigned part = load->part, next = load->next;
+
+	while (part < MIGRATE_PARTS && next == load->side->guest->counts[part]) {
+		part++;
+		next = 0;
+	}
+	return part == MIGRATE_PARTS;
+}
+
+/* Returns 1: all is here. */
+static int on_state(struct load *load, const struct migrate_frame *frame, struct err *err)
+{
+	struct cursor in = cursor_over(frame->payload, frame->size);
+	uint32_t paused = cursor_u32(&in);
+
+	if (!load->last || !has_all_parts(load) || in.bad || in.left || paused > 1)
+		return out_of_turn(frame, err);
+	load->side->paused = paused;
+	return 1;
+}
+
+/* Returns 1 when all is here. */
+static int on_frame(struct load *load, const struct migrate_frame *frame, struct err *err)
+{
+	switch (frame->type) {
+	case MIGRATE_PAGES: return on_pages(load, frame, err);
+	case MIGRATE_PASS: return on_pass(load, frame, err);
+	case MIGRATE_VM: return on_part(load, frame, MIGRATE_PART_VM, err);
+	case MIGRATE_VCPU: return on_part(load, frame, MIGRATE_PART_VCPU, err);
+	case MIGRATE_DEVICE: return on_part(load, frame, MIGRATE_PART_DEVICE, err);
+	case MIGRATE_STATE: return on_state(load, frame, err);
+	default: return out_of_turn(frame, err);
+	}
+}
+
+/* A guest that has not begun has its firmware in memory, of which the end is also below 1 MiB. */
+static void set_untouched(struct load *load)
+{
+	const struct page_layout *layout = page_memory_layout(load->side->guest->memory);
+	struct page_range run;
+
+	page_dirty_set_all(load->written);
+	load->all = page_dirty_count(load->written);
+	for (unsigned i = 0; i < layout->count; i++) {
+		const struct page_region *region = &layout->regions[i];
+		uint64_t from = region->gpa.raw / PAGE_SIZE_BYTES;
+		uint64_t end = from + region->size_bytes / PAGE_SIZE_BYTES;
+
+		if (region->kind != PAGE_RAM && region->kind != PAGE_PLUGGED)
+			continue;
+		from = from < MIB(1) / PAGE_SIZE_BYTES ? MIB(1) / PAGE_SIZE_BYTES : from;
+		while (from < end && page_dirty_take(load->written, from, end - from, &run) && run.end <= end)
+			from = run.end;
+	}
+}
+
+static int load_guest(struct migrate_side *side, struct err *err)
+{
+	struct load load = {.side = side};
+	struct migrate_frame frame;
+	int result = page_dirty_create(side->guest->memory, &load.written, err);
+
+	if (result == 0)
+		set_untouched(&load);
+	while (result == 0) {
+		result = migrate_wire_receive(&side->wire, LIVE_TIMES, &frame, err);
+		if (result == 0)
+			result = on_frame(&load, &frame, err);
+	}
+	page_dirty_destroy(load.written);
+	return result < 0 ? -1 : 0;
+}
+
+/* ---- READY ---- */
+
+/* Whatever happens from here on, the source may have given the guest away. */
+static enum migrate_result own(struct migrate_side *side, struct err *err)
+{
+	struct migrate_frame frame;
+
+	if (migrate_wire_expect(&side->wire, MIGRATE_COMMIT, MIGRATE_ID_BYTES, 1, &frame, err) < 0)
+		return side->wire.given_up ? MIGRATE_STAYS : MIGRATE_DOUBT;
+	if (memcmp(frame.payload, side->id, MIGRATE_ID_BYTES) != 0) {
+		err_set(err, ERR_FAILED, "the other vmm gave away another guest");
+		return MIGRATE_DOUBT;
+	}
+	if (side->guest->take(side->guest->ctx, side->id, err) < 0)
+		return MIGRATE_DOUBT;
+	enter(side, MIGRATE_OVER);
+	/* The source learns it by asking, if this does not come. */
+	if (migrate_wire_send(&side->wire, MIGRATE_DONE, 0, err) < 0)
+		log_warn("the guest runs here, but the other vmm may not know: %s", err->text);
+	return MIGRATE_GONE;
+}
+
+enum migrate_result migrate_target(struct migrate_side *side, struct err *err)
+{
+	enum migrate_result result = MIGRATE_STAYS;
+
+	enter(side, MIGRATE_AGREE);
+	if (agree(side, err) == 0) {
+		enter(side, MIGRATE_LIVE);
+		if (load_guest(side, err) == 0) {
+			enter(side, MIGRATE_DECIDED);
+			result = migrate_wire_send(&side->wire, MIGRATE_READY, 0, err) < 0 ? MIGRATE_DOUBT
+			                                                                   : own(side, err);
+		}
+	}
+	if (result == MIGRATE_STAYS)
+		migrate_wire_abort(&side->wire, err->text);
+	return result;
+}
+
+enum migrate_result migrate_target_again(struct migrate_side *side, bool owned, struct err *err)
+{
+	enum migrate_result result = owned ? MIGRATE_GONE : MIGRATE_DOUBT;
+	enum migrate_standing standing;
+
+	if (migrate_hello_receive(side, false, &standing, err) < 0)
+		return result;
+	if (standing != MIGRATE_GAVE) {
+		err_set(err, ERR_FAILED,
+		        "the other vmm wants to send a guest, and there is one here already");
+		migrate_wire_abort(&side->wire, err->text);
+		return result;
+	}
+	if (migrate_hello_send(side, owned ? MIGRATE_OWNS : MIGRATE_IS_READY, err) < 0 || owned)
+		return result;
+	return own(side, err);
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wire: sends and receives frames. The thread of the move.
+ *
+ *     0 magic u32   4 type u16   6 flags u16   8 length u32   12 stream u16 = 0   14 zero u16
+ *     16 sequence u64, from 0   24 CRC-32C u32 of header and payload, taken as 0   28 zero u32
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "wire.h"
+
+#define SLICE_MS    100 /* a wait looks so often whether it was cancelled */
+#define ABORT_MAX   500 /* bytes of a peer's words that are shown */
+#define SKIPPED_MAX 64  /* frames in a row that need not be understood */
+#define AT_TYPE     4
+#define AT_FLAGS    6
+#define AT_LENGTH   8
+#define AT_STREAM   12
+#define AT_ZERO     14
+#define AT_SEQUENCE 16
+#define AT_CRC      24
+#define AT_ZERO_TOO 28
+
+/* What each type may be: a header that promises more is refused before anything of it is read. */
+static const struct {
+	const char *name;
+	size_t max_bytes;
+} types[MIGRATE_TYPES] = {
+        [MIGRATE_HELLO] = {"HELLO", 256},
+        [MIGRATE_PLAN] = {"PLAN", MIB(1)},
+        [MIGRATE_PAGES] = {"PAGES", MIGRATE_PAYLOAD_MAX_BYTES},
+        [MIGRATE_PASS] = {"PASS", 32},
+        [MIGRATE_VM] = {"VM", MIB(1)},
+        [MIGRATE_VCPU] = {"VCPU", MIB(1)},
+        [MIGRATE_DEVICE] = {"DEVICE", MIB(1)},
+        [MIGRATE_STATE] = {"STATE", 32},
+        [MIGRATE_READY] = {"READY", 32},
+        [MIGRATE_COMMIT] = {"COMMIT", 32},
+        [MIGRATE_DONE] = {"DONE", 32},
+        [MIGRATE_ABORT] = {"ABORT", 1024},
+        [MIGRATE_PING] = {"PING", 0},
+};
+
+const char *migrate_type_name(unsigned type)
+{
+	return type < MIGRATE_TYPES ? types[type].name : NULL;
+}
+
+int migrate_wire_init(struct migrate_wire *wire, int fd, _Atomic bool *cancelled, struct err *err)
+{
+	*wire = (struct migrate_wire){.fd = fd, .cancelled = cancelled, .patience_ms = MIGRATE_PATIENCE_MS};
+	wire->in = malloc(MIGRATE_HEADER_BYTES + MIGRATE_PAYLOAD_MAX_BYTES);
+	wire->out = malloc(MIGRATE_HEADER_BYTES + MIGRATE_PAYLOAD_MAX_BYTES);
+	if (wire->in && wire->out)
+		return 0;
+	migrate_wire_finish(wire);
+	return err_sys(err, ERR_FAILED, ENOMEM, "frames of a move");
+}
+
+void migrate_wire_finish(struct migrate_wire *wire)
+{
+	free(take_ptr(&wire->in));
+	free(take_ptr(&wire->out));
+}
+
+uint8_t *migrate_wire_payload(struct migrate_wire *wire)
+{
+	return wire->out + MIGRATE_HEADER_BYTES;
+}
+
+/* ---- waits ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until the socket can be read or written, or shows an error to whoever tries. */
+static int wait_for(struct migrate_wire *wire, short events, unsigned times, struct err *err)
+{
+	int64_t begin = now_ms();
+
+	do {
+		struct pollfd fd = {.fd = wire->fd, .events = events};
+
+		if (atomic_load_explicit(wire->cancelled, memory_order_acquire))
+			return err_sys(err, ERR_FAILED, ECANCELED, "the move");
+		if (poll(&fd, 1, SLICE_MS) < 0 && errno != EINTR)
+			return err_sys(err, ERR_FAILED, errno, "the connection to the other vmm");
+		if (fd.revents)
+			return 0;
+	} while (now_ms() - begin < (int64_t)times * wire->patience_ms);
+	return err_set(err, ERR_FAILED, "the other vmm %s nothing for %lld s",
+	        events & POLLOUT ? "took" : "sent", (long long)(now_ms() - begin) / 1000);
+}
+
+static int connection_over(struct err *err)
+{
+	return err_set(err, ERR_FAILED, "the connection to the other vmm is over");
+}
+
+/* ---- receiving ---- */
+
+static int receive_bytes(struct migrate_wire *wire, uint8_t *at, size_t size, unsigned times, struct err *err)
+{
+	while (size) {
+		ssize_t got = recv(wire->fd, at, size, MSG_DONTWAIT);
+
+		if (got == 0)
+			return connection_over(err);
+		if (got > 0) {
+			at += got;
+			size -= (size_t)got;
+		} else if (errno == EAGAIN) {
+			if (wait_for(wire, POLLIN, times, err) < 0)
+				return -1;
+		} else if (errno != EINTR) {
+			return errno == ECONNRESET
+			               ? connection_over(err)
+			               : err_sys(err, ERR_FAILED, errno, "the connection to the other vmm");
+		}
+	}
+	return 0;
+}
+
+static int damaged(struct err *err, const char *what)
+{
+	return err_set(err, ERR_FAILED, "a frame from the other vmm is damaged: %s", what);
+}
+
+static size_t longest(const struct migrate_frame *frame)
+{
+	return migrate_type_name(frame->type) ? types[frame->type].max_bytes : MIGRATE_PAYLOAD_MAX_BYTES;
+}
+
+/* The header is in wire->in. */
+static int check_header(struct migrate_wire *wire, struct migrate_frame *frame, struct err *err)
+{
+	const uint8_t *header = wire->in;
+	unsigned flags = (unsigned)load_le(header + AT_FLAGS, 2);
+
+	frame->type = (unsigned)load_le(header + AT_TYPE, 2);
+	frame->size = load_le(header + AT_LENGTH, 4);
+	frame->payload = header + MIGRATE_HEADER_BYTES;
+	if (load_le(header, 4) != MIGRATE_MAGIC)
+		return damaged(err, "it begins with no frame of vmm's; is the other side a vmm?");
+	if (flags & ~MIGRATE_FLAG_UNDERSTAND || load_le(header + AT_STREAM, 2) ||
+	        load_le(header + AT_ZERO, 2) || load_le(header + AT_ZERO_TOO, 4))
+		return damaged(err, "flags or zeros");
+	if (!migrate_type_name(frame->type) && flags & MIGRATE_FLAG_UNDERSTAND)
+		return err_set(err, ERR_FAILED,
+		        "the other vmm is newer, and sends what this one does not know (frames of type %u)",
+		        frame->type);
+	if (frame->size > longest(frame))
+		return damaged(err, "its length");
+	if (load_le(header + AT_SEQUENCE, 8) != wire->in_sequence)
+		return damaged(err, "it is not the next one");
+	return 0;
+}
+
+static int receive_any(
+        struct migrate_wire *wire, unsigned times, struct migrate_frame *frame, struct err *err)
+{
+	uint32_t crc;
+
+	if (receive_bytes(wire, wire->in, MIGRATE_HEADER_BYTES, times, err) < 0 ||
+	        check_header(wire, frame, err) < 0 ||
+	        receive_bytes(wire, wire->in + MIGRATE_HEADER_BYTES, frame->size, 1, err) < 0)
+		return -1;
+	crc = (uint32_t)load_le(wire->in + AT_CRC, 4);
+	store_le(wire->in + AT_CRC, 4, 0);
+	if (crc != migrate_crc32c(wire->in, MIGRATE_HEADER_BYTES + frame->size))
+		return damaged(err, "its checksum");
+	wire->in_sequence++;
+	return 0;
+}
+
+static int on_abort(struct migrate_wire *wire, const struct migrate_frame *frame, struct err *err)
+{
+	int size = (int)(frame->size < ABORT_MAX ? frame->size : ABORT_MAX);
+
+	wire->given_up = true;
+	return err_set(err, ERR_FAILED, "the other vmm gave up: %.*s", size, (const char *)frame->payload);
+}
+
+int migrate_wire_receive(
+        struct migrate_wire *wire, unsigned times, struct migrate_frame *ret_frame, struct err *err)
+{
+	for (unsigned i = 0; i < SKIPPED_MAX; i++) {
+		if (receive_any(wire, times, ret_frame, err) < 0)
+			return -1;
+		if (ret_frame->type == MIGRATE_ABORT)
+			return on_abort(wire, ret_frame, err);
+		if (migrate_type_name(ret_frame->type) && ret_frame->type != MIGRATE_PING)
+			return 0;
+	}
+	return err_set(err, ERR_FAILED, "the other vmm sent %u frames without meaning in a row", SKIPPED_MAX);
+}
+
+int migrate_wire_expect(struct migrate_wire *wire, enum migrate_type type, size_t size_min, unsigned times,
+        struct migrate_frame *ret_frame, struct err *err)
+{
+	if (migrate_wire_receive(wire, times, ret_frame, err) < 0)
+		return -1;
+	if (ret_frame->type != type)
+		return err_set(err, ERR_FAILED, "the other vmm sent %s where %s comes next",
+		        migrate_type_name(ret_frame->type), migrate_type_name(type));
+	return ret_frame->size >= size_min ? 0 : damaged(err, "it is too short");
+}
+
+/* ---- sending ---- */
+
+/* What the peer said before it went is more than that it went. */
+static int explain_loss(struct migrate_wire *wire, struct err *err)
+{
+	struct migrate_frame frame;
+	struct err said;
+
+	if (migrate_wire_receive(wire, 0, &frame, &said) < 0 && wire->given_up) {
+		if (err)
+			*err = said;
+		return -1;
+	}
+	return connection_over(err);
+}
+
+static int send_bytes(struct migrate_wire *wire, const uint8_t *at, size_t size, struct err *err)
+{
+	while (size) {
+		ssize_t sent = send(wire->fd, at, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent > 0) {
+			at += sent;
+			size -= (size_t)sent;
+			atomic_fetch_add_explicit(&wire->sent_bytes, (uint64_t)sent, memory_order_relaxed);
+		} else if (errno == EAGAIN) {
+			if (wait_for(wire, POLLOUT, 1, err) < 0)
+				return -1;
+		} else if (errno != EINTR) {
+			return explain_loss(wire, err);
+		}
+	}
+	return 0;
+}
+
+static void make_header(struct migrate_wire *wire, enum migrate_type type, size_t size)
+{
+	uint8_t *header = wire->out;
+
+	memset(header, 0, MIGRATE_HEADER_BYTES);
+	store_le(header, 4, MIGRATE_MAGIC);
+	store_le(header + AT_TYPE, 2, type);
+	store_le(header + AT_FLAGS, 2, type == MIGRATE_PING ? 0 : MIGRATE_FLAG_UNDERSTAND);
+	store_le(header + AT_LENGTH, 4, size);
+	store_le(header + AT_SEQUENCE, 8, wire->out_sequence++);
+	store_le(header + AT_CRC, 4, migrate_crc32c(header, MIGRATE_HEADER_BYTES + size));
+}
+
+int migrate_wire_send(struct migrate_wire *wire, enum migrate_type type, size_t size, struct err *err)
+{
+	if (atomic_load_explicit(wire->cancelled, memory_order_acquire))
+		return err_sys(err, ERR_FAILED, ECANCELED, "the move");
+	make_header(wire, type, size);
+	return send_bytes(wire, wire->out, MIGRATE_HEADER_BYTES + size, err);
+}
+
+void migrate_wire_abort(struct migrate_wire *wire, const char *why)
+{
+	size_t size = strnlen(why, types[MIGRATE_ABORT].max_bytes);
+
+	memcpy(migrate_wire_payload(wire), why, size);
+	make_header(wire, MIGRATE_ABORT, size);
+	/* The peer also notices that the connection ends. */
+	if (send(wire->fd, wire->out, MIGRATE_HEADER_BYTES + size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		log_debug("the other vmm is not told why: %s", err_sys_name(errno));
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wire: the frames in which a guest travels from one vmm to another, over a stream socket. docs/migration.md
+ * has the format. The peer is hostile: of each frame the header is checked before its payload is read, there
+ * are never more bytes of it here than one frame has, and all waits end.
+ */
+#ifndef MIGRATE_WIRE_H
+#define MIGRATE_WIRE_H
+
+#include <stdatomic.h>
+
+#include "vmm/base.h"
+
+/* The header of a frame. Numbers are little-endian. */
+#define MIGRATE_MAGIC             0x314d4d56u /* "VMM1" */
+#define MIGRATE_HEADER_BYTES      32
+#define MIGRATE_FLAG_UNDERSTAND   1u /* a reader that does not know the type gives up; otherwise it skips */
+#define MIGRATE_PAYLOAD_MAX_BYTES (MIB(1) + 64)
+
+enum migrate_type {
+	MIGRATE_HELLO = 1, /* both: version, id */
+	MIGRATE_PLAN,      /* both: what guest this is, as text */
+	MIGRATE_PAGES,     /* source: pages, and which pages are zeros */
+	MIGRATE_PASS,      /* source: the end of a pass over memory */
+	MIGRATE_VM,        /* source: the state of what all vCPUs share */
+	MIGRATE_VCPU,      /* source: of a vCPU */
+	MIGRATE_DEVICE,    /* source: of a device */
+	MIGRATE_STATE,     /* source: the end of these states */
+	MIGRATE_READY,     /* target: all of it is here, and checked */
+	MIGRATE_COMMIT,    /* source: the guest is yours */
+	MIGRATE_DONE,      /* target: it is, and runs */
+	MIGRATE_ABORT,     /* both: why it is given up, as text */
+	MIGRATE_PING,      /* both: nothing */
+	MIGRATE_TYPES
+};
+/* "PAGES"; NULL: there is no such type. */
+const char *migrate_type_name(unsigned type);
+
+struct migrate_frame {
+	unsigned type;
+	const uint8_t *payload; /* valid until the next frame is received */
+	size_t size;
+};
+
+struct migrate_wire {
+	int fd;                  /* borrowed */
+	_Atomic bool *cancelled; /* borrowed: ends every wait */
+	uint8_t *in, *out;       /* a frame each */
+	uint64_t in_sequence, out_sequence;
+	bool given_up;               /* the peer has said so */
+	unsigned patience_ms;        /* how long a peer may do nothing; MIGRATE_PATIENCE_MS, but in tests */
+	_Atomic uint64_t sent_bytes; /* any thread may read it */
+};
+
+#define MIGRATE_PATIENCE_MS 30000
+
+/* ERR_FAILED: no memory. fd: a connected stream socket. */
+int migrate_wire_init(struct migrate_wire *wire, int fd, _Atomic bool *cancelled, struct err *err) MUST_CHECK;
+void migrate_wire_finish(struct migrate_wire *wire); /* a zeroed one is allowed */
+/* Where the payload of the next frame is written: MIGRATE_PAYLOAD_MAX_BYTES. */
+uint8_t *migrate_wire_payload(struct migrate_wire *wire);
+/*
+ * Sends a frame with the first size bytes there. Waits at most patience_ms for the peer to take something.
+ * ERR_FAILED: it took nothing, or is gone, or the wait was cancelled; if the peer has told why it gave up,
+ * that is the error.
+ */
+int migrate_wire_send(
+        struct migrate_wire *wire, enum migrate_type type, size_t size, struct err *err) MUST_CHECK;
+/*
+ * Receives a frame of a type that is known, and skips those that need not be understood. Nothing may come for
+ * so many times patience_ms. ERR_FAILED: nothing came, the connection is over, the wait was cancelled, the
+ * frame is damaged or not the next one, or the peer gave up, in its words.
+ */
+int migrate_wire_receive(struct migrate_wire *wire, unsigned times, struct migrate_frame *ret_frame,
+        struct err *err) MUST_CHECK;
+/* Receives a frame of that type with at least size_min bytes; any other one is an error, too. */
+int migrate_wire_expect(struct migrate_wire *wire, enum migrate_type type, size_t size_min, unsigned times,
+        struct migrate_frame *ret_frame, struct err *err) MUST_CHECK;
+/* Tells the peer why this side gives up, as far as the socket takes it at once. */
+void migrate_wire_abort(struct migrate_wire *wire, const char *why);
+
+/* crc.c. The second one does without instructions for it, for tests. */
+uint32_t migrate_crc32c(const void *data, size_t size);
+uint32_t migrate_crc32c_plain(const void *data, size_t size);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A target, and a source that sends it frames which are whole, and wrong. */
+#include "guest.h"
+
+static struct migrate_wire wire;
+static _Atomic bool cancelled;
+static struct err err;
+static int fds[2];
+static pthread_t thread;
+
+static void begin(void)
+{
+	make_guests();
+	cancelled = false;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	assert_ok(migrate_wire_init(&wire, fds[0], &cancelled, &err));
+	open_side(&target, fds[1]);
+	pthread_create(&thread, NULL, be_target, NULL);
+}
+
+/* Returns what the target said of it. */
+static const char *end(void)
+{
+	shutdown(fds[0], SHUT_WR);
+	pthread_join(thread, NULL);
+	close_side(&target);
+	migrate_wire_finish(&wire);
+	close(fds[0]);
+	free_guests();
+	assert_false(target.took);
+	return target.err.text;
+}
+
+static void assert_says(const char *said, const char *part)
+{
+	if (!strstr(said, part))
+		fail_msg("\"%s\" lacks \"%s\"", said, part);
+}
+
+static void put(enum migrate_type type, const void *payload, size_t size)
+{
+	memcpy(migrate_wire_payload(&wire), payload, size);
+	/* A target that gave up takes no more. */
+	(void)!migrate_wire_send(&wire, type, size, &err);
+}
+
+static void hello(unsigned major, unsigned least, unsigned greatest, unsigned standing)
+{
+	uint8_t bytes[30] = {0};
+
+	store_le(bytes, 2, major);
+	store_le(bytes + 2, 2, least);
+	store_le(bytes + 4, 2, greatest);
+	store_le(bytes + 6, 2, standing);
+	memcpy(bytes + 24, "test", 4);
+	put(MIGRATE_HELLO, bytes, sizeof(bytes));
+}
+
+static void agree(void)
+{
+	static const char plan[] = "memory = 4\nvcpus = 2\n";
+
+	begin();
+	hello(1, 0, 0, MIGRATE_NEW);
+	put(MIGRATE_PLAN, plan, strlen(plan));
+}
+
+static void test_hostile_hellos(void **state)
+{
+	static const struct {
+		unsigned major, least, greatest, standing;
+		const char *text;
+	} rows[] = {
+	        {2, 0, 0, 0, "speaks version 2.0 to 2.0 of the protocol, and this one 1.0 to 1.0"},
+	        {1, 1, 7, 0, "speaks version 1.1 to 1.7"},
+	        {1, 0, 0, 4, "says that it is in state 4"},
+	        {1, 0, 0, MIGRATE_GAVE, "asks for a guest that never came here"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin();
+		hello(rows[i].major, rows[i].least, rows[i].greatest, rows[i].standing);
+		assert_says(end(), rows[i].text);
+	}
+}
+
+static void test_hostile_plans(void **state)
+{
+	static const char *const plans[][2] = {
+	        {"", "memory = 4 only here; vcpus = 2 only here"},
+	        {"memory = 4\n", "vcpus = 2 only here"},
+	        {"memory = 4\nvcpus = 2\nmore = 1\n", "more = 1 only there"},
+	        {"memory = 4\nvcpus = 3\n", "vcpus is 2 here and 3 there"},
+	        {"vcpus = 2\nmemory = 4\n", "the order of their parts"},
+	        {"memory = 4\nvcpus = 2", "the order of their parts"},
+	        {"\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n", "; and more"},
+	        {"= = =\n", "= = = only there"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(plans); i++) {
+		begin();
+		hello(1, 0, 0, MIGRATE_NEW);
+		put(MIGRATE_PLAN, plans[i][0], strlen(plans[i][0]));
+		assert_says(end(), plans[i][1]);
+	}
+}
+
+/* ---- pages ---- */
+
+struct row {
+	uint32_t count, zero;
+	uint64_t gpa;
+	uint32_t bytes, kind;
+	size_t contents; /* bytes behind the record */
+};
+
+static void put_pages(const struct row *row)
+{
+	static uint8_t bytes[KIB(64)];
+
+	memset(bytes, 0, sizeof(bytes));
+	store_le(bytes, 4, row->count);
+	store_le(bytes + 4, 4, row->zero);
+	store_le(bytes + 8, 8, row->gpa);
+	store_le(bytes + 16, 4, row->bytes);
+	store_le(bytes + 20, 4, row->kind);
+	put(MIGRATE_PAGES, bytes, 24 + row->contents);
+}
+
+static void test_hostile_pages(void **state)
+{
+	static const struct row rows[] = {
+	        {0, 0, 0, 4096, 1, 4096},                   /* no records */
+	        {257, 0, 0, 4096, 1, 4096},                 /* too many */
+	        {2, 0, 0, 4096, 1, 0},                      /* more than there are */
+	        {1, 1, 0, 4096, 1, 4096},                   /* no zero */
+	        {1, 0, 1, 4096, 1, 4096},                   /* no page */
+	        {1, 0, 0, 0, 1, 0},                         /* nothing */
+	        {1, 0, 0, 4095, 1, 4095},                   /* a part */
+	        {1, 0, 0, 8192, 1, 4096},                   /* more than its contents */
+	        {1, 0, 0, 4096, 1, 8192},                   /* less */
+	        {1, 0, 0, 4096, 2, 4096},                   /* zeros with contents */
+	        {1, 0, 0, 4096, 3, 4096},                   /* another kind */
+	        {1, 0, RAM, 4096, 1, 4096},                 /* no memory */
+	        {1, 0, RAM - 4096, 8192, 1, 8192},          /* a part of it is none */
+	        {1, 0, GIB(3), 4096, 2, 0},                 /* none */
+	        {1, 0, UINT64_MAX - 4095, 4096, 1, 4096},   /* around the end */
+	        {1, 0, UINT64_MAX - 4095, 8192, 2, 0},      /* around the end */
+	        {1, 0, FIRMWARE_AT, FIRMWARE + 4096, 2, 0}, /* behind the end */
+	        {1, 0, 0, 0xfffff000, 2, 0},                /* 4 GiB */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		agree();
+		put_pages(&rows[i]);
+		assert_says(end(), "has pages that no guest of this plan has");
+	}
+}
+
+/* ---- passes and parts ---- */
+
+static void put_pass(uint32_t pass, uint32_t last, uint64_t pages)
+{
+	uint8_t bytes[16];
+
+	store_le(bytes, 4, pass);
+	store_le(bytes + 4, 4, last);
+	store_le(bytes + 8, 8, pages);
+	put(MIGRATE_PASS, bytes, sizeof(bytes));
+}
+
+/* All pages, as zeros. */
+static void put_all(void)
+{
+	for (uint64_t at = 0; at < RAM; at += MIB(1))
+		put_pages(&(struct row){1, 0, at, MIB(1), 2, 0});
+	put_pages(&(struct row){1, 0, FIRMWARE_AT, FIRMWARE, 2, 0});
+}
+
+static void put_part(enum migrate_type type, uint32_t i, uint64_t value)
+{
+	uint8_t bytes[16] = {0};
+
+	store_le(bytes, 4, i);
+	store_le(bytes + 8, 8, value);
+	put(type, bytes, sizeof(bytes));
+}
+
+static void test_hostile_passes(void **state)
+{
+	agree();
+	put_pass(1, 1, 0);
+	assert_says(end(), "only 0 of the guest's 1028 pages came");
+	agree();
+	put_pass(2, 0, 0);
+	assert_says(end(), "ended a pass that did not begin");
+	agree();
+	put_all();
+	put_pass(1, 0, PAGES + 1);
+	assert_says(end(), "1029 pages of pass 1 were sent, and 1028 came");
+	agree();
+	put_all();
+	put_pass(1, 2, PAGES);
+	assert_says(end(), "ended a pass that did not begin");
+	agree();
+	put_all();
+	put_pass(1, 1, PAGES);
+	put_all();
+	assert_says(end(), "sent PAGES out of turn");
+	agree();
+	put_all();
+	put_pass(1, 1, PAGES);
+	put_pass(2, 1, 0);
+	assert_says(end(), "sent PASS out of turn");
+}
+
+static void test_hostile_parts(void **state)
+{
+	static const uint8_t none[4];
+
+	agree();
+	put_part(MIGRATE_VM, 0, 1);
+	assert_says(end(), "sent VM out of turn");
+	for (unsigned row = 0; row < 7; row++) {
+		agree();
+		put_all();
+		put_pass(1, 1, PAGES);
+		if (row != 0)
+			put_part(MIGRATE_VM, 0, 1);
+		if (row > 1)
+			put_part(MIGRATE_VCPU, row == 2, 1);
+		if (row > 3)
+			put_part(MIGRATE_VCPU, 1, row == 4 ? UINT64_C(1) << 32 : 1);
+		if (row == 0)
+			put_part(MIGRATE_VCPU, 0, 1);
+		else if (row == 1 || row == 3)
+			put_part(MIGRATE_DEVICE, 0, 1);
+		else if (row == 5)
+			put(MIGRATE_STATE, none, sizeof(none));
+		else if (row == 6)
+			put(MIGRATE_COMMIT, target.side.id, MIGRATE_ID_BYTES);
+		assert_says(end(), row == 4   ? "state of the part: value is 0x100000000"
+		                   : row == 5 ? "sent STATE out of turn"
+		                   : row == 6 ? "sent COMMIT out of turn"
+		                              : "out of turn");
+	}
+}
+
+/* All of it is right, but the guest that is given away is another one. */
+static void test_hostile_commit(void **state)
+{
+	static const uint8_t none[4], other[MIGRATE_ID_BYTES] = {1};
+
+	agree();
+	put_all();
+	put_pass(1, 1, PAGES);
+	put_part(MIGRATE_VM, 0, 1);
+	put_part(MIGRATE_VCPU, 0, 1);
+	put_part(MIGRATE_VCPU, 1, 1);
+	for (uint32_t i = 0; i < DEVICES; i++)
+		put_part(MIGRATE_DEVICE, i, 1);
+	put(MIGRATE_STATE, none, sizeof(none));
+	put(MIGRATE_COMMIT, other, sizeof(other));
+	assert_says(end(), "gave away another guest");
+	assert_int_equal(target.result, MIGRATE_DOUBT);
+}
+
+static int start(void **state)
+{
+	fake_start(&kernel);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_hostile_hellos),
+	        cmocka_unit_test(test_hostile_plans),
+	        cmocka_unit_test(test_hostile_pages),
+	        cmocka_unit_test(test_hostile_passes),
+	        cmocka_unit_test(test_hostile_parts),
+	        cmocka_unit_test(test_hostile_commit),
+	};
+
+	return cmocka_run_group_tests(tests, start, NULL);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest goes from one side to the other, and whatever happens to the connection: never do both run it, and
+ * one that runs on the other side has the memory that it had.
+ */
+#include "guest.h"
+
+static int setup(void **state)
+{
+	fake_start(&kernel);
+	return 0;
+}
+
+/* What may never be, and what must be. */
+static void check_outcome(void)
+{
+	if (source.runs && target.runs)
+		fail_msg("the guest runs twice");
+	if (target.runs && !are_equal())
+		fail_msg("the guest runs on wrong memory");
+	if (target.runs)
+		assert_true(source.gave);
+	switch (source.result) {
+	case MIGRATE_STAYS: assert_true(source.runs && !source.gave && !target.took); break;
+	case MIGRATE_GONE: assert_true(!source.runs && source.gave && target.took); break;
+	case MIGRATE_DOUBT: assert_true(!source.runs && source.gave); break;
+	}
+	if (target.result == MIGRATE_DOUBT)
+		assert_false(target.runs);
+	if (source.result == MIGRATE_STAYS || target.result == MIGRATE_STAYS ||
+	        source.result == MIGRATE_DOUBT || target.result == MIGRATE_DOUBT)
+		return;
+	assert_true(target.runs);
+}
+
+static void test_sides_move_a_guest(void **state)
+{
+	make_guests();
+	source.rounds = 3;
+	move(NO_HARM, 0, 0, 0, false);
+	if (source.result != MIGRATE_GONE)
+		fail_msg("%s", source.err.text);
+	check_outcome();
+	assert_int_equal(target.result, MIGRATE_GONE);
+	/* Once with all pages, once with the last two that were written. */
+	assert_int_equal(source.progress.pass, 2);
+	assert_int_equal(source.progress.data_pages + source.progress.zero_pages, PAGES + 2);
+	assert_int_equal(source.progress.zero_pages, (RAM / PAGE_SIZE_BYTES + 1) / 3 + 4 + 1);
+	free_guests();
+}
+
+static void test_sides_send_the_rest_while_the_guest_is_stopped(void **state)
+{
+	make_guests();
+	source.rounds = 3;
+	/* The connection is so slow that the guest writes three times before the rest is small enough. */
+	source.limits.stop_ms = 0;
+	move(NO_HARM, 0, 0, 0, false);
+	check_outcome();
+	assert_int_equal(source.result, MIGRATE_GONE);
+	free_guests();
+}
+
+/* Does this to every frame of a side in turn, until there is no such frame. */
+static void harm_all(enum harm harm, unsigned from, unsigned bits)
+{
+	bool done = true;
+
+	for (unsigned at = 0; done; at++) {
+		for (unsigned bit = 0; bit < bits && done; bit++) {
+			make_guests();
+			source.rounds = 2;
+			/* Bits of the header, then some of the payload. */
+			done = move(harm, from, at, bit < 4 ? bit * 67 : bit * 9973 + at, false);
+			check_outcome();
+			/* A target in doubt whose source has the guest is for the operator. */
+			if (source.result == MIGRATE_DOUBT) {
+				move(NO_HARM, 0, 0, 0, true);
+				check_outcome();
+				if (source.gave && !target.runs)
+					fail_msg("the doubt did not end: %s; %s", source.err.text,
+					        target.err.text);
+			}
+			free_guests();
+		}
+		assert_true(at < 1000);
+	}
+}
+
+static void test_sides_cut(void **state)
+{
+	harm_all(CUT, 0, 1);
+	harm_all(CUT, 1, 1);
+}
+
+static void test_sides_cut_inside(void **state)
+{
+	harm_all(CUT_INSIDE, 0, 1);
+	harm_all(CUT_INSIDE, 1, 1);
+}
+
+static void test_sides_flipped_bits(void **state)
+{
+	harm_all(FLIP, 0, 6);
+	harm_all(FLIP, 1, 6);
+}
+
+static void test_sides_dropped_frames(void **state)
+{
+	harm_all(DROP, 0, 1);
+	harm_all(DROP, 1, 1);
+}
+
+static void test_sides_frames_twice(void **state)
+{
+	harm_all(TWICE, 0, 1);
+	harm_all(TWICE, 1, 1);
+}
+
+static void test_sides_frames_in_another_order(void **state)
+{
+	harm_all(SWAP, 0, 1);
+	harm_all(SWAP, 1, 1);
+}
+
+static void test_sides_with_different_guests(void **state)
+{
+	make_guests();
+	target.seam.plan = "memory = 8\nvcpus = 2\n";
+	move(NO_HARM, 0, 0, 0, false);
+	check_outcome();
+	assert_int_equal(source.result, MIGRATE_STAYS);
+	assert_non_null(strstr(source.err.text, "memory is 8 here and 4 there"));
+	free_guests();
+}
+
+static void test_sides_cancelled(void **state)
+{
+	make_guests();
+	source.cancelled = true;
+	move(NO_HARM, 0, 0, 0, false);
+	check_outcome();
+	assert_int_equal(source.result, MIGRATE_STAYS);
+	free_guests();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_sides_move_a_guest),
+	        cmocka_unit_test(test_sides_send_the_rest_while_the_guest_is_stopped),
+	        cmocka_unit_test(test_sides_cut),
+	        cmocka_unit_test(test_sides_cut_inside),
+	        cmocka_unit_test(test_sides_flipped_bits),
+	        cmocka_unit_test(test_sides_dropped_frames),
+	        cmocka_unit_test(test_sides_frames_twice),
+	        cmocka_unit_test(test_sides_frames_in_another_order),
+	        cmocka_unit_test(test_sides_with_different_guests),
+	        cmocka_unit_test(test_sides_cancelled),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}

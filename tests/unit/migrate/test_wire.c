@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Frames: their checksum, and what of a peer's bytes is refused. */
+#include "guest.h"
+
+static struct migrate_wire ours, theirs;
+static _Atomic bool cancelled;
+static struct err err;
+static int fds[2];
+
+static int setup(void **state)
+{
+	cancelled = false;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	assert_ok(migrate_wire_init(&ours, fds[0], &cancelled, &err));
+	assert_ok(migrate_wire_init(&theirs, fds[1], &cancelled, &err));
+	ours.patience_ms = theirs.patience_ms = 200;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	migrate_wire_finish(&ours);
+	migrate_wire_finish(&theirs);
+	close(fds[0]);
+	close(fds[1]);
+	return 0;
+}
+
+/* RFC 3720, appendix B.4. */
+static void test_wire_checksums_of_the_rfc(void **state)
+{
+	uint8_t bytes[32];
+
+	memset(bytes, 0, sizeof(bytes));
+	assert_int_equal(migrate_crc32c(bytes, sizeof(bytes)), 0x8a9136aa);
+	memset(bytes, 0xff, sizeof(bytes));
+	assert_int_equal(migrate_crc32c(bytes, sizeof(bytes)), 0x62a8ab43);
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)i;
+	assert_int_equal(migrate_crc32c(bytes, sizeof(bytes)), 0x46dd794e);
+	assert_int_equal(migrate_crc32c_plain(bytes, sizeof(bytes)), 0x46dd794e);
+	assert_int_equal(migrate_crc32c("123456789", 9), 0xe3069283);
+}
+
+static void test_wire_checksums_of_all_lengths(void **state)
+{
+	static uint8_t bytes[10000];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * i * 31 + i);
+	for (size_t size = 0; size <= sizeof(bytes); size += size < 64 ? 1 : 37)
+		assert_int_equal(migrate_crc32c(bytes + size % 8, size - size % 8),
+		        migrate_crc32c_plain(bytes + size % 8, size - size % 8));
+}
+
+static void test_wire_sends_what_is_received(void **state)
+{
+	struct migrate_frame frame;
+
+	for (unsigned i = 0; i < 3; i++) {
+		memset(migrate_wire_payload(&theirs), (int)i, 100 * i);
+		assert_ok(migrate_wire_send(&theirs, MIGRATE_PLAN, 100 * i, &err));
+		assert_ok(migrate_wire_receive(&ours, 1, &frame, &err));
+		assert_int_equal(frame.type, MIGRATE_PLAN);
+		assert_int_equal(frame.size, 100 * i);
+		for (size_t at = 0; at < frame.size; at++)
+			assert_int_equal(frame.payload[at], i);
+	}
+}
+
+static void test_wire_skips_what_need_not_be_understood(void **state)
+{
+	struct migrate_frame frame;
+
+	assert_ok(migrate_wire_send(&theirs, MIGRATE_PING, 0, &err));
+	assert_ok(migrate_wire_send(&theirs, MIGRATE_READY, 0, &err));
+	assert_ok(migrate_wire_expect(&ours, MIGRATE_READY, 0, 1, &frame, &err));
+	for (unsigned i = 0; i < 100; i++)
+		assert_ok(migrate_wire_send(&theirs, MIGRATE_PING, 0, &err));
+	assert_fails(migrate_wire_receive(&ours, 1, &frame, &err), ERR_FAILED, "without meaning in a row");
+}
+
+static void test_wire_tells_why_the_peer_gave_up(void **state)
+{
+	struct migrate_frame frame;
+
+	migrate_wire_abort(&theirs, "no room");
+	assert_fails(
+	        migrate_wire_receive(&ours, 1, &frame, &err), ERR_FAILED, "the other vmm gave up: no room");
+	assert_true(ours.given_up);
+}
+
+/* A peer that gives up while this side sends: its words count, not that the connection is over. */
+static void test_wire_tells_it_also_to_a_sender(void **state)
+{
+	int result = 0;
+
+	migrate_wire_abort(&theirs, "no room");
+	shutdown(fds[1], SHUT_RDWR);
+	for (unsigned i = 0; i < 10 && result == 0; i++)
+		result = migrate_wire_send(&ours, MIGRATE_READY, 0, &err);
+	assert_int_equal(result, -1);
+	assert_string_equal(err.text, "the other vmm gave up: no room");
+}
+
+static void test_wire_waits_end(void **state)
+{
+	struct migrate_frame frame;
+	int result = 0;
+
+	assert_fails(migrate_wire_receive(&ours, 1, &frame, &err), ERR_FAILED, "sent nothing for");
+	/* Nobody reads. */
+	for (unsigned i = 0; i < 10000 && result == 0; i++)
+		result = migrate_wire_send(&ours, MIGRATE_PLAN, MIB(1), &err);
+	assert_int_equal(result, -1);
+	assert_non_null(strstr(err.text, "took nothing for"));
+	cancelled = true;
+	assert_fails(migrate_wire_receive(&ours, 1000, &frame, &err), ERR_FAILED, "the move");
+	assert_int_equal(err.sys, ECANCELED);
+	assert_fails(migrate_wire_send(&ours, MIGRATE_PING, 0, &err), ERR_FAILED, "the move");
+}
+
+static void test_wire_end_of_connection(void **state)
+{
+	struct migrate_frame frame;
+
+	shutdown(fds[1], SHUT_RDWR);
+	assert_fails(migrate_wire_receive(&ours, 1, &frame, &err), ERR_FAILED, "is over");
+}
+
+/* ---- bytes of a hostile peer ---- */
+
+static void make_header(uint8_t header[static MIGRATE_HEADER_BYTES], uint64_t sequence)
+{
+	memset(header, 0, MIGRATE_HEADER_BYTES);
+	store_le(header, 4, MIGRATE_MAGIC);
+	store_le(header + 4, 2, MIGRATE_READY);
+	store_le(header + 6, 2, MIGRATE_FLAG_UNDERSTAND);
+	store_le(header + 16, 8, sequence);
+}
+
+static void put_crc(uint8_t header[static MIGRATE_HEADER_BYTES])
+{
+	store_le(header + 24, 4, 0);
+	store_le(header + 24, 4, migrate_crc32c(header, MIGRATE_HEADER_BYTES));
+}
+
+static void test_wire_refuses_bad_headers(void **state)
+{
+	static const struct {
+		unsigned at, size;
+		uint64_t value;
+		const char *text;
+	} rows[] = {
+	        {0, 4, 0x47455420, "is the other side a vmm?"}, /* " TEG": a web browser */
+	        {4, 2, 0, "is newer, and sends what this one does not know (frames of type 0)"},
+	        {4, 2, 999, "frames of type 999"},
+	        {6, 2, 3, "flags or zeros"},
+	        {8, 4, 33, "its length"}, /* of a READY */
+	        {8, 4, UINT32_MAX, "its length"},
+	        {12, 2, 1, "flags or zeros"},
+	        {14, 2, 1, "flags or zeros"},
+	        {16, 8, 1, "it is not the next one"},
+	        {16, 8, UINT64_MAX, "it is not the next one"},
+	        {28, 4, 1, "flags or zeros"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint8_t header[MIGRATE_HEADER_BYTES];
+		struct migrate_frame frame;
+
+		if (i) {
+			teardown(NULL);
+			setup(NULL);
+		}
+		make_header(header, 0);
+		store_le(header + rows[i].at, rows[i].size, rows[i].value);
+		put_crc(header);
+		assert_int_equal(send(fds[1], header, sizeof(header), 0), sizeof(header));
+		assert_fails(migrate_wire_receive(&ours, 1, &frame, &err), ERR_FAILED, rows[i].text);
+	}
+}
+
+static void test_wire_refuses_a_bad_checksum(void **state)
+{
+	uint8_t header[MIGRATE_HEADER_BYTES];
+	struct migrate_frame frame;
+
+	make_header(header, 0);
+	put_crc(header);
+	header[24] ^= 1;
+	assert_int_equal(send(fds[1], header, sizeof(header), 0), sizeof(header));
+	assert_fails(migrate_wire_receive(&ours, 1, &frame, &err), ERR_FAILED, "its checksum");
+}
+
+int main(void)
+{
+#define WIRE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	        WIRE_TEST(test_wire_checksums_of_the_rfc),
+	        WIRE_TEST(test_wire_checksums_of_all_lengths),
+	        WIRE_TEST(test_wire_sends_what_is_received),
+	        WIRE_TEST(test_wire_skips_what_need_not_be_understood),
+	        WIRE_TEST(test_wire_tells_why_the_peer_gave_up),
+	        WIRE_TEST(test_wire_tells_it_also_to_a_sender),
+	        WIRE_TEST(test_wire_waits_end),
+	        WIRE_TEST(test_wire_end_of_connection),
+	        WIRE_TEST(test_wire_refuses_bad_headers),
+	        WIRE_TEST(test_wire_refuses_a_bad_checksum),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
