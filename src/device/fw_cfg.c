@@ -325,6 +325,9 @@ static void visit_items(const struct device_fw_cfg *fw_cfg, struct vmstate *s)
 	struct directory theirs = fw_cfg->directory;
 	char field[40];
 
+	vmstate_bytes(s, "the files", &theirs, sizeof(theirs));
+	if (memcmp(&theirs, &fw_cfg->directory, sizeof(theirs)) != 0)
+		vmstate_fail(s, "the files there have other names or sizes than those here");
 	for (unsigned key = 0; key < FILE_FIRST; key++) {
 		const struct item *item = &fw_cfg->items[key];
 
@@ -333,9 +336,6 @@ static void visit_items(const struct device_fw_cfg *fw_cfg, struct vmstate *s)
 		snprintf(field, sizeof(field), "the size of the item with key 0x%x", key);
 		vmstate_same(s, field, item->size);
 	}
-	vmstate_bytes(s, "the files", &theirs, sizeof(theirs));
-	if (memcmp(&theirs, &fw_cfg->directory, sizeof(theirs)) != 0)
-		vmstate_fail(s, "the files there have other names or sizes than those here");
 }
 
 static void visit(struct device *device, struct vmstate *s)

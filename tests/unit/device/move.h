@@ -59,6 +59,16 @@ static inline void move_dimms(struct pc *from, struct pc *to)
 	vmstate_finish(&s);
 }
 
+/* Moves one device, over whose time the other host's clock decides. */
+static inline void load_kind(struct pc *from, struct pc *to, const struct device_kind *kind)
+{
+	struct vmstate s = save(from, pc_index(from, kind));
+	struct err err;
+
+	assert_ok(device_board_load(&to->board, pc_index(to, kind), s.data, s.size, &err));
+	vmstate_finish(&s);
+}
+
 /* Moves one device, and saves it there again: the bytes must be equal. */
 static inline void move_device(struct pc *from, struct pc *to, unsigned i)
 {

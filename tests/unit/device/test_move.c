@@ -90,6 +90,8 @@ static void test_move_a_byte_too_many_is_told(void **state)
 
 /* ---- values that no guest can have brought about ---- */
 
+#define FW_CFG_ITEMS (4 + FW_CFG_FILES_MAX * 64) /* behind the directory of files */
+
 /* Where fields are, counted from the start of the state; with a negative number from its end. */
 static const struct {
 	const struct device_kind *kind;
@@ -124,9 +126,9 @@ static const struct {
         {&device_rtc_kind, 25 + 0x0c, 1, "its registers"},
         {&device_rtc_kind, 25 + 0x0d, 1, "its registers"},
         {&device_rtc_kind, 25 + 0x0b, 0x90, "its registers"},
-        {&device_fw_cfg_kind, 0, 0, "the number of items with key 0x0 is 0 there and 1 here"},
-        {&device_fw_cfg_kind, 8, 5, "the size of the item with key 0x0 is 5 there and 4 here"},
-        {&device_fw_cfg_kind, 32 * 16 + 9, 'x', "the files there have other names"},
+        {&device_fw_cfg_kind, FW_CFG_ITEMS, 0, "the number of items with key 0x0 is 0 there and 1 here"},
+        {&device_fw_cfg_kind, FW_CFG_ITEMS + 8, 5, "the size of the item with key 0x0 is 5 there and 4 here"},
+        {&device_fw_cfg_kind, 12, 'x', "the files there have other names"},
         {&device_fw_cfg_kind, -9, 0x40, "key"},
         {&device_fw_cfg_kind, -8, 11, "offset is 11, and at most 10 is possible"},
         {&device_fw_cfg_kind, -5, 0xff, "offset"},
