@@ -58,10 +58,16 @@ int virtio_queue_pop(struct virtio_queue *queue, struct virtio_chain *ret_chain)
 /* Puts the chain popped last back, so that the next pop returns it again. */
 void virtio_queue_unpop(struct virtio_queue *queue);
 /*
- * Gives a chain back: written is how many bytes the device wrote to it. In any order. The driver sees it
- * after the next virtio_queue_flush().
+ * Gives a chain back, with its iov as they were popped: written is how many bytes of its writable part the
+ * driver may read. In any order. The driver sees it after the next virtio_queue_flush(). The whole writable
+ * part counts as written for whoever copies the guest's memory (page_wrote()).
  */
-void virtio_queue_push(struct virtio_queue *queue, uint16_t head, uint32_t written);
+void virtio_queue_push(struct virtio_queue *queue, const struct virtio_chain *chain, uint32_t written);
+/* The same for a device that keeps no chain: iov has its writable part, of which the first bytes were
+ * written.
+ */
+void virtio_queue_push_iov(
+        struct virtio_queue *queue, uint16_t head, const struct iovec *iov, unsigned count, uint32_t written);
 /* Shows the driver all that was pushed, and interrupts it if it wants to be (VIRTIO 2.7.7, event index). */
 void virtio_queue_flush(struct virtio_queue *queue);
 /*

@@ -134,7 +134,7 @@ static void serve(struct virtio_balloon *balloon, struct virtio_queue *queue)
 		for (; left && (there = virtio_queue_pop(queue, &balloon->chain)) > 0; left--) {
 			if (!serve_chain(balloon, virtio_queue_index(queue)))
 				return;
-			virtio_queue_push(queue, balloon->chain.head, 0);
+			virtio_queue_push(queue, &balloon->chain, 0);
 		}
 	} while (left && there == 0 && virtio_queue_listen(queue));
 	virtio_queue_flush(queue);

@@ -35,7 +35,7 @@ static void end(struct blk_request *request, uint8_t status)
 	if (queue->queue) {
 		*request->status = status;
 		virtio_queue_push(
-		        queue->queue, request->chain.head, ok ? (uint32_t)request->chain.writable_bytes : 0);
+		        queue->queue, &request->chain, ok ? (uint32_t)request->chain.writable_bytes : 0);
 		queue->pushed++;
 		loop_post(blk->loop, &blk->turn_end);
 	}
@@ -86,11 +86,13 @@ static struct blk_data data_out(struct virtio_chain *chain)
 	return data;
 }
 
-static struct blk_data data_in(struct virtio_chain *chain)
+static struct blk_data data_in(struct blk_request *request)
 {
-	struct blk_data data = {chain->iov + chain->readable, chain->writable, chain->writable_bytes - 1};
+	const struct virtio_chain *chain = &request->chain;
+	struct blk_data data = {request->into, chain->writable, chain->writable_bytes - 1};
 	struct iovec *last = &data.iov[data.count - 1];
 
+	memcpy(data.iov, chain->iov + chain->readable, chain->writable * sizeof(*data.iov));
 	if (!--last->iov_len)
 		data.count--;
 	return data;
@@ -159,7 +161,7 @@ static void dispatch(struct blk_request *request, uint32_t type, uint64_t sector
 	uint64_t features = request->queue->blk->features;
 
 	if (type == VIRTIO_BLK_T_IN)
-		transfer(request, BACK_DISK_READ, sector, data_in(&request->chain));
+		transfer(request, BACK_DISK_READ, sector, data_in(request));
 	else if (type == VIRTIO_BLK_T_OUT)
 		transfer(request, BACK_DISK_WRITE, sector, data_out(&request->chain));
 	else if (type == VIRTIO_BLK_T_FLUSH)

@@ -16,7 +16,8 @@ struct blk_request {
 	struct blk_queue *queue;
 	uint8_t *status; /* a loan: the last byte that the device writes */
 	struct virtio_chain chain;
-	struct blk_request *next; /* while it is free */
+	struct iovec into[VIRTIO_SEGMENTS_MAX]; /* of a read: the disk changes it, and the chain stays */
+	struct blk_request *next;               /* while it is free */
 };
 
 struct blk_queue {

@@ -78,7 +78,7 @@ size_t virtio_console_output(struct virtio_console *console, void *data, size_t 
 		taken += n;
 		console->sent += n;
 		if (console->sent >= console->out.readable_bytes) {
-			virtio_queue_push(queue, console->out.head, 0);
+			virtio_queue_push(queue, &console->out, 0);
 			console->sending = false;
 			console->sent = 0;
 		}
@@ -102,7 +102,7 @@ size_t virtio_console_input(struct virtio_console *console, const void *data, si
 			break;
 		}
 		n = virtio_chain_write(&console->in, 0, (const uint8_t *)data + given, size - given);
-		virtio_queue_push(queue, console->in.head, (uint32_t)n);
+		virtio_queue_push(queue, &console->in, (uint32_t)n);
 		given += n;
 	}
 	if (queue)

@@ -86,7 +86,7 @@ void virtio_net_control(struct virtio_net *net)
 		ack = obey(net, &chain, &err) < 0 ? ACK_ERROR : ACK_OK;
 		if (ack != ACK_OK)
 			log_guest(LOG_DEBUG, "%s: refused: %s", net->id, err.text);
-		virtio_queue_push(queue, chain.head, (uint32_t)virtio_chain_write(&chain, 0, &ack, 1));
+		virtio_queue_push(queue, &chain, (uint32_t)virtio_chain_write(&chain, 0, &ack, 1));
 	}
 	virtio_queue_flush(queue);
 }

@@ -87,7 +87,7 @@ static void give_buffer(struct net_rx *rx, uint32_t bytes)
 {
 	const struct net_buffer *buffer = &rx->buffers[rx->first];
 
-	virtio_queue_push(rx->queue, buffer->head, bytes);
+	virtio_queue_push_iov(rx->queue, buffer->head, rx->iov + rx->iov_first, buffer->iov_count, bytes);
 	rx->iov_first += buffer->iov_count;
 	rx->iov_count -= buffer->iov_count;
 	rx->bytes -= buffer->bytes;

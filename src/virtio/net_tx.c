@@ -41,7 +41,7 @@ static int take(struct net_pair *pair)
 			virtio_queue_unpop(tx->queue); /* chains go back in order: those before it wait */
 			break;
 		}
-		virtio_queue_push(tx->queue, chain->head, 0);
+		virtio_queue_push(tx->queue, chain, 0);
 		count_add(&pair->net->tx_lost, 1);
 	}
 	return popped < 0 ? -1 : chains;
@@ -82,7 +82,7 @@ static bool send_batch(struct net_pair *pair)
 	}
 	taken = put_on_cable(pair, frames, tx->count);
 	for (unsigned i = 0; i < taken; i++)
-		virtio_queue_push(tx->queue, tx->chains[tx->first + i].head, 0);
+		virtio_queue_push(tx->queue, &tx->chains[tx->first + i], 0);
 	tx->first += taken;
 	tx->count -= taken;
 	return tx->count == 0;

@@ -36,14 +36,15 @@ struct desc {
 #define CHAIN_MAX     UINT32_MAX /* bytes of a chain (2.7.5.2) */
 
 /* The available ring (2.7.6): flags, idx, ring[size], used_event. The used ring (2.7.8): flags, idx, ... */
-#define RING_FLAGS      0
-#define RING_IDX        2
-#define RING_ENTRIES    4
-#define AVAIL_ENTRY     2
-#define USED_ENTRY      8 /* id, len */
-#define RING_EVENT      2 /* bytes of used_event and avail_event behind the entries */
-#define NO_INTERRUPT    1 /* a flag of the available ring */
-#define NO_NOTIFICATION 1 /* a flag of the used ring */
+#define RING_FLAGS            0
+#define RING_IDX              2
+#define RING_ENTRIES          4
+#define AVAIL_ENTRY           2
+#define USED_ENTRY            8 /* id, len */
+#define RING_EVENT            2 /* bytes of used_event and avail_event behind the entries */
+#define USED_RING_BYTES(size) (RING_ENTRIES + USED_ENTRY * (uint64_t)(size) + RING_EVENT)
+#define NO_INTERRUPT          1 /* a flag of the available ring */
+#define NO_NOTIFICATION       1 /* a flag of the used ring */
 
 /* ---- words that both sides use ---- */
 
@@ -181,6 +182,33 @@ static int walk(struct virtio_queue *queue, uint16_t head, struct virtio_chain *
 	return 0;
 }
 
+/* ---- what copies of the memory are told of ---- */
+
+/*
+ * Copies of the guest's memory are told of what a device, or the kernel for it, wrote to a chain when the
+ * chain is pushed, which is after the bytes were stored. That is enough. Before the driver is shown the
+ * chain, the bytes mean nothing to it: if a copy lacks them, it lacks what the device writes again, or what a
+ * driver that reset the device gave up. And whoever takes the last copy has held the devices before
+ * (virtio_hold()), so every chain is pushed by then, or back in its queue. For the same reason the used ring
+ * is told of after its index was stored: at a hold nothing is between the two.
+ */
+static void wrote_iov(
+        const struct virtio_queue *queue, const struct iovec *iov, unsigned count, uint64_t bytes)
+{
+	for (unsigned i = 0; i < count && bytes; i++) {
+		uint64_t n = iov[i].iov_len < bytes ? iov[i].iov_len : bytes;
+
+		page_wrote(queue->setup.memory, iov[i].iov_base, n);
+		bytes -= n;
+	}
+}
+
+/* The ring's entries lie in a few pages, so one call for all of them is cheaper than one for each store. */
+static void wrote_ring(const struct virtio_queue *queue)
+{
+	page_wrote(queue->setup.memory, queue->used, USED_RING_BYTES(queue->setup.size));
+}
+
 /* ---- taking and giving back ---- */
 
 static uint64_t *flight_word(struct virtio_queue *queue, uint16_t head)
@@ -198,6 +226,7 @@ static uint16_t ask_for_kick(struct virtio_queue *queue)
 {
 	if (queue->event_idx)
 		store_u16(avail_event(queue), queue->avail_next, __ATOMIC_SEQ_CST);
+	wrote_ring(queue);
 	return load_u16(queue->avail + RING_IDX, __ATOMIC_SEQ_CST);
 }
 
@@ -249,16 +278,30 @@ void virtio_queue_unpop(struct virtio_queue *queue)
 	queue->avail_next--;
 }
 
-void virtio_queue_push(struct virtio_queue *queue, uint16_t head, uint32_t written)
+static bool give_back(struct virtio_queue *queue, uint16_t head, uint32_t written)
 {
 	uint8_t *entry = queue->used + RING_ENTRIES + USED_ENTRY * slot(queue, queue->used_next);
 
 	if (head >= queue->setup.size || !(*flight_word(queue, head) & flight_bit(head)))
-		return;
+		return false;
 	*flight_word(queue, head) &= ~flight_bit(head);
 	store_le(entry, 4, head);
 	store_le(entry + 4, 4, written);
 	queue->used_next++;
+	return true;
+}
+
+void virtio_queue_push_iov(
+        struct virtio_queue *queue, uint16_t head, const struct iovec *iov, unsigned count, uint32_t written)
+{
+	if (give_back(queue, head, written))
+		wrote_iov(queue, iov, count, written);
+}
+
+void virtio_queue_push(struct virtio_queue *queue, const struct virtio_chain *chain, uint32_t written)
+{
+	if (give_back(queue, chain->head, written))
+		wrote_iov(queue, chain->iov + chain->readable, chain->writable, chain->writable_bytes);
 }
 
 /* ---- who wakes whom ---- */
@@ -283,6 +326,7 @@ void virtio_queue_flush(struct virtio_queue *queue)
 	queue->used_shown = new;
 	/* Release order for the entries; the full fence comes with the sequentially consistent order. */
 	store_u16(queue->used + RING_IDX, new, __ATOMIC_SEQ_CST);
+	wrote_ring(queue);
 	if (wants_call(queue, old, new))
 		queue->setup.owner->call(queue->setup.owner->ctx, queue->setup.index);
 }
@@ -300,6 +344,7 @@ void virtio_queue_hush(struct virtio_queue *queue)
 		store_u16(avail_event(queue), (uint16_t)(queue->avail_next - 1), __ATOMIC_RELAXED);
 	else
 		store_u16(queue->used + RING_FLAGS, NO_NOTIFICATION, __ATOMIC_RELAXED);
+	wrote_ring(queue);
 }
 
 bool virtio_queue_listen(struct virtio_queue *queue)
@@ -340,8 +385,7 @@ int virtio_queue_start(struct virtio_queue *queue, const struct virtio_queue_set
 	if (borrow(setup, "descriptor table", setup->desc_gpa, DESC_BYTES * size, 16, &new.desc, err) < 0 ||
 	        borrow(setup, "available ring", setup->avail_gpa,
 	                RING_ENTRIES + AVAIL_ENTRY * size + RING_EVENT, 2, &new.avail, err) < 0 ||
-	        borrow(setup, "used ring", setup->used_gpa, RING_ENTRIES + USED_ENTRY * size + RING_EVENT, 4,
-	                &new.used, err) < 0)
+	        borrow(setup, "used ring", setup->used_gpa, USED_RING_BYTES(size), 4, &new.used, err) < 0)
 		return -1;
 	new.event_idx = setup->features &VIRTIO_F_EVENT_IDX;
 	new.indirect = setup->features &VIRTIO_F_INDIRECT_DESC;

@@ -54,7 +54,7 @@ static bool serve(struct rng *rng)
 			rng->queue = NULL;
 			return true;
 		}
-		virtio_queue_push(rng->queue, rng->chain.head, fill(&rng->chain));
+		virtio_queue_push(rng->queue, &rng->chain, fill(&rng->chain));
 	}
 	return false;
 }

@@ -53,7 +53,7 @@ static void kick(void *ctx, struct virtio_queue *queue)
 
 	fuzz_assert(own.running && index < QUEUES && own.queues[index] == queue && !is_outside(index));
 	while (virtio_queue_pop(queue, &own.chain) > 0)
-		virtio_queue_push(queue, own.chain.head, 0);
+		virtio_queue_push(queue, &own.chain, 0);
 	virtio_queue_flush(queue);
 }
 

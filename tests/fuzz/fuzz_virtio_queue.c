@@ -258,7 +258,7 @@ static void push(struct cursor *input)
 	uint32_t written = cursor_u8(input);
 	uint64_t at = setup.used_gpa + 4 + 8u * (used % setup.size);
 
-	virtio_queue_push(&queue, head, written);
+	virtio_queue_push_iov(&queue, head, NULL, 0, written);
 	if (head >= setup.size || !in_flight[head])
 		return;
 	in_flight[head] = false;

@@ -58,7 +58,7 @@ static inline void slow_kick(void *ctx, struct virtio_queue *queue)
 static inline void on_slow_end(void *ctx)
 {
 	while (slow.in_flight)
-		virtio_queue_push(slow.queue, slow.heads[--slow.in_flight], 1);
+		virtio_queue_push_iov(slow.queue, slow.heads[--slow.in_flight], NULL, 0, 1);
 	if (slow.queue)
 		virtio_queue_flush(slow.queue);
 	slow.queue = NULL;

@@ -187,6 +187,7 @@ static void test_move_hostile_any_byte(void **state)
 		}
 	}
 	assert_true(taken > 50);
+	move_hold(&target);
 	memset(target.guest.ram, 0, VIRTIO_GUEST_MEMORY);
 	assert_mended();
 	log_set_level(LOG_INFO);

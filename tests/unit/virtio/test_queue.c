@@ -61,8 +61,8 @@ static void test_queue_driver_sees_chains_after_the_flush(void **state)
 	for (uint16_t i = 0; i < 4; i++)
 		assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 1);
 	/* In another order than they came. */
-	virtio_queue_push(&bench->queue, 2, 8);
-	virtio_queue_push(&bench->queue, 0, 5);
+	virtio_queue_push_iov(&bench->queue, 2, NULL, 0, 8);
+	virtio_queue_push_iov(&bench->queue, 0, NULL, 0, 5);
 	assert_false(driver_take(&bench->driver, &elem));
 	virtio_queue_flush(&bench->queue);
 	assert_int_equal(bench->calls, 1);
@@ -74,8 +74,8 @@ static void test_queue_driver_sees_chains_after_the_flush(void **state)
 	assert_int_equal(elem.len, 5);
 	assert_false(driver_take(&bench->driver, &elem));
 	/* Nothing new, no interrupt. A head that is not in flight goes nowhere. */
-	virtio_queue_push(&bench->queue, 2, 8);
-	virtio_queue_push(&bench->queue, 40000, 8);
+	virtio_queue_push_iov(&bench->queue, 2, NULL, 0, 8);
+	virtio_queue_push_iov(&bench->queue, 40000, NULL, 0, 8);
 	virtio_queue_flush(&bench->queue);
 	assert_int_equal(bench->calls, 1);
 	assert_false(driver_take(&bench->driver, &elem));
@@ -156,7 +156,7 @@ static void serve(struct bench *bench, unsigned n)
 		driver_desc(&bench->driver, i, DRIVER_BUFFERS, 8, VRING_DESC_F_WRITE, 0);
 		driver_offer(&bench->driver, (uint16_t)i);
 		assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 1);
-		virtio_queue_push(&bench->queue, chain.head, 8);
+		virtio_queue_push(&bench->queue, &chain, 8);
 	}
 	virtio_queue_flush(&bench->queue);
 }
@@ -235,7 +235,7 @@ static void test_queue_rings_without_being_asked(void **state)
 			driver_desc(&bench->driver, 0, DRIVER_BUFFERS, 8, VRING_DESC_F_WRITE, 0);
 			assert_true(driver_offer(&bench->driver, 0));
 			assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 1);
-			virtio_queue_push(&bench->queue, 0, 8);
+			virtio_queue_push_iov(&bench->queue, 0, NULL, 0, 8);
 			virtio_queue_flush(&bench->queue);
 			assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 0);
 		}
@@ -264,7 +264,7 @@ static void run_past_the_end(struct bench *bench, uint16_t size, uint64_t featur
 		assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 1);
 		assert_int_equal(chain.head, head);
 		assert_int_equal(chain.writable_bytes, 1u + head);
-		virtio_queue_push(&bench->queue, before, before);
+		virtio_queue_push_iov(&bench->queue, before, NULL, 0, before);
 		virtio_queue_flush(&bench->queue);
 		assert_int_equal(bench->calls, 1);
 		assert_true(driver_take(&bench->driver, &elem));
@@ -322,7 +322,7 @@ static void *run_device(void *ctx)
 		if (race->hush)
 			virtio_queue_hush(queue);
 		while (virtio_queue_pop(queue, &own) == 1) {
-			virtio_queue_push(queue, own.head, (uint32_t)own.writable_bytes);
+			virtio_queue_push(queue, &own, (uint32_t)own.writable_bytes);
 			race->served++;
 		}
 		virtio_queue_flush(queue);
@@ -410,7 +410,7 @@ static void test_queue_settles_and_goes_on_elsewhere(void **state)
 	}
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 1);
-	virtio_queue_push(&bench->queue, 3, 0);
+	virtio_queue_push_iov(&bench->queue, 3, NULL, 0, 0);
 	assert_false(driver_take(&bench->driver, &elem));
 	virtio_queue_settle(&bench->queue);
 	assert_true(driver_take(&bench->driver, &elem));
@@ -421,7 +421,7 @@ static void test_queue_settles_and_goes_on_elsewhere(void **state)
 	for (unsigned i = 1; i < 4; i++) {
 		assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 1);
 		assert_int_equal(chain.head, 3 - i);
-		virtio_queue_push(&bench->queue, chain.head, 0);
+		virtio_queue_push(&bench->queue, &chain, 0);
 	}
 	assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 0);
 	virtio_queue_flush(&bench->queue);

@@ -227,7 +227,7 @@ static void test_queue_chain_is_copied_once(void **state)
 	driver_desc(&bench->driver, 0, GIB(3), UINT32_MAX, NEXT, 0);
 	assert_int_equal(virtio_chain_write(&chain, 0, "12345678abc", 11), 8);
 	assert_memory_equal(bench->driver.ram + DRIVER_BUFFERS, "12345678\0", 9);
-	virtio_queue_push(&bench->queue, chain.head, 8);
+	virtio_queue_push(&bench->queue, &chain, 8);
 	assert_int_equal(bench->breaks, 0);
 }
 
@@ -243,7 +243,7 @@ static void test_queue_broken_takes_pushes(void **state)
 	assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 1);
 	driver_offer(&bench->driver, 9);
 	assert_int_equal(virtio_queue_pop(&bench->queue, &chain), -1);
-	virtio_queue_push(&bench->queue, 0, 8);
+	virtio_queue_push_iov(&bench->queue, 0, NULL, 0, 8);
 	virtio_queue_flush(&bench->queue);
 	assert_true(driver_take(&bench->driver, &elem));
 	assert_int_equal(elem.id, 0);
@@ -264,7 +264,7 @@ static void test_queue_scribbles_over_the_used_ring_change_nothing(void **state)
 		driver_desc(&bench->driver, head, DRIVER_BUFFERS, 8, WRITE, 0);
 		driver_offer(&bench->driver, head);
 		assert_int_equal(virtio_queue_pop(&bench->queue, &chain), 1);
-		virtio_queue_push(&bench->queue, chain.head, 8);
+		virtio_queue_push(&bench->queue, &chain, 8);
 		virtio_queue_flush(&bench->queue);
 		assert_int_equal(bench->driver.ring.used->idx, round + 1);
 		assert_int_equal(bench->driver.ring.used->ring[round % 8].id, head);
