@@ -7,10 +7,13 @@
 
 #include "gcm_ops.h"
 
+/* The helper's image has one form alone: all processors with SEV have its instructions. */
 static const struct gcm_ops *const forms[GCM_FORMS] = {
-        [GCM_PLAIN] = &gcm_plain,
         [GCM_AESNI] = &gcm_aesni,
+#ifndef GCM_AESNI_ALONE
+        [GCM_PLAIN] = &gcm_plain,
         [GCM_VAES] = &gcm_vaes,
+#endif
 };
 
 void gcm_key_set(struct gcm_key *key, enum gcm_form form, const uint8_t secret[static GCM_SECRET_BYTES])

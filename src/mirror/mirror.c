@@ -88,10 +88,11 @@ static int set_views(const struct mirror *mirror, const struct mirror_guest *gue
 
 /* ---- the vCPU ---- */
 
-/* CR0: PG, WP, NE, ET, MP, PE. CR4: OSXMMEXCPT, OSFXSR, PAE, so the helper may use SSE. EFER: LMA, LME. */
+/* CR0: PG, WP, NE, ET, MP, PE. CR4: OSXMMEXCPT, OSFXSR, PAE, so the helper may use SSE. EFER: NXE, LMA, LME.
+ */
 #define CR0_64BIT  0x80010033u
 #define CR4_64BIT  0x620u
-#define EFER_64BIT 0x500u
+#define EFER_64BIT 0xd00u
 
 static const struct kvm_segment code = {.selector = 0x8,
         .limit = UINT32_MAX,

@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 ROOMS = {'base': 0, 'product': 0, 'config': 1, 'host': 1, 'attest': 1, 'sandbox': 1, 'sim': 2, 'call': 2, 'loop': 2, 'owner': 2, 'json': 2,
-         'page': 3, 'facts': 3, 'back': 4, 'device': 5, 'virtio': 6, 'machine': 7, 'launch': 8, 'run': 9,
-         'mirror': 10, 'migrate': 10, 'control': 11, 'cli': 12}
+         'page': 3, 'facts': 3, 'back': 4, 'mirror': 4, 'device': 5, 'virtio': 6, 'machine': 7, 'launch': 8, 'run': 9,
+         'migrate': 10, 'control': 11, 'cli': 12}
 # The inner rooms of sim, and which of them each may include: 'sim' itself is what lies in no inner room.
 SIM_ROOMS = {'object': set(), 'cpu': set(), 'irq': set(), 'psp': set(), 'kvm': {'object', 'cpu', 'irq'},
              'sev': {'object', 'cpu', 'psp', 'kvm'}, 'sim': {'object', 'psp', 'kvm', 'sev'}}
