@@ -36,8 +36,10 @@ static inline struct gpa gpa(uint64_t raw)
  * PAGE_STORE: the firmware's variables, where a guest reads them as memory. The host never encrypts it.
  * PAGE_PLUGGED: addresses for RAM that is added while the guest runs. Only its first page_memory_plugged()
  * bytes are memory.
+ * PAGE_HELPER: pages of the guest's encryption context that the guest itself does not have: those of a helper
+ * on a mirror. Neither the guest nor its devices reach them.
  */
-enum page_region_kind { PAGE_RAM, PAGE_FIRMWARE, PAGE_STORE, PAGE_PLUGGED };
+enum page_region_kind { PAGE_RAM, PAGE_FIRMWARE, PAGE_STORE, PAGE_PLUGGED, PAGE_HELPER };
 
 struct page_region {
 	enum page_region_kind kind;
@@ -45,7 +47,7 @@ struct page_region {
 	uint64_t size_bytes;
 };
 
-#define PAGE_REGIONS_MAX 5
+#define PAGE_REGIONS_MAX 6
 struct page_layout {
 	struct page_region regions[PAGE_REGIONS_MAX]; /* ascending, disjoint */
 	unsigned count;
@@ -63,6 +65,12 @@ int page_layout_make(uint64_t ram_bytes, uint64_t firmware_bytes, struct page_la
  * image and store have at most PAGE_FIRMWARE_MAX_BYTES together. ERR_USAGE otherwise. Called once.
  */
 int page_layout_add_store(struct page_layout *layout, uint64_t size_bytes, struct err *err) MUST_CHECK;
+/*
+ * Adds the region PAGE_HELPER: whole pages between RAM and the firmware image with its store. ERR_USAGE if
+ * something lies there. Called once.
+ */
+int page_layout_add_helper(
+        struct page_layout *layout, struct gpa start, uint64_t size_bytes, struct err *err) MUST_CHECK;
 /* RAM is added in whole blocks: Linux takes no less (x86: MIN_MEMORY_BLOCK_SIZE). */
 #define PAGE_PLUG_BYTES MIB(128)
 /* How often RAM can be added. */
@@ -146,6 +154,15 @@ uint64_t page_memory_plugged(const struct page_memory *memory);
  * region.
  */
 void *page_kernel_address(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
+
+/*
+ * The door to the region PAGE_HELPER, for whoever speaks with the helper. The helper may change what is read
+ * while it is read. They return -1 if the range does not lie in that region. Any thread.
+ */
+int page_helper_read(
+        const struct page_memory *memory, struct gpa from, void *dst, uint64_t size_bytes) MUST_CHECK;
+int page_helper_write(
+        struct page_memory *memory, struct gpa to, const void *src, uint64_t size_bytes) MUST_CHECK;
 
 /* ---- who owns each page (page/owner.c) ---- */
 

@@ -180,7 +180,7 @@ static void add_region(
 	bool plugged = region->kind == PAGE_PLUGGED;
 	uint64_t bytes = plugged ? page_memory_plugged(memory) : region->size_bytes;
 
-	if (bytes)
+	if (bytes && region->kind != PAGE_HELPER)
 		add_range(text, region->gpa.raw, bytes,
 		        plugged || region->kind == PAGE_RAM ? "ram): RAM" : "rom): firmware");
 }

@@ -36,8 +36,9 @@ static json_t *regions_of(const struct page_memory *memory)
 
 	for (unsigned i = 0; i < layout->count; i++) {
 		const struct page_region *region = &layout->regions[i];
-		uint64_t size_bytes =
-		        region->kind == PAGE_PLUGGED ? page_memory_plugged(memory) : region->size_bytes;
+		uint64_t size_bytes = region->kind == PAGE_HELPER    ? 0
+		                      : region->kind == PAGE_PLUGGED ? page_memory_plugged(memory)
+		                                                     : region->size_bytes;
 
 		if (size_bytes)
 			json_doc_append(&regions, piece(kinds[region->kind], region->gpa.raw, size_bytes));

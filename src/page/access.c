@@ -66,12 +66,46 @@ bool page_is_backed(const struct page_memory *memory, struct gpa start, uint64_t
 	return is_memory(memory, start.raw, size_bytes, false);
 }
 
+/* ---- the helper's pages, which are not the guest's ---- */
+
+static uint8_t *helper_piece(const struct page_memory *memory, uint64_t start, uint64_t size_bytes)
+{
+	const struct page_region *region = page_layout_find(&memory->layout, start);
+
+	if (!region || region->kind != PAGE_HELPER ||
+	        !range_fits(start - region->gpa.raw, size_bytes, region->size_bytes))
+		return NULL;
+	return memory->at[index_of(memory, region)] + (start - region->gpa.raw);
+}
+
+int page_helper_read(const struct page_memory *memory, struct gpa from, void *dst, uint64_t size_bytes)
+{
+	const uint8_t *at = helper_piece(memory, from.raw, size_bytes);
+
+	if (!at)
+		return -1;
+	memcpy(dst, at, size_bytes);
+	return 0;
+}
+
+int page_helper_write(struct page_memory *memory, struct gpa to, const void *src, uint64_t size_bytes)
+{
+	uint8_t *at = helper_piece(memory, to.raw, size_bytes);
+
+	if (!at)
+		return -1;
+	memcpy(at, src, size_bytes);
+	return 0;
+}
+
+/* ---- the guest's ---- */
+
 void *page_kernel_address(const struct page_memory *memory, struct gpa start, uint64_t size_bytes)
 {
 	uint64_t n = 0;
 	uint8_t *at = piece(memory, start.raw, size_bytes, false, &n);
 
-	return n == size_bytes ? at : NULL;
+	return n == size_bytes ? at : helper_piece(memory, start.raw, size_bytes);
 }
 
 void *page_loan(struct page_memory *memory, struct gpa start, uint64_t size_bytes)
@@ -134,5 +168,7 @@ int page_write(struct page_memory *memory, struct gpa to, const void *src, uint6
 
 int page_load(struct page_memory *memory, struct gpa to, const void *src, uint64_t size_bytes)
 {
+	if (page_helper_write(memory, to, src, size_bytes) == 0)
+		return 0;
 	return write_pieces(memory, to.raw, src, size_bytes, false);
 }

@@ -42,9 +42,28 @@ int page_layout_make(
 	return 0;
 }
 
+/* There is always RAM below it. */
+static struct page_region *find_firmware(struct page_layout *layout)
+{
+	struct page_region *region = &layout->regions[1];
+
+	while (region->kind != PAGE_FIRMWARE)
+		region++;
+	return region;
+}
+
+static void insert(struct page_layout *layout, struct page_region *before, struct page_region region)
+{
+	size_t behind = layout->count - (size_t)(before - layout->regions);
+
+	memmove(before + 1, before, behind * sizeof(*before));
+	*before = region;
+	layout->count++;
+}
+
 int page_layout_add_store(struct page_layout *layout, uint64_t size_bytes, struct err *err)
 {
-	struct page_region *firmware = &layout->regions[1]; /* there is always RAM below it */
+	struct page_region *firmware = find_firmware(layout);
 	const struct page_region store = {PAGE_STORE, gpa(firmware->gpa.raw - size_bytes), size_bytes};
 
 	if (!size_bytes || !is_aligned(size_bytes, PAGE_SIZE_BYTES) ||
@@ -53,9 +72,20 @@ int page_layout_add_store(struct page_layout *layout, uint64_t size_bytes, struc
 		        "has %llu bytes: a store of variables has whole pages of 4 KiB, and at most %llu MiB "
 		        "together with its image",
 		        (unsigned long long)size_bytes, (unsigned long long)(PAGE_FIRMWARE_MAX_BYTES >> 20));
-	memmove(firmware + 1, firmware, (layout->count - 1) * sizeof(*firmware));
-	*firmware = store;
-	layout->count++;
+	insert(layout, firmware, store);
+	return 0;
+}
+
+int page_layout_add_helper(struct page_layout *layout, struct gpa start, uint64_t size_bytes, struct err *err)
+{
+	struct page_region *next = &layout->regions[1];
+
+	if (!size_bytes || !is_aligned(start.raw | size_bytes, PAGE_SIZE_BYTES) ||
+	        start.raw < layout->low_bytes || !range_fits(start.raw, size_bytes, next->gpa.raw))
+		return err_set(err, ERR_USAGE,
+		        "the %llu KiB of a helper at 0x%llx must be whole pages between RAM and firmware",
+		        (unsigned long long)(size_bytes >> 10), (unsigned long long)start.raw);
+	insert(layout, next, (struct page_region){PAGE_HELPER, start, size_bytes});
 	return 0;
 }
 

@@ -53,11 +53,13 @@ static inline bool page_region_is_ram(const struct page_region *region)
 	return region->kind == PAGE_RAM || region->kind == PAGE_PLUGGED;
 }
 
-/* How much of region i, from its start, is memory. */
+/* How much of region i, from its start, is the guest's memory. */
 static inline uint64_t page_region_bytes(const struct page_memory *memory, unsigned i)
 {
 	const struct page_region *region = &memory->layout.regions[i];
 
+	if (region->kind == PAGE_HELPER)
+		return 0;
 	return region->kind == PAGE_PLUGGED ? atomic_load(&memory->plugged_bytes) : region->size_bytes;
 }
 

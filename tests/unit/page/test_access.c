@@ -64,6 +64,36 @@ static void test_access_firmware_is_rom_to_devices(void **state)
 	assert_false(page_is_memory(memory, gpa(GIB(4) - 1), 2, true));
 }
 
+#define HELPER 0xfef00000u
+
+/* Devices, and whoever asks what is the guest's memory, do not see a helper's pages. */
+static void test_access_helper_has_a_door_of_its_own(void **state)
+{
+	struct page_memory *with_helper;
+	struct page_layout layout;
+	uint8_t back[2] = "..";
+
+	assert_ok(page_layout_make(MIB(1), MIB(2), &layout, &err));
+	assert_ok(page_layout_add_helper(&layout, gpa(HELPER), KIB(8), &err));
+	assert_ok(page_memory_create(host, &layout, PAGE_OWN, &with_helper, &err));
+	assert_int_equal(page_helper_write(with_helper, gpa(HELPER + KIB(8) - 2), "ab", 2), 0);
+	assert_int_equal(page_helper_read(with_helper, gpa(HELPER + KIB(8) - 2), back, 2), 0);
+	assert_memory_equal(back, "ab", 2);
+	assert_int_equal(page_helper_write(with_helper, gpa(HELPER + KIB(8) - 1), "ab", 2), -1);
+	assert_int_equal(page_helper_read(with_helper, gpa(HELPER - 1), back, 1), -1);
+	assert_int_equal(page_helper_write(with_helper, gpa(0), "ab", 2), -1);
+	assert_int_equal(page_read(with_helper, gpa(HELPER), back, 1), -1);
+	assert_int_equal(page_write(with_helper, gpa(HELPER), "x", 1), -1);
+	assert_false(page_is_memory(with_helper, gpa(HELPER), 1, false));
+	assert_false(page_is_backed(with_helper, gpa(HELPER), 1));
+	assert_null(page_loan(with_helper, gpa(HELPER), 1));
+	assert_int_equal(page_memory_bytes_in(with_helper, gpa(HELPER), KIB(8)), 0);
+	assert_int_equal(page_load(with_helper, gpa(HELPER), "x", 1), 0);
+	assert_non_null(page_kernel_address(with_helper, gpa(HELPER), KIB(8)));
+	assert_null(page_kernel_address(with_helper, gpa(HELPER), KIB(12)));
+	page_memory_destroy(with_helper);
+}
+
 static void test_access_empty_range_is_taken(void **state)
 {
 	assert_int_equal(page_read(memory, gpa(GIB(3)), NULL, 0), 0);
@@ -104,6 +134,7 @@ int main(void)
 	        cmocka_unit_test(test_access_across_adjacent_regions_is_whole),
 	        cmocka_unit_test(test_access_touching_no_memory_copies_nothing),
 	        cmocka_unit_test(test_access_firmware_is_rom_to_devices),
+	        cmocka_unit_test(test_access_helper_has_a_door_of_its_own),
 	        cmocka_unit_test(test_access_empty_range_is_taken),
 	        cmocka_unit_test(test_memory_beyond_the_host_is_refused),
 	        cmocka_unit_test(test_memory_every_failing_call_is_told),

@@ -52,6 +52,30 @@ static void test_layout_store_ends_where_the_image_begins(void **state)
 	assert_ok(page_layout_add_store(&layout, MIB(13), &err));
 }
 
+static void test_layout_helper_lies_between_ram_and_firmware(void **state)
+{
+	struct page_layout layout;
+
+	assert_ok(page_layout_make(GIB(3), MIB(3), &layout, &err));
+	assert_fails(page_layout_add_helper(&layout, gpa(0xfef00000), 0, &err), ERR_USAGE, "between RAM and");
+	assert_fails(
+	        page_layout_add_helper(&layout, gpa(0xfef00800), KIB(4), &err), ERR_USAGE, "whole pages");
+	assert_fails(page_layout_add_helper(&layout, gpa(GIB(2) - KIB(4)), KIB(8), &err), ERR_USAGE, "RAM");
+	assert_fails(page_layout_add_helper(&layout, gpa(0xfef00000), MIB(15), &err), ERR_USAGE, "firmware");
+	assert_fails(
+	        page_layout_add_helper(&layout, gpa(0xfef00000), -(uint64_t)4096, &err), ERR_USAGE, "RAM");
+	assert_int_equal(layout.count, 3);
+	assert_ok(page_layout_add_helper(&layout, gpa(0xfef00000), MIB(1), &err));
+	assert_int_equal(layout.regions[1].kind, PAGE_HELPER);
+	assert_int_equal(layout.regions[2].kind, PAGE_FIRMWARE);
+	assert_ok(page_layout_add_store(&layout, KIB(528), &err));
+	assert_int_equal(layout.regions[1].kind, PAGE_HELPER);
+	assert_int_equal(layout.regions[2].kind, PAGE_STORE);
+	assert_int_equal(layout.regions[3].kind, PAGE_FIRMWARE);
+	assert_int_equal(layout.regions[4].kind, PAGE_RAM);
+	assert_int_equal(layout.count, 5);
+}
+
 static void test_layout_impossible_sizes_are_refused(void **state)
 {
 	struct page_layout layout;
@@ -71,6 +95,7 @@ int main(void)
 	        cmocka_unit_test(test_layout_small_memory_lies_below_the_hole),
 	        cmocka_unit_test(test_layout_large_memory_goes_on_at_4g),
 	        cmocka_unit_test(test_layout_store_ends_where_the_image_begins),
+	        cmocka_unit_test(test_layout_helper_lies_between_ram_and_firmware),
 	        cmocka_unit_test(test_layout_impossible_sizes_are_refused),
 	};
 

@@ -54,7 +54,9 @@ static void test_plug_layout_is_above_all_ram(void **state)
 	assert_int_equal(layout.high_bytes, GIB(1));
 	assert_ok(page_layout_add_store(&layout, KIB(528), &err));
 	assert_int_equal(page_layout_plugged(&layout)->gpa.raw, GIB(6));
+	assert_ok(page_layout_add_helper(&layout, gpa(0xfef00000), KIB(328), &err));
 	assert_int_equal(layout.count, PAGE_REGIONS_MAX);
+	assert_int_equal(page_layout_plugged(&layout)->gpa.raw, GIB(6));
 
 	assert_ok(page_layout_make(GIB(3), MIB(2), &layout, &err));
 	assert_fails(page_layout_add_plugged(&layout, 0, &err), ERR_USAGE, "a multiple of 128 MiB");
