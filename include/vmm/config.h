@@ -118,6 +118,7 @@ struct config {
 		bool enforce_digest;
 		char *dh_cert, *session; /* files, from the guest owner */
 		enum config_cpuid_correction cpuid_correction;
+		bool helper;                  /* a helper on a mirror is part of the guest (SEV) */
 		bool page_status;             /* a SEV or SEV-ES guest is asked which pages it shares */
 		uint64_t shared_ranges_max;   /* of a guest whose shared pages are recorded */
 		uint64_t conversion_storm;    /* conversions within a second that are told; 0: never */

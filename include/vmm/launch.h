@@ -36,6 +36,7 @@ enum launch_step {
 	LAUNCH_STEP_MEASURE,
 	LAUNCH_STEP_SECRET,
 	LAUNCH_STEP_FINISH,
+	LAUNCH_STEP_HELPER, /* the mirror on which it runs (SEV) */
 	LAUNCH_STEP_STATUS, /* GUEST_STATUS after any of them */
 	LAUNCH_STEPS
 };
@@ -44,6 +45,7 @@ enum launch_step {
 enum launch_state { LAUNCH_UNINIT, LAUNCH_LUPDATE, LAUNCH_LSECRET, LAUNCH_RUNNING };
 
 struct launch;
+struct mirror_helper;
 
 /*
  * Reads the files that the configuration names, makes the plan, asks the host for its facts and judges them
@@ -82,6 +84,8 @@ int launch_next(struct launch *launch, bool hold, struct err *err) MUST_CHECK;
 unsigned launch_row_at(const struct launch *launch);
 /* The incarnation's VM, borrowed; it has its vCPUs from the launch's step "processors" on. NULL: none yet. */
 struct machine_vm *launch_vm(const struct launch *launch);
+/* The helper of a guest with sev.helper, borrowed, once it has been launched. NULL: there is none. */
+struct mirror_helper *launch_helper(const struct launch *launch);
 /* Ends the incarnation. Its vCPUs have stopped. Allowed when there is none. */
 void launch_end(struct launch *launch);
 void launch_destroy(struct launch *launch); /* NULL is allowed */

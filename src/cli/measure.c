@@ -183,8 +183,9 @@ const struct cli_verb cli_verb_measure = {
         .summary = "print the launch digest that a configuration must have",
         .help = "The digest is computed from the same plan that a launch issues, without SEV hardware. It "
                 "depends on the firmware image, for SEV-ES and SEV-SNP also on machine.vcpus, machine.cpu, "
-                "sev.vmsa-features and sev.init, and with boot.hashes on kernel, initial RAM disk and "
-                "command line. With sev.id-block, the block's signature, digest and policy are checked, "
+                "sev.vmsa-features and sev.init, with boot.hashes on kernel, initial RAM disk and command "
+                "line, and with sev.helper on the helper of this vmm. With sev.id-block, the block's "
+                "signature, digest and policy are checked, "
                 "too.\n\nSEV and SEV-ES digests are the LD of LAUNCH_MEASURE; a SEV-SNP digest is "
                 "MEASUREMENT of the attestation report.",
         .options = options,

@@ -6,6 +6,7 @@
 
 #include "measure.h"
 #include "progress.h"
+#include "vmm/mirror/helper.h"
 
 #define PAGE_MARK_BYTES 8
 
@@ -81,18 +82,31 @@ static json_t *hashes_json(const struct launch_plan *plan)
 	        json_doc_bytes(hashes->cmdline.sha256, SHA256_BYTES));
 }
 
+static json_t *helper_json(const struct launch_plan *plan)
+{
+	uint8_t digest[SHA256_BYTES];
+
+	for (unsigned i = 0; i < plan->count; i++) {
+		if (plan->items[i].data != mirror_helper_image)
+			continue;
+		hash_sha256(mirror_helper_image, sizeof(mirror_helper_image), digest);
+		return json_doc_bytes(digest, sizeof(digest));
+	}
+	return json_null();
+}
+
 /* A SEV guest's processors are not measured, so features and signature are null. */
 static json_t *measurement_json(
         const struct launch_plan *plan, const struct launch_digest *digest, json_t *rows)
 {
 	bool has_vmsa = plan->type != CONFIG_SEV;
-	json_t *measurement = json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:o}", "digest",
+	json_t *measurement = json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "digest",
 	        json_doc_bytes(digest->bytes, digest->size_bytes), "type", cli_measure_sev_types[plan->type],
 	        "vcpus", (int)plan->vcpus, "policy", json_doc_policy(plan->type, plan->policy),
 	        "vmsa-features",
 	        has_vmsa ? json_doc_bits(plan->vmsa.sev_features, config_vmsa_feature_bits) : json_null(),
 	        "cpu-signature", has_vmsa ? json_doc_mask(plan->vmsa.cpu_signature) : json_null(),
-	        "kernel-hashes", hashes_json(plan));
+	        "kernel-hashes", hashes_json(plan), "helper", helper_json(plan));
 
 	if (rows)
 		json_doc_set(&measurement, "rows", rows);

@@ -6,6 +6,8 @@
 
 #include "internal.h"
 
+#define HELPER_MEMORY_MAX GIB(500)
+
 static const void *field_of(const struct config *config, const struct config_key *key)
 {
 	return (const char *)config + key->offset;
@@ -85,6 +87,33 @@ static void check_page_status(const struct config *config, struct config_mistake
 		        "guest in any case");
 }
 
+/* KVM makes mirrors of SEV and SEV-ES guests only, and the helper reaches 512 GiB of addresses. */
+static void check_helper(const struct config *config, struct config_mistakes *mistakes)
+{
+	static const char *const why[] = {
+	        [CONFIG_SEV_NONE] =
+	                "is for sev.type sev; the type is none, and such a guest has no encryption "
+	                "context that a helper could share",
+	        [CONFIG_SEV_ES] =
+	                "is for sev.type sev; the type is sev-es, and the registers of a helper's "
+	                "processor would have to be measured with the guest's, which vmm does not do "
+	                "yet",
+	        [CONFIG_SEV_SNP] = "is for sev.type sev; the type is sev-snp, and KVM lets nobody share the "
+	                           "context of such a guest (KVM_CAP_VM_COPY_ENC_CONTEXT_FROM)",
+	};
+	uint64_t memory = config->machine.memory_bytes, most = config->machine.memory_max_bytes;
+
+	if (!config->sev.helper || is_bad(config, "sev.type"))
+		return;
+	if (config->sev.type != CONFIG_SEV)
+		config_mistake_at(config, mistakes, "sev.helper", "%s", why[config->sev.type]);
+	else if ((most > memory ? most : memory) > HELPER_MEMORY_MAX)
+		config_mistake_at(config, mistakes, "sev.helper",
+		        "a guest with more than 500G of memory cannot have a helper, which reaches 512 GiB "
+		        "of "
+		        "addresses");
+}
+
 #define GROWTH_BYTES MIB(128) /* a block of memory of Linux */
 
 static void check_growth(const struct config *config, struct config_mistakes *mistakes)
@@ -108,6 +137,7 @@ void config_check_between(const struct config *config, struct config_mistakes *m
 		check_need(config, mistakes, &config_keys[i]);
 	}
 	check_vars(config, mistakes);
+	check_helper(config, mistakes);
 	check_page_status(config, mistakes);
 	check_growth(config, mistakes);
 	if (config->machine.hugepages && !is_aligned(config->machine.memory_bytes, MIB(2)))

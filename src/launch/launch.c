@@ -173,6 +173,7 @@ static bool is_idle(const struct config *config, enum launch_step step)
 	case LAUNCH_STEP_VMSA: return config->sev.type != CONFIG_SEV_ES;
 	case LAUNCH_STEP_REPORTS: return !config->sev.page_status;
 	case LAUNCH_STEP_SECRET: return !*config->sev.secret;
+	case LAUNCH_STEP_HELPER: return !config->sev.helper;
 	default: return false;
 	}
 }

@@ -11,6 +11,7 @@
 #include "vmm/call.h"
 #include "vmm/launch.h"
 #include "vmm/machine.h"
+#include "vmm/mirror/helper.h"
 #include "vmm/uapi.h"
 
 /* ---- what the configuration brings beside the plan ---- */
@@ -49,13 +50,14 @@ struct launch_progress {
 	unsigned done, total; /* parts */
 	uint64_t began_ns, ns;
 };
-#define LAUNCH_ROWS_MAX 13
+#define LAUNCH_ROWS_MAX 14
 
 /* One incarnation, in the making or made. */
 struct launch_work {
 	struct launch *launch;
 	struct machine *machine; /* NULL: there is none */
 	struct machine_vm *vm;
+	struct mirror_helper *helper; /* NULL: there is none; it is ended before vm */
 	struct call_sev sev;
 	unsigned row, part; /* the next row to be done, and how many of its parts were done */
 	struct launch_progress progress[LAUNCH_ROWS_MAX];
@@ -115,6 +117,8 @@ int launch_parts(struct launch_work *work, unsigned total);
 int launch_open_device(struct launch_work *work, struct err *err) MUST_CHECK;
 /* Moves this process into the cgroup that the configuration names, if it names one. */
 int launch_join_cgroup(struct launch_work *work, struct err *err) MUST_CHECK;
+/* The type of KVM's VMs for this guest (enum uapi_vm_type). */
+unsigned launch_vm_type(const struct config *config);
 /* Makes the VM and its memory. */
 int launch_create_vm(struct launch_work *work, struct err *err) MUST_CHECK;
 /* Makes the guest's context, which takes an ASID. */
@@ -141,6 +145,8 @@ int launch_sev_update_vmsa(struct launch_work *work, struct err *err) MUST_CHECK
 int launch_sev_measure(struct launch_work *work, struct err *err) MUST_CHECK;
 /* LAUNCH_SECRET with the guest owner's secret, which may be waited for. */
 int launch_sev_secret(struct launch_work *work, struct err *err) MUST_CHECK;
+/* With sev.helper: makes the mirror on which the helper runs, once the guest is launched. */
+int launch_sev_start_helper(struct launch_work *work, struct err *err) MUST_CHECK;
 /* LAUNCH_FINISH. */
 int launch_sev_finish(struct launch_work *work, struct err *err) MUST_CHECK;
 

@@ -165,6 +165,9 @@ void launch_limits(const struct launch *launch, struct launch_findings *findings
 	                launch->config.machine.memory_max_bytes - launch->config.machine.memory_bytes,
 	                &err) < 0)
 		return;
+	if (launch->config.sev.helper &&
+	        page_layout_add_helper(&layout, gpa(HELPER_GPA), HELPER_BYTES, &err) < 0)
+		return;
 	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
 		err = (struct err){0};
 		if (findings->count < LAUNCH_FINDINGS_MAX && checks[i](launch, &layout, &err) < 0)

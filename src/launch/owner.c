@@ -53,6 +53,8 @@ static int check_secret_address(const struct launch *launch, struct err *err)
 	if (page_layout_make(config->machine.memory_bytes, launch->files.firmware.size_bytes, &layout, err) <
 	        0)
 		return -1;
+	if (config->sev.helper && page_layout_add_helper(&layout, gpa(HELPER_GPA), HELPER_BYTES, err) < 0)
+		return -1;
 	if (page_layout_find(&layout, address))
 		return 0;
 	return err_set(err, ERR_USAGE,

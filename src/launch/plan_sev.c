@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plan_sev: the steps of a SEV or SEV-ES launch, and what it measures: the firmware image, the kernel hashes
- * if any, the VMSAs if any. Any thread. Law: SEV API 6.2 to 6.4 (LAUNCH_UPDATE_DATA, LAUNCH_UPDATE_VMSA).
+ * if any, the helper if any, the VMSAs if any. Any thread. Law: SEV API 6.2 to 6.4 (LAUNCH_UPDATE_DATA,
+ * LAUNCH_UPDATE_VMSA).
  */
 #include "launch.h"
 #include "plan.h"
+#include "vmm/mirror/helper.h"
 
 const struct launch_row launch_rows_sev[] = {
         {"secure processor", "open", LAUNCH_STEP_OPEN, launch_open_device, LAUNCH_UNINIT},
@@ -24,6 +26,8 @@ const struct launch_row launch_rows_sev[] = {
         {"secret", "KVM_SEV_LAUNCH_SECRET", LAUNCH_STEP_SECRET, launch_sev_secret, LAUNCH_LSECRET,
                 .held = true},
         {"finish", "KVM_SEV_LAUNCH_FINISH", LAUNCH_STEP_FINISH, launch_sev_finish, LAUNCH_RUNNING},
+        {"helper", "KVM_CAP_VM_COPY_ENC_CONTEXT_FROM", LAUNCH_STEP_HELPER, launch_sev_start_helper,
+                LAUNCH_RUNNING},
         {0},
 };
 
@@ -61,10 +65,24 @@ static int add_hashes(struct launch_plan *plan, const struct launch_inputs *inpu
 	return 0;
 }
 
+/* The ring behind it is shared with the host, and not measured. */
+static void add_helper(struct launch_plan *plan)
+{
+	launch_plan_add(plan, (struct launch_item){
+	                              .name = "helper",
+	                              .type = ABI_PAGE_NORMAL,
+	                              .gpa = gpa(HELPER_GPA),
+	                              .size_bytes = HELPER_IMAGE_BYTES,
+	                              .data = mirror_helper_image,
+	                      });
+}
+
 int launch_plan_sev(struct launch_plan *plan, const struct launch_inputs *inputs, struct err *err)
 {
 	launch_plan_add_firmware(plan, inputs);
 	if (add_hashes(plan, inputs, err) < 0)
 		return -1;
+	if (inputs->config->sev.helper)
+		add_helper(plan);
 	return plan->type == CONFIG_SEV_ES ? launch_plan_add_vmsas(plan, err) : 0;
 }

@@ -412,6 +412,13 @@ static int check_features(const struct launch *launch, struct err *err)
 	        facts->vmsa_features);
 }
 
+static int check_helper(const struct launch *launch, struct err *err)
+{
+	if (!launch->config.sev.helper || launch->facts.kvm.kind)
+		return 0;
+	return mirror_helper_check(launch->facts.c_bit, err) < 0 ? err_wrap(err, "sev.helper") : 0;
+}
+
 /* ---- all ---- */
 
 static const struct launch_check_row host_checks[] = {
@@ -422,6 +429,7 @@ static const struct launch_check_row host_checks[] = {
         {ALL, check_device},
         {SNP, check_private_memory},
         {SEV, check_page_status},
+        {SEV, check_helper},
         {SNP, check_snp_initialised},
         {SNP, check_certificates},
         {ES | SNP, check_features},

@@ -169,3 +169,25 @@ int launch_sev_finish(struct launch_work *work, struct err *err)
 {
 	return call_sev_launch_finish(&work->sev, err);
 }
+
+int launch_sev_start_helper(struct launch_work *work, struct err *err)
+{
+	const struct launch *launch = work->launch;
+	struct mirror_guest guest = {
+	        .host = launch->host,
+	        .vm_fd = machine_vm_fd(work->vm),
+	        .vm_type = launch_vm_type(&launch->config),
+	        .sev = launch->config.sev.type,
+	        .memory = machine_vm_memory(work->vm),
+	        .cpuid = (const struct kvm_cpuid2 *)machine_vm_cpuid(work->vm),
+	};
+	int result;
+
+	if (!launch->config.sev.helper)
+		return LAUNCH_DONE;
+	if (call_kvm_open(launch->host, &guest.kvm_fd, err) < 0)
+		return -1;
+	result = mirror_helper_create(&guest, launch->facts.c_bit, &work->helper, err);
+	host_close(launch->host, guest.kvm_fd);
+	return result;
+}

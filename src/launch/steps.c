@@ -47,7 +47,7 @@ unsigned launch_contents(const struct launch_plan *plan)
 	return count;
 }
 
-static unsigned vm_type(const struct config *config)
+unsigned launch_vm_type(const struct config *config)
 {
 	static const unsigned types[] = {
 	        [CONFIG_SEV_NONE] = UAPI_VM_DEFAULT,
@@ -61,7 +61,7 @@ static unsigned vm_type(const struct config *config)
 
 int launch_create_vm(struct launch_work *work, struct err *err)
 {
-	if (machine_vm_create(work->machine, vm_type(&work->launch->config), &work->vm, err) < 0)
+	if (machine_vm_create(work->machine, launch_vm_type(&work->launch->config), &work->vm, err) < 0)
 		return -1;
 	work->sev.vm_fd = machine_vm_fd(work->vm);
 	return 0;

@@ -10,14 +10,15 @@
 
 /*
  * The firmware of SEV and SEV-ES tells where the guest is. That of SEV-SNP cannot be asked through KVM:
- * there, the state follows from the results.
+ * there, the state follows from the results. It has no part in the helper's row.
  */
 static int check_state(struct launch_work *work, const struct launch_row *row, struct err *err)
 {
 	const struct config *config = &work->launch->config;
 	struct kvm_sev_guest_status status;
 
-	if (row->state == LAUNCH_UNINIT || config->sev.type == CONFIG_SEV_SNP)
+	if (row->state == LAUNCH_UNINIT || row->step == LAUNCH_STEP_HELPER ||
+	        config->sev.type == CONFIG_SEV_SNP)
 		return 0;
 	if (call_sev_guest_status(&work->sev, &status, err) < 0)
 		return -1;
@@ -133,8 +134,14 @@ struct machine_vm *launch_vm(const struct launch *launch)
 	return launch->work.vm;
 }
 
+struct mirror_helper *launch_helper(const struct launch *launch)
+{
+	return launch->work.helper;
+}
+
 void launch_end(struct launch *launch)
 {
+	mirror_helper_destroy(take_ptr(&launch->work.helper));
 	machine_vm_destroy(take_ptr(&launch->work.vm));
 	free(take_ptr(&launch->work.staging));
 	launch->work.machine = NULL;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "machine.h"
+#include "vmm/abi/helper.h"
 #include "vmm/device/dimms.h"
 #include "vmm/device/power.h"
 #include "vmm/device/serial.h"
@@ -172,6 +173,9 @@ static int place_firmware(struct machine *machine, struct err *err)
 	        page_layout_add_plugged(&machine->layout,
 	                config->machine.memory_max_bytes - config->machine.memory_bytes, err) < 0)
 		return err_wrap(err, "machine.memory-max");
+	if (config->sev.helper &&
+	        page_layout_add_helper(&machine->layout, gpa(HELPER_GPA), HELPER_BYTES, err) < 0)
+		return err_wrap(err, "sev.helper");
 	return 0;
 }
 

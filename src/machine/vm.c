@@ -100,7 +100,9 @@ static int set_region(struct machine_vm *vm, unsigned i, struct err *err)
 	        .at = page_memory_slot_address(vm->memory, i),
 	        .guest_memfd = page_memory_guest_memfd(vm->memory, i)};
 
-	return region->kind == PAGE_PLUGGED ? 0 : machine_vm_set_slot(vm, i, &whole, err);
+	if (region->kind == PAGE_PLUGGED || region->kind == PAGE_HELPER)
+		return 0;
+	return machine_vm_set_slot(vm, i, &whole, err);
 }
 
 /* What was added to an earlier incarnation, or on another host, stays: its system knows that much memory. */

@@ -40,6 +40,7 @@ static void write_memory(FILE *out, const struct page_layout *layout)
 	        [PAGE_FIRMWARE] = "firmware",
 	        [PAGE_STORE] = "variables",
 	        [PAGE_PLUGGED] = "room for more",
+	        [PAGE_HELPER] = "helper",
 	};
 
 	for (unsigned i = 0; i < layout->count; i++) {

@@ -148,7 +148,7 @@ def cases(data, corpus, socket):
     for words in ('sim.cgroup=group', 'sim.cgroup=limited', 'sim.product=none', 'sim.product=Turin', 'sim.firmware-version=1.49.3'):
         yield 'vmm host', 0, [*sim, *sets(words)]
     yield 'vmm map', 0, ['map', str(socket)]
-    for words in (snp, es, sev, snp + hashes, ['--rows'] + snp, ['--rows'] + es, ['--rows'] + sev):
+    for words in (snp, es, sev, snp + hashes, ['--rows'] + snp, ['--rows'] + es, ['--rows'] + sev + sets('sev.helper=true')):
         yield 'vmm measure', 0, ['measure', 'guest.json', *words]
     yield 'vmm measure --compare', 0, ['measure', 'guest.json', '--compare', 'saved', *snp]
     yield 'vmm measure --compare', 1, ['measure', 'guest.json', '--compare', 'saved', *snp, *sets('machine.vcpus=2')]

@@ -58,7 +58,7 @@ extern const size_t launch_vmsa_field_count;
 /* ---- the plan ---- */
 
 struct launch_item {
-	const char *name;        /* "firmware", "memory", "kernel hashes", "VMSA", ...; static text */
+	const char *name; /* "firmware", "memory", "kernel hashes", "helper", "VMSA", ...; static text */
 	enum abi_page_type type; /* SEV, SEV-ES: NORMAL is LAUNCH_UPDATE_DATA, VMSA is LAUNCH_UPDATE_VMSA */
 	struct gpa gpa;          /* of a VMSA: ABI_VMSA_GPA */
 	uint64_t size_bytes;     /* whole pages, but for the kernel hashes of SEV and SEV-ES */
@@ -66,7 +66,7 @@ struct launch_item {
 	unsigned vcpu;           /* whose VMSA, from 0 */
 };
 
-#define LAUNCH_ITEMS_MAX (2 + LAUNCH_SECTIONS_MAX + CONFIG_VCPUS_MAX)
+#define LAUNCH_ITEMS_MAX (3 + LAUNCH_SECTIONS_MAX + CONFIG_VCPUS_MAX)
 
 /* A plan borrows the files that it was made from; they must outlive it. */
 struct launch_plan {

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The migration helper in two SEV guests of the software platform: what one seals the other opens, OpenSSL
+ * too if it knows the owner's root key, and a host that changes something gets nothing.
+ */
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <signal.h>
+
+#include "side.h"
+
+static const struct sim_options milan = {.product = "Milan", .seed = 7},
+                                genoa = {.product = "Genoa", .seed = 8},
+                                naples = {.product = "Naples", .seed = 9, .c_bit = 47};
+static const char first_text[] = "what the guest has written, and nobody else may read",
+                  second_text[] = "what the other guest had before";
+
+static struct side source, target;
+static struct mirror_record records[3 * HELPER_SLOTS];
+static struct helper_terms terms;
+static struct helper_info info;
+
+/* ---- a move ---- */
+
+static void agree(void)
+{
+	struct helper_hello of_source, of_target;
+
+	assert_ok(mirror_helper_hello(source.helper, &of_source, &err));
+	assert_ok(mirror_helper_hello(target.helper, &of_target, &err));
+	memset(&terms, 0, sizeof(terms));
+	terms.policy = 1;
+	memcpy(terms.source_digest, launch_digest_of(source.bench.launch)->bytes, HELPER_DIGEST_BYTES);
+	memcpy(terms.target_digest, launch_digest_of(target.bench.launch)->bytes, HELPER_DIGEST_BYTES);
+	memcpy(terms.move, "one move", sizeof(terms.move));
+	memset(&info, 0, sizeof(info));
+	info.policy = 1;
+	memcpy(info.source_nonce, of_source.nonce, sizeof(info.source_nonce));
+	memcpy(info.target_nonce, of_target.nonce, sizeof(info.target_nonce));
+	memcpy(info.source_digest, terms.source_digest, sizeof(info.source_digest));
+	memcpy(info.target_digest, terms.target_digest, sizeof(info.target_digest));
+	memcpy(info.move, terms.move, sizeof(info.move));
+
+	terms.role = HELPER_SOURCE;
+	memcpy(terms.peer_nonce, of_target.nonce, sizeof(terms.peer_nonce));
+	assert_ok(mirror_helper_agree(source.helper, &terms, &err));
+	terms.role = HELPER_TARGET;
+	memcpy(terms.peer_nonce, of_source.nonce, sizeof(terms.peer_nonce));
+	assert_ok(mirror_helper_agree(target.helper, &terms, &err));
+}
+
+static void start_both(void)
+{
+	side_start(&source, &milan, first_text, root_key);
+	side_start(&target, &genoa, second_text, root_key);
+	agree();
+}
+
+static int end_both(void **state)
+{
+	side_end(&source);
+	side_end(&target);
+	return 0;
+}
+
+/* Seals pages from the text's on, one a stream in turn. */
+static void seal(struct side *side, unsigned count)
+{
+	unsigned done = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		records[i] = (struct mirror_record){.stream = i % HELPER_STREAMS,
+		        .pass = 1,
+		        .gpa = gpa(TEXT_GPA + i * HELPER_PAGE_BYTES)};
+	if (mirror_helper_seal(side->helper, records, count, &done, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(done, count);
+}
+
+static void assert_opens(const struct mirror_record *record, unsigned count)
+{
+	unsigned done = 0;
+
+	if (mirror_helper_open(target.helper, record, count, &done, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(done, count);
+}
+
+static void assert_refuses(const struct mirror_record *record, const char *why)
+{
+	unsigned done = 1;
+
+	assert_fails(mirror_helper_open(target.helper, record, 1, &done, &err), ERR_USAGE, why);
+	assert_int_equal(done, 0);
+}
+
+/* ---- OpenSSL, with the root key alone ---- */
+
+static void derive(enum helper_role direction, uint8_t key[static 32])
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
+	size_t size = 32;
+
+	info.direction = direction;
+	assert_non_null(ctx);
+	assert_int_equal(EVP_PKEY_derive_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_hkdf_md(ctx, EVP_sha256()), 1);
+	assert_int_equal(
+	        EVP_PKEY_CTX_set1_hkdf_salt(ctx, (const uint8_t *)HELPER_SALT, sizeof(HELPER_SALT)), 1);
+	assert_int_equal(EVP_PKEY_CTX_set1_hkdf_key(ctx, root_key, sizeof(root_key)), 1);
+	assert_int_equal(EVP_PKEY_CTX_add1_hkdf_info(ctx, (const uint8_t *)&info, sizeof(info)), 1);
+	assert_int_equal(EVP_PKEY_derive(ctx, key, &size), 1);
+	EVP_PKEY_CTX_free(ctx);
+}
+
+/* As docs/helper.md describes a record. */
+static bool openssl_opens(const struct mirror_record *record, enum helper_role direction, uint8_t *plain)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	uint8_t key[32], iv[12] = {0}, aad[32] = {1, 1};
+	int done, result;
+
+	derive(direction, key);
+	store_le(iv, 4, record->stream);
+	store_le(iv + 4, 8, record->number);
+	store_le(aad + 2, 2, record->stream);
+	store_le(aad + 4, 4, record->pass);
+	memcpy(aad + 8, "one move", 8);
+	store_le(aad + 16, 8, record->gpa.raw);
+	store_le(aad + 24, 4, HELPER_PAGE_BYTES);
+	assert_int_equal(EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, iv), 1);
+	assert_int_equal(EVP_DecryptUpdate(ctx, NULL, &done, aad, sizeof(aad)), 1);
+	assert_int_equal(EVP_DecryptUpdate(ctx, plain, &done, record->page, HELPER_PAGE_BYTES), 1);
+	assert_int_equal(EVP_CIPHER_CTX_ctrl(
+	                         ctx, EVP_CTRL_GCM_SET_TAG, HELPER_TAG_BYTES, (void *)(uintptr_t)record->tag),
+	        1);
+	result = EVP_DecryptFinal_ex(ctx, plain + done, &done);
+	EVP_CIPHER_CTX_free(ctx);
+	return result == 1;
+}
+
+static void assert_says(struct side *side, const char *text)
+{
+	for (; *text; text++)
+		assert_int_equal(side_step(side), (uint8_t)*text);
+}
+
+/* ---- tests ---- */
+
+static void test_helper_brings_a_page_into_another_guest(void **state)
+{
+	uint8_t plain[HELPER_PAGE_BYTES], seen[TEXT_BYTES];
+
+	start_both();
+	seal(&source, 1);
+	assert_null(memmem(records[0].page, HELPER_PAGE_BYTES, first_text, 8));
+	assert_true(openssl_opens(&records[0], HELPER_SOURCE, plain));
+	assert_memory_equal(plain, first_text, sizeof(first_text));
+	assert_false(openssl_opens(&records[0], HELPER_TARGET, plain));
+
+	assert_opens(records, 1);
+	assert_int_equal(page_read(machine_vm_memory(target.bench.vm), gpa(TEXT_GPA), seen, sizeof(seen)), 0);
+	assert_memory_not_equal(seen, first_text, 8); /* the host sees ciphertext there */
+	assert_says(&target, first_text);
+
+	seal(&target, 1); /* and back, with the other key */
+	assert_true(openssl_opens(&records[0], HELPER_TARGET, plain));
+	assert_memory_equal(plain, first_text, sizeof(first_text));
+}
+
+static void test_helper_serves_more_than_the_ring_holds(void **state)
+{
+	struct mirror_record trailer = {.trailer = true, .stream = 3};
+	unsigned done;
+
+	start_both();
+	seal(&source, ARRAY_LEN(records));
+	for (unsigned i = 0; i < ARRAY_LEN(records); i++)
+		assert_true(records[i].number == i / HELPER_STREAMS);
+	assert_opens(records, ARRAY_LEN(records));
+	assert_says(&target, first_text);
+	assert_ok(mirror_helper_seal(source.helper, &trailer, 1, &done, &err));
+	assert_true(trailer.number == ARRAY_LEN(records) / HELPER_STREAMS);
+	assert_opens(&trailer, 1);
+	assert_refuses(
+	        &trailer, "the end of stream 3: the migration helper refuses: there is no such stream");
+}
+
+static void test_helper_refuses_what_was_changed(void **state)
+{
+	struct mirror_record record;
+
+	start_both();
+	seal(&source, 17);
+	for (unsigned what = 0; what < 5; what++) {
+		record = records[0];
+		switch (what) {
+		case 0: record.page[4095] ^= 1; break;
+		case 1: record.tag[0] ^= 1; break;
+		case 2: record.gpa.raw += HELPER_PAGE_BYTES; break;
+		case 3: record.pass++; break;
+		case 4: record.stream++; break;
+		}
+		assert_refuses(&record, "was changed, or sealed with other keys");
+	}
+	assert_refuses(&records[8], "not the record that comes next"); /* its stream's second */
+	assert_opens(&records[0], 1);
+	assert_refuses(&records[0], "not the record that comes next");
+	assert_refuses(&records[16], "not the record that comes next");
+	assert_opens(&records[8], 1);
+	assert_opens(&records[16], 1);
+	assert_says(&target, first_text);
+}
+
+static void test_helper_of_another_move_opens_nothing(void **state)
+{
+	start_both();
+	seal(&source, 1);
+	agree();
+	assert_refuses(&records[0], "was changed, or sealed with other keys");
+	seal(&source, 1);
+	assert_opens(records, 1);
+	assert_ok(mirror_helper_forget(target.helper, &err));
+	assert_refuses(&records[0], "it has no keys");
+}
+
+static void test_helper_without_the_owners_root_has_no_keys(void **state)
+{
+	static const uint8_t another[HELPER_ROOT_BYTES] = "the root key of another owner..";
+	struct helper_hello hello;
+	unsigned done;
+
+	side_start(&source, &milan, first_text, root_key);
+	side_start(&target, &naples, second_text, NULL);
+	assert_ok(mirror_helper_hello(target.helper, &hello, &err));
+	memset(&terms, 0, sizeof(terms));
+	assert_fails(mirror_helper_agree(target.helper, &terms, &err), ERR_USAGE,
+	        "the guest's owner has injected no root key");
+	records[0] = (struct mirror_record){.gpa = gpa(TEXT_GPA)};
+	assert_fails(mirror_helper_seal(target.helper, records, 1, &done, &err), ERR_USAGE, "it has no keys");
+	side_end(&target);
+	side_start(&target, &naples, second_text, another);
+	agree();
+	seal(&source, 1);
+	assert_refuses(&records[0], "was changed, or sealed with other keys");
+}
+
+static void test_helper_touches_the_guests_pages_alone(void **state)
+{
+	static const uint64_t not_its[] = {HELPER_GPA, HELPER_SECRET_GPA, HELPER_RING_GPA, HELPER_GAP_FIRST,
+	        HELPER_GAP_END - HELPER_PAGE_BYTES, TEXT_GPA + 1, HELPER_REACH_BYTES,
+	        HELPER_WINDOW + HELPER_GPA, UINT64_C(1) << 51 | TEXT_GPA, UINT64_MAX & ~0xfffull};
+	unsigned done;
+
+	start_both();
+	for (size_t i = 0; i < ARRAY_LEN(not_its); i++) {
+		records[0] = (struct mirror_record){.gpa = gpa(not_its[i])};
+		assert_fails(mirror_helper_seal(source.helper, records, 1, &done, &err), ERR_USAGE,
+		        "it may not touch that address");
+	}
+	seal(&source, 1);
+	records[0] = (struct mirror_record){.gpa = gpa(MIB(64))}; /* the guest has 4 MiB */
+	assert_fails(mirror_helper_seal(source.helper, records, 1, &done, &err), ERR_FAILED,
+	        "used 0x4000000, where it has no memory");
+	assert_fails(
+	        mirror_helper_seal(source.helper, records, 1, &done, &err), ERR_FAILED, "has failed before");
+}
+
+static void test_helper_is_new_after_a_reset(void **state)
+{
+	unsigned done;
+
+	start_both();
+	launch_end(source.bench.launch);
+	assert_null(launch_helper(source.bench.launch));
+	side_begin(&source);
+	side_inject_root(&source, root_key);
+	side_finish(&source);
+	side_step(&source);
+	records[0] = (struct mirror_record){.gpa = gpa(TEXT_GPA)};
+	assert_fails(mirror_helper_seal(source.helper, records, 1, &done, &err), ERR_USAGE, "it has no keys");
+	agree();
+	seal(&source, 1);
+	assert_opens(records, 1);
+}
+
+static void test_helper_is_in_the_digest_that_the_firmware_makes(void **state)
+{
+	const struct launch_digest *told;
+	struct sim_guest_view view;
+
+	side_start(&source, &milan, first_text, root_key);
+	side_start(&target, &naples, first_text, root_key);
+	told = launch_digest_of(source.bench.launch);
+	assert_true(sim_guest_view(source.host, 0, &view));
+	assert_memory_equal(view.digest, told->bytes, told->size_bytes);
+	/* The processor, and its C-bit, do not matter. */
+	assert_memory_equal(launch_digest_of(target.bench.launch)->bytes, told->bytes, told->size_bytes);
+}
+
+/* ---- helpers that fail ---- */
+
+static uint8_t other_image[HELPER_IMAGE_BYTES];
+
+/* Launches the source with another image in place of the helper. */
+static void start_with(const uint8_t *image)
+{
+	struct launch_plan *plan;
+
+	side_prepare(&source, &milan, first_text);
+	plan = source.bench.launch->plan;
+	for (unsigned i = 0; i < plan->count; i++) {
+		if (plan->items[i].data == mirror_helper_image)
+			plan->items[i].data = image;
+	}
+	side_begin(&source);
+	side_inject_root(&source, root_key);
+	side_finish(&source);
+}
+
+static void on_kick(int signal)
+{
+}
+
+static void test_helper_that_does_not_answer_is_kicked(void **state)
+{
+	const struct sigaction action = {.sa_handler = on_kick};
+	struct helper_hello hello;
+
+	sigaction(SIGUSR1, &action, NULL);
+	memcpy(other_image, mirror_helper_image, sizeof(other_image));
+	memcpy(other_image, "\xeb\xfe", 2); /* jmp $ */
+	start_with(other_image);
+	mirror_helper_set_limit(source.helper, 20000000);
+	assert_fails(mirror_helper_hello(source.helper, &hello, &err), ERR_FAILED,
+	        "does not answer: it has run for 20 ms");
+	assert_fails(mirror_helper_hello(source.helper, &hello, &err), ERR_FAILED, "has failed before");
+}
+
+static void test_helper_that_halts_without_an_answer_is_noticed(void **state)
+{
+	struct helper_hello hello;
+
+	memcpy(other_image, mirror_helper_image, sizeof(other_image));
+	other_image[0] = 0xf4; /* hlt */
+	start_with(other_image);
+	assert_fails(
+	        mirror_helper_hello(source.helper, &hello, &err), ERR_FAILED, "halted before it answered");
+}
+
+/* RDRAND becomes UD2. */
+static void test_helper_tells_of_an_exception(void **state)
+{
+	struct helper_hello hello;
+	uint8_t *rdrand;
+
+	memcpy(other_image, mirror_helper_image, sizeof(other_image));
+	rdrand = memmem(other_image, 4 * HELPER_PAGE_BYTES, "\x48\x0f\xc7", 3);
+	assert_non_null(rdrand);
+	memcpy(rdrand, "\x0f\x0b\x90", 3);
+	start_with(other_image);
+	assert_fails(mirror_helper_hello(source.helper, &hello, &err), ERR_FAILED,
+	        "met exception 6, error code 0x0");
+}
+
+static void test_helper_wants_a_known_c_bit(void **state)
+{
+	const char *const sets[] = {"sev.helper=true", NULL};
+	const struct sim_options odd = {.product = "Milan", .seed = 7, .c_bit = 49};
+
+	assert_ok(sim_host_create(&odd, &source.host, &err));
+	bench_start(&source.bench);
+	bench_config(&source.bench, "sev", sets);
+	assert_int_equal(bench_plan_on(&source.bench, source.host), -1);
+	assert_non_null(strstr(
+	        source.bench.err.text, "sev.helper: the helper has page tables for the C-bits 47 and 51"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test_teardown(test_helper_brings_a_page_into_another_guest, end_both),
+	        cmocka_unit_test_teardown(test_helper_serves_more_than_the_ring_holds, end_both),
+	        cmocka_unit_test_teardown(test_helper_refuses_what_was_changed, end_both),
+	        cmocka_unit_test_teardown(test_helper_of_another_move_opens_nothing, end_both),
+	        cmocka_unit_test_teardown(test_helper_without_the_owners_root_has_no_keys, end_both),
+	        cmocka_unit_test_teardown(test_helper_touches_the_guests_pages_alone, end_both),
+	        cmocka_unit_test_teardown(test_helper_is_new_after_a_reset, end_both),
+	        cmocka_unit_test_teardown(test_helper_is_in_the_digest_that_the_firmware_makes, end_both),
+	        cmocka_unit_test_teardown(test_helper_that_does_not_answer_is_kicked, end_both),
+	        cmocka_unit_test_teardown(test_helper_that_halts_without_an_answer_is_noticed, end_both),
+	        cmocka_unit_test_teardown(test_helper_tells_of_an_exception, end_both),
+	        cmocka_unit_test_teardown(test_helper_wants_a_known_c_bit, end_both),
+	};
+
+	log_set_level(LOG_ERROR);
+	if (crypto_load(&err) < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
