@@ -182,7 +182,9 @@ struct machine_place {
 	const struct device_clock *clock; /* of hosts with a time of their own; NULL: this computer's */
 	const struct device_events *events;
 	struct loop *loop; /* the main loop, for devices; it is destroyed after the machine */
-	bool arrives;      /* a guest comes from elsewhere (struct virtio_place) */
+	/* A guest comes from elsewhere: its disks (struct virtio_place) and the store of its firmware's
+	 * variables are another vmm's at first. */
+	bool arrives;
 };
 
 /*
@@ -203,6 +205,16 @@ const struct config *machine_config(const struct machine *machine);
 struct host *machine_host(const struct machine *machine);
 /* Returns the board with the devices: device_serial_of(machine_board(machine)) is the console. */
 const struct device_board *machine_board(const struct machine *machine);
+
+/*
+ * The store of the firmware's variables, when a guest goes on elsewhere. As with disks
+ * (virtio_disks_release()), the machine that has the guest lets go of it before it gives the guest away, and
+ * the other one takes it when the guest is its own; or the first one takes it again. Without a store nothing
+ * happens. Main thread, while no vCPU runs. take, ERR_USAGE: somebody else has the file. Both, ERR_HOST: it
+ * cannot be written.
+ */
+int machine_flash_release(struct machine *machine, struct err *err) MUST_CHECK;
+int machine_flash_take(struct machine *machine, struct err *err) MUST_CHECK;
 
 /* ---- the kernel that the firmware starts (machine/kernel.c, boot.c) ---- */
 

@@ -66,3 +66,10 @@ int back_lock(int fd, bool writable, struct err *err)
 		        writable ? ", or set read-only" : "");
 	return 0;
 }
+
+void back_unlock(int fd)
+{
+	struct flock whole = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+	(void)fcntl(fd, F_OFD_SETLK, &whole);
+}

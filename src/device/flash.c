@@ -46,7 +46,10 @@ enum state {
 struct device_flash {
 	struct device device;
 	struct device_flash_ask ask;
-	uint8_t *data; /* the file's contents */
+	uint8_t *data; /* the chip's contents */
+	/* What the file has while it lacks what was loaded; NULL: the same as the chip. */
+	uint8_t *stored;
+	bool away; /* the file is another machine's: nothing is written */
 	/* The guest's memory, if that shows the chip's contents to reads; NULL: reads come here. */
 	struct page_memory *memory;
 	enum state state;
@@ -78,11 +81,8 @@ static void complain(struct device_flash *flash, int error)
 	flash->complained = true;
 }
 
-/*
- * The file is written at once, so that it has every change that the guest saw as done, however vmm ends. A
- * change that cannot be written is not made.
- */
-static int store(struct device_flash *flash, uint64_t offset, const uint8_t *bytes, size_t size)
+/* Returns 0, or the number of an error. */
+static int write_file(const struct device_flash *flash, uint64_t offset, const uint8_t *bytes, size_t size)
 {
 	for (size_t done = 0; done < size;) {
 		const struct iovec iov = {(void *)(uintptr_t)(bytes + done), size - done};
@@ -90,10 +90,23 @@ static int store(struct device_flash *flash, uint64_t offset, const uint8_t *byt
 
 		if (n > 0)
 			done += (size_t)n;
-		else if (n == 0 || errno != EINTR) {
-			complain(flash, n == 0 ? EIO : errno);
-			return -1;
-		}
+		else if (n == 0 || errno != EINTR)
+			return n == 0 ? EIO : errno;
+	}
+	return 0;
+}
+
+/*
+ * The file is written at once, so that it has every change that the guest saw as done, however vmm ends. A
+ * change that cannot be written is not made.
+ */
+static int store(struct device_flash *flash, uint64_t offset, const uint8_t *bytes, size_t size)
+{
+	int error = flash->away ? EBUSY : write_file(flash, offset, bytes, size);
+
+	if (error) {
+		complain(flash, error);
+		return -1;
 	}
 	memcpy(flash->data + offset, bytes, size);
 	show(flash, offset, size);
@@ -307,10 +320,7 @@ static void visit_command(struct device_flash *flash, struct vmstate *s)
 
 static bool is_erased(const uint8_t *block)
 {
-	for (unsigned i = 0; i < DEVICE_FLASH_BLOCK_BYTES; i++)
-		if (block[i] != 0xff)
-			return false;
-	return true;
+	return block[0] == 0xff && memcmp(block, block + 1, DEVICE_FLASH_BLOCK_BYTES - 1) == 0;
 }
 
 /* Blocks of nothing but ones, of which most stores consist, are not written out. */
@@ -327,28 +337,26 @@ static void visit_contents(uint8_t *data, uint64_t size, struct vmstate *s)
 	}
 }
 
-/* The file here gets what is different. A file that both hosts share has the right bytes already. */
-static void take_contents(struct device_flash *flash, const uint8_t *data, struct vmstate *s)
-{
-	for (uint64_t at = 0; at < flash->ask.size_bytes && !s->bad; at += DEVICE_FLASH_BLOCK_BYTES)
-		if (memcmp(flash->data + at, data + at, DEVICE_FLASH_BLOCK_BYTES) != 0 &&
-		        store(flash, at, data + at, DEVICE_FLASH_BLOCK_BYTES) < 0)
-			vmstate_fail(s, "the file %s could not be written", flash->ask.name);
-}
-
+/* Only the chip gets the contents: the file may still be another machine's. */
 static void load_contents(struct device_flash *flash, struct vmstate *s)
 {
-	auto_free uint8_t *data = malloc(flash->ask.size_bytes);
+	uint64_t size = flash->ask.size_bytes;
+	auto_free uint8_t *data = malloc(size);
 
 	if (!data) {
 		vmstate_fail(s, "no memory is left");
 		return;
 	}
-	visit_contents(data, flash->ask.size_bytes, s);
-	if (!s->bad && s->in.left)
-		vmstate_fail(s, "%zu bytes are left over", s->in.left);
-	if (!s->bad)
-		take_contents(flash, data, s);
+	visit_contents(data, size, s);
+	if (s->bad)
+		return;
+	if (flash->stored)
+		free(flash->data);
+	else
+		flash->stored = flash->data;
+	flash->data = take_ptr(&data);
+	flash->away = true;
+	show(flash, 0, size);
 }
 
 static void visit(struct device *device, struct vmstate *s)
@@ -365,6 +373,54 @@ static void visit(struct device *device, struct vmstate *s)
 	if (s->bad)
 		flash->state = ARRAY;
 	pthread_mutex_unlock(&flash->device.lock);
+}
+
+static struct device_flash *flash_of(const struct device_board *board)
+{
+	return (struct device_flash *)device_board_find(board, &device_flash_kind);
+}
+
+int device_flash_release(const struct device_board *board, struct err *err)
+{
+	struct device_flash *flash = flash_of(board);
+	int error;
+
+	if (!flash)
+		return 0;
+	pthread_mutex_lock(&flash->device.lock);
+	error = !flash->away && fdatasync(flash->ask.fd) < 0 ? errno : 0;
+	flash->away |= !error;
+	pthread_mutex_unlock(&flash->device.lock);
+	return error ? err_sys(err, ERR_HOST, error, "%s: cannot be flushed", flash->ask.name) : 0;
+}
+
+/* A file that both machines share has these bytes already: the other one wrote them. */
+static int write_loaded(const struct device_flash *flash)
+{
+	int error = 0;
+
+	for (uint64_t at = 0; flash->stored && !error && at < flash->ask.size_bytes;
+	        at += DEVICE_FLASH_BLOCK_BYTES)
+		if (memcmp(flash->stored + at, flash->data + at, DEVICE_FLASH_BLOCK_BYTES) != 0)
+			error = write_file(flash, at, flash->data + at, DEVICE_FLASH_BLOCK_BYTES);
+	return error;
+}
+
+int device_flash_take(const struct device_board *board, struct err *err)
+{
+	struct device_flash *flash = flash_of(board);
+	int error;
+
+	if (!flash)
+		return 0;
+	pthread_mutex_lock(&flash->device.lock);
+	error = write_loaded(flash);
+	if (!error) {
+		free(take_ptr(&flash->stored));
+		flash->away = false;
+	}
+	pthread_mutex_unlock(&flash->device.lock);
+	return error ? err_sys(err, ERR_HOST, error, "%s: cannot be written", flash->ask.name) : 0;
 }
 
 /* ---- the kind ---- */
@@ -426,9 +482,10 @@ static void finish(struct device *device)
 {
 	struct device_flash *flash = (struct device_flash *)device;
 
-	if (flash->data && fdatasync(flash->ask.fd) < 0)
+	if (flash->data && !flash->away && fdatasync(flash->ask.fd) < 0)
 		complain(flash, errno);
 	free(flash->data);
+	free(flash->stored);
 }
 
 const struct device_kind device_flash_kind = {

@@ -58,6 +58,7 @@ static int lock(int fd, struct err *err)
 {
 	if (back_lock(fd, true, err) == 0)
 		return 0;
+	back_unlock(fd);
 	if (err->kind != ERR_USAGE)
 		return -1;
 	return err_set(err, ERR_USAGE,
@@ -78,8 +79,9 @@ static int open_store(struct machine *machine, const char *path, uint64_t *ret_s
 	if (check_sizes(machine, (uint64_t)st.st_size, err) < 0)
 		return -1;
 	*ret_size = (uint64_t)st.st_size;
-	/* A machine without a host is only checked: another vmm may run with the file. */
-	return machine->host ? lock(machine->vars_fd, err) : 0;
+	/* A machine without a host is only checked, and one to which a guest comes must wait for it: another
+	 * vmm may run with the file. */
+	return machine->host && !machine->arrives ? lock(machine->vars_fd, err) : 0;
 }
 
 int machine_flash_add(struct machine *machine, struct err *err)
@@ -102,4 +104,22 @@ int machine_flash_add(struct machine *machine, struct err *err)
 	        page_layout_add_store(&machine->layout, ask.size_bytes, err) < 0)
 		return err_wrap(err, "firmware-vars: %s", ask.name);
 	return device_board_add(&machine->board, &device_flash_kind, &ask, err);
+}
+
+int machine_flash_release(struct machine *machine, struct err *err)
+{
+	if (device_flash_release(&machine->board, err) < 0)
+		return err_wrap(err, "firmware-vars");
+	if (machine->vars_fd >= 0)
+		back_unlock(machine->vars_fd);
+	return 0;
+}
+
+int machine_flash_take(struct machine *machine, struct err *err)
+{
+	if (machine->vars_fd >= 0 && lock(machine->vars_fd, err) < 0)
+		return err_wrap(err, "firmware-vars: %s", machine->config->firmware_vars);
+	if (device_flash_take(&machine->board, err) < 0)
+		return err_wrap(err, "firmware-vars");
+	return 0;
 }

@@ -102,7 +102,9 @@ static void touch(struct pc *pc)
 {
 	static uint64_t values[PC_REGISTERS];
 	char bytes[64];
+	struct err err;
 
+	fuzz_assert(device_flash_take(&pc->board, &err) == 0);
 	fuzz_assert(pc_read_all(pc, values) <= PC_REGISTERS);
 	write_ranges(pc);
 	(void)device_serial_input(device_serial_of(&pc->board), "typed", 5);

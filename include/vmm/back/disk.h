@@ -16,11 +16,12 @@
 #include "vmm/loop.h"
 
 /*
- * Locks an image until its open file description is closed: for writing, or so that nobody writes it. Returns
- * ERR_USAGE if somebody else uses it, ERR_HOST if the file system has no locks; the text follows the file's
- * name.
+ * Locks an image until it is unlocked or its open file description is closed: for writing, or so that nobody
+ * writes it. Returns ERR_USAGE if somebody else uses it, ERR_HOST if the file system has no locks; the text
+ * follows the file's name.
  */
 int back_lock(int fd, bool writable, struct err *err) MUST_CHECK;
+void back_unlock(int fd); /* one that is not locked is allowed */
 /* ---- disks: a raw image, a block device, or a server of the NBD protocol ---- */
 
 struct back_disk;

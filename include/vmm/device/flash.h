@@ -21,4 +21,19 @@ struct device_flash_ask {
 
 extern const struct device_kind device_flash_kind;
 
+/*
+ * The file of a guest that goes on elsewhere, which one machine writes at a time. The contents move with the
+ * chip's state, so the other machine may have the same file or another one. All of this: main thread, while
+ * no vCPU runs; without a chip nothing happens.
+ *
+ * Flushes the file. From then on it is left alone, and what the guest wants to change fails. ERR_HOST: it
+ * could not be flushed, and is still this machine's.
+ */
+int device_flash_release(const struct device_board *board, struct err *err) MUST_CHECK;
+/*
+ * Ends that, also after a state was loaded: writes to the file what it lacks of the loaded contents.
+ * ERR_HOST: it cannot be written; this can be called again.
+ */
+int device_flash_take(const struct device_board *board, struct err *err) MUST_CHECK;
+
 #endif

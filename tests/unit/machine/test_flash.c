@@ -128,6 +128,48 @@ static void test_flash_store_that_is_no_file_is_refused(void **state)
 	        machine_flash_add(&f->machine, &err), ERR_USAGE, "cannot be opened to be read and written");
 }
 
+/* One file for both machines: the guest's is the one that may write it. */
+static void test_flash_store_changes_hands(void **state)
+{
+	struct fixture *f = *state;
+	struct machine here = f->machine;
+	struct host *host;
+	struct err err;
+
+	assert_int_equal(ftruncate(f->fd, STORE_BYTES), 0);
+	assert_ok(host_kernel_create(&host, &err));
+	f->machine.host = here.host = host;
+	here.board = (struct device_board){0};
+	here.arrives = true;
+	assert_ok(device_board_init(&here.board, &err));
+	assert_ok(machine_flash_add(&f->machine, &err));
+	assert_ok(machine_flash_add(&here, &err));
+
+	assert_fails(machine_flash_take(&here, &err), ERR_USAGE, "is in use by another program");
+	assert_non_null(strstr(err.text, f->path));
+	/* What failed left no lock behind. */
+	assert_ok(machine_flash_release(&f->machine, &err));
+	assert_ok(machine_flash_take(&f->machine, &err));
+	assert_ok(machine_flash_release(&f->machine, &err));
+	assert_ok(machine_flash_take(&here, &err));
+	assert_fails(machine_flash_take(&f->machine, &err), ERR_USAGE, "is in use by another program");
+
+	device_board_finish(&here.board);
+	close(here.vars_fd);
+	assert_ok(machine_flash_take(&f->machine, &err));
+	f->machine.host = NULL;
+	host_destroy(host);
+}
+
+static void test_flash_none_changes_no_hands(void **state)
+{
+	struct fixture *f = *state;
+	struct err err;
+
+	assert_ok(machine_flash_release(&f->machine, &err));
+	assert_ok(machine_flash_take(&f->machine, &err));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -137,6 +179,8 @@ int main(void)
 	        TEST(test_flash_store_of_another_image_is_refused),
 	        TEST(test_flash_with_an_image_that_has_variables_is_refused),
 	        TEST(test_flash_store_that_is_no_file_is_refused),
+	        TEST(test_flash_store_changes_hands),
+	        TEST(test_flash_none_changes_no_hands),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
