@@ -17,6 +17,7 @@
 #define SECTOR_BYTES       512u
 #define PHYSICAL_MAX_BYTES 65536u
 #define LOCK_TRIES         500
+#define TAKE_TRIES         20
 #define LOCK_PAUSE_NS      10000000
 
 struct raw {
@@ -343,26 +344,26 @@ static int cut_to_blocks(struct raw *raw, struct err *err)
 
 /*
  * A vmm that was killed keeps its lock until a thread of the kernel has taken its io_uring apart, which took
- * more than a second on a busy machine. So a vmm that is started in its place tries for five seconds.
+ * more than a second on a busy machine. So a vmm that is started in its place tries for five seconds. One
+ * that let go of the image keeps the lock only until such a thread has put its last request away.
  */
-static int lock_in_time(const struct raw *raw, struct err *err)
+static int lock_in_time(const struct raw *raw, unsigned tries, struct err *err)
 {
 	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
-	unsigned tries = 0;
 
 	while (back_lock(raw->fd, !raw->disk.facts.read_only, err) < 0) {
-		if (err->kind == ERR_HOST || ++tries == LOCK_TRIES)
+		if (err->kind == ERR_HOST || --tries == 0)
 			return -1;
 		nanosleep(&pause, NULL);
 	}
 	return 0;
 }
 
-static int lock(struct raw *raw, bool waits, struct err *err)
+static int lock(struct raw *raw, unsigned tries, struct err *err)
 {
 	struct err none;
 
-	if ((waits ? lock_in_time(raw, &none) : back_lock(raw->fd, !raw->disk.facts.read_only, &none)) == 0)
+	if (lock_in_time(raw, tries, &none) == 0)
 		return 0;
 	if (none.kind != ERR_HOST) {
 		*err = none;
@@ -393,7 +394,7 @@ static int open_image(struct raw *raw, const struct config_device *config, bool 
 	facts->can_discard = facts->can_zero = !config->read_only;
 	if (open_file(config->file, config->read_only || look, &raw->fd, err) < 0 ||
 	        find_facts(raw, err) < 0 || set_flags(raw->fd, 0) < 0 ||
-	        (!look && lock(raw, true, err) < 0) || refuse_formats(raw->fd, err) < 0 ||
+	        (!look && lock(raw, LOCK_TRIES, err) < 0) || refuse_formats(raw->fd, err) < 0 ||
 	        cut_to_blocks(raw, err) < 0)
 		return -1;
 	facts->discard_bytes = facts->physical_bytes;
@@ -404,30 +405,44 @@ static int open_image(struct raw *raw, const struct config_device *config, bool 
 
 static void raw_release(struct back_disk *disk)
 {
-	close(take_fd(&raw_of(disk)->fd));
+	struct raw *raw = raw_of(disk);
+
+	if (raw->fd >= 0)
+		close(take_fd(&raw->fd));
 }
 
-/* The image is the one that was looked at, or released, with at least so many bytes. */
+/* How many bytes the image has. The sandbox is entered already, so nothing else is asked of a device. */
+static int size_again(const struct raw *raw, uint64_t *ret_bytes, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(raw->fd, &st) < 0)
+		return err_sys(err, ERR_HOST, errno, "fstat");
+	*ret_bytes = (uint64_t)st.st_size;
+	if (raw->is_device ? !S_ISBLK(st.st_mode) : !S_ISREG(st.st_mode))
+		return err_set(
+		        err, ERR_USAGE, "it is no longer a %s", raw->is_device ? "block device" : "file");
+	if (raw->is_device && ioctl(raw->fd, BLKGETSIZE64, ret_bytes) < 0)
+		return err_sys(err, ERR_HOST, errno, "the block device does not tell its size");
+	return 0;
+}
+
 static int open_again(struct raw *raw, uint64_t bytes, struct err *err)
 {
-	bool was_device = raw->is_device;
-	uint64_t there;
-
-	raw->is_device = false;
 	if (open_file(raw->disk.file, raw->disk.facts.read_only, &raw->fd, err) < 0 ||
-	        find_facts(raw, err) < 0)
+	        size_again(raw, &raw->end, err) < 0)
 		return -1;
-	there = raw->disk.facts.size_bytes;
-	if (raw->is_device != was_device || there < bytes)
+	if (raw->end < bytes)
 		return err_set(err, ERR_USAGE,
 		        "it has %llu bytes, and the guest's disk has %llu: it is not the image that was here "
 		        "before",
-		        (unsigned long long)there, (unsigned long long)bytes);
+		        (unsigned long long)raw->end, (unsigned long long)bytes);
 	if (set_flags(raw->fd, raw->direct ? O_DIRECT : 0) < 0)
 		return err_sys(err, ERR_HOST, errno, "fcntl");
-	return lock(raw, false, err);
+	return lock(raw, TAKE_TRIES, err);
 }
 
+/* What the guest was told of the disk stays. */
 static int raw_take(struct back_disk *disk, uint64_t bytes, struct err *err)
 {
 	struct raw *raw = raw_of(disk), before = *raw;
@@ -436,13 +451,12 @@ static int raw_take(struct back_disk *disk, uint64_t bytes, struct err *err)
 	if (open_again(raw, bytes, err) < 0) {
 		if (raw->fd >= 0)
 			close(raw->fd);
-		*raw = before;
+		raw->fd = before.fd;
+		raw->end = before.end;
 		return err_wrap(err, "%s", disk->file);
 	}
 	if (before.fd >= 0)
 		close(before.fd);
-	raw->end = disk->facts.size_bytes;
-	disk->facts = before.disk.facts; /* what the guest was told stays */
 	return 0;
 }
 
@@ -465,6 +479,9 @@ int back_raw_open(const struct config_device *config, bool look, struct loop *lo
 		raw_destroy(&raw->disk);
 		return err_wrap(err, "%s", config->file);
 	}
+	/* What was read is forgotten with the last descriptor: the other program still writes there. */
+	if (look)
+		raw_release(&raw->disk);
 	*ret_disk = &raw->disk;
 	return 0;
 }

@@ -41,7 +41,7 @@ struct blk_told {
 	struct back_disk_request last_flush;
 	bool flushing, again; /* last_flush is under way; another one must follow it */
 };
-/* The guest's image is open here; it is being let go of; it is not open, or only to be looked at. */
+/* The guest's image is open here; it is being let go of; it is not open. */
 enum { BLK_OURS, BLK_RELEASING, BLK_RELEASED };
 
 /* blk_told.c: a request has ended. On the device's thread. */

@@ -75,8 +75,8 @@ struct back_disk_request {
 int back_disk_open(const struct config_device *config, struct loop *loop, struct back_disk **ret_disk,
         struct err *err) MUST_CHECK;
 /*
- * Opens it as long as it belongs to another program: to look what it is. The disk is as released. An NBD
- * server is connected to already.
+ * Looks what it is as long as it belongs to another program, and keeps no file open. The disk is as released.
+ * An NBD server is connected to already.
  */
 int back_disk_look(const struct config_device *config, struct loop *loop, struct back_disk **ret_disk,
         struct err *err) MUST_CHECK;
@@ -87,9 +87,9 @@ int back_disk_look(const struct config_device *config, struct loop *loop, struct
 void back_disk_release(struct back_disk *disk);
 bool back_disk_is_released(const struct back_disk *disk);
 /*
- * Opens and locks an image that was looked at or released, at once: nobody is waited for. It must have at
- * least so many bytes, which the disk has from then on. ERR_USAGE, ERR_HOST: why it cannot; the disk is as
- * before. On the main thread, while the device does nothing.
+ * Opens and locks an image that was looked at or released. It waits 200 milliseconds at most for a lock. The
+ * image must have at least so many bytes, which the disk has from then on. ERR_USAGE, ERR_HOST: why it
+ * cannot; the disk is as before. On the main thread, while the device does nothing.
  */
 int back_disk_take(struct back_disk *disk, uint64_t bytes, struct err *err) MUST_CHECK;
 /* Nothing may be in flight. On the main thread. NULL is allowed. */

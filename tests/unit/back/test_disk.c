@@ -343,6 +343,60 @@ static void test_open_leaves_out_what_is_no_whole_block(void **state)
 	assert_int_equal(transfer(BACK_DISK_READ, 4096, in, 512, 512), -EINVAL);
 }
 
+/* ---- an image that changes hands ---- */
+
+/* Who looks neither writes nor locks, and is refused nothing by whoever has the image. */
+static void test_look_takes_nothing(void **state)
+{
+	struct back_disk *other = NULL;
+
+	assert_ok(back_disk_look(&config, loop, &other, &err));
+	open_disk();
+	assert_true(back_disk_is_released(other));
+	assert_int_equal(back_disk_facts(other)->size_bytes, IMAGE_BYTES);
+	assert_false(back_disk_facts(other)->read_only);
+	assert_fails(back_disk_take(other, IMAGE_BYTES, &err), ERR_USAGE, "another program");
+	back_disk_release(disk);
+	assert_ok(back_disk_take(other, IMAGE_BYTES, &err));
+	assert_false(back_disk_is_released(other));
+	assert_fails(back_disk_take(disk, IMAGE_BYTES, &err), ERR_USAGE, "another program");
+	back_disk_destroy(other);
+	assert_ok(back_disk_take(disk, IMAGE_BYTES, &err));
+}
+
+static void test_released_disk_does_nothing(void **state)
+{
+	open_disk();
+	assert_int_equal(transfer(BACK_DISK_WRITE, 0, out, 8192, 4096), 0);
+	back_disk_release(disk);
+	assert_int_equal(transfer(BACK_DISK_READ, 0, in, 4096, 4096), -EIO);
+	assert_int_equal(transfer(BACK_DISK_WRITE, 0, out, 4096, 4096), -EIO);
+	assert_int_equal(run((struct back_disk_request){.kind = BACK_DISK_FLUSH}), -EIO);
+	assert_fails(back_disk_resize(disk, 2 * IMAGE_BYTES, &err), ERR_USAGE, "while the guest moves");
+	assert_ok(back_disk_take(disk, IMAGE_BYTES, &err));
+	assert_int_equal(transfer(BACK_DISK_READ, 0, in, 8192, 4096), 0);
+	assert_memory_equal(in, out, 8192);
+}
+
+static void test_take_refuses_another_image(void **state)
+{
+	assert_ok(back_disk_look(&config, loop, &disk, &err));
+	assert_fails(back_disk_take(disk, IMAGE_BYTES + 512, &err), ERR_USAGE, "it is not the image");
+	assert_int_equal(truncate(path, 512), 0);
+	assert_fails(back_disk_take(disk, IMAGE_BYTES, &err), ERR_USAGE, "it has 512 bytes");
+	assert_int_equal(unlink(path), 0);
+	assert_fails(back_disk_take(disk, IMAGE_BYTES, &err), ERR_USAGE, path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(back_disk_take(disk, IMAGE_BYTES, &err), -1);
+	assert_int_equal(rmdir(path), 0);
+	close(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+	/* The guest's disk may have grown since it was looked at. */
+	assert_int_equal(truncate(path, 2 * IMAGE_BYTES), 0);
+	assert_ok(back_disk_take(disk, 2 * IMAGE_BYTES, &err));
+	assert_int_equal(back_disk_facts(disk)->size_bytes, 2 * IMAGE_BYTES);
+	assert_int_equal(transfer(BACK_DISK_WRITE, 2 * IMAGE_BYTES - 4096, out, 4096, 4096), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -364,6 +418,9 @@ int main(void)
 	        T(test_open_refuses_the_formats_of_others),
 	        T(test_open_refuses_a_second_writer),
 	        T(test_open_leaves_out_what_is_no_whole_block),
+	        T(test_look_takes_nothing),
+	        T(test_released_disk_does_nothing),
+	        T(test_take_refuses_another_image),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
