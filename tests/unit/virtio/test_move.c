@@ -356,6 +356,42 @@ static void test_move_disk_is_open_on_one_side(void **state)
 	move_take_writes(&source, 3);
 }
 
+/* The move is given up while the disk lets go of its image, or just before or after that. */
+static void test_move_disk_is_taken_back_at_any_time(void **state)
+{
+	begin(true, UINT64_MAX);
+	for (unsigned round = 0; round < 50; round++) {
+		move_write(&source, 0, round, (uint8_t)round, true);
+		move_take_writes(&source, 3);
+		move_hold(&source);
+		virtio_disks_release(&source.guest.board);
+		virtio_guest_turn(&source.guest, round % 5 + 1);
+		assert_ok(virtio_disks_take(&source.guest.board, &err));
+		assert_int_equal(virtio_disks_released(&source.guest.board, &err), 0);
+		virtio_wake(&source.guest.board);
+	}
+	move();
+	move_write(&target, 0, 1, 1, true);
+	move_take_writes(&target, 3);
+}
+
+/* What cannot be flushed stays here, and so does the guest. */
+static void test_move_disk_that_is_not_flushed_stays(void **state)
+{
+	begin(true, UINT64_MAX);
+	move_write(&source, 0, 1, 1, true);
+	move_take_writes(&source, 3);
+	move_hold(&source);
+	assert_int_equal(truncate(move_path, 512), 0);
+	virtio_disks_release(&source.guest.board);
+	VIRTIO_GUEST_UNTIL(&source.guest, virtio_disks_released(&source.guest.board, &err));
+	assert_fails(virtio_disks_released(&source.guest.board, &err), ERR_HOST, "may be lost");
+	assert_int_equal(truncate(move_path, (off_t)DISK_BYTES), 0);
+	assert_not_taken("another program");
+	assert_ok(virtio_disks_take(&source.guest.board, &err));
+	virtio_wake(&source.guest.board);
+}
+
 static void test_move_disk_without_its_image_fails_requests(void **state)
 {
 	begin(true, UINT64_MAX);
@@ -398,6 +434,8 @@ int main(void)
 	        TEST(brings_late_changes),
 	        TEST(announces_the_guest),
 	        TEST(disk_is_open_on_one_side),
+	        TEST(disk_is_taken_back_at_any_time),
+	        TEST(disk_that_is_not_flushed_stays),
 	        TEST(disk_without_its_image_fails_requests),
 	        TEST(disk_that_grew),
 	};
