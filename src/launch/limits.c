@@ -41,7 +41,8 @@ static uint64_t read_number(const char *path)
  * Beside what each region and each vCPU has: /dev/kvm twice (the machine's, and a question's), the VM,
  * /dev/sev, the event loop's ring and eventfd, signals, and one more for the file that is read or written.
  */
-#define FILES_OF_A_GUEST 8
+#define FILES_OF_A_GUEST  8
+#define FILES_OF_A_HELPER 3 /* /dev/kvm for a moment, the mirror and its vCPU */
 
 static uint64_t files_needed(const struct launch *launch, const struct page_layout *layout)
 {
@@ -50,7 +51,8 @@ static uint64_t files_needed(const struct launch *launch, const struct page_layo
 	        (machine_backing(config) == PAGE_OWN ? 0 : 1) + (config->sev.type == CONFIG_SEV_SNP ? 1 : 0);
 
 	return open_files() + FILES_OF_A_GUEST + (*config->machine.debugcon ? 1 : 0) +
-	       region * layout->count + (uint64_t)config->machine.vcpus * launch->vcpu_files;
+	       (config->sev.helper ? FILES_OF_A_HELPER : 0) + region * layout->count +
+	       (uint64_t)config->machine.vcpus * launch->vcpu_files;
 }
 
 static uint64_t largest_region(const struct page_layout *layout)

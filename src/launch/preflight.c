@@ -233,7 +233,8 @@ static int check_asids(const struct launch *launch, struct err *err)
 static int check_memlock(const struct launch *launch, struct err *err)
 {
 	const struct facts *facts = &launch->facts;
-	uint64_t pinned = launch->config.machine.memory_bytes + launch->files.firmware.size_bytes;
+	uint64_t pinned = launch->config.machine.memory_bytes + launch->files.firmware.size_bytes +
+	                  (launch->config.sev.helper ? HELPER_BYTES : 0);
 	uint64_t needed = pinned + launch->files.firmware.size_bytes;
 
 	if (needed <= facts->memlock_bytes)

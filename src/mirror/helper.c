@@ -177,6 +177,9 @@ static int ask(struct mirror_helper *helper, unsigned count, struct err *err)
 	return helper->failed ? -1 : 0;
 }
 
+#define NO_ROOT \
+	"the guest's owner has injected no root key for it (sev.secret at sev.secret-address fef07000)"
+
 static int judge(struct mirror_helper *helper, const struct helper_slot *slot, struct err *err)
 {
 	static const char *const why[HELPER_STATUSES] = {
@@ -187,8 +190,7 @@ static int judge(struct mirror_helper *helper, const struct helper_slot *slot, s
 	        [HELPER_BAD_TAG] = "it was changed, or sealed with other keys",
 	        [HELPER_BAD_TERMS] = "the role is unknown, or both nonces are the same",
 	        [HELPER_NO_HELLO] = "a hello must come before the keys, and gives them once",
-	        [HELPER_NO_ROOT] = "the guest's owner has injected no root key for it (sev.secret at "
-	                           "sev.secret-address fef07000)",
+	        [HELPER_NO_ROOT] = NO_ROOT,
 	        [HELPER_NO_RANDOM] = "the processor gives no random numbers",
 	        [HELPER_NO_KEYS] = "it has no keys",
 	};
@@ -211,11 +213,13 @@ static int talk(struct mirror_helper *helper, enum helper_command command, void 
 	uint32_t at = helper->produced;
 
 	put(helper, slot_gpa(at), &slot, sizeof(slot));
-	put(helper, page_gpa(at), page, size_bytes);
+	if (size_bytes)
+		put(helper, page_gpa(at), page, size_bytes);
 	if (ask(helper, 1, err) < 0)
 		return -1;
 	get(helper, slot_gpa(at), &slot, sizeof(slot));
-	get(helper, page_gpa(at), page, size_bytes);
+	if (size_bytes)
+		get(helper, page_gpa(at), page, size_bytes);
 	return judge(helper, &slot, err);
 }
 

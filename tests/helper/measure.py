@@ -57,6 +57,14 @@ class Measure(unittest.TestCase):
             self.assertIn('ioctl vcpu1.0 KVM_SET_REGS rip=0x80fef00000', trace)
             self.assertLess(trace.index('close vm1'), trace.index('close vm0'))
 
+    def test_its_pages_are_locked_with_the_guests(self):
+        for kib, good in (348, True), (352, False):     # the image counts twice while it is measured
+            (Path(self.folder.name) / 'big.fd').write_bytes(bytes(kib * 1024 - len(self.firmware)) + self.firmware)
+            done = run(self.folder.name, 'run', 'sev.type=sev', 'sev.helper=true', 'sim.memlock=5M', 'firmware=big.fd', 'run.on-reboot=exit',
+                       more=('--host', 'sim'))
+            self.assertEqual(done.returncode, 5 if good else 4, done.stderr)
+            self.assertEqual('KiB must be locked' in done.stderr, not good, done.stderr)
+
     def test_the_places_of_its_secret_are_known(self):
         for address, good in (('fef07000', True), ('fef52000', False), ('feeff000', False)):
             done = run(self.folder.name, 'run', 'sev.type=sev', 'sev.helper=true', f'sev.secret-address={address}', 'sev.secret=later',
