@@ -47,7 +47,10 @@ static void answer_looks(struct run_vcpu *vcpu)
 	}
 }
 
-/* Does what the vCPU was called for, and waits while it is to wait. Returns false when the thread is to end.
+/*
+ * Does what the vCPU was called for, and waits while it is to wait. Returns false when the thread is to end.
+ * A vCPU does not wait in the middle of an instruction: the answer to its last exit is with KVM first, so
+ * that its registers are whole. immediate_exit is set by then, so KVM_RUN takes the answer and returns.
  */
 static bool heed(struct run_vcpu *vcpu)
 {
@@ -55,7 +58,7 @@ static bool heed(struct run_vcpu *vcpu)
 
 	pthread_mutex_lock(&vcpu->lock);
 	answer_looks(vcpu);
-	while (vcpu->wish == RUN_VCPU_PARK) {
+	while (vcpu->wish == RUN_VCPU_PARK && !vcpu->unanswered) {
 		if (!vcpu->waits)
 			loop_post(vcpu->loop, &vcpu->parked);
 		vcpu->waits = true;
@@ -82,6 +85,7 @@ int run_vcpu_to_exit(struct run_vcpu *vcpu)
 		run_vcpu_report_registers(vcpu, vcpu->report);
 		return -1;
 	}
+	vcpu->unanswered = result == 0;
 	exit = result ? RUN_EXIT_INTR : run_vcpu_exit_kind(vcpu->kvm->run->exit_reason);
 	run_vcpu_count(&vcpu->counters.exits[exit], 1);
 	return result;

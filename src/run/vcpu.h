@@ -66,6 +66,7 @@ struct run_vcpu {
 	/* Written by the thread alone. */
 	struct run_vcpu_counters counters;
 	unsigned idle_faults; /* memory faults in a row that asked for what was so already */
+	bool unanswered;      /* KVM has not yet been given the answer to the last exit */
 	uint32_t io_done;     /* elements of a port access that were done before the vCPU was called */
 
 	/* Written by the thread, read once `ended` has been called. */
