@@ -91,11 +91,21 @@ uint32_t irq_lapic_timer_current(const struct irq_lapic *l, uint64_t now_ns)
 	return (uint32_t)((l->timer_at_ns - now_ns) / divisor(l));
 }
 
+/*
+ * As with KVM, a count of zero is one that has just run down: a repeating timer begins its next period, and
+ * another fires at once.
+ */
 void irq_lapic_timer_resume(struct irq_lapic *l, uint64_t now_ns)
 {
+	uint32_t initial = *at(l, LAPIC_TIMER_INITIAL), ticks = *at(l, LAPIC_TIMER_CURRENT);
+
 	l->timer_at_ns = IRQ_NEVER;
 	l->timer_due = false;
-	start(l, *at(l, LAPIC_TIMER_CURRENT), now_ns);
+	if (!counts(l) || !initial)
+		return;
+	if (ticks > initial || (!ticks && mode(l) == MODE_PERIODIC))
+		ticks = initial;
+	l->timer_at_ns = now_ns + (ticks ? ticks_ns(l, ticks) : 0);
 }
 
 /* KVM remembers a timer that ran down while it was masked, or while the LAPIC was off. */
