@@ -36,8 +36,8 @@ struct kvm_vcpu {
 	struct irq_lapic lapic; /* if vm->chip */
 
 	/* kvm_vm.irq_lock */
-	uint32_t mp_state;
-	uint32_t requests; /* enum kvm_request */
+	_Atomic uint32_t mp_state; /* KVM_RUN also looks without the lock */
+	uint32_t requests;         /* enum kvm_request */
 	uint8_t sipi_vector;
 	bool sleeping;
 	int eoi_vector; /* an end of interrupt to report to the VMM; -1: none */
