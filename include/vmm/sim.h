@@ -55,6 +55,11 @@ struct sim_options {
 int sim_host_create(const struct sim_options *options, struct host **ret_host, struct err *err) MUST_CHECK;
 
 /*
+ * The wall clock of virtual time starts here, so that two runs read the same from the RTC: 2026-01-01
+ * 00:00:00 UTC.
+ */
+#define SIM_WALL_START_NS INT64_C(1767225600000000000)
+/*
  * Returns the guest's time in ns since the host was created, for the devices of the VMM. The time is
  * monotonic, and any thread may ask. On a vCPU's thread between two KVM_RUN it is exact. h must be what
  * sim_host_create() returned, not a wrapper of it.

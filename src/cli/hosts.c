@@ -10,9 +10,6 @@
 
 #include "hosts.h"
 
-/* Virtual time starts here, so that two runs read the same from the RTC: 2026-01-01 00:00:00 UTC. */
-#define SIM_WALL_START_NS INT64_C(1767225600000000000)
-
 static uint64_t sim_clock_now(void *ctx)
 {
 	return sim_now_ns(ctx);

@@ -45,30 +45,36 @@ int kvm_vm_set_tsc_khz(void *object, void *arg, uintptr_t user)
 
 /* ---- the clock of a VM ---- */
 
+/* The platform's wall clock, which passes with its time. */
+static uint64_t wall_ns(const struct kvm_clock *clock)
+{
+	struct timespec ts;
+
+	if (!clock->host)
+		return (uint64_t)SIM_WALL_START_NS + kvm_clock_now(clock);
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 int kvm_vm_get_clock(void *object, void *arg, uintptr_t user)
 {
 	struct kvm_clock_data *data = arg;
 	struct kvm_vm *vm = object;
+	const struct kvm_clock *clock = &vm->platform->clock;
 
 	*data = (struct kvm_clock_data){
-	        .clock = kvm_clock_now(&vm->platform->clock) + (uint64_t)atomic_load(&vm->clock_offset)};
+	        .clock = kvm_clock_now(clock) + (uint64_t)atomic_load(&vm->clock_offset),
+	        .flags = KVM_CLOCK_REALTIME,
+	        .realtime = wall_ns(clock)};
 	return 0;
-}
-
-static uint64_t real_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 /* With KVM_CLOCK_REALTIME the time that has passed since the clock was read is added. */
 int kvm_vm_set_clock(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_clock_data *data = arg;
-	uint64_t clock = data->clock, real = real_ns();
 	struct kvm_vm *vm = object;
+	uint64_t clock = data->clock, real = wall_ns(&vm->platform->clock);
 
 	if (data->flags & ~(uint32_t)KVM_CLOCK_REALTIME)
 		return -EINVAL;
