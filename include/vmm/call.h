@@ -215,6 +215,40 @@ int call_vcpu_set_msr(struct host *h, int vcpu_fd, uint32_t index, uint64_t valu
         struct err *err) MUST_CHECK;
 int call_vcpu_set_sregs(
         struct host *h, int vcpu_fd, const struct kvm_sregs *sregs, struct err *err) MUST_CHECK;
+/* ---- the state that moves with a guest ---- */
+
+/*
+ * A call that gets or sets one struct of a fixed size: of a vCPU KVM_GET_ and KVM_SET_ REGS, SREGS2, XCRS,
+ * DEBUGREGS, LAPIC, VCPU_EVENTS and MP_STATE, of a VM IRQCHIP, PIT2 and CLOCK. data: the struct of that call.
+ */
+int call_get_state(struct host *h, int fd, unsigned long request, void *data, struct err *err) MUST_CHECK;
+int call_set_state(
+        struct host *h, int fd, unsigned long request, const void *data, struct err *err) MUST_CHECK;
+/*
+ * How large the area of KVM_GET_XSAVE2 and KVM_SET_XSAVE is for the vCPUs of this VM; a kernel without the
+ * first has one of struct kvm_xsave.
+ */
+size_t call_vm_xsave_size(struct host *h, int vm_fd);
+/* area: of call_vm_xsave_size(), which is size. */
+int call_vcpu_get_xsave(struct host *h, int vcpu_fd, void *area, size_t size, struct err *err) MUST_CHECK;
+int call_vcpu_set_xsave(struct host *h, int vcpu_fd, const void *area, struct err *err) MUST_CHECK;
+/* The MSRs that KVM saves and restores, of all vCPUs; the caller frees *ret_list. */
+int call_kvm_msr_list(struct host *h, int kvm_fd, struct kvm_msr_list **ret_list, struct err *err) MUST_CHECK;
+/* *ret_has: this vCPU has the MSR, and its value is in *ret_value. */
+int call_vcpu_get_msr(struct host *h, int vcpu_fd, uint32_t index, bool *ret_has, uint64_t *ret_value,
+        struct err *err) MUST_CHECK;
+/* How fast the vCPU's time-stamp counter runs, in kHz. */
+int call_vcpu_get_tsc_khz(struct host *h, int vcpu_fd, uint32_t *ret_khz, struct err *err) MUST_CHECK;
+int call_vcpu_set_tsc_khz(struct host *h, int vcpu_fd, uint32_t khz, struct err *err) MUST_CHECK;
+/* What KVM adds to the host's time-stamp counter, scaled to the guest's rate (KVM_VCPU_TSC_OFFSET). */
+int call_vcpu_get_tsc_offset(struct host *h, int vcpu_fd, uint64_t *ret_offset, struct err *err) MUST_CHECK;
+int call_vcpu_set_tsc_offset(struct host *h, int vcpu_fd, uint64_t offset, struct err *err) MUST_CHECK;
+/*
+ * Tells the guest by its kvmclock that it was stopped, so that it does not take the time for a hang. Nothing
+ * happens if the guest uses no kvmclock.
+ */
+void call_vcpu_tell_stopped(struct host *h, int vcpu_fd);
+
 /*
  * Returns 0 if the guest exited: run, the vCPU's mapping, says why. KVM_EXIT_MEMORY_FAULT is among these
  * exits, although KVM_RUN fails with an errno then. Returns 1 if KVM_RUN was interrupted (by a signal or
