@@ -305,6 +305,30 @@ int machine_vm_collect_written(struct machine_vm *vm, struct page_dirty *into, s
  */
 bool machine_vm_may_migrate(const struct machine_vm *vm);
 void machine_vm_set_may_migrate(struct machine_vm *vm, bool may);
+
+/* ---- what KVM holds of a guest that moves (machine/state.c) ---- */
+
+/*
+ * These three visit all of it, when each vCPU is parked (so KVM has the answer to its last exit) or has never
+ * run. They are called in this order, on both hosts: the time, every vCPU, the interrupt controllers. For the
+ * deadlines of APIC timers are times of the TSC, and the IOAPIC sends what waits in it to the APICs. Devices
+ * set the levels of their interrupt lines afterwards.
+ *
+ * One that loads writes to KVM what it has checked. If it makes the vmstate bad, the guest must not run. A
+ * plain guest or a SEV guest; the registers of others are encrypted. The vCPUs have the CPUID table of the
+ * other host. Any thread while the incarnation lives, one at a time.
+ */
+struct vmstate;
+/*
+ * The guest's clock and the TSC of each vCPU go on where they were when they were saved, plus what has passed
+ * meanwhile by the hosts' CLOCK_REALTIME. They never go back. If the hosts' TSCs run at different rates, this
+ * host's processor scales; if it cannot, the vmstate becomes bad, and the error has both rates.
+ */
+void machine_vm_visit_time(struct machine_vm *vm, struct vmstate *s);
+/* vCPU number i, below machine_vm_vcpu_count(). */
+void machine_vm_visit_vcpu(struct machine_vm *vm, unsigned i, struct vmstate *s);
+/* The PICs, the IOAPIC and the PIT, which begins its periods anew. */
+void machine_vm_visit_chips(struct machine_vm *vm, struct vmstate *s);
 /* Returns what backs the memory of a guest with this configuration. */
 enum page_backing machine_backing(const struct config *config);
 /* Returns the CPUID table of the first vCPU, after machine_vm_add_vcpus(). */
