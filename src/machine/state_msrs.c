@@ -125,7 +125,7 @@ void machine_msrs_visit(struct vmstate *s, struct machine_msr **msrs, unsigned *
 		if (!*msrs)
 			vmstate_fail(s, "no memory is left");
 	}
-	for (unsigned i = 0; i < *count && !s->bad; i++) {
+	for (unsigned i = 0; i < *count && *msrs && !s->bad; i++) {
 		struct machine_msr *msr = &(*msrs)[i];
 
 		vmstate_u32(s, "an MSR's number", &msr->index, UINT32_MAX);

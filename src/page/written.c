@@ -38,7 +38,8 @@ static int create(struct page_memory *memory, struct err *err)
 	struct page_written *written = calloc(1, sizeof(*written));
 
 	for (unsigned i = 0; written && i < memory->layout.count; i++) {
-		written->words[i] = calloc(word_count(&memory->layout.regions[i]), sizeof(uint64_t));
+		written->words[i] =
+		        calloc(word_count(&memory->layout.regions[i]), sizeof(*written->words[i]));
 		if (!written->words[i]) {
 			destroy(written);
 			written = NULL;
