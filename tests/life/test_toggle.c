@@ -8,20 +8,39 @@
 #include "life.h"
 #include "support/flat.h"
 #include "support/guest.h"
+#include "vmm/call.h"
 
 #define BYTES 40000 /* takes a while, also where exits are fast */
 
 static struct flat flat;
+
+/*
+ * A vCPU that waits is between two instructions: with immediate_exit, which is set, KVM_RUN would finish one
+ * whose answer it has not got yet.
+ */
+static void assert_is_between_instructions(struct life *l)
+{
+	const struct machine_vcpu *vcpu = machine_vm_vcpu(run_vm(l->run), 0);
+	struct kvm_regs before, after;
+
+	assert_int_equal(vcpu->run->immediate_exit, 1);
+	assert_ok(call_vcpu_get_regs(l->host, vcpu->fd, &before, &err));
+	assert_int_equal(call_vcpu_run(l->host, vcpu->fd, vcpu->run, &err), 1);
+	assert_ok(call_vcpu_get_regs(l->host, vcpu->fd, &after, &err));
+	assert_memory_equal(&before, &after, sizeof(before));
+}
 
 static void toggle(void *ctx)
 {
 	struct life *l = ctx;
 	const char *status = run_status_of(l->run).name;
 
-	if (strcmp(status, "paused") == 0)
+	if (strcmp(status, "paused") == 0) {
+		assert_is_between_instructions(l);
 		assert_ok(run_cont(l->run, &err));
-	else if (run_stop(l->run, &err) < 0)
+	} else if (run_stop(l->run, &err) < 0) {
 		return; /* the guest has ended meanwhile */
+	}
 	l->step++;
 	if (run_is_settled(l->run))
 		l->on_settled(l);
