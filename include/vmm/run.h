@@ -31,6 +31,7 @@ struct run_place {
 	struct host *host;
 	const struct device_clock *clock;    /* of hosts with a time of their own; NULL: this computer's */
 	const struct facts_process *process; /* NULL: this process's own limits and cgroup */
+	bool arrives;                        /* the guest comes from another vmm (vmm/run/command.h) */
 	bool controlled;                     /* controllers will speak to it */
 };
 

@@ -114,6 +114,7 @@ void control_event_on_run(void *ctx, const struct run_event *event)
 	case RUN_EVENT_SHARED_RANGES_FULL: tell_full(control); break;
 	case RUN_EVENT_CONVERSION_STORM: tell_storm(control); break;
 	case RUN_EVENT_SETTLED: control_on_settled(control); break;
+	case RUN_EVENT_RELEASED:
 	case RUN_EVENTS: break;
 	}
 }

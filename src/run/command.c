@@ -5,7 +5,7 @@
 #include "run.h"
 #include "vmm/device/power.h"
 
-static bool is_ending(const struct run *run)
+bool run_is_ending(const struct run *run)
 {
 	return run->state == RUN_LIFE_STOPPING || run->state == RUN_LIFE_FLUSHING ||
 	       run->state == RUN_LIFE_ENDED;
@@ -13,17 +13,13 @@ static bool is_ending(const struct run *run)
 
 static int refuse_ending(const struct run *run, struct err *err)
 {
-	return is_ending(run) ? err_set(err, ERR_USAGE, "the guest has ended") : 0;
+	return run_is_ending(run) ? err_set(err, ERR_USAGE, "the guest has ended") : 0;
 }
 
-/* Only the move decides over a guest that is between two vmms. */
-static int refuse_moved(const struct run *run, struct err *err)
+int run_refuse_moved(const struct run *run, struct err *err)
 {
 	if (refuse_ending(run, err) < 0)
 		return -1;
-	if (run->memory_held)
-		return err_set(err, ERR_USAGE,
-		        "the guest is being moved: add memory when it has arrived, or after migrate_cancel");
 	switch (run->state) {
 	case RUN_LIFE_ARRIVING:
 	case RUN_LIFE_AWAITING:
@@ -42,7 +38,7 @@ static int refuse_moved(const struct run *run, struct err *err)
 
 int run_stop(struct run *run, struct err *err)
 {
-	if (refuse_moved(run, err) < 0)
+	if (run_refuse_moved(run, err) < 0)
 		return -1;
 	if (run->state == RUN_LIFE_CLOSING)
 		return err_set(err, ERR_USAGE,
@@ -56,7 +52,7 @@ int run_stop(struct run *run, struct err *err)
 
 int run_cont(struct run *run, struct err *err)
 {
-	if (refuse_moved(run, err) < 0)
+	if (run_refuse_moved(run, err) < 0 || run_take_disks(run, err) < 0)
 		return -1;
 	run_step(run, RUN_LIFE_CONT);
 	return 0;
@@ -64,7 +60,7 @@ int run_cont(struct run *run, struct err *err)
 
 int run_reset(struct run *run, struct err *err)
 {
-	if (refuse_moved(run, err) < 0)
+	if (run_refuse_moved(run, err) < 0)
 		return -1;
 	run_step_because(run, RUN_LIFE_RESET, RUN_CAUSE_HOST_RESET);
 	return 0;
@@ -72,7 +68,7 @@ int run_reset(struct run *run, struct err *err)
 
 int run_powerdown(struct run *run, struct err *err)
 {
-	if (refuse_moved(run, err) < 0)
+	if (run_refuse_moved(run, err) < 0)
 		return -1;
 	device_power_button(device_power_of(machine_board(run->machine)));
 	run_tell(run, &(struct run_event){.kind = RUN_EVENT_POWERDOWN});
@@ -110,59 +106,4 @@ void run_hold_memory(struct run *run, bool hold)
 void run_quit(struct run *run)
 {
 	run_step_because(run, RUN_LIFE_QUIT, RUN_CAUSE_HOST_QUIT);
-}
-
-/* ---- a guest that moves ---- */
-
-void run_expect_guest(struct run *run)
-{
-	run->empty = true;
-}
-
-bool run_is_awaiting(const struct run *run)
-{
-	return run->state == RUN_LIFE_AWAITING;
-}
-
-void run_miss(struct run *run, const struct err *why)
-{
-	run->err = *why;
-	run_step_because(run, RUN_LIFE_FAIL, RUN_CAUSE_HOST_ERROR);
-}
-
-void run_arrive(struct run *run, bool paused)
-{
-	run_step(run, paused ? RUN_LIFE_ARRIVE_PAUSED : RUN_LIFE_ARRIVE);
-}
-
-int run_leave(struct run *run, struct err *err)
-{
-	if (refuse_moved(run, err) < 0)
-		return -1;
-	if (run->state != RUN_LIFE_RUNNING && run->state != RUN_LIFE_PAUSED)
-		return err_set(err, ERR_USAGE, "the guest is %s: it can be moved when it runs or is paused",
-		        run_life_state_name(run->state));
-	run->left_paused = run->state == RUN_LIFE_PAUSED;
-	run_step(run, RUN_LIFE_LEAVE);
-	return 0;
-}
-
-bool run_has_left(const struct run *run)
-{
-	return run->state == RUN_LIFE_LEFT;
-}
-
-bool run_left_paused(const struct run *run)
-{
-	return run->left_paused;
-}
-
-void run_stay(struct run *run)
-{
-	run_step(run, run->left_paused ? RUN_LIFE_STAY_PAUSED : RUN_LIFE_STAY);
-}
-
-void run_give(struct run *run)
-{
-	run_step(run, RUN_LIFE_GIVE);
 }

@@ -43,6 +43,10 @@ static void on_quiet_task(void *ctx)
 {
 	struct run *run = ctx;
 
+	if (run->released) {
+		run_tell(run, &(struct run_event){.kind = RUN_EVENT_RELEASED});
+		return;
+	}
 	for (size_t i = 0; i < run->config->devices_count; i++) {
 		const char *id = disk_id(run, i);
 

@@ -71,7 +71,8 @@ static void start_vcpus(struct run *run, enum run_vcpu_wish wish)
 static void end_incarnation(struct run *run)
 {
 	run_launching_stop(run);
-	wake(run);
+	if (!run->given)
+		wake(run);
 	run_vcpus_end(run);
 }
 
@@ -174,7 +175,8 @@ void run_step_because(struct run *run, enum run_life_event event, enum run_cause
 static int create_parts(struct run *run, const struct run_place *place, struct err *err)
 {
 	const struct device_events events = run_notice_events(run);
-	struct machine_place machine = {.host = place->host, .clock = place->clock, .events = &events};
+	struct machine_place machine = {
+	        .host = place->host, .clock = place->clock, .events = &events, .arrives = place->arrives};
 	struct machine_files files;
 
 	/* vmm says why a launch would be refused before it makes any device. */
@@ -202,6 +204,7 @@ int run_create(const struct run_place *place, const struct config *config,
 	if (!run)
 		return err_sys(err, ERR_FAILED, ENOMEM, "guest");
 	run->config = config;
+	run->empty = run->released = place->arrives;
 	run->signal_fd = -1;
 	run_launching_init(run);
 	run_tell_init(run);

@@ -33,6 +33,8 @@ struct run {
 	int64_t started_s;              /* wall clock; 0: not yet */
 	unsigned resets;
 	bool empty;           /* the guest comes from another vmm */
+	bool released;        /* another vmm may have the disks' images */
+	bool given;           /* another vmm may have the guest */
 	bool memory_held;     /* none is added now */
 	bool left_paused;     /* it was paused before it was to be moved */
 	enum run_cause cause; /* of the reset or the end that comes next */
@@ -77,6 +79,13 @@ void run_step(struct run *run, enum run_life_event event);
 bool run_changes(const struct run *run, enum run_life_event event);
 /* A step that may reset or end the guest, for this cause. */
 void run_step_because(struct run *run, enum run_life_event event, enum run_cause cause);
+
+/* command.c */
+bool run_is_ending(const struct run *run);
+/* Only the move decides over a guest that is between two vmms; ERR_USAGE for such a one. */
+int run_refuse_moved(const struct run *run, struct err *err) MUST_CHECK;
+/* move.c: the disks are this vmm's again, or for the first time. Does nothing if they are. */
+int run_take_disks(struct run *run, struct err *err) MUST_CHECK;
 
 /* Is the guest on its way to where it is paused? What it did before it gets there still counts. */
 bool run_is_pausing(const struct run *run);

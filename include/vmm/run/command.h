@@ -29,6 +29,7 @@ enum run_event_kind {
 	RUN_EVENT_SHARED_RANGES_FULL, /* a conversion was refused for want of room in the record of shared
 	                                 pages; told once for each incarnation */
 	RUN_EVENT_CONVERSION_STORM,   /* the guest converts many pages; at most one in PAGE_FLIPS_TELL_S */
+	RUN_EVENT_RELEASED,           /* a disk was released, or could not be, after run_release() */
 	RUN_EVENT_SETTLED,            /* run_is_settled() has become true */
 	RUN_EVENTS
 };
@@ -129,16 +130,21 @@ void run_quit(struct run *run);
 /* ---- a guest that goes to another vmm, or comes from one (the room migrate calls these) ---- */
 
 /*
- * Says before run_guest() that the guest will come from another vmm: the machine is made, its vCPUs wait, and
- * no firmware runs. RUN_EVENT_SETTLED comes when the guest can be loaded, and run_is_awaiting() is true from
- * then on, until the guest runs or vmm ends.
+ * With `arrives` of struct run_place the machine is made, its vCPUs wait, and no firmware runs.
+ * RUN_EVENT_SETTLED comes when the guest can be loaded, and run_is_awaiting() is true from then on, until the
+ * guest runs or vmm ends.
  */
-void run_expect_guest(struct run *run);
 bool run_is_awaiting(const struct run *run);
+/*
+ * The guest is here. Takes its disks, which the other vmm has released. ERR_USAGE, ERR_HOST: one cannot be
+ * taken; it can be called again.
+ */
+int run_arrive(struct run *run, struct err *err) MUST_CHECK;
+/* It runs from now on, or is paused. run_arrive() was successful. */
+void run_own(struct run *run, bool paused);
 /* The guest that was awaited will not come: vmm ends with this error. */
 void run_miss(struct run *run, const struct err *why);
-/* The guest is here, and runs from now on, or is paused. */
-void run_arrive(struct run *run, bool paused);
+
 /*
  * Stops the guest as run_stop() does, so that it can be sent. It has left when run_has_left() is true; until
  * then and afterwards no other command but run_quit() changes it. Fails for a guest that neither runs nor is
@@ -148,9 +154,18 @@ int run_leave(struct run *run, struct err *err) MUST_CHECK;
 bool run_has_left(const struct run *run);
 /* Was it paused before run_leave()? */
 bool run_left_paused(const struct run *run);
-/* It runs here again, or is paused again; also after run_give(). */
-void run_stay(struct run *run);
-/* It is the other vmm's from now on. It has left. */
+/*
+ * Releases the disks of a guest that has left. run_has_released() returns 1 when all are, 0 until then, -1
+ * with ERR_HOST if one could not be flushed. RUN_EVENT_RELEASED is told when it may have changed.
+ */
+void run_release(struct run *run);
+int run_has_released(struct run *run, struct err *err) MUST_CHECK;
+/*
+ * It runs here again, or is paused again; also after run_give(). ERR_USAGE, ERR_HOST: a disk cannot be taken
+ * back; the guest is paused, and run_cont() tries again.
+ */
+int run_stay(struct run *run, struct err *err) MUST_CHECK;
+/* It is the other vmm's from now on. It has left, and its disks are released. */
 void run_give(struct run *run);
 
 /* ---- how the guest is ---- */
