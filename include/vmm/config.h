@@ -138,6 +138,9 @@ struct config {
 		char *allow;  /* users who may connect to it beside this one and root */
 	} control;
 	struct {
+		char *record; /* a file that says which guests were given away or taken */
+	} migrate;
+	struct {
 		enum config_sim_clock clock;
 		enum product_id product; /* PRODUCT_UNKNOWN: none */
 		unsigned seed;

@@ -14,6 +14,7 @@
 #include "vmm/base.h"
 #include "vmm/config.h"
 #include "vmm/control/table.h"
+#include "vmm/migrate.h"
 #include "vmm/run.h"
 
 struct control;
@@ -36,6 +37,7 @@ struct control_platform {
 /* The guest and the configuration that a control socket serves. It borrows all of them. */
 struct control_place {
 	struct run *run;
+	struct migrate *migrate;
 	const struct config *config;
 	const struct control_platform *platform; /* NULL: this is no software platform */
 	/* Returns what `vmm host --json` prints; NULL with err. */

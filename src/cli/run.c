@@ -2,11 +2,15 @@
 /*
  * run: `vmm run` goes from a configuration to the exit status. Main thread.
  */
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "vmm/back/address.h"
 #include "vmm/config.h"
 #include "vmm/control.h"
 #include "vmm/host.h"
+#include "vmm/migrate.h"
 #include "vmm/run.h"
 #include "vmm/sandbox.h"
 
@@ -40,13 +44,45 @@ static json_t *report_host(void *ctx, struct err *err)
 	return cli_host_report(place->hosts, place->config, err);
 }
 
+/* What the command line says beside the configuration. */
+struct run_words {
+	const struct run_script *script; /* --expect */
+	const char *incoming;            /* --incoming; NULL: the guest begins here */
+};
+
+/* Where a guest comes from that another vmm sends. */
+struct arrival {
+	int fd;
+	bool listens;
+	char *path; /* of the socket file; NULL: there is none */
+};
+
+/* Before the sandbox, which lets no socket be made. */
+static int open_arrival(const char *address, struct arrival *ret_arrival, struct err *err)
+{
+	*ret_arrival = (struct arrival){.fd = -1};
+	if (!address)
+		return 0;
+	return back_address_listen(address, &ret_arrival->fd, &ret_arrival->listens, &ret_arrival->path, err);
+}
+
+static void close_arrival(struct arrival *arrival)
+{
+	if (arrival->path)
+		unlink(arrival->path);
+	free(take_ptr(&arrival->path));
+	if (arrival->fd >= 0)
+		close(take_fd(&arrival->fd));
+}
+
 /* Runs the guest, and answers its controllers meanwhile. */
 static int run_controlled(const struct cli_hosts *hosts, const struct config *config, struct run *run,
-        int listen_fd, struct err *err)
+        struct migrate *migrate, int listen_fd, struct err *err)
 {
 	struct host_place host = {hosts, config};
 	const struct control_place place = {
 	        .run = run,
+	        .migrate = migrate,
 	        .config = config,
 	        .platform = cli_hosts_platform(hosts),
 	        .host_report = report_host,
@@ -67,39 +103,68 @@ static int run_controlled(const struct cli_hosts *hosts, const struct config *co
 	return result;
 }
 
-static int run_on(const struct cli_hosts *hosts, const struct config *config, const struct run_script *script,
-        struct err *err)
+static int run_movable(const struct cli_hosts *hosts, const struct config *config, struct run *run,
+        int listen_fd, struct arrival *arrival, struct err *err)
+{
+	struct migrate *migrate;
+	int result;
+
+	if (migrate_create(run, config->migrate.record, &migrate, err) < 0)
+		return -1;
+	if (arrival->fd >= 0)
+		migrate_receive(migrate, take_fd(&arrival->fd), arrival->listens);
+	result = run_controlled(hosts, config, run, migrate, listen_fd, err);
+	migrate_destroy(migrate);
+	return result;
+}
+
+static int run_here(const struct cli_hosts *hosts, const struct config *config, const struct run_words *words,
+        struct cli_service *service, int listen_fd, struct arrival *arrival, struct err *err)
 {
 	const struct run_place place = {
 	        .host = hosts->host,
 	        .clock = cli_hosts_clock(hosts),
 	        .process = cli_hosts_process(hosts),
+	        .arrives = arrival->fd >= 0,
+	        .controlled = listen_fd >= 0 || *config->control.socket,
 	};
-	struct run_console_io console = {
-	        .in = STDIN_FILENO, .out = STDOUT_FILENO, .escape = isatty(STDIN_FILENO), .script = script};
+	struct run_console_io console = {.in = STDIN_FILENO,
+	        .out = STDOUT_FILENO,
+	        .escape = isatty(STDIN_FILENO),
+	        .script = words->script};
 	auto_free char *report = NULL;
-	struct cli_service service;
 	struct run *run;
-	int listen_fd, result;
+	int result;
 
-	/* What the service manager says to vmm is for vmm alone, and not for programs that run_create()
-	 * starts. */
-	cli_service_open(&service);
-	listen_fd = control_inherited();
-	if (start_sandbox(hosts, config, err) < 0 || run_create(&place, config, &console, &run, err) < 0) {
-		cli_service_close(&service);
+	if (start_sandbox(hosts, config, err) < 0 || run_create(&place, config, &console, &run, err) < 0)
 		return -1;
-	}
-	cli_service_watch(&service, run);
-	result = run_controlled(hosts, config, run, listen_fd, err);
+	cli_service_watch(service, run);
+	result = run_movable(hosts, config, run, listen_fd, arrival, err);
 	report = strdup(run_report(run));
 	run_destroy(run);
-	cli_service_close(&service);
 	/*
 	 * If nobody reads standard error, this waits. So it comes after run_destroy(), when signals end vmm
 	 * again.
 	 */
 	fputs(report ?: "", stderr);
+	return result;
+}
+
+static int run_on(const struct cli_hosts *hosts, const struct config *config, const struct run_words *words,
+        struct err *err)
+{
+	struct cli_service service;
+	struct arrival arrival;
+	int listen_fd, result = -1;
+
+	/* What the service manager says to vmm is for vmm alone, and not for programs that run_create()
+	 * starts. */
+	cli_service_open(&service);
+	listen_fd = control_inherited();
+	if (open_arrival(words->incoming, &arrival, err) == 0)
+		result = run_here(hosts, config, words, &service, listen_fd, &arrival, err);
+	close_arrival(&arrival);
+	cli_service_close(&service);
 	return result;
 }
 
@@ -121,7 +186,7 @@ static int dry_run_on(
 }
 
 static int run_configured(
-        const struct cli_args *args, struct config *config, const struct run_script *script, struct err *err)
+        const struct cli_args *args, struct config *config, const struct run_words *words, struct err *err)
 {
 	bool dry = cli_given(args, "dry-run"), json = cli_given(args, "json");
 	struct cli_hosts hosts = {0};
@@ -138,7 +203,7 @@ static int run_configured(
 	result =
 	        cli_hosts_open(&hosts, config, cli_value(args, "trace"), dry && !json ? stdout : stderr, err);
 	if (result == 0)
-		result = dry ? dry_run_on(&hosts, config, json, err) : run_on(&hosts, config, script, err);
+		result = dry ? dry_run_on(&hosts, config, json, err) : run_on(&hosts, config, words, err);
 	cli_hosts_close(&hosts);
 	return result;
 }
@@ -156,7 +221,8 @@ static int run_verb(const struct cli_args *args, struct err *err)
 		return -1;
 	result = expect ? run_script_load(expect, &script, err) : 0;
 	if (result == 0)
-		result = run_configured(args, config, script, err);
+		result = run_configured(
+		        args, config, &(struct run_words){script, cli_value(args, "incoming")}, err);
 	run_script_destroy(script);
 	config_destroy(config);
 	return result;
@@ -170,6 +236,10 @@ static const struct cli_option options[] = {
                 "Launch nothing: print the steps of the launch, what is measured, the digest, and all that "
                 "would be refused. The exit status is that of the first refusal."},
         {"json", NULL, "With --dry-run: print JSON for tools instead of words for people."},
+        {"incoming", "ADDRESS",
+                "Wait for a guest that another vmm sends (vmm ctl SOCKET migrate): unix:PATH, tcp:HOST:PORT, "
+                "or "
+                "fd:N for a descriptor that vmm inherits. CONFIG is the same as there."},
         {"no-sandbox", NULL,
                 "Hold no thread to its list of system calls: for debuggers and tracers (run.sandbox=false)."},
         {"expect", "FILE",

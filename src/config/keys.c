@@ -232,6 +232,11 @@ const struct config_key config_keys[] = {
                 .needs = "control.socket",
                 .help = "Names or numbers of more users who may connect to control.socket, with commas "
                         "between them. They can end the guest and read what vmm knows of it."},
+        {"migrate.record", CONFIG_OUTPUT, FILE_KEY(migrate.record),
+                .help = "A file to which a line is appended, and written to the disk, before the guest is "
+                        "given to another vmm or taken from one. Whoever has to decide which side of a "
+                        "broken "
+                        "move has the guest reads the files of both."},
         {"sim.clock", CONFIG_WORD, AT(sim.clock), .words = clock_words, .def = "\"virtual\"",
                 .help = "The time of a guest on the software platform: virtual, which advances with its "
                         "instructions and skips what it only waits for, so that every run is the same; or "

@@ -84,6 +84,13 @@ struct control_memory {
 	unsigned count;
 };
 
+/* What clients have set for moves. */
+struct control_migration {
+	struct migrate_observer observer;
+	struct migrate_limits_ask limits;
+	bool events;
+};
+
 struct control {
 	struct control_place place;
 	struct loop *loop;
@@ -99,6 +106,7 @@ struct control {
 	struct control_look *looks; /* at registers, under way */
 	struct control_fdsets fdsets;
 	struct control_memory memory;
+	struct control_migration migration;
 	struct control_told told;
 	struct control_limited *limited; /* events that came, of which a guest can cause many */
 };
@@ -214,6 +222,8 @@ bool control_command_exists(const struct control *control, const struct control_
 
 /* fds.c: close what a client has sent, and what is in sets. */
 void control_fds_finish(struct control_client *client);
+/* Takes a descriptor that the client has named; -1: there is none. The caller closes it. */
+int control_fds_take(struct control_client *client, const char *name);
 void control_fdsets_finish(struct control *control);
 /* memory.c: is there a DIMM with this id? */
 bool control_is_dimm(const struct control_call *call, const char *id);
@@ -283,6 +293,16 @@ json_t *control_closefd(struct control_call *call, struct err *err);
 json_t *control_add_fd(struct control_call *call, struct err *err);
 json_t *control_remove_fd(struct control_call *call, struct err *err);
 json_t *control_query_fdsets(struct control_call *call, struct err *err);
+/* migrate.c */
+void control_migration_init(struct control *control);
+json_t *control_migrate(struct control_call *call, struct err *err);
+json_t *control_migrate_cancel(struct control_call *call, struct err *err);
+json_t *control_query_migrate(struct control_call *call, struct err *err);
+json_t *control_migrate_parameters(struct control_call *call, struct err *err);
+json_t *control_query_migrate_parameters(struct control_call *call, struct err *err);
+json_t *control_migrate_capabilities(struct control_call *call, struct err *err);
+json_t *control_query_migrate_capabilities(struct control_call *call, struct err *err);
+json_t *control_own_resolve(struct control_call *call, struct err *err);
 /* own.c */
 json_t *control_own_pages(struct control_call *call, struct err *err);
 /* The record of shared pages as answers have it. */

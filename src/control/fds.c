@@ -109,6 +109,18 @@ json_t *control_closefd(struct control_call *call, struct err *err)
 	return json_object();
 }
 
+int control_fds_take(struct control_client *client, const char *name)
+{
+	struct control_fd *entry = client ? find(client, name) : NULL;
+	int fd;
+
+	if (!entry)
+		return -1;
+	fd = entry->fd;
+	free(take_ptr(&entry->name));
+	return fd;
+}
+
 /* ---- in sets: add-fd, remove-fd, query-fdsets ---- */
 
 static bool has_set(const struct control_fdsets *sets, json_int_t set)

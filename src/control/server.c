@@ -137,6 +137,7 @@ static int start(struct control *control, struct err *err)
 		return -1;
 	control->observer = (struct run_observer){.on_event = control_event_on_run, .ctx = control};
 	run_observe(control->place.run, &control->observer);
+	control_migration_init(control);
 	return start_listening(control, err);
 }
 

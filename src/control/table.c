@@ -108,6 +108,28 @@ const struct control_command control_commands[] = {
                 "Fails: of a confidential guest the host sees ciphertext only, and of others vmm writes no "
                 "dumps."},
 
+        /* ---- moves ---- */
+        {"migrate", control_arguments_migrate, NULL, CONTROL_CHANGES, control_migrate,
+                "Moves the guest to another vmm, which was started with `--incoming`. Answers at once; "
+                "`query-migrate` tells how it goes. When it is complete, the guest runs there, and never "
+                "again here."},
+        {"migrate_cancel", NULL, NULL, CONTROL_CHANGES, control_migrate_cancel,
+                "Keeps the guest here. Fails when the guest was given away already."},
+        {"query-migrate", NULL, &control_type_migration, 0, control_query_migrate,
+                "How the last move of this guest goes, or went."},
+        {"migrate-set-parameters", control_arguments_migration_parameters, NULL, CONTROL_CHANGES,
+                control_migrate_parameters, "Limits of a move, also of one that is under way."},
+        {"query-migrate-parameters", NULL, &control_type_migration_parameters, 0,
+                control_query_migrate_parameters, "These limits."},
+        {"migrate-set-capabilities", control_arguments_migration_capabilities, NULL, CONTROL_CHANGES,
+                control_migrate_capabilities, "What moves are to do beyond the usual."},
+        {"query-migrate-capabilities", NULL, &control_type_migration_capabilities, 0,
+                control_query_migrate_capabilities, "What they do."},
+        {"__vmm_migrate-resolve", control_arguments_resolve, NULL, CONTROL_CHANGES, control_own_resolve,
+                "Ends a doubt by the word of the operator, who has looked at the other side "
+                "(`query-migrate`, the file `migrate.record`). Both sides may be told `false`, and then the "
+                "guest is lost; never may both be told `true`."},
+
         /* ---- people ---- */
         {"human-monitor-command", control_arguments_hmp, &control_type_str, CONTROL_CHANGES, control_human,
                 "Carries out a line as people type it, and answers with text; `help` lists what there is."},
@@ -167,6 +189,10 @@ const struct control_event control_events[] = {
         {"ACPI_DEVICE_OST", control_event_ost,
                 "The guest's system answered for memory that was added. At most one a second is told of a "
                 "slot; the last answer always is."},
+        {"MIGRATION", control_event_migration,
+                "A move of the guest has come to another status. Told if the capability `events` is on."},
+        {"MIGRATION_PASS", control_event_migration_pass,
+                "A move begins another pass over memory. Told if the capability `events` is on."},
         {"__VMM_LAUNCH", control_event_launch,
                 "A step of the launch began, came forward or ended (`__vmm_query-launch`)."},
         {"__VMM_SHARED_RANGES_FULL", control_event_shared_ranges_full,

@@ -21,6 +21,10 @@ extern const struct control_type control_type_cpu_list, control_type_memory, con
         control_type_hotpluggable_list, control_type_block_list, control_type_added_fd,
         control_type_fdset_list, control_type_memory_device_list, control_type_ospm_list;
 
+/* types_migrate.c */
+extern const struct control_type control_type_migration, control_type_migration_parameters,
+        control_type_migration_capabilities;
+
 /* types_sev.c */
 extern const struct control_type control_type_sev, control_type_sev_capabilities, control_type_sev_measure,
         control_type_sev_report;
@@ -36,11 +40,14 @@ extern const struct control_member control_arguments_capabilities[], control_arg
         control_arguments_hmp[], control_arguments_resize[], control_arguments_link[],
         control_arguments_add[], control_arguments_id[], control_arguments_fd[], control_arguments_add_fd[],
         control_arguments_remove_fd[], control_arguments_object[], control_arguments_object_id[],
-        control_arguments_log[], control_arguments_fault[], control_arguments_firmware_fault[];
+        control_arguments_log[], control_arguments_fault[], control_arguments_firmware_fault[],
+        control_arguments_migrate[], control_arguments_migration_parameters[],
+        control_arguments_migration_capabilities[], control_arguments_resolve[];
 
 /* The data of events. */
 extern const struct control_member control_event_ended[], control_event_panicked[],
         control_event_disk_error[], control_event_ost[], control_event_launch[],
-        control_event_shared_ranges_full[], control_event_conversion_storm[];
+        control_event_shared_ranges_full[], control_event_conversion_storm[], control_event_migration[],
+        control_event_migration_pass[];
 
 #endif

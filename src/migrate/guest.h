@@ -14,7 +14,13 @@
 #define MIGRATE_PARTS_MAX 256
 
 /* The parts of a guest beside its memory, in the order in which they travel. */
-enum migrate_part { MIGRATE_PART_VM, MIGRATE_PART_VCPU, MIGRATE_PART_DEVICE, MIGRATE_PARTS };
+enum migrate_part {
+	MIGRATE_PART_TIME, /* the guest's clocks */
+	MIGRATE_PART_VCPU,
+	MIGRATE_PART_CHIPS, /* interrupt controllers */
+	MIGRATE_PART_DEVICE,
+	MIGRATE_PARTS
+};
 
 /* Called on the thread of the move. Each returns 0, or -1 with *err. */
 struct migrate_guest {

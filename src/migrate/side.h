@@ -27,13 +27,14 @@ enum migrate_result {
 /* How far it is; any thread may read it. Numbers of one moment do not belong together exactly. */
 struct migrate_progress {
 	_Atomic unsigned phase;
-	_Atomic uint64_t pass;                     /* from 1 */
-	_Atomic uint64_t data_pages, zero_pages;   /* that travelled */
-	_Atomic uint64_t left_pages;               /* known to be still to be sent */
-	_Atomic uint64_t written_per_s;            /* pages that the guest wrote anew, over the last pass */
-	_Atomic uint64_t pages_per_s, bytes_per_s; /* of the last pass */
-	_Atomic uint64_t setup_ms, expected_ms;    /* the time to agree; the stop, if it came now */
-	_Atomic uint64_t stopped_ms;               /* of the guest; 0: it was not stopped yet */
+	_Atomic uint64_t pass;                   /* from 1 */
+	_Atomic uint64_t data_pages, zero_pages; /* that travelled */
+	_Atomic uint64_t left_pages;             /* known to be still to be sent */
+	_Atomic uint64_t written_per_s;          /* pages that the guest wrote anew, over the last pass */
+	_Atomic uint64_t pages_per_s,
+	        bytes_per_s;                    /* that the connection takes, by the last pass that tells */
+	_Atomic uint64_t setup_ms, expected_ms; /* the time to agree; the stop, if it came now */
+	_Atomic uint64_t stopped_ms;            /* of the guest; 0: it was not stopped yet */
 };
 
 /* What a user may change while a guest moves. */

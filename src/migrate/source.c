@@ -98,10 +98,26 @@ static int end_pass(struct migrate_side *side, uint64_t pass, uint64_t pages, bo
 	return migrate_wire_send(&side->wire, MIGRATE_PASS, 16, err);
 }
 
+static uint64_t per_second(uint64_t number, uint64_t ns)
+{
+	return (uint64_t)((double)number * (double)SECOND_NS / (double)ns);
+}
+
+/* A pass over a few pages, or over zeros, says nothing about the connection. */
+static void note_speed(struct migrate_side *side, uint64_t pages, uint64_t bytes, uint64_t ns)
+{
+	bool first = !atomic_load_explicit(&side->progress->pages_per_s, memory_order_relaxed);
+
+	if (bytes < MIB(1) && !first)
+		return;
+	set(&side->progress->pages_per_s, per_second(bytes < MIB(1) ? pages : bytes / PAGE_SIZE_BYTES, ns));
+	set(&side->progress->bytes_per_s, per_second(bytes, ns));
+}
+
 /* Sends all that is dirty. What is written meanwhile is for the next pass. */
 static int send_pass(struct migrate_side *side, struct page_dirty *dirty, bool last, struct err *err)
 {
-	uint64_t begin = now_ns(), begin_bytes = sent_bytes(side), from = 0, pages = 0, ns, bytes;
+	uint64_t begin = now_ns(), begin_bytes = sent_bytes(side), from = 0, pages = 0;
 	uint64_t pass = atomic_fetch_add_explicit(&side->progress->pass, 1, memory_order_relaxed) + 1;
 	int more;
 
@@ -114,13 +130,7 @@ static int send_pass(struct migrate_side *side, struct page_dirty *dirty, bool l
 	}
 	if (more < 0 || end_pass(side, pass, pages, last, err) < 0)
 		return -1;
-	ns = now_ns() - begin + 1;
-	bytes = sent_bytes(side) - begin_bytes;
-	/* A pass over a few pages says nothing about the connection. */
-	if (bytes >= MIB(1) || pass == 1) {
-		set(&side->progress->pages_per_s, (uint64_t)((double)pages * (double)SECOND_NS / (double)ns));
-		set(&side->progress->bytes_per_s, (uint64_t)((double)bytes * (double)SECOND_NS / (double)ns));
-	}
+	note_speed(side, pages, sent_bytes(side) - begin_bytes, now_ns() - begin + 1);
 	return 0;
 }
 
@@ -132,8 +142,7 @@ static int collect(struct migrate_side *side, struct page_dirty *dirty, uint64_t
 		return -1;
 	ns = now_ns() - since_ns + 1;
 	set(&side->progress->left_pages, page_dirty_count(dirty));
-	set(&side->progress->written_per_s,
-	        (uint64_t)((double)page_dirty_count(dirty) * (double)SECOND_NS / (double)ns));
+	set(&side->progress->written_per_s, per_second(page_dirty_count(dirty), ns));
 	set(&side->progress->expected_ms,
 	        HANDOVER_MS + (rate ? page_dirty_count(dirty) * 1000 / rate : UINT32_MAX));
 	return 0;
@@ -145,7 +154,9 @@ static int live(struct migrate_side *side, struct page_dirty *dirty, struct err 
 	uint64_t limit_ms, begin;
 
 	enter(side, MIGRATE_LIVE);
-	if (side->guest->log(side->guest->ctx, true, err) < 0)
+	/* A log may begin with every page in it, and the first pass brings every page anyway. */
+	if (side->guest->log(side->guest->ctx, true, err) < 0 ||
+	        side->guest->collect(side->guest->ctx, dirty, err) < 0)
 		return -1;
 	page_dirty_set_all(dirty);
 	do {
@@ -161,8 +172,9 @@ static int live(struct migrate_side *side, struct page_dirty *dirty, struct err 
 /* ---- STOPPED ---- */
 
 static const enum migrate_type part_types[MIGRATE_PARTS] = {
-        [MIGRATE_PART_VM] = MIGRATE_VM,
+        [MIGRATE_PART_TIME] = MIGRATE_TIME,
         [MIGRATE_PART_VCPU] = MIGRATE_VCPU,
+        [MIGRATE_PART_CHIPS] = MIGRATE_CHIPS,
         [MIGRATE_PART_DEVICE] = MIGRATE_DEVICE,
 };
 
@@ -211,14 +223,16 @@ static int hand_over(struct migrate_side *side, struct page_dirty *dirty, struct
 
 /* ---- DECIDED ---- */
 
-static int commit(struct migrate_side *side, struct err *err)
+/* A target that gives up instead of taking the guest has said that it will not run it. */
+static enum migrate_result commit(struct migrate_side *side, struct err *err)
 {
 	struct migrate_frame frame;
 
 	memcpy(migrate_wire_payload(&side->wire), side->id, MIGRATE_ID_BYTES);
-	if (migrate_wire_send(&side->wire, MIGRATE_COMMIT, MIGRATE_ID_BYTES, err) < 0)
-		return -1;
-	return migrate_wire_expect(&side->wire, MIGRATE_DONE, 0, 1, &frame, err);
+	if (migrate_wire_send(&side->wire, MIGRATE_COMMIT, MIGRATE_ID_BYTES, err) == 0 &&
+	        migrate_wire_expect(&side->wire, MIGRATE_DONE, 0, 1, &frame, err) == 0)
+		return MIGRATE_GONE;
+	return side->wire.given_up ? MIGRATE_STAYS : MIGRATE_DOUBT;
 }
 
 enum migrate_result migrate_source(struct migrate_side *side, struct err *err)
@@ -232,10 +246,11 @@ enum migrate_result migrate_source(struct migrate_side *side, struct err *err)
 	        live(side, dirty, err) == 0 && hand_over(side, dirty, err) == 0 &&
 	        side->guest->give(side->guest->ctx, side->id, err) == 0) {
 		enter(side, MIGRATE_DECIDED);
-		result = commit(side, err) < 0 ? MIGRATE_DOUBT : MIGRATE_GONE;
+		result = commit(side, err);
 	}
 	if (result == MIGRATE_STAYS) {
-		migrate_wire_abort(&side->wire, err->text);
+		if (!side->wire.given_up)
+			migrate_wire_abort(&side->wire, err->text);
 		if (side->guest->log(side->guest->ctx, false, &ignored) < 0)
 			log_warn("%s", ignored.text);
 	}
@@ -252,7 +267,7 @@ enum migrate_result migrate_source_again(struct migrate_side *side, struct err *
 		return MIGRATE_DOUBT;
 	switch (standing) {
 	case MIGRATE_OWNS: return MIGRATE_GONE;
-	case MIGRATE_IS_READY: return commit(side, err) < 0 ? MIGRATE_DOUBT : MIGRATE_GONE;
+	case MIGRATE_IS_READY: return commit(side, err);
 	default:
 		err_set(err, ERR_FAILED,
 		        "the vmm at this address knows nothing of the guest; if that vmm was started anew, "

@@ -145,8 +145,9 @@ static int on_frame(struct load *load, const struct migrate_frame *frame, struct
 	switch (frame->type) {
 	case MIGRATE_PAGES: return on_pages(load, frame, err);
 	case MIGRATE_PASS: return on_pass(load, frame, err);
-	case MIGRATE_VM: return on_part(load, frame, MIGRATE_PART_VM, err);
+	case MIGRATE_TIME: return on_part(load, frame, MIGRATE_PART_TIME, err);
 	case MIGRATE_VCPU: return on_part(load, frame, MIGRATE_PART_VCPU, err);
+	case MIGRATE_CHIPS: return on_part(load, frame, MIGRATE_PART_CHIPS, err);
 	case MIGRATE_DEVICE: return on_part(load, frame, MIGRATE_PART_DEVICE, err);
 	case MIGRATE_STATE: return on_state(load, frame, err);
 	default: return out_of_turn(frame, err);
@@ -204,8 +205,10 @@ static enum migrate_result own(struct migrate_side *side, struct err *err)
 		err_set(err, ERR_FAILED, "the other vmm gave away another guest");
 		return MIGRATE_DOUBT;
 	}
-	if (side->guest->take(side->guest->ctx, side->id, err) < 0)
-		return MIGRATE_DOUBT;
+	if (side->guest->take(side->guest->ctx, side->id, err) < 0) {
+		migrate_wire_abort(&side->wire, err->text);
+		return MIGRATE_STAYS;
+	}
 	enter(side, MIGRATE_OVER);
 	/* The source learns it by asking, if this does not come. */
 	if (migrate_wire_send(&side->wire, MIGRATE_DONE, 0, err) < 0)
@@ -226,7 +229,7 @@ enum migrate_result migrate_target(struct migrate_side *side, struct err *err)
 			                                                                   : own(side, err);
 		}
 	}
-	if (result == MIGRATE_STAYS)
+	if (result == MIGRATE_STAYS && !side->wire.given_up)
 		migrate_wire_abort(&side->wire, err->text);
 	return result;
 }

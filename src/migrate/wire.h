@@ -22,8 +22,9 @@ enum migrate_type {
 	MIGRATE_PLAN,      /* both: what guest this is, as text */
 	MIGRATE_PAGES,     /* source: pages, and which pages are zeros */
 	MIGRATE_PASS,      /* source: the end of a pass over memory */
-	MIGRATE_VM,        /* source: the state of what all vCPUs share */
+	MIGRATE_TIME,      /* source: the state of the guest's clocks */
 	MIGRATE_VCPU,      /* source: of a vCPU */
+	MIGRATE_CHIPS,     /* source: of the interrupt controllers */
 	MIGRATE_DEVICE,    /* source: of a device */
 	MIGRATE_STATE,     /* source: the end of these states */
 	MIGRATE_READY,     /* target: all of it is here, and checked */

@@ -118,7 +118,7 @@ static void run(const uint8_t *data, size_t size)
 	static struct migrate_progress progress;
 	const struct migrate_guest guest = {.memory = memory,
 	        .plan = "a = 1\n",
-	        .counts = {1, 1, PARTS},
+	        .counts = {1, 1, 1, PARTS},
 	        .load = on_load,
 	        .take = on_take};
 	struct migrate_side side = {.guest = &guest, .progress = &progress, .on_progress = on_progress};
@@ -137,7 +137,7 @@ static void run(const uint8_t *data, size_t size)
 	fuzz_assert(migrate_wire_init(&side.wire, fds[1], &cancelled, &err) == 0);
 	result = migrate_target(&side, &err);
 	fuzz_assert(took == (result == MIGRATE_GONE));
-	fuzz_assert(!took || loaded == 2 + PARTS);
+	fuzz_assert(!took || loaded == 3 + PARTS);
 	fuzz_assert(result == MIGRATE_GONE || *err.text);
 	migrate_wire_finish(&side.wire);
 	close(fds[0]);

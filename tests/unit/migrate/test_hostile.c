@@ -14,7 +14,7 @@ static void begin(void)
 	cancelled = false;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	assert_ok(migrate_wire_init(&wire, fds[0], &cancelled, &err));
-	open_side(&target, fds[1]);
+	open_side(&target, fds[1], MIGRATE_PATIENCE_MS);
 	pthread_create(&thread, NULL, be_target, NULL);
 }
 
@@ -219,14 +219,14 @@ static void test_hostile_parts(void **state)
 	static const uint8_t none[4];
 
 	agree();
-	put_part(MIGRATE_VM, 0, 1);
-	assert_says(end(), "sent VM out of turn");
+	put_part(MIGRATE_TIME, 0, 1);
+	assert_says(end(), "sent TIME out of turn");
 	for (unsigned row = 0; row < 7; row++) {
 		agree();
 		put_all();
 		put_pass(1, 1, PAGES);
 		if (row != 0)
-			put_part(MIGRATE_VM, 0, 1);
+			put_part(MIGRATE_TIME, 0, 1);
 		if (row > 1)
 			put_part(MIGRATE_VCPU, row == 2, 1);
 		if (row > 3)
@@ -254,9 +254,10 @@ static void test_hostile_commit(void **state)
 	agree();
 	put_all();
 	put_pass(1, 1, PAGES);
-	put_part(MIGRATE_VM, 0, 1);
+	put_part(MIGRATE_TIME, 0, 1);
 	put_part(MIGRATE_VCPU, 0, 1);
 	put_part(MIGRATE_VCPU, 1, 1);
+	put_part(MIGRATE_CHIPS, 0, 1);
 	for (uint32_t i = 0; i < DEVICES; i++)
 		put_part(MIGRATE_DEVICE, i, 1);
 	put(MIGRATE_STATE, none, sizeof(none));

@@ -21,7 +21,7 @@ static void check_outcome(void)
 	if (target.runs)
 		assert_true(source.gave);
 	switch (source.result) {
-	case MIGRATE_STAYS: assert_true(source.runs && !source.gave && !target.took); break;
+	case MIGRATE_STAYS: assert_true(source.runs && !target.took); break;
 	case MIGRATE_GONE: assert_true(!source.runs && source.gave && target.took); break;
 	case MIGRATE_DOUBT: assert_true(!source.runs && source.gave); break;
 	}
@@ -123,6 +123,18 @@ static void test_sides_frames_in_another_order(void **state)
 	harm_all(SWAP, 1, 1);
 }
 
+static void test_sides_target_that_cannot_take_the_guest(void **state)
+{
+	make_guests();
+	target.disk_missing = true;
+	move(NO_HARM, 0, 0, 0, false);
+	check_outcome();
+	assert_int_equal(source.result, MIGRATE_STAYS);
+	assert_int_equal(target.result, MIGRATE_STAYS);
+	assert_non_null(strstr(source.err.text, "the other vmm gave up: the disk is missing"));
+	free_guests();
+}
+
 static void test_sides_with_different_guests(void **state)
 {
 	make_guests();
@@ -155,6 +167,7 @@ int main(void)
 	        cmocka_unit_test(test_sides_dropped_frames),
 	        cmocka_unit_test(test_sides_frames_twice),
 	        cmocka_unit_test(test_sides_frames_in_another_order),
+	        cmocka_unit_test(test_sides_target_that_cannot_take_the_guest),
 	        cmocka_unit_test(test_sides_with_different_guests),
 	        cmocka_unit_test(test_sides_cancelled),
 	};

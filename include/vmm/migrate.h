@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * migrate: a guest goes from one vmm to another. docs/migration.md has the format of the stream and the
+ * states of the two sides. A thread of its own sends or receives; everything here is for the main thread.
+ */
+#ifndef VMM_MIGRATE_H
+#define VMM_MIGRATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/base.h"
+#include "vmm/run.h"
+
+struct migrate;
+
+/*
+ * To be called between run_create() and run_guest(). run is borrowed. record: the path of a file to which
+ * this side writes, before anything else happens, that it gave a guest away or took one; "": there is none.
+ * ERR_USAGE: the file cannot be written.
+ */
+int migrate_create(
+        struct run *run, const char *record, struct migrate **ret_migrate, struct err *err) MUST_CHECK;
+/* After run_guest(), before run_destroy(). NULL is allowed. */
+void migrate_destroy(struct migrate *migrate);
+
+/* ---- what happens ---- */
+
+/* Where a move is. The names of migrate_status_name() are QEMU's MigrationStatus, but for "in-doubt". */
+enum migrate_status {
+	MIGRATE_STATUS_NONE,
+	MIGRATE_STATUS_SETUP,      /* both sides compare what guest they have */
+	MIGRATE_STATUS_ACTIVE,     /* memory travels */
+	MIGRATE_STATUS_DEVICE,     /* the guest is stopped, and the rest travels */
+	MIGRATE_STATUS_CANCELLING, /* the user wants the guest to stay */
+	MIGRATE_STATUS_CANCELLED,
+	MIGRATE_STATUS_COMPLETED, /* the guest runs on the other side, which has said so; or here */
+	MIGRATE_STATUS_FAILED,    /* the guest is where it was */
+	/*
+	 * The connection broke where this side cannot know which of them has the guest. It runs on neither
+	 * until migrate_send() with again, or migrate_resolve().
+	 */
+	MIGRATE_STATUS_DOUBT,
+	MIGRATE_STATUSES
+};
+/* "active" */
+const char *migrate_status_name(enum migrate_status status);
+
+struct migrate_observer {
+	void (*on_status)(void *ctx, enum migrate_status status);
+	void (*on_pass)(void *ctx, uint64_t pass); /* over memory, from 1 */
+	void *ctx;
+};
+/* There is one observer, which is borrowed until migrate_destroy(). It must not call migrate_*(). */
+void migrate_observe(struct migrate *migrate, const struct migrate_observer *observer);
+
+struct migrate_facts {
+	enum migrate_status status;
+	bool incoming;  /* the guest comes, or came */
+	char text[600]; /* why it failed, or what the doubt is; "" otherwise */
+	uint64_t pass, data_pages, zero_pages, left_pages, sent_bytes;
+	uint64_t written_per_s, pages_per_s, bytes_per_s; /* pages that the guest wrote; over the last pass */
+	uint64_t setup_ms, total_ms, expected_ms;         /* expected_ms: the stop, if it came now */
+	uint64_t stopped_ms;                              /* how long the guest was stopped, or is by now */
+};
+struct migrate_facts migrate_facts_of(struct migrate *migrate);
+
+/* ---- the source ---- */
+
+/* May be changed while a guest moves. */
+struct migrate_limits_ask {
+	uint64_t bytes_per_s; /* 0: no limit */
+	uint64_t stop_ms;     /* the guest is stopped when the rest takes no longer; at least 20 are needed */
+};
+void migrate_set_limits(struct migrate *migrate, const struct migrate_limits_ask *ask);
+struct migrate_limits_ask migrate_limits_of(struct migrate *migrate);
+/*
+ * Begins to send the guest to an address (vmm/back/address.h), or over fd, a connected stream socket, which
+ * is owned from now on, also after an error; -1 if there is an address. again: this leads to the target of a
+ * move that is in doubt, to ask it. ERR_USAGE: the guest cannot be moved, with the reason, or a move is under
+ * way. Later failures, among them those to connect, are statuses.
+ */
+int migrate_send(
+        struct migrate *migrate, const char *address, int fd, bool again, struct err *err) MUST_CHECK;
+/* Why a guest of this configuration cannot be moved at all; NULL: it can. */
+const char *migrate_refusal(struct migrate *migrate);
+/* Keeps the guest here. ERR_USAGE: it was given away already. Nothing, if none moves. */
+int migrate_cancel(struct migrate *migrate, struct err *err) MUST_CHECK;
+
+/* ---- the target ---- */
+
+/*
+ * The guest comes over this socket: one that listens, or a connected one. It is owned from now on. To be
+ * called before run_guest(); run was created with `arrives`.
+ */
+void migrate_receive(struct migrate *migrate, int fd, bool listens);
+
+/* ---- a doubt ---- */
+
+/*
+ * Ends a doubt by the operator's word, who has looked at the other side. runs: the guest runs here from now
+ * on. Otherwise it is not here: a source has given it away, a target ends. ERR_USAGE: there is no doubt.
+ */
+int migrate_resolve(struct migrate *migrate, bool runs, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * migrate: begins a move, hears how it goes, and says what has become of the guest. Main thread.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "migrate.h"
+#include "vmm/device.h"
+
+#define STOP_MS 300 /* QEMU's downtime-limit */
+
+const char *migrate_status_name(enum migrate_status status)
+{
+	static const char *const names[MIGRATE_STATUSES] = {
+	        [MIGRATE_STATUS_NONE] = "none",
+	        [MIGRATE_STATUS_SETUP] = "setup",
+	        [MIGRATE_STATUS_ACTIVE] = "active",
+	        [MIGRATE_STATUS_DEVICE] = "device",
+	        [MIGRATE_STATUS_CANCELLING] = "cancelling",
+	        [MIGRATE_STATUS_CANCELLED] = "cancelled",
+	        [MIGRATE_STATUS_COMPLETED] = "completed",
+	        [MIGRATE_STATUS_FAILED] = "failed",
+	        [MIGRATE_STATUS_DOUBT] = "in-doubt",
+	};
+
+	return names[status];
+}
+
+static void set_status(struct migrate *migrate, enum migrate_status status)
+{
+	if (migrate->status == status)
+		return;
+	migrate->status = status;
+	log_debug("the move is %s", migrate_status_name(status));
+	if (migrate->observer)
+		migrate->observer->on_status(migrate->observer->ctx, status);
+}
+
+static bool is_under_way(const struct migrate *migrate)
+{
+	return migrate->threaded;
+}
+
+/* ---- how it goes ---- */
+
+static void on_progress(void *ctx)
+{
+	static const enum migrate_status statuses[] = {
+	        [MIGRATE_AGREE] = MIGRATE_STATUS_SETUP,
+	        [MIGRATE_LIVE] = MIGRATE_STATUS_ACTIVE,
+	        [MIGRATE_STOPPED] = MIGRATE_STATUS_DEVICE,
+	        [MIGRATE_DECIDED] = MIGRATE_STATUS_DEVICE,
+	        [MIGRATE_OVER] = MIGRATE_STATUS_DEVICE,
+	};
+	struct migrate *migrate = ctx;
+	uint64_t pass = atomic_load_explicit(&migrate->progress.pass, memory_order_relaxed);
+	unsigned phase = atomic_load_explicit(&migrate->progress.phase, memory_order_acquire);
+
+	if (migrate->status != MIGRATE_STATUS_CANCELLING)
+		set_status(migrate, statuses[phase]);
+	while (!migrate->incoming && migrate->observer && migrate->told_pass < pass)
+		migrate->observer->on_pass(migrate->observer->ctx, ++migrate->told_pass);
+}
+
+static int listen_again(struct migrate *migrate, struct err *err);
+
+static void disconnect(struct migrate *migrate)
+{
+	migrate_worker_end(migrate);
+	if (migrate->fd >= 0)
+		close(take_fd(&migrate->fd));
+}
+
+static void keep_doubt(struct migrate *migrate)
+{
+	struct err err;
+
+	set_status(migrate, MIGRATE_STATUS_DOUBT);
+	log_error("the guest is in doubt: %s. It runs on neither side. Look at the other side: "
+	          "if it has the guest, or will get it, resolve this one with false; if that vmm is gone or "
+	          "has dropped the guest, resolve this one with true (__vmm_migrate-resolve)",
+	        migrate->err.text);
+	if (migrate->incoming && listen_again(migrate, &err) < 0)
+		log_error("%s", err.text);
+}
+
+/* The target has said that it will not run the guest. */
+static void take_back(struct migrate *migrate)
+{
+	struct err err;
+
+	migrate->given = false;
+	if (migrate_record_write(migrate->record_fd, "kept", migrate->side.id, &err) < 0)
+		log_warn("%s", err.text);
+}
+
+static void on_source_result(struct migrate *migrate)
+{
+	bool stopped = migrate->stopped_ns != 0;
+	struct err err;
+
+	migrate->ended_ns = clock_ns(CLOCK_MONOTONIC);
+	switch (migrate->result) {
+	case MIGRATE_GONE:
+		set_status(migrate, MIGRATE_STATUS_COMPLETED);
+		log_info("the guest runs on the other side; it was stopped for %llu ms",
+		        (unsigned long long)((migrate->ended_ns - migrate->stopped_ns) / 1000000));
+		break;
+	case MIGRATE_DOUBT: keep_doubt(migrate); break;
+	case MIGRATE_STAYS:
+		if (migrate->given)
+			take_back(migrate);
+		if (stopped && run_stay(migrate->run, &err) < 0)
+			log_error("the guest stays here, paused: %s; mend that, and let it run (cont)",
+			        err.text);
+		if (migrate->status == MIGRATE_STATUS_CANCELLING) {
+			set_status(migrate, MIGRATE_STATUS_CANCELLED);
+			break;
+		}
+		set_status(migrate, MIGRATE_STATUS_FAILED);
+		log_warn("the guest was not moved and goes on here: %s", migrate->err.text);
+	}
+}
+
+/* Who connects and never sends anything of a guest is turned away; one whose guest broke off is the end. */
+static void on_target_result(struct migrate *migrate)
+{
+	bool began = atomic_load(&migrate->progress.phase) != MIGRATE_AGREE;
+	struct err err = migrate->err;
+
+	migrate->ended_ns = clock_ns(CLOCK_MONOTONIC);
+	switch (migrate->result) {
+	case MIGRATE_GONE:
+		set_status(migrate, MIGRATE_STATUS_COMPLETED);
+		if (migrate->listen_fd >= 0 && listen_again(migrate, &err) < 0)
+			log_warn("%s", err.text);
+		break;
+	case MIGRATE_DOUBT: keep_doubt(migrate); break;
+	case MIGRATE_STAYS:
+		set_status(migrate, MIGRATE_STATUS_FAILED);
+		log_warn("no guest came: %s", migrate->err.text);
+		if (began || migrate->listen_fd < 0 || listen_again(migrate, &err) < 0)
+			run_miss(migrate->run, &err);
+	}
+}
+
+static void on_ended(void *ctx)
+{
+	struct migrate *migrate = ctx;
+
+	on_progress(migrate);
+	migrate->err = migrate->thread_err;
+	disconnect(migrate);
+	if (migrate->incoming)
+		on_target_result(migrate);
+	else
+		on_source_result(migrate);
+}
+
+/* ---- the guest's own life ---- */
+
+/* The incarnation that moves is about to be no more. */
+static void give_up(struct migrate *migrate, const char *why)
+{
+	if (!is_under_way(migrate))
+		return;
+	disconnect(migrate);
+	err_set(&migrate->err, ERR_FAILED, "%s", why);
+	migrate->ended_ns = clock_ns(CLOCK_MONOTONIC);
+	set_status(migrate, MIGRATE_STATUS_FAILED);
+}
+
+static void on_run(void *ctx, const struct run_event *event)
+{
+	struct migrate *migrate = ctx;
+	struct err err;
+
+	switch (event->kind) {
+	case RUN_EVENT_RESET: give_up(migrate, "the guest was reset"); break;
+	case RUN_EVENT_SHUTDOWN: give_up(migrate, "the guest ended"); break;
+	case RUN_EVENT_RELEASED: migrate_ask_on_released(migrate); break;
+	case RUN_EVENT_SETTLED:
+		if (migrate->incoming && !migrate->threaded && run_is_awaiting(migrate->run) &&
+		        migrate->status == MIGRATE_STATUS_NONE) {
+			if (listen_again(migrate, &err) < 0)
+				run_miss(migrate->run, &err);
+		} else {
+			migrate_ask_on_settled(migrate);
+		}
+		break;
+	default: break;
+	}
+}
+
+/* ---- the target ---- */
+
+static int begin(struct migrate *migrate, struct err *err)
+{
+	migrate->again = migrate->status == MIGRATE_STATUS_DOUBT || migrate->owned;
+	migrate->started_ns = migrate->again ? migrate->started_ns : clock_ns(CLOCK_MONOTONIC);
+	if (!migrate->again) {
+		memset(&migrate->progress, 0, sizeof(migrate->progress));
+		migrate->told_pass = 0;
+		migrate->stopped_ns = migrate->ended_ns = 0;
+		if (migrate_worker_prepare(migrate, err) < 0)
+			return -1;
+	}
+	return migrate_worker_start(migrate, err);
+}
+
+static void on_connection(void *ctx, int events)
+{
+	struct migrate *migrate = ctx;
+	int fd = accept4(migrate->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	struct err err;
+
+	if (fd < 0)
+		return;
+	loop_op_stop(take_ptr(&migrate->listening));
+	migrate->fd = fd;
+	if (begin(migrate, &err) == 0)
+		return;
+	log_error("%s", err.text);
+	disconnect(migrate);
+	if (listen_again(migrate, &err) < 0)
+		log_error("%s", err.text);
+}
+
+/* Waits for a connection, or begins over the one that vmm was given. */
+static int listen_again(struct migrate *migrate, struct err *err)
+{
+	if (migrate->listen_fd >= 0)
+		return loop_watch_start(migrate->loop, migrate->listen_fd, POLLIN, on_connection, migrate,
+		        &migrate->listening, err);
+	if (migrate->fd >= 0)
+		return begin(migrate, err);
+	return err_set(err, ERR_FAILED, "the only connection to the other vmm is over");
+}
+
+void migrate_receive(struct migrate *migrate, int fd, bool listens)
+{
+	migrate->incoming = true;
+	if (listens)
+		migrate->listen_fd = fd;
+	else
+		migrate->fd = fd;
+}
+
+/* ---- the source ---- */
+
+void migrate_set_limits(struct migrate *migrate, const struct migrate_limits_ask *ask)
+{
+	atomic_store_explicit(&migrate->limits.bytes_per_s, ask->bytes_per_s, memory_order_relaxed);
+	atomic_store_explicit(&migrate->limits.stop_ms, ask->stop_ms, memory_order_relaxed);
+}
+
+struct migrate_limits_ask migrate_limits_of(struct migrate *migrate)
+{
+	return (struct migrate_limits_ask){
+	        .bytes_per_s = atomic_load_explicit(&migrate->limits.bytes_per_s, memory_order_relaxed),
+	        .stop_ms = atomic_load_explicit(&migrate->limits.stop_ms, memory_order_relaxed),
+	};
+}
+
+const char *migrate_refusal(struct migrate *migrate)
+{
+	if (run_config(migrate->run)->sev.type != CONFIG_SEV_NONE)
+		return "its memory is encrypted, and vmm moves plain guests only";
+	return device_board_unmovable(machine_board(run_machine(migrate->run)));
+}
+
+static int may_send(struct migrate *migrate, bool again, struct err *err)
+{
+	const char *why = migrate_refusal(migrate);
+	bool doubt = migrate->status == MIGRATE_STATUS_DOUBT;
+
+	if (why)
+		return err_set(err, ERR_USAGE, "the guest cannot be moved: %s", why);
+	if (is_under_way(migrate))
+		return err_set(err, ERR_USAGE, "the guest is being moved already");
+	if (migrate->incoming && !migrate->owned)
+		return err_set(err, ERR_USAGE, "the guest has not come yet");
+	if (again && (!doubt || migrate->incoming))
+		return err_set(err, ERR_USAGE, "no move of this guest is in doubt, so none can be resumed");
+	if (!again && doubt)
+		return err_set(err, ERR_USAGE,
+		        "the last move of this guest is in doubt: resume it, or resolve it "
+		        "(__vmm_migrate-resolve)");
+	if (!again && migrate->given)
+		return err_set(err, ERR_USAGE, "the guest was given to another vmm");
+	return 0;
+}
+
+static int start(struct migrate *migrate, bool again, struct err *err)
+{
+	struct run_status status = run_status_of(migrate->run);
+
+	if (!again && strcmp(status.name, "running") != 0 && strcmp(status.name, "paused") != 0)
+		return err_set(err, ERR_USAGE, "the guest is %s: it can be moved when it runs or is paused",
+		        status.phase);
+	/* A guest that came from another vmm goes on to a third one. */
+	if (migrate->incoming) {
+		loop_op_stop(take_ptr(&migrate->listening));
+		if (migrate->listen_fd >= 0)
+			close(take_fd(&migrate->listen_fd));
+		migrate->incoming = migrate->owned = false;
+		migrate->status = MIGRATE_STATUS_NONE;
+	}
+	if (!again && getentropy(migrate->side.id, MIGRATE_ID_BYTES) < 0)
+		return err_sys(err, ERR_FAILED, errno, "a name for the move");
+	return begin(migrate, err);
+}
+
+int migrate_send(struct migrate *migrate, const char *address, int fd, bool again, struct err *err)
+{
+	auto_close int owned = fd;
+
+	if (may_send(migrate, again, err) < 0 || (address && back_address_check(address, err) < 0))
+		return -1;
+	migrate->fd = take_fd(&owned);
+	snprintf(migrate->address, sizeof(migrate->address), "%s", address ?: "");
+	if (start(migrate, again, err) < 0) {
+		disconnect(migrate);
+		return -1;
+	}
+	if (!again)
+		set_status(migrate, MIGRATE_STATUS_SETUP);
+	return 0;
+}
+
+int migrate_cancel(struct migrate *migrate, struct err *err)
+{
+	if (migrate->incoming || !is_under_way(migrate))
+		return 0;
+	if (migrate->given)
+		return err_set(err, ERR_USAGE, "the guest was given to the other vmm already");
+	set_status(migrate, MIGRATE_STATUS_CANCELLING);
+	atomic_store(&migrate->cancelled, true);
+	return 0;
+}
+
+/* ---- a doubt ---- */
+
+static int resolve_source(struct migrate *migrate, bool runs, struct err *err)
+{
+	int result = 0;
+
+	migrate->given = !runs;
+	if (runs)
+		result = run_stay(migrate->run, err);
+	set_status(migrate, runs ? MIGRATE_STATUS_FAILED : MIGRATE_STATUS_COMPLETED);
+	return result;
+}
+
+static int resolve_target(struct migrate *migrate, bool runs, struct err *err)
+{
+	struct err dropped;
+
+	if (runs && run_arrive(migrate->run, err) < 0)
+		return -1;
+	loop_op_stop(take_ptr(&migrate->listening));
+	set_status(migrate, runs ? MIGRATE_STATUS_COMPLETED : MIGRATE_STATUS_FAILED);
+	if (runs) {
+		migrate->owned = true;
+		run_own(migrate->run, migrate->side.paused);
+		return 0;
+	}
+	err_set(&dropped, ERR_FAILED, "the operator says that the guest is not to run here");
+	run_miss(migrate->run, &dropped);
+	return 0;
+}
+
+int migrate_resolve(struct migrate *migrate, bool runs, struct err *err)
+{
+	if (migrate->status != MIGRATE_STATUS_DOUBT || is_under_way(migrate))
+		return err_set(err, ERR_USAGE, "no move of this guest is in doubt");
+	if (migrate_record_write(migrate->record_fd, runs ? "resolved: runs here" : "resolved: is not here",
+	            migrate->side.id, err) < 0)
+		return -1;
+	return migrate->incoming ? resolve_target(migrate, runs, err) : resolve_source(migrate, runs, err);
+}
+
+/* ---- life ---- */
+
+void migrate_observe(struct migrate *migrate, const struct migrate_observer *observer)
+{
+	migrate->observer = observer;
+}
+
+int migrate_create(struct run *run, const char *record, struct migrate **ret_migrate, struct err *err)
+{
+	struct migrate *migrate = calloc(1, sizeof(*migrate));
+
+	if (!migrate)
+		return err_sys(err, ERR_FAILED, ENOMEM, "moves");
+	migrate->run = run;
+	migrate->loop = run_loop(run);
+	migrate->fd = migrate->listen_fd = -1;
+	migrate->progress_task = (struct loop_task){.fn = on_progress, .ctx = migrate};
+	migrate->ended_task = (struct loop_task){.fn = on_ended, .ctx = migrate};
+	migrate_set_limits(migrate, &(struct migrate_limits_ask){.stop_ms = STOP_MS});
+	migrate_ask_init(migrate);
+	migrate->run_observer = (struct run_observer){.on_event = on_run, .ctx = migrate};
+	run_observe(run, &migrate->run_observer);
+	if (migrate_record_open(record, &migrate->record_fd, err) < 0) {
+		migrate_destroy(migrate);
+		return -1;
+	}
+	*ret_migrate = migrate;
+	return 0;
+}
+
+void migrate_destroy(struct migrate *migrate)
+{
+	if (!migrate)
+		return;
+	disconnect(migrate);
+	migrate_ask_refuse(migrate, true);
+	loop_op_stop(migrate->listening);
+	if (migrate->listen_fd >= 0)
+		close(migrate->listen_fd);
+	if (migrate->record_fd >= 0)
+		close(migrate->record_fd);
+	migrate_ask_finish(migrate);
+	free(migrate->plan);
+	free(migrate);
+}
+
+static uint64_t load_count(const _Atomic uint64_t *number)
+{
+	return atomic_load_explicit(number, memory_order_relaxed);
+}
+
+struct migrate_facts migrate_facts_of(struct migrate *migrate)
+{
+	const struct migrate_progress *progress = &migrate->progress;
+	uint64_t now = migrate->ended_ns ? migrate->ended_ns : clock_ns(CLOCK_MONOTONIC);
+	struct migrate_facts facts = {
+	        .status = migrate->status,
+	        .incoming = migrate->incoming,
+	        .pass = load_count(&progress->pass),
+	        .data_pages = load_count(&progress->data_pages),
+	        .zero_pages = load_count(&progress->zero_pages),
+	        .left_pages = load_count(&progress->left_pages),
+	        .sent_bytes = load_count(&migrate->side.wire.sent_bytes),
+	        .written_per_s = load_count(&progress->written_per_s),
+	        .pages_per_s = load_count(&progress->pages_per_s),
+	        .bytes_per_s = load_count(&progress->bytes_per_s),
+	        .setup_ms = load_count(&progress->setup_ms),
+	        .expected_ms = load_count(&progress->expected_ms),
+	        .total_ms = migrate->started_ns ? (now - migrate->started_ns) / 1000000 : 0,
+	        .stopped_ms = migrate->stopped_ns ? (now - migrate->stopped_ns) / 1000000 : 0,
+	};
+
+	if (migrate->status == MIGRATE_STATUS_FAILED || migrate->status == MIGRATE_STATUS_DOUBT)
+		memcpy(facts.text, migrate->err.text, sizeof(facts.text));
+	return facts;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * migrate: the one move of a vmm, which the files of this room share. The main thread owns it. The thread of
+ * the move works on `side`, and asks the main thread for what only that may do (ask.c).
+ */
+#ifndef MIGRATE_MIGRATE_H
+#define MIGRATE_MIGRATE_H
+
+#include <pthread.h>
+
+#include "side.h"
+#include "vmm/back/address.h"
+#include "vmm/loop.h"
+#include "vmm/migrate.h"
+#include "vmm/run/command.h"
+#include "vmm/run/facts.h"
+
+enum migrate_wish {
+	MIGRATE_NOTHING,
+	MIGRATE_ADD,
+	MIGRATE_STOP,
+	MIGRATE_SAVE,
+	MIGRATE_LOAD,
+	MIGRATE_GIVE,
+	MIGRATE_TAKE
+};
+
+/* With MIGRATE_SAVE and MIGRATE_LOAD: device number i of the board, and its state. */
+struct migrate_device {
+	unsigned i;
+	struct vmstate state; /* MIGRATE_SAVE: the answer */
+	const void *data;     /* MIGRATE_LOAD: from these bytes, which are borrowed */
+	size_t size;
+};
+
+struct migrate {
+	struct run *run;
+	struct loop *loop;
+	struct run_observer run_observer;
+	const struct migrate_observer *observer;
+	int record_fd; /* -1: there is none */
+
+	/* What the move is. */
+	bool incoming;
+	bool given;                           /* source: the guest was given away */
+	bool owned;                           /* target: the guest was taken */
+	char address[BACK_ADDRESS_MAX_BYTES]; /* source: to connect to; "": fd is connected */
+	int fd;                               /* the connection; -1: none yet */
+	int listen_fd;
+	struct loop_op *listening;
+	enum migrate_status status;
+	struct err err; /* why it failed */
+	uint64_t started_ns, ended_ns;
+	uint64_t stopped_ns; /* when the guest was stopped; 0: it was not */
+	uint64_t told_pass;
+	char *plan;
+
+	/* The thread. */
+	pthread_t thread;
+	bool threaded;
+	bool again; /* it asks, or answers, about an older move */
+	_Atomic bool cancelled;
+	struct migrate_guest guest;
+	struct migrate_side side;
+	struct migrate_progress progress;
+	struct migrate_limits limits;
+	struct loop_task progress_task, ended_task;
+	enum migrate_result result; /* its last words, with thread_err */
+	struct err thread_err;
+
+	/* With MIGRATE_ADD: the pieces of memory that the guest has got beside its first, in their order. */
+	uint64_t added[PAGE_PLUGS_MAX];
+	unsigned added_count;
+
+	struct migrate_device device;
+
+	/* What the thread wants of the main thread. The lock guards all of it. */
+	pthread_mutex_t lock;
+	pthread_cond_t answered;
+	struct loop_task wish_task;
+	enum migrate_wish wish;
+	bool over; /* there will be no answer */
+	int answer;
+	struct err answer_err;
+	struct err take_err; /* MIGRATE_TAKE: why it failed, while what was taken is released */
+};
+
+/* ---- worker.c: the thread ---- */
+
+/* Starts the thread over migrate->fd. */
+int migrate_worker_start(struct migrate *migrate, struct err *err) MUST_CHECK;
+/* Ends it, wherever it is, and waits for that. Allowed when there is none. */
+void migrate_worker_end(struct migrate *migrate);
+/* The guest of this vmm, for the states of the two sides. *err if there is no memory for its plan. */
+int migrate_worker_prepare(struct migrate *migrate, struct err *err) MUST_CHECK;
+
+/* ---- ask.c: what the thread asks for ---- */
+
+void migrate_ask_init(struct migrate *migrate);
+void migrate_ask_finish(struct migrate *migrate);
+/* On the thread: returns what the main thread answers; -1 with *err also if there will be no answer. */
+int migrate_ask(struct migrate *migrate, enum migrate_wish wish, struct err *err) MUST_CHECK;
+/* Lets migrate_ask() return, now and from now on; or lets it ask again. */
+void migrate_ask_refuse(struct migrate *migrate, bool refuse);
+/* The guest has settled, if that was waited for. */
+void migrate_ask_on_settled(struct migrate *migrate);
+/* A disk may have been released, if that was waited for. */
+void migrate_ask_on_released(struct migrate *migrate);
+
+/* ---- record.c: what is known of this side's moves, whatever happens to it ---- */
+
+int migrate_record_open(const char *path, int *ret_fd, struct err *err) MUST_CHECK;
+/* Appends "gave" or "took", and returns when it is on the disk. fd -1: nothing is written. */
+int migrate_record_write(
+        int fd, const char *what, const uint8_t id[static MIGRATE_ID_BYTES], struct err *err) MUST_CHECK;
+
+#endif
