@@ -29,7 +29,7 @@ static void die(const char *what)
 }
 
 /* Loads /modules/NN.ko in their order. Numbers may be missing. */
-static void load_modules(void)
+__attribute__((unused)) static void load_modules(void)
 {
 	for (unsigned i = 0; i < 100; i++) {
 		char path[32];
