@@ -63,8 +63,13 @@ static void on_progress(void *ctx)
 	uint64_t pass = atomic_load_explicit(&migrate->progress.pass, memory_order_relaxed);
 	unsigned phase = atomic_load_explicit(&migrate->progress.phase, memory_order_acquire);
 
-	if (migrate->status != MIGRATE_STATUS_CANCELLING)
+	/* One who asks, or answers, about an older move is where that move has ended. */
+	if (!migrate->again && migrate->status != MIGRATE_STATUS_CANCELLING) {
+		/* The thread may have gone further than one step since it was seen last. */
+		while (migrate->status < statuses[phase])
+			set_status(migrate, migrate->status + 1);
 		set_status(migrate, statuses[phase]);
+	}
 	while (!migrate->incoming && migrate->observer && migrate->told_pass < pass)
 		migrate->observer->on_pass(migrate->observer->ctx, ++migrate->told_pass);
 }
@@ -212,7 +217,12 @@ static int begin(struct migrate *migrate, struct err *err)
 		if (migrate_worker_prepare(migrate, err) < 0)
 			return -1;
 	}
-	return migrate_worker_start(migrate, err);
+	if (migrate_worker_start(migrate, err) < 0)
+		return -1;
+	/* What is asked about an older move leaves a target as it is. */
+	if (!migrate->again || !migrate->incoming)
+		set_status(migrate, MIGRATE_STATUS_SETUP);
+	return 0;
 }
 
 static void on_connection(void *ctx, int events)
@@ -330,8 +340,6 @@ int migrate_send(struct migrate *migrate, const char *address, int fd, bool agai
 		disconnect(migrate);
 		return -1;
 	}
-	if (!again)
-		set_status(migrate, MIGRATE_STATUS_SETUP);
 	return 0;
 }
 

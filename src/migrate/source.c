@@ -212,9 +212,9 @@ static int hand_over(struct migrate_side *side, struct page_dirty *dirty, struct
 {
 	struct migrate_frame frame;
 
-	enter(side, MIGRATE_STOPPED);
 	if (side->guest->stop(side->guest->ctx, err) < 0)
 		return -1;
+	enter(side, MIGRATE_STOPPED);
 	if (side->guest->collect(side->guest->ctx, dirty, err) < 0 || send_pass(side, dirty, true, err) < 0 ||
 	        send_parts(side, err) < 0)
 		return -1;
