@@ -95,6 +95,7 @@ enum err_kind {
 	ERR_GUEST = 3,  /* the guest crashed or terminated itself */
 	ERR_HOST = 4,   /* this host cannot do it */
 	ERR_REBOOT = 5, /* the guest asked for a reboot, and run.on-reboot ends it then */
+	ERR_DOUBT = 6,  /* nobody here can know which of two vmms has a guest that was moved */
 };
 
 /*

@@ -84,7 +84,7 @@ static void print_help(FILE *out)
 	             " --version prints the version.\n"
 	             "Exit status: 0 done (the guest shut down), 1 failure, 2 usage or configuration,\n"
 	             "3 the guest crashed or terminated itself, 4 this host cannot do it, "
-	             "5 the guest rebooted and run.on-reboot is exit.\n");
+	             "5 the guest rebooted and run.on-reboot is exit, 6 a move of a guest is in doubt.\n");
 }
 
 /* Returns how many words of argv name this verb; 0 if they name another. */

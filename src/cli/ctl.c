@@ -54,6 +54,8 @@ int cli_ctl_command(struct cli_ctl *ctl, const char *const *words, size_t count,
 		return cli_ctl_metrics(ctl->link, err);
 	if (strcmp(command, "status") == 0 && (count == 1 || watch))
 		return cli_ctl_status(ctl->link, watch, ctl->form, err);
+	if (cli_ctl_is_move(words, count))
+		return cli_ctl_migrate(ctl, words, count, err);
 	return run_command(ctl, command, words + 1, count - 1, err);
 }
 
@@ -98,6 +100,25 @@ static int number_option(
 	return 0;
 }
 
+static int read_move(const struct cli_args *args, struct cli_ctl *ctl, struct err *err)
+{
+	static const char *const names[] = {"keep", "resume", "bandwidth", "downtime"};
+	const char *words[] = {cli_operand(args, 1), cli_operand(args, 2)};
+
+	ctl->move = (struct cli_ctl_move){
+	        .keep = cli_given(args, "keep"),
+	        .resume = cli_given(args, "resume"),
+	        .bandwidth = cli_value(args, "bandwidth"),
+	        .downtime = cli_value(args, "downtime"),
+	};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (cli_given(args, names[i]) && (cli_operand_count(args) != 3 || !cli_ctl_is_move(words, 2)))
+			return err_set(
+			        err, ERR_USAGE, "--%s belongs to the command migrate ADDRESS", names[i]);
+	}
+	return 0;
+}
+
 static int read_options(
         const struct cli_args *args, struct cli_ctl *ctl, unsigned *ret_limit_s, struct err *err)
 {
@@ -110,6 +131,8 @@ static int read_options(
 	ctl->watch = cli_given(args, "watch");
 	if (ctl->watch && (cli_operand_count(args) != 2 || strcmp(cli_operand(args, 1), "status") != 0))
 		return err_set(err, ERR_USAGE, "--watch belongs to the command status");
+	if (read_move(args, ctl, err) < 0)
+		return -1;
 	ctl->form = cli_given(args, "pretty") || (isatty(STDOUT_FILENO) && !cli_given(args, "raw"))
 	                    ? CLI_CTL_PRETTY
 	                    : CLI_CTL_RAW;
@@ -152,6 +175,16 @@ static int run(const struct cli_args *args, struct err *err)
 static const struct cli_option options[] = {
         {"events", NULL, "Print events, one a line, until the server ends."},
         {"watch", NULL, "With the command status: show it anew every second, with what happened in between."},
+        {"keep", NULL, "With migrate ADDRESS: do not end the vmm that the guest has left."},
+        {"bandwidth", "BYTES",
+                "With migrate ADDRESS: how many bytes a second may be sent, perhaps with K, M or G behind "
+                "the "
+                "number; 0 is no limit."},
+        {"downtime", "MILLISECONDS", "With migrate ADDRESS: how long the guest may be stopped."},
+        {"resume", NULL,
+                "With migrate ADDRESS: ask the vmm there what became of a move that is in doubt, and "
+                "complete "
+                "it."},
         {"raw", NULL,
                 "Print each result as one line of JSON, which is the default if standard output is not a "
                 "terminal."},
@@ -169,13 +202,15 @@ const struct cli_verb cli_verb_ctl = {
         .summary = "ask and steer a running guest through its control socket",
         .help = "SOCKET is what the guest's key control.socket names. COMMAND is a command of the control "
                 "socket (QMP's query-status, stop, cont, quit and others); status, which shows the guest in "
-                "words; metrics, which prints its figures in Prometheus' text format; or help. Arguments are "
+                "words; metrics, which prints its figures in Prometheus' text format; migrate ADDRESS, which "
+                "moves the guest to a vmm that was started with --incoming ADDRESS, shows how it goes, and "
+                "ends the vmm that the guest has left (Ctrl-C: the guest stays); or help. Arguments are "
                 "KEY=VALUE words or one JSON object.\n"
                 "Without a command vmm ctl reads commands from standard input: on a terminal with a prompt, "
                 "a history, and completion by the tabulator key.\n"
                 "The exit status is 0 if the command succeeded, 1 if the server refused it (its reason is on "
                 "standard error) or the connection failed, 2 if no server answers at SOCKET or the command "
-                "line is wrong.",
+                "line is wrong, 6 if a move is in doubt.",
         .options = options,
         .run = run,
 };

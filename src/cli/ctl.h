@@ -98,11 +98,19 @@ int cli_ctl_status(struct cli_ctl_link *link, bool watch, enum cli_ctl_form form
 
 /* ---- the session (ctl.c, ctl_prompt.c, ctl_edit.c) ---- */
 
+/* How `migrate ADDRESS` moves a guest. */
+struct cli_ctl_move {
+	bool keep;                        /* the vmm that the guest has left is not ended */
+	bool resume;                      /* ask about a move that is in doubt */
+	const char *bandwidth, *downtime; /* bytes a second, ms; NULL: as they are */
+};
+
 struct cli_ctl {
 	struct cli_ctl_link *link;
 	enum cli_ctl_form form;
 	int fd; /* to be sent with the next command; -1: none */
 	bool watch;
+	struct cli_ctl_move move;
 };
 
 #define CLI_CTL_WORDS_MAX 100
@@ -110,6 +118,13 @@ struct cli_ctl {
 
 /* Carries out one command of vmm ctl: its name and its arguments. */
 int cli_ctl_command(struct cli_ctl *ctl, const char *const *words, size_t count, struct err *err) MUST_CHECK;
+/* Are these words `migrate ADDRESS`, and not `migrate KEY=VALUE` (ctl_migrate.c)? */
+bool cli_ctl_is_move(const char *const *words, size_t count);
+/*
+ * Moves the guest, shows how it goes, and ends the vmm that it has left. ERR_FAILED: it was not moved;
+ * ERR_DOUBT: the server cannot know, or is gone.
+ */
+int cli_ctl_migrate(struct cli_ctl *ctl, const char *const *words, size_t count, struct err *err) MUST_CHECK;
 /*
  * Reads lines from the terminal with libedit, while events are told. NULL: it is not installed, or there is
  * no terminal that it can use.

@@ -21,6 +21,16 @@ static const struct {
         {"help", "All commands; help COMMAND describes one."},
 };
 
+/* Forms of commands of the table that vmm ctl has in addition. */
+static const struct {
+	const char *name, *form, *help;
+} forms[] = {
+        {"migrate", "migrate ADDRESS [--keep] [--resume] [--bandwidth=BYTES] [--downtime=MILLISECONDS]",
+                "Waits for the end, shows how it goes, and ends the vmm that the guest has left, unless "
+                "there is "
+                "--keep."},
+};
+
 /* ---- values ---- */
 
 static json_t *wrong(struct err *err, const char *key, const char *text, const char *expected)
@@ -331,5 +341,9 @@ int cli_ctl_help(const char *command, struct err *err)
 	printf("%s\n%s\n", row->name, row->help);
 	for (const struct control_member *m = row->arguments; m && m->name; m++)
 		put_member(m);
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		if (strcmp(forms[i].name, row->name) == 0)
+			printf("or %s\n%s\n", forms[i].form, forms[i].help);
+	}
 	return 0;
 }
