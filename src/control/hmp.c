@@ -40,6 +40,7 @@ OTHER(do_quit, control_quit)
 OTHER(do_reset, control_reset)
 OTHER(do_powerdown, control_powerdown)
 OTHER(do_wakeup, control_wakeup)
+OTHER(do_migrate_cancel, control_migrate_cancel)
 
 /* ---- help, and the table ---- */
 
@@ -51,6 +52,9 @@ static const struct control_hmp commands[] = {
         {"info", "[subcommand]", "show various information about the system state", info},
         {"c", "", "resume emulation (the same as cont)", do_cont},
         {"cont", "", "resume emulation", do_cont},
+        {"migrate", "[-d] uri", "migrate to URI; info migrate tells how it goes, also without -d",
+                control_hmp_migrate},
+        {"migrate_cancel", "", "cancel the current VM migration", do_migrate_cancel},
         {"q", "", "quit (the same as quit)", do_quit},
         {"quit", "", "quit the emulator", do_quit},
         {"stop", "", "stop emulation", do_stop},

@@ -22,6 +22,10 @@ extern const struct control_hmp control_hmp_info[];
 json_t *control_info_block(struct control_call *call, const char *rest, struct err *err);
 json_t *control_info_network(struct control_call *call, const char *rest, struct err *err);
 
+/* hmp_migrate.c */
+json_t *control_hmp_migrate(struct control_call *call, const char *rest, struct err *err);
+json_t *control_hmp_info_migrate(struct control_call *call, const char *rest, struct err *err);
+
 /* Zeroed at first. */
 struct control_text {
 	char *data;

@@ -247,6 +247,7 @@ const struct control_hmp control_hmp_info[] = {
         {"cpus", "", "show infos for each CPU", cpus},
         {"kvm", "", "show KVM information", kvm},
         {"memory_size_summary", "", "show the amount of initially allocated and present memory", memory_size},
+        {"migrate", "", "show migration status", control_hmp_info_migrate},
         {"mtree", "", "show memory tree", mtree},
         {"name", "", "show the current VM name", name},
         {"network", "", "show the network state", control_info_network},
