@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two vmms between which a guest moves, and what may stand between them: a proxy that knows the frames of docs/migration.md."""
+import contextlib
+import json
+import socket
+import struct
+import threading
+
+import monitor
+from monitor import guests
+
+HEADER = struct.Struct('<IHHIHHQII')
+TYPES = [None, 'HELLO', 'PLAN', 'PAGES', 'PASS', 'VM', 'VCPU', 'DEVICE', 'STATE', 'READY', 'COMMIT', 'DONE', 'ABORT', 'PING']
+ENDS = ('completed', 'failed', 'cancelled', 'in-doubt')
+
+
+class Side(monitor.Machine):
+    """vmm run with a record of its moves; with an address it waits for a guest there."""
+
+    def __init__(self, test, *sets, address=None, code=guests.SPIN, options=(), **how):
+        self.record = guests.Folder(test).path / 'record'
+        self.address = address
+        incoming = ['--incoming', str(address)] if address else []
+        super().__init__(test, code, f'migrate.record={self.record}', *sets, options=[*options, *incoming], **how)
+        self.control = self.monitor()
+        wanted = 'inmigrate' if address else 'running'
+        monitor.until(lambda: self.state() == wanted)
+
+    def state(self):
+        return self.control.call('query-status')['status']
+
+    def lives(self):
+        return self.vmm.poll() is None
+
+    def moves(self):
+        return self.control.call('query-migrate')
+
+    def ends(self, *ends):
+        """Waits for the end of the move, which must be one of these. Returns what query-migrate says."""
+        monitor.until(lambda: self.moves().get('status') in ENDS)
+        moved = self.moves()
+        self.test.assertIn(moved['status'], ends, moved)
+        return moved
+
+    def events(self, names=('MIGRATION', 'STOP', 'RESUME', 'MIGRATION_PASS')):
+        """What was told until now, short: the status of MIGRATION, or the name."""
+        self.control.call('query-name')
+        return [event['data']['status'] if event['event'] == 'MIGRATION' else event['event']
+                for event in self.control.events if event['event'] in names]
+
+    def tell(self):
+        self.control.call('migrate-set-capabilities', capabilities=[{'capability': 'events', 'state': True}])
+        self.control.events.clear()
+
+    def slow(self):
+        """A move from here does not get beyond its first pages."""
+        self.control.call('migrate-set-parameters', max_bandwidth=1)
+
+    def fast(self):
+        self.control.call('migrate-set-parameters', max_bandwidth=0)
+
+    def records(self):
+        """The events in its record, and the one id that they have."""
+        lines = [json.loads(line) for line in self.record.read_text().splitlines()]
+        return [line['event'] for line in lines], {line['id'] for line in lines}
+
+
+class Pair:
+    """A source and a target that waits for it at a socket file."""
+
+    def __init__(self, test, here=(), there=(), **how):
+        self.folder = guests.Folder(test).path
+        self.address = f'unix:{self.folder}/move'
+        self.target = Side(test, *there, address=self.address, **how)
+        self.source = Side(test, *here, **how)
+
+    def migrate(self, **more):
+        return self.source.control.call('migrate', uri=self.address, **more)
+
+
+def receive(sock):
+    """A whole frame; None at the end."""
+    def exactly(size):
+        data = b''
+        while len(data) < size:
+            part = sock.recv(size - len(data))
+            if not part:
+                return None
+            data += part
+        return data
+    header = exactly(HEADER.size)
+    if header is None:
+        return None
+    payload = exactly(HEADER.unpack(header)[3])
+    return None if payload is None else header + payload
+
+
+class Proxy:
+    """
+    Takes one connection and hands frames on both ways. at(who, name, frame) is asked before each one: False ends the connection in
+    place of the frame. after() is the same behind it.
+    """
+
+    def __init__(self, test, to, at=lambda *_: True, after=lambda *_: True):
+        self.path = guests.Folder(test).path / 'proxy'
+        self.address, self.to, self.at, self.after = f'unix:{self.path}', to, at, after
+        self.seen, self.lock, self.ends = [], threading.Lock(), []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.path))
+        self.listener.listen()
+        self.threads = [threading.Thread(target=self.serve, daemon=True)]
+        self.threads[0].start()
+        test.addCleanup(self.close)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.cut()
+        for thread in self.threads:
+            thread.join(monitor.LIMIT)
+        self.listener.close()
+        for sock in self.ends:
+            sock.close()
+
+    def cut(self):
+        for sock in self.ends:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            source, _ = self.listener.accept()
+            target = socket.socket(socket.AF_UNIX)
+            self.ends = [source, target]
+            target.connect(self.to)
+            self.threads += [threading.Thread(target=self.hand_on, args=way, daemon=True)
+                             for way in (('source', source, target), ('target', target, source))]
+            for thread in self.threads[1:]:
+                thread.start()
+
+    def hand_on(self, who, from_, to):
+        with contextlib.suppress(OSError):
+            while frame := receive(from_):
+                name = TYPES[HEADER.unpack(frame[:HEADER.size])[1]]
+                with self.lock:
+                    self.seen.append((who, name))
+                    if not self.at(who, name, frame):
+                        break
+                    to.sendall(frame)
+                    if not self.after(who, name, frame):
+                        break
+        self.cut()
+
+
+def is_last(name, frame):
+    """Does this frame end the last pass?"""
+    return name == 'PASS' and struct.unpack_from('<I', frame, HEADER.size + 4)[0] == 1
