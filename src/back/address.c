@@ -173,16 +173,32 @@ int back_address_connect_here(const char *address, int *ret_fd, struct err *err)
 
 /* ---- to listen ---- */
 
+/*
+ * Linux takes down a socket that io_uring watched some milliseconds after its process has ended. It takes
+ * connections until then, and disconnects them when it goes.
+ */
+#define GOING_TRIES    20
+#define GOING_PAUSE_US 50000
+#define GOING_WAIT_MS  100
+
 /* Is it a socket on which nobody listens any more? */
 static bool is_left_behind(const struct sockaddr_un *at)
 {
 	struct stat file;
-	int fd;
 
 	if (lstat(at->sun_path, &file) < 0 || !S_ISSOCK(file.st_mode))
 		return false;
-	if (try_connect(AF_UNIX, (const struct sockaddr *)at, sizeof(*at), &fd) == ECONNREFUSED)
-		return true;
+	for (unsigned i = 0; i < GOING_TRIES; i++) {
+		auto_close int fd = -1;
+		int sys = try_connect(AF_UNIX, (const struct sockaddr *)at, sizeof(*at), &fd);
+		struct pollfd ready = {fd, POLLIN, 0};
+
+		if (sys)
+			return sys == ECONNREFUSED;
+		if (poll(&ready, 1, GOING_WAIT_MS) <= 0 || !(ready.revents & POLLHUP))
+			return false;
+		usleep(GOING_PAUSE_US);
+	}
 	return false;
 }
 
@@ -228,8 +244,12 @@ static int listen_tcp(const char *address, const char *rest, int *ret_fd, struct
 
 	if (split_host(rest, &host, err) < 0 || find_hosts(address, &host, AI_PASSIVE, &list, err) < 0)
 		return -1;
-	for (const struct addrinfo *at = list; at && sys; at = at->ai_next)
-		sys = listen_at(at->ai_family, at->ai_addr, at->ai_addrlen, ret_fd);
+	for (unsigned i = 0; i < GOING_TRIES && sys && (i == 0 || sys == EADDRINUSE); i++) {
+		if (i)
+			usleep(GOING_PAUSE_US);
+		for (const struct addrinfo *at = list; at && sys; at = at->ai_next)
+			sys = listen_at(at->ai_family, at->ai_addr, at->ai_addrlen, ret_fd);
+	}
 	freeaddrinfo(list);
 	return sys ? err_sys(err, ERR_USAGE, sys, "%s", address) : 0;
 }
