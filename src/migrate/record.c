@@ -13,10 +13,16 @@
 
 int migrate_record_open(const char *path, int *ret_fd, struct err *err)
 {
+	const char *why = *path ? file_why_unwritable(FILE_WHOLE, path) : NULL;
+
 	*ret_fd = -1;
 	if (!*path)
 		return 0;
-	*ret_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (why)
+		return err_set(err, ERR_USAGE, "migrate.record: %s cannot be written: %s", path, why);
+	/* A pipe that has taken the file's place meanwhile is not waited for. */
+	*ret_fd = open(
+	        path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
 	if (*ret_fd < 0)
 		return err_sys(err, ERR_USAGE, errno, "migrate.record: %s cannot be written", path);
 	return 0;
