@@ -11,8 +11,8 @@ from monitor import guests
 
 # Who sends it, what, and which of several: all messages of a move, in their order.
 POINTS = [('source', 'HELLO', ''), ('target', 'HELLO', ''), ('source', 'PLAN', ''), ('target', 'PLAN', ''), ('source', 'PAGES', ''),
-          ('source', 'PASS', ''), ('source', 'PASS', 'last'), ('source', 'VM', ''), ('source', 'VCPU', ''), ('source', 'DEVICE', ''),
-          ('source', 'STATE', ''), ('target', 'READY', ''), ('source', 'COMMIT', ''), ('target', 'DONE', '')]
+          ('source', 'PASS', ''), ('source', 'PASS', 'last'), ('source', 'TIME', ''), ('source', 'VCPU', ''), ('source', 'CHIPS', ''),
+          ('source', 'DEVICE', ''), ('source', 'STATE', ''), ('target', 'READY', ''), ('source', 'COMMIT', ''), ('target', 'DONE', '')]
 STAYS = POINTS.index(('source', 'STATE', ''))   # whatever happens before this is there, the source has the guest
 
 

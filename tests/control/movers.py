@@ -10,7 +10,7 @@ import monitor
 from monitor import guests
 
 HEADER = struct.Struct('<IHHIHHQII')
-TYPES = [None, 'HELLO', 'PLAN', 'PAGES', 'PASS', 'VM', 'VCPU', 'DEVICE', 'STATE', 'READY', 'COMMIT', 'DONE', 'ABORT', 'PING']
+TYPES = [None, 'HELLO', 'PLAN', 'PAGES', 'PASS', 'TIME', 'VCPU', 'CHIPS', 'DEVICE', 'STATE', 'READY', 'COMMIT', 'DONE', 'ABORT', 'PING']
 ENDS = ('completed', 'failed', 'cancelled', 'in-doubt')
 
 

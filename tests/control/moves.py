@@ -243,6 +243,17 @@ class Moves(unittest.TestCase):
         self.assertIn('encrypted', reason)
         self.refused(source, reason, 'migrate', uri='unix:/nowhere')
 
+    def test_a_record_is_a_regular_file(self):
+        folder = guests.Folder(self)
+        os.mkfifo(folder.path / 'pipe')
+        (folder.path / 'link').symlink_to('file')
+        for name in ('pipe', 'link', '.', 'missing/file'):
+            with self.subTest(name=name):
+                done = guests.run([*folder.guest(guests.POWER_OFF, f'migrate.record={folder.path}/{name}'), '--host', 'sim'], text=True)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn('migrate.record', done.stderr)
+        self.assertFalse((folder.path / 'file').exists())
+
     # ---- addresses ----
 
     def test_descriptors(self):

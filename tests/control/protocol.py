@@ -187,13 +187,15 @@ ARGUMENTS = {
     'human-monitor-command': {'command-line': 'info status'},
     'block_resize': {'device': 'blk0', 'size': 2 << 20},
     '__vmm_set-log-level': {'level': 'warn'},
+    'migrate-set-parameters': {'max-bandwidth': 0, 'downtime-limit': 300},
+    'migrate-set-capabilities': {'capabilities': [{'capability': 'events', 'state': True}]},
     '__vmm_inject-fault': {'call': 'KVM_CREATE_VM', 'nth': 1000000, 'errno': 12, 'delay-ns': 0},
     '__vmm_inject-firmware-fault': {'command': 'LAUNCH_START', 'status': 3},
 }
 # Commands that have tests of their own, or that fail on this guest.
 ELSEWHERE = {'qmp_capabilities', 'quit', 'system_wakeup', 'device_add', 'device_del', 'object-add', 'object-del', 'dump-guest-memory', 'getfd', 'closefd',
              'add-fd', 'remove-fd', 'set_link', 'sev-inject-launch-secret', 'query-sev-launch-measure', 'query-sev-attestation-report',
-             '__vmm_query-map'}
+             '__vmm_query-map', 'migrate', '__vmm_migrate-resolve'}
 
 
 class Commands(unittest.TestCase):
