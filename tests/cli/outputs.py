@@ -21,7 +21,7 @@ import map as maps
 READ = set('pdh chain cek amd ask ark root keys measure entry raw config id-key author-key vcek vlek certs report session compare expect'.split())
 WRITTEN = set('trace certificates out-root out-keys out-session out-godh out-header out-secret out-block out-auth svg'.split())
 DISKS = {'disk'}  # both, by the guest
-KEYS = {'machine.debugcon', 'sev.measurement'}
+KEYS = {'machine.debugcon', 'migrate.record', 'sev.measurement'}
 THROUGH = {'--trace', 'machine.debugcon', '--device console'}  # these may be pipes and devices
 REFUSED = re.compile(r'already exists|it is (a symbolic link|a pipe|a device|a socket|a directory)')
 MARK = 'mine\n'
