@@ -6,13 +6,14 @@
 #include "run.h"
 #include "vmm/virtio.h"
 
-/* ---- disks: another vmm has their images, or will have them ---- */
+/* ---- disks and the firmware's variables: another vmm has their files, or will have them ---- */
 
 int run_take_disks(struct run *run, struct err *err)
 {
 	if (!run->released)
 		return 0;
-	if (virtio_disks_take(machine_board(run->machine), err) < 0)
+	if (virtio_disks_take(machine_board(run->machine), err) < 0 ||
+	        machine_flash_take(run->machine, err) < 0)
 		return -1;
 	run->released = false;
 	return 0;
@@ -26,6 +27,8 @@ void run_release(struct run *run)
 
 int run_has_released(struct run *run, struct err *err)
 {
+	if (machine_flash_release(run->machine, err) < 0)
+		return -1;
 	return virtio_disks_released(machine_board(run->machine), err);
 }
 
