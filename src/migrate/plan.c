@@ -51,6 +51,7 @@ static void write_memory(FILE *out, const struct page_layout *layout)
 	}
 }
 
+#define LEAF  "cpuid["
 #define ADDED "added = "
 
 static void write_added(FILE *out, const struct device_board *board)
@@ -67,7 +68,7 @@ static void write_cpuid(FILE *out, const struct machine_cpuid *cpuid)
 	for (uint32_t i = 0; i < cpuid->nent; i++) {
 		const struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
 
-		fprintf(out, "cpuid[0x%08x, %u] = eax 0x%08x, ebx 0x%08x, ecx 0x%08x, edx 0x%08x\n",
+		fprintf(out, LEAF "0x%08x, %u] = eax 0x%08x, ebx 0x%08x, ecx 0x%08x, edx 0x%08x\n",
 		        entry->function, entry->index, entry->eax, entry->ebx, entry->ecx, entry->edx);
 	}
 }
@@ -161,14 +162,25 @@ static int shown(const struct line *line, size_t from)
 struct differences {
 	char text[1200];
 	unsigned count;
+	bool explained; /* one of them is no leaf of CPUID */
 };
+
+/* The leaves of CPUID follow from the rest, such as the number of processors, which people can set. */
+static bool is_leaf(const struct line *line)
+{
+	return line->size > strlen(LEAF) && memcmp(line->at, LEAF, strlen(LEAF)) == 0;
+}
 
 static void tell(struct differences *found, const struct line *ours, const struct line *theirs)
 {
 	size_t used = strlen(found->text), cut = ours ? name_size(ours) : 0;
 	char *to = found->text + used;
 	const char *comma = found->count ? "; " : "";
+	bool leaf = is_leaf(ours ?: theirs);
 
+	if (leaf && found->explained)
+		return;
+	found->explained |= !leaf;
 	found->count++;
 	if (found->count > MIGRATE_DIFFERENCES)
 		return;
