@@ -122,15 +122,28 @@ static int pass_descriptor(const struct move *move, struct err *err)
 	return value ? 0 : -1;
 }
 
+/* A socket file is named as from here, and not as from where the server was started. The caller frees it. */
+static char *whole_address(const char *address)
+{
+	const char *path = strncmp(address, "unix:", 5) == 0 ? address + 5 : "/";
+	auto_free char *folder = *path && *path != '/' ? getcwd(NULL, 0) : NULL;
+	char *whole = NULL;
+
+	if (!folder)
+		return strdup(address);
+	return asprintf(&whole, "unix:%s/%s", folder, path) < 0 ? NULL : whole;
+}
+
 static int begin(const struct move *move, struct err *err)
 {
 	json_t *arguments = json_object();
+	auto_free char *address = whole_address(move->address);
 
 	if (set_limits(move, err) < 0 || pass_descriptor(move, err) < 0) {
 		json_decref(arguments);
 		return -1;
 	}
-	json_doc_set(&arguments, "uri", json_doc_text(move->address));
+	json_doc_set(&arguments, "uri", json_doc_text(address ?: move->address));
 	if (move->how.resume)
 		json_doc_set(&arguments, "resume", json_true());
 	return call_empty(move, "migrate", arguments, err);

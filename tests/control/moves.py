@@ -138,6 +138,7 @@ class Moves(unittest.TestCase):
                 self.assertTrue(words[0] in told or words[1] in told, told)
                 self.assertTrue(words[0] in answered or words[1] in answered, answered)
                 self.assertIn('different guests', told)
+                self.assertNotIn('cpuid', told)
                 self.assertIn('different guests', answered)
                 self.assertEqual((source.state(), target.state()), ('running', 'inmigrate'))
 
@@ -397,7 +398,7 @@ class Moves(unittest.TestCase):
 
 class People(unittest.TestCase):
     def ctl(self, side, *words, **how):
-        return guests.run([guests.VMM, 'ctl', str(side.path), *words], text=True, **how)
+        return guests.run([str(guests.VMM), 'ctl', str(side.path), *words], text=True, **how)
 
     def test_migrate_waits_and_ends_the_source(self):
         pair = movers.Pair(self)
@@ -406,6 +407,12 @@ class People(unittest.TestCase):
         self.assertRegex(done.stdout, r'^the guest runs on the other side: [0-9.]+ s, of which it was stopped for \d+ ms; \S+ were sent in \d+ '
                                       r'passes?\n$')
         self.assertEqual((pair.source.status(), pair.target.state()), (0, 'running'))
+
+    def test_a_socket_file_is_named_as_from_here(self):
+        pair = movers.Pair(self)
+        done = self.ctl(pair.source, 'migrate', 'unix:move', cwd=pair.folder)
+        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        self.assertEqual(pair.target.state(), 'running')
 
     def test_options(self):
         pair = movers.Pair(self)
