@@ -274,6 +274,8 @@ static int wait_or_cancel(struct move *move, struct err *err)
 
 	interrupted = 0;
 	sigaction(SIGINT, &catch, &before);
+	if (before.sa_handler == SIG_IGN) /* as of a shell's job in the background */
+		sigaction(SIGINT, &before, NULL);
 	result = wait_for_end(move, err);
 	sigaction(SIGINT, &before, NULL);
 	erase(move);
