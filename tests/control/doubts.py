@@ -21,16 +21,18 @@ class Break:
 
     def __init__(self, point, behind, act):
         self.point, self.behind, self.act, self.done = point, behind, act, False
+        self.over = False   # nothing is handed on any more, also not what was on its way
 
     def meets(self, who, name, frame):
         return not self.done and (who, name) == self.point[:2] and (self.point[2] != 'last' or movers.is_last(name, frame))
 
     def at(self, who, name, frame):
-        return self.behind or not self.meets(who, name, frame) or self.run()
+        return not self.over and (self.behind or not self.meets(who, name, frame) or self.run())
 
     def run(self):
         self.done = True
-        return self.act()
+        self.over = not self.act()
+        return not self.over
 
     def after(self, who, name, frame):
         return not self.behind or not self.meets(who, name, frame) or self.run()
