@@ -71,7 +71,7 @@ static int read_words(struct move *move, const char *const *words, size_t count,
 			        TEXT_VALUE(words[i]));
 		move->address = words[i];
 	}
-	return 0;
+	return move->address ? 0 : err_set(err, ERR_USAGE, "migrate needs an address");
 }
 
 /* ---- commands ---- */
