@@ -37,7 +37,7 @@ enum migrate_status {
 	MIGRATE_STATUS_COMPLETED, /* the guest runs on the other side, which has said so; or here */
 	MIGRATE_STATUS_FAILED,    /* the guest is where it was */
 	/*
-	 * The connection broke where this side cannot know which of them has the guest. It runs on neither
+	 * The connection broke where this side cannot know which of them has the guest. It does not run here
 	 * until migrate_send() with again, or migrate_resolve().
 	 */
 	MIGRATE_STATUS_DOUBT,

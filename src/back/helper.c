@@ -2,7 +2,8 @@
 /*
  * helper: forked before vmm enters its sandbox. vmm's threads ask it one after the other, by messages over a
  * socket. It trusts nobody who asks: a request names a device of the configuration that it was forked with,
- * or a program that it has started itself. It ends when vmm does. Law: unix(7), SCM_RIGHTS.
+ * a program that it has started itself, or the address of another vmm, to which it connects and no more. It
+ * ends when vmm does. Law: unix(7), SCM_RIGHTS.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -230,6 +231,14 @@ static void end_for(const struct request *request)
 	back_child_end(take_child(place));
 }
 
+static void connect_for(const struct request *request, struct reply *reply, int fds[static FDS_MAX])
+{
+	char address[BACK_ADDRESS_MAX_BYTES];
+
+	snprintf(address, sizeof(address), "%.*s", BACK_ADDRESS_MAX_BYTES - 1, request->address);
+	reply->result = back_address_connect_here(address, &fds[0], &reply->err);
+}
+
 static int answer(const struct request *request)
 {
 	struct reply reply = {0};
@@ -240,8 +249,8 @@ static int answer(const struct request *request)
 		start_for(request, &reply, fds);
 	else if (request->kind == END)
 		end_for(request);
-	else if (request->kind == CONNECT && !request->address[BACK_ADDRESS_MAX_BYTES - 1])
-		reply.result = back_address_connect_here(request->address, &fds[0], &reply.err);
+	else if (request->kind == CONNECT)
+		connect_for(request, &reply, fds);
 	else
 		end_all();
 	while (count < FDS_MAX && fds[count] >= 0)

@@ -88,8 +88,9 @@ static void tell_ready(struct cli_service *service)
 {
 	const struct run_status status = run_status_of(service->run);
 
-	if (!run_is_settled(service->run) || (!status.running && strcmp(status.name, "prelaunch") != 0 &&
-	                                             strcmp(status.name, "paused") != 0))
+	if (!run_is_settled(service->run) ||
+	        (!status.running && strcmp(status.name, "prelaunch") != 0 &&
+	                strcmp(status.name, "inmigrate") != 0 && strcmp(status.name, "paused") != 0))
 		return;
 	tell_status(service, service->ready ? "" : "READY=1\n", "The guest is %s", status.phase);
 	service->ready = true;

@@ -23,8 +23,9 @@ OBJECT(control_type_migration, "MigrationInfo",
         {"status", &status, MAYBE,
                 "`completed` of a source is proof: the target has said that the guest runs there. "
                 "`in-doubt`: "
-                "the connection broke where this side cannot know which of the two has the guest; it runs on "
-                "neither."},
+                "the connection broke where this side cannot know which of the two has the guest; it does "
+                "not "
+                "run here."},
         {"ram", &stats, MAYBE}, {"total-time", INT, MAYBE, "Milliseconds."},
         {"expected-downtime", INT, MAYBE, "Milliseconds that the guest would be stopped for now."},
         {"downtime", INT, MAYBE, "Milliseconds that it was stopped."}, {"setup-time", INT, MAYBE},

@@ -75,10 +75,13 @@ static void load(struct migrate *migrate)
 	        &err);
 }
 
+/* A guest that is on its way to another state gets there first. */
 static void stop(struct migrate *migrate)
 {
 	struct err err;
 
+	if (!run_is_settled(migrate->run))
+		return;
 	migrate->stopped_ns = clock_ns(CLOCK_MONOTONIC);
 	if (run_leave(migrate->run, &err) < 0)
 		answer(migrate, -1, &err);
@@ -155,8 +158,12 @@ void migrate_ask_on_settled(struct migrate *migrate)
 {
 	struct err err;
 
-	if (wish_of(migrate) != MIGRATE_STOP || !migrate->stopped_ns)
+	if (wish_of(migrate) != MIGRATE_STOP)
 		return;
+	if (!migrate->stopped_ns) {
+		stop(migrate);
+		return;
+	}
 	if (run_has_left(migrate->run)) {
 		answer(migrate, 0, NULL);
 	} else {
@@ -165,19 +172,24 @@ void migrate_ask_on_settled(struct migrate *migrate)
 	}
 }
 
+/* An answer that was given counts, also if there will be no other. */
 int migrate_ask(struct migrate *migrate, enum migrate_wish wish, struct err *err)
 {
 	int result;
 
 	pthread_mutex_lock(&migrate->lock);
-	if (!migrate->over) {
+	migrate->refused = migrate->over;
+	if (!migrate->refused) {
 		migrate->wish = wish;
 		loop_post(migrate->loop, &migrate->wish_task);
 	}
-	while (migrate->wish != MIGRATE_NOTHING && !migrate->over)
+	while (migrate->wish != MIGRATE_NOTHING)
 		pthread_cond_wait(&migrate->answered, &migrate->lock);
-	result = migrate->over ? err_sys(err, ERR_FAILED, ECANCELED, "the move") : migrate->answer;
-	if (!migrate->over && result < 0)
+	if (migrate->refused)
+		result = err_sys(err, ERR_FAILED, ECANCELED, "the move");
+	else
+		result = migrate->answer;
+	if (!migrate->refused && result < 0)
 		*err = migrate->answer_err;
 	pthread_mutex_unlock(&migrate->lock);
 	return result;
@@ -187,8 +199,10 @@ void migrate_ask_refuse(struct migrate *migrate, bool refuse)
 {
 	pthread_mutex_lock(&migrate->lock);
 	migrate->over = refuse;
-	if (refuse)
+	if (refuse && migrate->wish != MIGRATE_NOTHING) {
+		migrate->refused = true;
 		migrate->wish = MIGRATE_NOTHING;
+	}
 	pthread_cond_broadcast(&migrate->answered);
 	pthread_mutex_unlock(&migrate->lock);
 	if (refuse)

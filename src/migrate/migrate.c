@@ -88,10 +88,13 @@ static void keep_doubt(struct migrate *migrate)
 	struct err err;
 
 	set_status(migrate, MIGRATE_STATUS_DOUBT);
-	log_error("the guest is in doubt: %s. It runs on neither side. Look at the other side: "
-	          "if it has the guest, or will get it, resolve this one with false; if that vmm is gone or "
-	          "has dropped the guest, resolve this one with true (__vmm_migrate-resolve)",
-	        migrate->err.text);
+	log_error("the guest is in doubt: %s. It does not run here, and the other side may have it. %s If it "
+	          "cannot "
+	          "be asked, read the files migrate.record of both sides, as docs/migration.md says, before "
+	          "__vmm_migrate-resolve",
+	        migrate->err.text,
+	        migrate->incoming ? "Let the source ask this side (migrate with resume)."
+	                          : "Ask it (migrate with resume).");
 	if (migrate->incoming && listen_again(migrate, &err) < 0)
 		log_error("%s", err.text);
 }
@@ -123,14 +126,15 @@ static void on_source_result(struct migrate *migrate)
 		if (migrate->given)
 			take_back(migrate);
 		if (stopped && run_stay(migrate->run, &err) < 0)
-			log_error("the guest stays here, paused: %s; mend that, and let it run (cont)",
+			err_append(&migrate->err,
+			        "; and the guest is paused here: %s; mend that, and let it run (cont)",
 			        err.text);
 		if (migrate->status == MIGRATE_STATUS_CANCELLING) {
 			set_status(migrate, MIGRATE_STATUS_CANCELLED);
 			break;
 		}
 		set_status(migrate, MIGRATE_STATUS_FAILED);
-		log_warn("the guest was not moved and goes on here: %s", migrate->err.text);
+		log_warn("the guest was not moved and stays here: %s", migrate->err.text);
 	}
 }
 
@@ -150,8 +154,9 @@ static void on_target_result(struct migrate *migrate)
 	case MIGRATE_DOUBT: keep_doubt(migrate); break;
 	case MIGRATE_STAYS:
 		set_status(migrate, MIGRATE_STATUS_FAILED);
-		log_warn("no guest came: %s", migrate->err.text);
-		if (began || migrate->listen_fd < 0 || listen_again(migrate, &err) < 0)
+		log_guest(LOG_WARN, "no guest came: %s", migrate->err.text);
+		if (began || migrate->side.touched || migrate->listen_fd < 0 ||
+		        listen_again(migrate, &err) < 0)
 			run_miss(migrate->run, &err);
 	}
 }
@@ -171,15 +176,24 @@ static void on_ended(void *ctx)
 
 /* ---- the guest's own life ---- */
 
-/* The incarnation that moves is about to be no more. */
+/*
+ * The incarnation that moves is about to be no more. The thread may have come to its end before it heard of
+ * that.
+ */
 static void give_up(struct migrate *migrate, const char *why)
 {
+	static const enum migrate_status statuses[] = {
+	        [MIGRATE_STAYS] = MIGRATE_STATUS_FAILED,
+	        [MIGRATE_GONE] = MIGRATE_STATUS_COMPLETED,
+	        [MIGRATE_DOUBT] = MIGRATE_STATUS_DOUBT,
+	};
+
 	if (!is_under_way(migrate))
 		return;
 	disconnect(migrate);
 	err_set(&migrate->err, ERR_FAILED, "%s", why);
 	migrate->ended_ns = clock_ns(CLOCK_MONOTONIC);
-	set_status(migrate, MIGRATE_STATUS_FAILED);
+	set_status(migrate, statuses[migrate->result]);
 }
 
 static void on_run(void *ctx, const struct run_event *event)
@@ -188,7 +202,11 @@ static void on_run(void *ctx, const struct run_event *event)
 	struct err err;
 
 	switch (event->kind) {
-	case RUN_EVENT_RESET: give_up(migrate, "the guest was reset"); break;
+	case RUN_EVENT_RESET:
+		/* A thread that answers about a guest that has come needs no incarnation. */
+		if (!migrate->owned)
+			give_up(migrate, "the guest was reset");
+		break;
 	case RUN_EVENT_SHUTDOWN: give_up(migrate, "the guest ended"); break;
 	case RUN_EVENT_RELEASED: migrate_ask_on_released(migrate); break;
 	case RUN_EVENT_SETTLED:
@@ -361,8 +379,11 @@ static int resolve_source(struct migrate *migrate, bool runs, struct err *err)
 	int result = 0;
 
 	migrate->given = !runs;
-	if (runs)
-		result = run_stay(migrate->run, err);
+	if (runs) {
+		result = machine_vm_log_writes(run_vm(migrate->run), false, err);
+		if (run_stay(migrate->run, err) < 0)
+			result = -1;
+	}
 	set_status(migrate, runs ? MIGRATE_STATUS_FAILED : MIGRATE_STATUS_COMPLETED);
 	return result;
 }
@@ -373,7 +394,9 @@ static int resolve_target(struct migrate *migrate, bool runs, struct err *err)
 
 	if (runs && run_arrive(migrate->run, err) < 0)
 		return -1;
-	loop_op_stop(take_ptr(&migrate->listening));
+	/* One that runs the guest goes on answering a source that asks. */
+	if (!runs)
+		loop_op_stop(take_ptr(&migrate->listening));
 	set_status(migrate, runs ? MIGRATE_STATUS_COMPLETED : MIGRATE_STATUS_FAILED);
 	if (runs) {
 		migrate->owned = true;

@@ -79,7 +79,8 @@ struct migrate {
 	pthread_cond_t answered;
 	struct loop_task wish_task;
 	enum migrate_wish wish;
-	bool over; /* there will be no answer */
+	bool over;    /* there will be no more answers */
+	bool refused; /* the last wish has none */
 	int answer;
 	struct err answer_err;
 	struct err take_err; /* MIGRATE_TAKE: why it failed, while what was taken is released */
@@ -110,7 +111,10 @@ void migrate_ask_on_released(struct migrate *migrate);
 /* ---- record.c: what is known of this side's moves, whatever happens to it ---- */
 
 int migrate_record_open(const char *path, int *ret_fd, struct err *err) MUST_CHECK;
-/* Appends "gave" or "took", and returns when it is on the disk. fd -1: nothing is written. */
+/*
+ * Appends a line with what has happened ("gave", "took", "kept", "resolved: ..."), and returns when it is on
+ * the disk. After an error the file is as before. fd -1: nothing is written.
+ */
 int migrate_record_write(
         int fd, const char *what, const uint8_t id[static MIGRATE_ID_BYTES], struct err *err) MUST_CHECK;
 

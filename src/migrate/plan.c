@@ -226,28 +226,60 @@ static uint64_t number_of(const struct line *line, size_t from)
 	return number;
 }
 
+static bool tells_of_added(const struct line *line)
+{
+	return line->size > strlen(ADDED) && memcmp(line->at, ADDED, strlen(ADDED)) == 0;
+}
+
 unsigned migrate_plan_added(const void *plan, size_t size, uint64_t ret_bytes[static PAGE_PLUGS_MAX])
 {
-	const size_t name = strlen(ADDED);
 	struct line rest = {plan, size}, line;
 	unsigned count = 0;
 
 	while (count < PAGE_PLUGS_MAX && next_line(&rest, &line))
-		if (line.size > name && memcmp(line.at, ADDED, name) == 0)
-			ret_bytes[count++] = number_of(&line, name);
+		if (tells_of_added(&line))
+			ret_bytes[count++] = number_of(&line, strlen(ADDED));
 	return count;
 }
 
-int migrate_plan_compare(const char *ours, const void *theirs, size_t size, struct err *err)
+/* Copies the lines that do not tell of added memory. Returns NULL if there is no memory for them. */
+static char *copy_without_added(struct line rest, struct line *ret_copy)
 {
-	const struct line a = {ours, strlen(ours)}, b = {theirs, size};
+	char *copy = malloc(rest.size + 2);
+	struct line line;
+	size_t size = 0;
+
+	while (copy && next_line(&rest, &line)) {
+		if (tells_of_added(&line))
+			continue;
+		memcpy(copy + size, line.at, line.size);
+		size += line.size;
+		copy[size++] = '\n';
+	}
+	*ret_copy = (struct line){copy, size};
+	return copy;
+}
+
+static int compare_plans(const struct line *a, const struct line *b, struct err *err)
+{
 	struct differences found = {0};
 
-	if (a.size == b.size && memcmp(a.at, b.at, b.size) == 0)
+	if (a->size == b->size && memcmp(a->at, b->at, b->size) == 0)
 		return 0;
-	compare(&a, &b, true, &found);
-	compare(&b, &a, false, &found);
+	compare(a, b, true, &found);
+	compare(b, a, false, &found);
 	return err_set(err, ERR_FAILED, "the two sides have different guests: %s%s",
 	        found.count ? found.text : "the order of their parts",
 	        found.count > MIGRATE_DIFFERENCES ? "; and more" : "");
+}
+
+int migrate_plan_compare(const char *ours, const void *theirs, size_t size, bool with_added, struct err *err)
+{
+	struct line a = {ours, strlen(ours)}, b = {theirs, size};
+	auto_free char *ours_copy = with_added ? NULL : copy_without_added(a, &a);
+	auto_free char *theirs_copy = with_added ? NULL : copy_without_added(b, &b);
+
+	if (!with_added && (!ours_copy || !theirs_copy))
+		return err_sys(err, ERR_FAILED, ENOMEM, "the plan of the guest");
+	return compare_plans(&a, &b, err);
 }

@@ -22,9 +22,10 @@ int migrate_plan_make(
  */
 unsigned migrate_plan_added(const void *plan, size_t size, uint64_t ret_bytes[static PAGE_PLUGS_MAX]);
 /*
- * Compares the plan of this side with the peer's, which may be any bytes. ERR_FAILED, with the first
- * differences, if they are not equal.
+ * Compares the plan of this side with the peer's, which may be any bytes; with_added: also memory that was
+ * added. ERR_FAILED, with the first differences, if they are not equal.
  */
-int migrate_plan_compare(const char *ours, const void *theirs, size_t size, struct err *err) MUST_CHECK;
+int migrate_plan_compare(
+        const char *ours, const void *theirs, size_t size, bool with_added, struct err *err) MUST_CHECK;
 
 #endif

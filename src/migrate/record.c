@@ -31,6 +31,7 @@ int migrate_record_open(const char *path, int *ret_fd, struct err *err)
 int migrate_record_write(int fd, const char *what, const uint8_t id[static MIGRATE_ID_BYTES], struct err *err)
 {
 	char hex[2 * MIGRATE_ID_BYTES + 1], line[200];
+	off_t end;
 	int size;
 
 	if (fd < 0)
@@ -38,7 +39,12 @@ int migrate_record_write(int fd, const char *what, const uint8_t id[static MIGRA
 	hex_encode(id, MIGRATE_ID_BYTES, hex);
 	size = snprintf(line, sizeof(line), "{\"id\": \"%s\", \"event\": \"%s\", \"time\": %lld}\n", hex,
 	        what, (long long)time(NULL));
-	if (write(fd, line, size) != size || fdatasync(fd) < 0)
-		return err_sys(err, ERR_FAILED, errno, "migrate.record: the file");
-	return 0;
+	end = lseek(fd, 0, SEEK_END);
+	if (write(fd, line, size) == size && fdatasync(fd) == 0)
+		return 0;
+	err_sys(err, ERR_FAILED, errno, "migrate.record: the file");
+	/* What was not written for certain must not be read as if it had been. */
+	if (end < 0 || ftruncate(fd, end) < 0)
+		log_error("the last line of migrate.record is wrong: %s did not happen", what);
+	return -1;
 }

@@ -60,20 +60,35 @@ static int agree(struct migrate_side *side, struct err *err)
 	        migrate_wire_expect(&side->wire, MIGRATE_PLAN, 0, 1, &frame, err) < 0)
 		return -1;
 	set(&side->progress->setup_ms, (now_ns() - begin) / 1000000);
-	return migrate_plan_compare(side->guest->plan, frame.payload, frame.size, err);
+	return migrate_plan_compare(side->guest->plan, frame.payload, frame.size, true, err);
 }
 
 /* ---- passes over memory ---- */
 
-/* Waits until as many bytes may have been sent as were. */
-static void keep_limit(struct migrate_side *side, uint64_t begin_ns, uint64_t bytes)
+static uint64_t sent_bytes(const struct migrate_side *side)
+{
+	return atomic_load_explicit(&side->wire.sent_bytes, memory_order_relaxed);
+}
+
+/* Since when a limit is kept, and how many bytes had been sent then. */
+struct pace {
+	uint64_t limit, begin_ns, begin_bytes;
+};
+
+/* Waits until as many bytes may have been sent as were. A limit that is changed begins anew. */
+static void keep_limit(struct migrate_side *side, struct pace *pace)
 {
 	uint64_t limit = atomic_load_explicit(&side->limits->bytes_per_s, memory_order_relaxed);
 
 	while (limit && !atomic_load_explicit(side->wire.cancelled, memory_order_acquire)) {
-		uint64_t due_ns = (uint64_t)((double)bytes / (double)limit * (double)SECOND_NS);
-		uint64_t since_ns = now_ns() - begin_ns;
+		uint64_t due_ns, since_ns;
 		struct timespec nap = {0};
+
+		if (limit != pace->limit)
+			*pace = (struct pace){limit, now_ns(), sent_bytes(side)};
+		due_ns = (uint64_t)((double)(sent_bytes(side) - pace->begin_bytes) / (double)limit *
+		                    (double)SECOND_NS);
+		since_ns = now_ns() - pace->begin_ns;
 
 		if (since_ns >= due_ns)
 			return;
@@ -81,11 +96,6 @@ static void keep_limit(struct migrate_side *side, uint64_t begin_ns, uint64_t by
 		nanosleep(&nap, NULL);
 		limit = atomic_load_explicit(&side->limits->bytes_per_s, memory_order_relaxed);
 	}
-}
-
-static uint64_t sent_bytes(const struct migrate_side *side)
-{
-	return atomic_load_explicit(&side->wire.sent_bytes, memory_order_relaxed);
 }
 
 static int end_pass(struct migrate_side *side, uint64_t pass, uint64_t pages, bool last, struct err *err)
@@ -119,6 +129,8 @@ static int send_pass(struct migrate_side *side, struct page_dirty *dirty, bool l
 {
 	uint64_t begin = now_ns(), begin_bytes = sent_bytes(side), from = 0, pages = 0;
 	uint64_t pass = atomic_fetch_add_explicit(&side->progress->pass, 1, memory_order_relaxed) + 1;
+	struct pace pace = {
+	        atomic_load_explicit(&side->limits->bytes_per_s, memory_order_relaxed), begin, begin_bytes};
 	int more;
 
 	side->on_progress(side->ctx);
@@ -126,7 +138,7 @@ static int send_pass(struct migrate_side *side, struct page_dirty *dirty, bool l
 		pages += (unsigned)more;
 		set(&side->progress->left_pages, page_dirty_count(dirty));
 		if (!last)
-			keep_limit(side, begin, sent_bytes(side) - begin_bytes);
+			keep_limit(side, &pace);
 	}
 	if (more < 0 || end_pass(side, pass, pages, last, err) < 0)
 		return -1;

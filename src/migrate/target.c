@@ -8,7 +8,7 @@
 #include "plan.h"
 #include "side.h"
 
-/* The source may think, or wait for its guest's disks. */
+/* The source may think, or wait for its guest's disks, also between READY and COMMIT. */
 #define LIVE_TIMES 10
 
 static void enter(struct migrate_side *side, enum migrate_phase phase)
@@ -33,9 +33,13 @@ static int agree(struct migrate_side *side, struct err *err)
 		return err_set(err, ERR_FAILED, "the other vmm asks for a guest that never came here");
 	if (migrate_wire_expect(&side->wire, MIGRATE_PLAN, 0, 1, &frame, err) < 0)
 		return -1;
-	if (guest->adopt && guest->adopt(guest->ctx, (const char *)frame.payload, frame.size, err) < 0)
+	if (migrate_plan_compare(guest->plan, frame.payload, frame.size, !guest->adopt, err) < 0)
 		return -1;
-	if (migrate_plan_compare(guest->plan, frame.payload, frame.size, err) < 0)
+	/* What is added is not taken away again. */
+	side->touched = guest->adopt != NULL;
+	if (guest->adopt &&
+	        (guest->adopt(guest->ctx, (const char *)frame.payload, frame.size, err) < 0 ||
+	                migrate_plan_compare(guest->plan, frame.payload, frame.size, true, err) < 0))
 		return -1;
 	size = strlen(guest->plan);
 	memcpy(migrate_wire_payload(&side->wire), guest->plan, size);
@@ -199,7 +203,7 @@ static enum migrate_result own(struct migrate_side *side, struct err *err)
 {
 	struct migrate_frame frame;
 
-	if (migrate_wire_expect(&side->wire, MIGRATE_COMMIT, MIGRATE_ID_BYTES, 1, &frame, err) < 0)
+	if (migrate_wire_expect(&side->wire, MIGRATE_COMMIT, MIGRATE_ID_BYTES, LIVE_TIMES, &frame, err) < 0)
 		return side->wire.given_up ? MIGRATE_STAYS : MIGRATE_DOUBT;
 	if (memcmp(frame.payload, side->id, MIGRATE_ID_BYTES) != 0) {
 		err_set(err, ERR_FAILED, "the other vmm gave away another guest");
@@ -225,8 +229,9 @@ enum migrate_result migrate_target(struct migrate_side *side, struct err *err)
 		enter(side, MIGRATE_LIVE);
 		if (load_guest(side, err) == 0) {
 			enter(side, MIGRATE_DECIDED);
-			result = migrate_wire_send(&side->wire, MIGRATE_READY, 0, err) < 0 ? MIGRATE_DOUBT
-			                                                                   : own(side, err);
+			/* Without READY the source gives nothing away. */
+			if (migrate_wire_send(&side->wire, MIGRATE_READY, 0, err) == 0)
+				result = own(side, err);
 		}
 	}
 	if (result == MIGRATE_STAYS && !side->wire.given_up)

@@ -85,10 +85,8 @@ static int64_t now_ms(void)
 }
 
 /* Waits until the socket can be read or written, or shows an error to whoever tries. */
-static int wait_for(struct migrate_wire *wire, short events, unsigned times, struct err *err)
+static int wait_for(struct migrate_wire *wire, short events, int64_t end_ms, struct err *err)
 {
-	int64_t begin = now_ms();
-
 	do {
 		struct pollfd fd = {.fd = wire->fd, .events = events};
 
@@ -98,9 +96,15 @@ static int wait_for(struct migrate_wire *wire, short events, unsigned times, str
 			return err_sys(err, ERR_FAILED, errno, "the connection to the other vmm");
 		if (fd.revents)
 			return 0;
-	} while (now_ms() - begin < (int64_t)times * wire->patience_ms);
-	return err_set(err, ERR_FAILED, "the other vmm %s nothing for %lld s",
-	        events & POLLOUT ? "took" : "sent", (long long)(now_ms() - begin) / 1000);
+	} while (now_ms() < end_ms);
+	return err_set(err, ERR_FAILED, "the other vmm %s for too long",
+	        events & POLLOUT ? "took nothing" : "sent nothing whole");
+}
+
+/* The end of a wait that may take so many times the patience, from now on. */
+static int64_t end_of_wait(const struct migrate_wire *wire, unsigned times)
+{
+	return now_ms() + (int64_t)times * wire->patience_ms;
 }
 
 static int connection_over(struct err *err)
@@ -110,7 +114,7 @@ static int connection_over(struct err *err)
 
 /* ---- receiving ---- */
 
-static int receive_bytes(struct migrate_wire *wire, uint8_t *at, size_t size, unsigned times, struct err *err)
+static int receive_bytes(struct migrate_wire *wire, uint8_t *at, size_t size, int64_t end_ms, struct err *err)
 {
 	while (size) {
 		ssize_t got = recv(wire->fd, at, size, MSG_DONTWAIT);
@@ -121,7 +125,7 @@ static int receive_bytes(struct migrate_wire *wire, uint8_t *at, size_t size, un
 			at += got;
 			size -= (size_t)got;
 		} else if (errno == EAGAIN) {
-			if (wait_for(wire, POLLIN, times, err) < 0)
+			if (wait_for(wire, POLLIN, end_ms, err) < 0)
 				return -1;
 		} else if (errno != EINTR) {
 			return errno == ECONNRESET
@@ -167,14 +171,19 @@ static int check_header(struct migrate_wire *wire, struct migrate_frame *frame, 
 	return 0;
 }
 
+/*
+ * A frame has to begin before end_ms, and is whole soon after that: a peer that sends a byte now and then
+ * gains nothing.
+ */
 static int receive_any(
-        struct migrate_wire *wire, unsigned times, struct migrate_frame *frame, struct err *err)
+        struct migrate_wire *wire, int64_t end_ms, struct migrate_frame *frame, struct err *err)
 {
 	uint32_t crc;
 
-	if (receive_bytes(wire, wire->in, MIGRATE_HEADER_BYTES, times, err) < 0 ||
+	if (receive_bytes(wire, wire->in, MIGRATE_HEADER_BYTES, end_ms, err) < 0 ||
 	        check_header(wire, frame, err) < 0 ||
-	        receive_bytes(wire, wire->in + MIGRATE_HEADER_BYTES, frame->size, 1, err) < 0)
+	        receive_bytes(wire, wire->in + MIGRATE_HEADER_BYTES, frame->size, end_of_wait(wire, 1), err) <
+	                0)
 		return -1;
 	crc = (uint32_t)load_le(wire->in + AT_CRC, 4);
 	store_le(wire->in + AT_CRC, 4, 0);
@@ -195,8 +204,10 @@ static int on_abort(struct migrate_wire *wire, const struct migrate_frame *frame
 int migrate_wire_receive(
         struct migrate_wire *wire, unsigned times, struct migrate_frame *ret_frame, struct err *err)
 {
+	int64_t end_ms = end_of_wait(wire, times);
+
 	for (unsigned i = 0; i < SKIPPED_MAX; i++) {
-		if (receive_any(wire, times, ret_frame, err) < 0)
+		if (receive_any(wire, end_ms, ret_frame, err) < 0)
 			return -1;
 		if (ret_frame->type == MIGRATE_ABORT)
 			return on_abort(wire, ret_frame, err);
@@ -243,7 +254,7 @@ static int send_bytes(struct migrate_wire *wire, const uint8_t *at, size_t size,
 			size -= (size_t)sent;
 			atomic_fetch_add_explicit(&wire->sent_bytes, (uint64_t)sent, memory_order_relaxed);
 		} else if (errno == EAGAIN) {
-			if (wait_for(wire, POLLOUT, 1, err) < 0)
+			if (wait_for(wire, POLLOUT, end_of_wait(wire, 1), err) < 0)
 				return -1;
 		} else if (errno != EINTR) {
 			return explain_loss(wire, err);

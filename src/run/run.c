@@ -211,7 +211,8 @@ int run_create(const struct run_place *place, const struct config *config,
 	run_disks_init(run);
 	run_dimms_init(run);
 	run_notice_init(run, console);
-	if ((sandbox_is_on() && back_helper_start(config, place->controlled, err) < 0) ||
+	if ((sandbox_is_on() && back_helper_start(config,
+	                                place->controlled && config->sev.type == CONFIG_SEV_NONE, err) < 0) ||
 	        create_parts(run, place, err) < 0) {
 		run_destroy(run);
 		return -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lists: the system calls of each kind of thread, each with its reason. Data only. The names are those of
- * syscalls(2). tests/lint/lint.py counts the calls: there are at most 60. None of them makes a process or
+ * syscalls(2). tests/lint/lint.py counts the calls: there are at most 61. None of them makes a process or
  * runs a program.
  */
 #include <asm/termbits.h>

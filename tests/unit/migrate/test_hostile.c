@@ -8,9 +8,12 @@ static struct err err;
 static int fds[2];
 static pthread_t thread;
 
+static int (*begin_adopt)(void *ctx, const char *plan, size_t size, struct err *why);
+
 static void begin(void)
 {
 	make_guests();
+	target.seam.adopt = begin_adopt;
 	cancelled = false;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	assert_ok(migrate_wire_init(&wire, fds[0], &cancelled, &err));
@@ -102,6 +105,36 @@ static void test_hostile_plans(void **state)
 		hello(1, 0, 0, MIGRATE_NEW);
 		put(MIGRATE_PLAN, plans[i][0], strlen(plans[i][0]));
 		assert_says(end(), plans[i][1]);
+	}
+}
+
+static unsigned adopted;
+
+static int adopt(void *ctx, const char *plan, size_t size, struct err *why)
+{
+	adopted++;
+	return 0;
+}
+
+/* A target adds memory only for a source whose guest is otherwise its own. */
+static void test_hostile_plans_add_no_memory(void **state)
+{
+	static const char *const plans[][2] = {
+	        {"memory = 8\nvcpus = 2\nadded = 134217728\n", "memory is 4 here and 8 there"},
+	        {"added = 134217728\n", "memory = 4 only here; vcpus = 2 only here"},
+	        {"memory = 4\nadded = 134217728\nvcpus = 2\n", "added = 134217728 only there"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(plans); i++) {
+		adopted = 0;
+		begin_adopt = adopt;
+		begin();
+		begin_adopt = NULL;
+		hello(1, 0, 0, MIGRATE_NEW);
+		put(MIGRATE_PLAN, plans[i][0], strlen(plans[i][0]));
+		assert_says(end(), plans[i][1]);
+		assert_int_equal(adopted, i == 2);
+		assert_int_equal(target.side.touched, i == 2);
 	}
 }
 
@@ -277,6 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_hostile_hellos),
 	        cmocka_unit_test(test_hostile_plans),
+	        cmocka_unit_test(test_hostile_plans_add_no_memory),
 	        cmocka_unit_test(test_hostile_pages),
 	        cmocka_unit_test(test_hostile_passes),
 	        cmocka_unit_test(test_hostile_parts),
