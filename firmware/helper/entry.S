@@ -12,6 +12,12 @@
 	.section .text.entry, "ax"
 	.globl helper_entry
 helper_entry:
+	/*
+	 * A second vCPU would share stack, keys and counters with the first, and seal two pages with one number.
+	 * It does nothing.
+	 */
+	lock btsl $0, entered(%rip)
+	jc 2f
 	cld
 	lea helper_stack_end(%rip), %rsp
 	lgdt gdt_place(%rip)
@@ -27,6 +33,23 @@ helper_entry:
 	mov %eax, %gs
 	xor %ebp, %ebp
 	call helper_main
+2:	hlt
+	jmp 2b
+
+	/*
+	 * The host sees the registers of a vCPU that has halted, and AES leaves keys in them. Those that the caller
+	 * keeps hold addresses and counts.
+	 */
+	.globl helper_halt
+helper_halt:
+	.irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	pxor %xmm\number, %xmm\number
+	.endr
+	.irp name, eax, ecx, edx, esi, edi, r8d, r9d, r10d, r11d
+	xor %\name, %\name
+	.endr
+	hlt
+	ret
 
 	/* A stub of 16 bytes for each exception; of some the processor pushes an error code itself. */
 	.globl helper_stubs
@@ -43,10 +66,17 @@ helper_stubs:
 	.set vector, vector + 1
 	.endr
 
+	/* Nothing that was on the stack is needed any more, and keys may be. */
 crash:	cld
-	pop %rdi
-	pop %rsi
-	and $-16, %rsp
+	pop %rbx
+	pop %r12
+	lea helper_stack_end(%rip), %rsp
+	lea -4096(%rsp), %rdi
+	mov $4096, %ecx
+	xor %eax, %eax
+	rep stosb
+	mov %rbx, %rdi
+	mov %r12, %rsi
 	call helper_crash
 
 	.section .rodata
@@ -56,6 +86,11 @@ gdt:	.quad 0, 0x00af9b000000ffff, 0x00cf93000000ffff
 gdt_place:
 	.word gdt_place - gdt - 1
 	.quad gdt
+
+	.section .bss
+	.balign 64
+entered:
+	.skip 64
 
 	.section .own.stack, "aw", @nobits
 	.skip 4096

@@ -13,6 +13,7 @@
 #pragma GCC visibility pop
 
 extern const uint8_t helper_stubs[], helper_secret[];
+extern void helper_halt(void); /* entry.S: until the host enters again */
 extern _Noreturn void helper_main(void);
 extern _Noreturn void helper_crash(uint64_t vector, uint64_t error);
 
@@ -36,11 +37,6 @@ static struct helper_ring *ring(void)
 	return (struct helper_ring *)(HELPER_WINDOW + HELPER_RING_GPA);
 }
 
-static void halt(void)
-{
-	__asm__ volatile("hlt" ::: "memory");
-}
-
 static void catch_exceptions(void)
 {
 	struct __attribute__((packed)) {
@@ -62,14 +58,14 @@ static void catch_exceptions(void)
 	__asm__ volatile("lidt %0" ::"m"(place));
 }
 
-/* Nothing goes on after an exception, and the keys do not outlive it. */
+/* Nothing goes on after an exception, and the keys do not outlive it. The stack was wiped before. */
 void helper_crash(uint64_t vector, uint64_t error)
 {
 	helper_wipe(&helper, sizeof(helper));
 	ring()->error = (uint32_t)error;
 	__atomic_store_n(&ring()->crashed, (uint32_t)vector + 1, __ATOMIC_RELEASE);
 	for (;;)
-		halt();
+		helper_halt();
 }
 
 void helper_main(void)
@@ -86,7 +82,7 @@ void helper_main(void)
 	for (;;) {
 		while (helper_serve(&helper))
 			;
-		halt();
+		helper_halt();
 	}
 }
 

@@ -134,6 +134,7 @@ void helper_forget(struct helper *helper)
 	helper_wipe(helper->nonce, sizeof(helper->nonce));
 	helper_wipe(&helper->seal, sizeof(helper->seal));
 	helper_wipe(&helper->open, sizeof(helper->open));
+	helper_wipe(helper->page, sizeof(helper->page));
 	memset(helper->sealed, 0, sizeof(helper->sealed));
 	memset(helper->opened, 0, sizeof(helper->opened));
 	memset(helper->seal_ended, 0, sizeof(helper->seal_ended));

@@ -63,6 +63,18 @@ class Image(unittest.TestCase):
         self.assertEqual(sorted(LEAVES & set(words)), [])
         self.assertEqual([word for word in words if word.startswith(('v', 'xsave', 'xrstor'))], [])
 
+    def test_it_halts_with_no_secrets_in_registers(self):
+        """It halts in two places: where each register that a callee may change was cleared, and where a second vCPU stays."""
+        text = subprocess.run(['objdump', '-d', '-M', 'att', elf], check=True, capture_output=True, text=True).stdout
+        lines = [line.split('\t', 2)[2].split('#')[0].split() for line in text.splitlines() if line.count('\t') >= 2]
+        halts = [at for at, words in enumerate(lines) if words[0] == 'hlt']
+        self.assertEqual(len(halts), 2)
+        self.assertEqual([lines[at + 1][0] for at in halts], ['jmp', 'ret'])
+        cleared = [words[1].split(',')[1] for words in lines[halts[1] - 25:halts[1]]
+                   if words[0] in ('pxor', 'xor') and len(set(words[1].split(','))) == 1]
+        self.assertEqual(set(cleared), {f'%xmm{number}' for number in range(16)} |
+                         {'%eax', '%ecx', '%edx', '%esi', '%edi', '%r8d', '%r9d', '%r10d', '%r11d'})
+
     def test_page_tables(self):
         for number, bit in enumerate((47, 51)):
             with self.subTest(bit=bit):

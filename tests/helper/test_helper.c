@@ -224,6 +224,29 @@ static void test_helper_of_another_move_opens_nothing(void **state)
 	assert_refuses(&records[0], "it has no keys");
 }
 
+/* A host can give a mirror's memory a second vCPU. It would share counters with the first. */
+static void test_helper_runs_once(void **state)
+{
+	struct mirror_guest guest;
+	struct mirror_helper *second;
+	struct helper_hello hello;
+
+	side_start(&source, &milan, first_text, root_key);
+	assert_ok(mirror_helper_hello(source.helper, &hello, &err));
+	guest = (struct mirror_guest){.host = source.host,
+	        .vm_fd = machine_vm_fd(source.bench.vm),
+	        .vm_type = UAPI_VM_SEV,
+	        .sev = CONFIG_SEV,
+	        .memory = machine_vm_memory(source.bench.vm),
+	        .cpuid = (const struct kvm_cpuid2 *)machine_vm_cpuid(source.bench.vm)};
+	assert_ok(call_kvm_open(source.host, &guest.kvm_fd, &err));
+	assert_ok(mirror_helper_create(&guest, source.bench.launch->facts.c_bit, &second, &err));
+	assert_fails(mirror_helper_hello(second, &hello, &err), ERR_FAILED, "");
+	mirror_helper_destroy(second);
+	host_close(source.host, guest.kvm_fd);
+	side_end(&source);
+}
+
 static void test_helper_without_the_owners_root_has_no_keys(void **state)
 {
 	static const uint8_t another[HELPER_ROOT_BYTES] = "the root key of another owner..";
@@ -390,6 +413,7 @@ int main(void)
 	        cmocka_unit_test_teardown(test_helper_that_does_not_answer_is_kicked, end_both),
 	        cmocka_unit_test_teardown(test_helper_that_halts_without_an_answer_is_noticed, end_both),
 	        cmocka_unit_test_teardown(test_helper_tells_of_an_exception, end_both),
+	        cmocka_unit_test_teardown(test_helper_runs_once, end_both),
 	        cmocka_unit_test_teardown(test_helper_wants_a_known_c_bit, end_both),
 	};
 
