@@ -85,12 +85,21 @@ int __wrap_back_net_open(const struct config_device *config, const uint8_t mac[s
 	return 0;
 }
 
+/* Nor is any other vmm reached. */
+int __wrap_back_address_connect(const char *address, int *ret_fd, struct err *err);
+int __wrap_back_address_connect(const char *address, int *ret_fd, struct err *err)
+{
+	*ret_fd = -1;
+	return err_set(err, ERR_FAILED, "nobody is there");
+}
+
 /* ---- the guest ---- */
 
 static struct {
 	struct host *host;
 	struct config *config;
 	struct run *run;
+	struct migrate *migrate;
 	struct control *control;
 	struct cursor input;
 	int listener, client, disk;
@@ -387,7 +396,9 @@ static void create(void)
 		fprintf(stderr, "%s\n", err.text);
 		abort();
 	}
+	fuzz_assert(migrate_create(f.run, "", &f.migrate, &err) == 0);
 	place.run = f.run;
+	place.migrate = f.migrate;
 	fuzz_assert(control_create(&place, &f.control, &err) == 0);
 	fuzz_assert(
 	        loop_watch_start(run_loop(f.run), f.client, POLLIN, on_answer, NULL, &f.watch, &err) == 0);
@@ -397,6 +408,7 @@ static void destroy(void)
 {
 	control_destroy(take_ptr(&f.control));
 	loop_op_stop(take_ptr(&f.watch));
+	migrate_destroy(take_ptr(&f.migrate));
 	run_destroy(take_ptr(&f.run));
 	config_destroy(take_ptr(&f.config));
 	close(f.client);
