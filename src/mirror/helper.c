@@ -286,50 +286,48 @@ static unsigned batch_of(unsigned left)
 	return left < HELPER_SLOTS ? left : HELPER_SLOTS;
 }
 
-int mirror_helper_seal(struct mirror_helper *helper, struct mirror_record *records, unsigned count,
-        unsigned *ret_done, struct err *err)
+/* Keeps what the helper has answered to a record that it sealed. */
+static void keep_sealed(struct mirror_helper *helper, uint32_t at, const struct helper_slot *slot,
+        struct mirror_record *record)
+{
+	record->number = slot->number;
+	memcpy(record->tag, slot->tag, sizeof(slot->tag));
+	if (!record->trailer)
+		get(helper, page_gpa(at), record->page, sizeof(record->page));
+}
+
+/* sealed: the same records, which are to be sealed; NULL: they are to be opened. */
+static int serve(struct mirror_helper *helper, const struct mirror_record *records,
+        struct mirror_record *sealed, unsigned count, unsigned *ret_done, struct err *err)
 {
 	for (*ret_done = 0; *ret_done < count;) {
-		unsigned batch = batch_of(count - *ret_done);
-		struct mirror_record *first = records + *ret_done;
+		unsigned first = *ret_done, batch = batch_of(count - first);
 		uint32_t at = helper->produced;
 
 		for (unsigned i = 0; i < batch; i++)
-			put_record(helper, at + i, &first[i], true);
+			put_record(helper, at + i, &records[first + i], sealed);
 		if (ask(helper, batch, err) < 0)
 			return -1;
 		for (unsigned i = 0; i < batch; i++, (*ret_done)++) {
 			struct helper_slot slot;
 
-			if (take_answer(helper, at + i, &first[i], &slot, err) < 0)
+			if (take_answer(helper, at + i, &records[first + i], &slot, err) < 0)
 				return -1;
-			first[i].number = slot.number;
-			memcpy(first[i].tag, slot.tag, sizeof(slot.tag));
-			if (!first[i].trailer)
-				get(helper, page_gpa(at + i), first[i].page, sizeof(first[i].page));
+			if (sealed)
+				keep_sealed(helper, at + i, &slot, &sealed[first + i]);
 		}
 	}
 	return 0;
 }
 
+int mirror_helper_seal(struct mirror_helper *helper, struct mirror_record *records, unsigned count,
+        unsigned *ret_done, struct err *err)
+{
+	return serve(helper, records, records, count, ret_done, err);
+}
+
 int mirror_helper_open(struct mirror_helper *helper, const struct mirror_record *records, unsigned count,
         unsigned *ret_done, struct err *err)
 {
-	for (*ret_done = 0; *ret_done < count;) {
-		unsigned batch = batch_of(count - *ret_done);
-		const struct mirror_record *first = records + *ret_done;
-		uint32_t at = helper->produced;
-
-		for (unsigned i = 0; i < batch; i++)
-			put_record(helper, at + i, &first[i], false);
-		if (ask(helper, batch, err) < 0)
-			return -1;
-		for (unsigned i = 0; i < batch; i++, (*ret_done)++) {
-			struct helper_slot slot;
-
-			if (take_answer(helper, at + i, &first[i], &slot, err) < 0)
-				return -1;
-		}
-	}
-	return 0;
+	return serve(helper, records, NULL, count, ret_done, err);
 }
