@@ -201,6 +201,8 @@ static void make_request(struct asker *a, uint8_t kind, struct course *course)
 	if (kind & EXTENDED) {
 		GIVE(&a->g, rax, kind & ODD_FIELDS ? places[take8() % ARRAY_LEN(places)] : CERTS);
 		GIVE(&a->g, rbx, take8());
+		/* The empty list of certificates would be written over the message before it is read. */
+		course->good &= ghcb_of(&a->g)->rax != REQUEST;
 	}
 	if (kind & EXTENDED && kind & ODD_FIELDS)
 		take(ghcb_of(&a->g)->valid_bitmap + ABI_GHCB_BIT(rax) / 8, 1);
