@@ -22,7 +22,8 @@ struct loop_op {
 	uint64_t ns;
 	const void *data;
 	size_t size;
-	bool blocks; /* a write: it may block although poll(2) says that there is room */
+	bool blocks;  /* a write: it may block although poll(2) says that there is room */
+	bool regular; /* a write: to a regular file, at the position that all who have it share */
 	union {
 		void (*on_result)(void *ctx, int result);
 		void (*on_time)(void *ctx); /* of a bell, too */
@@ -36,8 +37,9 @@ struct loop_op {
 	bool armed;                    /* uring: the kernel has it and will complete it */
 	struct __kernel_timespec time; /* uring: read by the kernel while it takes the timer */
 	uint64_t deadline_ns;          /* poll: the end of a timer, by CLOCK_MONOTONIC */
-	int result;                    /* poll: the result of a write, set by its thread */
-	struct loop_task ended;        /* poll: posted by a write's thread */
+	bool posted;                   /* uring: it has ended, and its task waits to be called */
+	int result;                    /* what loop_op_post() was given */
+	struct loop_task ended;
 };
 
 struct loop_queue {
@@ -113,6 +115,8 @@ int loop_create_bound(struct loop **ret_loop, struct err *err) MUST_CHECK;
  */
 void loop_op_complete(struct loop_op *op, int result);
 void loop_op_free(struct loop_op *op);
+/* Has the loop's thread complete op, which ended with this result. Any thread may call it, once for an op. */
+void loop_op_post(struct loop_op *op, int result);
 
 /*
  * Makes the calling thread the one that has the loop, and ends that. loop_take() waits for its turn; it

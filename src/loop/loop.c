@@ -96,11 +96,11 @@ int loop_timer_start(struct loop *loop, uint64_t ns, void (*on_time)(void *ctx),
  * A terminal that has room for a part of a write takes that part, and then waits for the reader. io_uring
  * would wait with it, on the loop's thread.
  */
-static bool is_device(int fd)
+static mode_t kind_of(int fd)
 {
 	struct stat status;
 
-	return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode);
+	return fstat(fd, &status) == 0 ? status.st_mode & S_IFMT : 0;
 }
 
 int loop_write_start(struct loop *loop, int fd, const void *data, size_t size,
@@ -113,7 +113,8 @@ int loop_write_start(struct loop *loop, int fd, const void *data, size_t size,
 	op->fd = fd;
 	op->data = data;
 	op->size = size;
-	op->blocks = is_device(fd);
+	op->blocks = kind_of(fd) == S_IFCHR;
+	op->regular = kind_of(fd) == S_IFREG;
 	op->on_result = on_done;
 	return op_start(op, ret_op, err);
 }
@@ -144,6 +145,21 @@ void loop_op_complete(struct loop_op *op, int result)
 		done.on_time(done.ctx);
 	else
 		done.on_result(done.ctx, result);
+}
+
+static void on_posted(void *ctx)
+{
+	struct loop_op *op = ctx;
+
+	loop_op_complete(op, op->result);
+}
+
+void loop_op_post(struct loop_op *op, int result)
+{
+	op->result = result;
+	op->ended = (struct loop_task){.fn = on_posted, .ctx = op};
+	/* The loop's thread may free op at once. */
+	loop_post(op->loop, &op->ended);
 }
 
 void loop_queue_add(struct loop_queue *queue, struct loop_op *op)

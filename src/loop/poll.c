@@ -24,13 +24,6 @@ struct poller {
 
 /* ---- operations ---- */
 
-static void on_write_ended(void *ctx)
-{
-	struct loop_op *op = ctx;
-
-	loop_op_complete(op, op->result);
-}
-
 static int poll_start(struct loop_op *op, struct err *err)
 {
 	struct poller *poller = op->loop->state;
@@ -39,7 +32,6 @@ static int poll_start(struct loop_op *op, struct err *err)
 		op->deadline_ns = UINT64_MAX;
 	if (op->kind != LOOP_WRITE)
 		return 0;
-	op->ended = (struct loop_task){.fn = on_write_ended, .ctx = op};
 	return loop_writer_add(poller->writer, op, err);
 }
 

@@ -55,12 +55,10 @@ static struct loop_op *take(struct loop_writer *writer)
  */
 static void finish(struct loop_writer *writer, struct loop_op *op, int result)
 {
-	op->result = result;
 	pthread_mutex_lock(&writer->lock);
 	writer->free++;
 	pthread_mutex_unlock(&writer->lock);
-	/* The loop's thread may free op at once. */
-	loop_post(op->loop, &op->ended);
+	loop_op_post(op, result);
 }
 
 static void *thread_main(void *ctx)

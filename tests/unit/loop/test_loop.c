@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <poll.h>
 #include <pty.h>
+#include <sys/stat.h>
 #include <termios.h>
 
 #include "../../../src/loop/backend.h"
@@ -117,6 +118,38 @@ static void test_loop_write_tells_what_was_written(void **state)
 	assert_int_equal(count, 5);
 	assert_int_equal(read(ends[0], text, 5), 5);
 	assert_string_equal(text, "hello");
+}
+
+/* ---- a file whose position others share ---- */
+
+#define OTHERS_BYTES 20000u
+
+static void *write_beside(void *ctx)
+{
+	for (unsigned i = 0; i < OTHERS_BYTES; i++)
+		assert_int_equal(write(*(int *)ctx, "b", 1), 1);
+	return NULL;
+}
+
+static void test_loop_write_to_a_file_takes_no_other_writers_place(void **state)
+{
+	char path[] = "/tmp/vmm-loop-XXXXXX";
+	int fd = mkstemp(path);
+	pthread_t other;
+	struct stat status;
+	unsigned written = 0;
+
+	assert_true(fd >= 0);
+	unlink(path);
+	assert_int_equal(pthread_create(&other, NULL, write_beside, &fd), 0);
+	for (; written < 2000; written += count) {
+		assert_ok(loop_write_start(loop, fd, "aaaaa", 5, on_written, NULL, &op, &err));
+		assert_ok(loop_run(loop, &err));
+	}
+	pthread_join(other, NULL);
+	assert_int_equal(fstat(fd, &status), 0);
+	close(fd);
+	assert_int_equal(status.st_size, written + OTHERS_BYTES);
 }
 
 static void on_write_failed(void *ctx, int result)
@@ -383,6 +416,7 @@ static int run_contract(const struct loop_backend *with)
 	        T(test_loop_two_watches_of_one_descriptor),
 	        T(test_loop_timer_fires_once_and_not_when_stopped),
 	        T(test_loop_write_tells_what_was_written),
+	        T(test_loop_write_to_a_file_takes_no_other_writers_place),
 	        T(test_loop_write_to_a_bad_descriptor_fails),
 	        T(test_loop_blocked_write_does_not_block_the_loop),
 	        T(test_loop_blocked_write_does_not_block_another),
