@@ -82,12 +82,23 @@ static uint8_t *guest_page(const struct helper *helper, uint64_t gpa)
 	return NULL;
 }
 
+/* The newest record of a page must come last, so a page has one stream. */
+static enum helper_status find_page(
+        const struct helper *helper, const struct helper_slot *slot, uint8_t **ret_page)
+{
+	*ret_page = guest_page(helper, slot->gpa);
+	if (!*ret_page)
+		return HELPER_BAD_ADDRESS;
+	return slot->stream == HELPER_STREAM_OF(slot->gpa) ? HELPER_DONE : HELPER_BAD_STREAM;
+}
+
 static enum helper_status seal_page(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
 {
-	const uint8_t *page = guest_page(helper, slot->gpa);
+	uint8_t *page;
+	enum helper_status status = find_page(helper, slot, &page);
 
-	if (!page)
-		return HELPER_BAD_ADDRESS;
+	if (status != HELPER_DONE)
+		return status;
 	seal_record(helper, slot, KIND_PAGE, page, HELPER_PAGE_BYTES);
 	memcpy(shared, helper->page, HELPER_PAGE_BYTES);
 	return HELPER_DONE;
@@ -95,10 +106,11 @@ static enum helper_status seal_page(struct helper *helper, struct helper_slot *s
 
 static enum helper_status open_page(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
 {
-	uint8_t *page = guest_page(helper, slot->gpa);
+	uint8_t *page;
+	enum helper_status status = find_page(helper, slot, &page);
 
-	if (!page)
-		return HELPER_BAD_ADDRESS;
+	if (status != HELPER_DONE)
+		return status;
 	memcpy(helper->page, shared, HELPER_PAGE_BYTES);
 	if (!open_record(helper, slot, KIND_PAGE, HELPER_PAGE_BYTES))
 		return HELPER_BAD_TAG;

@@ -7,7 +7,7 @@
  * A record is a page of the guest, or the trailer that ends a stream and has no data, sealed with
  * AES-256-GCM. Its nonce is the stream and a number that rises by one with each record of the stream. What it
  * is stands beside it under the same tag. So nobody can leave a record out, move, repeat or exchange it
- * unnoticed.
+ * unnoticed. A page has one stream, by its address, so an older record of it cannot come after a newer one.
  *
  * Keys are made anew for each move: HELLO gives a new nonce, KEYS takes the peer's and makes both keys, once.
  *

@@ -183,7 +183,7 @@ static int judge(struct mirror_helper *helper, const struct helper_slot *slot, s
 {
 	static const char *const why[HELPER_STATUSES] = {
 	        [HELPER_BAD_COMMAND] = "it does not know the request",
-	        [HELPER_BAD_STREAM] = "there is no such stream, or it is at its end",
+	        [HELPER_BAD_STREAM] = "there is no such stream, it has ended, or it is not the page's",
 	        [HELPER_BAD_ADDRESS] = "it may not touch that address",
 	        [HELPER_BAD_NUMBER] = "it is not the record that comes next in its stream",
 	        [HELPER_BAD_TAG] = "it was changed, or sealed with other keys",

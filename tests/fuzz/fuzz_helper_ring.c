@@ -44,6 +44,11 @@ static struct helper_slot slot_of(const uint8_t *data)
 	        .number = number(data + 16, 7)};
 }
 
+static bool has_page(const struct helper_slot *slot)
+{
+	return slot->command == HELPER_SEAL || slot->command == HELPER_OPEN;
+}
+
 /* Requests about keys touch no page, and leave keys only where the owner has injected a root: here is none.
  */
 static void talk(struct helper_slot slot, const uint8_t *data)
@@ -64,19 +69,23 @@ static void talk(struct helper_slot slot, const uint8_t *data)
 
 static void ask(const uint8_t *data)
 {
-	struct helper_slot slot = slot_of(data), sealed = {.command = HELPER_SEAL,
-	                                                 .stream = slot.stream,
-	                                                 .pass = slot.pass,
-	                                                 .gpa = slot.gpa};
+	struct helper_slot slot = slot_of(data), sealed;
 	const struct helper_slot *made, *answer;
-	uint16_t stream = slot.stream % HELPER_STREAMS;
-	uint64_t seals = target.helper.sealed[stream], opens = target.helper.opened[stream];
+	uint16_t stream;
+	uint64_t seals, opens;
 	bool is_right = data[23] & 1, done;
 
 	if (slot.command >= HELPER_HELLO && slot.command <= HELPER_FORGET) {
 		talk(slot, data);
 		return;
 	}
+	if (is_right && has_page(&slot))
+		slot.stream = HELPER_STREAM_OF(slot.gpa);
+	stream = slot.stream % HELPER_STREAMS;
+	seals = target.helper.sealed[stream];
+	opens = target.helper.opened[stream];
+	sealed = (struct helper_slot){
+	        .command = HELPER_SEAL, .stream = slot.stream, .pass = slot.pass, .gpa = slot.gpa};
 	made = end_ask(&source, sealed, NULL);
 	if (is_right && made->status == HELPER_DONE) {
 		memcpy(slot.tag, made->tag, sizeof(slot.tag));

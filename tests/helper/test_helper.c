@@ -63,15 +63,18 @@ static int end_both(void **state)
 	return 0;
 }
 
-/* Seals pages from the text's on, one a stream in turn. */
+static struct mirror_record page_record(uint64_t at)
+{
+	return (struct mirror_record){.stream = HELPER_STREAM_OF(at), .pass = 1, .gpa = gpa(at)};
+}
+
+/* Seals pages from the text's on, which are in one stream after the other. */
 static void seal(struct side *side, unsigned count)
 {
 	unsigned done = 0;
 
 	for (unsigned i = 0; i < count; i++)
-		records[i] = (struct mirror_record){.stream = i % HELPER_STREAMS,
-		        .pass = 1,
-		        .gpa = gpa(TEXT_GPA + i * HELPER_PAGE_BYTES)};
+		records[i] = page_record(TEXT_GPA + i * HELPER_PAGE_BYTES);
 	if (mirror_helper_seal(side->helper, records, count, &done, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(done, count);
@@ -197,12 +200,15 @@ static void test_helper_refuses_what_was_changed(void **state)
 		switch (what) {
 		case 0: record.page[4095] ^= 1; break;
 		case 1: record.tag[0] ^= 1; break;
-		case 2: record.gpa.raw += HELPER_PAGE_BYTES; break;
+		case 2: record.gpa.raw += HELPER_STREAMS * (uint64_t)HELPER_PAGE_BYTES; break;
 		case 3: record.pass++; break;
-		case 4: record.stream++; break;
+		case 4: record.stream++, record.gpa.raw += HELPER_PAGE_BYTES; break;
 		}
 		assert_refuses(&record, "was changed, or sealed with other keys");
 	}
+	record = records[0];
+	record.stream++;
+	assert_refuses(&record, "or it is not the page's");
 	assert_refuses(&records[8], "not the record that comes next"); /* its stream's second */
 	assert_opens(&records[0], 1);
 	assert_refuses(&records[0], "not the record that comes next");
@@ -277,12 +283,12 @@ static void test_helper_touches_the_guests_pages_alone(void **state)
 
 	start_both();
 	for (size_t i = 0; i < ARRAY_LEN(not_its); i++) {
-		records[0] = (struct mirror_record){.gpa = gpa(not_its[i])};
+		records[0] = page_record(not_its[i]);
 		assert_fails(mirror_helper_seal(source.helper, records, 1, &done, &err), ERR_USAGE,
 		        "it may not touch that address");
 	}
 	seal(&source, 1);
-	records[0] = (struct mirror_record){.gpa = gpa(MIB(64))}; /* the guest has 4 MiB */
+	records[0] = page_record(MIB(64)); /* the guest has 4 MiB */
 	assert_fails(mirror_helper_seal(source.helper, records, 1, &done, &err), ERR_FAILED,
 	        "used 0x4000000, where it has no memory");
 	assert_fails(

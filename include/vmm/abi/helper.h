@@ -56,6 +56,12 @@
 #define HELPER_STREAMS   8u
 #define HELPER_TAG_BYTES 16u
 
+/*
+ * The stream of a page follows from its address. So all records of a page are in one stream, which gives them
+ * their order, and the helper refuses a page in any other.
+ */
+#define HELPER_STREAM_OF(gpa) ((uint16_t)((gpa) / HELPER_PAGE_BYTES % HELPER_STREAMS))
+
 /* What the host asks for. */
 enum helper_command {
 	HELPER_SEAL = 1, /* a page of the guest into the slot's page */
@@ -73,7 +79,7 @@ enum helper_status {
 	HELPER_WAITS,
 	HELPER_DONE,
 	HELPER_BAD_COMMAND, /* unknown, or fields that it does not use are not zero */
-	HELPER_BAD_STREAM,  /* there is no such stream, or it is at its end */
+	HELPER_BAD_STREAM,  /* there is no such stream, it is at its end, or the page has another */
 	HELPER_BAD_ADDRESS, /* not a page that the helper may touch */
 	HELPER_BAD_NUMBER,  /* not the record that comes next; or there are no more numbers */
 	HELPER_BAD_TAG,     /* not what a helper with these keys has sealed */

@@ -53,7 +53,7 @@ int mirror_helper_forget(struct mirror_helper *helper, struct err *err) MUST_CHE
 /* A page of the guest, or the trailer that ends a stream. */
 struct mirror_record {
 	bool trailer;
-	uint16_t stream; /* below HELPER_STREAMS */
+	uint16_t stream; /* HELPER_STREAM_OF() the page; of a trailer below HELPER_STREAMS */
 	uint32_t pass;
 	struct gpa gpa;  /* a page's; 0 of a trailer */
 	uint64_t number; /* of the record in its stream */

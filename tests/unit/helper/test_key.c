@@ -289,8 +289,8 @@ static void start_without_keys(void)
 /* Seals a page at the source. Returns what the target says to it. */
 static enum helper_status move_page(void)
 {
-	struct helper_slot *sealed =
-	        end_ask(&source, (struct helper_slot){.command = HELPER_SEAL, .gpa = 0x1000}, NULL);
+	struct helper_slot *sealed = end_ask(
+	        &source, (struct helper_slot){.command = HELPER_SEAL, .stream = 1, .gpa = 0x1000}, NULL);
 	struct helper_slot record = *sealed;
 
 	assert_int_equal(sealed->status, HELPER_DONE);
@@ -361,7 +361,8 @@ static void assert_has_no_keys(struct end *end)
 	static const struct gcm_key none;
 
 	assert_int_equal(
-	        end_ask(end, (struct helper_slot){.command = HELPER_SEAL, .gpa = 0x1000}, NULL)->status,
+	        end_ask(end, (struct helper_slot){.command = HELPER_SEAL, .stream = 1, .gpa = 0x1000}, NULL)
+	                ->status,
 	        HELPER_NO_KEYS);
 	assert_int_equal(
 	        end_ask(end, (struct helper_slot){.command = HELPER_END_OPEN}, NULL)->status, HELPER_NO_KEYS);
@@ -382,12 +383,14 @@ static void test_key_a_nonce_gives_keys_once(void **state)
 	assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &peer), HELPER_DONE);
 	assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &peer), HELPER_NO_HELLO);
 	assert_int_equal(
-	        end_ask(&source, (struct helper_slot){.command = HELPER_SEAL, .gpa = 0x1000}, NULL)->status,
+	        end_ask(&source, (struct helper_slot){.command = HELPER_SEAL, .stream = 1, .gpa = 0x1000},
+	                NULL)
+	                ->status,
 	        HELPER_DONE);
 	second = greet(&source);
 	assert_memory_not_equal(first.nonce, second.nonce, sizeof(first.nonce));
 	assert_has_no_keys(&source);
-	assert_true(source.helper.sealed[0] == 0);
+	assert_true(source.helper.sealed[1] == 0);
 }
 
 static void test_key_bad_terms_are_refused(void **state)
