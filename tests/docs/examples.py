@@ -125,7 +125,8 @@ def folder_like_the_tree(path, tree, vmm, cache):
 def run_document(name, commands, tree, vmm, cache):
     if not pathlib.Path(PACKAGED).exists():
         commands = [command.replace(PACKAGED, str(cache / IMAGE)) for command in commands]
-    steps = [f'echo "+ {number}" >&2\n{command}\n' for number, command in enumerate(commands)]
+    # What a guest prints last need not end with a line break.
+    steps = [f'printf "\\n+ %s\\n" {number} >&2\n{command}\n' for number, command in enumerate(commands)]
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
         folder_like_the_tree(path, tree, vmm, cache)
@@ -146,6 +147,8 @@ def run_document(name, commands, tree, vmm, cache):
     last = re.findall(r'^\+ (\d+)$', text, re.M)
     if status:
         print(f'  FAILED with {status}: {commands[int(last[-1])] if last else "?"}\n{text[-3000:]}')
+    elif len(last) != len(commands):
+        print(f'  FAILED: of {len(commands)} commands these were run: {", ".join(last)}')
     return status == 0 and len(last) == len(commands)
 
 
