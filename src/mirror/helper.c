@@ -4,6 +4,7 @@
  * and the answers are copied once. Law: include/vmm/abi/helper.h.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ struct mirror_helper {
 	uint32_t produced;
 	uint64_t limit_ns;
 	bool failed;
+	_Atomic bool cancelled; /* the move; by any thread, until the next hello */
 };
 
 /* ---- life ---- */
@@ -99,6 +101,12 @@ void mirror_helper_set_limit(struct mirror_helper *helper, uint64_t limit_ns)
 	helper->limit_ns = limit_ns;
 }
 
+void mirror_helper_cancel(struct mirror_helper *helper)
+{
+	atomic_store(&helper->cancelled, true);
+	mirror_kick(helper->mirror);
+}
+
 /* ---- the ring ---- */
 
 static struct gpa slot_gpa(uint32_t at)
@@ -126,26 +134,45 @@ static void get(struct mirror_helper *helper, struct gpa from, void *to, uint64_
 		helper->failed = true;
 }
 
-/* The helper halts when the ring is empty; until then signals and kicks of others are no reason to stop. */
-static int run(struct mirror_helper *helper, struct err *err)
+/*
+ * Nobody wants the answers of a batch any more, and the vCPU stands still. The helper answers the request
+ * that it has begun, and refuses the others without work, because they become none. So it halts soon.
+ */
+static void stop_batch(struct mirror_helper *helper)
 {
-	enum mirror_exit exit = MIRROR_KICKED;
+	static const struct helper_slot none[HELPER_SLOTS];
 
-	mirror_watch_begin(helper->watch, helper->limit_ns);
-	while (exit == MIRROR_KICKED) {
-		if (mirror_run(helper->mirror, &exit, err) < 0) {
-			mirror_watch_end(helper->watch);
+	put(helper, slot_gpa(0), none, sizeof(none));
+}
+
+static uint64_t least(uint64_t one, uint64_t other)
+{
+	return one < other ? one : other;
+}
+
+/* The helper halts when the ring is empty; until then signals and kicks of others are no reason to stop. */
+static int run_until_halt(struct mirror_helper *helper, bool can_stop, struct err *err)
+{
+	uint64_t limit_ns = helper->limit_ns;
+	enum mirror_exit exit;
+
+	mirror_watch_begin(helper->watch, limit_ns);
+	for (;;) {
+		if (mirror_run(helper->mirror, &exit, err) < 0)
 			return -1;
-		}
-		if (exit == MIRROR_KICKED && mirror_watch_is_over(helper->watch)) {
-			mirror_watch_end(helper->watch);
+		if (exit == MIRROR_HALTED)
+			return 0;
+		if (mirror_watch_is_over(helper->watch))
 			return err_set(err, ERR_FAILED,
 			        "the migration helper does not answer: it has run for %llu ms",
-			        (unsigned long long)(helper->limit_ns / 1000000));
+			        (unsigned long long)(limit_ns / 1000000));
+		if (can_stop && atomic_load(&helper->cancelled)) {
+			can_stop = false;
+			stop_batch(helper);
+			limit_ns = least(limit_ns, MIRROR_HELPER_STOP_NS);
+			mirror_watch_begin(helper->watch, limit_ns);
 		}
 	}
-	mirror_watch_end(helper->watch);
-	return 0;
 }
 
 static int check_answered(struct mirror_helper *helper, struct err *err)
@@ -164,16 +191,49 @@ static int check_answered(struct mirror_helper *helper, struct err *err)
 }
 
 /* Has the requests answered that were written behind produced; at most HELPER_SLOTS. */
-static int ask(struct mirror_helper *helper, unsigned count, struct err *err)
+static int run_batch(struct mirror_helper *helper, unsigned count, bool can_stop, struct err *err)
 {
+	int result;
+
 	if (helper->failed)
 		return err_set(err, ERR_FAILED, "the migration helper has failed before");
 	/* The helper runs on this thread, so it sees all that was written before. */
 	helper->produced += count;
 	put(helper, gpa(HELPER_RING_GPA), &helper->produced, sizeof(helper->produced));
-	if (run(helper, err) < 0 || check_answered(helper, err) < 0)
+	result = run_until_halt(helper, can_stop, err);
+	mirror_watch_end(helper->watch);
+	if (result < 0 || check_answered(helper, err) < 0)
 		helper->failed = true;
 	return helper->failed ? -1 : 0;
+}
+
+/* Has the helper forget its keys, also if the move was cancelled. What it answers to that does not matter. */
+static int end_move(struct mirror_helper *helper, struct err *err)
+{
+	static const struct helper_slot forget = {.command = HELPER_FORGET};
+
+	put(helper, slot_gpa(helper->produced), &forget, sizeof(forget));
+	return run_batch(helper, 1, false, err);
+}
+
+/* The move is over; err says why. A helper that does not even forget has failed. */
+static int give_up(struct mirror_helper *helper)
+{
+	struct err ignored;
+
+	if (end_move(helper, &ignored) < 0)
+		log_warn("%s", ignored.text);
+	return -1;
+}
+
+static int ask(struct mirror_helper *helper, unsigned count, struct err *err)
+{
+	if (!atomic_load(&helper->cancelled) && run_batch(helper, count, true, err) < 0)
+		return -1;
+	if (!atomic_load(&helper->cancelled))
+		return 0;
+	err_set(err, ERR_USAGE, "the move was cancelled");
+	return give_up(helper);
 }
 
 #define NO_ROOT \
@@ -196,8 +256,10 @@ static int judge(struct mirror_helper *helper, const struct helper_slot *slot, s
 
 	if (slot->status == HELPER_DONE)
 		return 0;
-	if (slot->status < HELPER_STATUSES && why[slot->status])
-		return err_set(err, ERR_USAGE, "the migration helper refuses: %s", why[slot->status]);
+	if (slot->status < HELPER_STATUSES && why[slot->status]) {
+		err_set(err, ERR_USAGE, "the migration helper refuses: %s", why[slot->status]);
+		return give_up(helper);
+	}
 	helper->failed = true;
 	return err_set(err, ERR_FAILED, "the migration helper gave no answer (status %u)", slot->status);
 }
@@ -226,6 +288,7 @@ int mirror_helper_hello(struct mirror_helper *helper, struct helper_hello *ret_h
 {
 	struct helper_hello hello = {0};
 
+	atomic_store(&helper->cancelled, false);
 	if (talk(helper, HELPER_HELLO, &hello, sizeof(hello), err) < 0)
 		return -1;
 	if (hello.version != HELPER_VERSION) {
@@ -246,7 +309,7 @@ int mirror_helper_agree(struct mirror_helper *helper, const struct helper_terms 
 
 int mirror_helper_forget(struct mirror_helper *helper, struct err *err)
 {
-	return talk(helper, HELPER_FORGET, NULL, 0, err);
+	return end_move(helper, err);
 }
 
 /* ---- records ---- */

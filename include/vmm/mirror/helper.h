@@ -6,8 +6,9 @@
  * of the guests' owner. The host carries what it cannot read. include/vmm/abi/helper.h has the layout of the
  * ring between the two.
  *
- * Nothing that the helper writes is trusted: it is the guest's. One thread at a time; calls take as long as
- * the helper works. The thread that calls has a handler of SIGUSR1.
+ * Nothing that the helper writes is trusted: it is the guest's. One thread at a time, but for
+ * mirror_helper_cancel(); calls take as long as the helper works. The thread that calls has a handler of
+ * SIGUSR1.
  */
 #ifndef VMM_MIRROR_HELPER_H
 #define VMM_MIRROR_HELPER_H
@@ -38,7 +39,9 @@ void mirror_helper_set_limit(struct mirror_helper *helper, uint64_t limit_ns);
 
 /*
  * All calls below: ERR_FAILED if the helper crashed, does not answer in time, or answers what is no answer;
- * such a helper can only be destroyed. ERR_USAGE, with the helper's reason, if it refuses what was asked.
+ * such a helper can only be destroyed. ERR_USAGE, with the helper's reason, if it refuses what was asked, or
+ * if the move was cancelled. Then the move is over, the helper has forgotten its keys, and a hello begins
+ * another.
  */
 
 /* Begins a move: the helper forgets the keys of the one before, and says its nonce. */
@@ -49,6 +52,14 @@ int mirror_helper_agree(
         struct mirror_helper *helper, const struct helper_terms *terms, struct err *err) MUST_CHECK;
 /* Has the helper forget its keys: the move is over. */
 int mirror_helper_forget(struct mirror_helper *helper, struct err *err) MUST_CHECK;
+
+/*
+ * Cancels the move: the agree, seal or open that is under way, or else the next one, fails. A batch stops
+ * behind the record that the helper has begun. A helper that does not stop within MIRROR_HELPER_STOP_NS has
+ * failed. Any thread; the vCPU is kicked (mirror_kick()). It does not wait.
+ */
+#define MIRROR_HELPER_STOP_NS UINT64_C(1000000000)
+void mirror_helper_cancel(struct mirror_helper *helper);
 
 /* A page of the guest, or the trailer that ends a stream. */
 struct mirror_record {
@@ -68,8 +79,8 @@ struct mirror_record {
 int mirror_helper_seal(struct mirror_helper *helper, struct mirror_record *records, unsigned count,
         unsigned *ret_done, struct err *err) MUST_CHECK;
 /*
- * Opens records into the guest, in order. Those behind one that is refused are not looked at. ret_done as
- * above.
+ * Opens records into the guest, in order. Behind one that is refused, some of other streams may have been
+ * opened, too. ret_done as above.
  */
 int mirror_helper_open(struct mirror_helper *helper, const struct mirror_record *records, unsigned count,
         unsigned *ret_done, struct err *err) MUST_CHECK;
