@@ -12,6 +12,7 @@ static const char *const thread_words[] = {
         [SANDBOX_VCPU] = "vCPU",
         [SANDBOX_DEVICE] = "device",
         [SANDBOX_WRITER] = "writer",
+        [SANDBOX_MIGRATE] = "migrate",
 };
 
 /* The lists in the page: each row of the table belongs to one of them. */

@@ -11,10 +11,11 @@
 
 /* A thread that another one starts obeys the list of the other one, too. */
 enum sandbox_thread {
-	SANDBOX_MAIN,   /* it starts the vCPUs and the writers, so their calls are in its list */
-	SANDBOX_VCPU,   /* runs the guest */
-	SANDBOX_DEVICE, /* runs the loop of one device */
-	SANDBOX_WRITER, /* writes to descriptors that may block, where io_uring is refused */
+	SANDBOX_MAIN,    /* it starts the threads below but the devices', so their calls are in its list */
+	SANDBOX_VCPU,    /* runs the guest */
+	SANDBOX_DEVICE,  /* runs the loop of one device */
+	SANDBOX_WRITER,  /* writes to descriptors that may block, where io_uring is refused */
+	SANDBOX_MIGRATE, /* moves the guest from or to another vmm */
 	SANDBOX_THREADS
 };
 

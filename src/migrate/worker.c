@@ -11,6 +11,7 @@
 #include "migrate.h"
 #include "plan.h"
 #include "vmm/machine.h"
+#include "vmm/sandbox.h"
 
 /* ---- the guest ---- */
 
@@ -166,6 +167,7 @@ static void *work(void *ctx)
 	struct migrate *migrate = ctx;
 
 	pthread_setname_np(pthread_self(), "migrate");
+	sandbox_enter(SANDBOX_MIGRATE);
 	migrate->result = send_or_receive(migrate, &migrate->thread_err);
 	loop_post(migrate->loop, &migrate->ended_task);
 	return NULL;

@@ -23,6 +23,7 @@ static const char *const thread_words[] = {
         [SANDBOX_VCPU] = "the thread of a vCPU",
         [SANDBOX_DEVICE] = "the thread of a device",
         [SANDBOX_WRITER] = "a thread that writes",
+        [SANDBOX_MIGRATE] = "the thread that moves the guest",
 };
 
 static _Thread_local enum sandbox_thread own_kind;

@@ -16,12 +16,13 @@
 #include "vmm/sandbox.h"
 #include "vmm/uapi.h"
 
-#define MAIN   (1u << SANDBOX_MAIN)
-#define VCPU   (1u << SANDBOX_VCPU)
-#define DEVICE (1u << SANDBOX_DEVICE)
-#define WRITER (1u << SANDBOX_WRITER)
-#define ALL    (MAIN | VCPU | DEVICE | WRITER)
-#define LOOPS  (MAIN | DEVICE)
+#define MAIN    (1u << SANDBOX_MAIN)
+#define VCPU    (1u << SANDBOX_VCPU)
+#define DEVICE  (1u << SANDBOX_DEVICE)
+#define WRITER  (1u << SANDBOX_WRITER)
+#define MIGRATE (1u << SANDBOX_MIGRATE)
+#define ALL     (MAIN | VCPU | DEVICE | WRITER | MIGRATE)
+#define LOOPS   (MAIN | DEVICE)
 
 /* Conditions. The number of an ioctl has its driver's letter in bits 8 to 15 (ioctl(2)). */
 #define DRIVER(letter)  .argument = 1, .mask = 0xff00, .value = (uint64_t)(letter) << 8
@@ -68,7 +69,8 @@ const struct sandbox_row sandbox_rows[] = {
         {"exit_group", ALL, .why = "the end of the process"},
 
         /* The guest: its memory, its vCPUs, its interrupts. */
-        {"ioctl", MAIN | VCPU | DEVICE, DRIVER(0xae), .why = "KVM: running, interrupts, memory, the launch"},
+        {"ioctl", MAIN | VCPU | DEVICE | MIGRATE, DRIVER(0xae),
+                .why = "KVM: running, interrupts, memory, the launch"},
         {"fallocate", MAIN | VCPU | DEVICE, .why = "gives pages back, and discards blocks of a disk"},
         {"ioctl", MAIN, DRIVER('S'), .why = "the secure processor (/dev/sev)"},
         {"memfd_create", MAIN, .why = "the memory of an incarnation"},
@@ -85,11 +87,11 @@ const struct sandbox_row sandbox_rows[] = {
                 .why = "variables of the firmware; disks where io_uring is refused"},
         {"fdatasync", LOOPS, .why = "flushes of a disk where io_uring is refused"},
         {"eventfd2", LOOPS, .why = "doorbells and interrupts that a back end gets"},
-        {"sendto", LOOPS, .why = "NBD servers and passt"},
-        {"recvfrom", LOOPS, .why = "NBD servers, passt, virtiofsd"},
+        {"sendto", LOOPS | MIGRATE, .why = "NBD servers, passt, and the frames of a move"},
+        {"recvfrom", LOOPS | MIGRATE, .why = "NBD servers, passt, virtiofsd, and the frames of a move"},
         {"shutdown", LOOPS, .why = "libnbd ends its connection"},
-        {"sendmsg", LOOPS, .why = "virtiofsd, with descriptors"},
-        {"recvmsg", LOOPS, .why = "messages that may bring descriptors"},
+        {"sendmsg", LOOPS | MIGRATE, .why = "virtiofsd, with descriptors; what is asked of the helper"},
+        {"recvmsg", LOOPS | MIGRATE, .why = "messages that may bring descriptors"},
         {"ioctl", LOOPS, DRIVER(0xaf), .why = "the kernel's vhost"},
         {"ioctl", LOOPS, REQUEST(TUNSETOFFLOAD), .why = "what the guest's driver takes from a tap"},
         {"ioctl", LOOPS, REQUEST(TUNSETQUEUE), .why = "how many queues of a tap the driver uses"},
@@ -119,9 +121,9 @@ const struct sandbox_row sandbox_rows[] = {
                 .why = "locks them while a report is made"},
 
         /* The software platform, which plays the kernel in this process. */
-        {"process_vm_readv", MAIN | VCPU | DEVICE, OWN_PROCESS, SIMULATED,
+        {"process_vm_readv", MAIN | VCPU | DEVICE | MIGRATE, OWN_PROCESS, SIMULATED,
                 .why = "pointers of callers that may be bad"},
-        {"process_vm_writev", MAIN | VCPU | DEVICE, OWN_PROCESS, SIMULATED,
+        {"process_vm_writev", MAIN | VCPU | DEVICE | MIGRATE, OWN_PROCESS, SIMULATED,
                 .why = "pointers of callers that may be bad"},
         {"ioctl", MAIN | VCPU, REQUEST(UAPI_PROCMAP_QUERY), SIMULATED,
                 .why = "which pages of guest memory are the same ones of a file"},

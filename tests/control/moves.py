@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import pty
+import re
 import select
 import signal
 import socket
@@ -141,6 +142,16 @@ class Moves(unittest.TestCase):
                 self.assertNotIn('cpuid', told)
                 self.assertIn('different guests', answered)
                 self.assertEqual((source.state(), target.state()), ('running', 'inmigrate'))
+
+    def test_the_thread_of_a_move_has_a_list_of_system_calls(self):
+        """On top of the main thread's, which it inherits."""
+        pair = self.under_way()
+        for side in (pair.source, pair.target):
+            lists = {name: re.search(r'^Seccomp_filters:\s*(\d+)', (pathlib.Path(f'/proc/{side.vmm.pid}/task/{number}/status')).read_text(), re.M)[1]
+                     for number, name in guests.tasks(side.vmm.pid).items() if name in ('vmm', 'migrate')}
+            self.assertEqual(lists, {'vmm': '1', 'migrate': '2'})
+        pair.source.fast()
+        self.arrives(pair)
 
     def test_cancel(self):
         source = movers.Side(self)

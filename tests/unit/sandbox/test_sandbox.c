@@ -143,7 +143,7 @@ static void test_lists_of_later_threads_are_parts_of_the_main_one(void **state)
 		const struct sandbox_row *row = &sandbox_rows[i];
 		bool in_main = false;
 
-		if (!(row->threads & (1u << SANDBOX_VCPU | 1u << SANDBOX_WRITER)))
+		if (!(row->threads & (1u << SANDBOX_VCPU | 1u << SANDBOX_WRITER | 1u << SANDBOX_MIGRATE)))
 			continue;
 		for (size_t k = 0; k < sandbox_row_count; k++)
 			in_main = in_main || (strcmp(sandbox_rows[k].call, row->call) == 0 &&
@@ -187,6 +187,11 @@ static void open_file(void)
 	open("/", O_RDONLY | O_CLOEXEC);
 }
 
+static void accept_nobody(void)
+{
+	accept4(-1, NULL, NULL, SOCK_CLOEXEC);
+}
+
 static void kill_another(void)
 {
 	syscall(SYS_tgkill, 1, 1, 0);
@@ -210,6 +215,8 @@ static void test_forbidden_calls_end_the_process_with_a_message(void **state)
 	assert_ends(SANDBOX_VCPU, open_file, "the thread of a vCPU made the system call openat (number 257");
 	assert_ends(SANDBOX_DEVICE, open_file, "the thread of a device");
 	assert_ends(SANDBOX_WRITER, open_file, "a thread that writes");
+	assert_ends(SANDBOX_MIGRATE, open_file, "the thread that moves the guest");
+	assert_ends(SANDBOX_MIGRATE, accept_nobody, "system call accept4");
 }
 
 /* Signals that are blocked, as in threads that take none, do not hide the message. */
