@@ -262,6 +262,17 @@ int file_replace(const char *path, const void *data, size_t size, struct err *er
 /* Makes a new file with these bytes. ERR_USAGE if a file of that name exists, which is left untouched. */
 int file_make(const char *path, const void *data, size_t size, unsigned mode, struct err *err) MUST_CHECK;
 
+/* A file that this process has made, and removes at its end unless another file has taken its place. */
+struct file_made {
+	char *path; /* NULL: there is none */
+	uint64_t device, inode;
+};
+
+/* Notes the file at path, which was made just now. ERR_FAILED: it cannot be noted, and was removed. */
+int file_made_note(const char *path, struct file_made *ret_made, struct err *err) MUST_CHECK;
+/* Removes it if it is still this one, and leaves *made without a file. */
+void file_made_remove(struct file_made *made);
+
 /* ---- limits of this process ---- */
 
 enum limit { LIMIT_FILES, LIMIT_FILE_BYTES, LIMIT_ADDRESSES, LIMIT_LOCKED, LIMIT_THREADS };

@@ -94,29 +94,32 @@ int back_address_check(const char *address, struct err *err)
 
 /* ---- to connect ---- */
 
-static int connect_within(int fd, const struct sockaddr *to, socklen_t size)
+static int connect_within(int fd, const struct sockaddr *to, socklen_t size, int cancel_fd)
 {
-	struct pollfd wait = {.fd = fd, .events = POLLOUT};
+	struct pollfd waits[] = {{.fd = fd, .events = POLLOUT}, {.fd = cancel_fd, .events = POLLIN}};
 	socklen_t length = sizeof(int);
-	int sys = 0;
+	int sys = 0, ready;
 
 	if (connect(fd, to, size) == 0)
 		return 0;
 	if (errno != EINPROGRESS)
 		return errno;
-	if (poll(&wait, 1, BACK_ADDRESS_CONNECT_MS) <= 0)
+	ready = poll(waits, ARRAY_LEN(waits), BACK_ADDRESS_CONNECT_MS);
+	if (ready > 0 && waits[1].revents)
+		return ECANCELED;
+	if (ready <= 0)
 		return ETIMEDOUT;
 	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &sys, &length) < 0 ? errno : sys;
 }
 
-static int try_connect(int family, const struct sockaddr *to, socklen_t size, int *ret_fd)
+static int try_connect(int family, const struct sockaddr *to, socklen_t size, int cancel_fd, int *ret_fd)
 {
 	auto_close int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int sys, one = 1;
 
 	if (fd < 0)
 		return errno;
-	sys = connect_within(fd, to, size);
+	sys = connect_within(fd, to, size, cancel_fd);
 	if (sys)
 		return sys;
 	/* The last frames of a move are small, and the guest waits for them. */
@@ -138,7 +141,7 @@ static int find_hosts(
 	return 0;
 }
 
-static int connect_tcp(const char *address, const char *rest, int *ret_fd, struct err *err)
+static int connect_tcp(const char *address, const char *rest, int cancel_fd, int *ret_fd, struct err *err)
 {
 	struct addrinfo *list;
 	struct host host;
@@ -146,13 +149,13 @@ static int connect_tcp(const char *address, const char *rest, int *ret_fd, struc
 
 	if (split_host(rest, &host, err) < 0 || find_hosts(address, &host, 0, &list, err) < 0)
 		return -1;
-	for (const struct addrinfo *at = list; at && sys; at = at->ai_next)
-		sys = try_connect(at->ai_family, at->ai_addr, at->ai_addrlen, ret_fd);
+	for (const struct addrinfo *at = list; at && sys && sys != ECANCELED; at = at->ai_next)
+		sys = try_connect(at->ai_family, at->ai_addr, at->ai_addrlen, cancel_fd, ret_fd);
 	freeaddrinfo(list);
 	return sys ? err_sys(err, ERR_FAILED, sys, "Failed to connect to '%s'", address) : 0;
 }
 
-int back_address_connect_here(const char *address, int *ret_fd, struct err *err)
+int back_address_connect_here(const char *address, int cancel_fd, int *ret_fd, struct err *err)
 {
 	const char *rest = after(address, "unix:");
 	struct sockaddr_un to;
@@ -162,12 +165,12 @@ int back_address_connect_here(const char *address, int *ret_fd, struct err *err)
 	if (back_address_check(address, err) < 0)
 		return -1;
 	if (!rest && after(address, "tcp:"))
-		return connect_tcp(address, after(address, "tcp:"), ret_fd, err);
+		return connect_tcp(address, after(address, "tcp:"), cancel_fd, ret_fd, err);
 	if (!rest)
 		return err_set(err, ERR_USAGE, "%s: nothing can be connected to", address);
 	if (make_unix(rest, &to, err) < 0)
 		return -1;
-	sys = try_connect(AF_UNIX, (const struct sockaddr *)&to, sizeof(to), ret_fd);
+	sys = try_connect(AF_UNIX, (const struct sockaddr *)&to, sizeof(to), cancel_fd, ret_fd);
 	return sys ? err_sys(err, ERR_FAILED, sys, "Failed to connect to '%s'", address) : 0;
 }
 
@@ -190,7 +193,7 @@ static bool is_left_behind(const struct sockaddr_un *at)
 		return false;
 	for (unsigned i = 0; i < GOING_TRIES; i++) {
 		auto_close int fd = -1;
-		int sys = try_connect(AF_UNIX, (const struct sockaddr *)at, sizeof(*at), &fd);
+		int sys = try_connect(AF_UNIX, (const struct sockaddr *)at, sizeof(*at), -1, &fd);
 		struct pollfd ready = {fd, POLLIN, 0};
 
 		if (sys)
@@ -217,8 +220,9 @@ static int listen_at(int family, const struct sockaddr *at, socklen_t size, int 
 	return 0;
 }
 
-static int listen_unix(const char *path, int *ret_fd, char **ret_path, struct err *err)
+static int listen_unix(const char *path, int *ret_fd, struct file_made *ret_file, struct err *err)
 {
+	auto_close int fd = -1;
 	struct sockaddr_un at;
 	mode_t mask;
 	int sys;
@@ -226,13 +230,15 @@ static int listen_unix(const char *path, int *ret_fd, char **ret_path, struct er
 	if (make_unix(path, &at, err) < 0)
 		return -1;
 	mask = umask(0177);
-	sys = listen_at(AF_UNIX, (const struct sockaddr *)&at, sizeof(at), ret_fd);
+	sys = listen_at(AF_UNIX, (const struct sockaddr *)&at, sizeof(at), &fd);
 	if (sys == EADDRINUSE && is_left_behind(&at) && unlink(at.sun_path) == 0)
-		sys = listen_at(AF_UNIX, (const struct sockaddr *)&at, sizeof(at), ret_fd);
+		sys = listen_at(AF_UNIX, (const struct sockaddr *)&at, sizeof(at), &fd);
 	umask(mask);
 	if (sys)
 		return err_sys(err, ERR_USAGE, sys, "unix:%s", path);
-	*ret_path = strdup(path);
+	if (file_made_note(path, ret_file, err) < 0)
+		return -1;
+	*ret_fd = take_fd(&fd);
 	return 0;
 }
 
@@ -267,17 +273,18 @@ static int use_fd(const char *text, int *ret_fd, bool *ret_listens, struct err *
 	return 0;
 }
 
-int back_address_listen(const char *address, int *ret_fd, bool *ret_listens, char **ret_path, struct err *err)
+int back_address_listen(
+        const char *address, int *ret_fd, bool *ret_listens, struct file_made *ret_file, struct err *err)
 {
 	const char *rest;
 
 	*ret_fd = -1;
 	*ret_listens = true;
-	*ret_path = NULL;
+	*ret_file = (struct file_made){0};
 	if (back_address_check(address, err) < 0)
 		return -1;
 	if ((rest = after(address, "unix:")))
-		return listen_unix(rest, ret_fd, ret_path, err);
+		return listen_unix(rest, ret_fd, ret_file, err);
 	if ((rest = after(address, "tcp:")))
 		return listen_tcp(address, rest, ret_fd, err);
 	return use_fd(after(address, "fd:"), ret_fd, ret_listens, err);

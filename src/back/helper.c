@@ -2,16 +2,18 @@
 /*
  * helper: forked before vmm enters its sandbox. vmm's threads ask it one after the other, by messages over a
  * socket. It trusts nobody who asks: a request names a device of the configuration that it was forked with,
- * a program that it has started itself, or the address of another vmm, to which it connects and no more. It
- * ends when vmm does. Law: unix(7), SCM_RIGHTS.
+ * a program that it has started itself, or the address of another vmm, to which a child of it connects and no
+ * more. It ends when vmm does. Law: unix(7), SCM_RIGHTS.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "helper.h"
 #include "net.h"
@@ -86,8 +88,8 @@ static int send_reply(const struct reply *reply, const int *fds, unsigned count)
 	return sendmsg(SOCKET_FD, &message, MSG_NOSIGNAL) == sizeof(*reply) ? 0 : -1;
 }
 
-/* Returns 0, or -1 if the helper is gone. Descriptors that did not come are -1. */
-static int receive_reply(struct reply *reply, int fds[static FDS_MAX])
+/* Returns 0, or -1 if whoever answers is gone. Descriptors that did not come are -1. */
+static int receive_reply(int fd, struct reply *reply, int fds[static FDS_MAX])
 {
 	union fd_room room = {0};
 	struct iovec iov = {reply, sizeof(*reply)};
@@ -96,7 +98,7 @@ static int receive_reply(struct reply *reply, int fds[static FDS_MAX])
 	ssize_t n;
 
 	do
-		n = recvmsg(helper_fd, &message, MSG_CMSG_CLOEXEC);
+		n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	fds[0] = fds[1] = -1;
 	if (n != sizeof(*reply))
@@ -116,7 +118,7 @@ static int ask(const struct request *request, struct reply *reply, int fds[stati
 
 	pthread_mutex_lock(&lock);
 	if (sendmsg(helper_fd, &message, MSG_NOSIGNAL) == sizeof(*request))
-		result = receive_reply(reply, fds);
+		result = receive_reply(helper_fd, reply, fds);
 	pthread_mutex_unlock(&lock);
 	return result;
 }
@@ -152,18 +154,40 @@ void back_server_end(pid_t pid)
 		log_warn("the helper process of vmm is gone, and with it what it had started");
 }
 
-int back_address_connect(const char *address, int *ret_fd, struct err *err)
+/* Waits for what the helper's child says on fd, or until nobody wants to hear it any more. */
+static int await_connection(int fd, int cancel_fd, const char *address, int *ret_fd, struct err *err)
+{
+	struct pollfd waits[] = {{.fd = fd, .events = POLLIN}, {.fd = cancel_fd, .events = POLLIN}};
+	struct reply reply;
+	int fds[FDS_MAX];
+
+	while (poll(waits, ARRAY_LEN(waits), -1) < 0 && errno == EINTR)
+		;
+	if (waits[1].revents)
+		return err_sys(err, ERR_FAILED, ECANCELED, "Failed to connect to '%s'", address);
+	if (receive_reply(fd, &reply, fds) < 0)
+		return err_set(err, ERR_FAILED, "Failed to connect to '%s': the process that tried is gone",
+		        address);
+	if (reply.result < 0) {
+		*err = reply.err;
+		return -1;
+	}
+	*ret_fd = fds[0];
+	return 0;
+}
+
+int back_address_connect(const char *address, int cancel_fd, int *ret_fd, struct err *err)
 {
 	struct request request = {.kind = CONNECT};
 	struct reply reply;
-	int fds[FDS_MAX];
+	int fds[FDS_MAX], result;
 
 	*ret_fd = -1;
 	if (!config && sandbox_is_on())
 		return err_set(err, ERR_FAILED,
 		        "vmm has no helper process that could connect; hand it a descriptor");
 	if (!config)
-		return back_address_connect_here(address, ret_fd, err);
+		return back_address_connect_here(address, cancel_fd, ret_fd, err);
 	if (back_address_check(address, err) < 0)
 		return -1;
 	memcpy(request.address, address, strlen(address) + 1);
@@ -173,8 +197,9 @@ int back_address_connect(const char *address, int *ret_fd, struct err *err)
 		*err = reply.err;
 		return -1;
 	}
-	*ret_fd = fds[0];
-	return 0;
+	result = await_connection(fds[0], cancel_fd, address, ret_fd, err);
+	close(fds[0]);
+	return result;
 }
 
 /* ---- the helper's side ---- */
@@ -216,8 +241,68 @@ static void start_for(const struct request *request, struct reply *reply, int fd
 	fds[1] = server.log_fd;
 }
 
+/*
+ * The helper itself waits for no connection, and for no name of a host. A child does, one at a time, and vmm
+ * hangs up when it does not want the connection any more.
+ */
+static pid_t connector; /* 0: there is none */
+
+static void end_connector(void)
+{
+	pid_t pid = take_child(&connector);
+
+	if (!pid)
+		return;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* The child: answers on fd. */
+static void be_connector(const struct request *request, int fd)
+{
+	char address[BACK_ADDRESS_MAX_BYTES];
+	struct reply reply = {0};
+	int connection;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	snprintf(address, sizeof(address), "%.*s", BACK_ADDRESS_MAX_BYTES - 1, request->address);
+	/* In the place of the socket on which the helper is asked. */
+	if (dup2(fd, SOCKET_FD) == SOCKET_FD) {
+		reply.result = back_address_connect_here(address, SOCKET_FD, &connection, &reply.err);
+		send_reply(&reply, &connection, reply.result == 0);
+	}
+}
+
+static void connect_for(const struct request *request, struct reply *reply, int fds[static FDS_MAX])
+{
+	auto_close int there = -1;
+	int ends[2];
+
+	end_connector();
+	reply->result = -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+		err_sys(&reply->err, ERR_FAILED, errno, "the helper process");
+		return;
+	}
+	fds[0] = ends[0];
+	there = ends[1];
+	connector = fork();
+	if (connector == 0) {
+		close(ends[0]);
+		be_connector(request, there);
+		_Exit(0);
+	}
+	if (connector > 0)
+		reply->result = 0;
+	else
+		err_sys(&reply->err, ERR_FAILED, errno, "the helper process");
+	connector = connector > 0 ? connector : 0;
+}
+
 static void end_all(void)
 {
+	end_connector();
 	for (size_t i = 0; i < ARRAY_LEN(children); i++)
 		back_child_end(take_child(&children[i]));
 }
@@ -229,14 +314,6 @@ static void end_for(const struct request *request)
 	if (!place)
 		return;
 	back_child_end(take_child(place));
-}
-
-static void connect_for(const struct request *request, struct reply *reply, int fds[static FDS_MAX])
-{
-	char address[BACK_ADDRESS_MAX_BYTES];
-
-	snprintf(address, sizeof(address), "%.*s", BACK_ADDRESS_MAX_BYTES - 1, request->address);
-	reply->result = back_address_connect_here(address, &fds[0], &reply->err);
 }
 
 static int answer(const struct request *request)

@@ -8,6 +8,6 @@
 #include "vmm/base.h"
 
 /* As back_address_connect(), in this process. */
-int back_address_connect_here(const char *address, int *ret_fd, struct err *err) MUST_CHECK;
+int back_address_connect_here(const char *address, int cancel_fd, int *ret_fd, struct err *err) MUST_CHECK;
 
 #endif

@@ -186,3 +186,33 @@ int file_make(const char *path, const void *data, size_t size, unsigned mode, st
 	unlink(path);
 	return err_sys(err, ERR_FAILED, sys, "%s: cannot be written", path);
 }
+
+/* ---- files that are removed at the end ---- */
+
+int file_made_note(const char *path, struct file_made *ret_made, struct err *err)
+{
+	auto_free char *copy = strdup(path);
+	struct stat st;
+	int sys = copy ? 0 : ENOMEM;
+
+	*ret_made = (struct file_made){0};
+	if (!sys && lstat(path, &st) < 0)
+		sys = errno;
+	if (sys) {
+		unlink(path);
+		return err_sys(err, ERR_FAILED, sys, "%s: what was made there cannot be noted", path);
+	}
+	*ret_made = (struct file_made){take_ptr(&copy), st.st_dev, st.st_ino};
+	return 0;
+}
+
+void file_made_remove(struct file_made *made)
+{
+	struct stat now;
+
+	if (made->path && lstat(made->path, &now) == 0 && now.st_dev == made->device &&
+	        now.st_ino == made->inode)
+		unlink(made->path);
+	free(made->path);
+	*made = (struct file_made){0};
+}

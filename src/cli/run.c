@@ -54,7 +54,7 @@ struct run_words {
 struct arrival {
 	int fd;
 	bool listens;
-	char *path; /* of the socket file; NULL: there is none */
+	struct file_made file; /* the socket file */
 };
 
 /* Before the sandbox, which lets no socket be made. */
@@ -63,14 +63,12 @@ static int open_arrival(const char *address, struct arrival *ret_arrival, struct
 	*ret_arrival = (struct arrival){.fd = -1};
 	if (!address)
 		return 0;
-	return back_address_listen(address, &ret_arrival->fd, &ret_arrival->listens, &ret_arrival->path, err);
+	return back_address_listen(address, &ret_arrival->fd, &ret_arrival->listens, &ret_arrival->file, err);
 }
 
 static void close_arrival(struct arrival *arrival)
 {
-	if (arrival->path)
-		unlink(arrival->path);
-	free(take_ptr(&arrival->path));
+	file_made_remove(&arrival->file);
 	if (arrival->fd >= 0)
 		close(take_fd(&arrival->fd));
 }

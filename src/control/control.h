@@ -5,7 +5,7 @@
 #ifndef VMM_CONTROL_CONTROL_H
 #define VMM_CONTROL_CONTROL_H
 
-#include <sys/stat.h>
+#include <sys/types.h>
 
 #include "frame.h"
 #include "types.h"
@@ -36,8 +36,7 @@ enum control_class {
 
 struct control_listener {
 	int fd;
-	char *path; /* of the socket file, which is removed at the end; NULL: the socket was inherited */
-	struct stat file;
+	struct file_made file; /* the socket file; none if the socket was inherited */
 	uid_t own_user;
 	uid_t users[CONTROL_USERS_MAX]; /* who may connect beside root and the user of this process */
 	unsigned user_count;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "control.h"
@@ -205,11 +206,8 @@ static int listen_at(struct control_listener *listener, const char *path, struct
 		return err_sys(err, ERR_FAILED, errno, "socket");
 	if (bind_with_mode(fd, &address, mode, err) < 0)
 		return -1;
-	listener->path = strdup(path);
-	if (!listener->path || lstat(path, &listener->file) < 0) {
-		unlink(path);
-		return err_sys(err, ERR_FAILED, listener->path ? errno : ENOMEM, "the new socket");
-	}
+	if (file_made_note(path, &listener->file, err) < 0)
+		return -1;
 	listener->fd = take_fd(&fd);
 	return 0;
 }
@@ -296,16 +294,9 @@ int control_listener_open(
 	return 0;
 }
 
-/* Another process may have replaced the file meanwhile; then it is not ours to remove. */
 void control_listener_close(struct control_listener *listener)
 {
-	struct stat now;
-
-	if (listener->path && lstat(listener->path, &now) == 0 && now.st_dev == listener->file.st_dev &&
-	        now.st_ino == listener->file.st_ino)
-		unlink(listener->path);
-	free(listener->path);
-	listener->path = NULL;
+	file_made_remove(&listener->file);
 	if (listener->fd >= 0)
 		close(listener->fd);
 	listener->fd = -1;

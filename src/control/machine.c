@@ -80,7 +80,7 @@ static json_t *chardev(const char *label, json_t *filename)
 json_t *control_query_chardev(struct control_call *call, struct err *err)
 {
 	const struct config *config = call->control->place.config;
-	const char *path = call->control->listener.path;
+	const char *path = call->control->listener.file.path;
 	json_t *list = json_pack("[o,o]", chardev("serial0", json_string("stdio")),
 	        chardev("control", path ? json_sprintf("unix:%s,server=on", path) : json_string("unix")));
 

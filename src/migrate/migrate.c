@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,23 +16,6 @@
 #include "vmm/device.h"
 
 #define STOP_MS 300 /* QEMU's downtime-limit */
-
-const char *migrate_status_name(enum migrate_status status)
-{
-	static const char *const names[MIGRATE_STATUSES] = {
-	        [MIGRATE_STATUS_NONE] = "none",
-	        [MIGRATE_STATUS_SETUP] = "setup",
-	        [MIGRATE_STATUS_ACTIVE] = "active",
-	        [MIGRATE_STATUS_DEVICE] = "device",
-	        [MIGRATE_STATUS_CANCELLING] = "cancelling",
-	        [MIGRATE_STATUS_CANCELLED] = "cancelled",
-	        [MIGRATE_STATUS_COMPLETED] = "completed",
-	        [MIGRATE_STATUS_FAILED] = "failed",
-	        [MIGRATE_STATUS_DOUBT] = "in-doubt",
-	};
-
-	return names[status];
-}
 
 static void set_status(struct migrate *migrate, enum migrate_status status)
 {
@@ -83,11 +67,24 @@ static void disconnect(struct migrate *migrate)
 		close(take_fd(&migrate->fd));
 }
 
+/* What the thread's last words make of the move. Who wanted the guest to stay has got that. */
+static void set_result(struct migrate *migrate)
+{
+	static const enum migrate_status statuses[] = {
+	        [MIGRATE_STAYS] = MIGRATE_STATUS_FAILED,
+	        [MIGRATE_GONE] = MIGRATE_STATUS_COMPLETED,
+	        [MIGRATE_DOUBT] = MIGRATE_STATUS_DOUBT,
+	};
+	bool cancelled = migrate->status == MIGRATE_STATUS_CANCELLING && migrate->result == MIGRATE_STAYS;
+
+	migrate->ended_ns = clock_ns(CLOCK_MONOTONIC);
+	set_status(migrate, cancelled ? MIGRATE_STATUS_CANCELLED : statuses[migrate->result]);
+}
+
 static void keep_doubt(struct migrate *migrate)
 {
 	struct err err;
 
-	set_status(migrate, MIGRATE_STATUS_DOUBT);
 	log_error("the guest is in doubt: %s. It does not run here, and the other side may have it. %s If it "
 	          "cannot "
 	          "be asked, read the files migrate.record of both sides, as docs/migration.md says, before "
@@ -109,32 +106,32 @@ static void take_back(struct migrate *migrate)
 		log_warn("%s", err.text);
 }
 
-static void on_source_result(struct migrate *migrate)
+static void stay(struct migrate *migrate)
 {
-	bool stopped = migrate->stopped_ns != 0;
 	struct err err;
 
-	migrate->ended_ns = clock_ns(CLOCK_MONOTONIC);
-	switch (migrate->result) {
-	case MIGRATE_GONE:
-		set_status(migrate, MIGRATE_STATUS_COMPLETED);
+	if (migrate->given)
+		take_back(migrate);
+	if (migrate->stopped_ns && run_stay(migrate->run, &err) < 0)
+		err_append(&migrate->err,
+		        "; and the guest is paused here: %s; mend that, and let it run (cont)", err.text);
+}
+
+static void on_source_result(struct migrate *migrate)
+{
+	if (migrate->result == MIGRATE_STAYS)
+		stay(migrate);
+	set_result(migrate);
+	switch (migrate->status) {
+	case MIGRATE_STATUS_COMPLETED:
 		log_info("the guest runs on the other side; it was stopped for %llu ms",
 		        (unsigned long long)((migrate->ended_ns - migrate->stopped_ns) / 1000000));
 		break;
-	case MIGRATE_DOUBT: keep_doubt(migrate); break;
-	case MIGRATE_STAYS:
-		if (migrate->given)
-			take_back(migrate);
-		if (stopped && run_stay(migrate->run, &err) < 0)
-			err_append(&migrate->err,
-			        "; and the guest is paused here: %s; mend that, and let it run (cont)",
-			        err.text);
-		if (migrate->status == MIGRATE_STATUS_CANCELLING) {
-			set_status(migrate, MIGRATE_STATUS_CANCELLED);
-			break;
-		}
-		set_status(migrate, MIGRATE_STATUS_FAILED);
+	case MIGRATE_STATUS_DOUBT: keep_doubt(migrate); break;
+	case MIGRATE_STATUS_FAILED:
 		log_warn("the guest was not moved and stays here: %s", migrate->err.text);
+		break;
+	default: break;
 	}
 }
 
@@ -144,16 +141,14 @@ static void on_target_result(struct migrate *migrate)
 	bool began = atomic_load(&migrate->progress.phase) != MIGRATE_AGREE;
 	struct err err = migrate->err;
 
-	migrate->ended_ns = clock_ns(CLOCK_MONOTONIC);
+	set_result(migrate);
 	switch (migrate->result) {
 	case MIGRATE_GONE:
-		set_status(migrate, MIGRATE_STATUS_COMPLETED);
 		if (migrate->listen_fd >= 0 && listen_again(migrate, &err) < 0)
 			log_warn("%s", err.text);
 		break;
 	case MIGRATE_DOUBT: keep_doubt(migrate); break;
 	case MIGRATE_STAYS:
-		set_status(migrate, MIGRATE_STATUS_FAILED);
 		log_guest(LOG_WARN, "no guest came: %s", migrate->err.text);
 		if (began || migrate->side.touched || migrate->listen_fd < 0 ||
 		        listen_again(migrate, &err) < 0)
@@ -182,18 +177,11 @@ static void on_ended(void *ctx)
  */
 static void give_up(struct migrate *migrate, const char *why)
 {
-	static const enum migrate_status statuses[] = {
-	        [MIGRATE_STAYS] = MIGRATE_STATUS_FAILED,
-	        [MIGRATE_GONE] = MIGRATE_STATUS_COMPLETED,
-	        [MIGRATE_DOUBT] = MIGRATE_STATUS_DOUBT,
-	};
-
 	if (!is_under_way(migrate))
 		return;
 	disconnect(migrate);
 	err_set(&migrate->err, ERR_FAILED, "%s", why);
-	migrate->ended_ns = clock_ns(CLOCK_MONOTONIC);
-	set_status(migrate, statuses[migrate->result]);
+	set_result(migrate);
 }
 
 static void on_run(void *ctx, const struct run_event *event)
@@ -283,20 +271,6 @@ void migrate_receive(struct migrate *migrate, int fd, bool listens)
 
 /* ---- the source ---- */
 
-void migrate_set_limits(struct migrate *migrate, const struct migrate_limits_ask *ask)
-{
-	atomic_store_explicit(&migrate->limits.bytes_per_s, ask->bytes_per_s, memory_order_relaxed);
-	atomic_store_explicit(&migrate->limits.stop_ms, ask->stop_ms, memory_order_relaxed);
-}
-
-struct migrate_limits_ask migrate_limits_of(struct migrate *migrate)
-{
-	return (struct migrate_limits_ask){
-	        .bytes_per_s = atomic_load_explicit(&migrate->limits.bytes_per_s, memory_order_relaxed),
-	        .stop_ms = atomic_load_explicit(&migrate->limits.stop_ms, memory_order_relaxed),
-	};
-}
-
 const char *migrate_refusal(struct migrate *migrate)
 {
 	if (run_config(migrate->run)->sev.type != CONFIG_SEV_NONE)
@@ -368,7 +342,7 @@ int migrate_cancel(struct migrate *migrate, struct err *err)
 	if (migrate->given)
 		return err_set(err, ERR_USAGE, "the guest was given to the other vmm already");
 	set_status(migrate, MIGRATE_STATUS_CANCELLING);
-	atomic_store(&migrate->cancelled, true);
+	migrate_worker_cancel(migrate);
 	return 0;
 }
 
@@ -433,17 +407,20 @@ int migrate_create(struct run *run, const char *record, struct migrate **ret_mig
 		return err_sys(err, ERR_FAILED, ENOMEM, "moves");
 	migrate->run = run;
 	migrate->loop = run_loop(run);
-	migrate->fd = migrate->listen_fd = -1;
+	migrate->fd = migrate->listen_fd = migrate->record_fd = -1;
+	migrate->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	migrate->progress_task = (struct loop_task){.fn = on_progress, .ctx = migrate};
 	migrate->ended_task = (struct loop_task){.fn = on_ended, .ctx = migrate};
 	migrate_set_limits(migrate, &(struct migrate_limits_ask){.stop_ms = STOP_MS});
 	migrate_ask_init(migrate);
 	migrate->run_observer = (struct run_observer){.on_event = on_run, .ctx = migrate};
-	run_observe(run, &migrate->run_observer);
-	if (migrate_record_open(record, &migrate->record_fd, err) < 0) {
+	if (migrate->cancel_fd < 0)
+		err_sys(err, ERR_FAILED, errno, "moves");
+	if (migrate->cancel_fd < 0 || migrate_record_open(record, &migrate->record_fd, err) < 0) {
 		migrate_destroy(migrate);
 		return -1;
 	}
+	run_observe(run, &migrate->run_observer);
 	*ret_migrate = migrate;
 	return 0;
 }
@@ -459,38 +436,9 @@ void migrate_destroy(struct migrate *migrate)
 		close(migrate->listen_fd);
 	if (migrate->record_fd >= 0)
 		close(migrate->record_fd);
+	if (migrate->cancel_fd >= 0)
+		close(migrate->cancel_fd);
 	migrate_ask_finish(migrate);
 	free(migrate->plan);
 	free(migrate);
-}
-
-static uint64_t load_count(const _Atomic uint64_t *number)
-{
-	return atomic_load_explicit(number, memory_order_relaxed);
-}
-
-struct migrate_facts migrate_facts_of(struct migrate *migrate)
-{
-	const struct migrate_progress *progress = &migrate->progress;
-	uint64_t now = migrate->ended_ns ? migrate->ended_ns : clock_ns(CLOCK_MONOTONIC);
-	struct migrate_facts facts = {
-	        .status = migrate->status,
-	        .incoming = migrate->incoming,
-	        .pass = load_count(&progress->pass),
-	        .data_pages = load_count(&progress->data_pages),
-	        .zero_pages = load_count(&progress->zero_pages),
-	        .left_pages = load_count(&progress->left_pages),
-	        .sent_bytes = load_count(&migrate->side.wire.sent_bytes),
-	        .written_per_s = load_count(&progress->written_per_s),
-	        .pages_per_s = load_count(&progress->pages_per_s),
-	        .bytes_per_s = load_count(&progress->bytes_per_s),
-	        .setup_ms = load_count(&progress->setup_ms),
-	        .expected_ms = load_count(&progress->expected_ms),
-	        .total_ms = migrate->started_ns ? (now - migrate->started_ns) / 1000000 : 0,
-	        .stopped_ms = migrate->stopped_ns ? (now - migrate->stopped_ns) / 1000000 : 0,
-	};
-
-	if (migrate->status == MIGRATE_STATUS_FAILED || migrate->status == MIGRATE_STATUS_DOUBT)
-		memcpy(facts.text, migrate->err.text, sizeof(facts.text));
-	return facts;
 }

@@ -60,6 +60,7 @@ struct migrate {
 	bool threaded;
 	bool again; /* it asks, or answers, about an older move */
 	_Atomic bool cancelled;
+	int cancel_fd; /* can be read when it is cancelled */
 	struct migrate_guest guest;
 	struct migrate_side side;
 	struct migrate_progress progress;
@@ -90,6 +91,8 @@ struct migrate {
 
 /* Starts the thread over migrate->fd. */
 int migrate_worker_start(struct migrate *migrate, struct err *err) MUST_CHECK;
+/* Lets it end soon, wherever it waits. */
+void migrate_worker_cancel(struct migrate *migrate);
 /* Ends it, wherever it is, and waits for that. Allowed when there is none. */
 void migrate_worker_end(struct migrate *migrate);
 /* The guest of this vmm, for the states of the two sides. *err if there is no memory for its plan. */

@@ -156,7 +156,8 @@ static enum migrate_result send_or_receive(struct migrate *migrate, struct err *
 	if (migrate->incoming)
 		return migrate->again ? migrate_target_again(side, migrate->owned, err)
 		                      : migrate_target(side, err);
-	if (*migrate->address && back_address_connect(migrate->address, &migrate->fd, err) < 0)
+	if (*migrate->address &&
+	        back_address_connect(migrate->address, migrate->cancel_fd, &migrate->fd, err) < 0)
 		return migrate->again ? MIGRATE_DOUBT : MIGRATE_STAYS;
 	side->wire.fd = migrate->fd;
 	return migrate->again ? migrate_source_again(side, err) : migrate_source(side, err);
@@ -175,9 +176,12 @@ static void *work(void *ctx)
 
 int migrate_worker_start(struct migrate *migrate, struct err *err)
 {
+	uint64_t count;
 	int sys;
 
+	/* What an older thread was told is not for this one. */
 	atomic_store(&migrate->cancelled, false);
+	(void)!read(migrate->cancel_fd, &count, sizeof(count));
 	migrate_ask_refuse(migrate, false);
 	if (migrate_wire_init(&migrate->side.wire, migrate->fd, &migrate->cancelled, err) < 0)
 		return -1;
@@ -193,11 +197,19 @@ int migrate_worker_start(struct migrate *migrate, struct err *err)
 	return 0;
 }
 
+void migrate_worker_cancel(struct migrate *migrate)
+{
+	const uint64_t one = 1;
+
+	atomic_store(&migrate->cancelled, true);
+	(void)!write(migrate->cancel_fd, &one, sizeof(one));
+}
+
 void migrate_worker_end(struct migrate *migrate)
 {
 	if (!migrate->threaded)
 		return;
-	atomic_store(&migrate->cancelled, true);
+	migrate_worker_cancel(migrate);
 	migrate_ask_refuse(migrate, true);
 	pthread_join(migrate->thread, NULL);
 	migrate->threaded = false;

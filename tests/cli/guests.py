@@ -132,6 +132,11 @@ def tasks(pid):
     return found
 
 
+def children(pid):
+    """The numbers of the processes that it has made."""
+    return [int(word) for word in pathlib.Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
+
+
 def descriptors(pid):
     return len(os.listdir(f'/proc/{pid}/fd'))
 

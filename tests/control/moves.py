@@ -166,6 +166,25 @@ class Moves(unittest.TestCase):
         self.assertEqual(pair.source.events(['MIGRATION']), ['cancelling', 'cancelled'])
         self.stays(pair)
 
+    def test_cancel_while_the_connection_does_not_come_about(self):
+        """Also when the process that tries is stuck."""
+        with socket.create_server(('127.0.0.1', 0), backlog=0) as server, socket.create_connection(server.getsockname()):
+            source = movers.Side(self)
+            helper, = guests.children(source.vmm.pid)
+            source.control.call('migrate', uri='tcp:127.0.0.1:%d' % server.getsockname()[1])
+            monitor.until(lambda: guests.children(helper))
+            stuck = [helper, *guests.children(helper)]
+            for pid in stuck:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                self.assertEqual(source.moves()['status'], 'setup')
+                source.control.call('migrate_cancel')
+                source.ends('cancelled')
+                self.assertEqual(source.state(), 'running')
+            finally:
+                for pid in stuck:
+                    os.kill(pid, signal.SIGCONT)
+
     def test_a_move_that_failed_can_be_tried_again(self):
         pair = self.under_way()
         pair.source.control.call('migrate_cancel')
@@ -314,6 +333,17 @@ class Moves(unittest.TestCase):
         movers.Side(self, address=ghost.address)
         ghost.migrate()
         ghost.source.ends('completed')
+
+    def test_a_socket_file_that_is_another_target_s_stays(self):
+        folder = guests.Folder(self).path
+        first = movers.Side(self, address=f'unix:{folder}/move')
+        (folder / 'move').rename(folder / 'away')
+        second = movers.Side(self, address=f'unix:{folder}/move')
+        first.control.call('quit')
+        self.assertEqual(first.status(), 0)
+        source = movers.Side(self)
+        source.control.call('migrate', uri=second.address)
+        source.ends('completed')
 
     # ---- strangers ----
 

@@ -86,8 +86,8 @@ int __wrap_back_net_open(const struct config_device *config, const uint8_t mac[s
 }
 
 /* Nor is any other vmm reached. */
-int __wrap_back_address_connect(const char *address, int *ret_fd, struct err *err);
-int __wrap_back_address_connect(const char *address, int *ret_fd, struct err *err)
+int __wrap_back_address_connect(const char *address, int cancel_fd, int *ret_fd, struct err *err);
+int __wrap_back_address_connect(const char *address, int cancel_fd, int *ret_fd, struct err *err)
 {
 	*ret_fd = -1;
 	return err_set(err, ERR_FAILED, "nobody is there");

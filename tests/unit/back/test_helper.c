@@ -4,12 +4,14 @@
  * ends.
  */
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "support/folder.h"
+#include "support/full_listener.h"
 #include "support/test.h"
 #include "vmm/back/address.h"
 #include "vmm/back/helper.h"
@@ -121,27 +123,71 @@ static void test_helper_ends_nothing_that_it_did_not_start(void **state)
 
 static void test_helper_connects(void **state)
 {
-	char address[100], *path;
+	struct file_made file;
+	char address[100];
 	int listener, fd;
 	bool listens;
 
 	snprintf(address, sizeof(address), "unix:%s/socket", folder);
-	assert_fails(back_address_connect(address, &fd, &err), ERR_FAILED, "Failed to connect to 'unix:");
+	assert_fails(back_address_connect(address, -1, &fd, &err), ERR_FAILED, "Failed to connect to 'unix:");
 	assert_int_equal(err.sys, ENOENT);
-	assert_ok(back_address_listen(address, &listener, &listens, &path, &err));
+	assert_ok(back_address_listen(address, &listener, &listens, &file, &err));
 	assert_true(listens);
-	assert_ok(back_address_connect(address, &fd, &err));
+	assert_ok(back_address_connect(address, -1, &fd, &err));
 	assert_int_equal(send(fd, "x", 1, 0), 1);
 	close(fd);
 	close(listener);
 	/* Nobody listens there any more; the file is taken over. */
-	assert_fails(back_address_connect(address, &fd, &err), ERR_FAILED, "Failed to connect");
-	free(path);
-	assert_ok(back_address_listen(address, &listener, &listens, &path, &err));
+	assert_fails(back_address_connect(address, -1, &fd, &err), ERR_FAILED, "Failed to connect");
+	free(file.path);
+	assert_ok(back_address_listen(address, &listener, &listens, &file, &err));
 	close(listener);
-	unlink(path);
-	free(path);
-	assert_fails(back_address_connect("fd:3", &fd, &err), ERR_USAGE, "nothing can be connected to");
+	file_made_remove(&file);
+	assert_fails(back_address_connect("fd:3", -1, &fd, &err), ERR_USAGE, "nothing can be connected to");
+}
+
+/* A resolver that never answers for some names. */
+int __real_getaddrinfo(
+        const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret_list);
+int __wrap_getaddrinfo(
+        const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret_list);
+int __wrap_getaddrinfo(
+        const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret_list)
+{
+	if (name && strcmp(name, "silent") == 0)
+		pause();
+	return __real_getaddrinfo(name, service, hints, ret_list);
+}
+
+/* Neither who asks nor the helper waits on, and the helper's end does not either. */
+static void assert_cancelled(const char *address)
+{
+	struct back_server server;
+	int cancel[2], fd;
+
+	assert_int_equal(pipe(cancel), 0);
+	assert_int_equal(write(cancel[1], "x", 1), 1);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_fails(back_address_connect(address, cancel[0], &fd, &err), ERR_FAILED,
+		        "Failed to connect to");
+		assert_int_equal(err.sys, ECANCELED);
+		assert_int_equal(fd, -1);
+		assert_ok(back_server_start(&devices[0], &server, &err));
+		back_server_end(server.pid);
+		close(server.fd);
+	}
+	close(cancel[0]);
+	close(cancel[1]);
+}
+
+static void test_helper_connects_until_it_is_cancelled(void **state)
+{
+	struct full_listener full;
+
+	listener_fill(&full);
+	assert_cancelled(full.address);
+	listener_close(&full);
+	assert_cancelled("tcp:silent:4444");
 }
 
 static void test_helper_stop_ends_all(void **state)
@@ -167,6 +213,7 @@ int main(void)
 	        TEST(test_helper_passes_errors_on),
 	        TEST(test_helper_ends_nothing_that_it_did_not_start),
 	        TEST(test_helper_connects),
+	        TEST(test_helper_connects_until_it_is_cancelled),
 	        TEST(test_helper_stop_ends_all),
 	};
 
