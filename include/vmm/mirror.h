@@ -58,6 +58,18 @@ int mirror_create(const struct mirror_guest *guest, const struct mirror_view *vi
         const struct mirror_entry *entry, struct mirror **ret_mirror, struct err *err) MUST_CHECK;
 void mirror_destroy(struct mirror *mirror); /* NULL is allowed */
 
+/*
+ * Lets the mirror see another piece of memory, behind all others, which is mapped at this address, for as
+ * long as the mirror lives. It may run meanwhile. ERR_USAGE: it is not behind the others, or there are
+ * MIRROR_VIEWS_MAX of them; or KVM refuses. Only one thread adds and takes.
+ */
+int mirror_add_view(
+        struct mirror *mirror, const struct mirror_view *view, void *at, struct err *err) MUST_CHECK;
+/* Takes the piece that was added last back, which the helper has not used. Fails if KVM refuses. */
+int mirror_take_view(struct mirror *mirror, struct err *err) MUST_CHECK;
+/* Does the range lie in one piece that the mirror sees? Any thread. */
+bool mirror_sees(const struct mirror *mirror, struct gpa start, uint64_t size_bytes);
+
 enum mirror_exit {
 	MIRROR_HALTED, /* the helper executed HLT; the next run goes on behind it */
 	MIRROR_KICKED, /* by mirror_kick(); the next run goes on where it was */

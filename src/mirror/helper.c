@@ -107,6 +107,20 @@ void mirror_helper_cancel(struct mirror_helper *helper)
 	mirror_kick(helper->mirror);
 }
 
+int mirror_helper_plug(struct mirror_helper *helper, const struct page_plug *piece, struct err *err)
+{
+	const struct mirror_view view = {piece->gpa, piece->size_bytes};
+
+	return mirror_add_view(helper->mirror, &view, piece->at, err) < 0
+	               ? err_wrap(err, "the migration helper")
+	               : 0;
+}
+
+int mirror_helper_unplug(struct mirror_helper *helper, struct err *err)
+{
+	return mirror_take_view(helper->mirror, err);
+}
+
 /* ---- the ring ---- */
 
 static struct gpa slot_gpa(uint32_t at)
@@ -344,9 +358,27 @@ static int take_answer(struct mirror_helper *helper, uint32_t at, const struct m
 	return err_wrap(err, "the page at 0x%llx", (unsigned long long)record->gpa.raw);
 }
 
-static unsigned batch_of(unsigned left)
+/*
+ * How many records go through the ring at once. A page that the mirror has no memory for does not: its helper
+ * would crash.
+ */
+static unsigned batch_of(
+        const struct mirror_helper *helper, const struct mirror_record *records, unsigned left)
 {
-	return left < HELPER_SLOTS ? left : HELPER_SLOTS;
+	unsigned count = 0;
+
+	while (count < left && count < HELPER_SLOTS &&
+	        (records[count].trailer ||
+	                mirror_sees(helper->mirror, records[count].gpa, HELPER_PAGE_BYTES)))
+		count++;
+	return count;
+}
+
+static int refuse_page(struct mirror_helper *helper, const struct mirror_record *record, struct err *err)
+{
+	err_set(err, ERR_USAGE, "the page at 0x%llx: the guest has no memory there",
+	        (unsigned long long)record->gpa.raw);
+	return give_up(helper);
 }
 
 /* Keeps what the helper has answered to a record that it sealed. */
@@ -364,9 +396,11 @@ static int serve(struct mirror_helper *helper, const struct mirror_record *recor
         struct mirror_record *sealed, unsigned count, unsigned *ret_done, struct err *err)
 {
 	for (*ret_done = 0; *ret_done < count;) {
-		unsigned first = *ret_done, batch = batch_of(count - first);
+		unsigned first = *ret_done, batch = batch_of(helper, &records[first], count - first);
 		uint32_t at = helper->produced;
 
+		if (!batch)
+			return refuse_page(helper, &records[first], err);
 		for (unsigned i = 0; i < batch; i++)
 			put_record(helper, at + i, &records[first + i], sealed);
 		if (ask(helper, batch, err) < 0)

@@ -20,6 +20,9 @@ struct mirror {
 	size_t run_size;
 	bool failed;
 
+	struct mirror_view views[MIRROR_VIEWS_MAX]; /* ascending; each is a memory slot of its number */
+	_Atomic unsigned view_count;
+
 	pthread_mutex_t
 	        lock; /* of the next two: a kick must not meet another thread that was given the number */
 	bool running;
@@ -43,6 +46,24 @@ static int check_type(enum config_sev_type type, struct err *err)
 	return type == CONFIG_SEV ? 0 : err_set(err, ERR_HOST, "%s", why[type]);
 }
 
+static int refuse_view(const struct mirror_view *view, struct err *err)
+{
+	return err_set(err, ERR_USAGE,
+	        "the mirror cannot see 0x%llx bytes at 0x%llx: views are whole pages of the guest's memory "
+	        "in "
+	        "ascending order",
+	        (unsigned long long)view->size_bytes, (unsigned long long)view->start.raw);
+}
+
+/* end: of the view before; becomes that of this one. */
+static int check_view(const struct mirror_view *view, uint64_t *end, struct err *err)
+{
+	if (!view->size_bytes || !is_aligned(view->start.raw | view->size_bytes, PAGE_SIZE_BYTES) ||
+	        view->start.raw < *end || !add_ok(view->start.raw, view->size_bytes, end))
+		return refuse_view(view, err);
+	return 0;
+}
+
 static int check_views(
         const struct page_memory *memory, const struct mirror_view *views, unsigned count, struct err *err)
 {
@@ -52,15 +73,10 @@ static int check_views(
 		return err_set(err, ERR_USAGE, "a mirror sees 1 to %u pieces of memory, not %u",
 		        MIRROR_VIEWS_MAX, count);
 	for (unsigned i = 0; i < count; i++) {
-		const struct mirror_view *view = &views[i];
-
-		if (!view->size_bytes || !is_aligned(view->start.raw | view->size_bytes, PAGE_SIZE_BYTES) ||
-		        view->start.raw < end || !add_ok(view->start.raw, view->size_bytes, &end) ||
-		        !page_kernel_address(memory, view->start, view->size_bytes))
-			return err_set(err, ERR_USAGE,
-			        "the mirror cannot see 0x%llx bytes at 0x%llx: views are whole pages of the "
-			        "guest's memory in ascending order",
-			        (unsigned long long)view->size_bytes, (unsigned long long)view->start.raw);
+		if (check_view(&views[i], &end, err) < 0)
+			return -1;
+		if (!page_kernel_address(memory, views[i].start, views[i].size_bytes))
+			return refuse_view(&views[i], err);
 	}
 	return 0;
 }
@@ -73,14 +89,24 @@ static int share_context(const struct mirror *mirror, const struct mirror_guest 
 	        mirror->host, mirror->vm_fd, KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, (uint64_t)guest->vm_fd, err);
 }
 
-static int set_views(const struct mirror *mirror, const struct mirror_guest *guest,
-        const struct mirror_view *views, unsigned count, struct err *err)
+static int set_view(struct mirror *mirror, const struct mirror_view *view, void *at, struct err *err)
+{
+	unsigned count = atomic_load(&mirror->view_count);
+
+	if (call_vm_set_memory(
+	            mirror->host, mirror->vm_fd, count, view->start.raw, view->size_bytes, at, err) < 0)
+		return -1;
+	mirror->views[count] = *view;
+	atomic_store(&mirror->view_count, count + 1);
+	return 0;
+}
+
+static int set_views(struct mirror *mirror, const struct mirror_guest *guest, const struct mirror_view *views,
+        unsigned count, struct err *err)
 {
 	for (unsigned i = 0; i < count; i++) {
-		void *at = page_kernel_address(guest->memory, views[i].start, views[i].size_bytes);
-
-		if (call_vm_set_memory(mirror->host, mirror->vm_fd, i, views[i].start.raw,
-		            views[i].size_bytes, at, err) < 0)
+		if (set_view(mirror, &views[i],
+		            page_kernel_address(guest->memory, views[i].start, views[i].size_bytes), err) < 0)
 			return -1;
 	}
 	return 0;
@@ -171,6 +197,42 @@ void mirror_destroy(struct mirror *mirror)
 	host_close(mirror->host, mirror->vcpu_fd);
 	host_close(mirror->host, mirror->vm_fd);
 	free(mirror);
+}
+
+/* ---- memory that comes later ---- */
+
+int mirror_add_view(struct mirror *mirror, const struct mirror_view *view, void *at, struct err *err)
+{
+	unsigned count = atomic_load(&mirror->view_count);
+	const struct mirror_view *last = &mirror->views[count - 1];
+	uint64_t end = last->start.raw + last->size_bytes;
+
+	if (count == MIRROR_VIEWS_MAX)
+		return err_set(err, ERR_USAGE, "a mirror sees at most %u pieces of memory", MIRROR_VIEWS_MAX);
+	return check_view(view, &end, err) < 0 ? -1 : set_view(mirror, view, at, err);
+}
+
+int mirror_take_view(struct mirror *mirror, struct err *err)
+{
+	unsigned last = atomic_load(&mirror->view_count) - 1;
+
+	atomic_store(&mirror->view_count, last);
+	return call_vm_set_memory(
+	        mirror->host, mirror->vm_fd, last, mirror->views[last].start.raw, 0, NULL, err);
+}
+
+bool mirror_sees(const struct mirror *mirror, struct gpa start, uint64_t size_bytes)
+{
+	unsigned count = atomic_load(&mirror->view_count);
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct mirror_view *view = &mirror->views[i];
+
+		if (start.raw >= view->start.raw &&
+		        range_fits(start.raw - view->start.raw, size_bytes, view->size_bytes))
+			return true;
+	}
+	return false;
 }
 
 /* ---- running ---- */

@@ -26,6 +26,7 @@ struct side {
 };
 
 static struct err err;
+static const char *side_memory_max; /* the key, for guests whose memory can grow; NULL: it cannot */
 static const uint8_t root_key[HELPER_ROOT_BYTES] = "thirty-two bytes of the owner's";
 
 /* ---- the guest ---- */
@@ -135,7 +136,7 @@ static inline void side_finish(struct side *side)
 static inline void side_prepare(struct side *side, const struct sim_options *options, const char *text)
 {
 	static const struct device_events events = {0};
-	const char *const sets[] = {"sev.helper=true", side->dh, side->session, NULL};
+	const char *const sets[] = {"sev.helper=true", side->dh, side->session, side_memory_max, NULL};
 
 	memset(side, 0, sizeof(*side));
 	assert_ok(sim_host_create(options, &side->host, &err));

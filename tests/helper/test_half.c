@@ -38,9 +38,11 @@ static void test_half_goes_on_with_another_move_after_a_refusal(void **state)
 
 static void test_half_touches_the_guests_pages_alone(void **state)
 {
-	static const uint64_t not_its[] = {HELPER_GPA, HELPER_SECRET_GPA, HELPER_RING_GPA, HELPER_GAP_FIRST,
-	        HELPER_GAP_END - HELPER_PAGE_BYTES, TEXT_GPA + 1, HELPER_REACH_BYTES,
-	        HELPER_WINDOW + HELPER_GPA, UINT64_C(1) << 51 | TEXT_GPA, UINT64_MAX & ~0xfffull};
+	static const uint64_t not_its[] = {HELPER_GPA, HELPER_SECRET_GPA, HELPER_RING_GPA, TEXT_GPA + 1};
+	static const uint64_t nowhere[] = {HELPER_GAP_FIRST, HELPER_GAP_END - HELPER_PAGE_BYTES, MIB(4),
+	        MIB(4) - HELPER_PAGE_BYTES + 1, HELPER_GPA - HELPER_PAGE_BYTES, HELPER_GPA + HELPER_BYTES,
+	        GIB(4), HELPER_REACH_BYTES, HELPER_WINDOW + HELPER_GPA, UINT64_C(1) << 51 | TEXT_GPA,
+	        UINT64_MAX & ~0xfffull};
 	unsigned done;
 
 	start_both();
@@ -50,13 +52,102 @@ static void test_half_touches_the_guests_pages_alone(void **state)
 		assert_fails(mirror_helper_seal(source.helper, records, 1, &done, &err), ERR_USAGE,
 		        "it may not touch that address");
 	}
+	/* The helper would crash. */
+	for (size_t i = 0; i < ARRAY_LEN(nowhere); i++) {
+		agree();
+		seal(&source, 2);
+		records[2] = page_record(nowhere[i]);
+		assert_fails(mirror_helper_open(target.helper, records, 3, &done, &err), ERR_USAGE,
+		        "the guest has no memory there");
+		assert_int_equal(done, 2);
+		assert_has_no_keys(&target);
+		assert_fails(mirror_helper_seal(source.helper, &records[2], 1, &done, &err), ERR_USAGE,
+		        "the guest has no memory there");
+	}
 	agree();
-	seal(&source, 1);
-	records[0] = page_record(MIB(64)); /* the guest has 4 MiB */
-	assert_fails(mirror_helper_seal(source.helper, records, 1, &done, &err), ERR_FAILED,
-	        "used 0x4000000, where it has no memory");
+	records[0] = page_record(MIB(4) - HELPER_PAGE_BYTES);
+	assert_ok(mirror_helper_seal(source.helper, records, 1, &done, &err));
+	assert_opens(records, 1);
+}
+
+/* ---- memory that is added ---- */
+
+#define ADDED MIB(128)
+
+static void start_with_growth(void)
+{
+	side_memory_max = "machine.memory-max=388M";
+	start_both();
+	side_memory_max = NULL;
+}
+
+static void assert_moves(struct side *from, struct side *to, uint64_t at)
+{
+	unsigned done;
+
+	records[0] = page_record(at);
+	assert_ok(mirror_helper_seal(from->helper, records, 1, &done, &err));
+	assert_ok(mirror_helper_open(to->helper, records, 1, &done, &err));
+}
+
+/* A page goes to the other guest and back. Its ciphertext depends on place and contents alone. */
+static void assert_moves_there_and_back(uint64_t at)
+{
+	static const uint8_t zeros[HELPER_PAGE_BYTES];
+	uint8_t before[HELPER_PAGE_BYTES], after[HELPER_PAGE_BYTES];
+	struct page_memory *memory = machine_vm_memory(source.bench.vm);
+
+	memset(before, 0xa5, sizeof(before));
+	assert_int_equal(page_write(memory, gpa(at), before, sizeof(before)), 0);
+	assert_moves(&source, &target, at);
+	assert_int_equal(page_write(memory, gpa(at), zeros, sizeof(zeros)), 0);
+	assert_moves(&target, &source, at);
+	assert_int_equal(page_read(memory, gpa(at), after, sizeof(after)), 0);
+	assert_memory_equal(after, before, sizeof(after));
+}
+
+static void test_half_sees_memory_that_is_added(void **state)
+{
+	unsigned done;
+
+	start_with_growth();
+	for (unsigned i = 0; i < 3; i++) {
+		records[0] = page_record(GIB(4) + i * ADDED);
+		assert_fails(mirror_helper_seal(source.helper, records, 1, &done, &err), ERR_USAGE,
+		        "the guest has no memory there");
+		assert_ok(launch_plug(source.bench.launch, ADDED, &err));
+		assert_ok(launch_plug(target.bench.launch, ADDED, &err));
+		agree();
+		for (unsigned old = 0; old <= i; old++) {
+			assert_moves_there_and_back(GIB(4) + old * ADDED);
+			assert_moves_there_and_back(GIB(4) + (old + 1) * ADDED - HELPER_PAGE_BYTES);
+		}
+	}
 	assert_fails(
-	        mirror_helper_seal(source.helper, records, 1, &done, &err), ERR_FAILED, "has failed before");
+	        launch_plug(source.bench.launch, ADDED, &err), ERR_USAGE, "the guest can get 0 MiB more");
+}
+
+/* The first slot is the mirror's, the second the guest's. The guest gets both or none. */
+static void test_half_sees_no_memory_that_the_guest_does_not_get(void **state)
+{
+	struct mirror_record record = page_record(GIB(4));
+	unsigned done;
+
+	start_with_growth();
+	for (unsigned nth = 1; nth <= 2; nth++) {
+		const struct sim_fault fault = {
+		        .call = "KVM_SET_USER_MEMORY_REGION", .nth = nth, .sys = ENOMEM};
+
+		assert_ok(sim_fault_set(source.host, &fault, &err));
+		assert_fails(launch_plug(source.bench.launch, ADDED, &err), ERR_FAILED, "ENOMEM");
+		assert_int_equal(sim_fault_count(source.host), 0);
+		assert_fails(mirror_helper_seal(source.helper, &record, 1, &done, &err), ERR_USAGE,
+		        "the guest has no memory there");
+	}
+	assert_ok(launch_plug(source.bench.launch, ADDED, &err));
+	assert_ok(launch_plug(target.bench.launch, ADDED, &err));
+	agree();
+	assert_moves_there_and_back(GIB(4));
 }
 
 static void test_half_is_new_after_a_reset(void **state)
@@ -224,6 +315,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_teardown(test_half_goes_on_with_another_move_after_a_refusal, end_both),
 	        cmocka_unit_test_teardown(test_half_touches_the_guests_pages_alone, end_both),
+	        cmocka_unit_test_teardown(test_half_sees_memory_that_is_added, end_both),
+	        cmocka_unit_test_teardown(test_half_sees_no_memory_that_the_guest_does_not_get, end_both),
 	        cmocka_unit_test_teardown(test_half_is_new_after_a_reset, end_both),
 	        cmocka_unit_test_teardown(test_half_can_be_cancelled_by_another_thread, end_both),
 	        cmocka_unit_test_teardown(test_half_that_does_not_stop_has_failed, end_both),

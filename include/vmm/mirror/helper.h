@@ -7,8 +7,8 @@
  * ring between the two.
  *
  * Nothing that the helper writes is trusted: it is the guest's. One thread at a time, but for
- * mirror_helper_cancel(); calls take as long as the helper works. The thread that calls has a handler of
- * SIGUSR1.
+ * mirror_helper_cancel() and mirror_helper_plug(); calls take as long as the helper works. The thread that
+ * calls has a handler of SIGUSR1.
  */
 #ifndef VMM_MIRROR_HELPER_H
 #define VMM_MIRROR_HELPER_H
@@ -26,7 +26,7 @@ int mirror_helper_check(unsigned c_bit, struct err *err) MUST_CHECK;
 /*
  * Makes a mirror of the guest with the helper on it. The guest is launched, its memory has a region
  * PAGE_HELPER with the measured image, and nobody has run the helper of this incarnation before. It sees the
- * guest's RAM and firmware image, and RAM that was added so far. Errors as mirror_create() and
+ * guest's RAM and firmware image, and RAM that was added before. Errors as mirror_create() and
  * mirror_helper_check().
  */
 int mirror_helper_create(const struct mirror_guest *guest, unsigned c_bit, struct mirror_helper **ret_helper,
@@ -36,6 +36,15 @@ void mirror_helper_destroy(struct mirror_helper *helper);
 /* How long the helper may take to answer one batch, instead of MIRROR_HELPER_LIMIT_NS. */
 #define MIRROR_HELPER_LIMIT_NS UINT64_C(30000000000)
 void mirror_helper_set_limit(struct mirror_helper *helper, uint64_t limit_ns);
+
+/*
+ * Shows the helper RAM that the guest is about to get (page_plug_find()), or takes it back before the guest
+ * has it. Errors as mirror_add_view() and mirror_take_view(). Main thread, also while another runs the
+ * helper.
+ */
+int mirror_helper_plug(
+        struct mirror_helper *helper, const struct page_plug *piece, struct err *err) MUST_CHECK;
+int mirror_helper_unplug(struct mirror_helper *helper, struct err *err) MUST_CHECK;
 
 /*
  * All calls below: ERR_FAILED if the helper crashed, does not answer in time, or answers what is no answer;
@@ -66,7 +75,7 @@ struct mirror_record {
 	bool trailer;
 	uint16_t stream; /* HELPER_STREAM_OF() the page; of a trailer below HELPER_STREAMS */
 	uint32_t pass;
-	struct gpa gpa;  /* a page's; 0 of a trailer */
+	struct gpa gpa;  /* of a page of the guest; 0 of a trailer */
 	uint64_t number; /* of the record in its stream */
 	uint8_t tag[HELPER_TAG_BYTES];
 	uint8_t page[HELPER_PAGE_BYTES]; /* sealed; not used by a trailer */
