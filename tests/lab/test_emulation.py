@@ -190,8 +190,9 @@ class Emulation(unittest.TestCase):
         (self.folder / 'lab/qemu').mkdir()
         self.script('lab/kernel/busybox', 'cat\n')
         assertion, stall = 'echo bql_locked >&2; exit 134', 'echo "rcu: INFO: rcu_preempt detected stalls" >"$folder/kernel"; exit 124'
+        reset, panic = ': >"$folder/kernel"; exit 0', 'echo "Kernel panic - not syncing" >"$folder/kernel"; exit 0'
         for failures, end, status, runs in ((0, assertion, 7, 1), (4, assertion, 7, 5), (9, assertion, 125, 5), (1, stall, 7, 2),
-                                            (9, stall, 124, 5), (1, 'echo another >&2; exit 134', 125, 1), (1, 'exit 124', 124, 1)):
+                                            (9, stall, 124, 5), (1, reset, 7, 2), (1, panic, 125, 1), (1, 'echo another >&2; exit 134', 125, 1), (1, 'exit 124', 124, 1)):
             with self.subTest(failures=failures, end=end):
                 (self.folder / 'count').unlink(missing_ok=True)
                 self.script('lab/qemu/run', f'echo >>"{self.folder}/count"; folder=$(expr "$*" : ".* lab=\\([^ ]*\\)")\n'
