@@ -19,16 +19,28 @@ bool key_rdrand(uint64_t *ret_value)
 	return there;
 }
 
+/*
+ * A generator that is stuck says the same again, as after a suspend, when some processors of AMD say all ones
+ * and call it a success. Good ones say such a value once in 2^62 times; it counts as a refusal.
+ */
+static bool is_random(uint64_t value, uint64_t before)
+{
+	return value && value != UINT64_MAX && value != before;
+}
+
 bool key_nonce(key_random *random, uint8_t ret_nonce[static HELPER_NONCE_BYTES])
 {
+	uint64_t before = 0;
+
 	for (unsigned at = 0; at < HELPER_NONCE_BYTES; at += 8) {
 		uint64_t value = 0;
 		unsigned tries = 0;
 
-		while (!random(&value)) {
+		while (!random(&value) || !is_random(value, before)) {
 			if (++tries == TRIES)
 				return false;
 		}
+		before = value;
 		memcpy(ret_nonce + at, &value, sizeof(value));
 	}
 	return true;

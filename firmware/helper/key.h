@@ -20,7 +20,10 @@ typedef bool key_random(uint64_t *ret_value);
 /* The processor's own, which a busy processor may refuse for a while. */
 bool key_rdrand(uint64_t *ret_value);
 
-/* Makes a nonce. Asks for each part a bounded number of times; false: random has not given it. */
+/*
+ * Makes a nonce. Asks for each part a bounded number of times; false: random has not given it, or says the
+ * same again and again.
+ */
 bool key_nonce(key_random *random, uint8_t ret_nonce[static HELPER_NONCE_BYTES]);
 
 /*

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hkdf.h"
+#include "mask.h"
 #include "ring.h"
 
 #define NUMBER_MAX  (UINT64_C(1) << 48) /* records of a key and stream; long before that a new key is made */
@@ -77,7 +78,8 @@ static uint8_t *guest_page(const struct helper *helper, uint64_t gpa)
 
 		if (gpa >= range->first && gpa < range->end && range->end - gpa >= HELPER_PAGE_BYTES &&
 		        !(gpa & PAGE_OFFSET))
-			return helper->private_base + gpa;
+			return helper->private_base +
+			       (gpa & helper_mask(gpa - range->first, range->end - range->first));
 	}
 	return NULL;
 }
@@ -164,10 +166,12 @@ static enum helper_status hello(struct helper *helper, struct helper_slot *slot,
 	struct helper_hello hello = {.version = HELPER_VERSION, .form = helper->form};
 
 	helper_forget(helper);
-	if (!key_nonce(helper->random, helper->nonce)) {
+	if (!key_nonce(helper->random, helper->nonce) ||
+	        memcmp(helper->nonce, helper->last_nonce, sizeof(helper->nonce)) == 0) {
 		helper_forget(helper);
 		return HELPER_NO_RANDOM;
 	}
+	memcpy(helper->last_nonce, helper->nonce, sizeof(helper->nonce));
 	helper->greeted = true;
 	memcpy(hello.nonce, helper->nonce, sizeof(hello.nonce));
 	memcpy(shared, &hello, sizeof(hello));
@@ -187,6 +191,7 @@ static void set_key(const struct helper *helper, const struct helper_terms *term
 /* A nonce makes keys once, whatever the rest of the terms is: so no key counts from 0 twice. */
 static enum helper_status make_keys(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
 {
+	static const uint8_t none[HELPER_NONCE_BYTES];
 	uint8_t root[HELPER_ROOT_BYTES];
 	struct helper_terms terms;
 
@@ -195,7 +200,8 @@ static enum helper_status make_keys(struct helper *helper, struct helper_slot *s
 	if (!helper->greeted)
 		return HELPER_NO_HELLO;
 	if (terms.role > HELPER_TARGET || terms.reserved ||
-	        memcmp(terms.peer_nonce, helper->nonce, sizeof(helper->nonce)) == 0)
+	        memcmp(terms.peer_nonce, helper->nonce, sizeof(helper->nonce)) == 0 ||
+	        memcmp(terms.peer_nonce, none, sizeof(none)) == 0)
 		return HELPER_BAD_TERMS;
 	if (!key_find_root(helper->secret, HELPER_PAGE_BYTES, root))
 		return HELPER_NO_ROOT;
@@ -212,7 +218,7 @@ static enum helper_status make_keys(struct helper *helper, struct helper_slot *s
 
 /* ---- any request ---- */
 
-static const struct {
+static const struct command {
 	enum { OPENS, SEALS, TALKS } does;
 	enum helper_status (*run)(struct helper *helper, struct helper_slot *slot, uint8_t *shared);
 } commands[] = {
@@ -225,32 +231,41 @@ static const struct {
         [HELPER_FORGET] = {TALKS, forget},
 };
 
-static bool is_known(const struct helper_slot *slot)
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+/* NULL: there is no such command, or fields that it does not use are not zero. */
+static const struct command *find_command(const struct helper_slot *slot)
 {
-	if (!slot->command || slot->command >= sizeof(commands) / sizeof(commands[0]) || slot->reserved ||
-	        slot->reserved_too)
-		return false;
-	return commands[slot->command].does != TALKS ||
-	       !(slot->stream || slot->pass || slot->gpa || slot->number);
+	const struct command *command;
+
+	if (!slot->command || slot->command >= COMMANDS || slot->reserved || slot->reserved_too)
+		return NULL;
+	command = &commands[slot->command & helper_mask(slot->command, COMMANDS)];
+	if (command->does == TALKS && (slot->stream || slot->pass || slot->gpa || slot->number))
+		return NULL;
+	return command;
 }
 
 /* A record has the next number of its stream. */
-static enum helper_status answer_record(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
+static enum helper_status answer_record(
+        struct helper *helper, const struct command *command, struct helper_slot *slot, uint8_t *shared)
 {
-	bool seals = commands[slot->command].does == SEALS;
+	bool seals = command->does == SEALS;
 	enum helper_status status;
 	uint64_t *next;
 
 	if (!helper->has_keys)
 		return HELPER_NO_KEYS;
-	if (slot->stream >= HELPER_STREAMS ||
-	        (seals ? helper->seal_ended[slot->stream] : helper->open_ended[slot->stream]))
+	if (slot->stream >= HELPER_STREAMS)
+		return HELPER_BAD_STREAM;
+	slot->stream &= (uint16_t)helper_mask(slot->stream, HELPER_STREAMS);
+	if (seals ? helper->seal_ended[slot->stream] : helper->open_ended[slot->stream])
 		return HELPER_BAD_STREAM;
 	next = seals ? &helper->sealed[slot->stream] : &helper->opened[slot->stream];
 	if (*next >= NUMBER_MAX || (!seals && slot->number != *next))
 		return HELPER_BAD_NUMBER;
 	slot->number = *next;
-	status = commands[slot->command].run(helper, slot, shared);
+	status = command->run(helper, slot, shared);
 	*next += status == HELPER_DONE;
 	return status;
 }
@@ -258,11 +273,13 @@ static enum helper_status answer_record(struct helper *helper, struct helper_slo
 /* slot is the copy; shared is the slot's page in the ring. */
 static enum helper_status answer(struct helper *helper, struct helper_slot *slot, uint8_t *shared)
 {
-	if (!is_known(slot))
+	const struct command *command = find_command(slot);
+
+	if (!command)
 		return HELPER_BAD_COMMAND;
-	if (commands[slot->command].does == TALKS)
-		return commands[slot->command].run(helper, slot, shared);
-	return answer_record(helper, slot, shared);
+	if (command->does == TALKS)
+		return command->run(helper, slot, shared);
+	return answer_record(helper, command, slot, shared);
 }
 
 /* The host may write to the ring at any time, so the compiler must not read a field of it again. */

@@ -44,6 +44,7 @@ struct helper {
 	bool greeted;  /* nonce is of a HELLO whose keys were not made yet */
 	bool has_keys; /* so that pages can be sealed and opened */
 	uint8_t nonce[HELPER_NONCE_BYTES];
+	uint8_t last_nonce[HELPER_NONCE_BYTES]; /* of the HELLO before; no secret, so it is never forgotten */
 	struct gcm_key seal, open;     /* one for each direction, never the same key in two helpers */
 	uint8_t id[HELPER_MOVE_BYTES]; /* of the move */
 

@@ -261,10 +261,10 @@ static int judge(struct mirror_helper *helper, const struct helper_slot *slot, s
 	        [HELPER_BAD_ADDRESS] = "it may not touch that address",
 	        [HELPER_BAD_NUMBER] = "it is not the record that comes next in its stream",
 	        [HELPER_BAD_TAG] = "it was changed, or sealed with other keys",
-	        [HELPER_BAD_TERMS] = "the role is unknown, or both nonces are the same",
+	        [HELPER_BAD_TERMS] = "the role is unknown, or the peer's nonce is no other one",
 	        [HELPER_NO_HELLO] = "a hello must come before the keys, and gives them once",
 	        [HELPER_NO_ROOT] = NO_ROOT,
-	        [HELPER_NO_RANDOM] = "the processor gives no random numbers",
+	        [HELPER_NO_RANDOM] = "the processor gives no random numbers, or the same as before",
 	        [HELPER_NO_KEYS] = "it has no keys",
 	};
 

@@ -75,6 +75,14 @@ class Image(unittest.TestCase):
         self.assertEqual(set(cleared), {f'%xmm{number}' for number in range(16)} |
                          {'%eax', '%ecx', '%edx', '%esi', '%edi', '%r8d', '%r9d', '%r10d', '%r11d'})
 
+    def test_numbers_of_the_host_are_masked(self):
+        """A command, a stream and an address: each is compared without a branch before it is a place to read at (firmware/helper/mask.h)."""
+        text = subprocess.run(['objdump', '-d', '-M', 'att', elf], check=True, capture_output=True, text=True).stdout
+        lines = [line.split('\t', 2)[2].split('#')[0].split() for line in text.splitlines() if line.count('\t') >= 2]
+        masks = [at for at, words in enumerate(lines[1:-1], 1) if words[0] == 'sbb' and len(set(words[1].split(','))) == 1
+                 and re.fullmatch('cmp %r[^,]*,%r[^,]*', ' '.join(lines[at - 1])) and lines[at + 1][0] == 'and']
+        self.assertEqual(len(masks), 3)
+
     def test_page_tables(self):
         for number, bit in enumerate((47, 51)):
             with self.subTest(bit=bit):

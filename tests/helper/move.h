@@ -16,7 +16,7 @@ static const char first_text[] = "what the guest has written, and nobody else ma
 static struct side source, target;
 static struct mirror_record records[3 * HELPER_SLOTS];
 static struct helper_terms terms;
-static struct helper_info info;
+static struct helper_info agreed;
 
 static inline void agree(void)
 {
@@ -29,13 +29,13 @@ static inline void agree(void)
 	memcpy(terms.source_digest, launch_digest_of(source.bench.launch)->bytes, HELPER_DIGEST_BYTES);
 	memcpy(terms.target_digest, launch_digest_of(target.bench.launch)->bytes, HELPER_DIGEST_BYTES);
 	memcpy(terms.move, "one move", sizeof(terms.move));
-	memset(&info, 0, sizeof(info));
-	info.policy = 1;
-	memcpy(info.source_nonce, of_source.nonce, sizeof(info.source_nonce));
-	memcpy(info.target_nonce, of_target.nonce, sizeof(info.target_nonce));
-	memcpy(info.source_digest, terms.source_digest, sizeof(info.source_digest));
-	memcpy(info.target_digest, terms.target_digest, sizeof(info.target_digest));
-	memcpy(info.move, terms.move, sizeof(info.move));
+	memset(&agreed, 0, sizeof(agreed));
+	agreed.policy = 1;
+	memcpy(agreed.source_nonce, of_source.nonce, sizeof(agreed.source_nonce));
+	memcpy(agreed.target_nonce, of_target.nonce, sizeof(agreed.target_nonce));
+	memcpy(agreed.source_digest, terms.source_digest, sizeof(agreed.source_digest));
+	memcpy(agreed.target_digest, terms.target_digest, sizeof(agreed.target_digest));
+	memcpy(agreed.move, terms.move, sizeof(agreed.move));
 
 	terms.role = HELPER_SOURCE;
 	memcpy(terms.peer_nonce, of_target.nonce, sizeof(terms.peer_nonce));

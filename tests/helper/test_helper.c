@@ -4,27 +4,17 @@
  * too if it knows the owner's root key, and a host that changes something gets nothing.
  */
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
 
 #include "move.h"
+#include "support/helper_hkdf.h"
 
 /* ---- OpenSSL, with the root key alone ---- */
 
 static void derive(enum helper_role direction, uint8_t key[static 32])
 {
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
-	size_t size = 32;
-
-	info.direction = direction;
-	assert_non_null(ctx);
-	assert_int_equal(EVP_PKEY_derive_init(ctx), 1);
-	assert_int_equal(EVP_PKEY_CTX_set_hkdf_md(ctx, EVP_sha256()), 1);
-	assert_int_equal(
-	        EVP_PKEY_CTX_set1_hkdf_salt(ctx, (const uint8_t *)HELPER_SALT, sizeof(HELPER_SALT)), 1);
-	assert_int_equal(EVP_PKEY_CTX_set1_hkdf_key(ctx, root_key, sizeof(root_key)), 1);
-	assert_int_equal(EVP_PKEY_CTX_add1_hkdf_info(ctx, (const uint8_t *)&info, sizeof(info)), 1);
-	assert_int_equal(EVP_PKEY_derive(ctx, key, &size), 1);
-	EVP_PKEY_CTX_free(ctx);
+	agreed.direction = direction;
+	openssl_hkdf(root_key, sizeof(root_key), HELPER_SALT, sizeof(HELPER_SALT), &agreed, sizeof(agreed),
+	        key, 32);
 }
 
 /* As docs/helper.md describes a record. */
@@ -188,7 +178,7 @@ static void test_helper_without_the_owners_root_has_no_keys(void **state)
 	side_start(&source, &milan, first_text, root_key);
 	side_start(&target, &naples, second_text, NULL);
 	assert_ok(mirror_helper_hello(target.helper, &hello, &err));
-	memset(&terms, 0, sizeof(terms));
+	terms = (struct helper_terms){.peer_nonce = "another"};
 	assert_fails(mirror_helper_agree(target.helper, &terms, &err), ERR_USAGE,
 	        "the guest's owner has injected no root key");
 	assert_has_no_keys(&target);

@@ -83,10 +83,10 @@ enum helper_status {
 	HELPER_BAD_ADDRESS, /* not a page that the helper may touch */
 	HELPER_BAD_NUMBER,  /* not the record that comes next; or there are no more numbers */
 	HELPER_BAD_TAG,     /* not what a helper with these keys has sealed */
-	HELPER_BAD_TERMS,   /* of KEYS: no such role, or the peer's nonce is the helper's own */
+	HELPER_BAD_TERMS,   /* of KEYS: no such role, or the peer's nonce is the helper's own or all zeros */
 	HELPER_NO_HELLO,    /* KEYS wants a HELLO before it, and each HELLO gives keys once */
 	HELPER_NO_ROOT,     /* the owner has injected no root key */
-	HELPER_NO_RANDOM,   /* the processor gives no random numbers */
+	HELPER_NO_RANDOM,   /* the processor gives no random numbers, or the same as before */
 	HELPER_NO_KEYS,     /* there are none, so nothing is sealed or opened */
 	HELPER_STATUSES
 };

@@ -1,152 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The helper's hashes against OpenSSL's and RFC 5869, and its keys: two helpers of one owner come to the same
- * ones if and only if they were told the same, and a nonce gives keys once.
+ * The helper's keys: two helpers of one owner come to the same ones if and only if they were told the same,
+ * and a nonce gives keys once.
  */
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/kdf.h>
-
-#include "hkdf.h"
+#include "support/helper_hkdf.h"
 #include "support/helper_pair.h"
 #include "support/test.h"
 #include "vmm/abi/sev_launch.h"
 
-#define LONGEST 300
-
 static uint64_t random_state = 0x9e3779b97f4a7c15;
-
-static uint8_t next(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (uint8_t)(random_state >> 32);
-}
-
-static void fill(uint8_t *bytes, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		bytes[i] = next();
-}
-
-/* ---- hashes ---- */
-
-/* In two pieces, wherever the first one ends. */
-static void test_key_sha256_is_openssls(void **state)
-{
-	uint8_t data[LONGEST], own[SHA256_HASH_BYTES], wanted[SHA256_HASH_BYTES];
-	struct sha256 hash;
-
-	for (size_t size = 0; size <= LONGEST; size++) {
-		size_t first = size ? next() % (size + 1) : 0;
-
-		fill(data, size);
-		sha256_begin(&hash);
-		sha256_add(&hash, data, first);
-		sha256_add(&hash, data + first, size - first);
-		sha256_end(&hash, own);
-		assert_int_equal(EVP_Digest(data, size, wanted, NULL, EVP_sha256(), NULL), 1);
-		assert_memory_equal(own, wanted, sizeof(wanted));
-	}
-}
-
-static void test_key_hmac_is_openssls(void **state)
-{
-	uint8_t key[LONGEST], data[LONGEST], own[SHA256_HASH_BYTES], wanted[SHA256_HASH_BYTES];
-	struct hmac mac;
-
-	for (size_t size = 0; size <= LONGEST; size++) {
-		fill(key, size);
-		fill(data, LONGEST - size);
-		hmac_begin(&mac, key, size);
-		hmac_add(&mac, data, LONGEST - size);
-		hmac_end(&mac, own);
-		assert_non_null(HMAC(EVP_sha256(), key, (int)size, data, LONGEST - size, wanted, NULL));
-		assert_memory_equal(own, wanted, sizeof(wanted));
-	}
-}
-
-static size_t hex(const char *text, uint8_t *ret_bytes)
-{
-	size_t size = strlen(text) / 2;
-	unsigned byte;
-
-	for (size_t i = 0; i < size; i++) {
-		assert_int_equal(sscanf(text + 2 * i, "%2x", &byte), 1);
-		ret_bytes[i] = (uint8_t)byte;
-	}
-	return size;
-}
-
-/* RFC 5869, A.1 to A.3. */
-static void test_key_hkdf_is_that_of_the_rfc(void **state)
-{
-	static const struct {
-		const char *secret, *salt, *info, *wanted;
-	} vectors[] = {
-	        {"0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "000102030405060708090a0b0c",
-	                "f0f1f2f3f4f5f6f7f8f9",
-	                "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b88718586"
-	                "5"},
-	        {"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2"
-	         "d2e2f303132333435363738393a3b3c3d3e3f404142434445464748494a4b4c4d4e4f",
-	                "606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f80818283848586878889"
-	                "8"
-	                "a8b8c8d8e8f909192939495969798999a9b9c9d9e9fa0a1a2a3a4a5a6a7a8a9aaabacadaeaf",
-	                "b0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7d8d9"
-	                "d"
-	                "adbdcdddedfe0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff",
-	                "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb"
-	                "4"
-	                "1c65e590e09da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87"},
-	        {"0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "", "",
-	                "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c"
-	                "8"},
-	};
-	uint8_t secret[80], salt[80], info[80], wanted[82], key[SHA256_HASH_BYTES], own[82];
-
-	for (size_t i = 0; i < ARRAY_LEN(vectors); i++) {
-		size_t size = hex(vectors[i].wanted, wanted), info_bytes = hex(vectors[i].info, info);
-
-		hkdf_extract(salt, hex(vectors[i].salt, salt), secret, hex(vectors[i].secret, secret), key);
-		hkdf_expand(key, info, info_bytes, own, size);
-		assert_memory_equal(own, wanted, size);
-	}
-}
-
-static void openssl_hkdf(const uint8_t *secret, size_t secret_bytes, const void *salt, size_t salt_bytes,
-        const void *info, size_t info_bytes, uint8_t *ret, size_t size)
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
-
-	assert_non_null(ctx);
-	assert_int_equal(EVP_PKEY_derive_init(ctx), 1);
-	assert_int_equal(EVP_PKEY_CTX_set_hkdf_md(ctx, EVP_sha256()), 1);
-	assert_int_equal(EVP_PKEY_CTX_set1_hkdf_salt(ctx, salt, (int)salt_bytes), 1);
-	assert_int_equal(EVP_PKEY_CTX_set1_hkdf_key(ctx, secret, (int)secret_bytes), 1);
-	assert_int_equal(EVP_PKEY_CTX_add1_hkdf_info(ctx, info, (int)info_bytes), 1);
-	assert_int_equal(EVP_PKEY_derive(ctx, ret, &size), 1);
-	EVP_PKEY_CTX_free(ctx);
-}
-
-static void test_key_hkdf_is_openssls(void **state)
-{
-	uint8_t secret[100], salt[100], info[100], key[SHA256_HASH_BYTES], own[LONGEST], wanted[LONGEST];
-
-	for (unsigned round = 0; round < 200; round++) {
-		size_t secret_bytes = 1 + next() % 99, salt_bytes = 1 + next() % 99,
-		       info_bytes = 1 + next() % 99, size = 1 + (size_t)next() % (LONGEST - 1);
-
-		fill(secret, secret_bytes);
-		fill(salt, salt_bytes);
-		fill(info, info_bytes);
-		hkdf_extract(salt, salt_bytes, secret, secret_bytes, key);
-		hkdf_expand(key, info, info_bytes, own, size);
-		openssl_hkdf(secret, secret_bytes, salt, salt_bytes, info, info_bytes, wanted, size);
-		assert_memory_equal(own, wanted, size);
-	}
-}
 
 /* ---- nonces ---- */
 
@@ -171,6 +33,35 @@ static void test_key_nonce_waits_but_not_for_ever(void **state)
 	assert_false(key_nonce(reluctant, one));
 	assert_true(refusals > UINT32_MAX - 1000);
 	refusals = 0;
+}
+
+static uint64_t stuck_at;
+
+static bool stuck(uint64_t *ret_value)
+{
+	*ret_value = stuck_at;
+	return true;
+}
+
+static unsigned turns;
+
+/* Says what it has said before, but not at once. */
+static bool repeating(uint64_t *ret_value)
+{
+	*ret_value = 1 + turns++ % (HELPER_NONCE_BYTES / 8);
+	return true;
+}
+
+static void test_key_nonce_is_not_of_a_stuck_generator(void **state)
+{
+	static const uint64_t values[] = {0, UINT64_MAX, 0x0123456789abcdef};
+	uint8_t nonce[HELPER_NONCE_BYTES];
+
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		stuck_at = values[i];
+		assert_false(key_nonce(stuck, nonce));
+	}
+	assert_true(key_nonce(repeating, nonce));
 }
 
 /* ---- the root ---- */
@@ -395,12 +286,13 @@ static void test_key_a_nonce_gives_keys_once(void **state)
 
 static void test_key_bad_terms_are_refused(void **state)
 {
-	struct helper_hello own, peer = {.nonce = "another"};
+	struct helper_hello own, peer = {.nonce = "another"}, none = {0};
 	struct helper_terms terms = agreed;
 
 	start_without_keys();
 	own = greet(&source);
 	assert_int_equal(agree(&source, terms, HELPER_SOURCE, &own), HELPER_BAD_TERMS);
+	assert_int_equal(agree(&source, terms, HELPER_SOURCE, &none), HELPER_BAD_TERMS);
 	assert_int_equal(agree(&source, terms, (enum helper_role)2, &peer), HELPER_BAD_TERMS);
 	terms.reserved = 1;
 	assert_int_equal(agree(&source, terms, HELPER_SOURCE, &peer), HELPER_BAD_TERMS);
@@ -424,6 +316,27 @@ static void test_key_without_random_numbers_there_are_no_keys(void **state)
 	refusals = 0;
 }
 
+/* Also after a move that was forgotten, and a nonce that has made keys. */
+static void test_key_a_nonce_does_not_come_twice(void **state)
+{
+	const struct helper_hello peer = {.nonce = "another"};
+
+	start_without_keys();
+	source.helper.random = repeating;
+	turns = 0;
+	greet(&source);
+	assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &peer), HELPER_DONE);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(talk(&source, HELPER_HELLO, NULL, 0), HELPER_NO_RANDOM);
+		assert_has_no_keys(&source);
+		assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &peer), HELPER_NO_HELLO);
+		assert_int_equal(talk(&source, HELPER_FORGET, NULL, 0), HELPER_DONE);
+	}
+	turns++;
+	greet(&source);
+	assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &peer), HELPER_DONE);
+}
+
 static void test_key_a_broken_ring_ends_the_keys(void **state)
 {
 	static const struct gcm_key none;
@@ -439,11 +352,8 @@ int main(void)
 {
 	struct err err;
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_key_sha256_is_openssls),
-	        cmocka_unit_test(test_key_hmac_is_openssls),
-	        cmocka_unit_test(test_key_hkdf_is_that_of_the_rfc),
-	        cmocka_unit_test(test_key_hkdf_is_openssls),
 	        cmocka_unit_test(test_key_nonce_waits_but_not_for_ever),
+	        cmocka_unit_test(test_key_nonce_is_not_of_a_stuck_generator),
 	        cmocka_unit_test(test_key_root_is_found_in_the_owners_table),
 	        cmocka_unit_test(test_key_root_is_not_found_in_anything_else),
 	        cmocka_unit_test(test_key_both_ends_come_to_the_same_keys),
@@ -451,6 +361,7 @@ int main(void)
 	        cmocka_unit_test(test_key_a_nonce_gives_keys_once),
 	        cmocka_unit_test(test_key_bad_terms_are_refused),
 	        cmocka_unit_test(test_key_without_random_numbers_there_are_no_keys),
+	        cmocka_unit_test(test_key_a_nonce_does_not_come_twice),
 	        cmocka_unit_test(test_key_a_broken_ring_ends_the_keys),
 	};
 

@@ -4,6 +4,7 @@
  * or exchanges records, or asks for what is not the helper's, is refused, after which everything is as
  * before.
  */
+#include "mask.h"
 #include "support/helper_forms.h"
 #include "support/helper_pair.h"
 #include "support/test.h"
@@ -262,6 +263,19 @@ static void test_ring_numbers_do_not_come_round(void **state)
 	        HELPER_BAD_NUMBER);
 }
 
+/* tests/helper/image.py looks for its use. */
+static void test_ring_mask_is_all_or_nothing(void **state)
+{
+	static const uint64_t counts[] = {1, 8, 9, HELPER_PAGE_BYTES, UINT64_C(1) << 63, UINT64_MAX};
+
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+		assert_true(helper_mask(0, counts[i]) == UINT64_MAX);
+		assert_true(helper_mask(counts[i] - 1, counts[i]) == UINT64_MAX);
+		assert_true(helper_mask(counts[i], counts[i]) == 0);
+		assert_true(helper_mask(UINT64_MAX, counts[i]) == 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +289,7 @@ int main(void)
 	        cmocka_unit_test(test_ring_a_page_is_opened_in_its_stream_alone),
 	        cmocka_unit_test(test_ring_records_of_others_are_refused),
 	        cmocka_unit_test(test_ring_numbers_do_not_come_round),
+	        cmocka_unit_test(test_ring_mask_is_all_or_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
