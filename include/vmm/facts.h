@@ -58,6 +58,7 @@ struct facts {
 	bool has_init2;          /* KVM_SEV_INIT2, Linux 6.10 */
 	bool has_private_memory; /* guest_memfd, its slots and attributes */
 	bool has_conversion;     /* KVM_CAP_EXIT_HYPERCALL */
+	bool has_mirrors;        /* KVM_CAP_VM_COPY_ENC_CONTEXT_FROM (Linux 5.13) */
 	bool has_msr_exits;      /* KVM_CAP_X86_USER_SPACE_MSR, KVM_CAP_X86_MSR_FILTER (Linux 5.10) */
 	bool features_known, policy_known, certs_known;
 	uint64_t vmsa_features, policy_bits, req_certs;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "vmm/abi/policy.h"
 
 #define HELPER_MEMORY_MAX GIB(500)
 
@@ -112,6 +113,11 @@ static void check_helper(const struct config *config, struct config_mistakes *mi
 		        "a guest with more than 500G of memory cannot have a helper, which reaches 512 GiB "
 		        "of "
 		        "addresses");
+	else if (!is_bad(config, "sev.policy") && !(config->sev.policy & ABI_SEV_POLICY_NODBG))
+		config_mistake_at(config, mistakes, "sev.policy",
+		        "must have the word nodbg (bit 0) with sev.helper: without it the host could read "
+		        "the "
+		        "helper's keys by the firmware's DBG_DECRYPT");
 }
 
 #define GROWTH_BYTES MIB(128) /* a block of memory of Linux */

@@ -134,6 +134,7 @@ static void ask_kvm(struct host *host, struct facts *facts)
 	                            call_capability(host, fd, UAPI_CAP_USER_MEMORY2) &&
 	                            call_capability(host, fd, UAPI_CAP_MEMORY_ATTRIBUTES);
 	facts->has_conversion = call_capability(host, fd, KVM_CAP_EXIT_HYPERCALL) >> KVM_HC_MAP_GPA_RANGE & 1;
+	facts->has_mirrors = call_capability(host, fd, KVM_CAP_VM_COPY_ENC_CONTEXT_FROM);
 	facts->has_msr_exits = call_capability(host, fd, KVM_CAP_X86_USER_SPACE_MSR) &&
 	                       call_capability(host, fd, KVM_CAP_X86_MSR_FILTER);
 	facts->features_known =

@@ -417,6 +417,12 @@ static int check_helper(const struct launch *launch, struct err *err)
 {
 	if (!launch->config.sev.helper || launch->facts.kvm.kind)
 		return 0;
+	if (!launch->facts.has_mirrors)
+		return err_set(err, ERR_HOST,
+		        "KVM_ENABLE_CAP would fail with EINVAL: this KVM lacks mirrors of guests "
+		        "(KVM_CAP_VM_COPY_ENC_CONTEXT_FROM), which sev.helper needs; use Linux 5.13 or "
+		        "newer, or "
+		        "leave sev.helper out");
 	return mirror_helper_check(launch->facts.c_bit, err) < 0 ? err_wrap(err, "sev.helper") : 0;
 }
 

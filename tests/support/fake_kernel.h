@@ -43,6 +43,7 @@ struct fake_kernel {
 	bool no_req_certs;   /* Linux before 7.0: nobody asks for certificates */
 	bool very_old_psp;   /* no SNP_PLATFORM_STATUS */
 	bool no_msr_exits;   /* no KVM_CAP_X86_USER_SPACE_MSR */
+	bool no_mirrors;     /* no KVM_CAP_VM_COPY_ENC_CONTEXT_FROM */
 	uint64_t vmsa_features, policy_bits;
 	uint32_t sev_eax, asid_max, asid_min, signature;
 	struct sev_user_data_status status;
@@ -137,6 +138,7 @@ static inline int fake_capability(const struct fake_kernel *k, uintptr_t capabil
 	case UAPI_CAP_GUEST_MEMFD: return k->guest_memfd;
 	case KVM_CAP_EXIT_HYPERCALL: return k->exit_hypercall;
 	case KVM_CAP_X86_USER_SPACE_MSR: return !k->no_msr_exits;
+	case KVM_CAP_VM_COPY_ENC_CONTEXT_FROM: return !k->no_mirrors;
 	default: return 1;
 	}
 }

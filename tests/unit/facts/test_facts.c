@@ -51,7 +51,7 @@ static void test_facts_of_a_whole_host(void **state)
 	assert_int_equal(facts.c_bit, 51);
 	assert_int_equal(facts.vmsa_features, 0x20);
 	assert_int_equal(facts.policy_bits, 0x1bffff);
-	assert_true(facts.has_init2 && facts.has_private_memory && facts.has_conversion);
+	assert_true(facts.has_init2 && facts.has_private_memory && facts.has_conversion && facts.has_mirrors);
 	assert_int_equal(facts.snp.api_minor, 55);
 	assert_int_equal(facts.asids[PRODUCT_ASID_SEV].limit, 410);
 	assert_int_equal(facts.asids[PRODUCT_ASID_ES].limit, 99);

@@ -55,6 +55,11 @@ static void no_msr_exits(struct bench *b)
 	b->kernel.no_msr_exits = true;
 }
 
+static void no_mirrors(struct bench *b)
+{
+	b->kernel.no_mirrors = true;
+}
+
 static void no_rmp(struct bench *b)
 {
 	b->kernel.snp.rmp_init = 0;
@@ -200,6 +205,9 @@ static const struct cause causes[] = {
         {"sev-es", no_msr_exits, {0}, "sev.page-status=true", 4,
                 "KVM_X86_SET_MSR_FILTER would fail with EINVAL: this KVM lacks exits at a guest's MSRs "
                 "(KVM_CAP_X86_USER_SPACE_MSR), which sev.page-status needs; use Linux 5.14"},
+        {"sev", no_mirrors, {0}, "sev.helper=true", 4,
+                "KVM_ENABLE_CAP would fail with EINVAL: this KVM lacks mirrors of guests "
+                "(KVM_CAP_VM_COPY_ENC_CONTEXT_FROM), which sev.helper needs; use Linux 5.13"},
         {"sev-snp", no_rmp, {0}, NULL, 4,
                 "KVM_SEV_SNP_LAUNCH_START would fail with ENOTTY: the firmware says that SEV-SNP is not "
                 "initialised (state 0, no RMP); enable it"},
