@@ -19,7 +19,7 @@ from guest import Failed, Guest, emulation
 from linux import FIRMWARE, KERNEL, make_initrd
 
 SLOW = 10 if emulation.IN_LAB else 1
-WAIT = 300 * SLOW
+WAIT = 300 * (2 if emulation.IN_LAB else 1)
 INIT = '''#!/busybox sh
 /busybox mkdir /proc /sys /dev
 /busybox mount -t proc proc /proc
