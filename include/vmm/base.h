@@ -262,6 +262,9 @@ int file_replace(const char *path, const void *data, size_t size, struct err *er
 /* Makes a new file with these bytes. ERR_USAGE if a file of that name exists, which is left untouched. */
 int file_make(const char *path, const void *data, size_t size, unsigned mode, struct err *err) MUST_CHECK;
 
+/* Opens the folder in which a file of this path is, or would be. -1 with errno. The caller closes it. */
+int file_folder_open(const char *path) MUST_CHECK;
+
 /* A file that this process has made, and removes at its end unless another file has taken its place. */
 struct file_made {
 	char *path; /* NULL: there is none */

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -185,6 +186,13 @@ int file_make(const char *path, const void *data, size_t size, unsigned mode, st
 	sys = errno;
 	unlink(path);
 	return err_sys(err, ERR_FAILED, sys, "%s: cannot be written", path);
+}
+
+int file_folder_open(const char *path)
+{
+	auto_free char *copy = strdup(path);
+
+	return copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
 /* ---- files that are removed at the end ---- */

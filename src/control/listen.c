@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <poll.h>
 #include <pwd.h>
 #include <string.h>
@@ -181,11 +180,10 @@ static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode
 /* Of several processes that start at the same time, one at a time tries and replaces the socket. */
 static int lock_folder(const char *path, int *ret_fd, struct err *err)
 {
-	auto_free char *copy = strdup(path);
-	auto_close int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	auto_close int fd = file_folder_open(path);
 
 	if (fd < 0)
-		return err_sys(err, ERR_USAGE, copy ? errno : ENOMEM, "the folder cannot be opened");
+		return err_sys(err, ERR_USAGE, errno, "the folder cannot be opened");
 	if (flock(fd, LOCK_EX) < 0)
 		return err_sys(err, ERR_FAILED, errno, "the folder cannot be locked");
 	*ret_fd = take_fd(&fd);

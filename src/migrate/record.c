@@ -11,6 +11,17 @@
 
 #include "migrate.h"
 
+/* A file that was made just now is found again after a power failure only if its folder is on the disk, too.
+ */
+static int sync_folder(const char *path, struct err *err)
+{
+	auto_close int folder = file_folder_open(path);
+
+	if (folder < 0 || fsync(folder) < 0)
+		return err_sys(err, ERR_USAGE, errno, "migrate.record: the folder of %s", path);
+	return 0;
+}
+
 int migrate_record_open(const char *path, int *ret_fd, struct err *err)
 {
 	const char *why = *path ? file_why_unwritable(FILE_WHOLE, path) : NULL;
@@ -21,10 +32,13 @@ int migrate_record_open(const char *path, int *ret_fd, struct err *err)
 	if (why)
 		return err_set(err, ERR_USAGE, "migrate.record: %s cannot be written: %s", path, why);
 	/* A pipe that has taken the file's place meanwhile is not waited for. */
-	*ret_fd = open(
+	auto_close int fd = open(
 	        path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
-	if (*ret_fd < 0)
+	if (fd < 0)
 		return err_sys(err, ERR_USAGE, errno, "migrate.record: %s cannot be written", path);
+	if (sync_folder(path, err) < 0)
+		return -1;
+	*ret_fd = take_fd(&fd);
 	return 0;
 }
 
