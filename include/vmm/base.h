@@ -69,6 +69,20 @@ static inline uint64_t clock_ns(clockid_t id)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/*
+ * How long a guest that moves was away, by the wall clocks of the two hosts, in ns. A clock that is behind
+ * the other one counts as no time. One of the two is wrong if they say more than CLOCK_AWAY_NS_MAX, a year;
+ * then so much counts.
+ */
+#define CLOCK_AWAY_NS_MAX (UINT64_C(366) * 24 * 3600 * 1000000000)
+
+static inline uint64_t clock_away_ns(uint64_t there, uint64_t here)
+{
+	uint64_t away = here > there ? here - there : 0;
+
+	return away < CLOCK_AWAY_NS_MAX ? away : CLOCK_AWAY_NS_MAX;
+}
+
 /* ---- checked arithmetic: true when the result fits (and was stored) ---- */
 
 #define add_ok(a, b, ret) (!__builtin_add_overflow((a), (b), (ret)))

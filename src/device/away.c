@@ -6,7 +6,6 @@
 #include "away.h"
 
 #define SECOND_NS    1000000000
-#define AWAY_NS_MAX  (UINT64_C(366) * 24 * 3600 * SECOND_NS)
 #define SAVED_NS_MAX (UINT64_MAX >> 1)
 
 uint64_t device_time_now(const struct device_time *time)
@@ -31,14 +30,11 @@ static uint64_t wall_ns(const struct device_time *time)
 
 uint64_t device_time_visit(struct device_time *time, struct vmstate *s)
 {
-	uint64_t saved = device_time_now(time) & SAVED_NS_MAX, wall = wall_ns(time), here = wall, away;
+	uint64_t saved = device_time_now(time) & SAVED_NS_MAX, wall = wall_ns(time), here = wall;
 
 	vmstate_u64(s, "its time", &saved, SAVED_NS_MAX);
 	vmstate_u64(s, "the wall clock", &wall, INT64_MAX);
-	away = here > wall ? here - wall : 0;
-	if (away > AWAY_NS_MAX)
-		away = AWAY_NS_MAX;
 	if (s->loads && !s->bad)
-		time->offset_ns = saved + away - time->clock.now_ns(time->clock.ctx);
+		time->offset_ns = saved + clock_away_ns(wall, here) - time->clock.now_ns(time->clock.ctx);
 	return saved;
 }

@@ -19,8 +19,8 @@ uint64_t device_time_now(const struct device_time *time);
 /* The wall clock in whole seconds since 1970, UTC. Any thread. */
 int64_t device_time_wall_s(const struct device_time *time);
 /*
- * Visits the time, and returns what it was when it was saved. Of the time that passed, at most a year counts:
- * one of the hosts has a wrong clock if it says more. The device's lock is held.
+ * Visits the time, and returns what it was when it was saved. Of the time that passed, at most
+ * CLOCK_AWAY_NS_MAX counts. The device's lock is held.
  */
 uint64_t device_time_visit(struct device_time *time, struct vmstate *s);
 

@@ -138,10 +138,12 @@ static int set_rate(
 
 static int set_clock(const struct machine_vm *vm, const struct moment *stop, struct err *err)
 {
-	/* KVM adds what has passed since then, and nothing if this host's clock is behind the other's. */
-	const struct kvm_clock_data clock = {
-	        .clock = stop->clock, .flags = KVM_CLOCK_REALTIME, .realtime = stop->realtime};
+	struct kvm_clock_data clock = {.clock = stop->clock, .flags = KVM_CLOCK_REALTIME}, here = {0};
 
+	if (read_clock(vm, &here, err) < 0)
+		return -1;
+	/* KVM adds what has passed since then, and nothing if this host's clock is behind the other's. */
+	clock.realtime = here.realtime - clock_away_ns(stop->realtime, here.realtime);
 	return call_set_state(vm->machine->host, vm->fd, KVM_SET_CLOCK, &clock, err);
 }
 

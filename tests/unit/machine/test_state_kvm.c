@@ -160,6 +160,7 @@ static uint64_t ns_of(struct board *board, uint64_t ticks)
 	return (uint64_t)((unsigned __int128)ticks * 1000000 / khz);
 }
 
+#define LATE_NS  (UINT64_C(3600) * 1000000000) /* of a test on a busy machine */
 #define SLACK_NS 1000000 /* of the rate that Linux measured, and of the clock that it disciplines */
 
 static void test_time_goes_on_by_what_has_passed(void **state)
@@ -187,6 +188,47 @@ static void test_time_goes_on_by_what_has_passed(void **state)
 		assert_true(passed + SLACK_NS >= loading_at - saved_at);
 		assert_true(passed <= clock_ns(CLOCK_REALTIME) - first + SLACK_NS);
 	}
+	saved_finish(&saved);
+	board_end(from);
+	board_end(to);
+}
+
+/* There are KVMs (pvm) whose guests see the host's own counter whatever they are told. */
+static bool moves_tsc(struct board *board)
+{
+	const uint64_t other = UINT64_C(1) << 40;
+	uint64_t offset;
+
+	assert_ok(call_vcpu_set_tsc_offset(machine.host, board->vm->vcpus[0].fd, other, &err));
+	assert_ok(call_vcpu_get_tsc_offset(machine.host, board->vm->vcpus[0].fd, &offset, &err));
+	return offset == other;
+}
+
+/* Behind the count of vCPUs and the guest's clock, of eight bytes each. */
+#define WALL_AT 16
+
+/* A host whose wall clock is wrong, or a peer who says what it likes, moves the guest's clocks by a year. */
+static void test_time_away_is_a_year_at_most(void **state)
+{
+	struct kvm_clock_data clock = {0};
+	uint64_t tsc, passed, now;
+	struct board *from, *to;
+	struct saved saved;
+
+	need_host();
+	from = begin(1);
+	run_until(from, 3);
+	tsc = tsc_of(from);
+	save(from, &saved);
+	now = load_le(saved.parts[0].data + WALL_AT - 8, 8);
+	store_le(saved.parts[0].data + WALL_AT, 8, 1);
+	to = board_new(1);
+	load(to, &saved);
+	passed = ns_of(to, tsc_of(to) - tsc);
+	if (moves_tsc(from))
+		assert_in_range(passed, CLOCK_AWAY_NS_MAX - SLACK_NS, CLOCK_AWAY_NS_MAX + LATE_NS);
+	assert_ok(call_get_state(machine.host, to->vm->fd, KVM_GET_CLOCK, &clock, &err));
+	assert_in_range(clock.clock - now, CLOCK_AWAY_NS_MAX, CLOCK_AWAY_NS_MAX + LATE_NS);
 	saved_finish(&saved);
 	board_end(from);
 	board_end(to);
@@ -259,7 +301,7 @@ static void test_state_of_encrypted_registers_is_refused(void **state)
 	ON(host, test_one_vcpu_moves), ON(host, test_four_vcpus_move), \
 	        ON(host, test_state_that_is_cut_off_is_refused), \
 	        ON(host, test_state_that_is_changed_harms_nobody), \
-	        ON(host, test_time_goes_on_by_what_has_passed), \
+	        ON(host, test_time_goes_on_by_what_has_passed), ON(host, test_time_away_is_a_year_at_most), \
 	        ON(host, test_time_of_another_rate_is_scaled_or_refused), \
 	        ON(host, test_state_of_another_number_of_vcpus_is_refused), \
 	        ON(host, test_state_of_encrypted_registers_is_refused)
