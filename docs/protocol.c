@@ -72,6 +72,9 @@ static void put_command(const struct control_command *command)
 	printf("\n### %s\n\n%s\n", command->name, command->help);
 	if (command->flags & CONTROL_SIM_ONLY)
 		printf("On the software platform only.\n");
+	if (command->flags & CONTROL_GUEST)
+		printf("Fails when another vmm has the guest, or is about to get it, or has not sent it "
+		       "yet.\n");
 	if (command->flags & CONTROL_TAKES_FD)
 		printf("A descriptor comes with it (SCM_RIGHTS).\n");
 	put_members(command->arguments, "argument");

@@ -187,6 +187,12 @@ void control_call_answer(struct control_call *call, json_t *result, const struct
 	control_client_leave(client);
 }
 
+/* What was done to a guest that another vmm has, or is about to get, would be lost. */
+static int check_guest(const struct control_call *call, struct err *err)
+{
+	return call->command->flags & CONTROL_GUEST ? run_refuse_moved(call->control->place.run, err) : 0;
+}
+
 /* No event may come before the answer that ends the negotiation. */
 static void serve_call(struct control_call *call)
 {
@@ -194,7 +200,8 @@ static void serve_call(struct control_call *call)
 	struct err err = {.text = "no memory is left for the answer"};
 	json_t *result = NULL;
 
-	if (control_check_arguments(call->command->arguments, call->arguments, &err) == 0)
+	if (control_check_arguments(call->command->arguments, call->arguments, &err) == 0 &&
+	        check_guest(call, &err) == 0)
 		result = call->command->handler(call, &err);
 	if (call->deferred)
 		return;

@@ -23,19 +23,19 @@ const struct control_command control_commands[] = {
         {"query-status", NULL, &control_type_status, 0, control_query_status,
                 "Does the guest run? `prelaunch` is a guest that has not run yet, or that was reset while "
                 "it was stopped."},
-        {"stop", NULL, NULL, CONTROL_CHANGES, control_stop,
+        {"stop", NULL, NULL, CONTROL_CHANGES | CONTROL_GUEST, control_stop,
                 "Lets the guest's processors wait, its disks finish, and its other devices do nothing; "
                 "the event STOP comes first. "
                 "During a launch it takes effect at the launch's end."},
-        {"cont", NULL, NULL, CONTROL_CHANGES, control_cont,
+        {"cont", NULL, NULL, CONTROL_CHANGES | CONTROL_GUEST, control_cont,
                 "Lets the guest's processors run; the event RESUME comes first. The rest of a launch that "
                 "waits for it is done before."},
-        {"system_reset", NULL, NULL, CONTROL_CHANGES, control_reset,
+        {"system_reset", NULL, NULL, CONTROL_CHANGES | CONTROL_GUEST, control_reset,
                 "Resets the guest. It is launched again, with a new context and a new measurement, on the "
                 "same devices."},
-        {"system_powerdown", NULL, NULL, CONTROL_CHANGES, control_powerdown,
+        {"system_powerdown", NULL, NULL, CONTROL_CHANGES | CONTROL_GUEST, control_powerdown,
                 "Presses the power button. The guest decides what it does then."},
-        {"system_wakeup", NULL, NULL, CONTROL_CHANGES, control_wakeup,
+        {"system_wakeup", NULL, NULL, CONTROL_CHANGES | CONTROL_GUEST, control_wakeup,
                 "Fails: no guest can be suspended here."},
         {"quit", NULL, NULL, CONTROL_CHANGES, control_quit, "Ends the guest at once, and vmm."},
 
@@ -68,18 +68,19 @@ const struct control_command control_commands[] = {
 
         /* ---- devices ---- */
         {"query-block", NULL, &control_type_block_list, 0, control_query_block, "The guest's disks."},
-        {"block_resize", control_arguments_resize, NULL, CONTROL_CHANGES, control_block_resize,
+        {"block_resize", control_arguments_resize, NULL, CONTROL_CHANGES | CONTROL_GUEST,
+                control_block_resize,
                 "Makes a disk larger and tells the guest. A smaller size is refused: data would be lost."},
-        {"set_link", control_arguments_link, NULL, CONTROL_CHANGES, control_set_link,
+        {"set_link", control_arguments_link, NULL, CONTROL_CHANGES | CONTROL_GUEST, control_set_link,
                 "Pulls the cable of a network card, or puts it in again."},
         {"object-add", control_arguments_object, NULL, CONTROL_CHANGES, control_object_add,
                 "Makes a backend for memory that is to be added. It takes no memory yet."},
         {"object-del", control_arguments_object_id, NULL, CONTROL_CHANGES, control_object_del,
                 "Removes a backend that no device uses."},
-        {"device_add", control_arguments_add, NULL, CONTROL_CHANGES, control_device_add,
+        {"device_add", control_arguments_add, NULL, CONTROL_CHANGES | CONTROL_GUEST, control_device_add,
                 "Adds a `pc-dimm`: memory of the size of its backend, up to `machine.memory-max`. Fails for "
                 "all other devices."},
-        {"device_del", control_arguments_id, NULL, CONTROL_CHANGES, control_device_del,
+        {"device_del", control_arguments_id, NULL, CONTROL_CHANGES | CONTROL_GUEST, control_device_del,
                 "Fails: nothing can be unplugged from a running machine."},
         {"getfd", control_arguments_fd, NULL, CONTROL_TAKES_FD, control_getfd,
                 "Keeps a descriptor that came with the request, under a name, for this connection."},

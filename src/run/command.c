@@ -31,7 +31,8 @@ int run_refuse_moved(const struct run *run, struct err *err)
 		        "the guest is being given to another vmm; migrate_cancel keeps it here");
 	case RUN_LIFE_GIVEN:
 		return err_set(err, ERR_USAGE,
-		        "the guest was given to another vmm, and would run twice; quit ends this vmm");
+		        "the guest was given to another vmm, so it neither runs nor changes here; quit ends "
+		        "this vmm");
 	default: return 0;
 	}
 }

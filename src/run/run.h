@@ -82,8 +82,6 @@ void run_step_because(struct run *run, enum run_life_event event, enum run_cause
 
 /* command.c */
 bool run_is_ending(const struct run *run);
-/* Only the move decides over a guest that is between two vmms; ERR_USAGE for such a one. */
-int run_refuse_moved(const struct run *run, struct err *err) MUST_CHECK;
 /* move.c: the disks are this vmm's again, or for the first time. Does nothing if they are. */
 int run_take_disks(struct run *run, struct err *err) MUST_CHECK;
 

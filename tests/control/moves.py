@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import subprocess
+import threading
 import unittest
 
 import monitor
@@ -91,6 +92,35 @@ class Moves(unittest.TestCase):
         pair.source.control.call('quit')
         self.assertEqual(pair.source.status(), 0)
         self.assertEqual(pair.target.state(), 'running')
+
+    def test_nothing_changes_a_guest_that_is_elsewhere(self):
+        """Before it comes, when it is stopped to be given away, and afterwards."""
+        image, halted, go_on = self.disk(), threading.Event(), threading.Event()
+        pair = movers.Pair(self, options=['--disk', str(image)])
+
+        def at(_who, name, _frame):
+            if name == 'READY':
+                halted.set()
+                go_on.wait(monitor.LIMIT)
+            return True
+        proxy = movers.Proxy(self, str(pair.folder / 'move'), at)
+        changes = (('block_resize', {'device': 'blk0', 'size': 2 * MIB}), ('set_link', {'name': 'net0', 'up': False}),
+                   ('device_add', {'driver': 'pc-dimm', 'memdev': 'ram1'}), ('device_del', {'id': 'blk0'}), ('system_powerdown', {}), ('stop', {}))
+
+        def unchanged(side, words):
+            for command, arguments in changes:
+                with self.subTest(command=command, words=words):
+                    self.refused(side, words, command, **arguments)
+            self.assertEqual(image.stat().st_size, MIB)
+        unchanged(pair.target, 'has not come from the other vmm yet')
+        pair.source.control.call('migrate', uri=proxy.address)
+        self.assertTrue(halted.wait(monitor.LIMIT))
+        unchanged(pair.source, 'is being given to another vmm')
+        go_on.set()
+        self.arrives(pair)
+        unchanged(pair.source, 'was given to another vmm')
+        pair.target.control.call('block_resize', device='blk0', size=2 * MIB)
+        self.assertEqual(image.stat().st_size, 2 * MIB)
 
     def test_on_to_a_third_and_back(self):
         pair = movers.Pair(self)

@@ -72,6 +72,7 @@ enum control_flag {
 	CONTROL_SIM_ONLY = 1 << 0, /* on the software platform only; elsewhere there is no such command */
 	CONTROL_CHANGES = 1 << 1,  /* changes the guest or vmm; the others only ask */
 	CONTROL_TAKES_FD = 1 << 2, /* wants a descriptor, sent by SCM_RIGHTS with the request */
+	CONTROL_GUEST = 1 << 3,    /* changes the guest, which must be here (run_refuse_moved()) */
 };
 
 struct control_command {

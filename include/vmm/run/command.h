@@ -100,6 +100,13 @@ void run_observe(struct run *run, struct run_observer *observer);
 bool run_is_settled(const struct run *run);
 
 /*
+ * Only the move decides over a guest that is between two vmms. ERR_USAGE, with the reason: another vmm has
+ * the guest, is about to get it, or has not sent it yet; or it has ended. The functions below that stop, run,
+ * reset or power down the guest ask it themselves.
+ */
+int run_refuse_moved(const struct run *run, struct err *err) MUST_CHECK;
+
+/*
  * Lets all vCPUs wait, and the disks do what the guest gave them: then nothing reads or writes their images
  * until the guest runs again. A disk whose server does not answer keeps the guest on its way there. During a
  * launch: the launch goes on up to where a paused guest waits, which is before the guest owner's secret (SEV,
