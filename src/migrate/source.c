@@ -247,11 +247,18 @@ static enum migrate_result commit(struct migrate_side *side, struct err *err)
 	return side->wire.given_up ? MIGRATE_STAYS : MIGRATE_DOUBT;
 }
 
+static void end_log(struct migrate_side *side)
+{
+	struct err err;
+
+	if (side->guest->log(side->guest->ctx, false, &err) < 0)
+		log_warn("%s", err.text);
+}
+
 enum migrate_result migrate_source(struct migrate_side *side, struct err *err)
 {
 	enum migrate_result result = MIGRATE_STAYS;
 	struct page_dirty *dirty = NULL;
-	struct err ignored;
 
 	enter(side, MIGRATE_AGREE);
 	if (agree(side, err) == 0 && page_dirty_create(side->guest->memory, &dirty, err) == 0 &&
@@ -263,8 +270,7 @@ enum migrate_result migrate_source(struct migrate_side *side, struct err *err)
 	if (result == MIGRATE_STAYS) {
 		if (!side->wire.given_up)
 			migrate_wire_abort(&side->wire, err->text);
-		if (side->guest->log(side->guest->ctx, false, &ignored) < 0)
-			log_warn("%s", ignored.text);
+		end_log(side);
 	}
 	page_dirty_destroy(dirty);
 	return result;
@@ -273,13 +279,18 @@ enum migrate_result migrate_source(struct migrate_side *side, struct err *err)
 enum migrate_result migrate_source_again(struct migrate_side *side, struct err *err)
 {
 	enum migrate_standing standing;
+	enum migrate_result result;
 
 	if (migrate_hello_send(side, MIGRATE_GAVE, err) < 0 ||
 	        migrate_hello_receive(side, false, &standing, err) < 0)
 		return MIGRATE_DOUBT;
 	switch (standing) {
 	case MIGRATE_OWNS: return MIGRATE_GONE;
-	case MIGRATE_IS_READY: return commit(side, err);
+	case MIGRATE_IS_READY:
+		result = commit(side, err);
+		if (result == MIGRATE_STAYS)
+			end_log(side);
+		return result;
 	default:
 		err_set(err, ERR_FAILED,
 		        "the vmm at this address knows nothing of the guest; if that vmm was started anew, "

@@ -21,14 +21,19 @@
 #define FIRMWARE_AT (PAGE_HOLE_END - FIRMWARE)
 #define VCPUS       2
 #define DEVICES     3
+#define LAST_FRAME  700 /* and those behind it: what a guest writes last */
+#define LAST_FRAMES 100
 
 struct guest {
 	struct page_memory *memory;
 	struct migrate_guest seam;
 	uint64_t parts[MIGRATE_PARTS][DEVICES];
 	bool runs, stopped, gave, took;
+	bool logs;         /* what it writes */
+	bool said_ready;   /* the target, to the middleman */
 	bool disk_missing; /* of the target, which learns it when it takes the guest */
 	unsigned rounds;   /* the guest writes so often while it is moved */
+	bool writes_last;  /* and once more while it is being stopped */
 	struct migrate_progress progress;
 	struct migrate_limits limits;
 	_Atomic bool cancelled;
@@ -70,6 +75,7 @@ static int guest_load(
 
 static int guest_log(void *ctx, bool on, struct err *err)
 {
+	((struct guest *)ctx)->logs = on;
 	return 0;
 }
 
@@ -81,6 +87,9 @@ static int guest_collect(void *ctx, struct page_dirty *into, struct err *err)
 	uint64_t frame = 300 + guest->rounds;
 	int result;
 
+	assert_true(guest->logs);
+	if (guest->stopped && guest->writes_last)
+		page_dirty_set(into, LAST_FRAME, LAST_FRAMES);
 	if (!guest->rounds || guest->stopped)
 		return 0;
 	guest->rounds--;
@@ -96,7 +105,12 @@ static int guest_collect(void *ctx, struct page_dirty *into, struct err *err)
 static int guest_stop(void *ctx, struct err *err)
 {
 	struct guest *guest = ctx;
+	static const char words[] = "written last";
 
+	for (unsigned i = 0; i < LAST_FRAMES && guest->writes_last; i++)
+		assert_int_equal(page_write(guest->memory, gpa((LAST_FRAME + i) * PAGE_SIZE_BYTES), words,
+		                         sizeof(words)),
+		        0);
 	guest->runs = false;
 	guest->stopped = true;
 	guest->side.paused = false;
@@ -283,6 +297,8 @@ static bool pass(struct middle *middle, unsigned from, unsigned number)
 	if (!take_bytes(in, frame + MIGRATE_HEADER_BYTES, size))
 		return false;
 	size += MIGRATE_HEADER_BYTES;
+	if (from == 1 && load_le(frame + 4, 2) == MIGRATE_READY)
+		target.said_ready = true;
 	if (middle->from == from && middle->at == number && middle->harm != NO_HARM)
 		return pass_harmed(middle, out, frame, size);
 	if (!put_bytes(out, frame, size))

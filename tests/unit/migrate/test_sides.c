@@ -20,13 +20,15 @@ static void check_outcome(void)
 		fail_msg("the guest runs on wrong memory");
 	if (target.runs)
 		assert_true(source.gave);
+	if (source.gave)
+		assert_true(target.said_ready);
 	switch (source.result) {
-	case MIGRATE_STAYS: assert_true(source.runs && !target.took); break;
+	case MIGRATE_STAYS: assert_true(source.runs && !target.took && !source.logs); break;
 	case MIGRATE_GONE: assert_true(!source.runs && source.gave && target.took); break;
 	case MIGRATE_DOUBT: assert_true(!source.runs && source.gave); break;
 	}
 	if (target.result == MIGRATE_DOUBT)
-		assert_false(target.runs);
+		assert_true(target.said_ready && !target.runs);
 	if (source.result == MIGRATE_STAYS || target.result == MIGRATE_STAYS ||
 	        source.result == MIGRATE_DOUBT || target.result == MIGRATE_DOUBT)
 		return;
@@ -51,13 +53,24 @@ static void test_sides_move_a_guest(void **state)
 
 static void test_sides_send_the_rest_while_the_guest_is_stopped(void **state)
 {
+	char words[13];
+
 	make_guests();
 	source.rounds = 3;
-	/* The connection is so slow that the guest writes three times before the rest is small enough. */
-	source.limits.stop_ms = 0;
+	source.writes_last = true;
 	move(NO_HARM, 0, 0, 0, false);
 	check_outcome();
 	assert_int_equal(source.result, MIGRATE_GONE);
+	assert_true(source.stopped);
+	/* Two that were written before the last pass, and what nobody had seen until the guest was stopped.
+	 */
+	assert_int_equal(source.progress.pass, 2);
+	assert_int_equal(target.progress.pass, 2);
+	assert_int_equal(source.progress.data_pages + source.progress.zero_pages, PAGES + 2 + LAST_FRAMES);
+	assert_int_equal(page_read(target.memory, gpa((LAST_FRAME + LAST_FRAMES - 1) * PAGE_SIZE_BYTES),
+	                         words, sizeof(words)),
+	        0);
+	assert_string_equal(words, "written last");
 	free_guests();
 }
 
@@ -123,6 +136,28 @@ static void test_sides_frames_in_another_order(void **state)
 	harm_all(SWAP, 1, 1);
 }
 
+/* Both are in doubt, because COMMIT is lost; then the target's disk is gone, and it gives the guest back. */
+static void test_sides_guest_that_stays_after_a_doubt(void **state)
+{
+	unsigned at = 0;
+
+	do {
+		if (at)
+			free_guests();
+		make_guests();
+		assert_true(move(CUT, 0, at++, 0, false));
+		check_outcome();
+	} while (source.result != MIGRATE_DOUBT);
+	assert_int_equal(target.result, MIGRATE_DOUBT);
+	target.disk_missing = true;
+	move(NO_HARM, 0, 0, 0, true);
+	assert_int_equal(target.result, MIGRATE_STAYS);
+	assert_int_equal(source.result, MIGRATE_STAYS);
+	assert_non_null(strstr(source.err.text, "the other vmm gave up: the disk is missing"));
+	check_outcome();
+	free_guests();
+}
+
 static void test_sides_target_that_cannot_take_the_guest(void **state)
 {
 	make_guests();
@@ -167,6 +202,7 @@ int main(void)
 	        cmocka_unit_test(test_sides_dropped_frames),
 	        cmocka_unit_test(test_sides_frames_twice),
 	        cmocka_unit_test(test_sides_frames_in_another_order),
+	        cmocka_unit_test(test_sides_guest_that_stays_after_a_doubt),
 	        cmocka_unit_test(test_sides_target_that_cannot_take_the_guest),
 	        cmocka_unit_test(test_sides_with_different_guests),
 	        cmocka_unit_test(test_sides_cancelled),
