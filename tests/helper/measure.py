@@ -56,6 +56,10 @@ class Measure(unittest.TestCase):
             self.assertIn('ioctl vm1 KVM_ENABLE_CAP cap=0xc5', trace)    # KVM_CAP_VM_COPY_ENC_CONTEXT_FROM
             self.assertIn('ioctl vcpu1.0 KVM_SET_REGS rip=0x80fef00000', trace)
             self.assertLess(trace.index('close vm1'), trace.index('close vm0'))
+            # The context before the first vCPU, and CPUID, which knows the C-bit, before CR3 has it.
+            order = [trace.index(call) for call in ('ioctl vm1 KVM_ENABLE_CAP cap=0xc5', 'ioctl vm1 KVM_CREATE_VCPU', 'ioctl vcpu1.0 KVM_SET_CPUID2',
+                                                    'ioctl vcpu1.0 KVM_SET_SREGS')]
+            self.assertEqual(order, sorted(order))
 
     def test_its_pages_are_locked_with_the_guests(self):
         for kib, good in (348, True), (352, False):     # the image counts twice while it is measured

@@ -316,6 +316,66 @@ static void test_key_without_random_numbers_there_are_no_keys(void **state)
 	refusals = 0;
 }
 
+/* What a key has sealed as its first record of the page's stream. */
+static struct helper_slot seal_first(uint8_t ret_page[static HELPER_PAGE_BYTES])
+{
+	const struct helper_slot *slot = end_ask(
+	        &source, (struct helper_slot){.command = HELPER_SEAL, .stream = 1, .gpa = 0x1000}, NULL);
+
+	assert_int_equal(slot->status, HELPER_DONE);
+	assert_true(slot->number == 0);
+	memcpy(ret_page, end_page(&source, slot), HELPER_PAGE_BYTES);
+	return *slot;
+}
+
+/*
+ * Number and stream are the same again, so the key must be another, or both pages' difference could be seen.
+ * The host tells the source the same as before, the peer's nonce included.
+ */
+static void test_key_a_cancelled_move_and_the_next_share_no_key(void **state)
+{
+	const struct helper_hello peer = {.nonce = "another"};
+	uint8_t first[HELPER_PAGE_BYTES], second[HELPER_PAGE_BYTES];
+
+	start_without_keys();
+	greet(&source);
+	assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &peer), HELPER_DONE);
+	seal_first(first);
+	assert_int_equal(talk(&source, HELPER_FORGET, NULL, 0), HELPER_DONE);
+	greet(&source);
+	assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &peer), HELPER_DONE);
+	seal_first(second);
+	for (size_t at = 0; at < sizeof(first); at += 16)
+		assert_memory_not_equal(first + at, second + at, 16);
+}
+
+/* A host that has recorded a move brings it to another target of the same owner, or to the same one again. */
+static void test_key_a_recorded_move_does_not_load_again(void **state)
+{
+	struct helper_hello of_source, of_target;
+	uint8_t page[HELPER_PAGE_BYTES];
+	struct helper_slot record;
+
+	start_without_keys();
+	of_source = greet(&source);
+	of_target = greet(&target);
+	assert_int_equal(agree(&source, agreed, HELPER_SOURCE, &of_target), HELPER_DONE);
+	assert_int_equal(agree(&target, agreed, HELPER_TARGET, &of_source), HELPER_DONE);
+	record = seal_first(page);
+	record.command = HELPER_OPEN;
+	assert_int_equal(end_ask(&target, record, page)->status, HELPER_DONE);
+
+	end_start(&target, GCM_PLAIN);
+	memcpy(target.secret, secret, sizeof(secret));
+	for (unsigned i = 0; i < 2; i++) {
+		greet(&target);
+		assert_int_equal(agree(&target, agreed, HELPER_TARGET, &of_source), HELPER_DONE);
+		assert_int_equal(end_ask(&target, record, page)->status, HELPER_BAD_TAG);
+	}
+	for (size_t i = 0; i < PAIR_BYTES; i++)
+		assert_int_equal(target.memory[i], 0);
+}
+
 /* Also after a move that was forgotten, and a nonce that has made keys. */
 static void test_key_a_nonce_does_not_come_twice(void **state)
 {
@@ -362,6 +422,8 @@ int main(void)
 	        cmocka_unit_test(test_key_bad_terms_are_refused),
 	        cmocka_unit_test(test_key_without_random_numbers_there_are_no_keys),
 	        cmocka_unit_test(test_key_a_nonce_does_not_come_twice),
+	        cmocka_unit_test(test_key_a_cancelled_move_and_the_next_share_no_key),
+	        cmocka_unit_test(test_key_a_recorded_move_does_not_load_again),
 	        cmocka_unit_test(test_key_a_broken_ring_ends_the_keys),
 	};
 
