@@ -87,7 +87,7 @@ static void mark(struct page_dirty *dirty, struct area *area, uint64_t from, uin
 	}
 }
 
-void page_dirty_set(struct page_dirty *dirty, uint64_t first, uint64_t pages)
+static void mark_all(struct page_dirty *dirty, uint64_t first, uint64_t pages, bool set)
 {
 	uint64_t end;
 
@@ -99,8 +99,18 @@ void page_dirty_set(struct page_dirty *dirty, uint64_t first, uint64_t pages)
 		uint64_t from = first > area->first ? first : area->first, to = end < there ? end : there;
 
 		if (from < to)
-			mark(dirty, area, from - area->first, to - area->first, true);
+			mark(dirty, area, from - area->first, to - area->first, set);
 	}
+}
+
+void page_dirty_set(struct page_dirty *dirty, uint64_t first, uint64_t pages)
+{
+	mark_all(dirty, first, pages, true);
+}
+
+void page_dirty_clear(struct page_dirty *dirty, uint64_t first, uint64_t pages)
+{
+	mark_all(dirty, first, pages, false);
 }
 
 void page_dirty_set_all(struct page_dirty *dirty)
@@ -120,6 +130,32 @@ void page_dirty_add(struct page_dirty *dirty, uint64_t first, uint64_t pages, co
 
 			page_dirty_set(dirty, first + at + from, run);
 			word &= ~mask_of(from, (uint64_t)from + run);
+		}
+	}
+}
+
+static uint64_t combine(uint64_t word, enum page_dirty_rule rule, uint64_t other)
+{
+	switch (rule) {
+	case PAGE_DIRTY_OR: return word | other;
+	case PAGE_DIRTY_AND: return word & other;
+	case PAGE_DIRTY_AND_NOT: return word & ~other;
+	case PAGE_DIRTY_XOR: return word ^ other;
+	}
+	return word;
+}
+
+void page_dirty_combine(struct page_dirty *dirty, enum page_dirty_rule rule, const struct page_dirty *other)
+{
+	for (unsigned i = 0; i < dirty->area_count; i++) {
+		struct area *area = &dirty->areas[i];
+
+		for (uint64_t n = 0; n <= area->pages / WORD_FRAMES; n++) {
+			uint64_t word = combine(area->words[n], rule, other->areas[i].words[n]);
+
+			dirty->count += (unsigned)__builtin_popcountll(word);
+			dirty->count -= (unsigned)__builtin_popcountll(area->words[n]);
+			area->words[n] = word;
 		}
 	}
 }

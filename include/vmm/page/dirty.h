@@ -26,6 +26,17 @@ void page_dirty_set_all(struct page_dirty *dirty);
 void page_dirty_set(struct page_dirty *dirty, uint64_t first, uint64_t pages);
 /* Makes those of the frames [first, first + pages) dirty whose bits are set: bit 0 of bits[0] is first's. */
 void page_dirty_add(struct page_dirty *dirty, uint64_t first, uint64_t pages, const uint64_t *bits);
+/* Makes the frames [first, first + pages) clean. */
+void page_dirty_clear(struct page_dirty *dirty, uint64_t first, uint64_t pages);
+/* Which frames of a map are dirty, when it is combined with another map. */
+enum page_dirty_rule {
+	PAGE_DIRTY_OR,      /* those that were so in one of both */
+	PAGE_DIRTY_AND,     /* those that were so in both */
+	PAGE_DIRTY_AND_NOT, /* those that were so, and are not in the other one */
+	PAGE_DIRTY_XOR,     /* those in which both differ */
+};
+/* Combines dirty with another map of the same memory, which stays as it is. */
+void page_dirty_combine(struct page_dirty *dirty, enum page_dirty_rule rule, const struct page_dirty *other);
 /*
  * Finds the first dirty frame at or behind frame from, and makes it and the dirty frames that follow it
  * clean: at most pages_max frames (1 or more) of one region. Returns false if there is none.

@@ -177,6 +177,46 @@ static void test_dirty_is_as_the_model(void **state)
 	}
 }
 
+static void test_dirty_maps_are_combined(void **state)
+{
+	static const struct {
+		enum page_dirty_rule rule;
+		bool right[4]; /* of frames that are dirty in neither, in the second, in the first, in both */
+	} rows[] = {
+	        {PAGE_DIRTY_OR, {false, true, true, true}},
+	        {PAGE_DIRTY_AND, {false, false, false, true}},
+	        {PAGE_DIRTY_AND_NOT, {false, false, true, false}},
+	        {PAGE_DIRTY_XOR, {false, true, true, false}},
+	};
+	struct page_dirty *other;
+
+	assert_ok(page_dirty_create(memory, &other, &err));
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t count = 0;
+
+		/* The low bits of the frame's number say in which maps it is; both regions are crossed. */
+		for (unsigned n = 0; n < layout->count; n++) {
+			uint64_t first = FRAME(layout->regions[n].gpa.raw);
+
+			page_dirty_clear(dirty, first, 8);
+			page_dirty_clear(other, first, 8);
+			for (uint64_t frame = first; frame < first + 4; frame++) {
+				if (frame % 4 & 2)
+					page_dirty_set(dirty, frame, 1);
+				if (frame % 4 & 1)
+					page_dirty_set(other, frame, 1);
+				count += rows[i].right[frame % 4] && layout->regions[n].kind != PAGE_PLUGGED;
+			}
+		}
+		page_dirty_combine(dirty, rows[i].rule, other);
+		assert_true(page_dirty_count(dirty) == count);
+		for (struct page_range range; page_dirty_take(dirty, 0, 1, &range);)
+			assert_true(rows[i].right[range.first % 4]);
+		assert_true(page_dirty_count(dirty) == 0);
+	}
+	page_dirty_destroy(other);
+}
+
 static void test_dirty_all_is_what_is_memory_now(void **state)
 {
 	struct page_range range;
@@ -275,6 +315,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        TD(test_dirty_is_as_the_model),
+	        TD(test_dirty_maps_are_combined),
 	        TD(test_dirty_all_is_what_is_memory_now),
 	        TD(test_written_by_the_door_is_noted),
 	        TD(test_written_loans_are_noted),
