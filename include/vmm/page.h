@@ -234,6 +234,27 @@ void page_record_count(struct page_memory *memory, struct page_record *ret_recor
 size_t page_record_get(
         const struct page_memory *memory, uint64_t first, struct page_range *ret_ranges, size_t capacity);
 
+/* The two parts of the record of a SEV or SEV-ES guest that goes to another vmm (src/page/record.c). */
+enum page_record_part {
+	PAGE_RECORD_MEMORY,  /* which pages of its memory it shares */
+	PAGE_RECORD_DEVICES, /* what it shares where there is no memory (page_memory_keep_devices()) */
+	PAGE_RECORD_PARTS
+};
+/* No form of a part is longer. */
+size_t page_record_form_max_bytes(const struct page_memory *memory, enum page_record_part part);
+/*
+ * Writes a part as bytes, which the caller frees (vmm/page/range_map.h). No vCPU runs. ERR_FAILED: no memory;
+ * the record of memory is not complete, or changes.
+ */
+int page_record_make_form(const struct page_memory *memory, enum page_record_part part, uint8_t **ret_data,
+        size_t *ret_size, struct err *err) MUST_CHECK;
+/*
+ * Makes a part what such bytes say, which a peer has sent and may be hostile. The guest has not run yet, and
+ * must not if this fails: ERR_FAILED, with what is wrong.
+ */
+int page_record_read_form(struct page_memory *memory, enum page_record_part part, const uint8_t *data,
+        size_t size, struct err *err) MUST_CHECK;
+
 /* Private pages of a SEV-SNP guest for which the backing of its shared pages holds memory, too. */
 #define PAGE_TWICE_SHOWN 16u
 struct page_twice {
