@@ -11,9 +11,10 @@
 #include "asid.h"
 #include "kvm/platform.h"
 
-#define CPUID_SEV     (1u << 1)
-#define CPUID_SEV_ES  (1u << 3)
-#define CPUID_SEV_SNP (1u << 4)
+#define CPUID_SEV          (1u << 1)
+#define CPUID_SEV_ES       (1u << 3)
+#define CPUID_SEV_SNP      (1u << 4)
+#define CPUID_SME_COHERENT (1u << 10) /* older products may have caches that are not */
 
 #define ASIDS_DEFAULT    509
 #define ES_ASIDS_DEFAULT 99
@@ -190,7 +191,7 @@ static struct kvm_cpuid_entry2 sev_leaf(const struct sev_platform *secure)
 {
 	return (struct kvm_cpuid_entry2){.function = 0x8000001f,
 	        .eax = CPUID_SEV | (secure->product->es ? CPUID_SEV_ES : 0) |
-	               (secure->product->snp ? CPUID_SEV_SNP : 0),
+	               (secure->product->snp ? CPUID_SEV_SNP | CPUID_SME_COHERENT : 0),
 	        .ebx = secure->c_bit,
 	        .ecx = secure->asids,
 	        .edx = secure->min_sev_asid};
