@@ -42,6 +42,9 @@ static void on_turn(void *ctx)
 
 	if (next != LAUNCH_HELD)
 		tell_row(run, row);
+	/* A launch that waited for the guest's owner goes on, and its end is told. */
+	if (next != LAUNCH_WAITS)
+		run_tell_if_settled(run);
 	switch (next) {
 	case LAUNCH_MORE: loop_post(run->loop, &run->turn); break;
 	case LAUNCH_WAITS: wait_a_little(run); break;
