@@ -6,6 +6,7 @@
 #ifndef MIGRATE_GUEST_H
 #define MIGRATE_GUEST_H
 
+#include "seal.h"
 #include "vmm/base/vmstate.h"
 #include "vmm/page.h"
 #include "vmm/page/dirty.h"
@@ -25,8 +26,9 @@ enum migrate_part {
 /* Called on the thread of the move. Each returns 0, or -1 with *err. */
 struct migrate_guest {
 	struct page_memory *memory;
-	const char *plan;               /* plan.h */
-	unsigned counts[MIGRATE_PARTS]; /* how many there are of each part */
+	const char *plan;                    /* plan.h */
+	const struct migrate_helper *helper; /* of a SEV guest; NULL: the guest is a plain one */
+	unsigned counts[MIGRATE_PARTS];      /* how many there are of each part */
 	/* Saves part number i; the caller calls vmstate_finish(), also after an error. Or loads it. */
 	int (*save)(
 	        void *ctx, enum migrate_part part, unsigned i, struct vmstate *ret_state, struct err *err);

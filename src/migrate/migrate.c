@@ -273,9 +273,9 @@ void migrate_receive(struct migrate *migrate, int fd, bool listens)
 
 const char *migrate_refusal(struct migrate *migrate)
 {
-	if (run_config(migrate->run)->sev.type != CONFIG_SEV_NONE)
-		return "its memory is encrypted, and vmm moves plain guests only";
-	return device_board_unmovable(machine_board(run_machine(migrate->run)));
+	const char *why = migrate_helper_refusal(migrate);
+
+	return why ? why : device_board_unmovable(machine_board(run_machine(migrate->run)));
 }
 
 static int may_send(struct migrate *migrate, bool again, struct err *err)

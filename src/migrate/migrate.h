@@ -62,6 +62,7 @@ struct migrate {
 	_Atomic bool cancelled;
 	int cancel_fd; /* can be read when it is cancelled */
 	struct migrate_guest guest;
+	struct migrate_helper helper; /* of a SEV guest */
 	struct migrate_side side;
 	struct migrate_progress progress;
 	struct migrate_limits limits;
@@ -97,6 +98,15 @@ void migrate_worker_cancel(struct migrate *migrate);
 void migrate_worker_end(struct migrate *migrate);
 /* The guest of this vmm, for the states of the two sides. *err if there is no memory for its plan. */
 int migrate_worker_prepare(struct migrate *migrate, struct err *err) MUST_CHECK;
+
+/* ---- helper.c: a SEV guest ---- */
+
+/* The helper of this vmm's guest, for the states of the two sides; NULL: it is a plain guest. */
+const struct migrate_helper *migrate_helper_of(struct migrate *migrate);
+/* Does not let the thread wait for the helper any longer: the move is over. */
+void migrate_helper_cancel(struct migrate *migrate);
+/* Why a guest of this configuration cannot be moved because of what protects it; NULL: it can. */
+const char *migrate_helper_refusal(struct migrate *migrate);
 
 /* ---- ask.c: what the thread asks for ---- */
 

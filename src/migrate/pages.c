@@ -151,6 +151,7 @@ static int load_record(struct migrate_side *side, struct cursor *records, struct
 	if (!size || at % PAGE_SIZE_BYTES || size % PAGE_SIZE_BYTES || !add_ok(at, size, &last) ||
 	        page_memory_bytes_in(side->guest->memory, gpa(at), size) != size)
 		return bad_pages(err);
+	migrate_seal_note_plain(side, at / PAGE_SIZE_BYTES, size / PAGE_SIZE_BYTES);
 	if (kind == KIND_ZERO)
 		return load_zeros(side, at, size, written) < 0 ? bad_pages(err)
 		                                               : (int)(size / PAGE_SIZE_BYTES);

@@ -16,6 +16,14 @@
 
 /* ---- making one ---- */
 
+static void write_sev(FILE *out, const struct config *config)
+{
+	fprintf(out, "sev.policy = 0x%" PRIx64 "\n", config->sev.policy);
+	fprintf(out, "sev.helper = %s\n", config->sev.helper ? "true" : "false");
+	fprintf(out, "sev.page-status = %s\n", config->sev.page_status ? "true" : "false");
+	fprintf(out, "sev.shared-ranges-max = %" PRIu64 "\n", config->sev.shared_ranges_max);
+}
+
 static void write_config(FILE *out, const struct config *config)
 {
 	static const char *const types[] = {
@@ -31,6 +39,8 @@ static void write_config(FILE *out, const struct config *config)
 	fprintf(out, "machine.memory-max = %" PRIu64 "\n", config->machine.memory_max_bytes);
 	fprintf(out, "machine.uuid = %s\n", config->machine.uuid);
 	fprintf(out, "sev.type = %s\n", types[config->sev.type]);
+	if (config->sev.type != CONFIG_SEV_NONE)
+		write_sev(out, config);
 }
 
 static void write_memory(FILE *out, const struct page_layout *layout)

@@ -50,6 +50,7 @@ struct migrate_side {
 	const struct migrate_limits *limits; /* source */
 	uint8_t id[MIGRATE_ID_BYTES];        /* of this move: the source's choice */
 	bool paused;                         /* the guest was, before it was stopped for the move */
+	struct migrate_seal *seal;           /* during the move of a SEV guest */
 	bool touched;                        /* target: the machine has got what this source's guest has */
 	/* Called when phase or pass have changed. */
 	void (*on_progress)(void *ctx);

@@ -60,7 +60,9 @@ static int agree(struct migrate_side *side, struct err *err)
 	        migrate_wire_expect(&side->wire, MIGRATE_PLAN, 0, 1, &frame, err) < 0)
 		return -1;
 	set(&side->progress->setup_ms, (now_ns() - begin) / 1000000);
-	return migrate_plan_compare(side->guest->plan, frame.payload, frame.size, true, err);
+	if (migrate_plan_compare(side->guest->plan, frame.payload, frame.size, true, err) < 0)
+		return -1;
+	return side->guest->helper ? migrate_keys_make(side, HELPER_SOURCE, err) : 0;
 }
 
 /* ---- passes over memory ---- */
@@ -124,6 +126,14 @@ static void note_speed(struct migrate_side *side, uint64_t pages, uint64_t bytes
 	set(&side->progress->bytes_per_s, per_second(bytes, ns));
 }
 
+/* Sends some of what is dirty; what is sealed comes last. Returns how many pages, 0 at the end. */
+static int send_some(struct migrate_side *side, struct page_dirty *dirty, uint64_t *from, struct err *err)
+{
+	int pages = migrate_pages_send(side, dirty, from, err);
+
+	return pages ? pages : migrate_seal_send(side, err);
+}
+
 /* Sends all that is dirty. What is written meanwhile is for the next pass. */
 static int send_pass(struct migrate_side *side, struct page_dirty *dirty, bool last, struct err *err)
 {
@@ -134,13 +144,15 @@ static int send_pass(struct migrate_side *side, struct page_dirty *dirty, bool l
 	int more;
 
 	side->on_progress(side->ctx);
-	while ((more = migrate_pages_send(side, dirty, &from, err)) > 0) {
+	migrate_seal_split(side, dirty);
+	while ((more = send_some(side, dirty, &from, err)) > 0) {
 		pages += (unsigned)more;
-		set(&side->progress->left_pages, page_dirty_count(dirty));
+		set(&side->progress->left_pages, page_dirty_count(dirty) + migrate_seal_left(side));
 		if (!last)
 			keep_limit(side, &pace);
 	}
-	if (more < 0 || end_pass(side, pass, pages, last, err) < 0)
+	if (more < 0 || (last && migrate_seal_finish(side, err) < 0) ||
+	        end_pass(side, pass, pages, last, err) < 0)
 		return -1;
 	note_speed(side, pages, sent_bytes(side) - begin_bytes, now_ns() - begin + 1);
 	return 0;
@@ -227,8 +239,9 @@ static int hand_over(struct migrate_side *side, struct page_dirty *dirty, struct
 	if (side->guest->stop(side->guest->ctx, err) < 0)
 		return -1;
 	enter(side, MIGRATE_STOPPED);
-	if (side->guest->collect(side->guest->ctx, dirty, err) < 0 || send_pass(side, dirty, true, err) < 0 ||
-	        send_parts(side, err) < 0)
+	if (side->guest->collect(side->guest->ctx, dirty, err) < 0 ||
+	        migrate_seal_settle(side, dirty, err) < 0 || send_pass(side, dirty, true, err) < 0 ||
+	        migrate_map_send(side, err) < 0 || send_parts(side, err) < 0)
 		return -1;
 	return migrate_wire_expect(&side->wire, MIGRATE_READY, 0, READY_TIMES, &frame, err);
 }
@@ -259,11 +272,14 @@ enum migrate_result migrate_source(struct migrate_side *side, struct err *err)
 {
 	enum migrate_result result = MIGRATE_STAYS;
 	struct page_dirty *dirty = NULL;
+	bool sent;
 
 	enter(side, MIGRATE_AGREE);
-	if (agree(side, err) == 0 && page_dirty_create(side->guest->memory, &dirty, err) == 0 &&
-	        live(side, dirty, err) == 0 && hand_over(side, dirty, err) == 0 &&
-	        side->guest->give(side->guest->ctx, side->id, err) == 0) {
+	sent = migrate_seal_begin(side, err) == 0 && agree(side, err) == 0 &&
+	       page_dirty_create(side->guest->memory, &dirty, err) == 0 && live(side, dirty, err) == 0 &&
+	       hand_over(side, dirty, err) == 0;
+	migrate_seal_end(side);
+	if (sent && side->guest->give(side->guest->ctx, side->id, err) == 0) {
 		enter(side, MIGRATE_DECIDED);
 		result = commit(side, err);
 	}

@@ -43,7 +43,9 @@ static int agree(struct migrate_side *side, struct err *err)
 		return -1;
 	size = strlen(guest->plan);
 	memcpy(migrate_wire_payload(&side->wire), guest->plan, size);
-	return migrate_wire_send(&side->wire, MIGRATE_PLAN, size, err);
+	if (migrate_wire_send(&side->wire, MIGRATE_PLAN, size, err) < 0)
+		return -1;
+	return guest->helper ? migrate_keys_make(side, HELPER_TARGET, err) : 0;
 }
 
 /* ---- LOAD ---- */
@@ -77,13 +79,41 @@ static int on_pages(struct load *load, const struct migrate_frame *frame, struct
 	return 0;
 }
 
+static int on_sealed(struct load *load, const struct migrate_frame *frame, struct err *err)
+{
+	int pages;
+
+	if (load->last || !load->side->seal)
+		return out_of_turn(frame, err);
+	pages = migrate_seal_load(load->side, frame, load->pass + 1, load->written, err);
+	if (pages < 0)
+		return -1;
+	load->pages += (unsigned)pages;
+	atomic_fetch_add_explicit(&load->side->progress->data_pages, (unsigned)pages, memory_order_relaxed);
+	return 0;
+}
+
+static int on_ends(struct load *load, const struct migrate_frame *frame, struct err *err)
+{
+	if (load->last || !load->side->seal)
+		return out_of_turn(frame, err);
+	return migrate_seal_load_ends(load->side, frame, load->pass + 1, err);
+}
+
+static int on_map(struct load *load, const struct migrate_frame *frame, struct err *err)
+{
+	if (!load->last || !load->side->seal)
+		return out_of_turn(frame, err);
+	return migrate_map_load(load->side, frame, err);
+}
+
 static int on_pass(struct load *load, const struct migrate_frame *frame, struct err *err)
 {
 	struct cursor in = cursor_over(frame->payload, frame->size);
 	uint32_t pass = cursor_u32(&in), last = cursor_u32(&in);
 	uint64_t pages = cursor_u64(&in);
 
-	if (load->last)
+	if (load->last || (last && !migrate_seal_has_ended(load->side)))
 		return out_of_turn(frame, err);
 	if (in.bad || in.left || last > 1 || pass != load->pass + 1)
 		return err_set(err, ERR_FAILED, "the other vmm ended a pass that did not begin");
@@ -114,7 +144,8 @@ static int on_part(
 		load->part++;
 		load->next = 0;
 	}
-	if (!load->last || in.bad || zero || load->part != part || load->next != i)
+	if (!load->last || !migrate_map_is_here(load->side) || in.bad || zero || load->part != part ||
+	        load->next != i)
 		return out_of_turn(frame, err);
 	load->next++;
 	return guest->load(guest->ctx, part, i, in.at, in.left, err);
@@ -148,7 +179,10 @@ static int on_frame(struct load *load, const struct migrate_frame *frame, struct
 {
 	switch (frame->type) {
 	case MIGRATE_PAGES: return on_pages(load, frame, err);
+	case MIGRATE_SEALED: return on_sealed(load, frame, err);
+	case MIGRATE_ENDS: return on_ends(load, frame, err);
 	case MIGRATE_PASS: return on_pass(load, frame, err);
+	case MIGRATE_MAP: return on_map(load, frame, err);
 	case MIGRATE_TIME: return on_part(load, frame, MIGRATE_PART_TIME, err);
 	case MIGRATE_VCPU: return on_part(load, frame, MIGRATE_PART_VCPU, err);
 	case MIGRATE_CHIPS: return on_part(load, frame, MIGRATE_PART_CHIPS, err);
@@ -158,7 +192,10 @@ static int on_frame(struct load *load, const struct migrate_frame *frame, struct
 	}
 }
 
-/* A guest that has not begun has its firmware in memory, of which the end is also below 1 MiB. */
+/*
+ * A guest that has not begun has its firmware in memory, of which the end is also below 1 MiB. Of a SEV guest
+ * nothing counts as untouched: what was sealed into it is no zeros for the host.
+ */
 static void set_untouched(struct load *load)
 {
 	const struct page_layout *layout = page_memory_layout(load->side->guest->memory);
@@ -166,7 +203,7 @@ static void set_untouched(struct load *load)
 
 	page_dirty_set_all(load->written);
 	load->all = page_dirty_count(load->written);
-	for (unsigned i = 0; i < layout->count; i++) {
+	for (unsigned i = 0; i < layout->count && !load->side->seal; i++) {
 		const struct page_region *region = &layout->regions[i];
 		uint64_t from = region->gpa.raw / PAGE_SIZE_BYTES;
 		uint64_t end = from + region->size_bytes / PAGE_SIZE_BYTES;
@@ -223,16 +260,19 @@ static enum migrate_result own(struct migrate_side *side, struct err *err)
 enum migrate_result migrate_target(struct migrate_side *side, struct err *err)
 {
 	enum migrate_result result = MIGRATE_STAYS;
+	bool loaded = false;
 
 	enter(side, MIGRATE_AGREE);
-	if (agree(side, err) == 0) {
+	if (migrate_seal_begin(side, err) == 0 && agree(side, err) == 0) {
 		enter(side, MIGRATE_LIVE);
-		if (load_guest(side, err) == 0) {
-			enter(side, MIGRATE_DECIDED);
-			/* Without READY the source gives nothing away. */
-			if (migrate_wire_send(&side->wire, MIGRATE_READY, 0, err) == 0)
-				result = own(side, err);
-		}
+		loaded = load_guest(side, err) == 0;
+	}
+	migrate_seal_end(side);
+	if (loaded) {
+		enter(side, MIGRATE_DECIDED);
+		/* Without READY the source gives nothing away. */
+		if (migrate_wire_send(&side->wire, MIGRATE_READY, 0, err) == 0)
+			result = own(side, err);
 	}
 	if (result == MIGRATE_STAYS && !side->wire.given_up)
 		migrate_wire_abort(&side->wire, err->text);

@@ -45,6 +45,11 @@ static const struct {
         [MIGRATE_DONE] = {"DONE", 32},
         [MIGRATE_ABORT] = {"ABORT", 1024},
         [MIGRATE_PING] = {"PING", 0},
+        [MIGRATE_KEYS] = {"KEYS", 128},
+        [MIGRATE_PROOF] = {"PROOF", 32},
+        [MIGRATE_SEALED] = {"SEALED", MIGRATE_PAYLOAD_MAX_BYTES},
+        [MIGRATE_ENDS] = {"ENDS", 512},
+        [MIGRATE_MAP] = {"MAP", MIGRATE_PAYLOAD_MAX_BYTES},
 };
 
 const char *migrate_type_name(unsigned type)

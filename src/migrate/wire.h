@@ -32,6 +32,11 @@ enum migrate_type {
 	MIGRATE_DONE,      /* target: it is, and runs */
 	MIGRATE_ABORT,     /* both: why it is given up, as text */
 	MIGRATE_PING,      /* both: nothing */
+	MIGRATE_KEYS,      /* both: what the helpers' keys follow from */
+	MIGRATE_PROOF,     /* target: its helper has the source's keys */
+	MIGRATE_SEALED,    /* source: pages that its guest's helper has sealed */
+	MIGRATE_ENDS,      /* source: of the sealed streams */
+	MIGRATE_MAP,       /* source: what the guest shares */
 	MIGRATE_TYPES
 };
 /* "PAGES"; NULL: there is no such type. */

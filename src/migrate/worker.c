@@ -131,6 +131,7 @@ int migrate_worker_prepare(struct migrate *migrate, struct err *err)
 	                [MIGRATE_PART_DEVICE] = machine_board(machine)->count},
 	        .save = save,
 	        .load = load,
+	        .helper = migrate_helper_of(migrate),
 	        .adopt = adopt,
 	        .log = log_writes,
 	        .collect = collect,
@@ -203,6 +204,7 @@ void migrate_worker_cancel(struct migrate *migrate)
 
 	atomic_store(&migrate->cancelled, true);
 	(void)!write(migrate->cancel_fd, &one, sizeof(one));
+	migrate_helper_cancel(migrate);
 }
 
 void migrate_worker_end(struct migrate *migrate)

@@ -196,6 +196,12 @@ static int create_parts(struct run *run, const struct run_place *place, struct e
 	return run_signals_take(run, err);
 }
 
+/* Of a guest that never moves, no controller has vmm connect to another one. */
+static bool may_move(const struct config *config)
+{
+	return config->sev.type == CONFIG_SEV_NONE || config->sev.helper;
+}
+
 int run_create(const struct run_place *place, const struct config *config,
         const struct run_console_io *console, struct run **ret_run, struct err *err)
 {
@@ -211,8 +217,7 @@ int run_create(const struct run_place *place, const struct config *config,
 	run_disks_init(run);
 	run_dimms_init(run);
 	run_notice_init(run, console);
-	if ((sandbox_is_on() && back_helper_start(config,
-	                                place->controlled && config->sev.type == CONFIG_SEV_NONE, err) < 0) ||
+	if ((sandbox_is_on() && back_helper_start(config, place->controlled && may_move(config), err) < 0) ||
 	        create_parts(run, place, err) < 0) {
 		run_destroy(run);
 		return -1;

@@ -10,7 +10,8 @@ import monitor
 from monitor import guests
 
 HEADER = struct.Struct('<IHHIHHQII')
-TYPES = [None, 'HELLO', 'PLAN', 'PAGES', 'PASS', 'TIME', 'VCPU', 'CHIPS', 'DEVICE', 'STATE', 'READY', 'COMMIT', 'DONE', 'ABORT', 'PING']
+TYPES = [None, 'HELLO', 'PLAN', 'PAGES', 'PASS', 'TIME', 'VCPU', 'CHIPS', 'DEVICE', 'STATE', 'READY', 'COMMIT', 'DONE', 'ABORT', 'PING',
+         'KEYS', 'PROOF', 'SEALED', 'ENDS', 'MAP']
 ENDS = ('completed', 'failed', 'cancelled', 'in-doubt')
 
 
