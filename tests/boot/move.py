@@ -92,6 +92,8 @@ class Vmm(Guest):
 def move(here, there):
     """Returns query-migrate's answer of the source."""
     there.wait_for('query-status', 'status', 'inmigrate')
+    # The emulation may need longer for a pass than the guest for writing as much again, and then the guest is never stopped.
+    here.ask('migrate-set-parameters', f'downtime-limit={30000 if emulation.IN_LAB else 300}')
     here.ask('migrate', f'uri={there.address}')
     answer = here.wait_for('query-migrate', 'status', 'completed', 'failed', 'in-doubt')
     if answer['status'] != 'completed':
