@@ -190,7 +190,8 @@ const struct config_key config_keys[] = {
                         "run "
                         "on a VM of their own that shares the guest's encryption context. It seals pages of "
                         "the guest with keys that the host does not know. The guest's owner gives it a root "
-                        "key by sev.secret at sev.secret-address fef07000."},
+                        "key by sev.secret at sev.secret-address fef07000. sev.policy must have the word "
+                        "nodbg, as its default does."},
         {"sev.measurement", CONFIG_OUTPUT_WHOLE, FILE_KEY(sev.measurement), .types = SEV,
                 .help = "The file that gets the launch measurement (48 bytes, LAUNCH_MEASURE), for the "
                         "guest's owner to judge. vmm writes it whole, during the launch, as a new file or "
