@@ -121,6 +121,11 @@ int loop_watch_start(struct loop *loop, int fd, short events, void (*on_ready)(v
  */
 int loop_bell_start(struct loop *loop, int fd, void (*on_ring)(void *ctx), void *ctx, struct loop_op **ret_op,
         struct err *err) MUST_CHECK;
+/*
+ * Takes the rings of an eventfd to which no bell listens. Never waits, not even if another process, which
+ * shares the eventfd, has made it blocking (fcntl(2)). false: there were none. Any thread.
+ */
+bool loop_bell_take(int fd);
 /* Calls on_time once, ns nanoseconds from now. The operation has ended when on_time is called. */
 int loop_timer_start(struct loop *loop, uint64_t ns, void (*on_time)(void *ctx), void *ctx,
         struct loop_op **ret_op, struct err *err) MUST_CHECK;

@@ -64,9 +64,8 @@ static void tell_broken(struct back_vhost *vhost, const char *what)
 static void on_error(void *ctx, int events)
 {
 	struct back_vhost *vhost = ctx;
-	uint64_t count;
 
-	if (read(vhost->error_fd, &count, sizeof(count)) == sizeof(count))
+	if (loop_bell_take(vhost->error_fd))
 		tell_broken(vhost, "cannot go on with a queue");
 }
 

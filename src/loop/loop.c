@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include "backend.h"
 
@@ -78,6 +79,18 @@ int loop_bell_start(struct loop *loop, int fd, void (*on_ring)(void *ctx), void 
 	op->events = POLLIN;
 	op->on_time = on_ring;
 	return op_start(op, ret_op, err);
+}
+
+/* A kernel before 5.8 has no such read of an eventfd; there it is as blocking as it was made. */
+bool loop_bell_take(int fd)
+{
+	uint64_t rings;
+	const struct iovec iov = {&rings, sizeof(rings)};
+	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+
+	if (n < 0 && errno == EOPNOTSUPP)
+		n = read(fd, &rings, sizeof(rings));
+	return n == sizeof(rings);
 }
 
 int loop_timer_start(struct loop *loop, uint64_t ns, void (*on_time)(void *ctx), void *ctx,

@@ -119,14 +119,6 @@ static int wait_for_events(struct loop *loop)
 	return ppoll(poller->fds, poller->count, timer || at_once ? &time : NULL, NULL);
 }
 
-/* Takes the rings of a bell. Returns false if there were none. */
-static bool hush(int fd)
-{
-	uint64_t rings;
-
-	return read(fd, &rings, sizeof(rings)) == sizeof(rings);
-}
-
 /* A watch that a callback stops is only marked, and stays until the next turn. */
 static void complete_watches(struct loop *loop)
 {
@@ -136,7 +128,7 @@ static void complete_watches(struct loop *loop)
 		int events = poller->fds[i].revents;
 
 		if (events && !poller->ops[i]->stopped &&
-		        (poller->ops[i]->kind == LOOP_WATCH || hush(poller->fds[i].fd)))
+		        (poller->ops[i]->kind == LOOP_WATCH || loop_bell_take(poller->fds[i].fd)))
 			loop_op_complete(poller->ops[i], events & POLLNVAL ? POLLERR : events);
 	}
 }

@@ -4,17 +4,8 @@
  * when the guest ends. Each function says on which thread it runs. VIRTIO 1.2, sections 2.1, 2.4, 3.1.
  */
 #include <stdarg.h>
-#include <unistd.h>
 
 #include "device.h"
-
-static void drain(int fd)
-{
-	uint64_t count;
-
-	if (fd >= 0 && read(fd, &count, sizeof(count)) < 0)
-		return;
-}
 
 /* ---- on the thread of the device's loop ---- */
 
@@ -173,8 +164,8 @@ static void end_queues(struct virtio_device *device)
 		if (slot->wired)
 			device_msix_disconnect(device->msix, slot->call_fd);
 		slot->wired = false;
-		drain(slot->kick_fd);
-		drain(slot->call_fd);
+		loop_bell_take(slot->kick_fd);
+		loop_bell_take(slot->call_fd);
 	}
 }
 

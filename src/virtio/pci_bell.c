@@ -4,16 +4,27 @@
  * queue's address, wherever the guest has put the BAR. A write that arrives as an exit signals the same
  * eventfd. Any thread. VIRTIO 1.2, section 4.1.5.2.
  */
+#include <poll.h>
 #include <unistd.h>
 
 #include "device.h"
+
+/*
+ * A counter that is full has been signalled anyway. A back end outside vmm has the eventfd, too, and may have
+ * made it blocking, so that a write would wait for that back end.
+ */
+static bool is_full(const struct virtio_slot *slot)
+{
+	struct pollfd kick = {.fd = slot->kick_fd, .events = POLLOUT};
+
+	return virtio_is_outside(slot) && poll(&kick, 1, 0) == 0;
+}
 
 void virtio_bell_ring(const struct virtio_slot *slot)
 {
 	const uint64_t one = 1;
 
-	/* A counter that is full has been signalled anyway. */
-	if (write(slot->kick_fd, &one, sizeof(one)) < 0)
+	if (is_full(slot) || write(slot->kick_fd, &one, sizeof(one)) < 0)
 		return;
 }
 

@@ -245,6 +245,19 @@ static void test_bell_that_rang_before_is_heard(void **state)
 	loop_op_stop(op);
 }
 
+/* The eventfd blocks, as another process can make it that has it, too. */
+static void test_bell_that_blocks_is_taken_without_a_wait(void **state)
+{
+	auto_close int fd = eventfd(0, EFD_CLOEXEC);
+
+	assert_false(loop_bell_take(fd));
+	ring(fd);
+	ring(fd);
+	assert_true(loop_bell_take(fd));
+	assert_false(loop_bell_take(fd));
+	assert_false(loop_bell_take(-1));
+}
+
 static void on_ring_stop_it(void *ctx)
 {
 	count++;
@@ -318,6 +331,7 @@ static int run_on(const struct loop_backend *with)
 	        T(test_io_under_way_ends_with_the_loop),
 	        T(test_bell_rings_again_and_again),
 	        T(test_bell_that_rang_before_is_heard),
+	        T(test_bell_that_blocks_is_taken_without_a_wait),
 	        T(test_bell_stopped_by_its_callback_is_silent),
 	        T(test_bell_loses_no_ring_of_another_thread),
 	};
