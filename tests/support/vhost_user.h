@@ -17,13 +17,19 @@ enum peer_request {
 	PEER_GET_FEATURES = 1,
 	PEER_SET_FEATURES = 2,
 	PEER_SET_MEM_TABLE = 5,
+	PEER_SET_VRING_NUM = 8,
+	PEER_SET_VRING_ADDR = 9,
+	PEER_SET_VRING_BASE = 10,
 	PEER_GET_VRING_BASE = 11,
 	PEER_SET_VRING_KICK = 12,
+	PEER_SET_VRING_CALL = 13,
 	PEER_SET_VRING_ERR = 14,
 	PEER_GET_PROTOCOL_FEATURES = 15,
 	PEER_SET_VRING_ENABLE = 18,
 	PEER_REQUESTS = 64,
 };
+
+#define PEER_RINGS 2
 
 enum peer_manners {
 	PEER_GOOD,
@@ -53,7 +59,13 @@ struct peer {
 		} regions[8];
 	} table;
 	unsigned table_fds, enabled;
-	int kick_fd, error_fd;
+	int error_fd; /* of the queue that was started last; -1 */
+	struct peer_ring {
+		uint32_t size, base;
+		uint64_t desc, avail, used;
+		int kick_fd, call_fd; /* -1 */
+		bool enabled;
+	} rings[PEER_RINGS];
 };
 
 struct peer_header {
@@ -80,6 +92,37 @@ static inline bool peer_receive(
 	return !header->size || recv(peer->fd, payload, header->size, MSG_WAITALL) == (ssize_t)header->size;
 }
 
+static inline void peer_keep(int *place, int fd)
+{
+	if (*place >= 0)
+		close(*place);
+	*place = fd;
+}
+
+/* Returns whether the descriptor is kept. */
+static inline bool peer_note_ring(struct peer *peer, uint32_t request, const uint8_t *payload, int fd)
+{
+	struct peer_ring *ring = &peer->rings[load_le(payload, 4) % PEER_RINGS];
+	uint32_t number = (uint32_t)load_le(payload + 4, 4);
+
+	switch (request) {
+	case PEER_SET_VRING_NUM: ring->size = number; break;
+	case PEER_SET_VRING_BASE: ring->base = number; break;
+	case PEER_SET_VRING_ADDR:
+		ring->desc = load_le(payload + 8, 8);
+		ring->used = load_le(payload + 16, 8);
+		ring->avail = load_le(payload + 24, 8);
+		break;
+	case PEER_SET_VRING_KICK: peer_keep(&ring->kick_fd, fd); return true;
+	case PEER_SET_VRING_CALL: peer_keep(&ring->call_fd, fd); return true;
+	case PEER_SET_VRING_ERR: peer_keep(&peer->error_fd, fd); return true;
+	case PEER_SET_VRING_ENABLE: peer->enabled = ring->enabled = number; break;
+	case PEER_GET_VRING_BASE: ring->enabled = false; break;
+	default: break;
+	}
+	return false;
+}
+
 static inline void peer_note(struct peer *peer, const struct peer_header *header, const uint8_t *payload,
         const int *fds, unsigned fd_count)
 {
@@ -93,14 +136,7 @@ static inline void peer_note(struct peer *peer, const struct peer_header *header
 		        header->size < sizeof(peer->table) ? header->size : sizeof(peer->table));
 		peer->table_fds = fd_count;
 		break;
-	case PEER_SET_VRING_KICK:
-	case PEER_SET_VRING_ERR:
-		if (fd_count)
-			*(header->request == PEER_SET_VRING_KICK ? &peer->kick_fd : &peer->error_fd) = fds[0];
-		keep = 1;
-		break;
-	case PEER_SET_VRING_ENABLE: peer->enabled = (unsigned)load_le(payload + 4, 4); break;
-	default: break;
+	default: keep = peer_note_ring(peer, header->request, payload, fd_count ? fds[0] : -1); break;
 	}
 	for (unsigned i = keep; i < fd_count; i++)
 		close(fds[i]);
@@ -166,7 +202,7 @@ static inline void *peer_main(void *ctx)
 {
 	struct peer *peer = ctx;
 	struct peer_header header;
-	uint8_t payload[4096];
+	uint8_t payload[4096] = {0};
 	unsigned fd_count;
 	int fds[8];
 
@@ -181,6 +217,13 @@ static inline void *peer_main(void *ctx)
 	return NULL;
 }
 
+static inline void peer_forget(struct peer *peer)
+{
+	peer->error_fd = -1;
+	for (unsigned i = 0; i < PEER_RINGS; i++)
+		peer->rings[i].kick_fd = peer->rings[i].call_fd = -1;
+}
+
 /* Returns the socket for vmm. */
 static inline int peer_start(struct peer *peer)
 {
@@ -188,7 +231,7 @@ static inline int peer_start(struct peer *peer)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	peer->fd = fds[0];
-	peer->kick_fd = peer->error_fd = -1;
+	peer_forget(peer);
 	assert_int_equal(pthread_create(&peer->thread, NULL, peer_main, peer), 0);
 	return fds[1];
 }
@@ -197,7 +240,7 @@ static inline int peer_start(struct peer *peer)
 static inline void peer_listen(struct peer *peer, int listener)
 {
 	peer->listener = listener;
-	peer->kick_fd = peer->error_fd = -1;
+	peer_forget(peer);
 	assert_int_equal(pthread_create(&peer->thread, NULL, peer_main, peer), 0);
 }
 
@@ -206,10 +249,11 @@ static inline void peer_end(struct peer *peer)
 {
 	pthread_join(peer->thread, NULL);
 	close(peer->fd);
-	if (peer->kick_fd >= 0)
-		close(peer->kick_fd);
-	if (peer->error_fd >= 0)
-		close(peer->error_fd);
+	peer_keep(&peer->error_fd, -1);
+	for (unsigned i = 0; i < PEER_RINGS; i++) {
+		peer_keep(&peer->rings[i].kick_fd, -1);
+		peer_keep(&peer->rings[i].call_fd, -1);
+	}
 }
 
 #endif

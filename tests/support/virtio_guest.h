@@ -58,8 +58,12 @@ static inline void virtio_guest_on_message(void *ctx, const struct device_msi *m
 	guest->messages++;
 }
 
-/* A board with nothing but PCI. Devices are added next, then comes virtio_guest_start(). */
-static inline void virtio_guest_init(struct virtio_guest *guest)
+/*
+ * A board with nothing but PCI. Devices are added next, then comes virtio_guest_start(). growth_bytes: RAM
+ * that can be added (PAGE_PLUGGED).
+ */
+static inline void virtio_guest_init_with(
+        struct virtio_guest *guest, enum page_backing backing, uint64_t growth_bytes)
 {
 	struct page_layout layout;
 	struct err err;
@@ -67,13 +71,19 @@ static inline void virtio_guest_init(struct virtio_guest *guest)
 	*guest = (struct virtio_guest){.next_bar = VIRTIO_GUEST_BARS};
 	VIRTIO_GUEST_NEEDS(host_kernel_create(&guest->host, &err) == 0);
 	VIRTIO_GUEST_NEEDS(page_layout_make(VIRTIO_GUEST_MEMORY, KIB(4), &layout, &err) == 0);
-	VIRTIO_GUEST_NEEDS(page_memory_create(guest->host, &layout, PAGE_OWN, &guest->memory, &err) == 0);
+	VIRTIO_GUEST_NEEDS(!growth_bytes || page_layout_add_plugged(&layout, growth_bytes, &err) == 0);
+	VIRTIO_GUEST_NEEDS(page_memory_create(guest->host, &layout, backing, &guest->memory, &err) == 0);
 	guest->ram = page_memory_slot_address(guest->memory, 0);
 	VIRTIO_GUEST_NEEDS(loop_create(&guest->loop, &err) == 0);
 	guest->board.irq = (struct device_irq){.set = virtio_guest_on_line, .ctx = guest};
 	guest->board.wires = (struct device_wires){.send = virtio_guest_on_message, .ctx = guest};
 	VIRTIO_GUEST_NEEDS(device_board_init(&guest->board, &err) == 0);
 	VIRTIO_GUEST_NEEDS(device_board_add(&guest->board, &device_pci_kind, NULL, &err) == 0);
+}
+
+static inline void virtio_guest_init(struct virtio_guest *guest)
+{
+	virtio_guest_init_with(guest, PAGE_OWN, 0);
 }
 
 static inline struct virtio_place virtio_guest_place(struct virtio_guest *guest)

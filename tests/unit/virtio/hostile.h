@@ -12,6 +12,8 @@
 #include "support/test.h"
 #include "support/virtio_guest.h"
 
+#include "noise.h"
+
 #define RINGS   0x10000u /* of the hostile driver */
 #define OTHER   0x40000u /* of the other device's driver */
 #define BUFFERS 0x100000u
@@ -177,33 +179,6 @@ static inline void loop_of_descriptors(void)
 static inline void jumping_index(void)
 {
 	__atomic_store_n(&driver.ring.avail->idx, 0x4000, __ATOMIC_SEQ_CST);
-}
-
-/* A number that looks random and is the same in each run. */
-static inline uint64_t noise(void)
-{
-	static uint64_t state = 0x9e3779b97f4a7c15;
-
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state;
-}
-
-static inline void sweep(const struct virtio_function *function)
-{
-	static const unsigned sizes[] = {1, 2, 3, 4, 5, 6, 7, 8};
-	uint64_t end = function->common + 0x4000;
-
-	for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
-		for (uint64_t at = function->common; at < end;
-		        at += (at - function->common) % 4096 < 64 ? 1 : 4) {
-			uint64_t value = device_bus_read(guest.board.bus, DEVICE_MMIO, at, sizes[s]);
-
-			device_bus_write(guest.board.bus, DEVICE_MMIO, at, sizes[s],
-			        noise() & 1 ? noise() : value ^ (noise() & 3));
-		}
-	}
 }
 
 #endif
