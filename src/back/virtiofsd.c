@@ -21,10 +21,11 @@ static int address_of(const char *path, struct sockaddr_un *ret_address, struct 
 	return 0;
 }
 
+/* A socket that blocks would wait, without an end, for a virtiofsd that listens but takes no connections. */
 int back_virtiofsd_connect(const char *path, int *ret_socket, struct err *err)
 {
 	struct sockaddr_un address;
-	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (address_of(path, &address, err) < 0)
 		return -1;

@@ -9,7 +9,8 @@
 
 #include "vmm/base.h"
 
-/* Connects to the socket of a virtiofsd that somebody else started. ERR_HOST. */
+/* Connects to the socket of a virtiofsd that somebody else started, if that takes a connection at once.
+ * ERR_HOST. */
 int back_virtiofsd_connect(const char *path, int *ret_socket, struct err *err) MUST_CHECK;
 /*
  * Starts a virtiofsd for a folder and connects to it; the caller ends it (back_child_end()). It builds its

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The real virtiofsd takes what vhost_user.c says, a second time after a stop, too, and ends when it is asked
- * to. Skipped where there is none.
+ * to. Skipped where there is none. One that takes no connection is not waited for.
  */
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "support/test.h"
 #include "vmm/back/child.h"
 #include "vmm/back/vhost.h"
 #include "vmm/back/virtiofsd.h"
 
-static char folder[] = "/tmp/test-virtiofsd.XXXXXX";
+static char folder[40];
 static struct host *host;
 static struct page_memory *memory;
 static struct loop *loop;
@@ -29,6 +31,7 @@ static int setup(void **state)
 {
 	struct page_layout layout;
 
+	strcpy(folder, "/tmp/test-virtiofsd.XXXXXX");
 	assert_non_null(mkdtemp(folder));
 	assert_ok(host_kernel_create(&host, &err));
 	assert_ok(page_layout_make(MIB(64), MIB(1), &layout, &err));
@@ -95,9 +98,33 @@ static void test_virtiofsd_serves_is_stopped_and_serves_again(void **state)
 	child = 0;
 }
 
+/* It listens, and others wait already for it to take their connections. */
+static void test_virtiofsd_that_takes_no_connection_is_not_waited_for(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), waiting[8], socket;
+	unsigned count = 0;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", folder);
+	assert_int_equal(bind(listener, (const struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(listener, 0), 0);
+	while (count < ARRAY_LEN(waiting) &&
+	        back_virtiofsd_connect(address.sun_path, &waiting[count], &err) == 0)
+		count++;
+	assert_in_range(count, 1, ARRAY_LEN(waiting) - 1);
+	assert_fails(back_virtiofsd_connect(address.sun_path, &socket, &err), ERR_HOST,
+	        "connecting to virtiofsd: Resource temporarily unavailable");
+	while (count)
+		close(waiting[--count]);
+	close(listener);
+	unlink(address.sun_path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test_setup_teardown(
+	                test_virtiofsd_that_takes_no_connection_is_not_waited_for, setup, teardown),
 	        cmocka_unit_test_setup_teardown(
 	                test_virtiofsd_serves_is_stopped_and_serves_again, setup, teardown),
 	};
