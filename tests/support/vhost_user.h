@@ -16,6 +16,7 @@
 enum peer_request {
 	PEER_GET_FEATURES = 1,
 	PEER_SET_FEATURES = 2,
+	PEER_SET_OWNER = 3,
 	PEER_SET_MEM_TABLE = 5,
 	PEER_SET_VRING_NUM = 8,
 	PEER_SET_VRING_ADDR = 9,
@@ -25,6 +26,7 @@ enum peer_request {
 	PEER_SET_VRING_CALL = 13,
 	PEER_SET_VRING_ERR = 14,
 	PEER_GET_PROTOCOL_FEATURES = 15,
+	PEER_SET_PROTOCOL_FEATURES = 16,
 	PEER_SET_VRING_ENABLE = 18,
 	PEER_REQUESTS = 64,
 };
@@ -37,8 +39,15 @@ enum peer_manners {
 	PEER_HANGS_UP,      /* instead of an answer */
 	PEER_OTHER_REQUEST, /* answers what was not asked */
 	PEER_OTHER_SIZE,    /* says that its answer is bigger than the protocol has it */
+	PEER_SMALL_SIZE,    /* smaller */
+	PEER_HUGE_SIZE,     /* as big as can be said */
 	PEER_NO_REPLY_FLAG,
-	PEER_TRICKLES, /* a byte now and then, for ever */
+	PEER_OTHER_VERSION,
+	PEER_HALF_HEADER, /* hangs up in the middle of the answer's header */
+	PEER_HALF_ANSWER, /* in the middle of what follows */
+	PEER_TWICE,       /* says each answer twice */
+	PEER_SILENT,      /* answers nothing */
+	PEER_TRICKLES,    /* a byte now and then, for ever */
 	PEER_SENDS_FDS,
 	PEER_SLOW, /* takes a second for each answer */
 };
@@ -51,7 +60,7 @@ struct peer {
 
 	pthread_t thread;
 	unsigned heard[PEER_REQUESTS]; /* how often each request came */
-	uint64_t set_features;
+	uint64_t set_features, set_protocol_features;
 	struct {
 		uint32_t count, padding;
 		struct {
@@ -131,6 +140,7 @@ static inline void peer_note(struct peer *peer, const struct peer_header *header
 	peer->heard[header->request % PEER_REQUESTS]++;
 	switch (header->request) {
 	case PEER_SET_FEATURES: peer->set_features = load_le(payload, 8); break;
+	case PEER_SET_PROTOCOL_FEATURES: peer->set_protocol_features = load_le(payload, 8); break;
 	case PEER_SET_MEM_TABLE:
 		memcpy(&peer->table, payload,
 		        header->size < sizeof(peer->table) ? header->size : sizeof(peer->table));
@@ -161,27 +171,48 @@ static inline void peer_send(struct peer *peer, const void *data, size_t size, b
 	(void)!sendmsg(peer->fd, &parts, MSG_NOSIGNAL);
 }
 
+/* The size that an answer says that it has. */
+static inline uint32_t peer_size(enum peer_manners manners, uint32_t size)
+{
+	switch (manners) {
+	case PEER_OTHER_SIZE: return size + 8;
+	case PEER_SMALL_SIZE: return size - 1;
+	case PEER_HUGE_SIZE: return UINT32_MAX;
+	default: return size;
+	}
+}
+
+/* A byte now and then, until vmm hangs up. */
+static inline void peer_trickle(struct peer *peer, const uint8_t *reply)
+{
+	while (send(peer->fd, reply, 1, MSG_NOSIGNAL) == 1)
+		usleep(1000000);
+}
+
 /* Returns false if the peer has hung up. */
 static inline bool peer_answer(struct peer *peer, uint32_t request, const void *data, uint32_t size, bool bad)
 {
 	enum peer_manners manners = bad ? peer->manners : PEER_GOOD;
 	uint8_t reply[12 + 16];
+	size_t bytes = sizeof(struct peer_header) + size;
 	struct peer_header header = {request + (manners == PEER_OTHER_REQUEST),
-	        1u | (manners == PEER_NO_REPLY_FLAG ? 0 : 4u), size + (manners == PEER_OTHER_SIZE ? 8 : 0)};
+	        (manners == PEER_OTHER_VERSION ? 2u : 1u) | (manners == PEER_NO_REPLY_FLAG ? 0 : 4u),
+	        peer_size(manners, size)};
 
-	if (manners == PEER_HANGS_UP)
-		return false;
-	if (manners == PEER_SLOW)
-		usleep(1000000);
 	memcpy(reply, &header, sizeof(header));
 	memcpy(reply + sizeof(header), data, size);
-	while (manners == PEER_TRICKLES) {
-		if (send(peer->fd, reply, 1, MSG_NOSIGNAL) != 1)
-			return false;
-		usleep(1000000);
+	switch (manners) {
+	case PEER_HANGS_UP: return false;
+	case PEER_SILENT: return true;
+	case PEER_SLOW: usleep(1000000); break;
+	case PEER_TRICKLES: peer_trickle(peer, reply); return false;
+	case PEER_HALF_HEADER: bytes = sizeof(header) / 2; break;
+	case PEER_HALF_ANSWER: bytes = sizeof(header) + size / 2; break;
+	case PEER_TWICE: peer_send(peer, reply, bytes, false); break;
+	default: break;
 	}
-	peer_send(peer, reply, sizeof(header) + size, manners == PEER_SENDS_FDS);
-	return true;
+	peer_send(peer, reply, bytes, manners == PEER_SENDS_FDS);
+	return manners != PEER_HALF_HEADER && manners != PEER_HALF_ANSWER;
 }
 
 static inline bool peer_serve(struct peer *peer, const struct peer_header *header, const uint8_t *payload)

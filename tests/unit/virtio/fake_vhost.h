@@ -30,7 +30,9 @@ static struct fake_vhost {
 		uint64_t desc, avail, used;
 		int kick_fd, call_fd, error_fd;
 	} rings[FAKE_VHOST_RINGS];
-	unsigned refused; /* calls */
+	unsigned refused;     /* calls */
+	unsigned fails_after; /* 1: the next call fails, and so on; 0: none does */
+	unsigned failed;
 } kernel;
 
 static inline bool fake_vhost_has(uint64_t at, uint64_t bytes)
@@ -159,6 +161,11 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_end(args);
 	if (_IOC_TYPE(request) != VHOST_VIRTIO)
 		return __real_ioctl(fd, request, arg);
+	if (kernel.fails_after && !--kernel.fails_after) {
+		kernel.failed++;
+		errno = EIO;
+		return -1;
+	}
 	errno = fake_vhost_call(request, arg);
 	kernel.refused += errno != 0;
 	return errno ? -1 : 0;

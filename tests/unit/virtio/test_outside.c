@@ -237,6 +237,91 @@ static void test_outside_guest_that_ends(void **state)
 	start_good(RINGS + 0x10000);
 }
 
+/* ---- back ends that fail ---- */
+
+/* The driver hears of it once, whatever it does then, and its device works after a reset. */
+static void assert_broken_once(unsigned sent)
+{
+	VIRTIO_GUEST_UNTIL(&guest, virtio_function_status(&victim) == BROKEN && wires.sent > sent);
+	for (unsigned i = 0; i < 1000; i++) {
+		virtio_function_kick(&victim, i % SERVED);
+		put_good(i % SERVED, 64, RINGS);
+		go();
+	}
+	virtio_guest_turn(&guest, 4);
+	assert_int_equal(virtio_function_status(&victim), BROKEN);
+	assert_int_equal(wires.sent, sent + 1);
+	assert_int_equal(wires.last.data, 0);
+}
+
+static void test_outside_error_of_a_queue(void **state)
+{
+	for (unsigned round = 0; round < 3; round++) {
+		unsigned sent = wires.sent;
+
+		start_good(RINGS + 0x10000 * round);
+		assert_int_equal(
+		        eventfd_write(device == &fs_device ? peer.error_fd : kernel.rings[0].error_fd,
+		                UINT64_MAX - 1),
+		        0);
+		assert_broken_once(sent);
+	}
+	start_good(RINGS);
+}
+
+static void die(void)
+{
+	shutdown(peer.fd, SHUT_RDWR);
+}
+
+static void flood(void)
+{
+	static const uint8_t words[4096];
+
+	while (send(peer.fd, words, sizeof(words), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+}
+
+static void test_outside_process_that_dies_is_replaced(void **state)
+{
+	static void (*const acts[])(void) = {die, flood};
+
+	for (size_t i = 0; i < ARRAY_LEN(acts); i++) {
+		unsigned sent = wires.sent;
+
+		start_good(RINGS);
+		acts[i]();
+		assert_broken_once(sent);
+		virtio_function_reset(&victim);
+		assert_int_equal(wires.bound_count, 0);
+		peer_end(&peer);
+		peer = (struct peer){.features = UINT64_MAX, .protocol_features = UINT64_MAX};
+		peer_listen(&peer, listener);
+		start_good(RINGS + 0x10000);
+	}
+}
+
+/* Each call of a start fails once. */
+static void test_outside_kernel_that_refuses_a_call(void **state)
+{
+	unsigned call = 0, failed;
+
+	start_good(RINGS);
+	do {
+		failed = kernel.failed;
+		negotiate();
+		put_good(0, 64, RINGS);
+		put_good(1, 64, RINGS);
+		kernel.fails_after = ++call;
+		go();
+		kernel.fails_after = 0;
+		assert_int_equal(virtio_function_status(&victim), kernel.failed > failed ? BROKEN : RUNNING);
+		assert_int_equal(kernel.running, kernel.failed == failed);
+		start_good(RINGS + 0x10000);
+	} while (kernel.failed > failed);
+	assert_int_equal(call, 2 + 6 * SERVED + 1 + 1); /* features, memory, queues, running; and none */
+}
+
 /* ---- memory that is added while the device works ---- */
 
 static void test_outside_memory_that_is_added(void **state)
@@ -313,6 +398,11 @@ int main(void)
 	        BOTH(test_outside_every_register_at_every_width),
 	        BOTH(test_outside_resets_under_fire),
 	        BOTH(test_outside_guest_that_ends),
+	        BOTH(test_outside_error_of_a_queue),
+	        {"test_outside_process_that_dies_is_replaced", test_outside_process_that_dies_is_replaced,
+	                setup_fs, teardown, NULL},
+	        {"test_outside_kernel_that_refuses_a_call", test_outside_kernel_that_refuses_a_call,
+	                setup_vsock, teardown, NULL},
 	        BOTH(test_outside_memory_that_is_added),
 	        BOTH(test_outside_eventfds_that_block),
 	};
