@@ -222,7 +222,7 @@ void device_board_attach(struct device_board *board, struct page_memory *memory)
 /*
  * ---- a guest that goes on elsewhere: on a board that the same configuration made ----
  *
- * The other machine first gets the DIMMs (device_dimms_visit()), then the guest's memory, its vCPUs, its
+ * The other machine first gets the DIMMs (launch_plug()), then the guest's memory, its vCPUs, its
  * interrupt controllers and its clock, and then the devices, in the order of the board. So a message that a
  * device sends while it is loaded finds its local APIC. A level-triggered line that was high is raised again,
  * which is no news to a controller that has it already. An edge-triggered line is not: the controllers' state

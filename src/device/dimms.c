@@ -193,23 +193,3 @@ unsigned device_dimms_list(struct device_dimms *dimms, struct device_dimm ret_li
 	pthread_mutex_unlock(&dimms->device.lock);
 	return count;
 }
-
-void device_dimms_visit(struct device_dimms *dimms, struct vmstate *s)
-{
-	struct device_dimm list[PAGE_PLUGS_MAX];
-	unsigned count = device_dimms_list(dimms, list);
-
-	vmstate_count(s, "the number of DIMMs", &count, dimms ? PAGE_PLUGS_MAX : 0);
-	for (unsigned i = 0; i < count; i++) {
-		if (s->loads)
-			list[i] = (struct device_dimm){0};
-		vmstate_u64(s, "the address of a DIMM", &list[i].gpa.raw, UINT64_MAX);
-		vmstate_u64(s, "the size of a DIMM", &list[i].size_bytes, UINT64_MAX);
-	}
-	if (!dimms || !s->loads || s->bad)
-		return;
-	pthread_mutex_lock(&dimms->device.lock);
-	memcpy(dimms->list, list, count * sizeof(*list));
-	dimms->count = count;
-	pthread_mutex_unlock(&dimms->device.lock);
-}

@@ -105,7 +105,7 @@ static int set_region(struct machine_vm *vm, unsigned i, struct err *err)
 	return machine_vm_set_slot(vm, i, &whole, err);
 }
 
-/* What was added to an earlier incarnation, or on another host, stays: its system knows that much memory. */
+/* What was added to an earlier incarnation stays. */
 static int set_plugged(struct machine_vm *vm, struct err *err)
 {
 	struct device_dimm dimms[PAGE_PLUGS_MAX];
@@ -117,7 +117,7 @@ static int set_plugged(struct machine_vm *vm, struct err *err)
 			return -1;
 		if (plug.gpa.raw != dimms[i].gpa.raw)
 			return err_set(err, ERR_FAILED,
-			        "memory was added at 0x%llx on the other host, and would be at 0x%llx here",
+			        "memory was added at 0x%llx before the reset, and would be at 0x%llx now",
 			        (unsigned long long)dimms[i].gpa.raw, (unsigned long long)plug.gpa.raw);
 		if (machine_vm_set_slot(vm, MACHINE_FIRST_PLUG_SLOT + i, &plug, err) < 0)
 			return -1;

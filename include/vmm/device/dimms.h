@@ -40,12 +40,5 @@ bool device_dimms_are_announced(const struct device_board *board);
 void device_dimms_add(struct device_dimms *dimms, struct gpa gpa, uint64_t size_bytes);
 /* Copies the DIMMs in the order of their slots, and returns their number; NULL: 0. Any thread. */
 unsigned device_dimms_list(struct device_dimms *dimms, struct device_dimm ret_list[static PAGE_PLUGS_MAX]);
-/*
- * Visits where the DIMMs are, and nothing else of them. When it loads, a machine without a guest gets these
- * DIMMs, and the guest is told nothing; machine_vm_create() then makes their memory, and fails if that cannot
- * be. So another machine has the memory of a guest that goes on there before the contents come, and the rest
- * of the device's state after them. dimms is NULL: there are none. Main thread.
- */
-void device_dimms_visit(struct device_dimms *dimms, struct vmstate *s);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory that was added on another host: it is there from the launch on, at the same addresses, or there is
- * no guest. */
+/*
+ * Memory that was added to an earlier incarnation: it is there from the next launch on, at the same
+ * addresses, or there is no guest.
+ */
 #include "bench.h"
 #include "vmm/device/dimms.h"
 
@@ -32,20 +34,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Gives the machine two DIMMs, the second one at `second`, as another host would, and launches. */
+/* The machine has two DIMMs, the second one at `second`, before it is launched. */
 static int launch_with(uint64_t first_bytes, uint64_t second, uint64_t second_bytes)
 {
-	uint8_t bytes[4 + 4 * 8];
-	struct vmstate s;
+	struct device_dimms *dimms = device_dimms_of(machine_board(bench.machine));
 
-	store_le(bytes, 4, 2);
-	store_le(bytes + 4, 8, GIB(4));
-	store_le(bytes + 12, 8, first_bytes);
-	store_le(bytes + 20, 8, second);
-	store_le(bytes + 28, 8, second_bytes);
-	s = vmstate_load("memory slots", bytes, sizeof(bytes));
-	device_dimms_visit(device_dimms_of(machine_board(bench.machine)), &s);
-	assert_ok(vmstate_end(&s, &err));
+	device_dimms_add(dimms, gpa(GIB(4)), first_bytes);
+	device_dimms_add(dimms, gpa(second), second_bytes);
 	return launch_whole(bench.launch, bench.machine, &bench.vm, &err);
 }
 
@@ -63,7 +58,7 @@ static void test_added_memory_is_there(void **state)
 static void test_added_memory_at_another_address_is_refused(void **state)
 {
 	assert_fails(launch_with(FIRST, GIB(4) + NEXT, FIRST), ERR_FAILED,
-	        "memory was added at 0x110000000 on the other host, and would be at 0x108000000 here");
+	        "memory was added at 0x110000000 before the reset, and would be at 0x108000000 now");
 }
 
 static void test_added_memory_that_is_too_large_is_refused(void **state)
