@@ -17,6 +17,15 @@ struct entry {
 		} \
 	}
 
+/* What may happen while a guest is brought to rest: what it did just before it got there still counts. */
+#define COMES_TO_REST(after_reset) \
+	[RUN_LIFE_POWER_OFF] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP), \
+	[RUN_LIFE_RESET] = GO(after_reset, RUN_LIFE_STOP), \
+	[RUN_LIFE_CRASH] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP), \
+	[RUN_LIFE_FAIL] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP), \
+	[RUN_LIFE_TERM] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END), \
+	[RUN_LIFE_QUIT] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END)
+
 static const struct entry table[RUN_LIFE_STATES][RUN_LIFE_EVENTS] =
         {
                 [RUN_LIFE_NEW] =
@@ -64,28 +73,17 @@ static const struct entry table[RUN_LIFE_STATES][RUN_LIFE_EVENTS] =
                                 [RUN_LIFE_TERM] = GO(RUN_LIFE_CLOSING, RUN_LIFE_PRESS),
                                 [RUN_LIFE_QUIT] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
                         },
-                /* What the guest did just before it was parked still counts. */
                 [RUN_LIFE_PAUSING] =
                         {
                                 [RUN_LIFE_PARKED] = GO(RUN_LIFE_QUIETENING, RUN_LIFE_QUIETEN),
-                                [RUN_LIFE_POWER_OFF] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
-                                [RUN_LIFE_RESET] = GO(RUN_LIFE_RESETTING_TO_HOLD, RUN_LIFE_STOP),
                                 [RUN_LIFE_CONT] = GO(RUN_LIFE_RUNNING, RUN_LIFE_GO),
-                                [RUN_LIFE_CRASH] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
-                                [RUN_LIFE_FAIL] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
-                                [RUN_LIFE_TERM] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
-                                [RUN_LIFE_QUIT] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
+                                COMES_TO_REST(RUN_LIFE_RESETTING_TO_HOLD),
                         },
                 [RUN_LIFE_QUIETENING] =
                         {
                                 [RUN_LIFE_QUIET] = GO(RUN_LIFE_PAUSED, RUN_LIFE_TELL),
-                                [RUN_LIFE_POWER_OFF] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
-                                [RUN_LIFE_RESET] = GO(RUN_LIFE_RESETTING_TO_HOLD, RUN_LIFE_STOP),
                                 [RUN_LIFE_CONT] = GO(RUN_LIFE_RUNNING, RUN_LIFE_GO),
-                                [RUN_LIFE_CRASH] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
-                                [RUN_LIFE_FAIL] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
-                                [RUN_LIFE_TERM] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
-                                [RUN_LIFE_QUIT] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
+                                COMES_TO_REST(RUN_LIFE_RESETTING_TO_HOLD),
                         },
                 [RUN_LIFE_PAUSED] =
                         {
@@ -118,23 +116,13 @@ static const struct entry table[RUN_LIFE_STATES][RUN_LIFE_EVENTS] =
                         {
                                 [RUN_LIFE_PARKED] = GO(RUN_LIFE_LEAVING_QUIETLY, RUN_LIFE_QUIETEN),
                                 [RUN_LIFE_STAY] = GO(RUN_LIFE_RUNNING, RUN_LIFE_GO),
-                                [RUN_LIFE_POWER_OFF] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
-                                [RUN_LIFE_RESET] = GO(RUN_LIFE_RESETTING, RUN_LIFE_STOP),
-                                [RUN_LIFE_CRASH] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
-                                [RUN_LIFE_FAIL] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
-                                [RUN_LIFE_TERM] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
-                                [RUN_LIFE_QUIT] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
+                                COMES_TO_REST(RUN_LIFE_RESETTING),
                         },
                 [RUN_LIFE_LEAVING_QUIETLY] =
                         {
                                 [RUN_LIFE_QUIET] = GO(RUN_LIFE_LEFT, RUN_LIFE_TELL),
                                 [RUN_LIFE_STAY] = GO(RUN_LIFE_RUNNING, RUN_LIFE_GO),
-                                [RUN_LIFE_POWER_OFF] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
-                                [RUN_LIFE_RESET] = GO(RUN_LIFE_RESETTING, RUN_LIFE_STOP),
-                                [RUN_LIFE_CRASH] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
-                                [RUN_LIFE_FAIL] = GO(RUN_LIFE_STOPPING, RUN_LIFE_STOP),
-                                [RUN_LIFE_TERM] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
-                                [RUN_LIFE_QUIT] = GO(RUN_LIFE_STOPPING, RUN_LIFE_END),
+                                COMES_TO_REST(RUN_LIFE_RESETTING),
                         },
                 [RUN_LIFE_LEFT] =
                         {
