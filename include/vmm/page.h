@@ -255,6 +255,16 @@ int page_record_make_form(const struct page_memory *memory, enum page_record_par
 int page_record_read_form(struct page_memory *memory, enum page_record_part part, const uint8_t *data,
         size_t size, struct err *err) MUST_CHECK;
 
+/* A walk over these ranges, in ascending order, cut at the end. at and count are zero at the beginning. */
+struct page_record_walk {
+	const struct page_memory *memory;
+	uint64_t next, end; /* frames: where it goes on, and before which it ends */
+	struct page_range found[64];
+	size_t at, count;
+};
+/* Returns the next range; false: there are no more. */
+bool page_record_next(struct page_record_walk *walk, struct page_range *ret_range);
+
 /* Private pages of a SEV-SNP guest for which the backing of its shared pages holds memory, too. */
 #define PAGE_TWICE_SHOWN 16u
 struct page_twice {

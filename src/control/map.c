@@ -163,17 +163,16 @@ static json_t *answer(struct page_memory *memory, const struct page_record *reco
 static bool append_ranges(
         struct page_memory *memory, const struct flips *flips, uint64_t *next, json_t **ranges)
 {
-	struct page_range found[64];
-	size_t count, sum = 0;
+	struct page_record_walk walk = {.memory = memory, .next = *next, .end = PAGE_RANGE_MAP_PAGES_MAX};
+	struct page_range range;
+	size_t count = 0;
 
-	do {
-		count = page_record_get(memory, *next, found, ARRAY_LEN(found));
-		for (size_t i = 0; i < count; i++)
-			json_doc_append(ranges, shared_piece(flips, &found[i]));
-		*next = count ? found[count - 1].end + 1 : *next;
-		sum += count;
-	} while (count == ARRAY_LEN(found) && sum < RANGES_AT_ONCE);
-	return count == ARRAY_LEN(found);
+	while (count < RANGES_AT_ONCE && page_record_next(&walk, &range)) {
+		json_doc_append(ranges, shared_piece(flips, &range));
+		count++;
+	}
+	*next = walk.next;
+	return count == RANGES_AT_ONCE;
 }
 
 json_t *control_own_map(struct control_call *call, struct err *err)

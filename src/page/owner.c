@@ -162,19 +162,33 @@ bool page_is_already(struct page_memory *memory, struct gpa start, uint64_t size
 	return true;
 }
 
+bool page_record_next(struct page_record_walk *walk, struct page_range *ret_range)
+{
+	bool more = walk->at < walk->count;
+
+	if (!more && walk->next < walk->end) {
+		walk->at = 0;
+		walk->count = page_range_map_get(
+		        walk->memory->shared, walk->next, walk->end, walk->found, ARRAY_LEN(walk->found));
+		more = walk->count > 0;
+	}
+	if (!more) {
+		walk->next = walk->end;
+		return false;
+	}
+	*ret_range = walk->found[walk->at++];
+	walk->next = ret_range->end + 1;
+	return true;
+}
+
 static uint64_t count_shared(const struct page_memory *memory, struct page_range frames)
 {
-	struct page_range found[64];
+	struct page_record_walk walk = {.memory = memory, .next = frames.first, .end = frames.end};
+	struct page_range range;
 	uint64_t pages = 0;
-	size_t count;
 
-	do {
-		count = page_range_map_get(memory->shared, frames.first, frames.end, found, ARRAY_LEN(found));
-		for (size_t i = 0; i < count; i++)
-			pages += found[i].end - found[i].first;
-		if (count)
-			frames.first = found[count - 1].end + 1;
-	} while (count == ARRAY_LEN(found) && frames.first < frames.end);
+	while (page_record_next(&walk, &range))
+		pages += range.end - range.first;
 	return pages;
 }
 

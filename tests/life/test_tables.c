@@ -53,17 +53,11 @@ static void read_tables(const json_t *facts)
 
 static void read_record(const struct page_memory *memory)
 {
-	struct page_range found[16];
-	uint64_t next = 0;
-	size_t count;
+	struct page_record_walk walk = {.memory = memory, .end = FRAMES};
+	struct page_range range;
 
-	do {
-		count = page_record_get(memory, next, found, ARRAY_LEN(found));
-		for (size_t i = 0; i < count; i++) {
-			mark(found[i].first, found[i].end, RECORD_SHARED);
-			next = found[i].end + 1;
-		}
-	} while (count == ARRAY_LEN(found));
+	while (page_record_next(&walk, &range))
+		mark(range.first, range.end, RECORD_SHARED);
 }
 
 static void read_platform(void)
