@@ -29,11 +29,13 @@ struct guest {
 	struct migrate_guest seam;
 	uint64_t parts[MIGRATE_PARTS][DEVICES];
 	bool runs, stopped, gave, took;
-	bool logs;         /* what it writes */
-	bool said_ready;   /* the target, to the middleman */
-	bool disk_missing; /* of the target, which learns it when it takes the guest */
-	unsigned rounds;   /* the guest writes so often while it is moved */
-	bool writes_last;  /* and once more while it is being stopped */
+	bool logs;                      /* what it writes */
+	bool said_ready;                /* the target, to the middleman */
+	bool disk_missing;              /* of the target, which learns it when it takes the guest */
+	unsigned rounds;                /* the guest writes so often while it is moved */
+	bool writes_last;               /* and once more while it is being stopped */
+	unsigned allocations, fails_at; /* test_sides.c: of its thread, from 1; 0: none fails */
+	bool fails_on;                  /* and all later ones fail, too */
 	struct migrate_progress progress;
 	struct migrate_limits limits;
 	_Atomic bool cancelled;
@@ -48,6 +50,7 @@ struct guest {
 
 static struct fake_kernel kernel;
 static struct guest source, target;
+static _Thread_local struct guest *own; /* whose thread this is */
 
 /* ---- what a move does with them ---- */
 
@@ -334,6 +337,7 @@ static void *be_target(void *ctx)
 {
 	bool again = ctx != NULL;
 
+	own = &target;
 	target.result = again ? migrate_target_again(&target.side, target.took, &target.err)
 	                      : migrate_target(&target.side, &target.err);
 	/* The peer hears that this side has ended, as when its process does. */
@@ -375,8 +379,10 @@ static bool move(enum harm harm, unsigned from, unsigned at, unsigned bit, bool 
 	open_side(&target, right[0], harm == NO_HARM ? MIGRATE_PATIENCE_MS : SOON_MS);
 	pthread_create(&threads[0], NULL, be_middleman, &middle);
 	pthread_create(&threads[1], NULL, be_target, again ? &target : NULL);
+	own = &source;
 	source.result = again ? migrate_source_again(&source.side, &source.err)
 	                      : migrate_source(&source.side, &source.err);
+	own = NULL;
 	shutdown(source.fd, SHUT_RDWR);
 	pthread_join(threads[1], NULL);
 	pthread_join(threads[0], NULL);

@@ -11,6 +11,30 @@ static int setup(void **state)
 	return 0;
 }
 
+/* ---- memory that runs out ---- */
+
+static bool runs_out(void)
+{
+	if (!own || !own->fails_at)
+		return false;
+	own->allocations++;
+	return own->fails_on ? own->allocations >= own->fails_at : own->allocations == own->fails_at;
+}
+
+#define ALLOCATES(name, values, ...) \
+	void *__real_##name(__VA_ARGS__); \
+	void *__wrap_##name(__VA_ARGS__); \
+	void *__wrap_##name(__VA_ARGS__) \
+	{ \
+		return runs_out() ? NULL : __real_##name values; \
+	}
+ALLOCATES(malloc, (size), size_t size)
+ALLOCATES(calloc, (count, size), size_t count, size_t size)
+ALLOCATES(realloc, (at, size), void *at, size_t size)
+ALLOCATES(reallocarray, (at, count, size), void *at, size_t count, size_t size)
+
+/* ---- outcomes ---- */
+
 /* What may never be, and what must be. */
 static void check_outcome(void)
 {
@@ -158,6 +182,40 @@ static void test_sides_guest_that_stays_after_a_doubt(void **state)
 	free_guests();
 }
 
+/* Each allocation of a side fails, or it and all behind it. Returns how many there are. */
+static unsigned starve_all(struct guest *side, bool fails_on)
+{
+	unsigned at = 0;
+
+	do {
+		make_guests();
+		source.rounds = 2;
+		side->fails_at = ++at;
+		side->fails_on = fails_on;
+		move(NO_HARM, 0, 0, 0, false);
+		check_outcome();
+		if (source.runs == target.runs)
+			fail_msg("allocation %u failed: %s; %s", at, source.err.text, target.err.text);
+		if (side->allocations >= at)
+			assert_int_equal(source.result, MIGRATE_STAYS);
+		else
+			assert_int_equal(source.result, MIGRATE_GONE);
+		free_guests();
+		assert_true(at < 1000);
+	} while (side->allocations >= at);
+	return at - 1;
+}
+
+/* Nothing is allocated behind READY, so memory that runs out leaves no doubt. */
+static void test_sides_without_memory(void **state)
+{
+	for (unsigned fails_on = 0; fails_on < 2; fails_on++) {
+		/* The map of written pages, and a state for each part. */
+		assert_true(starve_all(&source, fails_on) >= 1 + 1 + VCPUS + 1 + DEVICES);
+		assert_true(starve_all(&target, fails_on) >= 1);
+	}
+}
+
 static void test_sides_target_that_cannot_take_the_guest(void **state)
 {
 	make_guests();
@@ -203,6 +261,7 @@ int main(void)
 	        cmocka_unit_test(test_sides_frames_twice),
 	        cmocka_unit_test(test_sides_frames_in_another_order),
 	        cmocka_unit_test(test_sides_guest_that_stays_after_a_doubt),
+	        cmocka_unit_test(test_sides_without_memory),
 	        cmocka_unit_test(test_sides_target_that_cannot_take_the_guest),
 	        cmocka_unit_test(test_sides_with_different_guests),
 	        cmocka_unit_test(test_sides_cancelled),
