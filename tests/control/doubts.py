@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Moves that break: at every message either vmm is killed, or the connection cut. The guest never runs twice, and every doubt can be ended."""
+import collections
 import contextlib
+import itertools
+import os
+import struct
 import subprocess
 import unittest
 
@@ -9,6 +13,7 @@ import monitor
 import movers
 from monitor import guests
 
+STARVE = os.environ.get('STARVE_LIBRARY', '')  # the library of starve.c
 # Who sends it, what, and which of several: all messages of a move, in their order.
 POINTS = [('source', 'HELLO', ''), ('target', 'HELLO', ''), ('source', 'PLAN', ''), ('target', 'PLAN', ''), ('source', 'PAGES', ''),
           ('source', 'PASS', ''), ('source', 'PASS', 'last'), ('source', 'TIME', ''), ('source', 'VCPU', ''), ('source', 'CHIPS', ''),
@@ -53,6 +58,15 @@ def settled(side):
     return 'gave' if state == 'postmigrate' and moved == 'completed' else None
 
 
+def settled_again(side):
+    """The same of one whose clients may have been dropped for want of memory."""
+    end = settled(side)
+    if end is None and side.lives():
+        with contextlib.suppress(OSError, AssertionError):
+            side.control = side.monitor()
+    return end
+
+
 def end_of(side):
     return monitor.until(lambda: settled(side))
 
@@ -76,6 +90,45 @@ class Doubts(unittest.TestCase):
                     for side in (pair.source, pair.target):
                         side.end()
                     proxy.close()
+
+    @unittest.skipUnless(STARVE, 'a build with a sanitizer allows no library before its own')
+    def test_memory_runs_out(self):
+        """Of the source, or of the target: a few of the next allocations behind each message fail."""
+        for hungry, count in itertools.product(('source', 'target'), (1, 4)):
+            ends = collections.Counter()
+            for point in POINTS:
+                with self.subTest(hungry=hungry, count=count, point=point):
+                    ends[self.starve(hungry, count, point)] += 1
+            print(f'{hungry}, {count}: {dict(ends)}')
+            self.assertLess(ends['gave', 'runs'], len(POINTS), 'nothing has failed')
+
+    def starve(self, hungry, count, point):
+        folder = guests.Folder(self).path
+        number = folder / 'number'
+        number.write_bytes(bytes(4))
+        how = {'env': guests.measured_environment() | {'LD_PRELOAD': STARVE, 'STARVE': str(number)}}
+        target = movers.Side(self, address=f'unix:{folder}/move', **(how if hungry == 'target' else {}))
+        source = movers.Side(self, **(how if hungry == 'source' else {}))
+
+        def fail(allocations):
+            with open(number, 'r+b', buffering=0) as file:  # which is mapped, so it is not cut meanwhile
+                file.write(struct.pack('<i', allocations))
+            return True
+        broken = Break(point, False, lambda: fail(count))
+        proxy = movers.Proxy(self, f'{folder}/move', broken.at, broken.after)
+        source.control.call('migrate', uri=proxy.address)
+        monitor.until(lambda: broken.done)
+        ends = tuple(monitor.until(lambda side=side: settled_again(side)) for side in (source, target))
+        self.assertIn(ends, (('runs', 'ended'), ('runs', 'waits'), ('gave', 'runs'), ('doubt', 'runs'), ('doubt', 'doubt')))
+        if ends[0] == 'doubt':
+            fail(0)
+            source.control.call('migrate', uri=target.address, resume=True)
+            source.ends('completed')
+            monitor.until(lambda: target.state() == 'running')
+        for side in (source, target):
+            side.end()
+        proxy.close()
+        return ends
 
     def resolve(self, side, runs):
         side.control.call('__vmm_migrate-resolve', runs=runs)
