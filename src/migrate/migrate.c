@@ -235,18 +235,16 @@ static void on_connection(void *ctx, int events)
 {
 	struct migrate *migrate = ctx;
 	int fd = accept4(migrate->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	struct err err;
 
 	if (fd < 0)
 		return;
 	loop_op_stop(take_ptr(&migrate->listening));
 	migrate->fd = fd;
-	if (begin(migrate, &err) == 0)
+	if (begin(migrate, &migrate->err) == 0)
 		return;
-	log_error("%s", err.text);
 	disconnect(migrate);
-	if (listen_again(migrate, &err) < 0)
-		log_error("%s", err.text);
+	migrate->result = !migrate->again ? MIGRATE_STAYS : migrate->owned ? MIGRATE_GONE : MIGRATE_DOUBT;
+	on_target_result(migrate);
 }
 
 /* Waits for a connection, or begins over the one that vmm was given. */

@@ -63,6 +63,7 @@ def settled_again(side):
     end = settled(side)
     if end is None and side.lives():
         with contextlib.suppress(OSError, AssertionError):
+            side.control.close()
             side.control = side.monitor()
     return end
 
