@@ -14,8 +14,8 @@
 
 struct fake_wires {
 	pthread_mutex_t lock;
-	unsigned sent; /* messages */
-	struct device_msi last;
+	_Atomic unsigned sent;  /* messages; may be read while a device runs, ... */
+	struct device_msi last; /* ... and then the last one, which is written before */
 	struct {
 		int fd;
 		struct device_msi message;
@@ -35,8 +35,8 @@ static inline void fake_wires_send(void *ctx, const struct device_msi *msi)
 	struct fake_wires *fake = ctx;
 
 	pthread_mutex_lock(&fake->lock);
-	fake->sent++;
 	fake->last = *msi;
+	fake->sent++;
 	pthread_mutex_unlock(&fake->lock);
 }
 
