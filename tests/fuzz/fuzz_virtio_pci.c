@@ -2,7 +2,8 @@
 /*
  * fuzz_virtio_pci: any accesses to the transport of a device with as many queues as there can be, some of
  * them served outside. Its BARs move. The device checks that it is called in the right order with ranges that
- * exist, and the kernel's half checks that eventfds are bound and doorbells hung once, and come down again.
+ * exist, and that rings for others lie in memory that they are lent, and the kernel's half checks that
+ * eventfds are bound and doorbells hung once, and come down again.
  */
 #include "fuzz_virtio.h"
 #include "vmm/device/pci.h"
@@ -37,11 +38,42 @@ static void config_write(void *ctx, unsigned offset, const void *data, unsigned 
 	fuzz_assert(size && size <= 8 && offset < CONFIG_SPACE && size <= CONFIG_SPACE - offset);
 }
 
+/* Is a ring in memory that a back end outside vmm is lent, at the same place for both? */
+static bool is_lent(
+        const struct page_memory *memory, uint64_t at_gpa, const void *at, uint64_t bytes, uint64_t alignment)
+{
+	struct page_lent lent[PAGE_REGIONS_MAX];
+	unsigned count = page_memory_lend(memory, lent);
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t offset = at_gpa - lent[i].gpa.raw;
+
+		if (at_gpa >= lent[i].gpa.raw && offset < lent[i].size_bytes &&
+		        bytes <= lent[i].size_bytes - offset)
+			return at == (const uint8_t *)lent[i].at + offset && at_gpa % alignment == 0;
+	}
+	return false;
+}
+
+static void check_outside(const struct page_memory *memory, const struct virtio_queue *queue)
+{
+	const struct virtio_queue_place place = virtio_queue_place(queue);
+	uint64_t size = place.size;
+
+	fuzz_assert(size && size <= 256 && !(size & (size - 1)));
+	fuzz_assert(is_lent(memory, place.desc_gpa, place.desc, 16 * size, 16));
+	fuzz_assert(is_lent(memory, place.avail_gpa, place.avail, 6 + 2 * size, 2));
+	fuzz_assert(is_lent(memory, place.used_gpa, place.used, 6 + 8 * size, 4));
+}
+
 static int start(void *ctx, const struct virtio_start *start, struct err *err)
 {
 	fuzz_assert(!own.running && start->memory);
 	fuzz_assert(!(start->features & ~(UINT64_C(3) << 32 | 0x5)));
 	fuzz_assert(start->features >> VIRTIO_F_VERSION_1 & 1);
+	for (unsigned i = 0; i < QUEUES; i++)
+		if (start->queues[i] && is_outside(i))
+			check_outside(start->memory, start->queues[i]);
 	memcpy(own.queues, start->queues, sizeof(own.queues));
 	own.running = true;
 	return 0;
