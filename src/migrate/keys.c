@@ -30,26 +30,39 @@ static int send_keys(struct migrate_side *side, const struct helper_hello *hello
 	return migrate_wire_send(&side->wire, MIGRATE_KEYS, KEYS_BYTES, err);
 }
 
-/* The keys of this side follow from what the other one says. */
-static int take_keys(struct migrate_side *side, enum helper_role role, struct err *err)
+/* What the other side has told. */
+struct told {
+	uint8_t nonce[HELPER_NONCE_BYTES], digest[HELPER_DIGEST_BYTES];
+};
+
+static int receive_keys(struct migrate_side *side, struct told *ret_told, struct err *err)
 {
-	const struct migrate_helper *helper = side->guest->helper;
-	struct helper_terms terms = {.policy = helper->policy, .role = role};
-	uint8_t *ours = role == HELPER_SOURCE ? terms.source_digest : terms.target_digest;
-	uint8_t *theirs = role == HELPER_SOURCE ? terms.target_digest : terms.source_digest;
 	struct migrate_frame frame;
 	uint32_t version;
 
 	if (migrate_wire_expect(&side->wire, MIGRATE_KEYS, KEYS_BYTES, 1, &frame, err) < 0)
 		return -1;
+	if (frame.size != KEYS_BYTES)
+		return err_set(err, ERR_FAILED, "the other vmm tells %zu bytes of its helper", frame.size);
 	version = (uint32_t)load_le(frame.payload, 4);
-	if (frame.size != KEYS_BYTES || version != HELPER_VERSION)
+	if (version != HELPER_VERSION)
 		return err_set(err, ERR_FAILED,
 		        "the helper of the other side's guest has version %u, and this one's %u", version,
 		        HELPER_VERSION);
-	memcpy(terms.peer_nonce, frame.payload + AT_NONCE, HELPER_NONCE_BYTES);
-	memcpy(ours, helper->digest, HELPER_DIGEST_BYTES);
-	memcpy(theirs, frame.payload + AT_DIGEST, HELPER_DIGEST_BYTES);
+	memcpy(ret_told->nonce, frame.payload + AT_NONCE, HELPER_NONCE_BYTES);
+	memcpy(ret_told->digest, frame.payload + AT_DIGEST, HELPER_DIGEST_BYTES);
+	return 0;
+}
+
+static int make(struct migrate_side *side, enum helper_role role, const struct told *told, struct err *err)
+{
+	const struct migrate_helper *helper = side->guest->helper;
+	struct helper_terms terms = {.policy = helper->policy, .role = role};
+	bool is_source = role == HELPER_SOURCE;
+
+	memcpy(terms.peer_nonce, told->nonce, HELPER_NONCE_BYTES);
+	memcpy(is_source ? terms.source_digest : terms.target_digest, helper->digest, HELPER_DIGEST_BYTES);
+	memcpy(is_source ? terms.target_digest : terms.source_digest, told->digest, HELPER_DIGEST_BYTES);
 	memcpy(terms.move, side->id, HELPER_MOVE_BYTES);
 	return helper->agree(helper->ctx, &terms, err);
 }
@@ -83,13 +96,36 @@ static int take_proof(struct migrate_side *side, struct err *err)
 	        "the helper of the other side's guest has other keys: was it given another root key?");
 }
 
-int migrate_keys_make(struct migrate_side *side, enum helper_role role, struct err *err)
+static int begin(struct migrate_side *side, struct helper_hello *ret_hello, struct err *err)
 {
 	const struct migrate_helper *helper = side->guest->helper;
-	struct helper_hello hello;
 
-	if (helper->check(helper->ctx, err) < 0 || helper->hello(helper->ctx, &hello, err) < 0 ||
-	        send_keys(side, &hello, err) < 0 || take_keys(side, role, err) < 0)
+	if (helper->check(helper->ctx, err) < 0)
 		return -1;
-	return role == HELPER_SOURCE ? take_proof(side, err) : send_proof(side, err);
+	return helper->hello(helper->ctx, ret_hello, err);
+}
+
+/* A target that gives up has read what the source has sent, so that the source reads why. */
+static int make_as_target(struct migrate_side *side, struct err *err)
+{
+	struct helper_hello hello;
+	struct told told;
+
+	if (receive_keys(side, &told, err) < 0 || begin(side, &hello, err) < 0 ||
+	        make(side, HELPER_TARGET, &told, err) < 0 || send_keys(side, &hello, err) < 0)
+		return -1;
+	return send_proof(side, err);
+}
+
+int migrate_keys_make(struct migrate_side *side, enum helper_role role, struct err *err)
+{
+	struct helper_hello hello;
+	struct told told;
+
+	if (role == HELPER_TARGET)
+		return make_as_target(side, err);
+	if (begin(side, &hello, err) < 0 || send_keys(side, &hello, err) < 0 ||
+	        receive_keys(side, &told, err) < 0 || make(side, HELPER_SOURCE, &told, err) < 0)
+		return -1;
+	return take_proof(side, err);
 }

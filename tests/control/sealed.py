@@ -71,6 +71,56 @@ class Sealed(unittest.TestCase):
         self.assertEqual({'KEYS', 'PROOF', 'SEALED', 'ENDS', 'MAP'} - set(names), set())
         self.assertNotIn(MARKER, b''.join(frame for _, frame in frames))
 
+    def test_what_is_missing_is_told(self):
+        sev = ['sev.type=sev', 'machine.cpu=EPYC-Milan']
+        for sets, code, words in ((sev, guests.SPIN, 'it has no helper that seals it (sev.helper)'),
+                                  ([*sev, 'sev.helper=true'], guests.SPIN, 'which pages it shares (sev.page-status)'),
+                                  ([*sev, 'sev.helper=true', 'sev.page-status=true'], guests.SPIN, 'it has not allowed its migration'),
+                                  (['sev.type=sev-es', 'machine.cpu=EPYC-Milan'], guests.SPIN, 'the registers of a SEV-ES guest are encrypted'),
+                                  (['sev.type=sev-snp', 'machine.cpu=EPYC-Milan'], guests.SPIN, 'a SEV-SNP guest shares its context with no other VM')):
+            with self.subTest(sets=sets):
+                side = movers.Side(self, *sets, code=code)
+                self.assertIn(words, side.moves()['blocked-reasons'][0])
+                self.assertIn(words, side.control.ask('migrate', uri='unix:/nowhere')['error']['desc'])
+
+    def test_another_root_key_brings_nothing(self):
+        address = f'unix:{guests.Folder(self).path}/move'
+        target = Side(self, address=address, root=b'another'.ljust(32))
+        source = Side(self)
+        source.tells()
+        source.control.call('migrate', uri=address)
+        self.assertIn('was it given another root key?', source.ends('failed')['error-desc'])
+        self.assertEqual(target.status(), 1)
+        self.assertEqual((source.state(), source.moves()['ram']['normal']), ('running', 0))
+
+    def test_each_difference_is_told(self):
+        source, target = self.pair(there=['sev.shared-ranges-max=77'])
+        source.tells()
+        source.control.call('migrate', uri=target.address)
+        self.assertIn('sev.shared-ranges-max is 77 here and 65536 there', source.ends('failed')['error-desc'])
+
+    def test_cancel_and_on_to_a_third(self):
+        source, target = self.pair()
+        source.tells()
+        source.slow()
+        source.control.call('migrate', uri=target.address)
+        monitor.until(lambda: source.moves()['status'] == 'active')
+        source.control.call('migrate_cancel')
+        source.ends('cancelled')
+        self.assertEqual(target.status(), 1)
+        source.fast()
+        told = source.console.read_bytes().count(MARKER)
+        monitor.until(lambda: source.console.read_bytes().count(MARKER) > told)
+        second = Side(self, address=f'unix:{guests.Folder(self).path}/second')
+        source.control.call('migrate', uri=second.address)
+        source.ends('completed')
+        second.tells()
+        third = Side(self, address=f'unix:{guests.Folder(self).path}/third')
+        second.control.call('migrate', uri=third.address)
+        second.ends('completed')
+        third.tells()
+        self.assertEqual((source.state(), second.state(), third.state()), ('postmigrate', 'postmigrate', 'running'))
+
 
 if __name__ == '__main__':
     monitor.main()

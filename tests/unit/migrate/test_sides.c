@@ -3,7 +3,7 @@
  * A guest goes from one side to the other, and whatever happens to the connection: never do both run it, and
  * one that runs on the other side has the memory that it had.
  */
-#include "guest.h"
+#include "harm.h"
 
 static int setup(void **state)
 {
@@ -32,32 +32,6 @@ ALLOCATES(malloc, (size), size_t size)
 ALLOCATES(calloc, (count, size), size_t count, size_t size)
 ALLOCATES(realloc, (at, size), void *at, size_t size)
 ALLOCATES(reallocarray, (at, count, size), void *at, size_t count, size_t size)
-
-/* ---- outcomes ---- */
-
-/* What may never be, and what must be. */
-static void check_outcome(void)
-{
-	if (source.runs && target.runs)
-		fail_msg("the guest runs twice");
-	if (target.runs && !are_equal())
-		fail_msg("the guest runs on wrong memory");
-	if (target.runs)
-		assert_true(source.gave);
-	if (source.gave)
-		assert_true(target.said_ready);
-	switch (source.result) {
-	case MIGRATE_STAYS: assert_true(source.runs && !target.took && !source.logs); break;
-	case MIGRATE_GONE: assert_true(!source.runs && source.gave && target.took); break;
-	case MIGRATE_DOUBT: assert_true(!source.runs && source.gave); break;
-	}
-	if (target.result == MIGRATE_DOUBT)
-		assert_true(target.said_ready && !target.runs);
-	if (source.result == MIGRATE_STAYS || target.result == MIGRATE_STAYS ||
-	        source.result == MIGRATE_DOUBT || target.result == MIGRATE_DOUBT)
-		return;
-	assert_true(target.runs);
-}
 
 static void test_sides_move_a_guest(void **state)
 {
@@ -96,32 +70,6 @@ static void test_sides_send_the_rest_while_the_guest_is_stopped(void **state)
 	        0);
 	assert_string_equal(words, "written last");
 	free_guests();
-}
-
-/* Does this to every frame of a side in turn, until there is no such frame. */
-static void harm_all(enum harm harm, unsigned from, unsigned bits)
-{
-	bool done = true;
-
-	for (unsigned at = 0; done; at++) {
-		for (unsigned bit = 0; bit < bits && done; bit++) {
-			make_guests();
-			source.rounds = 2;
-			/* Bits of the header, then some of the payload. */
-			done = move(harm, from, at, bit < 4 ? bit * 67 : bit * 9973 + at, false);
-			check_outcome();
-			/* A target in doubt whose source has the guest is for the operator. */
-			if (source.result == MIGRATE_DOUBT) {
-				move(NO_HARM, 0, 0, 0, true);
-				check_outcome();
-				if (source.gave && !target.runs)
-					fail_msg("the doubt did not end: %s; %s", source.err.text,
-					        target.err.text);
-			}
-			free_guests();
-		}
-		assert_true(at < 1000);
-	}
 }
 
 static void test_sides_cut(void **state)
