@@ -33,6 +33,23 @@ ALLOCATES(calloc, (count, size), size_t count, size_t size)
 ALLOCATES(realloc, (at, size), void *at, size_t size)
 ALLOCATES(reallocarray, (at, count, size), void *at, size_t count, size_t size)
 
+/* ---- a wall clock that somebody sets ---- */
+
+static _Atomic time_t wall_jumps_s;
+
+int __real_clock_gettime(clockid_t id, struct timespec *ret_now);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret_now);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret_now)
+{
+	int result = __real_clock_gettime(id, ret_now);
+
+	if (id == CLOCK_REALTIME && wall_jumps_s)
+		ret_now->tv_sec += wall_jumps_s += 3600;
+	return result;
+}
+
+/* ---- moves ---- */
+
 static void test_sides_move_a_guest(void **state)
 {
 	make_guests();
@@ -108,8 +125,57 @@ static void test_sides_frames_in_another_order(void **state)
 	harm_all(SWAP, 1, 1);
 }
 
-/* Both are in doubt, because COMMIT is lost; then the target's disk is gone, and it gives the guest back. */
-static void test_sides_guest_that_stays_after_a_doubt(void **state)
+/* ---- traps of moves ---- */
+
+/* That all was written to a socket is not that it was read. */
+static void test_sides_trap_only_ready_counts(void **state)
+{
+	make_guests();
+	assert_true(move(CUT, 1, 2, 0, false)); /* behind HELLO and PLAN: READY */
+	check_outcome();
+	assert_true(target.said_ready);
+	assert_int_equal(target.result, MIGRATE_DOUBT);
+	assert_int_equal(source.result, MIGRATE_STAYS);
+	assert_false(source.gave);
+	free_guests();
+}
+
+/* Limits are those of the monotonic clock, whatever the wall clock says. */
+static void test_sides_trap_wall_clock_that_jumps(void **state)
+{
+	make_guests();
+	source.rounds = 2;
+	source.limits.bytes_per_s = MIB(64);
+	wall_jumps_s = 1;
+	move(NO_HARM, 0, 0, 0, false);
+	wall_jumps_s = 0;
+	check_outcome();
+	assert_int_equal(source.result, MIGRATE_GONE);
+	assert_in_range(source.progress.expected_ms, 0, 60000);
+	free_guests();
+}
+
+/* A guest of zeros is few bytes, and as many pages as any other. */
+static void test_sides_trap_zero_pages_hide_in_bytes(void **state)
+{
+	static const uint8_t zeros[PAGE_SIZE_BYTES];
+
+	make_guests();
+	for (uint64_t at = 0; at < RAM; at += sizeof(zeros))
+		assert_int_equal(page_write(source.memory, gpa(at), zeros, sizeof(zeros)), 0);
+	move(NO_HARM, 0, 0, 0, false);
+	check_outcome();
+	assert_int_equal(source.result, MIGRATE_GONE);
+	assert_int_equal(source.progress.zero_pages, PAGES);
+	assert_int_equal(source.progress.data_pages, 0);
+	assert_int_equal(target.progress.data_pages, PAGES);
+	assert_in_range(source.side.wire.sent_bytes, 1, KIB(16));
+	assert_int_equal(source.progress.left_pages, 0);
+	free_guests();
+}
+
+/* Cuts the connection at one message after the other, until both sides are in doubt: COMMIT is lost. */
+static void make_doubt(void)
 {
 	unsigned at = 0;
 
@@ -121,6 +187,29 @@ static void test_sides_guest_that_stays_after_a_doubt(void **state)
 		check_outcome();
 	} while (source.result != MIGRATE_DOUBT);
 	assert_int_equal(target.result, MIGRATE_DOUBT);
+}
+
+/* Only the source of this very move may end a target's doubt. */
+static void test_sides_trap_two_moves_of_one_target(void **state)
+{
+	make_doubt();
+	source.side.id[0] ^= 1;
+	move(NO_HARM, 0, 0, 0, true);
+	assert_non_null(strstr(target.err.text, "speaks of another move"));
+	assert_int_equal(source.result, MIGRATE_DOUBT);
+	assert_int_equal(target.result, MIGRATE_DOUBT);
+	check_outcome();
+	source.side.id[0] ^= 1;
+	move(NO_HARM, 0, 0, 0, true);
+	assert_int_equal(source.result, MIGRATE_GONE);
+	check_outcome();
+	free_guests();
+}
+
+/* Both are in doubt, because COMMIT is lost; then the target's disk is gone, and it gives the guest back. */
+static void test_sides_guest_that_stays_after_a_doubt(void **state)
+{
+	make_doubt();
 	target.disk_missing = true;
 	move(NO_HARM, 0, 0, 0, true);
 	assert_int_equal(target.result, MIGRATE_STAYS);
@@ -208,6 +297,10 @@ int main(void)
 	        cmocka_unit_test(test_sides_dropped_frames),
 	        cmocka_unit_test(test_sides_frames_twice),
 	        cmocka_unit_test(test_sides_frames_in_another_order),
+	        cmocka_unit_test(test_sides_trap_only_ready_counts),
+	        cmocka_unit_test(test_sides_trap_wall_clock_that_jumps),
+	        cmocka_unit_test(test_sides_trap_zero_pages_hide_in_bytes),
+	        cmocka_unit_test(test_sides_trap_two_moves_of_one_target),
 	        cmocka_unit_test(test_sides_guest_that_stays_after_a_doubt),
 	        cmocka_unit_test(test_sides_without_memory),
 	        cmocka_unit_test(test_sides_target_that_cannot_take_the_guest),

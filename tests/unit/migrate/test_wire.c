@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames: their checksum, and what of a peer's bytes is refused. */
+#include <signal.h>
+
 #include "guest.h"
 
 static struct migrate_wire ours, theirs;
@@ -129,6 +131,20 @@ static void test_wire_end_of_connection(void **state)
 	assert_fails(migrate_wire_receive(&ours, 1, &frame, &err), ERR_FAILED, "is over");
 }
 
+/* A peer that is gone must not end the process, which takes SIGPIPE here. */
+static void test_wire_trap_sigpipe(void **state)
+{
+	int result = 0;
+
+	signal(SIGPIPE, SIG_DFL);
+	shutdown(fds[1], SHUT_RDWR);
+	for (unsigned i = 0; i < 10 && result == 0; i++)
+		result = migrate_wire_send(&ours, MIGRATE_READY, 0, &err);
+	assert_int_equal(result, -1);
+	assert_non_null(strstr(err.text, "is over"));
+	migrate_wire_abort(&ours, "nobody hears it");
+}
+
 /* ---- bytes of a hostile peer ---- */
 
 static void make_header(uint8_t header[static MIGRATE_HEADER_BYTES], uint64_t sequence)
@@ -206,6 +222,7 @@ int main(void)
 	        WIRE_TEST(test_wire_tells_it_also_to_a_sender),
 	        WIRE_TEST(test_wire_waits_end),
 	        WIRE_TEST(test_wire_end_of_connection),
+	        WIRE_TEST(test_wire_trap_sigpipe),
 	        WIRE_TEST(test_wire_refuses_bad_headers),
 	        WIRE_TEST(test_wire_refuses_a_bad_checksum),
 	};
