@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest that works goes from one vmm to a second and to a third: nothing of it is lost, its clocks go on, and no other has it meanwhile.
 
-usage: move.py VMM GUEST [--host sim] [--case NAME] [--echo]   TAP on standard output
+usage: move.py VMM GUEST [--host sim] [--long] [--case NAME] [--echo]   TAP on standard output
 GUEST is the program move_guest, which verifies its memory, registers, disk and clocks while it works, and tells how far it is.
 """
 import argparse
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 
+import sealed
 from guest import Failed, Guest, emulation
 from linux import FIRMWARE, KERNEL, make_initrd
 
@@ -31,14 +32,20 @@ MEGABYTES = 16      # that each processor works on
 
 
 class Case:
-    def __init__(self, name, vcpus=1, disk=False, moves=2, **keys):
-        self.name, self.vcpus, self.disk, self.moves, self.keys, self.options = name, vcpus, disk, moves, keys, ()
+    def __init__(self, name, vcpus=1, disk=False, moves=2, sev=False, **keys):
+        self.name, self.vcpus, self.disk, self.moves, self.sev, self.keys, self.options = name, vcpus, disk, moves, sev, keys, ()
 
 
 CASES = [
     Case('1 vCPU, A to B to C'),
     Case('4 vCPUs, A to B to C', vcpus=4),
     Case('a disk, 2 vCPUs, A to B to C', vcpus=2, disk=True),
+    Case('SEV, a disk, 2 vCPUs, A to B', vcpus=2, disk=True, moves=1, sev=True),
+]
+# With --long.
+LONG = [
+    Case('SEV, 1 vCPU, A to B to C', sev=True),
+    Case('SEV, a disk, 2 vCPUs, A to B to C', vcpus=2, disk=True, sev=True),
 ]
 
 
@@ -49,6 +56,8 @@ class Vmm(Guest):
         self.address = f'unix:{folder / name}.move'
         self.record = folder / f'{name}.record'
         words = {**keys, 'control.socket': self.control, 'migrate.record': self.record}
+        if case.sev:
+            words.update(sealed.Owner(options.vmm, options.host, folder / f'{name}.owner', case.name.encode()[:32].ljust(32)).keys())
         command = [options.vmm, 'run', '--host', options.host, *(word for key, value in words.items() for word in ('--set', f'{key}={value}'))]
         super().__init__(command + [*case.options] + (['--incoming', self.address] if incoming else []), options.echo)
 
@@ -89,11 +98,12 @@ class Vmm(Guest):
         return int(re.findall(rb'at (\d+)\r', self.plain())[0])
 
 
-def move(here, there):
+def move(case, here, there):
     """Returns query-migrate's answer of the source."""
     there.wait_for('query-status', 'status', 'inmigrate')
-    # The emulation may need longer for a pass than the guest for writing as much again, and then the guest is never stopped.
-    here.ask('migrate-set-parameters', f'downtime-limit={30000 if emulation.IN_LAB else 300}')
+    # The emulation, and the software platform that seals, may need longer for a pass than the guest for writing as much again, and then the guest
+    # is never stopped.
+    here.ask('migrate-set-parameters', f'downtime-limit={120000 if case.sev else 30000 if emulation.IN_LAB else 300}')
     here.ask('migrate', f'uri={there.address}')
     answer = here.wait_for('query-migrate', 'status', 'completed', 'failed', 'in-doubt')
     if answer['status'] != 'completed':
@@ -133,6 +143,10 @@ def make_keys(options, case, folder):
         case.options = ('--disk', str(image))
     keys = {'firmware': FIRMWARE, 'machine.memory': '256M', 'machine.vcpus': case.vcpus, 'boot.kernel': KERNEL / 'vmlinuz',
             'boot.initrd': make_initrd(folder, init, [guest, *modules]), 'boot.cmdline': 'console=ttyS0 panic=-1 quiet cryptomgr.notests=1'}
+    if case.sev:
+        store = folder / 'variables'
+        store.write_bytes(sealed.variables())
+        keys.update({'firmware': sealed.CODE, 'firmware-vars': store, 'machine.memory': '192M', 'sev.type': 'sev', 'sev.helper': 'true', 'sev.page-status': 'true'})
     return {**keys, **case.keys}
 
 
@@ -164,7 +178,7 @@ def go_on(options, case, folder, keys, here, moves):
         here.ends(0)
         return '', ''
     with Vmm(options, folder, 'bcdefgh'[case.moves - moves], case, keys, incoming=True) as there:
-        answer = move(here, there)
+        answer = move(case, here, there)
         there.counts()
         check_ticks(here, there)
         refuses_to_run(here)
@@ -181,9 +195,10 @@ def main():
     parser.add_argument('guest')
     parser.add_argument('--host', default='kvm')
     parser.add_argument('--case')
+    parser.add_argument('--long', action='store_true')
     parser.add_argument('--echo', action='store_true')
     options = parser.parse_args()
-    cases = [case for case in CASES if options.case in (None, case.name)]
+    cases = [case for case in (LONG if options.long else CASES) if options.case in (None, case.name) and (options.host == 'sim' or not case.sev)]
     host, failed = options.host, 0
     print(f'1..{len(cases)}', flush=True)
     for number, case in enumerate(cases, 1):
