@@ -111,15 +111,19 @@ static void test_sealed_frames_are_harmed(void **state)
 static struct seen {
 	uint8_t nonce[HELPER_NONCE_BYTES];
 	uint64_t number;
-	uint32_t stream, trailer;
+	uint64_t stream;
 } seen[SEEN_MAX];
 static unsigned seen_count;
+static pthread_mutex_t seen_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Both sides seal, each on its thread. */
 static void note(const uint8_t *nonce, const struct mirror_record *record)
 {
+	pthread_mutex_lock(&seen_lock);
 	assert_true(seen_count < SEEN_MAX);
 	seen[seen_count] = (struct seen){.number = record->number, .stream = record->stream};
 	memcpy(seen[seen_count++].nonce, nonce, HELPER_NONCE_BYTES);
+	pthread_mutex_unlock(&seen_lock);
 }
 
 static int compare_seen(const void *a, const void *b)
