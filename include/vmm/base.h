@@ -359,6 +359,8 @@ bool guid_decode(const char *text, size_t length, uint8_t ret_bytes[static 16]) 
  * OpenSSL that the tree uses are listed in base/libcrypto.S; a missing one is a link error.
  */
 int crypto_load(struct err *err) MUST_CHECK;
+/* The same for SSL_, and for libcrypto as well. The functions are listed in base/libssl.S. */
+int crypto_load_tls(struct err *err) MUST_CHECK;
 
 #define SHA256_BYTES 32
 #define SHA384_BYTES 48

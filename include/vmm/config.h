@@ -139,6 +139,8 @@ struct config {
 	} control;
 	struct {
 		char *record; /* a file that says which guests were given away or taken */
+		char *tls_authority, *tls_certificate, *tls_key; /* files in PEM's form; "": no TLS */
+		char *tls_name; /* the other side's certificate is for this name; "": for its address */
 	} migrate;
 	struct {
 		enum config_sim_clock clock;

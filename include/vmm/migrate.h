@@ -14,13 +14,28 @@
 
 struct migrate;
 
+/* Files in PEM's form: whose certificates are accepted, and this side's own. */
+struct migrate_tls_files {
+	const char *authority, *certificate, *key; /* "": there is no TLS */
+	const char *name; /* the other side's certificate is for this name; "": see migrate_send() */
+};
+
+struct migrate_place {
+	struct run *run; /* borrowed */
+	/*
+	 * A file to which this side writes, before anything else happens, that it gave a guest away or took
+	 * one; "": there is none.
+	 */
+	const char *record;
+	struct migrate_tls_files tls; /* with these, moves go over TLS alone; the name is borrowed */
+};
+
 /*
- * To be called between run_create() and run_guest(). run is borrowed. record: the path of a file to which
- * this side writes, before anything else happens, that it gave a guest away or took one; "": there is none.
- * ERR_USAGE: the file cannot be written.
+ * To be called between run_create() and run_guest(). ERR_USAGE: the record cannot be written, or a file of
+ * TLS does not serve. ERR_HOST: there is no OpenSSL.
  */
 int migrate_create(
-        struct run *run, const char *record, struct migrate **ret_migrate, struct err *err) MUST_CHECK;
+        const struct migrate_place *place, struct migrate **ret_migrate, struct err *err) MUST_CHECK;
 /* After run_guest(), before run_destroy(). NULL is allowed. */
 void migrate_destroy(struct migrate *migrate);
 
@@ -77,8 +92,9 @@ struct migrate_limits_ask migrate_limits_of(struct migrate *migrate);
 /*
  * Begins to send the guest to an address (vmm/back/address.h), or over fd, a connected stream socket, which
  * is owned from now on, also after an error; -1 if there is an address. again: this leads to the target of a
- * move that is in doubt, to ask it. ERR_USAGE: the guest cannot be moved, with the reason, or a move is under
- * way. Later failures, among them those to connect, are statuses.
+ * move that is in doubt, to ask it. With TLS the target's certificate is for the name in migrate_place, or
+ * for the host of the address. ERR_USAGE: the guest cannot be moved, with the reason, or a move is under way.
+ * Later failures, among them those to connect, are statuses.
  */
 int migrate_send(
         struct migrate *migrate, const char *address, int fd, bool again, struct err *err) MUST_CHECK;

@@ -92,6 +92,18 @@ int back_address_check(const char *address, struct err *err)
 	return err_set(err, ERR_USAGE, "unknown migration protocol: %s", address);
 }
 
+bool back_address_host(const char *address, char ret_host[static BACK_ADDRESS_MAX_BYTES])
+{
+	const char *rest = after(address, "tcp:");
+	struct host host;
+	struct err err;
+
+	if (!rest || split_host(rest, &host, &err) < 0 || !*host.name)
+		return false;
+	memcpy(ret_host, host.name, sizeof(host.name));
+	return true;
+}
+
 /* ---- to connect ---- */
 
 static int connect_within(int fd, const struct sockaddr *to, socklen_t size, int cancel_fd)

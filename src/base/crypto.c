@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * crypto: loads libcrypto when it is first needed, and wraps the few functions that several rooms need. Any
- * thread. libcrypto.S lists the functions of libcrypto.
+ * crypto: loads OpenSSL when it is first needed, and wraps the few functions that several rooms need. Any
+ * thread. libcrypto.S and libssl.S list the functions of its two libraries.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -12,38 +12,50 @@
 
 #include "vmm/base.h"
 
-#define LIBRARY "libcrypto.so.3"
+#define LIBRARY     "libcrypto.so.3"
+#define LIBRARY_TLS "libssl.so.3"
 
-extern void *crypto_slots[], *crypto_slots_end[];
-extern const char crypto_names[];
+extern void *crypto_slots[], *crypto_slots_end[], *crypto_tls_slots[], *crypto_tls_slots_end[];
+extern const char crypto_names[], crypto_tls_names[];
 void crypto_not_loaded(void);
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static struct err load_err;
+struct library {
+	const char *name;
+	void **slots, **slots_end; /* a function each, in the order of its names */
+	const char *names;
+	pthread_once_t once;
+	struct err err;
+};
 
-/* This is a programming error, not bad input: a room did not call crypto_load(). */
+/* libssl.so.3 brings libcrypto.so.3 with it. Both are in Debian's libssl3. */
+static struct library libcrypto = {
+        LIBRARY, crypto_slots, crypto_slots_end, crypto_names, .once = PTHREAD_ONCE_INIT};
+static struct library libssl = {
+        LIBRARY_TLS, crypto_tls_slots, crypto_tls_slots_end, crypto_tls_names, .once = PTHREAD_ONCE_INIT};
+
+/* This is a programming error, not bad input: a room did not call crypto_load() or crypto_load_tls(). */
 void crypto_not_loaded(void)
 {
-	log_error("libcrypto was called before crypto_load()");
+	log_error("OpenSSL was called before it was loaded");
 	abort();
 }
 
-static void load_once(void)
+static void fill(struct library *library)
 {
-	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-	const char *name = crypto_names;
+	void *handle = dlopen(library->name, RTLD_NOW | RTLD_LOCAL);
+	const char *name = library->names;
 
-	if (!library) {
-		err_set(&load_err, ERR_HOST, "OpenSSL 3 cannot be loaded (Debian: apt install libssl3): %s",
-		        dlerror());
+	if (!handle) {
+		err_set(&library->err, ERR_HOST,
+		        "OpenSSL 3 cannot be loaded (Debian: apt install libssl3): %s", dlerror());
 		return;
 	}
-	for (void **slot = crypto_slots; slot < crypto_slots_end; slot++) {
-		void *symbol = dlsym(library, name);
+	for (void **slot = library->slots; slot < library->slots_end; slot++) {
+		void *symbol = dlsym(handle, name);
 
 		if (!symbol) {
-			err_set(&load_err, ERR_HOST, LIBRARY " has no %s: OpenSSL 3.0 or newer is needed",
-			        name);
+			err_set(&library->err, ERR_HOST, "%s has no %s: OpenSSL 3.0 or newer is needed",
+			        library->name, name);
 			return;
 		}
 		*slot = symbol;
@@ -51,14 +63,34 @@ static void load_once(void)
 	}
 }
 
-int crypto_load(struct err *err)
+static void fill_libcrypto(void)
 {
-	pthread_once(&once, load_once);
-	if (load_err.kind == ERR_NONE)
+	fill(&libcrypto);
+}
+
+static void fill_libssl(void)
+{
+	fill(&libssl);
+}
+
+static int load(struct library *library, void (*fn)(void), struct err *err)
+{
+	pthread_once(&library->once, fn);
+	if (library->err.kind == ERR_NONE)
 		return 0;
 	if (err)
-		*err = load_err;
+		*err = library->err;
 	return -1;
+}
+
+int crypto_load(struct err *err)
+{
+	return load(&libcrypto, fill_libcrypto, err);
+}
+
+int crypto_load_tls(struct err *err)
+{
+	return crypto_load(err) < 0 ? -1 : load(&libssl, fill_libssl, err);
 }
 
 static void hash(const EVP_MD *md, const void *data, size_t size, uint8_t *ret_digest)

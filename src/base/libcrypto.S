@@ -1,46 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The functions of OpenSSL's libcrypto that the tree calls, each a jump through a slot that crypto_load()
- * fills. Linking libcrypto the plain way would load and relocate it at every start, also of a guest that
- * needs no cryptography. Calls before crypto_load() end in crypto_not_loaded().
+ * The functions of OpenSSL's libcrypto that the tree calls. Linking libcrypto the plain way would load and
+ * relocate it at every start, also of a guest that needs no cryptography.
  */
-	.section .note.GNU-stack, "", @progbits
+#include "lazy.inc"
 
-	.macro lazy name
-	.section .text
-	.globl \name
-	.hidden \name
-	.type \name, @function
-\name:
-	endbr64
-	jmp *.Lslot_\name(%rip)
-	.size \name, . - \name
-
-	.section .data.crypto_slots, "aw"
-.Lslot_\name:
-	.quad crypto_not_loaded
-
-	.section .rodata.crypto_names, "a"
-	.asciz "\name"
-	.endm
-
-	.section .data.crypto_slots, "aw"
-	.globl crypto_slots
-	.hidden crypto_slots
-	.balign 8
-crypto_slots:
-	.section .rodata.crypto_names, "a"
-	.globl crypto_names
-	.hidden crypto_names
-crypto_names:
+	lazy_begin crypto
 
 	/* Sorted. Add a line, use the function. */
 	lazy ASN1_OBJECT_free
 	lazy ASN1_STRING_get0_data
 	lazy ASN1_STRING_length
 	lazy ASN1_TIME_to_tm
+	lazy BIO_clear_flags
 	lazy BIO_free
+	lazy BIO_get_data
+	lazy BIO_get_new_index
+	lazy BIO_meth_free
+	lazy BIO_meth_new
+	lazy BIO_meth_set_ctrl
+	lazy BIO_meth_set_read
+	lazy BIO_meth_set_write
+	lazy BIO_new
 	lazy BIO_new_mem_buf
+	lazy BIO_set_data
+	lazy BIO_set_flags
+	lazy BIO_set_init
 	lazy BN_CTX_free
 	lazy BN_CTX_new
 	lazy BN_add
@@ -82,6 +67,8 @@ crypto_names:
 	lazy EC_POINT_new
 	lazy EC_POINT_set_affine_coordinates
 	lazy ERR_clear_error
+	lazy ERR_get_error
+	lazy ERR_reason_error_string
 	lazy EVP_CIPHER_CTX_ctrl
 	lazy EVP_CIPHER_CTX_free
 	lazy EVP_CIPHER_CTX_new
@@ -91,8 +78,8 @@ crypto_names:
 	lazy EVP_CipherFinal_ex
 	lazy EVP_CipherInit_ex
 	lazy EVP_CipherUpdate
-	lazy EVP_Digest
 	lazy EVP_DecodeBlock
+	lazy EVP_Digest
 	lazy EVP_DigestFinal_ex
 	lazy EVP_DigestInit_ex
 	lazy EVP_DigestSign
@@ -185,10 +172,7 @@ crypto_names:
 	lazy i2d_PUBKEY
 	lazy i2d_X509
 
-	.section .data.crypto_slots, "aw"
-	.globl crypto_slots_end
-	.hidden crypto_slots_end
-crypto_slots_end:
+	lazy_end crypto
 
 	/*
 	 * What dpkg-shlibdeps cannot see is told to packagers: the ELF note of libraries that are loaded by name
@@ -205,6 +189,8 @@ crypto_slots_end:
 .Lnote_text:
 	.ascii "[{\"soname\":[\"libcrypto.so.3\"],\"feature\":\"crypto\",\"priority\":\"required\","
 	.ascii "\"description\":\"measuring, attesting and launching confidential guests\"},"
+	.ascii "{\"soname\":[\"libssl.so.3\"],\"feature\":\"tls\",\"priority\":\"suggested\","
+	.ascii "\"description\":\"moving guests over encrypted connections\"},"
 	.ascii "{\"soname\":[\"liblzma.so.5\"],\"feature\":\"warnings\",\"priority\":\"suggested\","
 	.ascii "\"description\":\"looking into firmware images, to warn of those that cannot work\"},"
 	.ascii "{\"soname\":[\"libnbd.so.0\"],\"feature\":\"nbd\",\"priority\":\"suggested\","

@@ -104,10 +104,16 @@ static int run_controlled(const struct cli_hosts *hosts, const struct config *co
 static int run_movable(const struct cli_hosts *hosts, const struct config *config, struct run *run,
         int listen_fd, struct arrival *arrival, struct err *err)
 {
+	const struct migrate_place place = {
+	        .run = run,
+	        .record = config->migrate.record,
+	        .tls = {config->migrate.tls_authority, config->migrate.tls_certificate,
+	                config->migrate.tls_key, config->migrate.tls_name},
+	};
 	struct migrate *migrate;
 	int result;
 
-	if (migrate_create(run, config->migrate.record, &migrate, err) < 0)
+	if (migrate_create(&place, &migrate, err) < 0)
 		return -1;
 	if (arrival->fd >= 0)
 		migrate_receive(migrate, take_fd(&arrival->fd), arrival->listens);

@@ -22,16 +22,17 @@ static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 #define SNP CONFIG_FOR(CONFIG_SEV_SNP)
 #define ES  CONFIG_FOR(CONFIG_SEV_ES)
 
-#define NAME_MAX_BYTES    63
-#define SERIAL_MAX_BYTES  255
-#define PATH_MAX_BYTES    4095 /* PATH_MAX of Linux, without its NUL */
-#define VERSION_MAX_BYTES 11   /* "255.255.255" */
-#define CSP_ID_MAX_BYTES  32   /* of a CSP_ID, without the "CN=" before it */
-#define MEMORY_MAX_BYTES  GIB(16 * 1024)
-#define SIM_ASIDS_MAX     2048
-#define MEMLOCK_MAX_BYTES GIB(1024 * 1024)
-#define ALLOW_MAX_BYTES   1023
-#define CMDLINE_MAX_BYTES 2047 /* COMMAND_LINE_SIZE of x86 Linux, without its NUL */
+#define NAME_MAX_BYTES      63
+#define SERIAL_MAX_BYTES    255
+#define PATH_MAX_BYTES      4095 /* PATH_MAX of Linux, without its NUL */
+#define HOST_NAME_MAX_BYTES 253
+#define VERSION_MAX_BYTES   11 /* "255.255.255" */
+#define CSP_ID_MAX_BYTES    32 /* of a CSP_ID, without the "CN=" before it */
+#define MEMORY_MAX_BYTES    GIB(16 * 1024)
+#define SIM_ASIDS_MAX       2048
+#define MEMLOCK_MAX_BYTES   GIB(1024 * 1024)
+#define ALLOW_MAX_BYTES     1023
+#define CMDLINE_MAX_BYTES   2047 /* COMMAND_LINE_SIZE of x86 Linux, without its NUL */
 
 #define FILE_KEY(field) AT(field), .max = PATH_MAX_BYTES, .def = "\"\""
 
@@ -238,6 +239,21 @@ const struct config_key config_keys[] = {
                         "given to another vmm or taken from one. Whoever has to decide which side of a "
                         "broken "
                         "move has the guest reads the files of both."},
+        {"migrate.tls-authority", CONFIG_PATH, FILE_KEY(migrate.tls_authority),
+                .needs = "migrate.tls-certificate",
+                .help = "Guests come and go over TLS 1.3 alone, and only to and from a vmm whose certificate "
+                        "was issued by an authority of this file (PEM)."},
+        {"migrate.tls-certificate", CONFIG_PATH, FILE_KEY(migrate.tls_certificate),
+                .needs = "migrate.tls-key",
+                .help = "The certificate that this vmm shows to others, and those between it and the "
+                        "authority (PEM). As the target of a move it must be for the name or IP address by "
+                        "which the source calls this computer."},
+        {"migrate.tls-key", CONFIG_PATH, FILE_KEY(migrate.tls_key), .needs = "migrate.tls-authority",
+                .help = "The private key of migrate.tls-certificate (PEM, without a password)."},
+        {"migrate.tls-name", CONFIG_STRING, AT(migrate.tls_name), .max = HOST_NAME_MAX_BYTES, .def = "\"\"",
+                .needs = "migrate.tls-authority",
+                .help = "The name or IP address that the other vmm's certificate must be for. Empty: to "
+                        "whom a guest is sent, the one in tcp:HOST:PORT; from whom a guest comes, any."},
         {"sim.clock", CONFIG_WORD, AT(sim.clock), .words = clock_words, .def = "\"virtual\"",
                 .help = "The time of a guest on the software platform: virtual, which advances with its "
                         "instructions and skips what it only waits for, so that every run is the same; or "

@@ -318,11 +318,26 @@ static int start(struct migrate *migrate, bool again, struct err *err)
 	return begin(migrate, err);
 }
 
+/* Whose certificate the target must have. */
+static int name_target(struct migrate *migrate, const char *address, struct err *err)
+{
+	if (!migrate->tls)
+		return 0;
+	snprintf(migrate->peer, sizeof(migrate->peer), "%s", migrate->tls_name);
+	if (*migrate->peer || (address && back_address_host(address, migrate->peer)))
+		return 0;
+	return err_set(err, ERR_USAGE,
+	        "TLS has to know whose certificate the other vmm must have, and this address names no host: "
+	        "set "
+	        "migrate.tls-name");
+}
+
 int migrate_send(struct migrate *migrate, const char *address, int fd, bool again, struct err *err)
 {
 	auto_close int owned = fd;
 
-	if (may_send(migrate, again, err) < 0 || (address && back_address_check(address, err) < 0))
+	if (may_send(migrate, again, err) < 0 || (address && back_address_check(address, err) < 0) ||
+	        name_target(migrate, address, err) < 0)
 		return -1;
 	migrate->fd = take_fd(&owned);
 	snprintf(migrate->address, sizeof(migrate->address), "%s", address ?: "");
@@ -397,14 +412,15 @@ void migrate_observe(struct migrate *migrate, const struct migrate_observer *obs
 	migrate->observer = observer;
 }
 
-int migrate_create(struct run *run, const char *record, struct migrate **ret_migrate, struct err *err)
+int migrate_create(const struct migrate_place *place, struct migrate **ret_migrate, struct err *err)
 {
 	struct migrate *migrate = calloc(1, sizeof(*migrate));
 
 	if (!migrate)
 		return err_sys(err, ERR_FAILED, ENOMEM, "moves");
-	migrate->run = run;
-	migrate->loop = run_loop(run);
+	migrate->run = place->run;
+	migrate->loop = run_loop(place->run);
+	migrate->tls_name = place->tls.name;
 	migrate->fd = migrate->listen_fd = migrate->record_fd = -1;
 	migrate->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	migrate->progress_task = (struct loop_task){.fn = on_progress, .ctx = migrate};
@@ -414,11 +430,12 @@ int migrate_create(struct run *run, const char *record, struct migrate **ret_mig
 	migrate->run_observer = (struct run_observer){.on_event = on_run, .ctx = migrate};
 	if (migrate->cancel_fd < 0)
 		err_sys(err, ERR_FAILED, errno, "moves");
-	if (migrate->cancel_fd < 0 || migrate_record_open(record, &migrate->record_fd, err) < 0) {
+	if (migrate->cancel_fd < 0 || migrate_record_open(place->record, &migrate->record_fd, err) < 0 ||
+	        migrate_tls_create(&place->tls, &migrate->tls, err) < 0) {
 		migrate_destroy(migrate);
 		return -1;
 	}
-	run_observe(run, &migrate->run_observer);
+	run_observe(place->run, &migrate->run_observer);
 	*ret_migrate = migrate;
 	return 0;
 }
@@ -436,6 +453,7 @@ void migrate_destroy(struct migrate *migrate)
 		close(migrate->record_fd);
 	if (migrate->cancel_fd >= 0)
 		close(migrate->cancel_fd);
+	migrate_tls_destroy(migrate->tls);
 	migrate_ask_finish(migrate);
 	free(migrate->plan);
 	free(migrate);

@@ -38,13 +38,16 @@ struct migrate {
 	struct loop *loop;
 	struct run_observer run_observer;
 	const struct migrate_observer *observer;
-	int record_fd; /* -1: there is none */
+	int record_fd;           /* -1: there is none */
+	struct migrate_tls *tls; /* NULL: frames travel as they are */
+	const char *tls_name;    /* borrowed */
 
 	/* What the move is. */
 	bool incoming;
 	bool given;                           /* source: the guest was given away */
 	bool owned;                           /* target: the guest was taken */
 	char address[BACK_ADDRESS_MAX_BYTES]; /* source: to connect to; "": fd is connected */
+	char peer[BACK_ADDRESS_MAX_BYTES];    /* source, with TLS: whose certificate the target has */
 	int fd;                               /* the connection; -1: none yet */
 	int listen_fd;
 	struct loop_op *listening;

@@ -70,6 +70,7 @@ int migrate_wire_init(struct migrate_wire *wire, int fd, _Atomic bool *cancelled
 
 void migrate_wire_finish(struct migrate_wire *wire)
 {
+	migrate_session_end(take_ptr(&wire->session));
 	free(take_ptr(&wire->in));
 	free(take_ptr(&wire->out));
 }
@@ -117,12 +118,53 @@ static int connection_over(struct err *err)
 	return err_set(err, ERR_FAILED, "the connection to the other vmm is over");
 }
 
+/* ---- the connection ---- */
+
+int migrate_wire_secure(
+        struct migrate_wire *wire, struct migrate_tls *tls, bool accepts, const char *name, struct err *err)
+{
+	int64_t end_ms = end_of_wait(wire, 1);
+	int event;
+
+	if (migrate_session_begin(tls, wire->fd, accepts, name, &wire->session, err) < 0)
+		return -1;
+	while ((event = migrate_session_agree(wire->session, err)) > 0) {
+		if (wait_for(wire, (short)event, end_ms, err) < 0)
+			return -1;
+	}
+	return event;
+}
+
+static ssize_t take(struct migrate_wire *wire, void *data, size_t size)
+{
+	return wire->session ? migrate_session_receive(wire->session, data, size)
+	                     : recv(wire->fd, data, size, MSG_DONTWAIT);
+}
+
+static ssize_t give(struct migrate_wire *wire, const void *data, size_t size)
+{
+	return wire->session ? migrate_session_send(wire->session, data, size)
+	                     : send(wire->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* By errno. */
+static int broken(struct migrate_wire *wire, struct err *err)
+{
+	if (errno == ECONNRESET)
+		return connection_over(err);
+	if (errno == EPROTO && wire->session) {
+		wire->given_up = true; /* most often by an alert */
+		return migrate_session_fault(wire->session, err);
+	}
+	return err_sys(err, ERR_FAILED, errno, "the connection to the other vmm");
+}
+
 /* ---- receiving ---- */
 
 static int receive_bytes(struct migrate_wire *wire, uint8_t *at, size_t size, int64_t end_ms, struct err *err)
 {
 	while (size) {
-		ssize_t got = recv(wire->fd, at, size, MSG_DONTWAIT);
+		ssize_t got = take(wire, at, size);
 
 		if (got == 0)
 			return connection_over(err);
@@ -133,9 +175,7 @@ static int receive_bytes(struct migrate_wire *wire, uint8_t *at, size_t size, in
 			if (wait_for(wire, POLLIN, end_ms, err) < 0)
 				return -1;
 		} else if (errno != EINTR) {
-			return errno == ECONNRESET
-			               ? connection_over(err)
-			               : err_sys(err, ERR_FAILED, errno, "the connection to the other vmm");
+			return broken(wire, err);
 		}
 	}
 	return 0;
@@ -252,7 +292,7 @@ static int explain_loss(struct migrate_wire *wire, struct err *err)
 static int send_bytes(struct migrate_wire *wire, const uint8_t *at, size_t size, struct err *err)
 {
 	while (size) {
-		ssize_t sent = send(wire->fd, at, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t sent = give(wire, at, size);
 
 		if (sent > 0) {
 			at += sent;
@@ -296,6 +336,6 @@ void migrate_wire_abort(struct migrate_wire *wire, const char *why)
 	memcpy(migrate_wire_payload(wire), why, size);
 	make_header(wire, MIGRATE_ABORT, size);
 	/* The peer also notices that the connection ends. */
-	if (send(wire->fd, wire->out, MIGRATE_HEADER_BYTES + size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (give(wire, wire->out, MIGRATE_HEADER_BYTES + size) < 0)
 		log_debug("the other vmm is not told why: %s", err_sys_name(errno));
 }

@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#include "tls.h"
 #include "vmm/base.h"
 
 /* The header of a frame. Numbers are little-endian. */
@@ -49,9 +50,10 @@ struct migrate_frame {
 };
 
 struct migrate_wire {
-	int fd;                  /* borrowed */
-	_Atomic bool *cancelled; /* borrowed: ends every wait */
-	uint8_t *in, *out;       /* a frame each */
+	int fd;                          /* borrowed */
+	_Atomic bool *cancelled;         /* borrowed: ends every wait */
+	struct migrate_session *session; /* of TLS; NULL: the frames travel as they are */
+	uint8_t *in, *out;               /* a frame each */
 	uint64_t in_sequence, out_sequence;
 	bool given_up;               /* the peer has said so */
 	unsigned patience_ms;        /* how long a peer may do nothing; MIGRATE_PATIENCE_MS, but in tests */
@@ -63,6 +65,12 @@ struct migrate_wire {
 /* ERR_FAILED: no memory. fd: a connected stream socket. */
 int migrate_wire_init(struct migrate_wire *wire, int fd, _Atomic bool *cancelled, struct err *err) MUST_CHECK;
 void migrate_wire_finish(struct migrate_wire *wire); /* a zeroed one is allowed */
+/*
+ * Before the first frame: agrees on TLS with the peer. The rest as for migrate_session_begin(). Waits at most
+ * patience_ms. ERR_FAILED.
+ */
+int migrate_wire_secure(struct migrate_wire *wire, struct migrate_tls *tls, bool accepts, const char *name,
+        struct err *err) MUST_CHECK;
 /* Where the payload of the next frame is written: MIGRATE_PAYLOAD_MAX_BYTES. */
 uint8_t *migrate_wire_payload(struct migrate_wire *wire);
 /*

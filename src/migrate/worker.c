@@ -150,17 +150,35 @@ int migrate_worker_prepare(struct migrate *migrate, struct err *err)
 
 /* ---- the thread ---- */
 
+static int secure(struct migrate *migrate, struct err *err)
+{
+	if (!migrate->tls)
+		return 0;
+	return migrate_wire_secure(&migrate->side.wire, migrate->tls, migrate->incoming,
+	        migrate->incoming ? migrate->tls_name : migrate->peer, err);
+}
+
+/* What a move is that gets no further than to the connection. */
+static enum migrate_result unconnected(const struct migrate *migrate)
+{
+	if (!migrate->again)
+		return MIGRATE_STAYS;
+	return migrate->owned ? MIGRATE_GONE : MIGRATE_DOUBT;
+}
+
 static enum migrate_result send_or_receive(struct migrate *migrate, struct err *err)
 {
 	struct migrate_side *side = &migrate->side;
 
+	if (*migrate->address && !migrate->incoming &&
+	        back_address_connect(migrate->address, migrate->cancel_fd, &migrate->fd, err) < 0)
+		return unconnected(migrate);
+	side->wire.fd = migrate->fd;
+	if (secure(migrate, err) < 0)
+		return unconnected(migrate);
 	if (migrate->incoming)
 		return migrate->again ? migrate_target_again(side, migrate->owned, err)
 		                      : migrate_target(side, err);
-	if (*migrate->address &&
-	        back_address_connect(migrate->address, migrate->cancel_fd, &migrate->fd, err) < 0)
-		return migrate->again ? MIGRATE_DOUBT : MIGRATE_STAYS;
-	side->wire.fd = migrate->fd;
 	return migrate->again ? migrate_source_again(side, err) : migrate_source(side, err);
 }
 

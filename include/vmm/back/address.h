@@ -12,6 +12,8 @@
 
 /* ERR_USAGE, in QEMU's words where it has some: such an address cannot be. */
 int back_address_check(const char *address, struct err *err) MUST_CHECK;
+/* The name of the host that an address has, without brackets. False: it has none. */
+bool back_address_host(const char *address, char ret_host[static BACK_ADDRESS_MAX_BYTES]) MUST_CHECK;
 /* How long a connection may take, to each of the addresses that a host's name has. */
 #define BACK_ADDRESS_CONNECT_MS 10000
 /*
