@@ -3,8 +3,7 @@
  * The map of written frames against a plain model with one bool for each frame, and what of vmm's own writes
  * is noted.
  */
-#include "support/test.h"
-#include "vmm/page/dirty.h"
+#include "written.h"
 
 #define RAM      MIB(3)
 #define FIRMWARE KIB(68)
@@ -12,31 +11,17 @@
 #define STEPS    3000u
 #define FRAME(a) ((a) / PAGE_SIZE_BYTES)
 
-static struct err err;
-static struct host *host;
-static struct page_memory *memory;
-static struct page_dirty *dirty;
 static const struct page_layout *layout;
 
 static int setup(void **state)
 {
 	struct page_layout made;
 
-	assert_ok(host_kernel_create(&host, &err));
 	assert_ok(page_layout_make(RAM, FIRMWARE, &made, &err));
 	assert_ok(page_layout_add_store(&made, STORE, &err));
 	assert_ok(page_layout_add_plugged(&made, 2 * PAGE_PLUG_BYTES, &err));
-	assert_ok(page_memory_create(host, &made, PAGE_OWN, &memory, &err));
+	written_make(&made);
 	layout = page_memory_layout(memory);
-	assert_ok(page_dirty_create(memory, &dirty, &err));
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	page_dirty_destroy(dirty);
-	page_memory_destroy(memory);
-	host_destroy(host);
 	return 0;
 }
 
@@ -309,7 +294,7 @@ static void test_written_is_what_changes_hands(void **state)
 	assert_noted(0x21000, 1);
 }
 
-#define TD(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TD(name) cmocka_unit_test_setup_teardown(name, setup, written_end)
 
 int main(void)
 {

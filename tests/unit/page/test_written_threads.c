@@ -8,18 +8,13 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "support/test.h"
-#include "vmm/page/dirty.h"
+#include "written.h"
 
 #define WRITERS 2u
 #define FRAMES  64u /* in one word of the bitmap, so that all threads meet; a writer has every second one */
 #define ROUNDS  20000u
 #define WRITES  4u /* before a writer waits */
 
-static struct err err;
-static struct host *host;
-static struct page_memory *memory;
-static struct page_dirty *dirty;
 static _Atomic uint64_t *loan;
 static _Atomic uint64_t copy[FRAMES];
 static _Atomic uint64_t collections;
@@ -90,27 +85,17 @@ static int setup(void **state)
 {
 	struct page_layout layout;
 
-	assert_ok(host_kernel_create(&host, &err));
 	assert_ok(page_layout_make(MIB(1), KIB(64), &layout, &err));
-	assert_ok(page_memory_create(host, &layout, PAGE_OWN, &memory, &err));
-	assert_ok(page_dirty_create(memory, &dirty, &err));
+	written_make(&layout);
 	assert_ok(page_memory_track(memory, true, &err));
 	loan = page_loan(memory, gpa(0), MIB(1));
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	page_dirty_destroy(dirty);
-	page_memory_destroy(memory);
-	host_destroy(host);
 	return 0;
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(test_no_write_is_lost, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_no_write_is_lost, setup, written_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
