@@ -3,8 +3,8 @@
  * map: what a SEV guest shares when it is stopped: its pages, then what is no memory. A part is sent in
  * pieces.
  *
- *     0 part u32 (enum page_record_part)   4 bytes of the part u32   8 where this piece begins u32   12 zero
- * u32 then the piece, of a form as vmm/page/range_map.h describes
+ *     0 part u32 (enum page_record_part)   4 bytes of the part u32   8 where this piece begins u32
+ *     12 zero u32   16 the piece, of a form as vmm/page/range_map.h describes
  */
 #include <errno.h>
 #include <stdlib.h>
