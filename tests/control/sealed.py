@@ -121,6 +121,17 @@ class Sealed(unittest.TestCase):
         third.tells()
         self.assertEqual((source.state(), second.state(), third.state()), ('postmigrate', 'postmigrate', 'running'))
 
+    def test_memory_that_was_added_comes_too(self):
+        """Both helpers see it, though they were made before."""
+        source, target = self.pair(['machine.memory-max=400M'], ['machine.memory-max=400M'])
+        source.tells()
+        source.control.call('object-add', qom_type='memory-backend-ram', id='ram', size=128 << 20)
+        source.control.call('device_add', driver='pc-dimm', id='dimm', memdev='ram')
+        source.control.call('migrate', uri=target.address)
+        self.assertGreaterEqual(source.ends('completed')['ram']['normal'], (128 + 16) << 8)
+        target.tells()
+        self.assertEqual(target.control.call('query-memory-size-summary')['plugged-memory'], 128 << 20)
+
 
 if __name__ == '__main__':
     monitor.main()
