@@ -20,7 +20,7 @@ static void test_product_decides_types_and_cpuid(void **state)
 		int types;
 		uint32_t eax;
 	} rows[] = {{NULL, 0x1, 0}, {"none", 0x1, 0}, {"Naples", 0x5, 0x2}, {"Rome", 0xd, 0xa},
-	        {"Milan", 0x1d, 0x1a}, {"Genoa", 0x1d, 0x1a}, {"Turin", 0x1d, 0x1a}};
+	        {"Milan", 0x1d, 0x41a}, {"Genoa", 0x1d, 0x41a}, {"Turin", 0x1d, 0x41a}};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct sim_options options = {.product = rows[i].product, .c_bit = 47};
