@@ -10,6 +10,7 @@
 	lazy SSL_CTX_free
 	lazy SSL_CTX_load_verify_file
 	lazy SSL_CTX_new
+	lazy SSL_CTX_set_default_passwd_cb
 	lazy SSL_CTX_set_num_tickets
 	lazy SSL_CTX_set_verify
 	lazy SSL_CTX_use_PrivateKey_file

@@ -201,8 +201,11 @@ static int run_configured(
 		return -1;
 	if (cli_given(args, "no-sandbox"))
 		config->run.sandbox = false;
-	/* On the software platform this process holds keys that otherwise only a secure processor has. */
-	if (config->sev.type != CONFIG_SEV_NONE)
+	/*
+	 * On the software platform this process holds keys that otherwise only a secure processor has. The
+	 * key of TLS is this computer's.
+	 */
+	if (config->sev.type != CONFIG_SEV_NONE || *config->migrate.tls_key)
 		cli_owner_guard_secrets();
 	result =
 	        cli_hosts_open(&hosts, config, cli_value(args, "trace"), dry && !json ? stdout : stderr, err);

@@ -36,7 +36,8 @@ struct migrate_guest {
 	        struct err *err);
 	/*
 	 * Target: gives the machine what the guest has got since it began, by the other side's plan, which
-	 * may be any bytes. plan is another one afterwards. NULL: there is no such thing.
+	 * may be any bytes. plan is another one afterwards. NULL: there is no such thing. Returns 1 if
+	 * something was added, 0 if the machine is as before; -1 if it may not be.
 	 */
 	int (*adopt)(void *ctx, const char *plan, size_t size, struct err *err);
 	/* Source: from now on collect() tells which pages were written since it was last called. */

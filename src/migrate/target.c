@@ -19,6 +19,15 @@ static void enter(struct migrate_side *side, enum migrate_phase phase)
 
 /* ---- AGREE ---- */
 
+/* What is added is not taken away again. */
+static int adopt(struct migrate_side *side, const struct migrate_frame *plan, struct err *err)
+{
+	int added = side->guest->adopt(side->guest->ctx, (const char *)plan->payload, plan->size, err);
+
+	side->touched = added != 0;
+	return added;
+}
+
 static int agree(struct migrate_side *side, struct err *err)
 {
 	const struct migrate_guest *guest = side->guest;
@@ -35,11 +44,8 @@ static int agree(struct migrate_side *side, struct err *err)
 		return -1;
 	if (migrate_plan_compare(guest->plan, frame.payload, frame.size, !guest->adopt, err) < 0)
 		return -1;
-	/* What is added is not taken away again. */
-	side->touched = guest->adopt != NULL;
-	if (guest->adopt &&
-	        (guest->adopt(guest->ctx, (const char *)frame.payload, frame.size, err) < 0 ||
-	                migrate_plan_compare(guest->plan, frame.payload, frame.size, true, err) < 0))
+	if (guest->adopt && (adopt(side, &frame, err) < 0 || migrate_plan_compare(guest->plan, frame.payload,
+	                                                             frame.size, true, err) < 0))
 		return -1;
 	size = strlen(guest->plan);
 	memcpy(migrate_wire_payload(&side->wire), guest->plan, size);

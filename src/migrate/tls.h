@@ -6,6 +6,7 @@
 #ifndef MIGRATE_TLS_H
 #define MIGRATE_TLS_H
 
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "vmm/migrate.h"
@@ -18,12 +19,15 @@ int migrate_tls_create(
         const struct migrate_tls_files *files, struct migrate_tls **ret_tls, struct err *err) MUST_CHECK;
 void migrate_tls_destroy(struct migrate_tls *tls); /* NULL is allowed */
 
-/*
- * Begins a session over a connected socket, which is borrowed until migrate_session_end(). accepts: this side
- * was connected to. name: what the other side's certificate must be for, a host's name or IP address; "":
- * any. ERR_FAILED.
- */
-int migrate_session_begin(struct migrate_tls *tls, int fd, bool accepts, const char *name,
+struct migrate_peer {
+	int fd;                  /* a connected socket, borrowed until migrate_session_end() */
+	bool accepts;            /* this side was connected to */
+	const char *name;        /* for whom its certificate must be, a host's name or IP address; "": any */
+	_Atomic bool *cancelled; /* borrowed: nothing more is read */
+};
+
+/* ERR_FAILED: there is no memory. */
+int migrate_session_begin(struct migrate_tls *tls, const struct migrate_peer *peer,
         struct migrate_session **ret_session, struct err *err) MUST_CHECK;
 void migrate_session_end(struct migrate_session *session); /* NULL is allowed */
 /*
@@ -32,7 +36,8 @@ void migrate_session_end(struct migrate_session *session); /* NULL is allowed */
  */
 int migrate_session_agree(struct migrate_session *session, struct err *err) MUST_CHECK;
 /*
- * As recv(2) and send(2) with MSG_DONTWAIT. errno EPROTO: migrate_session_fault() says why. What could not be
+ * As recv(2) and send(2) with MSG_DONTWAIT. errno EPROTO: a record was damaged, or the peer or OpenSSL gave
+ * up; migrate_session_fault() says why, and anybody on the way may have caused it. What could not be
  * sent at once (EAGAIN) must be what is sent next.
  */
 ssize_t migrate_session_receive(struct migrate_session *session, void *data, size_t size) MUST_CHECK;

@@ -100,7 +100,8 @@ static int wait_for(struct migrate_wire *wire, short events, int64_t end_ms, str
 			return err_sys(err, ERR_FAILED, ECANCELED, "the move");
 		if (poll(&fd, 1, SLICE_MS) < 0 && errno != EINTR)
 			return err_sys(err, ERR_FAILED, errno, "the connection to the other vmm");
-		if (fd.revents)
+		/* A peer that does something now and then gains no time by that. */
+		if (fd.revents && now_ms() < end_ms + SLICE_MS)
 			return 0;
 	} while (now_ms() < end_ms);
 	return err_set(err, ERR_FAILED, "the other vmm %s for too long",
@@ -123,10 +124,12 @@ static int connection_over(struct err *err)
 int migrate_wire_secure(
         struct migrate_wire *wire, struct migrate_tls *tls, bool accepts, const char *name, struct err *err)
 {
+	const struct migrate_peer peer = {
+	        .fd = wire->fd, .accepts = accepts, .name = name, .cancelled = wire->cancelled};
 	int64_t end_ms = end_of_wait(wire, 1);
 	int event;
 
-	if (migrate_session_begin(tls, wire->fd, accepts, name, &wire->session, err) < 0)
+	if (migrate_session_begin(tls, &peer, &wire->session, err) < 0)
 		return -1;
 	while ((event = migrate_session_agree(wire->session, err)) > 0) {
 		if (wait_for(wire, (short)event, end_ms, err) < 0)
@@ -153,7 +156,7 @@ static int broken(struct migrate_wire *wire, struct err *err)
 	if (errno == ECONNRESET)
 		return connection_over(err);
 	if (errno == EPROTO && wire->session) {
-		wire->given_up = true; /* most often by an alert */
+		wire->faulted = true;
 		return migrate_session_fault(wire->session, err);
 	}
 	return err_sys(err, ERR_FAILED, errno, "the connection to the other vmm");
@@ -225,6 +228,9 @@ static int receive_any(
 {
 	uint32_t crc;
 
+	/* A source that is faster than this side leaves nothing to wait for. */
+	if (atomic_load_explicit(wire->cancelled, memory_order_acquire))
+		return err_sys(err, ERR_FAILED, ECANCELED, "the move");
 	if (receive_bytes(wire, wire->in, MIGRATE_HEADER_BYTES, end_ms, err) < 0 ||
 	        check_header(wire, frame, err) < 0 ||
 	        receive_bytes(wire, wire->in + MIGRATE_HEADER_BYTES, frame->size, end_of_wait(wire, 1), err) <
@@ -281,7 +287,7 @@ static int explain_loss(struct migrate_wire *wire, struct err *err)
 	struct migrate_frame frame;
 	struct err said;
 
-	if (migrate_wire_receive(wire, 0, &frame, &said) < 0 && wire->given_up) {
+	if (migrate_wire_receive(wire, 0, &frame, &said) < 0 && (wire->given_up || wire->faulted)) {
 		if (err)
 			*err = said;
 		return -1;
@@ -333,6 +339,8 @@ void migrate_wire_abort(struct migrate_wire *wire, const char *why)
 {
 	size_t size = strnlen(why, types[MIGRATE_ABORT].max_bytes);
 
+	if (wire->faulted)
+		return;
 	memcpy(migrate_wire_payload(wire), why, size);
 	make_header(wire, MIGRATE_ABORT, size);
 	/* The peer also notices that the connection ends. */

@@ -55,7 +55,8 @@ struct migrate_wire {
 	struct migrate_session *session; /* of TLS; NULL: the frames travel as they are */
 	uint8_t *in, *out;               /* a frame each */
 	uint64_t in_sequence, out_sequence;
-	bool given_up;               /* the peer has said so */
+	bool given_up;               /* the peer has said so, in a frame that is whole */
+	bool faulted;                /* TLS has failed, by whoever's fault, and carries nothing any more */
 	unsigned patience_ms;        /* how long a peer may do nothing; MIGRATE_PATIENCE_MS, but in tests */
 	_Atomic uint64_t sent_bytes; /* any thread may read it */
 };

@@ -74,7 +74,7 @@ static int adopt(void *ctx, const char *plan, size_t size, struct err *err)
 	migrate->added_count = migrate_plan_added(plan, size, migrate->added);
 	if (!migrate->added_count)
 		return 0;
-	return migrate_ask(migrate, MIGRATE_ADD, err);
+	return migrate_ask(migrate, MIGRATE_ADD, err) < 0 ? -1 : 1;
 }
 
 static int log_writes(void *ctx, bool on, struct err *err)

@@ -98,7 +98,7 @@ const struct sandbox_row sandbox_rows[] = {
         {"ioctl", LOOPS, REQUEST(TUNSETQUEUE), .why = "how many queues of a tap the driver uses"},
         {"ioctl", LOOPS, REQUEST(TUNGETIFF), .why = "whether a tap is still there"},
         {"ioctl", LOOPS, REQUEST(BLKGETSIZE64), .why = "the size of a block device that grew"},
-        {"getrandom", LOOPS, .why = "the guest's source of random numbers, sessions of TLS"},
+        {"getrandom", LOOPS | MIGRATE, .why = "the guest's source of random numbers, sessions of TLS"},
 
         /* A launch, which a reset repeats, and the end. */
         {"accept4", MAIN, .why = "a client of the control socket"},
@@ -130,7 +130,7 @@ const struct sandbox_row sandbox_rows[] = {
         {"ioctl", MAIN | VCPU | MIGRATE, REQUEST(UAPI_PROCMAP_QUERY), SIMULATED,
                 .why = "which pages of guest memory are the same ones of a file"},
         {"rt_sigpending", VCPU | MIGRATE, SIMULATED, .why = "signals that end a run of the processor"},
-        {"getrandom", VCPU | MIGRATE, SIMULATED, .why = "random numbers for RDRAND"},
+        {"getrandom", VCPU, SIMULATED, .why = "random numbers for RDRAND"},
         {"ppoll", VCPU, SIMULATED, .why = "a halted vCPU waits for signals"},
         {"kcmp", MAIN | VCPU, SIMULATED, .refuse = EPERM, .why = "fdinfo tells whether two eventfds are one"},
         {"readlink", MAIN | VCPU, SIMULATED, .refuse = EPERM, .why = "fdinfo tells what an eventfd is"},

@@ -45,8 +45,9 @@ def keys(host, issuer='ours', trusted='ours', **more):
 
 
 class Relay:
-    """Hands on what comes over TCP, both ways, and keeps it."""
-    def __init__(self, test, port):
+    """Hands on what comes over TCP, both ways, and keeps it. change() makes another record of each that the target sends."""
+    def __init__(self, test, port, change=None):
+        self.change = change
         self.listener = socket.create_server(('127.0.0.1', 0))
         self.port, self.to, self.seen, self.socks = self.listener.getsockname()[1], port, bytearray(), []
         threading.Thread(target=self.serve, daemon=True).start()
@@ -68,10 +69,35 @@ class Relay:
 
     def hand_on(self, from_, to):
         with contextlib.suppress(OSError):
-            while data := from_.recv(65536):
+            for data in records(from_) if self.change and from_ is self.socks[1] else pieces(from_):
                 self.seen += data
-                to.sendall(data)
+                to.sendall(self.change(data) if self.change and from_ is self.socks[1] else data)
             to.shutdown(socket.SHUT_WR)
+
+
+def pieces(sock):
+    while data := sock.recv(65536):
+        yield data
+
+
+def records(sock):
+    """Of TLS: a type, a version, a length, and what that says."""
+    with sock.makefile('rb') as file:
+        while len(head := file.read(5)) == 5:
+            yield head + file.read(int.from_bytes(head[3:]))
+
+
+class Flip:
+    """Changes a bit of the n-th record that holds a frame without payload: 32 bytes, the record's own type, and its tag."""
+    def __init__(self, number):
+        self.left = number
+
+    def __call__(self, data):
+        if len(data) == 5 + 32 + 1 + 16:
+            self.left -= 1
+            if self.left == 0:
+                return data[:20] + bytes([data[20] ^ 1]) + data[21:]
+        return data
 
 
 class Tls(unittest.TestCase):
@@ -139,6 +165,23 @@ class Tls(unittest.TestCase):
         self.assertIn('Verify return code: 0 (ok)', friend.stdout)
         monitor.until(lambda: pair.target.state() == 'running')
 
+    def test_a_damaged_record_is_nobody_s_word(self):
+        """READY and DONE are the target's frames without payload. Whoever is on the way can change them, but not decide who has the guest."""
+        for number, end in ((1, 'failed'), (2, 'in-doubt')):
+            with self.subTest(end=end):
+                target = self.target(*keys('there'))
+                source = movers.Side(self, *keys('here'))
+                source.control.call('migrate', uri=f'tcp:127.0.0.1:{Relay(self, self.port, Flip(number)).port}')
+                self.assertIn('TLS with the other vmm: ', source.ends(end)['error-desc'])
+                if end == 'failed':
+                    self.assertEqual(source.state(), 'running')
+                    monitor.until(lambda target=target: target.moves().get('status') == 'in-doubt')
+                    continue
+                monitor.until(lambda target=target: target.state() == 'running')
+                self.assertEqual((source.records()[0], target.records()[0]), (['gave'], ['took']))
+                source.control.call('migrate', uri=f'tcp:127.0.0.1:{self.port}', resume=True)
+                source.ends('completed')
+
     def test_openssl_agrees_with_a_target(self):
         pair = movers.Pair(self, there=keys('there'))
         shown = openssl_client(pair.address, authority('ours'))
@@ -167,7 +210,8 @@ class Tls(unittest.TestCase):
 def openssl_client(address, folder, *words):
     """s_client sends what is no frame, so that the target hangs up."""
     own = ('-CAfile', authority('ours') / 'ca.pem', '-cert', folder / 'here.pem', '-key', folder / 'here.key')
-    return subprocess.run(['openssl', 's_client', '-ign_eof', '-unix', address[5:], *own, *words], input='x' * 100, capture_output=True, text=True, errors='replace', timeout=monitor.LIMIT)
+    return subprocess.run(['openssl', 's_client', '-ign_eof', '-unix', address[5:], *own, *words], input='x' * 100, capture_output=True, text=True,
+                          errors='replace', timeout=monitor.LIMIT)
 
 
 if __name__ == '__main__':

@@ -210,6 +210,46 @@ static void test_wire_refuses_a_bad_checksum(void **state)
 	assert_fails(migrate_wire_receive(&ours, 1, &frame, &err), ERR_FAILED, "its checksum");
 }
 
+static _Atomic bool drips;
+
+static void *drip(void *ctx)
+{
+	const struct timespec pause = {.tv_nsec = 5000000};
+
+	while (drips && send(fds[1], "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+		nanosleep(&pause, NULL);
+	return NULL;
+}
+
+/* A frame that nobody needs to understand, of which a byte comes now and then. */
+static void test_wire_dripping_gains_no_time(void **state)
+{
+	uint8_t header[MIGRATE_HEADER_BYTES];
+	struct migrate_frame frame;
+	pthread_t thread;
+
+	make_header(header, 0);
+	store_le(header + 4, 2, 999);
+	store_le(header + 6, 2, 0);
+	store_le(header + 8, 4, MIGRATE_PAYLOAD_MAX_BYTES);
+	assert_int_equal(send(fds[1], header, sizeof(header), 0), sizeof(header));
+	drips = true;
+	assert_int_equal(pthread_create(&thread, NULL, drip, NULL), 0);
+	assert_fails(
+	        migrate_wire_receive(&ours, 1, &frame, &err), ERR_FAILED, "sent nothing whole for too long");
+	drips = false;
+	pthread_join(thread, NULL);
+}
+
+static void test_wire_sees_a_cancel_whatever_comes(void **state)
+{
+	struct migrate_frame frame;
+
+	assert_ok(migrate_wire_send(&theirs, MIGRATE_READY, 0, &err));
+	cancelled = true;
+	assert_fails(migrate_wire_receive(&ours, 1, &frame, &err), ERR_FAILED, "the move: ");
+}
+
 int main(void)
 {
 #define WIRE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -225,6 +265,8 @@ int main(void)
 	        WIRE_TEST(test_wire_trap_sigpipe),
 	        WIRE_TEST(test_wire_refuses_bad_headers),
 	        WIRE_TEST(test_wire_refuses_a_bad_checksum),
+	        WIRE_TEST(test_wire_dripping_gains_no_time),
+	        WIRE_TEST(test_wire_sees_a_cancel_whatever_comes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
