@@ -164,6 +164,38 @@ int call_sev_report(const struct call_sev *sev, const uint8_t nonce[static 16],
 int call_sev_guest_status(
         const struct call_sev *sev, struct kvm_sev_guest_status *ret_status, struct err *err) MUST_CHECK;
 
+/*
+ * SEV guests on their way from one platform to another, which are sent page by page (call/send.c). The guest
+ * may run while it is sent.
+ */
+struct call_sev_receiver {
+	const struct abi_sev_cert *pdh;
+	const struct abi_sev_cert_chain *chain;
+	const void *amd; /* ASK and ARK, which the firmware reads if the policy says SEV; 0 bytes: none */
+	uint32_t amd_bytes;
+};
+/*
+ * Begins to send. The firmware verifies the receiver's certificates only as far as the guest's policy says
+ * SEV or DOMAIN: otherwise any PDH will do, whoever made it. *ret_policy: that of the guest.
+ */
+int call_sev_send_start(const struct call_sev *sev, const struct call_sev_receiver *receiver,
+        uint32_t *ret_policy, struct abi_sev_session *ret_session, struct err *err) MUST_CHECK;
+/* Makes a packet, of the same size, of private memory: within a page, address and size multiples of 16. */
+int call_sev_send_update_data(const struct call_sev *sev, void *data, uint32_t size_bytes,
+        struct abi_sev_secret_header *ret_header, void *ret_packet, struct err *err) MUST_CHECK;
+/* Has the firmware start this guest never again. The guest is not stopped by it. */
+int call_sev_send_finish(const struct call_sev *sev, struct err *err) MUST_CHECK;
+/* The guest was not sent, and may be sent anew. */
+int call_sev_send_cancel(const struct call_sev *sev, struct err *err) MUST_CHECK;
+/* In place of LAUNCH_START. pdh and session: those of the sender. */
+int call_sev_receive_start(const struct call_sev *sev, uint32_t policy, const struct abi_sev_cert *pdh,
+        const struct abi_sev_session *session, uint32_t *ret_handle, struct err *err) MUST_CHECK;
+/* Makes private memory of a packet. Nothing in it tells where it belongs, or how old it is. */
+int call_sev_receive_update_data(const struct call_sev *sev, const struct abi_sev_secret_header *header,
+        const void *packet, void *data, uint32_t size_bytes, struct err *err) MUST_CHECK;
+/* The guest can run. Whether all of it came the firmware does not know. */
+int call_sev_receive_finish(const struct call_sev *sev, struct err *err) MUST_CHECK;
+
 /* SEV-SNP (SNP ABI 8.16 to 8.18). */
 int call_snp_launch_start(const struct call_sev *sev, uint64_t policy, struct err *err) MUST_CHECK;
 /* After KVM_SEV_INIT2 and before the first vCPU: requests for certificates become KVM_EXIT_SNP_REQ_CERTS. */

@@ -12,6 +12,7 @@ static struct host_script script;
 static struct kvm_sev_cmd last;
 static uint32_t firmware_says;
 static unsigned long last_request;
+static struct kvm_sev_send_start sent_start;
 
 static int answer(struct host *h, int fd, unsigned long request, void *arg)
 {
@@ -19,6 +20,8 @@ static int answer(struct host *h, int fd, unsigned long request, void *arg)
 	if (request == KVM_MEMORY_ENCRYPT_OP) {
 		last = *(struct kvm_sev_cmd *)arg;
 		((struct kvm_sev_cmd *)arg)->error = firmware_says;
+		if (last.id == KVM_SEV_SEND_START)
+			sent_start = *(struct kvm_sev_send_start *)(uintptr_t)last.data;
 	} else if (request == SEV_ISSUE_CMD) {
 		((struct sev_issue_cmd *)arg)->error = firmware_says;
 	}
@@ -98,6 +101,43 @@ static void test_sev_commands_have_the_kernels_numbers(void **state)
 	assert_int_equal(last_request, 0x8010aebb);
 }
 
+static void test_sev_commands_that_move_a_guest_say_all_that_they_have(void **state)
+{
+	struct call_sev sev = sev_with(0, 0, 0);
+	struct abi_sev_secret_header header = {0};
+	struct abi_sev_session session = {0};
+	struct abi_sev_cert_chain chain = {0};
+	struct abi_sev_cert pdh = {0};
+	uint8_t page[64], packet[64];
+	struct call_sev_receiver receiver = {&pdh, &chain, page, sizeof(page)};
+	uint32_t policy, handle;
+
+	assert_ok(call_sev_send_start(&sev, &receiver, &policy, &session, &err));
+	assert_int_equal(last.id, 8);
+	assert_int_equal(sent_start.pdh_cert_uaddr, (uintptr_t)&pdh);
+	assert_int_equal(sent_start.plat_certs_len, 3 * 2084);
+	assert_int_equal(sent_start.amd_certs_uaddr, (uintptr_t)page);
+	assert_int_equal(sent_start.amd_certs_len, sizeof(page));
+	assert_int_equal(sent_start.session_len, 128);
+	/* The kernel refuses a call without them. */
+	receiver.amd_bytes = 0;
+	assert_ok(call_sev_send_start(&sev, &receiver, &policy, &session, &err));
+	assert_int_equal(sent_start.amd_certs_uaddr, (uintptr_t)&chain);
+	assert_int_equal(sent_start.amd_certs_len, 3 * 2084);
+	assert_ok(call_sev_send_update_data(&sev, page, sizeof(page), &header, packet, &err));
+	assert_int_equal(last.id, 9);
+	assert_ok(call_sev_send_finish(&sev, &err));
+	assert_int_equal(last.id, 11);
+	assert_ok(call_sev_receive_start(&sev, 7, &pdh, &session, &handle, &err));
+	assert_int_equal(last.id, 12);
+	assert_ok(call_sev_receive_update_data(&sev, &header, packet, page, sizeof(page), &err));
+	assert_int_equal(last.id, 13);
+	assert_ok(call_sev_receive_finish(&sev, &err));
+	assert_int_equal(last.id, 15);
+	assert_ok(call_sev_send_cancel(&sev, &err));
+	assert_int_equal(last.id, 21);
+}
+
 static void test_platform_refusals_name_themselves(void **state)
 {
 	struct sev_user_data_status status;
@@ -163,6 +203,7 @@ int main(void)
 	        cmocka_unit_test(test_sev_refusal_names_call_errno_and_firmware_code),
 	        cmocka_unit_test(test_sev_refusal_of_the_kernel_alone_names_no_code),
 	        cmocka_unit_test(test_sev_commands_have_the_kernels_numbers),
+	        cmocka_unit_test(test_sev_commands_that_move_a_guest_say_all_that_they_have),
 	        cmocka_unit_test(test_platform_refusals_name_themselves),
 	        cmocka_unit_test(test_memory_calls_name_themselves),
 	        cmocka_unit_test(test_fw_codes_are_unique_and_named),
