@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "command.h"
+#include "cpu/ram.h"
 #include "decrypted.h"
+#include "kvm/memory.h"
 
 /* ---- out ---- */
 
@@ -110,10 +112,25 @@ static int send_data_query(struct sev_call *call, struct kvm_sev_send_update_dat
 	return sev_copy_out(call, params, sizeof(*params)) < 0 ? -EFAULT : result;
 }
 
+/* The guest may run meanwhile: what its processors have written is to be found in the VMM's mapping. */
+static void settle(struct kvm_vm *vm, uint64_t address)
+{
+	uintptr_t page = address & ~(uint64_t)(PAGE_SIZE_BYTES - 1);
+
+	pthread_mutex_lock(&vm->lock);
+	for (uint32_t i = 0; i < vm->map->count; i++) {
+		const struct cpu_slot *slot = &vm->map->slots[i];
+
+		if (page - (uintptr_t)slot->host < slot->size)
+			sev_decrypted_settle(vm, slot, sev_pointer(page));
+	}
+	pthread_mutex_unlock(&vm->lock);
+}
+
 static int send_data(struct sev_call *call, const struct kvm_sev_send_update_data *params)
 {
 	struct abi_sev_secret_header header;
-	uint8_t packet[PAGE_SIZE_BYTES];
+	uint8_t ciphertext[PAGE_SIZE_BYTES], packet[PAGE_SIZE_BYTES];
 	uint64_t spa, size = params->guest_len;
 	int result;
 
@@ -123,9 +140,11 @@ static int send_data(struct sev_call *call, const struct kvm_sev_send_update_dat
 	result = sev_ready(call);
 	if (result < 0)
 		return result;
+	settle(call->vm, params->guest_uaddr);
+	ram_copy(ciphertext, sev_pointer(params->guest_uaddr), params->guest_len);
 	result = sev_result(
-	        call, psp_send_update_data(call->psp, call->sev->handle, sev_pointer(params->guest_uaddr),
-	                      spa, params->guest_len, params->hdr_len >= sizeof(header) ? &header : NULL,
+	        call, psp_send_update_data(call->psp, call->sev->handle, ciphertext, spa, params->guest_len,
+	                      params->hdr_len >= sizeof(header) ? &header : NULL,
 	                      params->trans_len >= params->guest_len ? packet : NULL));
 	if (result < 0)
 		return result;
