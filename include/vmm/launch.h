@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "vmm/abi/sev_cert.h"
 #include "vmm/abi/sev_launch.h"
 #include "vmm/base.h"
 #include "vmm/config.h"
@@ -41,8 +42,19 @@ enum launch_step {
 	LAUNCH_STEPS
 };
 
-/* SEV and SEV-ES: the firmware's guest states (SEV API, GUEST_STATUS); SEV-SNP has no LSECRET. */
-enum launch_state { LAUNCH_UNINIT, LAUNCH_LUPDATE, LAUNCH_LSECRET, LAUNCH_RUNNING };
+/*
+ * SEV and SEV-ES: the firmware's guest states (SEV API, GUEST_STATUS); SEV-SNP has no LSECRET. The last three
+ * are of guests on their way to another host and from one.
+ */
+enum launch_state {
+	LAUNCH_UNINIT,
+	LAUNCH_LUPDATE,
+	LAUNCH_LSECRET,
+	LAUNCH_RUNNING,
+	LAUNCH_SUPDATE,
+	LAUNCH_RUPDATE,
+	LAUNCH_SENT
+};
 
 struct launch;
 struct mirror_helper;
@@ -69,6 +81,11 @@ int launch_create_unjudged(struct host *host, const struct config *config,
  */
 void launch_begin(struct launch *launch, struct machine *machine);
 /*
+ * The same for a guest that another host sends. A SEV guest without sev.helper comes by the secure processor:
+ * its launch ends before LAUNCH_START, and launch_receive_start() goes on with it.
+ */
+void launch_begin_to_receive(struct launch *launch, struct machine *machine);
+/*
  * Does the next part of the launch, about as much as one call of the kernel does. Returns one of these, or
  * -1. hold: the guest is to be paused, and its launch waits where its owner may want to take part.
  */
@@ -89,6 +106,37 @@ struct mirror_helper *launch_helper(const struct launch *launch);
 /* Ends the incarnation. Its vCPUs have stopped. Allowed when there is none. */
 void launch_end(struct launch *launch);
 void launch_destroy(struct launch *launch); /* NULL is allowed */
+
+/* ---- a SEV guest that the secure processor sends or receives (launch/move.c). One thread at a time ---- */
+
+struct call_sev_receiver;
+
+/* Does the guest of this incarnation come, or has it come, by the secure processor? */
+bool launch_receives(const struct launch *launch);
+/*
+ * Begins to receive the guest. ERR_HOST: the firmware refuses, and another session may be tried; or it is in
+ * no state for it, and the incarnation is lost. ERR_FAILED: one is received already.
+ */
+int launch_receive_start(struct launch *launch, const struct abi_sev_cert *pdh,
+        const struct abi_sev_session *session, struct err *err) MUST_CHECK;
+/* Fills a page of the guest. ERR_FAILED: there is none; ERR_HOST: that is no packet of this session. */
+int launch_receive_page(struct launch *launch, struct gpa gpa, const struct abi_sev_secret_header *header,
+        const void *packet, struct err *err) MUST_CHECK;
+/* The guest is complete. */
+int launch_receive_finish(struct launch *launch, struct err *err) MUST_CHECK;
+
+/*
+ * Begins to send the guest, which may run meanwhile. Whom the receiver's certificates belong to the caller
+ * has verified. ERR_HOST: the firmware refuses. After an error launch_send_end() is called as well.
+ */
+int launch_send_start(struct launch *launch, const struct call_sev_receiver *receiver,
+        struct abi_sev_session *ret_session, struct err *err) MUST_CHECK;
+/* Makes a packet of PAGE_SIZE_BYTES of a page that is the guest's own. */
+int launch_send_page(struct launch *launch, struct gpa gpa, struct abi_sev_secret_header *ret_header,
+        void *ret_packet, struct err *err) MUST_CHECK;
+/* given: the other host has the guest, which is never sent again. Otherwise it may be. Allowed at any time.
+ */
+int launch_send_end(struct launch *launch, bool given, struct err *err) MUST_CHECK;
 
 /* ---- what a launch has done so far. Main thread ---- */
 

@@ -30,6 +30,9 @@ const char *launch_state_name(enum launch_state state)
 	        [LAUNCH_LUPDATE] = "LUPDATE",
 	        [LAUNCH_LSECRET] = "LSECRET",
 	        [LAUNCH_RUNNING] = "RUNNING",
+	        [LAUNCH_SUPDATE] = "SUPDATE",
+	        [LAUNCH_RUPDATE] = "RUPDATE",
+	        [LAUNCH_SENT] = "SENT",
 	};
 
 	return state < ARRAY_LEN(names) ? names[state] : "another one";

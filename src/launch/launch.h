@@ -5,6 +5,7 @@
 #ifndef VMM_LAUNCH_LAUNCH_H
 #define VMM_LAUNCH_LAUNCH_H
 
+#include <stdatomic.h>
 #include <time.h>
 
 #include "vmm/abi/id_block.h"
@@ -61,8 +62,9 @@ struct launch_work {
 	struct call_sev sev;
 	unsigned row, part; /* the next row to be done, and how many of its parts were done */
 	struct launch_progress progress[LAUNCH_ROWS_MAX];
-	enum launch_state state;
-	uint32_t handle;
+	bool receives; /* the guest comes by the secure processor: the rows end before LAUNCH_START */
+	_Atomic enum launch_state state;
+	_Atomic uint32_t handle;
 	void *staging;                  /* SEV-SNP: where the kernel copies contents from */
 	struct abi_sev_measure measure; /* SEV, SEV-ES: after LAUNCH_MEASURE */
 	struct timespec measured;       /* by the clock of file systems */
@@ -110,6 +112,13 @@ const char *launch_row_call(const struct launch *launch, const struct launch_row
 /* The end of a part, of total ones that the row has: returns LAUNCH_DONE for the last one, else LAUNCH_MORE.
  */
 int launch_parts(struct launch_work *work, unsigned total);
+
+/*
+ * work.c: asks the firmware of SEV and SEV-ES whether the guest is in this state and has the policy of the
+ * configuration. after: what was done, for the error.
+ */
+int launch_check_state(const struct launch_work *work, enum launch_state state, const char *after,
+        struct err *err) MUST_CHECK;
 
 /* ---- steps.c: steps that generations share ---- */
 

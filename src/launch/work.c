@@ -12,22 +12,27 @@
  * The firmware of SEV and SEV-ES tells where the guest is. That of SEV-SNP cannot be asked through KVM:
  * there, the state follows from the results. It has no part in the helper's row.
  */
-static int check_state(struct launch_work *work, const struct launch_row *row, struct err *err)
+static int check_row(struct launch_work *work, const struct launch_row *row, struct err *err)
+{
+	if (row->state == LAUNCH_UNINIT || row->step == LAUNCH_STEP_HELPER ||
+	        work->launch->config.sev.type == CONFIG_SEV_SNP)
+		return 0;
+	return launch_check_state(work, row->state, row->name, err);
+}
+
+int launch_check_state(
+        const struct launch_work *work, enum launch_state state, const char *after, struct err *err)
 {
 	const struct config *config = &work->launch->config;
 	struct kvm_sev_guest_status status;
 
-	if (row->state == LAUNCH_UNINIT || row->step == LAUNCH_STEP_HELPER ||
-	        config->sev.type == CONFIG_SEV_SNP)
-		return 0;
 	if (call_sev_guest_status(&work->sev, &status, err) < 0)
 		return -1;
-	if (status.state != row->state)
+	if (status.state != state)
 		return err_set(err, ERR_HOST,
 		        "after the step \"%s\" the firmware says that the guest is in state %u (%s), not %s: "
 		        "another program drives this guest, or the firmware and the kernel do not match",
-		        row->name, status.state, launch_state_name(status.state),
-		        launch_state_name(row->state));
+		        after, status.state, launch_state_name(status.state), launch_state_name(state));
 	if (status.policy != (uint32_t)config->sev.policy)
 		return err_set(err, ERR_HOST,
 		        "the firmware says that the guest has the policy 0x%x, not 0x%x: the firmware and "
@@ -57,7 +62,7 @@ static int do_part(struct launch_work *work, const struct launch_row *row, struc
 	if (result < 0)
 		return explain(work->launch, row->step, err);
 	work->part++;
-	if (result == LAUNCH_DONE && check_state(work, row, err) < 0)
+	if (result == LAUNCH_DONE && check_row(work, row, err) < 0)
 		return explain(work->launch, LAUNCH_STEP_STATUS, err);
 	return result;
 }
@@ -104,13 +109,25 @@ void launch_begin(struct launch *launch, struct machine *machine)
 	};
 }
 
+/* A guest without a helper comes by the secure processor. */
+void launch_begin_to_receive(struct launch *launch, struct machine *machine)
+{
+	launch_begin(launch, machine);
+	launch->work.receives = launch->config.sev.type == CONFIG_SEV && !launch->config.sev.helper;
+}
+
+static bool is_end(const struct launch_work *work, const struct launch_row *row)
+{
+	return !row->name || (work->receives && row->step == LAUNCH_STEP_START);
+}
+
 int launch_next(struct launch *launch, bool hold, struct err *err)
 {
 	struct launch_work *work = &launch->work;
 	const struct launch_row *row = &launch_rows(launch->config.sev.type)[work->row];
 	int result;
 
-	if (!row->name)
+	if (is_end(work, row))
 		return LAUNCH_DONE;
 	if (hold && row->held)
 		return LAUNCH_HELD;
@@ -121,7 +138,7 @@ int launch_next(struct launch *launch, bool hold, struct err *err)
 	note(work, row, result);
 	if (result != LAUNCH_DONE)
 		return result;
-	return row[1].name ? LAUNCH_MORE : LAUNCH_DONE;
+	return is_end(work, &row[1]) ? LAUNCH_DONE : LAUNCH_MORE;
 }
 
 unsigned launch_row_at(const struct launch *launch)
@@ -155,7 +172,7 @@ bool launch_row_facts(const struct launch *launch, unsigned i, struct launch_row
 	const struct launch_progress *progress;
 
 	for (unsigned r = 0; r <= i; r++) {
-		if (!rows[r].name)
+		if (is_end(&launch->work, &rows[r]))
 			return false;
 	}
 	progress = &launch->work.progress[i];
@@ -182,6 +199,9 @@ const char *launch_state_word(enum launch_state state)
 	        [LAUNCH_LUPDATE] = "launch-update",
 	        [LAUNCH_LSECRET] = "launch-secret",
 	        [LAUNCH_RUNNING] = "running",
+	        [LAUNCH_SUPDATE] = "send-update",
+	        [LAUNCH_RUPDATE] = "receive-update",
+	        [LAUNCH_SENT] = "send-update", /* QEMU has no other word */
 	};
 
 	return words[state];
@@ -192,12 +212,16 @@ const struct launch_digest *launch_digest_of(const struct launch *launch)
 	return &launch->digest;
 }
 
-/* Only SEV and SEV-ES guests are ever in LSECRET, and all of them run after it. */
+/*
+ * Only SEV and SEV-ES guests are ever in LSECRET, and all of them run after it. One that came from another
+ * host was measured there.
+ */
 const struct abi_sev_measure *launch_measurement_of(const struct launch *launch)
 {
 	enum launch_state state = launch->work.state;
 
-	if (launch->config.sev.type == CONFIG_SEV_SNP || (state != LAUNCH_LSECRET && state != LAUNCH_RUNNING))
+	if (launch->config.sev.type == CONFIG_SEV_SNP || launch->work.receives ||
+	        (state != LAUNCH_LSECRET && state != LAUNCH_RUNNING && state != LAUNCH_SUPDATE))
 		return NULL;
 	return &launch->work.measure;
 }

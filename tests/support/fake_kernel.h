@@ -256,6 +256,58 @@ static inline int fake_snp_finish(struct fake_kernel *k, const struct uapi_sev_s
 	return 0;
 }
 
+/* A command that the firmware takes in one state alone. */
+static inline int fake_move(struct fake_kernel *k, const char *name, uint8_t from, uint8_t to, uint32_t *fw)
+{
+	fake_note(k, name, k->guest_state);
+	if (k->guest_state != from) {
+		*fw = 2;
+		return fake_fail(EIO);
+	}
+	k->guest_state = to;
+	return 0;
+}
+
+static inline int fake_send_start(struct fake_kernel *k, struct kvm_sev_send_start *start, uint32_t *fw)
+{
+	start->policy = k->policy;
+	memset((void *)(uintptr_t)start->session_uaddr, 0x5e, start->session_len);
+	return fake_move(k, "SEND_START", 3, 4, fw);
+}
+
+/* A packet is the page, and its header tells nothing. */
+static inline int fake_packet(struct fake_kernel *k, const char *name, uint64_t from, uint64_t to,
+        uint32_t size, uint8_t state, uint32_t *fw)
+{
+	memcpy((void *)(uintptr_t)to, (void *)(uintptr_t)from, size);
+	return fake_move(k, name, state, state, fw);
+}
+
+static inline int fake_move_command(struct fake_kernel *k, struct kvm_sev_cmd *cmd)
+{
+	void *data = (void *)(uintptr_t)cmd->data;
+	struct kvm_sev_send_update_data *send = data;
+	struct kvm_sev_receive_update_data *receive = data;
+
+	switch (cmd->id) {
+	case KVM_SEV_SEND_START: return fake_send_start(k, data, &cmd->error);
+	case KVM_SEV_SEND_UPDATE_DATA:
+		return fake_packet(k, "SEND_UPDATE_DATA", send->guest_uaddr, send->trans_uaddr,
+		        send->guest_len, 4, &cmd->error);
+	case KVM_SEV_SEND_CANCEL: return fake_move(k, "SEND_CANCEL", 4, 3, &cmd->error);
+	case KVM_SEV_SEND_FINISH: return fake_move(k, "SEND_FINISH", 4, 6, &cmd->error);
+	case KVM_SEV_RECEIVE_START:
+		k->policy = ((struct kvm_sev_receive_start *)data)->policy;
+		((struct kvm_sev_receive_start *)data)->handle = 8;
+		return fake_move(k, "RECEIVE_START", 0, 5, &cmd->error);
+	case KVM_SEV_RECEIVE_UPDATE_DATA:
+		return fake_packet(k, "RECEIVE_UPDATE_DATA", receive->trans_uaddr, receive->guest_uaddr,
+		        receive->guest_len, 5, &cmd->error);
+	case KVM_SEV_RECEIVE_FINISH: return fake_move(k, "RECEIVE_FINISH", 5, 3, &cmd->error);
+	default: return fake_fail(EINVAL);
+	}
+}
+
 static inline int fake_guest_command(struct fake_kernel *k, struct kvm_sev_cmd *cmd)
 {
 	void *data = (void *)(uintptr_t)cmd->data;
@@ -290,7 +342,7 @@ static inline int fake_guest_command(struct fake_kernel *k, struct kvm_sev_cmd *
 		return 0;
 	case UAPI_SEV_SNP_LAUNCH_UPDATE: return fake_snp_update(k, data, &cmd->error);
 	case UAPI_SEV_SNP_LAUNCH_FINISH: return fake_snp_finish(k, data);
-	default: return fake_fail(EINVAL);
+	default: return fake_move_command(k, cmd);
 	}
 }
 
