@@ -138,7 +138,8 @@ struct config {
 		char *allow;  /* users who may connect to it beside this one and root */
 	} control;
 	struct {
-		char *record; /* a file that says which guests were given away or taken */
+		char *record;              /* a file that says which guests were given away or taken */
+		char *certificates, *root; /* of this host, and to which those of others lead; files, or "" */
 		char *tls_authority, *tls_certificate, *tls_key; /* files in PEM's form; "": no TLS */
 		char *tls_name; /* the other side's certificate is for this name; "": for its address */
 	} migrate;

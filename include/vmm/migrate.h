@@ -27,12 +27,18 @@ struct migrate_place {
 	 * one; "": there is none.
 	 */
 	const char *record;
+	/*
+	 * Of SEV guests without a helper. Files; "": there is none. As a target: the certificates of this
+	 * host, of which the firmware does not know all. As a source: the ARK to which those of the other
+	 * host lead.
+	 */
+	const char *certificates, *root;
 	struct migrate_tls_files tls; /* with these, moves go over TLS alone; the name is borrowed */
 };
 
 /*
  * To be called between run_create() and run_guest(). ERR_USAGE: the record cannot be written, or a file of
- * TLS does not serve. ERR_HOST: there is no OpenSSL.
+ * certificates or of TLS does not serve. ERR_HOST: there is no OpenSSL.
  */
 int migrate_create(
         const struct migrate_place *place, struct migrate **ret_migrate, struct err *err) MUST_CHECK;

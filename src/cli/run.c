@@ -107,6 +107,8 @@ static int run_movable(const struct cli_hosts *hosts, const struct config *confi
 	const struct migrate_place place = {
 	        .run = run,
 	        .record = config->migrate.record,
+	        .certificates = config->migrate.certificates,
+	        .root = config->migrate.root,
 	        .tls = {config->migrate.tls_authority, config->migrate.tls_certificate,
 	                config->migrate.tls_key, config->migrate.tls_name},
 	};

@@ -239,6 +239,14 @@ const struct config_key config_keys[] = {
                         "given to another vmm or taken from one. Whoever has to decide which side of a "
                         "broken "
                         "move has the guest reads the files of both."},
+        {"migrate.certificates", CONFIG_PATH, FILE_KEY(migrate.certificates),
+                .help = "The certificates of this computer's processor, as sevctl export --full writes them: "
+                        "PDH, PEK, OCA, and the CEK, ASK and ARK that AMD signed. A vmm that sends a SEV "
+                        "guest "
+                        "without sev.helper to this one verifies them."},
+        {"migrate.root", CONFIG_PATH, FILE_KEY(migrate.root),
+                .help = "A SEV guest without sev.helper goes only to a host whose certificates lead to this "
+                        "root (an ARK, in AMD's binary format). Empty: to one of AMD's."},
         {"migrate.tls-authority", CONFIG_PATH, FILE_KEY(migrate.tls_authority),
                 .needs = "migrate.tls-certificate",
                 .help = "Guests come and go over TLS 1.3 alone, and only to and from a vmm whose certificate "

@@ -26,9 +26,11 @@ enum migrate_part {
 /* Called on the thread of the move. Each returns 0, or -1 with *err. */
 struct migrate_guest {
 	struct page_memory *memory;
-	const char *plan;                    /* plan.h */
-	const struct migrate_helper *helper; /* of a SEV guest; NULL: the guest is a plain one */
-	unsigned counts[MIGRATE_PARTS];      /* how many there are of each part */
+	const char *plan; /* plan.h */
+	/* A SEV guest has one of these: by whom its private memory is sealed. A plain guest has none. */
+	const struct migrate_helper *helper;
+	const struct migrate_firmware *firmware;
+	unsigned counts[MIGRATE_PARTS]; /* how many there are of each part */
 	/* Saves part number i; the caller calls vmstate_finish(), also after an error. Or loads it. */
 	int (*save)(
 	        void *ctx, enum migrate_part part, unsigned i, struct vmstate *ret_state, struct err *err);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "migrate.h"
+#include "vmm/abi/policy.h"
 #include "vmm/launch.h"
 #include "vmm/machine.h"
 
@@ -59,11 +60,23 @@ static bool is_record_complete(struct page_memory *memory)
 	return record.complete;
 }
 
-/* Of a guest that has been launched. */
-static const char *refusal_of_guest(struct machine_vm *vm)
+/* Was the guest launched, or has it come, and is its helper there, if it is to have one? */
+static bool is_complete(struct migrate *migrate)
 {
-	struct page_memory *memory = machine_vm_memory(vm);
+	enum launch_state state = launch_state_of(run_launch(migrate->run));
 
+	return run_vm(migrate->run) && (state == LAUNCH_RUNNING || state == LAUNCH_SUPDATE) &&
+	       (migrate_firmware_serves(run_config(migrate->run)) || helper_of(migrate));
+}
+
+static const char *refusal_of_guest(struct migrate *migrate)
+{
+	struct machine_vm *vm = run_vm(migrate->run);
+	struct page_memory *memory;
+
+	if (!is_complete(migrate))
+		return "it is being launched";
+	memory = machine_vm_memory(vm);
 	if (!machine_vm_may_migrate(vm))
 		return "it has not allowed its migration (MSR_KVM_MIGRATION_CONTROL)";
 	if (!is_record_complete(memory))
@@ -85,10 +98,12 @@ static const char *refusal_of_config(const struct config *config)
 
 	if (config->sev.type != CONFIG_SEV)
 		return types[config->sev.type];
-	if (!config->sev.helper)
-		return "its memory is encrypted, and it has no helper that seals it (sev.helper)";
+	if (!config->sev.helper && config->sev.policy & ABI_SEV_POLICY_NOSEND)
+		return "its policy forbids the secure processor to send its memory (nosend), and it has no "
+		       "helper that seals it (sev.helper)";
 	if (!config->sev.page_status)
-		return "it does not report which pages it shares (sev.page-status)";
+		return "its memory is encrypted, and it does not report which pages it shares "
+		       "(sev.page-status)";
 	return NULL;
 }
 
@@ -97,22 +112,18 @@ const char *migrate_helper_refusal(struct migrate *migrate)
 	const struct config *config = run_config(migrate->run);
 	const char *why = config->sev.type == CONFIG_SEV_NONE ? NULL : refusal_of_config(config);
 
-	if (why || config->sev.type == CONFIG_SEV_NONE)
-		return why;
-	if (!run_vm(migrate->run) || !helper_of(migrate))
-		return "it is being launched";
-	return refusal_of_guest(run_vm(migrate->run));
+	return why || config->sev.type == CONFIG_SEV_NONE ? why : refusal_of_guest(migrate);
 }
 
-static int check(void *ctx, struct err *err)
+int migrate_helper_check(void *ctx, struct err *err)
 {
 	struct migrate *migrate = ctx;
 	const char *why = refusal_of_config(run_config(migrate->run));
 
-	if (!why && !helper_of(migrate))
-		why = "it has no helper";
 	if (!why && !migrate->incoming)
-		why = refusal_of_guest(run_vm(migrate->run));
+		why = refusal_of_guest(migrate);
+	else if (!why && !migrate_firmware_serves(run_config(migrate->run)) && !helper_of(migrate))
+		why = "it has no helper";
 	if (!why && migrate->incoming && !(launch_facts_of(run_launch(migrate->run))->sev_eax & SME_COHERENT))
 		return err_set(err, ERR_FAILED,
 		        "no SEV guest can come to this host: its processor does not keep the caches of "
@@ -125,15 +136,17 @@ const struct migrate_helper *migrate_helper_of(struct migrate *migrate)
 {
 	const struct launch *launch = run_launch(migrate->run);
 
-	if (run_config(migrate->run)->sev.type == CONFIG_SEV_NONE)
+	const struct config *config = run_config(migrate->run);
+
+	if (config->sev.type == CONFIG_SEV_NONE || migrate_firmware_serves(config))
 		return NULL;
 	migrate->helper = (struct migrate_helper){.hello = hello,
 	        .agree = agree,
 	        .seal = seal,
 	        .open = open_records,
 	        .forget = forget,
-	        .check = check,
-	        .policy = run_config(migrate->run)->sev.policy,
+	        .check = migrate_helper_check,
+	        .policy = config->sev.policy,
 	        .ctx = migrate};
 	memcpy(migrate->helper.digest, launch_digest_of(launch)->bytes, HELPER_DIGEST_BYTES);
 	return &migrate->helper;

@@ -14,6 +14,7 @@
 
 #include "migrate.h"
 #include "vmm/device.h"
+#include "vmm/launch.h"
 
 #define STOP_MS 300 /* QEMU's downtime-limit */
 
@@ -366,6 +367,8 @@ static int resolve_source(struct migrate *migrate, bool runs, struct err *err)
 	int result = 0;
 
 	migrate->given = !runs;
+	if (launch_send_end(run_launch(migrate->run), !runs, err) < 0)
+		log_warn("%s", err->text);
 	if (runs) {
 		result = machine_vm_log_writes(run_vm(migrate->run), false, err);
 		if (run_stay(migrate->run, err) < 0)
@@ -412,6 +415,15 @@ void migrate_observe(struct migrate *migrate, const struct migrate_observer *obs
 	migrate->observer = observer;
 }
 
+/* The thread that judges certificates may open no library. Without one it says so, when it needs one. */
+static void load_crypto(struct migrate *migrate)
+{
+	struct err err;
+
+	if (migrate_firmware_serves(run_config(migrate->run)) && crypto_load(&err) < 0)
+		log_debug("%s", err.text);
+}
+
 int migrate_create(const struct migrate_place *place, struct migrate **ret_migrate, struct err *err)
 {
 	struct migrate *migrate = calloc(1, sizeof(*migrate));
@@ -430,7 +442,10 @@ int migrate_create(const struct migrate_place *place, struct migrate **ret_migra
 	migrate->run_observer = (struct run_observer){.on_event = on_run, .ctx = migrate};
 	if (migrate->cancel_fd < 0)
 		err_sys(err, ERR_FAILED, errno, "moves");
-	if (migrate->cancel_fd < 0 || migrate_record_open(place->record, &migrate->record_fd, err) < 0 ||
+	load_crypto(migrate);
+	if (migrate->cancel_fd < 0 || migrate_chain_read(place->certificates, &migrate->known, err) < 0 ||
+	        migrate_chain_read_root(place->root, &migrate->root, err) < 0 ||
+	        migrate_record_open(place->record, &migrate->record_fd, err) < 0 ||
 	        migrate_tls_create(&place->tls, &migrate->tls, err) < 0) {
 		migrate_destroy(migrate);
 		return -1;

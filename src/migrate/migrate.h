@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "chain.h"
 #include "side.h"
 #include "vmm/back/address.h"
 #include "vmm/loop.h"
@@ -38,9 +39,11 @@ struct migrate {
 	struct loop *loop;
 	struct run_observer run_observer;
 	const struct migrate_observer *observer;
-	int record_fd;           /* -1: there is none */
-	struct migrate_tls *tls; /* NULL: frames travel as they are */
-	const char *tls_name;    /* borrowed */
+	int record_fd;              /* -1: there is none */
+	struct migrate_tls *tls;    /* NULL: frames travel as they are */
+	const char *tls_name;       /* borrowed */
+	struct migrate_root root;   /* to which the certificates of another host must lead */
+	struct migrate_chain known; /* what the firmware does not tell of this host's certificates */
 
 	/* What the move is. */
 	bool incoming;
@@ -65,7 +68,9 @@ struct migrate {
 	_Atomic bool cancelled;
 	int cancel_fd; /* can be read when it is cancelled */
 	struct migrate_guest guest;
-	struct migrate_helper helper; /* of a SEV guest */
+	struct migrate_helper helper;     /* of a SEV guest that has one */
+	struct migrate_firmware firmware; /* of a SEV guest without one */
+	struct migrate_chain chain;       /* of this host, for the firmware */
 	struct migrate_side side;
 	struct migrate_progress progress;
 	struct migrate_limits limits;
@@ -108,8 +113,21 @@ int migrate_worker_prepare(struct migrate *migrate, struct err *err) MUST_CHECK;
 const struct migrate_helper *migrate_helper_of(struct migrate *migrate);
 /* Does not let the thread wait for the helper any longer: the move is over. */
 void migrate_helper_cancel(struct migrate *migrate);
+/* Implements check() of struct migrate_helper and struct migrate_firmware; ctx: the struct migrate. */
+int migrate_helper_check(void *ctx, struct err *err) MUST_CHECK;
 /* Why a guest of this configuration cannot be moved because of what protects it; NULL: it can. */
 const char *migrate_helper_refusal(struct migrate *migrate);
+
+/* ---- firmware.c: a SEV guest without a helper ---- */
+
+/* Do the secure processors of both hosts move such a guest? */
+bool migrate_firmware_serves(const struct config *config);
+/*
+ * The secure processor, for the states of the two sides; NULL: the guest does not move by it. Asks for this
+ * host's certificates. ERR_HOST: it does not tell them.
+ */
+int migrate_firmware_prepare(
+        struct migrate *migrate, const struct migrate_firmware **ret_firmware, struct err *err) MUST_CHECK;
 
 /* ---- ask.c: what the thread asks for ---- */
 

@@ -40,12 +40,12 @@ int migrate_seal_begin(struct migrate_side *side, struct err *err)
 	const struct page_memory *memory = side->guest->memory;
 	struct migrate_seal *seal;
 
-	if (!side->guest->helper)
+	if (!side->guest->helper && !side->guest->firmware)
 		return 0;
 	seal = side->seal = calloc(1, sizeof(*seal));
-	if (seal)
+	if (seal && side->guest->helper)
 		seal->records = calloc(MIGRATE_SEAL_MAX, sizeof(*seal->records));
-	if (!seal || !seal->records)
+	if (!seal || (side->guest->helper && !seal->records))
 		return err_sys(err, ERR_FAILED, ENOMEM, "pages that are sealed");
 	if (page_dirty_create(memory, &seal->sealed, err) < 0 ||
 	        page_dirty_create(memory, &seal->left, err) < 0 ||
@@ -61,10 +61,8 @@ void migrate_seal_end(struct migrate_side *side)
 	struct migrate_seal *seal = take_ptr(&side->seal);
 	struct err err;
 
-	if (!helper)
-		return;
 	/* One that has failed is asked for nothing any more, and makes no other keys. */
-	if (helper->forget(helper->ctx, &err) < 0)
+	if (helper && helper->forget(helper->ctx, &err) < 0)
 		log_debug("%s", err.text);
 	if (!seal)
 		return;
@@ -75,6 +73,29 @@ void migrate_seal_end(struct migrate_side *side)
 	free(seal->records);
 	free(seal->map.data);
 	free(seal);
+}
+
+int migrate_seal_agree(struct migrate_side *side, enum helper_role role, struct err *err)
+{
+	if (side->guest->helper)
+		return migrate_keys_make(side, role, err);
+	return side->guest->firmware ? migrate_packets_begin(side, role, err) : 0;
+}
+
+void migrate_seal_leave(struct migrate_side *side, bool given)
+{
+	const struct migrate_firmware *firmware = side->guest->firmware;
+	struct err err;
+
+	if (firmware && firmware->send_end(firmware->ctx, given, &err) < 0)
+		log_warn("%s", err.text);
+}
+
+int migrate_seal_complete(struct migrate_side *side, struct err *err)
+{
+	const struct migrate_firmware *firmware = side->guest->firmware;
+
+	return firmware ? firmware->receive_finish(firmware->ctx, err) : 0;
 }
 
 /* ---- whose a page is ---- */
@@ -136,14 +157,19 @@ uint64_t migrate_seal_left(const struct migrate_side *side)
 	return side->seal ? page_dirty_count(side->seal->left) : 0;
 }
 
+static int check(const struct migrate_guest *guest, struct err *err)
+{
+	return guest->helper ? guest->helper->check(guest->helper->ctx, err)
+	                     : guest->firmware->check(guest->firmware->ctx, err);
+}
+
 int migrate_seal_settle(struct migrate_side *side, struct page_dirty *dirty, struct err *err)
 {
-	const struct migrate_helper *helper = side->guest->helper;
 	struct migrate_seal *seal = side->seal;
 
 	if (!seal)
 		return 0;
-	if (helper->check(helper->ctx, err) < 0)
+	if (check(side->guest, err) < 0)
 		return -1;
 	find_own(side);
 	page_dirty_combine(seal->own, PAGE_DIRTY_XOR, seal->sealed);
@@ -187,33 +213,51 @@ static uint32_t pass_of(const struct migrate_side *side)
 	return (uint32_t)atomic_load_explicit(&side->progress->pass, memory_order_relaxed);
 }
 
-int migrate_seal_send(struct migrate_side *side, struct err *err)
+/* Takes the next frames out of those that are left. Returns how many. */
+static unsigned take_left(struct migrate_seal *seal)
 {
-	struct migrate_seal *seal = side->seal;
 	struct page_range run;
 	unsigned count = 0;
 
-	if (!seal)
-		return 0;
 	while (count < MIGRATE_SEAL_MAX &&
 	        page_dirty_take(seal->left, seal->from, MIGRATE_SEAL_MAX - count, &run)) {
-		for (uint64_t frame = run.first; frame < run.end; frame++, count++) {
-			uint64_t at = frame * PAGE_SIZE_BYTES;
-
-			seal->records[count] = (struct mirror_record){
-			        .stream = HELPER_STREAM_OF(at), .pass = pass_of(side), .gpa = gpa(at)};
-		}
+		for (uint64_t frame = run.first; frame < run.end; frame++)
+			seal->frames[count++] = frame;
 		seal->from = run.end;
 	}
+	return count;
+}
+
+static int send_sealed(struct migrate_side *side, unsigned count, struct err *err)
+{
+	struct migrate_seal *seal = side->seal;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t at = seal->frames[i] * PAGE_SIZE_BYTES;
+
+		seal->records[i] = (struct mirror_record){
+		        .stream = HELPER_STREAM_OF(at), .pass = pass_of(side), .gpa = gpa(at)};
+	}
+	return send_records(side, MIGRATE_SEALED, count, err);
+}
+
+int migrate_seal_send(struct migrate_side *side, struct err *err)
+{
+	struct migrate_seal *seal = side->seal;
+	unsigned count = seal ? take_left(seal) : 0;
+	int result;
+
 	if (!count)
 		return 0;
 	atomic_fetch_add_explicit(&side->progress->data_pages, count, memory_order_relaxed);
-	return send_records(side, MIGRATE_SEALED, count, err) < 0 ? -1 : (int)count;
+	result = side->guest->helper ? send_sealed(side, count, err)
+	                             : migrate_packets_send(side, seal->frames, count, err);
+	return result < 0 ? -1 : (int)count;
 }
 
 int migrate_seal_finish(struct migrate_side *side, struct err *err)
 {
-	if (!side->seal)
+	if (!side->guest->helper)
 		return 0;
 	for (unsigned i = 0; i < HELPER_STREAMS; i++)
 		side->seal->records[i] =
@@ -240,8 +284,8 @@ static void take_record(struct cursor *in, struct mirror_record *record, bool *r
 	cursor_copy(in, record->tag, HELPER_TAG_BYTES);
 }
 
-/* The helper sees RAM, that which was added, too, and the firmware image. */
-static bool is_sealable(const struct page_memory *memory, uint64_t at)
+/* RAM, that which was added, too, and the firmware image: the helper sees no more. */
+bool migrate_seal_is_place(const struct page_memory *memory, uint64_t at)
 {
 	const struct page_region *region = page_layout_find(page_memory_layout(memory), at);
 
@@ -275,12 +319,19 @@ static int take_records(struct migrate_side *side, const struct migrate_frame *f
 		if (trailers)
 			good = good && record->stream == i && !record->gpa.raw;
 		else
-			good = good && is_sealable(side->guest->memory, record->gpa.raw) &&
+			good = good && migrate_seal_is_place(side->guest->memory, record->gpa.raw) &&
 			       record->stream == HELPER_STREAM_OF(record->gpa.raw);
 		if (!good || !is_next(seal, record, pass))
 			return bad_records(err);
 	}
 	return (int)count;
+}
+
+void migrate_seal_note(struct migrate_side *side, uint64_t frame, struct page_dirty *written)
+{
+	page_dirty_set(side->seal->sealed, frame, 1);
+	page_dirty_set(side->seal->came, frame, 1);
+	page_dirty_set(written, frame, 1);
 }
 
 int migrate_seal_load(struct migrate_side *side, const struct migrate_frame *frame, uint64_t pass,
@@ -299,13 +350,8 @@ int migrate_seal_load(struct migrate_side *side, const struct migrate_frame *fra
 		return bad_records(err);
 	if (helper->open(helper->ctx, seal->records, (unsigned)count, err) < 0)
 		return -1;
-	for (int i = 0; i < count; i++) {
-		uint64_t at = FRAME_OF(seal->records[i].gpa.raw);
-
-		page_dirty_set(seal->sealed, at, 1);
-		page_dirty_set(seal->came, at, 1);
-		page_dirty_set(written, at, 1);
-	}
+	for (int i = 0; i < count; i++)
+		migrate_seal_note(side, FRAME_OF(seal->records[i].gpa.raw), written);
 	return count;
 }
 
@@ -325,7 +371,7 @@ int migrate_seal_load_ends(
 
 bool migrate_seal_has_ended(const struct migrate_side *side)
 {
-	return !side->seal || side->seal->ended;
+	return !side->guest->helper || side->seal->ended;
 }
 
 void migrate_seal_note_plain(struct migrate_side *side, uint64_t first, uint64_t pages)

@@ -62,7 +62,7 @@ static int agree(struct migrate_side *side, struct err *err)
 	set(&side->progress->setup_ms, (now_ns() - begin) / 1000000);
 	if (migrate_plan_compare(side->guest->plan, frame.payload, frame.size, true, err) < 0)
 		return -1;
-	return side->guest->helper ? migrate_keys_make(side, HELPER_SOURCE, err) : 0;
+	return migrate_seal_agree(side, HELPER_SOURCE, err);
 }
 
 /* ---- passes over memory ---- */
@@ -260,12 +260,16 @@ static enum migrate_result commit(struct migrate_side *side, struct err *err)
 	return side->wire.given_up ? MIGRATE_STAYS : MIGRATE_DOUBT;
 }
 
-static void end_log(struct migrate_side *side)
+/* What is known at the end. A guest in doubt is neither taken back nor let go of. */
+static enum migrate_result leave(struct migrate_side *side, enum migrate_result result)
 {
 	struct err err;
 
-	if (side->guest->log(side->guest->ctx, false, &err) < 0)
+	if (result == MIGRATE_STAYS && side->guest->log(side->guest->ctx, false, &err) < 0)
 		log_warn("%s", err.text);
+	if (result != MIGRATE_DOUBT)
+		migrate_seal_leave(side, result == MIGRATE_GONE);
+	return result;
 }
 
 enum migrate_result migrate_source(struct migrate_side *side, struct err *err)
@@ -283,30 +287,22 @@ enum migrate_result migrate_source(struct migrate_side *side, struct err *err)
 		enter(side, MIGRATE_DECIDED);
 		result = commit(side, err);
 	}
-	if (result == MIGRATE_STAYS) {
-		if (!side->wire.given_up)
-			migrate_wire_abort(&side->wire, err->text);
-		end_log(side);
-	}
+	if (result == MIGRATE_STAYS && !side->wire.given_up)
+		migrate_wire_abort(&side->wire, err->text);
 	page_dirty_destroy(dirty);
-	return result;
+	return leave(side, result);
 }
 
 enum migrate_result migrate_source_again(struct migrate_side *side, struct err *err)
 {
 	enum migrate_standing standing;
-	enum migrate_result result;
 
 	if (migrate_hello_send(side, MIGRATE_GAVE, err) < 0 ||
 	        migrate_hello_receive(side, false, &standing, err) < 0)
 		return MIGRATE_DOUBT;
 	switch (standing) {
-	case MIGRATE_OWNS: return MIGRATE_GONE;
-	case MIGRATE_IS_READY:
-		result = commit(side, err);
-		if (result == MIGRATE_STAYS)
-			end_log(side);
-		return result;
+	case MIGRATE_OWNS: return leave(side, MIGRATE_GONE);
+	case MIGRATE_IS_READY: return leave(side, commit(side, err));
 	default:
 		err_set(err, ERR_FAILED,
 		        "the vmm at this address knows nothing of the guest; if that vmm was started anew, "

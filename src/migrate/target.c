@@ -51,7 +51,7 @@ static int agree(struct migrate_side *side, struct err *err)
 	memcpy(migrate_wire_payload(&side->wire), guest->plan, size);
 	if (migrate_wire_send(&side->wire, MIGRATE_PLAN, size, err) < 0)
 		return -1;
-	return guest->helper ? migrate_keys_make(side, HELPER_TARGET, err) : 0;
+	return migrate_seal_agree(side, HELPER_TARGET, err);
 }
 
 /* ---- LOAD ---- */
@@ -87,11 +87,14 @@ static int on_pages(struct load *load, const struct migrate_frame *frame, struct
 
 static int on_sealed(struct load *load, const struct migrate_frame *frame, struct err *err)
 {
+	const struct migrate_guest *guest = load->side->guest;
+	bool packets = frame->type == MIGRATE_SENT;
 	int pages;
 
-	if (load->last || !load->side->seal)
+	if (load->last || (packets ? !guest->firmware : !guest->helper))
 		return out_of_turn(frame, err);
-	pages = migrate_seal_load(load->side, frame, load->pass + 1, load->written, err);
+	pages = packets ? migrate_packets_load(load->side, frame, load->written, err)
+	                : migrate_seal_load(load->side, frame, load->pass + 1, load->written, err);
 	if (pages < 0)
 		return -1;
 	load->pages += (unsigned)pages;
@@ -101,7 +104,7 @@ static int on_sealed(struct load *load, const struct migrate_frame *frame, struc
 
 static int on_ends(struct load *load, const struct migrate_frame *frame, struct err *err)
 {
-	if (load->last || !load->side->seal)
+	if (load->last || !load->side->guest->helper)
 		return out_of_turn(frame, err);
 	return migrate_seal_load_ends(load->side, frame, load->pass + 1, err);
 }
@@ -185,7 +188,8 @@ static int on_frame(struct load *load, const struct migrate_frame *frame, struct
 {
 	switch (frame->type) {
 	case MIGRATE_PAGES: return on_pages(load, frame, err);
-	case MIGRATE_SEALED: return on_sealed(load, frame, err);
+	case MIGRATE_SEALED:
+	case MIGRATE_SENT: return on_sealed(load, frame, err);
 	case MIGRATE_ENDS: return on_ends(load, frame, err);
 	case MIGRATE_PASS: return on_pass(load, frame, err);
 	case MIGRATE_MAP: return on_map(load, frame, err);
@@ -271,7 +275,7 @@ enum migrate_result migrate_target(struct migrate_side *side, struct err *err)
 	enter(side, MIGRATE_AGREE);
 	if (migrate_seal_begin(side, err) == 0 && agree(side, err) == 0) {
 		enter(side, MIGRATE_LIVE);
-		loaded = load_guest(side, err) == 0;
+		loaded = load_guest(side, err) == 0 && migrate_seal_complete(side, err) == 0;
 	}
 	migrate_seal_end(side);
 	if (loaded) {

@@ -50,6 +50,9 @@ static const struct {
         [MIGRATE_SEALED] = {"SEALED", MIGRATE_PAYLOAD_MAX_BYTES},
         [MIGRATE_ENDS] = {"ENDS", 512},
         [MIGRATE_MAP] = {"MAP", MIGRATE_PAYLOAD_MAX_BYTES},
+        [MIGRATE_CHAIN] = {"CHAIN", KIB(17)},
+        [MIGRATE_SESSION] = {"SESSION", 2304},
+        [MIGRATE_SENT] = {"SENT", MIGRATE_PAYLOAD_MAX_BYTES},
 };
 
 const char *migrate_type_name(unsigned type)

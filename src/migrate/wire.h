@@ -34,10 +34,13 @@ enum migrate_type {
 	MIGRATE_ABORT,     /* both: why it is given up, as text */
 	MIGRATE_PING,      /* both: nothing */
 	MIGRATE_KEYS,      /* both: what the helpers' keys follow from */
-	MIGRATE_PROOF,     /* target: its helper has the source's keys */
+	MIGRATE_PROOF,     /* target: its helper, or secure processor, has the source's keys */
 	MIGRATE_SEALED,    /* source: pages that its guest's helper has sealed */
 	MIGRATE_ENDS,      /* source: of the sealed streams */
 	MIGRATE_MAP,       /* source: what the guest shares */
+	MIGRATE_CHAIN,     /* target: the certificates of its host */
+	MIGRATE_SESSION,   /* source: keys for the target's secure processor */
+	MIGRATE_SENT,      /* source: pages that its secure processor has packed */
 	MIGRATE_TYPES
 };
 /* "PAGES"; NULL: there is no such type. */

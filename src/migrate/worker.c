@@ -118,9 +118,11 @@ int migrate_worker_prepare(struct migrate *migrate, struct err *err)
 {
 	struct machine *machine = run_machine(migrate->run);
 	struct machine_vm *vm = run_vm(migrate->run);
+	const struct migrate_firmware *firmware;
 
 	free(take_ptr(&migrate->plan));
-	if (migrate_plan_make(machine, vm, &migrate->plan, err) < 0)
+	if (migrate_firmware_prepare(migrate, &firmware, err) < 0 ||
+	        migrate_plan_make(machine, vm, &migrate->plan, err) < 0)
 		return -1;
 	migrate->guest = (struct migrate_guest){
 	        .memory = machine_vm_memory(vm),
@@ -132,6 +134,7 @@ int migrate_worker_prepare(struct migrate *migrate, struct err *err)
 	        .save = save,
 	        .load = load,
 	        .helper = migrate_helper_of(migrate),
+	        .firmware = firmware,
 	        .adopt = adopt,
 	        .log = log_writes,
 	        .collect = collect,

@@ -61,7 +61,10 @@ void run_launching_init(struct run *run)
 
 void run_launching_begin(struct run *run)
 {
-	launch_begin(run->launch, run->machine);
+	if (run->state == RUN_LIFE_ARRIVING)
+		launch_begin_to_receive(run->launch, run->machine);
+	else
+		launch_begin(run->launch, run->machine);
 	loop_post(run->loop, &run->turn);
 }
 

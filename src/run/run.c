@@ -199,7 +199,8 @@ static int create_parts(struct run *run, const struct run_place *place, struct e
 /* Of a guest that never moves, no controller has vmm connect to another one. */
 static bool may_move(const struct config *config)
 {
-	return config->sev.type == CONFIG_SEV_NONE || config->sev.helper;
+	return config->sev.type == CONFIG_SEV_NONE ||
+	       (config->sev.type == CONFIG_SEV && config->sev.page_status);
 }
 
 int run_create(const struct run_place *place, const struct config *config,

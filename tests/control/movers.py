@@ -11,7 +11,7 @@ from monitor import guests
 
 HEADER = struct.Struct('<IHHIHHQII')
 TYPES = [None, 'HELLO', 'PLAN', 'PAGES', 'PASS', 'TIME', 'VCPU', 'CHIPS', 'DEVICE', 'STATE', 'READY', 'COMMIT', 'DONE', 'ABORT', 'PING',
-         'KEYS', 'PROOF', 'SEALED', 'ENDS', 'MAP']
+         'KEYS', 'PROOF', 'SEALED', 'ENDS', 'MAP', 'CHAIN', 'SESSION', 'SENT']
 ENDS = ('completed', 'failed', 'cancelled', 'in-doubt')
 
 

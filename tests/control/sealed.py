@@ -73,7 +73,7 @@ class Sealed(unittest.TestCase):
 
     def test_what_is_missing_is_told(self):
         sev = ['sev.type=sev', 'machine.cpu=EPYC-Milan']
-        for sets, code, words in ((sev, guests.SPIN, 'it has no helper that seals it (sev.helper)'),
+        for sets, code, words in ((sev, guests.SPIN, 'which pages it shares (sev.page-status)'),
                                   ([*sev, 'sev.helper=true'], guests.SPIN, 'which pages it shares (sev.page-status)'),
                                   ([*sev, 'sev.helper=true', 'sev.page-status=true'], guests.SPIN, 'it has not allowed its migration'),
                                   (['sev.type=sev-es', 'machine.cpu=EPYC-Milan'], guests.SPIN, 'the registers of a SEV-ES guest are encrypted'),

@@ -396,8 +396,8 @@ static void create(void)
 		fprintf(stderr, "%s\n", err.text);
 		abort();
 	}
-	fuzz_assert(
-	        migrate_create(&(struct migrate_place){f.run, "", {"", "", "", ""}}, &f.migrate, &err) == 0);
+	fuzz_assert(migrate_create(&(struct migrate_place){f.run, "", "", "", {"", "", "", ""}}, &f.migrate,
+	                    &err) == 0);
 	place.run = f.run;
 	place.migrate = f.migrate;
 	fuzz_assert(control_create(&place, &f.control, &err) == 0);
