@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sev: KVM_MEMORY_ENCRYPT_OP for SEV and SEV-ES, and what all generations share. Main thread.
+ * sev: KVM_MEMORY_ENCRYPT_OP for SEV and SEV-ES, and what all generations share. Main thread; the state of a
+ * guest that moves the thread of the move asks for, too.
  * Law: Documentation/virt/kvm/x86/amd-memory-encryption.rst; SEV API 6.
  */
 #include <errno.h>
