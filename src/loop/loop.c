@@ -105,10 +105,6 @@ int loop_timer_start(struct loop *loop, uint64_t ns, void (*on_time)(void *ctx),
 	return op_start(op, ret_op, err);
 }
 
-/*
- * A terminal that has room for a part of a write takes that part, and then waits for the reader. io_uring
- * would wait with it, on the loop's thread.
- */
 static mode_t kind_of(int fd)
 {
 	struct stat status;
@@ -120,14 +116,19 @@ int loop_write_start(struct loop *loop, int fd, const void *data, size_t size,
         void (*on_done)(void *ctx, int result), void *ctx, struct loop_op **ret_op, struct err *err)
 {
 	struct loop_op *op = op_create(loop, LOOP_WRITE, ctx);
+	mode_t kind = kind_of(fd);
 
 	if (!op)
 		return no_memory(err);
 	op->fd = fd;
 	op->data = data;
 	op->size = size;
-	op->blocks = kind_of(fd) == S_IFCHR;
-	op->regular = kind_of(fd) == S_IFREG;
+	/*
+	 * A terminal that has room for a part of a write takes that part, and then waits for the reader.
+	 * io_uring would wait with it, on the loop's thread.
+	 */
+	op->blocks = kind == S_IFCHR;
+	op->regular = kind == S_IFREG;
 	op->on_result = on_done;
 	return op_start(op, ret_op, err);
 }
