@@ -153,6 +153,17 @@ class Proxy:
         self.cut()
 
 
+def carry(test, source, target):
+    """Moves the guest through a proxy, and returns what travelled: names and frames."""
+    frames = []
+    proxy = Proxy(test, target.address[len('unix:'):], after=lambda who, name, frame: frames.append((name, frame)) or True)
+    test.assertNotIn('blocked-reasons', source.moves())
+    source.control.call('migrate', uri=proxy.address)
+    source.ends('completed')
+    monitor.until(lambda: target.state() == 'running')
+    return frames
+
+
 def is_last(name, frame):
     """Does this frame end the last pass?"""
     return name == 'PASS' and struct.unpack_from('<I', frame, HEADER.size + 4)[0] == 1

@@ -58,14 +58,9 @@ class Sealed(unittest.TestCase):
         return Side(self, *here, **how), Side(self, *there, address=address)
 
     def test_a_guest_goes_on_with_its_private_memory(self):
-        frames = []
         source, target = self.pair()
         source.tells()
-        proxy = movers.Proxy(self, target.address[len('unix:'):], after=lambda who, name, frame: frames.append((name, frame)) or True)
-        self.assertNotIn('blocked-reasons', source.moves())
-        source.control.call('migrate', uri=proxy.address)
-        source.ends('completed')
-        monitor.until(lambda: target.state() == 'running')
+        frames = movers.carry(self, source, target)
         target.tells()
         names = [name for name, _ in frames]
         self.assertEqual({'KEYS', 'PROOF', 'SEALED', 'ENDS', 'MAP'} - set(names), set())

@@ -69,15 +69,10 @@ class Sent(unittest.TestCase):
         self.assertEqual((target.state(), target.launch_state()), ('inmigrate', 'uninit'))
 
     def test_a_guest_goes_on_with_its_private_memory(self):
-        frames = []
         source, target = self.source(), self.target()
         self.assertEqual((target.launch_state(), source.launch_state()), ('uninit', 'running'))
         source.tells()
-        proxy = movers.Proxy(self, target.address[len('unix:'):], after=lambda who, name, frame: frames.append((name, frame)) or True)
-        self.assertNotIn('blocked-reasons', source.moves())
-        source.control.call('migrate', uri=proxy.address)
-        source.ends('completed')
-        monitor.until(lambda: target.state() == 'running')
+        frames = movers.carry(self, source, target)
         target.tells()
         names = {name for name, _ in frames}
         self.assertEqual({'CHAIN', 'SESSION', 'PROOF', 'SENT', 'MAP'} - names, set())
