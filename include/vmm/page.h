@@ -227,12 +227,6 @@ struct page_record {
 };
 /* Takes time for each range. Any thread. */
 void page_record_count(struct page_memory *memory, struct page_record *ret_record);
-/*
- * Writes the shared ranges from this frame on, in order, until ret_ranges is full, and returns how many.
- * There may be more if it is full: they are behind the end of the last one, plus one. Any thread.
- */
-size_t page_record_get(
-        const struct page_memory *memory, uint64_t first, struct page_range *ret_ranges, size_t capacity);
 
 /* The two parts of the record of a SEV or SEV-ES guest that goes to another vmm (src/page/record.c). */
 enum page_record_part {
@@ -255,14 +249,15 @@ int page_record_make_form(const struct page_memory *memory, enum page_record_par
 int page_record_read_form(struct page_memory *memory, enum page_record_part part, const uint8_t *data,
         size_t size, struct err *err) MUST_CHECK;
 
-/* A walk over these ranges, in ascending order, cut at the end. at and count are zero at the beginning. */
+/* A walk over the shared ranges, in ascending order, cut at the end. at and count are zero at the beginning.
+ */
 struct page_record_walk {
 	const struct page_memory *memory;
 	uint64_t next, end; /* frames: where it goes on, and before which it ends */
 	struct page_range found[64];
 	size_t at, count;
 };
-/* Returns the next range; false: there are no more. */
+/* Returns the next range; false: there are no more. Any thread. */
 bool page_record_next(struct page_record_walk *walk, struct page_range *ret_range);
 
 /* Private pages of a SEV-SNP guest for which the backing of its shared pages holds memory, too. */

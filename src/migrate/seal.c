@@ -116,18 +116,13 @@ static void take_stores_out(const struct page_layout *layout, struct page_dirty 
 static void find_own(struct migrate_side *side)
 {
 	const struct page_memory *memory = side->guest->memory;
+	struct page_record_walk walk = {.memory = memory, .end = PAGE_RANGE_MAP_PAGES_MAX};
 	struct page_dirty *own = side->seal->own;
-	struct page_range ranges[64];
-	uint64_t from = 0;
-	size_t count;
+	struct page_range range;
 
 	page_dirty_set_all(own);
-	do {
-		count = page_record_get(memory, from, ranges, ARRAY_LEN(ranges));
-		for (size_t i = 0; i < count; i++)
-			page_dirty_clear(own, ranges[i].first, ranges[i].end - ranges[i].first);
-		from = count ? ranges[count - 1].end + 1 : 0;
-	} while (count == ARRAY_LEN(ranges));
+	while (page_record_next(&walk, &range))
+		page_dirty_clear(own, range.first, range.end - range.first);
 	take_stores_out(page_memory_layout(memory), own);
 }
 

@@ -221,12 +221,6 @@ void page_record_count(struct page_memory *memory, struct page_record *ret_recor
 		ret_record->flips = page_flips_count(memory->flips, clock_ns(CLOCK_MONOTONIC));
 }
 
-size_t page_record_get(
-        const struct page_memory *memory, uint64_t first, struct page_range *ret_ranges, size_t capacity)
-{
-	return page_range_map_get(memory->shared, first, PAGE_RANGE_MAP_PAGES_MAX, ret_ranges, capacity);
-}
-
 /*
  * Gives the backing that a range no longer uses back to the host; otherwise the guest would use its memory
  * twice. Huge pages cannot be given back in parts.

@@ -184,8 +184,11 @@ static void assert_record(struct page_memory *memory)
 {
 	static struct page_range found[PAGE_DEVICES_SHOWN];
 	bool complete;
-	size_t count = page_record_get(memory, 0, found, ARRAY_LEN(found));
+	struct page_record_walk walk = {.memory = memory, .end = PAGE_RANGE_MAP_PAGES_MAX};
+	size_t count = 0;
 
+	while (count < ARRAY_LEN(found) && page_record_next(&walk, &found[count]))
+		count++;
 	assert_ranges(found, count, record, ARRAY_LEN(record));
 	count = page_devices_get(memory, found, &complete);
 	assert_ranges(found, count, devices, ARRAY_LEN(devices));
