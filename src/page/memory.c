@@ -78,40 +78,51 @@ int page_pool_lacks(uint64_t size_bytes, const char *remedy, struct err *err)
  * The kernel promises pages of the pool to whoever maps them, but for a mapping without a promise. Memory
  * that may be added later has one: its pages are promised when it is added.
  */
-static int mapping_flags(const struct page_memory *memory, const struct page_region *region)
+int page_memory_mapping_flags(const struct page_memory *memory, unsigned i)
 {
 	if (memory->backing == PAGE_OWN)
 		return MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-	return region->kind == PAGE_PLUGGED ? MAP_SHARED | MAP_NORESERVE : MAP_SHARED;
+	return memory->layout.regions[i].kind == PAGE_PLUGGED ? MAP_SHARED | MAP_NORESERVE : MAP_SHARED;
+}
+
+static bool is_pool(const struct page_memory *memory, unsigned i)
+{
+	return memory->backing == PAGE_POOL && page_region_is_ram(&memory->layout.regions[i]);
+}
+
+/*
+ * Memory that asks gets huge pages wherever the administrator did not forbid them: anonymous memory nearly
+ * everywhere, memfds where shmem_enabled is "advise". The firmware is too small for one. A refusal costs
+ * nothing but speed. A core file is for vmm's own state: it need not have the guest's secrets, and the
+ * guest's size.
+ */
+void page_memory_advise(const struct page_memory *memory, unsigned i)
+{
+	const struct page_region *region = &memory->layout.regions[i];
+
+	if (!is_pool(memory, i) && page_region_is_ram(region))
+		madvise(memory->at[i], region->size_bytes, MADV_HUGEPAGE);
+	madvise(memory->at[i], region->size_bytes, MADV_DONTDUMP);
 }
 
 static int map_region(struct page_memory *memory, unsigned i, struct err *err)
 {
 	const struct page_region *region = &memory->layout.regions[i];
-	bool own = memory->backing == PAGE_OWN,
-	     pool = memory->backing == PAGE_POOL && page_region_is_ram(region);
+	bool own = memory->backing == PAGE_OWN, pool = is_pool(memory, i);
 	auto_close int fd = own ? -1 : open_file(region, pool, err);
 	void *at;
 
 	if (fd < 0 && !own)
 		return -1;
-	at = map_aligned(memory, i, mapping_flags(memory, region), fd);
+	at = map_aligned(memory, i, page_memory_mapping_flags(memory, i), fd);
 	if (at == MAP_FAILED && pool && errno == ENOMEM)
 		return page_pool_lacks(region->size_bytes, "set machine.hugepages to false", err);
 	if (at == MAP_FAILED)
 		return err_sys(err, ERR_HOST, errno, "mapping %llu KiB of guest memory",
 		        (unsigned long long)(region->size_bytes >> 10));
-	/*
-	 * Memory that asks gets huge pages wherever the administrator did not forbid them: anonymous memory
-	 * nearly everywhere, memfds where shmem_enabled is "advise". The firmware is too small for one. A
-	 * refusal costs nothing but speed.
-	 */
-	if (!pool && page_region_is_ram(region))
-		madvise(at, region->size_bytes, MADV_HUGEPAGE);
-	/* A core file is for vmm's own state. It need not have the guest's secrets, and the guest's size. */
-	madvise(at, region->size_bytes, MADV_DONTDUMP);
 	memory->at[i] = at;
 	memory->fd[i] = take_fd(&fd);
+	page_memory_advise(memory, i);
 	return 0;
 }
 
@@ -134,6 +145,7 @@ int page_memory_create(struct host *host, const struct page_layout *layout, enum
 		pthread_mutex_init(&memory->locks[i], NULL);
 	for (unsigned i = 0; i < PAGE_REGIONS_MAX; i++)
 		memory->fd[i] = memory->guest_memfd[i] = -1;
+	memory->lease.fd = -1;
 	for (unsigned i = 0; i < layout->count; i++) {
 		if (map_region(memory, i, err) < 0) {
 			page_memory_destroy(memory);
@@ -150,6 +162,7 @@ void page_memory_destroy(struct page_memory *memory)
 		return;
 	page_memory_finish_private(memory);
 	page_written_finish(memory);
+	page_lease_finish(memory);
 	for (unsigned i = 0; i < memory->layout.count; i++) {
 		if (memory->kept[i])
 			host_munmap(memory->host, memory->kept[i],

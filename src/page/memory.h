@@ -20,6 +20,14 @@
 #define PAGE_LOCKS      64u
 #define PAGE_LOCK_BYTES MIB(2)
 
+/* Who runs the guest, of memory that other processes have, too (hand.c). */
+struct page_lease_state {
+	int fd;                  /* -1: the memory never passed from one process to another */
+	_Atomic uint64_t *turns; /* in the file; others may write it at any time */
+	uint64_t turn;           /* what it was when the guest ran here, or was offered to this process */
+	bool held, accepted;     /* by fd; the memory is mapped, but another process still has it */
+};
+
 struct page_memory {
 	struct host *host;
 	struct page_layout layout;
@@ -27,6 +35,7 @@ struct page_memory {
 	uint8_t *at[PAGE_REGIONS_MAX]; /* where each region is mapped; the guest writes there at any time */
 	int fd[PAGE_REGIONS_MAX];      /* behind that; -1 with PAGE_OWN */
 	enum page_backing backing;
+	struct page_lease_state lease;
 	_Atomic bool stopped;
 	_Atomic uint64_t
 	        plugged_bytes; /* of PAGE_PLUGGED, from its start, are memory; grows while vCPUs run */
@@ -73,6 +82,13 @@ int page_pool_lacks(uint64_t size_bytes, const char *remedy, struct err *err);
 /* The region of RAM in whose mapping a loan lies, and the loan's offset in it; -1: none. */
 int page_region_of_loan(
         const struct page_memory *memory, const void *loan, uint64_t size_bytes, uint64_t *ret_offset);
+
+/* How region i is mapped, without MAP_FIXED. */
+int page_memory_mapping_flags(const struct page_memory *memory, unsigned i);
+/* Tells the kernel what a mapping of region i is for. */
+void page_memory_advise(const struct page_memory *memory, unsigned i);
+/* hand.c */
+void page_lease_finish(struct page_memory *memory);
 
 /* written.c: a part of region i was written; called after the bytes were stored. Any thread. */
 void page_written_mark(struct page_memory *memory, unsigned i, uint64_t offset, uint64_t size_bytes);
