@@ -39,6 +39,14 @@ enum launch_step {
 	LAUNCH_STEP_FINISH,
 	LAUNCH_STEP_HELPER, /* the mirror on which it runs (SEV) */
 	LAUNCH_STEP_STATUS, /* GUEST_STATUS after any of them */
+	/* Of a SEV guest that goes to another host: SEND_START, _UPDATE_DATA, _FINISH or _CANCEL. */
+	LAUNCH_STEP_SEND_START,
+	LAUNCH_STEP_SEND_PAGE,
+	LAUNCH_STEP_SEND_END,
+	/* Of one that comes. */
+	LAUNCH_STEP_RECEIVE_START,
+	LAUNCH_STEP_RECEIVE_PAGE,
+	LAUNCH_STEP_RECEIVE_FINISH,
 	LAUNCH_STEPS
 };
 

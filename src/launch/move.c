@@ -18,6 +18,13 @@ static int out_of_turn(const struct launch_work *work, const char *what, struct 
 	        launch_state_name(work->state));
 }
 
+/* Adds what helps. The facts are those with which the guest was begun: no reason for a move asks for others.
+ */
+static int explain(const struct launch *launch, enum launch_step step, struct err *err)
+{
+	return launch_explain(step, launch->config.sev.type, &launch->facts, err);
+}
+
 static void *page_at(const struct launch_work *work, struct gpa gpa, struct err *err)
 {
 	void *at = page_kernel_address(machine_vm_memory(work->vm), gpa, PAGE_SIZE_BYTES);
@@ -45,10 +52,12 @@ int launch_receive_start(struct launch *launch, const struct abi_sev_cert *pdh,
 		return out_of_turn(work, "received", err);
 	if (call_sev_receive_start(
 	            &work->sev, (uint32_t)launch->config.sev.policy, pdh, session, &handle, err) < 0)
-		return -1;
+		return explain(launch, LAUNCH_STEP_RECEIVE_START, err);
 	atomic_store_explicit(&work->handle, handle, memory_order_relaxed);
 	enter(work, LAUNCH_RUPDATE);
-	return launch_check_state(work, LAUNCH_RUPDATE, "receive", err);
+	if (launch_check_state(work, LAUNCH_RUPDATE, "receive", err) < 0)
+		return explain(launch, LAUNCH_STEP_RECEIVE_START, err);
+	return 0;
 }
 
 int launch_receive_page(struct launch *launch, struct gpa gpa, const struct abi_sev_secret_header *header,
@@ -58,7 +67,9 @@ int launch_receive_page(struct launch *launch, struct gpa gpa, const struct abi_
 
 	if (!at)
 		return -1;
-	return call_sev_receive_update_data(&launch->work.sev, header, packet, at, PAGE_SIZE_BYTES, err);
+	if (call_sev_receive_update_data(&launch->work.sev, header, packet, at, PAGE_SIZE_BYTES, err) < 0)
+		return explain(launch, LAUNCH_STEP_RECEIVE_PAGE, err);
+	return 0;
 }
 
 int launch_receive_finish(struct launch *launch, struct err *err)
@@ -68,9 +79,11 @@ int launch_receive_finish(struct launch *launch, struct err *err)
 	if (work->state != LAUNCH_RUPDATE)
 		return out_of_turn(work, "received", err);
 	if (call_sev_receive_finish(&work->sev, err) < 0)
-		return -1;
+		return explain(launch, LAUNCH_STEP_RECEIVE_FINISH, err);
 	enter(work, LAUNCH_RUNNING);
-	return launch_check_state(work, LAUNCH_RUNNING, "receive", err);
+	if (launch_check_state(work, LAUNCH_RUNNING, "receive", err) < 0)
+		return explain(launch, LAUNCH_STEP_RECEIVE_FINISH, err);
+	return 0;
 }
 
 /* ---- a guest that leaves ---- */
@@ -87,14 +100,16 @@ int launch_send_start(struct launch *launch, const struct call_sev_receiver *rec
 	if (work->state != LAUNCH_RUNNING || !work->vm)
 		return out_of_turn(work, "sent", err);
 	if (call_sev_send_start(&work->sev, receiver, &policy, ret_session, err) < 0)
-		return -1;
+		return explain(launch, LAUNCH_STEP_SEND_START, err);
 	enter(work, LAUNCH_SUPDATE);
 	if (policy != (uint32_t)launch->config.sev.policy)
 		return err_set(err, ERR_HOST,
 		        "the firmware says that the guest has the policy 0x%x, not 0x%x: the firmware and "
 		        "the kernel do not match",
 		        policy, (uint32_t)launch->config.sev.policy);
-	return launch_check_state(work, LAUNCH_SUPDATE, "send", err);
+	if (launch_check_state(work, LAUNCH_SUPDATE, "send", err) < 0)
+		return explain(launch, LAUNCH_STEP_SEND_START, err);
+	return 0;
 }
 
 int launch_send_page(struct launch *launch, struct gpa gpa, struct abi_sev_secret_header *ret_header,
@@ -104,7 +119,10 @@ int launch_send_page(struct launch *launch, struct gpa gpa, struct abi_sev_secre
 
 	if (!at)
 		return -1;
-	return call_sev_send_update_data(&launch->work.sev, at, PAGE_SIZE_BYTES, ret_header, ret_packet, err);
+	if (call_sev_send_update_data(&launch->work.sev, at, PAGE_SIZE_BYTES, ret_header, ret_packet, err) <
+	        0)
+		return explain(launch, LAUNCH_STEP_SEND_PAGE, err);
+	return 0;
 }
 
 int launch_send_end(struct launch *launch, bool given, struct err *err)
@@ -114,7 +132,7 @@ int launch_send_end(struct launch *launch, bool given, struct err *err)
 	if (work->state != LAUNCH_SUPDATE)
 		return 0;
 	if ((given ? call_sev_send_finish(&work->sev, err) : call_sev_send_cancel(&work->sev, err)) < 0)
-		return -1;
+		return explain(launch, LAUNCH_STEP_SEND_END, err);
 	enter(work, given ? LAUNCH_SENT : LAUNCH_RUNNING);
 	return 0;
 }

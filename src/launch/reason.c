@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reason: why a step of a launch was refused and what helps, from the step, the errno, the firmware's code
- * and what is known of the host. A table; its first row that fits speaks. Any thread; constant.
- * Law: kernel arch/x86/kvm/svm/sev.c; SEV API and SNP ABI, status codes of each command.
+ * reason: why a step of a launch or a move was refused and what helps, from the step, the errno, the
+ * firmware's code and what is known of the host. A table; its first row that fits speaks. Any thread;
+ * constant. Law: kernel arch/x86/kvm/svm/sev.c; SEV API and SNP ABI, status codes of each command.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,6 +11,9 @@
 
 #define AT(step) (1u << LAUNCH_STEP_##step)
 #define ANYWHERE UINT32_MAX
+
+#define SENDING   (AT(SEND_START) | AT(SEND_PAGE) | AT(SEND_END))
+#define RECEIVING (AT(RECEIVE_START) | AT(RECEIVE_PAGE) | AT(RECEIVE_FINISH))
 
 #define SEV    (CONFIG_FOR(CONFIG_SEV) | CONFIG_FOR(CONFIG_SEV_ES))
 #define ES     CONFIG_FOR(CONFIG_SEV_ES)
@@ -91,6 +94,9 @@ static bool is_without_rmp(const struct facts *facts, enum config_sev_type type)
 #define VMM_FAULT     "this is a fault of vmm or of the kernel: report it with the output of --trace"
 #define NEWER_KERNEL  "use Linux 6.11 or newer"
 #define LOOK_AT_DMESG "dmesg | grep -i -e sev -e ccp says more"
+#define OTHERS_CERTS \
+	"write the file of migrate.certificates there anew (sevctl export --full), and start that vmm again"
+#define MOVE_AGAIN "start the target again, and move the guest again"
 
 static const struct reason reasons[] = {
         /* the device */
@@ -281,6 +287,79 @@ static const struct reason reasons[] = {
         {AT(FINISH), SNP, EIO, 0x15, NULL, 0, "the firmware does not support these VMSA features",
                 "update the host's firmware, or lower sev.vmsa-features"},
         {AT(FINISH), SNP, EINVAL, 0, NULL, 0, "the guest was finished already, or has no context", VMM_FAULT},
+
+        /* a guest that goes to another host */
+        {AT(SEND_START), SEV, EIO, 0x06, NULL, 0,
+                "the certificates of the other host do not sign each other, or do not lead to AMD",
+                OTHERS_CERTS},
+        {AT(SEND_START), SEV, EIO, 0x0a, NULL, 0,
+                "a signature in the certificates of the other host is wrong", OTHERS_CERTS},
+        {AT(SEND_START), SEV, EIO, 0x04, NULL, 0, "a certificate of the other host has a wrong length",
+                OTHERS_CERTS},
+        {AT(SEND_START), SEV, EIO, 0x16, NULL, 0,
+                "the firmware cannot read the certificates of the other host", OTHERS_CERTS},
+        {AT(SEND_START), SEV, EIO, 0x07, NULL, 0,
+                "sev.policy does not let the guest go there: it says nosend; or domain, and that host has "
+                "another "
+                "owner; or sev, and that host's firmware is older than the policy demands",
+                "choose another target (vmm host there shows its owner and its firmware), or launch the "
+                "guest "
+                "with another sev.policy"},
+        {AT(SEND_START), SEV, EINVAL, 0, NULL, 0,
+                "the kernel does not accept the certificates of the other host", OTHERS_CERTS},
+        {AT(SEND_PAGE), SEV, EIO, 0x04, NULL, 0, "a page, or the room for its packet, has a wrong length",
+                VMM_FAULT},
+        {AT(SEND_PAGE) | AT(RECEIVE_PAGE), SEV, EIO, 0x09, NULL, 0, "a page is at no valid address",
+                VMM_FAULT},
+        {AT(SEND_PAGE) | AT(RECEIVE_PAGE), SEV, EFAULT, 0, NULL, 0, "a page is not in the host's memory",
+                "free memory on the host; " LOOK_AT_DMESG},
+        {SENDING, SEV, EIO, 0x02, NULL, 0,
+                "for the firmware the guest is not running, or it was sent already",
+                "another program drives this guest, or " VMM_FAULT},
+        {SENDING, SEV, 0, 0x10, NULL, 0, "the firmware has lost the guest",
+                "the platform was reset meanwhile: end the guest and launch it again"},
+        {SENDING, SEV, 0, 0x08, NULL, 0, "the firmware has lost the guest's ASID",
+                "the platform was reset meanwhile: end the guest and launch it again"},
+        {SENDING, SEV, ENOTTY, 0, NULL, 0, "this kernel cannot send SEV guests",
+                "use Linux 5.14 or newer, or guests with sev.helper"},
+
+        /* a guest that comes from another host */
+        {AT(RECEIVE_START), SEV, EIO, 0x06, NULL, 0, "the other host's PDH is not valid",
+                "make a new one there (sevctl rotate), and move the guest again"},
+        {AT(RECEIVE_START), SEV, EIO, 0x0b, NULL, 0,
+                "the session was made for another PDH than this host has now, or for another policy, or was "
+                "changed on its way",
+                "move the guest again: each move asks for this host's certificates. If it stays, use TLS "
+                "(migrate.tls-certificate)"},
+        {AT(RECEIVE_START), SEV, EIO, 0x07, NULL, 0,
+                "the policy asks for a newer firmware API, or for what this platform lacks",
+                "compare sev.policy with vmm host, and choose another target"},
+        {AT(RECEIVE_START), SEV, EIO, 0x04, NULL, 0, "the session or the PDH has a wrong length", VMM_FAULT},
+        {AT(RECEIVE_START), SEV, EIO, 0x0c, NULL, 0, "the ASID belongs to another guest",
+                "another program drives the secure processor: end it, or reload kvm_amd"},
+        {AT(RECEIVE_START), SEV, EIO, 0x0d, NULL, 0, "the ASID is not one of this type",
+                "the kernel and the firmware disagree about ASIDs: reboot after changing them in the setup"},
+        {AT(RECEIVE_START), SEV, EIO, 0x0e, NULL, 0, "caches wait for a flush", MOVE_AGAIN},
+        {AT(RECEIVE_START), SEV, EIO, 0x0f, NULL, 0, "freed ASIDs wait for a flush", MOVE_AGAIN},
+        {AT(RECEIVE_START), SEV, EINVAL, 0, NULL, 0, "the kernel does not accept the session or the PDH",
+                VMM_FAULT},
+        {AT(RECEIVE_PAGE), SEV, EIO, 0x0b, NULL, 0,
+                "the page was packed with other keys, or was changed on its way",
+                MOVE_AGAIN "; if it stays, use TLS (migrate.tls-certificate)"},
+        {AT(RECEIVE_PAGE), SEV, EIO, 0x15, NULL, 0,
+                "the page is packed in a form that this firmware does not know",
+                "update the firmware of the older one of the two hosts"},
+        {AT(RECEIVE_PAGE), SEV, EIO, 0x04, NULL, 0, "the packet has another length than its page", VMM_FAULT},
+        {RECEIVING, SEV, EIO, 0x02, NULL, 0, "for the firmware the guest is not one that comes",
+                "another program drives this guest, or " VMM_FAULT},
+        {RECEIVING, SEV, 0, 0x10, NULL, 0, "the firmware has lost the guest",
+                "the platform was reset meanwhile: " MOVE_AGAIN},
+        {RECEIVING, SEV, 0, 0x08, NULL, 0, "the firmware has lost the guest's ASID",
+                "the platform was reset meanwhile: " MOVE_AGAIN},
+        {RECEIVING, SEV, ENOTTY, 0, NULL, 0, "this kernel cannot receive SEV guests",
+                "use Linux 5.14 or newer, or guests with sev.helper"},
+        {SENDING | RECEIVING, SEV, ENOMEM, 0, NULL, 0, "the host is short of memory",
+                "free memory on the host, and move the guest again"},
 
         /* anywhere */
         {ANYWHERE, ALL, 0, 0x02, NULL, 0, "the launch is out of order",

@@ -191,6 +191,170 @@ static void test_move_guest_that_stays_is_sent_again(void **state)
 	assert_string_equal(word(), "send-update");
 }
 
+/* ---- refusals of the firmware ---- */
+
+static int end_given(void)
+{
+	return launch_send_end(bench.launch, true, &err);
+}
+
+static int end_kept(void)
+{
+	return launch_send_end(bench.launch, false, &err);
+}
+
+static int send_start(void)
+{
+	return launch_send_start(bench.launch, &receiver, &session, &err);
+}
+
+static int send_page(void)
+{
+	return launch_send_page(bench.launch, gpa(MIB(1)), &header, packet, &err);
+}
+
+static int receive_start(void)
+{
+	return launch_receive_start(bench.launch, &pdh, &session, &err);
+}
+
+static int receive_page(void)
+{
+	return launch_receive_page(bench.launch, gpa(MIB(1)), &header, packet, &err);
+}
+
+static int receive_finish(void)
+{
+	return launch_receive_finish(bench.launch, &err);
+}
+
+enum {
+	SEND_START,
+	SEND_PAGE,
+	SEND_FINISH,
+	SEND_CANCEL,
+	RECEIVE_START,
+	RECEIVE_PAGE,
+	RECEIVE_FINISH,
+	COMMANDS
+};
+
+static const struct {
+	uint32_t id;
+	int (*call)(void);
+	int (*before)(void);
+	bool receives;
+} commands[COMMANDS] = {
+        [SEND_START] = {KVM_SEV_SEND_START, send_start, NULL, false},
+        [SEND_PAGE] = {KVM_SEV_SEND_UPDATE_DATA, send_page, send_start, false},
+        [SEND_FINISH] = {KVM_SEV_SEND_FINISH, end_given, send_start, false},
+        [SEND_CANCEL] = {KVM_SEV_SEND_CANCEL, end_kept, send_start, false},
+        [RECEIVE_START] = {KVM_SEV_RECEIVE_START, receive_start, NULL, true},
+        [RECEIVE_PAGE] = {KVM_SEV_RECEIVE_UPDATE_DATA, receive_page, receive_start, true},
+        [RECEIVE_FINISH] = {KVM_SEV_RECEIVE_FINISH, receive_finish, receive_start, true},
+};
+
+/* Returns what is said when the firmware or the kernel refuses the command. */
+static const char *refuse(unsigned command, int sys, uint32_t fw)
+{
+	setup(NULL);
+	if (commands[command].receives)
+		await(NULL);
+	else
+		launches("sev", NULL);
+	if (commands[command].before)
+		assert_ok(commands[command].before());
+	bench.kernel.refusal = (struct fake_refusal){
+	        .request = KVM_MEMORY_ENCRYPT_OP, .command = commands[command].id, .sys = sys, .fw = fw};
+	err = (struct err){0};
+	assert_int_equal(commands[command].call(), -1);
+	assert_int_equal(err.kind, ERR_HOST);
+	assert_int_equal(err.fw, fw);
+	bench.kernel.refusal = (struct fake_refusal){0};
+	teardown(NULL);
+	return err.text;
+}
+
+/* Whatever the firmware answers: always a remedy, and never that of a launch. */
+static void test_move_every_command_with_every_code(void **state)
+{
+	static const char *const of_a_launch[] = {"launch again", "the launch is out of order", "session new",
+	        "sev.dh-cert", "lower machine.memory", "creating the guest"};
+
+	for (unsigned command = 0; command < COMMANDS; command++) {
+		for (uint32_t fw = 0; fw <= 0x3a; fw++) {
+			const char *text = refuse(command, fw ? EIO : ENOMEM, fw);
+
+			if (!strchr(text, ';') || strchr(text, '\n'))
+				fail_msg("command %u, code 0x%x: %s", command, fw, text);
+			for (size_t i = 0; i < ARRAY_LEN(of_a_launch); i++)
+				if (strstr(text, of_a_launch[i]))
+					fail_msg("command %u, code 0x%x: %s", command, fw, text);
+		}
+	}
+}
+
+static void test_move_every_cause_is_told_in_a_sentence(void **state)
+{
+	static const struct {
+		unsigned command;
+		int sys;
+		uint32_t fw;
+		const char *text;
+	} causes[] = {
+	        {SEND_START, EIO, 0x2,
+	                "for the firmware the guest is not running, or it was sent already; another"},
+	        {SEND_START, EIO, 0x4,
+	                "a certificate of the other host has a wrong length; write the file of"},
+	        {SEND_START, EIO, 0x6, "do not sign each other, or do not lead to AMD; write the file of"},
+	        {SEND_START, EIO, 0x7,
+	                "sev.policy does not let the guest go there: it says nosend; or domain, and"},
+	        {SEND_START, EIO, 0xa, "a signature in the certificates of the other host is wrong; write"},
+	        {SEND_START, EIO, 0x16, "the firmware cannot read the certificates of the other host; write"},
+	        {SEND_START, EINVAL, 0,
+	                "the kernel does not accept the certificates of the other host; write"},
+	        {SEND_START, ENOTTY, 0, "this kernel cannot send SEV guests; use Linux 5.14"},
+	        {SEND_PAGE, EIO, 0x2, "for the firmware the guest is not running"},
+	        {SEND_PAGE, EIO, 0x4,
+	                "a page, or the room for its packet, has a wrong length; this is a fault"},
+	        {SEND_PAGE, EIO, 0x8,
+	                "the firmware has lost the guest's ASID; the platform was reset meanwhile: end"},
+	        {SEND_PAGE, EIO, 0x9, "a page is at no valid address; this is a fault"},
+	        {SEND_PAGE, EFAULT, 0, "a page is not in the host's memory; free memory"},
+	        {SEND_FINISH, EIO, 0x10,
+	                "the firmware has lost the guest; the platform was reset meanwhile: end"},
+	        {SEND_CANCEL, EIO, 0x14, "the secure processor is no longer safe; reboot the host"},
+	        {RECEIVE_START, EIO, 0x4, "the session or the PDH has a wrong length; this is a fault"},
+	        {RECEIVE_START, EIO, 0x6, "the other host's PDH is not valid; make a new one there"},
+	        {RECEIVE_START, EIO, 0x7,
+	                "the policy asks for a newer firmware API, or for what this platform lacks"},
+	        {RECEIVE_START, EIO, 0xb,
+	                "the session was made for another PDH than this host has now, or for another"},
+	        {RECEIVE_START, EIO, 0xc, "another program drives the secure processor: end it"},
+	        {RECEIVE_START, EIO, 0xf, "freed ASIDs wait for a flush; start the target again, and move"},
+	        {RECEIVE_START, EIO, 0x17, "the firmware has run out of something"},
+	        {RECEIVE_START, EINVAL, 0,
+	                "the kernel does not accept the session or the PDH; this is a fault"},
+	        {RECEIVE_PAGE, EIO, 0x2, "for the firmware the guest is not one that comes; another program"},
+	        {RECEIVE_PAGE, EIO, 0x4, "the packet has another length than its page; this is a fault"},
+	        {RECEIVE_PAGE, EIO, 0x9, "a page is at no valid address; this is a fault"},
+	        {RECEIVE_PAGE, EIO, 0xb,
+	                "the page was packed with other keys, or was changed on its way; start"},
+	        {RECEIVE_PAGE, EIO, 0x15, "in a form that this firmware does not know; update"},
+	        {RECEIVE_PAGE, ENOMEM, 0, "the host is short of memory; free memory on the host, and move"},
+	        {RECEIVE_FINISH, EIO, 0x10,
+	                "the firmware has lost the guest; the platform was reset meanwhile: start"},
+	        {RECEIVE_FINISH, EIO, 0x13, "the secure processor met a hardware fault; try again"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(causes); i++) {
+		const char *text = refuse(causes[i].command, causes[i].sys, causes[i].fw);
+
+		if (!strstr(text, causes[i].text))
+			fail_msg("row %zu: \"%s\" lacks \"%s\"", i, text, causes[i].text);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -203,6 +367,8 @@ int main(void)
 	        TEST(test_move_guest_that_came_is_launched_here_by_a_reset),
 	        TEST(test_move_guest_that_leaves),
 	        TEST(test_move_guest_that_stays_is_sent_again),
+	        cmocka_unit_test(test_move_every_command_with_every_code),
+	        cmocka_unit_test(test_move_every_cause_is_told_in_a_sentence),
 	};
 
 	log_set_level(LOG_ERROR);
