@@ -55,6 +55,30 @@ struct sim_options {
 int sim_host_create(const struct sim_options *options, struct host **ret_host, struct err *err) MUST_CHECK;
 
 /*
+ * The options as text, a line NAME=VALUE for each, for another process; the caller frees it. NULL: no memory.
+ */
+char *sim_options_text(const struct sim_options *options) MUST_CHECK;
+/*
+ * Reads such a text, which it changes. The texts in *ret_options lie in it. ERR_USAGE: it is no such text;
+ * what the values mean sim_host_create() judges.
+ */
+int sim_options_read(char *text, struct sim_options *ret_options, struct err *err) MUST_CHECK;
+
+/*
+ * Lets the descriptor `to`, which the caller has made as a duplicate of `from` (dup2(2)), reach what `from`
+ * reaches, which may be the kernel's. What `to` reached before is closed. Each of them is closed with
+ * host_close(). h must be what sim_host_create() returned, not a wrapper of it.
+ */
+void sim_host_alias(struct host *h, int from, int to);
+
+/*
+ * Returns the length of the instruction of 64-bit mode at code, of which size bytes are there, or 0 if that
+ * are too few. It is that of the decoder of the software CPU; what that does not execute has the length that
+ * its encoding says (VEX, EVEX), or that of the bytes that were looked at.
+ */
+unsigned sim_instruction_length(const uint8_t *code, unsigned size);
+
+/*
  * The wall clock of virtual time starts here, so that two runs read the same from the RTC: 2026-01-01
  * 00:00:00 UTC.
  */

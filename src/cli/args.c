@@ -162,7 +162,7 @@ static int refuse(const struct cli_verb *verb, const char *word, struct err *err
 
 /*
  * The leading "-" makes getopt return options and operands in their order, so that argv[at] is the word that
- * is wrong.
+ * is wrong; "+" makes it stop at the first operand.
  */
 static int parse_words(
         struct cli_args *args, const struct cli_verb *verb, int argc, char **argv, struct err *err)
@@ -174,7 +174,7 @@ static int parse_words(
 		return err_set(err, ERR_FAILED, "vmm %s has more than %d options", verb->name, OPTIONS_MAX);
 	optind = 0;
 	opterr = 0;
-	for (; (c = getopt_long(argc, argv, "-:", table, NULL)) != -1; at = optind) {
+	for (; (c = getopt_long(argc, argv, verb->passes_on ? "+:" : "-:", table, NULL)) != -1; at = optind) {
 		if (c == OPERAND)
 			args->operands[args->operand_count++] = optarg;
 		else if (c == ':')
@@ -185,7 +185,7 @@ static int parse_words(
 		else if (add(args, verb, &verb->options[c - FIRST_ROW], optarg, err) < 0)
 			return -1;
 	}
-	while (optind < argc) /* what follows "--" */
+	while (optind < argc) /* what follows "--", or a program */
 		args->operands[args->operand_count++] = argv[optind++];
 	return 0;
 }

@@ -18,6 +18,7 @@ const struct cli_verb *const cli_verbs[] = {
         &cli_verb_map,
         &cli_verb_check,
         &cli_verb_host,
+        &cli_verb_platform,
         &cli_verb_measure,
         &cli_verb_idblock_make,
         &cli_verb_idblock_show,

@@ -24,6 +24,7 @@ struct cli_verb {
 	const char *name;     /* one or two words: "run", "report show" */
 	const char *operands; /* for the help: "[CONFIG]" */
 	int operands_min, operands_max;
+	bool passes_on;                   /* the first operand is a program, and what follows it its own */
 	const char *summary;              /* one line, no full stop */
 	const char *help;                 /* paragraphs for --help and the man page; may be "" */
 	const struct cli_option *options; /* ends with a row without a name; NULL: none */

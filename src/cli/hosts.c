@@ -123,6 +123,16 @@ int cli_sim_check(const struct config *config, struct err *err)
 	return 0;
 }
 
+int cli_sim_text(const struct config *config, char **ret_text, struct err *err)
+{
+	struct sim_options options;
+
+	if (sim_options_of(config, &options, err) < 0)
+		return -1;
+	*ret_text = sim_options_text(&options);
+	return *ret_text ? 0 : err_sys(err, ERR_FAILED, ENOMEM, "software platform");
+}
+
 static int open_trace(struct cli_hosts *hosts, const char *path, struct err *err)
 {
 	auto_close int fd = -1;

@@ -34,6 +34,11 @@ int cli_hosts_open(struct cli_hosts *hosts, const struct config *config, const c
         struct err *err) MUST_CHECK;
 /* Checks the keys below "sim". ERR_USAGE names the one that the software platform does not take. */
 int cli_sim_check(const struct config *config, struct err *err) MUST_CHECK;
+/*
+ * Writes the keys below "sim" as sim_options_text() does, for another process; the caller frees the text.
+ * ERR_USAGE names the key that the software platform does not take.
+ */
+int cli_sim_text(const struct config *config, char **ret_text, struct err *err) MUST_CHECK;
 /* Returns the guest's clock, or NULL if the guest has this computer's time. */
 const struct device_clock *cli_hosts_clock(const struct cli_hosts *hosts);
 /* Returns the cgroup and the limits of this process on the software platform, or NULL if its own apply. */

@@ -15,6 +15,7 @@ extern const struct cli_verb cli_verb_idblock_make;
 extern const struct cli_verb cli_verb_idblock_show;
 extern const struct cli_verb cli_verb_idblock_check;
 extern const struct cli_verb cli_verb_host;
+extern const struct cli_verb cli_verb_platform;
 extern const struct cli_verb cli_verb_run;
 extern const struct cli_verb cli_verb_report_show;
 extern const struct cli_verb cli_verb_report_verify;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "cpu/cpu.h"
 #include "sev/device.h"
 #include "sev/guest.h"
 #include "sim.h"
@@ -65,15 +66,15 @@ static int sim_ioctl(struct host *h, int fd, unsigned long request, void *arg)
 	return answer(result);
 }
 
-/* Returns the descriptor that is mapped in place of the object's, or a negated errno. */
-static int map_fd(
-        struct sim_platform *sim, struct object *object, size_t length, int prot, int flags, off_t *offset)
+/* Returns the descriptor that is mapped in place of fd, the object's, or a negated errno. */
+static int map_fd(struct sim_platform *sim, struct object *object, int fd, size_t length, int prot, int flags,
+        off_t *offset)
 {
 	int result = sim_fault_meet(sim, "mmap");
 
 	if (result < 0)
 		return result;
-	return object->ops->map ? object->ops->map(object, length, prot, flags, offset) : -ENODEV;
+	return object->ops->map ? object->ops->map(object, fd, length, prot, flags, offset) : -ENODEV;
 }
 
 static void *sim_mmap(struct host *h, void *addr, size_t length, int prot, int flags, int fd, off_t offset)
@@ -85,7 +86,7 @@ static void *sim_mmap(struct host *h, void *addr, size_t length, int prot, int f
 
 	if (!object)
 		return mmap(addr, length, prot, flags, fd, offset);
-	result = map_fd(sim, object, length, prot, flags, &offset);
+	result = map_fd(sim, object, fd, length, prot, flags, &offset);
 	if (result >= 0)
 		at = mmap(addr, length, prot, flags, result, offset);
 	object_leave(&sim->objects, object);
@@ -111,6 +112,16 @@ static int sim_fallocate(struct host *h, int fd, int mode, off_t offset, off_t l
 		result = object->ops->fallocate(object, mode, offset, length);
 	object_leave(&sim->objects, object);
 	return answer(result) < 0 ? -1 : 0;
+}
+
+void sim_host_alias(struct host *h, int from, int to)
+{
+	object_alias(&platform_of(h)->objects, from, to);
+}
+
+unsigned sim_instruction_length(const uint8_t *code, unsigned size)
+{
+	return cpu_length(code, size);
 }
 
 /* ---- life ---- */

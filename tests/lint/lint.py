@@ -10,10 +10,10 @@ import sys
 
 ROOMS = {'base': 0, 'product': 0, 'config': 1, 'host': 1, 'attest': 1, 'sandbox': 1, 'sim': 2, 'call': 2, 'loop': 2, 'owner': 2, 'json': 2,
          'page': 3, 'facts': 3, 'back': 4, 'mirror': 4, 'device': 5, 'virtio': 6, 'machine': 7, 'launch': 8, 'run': 9,
-         'migrate': 10, 'control': 11, 'cli': 12}
+         'migrate': 10, 'control': 11, 'cli': 12, 'preload': 12}
 # The inner rooms of sim, and which of them each may include: 'sim' itself is what lies in no inner room.
 SIM_ROOMS = {'object': set(), 'cpu': set(), 'irq': set(), 'psp': set(), 'kvm': {'object', 'cpu', 'irq'},
-             'sev': {'object', 'cpu', 'psp', 'kvm'}, 'sim': {'object', 'psp', 'kvm', 'sev'}}
+             'sev': {'object', 'cpu', 'psp', 'kvm'}, 'sim': {'object', 'cpu', 'psp', 'kvm', 'sev'}}
 # Which of a room's headers the rooms above it may include, where it has others that are its own.
 SIM_PUBLIC = {'cpu': {'cpu.h', 'ram.h'}, 'irq': {'irq.h'}, 'psp': {'psp.h'}}
 # Which rooms outside of sim each may include: the platform is tested against attest and launch, and shares no code with them.
@@ -95,8 +95,8 @@ def rooms(root):
                 yield path, number, f'{header}: no such room'
             elif ROOMS[other] >= ROOMS[room]:
                 yield path, number, f'{room} ({ROOMS[room]}) may not include {other} ({ROOMS[other]})'
-            elif other == 'sim' and room != 'cli':
-                yield path, number, 'only cli names the software platform'
+            elif other == 'sim' and room not in ('cli', 'preload'):
+                yield path, number, 'only cli and preload name the software platform'
 
 
 def headers(root):
@@ -110,14 +110,14 @@ def headers(root):
 
 DOORS = [
     # pattern, folders or files where it may stand, what to use
-    (r'(?<![\w.>])(ioctl|mmap|munmap|fallocate)\s*\(', ('src/host/', 'src/sim/', 'src/cli/terminal.c', 'src/loop/', 'src/back/'), 'host.h'),
-    (r'/dev/(kvm|sev)"', ('src/host/', 'src/sim/', 'src/call/', 'src/cli/'), 'call.h'),
+    (r'(?<![\w.>])(ioctl|mmap|munmap|fallocate)\s*\(', ('src/host/', 'src/sim/', 'src/cli/terminal.c', 'src/loop/', 'src/back/', 'src/preload/'), 'host.h'),
+    (r'/dev/(kvm|sev)"', ('src/host/', 'src/sim/', 'src/call/', 'src/cli/', 'src/preload/'), 'call.h'),
     (r'page_memory_slot_address\s*\(', ('src/page/', 'src/machine/vm.c'), 'page_read and page_write'),
     (r'page_memory_lend\s*\(', ('src/page/', 'src/back/vhost'), 'page_read and page_write'),
     (r'page_kernel_address\s*\(', ('src/page/', 'src/launch/step_sev.c', 'src/launch/move.c', 'src/mirror/mirror.c'), 'page_read and page_write'),
     (r'"(sim/)?malice\.h"', ('src/sim/malice.c',), 'nothing: attacks are for tests alone'),
     (r'(?<![\w.>])json_dump\w*\s*\(', ('src/json/',), 'json_doc_print'),
-    (r'(?<![\w.>])_?exit\s*\(', ('src/main.c',), 'a return value'),
+    (r'(?<![\w.>])_?exit\s*\(', ('src/main.c', 'src/preload/'), 'a return value'),
     (r'(?<![\w.>])(sprintf|strcpy|strcat|gets|atoi|atol|strtok)\s*\(', (), 'the bounded function'),
     (r'(?<![\w.>])system\s*\(', (), 'nothing'),
 ]

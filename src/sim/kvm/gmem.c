@@ -96,7 +96,7 @@ static void gmem_end(struct object *object)
  * Linux's kvm_gmem_mmap(). The file of private pages is empty, so touching its mapping gives SIGBUS, as
  * touching a private page does.
  */
-static int gmem_map(struct object *object, size_t length, int prot, int flags, off_t *offset)
+static int gmem_map(struct object *object, int fd, size_t length, int prot, int flags, off_t *offset)
 {
 	const struct kvm_gmem *gmem = (struct kvm_gmem *)object;
 

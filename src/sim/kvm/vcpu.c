@@ -253,11 +253,11 @@ static int vcpu_ioctl(struct object *object, unsigned long request, uintptr_t us
 }
 
 /* The mapping must not be executable, and the ring behind struct kvm_run can only be mapped shared. */
-static int vcpu_map(struct object *object, size_t length, int prot, int flags, off_t *offset)
+static int vcpu_map(struct object *object, int fd, size_t length, int prot, int flags, off_t *offset)
 {
 	if (prot & PROT_EXEC)
 		return -EPERM;
-	return (uint64_t)*offset + length > KVM_RING_OFFSET && !(flags & MAP_SHARED) ? -EINVAL : object->fd;
+	return (uint64_t)*offset + length > KVM_RING_OFFSET && !(flags & MAP_SHARED) ? -EINVAL : fd;
 }
 
 static void vcpu_end(struct object *object)

@@ -24,9 +24,9 @@ static bool is_in_table(int fd)
 }
 
 /*
- * Puts the object at fd in the table, and returns the one that was there. A descriptor that is closed behind
- * the platform's back leaves its object in the table; the next object with the same number replaces it, and
- * the caller ends the old one.
+ * Puts the object at fd in the table, and returns the one that was there if no other descriptor leads to it.
+ * A descriptor that is closed behind the platform's back leaves its object in the table; the next object with
+ * the same number replaces it, and the caller ends the old one.
  */
 static struct object *replace(struct object_table *table, int fd, struct object *object)
 {
@@ -35,11 +35,15 @@ static struct object *replace(struct object_table *table, int fd, struct object 
 	pthread_mutex_lock(&table->lock);
 	old = table->objects[fd];
 	table->objects[fd] = object;
+	if (object)
+		object->fds++;
+	if (old && --old->fds)
+		old = NULL;
 	pthread_mutex_unlock(&table->lock);
 	return old;
 }
 
-/* Gives back the hold of the object's descriptor, which is closed. Calls that are under way go on. */
+/* Gives back the hold of the object's descriptors, which are closed. Calls that are under way go on. */
 static void release(struct object_table *table, struct object *object)
 {
 	if (!object)
@@ -62,10 +66,20 @@ int object_open(struct object_table *table, struct object *object, int fd)
 {
 	if (fd < 0)
 		return fd;
-	object->fd = fd;
+	object->fds = 0;
 	object->refs = 1;
 	release(table, replace(table, fd, object));
 	return fd;
+}
+
+void object_alias(struct object_table *table, int from, int to)
+{
+	struct object *object = object_hold(table, from, NULL);
+
+	if (is_in_table(to))
+		release(table, replace(table, to, object));
+	if (object)
+		object_leave(table, object);
 }
 
 void object_close(struct object_table *table, int fd)

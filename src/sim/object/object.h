@@ -24,13 +24,15 @@ struct object;
  */
 struct object_ops {
 	int (*ioctl)(struct object *object, unsigned long request, uintptr_t user);
-	/* Returns the descriptor that is mapped in place of the object's, and in *offset from where on. */
-	int (*map)(struct object *object, size_t length, int prot, int flags, off_t *offset);
+	/*
+	 * Returns the descriptor that is mapped in place of fd, the object's, and in *offset from where on.
+	 */
+	int (*map)(struct object *object, int fd, size_t length, int prot, int flags, off_t *offset);
 	int (*fallocate)(struct object *object, int mode, off_t offset, off_t length);
-	/* Called when the descriptor was closed. Other calls on the object may still be under way. */
+	/* Called when the last descriptor was closed. Other calls on the object may still be under way. */
 	void (*closed)(struct object *object);
 	/*
-	 * Frees the object, or the hold it has, once its descriptor is closed and no call is under way any
+	 * Frees the object, or the hold it has, once its descriptors are closed and no call is under way any
 	 * more.
 	 */
 	void (*end)(struct object *object);
@@ -39,8 +41,8 @@ struct object_ops {
 /* The first member of every struct that lies behind a descriptor. */
 struct object {
 	const struct object_ops *ops;
-	int fd;
-	unsigned refs; /* one for its descriptor, one for each call under way; object_table.lock */
+	unsigned fds;  /* descriptors that lead here; object_table.lock, as the next */
+	unsigned refs; /* one for all descriptors, one for each call under way */
 };
 
 struct object_table {
@@ -60,6 +62,11 @@ int object_fd(const char *name, size_t size);
  * before, and whose descriptor was not closed through the platform, ends here.
  */
 int object_open(struct object_table *table, struct object *object, int fd);
+/*
+ * Makes calls on the descriptor `to`, a duplicate of `from`, reach the object of `from`, or none if there is
+ * none. The caller holds no lock.
+ */
+void object_alias(struct object_table *table, int from, int to);
 /*
  * Takes fd out of the table, so that no call reaches its object any more. Does nothing if there is no object.
  * The caller holds no lock.

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cpuid: the CPUID instructions of the program itself, which asks what the processor can do before it asks
+ * KVM. They become UD2, of the same two bytes, and the handler of SIGILL answers. Those of libraries stay:
+ * they choose code by them that this processor has to execute. Any thread, in a handler of signals.
+ * Law: APM 3, CPUID, UD2.
+ */
+#include <link.h>
+#include <linux/kvm.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "preload.h"
+
+#define CPUID_BYTES 2
+#define LEAVES_MAX  256
+/* From so far in front of it, decoding has found the beginnings of instructions again. */
+#define RUN_UP_BYTES 4096
+#define PLACES_MAX   4096
+
+static const uint8_t instruction[CPUID_BYTES] = {0x0f, 0xa2}, trap[CPUID_BYTES] = {0x0f, 0x0b};
+
+static struct {
+	struct kvm_cpuid2 head;
+	struct kvm_cpuid_entry2 entries[LEAVES_MAX];
+} leaves;
+static uintptr_t places[PLACES_MAX]; /* ascending */
+static unsigned count;
+static struct sigaction before; /* the program's handler of SIGILL */
+
+/* ---- answers ---- */
+
+static bool is_place(uintptr_t at)
+{
+	unsigned low = 0, high = count;
+
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+
+		if (places[middle] == at)
+			return true;
+		if (places[middle] < at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+static void answer(greg_t *r)
+{
+	static const struct kvm_cpuid_entry2 none;
+	uint32_t leaf = (uint32_t)r[REG_RAX], sub = (uint32_t)r[REG_RCX];
+	const struct kvm_cpuid_entry2 *found = &none;
+
+	for (uint32_t i = 0; i < leaves.head.nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &leaves.entries[i];
+
+		if (e->function == leaf && (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == sub))
+			found = e;
+	}
+	r[REG_RAX] = found->eax;
+	r[REG_RBX] = found->ebx;
+	r[REG_RCX] = found->ecx;
+	r[REG_RDX] = found->edx;
+	r[REG_RIP] += CPUID_BYTES;
+}
+
+static void on_illegal(int number, siginfo_t *info, void *context)
+{
+	ucontext_t *c = context;
+
+	if (is_place((uintptr_t)c->uc_mcontext.gregs[REG_RIP])) {
+		answer(c->uc_mcontext.gregs);
+	} else if (before.sa_flags & SA_SIGINFO) {
+		before.sa_sigaction(number, info, context);
+	} else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+		before.sa_handler(number);
+	} else { /* the instruction is executed again, and ends the process as it would have */
+		static const struct sigaction by_default = {.sa_handler = SIG_DFL};
+
+		sigaction(SIGILL, &by_default, NULL);
+	}
+}
+
+bool preload_cpuid_taken(void)
+{
+	return count != 0;
+}
+
+int preload_cpuid_sigaction(const struct sigaction *action, struct sigaction *ret_old)
+{
+	struct sigaction old = before;
+
+	if (action)
+		before = *action;
+	if (ret_old)
+		*ret_old = old;
+	return 0;
+}
+
+/* ---- finding them ---- */
+
+/* Does an instruction begin at `at`, seen from some way before it? */
+static bool begins(const uint8_t *code, size_t size, size_t at)
+{
+	size_t from = at > RUN_UP_BYTES ? (at - RUN_UP_BYTES) / 16 * 16 : 0;
+
+	while (from < at) {
+		size_t left = size - from;
+		unsigned length = sim_instruction_length(code + from, left < 15 ? (unsigned)left : 15);
+
+		from += length ?: 1;
+	}
+	return from == at;
+}
+
+static bool patch(uint8_t *code)
+{
+	uintptr_t page = (uintptr_t)code & ~(uintptr_t)(PAGE_SIZE_BYTES - 1);
+	size_t size = (uintptr_t)code + CPUID_BYTES - page;
+
+	if (mprotect((void *)page, size, PROT_READ | PROT_WRITE) < 0)
+		return false;
+	memcpy(code, trap, CPUID_BYTES);
+	return mprotect((void *)page, size, PROT_READ | PROT_EXEC) == 0;
+}
+
+static void take(uint8_t *code, size_t size)
+{
+	const uint8_t *at = code;
+
+	while ((at = memmem(at, size - (size_t)(at - code), instruction, CPUID_BYTES))) {
+		size_t offset = (size_t)(at - code);
+
+		if (count < PLACES_MAX && begins(code, size, offset) && patch(code + offset))
+			places[count++] = (uintptr_t)at;
+		at += CPUID_BYTES;
+	}
+}
+
+/* The first object is the program, also if it was started by the name of its dynamic loader. */
+static int take_program(struct dl_phdr_info *info, size_t size, void *unused)
+{
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+
+		if (segment->p_type == PT_LOAD && segment->p_flags & PF_X)
+			take((uint8_t *)(info->dlpi_addr + segment->p_vaddr), segment->p_memsz); // NOLINT
+	}
+	return 1;
+}
+
+void preload_cpuid_start(void)
+{
+	struct sigaction action = {
+	        .sa_sigaction = on_illegal, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
+
+	dl_iterate_phdr(take_program, NULL);
+	leaves.head.nent = LEAVES_MAX;
+	if (count && preload_ask_cpuid(&leaves.head) == 0)
+		sigaction(SIGILL, &action, &before);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * start: the platform of this process: read from the environment when the library is loaded, made when the
+ * program first opens a device. A child process has another one. Any thread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+
+#include "preload.h"
+
+static struct sim_options options;
+static bool has_options;
+static const char *trace_path;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct host *platform, *traced; /* the lock; NULL: not made yet */
+static _Atomic(struct host *) ready;   /* what calls go to: one of the two */
+static _Atomic pid_t owner;
+
+void preload_say(const char *fmt, ...)
+{
+	char text[500], line[520];
+	va_list args;
+	int size;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	size = snprintf(line, sizeof(line), "vmm platform: %s\n", text);
+	if (write(STDERR_FILENO, line, (size_t)size) < 0)
+		return;
+}
+
+static void end(const char *what, const char *why)
+{
+	preload_say("%s: %s", what, why);
+	_exit(ERR_HOST);
+}
+
+const struct sim_options *preload_options(void)
+{
+	return has_options ? &options : NULL;
+}
+
+bool preload_is_owner(void)
+{
+	return atomic_load(&owner) == getpid();
+}
+
+/* ---- the trace ---- */
+
+/* Programs count on small numbers for what they open, and some close all small ones that they do not know. */
+static int move_up(int fd)
+{
+	struct rlimit limit;
+	int up = -1;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 64)
+		up = fcntl(fd, F_DUPFD_CLOEXEC, (int)(limit.rlim_cur < 4096 ? limit.rlim_cur : 4096) - 32);
+	if (up < 0)
+		return fd;
+	close(fd);
+	return up;
+}
+
+/* The first process has the file. Each other one has a file beside it, with its number at the end of its
+ * name. */
+static int open_trace(void)
+{
+	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+	char path[PATH_MAX];
+	int fd = open(trace_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+	if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) == 0 && ftruncate(fd, 0) == 0))
+		return fd;
+	close(fd);
+	if ((size_t)snprintf(path, sizeof(path), "%s.%ld", trace_path, (long)getpid()) >= sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return open(path, flags, 0666);
+}
+
+static struct host *with_trace(struct host *h)
+{
+	struct err err;
+	int fd = open_trace();
+
+	if (fd < 0)
+		end(trace_path, err_sys_name(errno));
+	if (host_trace_create(h, move_up(fd), &traced, &err) < 0)
+		end(trace_path, err.text);
+	return traced;
+}
+
+/* ---- the platform ---- */
+
+static void make(void)
+{
+	struct err err;
+
+	if (sim_host_create(&options, &platform, &err) < 0)
+		end("the software platform cannot be made", err.text);
+	atomic_store(&owner, getpid());
+	atomic_store_explicit(&ready, trace_path ? with_trace(platform) : platform, memory_order_release);
+}
+
+struct host *preload_platform(void)
+{
+	struct host *h = atomic_load_explicit(&ready, memory_order_acquire);
+
+	if (h)
+		return h;
+	pthread_mutex_lock(&lock);
+	if (!atomic_load(&ready))
+		make();
+	pthread_mutex_unlock(&lock);
+	return atomic_load(&ready);
+}
+
+int preload_ask_cpuid(struct kvm_cpuid2 *cpuid)
+{
+	int fd, result;
+
+	preload_platform();
+	fd = host_open(platform, "/dev/kvm", O_RDWR | O_CLOEXEC);
+	result = host_ioctl(platform, fd, KVM_GET_SUPPORTED_CPUID, cpuid);
+	host_close(platform, fd);
+	return result;
+}
+
+bool preload_view(unsigned n, struct sim_guest_view *ret_view)
+{
+	return sim_guest_view(platform, n, ret_view);
+}
+
+void preload_alias(int from, int to)
+{
+	sim_host_alias(platform, from, to);
+}
+
+/* ---- life ---- */
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void in_parent(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * The parent's other threads are not in the child, so what they did to the platform stays half done. The
+ * child leaves it alone, as the kernel refuses a VM of another process (Linux's kvm_vm_ioctl(): EIO).
+ */
+static void in_child(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	platform = traced = NULL;
+	atomic_store(&ready, NULL);
+	preload_leave_all();
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	const char *text = getenv(PRELOAD_OPTIONS);
+	struct err err;
+	char *own;
+
+	if (!text)
+		return;
+	own = strdup(text); /* for as long as the process lives */
+	if (!own || sim_options_read(own, &options, &err) < 0)
+		end(PRELOAD_OPTIONS, own ? err.text : "no memory");
+	has_options = true;
+	trace_path = getenv(PRELOAD_TRACE);
+	atomic_store(&owner, getpid());
+	pthread_atfork(before_fork, in_parent, in_child);
+	preload_cpuid_start();
+}

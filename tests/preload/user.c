@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * user: a program that uses KVM as anybody's does, and knows nothing of vmm. user CASE prints what it met, a
+ * line each; preload.py knows what has to come.
+ */
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vmm/uapi.h" /* what Debian 12 has no header of */
+
+#define GUEST_ADDRESS 0x1000
+
+/* mov al, 42; out 16, al; hlt */
+static const unsigned char guest_code[] = {0xb0, 42, 0xe6, 16, 0xf4};
+
+struct guest {
+	int kvm, vm, vcpu;
+	struct kvm_run *run;
+};
+
+static void make_vm(struct guest *g)
+{
+	struct kvm_userspace_memory_region region = {.guest_phys_addr = GUEST_ADDRESS, .memory_size = 4096};
+	void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	memcpy(memory, guest_code, sizeof(guest_code));
+	region.userspace_addr = (unsigned long)memory;
+	g->kvm = open("/dev/kvm", O_RDWR);
+	g->vm = ioctl(g->kvm, KVM_CREATE_VM, 0);
+	if (ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+		perror("KVM_SET_USER_MEMORY_REGION");
+}
+
+static void make_vcpu(struct guest *g, int vm)
+{
+	struct kvm_regs regs = {.rflags = 2};
+	struct kvm_sregs sregs;
+
+	g->vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	g->run = mmap(NULL, (size_t)ioctl(g->kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
+	        MAP_SHARED, g->vcpu, 0);
+	ioctl(g->vcpu, KVM_GET_SREGS, &sregs);
+	sregs.cs.base = GUEST_ADDRESS;
+	sregs.cs.selector = GUEST_ADDRESS >> 4;
+	ioctl(g->vcpu, KVM_SET_SREGS, &sregs);
+	ioctl(g->vcpu, KVM_SET_REGS, &regs);
+}
+
+static void run(struct guest *g, int vcpu)
+{
+	int result = ioctl(vcpu, KVM_RUN, 0);
+
+	if (result < 0)
+		printf("KVM_RUN: %s\n", strerrorname_np(errno));
+	else if (g->run->exit_reason == KVM_EXIT_IO)
+		printf("port %u gets %u\n", g->run->io.port,
+		        *((unsigned char *)g->run + g->run->io.data_offset));
+	else
+		printf("exit %u\n", g->run->exit_reason);
+}
+
+static void tell(const char *what, int result)
+{
+	if (result < 0)
+		printf("%s: %s\n", what, strerrorname_np(errno));
+	else
+		printf("%s: %d\n", what, result);
+}
+
+/* ---- cases ---- */
+
+static void case_run(void)
+{
+	struct guest g;
+
+	make_vm(&g);
+	make_vcpu(&g, g.vm);
+	run(&g, g.vcpu);
+	run(&g, g.vcpu);
+}
+
+/* Each descriptor is closed after it was duplicated, in each way that there is. */
+static void case_copies(void)
+{
+	struct guest g;
+	int vm, vcpu, other;
+
+	make_vm(&g);
+	vm = dup(g.vm);
+	close(g.vm);
+	make_vcpu(&g, vm);
+	vcpu = fcntl(g.vcpu, F_DUPFD_CLOEXEC, 100);
+	close(g.vcpu);
+	other = open("/dev/null", O_RDWR);
+	printf("the number is another file's: %d\n", ioctl(other, KVM_RUN, 0) < 0 && errno == ENOTTY);
+	run(&g, vcpu);
+	dup2(vcpu, other);
+	dup3(other, 200, O_CLOEXEC);
+	close(vcpu);
+	close(other);
+	run(&g, 200);
+	dup2(open("/dev/null", O_RDWR), 200);
+	tell("a file in its place", ioctl(200, KVM_RUN, 0));
+	close_range(3, ~0U, 0);
+	tell("closed", ioctl(vm, KVM_CREATE_VCPU, 1));
+}
+
+/* A child has /dev/kvm, and no VM of its parent's. */
+static void case_fork(void)
+{
+	struct guest g, own;
+	pid_t pid;
+
+	make_vm(&g);
+	make_vcpu(&g, g.vm);
+	run(&g, g.vcpu);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		tell("the parent's vCPU", ioctl(g.vcpu, KVM_RUN, 0));
+		tell("the parent's /dev/kvm", ioctl(g.kvm, KVM_GET_API_VERSION, 0));
+		close(g.vm);
+		make_vm(&own);
+		make_vcpu(&own, own.vm);
+		run(&own, own.vcpu);
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	run(&g, g.vcpu);
+}
+
+/* What a child of vfork(2) closes stays open in its parent. */
+static void case_vfork(void)
+{
+	struct guest g;
+	pid_t pid;
+
+	make_vm(&g);
+	make_vcpu(&g, g.vm);
+	pid = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork): what it does is what is tested
+	if (pid == 0) {
+		close(g.vcpu);
+		close_range(3, ~0U, 0);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	run(&g, g.vcpu);
+}
+
+static void case_cpuid(void)
+{
+	unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	__cpuid(0, eax, ebx, ecx, edx);
+	printf("%.4s%.4s%.4s\n", (char *)&ebx, (char *)&edx, (char *)&ecx);
+	__cpuid(0x8000001f, eax, ebx, ecx, edx);
+	printf("SEV %u SEV-ES %u SEV-SNP %u C-bit %u\n", eax >> 1 & 1, eax >> 3 & 1, eax >> 4 & 1, ebx & 63);
+}
+
+static void on_illegal(int number)
+{
+	static const char text[] = "the program's handler\n";
+
+	if (write(STDOUT_FILENO, text, strlen(text)) > 0)
+		_exit(0);
+}
+
+/* The program's own handler of SIGILL, and its own illegal instruction; and a CPUID after it was set. */
+static void case_illegal(void)
+{
+	unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+
+	signal(SIGILL, on_illegal);
+	__cpuid(0x80000000, eax, ebx, ecx, edx);
+	printf("above 0x80000000: %d\n", eax > 0x80000000);
+	fflush(stdout);
+	__asm__ volatile("ud2");
+}
+
+static void case_crash(void)
+{
+	case_cpuid();
+	fflush(stdout);
+	__asm__ volatile("ud2");
+}
+
+static void show_file(const char *path)
+{
+	char line[80] = "nothing";
+	struct stat facts = {0};
+	FILE *file = fopen(path, "re");
+	int fd = open(path, O_RDONLY);
+
+	if (!file || !fgets(line, sizeof(line), file) || fd < 0)
+		printf("%s: %s\n", path, strerrorname_np(errno));
+	else
+		printf("%s: %s", path, line);
+	printf("access %d, for writing %d, type %o\n", access(path, F_OK), access(path, W_OK),
+	        stat(path, &facts) < 0 ? 0 : facts.st_mode & S_IFMT);
+	if (file)
+		fclose(file);
+	close(fd);
+}
+
+static void case_files(void)
+{
+	show_file("/sys/module/kvm_amd/parameters/sev_snp");
+	show_file("/sys/devices/system/cpu/smt/control");
+	show_file("/sys/fs/cgroup/misc.capacity");
+	tell("/dev/sev", open("/dev/sev", O_RDWR) < 0 ? -1 : 0);
+	tell("/dev/kvm", access("/dev/kvm", R_OK | W_OK));
+	tell("no parameter of ours", access("/sys/module/kvm/parameters/nonesuch", F_OK));
+}
+
+/* Behind a descriptor of KVM's is no file. */
+static void case_objects(void)
+{
+	struct uapi_create_guest_memfd create = {.size = 4096};
+	struct guest g;
+	char byte = 0;
+	int memfd;
+
+	make_vm(&g);
+	tell("read", (int)read(g.vm, &byte, 1));
+	tell("write", (int)write(g.vm, &byte, 1));
+	tell("pread", (int)pread(g.vm, &byte, 1, 0));
+	tell("ftruncate", ftruncate(g.vm, 4096));
+	errno = 0;
+	ioctl(g.kvm, KVM_GET_API_VERSION, 0);
+	tell("errno is kept", errno);
+	close(g.vm);
+	g.vm = ioctl(g.kvm, KVM_CREATE_VM, 4); /* SEV-SNP */
+	memfd = ioctl(g.vm, UAPI_CREATE_GUEST_MEMFD, &create);
+	tell("guest_memfd", memfd < 0 ? -1 : 0);
+	tell("its read", (int)read(memfd, &byte, 1));
+	tell("its fallocate", fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096));
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} cases[] = {{"run", case_run}, {"copies", case_copies}, {"fork", case_fork}, {"vfork", case_vfork},
+	        {"cpuid", case_cpuid}, {"illegal", case_illegal}, {"crash", case_crash},
+	        {"files", case_files}, {"objects", case_objects}};
+
+	for (size_t i = 0; argc == 2 && i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (strcmp(argv[1], cases[i].name) == 0) {
+			cases[i].run();
+			return 0;
+		}
+	}
+	return 1;
+}
