@@ -96,11 +96,12 @@ struct migrate_limits_ask {
 void migrate_set_limits(struct migrate *migrate, const struct migrate_limits_ask *ask);
 struct migrate_limits_ask migrate_limits_of(struct migrate *migrate);
 /*
- * Begins to send the guest to an address (vmm/back/address.h), or over fd, a connected stream socket, which
- * is owned from now on, also after an error; -1 if there is an address. again: this leads to the target of a
- * move that is in doubt, to ask it. With TLS the target's certificate is for the name in migrate_place, or
- * for the host of the address. ERR_USAGE: the guest cannot be moved, with the reason, or a move is under way.
- * Later failures, among them those to connect, are statuses.
+ * Begins to send the guest to an address (vmm/back/address.h), or to "file:PATH", a file that it makes, or
+ * over fd, a connected stream socket, which is owned from now on, also after an error; -1 if there is an
+ * address. again: this leads to the target of a move that is in doubt, to ask it. With TLS the target's
+ * certificate is for the name in migrate_place, or for the host of the address. ERR_USAGE: the guest cannot
+ * be moved, with the reason, or a move is under way. Later failures, among them those to connect, are
+ * statuses.
  */
 int migrate_send(
         struct migrate *migrate, const char *address, int fd, bool again, struct err *err) MUST_CHECK;
@@ -116,6 +117,29 @@ int migrate_cancel(struct migrate *migrate, struct err *err) MUST_CHECK;
  * called before run_guest(); run was created with `arrives`.
  */
 void migrate_receive(struct migrate *migrate, int fd, bool listens);
+
+/* ---- a file ---- */
+
+/* The path of an address "file:PATH", to which migrate_send() saves a guest; NULL: it is another address. */
+const char *migrate_file_path(const char *address);
+/* A file in which a guest is. */
+struct migrate_file;
+/*
+ * Opens one to load it. again: also if its guest was loaded before, and the file stays as it is; otherwise it
+ * says afterwards that its guest was loaded. ERR_USAGE: no guest is in it that could be, with the reason.
+ */
+int migrate_file_open(
+        const char *path, bool again, struct migrate_file **ret_file, struct err *err) MUST_CHECK;
+/*
+ * Removes a file that was being saved and is not complete; true: no guest can be in it any more. NULL is
+ * allowed.
+ */
+bool migrate_file_close(struct migrate_file *file);
+/*
+ * As migrate_receive(), from this file, which is owned from now on, also after an error. ERR_USAGE: a guest
+ * of this configuration cannot be loaded.
+ */
+int migrate_load(struct migrate *migrate, struct migrate_file *file, struct err *err) MUST_CHECK;
 
 /* ---- a doubt ---- */
 

@@ -113,8 +113,8 @@ static int read_move(const struct cli_args *args, struct cli_ctl *ctl, struct er
 	};
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (cli_given(args, names[i]) && (cli_operand_count(args) != 3 || !cli_ctl_is_move(words, 2)))
-			return err_set(
-			        err, ERR_USAGE, "--%s belongs to the command migrate ADDRESS", names[i]);
+			return err_set(err, ERR_USAGE,
+			        "--%s belongs to the commands migrate ADDRESS and save PATH", names[i]);
 	}
 	return 0;
 }
@@ -175,12 +175,13 @@ static int run(const struct cli_args *args, struct err *err)
 static const struct cli_option options[] = {
         {"events", NULL, "Print events, one a line, until the server ends."},
         {"watch", NULL, "With the command status: show it anew every second, with what happened in between."},
-        {"keep", NULL, "With migrate ADDRESS: do not end the vmm that the guest has left."},
+        {"keep", NULL, "With migrate ADDRESS, or save PATH: do not end the vmm that the guest has left."},
         {"bandwidth", "BYTES",
-                "With migrate ADDRESS: how many bytes a second may be sent, perhaps with K, M or G behind "
-                "the "
-                "number; 0 is no limit."},
-        {"downtime", "MILLISECONDS", "With migrate ADDRESS: how long the guest may be stopped."},
+                "With migrate ADDRESS, or save PATH: how many bytes a second may be sent, perhaps with K, M "
+                "or "
+                "G behind the number; 0 is no limit."},
+        {"downtime", "MILLISECONDS",
+                "With migrate ADDRESS, or save PATH: how long the guest may be stopped."},
         {"resume", NULL,
                 "With migrate ADDRESS: ask the vmm there what became of a move that is in doubt, and "
                 "complete "
@@ -204,7 +205,9 @@ const struct cli_verb cli_verb_ctl = {
                 "socket (QMP's query-status, stop, cont, quit and others); status, which shows the guest in "
                 "words; metrics, which prints its figures in Prometheus' text format; migrate ADDRESS, which "
                 "moves the guest to a vmm that was started with --incoming ADDRESS, shows how it goes, and "
-                "ends the vmm that the guest has left (Ctrl-C: the guest stays); or help. Arguments are "
+                "ends the vmm that the guest has left (Ctrl-C: the guest stays); save PATH, which does the "
+                "same to a file, from which vmm run --incoming file:PATH loads the guest; or help. Arguments "
+                "are "
                 "KEY=VALUE words or one JSON object.\n"
                 "Without a command vmm ctl reads commands from standard input: on a terminal with a prompt, "
                 "a history, and completion by the tabulator key.\n"

@@ -118,10 +118,10 @@ struct cli_ctl {
 
 /* Carries out one command of vmm ctl: its name and its arguments. */
 int cli_ctl_command(struct cli_ctl *ctl, const char *const *words, size_t count, struct err *err) MUST_CHECK;
-/* Are these words `migrate ADDRESS`, and not `migrate KEY=VALUE` (ctl_migrate.c)? */
+/* Are these words `save PATH`, or `migrate ADDRESS` and not `migrate KEY=VALUE` (ctl_migrate.c)? */
 bool cli_ctl_is_move(const char *const *words, size_t count);
 /*
- * Moves the guest, shows how it goes, and ends the vmm that it has left. ERR_FAILED: it was not moved;
+ * Moves or saves the guest, shows how it goes, and ends the vmm that it has left. ERR_FAILED: it stays there;
  * ERR_DOUBT: the server cannot know, or is gone.
  */
 int cli_ctl_migrate(struct cli_ctl *ctl, const char *const *words, size_t count, struct err *err) MUST_CHECK;

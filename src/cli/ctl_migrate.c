@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ctl_migrate: `migrate ADDRESS` for people: moves the guest, waits for the end, and says what became of the
- * guest. A server that is QEMU's is served, too. Main thread only.
+ * ctl_migrate: `migrate ADDRESS` and `save PATH` for people: moves the guest, or saves it to a file, waits
+ * for the end, and says what became of the guest. A server that is QEMU's is served, too. Main thread only.
  */
 #include <signal.h>
 #include <string.h>
@@ -16,6 +16,7 @@
 struct move {
 	struct cli_ctl *ctl;
 	struct cli_ctl_move how;
+	bool saves; /* to a file, whose path the address is */
 	const char *address;
 	json_t *info;                   /* the last answer of query-migrate */
 	double sent_bytes, at_s, per_s; /* what was sent when info came, and how fast */
@@ -51,6 +52,8 @@ bool cli_ctl_is_move(const char *const *words, size_t count)
 	struct cli_ctl_move how;
 	bool found = false;
 
+	if (strcmp(words[0], "save") == 0)
+		return true;
 	for (size_t i = 1; i < count; i++) {
 		if (takes_option(&how, words[i]))
 			continue;
@@ -63,15 +66,20 @@ bool cli_ctl_is_move(const char *const *words, size_t count)
 
 static int read_words(struct move *move, const char *const *words, size_t count, struct err *err)
 {
+	move->saves = strcmp(words[0], "save") == 0;
 	for (size_t i = 1; i < count; i++) {
 		if (takes_option(&move->how, words[i]))
 			continue;
 		if (move->address)
-			return err_set(err, ERR_USAGE, "migrate takes one address, and %s is a second one",
-			        TEXT_VALUE(words[i]));
+			return err_set(err, ERR_USAGE, "%s takes one %s, and %s is a second one", words[0],
+			        move->saves ? "path" : "address", TEXT_VALUE(words[i]));
 		move->address = words[i];
 	}
-	return move->address ? 0 : err_set(err, ERR_USAGE, "migrate needs an address");
+	if (move->saves && move->how.resume)
+		return err_set(err, ERR_USAGE, "--resume belongs to the command migrate ADDRESS");
+	if (move->address && *move->address)
+		return 0;
+	return err_set(err, ERR_USAGE, "%s needs %s", words[0], move->saves ? "a path" : "an address");
 }
 
 /* ---- commands ---- */
@@ -122,28 +130,36 @@ static int pass_descriptor(const struct move *move, struct err *err)
 	return value ? 0 : -1;
 }
 
-/* A socket file is named as from here, and not as from where the server was started. The caller frees it. */
-static char *whole_address(const char *address)
+/* A file is named as from here, and not as from where the server was started. The caller frees it. */
+static char *whole_address(const struct move *move)
 {
-	const char *path = strncmp(address, "unix:", 5) == 0 ? address + 5 : "/";
-	auto_free char *folder = *path && *path != '/' ? getcwd(NULL, 0) : NULL;
+	static const char *const schemes[] = {"unix:", "file:"};
+	const char *scheme = move->saves ? "file:" : NULL, *path = move->address;
+	auto_free char *folder = NULL;
 	char *whole = NULL;
 
-	if (!folder)
-		return strdup(address);
-	return asprintf(&whole, "unix:%s/%s", folder, path) < 0 ? NULL : whole;
+	for (size_t i = 0; i < ARRAY_LEN(schemes) && !scheme; i++) {
+		if (strncmp(move->address, schemes[i], strlen(schemes[i])) != 0)
+			continue;
+		scheme = schemes[i];
+		path += strlen(scheme);
+	}
+	if (scheme && *path && *path != '/')
+		folder = getcwd(NULL, 0);
+	return asprintf(&whole, "%s%s%s%s", scheme ?: "", folder ?: "", folder ? "/" : "", path) < 0 ? NULL
+	                                                                                             : whole;
 }
 
 static int begin(const struct move *move, struct err *err)
 {
 	json_t *arguments = json_object();
-	auto_free char *address = whole_address(move->address);
+	auto_free char *address = whole_address(move);
 
 	if (set_limits(move, err) < 0 || pass_descriptor(move, err) < 0) {
 		json_decref(arguments);
 		return -1;
 	}
-	json_doc_set(&arguments, "uri", json_doc_text(address ?: move->address));
+	json_doc_set(&arguments, "uri", json_doc_text(address ?: ""));
 	if (move->how.resume)
 		json_doc_set(&arguments, "resume", json_true());
 	return call_empty(move, "migrate", arguments, err);
@@ -193,7 +209,7 @@ static void show_progress(struct move *move)
 	if (!move->terminal)
 		return;
 	erase(move);
-	fputs("moving: ", stderr);
+	fputs(move->saves ? "saving: " : "moving: ", stderr);
 	if (total > 0 && left <= total)
 		fprintf(stderr, "%.0f %%, %s/s, pass %.0f", 100 * (total - left) / total,
 		        text_bytes(move->per_s, speed), cli_ctl_number(ram, "dirty-sync-count"));
@@ -298,19 +314,25 @@ static void put_whereabouts(const struct move *move, char *text, size_t size)
 static int tell_failure(const struct move *move, struct err *err)
 {
 	const char *why = json_string_value(json_object_get(move->info, "error-desc"));
+	const char *done = move->saves ? "saved" : "moved";
 	char here[100];
 
 	put_whereabouts(move, here, sizeof(here));
 	if (strcmp(status_of(move->info), "failed") != 0)
-		return err_set(err, ERR_FAILED, "the move was cancelled: the guest was not moved%s", here);
-	return err_set(
-	        err, ERR_FAILED, "the guest was not moved%s: %s", here, why ?: "the server does not say why");
+		return err_set(err, ERR_FAILED, "the move was cancelled: the guest was not %s%s", done, here);
+	return err_set(err, ERR_FAILED, "the guest was not %s%s: %s", done, here,
+	        why ?: "the server does not say why");
 }
 
 static int tell_doubt(const struct move *move, struct err *err)
 {
 	const char *why = json_string_value(json_object_get(move->info, "error-desc"));
 
+	if (move->saves)
+		return err_set(err, ERR_DOUBT,
+		        "the guest is in doubt, and does not run here: %s. Nobody knows whether it is in the "
+		        "file: remove that file, and then tell this vmm: __vmm_migrate-resolve runs=true",
+		        why ?: "the server does not say why");
 	return err_set(err, ERR_DOUBT,
 	        "the guest is in doubt, and does not run here: %s. Ask the other vmm: migrate ADDRESS "
 	        "--resume. If it is gone, read the files of migrate.record, and then tell this vmm: "
@@ -326,11 +348,16 @@ static void tell_success(const struct move *move)
 
 	if (move->ctl->form == CLI_CTL_RAW)
 		return;
-	printf("the guest runs on the other side: %.3f s, of which it was stopped for %.0f ms; %s were sent "
-	       "in "
-	       "%.0f pass%s\n",
+	if (move->saves) {
+		fputs("the guest is in ", stdout);
+		text_put_safe(stdout, move->address);
+	} else {
+		fputs("the guest runs on the other side", stdout);
+	}
+	printf(": %.3f s, of which it was stopped for %.0f ms; %s were %s in %.0f pass%s\n",
 	        cli_ctl_number(move->info, "total-time") / 1000, cli_ctl_number(move->info, "downtime"),
-	        text_bytes(cli_ctl_number(ram, "transferred"), sent), passes, passes == 1 ? "" : "es");
+	        text_bytes(cli_ctl_number(ram, "transferred"), sent), move->saves ? "written" : "sent",
+	        passes, passes == 1 ? "" : "es");
 	fflush(stdout);
 }
 
@@ -346,7 +373,8 @@ static int tell_end(const struct move *move, struct err *err)
 		return tell_failure(move, err);
 	tell_success(move);
 	if (!move->how.keep && call_empty(move, "quit", NULL, err) < 0)
-		return err_wrap(err, "the guest was moved, but the vmm that it left does not end");
+		return err_wrap(err, "the guest was %s, but the vmm that it left does not end",
+		        move->saves ? "saved" : "moved");
 	return 0;
 }
 

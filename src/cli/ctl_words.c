@@ -18,6 +18,8 @@ static const struct {
 } own_words[] = {
         {"status", "What the guest is and does, in words."},
         {"metrics", "The guest's figures in the text format of Prometheus."},
+        {"save", "save PATH [--keep] [--bandwidth=BYTES] [--downtime=MILLISECONDS]: saves the guest to a "
+                 "file, shows how it goes, and ends the vmm that the guest has left."},
         {"help", "All commands; help COMMAND describes one."},
 };
 

@@ -48,27 +48,37 @@ static json_t *report_host(void *ctx, struct err *err)
 struct run_words {
 	const struct run_script *script; /* --expect */
 	const char *incoming;            /* --incoming; NULL: the guest begins here */
+	bool again;                      /* --load-again */
 };
 
 /* Where a guest comes from that another vmm sends. */
 struct arrival {
 	int fd;
 	bool listens;
-	struct file_made file; /* the socket file */
+	struct file_made made;      /* the socket file */
+	struct migrate_file *saved; /* the file in which the guest is; NULL: it comes from a vmm */
 };
 
 /* Before the sandbox, which lets no socket be made. */
-static int open_arrival(const char *address, struct arrival *ret_arrival, struct err *err)
+static int open_arrival(const struct run_words *words, struct arrival *ret_arrival, struct err *err)
 {
+	const char *path = words->incoming ? migrate_file_path(words->incoming) : NULL;
+
 	*ret_arrival = (struct arrival){.fd = -1};
-	if (!address)
+	if (words->again && !path)
+		return err_set(err, ERR_USAGE, "--load-again is for --incoming file:PATH");
+	if (path)
+		return migrate_file_open(path, words->again, &ret_arrival->saved, err);
+	if (!words->incoming)
 		return 0;
-	return back_address_listen(address, &ret_arrival->fd, &ret_arrival->listens, &ret_arrival->file, err);
+	return back_address_listen(
+	        words->incoming, &ret_arrival->fd, &ret_arrival->listens, &ret_arrival->made, err);
 }
 
 static void close_arrival(struct arrival *arrival)
 {
-	file_made_remove(&arrival->file);
+	file_made_remove(&arrival->made);
+	migrate_file_close(take_ptr(&arrival->saved));
 	if (arrival->fd >= 0)
 		close(take_fd(&arrival->fd));
 }
@@ -117,9 +127,13 @@ static int run_movable(const struct cli_hosts *hosts, const struct config *confi
 
 	if (migrate_create(&place, &migrate, err) < 0)
 		return -1;
-	if (arrival->fd >= 0)
+	result = 0;
+	if (arrival->saved)
+		result = migrate_load(migrate, take_ptr(&arrival->saved), err);
+	else if (arrival->fd >= 0)
 		migrate_receive(migrate, take_fd(&arrival->fd), arrival->listens);
-	result = run_controlled(hosts, config, run, migrate, listen_fd, err);
+	if (result == 0)
+		result = run_controlled(hosts, config, run, migrate, listen_fd, err);
 	migrate_destroy(migrate);
 	return result;
 }
@@ -131,7 +145,7 @@ static int run_here(const struct cli_hosts *hosts, const struct config *config, 
 	        .host = hosts->host,
 	        .clock = cli_hosts_clock(hosts),
 	        .process = cli_hosts_process(hosts),
-	        .arrives = arrival->fd >= 0,
+	        .arrives = arrival->fd >= 0 || arrival->saved,
 	        .controlled = listen_fd >= 0 || *config->control.socket,
 	};
 	struct run_console_io console = {.in = STDIN_FILENO,
@@ -167,7 +181,7 @@ static int run_on(const struct cli_hosts *hosts, const struct config *config, co
 	 * starts. */
 	cli_service_open(&service);
 	listen_fd = control_inherited();
-	if (open_arrival(words->incoming, &arrival, err) == 0)
+	if (open_arrival(words, &arrival, err) == 0)
 		result = run_here(hosts, config, words, &service, listen_fd, &arrival, err);
 	close_arrival(&arrival);
 	cli_service_close(&service);
@@ -230,8 +244,10 @@ static int run_verb(const struct cli_args *args, struct err *err)
 		return -1;
 	result = expect ? run_script_load(expect, &script, err) : 0;
 	if (result == 0)
-		result = run_configured(
-		        args, config, &(struct run_words){script, cli_value(args, "incoming")}, err);
+		result = run_configured(args, config,
+		        &(struct run_words){
+		                script, cli_value(args, "incoming"), cli_given(args, "load-again")},
+		        err);
 	run_script_destroy(script);
 	config_destroy(config);
 	return result;
@@ -247,8 +263,14 @@ static const struct cli_option options[] = {
         {"json", NULL, "With --dry-run: print JSON for tools instead of words for people."},
         {"incoming", "ADDRESS",
                 "Wait for a guest that another vmm sends (vmm ctl SOCKET migrate): unix:PATH, tcp:HOST:PORT, "
-                "or "
-                "fd:N for a descriptor that vmm inherits. CONFIG is the same as there."},
+                "or fd:N for a descriptor that vmm inherits. Or load the guest that is in a file (vmm ctl "
+                "SOCKET save): file:PATH. CONFIG is the same as there."},
+        {"load-again", NULL,
+                "With --incoming file:PATH: load the guest also if it was loaded before, and leave the file "
+                "as "
+                "it is. Its memory does not know what happened to its disks since then: without copies of "
+                "the "
+                "disks that are as old as the file it destroys them."},
         {"no-sandbox", NULL,
                 "Hold no thread to its list of system calls: for debuggers and tracers (run.sandbox=false)."},
         {"expect", "FILE",

@@ -111,9 +111,9 @@ const struct control_command control_commands[] = {
 
         /* ---- moves ---- */
         {"migrate", control_arguments_migrate, NULL, CONTROL_CHANGES, control_migrate,
-                "Moves the guest to another vmm, which was started with `--incoming`. Answers at once; "
-                "`query-migrate` tells how it goes. When it is complete, the guest runs there, and never "
-                "again here."},
+                "Moves the guest to another vmm, which was started with `--incoming`, or saves it to a file. "
+                "Answers at once; `query-migrate` tells how it goes. When it is complete, the guest runs "
+                "there, or is in the file, and never again runs here."},
         {"migrate_cancel", NULL, NULL, CONTROL_CHANGES, control_migrate_cancel,
                 "Keeps the guest here. Fails when the guest was given away already."},
         {"query-migrate", NULL, &control_type_migration, 0, control_query_migrate,

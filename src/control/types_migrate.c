@@ -41,7 +41,10 @@ static OBJECT(capability_state, "MigrationCapabilityStatus", {"capability", &cap
 LIST(control_type_migration_capabilities, "[MigrationCapabilityStatus]", capability_state);
 
 const struct control_member control_arguments_migrate[] = {
-        {"uri", STR, false, "Where the other vmm waits: `unix:PATH`, `tcp:HOST:PORT`, `fd:NAME` (`getfd`)."},
+        {"uri", STR, false,
+                "Where the other vmm waits: `unix:PATH`, `tcp:HOST:PORT`, `fd:NAME` (`getfd`). `file:PATH`: "
+                "the guest is "
+                "saved to a file that does not exist yet; a relative path counts from the folder of `vmm`."},
         {"detach", BOOL, MAYBE, "For old clients; the answer never waits for the move."},
         {"resume", BOOL, MAYBE, "Ask the target of a move that is in doubt, and end the doubt."}, {0}};
 const struct control_member control_arguments_migration_parameters[] = {

@@ -125,11 +125,24 @@ static void give(struct migrate *migrate)
 	migrate_ask_on_released(migrate);
 }
 
+/* Says of the guest that it is here, where others may look. */
+static int claim(struct migrate *migrate, struct err *err)
+{
+	struct err undone;
+
+	if (migrate_file_claim(migrate->file, true, err) < 0)
+		return -1;
+	if (migrate_record_write(migrate->record_fd, "took", migrate->side.id, err) == 0)
+		return 0;
+	if (migrate_file_claim(migrate->file, false, &undone) < 0)
+		log_error("%s: the guest was not loaded, but the file says so (--load-again)", undone.text);
+	return -1;
+}
+
 /* The other vmm gets the guest back, and with it the disks that were there. */
 static void take(struct migrate *migrate)
 {
-	if (run_arrive(migrate->run, &migrate->take_err) < 0 ||
-	        migrate_record_write(migrate->record_fd, "took", migrate->side.id, &migrate->take_err) < 0) {
+	if (run_arrive(migrate->run, &migrate->take_err) < 0 || claim(migrate, &migrate->take_err) < 0) {
 		run_release(migrate->run);
 		migrate_ask_on_released(migrate);
 		return;

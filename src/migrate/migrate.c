@@ -66,6 +66,9 @@ static void disconnect(struct migrate *migrate)
 	migrate_worker_end(migrate);
 	if (migrate->fd >= 0)
 		close(take_fd(&migrate->fd));
+	/* What cannot be loaded has nobody got. */
+	if (migrate_file_close(take_ptr(&migrate->file)) && migrate->result == MIGRATE_DOUBT)
+		migrate->result = MIGRATE_STAYS;
 }
 
 /* What the thread's last words make of the move. Who wanted the guest to stay has got that. */
@@ -125,12 +128,14 @@ static void on_source_result(struct migrate *migrate)
 	set_result(migrate);
 	switch (migrate->status) {
 	case MIGRATE_STATUS_COMPLETED:
-		log_info("the guest runs on the other side; it was stopped for %llu ms",
+		log_info("the guest %s; it was stopped for %llu ms",
+		        migrate->saves ? "is in the file" : "runs on the other side",
 		        (unsigned long long)((migrate->ended_ns - migrate->stopped_ns) / 1000000));
 		break;
 	case MIGRATE_STATUS_DOUBT: keep_doubt(migrate); break;
 	case MIGRATE_STATUS_FAILED:
-		log_warn("the guest was not moved and stays here: %s", migrate->err.text);
+		log_warn("the guest was not %s and stays here: %s", migrate->saves ? "saved" : "moved",
+		        migrate->err.text);
 		break;
 	default: break;
 	}
@@ -254,7 +259,7 @@ static int listen_again(struct migrate *migrate, struct err *err)
 	if (migrate->listen_fd >= 0)
 		return loop_watch_start(migrate->loop, migrate->listen_fd, POLLIN, on_connection, migrate,
 		        &migrate->listening, err);
-	if (migrate->fd >= 0)
+	if (migrate->fd >= 0 || migrate->file)
 		return begin(migrate, err);
 	return err_set(err, ERR_FAILED, "the only connection to the other vmm is over");
 }
@@ -266,6 +271,14 @@ void migrate_receive(struct migrate *migrate, int fd, bool listens)
 		migrate->listen_fd = fd;
 	else
 		migrate->fd = fd;
+}
+
+int migrate_load(struct migrate *migrate, struct migrate_file *file, struct err *err)
+{
+	migrate->file = file;
+	migrate->incoming = true;
+	memcpy(migrate->side.id, file->id, MIGRATE_ID_BYTES);
+	return migrate_file_check(run_config(migrate->run), file->path, false, err);
 }
 
 /* ---- the source ---- */
@@ -299,7 +312,8 @@ static int may_send(struct migrate *migrate, bool again, struct err *err)
 	return 0;
 }
 
-static int start(struct migrate *migrate, bool again, struct err *err)
+/* path: of the file to which the guest is saved; NULL: there is none. */
+static int start(struct migrate *migrate, const char *path, bool again, struct err *err)
 {
 	struct run_status status = run_status_of(migrate->run);
 
@@ -316,12 +330,16 @@ static int start(struct migrate *migrate, bool again, struct err *err)
 	}
 	if (!again && getentropy(migrate->side.id, MIGRATE_ID_BYTES) < 0)
 		return err_sys(err, ERR_FAILED, errno, "a name for the move");
+	if (path && migrate_file_create(path, migrate->side.id, &migrate->file, err) < 0)
+		return -1;
 	return begin(migrate, err);
 }
 
-/* Whose certificate the target must have. */
-static int name_target(struct migrate *migrate, const char *address, struct err *err)
+/* Also: whose certificate the target must have. address NULL: there is a descriptor. */
+static int may_connect(struct migrate *migrate, const char *address, struct err *err)
 {
+	if (address && back_address_check(address, err) < 0)
+		return -1;
 	if (!migrate->tls)
 		return 0;
 	snprintf(migrate->peer, sizeof(migrate->peer), "%s", migrate->tls_name);
@@ -335,14 +353,17 @@ static int name_target(struct migrate *migrate, const char *address, struct err 
 
 int migrate_send(struct migrate *migrate, const char *address, int fd, bool again, struct err *err)
 {
+	const char *path = address ? migrate_file_path(address) : NULL;
 	auto_close int owned = fd;
 
-	if (may_send(migrate, again, err) < 0 || (address && back_address_check(address, err) < 0) ||
-	        name_target(migrate, address, err) < 0)
+	if (may_send(migrate, again, err) < 0 ||
+	        (path ? migrate_file_check(run_config(migrate->run), path, again, err)
+	              : may_connect(migrate, address, err)) < 0)
 		return -1;
+	migrate->saves = path;
 	migrate->fd = take_fd(&owned);
-	snprintf(migrate->address, sizeof(migrate->address), "%s", address ?: "");
-	if (start(migrate, again, err) < 0) {
+	snprintf(migrate->address, sizeof(migrate->address), "%s", address && !path ? address : "");
+	if (start(migrate, path, again, err) < 0) {
 		disconnect(migrate);
 		return -1;
 	}

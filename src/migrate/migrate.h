@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "chain.h"
+#include "file.h"
 #include "side.h"
 #include "vmm/back/address.h"
 #include "vmm/loop.h"
@@ -47,11 +48,13 @@ struct migrate {
 
 	/* What the move is. */
 	bool incoming;
+	bool saves;                           /* source: to a file */
 	bool given;                           /* source: the guest was given away */
 	bool owned;                           /* target: the guest was taken */
 	char address[BACK_ADDRESS_MAX_BYTES]; /* source: to connect to; "": fd is connected */
 	char peer[BACK_ADDRESS_MAX_BYTES];    /* source, with TLS: whose certificate the target has */
 	int fd;                               /* the connection; -1: none yet */
+	struct migrate_file *file;            /* in its place; NULL: there is none */
 	int listen_fd;
 	struct loop_op *listening;
 	enum migrate_status status;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "file.h"
 #include "plan.h"
 #include "side.h"
 
@@ -17,6 +18,7 @@
 #define HANDOVER_MS 20
 /* The target looks through all of it before it says that it is ready. */
 #define READY_TIMES 4
+#define FILE_PASSES 4 /* while the guest runs */
 
 static uint64_t now_ns(void)
 {
@@ -55,6 +57,8 @@ static int agree(struct migrate_side *side, struct err *err)
 	enum migrate_standing standing;
 	struct migrate_frame frame;
 
+	if (side->wire.file)
+		return migrate_file_begin(side->wire.file, side->guest, err);
 	if (migrate_hello_send(side, MIGRATE_NEW, err) < 0 ||
 	        migrate_hello_receive(side, false, &standing, err) < 0 || send_plan(side, err) < 0 ||
 	        migrate_wire_expect(&side->wire, MIGRATE_PLAN, 0, 1, &frame, err) < 0)
@@ -172,6 +176,14 @@ static int collect(struct migrate_side *side, struct page_dirty *dirty, uint64_t
 	return 0;
 }
 
+/* Who saves a guest wants it to stop, and waits for a guest that writes faster than a disk no longer than
+ * this. */
+static bool is_saved_enough(const struct migrate_side *side)
+{
+	return side->wire.file &&
+	       atomic_load_explicit(&side->progress->pass, memory_order_relaxed) >= FILE_PASSES;
+}
+
 /* Memory travels while the guest runs, until the rest takes no longer than the guest may be stopped. */
 static int live(struct migrate_side *side, struct page_dirty *dirty, struct err *err)
 {
@@ -188,8 +200,9 @@ static int live(struct migrate_side *side, struct page_dirty *dirty, struct err 
 		if (send_pass(side, dirty, false, err) < 0 || collect(side, dirty, begin, err) < 0)
 			return -1;
 		limit_ms = atomic_load_explicit(&side->limits->stop_ms, memory_order_relaxed);
-	} while (atomic_load_explicit(&side->progress->expected_ms, memory_order_relaxed) >
-	         (limit_ms > HANDOVER_MS ? limit_ms : HANDOVER_MS));
+	} while (!is_saved_enough(side) &&
+	         atomic_load_explicit(&side->progress->expected_ms, memory_order_relaxed) >
+	                 (limit_ms > HANDOVER_MS ? limit_ms : HANDOVER_MS));
 	return 0;
 }
 
@@ -243,6 +256,8 @@ static int hand_over(struct migrate_side *side, struct page_dirty *dirty, struct
 	        migrate_seal_settle(side, dirty, err) < 0 || send_pass(side, dirty, true, err) < 0 ||
 	        migrate_map_send(side, err) < 0 || send_parts(side, err) < 0)
 		return -1;
+	if (side->wire.file)
+		return migrate_file_end(side->wire.file, err);
 	return migrate_wire_expect(&side->wire, MIGRATE_READY, 0, READY_TIMES, &frame, err);
 }
 
@@ -253,6 +268,11 @@ static enum migrate_result commit(struct migrate_side *side, struct err *err)
 {
 	struct migrate_frame frame;
 
+	/* After an error the file is removed, and if it cannot be, nobody knows what is on the disk. */
+	if (side->wire.file)
+		return migrate_file_write_head(side->wire.file, MIGRATE_FILE_COMPLETE, err) < 0
+		               ? MIGRATE_DOUBT
+		               : MIGRATE_GONE;
 	memcpy(migrate_wire_payload(&side->wire), side->id, MIGRATE_ID_BYTES);
 	if (migrate_wire_send(&side->wire, MIGRATE_COMMIT, MIGRATE_ID_BYTES, err) == 0 &&
 	        migrate_wire_expect(&side->wire, MIGRATE_DONE, 0, 1, &frame, err) == 0)

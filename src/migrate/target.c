@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "file.h"
 #include "plan.h"
 #include "side.h"
 
@@ -28,25 +29,35 @@ static int adopt(struct migrate_side *side, const struct migrate_frame *plan, st
 	return added;
 }
 
-static int agree(struct migrate_side *side, struct err *err)
+static int greet(struct migrate_side *side, struct err *err)
 {
-	const struct migrate_guest *guest = side->guest;
 	enum migrate_standing standing;
-	struct migrate_frame frame;
-	size_t size;
 
+	if (side->wire.file)
+		return 0;
 	if (migrate_hello_receive(side, true, &standing, err) < 0 ||
 	        migrate_hello_send(side, MIGRATE_NEW, err) < 0)
 		return -1;
-	if (standing != MIGRATE_NEW)
-		return err_set(err, ERR_FAILED, "the other vmm asks for a guest that never came here");
-	if (migrate_wire_expect(&side->wire, MIGRATE_PLAN, 0, 1, &frame, err) < 0)
+	return standing == MIGRATE_NEW
+	               ? 0
+	               : err_set(err, ERR_FAILED, "the other vmm asks for a guest that never came here");
+}
+
+static int agree(struct migrate_side *side, struct err *err)
+{
+	const struct migrate_guest *guest = side->guest;
+	struct migrate_frame frame;
+	size_t size;
+
+	if (greet(side, err) < 0 || migrate_wire_expect(&side->wire, MIGRATE_PLAN, 0, 1, &frame, err) < 0)
 		return -1;
 	if (migrate_plan_compare(guest->plan, frame.payload, frame.size, !guest->adopt, err) < 0)
 		return -1;
 	if (guest->adopt && (adopt(side, &frame, err) < 0 || migrate_plan_compare(guest->plan, frame.payload,
 	                                                             frame.size, true, err) < 0))
 		return -1;
+	if (side->wire.file)
+		return migrate_file_place(side->wire.file, guest->memory, err);
 	size = strlen(guest->plan);
 	memcpy(migrate_wire_payload(&side->wire), guest->plan, size);
 	if (migrate_wire_send(&side->wire, MIGRATE_PLAN, size, err) < 0)
@@ -245,6 +256,16 @@ static int load_guest(struct migrate_side *side, struct err *err)
 
 /* ---- READY ---- */
 
+static enum migrate_result take(struct migrate_side *side, struct err *err)
+{
+	if (side->guest->take(side->guest->ctx, side->id, err) < 0) {
+		migrate_wire_abort(&side->wire, err->text);
+		return MIGRATE_STAYS;
+	}
+	enter(side, MIGRATE_OVER);
+	return MIGRATE_GONE;
+}
+
 /* Whatever happens from here on, the source may have given the guest away. */
 static enum migrate_result own(struct migrate_side *side, struct err *err)
 {
@@ -256,11 +277,8 @@ static enum migrate_result own(struct migrate_side *side, struct err *err)
 		err_set(err, ERR_FAILED, "the other vmm gave away another guest");
 		return MIGRATE_DOUBT;
 	}
-	if (side->guest->take(side->guest->ctx, side->id, err) < 0) {
-		migrate_wire_abort(&side->wire, err->text);
+	if (take(side, err) != MIGRATE_GONE)
 		return MIGRATE_STAYS;
-	}
-	enter(side, MIGRATE_OVER);
 	/* The source learns it by asking, if this does not come. */
 	if (migrate_wire_send(&side->wire, MIGRATE_DONE, 0, err) < 0)
 		log_warn("the guest runs here, but the other vmm may not know: %s", err->text);
@@ -281,7 +299,9 @@ enum migrate_result migrate_target(struct migrate_side *side, struct err *err)
 	if (loaded) {
 		enter(side, MIGRATE_DECIDED);
 		/* Without READY the source gives nothing away. */
-		if (migrate_wire_send(&side->wire, MIGRATE_READY, 0, err) == 0)
+		if (side->wire.file)
+			result = take(side, err);
+		else if (migrate_wire_send(&side->wire, MIGRATE_READY, 0, err) == 0)
 			result = own(side, err);
 	}
 	if (result == MIGRATE_STAYS && !side->wire.given_up)

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "file.h"
 #include "wire.h"
 
 #define SLICE_MS    100 /* a wait looks so often whether it was cancelled */
@@ -93,14 +94,21 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static int check_cancelled(struct migrate_wire *wire, struct err *err)
+{
+	return atomic_load_explicit(wire->cancelled, memory_order_acquire)
+	               ? err_sys(err, ERR_FAILED, ECANCELED, "the move")
+	               : 0;
+}
+
 /* Waits until the socket can be read or written, or shows an error to whoever tries. */
 static int wait_for(struct migrate_wire *wire, short events, int64_t end_ms, struct err *err)
 {
 	do {
 		struct pollfd fd = {.fd = wire->fd, .events = events};
 
-		if (atomic_load_explicit(wire->cancelled, memory_order_acquire))
-			return err_sys(err, ERR_FAILED, ECANCELED, "the move");
+		if (check_cancelled(wire, err) < 0)
+			return -1;
 		if (poll(&fd, 1, SLICE_MS) < 0 && errno != EINTR)
 			return err_sys(err, ERR_FAILED, errno, "the connection to the other vmm");
 		/* A peer that does something now and then gains no time by that. */
@@ -232,9 +240,8 @@ static int receive_any(
 	uint32_t crc;
 
 	/* A source that is faster than this side leaves nothing to wait for. */
-	if (atomic_load_explicit(wire->cancelled, memory_order_acquire))
-		return err_sys(err, ERR_FAILED, ECANCELED, "the move");
-	if (receive_bytes(wire, wire->in, MIGRATE_HEADER_BYTES, end_ms, err) < 0 ||
+	if (check_cancelled(wire, err) < 0 ||
+	        receive_bytes(wire, wire->in, MIGRATE_HEADER_BYTES, end_ms, err) < 0 ||
 	        check_header(wire, frame, err) < 0 ||
 	        receive_bytes(wire, wire->in + MIGRATE_HEADER_BYTES, frame->size, end_of_wait(wire, 1), err) <
 	                0)
@@ -260,6 +267,10 @@ int migrate_wire_receive(
 {
 	int64_t end_ms = end_of_wait(wire, times);
 
+	if (wire->file && check_cancelled(wire, err) < 0)
+		return -1;
+	if (wire->file)
+		return migrate_file_next(wire->file, wire->in, ret_frame, err);
 	for (unsigned i = 0; i < SKIPPED_MAX; i++) {
 		if (receive_any(wire, end_ms, ret_frame, err) < 0)
 			return -1;
@@ -332,8 +343,12 @@ static void make_header(struct migrate_wire *wire, enum migrate_type type, size_
 
 int migrate_wire_send(struct migrate_wire *wire, enum migrate_type type, size_t size, struct err *err)
 {
-	if (atomic_load_explicit(wire->cancelled, memory_order_acquire))
-		return err_sys(err, ERR_FAILED, ECANCELED, "the move");
+	if (check_cancelled(wire, err) < 0)
+		return -1;
+	if (wire->file) {
+		atomic_fetch_add_explicit(&wire->sent_bytes, size, memory_order_relaxed);
+		return migrate_file_put(wire->file, type, migrate_wire_payload(wire), size, err);
+	}
 	make_header(wire, type, size);
 	return send_bytes(wire, wire->out, MIGRATE_HEADER_BYTES + size, err);
 }
@@ -342,7 +357,7 @@ void migrate_wire_abort(struct migrate_wire *wire, const char *why)
 {
 	size_t size = strnlen(why, types[MIGRATE_ABORT].max_bytes);
 
-	if (wire->faulted)
+	if (wire->faulted || wire->file)
 		return;
 	memcpy(migrate_wire_payload(wire), why, size);
 	make_header(wire, MIGRATE_ABORT, size);

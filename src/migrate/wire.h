@@ -46,6 +46,8 @@ enum migrate_type {
 /* "PAGES"; NULL: there is no such type. */
 const char *migrate_type_name(unsigned type);
 
+struct migrate_file;
+
 struct migrate_frame {
 	unsigned type;
 	const uint8_t *payload; /* valid until the next frame is received */
@@ -56,7 +58,8 @@ struct migrate_wire {
 	int fd;                          /* borrowed */
 	_Atomic bool *cancelled;         /* borrowed: ends every wait */
 	struct migrate_session *session; /* of TLS; NULL: the frames travel as they are */
-	uint8_t *in, *out;               /* a frame each */
+	struct migrate_file *file; /* borrowed: frames go to it, or come from it; NULL: there is a peer */
+	uint8_t *in, *out;         /* a frame each */
 	uint64_t in_sequence, out_sequence;
 	bool given_up;               /* the peer has said so, in a frame that is whole */
 	bool faulted;                /* TLS has failed, by whoever's fault, and carries nothing any more */

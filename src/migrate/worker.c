@@ -155,7 +155,7 @@ int migrate_worker_prepare(struct migrate *migrate, struct err *err)
 
 static int secure(struct migrate *migrate, struct err *err)
 {
-	if (!migrate->tls)
+	if (!migrate->tls || migrate->file)
 		return 0;
 	return migrate_wire_secure(&migrate->side.wire, migrate->tls, migrate->incoming,
 	        migrate->incoming ? migrate->tls_name : migrate->peer, err);
@@ -177,6 +177,7 @@ static enum migrate_result send_or_receive(struct migrate *migrate, struct err *
 	        back_address_connect(migrate->address, migrate->cancel_fd, &migrate->fd, err) < 0)
 		return unconnected(migrate);
 	side->wire.fd = migrate->fd;
+	side->wire.file = migrate->file;
 	if (secure(migrate, err) < 0)
 		return unconnected(migrate);
 	if (migrate->incoming)

@@ -115,7 +115,7 @@ class Completion(unittest.TestCase):
 
     def test_every_command_and_argument(self):
         commands = schema(self)
-        own = {'status', 'metrics', 'help'}
+        own = {'status', 'metrics', 'save', 'help'}
         expected = {'vmm ctl ': {'some-file'}, 'vmm ctl some': {'some-file'}, 'vmm ctl socket ': set(commands) | own,
                     'vmm ctl --timeout 5 socket help ': set(commands) | own}
         for command, arguments in commands.items():

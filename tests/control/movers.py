@@ -18,14 +18,14 @@ ENDS = ('completed', 'failed', 'cancelled', 'in-doubt')
 class Side(monitor.Machine):
     """vmm run with a record of its moves; with an address it waits for a guest there."""
 
-    def __init__(self, test, *sets, address=None, code=guests.SPIN, options=(), **how):
+    def __init__(self, test, *sets, address=None, code=guests.SPIN, options=(), first=(), **how):
         self.record = guests.Folder(test).path / 'record'
         self.address = address
         incoming = ['--incoming', str(address)] if address else []
         super().__init__(test, code, f'migrate.record={self.record}', *sets, options=[*options, *incoming], **how)
         self.control = self.monitor()
-        wanted = 'inmigrate' if address else 'running'
-        monitor.until(lambda: self.state() == wanted)
+        wanted = first or (['inmigrate'] if address else ['running'])
+        monitor.until(lambda: self.state() in wanted)
 
     def state(self):
         return self.control.call('query-status')['status']
