@@ -75,7 +75,7 @@ class Loads(unittest.TestCase):
         return self.awaited(kind(self, *sets, address=address or self.address, first=('running', 'paused', 'inmigrate'), **how))
 
     def awaited(self, target, state='running'):
-        monitor.until(lambda: target.state() == state)
+        monitor.until(lambda: target.state() == state and target.moves() == {'status': 'completed'})
         return target
 
     def refused(self, *words, path=None, status=2, options=(), sets=()):
@@ -211,9 +211,6 @@ class Saves(Loads):
 
     # ---- files that are no guests ----
 
-    def harmed(self, data, at, bytes_=None):
-        return data[:at] + (bytes_ or bytes([data[at] ^ 1])) + data[at + len(bytes_ or b'x'):]
-
     def test_a_file_that_is_damaged_anywhere(self):
         data = self.saved()
         layout, harmed = Layout(data), self.folder / 'harmed'
@@ -221,23 +218,20 @@ class Saves(Loads):
         kept = [place for place, value in enumerate(sums) if value]
         self.assertIn(0, kept)
         self.assertLess(len(kept), layout.pages)
-        frame, cuts = layout.frames_at, []
-        while frame < layout.end:
-            size, = struct.unpack_from('<I', data, frame + 4)
-            cuts += [(frame, 'a part'), (frame + 4, 'a part'), (frame + 8, 'is damaged'), (frame + 16, 'is damaged'), (frame + 15 + size, 'is damaged')]
-            frame += 16 + size
-        places = [(at, 'is damaged') for at in (20, 24, 40, 48, 56, 64, 68, 72, 76, 4095)]
-        places += [(PAGE, 'the plan'), (PAGE + layout.plan - 1, 'the plan'), (layout.sums_at, 'the sums'), (layout.sums_at + 4 * layout.pages - 1, 'the sums')]
-        places += [(layout.pages_at + place * PAGE + at, 'the page of the guest') for place in (kept[0], kept[-1]) for at in (0, 4095)]
-        for at, words in [(0, 'has no guest'), (15, 'has no guest'), (16, 'of version'), *places, *cuts[:3], *cuts[5:9:2], *cuts[-5:]]:
+        size, = struct.unpack_from('<I', data, layout.frames_at + 4)
+        page = layout.pages_at + PAGE * kept[-1]
+        places = {0: 'has no guest', 16: 'of version', 20: 'its header', 4095: 'its header', PAGE: 'the plan', layout.sums_at: 'the sums',
+                  page: 'the page of the guest', page + 4095: 'the page of the guest', layout.frames_at: 'the head of a part',
+                  layout.frames_at + 15 + size: 'TIME', layout.end - 1: 'STATE'}
+        for at, words in places.items():
             with self.subTest(at=at, words=words):
-                harmed.write_bytes(self.harmed(data, at))
+                harmed.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1:])
                 self.refused(words, path=harmed)
 
     def test_files_that_are_too_short_or_others(self):
         data = self.saved()
         layout, other = Layout(data), self.folder / 'other'
-        for size in (0, 16, 4095, PAGE, layout.sums_at, layout.pages_at, layout.frames_at, layout.end - 1):
+        for size in (0, PAGE, layout.pages_at, layout.end - 1):
             with self.subTest(size=size):
                 other.write_bytes(data[:size])
                 self.refused('ends too early', path=other)
@@ -327,7 +321,7 @@ class Failures(Loads):
         """At the first page, at a later one, among the parts: wherever the limit is, the guest stays."""
         data = self.saved()
         layout = Layout(data)
-        for size in (PAGE + 10, layout.sums_at, layout.pages_at + 10, layout.frames_at - 10, layout.frames_at + 10, layout.end - 1):
+        for size in (PAGE + 10, layout.pages_at + 10, layout.frames_at + 10, layout.end - 1):
             with self.subTest(size=size):
                 path = self.folder / 'full'
                 source = Guest(self)
