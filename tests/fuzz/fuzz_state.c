@@ -3,7 +3,7 @@
  * fuzz_state: any bytes as what KVM holds of a guest that moves: its time, a vCPU, its interrupt controllers
  * (src/machine/state.c), on the software platform. The first byte of the input chooses one of them. Then
  * follows its state: changes of one that was saved, or, with 255 of them, all of it. What is refused has a
- * message. What is taken can be saved, and another VM that gets this saves the same.
+ * message. What is taken can be saved, and goes on to other VMs as it is.
  */
 #include <string.h>
 
@@ -109,19 +109,32 @@ static int load(struct machine_vm *vm, unsigned part, const void *data, size_t s
 	return -1;
 }
 
-/* Clocks go on between two looks at them. */
-static void save_twice(struct machine_vm *vm, unsigned part)
+/* Another VM gets what this one saves, and saves that. */
+static struct vmstate hand_on(unsigned part, const struct vmstate *state)
 {
-	struct machine_vm *other = make_vm();
-	struct vmstate first = save(vm, part), second;
+	struct machine_vm *vm = make_vm();
+	struct vmstate saved;
 
-	fuzz_assert(load(other, part, first.data, first.size) == 0);
-	second = save(other, part);
-	fuzz_assert(first.size == second.size);
-	fuzz_assert(part == TIME || memcmp(first.data, second.data, first.size) == 0);
+	fuzz_assert(load(vm, part, state->data, state->size) == 0);
+	saved = save(vm, part);
+	fuzz_assert(saved.size == state->size);
+	end_vm(vm);
+	return saved;
+}
+
+/*
+ * KVM may change what no KVM gives: a PIC that gets the other one's request raises it again. Of what it has
+ * once saved it changes nothing more, but for the time, which goes on.
+ */
+static void save_again(struct machine_vm *vm, unsigned part)
+{
+	struct vmstate first = save(vm, part), second = hand_on(part, &first), third;
+
+	third = hand_on(part, &second);
+	fuzz_assert(part == TIME || memcmp(second.data, third.data, second.size) == 0);
+	vmstate_finish(&third);
 	vmstate_finish(&second);
 	vmstate_finish(&first);
-	end_vm(other);
 }
 
 static void make_usual(void)
@@ -172,7 +185,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size = take_state(&in, part, state);
 	vm = make_vm();
 	if (load(vm, part, state, size) == 0)
-		save_twice(vm, part);
+		save_again(vm, part);
 	end_vm(vm);
 	return 0;
 }

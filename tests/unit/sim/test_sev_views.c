@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "sev_runner.h"
+#include "vmm/abi/sev_cert.h"
 
 #define DATA 0x4000u
 #define OUT  0x6000u
@@ -175,11 +176,126 @@ static void test_sev_vcpus_see_one_page_by_both_views(void **state)
 	machine_close(&m);
 }
 
+/* ---- a guest that is sent while it runs ---- */
+
+#define ROUNDS 12u /* the receiver has a page for each */
+
+struct packet {
+	struct abi_sev_secret_header header;
+	uint8_t data[PAGE_SIZE_BYTES];
+};
+
+/* The receiver is this platform itself. */
+static void begin_sending(struct guest *g, struct abi_sev_cert *ret_pdh, struct abi_sev_session *ret_session)
+{
+	static struct abi_sev_cert_chain chain;
+	const struct sev_user_data_pdh_cert_export export = {
+	        (uintptr_t)ret_pdh, sizeof(*ret_pdh), (uintptr_t)&chain, sizeof(chain)};
+	struct sev_issue_cmd cmd = {.cmd = SEV_PDH_CERT_EXPORT, .data = (uintptr_t) & export};
+	struct kvm_sev_send_start start = {.pdh_cert_uaddr = (uintptr_t)ret_pdh,
+	        .pdh_cert_len = sizeof(*ret_pdh),
+	        .plat_certs_uaddr = (uintptr_t)&chain,
+	        .plat_certs_len = sizeof(chain),
+	        .amd_certs_uaddr = (uintptr_t)&chain,
+	        .amd_certs_len = sizeof(chain),
+	        .session_uaddr = (uintptr_t)ret_session,
+	        .session_len = sizeof(*ret_session)};
+
+	assert_int_equal(call_of(g->m, g->m->sev, SEV_ISSUE_CMD, &cmd), 0);
+	assert_int_equal(command(g, KVM_SEV_SEND_START, &start), 0);
+}
+
+static void send_page(struct guest *g, uint32_t at, struct packet *packet)
+{
+	const struct kvm_sev_send_update_data update = {.hdr_uaddr = (uintptr_t)&packet->header,
+	        .hdr_len = sizeof(packet->header),
+	        .guest_uaddr = (uintptr_t)g->memory + at,
+	        .guest_len = PAGE_SIZE_BYTES,
+	        .trans_uaddr = (uintptr_t)packet->data,
+	        .trans_len = PAGE_SIZE_BYTES};
+
+	assert_int_equal(command(g, KVM_SEV_SEND_UPDATE_DATA, &update), 0);
+}
+
+static uint64_t first_word_of(struct guest *g, uint32_t at)
+{
+	uint64_t words[2];
+	const struct kvm_sev_dbg read = {
+	        .src_uaddr = (uintptr_t)g->memory + at, .dst_uaddr = (uintptr_t)words, .len = sizeof(words)};
+
+	assert_int_equal(command(g, KVM_SEV_DBG_DECRYPT, &read), 0);
+	return words[0];
+}
+
+/* The packets say nothing of their places: each comes to a page of its own. */
+static void expect_packets(struct machine *m, const struct abi_sev_cert *pdh,
+        const struct abi_sev_session *session, const struct packet *packets)
+{
+	struct kvm_sev_receive_start start = {.pdh_uaddr = (uintptr_t)pdh,
+	        .pdh_len = sizeof(*pdh),
+	        .session_uaddr = (uintptr_t)session,
+	        .session_len = sizeof(*session)};
+	struct guest to;
+
+	guest_make(&to, m, UAPI_VM_SEV);
+	assert_int_equal(guest_init2(&to), 0);
+	assert_int_equal(command(&to, KVM_SEV_RECEIVE_START, &start), 0);
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		const struct kvm_sev_receive_update_data update = {.hdr_uaddr = (uintptr_t)&packets[i].header,
+		        .hdr_len = sizeof(packets[i].header),
+		        .guest_uaddr = (uintptr_t)to.memory + i * PAGE_SIZE_BYTES,
+		        .guest_len = PAGE_SIZE_BYTES,
+		        .trans_uaddr = (uintptr_t)packets[i].data,
+		        .trans_len = PAGE_SIZE_BYTES};
+
+		assert_int_equal(command(&to, KVM_SEV_RECEIVE_UPDATE_DATA, &update), 0);
+	}
+	assert_int_equal(command(&to, KVM_SEV_RECEIVE_FINISH, NULL), 0);
+	for (uint32_t i = 0; i < ROUNDS; i++)
+		assert_int_equal(first_word_of(&to, i * PAGE_SIZE_BYTES), 100 + i);
+	guest_close(&to);
+}
+
+/*
+ * The only vCPU stays in KVM_RUN, so what it writes with the C-bit is saved some 50 ms later. A page that is
+ * sent before has it all the same.
+ */
+static void test_sev_page_is_sent_as_the_running_guest_has_it(void **state)
+{
+	static struct packet packets[ROUNDS];
+	struct abi_sev_session session;
+	struct abi_sev_cert pdh;
+	struct runner runner;
+	struct machine m;
+	struct guest g;
+
+	guest_ready(&g, &m, &milan, UAPI_VM_SEV);
+	CODE(&g, 0x48, 0x8b, 0x04, 0x25, 0x00, 0x60, 0x20, 0x00, /* 1: mov SHARED + OUT + COMMAND, %rax */
+	        0x48, 0x89, 0x04, 0x25, 0x00, 0x40, 0x00, 0x00,  /* mov %rax, DATA */
+	        0x48, 0x89, 0x04, 0x25, 0x08, 0x60, 0x20, 0x00,  /* mov %rax, SHARED + OUT + DONE */
+	        0xeb, 0xe6);                                     /* jmp 1b */
+	enter_long_mode(&g);
+	guest_launch(&g, 0);
+	memset(g.memory + OUT, 0, PAGE_SIZE_BYTES);
+	begin_sending(&g, &pdh, &session);
+	runner_start(&runner, &g);
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		put_word(&g, OUT + 8 * COMMAND, 100 + i);
+		wait_for_word(&g, OUT + 8 * DONE, 100 + i);
+		send_page(&g, DATA, &packets[i]);
+	}
+	runner_end(&runner);
+	expect_packets(&m, &pdh, &session, packets);
+	guest_close(&g);
+	machine_close(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_sev_views_of_a_page_are_coherent),
 	        cmocka_unit_test(test_sev_vcpus_see_one_page_by_both_views),
+	        cmocka_unit_test(test_sev_page_is_sent_as_the_running_guest_has_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
