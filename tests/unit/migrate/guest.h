@@ -251,6 +251,9 @@ struct middle {
 	size_t held_size; /* SWAP: until the next one */
 };
 
+/* Sees each whole frame before anything is done to it: the side that sent it, and its number there. */
+static void (*on_frame)(unsigned from, unsigned number, const uint8_t *frame);
+
 static bool take_bytes(int fd, uint8_t *at, size_t size)
 {
 	while (size) {
@@ -314,6 +317,8 @@ static bool pass(struct middle *middle, unsigned from, unsigned number)
 	size += MIGRATE_HEADER_BYTES;
 	if (from == 1 && load_le(frame + 4, 2) == MIGRATE_READY)
 		target.said_ready = true;
+	if (on_frame)
+		on_frame(from, number, frame);
 	if (middle->from == from && middle->at == number && middle->harm != NO_HARM)
 		return pass_harmed(middle, out, frame, size);
 	if (!put_bytes(out, frame, size))

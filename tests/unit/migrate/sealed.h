@@ -31,8 +31,6 @@ struct confidential {
 
 static const struct helper_range helper_ranges[] = {{0, RAM}, {FIRMWARE_AT, PAGE_HOLE_END}};
 static struct confidential source_sev, target_sev;
-/* The records that were sealed: a nonce of the sealing helper, and what GCM's nonce is made of. */
-static void (*on_sealed)(const uint8_t *nonce, const struct mirror_record *record);
 
 /* ---- the helper ---- */
 
@@ -86,8 +84,6 @@ static int sev_seal(void *ctx, struct mirror_record *records, unsigned count, st
 			return -1;
 		records[i].number = slot.number;
 		memcpy(records[i].tag, slot.tag, sizeof(slot.tag));
-		if (on_sealed)
-			on_sealed(sev->helper.last_nonce, &records[i]);
 	}
 	return 0;
 }

@@ -3,6 +3,8 @@
  * SEV guests move by their helpers: each page comes, as what it was when the guest was stopped. Whatever
  * happens to the connection, and whatever a hostile source sends, no guest runs on anything else.
  */
+#include <limits.h>
+
 #include "harm.h"
 #include "sealed.h"
 
@@ -105,52 +107,117 @@ static void test_sealed_frames_are_harmed(void **state)
 	harm_all(DROP, 1, 1);
 }
 
-/* ---- nonces ---- */
+/* ---- IVs ---- */
 
-#define SEEN_MAX 200000
-static struct seen {
-	uint8_t nonce[HELPER_NONCE_BYTES];
-	uint64_t number;
-	uint64_t stream;
-} seen[SEEN_MAX];
-static unsigned seen_count;
-static pthread_mutex_t seen_lock = PTHREAD_MUTEX_INITIALIZER;
+#define MOVES      100 /* that are cancelled */
+#define FRAMES     24  /* of a source, at which a connection is cut: KEYS, and those behind it */
+#define BATCHES    10  /* that a source seals at least, of which the last are the ends of its streams */
+#define IVS_MAX    250000
+#define AT_NUMBER  8
+#define AT_STREAM  20
+#define RECORD     40
+#define KEYS_NONCE 8
 
-/* Both sides seal, each on its thread. */
-static void note(const uint8_t *nonce, const struct mirror_record *record)
+/*
+ * The key of a direction follows from both helpers' nonces, GCM's IV is stream and number (docs/helper.md).
+ * Without padding, so that they can be compared.
+ */
+struct iv {
+	uint8_t nonces[2][HELPER_NONCE_BYTES];
+	uint64_t direction, stream, number;
+};
+
+static struct iv ivs[IVS_MAX];
+static unsigned iv_count;
+static uint8_t nonces[2][HELPER_NONCE_BYTES]; /* of the move, as both sides told them */
+static unsigned batches;                      /* the source cancels when it has sealed so many */
+
+static void note_iv(unsigned from, uint64_t stream, uint64_t number)
 {
-	pthread_mutex_lock(&seen_lock);
-	assert_true(seen_count < SEEN_MAX);
-	seen[seen_count] = (struct seen){.number = record->number, .stream = record->stream};
-	memcpy(seen[seen_count++].nonce, nonce, HELPER_NONCE_BYTES);
-	pthread_mutex_unlock(&seen_lock);
+	assert_true(iv_count < IVS_MAX);
+	ivs[iv_count] = (struct iv){.direction = from, .stream = stream, .number = number};
+	memcpy(ivs[iv_count++].nonces, nonces, sizeof(nonces));
 }
 
-static int compare_seen(const void *a, const void *b)
+static void read_frame(unsigned from, unsigned number, const uint8_t *frame)
 {
-	return memcmp(a, b, sizeof(struct seen));
-}
+	const uint8_t *payload = frame + MIGRATE_HEADER_BYTES;
 
-/* A helper's keys follow from its nonce, and GCM's nonce from stream and number: no pair comes twice. */
-static void test_sealed_nonces_are_never_the_same(void **state)
-{
-	static const unsigned cuts[] = {2, 3, 5, 8, 12, 15, 18, 22, 26, 30};
+	switch (load_le(frame + 4, 2)) {
+	case MIGRATE_KEYS: memcpy(nonces[from], payload + KEYS_NONCE, HELPER_NONCE_BYTES); break;
+	case MIGRATE_PROOF: note_iv(from, 0, load_le(payload, 8)); break;
+	case MIGRATE_SEALED:
+	case MIGRATE_ENDS:
+		for (uint64_t i = 0; i < load_le(payload, 4); i++) {
+			const uint8_t *record = payload + 8 + i * RECORD;
 
-	on_sealed = note;
-	make_guests();
-	for (unsigned i = 0; i < ARRAY_LEN(cuts); i++) {
-		move(CUT, i % 2, i % 2 ? 2 : cuts[i], 0, false);
-		if (source.result != MIGRATE_STAYS)
-			break;
-		source.stopped = false;
-		memset(&source.progress, 0, sizeof(source.progress));
-		memset(&target.progress, 0, sizeof(target.progress));
+			note_iv(from, load_le(record + AT_STREAM, 2), load_le(record + AT_NUMBER, 8));
+		}
+		break;
+	default: break;
 	}
-	on_sealed = NULL;
-	assert_true(seen_count > 3 * PAGES);
-	qsort(seen, seen_count, sizeof(*seen), compare_seen);
-	for (unsigned i = 1; i < seen_count; i++)
-		assert_true(compare_seen(&seen[i - 1], &seen[i]) != 0);
+}
+
+static int seal_and_cancel(void *ctx, struct mirror_record *records, unsigned count, struct err *err)
+{
+	if (--batches == 0)
+		source.cancelled = true;
+	return sev_seal(ctx, records, count, err);
+}
+
+/* The same guest starts again, to the same target. */
+static void begin_anew(void)
+{
+	source.stopped = false;
+	source.cancelled = false;
+	source.rounds = 2;
+	memset(&source.progress, 0, sizeof(source.progress));
+	memset(&target.progress, 0, sizeof(target.progress));
+}
+
+static int compare_ivs(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct iv));
+}
+
+static void assert_all_differ(void)
+{
+	qsort(ivs, iv_count, sizeof(*ivs), compare_ivs);
+	for (unsigned i = 1; i < iv_count; i++)
+		if (compare_ivs(&ivs[i - 1], &ivs[i]) == 0)
+			fail_msg("stream %u, number %u came twice with one key", (unsigned)ivs[i].stream,
+			        (unsigned)ivs[i].number);
+}
+
+/*
+ * Reads every IV of a hundred moves of one guest from their streams. Every second move is cancelled by the
+ * source, the others lose their connection, each at another frame, and the last one ends well.
+ */
+static void test_sealed_ivs_are_never_the_same(void **state)
+{
+	unsigned begun = 0;
+
+	on_frame = read_frame;
+	make_guests();
+	source_sev.seam.seal = seal_and_cancel;
+	for (unsigned i = 0; i < MOVES; i++) {
+		unsigned before = iv_count;
+
+		begin_anew();
+		batches = i % 2 ? 1 + i / 2 % BATCHES : UINT_MAX;
+		move(i % 2 ? NO_HARM : CUT, 0, 2 + i / 2 % FRAMES, 0, false);
+		assert_int_equal(source.result, MIGRATE_STAYS);
+		begun += iv_count > before;
+	}
+	batches = UINT_MAX;
+	begin_anew();
+	move(NO_HARM, 0, 0, 0, false);
+	on_frame = NULL;
+	assert_int_equal(source.result, MIGRATE_GONE);
+	assert_true(are_equal());
+	assert_true(begun > MOVES * 8 / 10 && iv_count > 40 * PAGES);
+	print_message("%u IVs of %u moves\n", iv_count, begun + 1);
+	assert_all_differ();
 	free_guests();
 }
 
@@ -162,7 +229,7 @@ int main(void)
 	        cmocka_unit_test(test_sealed_guest_that_takes_its_word_back),
 	        cmocka_unit_test(test_sealed_connection_is_cut),
 	        cmocka_unit_test(test_sealed_frames_are_harmed),
-	        cmocka_unit_test(test_sealed_nonces_are_never_the_same),
+	        cmocka_unit_test(test_sealed_ivs_are_never_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
