@@ -3,16 +3,19 @@
 """A guest that works goes from one vmm to a second and to a third: nothing of it is lost, its clocks go on, and no other has it meanwhile.
 
 usage: move.py VMM GUEST [--host sim] [--long] [--case NAME] [--echo]   TAP on standard output
-GUEST is the program move_guest, which verifies its memory, registers, disk and clocks while it works, and tells how far it is.
+GUEST is the program move_guest, which verifies its memory, registers, disk, connection and clocks while it works, and tells how far it is. As root
+it has a network: a tap for each vmm in a bridge, in a network namespace of this test's own. passt would end the connection (docs/devices.md).
 """
 import argparse
 import json
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import sealed
@@ -26,27 +29,60 @@ INIT = '''#!/busybox sh
 /busybox mount -t proc proc /proc
 /busybox mount -t devtmpfs dev /dev
 {modules}
-exec /move_guest {megabytes} {disk}
+exec /move_guest {megabytes} {words}
 '''
 MEGABYTES = 16      # that each processor works on
 
 
+HAS_NET = os.geteuid() == 0 and os.path.exists('/dev/net/tun')
+HOST, OWN, MAC = '198.51.100.1', '198.51.100.2', '52:54:00:12:34:56'
+WALL_MS = 3000      # by which the guest's wall clock may go away from the host's during a move, beside what the platform itself does
+
+
 class Case:
-    def __init__(self, name, vcpus=1, disk=False, moves=2, sev=False, **keys):
-        self.name, self.vcpus, self.disk, self.moves, self.sev, self.keys, self.options = name, vcpus, disk, moves, sev, keys, ()
+    """sev: '', or who moves it: 'helper', 'processors'. net: it keeps a connection open, if this test has a network."""
+    def __init__(self, name, vcpus=1, disk=False, moves=2, sev='', net=False):
+        self.name = name if HAS_NET else name.replace(' and a network', '')
+        self.vcpus, self.disk, self.moves, self.sev, self.net, self.options = vcpus, disk, moves, sev, net and HAS_NET, ()
 
 
 CASES = [
     Case('1 vCPU, A to B to C'),
     Case('4 vCPUs, A to B to C', vcpus=4),
-    Case('a disk, 2 vCPUs, A to B to C', vcpus=2, disk=True),
-    Case('SEV, a disk, 2 vCPUs, A to B', vcpus=2, disk=True, moves=1, sev=True),
+    Case('a disk and a network, 2 vCPUs, A to B to C', vcpus=2, disk=True, net=True),
+    Case('SEV by helper, a disk and a network, 2 vCPUs, A to B', vcpus=2, disk=True, moves=1, sev='helper', net=True),
 ]
-# With --long.
-LONG = [
-    Case('SEV, 1 vCPU, A to B to C', sev=True),
-    Case('SEV, a disk, 2 vCPUs, A to B to C', vcpus=2, disk=True, sev=True),
-]
+# With --long: guests that use all they have.
+LONG = [Case(f'{name}, a disk and a network, {vcpus} vCPU, A to B to C', vcpus=vcpus, disk=True, sev=sev, net=True)
+        for name, sev in (('plain', ''), ('SEV by helper', 'helper'), ('SEV by secure processors', 'processors')) for vcpus in (1, 4)]
+
+
+def ip(*words):
+    subprocess.run(['ip', *words], check=True)
+
+
+def echo(listener):
+    while True:
+        with listener.accept()[0] as connection:
+            while block := connection.recv(1 << 16):
+                connection.sendall(block)
+
+
+def make_network():
+    """A bridge with an echo behind it. Returns the echo's port."""
+    ip('link', 'set', 'lo', 'up')
+    ip('link', 'add', 'bridge', 'type', 'bridge')
+    ip('addr', 'add', f'{HOST}/24', 'dev', 'bridge')
+    ip('link', 'set', 'bridge', 'up')
+    listener = socket.create_server((HOST, 0))
+    threading.Thread(target=echo, args=(listener,), daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def make_tap(name):
+    ip('tuntap', 'add', 'dev', name, 'mode', 'tap')
+    ip('link', 'set', name, 'master', 'bridge')
+    ip('link', 'set', name, 'up')
 
 
 class Vmm(Guest):
@@ -56,10 +92,20 @@ class Vmm(Guest):
         self.address = f'unix:{folder / name}.move'
         self.record = folder / f'{name}.record'
         words = {**keys, 'control.socket': self.control, 'migrate.record': self.record}
-        if case.sev:
+        net = ()
+        if case.net:
+            self.tap = f'tap-{name}'
+            make_tap(self.tap)
+            net = ('--net', f'tap={self.tap},vhost=false,mac={MAC}')
+        if case.sev == 'helper':
             words.update(sealed.Owner(options.vmm, options.host, folder / f'{name}.owner', case.name.encode()[:32].ljust(32)).keys())
         command = [options.vmm, 'run', '--host', options.host, *(word for key, value in words.items() for word in ('--set', f'{key}={value}'))]
-        super().__init__(command + [*case.options] + (['--incoming', self.address] if incoming else []), options.echo)
+        super().__init__(command + [*case.options, *net] + (['--incoming', self.address] if incoming else []), options.echo)
+
+    def __exit__(self, *failed):
+        super().__exit__(*failed)
+        if hasattr(self, 'tap'):
+            ip('link', 'del', self.tap)
 
     def ask(self, *words):
         for _ in range(100 * SLOW):
@@ -94,6 +140,14 @@ class Vmm(Guest):
         told = re.findall(rb'at (\d+)\r', self.plain())
         return int(told[-1]) if told else 0
 
+    def wall(self):
+        """How many milliseconds the guest's wall clock is before the host's, and how many blocks have come back."""
+        self.expect('wall ', 'wrong ', seconds=WAIT)
+        self.expect('\n')
+        now = time.time_ns() // 1000000
+        told, blocks = re.findall(rb'wall (\d+) net (\d+)\r', self.plain())[-1]
+        return int(told) - now, int(blocks)
+
     def first(self):
         return int(re.findall(rb'at (\d+)\r', self.plain())[0])
 
@@ -103,7 +157,7 @@ def move(case, here, there):
     there.wait_for('query-status', 'status', 'inmigrate')
     # The emulation, and the software platform that seals, may need longer for a pass than the guest for writing as much again, and then the guest
     # is never stopped.
-    here.ask('migrate-set-parameters', f'downtime-limit={120000 if case.sev else 30000 if emulation.IN_LAB else 300}')
+    here.ask('migrate-set-parameters', f'downtime-limit={600000 if case.sev == "processors" else 120000 if case.sev else 30000 if emulation.IN_LAB else 300}')
     here.ask('migrate', f'uri={there.address}')
     answer = here.wait_for('query-migrate', 'status', 'completed', 'failed', 'in-doubt')
     if answer['status'] != 'completed':
@@ -122,6 +176,13 @@ def refuses_to_run(here):
     raise Failed('a source that gave its guest away runs it again')
 
 
+def check_wall(options, away_ms, seconds):
+    """The software platform's time is its guests' own, and slower than the host's where these have not enough of the host's processors."""
+    slow_ms = seconds * 1000 if options.host == 'sim' or emulation.IN_LAB else 0
+    if not -WALL_MS - slow_ms <= away_ms <= WALL_MS:
+        raise Failed(f'the guest\'s wall clock went {away_ms} ms from the host\'s in {seconds:.1f} s')
+
+
 def check_ticks(here, there):
     """The target goes on where the source stopped. Output that the source had not shown yet is shown there."""
     while here.read(0.2) and not here.plain().endswith(b'\n'):
@@ -131,8 +192,10 @@ def check_ticks(here, there):
 
 
 def make_keys(options, case, folder):
-    modules = sorted((KERNEL / 'guest-modules').glob('*-virtio_blk.ko')) if case.disk else []
-    init = INIT.format(megabytes=MEGABYTES, disk='/dev/vda' if case.disk else '',
+    names = ['virtio_blk'] * case.disk + ['failover', 'net_failover', 'virtio_net'] * case.net
+    modules = [module for name in names for module in (KERNEL / 'guest-modules').glob(f'*-{name}.ko')]
+    words = ('/dev/vda' if case.disk else '-') + (f' {OWN}/{HOST}/{options.port}' if case.net else '')
+    init = INIT.format(megabytes=MEGABYTES, words=words,
                        modules='\n'.join(f'/busybox insmod /{module.name}' for module in modules))
     guest = folder / 'move_guest'
     guest.write_bytes(pathlib.Path(options.guest).read_bytes())
@@ -146,8 +209,14 @@ def make_keys(options, case, folder):
     if case.sev:
         store = folder / 'variables'
         store.write_bytes(sealed.variables())
-        keys.update({'firmware': sealed.CODE, 'firmware-vars': store, 'machine.memory': '192M', 'sev.type': 'sev', 'sev.helper': 'true', 'sev.page-status': 'true'})
-    return {**keys, **case.keys}
+        keys.update({'firmware': sealed.CODE, 'firmware-vars': store, 'machine.memory': '192M', 'sev.type': 'sev', 'sev.page-status': 'true'})
+    if case.sev == 'helper':
+        keys['sev.helper'] = 'true'
+    elif case.sev:
+        subprocess.run([options.vmm, 'host', '--host', options.host, '--certificates', 'certs', '--generation', 'sev', '--out-root', 'ark'], cwd=folder,
+                       check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=WAIT)
+        keys.update({'migrate.certificates': folder / 'certs', 'migrate.root': folder / 'ark'})
+    return keys
 
 
 def run(options, case, host):
@@ -178,12 +247,19 @@ def go_on(options, case, folder, keys, here, moves):
         here.ends(0)
         return '', ''
     with Vmm(options, folder, 'bcdefgh'[case.moves - moves], case, keys, incoming=True) as there:
+        before, blocks = here.wall()
+        began = time.monotonic()
         answer = move(case, here, there)
         there.counts()
         check_ticks(here, there)
+        after, more = there.wall()
         refuses_to_run(here)
+        if case.net and more <= blocks:
+            raise Failed(f'{blocks} blocks had come back by the network before the move, and {more} after it')
+        check_wall(options, after - before, time.monotonic() - began)
         print(f'# {case.name}: stopped for {answer["downtime"]} ms of {answer["total-time"]} ms, {answer["ram"]["dirty-sync-count"]} passes, '
-              f'{answer["ram"]["normal"]} pages and {answer["ram"]["duplicate"]} of zeros', flush=True)
+              f'{answer["ram"]["normal"]} pages and {answer["ram"]["duplicate"]} of zeros; the wall clock went {after - before:+} ms from the host\'s'
+              + (f', {more - blocks} blocks came back' if case.net else ''), flush=True)
         here.ask('quit')
         here.ends(0)
         return go_on(options, case, folder, keys, there, moves - 1)
@@ -197,7 +273,11 @@ def main():
     parser.add_argument('--case')
     parser.add_argument('--long', action='store_true')
     parser.add_argument('--echo', action='store_true')
+    parser.add_argument('--inside', action='store_true', help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if HAS_NET and not options.inside:
+        os.execvp('unshare', ['unshare', '--net', sys.executable, *sys.argv, '--inside'])
+    options.port = make_network() if HAS_NET else 0
     cases = [case for case in (LONG if options.long else CASES) if options.case in (None, case.name) and (options.host == 'sim' or not case.sev)]
     host, failed = options.host, 0
     print(f'1..{len(cases)}', flush=True)

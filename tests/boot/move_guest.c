@@ -3,14 +3,19 @@
  * move_guest: the first process of a guest that is moved while it works. A static program. A thread on each
  * processor fills memory by a rule, and verifies it again and again, and computes a sum in floating-point and
  * vector registers that is always the same. The first thread writes numbered blocks to the disk, if there is
- * one, reads them back, looks at the clocks, and tells how far it is. The console gets:
+ * one, reads them back, looks at the clocks and at what the kernel has to say, and tells how far it is. With
+ * an address in a network, a thread of its own sends numbered blocks to an echo there, over one connection,
+ * and verifies what comes back. The console gets:
  *
  *     at N                all is right so far; N rises by one each time
+ *     wall MS net BLOCKS  the guest's wall clock, and how many blocks came back so far
  *     wrong WHAT          something is not
  *     all right N         after a line "end" was typed: everything was verified once more
  */
+#include <arpa/inet.h>
 #include <linux/fs.h>
 #include <math.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -20,6 +25,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
@@ -30,6 +36,7 @@
 #define BLOCK       4096u
 #define BLOCKS      1024u
 #define TICK_NS     50000000
+#define TOLD        5u /* ticks between two looks at the wall clock */
 #define CLOCK_SLACK \
 	3000000000 /* the wall clock may have passed so much more than the monotonic one: a move */
 
@@ -190,6 +197,103 @@ static void use_disk(uint64_t *number)
 		wrong("the disk cannot be flushed");
 }
 
+/* ---- the network ---- */
+
+static _Atomic uint64_t echoed; /* blocks */
+static in_addr_t net_own, net_host;
+static uint16_t net_port;
+
+static void raise_interface(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = net_own},
+	                   mask = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xffffff00)};
+	struct ifreq request = {.ifr_name = "eth0"};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	memcpy(&request.ifr_addr, &address, sizeof(address));
+	if (ioctl(fd, SIOCSIFADDR, &request) < 0)
+		wrong("eth0 takes no address");
+	memcpy(&request.ifr_netmask, &mask, sizeof(mask));
+	if (ioctl(fd, SIOCSIFNETMASK, &request) < 0)
+		wrong("eth0 takes no netmask");
+	request.ifr_flags = IFF_UP | IFF_RUNNING;
+	if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+		wrong("eth0 does not start");
+	close(fd);
+}
+
+static int connect_to_echo(void)
+{
+	const struct sockaddr_in to = {
+	        .sin_family = AF_INET, .sin_port = htons(net_port), .sin_addr.s_addr = net_host};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0)
+		wrong("nobody answers in the network: %s", strerror(errno));
+	return fd;
+}
+
+/* One connection lives as long as the guest. */
+static void *use_net(void *ctx)
+{
+	static uint64_t block[BLOCK / 8], again[BLOCK / 8];
+	int fd = connect_to_echo();
+
+	for (uint64_t number = 0; !ended; echoed = ++number) {
+		fill_block(block, number);
+		if (send(fd, block, BLOCK, 0) != BLOCK)
+			wrong("block %llu cannot be sent: %s", (unsigned long long)number, strerror(errno));
+		if (recv(fd, again, BLOCK, MSG_WAITALL) != BLOCK)
+			wrong("block %llu does not come back: %s", (unsigned long long)number,
+			        strerror(errno));
+		if (memcmp(block, again, BLOCK) != 0)
+			wrong("block %llu comes back as another one", (unsigned long long)number);
+	}
+	close(fd);
+	return NULL;
+}
+
+/* words: OWN/HOST/PORT, addresses in dotted form. */
+static void start_net(char *words_of_net)
+{
+	char *save, *word = strtok_r(words_of_net, "/", &save);
+	pthread_t id;
+
+	net_own = inet_addr(word);
+	word = strtok_r(NULL, "/", &save);
+	net_host = inet_addr(word ? word : "");
+	word = strtok_r(NULL, "/", &save);
+	net_port = (uint16_t)(word ? atoi(word) : 0);
+	raise_interface();
+	pthread_create(&id, NULL, use_net, NULL);
+}
+
+/* ---- the kernel ---- */
+
+static int messages = -1;
+
+/* What it has said so far belongs to its boot. */
+static void open_messages(void)
+{
+	messages = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (messages < 0 || lseek(messages, 0, SEEK_END) < 0)
+		wrong("the kernel's messages cannot be read");
+}
+
+/* An error, or a clock that it does not trust any more. */
+static void look_at_messages(void)
+{
+	char line[1024];
+	ssize_t size;
+
+	while ((size = read(messages, line, sizeof(line) - 1)) > 0) {
+		line[size] = '\0';
+		line[strcspn(line, "\n")] = '\0';
+		if (atoi(line) % 8 <= 3 || strstr(line, "unstable"))
+			wrong("the kernel says: %s", line);
+	}
+}
+
 /* ---- the console ---- */
 
 static bool is_told_to_end(void)
@@ -214,8 +318,11 @@ int main(int argc, char **argv)
 	threads = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 	threads = threads < THREADS_MAX ? threads : THREADS_MAX;
 	words = (argc > 1 ? strtoull(argv[1], NULL, 10) : 8) * 1048576 / 8;
-	if (argc > 2)
+	if (argc > 2 && strcmp(argv[2], "-") != 0)
 		open_disk(argv[2]);
+	if (argc > 3)
+		start_net(argv[3]);
+	open_messages();
 	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
 	for (unsigned i = 0; i < threads; i++) {
 		memories[i] = malloc(words * 8);
@@ -226,7 +333,11 @@ int main(int argc, char **argv)
 	while (!is_told_to_end()) {
 		use_disk(&number);
 		look_at_clocks();
+		look_at_messages();
 		printf("at %lu\n", ++at);
+		if (at % TOLD == 0)
+			printf("wall %lld net %llu\n", (long long)(ns_of(CLOCK_REALTIME) / 1000000),
+			        (unsigned long long)echoed);
 		nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
 	}
 	ended = true;
