@@ -34,6 +34,7 @@ enum launch_step {
 	LAUNCH_STEP_START,
 	LAUNCH_STEP_UPDATE,
 	LAUNCH_STEP_VMSA,
+	LAUNCH_STEP_HELPER_VMSA, /* the mirror on which the helper runs, and its vCPU's registers (SEV-ES) */
 	LAUNCH_STEP_MEASURE,
 	LAUNCH_STEP_SECRET,
 	LAUNCH_STEP_FINISH,

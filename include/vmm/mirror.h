@@ -15,6 +15,7 @@
 #include <linux/kvm.h>
 
 #include "vmm/base.h"
+#include "vmm/call.h"
 #include "vmm/config.h"
 #include "vmm/host.h"
 #include "vmm/page.h"
@@ -30,6 +31,11 @@ struct mirror_guest {
 	enum config_sev_type sev;
 	struct page_memory *memory;
 	const struct kvm_cpuid2 *cpuid; /* of the guest's first vCPU */
+	/*
+	 * A SEV-ES guest between its LAUNCH_START and LAUNCH_MEASURE: the firmware measures the registers of
+	 * the mirror's vCPU then (LAUNCH_UPDATE_VMSA), and never later. NULL: the guest has been launched.
+	 */
+	const struct call_sev *launching;
 };
 
 /* A piece of the guest's memory that the mirror sees: whole pages of one region. */
@@ -49,10 +55,11 @@ struct mirror_entry {
 
 /*
  * Makes a VM with the guest's context, gives it the views, in ascending order and disjoint, and one vCPU that
- * stands at the entry. The guest has been launched, and may run meanwhile.
+ * stands at the entry. A SEV guest has been launched, and may run meanwhile; a SEV-ES guest is being
+ * launched.
  *
- * ERR_USAGE: a view is not memory of the guest. ERR_HOST: the guest is not of the type SEV, for which the
- * text says why; or KVM refuses. ERR_FAILED: no memory.
+ * ERR_USAGE: a view is not memory of the guest. ERR_HOST: such a guest has no mirror, for which the text says
+ * why; or KVM refuses. ERR_FAILED: no memory.
  */
 int mirror_create(const struct mirror_guest *guest, const struct mirror_view *views, unsigned count,
         const struct mirror_entry *entry, struct mirror **ret_mirror, struct err *err) MUST_CHECK;
@@ -69,6 +76,13 @@ int mirror_add_view(
 int mirror_take_view(struct mirror *mirror, struct err *err) MUST_CHECK;
 /* Does the range lie in one piece that the mirror sees? Any thread. */
 bool mirror_sees(const struct mirror *mirror, struct gpa start, uint64_t size_bytes);
+
+/*
+ * What a vCPU at the entry has in its registers. sregs: as KVM gave them; all but APIC base and CR8 are
+ * replaced.
+ */
+void mirror_entry_registers(
+        const struct mirror_entry *entry, struct kvm_regs *ret_regs, struct kvm_sregs *sregs);
 
 enum mirror_exit {
 	MIRROR_HALTED, /* the helper executed HLT; the next run goes on behind it */

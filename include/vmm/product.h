@@ -59,6 +59,7 @@ struct product {
 	bool es, snp;           /* it has SEV-ES, SEV-SNP; every product has SEV */
 	bool ciphertext_hiding; /* it can have ASIDs that are SEV-SNP's alone */
 	bool silent_reports;    /* reports of version 2, which do not name the product, may come from it */
+	unsigned c_bit;         /* where page tables have it; an unknown processor is taken for a new one */
 	enum product_tcb_layout tcb_layout;
 	unsigned root_bits; /* the size of RSA keys of AMD's authorities for it, and of simulated ones */
 

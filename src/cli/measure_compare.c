@@ -47,6 +47,12 @@ static bool is_vmsa(const json_t *row)
 	return strcmp(cli_measure_text(row, "type"), "vmsa") == 0;
 }
 
+/* Of the vCPU on which the migration helper runs, which is none of the guest's. It is the last row. */
+static bool is_helpers(const json_t *row)
+{
+	return is_vmsa(row) && json_is_null(json_object_get(row, "vcpu"));
+}
+
 /* Counts the rows before the VMSAs, which come last. */
 static size_t count_data(const json_t *rows)
 {
@@ -150,15 +156,17 @@ static void compare_registers(struct comparison *c, const json_t *then, const js
 	json_t *b = json_object_get(now, "registers"), *value;
 	const json_t *a = json_object_get(then, "registers");
 	const char *name;
+	char whose[32] = "the helper";
 
+	if (!is_helpers(now))
+		snprintf(whose, sizeof(whose), "vCPU %lld",
+		        (long long)json_integer_value(json_object_get(now, "vcpu")));
 	json_object_foreach(b, name, value)
 	{
 		const char *was = cli_measure_text(a, name), *is = json_string_value(value);
 
 		if (strcmp(was, is) != 0)
-			say(c, "VMSA of vCPU %lld: %s %.20s -> %s%s",
-			        (long long)json_integer_value(json_object_get(now, "vcpu")), name, was, is,
-			        meaning(name));
+			say(c, "VMSA of %s: %s %.20s -> %s%s", whose, name, was, is, meaning(name));
 	}
 }
 
@@ -182,7 +190,11 @@ static void compare_row(struct comparison *c, const json_t *then, const json_t *
 static void compare_rows(struct comparison *c, const json_t *then, const json_t *now)
 {
 	size_t a = count_data(then), b = count_data(now);
-	size_t then_vcpus = json_array_size(then) - a, now_vcpus = json_array_size(now) - b;
+	const json_t *then_last = json_array_get(then, json_array_size(then) - 1);
+	const json_t *now_last = json_array_get(now, json_array_size(now) - 1);
+	bool then_helped = is_helpers(then_last), now_helped = is_helpers(now_last);
+	size_t then_vcpus = json_array_size(then) - a - then_helped;
+	size_t now_vcpus = json_array_size(now) - b - now_helped;
 
 	for (size_t i = 0; i < a || i < b; i++)
 		compare_row(c, i < a ? json_array_get(then, i) : NULL, i < b ? json_array_get(now, i) : NULL);
@@ -191,6 +203,8 @@ static void compare_rows(struct comparison *c, const json_t *then, const json_t 
 		compare_registers(c, json_array_get(then, a + i), json_array_get(now, b + i));
 	if (then_vcpus != now_vcpus)
 		say(c, "vCPU count %zu -> %zu", then_vcpus, now_vcpus);
+	if (then_helped && now_helped)
+		compare_registers(c, then_last, now_last);
 }
 
 /* The rows may hold less than the digest covers, so two digests that differ are always a difference. */

@@ -63,7 +63,7 @@ static json_t *row_json(const struct launch_item *item, const struct launch_dige
 	        (json_int_t)item->size_bytes, "digest", json_doc_bytes(after->bytes, after->size_bytes));
 
 	if (item->type == ABI_PAGE_VMSA) {
-		json_doc_set(&row, "vcpu", json_integer(item->vcpu));
+		json_doc_set(&row, "vcpu", item->mirror ? json_null() : json_integer(item->vcpu));
 		json_doc_set(&row, "registers", registers_json(item));
 	} else if (item->data) {
 		json_doc_set(&row, "contents", contents_json(item));

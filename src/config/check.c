@@ -93,20 +93,17 @@ static void check_helper(const struct config *config, struct config_mistakes *mi
 {
 	static const char *const why[] = {
 	        [CONFIG_SEV_NONE] =
-	                "is for sev.type sev; the type is none, and such a guest has no encryption "
-	                "context that a helper could share",
-	        [CONFIG_SEV_ES] =
-	                "is for sev.type sev; the type is sev-es, and the registers of a helper's "
-	                "processor would have to be measured with the guest's, which vmm does not do "
-	                "yet",
-	        [CONFIG_SEV_SNP] = "is for sev.type sev; the type is sev-snp, and KVM lets nobody share the "
-	                           "context of such a guest (KVM_CAP_VM_COPY_ENC_CONTEXT_FROM)",
+	                "is for sev.type sev or sev-es; the type is none, and such a guest has no "
+	                "encryption context that a helper could share",
+	        [CONFIG_SEV_SNP] =
+	                "is for sev.type sev or sev-es; the type is sev-snp, and KVM lets nobody share the "
+	                "context of such a guest (KVM_CAP_VM_COPY_ENC_CONTEXT_FROM)",
 	};
 	uint64_t memory = config->machine.memory_bytes, most = config->machine.memory_max_bytes;
 
 	if (!config->sev.helper || is_bad(config, "sev.type"))
 		return;
-	if (config->sev.type != CONFIG_SEV)
+	if (config->sev.type != CONFIG_SEV && config->sev.type != CONFIG_SEV_ES)
 		config_mistake_at(config, mistakes, "sev.helper", "%s", why[config->sev.type]);
 	else if ((most > memory ? most : memory) > HELPER_MEMORY_MAX)
 		config_mistake_at(config, mistakes, "sev.helper",

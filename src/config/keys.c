@@ -187,12 +187,13 @@ const struct config_key config_keys[] = {
                         "It comes from a driver that shares its buffers anew for each request, or once, at "
                         "the start, from a guest that accepts much memory in small pieces. 0: never."},
         {"sev.helper", CONFIG_BOOL, AT(sev.helper), .def = "false",
-                .help = "Add vmm's migration helper to a SEV guest: 64 KiB that are measured with it, and "
-                        "run "
-                        "on a VM of their own that shares the guest's encryption context. It seals pages of "
-                        "the guest with keys that the host does not know. The guest's owner gives it a root "
-                        "key by sev.secret at sev.secret-address fef07000. sev.policy must have the word "
-                        "nodbg, as its default does."},
+                .help = "Add vmm's migration helper to a SEV or SEV-ES guest: 64 KiB that are measured with "
+                        "it, "
+                        "and run on a VM of their own that shares the guest's encryption context. It seals "
+                        "pages of the guest with keys that the host does not know. The guest's owner gives "
+                        "it a root key by sev.secret at sev.secret-address fef07000. sev.policy must have "
+                        "the word nodbg, as its default does. A SEV-ES guest is not moved all the same: no "
+                        "kernel moves its processors' registers."},
         {"sev.measurement", CONFIG_OUTPUT_WHOLE, FILE_KEY(sev.measurement), .types = SEV,
                 .help = "The file that gets the launch measurement (48 bytes, LAUNCH_MEASURE), for the "
                         "guest's owner to judge. vmm writes it whole, during the launch, as a new file or "

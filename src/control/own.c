@@ -99,12 +99,12 @@ static json_t *items_of(const struct launch_plan *plan)
 
 	for (unsigned i = 0; plan && i < plan->count; i++) {
 		const struct launch_item *item = &plan->items[i];
-		bool is_vmsa = item->type == ABI_PAGE_VMSA;
+		bool is_vcpu = item->type == ABI_PAGE_VMSA && !item->mirror;
 
 		json_doc_append(&items,
 		        json_pack("{s:s,s:o,s:I,s:o}", "name", item->name, "gpa",
 		                json_doc_mask(item->gpa.raw), "size-bytes", (json_int_t)item->size_bytes,
-		                "vcpu", is_vmsa ? json_integer(item->vcpu) : json_null()));
+		                "vcpu", is_vcpu ? json_integer(item->vcpu) : json_null()));
 	}
 	return items;
 }

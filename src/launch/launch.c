@@ -176,7 +176,8 @@ static bool is_idle(const struct config *config, enum launch_step step)
 	case LAUNCH_STEP_VMSA: return config->sev.type != CONFIG_SEV_ES;
 	case LAUNCH_STEP_REPORTS: return !config->sev.page_status;
 	case LAUNCH_STEP_SECRET: return !*config->sev.secret;
-	case LAUNCH_STEP_HELPER: return !config->sev.helper;
+	case LAUNCH_STEP_HELPER: return !config->sev.helper || config->sev.type != CONFIG_SEV;
+	case LAUNCH_STEP_HELPER_VMSA: return !config->sev.helper || config->sev.type != CONFIG_SEV_ES;
 	default: return false;
 	}
 }

@@ -51,7 +51,7 @@ struct launch_progress {
 	unsigned done, total; /* parts */
 	uint64_t began_ns, ns;
 };
-#define LAUNCH_ROWS_MAX 14
+#define LAUNCH_ROWS_MAX 15
 
 /* One incarnation, in the making or made. */
 struct launch_work {
@@ -154,7 +154,11 @@ int launch_sev_update_vmsa(struct launch_work *work, struct err *err) MUST_CHECK
 int launch_sev_measure(struct launch_work *work, struct err *err) MUST_CHECK;
 /* LAUNCH_SECRET with the guest owner's secret, which may be waited for. */
 int launch_sev_secret(struct launch_work *work, struct err *err) MUST_CHECK;
-/* With sev.helper: makes the mirror on which the helper runs, once the guest is launched. */
+/*
+ * With sev.helper: make the mirror on which the helper runs. That of a SEV guest is made when it has been
+ * launched; that of a SEV-ES guest after the guest's own LAUNCH_UPDATE_VMSA, so that its vCPU is measured.
+ */
+int launch_sev_measure_helper(struct launch_work *work, struct err *err) MUST_CHECK;
 int launch_sev_start_helper(struct launch_work *work, struct err *err) MUST_CHECK;
 /* LAUNCH_FINISH. */
 int launch_sev_finish(struct launch_work *work, struct err *err) MUST_CHECK;

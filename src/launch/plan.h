@@ -6,6 +6,7 @@
 #define VMM_LAUNCH_PLAN_MAKERS_H
 
 #include "vmm/launch/plan.h"
+#include "vmm/mirror.h"
 
 /* ---- what the items are made of ---- */
 
@@ -19,6 +20,9 @@ int launch_ovmf_parse(
 #define LAUNCH_RESET_EIP 0xfffffff0u /* of the boot processor */
 
 void launch_vmsa_fill(const struct launch_vmsa *from, struct abi_vmsa *ret_vmsa);
+/* That of a mirror's vCPU at this entry. Of `from` only legacy_init counts. */
+void launch_vmsa_fill_mirror(
+        const struct launch_vmsa *from, const struct mirror_entry *entry, struct abi_vmsa *ret_vmsa);
 
 /*
  * The table that the firmware compares with what fw_cfg hands it. The kernel's hash is that of the file:

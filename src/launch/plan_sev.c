@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plan_sev: the steps of a SEV or SEV-ES launch, and what it measures: the firmware image, the kernel hashes
- * if any, the helper if any, the VMSAs if any. Any thread. Law: SEV API 6.2 to 6.4 (LAUNCH_UPDATE_DATA,
- * LAUNCH_UPDATE_VMSA).
+ * if any, the helper if any, the VMSAs if any, that of the helper last. Any thread. Law: SEV API 6.2 to 6.4
+ * (LAUNCH_UPDATE_DATA, LAUNCH_UPDATE_VMSA).
  */
 #include "launch.h"
 #include "plan.h"
 #include "vmm/mirror/helper.h"
+#include "vmm/product.h"
 
 const struct launch_row launch_rows_sev[] = {
         {"secure processor", "open", LAUNCH_STEP_OPEN, launch_open_device, LAUNCH_UNINIT},
@@ -22,6 +23,8 @@ const struct launch_row launch_rows_sev[] = {
         {"contents", "KVM_SEV_LAUNCH_UPDATE_DATA", LAUNCH_STEP_UPDATE, launch_sev_update, LAUNCH_LUPDATE},
         {"processor state", "KVM_SEV_LAUNCH_UPDATE_VMSA", LAUNCH_STEP_VMSA, launch_sev_update_vmsa,
                 LAUNCH_LUPDATE},
+        {"helper's processor", "KVM_CAP_VM_COPY_ENC_CONTEXT_FROM", LAUNCH_STEP_HELPER_VMSA,
+                launch_sev_measure_helper, LAUNCH_LUPDATE},
         {"measurement", "KVM_SEV_LAUNCH_MEASURE", LAUNCH_STEP_MEASURE, launch_sev_measure, LAUNCH_LSECRET},
         {"secret", "KVM_SEV_LAUNCH_SECRET", LAUNCH_STEP_SECRET, launch_sev_secret, LAUNCH_LSECRET,
                 .held = true},
@@ -77,6 +80,27 @@ static void add_helper(struct launch_plan *plan)
 	                      });
 }
 
+/*
+ * Its CR3 has the C-bit, and where that is follows from the processor. A digest is known without the host, so
+ * the processor is the model that the guest is given; preflight.c refuses a host with another C-bit.
+ */
+static void add_helper_vmsa(struct launch_plan *plan)
+{
+	struct mirror_entry entry;
+
+	plan->helper_c_bit = product_get(product_by_signature(plan->vmsa.cpu_signature))->c_bit;
+	entry = mirror_helper_entry(plan->helper_c_bit);
+	launch_vmsa_fill_mirror(&plan->vmsa, &entry, &plan->helper);
+	launch_plan_add(plan, (struct launch_item){
+	                              .name = "helper VMSA",
+	                              .type = ABI_PAGE_VMSA,
+	                              .gpa = gpa(ABI_VMSA_GPA),
+	                              .size_bytes = sizeof(plan->helper),
+	                              .data = &plan->helper,
+	                              .mirror = true,
+	                      });
+}
+
 int launch_plan_sev(struct launch_plan *plan, const struct launch_inputs *inputs, struct err *err)
 {
 	launch_plan_add_firmware(plan, inputs);
@@ -84,5 +108,11 @@ int launch_plan_sev(struct launch_plan *plan, const struct launch_inputs *inputs
 		return -1;
 	if (inputs->config->sev.helper)
 		add_helper(plan);
-	return plan->type == CONFIG_SEV_ES ? launch_plan_add_vmsas(plan, err) : 0;
+	if (plan->type != CONFIG_SEV_ES)
+		return 0;
+	if (launch_plan_add_vmsas(plan, err) < 0)
+		return -1;
+	if (inputs->config->sev.helper)
+		add_helper_vmsa(plan);
+	return 0;
 }

@@ -415,15 +415,21 @@ static int check_features(const struct launch *launch, struct err *err)
 
 static int check_helper(const struct launch *launch, struct err *err)
 {
+	unsigned planned = launch->plan->helper_c_bit, c_bit = launch->facts.c_bit;
+
 	if (!launch->config.sev.helper || launch->facts.kvm.kind)
 		return 0;
 	if (!launch->facts.has_mirrors)
 		return err_set(err, ERR_HOST,
 		        "KVM_ENABLE_CAP would fail with EINVAL: this KVM lacks mirrors of guests "
 		        "(KVM_CAP_VM_COPY_ENC_CONTEXT_FROM), which sev.helper needs; use Linux 5.13 or "
-		        "newer, or "
-		        "leave sev.helper out");
-	return mirror_helper_check(launch->facts.c_bit, err) < 0 ? err_wrap(err, "sev.helper") : 0;
+		        "newer, or leave sev.helper out");
+	if (planned && planned != c_bit)
+		return err_set(err, ERR_HOST,
+		        "sev.helper: it is measured for the C-bit of machine.cpu, %u, and this host's is %u; "
+		        "set machine.cpu to a model of this host",
+		        planned, c_bit);
+	return mirror_helper_check(c_bit, err) < 0 ? err_wrap(err, "sev.helper") : 0;
 }
 
 /* ---- all ---- */

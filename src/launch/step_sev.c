@@ -170,7 +170,7 @@ int launch_sev_finish(struct launch_work *work, struct err *err)
 	return call_sev_launch_finish(&work->sev, err);
 }
 
-int launch_sev_start_helper(struct launch_work *work, struct err *err)
+static int make_helper(struct launch_work *work, const struct call_sev *launching, struct err *err)
 {
 	const struct launch *launch = work->launch;
 	struct mirror_guest guest = {
@@ -180,14 +180,31 @@ int launch_sev_start_helper(struct launch_work *work, struct err *err)
 	        .sev = launch->config.sev.type,
 	        .memory = machine_vm_memory(work->vm),
 	        .cpuid = (const struct kvm_cpuid2 *)machine_vm_cpuid(work->vm),
+	        .launching = launching,
 	};
 	int result;
 
-	if (!launch->config.sev.helper)
-		return LAUNCH_DONE;
 	if (call_kvm_open(launch->host, &guest.kvm_fd, err) < 0)
 		return -1;
 	result = mirror_helper_create(&guest, launch->facts.c_bit, &work->helper, err);
 	host_close(launch->host, guest.kvm_fd);
 	return result;
+}
+
+int launch_sev_measure_helper(struct launch_work *work, struct err *err)
+{
+	const struct config *config = &work->launch->config;
+
+	if (!config->sev.helper || config->sev.type != CONFIG_SEV_ES)
+		return LAUNCH_DONE;
+	return make_helper(work, &work->sev, err);
+}
+
+int launch_sev_start_helper(struct launch_work *work, struct err *err)
+{
+	const struct config *config = &work->launch->config;
+
+	if (!config->sev.helper || config->sev.type != CONFIG_SEV)
+		return LAUNCH_DONE;
+	return make_helper(work, NULL, err);
 }

@@ -104,7 +104,8 @@ int launch_add_vcpus(struct launch_work *work, struct err *err)
 	for (unsigned i = 0; plan && i < plan->count; i++) {
 		const struct launch_item *item = &plan->items[i];
 
-		if (item->type == ABI_PAGE_VMSA && set_registers(work, item->vcpu, item->data, err) < 0)
+		if (item->type == ABI_PAGE_VMSA && !item->mirror &&
+		        set_registers(work, item->vcpu, item->data, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vmsa: the save area that the firmware measures for each vCPU, as KVM builds it from a vCPU that was reset
- * the way processors are. Any thread; no state.
+ * the way processors are, or that stands where a mirror begins. Any thread; no state.
  * Law: APM volume 2, table B-4 (layout) and 14.1.3 (reset); kernel sev_es_sync_vmsa(), svm_set_cr4().
  */
+#include <linux/kvm.h>
+
 #include "plan.h"
 
 #define FIELD(name, value) \
@@ -96,4 +98,43 @@ void launch_vmsa_fill(const struct launch_vmsa *from, struct abi_vmsa *ret_vmsa)
 		ret_vmsa->mxcsr = 0;
 		ret_vmsa->x87_fcw = 0;
 	}
+}
+
+/* ---- a mirror's ---- */
+
+#define CR4_MCE   0x40u   /* KVM or-s the host's in */
+#define EFER_SVME 0x1000u /* KVM runs guests with it */
+
+/* As KVM puts bits 8-15 and 20-23 of a segment descriptor side by side. */
+static struct abi_segment segment(const struct kvm_segment *s)
+{
+	unsigned attrib = s->type | s->s << 4 | s->dpl << 5 | s->present << 7 | s->avl << 8 | s->l << 9 |
+	                  s->db << 10 | s->g << 11;
+
+	return (struct abi_segment){
+	        .selector = s->selector, .attrib = (uint16_t)attrib, .limit = s->limit, .base = s->base};
+}
+
+/* KVM copies the features of VMSAs to no mirror. */
+void launch_vmsa_fill_mirror(
+        const struct launch_vmsa *from, const struct mirror_entry *entry, struct abi_vmsa *ret_vmsa)
+{
+	struct kvm_sregs sregs = {0};
+	struct kvm_regs regs;
+
+	launch_vmsa_fill(&(struct launch_vmsa){.legacy_init = from->legacy_init}, ret_vmsa);
+	mirror_entry_registers(entry, &regs, &sregs);
+	ret_vmsa->cs = segment(&sregs.cs);
+	ret_vmsa->ds = ret_vmsa->es = ret_vmsa->fs = ret_vmsa->gs = ret_vmsa->ss = segment(&sregs.ds);
+	ret_vmsa->ldtr = segment(&sregs.ldt);
+	ret_vmsa->tr = segment(&sregs.tr);
+	ret_vmsa->gdtr = ret_vmsa->idtr = (struct abi_segment){0};
+	ret_vmsa->cr0 = sregs.cr0;
+	ret_vmsa->cr3 = sregs.cr3;
+	ret_vmsa->cr4 = sregs.cr4 | CR4_MCE;
+	ret_vmsa->efer = sregs.efer | EFER_SVME;
+	ret_vmsa->rflags = regs.rflags;
+	ret_vmsa->rip = regs.rip;
+	ret_vmsa->rsp = regs.rsp;
+	ret_vmsa->rdi = regs.rdi;
 }

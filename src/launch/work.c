@@ -10,12 +10,12 @@
 
 /*
  * The firmware of SEV and SEV-ES tells where the guest is. That of SEV-SNP cannot be asked through KVM:
- * there, the state follows from the results. It has no part in the helper's row.
+ * there, the state follows from the results. The helper's rows change no state.
  */
 static int check_row(struct launch_work *work, const struct launch_row *row, struct err *err)
 {
 	if (row->state == LAUNCH_UNINIT || row->step == LAUNCH_STEP_HELPER ||
-	        work->launch->config.sev.type == CONFIG_SEV_SNP)
+	        row->step == LAUNCH_STEP_HELPER_VMSA || work->launch->config.sev.type == CONFIG_SEV_SNP)
 		return 0;
 	return launch_check_state(work, row->state, row->name, err);
 }

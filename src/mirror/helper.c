@@ -50,13 +50,18 @@ static unsigned find_views(
 	return count;
 }
 
-static int make_mirror(
-        struct mirror_helper *helper, const struct mirror_guest *guest, unsigned c_bit, struct err *err)
+struct mirror_entry mirror_helper_entry(unsigned c_bit)
 {
-	const struct mirror_entry entry = {
+	return (struct mirror_entry){
 	        .cr3 = (c_bit == 47 ? HELPER_CR3_47 : HELPER_CR3_51) | UINT64_C(1) << c_bit,
 	        .rip = HELPER_WINDOW + HELPER_GPA,
 	};
+}
+
+static int make_mirror(
+        struct mirror_helper *helper, const struct mirror_guest *guest, unsigned c_bit, struct err *err)
+{
+	const struct mirror_entry entry = mirror_helper_entry(c_bit);
 	struct mirror_view views[PAGE_REGIONS_MAX];
 	static const uint8_t empty[offsetof(struct helper_ring, slots)];
 

@@ -32,7 +32,7 @@ struct mirror {
 
 /* ---- what can have a mirror ---- */
 
-static int check_type(enum config_sev_type type, struct err *err)
+static int check_type(const struct mirror_guest *guest, struct err *err)
 {
 	static const char *const why[] = {
 	        [CONFIG_SEV_NONE] = "a guest without SEV has no encryption context that a mirror could share",
@@ -43,7 +43,9 @@ static int check_type(enum config_sev_type type, struct err *err)
 	                           "KVM_CAP_VM_COPY_ENC_CONTEXT_FROM refuses such guests)",
 	};
 
-	return type == CONFIG_SEV ? 0 : err_set(err, ERR_HOST, "%s", why[type]);
+	if (guest->sev == CONFIG_SEV || (guest->sev == CONFIG_SEV_ES && guest->launching))
+		return 0;
+	return err_set(err, ERR_HOST, "%s", why[guest->sev]);
 }
 
 static int refuse_view(const struct mirror_view *view, struct err *err)
@@ -114,7 +116,9 @@ static int set_views(struct mirror *mirror, const struct mirror_guest *guest, co
 
 /* ---- the vCPU ---- */
 
-/* CR0: PG, WP, NE, ET, MP, PE. CR4: OSXMMEXCPT, OSFXSR, PAE, so the helper may use SSE. EFER: NXE, LMA, LME.
+/*
+ * CR0: PG, WP, NE, ET, MP, PE. CR4: OSXMMEXCPT, OSFXSR, PAE, so the helper may use SSE. EFER: NXE, LMA, LME.
+ * LDTR and TR are those of a reset, but that TR's type is one of 64-bit mode.
  */
 #define CR0_64BIT  0x80010033u
 #define CR4_64BIT  0x620u
@@ -135,20 +139,34 @@ static const struct kvm_segment data = {.selector = 0x10,
         .db = 1,
         .g = 1};
 
+static const struct kvm_segment ldt = {.limit = UINT16_MAX, .type = 0x2, .present = 1};
+static const struct kvm_segment tr = {.limit = UINT16_MAX, .type = 0xb, .present = 1};
+
+void mirror_entry_registers(
+        const struct mirror_entry *entry, struct kvm_regs *ret_regs, struct kvm_sregs *sregs)
+{
+	*ret_regs =
+	        (struct kvm_regs){.rip = entry->rip, .rsp = entry->rsp, .rdi = entry->rdi, .rflags = 1u << 1};
+	sregs->cs = code;
+	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = data;
+	sregs->ldt = ldt;
+	sregs->tr = tr;
+	sregs->cr0 = CR0_64BIT;
+	sregs->cr2 = 0;
+	sregs->cr3 = entry->cr3;
+	sregs->cr4 = CR4_64BIT;
+	sregs->efer = EFER_64BIT;
+	sregs->gdt = sregs->idt = (struct kvm_dtable){0}; /* any exception is a shutdown */
+}
+
 static int set_entry(const struct mirror *mirror, const struct mirror_entry *entry, struct err *err)
 {
-	struct kvm_regs regs = {.rip = entry->rip, .rsp = entry->rsp, .rdi = entry->rdi, .rflags = 1u << 1};
 	struct kvm_sregs sregs;
+	struct kvm_regs regs;
 
 	if (call_vcpu_get_sregs(mirror->host, mirror->vcpu_fd, &sregs, err) < 0)
 		return -1;
-	sregs.cs = code;
-	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-	sregs.cr0 = CR0_64BIT;
-	sregs.cr3 = entry->cr3;
-	sregs.cr4 = CR4_64BIT;
-	sregs.efer = EFER_64BIT;
-	sregs.gdt = sregs.idt = (struct kvm_dtable){0}; /* any exception is a shutdown */
+	mirror_entry_registers(entry, &regs, &sregs);
 	if (call_vcpu_set_sregs(mirror->host, mirror->vcpu_fd, &sregs, err) < 0)
 		return -1;
 	return call_vcpu_set_regs(mirror->host, mirror->vcpu_fd, &regs, err);
@@ -164,6 +182,18 @@ static int add_vcpu(struct mirror *mirror, const struct mirror_guest *guest, con
 	return set_entry(mirror, entry, err);
 }
 
+/* The vCPU's registers become ciphertext, and part of the guest's measurement. */
+static int measure_vcpu(const struct mirror *mirror, const struct mirror_guest *guest, struct err *err)
+{
+	struct call_sev own;
+
+	if (guest->sev != CONFIG_SEV_ES)
+		return 0;
+	own = *guest->launching;
+	own.vm_fd = mirror->vm_fd;
+	return call_sev_launch_update_vmsa(&own, err);
+}
+
 /* ---- life ---- */
 
 int mirror_create(const struct mirror_guest *guest, const struct mirror_view *views, unsigned count,
@@ -171,7 +201,7 @@ int mirror_create(const struct mirror_guest *guest, const struct mirror_view *vi
 {
 	struct mirror *mirror;
 
-	if (check_type(guest->sev, err) < 0 || check_views(guest->memory, views, count, err) < 0)
+	if (check_type(guest, err) < 0 || check_views(guest->memory, views, count, err) < 0)
 		return -1;
 	mirror = calloc(1, sizeof(*mirror));
 	if (!mirror)
@@ -181,7 +211,7 @@ int mirror_create(const struct mirror_guest *guest, const struct mirror_view *vi
 	if (call_kvm_run_size(guest->host, guest->kvm_fd, &mirror->run_size, err) < 0 ||
 	        call_vm_create(guest->host, guest->kvm_fd, guest->vm_type, &mirror->vm_fd, err) < 0 ||
 	        share_context(mirror, guest, err) < 0 || set_views(mirror, guest, views, count, err) < 0 ||
-	        add_vcpu(mirror, guest, entry, err) < 0) {
+	        add_vcpu(mirror, guest, entry, err) < 0 || measure_vcpu(mirror, guest, err) < 0) {
 		mirror_destroy(mirror);
 		return err_wrap(err, "making a mirror of the guest");
 	}

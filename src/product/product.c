@@ -19,11 +19,12 @@
  * dumps.
  */
 static const struct product products[PRODUCT_IDS] = {
-        [PRODUCT_UNKNOWN] = {PRODUCT_UNKNOWN, "unknown"},
+        [PRODUCT_UNKNOWN] = {.id = PRODUCT_UNKNOWN, .name = "unknown", .c_bit = 51},
         [PRODUCT_NAPLES] =
                 {
                         .id = PRODUCT_NAPLES,
                         .name = "Naples",
+                        .c_bit = 47,
                         .models = {{0x17, 0x01, 0x01}},
                         .root_bits = 2048,
                         .signature = 0x800f12,
@@ -33,6 +34,7 @@ static const struct product products[PRODUCT_IDS] = {
                 {
                         .id = PRODUCT_ROME,
                         .name = "Rome",
+                        .c_bit = 47,
                         .models = {{0x17, 0x31, 0x31}},
                         .es = true,
                         .root_bits = 4096,
@@ -43,6 +45,7 @@ static const struct product products[PRODUCT_IDS] = {
                 {
                         .id = PRODUCT_MILAN,
                         .name = "Milan",
+                        .c_bit = 51,
                         .vcek_name = "Milan-B0",
                         .models = {{0x19, 0x00, 0x0f}},
                         .es = true,
@@ -60,6 +63,7 @@ static const struct product products[PRODUCT_IDS] = {
                 {
                         .id = PRODUCT_GENOA,
                         .name = "Genoa",
+                        .c_bit = 51,
                         .vcek_name = "Genoa",
                         .models = {{0x19, 0x10, 0x1f}, {0x19, 0xa0, 0xaf}},
                         .es = true,
@@ -77,6 +81,7 @@ static const struct product products[PRODUCT_IDS] = {
                 {
                         .id = PRODUCT_TURIN,
                         .name = "Turin",
+                        .c_bit = 51,
                         .vcek_name = "Turin",
                         .models = {{0x1a, 0x00, 0x11}},
                         .es = true,
@@ -96,6 +101,7 @@ static const struct product products[PRODUCT_IDS] = {
                 {
                         .id = PRODUCT_VENICE,
                         .name = "Venice",
+                        .c_bit = 51,
                         .models = {{0x1a, 0x50, 0x57}, {0x1a, 0x90, 0xaf}, {0x1a, 0xc0, 0xc7}},
                         .es = true,
                         .snp = true,

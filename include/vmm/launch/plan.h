@@ -58,15 +58,16 @@ extern const size_t launch_vmsa_field_count;
 /* ---- the plan ---- */
 
 struct launch_item {
-	const char *name; /* "firmware", "memory", "kernel hashes", "helper", "VMSA", ...; static text */
+	const char *name; /* "firmware", "memory", "kernel hashes", "VMSA", "helper VMSA", ...; static text */
 	enum abi_page_type type; /* SEV, SEV-ES: NORMAL is LAUNCH_UPDATE_DATA, VMSA is LAUNCH_UPDATE_VMSA */
 	struct gpa gpa;          /* of a VMSA: ABI_VMSA_GPA */
 	uint64_t size_bytes;     /* whole pages, but for the kernel hashes of SEV and SEV-ES */
 	const void *data;        /* size_bytes of contents, borrowed; NULL: zero, or filled by the firmware */
 	unsigned vcpu;           /* whose VMSA, from 0 */
+	bool mirror;             /* it is not the guest's, but that of the helper's vCPU (SEV-ES) */
 };
 
-#define LAUNCH_ITEMS_MAX (3 + LAUNCH_SECTIONS_MAX + CONFIG_VCPUS_MAX)
+#define LAUNCH_ITEMS_MAX (4 + LAUNCH_SECTIONS_MAX + CONFIG_VCPUS_MAX)
 
 /* A plan borrows the files that it was made from; they must outlive it. */
 struct launch_plan {
@@ -74,13 +75,14 @@ struct launch_plan {
 	uint64_t policy;
 	unsigned vcpus;
 	struct launch_vmsa vmsa; /* of the boot processor; the others differ in eip only */
+	unsigned helper_c_bit;   /* SEV-ES with sev.helper: for which the helper's VMSA is made; else 0 */
 	struct launch_ovmf ovmf;
 	bool hashed; /* are the kernel hashes part of it? */
 	struct abi_hashes hashes;
 	struct launch_item items[LAUNCH_ITEMS_MAX]; /* in the order of the launch */
 	unsigned count;
 	/* The data that items point to. */
-	struct abi_vmsa bsp, ap;
+	struct abi_vmsa bsp, ap, helper;
 	uint8_t hash_page[PAGE_SIZE_BYTES];
 };
 

@@ -23,10 +23,12 @@ struct mirror_helper;
 
 /* Does the helper have page tables for this position of the C-bit? ERR_HOST; the text begins with a noun. */
 int mirror_helper_check(unsigned c_bit, struct err *err) MUST_CHECK;
+/* Where the helper begins, with its page tables for this position of the C-bit. */
+struct mirror_entry mirror_helper_entry(unsigned c_bit);
 /*
- * Makes a mirror of the guest with the helper on it. The guest is launched, its memory has a region
- * PAGE_HELPER with the measured image, and nobody has run the helper of this incarnation before. It sees the
- * guest's RAM and firmware image, and RAM that was added before. Errors as mirror_create() and
+ * Makes a mirror of the guest with the helper on it. The guest is as mirror_create() wants it, its memory has
+ * a region PAGE_HELPER with the measured image, and nobody has run the helper of this incarnation before. It
+ * sees the guest's RAM and firmware image, and RAM that was added before. Errors as mirror_create() and
  * mirror_helper_check().
  */
 int mirror_helper_create(const struct mirror_guest *guest, unsigned c_bit, struct mirror_helper **ret_helper,
