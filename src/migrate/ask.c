@@ -99,6 +99,8 @@ static void give_released(struct migrate *migrate, int released, struct err *err
 		return;
 	}
 	migrate->given = true;
+	if (migrate->file)
+		migrate_file_note_disks(migrate->file, run_config(migrate->run));
 	run_give(migrate->run);
 	answer(migrate, 0, NULL);
 }
@@ -142,6 +144,7 @@ static int claim(struct migrate *migrate, struct err *err)
 /* The other vmm gets the guest back, and with it the disks that were there. */
 static void take(struct migrate *migrate)
 {
+	migrate_file_compare_disks(migrate->file, run_config(migrate->run));
 	if (run_arrive(migrate->run, &migrate->take_err) < 0 || claim(migrate, &migrate->take_err) < 0) {
 		run_release(migrate->run);
 		migrate_ask_on_released(migrate);

@@ -4,7 +4,7 @@
  *
  *     0 "VMM saved guest\n"   16 version u32   20 state u32   24 id[16]   40 bytes of the plan u64   48 pages
  * u64 56 bytes of the frames u64   64 CRC-32C of the plan u32   68 of the sums u32   72 of the header u32,
- * taken as 0   76 the program's name and version, text   zeros up to 4096
+ * taken as 0   76 the program's name and version, text   128 what the images were like, text (disks.c)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +25,7 @@ static const unsigned version_ours = 1;
 #define BUILD     "vmm " VMM_VERSION
 #define PAGES_MAX (UINT64_C(1) << 40) /* more than any guest has, so that sums of places do not overflow */
 #define AT_STATE  20
+#define AT_DISKS  (MIGRATE_FILE_HEAD_BYTES - MIGRATE_FILE_DISKS_BYTES)
 #define AT_ID     24
 #define AT_CRC    72
 
@@ -173,6 +174,7 @@ static void make_head(
 	store_le(head + 64, 4, file->plan_crc);
 	store_le(head + 68, 4, file->sums_crc);
 	memcpy(head + AT_BUILD, BUILD, sizeof(BUILD) - 1);
+	memcpy(head + AT_DISKS, file->disks, sizeof(file->disks));
 	store_le(head + AT_CRC, 4, migrate_crc32c(head, MIGRATE_FILE_HEAD_BYTES));
 }
 
@@ -229,6 +231,8 @@ static int read_head(struct migrate_file *file, struct err *err)
 	file->frames_bytes = load_le(head + 56, 8);
 	file->plan_crc = (uint32_t)load_le(head + 64, 4);
 	file->sums_crc = (uint32_t)load_le(head + 68, 4);
+	memcpy(file->disks, head + AT_DISKS, sizeof(file->disks));
+	file->disks[sizeof(file->disks) - 1] = '\0';
 	if (check_state(file, err) < 0)
 		return -1;
 	if (file->plan_bytes > MIGRATE_PLAN_MAX_BYTES || file->pages > PAGES_MAX ||

@@ -14,6 +14,7 @@
 #include "wire.h"
 
 #define MIGRATE_FILE_HEAD_BYTES  4096
+#define MIGRATE_FILE_DISKS_BYTES 3968
 #define MIGRATE_FILE_FRAME_BYTES 16 /* in front of each frame behind the pages */
 
 /* What a file is; its header says so. */
@@ -34,6 +35,7 @@ struct migrate_file {
 	uint8_t id[MIGRATE_ID_BYTES];
 	uint64_t plan_bytes, pages, frames_bytes;
 	uint32_t plan_crc, sums_crc;
+	char disks[MIGRATE_FILE_DISKS_BYTES]; /* text: what the images were like */
 	/* The rest is for the thread of the move. */
 	struct {
 		uint64_t first, pages, place; /* frames of the guest's memory, and the place of the first */
@@ -78,6 +80,13 @@ int migrate_file_sync(struct migrate_file *file, struct err *err) MUST_CHECK;
  * stays as it is, are allowed. Main thread.
  */
 int migrate_file_claim(struct migrate_file *file, bool taken, struct err *err) MUST_CHECK;
+
+/* ---- disks.c, main thread ---- */
+
+/* To save: notes what the images are like by now; migrate_file_write_head() writes that. */
+void migrate_file_note_disks(struct migrate_file *file, const struct config *config);
+/* To load: tells the log of images that are not as they were. NULL is allowed. */
+void migrate_file_compare_disks(const struct migrate_file *file, const struct config *config);
 
 /* ---- save.c: to save, on the thread of the move ---- */
 

@@ -160,10 +160,20 @@ class Saves(Loads):
         image.write_bytes(bytes(MIB))
         source = Guest(self, options=['--disk', str(image)])
         self.save(source)
-        self.load(options=['--disk', str(image)])
+        target = self.load(options=['--disk', str(image)])
+        self.assertNotIn('not as it was', target.log.read_text())
         command = guests.Folder(self).guest(guests.POWER_OFF)
         done = guests.run([*command, '--host', 'sim', '--disk', str(image)], text=True)
         self.assertNotEqual(done.returncode, 0, 'the vmm that loaded the guest has its disk')
+
+    def test_disks_that_were_changed_are_told(self):
+        image = self.folder / 'disk'
+        image.write_bytes(bytes(MIB))
+        disk = ['--disk', str(image)]
+        self.saved(options=disk)
+        os.utime(image, (1, 1))
+        log = self.load(options=disk).log.read_text()
+        self.assertIn(f'disk blk0: {image} is not as it was when the guest was saved', log)
 
     # ---- twice ----
 

@@ -120,6 +120,19 @@ static void renew_target(void)
 	make_guest(&target, "memory = 4\nvcpus = 2\n");
 }
 
+static bool filled;
+
+/* The first pass writes a page to the file that the guest empties then. */
+static int fill_and_collect(void *ctx, struct page_dirty *into, struct err *ret_err)
+{
+	int result = guest_collect(ctx, into, ret_err);
+
+	if (!filled)
+		assert_int_equal(page_write(source.memory, gpa(MIB(2)), "full", 4), 0);
+	filled = true;
+	return result;
+}
+
 static void test_file_brings_a_guest(void **state)
 {
 	struct migrate_file *file;
@@ -128,6 +141,8 @@ static void test_file_brings_a_guest(void **state)
 	make_guests();
 	source.rounds = 3;
 	source.writes_last = true;
+	source.seam.collect = fill_and_collect;
+	filled = false;
 	file = save();
 	assert_int_equal(source.result, MIGRATE_GONE);
 	assert_true(source.gave && !source.runs);
@@ -412,6 +427,9 @@ static void test_file_tells_pages_from_zeros(void **state)
 	uint32_t sum;
 
 	make_image();
+	/* Sums that never came to the disk. */
+	memset(harmed + sums_at(), 0, 4 * PAGES);
+	assert_harmed_refused(image_bytes, "the sums of its pages");
 	/* Frame 2 is empty, frame 0 is not. */
 	assert_int_equal(load_le(harmed + sums_at() + 8, 4), 0);
 	store_le(harmed + sums_at() + 8, 4, 5);
