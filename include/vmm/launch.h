@@ -18,6 +18,7 @@
 #include "vmm/launch/digest.h"
 #include "vmm/launch/plan.h"
 #include "vmm/machine.h"
+#include "vmm/mirror/runner.h"
 
 /* ---- a launch (launch/launch.c) ---- */
 
@@ -196,6 +197,42 @@ int launch_plug(struct launch *launch, uint64_t size_bytes, struct err *err) MUS
 const struct facts *launch_facts_of(const struct launch *launch);
 /* Asks the host for its facts as they are now. */
 void launch_ask_facts(const struct launch *launch, struct facts *ret_facts);
+
+/* ---- mirrors of a SEV guest, for helpers of a controller (launch/mirrors.c). Main thread ---- */
+
+#define LAUNCH_MIRRORS_MAX 4
+
+/* on_stop(ctx) is called on a thread of the mirror's when a run of its helper has ended. */
+struct launch_mirror_watch {
+	void (*on_stop)(void *ctx);
+	void *ctx;
+};
+struct launch_mirror_facts {
+	unsigned id;   /* from 1; none is given twice */
+	uint64_t told; /* the number of launch_mirror_told(); 0 at first */
+	struct mirror_runner_facts facts;
+};
+
+/*
+ * Makes a mirror with these views, which stands at the entry until it is told to run. It ends when the
+ * incarnation does. ERR_USAGE: the guest is not launched, has LAUNCH_MIRRORS_MAX of them, or the arguments
+ * are wrong; ERR_HOST: such a guest has no mirrors, or the host gives none.
+ */
+int launch_mirror_add(struct launch *launch, const struct mirror_view *views, unsigned count,
+        const struct mirror_entry *entry, const struct launch_mirror_watch *watch, unsigned *ret_id,
+        struct err *err) MUST_CHECK;
+/* These do not wait for the helper. ERR_USAGE: there is no such mirror; it runs already; it does not run. */
+int launch_mirror_run(struct launch *launch, unsigned id, struct err *err) MUST_CHECK;
+int launch_mirror_kick(struct launch *launch, unsigned id, struct err *err) MUST_CHECK;
+/* Ends a mirror, also one that runs. ERR_USAGE: there is none. */
+int launch_mirror_remove(struct launch *launch, unsigned id, struct err *err) MUST_CHECK;
+void launch_mirrors_end(struct launch *launch); /* all of them */
+/* How many there are. */
+unsigned launch_mirrors(const struct launch *launch);
+/* Of the one in place i, from 0. False past the last. */
+bool launch_mirror_facts(const struct launch *launch, unsigned i, struct launch_mirror_facts *ret_facts);
+/* Keeps how many runs were told of, for whoever tells. */
+void launch_mirror_told(struct launch *launch, unsigned id, uint64_t runs);
 
 /* ---- for people ---- */
 

@@ -53,6 +53,8 @@ struct mirror_entry {
 	uint64_t rdi; /* its argument */
 };
 
+/* Can a guest of this type have a mirror after its launch? ERR_HOST with the reason why not. */
+int mirror_check_type(enum config_sev_type type, struct err *err) MUST_CHECK;
 /*
  * Makes a VM with the guest's context, gives it the views, in ascending order and disjoint, and one vCPU that
  * stands at the entry. A SEV guest has been launched, and may run meanwhile; a SEV-ES guest is being
@@ -100,5 +102,7 @@ int mirror_run(struct mirror *mirror, enum mirror_exit *ret_exit, struct err *er
  * called.
  */
 void mirror_kick(struct mirror *mirror);
+/* Takes back a kick that no run has seen. Nobody runs the mirror or kicks it. */
+void mirror_forget_kick(struct mirror *mirror);
 
 #endif

@@ -107,6 +107,7 @@ struct control {
 	struct control_memory memory;
 	struct control_migration migration;
 	struct control_told told;
+	struct loop_task mirror_task;    /* tells of mirrors that have stopped */
 	struct control_limited *limited; /* events that came, of which a guest can cause many */
 };
 
@@ -302,6 +303,14 @@ json_t *control_query_migrate_parameters(struct control_call *call, struct err *
 json_t *control_migrate_capabilities(struct control_call *call, struct err *err);
 json_t *control_query_migrate_capabilities(struct control_call *call, struct err *err);
 json_t *control_own_resolve(struct control_call *call, struct err *err);
+/* mirror.c */
+void control_mirrors_init(struct control *control);
+void control_mirrors_finish(struct control *control); /* ends all of them */
+json_t *control_mirror_add(struct control_call *call, struct err *err);
+json_t *control_mirror_run(struct control_call *call, struct err *err);
+json_t *control_mirror_kick(struct control_call *call, struct err *err);
+json_t *control_mirror_del(struct control_call *call, struct err *err);
+json_t *control_query_mirrors(struct control_call *call, struct err *err);
 /* own.c */
 json_t *control_own_pages(struct control_call *call, struct err *err);
 /* The record of shared pages as answers have it. */

@@ -138,6 +138,7 @@ static int start(struct control *control, struct err *err)
 	control->observer = (struct run_observer){.on_event = control_event_on_run, .ctx = control};
 	run_observe(control->place.run, &control->observer);
 	control_migration_init(control);
+	control_mirrors_init(control);
 	return start_listening(control, err);
 }
 
@@ -182,6 +183,7 @@ void control_destroy(struct control *control)
 	if (!control)
 		return;
 	control_listener_close(&control->listener);
+	control_mirrors_finish(control);
 	loop_op_stop(control->listening);
 	loop_op_stop(control->pause);
 	loop_cancel(control->loop, &control->settle_task);

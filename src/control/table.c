@@ -156,6 +156,23 @@ const struct control_command control_commands[] = {
                 "How many more confidential guests this host can have."},
         {"__vmm_query-host", NULL, &control_type_any, 0, control_own_host,
                 "What `vmm host --json` prints (docs/json.md)."},
+        {"__vmm_mirror-add", control_arguments_mirror_add, &control_type_mirror_id,
+                CONTROL_CHANGES | CONTROL_GUEST, control_mirror_add,
+                "Makes a mirror of a SEV guest: a virtual machine with one processor that sees pieces of the "
+                "guest's "
+                "memory, private ones, too, and is to run a program that the guest has put there. There are "
+                "at most "
+                "4. A guest that has one is not moved."},
+        {"__vmm_mirror-run", control_arguments_mirror, NULL, CONTROL_CHANGES | CONTROL_GUEST,
+                control_mirror_run,
+                "Lets its program run, or go on. Answers at once; the event `__VMM_MIRROR` says when it has "
+                "stopped."},
+        {"__vmm_mirror-kick", control_arguments_mirror, NULL, CONTROL_CHANGES, control_mirror_kick,
+                "Stops a program that runs; the event follows."},
+        {"__vmm_mirror-del", control_arguments_mirror, NULL, CONTROL_CHANGES, control_mirror_del,
+                "Ends a mirror, also while its program runs. There is no event then."},
+        {"__vmm_query-mirrors", NULL, &control_type_mirrors, 0, control_query_mirrors,
+                "The mirrors that were made so, and what became of them."},
         {"__vmm_set-log-level", control_arguments_log, NULL, CONTROL_CHANGES, control_own_log_level,
                 "How much is logged from now on; the key `log` says it at the start."},
         {"__vmm_query-clock", NULL, &control_type_clock, CONTROL_SIM_ONLY, control_own_clock,
@@ -199,6 +216,10 @@ const struct control_event control_events[] = {
         {"__VMM_SHARED_RANGES_FULL", control_event_shared_ranges_full,
                 "The guest was refused to share a page, or to take one back, since the record of its shared "
                 "pages is full. Told once for each incarnation; `__vmm_query-pages` counts."},
+        {"__VMM_MIRROR", control_event_mirror,
+                "The program of a mirror has stopped. A reset of the guest and its end, and `quit`, end all "
+                "mirrors "
+                "without an event of their own."},
         {"__VMM_CONVERSION_STORM", control_event_conversion_storm,
                 "The guest converts more pages within a second than `sev.conversion-storm` allows without a "
                 "word. At most one in ten seconds is told."},

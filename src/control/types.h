@@ -32,7 +32,7 @@ extern const struct control_type control_type_sev, control_type_sev_capabilities
 /* types_own.c */
 extern const struct control_type control_type_pages, control_type_map, control_type_launch,
         control_type_digest, control_type_exits, control_type_asids, control_type_clock, control_type_disks,
-        control_type_networks;
+        control_type_networks, control_type_mirror_id, control_type_mirrors;
 
 /* Arguments. Each ends with a row without a name. */
 extern const struct control_member control_arguments_capabilities[], control_arguments_inject[],
@@ -42,12 +42,13 @@ extern const struct control_member control_arguments_capabilities[], control_arg
         control_arguments_remove_fd[], control_arguments_object[], control_arguments_object_id[],
         control_arguments_log[], control_arguments_fault[], control_arguments_firmware_fault[],
         control_arguments_migrate[], control_arguments_migration_parameters[],
-        control_arguments_migration_capabilities[], control_arguments_resolve[];
+        control_arguments_migration_capabilities[], control_arguments_resolve[],
+        control_arguments_mirror_add[], control_arguments_mirror[];
 
 /* The data of events. */
 extern const struct control_member control_event_ended[], control_event_panicked[],
         control_event_disk_error[], control_event_ost[], control_event_launch[],
         control_event_shared_ranges_full[], control_event_conversion_storm[], control_event_migration[],
-        control_event_migration_pass[];
+        control_event_migration_pass[], control_event_mirror[];
 
 #endif

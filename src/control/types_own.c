@@ -143,3 +143,37 @@ const struct control_member control_event_conversion_storm[] = {
         {"top", ANY, false,
                 "The range that was converted most often, as in `flippers` of `__vmm_query-map`."},
         {0}};
+
+/* ---- mirrors ---- */
+
+static OBJECT(view, "__vmm_MirrorView",
+        {"gpa", U64, false, "Where it begins: a page of the guest's RAM or firmware image."},
+        {"size-bytes", U64, false, "Whole pages."});
+static LIST(view_list, "[__vmm_MirrorView]", view);
+const struct control_member control_arguments_mirror_add[] = {
+        {"views", &view_list, false,
+                "What the helper sees of the guest's memory, at the guest's addresses: 1 to 32 pieces, "
+                "ascending and "
+                "disjoint."},
+        {"cr3", U64, false,
+                "The guest address of its page tables (four levels), with the C-bit if they are private."},
+        {"rip", U64, false, "Its first instruction, in 64-bit mode."},
+        {"rsp", U64, MAYBE, "Its stack; 0 if not given."},
+        {"rdi", U64, MAYBE, "Its argument; 0 if not given."}, {0}};
+const struct control_member control_arguments_mirror[] = {
+        {"id", INT, false, "As `__vmm_mirror-add` has answered it."}, {0}};
+OBJECT(control_type_mirror_id, "__vmm_MirrorId", {"id", INT, false, "From 1; none is given twice."});
+static ENUM(mirror_state, "__vmm_MirrorState", "ready", "runs", "halted", "kicked", "failed");
+
+/* An answer and the event have the same members. */
+#define MIRROR \
+	{"id", INT}, \
+	        {"state", &mirror_state, false, \
+	                "After `halted` (HLT) and `kicked` it can go on; one that has `failed` cannot."}, \
+	        {"runs", INT, false, "How often it was told to run."}, \
+	{ \
+		"why", ANY, false, "What a helper that failed has done; null: it has not." \
+	}
+static OBJECT(mirror, "__vmm_Mirror", MIRROR);
+LIST(control_type_mirrors, "[__vmm_Mirror]", mirror);
+const struct control_member control_event_mirror[] = {MIRROR, {0}};

@@ -71,6 +71,13 @@ struct launch_work {
 	unsigned secrets;
 };
 
+/* A mirror of the incarnation that a controller has made. */
+struct launch_mirror {
+	struct mirror_runner *runner; /* NULL: there is none in this place */
+	unsigned id;
+	uint64_t told;
+};
+
 struct launch {
 	struct host *host;
 	struct config config;                /* borrowed strings; sev.init is never "auto" */
@@ -85,6 +92,8 @@ struct launch {
 	int sev_fd;          /* from the first launch on */
 	bool in_cgroup;
 	struct launch_work work;
+	struct launch_mirror mirrors[LAUNCH_MIRRORS_MAX];
+	unsigned mirrors_made; /* so many had an id */
 };
 
 /*
@@ -160,6 +169,9 @@ int launch_sev_secret(struct launch_work *work, struct err *err) MUST_CHECK;
  */
 int launch_sev_measure_helper(struct launch_work *work, struct err *err) MUST_CHECK;
 int launch_sev_start_helper(struct launch_work *work, struct err *err) MUST_CHECK;
+/* The guest as a mirror wants it. The caller closes kvm_fd. */
+int launch_mirror_guest(
+        const struct launch_work *work, struct mirror_guest *ret_guest, struct err *err) MUST_CHECK;
 /* LAUNCH_FINISH. */
 int launch_sev_finish(struct launch_work *work, struct err *err) MUST_CHECK;
 

@@ -170,7 +170,7 @@ int launch_sev_finish(struct launch_work *work, struct err *err)
 	return call_sev_launch_finish(&work->sev, err);
 }
 
-static int make_helper(struct launch_work *work, const struct call_sev *launching, struct err *err)
+int launch_mirror_guest(const struct launch_work *work, struct mirror_guest *ret_guest, struct err *err)
 {
 	const struct launch *launch = work->launch;
 	struct mirror_guest guest = {
@@ -180,14 +180,24 @@ static int make_helper(struct launch_work *work, const struct call_sev *launchin
 	        .sev = launch->config.sev.type,
 	        .memory = machine_vm_memory(work->vm),
 	        .cpuid = (const struct kvm_cpuid2 *)machine_vm_cpuid(work->vm),
-	        .launching = launching,
 	};
-	int result;
 
 	if (call_kvm_open(launch->host, &guest.kvm_fd, err) < 0)
 		return -1;
-	result = mirror_helper_create(&guest, launch->facts.c_bit, &work->helper, err);
-	host_close(launch->host, guest.kvm_fd);
+	*ret_guest = guest;
+	return 0;
+}
+
+static int make_helper(struct launch_work *work, const struct call_sev *launching, struct err *err)
+{
+	struct mirror_guest guest;
+	int result;
+
+	if (launch_mirror_guest(work, &guest, err) < 0)
+		return -1;
+	guest.launching = launching;
+	result = mirror_helper_create(&guest, work->launch->facts.c_bit, &work->helper, err);
+	host_close(guest.host, guest.kvm_fd);
 	return result;
 }
 

@@ -158,6 +158,7 @@ struct mirror_helper *launch_helper(const struct launch *launch)
 
 void launch_end(struct launch *launch)
 {
+	launch_mirrors_end(launch);
 	mirror_helper_destroy(take_ptr(&launch->work.helper));
 	machine_vm_destroy(take_ptr(&launch->work.vm));
 	free(take_ptr(&launch->work.staging));

@@ -76,6 +76,9 @@ static const char *refusal_of_guest(struct migrate *migrate)
 
 	if (!is_complete(migrate))
 		return "it is being launched";
+	if (launch_mirrors(run_launch(migrate->run)))
+		return "a controller has made mirrors of it, and what they write would be left behind "
+		       "(__vmm_mirror-del ends one)";
 	memory = machine_vm_memory(vm);
 	if (!machine_vm_may_migrate(vm))
 		return "it has not allowed its migration (MSR_KVM_MIGRATION_CONTROL)";

@@ -32,7 +32,7 @@ struct mirror {
 
 /* ---- what can have a mirror ---- */
 
-static int check_type(const struct mirror_guest *guest, struct err *err)
+int mirror_check_type(enum config_sev_type type, struct err *err)
 {
 	static const char *const why[] = {
 	        [CONFIG_SEV_NONE] = "a guest without SEV has no encryption context that a mirror could share",
@@ -43,9 +43,12 @@ static int check_type(const struct mirror_guest *guest, struct err *err)
 	                           "KVM_CAP_VM_COPY_ENC_CONTEXT_FROM refuses such guests)",
 	};
 
-	if (guest->sev == CONFIG_SEV || (guest->sev == CONFIG_SEV_ES && guest->launching))
-		return 0;
-	return err_set(err, ERR_HOST, "%s", why[guest->sev]);
+	return type == CONFIG_SEV ? 0 : err_set(err, ERR_HOST, "%s", why[type]);
+}
+
+static int check_type(const struct mirror_guest *guest, struct err *err)
+{
+	return guest->sev == CONFIG_SEV_ES && guest->launching ? 0 : mirror_check_type(guest->sev, err);
 }
 
 static int refuse_view(const struct mirror_view *view, struct err *err)
@@ -341,4 +344,10 @@ void mirror_kick(struct mirror *mirror)
 	if (mirror->running)
 		pthread_kill(mirror->thread, SIGUSR1);
 	pthread_mutex_unlock(&mirror->lock);
+}
+
+void mirror_forget_kick(struct mirror *mirror)
+{
+	atomic_store(&mirror->kicked, false);
+	__atomic_store_n(&mirror->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 }

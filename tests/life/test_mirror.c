@@ -3,12 +3,13 @@
  * A mirror of a SEV guest: its helper, a part of the guest's measured image, reads and writes private memory
  * and tells what it read in a shared page, while the guest's own vCPU runs. The host sees ciphertext.
  */
+#include <semaphore.h>
 #include <time.h>
 
 #include "life.h"
 #include "support/flat.h"
 #include "vmm/call.h"
-#include "vmm/mirror.h"
+#include "vmm/mirror/runner.h"
 
 /* In the image, which lies below 4 GiB. */
 #define IMAGE_GPA  0xffff0000u
@@ -196,6 +197,61 @@ static void assert_sees_its_views_alone(const struct mirror_guest *guest)
 	mirror_destroy(mirror);
 }
 
+static void on_stop(void *stopped)
+{
+	sem_post(stopped);
+}
+
+static void assert_stops(struct mirror_runner *runner, sem_t *stopped, enum mirror_runner_state state)
+{
+	while (sem_wait(stopped) < 0)
+		assert_int_equal(errno, EINTR);
+	assert_int_equal(mirror_runner_facts(runner).state, state);
+}
+
+static struct mirror_runner *runner_at(const struct mirror_guest *guest, uint64_t offset, sem_t *stopped)
+{
+	const struct mirror_entry entry = entry_at(offset);
+	struct mirror_runner *runner;
+
+	assert_ok(mirror_runner_create(
+	        guest, views, ARRAY_LEN(views), &entry, on_stop, stopped, &runner, &err));
+	assert_int_equal(mirror_runner_facts(runner).state, MIRROR_RUNNER_READY);
+	return runner;
+}
+
+/* The helper halts twice and then spins: it is kicked, goes on, and is ended while it does. */
+static void assert_runs_on_a_thread(const struct mirror_guest *guest)
+{
+	struct mirror_runner *runner;
+	sem_t stopped;
+
+	assert_int_equal(sem_init(&stopped, 0, 0), 0);
+	runner = runner_at(guest, HELPER, &stopped);
+	for (unsigned run = 1; run <= 2; run++) {
+		assert_ok(mirror_runner_go(runner, &err));
+		assert_stops(runner, &stopped, MIRROR_RUNNER_HALTED);
+		assert_false(mirror_runner_kick(runner));
+		assert_int_equal(mirror_runner_facts(runner).runs, run);
+	}
+	for (unsigned run = 0; run < 20; run++) {
+		assert_ok(mirror_runner_go(runner, &err));
+		assert_fails(mirror_runner_go(runner, &err), ERR_USAGE, "runs already");
+		assert_true(mirror_runner_kick(runner));
+		assert_stops(runner, &stopped, MIRROR_RUNNER_KICKED);
+	}
+	assert_ok(mirror_runner_go(runner, &err));
+	mirror_runner_destroy(runner);
+	runner = runner_at(guest, STRANGER, &stopped);
+	assert_ok(mirror_runner_go(runner, &err));
+	while (mirror_runner_facts(runner).state == MIRROR_RUNNER_RUNS)
+		sched_yield();
+	assert_fails(mirror_runner_go(runner, &err), ERR_USAGE, "used 0x300000, where it has no memory");
+	mirror_runner_destroy(runner);
+	mirror_runner_destroy(NULL);
+	sem_destroy(&stopped);
+}
+
 static void assert_refuses(const struct mirror_guest *guest)
 {
 	static const struct {
@@ -241,6 +297,7 @@ static void mirror_it(struct life *l)
 	assert_reads_and_writes(&guest);
 	assert_shares_with_another(&guest);
 	assert_sees_its_views_alone(&guest);
+	assert_runs_on_a_thread(&guest);
 	assert_refuses(&guest);
 	host_close(l->host, kvm_fd);
 	run_quit(l->run);
