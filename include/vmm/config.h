@@ -95,11 +95,12 @@ struct config {
 		uint32_t cpu_signature;    /* CPUID.1:EAX instead of the model's */
 		bool cpu_signature_given;
 		bool hugepages;
-		char *uuid;     /* 8-4-4-4-12 hexadecimal digits or "" */
-		char *serial;   /* the system's serial number in its SMBIOS tables */
-		char *debugcon; /* file that gets the guest's debug console (port 0x402) */
-		bool pvpanic;   /* a device by which the guest reports a kernel panic */
-		bool rng;       /* devices gets a source of random numbers if it has others and none */
+		bool memory_shared; /* memory is a file in any case */
+		char *uuid;         /* 8-4-4-4-12 hexadecimal digits or "" */
+		char *serial;       /* the system's serial number in its SMBIOS tables */
+		char *debugcon;     /* file that gets the guest's debug console (port 0x402) */
+		bool pvpanic;       /* a device by which the guest reports a kernel panic */
+		bool rng;           /* devices gets a source of random numbers if it has others and none */
 	} machine;
 	struct {
 		char *kernel, *initrd, *cmdline;

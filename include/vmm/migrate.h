@@ -96,6 +96,12 @@ struct migrate_limits_ask {
 void migrate_set_limits(struct migrate *migrate, const struct migrate_limits_ask *ask);
 struct migrate_limits_ask migrate_limits_of(struct migrate *migrate);
 /*
+ * Are guests handed over from now on: does the next one go to a process of this host that maps the same
+ * memory, in place of a copy? migrate_send() wants a UNIX socket then, and no TLS.
+ */
+void migrate_set_handover(struct migrate *migrate, bool hands);
+bool migrate_is_handover(const struct migrate *migrate);
+/*
  * Begins to send the guest to an address (vmm/back/address.h), or to "file:PATH", a file that it makes, or
  * over fd, a connected stream socket, which is owned from now on, also after an error; -1 if there is an
  * address. again: this leads to the target of a move that is in doubt, to ask it. With TLS the target's
@@ -105,7 +111,7 @@ struct migrate_limits_ask migrate_limits_of(struct migrate *migrate);
  */
 int migrate_send(
         struct migrate *migrate, const char *address, int fd, bool again, struct err *err) MUST_CHECK;
-/* Why a guest of this configuration cannot be moved at all; NULL: it can. */
+/* Why a guest of this configuration cannot be moved, or handed over, at all; NULL: it can. */
 const char *migrate_refusal(struct migrate *migrate);
 /* Keeps the guest here. ERR_USAGE: it was given away already. Nothing, if none moves. */
 int migrate_cancel(struct migrate *migrate, struct err *err) MUST_CHECK;

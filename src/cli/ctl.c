@@ -102,11 +102,12 @@ static int number_option(
 
 static int read_move(const struct cli_args *args, struct cli_ctl *ctl, struct err *err)
 {
-	static const char *const names[] = {"keep", "resume", "bandwidth", "downtime"};
+	static const char *const names[] = {"keep", "handover", "resume", "bandwidth", "downtime"};
 	const char *words[] = {cli_operand(args, 1), cli_operand(args, 2)};
 
 	ctl->move = (struct cli_ctl_move){
 	        .keep = cli_given(args, "keep"),
+	        .handover = cli_given(args, "handover"),
 	        .resume = cli_given(args, "resume"),
 	        .bandwidth = cli_value(args, "bandwidth"),
 	        .downtime = cli_value(args, "downtime"),
@@ -176,6 +177,9 @@ static const struct cli_option options[] = {
         {"events", NULL, "Print events, one a line, until the server ends."},
         {"watch", NULL, "With the command status: show it anew every second, with what happened in between."},
         {"keep", NULL, "With migrate ADDRESS, or save PATH: do not end the vmm that the guest has left."},
+        {"handover", NULL,
+                "With migrate ADDRESS: let a vmm on this host go on with the guest and its memory, of which "
+                "nothing is copied. ADDRESS is unix:PATH."},
         {"bandwidth", "BYTES",
                 "With migrate ADDRESS, or save PATH: how many bytes a second may be sent, perhaps with K, M "
                 "or "

@@ -101,6 +101,7 @@ int cli_ctl_status(struct cli_ctl_link *link, bool watch, enum cli_ctl_form form
 /* How `migrate ADDRESS` moves a guest. */
 struct cli_ctl_move {
 	bool keep;                        /* the vmm that the guest has left is not ended */
+	bool handover;                    /* to a vmm on this host, with its memory */
 	bool resume;                      /* ask about a move that is in doubt */
 	const char *bandwidth, *downtime; /* bytes a second, ms; NULL: as they are */
 };

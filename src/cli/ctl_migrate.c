@@ -30,6 +30,8 @@ static bool takes_option(struct cli_ctl_move *how, const char *word)
 {
 	if (strcmp(word, "--keep") == 0)
 		how->keep = true;
+	else if (strcmp(word, "--handover") == 0)
+		how->handover = true;
 	else if (strcmp(word, "--resume") == 0)
 		how->resume = true;
 	else if (strncmp(word, "--bandwidth=", 12) == 0)
@@ -101,7 +103,7 @@ static int set_limits(const struct move *move, struct err *err)
 {
 	static const char name[] = "migrate-set-parameters";
 	auto_free char *bandwidth = NULL, *downtime = NULL;
-	const char *words[2];
+	const char *words[3];
 	size_t count = 0;
 	json_t *arguments;
 
@@ -109,6 +111,8 @@ static int set_limits(const struct move *move, struct err *err)
 		words[count++] = bandwidth;
 	if (move->how.downtime && asprintf(&downtime, "downtime-limit=%s", move->how.downtime) >= 0)
 		words[count++] = downtime;
+	if (move->how.handover)
+		words[count++] = "mode=cpr-transfer";
 	if (!count)
 		return 0;
 	arguments = cli_ctl_arguments(name, words, count, err);
@@ -163,6 +167,16 @@ static int begin(const struct move *move, struct err *err)
 	if (move->how.resume)
 		json_doc_set(&arguments, "resume", json_true());
 	return call_empty(move, "migrate", arguments, err);
+}
+
+/* --handover is for one move. */
+static void end_handover(const struct move *move)
+{
+	struct err ignored;
+
+	if (move->how.handover && call_empty(move, "migrate-set-parameters",
+	                                  json_pack("{s:s}", "mode", "normal"), &ignored) < 0)
+		log_debug("%s", ignored.text);
 }
 
 static const char *status_of(const json_t *info)
@@ -354,10 +368,13 @@ static void tell_success(const struct move *move)
 	} else {
 		fputs("the guest runs on the other side", stdout);
 	}
-	printf(": %.3f s, of which it was stopped for %.0f ms; %s were %s in %.0f pass%s\n",
-	        cli_ctl_number(move->info, "total-time") / 1000, cli_ctl_number(move->info, "downtime"),
-	        text_bytes(cli_ctl_number(ram, "transferred"), sent), move->saves ? "written" : "sent",
-	        passes, passes == 1 ? "" : "es");
+	printf(": %.3f s, of which it was stopped for %.0f ms; ",
+	        cli_ctl_number(move->info, "total-time") / 1000, cli_ctl_number(move->info, "downtime"));
+	if (move->how.handover)
+		puts("its memory was handed over");
+	else
+		printf("%s were %s in %.0f pass%s\n", text_bytes(cli_ctl_number(ram, "transferred"), sent),
+		        move->saves ? "written" : "sent", passes, passes == 1 ? "" : "es");
 	fflush(stdout);
 }
 
@@ -369,9 +386,12 @@ static int tell_end(const struct move *move, struct err *err)
 		cli_ctl_show_value(move->info, CLI_CTL_RAW);
 	if (strcmp(status, "in-doubt") == 0)
 		return tell_doubt(move, err);
-	if (strcmp(status, "completed") != 0)
+	if (strcmp(status, "completed") != 0) {
+		end_handover(move);
 		return tell_failure(move, err);
+	}
 	tell_success(move);
+	end_handover(move);
 	if (!move->how.keep && call_empty(move, "quit", NULL, err) < 0)
 		return err_wrap(err, "the guest was %s, but the vmm that it left does not end",
 		        move->saves ? "saved" : "moved");
@@ -384,8 +404,12 @@ int cli_ctl_migrate(struct cli_ctl *ctl, const char *const *words, size_t count,
 	        .ctl = ctl, .how = ctl->move, .at_s = seconds_now(), .terminal = isatty(STDERR_FILENO)};
 	int result;
 
-	if (read_words(&move, words, count, err) < 0 || begin(&move, err) < 0)
+	if (read_words(&move, words, count, err) < 0)
 		return -1;
+	if (begin(&move, err) < 0) {
+		end_handover(&move);
+		return -1;
+	}
 	result = wait_or_cancel(&move, err);
 	if (result < 0 && !cli_ctl_link_refused(ctl->link)) {
 		err_wrap(err,

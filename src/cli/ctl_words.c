@@ -27,7 +27,9 @@ static const struct {
 static const struct {
 	const char *name, *form, *help;
 } forms[] = {
-        {"migrate", "migrate ADDRESS [--keep] [--resume] [--bandwidth=BYTES] [--downtime=MILLISECONDS]",
+        {"migrate",
+                "migrate ADDRESS [--handover] [--keep] [--resume] [--bandwidth=BYTES] "
+                "[--downtime=MILLISECONDS]",
                 "Waits for the end, shows how it goes, and ends the vmm that the guest has left, unless "
                 "there is "
                 "--keep."},

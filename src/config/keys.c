@@ -85,6 +85,11 @@ const struct config_key config_keys[] = {
                 .help = "Back the guest's memory with huge pages; machine.memory is then a multiple of 2 "
                         "MiB. They come from the host's pool (vm.nr_hugepages), which promises them to the "
                         "guest when it starts, and those of memory that is added when it is added."},
+        {"machine.memory-shared", CONFIG_BOOL, AT(machine.memory_shared), .def = "false",
+                .help = "Keep the guest's memory in files (memfds), so that another vmm on this host can go "
+                        "on with it (vmm ctl SOCKET migrate --handover). That of a guest with "
+                        "machine.hugepages, or with a device fs, is kept so anyway. Other memory is faster "
+                        "where the kernel has no huge pages for files."},
         {"machine.uuid", CONFIG_UUID, AT(machine.uuid), .def = "\"\"",
                 .help = "The system's UUID in the SMBIOS tables, where Linux, dmidecode and cloud-init find "
                         "it. Neither it nor the serial number is measured: the host can tell the guest "

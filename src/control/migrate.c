@@ -8,6 +8,7 @@
 #include "vmm/migrate.h"
 
 #define DOWNTIME_MAX_MS 2000000
+#define HANDOVER        "cpr-transfer" /* QEMU's MigMode */
 
 static struct migrate *migrate_of(const struct control_call *call)
 {
@@ -115,6 +116,7 @@ json_t *control_migrate_parameters(struct control_call *call, struct err *err)
 	struct migrate_limits_ask limits = call->control->migration.limits;
 	const json_t *bandwidth = json_object_get(call->arguments, "max-bandwidth");
 	const json_t *downtime = json_object_get(call->arguments, "downtime-limit");
+	const char *mode = json_string_value(json_object_get(call->arguments, "mode"));
 
 	if (bandwidth)
 		limits.bytes_per_s = (uint64_t)json_integer_value(bandwidth);
@@ -127,6 +129,8 @@ json_t *control_migrate_parameters(struct control_call *call, struct err *err)
 	}
 	call->control->migration.limits = limits;
 	migrate_set_limits(migrate_of(call), &limits);
+	if (mode)
+		migrate_set_handover(migrate_of(call), strcmp(mode, HANDOVER) == 0);
 	return json_object();
 }
 
@@ -134,8 +138,9 @@ json_t *control_query_migrate_parameters(struct control_call *call, struct err *
 {
 	const struct migrate_limits_ask *limits = &call->control->migration.limits;
 
-	return json_pack("{s:I,s:I}", "max-bandwidth", (json_int_t)limits->bytes_per_s, "downtime-limit",
-	        (json_int_t)limits->stop_ms);
+	return json_pack("{s:I,s:I,s:s}", "max-bandwidth", (json_int_t)limits->bytes_per_s, "downtime-limit",
+	        (json_int_t)limits->stop_ms, "mode",
+	        migrate_is_handover(migrate_of(call)) ? HANDOVER : "normal");
 }
 
 json_t *control_migrate_capabilities(struct control_call *call, struct err *err)

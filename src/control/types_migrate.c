@@ -30,11 +30,14 @@ OBJECT(control_type_migration, "MigrationInfo",
         {"expected-downtime", INT, MAYBE, "Milliseconds that the guest would be stopped for now."},
         {"downtime", INT, MAYBE, "Milliseconds that it was stopped."}, {"setup-time", INT, MAYBE},
         {"error-desc", STR, MAYBE, "Why it failed, or what the doubt is."},
-        {"blocked-reasons", &reasons, MAYBE, "Why this guest cannot be moved at all."});
+        {"blocked-reasons", &reasons, MAYBE,
+                "Why this guest cannot be moved at all, in the mode that is set."});
 
+static ENUM(mode, "MigMode", "normal", "cpr-transfer");
 OBJECT(control_type_migration_parameters, "MigrationParameters",
         {"max-bandwidth", U64, MAYBE, "Bytes a second; 0: no limit."},
-        {"downtime-limit", U64, MAYBE, "Milliseconds that the guest may be stopped."});
+        {"downtime-limit", U64, MAYBE, "Milliseconds that the guest may be stopped."},
+        {"mode", &mode, MAYBE, "How the next guest goes."});
 
 static ENUM(capability, "MigrationCapability", "events", "return-path");
 static OBJECT(capability_state, "MigrationCapabilityStatus", {"capability", &capability}, {"state", BOOL});
@@ -51,6 +54,9 @@ const struct control_member control_arguments_migration_parameters[] = {
         {"max-bandwidth", U64, MAYBE, "Bytes a second; 0: no limit, which is the default."},
         {"downtime-limit", U64, MAYBE,
                 "Milliseconds, at most 2000000: the guest is stopped when the rest takes no longer."},
+        {"mode", &mode, MAYBE,
+                "`cpr-transfer`: to a vmm on the same host, which goes on with the same memory; nothing is "
+                "copied. `normal`, the default: memory travels."},
         {0}};
 const struct control_member control_arguments_migration_capabilities[] = {
         {"capabilities", &control_type_migration_capabilities, false,

@@ -31,8 +31,8 @@ static int load_firmware(struct page_memory *memory, const struct machine_image 
 }
 
 /*
- * virtiofsd maps the guest's memory. A SEV-SNP guest gives the backing of its shared pages back piece by
- * piece.
+ * virtiofsd maps the guest's memory, and so does a vmm to which it is handed over. A SEV-SNP guest gives the
+ * backing of its shared pages back piece by piece.
  */
 enum page_backing machine_backing(const struct config *config)
 {
@@ -42,7 +42,7 @@ enum page_backing machine_backing(const struct config *config)
 		if (config->devices[i].driver == CONFIG_FS)
 			return PAGE_SHARED;
 	}
-	return config->sev.type == CONFIG_SEV_SNP ? PAGE_SHARED : PAGE_OWN;
+	return config->machine.memory_shared || config->sev.type == CONFIG_SEV_SNP ? PAGE_SHARED : PAGE_OWN;
 }
 
 _Static_assert(CONFIG_SHARED_RANGES_MAX == PAGE_RANGE_MAP_RANGES_MAX, "every value of the key makes a map");

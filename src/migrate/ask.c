@@ -102,6 +102,7 @@ static void give_released(struct migrate *migrate, int released, struct err *err
 	if (migrate->file)
 		migrate_file_note_disks(migrate->file, run_config(migrate->run));
 	run_give(migrate->run);
+	migrate_lease_release(migrate);
 	answer(migrate, 0, NULL);
 }
 
@@ -117,8 +118,10 @@ void migrate_ask_on_released(struct migrate *migrate)
 	released = run_has_released(migrate->run, &err);
 	if (released && wish == MIGRATE_GIVE)
 		give_released(migrate, released, &err);
-	else if (released)
-		answer(migrate, -1, &migrate->take_err);
+	if (!released || wish == MIGRATE_GIVE)
+		return;
+	migrate_lease_release(migrate);
+	answer(migrate, -1, &migrate->take_err);
 }
 
 static void give(struct migrate *migrate)
@@ -145,7 +148,9 @@ static int claim(struct migrate *migrate, struct err *err)
 static void take(struct migrate *migrate)
 {
 	migrate_file_compare_disks(migrate->file, run_config(migrate->run));
-	if (run_arrive(migrate->run, &migrate->take_err) < 0 || claim(migrate, &migrate->take_err) < 0) {
+	if (migrate_lease_try(migrate, &migrate->take_err) < 0 ||
+	        run_arrive(migrate->run, &migrate->take_err) < 0 || claim(migrate, &migrate->take_err) < 0 ||
+	        migrate_lease_own(migrate, &migrate->take_err) < 0) {
 		run_release(migrate->run);
 		migrate_ask_on_released(migrate);
 		return;
@@ -155,11 +160,19 @@ static void take(struct migrate *migrate)
 	answer(migrate, 0, NULL);
 }
 
+static void serve_lease(struct migrate *migrate, enum migrate_wish wish)
+{
+	struct err err;
+
+	answer(migrate, migrate_lease_serve(migrate, wish, &err), &err);
+}
+
 static void on_wish(void *ctx)
 {
 	struct migrate *migrate = ctx;
+	enum migrate_wish wish = wish_of(migrate);
 
-	switch (wish_of(migrate)) {
+	switch (wish) {
 	case MIGRATE_NOTHING: break;
 	case MIGRATE_ADD: add(migrate); break;
 	case MIGRATE_STOP: stop(migrate); break;
@@ -167,6 +180,9 @@ static void on_wish(void *ctx)
 	case MIGRATE_LOAD: load(migrate); break;
 	case MIGRATE_GIVE: give(migrate); break;
 	case MIGRATE_TAKE: take(migrate); break;
+	case MIGRATE_OFFER:
+	case MIGRATE_ACCEPT:
+	case MIGRATE_LEASE: serve_lease(migrate, wish); break;
 	}
 }
 

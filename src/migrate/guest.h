@@ -10,6 +10,7 @@
 #include "vmm/base/vmstate.h"
 #include "vmm/page.h"
 #include "vmm/page/dirty.h"
+#include "vmm/page/hand.h"
 
 #define MIGRATE_ID_BYTES  16
 #define MIGRATE_PARTS_MAX 256
@@ -45,6 +46,14 @@ struct migrate_guest {
 	/* Source: from now on collect() tells which pages were written since it was last called. */
 	int (*log)(void *ctx, bool on, struct err *err);
 	int (*collect)(void *ctx, struct page_dirty *into, struct err *err);
+	/*
+	 * On the same host, a guest whose memory passes to the other process; NULL: there are none. offer():
+	 * source, as page_hand_offer(). accept(): target, as page_hand_accept(). lease(): both, as
+	 * page_lease_try().
+	 */
+	int (*offer)(void *ctx, struct page_hand *ret_hand, struct err *err);
+	int (*accept)(void *ctx, const struct page_hand *hand, struct err *err);
+	int (*lease)(void *ctx, enum page_lease *ret_lease, struct err *err);
 	/* Source: returns when the guest does nothing any more: vCPUs wait, devices are quiet. */
 	int (*stop)(void *ctx, struct err *err);
 	/*

@@ -116,7 +116,7 @@ static void stay(struct migrate *migrate)
 
 	if (migrate->given)
 		take_back(migrate);
-	if (migrate->stopped_ns && run_stay(migrate->run, &err) < 0)
+	if (migrate->stopped_ns && (migrate_lease_own(migrate, &err) < 0 || run_stay(migrate->run, &err) < 0))
 		err_append(&migrate->err,
 		        "; and the guest is paused here: %s; mend that, and let it run (cont)", err.text);
 }
@@ -285,7 +285,7 @@ int migrate_load(struct migrate *migrate, struct migrate_file *file, struct err 
 
 const char *migrate_refusal(struct migrate *migrate)
 {
-	const char *why = migrate_helper_refusal(migrate);
+	const char *why = migrate->hands ? migrate_lease_refusal(migrate) : migrate_helper_refusal(migrate);
 
 	return why ? why : device_board_unmovable(machine_board(run_machine(migrate->run)));
 }
@@ -328,6 +328,7 @@ static int start(struct migrate *migrate, const char *path, bool again, struct e
 		migrate->incoming = migrate->owned = false;
 		migrate->status = MIGRATE_STATUS_NONE;
 	}
+	migrate->side.hands = again ? migrate->side.hands : migrate->hands;
 	if (!again && getentropy(migrate->side.id, MIGRATE_ID_BYTES) < 0)
 		return err_sys(err, ERR_FAILED, errno, "a name for the move");
 	if (path && migrate_file_create(path, migrate->side.id, &migrate->file, err) < 0)
@@ -347,8 +348,7 @@ static int may_connect(struct migrate *migrate, const char *address, struct err 
 		return 0;
 	return err_set(err, ERR_USAGE,
 	        "TLS has to know whose certificate the other vmm must have, and this address names no host: "
-	        "set "
-	        "migrate.tls-name");
+	        "set migrate.tls-name");
 }
 
 int migrate_send(struct migrate *migrate, const char *address, int fd, bool again, struct err *err)
@@ -358,7 +358,8 @@ int migrate_send(struct migrate *migrate, const char *address, int fd, bool agai
 
 	if (may_send(migrate, again, err) < 0 ||
 	        (path ? migrate_file_check(run_config(migrate->run), path, again, err)
-	              : may_connect(migrate, address, err)) < 0)
+	              : may_connect(migrate, address, err)) < 0 ||
+	        (!again && migrate_lease_check_way(migrate, address, fd, err) < 0))
 		return -1;
 	migrate->saves = path;
 	migrate->fd = take_fd(&owned);
@@ -387,6 +388,8 @@ static int resolve_source(struct migrate *migrate, bool runs, struct err *err)
 {
 	int result = 0;
 
+	if (runs && (migrate_lease_try(migrate, err) < 0 || migrate_lease_own(migrate, err) < 0))
+		return -1;
 	migrate->given = !runs;
 	if (launch_send_end(run_launch(migrate->run), !runs, err) < 0)
 		log_warn("%s", err->text);
@@ -403,7 +406,8 @@ static int resolve_target(struct migrate *migrate, bool runs, struct err *err)
 {
 	struct err dropped;
 
-	if (runs && run_arrive(migrate->run, err) < 0)
+	if (runs && (migrate_lease_try(migrate, err) < 0 || run_arrive(migrate->run, err) < 0 ||
+	                    migrate_lease_own(migrate, err) < 0))
 		return -1;
 	/* One that runs the guest goes on answering a source that asks. */
 	if (!runs)

@@ -24,7 +24,10 @@ enum migrate_wish {
 	MIGRATE_SAVE,
 	MIGRATE_LOAD,
 	MIGRATE_GIVE,
-	MIGRATE_TAKE
+	MIGRATE_TAKE,
+	MIGRATE_OFFER, /* lease.c */
+	MIGRATE_ACCEPT,
+	MIGRATE_LEASE
 };
 
 /* With MIGRATE_SAVE and MIGRATE_LOAD: device number i of the board, and its state. */
@@ -49,6 +52,7 @@ struct migrate {
 	/* What the move is. */
 	bool incoming;
 	bool saves;                           /* source: to a file */
+	bool hands;                           /* source: the next move is a handover */
 	bool given;                           /* source: the guest was given away */
 	bool owned;                           /* target: the guest was taken */
 	char address[BACK_ADDRESS_MAX_BYTES]; /* source: to connect to; "": fd is connected */
@@ -86,6 +90,8 @@ struct migrate {
 	unsigned added_count;
 
 	struct migrate_device device;
+	struct page_hand hand;  /* with MIGRATE_ACCEPT; the answer to MIGRATE_OFFER */
+	enum page_lease leased; /* the answer to MIGRATE_LEASE */
 
 	/* What the thread wants of the main thread. The lock guards all of it. */
 	pthread_mutex_t lock;
@@ -144,6 +150,22 @@ void migrate_ask_refuse(struct migrate *migrate, bool refuse);
 void migrate_ask_on_settled(struct migrate *migrate);
 /* A disk may have been released, if that was waited for. */
 void migrate_ask_on_released(struct migrate *migrate);
+
+/* ---- lease.c: a guest that is handed over ---- */
+
+/* Why a guest of this configuration cannot be handed over; NULL: it can. */
+const char *migrate_lease_refusal(struct migrate *migrate);
+/* ERR_USAGE: a handover does not go this way. fd: a connected socket; -1: there is an address. */
+int migrate_lease_check_way(
+        const struct migrate *migrate, const char *address, int fd, struct err *err) MUST_CHECK;
+/* Does what the thread asks for by one of the three wishes. */
+int migrate_lease_serve(struct migrate *migrate, enum migrate_wish wish, struct err *err) MUST_CHECK;
+/* ERR_FAILED: another process runs the guest, or has run it. */
+int migrate_lease_try(struct migrate *migrate, struct err *err) MUST_CHECK;
+/* The guest runs here from now on. migrate_lease_try() was successful, or nobody else has had the lease. */
+int migrate_lease_own(struct migrate *migrate, struct err *err) MUST_CHECK;
+/* The other process may run it. */
+void migrate_lease_release(struct migrate *migrate);
 
 /* ---- record.c: what is known of this side's moves, whatever happens to it ---- */
 

@@ -51,6 +51,7 @@ struct migrate_side {
 	uint8_t id[MIGRATE_ID_BYTES];        /* of this move: the source's choice */
 	bool paused;                         /* the guest was, before it was stopped for the move */
 	struct migrate_seal *seal;           /* during the move of a SEV guest */
+	bool hands;                          /* the guest is handed over, with its memory (hand.c) */
 	bool touched;                        /* target: the machine has got what this source's guest has */
 	/* Called when phase or pass have changed. */
 	void (*on_progress)(void *ctx);
@@ -71,12 +72,25 @@ enum migrate_result migrate_target_again(struct migrate_side *side, bool owned, 
 
 /* ---- what both sides say (hello.c) ---- */
 
-/* Where a side is that speaks over a new connection of an old move. */
-enum migrate_standing { MIGRATE_NEW, MIGRATE_GAVE, MIGRATE_IS_READY, MIGRATE_OWNS };
+/* Where a side is that speaks over a new connection of an old move. HANDS: as NEW, and memory is not sent. */
+enum migrate_standing { MIGRATE_NEW, MIGRATE_GAVE, MIGRATE_IS_READY, MIGRATE_OWNS, MIGRATE_HANDS };
 int migrate_hello_send(struct migrate_side *side, enum migrate_standing standing, struct err *err) MUST_CHECK;
 /* Refuses another version, and an id other than side->id unless take_id. */
 int migrate_hello_receive(struct migrate_side *side, bool take_id, enum migrate_standing *ret_standing,
         struct err *err) MUST_CHECK;
+
+/* ---- a guest that is handed over on the same host (hand.c) ---- */
+
+/* Source: passes the guest's memory, and waits until the target has mapped it. */
+int migrate_hand_offer(struct migrate_side *side, struct err *err) MUST_CHECK;
+/* Target: waits for it, and maps it. */
+int migrate_hand_accept(struct migrate_side *side, struct err *err) MUST_CHECK;
+/*
+ * The connection broke between READY and DONE: waits until the lease of the memory says who has the guest, at
+ * most as long as a peer may do nothing. MIGRATE_GONE of a target: it holds the lease, and may take the
+ * guest. MIGRATE_DOUBT, with *err as it was: the other process does nothing.
+ */
+enum migrate_result migrate_hand_settle(struct migrate_side *side, bool is_source);
 
 /* ---- pages (pages.c) ---- */
 

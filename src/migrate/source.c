@@ -59,7 +59,7 @@ static int agree(struct migrate_side *side, struct err *err)
 
 	if (side->wire.file)
 		return migrate_file_begin(side->wire.file, side->guest, err);
-	if (migrate_hello_send(side, MIGRATE_NEW, err) < 0 ||
+	if (migrate_hello_send(side, side->hands ? MIGRATE_HANDS : MIGRATE_NEW, err) < 0 ||
 	        migrate_hello_receive(side, false, &standing, err) < 0 || send_plan(side, err) < 0 ||
 	        migrate_wire_expect(&side->wire, MIGRATE_PLAN, 0, 1, &frame, err) < 0)
 		return -1;
@@ -190,6 +190,8 @@ static int live(struct migrate_side *side, struct page_dirty *dirty, struct err 
 	uint64_t limit_ms, begin;
 
 	enter(side, MIGRATE_LIVE);
+	if (side->hands)
+		return migrate_hand_offer(side, err);
 	/* A log may begin with every page in it, and the first pass brings every page anyway. */
 	if (side->guest->log(side->guest->ctx, true, err) < 0 ||
 	        side->guest->collect(side->guest->ctx, dirty, err) < 0)
@@ -245,6 +247,17 @@ static int send_parts(struct migrate_side *side, struct err *err)
 	return migrate_wire_send(&side->wire, MIGRATE_STATE, 4, err);
 }
 
+/* What the guest has written since the last pass. */
+static int send_rest(struct migrate_side *side, struct page_dirty *dirty, struct err *err)
+{
+	if (side->hands)
+		return 0;
+	if (side->guest->collect(side->guest->ctx, dirty, err) < 0 ||
+	        migrate_seal_settle(side, dirty, err) < 0 || send_pass(side, dirty, true, err) < 0)
+		return -1;
+	return migrate_map_send(side, err);
+}
+
 static int hand_over(struct migrate_side *side, struct page_dirty *dirty, struct err *err)
 {
 	struct migrate_frame frame;
@@ -252,9 +265,7 @@ static int hand_over(struct migrate_side *side, struct page_dirty *dirty, struct
 	if (side->guest->stop(side->guest->ctx, err) < 0)
 		return -1;
 	enter(side, MIGRATE_STOPPED);
-	if (side->guest->collect(side->guest->ctx, dirty, err) < 0 ||
-	        migrate_seal_settle(side, dirty, err) < 0 || send_pass(side, dirty, true, err) < 0 ||
-	        migrate_map_send(side, err) < 0 || send_parts(side, err) < 0)
+	if (send_rest(side, dirty, err) < 0 || send_parts(side, err) < 0)
 		return -1;
 	if (side->wire.file)
 		return migrate_file_end(side->wire.file, err);
@@ -277,6 +288,8 @@ static enum migrate_result commit(struct migrate_side *side, struct err *err)
 	if (migrate_wire_send(&side->wire, MIGRATE_COMMIT, MIGRATE_ID_BYTES, err) == 0 &&
 	        migrate_wire_expect(&side->wire, MIGRATE_DONE, 0, 1, &frame, err) == 0)
 		return MIGRATE_GONE;
+	if (side->hands)
+		return migrate_hand_settle(side, true);
 	return side->wire.given_up ? MIGRATE_STAYS : MIGRATE_DOUBT;
 }
 

@@ -38,9 +38,10 @@ static int greet(struct migrate_side *side, struct err *err)
 	if (migrate_hello_receive(side, true, &standing, err) < 0 ||
 	        migrate_hello_send(side, MIGRATE_NEW, err) < 0)
 		return -1;
-	return standing == MIGRATE_NEW
-	               ? 0
-	               : err_set(err, ERR_FAILED, "the other vmm asks for a guest that never came here");
+	if (standing != MIGRATE_NEW && standing != MIGRATE_HANDS)
+		return err_set(err, ERR_FAILED, "the other vmm asks for a guest that never came here");
+	side->hands = standing == MIGRATE_HANDS;
+	return 0;
 }
 
 static int agree(struct migrate_side *side, struct err *err)
@@ -239,7 +240,7 @@ static void set_untouched(struct load *load)
 
 static int load_guest(struct migrate_side *side, struct err *err)
 {
-	struct load load = {.side = side};
+	struct load load = {.side = side, .last = side->hands};
 	struct migrate_frame frame;
 	int result = page_dirty_create(side->guest->memory, &load.written, err);
 
@@ -266,13 +267,21 @@ static enum migrate_result take(struct migrate_side *side, struct err *err)
 	return MIGRATE_GONE;
 }
 
+/* Without COMMIT: a guest that was handed over and that nobody has any more is taken all the same. */
+static enum migrate_result own_unasked(struct migrate_side *side, struct err *err)
+{
+	enum migrate_result result = side->hands ? migrate_hand_settle(side, false) : MIGRATE_DOUBT;
+
+	return result == MIGRATE_GONE ? take(side, err) : result;
+}
+
 /* Whatever happens from here on, the source may have given the guest away. */
 static enum migrate_result own(struct migrate_side *side, struct err *err)
 {
 	struct migrate_frame frame;
 
 	if (migrate_wire_expect(&side->wire, MIGRATE_COMMIT, MIGRATE_ID_BYTES, LIVE_TIMES, &frame, err) < 0)
-		return side->wire.given_up ? MIGRATE_STAYS : MIGRATE_DOUBT;
+		return side->wire.given_up ? MIGRATE_STAYS : own_unasked(side, err);
 	if (memcmp(frame.payload, side->id, MIGRATE_ID_BYTES) != 0) {
 		err_set(err, ERR_FAILED, "the other vmm gave away another guest");
 		return MIGRATE_DOUBT;
@@ -293,7 +302,8 @@ enum migrate_result migrate_target(struct migrate_side *side, struct err *err)
 	enter(side, MIGRATE_AGREE);
 	if (migrate_seal_begin(side, err) == 0 && agree(side, err) == 0) {
 		enter(side, MIGRATE_LIVE);
-		loaded = load_guest(side, err) == 0 && migrate_seal_complete(side, err) == 0;
+		loaded = (!side->hands || migrate_hand_accept(side, err) == 0) &&
+		         load_guest(side, err) == 0 && migrate_seal_complete(side, err) == 0;
 	}
 	migrate_seal_end(side);
 	if (loaded) {

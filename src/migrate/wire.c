@@ -54,6 +54,7 @@ static const struct {
         [MIGRATE_CHAIN] = {"CHAIN", KIB(17)},
         [MIGRATE_SESSION] = {"SESSION", 2304},
         [MIGRATE_SENT] = {"SENT", MIGRATE_PAYLOAD_MAX_BYTES},
+        [MIGRATE_MEMORY] = {"MEMORY", 32},
 };
 
 const char *migrate_type_name(unsigned type)
@@ -74,6 +75,7 @@ int migrate_wire_init(struct migrate_wire *wire, int fd, _Atomic bool *cancelled
 
 void migrate_wire_finish(struct migrate_wire *wire)
 {
+	migrate_fds_close(&wire->in_fds);
 	migrate_session_end(take_ptr(&wire->session));
 	free(take_ptr(&wire->in));
 	free(take_ptr(&wire->out));
@@ -151,12 +153,17 @@ int migrate_wire_secure(
 
 static ssize_t take(struct migrate_wire *wire, void *data, size_t size)
 {
-	return wire->session ? migrate_session_receive(wire->session, data, size)
-	                     : recv(wire->fd, data, size, MSG_DONTWAIT);
+	if (wire->session)
+		return migrate_session_receive(wire->session, data, size);
+	/* Of what is not asked for the kernel closes the descriptors. */
+	return wire->takes_fds ? migrate_fds_receive(wire->fd, data, size, &wire->in_fds)
+	                       : recv(wire->fd, data, size, MSG_DONTWAIT);
 }
 
-static ssize_t give(struct migrate_wire *wire, const void *data, size_t size)
+static ssize_t give(struct migrate_wire *wire, const void *data, size_t size, const struct migrate_fds *with)
 {
+	if (with && with->count)
+		return migrate_fds_send(wire->fd, data, size, with);
 	return wire->session ? migrate_session_send(wire->session, data, size)
 	                     : send(wire->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -230,6 +237,15 @@ static int check_header(struct migrate_wire *wire, struct migrate_frame *frame, 
 	return 0;
 }
 
+static int check_fds(const struct migrate_wire *wire, const struct migrate_frame *frame, struct err *err)
+{
+	if (wire->in_fds.too_many)
+		return damaged(err, "it brings too many descriptors");
+	if (wire->in_fds.count && frame->type != MIGRATE_MEMORY)
+		return damaged(err, "it brings descriptors");
+	return 0;
+}
+
 /*
  * A frame has to begin before end_ms, and is whole soon after that: a peer that sends a byte now and then
  * gains nothing.
@@ -240,8 +256,10 @@ static int receive_any(
 	uint32_t crc;
 
 	/* A source that is faster than this side leaves nothing to wait for. */
-	if (check_cancelled(wire, err) < 0 ||
-	        receive_bytes(wire, wire->in, MIGRATE_HEADER_BYTES, end_ms, err) < 0 ||
+	if (check_cancelled(wire, err) < 0)
+		return -1;
+	migrate_fds_close(&wire->in_fds);
+	if (receive_bytes(wire, wire->in, MIGRATE_HEADER_BYTES, end_ms, err) < 0 ||
 	        check_header(wire, frame, err) < 0 ||
 	        receive_bytes(wire, wire->in + MIGRATE_HEADER_BYTES, frame->size, end_of_wait(wire, 1), err) <
 	                0)
@@ -251,7 +269,7 @@ static int receive_any(
 	if (crc != migrate_crc32c(wire->in, MIGRATE_HEADER_BYTES + frame->size))
 		return damaged(err, "its checksum");
 	wire->in_sequence++;
-	return 0;
+	return check_fds(wire, frame, err);
 }
 
 static int on_abort(struct migrate_wire *wire, const struct migrate_frame *frame, struct err *err)
@@ -309,12 +327,14 @@ static int explain_loss(struct migrate_wire *wire, struct err *err)
 	return connection_over(err);
 }
 
-static int send_bytes(struct migrate_wire *wire, const uint8_t *at, size_t size, struct err *err)
+static int send_bytes(struct migrate_wire *wire, const uint8_t *at, size_t size,
+        const struct migrate_fds *with, struct err *err)
 {
 	while (size) {
-		ssize_t sent = give(wire, at, size);
+		ssize_t sent = give(wire, at, size, with);
 
 		if (sent > 0) {
+			with = NULL;
 			at += sent;
 			size -= (size_t)sent;
 			atomic_fetch_add_explicit(&wire->sent_bytes, (uint64_t)sent, memory_order_relaxed);
@@ -343,14 +363,26 @@ static void make_header(struct migrate_wire *wire, enum migrate_type type, size_
 
 int migrate_wire_send(struct migrate_wire *wire, enum migrate_type type, size_t size, struct err *err)
 {
+	return migrate_wire_send_fds(wire, type, size, NULL, 0, err);
+}
+
+int migrate_wire_send_fds(struct migrate_wire *wire, enum migrate_type type, size_t size, const int *fds,
+        unsigned count, struct err *err)
+{
+	struct migrate_fds with = {.count = count};
+
 	if (check_cancelled(wire, err) < 0)
 		return -1;
 	if (wire->file) {
 		atomic_fetch_add_explicit(&wire->sent_bytes, size, memory_order_relaxed);
 		return migrate_file_put(wire->file, type, migrate_wire_payload(wire), size, err);
 	}
+	if (count > MIGRATE_FDS_MAX || (count && wire->session))
+		return err_set(err, ERR_FAILED, "%u descriptors do not go over this connection", count);
+	for (unsigned i = 0; i < count; i++)
+		with.fds[i] = fds[i];
 	make_header(wire, type, size);
-	return send_bytes(wire, wire->out, MIGRATE_HEADER_BYTES + size, err);
+	return send_bytes(wire, wire->out, MIGRATE_HEADER_BYTES + size, &with, err);
 }
 
 void migrate_wire_abort(struct migrate_wire *wire, const char *why)
@@ -362,6 +394,6 @@ void migrate_wire_abort(struct migrate_wire *wire, const char *why)
 	memcpy(migrate_wire_payload(wire), why, size);
 	make_header(wire, MIGRATE_ABORT, size);
 	/* The peer also notices that the connection ends. */
-	if (give(wire, wire->out, MIGRATE_HEADER_BYTES + size) < 0)
+	if (give(wire, wire->out, MIGRATE_HEADER_BYTES + size, NULL) < 0)
 		log_debug("the other vmm is not told why: %s", err_sys_name(errno));
 }

@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#include "fds.h"
 #include "tls.h"
 #include "vmm/base.h"
 
@@ -41,6 +42,7 @@ enum migrate_type {
 	MIGRATE_CHAIN,     /* target: the certificates of its host */
 	MIGRATE_SESSION,   /* source: keys for the target's secure processor */
 	MIGRATE_SENT,      /* source: pages that its secure processor has packed */
+	MIGRATE_MEMORY,    /* source: memory that is handed over. Target: it is mapped */
 	MIGRATE_TYPES
 };
 /* "PAGES"; NULL: there is no such type. */
@@ -61,6 +63,8 @@ struct migrate_wire {
 	struct migrate_file *file; /* borrowed: frames go to it, or come from it; NULL: there is a peer */
 	uint8_t *in, *out;         /* a frame each */
 	uint64_t in_sequence, out_sequence;
+	bool takes_fds;              /* a frame MEMORY may bring descriptors; those of others are refused */
+	struct migrate_fds in_fds;   /* of the last frame; closed when the next one is received */
 	bool given_up;               /* the peer has said so, in a frame that is whole */
 	bool faulted;                /* TLS has failed, by whoever's fault, and carries nothing any more */
 	unsigned patience_ms;        /* how long a peer may do nothing; MIGRATE_PATIENCE_MS, but in tests */
@@ -87,10 +91,15 @@ uint8_t *migrate_wire_payload(struct migrate_wire *wire);
  */
 int migrate_wire_send(
         struct migrate_wire *wire, enum migrate_type type, size_t size, struct err *err) MUST_CHECK;
+/* The same, with descriptors, at most MIGRATE_FDS_MAX, which stay the caller's: over a UNIX socket without
+ * TLS. */
+int migrate_wire_send_fds(struct migrate_wire *wire, enum migrate_type type, size_t size, const int *fds,
+        unsigned count, struct err *err) MUST_CHECK;
 /*
  * Receives a frame of a type that is known, and skips those that need not be understood. Nothing may come for
  * so many times patience_ms. ERR_FAILED: nothing came, the connection is over, the wait was cancelled, the
- * frame is damaged or not the next one, or the peer gave up, in its words.
+ * frame is damaged or not the next one, or has descriptors that it must not have, or the peer gave up, in its
+ * words.
  */
 int migrate_wire_receive(struct migrate_wire *wire, unsigned times, struct migrate_frame *ret_frame,
         struct err *err) MUST_CHECK;

@@ -107,6 +107,34 @@ static int take(void *ctx, const uint8_t id[static MIGRATE_ID_BYTES], struct err
 	return migrate_ask(ctx, MIGRATE_TAKE, err);
 }
 
+static int offer(void *ctx, struct page_hand *ret_hand, struct err *err)
+{
+	struct migrate *migrate = ctx;
+
+	if (migrate_ask(migrate, MIGRATE_OFFER, err) < 0)
+		return -1;
+	*ret_hand = migrate->hand;
+	return 0;
+}
+
+static int accept_memory(void *ctx, const struct page_hand *hand, struct err *err)
+{
+	struct migrate *migrate = ctx;
+
+	migrate->hand = *hand;
+	return migrate_ask(migrate, MIGRATE_ACCEPT, err);
+}
+
+static int lease(void *ctx, enum page_lease *ret_lease, struct err *err)
+{
+	struct migrate *migrate = ctx;
+
+	if (migrate_ask(migrate, MIGRATE_LEASE, err) < 0)
+		return -1;
+	*ret_lease = migrate->leased;
+	return 0;
+}
+
 static void on_progress(void *ctx)
 {
 	struct migrate *migrate = ctx;
@@ -138,6 +166,9 @@ int migrate_worker_prepare(struct migrate *migrate, struct err *err)
 	        .adopt = adopt,
 	        .log = log_writes,
 	        .collect = collect,
+	        .offer = offer,
+	        .accept = accept_memory,
+	        .lease = lease,
 	        .stop = stop,
 	        .give = give,
 	        .take = take,

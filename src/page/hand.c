@@ -168,10 +168,10 @@ static int check_file(int fd, unsigned i, uint64_t size_bytes, struct err *err)
 static int check_hand(const struct page_memory *memory, const struct page_hand *hand, struct err *err)
 {
 	const struct page_layout *layout = &memory->layout;
-	const char *why = page_hand_refusal(memory->backing);
 
-	if (why)
-		return err_set(err, ERR_FAILED, "%s", why);
+	if (memory->backing == PAGE_OWN)
+		return err_set(err, ERR_FAILED,
+		        "the memory here is no file: set machine.memory-shared on both sides");
 	if (hand->backing != memory->backing)
 		return err_set(err, ERR_FAILED,
 		        "machine.hugepages is %s here and %s there, and memory that is handed over stays "
@@ -241,6 +241,8 @@ int page_hand_own(struct page_memory *memory, struct err *err)
 {
 	struct page_lease_state *lease = &memory->lease;
 
+	if (!lease->turns)
+		return 0;
 	for (unsigned i = 0; i < memory->layout.count && lease->accepted; i++)
 		if (map(memory, i, memory->fd[i], true, err) < 0)
 			return -1;

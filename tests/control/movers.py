@@ -2,6 +2,7 @@
 """Two vmms between which a guest moves, and what may stand between them: a proxy that knows the frames of docs/migration.md."""
 import contextlib
 import json
+import os
 import socket
 import struct
 import threading
@@ -11,7 +12,7 @@ from monitor import guests
 
 HEADER = struct.Struct('<IHHIHHQII')
 TYPES = [None, 'HELLO', 'PLAN', 'PAGES', 'PASS', 'TIME', 'VCPU', 'CHIPS', 'DEVICE', 'STATE', 'READY', 'COMMIT', 'DONE', 'ABORT', 'PING',
-         'KEYS', 'PROOF', 'SEALED', 'ENDS', 'MAP', 'CHAIN', 'SESSION', 'SENT']
+         'KEYS', 'PROOF', 'SEALED', 'ENDS', 'MAP', 'CHAIN', 'SESSION', 'SENT', 'MEMORY']
 ENDS = ('completed', 'failed', 'cancelled', 'in-doubt')
 
 
@@ -79,12 +80,14 @@ class Pair:
         return self.source.control.call('migrate', uri=self.address, **more)
 
 
-def receive(sock):
-    """A whole frame; None at the end."""
+def receive(sock, fds=None):
+    """A whole frame; None at the end. The descriptors that it brings are added to the list fds."""
     def exactly(size):
         data = b''
         while len(data) < size:
-            part = sock.recv(size - len(data))
+            part, more, *_ = socket.recv_fds(sock, size - len(data), 16)
+            if fds is not None:
+                fds.extend(more)
             if not part:
                 return None
             data += part
@@ -94,6 +97,14 @@ def receive(sock):
         return None
     payload = exactly(HEADER.unpack(header)[3])
     return None if payload is None else header + payload
+
+
+def send(sock, frame, fds):
+    """Sends a frame with its descriptors, which are closed."""
+    sent = socket.send_fds(sock, [frame], fds) if fds else 0
+    for fd in fds:
+        os.close(fd)
+    sock.sendall(frame[sent:])
 
 
 class Proxy:
@@ -106,6 +117,7 @@ class Proxy:
         self.path = guests.Folder(test).path / 'proxy'
         self.address, self.to, self.at, self.after = f'unix:{self.path}', to, at, after
         self.seen, self.lock, self.ends = [], threading.Lock(), []
+        self.change = lambda name, fds: fds    # the descriptors of a frame
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(self.path))
         self.listener.listen()
@@ -141,13 +153,13 @@ class Proxy:
 
     def hand_on(self, who, from_, to):
         with contextlib.suppress(OSError):
-            while frame := receive(from_):
+            while frame := receive(from_, fds := []):
                 name = TYPES[HEADER.unpack(frame[:HEADER.size])[1]]
                 with self.lock:
                     self.seen.append((who, name))
                     if not self.at(who, name, frame):
                         break
-                    to.sendall(frame)
+                    send(to, frame, self.change(name, fds))
                     if not self.after(who, name, frame):
                         break
         self.cut()

@@ -187,7 +187,7 @@ ARGUMENTS = {
     'human-monitor-command': {'command-line': 'info status'},
     'block_resize': {'device': 'blk0', 'size': 2 << 20},
     '__vmm_set-log-level': {'level': 'warn'},
-    'migrate-set-parameters': {'max-bandwidth': 0, 'downtime-limit': 300},
+    'migrate-set-parameters': {'max-bandwidth': 0, 'downtime-limit': 300, 'mode': 'normal'},
     'migrate-set-capabilities': {'capabilities': [{'capability': 'events', 'state': True}]},
     '__vmm_inject-fault': {'call': 'KVM_CREATE_VM', 'nth': 1000000, 'errno': 12, 'delay-ns': 0},
     '__vmm_inject-firmware-fault': {'command': 'LAUNCH_START', 'status': 3},

@@ -51,7 +51,8 @@ enum page_lease page_lease_try(struct page_memory *memory);
 void page_lease_release(struct page_memory *memory);
 /*
  * Begins the next turn here. To be called with PAGE_LEASE_MINE, before the guest runs. Memory that was
- * accepted is written from now on. ERR_HOST: the host refused a mapping; the guest must not run.
+ * accepted is written from now on. Nothing for memory that was never offered or accepted. ERR_HOST: the host
+ * refused a mapping; the guest must not run.
  */
 int page_hand_own(struct page_memory *memory, struct err *err) MUST_CHECK;
 

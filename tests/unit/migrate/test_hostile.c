@@ -10,7 +10,7 @@ static void test_hostile_hellos(void **state)
 	} rows[] = {
 	        {2, 0, 0, 0, "speaks version 2.0 to 2.0 of the protocol, and this one 1.0 to 1.0"},
 	        {1, 1, 7, 0, "speaks version 1.1 to 1.7"},
-	        {1, 0, 0, 4, "says that it is in state 4"},
+	        {1, 0, 0, 5, "says that it is in state 5"},
 	        {1, 0, 0, MIGRATE_GAVE, "asks for a guest that never came here"},
 	};
 
@@ -19,6 +19,15 @@ static void test_hostile_hellos(void **state)
 		hello(rows[i].major, rows[i].least, rows[i].greatest, rows[i].standing);
 		assert_says(end(), rows[i].text);
 	}
+}
+
+/* These guests have memory that cannot be handed over. */
+static void test_hostile_handover(void **state)
+{
+	begin();
+	hello(1, 0, 0, MIGRATE_HANDS);
+	put(MIGRATE_PLAN, target.seam.plan, strlen(target.seam.plan));
+	assert_says(end(), "takes no guest with its memory");
 }
 
 static void test_hostile_plans(void **state)
@@ -196,6 +205,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_hostile_hellos),
+	        cmocka_unit_test(test_hostile_handover),
 	        cmocka_unit_test(test_hostile_plans),
 	        cmocka_unit_test(test_hostile_plans_add_no_memory),
 	        cmocka_unit_test(test_hostile_pages),
