@@ -288,4 +288,10 @@ void call_vcpu_tell_stopped(struct host *h, int vcpu_fd);
  */
 int call_vcpu_run(struct host *h, int vcpu_fd, struct kvm_run *run, struct err *err) MUST_CHECK;
 
+/*
+ * Sets the error of a refused call: "CALL: Input/output error (EIO), firmware code 0x7, POLICY_FAILURE: ...".
+ * fw 0: the firmware was not asked. Returns -1.
+ */
+int call_firmware_refused(struct err *err, const char *call, int sys, uint32_t fw);
+
 #endif

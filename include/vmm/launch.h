@@ -275,4 +275,12 @@ const struct launch_findings *launch_warnings(const struct launch *launch);
 void launch_check(const struct config *config, struct launch_findings *ret_mistakes,
         struct launch_findings *ret_warnings);
 
+/*
+ * Explains why KVM_MEMORY_ENCRYPT_OP refused a command that another program has given: what vmm says when a
+ * step of its own launch is refused so. id: of the command; sys: the errno; fw: the firmware's code, 0 if it
+ * was not asked. Returns -1.
+ */
+int launch_explain_command(uint32_t id, enum config_sev_type type, const struct facts *facts, int sys,
+        uint32_t fw, struct err *err);
+
 #endif

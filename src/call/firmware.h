@@ -18,9 +18,6 @@ struct call_fw_code {
 /* The row of a code; a row for unknown codes, never NULL. */
 const struct call_fw_code *call_fw_code_find(uint32_t code);
 
-/* "CALL: Input/output error (EIO), firmware code 0x7, POLICY_FAILURE: ..."; fw 0: it was not asked. Returns
- * -1. */
-int call_firmware_refused(struct err *err, const char *call, int sys, uint32_t fw);
 /* KVM_MEMORY_ENCRYPT_OP: data is the command's struct or NULL. */
 int call_firmware_issue(
         const struct call_sev *sev, uint32_t id, void *data, const char *name, struct err *err) MUST_CHECK;

@@ -196,9 +196,11 @@ static const struct cli_option options[] = {
                 "process "
                 "that comes when another one has the file writes FILE.PID, with its own number."},
         {"explain", NULL,
-                "Say on standard error what the secure processor has measured when a launch ends: kind, "
-                "policy and "
-                "digest, as vmm measure tells it of the same guest."},
+                "Say on standard error what the program's launches are: what each command has measured and "
+                "the "
+                "digest after it, kind, policy and digest at the end, as vmm measure --rows has them; and of "
+                "each "
+                "command that is refused the cause and what helps."},
         {0},
 };
 

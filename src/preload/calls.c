@@ -260,8 +260,22 @@ static enum preload_kind revive(int fd, enum preload_kind kind)
 	return preload_kind_of(fd);
 }
 
-static void note_new(unsigned long request, int fd)
+static int call_platform(int fd, unsigned long request, void *arg)
 {
+	struct preload_command command;
+	bool explained = preload_explains() && preload_explain_begin(request, arg, &command);
+	int result = host_ioctl(preload_platform(), fd, request, arg), sys = errno;
+
+	if (explained)
+		preload_explain_end(fd, request, arg, &command, result, sys);
+	errno = sys;
+	return result;
+}
+
+static void note_new(unsigned long request, int fd, const void *arg)
+{
+	if (request == KVM_CREATE_VM)
+		preload_note_vm_type(fd, (uintptr_t)arg);
 	if (request == KVM_CREATE_VM || request == KVM_CREATE_VCPU)
 		preload_note(fd, PRELOAD_OBJECT);
 	else if (request == UAPI_CREATE_GUEST_MEMFD)
@@ -285,10 +299,9 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
 	if (kind == PRELOAD_LEFT)
 		return fail(EIO);
 	request &= UINT32_MAX;
-	result = host_ioctl(preload_platform(), fd, request, arg);
+	result = call_platform(fd, request, arg);
 	if (result >= 0) {
-		note_new(request, result);
-		preload_explain(request, arg);
+		note_new(request, result, arg);
 		errno = saved;
 	}
 	return result;

@@ -9,7 +9,7 @@
 
 #define NUMBERS 4096 /* those that the platform can have */
 
-static _Atomic unsigned char kinds[NUMBERS];
+static _Atomic unsigned char kinds[NUMBERS], vm_types[NUMBERS];
 
 static bool in_range(int fd)
 {
@@ -60,4 +60,15 @@ static void leave(int fd)
 void preload_leave_all(void)
 {
 	preload_each(0, NUMBERS - 1, leave);
+}
+
+unsigned preload_vm_type(int vm)
+{
+	return in_range(vm) ? atomic_load(&vm_types[vm]) : 0;
+}
+
+void preload_note_vm_type(int vm, unsigned long type)
+{
+	if (in_range(vm))
+		atomic_store(&vm_types[vm], (unsigned char)type);
 }

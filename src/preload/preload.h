@@ -13,8 +13,10 @@
 #include <sys/stat.h>
 
 #include "vmm/base.h"
+#include "vmm/facts.h"
 #include "vmm/host.h"
 #include "vmm/sim.h"
+#include "vmm/uapi.h"
 
 #define PRELOAD_OPTIONS "VMM_PLATFORM" /* the environment variable with the options: sim_options_text() */
 #define PRELOAD_TRACE   "VMM_PLATFORM_TRACE" /* the path of the trace; not set: there is none */
@@ -30,6 +32,10 @@ struct host *preload_platform(void);
 int preload_ask_cpuid(struct kvm_cpuid2 *cpuid);
 /* What sim_guest_view() does. */
 bool preload_view(unsigned n, struct sim_guest_view *ret_view);
+/* What this host, which is the platform, can do for a confidential guest. */
+void preload_facts(struct facts *ret_facts);
+/* Are launches to be explained? */
+bool preload_explains(void);
 /* Prints a line to standard error, past stdio, which may be in any state. */
 void preload_say(const char *fmt, ...) PRINTF(1, 2);
 /* What sim_host_alias() does. */
@@ -59,6 +65,9 @@ enum preload_kind preload_kind_of(int fd);
 /* Notes that fd is the platform's. Returns fd; a negative one is returned as it is. */
 int preload_note(int fd, enum preload_kind kind);
 void preload_forget(int fd);
+/* The type that KVM_CREATE_VM was given for this VM (enum uapi_vm_type). */
+unsigned preload_vm_type(int vm);
+void preload_note_vm_type(int vm, unsigned long type);
 /* In a child process: what was noted is left over from the parent. */
 void preload_leave_all(void);
 /* Calls each() for every descriptor from first to last that is noted. */
@@ -84,9 +93,16 @@ int preload_cpuid_sigaction(const struct sigaction *action, struct sigaction *re
 /* Is SIGILL the library's? The program must not block it then. */
 bool preload_cpuid_taken(void);
 
-/* ---- explain.c ---- */
+/* ---- explain.c: what --explain tells ---- */
 
-/* Says what there is to say of a call that has succeeded. */
-void preload_explain(unsigned long request, const void *arg);
+/* A command of a VM's, as the program gave it: the call changes it. */
+struct preload_command {
+	struct kvm_sev_cmd cmd;
+	struct uapi_sev_snp_launch_update update; /* of KVM_SEV_SNP_LAUNCH_UPDATE */
+};
+/* Before and after a call on fd. Returns whether there may be something to say, and end() is to be called. */
+bool preload_explain_begin(unsigned long request, const void *arg, struct preload_command *ret_command);
+void preload_explain_end(
+        int fd, unsigned long request, const void *arg, struct preload_command *command, int result, int sys);
 
 #endif

@@ -18,6 +18,7 @@
 static struct sim_options options;
 static bool has_options;
 static const char *trace_path;
+static bool explains;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct host *platform, *traced; /* the lock; NULL: not made yet */
@@ -141,6 +142,24 @@ bool preload_view(unsigned n, struct sim_guest_view *ret_view)
 	return sim_guest_view(platform, n, ret_view);
 }
 
+void preload_facts(struct facts *ret_facts)
+{
+	const struct facts_process process = {
+	        .vcpu_files = 2,
+	        .cgroup = options.cgroup ?: "",
+	        .hiding_asids = options.snp_asids,
+	        .memlock_bytes = options.memlock_bytes ?: UINT64_MAX,
+	        .smt = !options.smt_off,
+	};
+
+	facts_gather(platform, &process, ret_facts);
+}
+
+bool preload_explains(void)
+{
+	return explains;
+}
+
 void preload_alias(int from, int to)
 {
 	sim_host_alias(platform, from, to);
@@ -183,6 +202,7 @@ __attribute__((constructor)) static void start(void)
 		end(PRELOAD_OPTIONS, own ? err.text : "no memory");
 	has_options = true;
 	trace_path = getenv(PRELOAD_TRACE);
+	explains = getenv(PRELOAD_EXPLAIN) != NULL;
 	atomic_store(&owner, getpid());
 	pthread_atfork(before_fork, in_parent, in_child);
 	preload_cpuid_start();

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Programs that know nothing of vmm, under `vmm platform`: what they ask KVM, and what they do to its descriptors."""
+import hashlib
 import os
 import pathlib
 import signal
@@ -10,6 +11,7 @@ import unittest
 
 VMM, USER, LOADER = os.environ['VMM_PROGRAM'], os.environ['USER_PROGRAM'], '/lib64/ld-linux-x86-64.so.2'
 SIMULATED = 'This is the software platform, a simulation: nothing protects the guest.\n'
+GUEST = bytes([0xb0, 42, 0xe6, 16, 0xf4])  # guest_code of user.c
 RAN = ['port 16 gets 42', f'exit {5}']  # KVM_EXIT_HLT
 
 
@@ -85,6 +87,18 @@ class Preload(unittest.TestCase):
 
     def test_other_libraries_stay(self):
         self.assertEqual(self.lines('run', env={'LD_PRELOAD': '/lib/x86_64-linux-gnu/libdl.so.2'}), RAN)
+
+    def test_launches_are_explained(self):
+        done = self.vmm('--explain', USER, 'launch')
+        self.assertEqual(done.stdout.splitlines(), [
+            'init: 0', 'start: 0', 'update: 0', 'finish: EIO', 'size of the measurement: EIO', 'measure: 0', 'finish: 0', 'nothing: EFAULT',
+            'nowhere: EFAULT'])
+        digest = hashlib.sha256(GUEST.ljust(4096, b'\0')).hexdigest()
+        simulated, measured, refused, launched, again = done.stderr.splitlines()
+        self.assertEqual(measured.split(), ['vmm', 'platform:', 'measured', '0x1000', '1', 'page', 'normal', digest])
+        self.assertRegex(refused, r'^vmm platform: KVM_SEV_LAUNCH_FINISH: .*\(EIO\), firmware code 0x2, INVALID_GUEST_STATE: .*; ')
+        self.assertEqual(launched, f'vmm platform: launched a SEV guest, policy 0x1, digest {digest}')
+        self.assertRegex(again, r'^vmm platform: KVM_SEV_LAUNCH_START: .*\(EFAULT\)')
 
     def test_trace(self):
         self.assertEqual(self.lines('run', '--trace', 'calls'), RAN)

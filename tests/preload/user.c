@@ -27,16 +27,17 @@ static const unsigned char guest_code[] = {0xb0, 42, 0xe6, 16, 0xf4};
 
 struct guest {
 	int kvm, vm, vcpu;
+	void *memory;
 	struct kvm_run *run;
 };
 
 static void make_vm(struct guest *g)
 {
 	struct kvm_userspace_memory_region region = {.guest_phys_addr = GUEST_ADDRESS, .memory_size = 4096};
-	void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	memcpy(memory, guest_code, sizeof(guest_code));
-	region.userspace_addr = (unsigned long)memory;
+	g->memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	memcpy(g->memory, guest_code, sizeof(guest_code));
+	region.userspace_addr = (unsigned long)g->memory;
 	g->kvm = open("/dev/kvm", O_RDWR);
 	g->vm = ioctl(g->kvm, KVM_CREATE_VM, 0);
 	if (ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
@@ -252,6 +253,37 @@ static void case_objects(void)
 	tell("its fallocate", fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096));
 }
 
+static int sev(const struct guest *g, int device, unsigned id, void *data)
+{
+	struct kvm_sev_cmd cmd = {.id = id, .data = (unsigned long)data, .sev_fd = (unsigned)device};
+
+	return ioctl(g->vm, KVM_MEMORY_ENCRYPT_OP, &cmd);
+}
+
+/* A SEV guest, whose launch is ended too early once. */
+static void case_launch(void)
+{
+	struct kvm_sev_launch_update_data update = {.len = 4096};
+	struct kvm_sev_launch_start start = {.policy = 1};
+	struct kvm_sev_launch_measure measure = {0};
+	unsigned char blob[48];
+	struct guest g;
+	int device = open("/dev/sev", O_RDWR);
+
+	make_vm(&g);
+	update.uaddr = (unsigned long)g.memory;
+	tell("init", sev(&g, device, KVM_SEV_INIT, NULL));
+	tell("start", sev(&g, device, KVM_SEV_LAUNCH_START, &start));
+	tell("update", sev(&g, device, KVM_SEV_LAUNCH_UPDATE_DATA, &update));
+	tell("finish", sev(&g, device, KVM_SEV_LAUNCH_FINISH, NULL));
+	tell("size of the measurement", sev(&g, device, KVM_SEV_LAUNCH_MEASURE, &measure));
+	measure.uaddr = (unsigned long)blob;
+	tell("measure", sev(&g, device, KVM_SEV_LAUNCH_MEASURE, &measure));
+	tell("finish", sev(&g, device, KVM_SEV_LAUNCH_FINISH, NULL));
+	tell("nothing", sev(&g, device, KVM_SEV_LAUNCH_START, NULL));
+	tell("nowhere", ioctl(g.vm, KVM_MEMORY_ENCRYPT_OP, 1));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -259,7 +291,7 @@ int main(int argc, char **argv)
 		void (*run)(void);
 	} cases[] = {{"run", case_run}, {"copies", case_copies}, {"fork", case_fork}, {"vfork", case_vfork},
 	        {"cpuid", case_cpuid}, {"illegal", case_illegal}, {"crash", case_crash},
-	        {"files", case_files}, {"objects", case_objects}};
+	        {"files", case_files}, {"objects", case_objects}, {"launch", case_launch}};
 
 	for (size_t i = 0; argc == 2 && i < sizeof(cases) / sizeof(cases[0]); i++) {
 		if (strcmp(argv[1], cases[i].name) == 0) {
