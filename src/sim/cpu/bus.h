@@ -124,12 +124,13 @@ struct cpu_bus {
 
 	/*
 	 * Memory encryption (APM 2, 15.34.5). c_bit is the C-bit of page tables; 0: there is no encryption.
-	 * With a C-bit, view() gives the page at gpa as the guest sees it with the C-bit set (private) or
+	 * If viewed is set, view() gives the page at gpa as the guest sees it with the C-bit set (private) or
 	 * clear. It gives NULL where there is no memory; slot is NULL then, too. The processor uses the page
 	 * until it takes CPU_PENDING_FLUSH or another map: it has forgotten all pages when it calls
 	 * view_end().
 	 */
 	uint64_t c_bit;
+	bool viewed; /* the guest has memory encryption, or pages that KVM alone calls private */
 	enum cpu_view (*view)(void *ctx, const struct cpu_slot *slot, uint64_t gpa, bool private, bool write,
 	        uint8_t **ret_host);
 	void (*view_end)(void *ctx);

@@ -16,7 +16,7 @@ void cpu_map_take(struct cpu *cpu)
 	cpu_unpost(cpu, CPU_PENDING_FLUSH);
 	map = atomic_load(&cpu->bus->map);
 	cpu_tlb_flush(cpu);
-	if (unlikely(cpu->bus->c_bit))
+	if (unlikely(cpu->bus->viewed))
 		cpu->bus->view_end(cpu->ctx);
 	cpu->map = map;
 	cpu->map_cached = map->generation;

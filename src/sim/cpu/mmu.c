@@ -102,7 +102,7 @@ static u8 *page_host(
 {
 	u8 *host;
 
-	if (likely(!cpu->bus->c_bit))
+	if (likely(!cpu->bus->viewed))
 		return slot ? slot->host + (walk->gpa - slot->gpa) : NULL;
 	check_view(cpu,
 	        cpu->bus->view(cpu->ctx, slot, walk->gpa, walk->private, access == ACCESS_WRITE, &host),
@@ -167,7 +167,7 @@ static struct cpu_tlb_entry *tlb_walk(struct cpu *cpu, u64 linear, enum access a
 		e->write = page;
 		if (slot->flags & CPU_SLOT_READONLY || cpu_code_in_page(cpu, walk.gpa))
 			e->write |= TLB_SLOW;
-	} else if (walk.writable && !slot->dirty && !(slot->flags & CPU_SLOT_READONLY) && !cpu->bus->c_bit) {
+	} else if (walk.writable && !slot->dirty && !(slot->flags & CPU_SLOT_READONLY) && !cpu->bus->viewed) {
 		e->write = page | (cpu_code_in_page(cpu, walk.gpa) ? TLB_SLOW : 0);
 	}
 	return e;

@@ -23,7 +23,8 @@
 /* One walk in progress: the entries that it met, for the accessed bits, and the rights so far. */
 struct path {
 	const struct cpu *cpu;
-	u64 c_bit;       /* 0: tables are read from the VMM's memory */
+	u64 c_bit;
+	bool viewed;     /* otherwise tables are read from the VMM's memory */
 	u64 *entries[4]; /* NULL: it is in a register, or in memory that cannot be written */
 	u64 addresses[4];
 	u64 values[4];
@@ -37,7 +38,7 @@ struct path {
 	unsigned shift;
 };
 
-static void *table_host(const struct cpu *cpu, bool encrypted, u64 gpa, unsigned size, bool write,
+static void *table_host(const struct cpu *cpu, bool viewed, u64 gpa, unsigned size, bool write,
         bool *ret_readonly, enum cpu_view *ret_view)
 {
 	const struct cpu_slot *slot = cpu_slot_find(cpu->map, gpa & ~(u64)(size - 1));
@@ -46,7 +47,7 @@ static void *table_host(const struct cpu *cpu, bool encrypted, u64 gpa, unsigned
 
 	if (slot)
 		*ret_readonly = slot->flags & CPU_SLOT_READONLY;
-	if (unlikely(encrypted)) {
+	if (unlikely(viewed)) {
 		*ret_view = bus->view(cpu->ctx, slot, gpa & ~(u64)0xfff, true, write, &page);
 		return *ret_view != CPU_VIEW_GOOD || !page ? NULL : page + (gpa & 0xfff);
 	}
@@ -56,13 +57,13 @@ static void *table_host(const struct cpu *cpu, bool encrypted, u64 gpa, unsigned
 void *cpu_table_host(
         const struct cpu *cpu, u64 gpa, unsigned size, bool *ret_readonly, enum cpu_view *ret_view)
 {
-	return table_host(cpu, cpu->bus->c_bit, gpa, size, false, ret_readonly, ret_view);
+	return table_host(cpu, cpu->bus->viewed, gpa, size, false, ret_readonly, ret_view);
 }
 
 static void *entry_host(struct path *path, u64 gpa, unsigned size, bool write, bool *ret_readonly)
 {
 	enum cpu_view view = CPU_VIEW_GOOD;
-	void *host = table_host(path->cpu, path->c_bit, gpa, size, write, ret_readonly, &view);
+	void *host = table_host(path->cpu, path->viewed, gpa, size, write, ret_readonly, &view);
 
 	if (view != CPU_VIEW_GOOD && path->table == CPU_VIEW_GOOD) {
 		path->table = view;
@@ -203,7 +204,7 @@ static bool mark_used(struct path *path, bool write, bool narrow)
 
 		if (new == old || !path->entries[i])
 			continue;
-		if (path->c_bit) /* it was read through a view for reading */
+		if (path->viewed) /* it was read through a view for reading */
 			path->entries[i] =
 			        entry_host(path, path->addresses[i], narrow ? 4 : 8, true, &readonly);
 		if (!path->entries[i])
@@ -257,6 +258,7 @@ bool cpu_walk(const struct cpu *cpu, u64 linear, const struct walk_query *query,
 	do {
 		path = (struct path){.cpu = cpu,
 		        .c_bit = query->peek ? 0 : cpu->bus->c_bit,
+		        .viewed = !query->peek && cpu->bus->viewed,
 		        .writable = true,
 		        .user = true,
 		        .executable = true};

@@ -381,6 +381,35 @@ int kvm_vm_set_attributes(void *object, void *arg, uintptr_t user)
 	return result;
 }
 
+/* ---- guests whose private pages nothing encrypts ---- */
+
+/* The attribute alone says whether a page is private. Law: Linux's kvm_mmu_page_fault(). */
+static enum cpu_view soft_view(
+        void *ctx, const struct cpu_slot *slot, uint64_t gpa, bool private, bool write, uint8_t **ret_host)
+{
+	const struct kvm_vm *vm = ((const struct kvm_vcpu *)ctx)->vm;
+
+	*ret_host = slot ? slot->host + (gpa - slot->gpa) : NULL;
+	if (!kvm_vm_page_is_private(vm, gpa))
+		return CPU_VIEW_GOOD;
+	if (!slot || !slot->gmem)
+		return CPU_VIEW_WRONG_KIND;
+	*ret_host = slot->gmem->pages + slot->gmem_offset + (gpa - slot->gpa);
+	return CPU_VIEW_GOOD;
+}
+
+static void soft_view_end(void *ctx)
+{
+}
+
+void kvm_vm_protect_by_software(struct kvm_vm *vm)
+{
+	vm->bus.view = soft_view;
+	vm->bus.view_end = soft_view_end;
+	vm->bus.viewed = true;
+	atomic_store(&vm->may_prefault, true);
+}
+
 /* ---- prefaulting ---- */
 
 /* Does what a fault would do: a private page becomes the guest's. Other pages need nothing. */

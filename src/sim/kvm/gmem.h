@@ -50,6 +50,11 @@ int kvm_gmem_bind(struct kvm_vm *vm, struct kvm_slot *slot, struct kvm_gmem *gme
  */
 uint8_t *kvm_gmem_slot_host(const struct kvm_vm *vm, const struct kvm_slot *slot);
 
+/*
+ * Lets the guest of a new VM have its private pages from its guest_memfds, although nothing encrypts them
+ * (KVM_X86_SW_PROTECTED_VM).
+ */
+void kvm_vm_protect_by_software(struct kvm_vm *vm);
 /* Makes kvm_vm.private. Returns 0 or a negated errno. */
 int kvm_vm_attributes_init(struct kvm_vm *vm);
 void kvm_vm_attributes_finish(struct kvm_vm *vm);

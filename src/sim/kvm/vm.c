@@ -64,7 +64,7 @@ static int unregister_region(void *object, void *arg, uintptr_t user)
 
 bool kvm_vm_has_private_memory(const struct kvm_vm *vm)
 {
-	return vm->type == UAPI_VM_SNP;
+	return vm->type == UAPI_VM_SNP || vm->type == UAPI_VM_SW_PROTECTED;
 }
 
 bool kvm_vm_has_protected_state(const struct kvm_vm *vm)
@@ -183,6 +183,8 @@ static int vm_fill(struct kvm_vm *vm)
 		return -ENOMEM;
 	vm->map->generation = CPU_MAP_FIRST;
 	atomic_store(&vm->bus.map, vm->map);
+	if (vm->type == UAPI_VM_SW_PROTECTED)
+		kvm_vm_protect_by_software(vm);
 	return kvm_vm_has_private_memory(vm) ? kvm_vm_attributes_init(vm) : 0;
 }
 

@@ -274,7 +274,7 @@ int sev_vm_create(struct kvm_vm *vm)
 		return -ENOMEM;
 	pthread_mutex_init(&vm->sev->lock, NULL);
 	pthread_mutex_init(&vm->sev->request_lock, NULL);
-	vm->sev->need_init = vm->type != UAPI_VM_DEFAULT;
+	vm->sev->need_init = vm->type >= UAPI_VM_SEV;
 	if (sev_platform_of(vm))
 		vm->sev->pages_lockable = sev_platform_of(vm)->memlock_bytes / PAGE_SIZE_BYTES;
 	return 0;

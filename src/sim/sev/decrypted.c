@@ -394,6 +394,7 @@ void sev_bus_init(struct kvm_vm *vm)
 	vm->bus.has_rmpquery = sev_hardware_has(sev_platform_of(vm), SEV_HARDWARE_RMPQUERY);
 	vm->bus.msr_intercepted = sev_vcpu_msr_intercepted;
 	vm->bus.c_bit = UINT64_C(1) << sev_platform_of(vm)->c_bit;
+	vm->bus.viewed = true;
 	if (kvm_vm_map_publish(vm) < 0)
 		log_error("software platform: no memory for a new map of slots, so slots of a guest_memfd "
 		          "stay where they are for a plain guest");

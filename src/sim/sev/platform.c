@@ -172,7 +172,7 @@ static bool has_asids(const struct sev_platform *secure, enum product_asid_kind 
 
 unsigned sev_platform_vm_types(const struct sev_platform *secure)
 {
-	unsigned types = 1u << UAPI_VM_DEFAULT;
+	unsigned types = 1u << UAPI_VM_DEFAULT | 1u << UAPI_VM_SW_PROTECTED;
 
 	if (secure && has_asids(secure, PRODUCT_ASID_SEV))
 		types |= 1u << UAPI_VM_SEV;

@@ -198,6 +198,7 @@ static void move_context(struct kvm_vm *vm, struct kvm_vm *source)
 	from->pages_locked = 0;
 	sev_bus_init(vm);
 	source->bus.c_bit = 0;
+	source->bus.viewed = false;
 	atomic_store(&source->dead, true);
 }
 

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "kvm/gmem.h"
 #include "kvm/msr.h"
 #include "spa.h"
 #include "vmsa.h"
@@ -15,7 +16,7 @@
 
 int sev_vcpu_create(struct kvm_vcpu *v)
 {
-	if (v->vm->type == UAPI_VM_DEFAULT && !v->vm->encrypted)
+	if (v->vm->type < UAPI_VM_SEV && !v->vm->encrypted)
 		return 0;
 	v->sev = calloc(1, sizeof(*v->sev));
 	if (!v->sev)
@@ -120,11 +121,19 @@ bool sev_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *valu
 	return true;
 }
 
+/* Without SEV-SNP no C-bit says what an access is: KVM's attribute does. */
+static bool is_private_fault(const struct kvm_vcpu *v, const struct cpu_exit_info *info)
+{
+	return sev_is_snp(v->vm) ? info->fault.private
+	                         : v->vm->type == UAPI_VM_SW_PROTECTED &&
+	                                   kvm_vm_page_is_private(v->vm, info->fault.gpa);
+}
+
 int sev_vcpu_leave_fault(struct kvm_vcpu *v)
 {
 	const struct cpu_exit_info *info = &v->cpu->exit_info;
 	const struct uapi_memory_fault fault = {
-	        .flags = info->fault.private && sev_is_snp(v->vm) ? UAPI_MEMORY_EXIT_PRIVATE : 0,
+	        .flags = is_private_fault(v, info) ? UAPI_MEMORY_EXIT_PRIVATE : 0,
 	        .gpa = info->fault.gpa,
 	        .size = PAGE_SIZE_BYTES,
 	};

@@ -19,8 +19,8 @@ static void test_product_decides_types_and_cpuid(void **state)
 		const char *product;
 		int types;
 		uint32_t eax;
-	} rows[] = {{NULL, 0x1, 0}, {"none", 0x1, 0}, {"Naples", 0x5, 0x2}, {"Rome", 0xd, 0xa},
-	        {"Milan", 0x1d, 0x41a}, {"Genoa", 0x1d, 0x41a}, {"Turin", 0x1d, 0x41a}};
+	} rows[] = {{NULL, 0x3, 0}, {"none", 0x3, 0}, {"Naples", 0x7, 0x2}, {"Rome", 0xf, 0xa},
+	        {"Milan", 0x1f, 0x41a}, {"Genoa", 0x1f, 0x41a}, {"Turin", 0x1f, 0x41a}};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct sim_options options = {.product = rows[i].product, .c_bit = 47};
@@ -57,7 +57,7 @@ static void test_firmware_too_old_for_snp_offers_none(void **state)
 	static const struct {
 		uint8_t major, minor;
 		int types;
-	} rows[] = {{0, 16, 0xd}, {0, 24, 0xd}, {1, 49, 0xd}, {1, 50, 0xd}, {1, 51, 0x1d}, {2, 0, 0x1d}};
+	} rows[] = {{0, 16, 0xf}, {0, 24, 0xf}, {1, 49, 0xf}, {1, 50, 0xf}, {1, 51, 0x1f}, {2, 0, 0x1f}};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct sim_options options = {.product = "Milan",
@@ -175,7 +175,7 @@ static void test_asids_none_for_es_offers_no_es(void **state)
 	struct guest g;
 
 	machine_open(&m, &options);
-	assert_int_equal(number_of(&m, m.kvm, KVM_CHECK_EXTENSION, UAPI_CAP_VM_TYPES), 0x5);
+	assert_int_equal(number_of(&m, m.kvm, KVM_CHECK_EXTENSION, UAPI_CAP_VM_TYPES), 0x7);
 	guest_make(&g, &m, UAPI_VM_DEFAULT);
 	assert_int_equal(command(&g, KVM_SEV_ES_INIT, NULL), -ENOTTY);
 	guest_close(&g);
