@@ -154,7 +154,7 @@ int migrate_file_place(struct migrate_file *file, const struct page_memory *memo
 	else if (check_size(file, place, err) < 0)
 		return -1;
 	free(file->sums);
-	file->sums = calloc(place, sizeof(*file->sums));
+	file->sums = calloc(place ?: 1, sizeof(*file->sums));
 	return file->sums ? 0 : err_sys(err, ERR_FAILED, ENOMEM, "the sums of the guest's pages");
 }
 
