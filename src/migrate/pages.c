@@ -81,16 +81,17 @@ static int add_page(struct migrate_side *side, struct batch *batch, uint64_t fra
 	return 0;
 }
 
-/* Moves the contents up to the records, of which there are seldom as many as possible. */
-static size_t finish(const struct batch *batch)
+/* Moves the records, of which there are seldom as many as possible, to the contents, and sends both. */
+static int send_batch(struct migrate_side *side, const struct batch *batch, struct err *err)
 {
 	size_t head = HEAD_BYTES + (size_t)batch->records * RECORD_BYTES;
-	size_t contents = (size_t)batch->data_pages * PAGE_SIZE_BYTES;
+	uint8_t *payload = batch->payload + AT_CONTENTS - head;
 
 	store_le(batch->payload, 4, batch->records);
 	store_le(batch->payload + 4, 4, 0);
-	memmove(batch->payload + head, batch->payload + AT_CONTENTS, contents);
-	return head + contents;
+	memmove(payload, batch->payload, head);
+	return migrate_wire_send_at(
+	        &side->wire, MIGRATE_PAGES, payload, head + (size_t)batch->data_pages * PAGE_SIZE_BYTES, err);
 }
 
 int migrate_pages_send(struct migrate_side *side, struct page_dirty *dirty, uint64_t *from, struct err *err)
@@ -107,7 +108,7 @@ int migrate_pages_send(struct migrate_side *side, struct page_dirty *dirty, uint
 		return 0;
 	atomic_fetch_add_explicit(&side->progress->data_pages, batch.data_pages, memory_order_relaxed);
 	atomic_fetch_add_explicit(&side->progress->zero_pages, batch.zero_pages, memory_order_relaxed);
-	if (migrate_wire_send(&side->wire, MIGRATE_PAGES, finish(&batch), err) < 0)
+	if (send_batch(side, &batch, err) < 0)
 		return -1;
 	return (int)(batch.data_pages + batch.zero_pages);
 }

@@ -348,9 +348,10 @@ static int send_bytes(struct migrate_wire *wire, const uint8_t *at, size_t size,
 	return 0;
 }
 
-static void make_header(struct migrate_wire *wire, enum migrate_type type, size_t size)
+/* Writes the header right before the payload, and returns it. */
+static uint8_t *make_header(struct migrate_wire *wire, enum migrate_type type, uint8_t *payload, size_t size)
 {
-	uint8_t *header = wire->out;
+	uint8_t *header = payload - MIGRATE_HEADER_BYTES;
 
 	memset(header, 0, MIGRATE_HEADER_BYTES);
 	store_le(header, 4, MIGRATE_MAGIC);
@@ -359,11 +360,31 @@ static void make_header(struct migrate_wire *wire, enum migrate_type type, size_
 	store_le(header + AT_LENGTH, 4, size);
 	store_le(header + AT_SEQUENCE, 8, wire->out_sequence++);
 	store_le(header + AT_CRC, 4, migrate_crc32c(header, MIGRATE_HEADER_BYTES + size));
+	return header;
 }
 
 int migrate_wire_send(struct migrate_wire *wire, enum migrate_type type, size_t size, struct err *err)
 {
-	return migrate_wire_send_fds(wire, type, size, NULL, 0, err);
+	return migrate_wire_send_at(wire, type, migrate_wire_payload(wire), size, err);
+}
+
+static int send_frame(struct migrate_wire *wire, enum migrate_type type, uint8_t *payload, size_t size,
+        const struct migrate_fds *with, struct err *err)
+{
+	if (check_cancelled(wire, err) < 0)
+		return -1;
+	if (wire->file) {
+		atomic_fetch_add_explicit(&wire->sent_bytes, size, memory_order_relaxed);
+		return migrate_file_put(wire->file, type, payload, size, err);
+	}
+	return send_bytes(
+	        wire, make_header(wire, type, payload, size), MIGRATE_HEADER_BYTES + size, with, err);
+}
+
+int migrate_wire_send_at(
+        struct migrate_wire *wire, enum migrate_type type, uint8_t *payload, size_t size, struct err *err)
+{
+	return send_frame(wire, type, payload, size, NULL, err);
 }
 
 int migrate_wire_send_fds(struct migrate_wire *wire, enum migrate_type type, size_t size, const int *fds,
@@ -371,18 +392,11 @@ int migrate_wire_send_fds(struct migrate_wire *wire, enum migrate_type type, siz
 {
 	struct migrate_fds with = {.count = count};
 
-	if (check_cancelled(wire, err) < 0)
-		return -1;
-	if (wire->file) {
-		atomic_fetch_add_explicit(&wire->sent_bytes, size, memory_order_relaxed);
-		return migrate_file_put(wire->file, type, migrate_wire_payload(wire), size, err);
-	}
 	if (count > MIGRATE_FDS_MAX || (count && wire->session))
 		return err_set(err, ERR_FAILED, "%u descriptors do not go over this connection", count);
 	for (unsigned i = 0; i < count; i++)
 		with.fds[i] = fds[i];
-	make_header(wire, type, size);
-	return send_bytes(wire, wire->out, MIGRATE_HEADER_BYTES + size, &with, err);
+	return send_frame(wire, type, migrate_wire_payload(wire), size, &with, err);
 }
 
 void migrate_wire_abort(struct migrate_wire *wire, const char *why)
@@ -392,8 +406,8 @@ void migrate_wire_abort(struct migrate_wire *wire, const char *why)
 	if (wire->faulted || wire->file)
 		return;
 	memcpy(migrate_wire_payload(wire), why, size);
-	make_header(wire, MIGRATE_ABORT, size);
 	/* The peer also notices that the connection ends. */
-	if (give(wire, wire->out, MIGRATE_HEADER_BYTES + size, NULL) < 0)
+	if (give(wire, make_header(wire, MIGRATE_ABORT, migrate_wire_payload(wire), size),
+	            MIGRATE_HEADER_BYTES + size, NULL) < 0)
 		log_debug("the other vmm is not told why: %s", err_sys_name(errno));
 }

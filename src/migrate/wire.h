@@ -91,6 +91,9 @@ uint8_t *migrate_wire_payload(struct migrate_wire *wire);
  */
 int migrate_wire_send(
         struct migrate_wire *wire, enum migrate_type type, size_t size, struct err *err) MUST_CHECK;
+/* The same with a payload that begins further on in migrate_wire_payload(); what is before it is lost. */
+int migrate_wire_send_at(struct migrate_wire *wire, enum migrate_type type, uint8_t *payload, size_t size,
+        struct err *err) MUST_CHECK;
 /* The same, with descriptors, at most MIGRATE_FDS_MAX, which stay the caller's: over a UNIX socket without
  * TLS. */
 int migrate_wire_send_fds(struct migrate_wire *wire, enum migrate_type type, size_t size, const int *fds,
