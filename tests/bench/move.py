@@ -3,8 +3,10 @@
 """What it costs to move a plain guest over a UNIX socket: vmm --host sim against QEMU -accel tcg, in alternating runs of the same Linux.
 
 usage: move.py VMM [--qemu PATH] [--memory MIB] [--filled MIB] [--runs N]
+       move.py VMM --handover [--memory MIB] [--filled MIB] [--runs N]
 The guest fills so much of its memory with noise and is paused. Then its vmm sends it to another one. Counted is the processor time of each
 process from the command to "completed", without the threads of vCPUs, for each GiB that was sent. Neither side compresses or encrypts.
+With --handover the guest of a vmm runs on while it is handed to a new vmm on this host, with its memory: milliseconds in all and stopped.
 Prints medians; judges nothing.
 """
 import argparse
@@ -51,9 +53,9 @@ class Side:
         socket, words = folder / f'{name}.sock', f'console=ttyS0 quiet panic=-1 cryptomgr.notests=1'
         for path in socket, self.move:
             path.unlink(missing_ok=True)
-        if kind == 'vmm':
+        if kind != 'qemu':
             keys = {'firmware': FIRMWARE, 'machine.memory': f'{options.memory}M', 'boot.kernel': KERNEL / 'vmlinuz', 'boot.initrd': image,
-                    'boot.cmdline': words, 'control.socket': socket}
+                    'boot.cmdline': words, 'control.socket': socket, 'machine.memory-shared': 'true' if kind == 'handover' else 'false'}
             command = [options.vmm, 'run', '--host', 'sim', *(word for key, value in keys.items() for word in ('--set', f'{key}={value}'))]
             command += ['--incoming', f'unix:{self.move}'] if incoming else []
         else:
@@ -102,6 +104,35 @@ def run(options, folder, kind, image):
         return (*(one / sent for one in used), sent, wall, answer['downtime'])
 
 
+def hand_over(options, folder, image):
+    """Milliseconds in all, and of downtime."""
+    with contextlib.ExitStack() as stack:
+        here = Side(options, folder, 'here', 'handover', image, False)
+        stack.callback(here.end)
+        here.wait_for(b'filled')
+        there = Side(options, folder, 'there', 'handover', image, True)
+        stack.callback(there.end)
+        monitor.until(lambda: there.ask('query-status')['status'] == 'inmigrate' and there.move.exists())
+        here.ask('migrate-set-parameters', mode='cpr-transfer')
+        here.ask('migrate', uri=f'unix:{there.move}')
+        while (answer := here.ask('query-migrate'))['status'] not in ('completed', 'failed'):
+            time.sleep(0.05)
+        if answer['status'] == 'failed':
+            sys.exit(f'handover: {answer}')
+        return answer['total-time'], answer['downtime']
+
+
+def handovers(options):
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        image = make_initrd(name, INIT.format(filled=options.filled))
+        for _ in range(options.runs):
+            rows.append(hand_over(options, pathlib.Path(name), image))
+            print(f'total {rows[-1][0]} ms, stopped {rows[-1][1]} ms', flush=True)
+    total, stopped = (statistics.median(column) for column in zip(*rows))
+    print(f'medians of {options.runs}: total {total:.0f} ms, stopped {stopped:.0f} ms')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('vmm', type=os.path.abspath)
@@ -109,7 +140,11 @@ def main():
     parser.add_argument('--memory', type=int, default=1024)
     parser.add_argument('--filled', type=int, default=640)
     parser.add_argument('--runs', type=int, default=3)
+    parser.add_argument('--handover', action='store_true')
     options = parser.parse_args()
+    if options.handover:
+        handovers(options)
+        return
     found = {'vmm': [], 'qemu': []}
     with tempfile.TemporaryDirectory() as name:
         image = make_initrd(name, INIT.format(filled=options.filled))
