@@ -79,6 +79,8 @@ static int read_words(struct move *move, const char *const *words, size_t count,
 	}
 	if (move->saves && move->how.resume)
 		return err_set(err, ERR_USAGE, "--resume belongs to the command migrate ADDRESS");
+	if (move->saves && move->how.handover)
+		return err_set(err, ERR_USAGE, "--handover belongs to the command migrate ADDRESS");
 	if (move->address && *move->address)
 		return 0;
 	return err_set(err, ERR_USAGE, "%s needs %s", words[0], move->saves ? "a path" : "an address");
@@ -345,7 +347,10 @@ static int tell_doubt(const struct move *move, struct err *err)
 	if (move->saves)
 		return err_set(err, ERR_DOUBT,
 		        "the guest is in doubt, and does not run here: %s. Nobody knows whether it is in the "
-		        "file: remove that file, and then tell this vmm: __vmm_migrate-resolve runs=true",
+		        "file. See whether a vmm has loaded it (a line `took` in its migrate.record). If "
+		        "none has, "
+		        "remove the file, and then tell this vmm: __vmm_migrate-resolve runs=true; if one "
+		        "has: runs=false",
 		        why ?: "the server does not say why");
 	return err_set(err, ERR_DOUBT,
 	        "the guest is in doubt, and does not run here: %s. Ask the other vmm: migrate ADDRESS "
@@ -386,12 +391,9 @@ static int tell_end(const struct move *move, struct err *err)
 		cli_ctl_show_value(move->info, CLI_CTL_RAW);
 	if (strcmp(status, "in-doubt") == 0)
 		return tell_doubt(move, err);
-	if (strcmp(status, "completed") != 0) {
-		end_handover(move);
+	if (strcmp(status, "completed") != 0)
 		return tell_failure(move, err);
-	}
 	tell_success(move);
-	end_handover(move);
 	if (!move->how.keep && call_empty(move, "quit", NULL, err) < 0)
 		return err_wrap(err, "the guest was %s, but the vmm that it left does not end",
 		        move->saves ? "saved" : "moved");
@@ -406,10 +408,10 @@ int cli_ctl_migrate(struct cli_ctl *ctl, const char *const *words, size_t count,
 
 	if (read_words(&move, words, count, err) < 0)
 		return -1;
-	if (begin(&move, err) < 0) {
-		end_handover(&move);
+	result = begin(&move, err);
+	end_handover(&move); /* this move keeps the mode that it began with */
+	if (result < 0)
 		return -1;
-	}
 	result = wait_or_cancel(&move, err);
 	if (result < 0 && !cli_ctl_link_refused(ctl->link)) {
 		err_wrap(err,

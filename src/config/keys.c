@@ -88,8 +88,8 @@ const struct config_key config_keys[] = {
         {"machine.memory-shared", CONFIG_BOOL, AT(machine.memory_shared), .def = "false",
                 .help = "Keep the guest's memory in files (memfds), so that another vmm on this host can go "
                         "on with it (vmm ctl SOCKET migrate --handover). That of a guest with "
-                        "machine.hugepages, or with a device fs, is kept so anyway. Other memory is faster "
-                        "where the kernel has no huge pages for files."},
+                        "machine.hugepages is kept so anyway. Other memory is faster where the kernel has no "
+                        "huge pages for files."},
         {"machine.uuid", CONFIG_UUID, AT(machine.uuid), .def = "\"\"",
                 .help = "The system's UUID in the SMBIOS tables, where Linux, dmidecode and cloud-init find "
                         "it. Neither it nor the serial number is measured: the host can tell the guest "

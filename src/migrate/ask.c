@@ -135,12 +135,22 @@ static int claim(struct migrate *migrate, struct err *err)
 {
 	struct err undone;
 
-	if (migrate_file_claim(migrate->file, true, err) < 0)
-		return -1;
-	if (migrate_record_write(migrate->record_fd, "took", migrate->side.id, err) == 0)
+	if (migrate_file_claim(migrate->file, true, err) == 0 &&
+	        migrate_record_write(migrate->record_fd, "took", migrate->side.id, err) == 0)
 		return 0;
 	if (migrate_file_claim(migrate->file, false, &undone) < 0)
 		log_error("%s: the guest was not loaded, but the file says so (--load-again)", undone.text);
+	return -1;
+}
+
+static int own(struct migrate *migrate, struct err *err)
+{
+	struct err ignored;
+
+	if (migrate_lease_own(migrate, err) == 0)
+		return 0;
+	if (migrate_record_write(migrate->record_fd, "kept", migrate->side.id, &ignored) < 0)
+		log_warn("%s", ignored.text);
 	return -1;
 }
 
@@ -150,7 +160,7 @@ static void take(struct migrate *migrate)
 	migrate_file_compare_disks(migrate->file, run_config(migrate->run));
 	if (migrate_lease_try(migrate, &migrate->take_err) < 0 ||
 	        run_arrive(migrate->run, &migrate->take_err) < 0 || claim(migrate, &migrate->take_err) < 0 ||
-	        migrate_lease_own(migrate, &migrate->take_err) < 0) {
+	        own(migrate, &migrate->take_err) < 0) {
 		run_release(migrate->run);
 		migrate_ask_on_released(migrate);
 		return;

@@ -326,6 +326,9 @@ static int open_whole(struct migrate_file *file, struct err *err)
 		return err_set(err, ERR_USAGE, "%s: a regular file is needed", file->path);
 	if (lock(file, !file->again, err) < 0)
 		return -1;
+	/* A vmm that had the lock may have removed the file. */
+	if (fstat(file->fd, &now) < 0 || !now.st_nlink)
+		return err_set(err, ERR_USAGE, "%s: the file was removed meanwhile", file->path);
 	return read_head(file, err);
 }
 
@@ -359,7 +362,8 @@ static bool undo(struct migrate_file *file)
 	bool undone = file->fd >= 0 && migrate_file_write_head(file, MIGRATE_FILE_UNFINISHED, &err) == 0;
 
 	file_made_remove(&file->made);
-	return undone || file->fd < 0 || (fstat(file->fd, &now) == 0 && now.st_nlink == 0);
+	return undone || file->fd < 0 ||
+	       (fstat(file->fd, &now) == 0 && now.st_nlink == 0 && sync_folder(file->path, &err) == 0);
 }
 
 bool migrate_file_close(struct migrate_file *file)

@@ -18,7 +18,7 @@
 
 #define STOP_MS 300 /* QEMU's downtime-limit */
 
-static void set_status(struct migrate *migrate, enum migrate_status status)
+void migrate_set_status(struct migrate *migrate, enum migrate_status status)
 {
 	if (migrate->status == status)
 		return;
@@ -52,8 +52,8 @@ static void on_progress(void *ctx)
 	if (!migrate->again && migrate->status != MIGRATE_STATUS_CANCELLING) {
 		/* The thread may have gone further than one step since it was seen last. */
 		while (migrate->status < statuses[phase])
-			set_status(migrate, migrate->status + 1);
-		set_status(migrate, statuses[phase]);
+			migrate_set_status(migrate, migrate->status + 1);
+		migrate_set_status(migrate, statuses[phase]);
 	}
 	while (!migrate->incoming && migrate->observer && migrate->told_pass < pass)
 		migrate->observer->on_pass(migrate->observer->ctx, ++migrate->told_pass);
@@ -82,13 +82,22 @@ static void set_result(struct migrate *migrate)
 	bool cancelled = migrate->status == MIGRATE_STATUS_CANCELLING && migrate->result == MIGRATE_STAYS;
 
 	migrate->ended_ns = clock_ns(CLOCK_MONOTONIC);
-	set_status(migrate, cancelled ? MIGRATE_STATUS_CANCELLED : statuses[migrate->result]);
+	migrate_set_status(migrate, cancelled ? MIGRATE_STATUS_CANCELLED : statuses[migrate->result]);
 }
 
 static void keep_doubt(struct migrate *migrate)
 {
 	struct err err;
 
+	if (migrate->saves) {
+		log_error("the guest is in doubt: %s. It does not run here, and may be in the file. See "
+		          "whether a "
+		          "vmm has loaded it (a line `took` in its migrate.record). If none has, remove the "
+		          "file, and "
+		          "then send __vmm_migrate-resolve runs=true; if one has, runs=false",
+		        migrate->err.text);
+		return;
+	}
 	log_error("the guest is in doubt: %s. It does not run here, and the other side may have it. %s If it "
 	          "cannot "
 	          "be asked, read the files migrate.record of both sides, as docs/migration.md says, before "
@@ -183,8 +192,14 @@ static void on_ended(void *ctx)
  */
 static void give_up(struct migrate *migrate, const char *why)
 {
+	struct err ignored;
+
 	if (!is_under_way(migrate))
 		return;
+	/* Devices go on until the guest has ended, so a target must not begin with the state that it has. */
+	if (!migrate->incoming && migrate->stopped_ns && !migrate->given &&
+	        migrate_lease_own(migrate, &ignored) < 0)
+		log_debug("%s", ignored.text);
 	disconnect(migrate);
 	err_set(&migrate->err, ERR_FAILED, "%s", why);
 	set_result(migrate);
@@ -233,7 +248,7 @@ static int begin(struct migrate *migrate, struct err *err)
 		return -1;
 	/* What is asked about an older move leaves a target as it is. */
 	if (!migrate->again || !migrate->incoming)
-		set_status(migrate, MIGRATE_STATUS_SETUP);
+		migrate_set_status(migrate, MIGRATE_STATUS_SETUP);
 	return 0;
 }
 
@@ -316,10 +331,15 @@ static int may_send(struct migrate *migrate, bool again, struct err *err)
 static int start(struct migrate *migrate, const char *path, bool again, struct err *err)
 {
 	struct run_status status = run_status_of(migrate->run);
+	uint8_t id[MIGRATE_ID_BYTES];
 
 	if (!again && strcmp(status.name, "running") != 0 && strcmp(status.name, "paused") != 0)
 		return err_set(err, ERR_USAGE, "the guest is %s: it can be moved when it runs or is paused",
 		        status.phase);
+	if (!again && getentropy(id, sizeof(id)) < 0)
+		return err_sys(err, ERR_FAILED, errno, "a name for the move");
+	if (path && migrate_file_create(path, id, &migrate->file, err) < 0)
+		return -1;
 	/* A guest that came from another vmm goes on to a third one. */
 	if (migrate->incoming) {
 		loop_op_stop(take_ptr(&migrate->listening));
@@ -329,10 +349,8 @@ static int start(struct migrate *migrate, const char *path, bool again, struct e
 		migrate->status = MIGRATE_STATUS_NONE;
 	}
 	migrate->side.hands = again ? migrate->side.hands : migrate->hands;
-	if (!again && getentropy(migrate->side.id, MIGRATE_ID_BYTES) < 0)
-		return err_sys(err, ERR_FAILED, errno, "a name for the move");
-	if (path && migrate_file_create(path, migrate->side.id, &migrate->file, err) < 0)
-		return -1;
+	if (!again)
+		memcpy(migrate->side.id, id, sizeof(id));
 	return begin(migrate, err);
 }
 
@@ -356,6 +374,9 @@ int migrate_send(struct migrate *migrate, const char *address, int fd, bool agai
 	const char *path = address ? migrate_file_path(address) : NULL;
 	auto_close int owned = fd;
 
+	if (path && migrate->hands)
+		return err_set(err, ERR_USAGE,
+		        "a file takes no handover: set the mode normal (migrate-set-parameters mode=normal)");
 	if (may_send(migrate, again, err) < 0 ||
 	        (path ? migrate_file_check(run_config(migrate->run), path, again, err)
 	              : may_connect(migrate, address, err)) < 0 ||
@@ -369,68 +390,6 @@ int migrate_send(struct migrate *migrate, const char *address, int fd, bool agai
 		return -1;
 	}
 	return 0;
-}
-
-int migrate_cancel(struct migrate *migrate, struct err *err)
-{
-	if (migrate->incoming || !is_under_way(migrate))
-		return 0;
-	if (migrate->given)
-		return err_set(err, ERR_USAGE, "the guest was given to the other vmm already");
-	set_status(migrate, MIGRATE_STATUS_CANCELLING);
-	migrate_worker_cancel(migrate);
-	return 0;
-}
-
-/* ---- a doubt ---- */
-
-static int resolve_source(struct migrate *migrate, bool runs, struct err *err)
-{
-	int result = 0;
-
-	if (runs && (migrate_lease_try(migrate, err) < 0 || migrate_lease_own(migrate, err) < 0))
-		return -1;
-	migrate->given = !runs;
-	if (launch_send_end(run_launch(migrate->run), !runs, err) < 0)
-		log_warn("%s", err->text);
-	if (runs) {
-		result = machine_vm_log_writes(run_vm(migrate->run), false, err);
-		if (run_stay(migrate->run, err) < 0)
-			result = -1;
-	}
-	set_status(migrate, runs ? MIGRATE_STATUS_FAILED : MIGRATE_STATUS_COMPLETED);
-	return result;
-}
-
-static int resolve_target(struct migrate *migrate, bool runs, struct err *err)
-{
-	struct err dropped;
-
-	if (runs && (migrate_lease_try(migrate, err) < 0 || run_arrive(migrate->run, err) < 0 ||
-	                    migrate_lease_own(migrate, err) < 0))
-		return -1;
-	/* One that runs the guest goes on answering a source that asks. */
-	if (!runs)
-		loop_op_stop(take_ptr(&migrate->listening));
-	set_status(migrate, runs ? MIGRATE_STATUS_COMPLETED : MIGRATE_STATUS_FAILED);
-	if (runs) {
-		migrate->owned = true;
-		run_own(migrate->run, migrate->side.paused);
-		return 0;
-	}
-	err_set(&dropped, ERR_FAILED, "the operator says that the guest is not to run here");
-	run_miss(migrate->run, &dropped);
-	return 0;
-}
-
-int migrate_resolve(struct migrate *migrate, bool runs, struct err *err)
-{
-	if (migrate->status != MIGRATE_STATUS_DOUBT || is_under_way(migrate))
-		return err_set(err, ERR_USAGE, "no move of this guest is in doubt");
-	if (migrate_record_write(migrate->record_fd, runs ? "resolved: runs here" : "resolved: is not here",
-	            migrate->side.id, err) < 0)
-		return -1;
-	return migrate->incoming ? resolve_target(migrate, runs, err) : resolve_source(migrate, runs, err);
 }
 
 /* ---- life ---- */

@@ -105,6 +105,9 @@ struct migrate {
 	struct err take_err; /* MIGRATE_TAKE: why it failed, while what was taken is released */
 };
 
+/* migrate.c: tells the observer. */
+void migrate_set_status(struct migrate *migrate, enum migrate_status status);
+
 /* ---- worker.c: the thread ---- */
 
 /* Starts the thread over migrate->fd. */

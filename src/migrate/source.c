@@ -332,7 +332,7 @@ enum migrate_result migrate_source_again(struct migrate_side *side, struct err *
 
 	if (migrate_hello_send(side, MIGRATE_GAVE, err) < 0 ||
 	        migrate_hello_receive(side, false, &standing, err) < 0)
-		return MIGRATE_DOUBT;
+		return side->hands ? leave(side, migrate_hand_settle(side, true)) : MIGRATE_DOUBT;
 	switch (standing) {
 	case MIGRATE_OWNS: return leave(side, MIGRATE_GONE);
 	case MIGRATE_IS_READY: return leave(side, commit(side, err));

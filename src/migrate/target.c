@@ -4,6 +4,7 @@
  * has said that it is given away.
  */
 #include <string.h>
+#include <time.h>
 
 #include "file.h"
 #include "plan.h"
@@ -11,6 +12,9 @@
 
 /* The source may think, or wait for its guest's disks, also between READY and COMMIT. */
 #define LIVE_TIMES 10
+/* A disk of a process that was killed is locked for a while: ten seconds. */
+#define RETRIES  200
+#define RETRY_NS 50000000
 
 static void enter(struct migrate_side *side, enum migrate_phase phase)
 {
@@ -267,12 +271,25 @@ static enum migrate_result take(struct migrate_side *side, struct err *err)
 	return MIGRATE_GONE;
 }
 
-/* Without COMMIT: a guest that was handed over and that nobody has any more is taken all the same. */
+/*
+ * Without COMMIT: a guest that was handed over and that nobody has any more is taken all the same. The kernel
+ * takes the locks of a dead process's files one after the other, so those of the guest's disks may come later
+ * than the lease. This is the only copy of the guest: if it cannot be taken, it stays in doubt.
+ */
 static enum migrate_result own_unasked(struct migrate_side *side, struct err *err)
 {
+	const struct timespec nap = {.tv_nsec = RETRY_NS};
 	enum migrate_result result = side->hands ? migrate_hand_settle(side, false) : MIGRATE_DOUBT;
 
-	return result == MIGRATE_GONE ? take(side, err) : result;
+	if (result != MIGRATE_GONE)
+		return result;
+	for (unsigned i = 0; side->guest->take(side->guest->ctx, side->id, err) < 0; i++) {
+		if (i == RETRIES || atomic_load_explicit(side->wire.cancelled, memory_order_acquire))
+			return MIGRATE_DOUBT;
+		nanosleep(&nap, NULL);
+	}
+	enter(side, MIGRATE_OVER);
+	return MIGRATE_GONE;
 }
 
 /* Whatever happens from here on, the source may have given the guest away. */
@@ -313,6 +330,8 @@ enum migrate_result migrate_target(struct migrate_side *side, struct err *err)
 			result = take(side, err);
 		else if (migrate_wire_send(&side->wire, MIGRATE_READY, 0, err) == 0)
 			result = own(side, err);
+		else if (side->hands) /* the source may have died since its last frame */
+			result = own_unasked(side, err);
 	}
 	if (result == MIGRATE_STAYS && !side->wire.given_up)
 		migrate_wire_abort(&side->wire, err->text);

@@ -37,8 +37,9 @@ void page_lease_finish(struct page_memory *memory)
 {
 	struct page_lease_state *lease = &memory->lease;
 
-	/* The guest ends here, so nobody may go on with it. */
-	if (lease->held)
+	/* The guest ends here, so nobody may go on with it. What was not this process's yet may go on
+	 * elsewhere. */
+	if (lease->held && !lease->accepted)
 		atomic_fetch_add(lease->turns, 1);
 	if (lease->turns)
 		host_munmap(memory->host, take_ptr(&lease->turns), PAGE_SIZE_BYTES);
@@ -158,6 +159,8 @@ static int check_file(int fd, unsigned i, uint64_t size_bytes, struct err *err)
 		return refuse(err, i, "it is no memfd");
 	if ((seals & SEALS_OF_LENGTH) != SEALS_OF_LENGTH)
 		return refuse(err, i, "its length is not sealed");
+	if (!(seals & F_SEAL_SEAL))
+		return refuse(err, i, "its seals may still change");
 	if ((flags & O_ACCMODE) != O_RDWR || seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
 		return refuse(err, i, "it cannot be written");
 	if (stat.st_size < 0 || (uint64_t)stat.st_size != size_bytes)

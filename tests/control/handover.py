@@ -9,6 +9,8 @@ import pathlib
 import re
 import socket
 import struct
+import threading
+import time
 import unittest
 
 import doubts
@@ -19,6 +21,7 @@ from monitor import guests
 MIB = 1 << 20
 SHARED = 'machine.memory-shared=true'
 COUNTER = 0x10000
+F_OFD_SETLKW = 38
 # mov ds, 0x1000; inc dword [0], for ever
 COUNT = bytes.fromhex('fa b80010 8ed8') + guests.back(bytes.fromhex('66ff060000'))
 POINTS = [point for point in doubts.POINTS if point[1] not in ('PAGES', 'PASS')]
@@ -204,9 +207,50 @@ class Handover(unittest.TestCase):
             if i < READY or (i == READY and not behind):
                 self.assertIn(ends, (('ended', 'waits'), ('ended', 'ended')))
                 self.assertEqual(records, ([], []))
-            elif i > READY:
+            else:
                 self.assertEqual((ends, records[1]), (('ended', 'runs'), ['took']))
         self.each(kill, check)
+
+    def test_a_file_of_a_killed_source_is_free_later(self):
+        """The target has the only copy of the guest, and waits for the file."""
+        path = guests.Folder(self).path / 'vars'
+        path.write_bytes(b'\xff' * 65536)
+        pair = self.pair(f'firmware-vars={path}')
+
+        def hold():
+            with open(path, 'r+b') as file:
+                fcntl.fcntl(file, F_OFD_SETLKW, struct.pack('hhqqi4x', fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+                time.sleep(1)
+        threading.Thread(target=hold, daemon=True).start()
+
+        def kill():
+            pair.source.vmm.kill()
+            pair.source.vmm.wait()
+            return False
+        broken = doubts.Break(('target', 'READY', ''), True, kill)
+        proxy = movers.Proxy(self, f'{pair.folder}/move', broken.at, broken.after)
+        with contextlib.suppress(OSError):
+            pair.source.control.ask('migrate', uri=proxy.address)
+        monitor.until(lambda: broken.done)
+        self.assertEqual(doubts.end_of(pair.target), 'runs')
+        counts(self, pair.target)
+
+    def test_a_source_that_ends_its_guest_takes_it_along(self):
+        """Its devices may have changed the memory since the target got their state."""
+        pair = self.pair()
+
+        def end():
+            pair.source.vmm.terminate()
+            with contextlib.suppress(OSError, AssertionError):
+                pair.source.control.wait_event('SHUTDOWN')
+            pair.source.vmm.kill()
+            pair.source.vmm.wait()
+            return False
+        broken = doubts.Break(('target', 'READY', ''), False, end)
+        proxy = movers.Proxy(self, f'{pair.folder}/move', broken.at, broken.after)
+        pair.source.control.call('migrate', uri=proxy.address)
+        monitor.until(lambda: broken.done)
+        self.assertEqual(doubts.end_of(pair.target), 'ended')
 
     def test_target_is_killed(self):
         def kill(pair):
@@ -297,9 +341,11 @@ class Handover(unittest.TestCase):
             os.ftruncate(fd, size)
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
             return fd
-        sealed = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+        length = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+        sealed = length | fcntl.F_SEAL_SEAL
         rows = ((lambda: [], '0 descriptors came'), (lambda: [memory(2 * MIB, sealed)] * 3, 'length is another one'),
-                (lambda: [memory(2 * MIB, fcntl.F_SEAL_GROW)], 'length is not sealed'), (lambda: [memory(MIB, sealed)], 'length is another one'),
+                (lambda: [memory(2 * MIB, fcntl.F_SEAL_GROW)], 'length is not sealed'),
+                (lambda: [memory(2 * MIB, length)], 'its seals may still change'), (lambda: [memory(MIB, sealed)], 'length is another one'),
                 (lambda: [os.open('/dev/null', os.O_RDWR)], 'is no memfd'), (lambda: [memory(2 * MIB, sealed | fcntl.F_SEAL_WRITE)], 'cannot be written'))
         for make, words in rows:
             with self.subTest(words=words):

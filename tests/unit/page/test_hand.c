@@ -198,6 +198,7 @@ enum harm {
 	SHORTER,
 	UNSEALED,
 	HALF_SEALED,
+	MAY_SEAL,
 	UNWRITABLE,
 	FUTURE_SEALED,
 	READ_ONLY,
@@ -209,8 +210,9 @@ enum harm {
 static int make_bad(enum harm harm, uint64_t bytes)
 {
 	static const int seals[HARMS] = {[HALF_SEALED] = F_SEAL_SHRINK,
-	        [UNWRITABLE] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE,
-	        [FUTURE_SEALED] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE};
+	        [MAY_SEAL] = F_SEAL_SHRINK | F_SEAL_GROW,
+	        [UNWRITABLE] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | F_SEAL_WRITE,
+	        [FUTURE_SEALED] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | F_SEAL_FUTURE_WRITE};
 	int fd = memfd_create("bad", MFD_CLOEXEC | MFD_ALLOW_SEALING), ends[2], other;
 	char path[40];
 
@@ -219,7 +221,8 @@ static int make_bad(enum harm harm, uint64_t bytes)
 	                                                         : bytes)),
 	        0);
 	if (harm != UNSEALED)
-		assert_int_equal(fcntl(fd, F_ADD_SEALS, seals[harm] ?: F_SEAL_SHRINK | F_SEAL_GROW), 0);
+		assert_int_equal(
+		        fcntl(fd, F_ADD_SEALS, seals[harm] ?: F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
 	if (harm == READ_ONLY) {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 		other = open(path, O_RDONLY | O_CLOEXEC);
@@ -242,6 +245,7 @@ static void test_descriptors_that_would_do_harm_are_refused(void **state)
 	        [SHORTER] = "length is another",
 	        [UNSEALED] = "not sealed",
 	        [HALF_SEALED] = "not sealed",
+	        [MAY_SEAL] = "may still change",
 	        [UNWRITABLE] = "cannot be written",
 	        [FUTURE_SEALED] = "cannot be written",
 	        [READ_ONLY] = "cannot be written",
