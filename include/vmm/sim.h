@@ -74,9 +74,9 @@ void sim_host_alias(struct host *h, int from, int to);
 /*
  * Returns the length of the instruction of 64-bit mode at code, of which size bytes are there, or 0 if that
  * are too few. It is that of the decoder of the software CPU; what that does not execute has the length that
- * its encoding says (VEX, EVEX), or that of the bytes that were looked at.
+ * its encoding says (VEX, EVEX), or that of the bytes that were looked at, and then *ret_known is false.
  */
-unsigned sim_instruction_length(const uint8_t *code, unsigned size);
+unsigned sim_instruction_length(const uint8_t *code, unsigned size, bool *ret_known);
 
 /*
  * The wall clock of virtual time starts here, so that two runs read the same from the RTC: 2026-01-01

@@ -132,6 +132,12 @@ static int set_preload(const char *library, struct err *err)
 	const char *others = getenv("LD_PRELOAD");
 	auto_free char *all = NULL;
 
+	if (strpbrk(library, " :"))
+		return err_set(err, ERR_FAILED,
+		        "%s: the dynamic loader takes no library with a space or a colon in its path: "
+		        "install vmm "
+		        "elsewhere",
+		        library);
 	if (asprintf(&all, "%s%s%s", library, others && *others ? ":" : "", others ?: "") < 0)
 		return err_sys(err, ERR_FAILED, ENOMEM, "LD_PRELOAD");
 	return set("LD_PRELOAD", all, err);
@@ -150,10 +156,18 @@ static int set_trace(const char *path, struct err *err)
 
 static int set_options(const struct cli_args *args, struct err *err)
 {
+	size_t count;
+	const char *const *words = cli_values(args, "set", &count);
 	struct config *config;
 	auto_free char *text = NULL;
 	int result;
 
+	for (size_t i = 0; i < count; i++) {
+		if (strncmp(words[i], "sim.", strlen("sim.")) != 0)
+			return err_set(err, ERR_USAGE,
+			        "%s: the guest is the program's; vmm platform takes the keys below sim alone",
+			        TEXT_VALUE(words[i]));
+	}
 	if (cli_config_load_bare(args, &config, err) < 0)
 		return -1;
 	config->host = CONFIG_HOST_SIM;

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "preload.h"
 #include "raw.h"
@@ -32,6 +33,17 @@ static int fail(int sys)
 	return -1;
 }
 
+/*
+ * A number that the kernel gives to a new file is nothing of the platform's any more, although it may have
+ * been closed past close(): by fclose(), or by a system call.
+ */
+static int fresh(int fd)
+{
+	if (preload_kind_of(fd) != PRELOAD_NOT_OURS && preload_is_owner())
+		preload_forget(fd);
+	return fd;
+}
+
 /* ---- opening ---- */
 
 static int open_any(int folder, const char *path, int flags, unsigned mode)
@@ -40,7 +52,7 @@ static int open_any(int folder, const char *path, int flags, unsigned mode)
 	char other[PATH_MAX];
 
 	if (file < 0)
-		return __wrap_openat(folder, preload_path(path, other, sizeof(other)), flags, mode);
+		return fresh(raw_next(openat)(folder, preload_path(path, other, sizeof(other)), flags, mode));
 	fd = preload_file_open(file, flags);
 	if (fd >= 0)
 		errno = saved;
@@ -93,7 +105,8 @@ PUBLIC FILE *fopen(const char *path, const char *mode)
 
 	if (file < 0)
 		return __wrap_fopen(preload_path(path, other, sizeof(other)), mode);
-	fd = preload_file_open(file, strpbrk(mode, "wa+") ? O_RDWR : O_RDONLY);
+	fd = preload_file_open(
+	        file, (strpbrk(mode, "wa+") ? O_RDWR : O_RDONLY) | (strchr(mode, 'e') ? O_CLOEXEC : 0));
 	stream = fd < 0 ? NULL : fdopen(fd, mode);
 	if (fd >= 0 && !stream)
 		close(fd);
@@ -176,7 +189,7 @@ PUBLIC int close(int fd)
 	enum preload_kind kind = preload_kind_of(fd);
 
 	if (kind == PRELOAD_NOT_OURS || !preload_is_owner())
-		return __wrap_close(fd);
+		return raw_next(close)(fd);
 	preload_forget(fd);
 	return kind >= PRELOAD_LEFT_KVM ? __wrap_close(fd) : host_close(preload_platform(), fd);
 }
@@ -188,7 +201,8 @@ static void close_ours(int fd)
 
 PUBLIC int close_range(unsigned first, unsigned last, int flags)
 {
-	if (!(flags & CLOSE_RANGE_CLOEXEC))
+	/* With any other flag nothing is closed, or what other threads do not share. */
+	if (!flags && first <= last)
 		preload_each(first, last, close_ours);
 	return (int)syscall(SYS_close_range, first, last, flags);
 }
@@ -207,8 +221,13 @@ static int copied(int from, int to)
 	if (to < 0 || from == to || (kind == PRELOAD_NOT_OURS && old == PRELOAD_NOT_OURS) ||
 	        !preload_is_owner())
 		return to;
+	if (to >= PRELOAD_NUMBERS) {
+		__wrap_close(to);
+		return fail(EMFILE);
+	}
 	preload_platform();
 	preload_alias(from, to);
+	preload_note_vm_type(to, preload_vm_type(from));
 	return preload_note(to, kind);
 }
 
@@ -236,7 +255,7 @@ PUBLIC int fcntl(int fd, int command, ...)
 	va_start(ap, command);
 	arg = va_arg(ap, void *);
 	va_end(ap);
-	result = __wrap_fcntl(fd, command, arg);
+	result = raw_next(fcntl)(fd, command, arg);
 	return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? copied(fd, result) : result;
 }
 ALSO(fcntl, fcntl64);
@@ -278,8 +297,14 @@ static void note_new(unsigned long request, int fd, const void *arg)
 		preload_note_vm_type(fd, (uintptr_t)arg);
 	if (request == KVM_CREATE_VM || request == KVM_CREATE_VCPU)
 		preload_note(fd, PRELOAD_OBJECT);
-	else if (request == UAPI_CREATE_GUEST_MEMFD)
-		preload_note(fd, PRELOAD_GMEM);
+	else if (request == UAPI_CREATE_GUEST_MEMFD && __wrap_fcntl(fd, F_SETFD, NULL) == 0)
+		preload_note(fd, PRELOAD_GMEM); /* unlike the others it is kept over execve(2) */
+}
+
+/* These the kernel answers for every file (ioctl_fio(2)). */
+static bool is_of_files(unsigned long request)
+{
+	return request == FIOCLEX || request == FIONCLEX || request == FIONBIO || request == FIOASYNC;
 }
 
 PUBLIC int ioctl(int fd, unsigned long request, ...)
@@ -292,10 +317,10 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
 	va_start(ap, request);
 	arg = va_arg(ap, void *);
 	va_end(ap);
+	if (kind == PRELOAD_NOT_OURS || is_of_files(request))
+		return __wrap_ioctl(fd, request, arg);
 	if (kind >= PRELOAD_LEFT_KVM)
 		kind = revive(fd, kind);
-	if (kind == PRELOAD_NOT_OURS)
-		return __wrap_ioctl(fd, request, arg);
 	if (kind == PRELOAD_LEFT)
 		return fail(EIO);
 	request &= UINT32_MAX;
@@ -322,7 +347,7 @@ PUBLIC int fallocate(int fd, int mode, off_t offset, off_t length)
 	enum preload_kind kind = preload_kind_of(fd);
 
 	if (kind == PRELOAD_NOT_OURS || kind >= PRELOAD_LEFT_KVM)
-		return __wrap_fallocate(fd, mode, offset, length);
+		return raw_next(fallocate)(fd, mode, offset, length);
 	return host_fallocate(preload_platform(), fd, mode, offset, length);
 }
 ALSO(fallocate, fallocate64);
@@ -335,25 +360,54 @@ static bool is_ours(int fd)
 
 PUBLIC ssize_t read(int fd, void *data, size_t size)
 {
-	return is_ours(fd) ? fail(EINVAL) : __wrap_read(fd, data, size);
+	return is_ours(fd) ? fail(EINVAL) : raw_next(read)(fd, data, size);
 }
 
 PUBLIC ssize_t write(int fd, const void *data, size_t size)
 {
-	return is_ours(fd) ? fail(EINVAL) : __wrap_write(fd, data, size);
+	return is_ours(fd) ? fail(EINVAL) : raw_next(write)(fd, data, size);
 }
 
 PUBLIC ssize_t pread(int fd, void *data, size_t size, off_t offset)
 {
-	return is_ours(fd) ? fail(ESPIPE) : __wrap_pread(fd, data, size, offset);
+	return is_ours(fd) ? fail(ESPIPE) : raw_next(pread)(fd, data, size, offset);
 }
 ALSO(pread, pread64);
 
 PUBLIC ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
 {
-	return is_ours(fd) ? fail(ESPIPE) : __wrap_pwrite(fd, data, size, offset);
+	return is_ours(fd) ? fail(ESPIPE) : raw_next(pwrite)(fd, data, size, offset);
 }
 ALSO(pwrite, pwrite64);
+
+PUBLIC ssize_t readv(int fd, const struct iovec *pieces, int count)
+{
+	return is_ours(fd) ? fail(EINVAL) : raw_next(readv)(fd, pieces, count);
+}
+
+PUBLIC ssize_t writev(int fd, const struct iovec *pieces, int count)
+{
+	return is_ours(fd) ? fail(EINVAL) : raw_next(writev)(fd, pieces, count);
+}
+
+PUBLIC off_t lseek(int fd, off_t offset, int whence)
+{
+	return is_ours(fd) ? fail(ESPIPE) : raw_next(lseek)(fd, offset, whence);
+}
+ALSO(lseek, lseek64);
+
+PUBLIC ssize_t __read_chk(int fd, void *data, size_t size, size_t room);
+PUBLIC ssize_t __read_chk(int fd, void *data, size_t size, size_t room)
+{
+	return is_ours(fd) ? fail(EINVAL) : raw_next(__read_chk)(fd, data, size, room);
+}
+
+PUBLIC ssize_t __pread_chk(int fd, void *data, size_t size, off_t offset, size_t room);
+PUBLIC ssize_t __pread_chk(int fd, void *data, size_t size, off_t offset, size_t room)
+{
+	return is_ours(fd) ? fail(ESPIPE) : raw_next(__pread_chk)(fd, data, size, offset, room);
+}
+ALSO(__pread_chk, __pread64_chk);
 
 PUBLIC int ftruncate(int fd, off_t size)
 {
@@ -365,8 +419,15 @@ ALSO(ftruncate, ftruncate64);
 
 PUBLIC int sigaction(int number, const struct sigaction *action, struct sigaction *ret_old)
 {
+	struct sigaction copy;
+
 	if (number == SIGILL && preload_cpuid_taken())
 		return preload_cpuid_sigaction(action, ret_old);
+	if (action && preload_cpuid_taken()) {
+		copy = *action;
+		sigdelset(&copy.sa_mask, SIGILL);
+		action = &copy;
+	}
 	return __wrap_sigaction(number, action, ret_old);
 }
 

@@ -5,11 +5,11 @@
  * they choose code by them that this processor has to execute. Any thread, in a handler of signals.
  * Law: APM 3, CPUID, UD2.
  */
+#include <fcntl.h>
 #include <link.h>
 #include <linux/kvm.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <ucontext.h>
 
 #include "preload.h"
@@ -18,6 +18,8 @@
 #define LEAVES_MAX  256
 /* From so far in front of it, decoding has found the beginnings of instructions again. */
 #define RUN_UP_BYTES 4096
+/* So many bytes before and behind it must be instructions that the decoder knows. */
+#define AROUND_BYTES 96
 #define PLACES_MAX   4096
 
 static const uint8_t instruction[CPUID_BYTES] = {0x0f, 0xa2}, trap[CPUID_BYTES] = {0x0f, 0x0b};
@@ -68,20 +70,42 @@ static void answer(greg_t *r)
 	r[REG_RIP] += CPUID_BYTES;
 }
 
+/* The program's own handler, with the signals masked that it wants masked. */
+static void call_before(int number, siginfo_t *info, void *context)
+{
+	struct sigaction action = before;
+	sigset_t old;
+
+	if (action.sa_flags & (int)SA_RESETHAND)
+		before = (struct sigaction){.sa_handler = SIG_DFL};
+	pthread_sigmask(SIG_BLOCK, &action.sa_mask, &old);
+	if (action.sa_flags & SA_SIGINFO)
+		action.sa_sigaction(number, info, context);
+	else
+		action.sa_handler(number);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/* As without a handler. A fault comes again when the instruction is executed again. */
+static void end_by(int number)
+{
+	static const struct sigaction by_default = {.sa_handler = SIG_DFL};
+
+	sigaction(number, &by_default, NULL);
+	raise(number);
+}
+
 static void on_illegal(int number, siginfo_t *info, void *context)
 {
 	ucontext_t *c = context;
 
 	if (is_place((uintptr_t)c->uc_mcontext.gregs[REG_RIP])) {
 		answer(c->uc_mcontext.gregs);
-	} else if (before.sa_flags & SA_SIGINFO) {
-		before.sa_sigaction(number, info, context);
-	} else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
-		before.sa_handler(number);
-	} else { /* the instruction is executed again, and ends the process as it would have */
-		static const struct sigaction by_default = {.sa_handler = SIG_DFL};
-
-		sigaction(SIGILL, &by_default, NULL);
+	} else if (before.sa_flags & SA_SIGINFO ||
+	           (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)) {
+		call_before(number, info, context);
+	} else if (info->si_code > 0 || before.sa_handler == SIG_DFL) { /* a fault, or nobody ignores it */
+		end_by(number);
 	}
 }
 
@@ -103,29 +127,37 @@ int preload_cpuid_sigaction(const struct sigaction *action, struct sigaction *re
 
 /* ---- finding them ---- */
 
-/* Does an instruction begin at `at`, seen from some way before it? */
+/*
+ * Does an instruction begin at `at`, seen from some way before it, and is all around it code? Tables that lie
+ * among code have such bytes, too, and must not be changed. Soon before or behind these comes what is no
+ * instruction.
+ */
 static bool begins(const uint8_t *code, size_t size, size_t at)
 {
 	size_t from = at > RUN_UP_BYTES ? (at - RUN_UP_BYTES) / 16 * 16 : 0;
+	size_t end = size - at > AROUND_BYTES ? at + AROUND_BYTES : size;
+	bool begins = false;
 
-	while (from < at) {
+	while (from < end) {
 		size_t left = size - from;
-		unsigned length = sim_instruction_length(code + from, left < 15 ? (unsigned)left : 15);
+		bool known = false;
+		unsigned length =
+		        sim_instruction_length(code + from, left < 15 ? (unsigned)left : 15, &known);
 
+		begins |= from == at;
+		if (!known && from + AROUND_BYTES > at)
+			return false;
 		from += length ?: 1;
 	}
-	return from == at;
+	return begins;
 }
 
-static bool patch(uint8_t *code)
+/* Code cannot be written where it lies. Through this file the kernel gives the process a copy of the page. */
+static bool patch(const uint8_t *code)
 {
-	uintptr_t page = (uintptr_t)code & ~(uintptr_t)(PAGE_SIZE_BYTES - 1);
-	size_t size = (uintptr_t)code + CPUID_BYTES - page;
+	auto_close int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 
-	if (mprotect((void *)page, size, PROT_READ | PROT_WRITE) < 0)
-		return false;
-	memcpy(code, trap, CPUID_BYTES);
-	return mprotect((void *)page, size, PROT_READ | PROT_EXEC) == 0;
+	return fd >= 0 && pwrite(fd, trap, CPUID_BYTES, (off_t)(uintptr_t)code) == CPUID_BYTES;
 }
 
 static void take(uint8_t *code, size_t size)
@@ -157,9 +189,14 @@ void preload_cpuid_start(void)
 {
 	struct sigaction action = {
 	        .sa_sigaction = on_illegal, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
+	sigset_t ours;
 
 	dl_iterate_phdr(take_program, NULL);
 	leaves.head.nent = LEAVES_MAX;
-	if (count && preload_ask_cpuid(&leaves.head) == 0)
-		sigaction(SIGILL, &action, &before);
+	if (!count || preload_ask_cpuid(&leaves.head) < 0)
+		return;
+	sigaction(SIGILL, &action, &before);
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGILL);
+	pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
 }

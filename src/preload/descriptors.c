@@ -7,7 +7,7 @@
 
 #include "preload.h"
 
-#define NUMBERS 4096 /* those that the platform can have */
+#define NUMBERS PRELOAD_NUMBERS
 
 static _Atomic unsigned char kinds[NUMBERS], vm_types[NUMBERS];
 

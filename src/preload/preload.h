@@ -50,6 +50,9 @@ bool preload_is_owner(void);
 
 /* ---- descriptors.c: which descriptors are the platform's ---- */
 
+/* The platform has descriptors below this number alone. */
+#define PRELOAD_NUMBERS 4096
+
 enum preload_kind {
 	PRELOAD_NOT_OURS,
 	PRELOAD_KVM,      /* /dev/kvm */

@@ -77,9 +77,12 @@ static int open_trace(void)
 {
 	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
 	char path[PATH_MAX];
+	struct stat facts;
 	int fd = open(trace_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 
-	if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) == 0 && ftruncate(fd, 0) == 0))
+	if (fd < 0 || fstat(fd, &facts) < 0 || !S_ISREG(facts.st_mode))
+		return fd;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && ftruncate(fd, 0) == 0)
 		return fd;
 	close(fd);
 	if ((size_t)snprintf(path, sizeof(path), "%s.%ld", trace_path, (long)getpid()) >= sizeof(path)) {
@@ -186,6 +189,7 @@ static void in_child(void)
 	pthread_mutex_init(&lock, NULL);
 	platform = traced = NULL;
 	atomic_store(&ready, NULL);
+	atomic_store(&owner, getpid());
 	preload_leave_all();
 }
 
@@ -201,7 +205,7 @@ __attribute__((constructor)) static void start(void)
 	if (!own || sim_options_read(own, &options, &err) < 0)
 		end(PRELOAD_OPTIONS, own ? err.text : "no memory");
 	has_options = true;
-	trace_path = getenv(PRELOAD_TRACE);
+	trace_path = getenv(PRELOAD_TRACE) ? strdup(getenv(PRELOAD_TRACE)) : NULL;
 	explains = getenv(PRELOAD_EXPLAIN) != NULL;
 	atomic_store(&owner, getpid());
 	pthread_atfork(before_fork, in_parent, in_child);

@@ -119,9 +119,9 @@ void sim_host_alias(struct host *h, int from, int to)
 	object_alias(&platform_of(h)->objects, from, to);
 }
 
-unsigned sim_instruction_length(const uint8_t *code, unsigned size)
+unsigned sim_instruction_length(const uint8_t *code, unsigned size, bool *ret_known)
 {
-	return cpu_length(code, size);
+	return cpu_length(code, size, ret_known);
 }
 
 /* ---- life ---- */

@@ -12,12 +12,8 @@
 #include "state.h"
 #include "vmm/base.h"
 
-/*
- * Returns the length of the instruction of 64-bit mode at code, of which size bytes are there, or 0 if that
- * are too few. An instruction that this processor does not know has the length that its encoding says, if it
- * is VEX or EVEX (APM 3, 1.2.7; appendix A), and otherwise that of the part which was decoded.
- */
-unsigned cpu_length(const uint8_t *code, unsigned size);
+/* Does what sim_instruction_length() does. */
+unsigned cpu_length(const uint8_t *code, unsigned size, bool *ret_known);
 
 /* ---- life ---- */
 

@@ -435,15 +435,26 @@ static unsigned vex_length(const u8 *code, unsigned size)
 	return at + 1 + operand + (map == 3 || (map == 1 && vex_has_immediate(code[at])));
 }
 
-unsigned cpu_length(const u8 *code, unsigned size)
+/* UD2, with which compilers end what does not return. */
+static bool is_ud2(const u8 *code, unsigned size)
 {
-	static const struct cpu in_long_mode = {.mode = MODE_64 | MODE_CS32 | MODE_PE};
-	struct cpu_op op;
+	return size >= 2 && code[0] == 0x0f && code[1] == 0x0b;
+}
+
+unsigned cpu_length(const u8 *code, unsigned size, bool *ret_known)
+{
+	static const struct cpu in_long_mode = {
+	        .mode = MODE_64 | MODE_CS32 | MODE_PE, .features = UINT32_MAX};
+	struct cpu_op op = {0};
+	unsigned length;
 	bool end;
 
 	if (!size)
 		return 0;
+	*ret_known = true;
 	if (code[0] == 0xc4 || code[0] == 0xc5 || code[0] == 0x62)
 		return vex_length(code, size);
-	return cpu_decode(&in_long_mode, code, size, 0, &op, &end);
+	length = cpu_decode(&in_long_mode, code, size, 0, &op, &end);
+	*ret_known = is_ud2(code, size) || (length && op.fn != op_unknown && op.fn != op_invalid);
+	return length;
 }

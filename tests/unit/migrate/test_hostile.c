@@ -145,7 +145,7 @@ static void test_hostile_passes(void **state)
 
 static void test_hostile_parts(void **state)
 {
-	static const uint8_t none[4];
+	static const uint8_t none[4], id[MIGRATE_ID_BYTES];
 
 	agree();
 	put_part(MIGRATE_TIME, 0, 1);
@@ -167,7 +167,7 @@ static void test_hostile_parts(void **state)
 		else if (row == 5)
 			put(MIGRATE_STATE, none, sizeof(none));
 		else if (row == 6)
-			put(MIGRATE_COMMIT, target.side.id, MIGRATE_ID_BYTES);
+			put(MIGRATE_COMMIT, id, sizeof(id));
 		assert_says(end(), row == 4   ? "state of the part: value is 0x100000000"
 		                   : row == 5 ? "sent STATE out of turn"
 		                   : row == 6 ? "sent COMMIT out of turn"
