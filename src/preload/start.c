@@ -195,7 +195,7 @@ static void in_child(void)
 
 __attribute__((constructor)) static void start(void)
 {
-	const char *text = getenv(PRELOAD_OPTIONS);
+	const char *text = getenv(PRELOAD_OPTIONS), *trace;
 	struct err err;
 	char *own;
 
@@ -205,7 +205,8 @@ __attribute__((constructor)) static void start(void)
 	if (!own || sim_options_read(own, &options, &err) < 0)
 		end(PRELOAD_OPTIONS, own ? err.text : "no memory");
 	has_options = true;
-	trace_path = getenv(PRELOAD_TRACE) ? strdup(getenv(PRELOAD_TRACE)) : NULL;
+	trace = getenv(PRELOAD_TRACE);
+	trace_path = trace ? strdup(trace) : NULL;
 	explains = getenv(PRELOAD_EXPLAIN) != NULL;
 	atomic_store(&owner, getpid());
 	pthread_atfork(before_fork, in_parent, in_child);
