@@ -55,6 +55,14 @@ struct sim_options {
 int sim_host_create(const struct sim_options *options, struct host **ret_host, struct err *err) MUST_CHECK;
 
 /*
+ * The environment of a program that runs on the platform (libvmm-platform.so): the options as text; the path
+ * of its trace, if there is one; set, if its launches are explained.
+ */
+#define SIM_ENV_OPTIONS "VMM_PLATFORM"
+#define SIM_ENV_TRACE   "VMM_PLATFORM_TRACE"
+#define SIM_ENV_EXPLAIN "VMM_PLATFORM_EXPLAIN"
+
+/*
  * The options as text, a line NAME=VALUE for each, for another process; the caller frees it. NULL: no memory.
  */
 char *sim_options_text(const struct sim_options *options) MUST_CHECK;

@@ -151,7 +151,7 @@ static int set_trace(const char *path, struct err *err)
 
 	if (!folder || asprintf(&whole, "%s%s%s", folder, *folder ? "/" : "", path) < 0)
 		return err_sys(err, ERR_FAILED, errno, "--trace %s", path);
-	return set("VMM_PLATFORM_TRACE", whole, err);
+	return set(SIM_ENV_TRACE, whole, err);
 }
 
 static int set_options(const struct cli_args *args, struct err *err)
@@ -175,7 +175,7 @@ static int set_options(const struct cli_args *args, struct err *err)
 	if (result == 0)
 		result = cli_sim_text(config, &text, err);
 	if (result == 0)
-		result = set("VMM_PLATFORM", text, err);
+		result = set(SIM_ENV_OPTIONS, text, err);
 	config_destroy(config);
 	return result;
 }
@@ -193,7 +193,7 @@ static int run_verb(const struct cli_args *args, struct err *err)
 	        find_program(cli_operand(args, 0), program, sizeof(program), err) < 0 ||
 	        check_program(program, err) < 0 || set_options(args, err) < 0 ||
 	        (trace && set_trace(trace, err) < 0) ||
-	        (cli_given(args, "explain") && set("VMM_PLATFORM_EXPLAIN", "1", err) < 0) ||
+	        (cli_given(args, "explain") && set(SIM_ENV_EXPLAIN, "1", err) < 0) ||
 	        set_preload(library, err) < 0)
 		return -1;
 	for (int i = 0; i < count; i++)

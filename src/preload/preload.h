@@ -18,11 +18,6 @@
 #include "vmm/sim.h"
 #include "vmm/uapi.h"
 
-#define PRELOAD_OPTIONS "VMM_PLATFORM" /* the environment variable with the options: sim_options_text() */
-#define PRELOAD_TRACE   "VMM_PLATFORM_TRACE" /* the path of the trace; not set: there is none */
-
-#define PRELOAD_EXPLAIN "VMM_PLATFORM_EXPLAIN" /* set: launches are explained on standard error */
-
 /* ---- start.c: the platform of this process ---- */
 
 /* Returns the platform, which the first call makes. If it cannot be made, the process ends with the reason.

@@ -195,7 +195,7 @@ static void in_child(void)
 
 __attribute__((constructor)) static void start(void)
 {
-	const char *text = getenv(PRELOAD_OPTIONS), *trace;
+	const char *text = getenv(SIM_ENV_OPTIONS), *trace;
 	struct err err;
 	char *own;
 
@@ -203,11 +203,11 @@ __attribute__((constructor)) static void start(void)
 		return;
 	own = strdup(text); /* for as long as the process lives */
 	if (!own || sim_options_read(own, &options, &err) < 0)
-		end(PRELOAD_OPTIONS, own ? err.text : "no memory");
+		end(SIM_ENV_OPTIONS, own ? err.text : "no memory");
 	has_options = true;
-	trace = getenv(PRELOAD_TRACE);
+	trace = getenv(SIM_ENV_TRACE);
 	trace_path = trace ? strdup(trace) : NULL;
-	explains = getenv(PRELOAD_EXPLAIN) != NULL;
+	explains = getenv(SIM_ENV_EXPLAIN) != NULL;
 	atomic_store(&owner, getpid());
 	pthread_atfork(before_fork, in_parent, in_child);
 	preload_cpuid_start();
