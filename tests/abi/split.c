@@ -140,6 +140,34 @@ static void external(struct abi *abi)
 	guest_close(&g);
 }
 
+/* A LAPIC whose LINT0 is masked takes nothing from the VMM's PIC, so there is no window for it. */
+static void masked(struct abi *abi)
+{
+	struct guest g;
+
+	tell("-- the pic's line is masked");
+	guest_open(&g, abi, 32, 1, GUEST_SPLIT);
+	store(&g.code, LAPIC + 0xf0, 0x1ff);
+	store(&g.code, LAPIC + 0x350, 0x10700);
+	out8(&g.code, 0x90, 1);
+	sti(&g.code);
+	emit_bytes(&g.code, 0x90, 0x90);
+	out8(&g.code, 0x91, 1);
+	store(&g.code, LAPIC + 0x350, 0x700);
+	emit_bytes(&g.code, 0xfa, 0xfb, 0x90, 0x90);
+	out8(&g.code, 0x92, 1);
+	done(&g.code);
+	guest_run_once(&g, 0);
+	g.run[0]->request_interrupt_window = 1;
+	guest_run_once(&g, 0);
+	tell_ready(&g, "masked");
+	guest_run_once(&g, 0);
+	tell_ready(&g, "unmasked");
+	g.run[0]->request_interrupt_window = 0;
+	guest_run(&g);
+	guest_close(&g);
+}
+
 /* CR8 and the base of an APIC in the VMM pass through struct kvm_run. */
 static void without(struct abi *abi)
 {
@@ -246,6 +274,7 @@ static void run_split(struct abi *abi)
 	end_of_interrupt(abi, 4, 0x1ff);
 	end_of_interrupt(abi, 8, 0x11ff);
 	external(abi);
+	masked(abi);
 	without(abi);
 	nmi(abi, 0);
 	nmi(abi, GUEST_IRQCHIP);

@@ -48,6 +48,13 @@ static bool in_range(uint64_t gpa, uint32_t size, uint64_t base, uint64_t bytes)
 	return gpa >= base && range_fits(gpa - base, size, bytes);
 }
 
+/* The guest may have changed whether it takes what the VMM waits to inject; run.c looks before it goes on. */
+static void changed_lint0(struct kvm_vcpu *v)
+{
+	if (v->run->request_interrupt_window)
+		cpu_post(v->cpu, CPU_PENDING_STOP);
+}
+
 /*
  * The guest accesses the page of a LAPIC that is off, or that has MSRs in place of the page. KVM answers a
  * read with ones and ignores a write. If the VMM switched this quirk off, KVM does not answer at all.
@@ -56,6 +63,8 @@ static bool lapic_page(struct kvm_vcpu *v, bool write, uint64_t offset, uint32_t
 {
 	if (irq_lapic_is_on(&v->lapic) && !irq_lapic_is_x2(&v->lapic)) {
 		irq_lapic_mmio(&v->lapic, write, (unsigned)offset, size, data, kvm_vcpu_now(v));
+		if (write && offset / 16 == LAPIC_LVT_LINT0 / 16)
+			changed_lint0(v);
 		return true;
 	}
 	if (!cpu_bus_has_quirk(&v->vm->bus, KVM_X86_QUIRK_LAPIC_MMIO_HOLE))
@@ -93,6 +102,8 @@ static bool on_msr(void *ctx, bool write, uint32_t index, uint64_t *value)
 
 	if (write)
 		kvm_vcpu_retime(ctx);
+	if (write && index == 0x800 + LAPIC_LVT_LINT0 / 16)
+		changed_lint0(ctx);
 	return good;
 }
 

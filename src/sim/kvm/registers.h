@@ -30,6 +30,8 @@ void kvm_vcpu_tell_state(struct kvm_vcpu *vcpu);
  * first.
  */
 bool kvm_vcpu_injectable(const struct kvm_vcpu *vcpu);
+/* Does the vCPU take interrupts of the VMM's PIC at all? */
+bool kvm_vcpu_takes_pic(const struct kvm_vcpu *vcpu);
 /*
  * Writes the value that KVM_SET_VCPU_EVENTS gave along with an exception into the register where the guest
  * looks for it (DR6 or CR2).

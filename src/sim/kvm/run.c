@@ -209,7 +209,7 @@ static int handle_exit(struct kvm_vcpu *v, enum cpu_exit exit)
 	case CPU_EXIT_SHUTDOWN: return leave(v, KVM_EXIT_SHUTDOWN);
 	case CPU_EXIT_WINDOW:
 		cpu_unpost(v->cpu, CPU_PENDING_WINDOW);
-		return leave(v, KVM_EXIT_IRQ_WINDOW_OPEN);
+		return kvm_vcpu_injectable(v) ? leave(v, KVM_EXIT_IRQ_WINDOW_OPEN) : 1;
 	case CPU_EXIT_HYPERCALL: return kvm_vcpu_hypercall(v);
 	case CPU_EXIT_VMGEXIT: return v->vm->platform->hooks->vcpu_vmgexit(v);
 	case CPU_EXIT_MSR: return kvm_vcpu_leave_msr(v);
@@ -247,10 +247,13 @@ static int finish_access(struct kvm_vcpu *v)
 	return handle_exit(v, exit);
 }
 
-/* Without interrupt controllers in the platform the VMM asks for an exit as soon as it can inject. */
+/*
+ * Without interrupt controllers in the platform the VMM asks for an exit as soon as it can inject. A local
+ * APIC that takes nothing from a PIC has none.
+ */
 static bool window_open(struct kvm_vcpu *v, bool completing)
 {
-	if (kvm_vm_has_pic(v->vm) || !v->run->request_interrupt_window) {
+	if (kvm_vm_has_pic(v->vm) || !v->run->request_interrupt_window || !kvm_vcpu_takes_pic(v)) {
 		cpu_unpost(v->cpu, CPU_PENDING_WINDOW);
 		return false;
 	}

@@ -15,10 +15,15 @@ bool kvm_vm_has_pic(const struct kvm_vm *vm)
 	return vm->chip && !vm->chip->split;
 }
 
+bool kvm_vcpu_takes_pic(const struct kvm_vcpu *v)
+{
+	return !v->vm->chip || irq_lapic_takes_pic(&v->lapic);
+}
+
 bool kvm_vcpu_injectable(const struct kvm_vcpu *v)
 {
 	return cpu_rflags(v->cpu) & 0x200 && !v->cpu->shadow && v->cpu->event.kind == CPU_EVENT_NONE &&
-	       v->user_vector < 0 && (!v->vm->chip || irq_lapic_takes_pic(&v->lapic));
+	       v->user_vector < 0 && kvm_vcpu_takes_pic(v);
 }
 
 /* If the registers are the guest's, the VMM changes only the copy that KVM_GET_REGS reads. */
