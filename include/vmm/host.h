@@ -69,6 +69,11 @@ int host_kernel_create(struct host **ret_host, struct err *err) MUST_CHECK;
  * the trace is lost, and the log says so.
  */
 int host_trace_create(struct host *inner, int fd, struct host **ret_host, struct err *err) MUST_CHECK;
+/*
+ * Writes a line, which ends with a newline, in front of that of the call that is under way: inner calls this
+ * in a call that came through trace, other than KVM_RUN, on its thread.
+ */
+void host_trace_note(struct host *trace, const char *line);
 
 /* ---- names, for the trace, errors and tests ---- */
 

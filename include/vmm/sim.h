@@ -7,6 +7,8 @@
 #ifndef VMM_SIM_H
 #define VMM_SIM_H
 
+#include <signal.h>
+
 #include "vmm/host.h"
 #include "vmm/product.h"
 
@@ -16,6 +18,17 @@ enum sim_clock_kind {
 };
 
 #define SIM_CSP_ID_MAX 32
+
+/* What the firmware has just measured of a guest that is launched. */
+struct sim_measured {
+	const char *guest; /* "sev", "sev-es", "sev-snp" */
+	const char *page; /* "normal", "vmsa", "zero", "unmeasured", "secrets", "cpuid"; NULL: that was all */
+	uint64_t gpa;     /* SEV-SNP alone has it */
+	const void *data; /* NULL: the contents are not measured */
+	size_t size_bytes;
+	const uint8_t *digest; /* once that was all: the guest's */
+	unsigned digest_bytes;
+};
 
 /* All zeros: a processor without SEV, and virtual time. */
 struct sim_options {
@@ -46,6 +59,12 @@ struct sim_options {
 	 * missing, and belongs to one platform at a time. NULL or "": there is no cgroup.
 	 */
 	const char *cgroup;
+	/*
+	 * Called for all that is measured, in order, on the thread of the call that has it measured, with
+	 * locks of the platform held: it calls nothing of the platform. NULL: not called. It is not part of
+	 * the text of the options.
+	 */
+	void (*measured)(const struct sim_measured *measured);
 };
 
 /*
@@ -78,6 +97,13 @@ int sim_options_read(char *text, struct sim_options *ret_options, struct err *er
  * host_close(). h must be what sim_host_create() returned, not a wrapper of it.
  */
 void sim_host_alias(struct host *h, int from, int to);
+
+/*
+ * Tells the platform that the caller blocks all signals on this thread while it calls the platform, and that
+ * mask is what it blocks otherwise: KVM_RUN ends with EINTR at any other, and no handler runs in the
+ * platform. NULL: this is no longer so.
+ */
+void sim_signals_held(const sigset_t *mask);
 
 /*
  * Returns the length of the instruction of 64-bit mode at code, of which size bytes are there, or 0 if that
@@ -164,6 +190,11 @@ struct sim_guest_view {
 
 /* Gets the n-th guest of the secure processor, from 0. False: there are not so many. Any thread. */
 bool sim_guest_view(struct host *h, unsigned n, struct sim_guest_view *ret_view);
+/*
+ * Gets what CPUID itself says on the product, of which KVM passes on a part: EAX, EBX, ECX, EDX of subleaf 0.
+ * False: the product has no SEV-SNP, or the platform does not know the leaf. Any thread.
+ */
+bool sim_hardware_leaf(struct host *h, uint32_t leaf, uint32_t ret_registers[static 4]);
 /* What KVM and the processor say of a page of a SEV-SNP guest, each for itself. */
 struct sim_page_view {
 	bool private;   /* by KVM's memory attribute (KVM_SET_MEMORY_ATTRIBUTES) */

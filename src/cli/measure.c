@@ -9,7 +9,7 @@
 #include "verbs.h"
 #include "vmm/owner.h"
 
-#define SAVED_MAX_BYTES MIB(64)
+#define SAVED_MAX_BYTES MIB(256) /* traces of long runs are large */
 
 /* ---- printing ---- */
 
@@ -40,7 +40,7 @@ static int print_measurement(const struct cli_args *args, const json_t *measurem
 
 /* ---- comparing ---- */
 
-static int load_saved(const char *path, json_t **ret_saved, struct err *err)
+static int load_saved(const char *path, const json_t *now, json_t **ret_saved, struct err *err)
 {
 	auto_free void *data = NULL;
 	json_error_t why;
@@ -48,6 +48,8 @@ static int load_saved(const char *path, json_t **ret_saved, struct err *err)
 
 	if (file_read_all(path, SAVED_MAX_BYTES, &data, &size, err) < 0)
 		return -1;
+	if (cli_measure_is_trace(data, size))
+		return cli_measure_read_trace(data, size, path, now, ret_saved, err);
 	*ret_saved = json_loadb(data, size, JSON_REJECT_DUPLICATES, &why);
 	if (!*ret_saved)
 		/* jansson's message quotes the file, whose bytes must not reach the terminal. */
@@ -81,7 +83,7 @@ static int compare(const struct cli_args *args, const json_t *measurement, struc
 	const char *path = cli_value(args, "compare");
 	auto_json json_t *saved = NULL, *differences = NULL;
 
-	if (load_saved(path, &saved, err) < 0 ||
+	if (load_saved(path, measurement, &saved, err) < 0 ||
 	        cli_measure_compare(saved, path, measurement, &differences, err) < 0)
 		return -1;
 	return print_differences(args, saved, measurement, differences, err);
@@ -171,8 +173,8 @@ static const struct cli_option options[] = {
                 "Print a row for each run of pages in the order of the launch, with the digest after it. "
                 "With --json the rows also hold what --compare needs."},
         {"compare", "FILE",
-                "Say what differs from a measurement that --json --rows printed earlier. The exit status is "
-                "1 if anything differs."},
+                "Say what differs from a measurement that --json --rows printed earlier, or from what was "
+                "launched in the trace FILE of vmm platform. The exit status is 1 if anything differs."},
         {0},
 };
 

@@ -25,6 +25,16 @@ int cli_measure_make(
 int cli_measure_compare(const json_t *then, const char *path, const json_t *now, json_t **ret_differences,
         struct err *err) MUST_CHECK;
 
+/* Is this a trace, as `vmm platform --trace` writes it? */
+bool cli_measure_is_trace(const char *text, size_t size);
+/*
+ * Reads what the last launch of a trace has measured, as a measurement with rows that are cut as those of
+ * now. text may be any bytes; ERR_USAGE, with path in its text, if no launch came to an end in it. The caller
+ * decrefs *ret_then.
+ */
+int cli_measure_read_trace(const char *text, size_t size, const char *path, const json_t *now,
+        json_t **ret_then, struct err *err) MUST_CHECK;
+
 /* Returns the string under a key, or "" if there is none. */
 const char *cli_measure_text(const json_t *object, const char *key);
 

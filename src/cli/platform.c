@@ -41,21 +41,31 @@ static int find_library(char *path, size_t size, struct err *err)
 
 /* ---- the program ---- */
 
-/* Writes the path that execvp(3) would take. */
+static bool is_program(const char *path)
+{
+	struct stat facts;
+
+	return access(path, X_OK) == 0 && stat(path, &facts) == 0 && S_ISREG(facts.st_mode);
+}
+
+/* Writes the path that execvp(3) would take: a name in PATH that is empty is that of this folder. */
 static int find_program(const char *name, char *path, size_t size, struct err *err)
 {
-	const char *folders = getenv("PATH") ?: "/usr/local/bin:/usr/bin:/bin";
-	auto_free char *copy = strdup(folders);
-	char *save = NULL;
+	const char *folder = getenv("PATH") ?: "/bin:/usr/bin";
 
 	if (strchr(name, '/'))
 		return (size_t)snprintf(path, size, "%s", name) < size
 		               ? 0
 		               : err_set(err, ERR_USAGE, "%s: the name is too long", TEXT_VALUE(name));
-	for (char *folder = copy ? strtok_r(copy, ":", &save) : NULL; folder;
-	        folder = strtok_r(NULL, ":", &save)) {
-		if ((size_t)snprintf(path, size, "%s/%s", folder, name) < size && access(path, X_OK) == 0)
+	for (const char *end; *name; folder = end + 1) {
+		int length = (int)((end = strchrnul(folder, ':')) - folder);
+
+		if ((size_t)snprintf(path, size, "%.*s%s%s", length, folder, length ? "/" : "./", name) <
+		                size &&
+		        is_program(path))
 			return 0;
+		if (!*end)
+			break;
 	}
 	return err_set(err, ERR_USAGE, "%s is no program in the folders of PATH", TEXT_VALUE(name));
 }
@@ -206,7 +216,8 @@ static int run_verb(const struct cli_args *args, struct err *err)
 static const struct cli_option options[] = {
         CLI_OPTION_SET,
         {"trace", "FILE",
-                "Write a line for each call of the program to KVM and the secure processor to FILE. A "
+                "Write a line for each call of the program to KVM and the secure processor to FILE, and for "
+                "each page that a launch measures, for vmm measure --compare FILE. A "
                 "process "
                 "that comes when another one has the file writes FILE.PID, with its own number."},
         {"explain", NULL,

@@ -338,6 +338,11 @@ static const struct host_ops trace_ops = {
         .destroy = trace_destroy,
 };
 
+void host_trace_note(struct host *trace, const char *line)
+{
+	host_writer_put(&trace_of(trace)->writer, line, strlen(line));
+}
+
 int host_trace_create(struct host *inner, int fd, struct host **ret_host, struct err *err)
 {
 	struct host_trace *t = calloc(1, sizeof(*t));

@@ -21,6 +21,9 @@
 /* So many bytes before and behind it must be instructions that the decoder knows. */
 #define AROUND_BYTES 96
 #define PLACES_MAX   4096
+#define NAME_LEAF    0x80000002
+#define LAST_LEAF    0x80000000 /* EAX: the number of the last extended leaf */
+#define SEV_LEAF     0x8000001f
 
 static const uint8_t instruction[CPUID_BYTES] = {0x0f, 0xa2}, trap[CPUID_BYTES] = {0x0f, 0x0b};
 
@@ -28,7 +31,8 @@ static struct {
 	struct kvm_cpuid2 head;
 	struct kvm_cpuid_entry2 entries[LEAVES_MAX];
 } leaves;
-static uintptr_t places[PLACES_MAX]; /* ascending */
+static struct kvm_cpuid_entry2 name[3]; /* the processor's, in three leaves */
+static uintptr_t places[PLACES_MAX];    /* ascending */
 static unsigned count;
 static struct sigaction before; /* the program's handler of SIGILL */
 
@@ -63,6 +67,8 @@ static void answer(greg_t *r)
 		if (e->function == leaf && (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == sub))
 			found = e;
 	}
+	if (leaf - NAME_LEAF < ARRAY_LEN(name))
+		found = &name[leaf - NAME_LEAF];
 	r[REG_RAX] = found->eax;
 	r[REG_RBX] = found->ebx;
 	r[REG_RCX] = found->ecx;
@@ -185,6 +191,35 @@ static int take_program(struct dl_phdr_info *info, size_t size, void *unused)
 	return 1;
 }
 
+/*
+ * What of SEV the processor has, KVM tells only in part; programs that look after the host ask for it. ECX
+ * and EDX are about ASIDs, which are the platform's.
+ */
+static void take_hardware(void)
+{
+	uint32_t r[4];
+
+	for (uint32_t i = 0; i < leaves.head.nent; i++) {
+		struct kvm_cpuid_entry2 *e = &leaves.entries[i];
+
+		if ((e->function != SEV_LEAF && e->function != LAST_LEAF) ||
+		        !preload_hardware_leaf(e->function, r))
+			continue;
+		e->eax = r[0];
+		e->ebx = r[1];
+	}
+}
+
+/* Programs look for "EPYC" in it. */
+static void make_name(void)
+{
+	char text[sizeof(name) / sizeof(name[0]) * 16] = "";
+
+	snprintf(text, sizeof(text), "AMD EPYC, simulated (%s)", preload_options()->product ?: "without SEV");
+	for (size_t i = 0; i < ARRAY_LEN(name); i++)
+		memcpy(&name[i].eax, text + 16 * i, 16);
+}
+
 void preload_cpuid_start(void)
 {
 	struct sigaction action = {
@@ -195,6 +230,8 @@ void preload_cpuid_start(void)
 	leaves.head.nent = LEAVES_MAX;
 	if (!count || preload_ask_cpuid(&leaves.head) < 0)
 		return;
+	take_hardware();
+	make_name();
 	sigaction(SIGILL, &action, &before);
 	sigemptyset(&ours);
 	sigaddset(&ours, SIGILL);

@@ -42,6 +42,7 @@ void preload_each(unsigned first, unsigned last, void (*each)(int fd))
 	}
 }
 
+/* The library's own serve the parent's platform alone. */
 static void leave(int fd)
 {
 	static const enum preload_kind left[] = {
@@ -54,7 +55,10 @@ static void leave(int fd)
 	        [PRELOAD_LEFT] = PRELOAD_LEFT,
 	};
 
-	preload_note(fd, left[preload_kind_of(fd)]);
+	if (preload_kind_of(fd) == PRELOAD_PRIVATE)
+		close(fd);
+	else
+		preload_note(fd, left[preload_kind_of(fd)]);
 }
 
 void preload_leave_all(void)

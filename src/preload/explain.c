@@ -8,7 +8,6 @@
 #include <linux/kvm.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #include "preload.h"
 #include "vmm/launch.h"
@@ -24,15 +23,6 @@ static struct slot {
 	uint64_t gpa, size, address; /* size 0: the row is free */
 } slots[SLOTS_MAX];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* The program's structures may be anywhere, or nowhere. */
-static bool copy(void *to, uintptr_t from, size_t size)
-{
-	const struct iovec own = {to, size},
-	                   theirs = {(void *)from, size}; // NOLINT(performance-no-int-to-ptr)
-
-	return process_vm_readv(getpid(), &own, 1, &theirs, 1, 0) == (ssize_t)size;
-}
 
 /* ---- memory ---- */
 
@@ -55,7 +45,7 @@ static void note_slot(int vm, uintptr_t arg)
 	struct kvm_userspace_memory_region region;
 	struct slot *slot;
 
-	if (!copy(&region, arg, sizeof(region)))
+	if (!preload_copy(&region, arg, sizeof(region)))
 		return;
 	pthread_mutex_lock(&lock);
 	slot = find_slot(vm, region.slot);
@@ -63,6 +53,25 @@ static void note_slot(int vm, uintptr_t arg)
 		*slot = (struct slot){
 		        vm, region.slot, region.guest_phys_addr, region.memory_size, region.userspace_addr};
 	pthread_mutex_unlock(&lock);
+}
+
+void preload_explain_forget(int vm)
+{
+	if (!preload_explains())
+		return;
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < SLOTS_MAX; i++) {
+		if (slots[i].vm == vm)
+			slots[i].size = 0;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/* A thread that is not in the child may have held the lock. */
+void preload_explain_forget_all(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	memset(slots, 0, sizeof(slots));
 }
 
 static uint64_t gpa_of(int vm, uint64_t address)
@@ -73,7 +82,7 @@ static uint64_t gpa_of(int vm, uint64_t address)
 	for (size_t i = 0; i < SLOTS_MAX; i++) {
 		const struct slot *s = &slots[i];
 
-		if (s->vm == vm && address >= s->address && address - s->address < s->size)
+		if (s->size && s->vm == vm && address >= s->address && address - s->address < s->size)
 			gpa = s->gpa + (address - s->address);
 	}
 	pthread_mutex_unlock(&lock);
@@ -127,7 +136,7 @@ static void tell_update(int vm, const struct kvm_sev_cmd *cmd)
 {
 	struct kvm_sev_launch_update_data data;
 
-	if (copy(&data, (uintptr_t)cmd->data, sizeof(data)))
+	if (preload_copy(&data, (uintptr_t)cmd->data, sizeof(data)))
 		tell_row(false, gpa_of(vm, data.uaddr), data.len, "normal");
 }
 
@@ -211,10 +220,11 @@ bool preload_explain_begin(unsigned long request, const void *arg, struct preloa
 	if (request == KVM_SET_USER_MEMORY_REGION || request == UAPI_SET_USER_MEMORY_REGION2)
 		return true;
 	if (request != KVM_MEMORY_ENCRYPT_OP ||
-	        !copy(&ret_command->cmd, (uintptr_t)arg, sizeof(ret_command->cmd)))
+	        !preload_copy(&ret_command->cmd, (uintptr_t)arg, sizeof(ret_command->cmd)))
 		return false;
 	return ret_command->cmd.id != UAPI_SEV_SNP_LAUNCH_UPDATE ||
-	       copy(&ret_command->update, (uintptr_t)ret_command->cmd.data, sizeof(ret_command->update));
+	       preload_copy(
+	               &ret_command->update, (uintptr_t)ret_command->cmd.data, sizeof(ret_command->update));
 }
 
 void preload_explain_end(
@@ -225,7 +235,7 @@ void preload_explain_end(
 			note_slot(fd, (uintptr_t)arg);
 	} else if (result == 0) {
 		tell_success(fd, command);
-	} else if (copy(&command->cmd, (uintptr_t)arg, sizeof(command->cmd))) {
+	} else if (preload_copy(&command->cmd, (uintptr_t)arg, sizeof(command->cmd))) {
 		tell_refusal(fd, &command->cmd, sys);
 	}
 }

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
@@ -72,6 +73,98 @@ int preload_file(const char *path)
 			return (int)i;
 	}
 	return -1;
+}
+
+static const char *last_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static bool ends_as_one(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		if (strcmp(last_name(path), last_name(files[i].path)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The file that a path names whose folders may be written in any way, and are there. */
+static int find_by_folder(int folder, const char *path)
+{
+	char text[PATH_MAX], real[PATH_MAX], whole[2 * PATH_MAX];
+	const char *name = last_name(path);
+	int used = 0;
+
+	if (*path != '/' && folder != AT_FDCWD)
+		used = snprintf(text, sizeof(text), "/proc/self/fd/%d/", folder);
+	if (snprintf(text + used, sizeof(text) - (size_t)used, "%.*s.", (int)(name - path), path) >=
+	                (int)sizeof(text) - used ||
+	        !realpath(text, real))
+		return -1;
+	snprintf(whole, sizeof(whole), "%s/%s", real, name);
+	return preload_file(whole);
+}
+
+int preload_file_at(int folder, const char *path)
+{
+	int file = preload_file(path), saved = errno;
+
+	if (file < 0 && path && *path && preload_options() && ends_as_one(path))
+		file = find_by_folder(folder, path);
+	errno = saved;
+	return file;
+}
+
+/* The file that a symbolic link leads to, by at most so many others. */
+static int find_by_link(int folder, const char *path, unsigned links)
+{
+	char target[PATH_MAX], beside[2 * PATH_MAX];
+	ssize_t size = readlinkat(folder, path, target, sizeof(target) - 1);
+	int file;
+
+	if (size < 0)
+		return -1;
+	target[size] = '\0';
+	snprintf(beside, sizeof(beside), "%.*s%s", *target == '/' ? 0 : (int)(last_name(path) - path), path,
+	        target);
+	file = preload_file_at(folder, beside);
+	return file >= 0 || !links ? file : find_by_link(folder, beside, links - 1);
+}
+
+int preload_file_behind(int folder, const char *path, int fd)
+{
+	const unsigned links = 8;
+	char link[40], target[PATH_MAX];
+	int saved = errno, file = -1;
+	struct stat facts;
+	ssize_t size;
+
+	if (!path || !preload_options())
+		return -1;
+	if (fd < 0) {
+		file = find_by_link(folder, path, links);
+	} else if (fstat(fd, &facts) == 0 && S_ISCHR(facts.st_mode)) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		size = readlink(link, target, sizeof(target) - 1);
+		target[size < 0 ? 0 : size] = '\0';
+		file = preload_file(target);
+	}
+	errno = saved;
+	return file;
+}
+
+int preload_file_of(enum preload_kind kind)
+{
+	switch (kind) {
+	case PRELOAD_KVM:
+	case PRELOAD_LEFT_KVM: return preload_file("/dev/kvm");
+	case PRELOAD_SEV:
+	case PRELOAD_LEFT_SEV: return preload_file("/dev/sev");
+	default: return -1;
+	}
 }
 
 /* A device that this processor has not is no file. */

@@ -23,14 +23,25 @@
 /* Returns the platform, which the first call makes. If it cannot be made, the process ends with the reason.
  */
 struct host *preload_platform(void);
+/*
+ * The platform for a call with this argument: past the trace if that could not read the argument where it
+ * lies, as the call itself fails then (EFAULT).
+ */
+struct host *preload_platform_for(unsigned long request, const void *arg);
+/* Copies from the program's memory, which may be anywhere, or nowhere. Returns whether all was there. */
+bool preload_copy(void *to, uintptr_t from, size_t size);
 /* KVM_GET_SUPPORTED_CPUID, which no trace has, since the program has not asked. 0, or -1 with errno. */
 int preload_ask_cpuid(struct kvm_cpuid2 *cpuid);
+/* What sim_hardware_leaf() does. */
+bool preload_hardware_leaf(uint32_t leaf, uint32_t ret_registers[static 4]);
 /* What sim_guest_view() does. */
 bool preload_view(unsigned n, struct sim_guest_view *ret_view);
 /* What this host, which is the platform, can do for a confidential guest. */
 void preload_facts(struct facts *ret_facts);
 /* Are launches to be explained? */
 bool preload_explains(void);
+/* What host_trace_note() does, if there is a trace. */
+void preload_trace(const char *line);
 /* Prints a line to standard error, past stdio, which may be in any state. */
 void preload_say(const char *fmt, ...) PRINTF(1, 2);
 /* What sim_host_alias() does. */
@@ -42,6 +53,24 @@ const struct sim_options *preload_options(void);
  * it knows of descriptors.
  */
 bool preload_is_owner(void);
+/* What is to be done in a new child process, unless it was done already. */
+void preload_in_child(void);
+
+/*
+ * Until preload_release() no handler of the program's runs on this thread, since it may call the platform, or
+ * jump out of it: every call to the platform is made so. Handlers of faults run.
+ */
+struct preload_held {
+	bool outermost; /* the others belong to a call in a handler of a fault */
+	sigset_t before;
+};
+struct preload_held *preload_hold(struct preload_held *ret_held);
+void preload_release(struct preload_held **held);
+/* HOLD holds the signals until the block ends in which it stands, behind the declarations. */
+#define HOLD \
+	struct preload_held held_signals; \
+	__attribute__((cleanup(preload_release))) struct preload_held *holds_signals = \
+	        preload_hold(&held_signals)
 
 /* ---- descriptors.c: which descriptors are the platform's ---- */
 
@@ -56,7 +85,8 @@ enum preload_kind {
 	PRELOAD_GMEM,     /* a guest_memfd */
 	PRELOAD_LEFT_KVM, /* in a child process, what the parent had: /dev/kvm, */
 	PRELOAD_LEFT_SEV, /* /dev/sev, */
-	PRELOAD_LEFT      /* or anything else */
+	PRELOAD_LEFT,     /* or anything else */
+	PRELOAD_PRIVATE   /* of the library itself: the program cannot reach it */
 };
 
 enum preload_kind preload_kind_of(int fd);
@@ -75,6 +105,14 @@ void preload_each(unsigned first, unsigned last, void (*each)(int fd));
 
 /* Which of them a path names; -1: none. */
 int preload_file(const char *path);
+/*
+ * Which of them a path names that is relative to a folder, or not the shortest one; and which was opened as
+ * fd, or not: fd -1 with errno. Both keep errno.
+ */
+int preload_file_at(int folder, const char *path);
+int preload_file_behind(int folder, const char *path, int fd);
+/* The file that a descriptor of this kind is; -1: none. */
+int preload_file_of(enum preload_kind kind);
 /* These return as open(2), access(2) and stat(2) do. */
 int preload_file_open(int file, int flags);
 int preload_file_access(int file, int mode);
@@ -91,6 +129,11 @@ int preload_cpuid_sigaction(const struct sigaction *action, struct sigaction *re
 /* Is SIGILL the library's? The program must not block it then. */
 bool preload_cpuid_taken(void);
 
+/* ---- measured.c: what launches measure, for vmm measure --compare ---- */
+
+/* A line of the trace for each page, and one for the end; see struct sim_options. */
+void preload_measured(const struct sim_measured *measured);
+
 /* ---- explain.c: what --explain tells ---- */
 
 /* A command of a VM's, as the program gave it: the call changes it. */
@@ -100,6 +143,9 @@ struct preload_command {
 };
 /* Before and after a call on fd. Returns whether there may be something to say, and end() is to be called. */
 bool preload_explain_begin(unsigned long request, const void *arg, struct preload_command *ret_command);
+/* A VM was closed; in a child process all were. */
+void preload_explain_forget(int vm);
+void preload_explain_forget_all(void);
 void preload_explain_end(
         int fd, unsigned long request, const void *arg, struct preload_command *command, int result, int sys);
 

@@ -8,8 +8,10 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "preload.h"
 #include "raw.h"
 
 #define MODE(flags) \
@@ -24,18 +26,64 @@
 		mode_; \
 	})
 
+/* ---- the library's own descriptors ---- */
+
+#define NUMBERS_OF_OURS \
+	512 /* the highest ones that a process may have, as far as the table of kinds reaches */
+
+/*
+ * Programs count on small numbers for what they open, and some close all that they do not know. So a
+ * descriptor of the library's own gets a high number, which calls.c lets nobody close.
+ */
+static int take_away(int fd)
+{
+	struct rlimit limit;
+	rlim_t end = PRELOAD_NUMBERS;
+	int up;
+
+	if (fd < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return fd;
+	if (limit.rlim_cur < end)
+		end = limit.rlim_cur;
+	up = (int)syscall(
+	        SYS_fcntl, fd, F_DUPFD_CLOEXEC, end > 2 * NUMBERS_OF_OURS ? end - NUMBERS_OF_OURS : end / 2);
+	if (up < 0)
+		return preload_note(fd, PRELOAD_PRIVATE);
+	syscall(SYS_close, fd);
+	return preload_note(up, PRELOAD_PRIVATE);
+}
+
+int __wrap_eventfd(unsigned count, int flags)
+{
+	return take_away((int)syscall(SYS_eventfd2, count, flags));
+}
+
+int __wrap_epoll_create1(int flags)
+{
+	return take_away((int)syscall(SYS_epoll_create1, flags));
+}
+
+int __wrap_signalfd(int fd, const sigset_t *set, int flags)
+{
+	int result = (int)syscall(SYS_signalfd4, fd, set, 8, flags);
+
+	return fd < 0 ? take_away(result) : result;
+}
+
 int __wrap_open(const char *path, int flags, ...)
 {
-	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, MODE(flags));
+	return take_away((int)syscall(SYS_openat, AT_FDCWD, path, flags, MODE(flags)));
 }
 
 int __wrap_openat(int folder, const char *path, int flags, ...)
 {
-	return (int)syscall(SYS_openat, folder, path, flags, MODE(flags));
+	return take_away((int)syscall(SYS_openat, folder, path, flags, MODE(flags)));
 }
 
 int __wrap_close(int fd)
 {
+	if (preload_kind_of(fd) == PRELOAD_PRIVATE)
+		preload_forget(fd);
 	return (int)syscall(SYS_close, fd);
 }
 
@@ -81,12 +129,19 @@ int __wrap_ftruncate(int fd, off_t size)
 
 int __wrap_fcntl(int fd, int command, void *arg)
 {
-	return (int)syscall(SYS_fcntl, fd, command, arg);
+	int result = (int)syscall(SYS_fcntl, fd, command, arg);
+
+	return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? take_away(result) : result;
 }
 
 int __wrap_dup(int fd)
 {
-	return (int)syscall(SYS_dup, fd);
+	return take_away((int)syscall(SYS_dup, fd));
+}
+
+int __wrap_fstat(int fd, struct stat *ret_stat)
+{
+	return (int)syscall(SYS_fstat, fd, ret_stat);
 }
 
 int __wrap_access(const char *path, int mode)
@@ -120,4 +175,5 @@ SAME(__wrap_pread, __wrap_pread64);
 SAME(__wrap_pwrite, __wrap_pwrite64);
 SAME(__wrap_ftruncate, __wrap_ftruncate64);
 SAME(__wrap_fcntl, __wrap_fcntl64);
+SAME(__wrap_fstat, __wrap_fstat64);
 SAME(__wrap_fopen, __wrap_fopen64);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * raw: the calls that reach the kernel, whatever calls.c defines (ld(1), --wrap). Code of this library writes
- * them by their ordinary names, except in calls.c, where those are its own.
+ * them by their ordinary names, except in calls.c, open.c and signals.c, where those are their own.
  */
 #ifndef PRELOAD_RAW_H
 #define PRELOAD_RAW_H
@@ -26,6 +26,10 @@ ssize_t __wrap_pwrite(int fd, const void *data, size_t size, off_t offset);
 int __wrap_ftruncate(int fd, off_t size);
 int __wrap_fcntl(int fd, int command, void *arg);
 int __wrap_dup(int fd);
+int __wrap_eventfd(unsigned count, int flags);
+int __wrap_epoll_create1(int flags);
+int __wrap_signalfd(int fd, const sigset_t *set, int flags);
+int __wrap_fstat(int fd, struct stat *ret_stat);
 int __wrap_access(const char *path, int mode);
 FILE *__wrap_fopen(const char *path, const char *mode);
 int __wrap_sigaction(int number, const struct sigaction *action, struct sigaction *ret_old);

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
+#include <sys/uio.h>
 
 #include "preload.h"
 
@@ -57,20 +57,6 @@ bool preload_is_owner(void)
 
 /* ---- the trace ---- */
 
-/* Programs count on small numbers for what they open, and some close all small ones that they do not know. */
-static int move_up(int fd)
-{
-	struct rlimit limit;
-	int up = -1;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 64)
-		up = fcntl(fd, F_DUPFD_CLOEXEC, (int)(limit.rlim_cur < 4096 ? limit.rlim_cur : 4096) - 32);
-	if (up < 0)
-		return fd;
-	close(fd);
-	return up;
-}
-
 /* The first process has the file. Each other one has a file beside it, with its number at the end of its
  * name. */
 static int open_trace(void)
@@ -99,7 +85,7 @@ static struct host *with_trace(struct host *h)
 
 	if (fd < 0)
 		end(trace_path, err_sys_name(errno));
-	if (host_trace_create(h, move_up(fd), &traced, &err) < 0)
+	if (host_trace_create(h, fd, &traced, &err) < 0)
 		end(trace_path, err.text);
 	return traced;
 }
@@ -110,6 +96,8 @@ static void make(void)
 {
 	struct err err;
 
+	if (trace_path)
+		options.measured = preload_measured;
 	if (sim_host_create(&options, &platform, &err) < 0)
 		end("the software platform cannot be made", err.text);
 	atomic_store(&owner, getpid());
@@ -129,6 +117,35 @@ struct host *preload_platform(void)
 	return atomic_load(&ready);
 }
 
+bool preload_copy(void *to, uintptr_t from, size_t size)
+{
+	const struct iovec own = {to, size},
+	                   theirs = {(void *)from, size}; // NOLINT(performance-no-int-to-ptr)
+
+	return process_vm_readv(getpid(), &own, 1, &theirs, 1, 0) == (ssize_t)size;
+}
+
+static bool is_readable(unsigned long request, const void *arg)
+{
+	const size_t fields = 64; /* more than those of a launch command that the trace shows */
+	uint8_t bytes[1 << _IOC_SIZEBITS];
+	struct kvm_sev_cmd cmd;
+
+	if (_IOC_DIR(request) == _IOC_NONE)
+		return true;
+	if (request == KVM_MEMORY_ENCRYPT_OP)
+		return preload_copy(&cmd, (uintptr_t)arg, sizeof(cmd)) &&
+		       (!cmd.data || preload_copy(bytes, (uintptr_t)cmd.data, fields));
+	return preload_copy(bytes, (uintptr_t)arg, _IOC_SIZE(request));
+}
+
+struct host *preload_platform_for(unsigned long request, const void *arg)
+{
+	struct host *h = preload_platform();
+
+	return !traced || is_readable(request, arg) ? h : platform;
+}
+
 int preload_ask_cpuid(struct kvm_cpuid2 *cpuid)
 {
 	int fd, result;
@@ -138,6 +155,12 @@ int preload_ask_cpuid(struct kvm_cpuid2 *cpuid)
 	result = host_ioctl(platform, fd, KVM_GET_SUPPORTED_CPUID, cpuid);
 	host_close(platform, fd);
 	return result;
+}
+
+bool preload_hardware_leaf(uint32_t leaf, uint32_t ret_registers[static 4])
+{
+	preload_platform();
+	return sim_hardware_leaf(platform, leaf, ret_registers);
 }
 
 bool preload_view(unsigned n, struct sim_guest_view *ret_view)
@@ -158,6 +181,12 @@ void preload_facts(struct facts *ret_facts)
 	facts_gather(platform, &process, ret_facts);
 }
 
+void preload_trace(const char *line)
+{
+	if (traced)
+		host_trace_note(traced, line);
+}
+
 bool preload_explains(void)
 {
 	return explains;
@@ -166,6 +195,36 @@ bool preload_explains(void)
 void preload_alias(int from, int to)
 {
 	sim_host_alias(platform, from, to);
+}
+
+/* ---- signals ---- */
+
+static _Thread_local bool holding;
+
+struct preload_held *preload_hold(struct preload_held *ret_held)
+{
+	static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+	sigset_t all;
+
+	ret_held->outermost = !holding;
+	if (holding)
+		return ret_held;
+	sigfillset(&all);
+	for (size_t i = 0; i < ARRAY_LEN(own_faults); i++)
+		sigdelset(&all, own_faults[i]);
+	pthread_sigmask(SIG_SETMASK, &all, &ret_held->before);
+	holding = true;
+	sim_signals_held(&ret_held->before);
+	return ret_held;
+}
+
+void preload_release(struct preload_held **held)
+{
+	if (!(*held)->outermost)
+		return;
+	sim_signals_held(NULL);
+	holding = false;
+	pthread_sigmask(SIG_SETMASK, &(*held)->before, NULL);
 }
 
 /* ---- life ---- */
@@ -191,6 +250,14 @@ static void in_child(void)
 	atomic_store(&ready, NULL);
 	atomic_store(&owner, getpid());
 	preload_leave_all();
+	preload_explain_forget_all();
+}
+
+/* A child that _Fork(3) makes, which calls no handlers of fork(2). */
+void preload_in_child(void)
+{
+	if (has_options && !preload_is_owner())
+		in_child();
 }
 
 __attribute__((constructor)) static void start(void)

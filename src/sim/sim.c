@@ -119,6 +119,11 @@ void sim_host_alias(struct host *h, int from, int to)
 	object_alias(&platform_of(h)->objects, from, to);
 }
 
+void sim_signals_held(const sigset_t *mask)
+{
+	kvm_vcpu_signals_held(mask);
+}
+
 unsigned sim_instruction_length(const uint8_t *code, unsigned size, bool *ret_known)
 {
 	return cpu_length(code, size, ret_known);

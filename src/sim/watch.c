@@ -45,6 +45,23 @@ bool sim_guest_view(struct host *h, unsigned n, struct sim_guest_view *ret_view)
 	return true;
 }
 
+bool sim_hardware_leaf(struct host *h, uint32_t leaf, uint32_t ret_registers[static 4])
+{
+	const struct sev_platform *secure = ((struct sim_platform *)h)->kvm.secure;
+	struct abi_cpuid_entry entries[PSP_CPUID_MAX];
+	unsigned count = secure ? sev_hardware_cpuid(secure, entries) : 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct abi_cpuid_entry *e = &entries[i];
+
+		if (e->eax_in != leaf || e->ecx_in)
+			continue;
+		memcpy(ret_registers, (uint32_t[]){e->eax, e->ebx, e->ecx, e->edx}, 4 * sizeof(uint32_t));
+		return true;
+	}
+	return false;
+}
+
 bool sim_page_view(struct host *h, uint64_t gpa, struct sim_page_view *ret_view)
 {
 	struct kvm_vm *vm = kvm_vm_hold_newest(&((struct sim_platform *)h)->kvm);

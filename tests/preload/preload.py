@@ -48,6 +48,37 @@ class Preload(unittest.TestCase):
     def test_a_child_of_vfork_closes_nothing(self):
         self.assertEqual(self.lines('vfork'), RAN[:1])
 
+    def test_a_child_of_lone_fork_has_no_vm_of_its_parent(self):
+        self.assertEqual(self.lines('lone-fork'), ["the parent's vCPU: EIO", "the parent's /dev/kvm: 12", RAN[0]])
+
+    def test_the_platform_s_own_descriptors_stay(self):
+        self.assertEqual(self.lines('strangers'), ['irqchip: 0', 'irqfd: 0', 'interrupt: 1'])
+
+    def test_handlers_of_signals_call_and_jump(self):
+        self.assertEqual(self.lines('handlers'), RAN[:1])
+
+    def test_descriptors_have_no_file_of_ours(self):
+        self.assertEqual(self.lines('stat'), ['/dev/kvm: 20000 10:232', 'a VM: 600, 0 bytes', 'by empty paths: 20000 20000'])
+
+    def test_other_names_of_the_device(self):
+        self.assertEqual(self.lines('paths'), [
+            '//dev/kvm: 12', '/dev/./kvm: 12', '/dev/../dev/kvm: 12', '/proc/self/root/dev/kvm: 12', 'from /dev on: 12', 'a link: 0', 'by the link: 12',
+            'another link: 0', 'by the other link: 12', 'kvm in another folder: ENOENT'])
+
+    def test_programs_are_found_as_execvp_finds_them(self):
+        (self.path / 'folder/program').mkdir(parents=True)
+        script = self.path / 'program'
+        script.write_text('#!/bin/sh\necho found\n')
+        script.chmod(0o755)
+        for path in ('folder:', f'{self.path}/folder:{self.path}', ':/bin', 'folder::/bin'):
+            self.assertEqual(self.vmm('program', env={'PATH': path}).stdout, 'found\n')
+        self.assertIn('is no program in the folders of PATH', self.vmm('program', env={'PATH': 'folder:/bin'}, status=2).stderr)
+
+    def test_memory_of_closed_vms_is_forgotten(self):
+        done = self.vmm('--explain', USER, 'relaunch')
+        self.assertEqual(done.stdout.splitlines(), ['slot: 0', 'slot: 0', 'init: 0', 'start: 0', 'update: 0'])
+        self.assertIn('measured 0x3000 ', done.stderr)
+
     def test_cpuid_is_the_platform_s(self):
         self.assertEqual(self.lines('cpuid'), ['AuthenticAMD', 'SEV 1 SEV-ES 1 SEV-SNP 1 C-bit 51'])
         self.assertEqual(self.lines('cpuid', '--set', 'sim.product=Rome', '--set', 'sim.c-bit=47')[1],
@@ -99,6 +130,27 @@ class Preload(unittest.TestCase):
         self.assertRegex(refused, r'^vmm platform: KVM_SEV_LAUNCH_FINISH: .*\(EIO\), firmware code 0x2, INVALID_GUEST_STATE: .*; ')
         self.assertEqual(launched, f'vmm platform: launched a SEV guest, policy 0x1, digest {digest}')
         self.assertRegex(again, r'^vmm platform: KVM_SEV_LAUNCH_START: .*\(EFAULT\)')
+
+    def compared(self, *words):
+        done = subprocess.run([VMM, 'measure', '--compare', 'calls', '--set', 'firmware=image', '--set', 'sev.type=sev', *words], capture_output=True, text=True,
+                              cwd=self.path, timeout=100)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_a_trace_tells_which_page_differs(self):
+        image = self.path / 'image'
+        image.write_bytes(GUEST.ljust(4096, b'\0'))
+        self.vmm('--trace', 'calls', USER, 'launch')
+        calls = (self.path / 'calls').read_text()
+        digest = hashlib.sha256(image.read_bytes()).hexdigest()
+        self.assertIn(f'measured normal 0x0 4096 {digest[:16]}\n', calls)
+        self.assertEqual(self.compared()[:2], (0, f'the same: {digest}\n'))
+        image.write_bytes(GUEST.ljust(4095, b'\0') + b'!')
+        self.assertEqual(self.compared()[:2], (1, 'first differs: firmware page 0xfffff000 differs\n'))
+        image.write_bytes(GUEST.ljust(8192, b'\0'))
+        self.assertIn('first differs: firmware at 0xffffe000, 1 page, normal -> firmware at 0xffffe000, 2 pages, normal', self.compared()[1])
+        self.vmm('--trace', 'calls', USER, 'run')
+        self.assertEqual(self.compared()[0], 2)
+        self.assertIn('no launch of a confidential guest came to its end', self.compared()[2])
 
     def test_trace(self):
         self.assertEqual(self.lines('run', '--trace', 'calls'), RAN)

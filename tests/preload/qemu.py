@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's QEMU, unchanged, under `vmm platform`: Debian's OVMF to its shell as guest of each kind. What QEMU says of the launch, and what the
-simulated firmware has measured, is what `vmm measure` tells before.
+"""Debian's QEMU, unchanged, under `vmm platform`: Debian's OVMF to its shell as guest of each kind, and Linux that fetches a report. What QEMU says
+of the launch, and what the simulated firmware has measured, is what `vmm measure` tells before.
 
-usage: qemu.py VMM [--all]: guests of all kinds with 1, 2 and 4 vCPUs, instead of one
+usage: qemu.py VMM [--all] [WORD...]: guests of all kinds with 1, 2 and 4 vCPUs, and Linux, by each QEMU that is there, instead of one guest. WORDs:
+only cases with all of them in their names
 """
+import argparse
+import base64
 import json
 import os
 import pathlib
@@ -17,10 +20,15 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / 'support'), str(TESTS / 'boot')]
+from guest import Failed, Guest  # noqa: E402
+from linux import KERNEL, make_initrd  # noqa: E402
 from places import CACHE  # noqa: E402
+import snp  # noqa: E402
 
-QEMU, FIRMWARE = CACHE / 'lab/qemu/run', CACHE / 'firmware/trixie/OVMF.fd'
+QEMUS = {'QEMU 10': CACHE / 'lab/qemu/run', "sid's QEMU": CACHE / 'tools/qemu-sid/run'}
+FIRMWARE, HASHING = CACHE / 'firmware/trixie/OVMF.fd', CACHE / 'firmware/sid/OVMF.amdsev.fd'
 LIMIT = 600  # seconds, on however busy a machine
 MODEL = 'EPYC-Milan'
 # QEMU's object, and the keys of vmm that measure the same guest.
@@ -74,25 +82,53 @@ def wait_for(stream, text):
     return got
 
 
-def measured(vmm, keys, vcpus):
-    sets = [f'--set={key}={value}' for key, value in {**keys, 'firmware': FIRMWARE, 'machine.vcpus': vcpus, 'machine.cpu': MODEL}.items()]
-    done = subprocess.run([vmm, 'measure', '--json', *sets], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)['digest']
+def sets(keys):
+    return [f'--set={key}={value}' for key, value in {'machine.cpu': MODEL, **keys}.items()]
 
 
-def command(vmm, kind, vcpus, folder):
-    made = KINDS[kind][0]
+def measured(vmm, keys):
+    return snp.vmm(vmm, 'measure', *sets(keys))
+
+
+def command(vmm, qemu, made, vcpus, firmware, *more, options=()):
+    """made: the object of QEMU that makes the guest confidential, or None."""
     confidential = ['-object', f'{made},id=guest,cbitpos=51,reduced-phys-bits=1'] if made else []
     machine = 'q35' + (',confidential-guest-support=guest,kernel-irqchip=split' if made else '')
-    return [vmm, 'platform', '--explain', QEMU, '-accel', 'kvm', '-machine', machine, *confidential, '-cpu', MODEL, '-m', '256',
-            '-smp', str(vcpus), '-bios', FIRMWARE, '-display', 'none', '-vga', 'none', '-net', 'none', '-monitor', 'none', '-serial', 'stdio',
-            '-qmp', f'unix:{folder}/qmp,server=on,wait=off']
+    return [vmm, 'platform', '--explain', *options, qemu, '-accel', 'kvm', '-machine', machine, *confidential, '-cpu', MODEL, '-smp', str(vcpus),
+            '-bios', firmware, '-display', 'none', '-vga', 'none', '-net', 'none', '-monitor', 'none', '-serial', 'stdio', *more]
 
 
-def judge(vmm, kind, vcpus, folder):
+class Owner:
+    """The owner of a SEV or SEV-ES guest, whose session tells whether QEMU passes on the measurement of the firmware."""
+    def __init__(self, vmm, kind, folder):
+        self.vmm, self.folder, self.policy = vmm, folder, KINDS[kind][1]['sev.policy']
+        snp.vmm(vmm, 'host', '--host', 'sim', '--set', 'sim.product=Milan', '--certificates', folder / 'certificates', '--generation', 'sev',
+                '--out-root', folder / 'ark')
+        snp.vmm(vmm, 'session', 'new', '--pdh', folder / 'certificates', '--root', folder / 'ark', '--policy', self.policy,
+                '--out-keys', folder / 'keys', '--out-session', folder / 'session', '--out-godh', folder / 'godh')
+        for name in 'session', 'godh':
+            (folder / f'{name}.b64').write_bytes(base64.b64encode((folder / name).read_bytes()))
+
+    def options(self):
+        return f',session-file={self.folder}/session.b64,dh-cert-file={self.folder}/godh.b64'
+
+    def judge(self, monitor, digest):
+        """Raises Failed unless what QEMU tells verifies."""
+        told = monitor.ask('query-sev')
+        (self.folder / 'measure').write_text(monitor.ask('query-sev-launch-measure')['data'])
+        snp.vmm(self.vmm, 'session', 'verify', '--keys', self.folder / 'keys', '--measure', self.folder / 'measure', '--policy', self.policy,
+                '--firmware', f'{told["api-major"]}.{told["api-minor"]}.{told["build-id"]}', '--digest', digest)
+
+
+def judge(vmm, qemu, kind, vcpus, folder):
     """Boots one guest. Returns what is wrong, or None."""
+    made, keys = KINDS[kind]
+    digest = measured(vmm, {**keys, 'firmware': FIRMWARE, 'machine.vcpus': vcpus}) if made else ''
+    owner = Owner(vmm, kind, folder) if kind in ('sev', 'sev-es') else None
     with open(folder / 'errors', 'w') as errors:
-        process = subprocess.Popen(command(vmm, kind, vcpus, folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        process = subprocess.Popen(command(vmm, qemu, made and made + (owner.options() if owner else ''), vcpus, FIRMWARE, '-m', '256',
+                                           '-qmp', f'unix:{folder}/qmp,server=on,wait=off', options=['--trace', folder / 'calls']),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
     try:
         got = wait_for(process.stdout, b'Shell>')
         if b'Shell>' not in got:
@@ -101,27 +137,66 @@ def judge(vmm, kind, vcpus, folder):
         told = monitor.ask('query-sev') if kind != 'plain' else {'state': 'running'}
         if told['state'] != 'running':
             return f'query-sev says {told}'
+        if owner:
+            owner.judge(monitor, digest)
     finally:
         process.kill()
         process.wait()
-    if kind == 'plain':
-        return None
+    if made:
+        same = [vmm, 'measure', '--compare', folder / 'calls', *sets({**keys, 'firmware': FIRMWARE, 'machine.vcpus': vcpus})]
+        snp.vmm(*same)
+        told = subprocess.run([*same, '--set=machine.vcpus=3'], capture_output=True, text=True, check=False).stdout
+        if kind != 'sev' and f'vCPU count {vcpus} -> 3' not in told:
+            return f'with another number of vCPUs the trace differs by {told!r}'
     digests = re.findall(r'launched a .* digest ([0-9a-f]+)', (folder / 'errors').read_text())
-    expected = measured(vmm, KINDS[kind][1], vcpus)
-    return None if digests == [expected] else f'measured {digests}, not {expected}'
+    return None if digests == ([digest] if made else []) else f'measured {digests}, not {digest}'
+
+
+def report(vmm, qemu, folder):
+    """Linux by -kernel, with its hashes measured, fetches a report. Returns what is wrong, or None."""
+    nonce, words = snp.NONCES[0], 'console=ttyS0 panic=-1 quiet cryptomgr.notests=1'
+    initrd = make_initrd(folder, snp.INIT + snp.ATTEST, snp.MODULES)
+    snp.vmm(vmm, 'host', '--host', 'sim', '--set', 'sim.product=Milan', '--certificates', folder / 'certificates', '--generation', 'snp',
+            '--out-root', folder / 'ark')
+    digest = measured(vmm, {**KINDS['sev-snp'][1], 'firmware': HASHING, 'machine.vcpus': 2, 'boot.hashes': 'true', 'boot.kernel': KERNEL / 'vmlinuz',
+                            'boot.initrd': initrd, 'boot.cmdline': words})
+    made = KINDS['sev-snp'][0] + ',kernel-hashes=on,host-data=' + base64.b64encode(bytes.fromhex(snp.HOST_DATA)).decode()
+    with Guest(command(vmm, qemu, made, 2, HASHING, '-m', '512', '-kernel', KERNEL / 'vmlinuz', '-initrd', initrd, '-append', words)) as guest:
+        snp.greets(guest, 2)
+        said, = snp.ask(guest, f'report {nonce}', 'report')
+        snp.judge(argparse.Namespace(vmm=vmm), folder, base64.b64decode(said), (folder / 'certificates').read_bytes(), nonce, digest)
+        guest.type('poweroff\r')
+        guest.ends(0)
+
+
+def chosen(words):
+    """[(name, function of vmm and a folder)]"""
+    def boot(qemu, kind, vcpus):
+        return lambda vmm, folder: judge(vmm, qemu, kind, vcpus, folder)
+    cases = []
+    for name, qemu in QEMUS.items():
+        if qemu.exists():
+            cases += [(f'{name}, {kind}, {vcpus} vCPUs', boot(qemu, kind, vcpus)) for kind in KINDS for vcpus in (1, 2, 4)]
+            if HASHING.exists() and len(snp.MODULES) == 3:
+                cases.append((f'{name}, Linux as sev-snp, its report', lambda vmm, folder, qemu=qemu: report(vmm, qemu, folder)))
+    return [case for case in cases if all(word in case[0] for word in words)]
 
 
 def main():
-    vmm, everything = sys.argv[1], sys.argv[2:] == ['--all']
-    if not os.access(QEMU, os.X_OK) or not FIRMWARE.exists():
+    vmm, words = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
+    if not os.access(QEMUS['QEMU 10'], os.X_OK) or not FIRMWARE.exists():
         print('1..0 # SKIP needs QEMU and OVMF: scripts/setup --lab --firmware')
         return
-    cases = [(kind, vcpus) for kind in KINDS for vcpus in (1, 2, 4)] if everything else [('sev-snp', 2)]
+    cases = chosen([word for word in words if word != '--all'] if words else ['QEMU 10, sev-snp, 2'])
     print(f'1..{len(cases)}')
-    for number, (kind, vcpus) in enumerate(cases, 1):
+    for number, (name, run) in enumerate(cases, 1):
         with tempfile.TemporaryDirectory() as folder:
-            begun, wrong = time.monotonic(), judge(vmm, kind, vcpus, pathlib.Path(folder))
-        print(f'{"not ok" if wrong else "ok"} {number} - {kind}, {vcpus} vCPUs: {time.monotonic() - begun:.1f} s', flush=True)
+            begun = time.monotonic()
+            try:
+                wrong = run(vmm, pathlib.Path(folder))
+            except (Failed, RuntimeError) as failed:
+                wrong = str(failed)
+        print(f'{"not ok" if wrong else "ok"} {number} - {name}: {time.monotonic() - begun:.1f} s', flush=True)
         if wrong:
             print('# ' + wrong.replace('\n', '\n# '))
 

@@ -8,13 +8,17 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -260,6 +264,31 @@ static int sev(const struct guest *g, int device, unsigned id, void *data)
 	return ioctl(g->vm, KVM_MEMORY_ENCRYPT_OP, &cmd);
 }
 
+/* Another VM with the number of one that is closed, whose memory was elsewhere. */
+static void case_relaunch(void)
+{
+	struct kvm_userspace_memory_region region = {
+	        .slot = 1, .guest_phys_addr = 0x5000, .memory_size = 4096};
+	struct kvm_sev_launch_update_data update = {.len = 4096};
+	struct kvm_sev_launch_start start = {.policy = 1};
+	struct guest g;
+	int device = open("/dev/sev", O_RDWR);
+
+	make_vm(&g);
+	region.userspace_addr = update.uaddr = (unsigned long)g.memory;
+	close(g.vm);
+	g.vm = ioctl(g.kvm, KVM_CREATE_VM, 0);
+	tell("slot", ioctl(g.vm, KVM_SET_USER_MEMORY_REGION, &region));
+	close(g.vm);
+	g.vm = ioctl(g.kvm, KVM_CREATE_VM, 0);
+	region.slot = 0;
+	region.guest_phys_addr = 0x3000;
+	tell("slot", ioctl(g.vm, KVM_SET_USER_MEMORY_REGION, &region));
+	tell("init", sev(&g, device, KVM_SEV_INIT, NULL));
+	tell("start", sev(&g, device, KVM_SEV_LAUNCH_START, &start));
+	tell("update", sev(&g, device, KVM_SEV_LAUNCH_UPDATE_DATA, &update));
+}
+
 /* A SEV guest, whose launch is ended too early once. */
 static void case_launch(void)
 {
@@ -284,6 +313,153 @@ static void case_launch(void)
 	tell("nowhere", ioctl(g.vm, KVM_MEMORY_ENCRYPT_OP, 1));
 }
 
+/* A program that closes what it does not know leaves an interrupt's way to the guest alone. */
+static void case_strangers(void)
+{
+	struct kvm_irqchip chip = {.chip_id = KVM_IRQCHIP_PIC_MASTER};
+	struct kvm_irqfd irqfd = {.gsi = 5};
+	struct guest g;
+	int raised = 0;
+
+	make_vm(&g);
+	tell("irqchip", ioctl(g.vm, KVM_CREATE_IRQCHIP, 0));
+	irqfd.fd = (unsigned)eventfd(0, 0);
+	tell("irqfd", ioctl(g.vm, KVM_IRQFD, &irqfd));
+	for (int fd = 3; fd < 5000; fd++) {
+		if (fd != g.kvm && fd != g.vm && fd != (int)irqfd.fd)
+			close(fd);
+	}
+	dup2((int)irqfd.fd, 100);
+	close_range(101, ~0U, 0);
+	closefrom(101);
+	eventfd_write(100, 1);
+	for (int i = 0; i < 10000 && !raised; i++) {
+		ioctl(g.vm, KVM_GET_IRQCHIP, &chip);
+		raised = chip.chip.pic.irr >> 5 & 1;
+		usleep(1000);
+	}
+	printf("interrupt: %d\n", raised);
+}
+
+/* ---- signals ---- */
+
+static struct guest handled;
+static sigjmp_buf back;
+static volatile sig_atomic_t alarms;
+
+static void ask_kvm(int number)
+{
+	struct kvm_regs regs;
+
+	alarms++;
+	ioctl(handled.vcpu, KVM_GET_REGS, &regs);
+	ioctl(handled.kvm, KVM_CHECK_EXTENSION, KVM_CAP_IRQCHIP);
+	close(open("/dev/kvm", O_RDWR));
+}
+
+static void jump(int number)
+{
+	alarms++;
+	siglongjmp(back, 1);
+}
+
+static void begin_alarms(void (*handler)(int number))
+{
+	const struct itimerval often = {{0, 500}, {0, 500}};
+	const struct sigaction action = {.sa_handler = handler};
+
+	alarms = 0;
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+}
+
+static void end_alarms(void)
+{
+	const struct itimerval never = {0};
+
+	setitimer(ITIMER_REAL, &never, NULL);
+	signal(SIGALRM, SIG_IGN);
+}
+
+/* Handlers call KVM at any place of calls to it, and then jump out of them; the guest spins. */
+static void case_handlers(void)
+{
+	static const unsigned char spin[] = {0xeb, 0xfe};
+	static volatile int jumps;
+	struct kvm_regs regs;
+
+	make_vm(&handled);
+	memcpy(handled.memory, spin, sizeof(spin));
+	make_vcpu(&handled, handled.vm);
+	begin_alarms(ask_kvm);
+	while (alarms < 200) {
+		if (ioctl(handled.vcpu, KVM_RUN, 0) == 0 || errno != EINTR)
+			tell("the guest ended", -1);
+		for (int i = 0; i < 50; i++)
+			ioctl(handled.vcpu, KVM_GET_REGS, &regs);
+	}
+	end_alarms();
+	sigsetjmp(back, 1);
+	if (jumps++ == 0)
+		begin_alarms(jump);
+	while (jumps < 200)
+		ioctl(handled.vcpu, KVM_RUN, 0);
+	end_alarms();
+	memcpy(handled.memory, guest_code, sizeof(guest_code));
+	run(&handled, handled.vcpu);
+}
+
+static void case_stat(void)
+{
+	struct stat facts = {0};
+	struct statx more = {0};
+	struct guest g;
+
+	make_vm(&g);
+	fstat(g.kvm, &facts);
+	printf("/dev/kvm: %o %u:%u\n", facts.st_mode & S_IFMT, major(facts.st_rdev), minor(facts.st_rdev));
+	fstat(g.vm, &facts);
+	printf("a VM: %o, %ld bytes\n", facts.st_mode, (long)facts.st_size);
+	fstatat(g.kvm, "", &facts, AT_EMPTY_PATH);
+	statx(g.kvm, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &more);
+	printf("by empty paths: %o %o\n", facts.st_mode & S_IFMT, more.stx_mode & S_IFMT);
+}
+
+/* The device by other names, from the folder that the program was started in. */
+static void case_paths(void)
+{
+	static const char *const names[] = {
+	        "//dev/kvm", "/dev/./kvm", "/dev/../dev/kvm", "/proc/self/root/dev/kvm"};
+	int folder = open("/dev", O_RDONLY | O_DIRECTORY);
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		tell(names[i], ioctl(open(names[i], O_RDWR), KVM_GET_API_VERSION, 0));
+	tell("from /dev on", ioctl(openat(folder, "kvm", O_RDWR), KVM_GET_API_VERSION, 0));
+	tell("a link", symlink("/dev/kvm", "link"));
+	tell("by the link", ioctl(open("link", O_RDWR), KVM_GET_API_VERSION, 0));
+	tell("another link", symlink("link", "other"));
+	tell("by the other link", ioctl(open("other", O_RDWR), KVM_GET_API_VERSION, 0));
+	tell("kvm in another folder", open("kvm", O_RDWR));
+}
+
+static void case_lone_fork(void)
+{
+	struct guest g;
+	pid_t pid;
+
+	make_vm(&g);
+	make_vcpu(&g, g.vm);
+	pid = _Fork();
+	if (pid == 0) {
+		tell("the parent's vCPU", ioctl(g.vcpu, KVM_RUN, 0));
+		tell("the parent's /dev/kvm", ioctl(g.kvm, KVM_GET_API_VERSION, 0));
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	run(&g, g.vcpu);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -291,7 +467,9 @@ int main(int argc, char **argv)
 		void (*run)(void);
 	} cases[] = {{"run", case_run}, {"copies", case_copies}, {"fork", case_fork}, {"vfork", case_vfork},
 	        {"cpuid", case_cpuid}, {"illegal", case_illegal}, {"crash", case_crash},
-	        {"files", case_files}, {"objects", case_objects}, {"launch", case_launch}};
+	        {"files", case_files}, {"objects", case_objects}, {"launch", case_launch},
+	        {"strangers", case_strangers}, {"handlers", case_handlers}, {"stat", case_stat},
+	        {"paths", case_paths}, {"lone-fork", case_lone_fork}, {"relaunch", case_relaunch}};
 
 	for (size_t i = 0; argc == 2 && i < sizeof(cases) / sizeof(cases[0]); i++) {
 		if (strcmp(argv[1], cases[i].name) == 0) {

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
 #include "hooks.h"
@@ -203,6 +204,30 @@ static uint64_t step(struct kvm_vm *vm, bool patient)
 	return 0;
 }
 
+/*
+ * As ppoll(2) with the caller's mask, but that no handler runs: the caller's may jump out of the call or call
+ * the platform.
+ */
+static int poll_held(struct kvm_vcpu *v, const struct pollfd *wake, const struct timespec *limit)
+{
+	struct pollfd both[2] = {*wake, {.events = POLLIN}};
+	uint64_t wanted = ~v->sigmask;
+	sigset_t set;
+	int n, fd;
+
+	sigemptyset(&set);
+	__builtin_memcpy(&set, &wanted, sizeof(wanted));
+	fd = signalfd(v->signal_fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return -1;
+	both[1].fd = v->signal_fd = fd;
+	n = ppoll(both, 2, limit, NULL);
+	if (n <= 0 || !both[1].revents)
+		return n;
+	errno = EINTR;
+	return -1;
+}
+
 /* Returns 1: the time is over; 0: the vCPU was woken; -EINTR: a signal came that the caller lets in. */
 static int sleep_ns(struct kvm_vcpu *v, uint64_t ns)
 {
@@ -215,7 +240,9 @@ static int sleep_ns(struct kvm_vcpu *v, uint64_t ns)
 
 	sigemptyset(&mask);
 	__builtin_memcpy(&mask, &v->sigmask, sizeof(v->sigmask));
-	if (v->has_sigmask)
+	if (v->held)
+		n = poll_held(v, &p, ns == FOREVER ? NULL : &ts);
+	else if (v->has_sigmask)
 		n = ppoll(&p, 1, &mask_poll, NULL);
 	else
 		n = ppoll(&p, 1, ns == FOREVER ? NULL : &ts, &mask);
@@ -223,7 +250,7 @@ static int sleep_ns(struct kvm_vcpu *v, uint64_t ns)
 		return errno == EINTR ? -EINTR : 0;
 	if (n == 1)
 		eventfd_read(v->wake_fd, &count);
-	return n == 0 && !v->has_sigmask;
+	return n == 0 && (v->held || !v->has_sigmask);
 }
 
 /*

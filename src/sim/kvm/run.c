@@ -29,16 +29,29 @@ static uint64_t low_mask(const sigset_t *set)
 	return bits;
 }
 
+/* What the caller of this thread blocks otherwise; NULL: it lets signals come in the platform. */
+static _Thread_local const sigset_t *callers_mask;
+
+void kvm_vcpu_signals_held(const sigset_t *mask)
+{
+	callers_mask = mask;
+}
+
 /* While the guest runs all signals wait, except those that a fault of this program raises. */
 static void hold_signals(struct kvm_vcpu *v, sigset_t *ret_old)
 {
 	static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
 	sigset_t all;
 
-	sigfillset(&all);
-	for (size_t i = 0; i < ARRAY_LEN(own_faults); i++)
-		sigdelset(&all, own_faults[i]);
-	pthread_sigmask(SIG_SETMASK, &all, ret_old);
+	v->held = callers_mask != NULL;
+	if (v->held) {
+		*ret_old = *callers_mask;
+	} else {
+		sigfillset(&all);
+		for (size_t i = 0; i < ARRAY_LEN(own_faults); i++)
+			sigdelset(&all, own_faults[i]);
+		pthread_sigmask(SIG_SETMASK, &all, ret_old);
+	}
 	v->sigmask = v->has_sigmask ? v->sigmask_user : low_mask(ret_old);
 }
 
@@ -394,6 +407,7 @@ int kvm_vcpu_run(void *object, void *arg, uintptr_t user)
 	result = run_checked(v);
 	kvm_vcpu_tell_state(v);
 	v->exits++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!v->held)
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return result;
 }

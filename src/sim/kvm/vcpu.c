@@ -281,6 +281,8 @@ void kvm_vcpu_destroy(struct kvm_vcpu *v)
 		munmap(v->ring, v->vm->ring_bytes);
 	if (v->wake_fd >= 0)
 		close(v->wake_fd);
+	if (v->signal_fd >= 0)
+		close(v->signal_fd);
 	pthread_mutex_destroy(&v->lock);
 	free(v->cpuid);
 	free(v);
@@ -291,6 +293,7 @@ static const struct kvm_fpu initial_fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
 
 static int make_parts(struct kvm_vcpu *v)
 {
+	v->signal_fd = -1;
 	v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->wake_fd < 0)
 		return -errno;

@@ -44,6 +44,7 @@ struct kvm_vcpu {
 	bool wakeable;  /* while halted: a maskable interrupt would be taken */
 	bool kicked;    /* KVM_HC_KICK_CPU: the next HLT is over at once */
 	int wake_fd;
+	int signal_fd; /* for sleep while the caller holds signals; -1: not made yet */
 
 	/* the vCPU's thread */
 	uint64_t base_ns, base_icount; /* this vCPU's time was base_ns at base_icount */
@@ -72,6 +73,7 @@ struct kvm_vcpu {
 	bool has_run;
 	uint32_t guest_debug; /* KVM_SET_GUEST_DEBUG; 0: no debugger */
 	bool has_sigmask;
+	bool held; /* this KVM_RUN is called with all signals blocked: kvm_vcpu_signals_held() */
 	uint64_t sigmask, sigmask_user;
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t cpuid_count;
@@ -97,6 +99,8 @@ void kvm_bus_init(struct cpu_bus *bus);
 /* ---- running; the vCPU's thread ---- */
 
 int kvm_vcpu_run(void *object, void *arg, uintptr_t user); /* KVM_RUN (struct kvm_call) */
+/* What sim_signals_held() does. */
+void kvm_vcpu_signals_held(const sigset_t *mask);
 /* Does a signal, or immediate_exit, want KVM_RUN to return? */
 bool kvm_vcpu_interrupted(const struct kvm_vcpu *vcpu);
 /*

@@ -65,8 +65,32 @@ uint32_t psp_launch_start(struct psp *psp, uint32_t *handle, uint32_t policy, co
 	return add_guest(psp, handle, policy, &transport);
 }
 
-static uint32_t update(
-        struct psp *psp, struct psp_sev_guest *guest, void *data, uint64_t address, size_t size)
+static const char *kind_of(const struct psp_sev_guest *guest)
+{
+	return guest->policy & ABI_SEV_POLICY_ES ? "sev-es" : "sev";
+}
+
+static void tell(const struct psp *psp, const struct psp_sev_guest *guest, const char *page, const void *data,
+        size_t size)
+{
+	const struct sim_measured measured = {
+	        .guest = kind_of(guest), .page = page, .data = data, .size_bytes = size};
+
+	if (psp->options.measured)
+		psp->options.measured(&measured);
+}
+
+static void tell_end(const struct psp *psp, const struct psp_sev_guest *guest)
+{
+	const struct sim_measured measured = {
+	        .guest = kind_of(guest), .digest = guest->digest, .digest_bytes = sizeof(guest->digest)};
+
+	if (psp->options.measured)
+		psp->options.measured(&measured);
+}
+
+static uint32_t update(struct psp *psp, struct psp_sev_guest *guest, const char *page, void *data,
+        uint64_t address, size_t size)
 {
 	uint32_t code = psp_sev_memory_check(guest, address, size);
 
@@ -74,6 +98,7 @@ static uint32_t update(
 		return code;
 	if (EVP_DigestUpdate(guest->hash, data, size) != 1)
 		return PSP_BROKEN;
+	tell(psp, guest, page, data, size);
 	psp_encrypt(psp_asid_cipher(psp, guest->asid), address, data, data, size);
 	return PSP_SUCCESS;
 }
@@ -86,7 +111,7 @@ uint32_t psp_launch_update_data(struct psp *psp, uint32_t handle, void *data, ui
 
 	if (call.code)
 		return call.code;
-	return update(psp, guest, data, address, size);
+	return update(psp, guest, "normal", data, address, size);
 }
 
 uint32_t psp_launch_update_vmsa(struct psp *psp, uint32_t handle, struct abi_vmsa *vmsa, uint64_t address)
@@ -99,7 +124,7 @@ uint32_t psp_launch_update_vmsa(struct psp *psp, uint32_t handle, struct abi_vms
 		return call.code;
 	if (!(guest->policy & ABI_SEV_POLICY_ES))
 		return PSP_UNSUPPORTED;
-	return update(psp, guest, vmsa, address, sizeof(*vmsa));
+	return update(psp, guest, "vmsa", vmsa, address, sizeof(*vmsa));
 }
 
 /* ---- LAUNCH_MEASURE ---- */
@@ -115,6 +140,7 @@ static uint32_t measure_guest(struct psp *psp, struct psp_sev_guest *guest, stru
 	guest->hash = NULL;
 	memcpy(guest->measure, measure->measure, sizeof(guest->measure));
 	guest->state = PSP_SEV_LSECRET;
+	tell_end(psp, guest);
 	return PSP_SUCCESS;
 }
 

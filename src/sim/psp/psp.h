@@ -22,6 +22,7 @@
 #include "vmm/abi/vmsa.h"
 #include "vmm/base.h"
 #include "vmm/product.h"
+#include "vmm/sim.h"
 #include "vmm/uapi.h"
 
 #define PSP_TSC_FACTOR 200 /* how much slower than nominal the TSC runs, in 1 / 100,000; as on Genoa */
@@ -82,6 +83,7 @@ struct psp_options {
 	/* The processor's own CPUID, against which a guest's CPUID page is checked. Copied. */
 	const struct abi_cpuid_entry *cpuid;
 	unsigned cpuid_count;
+	void (*measured)(const struct sim_measured *measured); /* as in struct sim_options */
 };
 
 struct psp;

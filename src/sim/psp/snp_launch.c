@@ -11,8 +11,38 @@
 
 /* ---- pages ---- */
 
+static void tell(const struct psp *psp, enum abi_page_type type, uint64_t gpa, const void *contents)
+{
+	static const char *const pages[] = {
+	        [ABI_PAGE_NORMAL] = "normal",
+	        [ABI_PAGE_VMSA] = "vmsa",
+	        [ABI_PAGE_ZERO] = "zero",
+	        [ABI_PAGE_UNMEASURED] = "unmeasured",
+	        [ABI_PAGE_SECRETS] = "secrets",
+	        [ABI_PAGE_CPUID] = "cpuid",
+	};
+	const struct sim_measured measured = {.guest = "sev-snp",
+	        .page = pages[type],
+	        .gpa = gpa,
+	        .data = contents,
+	        .size_bytes = PAGE_SIZE_BYTES};
+
+	if (psp->options.measured)
+		psp->options.measured(&measured);
+}
+
+static void tell_end(const struct psp *psp, const struct psp_snp_guest *guest)
+{
+	const struct sim_measured measured = {
+	        .guest = "sev-snp", .digest = guest->digest, .digest_bytes = sizeof(guest->digest)};
+
+	if (psp->options.measured)
+		psp->options.measured(&measured);
+}
+
 /* The new LD is SHA-384(PAGE_INFO); PAGE_INFO holds the old LD. */
-static void extend(struct psp_snp_guest *guest, enum abi_page_type type, uint64_t gpa, const void *contents)
+static void extend(const struct psp *psp, struct psp_snp_guest *guest, enum abi_page_type type, uint64_t gpa,
+        const void *contents)
 {
 	struct abi_page_info info = {.length = sizeof(info), .page_type = (uint8_t)type, .gpa = gpa};
 
@@ -20,6 +50,7 @@ static void extend(struct psp_snp_guest *guest, enum abi_page_type type, uint64_
 	if (contents)
 		hash_sha384(contents, PAGE_SIZE_BYTES, info.contents);
 	hash_sha384(&info, sizeof(info), guest->digest);
+	tell(psp, type, gpa, contents);
 }
 
 /*
@@ -35,7 +66,7 @@ static uint32_t update_vmsa(const struct psp *psp, struct psp_snp_guest *guest, 
 	        (vmsa.sev_features & ~(psp->options.vmsa_features | ABI_FEATURE_SNP)))
 		return PSP_INVALID_PARAM;
 	vmsa.tsc_scale = vmsa.tsc_offset = 0;
-	extend(guest, ABI_PAGE_VMSA, gpa, &vmsa);
+	extend(psp, guest, ABI_PAGE_VMSA, gpa, &vmsa);
 	if (vmsa.sev_features & ABI_FEATURE_SECURE_TSC) {
 		vmsa.tsc_scale = PSP_TSC_SCALE_ONE;
 		memcpy(page, &vmsa, sizeof(vmsa));
@@ -65,7 +96,7 @@ static uint32_t update(
 
 	switch (type) {
 	case ABI_PAGE_VMSA: return update_vmsa(psp, guest, gpa, page);
-	case ABI_PAGE_NORMAL: extend(guest, type, gpa, page); return PSP_SUCCESS;
+	case ABI_PAGE_NORMAL: extend(psp, guest, type, gpa, page); return PSP_SUCCESS;
 	case ABI_PAGE_ZERO: memset(page, 0, PAGE_SIZE_BYTES); break;
 	case ABI_PAGE_UNMEASURED: break;
 	case ABI_PAGE_SECRETS: fill_secrets(psp, guest, page); break;
@@ -75,7 +106,7 @@ static uint32_t update(
 			return code;
 		break;
 	}
-	extend(guest, type, gpa, NULL);
+	extend(psp, guest, type, gpa, NULL);
 	return PSP_SUCCESS;
 }
 
@@ -156,6 +187,7 @@ uint32_t psp_snp_launch_finish(struct psp *psp, uint32_t gctx,
 		return PSP_INACTIVE;
 	if (finish->id_block_en && (!block || !auth))
 		return PSP_INVALID_ADDRESS;
+	tell_end(psp, guest);
 	code = finish->id_block_en ? identify(guest, finish->auth_key_en, block, auth) : PSP_SUCCESS;
 	if (code)
 		return code;

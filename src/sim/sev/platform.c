@@ -77,6 +77,7 @@ static int make_psp(struct sev_platform *secure, const struct sim_options *o, st
 	        .smt_off = o->smt_off,
 	        .cpuid = rows,
 	        .cpuid_count = sev_hardware_cpuid(secure, rows),
+	        .measured = o->measured,
 	};
 
 	if (psp_create(&options, &secure->psp, err) < 0)
