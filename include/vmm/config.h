@@ -19,6 +19,7 @@
 #define CONFIG_FILE_MAX_BYTES    MIB(1)
 
 enum config_host { CONFIG_HOST_KVM, CONFIG_HOST_SIM };
+enum config_sim_cpu { CONFIG_SIM_CPU_INTERPRETER, CONFIG_SIM_CPU_TRANSLATOR };
 enum config_sim_clock { CONFIG_SIM_CLOCK_VIRTUAL, CONFIG_SIM_CLOCK_HOST };
 enum config_sev_type { CONFIG_SEV_NONE, CONFIG_SEV, CONFIG_SEV_ES, CONFIG_SEV_SNP };
 /* How a SEV or SEV-ES guest's context is made. This changes the FPU fields of an ES guest's measured VMSA. */
@@ -145,6 +146,7 @@ struct config {
 		char *tls_name; /* the other side's certificate is for this name; "": for its address */
 	} migrate;
 	struct {
+		enum config_sim_cpu cpu;
 		enum config_sim_clock clock;
 		enum product_id product; /* PRODUCT_UNKNOWN: none */
 		unsigned seed;

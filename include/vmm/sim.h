@@ -32,6 +32,7 @@ struct sim_measured {
 
 /* All zeros: a processor without SEV, and virtual time. */
 struct sim_options {
+	bool translate; /* the guest's code to this machine's, where the host allows that */
 	enum sim_clock_kind clock;
 	/* One of product_words; NULL or "none": no SEV. */
 	const char *product;

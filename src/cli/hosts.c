@@ -41,6 +41,7 @@ static int take_version(const char *text, struct product_firmware *ret_firmware,
 static int sim_options_of(const struct config *config, struct sim_options *ret_options, struct err *err)
 {
 	*ret_options = (struct sim_options){
+	        .translate = config->sim.cpu == CONFIG_SIM_CPU_TRANSLATOR,
 	        .clock = config->sim.clock == CONFIG_SIM_CLOCK_HOST ? SIM_CLOCK_HOST : SIM_CLOCK_VIRTUAL,
 	        .product = product_words[config->sim.product],
 	        .seed = config->sim.seed,

@@ -24,6 +24,7 @@ static const struct field {
         {"es-asids", NUMBER_32, offsetof(struct sim_options, es_asids)},
         {"snp-asids", NUMBER_32, offsetof(struct sim_options, snp_asids)},
         {"c-bit", NUMBER_32, offsetof(struct sim_options, c_bit)},
+        {"translate", FLAG, offsetof(struct sim_options, translate)},
         {"smt-off", FLAG, offsetof(struct sim_options, smt_off)},
         {"product", TEXT, offsetof(struct sim_options, product)},
         {"vlek", TEXT, offsetof(struct sim_options, vlek)},

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 
 #include "cpu/cpu.h"
+#include "jit/jit.h"
 #include "sev/device.h"
 #include "sev/guest.h"
 #include "sim.h"
@@ -142,6 +143,7 @@ static void sim_destroy(struct host *h)
 	}
 	sev_platform_destroy(sim->kvm.secure);
 	kvm_platform_finish(&sim->kvm);
+	jit_pool_destroy(sim->kvm.code);
 	object_table_finish(&sim->objects);
 	pthread_mutex_destroy(&sim->lock);
 	free(sim);
@@ -158,6 +160,21 @@ static const struct host_ops sim_ops = {
         .destroy = sim_destroy,
 };
 
+/* The pool serves as many vCPUs at once; others interpret. */
+#define TRANSLATORS 32
+
+/* Returns NULL, and says why, if this host has no memory that may be executed; vCPUs interpret then. */
+static struct jit_pool *make_code_pool(void)
+{
+	struct err err = {0};
+	struct jit_pool *pool = jit_pool_create(TRANSLATORS, &err);
+
+	if (!pool)
+		log_warn("sim.cpu: the software processor interprets, because it cannot translate: %s",
+		        err.text);
+	return pool;
+}
+
 int sim_host_create(const struct sim_options *options, struct host **ret_host, struct err *err)
 {
 	struct sim_platform *sim = calloc(1, sizeof(*sim));
@@ -173,6 +190,8 @@ int sim_host_create(const struct sim_options *options, struct host **ret_host, s
 	pthread_mutex_init(&sim->lock, NULL);
 	object_table_init(&sim->objects);
 	kvm_platform_init(&sim->kvm, &sim->objects, options->clock, &sev_hooks, secure);
+	if (options->translate)
+		sim->kvm.code = make_code_pool();
 	*ret_host = &sim->host;
 	return 0;
 }

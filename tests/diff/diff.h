@@ -44,7 +44,8 @@ struct diff_case {
 struct diff_result {
 	struct diff_state end;
 	uint32_t vector, error;
-	uint64_t cr2; /* of #PF */
+	uint64_t cr2;          /* of #PF */
+	uint64_t instructions; /* that the software processor counted */
 };
 
 /* ---- cases.c ---- */
@@ -122,7 +123,7 @@ void diff_native_stop(struct diff_native *n);
 /* ---- soft.c ---- */
 
 struct diff_soft;
-struct diff_soft *diff_soft_start(void);
+struct diff_soft *diff_soft_start(bool translated); /* by the translator, not the interpreter */
 void diff_soft_run(struct diff_soft *s, const struct diff_case *cases, unsigned count,
         uint8_t data[DIFF_DATA_BYTES], struct diff_result *ret_results);
 void diff_soft_stop(struct diff_soft *s);

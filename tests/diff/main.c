@@ -180,6 +180,7 @@ struct worker {
 /* Shared by the workers; what changes is atomic or under the lock. */
 static struct {
 	const char *native_program, *only, *hosts[3];
+	bool translated; /* the software processor translates */
 	uint64_t seed, batches;
 	uint32_t features;
 	_Atomic uint64_t next_batch, differences;
@@ -300,7 +301,7 @@ static void run_workers(unsigned jobs)
 		abort();
 	for (unsigned i = 0; i < jobs; i++) {
 		workers[i].native = diff_native_start(run.native_program);
-		workers[i].soft = diff_soft_start();
+		workers[i].soft = diff_soft_start(run.translated);
 	}
 	for (unsigned i = 0; i < jobs; i++)
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
@@ -328,6 +329,8 @@ static bool parse(int argc, char **argv, unsigned *ret_jobs)
 			run.only = argv[i + 1];
 		else if (!strcmp(argv[i], "--vendor"))
 			run.hosts[0] = argv[i + 1];
+		else if (!strcmp(argv[i], "--processor"))
+			run.translated = !strcmp(argv[i + 1], "translator");
 		else if (!strcmp(argv[i], "--jobs"))
 			*ret_jobs = (unsigned)strtoul(argv[i + 1], NULL, 0);
 		else
@@ -345,7 +348,7 @@ int main(int argc, char **argv)
 
 	if (!parse(argc, argv, &jobs)) {
 		fprintf(stderr, "usage: cpu_diff NATIVE [--cases N] [--seed S] [--form TEXT] [--jobs N] "
-		                "[--vendor NAME]\n");
+		                "[--vendor NAME] [--processor translator]\n");
 		return 2;
 	}
 	run.native_program = argv[1];

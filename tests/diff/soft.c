@@ -10,6 +10,7 @@
 
 #include "cpu/cpu.h"
 #include "diff.h"
+#include "jit/jit.h"
 
 #define TABLES  0x1000u /* PML4, PDPT, PD, two page tables */
 #define GDT     0x8000u
@@ -30,7 +31,8 @@ struct diff_soft {
 	struct cpu *cpu;
 	uint8_t *ram;
 	struct kvm_sregs sregs64, sregs32;
-	uint64_t last; /* where code was put */
+	uint64_t last;         /* where code was put */
+	struct jit_pool *pool; /* NULL: the processor interprets */
 	struct {
 		struct cpu_map map;
 		struct cpu_slot slot;
@@ -120,7 +122,19 @@ static bool host_misaligned(void)
 	return area[30] & 2;
 }
 
-struct diff_soft *diff_soft_start(void)
+/* Has the processor translate each block the first time that it runs. */
+static void translate(struct diff_soft *s)
+{
+	struct err err = {0};
+
+	s->pool = jit_pool_create(1, &err);
+	if (!s->pool || !jit_attach(s->pool, s->cpu, 0)) {
+		fprintf(stderr, "no translator: %s\n", err.text);
+		abort();
+	}
+}
+
+struct diff_soft *diff_soft_start(bool translated)
 {
 	struct diff_soft *s = calloc(1, sizeof(*s));
 	struct kvm_cpuid_entry2 entries[64];
@@ -148,6 +162,8 @@ struct diff_soft *diff_soft_start(void)
 			entries[i].ecx &= ~(1u << 7);
 	if (cpu_set_cpuid(s->cpu, entries, count, &err))
 		abort();
+	if (translated)
+		translate(s);
 	build_tables(s);
 	build_sregs(s);
 	s->cpu->xcr0 = 3;
@@ -201,18 +217,38 @@ static void take_result(struct diff_soft *s, struct diff_result *ret)
 	cpu_get_fxsave(s->cpu, ret->end.fxsave);
 }
 
+/*
+ * Runs the case and takes all back, so that the next run finds the page of the data in the TLB: only then
+ * does native code access it.
+ */
+static void warm_up(struct diff_soft *s)
+{
+	static _Thread_local struct cpu before;
+	static _Thread_local uint8_t data[DIFF_DATA_BYTES];
+
+	before = *s->cpu;
+	memcpy(data, s->ram + DATA, sizeof(data));
+	(void)cpu_run(s->cpu, cpu_icount(s->cpu) + 10000);
+	*s->cpu = before;
+	memcpy(s->ram + DATA, data, sizeof(data));
+}
+
 static void run_case(struct diff_soft *s, const struct diff_case *c, struct diff_result *ret_result)
 {
 	enum cpu_exit exit;
+	uint64_t icount;
 
 	start_case(s, c);
-	exit = cpu_run(s->cpu, cpu_icount(s->cpu) + 10000);
-	if (exit != CPU_EXIT_HLT) {
-		memset(ret_result, 0, sizeof(*ret_result));
+	if (s->pool)
+		warm_up(s);
+	icount = cpu_icount(s->cpu);
+	exit = cpu_run(s->cpu, icount + 10000);
+	memset(ret_result, 0, sizeof(*ret_result));
+	ret_result->instructions = cpu_icount(s->cpu) - icount;
+	if (exit == CPU_EXIT_HLT)
+		take_result(s, ret_result);
+	else
 		ret_result->vector = 1000 + (uint32_t)exit;
-		return;
-	}
-	take_result(s, ret_result);
 }
 
 void diff_soft_run(struct diff_soft *s, const struct diff_case *cases, unsigned count,
@@ -232,6 +268,7 @@ void diff_soft_stop(struct diff_soft *s)
 		printf("not implemented: %s, %llu times\n", cpu_unknown_name(s->cpu->unknown[i].key, text),
 		        (unsigned long long)s->cpu->unknown[i].count);
 	cpu_destroy(s->cpu);
+	jit_pool_destroy(s->pool);
 	free(s->ram);
 	free(s);
 }

@@ -24,7 +24,7 @@ static unsigned splits(const char *form, uint32_t features)
 {
 	static uint8_t before[DIFF_DATA_BYTES], after[DIFF_DATA_BYTES];
 	struct diff_random random = {.state = 1};
-	struct diff_soft *soft = diff_soft_start();
+	struct diff_soft *soft = diff_soft_start(false);
 	struct diff_result result;
 	struct diff_case c;
 	unsigned count = 0;

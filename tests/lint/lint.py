@@ -12,12 +12,14 @@ ROOMS = {'base': 0, 'product': 0, 'config': 1, 'host': 1, 'attest': 1, 'sandbox'
          'page': 3, 'facts': 3, 'back': 4, 'mirror': 4, 'device': 5, 'virtio': 6, 'machine': 7, 'launch': 8, 'run': 9,
          'migrate': 10, 'control': 11, 'cli': 12, 'preload': 12}
 # The inner rooms of sim, and which of them each may include: 'sim' itself is what lies in no inner room.
-SIM_ROOMS = {'object': set(), 'cpu': set(), 'irq': set(), 'psp': set(), 'kvm': {'object', 'cpu', 'irq'},
-             'sev': {'object', 'cpu', 'psp', 'kvm'}, 'sim': {'object', 'cpu', 'psp', 'kvm', 'sev'}}
+SIM_ROOMS = {'object': set(), 'cpu': set(), 'irq': set(), 'psp': set(), 'jit': {'cpu'}, 'kvm': {'object', 'cpu', 'irq', 'jit'},
+             'sev': {'object', 'cpu', 'psp', 'kvm'}, 'sim': {'object', 'cpu', 'jit', 'psp', 'kvm', 'sev'}}
+# The translator is the processor's inside, too.
+SIM_INSIDERS = {('jit', 'cpu')}
 # Which of a room's headers the rooms above it may include, where it has others that are its own.
-SIM_PUBLIC = {'cpu': {'cpu.h', 'ram.h'}, 'irq': {'irq.h'}, 'psp': {'psp.h'}}
+SIM_PUBLIC = {'cpu': {'cpu.h', 'ram.h'}, 'jit': {'jit.h'}, 'irq': {'irq.h'}, 'psp': {'psp.h'}}
 # Which rooms outside of sim each may include: the platform is tested against attest and launch, and shares no code with them.
-SIM_OUTER = {'object': {'base'}, 'cpu': {'base'}, 'irq': {'base'}, 'psp': {'base', 'product', 'sim'}, 'kvm': {'base', 'sim'},
+SIM_OUTER = {'object': {'base'}, 'cpu': {'base'}, 'jit': {'base'}, 'irq': {'base'}, 'psp': {'base', 'product', 'sim'}, 'kvm': {'base', 'sim'},
              'sev': {'base', 'product', 'sim'}, 'sim': {'base', 'host', 'sim'}}
 LAYOUTS = {'uapi', 'abi'}       # headers of layouts only: any room may include them
 FUNCTION_LINES, MACRO_LINES, FILE_LINES = 60, 25, 500
@@ -59,7 +61,7 @@ def inner_room_refuses(path, header):
         return f'{header}: a header of the own room is {name}'
     if folder not in SIM_ROOMS.get(own, ()):
         return f'{own} may not include {header}: {", ".join(sorted(SIM_ROOMS.get(own, ()))) or "no other room"}'
-    if name not in SIM_PUBLIC.get(folder, {name}):
+    if name not in SIM_PUBLIC.get(folder, {name}) and (own, folder) not in SIM_INSIDERS:
         return f'{header}: private to {folder}'
     return None
 

@@ -27,6 +27,7 @@
  */
 #include "decode.h"
 #include "internal.h"
+#include "native.h"
 
 #define HASH_SIZE   16384u
 #define PAGE_HASH   4096u
@@ -111,6 +112,8 @@ static void forget_all(struct cpu_code *code)
 void cpu_code_forget_blocks(struct cpu *cpu)
 {
 	forget_all(cpu->code);
+	if (cpu->native)
+		cpu->native->forget(cpu);
 	cpu_code_forget_jumps(cpu);
 }
 

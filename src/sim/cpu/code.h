@@ -14,6 +14,9 @@ struct cpu_block {
 	u32 mode;
 	u16 count, bytes_size;
 	bool dead;
+	u32 heat, native_generation;
+	void *native; /* the translator's, while the generation is its own; heat counts runs until there is
+	                 one */
 	u8 *bytes;
 	struct cpu_op ops[];
 };

@@ -3,6 +3,7 @@
  * memory: the map of guest memory that the vCPU uses while it looks up addresses, and the search in it. Runs
  * on the vCPU's thread.
  */
+#include "native.h"
 #include "walk.h"
 
 /*
@@ -54,6 +55,13 @@ bool cpu_is_guest_memory(const struct ram_guard *guard, uintptr_t address)
 		if (address - (uintptr_t)map->slots[i].host < map->slots[i].size)
 			return true;
 	return false;
+}
+
+uintptr_t cpu_native_detour(const struct ram_guard *guard, uintptr_t rip)
+{
+	const struct cpu *cpu = guard->start;
+
+	return cpu->native ? cpu->native->detour(cpu, rip) : 0;
 }
 
 bool cpu_look(struct cpu *cpu, void (*look)(struct cpu *cpu, void *arg), void *arg)

@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <ucontext.h>
 
 #include "ram.h"
 
@@ -55,6 +56,17 @@ static void unblock(int signal)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* Sends the thread elsewhere when the handler returns; its registers stay. */
+static bool take_detour(const struct ram_guard *guard, ucontext_t *context)
+{
+	greg_t *rip = &context->uc_mcontext.gregs[REG_RIP];
+	uintptr_t to = guard->detour ? guard->detour(guard, (uintptr_t)*rip) : 0;
+
+	if (to)
+		*rip = (greg_t)to;
+	return to;
+}
+
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
 	struct ram_guard *guard = innermost;
@@ -65,6 +77,8 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 		pass_on(signal, info, context);
 		return;
 	}
+	if (take_detour(guard, context))
+		return;
 	innermost = guard->outer;
 	unblock(signal);
 	longjmp(*guard->back, RAM_FAULT);

@@ -50,7 +50,12 @@ static inline __attribute__((always_inline)) void ram_store(void *at, unsigned s
 struct ram_guard {
 	jmp_buf *back;
 	bool (*owns)(const struct ram_guard *guard, uintptr_t address); /* the signal's handler calls it */
-	const void *start;                                              /* for owns() */
+	/*
+	 * Returns where the code that faulted at rip goes on in place of *back; 0: nowhere. NULL: as 0. The
+	 * signal's handler calls it.
+	 */
+	uintptr_t (*detour)(const struct ram_guard *guard, uintptr_t rip);
+	const void *start; /* for owns() and detour() */
 	size_t size;
 	struct ram_guard *outer;
 };

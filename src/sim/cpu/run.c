@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * run: the dispatcher. It runs block after block, handles events between them, and takes back an instruction
- * that is given up. A translator to native code would take the place of run_block(). Runs on the vCPU's
+ * that is given up. A translator to native code (native.h) takes the place of run_block(). Runs on the vCPU's
  * thread.
  *
  *    cpu_run() -> run_blocks():
@@ -26,6 +26,7 @@
  */
 #include "debug.h"
 #include "flags.h"
+#include "native.h"
 #include "walk.h"
 
 /* ---- the position in the code ---- */
@@ -384,6 +385,11 @@ static void run_single(struct cpu *cpu, struct cpu_block *block, bool resumed)
 	attention_update(cpu);
 }
 
+ALWAYS bool run_native(struct cpu *cpu, struct cpu_block *block, u64 linear)
+{
+	return cpu->native && cpu->mode & MODE_64 && cpu->native->run(cpu, block, linear);
+}
+
 static void run_blocks(struct cpu *cpu)
 {
 	struct cpu_jump *jumps = cpu_code_jumps(cpu);
@@ -404,7 +410,7 @@ static void run_blocks(struct cpu *cpu)
 		                : cpu_code_find(cpu, linear);
 		if (unlikely(cpu->attention))
 			run_single(cpu, block, false);
-		else
+		else if (!run_native(cpu, block, linear))
 			run_block(cpu, block, cpu->mode & MODE_64 ? block->count : within_limit(cpu, block));
 	}
 }
@@ -454,7 +460,8 @@ static void leave_missing(struct cpu *cpu)
 enum cpu_exit cpu_run(struct cpu *cpu, uint64_t deadline)
 {
 	jmp_buf env;
-	struct ram_guard guard = {.back = &env, .owns = cpu_is_guest_memory, .start = cpu};
+	struct ram_guard guard = {
+	        .back = &env, .owns = cpu_is_guest_memory, .detour = cpu_native_detour, .start = cpu};
 	volatile bool resume = cpu->access_waits && cpu->event.kind == CPU_EVENT_NONE;
 
 	cpu->unwind = &env;

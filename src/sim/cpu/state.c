@@ -5,6 +5,7 @@
  */
 #include "debug.h"
 #include "flags.h"
+#include "native.h"
 #include "walk.h"
 
 #define DR6_RESET 0xffff0ff0u
@@ -42,6 +43,8 @@ void cpu_destroy(struct cpu *cpu)
 {
 	if (!cpu)
 		return;
+	if (cpu->native)
+		cpu->native->destroy(cpu);
 	cpu_code_destroy(cpu);
 	free(cpu->tlb);
 	free(cpu->cpuid);

@@ -16,6 +16,7 @@
 
 struct cpu_block;
 struct cpu_code;
+struct cpu_native;
 struct cpu_op;
 struct cpu_tlb;
 struct cpu_tlb_entry;
@@ -132,7 +133,8 @@ struct cpu {
 	struct cpu_tlb *tlb;
 	struct cpu_tlb_entry *tlb_now; /* the entries for the current privilege */
 	struct cpu_code *code;
-	uint64_t exec_tag; /* the tag of the entries of the jump cache that hold (code.c) */
+	const struct cpu_native *native; /* a translator (native.h), or NULL */
+	uint64_t exec_tag;               /* the tag of the entries of the jump cache that hold (code.c) */
 
 	struct cpu_seg seg[CPU_SEG_COUNT];
 	struct cpu_table gdtr, idtr;

@@ -15,6 +15,8 @@ void cpu_map_take(struct cpu *cpu);
 void cpu_map_leave(struct cpu *cpu);
 /* Returns whether the map in use has this memory; for ram_guard.owns, with the vCPU as start. */
 bool cpu_is_guest_memory(const struct ram_guard *guard, uintptr_t address);
+/* Where native code goes on after a fault of guest memory; for ram_guard.detour, with the vCPU as start. */
+uintptr_t cpu_native_detour(const struct ram_guard *guard, uintptr_t rip);
 /* Calls look() with the map in use, outside cpu_run(). False: look() met memory that is missing. */
 bool cpu_look(struct cpu *cpu, void (*look)(struct cpu *cpu, void *arg), void *arg) MUST_CHECK;
 

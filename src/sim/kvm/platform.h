@@ -13,6 +13,7 @@
 #define KVM_CPUID_MAX 256
 #define KVM_PHYS_BITS 40
 
+struct jit_pool;
 struct kvm_eventfd;
 struct kvm_hooks;
 struct kvm_vm;
@@ -22,6 +23,7 @@ struct kvm_platform {
 	struct object_table *objects;  /* the root's */
 	const struct kvm_hooks *hooks; /* how memory encryption changes what KVM does (hooks.h) */
 	struct sev_platform *secure;   /* the secure processor, for the hooks; NULL: there is none */
+	struct jit_pool *code; /* where vCPUs translate guests' code to, which is the root's; NULL: nowhere */
 	struct kvm_clock clock;
 	pthread_mutex_t lock; /* protects all below, and the refs of VMs */
 	struct kvm_vm *vms;

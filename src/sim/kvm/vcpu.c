@@ -10,6 +10,7 @@
 #include "gmem.h"
 #include "hooks.h"
 #include "irq.h"
+#include "jit/jit.h"
 #include "memory.h"
 #include "msr.h"
 #include "registers.h"
@@ -291,6 +292,9 @@ void kvm_vcpu_destroy(struct kvm_vcpu *v)
 /* KVM starts with what FNINIT leaves, not with the processor's reset. */
 static const struct kvm_fpu initial_fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
 
+/* A block of the guest's code is translated when it has run so often. */
+#define HOT 16
+
 static int make_parts(struct kvm_vcpu *v)
 {
 	v->signal_fd = -1;
@@ -298,9 +302,11 @@ static int make_parts(struct kvm_vcpu *v)
 	if (v->wake_fd < 0)
 		return -errno;
 	/* Both need nothing but memory. */
-	return v->vm->platform->hooks->vcpu_create(v) < 0 || cpu_create(&v->vm->bus, v, &v->cpu, NULL) < 0
-	               ? -ENOMEM
-	               : 0;
+	if (v->vm->platform->hooks->vcpu_create(v) < 0 || cpu_create(&v->vm->bus, v, &v->cpu, NULL) < 0)
+		return -ENOMEM;
+	if (v->vm->platform->code && !jit_attach(v->vm->platform->code, v->cpu, HOT))
+		log_debug("software processor %u interprets: no memory is left for native code", v->index);
+	return 0;
 }
 
 static int vcpu_make(struct kvm_vm *vm, unsigned id, struct kvm_vcpu **ret_vcpu)
