@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_compare: a saved measurement from hostile bytes, compared with a real one. Whatever the file holds,
- * the message is plain text, and only a measurement with this digest is called the same.
+ * fuzz_compare: a saved measurement, or a trace, from hostile bytes, compared with a real one. Whatever the
+ * file holds, the message is plain text, and only a measurement with this digest is called the same.
  */
 #include <string.h>
 
@@ -42,16 +42,28 @@ static void check_sentences(const json_t *differences)
 	}
 }
 
+static json_t *load(const char *text, size_t size, const json_t *now)
+{
+	struct err err = {0};
+	json_t *then;
+
+	if (!cli_measure_is_trace(text, size))
+		return json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	if (cli_measure_read_trace(text, size, "trace", now, &then, &err) == 0)
+		return then;
+	fuzz_assert(err.kind == ERR_USAGE);
+	return NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static json_t *now;
-	json_t *then =
-	        json_loadb((const char *)(data ?: (const uint8_t *)""), size, JSON_REJECT_DUPLICATES, NULL);
-	json_t *differences;
+	json_t *then, *differences;
 	struct err err = {0};
 
 	if (!now)
 		now = make_measurement();
+	then = load((const char *)(data ?: (const uint8_t *)""), size, now);
 	if (!then)
 		return 0;
 	if (cli_measure_compare(then, "saved", now, &differences, &err) < 0) {
