@@ -3,7 +3,7 @@
 """What it costs that another program is on the software platform, in processor seconds, by alternating runs: QEMU under `vmm platform` from start to
 `Shell>` of OVMF against `vmm run --host sim`, and a round trip of KVM_RUN by the library against one by vmm's own code.
 
-usage: others.py VMM ROUND [--qemu PATH] [--firmware PATH] [--runs N]    ROUND is the program bench_round. Prints medians and ratios; judges nothing.
+usage: others.py VMM ROUND [--qemu PATH] [--machine NAME] [--firmware PATH] [--runs N]    ROUND is the program bench_round. Prints medians and ratios; judges nothing.
 """
 import argparse
 import os
@@ -52,10 +52,11 @@ def main():
     parser.add_argument('round')
     parser.add_argument('--qemu', default=CACHE / 'lab/qemu/run')
     parser.add_argument('--firmware', default=CACHE / 'firmware/trixie/OVMF.fd')
+    parser.add_argument('--machine', default='pc', help="QEMU's: pc has the chipset of vmm's board")
     parser.add_argument('--runs', type=int, default=5)
     options = parser.parse_args()
     compare('KVM_RUN', 'ns', turn, {'by the library': [options.vmm, 'platform', options.round, 'kvm'], "by vmm's own code": [options.round, 'sim']}, options.runs)
-    qemu = [options.vmm, 'platform', options.qemu, '-accel', 'kvm', '-machine', 'q35', '-cpu', 'EPYC-Milan', '-m', '256', '-bios', options.firmware,
+    qemu = [options.vmm, 'platform', options.qemu, '-accel', 'kvm', '-machine', options.machine, '-cpu', 'EPYC-Milan', '-m', '256', '-bios', options.firmware,
             '-display', 'none', '-vga', 'none', '-net', 'none', '-monitor', 'none', '-serial', 'stdio']
     own = [options.vmm, 'run', '--host', 'sim', '--set', f'firmware={options.firmware}', '--set', 'machine.memory=256M', '--set', 'machine.cpu=EPYC-Milan']
     compare('OVMF to its shell', 's', boot, {'QEMU': qemu, 'vmm': own}, options.runs)
