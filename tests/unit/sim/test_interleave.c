@@ -276,7 +276,7 @@ static void test_interleavings(void **state)
 	uint64_t first = seed ? strtoull(seed, NULL, 0) : 0x9e3779b97f4a7c15;
 
 	sigaction(SIGUSR1, &action, NULL);
-	for (unsigned long i = 0; i < (count ? strtoul(count, NULL, 0) : 40); i++) {
+	for (unsigned long i = 0; i < (count ? strtoul(count, NULL, 0) : 20); i++) {
 		fprintf(stderr, "\rSEED=0x%llx ", (unsigned long long)(first + i));
 		interleave(*state, first + i);
 	}
