@@ -87,4 +87,5 @@ def main():
     print(f'{options.type}/none: processor time {encrypted[0] / plain[0]:.3f}, memory {encrypted[1] / plain[1]:.3f} (medians of {options.runs})')
 
 
-main()
+if __name__ == '__main__':
+    main()

@@ -9,6 +9,7 @@
 #include "support/test.h"
 
 #include "cpu/cpu.h"
+#include "jit/jit.h"
 
 #define RAM_BYTES 0x100000u
 #define CODE      0x1000u
@@ -58,6 +59,21 @@ static inline uint64_t bench_get(const struct bench *b, uint32_t at)
 	return load_le(b->ram + at, 8);
 }
 
+/* With SIM_CPU=translator in the environment each block is translated before it runs the first time. */
+static inline void bench_translate(struct cpu *cpu)
+{
+	static struct jit_pool *pool;
+	const char *kind = getenv("SIM_CPU");
+	struct err err;
+
+	if (!kind || strcmp(kind, "translator") != 0)
+		return;
+	if (!pool)
+		pool = jit_pool_create(4, &err);
+	assert_non_null(pool);
+	assert_true(jit_attach(pool, cpu, 0));
+}
+
 static inline struct cpu *bench_cpu(struct bench *b)
 {
 	struct kvm_cpuid_entry2 entries[64];
@@ -66,6 +82,7 @@ static inline struct cpu *bench_cpu(struct bench *b)
 	struct err err;
 
 	assert_ok(cpu_create(&b->bus, b, &cpu, &err));
+	bench_translate(cpu);
 	cpu_supported_cpuid(entries, &count);
 	assert_true(count <= ARRAY_LEN(entries));
 	assert_ok(cpu_set_cpuid(cpu, entries, count, &err));
