@@ -6,7 +6,7 @@ SELFTESTS_LINUX=7.3
 SELFTESTS_NEEDS=(make bc xz-utils)
 # What of the source is needed to build them: themselves, what they include, and what makes the kernel's headers.
 SELFTESTS_PARTS=(Makefile Kbuild Kconfig 'arch/x86/Makefile*' arch/x86/entry/syscalls arch/x86/include arch/x86/kvm include scripts tools/arch
-	tools/build tools/include tools/lib tools/scripts tools/virt tools/testing/selftests/kvm tools/testing/selftests/rseq
+	tools/build tools/include tools/lib tools/scripts tools/testing/selftests/kvm tools/testing/selftests/rseq
 	tools/testing/selftests/cgroup tools/testing/selftests/vfio 'tools/testing/selftests/*.mk' 'tools/testing/selftests/*.h')
 
 # fetch_selftests FOLDER SUITE: the programs, as FOLDER/NAME and FOLDER/x86/NAME. A hundred and fifty MiB are fetched. One that wants more than
