@@ -66,6 +66,11 @@ struct sim_options {
 	 * the text of the options.
 	 */
 	void (*measured)(const struct sim_measured *measured);
+	/*
+	 * CPUID offers KVM's clock, its hypercalls, and with SIM_CLOCK_HOST the time that was stolen. vmm's
+	 * own guests do without, so that what they see is the same in each run.
+	 */
+	bool paravirtual;
 };
 
 /*

@@ -130,6 +130,7 @@ int cli_sim_text(const struct config *config, char **ret_text, struct err *err)
 
 	if (sim_options_of(config, &options, err) < 0)
 		return -1;
+	options.paravirtual = true;
 	*ret_text = sim_options_text(&options);
 	return *ret_text ? 0 : err_sys(err, ERR_FAILED, ENOMEM, "software platform");
 }

@@ -29,6 +29,7 @@ static const struct field {
         {"product", TEXT, offsetof(struct sim_options, product)},
         {"vlek", TEXT, offsetof(struct sim_options, vlek)},
         {"cgroup", TEXT, offsetof(struct sim_options, cgroup)},
+        {"paravirtual", FLAG, offsetof(struct sim_options, paravirtual)},
 };
 
 _Static_assert(sizeof(((struct sim_options *)0)->clock) == 4, "it is written as a number of 32 bits");

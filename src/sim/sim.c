@@ -90,6 +90,13 @@ static void *sim_mmap(struct host *h, void *addr, size_t length, int prot, int f
 	result = map_fd(sim, object, fd, length, prot, flags, &offset);
 	if (result >= 0)
 		at = mmap(addr, length, prot, flags, result, offset);
+	if (result >= 0 && at != MAP_FAILED && object->ops->mapped) {
+		result = object->ops->mapped(object, at, length, prot, flags, offset);
+		if (result < 0) {
+			munmap(at, length);
+			at = MAP_FAILED;
+		}
+	}
 	object_leave(&sim->objects, object);
 	if (result < 0)
 		errno = -result;
@@ -193,5 +200,6 @@ int sim_host_create(const struct sim_options *options, struct host **ret_host, s
 	if (options->translate)
 		sim->kvm.code = make_code_pool();
 	*ret_host = &sim->host;
+	sim->kvm.paravirtual = options->paravirtual;
 	return 0;
 }

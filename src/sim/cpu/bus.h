@@ -119,6 +119,9 @@ struct cpu_bus {
 	/* Takes the vector of the interrupt that CPU_PENDING_INTR announced; -1: the interrupt went away. */
 	int (*interrupt_ack)(void *ctx);
 
+	/* Each instruction that KVM cannot emulate is an exit (KVM_CAP_EXIT_ON_EMULATION_FAILURE). */
+	_Atomic bool fails_to_vmm;
+
 	/* KVM_X86_QUIRK_* bits: the oddities of KVM that the VMM switched off (KVM_CAP_DISABLE_QUIRKS2). */
 	_Atomic uint32_t quirks_off;
 

@@ -6,7 +6,7 @@
  * is given up with an exit, and runs again from its start when the answer is there. The accesses that it has
  * made are kept in cpu.access[] and answered from there, so that a device sees each of them once.
  */
-#include "internal.h"
+#include "ops.h"
 
 #define PORT_7E 0x7e /* see KVM_X86_QUIRK_OUT_7E_INC_RIP */
 
@@ -43,6 +43,22 @@ static void device_raised(struct cpu *cpu)
 		cpu->op_end = cpu->op + 1;
 }
 
+/* FNSTCW and FNSTSW are the only instructions of the x87 that KVM emulates. */
+static bool is_emulated(const struct cpu_op *op)
+{
+	return op->fn != op_x87 || ((op->opcode == 0xd9 || op->opcode == 0xdd) && (op->modrm >> 3 & 7) == 7);
+}
+
+/* As with KVM, an instruction that it cannot emulate is an exit, but #UD in an application. */
+static void check_emulated(struct cpu *cpu, u64 gpa)
+{
+	if (!cpu->op || is_emulated(cpu->op))
+		return;
+	if (cpu->cpl && !atomic_load(&cpu->bus->fails_to_vmm))
+		cpu_raise(cpu, EXC_UD);
+	cpu_leave_failed(cpu, "an instruction that KVM cannot emulate at a device", gpa);
+}
+
 u64 cpu_device_access(struct cpu *cpu, bool write, u64 gpa, unsigned size, u64 value)
 {
 	struct cpu_access *access;
@@ -53,6 +69,7 @@ u64 cpu_device_access(struct cpu *cpu, bool write, u64 gpa, unsigned size, u64 v
 		cpu->exit_info.delivery.gpa = gpa;
 		cpu_leave(cpu, CPU_EXIT_DELIVERY);
 	}
+	check_emulated(cpu, gpa);
 	if (cpu_access_repeated(cpu, &access))
 		return access->data;
 	access->data = write ? value : 0;

@@ -4,6 +4,7 @@
  * APM 3). All checks that can fault come before the first register changes.
  */
 #include "far.h"
+#include "vme.h"
 
 static _Noreturn void refuse(struct cpu *cpu, u8 vector, u16 selector)
 {
@@ -359,12 +360,18 @@ static void iret_flags(struct cpu *cpu, u64 flags, unsigned size, u32 cpl)
 static void iret_real(struct cpu *cpu, unsigned size)
 {
 	u64 rip = cpu_stack_peek(cpu, 0, size), flags = cpu_stack_peek(cpu, 2 * size, size);
+	bool virtual = cpu_vme_replaces(cpu, size);
 
-	if (cpu->mode & MODE_VM && (cpu->rflags_rest & FLAG_IOPL) != FLAG_IOPL)
+	if (virtual)
+		cpu_vme_check_flags(cpu, flags);
+	else if (cpu->mode & MODE_VM && (cpu->rflags_rest & FLAG_IOPL) != FLAG_IOPL)
 		cpu_raise_error(cpu, EXC_GP, 0);
 	far_real(cpu, (u16)cpu_stack_peek(cpu, size, size), rip);
 	cpu_stack_move(cpu, 3 * size);
-	iret_flags(cpu, flags, size, cpu->cpl);
+	if (virtual)
+		cpu_vme_set_flags(cpu, flags);
+	else
+		iret_flags(cpu, flags, size, cpu->cpl);
 }
 
 /* Returns to virtual 8086 mode: pops all segment registers. */

@@ -6,6 +6,7 @@
 #include "debug.h"
 #include "far.h"
 #include "vc.h"
+#include "vme.h"
 
 /* ---- stacks of inner levels ---- */
 
@@ -261,7 +262,9 @@ static void raise_soft(struct cpu *cpu, const struct cpu_op *op, u8 vector, enum
 
 void op_int(struct cpu *cpu, const struct cpu_op *op)
 {
-	/* Without VME, INT n in virtual 8086 mode raises #GP, and the guest's monitor does the rest. */
+	if (cpu_vme_interrupt(cpu, op, (u8)op->imm))
+		return;
+	/* INT n in virtual 8086 mode raises #GP, and the guest's monitor does the rest. */
 	if (cpu->mode & MODE_VM && (cpu->rflags_rest & FLAG_IOPL) != FLAG_IOPL)
 		cpu_raise_error(cpu, EXC_GP, 0);
 	raise_soft(cpu, op, (u8)op->imm, CPU_EVENT_SOFT);

@@ -185,6 +185,7 @@ struct cpu {
 	uint32_t features; /* enum cpu_feature (mode.h), from cpuid */
 	bool amd;          /* the vendor is AMD or Hygon; else, and without a CPUID, Intel's rules hold */
 	bool apic_on;      /* MSR 1B says so, and CPUID repeats it */
+	bool cpuid_faults; /* CPUID raises #GP in applications */
 	bool mwait_on;     /* MISC_ENABLE says so; CPUID repeats it if KVM's quirk about it is off */
 
 	struct cpu_unknown unknown[CPU_UNKNOWN_MAX];

@@ -6,6 +6,7 @@
 
 #include "ops.h"
 #include "vc.h"
+#include "vme.h"
 
 #define CPUID_1_ECX_MONITOR  0x8u
 #define MWAIT_ECX_INTERRUPTS 0x1u /* MWAIT ends with an interrupt, even with IF clear */
@@ -71,6 +72,10 @@ static bool iopl_allows(const struct cpu *cpu)
 
 void op_cli(struct cpu *cpu, const struct cpu_op *op)
 {
+	if (cpu_vme_has_flag(cpu)) {
+		cpu_vme_set_flag(cpu, false);
+		return;
+	}
 	if (!iopl_allows(cpu))
 		cpu_raise_error(cpu, EXC_GP, 0);
 	cpu->rflags_rest &= ~(u64)FLAG_IF;
@@ -79,6 +84,10 @@ void op_cli(struct cpu *cpu, const struct cpu_op *op)
 
 void op_sti(struct cpu *cpu, const struct cpu_op *op)
 {
+	if (cpu_vme_has_flag(cpu)) {
+		cpu_vme_set_flag(cpu, true);
+		return;
+	}
 	if (!iopl_allows(cpu))
 		cpu_raise_error(cpu, EXC_GP, 0);
 	if (!(cpu->rflags_rest & FLAG_IF))
@@ -89,6 +98,10 @@ void op_sti(struct cpu *cpu, const struct cpu_op *op)
 
 void op_pushf(struct cpu *cpu, const struct cpu_op *op)
 {
+	if (cpu_vme_replaces(cpu, op->size)) {
+		cpu_push(cpu, op->size, cpu_vme_flags(cpu));
+		return;
+	}
 	if (cpu->mode & MODE_VM && (cpu->rflags_rest & FLAG_IOPL) != FLAG_IOPL)
 		cpu_raise_error(cpu, EXC_GP, 0);
 	cpu_push(cpu, op->size, cpu_rflags(cpu) & ~(u64)(FLAG_RF | FLAG_VM));
@@ -98,6 +111,11 @@ void op_popf(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 change = FLAG_ARITH | FLAG_TF | FLAG_DF | FLAG_NT, flags;
 
+	if (cpu_vme_replaces(cpu, op->size)) {
+		cpu_vme_check_flags(cpu, cpu_stack_peek(cpu, 0, op->size));
+		cpu_vme_set_flags(cpu, cpu_pop(cpu, op->size));
+		return;
+	}
 	if (cpu->mode & MODE_VM && (cpu->rflags_rest & FLAG_IOPL) != FLAG_IOPL)
 		cpu_raise_error(cpu, EXC_GP, 0);
 	if (op->size > 2)
@@ -226,6 +244,8 @@ void op_cpuid(struct cpu *cpu, const struct cpu_op *op)
 	u32 regs[4];
 
 	vc_intercept(cpu, VC_CPUID);
+	if (cpu->cpuid_faults && cpu->cpl)
+		cpu_raise_error(cpu, EXC_GP, 0);
 	cpu_cpuid_query(cpu, (u32)REG_RAX, (u32)REG_RCX, regs);
 	REG_RAX = regs[0];
 	REG_RBX = regs[1];

@@ -11,10 +11,11 @@
 
 #include "vmm/base.h"
 
-#define IRQ_LAPICS_MAX     64
+#define IRQ_LAPICS_MAX     512
 #define IRQ_NEVER          UINT64_MAX
 #define IRQ_ROUTES_MAX     4096 /* also the limit of GSI numbers (KVM_CAP_IRQ_ROUTING) */
 #define IRQ_PIC_PINS       16
+#define IRQ_BUS_NS         1      /* KVM's default: the bus of the timers runs at 1 GHz */
 #define IRQ_TIMER_NS_MIN   200000 /* the shortest period of a repeating timer, as KVM's */
 #define IRQ_IOAPIC_BASE    UINT64_C(0xfec00000)
 #define IRQ_IOAPIC_BYTES   0x100
@@ -82,7 +83,7 @@ struct irq_message {
 struct irq_lapic {
 	struct irq_chip *chip;
 	unsigned index; /* of its vCPU */
-	uint32_t id;    /* at reset and in x2APIC mode; 0: the boot processor's */
+	uint32_t id;    /* at reset and in x2APIC mode */
 	uint64_t base;  /* MSR 1B */
 	uint32_t regs[64];
 	uint32_t timer_modes; /* the bits of the timer's LVT that choose its mode, as far as CPUID has them */
@@ -138,6 +139,8 @@ struct irq_chip {
 	unsigned route_count;
 	bool lint0_masked;   /* LINT0 is masked at reset, also on the boot processor */
 	uint32_t x2apic_api; /* KVM_CAP_X2APIC_API */
+	uint32_t boot_id;    /* the APIC ID of the boot processor */
+	uint64_t bus_ns;     /* a cycle of the bus that timers count */
 	bool split;          /* only LAPICs are here; PIC, IOAPIC and PIT are the VMM's */
 	unsigned reserved;   /* GSIs below this number are pins of the VMM's IOAPIC */
 };
@@ -245,10 +248,9 @@ bool irq_lapic_deliver_local(struct irq_lapic *lapic, unsigned lvt);
 /* Is it switched on, by its base and by software? */
 bool irq_lapic_is_enabled(const struct irq_lapic *lapic);
 
-/* The value of MSR 1B, by the APIC's ID, which is 0 only for the boot processor. */
-static inline uint64_t irq_lapic_base_after_reset(uint32_t id)
+static inline uint64_t irq_lapic_base_after_reset(bool boot)
 {
-	return IRQ_LAPIC_BASE | IRQ_LAPIC_BASE_ON | (id == 0 ? IRQ_LAPIC_BASE_BSP : 0);
+	return IRQ_LAPIC_BASE | IRQ_LAPIC_BASE_ON | (boot ? IRQ_LAPIC_BASE_BSP : 0);
 }
 
 static inline bool irq_lapic_is_on(const struct irq_lapic *lapic)

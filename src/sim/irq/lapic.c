@@ -94,13 +94,18 @@ static bool eoi_is_directed(const struct irq_lapic *l)
 	return api & UAPI_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST || !l->chip->split;
 }
 
+static bool is_boot(const struct irq_lapic *l)
+{
+	return l->id == l->chip->boot_id;
+}
+
 void irq_lapic_reset(struct irq_lapic *l, bool base)
 {
 	/* INIT does not change an xAPIC's ID, which software may have set. */
 	uint32_t id = base ? l->id << 24 : get(l, LAPIC_ID);
 
 	if (base)
-		l->base = irq_lapic_base_after_reset(l->id);
+		l->base = irq_lapic_base_after_reset(is_boot(l));
 	memset(l->regs, 0, sizeof(l->regs));
 	set(l, LAPIC_ID, id);
 	irq_lapic_set_version(l);
@@ -111,7 +116,7 @@ void irq_lapic_reset(struct irq_lapic *l, bool base)
 	for (unsigned lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt += 0x10)
 		set(l, lvt, LVT_MASKED);
 	/* KVM wires the PIC through to the boot processor from the start (KVM_X86_QUIRK_LINT0_REENABLED). */
-	if (l->id == 0 && !l->chip->lint0_masked)
+	if (is_boot(l) && !l->chip->lint0_masked)
 		set(l, LAPIC_LVT_LINT0, IRQ_EXTINT << 8);
 	l->timer_at_ns = IRQ_NEVER;
 	l->timer_due = false;

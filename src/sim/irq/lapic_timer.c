@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lapic_timer: the timer of a local APIC: one-shot, periodic, TSC deadline. Its bus runs at 1 GHz, as KVM's
- * does, so a tick is 1 ns times the divisor. The caller holds the VM's interrupt lock. Law: APM 2, 16.4.1.
+ * lapic_timer: the timer of a local APIC: one-shot, periodic, TSC deadline. A tick is a cycle of its bus, 1
+ * ns unless the VMM chose another (irq_chip.bus_ns), times the divisor. The caller holds the VM's interrupt
+ * lock. Law: APM 2, 16.4.1.
  */
 #include "irq.h"
 
@@ -31,9 +32,15 @@ static unsigned divisor(const struct irq_lapic *l)
 	return 1u << ((((code & 3) | (code & 8) >> 1) + 1) & 7);
 }
 
+/* The product fits for every count (kvm_vm_enable_cap()). */
+static uint64_t tick_ns(const struct irq_lapic *l)
+{
+	return divisor(l) * l->chip->bus_ns;
+}
+
 static uint64_t ticks_ns(const struct irq_lapic *l, uint32_t ticks)
 {
-	uint64_t ns = (uint64_t)ticks * divisor(l);
+	uint64_t ns = ticks * tick_ns(l);
 
 	return mode(l) == MODE_PERIODIC && ns < IRQ_TIMER_NS_MIN ? IRQ_TIMER_NS_MIN : ns;
 }
@@ -46,10 +53,17 @@ static void stop(struct irq_lapic *l)
 	*at(l, LAPIC_TIMER_INITIAL) = 0;
 }
 
+static uint64_t after(uint64_t now_ns, uint64_t ns)
+{
+	uint64_t at_ns;
+
+	return add_ok(now_ns, ns, &at_ns) ? at_ns : IRQ_NEVER;
+}
+
 static void start(struct irq_lapic *l, uint32_t ticks, uint64_t now_ns)
 {
-	l->timer_at_ns =
-	        counts(l) && *at(l, LAPIC_TIMER_INITIAL) && ticks ? now_ns + ticks_ns(l, ticks) : IRQ_NEVER;
+	l->timer_at_ns = counts(l) && *at(l, LAPIC_TIMER_INITIAL) && ticks ? after(now_ns, ticks_ns(l, ticks))
+	                                                                   : IRQ_NEVER;
 }
 
 static void write_mode(struct irq_lapic *l, uint32_t value)
@@ -88,7 +102,7 @@ uint32_t irq_lapic_timer_current(const struct irq_lapic *l, uint64_t now_ns)
 {
 	if (!counts(l) || l->timer_at_ns == IRQ_NEVER || l->timer_at_ns <= now_ns)
 		return 0;
-	return (uint32_t)((l->timer_at_ns - now_ns) / divisor(l));
+	return (uint32_t)((l->timer_at_ns - now_ns) / tick_ns(l));
 }
 
 /*
@@ -105,7 +119,7 @@ void irq_lapic_timer_resume(struct irq_lapic *l, uint64_t now_ns)
 		return;
 	if (ticks > initial || (!ticks && mode(l) == MODE_PERIODIC))
 		ticks = initial;
-	l->timer_at_ns = now_ns + (ticks ? ticks_ns(l, ticks) : 0);
+	l->timer_at_ns = after(now_ns, ticks ? ticks_ns(l, ticks) : 0);
 }
 
 /* KVM remembers a timer that ran down while it was masked, or while the LAPIC was off. */

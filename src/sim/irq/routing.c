@@ -33,6 +33,7 @@ int irq_chip_create(struct irq_owner owner, struct irq_chip **ret_chip)
 
 	if (!chip)
 		return -1;
+	chip->bus_ns = IRQ_BUS_NS;
 	chip->owner = owner;
 	chip->routes = calloc(KVM_IOAPIC_NUM_PINS + IRQ_PIC_PINS, sizeof(*chip->routes));
 	if (!chip->routes) {

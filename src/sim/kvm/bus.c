@@ -28,13 +28,25 @@ static bool doorbell(struct kvm_vm *vm, bool pio, uint64_t address, uint32_t siz
 	return answered;
 }
 
+/* Takes a write that no device of the platform answers, if the VMM has given it a place other than an exit.
+ */
+static bool without_exit(struct kvm_vcpu *v, bool pio, uint64_t address, uint32_t size, const void *data)
+{
+	if (doorbell(v->vm, pio, address, size, data))
+		return true;
+	if (!kvm_vm_coalesce(v->vm, pio, address, size, data))
+		return false;
+	kvm_vcpu_charge_access(v, pio ? PORT_NS : MMIO_NS);
+	return true;
+}
+
 static bool on_io(void *ctx, bool write, uint16_t port, uint32_t size, void *data)
 {
 	struct kvm_vcpu *v = ctx;
 	struct kvm_vm *vm = v->vm;
 
 	if (!kvm_vm_has_pic(vm) || !(irq_pic_port(port) || irq_pit_port(vm->chip->pit, port)))
-		return write && doorbell(vm, true, port, size, data);
+		return write && without_exit(v, true, port, size, data);
 	pthread_mutex_lock(&vm->irq_lock);
 	irq_chip_io(vm->chip, write, port, size, data, kvm_vcpu_now(v));
 	kvm_vm_timers_changed(vm);
@@ -82,7 +94,7 @@ static bool on_mmio(void *ctx, bool write, uint64_t gpa, uint32_t size, void *da
 	bool ours;
 
 	if (!vm->chip)
-		return write && doorbell(vm, false, gpa, size, data);
+		return write && without_exit(v, false, gpa, size, data);
 	pthread_mutex_lock(&vm->irq_lock);
 	ours = in_range(gpa, size, lapic, PAGE_SIZE_BYTES) && lapic_page(v, write, gpa - lapic, size, data);
 	if (!ours && !vm->chip->split && in_range(gpa, size, IRQ_IOAPIC_BASE, IRQ_IOAPIC_BYTES))
@@ -91,7 +103,7 @@ static bool on_mmio(void *ctx, bool write, uint64_t gpa, uint32_t size, void *da
 		kvm_vm_timers_changed(vm);
 	pthread_mutex_unlock(&vm->irq_lock);
 	if (!ours)
-		return write && doorbell(vm, false, gpa, size, data);
+		return write && without_exit(v, false, gpa, size, data);
 	kvm_vcpu_charge_access(v, MMIO_NS);
 	return true;
 }
@@ -156,6 +168,7 @@ static int on_interrupt_ack(void *ctx)
 	} else {
 		vector = irq_lapic_ack(&v->lapic);
 	}
+	kvm_stats_add(&v->stats, KVM_STAT_INJECTIONS, vector >= 0);
 	kvm_vcpu_interrupts_changed(v);
 	pthread_mutex_unlock(&vm->irq_lock);
 	return vector;

@@ -73,7 +73,8 @@ static int enable_x2apic_api(struct kvm_vm *vm, const struct kvm_enable_cap *cap
 /* Sets the highest APIC ID of a vCPU, plus 1. It can be chosen once, before the first vCPU is made. */
 static int enable_max_id(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 {
-	if (cap->args[0] > KVM_VCPU_IDS_MAX || (vm->vcpu_ids && vm->vcpu_ids != cap->args[0]))
+	if (cap->args[0] > KVM_VCPU_IDS_MAX || vm->boot_id > cap->args[0] ||
+	        (vm->vcpu_ids && vm->vcpu_ids != cap->args[0]))
 		return -EINVAL;
 	vm->vcpu_ids = (unsigned)cap->args[0];
 	return 0;
@@ -91,6 +92,33 @@ static int enable_user_msr(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
 	if (cap->args[0] & ~(uint64_t)MSR_REASONS)
 		return -EINVAL;
 	atomic_store(&vm->msr_exits, (uint32_t)cap->args[0]);
+	return 0;
+}
+
+static int enable_platform_info(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
+{
+	atomic_store(&vm->hides_platform_info, !cap->args[0]);
+	return 0;
+}
+
+/* The longest countdown, with the largest divisor, must fit. */
+static int enable_bus_cycle(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
+{
+	if (!cap->args[0] || cap->args[0] > UINT64_MAX / (UINT32_MAX * UINT64_C(128)))
+		return -EINVAL;
+	if (!vm->chip)
+		return -ENXIO;
+	if (atomic_load(&vm->vcpu_count))
+		return -EINVAL;
+	vm->chip->bus_ns = cap->args[0];
+	return 0;
+}
+
+static int enable_emulation_exit(struct kvm_vm *vm, const struct kvm_enable_cap *cap)
+{
+	if (cap->args[0] & ~UINT64_C(1))
+		return -EINVAL;
+	atomic_store(&vm->bus.fails_to_vmm, cap->args[0] != 0);
 	return 0;
 }
 
@@ -133,12 +161,13 @@ static const struct {
 	enable_fn *enable; /* NULL: it cannot be switched on */
 } capabilities[] = {
         {KVM_CAP_IRQCHIP, 1, NULL},
+        {KVM_CAP_BINARY_STATS_FD, 1, NULL},
         {KVM_CAP_HLT, 1, NULL},
         {KVM_CAP_USER_MEMORY, 1, NULL},
         {KVM_CAP_SET_TSS_ADDR, 1, NULL},
         {KVM_CAP_EXT_CPUID, 1, NULL},
         {KVM_CAP_EXT_EMUL_CPUID, 1, NULL},
-        {KVM_CAP_NR_VCPUS, KVM_VCPUS_MAX, NULL},
+        {KVM_CAP_NR_VCPUS, KVM_VCPUS_ADVISED, NULL},
         {KVM_CAP_MAX_VCPUS, KVM_VCPUS_MAX, NULL},
         {KVM_CAP_MAX_VCPU_ID, KVM_VCPU_IDS_MAX, enable_max_id},
         {KVM_CAP_NR_MEMSLOTS, KVM_SLOTS_MAX, NULL},
@@ -158,6 +187,8 @@ static const struct {
         {KVM_CAP_PIT_STATE2, 1, NULL},
         {KVM_CAP_REINJECT_CONTROL, 1, NULL},
         {KVM_CAP_IOEVENTFD, 1, NULL},
+        {KVM_CAP_COALESCED_MMIO, KVM_COALESCED_MMIO_PAGE_OFFSET, NULL},
+        {KVM_CAP_COALESCED_PIO, 1, NULL},
         {KVM_CAP_IOEVENTFD_ANY_LENGTH, 1, NULL},
         {KVM_CAP_SET_IDENTITY_MAP_ADDR, 1, NULL},
         {KVM_CAP_VCPU_EVENTS, 1, NULL},
@@ -166,6 +197,8 @@ static const struct {
         {KVM_CAP_SIGNAL_MSI, 1, NULL},
         {KVM_CAP_IMMEDIATE_EXIT, 1, NULL},
         {KVM_CAP_ENABLE_CAP_VM, 1, NULL},
+        {KVM_CAP_ENABLE_CAP, 1, NULL},
+        {KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1, NULL}, /* of a vCPU */
         {KVM_CAP_CHECK_EXTENSION_VM, 1, NULL},
         {KVM_CAP_GET_TSC_KHZ, 1, NULL},
         {KVM_CAP_TSC_DEADLINE_TIMER, 1, NULL},
@@ -188,6 +221,10 @@ static const struct {
         {KVM_CAP_X86_USER_SPACE_MSR, 1, enable_user_msr},
         {KVM_CAP_EXIT_HYPERCALL, 1 << KVM_HC_MAP_GPA_RANGE, enable_hypercall},
         {KVM_CAP_EXCEPTION_PAYLOAD, 1, enable_payload},
+        {KVM_CAP_MSR_PLATFORM_INFO, 1, enable_platform_info},
+        {KVM_CAP_SET_BOOT_CPU_ID, 1, NULL},
+        {UAPI_CAP_APIC_BUS_CYCLES_NS, IRQ_BUS_NS, enable_bus_cycle},
+        {KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, enable_emulation_exit},
         {KVM_CAP_SPLIT_IRQCHIP, 1, enable_split},
         {KVM_CAP_X2APIC_API, (int)X2APIC_API, enable_x2apic_api},
         {KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, MANUAL_FLAGS, enable_manual_log},
@@ -219,6 +256,8 @@ int kvm_vm_capability(const struct kvm_platform *platform, const struct kvm_vm *
 	/* Only an IOAPIC in the VMM can be spared the reports of ends of interrupts. */
 	if (capability == KVM_CAP_X2APIC_API && vm && !(vm->chip && vm->chip->split))
 		return (int)(X2APIC_API & ~UAPI_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST);
+	if (capability == UAPI_CAP_APIC_BUS_CYCLES_NS && vm && vm->chip)
+		return (int)vm->chip->bus_ns;
 	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
 		if (capabilities[i].capability == capability)
 			return capabilities[i].value;

@@ -13,6 +13,7 @@
 #define KVM_TSC_KHZ 1000000u /* a tick of the time-stamp counter is a nanosecond */
 
 struct kvm_vcpu;
+struct kvm_vm;
 
 /* The guest's time. On a vCPU's thread it is read by kvm_vcpu_now(). */
 struct kvm_clock {
@@ -28,6 +29,9 @@ uint64_t kvm_clock_now(const struct kvm_clock *clock);
 uint64_t kvm_clock_host_ns(void);
 /* Sets the virtual clock to now_ns, unless it is later already. Any thread. */
 void kvm_clock_skip_to(struct kvm_clock *clock, uint64_t now_ns);
+
+/* Returns when the VM's clock (KVM_GET_CLOCK) was 0, in ns of the wall clock. Any thread. */
+uint64_t kvm_vm_clock_zero(const struct kvm_vm *vm);
 
 /* ---- on the vCPU's thread ---- */
 
@@ -53,18 +57,17 @@ void kvm_vcpu_retime(struct kvm_vcpu *vcpu);
 
 /* ---- calls (struct kvm_call) ---- */
 
-int kvm_vm_get_clock(void *object, void *arg, uintptr_t user);       /* KVM_GET_CLOCK */
-int kvm_vm_set_clock(void *object, void *arg, uintptr_t user);       /* KVM_SET_CLOCK */
-int kvm_vm_get_tsc_khz(void *object, void *arg, uintptr_t user);     /* KVM_GET_TSC_KHZ */
-int kvm_vm_set_tsc_khz(void *object, void *arg, uintptr_t user);     /* KVM_SET_TSC_KHZ */
-int kvm_vcpu_get_tsc_khz(void *object, void *arg, uintptr_t user);   /* KVM_GET_TSC_KHZ */
-int kvm_vcpu_set_tsc_khz(void *object, void *arg, uintptr_t user);   /* KVM_SET_TSC_KHZ */
-int kvm_vcpu_kvmclock_ctrl(void *object, void *arg, uintptr_t user); /* KVM_KVMCLOCK_CTRL */
-int kvm_vcpu_has_attr(void *object, void *arg, uintptr_t user);      /* KVM_HAS_DEVICE_ATTR */
-int kvm_vcpu_get_attr(void *object, void *arg, uintptr_t user);      /* KVM_GET_DEVICE_ATTR */
-int kvm_vcpu_set_attr(void *object, void *arg, uintptr_t user);      /* KVM_SET_DEVICE_ATTR */
-int kvm_system_has_attr(void *object, void *arg, uintptr_t user);    /* KVM_HAS_DEVICE_ATTR */
-int kvm_system_get_attr(void *object, void *arg, uintptr_t user);    /* KVM_GET_DEVICE_ATTR */
-int kvm_vm_create_device(void *object, void *arg, uintptr_t user);   /* KVM_CREATE_DEVICE */
+int kvm_vm_get_clock(void *object, void *arg, uintptr_t user);     /* KVM_GET_CLOCK */
+int kvm_vm_set_clock(void *object, void *arg, uintptr_t user);     /* KVM_SET_CLOCK */
+int kvm_vm_get_tsc_khz(void *object, void *arg, uintptr_t user);   /* KVM_GET_TSC_KHZ */
+int kvm_vm_set_tsc_khz(void *object, void *arg, uintptr_t user);   /* KVM_SET_TSC_KHZ */
+int kvm_vcpu_get_tsc_khz(void *object, void *arg, uintptr_t user); /* KVM_GET_TSC_KHZ */
+int kvm_vcpu_set_tsc_khz(void *object, void *arg, uintptr_t user); /* KVM_SET_TSC_KHZ */
+int kvm_vcpu_has_attr(void *object, void *arg, uintptr_t user);    /* KVM_HAS_DEVICE_ATTR */
+int kvm_vcpu_get_attr(void *object, void *arg, uintptr_t user);    /* KVM_GET_DEVICE_ATTR */
+int kvm_vcpu_set_attr(void *object, void *arg, uintptr_t user);    /* KVM_SET_DEVICE_ATTR */
+int kvm_system_has_attr(void *object, void *arg, uintptr_t user);  /* KVM_HAS_DEVICE_ATTR */
+int kvm_system_get_attr(void *object, void *arg, uintptr_t user);  /* KVM_GET_DEVICE_ATTR */
+int kvm_vm_create_device(void *object, void *arg, uintptr_t user); /* KVM_CREATE_DEVICE */
 
 #endif

@@ -157,6 +157,18 @@ bool kvm_vcpu_dirtied(void *ctx, const struct cpu_slot *slot, uint64_t page)
 	return true;
 }
 
+/* A ring that is full has room for this, because it counts as full before it is. */
+void kvm_vcpu_log_write(struct kvm_vcpu *v, struct kvm_slot *row, uint64_t page)
+{
+	const struct cpu_slot slot = {.id = (uint32_t)(row - v->vm->slots)};
+	uint64_t bit = UINT64_C(1) << (page % 64);
+
+	if (!row->dirty)
+		return;
+	if (!(atomic_fetch_or(&row->dirty[page / 64], bit) & bit) && v->ring)
+		kvm_vcpu_dirtied(v, &slot, page);
+}
+
 /* The VMM can change an entry, so its numbers are checked. */
 static void forget_page(struct kvm_vm *vm, uint32_t slot, uint64_t page)
 {

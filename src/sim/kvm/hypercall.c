@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hypercall: answers what a guest asks of KVM by VMMCALL, or by a VMGEXIT that stands for it. Runs on the
- * vCPU's thread. Every call is answered, whatever the guest's CPUID says, because
- * KVM_CAP_ENFORCE_PV_FEATURE_CPUID is not offered. Law: the kernel's
- * Documentation/virt/kvm/x86/hypercalls.rst.
+ * vCPU's thread. Every call is answered, whatever the guest's CPUID says, unless the VMM wants it otherwise
+ * (KVM_CAP_ENFORCE_PV_FEATURE_CPUID). Law: the kernel's Documentation/virt/kvm/x86/hypercalls.rst.
  */
 #include <errno.h>
 #include <linux/kvm_para.h>
 
 #include "hooks.h"
+#include "pv.h"
 
 #define ICR_REFUSED (0x800u | 0xc0000u) /* logical destinations and shorthands */
 
@@ -96,25 +96,35 @@ static int map_gpa_range(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint
 	return 0;
 }
 
+#define NO_FEATURE 0xffu
+
 /*
  * Each function returns 1 if it answered and the guest goes on, or 0 if the VMM answers. *ret_result is
- * ENOSYS before the call.
+ * ENOSYS before the call. feature: without it the call is refused, if features are enforced.
  */
-static int (*const answers[])(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint64_t *ret_result) = {
-        [KVM_HC_VAPIC_POLL_IRQ] = vapic_poll_irq,
-        [KVM_HC_KICK_CPU] = kick_cpu,
-        [KVM_HC_CLOCK_PAIRING] = clock_pairing,
-        [KVM_HC_SEND_IPI] = send_ipi,
-        [KVM_HC_SCHED_YIELD] = sched_yield_to,
-        [KVM_HC_MAP_GPA_RANGE] = map_gpa_range,
+static const struct {
+	int (*fn)(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint64_t *ret_result);
+	unsigned feature;
+} answers[] = {
+        [KVM_HC_VAPIC_POLL_IRQ] = {vapic_poll_irq, NO_FEATURE},
+        [KVM_HC_KICK_CPU] = {kick_cpu, KVM_FEATURE_PV_UNHALT},
+        [KVM_HC_CLOCK_PAIRING] = {clock_pairing, NO_FEATURE},
+        [KVM_HC_SEND_IPI] = {send_ipi, KVM_FEATURE_PV_SEND_IPI},
+        [KVM_HC_SCHED_YIELD] = {sched_yield_to, KVM_FEATURE_PV_SCHED_YIELD},
+        [KVM_HC_MAP_GPA_RANGE] = {map_gpa_range, NO_FEATURE},
 };
+
+static bool is_offered(const struct kvm_vcpu *v, uint64_t number)
+{
+	return number < ARRAY_LEN(answers) && answers[number].fn &&
+	       (answers[number].feature == NO_FEATURE || kvm_vcpu_pv_has(v, answers[number].feature));
+}
 
 int kvm_vcpu_answer_hypercall(struct kvm_vcpu *v, const struct kvm_hypercall *c, uint64_t *ret_result)
 {
-	bool known = c->number < ARRAY_LEN(answers) && answers[c->number];
-
+	kvm_stats_add(&v->stats, KVM_STAT_HYPERCALLS, 1);
 	*ret_result = c->cpl ? -(uint64_t)KVM_EPERM : -(uint64_t)KVM_ENOSYS;
-	return c->cpl || !known ? 1 : answers[c->number](v, c, ret_result);
+	return c->cpl || !is_offered(v, c->number) ? 1 : answers[c->number].fn(v, c, ret_result);
 }
 
 /* ---- VMMCALL ---- */

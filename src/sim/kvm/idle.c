@@ -266,7 +266,7 @@ static bool has_work(struct kvm_vcpu *v)
 	return v->mp_state == KVM_MP_STATE_RUNNABLE || takeable(v);
 }
 
-int kvm_vcpu_block(struct kvm_vcpu *v)
+static int wait_for_work(struct kvm_vcpu *v)
 {
 	struct kvm_vm *vm = v->vm;
 	bool patient = false;
@@ -293,4 +293,17 @@ int kvm_vcpu_block(struct kvm_vcpu *v)
 			return slept;
 		patient = slept == 1;
 	}
+}
+
+int kvm_vcpu_block(struct kvm_vcpu *v)
+{
+	uint64_t begun = kvm_clock_host_ns();
+	int result;
+
+	kvm_stats_set(&v->stats, KVM_STAT_BLOCKING, 1);
+	result = wait_for_work(v);
+	kvm_stats_set(&v->stats, KVM_STAT_BLOCKING, 0);
+	kvm_stats_add(&v->stats, KVM_STAT_HALT_WAIT_NS, kvm_clock_host_ns() - begun);
+	kvm_stats_add(&v->stats, KVM_STAT_HALT_WAKEUP, result == 0);
+	return result;
 }

@@ -73,6 +73,7 @@ void kvm_vm_configure_chip(struct kvm_vm *vm)
 		return;
 	vm->chip->lint0_masked = !cpu_bus_has_quirk(&vm->bus, KVM_X86_QUIRK_LINT0_REENABLED);
 	vm->chip->x2apic_api = vm->x2apic_api;
+	vm->chip->boot_id = vm->boot_id;
 }
 
 static int create_chip(struct kvm_vm *vm)

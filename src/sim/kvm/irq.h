@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * irq: the calls on the interrupt controllers, irqfds and doorbells (irq.c, eventfd.c).
+ * irq: the calls on the interrupt controllers, irqfds, doorbells and writes without exits (irq.c, eventfd.c,
+ * coalesced.c).
  */
 #ifndef KVM_IRQ_H
 #define KVM_IRQ_H
@@ -31,6 +32,12 @@ void kvm_vm_irqfds_release(struct kvm_vm *vm);
  * there is none. kvm_vm.irq_lock is held.
  */
 bool kvm_vm_ioeventfd_write(struct kvm_vm *vm, bool pio, uint64_t address, uint32_t size, const void *data);
+/* Make and end the ring of writes without exits, of a VM that begins or ends. The first returns 0 or a
+ * negated errno. */
+int kvm_vm_ring_init(struct kvm_vm *vm);
+void kvm_vm_ring_finish(struct kvm_vm *vm);
+/* Puts a guest's write into the ring, if the VMM wants that. Returns false if the write is an exit. */
+bool kvm_vm_coalesce(struct kvm_vm *vm, bool pio, uint64_t address, uint32_t size, const void *data);
 /* Tells level-triggered irqfds that the guest ended an interrupt of that pin. kvm_vm.irq_lock is held. */
 void kvm_vm_irqfd_acked(struct kvm_vm *vm, unsigned irqchip, unsigned pin);
 
@@ -49,5 +56,7 @@ int kvm_vm_set_routing(void *object, void *arg, uintptr_t user);     /* KVM_SET_
 int kvm_vm_signal_msi(void *object, void *arg, uintptr_t user);      /* KVM_SIGNAL_MSI */
 int kvm_vm_irqfd(void *object, void *arg, uintptr_t user);           /* KVM_IRQFD */
 int kvm_vm_ioeventfd(void *object, void *arg, uintptr_t user);       /* KVM_IOEVENTFD */
+int kvm_vm_register_zone(void *object, void *arg, uintptr_t user);   /* KVM_REGISTER_COALESCED_MMIO */
+int kvm_vm_unregister_zone(void *object, void *arg, uintptr_t user); /* KVM_UNREGISTER_COALESCED_MMIO */
 
 #endif

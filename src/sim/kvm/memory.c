@@ -61,6 +61,8 @@ static void wait_for_processors(struct kvm_vm *vm, const struct cpu_map *map)
 {
 	const struct timespec moment = {.tv_nsec = 20000};
 
+	kvm_stats_add(&vm->stats, KVM_STAT_FLUSH_REQUESTS, 1);
+	kvm_stats_add(&vm->stats, KVM_STAT_FLUSHES, atomic_load(&vm->vcpu_count) > 0);
 	for (unsigned i = 0; i < atomic_load(&vm->vcpu_count); i++) {
 		struct kvm_vcpu *v = vm->vcpus[i];
 
@@ -93,6 +95,48 @@ struct kvm_slot *kvm_vm_memory_slot(struct kvm_vm *vm, uint64_t gpa)
 			return &vm->slots[i];
 	}
 	return NULL;
+}
+
+/* Finds guest memory in the VMM's memory. Returns the slot that has all of it, or NULL. */
+static struct kvm_slot *find_memory(struct kvm_vm *vm, uint64_t gpa, size_t size, uintptr_t *ret_host)
+{
+	struct kvm_slot *row = kvm_vm_memory_slot(vm, gpa);
+	uint64_t at = row ? gpa - row->region.guest_phys_addr : 0;
+
+	if (!row || !range_fits(at, size, row->region.memory_size))
+		return NULL;
+	*ret_host = (uintptr_t)kvm_gmem_slot_host(vm, row) + at;
+	return row;
+}
+
+bool kvm_vcpu_read_memory(struct kvm_vcpu *v, uint64_t gpa, void *ret_data, size_t size)
+{
+	uintptr_t host;
+	bool good;
+
+	pthread_mutex_lock(&v->vm->lock);
+	good = find_memory(v->vm, gpa, size, &host) && object_copy_in(ret_data, host, size) == 0;
+	pthread_mutex_unlock(&v->vm->lock);
+	return good;
+}
+
+bool kvm_vcpu_write_memory(struct kvm_vcpu *v, uint64_t gpa, const void *data, size_t size)
+{
+	struct kvm_slot *row;
+	uintptr_t host;
+	bool good;
+
+	pthread_mutex_lock(&v->vm->lock);
+	row = find_memory(v->vm, gpa, size, &host);
+	good = row && !(row->region.flags & KVM_MEM_READONLY) && object_copy_out(host, data, size) == 0;
+	if (good) {
+		uint64_t first = gpa - row->region.guest_phys_addr;
+
+		kvm_vcpu_log_write(v, row, first / PAGE_SIZE_BYTES);
+		kvm_vcpu_log_write(v, row, (first + size - 1) / PAGE_SIZE_BYTES);
+	}
+	pthread_mutex_unlock(&v->vm->lock);
+	return good;
 }
 
 /*

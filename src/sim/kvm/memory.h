@@ -22,6 +22,13 @@ struct kvm_slot {
 int kvm_vm_map_publish(struct kvm_vm *vm);
 /* Returns the slot that holds the page at gpa, or NULL. kvm_vm.lock is held. */
 struct kvm_slot *kvm_vm_memory_slot(struct kvm_vm *vm, uint64_t gpa);
+/*
+ * Reads and writes guest memory as KVM itself does, at addresses that a guest gave it. Return false if no
+ * slot has all of it, or the VMM's memory cannot be accessed. A write is logged. The vCPU's thread, while the
+ * processor does not run, and without locks of the VM.
+ */
+bool kvm_vcpu_read_memory(struct kvm_vcpu *vcpu, uint64_t gpa, void *ret_data, size_t size);
+bool kvm_vcpu_write_memory(struct kvm_vcpu *vcpu, uint64_t gpa, const void *data, size_t size);
 /* Frees slots and map of a VM that ends. */
 void kvm_vm_memory_finish(struct kvm_vm *vm);
 
@@ -31,6 +38,8 @@ _Atomic uint64_t *kvm_vm_dirty_make(const struct kvm_vm *vm, uint64_t pages);
  * Logs a page that the processor is about to write to and that is not in the log (struct cpu_bus, dirtied).
  */
 bool kvm_vcpu_dirtied(void *ctx, const struct cpu_slot *slot, uint64_t page);
+/* Logs a page of a slot that the platform itself has written to. kvm_vm.lock is held. */
+void kvm_vcpu_log_write(struct kvm_vcpu *vcpu, struct kvm_slot *slot, uint64_t page);
 /* Does the vCPU's ring of written pages count as full? If so, KVM_RUN leaves the guest. */
 bool kvm_vcpu_ring_is_full(const struct kvm_vcpu *vcpu);
 

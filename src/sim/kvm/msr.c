@@ -7,12 +7,14 @@
 #include "msr.h"
 #include "hooks.h"
 #include "irq.h"
+#include "pv.h"
 #include "registers.h"
 
 #define MSR_TSC          0x10u
 #define MSR_APIC_BASE    0x1bu
 #define MSR_TSC_ADJUST   0x3bu
 #define MSR_TSC_DEADLINE 0x6e0u
+#define MSR_PLATFORM     0xceu /* PLATFORM_INFO */
 #define MSR_X2APIC       0x800u
 
 #define MICROCODE_REVISION 0x01000065u /* as KVM on AMD has it */
@@ -21,15 +23,29 @@
 #define MISC_ENABLE_PEBS   UINT64_C(0x1000)
 #define MISC_ENABLE_MWAIT  UINT64_C(0x40000)
 #define CPUID_1_ECX_SSE3   1u
-#define HWCR_DROPPED       UINT64_C(0x148)     /* cache disable, flush filter disable, IGNNE emulation */
-#define HWCR_KEPT          UINT64_C(0x1040000) /* McStatusWrEn, TscFreqSel */
-#define DE_CFG_LFENCE      UINT64_C(2)         /* LFENCE serialises */
+#define HWCR_DROPPED       UINT64_C(0x148)      /* cache disable, flush filter disable, IGNNE emulation */
+#define HWCR_KEPT          UINT64_C(0x1040000)  /* McStatusWrEn, TscFreqSel */
+#define DE_CFG_LFENCE      UINT64_C(2)          /* LFENCE serialises */
+#define PLATFORM_FAULT     UINT64_C(0x80000000) /* CPUID can be made to fault */
+#define CPUID_FAULT        UINT64_C(1)          /* of MISC_FEATURES_ENABLES: it faults */
 #define VM_CR_LOCK         UINT64_C(0x8)
 #define VM_CR_SVMDIS       UINT64_C(0x10)
 #define VM_CR_KNOWN        UINT64_C(0x1f)
 
 /* Where rows keep a value in kvm_vcpu.msrs. Slot 0 is for rows that keep none. */
-enum slot { NOTHING, MICROCODE, MISC_ENABLE, POWER_CTL, HWCR, DE_CFG, VM_CR, HSAVE_PA, SLOTS };
+enum slot {
+	NOTHING,
+	MICROCODE,
+	MISC_ENABLE,
+	POWER_CTL,
+	HWCR,
+	DE_CFG,
+	VM_CR,
+	HSAVE_PA,
+	PLATFORM,
+	FEATURES,
+	SLOTS
+};
 
 /* Takes a written value: changes it as KVM would, or refuses it (returns false: a guest gets #GP). */
 typedef bool write_fn(struct kvm_vcpu *v, uint64_t *value, bool by_host);
@@ -115,6 +131,15 @@ static bool write_vm_cr(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 	return true;
 }
 
+/* CPUID can be made to fault where PLATFORM_INFO says so. */
+static bool write_features(struct kvm_vcpu *v, uint64_t *value, bool by_host)
+{
+	if (*value & ~CPUID_FAULT || (*value && !(v->msrs[PLATFORM] & PLATFORM_FAULT)))
+		return false;
+	v->cpu->cpuid_faults = *value;
+	return true;
+}
+
 static bool write_hsave_pa(struct kvm_vcpu *v, uint64_t *value, bool by_host)
 {
 	const uint64_t in_page = PAGE_SIZE_BYTES - 1;
@@ -137,10 +162,12 @@ static const struct row rows[] = {
         {0x8b, 0x8b, MICROCODE, MICROCODE_REVISION, write_microcode}, /* IA32_BIOS_SIGN_ID */
         {0xc1, 0xc2, NOTHING, 0, write_any},                          /* PERFCTR of P6; there is no PMU */
         {0xcd, 0xcd, NOTHING, 3, NULL},                               /* frequency of the front side bus */
-        {0x11e, 0x11e, NOTHING, 0xbe702111, write_any},               /* BBL_CR_CTL3 */
-        {0x186, 0x187, NOTHING, 0, write_any},                        /* EVNTSEL of P6 */
-        {0x198, 0x198, NOTHING, 1000 | UINT64_C(4) << 40, NULL},      /* IA32_PERF_STATUS */
-        {0x199, 0x199, NOTHING, 0, NULL},                             /* IA32_PERF_CTL */
+        {MSR_PLATFORM, MSR_PLATFORM, PLATFORM, PLATFORM_FAULT, write_any},
+        {0x11e, 0x11e, NOTHING, 0xbe702111, write_any},          /* BBL_CR_CTL3 */
+        {0x140, 0x140, FEATURES, 0, write_features},             /* MISC_FEATURES_ENABLES */
+        {0x186, 0x187, NOTHING, 0, write_any},                   /* EVNTSEL of P6 */
+        {0x198, 0x198, NOTHING, 1000 | UINT64_C(4) << 40, NULL}, /* IA32_PERF_STATUS */
+        {0x199, 0x199, NOTHING, 0, NULL},                        /* IA32_PERF_CTL */
         {0x1a0, 0x1a0, MISC_ENABLE, MISC_ENABLE_BTS | MISC_ENABLE_PEBS, write_misc_enable},
         {0x1d9, 0x1d9, NOTHING, 0, write_any}, /* DEBUGCTL */
         {0x1db, 0x1de, NOTHING, 0, NULL},      /* the last branch and interrupt */
@@ -168,8 +195,8 @@ static const struct row rows[] = {
 };
 _Static_assert(SLOTS <= ARRAY_LEN(((struct kvm_vcpu *)0)->msrs), "kvm_vcpu.msrs has a place for each slot");
 
-static const uint32_t list[] = {MSR_TSC, MSR_APIC_BASE, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x8b, 0x17a, 0x17b,
-        0x1a0, 0x1d9, 0x1fc, 0xc0010015, 0xc0010117, 0xc0011029};
+static const uint32_t list[] = {MSR_TSC, MSR_APIC_BASE, MSR_TSC_ADJUST, MSR_TSC_DEADLINE, 0x8b, MSR_PLATFORM,
+        0x140, 0x17a, 0x17b, 0x1a0, 0x1d9, 0x1fc, 0xc0010015, 0xc0010117, 0xc0011029};
 
 const uint32_t *kvm_platform_msrs(uint32_t *ret_count)
 {
@@ -178,8 +205,8 @@ const uint32_t *kvm_platform_msrs(uint32_t *ret_count)
 }
 
 /* The bits that may be set in feature MSRs. A vCPU starts with fewer. */
-static const uint32_t features[] = {0xc0011029, 0x8b};
-static const uint64_t feature_values[] = {DE_CFG_LFENCE, MICROCODE_REVISION};
+static const uint32_t features[] = {0xc0011029, 0x8b, MSR_PLATFORM};
+static const uint64_t feature_values[] = {DE_CFG_LFENCE, MICROCODE_REVISION, PLATFORM_FAULT};
 
 const uint32_t *kvm_platform_features(uint32_t *ret_count)
 {
@@ -203,7 +230,7 @@ void kvm_vcpu_msrs_reset(struct kvm_vcpu *v)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		v->msrs[rows[i].slot] = rows[i].value;
 	if (!cpu_bus_has_quirk(&v->vm->bus, UAPI_QUIRK_STUFF_FEATURE_MSRS))
-		v->msrs[MICROCODE] = 0;
+		v->msrs[MICROCODE] = v->msrs[PLATFORM] = 0;
 }
 
 /* The row of the MSR, if it can be accessed this way; else NULL. */
@@ -216,12 +243,18 @@ static const struct row *find_row(bool write, uint32_t index)
 	return NULL;
 }
 
+/* The guest can only read PLATFORM_INFO, and that only if the VMM lets it (KVM_CAP_MSR_PLATFORM_INFO). */
+static bool is_hidden(const struct kvm_vcpu *v, bool write, uint32_t index, bool by_host)
+{
+	return index == MSR_PLATFORM && !by_host && (write || atomic_load(&v->vm->hides_platform_info));
+}
+
 static bool row_access(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
 {
 	const struct row *row = find_row(write, index);
 	uint64_t kept = *value;
 
-	if (!row)
+	if (!row || is_hidden(v, write, index, by_host))
 		return false;
 	if (!write)
 		*value = row->slot == NOTHING ? row->value : v->msrs[row->slot];
@@ -244,6 +277,7 @@ static void tsc_access(struct kvm_vcpu *v, bool write, uint64_t *value, bool by_
 	if (v->vm->guest_keeps_tsc)
 		return;
 	v->tsc_offset = (int64_t)(*value - now);
+	kvm_vcpu_pv_retime(v);
 	if (!by_host)
 		v->tsc_adjust += (uint64_t)(v->tsc_offset - old);
 }
@@ -254,8 +288,10 @@ static void tsc_adjust_access(struct kvm_vcpu *v, bool write, uint64_t *value, b
 		*value = v->tsc_adjust;
 		return;
 	}
-	if (!by_host && !v->vm->guest_keeps_tsc)
+	if (!by_host && !v->vm->guest_keeps_tsc) {
 		v->tsc_offset += (int64_t)(*value - v->tsc_adjust);
+		kvm_vcpu_pv_retime(v);
+	}
 	v->tsc_adjust = *value;
 }
 
@@ -316,7 +352,7 @@ bool kvm_vcpu_msr_known(void *ctx, bool write, uint32_t index)
 {
 	return index == MSR_TSC || index == MSR_TSC_ADJUST || index == MSR_APIC_BASE ||
 	       index == MSR_TSC_DEADLINE || (index & ~0xffu) == MSR_X2APIC || find_row(write, index) ||
-	       kvm_vcpu_mce_known(ctx, index);
+	       kvm_vcpu_mce_known(ctx, index) || kvm_vcpu_pv_knows_msr(ctx, index);
 }
 
 bool kvm_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *value, bool by_host)
@@ -327,6 +363,8 @@ bool kvm_vcpu_msr(struct kvm_vcpu *v, bool write, uint32_t index, uint64_t *valu
 		tsc_adjust_access(v, write, value, by_host);
 	else if (kvm_vcpu_mce_known(v, index))
 		return kvm_vcpu_mce_msr(v, write, index, value, by_host);
+	else if (kvm_vcpu_pv_knows_msr(v, index))
+		return kvm_vcpu_pv_msr(v, write, index, value, by_host);
 	else if (index == KVM_MSR_GHCB || index == KVM_MSR_SEV_STATUS || index == KVM_MSR_GUEST_TSC_FREQ)
 		return !by_host && v->vm->platform->hooks->vcpu_msr(v, write, index, value);
 	else if (index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE || (index & ~0xffu) == MSR_X2APIC)

@@ -25,6 +25,7 @@ struct kvm_platform {
 	struct sev_platform *secure;   /* the secure processor, for the hooks; NULL: there is none */
 	struct jit_pool *code; /* where vCPUs translate guests' code to, which is the root's; NULL: nowhere */
 	struct kvm_clock clock;
+	bool paravirtual;     /* guests are offered what KVM has for guests that know it (pv.c) */
 	pthread_mutex_t lock; /* protects all below, and the refs of VMs */
 	struct kvm_vm *vms;
 	struct kvm_eventfd *irqfds; /* of all VMs */

@@ -13,6 +13,7 @@
 #include "irq.h"
 #include "memory.h"
 #include "msr.h"
+#include "pv.h"
 #include "registers.h"
 
 #define NPF_WRITE UINT64_C(0x2) /* EXITINFO1 of a nested page fault (APM 2, 15.25.6) */
@@ -74,6 +75,7 @@ uint8_t *kvm_vcpu_port_data(struct kvm_vcpu *v)
 void kvm_vcpu_tell_io(
         struct kvm_vcpu *v, bool write, uint16_t port, uint8_t size, uint32_t count, const uint8_t *data)
 {
+	kvm_stats_add(&v->stats, KVM_STAT_IO_EXITS, 1);
 	v->run->exit_reason = KVM_EXIT_IO;
 	v->run->io.direction = write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
 	v->run->io.size = size;
@@ -91,6 +93,7 @@ void kvm_vcpu_tell_io(
 
 void kvm_vcpu_tell_mmio(struct kvm_vcpu *v, bool write, uint64_t gpa, uint32_t size, const uint8_t *data)
 {
+	kvm_stats_add(&v->stats, KVM_STAT_MMIO_EXITS, 1);
 	v->run->exit_reason = KVM_EXIT_MMIO;
 	v->run->mmio.phys_addr = gpa;
 	v->run->mmio.len = size;
@@ -150,6 +153,7 @@ static int leave_failed(struct kvm_vcpu *v)
 	const struct cpu_exit_info *info = &v->cpu->exit_info;
 	struct kvm_run *run = v->run;
 
+	kvm_stats_add(&v->stats, KVM_STAT_EMULATION_FAILURES, 1);
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
 	run->emulation_failure.ndata = info->failed.size ? 3 : 0;
@@ -193,12 +197,14 @@ static int leave(struct kvm_vcpu *v, uint32_t reason)
 
 static int leave_interrupted(struct kvm_vcpu *v)
 {
+	kvm_stats_add(&v->stats, KVM_STAT_SIGNAL_EXITS, 1);
 	v->run->exit_reason = KVM_EXIT_INTR;
 	return -EINTR;
 }
 
 int kvm_vcpu_halt(struct kvm_vcpu *v, uint32_t mp_state, uint32_t exit_reason)
 {
+	kvm_stats_add(&v->stats, KVM_STAT_HALT_EXITS, 1);
 	if (!v->vm->chip)
 		return leave(v, exit_reason);
 	/* The trap of a single step over HLT comes after it and ends the HLT. */
@@ -222,6 +228,7 @@ static int handle_exit(struct kvm_vcpu *v, enum cpu_exit exit)
 	case CPU_EXIT_SHUTDOWN: return leave(v, KVM_EXIT_SHUTDOWN);
 	case CPU_EXIT_WINDOW:
 		cpu_unpost(v->cpu, CPU_PENDING_WINDOW);
+		kvm_stats_add(&v->stats, KVM_STAT_WINDOW_EXITS, 1);
 		return kvm_vcpu_injectable(v) ? leave(v, KVM_EXIT_IRQ_WINDOW_OPEN) : 1;
 	case CPU_EXIT_HYPERCALL: return kvm_vcpu_hypercall(v);
 	case CPU_EXIT_VMGEXIT: return v->vm->platform->hooks->vcpu_vmgexit(v);
@@ -242,8 +249,10 @@ static enum cpu_exit run_processor(struct kvm_vcpu *v, uint64_t deadline)
 
 	if (v->sev)
 		v->vm->platform->hooks->vcpu_resume(v);
+	kvm_vcpu_pv_enter(v);
 	kvm_vcpu_vapic_enter(v);
 	exit = cpu_run(v->cpu, deadline);
+	kvm_stats_add(&v->stats, KVM_STAT_EXITS, 1);
 	kvm_vcpu_vapic_leave(v);
 	kvm_vcpu_now(v); /* what the VMM's devices read next is this vCPU's time */
 	return exit;

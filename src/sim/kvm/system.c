@@ -8,6 +8,7 @@
 
 #include "hooks.h"
 #include "msr.h"
+#include "pv.h"
 
 #define CPUID_1_ECX_X2APIC       (1u << 21)
 #define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
@@ -41,7 +42,8 @@ static int get_run_size(void *object, void *arg, uintptr_t user)
  * Adds what is the platform's and not the processor's: the APIC's modes, and the leaves by which a guest
  * knows KVM.
  */
-static uint32_t add_platform_leaves(struct kvm_cpuid_entry2 *entries, uint32_t count)
+static uint32_t add_platform_leaves(
+        const struct kvm_platform *platform, struct kvm_cpuid_entry2 *entries, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		if (entries[i].function == 1)
@@ -57,7 +59,8 @@ static uint32_t add_platform_leaves(struct kvm_cpuid_entry2 *entries, uint32_t c
 	        .ebx = 0x4b4d564b, /* "KVMKVMKVM" */
 	        .ecx = 0x564b4d56,
 	        .edx = 0x4d};
-	entries[count++] = (struct kvm_cpuid_entry2){.function = CPUID_KVM + 1};
+	entries[count++] = (struct kvm_cpuid_entry2){
+	        .function = CPUID_KVM + 1, .eax = kvm_platform_pv_features(platform)};
 	return count;
 }
 
@@ -67,7 +70,7 @@ static uint32_t supported_cpuid(
 	uint32_t count = KVM_CPUID_MAX;
 
 	cpu_supported_cpuid(entries, &count);
-	count = add_platform_leaves(entries, count);
+	count = add_platform_leaves(platform, entries, count);
 	return platform->hooks->add_cpuid(platform->secure, entries, count);
 }
 
@@ -92,17 +95,24 @@ static int get_msr_index_list(void *object, void *arg, uintptr_t user)
 	struct kvm_msr_list *head = arg;
 	uint32_t own, platform, room = head->nmsrs;
 	const uint32_t *own_list = cpu_msr_list(&own), *platform_list = kvm_platform_msrs(&platform);
+	const struct {
+		const uint32_t *list;
+		uint32_t count;
+	} parts[] = {{own_list, own}, {platform_list, platform}, {kvm_pv_msrs, KVM_PV_MSRS}};
 	uintptr_t at = user + sizeof(*head);
 
-	head->nmsrs = own + platform;
+	head->nmsrs = own + platform + KVM_PV_MSRS;
 	if (object_copy_out(user, head, sizeof(*head)) < 0)
 		return -EFAULT;
 	if (room < head->nmsrs)
 		return -E2BIG;
-	if (object_copy_out(at, own_list, own * sizeof(*own_list)) < 0 ||
-	        object_copy_out(
-	                at + own * sizeof(*own_list), platform_list, platform * sizeof(*platform_list)) < 0)
-		return -EFAULT;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		size_t bytes = parts[i].count * sizeof(*parts[i].list);
+
+		if (object_copy_out(at, parts[i].list, bytes) < 0)
+			return -EFAULT;
+		at += bytes;
+	}
 	return 0;
 }
 

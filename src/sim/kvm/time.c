@@ -8,11 +8,12 @@
 #include <time.h>
 
 #include "hooks.h"
-#include "vcpu.h"
+#include "pv.h"
 
 #define XCR0_OFFERED UINT64_C(3)
 #define VCPU_TSC     0 /* a group of a vCPU's attributes, with one attribute */
 #define SYSTEM_XCOMP 0 /* likewise of /dev/kvm */
+#define CLOCK_FLAGS  (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
 
 /* There is one rate and no scaling. */
 int kvm_vcpu_get_tsc_khz(void *object, void *arg, uintptr_t user)
@@ -62,32 +63,37 @@ int kvm_vm_get_clock(void *object, void *arg, uintptr_t user)
 	struct kvm_vm *vm = object;
 	const struct kvm_clock *clock = &vm->platform->clock;
 
-	*data = (struct kvm_clock_data){
-	        .clock = kvm_clock_now(clock) + (uint64_t)atomic_load(&vm->clock_offset),
-	        .flags = KVM_CLOCK_REALTIME,
-	        .realtime = wall_ns(clock)};
+	data->clock = kvm_clock_now(clock) + (uint64_t)atomic_load(&vm->clock_offset);
+	data->flags = atomic_load(&vm->old_clock) ? 0 : CLOCK_FLAGS;
+	data->realtime = data->flags ? wall_ns(clock) : 0;
+	data->host_tsc = data->flags ? kvm_clock_now(clock) : 0;
 	return 0;
 }
 
-/* With KVM_CLOCK_REALTIME the time that has passed since the clock was read is added. */
+/*
+ * Takes back what KVM_GET_CLOCK gave. With KVM_CLOCK_REALTIME the time that has passed since the clock was
+ * read is added; the other flags have no effect.
+ */
 int kvm_vm_set_clock(void *object, void *arg, uintptr_t user)
 {
 	const struct kvm_clock_data *data = arg;
 	struct kvm_vm *vm = object;
 	uint64_t clock = data->clock, real = wall_ns(&vm->platform->clock);
 
-	if (data->flags & ~(uint32_t)KVM_CLOCK_REALTIME)
+	if (data->flags & ~(uint32_t)CLOCK_FLAGS)
 		return -EINVAL;
 	if (data->flags & KVM_CLOCK_REALTIME && real > data->realtime)
 		clock += real - data->realtime;
 	atomic_store(&vm->clock_offset, (int64_t)(clock - kvm_clock_now(&vm->platform->clock)));
+	kvm_vm_pv_retime(vm);
 	return 0;
 }
 
-/* No guest has switched kvmclock on, because it is not offered. */
-int kvm_vcpu_kvmclock_ctrl(void *object, void *arg, uintptr_t user)
+uint64_t kvm_vm_clock_zero(const struct kvm_vm *vm)
 {
-	return -EINVAL;
+	const struct kvm_clock *clock = &vm->platform->clock;
+
+	return wall_ns(clock) - (kvm_clock_now(clock) + (uint64_t)atomic_load(&vm->clock_offset));
 }
 
 /* ---- device attributes ---- */
@@ -123,8 +129,10 @@ int kvm_vcpu_set_attr(void *object, void *arg, uintptr_t user)
 		return -ENXIO;
 	if (object_copy_in(&offset, (uintptr_t)attr->addr, sizeof(offset)) < 0)
 		return -EFAULT;
-	if (!v->vm->guest_keeps_tsc)
+	if (!v->vm->guest_keeps_tsc) {
 		v->tsc_offset = offset;
+		kvm_vcpu_pv_retime(v);
+	}
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "jit/jit.h"
 #include "memory.h"
 #include "msr.h"
+#include "pv.h"
 #include "registers.h"
 
 static int get_regs(void *object, void *arg, uintptr_t user)
@@ -224,6 +225,8 @@ const struct kvm_call kvm_vcpu_calls[] = {
         {KVM_X86_SETUP_MCE, kvm_vcpu_setup_mce},
         {KVM_X86_SET_MCE, kvm_vcpu_set_mce},
         {KVM_SMI, smi},
+        {KVM_ENABLE_CAP, kvm_vcpu_enable_cap},
+        {KVM_GET_STATS_FD, kvm_vcpu_get_stats},
         {UAPI_PRE_FAULT_MEMORY, kvm_vcpu_prefault},
         {0},
 };
@@ -261,12 +264,26 @@ static int vcpu_map(struct object *object, int fd, size_t length, int prot, int 
 	return (uint64_t)*offset + length > KVM_RING_OFFSET && !(flags & MAP_SHARED) ? -EINVAL : fd;
 }
 
+/* All vCPUs of a VM share one ring of writes without exits. */
+static int vcpu_mapped(struct object *object, uint8_t *at, size_t length, int prot, int flags, off_t offset)
+{
+	const struct kvm_vm *vm = ((struct kvm_vcpu *)object)->vm;
+	const size_t ring = (size_t)KVM_COALESCED_MMIO_PAGE_OFFSET * PAGE_SIZE_BYTES, from = (size_t)offset;
+
+	if (from > ring || !range_fits(ring - from, PAGE_SIZE_BYTES, length))
+		return 0;
+	if (mmap(at + (ring - from), PAGE_SIZE_BYTES, prot, flags | MAP_FIXED, vm->ring_fd, 0) == MAP_FAILED)
+		return -errno;
+	return 0;
+}
+
 static void vcpu_end(struct object *object)
 {
 	kvm_vm_unref(((struct kvm_vcpu *)object)->vm);
 }
 
-static const struct object_ops vcpu_ops = {.ioctl = vcpu_ioctl, .map = vcpu_map, .end = vcpu_end};
+static const struct object_ops vcpu_ops = {
+        .ioctl = vcpu_ioctl, .map = vcpu_map, .mapped = vcpu_mapped, .end = vcpu_end};
 
 /* ---- life ---- */
 
@@ -284,6 +301,7 @@ void kvm_vcpu_destroy(struct kvm_vcpu *v)
 		close(v->wake_fd);
 	if (v->signal_fd >= 0)
 		close(v->signal_fd);
+	kvm_stats_finish(&v->stats);
 	pthread_mutex_destroy(&v->lock);
 	free(v->cpuid);
 	free(v);
@@ -321,6 +339,7 @@ static int vcpu_make(struct kvm_vm *vm, unsigned id, struct kvm_vcpu **ret_vcpu)
 	v->index = vm->vcpu_count;
 	v->id = id;
 	v->user_vector = v->eoi_vector = -1;
+	v->stats.fd = -1;
 	pthread_mutex_init(&v->lock, NULL);
 	result = make_parts(v);
 	if (result < 0) {
@@ -329,10 +348,11 @@ static int vcpu_make(struct kvm_vm *vm, unsigned id, struct kvm_vcpu **ret_vcpu)
 	}
 	cpu_set_fpu(v->cpu, &initial_fpu);
 	v->base_ns = kvm_clock_now(&vm->platform->clock);
-	kvm_vcpu_set_apic_base(v, irq_lapic_base_after_reset(id));
+	kvm_vcpu_set_apic_base(v, irq_lapic_base_after_reset(id == vm->boot_id));
 	kvm_vcpu_msrs_reset(v);
 	kvm_vcpu_mce_reset(v);
-	v->mp_state = vm->chip && id ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
+	kvm_vcpu_pv_reset(v);
+	v->mp_state = vm->chip && id != vm->boot_id ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
 	*ret_vcpu = v;
 	return 0;
 }

@@ -8,7 +8,7 @@
 
 #include "vm.h"
 
-/* struct kvm_run, port data, coalesced MMIO (not used) */
+/* struct kvm_run, port data, and over the last page the ring of the VM (coalesced.c) */
 #define KVM_RUN_BYTES   ((size_t)3 * PAGE_SIZE_BYTES)
 #define KVM_RING_OFFSET (KVM_DIRTY_LOG_PAGE_OFFSET * PAGE_SIZE_BYTES) /* in a vCPU's descriptor */
 #define KVM_MCE_BANKS   32
@@ -51,8 +51,8 @@ struct kvm_vcpu {
 	uint64_t slice_end;
 	int64_t tsc_offset;
 	uint64_t tsc_adjust;
-	uint64_t msrs[8]; /* see msr.c */
-	uint64_t vapic;   /* guest-physical, of the four bytes in vapic.c; 0: none */
+	uint64_t msrs[10]; /* see msr.c */
+	uint64_t vapic;    /* guest-physical, of the four bytes in vapic.c; 0: none */
 	struct {
 		uint64_t cap, status, ctl, bank[KVM_MCE_BANKS][4];
 	} mce;
@@ -79,6 +79,16 @@ struct kvm_vcpu {
 	uint32_t cpuid_count;
 	bool sregs_set; /* by the VMM, so they are no longer those of KVM's reset */
 	uint64_t exits;
+	struct kvm_stats stats;
+	struct {
+		bool enforce;          /* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
+		_Atomic uint64_t time; /* MSRs of KVM's */
+		uint64_t steal, poll;
+		uint64_t delay; /* what the thread has waited for a processor, as far as it was counted */
+		_Atomic bool time_due; /* the clock in guest memory is to be written again */
+		bool wall_due,
+		        stopped; /* ... the wall clock; the clock with the flag of having been stopped */
+	} pv;
 
 	/* The vCPU's part of memory encryption. The hooks set these members; this room only reads them. */
 	struct sev_vcpu *sev; /* NULL: the guest has no memory encryption */

@@ -45,6 +45,25 @@ static int set_shadow_pages(void *object, void *arg, uintptr_t user)
 	return user < SHADOW_PAGES_MIN ? -EINVAL : 0;
 }
 
+static int set_boot_id(void *object, void *arg, uintptr_t user)
+{
+	struct kvm_vm *vm = object;
+	int result = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	if (atomic_load(&vm->vcpu_count))
+		result = -EBUSY;
+	else if (user > KVM_VCPU_IDS_MAX || (vm->vcpu_ids && user > vm->vcpu_ids))
+		result = -EINVAL;
+	else
+		vm->boot_id = (unsigned)user;
+	pthread_mutex_lock(&vm->irq_lock);
+	kvm_vm_configure_chip(vm);
+	pthread_mutex_unlock(&vm->irq_lock);
+	pthread_mutex_unlock(&vm->lock);
+	return result;
+}
+
 /* ---- memory encryption answers ---- */
 
 static int encrypt_op(void *object, void *arg, uintptr_t user)
@@ -91,6 +110,7 @@ struct kvm_vcpu *kvm_vm_vcpu_by_id(struct kvm_vm *vm, unsigned long id)
 const struct kvm_call kvm_vm_calls[] = {
         {KVM_CHECK_EXTENSION, check_extension},
         {KVM_CREATE_VCPU, create_vcpu},
+        {KVM_GET_STATS_FD, kvm_vm_get_stats},
         {KVM_SET_USER_MEMORY_REGION, kvm_vm_set_memory},
         {UAPI_SET_USER_MEMORY_REGION2, kvm_vm_set_memory2},
         {UAPI_CREATE_GUEST_MEMFD, kvm_vm_create_gmem},
@@ -101,6 +121,7 @@ const struct kvm_call kvm_vm_calls[] = {
         {KVM_MEMORY_ENCRYPT_OP, encrypt_op, .raw = true},
         {KVM_MEMORY_ENCRYPT_REG_REGION, register_region, .raw = true},
         {KVM_MEMORY_ENCRYPT_UNREG_REGION, unregister_region, .raw = true},
+        {KVM_SET_BOOT_CPU_ID, set_boot_id},
         {KVM_SET_TSS_ADDR, set_tss_address},
         {KVM_SET_IDENTITY_MAP_ADDR, set_identity_map},
         {KVM_ENABLE_CAP, kvm_vm_enable_cap},
@@ -118,6 +139,8 @@ const struct kvm_call kvm_vm_calls[] = {
         {KVM_SIGNAL_MSI, kvm_vm_signal_msi},
         {KVM_IRQFD, kvm_vm_irqfd},
         {KVM_IOEVENTFD, kvm_vm_ioeventfd},
+        {KVM_REGISTER_COALESCED_MMIO, kvm_vm_register_zone},
+        {KVM_UNREGISTER_COALESCED_MMIO, kvm_vm_unregister_zone},
         {KVM_X86_SET_MSR_FILTER, kvm_vm_set_msr_filter},
         {KVM_GET_CLOCK, kvm_vm_get_clock},
         {KVM_GET_TSC_KHZ, kvm_vm_get_tsc_khz},
@@ -176,6 +199,10 @@ static void init_locks(struct kvm_vm *vm)
 /* Makes what a VM needs before it has a descriptor. */
 static int vm_fill(struct kvm_vm *vm)
 {
+	int result = kvm_vm_ring_init(vm);
+
+	if (result < 0)
+		return result;
 	kvm_bus_init(&vm->bus);
 	vm->slots = calloc(KVM_SLOTS_MAX, sizeof(*vm->slots));
 	vm->map = calloc(1, sizeof(*vm->map));
@@ -202,6 +229,8 @@ int kvm_vm_create(struct kvm_platform *platform, unsigned long type)
 	        .platform = platform,
 	        .refs = 1,
 	        .epoll_fd = -1,
+	        .stats.fd = -1,
+	        .ring_fd = -1,
 	        .type = (unsigned)type};
 	vm->next_timer_ns = IRQ_NEVER;
 	init_locks(vm);
@@ -227,6 +256,8 @@ static void vm_destroy(struct kvm_vm *vm)
 		kvm_vcpu_destroy(vm->vcpus[i]);
 	}
 	irq_chip_destroy(vm->chip);
+	kvm_stats_finish(&vm->stats);
+	kvm_vm_ring_finish(vm);
 	kvm_vm_memory_finish(vm);
 	kvm_vm_filter_free(vm->filter);
 	kvm_vm_attributes_finish(vm);

@@ -14,15 +14,19 @@
 #include "cpu/cpu.h"
 #include "irq/irq.h"
 #include "platform.h"
+#include "stats.h"
 #include "vmm/uapi.h"
 
-#define KVM_VCPUS_MAX    IRQ_LAPICS_MAX
-#define KVM_VCPU_IDS_MAX 256
-#define KVM_SLOTS_MAX    512
+#define KVM_VCPUS_MAX     IRQ_LAPICS_MAX
+#define KVM_VCPUS_ADVISED 64
+#define KVM_VCPU_IDS_MAX  4096
+#define KVM_SLOTS_MAX     512
 
+struct kvm_coalesced_mmio_ring;
 struct kvm_filter;
 struct kvm_slot;
 struct kvm_vcpu;
+struct kvm_zone;
 struct sev_guest;
 
 struct kvm_vm {
@@ -41,6 +45,7 @@ struct kvm_vm {
 	bool guest_keeps_tsc; /* nobody else changes the guest's time (guest_tsc_protected of the kernel) */
 
 	pthread_mutex_t lock; /* slots, attributes, vCPUs */
+	struct kvm_stats stats;
 	_Atomic uint64_t
 	        *private; /* one bit a page of all of its addresses; NULL: it knows no private pages */
 	struct kvm_slot *slots;
@@ -55,12 +60,16 @@ struct kvm_vm {
 	bool irqfd_thread_runs;
 	uint32_t x2apic_api;              /* KVM_CAP_X2APIC_API */
 	unsigned vcpu_ids;                /* KVM_CAP_MAX_VCPU_ID; 0: not chosen yet */
+	unsigned boot_id;                 /* KVM_SET_BOOT_CPU_ID */
 	_Atomic uint64_t hypercall_exits; /* KVM_CAP_EXIT_HYPERCALL */
 	_Atomic bool has_payload;         /* KVM_CAP_EXCEPTION_PAYLOAD */
+	_Atomic bool hides_platform_info; /* KVM_CAP_MSR_PLATFORM_INFO */
 	uint32_t dirty_manual;            /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	uint32_t ring_bytes;              /* KVM_CAP_DIRTY_LOG_RING; 0: bitmaps */
 	_Atomic uint32_t msr_exits;       /* KVM_CAP_X86_USER_SPACE_MSR */
 	_Atomic int64_t clock_offset;
+	_Atomic uint64_t wall_clock; /* MSR_KVM_WALL_CLOCK */
+	_Atomic bool old_clock;      /* the boot processor uses the clock's older MSR */
 
 	pthread_mutex_t irq_lock;  /* everything below, and mp_state and sleep of every vCPU */
 	struct kvm_filter *filter; /* if has_filter */
@@ -68,6 +77,10 @@ struct kvm_vm {
 	struct irq_chip *chip; /* set once, before the first vCPU; NULL: none in the platform */
 	struct kvm_eventfd *ioeventfds;
 	_Atomic unsigned ioeventfd_count;
+	struct kvm_zone *zones; /* whose writes go to the ring in place of exits */
+	_Atomic unsigned zone_count;
+	struct kvm_coalesced_mmio_ring *ring; /* mapped behind kvm_run of each vCPU, too */
+	int ring_fd;
 	_Atomic uint64_t next_timer_ns;
 	_Atomic uint64_t idle_ns; /* time skipped since the guest last did or received anything */
 	_Atomic uint64_t rang_ns; /* when the guest last rang a doorbell, by the host's clock; 0: never */

@@ -28,6 +28,11 @@ struct object_ops {
 	 * Returns the descriptor that is mapped in place of fd, the object's, and in *offset from where on.
 	 */
 	int (*map)(struct object *object, int fd, size_t length, int prot, int flags, off_t *offset);
+	/*
+	 * Called once the object's descriptor was mapped, from offset on, to put something else over a part
+	 * of it. NULL: nothing is.
+	 */
+	int (*mapped)(struct object *object, uint8_t *at, size_t length, int prot, int flags, off_t offset);
 	int (*fallocate)(struct object *object, int mode, off_t offset, off_t length);
 	/* Called when the last descriptor was closed. Other calls on the object may still be under way. */
 	void (*closed)(struct object *object);
