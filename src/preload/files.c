@@ -16,7 +16,8 @@
 
 #define CGROUPS     "/sys/fs/cgroup/"
 #define MISC        "/misc."
-#define SYSFS_BYTES 4096 /* what sysfs says is the size of each of its files */
+#define MEMFD       "/memfd:sys/" /* how the kernel names the descriptors of these files */
+#define SYSFS_BYTES 4096          /* what sysfs says is the size of each of its files */
 
 static bool has_sev(void)
 {
@@ -62,6 +63,7 @@ static const struct file {
         {"/sys/module/kvm/parameters/mmio_caching", NULL, "Y\n"},
         {"/sys/devices/system/cpu/smt/control", has_smt, "on\n", "off\n"},
         {"/sys/devices/system/cpu/smt/active", has_smt, "1\n", "0\n"},
+        {"/sys/devices/system/clocksource/clocksource0/current_clocksource", NULL, "tsc\n"},
 };
 
 int preload_file(const char *path)
@@ -237,6 +239,17 @@ int preload_file_stat(int file, struct stat *ret_stat)
 		ret_stat->st_size = SYSFS_BYTES;
 	}
 	return 0;
+}
+
+void preload_file_size(int fd, struct stat *stat)
+{
+	char link[32], name[sizeof(MEMFD) - 1];
+
+	if (!S_ISREG(stat->st_mode) || stat->st_nlink || !preload_options())
+		return;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (readlink(link, name, sizeof(name)) == sizeof(name) && memcmp(name, MEMFD, sizeof(name)) == 0)
+		stat->st_size = SYSFS_BYTES;
 }
 
 const char *preload_path(const char *path, char *buffer, size_t size)

@@ -130,6 +130,8 @@ PUBLIC int fstat(int fd, struct stat *ret_stat)
 	if (file >= 0)
 		return preload_file_stat(file, ret_stat);
 	result = kind == PRELOAD_PRIVATE ? fail(EBADF) : __wrap_fstat(fd, ret_stat);
+	if (result == 0 && kind == PRELOAD_NOT_OURS)
+		preload_file_size(fd, ret_stat);
 	if (result == 0 && (kind == PRELOAD_OBJECT || kind == PRELOAD_LEFT)) {
 		ret_stat->st_mode = S_IRUSR | S_IWUSR;
 		ret_stat->st_size = ret_stat->st_blocks = 0;

@@ -117,6 +117,8 @@ int preload_file_of(enum preload_kind kind);
 int preload_file_open(int file, int flags);
 int preload_file_access(int file, int mode);
 int preload_file_stat(int file, struct stat *ret_stat);
+/* Gives the facts of a descriptor the size that sysfs tells, if it is that of such a file. */
+void preload_file_size(int fd, struct stat *stat);
 /* The platform's cgroup has the files of the misc controller; returns path, or where the file is. */
 const char *preload_path(const char *path, char *buffer, size_t size);
 
