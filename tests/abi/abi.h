@@ -60,9 +60,10 @@ int ask_number(struct abi *abi, int fd, unsigned long request, unsigned long num
 enum guest_flag {
 	GUEST_IRQCHIP = 1,
 	GUEST_PIT = 2,
-	GUEST_QUIET = 4, /* exits are not printed */
-	GUEST_SPLIT = 8, /* LAPICs alone in the kernel */
-	GUEST_RING = 16, /* dirty pages go into rings of a page */
+	GUEST_QUIET = 4,      /* exits are not printed */
+	GUEST_SPLIT = 8,      /* LAPICs alone in the kernel */
+	GUEST_RING = 16,      /* dirty pages go into rings of a page */
+	GUEST_PROTECTED = 32, /* a VM whose private pages nothing encrypts */
 };
 
 /* Makes one more flag: these quirks of KVM are switched off before there is a vCPU. */

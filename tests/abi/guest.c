@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "abi.h"
+#include "vmm/uapi.h"
 
 #define EXITS_MAX 1000
 #define GDT_CODE  0x08
@@ -116,7 +117,8 @@ static void create_vm(struct guest *g)
 	uint64_t identity = 0xfeffc000;
 	struct kvm_userspace_memory_region region = {.memory_size = GUEST_BYTES};
 
-	g->vm = ask_number(g->abi, g->abi->kvm, KVM_CREATE_VM, 0);
+	g->vm = ask_number(g->abi, g->abi->kvm, KVM_CREATE_VM,
+	        g->flags & GUEST_PROTECTED ? UAPI_VM_SW_PROTECTED : UAPI_VM_DEFAULT);
 	if (g->vm < 0)
 		give_up("KVM_CREATE_VM");
 	g->memory = mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

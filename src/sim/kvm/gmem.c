@@ -285,7 +285,7 @@ int kvm_vm_create_gmem(void *object, void *arg, uintptr_t user)
 uint8_t *kvm_gmem_slot_host(const struct kvm_vm *vm, const struct kvm_slot *row)
 {
 	if (row->gmem && row->gmem->flags & UAPI_GUEST_MEMFD_MMAP && !vm->encrypted &&
-	        vm->type == UAPI_VM_DEFAULT)
+	        (vm->type == UAPI_VM_DEFAULT || vm->type == UAPI_VM_SW_PROTECTED))
 		return row->gmem->pages + row->region.guest_memfd_offset;
 	return (uint8_t *)(uintptr_t)row->region.userspace_addr;
 }
