@@ -178,6 +178,15 @@ static void note_new(unsigned long request, int fd, const void *arg)
 		preload_note(fd, PRELOAD_GMEM); /* unlike the others it is kept over execve(2) */
 }
 
+/* Gives the program a descriptor that the platform has opened, with a number as small as that of any file. */
+static int handed_over(int fd)
+{
+	int own = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 0);
+
+	__wrap_close(fd);
+	return preload_note(own, PRELOAD_NOT_OURS);
+}
+
 /* These the kernel answers for every file (ioctl_fio(2)). */
 static bool is_of_files(unsigned long request)
 {
@@ -207,6 +216,8 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
 	if (result >= 0) {
 		note_new(request, result, arg);
 		errno = saved;
+		if (request == KVM_GET_STATS_FD)
+			result = handed_over(result);
 	}
 	return result;
 }
