@@ -156,6 +156,20 @@ uint64_t page_memory_plugged(const struct page_memory *memory);
 void *page_kernel_address(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
 
 /*
+ * Looks which pages of the memory were never used, so that nobody need read them. NULL: this cannot be known
+ * of this memory, or here. The memory must outlive it. Main thread; the others any thread.
+ */
+struct page_touched;
+struct page_touched *page_touched_open(const struct page_memory *memory);
+void page_touched_close(struct page_touched *touched); /* NULL is allowed */
+/*
+ * A bit for each page from start on, at most PAGE_UNTOUCHED_MAX, that was never used when it was looked at,
+ * and held zeros. 0: nothing is known, as with touched NULL.
+ */
+#define PAGE_UNTOUCHED_MAX 64u
+uint64_t page_untouched(const struct page_touched *touched, struct gpa start, unsigned pages);
+
+/*
  * The door to the region PAGE_HELPER, for whoever speaks with the helper. The helper may change what is read
  * while it is read. They return -1 if the range does not lie in that region. Any thread.
  */

@@ -327,6 +327,7 @@ void migrate_seal_note(struct migrate_side *side, uint64_t frame, struct page_di
 	page_dirty_set(side->seal->sealed, frame, 1);
 	page_dirty_set(side->seal->came, frame, 1);
 	page_dirty_set(written, frame, 1);
+	page_dirty_clear(side->torn, frame, 1);
 }
 
 int migrate_seal_load(struct migrate_side *side, const struct migrate_frame *frame, uint64_t pass,

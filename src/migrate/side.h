@@ -49,10 +49,12 @@ struct migrate_side {
 	struct migrate_progress *progress;
 	const struct migrate_limits *limits; /* source */
 	uint8_t id[MIGRATE_ID_BYTES];        /* of this move: the source's choice */
-	bool paused;                         /* the guest was, before it was stopped for the move */
-	struct migrate_seal *seal;           /* during the move of a SEV guest */
-	bool hands;                          /* the guest is handed over, with its memory (hand.c) */
-	bool touched;                        /* target: the machine has got what this source's guest has */
+	struct page_touched *unused; /* source: tells which pages were never used; NULL: nobody knows */
+	bool paused;                 /* the guest was, before it was stopped for the move */
+	struct migrate_seal *seal;   /* during the move of a SEV guest */
+	bool hands;                  /* the guest is handed over, with its memory (hand.c) */
+	struct page_dirty *torn; /* target: pages that were written on their way, and have to come again */
+	bool touched;            /* target: the machine has got what this source's guest has */
 	/* Called when phase or pass have changed. */
 	void (*on_progress)(void *ctx);
 	void *ctx;
@@ -100,7 +102,10 @@ enum migrate_result migrate_hand_settle(struct migrate_side *side, bool is_sourc
  */
 int migrate_pages_send(
         struct migrate_side *side, struct page_dirty *dirty, uint64_t *from, struct err *err) MUST_CHECK;
-/* Writes what came into memory. written: which pages of this side hold anything. Returns how many pages. */
+/*
+ * Writes what came into memory. written: which pages of this side hold anything; side->torn is brought up to
+ * date. Returns how many pages.
+ */
 int migrate_pages_load(struct migrate_side *side, const struct migrate_frame *frame,
         struct page_dirty *written, struct err *err) MUST_CHECK;
 

@@ -132,6 +132,17 @@ static int on_map(struct load *load, const struct migrate_frame *frame, struct e
 	return migrate_map_load(load->side, frame, err);
 }
 
+/* The guest writes nothing in the last pass, so nothing is torn then. */
+static int check_torn(const struct migrate_side *side, struct err *err)
+{
+	struct page_range torn;
+
+	if (!page_dirty_take(side->torn, 0, 1, &torn))
+		return 0;
+	return err_set(err, ERR_FAILED, "the page at 0x%llx came damaged: its checksum",
+	        (unsigned long long)torn.first * PAGE_SIZE_BYTES);
+}
+
 static int on_pass(struct load *load, const struct migrate_frame *frame, struct err *err)
 {
 	struct cursor in = cursor_over(frame->payload, frame->size);
@@ -149,6 +160,8 @@ static int on_pass(struct load *load, const struct migrate_frame *frame, struct 
 	if (pass == 1 && pages < load->all)
 		return err_set(err, ERR_FAILED, "only %llu of the guest's %llu pages came",
 		        (unsigned long long)pages, (unsigned long long)load->all);
+	if (last && check_torn(load->side, err) < 0)
+		return -1;
 	load->pass = pass;
 	load->pages = 0;
 	load->last = last;
@@ -249,6 +262,8 @@ static int load_guest(struct migrate_side *side, struct err *err)
 	int result = page_dirty_create(side->guest->memory, &load.written, err);
 
 	if (result == 0)
+		result = page_dirty_create(side->guest->memory, &side->torn, err);
+	if (result == 0)
 		set_untouched(&load);
 	while (result == 0) {
 		result = migrate_wire_receive(&side->wire, LIVE_TIMES, &frame, err);
@@ -256,6 +271,7 @@ static int load_guest(struct migrate_side *side, struct err *err)
 			result = on_frame(&load, &frame, err);
 	}
 	page_dirty_destroy(load.written);
+	page_dirty_destroy(take_ptr(&side->torn));
 	return result < 0 ? -1 : 0;
 }
 

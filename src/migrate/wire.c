@@ -3,7 +3,8 @@
  * wire: sends and receives frames. The thread of the move.
  *
  *     0 magic u32   4 type u16   6 flags u16   8 length u32   12 stream u16 = 0   14 zero u16
- *     16 sequence u64, from 0   24 CRC-32C u32 of header and payload, taken as 0   28 zero u32
+ *     16 sequence u64, from 0   24 CRC-32C u32 of header and payload, taken as 0
+ *     28 u32: so many bytes at the end of the payload are not in the checksum
  */
 #include <errno.h>
 #include <poll.h>
@@ -25,7 +26,7 @@
 #define AT_ZERO     14
 #define AT_SEQUENCE 16
 #define AT_CRC      24
-#define AT_ZERO_TOO 28
+#define AT_UNSUMMED 28
 
 /* What each type may be: a header that promises more is refused before anything of it is read. */
 static const struct {
@@ -76,6 +77,7 @@ int migrate_wire_init(struct migrate_wire *wire, int fd, _Atomic bool *cancelled
 void migrate_wire_finish(struct migrate_wire *wire)
 {
 	migrate_fds_close(&wire->in_fds);
+	migrate_lend_end(&wire->lender);
 	migrate_session_end(take_ptr(&wire->session));
 	free(take_ptr(&wire->in));
 	free(take_ptr(&wire->out));
@@ -221,16 +223,18 @@ static int check_header(struct migrate_wire *wire, struct migrate_frame *frame, 
 	frame->type = (unsigned)load_le(header + AT_TYPE, 2);
 	frame->size = load_le(header + AT_LENGTH, 4);
 	frame->payload = header + MIGRATE_HEADER_BYTES;
+	frame->unsummed = load_le(header + AT_UNSUMMED, 4);
 	if (load_le(header, 4) != MIGRATE_MAGIC)
 		return damaged(err, "it begins with no frame of vmm's; is the other side a vmm?");
 	if (flags & ~MIGRATE_FLAG_UNDERSTAND || load_le(header + AT_STREAM, 2) ||
-	        load_le(header + AT_ZERO, 2) || load_le(header + AT_ZERO_TOO, 4))
+	        load_le(header + AT_ZERO, 2))
 		return damaged(err, "flags or zeros");
 	if (!migrate_type_name(frame->type) && flags & MIGRATE_FLAG_UNDERSTAND)
 		return err_set(err, ERR_FAILED,
 		        "the other vmm is newer, and sends what this one does not know (frames of type %u)",
 		        frame->type);
-	if (frame->size > longest(frame))
+	if (frame->size > longest(frame) ||
+	        frame->unsummed > (frame->type == MIGRATE_PAGES ? frame->size : 0))
 		return damaged(err, "its length");
 	if (load_le(header + AT_SEQUENCE, 8) != wire->in_sequence)
 		return damaged(err, "it is not the next one");
@@ -266,7 +270,7 @@ static int receive_any(
 		return -1;
 	crc = (uint32_t)load_le(wire->in + AT_CRC, 4);
 	store_le(wire->in + AT_CRC, 4, 0);
-	if (crc != migrate_crc32c(wire->in, MIGRATE_HEADER_BYTES + frame->size))
+	if (crc != migrate_crc32c(wire->in, MIGRATE_HEADER_BYTES + frame->size - frame->unsummed))
 		return damaged(err, "its checksum");
 	wire->in_sequence++;
 	return check_fds(wire, frame, err);
@@ -327,29 +331,48 @@ static int explain_loss(struct migrate_wire *wire, struct err *err)
 	return connection_over(err);
 }
 
+/* What the connection took, or waits until it takes something after an errno that says that it took nothing.
+ */
+static int note_sent(struct migrate_wire *wire, ssize_t sent, struct err *err)
+{
+	if (sent > 0) {
+		atomic_fetch_add_explicit(&wire->sent_bytes, (uint64_t)sent, memory_order_relaxed);
+		return 0;
+	}
+	if (errno == EAGAIN)
+		return wait_for(wire, POLLOUT, end_of_wait(wire, 1), err);
+	return errno == EINTR ? 0 : explain_loss(wire, err);
+}
+
 static int send_bytes(struct migrate_wire *wire, const uint8_t *at, size_t size,
         const struct migrate_fds *with, struct err *err)
 {
 	while (size) {
 		ssize_t sent = give(wire, at, size, with);
 
+		if (note_sent(wire, sent, err) < 0)
+			return -1;
 		if (sent > 0) {
 			with = NULL;
 			at += sent;
 			size -= (size_t)sent;
-			atomic_fetch_add_explicit(&wire->sent_bytes, (uint64_t)sent, memory_order_relaxed);
-		} else if (errno == EAGAIN) {
-			if (wait_for(wire, POLLOUT, end_of_wait(wire, 1), err) < 0)
-				return -1;
-		} else if (errno != EINTR) {
-			return explain_loss(wire, err);
 		}
 	}
 	return 0;
 }
 
-/* Writes the header right before the payload, and returns it. */
-static uint8_t *make_header(struct migrate_wire *wire, enum migrate_type type, uint8_t *payload, size_t size)
+static int lend_bytes(struct migrate_wire *wire, struct iovec *iov, unsigned count, struct err *err)
+{
+	while (count || wire->lender.in_pipe) {
+		if (note_sent(wire, migrate_lend(&wire->lender, wire->fd, &iov, &count), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Writes the header right before the payload, which lent bytes follow, and returns it. */
+static uint8_t *make_header(
+        struct migrate_wire *wire, enum migrate_type type, uint8_t *payload, size_t size, size_t lent)
 {
 	uint8_t *header = payload - MIGRATE_HEADER_BYTES;
 
@@ -357,8 +380,9 @@ static uint8_t *make_header(struct migrate_wire *wire, enum migrate_type type, u
 	store_le(header, 4, MIGRATE_MAGIC);
 	store_le(header + AT_TYPE, 2, type);
 	store_le(header + AT_FLAGS, 2, type == MIGRATE_PING ? 0 : MIGRATE_FLAG_UNDERSTAND);
-	store_le(header + AT_LENGTH, 4, size);
+	store_le(header + AT_LENGTH, 4, size + lent);
 	store_le(header + AT_SEQUENCE, 8, wire->out_sequence++);
+	store_le(header + AT_UNSUMMED, 4, lent);
 	store_le(header + AT_CRC, 4, migrate_crc32c(header, MIGRATE_HEADER_BYTES + size));
 	return header;
 }
@@ -378,13 +402,32 @@ static int send_frame(struct migrate_wire *wire, enum migrate_type type, uint8_t
 		return migrate_file_put(wire->file, type, payload, size, err);
 	}
 	return send_bytes(
-	        wire, make_header(wire, type, payload, size), MIGRATE_HEADER_BYTES + size, with, err);
+	        wire, make_header(wire, type, payload, size, 0), MIGRATE_HEADER_BYTES + size, with, err);
 }
 
 int migrate_wire_send_at(
         struct migrate_wire *wire, enum migrate_type type, uint8_t *payload, size_t size, struct err *err)
 {
 	return send_frame(wire, type, payload, size, NULL, err);
+}
+
+bool migrate_wire_lends(struct migrate_wire *wire)
+{
+	return !wire->session && !wire->file && migrate_lend_works(&wire->lender, wire->fd);
+}
+
+int migrate_wire_send_lent(struct migrate_wire *wire, enum migrate_type type, size_t size, struct iovec *iov,
+        unsigned count, struct err *err)
+{
+	size_t lent = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		lent += iov[i].iov_len;
+	if (check_cancelled(wire, err) < 0 ||
+	        send_bytes(wire, make_header(wire, type, migrate_wire_payload(wire), size, lent),
+	                MIGRATE_HEADER_BYTES + size, NULL, err) < 0)
+		return -1;
+	return lend_bytes(wire, iov, count, err);
 }
 
 int migrate_wire_send_fds(struct migrate_wire *wire, enum migrate_type type, size_t size, const int *fds,
@@ -407,7 +450,7 @@ void migrate_wire_abort(struct migrate_wire *wire, const char *why)
 		return;
 	memcpy(migrate_wire_payload(wire), why, size);
 	/* The peer also notices that the connection ends. */
-	if (give(wire, make_header(wire, MIGRATE_ABORT, migrate_wire_payload(wire), size),
+	if (give(wire, make_header(wire, MIGRATE_ABORT, migrate_wire_payload(wire), size, 0),
 	            MIGRATE_HEADER_BYTES + size, NULL) < 0)
 		log_debug("the other vmm is not told why: %s", err_sys_name(errno));
 }

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "fds.h"
+#include "lend.h"
 #include "tls.h"
 #include "vmm/base.h"
 
@@ -54,6 +55,7 @@ struct migrate_frame {
 	unsigned type;
 	const uint8_t *payload; /* valid until the next frame is received */
 	size_t size;
+	size_t unsummed; /* bytes at the end of which the frame's checksum says nothing */
 };
 
 struct migrate_wire {
@@ -63,6 +65,7 @@ struct migrate_wire {
 	struct migrate_file *file; /* borrowed: frames go to it, or come from it; NULL: there is a peer */
 	uint8_t *in, *out;         /* a frame each */
 	uint64_t in_sequence, out_sequence;
+	struct migrate_lender lender;
 	bool takes_fds;              /* a frame MEMORY may bring descriptors; those of others are refused */
 	struct migrate_fds in_fds;   /* of the last frame; closed when the next one is received */
 	bool given_up;               /* the peer has said so, in a frame that is whole */
@@ -94,6 +97,17 @@ int migrate_wire_send(
 /* The same with a payload that begins further on in migrate_wire_payload(); what is before it is lost. */
 int migrate_wire_send_at(struct migrate_wire *wire, enum migrate_type type, uint8_t *payload, size_t size,
         struct err *err) MUST_CHECK;
+/*
+ * Whether migrate_wire_send_lent() works: over a socket without TLS, where the kernel lets it.
+ */
+bool migrate_wire_lends(struct migrate_wire *wire);
+/*
+ * Sends a frame with the first size bytes in migrate_wire_payload() and then the memory at iov, which is
+ * changed, as it is when the peer receives it. The frame's checksum leaves that out. Otherwise as
+ * migrate_wire_send().
+ */
+int migrate_wire_send_lent(struct migrate_wire *wire, enum migrate_type type, size_t size, struct iovec *iov,
+        unsigned count, struct err *err) MUST_CHECK;
 /* The same, with descriptors, at most MIGRATE_FDS_MAX, which stay the caller's: over a UNIX socket without
  * TLS. */
 int migrate_wire_send_fds(struct migrate_wire *wire, enum migrate_type type, size_t size, const int *fds,

@@ -239,8 +239,11 @@ int migrate_worker_start(struct migrate *migrate, struct err *err)
 	migrate_ask_refuse(migrate, false);
 	if (migrate_wire_init(&migrate->side.wire, migrate->fd, &migrate->cancelled, err) < 0)
 		return -1;
+	if (!migrate->incoming)
+		migrate->side.unused = page_touched_open(migrate->guest.memory);
 	sys = pthread_create(&migrate->thread, NULL, work, migrate);
 	if (sys) {
+		page_touched_close(take_ptr(&migrate->side.unused));
 		migrate_wire_finish(&migrate->side.wire);
 		err_sys(err, ERR_FAILED, sys, "the thread of the move");
 		limit_explain_thread(err);
@@ -271,5 +274,6 @@ void migrate_worker_end(struct migrate *migrate)
 	run_hold_memory(migrate->run, false);
 	loop_cancel(migrate->loop, &migrate->ended_task);
 	loop_cancel(migrate->loop, &migrate->progress_task);
+	page_touched_close(take_ptr(&migrate->side.unused));
 	migrate_wire_finish(&migrate->side.wire);
 }

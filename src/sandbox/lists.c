@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lists: the system calls of each kind of thread, each with its reason. Data only. The names are those of
- * syscalls(2). tests/lint/lint.py counts the calls: there are at most 61. None of them makes a process or
+ * syscalls(2). tests/lint/lint.py counts the calls: there are at most 64. None of them makes a process or
  * runs a program.
  */
 #include <asm/termbits.h>
@@ -94,6 +94,12 @@ const struct sandbox_row sandbox_rows[] = {
         {"eventfd2", LOOPS, .why = "doorbells and interrupts that a back end gets"},
         {"sendto", LOOPS | MIGRATE, .why = "NBD servers, passt, and the frames of a move"},
         {"recvfrom", LOOPS | MIGRATE, .why = "NBD servers, passt, virtiofsd, and the frames of a move"},
+        {"pipe2", MAIN | MIGRATE, .why = "through which pages go to a socket without a copy"},
+        {"fcntl", MIGRATE, REQUEST(F_SETPIPE_SZ), .why = "the size of that pipe"},
+        {"fcntl", MIGRATE, REQUEST(F_GETFL), .why = "that socket's flags"},
+        {"fcntl", MIGRATE, REQUEST(F_SETFL), .why = "no call waits for that socket"},
+        {"vmsplice", MAIN | MIGRATE, .why = "puts pages of the guest into that pipe"},
+        {"splice", MAIN | MIGRATE, .why = "puts them into that socket"},
         {"shutdown", LOOPS, .why = "libnbd ends its connection"},
         {"sendmsg", LOOPS | MIGRATE, .why = "virtiofsd, with descriptors; what is asked of the helper"},
         {"recvmsg", LOOPS | MIGRATE, .why = "messages that may bring descriptors"},

@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -370,6 +371,7 @@ static void open_side(struct guest *guest, int fd, unsigned patience_ms)
 	struct err err;
 
 	guest->fd = fd;
+	signal(SIGPIPE, SIG_IGN); /* as vmm does */
 	assert_ok(migrate_wire_init(&guest->side.wire, fd, &guest->cancelled, &err));
 	guest->side.wire.patience_ms = patience_ms;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A target, and a source that sends it frames which are whole, and wrong. */
+#include <signal.h>
+
 #include "hostile.h"
 
 static void test_hostile_hellos(void **state)
@@ -113,6 +115,64 @@ static void test_hostile_pages(void **state)
 	}
 }
 
+/* ---- pages with sums of their own ---- */
+
+static uint8_t lent_page[8192] __attribute__((aligned(4096)));
+
+/* Two pages at gpa 0, with so many sums, of which the first is right or not; so many bytes of them follow. */
+static void put_lent(uint32_t sums, bool right, size_t contents)
+{
+	uint8_t *head = migrate_wire_payload(&wire);
+	struct iovec iov = {lent_page, contents};
+
+	memset(lent_page, 0x5a, sizeof(lent_page));
+	store_le(head, 4, 1);
+	store_le(head + 4, 4, sums);
+	store_le(head + 8, 8, 0);
+	store_le(head + 16, 4, sizeof(lent_page));
+	store_le(head + 20, 4, 1);
+	for (size_t i = 0; i < 3; i++)
+		store_le(head + 24 + i * 4, 4, migrate_crc32c(lent_page, 4096) + (i == 0 && !right));
+	(void)!migrate_wire_send_lent(
+	        &wire, MIGRATE_PAGES, 24 + (size_t)(sums < 3 ? sums : 3) * 4, &iov, 1, &err);
+}
+
+static void test_hostile_sums(void **state)
+{
+	static const struct {
+		uint32_t sums;
+		size_t contents;
+	} rows[] = {
+	        {0, 8192}, {1, 8192}, {3, 8192}, {2, 4096}, {2, 8191}, {UINT32_MAX, 8192}, {1u << 20, 4096}};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		agree();
+		assert_true(migrate_wire_lends(&wire));
+		put_lent(rows[i].sums, true, rows[i].contents);
+		assert_says(end(), "has pages that no guest of this plan has");
+	}
+}
+
+/* A page that was written on its way has to come again. */
+static void test_hostile_torn_pages(void **state)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		agree();
+		assert_true(migrate_wire_lends(&wire));
+		put_all();
+		put_lent(2, i == 3, 8192);
+		put_pass(1, 0, PAGES + 2);
+		if (i == 1)
+			put_pages(&(struct row){1, 0, 4096, 4096, 2, 0}); /* the other one */
+		if (i == 2)
+			put_pages(&(struct row){1, 0, 0, 4096, 2, 0});
+		put_pass(2, 1, i == 1 || i == 2);
+		put_pass(3, 0, 0);
+		assert_says(end(), i < 2 ? "the page at 0x0 came damaged" : "sent PASS out of turn");
+	}
+}
+
 /* ---- passes and parts ---- */
 
 static void test_hostile_passes(void **state)
@@ -209,6 +269,8 @@ int main(void)
 	        cmocka_unit_test(test_hostile_plans),
 	        cmocka_unit_test(test_hostile_plans_add_no_memory),
 	        cmocka_unit_test(test_hostile_pages),
+	        cmocka_unit_test(test_hostile_sums),
+	        cmocka_unit_test(test_hostile_torn_pages),
 	        cmocka_unit_test(test_hostile_passes),
 	        cmocka_unit_test(test_hostile_parts),
 	        cmocka_unit_test(test_hostile_commit),

@@ -145,6 +145,71 @@ static void test_wire_trap_sigpipe(void **state)
 	migrate_wire_abort(&ours, "nobody hears it");
 }
 
+/* ---- memory that is lent ---- */
+
+#define LENT_PAGES 300 /* more than the pipe has places for, and than the socket takes at once */
+static uint8_t lent[2][LENT_PAGES * 4096] __attribute__((aligned(4096)));
+
+static void *lend(void *ctx)
+{
+	struct iovec iov[LENT_PAGES];
+	int result = 0;
+
+	/* In an order in which no page follows the one before. */
+	for (unsigned i = 0; i < LENT_PAGES / 2; i++)
+		iov[i] = (struct iovec){lent[0] + (size_t)(i * 7 % 150) * 8192, 4096};
+	memcpy(migrate_wire_payload(&theirs), "head", 4);
+	for (unsigned i = 0; i < 2 && result == 0; i++)
+		result = migrate_wire_send_lent(&theirs, MIGRATE_PAGES, 4, iov + (size_t)i * 75, 75, &err);
+	return result == 0 ? &theirs : NULL;
+}
+
+static void test_wire_lends_memory(void **state)
+{
+	struct migrate_frame frame;
+	pthread_t thread;
+	void *sent;
+
+	for (size_t i = 0; i < sizeof(lent[0]); i++)
+		lent[0][i] = (uint8_t)(i * 31 + i / 4096);
+	assert_true(migrate_wire_lends(&theirs));
+	ours.patience_ms = theirs.patience_ms = MIGRATE_PATIENCE_MS;
+	assert_int_equal(pthread_create(&thread, NULL, lend, NULL), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_ok(migrate_wire_receive(&ours, 1, &frame, &err));
+		assert_int_equal(frame.type, MIGRATE_PAGES);
+		assert_int_equal(frame.size, 4 + 75 * 4096);
+		assert_int_equal(frame.unsummed, 75 * 4096);
+		assert_memory_equal(frame.payload, "head", 4);
+		for (unsigned page = 0; page < 75; page++)
+			assert_memory_equal(frame.payload + 4 + (size_t)page * 4096,
+			        lent[0] + (size_t)((i * 75 + page) * 7 % 150) * 8192, 4096);
+	}
+	pthread_join(thread, &sent);
+	assert_ptr_equal(sent, &theirs);
+	assert_int_equal(theirs.sent_bytes, 2 * (MIGRATE_HEADER_BYTES + 4 + 75 * 4096));
+	/* What came is a copy. */
+	memset(lent[0], 0, sizeof(lent[0]));
+	assert_int_equal(frame.payload[5], (uint8_t)(75 * 7 % 150 * 8192 * 31 + 75 * 7 % 150 * 2 + 31));
+}
+
+static void test_wire_lends_to_nobody_for_long(void **state)
+{
+	struct iovec iov[LENT_PAGES];
+
+	assert_true(migrate_wire_lends(&ours));
+	for (unsigned turn = 0; turn < 2; turn++) {
+		for (unsigned i = 0; i < LENT_PAGES; i++)
+			iov[i] = (struct iovec){lent[0] + (size_t)i * 4096, 4096};
+		assert_fails(migrate_wire_send_lent(&ours, MIGRATE_PAGES, 4, iov, 200, &err), ERR_FAILED,
+		        turn ? "is over" : "took nothing for too long");
+		/* Without the process's care a peer that is gone would end it, as splice(2) has no flag
+		 * against that. */
+		signal(SIGPIPE, SIG_IGN);
+		shutdown(fds[1], SHUT_RDWR);
+	}
+}
+
 /* ---- bytes of a hostile peer ---- */
 
 static void make_header(uint8_t header[static MIGRATE_HEADER_BYTES], uint64_t sequence)
@@ -179,7 +244,8 @@ static void test_wire_refuses_bad_headers(void **state)
 	        {14, 2, 1, "flags or zeros"},
 	        {16, 8, 1, "it is not the next one"},
 	        {16, 8, UINT64_MAX, "it is not the next one"},
-	        {28, 4, 1, "flags or zeros"},
+	        {28, 4, 1, "its length"}, /* a READY lends nothing */
+	        {28, 4, UINT32_MAX, "its length"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -263,6 +329,8 @@ int main(void)
 	        WIRE_TEST(test_wire_waits_end),
 	        WIRE_TEST(test_wire_end_of_connection),
 	        WIRE_TEST(test_wire_trap_sigpipe),
+	        WIRE_TEST(test_wire_lends_memory),
+	        WIRE_TEST(test_wire_lends_to_nobody_for_long),
 	        WIRE_TEST(test_wire_refuses_bad_headers),
 	        WIRE_TEST(test_wire_refuses_a_bad_checksum),
 	        WIRE_TEST(test_wire_dripping_gains_no_time),
