@@ -117,6 +117,7 @@ void page_memory_stop(struct page_memory *memory);
 bool page_memory_is_stopped(const struct page_memory *memory);
 #define PAGE_CONVERT_BYTES MIB(32)
 const struct page_layout *page_memory_layout(const struct page_memory *memory);
+enum page_backing page_memory_backing(const struct page_memory *memory);
 /* Where region number i is mapped, for KVM's memory slots only. */
 void *page_memory_slot_address(const struct page_memory *memory, unsigned i);
 

@@ -195,6 +195,18 @@ bool page_dirty_take(
 	return false;
 }
 
+bool page_dirty_has(const struct page_dirty *dirty, uint64_t first, uint64_t pages)
+{
+	for (unsigned i = 0; i < dirty->area_count; i++) {
+		const struct area *area = &dirty->areas[i];
+
+		if (first >= area->first && range_fits(first - area->first, pages, area->pages))
+			return find(area, first - area->first, first - area->first + pages, ~UINT64_C(0)) ==
+			       first - area->first + pages;
+	}
+	return false;
+}
+
 uint64_t page_dirty_count(const struct page_dirty *dirty)
 {
 	return dirty->count;

@@ -190,6 +190,11 @@ const struct page_layout *page_memory_layout(const struct page_memory *memory)
 	return &memory->layout;
 }
 
+enum page_backing page_memory_backing(const struct page_memory *memory)
+{
+	return memory->backing;
+}
+
 void *page_memory_slot_address(const struct page_memory *memory, unsigned i)
 {
 	return memory->at[i];

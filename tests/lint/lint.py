@@ -112,7 +112,7 @@ def headers(root):
 
 DOORS = [
     # pattern, folders or files where it may stand, what to use
-    (r'(?<![\w.>])(ioctl|mmap|munmap|fallocate)\s*\(', ('src/host/', 'src/sim/', 'src/cli/terminal.c', 'src/loop/', 'src/back/', 'src/preload/', 'src/migrate/save.c'), 'host.h'),
+    (r'(?<![\w.>])(ioctl|mmap|munmap|fallocate)\s*\(', ('src/host/', 'src/sim/', 'src/cli/terminal.c', 'src/loop/', 'src/back/', 'src/preload/', 'src/migrate/save.c', 'src/page/missing.c'), 'host.h'),
     (r'/dev/(kvm|sev)"', ('src/host/', 'src/sim/', 'src/call/', 'src/cli/', 'src/preload/'), 'call.h'),
     (r'page_memory_slot_address\s*\(', ('src/page/', 'src/machine/vm.c'), 'page_read and page_write'),
     (r'page_memory_lend\s*\(', ('src/page/', 'src/back/vhost'), 'page_read and page_write'),

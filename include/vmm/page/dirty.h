@@ -43,6 +43,8 @@ void page_dirty_combine(struct page_dirty *dirty, enum page_dirty_rule rule, con
  */
 bool page_dirty_take(
         struct page_dirty *dirty, uint64_t from, uint64_t pages_max, struct page_range *ret_range) MUST_CHECK;
+/* Are the frames [first, first + pages), of one region, all dirty? */
+bool page_dirty_has(const struct page_dirty *dirty, uint64_t first, uint64_t pages);
 /* How many frames are dirty. Takes no time. */
 uint64_t page_dirty_count(const struct page_dirty *dirty);
 
