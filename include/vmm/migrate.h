@@ -50,10 +50,13 @@ void migrate_destroy(struct migrate *migrate);
 /* Where a move is. The names of migrate_status_name() are QEMU's MigrationStatus, but for "in-doubt". */
 enum migrate_status {
 	MIGRATE_STATUS_NONE,
-	MIGRATE_STATUS_SETUP,      /* both sides compare what guest they have */
-	MIGRATE_STATUS_ACTIVE,     /* memory travels */
-	MIGRATE_STATUS_DEVICE,     /* the guest is stopped, and the rest travels */
-	MIGRATE_STATUS_CANCELLING, /* the user wants the guest to stay */
+	MIGRATE_STATUS_SETUP,           /* both sides compare what guest they have */
+	MIGRATE_STATUS_ACTIVE,          /* memory travels */
+	MIGRATE_STATUS_DEVICE,          /* the guest is stopped, and the rest travels */
+	MIGRATE_STATUS_POSTCOPY_ACTIVE, /* the guest runs on the target, and the rest of its memory follows */
+	MIGRATE_STATUS_POSTCOPY_PAUSED, /* the same, and the connection broke */
+	MIGRATE_STATUS_POSTCOPY_RECOVER, /* there is a new one */
+	MIGRATE_STATUS_CANCELLING,       /* the user wants the guest to stay */
 	MIGRATE_STATUS_CANCELLED,
 	MIGRATE_STATUS_COMPLETED, /* the guest runs on the other side, which has said so; or here */
 	MIGRATE_STATUS_FAILED,    /* the guest is where it was */
@@ -83,6 +86,7 @@ struct migrate_facts {
 	uint64_t written_per_s, pages_per_s, bytes_per_s; /* pages that the guest wrote; over the last pass */
 	uint64_t setup_ms, total_ms, expected_ms;         /* expected_ms: the stop, if it came now */
 	uint64_t stopped_ms;                              /* how long the guest was stopped, or is by now */
+	uint64_t wants;                                   /* pages that a guest waited for */
 };
 struct migrate_facts migrate_facts_of(struct migrate *migrate);
 
@@ -92,6 +96,7 @@ struct migrate_facts migrate_facts_of(struct migrate *migrate);
 struct migrate_limits_ask {
 	uint64_t bytes_per_s; /* 0: no limit */
 	uint64_t stop_ms;     /* the guest is stopped when the rest takes no longer; at least 20 are needed */
+	uint64_t late_bytes_per_s; /* of post-copy, beside what the guest waits for; 0: no limit */
 };
 void migrate_set_limits(struct migrate *migrate, const struct migrate_limits_ask *ask);
 struct migrate_limits_ask migrate_limits_of(struct migrate *migrate);
@@ -102,9 +107,18 @@ struct migrate_limits_ask migrate_limits_of(struct migrate *migrate);
 void migrate_set_handover(struct migrate *migrate, bool hands);
 bool migrate_is_handover(const struct migrate *migrate);
 /*
+ * May the next guests go over before all of their memory has? Each of them does when migrate_start_late() is
+ * called (post-copy).
+ */
+void migrate_set_late(struct migrate *migrate, bool late);
+bool migrate_may_be_late(const struct migrate *migrate);
+/* Lets the guest that moves go over now. ERR_USAGE: none moves, or it may not. */
+int migrate_start_late(struct migrate *migrate, struct err *err) MUST_CHECK;
+/*
  * Begins to send the guest to an address (vmm/back/address.h), or to "file:PATH", a file that it makes, or
  * over fd, a connected stream socket, which is owned from now on, also after an error; -1 if there is an
- * address. again: this leads to the target of a move that is in doubt, to ask it. With TLS the target's
+ * address. again: this leads to the target of a move that is in doubt, to ask it, or that
+ * lacks memory. With TLS the target's
  * certificate is for the name in migrate_place, or for the host of the address. ERR_USAGE: the guest cannot
  * be moved, with the reason, or a move is under way. Later failures, among them those to connect, are
  * statuses.
@@ -119,10 +133,11 @@ int migrate_cancel(struct migrate *migrate, struct err *err) MUST_CHECK;
 /* ---- the target ---- */
 
 /*
- * The guest comes over this socket: one that listens, or a connected one. It is owned from now on. To be
- * called before run_guest(); run was created with `arrives`.
+ * The guest comes over this socket: one that listens, or a connected one. It is owned from now on. missing_fd
+ * is page_missing_open()'s, which is borrowed, or -1: then no memory may come late. To be called before
+ * run_guest(); run was created with `arrives`.
  */
-void migrate_receive(struct migrate *migrate, int fd, bool listens);
+void migrate_receive(struct migrate *migrate, int fd, bool listens, int missing_fd);
 
 /* ---- a file ---- */
 

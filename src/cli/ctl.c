@@ -102,12 +102,14 @@ static int number_option(
 
 static int read_move(const struct cli_args *args, struct cli_ctl *ctl, struct err *err)
 {
-	static const char *const names[] = {"keep", "handover", "resume", "bandwidth", "downtime"};
+	static const char *const names[] = {
+	        "keep", "handover", "postcopy", "resume", "bandwidth", "downtime"};
 	const char *words[] = {cli_operand(args, 1), cli_operand(args, 2)};
 
 	ctl->move = (struct cli_ctl_move){
 	        .keep = cli_given(args, "keep"),
 	        .handover = cli_given(args, "handover"),
+	        .postcopy = cli_given(args, "postcopy"),
 	        .resume = cli_given(args, "resume"),
 	        .bandwidth = cli_value(args, "bandwidth"),
 	        .downtime = cli_value(args, "downtime"),
@@ -180,6 +182,9 @@ static const struct cli_option options[] = {
         {"handover", NULL,
                 "With migrate ADDRESS: let a vmm on this host go on with the guest and its memory, of which "
                 "nothing is copied. ADDRESS is unix:PATH."},
+        {"postcopy", NULL,
+                "With migrate ADDRESS: let the guest go over after the first pass over its memory, however "
+                "fast it writes. The rest follows while it runs there."},
         {"bandwidth", "BYTES",
                 "With migrate ADDRESS, or save PATH: how many bytes a second may be sent, perhaps with K, M "
                 "or "
@@ -187,9 +192,8 @@ static const struct cli_option options[] = {
         {"downtime", "MILLISECONDS",
                 "With migrate ADDRESS, or save PATH: how long the guest may be stopped."},
         {"resume", NULL,
-                "With migrate ADDRESS: ask the vmm there what became of a move that is in doubt, and "
-                "complete "
-                "it."},
+                "With migrate ADDRESS: ask the vmm there what became of a move that is in doubt, or whose "
+                "post-copy lost its connection, and complete it."},
         {"raw", NULL,
                 "Print each result as one line of JSON, which is the default if standard output is not a "
                 "terminal."},

@@ -102,6 +102,7 @@ int cli_ctl_status(struct cli_ctl_link *link, bool watch, enum cli_ctl_form form
 struct cli_ctl_move {
 	bool keep;                        /* the vmm that the guest has left is not ended */
 	bool handover;                    /* to a vmm on this host, with its memory */
+	bool postcopy;                    /* it goes over after the first pass over its memory */
 	bool resume;                      /* ask about a move that is in doubt */
 	const char *bandwidth, *downtime; /* bytes a second, ms; NULL: as they are */
 };

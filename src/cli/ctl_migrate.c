@@ -22,6 +22,7 @@ struct move {
 	double sent_bytes, at_s, per_s; /* what was sent when info came, and how fast */
 	bool terminal, shown,
 	        asked_to_end; /* standard error is one; a line is there; migrate_cancel was sent */
+	bool started_late;    /* migrate-start-postcopy was sent */
 };
 
 /* ---- words ---- */
@@ -32,6 +33,8 @@ static bool takes_option(struct cli_ctl_move *how, const char *word)
 		how->keep = true;
 	else if (strcmp(word, "--handover") == 0)
 		how->handover = true;
+	else if (strcmp(word, "--postcopy") == 0)
+		how->postcopy = true;
 	else if (strcmp(word, "--resume") == 0)
 		how->resume = true;
 	else if (strncmp(word, "--bandwidth=", 12) == 0)
@@ -81,6 +84,8 @@ static int read_words(struct move *move, const char *const *words, size_t count,
 		return err_set(err, ERR_USAGE, "--resume belongs to the command migrate ADDRESS");
 	if (move->saves && move->how.handover)
 		return err_set(err, ERR_USAGE, "--handover belongs to the command migrate ADDRESS");
+	if (move->saves && move->how.postcopy)
+		return err_set(err, ERR_USAGE, "--postcopy belongs to the command migrate ADDRESS");
 	if (move->address && *move->address)
 		return 0;
 	return err_set(err, ERR_USAGE, "%s needs %s", words[0], move->saves ? "a path" : "an address");
@@ -119,6 +124,16 @@ static int set_limits(const struct move *move, struct err *err)
 		return 0;
 	arguments = cli_ctl_arguments(name, words, count, err);
 	return arguments ? call_empty(move, name, arguments, err) : -1;
+}
+
+/* A server that is QEMU's is told, too. */
+static int set_postcopy(const struct move *move, bool on, struct err *err)
+{
+	return move->how.postcopy ? call_empty(move, "migrate-set-capabilities",
+	                                    json_pack("{s:[{s:s,s:b}]}", "capabilities", "capability",
+	                                            "postcopy-ram", "state", on),
+	                                    err)
+	                          : 0;
 }
 
 /* With --fd the descriptor gets the name that the address has. */
@@ -161,7 +176,8 @@ static int begin(const struct move *move, struct err *err)
 	json_t *arguments = json_object();
 	auto_free char *address = whole_address(move);
 
-	if (set_limits(move, err) < 0 || pass_descriptor(move, err) < 0) {
+	if (set_limits(move, err) < 0 || set_postcopy(move, true, err) < 0 ||
+	        pass_descriptor(move, err) < 0) {
 		json_decref(arguments);
 		return -1;
 	}
@@ -171,11 +187,13 @@ static int begin(const struct move *move, struct err *err)
 	return call_empty(move, "migrate", arguments, err);
 }
 
-/* --handover is for one move. */
-static void end_handover(const struct move *move)
+/* --handover and --postcopy are for one move. */
+static void end_mode(const struct move *move)
 {
 	struct err ignored;
 
+	if (set_postcopy(move, false, &ignored) < 0)
+		log_debug("%s", ignored.text);
 	if (move->how.handover && call_empty(move, "migrate-set-parameters",
 	                                  json_pack("{s:s}", "mode", "normal"), &ignored) < 0)
 		log_debug("%s", ignored.text);
@@ -188,7 +206,8 @@ static const char *status_of(const json_t *info)
 
 static bool is_over(const json_t *info)
 {
-	static const char *const ends[] = {"none", "completed", "failed", "cancelled", "in-doubt"};
+	static const char *const ends[] = {
+	        "none", "completed", "failed", "cancelled", "in-doubt", "postcopy-paused"};
 
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
 		if (strcmp(status_of(info), ends[i]) == 0)
@@ -280,6 +299,21 @@ static int cancel(struct move *move, struct err *err)
 	return 0;
 }
 
+/* When the first pass is over. A guest that goes over at that moment anyway needs no word. */
+static int start_postcopy(struct move *move, struct err *err)
+{
+	double passes = cli_ctl_number(json_object_get(move->info, "ram"), "dirty-sync-count");
+
+	if (!move->how.postcopy || move->started_late || strcmp(status_of(move->info), "active") != 0 ||
+	        passes < 2)
+		return 0;
+	move->started_late = true;
+	if (call_empty(move, "migrate-start-postcopy", NULL, err) == 0 ||
+	        cli_ctl_link_refused(move->ctl->link))
+		return 0;
+	return -1;
+}
+
 static int wait_for_end(struct move *move, struct err *err)
 {
 	bool ended = false;
@@ -287,6 +321,8 @@ static int wait_for_end(struct move *move, struct err *err)
 	while (look(move, err) == 0) {
 		if (is_over(move->info))
 			return 0;
+		if (start_postcopy(move, err) < 0)
+			return -1;
 		show_progress(move);
 		if (interrupted && !move->asked_to_end && cancel(move, err) < 0)
 			return -1;
@@ -359,6 +395,17 @@ static int tell_doubt(const struct move *move, struct err *err)
 	        why ?: "the server does not say why");
 }
 
+static int tell_paused(const struct move *move, struct err *err)
+{
+	const char *why = json_string_value(json_object_get(move->info, "error-desc"));
+
+	return err_set(err, ERR_DOUBT,
+	        "the guest runs on the other side, and memory that it lacks there is here alone: %s. Do not "
+	        "end "
+	        "this vmm; connect again: migrate ADDRESS --resume",
+	        why ?: "the connection broke");
+}
+
 static void tell_success(const struct move *move)
 {
 	const json_t *ram = json_object_get(move->info, "ram");
@@ -391,6 +438,8 @@ static int tell_end(const struct move *move, struct err *err)
 		cli_ctl_show_value(move->info, CLI_CTL_RAW);
 	if (strcmp(status, "in-doubt") == 0)
 		return tell_doubt(move, err);
+	if (strcmp(status, "postcopy-paused") == 0)
+		return tell_paused(move, err);
 	if (strcmp(status, "completed") != 0)
 		return tell_failure(move, err);
 	tell_success(move);
@@ -409,7 +458,7 @@ int cli_ctl_migrate(struct cli_ctl *ctl, const char *const *words, size_t count,
 	if (read_words(&move, words, count, err) < 0)
 		return -1;
 	result = begin(&move, err);
-	end_handover(&move); /* this move keeps the mode that it began with */
+	end_mode(&move); /* this move keeps the mode that it began with */
 	if (result < 0)
 		return -1;
 	result = wait_or_cancel(&move, err);

@@ -28,7 +28,7 @@ static const struct {
 	const char *name, *form, *help;
 } forms[] = {
         {"migrate",
-                "migrate ADDRESS [--handover] [--keep] [--resume] [--bandwidth=BYTES] "
+                "migrate ADDRESS [--handover] [--postcopy] [--keep] [--resume] [--bandwidth=BYTES] "
                 "[--downtime=MILLISECONDS]",
                 "Waits for the end, shows how it goes, and ends the vmm that the guest has left, unless "
                 "there is "

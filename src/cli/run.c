@@ -11,6 +11,7 @@
 #include "vmm/control.h"
 #include "vmm/host.h"
 #include "vmm/migrate.h"
+#include "vmm/page/missing.h"
 #include "vmm/run.h"
 #include "vmm/sandbox.h"
 
@@ -55,6 +56,7 @@ struct run_words {
 struct arrival {
 	int fd;
 	bool listens;
+	int missing_fd;             /* for memory that comes late; -1: this host gives none */
 	struct file_made made;      /* the socket file */
 	struct migrate_file *saved; /* the file in which the guest is; NULL: it comes from a vmm */
 };
@@ -64,13 +66,17 @@ static int open_arrival(const struct run_words *words, struct arrival *ret_arriv
 {
 	const char *path = words->incoming ? migrate_file_path(words->incoming) : NULL;
 
-	*ret_arrival = (struct arrival){.fd = -1};
+	struct err why;
+
+	*ret_arrival = (struct arrival){.fd = -1, .missing_fd = -1};
 	if (words->again && !path)
 		return err_set(err, ERR_USAGE, "--load-again is for --incoming file:PATH");
 	if (path)
 		return migrate_file_open(path, words->again, &ret_arrival->saved, err);
 	if (!words->incoming)
 		return 0;
+	if (page_missing_open(&ret_arrival->missing_fd, &why) < 0)
+		log_debug("%s", why.text);
 	return back_address_listen(
 	        words->incoming, &ret_arrival->fd, &ret_arrival->listens, &ret_arrival->made, err);
 }
@@ -81,6 +87,8 @@ static void close_arrival(struct arrival *arrival)
 	migrate_file_close(take_ptr(&arrival->saved));
 	if (arrival->fd >= 0)
 		close(take_fd(&arrival->fd));
+	if (arrival->missing_fd >= 0)
+		close(take_fd(&arrival->missing_fd));
 }
 
 /* Runs the guest, and answers its controllers meanwhile. */
@@ -131,7 +139,7 @@ static int run_movable(const struct cli_hosts *hosts, const struct config *confi
 	if (arrival->saved)
 		result = migrate_load(migrate, take_ptr(&arrival->saved), err);
 	else if (arrival->fd >= 0)
-		migrate_receive(migrate, take_fd(&arrival->fd), arrival->listens);
+		migrate_receive(migrate, take_fd(&arrival->fd), arrival->listens, arrival->missing_fd);
 	if (result == 0)
 		result = run_controlled(hosts, config, run, migrate, listen_fd, err);
 	migrate_destroy(migrate);

@@ -297,6 +297,7 @@ json_t *control_query_fdsets(struct control_call *call, struct err *err);
 void control_migration_init(struct control *control);
 json_t *control_migrate(struct control_call *call, struct err *err);
 json_t *control_migrate_cancel(struct control_call *call, struct err *err);
+json_t *control_migrate_start_postcopy(struct control_call *call, struct err *err);
 json_t *control_query_migrate(struct control_call *call, struct err *err);
 json_t *control_migrate_parameters(struct control_call *call, struct err *err);
 json_t *control_query_migrate_parameters(struct control_call *call, struct err *err);

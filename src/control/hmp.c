@@ -41,6 +41,7 @@ OTHER(do_reset, control_reset)
 OTHER(do_powerdown, control_powerdown)
 OTHER(do_wakeup, control_wakeup)
 OTHER(do_migrate_cancel, control_migrate_cancel)
+OTHER(do_migrate_start_postcopy, control_migrate_start_postcopy)
 
 /* ---- help, and the table ---- */
 
@@ -55,6 +56,10 @@ static const struct control_hmp commands[] = {
         {"migrate", "[-d] uri", "migrate to URI; info migrate tells how it goes, also without -d",
                 control_hmp_migrate},
         {"migrate_cancel", "", "cancel the current VM migration", do_migrate_cancel},
+        {"migrate_set_capability", "capability state", "switch a capability of moves on or off",
+                control_hmp_migrate_capability},
+        {"migrate_start_postcopy", "", "let the guest that moves go over now (postcopy-ram)",
+                do_migrate_start_postcopy},
         {"q", "", "quit (the same as quit)", do_quit},
         {"quit", "", "quit the emulator", do_quit},
         {"stop", "", "stop emulation", do_stop},

@@ -24,6 +24,7 @@ json_t *control_info_network(struct control_call *call, const char *rest, struct
 
 /* hmp_migrate.c */
 json_t *control_hmp_migrate(struct control_call *call, const char *rest, struct err *err);
+json_t *control_hmp_migrate_capability(struct control_call *call, const char *rest, struct err *err);
 json_t *control_hmp_info_migrate(struct control_call *call, const char *rest, struct err *err);
 
 /* Zeroed at first. */

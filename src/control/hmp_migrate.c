@@ -6,6 +6,8 @@
 
 #include "hmp.h"
 
+static const char *const switches[] = {"events", "return-path", "postcopy-ram"};
+
 /* `migrate [-d] uri`. Without -d, too, the answer does not wait for the move. */
 json_t *control_hmp_migrate(struct control_call *call, const char *rest, struct err *err)
 {
@@ -19,6 +21,30 @@ json_t *control_hmp_migrate(struct control_call *call, const char *rest, struct 
 		        "migrate: string expected\r\nTry \"help migrate\" for more information\r\n");
 	call->arguments = json_pack("{s:s}", "uri", rest);
 	result = call->arguments ? control_migrate(call, &why) : NULL;
+	json_decref(call->arguments);
+	call->arguments = before;
+	json_decref(result);
+	return result ? json_string("") : json_sprintf("Error: %s\r\n", why.text);
+}
+
+/* `migrate_set_capability capability state`. */
+json_t *control_hmp_migrate_capability(struct control_call *call, const char *rest, struct err *err)
+{
+	json_t *before = call->arguments, *result;
+	const char *state = strchr(rest, ' ');
+	struct err why = {.text = "no memory is left"};
+	bool known = false, on = state && strcmp(state, " on") == 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(switches) && state; i++)
+		known |= strlen(switches[i]) == (size_t)(state - rest) &&
+		         strncmp(switches[i], rest, (size_t)(state - rest)) == 0;
+	if (!known || (!on && strcmp(state, " off") != 0))
+		return json_string(
+		        "Error: migrate_set_capability wants events, return-path or postcopy-ram, and on "
+		        "or off\r\n");
+	call->arguments = json_pack(
+	        "{s:[{s:s%,s:b}]}", "capabilities", "capability", rest, (size_t)(state - rest), "state", on);
+	result = call->arguments ? control_migrate_capabilities(call, &why) : NULL;
 	json_decref(call->arguments);
 	call->arguments = before;
 	json_decref(result);
@@ -46,6 +72,7 @@ static void add_memory(struct control_text *text, const json_t *ram)
 	add_number(text, "normal bytes", ram, "normal-bytes", 1024, " kbytes");
 	add_number(text, "dirty sync count", ram, "dirty-sync-count", 1, "");
 	add_number(text, "page size", ram, "page-size", 1024, " kbytes");
+	add_number(text, "postcopy request count", ram, "postcopy-requests", 1, "");
 	add_number(text, "dirty pages rate", ram, "dirty-pages-rate", 1, " pages");
 }
 

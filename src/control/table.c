@@ -116,6 +116,10 @@ const struct control_command control_commands[] = {
                 "there, or is in the file, and never again runs here."},
         {"migrate_cancel", NULL, NULL, CONTROL_CHANGES, control_migrate_cancel,
                 "Keeps the guest here. Fails when the guest was given away already."},
+        {"migrate-start-postcopy", NULL, NULL, CONTROL_CHANGES, control_migrate_start_postcopy,
+                "Lets the guest that moves go over now, with the capability `postcopy-ram`: it runs there, "
+                "and "
+                "the rest of its memory follows."},
         {"query-migrate", NULL, &control_type_migration, 0, control_query_migrate,
                 "How the last move of this guest goes, or went."},
         {"migrate-set-parameters", control_arguments_migration_parameters, NULL, CONTROL_CHANGES,

@@ -166,8 +166,9 @@ static void take(struct migrate *migrate)
 		return;
 	}
 	migrate->owned = true;
-	run_own(migrate->run, migrate->side.paused);
+	/* Who runs the guest may touch memory that is missing, and then waits for the thread. */
 	answer(migrate, 0, NULL);
+	run_own(migrate->run, migrate->side.paused);
 }
 
 static void serve_lease(struct migrate *migrate, enum migrate_wish wish)

@@ -14,6 +14,9 @@ const char *migrate_status_name(enum migrate_status status)
 	        [MIGRATE_STATUS_SETUP] = "setup",
 	        [MIGRATE_STATUS_ACTIVE] = "active",
 	        [MIGRATE_STATUS_DEVICE] = "device",
+	        [MIGRATE_STATUS_POSTCOPY_ACTIVE] = "postcopy-active",
+	        [MIGRATE_STATUS_POSTCOPY_PAUSED] = "postcopy-paused",
+	        [MIGRATE_STATUS_POSTCOPY_RECOVER] = "postcopy-recover",
 	        [MIGRATE_STATUS_CANCELLING] = "cancelling",
 	        [MIGRATE_STATUS_CANCELLED] = "cancelled",
 	        [MIGRATE_STATUS_COMPLETED] = "completed",
@@ -28,6 +31,7 @@ void migrate_set_limits(struct migrate *migrate, const struct migrate_limits_ask
 {
 	atomic_store_explicit(&migrate->limits.bytes_per_s, ask->bytes_per_s, memory_order_relaxed);
 	atomic_store_explicit(&migrate->limits.stop_ms, ask->stop_ms, memory_order_relaxed);
+	atomic_store_explicit(&migrate->limits.late_bytes_per_s, ask->late_bytes_per_s, memory_order_relaxed);
 }
 
 struct migrate_limits_ask migrate_limits_of(struct migrate *migrate)
@@ -35,6 +39,8 @@ struct migrate_limits_ask migrate_limits_of(struct migrate *migrate)
 	return (struct migrate_limits_ask){
 	        .bytes_per_s = atomic_load_explicit(&migrate->limits.bytes_per_s, memory_order_relaxed),
 	        .stop_ms = atomic_load_explicit(&migrate->limits.stop_ms, memory_order_relaxed),
+	        .late_bytes_per_s =
+	                atomic_load_explicit(&migrate->limits.late_bytes_per_s, memory_order_relaxed),
 	};
 }
 
@@ -47,6 +53,7 @@ struct migrate_facts migrate_facts_of(struct migrate *migrate)
 {
 	const struct migrate_progress *progress = &migrate->progress;
 	uint64_t now = migrate->ended_ns ? migrate->ended_ns : clock_ns(CLOCK_MONOTONIC);
+	uint64_t ran = migrate->went_ns ? migrate->went_ns : now;
 	struct migrate_facts facts = {
 	        .status = migrate->status,
 	        .incoming = migrate->incoming,
@@ -61,10 +68,12 @@ struct migrate_facts migrate_facts_of(struct migrate *migrate)
 	        .setup_ms = load_count(&progress->setup_ms),
 	        .expected_ms = load_count(&progress->expected_ms),
 	        .total_ms = migrate->started_ns ? (now - migrate->started_ns) / 1000000 : 0,
-	        .stopped_ms = migrate->stopped_ns ? (now - migrate->stopped_ns) / 1000000 : 0,
+	        .stopped_ms = migrate->stopped_ns ? (ran - migrate->stopped_ns) / 1000000 : 0,
+	        .wants = load_count(&progress->wants),
 	};
 
-	if (migrate->status == MIGRATE_STATUS_FAILED || migrate->status == MIGRATE_STATUS_DOUBT)
+	if (migrate->status == MIGRATE_STATUS_FAILED || migrate->status == MIGRATE_STATUS_DOUBT ||
+	        migrate->status == MIGRATE_STATUS_POSTCOPY_PAUSED)
 		memcpy(facts.text, migrate->err.text, sizeof(facts.text));
 	return facts;
 }

@@ -46,7 +46,7 @@ int migrate_hello_receive(
 		        "%u.%u to %u.%u",
 		        (int)(frame.size - AT_BUILD), (const char *)frame.payload + AT_BUILD, major, least,
 		        major, greatest, major_ours, least_ours, major_ours, greatest_ours);
-	if (standing > MIGRATE_HANDS)
+	if (standing >= MIGRATE_STANDINGS)
 		return err_set(err, ERR_FAILED,
 		        "the other vmm says that it is in state %u, which does not exist", standing);
 	if (take_id)

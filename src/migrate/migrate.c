@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "late.h"
 #include "migrate.h"
 #include "vmm/device.h"
 #include "vmm/launch.h"
@@ -28,11 +29,6 @@ void migrate_set_status(struct migrate *migrate, enum migrate_status status)
 		migrate->observer->on_status(migrate->observer->ctx, status);
 }
 
-static bool is_under_way(const struct migrate *migrate)
-{
-	return migrate->threaded;
-}
-
 /* ---- how it goes ---- */
 
 static void on_progress(void *ctx)
@@ -42,16 +38,23 @@ static void on_progress(void *ctx)
 	        [MIGRATE_LIVE] = MIGRATE_STATUS_ACTIVE,
 	        [MIGRATE_STOPPED] = MIGRATE_STATUS_DEVICE,
 	        [MIGRATE_DECIDED] = MIGRATE_STATUS_DEVICE,
+	        [MIGRATE_LATE] = MIGRATE_STATUS_POSTCOPY_ACTIVE,
+	        [MIGRATE_CUT] = MIGRATE_STATUS_POSTCOPY_PAUSED,
+	        [MIGRATE_MENDED] = MIGRATE_STATUS_POSTCOPY_RECOVER,
 	        [MIGRATE_OVER] = MIGRATE_STATUS_DEVICE,
 	};
 	struct migrate *migrate = ctx;
 	uint64_t pass = atomic_load_explicit(&migrate->progress.pass, memory_order_relaxed);
 	unsigned phase = atomic_load_explicit(&migrate->progress.phase, memory_order_acquire);
 
+	bool late = phase >= MIGRATE_LATE && phase < MIGRATE_OVER;
+
+	if (late && !migrate->went_ns)
+		migrate->went_ns = clock_ns(CLOCK_MONOTONIC);
 	/* One who asks, or answers, about an older move is where that move has ended. */
-	if (!migrate->again && migrate->status != MIGRATE_STATUS_CANCELLING) {
+	if ((!migrate->again || late) && migrate->status != MIGRATE_STATUS_CANCELLING) {
 		/* The thread may have gone further than one step since it was seen last. */
-		while (migrate->status < statuses[phase])
+		while (migrate->status < statuses[phase] && migrate->status < MIGRATE_STATUS_POSTCOPY_ACTIVE)
 			migrate_set_status(migrate, migrate->status + 1);
 		migrate_set_status(migrate, statuses[phase]);
 	}
@@ -78,6 +81,7 @@ static void set_result(struct migrate *migrate)
 	        [MIGRATE_STAYS] = MIGRATE_STATUS_FAILED,
 	        [MIGRATE_GONE] = MIGRATE_STATUS_COMPLETED,
 	        [MIGRATE_DOUBT] = MIGRATE_STATUS_DOUBT,
+	        [MIGRATE_SPLIT] = MIGRATE_STATUS_POSTCOPY_PAUSED,
 	};
 	bool cancelled = migrate->status == MIGRATE_STATUS_CANCELLING && migrate->result == MIGRATE_STAYS;
 
@@ -139,9 +143,15 @@ static void on_source_result(struct migrate *migrate)
 	case MIGRATE_STATUS_COMPLETED:
 		log_info("the guest %s; it was stopped for %llu ms",
 		        migrate->saves ? "is in the file" : "runs on the other side",
-		        (unsigned long long)((migrate->ended_ns - migrate->stopped_ns) / 1000000));
+		        (unsigned long long)migrate_facts_of(migrate).stopped_ms);
 		break;
 	case MIGRATE_STATUS_DOUBT: keep_doubt(migrate); break;
+	case MIGRATE_STATUS_POSTCOPY_PAUSED:
+		log_error(
+		        "the guest runs on the other side, and memory that it lacks there is here alone: %s. "
+		        "Do not end this vmm; connect again (migrate with resume)",
+		        migrate->err.text);
+		break;
 	case MIGRATE_STATUS_FAILED:
 		log_warn("the guest was not %s and stays here: %s", migrate->saves ? "saved" : "moved",
 		        migrate->err.text);
@@ -163,6 +173,10 @@ static void on_target_result(struct migrate *migrate)
 			log_warn("%s", err.text);
 		break;
 	case MIGRATE_DOUBT: keep_doubt(migrate); break;
+	case MIGRATE_SPLIT:
+		log_error("the guest lacks memory that is nowhere else, and nobody can bring it any more: %s",
+		        migrate->err.text);
+		break;
 	case MIGRATE_STAYS:
 		log_guest(LOG_WARN, "no guest came: %s", migrate->err.text);
 		if (began || migrate->side.touched || migrate->listen_fd < 0 ||
@@ -194,7 +208,7 @@ static void give_up(struct migrate *migrate, const char *why)
 {
 	struct err ignored;
 
-	if (!is_under_way(migrate))
+	if (!migrate->threaded)
 		return;
 	/* Devices go on until the guest has ended, so a target must not begin with the state that it has. */
 	if (!migrate->incoming && migrate->stopped_ns && !migrate->given &&
@@ -203,6 +217,14 @@ static void give_up(struct migrate *migrate, const char *why)
 	disconnect(migrate);
 	err_set(&migrate->err, ERR_FAILED, "%s", why);
 	set_result(migrate);
+}
+
+/* A guest that is reset needs nothing of what was in its memory. */
+static void end_split(struct migrate *migrate)
+{
+	disconnect(migrate);
+	migrate->result = MIGRATE_GONE;
+	on_target_result(migrate);
 }
 
 static void on_run(void *ctx, const struct run_event *event)
@@ -215,8 +237,15 @@ static void on_run(void *ctx, const struct run_event *event)
 		/* A thread that answers about a guest that has come needs no incarnation. */
 		if (!migrate->owned)
 			give_up(migrate, "the guest was reset");
+		else if (migrate_is_split(migrate))
+			end_split(migrate);
 		break;
-	case RUN_EVENT_SHUTDOWN: give_up(migrate, "the guest ended"); break;
+	case RUN_EVENT_SHUTDOWN:
+		if (migrate_is_split(migrate))
+			migrate_split_on_shutdown(migrate);
+		else
+			give_up(migrate, "the guest ended");
+		break;
 	case RUN_EVENT_RELEASED: migrate_ask_on_released(migrate); break;
 	case RUN_EVENT_SETTLED:
 		if (migrate->incoming && !migrate->threaded && run_is_awaiting(migrate->run) &&
@@ -235,12 +264,14 @@ static void on_run(void *ctx, const struct run_event *event)
 
 static int begin(struct migrate *migrate, struct err *err)
 {
-	migrate->again = migrate->status == MIGRATE_STATUS_DOUBT || migrate->owned;
+	bool split = migrate_is_split(migrate);
+
+	migrate->again = split || migrate->status == MIGRATE_STATUS_DOUBT || migrate->owned;
 	migrate->started_ns = migrate->again ? migrate->started_ns : clock_ns(CLOCK_MONOTONIC);
 	if (!migrate->again) {
 		memset(&migrate->progress, 0, sizeof(migrate->progress));
 		migrate->told_pass = 0;
-		migrate->stopped_ns = migrate->ended_ns = 0;
+		migrate->stopped_ns = migrate->ended_ns = migrate->went_ns = 0;
 		if (migrate_worker_prepare(migrate, err) < 0)
 			return -1;
 	}
@@ -248,7 +279,7 @@ static int begin(struct migrate *migrate, struct err *err)
 		return -1;
 	/* What is asked about an older move leaves a target as it is. */
 	if (!migrate->again || !migrate->incoming)
-		migrate_set_status(migrate, MIGRATE_STATUS_SETUP);
+		migrate_set_status(migrate, split ? MIGRATE_STATUS_POSTCOPY_RECOVER : MIGRATE_STATUS_SETUP);
 	return 0;
 }
 
@@ -279,9 +310,10 @@ static int listen_again(struct migrate *migrate, struct err *err)
 	return err_set(err, ERR_FAILED, "the only connection to the other vmm is over");
 }
 
-void migrate_receive(struct migrate *migrate, int fd, bool listens)
+void migrate_receive(struct migrate *migrate, int fd, bool listens, int missing_fd)
 {
 	migrate->incoming = true;
+	migrate->side.missing_fd = missing_fd;
 	if (listens)
 		migrate->listen_fd = fd;
 	else
@@ -297,35 +329,6 @@ int migrate_load(struct migrate *migrate, struct migrate_file *file, struct err 
 }
 
 /* ---- the source ---- */
-
-const char *migrate_refusal(struct migrate *migrate)
-{
-	const char *why = migrate->hands ? migrate_lease_refusal(migrate) : migrate_helper_refusal(migrate);
-
-	return why ? why : device_board_unmovable(machine_board(run_machine(migrate->run)));
-}
-
-static int may_send(struct migrate *migrate, bool again, struct err *err)
-{
-	const char *why = migrate_refusal(migrate);
-	bool doubt = migrate->status == MIGRATE_STATUS_DOUBT;
-
-	if (why)
-		return err_set(err, ERR_USAGE, "the guest cannot be moved: %s", why);
-	if (is_under_way(migrate))
-		return err_set(err, ERR_USAGE, "the guest is being moved already");
-	if (migrate->incoming && !migrate->owned)
-		return err_set(err, ERR_USAGE, "the guest has not come yet");
-	if (again && (!doubt || migrate->incoming))
-		return err_set(err, ERR_USAGE, "no move of this guest is in doubt, so none can be resumed");
-	if (!again && doubt)
-		return err_set(err, ERR_USAGE,
-		        "the last move of this guest is in doubt: resume it, or resolve it "
-		        "(__vmm_migrate-resolve)");
-	if (!again && migrate->given)
-		return err_set(err, ERR_USAGE, "the guest was given to another vmm");
-	return 0;
-}
 
 /* path: of the file to which the guest is saved; NULL: there is none. */
 static int start(struct migrate *migrate, const char *path, bool again, struct err *err)
@@ -348,25 +351,15 @@ static int start(struct migrate *migrate, const char *path, bool again, struct e
 		migrate->incoming = migrate->owned = false;
 		migrate->status = MIGRATE_STATUS_NONE;
 	}
+	if (!again) {
+		atomic_store(&migrate->limits.late, false);
+		migrate->side.may_split = migrate->late;
+		migrate->side.split = false;
+	}
 	migrate->side.hands = again ? migrate->side.hands : migrate->hands;
 	if (!again)
 		memcpy(migrate->side.id, id, sizeof(id));
 	return begin(migrate, err);
-}
-
-/* Also: whose certificate the target must have. address NULL: there is a descriptor. */
-static int may_connect(struct migrate *migrate, const char *address, struct err *err)
-{
-	if (address && back_address_check(address, err) < 0)
-		return -1;
-	if (!migrate->tls)
-		return 0;
-	snprintf(migrate->peer, sizeof(migrate->peer), "%s", migrate->tls_name);
-	if (*migrate->peer || (address && back_address_host(address, migrate->peer)))
-		return 0;
-	return err_set(err, ERR_USAGE,
-	        "TLS has to know whose certificate the other vmm must have, and this address names no host: "
-	        "set migrate.tls-name");
 }
 
 int migrate_send(struct migrate *migrate, const char *address, int fd, bool again, struct err *err)
@@ -377,9 +370,13 @@ int migrate_send(struct migrate *migrate, const char *address, int fd, bool agai
 	if (path && migrate->hands)
 		return err_set(err, ERR_USAGE,
 		        "a file takes no handover: set the mode normal (migrate-set-parameters mode=normal)");
-	if (may_send(migrate, again, err) < 0 ||
+	if (path && migrate->late)
+		return err_set(err, ERR_USAGE,
+		        "a file brings no memory late: switch the capability postcopy-ram off "
+		        "(migrate-set-capabilities)");
+	if (migrate_may_send(migrate, again, err) < 0 ||
 	        (path ? migrate_file_check(run_config(migrate->run), path, again, err)
-	              : may_connect(migrate, address, err)) < 0 ||
+	              : migrate_may_connect(migrate, address, err)) < 0 ||
 	        (!again && migrate_lease_check_way(migrate, address, fd, err) < 0))
 		return -1;
 	migrate->saves = path;
@@ -444,6 +441,7 @@ void migrate_destroy(struct migrate *migrate)
 	if (!migrate)
 		return;
 	disconnect(migrate);
+	migrate_late_end(&migrate->side);
 	migrate_ask_refuse(migrate, true);
 	loop_op_stop(migrate->listening);
 	if (migrate->listen_fd >= 0)

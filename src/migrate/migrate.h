@@ -53,6 +53,7 @@ struct migrate {
 	bool incoming;
 	bool saves;                           /* source: to a file */
 	bool hands;                           /* source: the next move is a handover */
+	bool late;                            /* source: the memory of the next one may come late */
 	bool given;                           /* source: the guest was given away */
 	bool owned;                           /* target: the guest was taken */
 	char address[BACK_ADDRESS_MAX_BYTES]; /* source: to connect to; "": fd is connected */
@@ -65,6 +66,7 @@ struct migrate {
 	struct err err; /* why it failed */
 	uint64_t started_ns, ended_ns;
 	uint64_t stopped_ns; /* when the guest was stopped; 0: it was not */
+	uint64_t went_ns;    /* when it ran on the target before all of its memory was there; 0: it did not */
 	uint64_t told_pass;
 	char *plan;
 
@@ -108,6 +110,13 @@ struct migrate {
 /* migrate.c: tells the observer. */
 void migrate_set_status(struct migrate *migrate, enum migrate_status status);
 
+/* ---- allow.c ---- */
+
+/* ERR_USAGE: the guest cannot be sent now. again: the move of one that was given away goes on. */
+int migrate_may_send(struct migrate *migrate, bool again, struct err *err) MUST_CHECK;
+/* Also: whose certificate the target must have. address NULL: there is a descriptor. */
+int migrate_may_connect(struct migrate *migrate, const char *address, struct err *err) MUST_CHECK;
+
 /* ---- worker.c: the thread ---- */
 
 /* Starts the thread over migrate->fd. */
@@ -116,6 +125,8 @@ int migrate_worker_start(struct migrate *migrate, struct err *err) MUST_CHECK;
 void migrate_worker_cancel(struct migrate *migrate);
 /* Ends it, wherever it is, and waits for that. Allowed when there is none. */
 void migrate_worker_end(struct migrate *migrate);
+/* On the thread: TLS over a new connection, if the frames travel so. */
+int migrate_worker_secure(struct migrate *migrate, struct err *err) MUST_CHECK;
 /* The guest of this vmm, for the states of the two sides. *err if there is no memory for its plan. */
 int migrate_worker_prepare(struct migrate *migrate, struct err *err) MUST_CHECK;
 
@@ -169,6 +180,17 @@ int migrate_lease_try(struct migrate *migrate, struct err *err) MUST_CHECK;
 int migrate_lease_own(struct migrate *migrate, struct err *err) MUST_CHECK;
 /* The other process may run it. */
 void migrate_lease_release(struct migrate *migrate);
+
+/* ---- split.c: a guest whose memory comes late (post-copy) ---- */
+
+/* Why the memory of a guest of this configuration cannot come late; NULL: it can. */
+const char *migrate_split_refusal(struct migrate *migrate);
+/* Is the guest here or there while memory is missing? */
+bool migrate_is_split(const struct migrate *migrate);
+/* Implements reconnect() of struct migrate_side; ctx: the struct migrate. On the thread. */
+int migrate_split_reconnect(void *ctx, struct err *err) MUST_CHECK;
+/* The guest ends here: tells what that means, and ends the process if nothing else can. */
+void migrate_split_on_shutdown(struct migrate *migrate);
 
 /* ---- record.c: what is known of this side's moves, whatever happens to it ---- */
 

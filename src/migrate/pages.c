@@ -180,6 +180,20 @@ static void begin(struct migrate_side *side, struct batch *batch)
 	batch->records = batch->data_pages = batch->zero_pages = batch->pieces = 0;
 }
 
+/* Returns how many pages were sent. */
+static int finish(struct migrate_side *side, struct batch *batch, struct err *err)
+{
+	if (!batch->records)
+		return 0;
+	atomic_fetch_add_explicit(&side->progress->data_pages, batch->data_pages, memory_order_relaxed);
+	atomic_fetch_add_explicit(&side->progress->zero_pages, batch->zero_pages, memory_order_relaxed);
+	store_le(batch->payload, 4, batch->records);
+	store_le(batch->payload + AT_SUMS, 4, batch->lends ? batch->data_pages : 0);
+	if ((batch->lends ? send_lent(side, batch, err) : send_copies(side, batch, err)) < 0)
+		return -1;
+	return (int)(batch->data_pages + batch->zero_pages);
+}
+
 int migrate_pages_send(struct migrate_side *side, struct page_dirty *dirty, uint64_t *from, struct err *err)
 {
 	struct batch batch;
@@ -188,17 +202,23 @@ int migrate_pages_send(struct migrate_side *side, struct page_dirty *dirty, uint
 	begin(side, &batch);
 	while (more > 0 && room(&batch))
 		more = add_run(side, &batch, dirty, from, err);
-	if (more < 0)
-		return -1;
-	if (!batch.records)
-		return 0;
-	atomic_fetch_add_explicit(&side->progress->data_pages, batch.data_pages, memory_order_relaxed);
-	atomic_fetch_add_explicit(&side->progress->zero_pages, batch.zero_pages, memory_order_relaxed);
-	store_le(batch.payload, 4, batch.records);
-	store_le(batch.payload + AT_SUMS, 4, batch.lends ? batch.data_pages : 0);
-	if ((batch.lends ? send_lent(side, &batch, err) : send_copies(side, &batch, err)) < 0)
-		return -1;
-	return (int)(batch.data_pages + batch.zero_pages);
+	return more < 0 ? -1 : finish(side, &batch, err);
+}
+
+int migrate_pages_send_these(struct migrate_side *side, struct page_dirty *dirty, const uint64_t *frames,
+        unsigned count, struct err *err)
+{
+	struct batch batch;
+
+	begin(side, &batch);
+	for (unsigned i = 0; i < count && i < FRAME_PAGES; i++) {
+		if (!page_dirty_has(dirty, frames[i], 1))
+			continue;
+		page_dirty_clear(dirty, frames[i], 1);
+		if (add_page(side, &batch, frames[i], err) < 0)
+			return -1;
+	}
+	return finish(side, &batch, err);
 }
 
 /* ---- target ---- */
@@ -234,14 +254,22 @@ struct left {
 	struct cursor records, sums, contents;
 };
 
-/* A page that was written on its way is not what the guest had, or has. */
-static void check_sums(
-        struct migrate_side *side, struct cursor *sums, uint64_t first, const uint8_t *data, uint64_t pages)
+static bool is_as_summed(struct cursor *sums, const uint8_t *page)
 {
-	for (uint64_t i = 0; i < pages; i++) {
-		if (cursor_u32(sums) != migrate_crc32c(data + i * PAGE_SIZE_BYTES, PAGE_SIZE_BYTES))
-			page_dirty_set(side->torn, first + i, 1);
-	}
+	return cursor_u32(sums) == migrate_crc32c(page, PAGE_SIZE_BYTES);
+}
+
+static int torn_page(uint64_t frame, struct err *err)
+{
+	return err_set(err, ERR_FAILED, "the page at 0x%llx came damaged: its checksum",
+	        (unsigned long long)frame * PAGE_SIZE_BYTES);
+}
+
+int migrate_pages_check(struct migrate_side *side, struct err *err)
+{
+	struct page_range torn;
+
+	return page_dirty_take(side->torn, 0, 1, &torn) ? torn_page(torn.first, err) : 0;
 }
 
 static int load_data(
@@ -252,10 +280,29 @@ static int load_data(
 
 	if (!data || page_load(side->guest->memory, gpa(at), data, size) < 0)
 		return -1;
-	if (left->sums.left)
-		check_sums(side, &left->sums, first, data, pages);
+	/* A page that was written on its way is not what the guest had, or has. */
+	for (uint64_t i = 0; left->sums.left && i < pages; i++) {
+		if (!is_as_summed(&left->sums, data + i * PAGE_SIZE_BYTES))
+			page_dirty_set(side->torn, first + i, 1);
+	}
 	page_dirty_set(written, first, pages);
 	return 0;
+}
+
+/* A page that comes late is placed for whoever waits for it. Nobody writes to it at the source any more. */
+static int place_record(struct migrate_side *side, struct left *left, uint64_t at, uint64_t size,
+        unsigned kind, struct err *err)
+{
+	uint64_t first = at / PAGE_SIZE_BYTES, pages = size / PAGE_SIZE_BYTES;
+	const uint8_t *data = kind == KIND_DATA ? cursor_take(&left->contents, size) : NULL;
+
+	if (!data && kind != KIND_ZERO)
+		return bad_pages(err);
+	for (uint64_t i = 0; data && left->sums.left && i < pages; i++) {
+		if (!is_as_summed(&left->sums, data + i * PAGE_SIZE_BYTES))
+			return torn_page(first + i, err);
+	}
+	return page_missing_place(side->missing, first, pages, data, err) < 0 ? -1 : (int)pages;
 }
 
 static int load_record(
@@ -269,6 +316,8 @@ static int load_record(
 	if (!size || at % PAGE_SIZE_BYTES || size % PAGE_SIZE_BYTES || !add_ok(at, size, &last) ||
 	        page_memory_bytes_in(side->guest->memory, gpa(at), size) != size)
 		return bad_pages(err);
+	if (side->missing)
+		return place_record(side, left, at, size, kind, err);
 	migrate_seal_note_plain(side, at / PAGE_SIZE_BYTES, size / PAGE_SIZE_BYTES);
 	page_dirty_clear(side->torn, at / PAGE_SIZE_BYTES, size / PAGE_SIZE_BYTES);
 	if (kind == KIND_ZERO)

@@ -42,6 +42,10 @@ static int resolve_target(struct migrate *migrate, bool runs, struct err *err)
 {
 	struct err dropped;
 
+	if (runs && migrate->side.late)
+		return err_set(err, ERR_USAGE,
+		        "memory of the guest is with the source alone: let the source ask (migrate with "
+		        "resume)");
 	if (runs && (run_arrive(migrate->run, err) < 0 || migrate_lease_own(migrate, err) < 0)) {
 		migrate_lease_release(migrate);
 		return -1;

@@ -7,13 +7,18 @@
 #define MIGRATE_SIDE_H
 
 #include "guest.h"
+#include "vmm/page/missing.h"
 #include "wire.h"
 
 enum migrate_phase {
 	MIGRATE_AGREE, /* both compare what guest they have */
 	MIGRATE_LIVE,  /* memory travels while the guest runs */
 	MIGRATE_STOPPED,
-	MIGRATE_DECIDED, /* source: the guest is given away. Target: it has all of it */
+	MIGRATE_DECIDED, /* source: the guest is given away. Target: it has all of it, or knows what comes
+	                    later */
+	MIGRATE_LATE,    /* the guest runs on the target, and the rest of its memory follows */
+	MIGRATE_CUT,     /* the same, and there is no connection */
+	MIGRATE_MENDED,  /* there is a new one */
 	MIGRATE_OVER,
 };
 
@@ -22,6 +27,7 @@ enum migrate_result {
 	MIGRATE_STAYS, /* source: it is still here, and nowhere else. Target: it never came */
 	MIGRATE_GONE,  /* source: it runs there. Target: it runs here */
 	MIGRATE_DOUBT, /* the connection broke where this side cannot know which of them has it */
+	MIGRATE_SPLIT, /* it runs there, or here, and pages that it lacks are with the source alone */
 };
 
 /* How far it is; any thread may read it. Numbers of one moment do not belong together exactly. */
@@ -34,13 +40,16 @@ struct migrate_progress {
 	_Atomic uint64_t pages_per_s,
 	        bytes_per_s;                    /* that the connection takes, by the last pass that tells */
 	_Atomic uint64_t setup_ms, expected_ms; /* the time to agree; the stop, if it came now */
-	_Atomic uint64_t stopped_ms;            /* of the guest; 0: it was not stopped yet */
+	_Atomic uint64_t wants;                 /* pages that a guest waited for */
 };
 
 /* What a user may change while a guest moves. */
 struct migrate_limits {
 	_Atomic uint64_t bytes_per_s; /* 0: no limit; the last pass has none */
 	_Atomic uint64_t stop_ms;     /* the guest is stopped when the rest will take no longer */
+	_Atomic uint64_t
+	        late_bytes_per_s; /* when the guest runs on the target, and does not wait; 0: no limit */
+	_Atomic bool late;        /* the guest goes over now, and the rest of its memory later */
 };
 
 struct migrate_side {
@@ -55,6 +64,16 @@ struct migrate_side {
 	bool hands;                  /* the guest is handed over, with its memory (hand.c) */
 	struct page_dirty *torn; /* target: pages that were written on their way, and have to come again */
 	bool touched;            /* target: the machine has got what this source's guest has */
+	bool may_split;          /* memory may come late (late.h) */
+	bool split;              /* source: it does */
+	int missing_fd;          /* target: of page_missing_open(); 0: there is none */
+	struct page_missing *missing; /* target: not all memory is here */
+	struct migrate_late *late;    /* target: while that is so */
+	/*
+	 * Target: gets the wire over a new connection, as soon as somebody connects. NULL: nobody can. -1
+	 * with *err: nobody will.
+	 */
+	int (*reconnect)(void *ctx, struct err *err);
 	/* Called when phase or pass have changed. */
 	void (*on_progress)(void *ctx);
 	void *ctx;
@@ -75,7 +94,16 @@ enum migrate_result migrate_target_again(struct migrate_side *side, bool owned, 
 /* ---- what both sides say (hello.c) ---- */
 
 /* Where a side is that speaks over a new connection of an old move. HANDS: as NEW, and memory is not sent. */
-enum migrate_standing { MIGRATE_NEW, MIGRATE_GAVE, MIGRATE_IS_READY, MIGRATE_OWNS, MIGRATE_HANDS };
+enum migrate_standing {
+	MIGRATE_NEW,
+	MIGRATE_GAVE,
+	MIGRATE_IS_READY,
+	MIGRATE_OWNS,
+	MIGRATE_HANDS,
+	MIGRATE_SPLITS, /* as NEW, and memory may come late */
+	MIGRATE_LACKS,  /* as OWNS, and memory is missing */
+	MIGRATE_STANDINGS
+};
 int migrate_hello_send(struct migrate_side *side, enum migrate_standing standing, struct err *err) MUST_CHECK;
 /* Refuses another version, and an id other than side->id unless take_id. */
 int migrate_hello_receive(struct migrate_side *side, bool take_id, enum migrate_standing *ret_standing,
@@ -102,11 +130,17 @@ enum migrate_result migrate_hand_settle(struct migrate_side *side, bool is_sourc
  */
 int migrate_pages_send(
         struct migrate_side *side, struct page_dirty *dirty, uint64_t *from, struct err *err) MUST_CHECK;
+/* The same with those of at most 64 frames, any numbers, that are dirty. */
+int migrate_pages_send_these(struct migrate_side *side, struct page_dirty *dirty, const uint64_t *frames,
+        unsigned count, struct err *err) MUST_CHECK;
 /*
- * Writes what came into memory. written: which pages of this side hold anything; side->torn is brought up to
- * date. Returns how many pages.
+ * Writes what came into memory, or places it if side->missing. written: which pages of this side hold
+ * anything; side->torn is brought up to date. Returns how many pages.
  */
 int migrate_pages_load(struct migrate_side *side, const struct migrate_frame *frame,
         struct page_dirty *written, struct err *err) MUST_CHECK;
+
+/* At the end: -1 with *err if a page was written on its way, and did not come again. */
+int migrate_pages_check(struct migrate_side *side, struct err *err) MUST_CHECK;
 
 #endif

@@ -10,8 +10,8 @@
 #include <time.h>
 
 #include "file.h"
+#include "late.h"
 #include "plan.h"
-#include "side.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 /* The state of a guest's parts, and what the target does until it runs the guest: about so long. */
@@ -56,10 +56,13 @@ static int agree(struct migrate_side *side, struct err *err)
 	uint64_t begin = now_ns();
 	enum migrate_standing standing;
 	struct migrate_frame frame;
+	enum migrate_standing ours = side->hands       ? MIGRATE_HANDS
+	                             : side->may_split ? MIGRATE_SPLITS
+	                                               : MIGRATE_NEW;
 
 	if (side->wire.file)
 		return migrate_file_begin(side->wire.file, side->guest, err);
-	if (migrate_hello_send(side, side->hands ? MIGRATE_HANDS : MIGRATE_NEW, err) < 0 ||
+	if (migrate_hello_send(side, ours, err) < 0 ||
 	        migrate_hello_receive(side, false, &standing, err) < 0 || send_plan(side, err) < 0 ||
 	        migrate_wire_expect(&side->wire, MIGRATE_PLAN, 0, 1, &frame, err) < 0)
 		return -1;
@@ -81,12 +84,18 @@ struct pace {
 	uint64_t limit, begin_ns, begin_bytes;
 };
 
+/* Is the guest to go over with memory missing? */
+static bool is_late(const struct migrate_side *side)
+{
+	return side->may_split && atomic_load_explicit(&side->limits->late, memory_order_acquire);
+}
+
 /* Waits until as many bytes may have been sent as were. A limit that is changed begins anew. */
 static void keep_limit(struct migrate_side *side, struct pace *pace)
 {
 	uint64_t limit = atomic_load_explicit(&side->limits->bytes_per_s, memory_order_relaxed);
 
-	while (limit && !atomic_load_explicit(side->wire.cancelled, memory_order_acquire)) {
+	while (limit && !is_late(side) && !atomic_load_explicit(side->wire.cancelled, memory_order_acquire)) {
 		uint64_t due_ns, since_ns;
 		struct timespec nap = {0};
 
@@ -145,16 +154,19 @@ static int send_pass(struct migrate_side *side, struct page_dirty *dirty, bool l
 	uint64_t pass = atomic_fetch_add_explicit(&side->progress->pass, 1, memory_order_relaxed) + 1;
 	struct pace pace = {
 	        atomic_load_explicit(&side->limits->bytes_per_s, memory_order_relaxed), begin, begin_bytes};
-	int more;
+	int more = 0;
 
 	side->on_progress(side->ctx);
 	migrate_seal_split(side, dirty);
-	while ((more = send_some(side, dirty, &from, err)) > 0) {
+	while ((last || !is_late(side)) && (more = send_some(side, dirty, &from, err)) > 0) {
 		pages += (unsigned)more;
 		set(&side->progress->left_pages, page_dirty_count(dirty) + migrate_seal_left(side));
 		if (!last)
 			keep_limit(side, &pace);
 	}
+	/* What the target lacks then is listed for it. */
+	if (more >= 0 && !last && is_late(side))
+		return 0;
 	if (more < 0 || (last && migrate_seal_finish(side, err) < 0) ||
 	        end_pass(side, pass, pages, last, err) < 0)
 		return -1;
@@ -201,8 +213,9 @@ static int live(struct migrate_side *side, struct page_dirty *dirty, struct err 
 		begin = now_ns();
 		if (send_pass(side, dirty, false, err) < 0 || collect(side, dirty, begin, err) < 0)
 			return -1;
+		side->split = is_late(side);
 		limit_ms = atomic_load_explicit(&side->limits->stop_ms, memory_order_relaxed);
-	} while (!is_saved_enough(side) &&
+	} while (!side->split && !is_saved_enough(side) &&
 	         atomic_load_explicit(&side->progress->expected_ms, memory_order_relaxed) >
 	                 (limit_ms > HANDOVER_MS ? limit_ms : HANDOVER_MS));
 	return 0;
@@ -252,8 +265,11 @@ static int send_rest(struct migrate_side *side, struct page_dirty *dirty, struct
 {
 	if (side->hands)
 		return 0;
-	if (side->guest->collect(side->guest->ctx, dirty, err) < 0 ||
-	        migrate_seal_settle(side, dirty, err) < 0 || send_pass(side, dirty, true, err) < 0)
+	if (side->guest->collect(side->guest->ctx, dirty, err) < 0)
+		return -1;
+	if (side->split)
+		return migrate_push_list(side, dirty, err);
+	if (migrate_seal_settle(side, dirty, err) < 0 || send_pass(side, dirty, true, err) < 0)
 		return -1;
 	return migrate_map_send(side, err);
 }
@@ -269,13 +285,13 @@ static int hand_over(struct migrate_side *side, struct page_dirty *dirty, struct
 		return -1;
 	if (side->wire.file)
 		return migrate_file_end(side->wire.file, err);
-	return migrate_wire_expect(&side->wire, MIGRATE_READY, 0, READY_TIMES, &frame, err);
+	return migrate_push_expect(side, side->split ? dirty : NULL, MIGRATE_READY, READY_TIMES, &frame, err);
 }
 
 /* ---- DECIDED ---- */
 
 /* A target that gives up instead of taking the guest has said that it will not run it. */
-static enum migrate_result commit(struct migrate_side *side, struct err *err)
+static enum migrate_result commit(struct migrate_side *side, struct page_dirty *dirty, struct err *err)
 {
 	struct migrate_frame frame;
 
@@ -286,8 +302,8 @@ static enum migrate_result commit(struct migrate_side *side, struct err *err)
 		               : MIGRATE_GONE;
 	memcpy(migrate_wire_payload(&side->wire), side->id, MIGRATE_ID_BYTES);
 	if (migrate_wire_send(&side->wire, MIGRATE_COMMIT, MIGRATE_ID_BYTES, err) == 0 &&
-	        migrate_wire_expect(&side->wire, MIGRATE_DONE, 0, 1, &frame, err) == 0)
-		return MIGRATE_GONE;
+	        migrate_push_expect(side, side->split ? dirty : NULL, MIGRATE_DONE, 1, &frame, err) == 0)
+		return side->split ? migrate_push(side, err) : MIGRATE_GONE;
 	if (side->hands)
 		return migrate_hand_settle(side, true);
 	return side->wire.given_up ? MIGRATE_STAYS : MIGRATE_DOUBT;
@@ -318,12 +334,28 @@ enum migrate_result migrate_source(struct migrate_side *side, struct err *err)
 	migrate_seal_end(side);
 	if (sent && side->guest->give(side->guest->ctx, side->id, err) == 0) {
 		enter(side, MIGRATE_DECIDED);
-		result = commit(side, err);
+		result = commit(side, dirty, err);
 	}
 	if (result == MIGRATE_STAYS && !side->wire.given_up)
 		migrate_wire_abort(&side->wire, err->text);
 	page_dirty_destroy(dirty);
 	return leave(side, result);
+}
+
+/* The target may want any page: this side has forgotten which ones it lacks. */
+static enum migrate_result commit_again(struct migrate_side *side, struct err *err)
+{
+	enum migrate_result result = MIGRATE_DOUBT;
+	struct page_dirty *dirty = NULL;
+
+	if (!side->split)
+		return commit(side, NULL, err);
+	if (page_dirty_create(side->guest->memory, &dirty, err) == 0) {
+		page_dirty_set_all(dirty);
+		result = commit(side, dirty, err);
+	}
+	page_dirty_destroy(dirty);
+	return result;
 }
 
 enum migrate_result migrate_source_again(struct migrate_side *side, struct err *err)
@@ -335,7 +367,8 @@ enum migrate_result migrate_source_again(struct migrate_side *side, struct err *
 		return side->hands ? leave(side, migrate_hand_settle(side, true)) : MIGRATE_DOUBT;
 	switch (standing) {
 	case MIGRATE_OWNS: return leave(side, MIGRATE_GONE);
-	case MIGRATE_IS_READY: return leave(side, commit(side, err));
+	case MIGRATE_IS_READY: return leave(side, commit_again(side, err));
+	case MIGRATE_LACKS: return leave(side, migrate_push(side, err));
 	default:
 		err_set(err, ERR_FAILED,
 		        "the vmm at this address knows nothing of the guest; if that vmm was started anew, "

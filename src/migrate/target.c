@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "file.h"
+#include "late.h"
 #include "plan.h"
-#include "side.h"
 
 /* The source may think, or wait for its guest's disks, also between READY and COMMIT. */
 #define LIVE_TIMES 10
@@ -33,6 +33,21 @@ static int adopt(struct migrate_side *side, const struct migrate_frame *plan, st
 	return added;
 }
 
+/* The source ends the move then, and can begin another one without it. */
+static int may_be_late(const struct migrate_side *side, struct err *err)
+{
+	const char *why = page_missing_refusal(page_memory_backing(side->guest->memory));
+
+	if (!why && side->missing_fd <= 0)
+		why = "this host gives vmm no userfaultfd (let vmm's user open /dev/userfaultfd, or set "
+		      "sysctl "
+		      "vm.unprivileged_userfaultfd=1)";
+	if (!why && (side->guest->helper || side->guest->firmware))
+		why = "it is a SEV guest, whose memory vmm cannot place";
+	return why ? err_set(err, ERR_FAILED, "the guest's memory cannot come late (post-copy) here: %s", why)
+	           : 0;
+}
+
 static int greet(struct migrate_side *side, struct err *err)
 {
 	enum migrate_standing standing;
@@ -42,10 +57,11 @@ static int greet(struct migrate_side *side, struct err *err)
 	if (migrate_hello_receive(side, true, &standing, err) < 0 ||
 	        migrate_hello_send(side, MIGRATE_NEW, err) < 0)
 		return -1;
-	if (standing != MIGRATE_NEW && standing != MIGRATE_HANDS)
+	if (standing != MIGRATE_NEW && standing != MIGRATE_HANDS && standing != MIGRATE_SPLITS)
 		return err_set(err, ERR_FAILED, "the other vmm asks for a guest that never came here");
 	side->hands = standing == MIGRATE_HANDS;
-	return 0;
+	side->may_split = standing == MIGRATE_SPLITS;
+	return side->may_split ? may_be_late(side, err) : 0;
 }
 
 static int agree(struct migrate_side *side, struct err *err)
@@ -91,6 +107,8 @@ static int on_pages(struct load *load, const struct migrate_frame *frame, struct
 	struct migrate_progress *progress = load->side->progress;
 	int pages;
 
+	if (load->side->late)
+		return migrate_late_pages(load->side, frame, err);
 	if (load->last)
 		return out_of_turn(frame, err);
 	pages = migrate_pages_load(load->side, frame, load->written, err);
@@ -132,17 +150,6 @@ static int on_map(struct load *load, const struct migrate_frame *frame, struct e
 	return migrate_map_load(load->side, frame, err);
 }
 
-/* The guest writes nothing in the last pass, so nothing is torn then. */
-static int check_torn(const struct migrate_side *side, struct err *err)
-{
-	struct page_range torn;
-
-	if (!page_dirty_take(side->torn, 0, 1, &torn))
-		return 0;
-	return err_set(err, ERR_FAILED, "the page at 0x%llx came damaged: its checksum",
-	        (unsigned long long)torn.first * PAGE_SIZE_BYTES);
-}
-
 static int on_pass(struct load *load, const struct migrate_frame *frame, struct err *err)
 {
 	struct cursor in = cursor_over(frame->payload, frame->size);
@@ -160,7 +167,7 @@ static int on_pass(struct load *load, const struct migrate_frame *frame, struct 
 	if (pass == 1 && pages < load->all)
 		return err_set(err, ERR_FAILED, "only %llu of the guest's %llu pages came",
 		        (unsigned long long)pages, (unsigned long long)load->all);
-	if (last && check_torn(load->side, err) < 0)
+	if (last && migrate_pages_check(load->side, err) < 0)
 		return -1;
 	load->pass = pass;
 	load->pages = 0;
@@ -168,6 +175,30 @@ static int on_pass(struct load *load, const struct migrate_frame *frame, struct 
 	atomic_store_explicit(&load->side->progress->pass, pass, memory_order_relaxed);
 	if (last)
 		enter(load->side, MIGRATE_STOPPED);
+	return 0;
+}
+
+/* In place of the end of the last pass: the rest comes when the guest runs here. */
+static int on_later(struct load *load, const struct migrate_frame *frame, struct err *err)
+{
+	struct migrate_side *side = load->side;
+	uint64_t missing;
+	int last;
+
+	if (load->last || !side->may_split)
+		return out_of_turn(frame, err);
+	last = migrate_late_list(side, frame, err);
+	if (last <= 0)
+		return last;
+	missing = page_dirty_count(page_missing_frames(side->missing));
+	page_dirty_combine(side->torn, PAGE_DIRTY_AND_NOT, page_missing_frames(side->missing));
+	if (migrate_pages_check(side, err) < 0)
+		return -1;
+	if (!load->pass && load->pages + missing < load->all)
+		return err_set(err, ERR_FAILED, "only %llu of the guest's %llu pages came, or are to come",
+		        (unsigned long long)(load->pages + missing), (unsigned long long)load->all);
+	load->last = true;
+	enter(side, MIGRATE_STOPPED);
 	return 0;
 }
 
@@ -186,6 +217,8 @@ static int on_part(
 	        load->next != i)
 		return out_of_turn(frame, err);
 	load->next++;
+	if (load->side->late)
+		return migrate_late_keep(load->side, part, i, in.at, in.left, err);
 	return guest->load(guest->ctx, part, i, in.at, in.left, err);
 }
 
@@ -222,6 +255,7 @@ static int on_frame(struct load *load, const struct migrate_frame *frame, struct
 	case MIGRATE_ENDS: return on_ends(load, frame, err);
 	case MIGRATE_PASS: return on_pass(load, frame, err);
 	case MIGRATE_MAP: return on_map(load, frame, err);
+	case MIGRATE_LATER: return on_later(load, frame, err);
 	case MIGRATE_TIME: return on_part(load, frame, MIGRATE_PART_TIME, err);
 	case MIGRATE_VCPU: return on_part(load, frame, MIGRATE_PART_VCPU, err);
 	case MIGRATE_CHIPS: return on_part(load, frame, MIGRATE_PART_CHIPS, err);
@@ -272,7 +306,7 @@ static int load_guest(struct migrate_side *side, struct err *err)
 	}
 	page_dirty_destroy(load.written);
 	page_dirty_destroy(take_ptr(&side->torn));
-	return result < 0 ? -1 : 0;
+	return result < 0 ? -1 : side->late ? migrate_late_load(side, err) : 0;
 }
 
 /* ---- READY ---- */
@@ -283,7 +317,8 @@ static enum migrate_result take(struct migrate_side *side, struct err *err)
 		migrate_wire_abort(&side->wire, err->text);
 		return MIGRATE_STAYS;
 	}
-	enter(side, MIGRATE_OVER);
+	if (!side->late)
+		enter(side, MIGRATE_OVER);
 	return MIGRATE_GONE;
 }
 
@@ -313,7 +348,7 @@ static enum migrate_result own(struct migrate_side *side, struct err *err)
 {
 	struct migrate_frame frame;
 
-	if (migrate_wire_expect(&side->wire, MIGRATE_COMMIT, MIGRATE_ID_BYTES, LIVE_TIMES, &frame, err) < 0)
+	if (migrate_late_expect(side, MIGRATE_COMMIT, MIGRATE_ID_BYTES, LIVE_TIMES, &frame, err) < 0)
 		return side->wire.given_up ? MIGRATE_STAYS : own_unasked(side, err);
 	if (memcmp(frame.payload, side->id, MIGRATE_ID_BYTES) != 0) {
 		err_set(err, ERR_FAILED, "the other vmm gave away another guest");
@@ -324,7 +359,7 @@ static enum migrate_result own(struct migrate_side *side, struct err *err)
 	/* The source learns it by asking, if this does not come. */
 	if (migrate_wire_send(&side->wire, MIGRATE_DONE, 0, err) < 0)
 		log_warn("the guest runs here, but the other vmm may not know: %s", err->text);
-	return MIGRATE_GONE;
+	return side->late ? migrate_late_serve(side, err) : MIGRATE_GONE;
 }
 
 enum migrate_result migrate_target(struct migrate_side *side, struct err *err)
@@ -351,6 +386,8 @@ enum migrate_result migrate_target(struct migrate_side *side, struct err *err)
 	}
 	if (result == MIGRATE_STAYS && !side->wire.given_up)
 		migrate_wire_abort(&side->wire, err->text);
+	if (result == MIGRATE_STAYS)
+		migrate_late_end(side);
 	return result;
 }
 

@@ -56,6 +56,9 @@ static const struct {
         [MIGRATE_SESSION] = {"SESSION", 2304},
         [MIGRATE_SENT] = {"SENT", MIGRATE_PAYLOAD_MAX_BYTES},
         [MIGRATE_MEMORY] = {"MEMORY", 32},
+        [MIGRATE_LATER] = {"LATER", KIB(65)},
+        [MIGRATE_WANT] = {"WANT", 1024},
+        [MIGRATE_WHOLE] = {"WHOLE", 32},
 };
 
 const char *migrate_type_name(unsigned type)
@@ -65,7 +68,8 @@ const char *migrate_type_name(unsigned type)
 
 int migrate_wire_init(struct migrate_wire *wire, int fd, _Atomic bool *cancelled, struct err *err)
 {
-	*wire = (struct migrate_wire){.fd = fd, .cancelled = cancelled, .patience_ms = MIGRATE_PATIENCE_MS};
+	*wire = (struct migrate_wire){
+	        .fd = fd, .cancelled = cancelled, .patience_ms = MIGRATE_PATIENCE_MS, .watch = {.fd = -1}};
 	wire->in = malloc(MIGRATE_HEADER_BYTES + MIGRATE_PAYLOAD_MAX_BYTES);
 	wire->out = malloc(MIGRATE_HEADER_BYTES + MIGRATE_PAYLOAD_MAX_BYTES);
 	if (wire->in && wire->out)
@@ -105,18 +109,33 @@ static int check_cancelled(struct migrate_wire *wire, struct err *err)
 	               : 0;
 }
 
+/* What is watched may send, and is not watched meanwhile. */
+static int look_at_watched(struct migrate_wire *wire, struct err *err)
+{
+	struct migrate_watch watch = wire->watch;
+	int result;
+
+	wire->watch.fd = -1;
+	result = watch.on_ready(watch.ctx, err);
+	wire->watch.fd = watch.fd;
+	return result;
+}
+
 /* Waits until the socket can be read or written, or shows an error to whoever tries. */
 static int wait_for(struct migrate_wire *wire, short events, int64_t end_ms, struct err *err)
 {
 	do {
-		struct pollfd fd = {.fd = wire->fd, .events = events};
+		struct pollfd fds[2] = {{.fd = wire->fd, .events = events},
+		        {.fd = events & POLLIN ? wire->watch.fd : -1, .events = POLLIN}};
 
 		if (check_cancelled(wire, err) < 0)
 			return -1;
-		if (poll(&fd, 1, SLICE_MS) < 0 && errno != EINTR)
+		if (poll(fds, 2, SLICE_MS) < 0 && errno != EINTR)
 			return err_sys(err, ERR_FAILED, errno, "the connection to the other vmm");
+		if (fds[1].revents && look_at_watched(wire, err) < 0)
+			return -1;
 		/* A peer that does something now and then gains no time by that. */
-		if (fd.revents && now_ms() < end_ms + SLICE_MS)
+		if (fds[0].revents && now_ms() < end_ms + SLICE_MS)
 			return 0;
 	} while (now_ms() < end_ms);
 	return err_set(err, ERR_FAILED, "the other vmm %s for too long",
@@ -263,10 +282,12 @@ static int receive_any(
 	if (check_cancelled(wire, err) < 0)
 		return -1;
 	migrate_fds_close(&wire->in_fds);
-	if (receive_bytes(wire, wire->in, MIGRATE_HEADER_BYTES, end_ms, err) < 0 ||
-	        check_header(wire, frame, err) < 0 ||
-	        receive_bytes(wire, wire->in + MIGRATE_HEADER_BYTES, frame->size, end_of_wait(wire, 1), err) <
-	                0)
+	if (receive_bytes(
+	            wire, wire->in + wire->in_begun, MIGRATE_HEADER_BYTES - wire->in_begun, end_ms, err) < 0)
+		return -1;
+	wire->in_begun = 0;
+	if (check_header(wire, frame, err) < 0 || receive_bytes(wire, wire->in + MIGRATE_HEADER_BYTES,
+	                                                  frame->size, end_of_wait(wire, 1), err) < 0)
 		return -1;
 	crc = (uint32_t)load_le(wire->in + AT_CRC, 4);
 	store_le(wire->in + AT_CRC, 4, 0);
@@ -274,6 +295,33 @@ static int receive_any(
 		return damaged(err, "its checksum");
 	wire->in_sequence++;
 	return check_fds(wire, frame, err);
+}
+
+int migrate_wire_has_begun(struct migrate_wire *wire, struct err *err)
+{
+	ssize_t got;
+
+	if (wire->in_begun)
+		return 1;
+	got = take(wire, wire->in, 1);
+	if (got > 0)
+		wire->in_begun = 1;
+	else if (got == 0)
+		return connection_over(err);
+	else if (errno != EAGAIN && errno != EINTR)
+		return broken(wire, err);
+	return got > 0;
+}
+
+int migrate_wire_doze(struct migrate_wire *wire, unsigned ms, struct err *err)
+{
+	struct pollfd fd = {.fd = wire->fd, .events = POLLIN};
+
+	if (check_cancelled(wire, err) < 0)
+		return -1;
+	if (!wire->in_begun && poll(&fd, 1, (int)ms) < 0 && errno != EINTR)
+		return err_sys(err, ERR_FAILED, errno, "the connection to the other vmm");
+	return 0;
 }
 
 static int on_abort(struct migrate_wire *wire, const struct migrate_frame *frame, struct err *err)

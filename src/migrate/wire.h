@@ -44,12 +44,22 @@ enum migrate_type {
 	MIGRATE_SESSION,   /* source: keys for the target's secure processor */
 	MIGRATE_SENT,      /* source: pages that its secure processor has packed */
 	MIGRATE_MEMORY,    /* source: memory that is handed over. Target: it is mapped */
+	MIGRATE_LATER,     /* source: which pages come later. Target: which have not come */
+	MIGRATE_WANT,      /* target: pages that its guest waits for */
+	MIGRATE_WHOLE,     /* target: it needs no more pages */
 	MIGRATE_TYPES
 };
 /* "PAGES"; NULL: there is no such type. */
 const char *migrate_type_name(unsigned type);
 
 struct migrate_file;
+
+/* What is done whenever this descriptor can be read while the wire waits for the peer's next frame. */
+struct migrate_watch {
+	int fd; /* borrowed; -1: there is none */
+	int (*on_ready)(void *ctx, struct err *err);
+	void *ctx;
+};
 
 struct migrate_frame {
 	unsigned type;
@@ -66,6 +76,8 @@ struct migrate_wire {
 	uint8_t *in, *out;         /* a frame each */
 	uint64_t in_sequence, out_sequence;
 	struct migrate_lender lender;
+	size_t in_begun; /* bytes of the next frame that are there already */
+	struct migrate_watch watch;
 	bool takes_fds;              /* a frame MEMORY may bring descriptors; those of others are refused */
 	struct migrate_fds in_fds;   /* of the last frame; closed when the next one is received */
 	bool given_up;               /* the peer has said so, in a frame that is whole */
@@ -120,6 +132,10 @@ int migrate_wire_send_fds(struct migrate_wire *wire, enum migrate_type type, siz
  */
 int migrate_wire_receive(struct migrate_wire *wire, unsigned times, struct migrate_frame *ret_frame,
         struct err *err) MUST_CHECK;
+/* Has a frame begun to come? Does not wait. Returns 1 or 0; -1 with *err: the connection is over. */
+int migrate_wire_has_begun(struct migrate_wire *wire, struct err *err) MUST_CHECK;
+/* Waits at most so long, or until something comes. */
+int migrate_wire_doze(struct migrate_wire *wire, unsigned ms, struct err *err) MUST_CHECK;
 /* Receives a frame of that type with at least size_min bytes; any other one is an error, too. */
 int migrate_wire_expect(struct migrate_wire *wire, enum migrate_type type, size_t size_min, unsigned times,
         struct migrate_frame *ret_frame, struct err *err) MUST_CHECK;

@@ -177,6 +177,7 @@ int migrate_worker_prepare(struct migrate *migrate, struct err *err)
 	migrate->side.guest = &migrate->guest;
 	migrate->side.progress = &migrate->progress;
 	migrate->side.limits = &migrate->limits;
+	migrate->side.reconnect = migrate_split_reconnect;
 	migrate->side.on_progress = on_progress;
 	migrate->side.ctx = migrate;
 	return 0;
@@ -184,7 +185,7 @@ int migrate_worker_prepare(struct migrate *migrate, struct err *err)
 
 /* ---- the thread ---- */
 
-static int secure(struct migrate *migrate, struct err *err)
+int migrate_worker_secure(struct migrate *migrate, struct err *err)
 {
 	if (!migrate->tls || migrate->file)
 		return 0;
@@ -197,7 +198,7 @@ static enum migrate_result unconnected(const struct migrate *migrate)
 {
 	if (!migrate->again)
 		return MIGRATE_STAYS;
-	return migrate->owned ? MIGRATE_GONE : MIGRATE_DOUBT;
+	return migrate_is_split(migrate) ? MIGRATE_SPLIT : migrate->owned ? MIGRATE_GONE : MIGRATE_DOUBT;
 }
 
 static enum migrate_result send_or_receive(struct migrate *migrate, struct err *err)
@@ -209,7 +210,7 @@ static enum migrate_result send_or_receive(struct migrate *migrate, struct err *
 		return unconnected(migrate);
 	side->wire.fd = migrate->fd;
 	side->wire.file = migrate->file;
-	if (secure(migrate, err) < 0)
+	if (migrate_worker_secure(migrate, err) < 0)
 		return unconnected(migrate);
 	if (migrate->incoming)
 		return migrate->again ? migrate_target_again(side, migrate->owned, err)

@@ -73,6 +73,8 @@ const struct sandbox_row sandbox_rows[] = {
                 .why = "KVM: running, interrupts, memory, the launch"},
         {"fallocate", MAIN | VCPU | DEVICE | MIGRATE,
                 .why = "gives pages back, and discards blocks of a disk, or of a file in which a guest is"},
+        {"ioctl", MAIN | MIGRATE, DRIVER(0xaa),
+                .why = "places pages that come when the guest runs already (userfaultfd)"},
         {"ioctl", MAIN, DRIVER('S'), .why = "the secure processor (/dev/sev)"},
         {"memfd_create", MAIN, .why = "the memory of an incarnation"},
         {"ftruncate", MAIN | DEVICE, .why = "the size of that memory, and of a disk that grows"},
@@ -91,7 +93,8 @@ const struct sandbox_row sandbox_rows[] = {
                        "is"},
         {"fdatasync", LOOPS | MIGRATE,
                 .why = "flushes of a disk where io_uring is refused, and of a file in which a guest is"},
-        {"eventfd2", LOOPS, .why = "doorbells and interrupts that a back end gets"},
+        {"eventfd2", LOOPS | MIGRATE,
+                .why = "doorbells and interrupts that a back end gets; the end of what a move waits for"},
         {"sendto", LOOPS | MIGRATE, .why = "NBD servers, passt, and the frames of a move"},
         {"recvfrom", LOOPS | MIGRATE, .why = "NBD servers, passt, virtiofsd, and the frames of a move"},
         {"pipe2", MAIN | MIGRATE, .why = "through which pages go to a socket without a copy"},
@@ -111,7 +114,8 @@ const struct sandbox_row sandbox_rows[] = {
         {"getrandom", LOOPS | MIGRATE, .why = "the guest's source of random numbers, sessions of TLS"},
 
         /* A launch, which a reset repeats, and the end. */
-        {"accept4", MAIN, .why = "a client of the control socket"},
+        {"accept4", MAIN | MIGRATE,
+                .why = "a client of the control socket; the source of memory that a guest lacks"},
         {"getsockopt", MAIN, .why = "which user that client is (SO_PEERCRED)"},
         {"openat", MAIN,
                 .why = "/dev/kvm, /dev/sev and the owner's files at each launch; a file to which a guest is "

@@ -12,8 +12,8 @@ from monitor import guests
 
 HEADER = struct.Struct('<IHHIHHQII')
 TYPES = [None, 'HELLO', 'PLAN', 'PAGES', 'PASS', 'TIME', 'VCPU', 'CHIPS', 'DEVICE', 'STATE', 'READY', 'COMMIT', 'DONE', 'ABORT', 'PING',
-         'KEYS', 'PROOF', 'SEALED', 'ENDS', 'MAP', 'CHAIN', 'SESSION', 'SENT', 'MEMORY']
-ENDS = ('completed', 'failed', 'cancelled', 'in-doubt')
+         'KEYS', 'PROOF', 'SEALED', 'ENDS', 'MAP', 'CHAIN', 'SESSION', 'SENT', 'MEMORY', 'LATER', 'WANT', 'WHOLE']
+ENDS = ('completed', 'failed', 'cancelled', 'in-doubt', 'postcopy-paused')
 
 
 class Side(monitor.Machine):

@@ -281,15 +281,16 @@ class Moves(unittest.TestCase):
 
     def test_parameters_and_capabilities(self):
         control = movers.Side(self).control
-        self.assertEqual(control.call('query-migrate-parameters'), {'max-bandwidth': 0, 'downtime-limit': 300, 'mode': 'normal'})
+        self.assertEqual(control.call('query-migrate-parameters'), {'max-bandwidth': 0, 'downtime-limit': 300, 'mode': 'normal', 'max-postcopy-bandwidth': 0})
         control.call('migrate-set-parameters', downtime_limit=50)
         control.call('migrate-set-parameters', max_bandwidth=12345678)
-        self.assertEqual(control.call('query-migrate-parameters'), {'max-bandwidth': 12345678, 'downtime-limit': 50, 'mode': 'normal'})
+        self.assertEqual(control.call('query-migrate-parameters'), {'max-bandwidth': 12345678, 'downtime-limit': 50, 'mode': 'normal', 'max-postcopy-bandwidth': 0})
         answer = control.ask('migrate-set-parameters', downtime_limit=2000001, max_bandwidth=1)
         self.assertEqual(answer['error']['desc'], "Parameter 'downtime_limit' expects an integer in the range of 0 to 2000000 seconds")
         self.assertEqual(control.call('query-migrate-parameters')['max-bandwidth'], 12345678, 'all of it or nothing')
         self.assertEqual(control.call('query-migrate-capabilities'), [{'capability': 'events', 'state': False},
-                                                                      {'capability': 'return-path', 'state': True}])
+                                                                      {'capability': 'return-path', 'state': True},
+                                                                      {'capability': 'postcopy-ram', 'state': False}])
         control.call('migrate-set-capabilities', capabilities=[{'capability': 'events', 'state': True}, {'capability': 'return-path', 'state': True}])
         self.assertTrue(control.call('query-migrate-capabilities')[0]['state'])
         for capability, words in (('return-path', 'is always on'), ('multifd', 'multifd')):
@@ -491,7 +492,7 @@ class People(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ''))
         self.assertRegex(done.stdout, r'^\{.*"status": "completed".*\}\n$')
         self.assertEqual(pair.source.state(), 'postmigrate')
-        self.assertEqual(pair.source.control.call('query-migrate-parameters'), {'max-bandwidth': 100 * MIB, 'downtime-limit': 250, 'mode': 'normal'})
+        self.assertEqual(pair.source.control.call('query-migrate-parameters'), {'max-bandwidth': 100 * MIB, 'downtime-limit': 250, 'mode': 'normal', 'max-postcopy-bandwidth': 0})
         for words in (['status', '--keep'], ['migrate', 'uri=unix:/x', '--resume'], ['migrate', '--bandwidth', '1'], ['--downtime', '1'],
                       ['migrate', 'unix:/x', '--bandwidth', 'much'], ['migrate', 'unix:/x', 'unix:/y']):
             with self.subTest(words=words):

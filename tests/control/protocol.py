@@ -195,7 +195,7 @@ ARGUMENTS = {
 # Commands that have tests of their own, or that fail on this guest.
 ELSEWHERE = {'qmp_capabilities', 'quit', 'system_wakeup', 'device_add', 'device_del', 'object-add', 'object-del', 'dump-guest-memory', 'getfd', 'closefd',
              'add-fd', 'remove-fd', 'set_link', 'sev-inject-launch-secret', 'query-sev-launch-measure', 'query-sev-attestation-report',
-             '__vmm_query-map', 'migrate', '__vmm_migrate-resolve', '__vmm_mirror-add', '__vmm_mirror-run', '__vmm_mirror-kick', '__vmm_mirror-del'}
+             '__vmm_query-map', 'migrate', 'migrate-start-postcopy', '__vmm_migrate-resolve', '__vmm_mirror-add', '__vmm_mirror-run', '__vmm_mirror-kick', '__vmm_mirror-del'}
 
 
 class Commands(unittest.TestCase):

@@ -22,6 +22,7 @@ static void check_outcome(void)
 	case MIGRATE_STAYS: assert_true(source.runs && !target.took && !source.logs); break;
 	case MIGRATE_GONE: assert_true(!source.runs && source.gave && target.took); break;
 	case MIGRATE_DOUBT: assert_true(!source.runs && source.gave); break;
+	case MIGRATE_SPLIT: fail_msg("no memory was to come late"); break;
 	}
 	if (target.result == MIGRATE_DOUBT)
 		assert_true(target.said_ready && !target.runs);

@@ -166,6 +166,7 @@ static void undress_processors(void)
 	case MIGRATE_STAYS: assert_true(source_psp.state == RUNS && !source_psp.finished); break;
 	case MIGRATE_GONE: assert_int_equal(source_psp.state, SENT); break;
 	case MIGRATE_DOUBT: assert_int_equal(source_psp.state, SENDS); break;
+	case MIGRATE_SPLIT: fail_msg("no memory was to come late"); break;
 	}
 	if (target.runs)
 		assert_int_equal(target_psp.state, RUNS);

@@ -12,7 +12,7 @@ static void test_hostile_hellos(void **state)
 	} rows[] = {
 	        {2, 0, 0, 0, "speaks version 2.0 to 2.0 of the protocol, and this one 1.0 to 1.0"},
 	        {1, 1, 7, 0, "speaks version 1.1 to 1.7"},
-	        {1, 0, 0, 5, "says that it is in state 5"},
+	        {1, 0, 0, MIGRATE_STANDINGS, "says that it is in state 7"},
 	        {1, 0, 0, MIGRATE_GAVE, "asks for a guest that never came here"},
 	};
 

@@ -216,7 +216,7 @@ static void test_forbidden_calls_end_the_process_with_a_message(void **state)
 	assert_ends(SANDBOX_DEVICE, open_file, "the thread of a device");
 	assert_ends(SANDBOX_WRITER, open_file, "a thread that writes");
 	assert_ends(SANDBOX_MIGRATE, open_file, "the thread that moves the guest");
-	assert_ends(SANDBOX_MIGRATE, accept_nobody, "system call accept4");
+	assert_ends(SANDBOX_DEVICE, accept_nobody, "system call accept4");
 }
 
 /* Signals that are blocked, as in threads that take none, do not hide the message. */
