@@ -151,8 +151,8 @@ uint64_t page_memory_plugged(const struct page_memory *memory);
 
 /*
  * The address of guest memory for the kernel calls that encrypt it in place (LAUNCH_UPDATE_DATA,
- * LAUNCH_SECRET) or send and receive it encrypted, for the memory slots of a mirror, and for no other use.
- * NULL: the range does not lie in one region.
+ * LAUNCH_SECRET) or send and receive it encrypted, for the memory slots of a mirror, for pages that are lent
+ * to a socket, and for no other use. NULL: the range does not lie in one region.
  */
 void *page_kernel_address(const struct page_memory *memory, struct gpa start, uint64_t size_bytes);
 

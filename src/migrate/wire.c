@@ -28,44 +28,6 @@
 #define AT_CRC      24
 #define AT_UNSUMMED 28
 
-/* What each type may be: a header that promises more is refused before anything of it is read. */
-static const struct {
-	const char *name;
-	size_t max_bytes;
-} types[MIGRATE_TYPES] = {
-        [MIGRATE_HELLO] = {"HELLO", 256},
-        [MIGRATE_PLAN] = {"PLAN", MIB(1)},
-        [MIGRATE_PAGES] = {"PAGES", MIGRATE_PAYLOAD_MAX_BYTES},
-        [MIGRATE_PASS] = {"PASS", 32},
-        [MIGRATE_TIME] = {"TIME", MIB(1)},
-        [MIGRATE_VCPU] = {"VCPU", MIB(1)},
-        [MIGRATE_CHIPS] = {"CHIPS", MIB(1)},
-        [MIGRATE_DEVICE] = {"DEVICE", MIB(1)},
-        [MIGRATE_STATE] = {"STATE", 32},
-        [MIGRATE_READY] = {"READY", 32},
-        [MIGRATE_COMMIT] = {"COMMIT", 32},
-        [MIGRATE_DONE] = {"DONE", 32},
-        [MIGRATE_ABORT] = {"ABORT", 1024},
-        [MIGRATE_PING] = {"PING", 0},
-        [MIGRATE_KEYS] = {"KEYS", 128},
-        [MIGRATE_PROOF] = {"PROOF", 32},
-        [MIGRATE_SEALED] = {"SEALED", MIGRATE_PAYLOAD_MAX_BYTES},
-        [MIGRATE_ENDS] = {"ENDS", 512},
-        [MIGRATE_MAP] = {"MAP", MIGRATE_PAYLOAD_MAX_BYTES},
-        [MIGRATE_CHAIN] = {"CHAIN", KIB(17)},
-        [MIGRATE_SESSION] = {"SESSION", 2304},
-        [MIGRATE_SENT] = {"SENT", MIGRATE_PAYLOAD_MAX_BYTES},
-        [MIGRATE_MEMORY] = {"MEMORY", 32},
-        [MIGRATE_LATER] = {"LATER", KIB(65)},
-        [MIGRATE_WANT] = {"WANT", 1024},
-        [MIGRATE_WHOLE] = {"WHOLE", 32},
-};
-
-const char *migrate_type_name(unsigned type)
-{
-	return type < MIGRATE_TYPES ? types[type].name : NULL;
-}
-
 int migrate_wire_init(struct migrate_wire *wire, int fd, _Atomic bool *cancelled, struct err *err)
 {
 	*wire = (struct migrate_wire){
@@ -228,11 +190,6 @@ static int damaged(struct err *err, const char *what)
 	return err_set(err, ERR_FAILED, "a frame from the other vmm is damaged: %s", what);
 }
 
-static size_t longest(const struct migrate_frame *frame)
-{
-	return migrate_type_name(frame->type) ? types[frame->type].max_bytes : MIGRATE_PAYLOAD_MAX_BYTES;
-}
-
 /* The header is in wire->in. */
 static int check_header(struct migrate_wire *wire, struct migrate_frame *frame, struct err *err)
 {
@@ -252,7 +209,7 @@ static int check_header(struct migrate_wire *wire, struct migrate_frame *frame, 
 		return err_set(err, ERR_FAILED,
 		        "the other vmm is newer, and sends what this one does not know (frames of type %u)",
 		        frame->type);
-	if (frame->size > longest(frame) ||
+	if (frame->size > migrate_type_max_bytes(frame->type) ||
 	        frame->unsummed > (frame->type == MIGRATE_PAGES ? frame->size : 0))
 		return damaged(err, "its length");
 	if (load_le(header + AT_SEQUENCE, 8) != wire->in_sequence)
@@ -492,7 +449,7 @@ int migrate_wire_send_fds(struct migrate_wire *wire, enum migrate_type type, siz
 
 void migrate_wire_abort(struct migrate_wire *wire, const char *why)
 {
-	size_t size = strnlen(why, types[MIGRATE_ABORT].max_bytes);
+	size_t size = strnlen(why, migrate_type_max_bytes(MIGRATE_ABORT));
 
 	if (wire->faulted || wire->file)
 		return;

@@ -51,6 +51,8 @@ enum migrate_type {
 };
 /* "PAGES"; NULL: there is no such type. */
 const char *migrate_type_name(unsigned type);
+/* How long the payload of such a frame may be; of a type that is not known, as long as any. */
+size_t migrate_type_max_bytes(unsigned type);
 
 struct migrate_file;
 

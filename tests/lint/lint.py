@@ -116,7 +116,7 @@ DOORS = [
     (r'/dev/(kvm|sev)"', ('src/host/', 'src/sim/', 'src/call/', 'src/cli/', 'src/preload/'), 'call.h'),
     (r'page_memory_slot_address\s*\(', ('src/page/', 'src/machine/vm.c'), 'page_read and page_write'),
     (r'page_memory_lend\s*\(', ('src/page/', 'src/back/vhost'), 'page_read and page_write'),
-    (r'page_kernel_address\s*\(', ('src/page/', 'src/launch/step_sev.c', 'src/launch/move.c', 'src/mirror/mirror.c'), 'page_read and page_write'),
+    (r'page_kernel_address\s*\(', ('src/page/', 'src/launch/step_sev.c', 'src/launch/move.c', 'src/migrate/pages.c', 'src/mirror/mirror.c'), 'page_read and page_write'),
     (r'"(sim/)?malice\.h"', ('src/sim/malice.c',), 'nothing: attacks are for tests alone'),
     (r'(?<![\w.>])json_dump\w*\s*\(', ('src/json/',), 'json_doc_print'),
     (r'(?<![\w.>])_?exit\s*\(', ('src/main.c', 'src/preload/'), 'a return value'),
