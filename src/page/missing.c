@@ -117,8 +117,13 @@ void page_missing_destroy(struct page_missing *missing)
 	for (unsigned i = 0; i < missing->registered; i++) {
 		struct uffdio_range range = range_of(missing, i);
 
-		if (!is_left_out(missing, i) && ioctl(missing->fd, UFFDIO_UNREGISTER, &range) < 0)
+		if (is_left_out(missing, i))
+			continue;
+		if (ioctl(missing->fd, UFFDIO_UNREGISTER, &range) < 0)
 			log_warn("UFFDIO_UNREGISTER: %s", err_sys_name(errno));
+		/* The kernel wakes who waits, but not who begins to wait right then (seen on Linux 6.18). */
+		if (ioctl(missing->fd, UFFDIO_WAKE, &range) < 0)
+			log_warn("UFFDIO_WAKE: %s", err_sys_name(errno));
 	}
 	page_dirty_destroy(missing->frames);
 	free(missing);
