@@ -269,6 +269,9 @@ int machine_vm_create(
 int machine_vm_add_vcpus(struct machine_vm *vm, struct err *err) MUST_CHECK;
 /* Destroys the guest. Called after all its vCPUs have stopped. NULL is allowed. */
 void machine_vm_destroy(struct machine_vm *vm);
+/* Stops the devices of a guest whose vCPUs have ended, and returns when they have done what they had begun.
+ */
+void machine_vm_quieten(struct machine_vm *vm);
 int machine_vm_fd(const struct machine_vm *vm);
 struct page_memory *machine_vm_memory(const struct machine_vm *vm);
 /*

@@ -254,6 +254,11 @@ int machine_vm_add_vcpus(struct machine_vm *vm, struct err *err)
 	return 0;
 }
 
+void machine_vm_quieten(struct machine_vm *vm)
+{
+	device_board_attach(&vm->machine->board, NULL);
+}
+
 void machine_vm_destroy(struct machine_vm *vm)
 {
 	struct host *host;
@@ -262,7 +267,7 @@ void machine_vm_destroy(struct machine_vm *vm)
 		return;
 	host = vm->machine->host;
 	/* The devices stop while they can still reach the VM. After that they interrupt nobody. */
-	device_board_attach(&vm->machine->board, NULL);
+	machine_vm_quieten(vm);
 	vm->machine->vm_fd = -1;
 	machine_wires_cut(vm->machine);
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {

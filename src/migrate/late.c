@@ -18,7 +18,7 @@
 #define ASKED_MAX      512 /* pages that were asked for and have not come: what the connection surely holds */
 #define KEPT_MAX_BYTES MIB(64)
 #define SLICE_MS       100
-#define DRAIN_S        2 /* for who waits when the guest has ended */
+#define WAITING_IN_ROW 64
 
 /* A part of the guest, as it came. */
 struct kept {
@@ -68,10 +68,15 @@ static int note_waiting(struct migrate_late *late, struct err *err)
 	uint64_t frame;
 	int found;
 
-	while ((found = page_missing_next(late->side->missing, &frame, err)) > 0)
+	/* The descriptor can still be read if there are more, and what came is looked at in between. */
+	for (unsigned i = 0; i < WAITING_IN_ROW; i++) {
+		found = page_missing_next(late->side->missing, &frame, err);
+		if (found <= 0)
+			return found;
 		if (!page_dirty_has(late->asked, frame, 1))
 			page_dirty_set(late->wanted, frame, 1);
-	return found;
+	}
+	return 0;
 }
 
 static int on_waiting(void *ctx, struct err *err)
@@ -207,6 +212,14 @@ int migrate_late_keep(struct migrate_side *side, enum migrate_part part, unsigne
 	return 0;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static void *load(void *ctx)
 {
 	struct migrate_late *late = ctx;
@@ -228,6 +241,7 @@ static int serve_load(struct migrate_late *late, struct err *err)
 	struct pollfd fds[3] = {{.fd = late->done_fd, .events = POLLIN},
 	        {.fd = side->missing_fd, .events = POLLIN}, {.fd = side->wire.fd, .events = POLLIN}};
 	struct migrate_frame frame;
+	uint64_t heard_ms = now_ms();
 
 	while (!fds[0].revents) {
 		int begun = migrate_wire_has_begun(&side->wire, err);
@@ -238,6 +252,11 @@ static int serve_load(struct migrate_late *late, struct err *err)
 			return -1;
 		if (migrate_wire_doze(&side->wire, 0, err) < 0)
 			return -1;
+		/* The main thread may wait for a page, so nobody could cancel this. */
+		if (begun || !page_dirty_count(late->asked))
+			heard_ms = now_ms();
+		else if (now_ms() - heard_ms > side->wire.patience_ms)
+			return err_set(err, ERR_FAILED, "the other vmm sent nothing for too long");
 		if (!begun && poll(fds, 3, SLICE_MS) < 0 && errno != EINTR)
 			return err_sys(err, ERR_FAILED, errno, "the state of the guest");
 	}
@@ -294,39 +313,20 @@ static int serve_connection(struct migrate_late *late, struct err *err)
 	return 0;
 }
 
-static uint64_t now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec;
-}
-
 static bool is_cancelled(const struct migrate_side *side)
 {
 	return atomic_load_explicit(side->wire.cancelled, memory_order_acquire);
 }
 
 /*
- * The guest has ended here, or is reset. What its devices have begun, such as a write to a disk, still gets
- * its pages.
+ * The guest has ended here, or is reset, and nobody waits for its memory. A source that does not know that
+ * the guest ran here would take that for a guest that never came.
  */
-static void drain(struct migrate_late *late)
+static void say_enough(struct migrate_side *side)
 {
-	struct migrate_wire *wire = &late->side->wire;
-	_Atomic bool never = false, *cancelled = wire->cancelled;
-	uint64_t end_s = now_s() + DRAIN_S;
-	struct migrate_frame frame;
-	struct err ignored;
-
-	wire->cancelled = &never;
-	wire->patience_ms = DRAIN_S * 1000;
-	while (on_waiting(late, &ignored) == 0 && page_dirty_count(late->asked) && now_s() <= end_s &&
-	        migrate_wire_expect(wire, MIGRATE_PAGES, 0, 1, &frame, &ignored) == 0 &&
-	        migrate_late_pages(late->side, &frame, &ignored) == 0)
-		continue;
-	wire->cancelled = cancelled;
-	migrate_wire_abort(wire, "the guest ended, or was reset, and needs no more of its memory");
+	if (side->told)
+		migrate_wire_abort(
+		        &side->wire, "the guest ended, or was reset, and needs no more of its memory");
 }
 
 /* Strangers are turned away. */
@@ -345,6 +345,7 @@ static int mend(struct migrate_side *side, struct err *err)
 	while (side->reconnect && side->reconnect(side->ctx, err) == 0) {
 		if (migrate_hello_receive(side, false, &standing, &why) == 0 && standing == MIGRATE_GAVE &&
 		        migrate_hello_send(side, MIGRATE_LACKS, &why) == 0) {
+			side->told = true;
 			enter(side, MIGRATE_MENDED);
 			return 0;
 		}
@@ -359,7 +360,7 @@ enum migrate_result migrate_late_serve(struct migrate_side *side, struct err *er
 
 	while ((result = serve_connection(side->late, err)) < 0) {
 		if (is_cancelled(side)) {
-			drain(side->late);
+			say_enough(side);
 			break;
 		}
 		if (mend(side, err) < 0)

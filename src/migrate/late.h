@@ -36,9 +36,11 @@ int migrate_push_list(struct migrate_side *side, struct page_dirty *dirty, struc
  */
 int migrate_push_expect(struct migrate_side *side, struct page_dirty *left, enum migrate_type type,
         unsigned times, struct migrate_frame *ret_frame, struct err *err) MUST_CHECK;
-/* The guest runs there. Sends what the target says that it lacks. MIGRATE_GONE, or MIGRATE_SPLIT with *err.
+/*
+ * The guest runs there. Sends what the target says that it lacks. unsent: only that, because the rest was
+ * sent over this connection; NULL: it is a new one. MIGRATE_GONE, or MIGRATE_SPLIT with *err.
  */
-enum migrate_result migrate_push(struct migrate_side *side, struct err *err);
+enum migrate_result migrate_push(struct migrate_side *side, const struct page_dirty *unsent, struct err *err);
 
 /* ---- the target (late.c) ---- */
 

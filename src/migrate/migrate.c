@@ -85,6 +85,8 @@ static void set_result(struct migrate *migrate)
 	};
 	bool cancelled = migrate->status == MIGRATE_STATUS_CANCELLING && migrate->result == MIGRATE_STAYS;
 
+	if (migrate->result == MIGRATE_GONE || migrate->result == MIGRATE_STAYS)
+		atomic_store(&migrate->progress.phase, MIGRATE_OVER);
 	migrate->ended_ns = clock_ns(CLOCK_MONOTONIC);
 	migrate_set_status(migrate, cancelled ? MIGRATE_STATUS_CANCELLED : statuses[migrate->result]);
 }
@@ -219,10 +221,14 @@ static void give_up(struct migrate *migrate, const char *why)
 	set_result(migrate);
 }
 
-/* A guest that is reset needs nothing of what was in its memory. */
+/* A guest that is reset needs nothing of what was in its memory, but what its devices had begun does. */
 static void end_split(struct migrate *migrate)
 {
+	if (migrate_is_split(migrate))
+		migrate_split_quieten(migrate);
 	disconnect(migrate);
+	migrate_late_end(&migrate->side);
+	atomic_store(&migrate->ending, false);
 	migrate->result = MIGRATE_GONE;
 	on_target_result(migrate);
 }
@@ -237,7 +243,8 @@ static void on_run(void *ctx, const struct run_event *event)
 		/* A thread that answers about a guest that has come needs no incarnation. */
 		if (!migrate->owned)
 			give_up(migrate, "the guest was reset");
-		else if (migrate_is_split(migrate))
+		else if (migrate_is_split(migrate) ||
+		         (migrate->threaded && !migrate->again && migrate->side.may_split))
 			end_split(migrate);
 		break;
 	case RUN_EVENT_SHUTDOWN:
@@ -440,6 +447,8 @@ void migrate_destroy(struct migrate *migrate)
 {
 	if (!migrate)
 		return;
+	if (migrate->incoming && migrate->owned && migrate_is_split(migrate))
+		migrate_split_quieten(migrate);
 	disconnect(migrate);
 	migrate_late_end(&migrate->side);
 	migrate_ask_refuse(migrate, true);

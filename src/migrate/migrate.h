@@ -51,11 +51,12 @@ struct migrate {
 
 	/* What the move is. */
 	bool incoming;
-	bool saves;                           /* source: to a file */
-	bool hands;                           /* source: the next move is a handover */
-	bool late;                            /* source: the memory of the next one may come late */
-	bool given;                           /* source: the guest was given away */
-	bool owned;                           /* target: the guest was taken */
+	_Atomic bool ending; /* target: the guest ends, so there is no time to wait for another connection */
+	bool saves;          /* source: to a file */
+	bool hands;          /* source: the next move is a handover */
+	bool late;           /* source: the memory of the next one may come late */
+	bool given;          /* source: the guest was given away */
+	bool owned;          /* target: the guest was taken */
 	char address[BACK_ADDRESS_MAX_BYTES]; /* source: to connect to; "": fd is connected */
 	char peer[BACK_ADDRESS_MAX_BYTES];    /* source, with TLS: whose certificate the target has */
 	int fd;                               /* the connection; -1: none yet */
@@ -191,6 +192,11 @@ bool migrate_is_split(const struct migrate *migrate);
 int migrate_split_reconnect(void *ctx, struct err *err) MUST_CHECK;
 /* The guest ends here: tells what that means, and ends the process if nothing else can. */
 void migrate_split_on_shutdown(struct migrate *migrate);
+/*
+ * Target: the guest ends here, or is reset, and its vCPUs have ended. Returns when devices have brought to an
+ * end what they had begun, for which pages still come; ends the process if they cannot come any more.
+ */
+void migrate_split_quieten(struct migrate *migrate);
 
 /* ---- record.c: what is known of this side's moves, whatever happens to it ---- */
 

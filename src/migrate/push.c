@@ -173,13 +173,16 @@ static int keep_limit(struct push *push, uint64_t begin_ns, uint64_t bytes, stru
 	}
 }
 
-static int push_all(struct push *push, struct err *err)
+static int push_all(struct push *push, const struct page_dirty *unsent, struct err *err)
 {
 	struct migrate_side *side = push->side;
 	struct migrate_frame frame;
 
 	if (receive_list(push, err) < 0)
 		return -1;
+	/* What was sent on this connection is on its way, or there. */
+	if (unsent)
+		page_dirty_combine(push->left, PAGE_DIRTY_AND, unsent);
 	while (page_dirty_count(push->left)) {
 		uint64_t begin_ns = now_ns(), bytes = atomic_load(&side->wire.sent_bytes);
 
@@ -197,7 +200,7 @@ static void enter(struct migrate_side *side, enum migrate_phase phase)
 }
 
 /* A target that gives up needs no more: its guest has ended, or was reset. */
-enum migrate_result migrate_push(struct migrate_side *side, struct err *err)
+enum migrate_result migrate_push(struct migrate_side *side, const struct page_dirty *unsent, struct err *err)
 {
 	struct push push = {.side = side};
 	int result;
@@ -205,7 +208,7 @@ enum migrate_result migrate_push(struct migrate_side *side, struct err *err)
 	enter(side, MIGRATE_LATE);
 	result = page_dirty_create(side->guest->memory, &push.left, err);
 	if (result == 0)
-		result = push_all(&push, err);
+		result = push_all(&push, unsent, err);
 	page_dirty_destroy(push.left);
 	if (result == 0 || side->wire.given_up)
 		return MIGRATE_GONE;

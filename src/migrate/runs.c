@@ -62,7 +62,8 @@ int migrate_runs_load(struct migrate_side *side, const struct migrate_frame *fra
 	struct cursor in = cursor_over(frame->payload, frame->size);
 	uint32_t count = cursor_u32(&in), last = cursor_u32(&in);
 
-	if (in.bad || last > 1 || count > RECORDS_MAX || in.left != (size_t)count * RECORD_BYTES)
+	if (in.bad || last > 1 || count > RECORDS_MAX || (!count && !last) ||
+	        in.left != (size_t)count * RECORD_BYTES)
 		return err_set(err, ERR_FAILED, "the other vmm's list of pages that come late is none");
 	while (count--) {
 		uint64_t at = cursor_u64(&in), size = cursor_u64(&in), end;

@@ -65,6 +65,7 @@ struct migrate_side {
 	struct page_dirty *torn; /* target: pages that were written on their way, and have to come again */
 	bool touched;            /* target: the machine has got what this source's guest has */
 	bool may_split;          /* memory may come late (late.h) */
+	bool told;               /* target: the source knows that the guest runs here */
 	bool split;              /* source: it does */
 	int missing_fd;          /* target: of page_missing_open(); 0: there is none */
 	struct page_missing *missing; /* target: not all memory is here */

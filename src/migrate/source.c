@@ -303,7 +303,7 @@ static enum migrate_result commit(struct migrate_side *side, struct page_dirty *
 	memcpy(migrate_wire_payload(&side->wire), side->id, MIGRATE_ID_BYTES);
 	if (migrate_wire_send(&side->wire, MIGRATE_COMMIT, MIGRATE_ID_BYTES, err) == 0 &&
 	        migrate_push_expect(side, side->split ? dirty : NULL, MIGRATE_DONE, 1, &frame, err) == 0)
-		return side->split ? migrate_push(side, err) : MIGRATE_GONE;
+		return side->split ? migrate_push(side, dirty, err) : MIGRATE_GONE;
 	if (side->hands)
 		return migrate_hand_settle(side, true);
 	return side->wire.given_up ? MIGRATE_STAYS : MIGRATE_DOUBT;
@@ -358,22 +358,39 @@ static enum migrate_result commit_again(struct migrate_side *side, struct err *e
 	return result;
 }
 
+/* The target has said so, so the guest never runs here again, whatever anybody says now. */
+static bool has_run_there(const struct migrate_side *side)
+{
+	return atomic_load_explicit(&side->progress->phase, memory_order_acquire) >= MIGRATE_LATE;
+}
+
+static enum migrate_result unknown(const struct migrate_side *side)
+{
+	return has_run_there(side) ? MIGRATE_SPLIT : MIGRATE_DOUBT;
+}
+
 enum migrate_result migrate_source_again(struct migrate_side *side, struct err *err)
 {
 	enum migrate_standing standing;
 
 	if (migrate_hello_send(side, MIGRATE_GAVE, err) < 0 ||
 	        migrate_hello_receive(side, false, &standing, err) < 0)
-		return side->hands ? leave(side, migrate_hand_settle(side, true)) : MIGRATE_DOUBT;
-	switch (standing) {
-	case MIGRATE_OWNS: return leave(side, MIGRATE_GONE);
-	case MIGRATE_IS_READY: return leave(side, commit_again(side, err));
-	case MIGRATE_LACKS: return leave(side, migrate_push(side, err));
-	default:
+		return side->hands ? leave(side, migrate_hand_settle(side, true)) : unknown(side);
+	if (standing == MIGRATE_OWNS)
+		return leave(side, MIGRATE_GONE);
+	if (standing == MIGRATE_LACKS)
+		return leave(side, migrate_push(side, NULL, err));
+	if (has_run_there(side)) {
 		err_set(err, ERR_FAILED,
-		        "the vmm at this address knows nothing of the guest; if that vmm was started anew, "
-		        "the guest "
-		        "is nowhere but here");
-		return MIGRATE_DOUBT;
+		        "the vmm at this address has not got the guest, which ran on the other side; if that "
+		        "vmm "
+		        "was started anew, the guest is lost");
+		return MIGRATE_SPLIT;
 	}
+	if (standing == MIGRATE_IS_READY)
+		return leave(side, commit_again(side, err));
+	err_set(err, ERR_FAILED,
+	        "the vmm at this address knows nothing of the guest; if that vmm was started anew, the guest "
+	        "is nowhere but here");
+	return MIGRATE_DOUBT;
 }

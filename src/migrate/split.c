@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "late.h"
@@ -59,20 +60,32 @@ int migrate_start_late(struct migrate *migrate, struct err *err)
 	return 0;
 }
 
+/* vCPUs and disks may wait for pages for ever, and must not go on without them. */
+static void end_at_once(void)
+{
+	log_error("the guest ends while memory that it may wait for is missing, so vmm ends at once");
+	raise(SIGKILL);
+}
+
 /* ---- a new connection ---- */
 
 static int wait_for_source(struct migrate *migrate, struct err *err)
 {
 	struct pollfd fds[2] = {
 	        {.fd = migrate->listen_fd, .events = POLLIN}, {.fd = migrate->cancel_fd, .events = POLLIN}};
+	const struct timespec nap = {.tv_nsec = 50000000};
 	int fd;
 
 	do {
+		if (atomic_load(&migrate->ending) && !atomic_load(&migrate->cancelled))
+			end_at_once();
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			return err_sys(err, ERR_FAILED, errno, "waiting for the source");
 		if (atomic_load(&migrate->cancelled))
 			return err_sys(err, ERR_FAILED, ECANCELED, "the move");
 		fd = fds[0].revents ? accept4(migrate->listen_fd, NULL, NULL, SOCK_CLOEXEC) : -1;
+		if (fd < 0) /* for want of descriptors, say */
+			nanosleep(&nap, NULL);
 	} while (fd < 0);
 	return fd;
 }
@@ -113,9 +126,16 @@ void migrate_split_on_shutdown(struct migrate *migrate)
 		          "is lost");
 		return;
 	}
-	if (phase_of(migrate) == MIGRATE_LATE)
-		return;
-	/* vCPUs and disks may wait for pages for ever, and must not go on without them. */
-	log_error("the guest ends while memory that it may wait for is missing, so vmm ends at once");
-	raise(SIGKILL);
+	atomic_store(&migrate->ending, true);
+	if (phase_of(migrate) != MIGRATE_LATE)
+		end_at_once();
+}
+
+void migrate_split_quieten(struct migrate *migrate)
+{
+	atomic_store(&migrate->ending, true);
+	if (phase_of(migrate) != MIGRATE_LATE)
+		end_at_once();
+	if (run_vm(migrate->run))
+		machine_vm_quieten(run_vm(migrate->run));
 }

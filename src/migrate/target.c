@@ -343,6 +343,19 @@ static enum migrate_result own_unasked(struct migrate_side *side, struct err *er
 	return MIGRATE_GONE;
 }
 
+/* Also if the guest has ended already: a source that heard of something else might take it back. */
+static int say_done(struct migrate_side *side, struct err *err)
+{
+	_Atomic bool never = false, *cancelled = side->wire.cancelled;
+	int result;
+
+	side->wire.cancelled = &never;
+	result = migrate_wire_send(&side->wire, MIGRATE_DONE, 0, err);
+	side->wire.cancelled = cancelled;
+	side->told = result == 0;
+	return result;
+}
+
 /* Whatever happens from here on, the source may have given the guest away. */
 static enum migrate_result own(struct migrate_side *side, struct err *err)
 {
@@ -357,7 +370,7 @@ static enum migrate_result own(struct migrate_side *side, struct err *err)
 	if (take(side, err) != MIGRATE_GONE)
 		return MIGRATE_STAYS;
 	/* The source learns it by asking, if this does not come. */
-	if (migrate_wire_send(&side->wire, MIGRATE_DONE, 0, err) < 0)
+	if (say_done(side, err) < 0)
 		log_warn("the guest runs here, but the other vmm may not know: %s", err->text);
 	return side->late ? migrate_late_serve(side, err) : MIGRATE_GONE;
 }

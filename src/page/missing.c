@@ -9,12 +9,14 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "memory.h"
 #include "vmm/page/missing.h"
 
-#define NEEDED (UINT64_C(1) << _UFFDIO_COPY | UINT64_C(1) << _UFFDIO_ZEROPAGE | UINT64_C(1) << _UFFDIO_WAKE)
+#define NAPS_MAX 1000 /* of 1 ms, for memory of the host */
+#define NEEDED   (UINT64_C(1) << _UFFDIO_COPY | UINT64_C(1) << _UFFDIO_ZEROPAGE | UINT64_C(1) << _UFFDIO_WAKE)
 
 struct page_missing {
 	struct page_memory *memory;
@@ -237,13 +239,18 @@ static int give_zeros(const struct page_missing *missing, uint64_t address, stru
 	struct uffdio_range range = {
 	        .start = address & ~(uint64_t)(PAGE_SIZE_BYTES - 1), .len = PAGE_SIZE_BYTES};
 	struct uffdio_zeropage zero = {.range = range};
+	const struct timespec nap = {.tv_nsec = 1000000};
+	unsigned naps = 0;
 
 	for (;;) {
 		if (ioctl(missing->fd, UFFDIO_ZEROPAGE, &zero) == 0)
 			return 0;
 		if (errno == EEXIST && ioctl(missing->fd, UFFDIO_WAKE, &range) == 0)
 			return 0;
-		if (errno != EAGAIN)
+		/* Who waits is told of once, so this is the only try that there is. */
+		if (errno == ENOMEM && naps++ < NAPS_MAX)
+			nanosleep(&nap, NULL);
+		else if (errno != EAGAIN)
 			return err_sys(err, ERR_FAILED, errno, "zeros for an unused page");
 	}
 }

@@ -233,6 +233,12 @@ class Breaks(Case):
         self.assertIn('given to another vmm', self.source.control.ask('cont')['error']['desc'])
         self.source.control.call('migrate', uri=self.target.address, resume=True)
         monitor.until(lambda: self.source.moves()['status'] == 'postcopy-paused')
+        # A vmm that was started anew at that address knows nothing of it, and that makes no doubt of it.
+        fresh = Worker(self, 'machine.memory=8M', address=f'unix:{guests.Folder(self).path}/fresh')
+        self.source.control.call('migrate', uri=fresh.address, resume=True)
+        monitor.until(lambda: 'the guest is lost' in self.source.moves().get('error-desc', ''))
+        self.assertEqual(self.source.ends('postcopy-paused')['status'], 'postcopy-paused')
+        self.assertIn('no move of this guest is in doubt', self.source.control.ask('__vmm_migrate-resolve', runs=True)['error']['desc'])
 
     def test_strangers_while_memory_is_missing(self):
         self.broken(('source', 'PAGES'), lambda: None)
