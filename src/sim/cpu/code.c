@@ -112,6 +112,7 @@ static void forget_all(struct cpu_code *code)
 void cpu_code_forget_blocks(struct cpu *cpu)
 {
 	forget_all(cpu->code);
+	cpu->saved_op = NULL; /* another operation may come to lie there */
 	if (cpu->native)
 		cpu->native->forget(cpu);
 	cpu_code_forget_jumps(cpu);

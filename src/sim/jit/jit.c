@@ -10,6 +10,8 @@
 
 #include "internal.h"
 
+#define PLACES_MAX 32 /* addresses at which a block is native: a guest may map its page at any number */
+
 struct jit_pool {
 	int fd;
 	unsigned count;
@@ -124,18 +126,22 @@ static struct jit_code *code_of(struct cpu *cpu, struct cpu_block *block, u64 li
 {
 	struct jit *jit = jit_of(cpu);
 	struct jit_code *code;
+	unsigned places = 0;
 
 	if (block->native_generation != jit->generation) {
 		block->native = NULL;
 		block->native_generation = jit->generation;
 	}
-	for (code = block->native; code; code = code->next)
+	for (code = block->native; code; code = code->next, places++)
 		if (code->linear == linear)
 			return code;
+	if (places == PLACES_MAX)
+		return NULL;
 	if (block->heat < jit->heat) {
 		block->heat++;
 		return NULL;
 	}
+	cpu->toil += CPU_TOIL_BLOCK;
 	code = jit_translate(jit, block, linear);
 	if (!code) {
 		forget(cpu);

@@ -143,7 +143,11 @@ static bool write_msr(struct kvm_vcpu *v, uint32_t index, uint64_t value, bool b
 	case MSR_KVM_SYSTEM_TIME:
 	case MSR_KVM_SYSTEM_TIME_NEW: set_time(v, value, index == MSR_KVM_SYSTEM_TIME, by_host); return true;
 	case MSR_KVM_STEAL_TIME: return set_steal(v, value);
-	default: v->pv.poll = value & 1; return !(value & ~UINT64_C(1));
+	default:
+		if (value & ~UINT64_C(1))
+			return false;
+		v->pv.poll = value;
+		return true;
 	}
 }
 
@@ -228,9 +232,9 @@ static void write_wall_clock(struct kvm_vcpu *v)
 	publish(v, gpa, &wall, sizeof(wall), &wall.version);
 }
 
-/* Returns how long this thread has been ready to run without a processor, in ns; 0: the kernel does not tell.
- */
-static uint64_t run_delay(void)
+/* Returns how long this thread has been ready to run without a processor, in ns; before: the kernel does not
+ * tell. */
+static uint64_t run_delay(uint64_t before)
 {
 	auto_close int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
 	unsigned long long ran, delay;
@@ -238,14 +242,14 @@ static uint64_t run_delay(void)
 	ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
 	if (size <= 0)
-		return 0;
+		return before;
 	text[size] = '\0';
-	return sscanf(text, "%llu %llu", &ran, &delay) == 2 ? delay : 0;
+	return sscanf(text, "%llu %llu", &ran, &delay) == 2 ? delay : before;
 }
 
 static void write_steal(struct kvm_vcpu *v)
 {
-	uint64_t gpa = v->pv.steal & ~(STEAL_RESERVED | KVM_MSR_ENABLED), delay = run_delay();
+	uint64_t gpa = v->pv.steal & ~(STEAL_RESERVED | KVM_MSR_ENABLED), delay = run_delay(v->pv.delay);
 	struct kvm_steal_time steal;
 
 	if (!kvm_vcpu_read_memory(v, gpa, &steal, sizeof(steal)))

@@ -270,9 +270,11 @@ static int vcpu_mapped(struct object *object, uint8_t *at, size_t length, int pr
 	const struct kvm_vm *vm = ((struct kvm_vcpu *)object)->vm;
 	const size_t ring = (size_t)KVM_COALESCED_MMIO_PAGE_OFFSET * PAGE_SIZE_BYTES, from = (size_t)offset;
 
+	length = (length + PAGE_SIZE_BYTES - 1) & ~(size_t)(PAGE_SIZE_BYTES - 1);
 	if (from > ring || !range_fits(ring - from, PAGE_SIZE_BYTES, length))
 		return 0;
-	if (mmap(at + (ring - from), PAGE_SIZE_BYTES, prot, flags | MAP_FIXED, vm->ring_fd, 0) == MAP_FAILED)
+	flags = (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
+	if (mmap(at + (ring - from), PAGE_SIZE_BYTES, prot, flags, vm->ring_fd, 0) == MAP_FAILED)
 		return -errno;
 	return 0;
 }
