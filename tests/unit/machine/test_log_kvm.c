@@ -245,11 +245,11 @@ static void test_log_has_what_vmm_wrote(void **state)
 
 static void test_log_has_what_was_plugged_meanwhile(void **state)
 {
-	const struct page_region *region = page_layout_plugged(&machine.layout);
-	const uint64_t address = region->gpa.raw + 0x5000;
 	struct page_plug piece;
+	uint64_t address;
 
 	need_kvm();
+	address = page_layout_plugged(&machine.layout)->gpa.raw + 0x5000;
 	begin();
 	assert_ok(page_plug_find(vm->memory, PAGE_PLUG_BYTES, &piece, &err));
 	assert_ok(machine_vm_set_slot(vm, MACHINE_FIRST_PLUG_SLOT, &piece, &err));
