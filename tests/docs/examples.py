@@ -41,7 +41,7 @@ NOT_RUN = {
     r'vmm (run --set control.socket=/run/(here|there).sock|ctl /run/here.sock) .*': 'needs /dev/kvm, twice; tests/control moves guests',
     r'vmm (run --set machine.memory-shared=true|ctl /run/old.sock) .*': 'needs /dev/kvm, twice; tests/control/handover.py does it',
     r'vmm run guest.json --incoming file:guest.saved': 'needs a saved guest; tests/control/saves.py does it',
-    r'vmm platform --explain qemu-system-x86_64 .*': 'needs QEMU; tests/preload/qemu.py does it',
+    r'vmm platform --(explain|trace calls) qemu-system-x86_64 .*|vmm measure --compare calls .*': 'needs QEMU; tests/preload/qemu.py does it',
     r'vmm secret pack .*6cde44fe-.*|vmm run --set sev.helper=true .*': 'needs the launch of a SEV guest; tests/helper does it',
     r"printf '.*>/sys/firmware/efi/.*": 'changes the variables of the firmware, in a guest',
     r'(cat OVMF.fd /usr/share/vmm/helper.bin|sha256sum both.fd|virt-qemu-sev-validate --firmware both.fd).*': 'needs an installed vmm',
