@@ -52,17 +52,16 @@ static bool is_zero(const uint8_t *page)
 /* Adds a page to the last record if it goes on with it. */
 static void add(struct batch *batch, uint64_t gpa, unsigned kind)
 {
-	uint8_t *last = batch->payload + HEAD_BYTES + ((size_t)batch->records - 1) * RECORD_BYTES;
+	uint8_t *next = batch->payload + HEAD_BYTES + (size_t)batch->records * RECORD_BYTES;
+	uint8_t *last = batch->records ? next - RECORD_BYTES : NULL;
 
-	if (batch->records && load_le(last + 12, 4) == kind &&
-	        load_le(last, 8) + load_le(last + 8, 4) == gpa) {
+	if (last && load_le(last + 12, 4) == kind && load_le(last, 8) + load_le(last + 8, 4) == gpa) {
 		store_le(last + 8, 4, load_le(last + 8, 4) + PAGE_SIZE_BYTES);
 		return;
 	}
-	last += RECORD_BYTES;
-	store_le(last, 8, gpa);
-	store_le(last + 8, 4, PAGE_SIZE_BYTES);
-	store_le(last + 12, 4, kind);
+	store_le(next, 8, gpa);
+	store_le(next + 8, 4, PAGE_SIZE_BYTES);
+	store_le(next + 12, 4, kind);
 	batch->records++;
 }
 
