@@ -166,7 +166,7 @@ static void take(struct migrate *migrate)
 		return;
 	}
 	migrate->owned = true;
-	/* Who runs the guest may touch memory that is missing, and then waits for the thread. */
+	/* run_own() may touch a page that is missing; only the thread that gets this answer can bring it. */
 	answer(migrate, 0, NULL);
 	run_own(migrate->run, migrate->side.paused);
 }

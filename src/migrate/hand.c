@@ -58,19 +58,11 @@ int migrate_hand_accept(struct migrate_side *side, struct err *err)
 	return migrate_wire_send(&side->wire, MIGRATE_MEMORY, 0, err);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Who holds the lease without a turn of its own is about to begin one, to give up, or to die. */
 enum migrate_result migrate_hand_settle(struct migrate_side *side, bool is_source)
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
-	uint64_t end_ms = now_ms() + side->wire.patience_ms;
+	uint64_t end_ms = clock_ns(CLOCK_MONOTONIC) / 1000000 + side->wire.patience_ms;
 	enum page_lease lease;
 	struct err ignored;
 
@@ -79,7 +71,8 @@ enum migrate_result migrate_hand_settle(struct migrate_side *side, bool is_sourc
 			return is_source ? MIGRATE_STAYS : MIGRATE_GONE;
 		if (lease == PAGE_LEASE_PAST)
 			return is_source ? MIGRATE_GONE : MIGRATE_STAYS;
-		if (now_ms() > end_ms || atomic_load_explicit(side->wire.cancelled, memory_order_acquire))
+		if (clock_ns(CLOCK_MONOTONIC) / 1000000 > end_ms ||
+		        atomic_load_explicit(side->wire.cancelled, memory_order_acquire))
 			break;
 		nanosleep(&nap, NULL);
 	}

@@ -89,7 +89,7 @@ static void watch(struct migrate_late *late)
 	late->side->wire.watch = (struct migrate_watch){late->side->missing_fd, on_waiting, late};
 }
 
-/* What came is asked for no more. */
+/* Takes the pages that have come out of the lists of those that are wanted. */
 static void forget_placed(struct migrate_late *late)
 {
 	const struct page_dirty *missing = page_missing_frames(late->side->missing);
@@ -212,14 +212,6 @@ int migrate_late_keep(struct migrate_side *side, enum migrate_part part, unsigne
 	return 0;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void *load(void *ctx)
 {
 	struct migrate_late *late = ctx;
@@ -241,7 +233,7 @@ static int serve_load(struct migrate_late *late, struct err *err)
 	struct pollfd fds[3] = {{.fd = late->done_fd, .events = POLLIN},
 	        {.fd = side->missing_fd, .events = POLLIN}, {.fd = side->wire.fd, .events = POLLIN}};
 	struct migrate_frame frame;
-	uint64_t heard_ms = now_ms();
+	uint64_t heard_ms = clock_ns(CLOCK_MONOTONIC) / 1000000;
 
 	while (!fds[0].revents) {
 		int begun = migrate_wire_has_begun(&side->wire, err);
@@ -254,8 +246,8 @@ static int serve_load(struct migrate_late *late, struct err *err)
 			return -1;
 		/* The main thread may wait for a page, so nobody could cancel this. */
 		if (begun || !page_dirty_count(late->asked))
-			heard_ms = now_ms();
-		else if (now_ms() - heard_ms > side->wire.patience_ms)
+			heard_ms = clock_ns(CLOCK_MONOTONIC) / 1000000;
+		else if (clock_ns(CLOCK_MONOTONIC) / 1000000 - heard_ms > side->wire.patience_ms)
 			return err_set(err, ERR_FAILED, "the other vmm sent nothing for too long");
 		if (!begun && poll(fds, 3, SLICE_MS) < 0 && errno != EINTR)
 			return err_sys(err, ERR_FAILED, errno, "the state of the guest");
@@ -283,12 +275,6 @@ int migrate_late_load(struct migrate_side *side, struct err *err)
 
 /* ---- the guest runs ---- */
 
-static void enter(struct migrate_side *side, enum migrate_phase phase)
-{
-	atomic_store_explicit(&side->progress->phase, phase, memory_order_release);
-	side->on_progress(side->ctx);
-}
-
 /* Over a new connection everything is asked for anew. */
 static int serve_connection(struct migrate_late *late, struct err *err)
 {
@@ -299,7 +285,7 @@ static int serve_connection(struct migrate_late *late, struct err *err)
 	watch(late);
 	page_dirty_combine(late->wanted, PAGE_DIRTY_OR, late->asked);
 	page_dirty_combine(late->asked, PAGE_DIRTY_AND_NOT, late->asked);
-	enter(side, MIGRATE_LATE);
+	migrate_enter(side, MIGRATE_LATE);
 	if (migrate_runs_send(side, missing, err) < 0 || on_waiting(late, err) < 0)
 		return -1;
 	while (page_dirty_count(missing)) {
@@ -336,7 +322,7 @@ static int mend(struct migrate_side *side, struct err *err)
 	struct err why;
 
 	side->wire.watch.fd = -1;
-	enter(side, MIGRATE_CUT);
+	migrate_enter(side, MIGRATE_CUT);
 	log_guest(LOG_ERROR,
 	        "%llu pages of the guest are missing, and the connection to the vmm that has them broke: %s. "
 	        "The guest goes on until it needs one of them. Let the source connect again (migrate with "
@@ -346,7 +332,7 @@ static int mend(struct migrate_side *side, struct err *err)
 		if (migrate_hello_receive(side, false, &standing, &why) == 0 && standing == MIGRATE_GAVE &&
 		        migrate_hello_send(side, MIGRATE_LACKS, &why) == 0) {
 			side->told = true;
-			enter(side, MIGRATE_MENDED);
+			migrate_enter(side, MIGRATE_MENDED);
 			return 0;
 		}
 		migrate_wire_abort(&side->wire, "this vmm waits for the rest of a guest's memory");

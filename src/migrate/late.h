@@ -14,7 +14,8 @@
 
 int migrate_runs_send(struct migrate_side *side, const struct page_dirty *frames, struct err *err) MUST_CHECK;
 
-/* What is done with each run of a list; zeroed but for the two before its first frame. */
+/* The reader of a list: on_run(ctx, ...) is called for each run. The other fields are zero before the first
+ * frame. */
 struct migrate_runs {
 	int (*on_run)(void *ctx, uint64_t first, uint64_t pages, struct err *err);
 	void *ctx;
@@ -64,7 +65,7 @@ int migrate_late_expect(struct migrate_side *side, enum migrate_type type, size_
  * connection.
  */
 enum migrate_result migrate_late_serve(struct migrate_side *side, struct err *err);
-/* Ends it: whoever waits for a page gets zeros. Allowed when there is none. */
+/* Ends the wait for pages: whoever still waits for one reads zeros. Does nothing if none were missing. */
 void migrate_late_end(struct migrate_side *side);
 
 #endif

@@ -248,7 +248,7 @@ static int load_zeros(struct migrate_side *side, uint64_t at, uint64_t size, str
 	return 0;
 }
 
-/* What is left of a frame. */
+/* The parts of a frame that are still to be read. */
 struct left {
 	struct cursor records, sums, contents;
 };

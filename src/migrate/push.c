@@ -13,14 +13,6 @@
 #define SLOWEST_NS   (5 * SECOND_NS) /* the target hears of this side so often, whatever the limit is */
 #define WANTS_IN_ROW 64              /* frames; then something is sent that is not wanted */
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
-
 /* ---- the guest is stopped ---- */
 
 /* The firmware and its variables are read by vmm itself, which must not wait then. */
@@ -83,11 +75,12 @@ static int serve_want(struct migrate_side *side, struct page_dirty *left, const 
 int migrate_push_expect(struct migrate_side *side, struct page_dirty *left, enum migrate_type type,
         unsigned times, struct migrate_frame *ret_frame, struct err *err)
 {
-	uint64_t end_ns = now_ns() + (uint64_t)times * side->wire.patience_ms * 1000000, from;
+	uint64_t end_ns = clock_ns(CLOCK_MONOTONIC) + (uint64_t)times * side->wire.patience_ms * 1000000,
+	         from;
 
 	if (!left)
 		return migrate_wire_expect(&side->wire, type, 0, times, ret_frame, err);
-	while (now_ns() <= end_ns) {
+	while (clock_ns(CLOCK_MONOTONIC) <= end_ns) {
 		if (migrate_wire_receive(&side->wire, times, ret_frame, err) < 0)
 			return -1;
 		if (ret_frame->type == type)
@@ -158,13 +151,13 @@ static int push_some(struct push *push, struct err *err)
 	return pages < 0 ? -1 : 0;
 }
 
-/* What is wanted is sent at once, and counts. */
+/* Waits until the limit allows more. Pages that the target wants are sent meanwhile, and count. */
 static int keep_limit(struct push *push, uint64_t begin_ns, uint64_t bytes, struct err *err)
 {
 	for (;;) {
 		uint64_t limit =
 		        atomic_load_explicit(&push->side->limits->late_bytes_per_s, memory_order_relaxed);
-		uint64_t ns = now_ns() - begin_ns;
+		uint64_t ns = clock_ns(CLOCK_MONOTONIC) - begin_ns;
 
 		if (!limit || ns >= SLOWEST_NS || (double)ns * (double)limit >= (double)bytes * SECOND_NS)
 			return 0;
@@ -180,11 +173,11 @@ static int push_all(struct push *push, const struct page_dirty *unsent, struct e
 
 	if (receive_list(push, err) < 0)
 		return -1;
-	/* What was sent on this connection is on its way, or there. */
+	/* The target lists pages that were sent on this connection and have not reached it yet. */
 	if (unsent)
 		page_dirty_combine(push->left, PAGE_DIRTY_AND, unsent);
 	while (page_dirty_count(push->left)) {
-		uint64_t begin_ns = now_ns(), bytes = atomic_load(&side->wire.sent_bytes);
+		uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC), bytes = atomic_load(&side->wire.sent_bytes);
 
 		if (serve_wants(push, err) < 0 || push_some(push, err) < 0 ||
 		        keep_limit(push, begin_ns, atomic_load(&side->wire.sent_bytes) - bytes, err) < 0)
@@ -193,19 +186,13 @@ static int push_all(struct push *push, const struct page_dirty *unsent, struct e
 	return migrate_push_expect(side, push->left, MIGRATE_WHOLE, 1, &frame, err);
 }
 
-static void enter(struct migrate_side *side, enum migrate_phase phase)
-{
-	atomic_store_explicit(&side->progress->phase, phase, memory_order_release);
-	side->on_progress(side->ctx);
-}
-
 /* A target that gives up needs no more: its guest has ended, or was reset. */
 enum migrate_result migrate_push(struct migrate_side *side, const struct page_dirty *unsent, struct err *err)
 {
 	struct push push = {.side = side};
 	int result;
 
-	enter(side, MIGRATE_LATE);
+	migrate_enter(side, MIGRATE_LATE);
 	result = page_dirty_create(side->guest->memory, &push.left, err);
 	if (result == 0)
 		result = push_all(&push, unsent, err);
@@ -215,6 +202,6 @@ enum migrate_result migrate_push(struct migrate_side *side, const struct page_di
 	if (atomic_load_explicit(side->wire.cancelled, memory_order_acquire))
 		migrate_wire_abort(
 		        &side->wire, "it ends, and memory that the guest lacks with it: the guest is lost");
-	enter(side, MIGRATE_CUT);
+	migrate_enter(side, MIGRATE_CUT);
 	return MIGRATE_SPLIT;
 }

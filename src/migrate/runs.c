@@ -64,7 +64,8 @@ int migrate_runs_load(struct migrate_side *side, const struct migrate_frame *fra
 
 	if (in.bad || last > 1 || count > RECORDS_MAX || (!count && !last) ||
 	        in.left != (size_t)count * RECORD_BYTES)
-		return err_set(err, ERR_FAILED, "the other vmm's list of pages that come late is none");
+		return err_set(
+		        err, ERR_FAILED, "the other vmm sent a malformed list of the pages that come late");
 	while (count--) {
 		uint64_t at = cursor_u64(&in), size = cursor_u64(&in), end;
 

@@ -80,6 +80,13 @@ struct migrate_side {
 	void *ctx;
 };
 
+/* Says how far the move is. */
+static inline void migrate_enter(struct migrate_side *side, enum migrate_phase phase)
+{
+	atomic_store_explicit(&side->progress->phase, phase, memory_order_release);
+	side->on_progress(side->ctx);
+}
+
 /* Moves the guest to the other side. *err says why it stays, or what the doubt is. */
 enum migrate_result migrate_source(struct migrate_side *side, struct err *err);
 /* Asks the other side, over a new connection, what became of a guest in doubt, and ends the doubt. */

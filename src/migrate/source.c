@@ -20,23 +20,9 @@
 #define READY_TIMES 4
 #define FILE_PASSES 4 /* while the guest runs */
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
-
 static void set(_Atomic uint64_t *number, uint64_t value)
 {
 	atomic_store_explicit(number, value, memory_order_relaxed);
-}
-
-static void enter(struct migrate_side *side, enum migrate_phase phase)
-{
-	atomic_store_explicit(&side->progress->phase, phase, memory_order_release);
-	side->on_progress(side->ctx);
 }
 
 /* ---- AGREE ---- */
@@ -53,7 +39,7 @@ static int send_plan(struct migrate_side *side, struct err *err)
 
 static int agree(struct migrate_side *side, struct err *err)
 {
-	uint64_t begin = now_ns();
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
 	enum migrate_standing standing;
 	struct migrate_frame frame;
 	enum migrate_standing ours = side->hands       ? MIGRATE_HANDS
@@ -66,7 +52,7 @@ static int agree(struct migrate_side *side, struct err *err)
 	        migrate_hello_receive(side, false, &standing, err) < 0 || send_plan(side, err) < 0 ||
 	        migrate_wire_expect(&side->wire, MIGRATE_PLAN, 0, 1, &frame, err) < 0)
 		return -1;
-	set(&side->progress->setup_ms, (now_ns() - begin) / 1000000);
+	set(&side->progress->setup_ms, (clock_ns(CLOCK_MONOTONIC) - begin) / 1000000);
 	if (migrate_plan_compare(side->guest->plan, frame.payload, frame.size, true, err) < 0)
 		return -1;
 	return migrate_seal_agree(side, HELPER_SOURCE, err);
@@ -100,10 +86,10 @@ static void keep_limit(struct migrate_side *side, struct pace *pace)
 		struct timespec nap = {0};
 
 		if (limit != pace->limit)
-			*pace = (struct pace){limit, now_ns(), sent_bytes(side)};
+			*pace = (struct pace){limit, clock_ns(CLOCK_MONOTONIC), sent_bytes(side)};
 		due_ns = (uint64_t)((double)(sent_bytes(side) - pace->begin_bytes) / (double)limit *
 		                    (double)SECOND_NS);
-		since_ns = now_ns() - pace->begin_ns;
+		since_ns = clock_ns(CLOCK_MONOTONIC) - pace->begin_ns;
 
 		if (since_ns >= due_ns)
 			return;
@@ -150,7 +136,7 @@ static int send_some(struct migrate_side *side, struct page_dirty *dirty, uint64
 /* Sends all that is dirty. What is written meanwhile is for the next pass. */
 static int send_pass(struct migrate_side *side, struct page_dirty *dirty, bool last, struct err *err)
 {
-	uint64_t begin = now_ns(), begin_bytes = sent_bytes(side), from = 0, pages = 0;
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC), begin_bytes = sent_bytes(side), from = 0, pages = 0;
 	uint64_t pass = atomic_fetch_add_explicit(&side->progress->pass, 1, memory_order_relaxed) + 1;
 	struct pace pace = {
 	        atomic_load_explicit(&side->limits->bytes_per_s, memory_order_relaxed), begin, begin_bytes};
@@ -170,7 +156,7 @@ static int send_pass(struct migrate_side *side, struct page_dirty *dirty, bool l
 	if (more < 0 || (last && migrate_seal_finish(side, err) < 0) ||
 	        end_pass(side, pass, pages, last, err) < 0)
 		return -1;
-	note_speed(side, pages, sent_bytes(side) - begin_bytes, now_ns() - begin + 1);
+	note_speed(side, pages, sent_bytes(side) - begin_bytes, clock_ns(CLOCK_MONOTONIC) - begin + 1);
 	return 0;
 }
 
@@ -180,7 +166,7 @@ static int collect(struct migrate_side *side, struct page_dirty *dirty, uint64_t
 
 	if (side->guest->collect(side->guest->ctx, dirty, err) < 0)
 		return -1;
-	ns = now_ns() - since_ns + 1;
+	ns = clock_ns(CLOCK_MONOTONIC) - since_ns + 1;
 	set(&side->progress->left_pages, page_dirty_count(dirty));
 	set(&side->progress->written_per_s, per_second(page_dirty_count(dirty), ns));
 	set(&side->progress->expected_ms,
@@ -201,7 +187,7 @@ static int live(struct migrate_side *side, struct page_dirty *dirty, struct err 
 {
 	uint64_t limit_ms, begin;
 
-	enter(side, MIGRATE_LIVE);
+	migrate_enter(side, MIGRATE_LIVE);
 	if (side->hands)
 		return migrate_hand_offer(side, err);
 	/* A log may begin with every page in it, and the first pass brings every page anyway. */
@@ -210,7 +196,7 @@ static int live(struct migrate_side *side, struct page_dirty *dirty, struct err 
 		return -1;
 	page_dirty_set_all(dirty);
 	do {
-		begin = now_ns();
+		begin = clock_ns(CLOCK_MONOTONIC);
 		if (send_pass(side, dirty, false, err) < 0 || collect(side, dirty, begin, err) < 0)
 			return -1;
 		side->split = is_late(side);
@@ -280,7 +266,7 @@ static int hand_over(struct migrate_side *side, struct page_dirty *dirty, struct
 
 	if (side->guest->stop(side->guest->ctx, err) < 0)
 		return -1;
-	enter(side, MIGRATE_STOPPED);
+	migrate_enter(side, MIGRATE_STOPPED);
 	if (send_rest(side, dirty, err) < 0 || send_parts(side, err) < 0)
 		return -1;
 	if (side->wire.file)
@@ -327,13 +313,13 @@ enum migrate_result migrate_source(struct migrate_side *side, struct err *err)
 	struct page_dirty *dirty = NULL;
 	bool sent;
 
-	enter(side, MIGRATE_AGREE);
+	migrate_enter(side, MIGRATE_AGREE);
 	sent = migrate_seal_begin(side, err) == 0 && agree(side, err) == 0 &&
 	       page_dirty_create(side->guest->memory, &dirty, err) == 0 && live(side, dirty, err) == 0 &&
 	       hand_over(side, dirty, err) == 0;
 	migrate_seal_end(side);
 	if (sent && side->guest->give(side->guest->ctx, side->id, err) == 0) {
-		enter(side, MIGRATE_DECIDED);
+		migrate_enter(side, MIGRATE_DECIDED);
 		result = commit(side, dirty, err);
 	}
 	if (result == MIGRATE_STAYS && !side->wire.given_up)

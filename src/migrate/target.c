@@ -16,12 +16,6 @@
 #define RETRIES  200
 #define RETRY_NS 50000000
 
-static void enter(struct migrate_side *side, enum migrate_phase phase)
-{
-	atomic_store_explicit(&side->progress->phase, phase, memory_order_release);
-	side->on_progress(side->ctx);
-}
-
 /* ---- AGREE ---- */
 
 /* What is added is not taken away again. */
@@ -174,7 +168,7 @@ static int on_pass(struct load *load, const struct migrate_frame *frame, struct 
 	load->last = last;
 	atomic_store_explicit(&load->side->progress->pass, pass, memory_order_relaxed);
 	if (last)
-		enter(load->side, MIGRATE_STOPPED);
+		migrate_enter(load->side, MIGRATE_STOPPED);
 	return 0;
 }
 
@@ -198,7 +192,7 @@ static int on_later(struct load *load, const struct migrate_frame *frame, struct
 		return err_set(err, ERR_FAILED, "only %llu of the guest's %llu pages came, or are to come",
 		        (unsigned long long)(load->pages + missing), (unsigned long long)load->all);
 	load->last = true;
-	enter(side, MIGRATE_STOPPED);
+	migrate_enter(side, MIGRATE_STOPPED);
 	return 0;
 }
 
@@ -318,7 +312,7 @@ static enum migrate_result take(struct migrate_side *side, struct err *err)
 		return MIGRATE_STAYS;
 	}
 	if (!side->late)
-		enter(side, MIGRATE_OVER);
+		migrate_enter(side, MIGRATE_OVER);
 	return MIGRATE_GONE;
 }
 
@@ -339,7 +333,7 @@ static enum migrate_result own_unasked(struct migrate_side *side, struct err *er
 			return MIGRATE_DOUBT;
 		nanosleep(&nap, NULL);
 	}
-	enter(side, MIGRATE_OVER);
+	migrate_enter(side, MIGRATE_OVER);
 	return MIGRATE_GONE;
 }
 
@@ -380,15 +374,15 @@ enum migrate_result migrate_target(struct migrate_side *side, struct err *err)
 	enum migrate_result result = MIGRATE_STAYS;
 	bool loaded = false;
 
-	enter(side, MIGRATE_AGREE);
+	migrate_enter(side, MIGRATE_AGREE);
 	if (migrate_seal_begin(side, err) == 0 && agree(side, err) == 0) {
-		enter(side, MIGRATE_LIVE);
+		migrate_enter(side, MIGRATE_LIVE);
 		loaded = (!side->hands || migrate_hand_accept(side, err) == 0) &&
 		         load_guest(side, err) == 0 && migrate_seal_complete(side, err) == 0;
 	}
 	migrate_seal_end(side);
 	if (loaded) {
-		enter(side, MIGRATE_DECIDED);
+		migrate_enter(side, MIGRATE_DECIDED);
 		/* Without READY the source gives nothing away. */
 		if (side->wire.file)
 			result = take(side, err);

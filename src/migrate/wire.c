@@ -58,10 +58,7 @@ uint8_t *migrate_wire_payload(struct migrate_wire *wire)
 
 static int64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)(clock_ns(CLOCK_MONOTONIC) / 1000000);
 }
 
 static int check_cancelled(struct migrate_wire *wire, struct err *err)

@@ -21,7 +21,7 @@ const char *page_missing_refusal(enum page_backing backing);
  */
 int page_missing_create(
         struct page_memory *memory, int fd, struct page_missing **ret_missing, struct err *err) MUST_CHECK;
-/* Whoever still waits for a page goes on, with zeros. NULL is allowed. */
+/* Ends the wait for pages: whoever still waits for one reads zeros. NULL is allowed. */
 void page_missing_destroy(struct page_missing *missing);
 /*
  * Forgets what is in the frames [first, first + pages), which must be memory of one region: they miss from
