@@ -122,12 +122,12 @@ static int receive_list(struct push *push, struct err *err)
 	return last < 0 ? -1 : 0;
 }
 
-/* Serves what has come by now. */
+/* Serves what has come by now. When all has been sent, something else than WANT may come. */
 static int serve_wants(struct push *push, struct err *err)
 {
 	struct migrate_frame frame;
 
-	for (unsigned i = 0; i < WANTS_IN_ROW; i++) {
+	for (unsigned i = 0; i < WANTS_IN_ROW && page_dirty_count(push->left); i++) {
 		int begun = migrate_wire_has_begun(&push->side->wire, err);
 
 		if (begun <= 0)
@@ -151,10 +151,10 @@ static int push_some(struct push *push, struct err *err)
 	return pages < 0 ? -1 : 0;
 }
 
-/* Waits until the limit allows more. Pages that the target wants are sent meanwhile, and count. */
+/* Waits until the limit allows more, if there is more. Pages that the target wants are sent meanwhile. */
 static int keep_limit(struct push *push, uint64_t begin_ns, uint64_t bytes, struct err *err)
 {
-	for (;;) {
+	while (page_dirty_count(push->left)) {
 		uint64_t limit =
 		        atomic_load_explicit(&push->side->limits->late_bytes_per_s, memory_order_relaxed);
 		uint64_t ns = clock_ns(CLOCK_MONOTONIC) - begin_ns;
@@ -164,6 +164,7 @@ static int keep_limit(struct push *push, uint64_t begin_ns, uint64_t bytes, stru
 		if (migrate_wire_doze(&push->side->wire, DOZE_MS, err) < 0 || serve_wants(push, err) < 0)
 			return -1;
 	}
+	return 0;
 }
 
 static int push_all(struct push *push, const struct page_dirty *unsent, struct err *err)

@@ -118,6 +118,7 @@ class Proxy:
         self.address, self.to, self.at, self.after = f'unix:{self.path}', to, at, after
         self.seen, self.lock, self.ends = [], threading.Lock(), []
         self.change = lambda name, fds: fds    # the descriptors of a frame
+        self.hold = lambda who, name: None     # may wait before a frame is handed on; the other way goes on meanwhile
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(self.path))
         self.listener.listen()
@@ -155,6 +156,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while frame := receive(from_, fds := []):
                 name = TYPES[HEADER.unpack(frame[:HEADER.size])[1]]
+                self.hold(who, name)
                 with self.lock:
                     self.seen.append((who, name))
                     if not self.at(who, name, frame):

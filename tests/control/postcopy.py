@@ -53,9 +53,9 @@ class Worker(movers.Side):
 
 @unittest.skipUnless(has_faults(), 'this host gives vmm no userfaultfd')
 class Case(unittest.TestCase):
-    def pair(self, *sets, at=None, after=None):
+    def pair(self, *sets, memory='8M', at=None, after=None):
         """Two vmms, and what is between them."""
-        folder, sets = guests.Folder(self).path, ('machine.memory=8M', *sets)
+        folder, sets = guests.Folder(self).path, (f'machine.memory={memory}', *sets)
         address = f'unix:{folder}/move'
         self.target = Worker(self, *sets, address=address)
         self.source = Worker(self, *sets)
@@ -123,13 +123,21 @@ class Postcopy(Case):
         self.assertIn('postcopy request count: ', ask('info migrate'))
 
     def test_a_limit_is_for_what_nobody_waits_for(self):
-        address = self.pair()
+        address = self.pair(memory='64M')
         self.source.control.call('migrate-set-parameters', max_postcopy_bandwidth=1)
         self.go(address)
         self.target.works()
         self.assertEqual(self.source.moves()['status'], 'postcopy-active')
         self.source.control.call('migrate-set-parameters', max_postcopy_bandwidth=0)
         self.assertGreater(self.arrives()['ram']['postcopy-requests'], 0)
+
+    def test_a_limit_ends_with_the_last_page(self):
+        """These pages are few enough to go within what the limit allows at a time; the target says meanwhile that it has all."""
+        address = self.pair()
+        self.source.control.call('migrate-set-parameters', max_postcopy_bandwidth=1)
+        self.go(address)
+        self.arrives()
+        self.assertNotIn('error', self.source.log.read_text())
 
     def refused(self, command, words, **arguments):
         self.assertIn(words, self.source.control.ask(command, **arguments)['error']['desc'])
@@ -186,7 +194,13 @@ class Breaks(Case):
             self.done = True
             act()
             return False
+
+        def hold(who, name):
+            # What the target would want must not come before it does.
+            if point == ('target', 'WANT') and who == 'source' and name == 'PAGES' and ('source', 'LATER') in self.proxy.seen:
+                monitor.until(lambda: self.done)
         self.pair(after=after)
+        self.proxy.hold = hold
         if point != ('target', 'WHOLE'):
             self.source.control.call('migrate-set-parameters', max_postcopy_bandwidth=1)
         with contextlib.suppress(OSError, AssertionError):  # it may be killed before it answers
