@@ -22,6 +22,24 @@ static void shift_with_flags(struct emit *e, unsigned number, unsigned size, uns
 	put_shift(e, number, size, reg, 1);
 }
 
+/* Makes the image of the flags of a shift, whose AF is clear. */
+static void put_image(struct emit *e)
+{
+	put8(e, 0x9f);                               /* lahf */
+	put_rr(e, 0x0f90, 4, 0, RAX);                /* seto al */
+	put8(e, 0x80), put8(e, 0xe4), put8(e, 0xef); /* and ah, ~AF */
+}
+
+/* The same for SHR, whose OF is the sign of the old value. */
+static void put_shr_image(struct emit *e, unsigned size, unsigned old)
+{
+	put8(e, 0x9f);                               /* lahf */
+	put8(e, 0x80), put8(e, 0xe4), put8(e, 0xef); /* and ah, ~AF */
+	put_rr(e, 0x0fba, 8, 4, old);                /* bt old, sign */
+	put8(e, (u8)(size * 8 - 1));
+	put_rr(e, 0x0f92, 4, 0, RAX); /* setc al */
+}
+
 /* SHR by more than 1: OF is the sign of the old value, which is copied to rcx before. Leaves the image of the
  * flags. */
 static void shr_with_flags(struct translation *t, const struct cpu_op *op, unsigned reg, unsigned count)
@@ -30,11 +48,7 @@ static void shr_with_flags(struct translation *t, const struct cpu_op *op, unsig
 
 	put_rr(e, X_STORE, 8, reg, RCX);
 	shift_with_flags(e, SHR, op->size, reg, count);
-	put8(e, 0x9f);                               /* lahf */
-	put8(e, 0x80), put8(e, 0xe4), put8(e, 0xef); /* and ah, ~AF */
-	put_rr(e, 0x0fba, 8, 4, RCX);                /* bt rcx, sign */
-	put8(e, (u8)(op->size * 8 - 1));
-	put_rr(e, 0x0f92, 4, 0, RAX); /* setc al */
+	put_shr_image(e, op->size, RCX);
 	t->flags = FLAGS_IMAGE;
 }
 
@@ -65,18 +79,44 @@ bool jit_shift(struct translation *t, const struct cpu_op *op, unsigned detail)
 	return true;
 }
 
-/* By CL, where nobody sees the flags, which a count of 0 would keep. */
+/* By the count in rcx, which a count of 0 jumps over: so the flags are the old image, or a new one. */
+static void shift_cl_with_flags(struct translation *t, const struct cpu_op *op, unsigned number, unsigned reg)
+{
+	struct emit *e = &t->e;
+	u8 *none;
+
+	put_ri(e, 4, 4, RCX, op->size == 8 ? 63 : 31);
+	none = put_forward(e, 0x0f84);
+	if (number == SHR)
+		put_rr(e, X_STORE, 8, reg, RDI);
+	put_rm(e, X_LEA, 4, RCX, RCX, -1);
+	put_rr(e, 0xd2 | (op->size > 1), op->size, number, reg);
+	put_shift(e, number, op->size, reg, 1);
+	if (number == SHR)
+		put_shr_image(e, op->size, RDI);
+	else
+		put_image(e);
+	land(e, none);
+}
+
+/* By CL; rotations, which keep most flags, only where nobody sees the flags. */
 bool jit_shift_cl(struct translation *t, const struct cpu_op *op, unsigned detail)
 {
+	bool rotates = detail == ROL || detail == ROR;
 	unsigned reg;
 
-	if (op->flags & OP_MEM || op->rm & 1 || t->flags_wanted)
+	if (op->flags & OP_MEM || op->rm & 1 || (rotates && t->flags_wanted))
 		return false;
+	if (t->flags_wanted)
+		jit_flags_to_image(t);
 	reg = jit_get(t, op->rm / 8, RDX);
 	put_rr(&t->e, X_STORE, 4, (unsigned)jit_home[CPU_RCX], RCX);
-	put_rr(&t->e, 0xd2 | (op->size > 1), op->size, detail, reg);
 	if (op->size == 4) /* a count of 0 would keep the upper half */
 		put_rr(&t->e, X_STORE, 4, reg, reg);
+	if (t->flags_wanted)
+		shift_cl_with_flags(t, op, detail, reg);
+	else
+		put_rr(&t->e, 0xd2 | (op->size > 1), op->size, detail, reg);
 	jit_put(t, op->rm / 8, reg);
 	return true;
 }
