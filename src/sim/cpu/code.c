@@ -298,6 +298,20 @@ struct cpu_jump *cpu_code_jumps(struct cpu *cpu)
 	return cpu->code->jumps;
 }
 
+bool cpu_code_again(struct cpu *cpu, struct cpu_block *block, u64 linear)
+{
+	const u8 *host;
+	u64 gpa;
+
+	if (cpu->icount >= cpu->code->next_serialize || block->dead || block->mode != cpu->mode)
+		return false;
+	host = cpu_exec_translate(cpu, linear, &gpa);
+	if (!host || block->gpa != gpa || !block_current(cpu, block, linear, host))
+		return false;
+	block->epoch = cpu->code->epoch;
+	return true;
+}
+
 struct cpu_block *cpu_code_find(struct cpu *cpu, u64 linear)
 {
 	struct cpu_code *code = cpu->code;

@@ -28,6 +28,11 @@ void cpu_code_destroy(struct cpu *cpu);
  * fetch.
  */
 struct cpu_block *cpu_code_find(struct cpu *cpu, u64 linear);
+/*
+ * Returns whether a block that was once found at linear is still the one there, without a search. False: ask
+ * cpu_code_find(). Raises what that raises.
+ */
+bool cpu_code_again(struct cpu *cpu, struct cpu_block *block, u64 linear);
 
 /* ---- events that make blocks and jumps stale ---- */
 

@@ -31,22 +31,18 @@
 
 #define FLAGS_ELSEWHERE 2
 
-/* Where a block goes on: a jump leads to entry while tag is cpu.exec_tag. */
+/*
+ * Where a block goes on: a jump leads to entry while tag is cpu.exec_tag. When it is not, block is asked for
+ * first; NULL: nothing is known yet.
+ */
 struct jit_slot {
 	u64 tag;
 	const u8 *entry;
 	u64 linear;
+	struct cpu_block *block;
 };
-
-/* The places that indirect jumps lead to, by cpu_jump_index(). */
-struct jit_target {
-	u64 linear, tag;
-	const u8 *entry;
-	u64 unused; /* the size is a power of two */
-};
-#define TARGET_SHIFT 5
-_Static_assert(
-        sizeof(struct jit_target) == 1 << TARGET_SHIFT, "the code computes addresses of targets by it");
+#define SLOT_SHIFT 5
+_Static_assert(sizeof(struct jit_slot) == 1 << SLOT_SHIFT, "the code computes addresses of targets by it");
 
 /* A translation; one block has one for each linear address from which it runs. */
 struct jit_code {
@@ -62,12 +58,14 @@ struct jit_fault {
 };
 
 struct jit_thunks {
-	/* Called by C: runs code; returns the slot that wants to be filled, or NULL. */
-	struct jit_slot *(*enter)(struct cpu *cpu, const u8 *entry);
-	const u8 *spill;         /* registers and flags to struct cpu */
-	const u8 *reload;        /* back from there, with FLAGS_ELSEWHERE */
-	const u8 *leave;         /* ends the run with rdx as result, while the registers are in the host's */
+	void (*enter)(struct cpu *cpu, const u8 *entry); /* called by C: runs code */
+	const u8 *spill;                                 /* registers and flags to struct cpu */
+	const u8 *reload;                                /* back from there, with FLAGS_ELSEWHERE */
+	const u8 *leave;         /* ends the run, while the registers are in the host's */
 	const u8 *leave_spilt;   /* the same while they are in struct cpu */
+	const u8 *leave_at;      /* as leave, with rip set to the place of the slot in rdx */
+	const u8 *resolve;       /* goes on at cpu.rip, by jit_resolve(); rdx: the slot, or 0 */
+	const u8 *resolve_at;    /* the same, with rip set to the place of the slot in rdx */
 	const u8 *handle;        /* runs the operation rsi by its handler, between spill and reload */
 	const u8 *flags_in;      /* makes rax the host's flags */
 	const u8 *behind_branch; /* goes on at cpu.rip after a handler of a branch; icount is at the next
@@ -81,11 +79,10 @@ struct jit {
 	u8 *write, *code, *data; /* the code to write and to execute; slots, targets and jit_code */
 	size_t code_used, code_start, data_used, data_start;
 	struct jit_thunks thunks;
-	struct jit_target *targets;
+	struct jit_slot *targets; /* the places that indirect jumps lead to, by cpu_jump_index() */
 	const u64 *aux_table;     /* flag_aux by AH, without OF */
 	struct jit_fault *faults; /* by address */
 	u32 fault_count, heat, generation;
-	struct jit_slot *waiting; /* wants the code at the address at which the dispatcher goes on */
 };
 
 /* ---- the translation of a block ---- */
@@ -146,6 +143,11 @@ void jit_rows_prepare(void);
 
 /* Translates a block for an address; NULL: there is no room. */
 struct jit_code *jit_translate(struct jit *jit, const struct cpu_block *block, u64 linear);
+/*
+ * Returns the code at cpu.rip, for a slot or for an indirect jump (NULL), whose code did not count any more.
+ * NULL: it is the dispatcher's turn. The registers are in struct cpu; raises what the dispatcher would.
+ */
+const u8 *jit_resolve(struct cpu *cpu, struct jit_slot *slot);
 /* Emits the thunks. */
 void jit_thunks_emit(struct jit *jit, struct emit *e);
 

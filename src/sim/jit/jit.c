@@ -115,9 +115,18 @@ static void forget(struct cpu *cpu)
 	jit->code_used = jit->code_start;
 	jit->data_used = jit->data_start;
 	jit->fault_count = 0;
-	jit->waiting = NULL;
 	jit->generation++;
 	memset(jit->targets, 0, JUMP_ENTRIES * sizeof(*jit->targets));
+}
+
+/* Returns the block's code for an address, or NULL. */
+static struct jit_code *find_code(const struct jit *jit, const struct cpu_block *block, u64 linear)
+{
+	struct jit_code *code = block->native_generation == jit->generation ? block->native : NULL;
+
+	while (code && code->linear != linear)
+		code = code->next;
+	return code;
 }
 
 /* Returns the block's code for an address, which is made when the block has run often; NULL: there is none.
@@ -156,21 +165,35 @@ static struct jit_code *code_of(struct cpu *cpu, struct cpu_block *block, u64 li
 
 static bool run(struct cpu *cpu, struct cpu_block *block, u64 linear)
 {
-	struct jit *jit = jit_of(cpu);
 	const struct jit_code *code = code_of(cpu, block, linear);
-	struct jit_slot *slot = jit->waiting;
 
-	jit->waiting = NULL;
 	if (!code)
 		return false;
-	if (slot && slot->linear == linear) {
-		slot->tag = cpu->exec_tag;
-		slot->entry = code->entry;
-	}
-	jit->targets[cpu_jump_index(linear)] =
-	        (struct jit_target){.linear = linear, .tag = cpu->exec_tag, .entry = code->entry};
-	jit->waiting = jit->thunks.enter(cpu, code->entry);
+	jit_of(cpu)->thunks.enter(cpu, code->entry);
 	return true;
+}
+
+/* When the search for the block drops all blocks, the slot is gone; the block that is then made has no code.
+ */
+const u8 *jit_resolve(struct cpu *cpu, struct jit_slot *slot)
+{
+	struct jit *jit = jit_of(cpu);
+	u64 linear = cpu->gpr[CPU_GPR_RIP];
+
+	if (!(cpu->mode & MODE_64))
+		return NULL;
+	if (!slot)
+		slot = &jit->targets[cpu_jump_index(linear)];
+	if (slot->linear != linear || !slot->block || !cpu_code_again(cpu, slot->block, linear)) {
+		struct cpu_block *block = cpu_code_find(cpu, linear);
+		const struct jit_code *code = find_code(jit, block, linear);
+
+		if (!code)
+			return NULL;
+		*slot = (struct jit_slot){.entry = code->entry, .linear = linear, .block = block};
+	}
+	slot->tag = cpu->exec_tag;
+	return slot->entry;
 }
 
 static uintptr_t detour(const struct cpu *cpu, uintptr_t rip)

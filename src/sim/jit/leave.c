@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * leave: where native code goes on behind a block. It looks for what the dispatcher looks for between two
- * blocks: the deadline, events that are posted, attention. Then it goes to the code of the next block, if
- * cpu.exec_tag is the one under which that code was found there; and else back to the dispatcher.
+ * blocks: the deadline, events that are posted, attention; if there is any, it goes back to the dispatcher.
+ * Then it goes to the code of the next block, if cpu.exec_tag is the one under which that code was found
+ * there. Else jit_resolve() looks for it.
  */
 #include "leave.h"
 
@@ -40,24 +41,26 @@ static void look_around(struct emit *e, struct outs *outs, bool attention)
 
 void jit_emit_look_up(struct jit *jit, struct emit *e, bool attention)
 {
-	struct outs outs = {.count = 0};
+	struct outs outs = {.count = 0}, unknown = {.count = 0};
 
 	look_around(e, &outs, attention);
 	put_rr(e, X_STORE, 8, RDX, RCX);
 	put_rr(e, 0xc1, 8, 5, RCX), put8(e, 12);
 	put_rr(e, X_XOR, 4, RDX, RCX);
 	put_ri(e, 4, 4, RCX, JUMP_ENTRIES - 1);
-	put_rr(e, 0xc1, 4, 4, RCX), put8(e, TARGET_SHIFT);
+	put_rr(e, 0xc1, 4, 4, RCX), put8(e, SLOT_SHIFT);
 	put_at(e, X_LEA, 8, RDI, jit->targets);
 	put_rr(e, X_ADD, 8, RCX, RDI);
-	put_rm(e, X_CMP, 8, RDX, RDI, (s32)offsetof(struct jit_target, linear));
-	out_if(e, &outs, CC_NE);
+	put_rm(e, X_CMP, 8, RDX, RDI, (s32)offsetof(struct jit_slot, linear));
+	out_if(e, &unknown, CC_NE);
 	put_rm(e, X_LOAD, 8, RCX, RBP, CPU_AT(exec_tag));
-	put_rm(e, X_CMP, 8, RCX, RDI, (s32)offsetof(struct jit_target, tag));
-	out_if(e, &outs, CC_NE);
-	put_rm(e, 0xff, 4, 4, RDI, (s32)offsetof(struct jit_target, entry));
-	land_all(e, &outs);
+	put_rm(e, X_CMP, 8, RCX, RDI, (s32)offsetof(struct jit_slot, tag));
+	out_if(e, &unknown, CC_NE);
+	put_rm(e, 0xff, 4, 4, RDI, (s32)offsetof(struct jit_slot, entry));
+	land_all(e, &unknown);
 	put_constant(e, RDX, 0);
+	put_jump(e, 0xe9, jit->thunks.resolve);
+	land_all(e, &outs);
 	put_jump(e, 0xe9, jit->thunks.leave);
 }
 
@@ -78,7 +81,7 @@ static struct jit_slot *new_slot(struct jit *jit, u64 linear)
 void jit_go_on_at(struct translation *t, u64 linear, unsigned count)
 {
 	struct jit_slot *slot = new_slot(t->jit, linear);
-	struct outs outs = {.count = 0};
+	struct outs outs = {.count = 0}, unknown = {.count = 0};
 	struct emit *e = &t->e;
 
 	jit_need_registers(t);
@@ -87,13 +90,14 @@ void jit_go_on_at(struct translation *t, u64 linear, unsigned count)
 	look_around(e, &outs, t->calls || t->slow_count);
 	put_rm(e, X_LOAD, 8, RCX, RBP, CPU_AT(exec_tag));
 	put_at(e, X_CMP_LOAD, 8, RCX, &slot->tag);
-	out_if(e, &outs, CC_NE);
+	out_if(e, &unknown, CC_NE);
 	put_at(e, 0xff, 4, 4, &slot->entry);
-	land_all(e, &outs);
-	put_constant(e, RCX, linear);
-	put_rm(e, X_STORE, 8, RCX, RBP, CPU_AT(gpr) + CPU_GPR_RIP * 8);
+	land_all(e, &unknown);
 	put_at(e, X_LEA, 8, RDX, slot);
-	put_jump(e, 0xe9, t->jit->thunks.leave);
+	put_jump(e, 0xe9, t->jit->thunks.resolve_at);
+	land_all(e, &outs);
+	put_at(e, X_LEA, 8, RDX, slot);
+	put_jump(e, 0xe9, t->jit->thunks.leave_at);
 	t->ended = true;
 }
 

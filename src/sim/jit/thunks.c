@@ -81,10 +81,19 @@ static void emit_reload(struct jit *jit, struct emit *e)
 	ret(e);
 }
 
-/* The frame has 8 bytes for scratch at rsp, and rsp is a multiple of 16 in native code, as the ABI wants it
+/* The frame has 24 bytes for scratch at rsp, and rsp is a multiple of 16 in native code, as the ABI wants it
  * at a call. */
 static const u8 saved[] = {RBX, RBP, R12, R13, R14, R15};
 #define FRAME 24
+
+/* Returns whether a call of C may change a register. */
+static bool is_lost(s8 reg)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(saved); i++)
+		if (saved[i] == reg)
+			return false;
+	return true;
+}
 
 static void emit_enter(struct jit *jit, struct emit *e)
 {
@@ -100,18 +109,54 @@ static void emit_enter(struct jit *jit, struct emit *e)
 	put_rm(e, 0xff, 4, 4, RSP, 0); /* jmp [rsp] */
 }
 
+/* rdx: the slot that says where the guest goes on */
+static void set_rip(struct emit *e)
+{
+	put_rm(e, X_LOAD, 8, RCX, RDX, (s32)offsetof(struct jit_slot, linear));
+	put_rm(e, X_STORE, 8, RCX, RBP, CPU_AT(gpr) + CPU_GPR_RIP * 8);
+}
+
 static void emit_leave(struct jit *jit, struct emit *e)
 {
+	jit->thunks.leave_at = here(e);
+	set_rip(e);
 	jit->thunks.leave = here(e);
 	put_jump(e, 0xe8, jit->thunks.spill);
 	jit->thunks.leave_spilt = here(e);
 	put_constant(e, RAX, 0);
 	put_rm(e, X_STORE, 8, RAX, RBP, CPU_AT(op));
-	put_rr(e, X_STORE, 8, RDX, RAX);
 	move_rsp(e, FRAME);
 	for (unsigned i = ARRAY_LEN(saved); i-- > 0;)
 		pop(e, saved[i]);
 	ret(e);
+}
+
+/*
+ * C finds all registers in struct cpu, where it changes none. So only those that C loses are loaded again,
+ * and the flags stay an image.
+ */
+static void emit_resolve(struct jit *jit, struct emit *e)
+{
+	u8 *none;
+
+	jit->thunks.resolve_at = here(e);
+	set_rip(e);
+	jit->thunks.resolve = here(e);
+	put_rm(e, X_STORE, 8, RAX, RSP, 0);
+	put_jump(e, 0xe8, jit->thunks.spill);
+	put_rr(e, X_STORE, 8, RBP, RDI);
+	put_rr(e, X_STORE, 8, RDX, RSI);
+	call_c(e, (uintptr_t)jit_resolve);
+	put_rr(e, X_TEST, 8, RAX, RAX);
+	none = put_forward(e, 0x0f84);
+	put_rr(e, X_STORE, 8, RAX, RCX);
+	for (unsigned guest = 0; guest < 16; guest++)
+		if (has_home(guest) && is_lost(jit_home[guest]))
+			put_rm(e, X_LOAD, 8, (unsigned)jit_home[guest], RBP, (s32)(guest * 8));
+	put_rm(e, X_LOAD, 8, RAX, RSP, 0);
+	put_rr(e, 0xff, 4, 4, RCX); /* jmp rcx */
+	land(e, none);
+	put_jump(e, 0xe9, jit->thunks.leave_spilt);
 }
 
 /* rdx: the operation */
@@ -166,6 +211,7 @@ void jit_thunks_emit(struct jit *jit, struct emit *e)
 	emit_reload(jit, e);
 	emit_enter(jit, e);
 	emit_leave(jit, e);
+	emit_resolve(jit, e);
 	emit_handle(jit, e);
 	emit_flags_in(jit, e);
 	jit->thunks.behind_branch = here(e);

@@ -71,7 +71,6 @@ static void leave_behind(struct translation *t, const struct cpu_op *op)
 	put8(&t->e, (u32)(op - t->block->ops) + 1);
 	put_rm(&t->e, 0x81, 8, 0, RBP, CPU_AT(gpr) + CPU_GPR_RIP * 8);
 	put32(&t->e, op->next);
-	put_constant(&t->e, RDX, 0);
 	put_jump(&t->e, 0xe9, t->jit->thunks.leave_spilt);
 }
 
