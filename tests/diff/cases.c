@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cases: generates instruction forms. A form is written as the manuals write it: opcode bytes, then /r, /0 to
- * /7, +r, ib iw iz iv; a leading 66, f2 or f3 is a mandatory prefix. Knows encodings and undefined flags, and
- * shares no code with the software processor.
+ * /7, +r, ib iw iz iv; a leading 66, f2 or f3 is a mandatory prefix. With VEX the map and the mandatory
+ * prefix come first, as in v38.66. Knows encodings and undefined flags, and shares no code with the software
+ * processor.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ struct build {
 	uint8_t bytes[24];
 	unsigned size;
 	uint8_t rex;
+	unsigned vex_reg;
 	bool opsize16, address_short, gs, locked;
 	struct {
 		bool is, wraps, relative; /* an operand; with a 16-bit address; from RIP */
@@ -185,6 +187,61 @@ static void put_prefixes(struct build *b, const char **text)
 	}
 }
 
+static unsigned mostly(struct build *b, uint32_t zero, uint32_t one)
+{
+	if (!(b->form->flags & (zero | one)) || one_in(b->r, 16))
+		return below(b->r, 2);
+	return b->form->flags & one ? 1 : 0;
+}
+
+/* What may stand before VEX, and sometimes what may not. */
+static void put_vex_prefixes(struct build *b)
+{
+	static const uint8_t bad[] = {0xf0, 0x66, 0xf2, 0xf3, 0x40, 0x48};
+
+	if (one_in(b->r, 16)) {
+		put(b, 0x67);
+		b->address_short = true;
+	}
+	if (one_in(b->r, 64))
+		put(b, bad[below(b->r, b->c->mode32 ? 4 : 6)]);
+	if (one_in(b->r, 16)) {
+		put(b, 0x65);
+		b->gs = true;
+	}
+	if (one_in(b->r, 64))
+		put(b, bad[below(b->r, b->c->mode32 ? 4 : 6)]);
+}
+
+/* VEX of two bytes where it can be, or of three. In 32 bits LES and LDS take the place of some values. */
+static void put_vex(struct build *b, const char **text)
+{
+	unsigned map = (*text)[1] == '0' ? 1 : (*text)[2] == '8' ? 2 : 3;
+	unsigned prefix;
+	unsigned reg = b->form->flags & VREG || one_in(b->r, 32) ? below(b->r, 16) : 0;
+	unsigned length = mostly(b, VL0, VL1), wide = mostly(b, VW0, VW1);
+	uint8_t last;
+
+	put_vex_prefixes(b);
+	*text += 4;
+	prefix = !strncmp(*text, "66", 2)   ? 1
+	         : !strncmp(*text, "f3", 2) ? 2
+	         : !strncmp(*text, "f2", 2) ? 3
+	                                    : 0;
+	*text += 2;
+	b->rex = (uint8_t)(wide << 3 | (b->c->mode32 ? 0 : below(b->r, 8)));
+	b->vex_reg = reg;
+	last = (uint8_t)((~reg & 15) << 3 | length << 2 | prefix);
+	if (map == 1 && !(b->rex & 0xb) && one_in(b->r, 2) && !(b->c->mode32 && reg > 7)) {
+		put(b, 0xc5);
+		put(b, (uint8_t)((b->rex & 4 ? 0 : 0x80) | last));
+		return;
+	}
+	put(b, 0xc4);
+	put(b, (uint8_t)((~b->rex & 7) << 5 | map));
+	put(b, (uint8_t)(wide << 7 | last));
+}
+
 /* MOV of the accumulator: an address of the address size. */
 static void put_address(struct build *b)
 {
@@ -215,7 +272,10 @@ static void build_bytes(struct build *b)
 {
 	const char *text = b->form->text;
 
-	put_prefixes(b, &text);
+	if (*text == 'v')
+		put_vex(b, &text);
+	else
+		put_prefixes(b, &text);
 	while (*text) {
 		if (*text == ' ') {
 			text++;

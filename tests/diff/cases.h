@@ -31,6 +31,11 @@ enum form_flag {
 	AREA = 1 << 20,     /* of XSAVE and its kin: x87 and SSE are asked for */
 	LARGE = 1 << 22,    /* an operand that 16-bit addresses would wrap */
 	UNLOCKED = 1 << 21, /* LOCK means something else */
+	VREG = 1 << 23,     /* VEX.vvvv names a register */
+	VL0 = 1 << 24,      /* VEX.L is mostly 0 */
+	VL1 = 1 << 25,
+	VW0 = 1 << 26, /* VEX.W is mostly 0 */
+	VW1 = 1 << 27,
 };
 
 struct form {

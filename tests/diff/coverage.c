@@ -15,8 +15,9 @@
 #define CASES_PER_FORM 2000
 /* none, 66, F3, F2, LOCK */
 enum prefix { PLAIN, P66, PF3, PF2, PLOCK, PREFIXES };
-#define MAPS  4 /* one byte, 0F, 0F 38, 0F 3A */
-#define UNITS (PREFIXES * MAPS * 256 * 16)
+#define MAPS   7 /* one byte, 0F, 0F 38, 0F 3A; with VEX 0F, 0F 38, 0F 3A */
+#define VEX_0F 4
+#define UNITS  (PREFIXES * MAPS * 256 * 16)
 
 static const uint8_t prefix_bytes[PREFIXES] = {0, 0x66, 0xf3, 0xf2, 0xf0};
 static bool covered[UNITS];
@@ -88,10 +89,18 @@ static const char *why_elsewhere(const struct unit *u)
 
 static unsigned encode(const struct unit *u, uint8_t bytes[static 24])
 {
-	static const uint8_t maps[MAPS][2] = {{0}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}};
+	static const uint8_t maps[VEX_0F][2] = {{0}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}};
 	unsigned n = 0;
 
 	memset(bytes, 0, 24);
+	if (u->map >= VEX_0F) {
+		bytes[0] = 0xc4;
+		bytes[1] = (uint8_t)(0xe0 | (u->map - VEX_0F + 1));
+		bytes[2] = (uint8_t)(0x78 | u->prefix);
+		bytes[3] = (uint8_t)u->opcode;
+		bytes[4] = (uint8_t)(u->reg << 3 | (u->memory ? 0x84 : 0xc1));
+		return 5;
+	}
 	if (u->prefix != PLAIN)
 		bytes[n++] = prefix_bytes[u->prefix];
 	for (unsigned i = 0; i < 2 && maps[u->map][i]; i++)
@@ -108,8 +117,15 @@ static cpu_op_fn *handler(struct cpu *cpu, const struct unit *u, unsigned *ret_l
 	bool end;
 
 	encode(u, bytes);
-	*ret_len = cpu_decode(cpu, bytes, 15, 0, &op, &end);
-	return op.fn == op_unknown || op.fn == op_invalid ? NULL : op.fn;
+	/* VEX.W and VEX.L may have to have one value. */
+	for (unsigned i = 0; i < (u->map < VEX_0F ? 1 : 4); i++) {
+		if (u->map >= VEX_0F)
+			bytes[2] = (uint8_t)((bytes[2] & 0x7b) | (i & 1) << 2 | (i & 2) << 6);
+		*ret_len = cpu_decode(cpu, bytes, 15, 0, &op, &end);
+		if (op.fn != op_unknown && op.fn != op_invalid)
+			return op.fn;
+	}
+	return NULL;
 }
 
 /* A ModRM byte for memory is followed by four bytes of displacement. */
@@ -144,11 +160,13 @@ static bool implemented(struct cpu *cpu, const struct unit *u)
 	unsigned len;
 
 	bare.prefix = PLAIN;
+	if (u->map >= VEX_0F && u->prefix == PLOCK)
+		return false;
 	if (is_escape(cpu, u) || !(fn = handler(cpu, u, &len)))
 		return false;
 	if (!has_modrm(cpu, *u) && (u->reg || !u->memory))
 		return false;
-	return u->prefix <= P66 || fn != handler(cpu, &bare, &len);
+	return u->prefix <= P66 || u->map >= VEX_0F || fn != handler(cpu, &bare, &len);
 }
 
 /* ---- what the forms hold ---- */
@@ -166,7 +184,11 @@ static void cover(const struct diff_case *c)
 		else if (*at != 0x67 && *at != 0x64 && *at != 0x65 && (c->mode32 || (*at & 0xf0) != 0x40))
 			break;
 	}
-	if (*at == 0x0f) {
+	if ((*at == 0xc4 || *at == 0xc5) && (!c->mode32 || at[1] >= 0xc0)) {
+		u.map = VEX_0F + (*at == 0xc5 ? 0 : (at[1] & 31) - 1u);
+		at += *at == 0xc5 ? 1 : 2;
+		u.prefix = (enum prefix)(*at++ & 3);
+	} else if (*at == 0x0f) {
 		at++;
 		u.map = *at == 0x38 ? 2 : *at == 0x3a ? 3 : 1;
 		at += u.map > 1;

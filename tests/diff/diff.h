@@ -79,6 +79,7 @@ enum diff_feature {
 	DIFF_CLWB = 1 << 18,
 	DIFF_MISALIGN = 1 << 19,
 	DIFF_SPLIT_LOCK = 1 << 20, /* LOCK across cache lines costs no more than time */
+	DIFF_BMI2 = 1 << 21,
 };
 
 /* ---- compare.c ---- */

@@ -768,6 +768,7 @@ const struct form diff_forms[] = {
         {"f3 0f d6 /r", 0, X87 | REGISTER},
         {"f2 0f d6 /r", 0, X87 | REGISTER},
         {"0f 3a 0f /r ib", 0, X87 | NO66, DIFF_SSSE3},
+#include "forms_vex.h"
 };
 
 const unsigned diff_form_count = sizeof(diff_forms) / sizeof(diff_forms[0]);

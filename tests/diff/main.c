@@ -83,6 +83,7 @@ static const struct {
         {1, 0, 2, 25, DIFF_AES, "AES"},
         {1, 0, 2, 27, DIFF_XSAVE, "XSAVE"},
         {7, 0, 1, 3, DIFF_BMI1, "BMI1"},
+        {7, 0, 1, 8, DIFF_BMI2, "BMI2"},
         {7, 0, 1, 19, DIFF_ADX, "ADX"},
         {7, 0, 1, 23, DIFF_CLFLUSHOPT, "CLFLUSHOPT"},
         {7, 0, 1, 24, DIFF_CLWB, "CLWB"},

@@ -151,11 +151,6 @@ struct diff_soft *diff_soft_start(bool translated)
 	if (cpu_create(&s->bus, s, &s->cpu, &err))
 		abort();
 	cpu_supported_cpuid(entries, &count);
-	for (uint32_t i = 0; i < count; i++) {
-		/* BMI1 decides about TZCNT; nothing else of BMI1 is implemented. */
-		if (entries[i].function == 7 && __builtin_cpu_supports("bmi"))
-			entries[i].ebx |= 1 << 3;
-	}
 	/* MXCSR_MASK, which the images of FXSAVE hold, follows from misaligned SSE. */
 	for (uint32_t i = 0; i < count; i++)
 		if (entries[i].function == 0x80000001 && !host_misaligned())

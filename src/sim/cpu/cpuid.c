@@ -16,7 +16,7 @@ struct feature_bit {
 	u32 leaf, subleaf;
 	enum cpuid_reg reg;
 	u8 bit;
-	u32 feature; /* enum cpu_feature; 0: no instruction depends on the bit */
+	u64 feature; /* enum cpu_feature; 0: no instruction depends on the bit */
 };
 
 /*
@@ -59,8 +59,9 @@ static const struct feature_bit feature_bits[] = {
         {1, 0, EDX, 25, 0}, /* SSE */
         {1, 0, EDX, 26, 0}, /* SSE2 */
         {7, 0, EBX, 0, FEATURE_FSGSBASE},
-        {7, 0, EBX, 3, FEATURE_BMI1}, /* for TZCNT alone; not offered */
+        {7, 0, EBX, 3, FEATURE_BMI1},
         {7, 0, EBX, 7, FEATURE_SMEP},
+        {7, 0, EBX, 8, FEATURE_BMI2},
         {7, 0, EBX, 9, 0}, /* ERMS */
         {7, 0, EBX, 18, FEATURE_RDSEED},
         {7, 0, EBX, 19, FEATURE_ADX},
@@ -212,7 +213,7 @@ static bool can_offer(const struct feature_bit *f)
 	u32 regs[4] = {0};
 
 	if (!(f->feature & HOST_COMPUTED))
-		return f->feature != FEATURE_BMI1;
+		return true;
 	__get_cpuid_count(f->leaf, f->subleaf, &regs[EAX], &regs[EBX], &regs[ECX], &regs[EDX]);
 	return regs[f->reg] >> f->bit & 1;
 }

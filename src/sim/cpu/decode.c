@@ -5,6 +5,7 @@
  */
 #include "decode.h"
 #include "ops.h"
+#include "vex.h"
 
 #define INSTRUCTION_MAX 15u
 
@@ -21,6 +22,9 @@ struct decoder {
 	u8 opcode, map;
 	bool has_modrm;
 	u8 modrm;
+	bool vex;
+	u8 vex_prefix, vex_reg, vex_length; /* its fields pp, vvvv and L */
+	const struct vex_row *vex_row;
 };
 
 static u8 next_byte(struct decoder *d)
@@ -70,6 +74,35 @@ static bool is_prefix(struct decoder *d, u8 byte)
 	return true;
 }
 
+/* In real and virtual 8086 mode there is no VEX; in other modes of 32 bits, LES and LDS have memory operands.
+ */
+static bool is_vex(struct decoder *d, u8 byte)
+{
+	if ((byte != 0xc4 && byte != 0xc5) || (d->cpu->mode & (MODE_PE | MODE_VM)) != MODE_PE)
+		return false;
+	if (d->at >= d->size)
+		d->more = true;
+	return !d->more && (d->long_mode || d->code[d->at] >= 0xc0);
+}
+
+/* VEX has the bits of REX, the map, the mandatory prefix, another register and the vector's length. */
+static void decode_vex(struct decoder *d, u8 byte)
+{
+	bool refused = d->rex || d->rep || d->p66 || d->lock;
+	u8 first = next_byte(d), second = byte == 0xc4 ? next_byte(d) : first & 0x7f;
+
+	if (byte == 0xc5)
+		first = (first & 0x80) | 0x61;
+	d->vex = true;
+	d->rex = (second >> 4 & 8) | (d->long_mode ? ~first >> 5 & 7 : 0);
+	d->vex_reg = ~second >> 3 & (d->long_mode ? 15 : 7);
+	d->vex_length = second >> 2 & 1;
+	d->vex_prefix = second & 3;
+	d->map = first & 31;
+	d->opcode = next_byte(d);
+	d->vex_row = cpu_vex_row(d->map, d->opcode, refused ? VEX_NO_PREFIX : d->vex_prefix);
+}
+
 static void decode_prefixes(struct decoder *d)
 {
 	u8 byte = next_byte(d);
@@ -81,6 +114,10 @@ static void decode_prefixes(struct decoder *d)
 			d->rex = byte;
 		else
 			break;
+	}
+	if (is_vex(d, byte)) {
+		decode_vex(d, byte);
+		return;
 	}
 	d->opcode = byte;
 	d->map = 1;
@@ -210,7 +247,7 @@ static void decode_sib(struct decoder *d, struct cpu_op *op, unsigned *mod)
 	op->base = (sib & 7) | (d->rex & 1) << 3;
 	op->index = ((sib >> 3) & 7) | (d->rex & 2) << 2;
 	op->scale = sib >> 6;
-	if (op->index == CPU_RSP)
+	if (op->index == CPU_RSP && !(d->vex && d->vex_row->rules & VEX_VSIB))
 		op->index = CPU_GPR_ZERO;
 	if ((sib & 7) == 5 && *mod == 0) {
 		op->base = CPU_GPR_ZERO;
@@ -331,6 +368,28 @@ static bool refused(const struct decoder *d, const struct row *row, const struct
 	return row->feature && !(d->cpu->features & row->feature);
 }
 
+/* The same for what only instructions with VEX have. */
+static bool refused_vex(const struct decoder *d, const struct cpu_op *op)
+{
+	u64 need = cpu_vex_needs[d->vex_row->needs][d->vex_length];
+	u16 rules = d->vex_row->rules;
+
+	if (d->vex_reg && !(rules & VEX_REG) && !(rules & VEX_REG_OF_REG && !(op->flags & OP_MEM)))
+		return true;
+	if (rules & (d->vex_length ? VEX_L0 : VEX_L1) || rules & (d->rex & 8 ? VEX_W0 : VEX_W1))
+		return true;
+	if (rules & VEX_VSIB && (op->address_shift == 48 || (op->modrm & 7) != 4))
+		return true;
+	return (d->cpu->features & need) != need;
+}
+
+static void finish_vex(const struct decoder *d, struct cpu_op *op)
+{
+	if (refused_vex(d, op))
+		op->fn = op_invalid;
+	op->imm = vex_pack((u8)op->imm, d->vex_reg);
+}
+
 static void decode_finish(struct decoder *d, const struct row *row, unsigned offset, struct cpu_op *op)
 {
 	/* AMD's processors have near branches of 16 bits in 64-bit mode. They run as in the other modes. */
@@ -373,12 +432,16 @@ unsigned cpu_decode(const struct cpu *cpu, const u8 *code, unsigned size, unsign
 	decode_prefixes(&d);
 	if (d.more)
 		goto short_of_bytes;
-	row = find_row(&d);
+	row = d.vex ? &d.vex_row->row : find_row(&d);
+	if (d.vex)
+		read_modrm(&d, row);
 	decode_operands(&d, row, &op);
 	decode_immediate(&d, row, &op);
 	if (d.more)
 		goto short_of_bytes;
 	decode_finish(&d, row, offset, &op);
+	if (d.vex)
+		finish_vex(&d, &op);
 	*ret_end = op.flags & OP_BRANCH || row->flags & ROW_END || op.fn == op_unknown || op.fn == op_invalid;
 	*ret_op = op;
 	return op.len;
@@ -393,68 +456,4 @@ short_of_bytes:
 	*ret_end = true;
 	*ret_op = op;
 	return op.len;
-}
-
-/* ---- for programs of the host ---- */
-
-/* The bytes of a ModRM operand behind its opcode: ModRM, SIB, displacement. */
-static unsigned modrm_length(const u8 *modrm, unsigned size)
-{
-	unsigned mod = modrm[0] >> 6, rm = modrm[0] & 7, length = mod != 3 && rm == 4 ? 2 : 1;
-
-	if (size < length)
-		return 0;
-	if (mod == 1)
-		return length + 1;
-	if (mod == 2 || (mod == 0 && (rm == 5 || (rm == 4 && (modrm[1] & 7) == 5))))
-		return length + 4;
-	return length;
-}
-
-/* Which opcodes of the second map have an immediate byte behind them when they are encoded with VEX or EVEX.
- */
-static bool vex_has_immediate(u8 opcode)
-{
-	return (opcode >= 0x70 && opcode <= 0x73) || opcode == 0xc2 || (opcode >= 0xc4 && opcode <= 0xc6);
-}
-
-/* C5: one byte behind it; C4: two, the first with the map; 62: three, likewise. */
-static unsigned vex_length(const u8 *code, unsigned size)
-{
-	unsigned at = code[0] == 0xc5 ? 2 : code[0] == 0xc4 ? 3 : 4, map = 1, operand;
-
-	if (size < at + 2)
-		return 0;
-	if (code[0] != 0xc5)
-		map = code[1] & (code[0] == 0xc4 ? 31 : 7);
-	if (map == 1 && code[at] == 0x77) /* VZEROUPPER, VZEROALL */
-		return at + 1;
-	operand = modrm_length(code + at + 1, size - at - 1);
-	if (!operand)
-		return 0;
-	return at + 1 + operand + (map == 3 || (map == 1 && vex_has_immediate(code[at])));
-}
-
-/* UD2, with which compilers end what does not return. */
-static bool is_ud2(const u8 *code, unsigned size)
-{
-	return size >= 2 && code[0] == 0x0f && code[1] == 0x0b;
-}
-
-unsigned cpu_length(const u8 *code, unsigned size, bool *ret_known)
-{
-	static const struct cpu in_long_mode = {
-	        .mode = MODE_64 | MODE_CS32 | MODE_PE, .features = UINT32_MAX};
-	struct cpu_op op = {0};
-	unsigned length;
-	bool end;
-
-	if (!size)
-		return 0;
-	*ret_known = true;
-	if (code[0] == 0xc4 || code[0] == 0xc5 || code[0] == 0x62)
-		return vex_length(code, size);
-	length = cpu_decode(&in_long_mode, code, size, 0, &op, &end);
-	*ret_known = is_ud2(code, size) || (length && op.fn != op_unknown && op.fn != op_invalid);
-	return length;
 }

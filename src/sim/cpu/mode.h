@@ -51,6 +51,13 @@ enum cpu_feature {
 	FEATURE_SHA = 1 << 28,
 	FEATURE_RDPID = 1 << 29,
 	FEATURE_XSAVEOPT = 1 << 30,
+	FEATURE_AVX = (u64)1 << 32,
+	FEATURE_AVX2 = (u64)1 << 33,
+	FEATURE_BMI2 = (u64)1 << 34,
+	FEATURE_FMA = (u64)1 << 35,
+	FEATURE_F16C = (u64)1 << 36,
+	FEATURE_VAES = (u64)1 << 37,
+	FEATURE_VPCLMUL = (u64)1 << 38,
 };
 
 ALWAYS bool mode_is(const struct cpu *cpu, u32 bits)

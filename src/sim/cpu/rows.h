@@ -139,7 +139,7 @@ struct row {
 	cpu_op_fn *fn;                /* the handler for all sizes */
 	const struct cpu_handlers *h; /* or the handlers by the operand's size */
 	u32 flags;
-	u32 feature; /* of CPUID; without it the opcode raises #UD */
+	u64 feature; /* of CPUID; without it the opcode raises #UD */
 	u16 group;   /* if split is set: the table in which to look next */
 	u8 split;    /* enum row_split */
 };

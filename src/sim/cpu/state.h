@@ -182,7 +182,7 @@ struct cpu {
 	uint64_t map_cached;       /* the generation that the TLB's translations came from */
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t cpuid_count;
-	uint32_t features; /* enum cpu_feature (mode.h), from cpuid */
+	uint64_t features; /* enum cpu_feature (mode.h), from cpuid */
 	bool amd;          /* the vendor is AMD or Hygon; else, and without a CPUID, Intel's rules hold */
 	bool apic_on;      /* MSR 1B says so, and CPUID repeats it */
 	bool cpuid_faults; /* CPUID raises #GP in applications */

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rows_vex: the rows of the instructions that VEX encodes (APM 3, appendix A; APM 4). rows.h says what the
+ * letters mean; H is a general or a vector register in VEX.vvvv.
+ */
+/* clang-format off */
+
+/*  map, opcode, prefix, handler, three operands without H, rules, features */
+
+/* ---- BMI1, BMI2 ---- */
+
+VEX(38, 0xf2, NP, andn,  Gy, Ey, _,  VEX_REG | VEX_L0, BMI1)
+VEX(38, 0xf3, NP, bls,   Ey, _,  _,  VEX_REG | VEX_L0, BMI1)
+VEX(38, 0xf7, NP, bextr, Gy, Ey, _,  VEX_REG | VEX_L0, BMI1)
+VEX(38, 0xf5, NP, bzhi,  Gy, Ey, _,  VEX_REG | VEX_L0, BMI2)
+VEX(38, 0xf5, F3, pext,  Gy, Ey, _,  VEX_REG | VEX_L0, BMI2)
+VEX(38, 0xf5, F2, pdep,  Gy, Ey, _,  VEX_REG | VEX_L0, BMI2)
+VEX(38, 0xf6, F2, mulx,  Gy, Ey, _,  VEX_REG | VEX_L0, BMI2)
+VEX(38, 0xf7, 66, shlx,  Gy, Ey, _,  VEX_REG | VEX_L0, BMI2)
+VEX(38, 0xf7, F3, sarx,  Gy, Ey, _,  VEX_REG | VEX_L0, BMI2)
+VEX(38, 0xf7, F2, shrx,  Gy, Ey, _,  VEX_REG | VEX_L0, BMI2)
+VEX(3A, 0xf0, F2, rorx,  Gy, Ey, Ib, VEX_L0,           BMI2)
+
+/* clang-format on */
+#undef VEX
