@@ -49,6 +49,10 @@
 #define MXCSR_FTZ 0x8000u
 #define MXCSR_MM  0x20000u /* misaligned operands are allowed */
 
+#define XSTATE_X87 0x1u /* in XCR0 and in the areas of XSAVE */
+#define XSTATE_SSE 0x2u
+#define XSTATE_AVX 0x4u
+
 #define FLAG_CF    0x1u
 #define FLAG_ONE   0x2u
 #define FLAG_PF    0x4u

@@ -138,6 +138,10 @@ void cpu_set_fpu(struct cpu *cpu, const struct kvm_fpu *fpu);
 /* Get and set the 512 bytes of FXSAVE64, with which an XSAVE area begins. */
 void cpu_get_fxsave(const struct cpu *cpu, uint8_t ret_area[static 512]);
 int cpu_set_fxsave(struct cpu *cpu, const uint8_t area[static 512]) MUST_CHECK; /* -1: bad MXCSR */
+/* Get and set the upper halves of the YMM registers, which XSAVE has behind its header. */
+#define CPU_YMM_BYTES 256
+void cpu_get_ymm(const struct cpu *cpu, uint8_t ret_high[static CPU_YMM_BYTES]);
+void cpu_set_ymm(struct cpu *cpu, const uint8_t high[static CPU_YMM_BYTES]);
 /* Get and set DR0 to DR3, DR6 and DR7. -1: a bit is set that KVM refuses (api.rst, KVM_SET_DEBUGREGS). */
 void cpu_get_debugregs(const struct cpu *cpu, struct kvm_debugregs *ret_regs);
 int cpu_set_debugregs(struct cpu *cpu, const struct kvm_debugregs *regs) MUST_CHECK;

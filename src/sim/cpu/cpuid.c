@@ -36,6 +36,7 @@ static const struct feature_bit feature_bits[] = {
         {1, 0, ECX, 23, FEATURE_POPCNT},
         {1, 0, ECX, 25, FEATURE_AES},
         {1, 0, ECX, 26, FEATURE_XSAVE},
+        {1, 0, ECX, 28, FEATURE_AVX}, /* for its state alone; not offered */
         {1, 0, ECX, 30, FEATURE_RDRAND},
         {1, 0, EDX, 0, 0}, /* FPU */
         {1, 0, EDX, 2, 0}, /* DE */
@@ -108,8 +109,10 @@ static const struct kvm_cpuid_entry2 *find(const struct cpu *cpu, u32 leaf, u32 
 	return NULL;
 }
 
-/* x87 and SSE are the only states, and they take the same room in the legacy and in the compact form. */
+/* AVX is the only state behind those of x87 and SSE: it takes the same room in the standard and the compact
+ * form. */
 #define XSAVE_BYTES   0x240u
+#define XSAVE_AVX     0x100u
 #define D1_EAX_XSAVEC (1u << 1)
 #define D1_EAX_XSAVES (1u << 3)
 #define ECX_OSXSAVE   (1u << 27)
@@ -129,7 +132,7 @@ void cpu_cpuid_now(const struct cpu *cpu, struct kvm_cpuid_entry2 *entry)
 		entry->ecx &= ~ECX_OSPKE;
 	if (entry->function == 0xd &&
 	        (entry->index == 0 || (entry->index == 1 && entry->eax & (D1_EAX_XSAVEC | D1_EAX_XSAVES))))
-		entry->ebx = XSAVE_BYTES;
+		entry->ebx = XSAVE_BYTES + (cpu->xcr0 & XSTATE_AVX ? XSAVE_AVX : 0);
 }
 
 void cpu_cpuid_query(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 ret_regs[static 4])
@@ -213,7 +216,7 @@ static bool can_offer(const struct feature_bit *f)
 	u32 regs[4] = {0};
 
 	if (!(f->feature & HOST_COMPUTED))
-		return true;
+		return f->feature != FEATURE_AVX;
 	__get_cpuid_count(f->leaf, f->subleaf, &regs[EAX], &regs[EBX], &regs[ECX], &regs[EDX]);
 	return regs[f->reg] >> f->bit & 1;
 }

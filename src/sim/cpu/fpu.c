@@ -168,12 +168,31 @@ void op_stmxcsr(struct cpu *cpu, const struct cpu_op *op)
 	rm_mem_write(cpu, op, 4, cpu->mxcsr);
 }
 
-/* ---- XSAVE: x87 and SSE (APM 4, XSAVE; APM 2, 11.5) ---- */
+/* ---- XSAVE: x87, SSE and AVX (APM 4, XSAVE; APM 2, 11.5) ---- */
 
-#define XSTATE_X87    1u
-#define XSTATE_SSE    2u
-#define XSAVE_BYTES   576u
+#define XSAVE_BYTES   576u /* of x87, SSE and the header; behind them is the state of AVX */
 #define XCOMP_COMPACT ((u64)1 << 63)
+
+static u64 xsave_asked(const struct cpu *cpu)
+{
+	return ((u64)(u32)REG_RDX << 32 | (u32)REG_RAX) & cpu->xcr0;
+}
+
+static unsigned xsave_bytes(u64 mask)
+{
+	return XSAVE_BYTES + (mask & XSTATE_AVX ? CPU_YMM_BYTES : 0);
+}
+
+static u64 xsave_linear(struct cpu *cpu, const struct cpu_op *op, enum access access)
+{
+	return op_linear(cpu, op, xsave_bytes(xsave_asked(cpu)), access);
+}
+
+/* Outside 64-bit mode there are eight registers. */
+static unsigned ymm_bytes(const struct cpu *cpu)
+{
+	return mode_is(cpu, MODE_64) ? CPU_YMM_BYTES : CPU_YMM_BYTES / 2;
+}
 
 static u64 xsave_mask(struct cpu *cpu, u64 linear)
 {
@@ -183,31 +202,34 @@ static u64 xsave_mask(struct cpu *cpu, u64 linear)
 		cpu_raise(cpu, EXC_NM);
 	if (linear % 64)
 		cpu_raise_error(cpu, EXC_GP, 0);
-	return ((u64)(u32)REG_RDX << 32 | (u32)REG_RAX) & cpu->xcr0;
+	return xsave_asked(cpu);
 }
 
-static void xsave_states(struct cpu *cpu, const struct cpu_op *op, u64 linear, u64 mask)
+/* MXCSR belongs to SSE, in the standard form also to AVX. */
+static void xsave_states(struct cpu *cpu, const struct cpu_op *op, u64 linear, u64 mask, u64 mxcsr)
 {
 	u8 area[512] = {0};
 
-	cpu_mem_probe(cpu, linear, XSAVE_BYTES, ACCESS_WRITE, op->seg);
+	cpu_mem_probe(cpu, linear, xsave_bytes(mask), ACCESS_WRITE, op->seg);
 	cpu_fxsave_write(cpu, area, op->flags & OP_REXW, mode_is(cpu, MODE_64));
 	if (mask & XSTATE_X87) {
 		cpu_mem_write_bytes(cpu, linear, area, 24, op->seg);
 		cpu_mem_write_bytes(cpu, linear + 32, area + 32, 128, op->seg);
 	}
-	if (mask & XSTATE_SSE) {
+	if (mask & mxcsr)
 		cpu_mem_write_bytes(cpu, linear + 24, area + 24, 8, op->seg);
+	if (mask & XSTATE_SSE)
 		cpu_mem_write_bytes(
 		        cpu, linear + 160, area + 160, mode_is(cpu, MODE_64) ? 256 : 128, op->seg);
-	}
+	if (mask & XSTATE_AVX)
+		cpu_mem_write_bytes(cpu, linear + XSAVE_BYTES, cpu->ymm_high, ymm_bytes(cpu), op->seg);
 }
 
 void op_xsave(struct cpu *cpu, const struct cpu_op *op)
 {
-	u64 linear = op_linear(cpu, op, XSAVE_BYTES, ACCESS_WRITE), mask = xsave_mask(cpu, linear), header;
+	u64 linear = xsave_linear(cpu, op, ACCESS_WRITE), mask = xsave_mask(cpu, linear), header;
 
-	xsave_states(cpu, op, linear, mask);
+	xsave_states(cpu, op, linear, mask, XSTATE_SSE | XSTATE_AVX);
 	header = cpu_mem_read_slow(cpu, linear + 512, 8, op->seg);
 	cpu_mem_write_slow(cpu, linear + 512, 8, (header & ~mask) | mask, op->seg);
 }
@@ -218,14 +240,14 @@ void op_xsaveopt(struct cpu *cpu, const struct cpu_op *op)
 }
 
 /*
- * Writes the compact form. With x87 and SSE as the only states it differs only in its header, which says
+ * Writes the compact form. With x87, SSE and AVX as the only states it differs only in its header, which says
  * which states the area has.
  */
 void op_xsavec(struct cpu *cpu, const struct cpu_op *op)
 {
-	u64 linear = op_linear(cpu, op, XSAVE_BYTES, ACCESS_WRITE), mask = xsave_mask(cpu, linear);
+	u64 linear = xsave_linear(cpu, op, ACCESS_WRITE), mask = xsave_mask(cpu, linear);
 
-	xsave_states(cpu, op, linear, mask);
+	xsave_states(cpu, op, linear, mask, XSTATE_SSE);
 	cpu_mem_write_slow(cpu, linear + 512, 8, mask, op->seg);
 	cpu_mem_write_slow(cpu, linear + 520, 8, mask | XCOMP_COMPACT, op->seg);
 }
@@ -262,8 +284,8 @@ static void xrstor_merge(u8 merged[static 512], const u8 area[static XSAVE_BYTES
 		memcpy(merged, area, 24);
 		memcpy(merged + 32, area + 32, 128);
 	}
-	/* The standard form has an MXCSR even if the state of SSE is the initial one. */
-	if (compact ? take & XSTATE_SSE : mask & XSTATE_SSE)
+	/* The standard form has an MXCSR even if the states of SSE and AVX are the initial ones. */
+	if (compact ? take & XSTATE_SSE : mask & (XSTATE_SSE | XSTATE_AVX))
 		memcpy(merged + 24, area + 24, 4);
 	else if (mask & XSTATE_SSE)
 		store_le(merged + 24, 4, 0x1f80);
@@ -275,18 +297,22 @@ static void xrstor_merge(u8 merged[static 512], const u8 area[static XSAVE_BYTES
 
 void op_xrstor(struct cpu *cpu, const struct cpu_op *op)
 {
-	u64 linear = op_linear(cpu, op, XSAVE_BYTES, ACCESS_READ), mask = xsave_mask(cpu, linear);
-	u8 area[XSAVE_BYTES], merged[512];
+	u64 linear = xsave_linear(cpu, op, ACCESS_READ), mask = xsave_mask(cpu, linear);
+	u8 area[XSAVE_BYTES], merged[512], high[CPU_YMM_BYTES] = {0};
 
 	cpu_mem_read_bytes(cpu, linear, area, sizeof(area), op->seg);
 	if (!xrstor_header_valid(cpu, area))
 		cpu_raise_error(cpu, EXC_GP, 0);
+	if (mask & load_le(area + 512, 8) & XSTATE_AVX)
+		cpu_mem_read_bytes(cpu, linear + XSAVE_BYTES, high, ymm_bytes(cpu), op->seg);
 	cpu_fxsave_write(cpu, merged, op->flags & OP_REXW, true);
 	xrstor_merge(merged, area, mask, mode_is(cpu, MODE_64));
 	if (!cpu_fxsave_read(cpu, merged, op->flags & OP_REXW, true))
 		cpu_raise_error(cpu, EXC_GP, 0);
 	if (mask & ~load_le(area + 512, 8) & XSTATE_X87)
 		cpu_x87_reset(&cpu->x87);
+	if (mask & XSTATE_AVX)
+		memcpy(cpu->ymm_high, high, ymm_bytes(cpu));
 }
 
 /* ---- for the platform ---- */
@@ -300,6 +326,16 @@ void cpu_get_fxsave(const struct cpu *cpu, uint8_t ret_area[static 512])
 int cpu_set_fxsave(struct cpu *cpu, const uint8_t area[static 512])
 {
 	return cpu_fxsave_read(cpu, area, true, true) ? 0 : -1;
+}
+
+void cpu_get_ymm(const struct cpu *cpu, uint8_t ret_high[static CPU_YMM_BYTES])
+{
+	memcpy(ret_high, cpu->ymm_high, CPU_YMM_BYTES);
+}
+
+void cpu_set_ymm(struct cpu *cpu, const uint8_t high[static CPU_YMM_BYTES])
+{
+	memcpy(cpu->ymm_high, high, CPU_YMM_BYTES);
 }
 
 void cpu_get_fpu(const struct cpu *cpu, struct kvm_fpu *ret_fpu)

@@ -148,6 +148,7 @@ struct cpu {
 
 	struct cpu_x87 x87;
 	uint8_t xmm[16][16] __attribute__((aligned(16)));
+	uint8_t ymm_high[16][16]; /* the upper halves of the YMM registers */
 	uint32_t mxcsr;
 	uint32_t mxcsr_mask;
 

@@ -371,14 +371,21 @@ void op_xgetbv(struct cpu *cpu, const struct cpu_op *op)
 	REG_RDX = cpu->xcr0 >> 32;
 }
 
+/* x87 must be on, SSE may be, and with it AVX. There is no other state. */
+static bool xcr0_is_valid(const struct cpu *cpu, u64 value)
+{
+	u64 known = XSTATE_X87 | XSTATE_SSE | (cpu->features & FEATURE_AVX ? XSTATE_AVX : 0);
+
+	return value & XSTATE_X87 && !(value & ~known) && (value & XSTATE_SSE || !(value & XSTATE_AVX));
+}
+
 void op_xsetbv(struct cpu *cpu, const struct cpu_op *op)
 {
 	u64 value = (u64)(u32)REG_RDX << 32 | (u32)REG_RAX;
 
 	if (!(cpu->cr4 & CR4_OSXSAVE))
 		cpu_raise(cpu, EXC_UD);
-	/* x87 must be on, and SSE may be. There is no other state. */
-	if (cpu->cpl || (u32)REG_RCX || !(value & 1) || value & ~(u64)3)
+	if (cpu->cpl || (u32)REG_RCX || !xcr0_is_valid(cpu, value))
 		cpu_raise_error(cpu, EXC_GP, 0);
 	cpu->xcr0 = value;
 }

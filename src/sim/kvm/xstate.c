@@ -11,7 +11,8 @@
 
 #define XSTATE_X87   UINT64_C(1)
 #define XSTATE_SSE   UINT64_C(2)
-#define XSTATE_KNOWN (XSTATE_X87 | XSTATE_SSE)
+#define XSTATE_AVX   UINT64_C(4)
+#define XSTATE_KNOWN (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX)
 #define XSTATE_BV    512 /* offset of XSTATE_BV; behind it XCOMP_BV and reserved bytes, all zero */
 #define HEADER_BYTES 64
 #define FX_BYTES     512
@@ -20,6 +21,7 @@
 #define FX_ST        32
 #define FX_XMM       160
 #define FX_XMM_BYTES 256
+#define AREA_YMM     576 /* behind the header */
 #define FX_FEATURES  464 /* where the kernel says which components the area can have */
 
 static const uint8_t cpu_x87_reset[FX_X87_BYTES] = {0x7f, 0x03};
@@ -33,21 +35,36 @@ static bool is_zero(const uint8_t *bytes, size_t size)
 	return true;
 }
 
+/* Returns the bits of XCR0 that this vCPU's CPUID allows. */
+static uint64_t xcr0_allowed(const struct kvm_vcpu *v)
+{
+	for (uint32_t i = 0; i < v->cpuid_count; i++) {
+		if (v->cpuid[i].function == 0xd && v->cpuid[i].index == 0)
+			return v->cpuid[i].eax & XSTATE_KNOWN;
+	}
+	return 0;
+}
+
 /* Components in their initial state are left out of XSTATE_BV. */
 int kvm_vcpu_get_xsave(void *object, void *arg, uintptr_t user)
 {
-	uint8_t image[FX_BYTES], *area = arg;
+	uint8_t image[FX_BYTES], high[CPU_YMM_BYTES], *area = arg;
+	const struct kvm_vcpu *v = object;
 	uint64_t has = 0;
 
-	cpu_get_fxsave(((struct kvm_vcpu *)object)->cpu, image);
+	cpu_get_fxsave(v->cpu, image);
+	cpu_get_ymm(v->cpu, high);
 	if (memcmp(image, cpu_x87_reset, sizeof(cpu_x87_reset)) != 0 ||
 	        !is_zero(image + FX_ST, FX_XMM - FX_ST))
 		has |= XSTATE_X87;
 	if (!is_zero(image + FX_XMM, FX_XMM_BYTES))
 		has |= XSTATE_SSE;
+	if (!is_zero(high, sizeof(high)))
+		has |= XSTATE_AVX;
 	memset(area, 0, sizeof(struct kvm_xsave));
 	memcpy(area, image, sizeof(image));
-	store_le(area + FX_FEATURES, 8, XSTATE_KNOWN);
+	memcpy(area + AREA_YMM, high, sizeof(high));
+	store_le(area + FX_FEATURES, 8, XSTATE_X87 | XSTATE_SSE | xcr0_allowed(v));
 	store_le(area + XSTATE_BV, 8, has);
 	return 0;
 }
@@ -57,7 +74,7 @@ int kvm_vcpu_set_xsave(void *object, void *arg, uintptr_t user)
 	const uint8_t *area = arg;
 	uint64_t has = load_le(area + XSTATE_BV, 8);
 	struct kvm_vcpu *v = object;
-	uint8_t image[FX_BYTES] = {0};
+	uint8_t image[FX_BYTES] = {0}, high[CPU_YMM_BYTES] = {0};
 
 	if (has & ~XSTATE_KNOWN || !is_zero(area + XSTATE_BV + 8, HEADER_BYTES - 8))
 		return -EINVAL;
@@ -71,24 +88,20 @@ int kvm_vcpu_set_xsave(void *object, void *arg, uintptr_t user)
 		memcpy(image + FX_X87_BYTES, area + FX_X87_BYTES, 4);
 		memcpy(image + FX_XMM, area + FX_XMM, FX_XMM_BYTES);
 	}
-	return cpu_set_fxsave(v->cpu, image) < 0 ? -EINVAL : 0;
+	if (has & XSTATE_AVX)
+		memcpy(high, area + AREA_YMM, sizeof(high));
+	if (cpu_set_fxsave(v->cpu, image) < 0)
+		return -EINVAL;
+	cpu_set_ymm(v->cpu, high);
+	return 0;
 }
 
 /* ---- XCR0 ---- */
 
-/* Returns the bits of XCR0 that this vCPU's CPUID allows. */
-static uint64_t xcr0_allowed(const struct kvm_vcpu *v)
-{
-	for (uint32_t i = 0; i < v->cpuid_count; i++) {
-		if (v->cpuid[i].function == 0xd && v->cpuid[i].index == 0)
-			return v->cpuid[i].eax & XSTATE_KNOWN;
-	}
-	return 0;
-}
-
 bool kvm_vcpu_xcr0_is_valid(const struct kvm_vcpu *v, uint64_t value)
 {
-	return value & XSTATE_X87 && !(value & ~(xcr0_allowed(v) | XSTATE_X87));
+	return value & XSTATE_X87 && !(value & ~(xcr0_allowed(v) | XSTATE_X87)) &&
+	       (value & XSTATE_SSE || !(value & XSTATE_AVX));
 }
 
 int kvm_vcpu_get_xcrs(void *object, void *arg, uintptr_t user)

@@ -87,7 +87,7 @@ struct sev_vcpu {
 		struct kvm_regs regs;
 		struct kvm_debugregs debugregs;
 		uint64_t xcr0;
-		uint8_t fxsave[SEV_FXSAVE_BYTES];
+		uint8_t fxsave[SEV_FXSAVE_BYTES], ymm[CPU_YMM_BYTES];
 	} stale;
 };
 

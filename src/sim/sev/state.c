@@ -46,6 +46,7 @@ void sev_vcpu_keep_stale(struct kvm_vcpu *v)
 	cpu_get_regs(v->cpu, &v->sev->stale.regs);
 	cpu_get_debugregs(v->cpu, &v->sev->stale.debugregs);
 	cpu_get_fxsave(v->cpu, v->sev->stale.fxsave);
+	cpu_get_ymm(v->cpu, v->sev->stale.ymm);
 	v->sev->stale.xcr0 = v->cpu->xcr0;
 }
 
@@ -60,15 +61,18 @@ static void exchange(struct kvm_vcpu *v)
 	const uint64_t xcr0 = v->cpu->xcr0;
 	struct sev_vcpu *s = v->sev;
 	struct kvm_debugregs debugregs;
-	uint8_t fxsave[SEV_FXSAVE_BYTES];
+	uint8_t fxsave[SEV_FXSAVE_BYTES], ymm[CPU_YMM_BYTES];
 
 	cpu_get_debugregs(v->cpu, &debugregs);
 	cpu_get_fxsave(v->cpu, fxsave);
+	cpu_get_ymm(v->cpu, ymm);
 	if (cpu_set_debugregs(v->cpu, &s->stale.debugregs) < 0 || cpu_set_fxsave(v->cpu, s->stale.fxsave) < 0)
 		log_error("software platform: a vCPU did not take its debug or FPU registers back");
+	cpu_set_ymm(v->cpu, s->stale.ymm);
 	v->cpu->xcr0 = s->stale.xcr0;
 	s->stale.debugregs = debugregs;
 	memcpy(s->stale.fxsave, fxsave, sizeof(fxsave));
+	memcpy(s->stale.ymm, ymm, sizeof(ymm));
 	s->stale.xcr0 = xcr0;
 }
 

@@ -122,6 +122,7 @@ static void fpu(const struct cpu *cpu, struct abi_vmsa *vmsa)
 		memcpy(&vmsa->x87[64 + 2 * i], state.fpr[i] + 8, 2);
 	}
 	memcpy(vmsa->xmm, cpu->xmm, sizeof(vmsa->xmm));
+	memcpy(vmsa->ymm, cpu->ymm_high, sizeof(vmsa->ymm));
 }
 
 void sev_vmsa_build(const struct kvm_vcpu *v, uint64_t features, bool legacy, struct abi_vmsa *ret_vmsa)
@@ -254,6 +255,7 @@ bool sev_vmsa_load(struct kvm_vcpu *v, const struct abi_vmsa *vmsa)
 		return false;
 	cpu->xcr0 = vmsa->xcr0;
 	cpu_set_fpu(cpu, &fpu);
+	cpu_set_ymm(cpu, (const uint8_t *)vmsa->ymm);
 	cpu->mxcsr = vmsa->mxcsr & cpu->mxcsr_mask;
 	take_msrs(cpu, vmsa);
 	cpu_set_regs(cpu, &regs);

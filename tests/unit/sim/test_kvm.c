@@ -376,6 +376,34 @@ static void test_kvm_uncorrected_error_is_an_exception_or_the_end(void **state)
 	}
 }
 
+/* ---- XSAVE areas ---- */
+
+#define AREA_XCR0_BV 128 /* in words of the area: the components that are not in their initial state */
+#define AREA_YMM     144
+
+static void test_kvm_xsave_area_has_the_upper_halves(void **state)
+{
+	struct kvm_xsave area = {.region[6] = 0x1f80, .region[AREA_XCR0_BV] = 4}, read;
+	struct guest g;
+
+	guest_open(&g, *state, 32, 1, GUEST_QUIET);
+	for (unsigned i = 0; i < 64; i++)
+		area.region[AREA_YMM + i] = 0x1000 + i;
+	assert_int_equal(ask(*state, g.vcpu[0], KVM_SET_XSAVE, &area), 0);
+	assert_int_equal(ask(*state, g.vcpu[0], KVM_GET_XSAVE, &read), 0);
+	assert_int_equal(read.region[AREA_XCR0_BV] & 4, 4);
+	assert_memory_equal(read.region + AREA_YMM, area.region + AREA_YMM, 256);
+	area.region[AREA_XCR0_BV] = 0;
+	assert_int_equal(ask(*state, g.vcpu[0], KVM_SET_XSAVE, &area), 0);
+	assert_int_equal(ask(*state, g.vcpu[0], KVM_GET_XSAVE, &read), 0);
+	assert_int_equal(read.region[AREA_XCR0_BV] & 4, 0);
+	for (unsigned i = 0; i < 64; i++)
+		assert_int_equal(read.region[AREA_YMM + i], 0);
+	area.region[AREA_XCR0_BV] = 8;
+	assert_int_not_equal(ask(*state, g.vcpu[0], KVM_SET_XSAVE, &area), 0);
+	guest_close(&g);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, guest_bench_setup, guest_bench_teardown)
 
 int main(void)
@@ -388,6 +416,7 @@ int main(void)
 	        TEST(test_kvm_registers_of_an_es_guest_are_not_in_kvm_run),
 	        TEST(test_kvm_irqfd_opens_nothing_but_its_duplicate),
 	        TEST(test_kvm_time_waits_for_the_answer_to_a_doorbell),
+	        TEST(test_kvm_xsave_area_has_the_upper_halves),
 	        TEST(test_kvm_uncorrected_error_is_an_exception_or_the_end),
 	};
 

@@ -118,7 +118,7 @@ static void test_snp_guest_runs_from_private_memory(void **state)
 static void test_snp_fpu_has_two_sides(void **state)
 {
 	struct kvm_fpu mine = {.fcw = 0x37f, .xmm[0] = {0x11}}, read;
-	struct kvm_xsave area;
+	struct kvm_xsave area, other = {.region[6] = 0x1f80, .region[128] = 4, .region[144] = 0x33};
 	struct machine m;
 	struct guest g;
 
@@ -138,7 +138,11 @@ static void test_snp_fpu_has_two_sides(void **state)
 	assert_int_equal(read.xmm[0][0], 0x22);
 	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_XSAVE, &area), 0);
 	assert_int_equal(area.region[40] & 0xff, 0x22);
+	assert_int_equal(area.region[144], 0);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_SET_XSAVE, &other), 0);
 	assert_int_equal(run_to_port(&g), 0x77);
+	assert_int_equal(call_of(&m, g.vcpu, KVM_GET_XSAVE, &area), 0);
+	assert_int_equal(area.region[144], 0x33);
 	guest_close(&g);
 	machine_close(&m);
 }
