@@ -37,7 +37,8 @@ unsigned diff_compare(const struct diff_case *c, const struct diff_result *n, co
 		parts |= PART_GPR;
 	if ((n->end.rflags ^ s->end.rflags) & mask)
 		parts |= PART_FLAGS;
-	if (memcmp(a + 160, b + 160, c->mode32 ? 128 : 256))
+	if (memcmp(a + 160, b + 160, c->mode32 ? 128 : 256) ||
+	        memcmp(n->end.ymm, s->end.ymm, c->mode32 ? 128 : 256))
 		parts |= PART_XMM;
 	if (memcmp(a + 24, b + 24, 4))
 		parts |= PART_MXCSR;
@@ -259,7 +260,7 @@ static struct rule {
                 "66 0f f3 /r;",
                 unaligned_sse, PART_ALL,
                 "with MXCSR.MM, whether the half of the operand that is not needed is read"},
-        {NULL, "66 0f 3a 40 /r ib;66 0f 3a 41 /r ib;", both_float, PART_MXCSR,
+        {NULL, "66 0f 3a 40 /r ib;66 0f 3a 41 /r ib;v3a.66 40 /r ib;v3a.66 41 /r ib;", both_float, PART_MXCSR,
                 "DPPS, DPPD: which flags the steps before the one that traps have set"},
         {DIFF_INTEL, "ff /2;", both_protection, PART_DATA,
                 "CALL to a non-canonical target has written the stack"},

@@ -22,6 +22,7 @@ struct diff_state {
 	uint64_t gpr[16];
 	uint64_t rip, rflags;
 	uint8_t fxsave[512];
+	uint8_t ymm[256]; /* the upper halves */
 };
 
 /* Bytes of the data page to be set before the case; size 0: none. */
@@ -80,6 +81,10 @@ enum diff_feature {
 	DIFF_MISALIGN = 1 << 19,
 	DIFF_SPLIT_LOCK = 1 << 20, /* LOCK across cache lines costs no more than time */
 	DIFF_BMI2 = 1 << 21,
+	DIFF_AVX = 1 << 22,
+	DIFF_AVX2 = 1 << 23,
+	DIFF_VAES = 1 << 24,
+	DIFF_VPCLMUL = 1 << 25,
 };
 
 /* ---- compare.c ---- */

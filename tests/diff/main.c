@@ -63,6 +63,7 @@ static void report(const struct diff_case *c, const struct diff_result *n, const
 	if (c->fpu)
 		print_bytes("st", n->end.fxsave + 32, s->end.fxsave + 32, 128, 16);
 	print_bytes("xmm", n->end.fxsave + 160, s->end.fxsave + 160, 256, 16);
+	print_bytes("ymm", n->end.ymm, s->end.ymm, 256, 16);
 }
 
 /* ---- what the host has ---- */
@@ -84,6 +85,10 @@ static const struct {
         {1, 0, 2, 27, DIFF_XSAVE, "XSAVE"},
         {7, 0, 1, 3, DIFF_BMI1, "BMI1"},
         {7, 0, 1, 8, DIFF_BMI2, "BMI2"},
+        {1, 0, 2, 28, DIFF_AVX, "AVX"},
+        {7, 0, 1, 5, DIFF_AVX2, "AVX2"},
+        {7, 0, 2, 9, DIFF_VAES, "VAES"},
+        {7, 0, 2, 10, DIFF_VPCLMUL, "VPCLMULQDQ"},
         {7, 0, 1, 19, DIFF_ADX, "ADX"},
         {7, 0, 1, 23, DIFF_CLFLUSHOPT, "CLFLUSHOPT"},
         {7, 0, 1, 24, DIFF_CLWB, "CLWB"},

@@ -28,6 +28,14 @@ static const int gregs[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_R
 #define CS64 0x33u
 #define CS32 0x23u
 
+/* Has the kernel's frame the upper halves? Its words behind the image say which components there are. */
+static bool has_ymm(const ucontext_t *uc)
+{
+	const uint32_t *words = (const uint32_t *)uc->uc_mcontext.fpregs;
+
+	return words[116] == XSTATE_MAGIC && words[118] & 4;
+}
+
 static void save(struct diff_result *result, const ucontext_t *uc, const siginfo_t *info)
 {
 	for (unsigned i = 0; i < 16; i++)
@@ -35,6 +43,8 @@ static void save(struct diff_result *result, const ucontext_t *uc, const siginfo
 	result->end.rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
 	result->end.rflags = (uint64_t)uc->uc_mcontext.gregs[REG_EFL];
 	memcpy(result->end.fxsave, uc->uc_mcontext.fpregs, 512);
+	if (has_ymm(uc))
+		memcpy(result->end.ymm, (uint8_t *)uc->uc_mcontext.fpregs + 576, 256);
 	result->vector = (uint32_t)uc->uc_mcontext.gregs[REG_TRAPNO];
 	result->error = (uint32_t)uc->uc_mcontext.gregs[REG_ERR];
 	result->cr2 = result->vector == 14 ? (uint64_t)uc->uc_mcontext.gregs[REG_CR2] : 0;
@@ -55,6 +65,10 @@ static void load(const struct diff_case *c, ucontext_t *uc)
 	/* XSTATE_BV, where there is one: x87 and SSE are to be loaded from the image. */
 	if (((uint32_t *)uc->uc_mcontext.fpregs)[116] == XSTATE_MAGIC)
 		((uint8_t *)uc->uc_mcontext.fpregs)[512] |= 3;
+	if (has_ymm(uc)) {
+		((uint8_t *)uc->uc_mcontext.fpregs)[512] |= 4;
+		memcpy((uint8_t *)uc->uc_mcontext.fpregs + 576, c->start.ymm, 256);
+	}
 	memset(code + (last - DIFF_CODE), 0xcc, sizeof(c->code));
 	last = c->start.rip;
 	for (const struct diff_poke *p = c->pokes; p < c->pokes + 2; p++)

@@ -151,6 +151,14 @@ struct diff_soft *diff_soft_start(bool translated)
 	if (cpu_create(&s->bus, s, &s->cpu, &err))
 		abort();
 	cpu_supported_cpuid(entries, &count);
+	for (uint32_t i = 0; i < count; i++) {
+		if (entries[i].function == 1)
+			entries[i].ecx |= 1u << 28;
+		if (entries[i].function == 7) {
+			entries[i].ebx |= 1u << 5;
+			entries[i].ecx |= 3u << 9;
+		}
+	}
 	/* MXCSR_MASK, which the images of FXSAVE hold, follows from misaligned SSE. */
 	for (uint32_t i = 0; i < count; i++)
 		if (entries[i].function == 0x80000001 && !host_misaligned())
@@ -161,7 +169,7 @@ struct diff_soft *diff_soft_start(bool translated)
 		translate(s);
 	build_tables(s);
 	build_sregs(s);
-	s->cpu->xcr0 = 3;
+	s->cpu->xcr0 = 7;
 	memset(s->ram + CODE, 0xcc, DIFF_CODE_BYTES);
 	s->last = DIFF_CODE;
 	return s;
@@ -186,6 +194,7 @@ static void start_case(struct diff_soft *s, const struct diff_case *c)
 		fprintf(stderr, "the start state is refused\n");
 		abort();
 	}
+	cpu_set_ymm(s->cpu, c->start.ymm);
 	cpu_set_regs(s->cpu, &regs);
 }
 
@@ -210,6 +219,7 @@ static void take_result(struct diff_soft *s, struct diff_result *ret)
 	ret->end.gpr[4] = frame[3];
 	ret->cr2 = ret->vector == 14 ? sregs.cr2 : 0;
 	cpu_get_fxsave(s->cpu, ret->end.fxsave);
+	cpu_get_ymm(s->cpu, ret->end.ymm);
 }
 
 /*

@@ -100,5 +100,7 @@ void diff_fpu_state(struct diff_random *r, struct diff_case *c)
 		uint64_t value = sse_value(r);
 
 		memcpy(fx + i, &value, 8);
+		value = sse_value(r);
+		memcpy(c->start.ymm + i - 160, &value, 8);
 	}
 }

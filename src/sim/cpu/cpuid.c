@@ -61,6 +61,7 @@ static const struct feature_bit feature_bits[] = {
         {1, 0, EDX, 26, 0}, /* SSE2 */
         {7, 0, EBX, 0, FEATURE_FSGSBASE},
         {7, 0, EBX, 3, FEATURE_BMI1},
+        {7, 0, EBX, 5, FEATURE_AVX2}, /* not offered */
         {7, 0, EBX, 7, FEATURE_SMEP},
         {7, 0, EBX, 8, FEATURE_BMI2},
         {7, 0, EBX, 9, 0}, /* ERMS */
@@ -71,6 +72,8 @@ static const struct feature_bit feature_bits[] = {
         {7, 0, EBX, 24, FEATURE_CLWB},
         {7, 0, EBX, 29, FEATURE_SHA},
         {7, 0, ECX, 2, FEATURE_UMIP},
+        {7, 0, ECX, 9, FEATURE_VAES}, /* not offered */
+        {7, 0, ECX, 10, FEATURE_VPCLMUL}, /* not offered */
         {7, 0, ECX, 22, FEATURE_RDPID},
         {7, 0, EDX, 4, 0}, /* FSRM */
         {0xd, 1, EAX, 0, FEATURE_XSAVEOPT},
@@ -211,12 +214,15 @@ int cpu_set_cpuid(struct cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint3
 #define HOST_COMPUTED \
 	(FEATURE_SSSE3 | FEATURE_SSE41 | FEATURE_SSE42 | FEATURE_AES | FEATURE_PCLMUL | FEATURE_SHA)
 
+/* AVX is not complete. */
+#define NOT_OFFERED (FEATURE_AVX | FEATURE_AVX2 | FEATURE_VAES | FEATURE_VPCLMUL)
+
 static bool can_offer(const struct feature_bit *f)
 {
 	u32 regs[4] = {0};
 
 	if (!(f->feature & HOST_COMPUTED))
-		return f->feature != FEATURE_AVX;
+		return !(f->feature & NOT_OFFERED);
 	__get_cpuid_count(f->leaf, f->subleaf, &regs[EAX], &regs[EBX], &regs[ECX], &regs[EDX]);
 	return regs[f->reg] >> f->bit & 1;
 }

@@ -387,7 +387,7 @@ static void finish_vex(const struct decoder *d, struct cpu_op *op)
 {
 	if (refused_vex(d, op))
 		op->fn = op_invalid;
-	op->imm = vex_pack((u8)op->imm, d->vex_reg);
+	op->imm = cpu_vex_pack((u8)op->imm, d->vex_reg, d->vex_length, d->vex_row);
 }
 
 static void decode_finish(struct decoder *d, const struct row *row, unsigned offset, struct cpu_op *op)

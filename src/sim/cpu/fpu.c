@@ -15,7 +15,17 @@ void cpu_fpu_check(struct cpu *cpu)
 
 void cpu_sse_check(struct cpu *cpu)
 {
+	if (cpu->in_lanes)
+		return;
 	if (cpu->cr0 & CR0_EM || !(cpu->cr4 & CR4_OSFXSR))
+		cpu_raise(cpu, EXC_UD);
+	if (cpu->cr0 & CR0_TS)
+		cpu_raise(cpu, EXC_NM);
+}
+
+void cpu_avx_check(struct cpu *cpu)
+{
+	if (!(cpu->cr4 & CR4_OSXSAVE) || ~cpu->xcr0 & (XSTATE_SSE | XSTATE_AVX))
 		cpu_raise(cpu, EXC_UD);
 	if (cpu->cr0 & CR0_TS)
 		cpu_raise(cpu, EXC_NM);

@@ -11,6 +11,8 @@
 void cpu_fpu_check(struct cpu *cpu);
 /* Raises #UD or #NM if SSE is not available. Each SSE instruction calls it first. */
 void cpu_sse_check(struct cpu *cpu);
+/* The same for AVX. */
+void cpu_avx_check(struct cpu *cpu);
 /* Raises #MF if an unmasked exception waits. */
 void cpu_x87_pending(struct cpu *cpu);
 /* Computes FSW.ES and B from the flags and masks. */

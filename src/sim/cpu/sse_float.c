@@ -9,6 +9,10 @@ void cpu_sse_exceptions(struct cpu *cpu, u32 mxcsr)
 {
 	u32 flags = mxcsr & 0x3f, unmasked = ~(cpu->mxcsr >> 7);
 
+	if (cpu->in_lanes) {
+		cpu->lane_flags |= flags;
+		return;
+	}
 	/*
 	 * Invalid operation, denormal operand and division by zero are found before the computation. If one
 	 * of them is not masked, nothing is computed, and overflow, underflow and precision cannot occur.

@@ -109,6 +109,11 @@ struct cpu_debugger {
 #define CPU_VC_ON  0x1u /* what every SEV-ES guest has to ask its hypervisor for */
 #define CPU_VC_DR7 0x2u /* #DB and MOV from and to DR7, which KVM does not intercept with DebugSwap */
 
+/* Behind the sixteen registers are two that VEX instructions compute in (vex_lane.c). */
+#define CPU_XMM_A     16
+#define CPU_XMM_B     17
+#define CPU_XMM_COUNT 18
+
 struct cpu {
 	uint64_t gpr[CPU_GPR_COUNT];
 	/* Lazy arithmetic flags (flags.h): read and write with cpu_rflags(), cpu_set_rflags(). */
@@ -147,10 +152,12 @@ struct cpu {
 	uint64_t pdpte[4];                          /* PAE: loaded with CR3 */
 
 	struct cpu_x87 x87;
-	uint8_t xmm[16][16] __attribute__((aligned(16)));
+	uint8_t xmm[CPU_XMM_COUNT][16] __attribute__((aligned(16)));
 	uint8_t ymm_high[16][16]; /* the upper halves of the YMM registers */
 	uint32_t mxcsr;
 	uint32_t mxcsr_mask;
+	bool in_lanes;       /* SSE instructions run as parts of one with VEX: they check nothing, */
+	uint32_t lane_flags; /* and their exceptions are put together here */
 
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip, pat;

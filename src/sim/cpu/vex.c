@@ -14,15 +14,24 @@ enum { VEX_MAP_0F, VEX_MAP_38, VEX_MAP_3A };
 #define VEX(map, opcode, prefix, name, a, b, c, what, need) \
 	AT(map, opcode, prefix) = { \
 	        .row = {.fn = op_##name, .flags = OPERANDS(a, b, c) | ROW_Y}, .rules = (what), .needs = NEED_##need},
+#define LANE(map, opcode, prefix, how, name, immediate, what, bytes, step, need) \
+	AT(map, opcode, prefix) = { \
+	        .row = {.fn = op_##how, .flags = OPERANDS(V, W, immediate) | ROW_Y}, .lane = op_##name, \
+	        .rules = (what), .needs = NEED_##need, .part = (bytes), .imm_step = (step)},
 /* clang-format on */
 
 static const struct vex_row rows[VEX_MAPS * 256u * 4u] = {
+#include "rows_lane.h"
 #include "rows_vex.h"
 };
 
 const u64 cpu_vex_needs[VEX_NEEDS][2] = {
         [NEED_BMI1] = {FEATURE_BMI1},
         [NEED_BMI2] = {FEATURE_BMI2},
+        [NEED_AVX] = {FEATURE_AVX, FEATURE_AVX},
+        [NEED_INT] = {FEATURE_AVX, FEATURE_AVX2},
+        [NEED_AES] = {FEATURE_AVX | FEATURE_AES, FEATURE_AVX | FEATURE_VAES},
+        [NEED_PCLMUL] = {FEATURE_AVX | FEATURE_PCLMUL, FEATURE_AVX | FEATURE_VPCLMUL},
 };
 
 const struct vex_row *cpu_vex_row(unsigned map, u8 opcode, unsigned prefix)
@@ -34,4 +43,16 @@ const struct vex_row *cpu_vex_row(unsigned map, u8 opcode, unsigned prefix)
 		return &none;
 	row = &rows[((map - 1) * 256u + opcode) * 4u + prefix];
 	return row->row.fn ? row : &none;
+}
+
+u64 cpu_vex_pack(u8 imm, unsigned reg, unsigned length, const struct vex_row *row)
+{
+	bool listed = row >= rows && row < rows + ARRAY_LEN(rows);
+
+	return imm | (u64)reg << 8 | (u64)length << 12 | (listed ? (u64)(row - rows) << 16 : 0);
+}
+
+const struct vex_row *cpu_vex_row_of(const struct cpu_op *op)
+{
+	return &rows[op->imm >> 16];
 }

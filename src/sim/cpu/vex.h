@@ -18,24 +18,30 @@ enum vex_rule {
 };
 
 /* Which features an instruction needs, by L. */
-enum vex_need { NEED_NONE, NEED_BMI1, NEED_BMI2, VEX_NEEDS };
+enum vex_need { NEED_NONE, NEED_BMI1, NEED_BMI2, NEED_AVX, NEED_INT, NEED_AES, NEED_PCLMUL, VEX_NEEDS };
 extern const u64 cpu_vex_needs[VEX_NEEDS][2];
 
 struct vex_row {
 	struct row row;
+	cpu_op_fn *lane; /* the SSE instruction that does the work of 128 bits */
 	u16 rules;
 	u8 needs;
+	u8 part;     /* how many bytes of the source a lane takes */
+	u8 imm_step; /* how many bits of the immediate a lane takes; 0: all lanes take the same */
 };
 
 #define VEX_NO_PREFIX 4u /* what must not be in front of VEX was there */
 /* Returns the row of an instruction; if there is none, a row that raises #UD. */
 const struct vex_row *cpu_vex_row(unsigned map, u8 opcode, unsigned prefix);
 
-/* ---- cpu_op.imm has the immediate byte, and above it vvvv ---- */
+/* ---- cpu_op.imm has the immediate byte, vvvv, L, and the number of the row ---- */
 
-ALWAYS u64 vex_pack(u8 imm, unsigned reg)
+u64 cpu_vex_pack(u8 imm, unsigned reg, unsigned length, const struct vex_row *row);
+const struct vex_row *cpu_vex_row_of(const struct cpu_op *op);
+
+ALWAYS unsigned vex_lanes(const struct cpu_op *op)
 {
-	return imm | (u64)reg << 8;
+	return 1 + (op->imm >> 12 & 1);
 }
 
 ALWAYS u8 vex_imm(const struct cpu_op *op)
@@ -51,6 +57,7 @@ ALWAYS unsigned vex_reg(const struct cpu_op *op)
 /* clang-format off */
 #define VEX(map, opcode, prefix, name, a, b, c, rules, need) cpu_op_fn op_##name;
 #include "rows_vex.h"
+cpu_op_fn op_vex_packed, op_vex_single, op_vex_narrow, op_vex_count;
 /* clang-format on */
 
 #endif
