@@ -215,6 +215,8 @@ static struct cpu *create(struct cpu_bus *bus)
 	cpu_supported_cpuid(entries, &count);
 	if (cpu_set_cpuid(cpu, entries, count, &err))
 		abort();
+	/* Also what CPUID does not offer, because of the host or yet. */
+	cpu->features = UINT64_MAX;
 	return cpu;
 }
 

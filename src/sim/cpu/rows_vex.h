@@ -21,5 +21,25 @@ VEX(38, 0xf7, F3, sarx,  Gy, Ey, _,  VEX_REG | VEX_L0, BMI2)
 VEX(38, 0xf7, F2, shrx,  Gy, Ey, _,  VEX_REG | VEX_L0, BMI2)
 VEX(3A, 0xf0, F2, rorx,  Gy, Ey, Ib, VEX_L0,           BMI2)
 
+/* ---- moves of whole registers ---- */
+
+VEX(0F, 0x10, NP, vmovups_load,  V, W, _, 0, AVX)
+VEX(0F, 0x10, 66, vmovups_load,  V, W, _, 0, AVX)
+VEX(0F, 0x11, NP, vmovups_store, W, V, _, 0, AVX)
+VEX(0F, 0x11, 66, vmovups_store, W, V, _, 0, AVX)
+VEX(0F, 0x28, NP, vmovaps_load,  V, W, _, 0, AVX)
+VEX(0F, 0x28, 66, vmovaps_load,  V, W, _, 0, AVX)
+VEX(0F, 0x29, NP, vmovaps_store, W, V, _, 0, AVX)
+VEX(0F, 0x29, 66, vmovaps_store, W, V, _, 0, AVX)
+VEX(0F, 0x2b, NP, vmovaps_store, M, V, _, 0, AVX)
+VEX(0F, 0x2b, 66, vmovaps_store, M, V, _, 0, AVX)
+VEX(0F, 0x6f, 66, vmovaps_load,  V, W, _, 0, AVX)
+VEX(0F, 0x6f, F3, vmovups_load,  V, W, _, 0, AVX)
+VEX(0F, 0x7f, 66, vmovaps_store, W, V, _, 0, AVX)
+VEX(0F, 0x7f, F3, vmovups_store, W, V, _, 0, AVX)
+VEX(0F, 0xe7, 66, vmovaps_store, M, V, _, 0, AVX)
+VEX(0F, 0xf0, F2, vmovups_load,  V, M, _, 0, AVX)
+VEX(38, 0x2a, 66, vmovaps_load,  V, M, _, 0, INT)
+
 /* clang-format on */
 #undef VEX

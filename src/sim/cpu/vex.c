@@ -18,10 +18,15 @@ enum { VEX_MAP_0F, VEX_MAP_38, VEX_MAP_3A };
 	AT(map, opcode, prefix) = { \
 	        .row = {.fn = op_##how, .flags = OPERANDS(V, W, immediate) | ROW_Y}, .lane = op_##name, \
 	        .rules = (what), .needs = NEED_##need, .part = (bytes), .imm_step = (step)},
+#define ONE(map, opcode, prefix, how, name, a, b, c, what, need) \
+	AT(map, opcode, prefix) = { \
+	        .row = {.fn = op_##how, .flags = OPERANDS(a, b, c) | ROW_Y}, .lane = op_##name, \
+	        .rules = (what), .needs = NEED_##need},
 /* clang-format on */
 
 static const struct vex_row rows[VEX_MAPS * 256u * 4u] = {
 #include "rows_lane.h"
+#include "rows_one.h"
 #include "rows_vex.h"
 };
 

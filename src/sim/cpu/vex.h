@@ -54,10 +54,15 @@ ALWAYS unsigned vex_reg(const struct cpu_op *op)
 	return op->imm >> 8 & 15;
 }
 
+/* Reads a vector register, or `bytes` bytes of memory of any alignment, into two lanes of 16 bytes. */
+void cpu_vex_read(struct cpu *cpu, const struct cpu_op *op, unsigned bytes, u8 ret_source[static 32]);
+/* Writes a vector register. With one lane the upper half becomes zero. */
+void cpu_vex_write(struct cpu *cpu, unsigned number, const u8 result[static 32], unsigned lanes);
+
 /* clang-format off */
 #define VEX(map, opcode, prefix, name, a, b, c, rules, need) cpu_op_fn op_##name;
 #include "rows_vex.h"
-cpu_op_fn op_vex_packed, op_vex_single, op_vex_narrow, op_vex_count;
+cpu_op_fn op_vex_packed, op_vex_single, op_vex_narrow, op_vex_count, op_vex_store, op_vex_plain;
 /* clang-format on */
 
 #endif

@@ -7,8 +7,7 @@
 #include "sse.h"
 #include "vex.h"
 
-/* Reads a vector register, or `bytes` bytes of memory, into two lanes of 16 bytes. */
-static void read_source(struct cpu *cpu, const struct cpu_op *op, unsigned bytes, u8 ret_source[static 32])
+void cpu_vex_read(struct cpu *cpu, const struct cpu_op *op, unsigned bytes, u8 ret_source[static 32])
 {
 	u64 linear;
 
@@ -22,6 +21,15 @@ static void read_source(struct cpu *cpu, const struct cpu_op *op, unsigned bytes
 		cpu_mem_read_bytes(cpu, linear, ret_source, bytes, op->seg);
 	else
 		store_le(ret_source, bytes, mem_read(cpu, linear, bytes, op->seg));
+}
+
+void cpu_vex_write(struct cpu *cpu, unsigned number, const u8 result[static 32], unsigned lanes)
+{
+	memcpy(cpu->xmm[number], result, 16);
+	if (lanes == 2)
+		memcpy(cpu->ymm_high[number], result + 16, 16);
+	else
+		memset(cpu->ymm_high[number], 0, 16);
 }
 
 static struct cpu_op lane_op(const struct cpu_op *op)
@@ -46,15 +54,6 @@ static void end_lanes(struct cpu *cpu)
 {
 	cpu->in_lanes = false;
 	cpu_sse_exceptions(cpu, cpu->lane_flags);
-}
-
-static void write_result(struct cpu *cpu, unsigned number, const u8 result[static 32], unsigned lanes)
-{
-	memcpy(cpu->xmm[number], result, 16);
-	if (lanes == 2)
-		memcpy(cpu->ymm_high[number], result + 16, 16);
-	else
-		memset(cpu->ymm_high[number], 0, 16);
 }
 
 /* step: how far it is in the source from one lane to the next */
@@ -84,10 +83,10 @@ void op_vex_packed(struct cpu *cpu, const struct cpu_op *op)
 
 	cpu_avx_check(cpu);
 	/* VMOVDDUP of 128 bits reads the half that it needs. */
-	read_source(
+	cpu_vex_read(
 	        cpu, op, row->lane == op_movddup && vex_lanes(op) == 1 ? 8 : vex_lanes(op) * part, source);
 	run_lanes(cpu, op, source, part, result);
-	write_result(cpu, op->xreg, result, vex_lanes(op));
+	cpu_vex_write(cpu, op->xreg, result, vex_lanes(op));
 }
 
 /* A shift: the count is in the low half of 128 bits, for all lanes. */
@@ -96,9 +95,9 @@ void op_vex_count(struct cpu *cpu, const struct cpu_op *op)
 	u8 source[32], result[32];
 
 	cpu_avx_check(cpu);
-	read_source(cpu, op, 16, source);
+	cpu_vex_read(cpu, op, 16, source);
 	run_lanes(cpu, op, source, 0, result);
-	write_result(cpu, op->xreg, result, vex_lanes(op));
+	cpu_vex_write(cpu, op->xreg, result, vex_lanes(op));
 }
 
 /* Each lane gives 64 bits. */
@@ -107,11 +106,11 @@ void op_vex_narrow(struct cpu *cpu, const struct cpu_op *op)
 	u8 source[32], result[32];
 
 	cpu_avx_check(cpu);
-	read_source(cpu, op, vex_lanes(op) * 16, source);
+	cpu_vex_read(cpu, op, vex_lanes(op) * 16, source);
 	run_lanes(cpu, op, source, 16, result);
 	if (vex_lanes(op) == 2)
 		memcpy(result + 8, result + 16, 8);
-	write_result(cpu, op->xreg, result, 1);
+	cpu_vex_write(cpu, op->xreg, result, 1);
 }
 
 /* One element, which the SSE instruction reads itself; the rest comes from vvvv. L does not matter. */
@@ -128,5 +127,37 @@ void op_vex_single(struct cpu *cpu, const struct cpu_op *op)
 	cpu_vex_row_of(op)->lane(cpu, &lane);
 	end_lanes(cpu);
 	memcpy(result, cpu->xmm[CPU_XMM_A], 16);
-	write_result(cpu, op->xreg, result, 1);
+	cpu_vex_write(cpu, op->xreg, result, 1);
+}
+
+/* The same where rm is the destination. If it is memory, vvvv does not matter. */
+void op_vex_store(struct cpu *cpu, const struct cpu_op *op)
+{
+	struct cpu_op lane = lane_op(op);
+	u8 result[32];
+
+	cpu_avx_check(cpu);
+	lane.xreg = op->xreg;
+	lane.xrm = CPU_XMM_A;
+	lane.flags = op->flags;
+	begin_lanes(cpu);
+	memcpy(cpu->xmm[CPU_XMM_A], cpu->xmm[vex_reg(op)], 16);
+	cpu_vex_row_of(op)->lane(cpu, &lane);
+	end_lanes(cpu);
+	if (op->flags & OP_MEM)
+		return;
+	memcpy(result, cpu->xmm[CPU_XMM_A], 16);
+	cpu_vex_write(cpu, op->xrm, result, 1);
+}
+
+/* What writes no vector register. */
+void op_vex_plain(struct cpu *cpu, const struct cpu_op *op)
+{
+	struct cpu_op plain = *op;
+
+	cpu_avx_check(cpu);
+	plain.imm = vex_imm(op);
+	begin_lanes(cpu);
+	cpu_vex_row_of(op)->lane(cpu, &plain);
+	end_lanes(cpu);
 }

@@ -80,6 +80,20 @@ static void test_vex_with_wrong_fields_or_prefixes_is_refused(void **state)
 	assert_int_equal(vex_imm(&op), 1);
 }
 
+static void test_vex_may_name_a_register_unless_the_operand_is_memory(void **state)
+{
+	struct cpu_op op;
+
+	assert_ptr_equal(decoded(LONG_64, UINT64_MAX, "\xc4\xe1\x62\x10\xc1", &op), op_vex_single);
+	assert_ptr_equal(decoded(LONG_64, UINT64_MAX, "\xc4\xe1\x62\x10\x01", &op), op_invalid);
+	assert_ptr_equal(decoded(LONG_64, UINT64_MAX, "\xc4\xe1\x7a\x10\x01", &op), op_vex_single);
+	/* VMOVLPD is of memory alone, VMOVUPS has no second source. */
+	assert_ptr_equal(decoded(LONG_64, UINT64_MAX, "\xc4\xe1\x61\x12\x01", &op), op_vex_single);
+	assert_ptr_equal(decoded(LONG_64, UINT64_MAX, "\xc4\xe1\x61\x12\xc1", &op), op_invalid);
+	assert_ptr_equal(decoded(LONG_64, UINT64_MAX, "\xc4\xe1\x7c\x10\xc1", &op), op_vmovups_load);
+	assert_ptr_equal(decoded(LONG_64, UINT64_MAX, "\xc4\xe1\x64\x10\xc1", &op), op_invalid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -87,6 +101,7 @@ int main(void)
 	        cmocka_unit_test(test_vex_names_eight_registers_in_32_bits),
 	        cmocka_unit_test(test_vex_needs_its_feature),
 	        cmocka_unit_test(test_vex_with_wrong_fields_or_prefixes_is_refused),
+	        cmocka_unit_test(test_vex_may_name_a_register_unless_the_operand_is_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

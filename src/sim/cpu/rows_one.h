@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rows_one: the rows of the VEX forms of SSE instructions on one element, a register of general purpose or
+ * 64 bits of memory (APM 4). The SSE instruction runs once: vex_single for those with the destination in
+ * reg, vex_store for those with it in rm, and vex_plain for those that write no vector register.
+ */
+/* clang-format off */
+
+/*  map, opcode, prefix, how, SSE instruction, three operands without H, rules, features */
+
+/* ---- moves ---- */
+
+ONE(0F, 0x10, F3, vex_single, movss_load,   V,  W,  _,  VEX_REG_OF_REG,   AVX)
+ONE(0F, 0x10, F2, vex_single, movsd_load,   V,  W,  _,  VEX_REG_OF_REG,   AVX)
+ONE(0F, 0x11, F3, vex_store,  movss_store,  W,  V,  _,  VEX_REG_OF_REG,   AVX)
+ONE(0F, 0x11, F2, vex_store,  movsd_store,  W,  V,  _,  VEX_REG_OF_REG,   AVX)
+ONE(0F, 0x12, NP, vex_single, movlps_load,  V,  W,  _,  VEX_REG | VEX_L0, AVX)
+ONE(0F, 0x12, 66, vex_single, movlpd_load,  V,  M,  _,  VEX_REG | VEX_L0, AVX)
+ONE(0F, 0x13, NP, vex_plain,  movlps_store, M,  V,  _,  VEX_L0,           AVX)
+ONE(0F, 0x13, 66, vex_plain,  movlps_store, M,  V,  _,  VEX_L0,           AVX)
+ONE(0F, 0x16, NP, vex_single, movhps_load,  V,  W,  _,  VEX_REG | VEX_L0, AVX)
+ONE(0F, 0x16, 66, vex_single, movhpd_load,  V,  M,  _,  VEX_REG | VEX_L0, AVX)
+ONE(0F, 0x17, NP, vex_plain,  movhps_store, M,  V,  _,  VEX_L0,           AVX)
+ONE(0F, 0x17, 66, vex_plain,  movhps_store, M,  V,  _,  VEX_L0,           AVX)
+ONE(0F, 0x6e, 66, vex_single, movd_load,    V,  Ey, _,  VEX_L0,           AVX)
+ONE(0F, 0x7e, 66, vex_plain,  movd_store,   Ey, V,  _,  VEX_L0,           AVX)
+ONE(0F, 0x7e, F3, vex_single, movq_load,    V,  W,  _,  VEX_L0,           AVX)
+ONE(0F, 0xd6, 66, vex_store,  movq_store,   W,  V,  _,  VEX_L0,           AVX)
+
+/* clang-format on */
+#undef ONE
