@@ -42,21 +42,24 @@ WALL_MS = 3000      # by which the guest's wall clock may go away from the host'
 
 
 class Case:
-    """sev: '', or who moves it: 'helper', 'processors'. net: it keeps a connection open, if this test has a network."""
-    def __init__(self, name, vcpus=1, disk=False, moves=2, sev='', net=False):
+    """sev: '', or who moves it: 'helper', 'processors'. net: it keeps a connection open, if this test has a network. late: by post-copy."""
+    def __init__(self, name, vcpus=1, disk=False, moves=2, sev='', net=False, late=False):
         self.name = name if HAS_NET else name.replace(' and a network', '')
-        self.vcpus, self.disk, self.moves, self.sev, self.net, self.options = vcpus, disk, moves, sev, net and HAS_NET, ()
+        self.vcpus, self.disk, self.moves, self.sev, self.net, self.late = vcpus, disk, moves, sev, net and HAS_NET, late
+        self.options = ()
 
 
 CASES = [
     Case('1 vCPU, A to B to C'),
     Case('4 vCPUs, A to B to C', vcpus=4),
     Case('a disk and a network, 2 vCPUs, A to B to C', vcpus=2, disk=True, net=True),
+    Case('post-copy, a disk and a network, 4 vCPUs, A to B to C', vcpus=4, disk=True, net=True, late=True),
     Case('SEV by helper, a disk and a network, 2 vCPUs, A to B', vcpus=2, disk=True, moves=1, sev='helper', net=True),
 ]
 # With --long: guests that use all they have.
-LONG = [Case(f'{name}, a disk and a network, {vcpus} vCPU, A to B to C', vcpus=vcpus, disk=True, sev=sev, net=True)
-        for name, sev in (('plain', ''), ('SEV by helper', 'helper'), ('SEV by secure processors', 'processors')) for vcpus in (1, 4)]
+LONG = [Case(f'{name}, a disk and a network, {vcpus} vCPU, A to B to C', vcpus=vcpus, disk=True, sev=sev, net=True, late=late)
+        for name, sev, late in (('plain', '', False), ('plain by post-copy', '', True), ('SEV by helper', 'helper', False),
+                                ('SEV by secure processors', 'processors', False)) for vcpus in (1, 4)]
 
 
 def ip(*words):
@@ -164,7 +167,14 @@ def move(case, here, there):
     # The emulation, and the software platform that seals, may need longer for a pass than the guest for writing as much again, and then the guest
     # is never stopped.
     here.ask('migrate-set-parameters', f'downtime-limit={600000 if case.sev == "processors" else 120000 if case.sev else 30000 if emulation.IN_LAB else 300}')
+    if case.late:
+        # It goes over with its first pages, and the rest follows as fast as it can.
+        here.ask('migrate-set-capabilities', 'capabilities=[{"capability":"postcopy-ram","state":true}]')
+        here.ask('migrate-set-parameters', 'max-bandwidth=1')
     here.ask('migrate', f'uri={there.address}')
+    if case.late:
+        here.wait_for('query-migrate', 'status', 'active')
+        here.ask('migrate-start-postcopy')
     answer = here.wait_for('query-migrate', 'status', 'completed', 'failed', 'in-doubt')
     if answer['status'] != 'completed':
         raise Failed(f'the move {answer["status"]}: {answer.get("error-desc")}\n{there.tail()}')
@@ -267,6 +277,7 @@ def go_on(options, case, folder, keys, here, moves):
         check_wall(options, after - before, time.monotonic() - began)
         print(f'# {case.name}: stopped for {answer["downtime"]} ms of {answer["total-time"]} ms, {answer["ram"]["dirty-sync-count"]} passes, '
               f'{answer["ram"]["normal"]} pages and {answer["ram"]["duplicate"]} of zeros; the wall clock went {after - before:+} ms from the host\'s'
+              + (f', {answer["ram"]["postcopy-requests"]} pages were waited for' if case.late else '')
               + (f', {more - blocks} blocks came back' if case.net else ''), flush=True)
         here.ask('quit')
         here.ends(0)
