@@ -19,14 +19,17 @@ enum sim_clock_kind {
 
 #define SIM_CSP_ID_MAX 32
 
-/* What the firmware has just measured of a guest that is launched. */
+/*
+ * A step of a guest's launch: the secure processor has added a page to the guest's digest, or, if page is
+ * NULL, the digest is complete.
+ */
 struct sim_measured {
 	const char *guest; /* "sev", "sev-es", "sev-snp" */
-	const char *page; /* "normal", "vmsa", "zero", "unmeasured", "secrets", "cpuid"; NULL: that was all */
-	uint64_t gpa;     /* SEV-SNP alone has it */
-	const void *data; /* NULL: the contents are not measured */
+	const char *page;  /* "normal", "vmsa", "zero", "unmeasured", "secrets", "cpuid" */
+	uint64_t gpa;      /* of a SEV-SNP guest's page; 0 for others */
+	const void *data;  /* NULL: the page's contents are not in the digest */
 	size_t size_bytes;
-	const uint8_t *digest; /* once that was all: the guest's */
+	const uint8_t *digest; /* NULL until it is complete */
 	unsigned digest_bytes;
 };
 
