@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A guest that writes all its memory all the time goes over while memory is missing there (post-copy), whatever breaks meanwhile."""
+import collections
 import contextlib
 import os
 import signal
@@ -230,6 +231,51 @@ class Breaks(Case):
                     self.resumes()
                 for side in (self.source, self.target):
                     side.end()
+
+    def test_either_is_killed_at_each_message(self):
+        """The guest never runs on both sides, and nobody takes a guest that lacks memory for a whole one."""
+        for killed, other in (('source', 'target'), ('target', 'source')):
+            ends = collections.Counter()
+            for at, point in enumerate(POINTS):
+                with self.subTest(killed=killed, point=point):
+                    self.broken(point, lambda killed=killed: getattr(self, killed).end())
+                    end = self.end_of(getattr(self, other))
+                    gave, took = self.source.records()[0], self.target.records()[0]
+                    ends[end] += 1
+                    self.assertIn(end, self.allowed(killed, at))
+                    if end == 'postcopy-paused':
+                        self.assertEqual(gave, ['gave'])
+                    elif end == 'running' and killed == 'target':
+                        self.assertEqual(took, [])
+                    elif end in ('running', 'completed'):
+                        self.assertEqual((gave, took), (['gave'], ['took']))
+                    elif end == 'ended':
+                        self.assertEqual(took, [])
+                    for side in (self.source, self.target):
+                        side.end()
+            print(f'{killed} killed: {dict(ends)}')
+            self.assertIn('postcopy-paused', ends)
+
+    @staticmethod
+    def allowed(killed, at):
+        """How the other side may end that hears no more behind this message."""
+        given = POINTS.index(('source', 'COMMIT'))
+        if killed == 'source':
+            return (('ended', 'failed'), ('ended', 'failed', 'in-doubt'), ('in-doubt', 'postcopy-paused'), ('postcopy-paused', 'completed'))[
+                (at >= 1) + (at >= given) + (at > given)]
+        return (('running',), ('running', 'in-doubt'), ('in-doubt', 'postcopy-paused', 'completed'))[(at >= 2) + (at >= given)]
+
+    def end_of(self, side):
+        """What the side says of the guest when all is over there."""
+        def end():
+            try:
+                moved, state = side.moves().get('status'), side.state()
+            except (OSError, AssertionError):
+                return 'ended' if not side.lives() else None
+            if moved not in movers.ENDS:
+                return None
+            return 'running' if moved == 'failed' and state == 'running' else moved
+        return monitor.until(end)
 
     def test_the_source_is_killed(self):
         """The guest needs what is nowhere any more: it is told, and nothing is made up."""
