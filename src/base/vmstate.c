@@ -133,7 +133,8 @@ void vmstate_u64(struct vmstate *s, const char *field, uint64_t *value, uint64_t
 
 void vmstate_bool(struct vmstate *s, const char *field, bool *value)
 {
-	*value = number(s, field, *value, 1, 1);
+	/* What is loaded may have no value before, and not every byte is one. */
+	*value = number(s, field, !s->loads && *value, 1, 1);
 }
 
 void vmstate_count(struct vmstate *s, const char *field, unsigned *value, unsigned max)

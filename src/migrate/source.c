@@ -228,7 +228,8 @@ static int send_part(struct migrate_side *side, enum migrate_part part, unsigned
 	if (result == 0) {
 		store_le(payload, 4, i);
 		store_le(payload + 4, 4, 0);
-		memcpy(payload + 8, state.data, state.size);
+		if (state.size)
+			memcpy(payload + 8, state.data, state.size);
 		result = migrate_wire_send(&side->wire, part_types[part], 8 + state.size, err);
 	}
 	vmstate_finish(&state);

@@ -73,7 +73,7 @@ void *__wrap_calloc(size_t count, size_t size)
 
 void __wrap_free(void *p)
 {
-	const struct block *block = (struct block *)p - 1;
+	const struct block *block;
 	uint8_t *pages;
 	size_t bytes;
 
@@ -81,6 +81,7 @@ void __wrap_free(void *p)
 		__real_free(p);
 		return;
 	}
+	block = (struct block *)p - 1;
 	bytes = block->bytes;
 	pages = (uint8_t *)p + block->used - bytes;
 	madvise(pages, bytes, MADV_DONTNEED);
