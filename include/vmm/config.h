@@ -19,7 +19,7 @@
 #define CONFIG_FILE_MAX_BYTES    MIB(1)
 
 enum config_host { CONFIG_HOST_KVM, CONFIG_HOST_SIM };
-enum config_sim_cpu { CONFIG_SIM_CPU_INTERPRETER, CONFIG_SIM_CPU_TRANSLATOR };
+enum config_sim_cpu { CONFIG_SIM_CPU_INTERPRETER, CONFIG_SIM_CPU_TRANSLATOR, CONFIG_SIM_CPU_BOTH };
 enum config_sim_clock { CONFIG_SIM_CLOCK_VIRTUAL, CONFIG_SIM_CLOCK_HOST };
 enum config_sev_type { CONFIG_SEV_NONE, CONFIG_SEV, CONFIG_SEV_ES, CONFIG_SEV_SNP };
 /* How a SEV or SEV-ES guest's context is made. This changes the FPU fields of an ES guest's measured VMSA. */

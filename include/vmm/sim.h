@@ -36,6 +36,11 @@ struct sim_measured {
 /* All zeros: a processor without SEV, and virtual time. */
 struct sim_options {
 	bool translate; /* the guest's code to this machine's, where the host allows that */
+	/*
+	 * What is translated is interpreted, too, and compared; a VM in which the two differ leaves with
+	 * KVM_EXIT_INTERNAL_ERROR. Only with translate, and where the host allows that.
+	 */
+	bool compare;
 	enum sim_clock_kind clock;
 	/* One of product_words; NULL or "none": no SEV. */
 	const char *product;
@@ -136,8 +141,10 @@ uint64_t sim_now_ns(const struct host *h);
 /* The work that the guests of a host have done so far; exact when none runs. */
 struct sim_figures {
 	uint64_t instructions;
-	uint64_t exits;          /* returns of KVM_RUN to the VMM */
-	uint64_t unknown;        /* instructions that are not implemented; each raised #UD */
+	uint64_t exits;   /* returns of KVM_RUN to the VMM */
+	uint64_t unknown; /* instructions that are not implemented; each raised #UD */
+	uint64_t compared,
+	        alone; /* with sim_options.compare: blocks that were compared; those that could not be */
 	char unknown_names[256]; /* "0f 38 f0 /0 mod 3 x12, ..." */
 };
 void sim_figures(struct host *h, struct sim_figures *ret_figures);

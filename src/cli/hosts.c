@@ -41,7 +41,8 @@ static int take_version(const char *text, struct product_firmware *ret_firmware,
 static int sim_options_of(const struct config *config, struct sim_options *ret_options, struct err *err)
 {
 	*ret_options = (struct sim_options){
-	        .translate = config->sim.cpu == CONFIG_SIM_CPU_TRANSLATOR,
+	        .translate = config->sim.cpu != CONFIG_SIM_CPU_INTERPRETER,
+	        .compare = config->sim.cpu == CONFIG_SIM_CPU_BOTH,
 	        .clock = config->sim.clock == CONFIG_SIM_CLOCK_HOST ? SIM_CLOCK_HOST : SIM_CLOCK_VIRTUAL,
 	        .product = product_words[config->sim.product],
 	        .seed = config->sim.seed,
@@ -180,6 +181,11 @@ static void tell_figures(struct cli_hosts *hosts)
 	log_info("software platform: %llu instructions, %llu exits, %llu ms of the guest's time",
 	        (unsigned long long)figures.instructions, (unsigned long long)figures.exits,
 	        (unsigned long long)(sim_now_ns(hosts->real) / 1000000));
+	if (figures.compared)
+		log_info("software platform: %llu blocks were the same by the interpreter and by the "
+		         "translator, "
+		         "%llu could not be compared",
+		        (unsigned long long)figures.compared, (unsigned long long)figures.alone);
 	if (figures.unknown)
 		log_warn("software platform: the guest used instructions that are not implemented: %s",
 		        figures.unknown_names);

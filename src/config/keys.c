@@ -14,7 +14,7 @@ static const char *const type_words[] = {"none", "sev", "sev-es", "sev-snp", NUL
 static const char *const init_words[] = {"auto", "init2", "legacy", NULL};
 static const char *const correction_words[] = {"adopt", "refuse", NULL};
 static const char *const reboot_words[] = {"restart", "exit", NULL};
-static const char *const processor_words[] = {"interpreter", "translator", NULL};
+static const char *const processor_words[] = {"interpreter", "translator", "both", NULL};
 static const char *const clock_words[] = {"virtual", "host", NULL};
 static const char *const mask_words[] = {"none", "id", "key", "both", NULL}; /* the bits of MASK_CHIP */
 static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
@@ -272,7 +272,8 @@ const struct config_key config_keys[] = {
         {"sim.cpu", CONFIG_WORD, AT(sim.cpu), .words = processor_words, .def = "\"interpreter\"",
                 .help = "How the software platform's processor runs a guest's code: one instruction after "
                         "another, or translated to this machine's code where it runs often. Both compute "
-                        "the same."},
+                        "the same. For developers, both runs each piece of code by the one and by the other, "
+                        "and ends the guest where they differ."},
         {"sim.clock", CONFIG_WORD, AT(sim.clock), .words = clock_words, .def = "\"virtual\"",
                 .help = "The time of a guest on the software platform: virtual, which advances with its "
                         "instructions and skips what it only waits for, so that every run is the same; or "

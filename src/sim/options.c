@@ -25,6 +25,7 @@ static const struct field {
         {"snp-asids", NUMBER_32, offsetof(struct sim_options, snp_asids)},
         {"c-bit", NUMBER_32, offsetof(struct sim_options, c_bit)},
         {"translate", FLAG, offsetof(struct sim_options, translate)},
+        {"compare", FLAG, offsetof(struct sim_options, compare)},
         {"smt-off", FLAG, offsetof(struct sim_options, smt_off)},
         {"product", TEXT, offsetof(struct sim_options, product)},
         {"vlek", TEXT, offsetof(struct sim_options, vlek)},

@@ -199,6 +199,11 @@ int sim_host_create(const struct sim_options *options, struct host **ret_host, s
 	kvm_platform_init(&sim->kvm, &sim->objects, options->clock, &sev_hooks, secure);
 	if (options->translate)
 		sim->kvm.code = make_code_pool();
+	sim->kvm.compare = options->compare;
+	if (options->compare && !sim->kvm.code) {
+		sim_destroy(&sim->host);
+		return err_set(err, ERR_HOST, "sim.cpu: without a translator there is nothing to compare");
+	}
 	*ret_host = &sim->host;
 	sim->kvm.paravirtual = options->paravirtual;
 	return 0;

@@ -192,6 +192,8 @@ void cpu_code_written(struct cpu *cpu, u64 gpa, unsigned size)
 
 	if (!page || !(page->granules & granules_of(gpa, size)))
 		return;
+	if (cpu->native && cpu->native->code_written)
+		cpu->native->code_written(cpu);
 	for (struct block_ref *ref = page->blocks; ref; ref = ref->next)
 		block_kill(cpu->code, ref->block);
 	page->blocks = NULL;

@@ -24,6 +24,11 @@ struct cpu_native {
 	 */
 	uintptr_t (*detour)(const struct cpu *cpu, uintptr_t rip);
 	void (*destroy)(struct cpu *cpu);
+	/* An instruction is about to write over code; it may be given up. NULL: nobody wants to know. */
+	void (*code_written)(struct cpu *cpu);
 };
+
+/* Runs a block by the interpreter, in 64-bit mode. */
+void cpu_run_block(struct cpu *cpu, struct cpu_block *block);
 
 #endif

@@ -367,6 +367,11 @@ ALWAYS void run_block(struct cpu *cpu, struct cpu_block *block, unsigned count)
 	cpu->op = NULL;
 }
 
+void cpu_run_block(struct cpu *cpu, struct cpu_block *block)
+{
+	run_block(cpu, block, block->count);
+}
+
 /* Runs one instruction, with its breakpoints, the single-step trap and the end of an interrupt shadow. */
 static void run_single(struct cpu *cpu, struct cpu_block *block, bool resumed)
 {

@@ -48,6 +48,8 @@ _Static_assert(sizeof(struct jit_slot) == 1 << SLOT_SHIFT, "the code computes ad
 struct jit_code {
 	u64 linear;
 	const u8 *entry;
+	const struct cpu_block *block;
+	u32 runs; /* counted only by both.c */
 	struct jit_code *next;
 };
 
@@ -83,7 +85,13 @@ struct jit {
 	const u64 *aux_table;     /* flag_aux by AH, without OF */
 	struct jit_fault *faults; /* by address */
 	u32 fault_count, heat, generation;
+	struct both *both; /* compares with the interpreter (both.h); NULL: nobody does */
 };
+
+/*
+ * Returns the block's code for an address, which is made when the block has run often; NULL: there is none.
+ */
+struct jit_code *jit_code_of(struct cpu *cpu, struct cpu_block *block, u64 linear);
 
 /* ---- the translation of a block ---- */
 

@@ -8,7 +8,8 @@
 
 #include <pthread.h>
 
-#include "internal.h"
+#include "both.h"
+#include "shadow.h"
 
 #define PLACES_MAX 32 /* addresses at which a block is native: a guest may map its page at any number */
 
@@ -129,9 +130,7 @@ static struct jit_code *find_code(const struct jit *jit, const struct cpu_block 
 	return code;
 }
 
-/* Returns the block's code for an address, which is made when the block has run often; NULL: there is none.
- */
-static struct jit_code *code_of(struct cpu *cpu, struct cpu_block *block, u64 linear)
+struct jit_code *jit_code_of(struct cpu *cpu, struct cpu_block *block, u64 linear)
 {
 	struct jit *jit = jit_of(cpu);
 	struct jit_code *code;
@@ -165,7 +164,7 @@ static struct jit_code *code_of(struct cpu *cpu, struct cpu_block *block, u64 li
 
 static bool run(struct cpu *cpu, struct cpu_block *block, u64 linear)
 {
-	const struct jit_code *code = code_of(cpu, block, linear);
+	const struct jit_code *code = jit_code_of(cpu, block, linear);
 
 	if (!code)
 		return false;
@@ -180,7 +179,7 @@ const u8 *jit_resolve(struct cpu *cpu, struct jit_slot *slot)
 	struct jit *jit = jit_of(cpu);
 	u64 linear = cpu->gpr[CPU_GPR_RIP];
 
-	if (!(cpu->mode & MODE_64))
+	if (!(cpu->mode & MODE_64) || jit->both)
 		return NULL;
 	if (!slot)
 		slot = &jit->targets[cpu_jump_index(linear)];
@@ -222,6 +221,7 @@ static void destroy(struct cpu *cpu)
 	struct jit *jit = jit_of(cpu);
 
 	give_piece(jit->pool, jit->index);
+	jit_both_destroy(jit->both);
 	free(jit->faults);
 	free(jit);
 	cpu->native = NULL;
@@ -259,7 +259,7 @@ bool jit_attach(struct jit_pool *pool, struct cpu *cpu, uint32_t heat)
 		free(jit);
 		return false;
 	}
-	jit->native = (struct cpu_native){run, forget, detour, destroy};
+	jit->native = (struct cpu_native){.run = run, .forget = forget, .detour = detour, .destroy = destroy};
 	jit->pool = pool;
 	jit->heat = heat;
 	jit->generation = 1;
@@ -273,4 +273,22 @@ bool jit_attach(struct jit_pool *pool, struct cpu *cpu, uint32_t heat)
 	cpu->native = &jit->native;
 	forget(cpu);
 	return true;
+}
+
+bool jit_compare(struct cpu *cpu)
+{
+	struct jit *jit = jit_of(cpu);
+
+	jit->both = jit_both_create(cpu);
+	if (!jit->both)
+		return false;
+	jit->native.run = jit_both_run;
+	jit->native.code_written = jit_shadow_end_trial;
+	return true;
+}
+
+void jit_add_counts(const struct cpu *cpu, struct jit_counts *sum)
+{
+	if (cpu->native && jit_of(cpu)->both)
+		jit_both_counts(jit_of(cpu)->both, sum);
 }

@@ -32,5 +32,17 @@ void jit_pool_destroy(struct jit_pool *pool); /* after its processors; NULL is a
  * thread.
  */
 bool jit_attach(struct jit_pool *pool, struct cpu *cpu, uint32_t heat) MUST_CHECK;
+/*
+ * Has the processor, which has a translator, run each translated block by the interpreter, too, on copies of
+ * memory: where the two differ it says so, and leaves with CPU_EXIT_FAILED. False: there is no memory.
+ */
+bool jit_compare(struct cpu *cpu) MUST_CHECK;
+
+/* Blocks that were run by both, and those that could not be, because devices or the platform were asked. */
+struct jit_counts {
+	uint64_t compared, alone;
+};
+/* Adds the processor's. */
+void jit_add_counts(const struct cpu *cpu, struct jit_counts *sum);
 
 #endif

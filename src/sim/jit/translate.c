@@ -186,7 +186,7 @@ struct jit_code *jit_translate(struct jit *jit, const struct cpu_block *block, u
 	jit->data_used += sizeof(*code);
 	t.e = (struct emit){.at = jit->write + jit->code_used, .there = jit->code - jit->write};
 	emit_enter_block(&t);
-	*code = (struct jit_code){.linear = linear, .entry = t.e.at + t.e.there};
+	*code = (struct jit_code){.linear = linear, .entry = t.e.at + t.e.there, .block = block};
 	emit_block(&t);
 	jit->code_used = (size_t)(t.e.at - jit->write);
 	return code;

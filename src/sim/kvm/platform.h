@@ -24,6 +24,7 @@ struct kvm_platform {
 	const struct kvm_hooks *hooks; /* how memory encryption changes what KVM does (hooks.h) */
 	struct sev_platform *secure;   /* the secure processor, for the hooks; NULL: there is none */
 	struct jit_pool *code; /* where vCPUs translate guests' code to, which is the root's; NULL: nowhere */
+	bool compare;          /* what is translated, with what the interpreter makes of it */
 	struct kvm_clock clock;
 	bool paravirtual;     /* guests are offered what KVM has for guests that know it (pv.c) */
 	pthread_mutex_t lock; /* protects all below, and the refs of VMs */

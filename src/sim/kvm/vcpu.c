@@ -315,6 +315,20 @@ static const struct kvm_fpu initial_fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
 /* A block of the guest's code is translated when it has run so often. */
 #define HOT 16
 
+/* Who compares wants no vCPU that is left out. */
+static int attach_translator(struct kvm_vcpu *v)
+{
+	struct kvm_platform *platform = v->vm->platform;
+
+	if (!platform->code)
+		return 0;
+	if (!jit_attach(platform->code, v->cpu, platform->compare ? 0 : HOT)) {
+		log_debug("software processor %u interprets: no memory is left for native code", v->index);
+		return platform->compare ? -ENOMEM : 0;
+	}
+	return platform->compare && !jit_compare(v->cpu) ? -ENOMEM : 0;
+}
+
 static int make_parts(struct kvm_vcpu *v)
 {
 	v->signal_fd = -1;
@@ -324,9 +338,7 @@ static int make_parts(struct kvm_vcpu *v)
 	/* Both need nothing but memory. */
 	if (v->vm->platform->hooks->vcpu_create(v) < 0 || cpu_create(&v->vm->bus, v, &v->cpu, NULL) < 0)
 		return -ENOMEM;
-	if (v->vm->platform->code && !jit_attach(v->vm->platform->code, v->cpu, HOT))
-		log_debug("software processor %u interprets: no memory is left for native code", v->index);
-	return 0;
+	return attach_translator(v);
 }
 
 static int vcpu_make(struct kvm_vm *vm, unsigned id, struct kvm_vcpu **ret_vcpu)
@@ -444,10 +456,14 @@ int kvm_vcpu_create(struct kvm_vm *vm, unsigned long id)
 
 void kvm_vcpu_add_figures(const struct kvm_vcpu *v, struct sim_figures *sum)
 {
+	struct jit_counts counts = {0};
 	size_t used = strlen(sum->unknown_names), room = sizeof(sum->unknown_names);
 
 	sum->instructions += cpu_icount(v->cpu);
 	sum->exits += v->exits;
+	jit_add_counts(v->cpu, &counts);
+	sum->compared += counts.compared;
+	sum->alone += counts.alone;
 	for (uint32_t i = 0; i < v->cpu->unknown_count; i++) {
 		char name[32];
 

@@ -59,19 +59,24 @@ static inline uint64_t bench_get(const struct bench *b, uint32_t at)
 	return load_le(b->ram + at, 8);
 }
 
-/* With SIM_CPU=translator in the environment each block is translated before it runs the first time. */
+/*
+ * With SIM_CPU=translator in the environment each block is translated before it runs the first time, and with
+ * SIM_CPU=both it is interpreted, too, and compared.
+ */
 static inline void bench_translate(struct cpu *cpu)
 {
 	static struct jit_pool *pool;
 	const char *kind = getenv("SIM_CPU");
 	struct err err;
 
-	if (!kind || strcmp(kind, "translator") != 0)
+	if (!kind)
 		return;
 	if (!pool)
 		pool = jit_pool_create(4, &err);
 	assert_non_null(pool);
 	assert_true(jit_attach(pool, cpu, 0));
+	if (strcmp(kind, "both") == 0)
+		assert_true(jit_compare(cpu));
 }
 
 static inline struct cpu *bench_cpu(struct bench *b)
