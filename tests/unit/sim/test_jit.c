@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tests of what the translator must do beside computing: give an instruction up whose memory is missing, with
- * all that was before it done, and come back from code that never leaves itself.
+ * all that was before it done, come back from code that never leaves itself, and notice between two blocks
+ * that the next is not what it was.
  */
 #include <sys/mman.h>
 
@@ -88,6 +89,59 @@ static void test_jit_deadline_ends_a_loop_of_translated_blocks(void **state)
 	assert_int_equal(bench_regs(b).rax, 500);
 }
 
+/* The store is the last of the 32 operations of its block; in one turn it meets the immediate of the ADD. */
+GUEST(changes, 64,
+        "mov $20, %ecx\n\t"
+        "mov $0x60000, %edx\n\t"
+        "lea 2f + 2(%rip), %rbx\n\t"
+        "1: cmp $10, %ecx\n\t"
+        "mov %rdx, %rdi\n\t"
+        "cmove %rbx, %rdi\n\t"
+        ".rept 28\n\t"
+        "nop\n\t"
+        ".endr\n\t"
+        "movb $100, (%rdi)\n\t"
+        "2: add $1, %eax\n\t"
+        "dec %ecx\n\t"
+        "jnz 1b\n\t"
+        "hlt\n\t");
+
+static void test_jit_jump_to_a_block_that_was_written_finds_the_new_one(void **state)
+{
+	struct bench *b = *state;
+
+	bench_long(b, changes, changes_end, 0);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
+	assert_int_equal(bench_regs(b).rax, 10 + 10 * 100);
+}
+
+#define OLD 0x50000u
+#define NEW 0x52000u
+
+/* The function's page is another one behind the 11th call of 20; the entry of the page table is at b280. */
+GUEST(remaps, 64,
+        "mov $20, %ecx\n\t"
+        "mov $0x50000, %esi\n\t"
+        "1: call *%rsi\n\t"
+        "cmp $10, %ecx\n\t"
+        "jne 2f\n\t"
+        "movq $0x52007, 0xb280\n\t"
+        "invlpg (%rsi)\n\t"
+        "2: dec %ecx\n\t"
+        "jnz 1b\n\t"
+        "hlt\n\t");
+
+static void test_jit_call_of_a_page_that_was_remapped_finds_the_other_page(void **state)
+{
+	struct bench *b = *state;
+
+	bench_long(b, remaps, remaps_end, 0);
+	bench_put(b, OLD, 0xc301c083); /* add $1, %eax; ret */
+	bench_put(b, NEW, 0xc302c083);
+	assert_int_equal(bench_run(b), CPU_EXIT_HLT);
+	assert_int_equal(bench_regs(b).rax, 11 + 9 * 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -95,6 +149,11 @@ int main(void)
 	                test_jit_store_to_missing_memory_is_given_up_exactly, setup, bench_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                test_jit_deadline_ends_a_loop_of_translated_blocks, setup, bench_teardown),
+	        cmocka_unit_test_setup_teardown(
+	                test_jit_jump_to_a_block_that_was_written_finds_the_new_one, setup, bench_teardown),
+	        cmocka_unit_test_setup_teardown(
+	                test_jit_call_of_a_page_that_was_remapped_finds_the_other_page, setup,
+	                bench_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
