@@ -15,7 +15,7 @@ void cpu_fpu_check(struct cpu *cpu)
 
 void cpu_sse_check(struct cpu *cpu)
 {
-	if (cpu->in_lanes)
+	if (cpu->in_vex)
 		return;
 	if (cpu->cr0 & CR0_EM || !(cpu->cr4 & CR4_OSFXSR))
 		cpu_raise(cpu, EXC_UD);

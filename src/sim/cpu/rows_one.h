@@ -27,5 +27,14 @@ ONE(0F, 0x7e, 66, vex_plain,  movd_store,   Ey, V,  _,  VEX_L0,           AVX)
 ONE(0F, 0x7e, F3, vex_single, movq_load,    V,  W,  _,  VEX_L0,           AVX)
 ONE(0F, 0xd6, 66, vex_store,  movq_store,   W,  V,  _,  VEX_L0,           AVX)
 
+/* ---- comparisons ---- */
+
+ONE(0F, 0x2e, NP, vex_plain,  ucomiss,      V,  W,  _,  0,                AVX)
+ONE(0F, 0x2e, 66, vex_plain,  ucomisd,      V,  W,  _,  0,                AVX)
+ONE(0F, 0x2f, NP, vex_plain,  comiss,       V,  W,  _,  0,                AVX)
+ONE(0F, 0x2f, 66, vex_plain,  comisd,       V,  W,  _,  0,                AVX)
+ONE(0F, 0xc2, F3, vex_single, vcmpss,       V,  W,  Ib, VEX_REG,          AVX)
+ONE(0F, 0xc2, F2, vex_single, vcmpsd,       V,  W,  Ib, VEX_REG,          AVX)
+
 /* clang-format on */
 #undef ONE

@@ -41,5 +41,14 @@ VEX(0F, 0xe7, 66, vmovaps_store, M, V, _, 0, AVX)
 VEX(0F, 0xf0, F2, vmovups_load,  V, M, _, 0, AVX)
 VEX(38, 0x2a, 66, vmovaps_load,  V, M, _, 0, INT)
 
+/* ---- tests and blends ---- */
+
+VEX(38, 0x0e, 66, vtestps,   V, W, _,  VEX_W0,           AVX)
+VEX(38, 0x0f, 66, vtestpd,   V, W, _,  VEX_W0,           AVX)
+VEX(38, 0x17, 66, vptest,    V, W, _,  0,                AVX)
+VEX(3A, 0x4a, 66, vblendvps, V, W, Ib, VEX_REG | VEX_W0, AVX)
+VEX(3A, 0x4b, 66, vblendvpd, V, W, Ib, VEX_REG | VEX_W0, AVX)
+VEX(3A, 0x4c, 66, vpblendvb, V, W, Ib, VEX_REG | VEX_W0, INT)
+
 /* clang-format on */
 #undef VEX

@@ -156,8 +156,9 @@ struct cpu {
 	uint8_t ymm_high[16][16]; /* the upper halves of the YMM registers */
 	uint32_t mxcsr;
 	uint32_t mxcsr_mask;
-	bool in_lanes;       /* SSE instructions run as parts of one with VEX: they check nothing, */
-	uint32_t lane_flags; /* and their exceptions are put together here */
+	bool in_vex;   /* an SSE instruction runs as part of one with VEX: it checks nothing */
+	bool in_lanes; /* and runs for each lane: the exceptions are put together in */
+	uint32_t lane_flags;
 
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip, pat;

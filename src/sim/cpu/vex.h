@@ -54,6 +54,12 @@ ALWAYS unsigned vex_reg(const struct cpu_op *op)
 	return op->imm >> 8 & 15;
 }
 
+ALWAYS void vex_get(const struct cpu *cpu, unsigned number, u8 ret_value[static 32])
+{
+	memcpy(ret_value, cpu->xmm[number], 16);
+	memcpy(ret_value + 16, cpu->ymm_high[number], 16);
+}
+
 /* Reads a vector register, or `bytes` bytes of memory of any alignment, into two lanes of 16 bytes. */
 void cpu_vex_read(struct cpu *cpu, const struct cpu_op *op, unsigned bytes, u8 ret_source[static 32]);
 /* Writes a vector register. With one lane the upper half becomes zero. */
@@ -63,6 +69,8 @@ void cpu_vex_write(struct cpu *cpu, unsigned number, const u8 result[static 32],
 #define VEX(map, opcode, prefix, name, a, b, c, rules, need) cpu_op_fn op_##name;
 #include "rows_vex.h"
 cpu_op_fn op_vex_packed, op_vex_single, op_vex_narrow, op_vex_count, op_vex_store, op_vex_plain;
+/* These run as the SSE instructions of other rows, but SSE has none of them. */
+cpu_op_fn op_vcmpps, op_vcmppd, op_vcmpss, op_vcmpsd;
 /* clang-format on */
 
 #endif

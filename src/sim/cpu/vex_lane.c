@@ -12,8 +12,7 @@ void cpu_vex_read(struct cpu *cpu, const struct cpu_op *op, unsigned bytes, u8 r
 	u64 linear;
 
 	if (!(op->flags & OP_MEM)) {
-		memcpy(ret_source, cpu->xmm[op->xrm], 16);
-		memcpy(ret_source + 16, cpu->ymm_high[op->xrm], 16);
+		vex_get(cpu, op->xrm, ret_source);
 		return;
 	}
 	linear = op_linear(cpu, op, bytes, ACCESS_READ);
@@ -46,14 +45,22 @@ static struct cpu_op lane_op(const struct cpu_op *op)
 static void begin_lanes(struct cpu *cpu)
 {
 	cpu->lane_flags = 0;
-	cpu->in_lanes = true;
+	cpu->in_vex = cpu->in_lanes = true;
 }
 
 /* Raises the exceptions of all lanes. */
 static void end_lanes(struct cpu *cpu)
 {
-	cpu->in_lanes = false;
+	cpu->in_vex = cpu->in_lanes = false;
 	cpu_sse_exceptions(cpu, cpu->lane_flags);
+}
+
+/* Runs the SSE instruction once. */
+static void run_once(struct cpu *cpu, const struct cpu_op *op, const struct cpu_op *once)
+{
+	cpu->in_vex = true;
+	cpu_vex_row_of(op)->lane(cpu, once);
+	cpu->in_vex = false;
 }
 
 /* step: how far it is in the source from one lane to the next */
@@ -122,10 +129,8 @@ void op_vex_single(struct cpu *cpu, const struct cpu_op *op)
 	cpu_avx_check(cpu);
 	lane.xrm = op->xrm;
 	lane.flags = op->flags;
-	begin_lanes(cpu);
 	memcpy(cpu->xmm[CPU_XMM_A], cpu->xmm[vex_reg(op)], 16);
-	cpu_vex_row_of(op)->lane(cpu, &lane);
-	end_lanes(cpu);
+	run_once(cpu, op, &lane);
 	memcpy(result, cpu->xmm[CPU_XMM_A], 16);
 	cpu_vex_write(cpu, op->xreg, result, 1);
 }
@@ -140,10 +145,8 @@ void op_vex_store(struct cpu *cpu, const struct cpu_op *op)
 	lane.xreg = op->xreg;
 	lane.xrm = CPU_XMM_A;
 	lane.flags = op->flags;
-	begin_lanes(cpu);
 	memcpy(cpu->xmm[CPU_XMM_A], cpu->xmm[vex_reg(op)], 16);
-	cpu_vex_row_of(op)->lane(cpu, &lane);
-	end_lanes(cpu);
+	run_once(cpu, op, &lane);
 	if (op->flags & OP_MEM)
 		return;
 	memcpy(result, cpu->xmm[CPU_XMM_A], 16);
@@ -157,7 +160,5 @@ void op_vex_plain(struct cpu *cpu, const struct cpu_op *op)
 
 	cpu_avx_check(cpu);
 	plain.imm = vex_imm(op);
-	begin_lanes(cpu);
-	cpu_vex_row_of(op)->lane(cpu, &plain);
-	end_lanes(cpu);
+	run_once(cpu, op, &plain);
 }

@@ -23,8 +23,7 @@ static void store(struct cpu *cpu, const struct cpu_op *op, bool aligned)
 	u64 linear;
 
 	cpu_avx_check(cpu);
-	memcpy(value, cpu->xmm[op->xreg], 16);
-	memcpy(value + 16, cpu->ymm_high[op->xreg], 16);
+	vex_get(cpu, op->xreg, value);
 	if (!(op->flags & OP_MEM)) {
 		cpu_vex_write(cpu, op->xrm, value, vex_lanes(op));
 		return;
