@@ -36,5 +36,24 @@ ONE(0F, 0x2f, 66, vex_plain,  comisd,       V,  W,  _,  0,                AVX)
 ONE(0F, 0xc2, F3, vex_single, vcmpss,       V,  W,  Ib, VEX_REG,          AVX)
 ONE(0F, 0xc2, F2, vex_single, vcmpsd,       V,  W,  Ib, VEX_REG,          AVX)
 
+/* ---- general registers ---- */
+
+ONE(0F, 0x2a, F3, vex_single, cvtsi2ss,     V,  Ey, _,  VEX_REG,          AVX)
+ONE(0F, 0x2a, F2, vex_single, cvtsi2sd,     V,  Ey, _,  VEX_REG,          AVX)
+ONE(0F, 0x2c, F3, vex_plain,  cvttss2si,    Gy, W,  _,  0,                AVX)
+ONE(0F, 0x2c, F2, vex_plain,  cvttsd2si,    Gy, W,  _,  0,                AVX)
+ONE(0F, 0x2d, F3, vex_plain,  cvtss2si,     Gy, W,  _,  0,                AVX)
+ONE(0F, 0x2d, F2, vex_plain,  cvtsd2si,     Gy, W,  _,  0,                AVX)
+ONE(0F, 0xc4, 66, vex_single, pinsrw,       V,  Ey, Ib, VEX_REG | VEX_L0, AVX)
+ONE(0F, 0xc5, 66, vex_plain,  pextrw,       Gy, U,  Ib, VEX_L0,           AVX)
+ONE(0F, 0xf7, 66, vex_plain,  maskmovdqu,   V,  U,  _,  VEX_L0,           AVX)
+ONE(3A, 0x14, 66, vex_plain,  pextrb,       Ey, V,  Ib, VEX_L0,           AVX)
+ONE(3A, 0x15, 66, vex_plain,  pextrw_store, Ey, V,  Ib, VEX_L0,           AVX)
+ONE(3A, 0x16, 66, vex_plain,  pextrd,       Ey, V,  Ib, VEX_L0,           AVX)
+ONE(3A, 0x17, 66, vex_plain,  extractps,    Ey, V,  Ib, VEX_L0,           AVX)
+ONE(3A, 0x20, 66, vex_single, pinsrb,       V,  Ey, Ib, VEX_REG | VEX_L0, AVX)
+ONE(3A, 0x21, 66, vex_single, insertps,     V,  W,  Ib, VEX_REG | VEX_L0, AVX)
+ONE(3A, 0x22, 66, vex_single, pinsrd,       V,  Ey, Ib, VEX_REG | VEX_L0, AVX)
+
 /* clang-format on */
 #undef ONE

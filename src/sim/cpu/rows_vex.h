@@ -50,5 +50,12 @@ VEX(3A, 0x4a, 66, vblendvps, V, W, Ib, VEX_REG | VEX_W0, AVX)
 VEX(3A, 0x4b, 66, vblendvpd, V, W, Ib, VEX_REG | VEX_W0, AVX)
 VEX(3A, 0x4c, 66, vpblendvb, V, W, Ib, VEX_REG | VEX_W0, INT)
 
+/* ---- masks, MXCSR ---- */
+
+VEX(0F, 0x50, NP, vmovmskps, Gy, U, _, 0,      AVX)
+VEX(0F, 0x50, 66, vmovmskpd, Gy, U, _, 0,      AVX)
+VEX(0F, 0xae, NP, vmxcsr,    M,  _, _, VEX_L0, AVX)
+VEX(0F, 0xd7, 66, vpmovmskb, Gy, U, _, 0,      INT)
+
 /* clang-format on */
 #undef VEX

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vex_move: the moves of whole vector registers (APM 4). Only those that ask for it need aligned memory.
+ * vex_move: the moves of whole vector registers, of which only some need aligned memory, of masks to general
+ * registers, and of MXCSR (APM 4).
  */
 #include "vex.h"
 
@@ -52,4 +53,48 @@ void op_vmovaps_load(struct cpu *cpu, const struct cpu_op *op)
 void op_vmovaps_store(struct cpu *cpu, const struct cpu_op *op)
 {
 	store(cpu, op, true);
+}
+
+/* ---- masks: the signs of elements of `size` bytes ---- */
+
+static void move_mask(struct cpu *cpu, const struct cpu_op *op, unsigned size)
+{
+	unsigned count = vex_lanes(op) * 16 / size;
+	u32 mask = 0;
+	u8 value[32];
+
+	cpu_avx_check(cpu);
+	vex_get(cpu, op->xrm, value);
+	for (unsigned i = 0; i < count; i++)
+		mask |= (u32)(value[i * size + size - 1] >> 7) << i;
+	reg_set(cpu, op->xreg * 8u, 8, mask);
+}
+
+void op_vmovmskps(struct cpu *cpu, const struct cpu_op *op)
+{
+	move_mask(cpu, op, 4);
+}
+
+void op_vmovmskpd(struct cpu *cpu, const struct cpu_op *op)
+{
+	move_mask(cpu, op, 8);
+}
+
+void op_vpmovmskb(struct cpu *cpu, const struct cpu_op *op)
+{
+	move_mask(cpu, op, 1);
+}
+
+/* VLDMXCSR, VSTMXCSR */
+void op_vmxcsr(struct cpu *cpu, const struct cpu_op *op)
+{
+	unsigned which = op->modrm >> 3 & 7;
+
+	if (which != 2 && which != 3)
+		cpu_raise(cpu, EXC_UD);
+	cpu_avx_check(cpu);
+	if (which == 2)
+		op_ldmxcsr(cpu, op);
+	else
+		op_stmxcsr(cpu, op);
 }
