@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rows_one: the rows of the VEX forms of SSE instructions on one element, a register of general purpose or
- * 64 bits of memory (APM 4). The SSE instruction runs once: vex_single for those with the destination in
- * reg, vex_store for those with it in rm, and vex_plain for those that write no vector register.
+ * rows_one: the rows of the VEX forms of SSE instructions on one element, a general register or 64 bits of
+ * memory, and of those that need a function of their own (APM 4). vex_single is for those with the
+ * destination in reg, vex_store for those with it in rm, vex_plain for those that write no vector register.
  */
 /* clang-format off */
 
@@ -54,6 +54,19 @@ ONE(3A, 0x17, 66, vex_plain,  extractps,    Ey, V,  Ib, VEX_L0,           AVX)
 ONE(3A, 0x20, 66, vex_single, pinsrb,       V,  Ey, Ib, VEX_REG | VEX_L0, AVX)
 ONE(3A, 0x21, 66, vex_single, insertps,     V,  W,  Ib, VEX_REG | VEX_L0, AVX)
 ONE(3A, 0x22, 66, vex_single, pinsrd,       V,  Ey, Ib, VEX_REG | VEX_L0, AVX)
+
+/* ---- strings ---- */
+
+ONE(3A, 0x60, 66, vex_text,   pcmpestrm,    V,  W,  Ib, VEX_L0,           AVX)
+ONE(3A, 0x61, 66, vex_plain,  pcmpestri,    V,  W,  Ib, VEX_L0,           AVX)
+ONE(3A, 0x62, 66, vex_text,   pcmpistrm,    V,  W,  Ib, VEX_L0,           AVX)
+ONE(3A, 0x63, 66, vex_plain,  pcmpistri,    V,  W,  Ib, VEX_L0,           AVX)
+
+/* ---- shifts by an immediate: the destination is H ---- */
+
+ONE(0F, 0x71, 66, vex_shift,  shift_imm,    U,  Ib, _,  VEX_REG,          INT)
+ONE(0F, 0x72, 66, vex_shift,  shift_imm,    U,  Ib, _,  VEX_REG,          INT)
+ONE(0F, 0x73, 66, vex_shift,  shift_imm,    U,  Ib, _,  VEX_REG,          INT)
 
 /* clang-format on */
 #undef ONE

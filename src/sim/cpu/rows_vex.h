@@ -57,5 +57,9 @@ VEX(0F, 0x50, 66, vmovmskpd, Gy, U, _, 0,      AVX)
 VEX(0F, 0xae, NP, vmxcsr,    M,  _, _, VEX_L0, AVX)
 VEX(0F, 0xd7, 66, vpmovmskb, Gy, U, _, 0,      INT)
 
+/* ---- VZEROUPPER, VZEROALL ---- */
+
+VEX(0F, 0x77, NP, vzero, _, _, _, 0, AVX)
+
 /* clang-format on */
 #undef VEX

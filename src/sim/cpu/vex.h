@@ -68,7 +68,8 @@ void cpu_vex_write(struct cpu *cpu, unsigned number, const u8 result[static 32],
 /* clang-format off */
 #define VEX(map, opcode, prefix, name, a, b, c, rules, need) cpu_op_fn op_##name;
 #include "rows_vex.h"
-cpu_op_fn op_vex_packed, op_vex_single, op_vex_narrow, op_vex_count, op_vex_store, op_vex_plain;
+cpu_op_fn op_vex_packed, op_vex_single, op_vex_narrow, op_vex_count, op_vex_store, op_vex_plain,
+        op_vex_text, op_vex_shift;
 /* These run as the SSE instructions of other rows, but SSE has none of them. */
 cpu_op_fn op_vcmpps, op_vcmppd, op_vcmpss, op_vcmpsd;
 /* clang-format on */

@@ -162,3 +162,28 @@ void op_vex_plain(struct cpu *cpu, const struct cpu_op *op)
 	plain.imm = vex_imm(op);
 	run_once(cpu, op, &plain);
 }
+
+/* A string comparison whose result is a mask in XMM0. */
+void op_vex_text(struct cpu *cpu, const struct cpu_op *op)
+{
+	op_vex_plain(cpu, op);
+	memset(cpu->ymm_high[0], 0, 16);
+}
+
+/* The SSE instruction shifts rm in place. */
+void op_vex_shift(struct cpu *cpu, const struct cpu_op *op)
+{
+	struct cpu_op lane = lane_op(op);
+	u8 value[32];
+
+	cpu_avx_check(cpu);
+	vex_get(cpu, op->xrm, value);
+	begin_lanes(cpu);
+	for (unsigned i = 0; i < vex_lanes(op); i++) {
+		memcpy(cpu->xmm[CPU_XMM_B], value + i * 16, 16);
+		cpu_vex_row_of(op)->lane(cpu, &lane);
+		memcpy(value + i * 16, cpu->xmm[CPU_XMM_B], 16);
+	}
+	end_lanes(cpu);
+	cpu_vex_write(cpu, vex_reg(op), value, vex_lanes(op));
+}

@@ -98,3 +98,14 @@ void op_vmxcsr(struct cpu *cpu, const struct cpu_op *op)
 	else
 		op_stmxcsr(cpu, op);
 }
+
+/* VZEROUPPER, or with L VZEROALL. Outside 64-bit mode there are eight registers. */
+void op_vzero(struct cpu *cpu, const struct cpu_op *op)
+{
+	unsigned count = op->flags & OP_LEGACY ? 8 : 16;
+
+	cpu_avx_check(cpu);
+	memset(cpu->ymm_high, 0, count * 16);
+	if (vex_lanes(op) == 2)
+		memset(cpu->xmm, 0, count * 16);
+}
