@@ -47,7 +47,8 @@ static void check_alignment(struct cpu *cpu, u64 linear, unsigned size)
 {
 	unsigned unit = size == 10 ? 8 : size;
 
-	if (cpu_alignment_checked(cpu) && unit <= 32 && !(unit & (unit - 1)) && linear & (unit - 1) & 15) {
+	if (cpu_alignment_checked(cpu) && !cpu->any_alignment && unit <= 32 && !(unit & (unit - 1)) &&
+	        linear & (unit - 1) & 15) {
 		vc_intercept(cpu, VC_AC);
 		cpu_raise_error(cpu, EXC_AC, 0);
 	}

@@ -61,5 +61,21 @@ VEX(0F, 0xd7, 66, vpmovmskb, Gy, U, _, 0,      INT)
 
 VEX(0F, 0x77, NP, vzero, _, _, _, 0, AVX)
 
+/* ---- broadcasts, permutes, halves, masked moves of AVX ---- */
+
+VEX(38, 0x0c, 66, vpermilps,        V, W, _,  VEX_REG | VEX_W0,          AVX)
+VEX(38, 0x0d, 66, vpermilpd,        V, W, _,  VEX_REG | VEX_W0,          AVX)
+VEX(38, 0x18, 66, vbroadcastss,     V, W, _,  VEX_W0,                    AVX)
+VEX(38, 0x19, 66, vbroadcastsd,     V, W, _,  VEX_W0 | VEX_L1,           AVX)
+VEX(38, 0x1a, 66, vbroadcast128,    V, M, _,  VEX_W0 | VEX_L1,           AVX)
+VEX(38, 0x2c, 66, vmaskmov_load,    V, M, _,  VEX_REG | VEX_W0,          AVX)
+VEX(38, 0x2d, 66, vmaskmovpd_load,  V, M, _,  VEX_REG | VEX_W0,          AVX)
+VEX(38, 0x2e, 66, vmaskmov_store,   M, V, _,  VEX_REG | VEX_W0,          AVX)
+VEX(38, 0x2f, 66, vmaskmovpd_store, M, V, _,  VEX_REG | VEX_W0,          AVX)
+VEX(3A, 0x05, 66, vpermilpd_imm,    V, W, Ib, VEX_W0,                    AVX)
+VEX(3A, 0x06, 66, vperm128,         V, W, Ib, VEX_REG | VEX_W0 | VEX_L1, AVX)
+VEX(3A, 0x18, 66, vinsert128,       V, W, Ib, VEX_REG | VEX_W0 | VEX_L1, AVX)
+VEX(3A, 0x19, 66, vextract128,      W, V, Ib, VEX_W0 | VEX_L1,           AVX)
+
 /* clang-format on */
 #undef VEX

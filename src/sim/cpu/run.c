@@ -62,7 +62,7 @@ static void give_up(struct cpu *cpu)
 
 static _Noreturn void unwind(struct cpu *cpu)
 {
-	cpu->in_vex = cpu->in_lanes = false;
+	cpu->in_vex = cpu->in_lanes = cpu->any_alignment = false;
 	give_up(cpu);
 	longjmp(*cpu->unwind, 1);
 }

@@ -159,6 +159,7 @@ struct cpu {
 	bool in_vex;   /* an SSE instruction runs as part of one with VEX: it checks nothing */
 	bool in_lanes; /* and runs for each lane: the exceptions are put together in */
 	uint32_t lane_flags;
+	bool any_alignment; /* the instruction does not check the alignment of its operand */
 
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip, pat;
