@@ -80,6 +80,20 @@ static void aim(struct build *b, int base, int index, unsigned scale, int64_t di
 		gpr[base] &= 0xffffffff;
 }
 
+/* Fills the vector of indices: mostly small, so that most elements are in the data page. */
+static void put_indices(struct build *b, unsigned number)
+{
+	uint8_t *low = b->c->start.fxsave + 160 + number * 16, *high = b->c->start.ymm + number * 16;
+	bool qwords = b->bytes[b->size - 3] & 1;
+
+	for (unsigned i = 0; i < 32; i += qwords ? 8 : 4) {
+		int64_t index =
+		        one_in(b->r, 24) ? (int64_t)diff_random(b->r) : (int64_t)below(b->r, 100) - 50;
+
+		memcpy(i < 16 ? low + i : high + i - 16, &index, qwords ? 8 : 4);
+	}
+}
+
 /* 16-bit addresses reach no mapped page, so the fault shows the address. */
 static void put_memory16(struct build *b, unsigned reg)
 {
@@ -92,7 +106,8 @@ static void put_memory16(struct build *b, unsigned reg)
 
 static void put_memory(struct build *b, unsigned reg)
 {
-	unsigned mod = below(b->r, 3), rm = below(b->r, 8), scale = 0;
+	bool vsib = b->form->flags & VSIB && !one_in(b->r, 32);
+	unsigned mod = below(b->r, 3), rm = vsib ? 4 : below(b->r, 8), scale = 0;
 	int base = (int)(rm | (b->rex & 1) << 3), index = -1;
 	int64_t disp = 0;
 	uint8_t sib = 0;
@@ -104,7 +119,9 @@ static void put_memory(struct build *b, unsigned reg)
 		scale = sib >> 6;
 		base = (sib & 7) | (b->rex & 1) << 3;
 		index = ((sib >> 3) & 7) | (b->rex & 2) << 2;
-		index = index == 4 ? -1 : index;
+		if (vsib)
+			put_indices(b, (unsigned)index);
+		index = index == 4 || vsib ? -1 : index;
 		if ((sib & 7) == 5 && mod == 0)
 			base = -1;
 	} else if (rm == 5 && mod == 0) {

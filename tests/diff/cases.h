@@ -36,6 +36,7 @@ enum form_flag {
 	VL1 = 1 << 25,
 	VW0 = 1 << 26, /* VEX.W is mostly 0 */
 	VW1 = 1 << 27,
+	VSIB = 1 << 28, /* the index is a vector */
 };
 
 struct form {

@@ -119,6 +119,11 @@ CONDITION(both_refused)
 	return (n->vector == 6 || n->vector == 13) && (s->vector == 6 || s->vector == 13);
 }
 
+CONDITION(native_invalid)
+{
+	return n->vector == 6;
+}
+
 CONDITION(soft_memory)
 {
 	return memory_fault(s);
@@ -304,6 +309,8 @@ static struct rule {
                 "x87 exceptions that are not masked: what else has changed, such as the top of the stack"},
         {DIFF_INTEL, NULL, both_float, PART_MXCSR,
                 "SSE exceptions that are not masked: which flags of others are set, too"},
+        {DIFF_INTEL, "v3a.66 00 /r ib;v3a.66 01 /r ib;", native_invalid, PART_ALL,
+                "VPERMQ, VPERMPD with VEX.W0"},
         {DIFF_INTEL, "d9 /2;d9 /3;db /1;db /2;db /3;db /7;dd /1;dd /2;dd /3;df /1;df /2;df /3;df /6;df /7;",
                 x87_store_prevented, PART_ALL,
                 "an exception that is not masked keeps an x87 store from looking at its operand"},

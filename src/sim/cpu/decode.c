@@ -376,7 +376,7 @@ static bool refused_vex(const struct decoder *d, const struct cpu_op *op)
 
 	if (d->vex_reg && !(rules & VEX_REG) && !(rules & VEX_REG_OF_REG && !(op->flags & OP_MEM)))
 		return true;
-	if (rules & (d->vex_length ? VEX_L0 : VEX_L1) || rules & (d->rex & 8 ? VEX_W0 : VEX_W1))
+	if (rules & (d->vex_length ? VEX_L0 : VEX_L1) || (rules & VEX_W0 && d->rex & 8))
 		return true;
 	if (rules & VEX_VSIB && (op->address_shift == 48 || (op->modrm & 7) != 4))
 		return true;

@@ -77,5 +77,29 @@ VEX(3A, 0x06, 66, vperm128,         V, W, Ib, VEX_REG | VEX_W0 | VEX_L1, AVX)
 VEX(3A, 0x18, 66, vinsert128,       V, W, Ib, VEX_REG | VEX_W0 | VEX_L1, AVX)
 VEX(3A, 0x19, 66, vextract128,      W, V, Ib, VEX_W0 | VEX_L1,           AVX)
 
+/* ---- AVX2 ---- */
+
+VEX(38, 0x16, 66, vpermd,           V, W, _,  VEX_REG | VEX_W0 | VEX_L1, AVX2)
+VEX(38, 0x36, 66, vpermd,           V, W, _,  VEX_REG | VEX_W0 | VEX_L1, AVX2)
+VEX(38, 0x45, 66, vpsrlv,           V, W, _,  VEX_REG,                   AVX2)
+VEX(38, 0x46, 66, vpsravd,          V, W, _,  VEX_REG | VEX_W0,          AVX2)
+VEX(38, 0x47, 66, vpsllv,           V, W, _,  VEX_REG,                   AVX2)
+VEX(38, 0x58, 66, vpbroadcastd,     V, W, _,  VEX_W0,                    AVX2)
+VEX(38, 0x59, 66, vpbroadcastq,     V, W, _,  VEX_W0,                    AVX2)
+VEX(38, 0x5a, 66, vbroadcast128,    V, M, _,  VEX_W0 | VEX_L1,           AVX2)
+VEX(38, 0x78, 66, vpbroadcastb,     V, W, _,  VEX_W0,                    AVX2)
+VEX(38, 0x79, 66, vpbroadcastw,     V, W, _,  VEX_W0,                    AVX2)
+VEX(38, 0x8c, 66, vmaskmov_load,    V, M, _,  VEX_REG,                   AVX2)
+VEX(38, 0x8e, 66, vmaskmov_store,   M, V, _,  VEX_REG,                   AVX2)
+VEX(38, 0x90, 66, vgather,          V, M, _,  VEX_REG | VEX_VSIB,        AVX2)
+VEX(38, 0x91, 66, vgather,          V, M, _,  VEX_REG | VEX_VSIB,        AVX2)
+VEX(38, 0x92, 66, vgather,          V, M, _,  VEX_REG | VEX_VSIB,        AVX2)
+VEX(38, 0x93, 66, vgather,          V, M, _,  VEX_REG | VEX_VSIB,        AVX2)
+VEX(3A, 0x00, 66, vpermq,           V, W, Ib, VEX_L1,                    AVX2)
+VEX(3A, 0x01, 66, vpermq,           V, W, Ib, VEX_L1,                    AVX2)
+VEX(3A, 0x38, 66, vinsert128,       V, W, Ib, VEX_REG | VEX_W0 | VEX_L1, AVX2)
+VEX(3A, 0x39, 66, vextract128,      W, V, Ib, VEX_W0 | VEX_L1,           AVX2)
+VEX(3A, 0x46, 66, vperm128,         V, W, Ib, VEX_REG | VEX_W0 | VEX_L1, AVX2)
+
 /* clang-format on */
 #undef VEX

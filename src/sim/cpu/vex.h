@@ -13,12 +13,21 @@ enum vex_rule {
 	VEX_L0 = 1 << 2,         /* L must be 0 */
 	VEX_L1 = 1 << 3,
 	VEX_W0 = 1 << 4,
-	VEX_W1 = 1 << 5,
-	VEX_VSIB = 1 << 6, /* the index is a vector */
+	VEX_VSIB = 1 << 5, /* the index is a vector */
 };
 
 /* Which features an instruction needs, by L. */
-enum vex_need { NEED_NONE, NEED_BMI1, NEED_BMI2, NEED_AVX, NEED_INT, NEED_AES, NEED_PCLMUL, VEX_NEEDS };
+enum vex_need {
+	NEED_NONE,
+	NEED_BMI1,
+	NEED_BMI2,
+	NEED_AVX,
+	NEED_INT,
+	NEED_AVX2,
+	NEED_AES,
+	NEED_PCLMUL,
+	VEX_NEEDS
+};
 extern const u64 cpu_vex_needs[VEX_NEEDS][2];
 
 struct vex_row {

@@ -40,6 +40,26 @@ void op_vbroadcast128(struct cpu *cpu, const struct cpu_op *op)
 	broadcast(cpu, op, 16);
 }
 
+void op_vpbroadcastb(struct cpu *cpu, const struct cpu_op *op)
+{
+	broadcast(cpu, op, 1);
+}
+
+void op_vpbroadcastw(struct cpu *cpu, const struct cpu_op *op)
+{
+	broadcast(cpu, op, 2);
+}
+
+void op_vpbroadcastd(struct cpu *cpu, const struct cpu_op *op)
+{
+	broadcast(cpu, op, 4);
+}
+
+void op_vpbroadcastq(struct cpu *cpu, const struct cpu_op *op)
+{
+	broadcast(cpu, op, 8);
+}
+
 /* ---- permutes within 128 bits ---- */
 
 /* The source says for each element of vvvv which one of its lane takes its place. */
@@ -78,6 +98,33 @@ void op_vpermilpd_imm(struct cpu *cpu, const struct cpu_op *op)
 	for (unsigned i = 0; i < vex_lanes(op) * 2; i++)
 		memcpy(result + i * 8, value + (i * 8 & 16) + (vex_imm(op) >> i & 1) * 8, 8);
 	cpu_vex_write(cpu, op->xreg, result, vex_lanes(op));
+}
+
+/* ---- permutes of 256 bits ---- */
+
+/* VPERMD, VPERMPS: vvvv has the indices. */
+void op_vpermd(struct cpu *cpu, const struct cpu_op *op)
+{
+	u8 value[32], control[32], result[32];
+
+	cpu_avx_check(cpu);
+	cpu_vex_read(cpu, op, 32, value);
+	vex_get(cpu, vex_reg(op), control);
+	for (unsigned i = 0; i < 32; i += 4)
+		memcpy(result + i, value + (control[i] & 7) * 4, 4);
+	cpu_vex_write(cpu, op->xreg, result, 2);
+}
+
+/* VPERMQ, VPERMPD: on AMD's processors also with W0, which Intel's refuse */
+void op_vpermq(struct cpu *cpu, const struct cpu_op *op)
+{
+	u8 value[32], result[32];
+
+	cpu_avx_check(cpu);
+	cpu_vex_read(cpu, op, 32, value);
+	for (unsigned i = 0; i < 4; i++)
+		memcpy(result + i * 8, value + (vex_imm(op) >> (2 * i) & 3) * 8, 8);
+	cpu_vex_write(cpu, op->xreg, result, 2);
 }
 
 /* ---- halves ---- */
