@@ -85,6 +85,8 @@ enum diff_feature {
 	DIFF_AVX2 = 1 << 23,
 	DIFF_VAES = 1 << 24,
 	DIFF_VPCLMUL = 1 << 25,
+	DIFF_FMA = 1 << 26,
+	DIFF_F16C = 1 << 27,
 };
 
 /* ---- compare.c ---- */

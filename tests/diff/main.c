@@ -86,6 +86,8 @@ static const struct {
         {7, 0, 1, 3, DIFF_BMI1, "BMI1"},
         {7, 0, 1, 8, DIFF_BMI2, "BMI2"},
         {1, 0, 2, 28, DIFF_AVX, "AVX"},
+        {1, 0, 2, 12, DIFF_FMA, "FMA"},
+        {1, 0, 2, 29, DIFF_F16C, "F16C"},
         {7, 0, 1, 5, DIFF_AVX2, "AVX2"},
         {7, 0, 2, 9, DIFF_VAES, "VAES"},
         {7, 0, 2, 10, DIFF_VPCLMUL, "VPCLMULQDQ"},

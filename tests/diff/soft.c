@@ -153,7 +153,7 @@ struct diff_soft *diff_soft_start(bool translated)
 	cpu_supported_cpuid(entries, &count);
 	for (uint32_t i = 0; i < count; i++) {
 		if (entries[i].function == 1)
-			entries[i].ecx |= 1u << 28;
+			entries[i].ecx |= 3u << 28 | 1u << 12;
 		if (entries[i].function == 7) {
 			entries[i].ebx |= 1u << 5;
 			entries[i].ecx |= 3u << 9;

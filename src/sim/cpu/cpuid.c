@@ -36,7 +36,9 @@ static const struct feature_bit feature_bits[] = {
         {1, 0, ECX, 23, FEATURE_POPCNT},
         {1, 0, ECX, 25, FEATURE_AES},
         {1, 0, ECX, 26, FEATURE_XSAVE},
+        {1, 0, ECX, 12, FEATURE_FMA}, /* not offered */
         {1, 0, ECX, 28, FEATURE_AVX}, /* for its state alone; not offered */
+        {1, 0, ECX, 29, FEATURE_F16C}, /* not offered */
         {1, 0, ECX, 30, FEATURE_RDRAND},
         {1, 0, EDX, 0, 0}, /* FPU */
         {1, 0, EDX, 2, 0}, /* DE */
@@ -215,7 +217,7 @@ int cpu_set_cpuid(struct cpu *cpu, const struct kvm_cpuid_entry2 *entries, uint3
 	(FEATURE_SSSE3 | FEATURE_SSE41 | FEATURE_SSE42 | FEATURE_AES | FEATURE_PCLMUL | FEATURE_SHA)
 
 /* AVX is not complete. */
-#define NOT_OFFERED (FEATURE_AVX | FEATURE_AVX2 | FEATURE_VAES | FEATURE_VPCLMUL)
+#define NOT_OFFERED (FEATURE_AVX | FEATURE_AVX2 | FEATURE_FMA | FEATURE_F16C | FEATURE_VAES | FEATURE_VPCLMUL)
 
 static bool can_offer(const struct feature_bit *f)
 {

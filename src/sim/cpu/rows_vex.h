@@ -101,5 +101,43 @@ VEX(3A, 0x38, 66, vinsert128,       V, W, Ib, VEX_REG | VEX_W0 | VEX_L1, AVX2)
 VEX(3A, 0x39, 66, vextract128,      W, V, Ib, VEX_W0 | VEX_L1,           AVX2)
 VEX(3A, 0x46, 66, vperm128,         V, W, Ib, VEX_REG | VEX_W0 | VEX_L1, AVX2)
 
+/* ---- FMA: forms 132, 213 and 231 ---- */
+
+VEX(38, 0x96, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0x97, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0x98, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0x99, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0x9a, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0x9b, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0x9c, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0x9d, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0x9e, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0x9f, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xa6, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xa7, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xa8, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xa9, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xaa, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xab, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xac, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xad, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xae, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xaf, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xb6, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xb7, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xb8, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xb9, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xba, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xbb, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xbc, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xbd, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xbe, 66, vfma, V, W, _, VEX_REG, FMA)
+VEX(38, 0xbf, 66, vfma, V, W, _, VEX_REG, FMA)
+
+/* ---- F16C ---- */
+
+VEX(38, 0x13, 66, vcvtph2ps, V, W, _,  VEX_W0, F16C)
+VEX(3A, 0x1d, 66, vcvtps2ph, W, V, Ib, VEX_W0, F16C)
+
 /* clang-format on */
 #undef VEX
