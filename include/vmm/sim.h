@@ -37,8 +37,8 @@ struct sim_measured {
 struct sim_options {
 	bool translate; /* the guest's code to this machine's, where the host allows that */
 	/*
-	 * What is translated is interpreted, too, and compared; a VM in which the two differ leaves with
-	 * KVM_EXIT_INTERNAL_ERROR. Only with translate, and where the host allows that.
+	 * The translator's results are compared with the interpreter's. Where they differ, KVM_RUN ends with
+	 * KVM_EXIT_INTERNAL_ERROR. Needs translate, and a host that allows it.
 	 */
 	bool compare;
 	enum sim_clock_kind clock;

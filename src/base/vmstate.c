@@ -133,7 +133,8 @@ void vmstate_u64(struct vmstate *s, const char *field, uint64_t *value, uint64_t
 
 void vmstate_bool(struct vmstate *s, const char *field, bool *value)
 {
-	/* What is loaded may have no value before, and not every byte is one. */
+	/* A bool that is about to be loaded may hold a byte that is neither true nor false, so it is not
+	 * read. */
 	*value = number(s, field, !s->loads && *value, 1, 1);
 }
 

@@ -183,8 +183,7 @@ static void tell_figures(struct cli_hosts *hosts)
 	        (unsigned long long)(sim_now_ns(hosts->real) / 1000000));
 	if (figures.compared)
 		log_info("software platform: %llu blocks were the same by the interpreter and by the "
-		         "translator, "
-		         "%llu could not be compared",
+		         "translator, %llu could not be compared",
 		        (unsigned long long)figures.compared, (unsigned long long)figures.alone);
 	if (figures.unknown)
 		log_warn("software platform: the guest used instructions that are not implemented: %s",

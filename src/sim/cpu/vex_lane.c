@@ -153,7 +153,7 @@ void op_vex_store(struct cpu *cpu, const struct cpu_op *op)
 	cpu_vex_write(cpu, op->xrm, result, 1);
 }
 
-/* What writes no vector register. */
+/* An instruction that writes no vector register. */
 void op_vex_plain(struct cpu *cpu, const struct cpu_op *op)
 {
 	struct cpu_op plain = *op;

@@ -8,7 +8,8 @@
 
 /* ---- VCMP ---- */
 
-/* What two values may be to each other. A predicate holds for some of these. */
+/* The results that a comparison of two values can have. A predicate is the set of those for which it holds.
+ */
 enum { UNORDERED = 1, EQUAL = 2, LESS = 4, GREATER = 8 };
 
 /* The other half of the predicates holds for the same, and differs in whether a QNaN is invalid. */

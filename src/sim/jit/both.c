@@ -31,7 +31,7 @@ struct both {
 	u32 random;
 	struct jit_counts counts;
 	jmp_buf env;
-	/* What the processor has in place of these in a trial. */
+	/* The processor's own values of these fields. A trial replaces them, and end() puts them back. */
 	struct cpu_bus *bus;
 	struct cpu_tlb *tlb;
 	struct cpu_tlb_entry *tlb_now;

@@ -164,7 +164,7 @@ static enum cpu_view no_rmp(void *ctx, const struct cpu_slot *slot, struct cpu_r
 	end_trial(current);
 }
 
-/* What is NULL, or only tells something, stays. */
+/* Callbacks that are NULL, or that only tell what the processor is, are those of the real bus. */
 static void make_bus(struct shadow *s)
 {
 	const struct cpu_bus *real = s->real;

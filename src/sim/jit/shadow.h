@@ -43,7 +43,7 @@ void jit_shadow_rewind(struct shadow *shadow, bool keep);
 /* Looks for a page that is not now as it was kept; NULL: there is none. *ret_at is the first byte in it. */
 const u8 *jit_shadow_difference(const struct shadow *shadow, u64 *ret_at, const u8 **ret_kept);
 
-/* What setjmp(*cpu->unwind) returns when a trial ended because only the real run may go on there. */
+/* setjmp(*cpu->unwind) returns this when a trial ended at something that only the real run may do. */
 #define SHADOW_ENDED 3
 /* Ends the trial; does nothing outside of one. */
 void jit_shadow_end_trial(struct cpu *cpu);

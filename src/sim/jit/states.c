@@ -75,13 +75,14 @@ bool jit_state_equal(const struct cpu *a, const struct cpu *b)
 
 #define FIELD(member) #member, offsetof(struct cpu, member), sizeof(((struct cpu *)0)->member)
 
-/* What has names; arrays are told by element. */
+/* The members of struct cpu that a message calls by name. It names the elements of an array one by one. */
 static const struct field {
 	const char *name;
 	size_t at, size;
-	unsigned unit; /* of an array; 0: it is none */
+	unsigned unit; /* bytes of an element; 0: the member is no array */
 } fields[] = {
         {FIELD(xmm), 16},
+        {FIELD(ymm_high), 16},
         {FIELD(flag_result), 0},
         {FIELD(rflags_rest), 0},
         {FIELD(icount), 0},
